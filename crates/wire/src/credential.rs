@@ -1,0 +1,78 @@
+//! Credentials (section 5.3).
+
+use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec};
+use crate::ids::{Bytes, CredentialType};
+use alloc::vec::Vec;
+
+/// One DER-encoded X.509 certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The certificate's DER encoding, not looked into here.
+    pub cert_data: Bytes,
+}
+codec!(Certificate { cert_data });
+
+/// What a member presents to say who it is. Whether it is true is for the authentication service
+/// to say (section 5.3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Credential {
+    /// A bare assertion of an identity, in a format of the application.
+    Basic {
+        /// The identity.
+        identity: Bytes,
+    },
+    /// A chain, its first certificate being the end entity's.
+    X509 {
+        /// The chain.
+        certificates: Vec<Certificate>,
+    },
+}
+
+impl Credential {
+    /// A basic credential for an identity.
+    #[must_use]
+    pub fn basic(identity: &[u8]) -> Self {
+        Self::Basic { identity: identity.into() }
+    }
+
+    /// The type of this credential.
+    #[must_use]
+    pub fn credential_type(&self) -> CredentialType {
+        match self {
+            Self::Basic { .. } => CredentialType::BASIC,
+            Self::X509 { .. } => CredentialType::X509,
+        }
+    }
+
+    /// The identity of a basic credential.
+    #[must_use]
+    pub fn identity(&self) -> Option<&[u8]> {
+        match self {
+            Self::Basic { identity } => Some(identity),
+            Self::X509 { .. } => None,
+        }
+    }
+}
+
+impl Encode for Credential {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.credential_type().encode(w)?;
+        match self {
+            Self::Basic { identity } => identity.encode(w),
+            Self::X509 { certificates } => certificates.encode(w),
+        }
+    }
+}
+
+impl Decode for Credential {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match CredentialType::decode(r)? {
+            CredentialType::BASIC => Ok(Self::Basic { identity: Decode::decode(r)? }),
+            CredentialType::X509 => Ok(Self::X509 { certificates: Decode::decode(r)? }),
+            CredentialType(value) => {
+                Err(DecodeError::InvalidValue { field: "CredentialType", value: value.into() })
+            }
+        }
+    }
+}

@@ -1,0 +1,539 @@
+//! Message framing (section 6).
+
+use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec, small_enum};
+use crate::group_info::{GroupContext, GroupInfo, Welcome};
+use crate::ids::{Bytes, GroupId, Mac, ProtocolVersion, WireFormat};
+use crate::key_package::KeyPackage;
+use crate::proposal::{Commit, Proposal};
+use crate::tree_math::LeafIndex;
+use alloc::boxed::Box;
+use core::fmt;
+
+small_enum! {
+    /// What a framed message holds.
+    ContentType {
+        /// Application data.
+        Application = 1,
+        /// A proposal.
+        Proposal = 2,
+        /// A commit.
+        Commit = 3,
+    }
+}
+
+small_enum! {
+    /// What kind of sender a message has.
+    SenderType {
+        /// A member.
+        Member = 1,
+        /// Somebody listed in `external_senders`.
+        External = 2,
+        /// Somebody who proposes to be added.
+        NewMemberProposal = 3,
+        /// Somebody who adds itself.
+        NewMemberCommit = 4,
+    }
+}
+
+/// Who sent a message, as the message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sender {
+    /// The member at a leaf.
+    Member(LeafIndex),
+    /// The entry of this index in the `external_senders` extension.
+    External(u32),
+    /// Somebody who proposes to be added.
+    NewMemberProposal,
+    /// Somebody who adds itself by an external commit.
+    NewMemberCommit,
+}
+
+impl Sender {
+    /// The kind of sender.
+    #[must_use]
+    pub fn sender_type(self) -> SenderType {
+        match self {
+            Self::Member(_) => SenderType::Member,
+            Self::External(_) => SenderType::External,
+            Self::NewMemberProposal => SenderType::NewMemberProposal,
+            Self::NewMemberCommit => SenderType::NewMemberCommit,
+        }
+    }
+}
+
+impl Encode for Sender {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.sender_type().encode(w)?;
+        match self {
+            Self::Member(leaf_index) => leaf_index.encode(w),
+            Self::External(sender_index) => sender_index.encode(w),
+            Self::NewMemberProposal | Self::NewMemberCommit => Ok(()),
+        }
+    }
+}
+
+impl Decode for Sender {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match SenderType::decode(r)? {
+            SenderType::Member => Decode::decode(r).map(Self::Member),
+            SenderType::External => Decode::decode(r).map(Self::External),
+            SenderType::NewMemberProposal => Ok(Self::NewMemberProposal),
+            SenderType::NewMemberCommit => Ok(Self::NewMemberCommit),
+        }
+    }
+}
+
+/// The content of a framed message. Never printed if it is application data.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Application data.
+    Application(Bytes),
+    /// A proposal.
+    Proposal(Proposal),
+    /// A commit.
+    Commit(Commit),
+}
+
+impl Content {
+    /// What kind of content this is.
+    #[must_use]
+    pub fn content_type(&self) -> ContentType {
+        match self {
+            Self::Application(_) => ContentType::Application,
+            Self::Proposal(_) => ContentType::Proposal,
+            Self::Commit(_) => ContentType::Commit,
+        }
+    }
+
+    /// Appends the content without its type.
+    ///
+    /// # Errors
+    /// If it is too long to encode.
+    pub fn encode_body(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        match self {
+            Self::Application(data) => data.encode(w),
+            Self::Proposal(proposal) => proposal.encode(w),
+            Self::Commit(commit) => commit.encode(w),
+        }
+    }
+
+    /// Decodes content of a given type.
+    ///
+    /// # Errors
+    /// If the bytes are no encoding of such content.
+    pub fn decode_body(kind: ContentType, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match kind {
+            ContentType::Application => Decode::decode(r).map(Self::Application),
+            ContentType::Proposal => Decode::decode(r).map(Self::Proposal),
+            ContentType::Commit => Decode::decode(r).map(Self::Commit),
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Application(data) => write!(f, "Application({} bytes)", data.len()),
+            Self::Proposal(proposal) => f.debug_tuple("Proposal").field(proposal).finish(),
+            Self::Commit(commit) => f.debug_tuple("Commit").field(commit).finish(),
+        }
+    }
+}
+
+/// FramedContent: a message before it is authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FramedContent {
+    /// The group.
+    pub group_id: GroupId,
+    /// The epoch that it was sent in.
+    pub epoch: u64,
+    /// Who sent it.
+    pub sender: Sender,
+    /// Data of the application that is authenticated and not encrypted.
+    pub authenticated_data: Bytes,
+    /// The content.
+    pub content: Content,
+}
+
+impl Encode for FramedContent {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.group_id.encode(w)?;
+        self.epoch.encode(w)?;
+        self.sender.encode(w)?;
+        self.authenticated_data.encode(w)?;
+        self.content.content_type().encode(w)?;
+        self.content.encode_body(w)
+    }
+}
+
+impl Decode for FramedContent {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            group_id: Decode::decode(r)?,
+            epoch: Decode::decode(r)?,
+            sender: Decode::decode(r)?,
+            authenticated_data: Decode::decode(r)?,
+            content: {
+                let kind = ContentType::decode(r)?;
+                Content::decode_body(kind, r)?
+            },
+        })
+    }
+}
+
+/// FramedContentAuthData: what authenticates a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FramedContentAuthData {
+    /// `SignWithLabel(., "FramedContentTBS", FramedContentTBS)`.
+    pub signature: Bytes,
+    /// For a commit, `MAC(confirmation_key, confirmed_transcript_hash)`; for others nothing.
+    pub confirmation_tag: Option<Mac>,
+}
+
+impl FramedContentAuthData {
+    fn encode(&self, kind: ContentType, w: &mut Writer) -> Result<(), EncodeError> {
+        self.signature.encode(w)?;
+        match (kind, &self.confirmation_tag) {
+            (ContentType::Commit, Some(tag)) => tag.encode(w),
+            (ContentType::Commit, None) => Mac::default().encode(w),
+            (ContentType::Application | ContentType::Proposal, _) => Ok(()),
+        }
+    }
+
+    fn decode(kind: ContentType, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            signature: Decode::decode(r)?,
+            confirmation_tag: match kind {
+                ContentType::Commit => Some(Decode::decode(r)?),
+                ContentType::Application | ContentType::Proposal => None,
+            },
+        })
+    }
+}
+
+/// AuthenticatedContent: a message with what authenticates it and how it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticatedContent {
+    /// PublicMessage or PrivateMessage.
+    pub wire_format: WireFormat,
+    /// The message.
+    pub content: FramedContent,
+    /// What authenticates it.
+    pub auth: FramedContentAuthData,
+}
+
+impl Encode for AuthenticatedContent {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.wire_format.encode(w)?;
+        self.content.encode(w)?;
+        self.auth.encode(self.content.content.content_type(), w)
+    }
+}
+
+impl Decode for AuthenticatedContent {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let wire_format = WireFormat::decode(r)?;
+        let content = FramedContent::decode(r)?;
+        let auth = FramedContentAuthData::decode(content.content.content_type(), r)?;
+        Ok(Self { wire_format, content, auth })
+    }
+}
+
+/// FramedContentTBS: what a message's signature covers.
+#[derive(Clone, Copy, Debug)]
+pub struct FramedContentTbs<'a> {
+    /// How the message is sent.
+    pub wire_format: WireFormat,
+    /// The message.
+    pub content: &'a FramedContent,
+    /// The group's context; covered if the sender is a member or a new member that commits.
+    pub context: &'a GroupContext,
+}
+
+impl Encode for FramedContentTbs<'_> {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        ProtocolVersion::MLS10.encode(w)?;
+        self.wire_format.encode(w)?;
+        self.content.encode(w)?;
+        match self.content.sender {
+            Sender::Member(_) | Sender::NewMemberCommit => self.context.encode(w),
+            Sender::External(_) | Sender::NewMemberProposal => Ok(()),
+        }
+    }
+}
+
+/// AuthenticatedContentTBM: what a membership tag covers.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthenticatedContentTbm<'a> {
+    /// What is signed.
+    pub content_tbs: FramedContentTbs<'a>,
+    /// The signature, and the confirmation tag of a commit.
+    pub auth: &'a FramedContentAuthData,
+}
+
+impl Encode for AuthenticatedContentTbm<'_> {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.content_tbs.encode(w)?;
+        self.auth.encode(self.content_tbs.content.content.content_type(), w)
+    }
+}
+
+/// PublicMessage: signed, not encrypted (section 6.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicMessage {
+    /// The message.
+    pub content: FramedContent,
+    /// What authenticates it.
+    pub auth: FramedContentAuthData,
+    /// For a member's message, `MAC(membership_key, AuthenticatedContentTBM)`; else nothing.
+    pub membership_tag: Option<Mac>,
+}
+
+impl Encode for PublicMessage {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.content.encode(w)?;
+        self.auth.encode(self.content.content.content_type(), w)?;
+        match (self.content.sender, &self.membership_tag) {
+            (Sender::Member(_), Some(tag)) => tag.encode(w),
+            (Sender::Member(_), None) => Mac::default().encode(w),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Decode for PublicMessage {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let content = FramedContent::decode(r)?;
+        let auth = FramedContentAuthData::decode(content.content.content_type(), r)?;
+        let membership_tag = match content.sender {
+            Sender::Member(_) => Some(Decode::decode(r)?),
+            _ => None,
+        };
+        Ok(Self { content, auth, membership_tag })
+    }
+}
+
+/// PrivateMessage: signed and encrypted (section 6.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateMessage {
+    /// The group.
+    pub group_id: GroupId,
+    /// The epoch that it was sent in.
+    pub epoch: u64,
+    /// What kind of content is encrypted.
+    pub content_type: ContentType,
+    /// Data of the application that is authenticated and not encrypted.
+    pub authenticated_data: Bytes,
+    /// The encrypted [`SenderData`].
+    pub encrypted_sender_data: Bytes,
+    /// The encrypted [`PrivateMessageContent`].
+    pub ciphertext: Bytes,
+}
+codec!(PrivateMessage {
+    group_id,
+    epoch,
+    content_type,
+    authenticated_data,
+    encrypted_sender_data,
+    ciphertext
+});
+
+/// PrivateMessageContent: the plaintext of a PrivateMessage (section 6.3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateMessageContent {
+    /// The content.
+    pub content: Content,
+    /// What authenticates it.
+    pub auth: FramedContentAuthData,
+}
+
+impl PrivateMessageContent {
+    /// Appends the encoding with this many zero bytes of padding.
+    ///
+    /// # Errors
+    /// If it is too long to encode.
+    pub fn encode_padded(&self, padding: usize, w: &mut Writer) -> Result<(), EncodeError> {
+        self.content.encode_body(w)?;
+        self.auth.encode(self.content.content_type(), w)?;
+        const ZEROS: [u8; 64] = [0; 64];
+        let mut left = padding;
+        while left > 0 {
+            let n = left.min(ZEROS.len());
+            w.put(ZEROS.get(..n).unwrap_or_default());
+            left -= n;
+        }
+        Ok(())
+    }
+
+    /// Decodes all of `bytes` as content of a type, with padding.
+    ///
+    /// # Errors
+    /// If the bytes are no such content, or the padding holds a byte other than zero.
+    pub fn decode_padded(kind: ContentType, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(bytes);
+        let content = Content::decode_body(kind, &mut r)?;
+        let auth = FramedContentAuthData::decode(kind, &mut r)?;
+        if r.rest().iter().any(|b| *b != 0) {
+            return Err(DecodeError::NonZeroPadding);
+        }
+        Ok(Self { content, auth })
+    }
+}
+
+/// PrivateContentAAD (section 6.3.1).
+#[derive(Clone, Copy, Debug)]
+pub struct PrivateContentAad<'a> {
+    /// The group.
+    pub group_id: &'a GroupId,
+    /// The epoch.
+    pub epoch: u64,
+    /// What kind of content is encrypted.
+    pub content_type: ContentType,
+    /// Data of the application.
+    pub authenticated_data: &'a Bytes,
+}
+codec!(encode PrivateContentAad<'a> { group_id, epoch, content_type, authenticated_data });
+
+/// SenderDataAAD (section 6.3.2).
+#[derive(Clone, Copy, Debug)]
+pub struct SenderDataAad<'a> {
+    /// The group.
+    pub group_id: &'a GroupId,
+    /// The epoch.
+    pub epoch: u64,
+    /// What kind of content is encrypted.
+    pub content_type: ContentType,
+}
+codec!(encode SenderDataAad<'a> { group_id, epoch, content_type });
+
+/// SenderData: which key opens a PrivateMessage (section 6.3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderData {
+    /// The sender.
+    pub leaf_index: LeafIndex,
+    /// The step of the sender's ratchet.
+    pub generation: u32,
+    /// What the nonce is XORed with.
+    pub reuse_guard: [u8; 4],
+}
+
+impl Encode for SenderData {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.leaf_index.encode(w)?;
+        self.generation.encode(w)?;
+        w.put(&self.reuse_guard);
+        Ok(())
+    }
+}
+
+impl Decode for SenderData {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            leaf_index: Decode::decode(r)?,
+            generation: Decode::decode(r)?,
+            reuse_guard: r.take_array()?,
+        })
+    }
+}
+
+/// What an MLSMessage holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MlsMessageBody {
+    /// A signed message.
+    PublicMessage(Box<PublicMessage>),
+    /// A signed and encrypted message.
+    PrivateMessage(PrivateMessage),
+    /// A Welcome.
+    Welcome(Welcome),
+    /// A GroupInfo.
+    GroupInfo(Box<GroupInfo>),
+    /// A KeyPackage.
+    KeyPackage(Box<KeyPackage>),
+}
+
+/// MLSMessage: what is sent (section 6). Its media type is `message/mls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MlsMessage {
+    /// The message, of protocol version MLS 1.0.
+    pub body: MlsMessageBody,
+}
+
+impl MlsMessage {
+    /// What this message holds.
+    #[must_use]
+    pub fn wire_format(&self) -> WireFormat {
+        match self.body {
+            MlsMessageBody::PublicMessage(_) => WireFormat::PUBLIC_MESSAGE,
+            MlsMessageBody::PrivateMessage(_) => WireFormat::PRIVATE_MESSAGE,
+            MlsMessageBody::Welcome(_) => WireFormat::WELCOME,
+            MlsMessageBody::GroupInfo(_) => WireFormat::GROUP_INFO,
+            MlsMessageBody::KeyPackage(_) => WireFormat::KEY_PACKAGE,
+        }
+    }
+
+    /// The group and epoch of a PublicMessage, PrivateMessage or GroupInfo.
+    #[must_use]
+    pub fn group_and_epoch(&self) -> Option<(&GroupId, u64)> {
+        match &self.body {
+            MlsMessageBody::PublicMessage(m) => Some((&m.content.group_id, m.content.epoch)),
+            MlsMessageBody::PrivateMessage(m) => Some((&m.group_id, m.epoch)),
+            MlsMessageBody::GroupInfo(g) => {
+                Some((&g.group_context.group_id, g.group_context.epoch))
+            }
+            MlsMessageBody::Welcome(_) | MlsMessageBody::KeyPackage(_) => None,
+        }
+    }
+
+    /// The kind of content of a PublicMessage or PrivateMessage.
+    #[must_use]
+    pub fn content_type(&self) -> Option<ContentType> {
+        match &self.body {
+            MlsMessageBody::PublicMessage(m) => Some(m.content.content.content_type()),
+            MlsMessageBody::PrivateMessage(m) => Some(m.content_type),
+            _ => None,
+        }
+    }
+}
+
+impl From<MlsMessageBody> for MlsMessage {
+    fn from(body: MlsMessageBody) -> Self {
+        Self { body }
+    }
+}
+
+impl Encode for MlsMessage {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        ProtocolVersion::MLS10.encode(w)?;
+        self.wire_format().encode(w)?;
+        match &self.body {
+            MlsMessageBody::PublicMessage(m) => m.encode(w),
+            MlsMessageBody::PrivateMessage(m) => m.encode(w),
+            MlsMessageBody::Welcome(m) => m.encode(w),
+            MlsMessageBody::GroupInfo(m) => m.encode(w),
+            MlsMessageBody::KeyPackage(m) => m.encode(w),
+        }
+    }
+}
+
+impl Decode for MlsMessage {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version = ProtocolVersion::decode(r)?;
+        if version != ProtocolVersion::MLS10 {
+            return Err(DecodeError::InvalidValue {
+                field: "ProtocolVersion",
+                value: version.0.into(),
+            });
+        }
+        let body = match WireFormat::decode(r)? {
+            WireFormat::PUBLIC_MESSAGE => MlsMessageBody::PublicMessage(Decode::decode(r)?),
+            WireFormat::PRIVATE_MESSAGE => MlsMessageBody::PrivateMessage(Decode::decode(r)?),
+            WireFormat::WELCOME => MlsMessageBody::Welcome(Decode::decode(r)?),
+            WireFormat::GROUP_INFO => MlsMessageBody::GroupInfo(Decode::decode(r)?),
+            WireFormat::KEY_PACKAGE => MlsMessageBody::KeyPackage(Decode::decode(r)?),
+            WireFormat(value) => {
+                return Err(DecodeError::InvalidValue { field: "WireFormat", value: value.into() });
+            }
+        };
+        Ok(Self { body })
+    }
+}

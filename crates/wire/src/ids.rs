@@ -1,0 +1,281 @@
+//! Code points and opaque identifiers.
+
+use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// An `opaque<V>`: bytes with a length header. Prints as hexadecimal, long values cut.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Bytes(Box<[u8]>);
+
+impl Bytes {
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes as a vector, without copying.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.0.into_vec()
+    }
+}
+
+impl core::ops::Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(v: Vec<u8>) -> Self {
+        Self(v.into_boxed_slice())
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(v: &[u8]) -> Self {
+        Self(v.into())
+    }
+}
+
+impl<const N: usize> From<[u8; N]> for Bytes {
+    fn from(v: [u8; N]) -> Self {
+        Self(v.as_slice().into())
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 16;
+        for byte in self.0.iter().take(SHOWN) {
+            write!(f, "{byte:02x}")?;
+        }
+        if self.0.len() > SHOWN {
+            write!(f, "…({} bytes)", self.0.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl Encode for Bytes {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        w.put_opaque(&self.0)
+    }
+}
+
+impl Decode for Bytes {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(r.opaque()?.into())
+    }
+}
+
+macro_rules! opaque {
+    ($($(#[$meta:meta])* $name:ident;)*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $name(pub Bytes);
+
+        impl core::ops::Deref for $name {
+            type Target = [u8];
+            fn deref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        impl AsRef<[u8]> for $name {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        impl<T: Into<Bytes>> From<T> for $name {
+            fn from(v: T) -> Self {
+                Self(v.into())
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:?})"), self.0)
+            }
+        }
+        impl Encode for $name {
+            fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+                self.0.encode(w)
+            }
+        }
+        impl Decode for $name {
+            fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Bytes::decode(r).map(Self)
+            }
+        }
+    )*};
+}
+
+opaque! {
+    /// A public key of the cipher suite's KEM (section 5.1.1).
+    HpkePublicKey;
+    /// A public key of the cipher suite's signature scheme (section 5.1.1).
+    SignaturePublicKey;
+    /// A group's identifier, chosen by its creator (section 11).
+    GroupId;
+    /// A hash that stands for an object (section 5.2).
+    HashReference;
+    /// A message authentication code (section 6.1). Compare in constant time.
+    Mac;
+}
+
+/// The [`HashReference`] of a KeyPackage (section 5.2).
+pub type KeyPackageRef = HashReference;
+/// The [`HashReference`] of the AuthenticatedContent of a proposal (section 5.2).
+pub type ProposalRef = HashReference;
+
+macro_rules! code_point {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$cmeta:meta])* $const:ident = $value:literal),* $(,)? })*) => {$(
+        $(#[$meta])*
+        ///
+        /// Any 16-bit value can be carried; the constants are those that RFC 9420 registers.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u16);
+
+        impl $name {
+            $($(#[$cmeta])* pub const $const: Self = Self($value);)*
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$const => f.write_str(concat!(stringify!($name), "::", stringify!($const))),)*
+                    Self(other) => write!(f, concat!(stringify!($name), "({:#06x})"), other),
+                }
+            }
+        }
+        impl Encode for $name {
+            fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+                self.0.encode(w)
+            }
+        }
+        impl Decode for $name {
+            fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                u16::decode(r).map(Self)
+            }
+        }
+    )*};
+}
+
+code_point! {
+    /// A protocol version (section 6).
+    ProtocolVersion {
+        /// MLS 1.0.
+        MLS10 = 1,
+    }
+    /// A cipher suite (section 17.1).
+    CipherSuite {
+        /// Suite 1: X25519, AES-128-GCM, SHA-256, Ed25519.
+        MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519 = 1,
+        /// Suite 2: P-256, AES-128-GCM, SHA-256, ECDSA P-256.
+        MLS_128_DHKEMP256_AES128GCM_SHA256_P256 = 2,
+        /// Suite 3: X25519, ChaCha20-Poly1305, SHA-256, Ed25519.
+        MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_ED25519 = 3,
+        /// Suite 4: X448, AES-256-GCM, SHA-512, Ed448.
+        MLS_256_DHKEMX448_AES256GCM_SHA512_ED448 = 4,
+        /// Suite 5: P-521, AES-256-GCM, SHA-512, ECDSA P-521.
+        MLS_256_DHKEMP521_AES256GCM_SHA512_P521 = 5,
+        /// Suite 6: X448, ChaCha20-Poly1305, SHA-512, Ed448.
+        MLS_256_DHKEMX448_CHACHA20POLY1305_SHA512_ED448 = 6,
+        /// Suite 7: P-384, AES-256-GCM, SHA-384, ECDSA P-384.
+        MLS_256_DHKEMP384_AES256GCM_SHA384_P384 = 7,
+    }
+    /// What an MLSMessage holds (section 17.2).
+    WireFormat {
+        /// A PublicMessage.
+        PUBLIC_MESSAGE = 1,
+        /// A PrivateMessage.
+        PRIVATE_MESSAGE = 2,
+        /// A Welcome.
+        WELCOME = 3,
+        /// A GroupInfo.
+        GROUP_INFO = 4,
+        /// A KeyPackage.
+        KEY_PACKAGE = 5,
+    }
+    /// A type of extension (section 17.3).
+    ExtensionType {
+        /// `application_id`, in a leaf node (section 5.3.3).
+        APPLICATION_ID = 1,
+        /// `ratchet_tree`, in a GroupInfo (section 12.4.3.3).
+        RATCHET_TREE = 2,
+        /// `required_capabilities`, in a GroupContext (section 11.1).
+        REQUIRED_CAPABILITIES = 3,
+        /// `external_pub`, in a GroupInfo (section 12.4.3.2).
+        EXTERNAL_PUB = 4,
+        /// `external_senders`, in a GroupContext (section 12.1.8.1).
+        EXTERNAL_SENDERS = 5,
+        /// `last_resort`, in a KeyPackage (draft-ietf-mls-extensions up to -07; in wide use).
+        LAST_RESORT = 0x000a,
+    }
+    /// A type of proposal (section 17.4).
+    ProposalType {
+        /// Add (section 12.1.1).
+        ADD = 1,
+        /// Update (section 12.1.2).
+        UPDATE = 2,
+        /// Remove (section 12.1.3).
+        REMOVE = 3,
+        /// PreSharedKey (section 12.1.4).
+        PSK = 4,
+        /// ReInit (section 12.1.5).
+        REINIT = 5,
+        /// ExternalInit (section 12.1.6).
+        EXTERNAL_INIT = 6,
+        /// GroupContextExtensions (section 12.1.7).
+        GROUP_CONTEXT_EXTENSIONS = 7,
+    }
+    /// A type of credential (section 17.5).
+    CredentialType {
+        /// A bare identity.
+        BASIC = 1,
+        /// A chain of X.509 certificates.
+        X509 = 2,
+    }
+}
+
+impl ExtensionType {
+    /// Whether every client has it, so that capabilities must not list it (section 7.2).
+    #[must_use]
+    pub fn is_default(self) -> bool {
+        (1..=5).contains(&self.0)
+    }
+}
+
+impl ProposalType {
+    /// Whether every client has it, so that capabilities must not list it (section 7.2).
+    #[must_use]
+    pub fn is_default(self) -> bool {
+        (1..=7).contains(&self.0)
+    }
+}
+
+/// Whether a code point is reserved for GREASE (section 13.5).
+#[must_use]
+pub fn is_grease(code_point: u16) -> bool {
+    code_point & 0x0f0f == 0x0a0a && code_point >> 8 == code_point & 0xff && code_point != 0xfafa
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grease_is_the_fifteen_registered_values() {
+        let found: Vec<u16> = (0..=u16::MAX).filter(|v| is_grease(*v)).collect();
+        let want: Vec<u16> = (0..15).map(|i| (i << 12 | i << 4) | 0x0a0a).collect();
+        assert_eq!(found, want);
+    }
+}

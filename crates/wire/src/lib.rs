@@ -1,0 +1,60 @@
+//! Every structure that RFC 9420 puts on the wire, as plain data.
+//!
+//! Nothing here is trusted: a value of these types says only that bytes had the right shape.
+//! Signatures, MACs, hashes and the rules of the protocol are checked on the floors above, which
+//! wrap what they have checked in types of their own.
+//!
+//! * [`codec`]: the presentation language of section 2.1, decoded by exact consumption;
+//! * [`tree_math`]: node indices and their relations (Appendix C);
+//! * the rest: one module per group of sections, names as in the RFC.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod codec;
+mod credential;
+mod extension;
+mod framing;
+mod group_info;
+mod ids;
+mod key_package;
+mod leaf_node;
+mod proposal;
+mod psk;
+mod ratchet_tree;
+pub mod tree_math;
+mod update_path;
+
+pub use codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
+pub use credential::{Certificate, Credential};
+pub use extension::{
+    Extension, ExternalSender, RequiredCapabilities, duplicate_extension, find_extension,
+};
+pub use framing::{
+    AuthenticatedContent, AuthenticatedContentTbm, Content, ContentType, FramedContent,
+    FramedContentAuthData, FramedContentTbs, MlsMessage, MlsMessageBody, PrivateContentAad,
+    PrivateMessage, PrivateMessageContent, PublicMessage, Sender, SenderData, SenderDataAad,
+    SenderType,
+};
+pub use group_info::{
+    ConfirmedTranscriptHashInput, EncryptedGroupSecrets, GroupContext, GroupInfo, GroupInfoTbs,
+    GroupSecrets, InterimTranscriptHashInput, PathSecret, Welcome,
+};
+pub use ids::{
+    Bytes, CipherSuite, CredentialType, ExtensionType, GroupId, HashReference, HpkePublicKey,
+    KeyPackageRef, Mac, ProposalRef, ProposalType, ProtocolVersion, SignaturePublicKey, WireFormat,
+    is_grease,
+};
+pub use key_package::{KeyPackage, KeyPackageTbs};
+pub use leaf_node::{
+    Capabilities, LeafNode, LeafNodeContext, LeafNodeSource, LeafNodeTbs, Lifetime,
+};
+pub use proposal::{Commit, Proposal, ProposalOrRef, ReInit};
+pub use psk::{PreSharedKeyId, PskLabel, PskType, ResumptionPskUsage};
+pub use ratchet_tree::{
+    LeafNodeHashInput, Node, NodeType, ParentHashInput, ParentNode, ParentNodeHashInput,
+    RatchetTreeExtension,
+};
+pub use tree_math::{LeafIndex, NodeIndex, TreeSize};
+pub use update_path::{HpkeCiphertext, UpdatePath, UpdatePathNode};
