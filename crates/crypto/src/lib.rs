@@ -1,1 +1,33 @@
-//! (scaffold)
+//! Cipher suites as data, what a crypto provider implements, and the labelled operations of
+//! RFC 9420 section 5 composed over it.
+//!
+//! * [`CryptoProvider`]: the components (hash, KDF, AEAD, Diffie-Hellman group, signature), each
+//!   by its code point, with batch operations that a provider may spread over cores;
+//! * [`SuiteParams`]: which components a cipher suite names (section 17.1);
+//! * [`hpke`]: RFC 9180's base mode, composed over a provider;
+//! * [`Suite`]: a provider and a suite together, with all labelled operations;
+//! * [`Secret`] and the key types: wiped on drop, compared in constant time, never printed.
+//!
+//! There is no primitive in here, and no source of randomness: both come in from outside.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod digest;
+mod error;
+pub mod hpke;
+mod keys;
+mod provider;
+mod secret;
+mod suite;
+mod suite_params;
+
+pub use digest::{Digest, MAX_DIGEST_LEN};
+pub use error::CryptoError;
+pub use keys::{HpkeKeyPair, HpkePrivateKey, SignatureKeyPair};
+pub use provider::{CryptoProvider, SealItem, VerifyItem};
+pub use rand_core::CryptoRng;
+pub use secret::Secret;
+pub use suite::Suite;
+pub use suite_params::{Aead, DhGroup, Hash, Kdf, Kem, SignatureScheme, SuiteParams};
