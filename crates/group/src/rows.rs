@@ -1,0 +1,154 @@
+//! What a store keeps of a group: rows, and batches of changes to them.
+//!
+//! A store is two methods, load the rows of a group and commit a [`Batch`], and knows nothing of
+//! MLS. It may encrypt values.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use conclave_crypto::Secret;
+use conclave_wire::GroupId;
+
+/// The kinds of row. The numbers are part of the stored format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Table {
+    /// The epoch header: context, own leaf, epoch secrets, signature key. One row.
+    Header = 1,
+    /// A node of the ratchet tree, by node index.
+    Tree = 2,
+    /// A private key of the ratchet tree, by node index.
+    PrivateKey = 3,
+    /// An unconsumed node of an epoch's secret tree, by node index.
+    SecretTreeNode = 4,
+    /// A ratchet of an epoch's secret tree.
+    Ratchet = 5,
+    /// A message key that was skipped over.
+    SkippedKey = 6,
+    /// A cached proposal, by order of arrival.
+    Proposal = 7,
+    /// The header of a past epoch.
+    PastEpoch = 8,
+    /// A leaf as it was in a past epoch, by leaf index, if it has changed since.
+    PastLeaf = 9,
+    /// The private key of an own Update proposal, by the proposal's place.
+    PendingUpdate = 10,
+    /// The own commit that the delivery service has not judged yet. One row.
+    PendingCommit = 11,
+}
+
+impl Table {
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_number(n: u8) -> Option<Self> {
+        Some(match n {
+            1 => Self::Header,
+            2 => Self::Tree,
+            3 => Self::PrivateKey,
+            4 => Self::SecretTreeNode,
+            5 => Self::Ratchet,
+            6 => Self::SkippedKey,
+            7 => Self::Proposal,
+            8 => Self::PastEpoch,
+            9 => Self::PastLeaf,
+            10 => Self::PendingUpdate,
+            11 => Self::PendingCommit,
+            _ => return None,
+        })
+    }
+}
+
+/// The key of a row within its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey {
+    /// What it is.
+    pub table: Table,
+    /// The epoch that it belongs to and goes with, or [`RowKey::NO_EPOCH`].
+    pub epoch: u64,
+    /// Its place among its kind.
+    pub index: u64,
+}
+
+impl RowKey {
+    /// The epoch of rows that belong to no epoch.
+    pub const NO_EPOCH: u64 = u64::MAX;
+
+    /// A row that belongs to no epoch.
+    #[must_use]
+    pub fn new(table: Table, index: u64) -> Self {
+        Self { table, epoch: Self::NO_EPOCH, index }
+    }
+
+    /// A row that goes when its epoch goes.
+    #[must_use]
+    pub fn of_epoch(table: Table, epoch: u64, index: u64) -> Self {
+        Self { table, epoch, index }
+    }
+}
+
+/// Changes to the rows of one group, to be written as one atomic, durable step: first
+/// [`clear`](Self::clear), then [`deleted_epochs`](Self::deleted_epochs), then
+/// [`rows`](Self::rows).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// The group.
+    pub group_id: GroupId,
+    /// Delete all rows of the group first.
+    pub clear: bool,
+    /// Delete all rows of these epochs.
+    pub deleted_epochs: BTreeSet<u64>,
+    /// Write a row, or delete it.
+    pub rows: BTreeMap<RowKey, Option<Secret>>,
+}
+
+impl Batch {
+    /// A batch that changes nothing.
+    #[must_use]
+    pub fn new(group_id: GroupId) -> Self {
+        Self { group_id, clear: false, deleted_epochs: BTreeSet::new(), rows: BTreeMap::new() }
+    }
+
+    /// Writes a row.
+    pub fn put(&mut self, key: RowKey, value: Secret) {
+        self.rows.insert(key, Some(value));
+    }
+
+    /// Deletes a row.
+    pub fn delete(&mut self, key: RowKey) {
+        self.rows.insert(key, None);
+    }
+
+    /// Adds what `later` changes to what this batch changes.
+    pub fn merge(&mut self, later: Self) {
+        if later.clear {
+            self.clear = true;
+            self.deleted_epochs.clear();
+            self.rows.clear();
+        }
+        for epoch in later.deleted_epochs {
+            self.rows.retain(|key, _| key.epoch != epoch);
+            self.deleted_epochs.insert(epoch);
+        }
+        self.rows.extend(later.rows);
+    }
+
+    /// The number of bytes of all rows that it writes, keys not counted.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rows.values().flatten().map(Secret::len).sum()
+    }
+
+    /// Makes the changes to rows held in memory.
+    pub fn apply_to(&self, rows: &mut BTreeMap<RowKey, Secret>) {
+        if self.clear {
+            rows.clear();
+        }
+        if !self.deleted_epochs.is_empty() {
+            rows.retain(|key, _| !self.deleted_epochs.contains(&key.epoch));
+        }
+        for (key, value) in &self.rows {
+            match value {
+                Some(value) => rows.insert(*key, value.clone()),
+                None => rows.remove(key),
+            };
+        }
+    }
+}
