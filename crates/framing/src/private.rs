@@ -1,0 +1,171 @@
+//! PrivateMessage (section 6.3).
+
+use crate::rules::check_confirmation_tag;
+use crate::{FramingError, Padding, UnverifiedContent};
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoError, CryptoRng, Secret, Suite};
+use conclave_schedule::{MessageKey, SenderDataSecret, sender_data_key_nonce};
+use conclave_wire::codec::MAX_VECTOR_LEN;
+use conclave_wire::{
+    AuthenticatedContent, Decode, DecodeError, Encode, EncodeError, FramedContent,
+    PrivateContentAad, PrivateMessage, PrivateMessageContent, Sender, SenderData, SenderDataAad,
+    WireFormat, Writer,
+};
+use zeroize::Zeroizing;
+
+/// Makes a member's signed message a PrivateMessage. A commit's confirmation tag must be there.
+///
+/// `key` is that of `generation` of the sender's ratchet, and goes with this message: it must not
+/// be used again.
+///
+/// # Errors
+/// If the message was signed for another wire format, its sender is not a member, it is a commit
+/// without its confirmation tag, or it is too long with its padding.
+#[allow(clippy::too_many_arguments)] // all of them are of this one message
+pub fn protect_private(
+    suite: &Suite<'_>,
+    message: &AuthenticatedContent,
+    generation: u32,
+    key: MessageKey,
+    sender_data_secret: &SenderDataSecret,
+    padding: Padding,
+    rng: &mut dyn CryptoRng,
+) -> Result<PrivateMessage, FramingError> {
+    if message.wire_format != WireFormat::PRIVATE_MESSAGE {
+        return Err(FramingError::WrongWireFormat(message.wire_format));
+    }
+    let Sender::Member(leaf_index) = message.content.sender else {
+        return Err(FramingError::PrivateMessageFromOutside);
+    };
+    check_confirmation_tag(message)?;
+    let FramedContent { group_id, epoch, authenticated_data, content, .. } = &message.content;
+    let content_type = content.content_type();
+
+    let plaintext = padded_plaintext(suite, message, padding)?;
+    let mut reuse_guard = [0; 4];
+    rng.fill_bytes(&mut reuse_guard);
+    let nonce = guarded(key.nonce, reuse_guard);
+    let aad = PrivateContentAad { group_id, epoch: *epoch, content_type, authenticated_data };
+    let ciphertext = suite.aead_seal(&key.key, nonce.expose(), &aad.to_bytes()?, &plaintext)?;
+
+    let sender_data = SenderData { leaf_index, generation, reuse_guard };
+    let aad = SenderDataAad { group_id, epoch: *epoch, content_type };
+    let encrypted_sender_data =
+        seal_sender_data(suite, sender_data_secret, &sender_data, &aad, &ciphertext)?;
+    Ok(PrivateMessage {
+        group_id: group_id.clone(),
+        epoch: *epoch,
+        content_type,
+        authenticated_data: authenticated_data.clone(),
+        encrypted_sender_data: encrypted_sender_data.into(),
+        ciphertext: ciphertext.into(),
+    })
+}
+
+/// Opens the sender data: who sent a PrivateMessage, and which key opens it.
+///
+/// That the sender is a leaf that is not blank is for the caller to check (section 6.3.2).
+///
+/// # Errors
+/// [`FramingError::SenderDataNotOpened`]; [`FramingError::MalformedSenderData`].
+pub fn open_sender_data(
+    suite: &Suite<'_>,
+    message: &PrivateMessage,
+    sender_data_secret: &SenderDataSecret,
+) -> Result<SenderData, FramingError> {
+    let PrivateMessage { group_id, epoch, content_type, ciphertext, .. } = message;
+    let aad = SenderDataAad { group_id, epoch: *epoch, content_type: *content_type };
+    let MessageKey { key, nonce } = sender_data_key_nonce(suite, sender_data_secret, ciphertext)?;
+    let sealed = &message.encrypted_sender_data;
+    let opened = match suite.aead_open(&key, nonce.expose(), &aad.to_bytes()?, sealed) {
+        Err(CryptoError::OpenFailed) => return Err(FramingError::SenderDataNotOpened),
+        other => other?,
+    };
+    SenderData::from_bytes(opened.expose()).map_err(FramingError::MalformedSenderData)
+}
+
+/// Opens a PrivateMessage with the key that its sender data names.
+///
+/// # Errors
+/// [`FramingError::ContentNotOpened`] if the key does not fit, or the message was tampered with: the
+/// key is not consumed. If what was sealed is malformed or padded with anything but zeros, the key
+/// is consumed all the same: see [`FramingError::consumed_key`].
+pub fn open_private(
+    suite: &Suite<'_>,
+    message: &PrivateMessage,
+    sender_data: &SenderData,
+    key: MessageKey,
+) -> Result<UnverifiedContent, FramingError> {
+    let PrivateMessage { group_id, epoch, content_type, authenticated_data, ciphertext, .. } =
+        message;
+    let (epoch, content_type) = (*epoch, *content_type);
+    let aad = PrivateContentAad { group_id, epoch, content_type, authenticated_data };
+    let nonce = guarded(key.nonce, sender_data.reuse_guard);
+    let opened = match suite.aead_open(&key.key, nonce.expose(), &aad.to_bytes()?, ciphertext) {
+        Err(CryptoError::OpenFailed) => return Err(FramingError::ContentNotOpened),
+        other => other?,
+    };
+    let PrivateMessageContent { content, auth } =
+        PrivateMessageContent::decode_padded(content_type, opened.expose()).map_err(
+            |e| match e {
+                DecodeError::NonZeroPadding => FramingError::NonZeroPadding,
+                other => FramingError::MalformedContent(other),
+            },
+        )?;
+    let content = FramedContent {
+        group_id: group_id.clone(),
+        epoch,
+        sender: Sender::Member(sender_data.leaf_index),
+        authenticated_data: authenticated_data.clone(),
+        content,
+    };
+    let wire_format = WireFormat::PRIVATE_MESSAGE;
+    Ok(UnverifiedContent(AuthenticatedContent { wire_format, content, auth }))
+}
+
+/// The encoded PrivateMessageContent.
+fn padded_plaintext(
+    suite: &Suite<'_>,
+    message: &AuthenticatedContent,
+    padding: Padding,
+) -> Result<Zeroizing<Vec<u8>>, FramingError> {
+    let mut w = Writer::secret();
+    message.content.content.encode_body(&mut w)?;
+    message.auth.signature.encode(&mut w)?;
+    if let Some(tag) = &message.auth.confirmation_tag {
+        tag.encode(&mut w)?;
+    }
+    let plaintext = Zeroizing::new(w.finish());
+    let padding = padding.bytes(plaintext.len());
+    let tag_len = suite.params().aead.tag_len();
+    let padded = plaintext.len().saturating_add(padding);
+    let length = padded.saturating_add(tag_len);
+    if length > MAX_VECTOR_LEN {
+        return Err(EncodeError { length }.into());
+    }
+    // Copied: growing in place could leave the old buffer behind, unwiped.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(padded));
+    bytes.extend_from_slice(&plaintext);
+    bytes.resize(padded, 0);
+    Ok(bytes)
+}
+
+fn seal_sender_data(
+    suite: &Suite<'_>,
+    secret: &SenderDataSecret,
+    sender_data: &SenderData,
+    aad: &SenderDataAad<'_>,
+    ciphertext: &[u8],
+) -> Result<Vec<u8>, FramingError> {
+    let MessageKey { key, nonce } = sender_data_key_nonce(suite, secret, ciphertext)?;
+    let mut w = Writer::secret();
+    sender_data.encode(&mut w)?;
+    let plaintext = Zeroizing::new(w.finish());
+    Ok(suite.aead_seal(&key, nonce.expose(), &aad.to_bytes()?, &plaintext)?)
+}
+
+/// A nonce of the key schedule with its first four bytes XORed with a reuse guard (section 6.3.1).
+fn guarded(mut nonce: Secret, reuse_guard: [u8; 4]) -> Secret {
+    nonce.expose_mut().iter_mut().zip(reuse_guard).for_each(|(byte, guard)| *byte ^= guard);
+    nonce
+}

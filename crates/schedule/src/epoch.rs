@@ -1,0 +1,150 @@
+//! From one epoch's `init_secret` to the next epoch's secrets (section 8).
+
+use crate::{
+    CommitSecret, ConfirmationKey, EncryptionSecret, EpochAuthenticator, ExporterSecret,
+    ExternalSecret, InitSecret, JoinerSecret, MembershipKey, PskSecret, ResumptionPsk,
+    SenderDataSecret, WelcomeSecret,
+};
+use conclave_crypto::{CryptoError, Secret, Suite};
+use core::fmt;
+
+impl JoinerSecret {
+    /// The `joiner_secret` of the epoch that a commit begins.
+    ///
+    /// `init` is the last epoch's, or that of an ExternalInit proposal; `group_context` is the new
+    /// epoch's, encoded.
+    ///
+    /// # Errors
+    /// If the context is too long to encode, or the provider fails.
+    pub fn derive(
+        suite: &Suite<'_>,
+        init: &InitSecret,
+        commit: &CommitSecret,
+        group_context: &[u8],
+    ) -> Result<Self, CryptoError> {
+        let extracted = suite.extract(init.as_secret(), commit.as_secret())?;
+        let joiner = suite.expand_with_label(&extracted, b"joiner", group_context, suite.nh())?;
+        Ok(Self::from_secret(joiner))
+    }
+}
+
+/// The secret between `joiner_secret` and `epoch_secret`, for which the RFC has no name: known to
+/// who knows the joiner secret and all PSKs. Wiped when dropped, never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MemberSecret(Secret);
+
+impl fmt::Debug for MemberSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MemberSecret(..)")
+    }
+}
+
+impl MemberSecret {
+    /// Extracts the PSK secret under the joiner secret.
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub fn derive(
+        suite: &Suite<'_>,
+        joiner: &JoinerSecret,
+        psk: &PskSecret,
+    ) -> Result<Self, CryptoError> {
+        suite.extract(joiner.as_secret(), psk.as_secret()).map(Self)
+    }
+
+    /// The `welcome_secret`.
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub fn welcome_secret(&self, suite: &Suite<'_>) -> Result<WelcomeSecret, CryptoError> {
+        suite.derive_secret(&self.0, b"welcome").map(WelcomeSecret::from_secret)
+    }
+
+    /// The `welcome_key` (`AEAD.Nk` bytes) and `welcome_nonce` (`AEAD.Nn` bytes) that the GroupInfo
+    /// in a Welcome is encrypted with (section 12.4.3.1).
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub fn welcome_key(&self, suite: &Suite<'_>) -> Result<(Secret, Secret), CryptoError> {
+        let secret = self.welcome_secret(suite)?;
+        let aead = suite.params().aead;
+        let key = suite.expand_with_label(secret.as_secret(), b"key", &[], aead.key_len())?;
+        let nonce = suite.expand_with_label(secret.as_secret(), b"nonce", &[], aead.nonce_len())?;
+        Ok((key, nonce))
+    }
+
+    /// The secrets of the epoch whose encoded GroupContext this is.
+    ///
+    /// # Errors
+    /// If the context is too long to encode, or the provider fails.
+    pub fn epoch(
+        self,
+        suite: &Suite<'_>,
+        group_context: &[u8],
+    ) -> Result<EpochSecrets, CryptoError> {
+        let epoch = suite.expand_with_label(&self.0, b"epoch", group_context, suite.nh())?;
+        EpochSecrets::from_epoch_secret(suite, epoch)
+    }
+}
+
+/// All secrets that are derived from an epoch's `epoch_secret` (section 8, table 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochSecrets {
+    /// `sender_data_secret`.
+    pub sender_data: SenderDataSecret,
+    /// `encryption_secret`; goes into the epoch's [`SecretTree`](crate::SecretTree).
+    pub encryption: EncryptionSecret,
+    /// `exporter_secret`.
+    pub exporter: ExporterSecret,
+    /// `external_secret`.
+    pub external: ExternalSecret,
+    /// `confirmation_key`.
+    pub confirmation_key: ConfirmationKey,
+    /// `membership_key`.
+    pub membership_key: MembershipKey,
+    /// `resumption_psk`.
+    pub resumption_psk: ResumptionPsk,
+    /// `epoch_authenticator`.
+    pub epoch_authenticator: EpochAuthenticator,
+    /// `init_secret`, for the next epoch.
+    pub init: InitSecret,
+}
+
+impl EpochSecrets {
+    /// The secrets that follow from an `epoch_secret`. Only who creates a group has one that is
+    /// not derived: `KDF.Nh` random bytes (section 11).
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub fn from_epoch_secret(suite: &Suite<'_>, epoch: Secret) -> Result<Self, CryptoError> {
+        let derive = |label: &[u8]| suite.derive_secret(&epoch, label);
+        Ok(Self {
+            sender_data: SenderDataSecret::from_secret(derive(b"sender data")?),
+            encryption: EncryptionSecret::from_secret(derive(b"encryption")?),
+            exporter: ExporterSecret::from_secret(derive(b"exporter")?),
+            external: ExternalSecret::from_secret(derive(b"external")?),
+            confirmation_key: ConfirmationKey::from_secret(derive(b"confirm")?),
+            membership_key: MembershipKey::from_secret(derive(b"membership")?),
+            resumption_psk: ResumptionPsk::from_secret(derive(b"resumption")?),
+            epoch_authenticator: EpochAuthenticator::from_secret(derive(b"authentication")?),
+            init: InitSecret::from_secret(derive(b"init")?),
+        })
+    }
+}
+
+/// `MLS-Exporter(label, context, length)` (section 8.5): a secret of `length` bytes for the
+/// application.
+///
+/// # Errors
+/// If the length is over the KDF's limit, or the label too long to encode.
+pub fn export(
+    suite: &Suite<'_>,
+    exporter: &ExporterSecret,
+    label: &[u8],
+    context: &[u8],
+    length: usize,
+) -> Result<Secret, CryptoError> {
+    let derived = suite.derive_secret(exporter.as_secret(), label)?;
+    let context = suite.hash(&[context])?;
+    suite.expand_with_label(&derived, b"exported", &context, length)
+}

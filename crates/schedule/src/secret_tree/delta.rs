@@ -1,0 +1,70 @@
+use super::ratchet::{Ratchet, RatchetId};
+use super::rows::{encode_key, encode_node, encode_ratchet};
+use super::{MessageKey, SecretTree, SecretTreeRow};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use conclave_crypto::Secret;
+use conclave_wire::NodeIndex;
+use core::fmt;
+
+/// What the use of one message key changes in the secret tree that gave it: a few entries, each
+/// with its new value or none.
+///
+/// Store its [`rows`](Self::rows), then [swap](SecretTree::swap) it in. It fits only the state that
+/// it was made from.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretTreeDelta {
+    pub(super) nodes: BTreeMap<NodeIndex, Option<Secret>>,
+    pub(super) ratchets: BTreeMap<RatchetId, Option<Ratchet>>,
+    pub(super) skipped: BTreeMap<(RatchetId, u32), Option<MessageKey>>,
+}
+
+impl fmt::Debug for SecretTreeDelta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretTreeDelta")
+            .field("nodes", &self.nodes.len())
+            .field("ratchets", &self.ratchets.len())
+            .field("skipped", &self.skipped.len())
+            .finish()
+    }
+}
+
+impl SecretTreeDelta {
+    /// What to store: rows with their new contents, none for those to be deleted. At a sender's
+    /// first message these are O(log n), then one, and one for each key that is newly skipped,
+    /// used, or dropped.
+    ///
+    /// To be called before the delta is swapped in: then it holds what was before.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(SecretTreeRow, Option<Secret>)> {
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|(node, value)| (SecretTreeRow::Node(node.0), value.as_ref().map(encode_node)));
+        let ratchets =
+            self.ratchets.iter().map(|(id, value)| (id.row(), value.as_ref().map(encode_ratchet)));
+        let skipped = self.skipped.iter().map(|((id, generation), value)| {
+            (id.skipped_row(*generation), value.as_ref().map(encode_key))
+        });
+        nodes.chain(ratchets).chain(skipped).collect()
+    }
+}
+
+impl SecretTree {
+    /// Exchanges the values that a delta names with those that it holds. A second swap of the same
+    /// delta restores exactly what was before, as long as nothing else was swapped in between.
+    pub fn swap(&mut self, delta: &mut SecretTreeDelta) {
+        swap_entries(&mut self.nodes, &mut delta.nodes);
+        swap_entries(&mut self.ratchets, &mut delta.ratchets);
+        swap_entries(&mut self.skipped, &mut delta.skipped);
+    }
+}
+
+fn swap_entries<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, changes: &mut BTreeMap<K, Option<V>>) {
+    for (key, value) in changes {
+        *value = match value.take() {
+            Some(new) => map.insert(*key, new),
+            None => map.remove(key),
+        };
+    }
+}

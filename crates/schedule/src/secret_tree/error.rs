@@ -1,0 +1,69 @@
+use super::SecretTreeRow;
+use conclave_crypto::CryptoError;
+use conclave_wire::LeafIndex;
+use core::fmt;
+
+/// Why a secret tree has no key for a message. Nothing was changed by the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RatchetError {
+    /// The tree has no such leaf.
+    NoSuchLeaf(LeafIndex),
+    /// The key was used already (the message is a replay), or was dropped with the oldest of too
+    /// many skipped ones (section 9.2).
+    KeyGone {
+        /// The sender.
+        leaf: LeafIndex,
+        /// The message's generation.
+        generation: u32,
+    },
+    /// The generation is too many steps ahead of the ratchet (section 15.3).
+    TooFarAhead {
+        /// The sender.
+        leaf: LeafIndex,
+        /// The message's generation.
+        generation: u32,
+        /// How many steps it is ahead.
+        by: u32,
+    },
+    /// The ratchet is at its last generation, 2^32 - 1, which is not used.
+    Exhausted {
+        /// The sender.
+        leaf: LeafIndex,
+    },
+    /// There is neither a ratchet of this leaf nor a secret above it: the rows that the tree was
+    /// loaded from were incomplete.
+    SecretMissing(LeafIndex),
+    /// A stored row does not decode, or contradicts another.
+    DamagedRow(SecretTreeRow),
+    /// The crypto provider failed.
+    Crypto(CryptoError),
+}
+
+impl fmt::Display for RatchetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchLeaf(leaf) => write!(f, "the secret tree has no {leaf}"),
+            Self::KeyGone { leaf, generation } => {
+                write!(f, "the key of generation {generation} of {leaf} was used or dropped")
+            }
+            Self::TooFarAhead { leaf, generation, by } => {
+                write!(f, "generation {generation} of {leaf} is {by} steps ahead, which is too far")
+            }
+            Self::Exhausted { leaf } => {
+                write!(f, "the ratchet of {leaf} has no more generations in this epoch")
+            }
+            Self::SecretMissing(leaf) => write!(f, "no stored secret leads to {leaf}"),
+            Self::DamagedRow(row) => write!(f, "the secret tree's row {row:?} is damaged"),
+            Self::Crypto(e) => fmt::Display::fmt(e, f),
+        }
+    }
+}
+
+impl core::error::Error for RatchetError {}
+
+impl From<CryptoError> for RatchetError {
+    fn from(e: CryptoError) -> Self {
+        Self::Crypto(e)
+    }
+}

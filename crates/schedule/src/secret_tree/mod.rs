@@ -1,0 +1,243 @@
+//! The secret tree and its ratchets (section 9).
+//!
+//! What is stored is what has not been consumed: node secrets, the head of each opened ratchet,
+//! and the keys of generations that were skipped. Deriving takes `&self`; what a key's use consumes
+//! is in the [`SecretTreeDelta`] that comes with the key, and gone once that is swapped in. So a
+//! ciphertext that does not open costs no key: its delta is dropped.
+
+mod delta;
+mod error;
+mod ratchet;
+mod rows;
+
+pub use delta::SecretTreeDelta;
+pub use error::RatchetError;
+pub use ratchet::{MessageKey, RatchetKind, RatchetLimits};
+pub use rows::SecretTreeRow;
+
+use crate::EncryptionSecret;
+use alloc::collections::BTreeMap;
+use conclave_crypto::{Secret, Suite};
+use conclave_wire::{LeafIndex, NodeIndex, TreeSize};
+use core::fmt;
+use ratchet::{Ratchet, RatchetId};
+
+/// The message keys of one epoch, as far as they have not been consumed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretTree {
+    size: TreeSize,
+    /// Secrets of nodes of which no leaf below has been opened.
+    nodes: BTreeMap<NodeIndex, Secret>,
+    /// Both ratchets of each leaf that has been opened.
+    ratchets: BTreeMap<RatchetId, Ratchet>,
+    /// Keys of generations that a ratchet has passed, unused.
+    skipped: BTreeMap<(RatchetId, u32), MessageKey>,
+}
+
+impl fmt::Debug for SecretTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretTree")
+            .field("size", &self.size)
+            .field("nodes", &self.nodes.len())
+            .field("ratchets", &self.ratchets.len())
+            .field("skipped", &self.skipped.len())
+            .finish()
+    }
+}
+
+impl SecretTree {
+    /// The secret tree of an epoch whose ratchet tree has this size.
+    #[must_use]
+    pub fn new(size: TreeSize, encryption: EncryptionSecret) -> Self {
+        Self {
+            size,
+            nodes: BTreeMap::from([(size.root(), encryption.into_secret())]),
+            ratchets: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+        }
+    }
+
+    /// The number of leaves.
+    #[must_use]
+    pub fn size(&self) -> TreeSize {
+        self.size
+    }
+
+    /// The generation that a sender's next message has if none of its messages is under way: one
+    /// more than the highest that was sent or received here.
+    #[must_use]
+    pub fn next_generation(&self, leaf: LeafIndex, kind: RatchetKind) -> u32 {
+        self.ratchets.get(&RatchetId { leaf, kind }).map_or(0, |r| r.next)
+    }
+
+    /// The key of a message that was received, and what its use consumes.
+    ///
+    /// A generation ahead of the ratchet costs as many steps as it is ahead, and the keys on the
+    /// way are kept, the last [`RatchetLimits::max_skipped`] of them.
+    ///
+    /// # Errors
+    /// Without having derived anything: [`RatchetError::NoSuchLeaf`]; [`RatchetError::KeyGone`] if
+    /// the key was used already, or dropped; [`RatchetError::TooFarAhead`];
+    /// [`RatchetError::Exhausted`] for the generation 2^32 - 1, which no ratchet gets beyond.
+    /// [`RatchetError::SecretMissing`] if the tree was loaded from incomplete rows.
+    pub fn receive(
+        &self,
+        suite: &Suite<'_>,
+        leaf: LeafIndex,
+        kind: RatchetKind,
+        generation: u32,
+        limits: RatchetLimits,
+    ) -> Result<(MessageKey, SecretTreeDelta), RatchetError> {
+        let id = self.ratchet_id(leaf, kind)?;
+        let next = self.next_generation(leaf, kind);
+        let Some(ahead) = generation.checked_sub(next) else {
+            return self.take_skipped(id, generation);
+        };
+        if ahead > limits.max_forward {
+            return Err(RatchetError::TooFarAhead { leaf, generation, by: ahead });
+        }
+        if generation == u32::MAX {
+            return Err(RatchetError::Exhausted { leaf });
+        }
+        let mut delta = SecretTreeDelta::default();
+        let mut ratchet = self.open(suite, id, &mut delta)?;
+        self.drop_oldest_skipped(id, ahead, limits.max_skipped, &mut delta);
+        while ratchet.next < generation {
+            let generation_here = ratchet.next;
+            if generation - generation_here <= limits.max_skipped {
+                let key = ratchet.message_key(suite)?;
+                delta.skipped.insert((id, generation_here), Some(key));
+            }
+            ratchet = ratchet.step(suite)?;
+        }
+        let key = ratchet.message_key(suite)?;
+        delta.ratchets.insert(id, Some(ratchet.step(suite)?));
+        Ok((key, delta))
+    }
+
+    /// The next generation of one's own ratchet with its key, and what its use consumes.
+    ///
+    /// # Errors
+    /// [`RatchetError::NoSuchLeaf`]; [`RatchetError::Exhausted`] after 2^32 - 1 messages in one
+    /// epoch; [`RatchetError::SecretMissing`] if the tree was loaded from incomplete rows.
+    pub fn send(
+        &self,
+        suite: &Suite<'_>,
+        leaf: LeafIndex,
+        kind: RatchetKind,
+    ) -> Result<(u32, MessageKey, SecretTreeDelta), RatchetError> {
+        let id = self.ratchet_id(leaf, kind)?;
+        let generation = self.next_generation(leaf, kind);
+        if generation == u32::MAX {
+            return Err(RatchetError::Exhausted { leaf });
+        }
+        let mut delta = SecretTreeDelta::default();
+        let ratchet = self.open(suite, id, &mut delta)?;
+        let key = ratchet.message_key(suite)?;
+        delta.ratchets.insert(id, Some(ratchet.step(suite)?));
+        Ok((generation, key, delta))
+    }
+
+    /// The key of any generation that can still be derived, whatever that costs: for test vectors
+    /// and tools, not for messages.
+    ///
+    /// # Errors
+    /// As [`Self::receive`], without its limit.
+    pub fn leaf_keys(
+        &self,
+        suite: &Suite<'_>,
+        leaf: LeafIndex,
+        kind: RatchetKind,
+        generation: u32,
+    ) -> Result<MessageKey, RatchetError> {
+        let limits = RatchetLimits { max_forward: u32::MAX, max_skipped: 0 };
+        self.receive(suite, leaf, kind, generation, limits).map(|(key, _)| key)
+    }
+
+    fn ratchet_id(&self, leaf: LeafIndex, kind: RatchetKind) -> Result<RatchetId, RatchetError> {
+        match self.size.has_leaf(leaf) {
+            true => Ok(RatchetId { leaf, kind }),
+            false => Err(RatchetError::NoSuchLeaf(leaf)),
+        }
+    }
+
+    /// The head of a ratchet. If its leaf has not been opened, the opening goes into the delta.
+    fn open(
+        &self,
+        suite: &Suite<'_>,
+        id: RatchetId,
+        delta: &mut SecretTreeDelta,
+    ) -> Result<Ratchet, RatchetError> {
+        if let Some(ratchet) = self.ratchets.get(&id) {
+            return Ok(ratchet.clone());
+        }
+        let leaf_secret = self.consume_path(suite, id.leaf, delta)?;
+        let opened = Ratchet::first(suite, &leaf_secret, id.kind)?;
+        let other = RatchetId { leaf: id.leaf, kind: id.kind.other() };
+        delta.ratchets.insert(other, Some(Ratchet::first(suite, &leaf_secret, other.kind)?));
+        Ok(opened)
+    }
+
+    /// Derives a leaf's secret from the lowest secret above it. The delta consumes that one and
+    /// keeps the siblings of the nodes on the way (section 9.2).
+    fn consume_path(
+        &self,
+        suite: &Suite<'_>,
+        leaf: LeafIndex,
+        delta: &mut SecretTreeDelta,
+    ) -> Result<Secret, RatchetError> {
+        let target = leaf.node();
+        let (mut at, secret) = core::iter::once(target)
+            .chain(self.size.direct_path(target))
+            .find_map(|node| Some((node, self.nodes.get(&node)?)))
+            .ok_or(RatchetError::SecretMissing(leaf))?;
+        let mut secret = secret.clone();
+        delta.nodes.insert(at, None);
+        while let Some((left, right)) = at.children() {
+            let derive = |side: &[u8]| suite.expand_with_label(&secret, b"tree", side, suite.nh());
+            let (left_secret, right_secret) = (derive(b"left")?, derive(b"right")?);
+            if left.covers(target) {
+                delta.nodes.insert(right, Some(right_secret));
+                (at, secret) = (left, left_secret);
+            } else {
+                delta.nodes.insert(left, Some(left_secret));
+                (at, secret) = (right, right_secret);
+            }
+        }
+        Ok(secret)
+    }
+
+    fn take_skipped(
+        &self,
+        id: RatchetId,
+        generation: u32,
+    ) -> Result<(MessageKey, SecretTreeDelta), RatchetError> {
+        let gone = RatchetError::KeyGone { leaf: id.leaf, generation };
+        let key = self.skipped.get(&(id, generation)).ok_or(gone)?.clone();
+        let mut delta = SecretTreeDelta::default();
+        delta.skipped.insert((id, generation), None);
+        Ok((key, delta))
+    }
+
+    /// Makes room for the keys that `ahead` steps skip.
+    fn drop_oldest_skipped(
+        &self,
+        id: RatchetId,
+        ahead: u32,
+        max_skipped: u32,
+        delta: &mut SecretTreeDelta,
+    ) {
+        if ahead == 0 {
+            return;
+        }
+        let room = usize::try_from(max_skipped.saturating_sub(ahead)).unwrap_or(usize::MAX);
+        let excess = self.skipped_of(id).count().saturating_sub(room);
+        let oldest = self.skipped_of(id).take(excess);
+        delta.skipped.extend(oldest.map(|generation| ((id, generation), None)));
+    }
+
+    /// The generations of a ratchet whose keys are kept, ascending.
+    fn skipped_of(&self, id: RatchetId) -> impl Iterator<Item = u32> {
+        self.skipped.range((id, 0)..=(id, u32::MAX)).map(|((_, generation), _)| *generation)
+    }
+}

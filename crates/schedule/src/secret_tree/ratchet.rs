@@ -1,0 +1,102 @@
+use conclave_crypto::{CryptoError, Secret, Suite};
+use conclave_wire::{ContentType, LeafIndex};
+
+/// Which of a sender's two ratchets a message takes its key from (section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RatchetKind {
+    /// That of proposals and commits.
+    Handshake = 0,
+    /// That of application messages.
+    Application = 1,
+}
+
+impl RatchetKind {
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Handshake => Self::Application,
+            Self::Application => Self::Handshake,
+        }
+    }
+
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::Handshake => b"handshake",
+            Self::Application => b"application",
+        }
+    }
+}
+
+impl From<ContentType> for RatchetKind {
+    fn from(content_type: ContentType) -> Self {
+        match content_type {
+            ContentType::Application => Self::Application,
+            ContentType::Proposal | ContentType::Commit => Self::Handshake,
+        }
+    }
+}
+
+/// A key and nonce for one message. Wiped when dropped, never printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageKey {
+    /// The key, `AEAD.Nk` bytes.
+    pub key: Secret,
+    /// The nonce, `AEAD.Nn` bytes; a message's key ratchet's before the reuse guard.
+    pub nonce: Secret,
+}
+
+/// How far messages may be out of order (section 15.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RatchetLimits {
+    /// How many generations a message may be ahead of its ratchet: what one message may cost.
+    pub max_forward: u32,
+    /// How many skipped keys each ratchet keeps; the oldest are dropped.
+    pub max_skipped: u32,
+}
+
+impl Default for RatchetLimits {
+    /// 2000 of each.
+    fn default() -> Self {
+        Self { max_forward: 2000, max_skipped: 2000 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RatchetId {
+    pub(super) leaf: LeafIndex,
+    pub(super) kind: RatchetKind,
+}
+
+/// The head of a ratchet: `ratchet_secret_[next]`.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Ratchet {
+    pub(super) next: u32,
+    pub(super) secret: Secret,
+}
+
+impl Ratchet {
+    pub(super) fn first(
+        suite: &Suite<'_>,
+        leaf_secret: &Secret,
+        kind: RatchetKind,
+    ) -> Result<Self, CryptoError> {
+        let secret = suite.expand_with_label(leaf_secret, kind.label(), &[], suite.nh())?;
+        Ok(Self { next: 0, secret })
+    }
+
+    /// The key and nonce of the generation at the head.
+    pub(super) fn message_key(&self, suite: &Suite<'_>) -> Result<MessageKey, CryptoError> {
+        let aead = suite.params().aead;
+        let derive =
+            |label: &[u8], length| suite.derive_tree_secret(&self.secret, label, self.next, length);
+        Ok(MessageKey {
+            key: derive(b"key", aead.key_len())?,
+            nonce: derive(b"nonce", aead.nonce_len())?,
+        })
+    }
+
+    /// The ratchet one generation on. Callers stop before the last.
+    pub(super) fn step(&self, suite: &Suite<'_>) -> Result<Self, CryptoError> {
+        let secret = suite.derive_tree_secret(&self.secret, b"secret", self.next, suite.nh())?;
+        Ok(Self { next: self.next.saturating_add(1), secret })
+    }
+}

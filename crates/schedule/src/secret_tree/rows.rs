@@ -1,0 +1,218 @@
+//! The stored form: one row for each node secret, ratchet and skipped key, each with a version
+//! byte and lengths, so that a row of another form is named and not misread.
+
+use super::ratchet::{Ratchet, RatchetId};
+use super::{MessageKey, RatchetError, RatchetKind, SecretTree};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use conclave_crypto::Secret;
+use conclave_wire::{DecodeError, LeafIndex, NodeIndex, Reader, TreeSize};
+
+const VERSION: u8 = 1;
+
+/// A row's key: what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretTreeRow {
+    /// The secret of a node.
+    Node(u32),
+    /// The head of a ratchet: its next generation and secret.
+    Ratchet {
+        /// The sender.
+        leaf: LeafIndex,
+        /// Which of its ratchets.
+        kind: RatchetKind,
+    },
+    /// The key of a generation that was skipped.
+    Skipped {
+        /// The sender.
+        leaf: LeafIndex,
+        /// Which of its ratchets.
+        kind: RatchetKind,
+        /// The generation.
+        generation: u32,
+    },
+}
+
+impl SecretTreeRow {
+    /// This key as numbers: a sub-table, 0 to 2, and an index in it that keeps the order, below
+    /// 2^63 for every leaf that a tree can have.
+    #[must_use]
+    pub fn to_index(self) -> (u8, u64) {
+        let ratchet = |leaf: LeafIndex, kind| u64::from(leaf.0) << 1 | kind as u64;
+        match self {
+            Self::Node(node) => (0, node.into()),
+            Self::Ratchet { leaf, kind } => (1, ratchet(leaf, kind)),
+            Self::Skipped { leaf, kind, generation } => {
+                (2, ratchet(leaf, kind) << 32 | u64::from(generation))
+            }
+        }
+    }
+
+    /// The key of a sub-table and index, if they are one's.
+    #[must_use]
+    pub fn from_index(table: u8, index: u64) -> Option<Self> {
+        let ratchet = |n: u64| {
+            let kind = match n & 1 {
+                0 => RatchetKind::Handshake,
+                _ => RatchetKind::Application,
+            };
+            let leaf = LeafIndex(u32::try_from(n >> 1).ok()?);
+            TreeSize::MAX.has_leaf(leaf).then_some((leaf, kind))
+        };
+        match table {
+            0 => u32::try_from(index).ok().map(Self::Node),
+            1 => ratchet(index).map(|(leaf, kind)| Self::Ratchet { leaf, kind }),
+            2 => {
+                let (leaf, kind) = ratchet(index >> 32)?;
+                let generation = index as u32;
+                Some(Self::Skipped { leaf, kind, generation })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl RatchetId {
+    pub(super) fn row(self) -> SecretTreeRow {
+        SecretTreeRow::Ratchet { leaf: self.leaf, kind: self.kind }
+    }
+
+    pub(super) fn skipped_row(self, generation: u32) -> SecretTreeRow {
+        SecretTreeRow::Skipped { leaf: self.leaf, kind: self.kind, generation }
+    }
+}
+
+/// The parts one after the other, in a buffer of just their length.
+fn concat(parts: &[&[u8]]) -> Secret {
+    let mut bytes = Vec::with_capacity(parts.iter().map(|p| p.len()).sum());
+    parts.iter().for_each(|p| bytes.extend_from_slice(p));
+    Secret::new(bytes)
+}
+
+pub(super) fn encode_node(secret: &Secret) -> Secret {
+    concat(&[&[VERSION], secret.expose()])
+}
+
+pub(super) fn encode_ratchet(ratchet: &Ratchet) -> Secret {
+    concat(&[&[VERSION], &ratchet.next.to_be_bytes(), ratchet.secret.expose()])
+}
+
+pub(super) fn encode_key(key: &MessageKey) -> Secret {
+    // Keys and nonces are far shorter than a length byte's limit in every AEAD.
+    concat(&[&[VERSION, key.key.len() as u8], key.key.expose(), key.nonce.expose()])
+}
+
+fn versioned(bytes: &Secret) -> Result<Reader<'_>, DecodeError> {
+    let mut r = Reader::new(bytes.expose());
+    match r.take_array()? {
+        [VERSION] => Ok(r),
+        [other] => Err(DecodeError::InvalidValue { field: "row version", value: other.into() }),
+    }
+}
+
+fn rest(r: Reader<'_>) -> Result<Secret, DecodeError> {
+    match r.is_empty() {
+        true => Err(DecodeError::Truncated),
+        false => Ok(Secret::copy_from(r.rest())),
+    }
+}
+
+fn decode_node(bytes: &Secret) -> Result<Secret, DecodeError> {
+    rest(versioned(bytes)?)
+}
+
+fn decode_ratchet(bytes: &Secret) -> Result<Ratchet, DecodeError> {
+    let mut r = versioned(bytes)?;
+    let next = u32::from_be_bytes(r.take_array()?);
+    Ok(Ratchet { next, secret: rest(r)? })
+}
+
+fn decode_key(bytes: &Secret) -> Result<MessageKey, DecodeError> {
+    let mut r = versioned(bytes)?;
+    let [key_len] = r.take_array()?;
+    let key = Secret::copy_from(r.take(key_len.into())?);
+    Ok(MessageKey { key, nonce: rest(r)? })
+}
+
+impl SecretTree {
+    /// All that is stored of this tree, for a first write.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(SecretTreeRow, Secret)> {
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|(node, secret)| (SecretTreeRow::Node(node.0), encode_node(secret)));
+        let ratchets = self.ratchets.iter().map(|(id, r)| (id.row(), encode_ratchet(r)));
+        let skipped = self
+            .skipped
+            .iter()
+            .map(|((id, generation), key)| (id.skipped_row(*generation), encode_key(key)));
+        nodes.chain(ratchets).chain(skipped).collect()
+    }
+
+    /// The tree of this size that these rows, in any order, were stored from.
+    ///
+    /// # Errors
+    /// [`RatchetError::DamagedRow`], naming a row that does not decode, comes twice, or contradicts
+    /// another. Rows that are missing show when they are needed.
+    pub fn load(
+        size: TreeSize,
+        rows: impl Iterator<Item = (SecretTreeRow, Secret)>,
+    ) -> Result<Self, RatchetError> {
+        let mut tree = Self {
+            size,
+            nodes: BTreeMap::new(),
+            ratchets: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+        };
+        for (row, bytes) in rows {
+            let damaged = |_: DecodeError| RatchetError::DamagedRow(row);
+            let repeated = match row {
+                SecretTreeRow::Node(node) => tree
+                    .nodes
+                    .insert(NodeIndex(node), decode_node(&bytes).map_err(damaged)?)
+                    .is_some(),
+                SecretTreeRow::Ratchet { leaf, kind } => {
+                    let ratchet = decode_ratchet(&bytes).map_err(damaged)?;
+                    tree.ratchets.insert(RatchetId { leaf, kind }, ratchet).is_some()
+                }
+                SecretTreeRow::Skipped { leaf, kind, generation } => {
+                    let key = decode_key(&bytes).map_err(damaged)?;
+                    tree.skipped.insert((RatchetId { leaf, kind }, generation), key).is_some()
+                }
+            };
+            if repeated {
+                return Err(RatchetError::DamagedRow(row));
+            }
+        }
+        match tree.contradiction() {
+            Some(row) => Err(RatchetError::DamagedRow(row)),
+            None => Ok(tree),
+        }
+    }
+
+    /// A row that cannot be there beside the others: outside the tree, a secret above a leaf that
+    /// was opened (which is consumed), a skipped generation that its ratchet has not passed.
+    fn contradiction(&self) -> Option<SecretTreeRow> {
+        let outside = self.nodes.keys().find(|node| !self.size.has_node(**node)).copied();
+        let unconsumed = || {
+            self.ratchets.keys().find_map(|id| {
+                let leaf = id.leaf.node();
+                core::iter::once(leaf)
+                    .chain(self.size.direct_path(leaf))
+                    .find(|node| self.nodes.contains_key(node))
+            })
+        };
+        let stray = || self.ratchets.keys().find(|id| !self.size.has_leaf(id.leaf));
+        let early = || {
+            self.skipped.keys().find(|(id, generation)| {
+                self.ratchets.get(id).is_none_or(|ratchet| *generation >= ratchet.next)
+            })
+        };
+        outside
+            .or_else(unconsumed)
+            .map(|node| SecretTreeRow::Node(node.0))
+            .or_else(|| stray().map(|id| id.row()))
+            .or_else(|| early().map(|(id, generation)| id.skipped_row(*generation)))
+    }
+}

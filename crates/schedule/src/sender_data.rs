@@ -1,0 +1,25 @@
+//! The key that hides who sent a private message (section 6.3.2).
+
+use crate::{MessageKey, SenderDataSecret};
+use conclave_crypto::{CryptoError, Suite};
+
+/// `sender_data_key` and `sender_data_nonce` for a message with this `ciphertext`, of which the
+/// first `KDF.Nh` bytes count, or all if it is shorter.
+///
+/// # Errors
+/// If the provider fails.
+pub fn sender_data_key_nonce(
+    suite: &Suite<'_>,
+    sender_data: &SenderDataSecret,
+    ciphertext: &[u8],
+) -> Result<MessageKey, CryptoError> {
+    let sample = ciphertext.get(..suite.nh()).unwrap_or(ciphertext);
+    let aead = suite.params().aead;
+    let derive = |label: &[u8], length| {
+        suite.expand_with_label(sender_data.as_secret(), label, sample, length)
+    };
+    Ok(MessageKey {
+        key: derive(b"key", aead.key_len())?,
+        nonce: derive(b"nonce", aead.nonce_len())?,
+    })
+}
