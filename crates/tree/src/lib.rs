@@ -1,1 +1,46 @@
-//! (scaffold)
+//! The ratchet tree of RFC 9420: sections 4 and 7, the tree's part of sections 12.1 and 12.4, and
+//! TreeKEM.
+//!
+//! * [`RatchetTree`]: the tree of an epoch. Nodes are kept encoded, their tree hashes cached;
+//! * [`StagedTree`]: the next tree, as an overlay of changes over a tree that stays as it is, and
+//!   [`TreeDelta`], what it leaves behind: rows to write, and what [`RatchetTree::swap`] moves in;
+//! * [`TreeRead`]: what can be asked of either;
+//! * [`UnverifiedTree`]: a tree from outside and the checks that make it a [`RatchetTree`];
+//! * [`leaf`](check_leaf_rules): the rules for one leaf node;
+//! * [`create_path`] … [`open_path`]: update paths and their secrets.
+//!
+//! Staging and applying cost what changed and its paths to the root, never the whole tree.
+//! A tree never knows a private key.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod delta;
+mod error;
+mod hashing;
+mod index;
+mod leaf;
+mod parent_hash;
+mod read;
+mod rows;
+mod staged;
+mod tree;
+mod treekem;
+mod unverified;
+mod view;
+
+#[cfg(test)]
+mod testing;
+
+pub use delta::TreeDelta;
+pub use error::{LeafRule, MissingCapability, TreeError};
+pub use index::Feature;
+pub use leaf::{check_leaf_rules, sign_leaf, supports, verify_leaf_signature};
+pub use read::TreeRead;
+pub use staged::StagedTree;
+pub use tree::RatchetTree;
+pub use treekem::{
+    NewPath, PathKeys, create_path, keys_from_path_secret, merge_path, open_path, seal_path,
+};
+pub use unverified::UnverifiedTree;

@@ -1,0 +1,192 @@
+//! What makes questions about all members cheap: where a key is, and how many support what.
+
+use crate::view::{self, LeafView};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use conclave_wire::{CredentialType, ExtensionType, ProposalType};
+
+/// Keys by a fingerprint, with the nodes that have them. Fingerprints may collide: whoever asks
+/// compares the key itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeyIndex {
+    encryption: BTreeSet<(u64, u32)>,
+    signature: BTreeSet<(u64, u32)>,
+}
+
+/// Spreads well-meant keys. Keys made to collide cost their makers' group a longer search, as many
+/// comparisons as there are such keys, and nothing else.
+fn fingerprint(key: &[u8]) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (words, rest) = key.as_chunks::<8>();
+    let mut last = [0u8; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    let words = words.iter().chain(core::iter::once(&last));
+    words.fold(key.len() as u64, |h, word| {
+        let mixed = (h ^ u64::from_le_bytes(*word)).wrapping_mul(ODD);
+        mixed ^ mixed >> 29
+    })
+}
+
+fn is_leaf(node: u32) -> bool {
+    node & 1 == 0
+}
+
+impl KeyIndex {
+    /// The index of all nodes that are not blank.
+    pub(crate) fn of_nodes<'a>(nodes: impl Iterator<Item = (u32, &'a [u8])>) -> Self {
+        let (mut encryption, mut signature) = (Vec::new(), Vec::new());
+        for (node, encoded) in nodes {
+            if let Some(key) = view::encryption_key(encoded) {
+                encryption.push((fingerprint(key), node));
+            }
+            if let Some(key) = view::signature_key(encoded).filter(|_| is_leaf(node)) {
+                signature.push((fingerprint(key), node));
+            }
+        }
+        // A set is built from a sorted sequence in one go.
+        encryption.sort_unstable();
+        signature.sort_unstable();
+        Self {
+            encryption: encryption.into_iter().collect(),
+            signature: signature.into_iter().collect(),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, node: u32, encoded: &[u8]) {
+        if let Some(key) = view::encryption_key(encoded) {
+            self.encryption.insert((fingerprint(key), node));
+        }
+        if let Some(key) = view::signature_key(encoded).filter(|_| is_leaf(node)) {
+            self.signature.insert((fingerprint(key), node));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, node: u32, encoded: &[u8]) {
+        if let Some(key) = view::encryption_key(encoded) {
+            self.encryption.remove(&(fingerprint(key), node));
+        }
+        if let Some(key) = view::signature_key(encoded).filter(|_| is_leaf(node)) {
+            self.signature.remove(&(fingerprint(key), node));
+        }
+    }
+
+    /// The nodes that may have an encryption key.
+    pub(crate) fn encryption(&self, key: &[u8]) -> impl Iterator<Item = u32> + '_ {
+        with_fingerprint(&self.encryption, key)
+    }
+
+    /// The leaves, as nodes, that may have a signature key.
+    pub(crate) fn signature(&self, key: &[u8]) -> impl Iterator<Item = u32> + '_ {
+        with_fingerprint(&self.signature, key)
+    }
+
+    /// Two nodes that have the same encryption key, if there are any.
+    pub(crate) fn equal_encryption_keys<'a>(
+        &self,
+        key_of: impl Fn(u32) -> Option<&'a [u8]>,
+    ) -> Option<(u32, u32)> {
+        first_equal(&self.encryption, key_of)
+    }
+
+    /// Two leaves, as nodes, that have the same signature key, if there are any.
+    pub(crate) fn equal_signature_keys<'a>(
+        &self,
+        key_of: impl Fn(u32) -> Option<&'a [u8]>,
+    ) -> Option<(u32, u32)> {
+        first_equal(&self.signature, key_of)
+    }
+}
+
+fn with_fingerprint<'a>(
+    set: &'a BTreeSet<(u64, u32)>,
+    key: &[u8],
+) -> impl Iterator<Item = u32> + 'a {
+    let f = fingerprint(key);
+    set.range((f, 0)..=(f, u32::MAX)).map(|(_, node)| *node)
+}
+
+fn first_equal<'a>(
+    set: &BTreeSet<(u64, u32)>,
+    key_of: impl Fn(u32) -> Option<&'a [u8]>,
+) -> Option<(u32, u32)> {
+    let all: Vec<(u64, u32)> = set.iter().copied().collect();
+    all.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1).find_map(|same| {
+        // Sorting keeps a tree full of colliding fingerprints from costing a square.
+        let mut keys: Vec<_> = same.iter().map(|(_, node)| (key_of(*node), *node)).collect();
+        keys.sort_unstable();
+        keys.windows(2).find_map(|pair| match pair {
+            [(a, m), (b, n)] if a == b => Some((*m, *n)),
+            _ => None,
+        })
+    })
+}
+
+/// Something that members support by their capabilities, or use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Feature {
+    /// Support of a type of extension.
+    Extension(ExtensionType),
+    /// Support of a type of proposal.
+    Proposal(ProposalType),
+    /// Support of a type of credential.
+    Credential(CredentialType),
+    /// Having a credential of a type.
+    CredentialInUse(CredentialType),
+}
+
+/// For each feature how many members have it; or, for a delta, how many more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FeatureCounts(BTreeMap<Feature, i64>);
+
+impl FeatureCounts {
+    fn add(&mut self, feature: Feature, change: i64) {
+        let n = self.0.entry(feature).or_default();
+        *n = n.saturating_add(change);
+        if *n == 0 {
+            self.0.remove(&feature);
+        }
+    }
+
+    /// Counts a leaf in (`change` 1) or out (-1). A code point that the leaf lists twice counts
+    /// once.
+    pub(crate) fn add_leaf(&mut self, encoded: &[u8], change: i64) {
+        let Ok(leaf) = LeafView::parse(encoded) else { return };
+        for (codes, feature) in [
+            (leaf.extension_types, (|v| Feature::Extension(ExtensionType(v))) as fn(u16) -> _),
+            (leaf.proposal_types, |v| Feature::Proposal(ProposalType(v))),
+            (leaf.credential_types, |v| Feature::Credential(CredentialType(v))),
+        ] {
+            let mut codes: Vec<u16> = codes.iter().collect();
+            codes.sort_unstable();
+            codes.dedup();
+            codes.into_iter().for_each(|v| self.add(feature(v), change));
+        }
+        self.add(Feature::CredentialInUse(leaf.credential_type), change);
+    }
+
+    pub(crate) fn get(&self, feature: Feature) -> i64 {
+        self.0.get(&feature).copied().unwrap_or(0)
+    }
+
+    /// Adds a delta's counts.
+    pub(crate) fn add_all(&mut self, other: &Self) {
+        other.0.iter().for_each(|(feature, change)| self.add(*feature, *change));
+    }
+
+    /// Turns a delta round.
+    pub(crate) fn negate(&mut self) {
+        self.0.values_mut().for_each(|n| *n = n.saturating_neg());
+    }
+
+    /// The types of credential with an entry of use.
+    pub(crate) fn credential_types(&self) -> impl Iterator<Item = CredentialType> + '_ {
+        let all = Feature::CredentialInUse(CredentialType(0))
+            ..=Feature::CredentialInUse(CredentialType(u16::MAX));
+        self.0.range(all).filter_map(|(feature, _)| match feature {
+            Feature::CredentialInUse(kind) => Some(*kind),
+            _ => None,
+        })
+    }
+}

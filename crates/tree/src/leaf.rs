@@ -1,0 +1,153 @@
+//! The rules of sections 7.2 and 7.3 that depend on one leaf node alone.
+
+use crate::error::{LeafRule, MissingCapability, TreeError};
+use crate::view::LeafView;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoError, SignatureKeyPair, Suite};
+use conclave_wire::{
+    Capabilities, CipherSuite, CredentialType, Encode, ExtensionType, LeafNode, LeafNodeContext,
+    LeafNodeTbs, ProtocolVersion, RequiredCapabilities,
+};
+
+/// The label of a leaf node's signature (section 7.2).
+pub(crate) const LEAF_LABEL: &[u8] = b"LeafNodeTBS";
+
+/// Verifies a leaf node's signature with its own key (section 7.3).
+///
+/// `context` is where the node stands or will stand; it counts only for nodes from an Update or a
+/// Commit.
+///
+/// # Errors
+/// [`TreeError::LeafSignature`]; or if the node is too long to encode.
+pub fn verify_leaf_signature(
+    suite: &Suite<'_>,
+    leaf: &LeafNode,
+    context: LeafNodeContext<'_>,
+) -> Result<(), TreeError> {
+    let tbs = LeafNodeTbs { leaf_node: leaf, context }.to_bytes()?;
+    suite
+        .verify_with_label(&leaf.signature_key, LEAF_LABEL, &tbs, &leaf.signature)
+        .map_err(|_| TreeError::LeafSignature { leaf: context.leaf_index })
+}
+
+/// Signs a leaf node: sets its signature (section 7.2). `context` is as for
+/// [`verify_leaf_signature`]; the key pair has to be the one of the node's `signature_key`.
+///
+/// # Errors
+/// If the key pair is invalid, or the node too long to encode.
+pub fn sign_leaf(
+    suite: &Suite<'_>,
+    leaf: &mut LeafNode,
+    signer: &SignatureKeyPair,
+    context: LeafNodeContext<'_>,
+) -> Result<(), TreeError> {
+    let tbs = LeafNodeTbs { leaf_node: leaf, context }.to_bytes().map_err(CryptoError::Encode)?;
+    leaf.signature = suite.sign_with_label(signer, LEAF_LABEL, &tbs)?.into();
+    Ok(())
+}
+
+/// Checks what sections 7.2, 7.3 and 13.4 ask of a leaf node by itself: that its capabilities list
+/// the protocol version, the cipher suite, the credential's type and all non-default extensions,
+/// and that no extension is there twice. Not the signature, lifetime or credential.
+///
+/// Capabilities that list default types are tolerated: refusing them would cut off members whom
+/// others have let in.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_leaf_rules(leaf: &LeafNode, cipher_suite: CipherSuite) -> Result<(), LeafRule> {
+    let capabilities = &leaf.capabilities;
+    check_rules(
+        cipher_suite,
+        leaf.credential.credential_type(),
+        capabilities.versions.iter().map(|v| v.0),
+        capabilities.cipher_suites.iter().map(|v| v.0),
+        capabilities.credentials.iter().map(|v| v.0),
+        capabilities.extensions.iter().map(|v| v.0),
+        leaf.extensions.iter().map(|e| e.extension_type.0).collect(),
+    )
+}
+
+/// [`check_leaf_rules`] of an encoded leaf.
+pub(crate) fn check_view(leaf: &LeafView<'_>, cipher_suite: CipherSuite) -> Result<(), LeafRule> {
+    check_rules(
+        cipher_suite,
+        leaf.credential_type,
+        leaf.versions.iter(),
+        leaf.cipher_suites.iter(),
+        leaf.credential_types.iter(),
+        leaf.extension_types.iter(),
+        leaf.extensions.clone(),
+    )
+}
+
+fn check_rules(
+    cipher_suite: CipherSuite,
+    credential_type: CredentialType,
+    mut versions: impl Iterator<Item = u16>,
+    mut cipher_suites: impl Iterator<Item = u16>,
+    mut credential_types: impl Iterator<Item = u16>,
+    extension_types: impl Iterator<Item = u16>,
+    mut extensions: Vec<u16>,
+) -> Result<(), LeafRule> {
+    if !versions.any(|v| v == ProtocolVersion::MLS10.0) {
+        return Err(LeafRule::VersionNotListed);
+    }
+    if !cipher_suites.any(|v| v == cipher_suite.0) {
+        return Err(LeafRule::CipherSuiteNotListed(cipher_suite));
+    }
+    if !credential_types.any(|v| v == credential_type.0) {
+        return Err(LeafRule::CredentialTypeNotListed(credential_type));
+    }
+    if extensions.is_empty() {
+        return Ok(());
+    }
+    // Both lists come from outside: sorted, so that long ones do not cost a square.
+    extensions.sort_unstable();
+    for pair in extensions.windows(2) {
+        if let [a, b] = pair
+            && a == b
+        {
+            return Err(LeafRule::DuplicateExtension(ExtensionType(*a)));
+        }
+    }
+    let listed = sorted(extension_types);
+    let mut not_default = extensions.into_iter().filter(|v| !ExtensionType(*v).is_default());
+    match not_default.find(|v| listed.binary_search(v).is_err()) {
+        Some(missing) => Err(LeafRule::ExtensionNotListed(ExtensionType(missing))),
+        None => Ok(()),
+    }
+}
+
+fn sorted(codes: impl Iterator<Item = u16>) -> Vec<u16> {
+    let mut codes: Vec<u16> = codes.collect();
+    codes.sort_unstable();
+    codes
+}
+
+/// Checks that capabilities have all that a group requires (sections 7.3 and 11.1). The default
+/// types of extension and proposal always count as supported.
+///
+/// # Errors
+/// The first that is missing.
+pub fn supports(
+    capabilities: &Capabilities,
+    required: &RequiredCapabilities,
+) -> Result<(), MissingCapability> {
+    let extensions = sorted(capabilities.extensions.iter().map(|v| v.0));
+    let lacks = |v: &&ExtensionType| !v.is_default() && extensions.binary_search(&v.0).is_err();
+    if let Some(v) = required.extension_types.iter().find(lacks) {
+        return Err(MissingCapability::Extension(*v));
+    }
+    let proposals = sorted(capabilities.proposals.iter().map(|v| v.0));
+    let mut wanted = required.proposal_types.iter().filter(|v| !v.is_default());
+    if let Some(v) = wanted.find(|v| proposals.binary_search(&v.0).is_err()) {
+        return Err(MissingCapability::Proposal(*v));
+    }
+    let credentials = sorted(capabilities.credentials.iter().map(|v| v.0));
+    let mut wanted = required.credential_types.iter();
+    match wanted.find(|v| credentials.binary_search(&v.0).is_err()) {
+        Some(v) => Err(MissingCapability::Credential(*v)),
+        None => Ok(()),
+    }
+}

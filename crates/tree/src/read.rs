@@ -1,0 +1,165 @@
+use crate::error::TreeError;
+use crate::index::Feature;
+use crate::view::{self, ParentView};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use conclave_wire::{
+    CredentialType, Decode, EncodeError, ExtensionType, HpkePublicKey, LeafIndex, LeafNode,
+    NodeIndex, NodeType, ParentNode, ProposalType, SignaturePublicKey, TreeSize, Writer,
+};
+
+/// What can be asked of a tree, be it an epoch's or one that is being staged.
+pub trait TreeRead {
+    /// The number of leaves, blank ones included.
+    fn size(&self) -> TreeSize;
+
+    /// A node's encoding, a LeafNode's for even nodes and a ParentNode's for odd ones. None if the
+    /// node is blank or outside of the tree.
+    fn node(&self, node: NodeIndex) -> Option<&[u8]>;
+
+    /// How many leaves below a node, or at it, are not blank.
+    fn leaf_count_below(&self, node: NodeIndex) -> u32;
+
+    /// How many members have a feature. O(log n).
+    fn members_with(&self, feature: Feature) -> u32;
+
+    /// The types of credential that members have, ascending.
+    fn credential_types_in_use(&self) -> Vec<CredentialType>;
+
+    /// The member that has a signature key. O(log n).
+    fn member_with_signature_key(&self, key: &SignaturePublicKey) -> Option<LeafIndex>;
+
+    /// A node that has an encryption key. O(log n).
+    fn node_with_encryption_key(&self, key: &HpkePublicKey) -> Option<NodeIndex>;
+
+    /// A leaf, decoded. None if it is blank or outside of the tree.
+    fn leaf(&self, leaf: LeafIndex) -> Option<LeafNode> {
+        LeafNode::from_bytes(self.node(leaf.node())?).ok()
+    }
+
+    /// A parent, decoded. None if it is blank, outside of the tree, or a leaf.
+    fn parent(&self, node: NodeIndex) -> Option<ParentNode> {
+        if node.leaf().is_some() {
+            return None;
+        }
+        ParentNode::from_bytes(self.node(node)?).ok()
+    }
+
+    /// Whether a leaf is not blank.
+    fn is_member(&self, leaf: LeafIndex) -> bool {
+        self.node(leaf.node()).is_some()
+    }
+
+    /// A node's encryption key.
+    fn encryption_key(&self, node: NodeIndex) -> Option<HpkePublicKey> {
+        view::encryption_key(self.node(node)?).map(Into::into)
+    }
+
+    /// A member's signature key.
+    fn signature_key(&self, leaf: LeafIndex) -> Option<SignaturePublicKey> {
+        view::signature_key(self.node(leaf.node())?).map(Into::into)
+    }
+
+    /// The nearest nodes that are not blank, from the left, that cover all members below a node
+    /// (section 4.1.1).
+    ///
+    /// In a tree that was not verified the unmerged leaves among them can be anything.
+    fn resolution(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        let mut resolution = Vec::new();
+        let mut open = alloc::vec![node];
+        while let Some(at) = open.pop() {
+            if self.leaf_count_below(at) == 0 {
+                continue;
+            }
+            match (self.node(at), at.children()) {
+                (Some(_), None) => resolution.push(at),
+                (Some(encoded), Some(_)) => {
+                    resolution.push(at);
+                    if let Ok(parent) = ParentView::parse(encoded) {
+                        resolution.extend(parent.unmerged_leaves().map(|l| LeafIndex(l).node()));
+                    }
+                }
+                (None, Some((left, right))) => open.extend([right, left]),
+                (None, None) => {}
+            }
+        }
+        resolution
+    }
+
+    /// The filtered direct path of a leaf from below, each node with its child on the copath
+    /// (section 4.1.2). O(log n). Empty for a leaf outside of the tree.
+    fn filtered_direct_path(&self, leaf: LeafIndex) -> Vec<(NodeIndex, NodeIndex)> {
+        if !self.size().has_leaf(leaf) {
+            return Vec::new();
+        }
+        // A resolution is empty exactly if there is no member.
+        self.size()
+            .direct_and_copath(leaf.node())
+            .filter(|(_, copath_child)| self.leaf_count_below(*copath_child) > 0)
+            .collect()
+    }
+
+    /// The members, ascending.
+    fn members(&self) -> Box<dyn Iterator<Item = LeafIndex> + '_> {
+        let leaves = 0..self.size().leaf_count();
+        Box::new(leaves.map(LeafIndex).filter(|leaf| self.is_member(*leaf)))
+    }
+
+    /// The number of members.
+    fn member_count(&self) -> u32 {
+        self.leaf_count_below(self.size().root())
+    }
+
+    /// Whether all members support a type of extension. The default types are always supported.
+    fn all_support_extension(&self, kind: ExtensionType) -> bool {
+        kind.is_default() || self.members_with(Feature::Extension(kind)) == self.member_count()
+    }
+
+    /// Whether all members support a type of proposal. The default types are always supported.
+    fn all_support_proposal(&self, kind: ProposalType) -> bool {
+        kind.is_default() || self.members_with(Feature::Proposal(kind)) == self.member_count()
+    }
+
+    /// Whether all members support a type of credential.
+    fn all_support_credential(&self, kind: CredentialType) -> bool {
+        self.members_with(Feature::Credential(kind)) == self.member_count()
+    }
+
+    /// Checks that all members support each type of credential that one has (section 7.3).
+    ///
+    /// # Errors
+    /// [`TreeError::CredentialUnsupported`].
+    fn check_credential_support(&self) -> Result<(), TreeError> {
+        let in_use = self.credential_types_in_use();
+        match in_use.into_iter().find(|kind| !self.all_support_credential(*kind)) {
+            Some(kind) => Err(TreeError::CredentialUnsupported(kind)),
+            None => Ok(()),
+        }
+    }
+
+    /// The tree as the data of a `ratchet_tree` extension (section 12.4.3.3).
+    ///
+    /// # Errors
+    /// If that is longer than a vector can be.
+    fn to_extension_bytes(&self) -> Result<Vec<u8>, EncodeError> {
+        let end = (0..self.size().node_count())
+            .rev()
+            .find(|i| self.node(NodeIndex(*i)).is_some())
+            .map_or(0, |last| last + 1);
+        let mut w = Writer::new();
+        w.put_vector(|w| {
+            for node in (0..end).map(NodeIndex) {
+                let kind = if node.leaf().is_some() { NodeType::Leaf } else { NodeType::Parent };
+                match self.node(node) {
+                    None => w.put(&[0]),
+                    Some(encoded) => {
+                        w.put(&[1, kind as u8]);
+                        w.put(encoded);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(w.finish())
+    }
+}

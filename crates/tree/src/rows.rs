@@ -1,0 +1,104 @@
+//! What is stored of a tree: a row for each node that has members below it, or is one.
+//!
+//! A row is a version octet, whether the node is filled, the length of its encoding in four
+//! octets, the encoding, and the tree hash. Nodes of subtrees without members have no row.
+
+use crate::error::TreeError;
+use crate::hashing::HashCache;
+use crate::read::TreeRead;
+use crate::tree::RatchetTree;
+use crate::view::{LeafView, ParentView};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use conclave_crypto::{Digest, Suite};
+use conclave_wire::{NodeIndex, Reader, TreeSize};
+
+const VERSION: u8 = 1;
+
+pub(crate) fn encode_row(content: Option<&[u8]>, hash: &[u8]) -> Vec<u8> {
+    let node = content.unwrap_or_default();
+    let mut row = Vec::with_capacity(6 + node.len() + hash.len());
+    row.extend([VERSION, content.is_some().into()]);
+    // Everything that is decoded is shorter than 2^30 bytes.
+    row.extend((node.len() as u32).to_be_bytes());
+    row.extend(node);
+    row.extend(hash);
+    row
+}
+
+/// The content and the hash of a row, if the content is well formed for its place.
+fn decode_row(node: NodeIndex, row: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let mut r = Reader::new(row);
+    let [version, filled] = r.take_array().ok()?;
+    let n = u32::from_be_bytes(r.take_array().ok()?);
+    let content = r.take(usize::try_from(n).ok()?).ok()?;
+    let well_formed = match (version, filled, node.leaf()) {
+        (VERSION, 1, Some(_)) => LeafView::parse(content).is_ok(),
+        (VERSION, 1, None) => ParentView::parse(content).is_ok(),
+        (VERSION, 0, None) => content.is_empty(),
+        _ => false,
+    };
+    well_formed.then_some(((filled == 1).then_some(content), r.rest()))
+}
+
+impl RatchetTree {
+    /// All rows of the tree, for a first write: `(node, row)`, ascending.
+    pub fn rows(&self) -> impl Iterator<Item = (u32, Vec<u8>)> + '_ {
+        let nodes = (0..self.size().node_count()).map(NodeIndex);
+        nodes.filter(|node| self.has_row(*node)).map(|node| {
+            let hash = self.node_hash(node).unwrap_or_default();
+            (node.0, encode_row(self.node(node), hash))
+        })
+    }
+
+    /// A tree of its rows, in any order: those of [`RatchetTree::rows`] with the changes of
+    /// [`TreeDelta::rows`](crate::TreeDelta::rows) since. One pass; no hash is computed.
+    ///
+    /// Rows are trusted as far as their form: that a storage gives back what was written is for
+    /// the storage to see to, or for [`RatchetTree::check_caches`].
+    ///
+    /// # Errors
+    /// [`TreeError::DamagedRow`], [`TreeError::MissingRow`].
+    pub fn load(
+        suite: &Suite<'_>,
+        size: TreeSize,
+        rows: impl Iterator<Item = (u32, Vec<u8>)>,
+    ) -> Result<Self, TreeError> {
+        let hash_len = suite.params().hash.len();
+        let mut nodes: Vec<Option<Box<[u8]>>> = Vec::new();
+        let mut hashes: Vec<(NodeIndex, Digest)> = Vec::new();
+        for (index, row) in rows {
+            let node = NodeIndex(index);
+            let damaged = TreeError::DamagedRow { node };
+            let (content, hash) =
+                decode_row(node, &row).filter(|_| size.has_node(node)).ok_or(damaged)?;
+            let hash = Digest::new(hash).filter(|h| h.len() == hash_len).ok_or(damaged)?;
+            // Grows with the rows that are there, so a wrong size claims no memory.
+            if nodes.len() <= index as usize {
+                nodes.resize(index as usize + 1, None);
+            }
+            if let Some(slot) = nodes.get_mut(index as usize) {
+                *slot = content.map(Into::into);
+            }
+            hashes.push((node, hash));
+        }
+        // A tree is no larger than its last row needs.
+        let leaves = nodes.len() as u32 / 2 + 1;
+        if nodes.is_empty() || TreeSize::for_leaves(leaves) != Some(size) {
+            return Err(TreeError::MissingRow { node: size.root() });
+        }
+        nodes.resize(size.node_count() as usize, None);
+        let mut tree = Self::from_nodes(suite, size, nodes);
+        for (node, hash) in hashes {
+            if tree.known_hash(node).is_some() || !tree.has_row(node) {
+                return Err(TreeError::DamagedRow { node });
+            }
+            tree.set_hash(node, hash);
+        }
+        let mut all = (0..size.node_count()).map(NodeIndex);
+        match all.find(|node| tree.has_row(*node) && tree.known_hash(*node).is_none()) {
+            Some(node) => Err(TreeError::MissingRow { node }),
+            None => Ok(tree),
+        }
+    }
+}

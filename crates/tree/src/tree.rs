@@ -1,0 +1,328 @@
+use crate::delta::{Shape, TreeDelta};
+use crate::error::TreeError;
+use crate::hashing::{HashCache, complete_hashes};
+use crate::index::{Feature, FeatureCounts, KeyIndex};
+use crate::read::TreeRead;
+use crate::staged::StagedTree;
+use crate::view;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use conclave_crypto::{Digest, Suite};
+use conclave_wire::{
+    CredentialType, HpkePublicKey, LeafIndex, LeafNode, NodeIndex, SignaturePublicKey, TreeSize,
+};
+use core::fmt;
+
+/// Hashes of nodes, flat: `len` bytes for each node, and a bit whether they are known.
+#[derive(Clone)]
+pub(crate) struct Hashes {
+    len: usize,
+    bytes: Vec<u8>,
+    known: Vec<u64>,
+}
+
+impl Hashes {
+    fn new(len: usize, nodes: usize) -> Self {
+        let mut hashes = Self { len, bytes: Vec::new(), known: Vec::new() };
+        hashes.grow(nodes);
+        hashes
+    }
+
+    fn grow(&mut self, nodes: usize) {
+        if self.bytes.len() < nodes * self.len {
+            self.bytes.resize(nodes * self.len, 0);
+            self.known.resize(nodes.div_ceil(64), 0);
+        }
+    }
+
+    fn get(&self, node: NodeIndex) -> Option<&[u8]> {
+        let i = node.0 as usize;
+        let known = self.known.get(i / 64)? >> (i % 64) & 1 == 1;
+        self.bytes.get(i * self.len..(i + 1) * self.len).filter(|_| known)
+    }
+
+    fn set(&mut self, node: NodeIndex, hash: Option<&[u8]>) {
+        let i = node.0 as usize;
+        let Some(word) = self.known.get_mut(i / 64) else { return };
+        let bytes = self.bytes.get_mut(i * self.len..(i + 1) * self.len);
+        match (bytes, hash) {
+            (Some(bytes), Some(hash)) if hash.len() == bytes.len() => {
+                bytes.copy_from_slice(hash);
+                *word |= 1 << (i % 64);
+            }
+            _ => *word &= !(1 << (i % 64)),
+        }
+    }
+}
+
+/// The ratchet tree of an epoch (section 7), valid as a whole.
+///
+/// Made by [`RatchetTree::new`], [`UnverifiedTree::verify`](crate::UnverifiedTree::verify) or
+/// [`RatchetTree::load`]; changed by [`RatchetTree::swap`] alone.
+///
+/// What it remembers: each node in its encoding; the tree hash of each node that has members
+/// below it; how many members are below each parent; where each key is; how many members support
+/// what. The hashes of blank subtrees are computed when a change needs them, and kept in memory.
+#[derive(Clone)]
+pub struct RatchetTree {
+    size: TreeSize,
+    /// At least the tree's nodes; those beyond are blank.
+    nodes: Vec<Option<Box<[u8]>>>,
+    /// For each parent, by half its index: the members below.
+    below: Vec<u32>,
+    hashes: Hashes,
+    keys: KeyIndex,
+    counts: FeatureCounts,
+}
+
+impl fmt::Debug for RatchetTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RatchetTree")
+            .field("size", &self.size.leaf_count())
+            .field("members", &self.member_count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl RatchetTree {
+    /// The tree of a group that has just been created (section 11): one leaf.
+    ///
+    /// # Errors
+    /// If the leaf is too long to encode, or the provider fails.
+    pub fn new(suite: &Suite<'_>, leaf: &LeafNode) -> Result<Self, TreeError> {
+        let mut tree = Self::from_nodes(suite, TreeSize::ONE, alloc::vec![None]);
+        let mut staged = StagedTree::new(&tree);
+        staged.add_leaf(leaf)?;
+        let mut delta = staged.into_delta(suite)?;
+        tree.swap(&mut delta);
+        Ok(tree)
+    }
+
+    /// A tree of these nodes, with all but the hashes. `nodes` has as many as the tree.
+    pub(crate) fn from_nodes(
+        suite: &Suite<'_>,
+        size: TreeSize,
+        nodes: Vec<Option<Box<[u8]>>>,
+    ) -> Self {
+        let (below, keys, counts) = summarise(size, &nodes);
+        let hashes = Hashes::new(suite.params().hash.len(), nodes.len());
+        Self { size, nodes, below, hashes, keys, counts }
+    }
+
+    /// The tree hash of the root (section 7.8).
+    #[must_use]
+    pub fn tree_hash(&self) -> &[u8] {
+        self.hashes.get(self.size.root()).unwrap_or_default()
+    }
+
+    /// The tree hash of a node; none if the node is outside of the tree, or if nobody is below it
+    /// and no change has needed the hash yet.
+    #[must_use]
+    pub fn node_hash(&self, node: NodeIndex) -> Option<&[u8]> {
+        self.hashes.get(node).filter(|_| self.size.has_node(node))
+    }
+
+    /// Moves a delta's values in and the values that they replace out, so that a second swap
+    /// restores the tree exactly. O(what changed).
+    ///
+    /// The delta has to come from a [`StagedTree`] over this tree as it is, or from swapping one
+    /// into it: a delta of another tree leaves this one inconsistent.
+    pub fn swap(&mut self, delta: &mut TreeDelta) {
+        self.grow(self.size.max(delta.size));
+        core::mem::swap(&mut self.size, &mut delta.size);
+        delta.keys = KeyIndex::default();
+        for (node, content) in &mut delta.nodes {
+            let Some(slot) = self.nodes.get_mut(*node as usize) else { continue };
+            if let Some(encoded) = slot {
+                self.keys.remove(*node, encoded);
+                delta.keys.insert(*node, encoded);
+            }
+            core::mem::swap(slot, content);
+            if let Some(encoded) = slot {
+                self.keys.insert(*node, encoded);
+            }
+        }
+        for (node, shape) in &mut delta.shapes {
+            let content = delta.nodes.get(node).and_then(Option::as_deref);
+            self.swap_shape(NodeIndex(*node), shape, content.is_some());
+        }
+        self.counts.add_all(&delta.counts);
+        delta.counts.negate();
+    }
+
+    fn grow(&mut self, size: TreeSize) {
+        let nodes = size.node_count() as usize;
+        if self.nodes.len() < nodes {
+            self.nodes.resize(nodes, None);
+            self.below.resize(nodes / 2, 0);
+            self.hashes.grow(nodes);
+        }
+    }
+
+    /// Swaps what a node has besides its content, which has been swapped; `was_filled` says whether
+    /// it was not blank before.
+    fn swap_shape(&mut self, node: NodeIndex, shape: &mut Shape, was_filled: bool) {
+        let hash = self.hashes.get(node).and_then(Digest::new);
+        self.hashes.set(node, shape.hash.as_deref());
+        shape.hash = hash;
+        if node.leaf().is_some() {
+            shape.below = was_filled.into();
+        } else if let Some(below) = self.below.get_mut(node.0 as usize / 2) {
+            core::mem::swap(below, &mut shape.below);
+        }
+        shape.other_has_row = self.has_row(node);
+    }
+
+    /// Whether a node's state is stored: somebody is below it.
+    pub(crate) fn has_row(&self, node: NodeIndex) -> bool {
+        self.leaf_count_below(node) > 0
+    }
+
+    pub(crate) fn index(&self) -> &KeyIndex {
+        &self.keys
+    }
+
+    pub(crate) fn counts(&self) -> &FeatureCounts {
+        &self.counts
+    }
+
+    /// The hash of a node that may be outside of the tree.
+    pub(crate) fn stored_hash(&self, node: NodeIndex) -> Option<&[u8]> {
+        self.hashes.get(node)
+    }
+
+    /// Gives back the memory of the nodes that the tree had when it was larger.
+    pub fn shrink_to_fit(&mut self) {
+        let nodes = self.size.node_count() as usize;
+        if self.nodes.len() > nodes {
+            self.nodes.truncate(nodes);
+            self.nodes.shrink_to_fit();
+            self.below.truncate(nodes / 2);
+            self.below.shrink_to_fit();
+            self.hashes.bytes.truncate(nodes * self.hashes.len);
+            self.hashes.bytes.shrink_to_fit();
+            self.hashes.known.truncate(nodes.div_ceil(64));
+            // The last word may speak of nodes that are no longer there.
+            let beyond = nodes % 64;
+            if let Some(last) = self.hashes.known.last_mut().filter(|_| beyond > 0) {
+                *last &= (1 << beyond) - 1;
+            }
+        }
+    }
+
+    /// Computes everything that the tree remembers again, and compares. O(n): for tests, and for
+    /// hosts that do not trust their storage.
+    ///
+    /// # Errors
+    /// [`TreeError::WrongCache`] with a node whose values differ, or that of the provider.
+    pub fn check_caches(&self, suite: &Suite<'_>) -> Result<(), TreeError> {
+        let wrong = |node| Err(TreeError::WrongCache { node });
+        let n = self.size.node_count() as usize;
+        if let Some(beyond) = self.nodes.iter().skip(n).position(Option::is_some) {
+            return wrong(NodeIndex((n + beyond) as u32));
+        }
+        let nodes = self.nodes.iter().take(n).cloned().collect();
+        let mut fresh = Self::from_nodes(suite, self.size, nodes);
+        let root = self.size.root();
+        complete_hashes(suite, &mut fresh, root)?;
+        for node in (0..n as u32).map(NodeIndex) {
+            let same_count = self.leaf_count_below(node) == fresh.leaf_count_below(node);
+            let same_hash = match self.hashes.get(node) {
+                None => !self.has_row(node),
+                known => known == fresh.hashes.get(node),
+            };
+            if !same_count || !same_hash {
+                return wrong(node);
+            }
+        }
+        if self.keys != fresh.keys || self.counts != fresh.counts {
+            return wrong(root);
+        }
+        Ok(())
+    }
+}
+
+/// The members below each parent, the index of keys, and the counts of features.
+fn summarise(size: TreeSize, nodes: &[Option<Box<[u8]>>]) -> (Vec<u32>, KeyIndex, FeatureCounts) {
+    let mut counts = FeatureCounts::default();
+    let mut below = alloc::vec![0u32; nodes.len() / 2];
+    for (leaf, encoded) in nodes.iter().step_by(2).enumerate() {
+        let Some(encoded) = encoded else { continue };
+        counts.add_leaf(encoded, 1);
+        // Only the lowest parent here; the others are sums.
+        if let Some(n) = below.get_mut(LeafIndex(leaf as u32).node().parent().0 as usize / 2) {
+            *n += 1;
+        }
+    }
+    let mut width = 2u32;
+    while width < size.leaf_count() {
+        // The parents above `width` leaves each: every `2 * width`-th node.
+        let mut at = width - 1;
+        while at < size.node_count() {
+            let parent = NodeIndex(at).parent();
+            let sum: u32 = below.get(at as usize / 2).copied().unwrap_or(0);
+            if let Some(n) = below.get_mut(parent.0 as usize / 2) {
+                *n += sum;
+            }
+            at += width * 2;
+        }
+        width *= 2;
+    }
+    let filled = nodes.iter().enumerate();
+    let filled = filled.filter_map(|(i, n)| n.as_deref().map(|encoded| (i as u32, encoded)));
+    (below, KeyIndex::of_nodes(filled), counts)
+}
+
+impl TreeRead for RatchetTree {
+    fn size(&self) -> TreeSize {
+        self.size
+    }
+
+    fn node(&self, node: NodeIndex) -> Option<&[u8]> {
+        if !self.size.has_node(node) {
+            return None;
+        }
+        self.nodes.get(node.0 as usize)?.as_deref()
+    }
+
+    fn leaf_count_below(&self, node: NodeIndex) -> u32 {
+        if !self.size.has_node(node) {
+            return 0;
+        }
+        match node.leaf() {
+            Some(_) => self.node(node).is_some().into(),
+            None => self.below.get(node.0 as usize / 2).copied().unwrap_or(0),
+        }
+    }
+
+    fn members_with(&self, feature: Feature) -> u32 {
+        u32::try_from(self.counts.get(feature)).unwrap_or(0)
+    }
+
+    fn credential_types_in_use(&self) -> Vec<CredentialType> {
+        self.counts.credential_types().collect()
+    }
+
+    fn member_with_signature_key(&self, key: &SignaturePublicKey) -> Option<LeafIndex> {
+        let has_key =
+            |node: &NodeIndex| self.node(*node).and_then(view::signature_key) == Some(key.as_ref());
+        self.keys.signature(key).map(NodeIndex).find(has_key)?.leaf()
+    }
+
+    fn node_with_encryption_key(&self, key: &HpkePublicKey) -> Option<NodeIndex> {
+        let has_key = |node: &NodeIndex| {
+            self.node(*node).and_then(view::encryption_key) == Some(key.as_ref())
+        };
+        self.keys.encryption(key).map(NodeIndex).find(has_key)
+    }
+}
+
+impl HashCache for RatchetTree {
+    fn known_hash(&self, node: NodeIndex) -> Option<Digest> {
+        self.hashes.get(node).and_then(Digest::new)
+    }
+
+    fn set_hash(&mut self, node: NodeIndex, hash: Digest) {
+        self.hashes.set(node, Some(&hash));
+    }
+}

@@ -1,0 +1,217 @@
+use crate::error::TreeError;
+use crate::hashing::complete_hashes;
+use crate::index::Feature;
+use crate::leaf::{LEAF_LABEL, check_view};
+use crate::parent_hash::{check_parent_hashes, check_unmerged_leaves};
+use crate::read::TreeRead;
+use crate::tree::RatchetTree;
+use crate::view::{self, LeafView, ParentView, Source};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use conclave_crypto::{Suite, VerifyItem};
+use conclave_wire::{
+    CredentialType, Decode, DecodeError, Encode, GroupId, HpkePublicKey, LeafIndex, NodeIndex,
+    NodeType, Reader, SignaturePublicKey, TreeSize, Writer,
+};
+
+/// A ratchet tree from outside: well formed, with its hashes, and nothing more.
+#[derive(Clone, Debug)]
+pub struct UnverifiedTree {
+    tree: RatchetTree,
+}
+
+impl UnverifiedTree {
+    /// Decodes the data of a `ratchet_tree` extension (section 12.4.3.3) and computes all tree
+    /// hashes, each once. Takes memory in proportion to `bytes`.
+    ///
+    /// # Errors
+    /// If the bytes are no such tree: [`TreeError::Decode`], [`TreeError::Empty`],
+    /// [`TreeError::TooLarge`], [`TreeError::LastNodeBlank`], [`TreeError::WrongNodeType`],
+    /// [`TreeError::ParentWithoutLeaves`]; or if the provider fails.
+    pub fn decode(suite: &Suite<'_>, bytes: &[u8]) -> Result<Self, TreeError> {
+        let mut nodes = decode_nodes(bytes)?;
+        let last = nodes.last().ok_or(TreeError::Empty)?;
+        if last.is_none() {
+            return Err(TreeError::LastNodeBlank);
+        }
+        let leaves = u32::try_from(nodes.len() / 2 + 1).map_err(|_| TreeError::TooLarge)?;
+        let size = TreeSize::for_leaves(leaves).ok_or(TreeError::TooLarge)?;
+        nodes.resize(size.node_count() as usize, None);
+        let mut tree = RatchetTree::from_nodes(suite, size, nodes);
+        let mut all = (0..size.node_count()).map(NodeIndex);
+        if let Some(node) =
+            all.find(|node| tree.node(*node).is_some() && tree.leaf_count_below(*node) == 0)
+        {
+            return Err(TreeError::ParentWithoutLeaves { node });
+        }
+        complete_hashes(suite, &mut tree, size.root())?;
+        Ok(Self { tree })
+    }
+
+    /// The tree hash of the root (section 7.8).
+    #[must_use]
+    pub fn tree_hash(&self) -> &[u8] {
+        self.tree.tree_hash()
+    }
+
+    /// The tree hash of a node; none if it is outside of the tree.
+    #[must_use]
+    pub fn node_hash(&self, node: NodeIndex) -> Option<&[u8]> {
+        self.tree.node_hash(node)
+    }
+
+    /// Checks what a new member has to check of a tree (section 12.4.3.1), in one pass: the rules
+    /// and signatures of all leaves, that all support the types of credential in use, the unmerged
+    /// leaves, the uniqueness and form of keys, and the parent hashes.
+    ///
+    /// Not checked here, as it takes more than the tree: that the tree hash is the one in the
+    /// GroupContext, the group's required capabilities, lifetimes, and credentials.
+    ///
+    /// # Errors
+    /// The first rule that the tree breaks, with the node.
+    pub fn verify(self, suite: &Suite<'_>, group_id: &GroupId) -> Result<RatchetTree, TreeError> {
+        let tree = self.tree;
+        check_leaves(suite, &tree)?;
+        tree.check_credential_support()?;
+        check_unmerged_leaves(&tree)?;
+        check_keys(suite, &tree)?;
+        check_parent_hashes(suite, &tree)?;
+        check_signatures(suite, &tree, group_id)?;
+        Ok(tree)
+    }
+}
+
+/// The nodes in their encodings, each found to be well formed and of the type for its place.
+fn decode_nodes(bytes: &[u8]) -> Result<Vec<Option<Box<[u8]>>>, TreeError> {
+    let mut outer = Reader::new(bytes);
+    let mut r = outer.vector()?;
+    if !outer.is_empty() {
+        return Err(DecodeError::TrailingBytes(outer.rest().len()).into());
+    }
+    let mut nodes = Vec::new();
+    while !r.is_empty() {
+        let node = NodeIndex(u32::try_from(nodes.len()).map_err(|_| TreeError::TooLarge)?);
+        if !TreeSize::MAX.has_node(node) {
+            return Err(TreeError::TooLarge);
+        }
+        nodes.push(decode_node(&mut r, node)?);
+    }
+    Ok(nodes)
+}
+
+fn decode_node(r: &mut Reader<'_>, node: NodeIndex) -> Result<Option<Box<[u8]>>, TreeError> {
+    match u8::decode(r)? {
+        0 => return Ok(None),
+        1 => {}
+        other => return Err(DecodeError::InvalidPresence(other).into()),
+    }
+    let kind = NodeType::decode(r)?;
+    if (kind == NodeType::Leaf) != node.leaf().is_some() {
+        return Err(TreeError::WrongNodeType { node });
+    }
+    let all = r.rest();
+    match kind {
+        NodeType::Leaf => LeafView::read(r).map(|_| ())?,
+        NodeType::Parent => ParentView::read(r).map(|_| ())?,
+    }
+    Ok(all.get(..all.len() - r.rest().len()).map(Into::into))
+}
+
+fn check_leaves(suite: &Suite<'_>, tree: &RatchetTree) -> Result<(), TreeError> {
+    for leaf in tree.members() {
+        let Some(encoded) = tree.node(leaf.node()) else { continue };
+        let view = LeafView::parse(encoded)?;
+        check_view(&view, suite.cipher_suite())
+            .map_err(|rule| TreeError::LeafRule { leaf, rule })?;
+    }
+    Ok(())
+}
+
+/// Uniqueness and form of the keys (sections 7.3 and 12.4.3.1).
+fn check_keys(suite: &Suite<'_>, tree: &RatchetTree) -> Result<(), TreeError> {
+    let node_at = |node| tree.node(NodeIndex(node));
+    let encryption = |node| node_at(node).and_then(view::encryption_key);
+    if let Some((a, b)) = tree.index().equal_encryption_keys(encryption) {
+        return Err(TreeError::DuplicateEncryptionKey { node: NodeIndex(a), other: NodeIndex(b) });
+    }
+    let signature = |node| node_at(node).and_then(view::signature_key);
+    if let Some((a, b)) = tree.index().equal_signature_keys(signature) {
+        let (leaf, other) = (LeafIndex(a / 2), LeafIndex(b / 2));
+        return Err(TreeError::DuplicateSignatureKey { leaf, other });
+    }
+    for node in (0..tree.size().node_count()).map(NodeIndex) {
+        if let Some(key) = tree.encryption_key(node) {
+            suite
+                .validate_hpke_public_key(&key)
+                .map_err(|_| TreeError::InvalidEncryptionKey { node })?;
+        }
+    }
+    Ok(())
+}
+
+/// How many signatures are laid out at a time: enough for a provider to batch them and spread them
+/// over cores, and few against the tree.
+const SIGNATURES: usize = 4096;
+
+fn check_signatures(
+    suite: &Suite<'_>,
+    tree: &RatchetTree,
+    group_id: &GroupId,
+) -> Result<(), TreeError> {
+    let members: Vec<LeafIndex> = tree.members().collect();
+    for leaves in members.chunks(SIGNATURES) {
+        let signed: Vec<(SignaturePublicKey, Vec<u8>, &[u8])> = leaves
+            .iter()
+            .map(|leaf| signed_content(tree, *leaf, group_id))
+            .collect::<Result<_, _>>()?;
+        let items: Vec<VerifyItem<'_>> = signed
+            .iter()
+            .map(|(public_key, message, signature)| VerifyItem { public_key, message, signature })
+            .collect();
+        suite.verify_many(&items).map_err(|bad| TreeError::LeafSignature {
+            leaf: leaves.get(bad).copied().unwrap_or(LeafIndex(0)),
+        })?;
+    }
+    Ok(())
+}
+
+/// A leaf's key, the SignContent of its LeafNodeTBS, and its signature.
+fn signed_content<'a>(
+    tree: &'a RatchetTree,
+    leaf: LeafIndex,
+    group_id: &GroupId,
+) -> Result<(SignaturePublicKey, Vec<u8>, &'a [u8]), TreeError> {
+    let view = LeafView::parse(tree.node(leaf.node()).unwrap_or_default())?;
+    let mut w = Writer::new();
+    w.put(view.signed);
+    if view.source != Source::KeyPackage {
+        group_id.encode(&mut w)?;
+        leaf.encode(&mut w)?;
+    }
+    let message = Suite::sign_content(LEAF_LABEL, &w.finish())?;
+    Ok((view.signature_key.into(), message, view.signature))
+}
+
+impl TreeRead for UnverifiedTree {
+    fn size(&self) -> TreeSize {
+        self.tree.size()
+    }
+    fn node(&self, node: NodeIndex) -> Option<&[u8]> {
+        self.tree.node(node)
+    }
+    fn leaf_count_below(&self, node: NodeIndex) -> u32 {
+        self.tree.leaf_count_below(node)
+    }
+    fn members_with(&self, feature: Feature) -> u32 {
+        self.tree.members_with(feature)
+    }
+    fn credential_types_in_use(&self) -> Vec<CredentialType> {
+        self.tree.credential_types_in_use()
+    }
+    fn member_with_signature_key(&self, key: &SignaturePublicKey) -> Option<LeafIndex> {
+        self.tree.member_with_signature_key(key)
+    }
+    fn node_with_encryption_key(&self, key: &HpkePublicKey) -> Option<NodeIndex> {
+        self.tree.node_with_encryption_key(key)
+    }
+}

@@ -1,0 +1,178 @@
+//! Encoded nodes, read where they lie.
+//!
+//! A view accepts what the decoder of the whole structure accepts, and allocates nothing. A tree
+//! of many members is walked through views; only single nodes are decoded.
+
+use alloc::vec::Vec;
+use conclave_wire::{Credential, CredentialType, Decode, DecodeError, Reader};
+
+/// A list of code points in its encoding.
+#[derive(Clone, Copy)]
+pub(crate) struct Codes<'a>(&'a [u8]);
+
+impl<'a> Codes<'a> {
+    fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let bytes = r.opaque()?;
+        if bytes.len() % 2 == 0 { Ok(Self(bytes)) } else { Err(DecodeError::Truncated) }
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = u16> + 'a {
+        self.0.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair))
+    }
+}
+
+/// Where a leaf came from, as far as the tree asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source<'a> {
+    KeyPackage,
+    Update,
+    Commit { parent_hash: &'a [u8] },
+}
+
+/// An encoded LeafNode.
+pub(crate) struct LeafView<'a> {
+    pub(crate) signature_key: &'a [u8],
+    pub(crate) credential_type: CredentialType,
+    pub(crate) versions: Codes<'a>,
+    pub(crate) cipher_suites: Codes<'a>,
+    pub(crate) extension_types: Codes<'a>,
+    pub(crate) proposal_types: Codes<'a>,
+    pub(crate) credential_types: Codes<'a>,
+    pub(crate) source: Source<'a>,
+    /// The types of the leaf's own extensions.
+    pub(crate) extensions: Vec<u16>,
+    /// All before the signature: LeafNodeTBS without its context.
+    pub(crate) signed: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+impl<'a> LeafView<'a> {
+    /// Reads one leaf node and leaves the reader behind it.
+    pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let all = r.rest();
+        let _encryption_key = r.opaque()?;
+        let signature_key = r.opaque()?;
+        let credential_type = skip_credential(r)?;
+        let versions = Codes::read(r)?;
+        let cipher_suites = Codes::read(r)?;
+        let extension_types = Codes::read(r)?;
+        let proposal_types = Codes::read(r)?;
+        let credential_types = Codes::read(r)?;
+        let source = read_source(r)?;
+        let extensions = read_extension_types(r)?;
+        let signed = all.get(..all.len() - r.rest().len()).unwrap_or_default();
+        let signature = r.opaque()?;
+        Ok(Self {
+            signature_key,
+            credential_type,
+            versions,
+            cipher_suites,
+            extension_types,
+            proposal_types,
+            credential_types,
+            source,
+            extensions,
+            signed,
+            signature,
+        })
+    }
+
+    /// Reads a leaf node that is all of `bytes`.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        whole(bytes, Self::read)
+    }
+}
+
+fn whole<'a, T>(
+    bytes: &'a [u8],
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
+    let mut r = Reader::new(bytes);
+    let value = read(&mut r)?;
+    match r.rest().len() {
+        0 => Ok(value),
+        n => Err(DecodeError::TrailingBytes(n)),
+    }
+}
+
+fn skip_credential(r: &mut Reader<'_>) -> Result<CredentialType, DecodeError> {
+    let mut ahead = *r;
+    let kind = CredentialType::decode(&mut ahead)?;
+    match kind {
+        CredentialType::BASIC => {
+            ahead.opaque()?;
+            *r = ahead;
+        }
+        CredentialType::X509 => {
+            let mut chain = ahead.vector()?;
+            while !chain.is_empty() {
+                chain.opaque()?;
+            }
+            *r = ahead;
+        }
+        _ => {
+            Credential::decode(r)?;
+        }
+    }
+    Ok(kind)
+}
+
+fn read_source<'a>(r: &mut Reader<'a>) -> Result<Source<'a>, DecodeError> {
+    match u8::decode(r)? {
+        1 => r.take(16).map(|_lifetime| Source::KeyPackage),
+        2 => Ok(Source::Update),
+        3 => Ok(Source::Commit { parent_hash: r.opaque()? }),
+        other => Err(DecodeError::InvalidValue { field: "LeafNodeSource", value: other.into() }),
+    }
+}
+
+fn read_extension_types(r: &mut Reader<'_>) -> Result<Vec<u16>, DecodeError> {
+    let mut list = r.vector()?;
+    let mut types = Vec::new();
+    while !list.is_empty() {
+        types.push(u16::decode(&mut list)?);
+        list.opaque()?;
+    }
+    Ok(types)
+}
+
+/// An encoded ParentNode.
+pub(crate) struct ParentView<'a> {
+    pub(crate) encryption_key: &'a [u8],
+    pub(crate) parent_hash: &'a [u8],
+    unmerged_leaves: &'a [u8],
+}
+
+impl<'a> ParentView<'a> {
+    /// Reads one parent node and leaves the reader behind it.
+    pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let encryption_key = r.opaque()?;
+        let parent_hash = r.opaque()?;
+        let unmerged_leaves = r.opaque()?;
+        if unmerged_leaves.len() % 4 != 0 {
+            return Err(DecodeError::Truncated);
+        }
+        Ok(Self { encryption_key, parent_hash, unmerged_leaves })
+    }
+
+    /// Reads a parent node that is all of `bytes`.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        whole(bytes, Self::read)
+    }
+
+    pub(crate) fn unmerged_leaves(&self) -> impl Iterator<Item = u32> + 'a {
+        self.unmerged_leaves.as_chunks().0.iter().map(|n| u32::from_be_bytes(*n))
+    }
+}
+
+/// The first field of either kind of node.
+pub(crate) fn encryption_key(encoded: &[u8]) -> Option<&[u8]> {
+    Reader::new(encoded).opaque().ok()
+}
+
+/// The second field of a leaf node.
+pub(crate) fn signature_key(encoded: &[u8]) -> Option<&[u8]> {
+    let mut r = Reader::new(encoded);
+    r.opaque().ok()?;
+    r.opaque().ok()
+}
