@@ -1,5 +1,5 @@
 use conclave_crypto::CryptoError;
-use conclave_wire::{DecodeError, EncodeError, ProposalType, WireFormat};
+use conclave_wire::{DecodeError, EncodeError, ProposalType, SenderType, WireFormat};
 use core::fmt;
 
 /// Why a message was not protected, not opened, or not taken as authentic. Nothing was changed by
@@ -10,6 +10,8 @@ pub enum FramingError {
     /// The wire format is neither PublicMessage nor PrivateMessage, or not the one asked for
     /// (section 6).
     WrongWireFormat(WireFormat),
+    /// The caller's mistake: the function is for other kinds of sender.
+    WrongSenderType(SenderType),
     /// The message is of another group than the context (section 6.1).
     WrongGroup,
     /// The message is of another epoch than the context (section 6.1).
@@ -78,6 +80,9 @@ impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
             Self::WrongWireFormat(found) => return write!(f, "{found:?} is not the wire format"),
+            Self::WrongSenderType(found) => {
+                return write!(f, "a message of a sender of type {found:?} is not protected so");
+            }
             Self::WrongGroup => "the message is of another group",
             Self::WrongEpoch { message, context } => {
                 return write!(f, "the message is of epoch {message}, not {context}");

@@ -15,7 +15,7 @@ use conclave_wire::{
 /// # Errors
 /// If it was signed for another wire format, holds application data, is not of the context's group
 /// and epoch, or is a commit without its confirmation tag;
-/// [`FramingError::UnexpectedMembershipTag`] if the sender is not a member: then
+/// [`FramingError::WrongSenderType`] if the sender is not a member: then
 /// [`protect_public_from_outside`] is meant.
 pub fn protect_public(
     suite: &Suite<'_>,
@@ -26,7 +26,7 @@ pub fn protect_public(
     check(&message)?;
     check_context(&message.content, context)?;
     if !matches!(message.content.sender, Sender::Member(_)) {
-        return Err(FramingError::UnexpectedMembershipTag);
+        return Err(FramingError::WrongSenderType(message.content.sender.sender_type()));
     }
     let tag = suite.mac(membership_key.as_secret(), &tbm(&message, context)?)?;
     let AuthenticatedContent { content, auth, .. } = message;
@@ -38,13 +38,13 @@ pub fn protect_public(
 ///
 /// # Errors
 /// If it was signed for another wire format, the sender may not send it, or it is a commit without
-/// its confirmation tag; [`FramingError::MissingMembershipTag`] if the sender is a member.
+/// its confirmation tag; [`FramingError::WrongSenderType`] if the sender is a member.
 pub fn protect_public_from_outside(
     message: AuthenticatedContent,
 ) -> Result<PublicMessage, FramingError> {
     check(&message)?;
     if matches!(message.content.sender, Sender::Member(_)) {
-        return Err(FramingError::MissingMembershipTag);
+        return Err(FramingError::WrongSenderType(message.content.sender.sender_type()));
     }
     let AuthenticatedContent { content, auth, .. } = message;
     Ok(PublicMessage { content, auth, membership_tag: None })

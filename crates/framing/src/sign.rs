@@ -37,15 +37,15 @@ pub fn sign_content(
 /// not know its context: an `external` or `new_member_proposal` sender (section 12.1.8).
 ///
 /// # Errors
-/// As [`sign_content`]; [`FramingError::PrivateMessageFromOutside`] does not occur, and
-/// [`FramingError::WrongGroup`] stands for a sender whose signature would cover the context.
+/// As [`sign_content`]; [`FramingError::WrongSenderType`] for a sender whose signature would cover
+/// the context.
 pub fn sign_proposal_from_outside(
     suite: &Suite<'_>,
     content: FramedContent,
     signer: &SignatureKeyPair,
 ) -> Result<AuthenticatedContent, FramingError> {
     if matches!(content.sender, Sender::Member(_) | Sender::NewMemberCommit) {
-        return Err(FramingError::WrongGroup);
+        return Err(FramingError::WrongSenderType(content.sender.sender_type()));
     }
     // The signatures of these senders do not cover it; only group and epoch are compared.
     let context = GroupContext {

@@ -39,3 +39,8 @@ pub use sender_data::sender_data_key_nonce;
 pub use transcript::{
     confirmation_tag, confirmation_tag_matches, confirmed_transcript_hash, interim_transcript_hash,
 };
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -241,3 +241,6 @@ impl SecretTree {
         self.skipped.range((id, 0)..=(id, u32::MAX)).map(|((_, generation), _)| *generation)
     }
 }
+
+#[cfg(test)]
+mod tests;

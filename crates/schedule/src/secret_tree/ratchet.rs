@@ -40,7 +40,7 @@ impl From<ContentType> for RatchetKind {
 pub struct MessageKey {
     /// The key, `AEAD.Nk` bytes.
     pub key: Secret,
-    /// The nonce, `AEAD.Nn` bytes; a message's key ratchet's before the reuse guard.
+    /// The nonce, `AEAD.Nn` bytes; that of a ratchet is not XORed with a reuse guard yet.
     pub nonce: Secret,
 }
 

@@ -1,0 +1,438 @@
+use super::*;
+use crate::testing::{Counting, TestRng, hex, secret, suite};
+use RatchetKind::{Application, Handshake};
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use conclave_provider_rustcrypto::RustCrypto;
+
+const LIMITS: RatchetLimits = RatchetLimits { max_forward: 2000, max_skipped: 2000 };
+
+fn tree(leaves: u32) -> SecretTree {
+    let root = EncryptionSecret::from_secret(Secret::new(vec![0xe5; 32]));
+    SecretTree::new(TreeSize::for_leaves(leaves).unwrap(), root)
+}
+
+/// Receives and swaps in.
+fn take(
+    tree: &mut SecretTree,
+    leaf: u32,
+    kind: RatchetKind,
+    generation: u32,
+    limits: RatchetLimits,
+) -> Result<MessageKey, RatchetError> {
+    let suite = suite(&RustCrypto);
+    let (key, mut delta) = tree.receive(&suite, LeafIndex(leaf), kind, generation, limits)?;
+    tree.swap(&mut delta);
+    Ok(key)
+}
+
+fn names(tree: &SecretTree) -> Vec<SecretTreeRow> {
+    tree.rows().into_iter().map(|(row, _)| row).collect()
+}
+
+fn ratchet(leaf: u32, kind: RatchetKind) -> SecretTreeRow {
+    SecretTreeRow::Ratchet { leaf: LeafIndex(leaf), kind }
+}
+
+fn skipped(leaf: u32, kind: RatchetKind, generation: u32) -> SecretTreeRow {
+    SecretTreeRow::Skipped { leaf: LeafIndex(leaf), kind, generation }
+}
+
+#[test]
+fn keys_are_those_of_the_secret_tree_vector() {
+    let suite = suite(&RustCrypto);
+    let root = secret("9d4ecb550dc4fbcbaae66d120a2215cbeca20d45d66791df5b4349eace30fd3f");
+    let tree =
+        SecretTree::new(TreeSize::for_leaves(8).unwrap(), EncryptionSecret::from_secret(root));
+    for (kind, key, nonce) in [
+        (Application, "fd92f2214b1e1db1c27c07eb6345acd4", "afbfc19ed33f8fd702cf09cc"),
+        (Handshake, "bb14adbf47b685521aede7ec58c08a32", "15e43e424202aa29ab7f1d65"),
+    ] {
+        let found = tree.leaf_keys(&suite, LeafIndex(3), kind, 15).unwrap();
+        assert_eq!((found.key.expose(), found.nonce.expose()), (&*hex(key), &*hex(nonce)));
+    }
+}
+
+#[test]
+fn what_is_consumed_is_deleted_as_in_the_figure_of_section_9_1() {
+    let mut tree = tree(4);
+    assert_eq!(names(&tree), [SecretTreeRow::Node(3)]);
+    // Generation 1 of D arrives before generation 0. G, F, D, AR0 and AR1 go; E and C, HR0, AR2
+    // and the key of generation 0 stay.
+    take(&mut tree, 3, Application, 1, LIMITS).unwrap();
+    let left = [
+        SecretTreeRow::Node(1),
+        SecretTreeRow::Node(4),
+        ratchet(3, Handshake),
+        ratchet(3, Application),
+        skipped(3, Application, 0),
+    ];
+    assert_eq!(names(&tree), left);
+    assert_eq!(tree.next_generation(LeafIndex(3), Application), 2);
+    assert_eq!(tree.next_generation(LeafIndex(3), Handshake), 0);
+
+    take(&mut tree, 3, Application, 0, LIMITS).unwrap();
+    take(&mut tree, 0, Handshake, 0, LIMITS).unwrap();
+    let left = [
+        SecretTreeRow::Node(2),
+        SecretTreeRow::Node(4),
+        ratchet(0, Handshake),
+        ratchet(0, Application),
+        ratchet(3, Handshake),
+        ratchet(3, Application),
+    ];
+    assert_eq!(names(&tree), left);
+}
+
+#[test]
+fn nothing_changes_and_no_key_is_consumed_until_a_delta_is_swapped_in() {
+    let suite = suite(&RustCrypto);
+    let mut tree = tree(8);
+    take(&mut tree, 5, Application, 3, LIMITS).unwrap();
+    let before = tree.clone();
+    for generation in [0, 2, 4, 9] {
+        let receive = || tree.receive(&suite, LeafIndex(5), Application, generation, LIMITS);
+        let (first, _) = receive().unwrap();
+        let (again, _) = receive().unwrap();
+        assert_eq!(first, again);
+    }
+    let sent = || tree.send(&suite, LeafIndex(2), Application).unwrap();
+    assert_eq!(sent(), sent());
+    assert_eq!(tree, before);
+}
+
+#[test]
+fn a_replay_is_refused_whether_it_was_received_in_order_or_late() {
+    let mut tree = tree(2);
+    let gone = |generation| Err(RatchetError::KeyGone { leaf: LeafIndex(1), generation });
+    take(&mut tree, 1, Application, 0, LIMITS).unwrap();
+    take(&mut tree, 1, Application, 2, LIMITS).unwrap();
+    take(&mut tree, 1, Application, 1, LIMITS).unwrap();
+    let before = tree.clone();
+    for generation in 0..3 {
+        assert_eq!(take(&mut tree, 1, Application, generation, LIMITS), gone(generation));
+    }
+    assert_eq!(tree, before);
+    // The other ratchet is another.
+    take(&mut tree, 1, Handshake, 1, LIMITS).unwrap();
+}
+
+#[test]
+fn the_last_generation_costs_nothing_and_is_refused() {
+    let counting = Counting::default();
+    let suite = suite(&counting);
+    let tree = tree(1024);
+    for generation in [2001, u32::MAX - 1, u32::MAX] {
+        let receive = || tree.receive(&suite, LeafIndex(7), Handshake, generation, LIMITS);
+        let (derivations, result) = counting.during(receive);
+        let too_far = RatchetError::TooFarAhead { leaf: LeafIndex(7), generation, by: generation };
+        assert_eq!((derivations, result), (0, Err(too_far)));
+    }
+    // Whatever the limits are: no ratchet can get beyond it.
+    let limits = RatchetLimits { max_forward: u32::MAX, max_skipped: u32::MAX };
+    let receive = || tree.receive(&suite, LeafIndex(7), Handshake, u32::MAX, limits);
+    let (derivations, result) = counting.during(receive);
+    assert_eq!((derivations, result), (0, Err(RatchetError::Exhausted { leaf: LeafIndex(7) })));
+}
+
+#[test]
+fn a_ratchet_at_its_end_sends_no_more() {
+    let suite = suite(&RustCrypto);
+    let mut tree = tree(1);
+    take(&mut tree, 0, Application, 0, LIMITS).unwrap();
+    let id = RatchetId { leaf: LeafIndex(0), kind: Application };
+    tree.ratchets.get_mut(&id).unwrap().next = u32::MAX - 1;
+    let (generation, _, mut delta) = tree.send(&suite, LeafIndex(0), Application).unwrap();
+    assert_eq!(generation, u32::MAX - 1);
+    tree.swap(&mut delta);
+    let exhausted = RatchetError::Exhausted { leaf: LeafIndex(0) };
+    assert_eq!(tree.send(&suite, LeafIndex(0), Application).unwrap_err(), exhausted);
+    assert_eq!(take(&mut tree, 0, Application, u32::MAX, LIMITS), Err(exhausted));
+    assert!(tree.send(&suite, LeafIndex(0), Handshake).is_ok());
+}
+
+#[test]
+fn a_message_costs_as_many_steps_as_it_is_ahead() {
+    let counting = Counting::default();
+    let suite = suite(&counting);
+    let mut tree = tree(1024);
+    let mut cost = |generation, limits| {
+        let receive = || tree.receive(&suite, LeafIndex(9), Application, generation, limits);
+        let (derivations, result) = counting.during(receive);
+        tree.swap(&mut result.unwrap().1);
+        derivations
+    };
+    // Two derivations a level, one for each ratchet; key, nonce and next secret.
+    assert_eq!(cost(0, LIMITS), 2 * 10 + 2 + 3);
+    assert_eq!(cost(1, LIMITS), 3);
+    assert_eq!(cost(12, LIMITS), 11 * 3);
+    // A skipped key is there already.
+    assert_eq!(cost(5, LIMITS), 0);
+    // Keys that would not be kept are not derived.
+    assert_eq!(cost(113, RatchetLimits { max_skipped: 10, ..LIMITS }), 100 + 10 * 2 + 3);
+}
+
+#[test]
+fn the_first_message_of_a_sender_writes_a_path_and_later_ones_a_row() {
+    let suite = suite(&RustCrypto);
+    let mut tree = tree(1 << 16);
+    let mut rows = |leaf, generation| {
+        let (_, mut delta) =
+            tree.receive(&suite, LeafIndex(leaf), Application, generation, LIMITS).unwrap();
+        let rows = delta.rows();
+        tree.swap(&mut delta);
+        rows
+    };
+    // The root, a sibling on each of 16 levels, two ratchets.
+    assert_eq!(rows(77, 0).len(), 1 + 16 + 2);
+    // The next leaf's secret is known: it goes, and gives two ratchets.
+    assert_eq!(rows(76, 0).len(), 1 + 2);
+    for generation in 1..50 {
+        let written = rows(77, generation);
+        assert_eq!(written.len(), 1);
+        assert_eq!(written[0].0, ratchet(77, Application));
+    }
+    // Skipped keys are rows of their own, written and deleted one by one.
+    assert_eq!(rows(77, 53).len(), 1 + 3);
+    assert_eq!(rows(77, 51), [(skipped(77, Application, 51), None)]);
+}
+
+#[test]
+fn sending_counts_up_and_keeps_no_skipped_key() {
+    let suite = suite(&RustCrypto);
+    let (mut sender, mut receiver) = (tree(8), tree(8));
+    for kind in [Application, Handshake] {
+        for want in 0..20 {
+            let (generation, key, mut delta) = sender.send(&suite, LeafIndex(6), kind).unwrap();
+            sender.swap(&mut delta);
+            assert_eq!(generation, want);
+            assert_eq!(take(&mut receiver, 6, kind, generation, LIMITS), Ok(key));
+        }
+    }
+    assert!(sender.skipped.is_empty());
+    assert_eq!(sender, receiver);
+}
+
+#[test]
+fn skipped_keys_are_kept_up_to_the_limit_and_the_oldest_dropped() {
+    let limits = RatchetLimits { max_forward: 100, max_skipped: 5 };
+    let mut tree = tree(2);
+    let pristine = tree.clone();
+    let kept = |tree: &SecretTree| -> Vec<u32> {
+        tree.skipped_of(RatchetId { leaf: LeafIndex(0), kind: Application }).collect()
+    };
+    take(&mut tree, 0, Application, 3, limits).unwrap();
+    assert_eq!(kept(&tree), [0, 1, 2]);
+    take(&mut tree, 0, Application, 8, limits).unwrap();
+    assert_eq!(kept(&tree), [2, 4, 5, 6, 7]);
+    take(&mut tree, 0, Application, 100, limits).unwrap();
+    assert_eq!(kept(&tree), [95, 96, 97, 98, 99]);
+    // Those kept are the right ones; those dropped are refused.
+    let suite = suite(&RustCrypto);
+    let want = pristine.leaf_keys(&suite, LeafIndex(0), Application, 97);
+    assert_eq!(take(&mut tree, 0, Application, 97, limits), want);
+    assert!(take(&mut tree, 0, Application, 94, limits).is_err());
+    // A message in order drops none.
+    take(&mut tree, 0, Application, 101, limits).unwrap();
+    assert_eq!(kept(&tree), [95, 96, 98, 99]);
+    // The limit is each ratchet's own, and may be none at all.
+    take(&mut tree, 0, Handshake, 5, limits).unwrap();
+    assert_eq!(kept(&tree), [95, 96, 98, 99]);
+    take(&mut tree, 0, Application, 103, RatchetLimits { max_skipped: 0, ..limits }).unwrap();
+    assert_eq!(kept(&tree), []);
+}
+
+#[test]
+fn a_message_may_be_as_far_ahead_as_the_limit_and_no_farther() {
+    let limits = RatchetLimits { max_forward: 10, max_skipped: 3 };
+    let mut tree = tree(2);
+    let too_far =
+        |generation| Err(RatchetError::TooFarAhead { leaf: LeafIndex(1), generation, by: 11 });
+    assert_eq!(take(&mut tree, 1, Application, 11, limits), too_far(11));
+    take(&mut tree, 1, Application, 10, limits).unwrap();
+    assert_eq!(take(&mut tree, 1, Application, 22, limits), too_far(22));
+    take(&mut tree, 1, Application, 21, limits).unwrap();
+}
+
+#[test]
+fn leaves_outside_the_tree_are_refused() {
+    let suite = suite(&RustCrypto);
+    let tree = tree(4);
+    for leaf in [4, 5, 1 << 30, u32::MAX].map(LeafIndex) {
+        let no_leaf = RatchetError::NoSuchLeaf(leaf);
+        assert_eq!(tree.receive(&suite, leaf, Application, 0, LIMITS).unwrap_err(), no_leaf);
+        assert_eq!(tree.send(&suite, leaf, Application).unwrap_err(), no_leaf);
+    }
+}
+
+#[test]
+fn a_tree_of_one_leaf_has_its_keys_at_the_root() {
+    let mut tree = tree(1);
+    take(&mut tree, 0, Application, 0, LIMITS).unwrap();
+    assert_eq!(names(&tree), [ratchet(0, Handshake), ratchet(0, Application)]);
+}
+
+/// Any order of receiving and sending, checked against deriving each key from the root: keys are
+/// right, undoing is exact, rows add up, and loading gives the tree back.
+#[test]
+fn long_random_runs_keep_keys_rows_and_undo_consistent() {
+    let suite = suite(&RustCrypto);
+    for seed in 0..4 {
+        let mut rng = TestRng(seed);
+        let leaves = 1 << rng.below(6);
+        let mut tree = tree(leaves);
+        let pristine = tree.clone();
+        let mut stored: BTreeMap<_, _> = tree.rows().into_iter().collect();
+        let limits = RatchetLimits { max_forward: 12, max_skipped: 8 };
+        for _ in 0..200 {
+            let leaf = LeafIndex(rng.below(leaves.into()) as u32);
+            let kind = if rng.below(2) == 0 { Handshake } else { Application };
+            let (generation, key, mut delta) = if rng.below(4) == 0 {
+                tree.send(&suite, leaf, kind).unwrap()
+            } else {
+                let generation = (tree.next_generation(leaf, kind) + rng.below(14) as u32)
+                    .saturating_sub(rng.below(10) as u32);
+                match tree.receive(&suite, leaf, kind, generation, limits) {
+                    Ok((key, delta)) => (generation, key, delta),
+                    Err(RatchetError::KeyGone { .. } | RatchetError::TooFarAhead { .. }) => {
+                        continue;
+                    }
+                    Err(other) => panic!("seed {seed}: {other}"),
+                }
+            };
+            assert_eq!(pristine.leaf_keys(&suite, leaf, kind, generation), Ok(key));
+
+            let before = tree.clone();
+            let (kept, rows) = (delta.clone(), delta.rows());
+            tree.swap(&mut delta);
+            let after = tree.clone();
+            tree.swap(&mut delta);
+            assert_eq!((&tree, &delta), (&before, &kept));
+            tree.swap(&mut delta);
+            assert_eq!(tree, after);
+
+            for (row, value) in rows {
+                match value {
+                    Some(value) => stored.insert(row, value),
+                    None => stored.remove(&row),
+                };
+            }
+        }
+        assert_eq!(stored, tree.rows().into_iter().collect());
+        let backwards = stored.into_iter().rev();
+        assert_eq!(SecretTree::load(tree.size(), backwards), Ok(tree));
+    }
+}
+
+#[test]
+fn a_key_that_was_used_is_gone_after_loading_too() {
+    let mut tree = tree(4);
+    take(&mut tree, 2, Application, 1, LIMITS).unwrap();
+    let mut loaded = SecretTree::load(tree.size(), tree.rows().into_iter()).unwrap();
+    assert!(take(&mut loaded, 2, Application, 1, LIMITS).is_err());
+    assert!(take(&mut loaded, 2, Application, 0, LIMITS).is_ok());
+}
+
+#[test]
+fn a_damaged_row_is_named() {
+    let mut tree = tree(4);
+    take(&mut tree, 3, Application, 1, LIMITS).unwrap();
+    let rows = tree.rows();
+    let load = |rows: Vec<(SecretTreeRow, Secret)>| SecretTree::load(tree.size(), rows.into_iter());
+    for (i, (row, value)) in rows.iter().enumerate() {
+        let header = match row {
+            SecretTreeRow::Node(_) => 1,
+            SecretTreeRow::Ratchet { .. } => 5,
+            SecretTreeRow::Skipped { .. } => 2 + 16,
+        };
+        let mut unversioned = value.clone();
+        unversioned.expose_mut()[0] = 2;
+        let cut = (0..=header).map(|n| Secret::copy_from(&value.expose()[..n]));
+        for damaged in cut.chain([unversioned]) {
+            let mut rows = rows.clone();
+            rows[i].1 = damaged;
+            assert_eq!(load(rows), Err(RatchetError::DamagedRow(*row)));
+        }
+        let mut twice = rows.clone();
+        twice.push((*row, value.clone()));
+        assert_eq!(load(twice), Err(RatchetError::DamagedRow(*row)));
+    }
+}
+
+#[test]
+fn rows_that_contradict_each_other_are_named() {
+    let mut tree = tree(4);
+    take(&mut tree, 3, Application, 1, LIMITS).unwrap();
+    let value = |wanted: SecretTreeRow| {
+        tree.rows().into_iter().find_map(|(row, value)| (row == wanted).then_some(value)).unwrap()
+    };
+    let node = || value(SecretTreeRow::Node(1));
+    let key = || value(skipped(3, Application, 0));
+    for (row, value) in [
+        // A secret that was consumed, or is outside the tree.
+        (SecretTreeRow::Node(3), node()),
+        (SecretTreeRow::Node(5), node()),
+        (SecretTreeRow::Node(6), node()),
+        (SecretTreeRow::Node(7), node()),
+        (SecretTreeRow::Node(u32::MAX), node()),
+        // A ratchet outside the tree, a skipped key that is still to come or has no ratchet.
+        (ratchet(4, Handshake), value(ratchet(3, Handshake))),
+        (skipped(3, Application, 2), key()),
+        (skipped(3, Handshake, 0), key()),
+        (skipped(0, Application, 0), key()),
+    ] {
+        let mut rows = tree.rows();
+        rows.push((row, value));
+        let loaded = SecretTree::load(tree.size(), rows.into_iter());
+        assert_eq!(loaded, Err(RatchetError::DamagedRow(row)));
+    }
+}
+
+#[test]
+fn a_missing_row_shows_when_it_is_needed() {
+    let suite = suite(&RustCrypto);
+    let tree = SecretTree::load(TreeSize::for_leaves(4).unwrap(), core::iter::empty()).unwrap();
+    let missing = RatchetError::SecretMissing(LeafIndex(2));
+    assert_eq!(tree.send(&suite, LeafIndex(2), Application).unwrap_err(), missing);
+}
+
+#[test]
+fn row_indices_keep_the_order_and_name_their_row() {
+    let last = TreeSize::MAX.leaf_count() - 1;
+    let mut rows = vec![SecretTreeRow::Node(0), SecretTreeRow::Node(u32::MAX)];
+    let leaves = [0, 1, last];
+    let kinds = [Handshake, Application];
+    rows.extend(leaves.iter().flat_map(|leaf| kinds.map(|kind| ratchet(*leaf, kind))));
+    for (leaf, kind) in leaves.iter().flat_map(|leaf| kinds.map(|kind| (*leaf, kind))) {
+        rows.extend([0, 1, u32::MAX].map(|generation| skipped(leaf, kind, generation)));
+    }
+    let indices: Vec<_> = rows.iter().map(|row| row.to_index()).collect();
+    assert!(rows.is_sorted() && indices.is_sorted());
+    for (row, (table, index)) in rows.into_iter().zip(indices) {
+        assert_eq!(SecretTreeRow::from_index(table, index), Some(row));
+        assert!(index < 1 << 63);
+    }
+    for (table, index) in [(0, 1 << 32), (1, 1 << 31), (2, 1 << 63), (3, 0)] {
+        assert_eq!(SecretTreeRow::from_index(table, index), None);
+    }
+}
+
+#[test]
+fn a_secret_tree_does_not_print_its_secrets() {
+    let suite = suite(&RustCrypto);
+    let mut tree = tree(4);
+    let (key, mut delta) = tree.receive(&suite, LeafIndex(1), Application, 3, LIMITS).unwrap();
+    let rows = delta.rows();
+    tree.swap(&mut delta);
+    let shown = format!("{tree:?} {delta:?} {key:?} {rows:?} {:?}", tree.rows());
+    let secrets = tree.rows().into_iter().map(|(_, secret)| secret).chain([key.key, key.nonce]);
+    for secret in secrets {
+        let end = &secret.expose()[secret.len() - 4..];
+        let in_hex: String = end.iter().map(|b| format!("{b:02x}")).collect();
+        let in_decimal = format!("{}, {}", end[0], end[1]);
+        assert!(!shown.contains(&in_hex) && !shown.contains(&in_decimal), "{shown}");
+    }
+    assert!(!shown.contains("e5e5") && !shown.contains("229, 229"));
+}
