@@ -30,3 +30,6 @@ pub use padding::Padding;
 pub use private::{open_private, open_sender_data, protect_private};
 pub use public::{open_public, protect_public, protect_public_from_outside};
 pub use sign::{sign_content, sign_proposal_from_outside, verify_signature};
+
+#[cfg(test)]
+mod testing;

@@ -169,3 +169,6 @@ fn guarded(mut nonce: Secret, reuse_guard: [u8; 4]) -> Secret {
     nonce.expose_mut().iter_mut().zip(reuse_guard).for_each(|(byte, guard)| *byte ^= guard);
     nonce
 }
+
+#[cfg(test)]
+mod tests;

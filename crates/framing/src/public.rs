@@ -97,3 +97,6 @@ fn tbm(message: &AuthenticatedContent, context: &GroupContext) -> Result<Vec<u8>
     let content_tbs = FramedContentTbs { wire_format: *wire_format, content, context };
     AuthenticatedContentTbm { content_tbs, auth }.to_bytes()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! What the tests share: a group's context, messages of each kind, reproducible randomness.
+
+use crate::sign_content;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use conclave_crypto::{Secret, SignatureKeyPair, Suite};
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_schedule::{MembershipKey, SenderDataSecret};
+use conclave_wire::{
+    AuthenticatedContent, Capabilities, CipherSuite, Commit, Content, Credential, FramedContent,
+    GroupContext, KeyPackage, LeafIndex, LeafNode, LeafNodeSource, Lifetime, PreSharedKeyId,
+    Proposal, ProtocolVersion, PskType, ReInit, Sender, UpdatePath, WireFormat,
+};
+use core::convert::Infallible;
+use rand_core::{TryCryptoRng, TryRng};
+
+/// SplitMix64: the same numbers for the same seed, and no secrets.
+pub(crate) struct TestRng(pub(crate) u64);
+
+impl TryRng for TestRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.try_next_u64()? as u32)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Ok(z ^ (z >> 31))
+    }
+
+    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in dst.chunks_mut(8) {
+            let bytes = self.try_next_u64()?.to_le_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for TestRng {}
+
+pub(crate) const MEMBER: Sender = Sender::Member(LeafIndex(5));
+
+/// A group in some epoch, and one who signs.
+pub(crate) struct Fixture {
+    pub(crate) suite: Suite<'static>,
+    pub(crate) context: GroupContext,
+    pub(crate) signer: SignatureKeyPair,
+    pub(crate) membership_key: MembershipKey,
+    pub(crate) sender_data_secret: SenderDataSecret,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let suite = Suite::new(&RustCrypto, CipherSuite(1)).unwrap();
+        let secret = |byte| Secret::new(alloc::vec![byte; 32]);
+        let context = GroupContext {
+            version: ProtocolVersion::MLS10,
+            cipher_suite: CipherSuite(1),
+            group_id: b"group".as_slice().into(),
+            epoch: 7,
+            tree_hash: [1; 32].into(),
+            confirmed_transcript_hash: [2; 32].into(),
+            extensions: Vec::new(),
+        };
+        Self {
+            suite,
+            context,
+            signer: suite.signature_key_pair(&mut TestRng(1)).unwrap(),
+            membership_key: MembershipKey::from_secret(secret(3)),
+            sender_data_secret: SenderDataSecret::from_secret(secret(4)),
+        }
+    }
+
+    /// The context of the next epoch.
+    pub(crate) fn next_context(&self) -> GroupContext {
+        GroupContext { epoch: self.context.epoch + 1, ..self.context.clone() }
+    }
+
+    pub(crate) fn framed(&self, sender: Sender, content: Content) -> FramedContent {
+        FramedContent {
+            group_id: self.context.group_id.clone(),
+            epoch: self.context.epoch,
+            sender,
+            authenticated_data: b"aad".as_slice().into(),
+            content,
+        }
+    }
+
+    /// Signed, and with a confirmation tag if it is a commit.
+    pub(crate) fn signed(
+        &self,
+        wire_format: WireFormat,
+        sender: Sender,
+        content: Content,
+    ) -> AuthenticatedContent {
+        let content = self.framed(sender, content);
+        let mut signed =
+            sign_content(&self.suite, wire_format, content, &self.context, &self.signer).unwrap();
+        confirm(&mut signed);
+        signed
+    }
+
+    pub(crate) fn leaf_node(&self) -> LeafNode {
+        LeafNode {
+            encryption_key: [9; 32].as_slice().into(),
+            signature_key: self.signer.public.clone(),
+            credential: Credential::basic(b"somebody"),
+            capabilities: Capabilities::default(),
+            leaf_node_source: LeafNodeSource::KeyPackage(Lifetime { not_before: 0, not_after: 1 }),
+            extensions: Vec::new(),
+            signature: [8; 64].into(),
+        }
+    }
+
+    pub(crate) fn add(&self) -> Proposal {
+        Proposal::Add(Box::new(KeyPackage {
+            version: ProtocolVersion::MLS10,
+            cipher_suite: CipherSuite(1),
+            init_key: [7; 32].as_slice().into(),
+            leaf_node: self.leaf_node(),
+            extensions: Vec::new(),
+            signature: [6; 64].into(),
+        }))
+    }
+
+    pub(crate) fn commit(&self, with_path: bool) -> Content {
+        let path = UpdatePath { leaf_node: self.leaf_node(), nodes: Vec::new() };
+        let path = with_path.then(|| Box::new(path));
+        Content::Commit(Commit { proposals: Vec::new(), path })
+    }
+
+    /// A proposal of each type.
+    pub(crate) fn proposals(&self) -> [Proposal; 7] {
+        let psktype = PskType::External { psk_id: b"psk".as_slice().into() };
+        [
+            self.add(),
+            Proposal::Update(Box::new(self.leaf_node())),
+            Proposal::Remove(LeafIndex(2)),
+            Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: [0; 32].into() }),
+            Proposal::ReInit(ReInit {
+                group_id: b"next".as_slice().into(),
+                version: ProtocolVersion::MLS10,
+                cipher_suite: CipherSuite(1),
+                extensions: Vec::new(),
+            }),
+            Proposal::ExternalInit([5; 32].into()),
+            Proposal::GroupContextExtensions(Vec::new()),
+        ]
+    }
+}
+
+/// Gives a commit a confirmation tag.
+pub(crate) fn confirm(message: &mut AuthenticatedContent) {
+    if matches!(message.content.content, Content::Commit(_)) {
+        message.auth.confirmation_tag = Some([0xc7; 32].as_slice().into());
+    }
+}
+
+pub(crate) fn application(data: &[u8]) -> Content {
+    Content::Application(data.into())
+}
+
+pub(crate) fn remove() -> Content {
+    Content::Proposal(Proposal::Remove(LeafIndex(2)))
+}
