@@ -12,28 +12,28 @@ const WORTH_A_THREAD: usize = 200_000;
 /// About how long verifying takes, in nanoseconds.
 pub(crate) fn verify_cost(scheme: SignatureScheme) -> usize {
     match scheme {
-        SignatureScheme::Ed25519 => 40_000,
-        SignatureScheme::EcdsaSecp256r1Sha256 => 50_000,
-        SignatureScheme::EcdsaSecp384r1Sha384 | SignatureScheme::Ed448 => 180_000,
-        _ => 300_000,
+        SignatureScheme::Ed25519 => 25_000,
+        SignatureScheme::EcdsaSecp256r1Sha256 => 36_000,
+        SignatureScheme::EcdsaSecp384r1Sha384 | SignatureScheme::Ed448 => 140_000,
+        _ => 250_000,
     }
 }
 
 /// About how long deriving a key pair takes, in nanoseconds.
 pub(crate) fn derive_cost(kem: Kem) -> usize {
     match kem {
-        Kem::DhX25519 => 10_000,
-        Kem::DhP256 => 15_000,
-        _ => 80_000,
+        Kem::DhX25519 => 5_000,
+        Kem::DhP256 => 12_000,
+        _ => 60_000,
     }
 }
 
 /// About how long sealing a secret takes, in nanoseconds.
 pub(crate) fn seal_cost(kem: Kem) -> usize {
     match kem {
-        Kem::DhX25519 => 40_000,
-        Kem::DhP256 => 80_000,
-        _ => 300_000,
+        Kem::DhX25519 => 30_000,
+        Kem::DhP256 => 50_000,
+        _ => 200_000,
     }
 }
 

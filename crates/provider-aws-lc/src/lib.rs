@@ -14,6 +14,8 @@ mod curve25519;
 mod curve448;
 mod hash;
 mod nist;
+#[cfg(test)]
+mod tests;
 
 use batch::Threads;
 use conclave_crypto::hpke::{self, SharedInfo};

@@ -11,6 +11,7 @@
 
 extern crate alloc;
 
+// The tests are in the native provider's crate: one suite, run over both.
 mod aead;
 mod ed25519;
 mod ed448;
