@@ -1,7 +1,64 @@
-//! Groups of MLS (RFC 9420 sections 10 to 12, 14 and 15).
+//! Groups of MLS (RFC 9420 sections 10 to 12, 14 and 15): creating and joining, proposals and
+//! commits, messages, observers.
+//!
+//! Every step is computed from `&self` and yields a [`Transition`], which [`apply`] writes and
+//! then moves in; see there. What the application has to decide, above all whether it accepts a
+//! credential, stands as a stage between: a [`CommitStage`], say, yields its transition only for
+//! an answer.
+//!
+//! * [`Group`]: a member's state; [`Observer`]: a delivery service's;
+//! * [`WelcomeStage`], [`ExternalJoinStage`]: the ways in;
+//! * [`ValidKeyPackage`], [`OwnKeyPackage`]: others' and own key packages;
+//! * [`rows`]: what a store keeps;
+//! * [`Error`]: what can go wrong, by whose fault it is.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 pub mod rows;
+
+mod config;
+mod credentials;
+mod error;
+mod event;
+mod rules;
+mod transition;
+
+mod key_package;
+mod proposals;
+
+mod pending;
+mod public;
+mod state;
+
+mod advance;
+mod create;
+mod link;
+
+mod commit;
+mod join;
+mod process;
+
+mod external;
+mod observer;
+
+pub use advance::ProvidedPsks;
+pub use commit::{CommitOptions, Framing, GroupInfoOptions, LeafUpdate, NewProposal};
+pub use conclave_framing::Padding;
+pub use conclave_schedule::RatchetLimits;
+pub use config::Config;
+pub use create::{GroupParams, NewGroup};
+pub use credentials::{CredentialRequest, Verdict};
+pub use error::{CredentialSubject, Error, Misuse, Rejection};
+pub use event::{ApplicationMessage, CommitMessages, EpochChange, Event, Member, WelcomeMessage};
+pub use external::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage, ExternalTarget};
+pub use join::{JoinStage, WelcomeStage, welcome_recipients};
+pub use key_package::{
+    KeyPackageParams, KeyPackageStage, LeafParams, OwnKeyPackage, ValidKeyPackage,
+};
+pub use link::Link;
+pub use observer::{ObservedStage, Observer, ObserverEvent, ObserverStage};
+pub use process::{Answers, CommitStage, ProposalStage, Received, Refused};
+pub use state::{Group, Status};
+pub use transition::{ApplyError, Fold, State, Transition, Write, apply};

@@ -33,6 +33,10 @@ pub enum Table {
     PendingUpdate = 10,
     /// The own commit that the delivery service has not judged yet. One row.
     PendingCommit = 11,
+    /// An observer's header: the public half of the epoch. One row.
+    ObserverHeader = 12,
+    /// The last GroupInfo that an observer was given. One row.
+    GroupInfo = 13,
 }
 
 impl Table {
@@ -51,6 +55,8 @@ impl Table {
             9 => Self::PastLeaf,
             10 => Self::PendingUpdate,
             11 => Self::PendingCommit,
+            12 => Self::ObserverHeader,
+            13 => Self::GroupInfo,
             _ => return None,
         })
     }

@@ -1,0 +1,357 @@
+//! From a checked commit to the next epoch: the secret half that creating, receiving and joining
+//! share (sections 8 and 12.4.2).
+
+use crate::error::{Error, Misuse, Rejection};
+use crate::event::EpochChange;
+use crate::pending::OwnPath;
+use crate::proposals::{Linking, ListedProposal};
+use crate::public::{StagedCommit, commit_of};
+use crate::rows::{Batch, RowKey, Table};
+use crate::state::{
+    CurrentSecrets, Delta, Group, PastEpoch, SecretTreeChange, header_row, past_epoch_row,
+    past_leaf_row, put_secret_tree_rows,
+};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair, Suite};
+use conclave_schedule::{
+    CommitSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, SecretTree,
+    confirmation_tag_matches, external_init_from, external_key_pair, psk_secret,
+};
+use conclave_tree::{TreeRead, open_path};
+use conclave_wire::{
+    AuthenticatedContent, Encode, GroupContext, LeafIndex, Mac, NodeIndex, PreSharedKeyId,
+    Proposal, PskType, Sender, UpdatePath,
+};
+
+/// Where the secrets of a commit's path come from.
+pub(crate) enum PathSource<'a> {
+    /// They are encrypted to this member.
+    Received,
+    /// This member made them.
+    Own(Option<&'a OwnPath>),
+}
+
+/// The secrets of a path, as one member knows them.
+struct Path {
+    commit_secret: CommitSecret,
+    keys: Vec<(NodeIndex, HpkePrivateKey)>,
+}
+
+/// A step to the next epoch.
+pub(crate) struct Advance {
+    pub(crate) delta: Delta,
+    pub(crate) batch: Batch,
+    pub(crate) change: EpochChange,
+}
+
+/// PSKs that the application provides, by where they come from.
+pub type ProvidedPsks = [(PskType, Secret)];
+
+impl Group {
+    /// The values of a list of PSKs: the group's own resumption PSKs, the rest as provided.
+    pub(crate) fn psk_values(
+        &self,
+        ids: &[PreSharedKeyId],
+        provided: &ProvidedPsks,
+    ) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
+        let find = |id: &PreSharedKeyId| {
+            let own = match &id.psktype {
+                PskType::Resumption { psk_group_id, psk_epoch, .. }
+                    if psk_group_id == self.group_id() =>
+                {
+                    self.resumption_psk(*psk_epoch).map(|psk| psk.as_secret().clone())
+                }
+                _ => None,
+            };
+            let given = || provided.iter().find(|(kind, _)| *kind == id.psktype);
+            own.or_else(|| given().map(|(_, psk)| psk.clone()))
+                .map(|psk| (id.clone(), psk))
+                .ok_or_else(|| Error::from(Misuse::PskUnavailable(Box::new(id.clone()))))
+        };
+        ids.iter().map(find).collect()
+    }
+
+    /// The step that a verified commit makes.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn advance(
+        &self,
+        suite: &Suite<'_>,
+        now: u64,
+        content: &AuthenticatedContent,
+        list: &[ListedProposal],
+        source: PathSource<'_>,
+        psks: &[(PreSharedKeyId, Secret)],
+    ) -> Result<Advance, Error> {
+        let secrets = self.active()?;
+        let commit = commit_of(&content.content)?;
+        let sender = content.content.sender;
+        let path = commit.path.as_deref();
+        // Only the creator's own first commit can link a group to another.
+        let linking = match &source {
+            PathSource::Own(_) if self.epoch() == 0 => Linking::Allowed,
+            _ => Linking::Forbidden,
+        };
+        let staged = self.public.stage_commit(suite, sender, list, path, linking)?;
+        if staged.applied.removed.iter().any(|(leaf, _)| *leaf == self.own_leaf) {
+            return self.removed(suite, staged, content, sender);
+        }
+        let path = self.path_secrets(suite, &staged, path, &source)?;
+        let init = match &staged.applied.external_init {
+            Some(kem_output) => {
+                let external = external_key_pair(suite, &secrets.external)?;
+                external_init_from(suite, &external, kem_output)?
+            }
+            None => secrets.init.clone(),
+        };
+        let mut context = staged.provisional.clone();
+        context.confirmed_transcript_hash = self.public.confirmed_after(suite, content)?;
+        let epoch = next_epoch(suite, &init, &path.commit_secret, psks, &context)?.1;
+        let tag = content.auth.confirmation_tag.clone().unwrap_or_default();
+        let confirmed = &context.confirmed_transcript_hash;
+        if !confirmation_tag_matches(suite, &epoch.confirmation_key, confirmed, &tag)? {
+            return Err(Rejection::ConfirmationTag.into());
+        }
+        let own = match source {
+            PathSource::Own(path) => Some(path.and_then(|path| path.signer.as_ref())),
+            PathSource::Received => None,
+        };
+        self.enter(suite, now, staged, (context, tag, sender), epoch, path.keys, own, list)
+    }
+
+    /// Opens the path, or takes its secrets from where they are.
+    fn path_secrets(
+        &self,
+        suite: &Suite<'_>,
+        staged: &StagedCommit<'_>,
+        path: Option<&UpdatePath>,
+        source: &PathSource<'_>,
+    ) -> Result<Path, Error> {
+        match (path, source) {
+            (None, _) => Ok(Path { commit_secret: CommitSecret::zero(suite), keys: Vec::new() }),
+            (Some(_), PathSource::Own(Some(own))) => {
+                let mut keys = own.keys.clone();
+                keys.push((self.own_leaf.node(), own.leaf_key.clone()));
+                let commit_secret = CommitSecret::from_secret(own.commit_secret.clone());
+                Ok(Path { commit_secret, keys })
+            }
+            (Some(_), PathSource::Own(None)) => {
+                Err(Error::storage("the pending commit lacks its path's secrets"))
+            }
+            (Some(path), PathSource::Received) => {
+                let context = staged.provisional.to_bytes()?;
+                let update = staged.applied.updated.contains(&self.own_leaf);
+                let known = |node: NodeIndex| {
+                    if update && node == self.own_leaf.node() {
+                        return self.own_update_key(&staged.applied.tree);
+                    }
+                    self.private_keys.get(&node).cloned()
+                };
+                let tree = &staged.applied.tree;
+                let (sender, me) = (staged.committer, self.own_leaf);
+                let new = &staged.new_leaves;
+                let opened = open_path(suite, tree, sender, me, &known, path, &context, new)?;
+                Ok(Path {
+                    commit_secret: CommitSecret::from_secret(opened.commit_secret),
+                    keys: opened.keys,
+                })
+            }
+        }
+    }
+
+    /// The place of the own Update that a list commits.
+    fn committed_update(&self, list: &[ListedProposal]) -> Option<u64> {
+        list.iter()
+            .filter(|item| item.sender == Sender::Member(self.own_leaf))
+            .filter(|item| matches!(item.proposal, Proposal::Update(_)))
+            .find_map(|item| {
+                let reference = item.reference.as_ref()?;
+                self.public.proposal_by_reference(reference).map(|(place, _)| place)
+            })
+    }
+
+    /// The private key of the own leaf that an Update proposal put into a tree.
+    fn own_update_key(&self, tree: &impl TreeRead) -> Option<HpkePrivateKey> {
+        let new = tree.leaf(self.own_leaf)?.encryption_key;
+        self.pending_updates.iter().find_map(|(place, pending)| {
+            match &self.public.proposals.get(place)?.proposal {
+                Proposal::Update(leaf) if leaf.encryption_key == new => {
+                    Some(pending.leaf_key.clone())
+                }
+                _ => None,
+            }
+        })
+    }
+
+    /// The step into a new epoch whose secrets are confirmed.
+    #[allow(clippy::too_many_arguments)]
+    fn enter(
+        &self,
+        suite: &Suite<'_>,
+        now: u64,
+        staged: StagedCommit<'_>,
+        (context, tag, sender): (GroupContext, Mac, Sender),
+        epoch: EpochSecrets,
+        mut keys: Vec<(NodeIndex, HpkePrivateKey)>,
+        own: Option<Option<&SignatureKeyPair>>,
+        list: &[ListedProposal],
+    ) -> Result<Advance, Error> {
+        let mut batch = self.batch();
+        let mut delta = Delta::default();
+        let update = self.committed_update(list).and_then(|place| self.pending_updates.get(&place));
+        if let Some(update) = update {
+            keys.push((self.own_leaf.node(), update.leaf_key.clone()));
+        }
+        let signer = own.flatten().or(update.and_then(|update| update.signer.as_ref()));
+        self.renew_private_keys(&staged.applied.tree, keys, &mut delta, &mut batch);
+        let finished =
+            self.public.finish_commit(suite, staged, context, tag, sender, &mut batch)?;
+        let mut change = finished.change;
+        change.own = own.is_some();
+        change.discarded_own_commit = own.is_none() && self.pending_commit.is_some();
+        delta.public = finished.delta;
+        self.retire(now, finished.replaced_leaves, &mut delta, &mut batch)?;
+        for place in self.pending_updates.keys() {
+            delta.pending_updates.insert(*place, None);
+            batch.delete(RowKey::new(Table::PendingUpdate, *place));
+        }
+        if self.pending_commit.is_some() {
+            delta.pending_commit = Some(None);
+            batch.delete(RowKey::new(Table::PendingCommit, 0));
+        }
+        delta.signer = signer.cloned();
+        let (secrets, encryption) = CurrentSecrets::split(epoch);
+        let size = delta.public.tree.as_ref().map_or(self.public.tree.size(), |t| t.size());
+        let tree = SecretTree::new(size, encryption);
+        let rows = tree.rows().into_iter().map(|(row, secret)| (row, Some(secret)));
+        put_secret_tree_rows(change.epoch, rows, &mut batch);
+        delta.secret_trees.insert(change.epoch, SecretTreeChange::Whole(Some(tree)));
+        if let Some(public) = &delta.public.epoch {
+            let signer = signer.unwrap_or(&self.signer);
+            let header = header_row(public, self.own_leaf, size, signer, &secrets)?;
+            batch.put(RowKey::new(Table::Header, 0), header);
+        }
+        delta.secrets = Some(Some(Box::new(secrets)));
+        Ok(Advance { delta, batch, change })
+    }
+
+    /// Replaces the private keys of the nodes that changed: new ones for those that this member
+    /// learnt, none for those whose key it no longer knows.
+    fn renew_private_keys(
+        &self,
+        tree: &impl TreeRead,
+        keys: Vec<(NodeIndex, HpkePrivateKey)>,
+        delta: &mut Delta,
+        batch: &mut Batch,
+    ) {
+        for node in self.private_keys.keys() {
+            let old = self.public.tree.encryption_key(*node);
+            if !tree.size().has_node(*node) || tree.encryption_key(*node) != old {
+                delta.private_keys.insert(*node, None);
+            }
+        }
+        for (node, key) in keys {
+            delta.private_keys.insert(node, Some(key));
+        }
+        for (node, key) in &delta.private_keys {
+            let row = key.as_ref().map(|key| key.0.clone());
+            batch.rows.insert(RowKey::new(Table::PrivateKey, node.0.into()), row);
+        }
+    }
+
+    /// Makes the current epoch a past one, and forgets those that are over the limits.
+    fn retire(
+        &self,
+        now: u64,
+        replaced: Vec<(LeafIndex, Option<Vec<u8>>)>,
+        delta: &mut Delta,
+        batch: &mut Batch,
+    ) -> Result<(), Error> {
+        let secrets = self.secrets()?;
+        let epoch = self.epoch();
+        let keep = self.config.past_epochs > 0;
+        self.expire(now, keep, delta, batch);
+        if !keep {
+            delta.secret_trees.insert(epoch, SecretTreeChange::Whole(None));
+            batch.deleted_epochs.insert(epoch);
+            return Ok(());
+        }
+        let past = PastEpoch {
+            context: self.context().clone(),
+            sender_data: secrets.sender_data.clone(),
+            resumption_psk: secrets.resumption_psk.clone(),
+            tree_size: self.public.tree.size(),
+            ended: now,
+            leaves: replaced.into_iter().map(|(leaf, old)| (leaf, old.map(Into::into))).collect(),
+        };
+        batch.put(RowKey::of_epoch(Table::PastEpoch, epoch, 0), past_epoch_row(&past)?);
+        for (leaf, old) in &past.leaves {
+            let key = RowKey::of_epoch(Table::PastLeaf, epoch, leaf.0.into());
+            batch.put(key, past_leaf_row(old.as_deref())?);
+        }
+        delta.past.insert(epoch, Some(past));
+        Ok(())
+    }
+
+    /// The step of a commit that removes this member: everything goes.
+    fn removed(
+        &self,
+        suite: &Suite<'_>,
+        staged: StagedCommit<'_>,
+        content: &AuthenticatedContent,
+        sender: Sender,
+    ) -> Result<Advance, Error> {
+        // The confirmation tag is of an epoch whose secrets a removed member cannot know.
+        let mut context = staged.provisional.clone();
+        context.confirmed_transcript_hash = self.public.confirmed_after(suite, content)?;
+        let tag = content.auth.confirmation_tag.clone().unwrap_or_default();
+        let mut batch = self.batch();
+        let finished =
+            self.public.finish_commit(suite, staged, context, tag, sender, &mut batch)?;
+        let mut change = finished.change;
+        change.removed_self = true;
+        change.discarded_own_commit = self.pending_commit.is_some();
+        let mut batch = self.batch();
+        batch.clear = true;
+        let gone = |keys: &BTreeMap<u64, SecretTree>| {
+            keys.keys().map(|epoch| (*epoch, SecretTreeChange::Whole(None))).collect()
+        };
+        let delta = Delta {
+            public: finished.delta,
+            signer: Some(SignatureKeyPair {
+                private: Secret::default(),
+                public: self.signer.public.clone(),
+            }),
+            secrets: Some(None),
+            secret_trees: gone(&self.secret_trees),
+            past: self.past.keys().map(|epoch| (*epoch, None)).collect(),
+            private_keys: self.private_keys.keys().map(|node| (*node, None)).collect(),
+            pending_updates: self.pending_updates.keys().map(|place| (*place, None)).collect(),
+            pending_commit: Some(None),
+        };
+        Ok(Advance { delta, batch, change })
+    }
+}
+
+/// The key schedule's step (section 8): what a Welcome takes from it, and the epoch's secrets.
+pub(crate) fn next_epoch(
+    suite: &Suite<'_>,
+    init: &InitSecret,
+    commit: &CommitSecret,
+    psks: &[(PreSharedKeyId, Secret)],
+    context: &GroupContext,
+) -> Result<(WelcomeKeys, EpochSecrets), Error> {
+    let context = context.to_bytes()?;
+    let joiner = JoinerSecret::derive(suite, init, commit, &context)?;
+    let member = MemberSecret::derive(suite, &joiner, &psk_secret(suite, psks)?)?;
+    let (key, nonce) = member.welcome_key(suite)?;
+    Ok((WelcomeKeys { joiner, key, nonce }, member.epoch(suite, &context)?))
+}
+
+/// What a Welcome is encrypted with.
+pub(crate) struct WelcomeKeys {
+    pub(crate) joiner: JoinerSecret,
+    pub(crate) key: Secret,
+    pub(crate) nonce: Secret,
+}

@@ -1,0 +1,122 @@
+//! Creating a group (section 11).
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::key_package::LeafParams;
+use crate::public::{PublicEpoch, PublicState};
+use crate::rows::Batch;
+use crate::rules;
+use crate::state::{Group, Parts};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, CryptoRng, HpkeKeyPair, Secret, SignatureKeyPair, Suite};
+use conclave_schedule::{EpochSecrets, confirmation_tag, interim_transcript_hash};
+use conclave_tree::{RatchetTree, sign_leaf};
+use conclave_wire::{
+    Bytes, CipherSuite, Extension, GroupContext, GroupId, LeafIndex, LeafNodeContext,
+    LeafNodeSource, Lifetime, ProtocolVersion,
+};
+
+/// What a new group is to be.
+#[derive(Clone, Debug)]
+pub struct GroupParams {
+    /// The identifier: unlike that of any other group, 32 random bytes, say.
+    pub group_id: GroupId,
+    /// The cipher suite.
+    pub cipher_suite: CipherSuite,
+    /// GroupContext extensions.
+    pub extensions: Vec<Extension>,
+    /// The creator's leaf.
+    pub leaf: LeafParams,
+    /// The lifetime of the creator's leaf, until its first commit with a path.
+    pub lifetime: Lifetime,
+}
+
+/// A group that is not stored yet. [`Self::store`] gives it out.
+#[must_use = "a new group is not stored yet"]
+#[derive(Debug)]
+pub struct NewGroup {
+    group: Group,
+    batch: Batch,
+}
+
+impl NewGroup {
+    pub(crate) fn new(group: Group) -> Result<Self, Error> {
+        let batch = group.rows()?;
+        Ok(Self { group, batch })
+    }
+
+    /// All rows of the group; they replace all that is stored under its identifier.
+    #[must_use]
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// A look at the group before it is stored.
+    #[must_use]
+    pub fn peek(&self) -> &Group {
+        &self.group
+    }
+
+    /// Writes the group's rows and gives the group out.
+    ///
+    /// # Errors
+    /// If the write fails.
+    pub fn store<E>(self, write: impl FnOnce(&Batch) -> Result<(), E>) -> Result<Group, E> {
+        write(&self.batch)?;
+        Ok(self.group)
+    }
+}
+
+impl Group {
+    /// Creates a group with this client as its only member, in epoch 0.
+    ///
+    /// # Errors
+    /// If the provider does not support the suite, the key pair is not of it, or the leaf does not
+    /// support the extensions.
+    pub fn create(
+        provider: &dyn CryptoProvider,
+        rng: &mut dyn CryptoRng,
+        config: Config,
+        params: GroupParams,
+        signer: SignatureKeyPair,
+    ) -> Result<NewGroup, Error> {
+        let suite = Suite::new(provider, params.cipher_suite)?;
+        let HpkeKeyPair { private, public } = suite.hpke_key_pair(rng)?;
+        let mut leaf = params.leaf.template(&signer.public);
+        leaf.encryption_key = public;
+        leaf.leaf_node_source = LeafNodeSource::KeyPackage(params.lifetime);
+        let own_leaf = LeafIndex(0);
+        let context = LeafNodeContext { group_id: &params.group_id, leaf_index: own_leaf };
+        sign_leaf(&suite, &mut leaf, &signer, context)?;
+        rules::check_leaf(&suite, &leaf, context)?;
+        let tree = RatchetTree::new(&suite, &leaf)?;
+        rules::check_group_support(&tree, &params.extensions)?;
+        let context = GroupContext {
+            version: ProtocolVersion::MLS10,
+            cipher_suite: params.cipher_suite,
+            group_id: params.group_id,
+            epoch: 0,
+            tree_hash: tree.tree_hash().into(),
+            confirmed_transcript_hash: Bytes::default(),
+            extensions: params.extensions,
+        };
+        let secrets = EpochSecrets::from_epoch_secret(&suite, Secret::random(suite.nh(), rng))?;
+        let tag = confirmation_tag(&suite, &secrets.confirmation_key, &[])?;
+        let interim = interim_transcript_hash(&suite, &[], &tag)?;
+        let epoch = PublicEpoch {
+            context,
+            interim_transcript_hash: interim.to_vec().into(),
+            confirmation_tag: tag,
+            reinit: None,
+        };
+        NewGroup::new(Self::from_parts(Parts {
+            config,
+            public: PublicState { epoch, tree, proposals: BTreeMap::new() },
+            own_leaf,
+            signer,
+            secrets,
+            private_keys: BTreeMap::from([(own_leaf.node(), private)]),
+        }))
+    }
+}

@@ -1,0 +1,275 @@
+//! Joining by an external commit, and proposals from outside the group (sections 12.1.8 and
+//! 12.4.3.2).
+
+use crate::advance::next_epoch;
+use crate::commit::{GroupInfoMaker, GroupInfoOptions, random_nonce};
+use crate::config::Config;
+use crate::create::NewGroup;
+use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
+use crate::error::{Error, Misuse, Rejection};
+use crate::event::Member;
+use crate::join::{join_credentials, members, public_state, verified_tree};
+use crate::key_package::{LeafParams, OwnKeyPackage};
+use crate::proposals::{Committer, Linking, ListedProposal};
+use crate::public::{PublicState, StagedCommit};
+use crate::rows::Batch;
+use crate::rules;
+use crate::state::{Group, Parts};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, CryptoRng, Secret, SignatureKeyPair, Suite};
+use conclave_framing::{protect_public_from_outside, sign_content, sign_proposal_from_outside};
+use conclave_schedule::{CommitSecret, confirmation_tag, external_init_to, external_key_pair};
+use conclave_tree::{create_path, seal_path};
+use conclave_wire::{
+    CipherSuite, Commit, Content, Decode, Encode, ExtensionType, FramedContent, GroupContext,
+    GroupId, GroupInfo, HpkePublicKey, LeafIndex, MlsMessage, MlsMessageBody, PreSharedKeyId,
+    Proposal, ProposalOrRef, PskType, Sender, WireFormat, find_extension,
+};
+
+/// A group that can be joined from outside: its GroupInfo and tree are verified, its members'
+/// credentials to be judged.
+#[derive(Debug)]
+pub struct ExternalJoinStage {
+    public: PublicState,
+    external_pub: HpkePublicKey,
+    credentials: Vec<CredentialRequest>,
+}
+
+/// How to join.
+#[derive(Clone, Debug)]
+pub struct ExternalJoinOptions {
+    /// The own leaf.
+    pub leaf: LeafParams,
+    /// The key pair that the new member signs with.
+    pub signer: SignatureKeyPair,
+    /// The leaf of an old appearance of this client, to be removed (a "resync").
+    pub removes: Option<LeafIndex>,
+    /// PSKs to inject, by where they come from.
+    pub psks: Vec<(PskType, Secret)>,
+    /// Data of the application that the commit authenticates.
+    pub authenticated_data: Vec<u8>,
+    /// Whether a GroupInfo of the new epoch is made, and what it holds.
+    pub group_info: Option<GroupInfoOptions>,
+}
+
+/// An external commit: the group as it will be, and the messages that make it so.
+///
+/// Store the group when the delivery service has accepted the commit; if it has not, drop it and
+/// try again with a newer GroupInfo.
+#[must_use = "the group is not stored yet"]
+#[derive(Debug)]
+pub struct ExternalCommit {
+    /// The group in its new epoch.
+    pub group: NewGroup,
+    /// The commit, an encoded MLSMessage.
+    pub commit: Vec<u8>,
+    /// The GroupInfo of the new epoch, an encoded MLSMessage, if it was asked for.
+    pub group_info: Option<Vec<u8>>,
+}
+
+/// A GroupInfo from an encoded MLSMessage.
+pub(crate) fn decode_group_info(message: &[u8]) -> Result<GroupInfo, Error> {
+    match MlsMessage::from_bytes(message)?.body {
+        MlsMessageBody::GroupInfo(info) => Ok(*info),
+        _ => Err(Rejection::UnexpectedMessage.into()),
+    }
+}
+
+impl ExternalJoinStage {
+    /// Verifies a GroupInfo, an encoded MLSMessage, and the ratchet tree in it or given apart.
+    ///
+    /// # Errors
+    /// If one breaks a rule, or the GroupInfo does not allow external commits.
+    pub fn open(
+        provider: &dyn CryptoProvider,
+        group_info: &[u8],
+        ratchet_tree: Option<&[u8]>,
+    ) -> Result<Self, Error> {
+        let info = decode_group_info(group_info)?;
+        let suite = Suite::new(provider, info.group_context.cipher_suite)?;
+        let external_pub = find_extension(&info.extensions, ExtensionType::EXTERNAL_PUB)?
+            .ok_or(Rejection::ExternalPubMissing)?;
+        let tree = verified_tree(&suite, &info, ratchet_tree)?;
+        let credentials = join_credentials(&tree, &info.group_context, None)?;
+        let public = public_state(&suite, info, tree)?;
+        Ok(Self { public, external_pub, credentials })
+    }
+
+    /// The group's context.
+    #[must_use]
+    pub fn context(&self) -> &GroupContext {
+        &self.public.epoch.context
+    }
+
+    /// The members, by ascending leaf.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        members(&self.public.tree)
+    }
+
+    /// The credentials to judge: of all members and external senders.
+    #[must_use]
+    pub fn credentials(&self) -> &[CredentialRequest] {
+        &self.credentials
+    }
+
+    /// Makes the commit that joins, if all verdicts, one for each credential, accept.
+    ///
+    /// # Errors
+    /// If one does not, or the options do not fit the group.
+    pub fn commit(
+        self,
+        provider: &dyn CryptoProvider,
+        rng: &mut dyn CryptoRng,
+        config: Config,
+        verdicts: &[Verdict],
+        options: ExternalJoinOptions,
+    ) -> Result<ExternalCommit, Error> {
+        check_verdicts(&self.credentials, verdicts)?;
+        let Self { mut public, external_pub, .. } = self;
+        let suite = Suite::new(provider, public.epoch.context.cipher_suite)?;
+        let (kem_output, init) = external_init_to(&suite, &external_pub, rng)?;
+        let sender = Sender::NewMemberCommit;
+        let psks: Vec<(PreSharedKeyId, Secret)> = options
+            .psks
+            .iter()
+            .map(|(psktype, psk)| {
+                let psk_nonce = random_nonce(&suite, rng);
+                (PreSharedKeyId { psktype: psktype.clone(), psk_nonce }, psk.clone())
+            })
+            .collect();
+        let mut proposals = alloc::vec![Proposal::ExternalInit(kem_output)];
+        proposals.extend(options.removes.map(Proposal::Remove));
+        proposals.extend(psks.iter().map(|(id, _)| Proposal::PreSharedKey(id.clone())));
+        let list: Vec<ListedProposal> =
+            proposals.iter().map(|p| ListedProposal::by_value(sender, p.clone())).collect();
+
+        let mut applied =
+            public.apply_list(&suite, Committer::External, &list, Linking::Forbidden)?;
+        let own_leaf = applied.tree.place_leaf()?;
+        let template = options.leaf.template(&options.signer.public);
+        let (tree, signer) = (&mut applied.tree, &options.signer);
+        let group_id = public.epoch.context.group_id.clone();
+        let path = create_path(&suite, tree, own_leaf, template, signer, &group_id, rng)?;
+        applied.tree.check_unique_keys()?;
+        rules::check_group_support(&applied.tree, &applied.extensions)?;
+        let provisional = public.provisional_context(&suite, &mut applied)?;
+        let context = provisional.to_bytes()?;
+        let update_path = seal_path(&suite, &applied.tree, own_leaf, &path, &context, &[], rng)?;
+        let commit = Commit {
+            proposals: proposals.into_iter().map(ProposalOrRef::Proposal).collect(),
+            path: Some(Box::new(update_path)),
+        };
+        let content = FramedContent {
+            group_id,
+            epoch: public.epoch.context.epoch,
+            sender,
+            authenticated_data: options.authenticated_data.into(),
+            content: Content::Commit(commit),
+        };
+        let old = &public.epoch.context;
+        let mut content = sign_content(&suite, WireFormat::PUBLIC_MESSAGE, content, old, signer)?;
+        let mut context = provisional.clone();
+        context.confirmed_transcript_hash = public.confirmed_after(&suite, &content)?;
+        let commit_secret = CommitSecret::from_secret(path.keys.commit_secret.clone());
+        let (_, secrets) = next_epoch(&suite, &init, &commit_secret, &psks, &context)?;
+        let confirmed = &context.confirmed_transcript_hash;
+        let tag = confirmation_tag(&suite, &secrets.confirmation_key, confirmed)?;
+        content.auth.confirmation_tag = Some(tag.clone());
+        let external = external_key_pair(&suite, &secrets.external)?.public;
+        let maker = GroupInfoMaker {
+            suite: &suite,
+            context: &context,
+            tag: &tag,
+            signer,
+            own_leaf,
+            tree: &applied.tree,
+            external: &external,
+        };
+        let group_info = match options.group_info {
+            Some(wanted) => Some(maker.message(wanted)?),
+            None => None,
+        };
+        let message = protect_public_from_outside(content)?;
+        let commit = MlsMessage::from(MlsMessageBody::PublicMessage(Box::new(message)));
+        let staged =
+            StagedCommit { applied, committer: own_leaf, new_leaves: Vec::new(), provisional };
+        // The rows of the change alone are of no use to a client that has none of the others.
+        let mut unused = Batch::new(context.group_id.clone());
+        let mut step =
+            public.finish_commit(&suite, staged, context, tag, sender, &mut unused)?.delta;
+        public.swap(&mut step);
+        let mut private_keys: alloc::collections::BTreeMap<_, _> =
+            path.keys.keys.into_iter().collect();
+        private_keys.insert(own_leaf.node(), path.leaf_key.private);
+        let signer = options.signer;
+        let parts = Parts { config, public, own_leaf, signer, secrets, private_keys };
+        let group = NewGroup::new(Group::from_parts(parts))?;
+        Ok(ExternalCommit { group, commit: commit.to_bytes()?, group_info })
+    }
+}
+
+/// A group as somebody outside it knows it who sends it proposals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalTarget {
+    /// The group.
+    pub group_id: GroupId,
+    /// Its current epoch.
+    pub epoch: u64,
+    /// Its cipher suite.
+    pub cipher_suite: CipherSuite,
+}
+
+impl ExternalTarget {
+    /// A proposal by the external sender of an index in the group's `external_senders` (section
+    /// 12.1.8): an encoded MLSMessage.
+    ///
+    /// # Errors
+    /// If such a sender may not make such a proposal.
+    pub fn propose(
+        &self,
+        provider: &dyn CryptoProvider,
+        sender_index: u32,
+        signer: &SignatureKeyPair,
+        proposal: Proposal,
+    ) -> Result<Vec<u8>, Error> {
+        self.send(provider, Sender::External(sender_index), signer, proposal)
+    }
+
+    /// A proposal to add oneself (section 12.1.8): an encoded MLSMessage.
+    ///
+    /// # Errors
+    /// If the key package is of another suite than the group.
+    pub fn propose_self(
+        &self,
+        provider: &dyn CryptoProvider,
+        own: &OwnKeyPackage,
+    ) -> Result<Vec<u8>, Error> {
+        if own.key_package().cipher_suite != self.cipher_suite {
+            return Err(Misuse::NotPossible("the key package is of another cipher suite").into());
+        }
+        let add = Proposal::Add(Box::new(own.key_package().clone()));
+        self.send(provider, Sender::NewMemberProposal, &own.signer, add)
+    }
+
+    fn send(
+        &self,
+        provider: &dyn CryptoProvider,
+        sender: Sender,
+        signer: &SignatureKeyPair,
+        proposal: Proposal,
+    ) -> Result<Vec<u8>, Error> {
+        let suite = Suite::new(provider, self.cipher_suite)?;
+        let content = FramedContent {
+            group_id: self.group_id.clone(),
+            epoch: self.epoch,
+            sender,
+            authenticated_data: conclave_wire::Bytes::default(),
+            content: Content::Proposal(proposal),
+        };
+        let signed = sign_proposal_from_outside(&suite, content, signer)?;
+        let message = protect_public_from_outside(signed)?;
+        let body = MlsMessageBody::PublicMessage(Box::new(message));
+        Ok(MlsMessage::from(body).to_bytes()?)
+    }
+}

@@ -1,0 +1,309 @@
+//! Joining by a Welcome (section 12.4.3.1).
+
+use crate::advance::ProvidedPsks;
+use crate::config::Config;
+use crate::create::NewGroup;
+use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
+use crate::error::{CredentialSubject, Error, Misuse, Rejection};
+use crate::event::Member;
+use crate::key_package::OwnKeyPackage;
+use crate::link::{Link, linking_psk};
+use crate::proposals::{external_sender_requests, leaf_request};
+use crate::public::{PublicEpoch, PublicState};
+use crate::rules;
+use crate::state::{Group, Parts};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoError, CryptoProvider, HpkePrivateKey, Secret, Suite};
+use conclave_schedule::{
+    JoinerSecret, MemberSecret, confirmation_tag_matches, interim_transcript_hash, psk_secret,
+};
+use conclave_tree::{RatchetTree, TreeRead, UnverifiedTree, keys_from_path_secret};
+use conclave_wire::{
+    Decode, Encode, ExtensionType, GroupContext, GroupId, GroupInfo, GroupInfoTbs, GroupSecrets,
+    LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId, ProtocolVersion, Welcome,
+    duplicate_extension,
+};
+use core::fmt;
+
+/// A Welcome whose secrets for this client are open: what PSKs does it need?
+pub struct WelcomeStage {
+    own: OwnKeyPackage,
+    welcome: Welcome,
+    secrets: GroupSecrets,
+}
+
+/// A group that is valid but for the application's verdicts on its members' credentials.
+#[derive(Debug)]
+pub struct JoinStage {
+    group: NewGroup,
+    credentials: Vec<CredentialRequest>,
+}
+
+impl fmt::Debug for WelcomeStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WelcomeStage").field("psks", &self.secrets.psks).finish_non_exhaustive()
+    }
+}
+
+/// The key packages that a Welcome (an encoded MLSMessage) is for.
+///
+/// # Errors
+/// If the bytes are no Welcome.
+pub fn welcome_recipients(message: &[u8]) -> Result<Vec<conclave_wire::KeyPackageRef>, Error> {
+    Ok(decode_welcome(message)?.secrets.into_iter().map(|entry| entry.new_member).collect())
+}
+
+fn decode_welcome(message: &[u8]) -> Result<Welcome, Error> {
+    match MlsMessage::from_bytes(message)?.body {
+        MlsMessageBody::Welcome(welcome) => Ok(welcome),
+        _ => Err(Rejection::UnexpectedMessage.into()),
+    }
+}
+
+impl WelcomeStage {
+    /// Opens this client's entry in a Welcome: an encoded MLSMessage.
+    ///
+    /// # Errors
+    /// If it has no entry for the key package, or the entry does not open.
+    pub fn open(
+        provider: &dyn CryptoProvider,
+        message: &[u8],
+        own: &OwnKeyPackage,
+    ) -> Result<Self, Error> {
+        let welcome = decode_welcome(message)?;
+        if welcome.cipher_suite != own.key_package().cipher_suite {
+            return Err(Rejection::WrongCipherSuite(welcome.cipher_suite).into());
+        }
+        let suite = Suite::new(provider, welcome.cipher_suite)?;
+        let entry = welcome
+            .secrets
+            .iter()
+            .find(|entry| entry.new_member == *own.reference())
+            .ok_or(Rejection::WelcomeNotForKeyPackage)?;
+        let secrets = suite
+            .decrypt_with_label(
+                &own.init_key_pair(),
+                b"Welcome",
+                &welcome.encrypted_group_info,
+                &entry.encrypted_group_secrets,
+            )
+            .map_err(|e| opening(e, Rejection::WelcomeOpen))?;
+        let secrets = GroupSecrets::from_bytes(secrets.expose())?;
+        linking_psk(&secrets.psks)?;
+        Ok(Self { own: own.clone(), welcome, secrets })
+    }
+
+    /// The PSKs that are needed to join.
+    #[must_use]
+    pub fn psks(&self) -> &[PreSharedKeyId] {
+        &self.secrets.psks
+    }
+
+    /// The group that the new one replaces or branches off, whose [`Link`] is needed to join.
+    #[must_use]
+    pub fn linked_group(&self) -> Option<&GroupId> {
+        match &linking_psk(&self.secrets.psks).ok()??.psktype {
+            conclave_wire::PskType::Resumption { psk_group_id, .. } => Some(psk_group_id),
+            conclave_wire::PskType::External { .. } => None,
+        }
+    }
+
+    /// Opens the GroupInfo and verifies the group: signatures, tree, key schedule.
+    ///
+    /// `psks` provides [`Self::psks`], but for the one that `link` stands for. `ratchet_tree` is
+    /// the encoded tree, if the Welcome does not hold it.
+    ///
+    /// # Errors
+    /// If something is missing, or breaks a rule.
+    pub fn join(
+        self,
+        provider: &dyn CryptoProvider,
+        config: Config,
+        psks: &ProvidedPsks,
+        ratchet_tree: Option<&[u8]>,
+        link: Option<&Link>,
+    ) -> Result<JoinStage, Error> {
+        let suite = Suite::new(provider, self.welcome.cipher_suite)?;
+        let psks = self.psk_values(psks, link)?;
+        let joiner = JoinerSecret::from_secret(Secret::copy_from(&self.secrets.joiner_secret));
+        let member = MemberSecret::derive(&suite, &joiner, &psk_secret(&suite, &psks)?)?;
+        let (key, nonce) = member.welcome_key(&suite)?;
+        let info = suite
+            .aead_open(&key, nonce.expose(), &[], &self.welcome.encrypted_group_info)
+            .map_err(|e| opening(e, Rejection::WelcomeOpen))?;
+        let info = GroupInfo::from_bytes(info.expose())?;
+        if info.group_context.cipher_suite != suite.cipher_suite() {
+            return Err(Rejection::WrongCipherSuite(info.group_context.cipher_suite).into());
+        }
+        let tree = verified_tree(&suite, &info, ratchet_tree)?;
+        let own_leaf = own_leaf(&tree, &self.own)?;
+        let private_keys = self.private_keys(&suite, &tree, own_leaf, info.signer)?;
+        let secrets = member.epoch(&suite, &info.group_context.to_bytes()?)?;
+        let confirmed = &info.group_context.confirmed_transcript_hash;
+        let (key, tag) = (&secrets.confirmation_key, &info.confirmation_tag);
+        if !confirmation_tag_matches(&suite, key, confirmed, tag)? {
+            return Err(Rejection::ConfirmationTag.into());
+        }
+        let members: Vec<Member> = members(&tree).collect();
+        if linking_psk(&self.secrets.psks)?.is_some() {
+            let link = link.ok_or(Misuse::LinkMissing)?;
+            let credentials: Vec<_> = members.into_iter().map(|m| m.credential).collect();
+            link.check(&info.group_context, &credentials)?;
+        }
+        let credentials = join_credentials(&tree, &info.group_context, Some(own_leaf))?;
+        let public = public_state(&suite, info, tree)?;
+        let group = NewGroup::new(Group::from_parts(Parts {
+            config,
+            public,
+            own_leaf,
+            signer: self.own.signer.clone(),
+            secrets,
+            private_keys,
+        }))?;
+        Ok(JoinStage { group, credentials })
+    }
+
+    fn psk_values(
+        &self,
+        provided: &ProvidedPsks,
+        link: Option<&Link>,
+    ) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
+        let link = link.map(Link::provided);
+        let find = |id: &PreSharedKeyId| {
+            provided
+                .iter()
+                .chain(&link)
+                .find(|(kind, _)| *kind == id.psktype)
+                .map(|(_, psk)| (id.clone(), psk.clone()))
+                .ok_or_else(|| Error::from(Misuse::PskUnavailable(Box::new(id.clone()))))
+        };
+        self.secrets.psks.iter().map(find).collect()
+    }
+
+    fn private_keys(
+        &self,
+        suite: &Suite<'_>,
+        tree: &RatchetTree,
+        own_leaf: LeafIndex,
+        signer: LeafIndex,
+    ) -> Result<BTreeMap<NodeIndex, HpkePrivateKey>, Error> {
+        let mut keys = BTreeMap::from([(own_leaf.node(), self.own.leaf_key.clone())]);
+        if let Some(path_secret) = &self.secrets.path_secret {
+            let path_secret = Secret::copy_from(&path_secret.path_secret);
+            let path = keys_from_path_secret(suite, tree, own_leaf, signer, &path_secret)?;
+            keys.extend(path.keys);
+        }
+        Ok(keys)
+    }
+}
+
+impl JoinStage {
+    /// The group, as it would be joined.
+    #[must_use]
+    pub fn peek(&self) -> &Group {
+        self.group.peek()
+    }
+
+    /// The credentials to judge: of all other members and external senders.
+    #[must_use]
+    pub fn credentials(&self) -> &[CredentialRequest] {
+        &self.credentials
+    }
+
+    /// The group, if all verdicts, one for each credential, accept. The caller makes sure that it
+    /// is no member of a group of this identifier already (section 12.4.3.1).
+    ///
+    /// # Errors
+    /// If one does not.
+    pub fn resolve(self, verdicts: &[Verdict]) -> Result<NewGroup, Error> {
+        check_verdicts(&self.credentials, verdicts)?;
+        Ok(self.group)
+    }
+}
+
+pub(crate) fn members(tree: &RatchetTree) -> impl Iterator<Item = Member> {
+    tree.members().filter_map(|leaf| tree.leaf(leaf).map(|node| Member::of(leaf, &node)))
+}
+
+fn opening(e: CryptoError, rejection: Rejection) -> Error {
+    match e {
+        CryptoError::OpenFailed
+        | CryptoError::InvalidPublicKey
+        | CryptoError::InvalidSharedSecret => Error::Rejected(rejection),
+        other => other.into(),
+    }
+}
+
+/// Verifies a GroupInfo and its tree, given apart or in its extension.
+pub(crate) fn verified_tree(
+    suite: &Suite<'_>,
+    info: &GroupInfo,
+    ratchet_tree: Option<&[u8]>,
+) -> Result<RatchetTree, Error> {
+    let context = &info.group_context;
+    if context.version != ProtocolVersion::MLS10 {
+        return Err(Rejection::WrongVersion(context.version).into());
+    }
+    if let Some(twice) = duplicate_extension(&info.extensions) {
+        return Err(Rejection::DuplicateExtension(twice).into());
+    }
+    let inside = info.extensions.iter().find(|e| e.extension_type == ExtensionType::RATCHET_TREE);
+    let bytes = ratchet_tree.or(inside.map(|e| &*e.extension_data)).ok_or(Misuse::TreeMissing)?;
+    let tree = UnverifiedTree::decode(suite, bytes)?;
+    if *tree.tree_hash() != *context.tree_hash {
+        return Err(Rejection::TreeHash.into());
+    }
+    let signer = tree.leaf(info.signer).ok_or(Rejection::GroupInfoSigner)?;
+    let tbs = GroupInfoTbs(info).to_bytes()?;
+    suite
+        .verify_with_label(&signer.signature_key, b"GroupInfoTBS", &tbs, &info.signature)
+        .map_err(|e| match e {
+            CryptoError::InvalidSignature | CryptoError::InvalidPublicKey => {
+                Error::Rejected(Rejection::GroupInfoSignature)
+            }
+            other => other.into(),
+        })?;
+    let tree = tree.verify(suite, &context.group_id)?;
+    rules::check_group_support(&tree, &context.extensions)?;
+    Ok(tree)
+}
+
+/// The public state of the epoch that a verified GroupInfo describes.
+pub(crate) fn public_state(
+    suite: &Suite<'_>,
+    info: GroupInfo,
+    tree: RatchetTree,
+) -> Result<PublicState, Error> {
+    let confirmed = &info.group_context.confirmed_transcript_hash;
+    let interim = interim_transcript_hash(suite, confirmed, &info.confirmation_tag)?;
+    let epoch = PublicEpoch {
+        context: info.group_context,
+        interim_transcript_hash: interim.to_vec().into(),
+        confirmation_tag: info.confirmation_tag,
+        reinit: None,
+    };
+    Ok(PublicState { epoch, tree, proposals: BTreeMap::new() })
+}
+
+/// The credentials of all members but oneself, and of the external senders.
+pub(crate) fn join_credentials(
+    tree: &RatchetTree,
+    context: &GroupContext,
+    own_leaf: Option<LeafIndex>,
+) -> Result<Vec<CredentialRequest>, Error> {
+    let others = tree.members().filter(|leaf| Some(*leaf) != own_leaf);
+    let mut requests: Vec<CredentialRequest> = others
+        .filter_map(|leaf| leaf_request(CredentialSubject::Member(leaf), &tree.leaf(leaf)?, None))
+        .collect();
+    requests.extend(external_sender_requests(&context.extensions, &[])?);
+    Ok(requests)
+}
+
+fn own_leaf(tree: &RatchetTree, own: &OwnKeyPackage) -> Result<LeafIndex, Error> {
+    let node = &own.key_package().leaf_node;
+    tree.member_with_signature_key(&node.signature_key)
+        .filter(|leaf| tree.leaf(*leaf).as_ref() == Some(node))
+        .ok_or(Rejection::OwnLeafMissing.into())
+}

@@ -1,0 +1,400 @@
+//! An observer: follows a group from its public messages, without secrets.
+//!
+//! It validates proposals and commits as a member would, but for what needs the group's secrets:
+//! membership tags, path secrets and confirmation tags. It is what a delivery service runs.
+
+use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
+use crate::error::{Error, Misuse, Rejection};
+use crate::event::{EpochChange, Member};
+use crate::external::decode_group_info;
+use crate::join::{join_credentials, members, public_state, verified_tree};
+use crate::proposals::{Linking, ListedProposal, check_proposal, credential_requests};
+use crate::public::{
+    PublicDelta, PublicEpoch, PublicState, ROW_VERSION, check_row_version, commit_of,
+    proposal_from_row,
+};
+use crate::rows::{Batch, RowKey, Table};
+use crate::state::{named, nothing_left, tree_size};
+use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, Secret, Suite};
+use conclave_framing::{VerifiedContent, open_public};
+use conclave_tree::{RatchetTree, TreeRead};
+use conclave_wire::{
+    Content, Decode, Encode, GroupContext, GroupId, MlsMessage, MlsMessageBody, Proposal,
+    ProposalRef, ProposalType, Reader, Sender, TreeSize, Writer,
+};
+
+/// The public state of a group that an observer follows.
+#[derive(Debug)]
+pub struct Observer {
+    public: PublicState,
+    group_info: Option<Vec<u8>>,
+    revision: Revision,
+}
+
+/// A change of an [`Observer`].
+#[derive(Debug, Default)]
+pub struct ObserverDelta {
+    public: PublicDelta,
+    group_info: Option<Option<Vec<u8>>>,
+}
+
+/// What an observer's transition gives out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObserverEvent {
+    /// A proposal was cached.
+    ProposalReceived {
+        /// Who proposed.
+        sender: Sender,
+        /// How a commit refers to it.
+        reference: ProposalRef,
+        /// What kind it is.
+        proposal_type: ProposalType,
+    },
+    /// A commit was applied.
+    Epoch(EpochChange),
+    /// A GroupInfo of the current epoch was taken.
+    GroupInfo,
+}
+
+impl Sealed for Observer {}
+
+impl State for Observer {
+    type Delta = ObserverDelta;
+    type Event = ObserverEvent;
+
+    fn swap(&mut self, delta: &mut ObserverDelta) {
+        self.public.swap(&mut delta.public);
+        swap_value(&mut self.group_info, &mut delta.group_info);
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn revision_mut(&mut self) -> &mut Revision {
+        &mut self.revision
+    }
+}
+
+/// A group that is valid but for the application's verdicts on its members' credentials.
+#[derive(Debug)]
+pub struct ObserverStage {
+    observer: Observer,
+    credentials: Vec<CredentialRequest>,
+}
+
+/// A message to a group that is verified, its credentials to be judged.
+#[derive(Debug)]
+pub struct ObservedStage {
+    revision: Revision,
+    content: VerifiedContent,
+    list: Vec<ListedProposal>,
+    credentials: Vec<CredentialRequest>,
+}
+
+impl ObserverStage {
+    /// Verifies a GroupInfo, an encoded MLSMessage, and the ratchet tree in it or given apart.
+    ///
+    /// # Errors
+    /// If one breaks a rule, or the provider does not support the suite.
+    pub fn open(
+        provider: &dyn CryptoProvider,
+        group_info: &[u8],
+        ratchet_tree: Option<&[u8]>,
+    ) -> Result<Self, Error> {
+        let info = decode_group_info(group_info)?;
+        let suite = Suite::new(provider, info.group_context.cipher_suite)?;
+        let tree = verified_tree(&suite, &info, ratchet_tree)?;
+        let credentials = join_credentials(&tree, &info.group_context, None)?;
+        let public = public_state(&suite, info, tree)?;
+        let group_info = Some(group_info.to_vec());
+        let observer = Observer { public, group_info, revision: Revision::default() };
+        Ok(Self { observer, credentials })
+    }
+
+    /// The credentials to judge: of all members and external senders.
+    #[must_use]
+    pub fn credentials(&self) -> &[CredentialRequest] {
+        &self.credentials
+    }
+
+    /// The observer, if all verdicts, one for each credential, accept. Store
+    /// [`Observer::rows`] before relying on it.
+    ///
+    /// # Errors
+    /// If one does not.
+    pub fn resolve(self, verdicts: &[Verdict]) -> Result<Observer, Error> {
+        check_verdicts(&self.credentials, verdicts)?;
+        Ok(self.observer)
+    }
+}
+
+impl Observer {
+    /// The group's identifier.
+    #[must_use]
+    pub fn group_id(&self) -> &GroupId {
+        &self.public.epoch.context.group_id
+    }
+
+    /// The current epoch.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.public.epoch.context.epoch
+    }
+
+    /// The current epoch's context.
+    #[must_use]
+    pub fn context(&self) -> &GroupContext {
+        &self.public.epoch.context
+    }
+
+    /// The ratchet tree. [`TreeRead::to_extension_bytes`] encodes it for those who join.
+    #[must_use]
+    pub fn tree(&self) -> &RatchetTree {
+        &self.public.tree
+    }
+
+    /// The members, by ascending leaf.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        members(&self.public.tree)
+    }
+
+    /// The GroupInfo of the current epoch, an encoded MLSMessage, if a member has given one.
+    #[must_use]
+    pub fn group_info(&self) -> Option<&[u8]> {
+        self.group_info.as_deref()
+    }
+
+    /// Starts a fold of many transitions into one write.
+    pub fn fold(&mut self) -> Fold<'_, Self> {
+        let batch = Batch::new(self.group_id().clone());
+        Fold::new(self, batch)
+    }
+
+    /// Verifies a PublicMessage to this group: an encoded MLSMessage.
+    ///
+    /// # Errors
+    /// If it is malformed, does not verify, or is of another group or epoch; a PrivateMessage
+    /// cannot be followed.
+    pub fn process(
+        &self,
+        provider: &dyn CryptoProvider,
+        message: &[u8],
+    ) -> Result<ObservedStage, Error> {
+        let suite = Suite::new(provider, self.context().cipher_suite)?;
+        let MlsMessageBody::PublicMessage(message) = MlsMessage::from_bytes(message)?.body else {
+            return Err(Rejection::UnexpectedMessage.into());
+        };
+        self.public.check_current(&message.content.group_id, message.content.epoch)?;
+        let content = open_public(&suite, *message, self.context(), None)?;
+        let key = match content.sender() {
+            Sender::NewMemberProposal | Sender::NewMemberCommit => {
+                content.new_member_key().cloned().ok_or(Rejection::PathMissing)?
+            }
+            sender => self.public.key_of(sender)?,
+        };
+        let content = content.verify(&suite, self.context(), &key)?;
+        let sender = content.content.sender;
+        let (context, tree) = (self.context(), &self.public.tree);
+        let (list, credentials) = match &content.content.content {
+            Content::Proposal(proposal) => {
+                check_proposal(&suite, context, tree, sender, proposal, Linking::Forbidden)?;
+                (Vec::new(), credential_requests(context, tree, sender, proposal)?)
+            }
+            Content::Commit(commit) => {
+                let list = self.public.resolve_list(sender, commit)?;
+                let path = commit.path.as_deref();
+                let credentials = self.public.commit_credentials(sender, &list, path)?;
+                (list, credentials)
+            }
+            Content::Application(_) => return Err(Rejection::UnexpectedMessage.into()),
+        };
+        Ok(ObservedStage { revision: self.revision, content, list, credentials })
+    }
+
+    /// Takes the GroupInfo of the current epoch, an encoded MLSMessage, from a member.
+    ///
+    /// # Errors
+    /// If it is not of this epoch, or its signature is none of a member's.
+    pub fn take_group_info(
+        &self,
+        provider: &dyn CryptoProvider,
+        group_info: &[u8],
+    ) -> Result<Transition<Self>, Error> {
+        let suite = Suite::new(provider, self.context().cipher_suite)?;
+        let info = decode_group_info(group_info)?;
+        let epoch = &self.public.epoch;
+        if info.group_context.group_id != epoch.context.group_id {
+            return Err(Rejection::WrongGroup.into());
+        }
+        if info.group_context.epoch != epoch.context.epoch {
+            let (message, current) = (info.group_context.epoch, epoch.context.epoch);
+            return Err(Rejection::WrongEpoch { message, current }.into());
+        }
+        if info.group_context != epoch.context {
+            return Err(Rejection::TreeHash.into());
+        }
+        if info.confirmation_tag != epoch.confirmation_tag {
+            return Err(Rejection::ConfirmationTag.into());
+        }
+        let key = self.public.tree.signature_key(info.signer).ok_or(Rejection::GroupInfoSigner)?;
+        let tbs = conclave_wire::GroupInfoTbs(&info).to_bytes()?;
+        suite
+            .verify_with_label(&key, b"GroupInfoTBS", &tbs, &info.signature)
+            .map_err(|_| Rejection::GroupInfoSignature)?;
+        let mut batch = Batch::new(self.group_id().clone());
+        batch.put(RowKey::new(Table::GroupInfo, 0), Secret::copy_from(group_info));
+        let delta = ObserverDelta {
+            group_info: Some(Some(group_info.to_vec())),
+            ..ObserverDelta::default()
+        };
+        Ok(Transition::new(self, delta, batch, ObserverEvent::GroupInfo))
+    }
+
+    /// All rows of the observer.
+    ///
+    /// # Errors
+    /// If the state cannot be encoded.
+    pub fn rows(&self) -> Result<Batch, Error> {
+        let mut batch = Batch::new(self.group_id().clone());
+        batch.clear = true;
+        let header = observer_header(&self.public.epoch, self.public.tree.size())?;
+        batch.put(RowKey::new(Table::ObserverHeader, 0), header);
+        self.public.put_rows(&mut batch)?;
+        if let Some(info) = &self.group_info {
+            batch.put(RowKey::new(Table::GroupInfo, 0), Secret::copy_from(info));
+        }
+        Ok(batch)
+    }
+
+    /// An observer from its stored rows, in any order.
+    ///
+    /// # Errors
+    /// If a row is missing, damaged or does not fit the others; the error says which.
+    pub fn load(
+        provider: &dyn CryptoProvider,
+        rows: impl IntoIterator<Item = (RowKey, Secret)>,
+    ) -> Result<Self, Error> {
+        let rows: BTreeMap<RowKey, Secret> = rows.into_iter().collect();
+        let key = RowKey::new(Table::ObserverHeader, 0);
+        let header =
+            rows.get(&key).ok_or_else(|| Error::storage("the observer's header is missing"))?;
+        let mut r = Reader::new(header.expose());
+        let (epoch, size) = named(&key, {
+            check_row_version(&mut r)
+                .and_then(|()| Ok((PublicEpoch::decode(&mut r)?, tree_size(&mut r)?)))
+                .and_then(|header| nothing_left(&r).map(|()| header))
+        })?;
+        let suite = Suite::new(provider, epoch.context.cipher_suite)?;
+        let tree_rows = rows
+            .range(RowKey::new(Table::Tree, 0)..=RowKey::new(Table::Tree, u64::MAX))
+            .map(|(key, row)| (key.index as u32, row.expose().to_vec()));
+        let tree = RatchetTree::load(&suite, size, tree_rows)?;
+        if *tree.tree_hash() != *epoch.context.tree_hash {
+            return Err(Error::storage("the tree's rows do not give the header's tree hash"));
+        }
+        let mut proposals = BTreeMap::new();
+        let range = RowKey::new(Table::Proposal, 0)..=RowKey::new(Table::Proposal, u64::MAX);
+        for (key, row) in rows.range(range) {
+            proposals.insert(key.index, named(key, proposal_from_row(row.expose()))?);
+        }
+        let info = rows.get(&RowKey::new(Table::GroupInfo, 0)).map(|row| row.expose().to_vec());
+        let public = PublicState { epoch, tree, proposals };
+        Ok(Self { public, group_info: info, revision: Revision::default() })
+    }
+}
+
+fn observer_header(epoch: &PublicEpoch, size: TreeSize) -> Result<Secret, Error> {
+    let mut w = Writer::new();
+    ROW_VERSION.encode(&mut w)?;
+    epoch.encode(&mut w)?;
+    size.leaf_count().encode(&mut w)?;
+    Ok(Secret::new(w.finish()))
+}
+
+impl ObservedStage {
+    /// Who sent the message.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.content.content.sender
+    }
+
+    /// Whether the message is a commit; else it is a proposal.
+    #[must_use]
+    pub fn is_commit(&self) -> bool {
+        matches!(self.content.content.content, Content::Commit(_))
+    }
+
+    /// The proposals of a commit, with who made each; or the proposal.
+    pub fn proposals(&self) -> impl Iterator<Item = (Sender, &Proposal)> {
+        let own = match &self.content.content.content {
+            Content::Proposal(proposal) => Some((self.sender(), proposal)),
+            _ => None,
+        };
+        self.list.iter().map(|item| (item.sender, &item.proposal)).chain(own)
+    }
+
+    /// The message's authenticated data.
+    #[must_use]
+    pub fn authenticated_data(&self) -> &[u8] {
+        &self.content.content.authenticated_data
+    }
+
+    /// The credentials to judge.
+    #[must_use]
+    pub fn credentials(&self) -> &[CredentialRequest] {
+        &self.credentials
+    }
+
+    /// The step that caches the proposal or applies the commit, if all verdicts, one for each
+    /// credential, accept.
+    ///
+    /// # Errors
+    /// If one does not, or the commit breaks a rule; or if the observer has changed in the
+    /// meantime.
+    pub fn resolve(
+        self,
+        observer: &Observer,
+        provider: &dyn CryptoProvider,
+        verdicts: &[Verdict],
+    ) -> Result<Transition<Observer>, Error> {
+        if observer.revision != self.revision {
+            return Err(Misuse::Stale.into());
+        }
+        check_verdicts(&self.credentials, verdicts)?;
+        let suite = Suite::new(provider, observer.context().cipher_suite)?;
+        let mut batch = Batch::new(observer.group_id().clone());
+        let sender = self.sender();
+        let public = &observer.public;
+        if let Content::Proposal(proposal) = &self.content.content.content {
+            let reference = suite.proposal_ref(&self.content.to_bytes()?)?;
+            let (proposal, proposal_type) = (proposal.clone(), proposal.proposal_type());
+            let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
+            let (_, public) = match public.proposal_by_reference(&reference) {
+                None => public.cache_proposal(listed, &mut batch)?,
+                Some((place, _)) => (place, PublicDelta::default()),
+            };
+            let delta = ObserverDelta { public, group_info: None };
+            let event = ObserverEvent::ProposalReceived { sender, reference, proposal_type };
+            return Ok(Transition::new(observer, delta, batch, event));
+        }
+        let commit = commit_of(&self.content.content)?;
+        let path = commit.path.as_deref();
+        let staged = public.stage_commit(&suite, sender, &self.list, path, Linking::Forbidden)?;
+        let mut context = staged.provisional.clone();
+        context.confirmed_transcript_hash = public.confirmed_after(&suite, &self.content)?;
+        let tag = self.content.auth.confirmation_tag.clone().unwrap_or_default();
+        let finished = public.finish_commit(&suite, staged, context, tag, sender, &mut batch)?;
+        let delta = ObserverDelta { public: finished.delta, group_info: Some(None) };
+        if let (Some(epoch), Some(tree)) = (&delta.public.epoch, &delta.public.tree) {
+            let header = observer_header(epoch, tree.size())?;
+            batch.put(RowKey::new(Table::ObserverHeader, 0), header);
+        }
+        batch.delete(RowKey::new(Table::GroupInfo, 0));
+        let event = ObserverEvent::Epoch(finished.change);
+        Ok(Transition::new(observer, delta, batch, event))
+    }
+}

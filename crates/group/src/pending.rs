@@ -1,0 +1,175 @@
+//! What waits: own Update proposals for somebody's commit, and the own commit for its verdict.
+
+use crate::error::Error;
+use crate::event::{CommitMessages, WelcomeMessage};
+use crate::public::{ROW_VERSION, check_row_version};
+use crate::state::{nothing_left, put_secret, take_secret};
+use alloc::vec::Vec;
+use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair};
+use conclave_wire::{
+    AuthenticatedContent, Bytes, Decode, Encode, KeyPackageRef, NodeIndex, PreSharedKeyId, Reader,
+    Writer,
+};
+
+/// The private keys of an own Update proposal.
+pub(crate) struct PendingUpdate {
+    pub(crate) leaf_key: HpkePrivateKey,
+    /// The new signature key pair, if the Update changes it.
+    pub(crate) signer: Option<SignatureKeyPair>,
+}
+
+/// The own commit, with what is needed to apply it once it is accepted.
+pub(crate) struct PendingCommit {
+    pub(crate) content: AuthenticatedContent,
+    pub(crate) path: Option<OwnPath>,
+    /// The PSKs that the commit injects, in its order.
+    pub(crate) psks: Vec<(PreSharedKeyId, Secret)>,
+    pub(crate) messages: CommitMessages,
+}
+
+/// The secrets of an own path.
+pub(crate) struct OwnPath {
+    pub(crate) leaf_key: HpkePrivateKey,
+    pub(crate) keys: Vec<(NodeIndex, HpkePrivateKey)>,
+    pub(crate) commit_secret: Secret,
+    /// The new signature key pair, if the path changes it.
+    pub(crate) signer: Option<SignatureKeyPair>,
+}
+
+fn put_signer(w: &mut Writer, signer: Option<&SignatureKeyPair>) -> Result<(), Error> {
+    u8::from(signer.is_some()).encode(w)?;
+    if let Some(signer) = signer {
+        put_secret(w, &signer.private)?;
+        signer.public.encode(w)?;
+    }
+    Ok(())
+}
+
+fn take_signer(r: &mut Reader<'_>) -> Result<Option<SignatureKeyPair>, Error> {
+    Ok(match take_flag(r)? {
+        false => None,
+        true => Some(SignatureKeyPair { private: take_secret(r)?, public: Decode::decode(r)? }),
+    })
+}
+
+fn take_flag(r: &mut Reader<'_>) -> Result<bool, Error> {
+    match u8::decode(r)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(conclave_wire::DecodeError::InvalidPresence(other).into()),
+    }
+}
+
+fn take_list<T>(
+    r: &mut Reader<'_>,
+    mut item: impl FnMut(&mut Reader<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let count = u32::decode(r)?;
+    (0..count).map(|_| item(r)).collect()
+}
+
+fn put_count(w: &mut Writer, n: usize) -> Result<(), Error> {
+    let n = u32::try_from(n).map_err(|_| Error::storage("too many items for a row"))?;
+    Ok(n.encode(w)?)
+}
+
+impl PendingUpdate {
+    pub(crate) fn to_row(&self) -> Result<Secret, Error> {
+        let mut w = Writer::secret();
+        ROW_VERSION.encode(&mut w)?;
+        put_secret(&mut w, &self.leaf_key.0)?;
+        put_signer(&mut w, self.signer.as_ref())?;
+        Ok(Secret::new(w.finish()))
+    }
+
+    pub(crate) fn from_row(bytes: &Secret) -> Result<Self, Error> {
+        let mut r = Reader::new(bytes.expose());
+        check_row_version(&mut r)?;
+        let leaf_key = HpkePrivateKey(take_secret(&mut r)?);
+        let signer = take_signer(&mut r)?;
+        nothing_left(&r)?;
+        Ok(Self { leaf_key, signer })
+    }
+}
+
+impl OwnPath {
+    fn encode(&self, w: &mut Writer) -> Result<(), Error> {
+        put_secret(w, &self.leaf_key.0)?;
+        put_count(w, self.keys.len())?;
+        for (node, key) in &self.keys {
+            node.0.encode(w)?;
+            put_secret(w, &key.0)?;
+        }
+        put_secret(w, &self.commit_secret)?;
+        put_signer(w, self.signer.as_ref())
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            leaf_key: HpkePrivateKey(take_secret(r)?),
+            keys: take_list(r, |r| {
+                Ok((NodeIndex(Decode::decode(r)?), HpkePrivateKey(take_secret(r)?)))
+            })?,
+            commit_secret: take_secret(r)?,
+            signer: take_signer(r)?,
+        })
+    }
+}
+
+impl PendingCommit {
+    pub(crate) fn to_row(&self) -> Result<Secret, Error> {
+        let mut w = Writer::secret();
+        ROW_VERSION.encode(&mut w)?;
+        self.content.encode(&mut w)?;
+        u8::from(self.path.is_some()).encode(&mut w)?;
+        if let Some(path) = &self.path {
+            path.encode(&mut w)?;
+        }
+        put_count(&mut w, self.psks.len())?;
+        for (id, psk) in &self.psks {
+            id.encode(&mut w)?;
+            put_secret(&mut w, psk)?;
+        }
+        self.messages.encode(&mut w)?;
+        Ok(Secret::new(w.finish()))
+    }
+
+    pub(crate) fn from_row(bytes: &Secret) -> Result<Self, Error> {
+        let mut r = Reader::new(bytes.expose());
+        check_row_version(&mut r)?;
+        let content = Decode::decode(&mut r)?;
+        let path = match take_flag(&mut r)? {
+            true => Some(OwnPath::decode(&mut r)?),
+            false => None,
+        };
+        let psks = take_list(&mut r, |r| Ok((Decode::decode(r)?, take_secret(r)?)))?;
+        let messages = CommitMessages::decode(&mut r)?;
+        nothing_left(&r)?;
+        Ok(Self { content, path, psks, messages })
+    }
+}
+
+impl CommitMessages {
+    fn encode(&self, w: &mut Writer) -> Result<(), Error> {
+        w.put_opaque(&self.commit)?;
+        put_count(w, self.welcomes.len())?;
+        for welcome in &self.welcomes {
+            w.put_opaque(&welcome.message)?;
+            welcome.recipients.encode(w)?;
+        }
+        self.group_info.as_deref().map(Bytes::from).encode(w)?;
+        Ok(())
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            commit: r.opaque()?.to_vec(),
+            welcomes: take_list(r, |r| {
+                let message = r.opaque()?.to_vec();
+                let recipients = Vec::<KeyPackageRef>::decode(r)?;
+                Ok(WelcomeMessage { message, recipients })
+            })?,
+            group_info: Option::<Bytes>::decode(r)?.map(Bytes::into_vec),
+        })
+    }
+}

@@ -1,0 +1,482 @@
+//! Receiving messages (sections 6, 12.1, 12.4.2 and 15.3).
+//!
+//! A message goes through stages: it is opened and its signature verified; what the application
+//! has to answer (credentials, PSKs) is asked; with the answers it becomes a transition. Only the
+//! deletion of a key that the message consumed can follow from a message that is rejected.
+
+use crate::advance::PathSource;
+use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
+use crate::error::{Error, Misuse, Rejection};
+use crate::event::{ApplicationMessage, Event, Member};
+use crate::proposals::{Linking, ListedProposal, check_proposal, credential_requests};
+use crate::public::{commit_of, group_and_epoch};
+use crate::rows::Batch;
+use crate::state::{Delta, Group, SecretTreeChange, put_secret_tree_rows};
+use crate::transition::Transition;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, Secret, Suite};
+use conclave_framing::{
+    UnverifiedContent, VerifiedContent, open_private, open_public, open_sender_data,
+};
+use conclave_schedule::{RatchetKind, SecretTreeDelta};
+use conclave_wire::{
+    Content, ContentType, Decode, Encode, LeafIndex, MlsMessage, MlsMessageBody, PreSharedKeyId,
+    PrivateMessage, Proposal, PskType, PublicMessage, Sender,
+};
+
+/// A message that was refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub error: Error,
+    /// If the message's AEAD opened, its key is consumed (section 9.2): the step that deletes it,
+    /// and nothing else.
+    pub key_deletion: Option<Box<Transition<Group>>>,
+}
+
+impl<E: Into<Error>> From<E> for Refused {
+    fn from(e: E) -> Self {
+        Self { error: e.into(), key_deletion: None }
+    }
+}
+
+impl core::fmt::Display for Refused {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl core::error::Error for Refused {}
+
+/// What a received message leads to.
+#[derive(Debug)]
+pub enum Received {
+    /// Application data: apply the step to see it.
+    Application(Transition<Group>),
+    /// A proposal, whose credentials are to be judged.
+    Proposal(ProposalStage),
+    /// A commit, whose credentials are to be judged and whose PSKs are to be provided.
+    Commit(CommitStage),
+    /// The own pending commit, as the delivery service accepted it: the step into the new epoch.
+    OwnCommit(Transition<Group>),
+    /// A message that this client sent itself, or a proposal that is known already. Nothing is to
+    /// be done.
+    Known,
+}
+
+/// A key that a message consumed.
+#[derive(Clone, Default)]
+struct Consumed(Option<(u64, SecretTreeDelta)>);
+
+impl core::fmt::Debug for Consumed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(if self.0.is_some() { "Consumed(1)" } else { "Consumed(0)" })
+    }
+}
+
+impl Consumed {
+    fn put(self, delta: &mut Delta, batch: &mut Batch) {
+        if let Some((epoch, used)) = self.0 {
+            if batch.deleted_epochs.contains(&epoch) {
+                return;
+            }
+            put_secret_tree_rows(epoch, used.rows(), batch);
+            delta.secret_trees.insert(epoch, SecretTreeChange::Part(used));
+        }
+    }
+}
+
+/// A proposal that is valid but for the application's verdicts.
+#[derive(Debug)]
+pub struct ProposalStage {
+    revision: crate::transition::Revision,
+    content: VerifiedContent,
+    credentials: Vec<CredentialRequest>,
+    consumed: Consumed,
+}
+
+/// A commit whose sender is verified.
+#[derive(Debug)]
+pub struct CommitStage {
+    revision: crate::transition::Revision,
+    content: VerifiedContent,
+    list: Vec<ListedProposal>,
+    credentials: Vec<CredentialRequest>,
+    psks: Vec<PreSharedKeyId>,
+    consumed: Consumed,
+}
+
+/// What the application answers to a [`CommitStage`].
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// One verdict for each of [`CommitStage::credentials`], in that order.
+    pub verdicts: Vec<Verdict>,
+    /// The PSKs of [`CommitStage::psks`], by where they come from.
+    pub psks: Vec<(PskType, Secret)>,
+}
+
+/// A message of the group that is opened, its key consumed.
+struct Opened {
+    content: UnverifiedContent,
+    epoch: u64,
+    generation: u32,
+    consumed: Consumed,
+}
+
+impl Group {
+    /// Opens and verifies a message to this group: an encoded MLSMessage.
+    ///
+    /// # Errors
+    /// If it is malformed, does not open or verify, or is of another group or epoch.
+    pub fn process(
+        &self,
+        provider: &dyn CryptoProvider,
+        now: u64,
+        message: &[u8],
+    ) -> Result<Received, Refused> {
+        let suite = self.suite(provider)?;
+        self.secrets()?;
+        if self.pending_commit().is_some_and(|messages| messages.commit == message) {
+            return Ok(Received::OwnCommit(self.commit_accepted(provider, now)?));
+        }
+        let body = MlsMessage::from_bytes(message)?.body;
+        let (group_id, epoch) = group_and_epoch(&body)?;
+        if group_id != &**self.group_id() {
+            return Err(Rejection::WrongGroup.into());
+        }
+        let application = matches!(
+            &body,
+            MlsMessageBody::PrivateMessage(m) if m.content_type == ContentType::Application
+        );
+        if !application {
+            self.public.check_current(group_id, epoch)?;
+        }
+        let opened = match body {
+            MlsMessageBody::PublicMessage(m) => self.open_public(&suite, *m)?,
+            MlsMessageBody::PrivateMessage(m) => match self.open_private(&suite, &m)? {
+                Some(opened) => opened,
+                None => return Ok(Received::Known),
+            },
+            _ => return Err(Rejection::UnexpectedMessage.into()),
+        };
+        let consumed = opened.consumed.clone();
+        self.receive(&suite, opened).map_err(|error| self.refuse(error, consumed))
+    }
+
+    /// A refusal that deletes the key which the refused message consumed.
+    fn refuse(&self, error: Error, consumed: Consumed) -> Refused {
+        if consumed.0.is_none() {
+            return error.into();
+        }
+        let (mut delta, mut batch) = (Delta::default(), self.batch());
+        consumed.put(&mut delta, &mut batch);
+        let deletion = Transition::new(self, delta, batch, Event::KeyDeleted);
+        Refused { error, key_deletion: Some(Box::new(deletion)) }
+    }
+
+    fn open_public(&self, suite: &Suite<'_>, message: PublicMessage) -> Result<Opened, Error> {
+        let key = &self.secrets()?.membership_key;
+        let content = open_public(suite, message, self.context(), Some(key))?;
+        let epoch = self.epoch();
+        Ok(Opened { content, epoch, generation: 0, consumed: Consumed::default() })
+    }
+
+    /// Opens a PrivateMessage; none for one that this client itself has sent.
+    fn open_private(
+        &self,
+        suite: &Suite<'_>,
+        message: &PrivateMessage,
+    ) -> Result<Option<Opened>, Refused> {
+        let current = self.epoch();
+        let epoch = message.epoch;
+        let wrong = || Error::from(Rejection::WrongEpoch { message: epoch, current });
+        let sender_data_secret = match self.past.get(&epoch) {
+            _ if epoch == current => &self.secrets()?.sender_data,
+            Some(past) => &past.sender_data,
+            None => return Err(wrong().into()),
+        };
+        let tree = self.secret_trees.get(&epoch).ok_or_else(wrong)?;
+        let sender_data = open_sender_data(suite, message, sender_data_secret)?;
+        let (sender, generation) = (sender_data.leaf_index, sender_data.generation);
+        if self.leaf_in_epoch(epoch, sender).is_none() {
+            return Err(Rejection::SenderNotMember(sender).into());
+        }
+        let kind = match message.content_type {
+            ContentType::Application => RatchetKind::Application,
+            ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
+        };
+        if sender == self.own_leaf && generation < tree.next_generation(sender, kind) {
+            return Ok(None);
+        }
+        let limits = self.config.ratchet;
+        let (key, used) = tree.receive(suite, sender, kind, generation, limits)?;
+        let consumed = Consumed(Some((epoch, used)));
+        let content = match open_private(suite, message, &sender_data, key) {
+            Ok(content) => content,
+            // It opened, but what it held is refused: the key is consumed all the same.
+            Err(e) if e.consumed_key() => return Err(self.refuse(e.into(), consumed)),
+            Err(e) => return Err(e.into()),
+        };
+        Ok(Some(Opened { content, epoch, generation, consumed }))
+    }
+
+    /// Verifies opened content and decides what it leads to.
+    fn receive(&self, suite: &Suite<'_>, opened: Opened) -> Result<Received, Error> {
+        let Opened { content, epoch, generation, consumed } = opened;
+        if content.content_type() == ContentType::Application {
+            return self.receive_application(suite, content, epoch, generation, consumed);
+        }
+        let key = match content.sender() {
+            Sender::NewMemberProposal | Sender::NewMemberCommit => {
+                content.new_member_key().cloned().ok_or(Error::Rejected(Rejection::PathMissing))?
+            }
+            sender => self.public.key_of(sender)?,
+        };
+        let content = content.verify(suite, self.context(), &key)?;
+        match &content.content.content {
+            Content::Proposal(_) => self.receive_proposal(suite, content, consumed),
+            Content::Commit(_) => self.receive_commit(content, consumed),
+            Content::Application(_) => Err(Rejection::UnexpectedMessage.into()),
+        }
+    }
+
+    fn receive_application(
+        &self,
+        suite: &Suite<'_>,
+        content: UnverifiedContent,
+        epoch: u64,
+        generation: u32,
+        consumed: Consumed,
+    ) -> Result<Received, Error> {
+        let Sender::Member(leaf) = content.sender() else {
+            return Err(Rejection::UnexpectedMessage.into());
+        };
+        let node = self.leaf_in_epoch(epoch, leaf).ok_or(Rejection::SenderNotMember(leaf))?;
+        let context = match self.past.get(&epoch) {
+            Some(past) if epoch != self.epoch() => &past.context,
+            _ => self.context(),
+        };
+        let content = content.verify(suite, context, &node.signature_key)?.into_inner();
+        let Content::Application(data) = content.content.content else {
+            return Err(Rejection::UnexpectedMessage.into());
+        };
+        let (mut delta, mut batch) = (Delta::default(), self.batch());
+        consumed.put(&mut delta, &mut batch);
+        let event = Event::Application(ApplicationMessage {
+            sender: Member::of(leaf, &node),
+            epoch,
+            generation,
+            authenticated_data: content.content.authenticated_data,
+            data: data.into_vec(),
+        });
+        Ok(Received::Application(Transition::new(self, delta, batch, event)))
+    }
+
+    fn receive_proposal(
+        &self,
+        suite: &Suite<'_>,
+        content: VerifiedContent,
+        consumed: Consumed,
+    ) -> Result<Received, Error> {
+        let reference = suite.proposal_ref(&content.to_bytes()?)?;
+        if self.public.proposal_by_reference(&reference).is_some() {
+            return Ok(Received::Known);
+        }
+        let sender = content.content.sender;
+        let proposal = proposal_of(&content)?;
+        let (context, tree) = (self.context(), &self.public.tree);
+        check_proposal(suite, context, tree, sender, proposal, Linking::Forbidden)?;
+        let credentials = credential_requests(context, tree, sender, proposal)?;
+        let revision = crate::transition::State::revision(self);
+        Ok(Received::Proposal(ProposalStage { revision, content, credentials, consumed }))
+    }
+
+    fn receive_commit(
+        &self,
+        content: VerifiedContent,
+        consumed: Consumed,
+    ) -> Result<Received, Error> {
+        let sender = content.content.sender;
+        let commit = commit_of(&content.content)?;
+        let list = self.public.resolve_list(sender, commit)?;
+        let credentials = self.public.commit_credentials(sender, &list, commit.path.as_deref())?;
+        let psks = list
+            .iter()
+            .filter_map(|item| match &item.proposal {
+                Proposal::PreSharedKey(id) => Some(id.clone()),
+                _ => None,
+            })
+            .collect();
+        let revision = crate::transition::State::revision(self);
+        let stage = CommitStage { revision, content, list, credentials, psks, consumed };
+        Ok(Received::Commit(stage))
+    }
+
+    fn check_revision(&self, revision: crate::transition::Revision) -> Result<(), Error> {
+        match crate::transition::State::revision(self) == revision {
+            true => Ok(()),
+            false => Err(Misuse::Stale.into()),
+        }
+    }
+}
+
+fn proposal_of(content: &VerifiedContent) -> Result<&Proposal, Error> {
+    match &content.content.content {
+        Content::Proposal(proposal) => Ok(proposal),
+        _ => Err(Rejection::UnexpectedMessage.into()),
+    }
+}
+
+impl ProposalStage {
+    /// Who proposes.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.content.content.sender
+    }
+
+    /// What is proposed.
+    #[must_use]
+    pub fn proposal(&self) -> Option<&Proposal> {
+        proposal_of(&self.content).ok()
+    }
+
+    /// The message's authenticated data.
+    #[must_use]
+    pub fn authenticated_data(&self) -> &[u8] {
+        &self.content.content.authenticated_data
+    }
+
+    /// The credentials to judge.
+    #[must_use]
+    pub fn credentials(&self) -> &[CredentialRequest] {
+        &self.credentials
+    }
+
+    /// The step that caches the proposal, if all verdicts, one for each credential, accept.
+    ///
+    /// # Errors
+    /// If one does not; or if the group has changed in the meantime.
+    pub fn resolve(
+        self,
+        group: &Group,
+        provider: &dyn CryptoProvider,
+        verdicts: &[Verdict],
+    ) -> Result<Transition<Group>, Refused> {
+        group.check_revision(self.revision)?;
+        let consumed = self.consumed.clone();
+        self.step(group, provider, verdicts).map_err(|error| group.refuse(error, consumed))
+    }
+
+    fn step(
+        self,
+        group: &Group,
+        provider: &dyn CryptoProvider,
+        verdicts: &[Verdict],
+    ) -> Result<Transition<Group>, Error> {
+        check_verdicts(&self.credentials, verdicts)?;
+        let suite = group.suite(provider)?;
+        let reference = suite.proposal_ref(&self.content.to_bytes()?)?;
+        let (sender, proposal) = (self.sender(), proposal_of(&self.content)?.clone());
+        let proposal_type = proposal.proposal_type();
+        let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
+        let mut batch = group.batch();
+        let (_, public) = group.public.cache_proposal(listed, &mut batch)?;
+        let mut delta = Delta { public, ..Delta::default() };
+        self.consumed.put(&mut delta, &mut batch);
+        let event = Event::ProposalReceived { sender, reference, proposal_type };
+        Ok(Transition::new(group, delta, batch, event))
+    }
+}
+
+impl CommitStage {
+    /// Who commits.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.content.content.sender
+    }
+
+    /// The proposals that it commits, with who made each.
+    pub fn proposals(&self) -> impl Iterator<Item = (Sender, &Proposal)> {
+        self.list.iter().map(|item| (item.sender, &item.proposal))
+    }
+
+    /// The leaves of members that it removes.
+    pub fn removes(&self) -> impl Iterator<Item = LeafIndex> {
+        self.list.iter().filter_map(|item| match item.proposal {
+            Proposal::Remove(leaf) => Some(leaf),
+            _ => None,
+        })
+    }
+
+    /// The message's authenticated data.
+    #[must_use]
+    pub fn authenticated_data(&self) -> &[u8] {
+        &self.content.content.authenticated_data
+    }
+
+    /// The credentials to judge: of proposals by value and of the path. Those of proposals by
+    /// reference were judged when they were received.
+    #[must_use]
+    pub fn credentials(&self) -> &[CredentialRequest] {
+        &self.credentials
+    }
+
+    /// The PSKs that the commit injects. Resumption PSKs of this group need not be provided.
+    #[must_use]
+    pub fn psks(&self) -> &[PreSharedKeyId] {
+        &self.psks
+    }
+
+    /// The step into the new epoch, if all verdicts accept and the commit is valid.
+    ///
+    /// # Errors
+    /// If one does not, a PSK is missing, or the commit breaks a rule; or if the group has changed
+    /// in the meantime.
+    pub fn resolve(
+        self,
+        group: &Group,
+        provider: &dyn CryptoProvider,
+        now: u64,
+        answers: &Answers,
+    ) -> Result<Transition<Group>, Refused> {
+        group.check_revision(self.revision)?;
+        let consumed = self.consumed.clone();
+        self.step(group, provider, now, answers).map_err(|error| match error {
+            // A PSK or verdict that the caller forgot: nothing speaks against the message.
+            error @ Error::Misuse(_) => error.into(),
+            error => group.refuse(error, consumed),
+        })
+    }
+
+    fn step(
+        self,
+        group: &Group,
+        provider: &dyn CryptoProvider,
+        now: u64,
+        answers: &Answers,
+    ) -> Result<Transition<Group>, Error> {
+        check_verdicts(&self.credentials, &answers.verdicts)?;
+        let suite = group.suite(provider)?;
+        let psks = match self.removes().any(|leaf| leaf == group.own_leaf) {
+            true => Vec::new(),
+            false => group.psk_values(&self.psks, &answers.psks)?,
+        };
+        let source = PathSource::Received;
+        let step = group.advance(&suite, now, &self.content, &self.list, source, &psks)?;
+        let (mut delta, mut batch) = (step.delta, step.batch);
+        if !step.change.removed_self {
+            self.consumed.put_retired(group, &mut delta, &mut batch);
+        }
+        Ok(Transition::new(group, delta, batch, Event::Epoch(step.change)))
+    }
+}
+
+impl Consumed {
+    /// As [`Self::put`], for a commit that may itself delete the epoch that it was sent in.
+    fn put_retired(self, group: &Group, delta: &mut Delta, batch: &mut Batch) {
+        if group.config.past_epochs > 0 {
+            self.put(delta, batch);
+        }
+    }
+}

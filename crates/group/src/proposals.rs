@@ -1,0 +1,386 @@
+//! Lists of proposals: validation (section 12.2) and application (section 12.3).
+
+use crate::credentials::CredentialRequest;
+use crate::error::{CredentialSubject, Error, Rejection};
+use crate::key_package::check_key_package;
+use crate::rules;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use conclave_crypto::Suite;
+use conclave_tree::{RatchetTree, StagedTree, TreeRead};
+use conclave_wire::{
+    Bytes, Extension, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource,
+    PreSharedKeyId, Proposal, ProposalRef, ProtocolVersion, PskType, ReInit, ResumptionPskUsage,
+    Sender, duplicate_extension,
+};
+
+/// A proposal with who made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ListedProposal {
+    /// Who proposed it; for a proposal by value, the committer.
+    pub(crate) sender: Sender,
+    /// The proposal.
+    pub(crate) proposal: Proposal,
+    /// How a commit refers to it, if it came in a message of its own.
+    pub(crate) reference: Option<ProposalRef>,
+}
+
+/// Who commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Committer {
+    Member(LeafIndex),
+    External,
+}
+
+/// Whether PSKs that link the group to another may be used: only in a group's first commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linking {
+    Forbidden,
+    Allowed,
+}
+
+/// The rules for a proposal by itself, against the current epoch (section 12.1).
+pub(crate) fn check_proposal(
+    suite: &Suite<'_>,
+    context: &GroupContext,
+    tree: &RatchetTree,
+    sender: Sender,
+    proposal: &Proposal,
+    linking: Linking,
+) -> Result<(), Error> {
+    match proposal {
+        Proposal::Add(key_package) => check_key_package(suite, key_package),
+        Proposal::Update(leaf) => check_update(suite, context, tree, sender, leaf),
+        Proposal::Remove(leaf) => match tree.node(leaf.node()) {
+            Some(_) => Ok(()),
+            None => Err(Rejection::RemoveOfNobody(*leaf).into()),
+        },
+        Proposal::PreSharedKey(id) => check_psk(suite, id, linking),
+        Proposal::ReInit(reinit) if reinit.version < context.version => {
+            Err(Rejection::ReInitVersion(reinit.version).into())
+        }
+        Proposal::ReInit(reinit) => check_extension_list(&reinit.extensions),
+        Proposal::GroupContextExtensions(extensions) => check_extension_list(extensions),
+        _ => Ok(()),
+    }
+}
+
+fn check_extension_list(extensions: &[Extension]) -> Result<(), Error> {
+    match duplicate_extension(extensions) {
+        Some(twice) => Err(Rejection::DuplicateExtension(twice).into()),
+        None => Ok(()),
+    }
+}
+
+fn check_update(
+    suite: &Suite<'_>,
+    context: &GroupContext,
+    tree: &RatchetTree,
+    sender: Sender,
+    leaf: &LeafNode,
+) -> Result<(), Error> {
+    let Sender::Member(leaf_index) = sender else {
+        return Err(Rejection::UpdateFromOutside.into());
+    };
+    if leaf.leaf_node_source != LeafNodeSource::Update {
+        return Err(Rejection::UpdateLeafSource.into());
+    }
+    if tree.encryption_key(leaf_index.node()).as_ref() == Some(&leaf.encryption_key) {
+        return Err(Rejection::UpdateKeyUnchanged.into());
+    }
+    rules::check_leaf(suite, leaf, LeafNodeContext { group_id: &context.group_id, leaf_index })
+}
+
+fn check_psk(suite: &Suite<'_>, id: &PreSharedKeyId, linking: Linking) -> Result<(), Error> {
+    let links = matches!(
+        id.psktype,
+        PskType::Resumption { usage: ResumptionPskUsage::Reinit | ResumptionPskUsage::Branch, .. }
+    );
+    if links && linking == Linking::Forbidden {
+        return Err(Rejection::PskUsage.into());
+    }
+    if id.psk_nonce.len() != suite.nh() {
+        return Err(Rejection::PskNonceLength.into());
+    }
+    Ok(())
+}
+
+/// The rules for the list as a whole that do not need the resulting tree (section 12.2).
+pub(crate) fn check_list(committer: Committer, list: &[ListedProposal]) -> Result<(), Rejection> {
+    match committer {
+        Committer::Member(leaf) => check_member_list(leaf, list)?,
+        Committer::External => check_external_list(list)?,
+    }
+    let mut psks = BTreeSet::new();
+    for item in list {
+        if let Proposal::PreSharedKey(id) = &item.proposal
+            && !psks.insert(id)
+        {
+            return Err(Rejection::DuplicatePsk);
+        }
+    }
+    Ok(())
+}
+
+fn check_member_list(committer: LeafIndex, list: &[ListedProposal]) -> Result<(), Rejection> {
+    let mut changed = BTreeSet::new();
+    let mut context_extensions = false;
+    for item in list {
+        let leaf = match (&item.proposal, item.sender) {
+            (Proposal::Update(_), Sender::Member(leaf)) if leaf == committer => {
+                return Err(Rejection::CommitterUpdates);
+            }
+            (Proposal::Update(_), Sender::Member(leaf)) => leaf,
+            (Proposal::Update(_), _) => return Err(Rejection::UpdateFromOutside),
+            (Proposal::Remove(leaf), _) if *leaf == committer => {
+                return Err(Rejection::CommitterRemoved);
+            }
+            (Proposal::Remove(leaf), _) => *leaf,
+            (Proposal::ExternalInit(_), _) => return Err(Rejection::ExternalInitByMember),
+            (Proposal::ReInit(_), _) if list.len() > 1 => return Err(Rejection::ReInitNotAlone),
+            (Proposal::GroupContextExtensions(_), _) if context_extensions => {
+                return Err(Rejection::SeveralGroupContextExtensions);
+            }
+            (Proposal::GroupContextExtensions(_), _) => {
+                context_extensions = true;
+                continue;
+            }
+            _ => continue,
+        };
+        if !changed.insert(leaf) {
+            return Err(Rejection::SeveralChangesOfLeaf(leaf));
+        }
+    }
+    Ok(())
+}
+
+fn check_external_list(list: &[ListedProposal]) -> Result<(), Rejection> {
+    let (mut inits, mut removes) = (0, 0);
+    for item in list {
+        if item.reference.is_some() {
+            return Err(Rejection::ExternalReference);
+        }
+        match &item.proposal {
+            Proposal::ExternalInit(_) => inits += 1,
+            Proposal::Remove(_) => removes += 1,
+            Proposal::PreSharedKey(_) => {}
+            other => return Err(Rejection::ExternalProposal(other.proposal_type())),
+        }
+    }
+    if inits != 1 {
+        return Err(Rejection::ExternalInitCount);
+    }
+    if removes > 1 {
+        return Err(Rejection::ExternalRemoves);
+    }
+    Ok(())
+}
+
+/// A tree and extensions with a list of proposals applied.
+pub(crate) struct Applied<'a> {
+    pub(crate) tree: StagedTree<'a>,
+    pub(crate) extensions: Vec<Extension>,
+    /// The new leaves, with the place in the list of the Add that made each.
+    pub(crate) added: Vec<(LeafIndex, usize)>,
+    /// The removed leaves, as they were.
+    pub(crate) removed: Vec<(LeafIndex, LeafNode)>,
+    pub(crate) updated: Vec<LeafIndex>,
+    pub(crate) psks: Vec<PreSharedKeyId>,
+    pub(crate) external_init: Option<Bytes>,
+    pub(crate) reinit: Option<ReInit>,
+    /// Whether a commit of this list must have a path (section 12.4).
+    pub(crate) needs_path: bool,
+}
+
+/// Applies a checked list in the order of section 12.3.
+pub(crate) fn apply<'a>(
+    context: &GroupContext,
+    tree: &'a RatchetTree,
+    list: &[ListedProposal],
+) -> Result<Applied<'a>, Error> {
+    let mut applied = Applied {
+        tree: StagedTree::new(tree),
+        extensions: context.extensions.clone(),
+        added: Vec::new(),
+        removed: Vec::new(),
+        updated: Vec::new(),
+        psks: Vec::new(),
+        external_init: None,
+        reinit: None,
+        needs_path: list.is_empty(),
+    };
+    for item in list {
+        match (&item.proposal, item.sender) {
+            (Proposal::GroupContextExtensions(extensions), _) => {
+                applied.extensions.clone_from(extensions);
+                applied.needs_path = true;
+            }
+            (Proposal::Update(leaf), Sender::Member(index)) => {
+                applied.tree.update_leaf(index, leaf)?;
+                applied.updated.push(index);
+                applied.needs_path = true;
+            }
+            _ => {}
+        }
+    }
+    let removes = list.iter().filter_map(|item| match item.proposal {
+        Proposal::Remove(index) => Some(index),
+        _ => None,
+    });
+    for index in removes {
+        let leaf = applied.tree.leaf(index).ok_or(Rejection::RemoveOfNobody(index))?;
+        applied.removed.push((index, leaf));
+        applied.needs_path = true;
+    }
+    let removed: Vec<LeafIndex> = applied.removed.iter().map(|(index, _)| *index).collect();
+    applied.tree.remove_leaves(&removed)?;
+    let adds: Vec<(usize, &LeafNode)> = list
+        .iter()
+        .enumerate()
+        .filter_map(|(place, item)| match &item.proposal {
+            Proposal::Add(key_package) => Some((place, &key_package.leaf_node)),
+            _ => None,
+        })
+        .collect();
+    let leaves: Vec<&LeafNode> = adds.iter().map(|(_, leaf)| *leaf).collect();
+    let added = applied.tree.add_leaves(&leaves)?;
+    applied.added = added.into_iter().zip(adds.iter().map(|(place, _)| *place)).collect();
+    for item in list {
+        match &item.proposal {
+            Proposal::PreSharedKey(id) => applied.psks.push(id.clone()),
+            Proposal::ExternalInit(kem_output) => {
+                applied.external_init = Some(kem_output.clone());
+                applied.needs_path = true;
+            }
+            Proposal::ReInit(reinit) => applied.reinit = Some(reinit.clone()),
+            _ => {}
+        }
+    }
+    Ok(applied)
+}
+
+/// The credentials that a proposal brings into the group.
+pub(crate) fn credential_requests(
+    context: &GroupContext,
+    tree: &RatchetTree,
+    sender: Sender,
+    proposal: &Proposal,
+) -> Result<Vec<CredentialRequest>, Error> {
+    match (proposal, sender) {
+        (Proposal::Add(key_package), _) => {
+            Ok(leaf_request(CredentialSubject::NewMember, &key_package.leaf_node, None)
+                .into_iter()
+                .collect())
+        }
+        (Proposal::Update(leaf), Sender::Member(index)) => {
+            let old = tree.leaf(index);
+            let subject = CredentialSubject::Member(index);
+            Ok(leaf_request(subject, leaf, old.as_ref()).into_iter().collect())
+        }
+        (Proposal::GroupContextExtensions(extensions), _) => {
+            let known = rules::external_senders(&context.extensions)?;
+            Ok(external_sender_requests(extensions, &known)?)
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Requests for the external senders of an extension list that are not among the known ones.
+pub(crate) fn external_sender_requests(
+    extensions: &[Extension],
+    known: &[conclave_wire::ExternalSender],
+) -> Result<Vec<CredentialRequest>, Error> {
+    let senders = rules::external_senders(extensions)?;
+    let new = senders.into_iter().zip(0u32..).filter(|(sender, _)| !known.contains(sender));
+    Ok(new
+        .map(|(sender, i)| CredentialRequest {
+            subject: CredentialSubject::ExternalSender(i),
+            credential: sender.credential,
+            signature_key: sender.signature_key,
+            replaces: None,
+        })
+        .collect())
+}
+
+/// A request for a leaf node's credential, unless it and its key are those of the leaf node that
+/// it replaces.
+pub(crate) fn leaf_request(
+    subject: CredentialSubject,
+    leaf: &LeafNode,
+    old: Option<&LeafNode>,
+) -> Option<CredentialRequest> {
+    let unchanged = old.is_some_and(|old| {
+        old.credential == leaf.credential && old.signature_key == leaf.signature_key
+    });
+    (!unchanged).then(|| CredentialRequest {
+        subject,
+        credential: leaf.credential.clone(),
+        signature_key: leaf.signature_key.clone(),
+        replaces: old.map(|old| old.credential.clone()),
+    })
+}
+
+/// From the received proposals, a list that a member can commit: Removes before Updates, the last
+/// Update of a member, the last GroupContextExtensions, no ReInit beside others, nothing that
+/// speaks of the committer's own leaf, no client twice (section 12.2).
+pub(crate) fn committable(
+    committer: LeafIndex,
+    version: ProtocolVersion,
+    tree: &RatchetTree,
+    received: impl DoubleEndedIterator<Item = ListedProposal>,
+) -> Vec<ListedProposal> {
+    let all: Vec<ListedProposal> = received.collect();
+    let removed: BTreeSet<LeafIndex> = all
+        .iter()
+        .filter_map(|item| match item.proposal {
+            Proposal::Remove(leaf) => Some(leaf),
+            _ => None,
+        })
+        .collect();
+    let mut seen_leaves = BTreeSet::new();
+    let mut seen_psks = BTreeSet::new();
+    let mut seen_keys = BTreeSet::new();
+    let mut context_extensions = false;
+    // From the last to the first, so that the last of several wins.
+    let mut kept: Vec<ListedProposal> = all
+        .into_iter()
+        .rev()
+        .filter(|item| match (&item.proposal, item.sender) {
+            (Proposal::Update(_), Sender::Member(leaf)) => {
+                leaf != committer && !removed.contains(&leaf) && seen_leaves.insert(leaf)
+            }
+            (Proposal::Remove(leaf), _) => *leaf != committer && seen_leaves.insert(*leaf),
+            (Proposal::Add(key_package), _) => {
+                let key = &key_package.leaf_node.signature_key;
+                let there = tree.member_with_signature_key(key);
+                there.is_none_or(|leaf| removed.contains(&leaf)) && seen_keys.insert(key.to_vec())
+            }
+            (Proposal::PreSharedKey(id), _) => seen_psks.insert(id.clone()),
+            (Proposal::GroupContextExtensions(_), _) => {
+                !core::mem::replace(&mut context_extensions, true)
+            }
+            (Proposal::ReInit(reinit), _) => reinit.version >= version,
+            _ => false,
+        })
+        .collect();
+    kept.reverse();
+    if kept.iter().any(|item| !matches!(item.proposal, Proposal::ReInit(_))) {
+        kept.retain(|item| !matches!(item.proposal, Proposal::ReInit(_)));
+    } else {
+        kept.truncate(1);
+    }
+    kept
+}
+
+impl ListedProposal {
+    /// A proposal by value.
+    pub(crate) fn by_value(sender: Sender, proposal: Proposal) -> Self {
+        Self { sender, proposal, reference: None }
+    }
+}
+
+/// Boxes what the wire boxes.
+pub(crate) fn update(leaf: LeafNode) -> Proposal {
+    Proposal::Update(Box::new(leaf))
+}

@@ -1,0 +1,422 @@
+//! The public half of a group: what members and observers have in common, and how a commit
+//! changes it.
+
+use crate::credentials::CredentialRequest;
+use crate::error::{CredentialSubject, Error, Rejection};
+use crate::event::{EpochChange, Member};
+use crate::proposals::{
+    Applied, Committer, Linking, ListedProposal, apply, check_list, check_proposal,
+    credential_requests, leaf_request,
+};
+use crate::rows::{Batch, RowKey, Table};
+use crate::rules;
+use crate::transition::{swap_map, swap_value};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use conclave_crypto::{Secret, Suite};
+use conclave_schedule::{confirmed_transcript_hash, interim_transcript_hash};
+use conclave_tree::{RatchetTree, TreeDelta, TreeRead, merge_path};
+use conclave_wire::{
+    AuthenticatedContent, Bytes, Commit, ConfirmedTranscriptHashInput, Content, Decode, Encode,
+    FramedContent, GroupContext, LeafIndex, LeafNodeContext, LeafNodeSource, Mac, MlsMessageBody,
+    Proposal, ProposalOrRef, ProposalRef, ProtocolVersion, ReInit, Reader, Sender,
+    SignaturePublicKey, UpdatePath, Writer,
+};
+
+/// What of an epoch is public, but for the tree and the proposals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PublicEpoch {
+    pub(crate) context: GroupContext,
+    pub(crate) interim_transcript_hash: Bytes,
+    pub(crate) confirmation_tag: Mac,
+    /// The ReInit that the commit which began this epoch held: the group is closed.
+    pub(crate) reinit: Option<ReInit>,
+}
+
+/// The public state of a group in an epoch.
+#[derive(Debug)]
+pub(crate) struct PublicState {
+    pub(crate) epoch: PublicEpoch,
+    pub(crate) tree: RatchetTree,
+    /// The proposals received in this epoch, by order of arrival.
+    pub(crate) proposals: BTreeMap<u64, ListedProposal>,
+}
+
+/// A change of the public state.
+#[derive(Debug, Default)]
+pub(crate) struct PublicDelta {
+    pub(crate) epoch: Option<PublicEpoch>,
+    pub(crate) tree: Option<TreeDelta>,
+    pub(crate) proposals: BTreeMap<u64, Option<ListedProposal>>,
+}
+
+/// A commit, checked and applied to a staged tree as far as that needs no secrets.
+pub(crate) struct StagedCommit<'a> {
+    pub(crate) applied: Applied<'a>,
+    /// The committer's leaf, in the new tree.
+    pub(crate) committer: LeafIndex,
+    /// The leaves that Adds of this commit made.
+    pub(crate) new_leaves: Vec<LeafIndex>,
+    /// The context of the new epoch, with the old confirmed transcript hash.
+    pub(crate) provisional: GroupContext,
+}
+
+impl PublicState {
+    pub(crate) fn swap(&mut self, delta: &mut PublicDelta) {
+        swap_value(&mut self.epoch, &mut delta.epoch);
+        if let Some(tree) = &mut delta.tree {
+            self.tree.swap(tree);
+        }
+        swap_map(&mut self.proposals, &mut delta.proposals);
+    }
+
+    /// The key that verifies the messages of a member or external sender (section 6.1).
+    pub(crate) fn key_of(&self, sender: Sender) -> Result<SignaturePublicKey, Error> {
+        match sender {
+            Sender::Member(leaf) => {
+                self.tree.signature_key(leaf).ok_or(Rejection::SenderNotMember(leaf).into())
+            }
+            Sender::External(index) => {
+                let senders = rules::external_senders(&self.epoch.context.extensions)?;
+                let place = usize::try_from(index).unwrap_or(usize::MAX);
+                let found = senders.into_iter().nth(place);
+                Ok(found.ok_or(Rejection::UnknownExternalSender(index))?.signature_key)
+            }
+            Sender::NewMemberProposal | Sender::NewMemberCommit => {
+                Err(Rejection::UnexpectedMessage.into())
+            }
+        }
+    }
+
+    /// That a handshake message is of this group and epoch, and that the group is open.
+    pub(crate) fn check_current(&self, group_id: &[u8], epoch: u64) -> Result<(), Error> {
+        if group_id != &*self.epoch.context.group_id {
+            return Err(Rejection::WrongGroup.into());
+        }
+        let current = self.epoch.context.epoch;
+        if epoch != current {
+            return Err(Rejection::WrongEpoch { message: epoch, current }.into());
+        }
+        if self.epoch.reinit.is_some() {
+            return Err(Rejection::GroupReinitialized.into());
+        }
+        Ok(())
+    }
+
+    /// The place for the next proposal.
+    pub(crate) fn next_proposal(&self) -> u64 {
+        self.proposals.last_key_value().map_or(0, |(last, _)| last.saturating_add(1))
+    }
+
+    pub(crate) fn proposal_by_reference(
+        &self,
+        reference: &ProposalRef,
+    ) -> Option<(u64, &ListedProposal)> {
+        self.proposals
+            .iter()
+            .find(|(_, listed)| listed.reference.as_ref() == Some(reference))
+            .map(|(place, listed)| (*place, listed))
+    }
+
+    /// The proposals of a commit, those by reference looked up.
+    pub(crate) fn resolve_list(
+        &self,
+        sender: Sender,
+        commit: &Commit,
+    ) -> Result<Vec<ListedProposal>, Error> {
+        let resolve = |item: &ProposalOrRef| match item {
+            ProposalOrRef::Proposal(p) => Ok(ListedProposal::by_value(sender, p.clone())),
+            ProposalOrRef::Reference(_) if sender == Sender::NewMemberCommit => {
+                Err(Rejection::ExternalReference.into())
+            }
+            ProposalOrRef::Reference(reference) => self
+                .proposal_by_reference(reference)
+                .map(|(_, listed)| listed.clone())
+                .ok_or(Error::Rejected(Rejection::UnknownProposal(reference.clone()))),
+        };
+        commit.proposals.iter().map(resolve).collect()
+    }
+
+    /// Checks a list of proposals and applies it (sections 12.2 and 12.3).
+    pub(crate) fn apply_list(
+        &self,
+        suite: &Suite<'_>,
+        committer: Committer,
+        list: &[ListedProposal],
+        linking: Linking,
+    ) -> Result<Applied<'_>, Error> {
+        check_list(committer, list)?;
+        for item in list {
+            // A proposal by reference was checked when it was received, in this same epoch.
+            if item.reference.is_none() {
+                let (context, tree) = (&self.epoch.context, &self.tree);
+                check_proposal(suite, context, tree, item.sender, &item.proposal, linking)?;
+            }
+        }
+        apply(&self.epoch.context, &self.tree, list)
+    }
+
+    /// The credentials that a commit brings in: of its proposals by value and of its path.
+    pub(crate) fn commit_credentials(
+        &self,
+        sender: Sender,
+        list: &[ListedProposal],
+        path: Option<&UpdatePath>,
+    ) -> Result<Vec<CredentialRequest>, Error> {
+        let mut requests = Vec::new();
+        for item in list.iter().filter(|item| item.reference.is_none()) {
+            let (context, tree) = (&self.epoch.context, &self.tree);
+            requests.extend(credential_requests(context, tree, item.sender, &item.proposal)?);
+        }
+        if let Some(path) = path {
+            requests.extend(match sender {
+                Sender::Member(leaf) => {
+                    let old = self.tree.leaf(leaf);
+                    leaf_request(CredentialSubject::Member(leaf), &path.leaf_node, old.as_ref())
+                }
+                _ => {
+                    let removed = list.iter().find_map(|item| match item.proposal {
+                        Proposal::Remove(leaf) => self.tree.leaf(leaf),
+                        _ => None,
+                    });
+                    // Somebody who joins is judged, even with the key of who it replaces.
+                    let mut request =
+                        leaf_request(CredentialSubject::ExternalJoiner, &path.leaf_node, None);
+                    if let (Some(request), Some(old)) = (&mut request, removed) {
+                        request.replaces = Some(old.credential);
+                    }
+                    request
+                }
+            });
+        }
+        Ok(requests)
+    }
+
+    /// Checks a verified commit and stages what it does to tree and context (section 12.4.2).
+    pub(crate) fn stage_commit(
+        &self,
+        suite: &Suite<'_>,
+        sender: Sender,
+        list: &[ListedProposal],
+        path: Option<&UpdatePath>,
+        linking: Linking,
+    ) -> Result<StagedCommit<'_>, Error> {
+        let who = match sender {
+            Sender::Member(leaf) => Committer::Member(leaf),
+            _ => Committer::External,
+        };
+        let mut applied = self.apply_list(suite, who, list, linking)?;
+        if applied.needs_path && path.is_none() {
+            return Err(Rejection::PathMissing.into());
+        }
+        let committer = match who {
+            Committer::Member(leaf) => leaf,
+            Committer::External => applied.tree.place_leaf()?,
+        };
+        let new_leaves: Vec<LeafIndex> = applied.added.iter().map(|(leaf, _)| *leaf).collect();
+        if let Some(path) = path {
+            if !matches!(path.leaf_node.leaf_node_source, LeafNodeSource::Commit(_)) {
+                return Err(Rejection::CommitLeafSource.into());
+            }
+            let group_id = &self.epoch.context.group_id;
+            let context = LeafNodeContext { group_id, leaf_index: committer };
+            rules::check_leaf(suite, &path.leaf_node, context)?;
+            merge_path(suite, &mut applied.tree, committer, path, &new_leaves)?;
+        }
+        applied.tree.check_unique_keys()?;
+        rules::check_group_support(&applied.tree, &applied.extensions)?;
+        let provisional = self.provisional_context(suite, &mut applied)?;
+        Ok(StagedCommit { applied, committer, new_leaves, provisional })
+    }
+
+    /// The context of the next epoch, but for the confirmed transcript hash.
+    pub(crate) fn provisional_context(
+        &self,
+        suite: &Suite<'_>,
+        applied: &mut Applied<'_>,
+    ) -> Result<GroupContext, Error> {
+        let old = &self.epoch.context;
+        Ok(GroupContext {
+            version: old.version,
+            cipher_suite: old.cipher_suite,
+            group_id: old.group_id.clone(),
+            epoch: old.epoch.checked_add(1).ok_or(Rejection::EpochExhausted)?,
+            tree_hash: applied.tree.tree_hash(suite)?.to_vec().into(),
+            confirmed_transcript_hash: old.confirmed_transcript_hash.clone(),
+            extensions: applied.extensions.clone(),
+        })
+    }
+
+    /// The confirmed transcript hash with a commit added (section 8.2).
+    pub(crate) fn confirmed_after(
+        &self,
+        suite: &Suite<'_>,
+        content: &AuthenticatedContent,
+    ) -> Result<Bytes, Error> {
+        let input = ConfirmedTranscriptHashInput {
+            wire_format: content.wire_format,
+            content: &content.content,
+            signature: &content.auth.signature,
+        };
+        let interim = &self.epoch.interim_transcript_hash;
+        Ok(confirmed_transcript_hash(suite, interim, &input)?.to_vec().into())
+    }
+
+    /// The public half of the step that a staged commit makes, once its confirmed transcript hash
+    /// and confirmation tag are known, with the leaves that it replaces.
+    pub(crate) fn finish_commit(
+        &self,
+        suite: &Suite<'_>,
+        staged: StagedCommit<'_>,
+        context: GroupContext,
+        confirmation_tag: Mac,
+        sender: Sender,
+        batch: &mut Batch,
+    ) -> Result<FinishedCommit, Error> {
+        let StagedCommit { applied, committer, .. } = staged;
+        let tree = &applied.tree;
+        let member = |leaf: LeafIndex| tree.leaf(leaf).map(|node| Member::of(leaf, &node));
+        let mut added: Vec<Member> =
+            applied.added.iter().filter_map(|(leaf, _)| member(*leaf)).collect();
+        if sender == Sender::NewMemberCommit {
+            added.extend(member(committer));
+        }
+        let change = EpochChange {
+            epoch: context.epoch,
+            committer: member(committer).ok_or(Rejection::SenderNotMember(committer))?,
+            external: sender == Sender::NewMemberCommit,
+            added,
+            removed: applied.removed.iter().map(|(leaf, node)| Member::of(*leaf, node)).collect(),
+            updated: applied.updated.iter().filter_map(|leaf| member(*leaf)).collect(),
+            extensions_changed: context.extensions != self.epoch.context.extensions,
+            reinit: applied.reinit.clone(),
+            removed_self: false,
+            own: false,
+            discarded_own_commit: false,
+        };
+        let replaced_leaves = applied.tree.replaced_leaves();
+        let tree = applied.tree.into_delta(suite)?;
+        for (node, row) in tree.rows() {
+            batch.rows.insert(RowKey::new(Table::Tree, node.into()), row.map(Secret::new));
+        }
+        let confirmed = &context.confirmed_transcript_hash;
+        let interim = interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
+        let delta = PublicDelta {
+            epoch: Some(PublicEpoch {
+                context,
+                interim_transcript_hash: interim.to_vec().into(),
+                confirmation_tag,
+                reinit: applied.reinit,
+            }),
+            tree: Some(tree),
+            proposals: self.proposals.keys().map(|place| (*place, None)).collect(),
+        };
+        for place in self.proposals.keys() {
+            batch.delete(RowKey::new(Table::Proposal, *place));
+        }
+        Ok(FinishedCommit { delta, change, replaced_leaves })
+    }
+
+    /// The step that caches a proposal.
+    pub(crate) fn cache_proposal(
+        &self,
+        listed: ListedProposal,
+        batch: &mut Batch,
+    ) -> Result<(u64, PublicDelta), Error> {
+        let place = self.next_proposal();
+        batch.put(RowKey::new(Table::Proposal, place), proposal_row(&listed)?);
+        let mut delta = PublicDelta::default();
+        delta.proposals.insert(place, Some(listed));
+        Ok((place, delta))
+    }
+}
+
+/// The public half of a commit's step.
+pub(crate) struct FinishedCommit {
+    pub(crate) delta: PublicDelta,
+    pub(crate) change: EpochChange,
+    /// The leaves that the new tree has otherwise, with their old encodings.
+    pub(crate) replaced_leaves: Vec<(LeafIndex, Option<Vec<u8>>)>,
+}
+
+/// The path of a commit.
+pub(crate) fn commit_of(content: &FramedContent) -> Result<&Commit, Error> {
+    match &content.content {
+        Content::Commit(commit) => Ok(commit),
+        _ => Err(Rejection::UnexpectedMessage.into()),
+    }
+}
+
+/// The group and epoch of a message to a group.
+pub(crate) fn group_and_epoch(body: &MlsMessageBody) -> Result<(&[u8], u64), Error> {
+    match body {
+        MlsMessageBody::PublicMessage(m) => Ok((&m.content.group_id, m.content.epoch)),
+        MlsMessageBody::PrivateMessage(m) => Ok((&m.group_id, m.epoch)),
+        _ => Err(Rejection::UnexpectedMessage.into()),
+    }
+}
+
+/// The version of the rows' contents.
+pub(crate) const ROW_VERSION: u8 = 1;
+
+pub(crate) fn check_row_version(r: &mut Reader<'_>) -> Result<(), Error> {
+    match u8::decode(r)? {
+        ROW_VERSION => Ok(()),
+        other => Err(Error::storage(alloc::format!("a row has format {other}, not {ROW_VERSION}"))),
+    }
+}
+
+fn proposal_row(listed: &ListedProposal) -> Result<Secret, Error> {
+    let mut w = Writer::new();
+    ROW_VERSION.encode(&mut w)?;
+    listed.sender.encode(&mut w)?;
+    listed.reference.encode(&mut w)?;
+    listed.proposal.encode(&mut w)?;
+    Ok(Secret::new(w.finish()))
+}
+
+pub(crate) fn proposal_from_row(bytes: &[u8]) -> Result<ListedProposal, Error> {
+    let mut r = Reader::new(bytes);
+    check_row_version(&mut r)?;
+    Ok(ListedProposal {
+        sender: Decode::decode(&mut r)?,
+        reference: Decode::decode(&mut r)?,
+        proposal: Proposal::from_bytes(r.rest())?,
+    })
+}
+
+impl PublicEpoch {
+    pub(crate) fn encode(&self, w: &mut Writer) -> Result<(), Error> {
+        self.context.encode(w)?;
+        self.interim_transcript_hash.encode(w)?;
+        self.confirmation_tag.encode(w)?;
+        self.reinit.encode(w)?;
+        Ok(())
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
+        let epoch = Self {
+            context: Decode::decode(r)?,
+            interim_transcript_hash: Decode::decode(r)?,
+            confirmation_tag: Decode::decode(r)?,
+            reinit: Decode::decode(r)?,
+        };
+        if epoch.context.version != ProtocolVersion::MLS10 {
+            return Err(Rejection::WrongVersion(epoch.context.version).into());
+        }
+        Ok(epoch)
+    }
+}
+
+impl PublicState {
+    /// All rows of the tree and the proposals.
+    pub(crate) fn put_rows(&self, batch: &mut Batch) -> Result<(), Error> {
+        for (node, row) in self.tree.rows() {
+            batch.put(RowKey::new(Table::Tree, node.into()), Secret::new(row));
+        }
+        for (place, listed) in &self.proposals {
+            batch.put(RowKey::new(Table::Proposal, *place), proposal_row(listed)?);
+        }
+        Ok(())
+    }
+}

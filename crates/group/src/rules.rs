@@ -1,0 +1,80 @@
+//! The rules of sections 7.3, 11.1 and 13.4 for leaf nodes and what the members support.
+
+use crate::config::Config;
+use crate::error::{Error, Rejection};
+use alloc::vec::Vec;
+use conclave_crypto::Suite;
+use conclave_tree::{TreeRead, check_leaf_rules, verify_leaf_signature};
+use conclave_wire::{
+    Extension, ExtensionType, ExternalSender, LeafNode, LeafNodeContext, LeafNodeSource,
+    RequiredCapabilities, duplicate_extension, find_extension,
+};
+
+/// What a leaf node must fulfil by itself: its own lists, its key, its signature.
+pub(crate) fn check_leaf(
+    suite: &Suite<'_>,
+    leaf: &LeafNode,
+    context: LeafNodeContext<'_>,
+) -> Result<(), Error> {
+    check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
+    suite.validate_hpke_public_key(&leaf.encryption_key)?;
+    verify_leaf_signature(suite, leaf, context)?;
+    Ok(())
+}
+
+/// A key package's lifetime, at `now` (section 7.3).
+pub(crate) fn check_lifetime(leaf: &LeafNode, now: u64, config: &Config) -> Result<(), Error> {
+    let LeafNodeSource::KeyPackage(lifetime) = &leaf.leaf_node_source else { return Ok(()) };
+    let (not_before, not_after) = (lifetime.not_before, lifetime.not_after);
+    if not_after.saturating_sub(not_before) > config.max_lifetime {
+        return Err(Rejection::LifetimeTooLong.into());
+    }
+    if now.saturating_add(config.clock_skew) < not_before {
+        return Err(Rejection::LifetimeNotBegun { not_before }.into());
+    }
+    if now > not_after {
+        return Err(Rejection::LifetimeExpired { not_after }.into());
+    }
+    Ok(())
+}
+
+/// That the extensions are well-formed and all members support them, what they require, and each
+/// other's credentials.
+pub(crate) fn check_group_support(
+    tree: &impl TreeRead,
+    extensions: &[Extension],
+) -> Result<(), Error> {
+    if let Some(twice) = duplicate_extension(extensions) {
+        return Err(Rejection::DuplicateExtension(twice).into());
+    }
+    external_senders(extensions)?;
+    let unsupported = |t: &ExtensionType| !t.is_default() && !tree.all_support_extension(*t);
+    if let Some(t) = extensions.iter().map(|e| e.extension_type).find(unsupported) {
+        return Err(Rejection::UnsupportedExtension(t).into());
+    }
+    if let Some(required) =
+        find_extension::<RequiredCapabilities>(extensions, ExtensionType::REQUIRED_CAPABILITIES)?
+    {
+        if let Some(t) = required.extension_types.iter().copied().find(unsupported) {
+            return Err(Rejection::UnsupportedExtension(t).into());
+        }
+        let proposals = required.proposal_types.iter().filter(|t| !t.is_default());
+        if let Some(t) = proposals.copied().find(|t| !tree.all_support_proposal(*t)) {
+            return Err(Rejection::UnsupportedProposal(t).into());
+        }
+        let credentials = required.credential_types.iter().copied();
+        if let Some(t) = credentials.into_iter().find(|t| !tree.all_support_credential(*t)) {
+            return Err(Rejection::UnsupportedCredential(t).into());
+        }
+    }
+    let in_use = tree.credential_types_in_use();
+    if let Some(t) = in_use.into_iter().find(|t| !tree.all_support_credential(*t)) {
+        return Err(Rejection::UnsupportedCredential(t).into());
+    }
+    Ok(())
+}
+
+/// The senders that an `external_senders` extension lists; none without the extension.
+pub(crate) fn external_senders(extensions: &[Extension]) -> Result<Vec<ExternalSender>, Error> {
+    Ok(find_extension(extensions, ExtensionType::EXTERNAL_SENDERS)?.unwrap_or_default())
+}

@@ -1,0 +1,61 @@
+use conclave_mls::crypto::{CryptoProvider, CryptoRng};
+use conclave_mls::*;
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_testkit::SeededRng;
+
+let (provider, now) = (RustCrypto::new(), 1_700_000_000);
+let mut rng = SeededRng::new(1); // An application takes its operating system's.
+let suite = CipherSuite(1);
+let lifetime = Lifetime { not_before: now, not_after: now + 90 * 24 * 3600 };
+let leaf = |name: &str| LeafParams::new(Credential::basic(name.as_bytes()), &[suite]);
+let sign = |rng: &mut dyn CryptoRng| {
+    provider.signature_key_pair(provider.suite(suite).unwrap().signature, rng)
+};
+
+// Bob publishes a key package.
+let signer = sign(&mut rng)?;
+let params = KeyPackageParams {
+    cipher_suite: suite,
+    leaf: leaf("bob"),
+    lifetime,
+    extensions: vec![],
+    last_resort: false,
+};
+let bobs = OwnKeyPackage::generate(&provider, &mut rng, params, signer)?;
+
+// Alice creates a group. Storing is left out here: a real write closure stores the rows.
+let params = GroupParams {
+    group_id: b"a group".as_slice().into(),
+    cipher_suite: suite,
+    extensions: vec![],
+    leaf: leaf("alice"),
+    lifetime,
+};
+let signer = sign(&mut rng)?;
+let new = Group::create(&provider, &mut rng, Config::default(), params, signer)?;
+let mut alice = new.store(|_rows| Ok::<_, Error>(()))?;
+
+// She adds Bob, whose credential she accepts.
+let stage = ValidKeyPackage::check(&provider, now, &Config::default(), bobs.key_package().clone())?;
+assert_eq!(stage.credential().credential.identity(), Some(b"bob".as_slice()));
+let bob = stage.resolve(Verdict::Accept)?;
+let proposals = vec![NewProposal::Add(Box::new(bob))];
+let options = CommitOptions { proposals, ..CommitOptions::default() };
+let step = alice.commit(&provider, &mut rng, options)?;
+let Event::Commit(messages) = apply(&mut alice, step, |_| Ok::<_, Error>(()))? else { unreachable!() };
+
+// The delivery service takes the commit; the Welcome goes to Bob, who joins.
+let step = alice.commit_accepted(&provider, now)?;
+apply(&mut alice, step, |_| Ok::<_, Error>(()))?;
+let welcome = WelcomeStage::open(&provider, &messages.welcomes[0].message, &bobs)?;
+let join = welcome.join(&provider, Config::default(), &[], None, None)?;
+let verdicts = vec![Verdict::Accept; join.credentials().len()];
+let mut bob = join.resolve(&verdicts)?.store(|_rows| Ok::<_, Error>(()))?;
+assert_eq!(alice.epoch_authenticator()?, bob.epoch_authenticator()?);
+
+// Alice writes, Bob reads.
+let step = alice.encrypt(&provider, &mut rng, b"hello", &Framing::default())?;
+let Event::Message(message) = apply(&mut alice, step, |_| Ok::<_, Error>(()))? else { unreachable!() };
+let Received::Application(step) = bob.process(&provider, now, &message)? else { unreachable!() };
+let Event::Application(read) = apply(&mut bob, step, |_| Ok::<_, Error>(()))? else { unreachable!() };
+assert_eq!(read.data, b"hello");
