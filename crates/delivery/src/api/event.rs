@@ -1,0 +1,93 @@
+use super::GroupId;
+use core::fmt::Write;
+
+/// What the service pushes: hints. The log and the inbox are the truth.
+///
+/// On the wire a Server-Sent Event: `event: group` with `data: <group id in hexadecimal> <epoch>
+/// <head>`, or `event: inbox`. A stream begins with one event for each of the device's groups,
+/// and one for its inbox unless that is empty, so nothing is missed between two streams; then
+/// comes `event: ready`. A comment line comes at least every ten seconds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// A group's log has grown, or had grown when the stream began.
+    Group {
+        /// The group.
+        group_id: GroupId,
+        /// The epoch that it is in.
+        epoch: u64,
+        /// The number of the last entry of its log.
+        head: u64,
+    },
+    /// There is something in the inbox.
+    Inbox,
+    /// All that was there when the stream began has been told.
+    Ready,
+}
+
+impl Event {
+    /// The event as it is sent, with the empty line that ends it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = match self {
+            Self::Group { group_id, epoch, head } => {
+                text.push_str("event: group\ndata: ");
+                for byte in group_id.iter() {
+                    let _ = write!(text, "{byte:02x}");
+                }
+                write!(text, " {epoch} {head}\n\n")
+            }
+            Self::Inbox => write!(text, "event: inbox\ndata: -\n\n"),
+            Self::Ready => write!(text, "event: ready\ndata: -\n\n"),
+        };
+        text
+    }
+}
+
+/// Reads events from the lines of a stream. What it does not know it passes over.
+#[derive(Clone, Debug, Default)]
+pub struct EventParser {
+    event: String,
+    data: String,
+}
+
+impl EventParser {
+    /// Takes one line, without its end, and gives the event that it completes.
+    pub fn line(&mut self, line: &str) -> Option<Event> {
+        if let Some(event) = line.strip_prefix("event: ") {
+            self.event = event.into();
+        } else if let Some(data) = line.strip_prefix("data: ") {
+            self.data = data.into();
+        } else if line.is_empty() {
+            let Self { event, data } = core::mem::take(self);
+            return match event.as_str() {
+                "group" => parse_group(&data),
+                "inbox" => Some(Event::Inbox),
+                "ready" => Some(Event::Ready),
+                _ => None,
+            };
+        }
+        None
+    }
+}
+
+fn parse_group(data: &str) -> Option<Event> {
+    let mut words = data.split(' ');
+    // An empty identifier is an empty word.
+    let group_id = parse_hex(words.next()?)?.into();
+    let epoch = words.next()?.parse().ok()?;
+    let head = words.next()?.parse().ok()?;
+    Some(Event::Group { group_id, epoch, head })
+}
+
+pub(crate) fn parse_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| char::from(c).to_digit(16).map(|d| d as u8);
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,208 @@
+//! Groups: one log each, in which each epoch has one commit.
+
+use super::{
+    Bytes, ContentType, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, Writer,
+};
+
+structs! {
+    /// Creates a group, whose first member is the caller. To create the same group again with the
+    /// same request does nothing.
+    pub struct CreateGroup {
+        /// The group.
+        pub group_id: GroupId,
+        /// How much of it the service is to see.
+        pub kind: GroupKind,
+    }
+
+    /// The reply to [`CreateGroup`].
+    pub struct Created {
+        /// The epoch that the group is in.
+        pub epoch: u64,
+        /// The number of the last entry of its log; 0 for a new group.
+        pub head: u64,
+    }
+
+    /// Submits a commit, which is accepted if the group is in the epoch that the commit was made
+    /// in and nobody else's came first.
+    ///
+    /// To submit the same commit again gives the same answer, so a request whose reply was lost
+    /// can be repeated. An external commit takes the same path; its sender must be of a user who
+    /// has a device in the group.
+    pub struct SubmitCommit {
+        /// The commit: a PublicMessage, or in an opaque group a PrivateMessage.
+        pub commit: Bytes,
+        /// The Welcomes for those whom it adds. They are delivered if the commit is accepted, to
+        /// the owners of the key packages that they name.
+        pub welcomes: Vec<Bytes>,
+        /// A GroupInfo of the new epoch with `external_pub` and without `ratchet_tree`, for
+        /// external joins. Without one, nobody can join that way until the next commit.
+        pub group_info: Option<Bytes>,
+        /// The tree of the new epoch. For a Welcome without `ratchet_tree` extension it is given
+        /// to the new members; in an opaque group it also goes with the GroupInfo.
+        pub ratchet_tree: Option<Bytes>,
+        /// In an opaque group, whom the commit adds. Not looked at in a tracked one.
+        pub added: Vec<DeviceId>,
+        /// In an opaque group, whom the commit removes. Not looked at in a tracked one.
+        pub removed: Vec<DeviceId>,
+    }
+
+    /// Submits a proposal, which is accepted in its epoch alone. To submit it again gives the
+    /// same answer.
+    pub struct SubmitProposal {
+        /// The proposal: a PublicMessage, or in an opaque group a PrivateMessage.
+        pub proposal: Bytes,
+    }
+
+    /// Sends an application message, which is accepted in its epoch and a few after it. To send it
+    /// again gives the same answer.
+    pub struct SendMessage {
+        /// The PrivateMessage.
+        pub message: Bytes,
+    }
+
+    /// Asks for a part of a group's log. A former member gets it up to the commit that removed
+    /// it, that commit included.
+    pub struct FetchLog {
+        /// The group.
+        pub group_id: GroupId,
+        /// The number of the last entry that the caller has; 0 to begin at the beginning.
+        pub after: u64,
+        /// How many entries at most; more than [`MAX_PAGE`](super::MAX_PAGE) counts as that.
+        pub limit: u32,
+    }
+
+    /// The reply to [`FetchLog`].
+    pub struct LogPage {
+        /// Entries without gaps, ascending, those of the caller included.
+        pub entries: Vec<LogEntry>,
+        /// The number of the last entry that the caller may have: when the page ends there, there
+        /// is no more.
+        pub head: u64,
+        /// The epoch that the group is in.
+        pub epoch: u64,
+    }
+
+    /// One message of a group.
+    pub struct LogEntry {
+        /// Its number, from 1, without gaps.
+        pub seq: u64,
+        /// The epoch that it was made in.
+        pub epoch: u64,
+        /// What it holds.
+        pub content_type: ContentType,
+        /// The device that submitted it. A hint: only MLS says who a message's author is.
+        pub sender: DeviceId,
+        /// When it came, in seconds since 1970.
+        pub received_at: u64,
+        /// The MLSMessage, byte for byte as it was submitted.
+        pub message: Bytes,
+    }
+
+    /// Asks for what an external join needs. For members, and for other devices of their users.
+    pub struct FetchGroupInfo {
+        /// The group.
+        pub group_id: GroupId,
+    }
+
+    /// The reply to [`FetchGroupInfo`].
+    pub struct GroupState {
+        /// The epoch.
+        pub epoch: u64,
+        /// The number of the last entry of the log: an external joiner reads on from there.
+        pub head: u64,
+        /// An MLSMessage that holds the GroupInfo.
+        pub group_info: Bytes,
+        /// The ratchet tree.
+        pub ratchet_tree: Bytes,
+    }
+}
+
+/// How much of a group the service sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupKind {
+    /// Handshake messages are PublicMessages, and the service checks them.
+    Tracked {
+        /// An MLSMessage that holds a GroupInfo of the first epoch, with `external_pub`.
+        group_info: Bytes,
+        /// The ratchet tree of that epoch.
+        ratchet_tree: Bytes,
+    },
+    /// Handshake messages are PrivateMessages, and the service orders them.
+    Opaque {
+        /// The epoch that the group is in.
+        epoch: u64,
+    },
+}
+
+impl Encode for GroupKind {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        match self {
+            Self::Tracked { group_info, ratchet_tree } => {
+                1u8.encode(w)?;
+                group_info.encode(w)?;
+                ratchet_tree.encode(w)
+            }
+            Self::Opaque { epoch } => {
+                2u8.encode(w)?;
+                epoch.encode(w)
+            }
+        }
+    }
+}
+
+impl Decode for GroupKind {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(r)? {
+            1 => Ok(Self::Tracked {
+                group_info: Decode::decode(r)?,
+                ratchet_tree: Decode::decode(r)?,
+            }),
+            2 => Ok(Self::Opaque { epoch: Decode::decode(r)? }),
+            other => Err(DecodeError::InvalidValue { field: "GroupKind", value: other.into() }),
+        }
+    }
+}
+
+/// The answer to a message that is well-formed, valid and from somebody who may send it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the log.
+    Accepted {
+        /// The epoch after it: for a commit, the one that it began.
+        epoch: u64,
+        /// Its number in the log.
+        seq: u64,
+    },
+    /// It was made in an epoch that is over (or not begun), and is not in the log. Fetch the log,
+    /// and make it again.
+    WrongEpoch {
+        /// The epoch that the group is in.
+        epoch: u64,
+        /// The number of the last entry of the log.
+        head: u64,
+    },
+}
+
+impl Encode for Outcome {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        let (kind, a, b) = match self {
+            Self::Accepted { epoch, seq } => (1u8, epoch, seq),
+            Self::WrongEpoch { epoch, head } => (2u8, epoch, head),
+        };
+        kind.encode(w)?;
+        a.encode(w)?;
+        b.encode(w)
+    }
+}
+
+impl Decode for Outcome {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let kind = u8::decode(r)?;
+        let (epoch, n) = (u64::decode(r)?, u64::decode(r)?);
+        match kind {
+            1 => Ok(Self::Accepted { epoch, seq: n }),
+            2 => Ok(Self::WrongEpoch { epoch, head: n }),
+            other => Err(DecodeError::InvalidValue { field: "Outcome", value: other.into() }),
+        }
+    }
+}

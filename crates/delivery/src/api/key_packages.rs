@@ -1,0 +1,69 @@
+//! Key packages: each given out once, so that nobody's init key serves twice.
+
+use super::{
+    Bytes, CipherSuite, Decode, DecodeError, DeviceId, Encode, EncodeError, Name, Reader, Writer,
+};
+
+structs! {
+    /// Publishes key packages of the caller's. All of them are taken, or none.
+    ///
+    /// Each must be valid (RFC 9420 section 10.1) with the caller's registered key and identity,
+    /// and its init key must never have been published before. To publish the same package again
+    /// does nothing, so a request whose reply was lost can be repeated.
+    pub struct PublishKeyPackages {
+        /// MLSMessages that hold a KeyPackage each. One of last resort replaces the one before.
+        pub key_packages: Vec<Bytes>,
+    }
+
+    /// The reply to [`PublishKeyPackages`].
+    pub struct Published {
+        /// How many were stored: those that were not published before.
+        pub stored: u32,
+    }
+
+    /// Asks how many key packages of the caller's are left.
+    pub struct CountKeyPackages {}
+
+    /// The reply to [`CountKeyPackages`].
+    pub struct KeyPackageCounts {
+        /// One for each suite that the caller has a package of.
+        pub counts: Vec<KeyPackageCount>,
+    }
+
+    /// What is left of one suite.
+    pub struct KeyPackageCount {
+        /// The suite.
+        pub cipher_suite: CipherSuite,
+        /// How many are left to be claimed and have not expired, the last resort not counted.
+        pub available: u32,
+        /// How many there are of last resort that have not expired: 0 or 1.
+        pub last_resort: u32,
+    }
+
+    /// Claims a key package of each of a user's devices but the caller's own.
+    ///
+    /// A package is given out once. When a device has none left, its package of last resort is
+    /// given, if it has one.
+    pub struct ClaimKeyPackages {
+        /// Whose.
+        pub user: Name,
+        /// Of which suite.
+        pub cipher_suite: CipherSuite,
+        /// Only of these devices; empty for all.
+        pub devices: Vec<Name>,
+    }
+
+    /// The reply to [`ClaimKeyPackages`].
+    pub struct ClaimedKeyPackages {
+        /// One for each device.
+        pub devices: Vec<ClaimedKeyPackage>,
+    }
+
+    /// What was claimed of one device.
+    pub struct ClaimedKeyPackage {
+        /// The device.
+        pub device: DeviceId,
+        /// An MLSMessage that holds the KeyPackage; none if the device has none left.
+        pub key_package: Option<Bytes>,
+    }
+}

@@ -1,0 +1,117 @@
+//! What client and service say to each other.
+//!
+//! Each operation is a `POST` of an encoded request to [`Call::PATH`]; the reply's body is an
+//! encoded [`Call::Reply`]. Both are [`Encode`]d as RFC 9420 encodes structures, as
+//! `application/octet-stream`. All but [`Register`] carry the [`Token`] that registration gave:
+//! `authorization: Bearer …`. A refusal has a status that is not 200, the stable name of its
+//! [`ErrorCode`] in the header [`ERROR_HEADER`], and a sentence for people as its body.
+//!
+//! Objects of MLS travel as encoded MLSMessages (`message/mls`), except the ratchet tree, which is
+//! the data of a `ratchet_tree` extension.
+//!
+//! `GET` [`EVENTS_PATH`] is a stream of Server-Sent Events: see [`Event`].
+
+/// Implements the codec for structures as their fields in order.
+macro_rules! structs {
+    ($($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$fmeta:meta])* pub $field:ident: $t:ty),* $(,)?
+    })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$fmeta])* pub $field: $t),*
+        }
+        impl Encode for $name {
+            fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+                let _ = &w;
+                $(self.$field.encode(w)?;)*
+                Ok(())
+            }
+        }
+        impl Decode for $name {
+            fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                let _ = &r;
+                $(let $field = Decode::decode(r)?;)*
+                Ok(Self { $($field),* })
+            }
+        }
+    )*};
+}
+
+mod accounts;
+mod error;
+mod event;
+mod groups;
+mod inbox;
+mod key_packages;
+mod names;
+
+pub use accounts::{DeviceInfo, Devices, ListDevices, Register, Registered, Token};
+pub use conclave_wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
+pub use conclave_wire::{
+    Bytes, CipherSuite, ContentType, GroupId, KeyPackageRef, SignaturePublicKey,
+};
+pub use error::ErrorCode;
+pub use event::{Event, EventParser};
+pub use groups::{
+    CreateGroup, Created, FetchGroupInfo, FetchLog, GroupKind, GroupState, LogEntry, LogPage,
+    Outcome, SendMessage, SubmitCommit, SubmitProposal,
+};
+pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
+pub use key_packages::{
+    ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
+    KeyPackageCounts, PublishKeyPackages, Published,
+};
+pub use names::{DeviceId, Name, NameError, short_group};
+
+/// The media type of requests and replies.
+pub const CONTENT_TYPE: &str = "application/octet-stream";
+/// The header that names a refusal's [`ErrorCode`].
+pub const ERROR_HEADER: &str = "x-conclave-error";
+/// Where the event stream is.
+pub const EVENTS_PATH: &str = "/v1/events";
+/// The longest body of a request, in bytes, unless the service is set up otherwise.
+pub const MAX_BODY: usize = 16 << 20;
+/// The most entries that one [`LogPage`] or [`InboxPage`] holds.
+pub const MAX_PAGE: u32 = 1000;
+/// A page ends with the entry that makes its messages at least this long, in bytes.
+pub const PAGE_BYTES: usize = 4 << 20;
+
+/// An operation of the service.
+pub trait Call: Encode + Decode {
+    /// Its name, the end of its path.
+    const NAME: &'static str;
+    /// Where it is posted to.
+    const PATH: &'static str;
+    /// What comes back.
+    type Reply: Encode + Decode;
+}
+
+macro_rules! calls {
+    ($($name:literal $request:ty => $reply:ty;)*) => {$(
+        impl Call for $request {
+            const NAME: &'static str = $name;
+            const PATH: &'static str = concat!("/v1/", $name);
+            type Reply = $reply;
+        }
+    )*};
+}
+
+calls! {
+    "register" Register => Registered;
+    "list-devices" ListDevices => Devices;
+    "publish-key-packages" PublishKeyPackages => Published;
+    "count-key-packages" CountKeyPackages => KeyPackageCounts;
+    "claim-key-packages" ClaimKeyPackages => ClaimedKeyPackages;
+    "create-group" CreateGroup => Created;
+    "submit-commit" SubmitCommit => Outcome;
+    "submit-proposal" SubmitProposal => Outcome;
+    "send-message" SendMessage => Outcome;
+    "fetch-log" FetchLog => LogPage;
+    "fetch-group-info" FetchGroupInfo => GroupState;
+    "fetch-inbox" FetchInbox => InboxPage;
+    "ack-inbox" AckInbox => Acknowledged;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+use super::*;
+
+fn device(text: &str) -> DeviceId {
+    text.parse().unwrap()
+}
+
+#[test]
+fn names_are_of_few_characters_and_bounded() {
+    for good in ["a", "alice", "a.b_c-9", &"x".repeat(64)] {
+        assert_eq!(good.parse::<Name>().unwrap().as_str(), good);
+    }
+    for bad in ["", "Alice", "a b", "a/b", "ä", "a\n", &"x".repeat(65)] {
+        assert!(bad.parse::<Name>().is_err(), "{bad:?}");
+        let mut w = Writer::new();
+        w.put_opaque(bad.as_bytes()).unwrap();
+        assert!(Name::from_bytes(&w.finish()).is_err(), "{bad:?}");
+    }
+    assert_eq!("alice".parse::<DeviceId>(), Err(NameError::NoSlash));
+    assert!("alice/".parse::<DeviceId>().is_err());
+    assert!("alice/a/b".parse::<DeviceId>().is_err());
+}
+
+#[test]
+fn an_identity_names_its_device() {
+    let id = device("alice/laptop");
+    assert_eq!(DeviceId::from_identity(&id.identity()), Ok(id));
+    assert!(DeviceId::from_identity(b"\xff/a").is_err());
+}
+
+#[test]
+fn requests_and_replies_round_trip() {
+    fn check<T: Encode + Decode + PartialEq + core::fmt::Debug>(value: &T) {
+        let bytes = value.to_bytes().unwrap();
+        assert_eq!(&T::from_bytes(&bytes).unwrap(), value);
+        for cut in 0..bytes.len() {
+            assert!(T::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+    let bytes = Bytes::from([1, 2, 3]);
+    check(&CreateGroup { group_id: [7; 16].into(), kind: GroupKind::Opaque { epoch: 3 } });
+    check(&CreateGroup {
+        group_id: [7; 16].into(),
+        kind: GroupKind::Tracked { group_info: bytes.clone(), ratchet_tree: bytes.clone() },
+    });
+    check(&SubmitCommit {
+        commit: bytes.clone(),
+        welcomes: vec![bytes.clone()],
+        group_info: None,
+        ratchet_tree: Some(bytes.clone()),
+        added: vec![device("a/b")],
+        removed: vec![],
+    });
+    check(&Outcome::Accepted { epoch: 1, seq: 2 });
+    check(&Outcome::WrongEpoch { epoch: 1, head: 2 });
+    check(&Registered { token: Token::new("a/b.00".into()) });
+    assert!(Token::from_bytes(&[3, b'a', b'\n', b'b']).is_err(), "would break a header");
+}
+
+#[test]
+fn events_round_trip_and_strange_lines_are_passed_over() {
+    let events = [
+        Event::Group { group_id: [0xab, 0, 0xff].into(), epoch: 3, head: u64::MAX },
+        Event::Group { group_id: GroupId::default(), epoch: 0, head: 0 },
+        Event::Inbox,
+        Event::Ready,
+    ];
+    let mut text =
+        String::from(": hello\n\nevent: news\ndata: x\n\nevent: group\ndata: 0g 1 2\n\n");
+    events.iter().for_each(|e| text += &e.to_text());
+    text += "data: \n\nevent: group\ndata: abc 1 2\n\nevent: group\n\n";
+    let mut parser = EventParser::default();
+    let parsed: Vec<Event> = text.lines().filter_map(|line| parser.line(line)).collect();
+    assert_eq!(parsed, events);
+}
+
+#[test]
+fn error_codes_are_found_by_name() {
+    for code in ErrorCode::ALL {
+        assert_eq!(ErrorCode::from_name(code.name()), Some(*code));
+    }
+    assert_eq!(ErrorCode::from_name("nothing"), None);
+}

@@ -1,0 +1,221 @@
+//! The HTTP server: a thin shell around [`Service`].
+
+mod events;
+mod handlers;
+
+use crate::api::{DeviceId, MAX_BODY};
+use crate::service::{Limits, Service};
+use crate::storage::{SqliteStorage, StorageError};
+use conclave_crypto::CryptoProvider;
+use core::fmt;
+use events::Listeners;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// How long open connections have to finish when the server is stopped.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// One request, as far as the service can see into it: what an operator, or anybody who takes over
+/// the service, learns. Payloads are not part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The operation's name, such as `submit-commit`, or `events`.
+    pub operation: &'static str,
+    /// The device that sent the request, if it said.
+    pub who: Option<DeviceId>,
+    /// The length of the request's body, in bytes.
+    pub request_bytes: usize,
+    /// The length of the reply's body, in bytes.
+    pub reply_bytes: usize,
+    /// The status of the reply.
+    pub status: u16,
+    /// The fields that were in the clear, or why the request was refused.
+    pub summary: String,
+}
+
+impl fmt::Display for Observed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operation, self.summary)
+    }
+}
+
+/// Called after each request, on the server's threads: it should be quick.
+pub type OnRequest = Arc<dyn Fn(&Observed) + Send + Sync>;
+
+/// How a server is set up.
+#[derive(Clone)]
+pub struct Config {
+    /// Where it listens; port 0 picks a free one.
+    pub addr: SocketAddr,
+    /// Where its state is. Created if it is not there.
+    pub data_dir: PathBuf,
+    /// What checks key packages and commits: only suites that it supports are served.
+    pub provider: Arc<dyn CryptoProvider>,
+    /// The longest body of a request, in bytes. Default [`MAX_BODY`].
+    pub max_body: usize,
+    /// What the service puts up with.
+    pub limits: Limits,
+    /// Whom to tell of each request.
+    pub on_request: Option<OnRequest>,
+}
+
+impl Config {
+    /// The port that the service listens on by default.
+    pub const PORT: u16 = 4820;
+
+    /// A server on the loopback interface, so that nobody but this machine's users can reach it:
+    /// it speaks plain HTTP, and what makes it safe to expose (TLS) has to stand in front of it.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>, provider: Arc<dyn CryptoProvider>) -> Self {
+        Self {
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, Self::PORT)),
+            data_dir: data_dir.into(),
+            provider,
+            max_body: MAX_BODY,
+            limits: Limits::default(),
+            on_request: None,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("addr", &self.addr)
+            .field("data_dir", &self.data_dir)
+            .field("provider", &self.provider.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    Listen(SocketAddr, std::io::Error),
+    /// The state cannot be opened.
+    Storage(StorageError),
+    /// The threads cannot be started.
+    Threads(std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen(addr, e) => write!(f, "cannot listen on {addr}: {e}"),
+            Self::Storage(e) => fmt::Display::fmt(e, f),
+            Self::Threads(e) => write!(f, "cannot start the server's threads: {e}"),
+        }
+    }
+}
+
+impl core::error::Error for StartError {}
+
+/// What the handlers share.
+struct App {
+    service: Service<SqliteStorage>,
+    listeners: Listeners,
+    on_request: Option<OnRequest>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    fn observe(&self, observed: &Observed) {
+        if let Some(tell) = &self.on_request {
+            tell(observed);
+        }
+    }
+}
+
+/// A running server. Dropped, it stops.
+pub struct Server {
+    addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    runtime: Option<tokio::runtime::Runtime>,
+    serving: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
+/// Starts a server on threads of its own. When this returns, it takes connections.
+///
+/// # Errors
+/// If the state cannot be opened or the address cannot be listened on.
+pub fn serve(config: Config) -> Result<Server, StartError> {
+    let storage = SqliteStorage::open(&config.data_dir).map_err(StartError::Storage)?;
+    let service = Service::new(storage, config.provider.clone(), config.limits.clone())
+        .map_err(StartError::Storage)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("conclave-server")
+        .enable_all()
+        .build()
+        .map_err(StartError::Threads)?;
+    let cannot = |e| StartError::Listen(config.addr, e);
+    let listener = runtime.block_on(TcpListener::bind(config.addr)).map_err(cannot)?;
+    let addr = listener.local_addr().map_err(cannot)?;
+    let (stop, stopping) = watch::channel(false);
+    let app = App {
+        service,
+        listeners: Listeners::default(),
+        on_request: config.on_request,
+        stopping: stopping.clone(),
+    };
+    let router = handlers::router(Arc::new(app), config.max_body);
+    let mut stopped = stopping;
+    let serving = runtime.spawn(async move {
+        let until = async move {
+            // An error is the end of the sender, which is a stop too.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        axum::serve(listener, router).with_graceful_shutdown(until).await
+    });
+    Ok(Server { addr, stop, runtime: Some(runtime), serving: Some(serving) })
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Its address for clients: `http://127.0.0.1:4820`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Stops: no new requests; those in work are finished, event streams are ended, the state is
+    /// closed.
+    pub fn shutdown(mut self) {
+        self.stop_now();
+    }
+
+    fn stop_now(&mut self) {
+        let _ = self.stop.send(true);
+        let Some(runtime) = self.runtime.take() else { return };
+        if let Some(serving) = self.serving.take() {
+            let _ = runtime.block_on(async { tokio::time::timeout(GRACE, serving).await });
+        }
+        runtime.shutdown_timeout(GRACE);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop_now();
+    }
+}
+
+#[cfg(all(test, feature = "client"))]
+mod tests;

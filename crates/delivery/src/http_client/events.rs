@@ -1,0 +1,155 @@
+use super::{Client, ClientError};
+use crate::api::{Event, EventParser};
+use std::io::{BufRead, BufReader, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long the first wait between two attempts is; each doubles, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// The longest line of the stream that is read, in bytes.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// What comes out of an event stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The stream is open; what there is follows, up to [`Event::Ready`].
+    Connected,
+    /// The service says something.
+    Event(Event),
+    /// The stream is closed, or could not be opened; it is opened again after a while.
+    Disconnected {
+        /// Why.
+        error: ClientError,
+        /// When it will be tried again.
+        retry_in: Duration,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Flag {
+    stopped: AtomicBool,
+    lock: Mutex<()>,
+    wake: Condvar,
+}
+
+/// Stops an event stream from another thread: at once if it waits to reconnect, else when the
+/// next line comes, which is within ten seconds.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<Flag>);
+
+impl Stop {
+    /// Stops the stream.
+    pub fn stop(&self) {
+        let _guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.stopped.store(true, Ordering::SeqCst);
+        self.0.wake.notify_all();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::SeqCst)
+    }
+
+    fn wait(&self, time: Duration) {
+        let guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whether it was stopped or has waited long enough, the caller looks.
+        let _ = self.0.wake.wait_timeout_while(guard, time, |()| !self.is_stopped());
+    }
+}
+
+/// What the service pushes, for ever: an iterator that blocks, and ends when it is
+/// [stopped](Self::stop_handle).
+pub struct Events {
+    client: Client,
+    stop: Stop,
+    stream: Option<BufReader<Box<dyn Read + Send>>>,
+    parser: EventParser,
+    wait: Option<Duration>,
+    next_wait: Duration,
+}
+
+impl core::fmt::Debug for Events {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Events").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl Events {
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            stop: Stop::default(),
+            stream: None,
+            parser: EventParser::default(),
+            wait: None,
+            next_wait: FIRST_WAIT,
+        }
+    }
+
+    /// What stops the stream.
+    #[must_use]
+    pub fn stop_handle(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    fn disconnected(&mut self, error: ClientError) -> Heard {
+        self.stream = None;
+        self.parser = EventParser::default();
+        let retry_in = self.next_wait;
+        self.wait = Some(retry_in);
+        self.next_wait = (retry_in * 2).min(LONGEST_WAIT);
+        Heard::Disconnected { error, retry_in }
+    }
+
+    /// Reads lines until one completes an event.
+    fn read(&mut self) -> Option<Heard> {
+        loop {
+            let stream = self.stream.as_mut()?;
+            let mut line = Vec::new();
+            let read = stream.take(MAX_LINE).read_until(b'\n', &mut line);
+            if self.stop.is_stopped() {
+                return None;
+            }
+            let reason = match read {
+                Ok(_) if line.last() == Some(&b'\n') => {
+                    let line = String::from_utf8_lossy(&line);
+                    match self.parser.line(line.trim_end_matches(['\n', '\r'])) {
+                        Some(event) => {
+                            self.next_wait = FIRST_WAIT;
+                            return Some(Heard::Event(event));
+                        }
+                        None => continue,
+                    }
+                }
+                Ok(_) => "the event stream has ended".to_string(),
+                Err(e) => e.to_string(),
+            };
+            let url = self.client.url.clone();
+            return Some(self.disconnected(ClientError::Unreachable { url, reason }));
+        }
+    }
+}
+
+impl Iterator for Events {
+    type Item = Heard;
+
+    fn next(&mut self) -> Option<Heard> {
+        if let Some(time) = self.wait.take() {
+            self.stop.wait(time);
+        }
+        if self.stop.is_stopped() {
+            return None;
+        }
+        if self.stream.is_some() {
+            return self.read();
+        }
+        Some(match self.client.open_events() {
+            Ok(stream) => {
+                self.stream = Some(BufReader::new(Box::new(stream)));
+                Heard::Connected
+            }
+            Err(error) => self.disconnected(error),
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! A blocking client of the service.
+
+mod events;
+
+use crate::api::{
+    CONTENT_TYPE, Call, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, Register, Token,
+};
+use core::fmt;
+pub use events::{Events, Heard, Stop};
+use std::io::Read;
+use std::time::Duration;
+use ureq::Agent;
+
+/// The longest reply that is read, in bytes: a page may exceed its length by one message, and a
+/// tree may come beside it.
+const MAX_REPLY: u64 = 4 * MAX_BODY as u64;
+
+/// Why a call gave no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Nobody answers at this address. Nothing is known to have happened there; to try again is
+    /// safe.
+    Unreachable {
+        /// The service's address.
+        url: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The service refused, and changed nothing.
+    Refused {
+        /// Why.
+        code: ErrorCode,
+        /// A sentence for people.
+        detail: String,
+    },
+    /// What answers is no Conclave service, or one of another version.
+    Strange(String),
+    /// The request is too long to be encoded.
+    TooLong,
+}
+
+impl ClientError {
+    /// Why the service refused, if it did.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed later: nobody answered, or the service could not just
+    /// then. All operations can be repeated without harm.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { code, .. } => *code == ErrorCode::Unavailable,
+            Self::Strange(_) | Self::TooLong => false,
+        }
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable { url, reason } => {
+                write!(f, "the service at {url} does not answer: {reason}")
+            }
+            Self::Refused { code, detail } => write!(f, "the service refuses ({code}): {detail}"),
+            Self::Strange(what) => write!(f, "the service's answer makes no sense: {what}"),
+            Self::TooLong => f.write_str("the request is too long"),
+        }
+    }
+}
+
+impl core::error::Error for ClientError {}
+
+/// A client of one service, for one device. Clones share connections.
+#[derive(Clone)]
+pub struct Client {
+    agent: Agent,
+    url: String,
+    token: Option<Token>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client of the service at `http://host:port`, that is not registered yet.
+    ///
+    /// Calls wait ten seconds for a connection and a minute for all.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_global(Some(Duration::from_secs(60)))
+            .build()
+            .into();
+        Self { agent, url: url.trim_end_matches('/').to_string(), token: None }
+    }
+
+    /// The same client with a token, from now on.
+    #[must_use]
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// The token, if there is one.
+    #[must_use]
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// The service's address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Registers, and uses the token from now on.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn register(&mut self, request: &Register) -> Result<(), ClientError> {
+        self.token = Some(self.call(request)?.token);
+        Ok(())
+    }
+
+    /// Calls an operation and waits for the reply.
+    ///
+    /// # Errors
+    /// If the service does not answer, or refuses.
+    pub fn call<C: Call>(&self, request: &C) -> Result<C::Reply, ClientError> {
+        let body = request.to_bytes().map_err(|_| ClientError::TooLong)?;
+        let mut builder = self
+            .agent
+            .post(format!("{}{}", self.url, C::PATH))
+            .header("content-type", CONTENT_TYPE);
+        if let Some(token) = &self.token {
+            builder = builder.header("authorization", format!("Bearer {}", token.expose()));
+        }
+        let response = builder.send(&body[..]).map_err(|e| self.unreachable(&e))?;
+        let mut response = self.accepted(response)?;
+        let reply = response
+            .body_mut()
+            .with_config()
+            .limit(MAX_REPLY)
+            .read_to_vec()
+            .map_err(|e| self.unreachable(&e))?;
+        C::Reply::from_bytes(&reply)
+            .map_err(|e| ClientError::Strange(format!("the reply to {}: {e}", C::NAME)))
+    }
+
+    /// Listens to what the service pushes to this device. The first event comes when the service
+    /// can be reached; the stream reconnects by itself.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.clone())
+    }
+
+    fn unreachable(&self, e: &ureq::Error) -> ClientError {
+        ClientError::Unreachable { url: self.url.clone(), reason: e.to_string() }
+    }
+
+    /// Opens the event stream.
+    fn open_events(&self) -> Result<impl Read + Send + use<>, ClientError> {
+        // The service sends a line every ten seconds.
+        let mut builder = self
+            .agent
+            .get(format!("{}{EVENTS_PATH}", self.url))
+            .config()
+            .timeout_global(None)
+            .timeout_recv_response(Some(Duration::from_secs(10)))
+            .timeout_per_read(Some(Duration::from_secs(30)))
+            .build();
+        if let Some(token) = &self.token {
+            builder = builder.header("authorization", format!("Bearer {}", token.expose()));
+        }
+        let response = builder.call().map_err(|e| self.unreachable(&e))?;
+        Ok(self.accepted(response)?.into_body().into_reader())
+    }
+
+    /// The response, unless it is a refusal.
+    fn accepted(
+        &self,
+        mut response: ureq::http::Response<ureq::Body>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ClientError> {
+        let status = response.status();
+        if status == 200 {
+            return Ok(response);
+        }
+        let code = response.headers().get(ERROR_HEADER).and_then(|v| v.to_str().ok());
+        let Some(code) = code.and_then(ErrorCode::from_name) else {
+            return Err(ClientError::Strange(format!("status {status}")));
+        };
+        let detail = response.body_mut().with_config().limit(4096).read_to_string();
+        // It may end up on a terminal.
+        let detail: String =
+            detail.unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+        Err(ClientError::Refused { code, detail })
+    }
+}

@@ -1,0 +1,111 @@
+//! Making groups and reading them.
+
+use super::{Caller, Done, Operation, Service, ServiceError};
+use crate::api::{
+    CreateGroup, Created, DeviceId, Encode, ErrorCode, FetchGroupInfo, FetchLog, GroupId,
+    GroupKind, GroupState, LogPage, MAX_PAGE, PAGE_BYTES, short_group,
+};
+use crate::storage::{GroupRecord, Membership, NewGroup, Storage};
+
+impl<S: Storage> Service<S> {
+    /// A group, which a stranger is told nothing of that it could not guess.
+    pub(super) fn known_group(&self, id: &GroupId) -> Result<GroupRecord, ServiceError> {
+        self.storage.group(id)?.ok_or_else(|| {
+            ServiceError::new(ErrorCode::UnknownGroup, "there is no group with this identifier")
+        })
+    }
+
+    /// That a device is in a group, or another device of its user.
+    pub(super) fn check_user_is_member(
+        &self,
+        group: &GroupId,
+        me: &DeviceId,
+    ) -> Result<(), ServiceError> {
+        if self.storage.user_is_member(group, &me.user)? {
+            return Ok(());
+        }
+        let detail = format!("no device of {} is in the group", me.user);
+        Err(ServiceError::new(ErrorCode::NotMember, detail))
+    }
+}
+
+impl Operation for CreateGroup {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<Created>, ServiceError> {
+        let me = caller.id()?;
+        service.check_group_id(&self.group_id)?;
+        // Who repeats the request gets the same answer; who else makes the same one does not.
+        let mut request = me.to_bytes().map_err(ServiceError::invalid)?;
+        self.to_bytes().map_err(ServiceError::invalid)?.iter().for_each(|b| request.push(*b));
+        let request_hash = service.sha256(&request)?;
+        let short = short_group(&self.group_id);
+        let (epoch, members, rows, what) = match &self.kind {
+            GroupKind::Opaque { epoch } => (*epoch, vec![me.clone()], None, "opaque"),
+            GroupKind::Tracked { group_info, ratchet_tree } => {
+                let first = service.first_view(&self.group_id, me, group_info, ratchet_tree)?;
+                (first.epoch, first.members, Some(first.rows), "tracked")
+            }
+        };
+        let seen = format!("group {short}, {what}, epoch {epoch}, {} members", members.len());
+        let group = NewGroup {
+            group_id: self.group_id.clone(),
+            tracked: rows.is_some(),
+            epoch,
+            request_hash,
+            creator: me.clone(),
+            members,
+            rows,
+            now: caller.now,
+        };
+        if !service.storage.create_group(group)? {
+            let detail = format!("there is another group {short}");
+            return Err(ServiceError::new(ErrorCode::GroupExists, detail));
+        }
+        let group = service.known_group(&self.group_id)?;
+        Ok(Done::new(Created { epoch: group.epoch, head: group.head }, seen))
+    }
+}
+
+impl Operation for FetchLog {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<LogPage>, ServiceError> {
+        let me = caller.id()?;
+        let group = service.known_group(&self.group_id)?;
+        let head = match service.storage.membership(&self.group_id, me)? {
+            Membership::Member => group.head,
+            Membership::Former(seq) => seq,
+            Membership::Stranger => return Err(ServiceError::not_member()),
+        };
+        let limit = self.limit.min(MAX_PAGE);
+        let entries = service.storage.log(&self.group_id, self.after, head, limit, PAGE_BYTES)?;
+        let seen = format!(
+            "group {}, {me} fetches {} messages after {}",
+            short_group(&self.group_id),
+            entries.len(),
+            self.after
+        );
+        Ok(Done::new(LogPage { entries, head, epoch: group.epoch }, seen))
+    }
+}
+
+impl Operation for FetchGroupInfo {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<GroupState>, ServiceError> {
+        let me = caller.id()?;
+        service.known_group(&self.group_id)?;
+        service.check_user_is_member(&self.group_id, me)?;
+        let state = service.group_state(&self.group_id)?;
+        let short = short_group(&self.group_id);
+        let seen = format!("group {short}, GroupInfo and tree of epoch {}", state.epoch);
+        Ok(Done::new(state, seen))
+    }
+}

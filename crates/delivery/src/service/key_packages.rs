@@ -1,0 +1,143 @@
+use super::framed::decode_message;
+use super::{Caller, Done, Operation, Service, ServiceError};
+use crate::api::{
+    Bytes, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, DeviceId,
+    DeviceInfo, ErrorCode, KeyPackageCounts, PublishKeyPackages, Published,
+};
+use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage};
+use conclave_group::{Config, ValidKeyPackage, Verdict};
+use conclave_wire::{LeafNodeSource, MlsMessageBody};
+
+impl<S: Storage> Service<S> {
+    /// Whether a credential and key are those of a registered device; that device.
+    pub(super) fn credential_owner(
+        &self,
+        credential: &conclave_wire::Credential,
+        signature_key: &conclave_wire::SignaturePublicKey,
+    ) -> Result<DeviceId, String> {
+        let identity = credential.identity().ok_or("the credential is not a basic one")?;
+        let id = DeviceId::from_identity(identity)
+            .map_err(|e| format!("the credential's identity is not user/device: {e}"))?;
+        match self.storage.device(&id) {
+            Ok(Some(device)) if device.signature_key == *signature_key => Ok(id),
+            Ok(Some(_)) => Err(format!("the key is not the one that {id} registered")),
+            Ok(None) => Err(format!("{id} is not registered")),
+            Err(e) => Err(e.to_string()),
+        }
+    }
+
+    fn check_key_package(
+        &self,
+        owner: &DeviceInfo,
+        message: Bytes,
+        now: u64,
+    ) -> Result<KeyPackageRecord, ServiceError> {
+        let MlsMessageBody::KeyPackage(key_package) = decode_message(&message)? else {
+            return Err(ServiceError::invalid("the message holds no KeyPackage"));
+        };
+        if self.provider.suite(key_package.cipher_suite).is_none() {
+            let detail = format!("{:?} is not supported", key_package.cipher_suite);
+            return Err(ServiceError::new(ErrorCode::UnsupportedSuite, detail));
+        }
+        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), *key_package)
+            .map_err(ServiceError::invalid)?;
+        let asked = stage.credential();
+        let verdict = match self.credential_owner(&asked.credential, &asked.signature_key) {
+            Ok(id) if id == owner.device => Verdict::Accept,
+            Ok(id) => Verdict::refuse(&format!("it is {id}'s")),
+            Err(reason) => Verdict::refuse(&reason),
+        };
+        let valid = stage.resolve(verdict).map_err(ServiceError::invalid)?;
+        let key_package = valid.key_package();
+        let LeafNodeSource::KeyPackage(lifetime) = key_package.leaf_node.leaf_node_source else {
+            return Err(ServiceError::invalid("the leaf node has no lifetime"));
+        };
+        Ok(KeyPackageRecord {
+            reference: valid.reference().clone(),
+            init_key_hash: self.sha256(&key_package.init_key)?,
+            cipher_suite: key_package.cipher_suite,
+            not_after: lifetime.not_after,
+            last_resort: key_package.is_last_resort(),
+            message,
+        })
+    }
+}
+
+impl Operation for PublishKeyPackages {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<Published>, ServiceError> {
+        let owner = caller.device()?;
+        let most = service.limits.key_packages;
+        let too_many = || {
+            let detail = format!("a device has at most {most} key packages of a suite");
+            ServiceError::new(ErrorCode::TooMany, detail)
+        };
+        // Before each costs two signature checks.
+        if self.key_packages.len() > most as usize + 1 {
+            return Err(too_many());
+        }
+        let packages = self
+            .key_packages
+            .into_iter()
+            .map(|message| service.check_key_package(owner, message, caller.now))
+            .collect::<Result<Vec<_>, _>>()?;
+        let offered = packages.len();
+        let id = &owner.device;
+        match service.storage.add_key_packages(id, packages, most, caller.now)? {
+            KeyPackagesAdded::Stored(stored) => {
+                let seen = format!("{offered} key packages of {id}, {stored} of them new");
+                Ok(Done::new(Published { stored }, seen))
+            }
+            KeyPackagesAdded::InitKeyReused(i) => {
+                let detail = format!("the init key of key package {i} was published before");
+                Err(ServiceError::new(ErrorCode::InitKeyReused, detail))
+            }
+            KeyPackagesAdded::TooMany => Err(too_many()),
+        }
+    }
+}
+
+impl Operation for CountKeyPackages {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<KeyPackageCounts>, ServiceError> {
+        let id = caller.id()?;
+        let counts = service.storage.count_key_packages(id, caller.now)?;
+        let seen = format!("the key packages of {id}");
+        Ok(Done::new(KeyPackageCounts { counts }, seen))
+    }
+}
+
+impl Operation for ClaimKeyPackages {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<ClaimedKeyPackages>, ServiceError> {
+        let me = caller.id()?;
+        let known = service.storage.devices(&self.user)?;
+        if known.is_empty() {
+            let detail = format!("there is no user {}", self.user);
+            return Err(ServiceError::new(ErrorCode::UnknownUser, detail));
+        }
+        let wanted = |id: &DeviceId| {
+            id != me && (self.devices.is_empty() || self.devices.contains(&id.device))
+        };
+        let owners: Vec<DeviceId> = known.into_iter().map(|d| d.device).filter(wanted).collect();
+        let claimed =
+            service.storage.claim_key_packages(owners.clone(), self.cipher_suite, caller.now)?;
+        let found = claimed.iter().flatten().count();
+        let seen = format!("{me} takes {found} key packages of {}", self.user);
+        let devices = owners
+            .into_iter()
+            .zip(claimed)
+            .map(|(device, key_package)| ClaimedKeyPackage { device, key_package })
+            .collect();
+        Ok(Done::new(ClaimedKeyPackages { devices }, seen))
+    }
+}

@@ -1,0 +1,289 @@
+//! Messages into a group's log: the one place where their order is decided.
+
+use super::framed::{Framed, decode_message};
+use super::view::{SharedView, View, lock};
+use super::{Caller, Done, Notice, Operation, Service, ServiceError};
+use crate::api::{
+    Bytes, ContentType, DeviceId, ErrorCode, Event, GroupId, Outcome, SendMessage, SubmitCommit,
+    SubmitProposal, short_group,
+};
+use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
+use conclave_wire::{MlsMessageBody, Sender};
+
+/// A message on its way into the log.
+pub(super) struct Submission<'a> {
+    pub(super) me: &'a DeviceId,
+    pub(super) now: u64,
+    pub(super) framed: Framed,
+    pub(super) message: Bytes,
+    pub(super) hash: [u8; 32],
+}
+
+impl Submission<'_> {
+    /// What is appended, without the effects of a commit.
+    pub(super) fn append(&self, group: &GroupRecord) -> Append {
+        let handshake = self.framed.content_type != ContentType::Application;
+        Append {
+            group_id: self.framed.group_id.clone(),
+            expected_handshake: handshake.then_some(group.handshake),
+            epoch: self.framed.epoch,
+            content_type: self.framed.content_type,
+            sender: self.me.clone(),
+            received_at: self.now,
+            hash: self.hash,
+            message: self.message.clone(),
+            commit: None,
+            rows: None,
+        }
+    }
+}
+
+impl<S: Storage> Service<S> {
+    /// Whether the caller may send this, and whether it is in the log already.
+    fn admit(
+        &self,
+        group: &GroupRecord,
+        submission: &Submission<'_>,
+    ) -> Result<Option<Found>, ServiceError> {
+        let (id, me) = (&submission.framed.group_id, submission.me);
+        let found = self.storage.find(id, &submission.hash)?;
+        if found.as_ref().is_some_and(|f| f.sender == *me) {
+            return Ok(found);
+        }
+        let sender = submission.framed.public.as_ref().map(|m| m.content.sender);
+        match sender {
+            Some(Sender::NewMemberCommit | Sender::NewMemberProposal) => {
+                self.check_user_is_member(id, me)?;
+            }
+            // The signature says whether it is an external sender of the group, and only the
+            // public state says whose signature it has to be.
+            Some(Sender::External(_)) if group.tracked => {}
+            _ if self.storage.membership(id, me)? == Membership::Member => {}
+            _ => return Err(ServiceError::not_member()),
+        }
+        Ok(found)
+    }
+
+    /// Takes a message into the log. `append` makes the record, and may refuse.
+    fn submit(
+        &self,
+        caller: &Caller,
+        message: Bytes,
+        wanted: ContentType,
+        append: impl FnOnce(
+            &mut View,
+            &GroupRecord,
+            &Submission<'_>,
+        ) -> Result<(Appended, CommitEffects), ServiceError>,
+    ) -> Result<Done<Outcome>, ServiceError> {
+        let framed = Framed::decode(&message, wanted)?;
+        let hash = self.sha256(&message)?;
+        let submission = Submission { me: caller.id()?, now: caller.now, framed, message, hash };
+        let id = &submission.framed.group_id;
+        self.known_group(id)?;
+        // Handshake messages of a group come one at a time; application messages need no lock.
+        let shared = if wanted == ContentType::Application {
+            SharedView::default()
+        } else {
+            self.views.of(id)
+        };
+        let mut view = lock(&shared);
+        let group = self.known_group(id)?;
+        let seen = self.seen(&submission);
+        let known = |found: &Found| {
+            let epoch = found.epoch + u64::from(wanted == ContentType::Commit);
+            let reply = Outcome::Accepted { epoch, seq: found.seq };
+            Done::new(reply, format!("{seen}: in the log already, number {}", found.seq))
+        };
+        if let Some(found) = self.admit(&group, &submission)? {
+            return Ok(known(&found));
+        }
+        let oldest = match wanted {
+            ContentType::Application => group.epoch.saturating_sub(self.limits.past_epochs),
+            ContentType::Proposal | ContentType::Commit => group.epoch,
+        };
+        let wrong_epoch = |group: &GroupRecord| {
+            let reply = Outcome::WrongEpoch { epoch: group.epoch, head: group.head };
+            Done::new(reply, format!("{seen}: refused, the group is in epoch {}", group.epoch))
+        };
+        if !(oldest..=group.epoch).contains(&submission.framed.epoch) {
+            return Ok(wrong_epoch(&group));
+        }
+        let appended = append(&mut view, &group, &submission);
+        let in_doubt = match &appended {
+            Ok((Appended::Won(_), _)) => false,
+            Ok(_) => true,
+            Err(e) => e.code == ErrorCode::Unavailable,
+        };
+        if in_doubt {
+            // Memory may not be what the storage holds.
+            view.loaded = None;
+        }
+        let (seq, effects) = match appended? {
+            (Appended::Won(seq), effects) => (seq, effects),
+            (Appended::Known(found), _) => return Ok(known(&found)),
+            // Only another process can have come between: this one holds the lock.
+            (Appended::Lost(now), _) => return Ok(wrong_epoch(&now)),
+        };
+        drop(view);
+        let epoch = group.epoch + u64::from(wanted == ContentType::Commit);
+        let mut done = Done::new(Outcome::Accepted { epoch, seq }, format!("{seen}: number {seq}"));
+        done.notices = self.notices(id, epoch, seq, &effects)?;
+        Ok(done)
+    }
+
+    fn seen(&self, submission: &Submission<'_>) -> String {
+        let (group, bytes) = (&submission.framed.group_id, submission.message.len());
+        let seen = submission.framed.seen();
+        format!("group {}, {}: {seen}, {bytes} bytes", short_group(group), submission.me)
+    }
+
+    /// Who is to be told of an entry: members, those whom it removed, and those with a Welcome.
+    fn notices(
+        &self,
+        group: &GroupId,
+        epoch: u64,
+        head: u64,
+        effects: &CommitEffects,
+    ) -> Result<Vec<Notice>, ServiceError> {
+        let mut to = self.storage.members(group)?;
+        to.extend(effects.removed.iter().cloned());
+        to.sort_unstable();
+        to.dedup();
+        let event = Event::Group { group_id: group.clone(), epoch, head };
+        let mut notices = vec![Notice { to, event }];
+        let welcomed: Vec<DeviceId> =
+            effects.welcomes.iter().flat_map(|(_, to)| to.clone()).collect();
+        if !welcomed.is_empty() {
+            notices.push(Notice { to: welcomed, event: Event::Inbox });
+        }
+        Ok(notices)
+    }
+
+    /// To whom each Welcome goes: the owners of the key packages that it names, all of them added
+    /// by the commit.
+    pub(super) fn route_welcomes(
+        &self,
+        welcomes: Vec<Bytes>,
+        added: &[DeviceId],
+    ) -> Result<Vec<(Bytes, Vec<DeviceId>)>, ServiceError> {
+        let route = |message: Bytes| {
+            let MlsMessageBody::Welcome(welcome) = decode_message(&message)? else {
+                return Err(ServiceError::invalid("what is given as a Welcome is none"));
+            };
+            let mut to = Vec::with_capacity(welcome.secrets.len());
+            for secrets in &welcome.secrets {
+                let owner = self.storage.key_package_owner(&secrets.new_member)?;
+                let owner = owner.ok_or_else(|| {
+                    ServiceError::invalid("a Welcome names a key package that was not published")
+                })?;
+                if !added.contains(&owner) {
+                    let detail = format!("a Welcome is for {owner}, whom the commit does not add");
+                    return Err(ServiceError::invalid(detail));
+                }
+                if !to.contains(&owner) {
+                    to.push(owner);
+                }
+            }
+            Ok((message, to))
+        };
+        welcomes.into_iter().map(route).collect()
+    }
+
+    /// The effects of a commit in an opaque group, as the submitter tells them.
+    fn told_effects(
+        &self,
+        request: SubmitCommit,
+        submission: &Submission<'_>,
+    ) -> Result<CommitEffects, ServiceError> {
+        let mut added = request.added;
+        if submission.framed.from_outside() {
+            added.push(submission.me.clone());
+        }
+        for device in added.iter().chain(&request.removed) {
+            if self.storage.device(device)?.is_none() {
+                return Err(ServiceError::invalid(format!("{device} is not registered")));
+            }
+        }
+        let welcomes = self.route_welcomes(request.welcomes, &added)?;
+        Ok(CommitEffects {
+            added,
+            removed: request.removed,
+            welcomes,
+            ratchet_tree: request.ratchet_tree,
+            group_info: request.group_info,
+        })
+    }
+}
+
+/// Whether what is given as a GroupInfo is one, of this group and epoch.
+pub(super) fn check_group_info(
+    message: &[u8],
+    group: &GroupId,
+    epoch: u64,
+) -> Result<(), ServiceError> {
+    let MlsMessageBody::GroupInfo(info) = decode_message(message)? else {
+        return Err(ServiceError::invalid("what is given as a GroupInfo is none"));
+    };
+    if info.group_context.group_id != *group || info.group_context.epoch != epoch {
+        return Err(ServiceError::invalid("the GroupInfo is of another group or epoch"));
+    }
+    Ok(())
+}
+
+impl Operation for SubmitCommit {
+    fn run<S: Storage>(
+        mut self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<Outcome>, ServiceError> {
+        let commit = core::mem::take(&mut self.commit);
+        service.submit(caller, commit, ContentType::Commit, |view, group, submission| {
+            let framed = &submission.framed;
+            let epoch = framed.epoch.checked_add(1);
+            let epoch = epoch.ok_or_else(|| ServiceError::invalid("there is no next epoch"))?;
+            if let Some(info) = &self.group_info {
+                check_group_info(info, &framed.group_id, epoch)?;
+            }
+            if group.tracked {
+                return service.append_tracked_commit(view, group, submission, self);
+            }
+            let effects = service.told_effects(self, submission)?;
+            let commit = Some(effects.clone());
+            let append = Append { commit, ..submission.append(group) };
+            Ok((service.storage.append(append)?, effects))
+        })
+    }
+}
+
+impl Operation for SubmitProposal {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<Outcome>, ServiceError> {
+        let wanted = ContentType::Proposal;
+        service.submit(caller, self.proposal, wanted, |view, group, submission| {
+            let appended = if group.tracked {
+                service.append_tracked_proposal(view, group, submission)?
+            } else {
+                service.storage.append(submission.append(group))?
+            };
+            Ok((appended, CommitEffects::default()))
+        })
+    }
+}
+
+impl Operation for SendMessage {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<Outcome>, ServiceError> {
+        let wanted = ContentType::Application;
+        service.submit(caller, self.message, wanted, |_, group, submission| {
+            let appended = service.storage.append(submission.append(group))?;
+            Ok((appended, CommitEffects::default()))
+        })
+    }
+}

@@ -1,0 +1,271 @@
+//! Single rules of the service.
+
+use crate::api::*;
+use crate::testing::*;
+use conclave_crypto::CryptoProvider;
+use conclave_wire::Lifetime;
+
+struct Room {
+    desk: Desk,
+    dice: Dice,
+    dir: tempfile::TempDir,
+    alice: Own,
+    bob: Own,
+}
+
+fn room() -> Room {
+    let dir = tempfile::tempdir().unwrap();
+    let mut dice = Dice(1);
+    let (alice, bob) = (Own::new("alice/laptop", &mut dice), Own::new("bob/phone", &mut dice));
+    let desk = Desk::open(dir.path());
+    desk.register(&alice);
+    desk.register(&bob);
+    Room { desk, dice, dir, alice, bob }
+}
+
+fn opaque(group: &GroupId) -> CreateGroup {
+    CreateGroup { group_id: group.clone(), kind: GroupKind::Opaque { epoch: 0 } }
+}
+
+#[test]
+fn a_device_registers_again_with_its_key_and_with_no_other() {
+    let mut r = room();
+    let first = r.desk.register(&r.alice);
+    r.desk.now += 500;
+    assert_eq!(r.desk.register(&r.alice), first);
+    let thief = Own { keys: Own::new("x/y", &mut r.dice).keys, ..r.alice.clone() };
+    let refused = r.desk.anonymous(thief.registration(r.desk.now)).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::DeviceExists);
+}
+
+#[test]
+fn a_registration_needs_a_fresh_proof_over_all_of_it() {
+    let r = room();
+    let refused = |request| r.desk.anonymous::<Register>(request).unwrap_err().code;
+    let good = r.alice.registration(NOW);
+    let other = Register { device: "alice/tablet".parse().unwrap(), ..good.clone() };
+    assert_eq!(refused(other), ErrorCode::BadProof);
+    assert_eq!(refused(Register { issued_at: NOW + 1, ..good.clone() }), ErrorCode::BadProof);
+    assert_eq!(refused(r.alice.registration(NOW - 601)), ErrorCode::Clock);
+    assert_eq!(refused(r.alice.registration(NOW + 601)), ErrorCode::Clock);
+    let strange = Register { cipher_suite: CipherSuite(0x7777), ..good };
+    assert_eq!(refused(strange), ErrorCode::UnsupportedSuite);
+}
+
+#[test]
+fn a_token_is_good_for_its_device_alone() {
+    let r = room();
+    let token = r.desk.register(&r.alice);
+    assert_eq!(r.desk.service.authenticate(token.expose()).unwrap().device, r.alice.id);
+    let mac = token.expose().rsplit_once('.').unwrap().1;
+    let flipped = if mac.ends_with('0') { "1" } else { "0" };
+    for wrong in [
+        String::new(),
+        "alice/laptop".into(),
+        "alice/laptop.".into(),
+        format!("bob/phone.{mac}"),
+        format!("alice/laptop.{}{flipped}", &mac[..mac.len() - 1]),
+        format!("nobody/x.{mac}"),
+    ] {
+        assert_eq!(
+            r.desk.service.authenticate(&wrong).unwrap_err().code,
+            ErrorCode::Unauthorized,
+            "{wrong}"
+        );
+    }
+    let nobody = r.desk.anonymous(ListDevices { user: r.alice.id.user.clone() });
+    assert_eq!(nobody.unwrap_err().code, ErrorCode::Unauthorized);
+}
+
+#[test]
+fn the_directory_lists_devices_with_their_keys() {
+    let mut r = room();
+    let tablet = Own::new("alice/tablet", &mut r.dice);
+    r.desk.register(&tablet);
+    let listed = r.desk.reply(&r.bob, ListDevices { user: "alice".parse().unwrap() }).devices;
+    let listed: Vec<_> = listed.into_iter().map(|d| (d.device, d.signature_key)).collect();
+    let want = [(r.alice.id.clone(), r.alice.keys.public.clone()), (tablet.id, tablet.keys.public)];
+    assert_eq!(listed, want);
+    let unknown = ListDevices { user: "carol".parse().unwrap() };
+    assert_eq!(r.desk.refused(&r.bob, unknown), ErrorCode::UnknownUser);
+}
+
+#[test]
+fn a_key_package_must_be_valid_and_the_publishers_own() {
+    let mut r = room();
+    let now = Own::lifetime(NOW);
+    let publish = |own: &Own, messages: Vec<Bytes>| {
+        r.desk.refused(own, PublishKeyPackages { key_packages: messages })
+    };
+    let good = r.alice.key_package(false, now, &mut r.dice);
+    let message = key_package_message(good.key_package());
+    assert_eq!(publish(&r.bob, vec![message.clone()]), ErrorCode::Invalid, "somebody else's");
+    let mut broken = good.key_package().clone();
+    broken.signature = vec![0; 64].into();
+    let broken = key_package_message(&broken);
+    assert_eq!(publish(&r.alice, vec![message.clone(), broken]), ErrorCode::Invalid);
+    let expired = Lifetime { not_before: NOW - 9_000_000, not_after: NOW - 8_000_000 };
+    let expired = r.alice.key_package(false, expired, &mut r.dice);
+    let expired = key_package_message(expired.key_package());
+    assert_eq!(publish(&r.alice, vec![expired]), ErrorCode::Invalid);
+    assert_eq!(publish(&r.alice, vec![vec![1, 2].into()]), ErrorCode::Malformed);
+    let wrong = private(&[1].into(), 0, ContentType::Application, b"");
+    assert_eq!(publish(&r.alice, vec![wrong]), ErrorCode::Invalid, "no key package");
+    let forged = Own { keys: Own::new("x/y", &mut r.dice).keys, ..r.alice.clone() };
+    let forged = forged.key_package(false, now, &mut r.dice);
+    let forged = key_package_message(forged.key_package());
+    assert_eq!(publish(&r.alice, vec![forged]), ErrorCode::Invalid, "not the registered key");
+    let counts = r.desk.reply(&r.alice, CountKeyPackages {}).counts;
+    assert_eq!(counts, [], "nothing was stored");
+}
+
+#[test]
+fn an_init_key_is_published_once() {
+    let mut r = room();
+    let first = r.alice.key_package(false, Own::lifetime(NOW), &mut r.dice);
+    assert_eq!(r.desk.publish(&r.alice, &[&first]).stored, 1);
+    assert_eq!(r.desk.publish(&r.alice, &[&first]).stored, 0, "a repeated request");
+    let mut again = first.key_package().clone();
+    again.extensions.push(conclave_wire::Extension {
+        extension_type: conclave_wire::ExtensionType(0x0a0a),
+        extension_data: Bytes::default(),
+    });
+    again.leaf_node.capabilities.extensions.push(conclave_wire::ExtensionType(0x0a0a));
+    conclave_tree::sign_leaf(
+        &suite(),
+        &mut again.leaf_node,
+        &r.alice.keys,
+        conclave_wire::LeafNodeContext {
+            group_id: &GroupId::default(),
+            leaf_index: conclave_wire::LeafIndex(0),
+        },
+    )
+    .unwrap();
+    let tbs = conclave_wire::KeyPackageTbs(&again).to_bytes().unwrap();
+    again.signature =
+        suite().sign_with_label(&r.alice.keys, b"KeyPackageTBS", &tbs).unwrap().into();
+    let request = PublishKeyPackages { key_packages: vec![key_package_message(&again)] };
+    assert_eq!(r.desk.refused(&r.alice, request), ErrorCode::InitKeyReused);
+    let claim =
+        ClaimKeyPackages { user: "alice".parse().unwrap(), cipher_suite: SUITE, devices: vec![] };
+    assert!(r.desk.reply(&r.bob, claim.clone()).devices[0].key_package.is_some());
+    assert_eq!(r.desk.publish(&r.alice, &[&first]).stored, 0, "not even after it was claimed");
+    assert_eq!(r.desk.reply(&r.bob, claim).devices[0].key_package, None);
+}
+
+#[test]
+fn the_last_resort_is_given_when_nothing_else_is_left() {
+    let mut r = room();
+    let now = Own::lifetime(NOW);
+    let one = r.alice.key_package(false, now, &mut r.dice);
+    let short = Lifetime { not_before: NOW - 1, not_after: NOW + 10 };
+    let short = r.alice.key_package(false, short, &mut r.dice);
+    let old_last = r.alice.key_package(true, now, &mut r.dice);
+    let last = r.alice.key_package(true, now, &mut r.dice);
+    r.desk.publish(&r.alice, &[&short, &old_last, &one, &last]);
+    r.desk.now += 20;
+    let counts = r.desk.reply(&r.alice, CountKeyPackages {}).counts;
+    let want = KeyPackageCount { cipher_suite: SUITE, available: 1, last_resort: 1 };
+    assert_eq!(counts, [want]);
+    let claim = || {
+        let claim = ClaimKeyPackages {
+            user: "alice".parse().unwrap(),
+            cipher_suite: SUITE,
+            devices: vec![],
+        };
+        r.desk.reply(&r.bob, claim).devices.remove(0).key_package.unwrap()
+    };
+    assert_eq!(claim(), key_package_message(one.key_package()), "the expired one is passed over");
+    assert_eq!(claim(), key_package_message(last.key_package()));
+    assert_eq!(claim(), key_package_message(last.key_package()), "it stays");
+}
+
+#[test]
+fn key_packages_are_bounded() {
+    let mut r = room();
+    let many: Vec<Bytes> = vec![Bytes::default(); 202];
+    let request = PublishKeyPackages { key_packages: many };
+    assert_eq!(r.desk.refused(&r.alice, request), ErrorCode::TooMany);
+    let now = Own::lifetime(NOW);
+    let packages: Vec<_> = (0..201).map(|_| r.alice.key_package(false, now, &mut r.dice)).collect();
+    let all: Vec<_> = packages.iter().collect();
+    let request = PublishKeyPackages {
+        key_packages: all.iter().map(|p| key_package_message(p.key_package())).collect(),
+    };
+    assert_eq!(r.desk.refused(&r.alice, request), ErrorCode::TooMany);
+    assert_eq!(r.desk.reply(&r.alice, CountKeyPackages {}).counts, [], "all or none");
+    assert_eq!(r.desk.publish(&r.alice, &all[..200]).stored, 200);
+}
+
+#[test]
+fn strangers_see_and_send_nothing() {
+    let r = room();
+    let group: GroupId = [5; 16].into();
+    r.desk.reply(&r.alice, opaque(&group));
+    let fetch = FetchLog { group_id: group.clone(), after: 0, limit: 10 };
+    assert_eq!(r.desk.refused(&r.bob, fetch), ErrorCode::NotMember);
+    let send = SendMessage { message: private(&group, 0, ContentType::Application, b"x") };
+    assert_eq!(r.desk.refused(&r.bob, send), ErrorCode::NotMember);
+    let submit = commit(private(&group, 0, ContentType::Commit, b"x"));
+    assert_eq!(r.desk.refused(&r.bob, submit), ErrorCode::NotMember);
+    let info = FetchGroupInfo { group_id: group.clone() };
+    assert_eq!(r.desk.refused(&r.bob, info.clone()), ErrorCode::NotMember);
+    assert_eq!(r.desk.refused(&r.alice, info), ErrorCode::NoGroupInfo);
+    assert_eq!(r.desk.refused(&r.bob, opaque(&group)), ErrorCode::GroupExists);
+    assert_eq!(r.desk.reply(&r.alice, opaque(&group)), Created { epoch: 0, head: 0 }, "repeated");
+    let nowhere = SendMessage { message: private(&[6].into(), 0, ContentType::Application, b"x") };
+    assert_eq!(r.desk.refused(&r.bob, nowhere), ErrorCode::UnknownGroup);
+}
+
+#[test]
+fn a_message_of_the_wrong_kind_is_refused() {
+    let r = room();
+    let group: GroupId = [5; 16].into();
+    r.desk.reply(&r.alice, opaque(&group));
+    let application = private(&group, 0, ContentType::Application, b"x");
+    let proposal = private(&group, 0, ContentType::Proposal, b"x");
+    assert_eq!(r.desk.refused(&r.alice, commit(application)), ErrorCode::Invalid);
+    let send = SendMessage { message: proposal };
+    assert_eq!(r.desk.refused(&r.alice, send), ErrorCode::Invalid);
+    let mut trailing = private(&group, 0, ContentType::Application, b"x").into_vec();
+    trailing.push(0);
+    let send = SendMessage { message: trailing.into() };
+    assert_eq!(r.desk.refused(&r.alice, send), ErrorCode::Malformed);
+}
+
+#[test]
+fn late_messages_are_taken_for_a_few_epochs() {
+    let r = room();
+    let group: GroupId = [5; 16].into();
+    r.desk.reply(&r.alice, opaque(&group));
+    for epoch in 0..5 {
+        let commit = commit(private(&group, epoch, ContentType::Commit, b"c"));
+        let accepted = Outcome::Accepted { epoch: epoch + 1, seq: epoch + 1 };
+        assert_eq!(r.desk.reply(&r.alice, commit), accepted);
+    }
+    let send = |epoch| {
+        let message = private(&group, epoch, ContentType::Application, b"late");
+        r.desk.reply(&r.alice, SendMessage { message })
+    };
+    let wrong = Outcome::WrongEpoch { epoch: 5, head: 5 };
+    assert_eq!((send(1), send(6)), (wrong, wrong));
+    assert_eq!(send(2), Outcome::Accepted { epoch: 5, seq: 6 });
+    let proposal = private(&group, 4, ContentType::Proposal, b"p");
+    let refused = r.desk.reply(&r.alice, SubmitProposal { proposal });
+    assert_eq!(refused, Outcome::WrongEpoch { epoch: 5, head: 6 });
+}
+
+#[test]
+fn a_second_process_is_told_that_the_directory_is_in_use() {
+    let r = room();
+    let error = crate::storage::SqliteStorage::open(r.dir.path()).unwrap_err();
+    assert!(matches!(error, crate::storage::StorageError::InUse(_)), "{error}");
+}
+
+#[test]
+fn the_service_secret_does_not_print() {
+    let r = room();
+    let token = r.desk.register(&r.alice);
+    let shown = format!("{:?} {:?} {}", r.desk.service, token, PROVIDER.name());
+    assert!(!shown.contains(token.expose().rsplit_once('.').unwrap().1), "{shown}");
+}

@@ -1,0 +1,254 @@
+//! Tracked groups: the service follows each as an observer, who checks what a member would check
+//! but for what needs the group's secrets.
+
+use super::messages::Submission;
+use super::view::{View, lock};
+use super::{Service, ServiceError};
+use crate::api::{Bytes, DeviceId, ErrorCode, GroupId, GroupState, SubmitCommit};
+use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
+use conclave_group::rows::Batch;
+use conclave_group::{
+    ApplyError, CredentialRequest, EpochChange, Observer, ObserverEvent, ObserverStage, Verdict,
+    Write, apply,
+};
+use conclave_tree::TreeRead;
+use conclave_wire::{Credential, Sender};
+
+/// A group as its creator shows it.
+pub(super) struct FirstView {
+    pub(super) epoch: u64,
+    pub(super) members: Vec<DeviceId>,
+    pub(super) rows: Batch,
+}
+
+/// Why a write was not made.
+enum Stopped {
+    Refused(ServiceError),
+    /// The log did not take the message.
+    Other(Appended),
+}
+
+impl From<ServiceError> for Stopped {
+    fn from(e: ServiceError) -> Self {
+        Self::Refused(e)
+    }
+}
+
+/// The device that a credential names. Judged before, it is a registered one.
+fn named(credential: &Credential) -> Result<DeviceId, ServiceError> {
+    let identity = credential.identity().unwrap_or_default();
+    DeviceId::from_identity(identity)
+        .map_err(|e| ServiceError::invalid(format!("a credential names no device: {e}")))
+}
+
+/// The devices that these credentials name.
+fn devices(members: &[conclave_group::Member]) -> Result<Vec<DeviceId>, ServiceError> {
+    members.iter().map(|m| named(&m.credential)).collect()
+}
+
+fn check_author(author: &DeviceId, me: &DeviceId) -> Result<(), ServiceError> {
+    if author == me {
+        return Ok(());
+    }
+    let detail = format!("the message is {author}'s, and was submitted by {me}");
+    Err(ServiceError::new(ErrorCode::NotMember, detail))
+}
+
+impl<S: Storage> Service<S> {
+    /// The authentication service's verdicts: each credential must name a registered device and
+    /// come with its key, and whoever changes a credential must stay the same device.
+    fn judge(&self, requests: &[CredentialRequest]) -> Vec<Verdict> {
+        let judge = |request: &CredentialRequest| {
+            let owner = self.credential_owner(&request.credential, &request.signature_key);
+            let same = request.replaces.as_ref().is_none_or(|before| {
+                before.identity().is_some() && before.identity() == request.credential.identity()
+            });
+            match owner {
+                Ok(_) if same => Verdict::Accept,
+                Ok(id) => Verdict::refuse(&format!("{id} would take another device's place")),
+                Err(reason) => Verdict::refuse(&reason),
+            }
+        };
+        requests.iter().map(judge).collect()
+    }
+
+    /// Checks a new group's public state.
+    pub(super) fn first_view(
+        &self,
+        group: &GroupId,
+        me: &DeviceId,
+        group_info: &[u8],
+        ratchet_tree: &[u8],
+    ) -> Result<FirstView, ServiceError> {
+        let stage = ObserverStage::open(&*self.provider, group_info, Some(ratchet_tree))
+            .map_err(ServiceError::invalid)?;
+        let verdicts = self.judge(stage.credentials());
+        let observer = stage.resolve(&verdicts).map_err(ServiceError::invalid)?;
+        if observer.group_id() != group {
+            return Err(ServiceError::invalid("the GroupInfo is of another group"));
+        }
+        let members = observer.members().map(|m| named(&m.credential));
+        let members = members.collect::<Result<Vec<_>, _>>()?;
+        if !members.contains(me) {
+            return Err(ServiceError::not_member());
+        }
+        let rows = observer.rows().map_err(ServiceError::invalid)?;
+        Ok(FirstView { epoch: observer.epoch(), members, rows })
+    }
+
+    /// The observer of a group, loaded unless the one in memory is current.
+    fn observer<'v>(
+        &self,
+        view: &'v mut View,
+        id: &GroupId,
+        group: &GroupRecord,
+    ) -> Result<&'v mut Observer, ServiceError> {
+        if view.loaded.as_ref().is_none_or(|(handshake, _)| *handshake != group.handshake) {
+            let rows = self.storage.rows(id)?;
+            let observer = Observer::load(&*self.provider, rows).map_err(|e| {
+                ServiceError::new(ErrorCode::Unavailable, format!("the group's state: {e}"))
+            })?;
+            view.loaded = Some((group.handshake, observer));
+        }
+        let loaded = view.loaded.as_mut().map(|(_, observer)| observer);
+        loaded.ok_or_else(|| ServiceError::new(ErrorCode::Unavailable, "the group is not loaded"))
+    }
+
+    /// What a commit changes for the service.
+    fn seen_effects(
+        &self,
+        change: &EpochChange,
+        me: &DeviceId,
+        welcomes: Vec<Bytes>,
+        ratchet_tree: Option<Bytes>,
+    ) -> Result<CommitEffects, ServiceError> {
+        let committer = named(&change.committer.credential)?;
+        check_author(&committer, me)?;
+        let (added, removed) = (devices(&change.added)?, devices(&change.removed)?);
+        if change.external && removed.iter().any(|device| *device != committer) {
+            // An external commit removes nothing but a former appearance of its sender.
+            return Err(ServiceError::invalid("the external commit removes somebody else"));
+        }
+        let welcomes = self.route_welcomes(welcomes, &added)?;
+        Ok(CommitEffects { added, removed, welcomes, ratchet_tree, group_info: None })
+    }
+
+    /// Checks a commit and, if it holds, appends it together with the observer's next state.
+    pub(super) fn append_tracked_commit(
+        &self,
+        view: &mut View,
+        group: &GroupRecord,
+        submission: &Submission<'_>,
+        request: SubmitCommit,
+    ) -> Result<(Appended, CommitEffects), ServiceError> {
+        let provider = &*self.provider;
+        let observer = self.observer(view, &submission.framed.group_id, group)?;
+        let stage =
+            observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
+        let verdicts = self.judge(stage.credentials());
+        let transition =
+            stage.resolve(observer, provider, &verdicts).map_err(ServiceError::invalid)?;
+        let mut fold = observer.fold();
+        fold.push(transition).map_err(ServiceError::invalid)?;
+        if let Some(info) = &request.group_info {
+            let taken = fold.state().take_group_info(provider, info);
+            fold.push(taken.map_err(ServiceError::invalid)?).map_err(ServiceError::invalid)?;
+        }
+        let mut won = None;
+        let SubmitCommit { welcomes, ratchet_tree, .. } = request;
+        let written = fold.commit(|write: Write<'_, ObserverEvent>| -> Result<(), Stopped> {
+            let Some(ObserverEvent::Epoch(change)) = write.events.first() else {
+                return Err(ServiceError::invalid("the message is no commit").into());
+            };
+            let effects = self.seen_effects(change, submission.me, welcomes, ratchet_tree)?;
+            let append = Append {
+                commit: Some(effects.clone()),
+                rows: Some(write.batch.clone()),
+                ..submission.append(group)
+            };
+            match self.storage.append(append).map_err(ServiceError::from)? {
+                Appended::Won(seq) => won = Some((seq, effects)),
+                other => return Err(Stopped::Other(other)),
+            }
+            Ok(())
+        });
+        match (written, won) {
+            (Ok(_), Some((seq, effects))) => {
+                if let Some((handshake, _)) = &mut view.loaded {
+                    *handshake = seq;
+                }
+                Ok((Appended::Won(seq), effects))
+            }
+            (Err(Stopped::Other(other)), _) => Ok((other, CommitEffects::default())),
+            (Err(Stopped::Refused(e)), _) => Err(e),
+            (Ok(_), None) => Err(ServiceError::invalid("the message is no commit")),
+        }
+    }
+
+    /// Checks a proposal and, if it holds, appends it together with the observer's next state.
+    pub(super) fn append_tracked_proposal(
+        &self,
+        view: &mut View,
+        group: &GroupRecord,
+        submission: &Submission<'_>,
+    ) -> Result<Appended, ServiceError> {
+        let provider = &*self.provider;
+        let observer = self.observer(view, &submission.framed.group_id, group)?;
+        let stage =
+            observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
+        let author = match stage.sender() {
+            Sender::Member(leaf) => observer.tree().leaf(leaf).map(|leaf| leaf.credential),
+            Sender::NewMemberProposal => stage.credentials().first().map(|c| c.credential.clone()),
+            // Its signature is its right; who carries the message does not matter.
+            Sender::External(_) | Sender::NewMemberCommit => None,
+        };
+        if let Some(author) = author {
+            check_author(&named(&author)?, submission.me)?;
+        }
+        let verdicts = self.judge(stage.credentials());
+        let transition =
+            stage.resolve(observer, provider, &verdicts).map_err(ServiceError::invalid)?;
+        let mut seq = 0;
+        let applied = apply(observer, transition, |write| -> Result<(), Stopped> {
+            let append = Append { rows: Some(write.batch.clone()), ..submission.append(group) };
+            match self.storage.append(append).map_err(ServiceError::from)? {
+                Appended::Won(number) => seq = number,
+                other => return Err(Stopped::Other(other)),
+            }
+            Ok(())
+        });
+        match applied {
+            Ok(_) => {
+                if let Some((handshake, _)) = &mut view.loaded {
+                    *handshake = seq;
+                }
+                Ok(Appended::Won(seq))
+            }
+            Err(ApplyError::Write(Stopped::Other(other))) => Ok(other),
+            Err(ApplyError::Write(Stopped::Refused(e))) => Err(e),
+            Err(ApplyError::Stale) => {
+                Err(ServiceError::new(ErrorCode::Unavailable, "the group has changed meanwhile"))
+            }
+        }
+    }
+
+    /// What an external join needs.
+    pub(super) fn group_state(&self, id: &GroupId) -> Result<GroupState, ServiceError> {
+        let shared = self.views.of(id);
+        let mut view = lock(&shared);
+        let group = self.known_group(id)?;
+        let none = || {
+            let detail = "the last commit came without a GroupInfo";
+            ServiceError::new(ErrorCode::NoGroupInfo, detail)
+        };
+        let (group_info, ratchet_tree) = if group.tracked {
+            let observer = self.observer(&mut view, id, &group)?;
+            let info = observer.group_info().ok_or_else(none)?.into();
+            let tree = observer.tree().to_extension_bytes().map_err(ServiceError::invalid)?;
+            (info, tree.into())
+        } else {
+            self.storage.public_state(id)?.ok_or_else(none)?
+        };
+        Ok(GroupState { epoch: group.epoch, head: group.head, group_info, ratchet_tree })
+    }
+}

@@ -1,0 +1,285 @@
+//! What an engine has to provide to keep the service's state.
+//!
+//! Each method is one atomic step, durable when it returns; there are no transactions across
+//! methods. Order among writers comes from [`Storage::append`], which compares and sets: a group's
+//! log takes an entry only if the last handshake message is still the one that the caller saw.
+//! That is little enough for an engine that is spread over several machines.
+
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use crate::api::{
+    Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageCount,
+    KeyPackageRef, LogEntry, Name,
+};
+use conclave_crypto::Secret;
+use conclave_group::rows::{Batch, RowKey};
+use core::fmt;
+pub use sqlite::SqliteStorage;
+
+/// Why the engine could not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// Another process has this data directory open.
+    InUse(String),
+    /// The data was written by a later version, or is not the service's.
+    Format(String),
+    /// The engine failed; nothing was written.
+    Failed(String),
+    /// The engine failed while it wrote: the step may have happened. Read before trying again.
+    Unknown(String),
+}
+
+impl fmt::Display for StorageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse(path) => write!(f, "{path} is in use by another process"),
+            Self::Format(what) => f.write_str(what),
+            Self::Failed(reason) => write!(f, "storage failed: {reason}"),
+            Self::Unknown(reason) => write!(f, "storage failed while writing: {reason}"),
+        }
+    }
+}
+
+impl core::error::Error for StorageError {}
+
+/// A key package that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPackageRecord {
+    /// Its hash, by which a Welcome names it.
+    pub reference: KeyPackageRef,
+    /// SHA-256 of its init key.
+    pub init_key_hash: [u8; 32],
+    /// Its suite.
+    pub cipher_suite: CipherSuite,
+    /// The last second of its lifetime.
+    pub not_after: u64,
+    /// Whether it is one of last resort.
+    pub last_resort: bool,
+    /// The MLSMessage.
+    pub message: Bytes,
+}
+
+/// What became of key packages that were to be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPackagesAdded {
+    /// This many were new and are stored.
+    Stored(u32),
+    /// The one of this index has an init key that another package had. None was stored.
+    InitKeyReused(usize),
+    /// There would be more than the limit of one suite. None was stored.
+    TooMany,
+}
+
+/// A group as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRecord {
+    /// Whether handshake messages are public and checked.
+    pub tracked: bool,
+    /// The epoch.
+    pub epoch: u64,
+    /// The number of the last entry of its log.
+    pub head: u64,
+    /// The number of the last commit or proposal in its log; 0 if there is none.
+    pub handshake: u64,
+}
+
+/// A group to be created.
+#[derive(Clone, Debug)]
+pub struct NewGroup {
+    /// The group.
+    pub group_id: GroupId,
+    /// Whether handshake messages are public and checked.
+    pub tracked: bool,
+    /// Its epoch.
+    pub epoch: u64,
+    /// SHA-256 of the request that creates it.
+    pub request_hash: [u8; 32],
+    /// Who creates it.
+    pub creator: DeviceId,
+    /// Its members, the creator among them.
+    pub members: Vec<DeviceId>,
+    /// The observer's rows.
+    pub rows: Option<Batch>,
+    /// When.
+    pub now: u64,
+}
+
+/// Whether a device is in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// It is, and may see all.
+    Member,
+    /// It was, and may see the log up to and with this number: the commit that removed it.
+    Former(u64),
+    /// It never was.
+    Stranger,
+}
+
+/// A message to be appended to a group's log, with all that must happen with it.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The group.
+    pub group_id: GroupId,
+    /// The group's [`GroupRecord::handshake`] as the caller knows it, if the message depends on
+    /// it: for proposals and commits.
+    pub expected_handshake: Option<u64>,
+    /// The epoch that the message was made in.
+    pub epoch: u64,
+    /// What it holds.
+    pub content_type: ContentType,
+    /// The device that submitted it.
+    pub sender: DeviceId,
+    /// When.
+    pub received_at: u64,
+    /// SHA-256 of the message.
+    pub hash: [u8; 32],
+    /// The MLSMessage.
+    pub message: Bytes,
+    /// What a commit changes.
+    pub commit: Option<CommitEffects>,
+    /// Changes to the observer's rows.
+    pub rows: Option<Batch>,
+}
+
+/// What a commit changes besides the log.
+#[derive(Clone, Debug, Default)]
+pub struct CommitEffects {
+    /// Devices that become members.
+    pub added: Vec<DeviceId>,
+    /// Devices that are members no longer.
+    pub removed: Vec<DeviceId>,
+    /// Welcomes, each with those whom it is for.
+    pub welcomes: Vec<(Bytes, Vec<DeviceId>)>,
+    /// The tree that goes with the Welcomes, and with the GroupInfo.
+    pub ratchet_tree: Option<Bytes>,
+    /// The GroupInfo of an opaque group, replacing the one before even if there is none. The
+    /// observer keeps that of a tracked group.
+    pub group_info: Option<Bytes>,
+}
+
+/// What became of an [`Append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is in the log, under this number.
+    Won(u64),
+    /// A message with this hash was in the log already. Nothing was written.
+    Known(Found),
+    /// Another handshake message came first; this is the group now. Nothing was written.
+    Lost(GroupRecord),
+}
+
+/// An entry of a log, found by its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its number.
+    pub seq: u64,
+    /// The epoch that it was made in.
+    pub epoch: u64,
+    /// Who submitted it.
+    pub sender: DeviceId,
+}
+
+/// What a storage engine provides. Methods block, and may be called from several threads.
+#[allow(clippy::missing_errors_doc, reason = "all fail with StorageError alone")]
+pub trait Storage: Send + Sync + 'static {
+    /// A secret of this service, drawn once: 32 bytes.
+    fn secret(&self) -> Result<Secret, StorageError>;
+
+    /// Stores a device unless one of that name is stored, and returns the one that then is.
+    fn register(&self, device: &DeviceInfo) -> Result<DeviceInfo, StorageError>;
+
+    /// A device.
+    fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError>;
+
+    /// A user's devices, in the order in which they registered.
+    fn devices(&self, user: &Name) -> Result<Vec<DeviceInfo>, StorageError>;
+
+    /// Stores key packages of a device, all or none, `cap` of one suite at most (expired ones
+    /// are deleted first). Those that were stored before are passed over.
+    fn add_key_packages(
+        &self,
+        owner: &DeviceId,
+        packages: Vec<KeyPackageRecord>,
+        cap: u32,
+        now: u64,
+    ) -> Result<KeyPackagesAdded, StorageError>;
+
+    /// How many key packages of a device have not expired.
+    fn count_key_packages(
+        &self,
+        owner: &DeviceId,
+        now: u64,
+    ) -> Result<Vec<KeyPackageCount>, StorageError>;
+
+    /// Takes one key package of each of these devices: the oldest that has not expired, or else
+    /// the one of last resort, which stays. One answer for each device, in order.
+    fn claim_key_packages(
+        &self,
+        owners: Vec<DeviceId>,
+        suite: CipherSuite,
+        now: u64,
+    ) -> Result<Vec<Option<Bytes>>, StorageError>;
+
+    /// Whose key package this is or was.
+    fn key_package_owner(
+        &self,
+        reference: &KeyPackageRef,
+    ) -> Result<Option<DeviceId>, StorageError>;
+
+    /// Creates a group; false if there is one with this identifier that another request created.
+    fn create_group(&self, group: NewGroup) -> Result<bool, StorageError>;
+
+    /// A group.
+    fn group(&self, id: &GroupId) -> Result<Option<GroupRecord>, StorageError>;
+
+    /// Whether a device is in a group.
+    fn membership(&self, id: &GroupId, device: &DeviceId) -> Result<Membership, StorageError>;
+
+    /// Whether any device of a user is in a group.
+    fn user_is_member(&self, id: &GroupId, user: &Name) -> Result<bool, StorageError>;
+
+    /// The members of a group.
+    fn members(&self, id: &GroupId) -> Result<Vec<DeviceId>, StorageError>;
+
+    /// The groups that a device is in, with epoch and head; and those it was in, with the number
+    /// of the commit that removed it as head.
+    fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, u64, u64)>, StorageError>;
+
+    /// Appends a message to a group's log, with all its effects or not at all.
+    fn append(&self, append: Append) -> Result<Appended, StorageError>;
+
+    /// The entry with a hash.
+    fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError>;
+
+    /// Entries of a log after one and up to another, ascending: `limit` at most, and no more
+    /// after they hold `bytes` bytes.
+    fn log(
+        &self,
+        id: &GroupId,
+        after: u64,
+        up_to: u64,
+        limit: u32,
+        bytes: usize,
+    ) -> Result<Vec<LogEntry>, StorageError>;
+
+    /// An opaque group's GroupInfo and ratchet tree, if the last commit came with both.
+    fn public_state(&self, id: &GroupId) -> Result<Option<(Bytes, Bytes)>, StorageError>;
+
+    /// The observer's rows of a group, ascending by key.
+    fn rows(&self, id: &GroupId) -> Result<Vec<(RowKey, Secret)>, StorageError>;
+
+    /// The first items of a device's inbox, and how many there are in all.
+    fn inbox(
+        &self,
+        device: &DeviceId,
+        limit: u32,
+        bytes: usize,
+    ) -> Result<(Vec<InboxItem>, u32), StorageError>;
+
+    /// Deletes items of a device's inbox.
+    fn ack_inbox(&self, device: &DeviceId, ids: Vec<u64>) -> Result<(), StorageError>;
+}

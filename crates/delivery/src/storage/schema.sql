@@ -1,0 +1,92 @@
+-- The delivery service's state. Epochs, indices of rows and their epochs are unsigned 64-bit
+-- numbers with the top bit flipped, so that SQLite's signed order is theirs.
+
+CREATE TABLE service (secret BLOB NOT NULL);
+
+CREATE TABLE device (
+    id INTEGER PRIMARY KEY,
+    user TEXT NOT NULL,
+    name TEXT NOT NULL,
+    suite INTEGER NOT NULL,
+    signature_key BLOB NOT NULL,
+    registered_at INTEGER NOT NULL,
+    UNIQUE (user, name)
+);
+
+CREATE TABLE key_package (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    device INTEGER NOT NULL,
+    suite INTEGER NOT NULL,
+    last_resort INTEGER NOT NULL,
+    not_after INTEGER NOT NULL,
+    message BLOB NOT NULL
+);
+CREATE INDEX key_package_by_device ON key_package (device, suite, last_resort, id);
+
+-- Kept when the package is gone: Welcomes name it, and its init key must not come again.
+CREATE TABLE key_package_owner (reference BLOB PRIMARY KEY, device INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE init_key (hash BLOB PRIMARY KEY, reference BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE mls_group (
+    id INTEGER PRIMARY KEY,
+    group_id BLOB NOT NULL UNIQUE,
+    tracked INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    head INTEGER NOT NULL,
+    handshake INTEGER NOT NULL,
+    creator INTEGER NOT NULL,
+    request_hash BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    group_info BLOB,
+    ratchet_tree BLOB
+);
+
+-- A former member's row stays, with the commit that removed it: it may read up to there.
+CREATE TABLE member (
+    grp INTEGER NOT NULL,
+    device INTEGER NOT NULL,
+    removed_seq INTEGER,
+    PRIMARY KEY (grp, device)
+) WITHOUT ROWID;
+CREATE INDEX member_by_device ON member (device);
+
+CREATE TABLE log (
+    grp INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    content_type INTEGER NOT NULL,
+    sender INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    message BLOB NOT NULL,
+    UNIQUE (grp, seq)
+);
+CREATE UNIQUE INDEX log_by_hash ON log (grp, hash);
+-- One commit per epoch, whatever else goes wrong.
+CREATE UNIQUE INDEX commit_by_epoch ON log (grp, epoch) WHERE content_type = 3;
+
+-- Welcomes and trees, once for all who get them.
+CREATE TABLE blob (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE inbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    device INTEGER NOT NULL,
+    grp INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    sender INTEGER NOT NULL,
+    welcome INTEGER NOT NULL,
+    tree INTEGER
+);
+CREATE INDEX inbox_by_device ON inbox (device, id);
+CREATE INDEX inbox_by_welcome ON inbox (welcome);
+CREATE INDEX inbox_by_tree ON inbox (tree) WHERE tree IS NOT NULL;
+
+-- What the observer of a tracked group keeps.
+CREATE TABLE observer (
+    grp INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    tbl INTEGER NOT NULL,
+    idx INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (grp, epoch, tbl, idx)
+) WITHOUT ROWID;

@@ -1,0 +1,96 @@
+//! One thread that writes, many that wait: whatever has come while the disk was busy goes into one
+//! transaction, so that one flush makes all of it durable (group commit).
+
+use super::StorageError;
+use rusqlite::Connection;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// The most steps that go into one transaction.
+const MOST: usize = 256;
+
+/// Tells the one who waits what became of a step, once the transaction is over.
+type Tell = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
+type Step = Box<dyn FnOnce(&Connection) -> Tell + Send>;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    steps: Mutex<Option<Sender<Step>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread, which owns the connection.
+    pub(super) fn start(db: Connection) -> Result<Self, StorageError> {
+        let (steps, queue) = channel();
+        let thread = std::thread::Builder::new()
+            .name("conclave-writer".into())
+            .spawn(move || run(&db, &queue))
+            .map_err(|e| StorageError::Failed(e.to_string()))?;
+        Ok(Self { steps: Mutex::new(Some(steps)), thread: Some(thread) })
+    }
+
+    /// Runs a step in a transaction, and returns when it is durable. A step that fails leaves
+    /// nothing.
+    pub(super) fn write<R: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StorageError> {
+        let (answer, wait) = channel();
+        let step: Step = Box::new(move |db| {
+            let result = in_savepoint(db, step).map_err(super::sqlite::failed);
+            Box::new(move |committed| {
+                // Whoever does not wait any more need not be told.
+                let _ = answer.send(result.and_then(|value| committed.map(|()| value)));
+            })
+        });
+        let gone = || StorageError::Failed("the writer has stopped".into());
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        steps.ok_or_else(gone)?.send(step).map_err(|_| gone())?;
+        wait.recv().map_err(|_| StorageError::Unknown("the writer has stopped".into()))?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Without a sender the thread ends when its queue is empty.
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn in_savepoint<R>(
+    db: &Connection,
+    step: impl FnOnce(&Connection) -> rusqlite::Result<R>,
+) -> rusqlite::Result<R> {
+    db.execute_batch("SAVEPOINT step")?;
+    let result = step(db);
+    match &result {
+        Ok(_) => db.execute_batch("RELEASE step")?,
+        Err(_) => db.execute_batch("ROLLBACK TO step; RELEASE step")?,
+    }
+    result
+}
+
+fn run(db: &Connection, queue: &Receiver<Step>) {
+    while let Ok(first) = queue.recv() {
+        if db.execute_batch("BEGIN IMMEDIATE").is_err() {
+            // The step is dropped, and whoever waits for it sees its channel close.
+            continue;
+        }
+        let mut told = vec![first(db)];
+        while told.len() < MOST
+            && let Ok(step) = queue.try_recv()
+        {
+            told.push(step(db));
+        }
+        let committed = db.execute_batch("COMMIT").map_err(|e| {
+            let _ = db.execute_batch("ROLLBACK");
+            StorageError::Unknown(e.to_string())
+        });
+        told.into_iter().for_each(|tell| tell(committed.clone()));
+    }
+}
