@@ -62,15 +62,14 @@ impl Labeled<'_> {
     }
 }
 
-/// DHKEM's `DeriveKeyPair` (RFC 9180 section 7.1.3).
-///
-/// # Errors
-/// If the provider does not have the KEM.
-pub fn dhkem_derive_key_pair(
+/// The private key that DHKEM's `DeriveKeyPair` (RFC 9180 section 7.1.3) makes of `ikm`, and what
+/// `set_up` makes of it: a candidate that `set_up` calls an invalid private key is passed over.
+fn dhkem_derive_key<T>(
     provider: &dyn CryptoProvider,
     kem: Kem,
     ikm: &Secret,
-) -> Result<HpkeKeyPair, CryptoError> {
+    set_up: impl Fn(&Secret) -> Result<T, CryptoError>,
+) -> Result<(Secret, T), CryptoError> {
     use crate::DhGroup;
     let group = kem.dh_group();
     let labeled = Labeled { provider, kdf: kem.kdf(), suite_id: SuiteId::kem(kem) };
@@ -79,8 +78,8 @@ pub fn dhkem_derive_key_pair(
     let mask = match group {
         DhGroup::X25519 | DhGroup::X448 => {
             let private = labeled.expand(&dkp_prk, b"sk", &[], n)?;
-            let public = provider.dh_public_key(group, &private)?.into();
-            return Ok(HpkeKeyPair { private: HpkePrivateKey(private), public });
+            let made = set_up(&private)?;
+            return Ok((private, made));
         }
         DhGroup::P256 | DhGroup::P384 => 0xff,
         DhGroup::P521 => 0x01,
@@ -90,17 +89,27 @@ pub fn dhkem_derive_key_pair(
         if let Some(first) = private.expose_mut().first_mut() {
             *first &= mask;
         }
-        // A scalar that is zero or not below the order has no public key: the next candidate.
-        match provider.dh_public_key(group, &private) {
-            Ok(public) => {
-                let public = public.into();
-                return Ok(HpkeKeyPair { private: HpkePrivateKey(private), public });
-            }
+        match set_up(&private) {
+            Ok(made) => return Ok((private, made)),
             Err(CryptoError::InvalidPrivateKey) => {}
             Err(other) => return Err(other),
         }
     }
     Err(CryptoError::KeyDerivationFailed)
+}
+
+/// DHKEM's `DeriveKeyPair` (RFC 9180 section 7.1.3).
+///
+/// # Errors
+/// If the provider does not have the KEM.
+pub fn dhkem_derive_key_pair(
+    provider: &dyn CryptoProvider,
+    kem: Kem,
+    ikm: &Secret,
+) -> Result<HpkeKeyPair, CryptoError> {
+    let set_up = |private: &Secret| provider.dh_public_key(kem.dh_group(), private);
+    let (private, public) = dhkem_derive_key(provider, kem, ikm, set_up)?;
+    Ok(HpkeKeyPair { private: HpkePrivateKey(private), public: public.into() })
 }
 
 fn dhkem_shared_secret(
@@ -125,10 +134,10 @@ pub fn dhkem_encap(
     public: &HpkePublicKey,
     seed: &Secret,
 ) -> Result<(Vec<u8>, Secret), CryptoError> {
-    let ephemeral = provider.kem_derive_key_pair(kem, seed)?;
-    let dh = provider.dh(kem.dh_group(), &ephemeral.private.0, public)?;
-    let secret = dhkem_shared_secret(provider, kem, &dh, &ephemeral.public, public)?;
-    Ok((ephemeral.public.0.into_vec(), secret))
+    let set_up = |private: &Secret| provider.dh_both(kem.dh_group(), private, public);
+    let (_, (kem_output, dh)) = dhkem_derive_key(provider, kem, seed, set_up)?;
+    let secret = dhkem_shared_secret(provider, kem, &dh, &kem_output, public)?;
+    Ok((kem_output, secret))
 }
 
 /// DHKEM's `Decap` (RFC 9180 section 4.1).

@@ -132,6 +132,20 @@ pub trait CryptoProvider: Send + Sync {
     /// If the provider does not have the group, a key is invalid, or the result is all zeros.
     fn dh(&self, group: DhGroup, private: &Secret, public: &[u8]) -> Result<Secret, CryptoError>;
 
+    /// [`Self::dh_public_key`] and [`Self::dh`] of one private key: what encapsulating takes. A
+    /// provider overrides this if setting up a private key costs it something.
+    ///
+    /// # Errors
+    /// As of the two.
+    fn dh_both(
+        &self,
+        group: DhGroup,
+        private: &Secret,
+        public: &[u8],
+    ) -> Result<(Vec<u8>, Secret), CryptoError> {
+        Ok((self.dh_public_key(group, private)?, self.dh(group, private, public)?))
+    }
+
     /// Whether a public key has the right length and, for NIST curves, is a point of the curve.
     ///
     /// # Errors

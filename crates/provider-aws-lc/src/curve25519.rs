@@ -87,17 +87,29 @@ fn private_key(bytes: &[u8]) -> Result<PrivateKey, CryptoError> {
     PrivateKey::from_private_key(&X25519, bytes).map_err(|_| CryptoError::InvalidPrivateKey)
 }
 
-pub(crate) fn x25519_public_key(private: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    let public = private_key(private)?.compute_public_key();
+fn public_half(private: &PrivateKey) -> Result<Vec<u8>, CryptoError> {
+    let public = private.compute_public_key();
     Ok(public.map_err(|_| CryptoError::InvalidPrivateKey)?.as_ref().to_vec())
 }
 
-pub(crate) fn x25519(private: &[u8], public: &[u8]) -> Result<Secret, CryptoError> {
-    let private = private_key(private)?;
+fn shared_secret(private: &PrivateKey, public: &[u8]) -> Result<Secret, CryptoError> {
     if public.len() != 32 {
         return Err(CryptoError::InvalidPublicKey);
     }
     // Every 32 bytes are a key: what fails from here on is a result of all zeros.
     let public = UnparsedPublicKey::new(&X25519, public);
-    agree(&private, public, CryptoError::InvalidSharedSecret, |s| Ok(Secret::copy_from(s)))
+    agree(private, public, CryptoError::InvalidSharedSecret, |s| Ok(Secret::copy_from(s)))
+}
+
+pub(crate) fn x25519_public_key(private: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    public_half(&private_key(private)?)
+}
+
+pub(crate) fn x25519(private: &[u8], public: &[u8]) -> Result<Secret, CryptoError> {
+    shared_secret(&private_key(private)?, public)
+}
+
+pub(crate) fn x25519_both(private: &[u8], public: &[u8]) -> Result<(Vec<u8>, Secret), CryptoError> {
+    let private = private_key(private)?;
+    Ok((public_half(&private)?, shared_secret(&private, public)?))
 }

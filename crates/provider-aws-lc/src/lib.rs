@@ -178,6 +178,24 @@ impl CryptoProvider for AwsLc {
         }
     }
 
+    /// AWS-LC computes the public key whenever it takes a private key in: here, once for both.
+    fn dh_both(
+        &self,
+        group: DhGroup,
+        private: &Secret,
+        public: &[u8],
+    ) -> Result<(Vec<u8>, Secret), CryptoError> {
+        match group {
+            DhGroup::P256 => nist::P256.dh_both(private.expose(), public),
+            DhGroup::P384 => nist::P384.dh_both(private.expose(), public),
+            DhGroup::P521 => nist::P521.dh_both(private.expose(), public),
+            DhGroup::X25519 => curve25519::x25519_both(private.expose(), public),
+            DhGroup::X448 => {
+                Ok((self.dh_public_key(group, private)?, self.dh(group, private, public)?))
+            }
+        }
+    }
+
     fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError> {
         match group {
             DhGroup::P256 => nist::P256.validate(public),

@@ -45,6 +45,15 @@ pub(crate) static P521: Curve = Curve {
     verification: &ECDSA_P521_SHA512_ASN1,
 };
 
+fn public_half(private: &PrivateKey) -> Result<Vec<u8>, CryptoError> {
+    let public = private.compute_public_key();
+    Ok(public.map_err(|_| CryptoError::InvalidPrivateKey)?.as_ref().to_vec())
+}
+
+fn shared_secret(private: &PrivateKey, public: ParsedPublicKey) -> Result<Secret, CryptoError> {
+    agree(private, public, CryptoError::InvalidSharedSecret, |s| Ok(Secret::copy_from(s)))
+}
+
 impl Curve {
     fn private_key(&self, bytes: &[u8]) -> Result<PrivateKey, CryptoError> {
         PrivateKey::from_private_key(self.agreement, bytes)
@@ -65,8 +74,7 @@ impl Curve {
     }
 
     pub(crate) fn public_key(&self, private: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        let public = self.private_key(private)?.compute_public_key();
-        Ok(public.map_err(|_| CryptoError::InvalidPrivateKey)?.as_ref().to_vec())
+        public_half(&self.private_key(private)?)
     }
 
     pub(crate) fn validate(&self, public: &[u8]) -> Result<(), CryptoError> {
@@ -74,9 +82,16 @@ impl Curve {
     }
 
     pub(crate) fn dh(&self, private: &[u8], public: &[u8]) -> Result<Secret, CryptoError> {
+        shared_secret(&self.private_key(private)?, self.point(public)?)
+    }
+
+    pub(crate) fn dh_both(
+        &self,
+        private: &[u8],
+        public: &[u8],
+    ) -> Result<(Vec<u8>, Secret), CryptoError> {
         let private = self.private_key(private)?;
-        let public = self.point(public)?;
-        agree(&private, public, CryptoError::InvalidSharedSecret, |s| Ok(Secret::copy_from(s)))
+        Ok((public_half(&private)?, shared_secret(&private, self.point(public)?)?))
     }
 
     pub(crate) fn sign(
