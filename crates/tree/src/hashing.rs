@@ -59,6 +59,15 @@ fn hash_nodes(
     Ok(())
 }
 
+/// The tree hash of a node whose children's hashes are known, whatever is remembered of its own.
+pub(crate) fn compute_hash(
+    suite: &Suite<'_>,
+    tree: &impl HashCache,
+    node: NodeIndex,
+) -> Result<Digest, TreeError> {
+    Ok(suite.hash(&[&hash_input(tree, node)?])?)
+}
+
 /// The encoded TreeHashInput of a node whose children's hashes are known.
 fn hash_input(tree: &impl HashCache, node: NodeIndex) -> Result<Vec<u8>, TreeError> {
     let known = |child| tree.known_hash(child).ok_or(TreeError::WrongCache { node: child });

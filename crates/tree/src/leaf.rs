@@ -57,24 +57,26 @@ pub fn sign_leaf(
 /// The first rule that is broken.
 pub fn check_leaf_rules(leaf: &LeafNode, cipher_suite: CipherSuite) -> Result<(), LeafRule> {
     let capabilities = &leaf.capabilities;
+    if !capabilities.versions.contains(&ProtocolVersion::MLS10) {
+        return Err(LeafRule::VersionNotListed);
+    }
+    if !capabilities.cipher_suites.contains(&cipher_suite) {
+        return Err(LeafRule::CipherSuiteNotListed(cipher_suite));
+    }
     check_rules(
-        cipher_suite,
         leaf.credential.credential_type(),
-        capabilities.versions.iter().map(|v| v.0),
-        capabilities.cipher_suites.iter().map(|v| v.0),
         capabilities.credentials.iter().map(|v| v.0),
         capabilities.extensions.iter().map(|v| v.0),
         leaf.extensions.iter().map(|e| e.extension_type.0).collect(),
     )
 }
 
-/// [`check_leaf_rules`] of an encoded leaf.
-pub(crate) fn check_view(leaf: &LeafView<'_>, cipher_suite: CipherSuite) -> Result<(), LeafRule> {
+/// [`check_leaf_rules`] of a leaf that is in a tree, except for the version and the cipher suite.
+/// Section 7.3 does not ask for those, leaves are about that do not list them, and whoever joins
+/// must not be stricter than those who are in already.
+pub(crate) fn check_view(leaf: &LeafView<'_>) -> Result<(), LeafRule> {
     check_rules(
-        cipher_suite,
         leaf.credential_type,
-        leaf.versions.iter(),
-        leaf.cipher_suites.iter(),
         leaf.credential_types.iter(),
         leaf.extension_types.iter(),
         leaf.extensions.clone(),
@@ -82,20 +84,11 @@ pub(crate) fn check_view(leaf: &LeafView<'_>, cipher_suite: CipherSuite) -> Resu
 }
 
 fn check_rules(
-    cipher_suite: CipherSuite,
     credential_type: CredentialType,
-    mut versions: impl Iterator<Item = u16>,
-    mut cipher_suites: impl Iterator<Item = u16>,
     mut credential_types: impl Iterator<Item = u16>,
     extension_types: impl Iterator<Item = u16>,
     mut extensions: Vec<u16>,
 ) -> Result<(), LeafRule> {
-    if !versions.any(|v| v == ProtocolVersion::MLS10.0) {
-        return Err(LeafRule::VersionNotListed);
-    }
-    if !cipher_suites.any(|v| v == cipher_suite.0) {
-        return Err(LeafRule::CipherSuiteNotListed(cipher_suite));
-    }
     if !credential_types.any(|v| v == credential_type.0) {
         return Err(LeafRule::CredentialTypeNotListed(credential_type));
     }

@@ -32,6 +32,8 @@ mod view;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use delta::TreeDelta;
 pub use error::{LeafRule, MissingCapability, TreeError};

@@ -4,7 +4,7 @@
 //! octets, the encoding, and the tree hash. Nodes of subtrees without members have no row.
 
 use crate::error::TreeError;
-use crate::hashing::HashCache;
+use crate::hashing::{HashCache, complete_hashes, compute_hash};
 use crate::read::TreeRead;
 use crate::tree::RatchetTree;
 use crate::view::{LeafView, ParentView};
@@ -52,7 +52,8 @@ impl RatchetTree {
     }
 
     /// A tree of its rows, in any order: those of [`RatchetTree::rows`] with the changes of
-    /// [`TreeDelta::rows`](crate::TreeDelta::rows) since. One pass; no hash is computed.
+    /// [`TreeDelta::rows`](crate::TreeDelta::rows) since. One pass; no hash is computed but those
+    /// of blank subtrees.
     ///
     /// Rows are trusted as far as their form: that a storage gives back what was written is for
     /// the storage to see to, or for [`RatchetTree::check_caches`].
@@ -96,9 +97,26 @@ impl RatchetTree {
             tree.set_hash(node, hash);
         }
         let mut all = (0..size.node_count()).map(NodeIndex);
-        match all.find(|node| tree.has_row(*node) && tree.known_hash(*node).is_none()) {
-            Some(node) => Err(TreeError::MissingRow { node }),
-            None => Ok(tree),
+        if let Some(node) = all.find(|node| tree.has_row(*node) && tree.known_hash(*node).is_none())
+        {
+            return Err(TreeError::MissingRow { node });
+        }
+        check_empty_halves(suite, &mut tree)?;
+        Ok(tree)
+    }
+}
+
+/// A leaf whose row got lost looks like a blank one. So where a half below a node is empty, the
+/// node's hash has to say so.
+fn check_empty_halves(suite: &Suite<'_>, tree: &mut RatchetTree) -> Result<(), TreeError> {
+    for node in (0..tree.size().node_count()).map(NodeIndex).filter(|n| n.leaf().is_none()) {
+        let Some((left, right)) = node.children().filter(|_| tree.has_row(node)) else { continue };
+        let halves = [left, right];
+        let Some(empty) = halves.into_iter().find(|half| !tree.has_row(*half)) else { continue };
+        complete_hashes(suite, tree, empty)?;
+        if Some(compute_hash(suite, tree, node)?) != tree.known_hash(node) {
+            return Err(TreeError::MissingRow { node: empty });
         }
     }
+    Ok(())
 }

@@ -62,7 +62,7 @@ impl Hashes {
 ///
 /// What it remembers: each node in its encoding; the tree hash of each node that has members
 /// below it; how many members are below each parent; where each key is; how many members support
-/// what. The hashes of blank subtrees are computed when a change needs them, and kept in memory.
+/// what. The hashes of blank subtrees are computed when they are needed first, and kept in memory.
 #[derive(Clone)]
 pub struct RatchetTree {
     size: TreeSize,

@@ -71,7 +71,7 @@ impl UnverifiedTree {
     /// The first rule that the tree breaks, with the node.
     pub fn verify(self, suite: &Suite<'_>, group_id: &GroupId) -> Result<RatchetTree, TreeError> {
         let tree = self.tree;
-        check_leaves(suite, &tree)?;
+        check_leaves(&tree)?;
         tree.check_credential_support()?;
         check_unmerged_leaves(&tree)?;
         check_keys(suite, &tree)?;
@@ -117,12 +117,11 @@ fn decode_node(r: &mut Reader<'_>, node: NodeIndex) -> Result<Option<Box<[u8]>>,
     Ok(all.get(..all.len() - r.rest().len()).map(Into::into))
 }
 
-fn check_leaves(suite: &Suite<'_>, tree: &RatchetTree) -> Result<(), TreeError> {
+fn check_leaves(tree: &RatchetTree) -> Result<(), TreeError> {
     for leaf in tree.members() {
         let Some(encoded) = tree.node(leaf.node()) else { continue };
         let view = LeafView::parse(encoded)?;
-        check_view(&view, suite.cipher_suite())
-            .map_err(|rule| TreeError::LeafRule { leaf, rule })?;
+        check_view(&view).map_err(|rule| TreeError::LeafRule { leaf, rule })?;
     }
     Ok(())
 }

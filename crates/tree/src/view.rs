@@ -33,8 +33,6 @@ pub(crate) enum Source<'a> {
 pub(crate) struct LeafView<'a> {
     pub(crate) signature_key: &'a [u8],
     pub(crate) credential_type: CredentialType,
-    pub(crate) versions: Codes<'a>,
-    pub(crate) cipher_suites: Codes<'a>,
     pub(crate) extension_types: Codes<'a>,
     pub(crate) proposal_types: Codes<'a>,
     pub(crate) credential_types: Codes<'a>,
@@ -53,8 +51,8 @@ impl<'a> LeafView<'a> {
         let _encryption_key = r.opaque()?;
         let signature_key = r.opaque()?;
         let credential_type = skip_credential(r)?;
-        let versions = Codes::read(r)?;
-        let cipher_suites = Codes::read(r)?;
+        let _versions = Codes::read(r)?;
+        let _cipher_suites = Codes::read(r)?;
         let extension_types = Codes::read(r)?;
         let proposal_types = Codes::read(r)?;
         let credential_types = Codes::read(r)?;
@@ -65,8 +63,6 @@ impl<'a> LeafView<'a> {
         Ok(Self {
             signature_key,
             credential_type,
-            versions,
-            cipher_suites,
             extension_types,
             proposal_types,
             credential_types,
