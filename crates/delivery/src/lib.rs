@@ -25,7 +25,8 @@ pub mod http_client;
 pub mod service;
 #[cfg(feature = "server")]
 pub mod storage;
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 mod testing;
 
 #[cfg(feature = "server")]

@@ -19,6 +19,9 @@ use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// What is said to whoever comes without a token.
+const NO_TOKEN: &str = "this takes the token of a device: register first";
+
 type Shared = State<Arc<App>>;
 
 pub(super) fn router(app: Arc<App>, max_body: usize) -> Router {
@@ -101,6 +104,10 @@ fn respond<O: Operation>(
     };
     let result = body.map_err(body_error).and_then(|body| {
         let caller = Caller { device: caller(app, headers)?, now: now() };
+        // Before anything is decoded: whoever has no token costs no more than its bytes.
+        if caller.device.is_none() && !O::ANONYMOUS {
+            return Err(ServiceError::new(ErrorCode::Unauthorized, NO_TOKEN));
+        }
         observed.who = caller.device.as_ref().map(|d| d.device.clone());
         run::<O>(app, caller, &body)
     });
@@ -148,9 +155,9 @@ async fn events(State(app): Shared, headers: HeaderMap) -> Response {
     let known = {
         let app = app.clone();
         tokio::task::spawn_blocking(move || {
-            caller(&app, &headers)?.map(|d| d.device).ok_or_else(|| {
-                ServiceError::new(ErrorCode::Unauthorized, "this takes the token of a device")
-            })
+            caller(&app, &headers)?
+                .map(|d| d.device)
+                .ok_or_else(|| ServiceError::new(ErrorCode::Unauthorized, NO_TOKEN))
         })
         .await
     };

@@ -148,6 +148,9 @@ impl fmt::Debug for Server {
 
 /// Starts a server on threads of its own. When this returns, it takes connections.
 ///
+/// What is answered is on disk, so the process may be killed at any moment. Not to be called from
+/// asynchronous code, nor the [`Server`] dropped there: both block.
+///
 /// # Errors
 /// If the state cannot be opened or the address cannot be listened on.
 pub fn serve(config: Config) -> Result<Server, StartError> {
@@ -217,5 +220,6 @@ impl Drop for Server {
     }
 }
 
-#[cfg(all(test, feature = "client"))]
+#[cfg(test)]
+#[cfg(feature = "client")]
 mod tests;

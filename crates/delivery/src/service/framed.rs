@@ -52,7 +52,7 @@ impl Framed {
     }
 
     /// Whether somebody who is no member may send it.
-    pub(super) fn from_outside(&self) -> bool {
+    pub(super) fn is_from_outside(&self) -> bool {
         let sender = self.public.as_ref().map(|m| m.content.sender);
         sender.is_some_and(|s| !matches!(s, Sender::Member(_)))
     }

@@ -23,6 +23,9 @@ impl Operation for AckInbox {
         caller: &Caller,
     ) -> Result<Done<Acknowledged>, ServiceError> {
         let me = caller.id()?;
+        if self.ids.len() > MAX_PAGE as usize {
+            return Err(ServiceError::too_many(format!("at most {MAX_PAGE} items at a time")));
+        }
         let seen = format!("{me} has {} Welcomes", self.ids.len());
         service.storage.ack_inbox(me, self.ids)?;
         Ok(Done::new(Acknowledged {}, seen))

@@ -120,6 +120,9 @@ impl Operation for ClaimKeyPackages {
         caller: &Caller,
     ) -> Result<Done<ClaimedKeyPackages>, ServiceError> {
         let me = caller.id()?;
+        if self.devices.len() > service.limits.devices {
+            return Err(ServiceError::too_many("more devices are named than a user can have"));
+        }
         let known = service.storage.devices(&self.user)?;
         if known.is_empty() {
             let detail = format!("there is no user {}", self.user);

@@ -9,6 +9,7 @@ use crate::api::{
 };
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
 use conclave_wire::{MlsMessageBody, Sender};
+use std::collections::BTreeSet;
 
 /// A message on its way into the log.
 pub(super) struct Submission<'a> {
@@ -167,11 +168,12 @@ impl<S: Storage> Service<S> {
         welcomes: Vec<Bytes>,
         added: &[DeviceId],
     ) -> Result<Vec<(Bytes, Vec<DeviceId>)>, ServiceError> {
+        let added: BTreeSet<&DeviceId> = added.iter().collect();
         let route = |message: Bytes| {
             let MlsMessageBody::Welcome(welcome) = decode_message(&message)? else {
                 return Err(ServiceError::invalid("what is given as a Welcome is none"));
             };
-            let mut to = Vec::with_capacity(welcome.secrets.len());
+            let mut to = BTreeSet::new();
             for secrets in &welcome.secrets {
                 let owner = self.storage.key_package_owner(&secrets.new_member)?;
                 let owner = owner.ok_or_else(|| {
@@ -181,11 +183,9 @@ impl<S: Storage> Service<S> {
                     let detail = format!("a Welcome is for {owner}, whom the commit does not add");
                     return Err(ServiceError::invalid(detail));
                 }
-                if !to.contains(&owner) {
-                    to.push(owner);
-                }
+                to.insert(owner);
             }
-            Ok((message, to))
+            Ok((message, to.into_iter().collect()))
         };
         welcomes.into_iter().map(route).collect()
     }
@@ -196,8 +196,11 @@ impl<S: Storage> Service<S> {
         request: SubmitCommit,
         submission: &Submission<'_>,
     ) -> Result<CommitEffects, ServiceError> {
+        if request.added.len() + request.removed.len() > self.limits.named_devices {
+            return Err(ServiceError::too_many("the commit names too many devices"));
+        }
         let mut added = request.added;
-        if submission.framed.from_outside() {
+        if submission.framed.is_from_outside() {
             added.push(submission.me.clone());
         }
         for device in added.iter().chain(&request.removed) {

@@ -32,6 +32,8 @@ pub struct Limits {
     pub group_id: usize,
     /// How far the clock of one who registers may be off, in seconds. Default 600.
     pub clock_skew: u64,
+    /// The most devices that the submitter of a commit to an opaque group names. Default 50,000.
+    pub named_devices: usize,
     /// How many groups' public state is kept in memory. Default 256.
     pub loaded_groups: usize,
 }
@@ -44,6 +46,7 @@ impl Default for Limits {
             past_epochs: 3,
             group_id: 128,
             clock_skew: 600,
+            named_devices: 50_000,
             loaded_groups: 256,
         }
     }
@@ -61,6 +64,10 @@ pub struct ServiceError {
 impl ServiceError {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into() }
+    }
+
+    fn too_many(what: impl Into<String>) -> Self {
+        Self::new(ErrorCode::TooMany, what)
     }
 
     fn invalid(what: impl fmt::Display) -> Self {
@@ -150,6 +157,9 @@ impl Caller {
 
 /// An operation, as the service does it.
 pub trait Operation: Call {
+    /// Whether it takes no token.
+    const ANONYMOUS: bool = false;
+
     /// Does it.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Random operations on the service, beside a model of what it promises.
 
 use crate::api::*;
+use crate::service::{Caller, Operation};
 use crate::testing::*;
 use conclave_group::OwnKeyPackage;
 use std::collections::{BTreeMap, BTreeSet};
@@ -273,6 +274,41 @@ fn the_service_keeps_its_promises_in_any_order_of_operations() {
             model.step();
         }
         model.check_commits();
+    }
+}
+
+/// Not a check but a measurement: `cargo test -p conclave-delivery --all-features --release --
+/// --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn how_many_messages_a_second() {
+    const EACH: usize = 200;
+    for senders in [1, 16, 64] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut dice = Dice(9);
+        let desk = Desk::open(dir.path());
+        let own = Own::new("a/1", &mut dice);
+        let id: GroupId = [1; 16].into();
+        let kind = GroupKind::Opaque { epoch: 0 };
+        desk.reply(&own, CreateGroup { group_id: id.clone(), kind });
+        let device = desk.service.authenticate(desk.register(&own).expose()).unwrap();
+        let caller = Caller { device: Some(device), now: NOW };
+        let begun = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            for sender in 0..senders {
+                let (desk, id, caller) = (&desk, &id, &caller);
+                scope.spawn(move || {
+                    for n in 0..EACH {
+                        let mut data = vec![0; 1024];
+                        data[..2].copy_from_slice(&[sender as u8, n as u8]);
+                        let message = private(id, 0, ContentType::Application, &data);
+                        SendMessage { message }.run(&desk.service, caller).unwrap();
+                    }
+                });
+            }
+        });
+        let rate = (senders * EACH) as f64 / begun.elapsed().as_secs_f64();
+        println!("{senders} senders: {rate:.0} messages of 1 KiB a second");
     }
 }
 

@@ -1,1 +1,347 @@
+//! Tracked groups: real members, a service that watches.
 
+use crate::api::*;
+use crate::testing::*;
+use conclave_group as mls;
+use conclave_group::{CommitOptions, Framing, Group, NewProposal, OwnKeyPackage, Verdict};
+use conclave_tree::TreeRead;
+use core::convert::Infallible;
+
+const ID: [u8; 16] = [3; 16];
+
+/// A member: its device and its group.
+struct Member {
+    own: Own,
+    group: Group,
+    cursor: u64,
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    desk: Desk,
+    dice: Dice,
+}
+
+fn stored<S: mls::State>(state: &mut S, step: mls::Transition<S>) -> S::Event {
+    mls::apply(state, step, |_| Ok::<_, Infallible>(())).unwrap()
+}
+
+fn accept(requests: &[mls::CredentialRequest]) -> Vec<Verdict> {
+    requests.iter().map(|_| Verdict::Accept).collect()
+}
+
+const INFO: mls::GroupInfoOptions =
+    mls::GroupInfoOptions { ratchet_tree: false, external_pub: true };
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let desk = Desk::open(dir.path());
+        Self { dir, desk, dice: Dice(77) }
+    }
+
+    fn device(&mut self, name: &str) -> Own {
+        let own = Own::new(name, &mut self.dice);
+        self.desk.register(&own);
+        own
+    }
+
+    fn create(&mut self, name: &str) -> Member {
+        let own = self.device(name);
+        let params = mls::GroupParams {
+            group_id: ID.into(),
+            cipher_suite: SUITE,
+            extensions: vec![],
+            leaf: own.leaf(),
+            lifetime: Own::lifetime(NOW),
+        };
+        let config = mls::Config::default();
+        let new = Group::create(&PROVIDER, &mut self.dice, config, params, own.keys.clone());
+        let group = new.unwrap().store(|_| Ok::<_, Infallible>(())).unwrap();
+        let kind = GroupKind::Tracked {
+            group_info: group.group_info(&PROVIDER, INFO).unwrap().into(),
+            ratchet_tree: group.tree().to_extension_bytes().unwrap().into(),
+        };
+        let created = self.desk.reply(&own, CreateGroup { group_id: ID.into(), kind });
+        assert_eq!(created, Created { epoch: 0, head: 0 });
+        Member { own, group, cursor: 0 }
+    }
+
+    /// Stages a commit.
+    fn staged(&mut self, by: &mut Member, proposals: Vec<NewProposal>) -> SubmitCommit {
+        let options =
+            CommitOptions { proposals, group_info: Some(INFO), ..CommitOptions::default() };
+        let step = by.group.commit(&PROVIDER, &mut self.dice, options).unwrap();
+        let mls::Event::Commit(messages) = stored(&mut by.group, step) else { panic!() };
+        SubmitCommit {
+            welcomes: messages.welcomes.into_iter().map(|w| w.message.into()).collect(),
+            group_info: messages.group_info.map(Into::into),
+            ..commit(messages.commit.into())
+        }
+    }
+
+    fn submit(&mut self, by: &mut Member, request: SubmitCommit) -> u64 {
+        let reply = self.desk.reply(&by.own, request);
+        let Outcome::Accepted { epoch, seq } = reply else { panic!("{reply:?}") };
+        let step = by.group.commit_accepted(&PROVIDER, NOW).unwrap();
+        stored(&mut by.group, step);
+        assert_eq!(by.group.epoch(), epoch);
+        by.cursor = seq;
+        seq
+    }
+
+    /// Somebody's key package, claimed.
+    fn invited(&mut self, by: &Member, own: &Own) -> (OwnKeyPackage, NewProposal) {
+        let package = own.key_package(false, Own::lifetime(NOW), &mut self.dice);
+        self.desk.publish(own, &[&package]);
+        let claim = ClaimKeyPackages {
+            user: own.id.user.clone(),
+            cipher_suite: SUITE,
+            devices: vec![own.id.device.clone()],
+        };
+        let claimed = self.desk.reply(&by.own, claim).devices.remove(0).key_package;
+        assert_eq!(claimed, Some(key_package_message(package.key_package())));
+        let config = mls::Config::default();
+        let stage =
+            mls::ValidKeyPackage::check(&PROVIDER, NOW, &config, package.key_package().clone());
+        let valid = stage.unwrap().resolve(Verdict::Accept).unwrap();
+        (package, NewProposal::Add(Box::new(valid)))
+    }
+
+    fn join(&mut self, own: Own, package: &OwnKeyPackage) -> Member {
+        let mut page = self.desk.reply(&own, FetchInbox { limit: 10 });
+        let item = page.items.remove(0);
+        let stage = mls::WelcomeStage::open(&PROVIDER, &item.welcome.welcome, package).unwrap();
+        let config = mls::Config::default();
+        let tree = item.welcome.ratchet_tree.as_deref();
+        let stage = stage.join(&PROVIDER, config, &[], tree, None);
+        let stage = stage.unwrap();
+        let verdicts = accept(stage.credentials());
+        let new = stage.resolve(&verdicts).unwrap();
+        let group = new.store(|_| Ok::<_, Infallible>(())).unwrap();
+        assert_eq!(group.epoch(), item.welcome.epoch);
+        self.desk.reply(&own, AckInbox { ids: vec![item.id] });
+        Member { own, group, cursor: item.welcome.seq }
+    }
+
+    fn add(&mut self, by: &mut Member, name: &str) -> Member {
+        let own = self.device(name);
+        let (package, add) = self.invited(by, &own);
+        let request = self.staged(by, vec![add]);
+        self.submit(by, request);
+        self.join(own, &package)
+    }
+
+    /// Reads what is new in the log.
+    fn catch_up(&self, member: &mut Member) {
+        let fetch = FetchLog { group_id: ID.into(), after: member.cursor, limit: 100 };
+        for entry in self.desk.reply(&member.own, fetch).entries {
+            member.cursor = entry.seq;
+            let received = member.group.process(&PROVIDER, NOW, &entry.message);
+            match received.map_err(|r| r.error).unwrap() {
+                mls::Received::Commit(stage) => {
+                    let verdicts = accept(stage.credentials());
+                    let answers = mls::Answers { verdicts, psks: vec![] };
+                    let step = stage.resolve(&member.group, &PROVIDER, NOW, &answers);
+                    stored(&mut member.group, step.map_err(|r| r.error).unwrap());
+                }
+                mls::Received::Proposal(stage) => {
+                    let verdicts = accept(stage.credentials());
+                    let step = stage.resolve(&member.group, &PROVIDER, &verdicts);
+                    stored(&mut member.group, step.map_err(|r| r.error).unwrap());
+                }
+                mls::Received::Application(step) | mls::Received::OwnCommit(step) => {
+                    drop(stored(&mut member.group, step));
+                }
+                mls::Received::Known => {}
+            }
+        }
+    }
+
+    /// The next process opens what is on disk.
+    fn restart(&mut self) {
+        self.dir = crash_copy(self.dir.path());
+        self.desk = Desk::open(self.dir.path());
+    }
+
+    fn state(&self, own: &Own) -> GroupState {
+        self.desk.reply(own, FetchGroupInfo { group_id: ID.into() })
+    }
+}
+
+#[test]
+fn the_service_follows_a_group_through_adds_restarts_and_removals() {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let mut bob = w.add(&mut alice, "bob/phone");
+    w.restart();
+    let mut carol = w.add(&mut bob, "carol/pc");
+    w.catch_up(&mut alice);
+    assert_eq!(alice.group.epoch_authenticator(), carol.group.epoch_authenticator());
+    let state = w.state(&carol.own);
+    assert_eq!(*state.ratchet_tree, *alice.group.tree().to_extension_bytes().unwrap());
+    assert_eq!(state.epoch, 2);
+
+    let leaf = bob.group.own_leaf();
+    let request = w.staged(&mut carol, vec![NewProposal::Remove(leaf)]);
+    let removal = w.submit(&mut carol, request);
+    let fetch = FetchLog { group_id: ID.into(), after: bob.cursor, limit: 100 };
+    let page = w.desk.reply(&bob.own, fetch.clone());
+    assert_eq!((page.head, page.entries.len()), (removal, 1), "its own removal");
+
+    let step = carol.group.encrypt(&PROVIDER, &mut w.dice, b"now", &Framing::default()).unwrap();
+    let mls::Event::Message(message) = stored(&mut carol.group, step) else { panic!() };
+    let sent = w.desk.call(&carol.own, SendMessage { message: message.into() }).unwrap();
+    assert!(!sent.seen.contains("now"), "{}", sent.seen);
+    assert_eq!(w.desk.reply(&bob.own, fetch).entries, page.entries, "and nothing after");
+    assert_eq!(
+        w.desk.refused(&bob.own, FetchGroupInfo { group_id: ID.into() }),
+        ErrorCode::NotMember
+    );
+    w.catch_up(&mut alice);
+    assert_eq!(alice.group.epoch_authenticator(), carol.group.epoch_authenticator());
+}
+
+#[test]
+fn a_commit_that_members_would_refuse_changes_nothing() {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let mut bob = w.add(&mut alice, "bob/phone");
+    let request = w.staged(&mut bob, vec![]);
+    let refused = |request| w.desk.call(&bob.own, request).unwrap_err();
+
+    let mut bent = request.commit.clone().into_vec();
+    // The last byte is the membership tag's, which only members can check; before it comes the
+    // confirmation tag, and before that the signature.
+    let place = bent.len() - 90;
+    bent[place] ^= 1;
+    let e = refused(SubmitCommit { commit: bent.into(), ..request.clone() });
+    assert_eq!(e.code, ErrorCode::Invalid, "{e}");
+    let e = w.desk.call(&alice.own, request.clone()).unwrap_err();
+    assert_eq!(e.code, ErrorCode::NotMember, "somebody else's commit: {e}");
+    let hidden = commit(private(&ID.into(), 1, ContentType::Commit, b"?"));
+    assert_eq!(refused(hidden).code, ErrorCode::Invalid, "cannot be followed");
+    let strange = SubmitCommit { welcomes: vec![welcome(&[[7; 32].into()])], ..request.clone() };
+    assert_eq!(refused(strange).code, ErrorCode::Invalid, "a Welcome for nobody");
+    let old_info = Some(w.state(&bob.own).group_info);
+    let stale = SubmitCommit { group_info: old_info, ..request.clone() };
+    assert_eq!(refused(stale).code, ErrorCode::Invalid, "another epoch's GroupInfo");
+
+    w.submit(&mut bob, request);
+    w.catch_up(&mut alice);
+    assert_eq!(alice.group.epoch_authenticator(), bob.group.epoch_authenticator());
+}
+
+#[test]
+fn of_two_commits_one_wins_and_the_other_is_made_again() {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let mut bob = w.add(&mut alice, "bob/phone");
+    let (mine, his) = (w.staged(&mut alice, vec![]), w.staged(&mut bob, vec![]));
+    let first = w.submit(&mut alice, mine.clone());
+    let lost = w.desk.reply(&bob.own, his);
+    assert_eq!(lost, Outcome::WrongEpoch { epoch: 2, head: first });
+    let step = bob.group.commit_rejected().unwrap();
+    stored(&mut bob.group, step);
+    w.catch_up(&mut bob);
+    let again = w.staged(&mut bob, vec![]);
+    w.submit(&mut bob, again);
+    let repeated = w.desk.reply(&alice.own, mine);
+    assert_eq!(repeated, Outcome::Accepted { epoch: 2, seq: first }, "the answer was lost");
+}
+
+#[test]
+fn a_commit_names_proposals_that_the_service_has_seen() {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let mut bob = w.add(&mut alice, "bob/phone");
+    let mut carol = w.add(&mut alice, "carol/pc");
+    w.catch_up(&mut bob);
+    let remove = NewProposal::Remove(carol.group.own_leaf());
+    let framing = Framing::default();
+    let step = bob.group.propose(&PROVIDER, &mut w.dice, remove, &framing).unwrap();
+    let mls::Event::Proposal { message, .. } = stored(&mut bob.group, step) else { panic!() };
+    let message = Bytes::from(message);
+    let submit = SubmitProposal { proposal: message.clone() };
+    assert_eq!(w.desk.refused(&carol.own, submit.clone()), ErrorCode::NotMember);
+    let by_reference = w.staged(&mut bob, vec![]);
+    let unseen = w.desk.call(&bob.own, by_reference.clone()).unwrap_err();
+    assert_eq!(unseen.code, ErrorCode::Invalid, "{unseen}");
+
+    let accepted = w.desk.reply(&bob.own, submit.clone());
+    assert_eq!(accepted, Outcome::Accepted { epoch: 2, seq: 3 });
+    assert_eq!(w.desk.reply(&bob.own, submit), accepted, "repeated");
+    w.restart();
+    let removal = w.submit(&mut bob, by_reference);
+    assert_eq!(removal, 4);
+    w.catch_up(&mut alice);
+    assert_eq!(alice.group.epoch_authenticator(), bob.group.epoch_authenticator());
+    let fetch = FetchLog { group_id: ID.into(), after: 0, limit: 100 };
+    assert_eq!(w.desk.reply(&carol.own, fetch).head, removal);
+    carol.cursor = removal;
+}
+
+#[test]
+fn another_device_of_a_member_joins_by_itself_and_nobody_else_does() {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let tablet = w.device("alice/tablet");
+    let mallory = w.device("mallory/pc");
+    let info = FetchGroupInfo { group_id: ID.into() };
+    assert_eq!(w.desk.refused(&mallory, info), ErrorCode::NotMember);
+    let state = w.state(&tablet);
+    let external = |own: &Own, dice: &mut Dice| {
+        let tree = Some(&*state.ratchet_tree);
+        let stage = mls::ExternalJoinStage::open(&PROVIDER, &state.group_info, tree).unwrap();
+        let verdicts = accept(stage.credentials());
+        let options = mls::ExternalJoinOptions {
+            leaf: own.leaf(),
+            signer: own.keys.clone(),
+            removes: None,
+            psks: vec![],
+            authenticated_data: vec![],
+            group_info: Some(INFO),
+        };
+        stage.commit(&PROVIDER, dice, mls::Config::default(), &verdicts, options).unwrap()
+    };
+    let strange = external(&mallory, &mut w.dice);
+    let request = commit(strange.commit.into());
+    assert_eq!(w.desk.refused(&mallory, request.clone()), ErrorCode::NotMember);
+    assert_eq!(w.desk.refused(&tablet, request), ErrorCode::NotMember, "carried for another");
+
+    let joined = external(&tablet, &mut w.dice);
+    let request = SubmitCommit {
+        group_info: joined.group_info.map(Into::into),
+        ..commit(joined.commit.into())
+    };
+    let accepted = w.desk.reply(&tablet, request);
+    assert_eq!(accepted, Outcome::Accepted { epoch: 1, seq: 1 });
+    let group = joined.group.store(|_| Ok::<_, Infallible>(())).unwrap();
+    w.catch_up(&mut alice);
+    assert_eq!(alice.group.epoch_authenticator(), group.epoch_authenticator());
+    let fetch = FetchLog { group_id: ID.into(), after: 0, limit: 100 };
+    assert_eq!(w.desk.reply(&tablet, fetch).entries.len(), 1);
+    assert_eq!(w.state(&tablet).epoch, 1);
+}
+
+#[test]
+fn a_tracked_group_is_created_by_one_of_its_members_with_registered_credentials() {
+    let mut w = World::new();
+    let alice = w.create("alice/laptop");
+    let mallory = w.device("mallory/pc");
+    let state = w.state(&alice.own);
+    let kind = GroupKind::Tracked {
+        group_info: state.group_info.clone(),
+        ratchet_tree: state.ratchet_tree.clone(),
+    };
+    let mut fresh = World::new();
+    fresh.desk.register(&mallory);
+    let create = CreateGroup { group_id: ID.into(), kind: kind.clone() };
+    let e = fresh.desk.call(&mallory, create.clone()).unwrap_err();
+    assert_eq!(e.code, ErrorCode::Invalid, "alice is not registered there: {e}");
+    fresh.desk.register(&alice.own);
+    assert_eq!(fresh.desk.refused(&mallory, create), ErrorCode::NotMember);
+    let other = CreateGroup { group_id: [4; 16].into(), kind };
+    assert_eq!(fresh.desk.refused(&alice.own, other), ErrorCode::Invalid, "another group");
+    let _ = fresh.device("x/y");
+}
