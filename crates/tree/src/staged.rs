@@ -463,3 +463,18 @@ impl HashCache for StagedTree<'_> {
         self.touch(node).hash = Some(hash);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::World;
+
+    #[test]
+    fn a_tree_of_the_greatest_size_does_not_grow() {
+        let world = World::new(1);
+        let mut staged = StagedTree::new(&world.tree);
+        staged.delta.size = TreeSize::MAX;
+        assert_eq!(staged.extend(), Err(TreeError::TooLarge));
+        assert_eq!(staged.delta.size, TreeSize::MAX);
+    }
+}
