@@ -3,19 +3,28 @@
 //! WAL with `synchronous=FULL`: what was answered is on disk. One connection writes, on a thread of
 //! its own; others read beside it.
 
+mod groups;
+mod key_packages;
+mod read;
+
 use super::writer::Writer;
 use super::{
-    Append, Appended, CommitEffects, Found, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
-    Membership, NewGroup, Storage, StorageError,
+    Append, Appended, Found, GroupRecord, KeyPackageRecord, KeyPackagesAdded, Membership, NewGroup,
+    Storage, StorageError,
 };
 use crate::api::{
-    Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageCount,
-    KeyPackageRef, LogEntry, Name, WelcomeItem,
+    Bytes, CipherSuite, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageCount, KeyPackageRef,
+    LogEntry, Name,
 };
 use conclave_crypto::Secret;
-use conclave_group::rows::{Batch, RowKey, Table};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use conclave_group::rows::{RowKey, Table};
+use groups::{append, create_group};
+use key_packages::{add_key_packages, claim};
+use read::{
+    DEVICE_COLUMNS, bytes, damaged, device_id, device_info, find_device, find_entry, find_group,
+    group_number, inbox_item, known_device, log_entry, page, unordered,
+};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -26,7 +35,7 @@ const FORMAT: u32 = 1;
 const APPLICATION_ID: u32 = 0x4344_4c56;
 /// How many connections read.
 const READERS: usize = 4;
-const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA: &str = include_str!("../schema.sql");
 
 type Sql<T> = rusqlite::Result<T>;
 
@@ -40,7 +49,7 @@ pub struct SqliteStorage {
     _lock: File,
 }
 
-pub(super) fn failed(e: rusqlite::Error) -> StorageError {
+pub(in crate::storage) fn failed(e: rusqlite::Error) -> StorageError {
     StorageError::Failed(e.to_string())
 }
 
@@ -137,378 +146,6 @@ impl SqliteStorage {
         };
         f(&db).map_err(failed)
     }
-}
-
-/// A `u64` as SQLite's signed integer, in the same order.
-fn ordered(n: u64) -> i64 {
-    (n ^ 1 << 63).cast_signed()
-}
-
-fn unordered(n: i64) -> u64 {
-    n.cast_unsigned() ^ 1 << 63
-}
-
-fn damaged(column: usize, what: &'static str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, what.into())
-}
-
-/// The device whose user and name are the columns from `at` on.
-fn device_id(row: &Row<'_>, at: usize) -> Sql<DeviceId> {
-    let name = |column: usize| -> Sql<Name> {
-        let text: String = row.get(column)?;
-        text.parse().map_err(|_| damaged(column, "no name"))
-    };
-    Ok(DeviceId::new(name(at)?, name(at + 1)?))
-}
-
-fn bytes(row: &Row<'_>, column: usize) -> Sql<Bytes> {
-    Ok(row.get_ref(column)?.as_blob()?.into())
-}
-
-fn optional_bytes(row: &Row<'_>, column: usize) -> Sql<Option<Bytes>> {
-    Ok(row.get_ref(column)?.as_blob_or_null()?.map(Into::into))
-}
-
-const DEVICE_COLUMNS: &str = "user, name, suite, signature_key, registered_at";
-
-fn device_info(row: &Row<'_>) -> Sql<DeviceInfo> {
-    Ok(DeviceInfo {
-        device: device_id(row, 0)?,
-        cipher_suite: CipherSuite(row.get(2)?),
-        signature_key: bytes(row, 3)?.into(),
-        registered_at: row.get(4)?,
-    })
-}
-
-fn find_device(db: &Connection, id: &DeviceId) -> Sql<Option<DeviceInfo>> {
-    db.prepare_cached(&format!("SELECT {DEVICE_COLUMNS} FROM device WHERE user = ? AND name = ?"))?
-        .query_row([id.user.as_str(), id.device.as_str()], device_info)
-        .optional()
-}
-
-fn device_number(db: &Connection, id: &DeviceId) -> Sql<Option<i64>> {
-    db.prepare_cached("SELECT id FROM device WHERE user = ? AND name = ?")?
-        .query_row([id.user.as_str(), id.device.as_str()], |r| r.get(0))
-        .optional()
-}
-
-/// The number of a device that was registered.
-fn known_device(db: &Connection, id: &DeviceId) -> Sql<i64> {
-    device_number(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
-}
-
-fn group_number(db: &Connection, id: &GroupId) -> Sql<Option<i64>> {
-    db.prepare_cached("SELECT id FROM mls_group WHERE group_id = ?")?
-        .query_row([id.as_ref()], |r| r.get(0))
-        .optional()
-}
-
-fn find_group(db: &Connection, id: &GroupId) -> Sql<Option<(i64, GroupRecord)>> {
-    db.prepare_cached(
-        "SELECT id, tracked, epoch, head, handshake FROM mls_group WHERE group_id = ?",
-    )?
-    .query_row([id.as_ref()], |r| {
-        let epoch = unordered(r.get(2)?);
-        let (tracked, head, handshake) = (r.get(1)?, r.get(3)?, r.get(4)?);
-        Ok((r.get(0)?, GroupRecord { tracked, epoch, head, handshake }))
-    })
-    .optional()
-}
-
-fn find_entry(db: &Connection, id: &GroupId, hash: &[u8; 32]) -> Sql<Option<Found>> {
-    db.prepare_cached(
-        "SELECT seq, log.epoch, user, name FROM log
-         JOIN mls_group ON mls_group.id = grp JOIN device ON device.id = sender
-         WHERE group_id = ? AND hash = ?",
-    )?
-    .query_row(params![id.as_ref(), hash], |r| {
-        let (seq, epoch) = (r.get(0)?, unordered(r.get(1)?));
-        Ok(Found { seq, epoch, sender: device_id(r, 2)? })
-    })
-    .optional()
-}
-
-fn write_rows(db: &Connection, group: i64, batch: &Batch) -> Sql<()> {
-    if batch.clear {
-        db.prepare_cached("DELETE FROM observer WHERE grp = ?")?.execute([group])?;
-    }
-    for epoch in &batch.deleted_epochs {
-        db.prepare_cached("DELETE FROM observer WHERE grp = ? AND epoch = ?")?
-            .execute([group, ordered(*epoch)])?;
-    }
-    let mut put = db.prepare_cached(
-        "INSERT INTO observer (grp, epoch, tbl, idx, value) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET value = excluded.value",
-    )?;
-    let mut delete = db.prepare_cached(
-        "DELETE FROM observer WHERE grp = ? AND epoch = ? AND tbl = ? AND idx = ?",
-    )?;
-    for (key, value) in &batch.rows {
-        let (epoch, table, index) = (ordered(key.epoch), key.table as u8, ordered(key.index));
-        match value {
-            Some(value) => put.execute(params![group, epoch, table, index, value.expose()])?,
-            None => delete.execute(params![group, epoch, table, index])?,
-        };
-    }
-    Ok(())
-}
-
-fn add_members(db: &Connection, group: i64, members: &[DeviceId]) -> Sql<()> {
-    let mut add = db.prepare_cached(
-        "INSERT INTO member (grp, device, removed_seq) VALUES (?, ?, NULL)
-         ON CONFLICT DO UPDATE SET removed_seq = NULL",
-    )?;
-    for member in members {
-        add.execute([group, known_device(db, member)?])?;
-    }
-    Ok(())
-}
-
-fn commit_effects(
-    db: &Connection,
-    group: i64,
-    seq: u64,
-    append: &Append,
-    effects: &CommitEffects,
-) -> Sql<()> {
-    let mut remove = db.prepare_cached(
-        "UPDATE member SET removed_seq = ? WHERE grp = ? AND device = ? AND removed_seq IS NULL",
-    )?;
-    for member in &effects.removed {
-        remove.execute(params![seq, group, known_device(db, member)?])?;
-    }
-    // Who is removed and added by one commit stays.
-    add_members(db, group, &effects.added)?;
-    let tree = effects.ratchet_tree.as_ref().filter(|_| effects.group_info.is_some());
-    db.prepare_cached("UPDATE mls_group SET group_info = ?, ratchet_tree = ? WHERE id = ?")?
-        .execute(params![effects.group_info.as_deref(), tree.map(|t| t.as_slice()), group])?;
-    let put_blob = |blob: &Bytes| -> Sql<i64> {
-        db.prepare_cached("INSERT INTO blob (bytes) VALUES (?) RETURNING id")?
-            .query_row([blob.as_slice()], |r| r.get(0))
-    };
-    if effects.welcomes.is_empty() {
-        return Ok(());
-    }
-    let tree = effects.ratchet_tree.as_ref().map(put_blob).transpose()?;
-    let sender = known_device(db, &append.sender)?;
-    let mut deliver = db.prepare_cached(
-        "INSERT INTO inbox (device, grp, epoch, seq, sender, welcome, tree)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    let epoch = ordered(append.epoch.saturating_add(1));
-    for (welcome, recipients) in &effects.welcomes {
-        let welcome = put_blob(welcome)?;
-        for recipient in recipients {
-            let device = known_device(db, recipient)?;
-            deliver.execute(params![device, group, epoch, seq, sender, welcome, tree])?;
-        }
-    }
-    Ok(())
-}
-
-fn append(db: &Connection, append: &Append) -> Sql<Appended> {
-    let (group, record) =
-        find_group(db, &append.group_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    if let Some(found) = find_entry(db, &append.group_id, &append.hash)? {
-        return Ok(Appended::Known(found));
-    }
-    if append.expected_handshake.is_some_and(|expected| expected != record.handshake) {
-        return Ok(Appended::Lost(record));
-    }
-    let seq = record.head.saturating_add(1);
-    db.prepare_cached(
-        "INSERT INTO log (grp, seq, epoch, content_type, sender, received_at, hash, message)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        group,
-        seq,
-        ordered(append.epoch),
-        append.content_type as u8,
-        known_device(db, &append.sender)?,
-        append.received_at,
-        append.hash,
-        append.message.as_slice(),
-    ])?;
-    let epoch = record.epoch.saturating_add(u64::from(append.commit.is_some()));
-    let handshake = match append.content_type {
-        ContentType::Application => record.handshake,
-        ContentType::Proposal | ContentType::Commit => seq,
-    };
-    db.prepare_cached("UPDATE mls_group SET epoch = ?, head = ?, handshake = ? WHERE id = ?")?
-        .execute(params![ordered(epoch), seq, handshake, group])?;
-    if let Some(effects) = &append.commit {
-        commit_effects(db, group, seq, append, effects)?;
-    }
-    if let Some(batch) = &append.rows {
-        write_rows(db, group, batch)?;
-    }
-    Ok(Appended::Won(seq))
-}
-
-fn create_group(db: &Connection, group: &NewGroup) -> Sql<bool> {
-    let existing = db
-        .prepare_cached("SELECT request_hash FROM mls_group WHERE group_id = ?")?
-        .query_row([group.group_id.as_ref()], |r| r.get::<_, [u8; 32]>(0))
-        .optional()?;
-    if let Some(hash) = existing {
-        return Ok(hash == group.request_hash);
-    }
-    let number: i64 = db
-        .prepare_cached(
-            "INSERT INTO mls_group (group_id, tracked, epoch, head, handshake, creator,
-                request_hash, created_at)
-             VALUES (?, ?, ?, 0, 0, ?, ?, ?) RETURNING id",
-        )?
-        .query_row(
-            params![
-                group.group_id.as_ref(),
-                group.tracked,
-                ordered(group.epoch),
-                known_device(db, &group.creator)?,
-                group.request_hash,
-                group.now,
-            ],
-            |r| r.get(0),
-        )?;
-    add_members(db, number, &group.members)?;
-    if let Some(rows) = &group.rows {
-        write_rows(db, number, rows)?;
-    }
-    Ok(true)
-}
-
-fn add_key_packages(
-    db: &Connection,
-    owner: &DeviceId,
-    packages: &[KeyPackageRecord],
-    cap: u32,
-    now: u64,
-) -> Sql<KeyPackagesAdded> {
-    let owner = known_device(db, owner)?;
-    db.prepare_cached("DELETE FROM key_package WHERE device = ? AND not_after < ?")?
-        .execute(params![owner, now])?;
-    let mut stored = 0;
-    for (i, package) in packages.iter().enumerate() {
-        let known = db
-            .prepare_cached("SELECT reference FROM init_key WHERE hash = ?")?
-            .query_row([package.init_key_hash], |r| bytes(r, 0))
-            .optional()?;
-        match known {
-            Some(reference) if reference == package.reference.0 => continue,
-            Some(_) => return Ok(KeyPackagesAdded::InitKeyReused(i)),
-            None => {}
-        }
-        let reference: &[u8] = &package.reference;
-        let suite = package.cipher_suite.0;
-        db.prepare_cached("INSERT INTO init_key (hash, reference) VALUES (?, ?)")?
-            .execute(params![package.init_key_hash, reference])?;
-        db.prepare_cached("INSERT INTO key_package_owner (reference, device) VALUES (?, ?)")?
-            .execute(params![reference, owner])?;
-        if package.last_resort {
-            db.prepare_cached(
-                "DELETE FROM key_package WHERE device = ? AND suite = ? AND last_resort",
-            )?
-            .execute(params![owner, suite])?;
-        }
-        db.prepare_cached(
-            "INSERT INTO key_package (device, suite, last_resort, not_after, message)
-             VALUES (?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            owner,
-            suite,
-            package.last_resort,
-            // Later than anybody lives is for ever.
-            i64::try_from(package.not_after).unwrap_or(i64::MAX),
-            package.message.as_slice(),
-        ])?;
-        let count: u32 = db
-            .prepare_cached(
-                "SELECT count(*) FROM key_package
-                 WHERE device = ? AND suite = ? AND NOT last_resort",
-            )?
-            .query_row(params![owner, suite], |r| r.get(0))?;
-        if count > cap {
-            return Ok(KeyPackagesAdded::TooMany);
-        }
-        stored += 1;
-    }
-    Ok(KeyPackagesAdded::Stored(stored))
-}
-
-fn claim(db: &Connection, owner: &DeviceId, suite: CipherSuite, now: u64) -> Sql<Option<Bytes>> {
-    let owner = known_device(db, owner)?;
-    let popped = db
-        .prepare_cached(
-            "DELETE FROM key_package WHERE id = (
-                SELECT id FROM key_package
-                WHERE device = ? AND suite = ? AND NOT last_resort AND not_after >= ?
-                ORDER BY id LIMIT 1
-             ) RETURNING message",
-        )?
-        .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
-        .optional()?;
-    if popped.is_some() {
-        return Ok(popped);
-    }
-    db.prepare_cached(
-        "SELECT message FROM key_package
-         WHERE device = ? AND suite = ? AND last_resort AND not_after >= ?",
-    )?
-    .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
-    .optional()
-}
-
-/// Collects rows until they hold enough bytes.
-fn page<T>(
-    rows: &mut rusqlite::Rows<'_>,
-    most: usize,
-    mut item: impl FnMut(&Row<'_>) -> Sql<(T, usize)>,
-) -> Sql<Vec<T>> {
-    let (mut items, mut held) = (Vec::new(), 0usize);
-    while held < most
-        && let Some(row) = rows.next()?
-    {
-        let (value, size) = item(row)?;
-        items.push(value);
-        held = held.saturating_add(size);
-    }
-    Ok(items)
-}
-
-fn log_entry(row: &Row<'_>) -> Sql<(LogEntry, usize)> {
-    let content_type = match row.get(2)? {
-        1u8 => ContentType::Application,
-        2 => ContentType::Proposal,
-        3 => ContentType::Commit,
-        _ => return Err(damaged(2, "no content type")),
-    };
-    let message = bytes(row, 6)?;
-    let size = message.len();
-    let entry = LogEntry {
-        seq: row.get(0)?,
-        epoch: unordered(row.get(1)?),
-        content_type,
-        sender: device_id(row, 3)?,
-        received_at: row.get(5)?,
-        message,
-    };
-    Ok((entry, size))
-}
-
-fn inbox_item(row: &Row<'_>) -> Sql<(InboxItem, usize)> {
-    let (welcome, ratchet_tree) = (bytes(row, 6)?, optional_bytes(row, 7)?);
-    let size = welcome.len() + ratchet_tree.as_ref().map_or(0, |t| t.len());
-    let welcome = WelcomeItem {
-        group_id: bytes(row, 1)?.into(),
-        epoch: unordered(row.get(2)?),
-        seq: row.get(3)?,
-        sender: device_id(row, 4)?,
-        welcome,
-        ratchet_tree,
-    };
-    Ok((InboxItem { id: row.get(0)?, welcome }, size))
 }
 
 impl Storage for SqliteStorage {

@@ -1,0 +1,158 @@
+//! Writing groups: what one entry of a log changes, it changes in one step.
+
+use super::super::{Append, Appended, CommitEffects, NewGroup};
+use super::Sql;
+use super::read::{find_entry, find_group, known_device, ordered};
+use crate::api::{Bytes, ContentType, DeviceId};
+use conclave_group::rows::Batch;
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub(super) fn write_rows(db: &Connection, group: i64, batch: &Batch) -> Sql<()> {
+    if batch.clear {
+        db.prepare_cached("DELETE FROM observer WHERE grp = ?")?.execute([group])?;
+    }
+    for epoch in &batch.deleted_epochs {
+        db.prepare_cached("DELETE FROM observer WHERE grp = ? AND epoch = ?")?
+            .execute([group, ordered(*epoch)])?;
+    }
+    let mut put = db.prepare_cached(
+        "INSERT INTO observer (grp, epoch, tbl, idx, value) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET value = excluded.value",
+    )?;
+    let mut delete = db.prepare_cached(
+        "DELETE FROM observer WHERE grp = ? AND epoch = ? AND tbl = ? AND idx = ?",
+    )?;
+    for (key, value) in &batch.rows {
+        let (epoch, table, index) = (ordered(key.epoch), key.table as u8, ordered(key.index));
+        match value {
+            Some(value) => put.execute(params![group, epoch, table, index, value.expose()])?,
+            None => delete.execute(params![group, epoch, table, index])?,
+        };
+    }
+    Ok(())
+}
+
+pub(super) fn add_members(db: &Connection, group: i64, members: &[DeviceId]) -> Sql<()> {
+    let mut add = db.prepare_cached(
+        "INSERT INTO member (grp, device, removed_seq) VALUES (?, ?, NULL)
+         ON CONFLICT DO UPDATE SET removed_seq = NULL",
+    )?;
+    for member in members {
+        add.execute([group, known_device(db, member)?])?;
+    }
+    Ok(())
+}
+
+pub(super) fn commit_effects(
+    db: &Connection,
+    group: i64,
+    seq: u64,
+    append: &Append,
+    effects: &CommitEffects,
+) -> Sql<()> {
+    let mut remove = db.prepare_cached(
+        "UPDATE member SET removed_seq = ? WHERE grp = ? AND device = ? AND removed_seq IS NULL",
+    )?;
+    for member in &effects.removed {
+        remove.execute(params![seq, group, known_device(db, member)?])?;
+    }
+    // Who is removed and added by one commit stays.
+    add_members(db, group, &effects.added)?;
+    let tree = effects.ratchet_tree.as_ref().filter(|_| effects.group_info.is_some());
+    db.prepare_cached("UPDATE mls_group SET group_info = ?, ratchet_tree = ? WHERE id = ?")?
+        .execute(params![effects.group_info.as_deref(), tree.map(|t| t.as_slice()), group])?;
+    let put_blob = |blob: &Bytes| -> Sql<i64> {
+        db.prepare_cached("INSERT INTO blob (bytes) VALUES (?) RETURNING id")?
+            .query_row([blob.as_slice()], |r| r.get(0))
+    };
+    if effects.welcomes.is_empty() {
+        return Ok(());
+    }
+    let tree = effects.ratchet_tree.as_ref().map(put_blob).transpose()?;
+    let sender = known_device(db, &append.sender)?;
+    let mut deliver = db.prepare_cached(
+        "INSERT INTO inbox (device, grp, epoch, seq, sender, welcome, tree)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let epoch = ordered(append.epoch.saturating_add(1));
+    for (welcome, recipients) in &effects.welcomes {
+        let welcome = put_blob(welcome)?;
+        for recipient in recipients {
+            let device = known_device(db, recipient)?;
+            deliver.execute(params![device, group, epoch, seq, sender, welcome, tree])?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
+    let (group, record) =
+        find_group(db, &append.group_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    if let Some(found) = find_entry(db, &append.group_id, &append.hash)? {
+        return Ok(Appended::Known(found));
+    }
+    if append.expected_handshake.is_some_and(|expected| expected != record.handshake) {
+        return Ok(Appended::Lost(record));
+    }
+    let seq = record.head.saturating_add(1);
+    db.prepare_cached(
+        "INSERT INTO log (grp, seq, epoch, content_type, sender, received_at, hash, message)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![
+        group,
+        seq,
+        ordered(append.epoch),
+        append.content_type as u8,
+        known_device(db, &append.sender)?,
+        append.received_at,
+        append.hash,
+        append.message.as_slice(),
+    ])?;
+    let epoch = record.epoch.saturating_add(u64::from(append.commit.is_some()));
+    let handshake = match append.content_type {
+        ContentType::Application => record.handshake,
+        ContentType::Proposal | ContentType::Commit => seq,
+    };
+    db.prepare_cached("UPDATE mls_group SET epoch = ?, head = ?, handshake = ? WHERE id = ?")?
+        .execute(params![ordered(epoch), seq, handshake, group])?;
+    if let Some(effects) = &append.commit {
+        commit_effects(db, group, seq, append, effects)?;
+    }
+    if let Some(batch) = &append.rows {
+        write_rows(db, group, batch)?;
+    }
+    Ok(Appended::Won(seq))
+}
+
+pub(super) fn create_group(db: &Connection, group: &NewGroup) -> Sql<bool> {
+    let existing = db
+        .prepare_cached("SELECT request_hash FROM mls_group WHERE group_id = ?")?
+        .query_row([group.group_id.as_ref()], |r| r.get::<_, [u8; 32]>(0))
+        .optional()?;
+    if let Some(hash) = existing {
+        return Ok(hash == group.request_hash);
+    }
+    let number: i64 = db
+        .prepare_cached(
+            "INSERT INTO mls_group (group_id, tracked, epoch, head, handshake, creator,
+                request_hash, created_at)
+             VALUES (?, ?, ?, 0, 0, ?, ?, ?) RETURNING id",
+        )?
+        .query_row(
+            params![
+                group.group_id.as_ref(),
+                group.tracked,
+                ordered(group.epoch),
+                known_device(db, &group.creator)?,
+                group.request_hash,
+                group.now,
+            ],
+            |r| r.get(0),
+        )?;
+    add_members(db, number, &group.members)?;
+    if let Some(rows) = &group.rows {
+        write_rows(db, number, rows)?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,94 @@
+//! Key packages: stored all or none, taken one by one.
+
+use super::super::{KeyPackageRecord, KeyPackagesAdded};
+use super::Sql;
+use super::read::{bytes, known_device};
+use crate::api::{Bytes, CipherSuite, DeviceId};
+use rusqlite::{Connection, OptionalExtension, params};
+
+pub(super) fn add_key_packages(
+    db: &Connection,
+    owner: &DeviceId,
+    packages: &[KeyPackageRecord],
+    cap: u32,
+    now: u64,
+) -> Sql<KeyPackagesAdded> {
+    let owner = known_device(db, owner)?;
+    db.prepare_cached("DELETE FROM key_package WHERE device = ? AND not_after < ?")?
+        .execute(params![owner, now])?;
+    let mut stored = 0;
+    for (i, package) in packages.iter().enumerate() {
+        let known = db
+            .prepare_cached("SELECT reference FROM init_key WHERE hash = ?")?
+            .query_row([package.init_key_hash], |r| bytes(r, 0))
+            .optional()?;
+        match known {
+            Some(reference) if reference == package.reference.0 => continue,
+            Some(_) => return Ok(KeyPackagesAdded::InitKeyReused(i)),
+            None => {}
+        }
+        let reference: &[u8] = &package.reference;
+        let suite = package.cipher_suite.0;
+        db.prepare_cached("INSERT INTO init_key (hash, reference) VALUES (?, ?)")?
+            .execute(params![package.init_key_hash, reference])?;
+        db.prepare_cached("INSERT INTO key_package_owner (reference, device) VALUES (?, ?)")?
+            .execute(params![reference, owner])?;
+        if package.last_resort {
+            db.prepare_cached(
+                "DELETE FROM key_package WHERE device = ? AND suite = ? AND last_resort",
+            )?
+            .execute(params![owner, suite])?;
+        }
+        db.prepare_cached(
+            "INSERT INTO key_package (device, suite, last_resort, not_after, message)
+             VALUES (?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            owner,
+            suite,
+            package.last_resort,
+            // Later than anybody lives is for ever.
+            i64::try_from(package.not_after).unwrap_or(i64::MAX),
+            package.message.as_slice(),
+        ])?;
+        let count: u32 = db
+            .prepare_cached(
+                "SELECT count(*) FROM key_package
+                 WHERE device = ? AND suite = ? AND NOT last_resort",
+            )?
+            .query_row(params![owner, suite], |r| r.get(0))?;
+        if count > cap {
+            return Ok(KeyPackagesAdded::TooMany);
+        }
+        stored += 1;
+    }
+    Ok(KeyPackagesAdded::Stored(stored))
+}
+
+pub(super) fn claim(
+    db: &Connection,
+    owner: &DeviceId,
+    suite: CipherSuite,
+    now: u64,
+) -> Sql<Option<Bytes>> {
+    let owner = known_device(db, owner)?;
+    let popped = db
+        .prepare_cached(
+            "DELETE FROM key_package WHERE id = (
+                SELECT id FROM key_package
+                WHERE device = ? AND suite = ? AND NOT last_resort AND not_after >= ?
+                ORDER BY id LIMIT 1
+             ) RETURNING message",
+        )?
+        .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
+        .optional()?;
+    if popped.is_some() {
+        return Ok(popped);
+    }
+    db.prepare_cached(
+        "SELECT message FROM key_package
+         WHERE device = ? AND suite = ? AND last_resort AND not_after >= ?",
+    )?
+    .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
+    .optional()
+}
