@@ -4,7 +4,7 @@ use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
 
 let (provider, now) = (RustCrypto::new(), 1_700_000_000);
-let mut rng = SeededRng::new(1); // An application takes its operating system's.
+let mut rng = SeededRng::new([1; 32]); // An application takes its operating system's.
 let suite = CipherSuite(1);
 let lifetime = Lifetime { not_before: now, not_after: now + 90 * 24 * 3600 };
 let leaf = |name: &str| LeafParams::new(Credential::basic(name.as_bytes()), &[suite]);
