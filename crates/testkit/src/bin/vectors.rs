@@ -1,0 +1,228 @@
+//! `cargo vectors`: checks and generates files of test vectors.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use conclave_crypto::CryptoProvider;
+use conclave_provider_aws_lc::AwsLc;
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_testkit::SeededRng;
+use conclave_testkit::vectors::{self, Kind, Report, hex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Checks and generates test vectors in the formats of the MLS working group.
+#[derive(Parser)]
+#[command(name = "vectors", bin_name = "cargo vectors")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks files; exits with 1 if any vector of any file fails.
+    Check {
+        /// JSON files: an array of vectors, or just one.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// What the files hold, instead of what their content says.
+        #[arg(long, value_parser = str::parse::<Kind>)]
+        kind: Option<Kind>,
+        /// Who computes. Each provider checks the vectors of the suites that it supports; a
+        /// suite that none supports is a failure.
+        #[arg(long, value_enum, default_value_t = Providers::All)]
+        provider: Providers,
+    },
+    /// Makes a file of vectors; the same seed makes the same file.
+    Generate {
+        /// What to make: tree-math, crypto-basics, secret-tree, message-protection, key-schedule,
+        /// psk_secret, transcript-hashes, welcome, tree-operations, tree-validation, treekem,
+        /// messages, passive-client-welcome, passive-client-handling-commit,
+        /// passive-client-random or deserialization.
+        #[arg(value_parser = str::parse::<Kind>)]
+        kind: Kind,
+        /// The cipher suite, by its number, or `all`. All, unless said; not for tree-math,
+        /// messages and deserialization, which have none.
+        #[arg(long, value_name = "N|all")]
+        suite: Option<SuiteArg>,
+        /// Where to write. Standard output, unless said.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// 64 hexadecimal digits. Random, unless said, and then printed on standard error.
+        #[arg(long, value_name = "HEX", value_parser = parse_seed)]
+        seed: Option<Seed>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Providers {
+    AwsLc,
+    Rustcrypto,
+    All,
+}
+
+impl Providers {
+    fn list(self) -> Vec<Box<dyn CryptoProvider>> {
+        // Single-threaded: the vectors themselves are spread over the cores.
+        let aws_lc = || Box::new(AwsLc::with_threads(1)) as Box<dyn CryptoProvider>;
+        let rust_crypto = || Box::new(RustCrypto) as Box<dyn CryptoProvider>;
+        match self {
+            Self::AwsLc => vec![aws_lc()],
+            Self::Rustcrypto => vec![rust_crypto()],
+            Self::All => vec![aws_lc(), rust_crypto()],
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum SuiteArg {
+    One(u16),
+    All,
+}
+
+impl std::str::FromStr for SuiteArg {
+    type Err = std::num::ParseIntError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self::All),
+            number => number.parse().map(Self::One),
+        }
+    }
+}
+
+type Seed = [u8; 32];
+
+fn parse_seed(text: &str) -> Result<Seed, &'static str> {
+    hex::decode(text).and_then(|bytes| bytes.try_into().ok()).ok_or("not 64 hexadecimal digits")
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check { files, kind, provider } => {
+            let providers = provider.list();
+            let providers: Vec<&dyn CryptoProvider> = providers.iter().map(|p| &**p).collect();
+            check(&files, kind, &providers, &mut io::stdout().lock())
+        }
+        Command::Generate { kind, suite, out, seed } => {
+            generate(kind, suite, out.as_deref(), seed).map(|()| true)
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(e) => {
+            // If standard error is closed too, the exit code still tells.
+            let _ = writeln!(io::stderr(), "error: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// What all files together gave.
+#[derive(Default)]
+struct Sum {
+    passed: usize,
+    failed: usize,
+    suites: BTreeMap<&'static str, BTreeSet<u16>>,
+}
+
+/// Whether everything passed.
+fn check(
+    files: &[PathBuf],
+    kind: Option<Kind>,
+    providers: &[&dyn CryptoProvider],
+    out: &mut dyn Write,
+) -> Result<bool, Box<dyn std::error::Error>> {
+    let mut sum = Sum::default();
+    for file in files {
+        let shown = file.display();
+        match check_file(file, kind, providers) {
+            Ok(report) => {
+                for failure in &report.failures {
+                    writeln!(out, "{shown}: {failure}")?;
+                }
+                let Report { kind, passed, failed, suites, .. } = report;
+                let ran = ran(kind.has_suites(), &suites, providers);
+                writeln!(out, "{shown} ({kind}): {passed} passed, {failed} failed{ran}")?;
+                sum.passed += passed;
+                sum.failed += failed;
+                for (provider, suites) in suites {
+                    sum.suites.entry(provider).or_default().extend(suites);
+                }
+            }
+            Err(e) => {
+                writeln!(out, "{shown}: {e}")?;
+                writeln!(out, "{shown}: 0 passed, 1 failed")?;
+                sum.failed += 1;
+            }
+        }
+    }
+    let ran = ran(!sum.suites.is_empty(), &sum.suites, providers);
+    let Sum { passed, failed, .. } = sum;
+    writeln!(out, "total of {} files: {passed} passed, {failed} failed{ran}", files.len())?;
+    Ok(sum.failed == 0)
+}
+
+fn check_file(
+    file: &Path,
+    kind: Option<Kind>,
+    providers: &[&dyn CryptoProvider],
+) -> Result<Report, Box<dyn std::error::Error>> {
+    let json = std::fs::read(file).map_err(|e| format!("cannot be read: {e}"))?;
+    Ok(vectors::check(kind, &json, providers)?)
+}
+
+/// How many suites each provider ran.
+fn ran(
+    has_suites: bool,
+    suites: &BTreeMap<&'static str, BTreeSet<u16>>,
+    providers: &[&dyn CryptoProvider],
+) -> String {
+    if !has_suites {
+        return String::new();
+    }
+    let each = providers.iter().map(|provider| {
+        let n = suites.get(provider.name()).map_or(0, BTreeSet::len);
+        format!("{} ran {n} {}", provider.name(), if n == 1 { "suite" } else { "suites" })
+    });
+    format!("; {}", each.collect::<Vec<_>>().join(", "))
+}
+
+fn generate(
+    kind: Kind,
+    suite: Option<SuiteArg>,
+    out: Option<&Path>,
+    seed: Option<Seed>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let rng = SeededRng::new(match seed {
+        Some(seed) => seed,
+        None => random_seed()?,
+    });
+    if seed.is_none() {
+        writeln!(io::stderr(), "--seed {rng}")?;
+    }
+    let one;
+    let suites: Option<&[u16]> = match suite {
+        Some(SuiteArg::One(n)) => {
+            one = [n];
+            Some(&one)
+        }
+        Some(SuiteArg::All) | None => None,
+    };
+    // Not aws-lc: its ECDSA signatures are random.
+    let text = vectors::generate(kind, suites, &RustCrypto, &rng)?;
+    match out {
+        Some(file) => {
+            std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+        }
+        None => io::stdout().lock().write_all(text.as_bytes())?,
+    }
+    Ok(())
+}
+
+fn random_seed() -> Result<Seed, getrandom::Error> {
+    let mut seed = Seed::default();
+    getrandom::fill(&mut seed)?;
+    Ok(seed)
+}

@@ -1,0 +1,150 @@
+use serde_json::Value;
+use std::fmt;
+use std::str::FromStr;
+
+/// A kind of file, named as the working group names its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum Kind {
+    TreeMath,
+    CryptoBasics,
+    SecretTree,
+    MessageProtection,
+    KeySchedule,
+    PskSecret,
+    TranscriptHashes,
+    Welcome,
+    TreeOperations,
+    TreeValidation,
+    TreeKem,
+    Messages,
+    PassiveClientWelcome,
+    PassiveClientHandlingCommit,
+    PassiveClientRandom,
+    Deserialization,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 16] = [
+        Self::TreeMath,
+        Self::CryptoBasics,
+        Self::SecretTree,
+        Self::MessageProtection,
+        Self::KeySchedule,
+        Self::PskSecret,
+        Self::TranscriptHashes,
+        Self::Welcome,
+        Self::TreeOperations,
+        Self::TreeValidation,
+        Self::TreeKem,
+        Self::Messages,
+        Self::PassiveClientWelcome,
+        Self::PassiveClientHandlingCommit,
+        Self::PassiveClientRandom,
+        Self::Deserialization,
+    ];
+
+    /// The name: that of the working group's file, without `.json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TreeMath => "tree-math",
+            Self::CryptoBasics => "crypto-basics",
+            Self::SecretTree => "secret-tree",
+            Self::MessageProtection => "message-protection",
+            Self::KeySchedule => "key-schedule",
+            Self::PskSecret => "psk_secret",
+            Self::TranscriptHashes => "transcript-hashes",
+            Self::Welcome => "welcome",
+            Self::TreeOperations => "tree-operations",
+            Self::TreeValidation => "tree-validation",
+            Self::TreeKem => "treekem",
+            Self::Messages => "messages",
+            Self::PassiveClientWelcome => "passive-client-welcome",
+            Self::PassiveClientHandlingCommit => "passive-client-handling-commit",
+            Self::PassiveClientRandom => "passive-client-random",
+            Self::Deserialization => "deserialization",
+        }
+    }
+
+    /// Whether vectors of this kind name a cipher suite.
+    #[must_use]
+    pub fn has_suites(self) -> bool {
+        !matches!(self, Self::TreeMath | Self::Messages | Self::Deserialization)
+    }
+
+    /// The kind of some vectors, by the fields that they have. The first vector that tells it
+    /// decides; none if none does.
+    ///
+    /// The three kinds of passive clients share one format and differ in how long they follow
+    /// the group: not at all, for two commits, for longer.
+    #[must_use]
+    pub fn detect(vectors: &[Value]) -> Option<Self> {
+        let kind = vectors.iter().find_map(Self::of_vector)?;
+        if kind != Self::PassiveClientWelcome {
+            return Some(kind);
+        }
+        let epochs = |v: &Value| v.get("epochs").and_then(Value::as_array).map_or(0, Vec::len);
+        Some(match vectors.iter().map(epochs).max() {
+            None | Some(0) => Self::PassiveClientWelcome,
+            Some(1..=2) => Self::PassiveClientHandlingCommit,
+            Some(_) => Self::PassiveClientRandom,
+        })
+    }
+
+    /// By a field that no other format has.
+    fn of_vector(vector: &Value) -> Option<Self> {
+        const TELLING: [(&str, Kind); 14] = [
+            ("n_leaves", Kind::TreeMath),
+            ("derive_tree_secret", Kind::CryptoBasics),
+            ("sender_data", Kind::SecretTree),
+            ("application_priv", Kind::MessageProtection),
+            ("initial_init_secret", Kind::KeySchedule),
+            ("psks", Kind::PskSecret),
+            ("authenticated_content", Kind::TranscriptHashes),
+            ("signer_pub", Kind::Welcome),
+            ("tree_before", Kind::TreeOperations),
+            ("resolutions", Kind::TreeValidation),
+            ("update_paths", Kind::TreeKem),
+            ("mls_welcome", Kind::Messages),
+            ("initial_epoch_authenticator", Kind::PassiveClientWelcome),
+            ("vlbytes_header", Kind::Deserialization),
+        ];
+        let fields = vector.as_object()?;
+        TELLING.iter().find(|(field, _)| fields.contains_key(*field)).map(|(_, kind)| *kind)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// There is no kind of this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownKind(String);
+
+impl fmt::Display for UnknownKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no kind is called {:?}; there are", self.0)?;
+        Kind::ALL.iter().try_for_each(|kind| write!(f, " {kind}"))
+    }
+}
+
+impl std::error::Error for UnknownKind {}
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    /// By name; `-` and `_` are the same.
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        let plain = |s: &str| s.to_ascii_lowercase().replace('_', "-");
+        let wanted = plain(text);
+        Self::ALL
+            .into_iter()
+            .find(|kind| plain(kind.name()) == wanted)
+            .ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}

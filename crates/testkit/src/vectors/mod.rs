@@ -1,0 +1,59 @@
+//! The working group's test vectors: all 16 kinds of files, checked and generated.
+//!
+//! One module for each format holds its structure, how a vector of it is checked, and how one is
+//! made. [`check()`] checks what a file holds with any number of crypto providers, each on the
+//! suites that it supports; [`generate()`] makes what a file holds from a seed.
+
+mod cast;
+mod check;
+mod crypto_basics;
+mod deserialization;
+mod generate;
+pub mod hex;
+mod key_schedule;
+mod keys;
+mod kind;
+mod message_protection;
+mod messages;
+mod passive_client;
+mod problem;
+mod psk_secret;
+mod sample;
+mod secret_tree;
+mod transcript_hashes;
+mod tree_math;
+mod tree_operations;
+mod tree_validation;
+mod treekem;
+mod trees;
+mod welcome;
+
+pub use check::{CheckError, Failure, Report, check};
+pub use generate::{GenerateError, generate};
+pub use kind::Kind;
+pub use problem::Problem;
+
+use crate::SeededRng;
+use conclave_crypto::Suite;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A format whose vectors do not depend on a cipher suite.
+trait PlainVector: Serialize + DeserializeOwned {
+    /// Everything that the format's description says to verify.
+    fn check(&self) -> Result<(), Problem>;
+
+    /// Vectors for a file.
+    fn generate(rng: &mut SeededRng) -> Result<Vec<Self>, Problem>;
+}
+
+/// A format whose vectors each name a cipher suite.
+trait SuiteVector: Serialize + DeserializeOwned {
+    /// The suite's code point.
+    fn cipher_suite(&self) -> u16;
+
+    /// Everything that the format's description says to verify.
+    fn check(&self, suite: &Suite<'_>, rng: &mut SeededRng) -> Result<(), Problem>;
+
+    /// Vectors of one suite for a file of a kind that has this format.
+    fn generate(kind: Kind, suite: &Suite<'_>, rng: &mut SeededRng) -> Result<Vec<Self>, Problem>;
+}
