@@ -3,5 +3,6 @@
 
 mod rng;
 pub mod vectors;
+pub mod world;
 
 pub use rng::SeededRng;

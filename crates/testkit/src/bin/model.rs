@@ -1,0 +1,50 @@
+//! Runs the model test for as long as one likes: `cargo model --help`.
+#![allow(clippy::print_stdout)]
+
+use clap::Parser;
+use conclave_testkit::world::{Counts, World, WorldParams};
+use conclave_wire::CipherSuite;
+use std::time::{Duration, Instant};
+
+/// Random groups take random steps; what does not hold is a panic that names seed and step.
+#[derive(Parser)]
+struct Args {
+    /// The first seed; the following worlds take the following numbers.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Steps per world.
+    #[arg(long, default_value_t = 100)]
+    steps: u64,
+    /// Stop after this many minutes.
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
+    /// Only this cipher suite, 1 to 7; else they take turns.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=7))]
+    suite: Option<u16>,
+    /// At most this many members.
+    #[arg(long, default_value_t = 40)]
+    members: usize,
+}
+
+fn main() {
+    let args = Args::parse();
+    let end = Instant::now() + Duration::from_secs(args.minutes * 60);
+    let mut counts = Counts::new();
+    let mut seed = args.seed;
+    while Instant::now() < end {
+        let turn = (seed % 7) as u16 + 1;
+        let params = WorldParams {
+            seed,
+            cipher_suite: CipherSuite(args.suite.unwrap_or(turn)),
+            max_members: args.members,
+            encrypt: seed % 2 == 0,
+        };
+        println!("{params:?}");
+        let mut world = World::new(params);
+        for (what, n) in world.run(args.steps) {
+            *counts.entry(what).or_default() += n;
+        }
+        seed += 1;
+    }
+    println!("{} worlds of {} steps: {counts:?}", seed - args.seed, args.steps);
+}

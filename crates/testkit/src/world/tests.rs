@@ -1,0 +1,141 @@
+use super::*;
+
+/// Both framings of a suite, each in its own world.
+fn model(suite: u16, seed: u64) {
+    for encrypt in [false, true] {
+        let cipher_suite = CipherSuite(suite);
+        let seed = seed + u64::from(encrypt);
+        let params = WorldParams { seed, cipher_suite, max_members: 40, encrypt };
+        let mut world = World::new(params);
+        let counts = world.run(200);
+        assert!(counts["messages"] > 10 && counts["add"] > 3, "{counts:?}");
+    }
+}
+
+macro_rules! model_of_suite {
+    ($($name:ident = $suite:literal),* $(,)?) => {$(
+        #[test]
+        fn $name() {
+            model($suite, 0x5eed_0000 + 2 * $suite);
+        }
+    )*};
+}
+
+model_of_suite! {
+    all_agree_after_random_steps_in_suite_1 = 1,
+    all_agree_after_random_steps_in_suite_2 = 2,
+    all_agree_after_random_steps_in_suite_3 = 3,
+    all_agree_after_random_steps_in_suite_4 = 4,
+    all_agree_after_random_steps_in_suite_5 = 5,
+    all_agree_after_random_steps_in_suite_6 = 6,
+    all_agree_after_random_steps_in_suite_7 = 7,
+}
+
+#[test]
+fn the_same_seed_takes_the_same_steps() {
+    let params =
+        WorldParams { seed: 7, cipher_suite: CipherSuite(1), max_members: 6, encrypt: false };
+    let run = || {
+        let mut world = World::new(params);
+        let counts = world.run(30).clone();
+        let hash = world.peers[0].group.tree().tree_hash().to_vec();
+        (counts, hash)
+    };
+    assert_eq!(run(), run());
+}
+
+/// A group whose members all joined by external commits, so that every parent node is populated,
+/// as its first member and its last one see it.
+fn populated(n: u64) -> (World, Peer, Peer) {
+    let params =
+        WorldParams { seed: n, cipher_suite: CipherSuite(1), max_members: 0, encrypt: false };
+    let mut world = World::new(params);
+    world.watcher = None;
+    world.config.past_epochs = 1;
+    let mut first = world.peers.remove(0);
+    first.provider = Box::new(AwsLc::new());
+    let mut last = None;
+    for i in 1..n {
+        let provider: Box<dyn CryptoProvider> = Box::new(AwsLc::new());
+        let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+        let info = first.group.group_info(&*provider, options).expect("a GroupInfo");
+        let stage = ExternalJoinStage::open(&*provider, &info, None).expect("open");
+        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+        let name = format!("member-{i}");
+        let options = ExternalJoinOptions {
+            leaf: world.leaf_params(&name),
+            signer: world.signer(&*provider),
+            removes: None,
+            psks: Vec::new(),
+            authenticated_data: Vec::new(),
+            group_info: None,
+        };
+        let config = world.config.clone();
+        let joined = stage.commit(&*provider, &mut world.rng, config, &verdicts, options);
+        let joined = joined.expect("an external commit");
+        first.receive(START, &joined.commit, &[]);
+        last = Some((name, provider, joined.group));
+    }
+    let (name, provider, group) = last.expect("more than one member");
+    (world, first, World::peer(name, provider, group))
+}
+
+/// Bytes that steps write in a populated group of n members.
+#[derive(Debug)]
+struct Written {
+    /// The committer: the pending commit, then the step into the epoch.
+    own_commit: usize,
+    /// Another member's step into the epoch.
+    commit: usize,
+    /// A sender's first message of an epoch, sent and received.
+    first_message: (usize, usize),
+    /// Any other message, sent and received.
+    message: (usize, usize),
+}
+
+fn written(n: u64) -> Written {
+    let (mut world, mut first, mut last) = populated(n);
+    let (now, rng) = (START, &mut world.rng);
+    let step = first.group.commit(&*first.provider, rng, CommitOptions::default()).unwrap();
+    let pending = step.batch().bytes();
+    let Event::Commit(messages) = first.take(step) else { panic!("no commit") };
+    let step = first.group.commit_accepted(&*first.provider, now).unwrap();
+    let own_commit = pending + step.batch().bytes();
+    first.take(step);
+    let Ok(Received::Commit(stage)) = last.group.process(&*last.provider, now, &messages.commit)
+    else {
+        panic!("no commit")
+    };
+    let step = stage.resolve(&last.group, &*last.provider, now, &Answers::default()).unwrap();
+    let commit = step.batch().bytes();
+    last.take(step);
+    let mut message = || {
+        let framing = Framing::default();
+        let step = first.group.encrypt(&*first.provider, rng, &[7; 1024], &framing).unwrap();
+        let sent = step.batch().bytes();
+        let Event::Message(message) = first.take(step) else { panic!("no message") };
+        let Ok(Received::Application(step)) = last.group.process(&*last.provider, now, &message)
+        else {
+            panic!("no message")
+        };
+        let received = step.batch().bytes();
+        last.take(step);
+        (sent, received)
+    };
+    let first_message = message();
+    Written { own_commit, commit, first_message, message: message() }
+}
+
+#[test]
+fn what_is_written_grows_with_the_logarithm_of_the_group() {
+    let (small, large) = (written(32), written(1000));
+    println!("32 members: {small:?}\n1,000 members: {large:?}");
+    // 32 members have 5 levels, 1,000 have 10: twice the levels, at most about twice the bytes.
+    assert!(large.own_commit < 2 * small.own_commit + 1024);
+    assert!(large.commit < 2 * small.commit + 512);
+    assert!(large.commit < 8 * 1024 && large.own_commit < 16 * 1024);
+    assert!(large.first_message.0 < 2 * small.first_message.0 + 128);
+    assert!(large.first_message.1 < 1024);
+    assert_eq!(large.message, small.message);
+    assert!(large.message.0 < 128 && large.message.1 < 128);
+}
