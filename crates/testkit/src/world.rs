@@ -14,8 +14,8 @@
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use crate::SeededRng;
-use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
-use conclave_group::rows::{Batch, RowKey};
+use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite};
+use conclave_group::rows::{Batch, RowKey, Table};
 use conclave_group::{
     Answers, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions,
     ExternalJoinStage, ExternalTarget, Framing, Group, GroupInfoOptions, GroupParams,
@@ -29,7 +29,8 @@ use conclave_schedule::RatchetError;
 use conclave_tree::TreeRead;
 use conclave_wire::{
     CipherSuite, Credential, CredentialType, Extension, ExtensionType, ExternalSender, GroupId,
-    LeafIndex, Lifetime, Proposal, ProtocolVersion, PskType, ReInit, RequiredCapabilities,
+    LeafIndex, Lifetime, NodeIndex, Proposal, ProtocolVersion, PskType, ReInit,
+    RequiredCapabilities,
 };
 use rand_core::Rng;
 use std::collections::BTreeMap;
@@ -145,6 +146,28 @@ impl Peer {
         assert_eq!(full.len(), self.rows.len(), "{}: surplus rows are stored", self.name);
         let suite = Suite::new(&*self.provider, self.group.cipher_suite()).expect("supported");
         self.group.tree().check_caches(&suite).expect("cached values equal recomputed ones");
+    }
+
+    /// The tree invariant (section 4.2): the stored private keys are those of nodes above the own
+    /// leaf, and belong to the public keys there. Past epochs are within their limit.
+    fn check_secrets(&self, config: &Config) {
+        let suite = Suite::new(&*self.provider, self.group.cipher_suite()).expect("supported");
+        let tree = self.group.tree();
+        let own = self.group.own_leaf().node();
+        let mut past = 0;
+        for (key, row) in &self.rows {
+            match key.table {
+                Table::PrivateKey => {
+                    let node = NodeIndex(key.index as u32);
+                    assert!(node.covers(own), "{}: knows the key of {node}", self.name);
+                    let public = suite.hpke_public_key(&HpkePrivateKey(row.clone())).ok();
+                    assert_eq!(public, tree.encryption_key(node), "{}: {node}", self.name);
+                }
+                Table::PastEpoch => past += 1,
+                _ => {}
+            }
+        }
+        assert!(past <= config.past_epochs, "{}: {past} past epochs are kept", self.name);
     }
 
     /// Receives a message that must not be refused.
@@ -1068,6 +1091,8 @@ impl World {
             assert_eq!(export(peer), exported);
             peer.check();
         }
+        let deep = self.step as usize % self.peers.len();
+        self.peers[deep].check_secrets(&self.config);
         assert_eq!(first.tree().member_count() as usize, self.peers.len());
         if let Some(Watcher { observer, rows }) = &self.watcher {
             assert_eq!(observer.context(), first.context());
