@@ -27,6 +27,15 @@ pub enum Credential {
         /// The chain.
         certificates: Vec<Certificate>,
     },
+    /// A credential of another type, for the application to read. Its body is taken to be one
+    /// vector, as the body of every type registered so far is; a type with another body cannot be
+    /// carried.
+    Other {
+        /// The type; neither basic nor X.509.
+        credential_type: CredentialType,
+        /// The contents of the vector.
+        data: Bytes,
+    },
 }
 
 impl Credential {
@@ -42,6 +51,7 @@ impl Credential {
         match self {
             Self::Basic { .. } => CredentialType::BASIC,
             Self::X509 { .. } => CredentialType::X509,
+            Self::Other { credential_type, .. } => *credential_type,
         }
     }
 
@@ -50,7 +60,7 @@ impl Credential {
     pub fn identity(&self) -> Option<&[u8]> {
         match self {
             Self::Basic { identity } => Some(identity),
-            Self::X509 { .. } => None,
+            Self::X509 { .. } | Self::Other { .. } => None,
         }
     }
 }
@@ -61,6 +71,7 @@ impl Encode for Credential {
         match self {
             Self::Basic { identity } => identity.encode(w),
             Self::X509 { certificates } => certificates.encode(w),
+            Self::Other { data, .. } => data.encode(w),
         }
     }
 }
@@ -70,9 +81,7 @@ impl Decode for Credential {
         match CredentialType::decode(r)? {
             CredentialType::BASIC => Ok(Self::Basic { identity: Decode::decode(r)? }),
             CredentialType::X509 => Ok(Self::X509 { certificates: Decode::decode(r)? }),
-            CredentialType(value) => {
-                Err(DecodeError::InvalidValue { field: "CredentialType", value: value.into() })
-            }
+            credential_type => Ok(Self::Other { credential_type, data: Decode::decode(r)? }),
         }
     }
 }
