@@ -4,6 +4,7 @@
 //! The encoding is canonical: a value has one encoding, and what decodes encodes to the same
 //! bytes. Hashes and signatures over a decoded value can therefore encode it again.
 
+use crate::ids::ProposalType;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -159,17 +160,55 @@ fn length_header(length: usize) -> Result<([u8; 4], usize), EncodeError> {
     }
 }
 
+/// A type of proposal that RFC 9420 does not define. A proposal's body has no length of its own
+/// (section 12.1), so that only who knows the type can say where the body ends.
+#[derive(Clone, Copy, Debug)]
+pub struct ProposalFormat {
+    /// The type.
+    pub proposal_type: ProposalType,
+    /// Reads a body to its end. [`ProposalFormat::empty`] and [`ProposalFormat::vector`] are for
+    /// the usual cases.
+    pub read: fn(&mut Reader<'_>) -> Result<(), DecodeError>,
+}
+
+impl ProposalFormat {
+    /// A type whose body is empty.
+    #[must_use]
+    pub fn empty(proposal_type: ProposalType) -> Self {
+        Self { proposal_type, read: |_| Ok(()) }
+    }
+
+    /// A type whose body is one vector: a length header and what it counts.
+    #[must_use]
+    pub fn vector(proposal_type: ProposalType) -> Self {
+        Self { proposal_type, read: |r| r.opaque().map(|_| ()) }
+    }
+}
+
 /// Bytes that are being decoded; every read is bounded by what is left.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
+    proposals: &'a [ProposalFormat],
 }
 
 impl<'a> Reader<'a> {
     /// A reader of all of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes }
+        Self::with_proposals(bytes, &[])
+    }
+
+    /// A reader of all of `bytes` that knows more types of proposal than RFC 9420.
+    #[must_use]
+    pub fn with_proposals(bytes: &'a [u8], proposals: &'a [ProposalFormat]) -> Self {
+        Self { bytes, proposals }
+    }
+
+    /// The format of a type of proposal that RFC 9420 does not define, if it is known.
+    #[must_use]
+    pub fn proposal_format(&self, proposal_type: ProposalType) -> Option<&'a ProposalFormat> {
+        self.proposals.iter().find(|format| format.proposal_type == proposal_type)
     }
 
     /// What has not been read yet.
@@ -243,7 +282,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Those of [`Self::opaque`].
     pub fn vector(&mut self) -> Result<Self, DecodeError> {
-        Ok(Self::new(self.opaque()?))
+        Ok(Self::with_proposals(self.opaque()?, self.proposals))
     }
 
     /// Decodes a value and returns it with the bytes that it was decoded from.
@@ -290,7 +329,14 @@ pub trait Decode: Sized {
     /// # Errors
     /// If the bytes are no encoding of a value, or more than one.
     fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::new(bytes);
+        Self::from_reader(Reader::new(bytes))
+    }
+
+    /// Decodes a value that is all of what a reader has left.
+    ///
+    /// # Errors
+    /// If the bytes are no encoding of a value, or more than one.
+    fn from_reader(mut r: Reader<'_>) -> Result<Self, DecodeError> {
         let value = Self::decode(&mut r)?;
         match r.rest().len() {
             0 => Ok(value),

@@ -43,6 +43,14 @@ pub enum Proposal {
     ExternalInit(Bytes),
     /// Replace the GroupContext's extensions.
     GroupContextExtensions(Vec<Extension>),
+    /// A proposal of a type that RFC 9420 does not define. It decodes only where the reader knows
+    /// the type's [`ProposalFormat`](crate::ProposalFormat).
+    Custom {
+        /// The type; none of RFC 9420's.
+        proposal_type: ProposalType,
+        /// The body as it is encoded, its own length header included if it has one.
+        body: Bytes,
+    },
 }
 
 impl Proposal {
@@ -57,6 +65,7 @@ impl Proposal {
             Self::ReInit(_) => ProposalType::REINIT,
             Self::ExternalInit(_) => ProposalType::EXTERNAL_INIT,
             Self::GroupContextExtensions(_) => ProposalType::GROUP_CONTEXT_EXTENSIONS,
+            Self::Custom { proposal_type, .. } => *proposal_type,
         }
     }
 
@@ -73,6 +82,10 @@ impl Proposal {
             Self::ReInit(reinit) => reinit.encode(w),
             Self::ExternalInit(kem_output) => kem_output.encode(w),
             Self::GroupContextExtensions(extensions) => extensions.encode(w),
+            Self::Custom { body, .. } => {
+                w.put(body);
+                Ok(())
+            }
         }
     }
 
@@ -91,8 +104,15 @@ impl Proposal {
             ProposalType::GROUP_CONTEXT_EXTENSIONS => {
                 Decode::decode(r).map(Self::GroupContextExtensions)
             }
-            ProposalType(value) => {
-                Err(DecodeError::InvalidValue { field: "ProposalType", value: value.into() })
+            proposal_type => {
+                let value = proposal_type.0.into();
+                let unknown = DecodeError::InvalidValue { field: "ProposalType", value };
+                let format = r.proposal_format(proposal_type).ok_or(unknown)?;
+                let before = r.rest();
+                (format.read)(r)?;
+                let used = before.len() - r.rest().len();
+                let body = before.get(..used).unwrap_or_default().into();
+                Ok(Self::Custom { proposal_type, body })
             }
         }
     }
@@ -157,3 +177,43 @@ pub struct Commit {
     pub path: Option<Box<UpdatePath>>,
 }
 codec!(Commit { proposals, path });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::ProposalFormat;
+
+    const EMPTY: ProposalType = ProposalType(0xf003);
+    const VECTOR: ProposalType = ProposalType(0xf004);
+
+    fn decode(bytes: &[u8]) -> Result<Vec<ProposalOrRef>, DecodeError> {
+        let formats = [ProposalFormat::empty(EMPTY), ProposalFormat::vector(VECTOR)];
+        Vec::from_reader(Reader::with_proposals(bytes, &formats))
+    }
+
+    #[test]
+    fn custom_proposals_decode_where_their_format_is_known() {
+        let list: Vec<ProposalOrRef> = [
+            Proposal::Custom { proposal_type: EMPTY, body: Bytes::default() },
+            Proposal::Custom { proposal_type: VECTOR, body: [2, 7, 8].into() },
+            Proposal::Remove(LeafIndex(3)),
+        ]
+        .map(ProposalOrRef::Proposal)
+        .into();
+        let bytes = list.to_bytes().unwrap();
+        assert_eq!(decode(&bytes), Ok(list));
+        let unknown = DecodeError::InvalidValue { field: "ProposalType", value: 0xf003 };
+        assert_eq!(Vec::<ProposalOrRef>::from_bytes(&bytes), Err(unknown));
+        for n in 0..bytes.len() {
+            assert!(decode(bytes.get(..n).unwrap()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_format_cannot_redefine_a_proposal_of_the_rfc() {
+        let formats = [ProposalFormat::empty(ProposalType::REMOVE)];
+        let bytes = Proposal::Remove(LeafIndex(3)).to_bytes().unwrap();
+        let decoded = Proposal::from_reader(Reader::with_proposals(&bytes, &formats));
+        assert_eq!(decoded, Ok(Proposal::Remove(LeafIndex(3))));
+    }
+}
