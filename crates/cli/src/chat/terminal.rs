@@ -1,0 +1,71 @@
+//! At a terminal: a prompt that keeps what is being written when something comes in.
+
+use crate::Failure;
+use conclave_client::{Ended, Engine, Message, Options, Output, Screen, run as run_engine};
+use conclave_store::Store;
+use rustyline::config::Configurer;
+use rustyline::error::ReadlineError;
+use rustyline::history::MemHistory;
+use rustyline::{Editor, ExternalPrinter};
+use std::io;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The prompt, shared by the one who shows it and the one who knows it.
+type Prompt = Arc<Mutex<String>>;
+
+struct Terminal<P> {
+    printer: P,
+    prompt: Prompt,
+    group: Option<String>,
+}
+
+impl<P: ExternalPrinter> Screen for Terminal<P> {
+    fn show(&mut self, outputs: &[Output]) -> io::Result<()> {
+        let text: String = outputs.iter().map(|output| output.to_text() + "\n").collect();
+        self.printer.print(text).map_err(io::Error::other)
+    }
+
+    fn current_group(&mut self, name: Option<&str>) {
+        if self.group.as_deref() == name {
+            return;
+        }
+        self.group = name.map(str::to_string);
+        // It is seen with the next line: a line that is being written keeps its prompt.
+        let mut prompt = self.prompt.lock().unwrap_or_else(PoisonError::into_inner);
+        *prompt = name.map_or("> ".into(), |name| format!("{name}> "));
+    }
+}
+
+type Input = Editor<(), MemHistory>;
+
+fn read_input(mut editor: Input, prompt: &Prompt, to: &Sender<Message>) {
+    loop {
+        let now = prompt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let message = match editor.readline(&now) {
+            Ok(line) => Message::Line(line),
+            Err(ReadlineError::Interrupted) => Message::Line("/quit".into()),
+            Err(_) => Message::End,
+        };
+        let end = matches!(&message, Message::End)
+            || matches!(&message, Message::Line(line) if line.trim() == "/quit");
+        if to.send(message).is_err() || end {
+            return;
+        }
+    }
+}
+
+pub(super) fn run<S: Store>(engine: Engine<S>, options: &Options) -> Result<Ended, Failure> {
+    let config = rustyline::Config::default();
+    let mut editor: Input = Editor::with_history(config, MemHistory::new())?;
+    editor.set_auto_add_history(true);
+    let printer = editor.create_external_printer()?;
+    let prompt = Prompt::new(Mutex::new("> ".into()));
+    let mut screen = Terminal { printer, prompt: prompt.clone(), group: None };
+    let (to, inbox) = channel();
+    let reader = to.clone();
+    std::thread::Builder::new()
+        .name("conclave-input".into())
+        .spawn(move || read_input(editor, &prompt, &reader))?;
+    Ok(run_engine(engine, options, (to, inbox), &mut screen)?)
+}

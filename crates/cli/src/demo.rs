@@ -1,0 +1,5 @@
+//! `conclave demo`.
+use crate::Failure;
+pub(crate) fn run() -> Result<(), Failure> {
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Where state is.
+
+use crate::Failure;
+use std::path::{Path, PathBuf};
+
+/// `$XDG_DATA_HOME/conclave`, or `~/.local/share/conclave`.
+pub(crate) fn default_folder() -> Result<PathBuf, Failure> {
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    let base =
+        base.ok_or("neither XDG_DATA_HOME nor HOME says where state goes: use --data DIR")?;
+    Ok(base.join("conclave"))
+}
+
+/// Makes a folder that only this user can look into, unless it is there.
+pub(crate) fn make_private(folder: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|e| format!("{} cannot be made: {e}", folder.display()).into())
+}

@@ -1,0 +1,47 @@
+//! `conclave`: a delivery service, a messenger, and a demonstration of both.
+
+mod chat;
+mod demo;
+mod folders;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// End-to-end encrypted group chat over MLS (RFC 9420).
+#[derive(Debug, Parser)]
+#[command(name = "conclave", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a delivery service. The first line says where it listens.
+    Serve(serve::Args),
+    /// Chat as a user: at a prompt, or with lines from standard input.
+    Chat(chat::Args),
+    /// See it all at work: a service, three people, five devices, in one process.
+    Demo,
+}
+
+/// Why a command failed, for people.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Chat(args) => chat::run(args),
+        Command::Demo => demo::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            // Where else could it be said?
+            let _ = writeln!(std::io::stderr(), "conclave: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

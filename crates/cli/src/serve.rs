@@ -1,0 +1,57 @@
+//! `conclave serve`.
+
+use crate::{Failure, folders};
+use conclave_delivery::http::Config;
+use conclave_delivery::serve;
+use conclave_provider_aws_lc::AwsLc;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The address to listen on; port 0 takes a free one. The service speaks plain HTTP: what is
+    /// sent is encrypted end to end, who talks to whom is not.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_address())]
+    listen: SocketAddr,
+    /// The folder of the service's state [default: ~/.local/share/conclave/service].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Say what the service sees of each request, on standard error.
+    #[arg(long)]
+    observe: bool,
+}
+
+/// Where the service listens, and where messengers look for it.
+pub(crate) fn default_address() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Config::PORT)
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let data = match args.data {
+        Some(data) => data,
+        None => folders::default_folder()?.join("service"),
+    };
+    folders::make_private(&data)?;
+    // From here on a signal is no sudden end.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut config = Config::new(&data, Arc::new(AwsLc::new()));
+    config.addr = args.listen;
+    if args.observe {
+        config.on_request = Some(Arc::new(|seen| {
+            let _ = writeln!(std::io::stderr(), "{seen}");
+        }));
+    }
+    let server = serve(config)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on {}", server.url())?;
+    writeln!(out, "state in {}; end with Ctrl-C", data.display())?;
+    out.flush()?;
+    signals.forever().next();
+    server.shutdown();
+    writeln!(out, "stopped")?;
+    Ok(())
+}

@@ -1,0 +1,300 @@
+//! The messenger's own records: in memory and in the store, changed together.
+
+use crate::record::{GroupRecord, Identity, Item, Line, News, Work};
+use conclave_delivery::api::{DeviceId, short_group};
+use conclave_mls::rows::Batch;
+use conclave_mls::wire::codec::{Decode, Encode};
+use conclave_mls::{GroupId, KeyPackageRef, SignaturePublicKey};
+use conclave_store::{Secret, Store, StoreError, WriteSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+const META: &str = "meta";
+const IDENTITY: &[u8] = b"identity";
+const CURRENT: &[u8] = b"current";
+const GROUP: &str = "group";
+const QUEUE: &str = "queue";
+const LINE: &str = "line";
+const PIN: &str = "pin";
+const KEY_PACKAGE: &str = "key-package";
+const PUBLISH: &str = "publish";
+const HISTORY: &str = "history";
+
+/// One change of the records.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Record(GroupId, GroupRecord),
+    NewItem(Item),
+    /// An item as it is now; none when it is done.
+    Item(u64, Option<Item>),
+    /// Something to tell the user. A message goes into the history, too.
+    News(Option<GroupId>, News),
+    /// The user was told.
+    Shown(u64),
+    Pin(DeviceId, SignaturePublicKey),
+    Current(Option<GroupId>),
+    KeyPackage(KeyPackageRef, Option<Secret>),
+    /// Whether a key package is still to be published.
+    Publish(KeyPackageRef, bool),
+}
+
+/// The records, and the store that they and the groups are in.
+pub(crate) struct Book<S> {
+    store: S,
+    identity: Identity,
+    records: BTreeMap<GroupId, GroupRecord>,
+    queue: BTreeMap<u64, Item>,
+    lines: BTreeMap<u64, Line>,
+    pins: BTreeMap<DeviceId, SignaturePublicKey>,
+    current: Option<GroupId>,
+    unpublished: BTreeSet<KeyPackageRef>,
+    next: u64,
+}
+
+fn damaged(what: &str, e: impl core::fmt::Display) -> StoreError {
+    StoreError::Damaged(format!("{what}: {e}"))
+}
+
+fn encoded(value: &impl Encode) -> Result<Vec<u8>, StoreError> {
+    value.to_bytes().map_err(|e| StoreError::Failed(e.to_string()))
+}
+
+fn decoded<T: Decode>(what: &str, bytes: &Secret) -> Result<T, StoreError> {
+    T::from_bytes(bytes.expose()).map_err(|e| damaged(what, e))
+}
+
+fn number(what: &str, key: &[u8]) -> Result<u64, StoreError> {
+    let key = <[u8; 8]>::try_from(key).map_err(|e| damaged(what, e))?;
+    Ok(u64::from_be_bytes(key))
+}
+
+/// The latest comes first.
+fn history_key(group: &GroupId, seq: u64) -> Vec<u8> {
+    let mut key = encoded(group).unwrap_or_default();
+    key.extend_from_slice(&(u64::MAX - seq).to_be_bytes());
+    key
+}
+
+impl<S: Store> Book<S> {
+    /// Who the device is, if the store has been used before.
+    pub(crate) fn identity_in(store: &S) -> Result<Option<Identity>, StoreError> {
+        store.get(META, IDENTITY)?.map(|bytes| decoded("the identity", &bytes)).transpose()
+    }
+
+    /// Writes the identity into a new store.
+    pub(crate) fn set_identity(store: &mut S, identity: &Identity) -> Result<(), StoreError> {
+        let mut set = WriteSet::new();
+        set.put(META, IDENTITY, encoded(identity)?);
+        store.commit(&set)
+    }
+
+    pub(crate) fn load(store: S, identity: Identity) -> Result<Self, StoreError> {
+        let all = |namespace: &str| store.scan(namespace, &[], usize::MAX);
+        let mut records = BTreeMap::new();
+        for (key, value) in all(GROUP)? {
+            records.insert(GroupId::from(key), decoded("a group's record", &value)?);
+        }
+        let mut queue = BTreeMap::new();
+        for (key, value) in all(QUEUE)? {
+            queue.insert(number("the queue", &key)?, decoded("the queue", &value)?);
+        }
+        let mut lines = BTreeMap::new();
+        for (key, value) in all(LINE)? {
+            lines.insert(number("the news", &key)?, decoded("the news", &value)?);
+        }
+        let mut pins = BTreeMap::new();
+        for (key, value) in all(PIN)? {
+            let device = DeviceId::from_identity(&key).map_err(|e| damaged("a pinned key", e))?;
+            pins.insert(device, value.expose().into());
+        }
+        let unpublished = all(PUBLISH)?.into_iter().map(|(key, _)| key.into()).collect();
+        let current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
+        let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
+        let next = last.map_or(0, |last| last + 1);
+        Ok(Self { store, identity, records, queue, lines, pins, current, unpublished, next })
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn store(&self) -> &S {
+        &self.store
+    }
+
+    pub(crate) fn records(&self) -> &BTreeMap<GroupId, GroupRecord> {
+        &self.records
+    }
+
+    pub(crate) fn record(&self, group: &GroupId) -> Option<&GroupRecord> {
+        self.records.get(group)
+    }
+
+    pub(crate) fn lines(&self) -> &BTreeMap<u64, Line> {
+        &self.lines
+    }
+
+    pub(crate) fn pins(&self) -> &BTreeMap<DeviceId, SignaturePublicKey> {
+        &self.pins
+    }
+
+    pub(crate) fn current(&self) -> Option<&GroupId> {
+        self.current.as_ref()
+    }
+
+    pub(crate) fn unpublished(&self) -> &BTreeSet<KeyPackageRef> {
+        &self.unpublished
+    }
+
+    /// What the user calls a group.
+    pub(crate) fn group_name(&self, group: &GroupId) -> String {
+        match self.record(group) {
+            Some(record) if !record.name.is_empty() => record.name.clone(),
+            _ => short_group(group).trim_end_matches('…').to_string(),
+        }
+    }
+
+    /// A name that no other group has.
+    pub(crate) fn free_name(&self, group: &GroupId, wanted: &str) -> String {
+        let taken = |name: &str| {
+            let mut others = self.records.iter().filter(|(id, _)| *id != group);
+            others.any(|(_, record)| record.name == name)
+        };
+        let numbered = (2..).map(|n| format!("{wanted}-{n}"));
+        let mut names = std::iter::once(wanted.to_string()).chain(numbered);
+        names.find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// What is to be done in a group, in order.
+    pub(crate) fn items(&self, group: &GroupId) -> impl Iterator<Item = (u64, &Item)> {
+        let of_group = self.queue.iter().filter(move |(_, item)| item.group == *group);
+        of_group.map(|(key, item)| (*key, item))
+    }
+
+    /// What is to be done next in a group.
+    pub(crate) fn front(&self, group: &GroupId) -> Option<(u64, &Item)> {
+        self.items(group).next()
+    }
+
+    /// Whether leaving the group was asked for.
+    pub(crate) fn leaving(&self, group: &GroupId) -> bool {
+        self.items(group).any(|(_, item)| matches!(item.work, Work::Leave { .. }))
+    }
+
+    /// The secrets of an own key package.
+    pub(crate) fn key_package(
+        &self,
+        reference: &KeyPackageRef,
+    ) -> Result<Option<Secret>, StoreError> {
+        self.store.get(KEY_PACKAGE, reference)
+    }
+
+    /// The secrets of all own key packages.
+    pub(crate) fn key_packages(&self) -> Result<Vec<(KeyPackageRef, Secret)>, StoreError> {
+        let all = self.store.scan(KEY_PACKAGE, &[], usize::MAX)?;
+        Ok(all.into_iter().map(|(key, secret)| (key.into(), secret)).collect())
+    }
+
+    /// The last messages of a group, the oldest first.
+    pub(crate) fn history(&self, group: &GroupId, limit: usize) -> Result<Vec<News>, StoreError> {
+        let prefix = encoded(group)?;
+        let found = self.store.scan(HISTORY, &prefix, limit)?;
+        let mut news = found
+            .into_iter()
+            .take_while(|(key, _)| key.starts_with(&prefix))
+            .map(|(_, value)| decoded("the history", &value))
+            .collect::<Result<Vec<News>, _>>()?;
+        news.reverse();
+        Ok(news)
+    }
+
+    /// Writes changes of the records, and of a group with them, as one step; then they are in
+    /// memory, too.
+    pub(crate) fn commit(
+        &mut self,
+        batch: Option<&Batch>,
+        changes: Vec<Change>,
+    ) -> Result<(), StoreError> {
+        let mut set = WriteSet::new();
+        set.batches.extend(batch.cloned());
+        let mut next = self.next;
+        for change in &changes {
+            next += u64::from(matches!(change, Change::NewItem(_) | Change::News(..)));
+            write_change(&mut set, change, next.wrapping_sub(1))?;
+        }
+        self.store.commit(&set)?;
+        for change in changes {
+            self.move_in(change);
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        number
+    }
+
+    fn move_in(&mut self, change: Change) {
+        match change {
+            Change::Record(group, record) => {
+                self.records.insert(group, record);
+            }
+            Change::NewItem(item) => {
+                let key = self.number();
+                self.queue.insert(key, item);
+            }
+            Change::Item(key, Some(item)) => {
+                self.queue.insert(key, item);
+            }
+            Change::Item(key, None) => {
+                self.queue.remove(&key);
+            }
+            Change::News(group, news) => {
+                let key = self.number();
+                self.lines.insert(key, Line { group, news });
+            }
+            Change::Shown(key) => {
+                self.lines.remove(&key);
+            }
+            Change::Pin(device, key) => {
+                self.pins.insert(device, key);
+            }
+            Change::Current(group) => self.current = group,
+            Change::KeyPackage(..) => {}
+            Change::Publish(reference, true) => {
+                self.unpublished.insert(reference);
+            }
+            Change::Publish(reference, false) => {
+                self.unpublished.remove(&reference);
+            }
+        }
+    }
+}
+
+/// Adds a change to what is written; `number` is the one that a new item or line gets.
+fn write_change(set: &mut WriteSet, change: &Change, number: u64) -> Result<(), StoreError> {
+    match change {
+        Change::Record(group, record) => set.put(GROUP, group.to_vec(), encoded(record)?),
+        Change::NewItem(item) => set.put(QUEUE, number.to_be_bytes(), encoded(item)?),
+        Change::Item(key, Some(item)) => set.put(QUEUE, key.to_be_bytes(), encoded(item)?),
+        Change::Item(key, None) => set.delete(QUEUE, key.to_be_bytes()),
+        Change::News(group, news) => {
+            if let (Some(group), News::Message { seq, .. }) = (group, news) {
+                set.put(HISTORY, history_key(group, *seq), encoded(news)?);
+            }
+            let line = Line { group: group.clone(), news: news.clone() };
+            set.put(LINE, number.to_be_bytes(), encoded(&line)?);
+        }
+        Change::Shown(key) => set.delete(LINE, key.to_be_bytes()),
+        Change::Pin(device, key) => set.put(PIN, device.identity(), key.to_vec()),
+        Change::Current(Some(group)) => set.put(META, CURRENT, group.to_vec()),
+        Change::Current(None) => set.delete(META, CURRENT),
+        Change::KeyPackage(reference, Some(secret)) => {
+            set.put_secret(KEY_PACKAGE, reference.to_vec(), secret.clone());
+        }
+        Change::KeyPackage(reference, None) => set.delete(KEY_PACKAGE, reference.to_vec()),
+        Change::Publish(reference, true) => set.put(PUBLISH, reference.to_vec(), Vec::new()),
+        Change::Publish(reference, false) => set.delete(PUBLISH, reference.to_vec()),
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! What a user can say.
+
+use crate::record::Who as WhoRecord;
+use conclave_delivery::api::{DeviceId, Name};
+use core::fmt;
+
+pub use crate::record::Who;
+
+/// What a user wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Make a group.
+    New(String),
+    /// Add devices to the current group.
+    Invite(Vec<Who>),
+    /// Remove devices from the current group.
+    Remove(Vec<Who>),
+    /// List the current group's members.
+    Members,
+    /// List all groups.
+    Groups,
+    /// Make another group the current one.
+    Switch(String),
+    /// Leave the current group.
+    Leave,
+    /// Show the codes to compare with somebody.
+    Verify(Who),
+    /// Show the last messages of the current group.
+    History(usize),
+    /// Say what can be said.
+    Help,
+    /// End.
+    Quit,
+    /// Say something in the current group.
+    Text(String),
+}
+
+/// Why a line is no command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandError {
+    /// There is nothing on it.
+    Empty,
+    /// There is no such command.
+    Unknown(String),
+    /// The command is written otherwise: how.
+    Usage(&'static str),
+    /// A name cannot be one.
+    Name(String),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("nothing to do"),
+            Self::Unknown(what) => write!(f, "there is no command {what}; /help lists them"),
+            Self::Usage(usage) => write!(f, "usage: {usage}"),
+            Self::Name(what) => f.write_str(what),
+        }
+    }
+}
+
+impl core::error::Error for CommandError {}
+
+/// The commands, for people.
+pub const HELP: &[(&str, &str)] = &[
+    ("/new NAME", "make a group"),
+    ("/invite USER...", "add all devices of users, or new devices of members (USER/DEVICE: one)"),
+    ("/remove USER...", "remove users, or one device (USER/DEVICE)"),
+    ("/members", "list members, each with its verification code"),
+    ("/verify USER", "show the code that you and USER should both see"),
+    ("/groups", "list groups"),
+    ("/switch NAME", "talk in another group"),
+    ("/history [N]", "show the last N messages (20)"),
+    ("/leave", "leave the group"),
+    ("/quit", "end; what could not be sent is sent next time"),
+    ("anything else", "say it in the current group (//text says /text)"),
+];
+
+/// The longest name of a group, in bytes.
+const MAX_GROUP_NAME: usize = 64;
+
+/// Whether this can be a group's name: one word that a terminal can show.
+pub(crate) fn is_group_name(name: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    !name.is_empty() && name.len() <= MAX_GROUP_NAME && !name.contains(odd)
+}
+
+fn parse_who(word: &str) -> Result<Who, CommandError> {
+    let named = |e| CommandError::Name(format!("{word:?}: {e}"));
+    match word.contains('/') {
+        true => {
+            let DeviceId { user, device } = word.parse().map_err(named)?;
+            Ok(WhoRecord { user, device: Some(device) })
+        }
+        false => Ok(WhoRecord { user: word.parse::<Name>().map_err(named)?, device: None }),
+    }
+}
+
+fn parse_all(words: &[&str], usage: &'static str) -> Result<Vec<Who>, CommandError> {
+    match words {
+        [] => Err(CommandError::Usage(usage)),
+        words => words.iter().map(|word| parse_who(word)).collect(),
+    }
+}
+
+impl Command {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// If it begins with `/` and is no command, or is empty.
+    pub fn parse(line: &str) -> Result<Self, CommandError> {
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.trim().is_empty() {
+            return Err(CommandError::Empty);
+        }
+        if let Some(text) = line.strip_prefix("//") {
+            return Ok(Self::Text(format!("/{text}")));
+        }
+        if !line.starts_with('/') {
+            return Ok(Self::Text(line.to_string()));
+        }
+        let mut words = line.split_whitespace();
+        let command = words.next().unwrap_or_default();
+        let words: Vec<&str> = words.collect();
+        match (command, words.as_slice()) {
+            ("/new", [name]) if is_group_name(name) => Ok(Self::New((*name).to_string())),
+            ("/new", [_]) => Err(CommandError::Name(format!(
+                "a group's name has at most {MAX_GROUP_NAME} bytes and no control characters"
+            ))),
+            ("/new", _) => Err(CommandError::Usage("/new NAME, the name being one word")),
+            ("/invite", words) => Ok(Self::Invite(parse_all(words, "/invite USER...")?)),
+            ("/remove", words) => Ok(Self::Remove(parse_all(words, "/remove USER...")?)),
+            ("/members", []) => Ok(Self::Members),
+            ("/groups", []) => Ok(Self::Groups),
+            ("/switch", [name]) => Ok(Self::Switch((*name).to_string())),
+            ("/switch", _) => Err(CommandError::Usage("/switch NAME; /groups lists them")),
+            ("/leave", []) => Ok(Self::Leave),
+            ("/verify", [who]) => Ok(Self::Verify(parse_who(who)?)),
+            ("/verify", _) => Err(CommandError::Usage("/verify USER")),
+            ("/history", []) => Ok(Self::History(20)),
+            ("/history", [n]) => match n.parse() {
+                Ok(n) => Ok(Self::History(n)),
+                Err(_) => Err(CommandError::Usage("/history [N]")),
+            },
+            ("/help", _) => Ok(Self::Help),
+            ("/quit" | "/exit", []) => Ok(Self::Quit),
+            ("/members" | "/groups" | "/leave" | "/quit" | "/exit", _) => {
+                Err(CommandError::Usage("this command stands alone"))
+            }
+            (other, _) => Err(CommandError::Unknown(other.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_with_a_slash_is_a_command_and_all_else_is_said() {
+        assert_eq!(Command::parse("/new lunch\n"), Ok(Command::New("lunch".into())));
+        assert_eq!(Command::parse(" /new lunch"), Ok(Command::Text(" /new lunch".into())));
+        assert_eq!(
+            Command::parse("//etc is a folder"),
+            Ok(Command::Text("/etc is a folder".into()))
+        );
+        assert_eq!(Command::parse("/nwe x"), Err(CommandError::Unknown("/nwe".into())));
+        assert_eq!(Command::parse("  "), Err(CommandError::Empty));
+    }
+
+    #[test]
+    fn users_and_single_devices_can_be_named() {
+        let Ok(Command::Invite(who)) = Command::parse("/invite bob carol/phone") else { panic!() };
+        assert_eq!(who.iter().map(ToString::to_string).collect::<Vec<_>>(), ["bob", "carol/phone"]);
+        assert!(matches!(Command::parse("/invite Bob"), Err(CommandError::Name(_))));
+        assert!(matches!(Command::parse("/invite"), Err(CommandError::Usage(_))));
+    }
+}

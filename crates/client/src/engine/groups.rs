@@ -1,0 +1,153 @@
+//! Which call a group needs next.
+
+use super::{Engine, EngineError, Live, Purpose};
+use crate::book::Change;
+use crate::record::{GroupRecord, Item, News, Stage, Work};
+use crate::request::Request;
+use conclave_delivery::api::{CreateGroup, Decode, Encode, FetchLog, GroupKind};
+use conclave_mls::{Config, Group, GroupId, GroupInfoOptions, GroupParams, TreeRead};
+use conclave_store::Store;
+
+/// How many log entries are fetched, and written, at once.
+const PAGE: u32 = 200;
+/// How long a new group's identifier is, in bytes.
+const GROUP_ID: usize = 16;
+
+/// What the service keeps for those who join from outside: the tree it knows.
+pub(super) const GROUP_INFO: GroupInfoOptions =
+    GroupInfoOptions { ratchet_tree: false, external_pub: true };
+
+impl<S: Store> Engine<S> {
+    /// Makes a group, here first.
+    pub(super) fn new_group(&mut self, name: String) -> Result<(), EngineError> {
+        if self.book.records().values().any(|record| record.name == name) {
+            self.error(format!("you have a group {name} already: /switch {name}"));
+            return Ok(());
+        }
+        let mut id = vec![0; GROUP_ID];
+        self.rng.fill_bytes(&mut id);
+        let params = GroupParams {
+            group_id: id.into(),
+            cipher_suite: self.book.identity().cipher_suite,
+            extensions: Vec::new(),
+            leaf: self.leaf(),
+            lifetime: self.lifetime(),
+        };
+        let id = params.group_id.clone();
+        let signer = self.book.identity().signer.clone();
+        let provider = &*self.provider;
+        let new = Group::create(provider, &mut *self.rng, Config::default(), params, signer)?;
+        let kind = GroupKind::Tracked {
+            group_info: new.peek().group_info(provider, GROUP_INFO)?.into(),
+            ratchet_tree: new
+                .peek()
+                .tree()
+                .to_extension_bytes()
+                .map_err(conclave_mls::Error::from)?
+                .into(),
+        };
+        let request = CreateGroup { group_id: id.clone(), kind };
+        let request = request.to_bytes().map_err(conclave_mls::Error::from)?;
+        let stage = Stage::Creating(request);
+        let record = GroupRecord { name, cursor: 0, stage, joined_at: self.now };
+        let changes = vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
+        let book = &mut self.book;
+        let group = new.store(|batch| book.commit(Some(batch), changes))?;
+        self.groups.insert(id, Live::new(group));
+        Ok(())
+    }
+
+    /// Asks to leave. Who is alone in a group is out at once.
+    pub(super) fn leave(&mut self) -> Result<(), EngineError> {
+        let Some(id) = self.book.current().cloned() else {
+            self.error("you are in no group");
+            return Ok(());
+        };
+        match self.is_alone(&id) && !self.book.leaving(&id) {
+            true => self.forget(&id),
+            false => self.queue(vec![Work::Leave { committing: false, proposed: None }]),
+        }
+    }
+
+    pub(super) fn is_alone(&self, id: &GroupId) -> bool {
+        self.groups.get(id).is_some_and(|live| live.group.members().count() == 1)
+    }
+
+    /// Leaves a group that nobody else is in.
+    pub(super) fn forget(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
+        let mut batch = conclave_mls::rows::Batch::new(id.clone());
+        batch.clear = true;
+        let (seq, by) = (record.cursor, self.device().clone());
+        let mut changes: Vec<Change> =
+            self.book.items(id).map(|(key, _)| Change::Item(key, None)).collect();
+        changes.push(Change::Record(id.clone(), GroupRecord { stage: Stage::Left, ..record }));
+        changes.push(Self::news(id, News::Out { seq, by, left: true }));
+        self.book.commit(Some(&batch), changes)?;
+        self.groups.remove(id);
+        Ok(())
+    }
+
+    /// Whether nothing can be done in a group now.
+    pub(super) fn group_is_settled(&self, id: &GroupId, live: &Live) -> bool {
+        let Some(record) = self.book.record(id) else { return true };
+        if live.stuck.is_some() {
+            return true;
+        }
+        // A departure waits for somebody else.
+        let waits = |item: &Item| {
+            let proposed = matches!(item.work, Work::Leave { proposed: Some(_), .. });
+            proposed && live.delivered
+        };
+        !live.sync
+            && live.head <= record.cursor
+            && !matches!(record.stage, Stage::Creating(_))
+            && live.group.pending_commit().is_none()
+            && live.commit_at.is_none()
+            && self.book.front(id).is_none_or(|(_, item)| waits(item))
+    }
+
+    /// The next call of the next group that needs one.
+    pub(super) fn next_of_groups(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
+        // The one after the last served comes first, so that a busy group does not hold up others.
+        let after = |id: &&GroupId| self.last_group.as_ref().is_some_and(|last| **id > *last);
+        let start = ids.iter().position(|id| after(&id)).unwrap_or(0);
+        let (first, second) = ids.split_at(start);
+        for id in second.iter().chain(first) {
+            if let Some(next) = self.next_of_group(id)? {
+                self.last_group = Some(id.clone());
+                return Ok(Some(next));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_of_group(&mut self, id: &GroupId) -> Result<Option<(Request, Purpose)>, EngineError> {
+        let (Some(live), Some(record)) = (self.groups.get_mut(id), self.book.record(id)) else {
+            return Ok(None);
+        };
+        if live.stuck.is_some() {
+            return Ok(None);
+        }
+        if let Stage::Creating(request) = &record.stage {
+            let request = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
+            return Ok(Some((request.into(), Purpose::Create(id.clone()))));
+        }
+        if live.sync || live.head > record.cursor {
+            let request = FetchLog { group_id: id.clone(), after: record.cursor, limit: PAGE };
+            return Ok(Some((request.into(), Purpose::Log(id.clone()))));
+        }
+        let delivered = live.delivered;
+        match self.pending_commit(id) {
+            // What was delivered is the commit: the log will bring it.
+            Some(_) if delivered => return Ok(None),
+            Some(request) => return Ok(Some((request.into(), Purpose::Commit(id.clone())))),
+            None => {}
+        }
+        if !delivered && let Some(next) = self.next_item(id)? {
+            return Ok(Some(next));
+        }
+        self.next_auto_commit(id)
+    }
+}

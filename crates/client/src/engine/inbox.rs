@@ -1,0 +1,186 @@
+//! Invitations.
+
+use super::{Engine, EngineError, Live, Purpose};
+use crate::book::Change;
+use crate::record::{GroupRecord, News, Stage};
+use crate::request::Request;
+use conclave_delivery::api::{
+    AckInbox, DeviceId, FetchInbox, InboxItem, ListDevices, WelcomeItem, short_group,
+};
+use conclave_mls::{
+    Config, JoinStage, KeyPackageRef, OwnKeyPackage, WelcomeStage, welcome_recipients,
+};
+use conclave_store::Store;
+
+/// How many invitations are fetched at once.
+const PAGE: u32 = 20;
+
+/// How often an invitation to a group that this device is in waits for the log to tell how it
+/// got out. Then it counts for more than what is here.
+const MAX_TRIES: u32 = 2;
+
+/// What became of an invitation.
+enum Taken {
+    /// It is stored, or good for nothing: the service may forget it.
+    Done,
+    /// Something has to be known first, which is seen to: the group's log, if it `waited` for it.
+    Later { waited: bool },
+}
+
+impl<S: Store> Engine<S> {
+    pub(super) fn next_lookup(&mut self) -> Option<(Request, Purpose)> {
+        let user = self.lookups.pop_first()?;
+        let request = ListDevices { user: user.clone() };
+        Some((request.into(), Purpose::Lookup(user)))
+    }
+
+    pub(super) fn next_inbox(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        while let Some((item, tries)) = self.inbox.pop_front() {
+            match self.take_welcome(&item, tries)? {
+                Taken::Done => self.acks.push(item.id),
+                Taken::Later { waited } => {
+                    self.inbox.push_front((item, tries + u32::from(waited)));
+                    break;
+                }
+            }
+        }
+        if !self.acks.is_empty() {
+            let ids = core::mem::take(&mut self.acks);
+            return Ok(Some((AckInbox { ids: ids.clone() }.into(), Purpose::Ack(ids))));
+        }
+        if self.inbox.is_empty() && core::mem::take(&mut self.inbox_due) {
+            return Ok(Some((FetchInbox { limit: PAGE }.into(), Purpose::Inbox)));
+        }
+        Ok(None)
+    }
+
+    fn take_welcome(&mut self, item: &InboxItem, tries: u32) -> Result<Taken, EngineError> {
+        let welcome = &item.welcome;
+        let id = &welcome.group_id;
+        if let Some(live) = self.groups.get_mut(id)
+            && live.stuck.is_none()
+            && tries < MAX_TRIES
+        {
+            if live.group.epoch() >= welcome.epoch {
+                // Fetched once more: the answer to the last acknowledgement was lost.
+                return Ok(Taken::Done);
+            }
+            let cursor = self.book.record(id).map_or(0, |record| record.cursor);
+            if live.sync || live.head > cursor {
+                // The log tells first how this device got out.
+                return Ok(Taken::Later { waited: false });
+            }
+            live.sync = true;
+            return Ok(Taken::Later { waited: true });
+        }
+        let Some((reference, own)) = self.own_key_package(&welcome.welcome)? else {
+            return self.no_key_package(welcome);
+        };
+        let invalid = |e: conclave_mls::Error| {
+            let by = &welcome.sender;
+            format!("{by}'s invitation to group {} is refused: {e}", short_group(id))
+        };
+        let stage = match self.open_welcome(welcome, &own) {
+            Ok(stage) => stage,
+            Err(e) => return self.refuse_welcome(&reference, &own, invalid(e)),
+        };
+        let Some((verdicts, mut changes)) = self.judge(stage.credentials()) else {
+            return Ok(Taken::Later { waited: false });
+        };
+        let by = inviter(&stage, &welcome.sender);
+        let new = match stage.resolve(&verdicts) {
+            Ok(new) => new,
+            Err(e) => return self.refuse_welcome(&reference, &own, invalid(e)),
+        };
+        let name = self.book.record(id).map(|record| record.name.clone()).unwrap_or_default();
+        let record =
+            GroupRecord { name, cursor: welcome.seq, stage: Stage::Active, joined_at: self.now };
+        changes.push(Change::Record(id.clone(), record));
+        changes.push(Self::news(id, News::Joined { seq: welcome.seq, by }));
+        if self.book.current().is_none_or(|current| !self.groups.contains_key(current)) {
+            changes.push(Change::Current(Some(id.clone())));
+        }
+        if !own.key_package().is_last_resort() {
+            changes.push(Change::KeyPackage(reference, None));
+        }
+        let book = &mut self.book;
+        let group = new.store(|batch| book.commit(Some(batch), changes))?;
+        self.groups.insert(id.clone(), Live::new(group));
+        self.count_due = true;
+        Ok(Taken::Done)
+    }
+
+    /// The own key package that a Welcome is for.
+    fn own_key_package(
+        &self,
+        welcome: &[u8],
+    ) -> Result<Option<(KeyPackageRef, OwnKeyPackage)>, EngineError> {
+        for reference in welcome_recipients(welcome).unwrap_or_default() {
+            if let Some(secret) = self.book.key_package(&reference)? {
+                let own = OwnKeyPackage::from_secret(&*self.provider, &secret)?;
+                return Ok(Some((reference, own)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn open_welcome(
+        &self,
+        welcome: &WelcomeItem,
+        own: &OwnKeyPackage,
+    ) -> Result<JoinStage, conclave_mls::Error> {
+        let provider = &*self.provider;
+        let tree = welcome.ratchet_tree.as_deref();
+        let stage = WelcomeStage::open(provider, &welcome.welcome, own)?;
+        let stage = stage.join(provider, Config::default(), &[], tree, None)?;
+        let joined = stage.peek();
+        if *joined.group_id() != welcome.group_id || joined.epoch() != welcome.epoch {
+            return Err(conclave_mls::Rejection::WrongGroup.into());
+        }
+        Ok(stage)
+    }
+
+    fn no_key_package(&mut self, welcome: &WelcomeItem) -> Result<Taken, EngineError> {
+        // A group that is known was joined by this very Welcome.
+        if self.book.record(&welcome.group_id).is_none() {
+            let (by, group) = (&welcome.sender, short_group(&welcome.group_id));
+            let what = format!(
+                "{by}'s invitation to group {group} is for a key package that this device no \
+                 longer has: ask to be invited again"
+            );
+            self.book.commit(None, vec![Change::News(None, News::Failed { what })])?;
+        }
+        Ok(Taken::Done)
+    }
+
+    fn refuse_welcome(
+        &mut self,
+        reference: &KeyPackageRef,
+        own: &OwnKeyPackage,
+        what: String,
+    ) -> Result<Taken, EngineError> {
+        let mut changes = vec![Change::News(None, News::Failed { what })];
+        if !own.key_package().is_last_resort() {
+            changes.push(Change::KeyPackage(reference.clone(), None));
+        }
+        self.book.commit(None, changes)?;
+        self.count_due = true;
+        Ok(Taken::Done)
+    }
+}
+
+/// Who invites: the device that the service names, if it is a member.
+fn inviter(stage: &JoinStage, named: &DeviceId) -> DeviceId {
+    let identity = named.identity();
+    let mut members = stage.peek().members();
+    let found = members.any(|m| m.credential.identity() == Some(&identity));
+    match found {
+        true => named.clone(),
+        // Somebody is at the first leaf of every group.
+        false => stage
+            .peek()
+            .members()
+            .find_map(|m| super::log::device_of(&m.credential))
+            .unwrap_or_else(|| named.clone()),
+    }
+}

@@ -1,0 +1,130 @@
+//! Key packages: enough of them at the service, and their secrets here.
+
+use super::{Engine, EngineError, Purpose};
+use crate::book::Change;
+use crate::request::Request;
+use conclave_delivery::api::{
+    Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages,
+};
+use conclave_mls::wire::codec::Encode;
+use conclave_mls::wire::{MlsMessage, MlsMessageBody};
+use conclave_mls::{
+    CipherSuite, Credential, KeyPackageParams, KeyPackageRef, LeafParams, Lifetime, OwnKeyPackage,
+};
+use conclave_store::Store;
+
+/// With fewer key packages than this at the service, more are made.
+const LOW: u32 = 5;
+/// How many there are then.
+const ENOUGH: u32 = 10;
+/// How long a key package may be used, in seconds; and how long before now that began, for those
+/// whose clocks are behind.
+const LIFETIME: u64 = 90 * 24 * 60 * 60;
+const CLOCK_SKEW: u64 = 60 * 60;
+
+impl<S: Store> Engine<S> {
+    pub(super) fn lifetime(&self) -> Lifetime {
+        let now = self.seconds();
+        Lifetime { not_before: now.saturating_sub(CLOCK_SKEW), not_after: now + LIFETIME }
+    }
+
+    /// The own leaf: who this is, and what it supports.
+    pub(super) fn leaf(&self) -> LeafParams {
+        let known = (1..=7).map(CipherSuite);
+        let suites: Vec<CipherSuite> =
+            known.filter(|suite| self.provider.suite(*suite).is_some()).collect();
+        LeafParams::new(Credential::basic(&self.device().identity()), &suites)
+    }
+
+    pub(super) fn next_key_packages(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        if !self.book.unpublished().is_empty() {
+            let mut references = Vec::new();
+            let mut key_packages: Vec<Bytes> = Vec::new();
+            for reference in self.book.unpublished() {
+                references.push(reference.clone());
+                let Some(secret) = self.book.key_package(reference)? else { continue };
+                let own = OwnKeyPackage::from_secret(&*self.provider, &secret)?;
+                let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
+                let message = MlsMessage::from(body).to_bytes();
+                key_packages.push(message.map_err(conclave_mls::Error::from)?.into());
+            }
+            let request = PublishKeyPackages { key_packages };
+            return Ok(Some((request.into(), Purpose::Publish(references))));
+        }
+        if core::mem::take(&mut self.count_due) {
+            return Ok(Some((CountKeyPackages {}.into(), Purpose::Count)));
+        }
+        Ok(None)
+    }
+
+    /// The service has so many: makes more, if they are few. They are stored before they are
+    /// published.
+    pub(super) fn counted(&mut self, counts: &KeyPackageCounts) -> Result<(), EngineError> {
+        let cipher_suite = self.book.identity().cipher_suite;
+        let count = counts.counts.iter().find(|count| count.cipher_suite == cipher_suite);
+        let (available, last_resort) = count.map_or((0, 0), |c| (c.available, c.last_resort));
+        let mut changes = self.expired_key_packages()?;
+        if last_resort == 0 {
+            changes.extend(self.new_key_package(true)?);
+        }
+        if available < LOW {
+            for _ in available..ENOUGH {
+                changes.extend(self.new_key_package(false)?);
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.book.commit(None, changes)?)
+    }
+
+    fn new_key_package(&mut self, last_resort: bool) -> Result<[Change; 2], EngineError> {
+        let params = KeyPackageParams {
+            cipher_suite: self.book.identity().cipher_suite,
+            leaf: self.leaf(),
+            lifetime: self.lifetime(),
+            extensions: Vec::new(),
+            last_resort,
+        };
+        let signer = self.book.identity().signer.clone();
+        let own = OwnKeyPackage::generate(&*self.provider, &mut *self.rng, params, signer)?;
+        let reference: KeyPackageRef = own.reference().clone();
+        let secret = own.to_secret()?;
+        Ok([Change::KeyPackage(reference.clone(), Some(secret)), Change::Publish(reference, true)])
+    }
+
+    /// Forgets the secrets of key packages that nobody may use any more. A Welcome may still be
+    /// under way, so they stay for one more lifetime.
+    fn expired_key_packages(&self) -> Result<Vec<Change>, EngineError> {
+        let mut changes = Vec::new();
+        for (reference, secret) in self.book.key_packages()? {
+            let own = OwnKeyPackage::from_secret(&*self.provider, &secret)?;
+            let lifetime = own.key_package().leaf_node.leaf_node_source.clone();
+            if let conclave_mls::wire::LeafNodeSource::KeyPackage(lifetime) = lifetime
+                && lifetime.not_after.saturating_add(LIFETIME) < self.seconds()
+            {
+                changes.push(Change::KeyPackage(reference, None));
+            }
+        }
+        Ok(changes)
+    }
+
+    /// The service has them, or will never take them.
+    pub(super) fn published(
+        &mut self,
+        references: Vec<KeyPackageRef>,
+        refused: Option<(ErrorCode, &str)>,
+    ) -> Result<(), EngineError> {
+        let done = references.iter().cloned().map(|reference| Change::Publish(reference, false));
+        let mut changes: Vec<Change> = done.collect();
+        if let Some((code, detail)) = refused {
+            // Nobody can have them.
+            changes.extend(references.into_iter().map(|r| Change::KeyPackage(r, None)));
+            self.error(format!(
+                "the service does not take key packages, so nobody can invite you ({code}): \
+                 {detail}"
+            ));
+        }
+        Ok(self.book.commit(None, changes)?)
+    }
+}

@@ -1,0 +1,404 @@
+//! The group's log: each entry is processed once, in order, and a page of them is one write.
+
+use super::{Engine, EngineError, Inviting};
+use crate::book::{Book, Change};
+use crate::command::is_group_name;
+use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
+use conclave_delivery::api::{ContentType, DeviceId, LogEntry, LogPage};
+use conclave_mls::crypto::CryptoProvider;
+use conclave_mls::wire::ProposalType;
+use conclave_mls::{
+    Answers, ApplyError, Credential, CredentialRequest, EpochChange, Error, Event, Fold, Group,
+    GroupId, Misuse, Received, Refused, Rejection, Sender, Status, Transition, Verdict,
+};
+use conclave_store::Store;
+use core::convert::Infallible;
+use std::collections::VecDeque;
+
+/// The device that a credential names.
+pub(super) fn device_of(credential: &Credential) -> Option<DeviceId> {
+    DeviceId::from_identity(credential.identity()?).ok()
+}
+
+/// What an entry leads to.
+struct Planned {
+    seq: u64,
+    time: u64,
+    what: What,
+}
+
+enum What {
+    /// Nothing.
+    Nothing,
+    /// The own message at the front of the queue has arrived.
+    Own,
+    /// The next event of the fold.
+    Event,
+    /// The next event of the fold: a proposal of this device's.
+    Proposal(DeviceId),
+    /// It cannot be read. `event`: its key is deleted, which is the next event of the fold.
+    Refused { sender: DeviceId, reason: String, event: bool },
+}
+
+/// Why the rest of a page is not processed.
+enum Halt {
+    /// The service has to be asked for somebody first, which is seen to.
+    Ask,
+    /// The entry of this number is missing.
+    Gap(u64),
+    /// This device is out.
+    Out,
+    /// A commit cannot be followed.
+    Stuck(String),
+}
+
+/// One entry's step: what it leads to, and its transition.
+type Step = (What, Option<Transition<Group>>);
+
+/// Judges credentials; none if somebody has to be asked for first.
+type Judge<'a> = dyn FnMut(&[CredentialRequest]) -> Option<Vec<Verdict>> + 'a;
+
+impl<S: Store> Engine<S> {
+    /// Processes a page of a group's log, from the cursor on.
+    pub(super) fn take_page(&mut self, id: &GroupId, page: &LogPage) -> Result<(), EngineError> {
+        let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
+        let Some(mut live) = self.groups.remove(id) else { return Ok(()) };
+        let result = self.take_entries(id, &mut live.group, &record, page);
+        let out = live.group.status() == Status::Removed;
+        if !out {
+            self.groups.insert(id.clone(), live);
+        }
+        let (halt, settled) = result?;
+        if let Some(live) = self.groups.get_mut(id) {
+            if settled {
+                live.delivered = false;
+                live.inviting = Inviting::NotBegun;
+                live.commit_at = None;
+            }
+            match &halt {
+                Some(Halt::Ask) => live.sync = true,
+                // The service has no more to give than this.
+                None if page.entries.is_empty() => live.head = record.cursor,
+                _ => {}
+            }
+        }
+        match halt {
+            Some(Halt::Stuck(reason)) => self.stick(id, reason),
+            Some(Halt::Gap(seq)) => {
+                self.stick(id, format!("the service has lost message {seq} of its log"));
+            }
+            _ => {}
+        }
+        self.plan_auto_commit(id);
+        Ok(())
+    }
+
+    /// The same, the group apart from the others. Also says whether what was under way in the
+    /// group is over: the own message has arrived, or an epoch has begun.
+    fn take_entries(
+        &mut self,
+        id: &GroupId,
+        group: &mut Group,
+        record: &GroupRecord,
+        page: &LogPage,
+    ) -> Result<(Option<Halt>, bool), EngineError> {
+        let (provider, now) = (self.provider.clone(), self.seconds());
+        let mut own = self.front_message_of(id);
+        let mut changes = Vec::new();
+        let (mut plan, mut halt) = (Vec::new(), None);
+        let mut cursor = record.cursor;
+        let mut fold = group.fold();
+        for entry in &page.entries {
+            if entry.seq <= cursor {
+                continue;
+            }
+            if entry.seq != cursor + 1 {
+                halt = Some(Halt::Gap(cursor + 1));
+                break;
+            }
+            let what = if own.take_if(|own| **own == *entry.message).is_some() {
+                What::Own
+            } else {
+                let mut judge = |requests: &[CredentialRequest]| {
+                    let (verdicts, pins) = self.judge(requests)?;
+                    changes.extend(pins);
+                    Some(verdicts)
+                };
+                match process(&*provider, fold.state(), now, entry, &mut judge) {
+                    Ok((what, transition)) => {
+                        push(&mut fold, transition)?;
+                        what
+                    }
+                    Err(stop) => {
+                        halt = Some(stop);
+                        break;
+                    }
+                }
+            };
+            cursor = entry.seq;
+            plan.push(Planned { seq: entry.seq, time: entry.received_at, what });
+            if fold.state().status() == Status::Removed {
+                halt = Some(Halt::Out);
+                break;
+            }
+        }
+        if plan.is_empty() {
+            return Ok((halt, false));
+        }
+        let mut settled = false;
+        let record = GroupRecord { cursor, ..record.clone() };
+        let book = &mut self.book;
+        fold.commit(|write| {
+            let mut report = Report::new(book, id, record, changes);
+            let mut events = write.events.iter();
+            for planned in plan {
+                report.tell(book, planned, &mut events);
+            }
+            settled = report.settled;
+            book.commit(Some(write.batch), report.finish())
+        })?;
+        Ok((halt, settled))
+    }
+
+    /// The sealed message at the front of a group's queue.
+    fn front_message_of(&self, id: &GroupId) -> Option<Vec<u8>> {
+        match &self.book.front(id)?.1.work {
+            Work::Send { sealed, .. } => sealed.clone(),
+            _ => None,
+        }
+    }
+}
+
+fn push(fold: &mut Fold<'_, Group>, step: Option<Transition<Group>>) -> Result<(), EngineError> {
+    let Some(transition) = step else { return Ok(()) };
+    let stale = |_: ApplyError<Infallible>| EngineError::Mls(Misuse::Stale.into());
+    fold.push(transition).map_err(stale)
+}
+
+/// Computes what one entry leads to.
+fn process(
+    provider: &dyn CryptoProvider,
+    group: &Group,
+    now: u64,
+    entry: &LogEntry,
+    judge: &mut Judge<'_>,
+) -> Result<Step, Halt> {
+    match group.process(provider, now, &entry.message) {
+        Ok(Received::Known) => Ok((What::Nothing, None)),
+        Ok(Received::Application(step) | Received::OwnCommit(step)) => {
+            Ok((What::Event, Some(step)))
+        }
+        Ok(Received::Proposal(stage)) => {
+            let from = match stage.sender() {
+                Sender::Member(leaf) => group.member(leaf).and_then(|m| device_of(&m.credential)),
+                _ => None,
+            };
+            let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
+            match stage.resolve(group, provider, &verdicts) {
+                Ok(step) => {
+                    let from = from.unwrap_or_else(|| entry.sender.clone());
+                    Ok((What::Proposal(from), Some(step)))
+                }
+                Err(refused) => refuse(entry, refused),
+            }
+        }
+        Ok(Received::Commit(stage)) => {
+            let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
+            let answers = Answers { verdicts, psks: Vec::new() };
+            match stage.resolve(group, provider, now, &answers) {
+                Ok(step) => Ok((What::Event, Some(step))),
+                Err(refused) => refuse(entry, refused),
+            }
+        }
+        Err(refused) => refuse(entry, refused),
+    }
+}
+
+/// A message that is refused is told and passed over; a commit that is refused is the end, as
+/// everybody else goes on without this device.
+fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
+    let old = matches!(
+        refused.error,
+        Error::Rejected(Rejection::WrongEpoch { message, current }) if message < current
+    );
+    if entry.content_type == ContentType::Commit && !old {
+        let (seq, sender) = (entry.seq, &entry.sender);
+        return Err(Halt::Stuck(format!("commit {seq} by {sender} is refused: {refused}")));
+    }
+    let (sender, reason) = (entry.sender.clone(), refused.error.to_string());
+    let step = refused.key_deletion.map(|step| *step);
+    Ok((What::Refused { sender, reason, event: step.is_some() }, step))
+}
+
+/// Turns what happened in a group into changes of the records.
+struct Report {
+    id: GroupId,
+    record: GroupRecord,
+    changes: Vec<Change>,
+    /// The queue of the group, as it will be.
+    items: VecDeque<(u64, Item)>,
+    settled: bool,
+}
+
+impl Report {
+    fn new<S: Store>(
+        book: &Book<S>,
+        id: &GroupId,
+        record: GroupRecord,
+        changes: Vec<Change>,
+    ) -> Self {
+        let items = book.items(id).map(|(key, item)| (key, item.clone())).collect();
+        Self { id: id.clone(), record, changes, items, settled: false }
+    }
+
+    fn finish(mut self) -> Vec<Change> {
+        self.changes.push(Change::Record(self.id, self.record));
+        self.changes
+    }
+
+    fn news(&mut self, news: News) {
+        self.changes.push(Change::News(Some(self.id.clone()), news));
+    }
+
+    /// Replaces or deletes the front item.
+    fn set_front(&mut self, work: Option<Work>) {
+        let Some((key, _)) = self.items.pop_front() else { return };
+        let item = work.map(|work| Item { group: self.id.clone(), work });
+        if let Some(item) = &item {
+            self.items.push_front((key, item.clone()));
+        }
+        self.changes.push(Change::Item(key, item));
+    }
+
+    fn front(&self) -> Option<&Work> {
+        self.items.front().map(|(_, item)| &item.work)
+    }
+
+    fn tell<S: Store>(
+        &mut self,
+        book: &Book<S>,
+        planned: Planned,
+        events: &mut core::slice::Iter<'_, Event>,
+    ) {
+        let Planned { seq, time, what } = planned;
+        match what {
+            What::Nothing => {}
+            What::Own => {
+                if let Some(Work::Send { payload: Payload::Text(text), .. }) = self.front() {
+                    let (sender, text) = (book.identity().device.clone(), text.clone());
+                    self.news(News::Message { seq, time, sender, own: true, text });
+                }
+                self.set_front(None);
+                self.settled = true;
+            }
+            What::Event => match events.next() {
+                Some(Event::Application(message)) => {
+                    let Some(sender) = device_of(&message.sender.credential) else { return };
+                    match Payload::from_data(&message.data) {
+                        Payload::Text(text) => {
+                            self.news(News::Message { seq, time, sender, own: false, text });
+                        }
+                        Payload::Name(name) => self.named(book, &name),
+                        Payload::Unknown => {}
+                    }
+                }
+                Some(Event::Epoch(change)) => self.epoch(seq, change),
+                _ => {}
+            },
+            What::Proposal(who) => {
+                if let Some(Event::ProposalReceived { proposal_type, .. }) = events.next()
+                    && *proposal_type == ProposalType::REMOVE
+                {
+                    self.news(News::Leaving { seq, who });
+                }
+            }
+            What::Refused { sender, reason, event } => {
+                if event {
+                    events.next();
+                }
+                self.news(News::Unreadable { seq, sender, reason });
+            }
+        }
+    }
+
+    /// Somebody says what the group is called.
+    fn named<S: Store>(&mut self, book: &Book<S>, name: &str) {
+        if self.record.name.is_empty() && is_group_name(name) {
+            self.record.name = book.free_name(&self.id, name);
+        }
+    }
+
+    fn epoch(&mut self, seq: u64, change: &EpochChange) {
+        self.settled = true;
+        let Some(by) = device_of(&change.committer.credential) else { return };
+        for who in change.removed.iter().filter_map(|m| device_of(&m.credential)) {
+            // Who comes back by an external commit takes its own former place.
+            if !(change.removed_self || change.external && who == by) {
+                self.news(News::Removed { seq, who, by: by.clone() });
+            }
+        }
+        for who in change.added.iter().filter_map(|m| device_of(&m.credential)) {
+            self.news(News::Added { seq, who, by: by.clone() });
+        }
+        if change.removed_self {
+            self.out(seq, by);
+        } else if change.own {
+            self.committed(!change.added.is_empty());
+        } else if change.discarded_own_commit {
+            self.begin_again();
+        }
+    }
+
+    /// What the own commit was made for is done.
+    fn committed(&mut self, added: bool) {
+        match self.front() {
+            // The new members have no other way to learn the name.
+            Some(Work::Invite { committing: true, .. })
+                if added && !self.record.name.is_empty() =>
+            {
+                let payload = Payload::Name(self.record.name.clone());
+                self.set_front(Some(Work::Send { payload, sealed: None }));
+            }
+            Some(Work::Invite { committing: true, .. } | Work::Remove { committing: true, .. }) => {
+                self.set_front(None)
+            }
+            Some(Work::Leave { committing: true, .. }) => {
+                self.set_front(Some(Work::Leave { committing: false, proposed: None }));
+            }
+            _ => {}
+        }
+    }
+
+    /// Somebody else's commit came first: what the own one was made for is tried again, in the
+    /// group as it is now.
+    fn begin_again(&mut self) {
+        let work = match self.front() {
+            Some(Work::Invite { who, committing: true }) => {
+                Work::Invite { who: who.clone(), committing: false }
+            }
+            Some(Work::Remove { who, committing: true }) => {
+                Work::Remove { who: who.clone(), committing: false }
+            }
+            Some(Work::Leave { committing: true, .. }) => {
+                Work::Leave { committing: false, proposed: None }
+            }
+            _ => return,
+        };
+        self.set_front(Some(work));
+    }
+
+    /// This device is out: what was still to be done is not.
+    fn out(&mut self, seq: u64, by: DeviceId) {
+        let leaving = |(_, item): &(u64, Item)| matches!(item.work, Work::Leave { .. });
+        let left = self.items.iter().any(leaving);
+        self.record.stage = if left { Stage::Left } else { Stage::Removed };
+        self.news(News::Out { seq, by, left });
+        while let Some(work) = self.front() {
+            if let Work::Send { payload: Payload::Text(text), .. } = work {
+                let what = format!("not sent, as you are out: {text}");
+                self.news(News::Failed { what });
+            }
+            self.set_front(None);
+        }
+    }
+}

@@ -1,0 +1,609 @@
+//! What the messenger decides: a machine that takes commands, replies and hints, and gives out
+//! one request after another and what is to be shown.
+//!
+//! At most one request is under way. What comes next is decided from what is stored, so that it
+//! does not matter when the last process died: first to register, then key packages, then
+//! whatever of the service's word on devices is needed, the inbox, and each group in turn. In a
+//! group the log comes first, then what is pending or next in the queue.
+
+mod groups;
+mod inbox;
+mod info;
+mod keys;
+mod log;
+mod outgoing;
+mod replies;
+#[cfg(test)]
+mod tests;
+
+use crate::book::{Book, Change};
+use crate::command::Command;
+use crate::directory::{Directory, Judged};
+use crate::output::{Answer, Output};
+use crate::record::{Identity, Item, Line, News, Stage, Work};
+use crate::request::Request;
+use conclave_delivery::api::{DeviceId, ErrorCode, Event as Hint, InboxItem, Name, Register};
+use conclave_delivery::http_client::Heard;
+use conclave_mls::crypto::{CryptoError, CryptoProvider, CryptoRng, Suite};
+use conclave_mls::{ApplyError, KeyPackageRef, Transition, ValidKeyPackage};
+use conclave_mls::{CipherSuite, Config, CredentialRequest, Event, Group, GroupId, apply};
+use conclave_store::{Store, StoreError};
+use core::fmt;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// The wait before the first repetition of a call that was not answered, in milliseconds; each
+/// doubles, up to the longest.
+const FIRST_WAIT: u64 = 200;
+const LONGEST_WAIT: u64 = 10_000;
+/// How long news of a group wait for its name, in milliseconds: whoever invites sends it right
+/// after the invitation.
+const NAME_WAIT: u64 = 3_000;
+
+/// What a messenger is made of.
+pub struct Setup<S> {
+    /// Who this device is.
+    pub device: DeviceId,
+    /// The cipher suite; what the device has used before, or 1, if it is not given.
+    pub cipher_suite: Option<CipherSuite>,
+    /// The cryptography.
+    pub provider: Arc<dyn CryptoProvider>,
+    /// The randomness: of the operating system, but in tests.
+    pub rng: Box<dyn CryptoRng + Send>,
+    /// The device's state.
+    pub store: S,
+}
+
+impl<S> fmt::Debug for Setup<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+/// Why the messenger cannot go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The state cannot be read or written.
+    Store(StoreError),
+    /// The state is another device's.
+    OtherDevice {
+        /// Whose it is.
+        found: DeviceId,
+    },
+    /// The state is of another cipher suite.
+    OtherSuite {
+        /// Which.
+        found: CipherSuite,
+    },
+    /// The service does not take this device.
+    NotRegistered {
+        /// Which.
+        device: DeviceId,
+        /// Why.
+        code: ErrorCode,
+        /// Why, for people.
+        detail: String,
+    },
+    /// The cryptography does not do what is needed.
+    Crypto(CryptoError),
+    /// MLS does not do what it must always be able to do.
+    Mls(conclave_mls::Error),
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(e) => fmt::Display::fmt(e, f),
+            Self::OtherDevice { found } => {
+                write!(f, "the state in this folder is that of {found}: use another folder")
+            }
+            Self::OtherSuite { found } => write!(
+                f,
+                "this device uses cipher suite {}, which cannot be changed: take another device \
+                 name",
+                found.0
+            ),
+            Self::NotRegistered { device, code, detail } => {
+                write!(f, "the service does not register {device} ({code}): {detail}")?;
+                match code {
+                    ErrorCode::DeviceExists => f.write_str(
+                        ". If that device is yours and its state is lost, take another --device \
+                         name",
+                    ),
+                    _ => Ok(()),
+                }
+            }
+            Self::Crypto(e) => fmt::Display::fmt(e, f),
+            Self::Mls(e) => fmt::Display::fmt(e, f),
+        }
+    }
+}
+
+impl core::error::Error for EngineError {}
+
+impl From<StoreError> for EngineError {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
+
+impl From<CryptoError> for EngineError {
+    fn from(e: CryptoError) -> Self {
+        Self::Crypto(e)
+    }
+}
+
+impl From<conclave_mls::Error> for EngineError {
+    fn from(e: conclave_mls::Error) -> Self {
+        Self::Mls(e)
+    }
+}
+
+impl From<ApplyError<StoreError>> for EngineError {
+    fn from(e: ApplyError<StoreError>) -> Self {
+        match e {
+            ApplyError::Write(e) => Self::Store(e),
+            ApplyError::Stale => Self::Mls(conclave_mls::Misuse::Stale.into()),
+        }
+    }
+}
+
+/// What the request under way is for.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Register,
+    Publish(Vec<KeyPackageRef>),
+    Count,
+    Lookup(Name),
+    Inbox,
+    Ack(Vec<u64>),
+    Create(GroupId),
+    Log(GroupId),
+    Commit(GroupId),
+    /// The front item's message.
+    Message(GroupId),
+    Proposal(GroupId),
+    InviteLookup(GroupId),
+    InviteClaim(GroupId),
+}
+
+/// How far the invitation at the front of a group's queue has come in this process.
+#[derive(Debug, Default)]
+enum Inviting {
+    #[default]
+    NotBegun,
+    /// These devices are to be added.
+    Missing(Vec<DeviceId>),
+    /// These have been found good, and these devices have none.
+    Claimed(Vec<ValidKeyPackage>, Vec<String>),
+}
+
+/// A group that this device is in.
+struct Live {
+    group: Group,
+    /// The number of the log's last entry, as far as known.
+    head: u64,
+    /// Whether the log is to be fetched whatever `head` says.
+    sync: bool,
+    /// Whether what is to be sent was taken by the service: the log will bring it.
+    delivered: bool,
+    inviting: Inviting,
+    /// When proposals of others are to be committed.
+    commit_at: Option<u64>,
+    /// How often in a row the service refused something.
+    refusals: u32,
+    /// Why the group cannot be followed any further.
+    stuck: Option<String>,
+}
+
+impl Live {
+    fn new(group: Group) -> Self {
+        Self {
+            group,
+            head: 0,
+            sync: true,
+            delivered: false,
+            inviting: Inviting::NotBegun,
+            commit_at: None,
+            refusals: 0,
+            stuck: None,
+        }
+    }
+}
+
+/// A messenger for one device.
+pub struct Engine<S> {
+    book: Book<S>,
+    provider: Arc<dyn CryptoProvider>,
+    rng: Box<dyn CryptoRng + Send>,
+    directory: Directory,
+    groups: BTreeMap<GroupId, Live>,
+    answers: VecDeque<Answer>,
+    /// Milliseconds since 1970.
+    now: u64,
+    under_way: Option<Purpose>,
+    registered: bool,
+    count_due: bool,
+    inbox_due: bool,
+    /// Invitations, and how often each had to wait for its group's log.
+    inbox: VecDeque<(InboxItem, u32)>,
+    acks: Vec<u64>,
+    lookups: BTreeSet<Name>,
+    /// The group that was served last.
+    last_group: Option<GroupId>,
+    retry_at: u64,
+    wait: u64,
+    offline: bool,
+}
+
+impl<S> fmt::Debug for Engine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("under_way", &self.under_way).finish_non_exhaustive()
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// A messenger from its state; a new one, if there is none.
+    ///
+    /// # Errors
+    /// If the state cannot be read, or is not this device's, or the provider does not support the
+    /// cipher suite.
+    pub fn open(setup: Setup<S>) -> Result<Self, EngineError> {
+        let Setup { device, cipher_suite, provider, mut rng, mut store } = setup;
+        let identity = match Book::identity_in(&store)? {
+            Some(found) if found.device != device => {
+                return Err(EngineError::OtherDevice { found: found.device });
+            }
+            Some(found) if cipher_suite.is_some_and(|suite| suite != found.cipher_suite) => {
+                return Err(EngineError::OtherSuite { found: found.cipher_suite });
+            }
+            Some(found) => found,
+            None => {
+                let cipher_suite = cipher_suite.unwrap_or(CipherSuite(1));
+                let suite = Suite::new(&*provider, cipher_suite)?;
+                let signer = suite.signature_key_pair(&mut *rng)?;
+                let identity = Identity { device, cipher_suite, signer };
+                Book::set_identity(&mut store, &identity)?;
+                identity
+            }
+        };
+        // Fails now rather than later.
+        Suite::new(&*provider, identity.cipher_suite)?;
+        let mut engine = Self {
+            book: Book::load(store, identity)?,
+            provider,
+            rng,
+            directory: Directory::default(),
+            groups: BTreeMap::new(),
+            answers: VecDeque::new(),
+            now: 0,
+            under_way: None,
+            registered: false,
+            count_due: true,
+            inbox_due: true,
+            inbox: VecDeque::new(),
+            acks: Vec::new(),
+            lookups: BTreeSet::new(),
+            last_group: None,
+            retry_at: 0,
+            wait: FIRST_WAIT,
+            offline: false,
+        };
+        engine.load_groups()?;
+        Ok(engine)
+    }
+
+    fn load_groups(&mut self) -> Result<(), EngineError> {
+        for (id, record) in self.book.records() {
+            if !matches!(record.stage, Stage::Active | Stage::Creating(_)) {
+                continue;
+            }
+            let rows = self.book.store().load(id)?;
+            match Group::load(&*self.provider, Config::default(), rows) {
+                Ok(group) => {
+                    self.groups.insert(id.clone(), Live::new(group));
+                }
+                Err(e) => {
+                    let name = &record.name;
+                    let what = format!("the group {name} cannot be loaded and is left out: {e}");
+                    self.answers.push_back(Answer::Error(what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// This device.
+    #[must_use]
+    pub fn device(&self) -> &DeviceId {
+        &self.book.identity().device
+    }
+
+    /// The cipher suite of this device's groups.
+    #[must_use]
+    pub fn cipher_suite(&self) -> CipherSuite {
+        self.book.identity().cipher_suite
+    }
+
+    /// The name of the group that commands are about.
+    #[must_use]
+    pub fn current_group(&self) -> Option<String> {
+        self.book.current().map(|group| self.group_name(group))
+    }
+
+    fn seconds(&self) -> u64 {
+        self.now / 1000
+    }
+
+    fn suite(&self) -> Result<Suite<'_>, EngineError> {
+        Ok(Suite::new(&*self.provider, self.book.identity().cipher_suite)?)
+    }
+
+    fn error(&mut self, what: impl Into<String>) {
+        self.answers.push_back(Answer::Error(what.into()));
+    }
+
+    /// Takes a hint of the service's.
+    pub fn heard(&mut self, now: u64, heard: Heard) {
+        self.now = now;
+        match heard {
+            Heard::Connected => {
+                self.online();
+                self.retry_at = 0;
+            }
+            Heard::Disconnected { error, .. } => self.offline(&error.to_string()),
+            Heard::Event(Hint::Inbox) => self.inbox_due = true,
+            Heard::Event(Hint::Group { group_id, head, .. }) => {
+                if let Some(live) = self.groups.get_mut(&group_id)
+                    && head > live.head
+                {
+                    live.head = head;
+                    // What could not be judged then may be judged now.
+                    live.stuck = None;
+                }
+            }
+            Heard::Event(Hint::Ready) => {}
+        }
+    }
+
+    fn online(&mut self) {
+        self.wait = FIRST_WAIT;
+        if core::mem::take(&mut self.offline) {
+            self.answers.push_back(Answer::Online);
+        }
+    }
+
+    fn offline(&mut self, reason: &str) {
+        if !core::mem::replace(&mut self.offline, true) {
+            let reason = format!(
+                "{reason}. It is tried again; what you write is kept and sent when it answers"
+            );
+            self.answers.push_back(Answer::Offline { reason });
+        }
+    }
+
+    /// The next call to make; none while one is under way, or if there is nothing to do. What is
+    /// returned is to be made, and its outcome given to [`Self::reply`].
+    ///
+    /// # Errors
+    /// If the state cannot be written. Then the engine is to be dropped.
+    pub fn next(&mut self, now: u64) -> Result<Option<Request>, EngineError> {
+        self.now = now;
+        if self.under_way.is_some() || now < self.retry_at {
+            return Ok(None);
+        }
+        let Some((request, purpose)) = self.decide()? else { return Ok(None) };
+        self.under_way = Some(purpose);
+        Ok(Some(request))
+    }
+
+    fn decide(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        if !self.registered {
+            let identity = self.book.identity();
+            let request = Register::signed(
+                &self.suite()?,
+                identity.device.clone(),
+                &identity.signer,
+                self.seconds(),
+            )?;
+            return Ok(Some((request.into(), Purpose::Register)));
+        }
+        if let Some(next) = self.next_key_packages()? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_lookup() {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_inbox()? {
+            return Ok(Some(next));
+        }
+        // What the inbox held may ask for somebody.
+        if let Some(next) = self.next_lookup() {
+            return Ok(Some(next));
+        }
+        self.next_of_groups()
+    }
+
+    /// When [`Self::next`] or [`Self::outputs`] may have something new even if nothing comes in,
+    /// in milliseconds since 1970.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<u64> {
+        let retry = (self.retry_at > self.now).then_some(self.retry_at);
+        let commits = self.groups.values().filter_map(|live| live.commit_at);
+        let names = self.book.lines().values().filter_map(|line| self.hidden_until(line));
+        commits.chain(names).chain(retry).min()
+    }
+
+    /// Whether all that can be done now is done: nothing is to be sent, fetched or shown.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.registered
+            && self.under_way.is_none()
+            && !self.count_due
+            && !self.inbox_due
+            && self.inbox.is_empty()
+            && self.acks.is_empty()
+            && self.lookups.is_empty()
+            && self.book.unpublished().is_empty()
+            && self.book.lines().is_empty()
+            && self.answers.is_empty()
+            && self.groups.iter().all(|(id, live)| self.group_is_settled(id, live))
+    }
+
+    /// Whether what the user says next, after something else, can build on that: all that can be
+    /// done now is done, or nothing can, as the service does not answer.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_settled() || (self.offline && self.under_way.is_none())
+    }
+
+    /// How many things that the user wants are not done yet, but for departures that only
+    /// somebody else can complete.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let items = self.book.records().keys().flat_map(|group| self.book.items(group));
+        let left = |work: &Work| matches!(work, Work::Leave { proposed: Some(_), .. });
+        items.filter(|(_, item)| !left(&item.work)).count()
+    }
+
+    /// Until when a line waits for its group's name.
+    fn hidden_until(&self, line: &Line) -> Option<u64> {
+        let record = self.book.record(line.group.as_ref()?)?;
+        let until = record.joined_at.saturating_add(NAME_WAIT);
+        (record.name.is_empty() && until > self.now).then_some(until)
+    }
+
+    /// What is to be shown now, in order. News are given again until [`Self::shown`] was called
+    /// for them.
+    pub fn outputs(&mut self, now: u64) -> Vec<Output> {
+        self.now = now;
+        let visible = self.book.lines().iter().filter(|(_, l)| self.hidden_until(l).is_none());
+        let mut outputs: Vec<Output> = visible
+            .map(|(key, line)| Output::News {
+                key: *key,
+                group: line.group.as_ref().map(|g| self.group_name(g)).unwrap_or_default(),
+                news: line.news.clone(),
+            })
+            .collect();
+        outputs.extend(self.answers.drain(..).map(Output::Answer));
+        outputs
+    }
+
+    /// Takes note that these were shown.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn shown(&mut self, outputs: &[Output]) -> Result<(), EngineError> {
+        let shown = outputs.iter().filter_map(|output| match output {
+            Output::News { key, .. } => Some(Change::Shown(*key)),
+            Output::Answer(_) => None,
+        });
+        let shown: Vec<Change> = shown.collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        Ok(self.book.commit(None, shown)?)
+    }
+
+    /// Judges credentials; none if the service has to be asked first, which is then seen to.
+    fn judge(
+        &mut self,
+        requests: &[CredentialRequest],
+    ) -> Option<(Vec<conclave_mls::Verdict>, Vec<Change>)> {
+        let identity = self.book.identity();
+        let me = (&identity.device, &identity.signer.public);
+        match self.directory.judge(self.book.pins(), me, requests) {
+            Judged::Verdicts(verdicts, pins) => {
+                let pins = pins.into_iter().map(|(device, key)| Change::Pin(device, key));
+                Some((verdicts, pins.collect()))
+            }
+            Judged::Ask(user) => {
+                self.lookups.insert(user);
+                None
+            }
+        }
+    }
+
+    /// Writes a step of a group with what belongs to it, and takes it.
+    fn step(
+        &mut self,
+        id: &GroupId,
+        transition: Transition<Group>,
+        changes: impl FnOnce(&Event) -> Vec<Change>,
+    ) -> Result<Option<Event>, EngineError> {
+        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
+        let book = &mut self.book;
+        let event = apply(&mut live.group, transition, |write| {
+            let changes = write.events.first().map(changes).unwrap_or_default();
+            book.commit(Some(write.batch), changes)
+        })?;
+        Ok(Some(event))
+    }
+
+    /// Takes what the user said.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn command(&mut self, now: u64, command: Command) -> Result<(), EngineError> {
+        self.now = now;
+        match command {
+            Command::New(name) => self.new_group(name),
+            Command::Invite(who) => {
+                let work = |who| Work::Invite { who, committing: false };
+                self.queue(who.into_iter().map(work).collect())
+            }
+            Command::Remove(who) => {
+                let me = self.device().clone();
+                if who.iter().any(|who| who.includes(&me)) {
+                    self.error("you cannot remove yourself: /leave");
+                    return Ok(());
+                }
+                let work = |who| Work::Remove { who, committing: false };
+                self.queue(who.into_iter().map(work).collect())
+            }
+            Command::Leave => self.leave(),
+            Command::Text(text) => {
+                let payload = crate::record::Payload::Text(text);
+                self.queue(vec![Work::Send { payload, sealed: None }])
+            }
+            Command::Switch(name) => self.switch(&name),
+            Command::Members => self.members(),
+            Command::Groups => {
+                self.list_groups();
+                Ok(())
+            }
+            Command::Verify(who) => self.verify(&who),
+            Command::History(n) => self.history(n),
+            Command::Help => {
+                self.answers.push_back(Answer::Help);
+                Ok(())
+            }
+            // Who reads the input ends.
+            Command::Quit => Ok(()),
+        }
+    }
+
+    /// Adds something to be done in the current group.
+    fn queue(&mut self, work: Vec<Work>) -> Result<(), EngineError> {
+        let Some(group) = self.book.current().cloned() else {
+            self.error("you are in no group: /new NAME makes one, or somebody invites you");
+            return Ok(());
+        };
+        let name = self.group_name(&group);
+        if !self.groups.contains_key(&group) {
+            self.error(format!("you are no longer in {name}; /groups lists where you are"));
+            return Ok(());
+        }
+        if self.book.leaving(&group) {
+            self.error(format!("you are leaving {name}"));
+            return Ok(());
+        }
+        let items = work.into_iter().map(|work| Item { group: group.clone(), work });
+        Ok(self.book.commit(None, items.map(Change::NewItem).collect())?)
+    }
+
+    fn news(group: &GroupId, news: News) -> Change {
+        Change::News(Some(group.clone()), news)
+    }
+}

@@ -1,0 +1,404 @@
+//! What the user wants, done one after another: sealing, committing, proposing.
+
+use super::groups::GROUP_INFO;
+use super::{Engine, EngineError, Inviting, Purpose};
+use crate::book::Change;
+use crate::record::{Item, News, Who, Work};
+use crate::request::Request;
+use conclave_delivery::api::{
+    ClaimKeyPackages, ClaimedKeyPackage, DeviceId, DeviceInfo, ListDevices, Name, SendMessage,
+    SubmitCommit, SubmitProposal,
+};
+use conclave_mls::crypto::CryptoRng;
+use conclave_mls::wire::codec::Decode;
+use conclave_mls::wire::{MlsMessage, MlsMessageBody};
+use conclave_mls::{
+    CommitOptions, Config, Event, Framing, GroupId, LeafIndex, NewProposal, Padding, Transition,
+    ValidKeyPackage, Verdict,
+};
+use conclave_store::Store;
+
+/// How long others' proposals wait for somebody to commit them, in milliseconds: so long at
+/// least, and up to this much more, at random, so that not all members do it at once.
+const COMMIT_WAIT: u64 = 200;
+const COMMIT_SPREAD: u64 = 1_000;
+/// The same for one who wants to leave, too.
+const LEAVER_WAIT: u64 = 4_000;
+
+type Next = Option<(Request, Purpose)>;
+
+impl<S: Store> Engine<S> {
+    /// The own commit that waits for the service's verdict, to be submitted.
+    pub(super) fn pending_commit(&self, id: &GroupId) -> Option<SubmitCommit> {
+        let messages = self.groups.get(id)?.group.pending_commit()?;
+        Some(SubmitCommit {
+            commit: messages.commit.as_slice().into(),
+            welcomes: messages.welcomes.iter().map(|w| w.message.as_slice().into()).collect(),
+            group_info: messages.group_info.as_deref().map(Into::into),
+            ratchet_tree: None,
+            added: Vec::new(),
+            removed: Vec::new(),
+        })
+    }
+
+    /// The call that the front of the queue needs; items that need none are done with.
+    pub(super) fn next_item(&mut self, id: &GroupId) -> Result<Next, EngineError> {
+        while let Some((key, item)) = self.book.front(id) {
+            let item = item.clone();
+            let next = match &item.work {
+                Work::Send { sealed: Some(sealed), .. } => {
+                    let request = SendMessage { message: sealed.as_slice().into() };
+                    return Ok(Some((request.into(), Purpose::Message(id.clone()))));
+                }
+                Work::Send { .. } => self.seal(id, key, &item)?,
+                Work::Invite { who, .. } => self.next_invite(id, key, who)?,
+                Work::Remove { who, .. } => self.remove(id, key, &item, who)?,
+                Work::Leave { proposed, .. } => self.next_leave(id, key, proposed.as_ref())?,
+            };
+            if next.is_some() {
+                return Ok(next);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets an item, with a word to the user.
+    pub(super) fn give_up(
+        &mut self,
+        id: &GroupId,
+        key: u64,
+        news: News,
+    ) -> Result<(), EngineError> {
+        let changes = vec![Change::Item(key, None), Self::news(id, news)];
+        if let Some(live) = self.groups.get_mut(id) {
+            live.inviting = Inviting::NotBegun;
+        }
+        Ok(self.book.commit(None, changes)?)
+    }
+
+    fn failed(&mut self, id: &GroupId, key: u64, what: String) -> Result<Next, EngineError> {
+        self.give_up(id, key, News::Failed { what })?;
+        Ok(None)
+    }
+
+    fn framing() -> Framing {
+        Framing { padding: Padding::Padme, ..Framing::default() }
+    }
+
+    /// Encrypts a message; if others' proposals have to be committed first, does that.
+    fn seal(&mut self, id: &GroupId, key: u64, item: &Item) -> Result<Next, EngineError> {
+        let Work::Send { payload, .. } = &item.work else { return Ok(None) };
+        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        if live.group.pending_proposals() > 0 {
+            return self.commit_proposals(id);
+        }
+        let (provider, rng) = (&*self.provider, &mut *self.rng);
+        let sealed = live.group.encrypt(provider, rng, &payload.to_data(), &Self::framing());
+        let transition = match sealed {
+            Ok(transition) => transition,
+            Err(e) => return self.failed(id, key, format!("a message is not sent: {e}")),
+        };
+        let payload = payload.clone();
+        let group = id.clone();
+        self.step(id, transition, move |event| {
+            let Event::Message(message) = event else { return Vec::new() };
+            let work = Work::Send { payload, sealed: Some(message.clone()) };
+            vec![Change::Item(key, Some(Item { group, work }))]
+        })?;
+        Ok(None)
+    }
+
+    /// Makes a commit; `item` says that the front item is what it does.
+    fn commit(
+        &mut self,
+        id: &GroupId,
+        proposals: Vec<NewProposal>,
+        item: Option<(u64, Item)>,
+        mut also: Vec<Change>,
+    ) -> Result<Result<Next, conclave_mls::Error>, EngineError> {
+        let Some(live) = self.groups.get(id) else { return Ok(Ok(None)) };
+        let options = CommitOptions {
+            proposals,
+            framing: Self::framing(),
+            group_info: Some(GROUP_INFO),
+            ..CommitOptions::default()
+        };
+        let transition = match live.group.commit(&*self.provider, &mut *self.rng, options) {
+            Ok(transition) => transition,
+            Err(e) => return Ok(Err(e)),
+        };
+        also.extend(item.map(|(key, item)| Change::Item(key, Some(item))));
+        self.step(id, transition, move |_| also)?;
+        if let Some(live) = self.groups.get_mut(id) {
+            live.delivered = false;
+        }
+        let request = self.pending_commit(id);
+        Ok(Ok(request.map(|request| (request.into(), Purpose::Commit(id.clone())))))
+    }
+
+    /// Commits what others have proposed.
+    pub(super) fn commit_proposals(&mut self, id: &GroupId) -> Result<Next, EngineError> {
+        match self.commit(id, Vec::new(), None, Vec::new())? {
+            Ok(next) => Ok(next),
+            Err(e) => {
+                self.error(format!("what members have proposed cannot be done: {e}"));
+                self.discard_proposals(id)?;
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) fn discard_proposals(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        live.commit_at = None;
+        let transition = live.group.discard_proposals()?;
+        self.step(id, transition, |_| Vec::new())?;
+        Ok(())
+    }
+
+    /// Says when others' proposals are to be committed, if there are any.
+    pub(super) fn plan_auto_commit(&mut self, id: &GroupId) {
+        let leaving = self.book.leaving(id);
+        let Some(live) = self.groups.get_mut(id) else { return };
+        // Who wants to leave cannot commit that itself, and a commit of something else undoes it:
+        // only if nobody is there who does not want to leave.
+        let (least, wait) = if leaving { (2, LEAVER_WAIT) } else { (1, COMMIT_WAIT) };
+        if live.group.pending_proposals() < least {
+            live.commit_at = None;
+        } else if live.commit_at.is_none() {
+            let spread = random(&mut *self.rng) % COMMIT_SPREAD;
+            live.commit_at = Some(self.now + wait + spread);
+        }
+    }
+
+    pub(super) fn next_auto_commit(&mut self, id: &GroupId) -> Result<Next, EngineError> {
+        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
+        if live.commit_at.is_none_or(|at| at > self.now) {
+            return Ok(None);
+        }
+        live.commit_at = None;
+        if live.group.pending_proposals() == 0 {
+            return Ok(None);
+        }
+        self.commit_proposals(id)
+    }
+
+    fn next_invite(&mut self, id: &GroupId, key: u64, who: &Who) -> Result<Next, EngineError> {
+        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
+        match core::mem::take(&mut live.inviting) {
+            Inviting::NotBegun => {
+                let request = ListDevices { user: who.user.clone() };
+                Ok(Some((request.into(), Purpose::InviteLookup(id.clone()))))
+            }
+            Inviting::Missing(missing) => {
+                let devices: Vec<Name> = missing.iter().map(|d| d.device.clone()).collect();
+                let request = ClaimKeyPackages {
+                    user: who.user.clone(),
+                    cipher_suite: live.group.cipher_suite(),
+                    devices,
+                };
+                live.inviting = Inviting::Missing(missing);
+                Ok(Some((request.into(), Purpose::InviteClaim(id.clone()))))
+            }
+            Inviting::Claimed(packages, problems) => {
+                let what = problems.join("; ");
+                if packages.is_empty() {
+                    return self.failed(id, key, format!("{who} is not invited: {what}"));
+                }
+                let adds = packages.into_iter().map(|p| NewProposal::Add(Box::new(p))).collect();
+                let work = Work::Invite { who: who.clone(), committing: true };
+                let item = Item { group: id.clone(), work };
+                let note = (!what.is_empty()).then(|| Self::news(id, News::Note { what }));
+                let notes = note.into_iter().collect();
+                match self.commit(id, adds, Some((key, item)), notes)? {
+                    Ok(next) => Ok(next),
+                    Err(e) => self.failed(id, key, format!("{who} cannot be added: {e}")),
+                }
+            }
+        }
+    }
+
+    /// The service has told which devices an invited user has.
+    pub(super) fn invite_looked_up(
+        &mut self,
+        id: &GroupId,
+        devices: &[DeviceInfo],
+    ) -> Result<(), EngineError> {
+        let Some((key, who)) = self.front_invite(id) else { return Ok(()) };
+        let members = self.devices(id);
+        let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
+        let wanted = devices.iter().map(|d| d.device.clone()).filter(|d| who.includes(d));
+        let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) = wanted.partition(present);
+        if missing.is_empty() {
+            let news = match there.is_empty() {
+                true => News::Failed { what: format!("the service knows no {who}") },
+                false => News::Note { what: format!("all devices of {who} are in the group") },
+            };
+            return self.give_up(id, key, news);
+        }
+        if let Some(live) = self.groups.get_mut(id) {
+            live.inviting = Inviting::Missing(missing);
+        }
+        Ok(())
+    }
+
+    fn front_invite(&self, id: &GroupId) -> Option<(u64, Who)> {
+        match self.book.front(id)? {
+            (key, Item { work: Work::Invite { who, .. }, .. }) => Some((key, who.clone())),
+            _ => None,
+        }
+    }
+
+    /// The service has given out key packages.
+    pub(super) fn invite_claimed(
+        &mut self,
+        id: &GroupId,
+        claimed: Vec<ClaimedKeyPackage>,
+    ) -> Result<(), EngineError> {
+        let (mut packages, mut problems) = (Vec::new(), Vec::new());
+        let mut pins = Vec::new();
+        for ClaimedKeyPackage { device, key_package } in claimed {
+            let Some(message) = key_package else {
+                problems.push(format!(
+                    "{device} has no key package at the service: invite it again when it was \
+                     online"
+                ));
+                continue;
+            };
+            match self.check_key_package(&device, &message) {
+                Ok((package, new)) => {
+                    packages.push(package);
+                    pins.extend(new);
+                }
+                Err(e) => problems.push(format!("the key package of {device} is refused: {e}")),
+            }
+        }
+        if !pins.is_empty() {
+            self.book.commit(None, pins)?;
+        }
+        if let Some(live) = self.groups.get_mut(id) {
+            live.inviting = Inviting::Claimed(packages, problems);
+        }
+        Ok(())
+    }
+
+    fn check_key_package(
+        &mut self,
+        device: &DeviceId,
+        message: &[u8],
+    ) -> Result<(ValidKeyPackage, Vec<Change>), conclave_mls::Error> {
+        let MlsMessageBody::KeyPackage(package) = MlsMessage::from_bytes(message)?.body else {
+            return Err(conclave_mls::Rejection::UnexpectedMessage.into());
+        };
+        let now = self.seconds();
+        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), *package)?;
+        let credential = stage.credential().clone();
+        let (verdict, pins) = match self.judge(core::slice::from_ref(&credential)) {
+            _ if credential.credential.identity() != Some(&device.identity()) => {
+                (Verdict::refuse("it is another device's"), Vec::new())
+            }
+            Some((verdicts, pins)) => {
+                let refuse = || Verdict::refuse("nobody vouches for it");
+                (verdicts.into_iter().next().unwrap_or_else(refuse), pins)
+            }
+            // The list was fetched just before: the service contradicts itself.
+            None => (Verdict::refuse("the service does not know its key"), Vec::new()),
+        };
+        Ok((stage.resolve(verdict)?, pins))
+    }
+
+    /// The leaves of some devices.
+    fn leaves(&self, id: &GroupId, includes: impl Fn(&DeviceId) -> bool) -> Vec<LeafIndex> {
+        let Some(live) = self.groups.get(id) else { return Vec::new() };
+        let members = live.group.members();
+        let wanted = members.filter(|m| {
+            super::log::device_of(&m.credential).is_some_and(|device| includes(&device))
+        });
+        wanted.map(|m| m.index).collect()
+    }
+
+    fn remove(
+        &mut self,
+        id: &GroupId,
+        key: u64,
+        item: &Item,
+        who: &Who,
+    ) -> Result<Next, EngineError> {
+        let leaves = self.leaves(id, |device| who.includes(device));
+        if leaves.is_empty() {
+            return self.failed(id, key, format!("{who} is not in the group"));
+        }
+        let removes = leaves.into_iter().map(NewProposal::Remove).collect();
+        let work = Work::Remove { who: who.clone(), committing: true };
+        let committing = Item { work, ..item.clone() };
+        match self.commit(id, removes, Some((key, committing)), Vec::new())? {
+            Ok(next) => Ok(next),
+            Err(e) => self.failed(id, key, format!("{who} cannot be removed: {e}")),
+        }
+    }
+
+    /// A member cannot commit its own removal (RFC 9420 section 12.2): removes the user's other
+    /// devices, then proposes its own, for somebody else to commit.
+    fn next_leave(
+        &mut self,
+        id: &GroupId,
+        key: u64,
+        proposed: Option<&(u64, Vec<u8>)>,
+    ) -> Result<Next, EngineError> {
+        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        if let Some((epoch, message)) = proposed
+            && *epoch == live.group.epoch()
+        {
+            let request = SubmitProposal { proposal: message.as_slice().into() };
+            return Ok(Some((request.into(), Purpose::Proposal(id.clone()))));
+        }
+        let (epoch, own_leaf) = (live.group.epoch(), live.group.own_leaf());
+        if self.is_alone(id) {
+            self.forget(id)?;
+            return Ok(None);
+        }
+        let me = self.device().clone();
+        let others = self.leaves(id, |device| device.user == me.user && *device != me);
+        if !others.is_empty() {
+            let removes = others.into_iter().map(NewProposal::Remove).collect();
+            let work = Work::Leave { committing: true, proposed: None };
+            let item = Item { group: id.clone(), work };
+            return match self.commit(id, removes, Some((key, item)), Vec::new())? {
+                Ok(next) => Ok(next),
+                Err(e) => self.failed(id, key, format!("your other devices stay: {e}")),
+            };
+        }
+        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let (provider, rng) = (&*self.provider, &mut *self.rng);
+        let removal = NewProposal::Remove(own_leaf);
+        let transition = match live.group.propose(provider, rng, removal, &Self::framing()) {
+            Ok(transition) => transition,
+            Err(e) => return self.failed(id, key, format!("you cannot leave: {e}")),
+        };
+        let group = id.clone();
+        self.step_leave(id, transition, key, group, epoch)?;
+        Ok(None)
+    }
+
+    fn step_leave(
+        &mut self,
+        id: &GroupId,
+        transition: Transition<conclave_mls::Group>,
+        key: u64,
+        group: GroupId,
+        epoch: u64,
+    ) -> Result<(), EngineError> {
+        self.step(id, transition, move |event| {
+            let Event::Proposal { message, .. } = event else { return Vec::new() };
+            let work = Work::Leave { committing: false, proposed: Some((epoch, message.clone())) };
+            vec![Change::Item(key, Some(Item { group, work }))]
+        })?;
+        Ok(())
+    }
+}
+
+fn random(rng: &mut dyn CryptoRng) -> u64 {
+    let mut bytes = [0; 8];
+    rng.fill_bytes(&mut bytes);
+    u64::from_be_bytes(bytes)
+}

@@ -1,0 +1,280 @@
+//! What the service answers.
+
+use super::{Engine, EngineError, LONGEST_WAIT, Purpose};
+use crate::book::Change;
+use crate::record::{GroupRecord, Item, News, Stage, Work};
+use crate::request::Reply;
+use conclave_delivery::api::{ContentType, ErrorCode, LogEntry, LogPage, Outcome};
+use conclave_delivery::http_client::ClientError;
+use conclave_mls::GroupId;
+use conclave_store::Store;
+
+impl<S: Store> Engine<S> {
+    /// Takes the outcome of the call that [`Self::next`] gave out.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn reply(
+        &mut self,
+        now: u64,
+        reply: Result<Reply, ClientError>,
+    ) -> Result<(), EngineError> {
+        self.now = now;
+        let Some(purpose) = self.under_way.take() else { return Ok(()) };
+        match reply {
+            Ok(reply) => {
+                self.online();
+                self.answered(purpose, reply)
+            }
+            Err(ClientError::Refused { code, detail }) if code != ErrorCode::Unavailable => {
+                self.online();
+                self.refused(purpose, code, &detail)
+            }
+            Err(error) => {
+                self.again(purpose);
+                self.offline(&error.to_string());
+                self.retry_at = now + self.wait;
+                self.wait = (self.wait * 2).min(LONGEST_WAIT);
+                Ok(())
+            }
+        }
+    }
+
+    /// The call is still to be made.
+    fn again(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::Count => self.count_due = true,
+            Purpose::Inbox => self.inbox_due = true,
+            Purpose::Ack(ids) => self.acks.extend(ids),
+            Purpose::Lookup(user) => {
+                self.lookups.insert(user);
+            }
+            // The others follow from what is stored.
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, purpose: Purpose, reply: Reply) -> Result<(), EngineError> {
+        match (purpose, reply) {
+            (Purpose::Register, Reply::Register(_)) => {
+                self.registered = true;
+                let device = self.device().clone();
+                self.answers.push_back(crate::output::Answer::Ready { device });
+                Ok(())
+            }
+            (Purpose::Publish(references), Reply::PublishKeyPackages(_)) => {
+                self.published(references, None)
+            }
+            (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
+            (Purpose::Lookup(user), Reply::ListDevices(devices)) => {
+                self.directory.learn(user, devices.devices);
+                Ok(())
+            }
+            (Purpose::Inbox, Reply::FetchInbox(page)) => {
+                // What is left is fetched when this is acknowledged.
+                self.inbox_due = page.total as usize > page.items.len();
+                self.inbox.extend(page.items.into_iter().map(|item| (item, 0)));
+                Ok(())
+            }
+            (Purpose::Create(id), Reply::CreateGroup(_)) => self.created(&id),
+            (Purpose::Log(id), Reply::FetchLog(page)) => {
+                if let Some(live) = self.groups.get_mut(&id) {
+                    live.sync = false;
+                    live.head = page.head;
+                }
+                self.take_page(&id, &page)
+            }
+            (Purpose::Commit(id), Reply::SubmitCommit(outcome)) => {
+                let commit = self.pending_commit(&id).map(|pending| pending.commit.into_vec());
+                self.outcome(&id, outcome, ContentType::Commit, commit)
+            }
+            (Purpose::Message(id), Reply::SendMessage(outcome)) => {
+                let sealed = self.front_message(&id);
+                self.outcome(&id, outcome, ContentType::Application, sealed)
+            }
+            (Purpose::Proposal(id), Reply::SubmitProposal(outcome)) => {
+                self.outcome(&id, outcome, ContentType::Proposal, None)
+            }
+            (Purpose::InviteLookup(id), Reply::ListDevices(devices)) => {
+                if let Some(user) = devices.devices.first().map(|d| d.device.user.clone()) {
+                    self.directory.learn(user, devices.devices.clone());
+                }
+                self.invite_looked_up(&id, &devices.devices)
+            }
+            (Purpose::InviteClaim(id), Reply::ClaimKeyPackages(claimed)) => {
+                self.invite_claimed(&id, claimed.devices)
+            }
+            // An acknowledgement; and what cannot be, as each request has its own reply.
+            _ => Ok(()),
+        }
+    }
+
+    fn created(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
+        let record = GroupRecord { stage: Stage::Active, ..record };
+        let news = Self::news(id, News::Created);
+        Ok(self.book.commit(None, vec![Change::Record(id.clone(), record), news])?)
+    }
+
+    /// The message of the front item.
+    fn front_message(&self, id: &GroupId) -> Option<Vec<u8>> {
+        match &self.book.front(id)?.1.work {
+            Work::Send { sealed, .. } => sealed.clone(),
+            _ => None,
+        }
+    }
+
+    /// The service's verdict on something that was submitted.
+    fn outcome(
+        &mut self,
+        id: &GroupId,
+        outcome: Outcome,
+        content_type: ContentType,
+        message: Option<Vec<u8>>,
+    ) -> Result<(), EngineError> {
+        let cursor = self.book.record(id).map_or(0, |record| record.cursor);
+        let (sender, received_at) = (self.device().clone(), self.seconds());
+        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        live.refusals = 0;
+        match outcome {
+            Outcome::Accepted { epoch, seq } => {
+                live.delivered = true;
+                live.head = live.head.max(seq);
+                // Nobody else's came between: no need to fetch it to know it.
+                if let Some(message) = message
+                    && seq == cursor + 1
+                {
+                    let (message, head) = (message.into(), live.head);
+                    let entry = LogEntry { seq, epoch, content_type, sender, received_at, message };
+                    return self.take_page(id, &LogPage { entries: vec![entry], head, epoch });
+                }
+                Ok(())
+            }
+            Outcome::WrongEpoch { epoch, .. } if epoch < live.group.epoch() => {
+                let own = live.group.epoch();
+                let what = format!(
+                    "the service has lost data: it is in epoch {epoch} and this device in {own}"
+                );
+                self.stick(id, what);
+                Ok(())
+            }
+            Outcome::WrongEpoch { head, .. } => {
+                live.sync = true;
+                live.head = live.head.max(head);
+                self.unseal(id)
+            }
+        }
+    }
+
+    /// The front message is to be encrypted again, in the epoch that the group is in then.
+    fn unseal(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some((key, item)) = self.book.front(id) else { return Ok(()) };
+        let Work::Send { payload, sealed: Some(_) } = &item.work else { return Ok(()) };
+        let work = Work::Send { payload: payload.clone(), sealed: None };
+        let item = Item { group: id.clone(), work };
+        Ok(self.book.commit(None, vec![Change::Item(key, Some(item))])?)
+    }
+
+    /// Says that a group cannot be followed any further.
+    pub(super) fn stick(&mut self, id: &GroupId, reason: String) {
+        let name = self.group_name(id);
+        if let Some(live) = self.groups.get_mut(id) {
+            live.stuck = Some(reason.clone());
+            live.sync = true;
+            self.error(format!("{name} cannot go on: {reason}"));
+        }
+    }
+
+    fn refused(
+        &mut self,
+        purpose: Purpose,
+        code: ErrorCode,
+        detail: &str,
+    ) -> Result<(), EngineError> {
+        if code == ErrorCode::Unauthorized && !matches!(purpose, Purpose::Register) {
+            // The service was set up anew, or has changed its secret.
+            self.registered = false;
+            self.again(purpose);
+            return Ok(());
+        }
+        match purpose {
+            Purpose::Register => {
+                let (device, detail) = (self.device().clone(), detail.to_string());
+                Err(EngineError::NotRegistered { device, code, detail })
+            }
+            Purpose::Publish(references) => self.published(references, Some((code, detail))),
+            Purpose::Lookup(user) => {
+                self.directory.learn(user, Vec::new());
+                Ok(())
+            }
+            Purpose::Count | Purpose::Inbox | Purpose::Ack(_) => {
+                self.error(format!("the service refuses ({code}): {detail}"));
+                Ok(())
+            }
+            Purpose::Create(id) | Purpose::Log(id) => {
+                self.stick(&id, format!("the service refuses ({code}): {detail}"));
+                Ok(())
+            }
+            Purpose::Commit(id) => self.refused_in_group(&id, code, detail, true),
+            Purpose::Message(id)
+            | Purpose::Proposal(id)
+            | Purpose::InviteLookup(id)
+            | Purpose::InviteClaim(id) => self.refused_in_group(&id, code, detail, false),
+        }
+    }
+
+    /// Something that was to be done in a group was refused. This device may have missed why, so
+    /// the log is looked at before that is final.
+    fn refused_in_group(
+        &mut self,
+        id: &GroupId,
+        code: ErrorCode,
+        detail: &str,
+        commit: bool,
+    ) -> Result<(), EngineError> {
+        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        live.refusals += 1;
+        if live.refusals == 1 && code != ErrorCode::UnknownUser {
+            live.sync = true;
+            return Ok(());
+        }
+        live.refusals = 0;
+        if code == ErrorCode::UnknownGroup {
+            self.stick(id, format!("the service refuses ({code}): {detail}"));
+            return Ok(());
+        }
+        if commit {
+            self.reject_commit(id)?;
+        }
+        let front = self.book.front(id).map(|(key, item)| (key, item.work.clone()));
+        let reason = format!("the service refuses ({code}): {detail}");
+        let (key, what) = match front {
+            Some((key, Work::Send { .. })) if !commit => (key, "a message is not sent".into()),
+            Some((key, Work::Invite { who, committing })) if committing == commit => {
+                (key, format!("{who} is not invited"))
+            }
+            Some((key, Work::Remove { who, committing })) if committing == commit => {
+                (key, format!("{who} is not removed"))
+            }
+            Some((key, Work::Leave { committing, .. })) if committing == commit => {
+                (key, "you are not out".into())
+            }
+            _ => {
+                self.error(format!("a commit failed: {reason}"));
+                return Ok(());
+            }
+        };
+        self.give_up(id, key, News::Failed { what: format!("{what}: {reason}") })
+    }
+
+    /// Forgets the own commit, and whatever proposals it held.
+    fn reject_commit(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some(live) = self.groups.get(id) else { return Ok(()) };
+        if live.group.pending_commit().is_none() {
+            return Ok(());
+        }
+        let transition = live.group.commit_rejected()?;
+        self.step(id, transition, |_| Vec::new())?;
+        self.discard_proposals(id)
+    }
+}

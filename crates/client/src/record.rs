@@ -1,0 +1,513 @@
+//! What is stored beside the groups' own rows, and how it is encoded.
+
+use conclave_delivery::api::{DeviceId, Name};
+use conclave_mls::crypto::{Secret, SignatureKeyPair};
+use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
+use conclave_mls::{CipherSuite, GroupId, SignaturePublicKey};
+
+/// The format of the records; a later one gets another number.
+const VERSION: u8 = 1;
+
+/// Who this device is.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) device: DeviceId,
+    pub(crate) cipher_suite: CipherSuite,
+    pub(crate) signer: SignatureKeyPair,
+}
+
+/// How far a group has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Made here; the service does not have it yet. Holds the request that creates it.
+    Creating(Vec<u8>),
+    /// A member.
+    Active,
+    /// Removed by somebody else.
+    Removed,
+    /// Left.
+    Left,
+}
+
+/// A group, apart from its MLS state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GroupRecord {
+    /// The name that this user knows it by; empty while it is not known.
+    pub(crate) name: String,
+    /// The number of the last log entry that was processed.
+    pub(crate) cursor: u64,
+    pub(crate) stage: Stage,
+    /// When this device came in, in milliseconds since 1970.
+    pub(crate) joined_at: u64,
+}
+
+/// Whom a command is about: all devices of a user, or one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The user.
+    pub user: Name,
+    /// One device; none for all of them.
+    pub device: Option<Name>,
+}
+
+impl Who {
+    /// Whether a device is meant.
+    #[must_use]
+    pub fn includes(&self, id: &DeviceId) -> bool {
+        self.user == id.user && self.device.as_ref().is_none_or(|device| *device == id.device)
+    }
+}
+
+impl core::fmt::Display for Who {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match &self.device {
+            Some(device) => write!(f, "{}/{device}", self.user),
+            None => write!(f, "{}", self.user),
+        }
+    }
+}
+
+/// Something that the user wants and that is not done yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) group: GroupId,
+    pub(crate) work: Work,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Send a payload. Sealed in the write that advanced the ratchet, sent then.
+    Send { payload: Payload, sealed: Option<Vec<u8>> },
+    /// Add whoever of these devices is not in the group. `committing`: the group's pending commit
+    /// does it.
+    Invite { who: Who, committing: bool },
+    /// Remove whoever of these devices is in the group.
+    Remove { who: Who, committing: bool },
+    /// Leave: remove the user's other devices, then propose to be removed. The proposal is of one
+    /// epoch.
+    Leave { committing: bool, proposed: Option<(u64, Vec<u8>)> },
+}
+
+/// What an application message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    Text(String),
+    /// What the group is called: for new members, who cannot have heard it before.
+    Name(String),
+    /// Something that a later version says.
+    Unknown,
+}
+
+/// What a user is told, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Somebody said something: oneself, too.
+    Message {
+        /// The number in the group's log.
+        seq: u64,
+        /// When the service had it, in seconds since 1970.
+        time: u64,
+        /// Who.
+        sender: DeviceId,
+        /// Whether that is this device.
+        own: bool,
+        /// What.
+        text: String,
+    },
+    /// A group that was made here is at the service.
+    Created,
+    /// This device is in a group from now on.
+    Joined {
+        /// The number of the commit that added it.
+        seq: u64,
+        /// Who submitted that commit.
+        by: DeviceId,
+    },
+    /// A device came in.
+    Added {
+        /// The number of the commit.
+        seq: u64,
+        /// Which.
+        who: DeviceId,
+        /// Who committed; the device itself, if it came by an external commit.
+        by: DeviceId,
+    },
+    /// A device is out.
+    Removed {
+        /// The number of the commit.
+        seq: u64,
+        /// Which.
+        who: DeviceId,
+        /// Who committed.
+        by: DeviceId,
+    },
+    /// A device wants to leave.
+    Leaving {
+        /// The number of the proposal.
+        seq: u64,
+        /// Which.
+        who: DeviceId,
+    },
+    /// This device is out.
+    Out {
+        /// The number of the commit.
+        seq: u64,
+        /// Who committed.
+        by: DeviceId,
+        /// Whether this device had asked for it.
+        left: bool,
+    },
+    /// A message could not be read.
+    Unreadable {
+        /// Its number.
+        seq: u64,
+        /// Who submitted it, as the service says.
+        sender: DeviceId,
+        /// Why.
+        reason: String,
+    },
+    /// Something that the user wanted did not come about.
+    Failed {
+        /// What and why.
+        what: String,
+    },
+    /// Something that the user wanted came about in part, or needed nothing.
+    Note {
+        /// What.
+        what: String,
+    },
+}
+
+/// News of a group, or of none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) group: Option<GroupId>,
+    pub(crate) news: News,
+}
+
+fn put_text(w: &mut Writer, text: &str) -> Result<(), EncodeError> {
+    w.put_opaque(text.as_bytes())
+}
+
+fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
+    let bytes = r.opaque()?;
+    let invalid = DecodeError::InvalidValue { field: "text", value: bytes.len() as u64 };
+    core::str::from_utf8(bytes).map(str::to_string).map_err(|_| invalid)
+}
+
+fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    Ok(u8::decode(r)? != 0)
+}
+
+fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
+    Err(DecodeError::InvalidValue { field, value: value.into() })
+}
+
+impl Encode for Identity {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        VERSION.encode(w)?;
+        self.device.encode(w)?;
+        self.cipher_suite.encode(w)?;
+        self.signer.public.encode(w)?;
+        w.put_opaque(self.signer.private.expose())
+    }
+}
+
+impl Decode for Identity {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_version(r)?;
+        let (device, cipher_suite) = (DeviceId::decode(r)?, CipherSuite::decode(r)?);
+        let public = SignaturePublicKey::decode(r)?;
+        let private = Secret::copy_from(r.opaque()?);
+        Ok(Self { device, cipher_suite, signer: SignatureKeyPair { private, public } })
+    }
+}
+
+fn check_version(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match u8::decode(r)? {
+        VERSION => Ok(()),
+        other => unknown("record version", other),
+    }
+}
+
+impl Encode for GroupRecord {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        VERSION.encode(w)?;
+        put_text(w, &self.name)?;
+        self.cursor.encode(w)?;
+        self.joined_at.encode(w)?;
+        match &self.stage {
+            Stage::Creating(request) => {
+                1u8.encode(w)?;
+                w.put_opaque(request)
+            }
+            Stage::Active => 2u8.encode(w),
+            Stage::Removed => 3u8.encode(w),
+            Stage::Left => 4u8.encode(w),
+        }
+    }
+}
+
+impl Decode for GroupRecord {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_version(r)?;
+        let (name, cursor, joined_at) = (text(r)?, u64::decode(r)?, u64::decode(r)?);
+        let stage = match u8::decode(r)? {
+            1 => Stage::Creating(r.opaque()?.to_vec()),
+            2 => Stage::Active,
+            3 => Stage::Removed,
+            4 => Stage::Left,
+            other => return unknown("stage", other),
+        };
+        Ok(Self { name, cursor, stage, joined_at })
+    }
+}
+
+impl Encode for Who {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.user.encode(w)?;
+        self.device.encode(w)
+    }
+}
+
+impl Decode for Who {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { user: Decode::decode(r)?, device: Decode::decode(r)? })
+    }
+}
+
+impl Payload {
+    /// As the data of an application message.
+    pub(crate) fn to_data(&self) -> Vec<u8> {
+        let (kind, text) = match self {
+            Self::Text(text) => (1u8, text.as_str()),
+            Self::Name(name) => (2, name.as_str()),
+            Self::Unknown => (0, ""),
+        };
+        let mut data = vec![kind];
+        data.extend_from_slice(text.as_bytes());
+        data
+    }
+
+    /// From the data of an application message.
+    pub(crate) fn from_data(data: &[u8]) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match data {
+            [1, rest @ ..] => Self::Text(text(rest)),
+            [2, rest @ ..] => Self::Name(text(rest)),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl Encode for Item {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        VERSION.encode(w)?;
+        self.group.encode(w)?;
+        match &self.work {
+            Work::Send { payload, sealed } => {
+                1u8.encode(w)?;
+                w.put_opaque(&payload.to_data())?;
+                w.put_opaque(sealed.as_deref().unwrap_or_default())
+            }
+            Work::Invite { who, committing } => {
+                2u8.encode(w)?;
+                who.encode(w)?;
+                u8::from(*committing).encode(w)
+            }
+            Work::Remove { who, committing } => {
+                3u8.encode(w)?;
+                who.encode(w)?;
+                u8::from(*committing).encode(w)
+            }
+            Work::Leave { committing, proposed } => {
+                4u8.encode(w)?;
+                u8::from(*committing).encode(w)?;
+                let (epoch, message) = proposed.clone().unwrap_or_default();
+                epoch.encode(w)?;
+                w.put_opaque(&message)
+            }
+        }
+    }
+}
+
+impl Decode for Item {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_version(r)?;
+        let group = GroupId::decode(r)?;
+        let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec());
+        let work = match u8::decode(r)? {
+            1 => Work::Send { payload: Payload::from_data(r.opaque()?), sealed: some(r.opaque()?) },
+            2 => Work::Invite { who: Who::decode(r)?, committing: flag(r)? },
+            3 => Work::Remove { who: Who::decode(r)?, committing: flag(r)? },
+            4 => {
+                let (committing, epoch) = (flag(r)?, u64::decode(r)?);
+                Work::Leave { committing, proposed: some(r.opaque()?).map(|m| (epoch, m)) }
+            }
+            other => return unknown("work", other),
+        };
+        Ok(Self { group, work })
+    }
+}
+
+impl Encode for News {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        match self {
+            Self::Message { seq, time, sender, own, text } => {
+                1u8.encode(w)?;
+                seq.encode(w)?;
+                time.encode(w)?;
+                sender.encode(w)?;
+                u8::from(*own).encode(w)?;
+                put_text(w, text)
+            }
+            Self::Created => 2u8.encode(w),
+            Self::Joined { seq, by } => {
+                3u8.encode(w)?;
+                seq.encode(w)?;
+                by.encode(w)
+            }
+            Self::Added { seq, who, by } => {
+                4u8.encode(w)?;
+                seq.encode(w)?;
+                who.encode(w)?;
+                by.encode(w)
+            }
+            Self::Removed { seq, who, by } => {
+                5u8.encode(w)?;
+                seq.encode(w)?;
+                who.encode(w)?;
+                by.encode(w)
+            }
+            Self::Leaving { seq, who } => {
+                6u8.encode(w)?;
+                seq.encode(w)?;
+                who.encode(w)
+            }
+            Self::Out { seq, by, left } => {
+                7u8.encode(w)?;
+                seq.encode(w)?;
+                by.encode(w)?;
+                u8::from(*left).encode(w)
+            }
+            Self::Unreadable { seq, sender, reason } => {
+                8u8.encode(w)?;
+                seq.encode(w)?;
+                sender.encode(w)?;
+                put_text(w, reason)
+            }
+            Self::Failed { what } => {
+                9u8.encode(w)?;
+                put_text(w, what)
+            }
+            Self::Note { what } => {
+                10u8.encode(w)?;
+                put_text(w, what)
+            }
+        }
+    }
+}
+
+impl Decode for News {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match u8::decode(r)? {
+            1 => Self::Message {
+                seq: Decode::decode(r)?,
+                time: Decode::decode(r)?,
+                sender: Decode::decode(r)?,
+                own: flag(r)?,
+                text: text(r)?,
+            },
+            2 => Self::Created,
+            3 => Self::Joined { seq: Decode::decode(r)?, by: Decode::decode(r)? },
+            4 => Self::Added {
+                seq: Decode::decode(r)?,
+                who: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+            },
+            5 => Self::Removed {
+                seq: Decode::decode(r)?,
+                who: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+            },
+            6 => Self::Leaving { seq: Decode::decode(r)?, who: Decode::decode(r)? },
+            7 => Self::Out { seq: Decode::decode(r)?, by: Decode::decode(r)?, left: flag(r)? },
+            8 => Self::Unreadable {
+                seq: Decode::decode(r)?,
+                sender: Decode::decode(r)?,
+                reason: text(r)?,
+            },
+            9 => Self::Failed { what: text(r)? },
+            10 => Self::Note { what: text(r)? },
+            other => return unknown("news", other),
+        })
+    }
+}
+
+impl Encode for Line {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        VERSION.encode(w)?;
+        self.group.encode(w)?;
+        self.news.encode(w)
+    }
+}
+
+impl Decode for Line {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_version(r)?;
+        Ok(Self { group: Decode::decode(r)?, news: Decode::decode(r)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str) -> DeviceId {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn items_and_news_are_read_as_they_were_written() {
+        let who = Who { user: "bob".parse().unwrap(), device: Some("phone".parse().unwrap()) };
+        for work in [
+            Work::Send { payload: Payload::Text("hi".into()), sealed: None },
+            Work::Send { payload: Payload::Name("lunch".into()), sealed: Some(vec![1, 2]) },
+            Work::Invite { who: who.clone(), committing: true },
+            Work::Remove { who: Who { device: None, ..who }, committing: false },
+            Work::Leave { committing: false, proposed: Some((7, vec![9])) },
+            Work::Leave { committing: true, proposed: None },
+        ] {
+            let item = Item { group: b"g".as_slice().into(), work };
+            assert_eq!(Item::from_bytes(&item.to_bytes().unwrap()).unwrap(), item);
+        }
+        let (a, b) = (device("alice/laptop"), device("bob/phone"));
+        for news in [
+            News::Message { seq: 1, time: 2, sender: a.clone(), own: true, text: "x".into() },
+            News::Created,
+            News::Joined { seq: 3, by: a.clone() },
+            News::Added { seq: 4, who: b.clone(), by: a.clone() },
+            News::Removed { seq: 5, who: b.clone(), by: a.clone() },
+            News::Leaving { seq: 6, who: b.clone() },
+            News::Out { seq: 7, by: a, left: true },
+            News::Unreadable { seq: 8, sender: b, reason: "r".into() },
+            News::Failed { what: "f".into() },
+            News::Note { what: "n".into() },
+        ] {
+            let line = Line { group: Some(b"g".as_slice().into()), news };
+            assert_eq!(Line::from_bytes(&line.to_bytes().unwrap()).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_not_guessed_at() {
+        let item = Item {
+            group: b"g".as_slice().into(),
+            work: Work::Leave { committing: false, proposed: None },
+        };
+        let mut bytes = item.to_bytes().unwrap();
+        bytes[0] = 2;
+        assert!(Item::from_bytes(&bytes).is_err());
+    }
+}

@@ -1,0 +1,55 @@
+//! Calls of the service as values, so that who decides on a call need not be who makes it.
+
+use conclave_delivery::api;
+use conclave_delivery::http_client::{Client, ClientError};
+
+macro_rules! requests {
+    ($($name:ident => $reply:ident),* $(,)?) => {
+        /// A call to be made.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, reason = "named as in the service's API")]
+        pub enum Request {
+            $($name(api::$name)),*
+        }
+
+        /// What the service answered.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, reason = "named as in the service's API")]
+        pub enum Reply {
+            $($name(api::$reply)),*
+        }
+
+        impl Request {
+            /// Makes the call and waits for the answer.
+            ///
+            /// # Errors
+            /// As [`Client::call`].
+            pub fn call(&self, client: &Client) -> Result<Reply, ClientError> {
+                match self {
+                    $(Self::$name(request) => client.call(request).map(Reply::$name)),*
+                }
+            }
+        }
+
+        $(impl From<api::$name> for Request {
+            fn from(request: api::$name) -> Self {
+                Self::$name(request)
+            }
+        })*
+    };
+}
+
+requests! {
+    Register => Registered,
+    ListDevices => Devices,
+    PublishKeyPackages => Published,
+    CountKeyPackages => KeyPackageCounts,
+    ClaimKeyPackages => ClaimedKeyPackages,
+    CreateGroup => Created,
+    SubmitCommit => Outcome,
+    SubmitProposal => Outcome,
+    SendMessage => Outcome,
+    FetchLog => LogPage,
+    FetchInbox => InboxPage,
+    AckInbox => Acknowledged,
+}

@@ -1,0 +1,278 @@
+//! The threads around the engine: one calls the service, one listens to it, and this one decides.
+
+use crate::command::{Command, CommandError};
+use crate::engine::{Engine, EngineError};
+use crate::output::{Answer, Output};
+use crate::request::{Reply, Request};
+use conclave_delivery::http_client::{Client, ClientError, Events, Heard, Stop};
+use conclave_mls::crypto::CryptoRng;
+use conclave_store::Store;
+use core::fmt;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long a user who quits is kept waiting for what is not sent yet.
+const QUIT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What comes to the messenger's thread.
+#[derive(Debug)]
+pub enum Message {
+    /// A line that the user has written.
+    Line(String),
+    /// There is no more input: what is to be sent is sent, then the messenger ends.
+    End,
+    /// The service's answer.
+    Reply(Result<Reply, ClientError>),
+    /// What the service pushes.
+    Heard(Heard),
+}
+
+/// Where output goes.
+pub trait Screen {
+    /// Shows these, in order. When it returns, they are counted as seen.
+    ///
+    /// # Errors
+    /// If nobody can see them any more; the messenger ends then.
+    fn show(&mut self, outputs: &[Output]) -> io::Result<()>;
+
+    /// Which group lines go to from now on.
+    fn current_group(&mut self, name: Option<&str>);
+}
+
+/// How a messenger runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The service's address.
+    pub url: String,
+    /// Whether each line waits until what the ones before it asked for is done, unless the
+    /// service does not answer.
+    pub in_turn: bool,
+    /// Whether it goes on when there is no more input.
+    pub stay: bool,
+    /// How long, after there is no more input and nothing left to do, it still listens.
+    pub linger: Duration,
+    /// How long, after there is no more input, it tries to do what is left to do.
+    pub patience: Duration,
+}
+
+/// How a messenger ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How many things were not done: they are kept, and tried next time.
+    pub waiting: usize,
+}
+
+/// Why a messenger ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The state cannot be written, or is damaged.
+    Engine(EngineError),
+    /// Output cannot be shown.
+    Screen(io::Error),
+    /// The threads cannot be started.
+    Threads(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine(e) => fmt::Display::fmt(e, f),
+            Self::Screen(e) => write!(f, "the output cannot be written: {e}"),
+            Self::Threads(e) => write!(f, "a thread cannot be started: {e}"),
+        }
+    }
+}
+
+impl core::error::Error for RunError {}
+
+impl From<EngineError> for RunError {
+    fn from(e: EngineError) -> Self {
+        Self::Engine(e)
+    }
+}
+
+/// The operating system's randomness.
+#[must_use]
+pub fn os_rng() -> Box<dyn CryptoRng + Send> {
+    // Without randomness there is nothing that could be done safely.
+    Box::new(rand_core::UnwrapErr(getrandom::SysRng))
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Makes calls, one after another, and hands on the answers; the first of them registers, which
+/// is what the listener needs.
+fn caller(url: String, requests: &Receiver<Request>, to: &Sender<Message>) {
+    let mut client = Client::new(&url);
+    let mut listening: Option<Stop> = None;
+    for request in requests {
+        let reply = request.call(&client);
+        if let Ok(Reply::Register(registered)) = &reply {
+            client = client.with_token(registered.token.clone());
+            // Registered anew, there may be another token.
+            if let Some(stop) = listening.take() {
+                stop.stop();
+            }
+            let (events, to) = (client.events(), to.clone());
+            listening = Some(events.stop_handle());
+            // Without it the messenger works, but hears of news only when it asks.
+            let _ = std::thread::Builder::new()
+                .name("conclave-listener".into())
+                .spawn(move || listener(events, &to));
+        }
+        if to.send(Message::Reply(reply)).is_err() {
+            return;
+        }
+    }
+}
+
+fn listener(events: Events, to: &Sender<Message>) {
+    for heard in events {
+        if to.send(Message::Heard(heard)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Runs a messenger until there is no more input and nothing left to do, or the user ends it.
+///
+/// `inbox` is what the messenger listens to: whoever reads the user's input sends it
+/// [`Message::Line`]s and at last [`Message::End`] through a clone of its sender.
+///
+/// # Errors
+/// If the state cannot be written or the output cannot be shown. What was not shown is shown next
+/// time.
+pub fn run<S: Store>(
+    engine: Engine<S>,
+    options: &Options,
+    inbox: (Sender<Message>, Receiver<Message>),
+    screen: &mut dyn Screen,
+) -> Result<Ended, RunError> {
+    let (to, inbox) = inbox;
+    let (requests, asked) = channel();
+    let url = options.url.clone();
+    std::thread::Builder::new()
+        .name("conclave-caller".into())
+        .spawn(move || caller(url, &asked, &to))
+        .map_err(RunError::Threads)?;
+    let held = VecDeque::new();
+    let (ended, settled, quit) = (None, None, false);
+    let mut shell = Shell { engine, options, inbox, requests, held, ended, settled, quit };
+    shell.run(screen)
+}
+
+struct Shell<'a, S> {
+    engine: Engine<S>,
+    options: &'a Options,
+    inbox: Receiver<Message>,
+    requests: Sender<Request>,
+    /// Input that waits for its turn.
+    held: VecDeque<Message>,
+    /// Since when there is no more input.
+    ended: Option<Instant>,
+    /// Since when, after that, nothing is left to do.
+    settled: Option<Instant>,
+    quit: bool,
+}
+
+impl<S: Store> Shell<'_, S> {
+    fn run(&mut self, screen: &mut dyn Screen) -> Result<Ended, RunError> {
+        loop {
+            screen.current_group(self.engine.current_group().as_deref());
+            // Showing comes first: what is stored has been promised.
+            let outputs = self.engine.outputs(now());
+            if !outputs.is_empty() {
+                screen.show(&outputs).map_err(RunError::Screen)?;
+                self.engine.shown(&outputs)?;
+            }
+            if let Some(request) = self.engine.next(now())? {
+                // The thread lives as long as this end of the channel.
+                let _ = self.requests.send(request);
+                continue;
+            }
+            let ready = !self.options.in_turn || self.engine.is_ready();
+            if ready && let Some(message) = self.held.pop_front() {
+                self.take(message, screen)?;
+                continue;
+            }
+            let deadline = match self.deadline() {
+                Ok(deadline) => deadline,
+                Err(ended) => return Ok(ended),
+            };
+            match self.receive(deadline) {
+                Some(message @ (Message::Line(_) | Message::End)) => self.held.push_back(message),
+                Some(message) => self.take(message, screen)?,
+                None => continue,
+            }
+        }
+    }
+
+    /// Until when to wait; or the end.
+    fn deadline(&mut self) -> Result<Option<Instant>, Ended> {
+        let Some(ended) = self.ended else { return Ok(None) };
+        let done = Ended { waiting: self.engine.waiting() };
+        let settled = self.engine.is_settled();
+        if settled && self.quit {
+            return Err(done);
+        }
+        if self.options.stay && !self.quit {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        let until = if settled {
+            *self.settled.get_or_insert(now) + self.options.linger
+        } else {
+            self.settled = None;
+            ended
+                + if self.quit {
+                    self.options.patience.min(QUIT_PATIENCE)
+                } else {
+                    self.options.patience
+                }
+        };
+        if now >= until { Err(done) } else { Ok(Some(until)) }
+    }
+
+    /// The next message; none when the time is up.
+    fn receive(&self, deadline: Option<Instant>) -> Option<Message> {
+        let wake = self.engine.wake_at().map(|at| {
+            let wait = Duration::from_millis(at.saturating_sub(now()));
+            Instant::now() + wait
+        });
+        let until = [wake, deadline].into_iter().flatten().min();
+        let Some(until) = until else { return self.inbox.recv().ok() };
+        let wait = until.saturating_duration_since(Instant::now());
+        // At least a little, so that rounding does not make this spin.
+        self.inbox.recv_timeout(wait.max(Duration::from_millis(1))).ok()
+    }
+
+    fn take(&mut self, message: Message, screen: &mut dyn Screen) -> Result<(), RunError> {
+        match message {
+            Message::Line(line) => match Command::parse(&line) {
+                Ok(Command::Quit) => self.end(true),
+                Ok(command) => self.engine.command(now(), command)?,
+                Err(CommandError::Empty) => {}
+                Err(e) => {
+                    let answer = Output::Answer(Answer::Error(e.to_string()));
+                    screen.show(&[answer]).map_err(RunError::Screen)?;
+                }
+            },
+            Message::End => self.end(false),
+            Message::Reply(reply) => self.engine.reply(now(), reply)?,
+            Message::Heard(heard) => self.engine.heard(now(), heard),
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, quit: bool) {
+        self.ended.get_or_insert(Instant::now());
+        self.quit |= quit;
+    }
+}
