@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::EpochChange;
-use crate::pending::OwnPath;
+use crate::pending::{OwnPath, PendingUpdate};
 use crate::proposals::{Linking, ListedProposal};
 use crate::public::{StagedCommit, commit_of};
 use crate::rows::{Batch, RowKey, Table};
@@ -19,13 +19,14 @@ use conclave_schedule::{
     CommitSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, SecretTree,
     confirmation_tag_matches, external_init_from, external_key_pair, psk_secret,
 };
-use conclave_tree::{TreeRead, open_path};
+use conclave_tree::{TreeError, TreeRead, open_path};
 use conclave_wire::{
     AuthenticatedContent, Encode, GroupContext, LeafIndex, Mac, NodeIndex, PreSharedKeyId,
     Proposal, PskType, Sender, UpdatePath,
 };
 
 /// Where the secrets of a commit's path come from.
+#[derive(Clone, Copy)]
 pub(crate) enum PathSource<'a> {
     /// They are encrypted to this member.
     Received,
@@ -37,6 +38,30 @@ pub(crate) enum PathSource<'a> {
 struct Path {
     commit_secret: CommitSecret,
     keys: Vec<(NodeIndex, HpkePrivateKey)>,
+}
+
+/// A commit that is verified and whose PSKs are known.
+pub(crate) struct Incoming<'a> {
+    /// Seconds since 1970.
+    pub(crate) now: u64,
+    pub(crate) content: &'a AuthenticatedContent,
+    /// Its proposals.
+    pub(crate) list: &'a [ListedProposal],
+    pub(crate) source: PathSource<'a>,
+    /// The PSKs that it injects, in its order.
+    pub(crate) psks: &'a [(PreSharedKeyId, Secret)],
+}
+
+/// What is known of the next epoch once its confirmation tag was found to match.
+struct Confirmed<'a> {
+    staged: StagedCommit<'a>,
+    context: GroupContext,
+    tag: Mac,
+    epoch: EpochSecrets,
+    /// The private keys that this member learnt or made.
+    keys: Vec<(NodeIndex, HpkePrivateKey)>,
+    /// The own signature key pair, if it changes.
+    signer: Option<&'a SignatureKeyPair>,
 }
 
 /// A step to the next epoch.
@@ -56,6 +81,8 @@ impl Group {
         ids: &[PreSharedKeyId],
         provided: &ProvidedPsks,
     ) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
+        let given: BTreeMap<&PskType, &Secret> =
+            provided.iter().map(|(kind, psk)| (kind, psk)).collect();
         let find = |id: &PreSharedKeyId| {
             let own = match &id.psktype {
                 PskType::Resumption { psk_group_id, psk_epoch, .. }
@@ -65,8 +92,7 @@ impl Group {
                 }
                 _ => None,
             };
-            let given = || provided.iter().find(|(kind, _)| *kind == id.psktype);
-            own.or_else(|| given().map(|(_, psk)| psk.clone()))
+            own.or_else(|| given.get(&id.psktype).map(|psk| (*psk).clone()))
                 .map(|psk| (id.clone(), psk))
                 .ok_or_else(|| Error::from(Misuse::PskUnavailable(Box::new(id.clone()))))
         };
@@ -74,22 +100,18 @@ impl Group {
     }
 
     /// The step that a verified commit makes.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn advance(
         &self,
         suite: &Suite<'_>,
-        now: u64,
-        content: &AuthenticatedContent,
-        list: &[ListedProposal],
-        source: PathSource<'_>,
-        psks: &[(PreSharedKeyId, Secret)],
+        incoming: &Incoming<'_>,
     ) -> Result<Advance, Error> {
         let secrets = self.active()?;
+        let Incoming { content, list, .. } = *incoming;
         let commit = commit_of(&content.content)?;
         let sender = content.content.sender;
         let path = commit.path.as_deref();
         // Only the creator's own first commit can link a group to another.
-        let linking = match &source {
+        let linking = match incoming.source {
             PathSource::Own(_) if self.epoch() == 0 => Linking::Allowed,
             _ => Linking::Forbidden,
         };
@@ -97,27 +119,34 @@ impl Group {
         if staged.applied.removed.iter().any(|(leaf, _)| *leaf == self.own_leaf) {
             return self.removed(suite, staged, content, sender);
         }
-        let path = self.path_secrets(suite, &staged, path, &source)?;
+        let update = self.committed_update(list);
+        let mut path = self.path_secrets(suite, &staged, path, &incoming.source, update)?;
         let init = match &staged.applied.external_init {
             Some(kem_output) => {
                 let external = external_key_pair(suite, &secrets.external)?;
-                external_init_from(suite, &external, kem_output)?
+                external_init_from(suite, &external, kem_output)
+                    .map_err(|e| Error::of_input(e, Rejection::ExternalInitOpen))?
             }
             None => secrets.init.clone(),
         };
         let mut context = staged.provisional.clone();
         context.confirmed_transcript_hash = self.public.confirmed_after(suite, content)?;
+        let psks = incoming.psks;
         let epoch = next_epoch(suite, &init, &path.commit_secret, psks, &context)?.1;
         let tag = content.auth.confirmation_tag.clone().unwrap_or_default();
         let confirmed = &context.confirmed_transcript_hash;
         if !confirmation_tag_matches(suite, &epoch.confirmation_key, confirmed, &tag)? {
             return Err(Rejection::ConfirmationTag.into());
         }
-        let own = match source {
-            PathSource::Own(path) => Some(path.and_then(|path| path.signer.as_ref())),
-            PathSource::Received => None,
+        let signer = match incoming.source {
+            PathSource::Own(path) => path.and_then(|path| path.signer.as_ref()),
+            PathSource::Received => update.and_then(|update| update.signer.as_ref()),
         };
-        self.enter(suite, now, staged, (context, tag, sender), epoch, path.keys, own, list)
+        if let Some(update) = update {
+            path.keys.push((self.own_leaf.node(), update.leaf_key.clone()));
+        }
+        let keys = path.keys;
+        self.enter(suite, incoming, Confirmed { staged, context, tag, epoch, keys, signer })
     }
 
     /// Opens the path, or takes its secrets from where they are.
@@ -127,6 +156,7 @@ impl Group {
         staged: &StagedCommit<'_>,
         path: Option<&UpdatePath>,
         source: &PathSource<'_>,
+        update: Option<&PendingUpdate>,
     ) -> Result<Path, Error> {
         match (path, source) {
             (None, _) => Ok(Path { commit_secret: CommitSecret::zero(suite), keys: Vec::new() }),
@@ -141,17 +171,18 @@ impl Group {
             }
             (Some(path), PathSource::Received) => {
                 let context = staged.provisional.to_bytes()?;
-                let update = staged.applied.updated.contains(&self.own_leaf);
-                let known = |node: NodeIndex| {
-                    if update && node == self.own_leaf.node() {
-                        return self.own_update_key(&staged.applied.tree);
-                    }
-                    self.private_keys.get(&node).cloned()
+                let known = |node: NodeIndex| match update {
+                    Some(update) if node == self.own_leaf.node() => Some(update.leaf_key.clone()),
+                    _ => self.private_keys.get(&node).cloned(),
                 };
                 let tree = &staged.applied.tree;
                 let (sender, me) = (staged.committer, self.own_leaf);
                 let new = &staged.new_leaves;
-                let opened = open_path(suite, tree, sender, me, &known, path, &context, new)?;
+                let opened = open_path(suite, tree, sender, me, &known, path, &context, new)
+                    .map_err(|e| match e {
+                        TreeError::Crypto(e) => Error::of_input(e, Rejection::PathOpen),
+                        other => other.into(),
+                    })?;
                 Ok(Path {
                     commit_secret: CommitSecret::from_secret(opened.commit_secret),
                     keys: opened.keys,
@@ -160,58 +191,35 @@ impl Group {
         }
     }
 
-    /// The place of the own Update that a list commits.
-    fn committed_update(&self, list: &[ListedProposal]) -> Option<u64> {
-        list.iter()
-            .filter(|item| item.sender == Sender::Member(self.own_leaf))
-            .filter(|item| matches!(item.proposal, Proposal::Update(_)))
-            .find_map(|item| {
-                let reference = item.reference.as_ref()?;
-                self.public.proposal_by_reference(reference).map(|(place, _)| place)
-            })
-    }
-
-    /// The private key of the own leaf that an Update proposal put into a tree.
-    fn own_update_key(&self, tree: &impl TreeRead) -> Option<HpkePrivateKey> {
-        let new = tree.leaf(self.own_leaf)?.encryption_key;
-        self.pending_updates.iter().find_map(|(place, pending)| {
-            match &self.public.proposals.get(place)?.proposal {
-                Proposal::Update(leaf) if leaf.encryption_key == new => {
-                    Some(pending.leaf_key.clone())
-                }
-                _ => None,
-            }
-        })
+    /// The private keys of the own Update that a list commits.
+    fn committed_update(&self, list: &[ListedProposal]) -> Option<&PendingUpdate> {
+        let mine = list.iter().find(|item| {
+            item.sender == Sender::Member(self.own_leaf)
+                && matches!(item.proposal, Proposal::Update(_))
+        });
+        let (place, _) = self.public.proposals.find(mine?.reference.as_ref()?)?;
+        self.pending_updates.get(&place)
     }
 
     /// The step into a new epoch whose secrets are confirmed.
-    #[allow(clippy::too_many_arguments)]
     fn enter(
         &self,
         suite: &Suite<'_>,
-        now: u64,
-        staged: StagedCommit<'_>,
-        (context, tag, sender): (GroupContext, Mac, Sender),
-        epoch: EpochSecrets,
-        mut keys: Vec<(NodeIndex, HpkePrivateKey)>,
-        own: Option<Option<&SignatureKeyPair>>,
-        list: &[ListedProposal],
+        incoming: &Incoming<'_>,
+        confirmed: Confirmed<'_>,
     ) -> Result<Advance, Error> {
         let mut batch = self.batch();
         let mut delta = Delta::default();
-        let update = self.committed_update(list).and_then(|place| self.pending_updates.get(&place));
-        if let Some(update) = update {
-            keys.push((self.own_leaf.node(), update.leaf_key.clone()));
-        }
-        let signer = own.flatten().or(update.and_then(|update| update.signer.as_ref()));
+        let Confirmed { staged, context, tag, epoch, keys, signer } = confirmed;
+        let sender = incoming.content.content.sender;
         self.renew_private_keys(&staged.applied.tree, keys, &mut delta, &mut batch);
         let finished =
             self.public.finish_commit(suite, staged, context, tag, sender, &mut batch)?;
         let mut change = finished.change;
-        change.own = own.is_some();
-        change.discarded_own_commit = own.is_none() && self.pending_commit.is_some();
+        change.own = matches!(incoming.source, PathSource::Own(_));
+        change.discarded_own_commit = !change.own && self.pending_commit.is_some();
         delta.public = finished.delta;
-        self.retire(now, finished.replaced_leaves, &mut delta, &mut batch)?;
+        self.retire(incoming.now, finished.replaced_leaves, &mut delta, &mut batch)?;
         for place in self.pending_updates.keys() {
             delta.pending_updates.insert(*place, None);
             batch.delete(RowKey::new(Table::PendingUpdate, *place));
@@ -306,9 +314,10 @@ impl Group {
         let mut context = staged.provisional.clone();
         context.confirmed_transcript_hash = self.public.confirmed_after(suite, content)?;
         let tag = content.auth.confirmation_tag.clone().unwrap_or_default();
-        let mut batch = self.batch();
+        // Of what the step would write, nothing is: all rows go.
+        let mut unused = self.batch();
         let finished =
-            self.public.finish_commit(suite, staged, context, tag, sender, &mut batch)?;
+            self.public.finish_commit(suite, staged, context, tag, sender, &mut unused)?;
         let mut change = finished.change;
         change.removed_self = true;
         change.discarded_own_commit = self.pending_commit.is_some();

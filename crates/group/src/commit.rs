@@ -1,6 +1,6 @@
 //! Creating proposals, commits, and what goes with them (sections 12.1, 12.4.1 and 12.4.3).
 
-use crate::advance::{WelcomeKeys, next_epoch};
+use crate::advance::{Incoming, PathSource, WelcomeKeys, next_epoch};
 use crate::error::{Error, Misuse};
 use crate::event::{CommitMessages, Event, WelcomeMessage};
 use crate::key_package::{LeafParams, ValidKeyPackage};
@@ -368,7 +368,7 @@ impl Group {
         // What the caller asks for goes before what others have proposed: chosen as the last.
         let wanted = new.len();
         let version = self.context().version;
-        let received = self.public.proposals.values().cloned();
+        let received = self.public.proposals.iter().map(|(_, listed)| listed.clone());
         let all = received.chain(new.iter().cloned());
         let chosen = committable(
             self.own_leaf,
@@ -558,8 +558,14 @@ impl Group {
         let sender = Sender::Member(self.own_leaf);
         let commit = crate::public::commit_of(&pending.content.content)?;
         let list = self.public.resolve_list(sender, commit)?;
-        let source = crate::advance::PathSource::Own(pending.path.as_ref());
-        let step = self.advance(&suite, now, &pending.content, &list, source, &pending.psks)?;
+        let incoming = Incoming {
+            now,
+            content: &pending.content,
+            list: &list,
+            source: PathSource::Own(pending.path.as_ref()),
+            psks: &pending.psks,
+        };
+        let step = self.advance(&suite, &incoming)?;
         Ok(Transition::new(self, step.delta, step.batch, Event::Epoch(step.change)))
     }
 
@@ -577,7 +583,9 @@ impl Group {
         Ok(Transition::new(self, delta, batch, Event::Discarded))
     }
 
-    /// Forgets all received and own proposals of this epoch.
+    /// Forgets all received and own proposals of this epoch. A commit by somebody else that refers
+    /// to one of them is refused from then on, so that this client falls behind: only for proposals
+    /// that others will not commit either.
     ///
     /// # Errors
     /// [`Misuse::CommitPending`] if an own commit may refer to them.
@@ -586,9 +594,9 @@ impl Group {
             return Err(Misuse::CommitPending.into());
         }
         let (mut delta, mut batch) = (Delta::default(), self.batch());
-        for place in self.public.proposals.keys() {
-            delta.public.proposals.insert(*place, None);
-            batch.delete(RowKey::new(Table::Proposal, *place));
+        for place in self.public.proposals.places() {
+            delta.public.proposals.insert(place, None);
+            batch.delete(RowKey::new(Table::Proposal, place));
         }
         for place in self.pending_updates.keys() {
             delta.pending_updates.insert(*place, None);

@@ -1,5 +1,6 @@
 //! Creating a group (section 11).
 
+use crate::cache::ProposalCache;
 use crate::config::Config;
 use crate::error::Error;
 use crate::key_package::LeafParams;
@@ -112,7 +113,7 @@ impl Group {
         };
         NewGroup::new(Self::from_parts(Parts {
             config,
-            public: PublicState { epoch, tree, proposals: BTreeMap::new() },
+            public: PublicState { epoch, tree, proposals: ProposalCache::default() },
             own_leaf,
             signer,
             secrets,

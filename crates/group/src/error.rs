@@ -162,6 +162,17 @@ pub enum Rejection {
     LinkMismatch(&'static str),
     /// The epoch counter is at its end.
     EpochExhausted,
+    /// An HPKE public key is not one of the cipher suite (section 5.1.1).
+    InvalidPublicKey,
+    /// A path secret that is encrypted to this member does not open (section 7.5).
+    PathOpen,
+    /// The `kem_output` of an ExternalInit does not open (section 8.3).
+    ExternalInitOpen,
+    /// An external commit whose leaf node has the encryption key of the one that it removes
+    /// (sections 7.3 and 12.2).
+    ExternalKeyUnchanged,
+    /// More PSKs than a PSKLabel can count (section 8.4).
+    TooManyPsks,
 }
 
 /// Whose credential the application judges.
@@ -309,6 +320,13 @@ impl fmt::Display for Rejection {
                 write!(f, "the group does not continue the one that it names: {what}")
             }
             Self::EpochExhausted => f.write_str("the epoch counter is at its end"),
+            Self::InvalidPublicKey => f.write_str("a public key is not one of the cipher suite"),
+            Self::PathOpen => f.write_str("the path secret does not open"),
+            Self::ExternalInitOpen => f.write_str("the external init secret does not open"),
+            Self::ExternalKeyUnchanged => {
+                f.write_str("the external commit keeps the encryption key of the removed member")
+            }
+            Self::TooManyPsks => f.write_str("more PSKs than can be counted"),
         }
     }
 }
@@ -411,5 +429,22 @@ impl From<RatchetError> for Error {
 impl Error {
     pub(crate) fn storage(what: impl Into<String>) -> Self {
         Self::Storage(what.into().into_boxed_str())
+    }
+
+    /// An error of an operation on keys, ciphertexts or signatures that came from outside: the
+    /// rejection, unless the provider failed.
+    pub(crate) fn of_input(error: CryptoError, rejection: Rejection) -> Self {
+        match error {
+            CryptoError::OpenFailed
+            | CryptoError::InvalidPublicKey
+            | CryptoError::InvalidSharedSecret
+            | CryptoError::InvalidSignature => Self::Rejected(rejection),
+            other => Self::Crypto(other),
+        }
+    }
+
+    /// Whether the message is at fault, so that trying again is of no use.
+    pub(crate) fn condemns(&self) -> bool {
+        matches!(self, Self::Malformed(_) | Self::Rejected(_))
     }
 }

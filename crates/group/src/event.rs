@@ -133,6 +133,7 @@ pub enum Event {
     Epoch(EpochChange),
     /// The own pending commit or a cached proposal was discarded.
     Discarded,
-    /// The key of a rejected message was deleted (section 9.2). Nothing else changed.
+    /// The key of a message that was rejected, or told nothing new, was deleted (section 9.2).
+    /// Nothing else changed.
     KeyDeleted,
 }

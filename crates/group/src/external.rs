@@ -128,7 +128,8 @@ impl ExternalJoinStage {
         check_verdicts(&self.credentials, verdicts)?;
         let Self { mut public, external_pub, .. } = self;
         let suite = Suite::new(provider, public.epoch.context.cipher_suite)?;
-        let (kem_output, init) = external_init_to(&suite, &external_pub, rng)?;
+        let (kem_output, init) = external_init_to(&suite, &external_pub, rng)
+            .map_err(|e| Error::of_input(e, Rejection::InvalidPublicKey))?;
         let sender = Sender::NewMemberCommit;
         let psks: Vec<(PreSharedKeyId, Secret)> = options
             .psks
@@ -151,6 +152,7 @@ impl ExternalJoinStage {
         let (tree, signer) = (&mut applied.tree, &options.signer);
         let group_id = public.epoch.context.group_id.clone();
         let path = create_path(&suite, tree, own_leaf, template, signer, &group_id, rng)?;
+        rules::check_own_leaf(&suite, &path.leaf_node)?;
         applied.tree.check_unique_keys()?;
         rules::check_group_support(&applied.tree, &applied.extensions)?;
         let provisional = public.provisional_context(&suite, &mut applied)?;

@@ -1,6 +1,7 @@
 //! Joining by a Welcome (section 12.4.3.1).
 
 use crate::advance::ProvidedPsks;
+use crate::cache::ProposalCache;
 use crate::config::Config;
 use crate::create::NewGroup;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
@@ -15,7 +16,7 @@ use crate::state::{Group, Parts};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use conclave_crypto::{CryptoError, CryptoProvider, HpkePrivateKey, Secret, Suite};
+use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, Suite};
 use conclave_schedule::{
     JoinerSecret, MemberSecret, confirmation_tag_matches, interim_transcript_hash, psk_secret,
 };
@@ -89,7 +90,7 @@ impl WelcomeStage {
                 &welcome.encrypted_group_info,
                 &entry.encrypted_group_secrets,
             )
-            .map_err(|e| opening(e, Rejection::WelcomeOpen))?;
+            .map_err(|e| Error::of_input(e, Rejection::WelcomeOpen))?;
         let secrets = GroupSecrets::from_bytes(secrets.expose())?;
         linking_psk(&secrets.psks)?;
         Ok(Self { own: own.clone(), welcome, secrets })
@@ -132,7 +133,7 @@ impl WelcomeStage {
         let (key, nonce) = member.welcome_key(&suite)?;
         let info = suite
             .aead_open(&key, nonce.expose(), &[], &self.welcome.encrypted_group_info)
-            .map_err(|e| opening(e, Rejection::WelcomeOpen))?;
+            .map_err(|e| Error::of_input(e, Rejection::WelcomeOpen))?;
         let info = GroupInfo::from_bytes(info.expose())?;
         if info.group_context.cipher_suite != suite.cipher_suite() {
             return Err(Rejection::WrongCipherSuite(info.group_context.cipher_suite).into());
@@ -146,11 +147,14 @@ impl WelcomeStage {
         if !confirmation_tag_matches(&suite, key, confirmed, tag)? {
             return Err(Rejection::ConfirmationTag.into());
         }
-        let members: Vec<Member> = members(&tree).collect();
-        if linking_psk(&self.secrets.psks)?.is_some() {
-            let link = link.ok_or(Misuse::LinkMissing)?;
-            let credentials: Vec<_> = members.into_iter().map(|m| m.credential).collect();
-            link.check(&info.group_context, &credentials)?;
+        match (linking_psk(&self.secrets.psks)?, link) {
+            (Some(id), Some(link)) => {
+                let credentials: Vec<_> = members(&tree).map(|m| m.credential).collect();
+                link.check(id, &info.group_context, &credentials)?;
+            }
+            (Some(_), None) => return Err(Misuse::LinkMissing.into()),
+            (None, Some(_)) => return Err(Rejection::LinkMismatch("it names no group").into()),
+            (None, None) => {}
         }
         let credentials = join_credentials(&tree, &info.group_context, Some(own_leaf))?;
         let public = public_state(&suite, info, tree)?;
@@ -227,15 +231,6 @@ pub(crate) fn members(tree: &RatchetTree) -> impl Iterator<Item = Member> {
     tree.members().filter_map(|leaf| tree.leaf(leaf).map(|node| Member::of(leaf, &node)))
 }
 
-fn opening(e: CryptoError, rejection: Rejection) -> Error {
-    match e {
-        CryptoError::OpenFailed
-        | CryptoError::InvalidPublicKey
-        | CryptoError::InvalidSharedSecret => Error::Rejected(rejection),
-        other => other.into(),
-    }
-}
-
 /// Verifies a GroupInfo and its tree, given apart or in its extension.
 pub(crate) fn verified_tree(
     suite: &Suite<'_>,
@@ -259,12 +254,7 @@ pub(crate) fn verified_tree(
     let tbs = GroupInfoTbs(info).to_bytes()?;
     suite
         .verify_with_label(&signer.signature_key, b"GroupInfoTBS", &tbs, &info.signature)
-        .map_err(|e| match e {
-            CryptoError::InvalidSignature | CryptoError::InvalidPublicKey => {
-                Error::Rejected(Rejection::GroupInfoSignature)
-            }
-            other => other.into(),
-        })?;
+        .map_err(|e| Error::of_input(e, Rejection::GroupInfoSignature))?;
     let tree = tree.verify(suite, &context.group_id)?;
     rules::check_group_support(&tree, &context.extensions)?;
     Ok(tree)
@@ -284,7 +274,7 @@ pub(crate) fn public_state(
         confirmation_tag: info.confirmation_tag,
         reinit: None,
     };
-    Ok(PublicState { epoch, tree, proposals: BTreeMap::new() })
+    Ok(PublicState { epoch, tree, proposals: ProposalCache::default() })
 }
 
 /// The credentials of all members but oneself, and of the external senders.

@@ -93,7 +93,8 @@ impl OwnKeyPackage {
     /// A new key package with fresh keys.
     ///
     /// # Errors
-    /// If the provider does not support the suite, or the signature key pair is not of it.
+    /// If the provider does not support the suite, the signature key pair is not of it, or the leaf
+    /// breaks a rule.
     pub fn generate(
         provider: &dyn CryptoProvider,
         rng: &mut dyn CryptoRng,
@@ -106,12 +107,17 @@ impl OwnKeyPackage {
         let mut leaf_node = params.leaf.template(&signer.public);
         let mut extensions = params.extensions;
         if params.last_resort {
-            // An extension in a key package must be among the leaf's capabilities (section 10).
-            let last_resort = ExtensionType::LAST_RESORT;
-            extensions
-                .push(Extension { extension_type: last_resort, extension_data: Bytes::default() });
-            if !leaf_node.capabilities.extensions.contains(&last_resort) {
-                leaf_node.capabilities.extensions.push(last_resort);
+            let extension_type = ExtensionType::LAST_RESORT;
+            extensions.push(Extension { extension_type, extension_data: Bytes::default() });
+        }
+        if let Some(twice) = duplicate_extension(&extensions) {
+            return Err(Rejection::DuplicateExtension(twice).into());
+        }
+        // The extensions of a key package must be among the leaf's capabilities (section 10).
+        let listed = &mut leaf_node.capabilities.extensions;
+        for extension_type in extensions.iter().map(|e| e.extension_type) {
+            if !extension_type.is_default() && !listed.contains(&extension_type) {
+                listed.push(extension_type);
             }
         }
         leaf_node.encryption_key = leaf.public;
@@ -119,6 +125,7 @@ impl OwnKeyPackage {
         let nowhere = GroupId::default();
         let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
         sign_leaf(&suite, &mut leaf_node, &signer, context)?;
+        rules::check_own_leaf(&suite, &leaf_node)?;
         let mut key_package = KeyPackage {
             version: ProtocolVersion::MLS10,
             cipher_suite: params.cipher_suite,
@@ -318,14 +325,9 @@ pub(crate) fn check_key_package(suite: &Suite<'_>, kp: &KeyPackage) -> Result<()
     let nowhere = GroupId::default();
     let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
     rules::check_leaf(suite, &kp.leaf_node, context)?;
-    suite.validate_hpke_public_key(&kp.init_key)?;
+    rules::check_public_key(suite, &kp.init_key)?;
     let tbs = KeyPackageTbs(kp).to_bytes()?;
     suite
         .verify_with_label(&kp.leaf_node.signature_key, b"KeyPackageTBS", &tbs, &kp.signature)
-        .map_err(|e| match e {
-            CryptoError::InvalidSignature | CryptoError::InvalidPublicKey => {
-                Error::Rejected(Rejection::KeyPackageSignature)
-            }
-            other => other.into(),
-        })
+        .map_err(|e| Error::of_input(e, Rejection::KeyPackageSignature))
 }

@@ -28,6 +28,7 @@ mod transition;
 mod key_package;
 mod proposals;
 
+mod cache;
 mod pending;
 mod public;
 mod state;

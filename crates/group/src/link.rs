@@ -101,10 +101,14 @@ impl Link {
     /// Whether a new group continues the old one as the link says (section 12.4.3.1).
     pub(crate) fn check(
         &self,
+        psk: &PreSharedKeyId,
         context: &GroupContext,
         members: &[Credential],
     ) -> Result<(), Error> {
         let fail = |what| Err(Rejection::LinkMismatch(what).into());
+        if psk.psktype != self.psk_type() {
+            return fail("it names another group, epoch or use");
+        }
         if context.epoch != 1 {
             return fail("its epoch is not 1");
         }

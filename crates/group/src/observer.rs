@@ -3,6 +3,7 @@
 //! It validates proposals and commits as a member would, but for what needs the group's secrets:
 //! membership tags, path secrets and confirmation tags. It is what a delivery service runs.
 
+use crate::cache::ProposalCache;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{EpochChange, Member};
@@ -14,7 +15,7 @@ use crate::public::{
     proposal_from_row,
 };
 use crate::rows::{Batch, RowKey, Table};
-use crate::state::{named, nothing_left, tree_size};
+use crate::state::{named, node_index, nothing_left, tree_size};
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -68,6 +69,10 @@ impl State for Observer {
     fn swap(&mut self, delta: &mut ObserverDelta) {
         self.public.swap(&mut delta.public);
         swap_value(&mut self.group_info, &mut delta.group_info);
+    }
+
+    fn state_of(&self) -> &GroupId {
+        self.group_id()
     }
 
     fn revision(&self) -> Revision {
@@ -244,7 +249,7 @@ impl Observer {
         let tbs = conclave_wire::GroupInfoTbs(&info).to_bytes()?;
         suite
             .verify_with_label(&key, b"GroupInfoTBS", &tbs, &info.signature)
-            .map_err(|_| Rejection::GroupInfoSignature)?;
+            .map_err(|e| Error::of_input(e, Rejection::GroupInfoSignature))?;
         let mut batch = Batch::new(self.group_id().clone());
         batch.put(RowKey::new(Table::GroupInfo, 0), Secret::copy_from(group_info));
         let delta = ObserverDelta {
@@ -291,15 +296,15 @@ impl Observer {
         let suite = Suite::new(provider, epoch.context.cipher_suite)?;
         let tree_rows = rows
             .range(RowKey::new(Table::Tree, 0)..=RowKey::new(Table::Tree, u64::MAX))
-            .map(|(key, row)| (key.index as u32, row.expose().to_vec()));
+            .map(|(key, row)| (node_index(key), row.expose().to_vec()));
         let tree = RatchetTree::load(&suite, size, tree_rows)?;
         if *tree.tree_hash() != *epoch.context.tree_hash {
             return Err(Error::storage("the tree's rows do not give the header's tree hash"));
         }
-        let mut proposals = BTreeMap::new();
+        let mut proposals = ProposalCache::default();
         let range = RowKey::new(Table::Proposal, 0)..=RowKey::new(Table::Proposal, u64::MAX);
         for (key, row) in rows.range(range) {
-            proposals.insert(key.index, named(key, proposal_from_row(row.expose()))?);
+            proposals.set(key.index, Some(named(key, proposal_from_row(row.expose()))?));
         }
         let info = rows.get(&RowKey::new(Table::GroupInfo, 0)).map(|row| row.expose().to_vec());
         let public = PublicState { epoch, tree, proposals };
@@ -361,7 +366,8 @@ impl ObservedStage {
         provider: &dyn CryptoProvider,
         verdicts: &[Verdict],
     ) -> Result<Transition<Observer>, Error> {
-        if observer.revision != self.revision {
+        let same_group = self.content.content.group_id == *observer.group_id();
+        if !same_group || !observer.revision.is(self.revision) {
             return Err(Misuse::Stale.into());
         }
         check_verdicts(&self.credentials, verdicts)?;
@@ -373,17 +379,15 @@ impl ObservedStage {
             let reference = suite.proposal_ref(&self.content.to_bytes()?)?;
             let (proposal, proposal_type) = (proposal.clone(), proposal.proposal_type());
             let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
-            let (_, public) = match public.proposal_by_reference(&reference) {
-                None => public.cache_proposal(listed, &mut batch)?,
-                Some((place, _)) => (place, PublicDelta::default()),
-            };
+            let (_, public) = public.cache_proposal(listed, &mut batch)?;
             let delta = ObserverDelta { public, group_info: None };
             let event = ObserverEvent::ProposalReceived { sender, reference, proposal_type };
             return Ok(Transition::new(observer, delta, batch, event));
         }
         let commit = commit_of(&self.content.content)?;
         let path = commit.path.as_deref();
-        let staged = public.stage_commit(&suite, sender, &self.list, path, Linking::Forbidden)?;
+        let linking = Linking::observed(observer.epoch(), sender);
+        let staged = public.stage_commit(&suite, sender, &self.list, path, linking)?;
         let mut context = staged.provisional.clone();
         context.confirmed_transcript_hash = public.confirmed_after(&suite, &self.content)?;
         let tag = self.content.auth.confirmation_tag.clone().unwrap_or_default();

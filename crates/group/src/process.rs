@@ -4,7 +4,7 @@
 //! has to answer (credentials, PSKs) is asked; with the answers it becomes a transition. Only the
 //! deletion of a key that the message consumed can follow from a message that is rejected.
 
-use crate::advance::PathSource;
+use crate::advance::{Advance, Incoming, PathSource};
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{ApplicationMessage, Event, Member};
@@ -12,7 +12,7 @@ use crate::proposals::{Linking, ListedProposal, check_proposal, credential_reque
 use crate::public::{commit_of, group_and_epoch};
 use crate::rows::Batch;
 use crate::state::{Delta, Group, SecretTreeChange, put_secret_tree_rows};
-use crate::transition::Transition;
+use crate::transition::{Revision, State, Transition};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
@@ -21,9 +21,10 @@ use conclave_framing::{
 };
 use conclave_schedule::{RatchetKind, SecretTreeDelta};
 use conclave_wire::{
-    Content, ContentType, Decode, Encode, LeafIndex, MlsMessage, MlsMessageBody, PreSharedKeyId,
-    PrivateMessage, Proposal, PskType, PublicMessage, Sender,
+    Content, ContentType, Decode, Encode, LeafIndex, LeafNode, MlsMessage, MlsMessageBody,
+    PreSharedKeyId, PrivateMessage, Proposal, PskType, PublicMessage, Sender,
 };
+use core::mem::take;
 
 /// A message that was refused.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ pub enum Received {
 }
 
 /// A key that a message consumed.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Consumed(Option<(u64, SecretTreeDelta)>);
 
 impl core::fmt::Debug for Consumed {
@@ -78,7 +79,9 @@ impl core::fmt::Debug for Consumed {
 impl Consumed {
     fn put(self, delta: &mut Delta, batch: &mut Batch) {
         if let Some((epoch, used)) = self.0 {
-            if batch.deleted_epochs.contains(&epoch) {
+            // A commit may itself delete the epoch that it was sent in, and the removed member's
+            // deletes all.
+            if batch.clear || batch.deleted_epochs.contains(&epoch) {
                 return;
             }
             put_secret_tree_rows(epoch, used.rows(), batch);
@@ -90,8 +93,10 @@ impl Consumed {
 /// A proposal that is valid but for the application's verdicts.
 #[derive(Debug)]
 pub struct ProposalStage {
-    revision: crate::transition::Revision,
+    revision: Revision,
     content: VerifiedContent,
+    /// Whether it is cached already, and came under another key.
+    known: bool,
     credentials: Vec<CredentialRequest>,
     consumed: Consumed,
 }
@@ -99,7 +104,7 @@ pub struct ProposalStage {
 /// A commit whose sender is verified.
 #[derive(Debug)]
 pub struct CommitStage {
-    revision: crate::transition::Revision,
+    revision: Revision,
     content: VerifiedContent,
     list: Vec<ListedProposal>,
     credentials: Vec<CredentialRequest>,
@@ -160,13 +165,20 @@ impl Group {
             },
             _ => return Err(Rejection::UnexpectedMessage.into()),
         };
-        let consumed = opened.consumed.clone();
-        self.receive(&suite, opened).map_err(|error| self.refuse(error, consumed))
+        let Opened { content, epoch, generation, mut consumed } = opened;
+        let received = match content.content_type() {
+            ContentType::Application => {
+                self.receive_application(&suite, content, epoch, generation, &mut consumed)
+            }
+            _ => self.receive_handshake(&suite, content, &mut consumed),
+        };
+        received.map_err(|error| self.refuse(error, consumed))
     }
 
-    /// A refusal that deletes the key which the refused message consumed.
+    /// A refusal that deletes the key which the refused message consumed. If the fault is not the
+    /// message's, the key stays, so that the message can be processed again.
     fn refuse(&self, error: Error, consumed: Consumed) -> Refused {
-        if consumed.0.is_none() {
+        if consumed.0.is_none() || !error.condemns() {
             return error.into();
         }
         let (mut delta, mut batch) = (Delta::default(), self.batch());
@@ -182,7 +194,7 @@ impl Group {
         Ok(Opened { content, epoch, generation: 0, consumed: Consumed::default() })
     }
 
-    /// Opens a PrivateMessage; none for one that this client itself has sent.
+    /// Opens a PrivateMessage; none for application data or a proposal that this client has sent.
     fn open_private(
         &self,
         suite: &Suite<'_>,
@@ -206,7 +218,9 @@ impl Group {
             ContentType::Application => RatchetKind::Application,
             ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
         };
-        if sender == self.own_leaf && generation < tree.next_generation(sender, kind) {
+        // An own commit gets here only if it was given up. Then it is not known: its key is gone.
+        let own = sender == self.own_leaf && message.content_type != ContentType::Commit;
+        if own && generation < tree.next_generation(sender, kind) {
             return Ok(None);
         }
         let limits = self.config.ratchet;
@@ -221,12 +235,13 @@ impl Group {
         Ok(Some(Opened { content, epoch, generation, consumed }))
     }
 
-    /// Verifies opened content and decides what it leads to.
-    fn receive(&self, suite: &Suite<'_>, opened: Opened) -> Result<Received, Error> {
-        let Opened { content, epoch, generation, consumed } = opened;
-        if content.content_type() == ContentType::Application {
-            return self.receive_application(suite, content, epoch, generation, consumed);
-        }
+    /// Verifies a proposal or commit and decides what it leads to.
+    fn receive_handshake(
+        &self,
+        suite: &Suite<'_>,
+        content: UnverifiedContent,
+        consumed: &mut Consumed,
+    ) -> Result<Received, Error> {
         let key = match content.sender() {
             Sender::NewMemberProposal | Sender::NewMemberCommit => {
                 content.new_member_key().cloned().ok_or(Error::Rejected(Rejection::PathMissing))?
@@ -247,12 +262,13 @@ impl Group {
         content: UnverifiedContent,
         epoch: u64,
         generation: u32,
-        consumed: Consumed,
+        consumed: &mut Consumed,
     ) -> Result<Received, Error> {
         let Sender::Member(leaf) = content.sender() else {
             return Err(Rejection::UnexpectedMessage.into());
         };
         let node = self.leaf_in_epoch(epoch, leaf).ok_or(Rejection::SenderNotMember(leaf))?;
+        let node = LeafNode::from_bytes(node)?;
         let context = match self.past.get(&epoch) {
             Some(past) if epoch != self.epoch() => &past.context,
             _ => self.context(),
@@ -262,7 +278,7 @@ impl Group {
             return Err(Rejection::UnexpectedMessage.into());
         };
         let (mut delta, mut batch) = (Delta::default(), self.batch());
-        consumed.put(&mut delta, &mut batch);
+        take(consumed).put(&mut delta, &mut batch);
         let event = Event::Application(ApplicationMessage {
             sender: Member::of(leaf, &node),
             epoch,
@@ -277,25 +293,32 @@ impl Group {
         &self,
         suite: &Suite<'_>,
         content: VerifiedContent,
-        consumed: Consumed,
+        consumed: &mut Consumed,
     ) -> Result<Received, Error> {
         let reference = suite.proposal_ref(&content.to_bytes()?)?;
-        if self.public.proposal_by_reference(&reference).is_some() {
-            return Ok(Received::Known);
+        let revision = self.revision();
+        if self.public.proposals.find(&reference).is_some() {
+            if consumed.0.is_none() {
+                return Ok(Received::Known);
+            }
+            let (credentials, consumed) = (Vec::new(), take(consumed));
+            let stage = ProposalStage { revision, content, known: true, credentials, consumed };
+            return Ok(Received::Proposal(stage));
         }
         let sender = content.content.sender;
         let proposal = proposal_of(&content)?;
         let (context, tree) = (self.context(), &self.public.tree);
         check_proposal(suite, context, tree, sender, proposal, Linking::Forbidden)?;
         let credentials = credential_requests(context, tree, sender, proposal)?;
-        let revision = crate::transition::State::revision(self);
-        Ok(Received::Proposal(ProposalStage { revision, content, credentials, consumed }))
+        let consumed = take(consumed);
+        let stage = ProposalStage { revision, content, known: false, credentials, consumed };
+        Ok(Received::Proposal(stage))
     }
 
     fn receive_commit(
         &self,
         content: VerifiedContent,
-        consumed: Consumed,
+        consumed: &mut Consumed,
     ) -> Result<Received, Error> {
         let sender = content.content.sender;
         let commit = commit_of(&content.content)?;
@@ -308,13 +331,14 @@ impl Group {
                 _ => None,
             })
             .collect();
-        let revision = crate::transition::State::revision(self);
+        let (revision, consumed) = (self.revision(), take(consumed));
         let stage = CommitStage { revision, content, list, credentials, psks, consumed };
         Ok(Received::Commit(stage))
     }
 
-    fn check_revision(&self, revision: crate::transition::Revision) -> Result<(), Error> {
-        match crate::transition::State::revision(self) == revision {
+    /// That a stage was computed from this state.
+    fn check_stage(&self, content: &VerifiedContent, revision: Revision) -> Result<(), Error> {
+        match self.revision().is(revision) && content.content.group_id == *self.group_id() {
             true => Ok(()),
             false => Err(Misuse::Stale.into()),
         }
@@ -358,14 +382,15 @@ impl ProposalStage {
     /// # Errors
     /// If one does not; or if the group has changed in the meantime.
     pub fn resolve(
-        self,
+        mut self,
         group: &Group,
         provider: &dyn CryptoProvider,
         verdicts: &[Verdict],
     ) -> Result<Transition<Group>, Refused> {
-        group.check_revision(self.revision)?;
-        let consumed = self.consumed.clone();
-        self.step(group, provider, verdicts).map_err(|error| group.refuse(error, consumed))
+        group.check_stage(&self.content, self.revision)?;
+        let mut consumed = take(&mut self.consumed);
+        let step = self.step(group, provider, verdicts, &mut consumed);
+        step.map_err(|error| group.refuse(error, consumed))
     }
 
     fn step(
@@ -373,17 +398,21 @@ impl ProposalStage {
         group: &Group,
         provider: &dyn CryptoProvider,
         verdicts: &[Verdict],
+        consumed: &mut Consumed,
     ) -> Result<Transition<Group>, Error> {
         check_verdicts(&self.credentials, verdicts)?;
+        let (mut delta, mut batch) = (Delta::default(), group.batch());
+        if self.known {
+            take(consumed).put(&mut delta, &mut batch);
+            return Ok(Transition::new(group, delta, batch, Event::KeyDeleted));
+        }
         let suite = group.suite(provider)?;
         let reference = suite.proposal_ref(&self.content.to_bytes()?)?;
         let (sender, proposal) = (self.sender(), proposal_of(&self.content)?.clone());
         let proposal_type = proposal.proposal_type();
         let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
-        let mut batch = group.batch();
-        let (_, public) = group.public.cache_proposal(listed, &mut batch)?;
-        let mut delta = Delta { public, ..Delta::default() };
-        self.consumed.put(&mut delta, &mut batch);
+        (_, delta.public) = group.public.cache_proposal(listed, &mut batch)?;
+        take(consumed).put(&mut delta, &mut batch);
         let event = Event::ProposalReceived { sender, reference, proposal_type };
         Ok(Transition::new(group, delta, batch, event))
     }
@@ -434,19 +463,16 @@ impl CommitStage {
     /// If one does not, a PSK is missing, or the commit breaks a rule; or if the group has changed
     /// in the meantime.
     pub fn resolve(
-        self,
+        mut self,
         group: &Group,
         provider: &dyn CryptoProvider,
         now: u64,
         answers: &Answers,
     ) -> Result<Transition<Group>, Refused> {
-        group.check_revision(self.revision)?;
-        let consumed = self.consumed.clone();
-        self.step(group, provider, now, answers).map_err(|error| match error {
-            // A PSK or verdict that the caller forgot: nothing speaks against the message.
-            error @ Error::Misuse(_) => error.into(),
-            error => group.refuse(error, consumed),
-        })
+        group.check_stage(&self.content, self.revision)?;
+        let mut consumed = take(&mut self.consumed);
+        let step = self.step(group, provider, now, answers, &mut consumed);
+        step.map_err(|error| group.refuse(error, consumed))
     }
 
     fn step(
@@ -455,6 +481,7 @@ impl CommitStage {
         provider: &dyn CryptoProvider,
         now: u64,
         answers: &Answers,
+        consumed: &mut Consumed,
     ) -> Result<Transition<Group>, Error> {
         check_verdicts(&self.credentials, &answers.verdicts)?;
         let suite = group.suite(provider)?;
@@ -462,21 +489,15 @@ impl CommitStage {
             true => Vec::new(),
             false => group.psk_values(&self.psks, &answers.psks)?,
         };
-        let source = PathSource::Received;
-        let step = group.advance(&suite, now, &self.content, &self.list, source, &psks)?;
-        let (mut delta, mut batch) = (step.delta, step.batch);
-        if !step.change.removed_self {
-            self.consumed.put_retired(group, &mut delta, &mut batch);
-        }
-        Ok(Transition::new(group, delta, batch, Event::Epoch(step.change)))
-    }
-}
-
-impl Consumed {
-    /// As [`Self::put`], for a commit that may itself delete the epoch that it was sent in.
-    fn put_retired(self, group: &Group, delta: &mut Delta, batch: &mut Batch) {
-        if group.config.past_epochs > 0 {
-            self.put(delta, batch);
-        }
+        let incoming = Incoming {
+            now,
+            content: &self.content,
+            list: &self.list,
+            source: PathSource::Received,
+            psks: &psks,
+        };
+        let Advance { mut delta, mut batch, change } = group.advance(&suite, &incoming)?;
+        take(consumed).put(&mut delta, &mut batch);
+        Ok(Transition::new(group, delta, batch, Event::Epoch(change)))
     }
 }

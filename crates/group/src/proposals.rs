@@ -40,6 +40,16 @@ pub(crate) enum Linking {
     Allowed,
 }
 
+impl Linking {
+    /// For a commit that is looked at from outside: epoch 0 has no member but the creator.
+    pub(crate) fn observed(epoch: u64, sender: Sender) -> Self {
+        match (epoch, sender) {
+            (0, Sender::Member(_)) => Self::Allowed,
+            _ => Self::Forbidden,
+        }
+    }
+}
+
 /// The rules for a proposal by itself, against the current epoch (section 12.1).
 pub(crate) fn check_proposal(
     suite: &Suite<'_>,
@@ -120,7 +130,10 @@ pub(crate) fn check_list(committer: Committer, list: &[ListedProposal]) -> Resul
             return Err(Rejection::DuplicatePsk);
         }
     }
-    Ok(())
+    match u16::try_from(psks.len()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Rejection::TooManyPsks),
+    }
 }
 
 fn check_member_list(committer: LeafIndex, list: &[ListedProposal]) -> Result<(), Rejection> {

@@ -1,6 +1,7 @@
 //! The public half of a group: what members and observers have in common, and how a commit
 //! changes it.
 
+use crate::cache::{ProposalCache, ProposalChanges};
 use crate::credentials::CredentialRequest;
 use crate::error::{CredentialSubject, Error, Rejection};
 use crate::event::{EpochChange, Member};
@@ -10,16 +11,15 @@ use crate::proposals::{
 };
 use crate::rows::{Batch, RowKey, Table};
 use crate::rules;
-use crate::transition::{swap_map, swap_value};
-use alloc::collections::BTreeMap;
+use crate::transition::swap_value;
 use alloc::vec::Vec;
 use conclave_crypto::{Secret, Suite};
 use conclave_schedule::{confirmed_transcript_hash, interim_transcript_hash};
 use conclave_tree::{RatchetTree, TreeDelta, TreeRead, merge_path};
 use conclave_wire::{
     AuthenticatedContent, Bytes, Commit, ConfirmedTranscriptHashInput, Content, Decode, Encode,
-    FramedContent, GroupContext, LeafIndex, LeafNodeContext, LeafNodeSource, Mac, MlsMessageBody,
-    Proposal, ProposalOrRef, ProposalRef, ProtocolVersion, ReInit, Reader, Sender,
+    FramedContent, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, Mac,
+    MlsMessageBody, Proposal, ProposalOrRef, ProtocolVersion, ReInit, Reader, Sender,
     SignaturePublicKey, UpdatePath, Writer,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct PublicState {
     pub(crate) epoch: PublicEpoch,
     pub(crate) tree: RatchetTree,
     /// The proposals received in this epoch, by order of arrival.
-    pub(crate) proposals: BTreeMap<u64, ListedProposal>,
+    pub(crate) proposals: ProposalCache,
 }
 
 /// A change of the public state.
@@ -47,7 +47,7 @@ pub(crate) struct PublicState {
 pub(crate) struct PublicDelta {
     pub(crate) epoch: Option<PublicEpoch>,
     pub(crate) tree: Option<TreeDelta>,
-    pub(crate) proposals: BTreeMap<u64, Option<ListedProposal>>,
+    pub(crate) proposals: ProposalChanges,
 }
 
 /// A commit, checked and applied to a staged tree as far as that needs no secrets.
@@ -67,7 +67,7 @@ impl PublicState {
         if let Some(tree) = &mut delta.tree {
             self.tree.swap(tree);
         }
-        swap_map(&mut self.proposals, &mut delta.proposals);
+        self.proposals.swap(&mut delta.proposals);
     }
 
     /// The key that verifies the messages of a member or external sender (section 6.1).
@@ -103,21 +103,6 @@ impl PublicState {
         Ok(())
     }
 
-    /// The place for the next proposal.
-    pub(crate) fn next_proposal(&self) -> u64 {
-        self.proposals.last_key_value().map_or(0, |(last, _)| last.saturating_add(1))
-    }
-
-    pub(crate) fn proposal_by_reference(
-        &self,
-        reference: &ProposalRef,
-    ) -> Option<(u64, &ListedProposal)> {
-        self.proposals
-            .iter()
-            .find(|(_, listed)| listed.reference.as_ref() == Some(reference))
-            .map(|(place, listed)| (*place, listed))
-    }
-
     /// The proposals of a commit, those by reference looked up.
     pub(crate) fn resolve_list(
         &self,
@@ -130,7 +115,8 @@ impl PublicState {
                 Err(Rejection::ExternalReference.into())
             }
             ProposalOrRef::Reference(reference) => self
-                .proposal_by_reference(reference)
+                .proposals
+                .find(reference)
                 .map(|(_, listed)| listed.clone())
                 .ok_or(Error::Rejected(Rejection::UnknownProposal(reference.clone()))),
         };
@@ -221,6 +207,9 @@ impl PublicState {
             let group_id = &self.epoch.context.group_id;
             let context = LeafNodeContext { group_id, leaf_index: committer };
             rules::check_leaf(suite, &path.leaf_node, context)?;
+            if who == Committer::External {
+                check_resync(&applied, &path.leaf_node)?;
+            }
             merge_path(suite, &mut applied.tree, committer, path, &new_leaves)?;
         }
         applied.tree.check_unique_keys()?;
@@ -309,25 +298,37 @@ impl PublicState {
                 reinit: applied.reinit,
             }),
             tree: Some(tree),
-            proposals: self.proposals.keys().map(|place| (*place, None)).collect(),
+            proposals: self.proposals.places().map(|place| (place, None)).collect(),
         };
-        for place in self.proposals.keys() {
-            batch.delete(RowKey::new(Table::Proposal, *place));
+        for place in self.proposals.places() {
+            batch.delete(RowKey::new(Table::Proposal, place));
         }
         Ok(FinishedCommit { delta, change, replaced_leaves })
     }
 
-    /// The step that caches a proposal.
+    /// The step that caches a proposal, with its place; no change if it is there already.
     pub(crate) fn cache_proposal(
         &self,
         listed: ListedProposal,
         batch: &mut Batch,
     ) -> Result<(u64, PublicDelta), Error> {
-        let place = self.next_proposal();
+        if let Some((place, _)) = listed.reference.as_ref().and_then(|r| self.proposals.find(r)) {
+            return Ok((place, PublicDelta::default()));
+        }
+        let place = self.proposals.next_place();
         batch.put(RowKey::new(Table::Proposal, place), proposal_row(&listed)?);
         let mut delta = PublicDelta::default();
         delta.proposals.insert(place, Some(listed));
         Ok((place, delta))
+    }
+}
+
+/// The rule of an Update for the leaf that replaces a removed one (section 12.2).
+fn check_resync(applied: &Applied<'_>, leaf: &LeafNode) -> Result<(), Rejection> {
+    let mut removed = applied.removed.iter();
+    match removed.any(|(_, old)| old.encryption_key == leaf.encryption_key) {
+        true => Err(Rejection::ExternalKeyUnchanged),
+        false => Ok(()),
     }
 }
 
@@ -339,7 +340,7 @@ pub(crate) struct FinishedCommit {
     pub(crate) replaced_leaves: Vec<(LeafIndex, Option<Vec<u8>>)>,
 }
 
-/// The path of a commit.
+/// The commit that content holds.
 pub(crate) fn commit_of(content: &FramedContent) -> Result<&Commit, Error> {
     match &content.content {
         Content::Commit(commit) => Ok(commit),
@@ -414,8 +415,8 @@ impl PublicState {
         for (node, row) in self.tree.rows() {
             batch.put(RowKey::new(Table::Tree, node.into()), Secret::new(row));
         }
-        for (place, listed) in &self.proposals {
-            batch.put(RowKey::new(Table::Proposal, *place), proposal_row(listed)?);
+        for (place, listed) in self.proposals.iter() {
+            batch.put(RowKey::new(Table::Proposal, place), proposal_row(listed)?);
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use conclave_crypto::Suite;
 use conclave_tree::{TreeRead, check_leaf_rules, verify_leaf_signature};
 use conclave_wire::{
-    Extension, ExtensionType, ExternalSender, LeafNode, LeafNodeContext, LeafNodeSource,
-    RequiredCapabilities, duplicate_extension, find_extension,
+    Extension, ExtensionType, ExternalSender, HpkePublicKey, LeafNode, LeafNodeContext,
+    LeafNodeSource, RequiredCapabilities, duplicate_extension, find_extension,
 };
 
 /// What a leaf node must fulfil by itself: its own lists, its key, its signature.
@@ -17,12 +17,27 @@ pub(crate) fn check_leaf(
     context: LeafNodeContext<'_>,
 ) -> Result<(), Error> {
     check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
-    suite.validate_hpke_public_key(&leaf.encryption_key)?;
+    check_public_key(suite, &leaf.encryption_key)?;
     verify_leaf_signature(suite, leaf, context)?;
     Ok(())
 }
 
+/// What others will ask of a leaf node that this client has just signed, but for what signing it
+/// has settled.
+pub(crate) fn check_own_leaf(suite: &Suite<'_>, leaf: &LeafNode) -> Result<(), Error> {
+    Ok(check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?)
+}
+
+/// That an HPKE public key is one of the suite.
+pub(crate) fn check_public_key(suite: &Suite<'_>, key: &HpkePublicKey) -> Result<(), Error> {
+    suite.validate_hpke_public_key(key).map_err(|e| Error::of_input(e, Rejection::InvalidPublicKey))
+}
+
 /// A key package's lifetime, at `now` (section 7.3).
+///
+/// Asked when this client is about to use a key package, as it must be; not of leaf nodes in
+/// messages and trees that are received, as it need not be: they may have expired under way, and
+/// clients that judge by their clocks would part from the group, or could not join it.
 pub(crate) fn check_lifetime(leaf: &LeafNode, now: u64, config: &Config) -> Result<(), Error> {
     let LeafNodeSource::KeyPackage(lifetime) = &leaf.leaf_node_source else { return Ok(()) };
     let (not_before, not_after) = (lifetime.not_before, lifetime.not_after);

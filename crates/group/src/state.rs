@@ -1,5 +1,6 @@
 //! A member's state of a group, its rows, and its steps.
 
+use crate::cache::ProposalCache;
 use crate::config::Config;
 use crate::error::{Error, Misuse};
 use crate::event::{Event, Member};
@@ -20,8 +21,8 @@ use conclave_schedule::{
 };
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Bytes, CipherSuite, Decode, Encode, Extension, GroupContext, GroupId, LeafIndex, LeafNode,
-    NodeIndex, ReInit, Reader, TreeSize, Writer,
+    Bytes, CipherSuite, Decode, Encode, Extension, GroupContext, GroupId, LeafIndex, NodeIndex,
+    ReInit, Reader, TreeSize, Writer,
 };
 use core::fmt;
 
@@ -140,6 +141,10 @@ impl State for Group {
         swap_map(&mut self.private_keys, &mut delta.private_keys);
         swap_map(&mut self.pending_updates, &mut delta.pending_updates);
         swap_value(&mut self.pending_commit, &mut delta.pending_commit);
+    }
+
+    fn state_of(&self) -> &GroupId {
+        self.group_id()
     }
 
     fn revision(&self) -> Revision {
@@ -323,12 +328,13 @@ impl Group {
         Batch::new(self.group_id().clone())
     }
 
-    /// A leaf as it was in an epoch that is kept.
-    pub(crate) fn leaf_in_epoch(&self, epoch: u64, leaf: LeafIndex) -> Option<LeafNode> {
+    /// A leaf as it was in an epoch that is kept, encoded. Between that epoch and now none may be
+    /// missing from the past epochs.
+    pub(crate) fn leaf_in_epoch(&self, epoch: u64, leaf: LeafIndex) -> Option<&[u8]> {
         let changed = self.past.range(epoch..).find_map(|(_, past)| past.leaves.get(&leaf));
         match changed {
-            Some(encoded) => LeafNode::from_bytes(encoded.as_deref()?).ok(),
-            None => self.public.tree.leaf(leaf),
+            Some(encoded) => encoded.as_deref(),
+            None => self.public.tree.node(leaf.node()),
         }
     }
 
@@ -337,12 +343,14 @@ impl Group {
         let keep = self.config.past_epochs.saturating_sub(usize::from(one_more));
         let surplus = self.past.len().saturating_sub(keep);
         let old = |past: &PastEpoch| now.saturating_sub(past.ended) > self.config.past_epoch_age;
-        for (place, (epoch, past)) in self.past.iter().enumerate() {
-            if place < surplus || old(past) {
-                delta.past.insert(*epoch, None);
-                delta.secret_trees.insert(*epoch, SecretTreeChange::Whole(None));
-                batch.deleted_epochs.insert(*epoch);
-            }
+        // By count or by age, always from the oldest on: a reverse delta is of no use without all
+        // later ones, and the clock may have been set back in between.
+        let mut over_age = self.past.values().enumerate().filter(|(_, past)| old(past));
+        let last_old = over_age.next_back().map_or(0, |(place, _)| place + 1);
+        for epoch in self.past.keys().take(surplus.max(last_old)) {
+            delta.past.insert(*epoch, None);
+            delta.secret_trees.insert(*epoch, SecretTreeChange::Whole(None));
+            batch.deleted_epochs.insert(*epoch);
         }
     }
 }
@@ -566,7 +574,7 @@ impl Group {
         let suite = Suite::new(provider, header.public.context.cipher_suite)?;
         let tree_rows = rows
             .range(RowKey::new(Table::Tree, 0)..=RowKey::new(Table::Tree, u64::MAX))
-            .map(|(key, row)| (key.index as u32, row.expose().to_vec()));
+            .map(|(key, row)| (node_index(key), row.expose().to_vec()));
         let tree = RatchetTree::load(&suite, header.tree_size, tree_rows)?;
         if *tree.tree_hash() != *header.public.context.tree_hash {
             return Err(Error::storage("the tree's rows do not give the header's tree hash"));
@@ -581,12 +589,22 @@ impl Group {
             private_keys: BTreeMap::new(),
             pending_updates: BTreeMap::new(),
             pending_commit: None,
-            public: PublicState { epoch: header.public, tree, proposals: BTreeMap::new() },
+            public: PublicState { epoch: header.public, tree, proposals: ProposalCache::default() },
             revision: Revision::default(),
         };
+        if group.public.tree.signature_key(group.own_leaf).as_ref() != Some(&group.signer.public) {
+            return Err(Error::storage("the own leaf does not have the header's signature key"));
+        }
         let mut secret_trees: BTreeMap<u64, Vec<(SecretTreeRow, Secret)>> = BTreeMap::new();
         for (key, row) in &rows {
             named(key, group.load_row(key, row, &mut secret_trees))?;
+        }
+        let mut next = epoch;
+        for past in group.past.keys().rev() {
+            if past.checked_add(1) != Some(next) {
+                return Err(Error::storage(format!("a past epoch before {next} is missing")));
+            }
+            next = *past;
         }
         let size = group.public.tree.size();
         let mut sizes: BTreeMap<u64, TreeSize> =
@@ -613,7 +631,7 @@ impl Group {
         match key.table {
             Table::Header | Table::Tree => {}
             Table::PrivateKey => {
-                let node = NodeIndex(key.index as u32);
+                let node = NodeIndex(node_index(key));
                 self.private_keys.insert(node, HpkePrivateKey(row.clone()));
             }
             Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey => {
@@ -621,7 +639,8 @@ impl Group {
                 secret_trees.entry(key.epoch).or_default().push((place, row.clone()));
             }
             Table::Proposal => {
-                self.public.proposals.insert(key.index, proposal_from_row(row.expose())?);
+                let listed = proposal_from_row(row.expose())?;
+                self.public.proposals.set(key.index, Some(listed));
             }
             Table::PastEpoch => {
                 let past = past_epoch_from_row(row)?;
@@ -634,7 +653,7 @@ impl Group {
                     .past
                     .get_mut(&key.epoch)
                     .ok_or_else(|| Error::storage("its epoch is missing"))?;
-                past.leaves.insert(LeafIndex(key.index as u32), leaf);
+                past.leaves.insert(LeafIndex(node_index(key)), leaf);
             }
             Table::PendingUpdate => {
                 self.pending_updates.insert(key.index, PendingUpdate::from_row(row)?);
@@ -648,6 +667,11 @@ impl Group {
         }
         Ok(())
     }
+}
+
+/// The node or leaf that a row is of. One that no tree has stays one.
+pub(crate) fn node_index(key: &RowKey) -> u32 {
+    u32::try_from(key.index).unwrap_or(u32::MAX)
 }
 
 /// Says which row an error is about.

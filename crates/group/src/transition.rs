@@ -8,6 +8,7 @@
 
 use crate::rows::Batch;
 use alloc::vec::Vec;
+use conclave_wire::GroupId;
 use core::fmt;
 
 mod sealed {
@@ -27,6 +28,9 @@ pub trait State: Sealed {
     /// Exchanges the delta's values with the state's; twice is the identity.
     #[doc(hidden)]
     fn swap(&mut self, delta: &mut Self::Delta);
+    /// The group that it is a state of.
+    #[doc(hidden)]
+    fn state_of(&self) -> &GroupId;
     /// Which of its successive states this is.
     #[doc(hidden)]
     fn revision(&self) -> Revision;
@@ -38,13 +42,18 @@ pub trait State: Sealed {
 /// Identifies one of the successive states of a value in memory. A number is given once: after a
 /// rollback the next state has a new one.
 #[doc(hidden)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Revision {
     now: u64,
     last: u64,
 }
 
 impl Revision {
+    /// Whether both are of the same state. What was rolled back in between does not matter.
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.now == other.now
+    }
+
     fn advance(&mut self) -> u64 {
         let before = self.now;
         self.last += 1;
@@ -71,6 +80,11 @@ impl<S: State> fmt::Debug for Transition<S> {
 impl<S: State> Transition<S> {
     pub(crate) fn new(state: &S, delta: S::Delta, batch: Batch, event: S::Event) -> Self {
         Self { revision: state.revision().now, delta, batch, event }
+    }
+
+    /// Whether it was computed from the state as it is.
+    fn starts_from(&self, state: &S) -> bool {
+        self.revision == state.revision().now && self.batch.group_id == *state.state_of()
     }
 
     /// The rows that it will write.
@@ -119,7 +133,7 @@ pub fn apply<S: State, E>(
     transition: Transition<S>,
     write: impl FnOnce(Write<'_, S::Event>) -> Result<(), E>,
 ) -> Result<S::Event, ApplyError<E>> {
-    if transition.revision != state.revision().now {
+    if !transition.starts_from(state) {
         return Err(ApplyError::Stale);
     }
     let Transition { mut delta, batch, event, .. } = transition;
@@ -157,7 +171,7 @@ impl<'s, S: State> Fold<'s, S> {
         &mut self,
         transition: Transition<S>,
     ) -> Result<(), ApplyError<core::convert::Infallible>> {
-        if transition.revision != self.state.revision().now {
+        if !transition.starts_from(self.state) {
             return Err(ApplyError::Stale);
         }
         let Transition { mut delta, batch, event, .. } = transition;
