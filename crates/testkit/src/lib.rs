@@ -1,6 +1,8 @@
 //! What the other crates are tested with: randomness from a seed, and the working group's test
-//! vectors, checked and generated.
+//! vectors, checked and generated, a simulated world, members that break rules, and what fuzzers feed.
 
+pub mod forge;
+pub mod fuzz;
 mod rng;
 pub mod vectors;
 pub mod world;

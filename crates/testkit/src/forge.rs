@@ -1,0 +1,195 @@
+//! A member that breaks rules: messages that are malformed in content, yet signed, MACed and
+//! encrypted as a member's are.
+//!
+//! An [`Insider`] takes a member's secrets from its stored rows, and so can send what no honest
+//! client would. What only a confirmation tag protects against is beyond it: it does not know the
+//! secrets of an epoch that does not exist.
+#![allow(clippy::expect_used)]
+
+use crate::SeededRng;
+use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
+use conclave_framing::{Padding, protect_private, protect_public};
+use conclave_group::Group;
+use conclave_group::rows::{RowKey, Table};
+use conclave_schedule::{
+    MembershipKey, MessageKey, RatchetKind, SecretTree, SecretTreeRow, SenderDataSecret,
+};
+use conclave_tree::TreeRead;
+use conclave_wire::{
+    AuthenticatedContent, Bytes, Commit, Content, Decode, Encode, FramedContent,
+    FramedContentAuthData, FramedContentTbs, GroupContext, LeafIndex, Mac, MlsMessage,
+    MlsMessageBody, Proposal, ProposalOrRef, PublicMessage, ReInit, Reader, Sender, UpdatePath,
+    WireFormat,
+};
+
+/// A member's secrets of the current epoch.
+pub struct Insider {
+    /// The current epoch's context.
+    pub context: GroupContext,
+    /// The member's leaf.
+    pub own_leaf: LeafIndex,
+    /// The member's signature key pair.
+    pub signer: SignatureKeyPair,
+    membership_key: MembershipKey,
+    sender_data: SenderDataSecret,
+    secret_tree: SecretTree,
+}
+
+impl std::fmt::Debug for Insider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Insider({})", self.own_leaf)
+    }
+}
+
+impl Insider {
+    /// The secrets of a member.
+    ///
+    /// # Panics
+    /// If the member was removed from its group.
+    #[must_use]
+    pub fn of(group: &Group) -> Self {
+        let rows = group.rows().expect("a group has rows").rows;
+        let header = rows.get(&RowKey::new(Table::Header, 0)).cloned().flatten();
+        let header = header.expect("a member has a header");
+        let mut r = Reader::new(header.expose());
+        let _version = u8::decode(&mut r).expect("version");
+        let context = GroupContext::decode(&mut r).expect("context");
+        let _interim = Bytes::decode(&mut r).expect("interim transcript hash");
+        let _tag = Mac::decode(&mut r).expect("confirmation tag");
+        let _reinit = Option::<ReInit>::decode(&mut r).expect("reinit");
+        let own_leaf = LeafIndex::decode(&mut r).expect("own leaf");
+        let _size = u32::decode(&mut r).expect("tree size");
+        let mut secret = || Secret::copy_from(r.opaque().expect("a secret"));
+        let private = secret();
+        let public = secret().expose().to_vec().into();
+        let (_init, sender_data, _exporter, _external, membership) =
+            (secret(), secret(), secret(), secret(), secret());
+        let secret_tree = rows.iter().filter_map(|(key, row)| {
+            let kind = match key.table {
+                Table::SecretTreeNode => 0,
+                Table::Ratchet => 1,
+                Table::SkippedKey => 2,
+                _ => return None,
+            };
+            let place = SecretTreeRow::from_index(kind, key.index)?;
+            (key.epoch == context.epoch).then_some((place, row.clone()?))
+        });
+        let size = group.tree().size();
+        Self {
+            own_leaf,
+            signer: SignatureKeyPair { private, public },
+            membership_key: MembershipKey::from_secret(membership),
+            sender_data: SenderDataSecret::from_secret(sender_data),
+            secret_tree: SecretTree::load(size, secret_tree).expect("a secret tree"),
+            context,
+        }
+    }
+
+    /// A commit of these proposals by value and this path.
+    #[must_use]
+    pub fn commit(proposals: Vec<Proposal>, path: Option<UpdatePath>) -> Content {
+        Content::Commit(Commit {
+            proposals: proposals.into_iter().map(ProposalOrRef::Proposal).collect(),
+            path: path.map(Box::new),
+        })
+    }
+
+    /// A message as this member would frame it.
+    #[must_use]
+    pub fn framed(&self, content: Content) -> FramedContent {
+        FramedContent {
+            group_id: self.context.group_id.clone(),
+            epoch: self.context.epoch,
+            sender: Sender::Member(self.own_leaf),
+            authenticated_data: Bytes::default(),
+            content,
+        }
+    }
+
+    /// Signs any content, whatever the rules of framing say; a commit gets a confirmation tag of
+    /// zeros.
+    ///
+    /// # Panics
+    /// If the provider cannot sign.
+    #[must_use]
+    pub fn sign(
+        &self,
+        provider: &dyn CryptoProvider,
+        wire_format: WireFormat,
+        content: FramedContent,
+    ) -> AuthenticatedContent {
+        let suite = self.suite(provider);
+        let tbs = FramedContentTbs { wire_format, content: &content, context: &self.context };
+        let tbs = tbs.to_bytes().expect("an encoding");
+        let signature =
+            suite.sign_with_label(&self.signer, b"FramedContentTBS", &tbs).expect("a signature");
+        let commit = matches!(content.content, Content::Commit(_));
+        let confirmation_tag = commit.then(|| vec![0; suite.nh()].into());
+        let auth = FramedContentAuthData { signature: signature.into(), confirmation_tag };
+        AuthenticatedContent { wire_format, content, auth }
+    }
+
+    /// Content as a PublicMessage with a valid signature and membership tag: an encoded
+    /// MLSMessage.
+    ///
+    /// # Panics
+    /// If the content cannot be framed in this way.
+    #[must_use]
+    pub fn public(&self, provider: &dyn CryptoProvider, content: Content) -> Vec<u8> {
+        let signed = self.sign(provider, WireFormat::PUBLIC_MESSAGE, self.framed(content));
+        let suite = self.suite(provider);
+        let message = protect_public(&suite, signed, &self.context, &self.membership_key);
+        Self::encode(MlsMessageBody::PublicMessage(Box::new(message.expect("protected"))))
+    }
+
+    /// A PublicMessage from outside the group, signed with the insider's key: an encoded
+    /// MLSMessage.
+    ///
+    /// # Panics
+    /// If it has no encoding.
+    #[must_use]
+    pub fn from_outside(
+        &self,
+        provider: &dyn CryptoProvider,
+        sender: Sender,
+        content: Content,
+    ) -> Vec<u8> {
+        let framed = FramedContent { sender, ..self.framed(content) };
+        let AuthenticatedContent { content, auth, .. } =
+            self.sign(provider, WireFormat::PUBLIC_MESSAGE, framed);
+        let message = PublicMessage { content, auth, membership_tag: None };
+        Self::encode(MlsMessageBody::PublicMessage(Box::new(message)))
+    }
+
+    /// Content as a PrivateMessage of any of the member's generations: an encoded MLSMessage.
+    ///
+    /// # Panics
+    /// If the key of that generation is gone, or the content cannot be framed in this way.
+    #[must_use]
+    pub fn private(
+        &self,
+        provider: &dyn CryptoProvider,
+        rng: &mut SeededRng,
+        content: Content,
+        generation: u32,
+    ) -> Vec<u8> {
+        let kind = RatchetKind::from(content.content_type());
+        let signed = self.sign(provider, WireFormat::PRIVATE_MESSAGE, self.framed(content));
+        let suite = self.suite(provider);
+        let key: MessageKey = self
+            .secret_tree
+            .leaf_keys(&suite, self.own_leaf, kind, generation)
+            .expect("an unused generation");
+        let secret = &self.sender_data;
+        let message = protect_private(&suite, &signed, generation, key, secret, Padding::None, rng);
+        Self::encode(MlsMessageBody::PrivateMessage(message.expect("protected")))
+    }
+
+    fn suite<'a>(&self, provider: &'a dyn CryptoProvider) -> Suite<'a> {
+        Suite::new(provider, self.context.cipher_suite).expect("a supported suite")
+    }
+
+    fn encode(body: MlsMessageBody) -> Vec<u8> {
+        MlsMessage::from(body).to_bytes().expect("an encoding")
+    }
+}
