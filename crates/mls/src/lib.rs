@@ -38,3 +38,8 @@ pub mod crypto {
 pub mod wire {
     pub use conclave_wire::*;
 }
+
+/// The user's guide, so that its code is compiled with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+pub struct Guide;

@@ -1,0 +1,141 @@
+//! A member for tasks that are about something else: it stores what it does, and does the ordinary
+//! thing with whatever arrives.
+
+use crate::common::{
+    CRYPTO, Directory, Result, Rows, SUITE, key_package, leaf, lifetime, now, rng,
+};
+use conclave_mls::*;
+
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) group: Group,
+    pub(crate) rows: Rows,
+}
+
+impl Member {
+    pub(crate) fn store(name: &str, new: NewGroup) -> Result<Self> {
+        let mut rows = Rows::new();
+        let group = new.store(|batch| {
+            batch.apply_to(&mut rows);
+            Ok::<_, Error>(())
+        })?;
+        Ok(Self { name: name.to_owned(), group, rows })
+    }
+
+    pub(crate) fn create(
+        name: &str,
+        id: &[u8],
+        extensions: Vec<Extension>,
+        directory: &mut Directory,
+    ) -> Result<Self> {
+        let params = GroupParams {
+            group_id: id.into(),
+            cipher_suite: SUITE,
+            extensions,
+            leaf: leaf(name),
+            lifetime: lifetime(),
+        };
+        let signer = directory.register(name, SUITE)?;
+        Self::store(name, Group::create(&CRYPTO, &mut rng(), Config::default(), params, signer)?)
+    }
+
+    /// Writes a step, applies it and gives out what comes of it.
+    pub(crate) fn take(&mut self, step: Transition<Group>) -> Result<Event> {
+        let rows = &mut self.rows;
+        Ok(apply(&mut self.group, step, |write| {
+            write.batch.apply_to(rows);
+            Ok::<_, Error>(())
+        })?)
+    }
+
+    pub(crate) fn encrypt(&mut self, text: &str) -> Result<Vec<u8>> {
+        let framing = Framing { padding: Padding::Padme, ..Framing::default() };
+        let step = self.group.encrypt(&CRYPTO, &mut rng(), text.as_bytes(), &framing)?;
+        match self.take(step)? {
+            Event::Message(message) => Ok(message),
+            other => Err(format!("not a message: {other:?}").into()),
+        }
+    }
+
+    /// Makes a commit, which waits for the delivery service's verdict.
+    pub(crate) fn commit(&mut self, options: CommitOptions) -> Result<CommitMessages> {
+        let step = self.group.commit(&CRYPTO, &mut rng(), options)?;
+        match self.take(step)? {
+            Event::Commit(messages) => Ok(messages),
+            other => Err(format!("not a commit: {other:?}").into()),
+        }
+    }
+
+    /// The delivery service took the own commit.
+    pub(crate) fn accepted(&mut self) -> Result<Event> {
+        let step = self.group.commit_accepted(&CRYPTO, now())?;
+        self.take(step)
+    }
+
+    /// Whatever arrives, with no PSKs to provide. None for a message that is known already.
+    pub(crate) fn receive(
+        &mut self,
+        message: &[u8],
+        directory: &Directory,
+    ) -> Result<Option<Event>> {
+        let step = match self.group.process(&CRYPTO, now(), message)? {
+            Received::Application(step) | Received::OwnCommit(step) => step,
+            Received::Proposal(stage) => {
+                let verdicts = directory.judge_all(stage.credentials());
+                stage.resolve(&self.group, &CRYPTO, &verdicts)?
+            }
+            Received::Commit(stage) => {
+                let verdicts = directory.judge_all(stage.credentials());
+                let answers = Answers { verdicts, psks: Vec::new() };
+                stage.resolve(&self.group, &CRYPTO, now(), &answers)?
+            }
+            Received::Known => return Ok(None),
+        };
+        Ok(Some(self.take(step)?))
+    }
+
+    /// The text of an application message.
+    pub(crate) fn read(&mut self, message: &[u8], directory: &Directory) -> Result<String> {
+        match self.receive(message, directory)? {
+            Some(Event::Application(read)) => Ok(String::from_utf8(read.data)?),
+            other => Err(format!("not an application message: {other:?}").into()),
+        }
+    }
+}
+
+/// A group of these people; the first of them has made it.
+pub(crate) fn group_of<const N: usize>(
+    names: [&str; N],
+    directory: &mut Directory,
+) -> Result<[Member; N]> {
+    let (first, others) = names.split_first().ok_or("a group has a member")?;
+    let mut first = Member::create(first, b"a group", Vec::new(), directory)?;
+    let mut packages = Vec::new();
+    for name in others {
+        packages.push((name, key_package(name, directory.register(name, SUITE)?)?));
+    }
+    let mut proposals = Vec::new();
+    for (_, own) in &packages {
+        proposals.push(NewProposal::Add(Box::new(directory.valid(own.key_package())?)));
+    }
+    let messages = first.commit(CommitOptions { proposals, ..CommitOptions::default() })?;
+    first.accepted()?;
+    let mut members = vec![first];
+    let welcome = messages.welcomes.first().ok_or("a Welcome for those who are added")?;
+    for (name, own) in packages {
+        let stage = WelcomeStage::open(&CRYPTO, &welcome.message, &own)?;
+        let join = stage.join(&CRYPTO, Config::default(), &[], None, None)?;
+        let verdicts = directory.judge_all(join.credentials());
+        members.push(Member::store(name, join.resolve(&verdicts)?)?);
+    }
+    members.try_into().map_err(|_| "each of them is a member".into())
+}
+
+/// That all members are in one epoch of one group, by the secret that is made for comparing.
+pub(crate) fn agree(members: &[&Member]) -> Result {
+    for pair in members.windows(2) {
+        let [a, b] = pair else { continue };
+        assert_eq!(a.group.epoch_authenticator()?, b.group.epoch_authenticator()?);
+    }
+    Ok(())
+}
