@@ -1,0 +1,131 @@
+//! Conclave, OpenMLS and mls-rs at the same work, side by side in one process. See the README.
+
+mod conclave;
+mod floor;
+mod forge;
+mod measure;
+mod memory;
+mod mls_rs_client;
+mod openmls_client;
+mod ops;
+mod plot;
+mod rng;
+mod stack;
+mod table;
+
+use floor::Primitives;
+use ops::{Op, Part, Run};
+use stack::{Result, Stack};
+use std::path::PathBuf;
+use std::time::Duration;
+use table::Table;
+
+const USAGE: &str = "\
+Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown table.
+
+  --members N,...   sizes; 2,100,1000,10000 unless told
+  --ops PART,...    of create, bare, populated, bytes, memory; all unless told
+  --stacks NAME,... of conclave, mls-rs, openmls; all unless told
+  --rounds N        at most as many repetitions; by the size unless told
+  --seconds N       no new repetition of a part after as long; 20 unless told
+  --slow            create also where a peer takes minutes
+  --json FILE       one row for each operation, size and stack
+  --svg DIR         one plot for each operation
+  --quick           2 and 50 members, few repetitions: whether it still works
+";
+
+struct Options {
+    members: Vec<usize>,
+    parts: Vec<Part>,
+    stacks: Vec<Stack>,
+    rounds: Option<usize>,
+    seconds: u64,
+    slow: bool,
+    json: Option<PathBuf>,
+    svg: Option<PathBuf>,
+}
+
+fn list<T>(value: &str, of: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+    let one = |name: &str| of(name).ok_or_else(|| format!("what is {name}?").into());
+    value.split(',').map(one).collect()
+}
+
+fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
+    let mut options = Options {
+        members: vec![2, 100, 1_000, 10_000],
+        parts: Part::ALL.map(|(_, part)| part).to_vec(),
+        stacks: Stack::ALL.to_vec(),
+        rounds: None,
+        seconds: 20,
+        slow: false,
+        json: None,
+        svg: None,
+    };
+    let part = |name: &str| Part::ALL.into_iter().find(|(n, _)| *n == name).map(|(_, part)| part);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} what?"));
+        match arg.as_str() {
+            "--members" => options.members = list(&value()?, |n| n.parse().ok())?,
+            "--ops" => options.parts = list(&value()?, part)?,
+            "--stacks" => options.stacks = list(&value()?, Stack::from_name)?,
+            "--rounds" => options.rounds = Some(value()?.parse()?),
+            "--seconds" => options.seconds = value()?.parse()?,
+            "--slow" => options.slow = true,
+            "--json" => options.json = Some(value()?.into()),
+            "--svg" => options.svg = Some(value()?.into()),
+            "--quick" => {
+                options.members = vec![2, 50];
+                options.rounds = Some(3);
+            }
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(options)
+}
+
+fn rounds(members: usize) -> usize {
+    (50_000 / members).clamp(5, 200)
+}
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1).peekable();
+    if args.next_if(|arg| arg == memory::CHILD).is_some() {
+        return memory::child(&args.next().unwrap_or_default());
+    }
+    let options = match options(args) {
+        Ok(options) => options,
+        Err(e) => {
+            eprintln!("{e}");
+            std::process::exit(2);
+        }
+    };
+    let primitives = Primitives::measure()?;
+    println!("Primitives of Conclave's provider, CPU: {}.", primitives.describe());
+    let mut table = Table::default();
+    for members in options.members {
+        eprintln!("{members} members");
+        Run {
+            members,
+            stacks: &options.stacks,
+            parts: &options.parts,
+            rounds: options.rounds.unwrap_or_else(|| rounds(members)),
+            time: Duration::from_secs(options.seconds),
+            slow: options.slow,
+            primitives: &primitives,
+        }
+        .run(&mut table)?;
+    }
+    print!("{}", table.markdown());
+    if let Some(file) = options.json {
+        std::fs::write(file, serde_json::to_string_pretty(&table.json())?)?;
+    }
+    if let Some(folder) = options.svg {
+        std::fs::create_dir_all(&folder)?;
+        for (op, name, _) in Op::ALL {
+            if let Some(svg) = plot::svg(&table, op) {
+                std::fs::write(folder.join(format!("{name}.svg")), svg)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Resident memory of a joiner, in a process of its own.
+//!
+//! The child makes a key package and writes it to its standard output; the Welcome comes by its
+//! standard input. What is resident before is not counted; the Welcome is, in the peak alone.
+
+use crate::measure::{status, trim};
+use crate::stack::{Result, Stack};
+use std::io::{Read, Write, stdin, stdout};
+use std::process::{Command, Stdio};
+
+/// The argument that makes the program the child.
+pub const CHILD: &str = "--memory-of-joiner";
+
+/// In bytes, over what was resident before.
+pub struct Measured {
+    pub held: u64,
+    pub peak: u64,
+}
+
+fn put(to: &mut impl Write, bytes: &[u8]) -> Result<()> {
+    to.write_all(&(bytes.len() as u64).to_le_bytes())?;
+    to.write_all(bytes)?;
+    Ok(to.flush()?)
+}
+
+fn take(from: &mut impl Read) -> Result<Vec<u8>> {
+    let mut length = [0; 8];
+    from.read_exact(&mut length)?;
+    let mut bytes = vec![0; u64::from_le_bytes(length) as usize];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Starts a child, has it added, and hears what it measured.
+pub fn of_joiner(stack: Stack, add: impl FnOnce(Vec<u8>) -> Result<Vec<u8>>) -> Result<Measured> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args([CHILD, stack.name()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let (mut to, mut from) =
+        child.stdin.take().zip(child.stdout.take()).ok_or("the child has no pipes")?;
+    let welcome = add(take(&mut from)?)?;
+    put(&mut to, &welcome)?;
+    let answer = take(&mut from)?;
+    drop(to);
+    child.wait()?;
+    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes);
+    let (held, peak) = answer.split_at_checked(8).ok_or("the child measured nothing")?;
+    Ok(Measured { held: number(held)?, peak: number(peak)? })
+}
+
+/// What the child does.
+pub fn child(stack: &str) -> Result<()> {
+    let stack = Stack::from_name(stack).ok_or("no such stack")?;
+    let mut client = stack.client("joiner")?;
+    put(&mut stdout(), &client.key_package()?)?;
+    client.discard_store();
+    trim();
+    let before = status("VmRSS:");
+    let welcome = take(&mut stdin())?;
+    client.join(&welcome)?;
+    let peak = status("VmHWM:");
+    drop(welcome);
+    client.discard_store();
+    trim();
+    let held = status("VmRSS:");
+    let mut answer = held.saturating_sub(before).to_le_bytes().to_vec();
+    answer.extend(peak.saturating_sub(before).to_le_bytes());
+    put(&mut stdout(), &answer)
+}

@@ -1,0 +1,431 @@
+//! The operations, and the runs that measure them.
+
+use crate::floor::{Primitives, Work};
+use crate::forge;
+use crate::measure::{Sample, settle, timed};
+use crate::rng;
+use crate::stack::{Client, Commit, Result, Stack};
+use crate::table::{Table, Unit};
+use conclave_mls::LeafIndex;
+use conclave_mls::wire::TreeSize;
+use conclave_provider_aws_lc::AwsLc;
+use std::time::{Duration, Instant};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    Create,
+    Join,
+    Update,
+    Process,
+    Add,
+    AddProcess,
+    Remove,
+    RemoveProcess,
+    UpdateBare,
+    ProcessBare,
+    EncryptFirst,
+    Encrypt,
+    DecryptFirst,
+    Decrypt,
+    Load,
+    CommitBytes,
+    ProcessBytes,
+    SendBytes,
+    ReceiveBytes,
+    StoredBytes,
+    CommitSize,
+    MemoryHeld,
+    MemoryPeak,
+}
+
+/// Operations that are measured together, as they are chosen on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Create,
+    Bare,
+    Populated,
+    Bytes,
+    Memory,
+}
+
+impl Part {
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("create", Self::Create),
+        ("bare", Self::Bare),
+        ("populated", Self::Populated),
+        ("bytes", Self::Bytes),
+        ("memory", Self::Memory),
+    ];
+}
+
+impl Op {
+    pub const ALL: [(Self, &'static str, &'static str); 23] = [
+        (Self::Create, "create", "create by one commit adding all"),
+        (Self::Join, "join", "join by Welcome"),
+        (Self::Update, "update", "self-update: create + merge + persist"),
+        (Self::Process, "process", "process + apply + persist"),
+        (Self::Add, "add", "add one: create + merge + persist"),
+        (Self::AddProcess, "add-process", "add one: process + persist"),
+        (Self::Remove, "remove", "remove one: create + merge + persist"),
+        (Self::RemoveProcess, "remove-process", "remove one: process + persist"),
+        (Self::UpdateBare, "update-bare", "self-update, bare tree: create + merge + persist"),
+        (Self::ProcessBare, "process-bare", "process, bare tree: + persist"),
+        (Self::EncryptFirst, "encrypt-first", "first message of an epoch, 1 KiB: encrypt"),
+        (Self::Encrypt, "encrypt", "message, 1 KiB: encrypt"),
+        (Self::DecryptFirst, "decrypt-first", "first message of a sender, 1 KiB: decrypt"),
+        (Self::Decrypt, "decrypt", "message, 1 KiB: decrypt"),
+        (Self::Load, "load", "load from storage"),
+        (Self::CommitBytes, "commit-bytes", "written per own commit"),
+        (Self::ProcessBytes, "process-bytes", "written per processed commit"),
+        (Self::SendBytes, "send-bytes", "written per message sent"),
+        (Self::ReceiveBytes, "receive-bytes", "written per message received"),
+        (Self::StoredBytes, "stored-bytes", "stored group"),
+        (Self::CommitSize, "commit-size", "self-update message"),
+        (Self::MemoryHeld, "memory-held", "resident memory held by a group"),
+        (Self::MemoryPeak, "memory-peak", "resident peak while joining"),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(op, ..)| *op == self).map_or("", |(_, name, _)| name)
+    }
+
+    pub fn title(self) -> &'static str {
+        Self::ALL.iter().find(|(op, ..)| *op == self).map_or("", |(.., title)| title)
+    }
+
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::CommitBytes
+            | Self::ProcessBytes
+            | Self::SendBytes
+            | Self::ReceiveBytes
+            | Self::StoredBytes
+            | Self::CommitSize
+            | Self::MemoryHeld
+            | Self::MemoryPeak => Unit::Bytes,
+            _ => Unit::Time,
+        }
+    }
+}
+
+/// A size to run.
+pub struct Run<'a> {
+    pub members: usize,
+    pub stacks: &'a [Stack],
+    pub parts: &'a [Part],
+    /// At most as many repetitions, and after three no more once the time is up.
+    pub rounds: usize,
+    pub time: Duration,
+    /// Run also what takes a peer minutes.
+    pub slow: bool,
+    pub primitives: &'a Primitives,
+}
+
+const GROUP: &[u8] = b"a group of some size, by name only";
+const MESSAGES: usize = 20;
+
+/// Two members of a group, of one stack.
+pub struct Pair {
+    a: Box<dyn Client>,
+    b: Box<dyn Client>,
+}
+
+impl Run<'_> {
+    pub fn run(&self, table: &mut Table) -> Result<()> {
+        if self.wants(Part::Create) {
+            self.create(table)?;
+        }
+        if self.wants(Part::Bare) && self.members > 3 {
+            self.bare(table)?;
+        }
+        if self.wants(Part::Populated) || self.wants(Part::Bytes) {
+            self.populated(table)?;
+        }
+        if self.wants(Part::Memory) {
+            self.memory(table)?;
+        }
+        Ok(())
+    }
+
+    fn wants(&self, part: Part) -> bool {
+        self.parts.contains(&part)
+    }
+
+    /// Repeats, at least three times if `rounds` allows and then as long as there is time.
+    fn repeat(&self, mut round: impl FnMut(usize) -> Result<()>) -> Result<()> {
+        let start = Instant::now();
+        for i in 0..self.rounds {
+            if i >= 3 && start.elapsed() > self.time {
+                break;
+            }
+            round(i)?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, table: &mut Table, op: Op, stack: Stack, time: Sample, work: &Work) {
+        table.put(op, self.members, stack, time, self.primitives.floor(op, work));
+    }
+
+    /// Whether a stack creates a group of this size within a minute or so.
+    fn creates(&self, stack: Stack) -> bool {
+        let most = match stack {
+            Stack::Conclave => usize::MAX,
+            Stack::MlsRs => 10_000,
+            Stack::OpenMls => 2_000,
+        };
+        self.slow || self.members <= most
+    }
+
+    fn create(&self, table: &mut Table) -> Result<()> {
+        let (provider, mut rng) = (AwsLc::new(), rng::seeded(1));
+        let mut key_packages = Vec::with_capacity(self.members);
+        for i in 2..self.members {
+            let name = format!("member-{i:08}");
+            key_packages.push(crate::conclave::key_package(&provider, &mut rng, &name)?.1);
+        }
+        self.repeat(|i| {
+            for stack in self.stacks.iter().filter(|stack| self.creates(**stack)) {
+                if i > 0 && self.members > 1000 && *stack != Stack::Conclave {
+                    continue;
+                }
+                let (mut a, mut b) = (stack.client("alice")?, stack.client("bob")?);
+                let mut all = vec![b.key_package()?];
+                all.extend(key_packages.iter().cloned());
+                settle();
+                let (commit, time) = timed(|| {
+                    a.create(GROUP)?;
+                    let commit = a.add(&all)?;
+                    a.accept()?;
+                    Ok::<_, Box<dyn std::error::Error>>(commit)
+                });
+                let Commit { commit, welcome } = commit?;
+                let mut work = Work::of(self.members, &commit, 0)?;
+                work.group_info = welcome.len().saturating_sub(self.members * 140);
+                self.put(table, Op::Create, *stack, time, &work);
+                if i == 0 {
+                    b.join(&welcome)?;
+                    same(&mut *a, &mut *b)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Two members of a forged group of this size. In a populated one all others have committed.
+    fn pair(&self, stack: Stack, info: &[u8]) -> Result<Pair> {
+        let (mut a, mut b) = (stack.client("alice")?, stack.client("bob")?);
+        if self.members < 4 {
+            a.create(GROUP)?;
+            let mut all = vec![b.key_package()?];
+            for i in 2..self.members {
+                all.push(stack.client(&format!("{i}"))?.key_package()?);
+            }
+            let commit = a.add(&all)?;
+            a.accept()?;
+            b.join(&commit.welcome)?;
+            let commit = b.update()?;
+            b.accept()?;
+            a.process(&commit.commit)?;
+        } else {
+            a.join_external(info)?;
+            let commit = b.join_external(&a.group_info()?)?;
+            a.process(&commit)?;
+        }
+        same(&mut *a, &mut *b)?;
+        Ok(Pair { a, b })
+    }
+
+    /// The group that the pairs join, and the nodes of a's path whose keys b derives.
+    fn forge(&self, populated: bool) -> Result<(Vec<u8>, usize)> {
+        let n = self.members as u32;
+        let blank = if n < 4 { [0, 1] } else { [n / 4, n / 4 * 3] };
+        let size = TreeSize::for_leaves(n).ok_or("too many")?;
+        let common = size.common_ancestor(LeafIndex(blank[0]), LeafIndex(blank[1]));
+        let derived = (size.root().level() - common.level() + 1) as usize;
+        let info = if n < 4 { Vec::new() } else { forge::group_info(GROUP, n, &blank, populated)? };
+        Ok((info, derived))
+    }
+
+    fn bare(&self, table: &mut Table) -> Result<()> {
+        let (info, derived) = self.forge(false)?;
+        let mut pairs = Vec::new();
+        for stack in self.stacks {
+            pairs.push((*stack, self.pair(*stack, &info)?));
+        }
+        self.repeat(|_| {
+            for (stack, Pair { a, b }) in &mut pairs {
+                settle();
+                let (commit, time) = timed(|| {
+                    let commit = a.update()?;
+                    a.accept()?;
+                    Ok::<_, Box<dyn std::error::Error>>(commit.commit)
+                });
+                let commit = commit?;
+                let work = Work::of(self.members, &commit, derived)?;
+                self.put(table, Op::UpdateBare, *stack, time, &work);
+                settle();
+                let (done, time) = timed(|| b.process(&commit));
+                done?;
+                self.put(table, Op::ProcessBare, *stack, time, &work);
+            }
+            Ok(())
+        })?;
+        pairs.iter_mut().try_for_each(|(_, pair)| same(&mut *pair.a, &mut *pair.b))
+    }
+
+    fn populated(&self, table: &mut Table) -> Result<()> {
+        let (info, derived) = self.forge(true)?;
+        let mut pairs = Vec::new();
+        for stack in self.stacks {
+            pairs.push((*stack, self.pair(*stack, &info)?));
+        }
+        if self.wants(Part::Populated) {
+            self.repeat(|i| {
+                for (stack, pair) in &mut pairs {
+                    self.round(table, *stack, pair, derived, i)?;
+                }
+                Ok(())
+            })?;
+        }
+        for (stack, pair) in &mut pairs {
+            if self.wants(Part::Bytes) {
+                self.bytes(table, *stack, pair)?;
+            }
+            same(&mut *pair.a, &mut *pair.b)?;
+        }
+        Ok(())
+    }
+
+    fn round(
+        &self,
+        table: &mut Table,
+        stack: Stack,
+        Pair { a, b }: &mut Pair,
+        derived: usize,
+        i: usize,
+    ) -> Result<()> {
+        type Any = Box<dyn std::error::Error>;
+        let mut step = |a: &mut dyn Client,
+                        b: &mut dyn Client,
+                        ops: (Op, Op),
+                        make: &mut dyn FnMut(&mut dyn Client) -> Result<Commit>|
+         -> Result<(Commit, Work)> {
+            settle();
+            let (commit, time) = timed(|| {
+                let commit = make(a)?;
+                a.accept()?;
+                Ok::<_, Any>(commit)
+            });
+            let commit = commit?;
+            let mut work = Work::of(self.members, &commit.commit, derived)?;
+            work.group_info = commit.welcome.len();
+            self.put(table, ops.0, stack, time, &work);
+            settle();
+            let (done, time) = timed(|| b.process(&commit.commit));
+            done?;
+            self.put(table, ops.1, stack, time, &work);
+            Ok((commit, work))
+        };
+        step(&mut **a, &mut **b, (Op::Update, Op::Process), &mut |a| a.update())?;
+
+        let mut joiner = stack.client(&format!("joiner-{i}"))?;
+        let key_package = [joiner.key_package()?];
+        let ops = (Op::Add, Op::AddProcess);
+        let (commit, work) = step(&mut **a, &mut **b, ops, &mut |a| a.add(&key_package))?;
+        settle();
+        let (done, time) = timed(|| joiner.join(&commit.welcome));
+        done?;
+        let leaf = joiner.leaf();
+        let ops = (Op::Remove, Op::RemoveProcess);
+        drop(joiner);
+        step(&mut **a, &mut **b, ops, &mut |a| a.remove(leaf))?;
+        self.put(table, Op::Join, stack, time, &work);
+
+        self.messages(table, stack, &mut **a, &mut **b)?;
+        settle();
+        let (done, time) = timed(|| b.reload());
+        done?;
+        self.put(table, Op::Load, stack, time, &work);
+        Ok(())
+    }
+
+    fn messages(
+        &self,
+        table: &mut Table,
+        stack: Stack,
+        a: &mut dyn Client,
+        b: &mut dyn Client,
+    ) -> Result<()> {
+        let work = Work { members: self.members, ..Work::default() };
+        let data = [7; 1024];
+        let (message, time) = timed(|| a.encrypt(&data));
+        let message = message?;
+        self.put(table, Op::EncryptFirst, stack, time, &work);
+        let (read, time) = timed(|| b.decrypt(&message));
+        if read? != data {
+            return Err("another message".into());
+        }
+        self.put(table, Op::DecryptFirst, stack, time, &work);
+        let (sent, time) =
+            timed(|| (0..MESSAGES).map(|_| a.encrypt(&data)).collect::<Result<Vec<_>>>());
+        let sent = sent?;
+        self.put(table, Op::Encrypt, stack, time / MESSAGES, &work);
+        let (done, time) =
+            timed(|| sent.iter().try_for_each(|message| b.decrypt(message).map(|_| ())));
+        done?;
+        self.put(table, Op::Decrypt, stack, time / MESSAGES, &work);
+        Ok(())
+    }
+
+    fn bytes(&self, table: &mut Table, stack: Stack, Pair { a, b }: &mut Pair) -> Result<()> {
+        let mut put = |op, bytes| table.put_bytes(op, self.members, stack, bytes);
+        a.watch_writes();
+        let commit = a.update()?;
+        a.accept()?;
+        put(Op::CommitBytes, a.written());
+        put(Op::CommitSize, commit.commit.len() as u64);
+        b.watch_writes();
+        b.process(&commit.commit)?;
+        put(Op::ProcessBytes, b.written());
+        let first = a.encrypt(&[7; 1024])?;
+        b.decrypt(&first)?;
+        (a.save()?, b.save()?);
+        a.watch_writes();
+        let message = a.encrypt(&[7; 1024])?;
+        a.save()?;
+        put(Op::SendBytes, a.written());
+        b.watch_writes();
+        b.decrypt(&message)?;
+        b.save()?;
+        put(Op::ReceiveBytes, b.written());
+        put(Op::StoredBytes, b.stored());
+        Ok(())
+    }
+
+    /// A joiner in a process of its own, for each stack.
+    fn memory(&self, table: &mut Table) -> Result<()> {
+        let (info, _) = self.forge(true)?;
+        for stack in self.stacks {
+            let Pair { mut a, b } = self.pair(*stack, &info)?;
+            drop(b);
+            let measured = crate::memory::of_joiner(*stack, |key_package| {
+                let commit = a.add(&[key_package])?;
+                a.accept()?;
+                Ok(commit.welcome)
+            })?;
+            table.put_bytes(Op::MemoryHeld, self.members, *stack, measured.held);
+            table.put_bytes(Op::MemoryPeak, self.members, *stack, measured.peak);
+        }
+        Ok(())
+    }
+}
+
+/// Whether both are in the same epoch.
+fn same(a: &mut dyn Client, b: &mut dyn Client) -> Result<()> {
+    match a.epoch_authenticator()? == b.epoch_authenticator()? {
+        true => Ok(()),
+        false => Err("the members do not agree".into()),
+    }
+}
