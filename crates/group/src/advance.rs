@@ -4,7 +4,7 @@
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::EpochChange;
 use crate::pending::{OwnPath, PendingUpdate};
-use crate::proposals::{Linking, ListedProposal};
+use crate::proposals::{CheckedList, ListedProposal};
 use crate::public::{StagedCommit, commit_of};
 use crate::rows::{Batch, RowKey, Table};
 use crate::state::{
@@ -16,7 +16,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair, Suite};
 use conclave_schedule::{
-    CommitSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, SecretTree,
+    CommitSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, ResumptionPsk, SecretTree,
     confirmation_tag_matches, external_init_from, external_key_pair, psk_secret,
 };
 use conclave_tree::{TreeError, TreeRead, open_path};
@@ -46,7 +46,7 @@ pub(crate) struct Incoming<'a> {
     pub(crate) now: u64,
     pub(crate) content: &'a AuthenticatedContent,
     /// Its proposals.
-    pub(crate) list: &'a [ListedProposal],
+    pub(crate) list: &'a CheckedList,
     pub(crate) source: PathSource<'a>,
     /// The PSKs that it injects, in its order.
     pub(crate) psks: &'a [(PreSharedKeyId, Secret)],
@@ -75,26 +75,36 @@ pub(crate) struct Advance {
 pub type ProvidedPsks = [(PskType, Secret)];
 
 impl Group {
-    /// The values of a list of PSKs: the group's own resumption PSKs, the rest as provided.
+    /// Finds PSKs: the group's own resumption PSKs, the rest as provided.
+    pub(crate) fn psk_lookup<'a>(
+        &'a self,
+        provided: &'a ProvidedPsks,
+    ) -> impl Fn(&PreSharedKeyId) -> Option<&'a Secret> {
+        let given: BTreeMap<&PskType, &Secret> =
+            provided.iter().map(|(kind, psk)| (kind, psk)).collect();
+        move |id| {
+            let own = match &id.psktype {
+                PskType::Resumption { psk_group_id, psk_epoch, .. }
+                    if psk_group_id == self.group_id() =>
+                {
+                    self.resumption_psk(*psk_epoch).map(ResumptionPsk::as_secret)
+                }
+                _ => None,
+            };
+            own.or_else(|| given.get(&id.psktype).copied())
+        }
+    }
+
+    /// The values of a list of PSKs.
     pub(crate) fn psk_values(
         &self,
         ids: &[PreSharedKeyId],
         provided: &ProvidedPsks,
     ) -> Result<Vec<(PreSharedKeyId, Secret)>, Error> {
-        let given: BTreeMap<&PskType, &Secret> =
-            provided.iter().map(|(kind, psk)| (kind, psk)).collect();
-        let find = |id: &PreSharedKeyId| {
-            let own = match &id.psktype {
-                PskType::Resumption { psk_group_id, psk_epoch, .. }
-                    if psk_group_id == self.group_id() =>
-                {
-                    self.resumption_psk(*psk_epoch).map(|psk| psk.as_secret().clone())
-                }
-                _ => None,
-            };
-            own.or_else(|| given.get(&id.psktype).map(|psk| (*psk).clone()))
-                .map(|psk| (id.clone(), psk))
-                .ok_or_else(|| Error::from(Misuse::PskUnavailable(Box::new(id.clone()))))
+        let known = self.psk_lookup(provided);
+        let find = |id: &PreSharedKeyId| match known(id) {
+            Some(psk) => Ok((id.clone(), psk.clone())),
+            None => Err(Error::from(Misuse::PskUnavailable(Box::new(id.clone())))),
         };
         ids.iter().map(find).collect()
     }
@@ -110,12 +120,7 @@ impl Group {
         let commit = commit_of(&content.content)?;
         let sender = content.content.sender;
         let path = commit.path.as_deref();
-        // Only the creator's own first commit can link a group to another.
-        let linking = match incoming.source {
-            PathSource::Own(_) if self.epoch() == 0 => Linking::Allowed,
-            _ => Linking::Forbidden,
-        };
-        let staged = self.public.stage_commit(suite, sender, list, path, linking)?;
+        let staged = self.public.stage_commit(suite, sender, list, path)?;
         if staged.applied.removed.iter().any(|(leaf, _)| *leaf == self.own_leaf) {
             return self.removed(suite, staged, content, sender);
         }

@@ -2,7 +2,6 @@
 //! 12.4.3.2).
 
 use crate::advance::next_epoch;
-use crate::commit::{GroupInfoMaker, GroupInfoOptions, random_nonce};
 use crate::config::Config;
 use crate::create::NewGroup;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
@@ -14,7 +13,9 @@ use crate::proposals::{Committer, Linking, ListedProposal};
 use crate::public::{PublicState, StagedCommit};
 use crate::rows::Batch;
 use crate::rules;
+use crate::send::random_nonce;
 use crate::state::{Group, Parts};
+use crate::welcome::{GroupInfoMaker, GroupInfoOptions};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, CryptoRng, Secret, SignatureKeyPair, Suite};
@@ -145,8 +146,8 @@ impl ExternalJoinStage {
         let list: Vec<ListedProposal> =
             proposals.iter().map(|p| ListedProposal::by_value(sender, p.clone())).collect();
 
-        let mut applied =
-            public.apply_list(&suite, Committer::External, &list, Linking::Forbidden)?;
+        let list = public.checked_list(&suite, Committer::External, list, Linking::Forbidden)?;
+        let mut applied = public.apply_list(&list)?;
         let own_leaf = applied.tree.place_leaf()?;
         let template = options.leaf.template(&options.signer.public);
         let (tree, signer) = (&mut applied.tree, &options.signer);

@@ -36,6 +36,8 @@ mod state;
 mod advance;
 mod create;
 mod link;
+mod send;
+mod welcome;
 
 mod commit;
 mod join;
@@ -45,7 +47,7 @@ mod external;
 mod observer;
 
 pub use advance::ProvidedPsks;
-pub use commit::{CommitOptions, Framing, GroupInfoOptions, LeafUpdate, NewProposal};
+pub use commit::CommitOptions;
 pub use conclave_framing::Padding;
 pub use conclave_schedule::RatchetLimits;
 pub use config::Config;
@@ -61,5 +63,10 @@ pub use key_package::{
 pub use link::Link;
 pub use observer::{ObservedStage, Observer, ObserverEvent, ObserverStage};
 pub use process::{Answers, CommitStage, ProposalStage, Received, Refused};
+pub use send::{Framing, LeafUpdate, NewProposal};
 pub use state::{Group, Status};
 pub use transition::{ApplyError, Fold, State, Transition, Write, apply};
+pub use welcome::GroupInfoOptions;
+
+#[cfg(test)]
+mod tests;

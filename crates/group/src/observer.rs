@@ -9,13 +9,13 @@ use crate::error::{Error, Misuse, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::external::decode_group_info;
 use crate::join::{join_credentials, members, public_state, verified_tree};
-use crate::proposals::{Linking, ListedProposal, check_proposal, credential_requests};
+use crate::proposals::{CheckedList, Linking, ListedProposal, check_proposal, credential_requests};
 use crate::public::{
     PublicDelta, PublicEpoch, PublicState, ROW_VERSION, check_row_version, commit_of,
     proposal_from_row,
 };
 use crate::rows::{Batch, RowKey, Table};
-use crate::state::{named, node_index, nothing_left, tree_size};
+use crate::state::{damaged_tree, named, node_index, nothing_left, tree_size};
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -96,7 +96,8 @@ pub struct ObserverStage {
 pub struct ObservedStage {
     revision: Revision,
     content: VerifiedContent,
-    list: Vec<ListedProposal>,
+    /// Of a commit.
+    list: Option<CheckedList>,
     credentials: Vec<CredentialRequest>,
 }
 
@@ -207,13 +208,14 @@ impl Observer {
         let (list, credentials) = match &content.content.content {
             Content::Proposal(proposal) => {
                 check_proposal(&suite, context, tree, sender, proposal, Linking::Forbidden)?;
-                (Vec::new(), credential_requests(context, tree, sender, proposal)?)
+                (None, credential_requests(context, tree, sender, proposal)?)
             }
             Content::Commit(commit) => {
-                let list = self.public.resolve_list(sender, commit)?;
+                let linking = Linking::observed(self.epoch(), sender);
+                let list = self.public.commit_list(&suite, sender, commit, linking)?;
                 let path = commit.path.as_deref();
                 let credentials = self.public.commit_credentials(sender, &list, path)?;
-                (list, credentials)
+                (Some(list), credentials)
             }
             Content::Application(_) => return Err(Rejection::UnexpectedMessage.into()),
         };
@@ -297,7 +299,7 @@ impl Observer {
         let tree_rows = rows
             .range(RowKey::new(Table::Tree, 0)..=RowKey::new(Table::Tree, u64::MAX))
             .map(|(key, row)| (node_index(key), row.expose().to_vec()));
-        let tree = RatchetTree::load(&suite, size, tree_rows)?;
+        let tree = RatchetTree::load(&suite, size, tree_rows).map_err(damaged_tree)?;
         if *tree.tree_hash() != *epoch.context.tree_hash {
             return Err(Error::storage("the tree's rows do not give the header's tree hash"));
         }
@@ -339,7 +341,8 @@ impl ObservedStage {
             Content::Proposal(proposal) => Some((self.sender(), proposal)),
             _ => None,
         };
-        self.list.iter().map(|item| (item.sender, &item.proposal)).chain(own)
+        let list = self.list.iter().flat_map(|list| list.iter());
+        list.map(|item| (item.sender, &item.proposal)).chain(own)
     }
 
     /// The message's authenticated data.
@@ -386,8 +389,8 @@ impl ObservedStage {
         }
         let commit = commit_of(&self.content.content)?;
         let path = commit.path.as_deref();
-        let linking = Linking::observed(observer.epoch(), sender);
-        let staged = public.stage_commit(&suite, sender, &self.list, path, linking)?;
+        let list = self.list.as_ref().ok_or(Rejection::UnexpectedMessage)?;
+        let staged = public.stage_commit(&suite, sender, list, path)?;
         let mut context = staged.provisional.clone();
         context.confirmed_transcript_hash = public.confirmed_after(&suite, &self.content)?;
         let tag = self.content.auth.confirmation_tag.clone().unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::advance::{Advance, Incoming, PathSource};
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{ApplicationMessage, Event, Member};
-use crate::proposals::{Linking, ListedProposal, check_proposal, credential_requests};
+use crate::proposals::{CheckedList, Linking, ListedProposal, check_proposal, credential_requests};
 use crate::public::{commit_of, group_and_epoch};
 use crate::rows::Batch;
 use crate::state::{Delta, Group, SecretTreeChange, put_secret_tree_rows};
@@ -106,7 +106,7 @@ pub struct ProposalStage {
 pub struct CommitStage {
     revision: Revision,
     content: VerifiedContent,
-    list: Vec<ListedProposal>,
+    list: CheckedList,
     credentials: Vec<CredentialRequest>,
     psks: Vec<PreSharedKeyId>,
     consumed: Consumed,
@@ -251,7 +251,7 @@ impl Group {
         let content = content.verify(suite, self.context(), &key)?;
         match &content.content.content {
             Content::Proposal(_) => self.receive_proposal(suite, content, consumed),
-            Content::Commit(_) => self.receive_commit(content, consumed),
+            Content::Commit(_) => self.receive_commit(suite, content, consumed),
             Content::Application(_) => Err(Rejection::UnexpectedMessage.into()),
         }
     }
@@ -317,12 +317,13 @@ impl Group {
 
     fn receive_commit(
         &self,
+        suite: &Suite<'_>,
         content: VerifiedContent,
         consumed: &mut Consumed,
     ) -> Result<Received, Error> {
         let sender = content.content.sender;
         let commit = commit_of(&content.content)?;
-        let list = self.public.resolve_list(sender, commit)?;
+        let list = self.public.commit_list(suite, sender, commit, Linking::Forbidden)?;
         let credentials = self.public.commit_credentials(sender, &list, commit.path.as_deref())?;
         let psks = list
             .iter()

@@ -11,8 +11,8 @@ use conclave_crypto::Suite;
 use conclave_tree::{RatchetTree, StagedTree, TreeRead};
 use conclave_wire::{
     Bytes, Extension, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource,
-    PreSharedKeyId, Proposal, ProposalRef, ProtocolVersion, PskType, ReInit, ResumptionPskUsage,
-    Sender, duplicate_extension,
+    PreSharedKeyId, Proposal, ProposalRef, PskType, ReInit, ResumptionPskUsage, Sender,
+    SignaturePublicKey, duplicate_extension,
 };
 
 /// A proposal with who made it.
@@ -33,6 +33,16 @@ pub(crate) enum Committer {
     External,
 }
 
+impl Committer {
+    /// Who sent a commit.
+    pub(crate) fn of(sender: Sender) -> Self {
+        match sender {
+            Sender::Member(leaf) => Self::Member(leaf),
+            _ => Self::External,
+        }
+    }
+}
+
 /// Whether PSKs that link the group to another may be used: only in a group's first commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Linking {
@@ -41,7 +51,8 @@ pub(crate) enum Linking {
 }
 
 impl Linking {
-    /// For a commit that is looked at from outside: epoch 0 has no member but the creator.
+    /// For a commit of one's own or that is looked at from outside: epoch 0 has no member but the
+    /// creator, so that a member's commit there is the group's first.
     pub(crate) fn observed(epoch: u64, sender: Sender) -> Self {
         match (epoch, sender) {
             (0, Sender::Member(_)) => Self::Allowed,
@@ -116,8 +127,40 @@ fn check_psk(suite: &Suite<'_>, id: &PreSharedKeyId, linking: Linking) -> Result
     Ok(())
 }
 
+/// The proposals of a commit, checked by all rules but those for what comes of them. Good for the
+/// epoch that it was checked against.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedList(Vec<ListedProposal>);
+
+impl CheckedList {
+    /// Checks a list (section 12.2).
+    pub(crate) fn check(
+        suite: &Suite<'_>,
+        context: &GroupContext,
+        tree: &RatchetTree,
+        committer: Committer,
+        list: Vec<ListedProposal>,
+        linking: Linking,
+    ) -> Result<Self, Error> {
+        check_list(committer, &list)?;
+        // A proposal by reference was checked when it was received, in this same epoch.
+        for ListedProposal { sender, proposal, .. } in list.iter().filter(|i| i.reference.is_none())
+        {
+            check_proposal(suite, context, tree, *sender, proposal, linking)?;
+        }
+        Ok(Self(list))
+    }
+}
+
+impl core::ops::Deref for CheckedList {
+    type Target = [ListedProposal];
+    fn deref(&self) -> &[ListedProposal] {
+        &self.0
+    }
+}
+
 /// The rules for the list as a whole that do not need the resulting tree (section 12.2).
-pub(crate) fn check_list(committer: Committer, list: &[ListedProposal]) -> Result<(), Rejection> {
+fn check_list(committer: Committer, list: &[ListedProposal]) -> Result<(), Rejection> {
     match committer {
         Committer::Member(leaf) => check_member_list(leaf, list)?,
         Committer::External => check_external_list(list)?,
@@ -206,11 +249,11 @@ pub(crate) struct Applied<'a> {
     pub(crate) needs_path: bool,
 }
 
-/// Applies a checked list in the order of section 12.3.
+/// Applies a list in the order of section 12.3.
 pub(crate) fn apply<'a>(
     context: &GroupContext,
     tree: &'a RatchetTree,
-    list: &[ListedProposal],
+    list: &CheckedList,
 ) -> Result<Applied<'a>, Error> {
     let mut applied = Applied {
         tree: StagedTree::new(tree),
@@ -223,7 +266,7 @@ pub(crate) fn apply<'a>(
         reinit: None,
         needs_path: list.is_empty(),
     };
-    for item in list {
+    for item in list.iter() {
         match (&item.proposal, item.sender) {
             (Proposal::GroupContextExtensions(extensions), _) => {
                 applied.extensions.clone_from(extensions);
@@ -259,7 +302,7 @@ pub(crate) fn apply<'a>(
     let leaves: Vec<&LeafNode> = adds.iter().map(|(_, leaf)| *leaf).collect();
     let added = applied.tree.add_leaves(&leaves)?;
     applied.added = added.into_iter().zip(adds.iter().map(|(place, _)| *place)).collect();
-    for item in list {
+    for item in list.iter() {
         match &item.proposal {
             Proposal::PreSharedKey(id) => applied.psks.push(id.clone()),
             Proposal::ExternalInit(kem_output) => {
@@ -334,56 +377,85 @@ pub(crate) fn leaf_request(
     })
 }
 
-/// From the received proposals, a list that a member can commit: Removes before Updates, the last
-/// Update of a member, the last GroupContextExtensions, no ReInit beside others, nothing that
-/// speaks of the committer's own leaf, no client twice (section 12.2).
-pub(crate) fn committable(
+/// Of the received proposals those that a member can commit with `wanted`, which go before:
+/// Removes before Updates, the last Update of a member, the last GroupContextExtensions, no ReInit
+/// beside others, nothing that speaks of the committer's own leaf, no client twice (section 12.2).
+pub(crate) fn committable<'a>(
     committer: LeafIndex,
-    version: ProtocolVersion,
     tree: &RatchetTree,
-    received: impl DoubleEndedIterator<Item = ListedProposal>,
+    received: &[&'a ListedProposal],
+    wanted: &'a [ListedProposal],
 ) -> Vec<ListedProposal> {
-    let all: Vec<ListedProposal> = received.collect();
-    let removed: BTreeSet<LeafIndex> = all
+    if wanted.iter().any(|item| matches!(item.proposal, Proposal::ReInit(_))) {
+        return Vec::new();
+    }
+    let removed: BTreeSet<LeafIndex> = received
         .iter()
+        .copied()
+        .chain(wanted)
         .filter_map(|item| match item.proposal {
             Proposal::Remove(leaf) => Some(leaf),
             _ => None,
         })
         .collect();
-    let mut seen_leaves = BTreeSet::new();
-    let mut seen_psks = BTreeSet::new();
-    let mut seen_keys = BTreeSet::new();
-    let mut context_extensions = false;
+    let mut seen = Seen {
+        committer,
+        tree,
+        removed: &removed,
+        leaves: BTreeSet::new(),
+        psks: BTreeSet::new(),
+        keys: BTreeSet::new(),
+        context_extensions: false,
+    };
+    for item in wanted {
+        seen.admits(item);
+    }
     // From the last to the first, so that the last of several wins.
-    let mut kept: Vec<ListedProposal> = all
-        .into_iter()
-        .rev()
-        .filter(|item| match (&item.proposal, item.sender) {
+    let mut kept: Vec<&ListedProposal> =
+        received.iter().rev().copied().filter(|item| seen.admits(item)).collect();
+    kept.reverse();
+    let closes = |item: &&ListedProposal| matches!(item.proposal, Proposal::ReInit(_));
+    if wanted.is_empty() && kept.iter().all(closes) {
+        kept.truncate(1);
+    } else {
+        kept.retain(|item| !closes(item));
+    }
+    kept.into_iter().cloned().collect()
+}
+
+/// What the proposals of a list so far speak of.
+struct Seen<'a> {
+    committer: LeafIndex,
+    tree: &'a RatchetTree,
+    /// The leaves that the list removes.
+    removed: &'a BTreeSet<LeafIndex>,
+    leaves: BTreeSet<LeafIndex>,
+    psks: BTreeSet<&'a PreSharedKeyId>,
+    keys: BTreeSet<&'a SignaturePublicKey>,
+    context_extensions: bool,
+}
+
+impl<'a> Seen<'a> {
+    /// Whether a proposal goes with those so far; from then on it is among them.
+    fn admits(&mut self, item: &'a ListedProposal) -> bool {
+        match (&item.proposal, item.sender) {
             (Proposal::Update(_), Sender::Member(leaf)) => {
-                leaf != committer && !removed.contains(&leaf) && seen_leaves.insert(leaf)
+                leaf != self.committer && !self.removed.contains(&leaf) && self.leaves.insert(leaf)
             }
-            (Proposal::Remove(leaf), _) => *leaf != committer && seen_leaves.insert(*leaf),
+            (Proposal::Remove(leaf), _) => *leaf != self.committer && self.leaves.insert(*leaf),
             (Proposal::Add(key_package), _) => {
                 let key = &key_package.leaf_node.signature_key;
-                let there = tree.member_with_signature_key(key);
-                there.is_none_or(|leaf| removed.contains(&leaf)) && seen_keys.insert(key.to_vec())
+                let there = self.tree.member_with_signature_key(key);
+                there.is_none_or(|leaf| self.removed.contains(&leaf)) && self.keys.insert(key)
             }
-            (Proposal::PreSharedKey(id), _) => seen_psks.insert(id.clone()),
+            (Proposal::PreSharedKey(id), _) => self.psks.insert(id),
             (Proposal::GroupContextExtensions(_), _) => {
-                !core::mem::replace(&mut context_extensions, true)
+                !core::mem::replace(&mut self.context_extensions, true)
             }
-            (Proposal::ReInit(reinit), _) => reinit.version >= version,
+            (Proposal::ReInit(_), _) => true,
             _ => false,
-        })
-        .collect();
-    kept.reverse();
-    if kept.iter().any(|item| !matches!(item.proposal, Proposal::ReInit(_))) {
-        kept.retain(|item| !matches!(item.proposal, Proposal::ReInit(_)));
-    } else {
-        kept.truncate(1);
+        }
     }
-    kept
 }
 
 impl ListedProposal {

@@ -6,8 +6,8 @@ use crate::credentials::CredentialRequest;
 use crate::error::{CredentialSubject, Error, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::proposals::{
-    Applied, Committer, Linking, ListedProposal, apply, check_list, check_proposal,
-    credential_requests, leaf_request,
+    Applied, CheckedList, Committer, Linking, ListedProposal, apply, credential_requests,
+    leaf_request,
 };
 use crate::rows::{Batch, RowKey, Table};
 use crate::rules;
@@ -103,12 +103,14 @@ impl PublicState {
         Ok(())
     }
 
-    /// The proposals of a commit, those by reference looked up.
-    pub(crate) fn resolve_list(
+    /// The proposals of a commit, those by reference looked up, checked as a list.
+    pub(crate) fn commit_list(
         &self,
+        suite: &Suite<'_>,
         sender: Sender,
         commit: &Commit,
-    ) -> Result<Vec<ListedProposal>, Error> {
+        linking: Linking,
+    ) -> Result<CheckedList, Error> {
         let resolve = |item: &ProposalOrRef| match item {
             ProposalOrRef::Proposal(p) => Ok(ListedProposal::by_value(sender, p.clone())),
             ProposalOrRef::Reference(_) if sender == Sender::NewMemberCommit => {
@@ -120,25 +122,23 @@ impl PublicState {
                 .map(|(_, listed)| listed.clone())
                 .ok_or(Error::Rejected(Rejection::UnknownProposal(reference.clone()))),
         };
-        commit.proposals.iter().map(resolve).collect()
+        let list = commit.proposals.iter().map(resolve).collect::<Result<_, _>>()?;
+        self.checked_list(suite, Committer::of(sender), list, linking)
     }
 
-    /// Checks a list of proposals and applies it (sections 12.2 and 12.3).
-    pub(crate) fn apply_list(
+    /// Checks a list of proposals against the epoch (section 12.2).
+    pub(crate) fn checked_list(
         &self,
         suite: &Suite<'_>,
         committer: Committer,
-        list: &[ListedProposal],
+        list: Vec<ListedProposal>,
         linking: Linking,
-    ) -> Result<Applied<'_>, Error> {
-        check_list(committer, list)?;
-        for item in list {
-            // A proposal by reference was checked when it was received, in this same epoch.
-            if item.reference.is_none() {
-                let (context, tree) = (&self.epoch.context, &self.tree);
-                check_proposal(suite, context, tree, item.sender, &item.proposal, linking)?;
-            }
-        }
+    ) -> Result<CheckedList, Error> {
+        CheckedList::check(suite, &self.epoch.context, &self.tree, committer, list, linking)
+    }
+
+    /// Applies a list of proposals (section 12.3).
+    pub(crate) fn apply_list(&self, list: &CheckedList) -> Result<Applied<'_>, Error> {
         apply(&self.epoch.context, &self.tree, list)
     }
 
@@ -183,15 +183,11 @@ impl PublicState {
         &self,
         suite: &Suite<'_>,
         sender: Sender,
-        list: &[ListedProposal],
+        list: &CheckedList,
         path: Option<&UpdatePath>,
-        linking: Linking,
     ) -> Result<StagedCommit<'_>, Error> {
-        let who = match sender {
-            Sender::Member(leaf) => Committer::Member(leaf),
-            _ => Committer::External,
-        };
-        let mut applied = self.apply_list(suite, who, list, linking)?;
+        let who = Committer::of(sender);
+        let mut applied = self.apply_list(list)?;
         if applied.needs_path && path.is_none() {
             return Err(Rejection::PathMissing.into());
         }

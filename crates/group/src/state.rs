@@ -19,7 +19,7 @@ use conclave_schedule::{
     EpochAuthenticator, EpochSecrets, ExporterSecret, ExternalSecret, InitSecret, MembershipKey,
     ResumptionPsk, SecretTree, SecretTreeDelta, SecretTreeRow, SenderDataSecret, export,
 };
-use conclave_tree::{RatchetTree, TreeRead};
+use conclave_tree::{RatchetTree, TreeError, TreeRead};
 use conclave_wire::{
     Bytes, CipherSuite, Decode, Encode, Extension, GroupContext, GroupId, LeafIndex, NodeIndex,
     ReInit, Reader, TreeSize, Writer,
@@ -575,7 +575,7 @@ impl Group {
         let tree_rows = rows
             .range(RowKey::new(Table::Tree, 0)..=RowKey::new(Table::Tree, u64::MAX))
             .map(|(key, row)| (node_index(key), row.expose().to_vec()));
-        let tree = RatchetTree::load(&suite, header.tree_size, tree_rows)?;
+        let tree = RatchetTree::load(&suite, header.tree_size, tree_rows).map_err(damaged_tree)?;
         if *tree.tree_hash() != *header.public.context.tree_hash {
             return Err(Error::storage("the tree's rows do not give the header's tree hash"));
         }
@@ -666,6 +666,14 @@ impl Group {
             }
         }
         Ok(())
+    }
+}
+
+/// Stored trees are nobody's message: what is wrong with one is wrong with the store.
+pub(crate) fn damaged_tree(e: TreeError) -> Error {
+    match e {
+        TreeError::Crypto(e) => e.into(),
+        other => Error::storage(format!("ratchet tree: {other}")),
     }
 }
 

@@ -1,0 +1,331 @@
+//! Members of a group in one process: reproducible, with the rows that each has written.
+
+use crate::rows::{Batch, RowKey};
+use crate::{
+    Answers, CommitMessages, CommitOptions, Config, EpochChange, Error, Event, Framing, Group,
+    GroupParams, KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal, OwnKeyPackage,
+    Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
+};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoRng, Secret, SignatureKeyPair, Suite};
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_wire::{
+    AuthenticatedContent, CipherSuite, Commit, Content, Credential, Extension, ExtensionType,
+    Lifetime, ProposalOrRef, PskType,
+};
+use core::convert::Infallible;
+use rand_core::{TryCryptoRng, TryRng};
+
+pub(super) static PROVIDER: RustCrypto = RustCrypto::new();
+pub(super) const SUITE: CipherSuite = CipherSuite(1);
+pub(super) const NOW: u64 = 1_700_000_000;
+/// An extension of private use that all members support.
+pub(super) const CUSTOM: ExtensionType = ExtensionType(0xf001);
+pub(super) const LIFETIME: Lifetime = Lifetime { not_before: NOW - 10, not_after: NOW + 1_000_000 };
+
+pub(super) type Rows = BTreeMap<RowKey, Secret>;
+
+/// SplitMix64: repeatable, and random enough for tests.
+pub(super) struct TestRng(pub(super) u64);
+
+impl TryRng for TestRng {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.try_next_u64()? as u32)
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let a = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let b = (a ^ a >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Ok(b ^ b >> 31)
+    }
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in to.chunks_mut(8) {
+            chunk.copy_from_slice(&self.try_next_u64()?.to_be_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for TestRng {}
+
+pub(super) fn suite() -> Suite<'static> {
+    Suite::new(&PROVIDER, SUITE).unwrap()
+}
+
+pub(super) fn encrypted() -> Framing {
+    Framing { encrypt: true, ..Framing::default() }
+}
+
+pub(super) fn leaf_params(name: &str) -> LeafParams {
+    let mut leaf = LeafParams::new(Credential::basic(name.as_bytes()), &[SUITE]);
+    leaf.capabilities.extensions.push(CUSTOM);
+    leaf
+}
+
+pub(super) fn signer(rng: &mut dyn CryptoRng) -> SignatureKeyPair {
+    suite().signature_key_pair(rng).unwrap()
+}
+
+pub(super) fn key_package_of(leaf: LeafParams, rng: &mut TestRng) -> OwnKeyPackage {
+    let params = KeyPackageParams {
+        cipher_suite: SUITE,
+        leaf,
+        lifetime: LIFETIME,
+        extensions: Vec::new(),
+        last_resort: false,
+    };
+    let signer = signer(rng);
+    OwnKeyPackage::generate(&PROVIDER, rng, params, signer).unwrap()
+}
+
+/// A client's key package; the seed decides its keys.
+pub(super) fn key_package(name: &str, seed: u64) -> OwnKeyPackage {
+    key_package_of(leaf_params(name), &mut TestRng(seed))
+}
+
+pub(super) fn valid(own: &OwnKeyPackage) -> Box<ValidKeyPackage> {
+    let kp = own.key_package().clone();
+    let stage = ValidKeyPackage::check(&PROVIDER, NOW, &Config::default(), kp).unwrap();
+    Box::new(stage.resolve(Verdict::Accept).unwrap())
+}
+
+pub(super) fn commit_of(proposals: Vec<NewProposal>) -> CommitOptions {
+    CommitOptions { proposals, ..CommitOptions::default() }
+}
+
+pub(super) fn custom_extensions() -> Vec<Extension> {
+    vec![Extension { extension_type: CUSTOM, extension_data: Vec::new().into() }]
+}
+
+pub(super) fn stored(rows: &mut Rows, batch: &Batch) -> Result<(), Infallible> {
+    batch.apply_to(rows);
+    Ok(())
+}
+
+/// A member with what it has stored.
+pub(super) struct Peer {
+    pub(super) group: Group,
+    pub(super) rows: Rows,
+    pub(super) rng: TestRng,
+    pub(super) psks: Vec<(PskType, Secret)>,
+}
+
+impl Peer {
+    pub(super) fn settle(new: NewGroup, seed: u64) -> Self {
+        let mut rows = Rows::new();
+        let group = new.store(|batch| stored(&mut rows, batch)).unwrap();
+        Self { group, rows, rng: TestRng(seed ^ 0xabcd), psks: Vec::new() }
+    }
+
+    pub(super) fn found_with(name: &str, config: Config, group_id: &[u8]) -> Self {
+        let mut rng = TestRng(7);
+        let params = GroupParams {
+            group_id: group_id.into(),
+            cipher_suite: SUITE,
+            extensions: Vec::new(),
+            leaf: leaf_params(name),
+            lifetime: LIFETIME,
+        };
+        let signer = signer(&mut rng);
+        let new = Group::create(&PROVIDER, &mut rng, config, params, signer).unwrap();
+        Self::settle(new, 1)
+    }
+
+    pub(super) fn join(welcome: &[u8], own: &OwnKeyPackage, config: Config, seed: u64) -> Self {
+        let stage = WelcomeStage::open(&PROVIDER, welcome, own).unwrap();
+        let join = stage.join(&PROVIDER, config, &[], None, None).unwrap();
+        let verdicts = vec![Verdict::Accept; join.credentials().len()];
+        Self::settle(join.resolve(&verdicts).unwrap(), seed)
+    }
+
+    /// Applies a step and writes its rows; what is stored must then be what the state is.
+    pub(super) fn take(&mut self, step: Transition<Group>) -> Event {
+        let rows = &mut self.rows;
+        let event = apply(&mut self.group, step, |write| stored(rows, write.batch)).unwrap();
+        self.check();
+        event
+    }
+
+    pub(super) fn all_rows(&self) -> Rows {
+        let mut rows = Rows::new();
+        self.group.rows().unwrap().apply_to(&mut rows);
+        rows
+    }
+
+    pub(super) fn check(&self) {
+        assert_eq!(self.all_rows(), self.rows);
+        self.group.tree().check_caches(&suite()).unwrap();
+    }
+
+    pub(super) fn reload(&mut self) {
+        let rows = self.rows.clone();
+        self.group = Group::load(&PROVIDER, self.group.config.clone(), rows).unwrap();
+        self.check();
+    }
+
+    pub(super) fn commit(&mut self, options: CommitOptions) -> CommitMessages {
+        let step = self.try_commit(options).unwrap();
+        let Event::Commit(messages) = self.take(step) else { panic!("no commit") };
+        messages
+    }
+
+    pub(super) fn try_commit(
+        &mut self,
+        options: CommitOptions,
+    ) -> Result<Transition<Group>, Error> {
+        self.group.commit(&PROVIDER, &mut self.rng, options)
+    }
+
+    pub(super) fn propose_update(
+        &mut self,
+        change: Option<LeafUpdate>,
+        framing: &Framing,
+    ) -> Vec<u8> {
+        let rng = &mut self.rng;
+        let step = self.group.propose_update(&PROVIDER, rng, change, framing).unwrap();
+        let Event::Proposal { message, .. } = self.take(step) else { panic!("no proposal") };
+        message
+    }
+
+    pub(super) fn accepted(&mut self) -> EpochChange {
+        let step = self.group.commit_accepted(&PROVIDER, NOW).unwrap();
+        let Event::Epoch(change) = self.take(step) else { panic!("no epoch") };
+        change
+    }
+
+    pub(super) fn propose(&mut self, proposal: NewProposal, framing: &Framing) -> Vec<u8> {
+        let step = self.group.propose(&PROVIDER, &mut self.rng, proposal, framing).unwrap();
+        let Event::Proposal { message, .. } = self.take(step) else { panic!("no proposal") };
+        message
+    }
+
+    pub(super) fn say(&mut self, data: &[u8]) -> Vec<u8> {
+        let framing = Framing::default();
+        let step = self.group.encrypt(&PROVIDER, &mut self.rng, data, &framing).unwrap();
+        let Event::Message(message) = self.take(step) else { panic!("no message") };
+        message
+    }
+
+    /// What a message leads to if everything is accepted.
+    pub(super) fn process(&self, message: &[u8]) -> Result<Option<Transition<Group>>, Refused> {
+        Ok(Some(match self.group.process(&PROVIDER, NOW, message)? {
+            Received::Application(step) | Received::OwnCommit(step) => step,
+            Received::Proposal(stage) => {
+                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+                stage.resolve(&self.group, &PROVIDER, &verdicts)?
+            }
+            Received::Commit(stage) => {
+                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+                let answers = Answers { verdicts, psks: self.psks.clone() };
+                stage.resolve(&self.group, &PROVIDER, NOW, &answers)?
+            }
+            Received::Known => return Ok(None),
+        }))
+    }
+
+    pub(super) fn receive(&mut self, message: &[u8]) -> Event {
+        let step = self.process(message).unwrap().unwrap();
+        self.take(step)
+    }
+
+    pub(super) fn reads(&mut self, message: &[u8]) -> crate::ApplicationMessage {
+        let Event::Application(message) = self.receive(message) else { panic!("no data") };
+        message
+    }
+
+    /// Processes a message that must be refused, and sees to it that nothing has changed.
+    pub(super) fn refuses(&self, message: &[u8]) -> Refused {
+        let before = self.all_rows();
+        let refused = match self.process(message) {
+            Err(refused) => refused,
+            Ok(step) => panic!("it led to {step:?}"),
+        };
+        assert_eq!(self.all_rows(), before);
+        assert_eq!(self.rows, before);
+        refused
+    }
+
+    pub(super) fn error(&self, message: &[u8]) -> Error {
+        self.refuses(message).error
+    }
+
+    /// A message of this member's with any content, whether or not it may say that.
+    pub(super) fn forge(&mut self, content: AuthenticatedContent, framing: &Framing) -> Vec<u8> {
+        let (mut delta, mut batch) = (crate::state::Delta::default(), self.group.batch());
+        let rng = &mut self.rng;
+        let message =
+            self.group.protect(&suite(), rng, &content, framing, &mut delta, &mut batch).unwrap();
+        let step = Transition::new(&self.group, delta, batch, Event::Discarded);
+        self.take(step);
+        message
+    }
+
+    /// A commit of any proposals, without a path and without a tag that could match.
+    pub(super) fn forge_commit(
+        &mut self,
+        proposals: Vec<ProposalOrRef>,
+        framing: &Framing,
+    ) -> Vec<u8> {
+        let commit = Content::Commit(Commit { proposals, path: None });
+        let mut content = self.group.sign(&suite(), commit, framing).unwrap();
+        content.auth.confirmation_tag = Some([0; 32].into());
+        self.forge(content, framing)
+    }
+}
+
+/// A group of members of these names, each at the leaf of its place.
+pub(super) fn group_of(names: &[&str]) -> Vec<Peer> {
+    group_with(names, Config::default())
+}
+
+pub(super) fn group_with(names: &[&str], config: Config) -> Vec<Peer> {
+    let (first, others) = names.split_first().unwrap();
+    let mut peers = vec![Peer::found_with(first, config.clone(), b"a group")];
+    if others.is_empty() {
+        return peers;
+    }
+    let owns: Vec<OwnKeyPackage> =
+        others.iter().zip(100..).map(|(name, seed)| key_package(name, seed)).collect();
+    let adds = owns.iter().map(|own| NewProposal::Add(valid(own))).collect();
+    let messages = peers[0].commit(commit_of(adds));
+    peers[0].accepted();
+    for (own, seed) in owns.iter().zip(2..) {
+        peers.push(Peer::join(&messages.welcomes[0].message, own, config.clone(), seed));
+    }
+    agree(&peers);
+    peers
+}
+
+/// Everybody is in the same epoch.
+pub(super) fn agree(peers: &[Peer]) {
+    for pair in peers.windows(2) {
+        let authenticator = |peer: &Peer| peer.group.epoch_authenticator().unwrap().clone();
+        assert_eq!(authenticator(&pair[0]), authenticator(&pair[1]));
+    }
+}
+
+/// Delivers a message to all but one.
+pub(super) fn deliver(peers: &mut [Peer], from: usize, message: &[u8]) {
+    for (_, peer) in peers.iter_mut().enumerate().filter(|(place, _)| *place != from) {
+        peer.receive(message);
+    }
+}
+
+/// One commits and all follow.
+pub(super) fn commits(peers: &mut [Peer], who: usize, options: CommitOptions) -> CommitMessages {
+    let messages = peers[who].commit(options);
+    deliver(peers, who, &messages.commit);
+    peers[who].accepted();
+    messages
+}
+
+pub(super) fn rejection(error: Error) -> Rejection {
+    match error {
+        Error::Rejected(rejection) => rejection,
+        other => panic!("not a rejection: {other}"),
+    }
+}

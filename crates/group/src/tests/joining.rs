@@ -1,0 +1,310 @@
+//! Joining by Welcome and from outside, links, observers (sections 11 and 12.4.3).
+
+use super::fixture::*;
+use crate::{
+    ApplyError, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions,
+    ExternalJoinStage, Framing, Group, GroupInfoOptions, GroupParams, JoinStage, LeafParams, Link,
+    Misuse, NewProposal, ObserverEvent, ObserverStage, OwnKeyPackage, Rejection, ValidKeyPackage,
+    Verdict, WelcomeStage, apply,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+use conclave_tree::TreeRead;
+use conclave_wire::{Credential, Extension, LeafIndex, ProtocolVersion, ReInit};
+
+const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+
+fn joins(welcome: &[u8], own: &OwnKeyPackage, link: Option<&Link>) -> Result<JoinStage, Error> {
+    WelcomeStage::open(&PROVIDER, welcome, own)?.join(&PROVIDER, Config::default(), &[], None, link)
+}
+
+#[test]
+fn a_welcome_without_a_path_secret_lets_in() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let dave = key_package("dave", 40);
+    let options = commit_of(vec![NewProposal::Add(valid(&dave))]);
+    let messages = peers[0].commit(options);
+    assert!(peers[0].group.pending_commit.as_ref().unwrap().path.is_none());
+    deliver(&mut peers, 0, &messages.commit);
+    peers[0].accepted();
+    let dave = Peer::join(&messages.welcomes[0].message, &dave, Config::default(), 6);
+    assert_eq!(dave.group.private_keys.len(), 1);
+    peers.push(dave);
+    agree(&peers);
+    for place in [0, 3, 1] {
+        commits(&mut peers, place, CommitOptions::default());
+        agree(&peers);
+    }
+}
+
+#[test]
+fn those_who_join_in_one_commit_with_removals_agree() {
+    let mut peers = group_of(&["alice", "bob", "carol", "dave", "eve"]);
+    // Removing eve halves the tree, adding two doubles it again.
+    let new = [key_package("fay", 41), key_package("gil", 42)];
+    let mut proposals: Vec<_> = new.iter().map(|own| NewProposal::Add(valid(own))).collect();
+    proposals.push(NewProposal::Remove(LeafIndex(4)));
+    let options = CommitOptions { welcome_recipients: 1, ..commit_of(proposals) };
+    peers.truncate(4);
+    let messages = commits(&mut peers, 1, options);
+    assert_eq!(messages.welcomes.len(), 2);
+    for (own, welcome) in new.iter().zip(&messages.welcomes) {
+        assert_eq!(welcome.recipients, [own.reference().clone()]);
+        peers.push(Peer::join(&welcome.message, own, Config::default(), 30));
+    }
+    agree(&peers);
+    commits(&mut peers, 5, CommitOptions::default());
+    agree(&peers);
+    // Another's entry is of no use.
+    let other = WelcomeStage::open(&PROVIDER, &messages.welcomes[0].message, &new[1]);
+    assert_eq!(rejection(other.unwrap_err()), Rejection::WelcomeNotForKeyPackage);
+}
+
+fn external(
+    peers: &[Peer],
+    seed: u64,
+    removes: Option<LeafIndex>,
+) -> Result<(Peer, Vec<u8>), Error> {
+    let info = peers[0].group.group_info(&PROVIDER, ALL)?;
+    let stage = ExternalJoinStage::open(&PROVIDER, &info, None)?;
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    let options = ExternalJoinOptions {
+        leaf: leaf_params("newcomer"),
+        signer: signer(&mut TestRng(seed)),
+        removes,
+        psks: Vec::new(),
+        authenticated_data: Vec::new(),
+        group_info: None,
+    };
+    let rng = &mut TestRng(seed + 1);
+    let made = stage.commit(&PROVIDER, rng, Config::default(), &verdicts, options)?;
+    Ok((Peer::settle(made.group, seed), made.commit))
+}
+
+#[test]
+fn an_external_commit_that_replaces_a_member_removes_the_old_appearance() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    peers[1].commit(CommitOptions::default());
+    let (new, commit) = external(&peers, 60, Some(LeafIndex(1))).unwrap();
+    assert_eq!(new.group.own_leaf(), LeafIndex(1));
+    let Event::Epoch(change) = peers[1].receive(&commit) else { panic!() };
+    assert!(change.removed_self && change.external && change.discarded_own_commit);
+    assert!(peers[1].rows.is_empty());
+    peers[1] = new;
+    for place in [0, 2] {
+        let Event::Epoch(change) = peers[place].receive(&commit) else { panic!() };
+        assert_eq!((change.added.len(), change.removed.len()), (1, 1));
+        assert!(!change.removed_self);
+    }
+    agree(&peers);
+    // The credential is new there: it is asked for, with that which it replaces.
+    commits(&mut peers, 1, CommitOptions::default());
+    agree(&peers);
+}
+
+#[test]
+fn an_external_commit_for_an_old_epoch_is_refused() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let (_, commit) = external(&peers, 60, None).unwrap();
+    commits(&mut peers, 0, CommitOptions::default());
+    let wrong = Rejection::WrongEpoch { message: 1, current: 2 };
+    assert_eq!(rejection(peers[1].error(&commit)), wrong);
+}
+
+#[test]
+fn a_group_info_without_external_pub_lets_nobody_in() {
+    let peers = group_of(&["alice", "bob"]);
+    let options = GroupInfoOptions { external_pub: false, ..ALL };
+    let info = peers[0].group.group_info(&PROVIDER, options).unwrap();
+    let failed = ExternalJoinStage::open(&PROVIDER, &info, None).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::ExternalPubMissing);
+    let options = GroupInfoOptions { ratchet_tree: false, ..ALL };
+    let info = peers[0].group.group_info(&PROVIDER, options).unwrap();
+    let failed = ExternalJoinStage::open(&PROVIDER, &info, None).unwrap_err();
+    assert_eq!(failed, Misuse::TreeMissing.into());
+    let tree = peers[0].group.tree().to_extension_bytes().unwrap();
+    ExternalJoinStage::open(&PROVIDER, &info, Some(&tree)).unwrap();
+    let other = group_of(&["alice", "carol", "dave"]);
+    let tree = other[0].group.tree().to_extension_bytes().unwrap();
+    let failed = ExternalJoinStage::open(&PROVIDER, &info, Some(&tree)).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::TreeHash);
+}
+
+/// A new group by the first peer, with key packages for these names.
+fn successor(
+    peers: &[Peer],
+    names: &[&str],
+    params: (&[u8], Vec<Extension>),
+    link: Option<Link>,
+) -> (Vec<OwnKeyPackage>, CommitMessages, Peer) {
+    let mut rng = TestRng(900);
+    let params = GroupParams {
+        group_id: params.0.into(),
+        cipher_suite: SUITE,
+        extensions: params.1,
+        leaf: leaf_params("alice"),
+        lifetime: LIFETIME,
+    };
+    let key = signer(&mut rng);
+    let new = Group::create(&PROVIDER, &mut rng, Config::default(), params, key).unwrap();
+    let mut founder = Peer::settle(new, 901);
+    let owns: Vec<_> =
+        names.iter().zip(910..).map(|(name, seed)| key_package(name, seed)).collect();
+    let adds = owns.iter().map(|own| NewProposal::Add(valid(own))).collect();
+    let messages = founder.commit(CommitOptions { link, ..commit_of(adds) });
+    founder.accepted();
+    assert!(!peers.is_empty());
+    (owns, messages, founder)
+}
+
+#[test]
+fn a_branch_must_be_of_the_group_that_it_names() {
+    let peers = group_of(&["alice", "bob", "carol"]);
+    let link = peers[0].group.branch_link().unwrap();
+    let with =
+        |names: &[&str]| successor(&peers, names, (b"branch", Vec::new()), Some(link.clone()));
+    let mismatch = |result: Result<JoinStage, Error>| match rejection(result.unwrap_err()) {
+        Rejection::LinkMismatch(what) => what,
+        other => panic!("{other}"),
+    };
+    let (owns, messages, founder) = with(&["bob"]);
+    let welcome = &messages.welcomes[0].message;
+    let bobs = peers[1].group.branch_link().unwrap();
+    let joined = joins(welcome, &owns[0], Some(&bobs)).unwrap();
+    assert_eq!(joined.peek().epoch_authenticator(), founder.group.epoch_authenticator());
+    // The link missing, or of another group.
+    let stage = WelcomeStage::open(&PROVIDER, welcome, &owns[0]).unwrap();
+    assert_eq!(stage.linked_group(), Some(peers[0].group.group_id()));
+    let missing = joins(welcome, &owns[0], None).unwrap_err();
+    assert!(matches!(missing, Error::Misuse(Misuse::PskUnavailable(_))), "{missing}");
+    let other = Peer::found_with("bob", Config::default(), b"another group");
+    let others = other.group.branch_link().unwrap();
+    let stage = WelcomeStage::open(&PROVIDER, welcome, &owns[0]).unwrap();
+    let psks = [bobs.provided()];
+    let failed = stage.join(&PROVIDER, Config::default(), &psks, None, Some(&others));
+    assert_eq!(mismatch(failed), "it names another group, epoch or use");
+    // Somebody who was not a member.
+    let (owns, messages, _) = with(&["bob", "mallory"]);
+    let failed = joins(&messages.welcomes[0].message, &owns[0], Some(&bobs));
+    assert_eq!(mismatch(failed), "it has a member that the old group has not");
+    // A link that the Welcome does not ask for.
+    let (owns, messages, _) = successor(&peers, &["bob"], (b"branch", Vec::new()), None);
+    let failed = joins(&messages.welcomes[0].message, &owns[0], Some(&bobs));
+    assert_eq!(mismatch(failed), "it names no group");
+}
+
+#[test]
+fn a_successor_must_be_as_the_reinit_announced() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    assert!(matches!(peers[0].group.reinit_link(), Err(Error::Misuse(Misuse::NotPossible(_)))));
+    let reinit = ReInit {
+        group_id: b"next".as_slice().into(),
+        version: ProtocolVersion::MLS10,
+        cipher_suite: SUITE,
+        extensions: custom_extensions(),
+    };
+    commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(reinit)]));
+    let link = peers[0].group.reinit_link().unwrap();
+    let bobs = peers[1].group.reinit_link().unwrap();
+    let extensions = custom_extensions;
+    for (names, id, extensions, wanted) in [
+        (vec!["bob", "carol"], b"next", extensions(), None),
+        (vec!["bob", "carol", "dave"], b"next", extensions(), None),
+        (vec!["bob"], b"next", extensions(), Some("a member of the old group is missing")),
+        (
+            vec!["bob", "carol"],
+            b"else",
+            extensions(),
+            Some("its identifier is not the announced one"),
+        ),
+        (
+            vec!["bob", "carol"],
+            b"next",
+            Vec::new(),
+            Some("its extensions are not the announced ones"),
+        ),
+    ] {
+        let params = (id.as_slice(), extensions);
+        let (owns, messages, _) = successor(&peers, &names, params, Some(link.clone()));
+        let joined = joins(&messages.welcomes[0].message, &owns[0], Some(&bobs));
+        match wanted {
+            None => drop(joined.unwrap()),
+            Some(what) => {
+                assert_eq!(rejection(joined.unwrap_err()), Rejection::LinkMismatch(what));
+            }
+        }
+    }
+}
+
+#[test]
+fn only_a_group_s_first_commit_can_link_it() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let link = Some(peers[0].group.branch_link().unwrap());
+    let failed = peers[0].try_commit(CommitOptions { link, ..CommitOptions::default() });
+    assert!(matches!(failed, Err(Error::Misuse(Misuse::NotPossible(_)))));
+}
+
+#[test]
+fn an_observer_follows_a_linked_group_from_its_first_commit_on() {
+    let peers = group_of(&["alice", "bob"]);
+    let mut founder = Peer::found_with("alice", Config::default(), b"branch");
+    let info = founder.group.group_info(&PROVIDER, ALL).unwrap();
+    let stage = ObserverStage::open(&PROVIDER, &info, None).unwrap();
+    let mut observer = stage.resolve(&[Verdict::Accept]).unwrap();
+    let link = Some(peers[0].group.branch_link().unwrap());
+    let bob = key_package("bob", 33);
+    let add = commit_of(vec![NewProposal::Add(valid(&bob))]);
+    let commit = founder.commit(CommitOptions { link, ..add }).commit;
+    founder.accepted();
+    let stage = observer.process(&PROVIDER, &commit).unwrap();
+    let step = stage.resolve(&observer, &PROVIDER, &[Verdict::Accept]).unwrap();
+    let event = apply(&mut observer, step, |_| Ok::<_, ApplyError<()>>(())).unwrap();
+    assert!(matches!(event, ObserverEvent::Epoch(_)));
+    assert_eq!(observer.tree().tree_hash(), founder.group.tree().tree_hash());
+    // Later ones are not to link anything.
+    let late = founder.forge_commit(
+        vec![conclave_wire::ProposalOrRef::Proposal(conclave_wire::Proposal::PreSharedKey(
+            conclave_wire::PreSharedKeyId {
+                psktype: peers[0].group.branch_link().unwrap().psk_type(),
+                psk_nonce: [1; 32].into(),
+            },
+        ))],
+        &Framing::default(),
+    );
+    let failed = observer.process(&PROVIDER, &late).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::PskUsage);
+}
+
+#[test]
+fn a_key_package_is_checked_and_judged_before_it_is_used() {
+    let own = key_package("dave", 44);
+    let config = Config::default();
+    let check = |now, kp: &conclave_wire::KeyPackage| {
+        ValidKeyPackage::check(&PROVIDER, now, &config, kp.clone())
+    };
+    let kp = own.key_package();
+    let (begin, end) = (LIFETIME.not_before, LIFETIME.not_after);
+    check(end, kp).unwrap();
+    check(begin - config.clock_skew, kp).unwrap();
+    let failed = check(end + 1, kp).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::LifetimeExpired { not_after: end });
+    let failed = check(begin - config.clock_skew - 1, kp).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::LifetimeNotBegun { not_before: begin });
+    let stage = check(NOW, kp).unwrap();
+    let refused = stage.resolve(Verdict::refuse("unknown")).unwrap_err();
+    assert!(matches!(rejection(refused), Rejection::CredentialRefused { .. }));
+    // What others would refuse is not even made.
+    let mut leaf = LeafParams::new(Credential::basic(b"x"), &[]);
+    leaf.capabilities.credentials.clear();
+    let params = crate::KeyPackageParams {
+        cipher_suite: SUITE,
+        leaf,
+        lifetime: LIFETIME,
+        extensions: Vec::new(),
+        last_resort: false,
+    };
+    let mut rng = TestRng(3);
+    let key = signer(&mut rng);
+    let failed = OwnKeyPackage::generate(&PROVIDER, &mut rng, params, key).unwrap_err();
+    assert!(matches!(rejection(failed), Rejection::LeafRule(_)));
+}

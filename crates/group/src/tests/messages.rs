@@ -1,0 +1,304 @@
+//! Application data and the keys that messages consume (sections 6, 9.2 and 15).
+
+use super::fixture::*;
+use crate::rows::Table;
+use crate::{
+    CommitOptions, Config, Error, Event, LeafUpdate, Misuse, NewProposal, Received, Rejection,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+use conclave_crypto::Secret;
+use conclave_framing::FramingError;
+use conclave_schedule::{RatchetError, RatchetKind};
+use conclave_wire::{
+    Content, Decode, Encode, LeafIndex, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef,
+};
+
+#[test]
+fn a_message_of_another_group_is_refused() {
+    let mut other = Peer::found_with("alice", Config::default(), b"another group");
+    let peers = group_of(&["alice", "bob"]);
+    let message = other.say(b"hello");
+    assert_eq!(rejection(peers[1].error(&message)), Rejection::WrongGroup);
+    let proposal = other.propose(NewProposal::Remove(LeafIndex(0)), &encrypted());
+    assert_eq!(rejection(peers[1].error(&proposal)), Rejection::WrongGroup);
+}
+
+#[test]
+fn a_handshake_message_of_another_epoch_is_refused() {
+    for framing in [Default::default(), encrypted()] {
+        let mut peers = group_of(&["alice", "bob", "carol"]);
+        let late = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &framing);
+        commits(&mut peers[1..], 0, CommitOptions::default());
+        let wrong = Rejection::WrongEpoch { message: 1, current: 2 };
+        assert_eq!(rejection(peers[1].error(&late)), wrong);
+        // And from the future.
+        let early = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &framing);
+        let wrong = Rejection::WrongEpoch { message: 2, current: 1 };
+        assert_eq!(rejection(peers[0].error(&early)), wrong);
+    }
+}
+
+#[test]
+fn a_replay_is_refused_also_after_a_restart_and_after_the_epoch() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let message = peers[0].say(b"once");
+    assert_eq!(peers[1].reads(&message).data, b"once");
+    let gone = Rejection::Ratchet(RatchetError::KeyGone { leaf: LeafIndex(0), generation: 0 });
+    for _ in 0..2 {
+        assert_eq!(rejection(peers[1].error(&message)), gone);
+        peers[1].reload();
+    }
+    commits(&mut peers, 1, CommitOptions::default());
+    assert_eq!(rejection(peers[1].error(&message)), gone);
+}
+
+#[test]
+fn a_membership_tag_of_any_other_length_or_value_is_refused() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &Default::default());
+    let commit = peers[0].commit(CommitOptions::default()).commit;
+    for message in [proposal, commit] {
+        let message = MlsMessage::from_bytes(&message).unwrap();
+        let MlsMessageBody::PublicMessage(public) = message.body else { panic!("private") };
+        let tag = public.membership_tag.clone().unwrap().to_vec();
+        for length in (0..tag.len()).chain([tag.len() + 1]) {
+            let mut public = public.clone();
+            let mut cut = tag.clone();
+            cut.resize(length, 0);
+            public.membership_tag = Some(cut.as_slice().into());
+            let bad = MlsMessage::from(MlsMessageBody::PublicMessage(public)).to_bytes().unwrap();
+            let invalid = Rejection::Framing(FramingError::InvalidMembershipTag);
+            assert_eq!(rejection(peers[1].error(&bad)), invalid);
+        }
+    }
+}
+
+#[test]
+fn own_messages_that_come_back_are_known() {
+    for framing in [Default::default(), encrypted()] {
+        let mut peers = group_of(&["alice", "bob", "carol"]);
+        let said = peers[0].say(b"hello");
+        let proposed = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &framing);
+        for _ in 0..2 {
+            for message in [&said, &proposed] {
+                assert!(peers[0].process(message).unwrap().is_none());
+            }
+            peers[0].reload();
+        }
+    }
+}
+
+#[test]
+fn a_proposal_under_a_new_key_is_known_and_its_key_deleted() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let remove = || NewProposal::Remove(LeafIndex(2));
+    // The signature is the same, so that the proposal is the same, in another ciphertext.
+    let (first, second) =
+        (peers[0].propose(remove(), &encrypted()), peers[0].propose(remove(), &encrypted()));
+    assert_ne!(first, second);
+    assert_eq!(peers[0].group.pending_proposals(), 1);
+    peers[1].receive(&first);
+    let event = peers[1].receive(&second);
+    assert_eq!((event, peers[1].group.pending_proposals()), (Event::KeyDeleted, 1));
+    let gone = Rejection::Ratchet(RatchetError::KeyGone { leaf: LeafIndex(0), generation: 1 });
+    assert_eq!(rejection(peers[1].error(&second)), gone);
+}
+
+#[test]
+fn garbage_burns_no_key() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let message = peers[0].say(b"hello");
+    let MlsMessageBody::PrivateMessage(private) = MlsMessage::from_bytes(&message).unwrap().body
+    else {
+        panic!("public")
+    };
+    for bit in [0, 7, 8 * private.ciphertext.len() - 1] {
+        let mut bad = private.clone();
+        let mut ciphertext = bad.ciphertext.to_vec();
+        ciphertext[bit / 8] ^= 1 << (bit % 8);
+        bad.ciphertext = ciphertext.into();
+        let bad = MlsMessage::from(MlsMessageBody::PrivateMessage(bad)).to_bytes().unwrap();
+        assert!(peers[1].refuses(&bad).key_deletion.is_none());
+    }
+    assert_eq!(peers[1].reads(&message).data, b"hello");
+}
+
+#[test]
+fn the_key_of_a_refused_message_is_deleted_by_the_refusal() {
+    let mut peers = group_of(&["alice", "bob"]);
+    // Alice signs one thing and sends another.
+    let mut content =
+        peers[0].group.sign(&suite(), Content::Application([1].into()), &encrypted()).unwrap();
+    content.content.content = Content::Application([2].into());
+    let forged = peers[0].forge(content, &encrypted());
+    let refused = peers[1].refuses(&forged);
+    let invalid = Rejection::Framing(FramingError::InvalidSignature);
+    assert_eq!(rejection(refused.error), invalid);
+    // As long as the deletion is not applied, the message would lead to the same.
+    assert_eq!(rejection(peers[1].error(&forged)), invalid);
+    let deletion = refused.key_deletion.unwrap();
+    assert_eq!(peers[1].take(*deletion), Event::KeyDeleted);
+    let gone = Rejection::Ratchet(RatchetError::KeyGone { leaf: LeafIndex(0), generation: 0 });
+    for _ in 0..2 {
+        assert_eq!(rejection(peers[1].error(&forged)), gone);
+        peers[1].reload();
+    }
+    let message = peers[0].say(b"still here");
+    assert_eq!(peers[1].reads(&message).data, b"still here");
+}
+
+#[test]
+fn an_encrypted_commit_that_is_refused_costs_its_key_and_nothing_else() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let forged = peers[0]
+        .forge_commit(vec![ProposalOrRef::Proposal(Proposal::Remove(LeafIndex(0)))], &encrypted());
+    let refused = peers[1].refuses(&forged);
+    assert_eq!(rejection(refused.error), Rejection::CommitterRemoved);
+    peers[1].take(*refused.key_deletion.unwrap());
+    peers[1].reload();
+    let gone = Rejection::Ratchet(RatchetError::KeyGone { leaf: LeafIndex(0), generation: 0 });
+    assert_eq!(rejection(peers[1].error(&forged)), gone);
+    assert_eq!(peers[1].group.epoch(), 1);
+}
+
+#[test]
+fn after_reading_no_row_leads_to_the_message_key() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let messages: Vec<_> = (0..3).map(|n| peers[0].say(&[n])).collect();
+    let tree = &peers[1].group.secret_trees[&1];
+    let key = |generation| {
+        let kind = RatchetKind::Application;
+        tree.leaf_keys(&suite(), LeafIndex(0), kind, generation).unwrap()
+    };
+    let keys: Vec<_> = (0..3).map(key).collect();
+    let root = tree.rows()[0].1.clone();
+    peers[1].reads(&messages[1]);
+    let holds = |rows: &Rows, secret: &Secret| {
+        let secret = secret.expose();
+        rows.values().any(|row| row.expose().windows(secret.len()).any(|w| w == secret))
+    };
+    // That of the message is gone, that which was skipped is kept.
+    assert!(!holds(&peers[1].rows, &keys[1].key) && !holds(&peers[1].rows, &keys[1].nonce));
+    assert!(holds(&peers[1].rows, &keys[0].key));
+    // Gone is also what it was derived from: root, path, the ratchet's earlier heads.
+    assert!(!holds(&peers[1].rows, &Secret::copy_from(&root.expose()[1..])));
+    let secret_nodes = peers[1].rows.keys().filter(|key| key.table == Table::SecretTreeNode);
+    assert!(secret_nodes.map(|key| key.index).eq([2, 5]));
+    peers[1].reads(&messages[0]);
+    assert!(!holds(&peers[1].rows, &keys[0].key));
+    peers[1].reads(&messages[2]);
+    let table_count = |table| peers[1].rows.keys().filter(|key| key.table == table).count();
+    assert_eq!((table_count(Table::SkippedKey), table_count(Table::Ratchet)), (0, 2));
+}
+
+#[test]
+fn received_proposals_hold_data_back_until_a_commit_is_made() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &Default::default());
+    peers[1].receive(&proposal);
+    for peer in &mut peers[..2] {
+        let sent = peer.group.encrypt(&PROVIDER, &mut peer.rng, b"x", &Default::default());
+        assert_eq!(sent.err(), Some(Misuse::ProposalsPending.into()));
+    }
+    let commit = peers[1].commit(CommitOptions::default()).commit;
+    peers[1].say(b"a commit is made");
+    peers[0].receive(&commit);
+    peers[0].say(b"a commit was received");
+    let again = peers[1].try_commit(CommitOptions::default());
+    assert_eq!(again.err(), Some(Misuse::CommitPending.into()));
+}
+
+#[test]
+fn a_leaf_that_two_members_have_in_turn_is_whose_it_was_in_the_message_s_epoch() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let bobs = peers[1].say(b"by bob");
+    // Carol's late messages of the epochs in which the leaf is bob's, nobody's, dave's.
+    let mut bob = peers.remove(1);
+    let remove = commit_of(vec![NewProposal::Remove(LeafIndex(1))]);
+    bob.receive(&peers[0].commit(remove).commit);
+    let commit = peers[0].group.pending_commit().unwrap().commit.clone();
+    peers[1].receive(&commit);
+    peers[0].accepted();
+    let dave = key_package("dave", 500);
+    let messages = commits(&mut peers, 0, commit_of(vec![NewProposal::Add(valid(&dave))]));
+    let mut dave = Peer::join(&messages.welcomes[0].message, &dave, Config::default(), 9);
+    assert_eq!(dave.group.own_leaf(), LeafIndex(1));
+    let daves = dave.say(b"by dave");
+    peers[1].reload();
+    for (message, name, data) in
+        [(&daves, b"dave".as_slice(), b"by dave".as_slice()), (&bobs, b"bob", b"by bob")]
+    {
+        for peer in &mut peers {
+            let read = peer.reads(message);
+            assert_eq!(read.sender.credential.identity(), Some(name));
+            assert_eq!((read.sender.index, &*read.data), (LeafIndex(1), data));
+        }
+    }
+}
+
+#[test]
+fn a_member_that_rotates_its_key_is_read_in_either_epoch() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let before = peers[0].say(b"old key");
+    let new = signer(&mut TestRng(77));
+    let leaf = Some(LeafUpdate { params: leaf_params("alice"), signer: new.clone() });
+    commits(&mut peers, 0, CommitOptions { leaf, ..CommitOptions::default() });
+    let after = peers[0].say(b"new key");
+    assert_eq!(peers[1].reads(&after).sender.signature_key, new.public);
+    assert_ne!(peers[1].reads(&before).sender.signature_key, new.public);
+}
+
+#[test]
+fn past_epochs_are_kept_as_the_configuration_says() {
+    for past_epochs in 0..3 {
+        let config = Config { past_epochs, ..Config::default() };
+        let mut peers = group_with(&["alice", "bob"], config);
+        let mut said = Vec::new();
+        for _ in 0..4 {
+            said.push(peers[0].say(b"late"));
+            let framing = encrypted();
+            commits(&mut peers, 1, CommitOptions { framing, ..CommitOptions::default() });
+        }
+        peers[1].reload();
+        let past = said.len() - past_epochs;
+        for (place, message) in said.iter().enumerate() {
+            match place < past {
+                true => assert!(matches!(
+                    peers[1].error(message),
+                    Error::Rejected(Rejection::WrongEpoch { .. })
+                )),
+                false => assert_eq!(peers[1].reads(message).data, b"late"),
+            }
+        }
+        for peer in &peers {
+            assert_eq!(peer.group.past.len(), past_epochs);
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_leaves_no_gap_among_past_epochs() {
+    let mut peers = group_with(&["alice", "bob"], Config { past_epochs: 9, ..Config::default() });
+    let week = Config::default().past_epoch_age;
+    // The third commit comes after more than a week by a clock that was ahead at the first.
+    for now in [NOW + 2 * week, NOW, NOW + week + 1] {
+        peers[0].commit(CommitOptions::default());
+        let step = peers[0].group.commit_accepted(&PROVIDER, now).unwrap();
+        peers[0].take(step);
+    }
+    assert!(peers[0].group.past.keys().copied().eq([3]));
+    peers[0].reload();
+}
+
+#[test]
+fn a_commit_of_one_s_own_that_was_given_up_is_not_known() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
+    let commit = peers[0].commit(options).commit;
+    let step = peers[0].group.commit_rejected().unwrap();
+    peers[0].take(step);
+    let gone = Rejection::Ratchet(RatchetError::KeyGone { leaf: LeafIndex(0), generation: 0 });
+    assert_eq!(rejection(peers[0].error(&commit)), gone);
+    assert!(matches!(peers[1].group.process(&PROVIDER, NOW, &commit), Ok(Received::Commit(_))));
+}

@@ -1,0 +1,331 @@
+//! The rules for proposals and lists of them (sections 12.1 and 12.2).
+
+use super::fixture::*;
+use crate::{CommitOptions, Event, LeafUpdate, Misuse, NewProposal, Rejection, Status};
+use alloc::vec;
+use alloc::vec::Vec;
+use conclave_crypto::Secret;
+use conclave_tree::{TreeError, TreeRead};
+use conclave_wire::{
+    Bytes, Content, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeContext, LeafNodeSource,
+    PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef, ProtocolVersion, PskType, ReInit,
+    RequiredCapabilities, ResumptionPskUsage,
+};
+
+fn by_value(proposals: Vec<Proposal>) -> Vec<ProposalOrRef> {
+    proposals.into_iter().map(ProposalOrRef::Proposal).collect()
+}
+
+fn psk(psktype: PskType, nonce: usize) -> Proposal {
+    Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: vec![9; nonce].into() })
+}
+
+fn external_psk(name: &[u8]) -> PskType {
+    PskType::External { psk_id: name.into() }
+}
+
+fn resumption(usage: ResumptionPskUsage) -> PskType {
+    PskType::Resumption { usage, psk_group_id: b"a group".as_slice().into(), psk_epoch: 0 }
+}
+
+fn reinit(version: ProtocolVersion) -> ReInit {
+    let group_id = GroupId::from(*b"next");
+    ReInit { group_id, version, cipher_suite: SUITE, extensions: Vec::new() }
+}
+
+#[test]
+fn lists_that_break_a_rule_are_refused() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let knows = (external_psk(b"x"), Secret::zero(32));
+    peers[1].psks.push(knows);
+    let remove = |leaf| Proposal::Remove(LeafIndex(leaf));
+    let extensions = || Proposal::GroupContextExtensions(custom_extensions());
+    let update = {
+        let mut leaf = peers[0].group.tree().leaf(LeafIndex(0)).unwrap();
+        leaf.leaf_node_source = LeafNodeSource::Update;
+        leaf
+    };
+    let add = Proposal::Add(key_package("dave", 50).key_package().clone().into());
+    let twice = custom_extensions().into_iter().chain(custom_extensions()).collect();
+    let mls10 = ProtocolVersion::MLS10;
+    for (list, rule) in [
+        (vec![remove(0)], Rejection::CommitterRemoved),
+        (vec![remove(7)], Rejection::RemoveOfNobody(LeafIndex(7))),
+        (vec![remove(u32::MAX)], Rejection::RemoveOfNobody(LeafIndex(u32::MAX))),
+        (vec![remove(1 << 31)], Rejection::RemoveOfNobody(LeafIndex(1 << 31))),
+        (vec![remove(2), remove(2)], Rejection::SeveralChangesOfLeaf(LeafIndex(2))),
+        (vec![Proposal::Update(update.into())], Rejection::CommitterUpdates),
+        (vec![extensions(), extensions()], Rejection::SeveralGroupContextExtensions),
+        (vec![Proposal::GroupContextExtensions(twice)], Rejection::DuplicateExtension(CUSTOM)),
+        (vec![Proposal::ExternalInit(Bytes::default())], Rejection::ExternalInitByMember),
+        (vec![psk(external_psk(b"x"), 32), psk(external_psk(b"x"), 32)], Rejection::DuplicatePsk),
+        (vec![psk(external_psk(b"x"), 31)], Rejection::PskNonceLength),
+        (vec![psk(external_psk(b"x"), 0)], Rejection::PskNonceLength),
+        (vec![psk(resumption(ResumptionPskUsage::Reinit), 32)], Rejection::PskUsage),
+        (vec![psk(resumption(ResumptionPskUsage::Branch), 32)], Rejection::PskUsage),
+        (vec![Proposal::ReInit(reinit(mls10)), remove(2)], Rejection::ReInitNotAlone),
+        (
+            vec![Proposal::ReInit(reinit(ProtocolVersion(0)))],
+            Rejection::ReInitVersion(ProtocolVersion(0)),
+        ),
+        (vec![], Rejection::PathMissing),
+        (vec![remove(2)], Rejection::PathMissing),
+        (vec![extensions()], Rejection::PathMissing),
+        // The list is good, the tag is not.
+        (vec![add], Rejection::ConfirmationTag),
+        (vec![psk(external_psk(b"x"), 32)], Rejection::ConfirmationTag),
+        (vec![Proposal::ReInit(reinit(mls10))], Rejection::ConfirmationTag),
+    ] {
+        for framing in [Default::default(), encrypted()] {
+            let forged = peers[0].forge_commit(by_value(list.clone()), &framing);
+            let refused = peers[1].refuses(&forged);
+            assert_eq!(rejection(refused.error), rule, "{list:?}");
+            assert_eq!(refused.key_deletion.is_some(), framing.encrypt);
+            if let Some(deletion) = refused.key_deletion {
+                peers[1].take(*deletion);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_cannot_be_added_twice() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let dave = key_package("dave", 50);
+    let add = || Proposal::Add(dave.key_package().clone().into());
+    let forged = peers[0].forge_commit(by_value(vec![add(), add()]), &Default::default());
+    let twice = |e| matches!(e, Rejection::Tree(TreeError::DuplicateEncryptionKey { .. }));
+    assert!(twice(rejection(peers[1].error(&forged))));
+    // A member's signature key under new encryption keys.
+    let bob = peers[1].group.signer.clone();
+    let mut leaf = peers[1].group.tree().leaf(LeafIndex(1)).unwrap();
+    leaf.leaf_node_source = LeafNodeSource::KeyPackage(LIFETIME);
+    let params = crate::KeyPackageParams {
+        cipher_suite: SUITE,
+        leaf: leaf_params("bob"),
+        lifetime: LIFETIME,
+        extensions: Vec::new(),
+        last_resort: false,
+    };
+    let again = crate::OwnKeyPackage::generate(&PROVIDER, &mut TestRng(51), params, bob).unwrap();
+    let add = Proposal::Add(again.key_package().clone().into());
+    let forged = peers[0].forge_commit(by_value(vec![add]), &Default::default());
+    let error = rejection(peers[1].error(&forged));
+    assert!(matches!(error, Rejection::Tree(TreeError::DuplicateSignatureKey { .. })), "{error}");
+    // Unless it is removed in the same commit.
+    let options =
+        commit_of(vec![NewProposal::Remove(LeafIndex(1)), NewProposal::Add(valid(&again))]);
+    let messages = peers[0].commit(options);
+    peers[0].accepted();
+    let Event::Epoch(change) = peers[1].receive(&messages.commit) else { panic!() };
+    assert!(change.removed_self);
+    let welcome = &messages.welcomes[0].message;
+    let back = Peer::join(welcome, &again, Default::default(), 3);
+    peers[1] = back;
+    agree(&peers);
+}
+
+#[test]
+fn a_key_package_in_a_received_commit_is_checked() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let good = key_package("dave", 50);
+    type Change = fn(&mut conclave_wire::KeyPackage);
+    type Wanted = fn(&Rejection) -> bool;
+    let changes: [(Change, Wanted); 4] = [
+        (|kp| kp.signature = [0; 64].into(), |r| *r == Rejection::KeyPackageSignature),
+        (
+            |kp| kp.version = ProtocolVersion(2),
+            |r| *r == Rejection::WrongVersion(ProtocolVersion(2)),
+        ),
+        (
+            |kp| kp.init_key = kp.leaf_node.encryption_key.clone(),
+            |r| *r == Rejection::InitKeyReused,
+        ),
+        (
+            |kp| kp.leaf_node.encryption_key = [1; 3].as_slice().into(),
+            |r| *r == Rejection::InvalidPublicKey,
+        ),
+    ];
+    for (change, is_expected) in changes {
+        let mut bad = good.key_package().clone();
+        change(&mut bad);
+        let list = by_value(vec![Proposal::Add(bad.into())]);
+        let forged = peers[0].forge_commit(list, &Default::default());
+        let found = rejection(peers[1].error(&forged));
+        assert!(is_expected(&found), "{found}");
+    }
+}
+
+#[test]
+fn an_unknown_proposal_reference_is_refused() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let reference = ProposalRef::from([5; 32]);
+    let list = vec![ProposalOrRef::Reference(reference.clone())];
+    let forged = peers[0].forge_commit(list, &Default::default());
+    assert_eq!(rejection(peers[1].error(&forged)), Rejection::UnknownProposal(reference));
+}
+
+#[test]
+fn a_proposal_is_good_for_its_own_epoch_alone() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let step = peers[0].group.propose(
+        &PROVIDER,
+        &mut TestRng(1),
+        NewProposal::Remove(LeafIndex(2)),
+        &Default::default(),
+    );
+    let Event::Proposal { message, reference } = peers[0].take(step.unwrap()) else { panic!() };
+    deliver(&mut peers, 0, &message);
+    commits(&mut peers, 1, CommitOptions { received: false, ..CommitOptions::default() });
+    let list = vec![ProposalOrRef::Reference(reference.clone())];
+    let forged = peers[0].forge_commit(list, &Default::default());
+    assert_eq!(rejection(peers[1].error(&forged)), Rejection::UnknownProposal(reference));
+}
+
+#[test]
+fn an_update_by_an_outsider_s_rules_is_refused() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let propose = |peer: &mut Peer, proposal| {
+        let content = Content::Proposal(proposal);
+        let content = peer.group.sign(&suite(), content, &Default::default()).unwrap();
+        peer.forge(content, &Default::default())
+    };
+    let mut leaf = peers[0].group.tree().leaf(LeafIndex(0)).unwrap();
+    let same_source = propose(&mut peers[0], Proposal::Update(leaf.clone().into()));
+    assert_eq!(rejection(peers[1].error(&same_source)), Rejection::UpdateLeafSource);
+    leaf.leaf_node_source = LeafNodeSource::Update;
+    let same_key = propose(&mut peers[0], Proposal::Update(leaf.clone().into()));
+    assert_eq!(rejection(peers[1].error(&same_key)), Rejection::UpdateKeyUnchanged);
+    leaf.encryption_key = [3; 32].into();
+    let unsigned = propose(&mut peers[0], Proposal::Update(leaf.clone().into()));
+    let invalid = Rejection::Tree(TreeError::LeafSignature { leaf: LeafIndex(0) });
+    assert_eq!(rejection(peers[1].error(&unsigned)), invalid);
+    // Signed for another leaf.
+    let group_id = peers[0].group.group_id().clone();
+    let context = LeafNodeContext { group_id: &group_id, leaf_index: LeafIndex(1) };
+    conclave_tree::sign_leaf(&suite(), &mut leaf, &peers[0].group.signer, context).unwrap();
+    let elsewhere = propose(&mut peers[0], Proposal::Update(leaf.into()));
+    assert_eq!(rejection(peers[1].error(&elsewhere)), invalid);
+}
+
+#[test]
+fn nobody_can_keep_the_group_from_committing_by_what_he_proposes() {
+    let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
+    // Carol, with dave's encryption key: a valid Update by itself, and no valid tree.
+    let mut leaf = peers[2].group.tree().leaf(LeafIndex(2)).unwrap();
+    leaf.leaf_node_source = LeafNodeSource::Update;
+    leaf.encryption_key = peers[2].group.tree().leaf(LeafIndex(3)).unwrap().encryption_key;
+    let group_id = peers[2].group.group_id().clone();
+    let context = LeafNodeContext { group_id: &group_id, leaf_index: LeafIndex(2) };
+    conclave_tree::sign_leaf(&suite(), &mut leaf, &peers[2].group.signer, context).unwrap();
+    let content = Content::Proposal(Proposal::Update(leaf.into()));
+    let content = peers[2].group.sign(&suite(), content, &Default::default()).unwrap();
+    let bad_update = peers[2].forge(content, &Default::default());
+    // An extension that nobody supports, a PSK that nobody has.
+    let alien =
+        Extension { extension_type: ExtensionType(0xf0f0), extension_data: Bytes::default() };
+    let alien = NewProposal::GroupContextExtensions(vec![alien]);
+    let alien = peers[2].propose(alien, &Default::default());
+    let unknown = NewProposal::ExternalPsk { psk_id: b"?".as_slice().into() };
+    let unknown = peers[2].propose(unknown, &Default::default());
+    // And good ones in between.
+    let good = peers[1].propose_update(None, &Default::default());
+    let eve = key_package("eve", 60);
+    let add = peers[1].propose(NewProposal::Add(valid(&eve)), &Default::default());
+    for message in [&alien, &unknown, &bad_update, &good, &add] {
+        for peer in &mut peers {
+            if let Some(step) = peer.process(message).unwrap() {
+                peer.take(step);
+            }
+        }
+    }
+    let commit = peers[0].commit(CommitOptions::default()).commit;
+    let change = peers[0].accepted();
+    assert_eq!((change.updated.len(), change.added.len()), (1, 1));
+    assert!(!change.extensions_changed);
+    deliver(&mut peers, 0, &commit);
+    agree(&peers);
+}
+
+#[test]
+fn a_wanted_list_that_is_not_valid_says_why() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let proposal = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &Default::default());
+    peers[0].receive(&proposal);
+    for (wanted, rule) in [
+        (vec![NewProposal::Remove(LeafIndex(0))], Rejection::CommitterRemoved),
+        (vec![NewProposal::Remove(LeafIndex(9))], Rejection::RemoveOfNobody(LeafIndex(9))),
+        (
+            vec![
+                NewProposal::ReInit(reinit(ProtocolVersion::MLS10)),
+                NewProposal::Remove(LeafIndex(2)),
+            ],
+            Rejection::ReInitNotAlone,
+        ),
+    ] {
+        let failed = peers[0].try_commit(commit_of(wanted)).unwrap_err();
+        assert_eq!(rejection(failed), rule);
+    }
+    let unknown = NewProposal::ExternalPsk { psk_id: b"?".as_slice().into() };
+    let failed = peers[0].try_commit(commit_of(vec![unknown])).unwrap_err();
+    assert!(matches!(failed, crate::Error::Misuse(Misuse::PskUnavailable(_))));
+}
+
+#[test]
+fn what_the_committer_asks_for_goes_before_what_was_received() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    for message in [
+        peers[1].propose(NewProposal::GroupContextExtensions(Vec::new()), &Default::default()),
+        peers[1].propose_update(None, &Default::default()),
+        peers[1].propose(NewProposal::ReInit(reinit(ProtocolVersion::MLS10)), &Default::default()),
+    ] {
+        deliver(&mut peers, 1, &message);
+    }
+    let wanted = vec![
+        NewProposal::GroupContextExtensions(custom_extensions()),
+        NewProposal::Remove(LeafIndex(1)),
+    ];
+    let commit = peers[0].commit(commit_of(wanted)).commit;
+    let change = peers[0].accepted();
+    assert_eq!((change.removed.len(), change.updated.len()), (1, 0));
+    assert_eq!((peers[0].group.status(), peers[0].group.extensions().len()), (Status::Active, 1));
+    peers[2].receive(&commit);
+    peers.remove(1);
+    agree(&peers);
+}
+
+#[test]
+fn required_capabilities_bind_those_who_are_added_in_the_same_commit() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let required = RequiredCapabilities {
+        extension_types: vec![CUSTOM],
+        proposal_types: Vec::new(),
+        credential_types: Vec::new(),
+    };
+    let kind = ExtensionType::REQUIRED_CAPABILITIES;
+    let required =
+        NewProposal::GroupContextExtensions(vec![Extension::new(kind, &required).unwrap()]);
+    let mut plain = leaf_params("dave");
+    plain.capabilities.extensions.clear();
+    let plain = NewProposal::Add(valid(&key_package_of(plain, &mut TestRng(70))));
+    let failed = peers[0].try_commit(commit_of(vec![required.clone(), plain])).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::UnsupportedExtension(CUSTOM));
+    let able = NewProposal::Add(valid(&key_package("dave", 71)));
+    commits(&mut peers, 0, commit_of(vec![required, able]));
+    // A member may not leave them behind, either.
+    let mut poor = leaf_params("bob");
+    poor.capabilities.extensions.clear();
+    let leaf = Some(LeafUpdate { params: poor, signer: signer(&mut TestRng(72)) });
+    let failed = peers[1].try_commit(CommitOptions { leaf, ..CommitOptions::default() });
+    assert_eq!(rejection(failed.unwrap_err()), Rejection::UnsupportedExtension(CUSTOM));
+}
+
+#[test]
+fn an_own_leaf_that_others_would_refuse_is_not_committed() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let mut params = leaf_params("alice");
+    params.capabilities.credentials.clear();
+    let leaf = Some(LeafUpdate { params, signer: signer(&mut TestRng(5)) });
+    let failed = peers[0].try_commit(CommitOptions { leaf, ..CommitOptions::default() });
+    assert!(matches!(rejection(failed.unwrap_err()), Rejection::LeafRule(_)));
+}

@@ -1,0 +1,202 @@
+//! The discipline of steps: computed apart, written first, applied then.
+
+use super::fixture::*;
+use crate::rows::{RowKey, Table};
+use crate::{
+    ApplyError, CommitOptions, Config, Error, Group, Misuse, NewProposal, Received, apply,
+};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use conclave_crypto::Secret;
+use conclave_wire::LeafIndex;
+
+#[test]
+fn a_step_is_not_applied_when_its_write_fails() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let message = peers[0].say(b"hello");
+    let step = peers[1].process(&message).unwrap().unwrap();
+    let failed = apply(&mut peers[1].group, step, |_| Err("disk full"));
+    assert_eq!(failed, Err(ApplyError::Write("disk full")));
+    peers[1].check();
+    assert_eq!(peers[1].reads(&message).data, b"hello");
+}
+
+#[test]
+fn a_step_from_an_earlier_state_is_stale() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let (first, second) = (peers[0].say(b"1"), peers[0].say(b"2"));
+    let (one, two) = (peers[1].process(&first).unwrap().unwrap(), peers[1].process(&second));
+    peers[1].take(one);
+    let late = two.unwrap().unwrap();
+    let late = apply(&mut peers[1].group, late, |_| -> Result<(), ()> { panic!("written") });
+    assert_eq!(late, Err(ApplyError::Stale));
+    peers[1].check();
+    assert_eq!(peers[1].reads(&second).data, b"2");
+}
+
+#[test]
+fn a_stage_from_an_earlier_state_is_stale_and_costs_no_key() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let said = peers[2].say(b"in between");
+    let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &encrypted());
+    let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
+    let commit = peers[0].commit(CommitOptions { received: false, ..options }).commit;
+    let process = |message: &[u8]| peers[1].group.process(&PROVIDER, NOW, message).unwrap();
+    let (Received::Proposal(proposal_stage), Received::Commit(commit_stage)) =
+        (process(&proposal), process(&commit))
+    else {
+        panic!("neither")
+    };
+    peers[1].reads(&said);
+    let group = &peers[1].group;
+    for refused in [
+        proposal_stage.resolve(group, &PROVIDER, &[]).unwrap_err(),
+        commit_stage.resolve(group, &PROVIDER, NOW, &Default::default()).unwrap_err(),
+    ] {
+        assert_eq!(refused.error, Misuse::Stale.into());
+        assert!(refused.key_deletion.is_none());
+    }
+    peers[1].receive(&proposal);
+    peers[1].receive(&commit);
+}
+
+#[test]
+fn steps_and_stages_of_another_group_are_stale() {
+    let mut alice = Peer::found_with("alice", Config::default(), b"one");
+    let mut other = Peer::found_with("alice", Config::default(), b"two");
+    let rng = &mut alice.rng;
+    let step = alice.group.encrypt(&PROVIDER, rng, b"x", &Default::default()).unwrap();
+    assert_eq!(apply(&mut other.group, step, |_| Ok::<_, ()>(())), Err(ApplyError::Stale));
+    let step = alice.group.encrypt(&PROVIDER, rng, b"x", &Default::default()).unwrap();
+    assert_eq!(other.group.fold().push(step), Err(ApplyError::Stale));
+    other.check();
+}
+
+/// Everything is undone, and can be done again.
+#[test]
+fn a_fold_whose_write_fails_undoes_all_and_the_messages_can_be_processed_again() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let mut messages: Vec<_> = (0..100u8).map(|n| peers[usize::from(n % 2)].say(&[n])).collect();
+    // Out of order, too, so that keys are skipped and used.
+    messages.reverse();
+    let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(1)), &encrypted());
+    messages.push(proposal.clone());
+    peers[1].receive(&proposal);
+    let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
+    messages.push(peers[0].commit(options).commit);
+    peers[0].accepted();
+    messages.extend((0..10u8).map(|n| peers[0].say(&[n])));
+
+    let carol = &mut peers[2];
+    let before = carol.rows.clone();
+    let epoch = carol.group.epoch();
+    for fails in [true, false] {
+        let rows = &mut carol.rows;
+        let mut fold = carol.group.fold();
+        for message in &messages {
+            let step = process_in(fold.state(), message);
+            fold.push(step).unwrap();
+        }
+        assert_eq!(fold.state().epoch(), epoch + 1);
+        let written = fold.commit(|write| match fails {
+            true => Err("disk full"),
+            false => stored(rows, write.batch).map_err(|_| "never"),
+        });
+        assert_eq!(
+            written.map(|events| events.len()),
+            match fails {
+                true => Err("disk full"),
+                false => Ok(messages.len()),
+            }
+        );
+        carol.check();
+        if fails {
+            assert_eq!((&carol.rows, carol.group.epoch()), (&before, epoch));
+        }
+    }
+    carol.reload();
+    peers.remove(1);
+    agree(&peers);
+}
+
+fn process_in(group: &Group, message: &[u8]) -> crate::Transition<Group> {
+    match group.process(&PROVIDER, NOW, message).unwrap() {
+        Received::Application(step) => step,
+        Received::Proposal(stage) => stage.resolve(group, &PROVIDER, &[]).unwrap(),
+        Received::Commit(stage) => {
+            stage.resolve(group, &PROVIDER, NOW, &Default::default()).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_step_that_was_computed_in_a_fold_is_stale_when_that_was_undone() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let (first, second) = (peers[0].say(b"1"), peers[0].say(b"2"));
+    let one = peers[1].process(&first).unwrap().unwrap();
+    let before = peers[1].process(&second).unwrap().unwrap();
+    let mut fold = peers[1].group.fold();
+    fold.push(one).unwrap();
+    let inside = process_in(fold.state(), &second);
+    drop(fold);
+    let none = |_: crate::Write<'_, _>| Ok::<_, ()>(());
+    assert_eq!(apply(&mut peers[1].group, inside, none), Err(ApplyError::Stale));
+    // One from before the fold is still good.
+    peers[1].take(before);
+}
+
+#[test]
+fn a_group_is_what_its_rows_are() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    // Something in every table.
+    let skipped = [peers[0].say(b"1"), peers[0].say(b"2")];
+    peers[1].reads(&skipped[1]);
+    commits(&mut peers, 0, CommitOptions::default());
+    peers[1].propose_update(None, &Default::default());
+    peers[1].commit(CommitOptions::default());
+    let tables = (1..=13).filter_map(Table::from_number);
+    for table in tables.filter(|t| !matches!(t, Table::ObserverHeader | Table::GroupInfo)) {
+        assert!(peers[1].rows.keys().any(|key| key.table == table), "{table:?}");
+    }
+    peers[1].reload();
+    assert_eq!(peers[1].reads(&skipped[0]).data, b"1");
+    assert!(peers[1].group.pending_commit().is_some());
+    peers[1].accepted();
+}
+
+fn load_error(peer: &Peer, change: impl FnOnce(&mut Rows)) -> alloc::string::String {
+    let mut rows = peer.rows.clone();
+    change(&mut rows);
+    match Group::load(&PROVIDER, Config::default(), rows) {
+        Err(Error::Storage(what)) => what.into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn rows_that_are_damaged_or_missing_are_named() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    commits(&mut peers, 0, CommitOptions::default());
+    commits(&mut peers, 1, CommitOptions::default());
+    let bob = &peers[1];
+    let header = RowKey::new(Table::Header, 0);
+    assert!(load_error(bob, |rows| drop(rows.remove(&header))).contains("header"));
+    for (key, row) in &bob.rows {
+        if matches!(key.table, Table::Tree | Table::PrivateKey) {
+            continue;
+        }
+        let mut damaged = row.clone();
+        damaged.expose_mut()[0] = 0xee;
+        let error = load_error(bob, |rows| drop(rows.insert(*key, damaged)));
+        let named = error.contains(&format!("{:?}", key.table)) || error.contains("secret tree");
+        assert!(named, "{key:?}: {error}");
+    }
+    // A past epoch without a later one would give late messages to the wrong member.
+    let gap = load_error(bob, |rows| rows.retain(|key, _| key.epoch != 2));
+    assert!(gap.contains("past epoch"), "{gap}");
+    let tree = bob.rows.keys().find(|key| key.table == Table::Tree).unwrap();
+    load_error(bob, |rows| drop(rows.remove(tree)));
+    let stray = RowKey::new(Table::GroupInfo, 0);
+    load_error(bob, |rows| drop(rows.insert(stray, Secret::new(vec![1]))));
+}

@@ -1,0 +1,189 @@
+//! What new members are given: GroupInfos and Welcomes (sections 12.4.3 and 12.4.3.1).
+
+use crate::advance::WelcomeKeys;
+use crate::error::Error;
+use crate::event::WelcomeMessage;
+use crate::state::Group;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, CryptoRng, Secret, SignatureKeyPair, Suite};
+use conclave_schedule::external_key_pair;
+use conclave_tree::{NewPath, StagedTree, TreeRead};
+use conclave_wire::{
+    Bytes, Encode, EncryptedGroupSecrets, Extension, ExtensionType, GroupContext, GroupInfo,
+    GroupInfoTbs, GroupSecrets, HpkePublicKey, KeyPackage, LeafIndex, Mac, MlsMessage,
+    MlsMessageBody, NodeIndex, PathSecret, PreSharedKeyId, Welcome, Writer,
+};
+use zeroize::Zeroizing;
+
+/// What a GroupInfo holds beside what it must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupInfoOptions {
+    /// The ratchet tree (section 12.4.3.3).
+    pub ratchet_tree: bool,
+    /// The key by which others can join by external commit (section 12.4.3.2).
+    pub external_pub: bool,
+}
+
+impl Group {
+    /// A GroupInfo of the current epoch, an encoded MLSMessage.
+    ///
+    /// # Errors
+    /// If this client was removed, or the group closed.
+    pub fn group_info(
+        &self,
+        provider: &dyn CryptoProvider,
+        options: GroupInfoOptions,
+    ) -> Result<Vec<u8>, Error> {
+        let suite = self.suite(provider)?;
+        let secrets = self.active()?;
+        let external = external_key_pair(&suite, &secrets.external)?.public;
+        GroupInfoMaker {
+            suite: &suite,
+            context: self.context(),
+            tag: &self.public.epoch.confirmation_tag,
+            signer: &self.signer,
+            own_leaf: self.own_leaf,
+            tree: &self.public.tree,
+            external: &external,
+        }
+        .message(options)
+    }
+}
+
+/// A client that a commit adds.
+pub(crate) struct Joiner<'a> {
+    pub(crate) leaf: LeafIndex,
+    pub(crate) key_package: &'a KeyPackage,
+}
+
+/// Makes the Welcomes of a commit.
+pub(crate) struct WelcomeMaker<'a> {
+    pub(crate) group_info: &'a GroupInfoMaker<'a, StagedTree<'a>>,
+    pub(crate) keys: &'a WelcomeKeys,
+    pub(crate) path: Option<&'a NewPath>,
+    /// The PSKs that the commit injects, in its order.
+    pub(crate) psks: &'a [(PreSharedKeyId, Secret)],
+}
+
+impl WelcomeMaker<'_> {
+    /// Welcomes for `joiners`, at most `recipients` in each, with the ratchet tree or without.
+    pub(crate) fn make(
+        &self,
+        rng: &mut dyn CryptoRng,
+        joiners: &[Joiner<'_>],
+        recipients: usize,
+        ratchet_tree: bool,
+    ) -> Result<Vec<WelcomeMessage>, Error> {
+        if joiners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let suite = self.group_info.suite;
+        let options = GroupInfoOptions { ratchet_tree, external_pub: false };
+        let group_info = self.group_info.make(options)?.to_bytes()?;
+        let sealed = suite.aead_seal(&self.keys.key, self.keys.nonce.expose(), &[], &group_info)?;
+        let entries = self.entries(rng, joiners, &sealed)?;
+        let welcomes = entries.chunks(recipients.max(1)).map(|secrets| {
+            let recipients = secrets.iter().map(|entry| entry.new_member.clone()).collect();
+            let message = MlsMessage::from(MlsMessageBody::Welcome(Welcome {
+                cipher_suite: suite.cipher_suite(),
+                secrets: secrets.to_vec(),
+                encrypted_group_info: sealed.as_slice().into(),
+            }));
+            Ok(WelcomeMessage { message: message.to_bytes()?, recipients })
+        });
+        welcomes.collect()
+    }
+
+    /// The GroupSecrets, each encrypted to its joiner, in one batch.
+    fn entries(
+        &self,
+        rng: &mut dyn CryptoRng,
+        joiners: &[Joiner<'_>],
+        encrypted_group_info: &[u8],
+    ) -> Result<Vec<EncryptedGroupSecrets>, Error> {
+        let suite = self.group_info.suite;
+        // Joiners below the same node of the path get the same secrets: one encoding each.
+        let mut encoded: BTreeMap<Option<NodeIndex>, Zeroizing<Vec<u8>>> = BTreeMap::new();
+        for joiner in joiners {
+            let entry = self.path_secret(joiner.leaf);
+            if let Entry::Vacant(vacant) = encoded.entry(entry.map(|(node, _)| *node)) {
+                vacant.insert(self.group_secrets(entry.map(|(_, secret)| secret))?);
+            }
+        }
+        let mut plaintexts: Vec<(&HpkePublicKey, &[u8])> = Vec::with_capacity(joiners.len());
+        for joiner in joiners {
+            let node = self.path_secret(joiner.leaf).map(|(node, _)| *node);
+            let secrets = encoded.get(&node).map(|bytes| bytes.as_slice()).unwrap_or_default();
+            plaintexts.push((&joiner.key_package.init_key, secrets));
+        }
+        let sealed =
+            suite.encrypt_many_with_label(&plaintexts, b"Welcome", encrypted_group_info, rng)?;
+        let entries = joiners.iter().zip(sealed).map(|(joiner, encrypted_group_secrets)| {
+            let new_member = suite.key_package_ref(&joiner.key_package.to_bytes()?)?;
+            Ok(EncryptedGroupSecrets { new_member, encrypted_group_secrets })
+        });
+        entries.collect()
+    }
+
+    /// The path secret that a joiner gets, with its node.
+    fn path_secret(&self, leaf: LeafIndex) -> Option<&(NodeIndex, Secret)> {
+        let GroupInfoMaker { tree, own_leaf, .. } = self.group_info;
+        let ancestor = tree.size().common_ancestor(*own_leaf, leaf);
+        self.path?.keys.secrets.iter().find(|(node, _)| *node == ancestor)
+    }
+
+    fn group_secrets(&self, path_secret: Option<&Secret>) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let secrets = GroupSecrets {
+            joiner_secret: self.keys.joiner.expose().to_vec(),
+            path_secret: path_secret
+                .map(|secret| PathSecret { path_secret: secret.expose().to_vec() }),
+            psks: self.psks.iter().map(|(id, _)| id.clone()).collect(),
+        };
+        let mut w = Writer::secret();
+        secrets.encode(&mut w)?;
+        Ok(Zeroizing::new(w.finish()))
+    }
+}
+
+/// Makes GroupInfos of an epoch.
+pub(crate) struct GroupInfoMaker<'a, T> {
+    pub(crate) suite: &'a Suite<'a>,
+    pub(crate) context: &'a GroupContext,
+    pub(crate) tag: &'a Mac,
+    pub(crate) signer: &'a SignatureKeyPair,
+    pub(crate) own_leaf: LeafIndex,
+    pub(crate) tree: &'a T,
+    pub(crate) external: &'a HpkePublicKey,
+}
+
+impl<T: TreeRead> GroupInfoMaker<'_, T> {
+    pub(crate) fn make(&self, options: GroupInfoOptions) -> Result<GroupInfo, Error> {
+        let mut extensions = Vec::new();
+        if options.ratchet_tree {
+            let tree = self.tree.to_extension_bytes()?.into();
+            let extension_type = ExtensionType::RATCHET_TREE;
+            extensions.push(Extension { extension_type, extension_data: tree });
+        }
+        if options.external_pub {
+            extensions.push(Extension::new(ExtensionType::EXTERNAL_PUB, self.external)?);
+        }
+        let mut info = GroupInfo {
+            group_context: self.context.clone(),
+            extensions,
+            confirmation_tag: self.tag.clone(),
+            signer: self.own_leaf,
+            signature: Bytes::default(),
+        };
+        let tbs = GroupInfoTbs(&info).to_bytes()?;
+        info.signature = self.suite.sign_with_label(self.signer, b"GroupInfoTBS", &tbs)?.into();
+        Ok(info)
+    }
+
+    pub(crate) fn message(&self, options: GroupInfoOptions) -> Result<Vec<u8>, Error> {
+        let body = MlsMessageBody::GroupInfo(Box::new(self.make(options)?));
+        Ok(MlsMessage::from(body).to_bytes()?)
+    }
+}
