@@ -67,6 +67,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     };
     match ended.waiting {
         0 => Ok(()),
-        n => Err(format!("not done yet, and kept for the next time: {n} of what you wanted").into()),
+        n => {
+            Err(format!("not done yet, and kept for the next time: {n} of what you wanted").into())
+        }
     }
 }

@@ -1,5 +1,342 @@
-//! `conclave demo`.
+//! `conclave demo`: the story of a group, told while it happens. What is told is checked: the
+//! command fails if anything is not as it says.
+
+mod people;
+mod print;
+
 use crate::Failure;
+use conclave_client::{Answer, News, Output};
+use conclave_delivery::api::GroupId;
+use conclave_delivery::http::Config;
+use conclave_delivery::storage::{SqliteStorage, Storage};
+use conclave_delivery::{Observed, Server, serve};
+use conclave_mls::{Config as GroupConfig, Event, Group, Received, apply};
+use conclave_provider_aws_lc::AwsLc;
+use conclave_store::{SqliteStore, Store};
+use people::{Device, state_file};
+use print::{step, tell};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What is said, and must not be found at the service.
+const FRIDAY: &str = "What shall we cook on Friday?";
+const TIRAMISU: &str = "Tiramisu. And I bring my sister.";
+const SHOPPING: [&str; 3] =
+    ["Who buys mascarpone?", "I do.", "Bob is on a train, he reads this later."];
+const PHONE: &str = "Now I also write from my phone.";
+const SECRET: &str = "The party is a surprise for Carol: not a word to her.";
+
+/// How long a new device takes to publish its key packages, generously.
+const PUBLISHING: Duration = Duration::from_millis(300);
+
+fn check(holds: bool, what: &str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(format!("the demonstration is not true: {what}").into()) }
+}
+
+/// A folder that is deleted in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+        let name = format!("conclave-demo-{}-{now}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        crate::folders::make_private(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The service, and what it saw since the last look.
+struct Service {
+    server: Server,
+    seen: Arc<Mutex<Vec<Observed>>>,
+}
+
+impl Service {
+    fn start(folder: &Path) -> Result<Self, Failure> {
+        let seen: Arc<Mutex<Vec<Observed>>> = Arc::default();
+        let mut config = Config::new(folder, Arc::new(AwsLc::new()));
+        config.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let to = seen.clone();
+        config.on_request = Some(Arc::new(move |observed| {
+            to.lock().unwrap_or_else(PoisonError::into_inner).push(observed.clone());
+        }));
+        Ok(Self { server: serve(config)?, seen })
+    }
+
+    /// Tells what it saw: what clients send in full, what they fetch in sum.
+    fn tell_seen(&self) -> Result<(), Failure> {
+        let seen = core::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut others = 0;
+        for observed in seen {
+            match observed.operation {
+                "register"
+                | "publish-key-packages"
+                | "create-group"
+                | "claim-key-packages"
+                | "submit-commit"
+                | "submit-proposal"
+                | "send-message" => {
+                    print::line(&format!("{:>14} | {}", "service sees", observed.summary))?;
+                }
+                _ => others += 1,
+            }
+        }
+        if others > 0 {
+            let what = format!("(and {others} requests that look for news)");
+            print::line(&format!("{:>14} | {what}", "service sees"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The code of the epoch that a device shows, and how many members.
+fn epoch_code(device: &mut Device) -> Result<String, Failure> {
+    device.loud = false;
+    device.write("/members")?;
+    let code = device.wait("the members", |output| match output {
+        Output::Answer(Answer::Epoch { code, .. }) => Some(code.clone()),
+        _ => None,
+    })?;
+    device.loud = true;
+    Ok(code)
+}
+
+fn joined(output: &Output) -> Option<()> {
+    matches!(output, Output::News { news: News::Joined { .. }, .. }).then_some(())
+}
+
+fn out_of_it(output: &Output) -> Option<()> {
+    matches!(output, Output::News { news: News::Removed { .. }, .. }).then_some(())
+}
+
+fn ready(device: &Device) -> Result<(), Failure> {
+    device.wait("the service", |output| {
+        matches!(output, Output::Answer(Answer::Ready { .. })).then_some(())
+    })
+}
+
+fn added(output: &Output, who: &str) -> Option<()> {
+    match output {
+        Output::News { news: News::Added { who: added, .. }, .. } => {
+            (added.to_string() == who).then_some(())
+        }
+        _ => None,
+    }
+}
+
 pub(crate) fn run() -> Result<(), Failure> {
+    let folder = Folder::new()?;
+    let result = story(&folder.0);
+    if result.is_ok() {
+        next_steps()?;
+    }
+    result
+}
+
+fn story(folder: &Path) -> Result<(), Failure> {
+    tell(
+        "Conclave, demonstrated: a delivery service and three people, one of them with two \
+         devices, all in this process and over real connections. Left of > is who writes, left of \
+         | whose screen you see; beside them, what the service could see of it.",
+    )?;
+    let files = folder.join("service");
+    let service = Service::start(&files)?;
+    let url = service.server.url();
+    let start = |id: &str| Device::start(id, &url, folder);
+
+    step(1, "Everybody registers a key, and publishes key packages")?;
+    let mut alice = start("alice/laptop")?;
+    let mut bob = start("bob/phone")?;
+    let mut carol = start("carol/laptop")?;
+    for device in [&alice, &bob, &carol] {
+        ready(device)?;
+    }
+    // Until the key packages are there, nobody can be invited.
+    std::thread::sleep(PUBLISHING);
+    tell("A key package lets others invite somebody who is offline. Each is used once.")?;
+    service.tell_seen()?;
+
+    step(2, "Alice makes a group and invites Bob and Carol")?;
+    alice.write("/new dinner")?;
+    alice.write("/invite bob carol")?;
+    alice.wait("carol", |output| added(output, "carol/laptop"))?;
+    bob.wait("the invitation", joined)?;
+    bob.wait("carol", |output| added(output, "carol/laptop"))?;
+    carol.wait("the invitation", joined)?;
+    service.tell_seen()?;
+    tell(
+        "The service checks these commits, so it sees who is in. The group's name and the \
+         invitations are encrypted.",
+    )?;
+
+    step(3, "They make sure that nobody stands between them")?;
+    let (alices, bobs) = (epoch_code(&mut alice)?, epoch_code(&mut bob)?);
+    for (device, code) in [(&alice, &alices), (&bob, &bobs)] {
+        print::line(&format!("{:>14} | /members shows the code {code}", device.id.to_string()))?;
+    }
+    check(alices == bobs, "Alice and Bob see the same code")?;
+    tell("Equal: they read it to each other on the telephone. The service cannot know it.")?;
+
+    step(4, "They talk")?;
+    alice.write(FRIDAY)?;
+    bob.hears(FRIDAY)?;
+    bob.write(TIRAMISU)?;
+    alice.hears(TIRAMISU)?;
+    carol.loud = false;
+    carol.hears(TIRAMISU)?;
+    service.tell_seen()?;
+
+    step(5, "Bob is offline while the others talk")?;
+    bob.stop()?;
+    let [question, answer, later] = SHOPPING;
+    alice.write(question)?;
+    carol.hears(question)?;
+    carol.loud = true;
+    carol.write(answer)?;
+    carol.loud = false;
+    alice.hears(answer)?;
+    alice.write(later)?;
+    alice.hears(later)?;
+    tell("Bob switches his phone on again:")?;
+    let bob = start("bob/phone")?;
+    let heard = [bob.hears(question)?, bob.hears(answer)?, bob.hears(later)?];
+    check(heard.is_sorted(), "Bob hears it in order")?;
+    service.tell_seen()?;
+
+    step(6, "Alice adds her phone")?;
+    let phone = start("alice/phone")?;
+    ready(&phone)?;
+    std::thread::sleep(PUBLISHING);
+    alice.write("/invite alice")?;
+    phone.wait("the invitation", joined)?;
+    bob.wait("the phone", |output| added(output, "alice/phone"))?;
+    phone.write(PHONE)?;
+    bob.hears(PHONE)?;
+    alice.hears(PHONE)?;
+    tell(
+        "A device of its own, with keys of its own: it reads what comes, not what was before. It \
+         is in every list of members, so nobody adds one unseen.",
+    )?;
+    service.tell_seen()?;
+
+    step(7, "Carol is removed; the others keep a secret from her")?;
+    // A backup of what her device holds now; and one of Bob's, after he knows that she is out.
+    carol.stop()?;
+    let carols_backup = folder.join("carols-backup.sqlite");
+    std::fs::copy(state_file(folder, "carol/laptop"), &carols_backup)?;
+    alice.write("/remove carol")?;
+    alice.wait("the removal", out_of_it)?;
+    bob.wait("the removal", out_of_it)?;
+    bob.stop()?;
+    let bobs_backup = folder.join("bobs-backup.sqlite");
+    std::fs::copy(state_file(folder, "bob/phone"), &bobs_backup)?;
+    alice.write(SECRET)?;
+    alice.hears(SECRET)?;
+    let bob = start("bob/phone")?;
+    let number = bob.hears(SECRET)?;
+    let carol = start("carol/laptop")?;
+    carol.wait("her removal", |output| {
+        matches!(output, Output::News { news: News::Out { .. }, .. }).then_some(())
+    })?;
+    service.tell_seen()?;
+    tell("The service gives her nothing that came after. Need she trust in that?")?;
+    for device in [alice, bob, carol, phone] {
+        device.stop()?;
+    }
+
+    step(8, "Somebody takes over the service, with Carol's help")?;
+    service.server.shutdown();
+    takeover(&files, number, &carols_backup, &bobs_backup)
+}
+
+/// What can be had from the service's files: no text; and not with a former member's keys either.
+fn takeover(files: &Path, number: u64, carols: &Path, bobs: &Path) -> Result<(), Failure> {
+    let all = read_all(files)?;
+    check(contains(&all, b"alice/laptop"), "who is in the group can be found at the service")?;
+    let [one, two, three] = SHOPPING;
+    for said in [FRIDAY, TIRAMISU, one, two, three, PHONE, SECRET, "dinner"] {
+        check(!contains(&all, said.as_bytes()), "nothing that was said is in its files")?;
+    }
+    tell(&format!(
+        "Its files, {} kB: the names of devices are in there; nothing that was said, nor what the \
+         group is called.",
+        all.len() / 1024
+    ))?;
+    let storage = SqliteStorage::open(files)?;
+    let bob = "bob/phone".parse()?;
+    let groups = storage.groups_of(&bob)?;
+    let (group, _, head) = groups.first().ok_or("the service has lost the group")?;
+    let log = storage.log(group, number.saturating_sub(1), *head, 1, usize::MAX)?;
+    let entry = log.first().ok_or("the service has lost the message")?;
+    let bytes = entry.message.len();
+    tell(&format!("Message {number} of the log, {bytes} bytes, is the one about the surprise."))?;
+    let carols = open_with(carols, group, &entry.message)?;
+    let reason = carols.err().ok_or("the demonstration is not true: Carol could read it")?;
+    tell(&format!(
+        "With the keys that Carol had when she was removed, it does not open: \"{reason}\". The \
+         keys of that epoch were encrypted to all members but her."
+    ))?;
+    let bobs = open_with(bobs, group, &entry.message)??;
+    check(contains(&bobs, SECRET.as_bytes()), "Bob can read it")?;
+    tell("With the keys that Bob had at that time it opens. His device has deleted them since.")
+}
+
+fn read_all(folder: &Path) -> Result<Vec<u8>, Failure> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        all.extend(std::fs::read(entry?.path())?);
+    }
+    Ok(all)
+}
+
+fn contains(all: &[u8], wanted: &[u8]) -> bool {
+    all.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// Opens a message with a backup of a device's state.
+fn open_with(
+    backup: &Path,
+    group: &GroupId,
+    message: &[u8],
+) -> Result<Result<Vec<u8>, Failure>, Failure> {
+    let provider = AwsLc::new();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let rows = SqliteStore::open(backup)?.load(group)?;
+    let mut state = Group::load(&provider, GroupConfig::default(), rows)?;
+    let step = match state.process(&provider, now, message) {
+        Ok(Received::Application(step)) => step,
+        Ok(_) => return Ok(Err("it is no message".into())),
+        Err(refused) => return Ok(Err(refused.to_string().into())),
+    };
+    match apply(&mut state, step, |_| Ok::<_, core::convert::Infallible>(()))? {
+        Event::Application(message) => Ok(Ok(message.data)),
+        _ => Ok(Err("it is no message".into())),
+    }
+}
+
+fn next_steps() -> Result<(), Failure> {
+    tell("")?;
+    tell("All of this was checked while it was told. What you can try next, in three terminals:")?;
+    tell("")?;
+    for command in [
+        "  conclave serve",
+        "  conclave chat bob",
+        "  conclave chat alice          then: /new dinner, /invite bob, and talk",
+        "",
+        "  conclave chat alice --device phone         another device; /invite alice",
+        "  echo 'Is anybody there?' | conclave chat alice       for scripts",
+        "  conclave serve --observe                   what the service sees",
+    ] {
+        print::plain(command)?;
+    }
     Ok(())
 }

@@ -135,6 +135,7 @@ impl<S: Store> Engine<S> {
             return Ok(Some((request.into(), Purpose::Create(id.clone()))));
         }
         if live.sync || live.head > record.cursor {
+            live.asked_head = live.head;
             let request = FetchLog { group_id: id.clone(), after: record.cursor, limit: PAGE };
             return Ok(Some((request.into(), Purpose::Log(id.clone()))));
         }

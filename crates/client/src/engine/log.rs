@@ -78,7 +78,9 @@ impl<S: Store> Engine<S> {
             match &halt {
                 Some(Halt::Ask) => live.sync = true,
                 // The service has no more to give than this.
-                None if page.entries.is_empty() => live.head = record.cursor,
+                None if page.entries.is_empty() && live.head <= live.asked_head => {
+                    live.head = record.cursor;
+                }
                 _ => {}
             }
         }

@@ -184,6 +184,8 @@ struct Live {
     group: Group,
     /// The number of the log's last entry, as far as known.
     head: u64,
+    /// What `head` was when the log was last asked for.
+    asked_head: u64,
     /// Whether the log is to be fetched whatever `head` says.
     sync: bool,
     /// Whether what is to be sent was taken by the service: the log will bring it.
@@ -202,6 +204,7 @@ impl Live {
         Self {
             group,
             head: 0,
+            asked_head: 0,
             sync: true,
             delivered: false,
             inviting: Inviting::NotBegun,

@@ -72,7 +72,7 @@ impl<S: Store> Engine<S> {
             }
             (Purpose::Inbox, Reply::FetchInbox(page)) => {
                 // What is left is fetched when this is acknowledged.
-                self.inbox_due = page.total as usize > page.items.len();
+                self.inbox_due |= page.total as usize > page.items.len();
                 self.inbox.extend(page.items.into_iter().map(|item| (item, 0)));
                 Ok(())
             }
@@ -80,7 +80,10 @@ impl<S: Store> Engine<S> {
             (Purpose::Log(id), Reply::FetchLog(page)) => {
                 if let Some(live) = self.groups.get_mut(&id) {
                     live.sync = false;
-                    live.head = page.head;
+                    // A hint may have overtaken this answer.
+                    if live.head <= live.asked_head {
+                        live.head = page.head;
+                    }
                 }
                 self.take_page(&id, &page)
             }

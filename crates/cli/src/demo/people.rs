@@ -1,0 +1,122 @@
+//! Devices that run in threads of this process, each as `conclave chat` would run it.
+
+use crate::Failure;
+use conclave_client::{
+    DeviceId, Engine, Message, News, Options, Output, Screen, Setup, os_rng, run,
+};
+use conclave_provider_aws_lc::AwsLc;
+use conclave_store::SqliteStore;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long something that has to happen may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Mirror(Sender<Output>);
+
+impl Screen for Mirror {
+    fn show(&mut self, outputs: &[Output]) -> std::io::Result<()> {
+        let gone = |_| std::io::Error::other("nobody looks");
+        outputs.iter().try_for_each(|output| self.0.send(output.clone()).map_err(gone))
+    }
+
+    fn current_group(&mut self, _name: Option<&str>) {}
+}
+
+/// A device that is switched on.
+pub(super) struct Device {
+    pub(super) id: DeviceId,
+    to: Sender<Message>,
+    screen: Receiver<Output>,
+    thread: JoinHandle<Result<(), String>>,
+    /// Whether what it shows is printed as it comes.
+    pub(super) loud: bool,
+}
+
+/// Where a device's state is.
+pub(super) fn state_file(folder: &Path, id: &str) -> PathBuf {
+    folder.join(id.replace('/', "-") + ".sqlite")
+}
+
+impl Device {
+    /// Switches a device on.
+    pub(super) fn start(id: &str, url: &str, folder: &Path) -> Result<Self, Failure> {
+        let id: DeviceId = id.parse()?;
+        let engine = Engine::open(Setup {
+            device: id.clone(),
+            cipher_suite: None,
+            provider: Arc::new(AwsLc::new()),
+            rng: os_rng(),
+            store: SqliteStore::open(state_file(folder, &id.to_string()))?,
+        })?;
+        let options = Options {
+            url: url.to_string(),
+            in_turn: true,
+            stay: false,
+            linger: Duration::ZERO,
+            patience: PATIENCE,
+        };
+        let (to, inbox) = channel();
+        let (mirror, screen) = channel();
+        let sender = to.clone();
+        let thread = std::thread::Builder::new().name(id.to_string()).spawn(move || {
+            let mut mirror = Mirror(mirror);
+            let ended = run(engine, &options, (sender, inbox), &mut mirror);
+            ended.map(drop).map_err(|e| e.to_string())
+        })?;
+        Ok(Self { id, to, screen, thread, loud: true })
+    }
+
+    /// Its user writes a line.
+    pub(super) fn write(&self, line: &str) -> Result<(), Failure> {
+        if self.loud {
+            super::print::line(&format!("{:>14} > {line}", self.id.to_string()))?;
+        }
+        Ok(self.to.send(Message::Line(line.to_string()))?)
+    }
+
+    /// Waits until something is shown, and returns it.
+    pub(super) fn wait<T>(
+        &self,
+        what: &str,
+        mut wanted: impl FnMut(&Output) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let output = self
+                .screen
+                .recv_timeout(left)
+                .map_err(|_| format!("{} waits in vain for {what}", self.id))?;
+            let found = wanted(&output);
+            // Only news are part of the story.
+            if self.loud && matches!(output, Output::News { .. }) {
+                super::print::line(&format!("{:>14} | {}", self.id.to_string(), output.to_text()))?;
+            }
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Waits until somebody is heard to say this; returns the message's number.
+    pub(super) fn hears(&self, said: &str) -> Result<u64, Failure> {
+        self.wait(&format!("{said:?}"), |output| match output {
+            Output::News { news: News::Message { seq, text, .. }, .. } if text == said => {
+                Some(*seq)
+            }
+            _ => None,
+        })
+    }
+
+    /// Switches the device off, after all that it has to do.
+    pub(super) fn stop(self) -> Result<(), Failure> {
+        // It ends by itself when it has ended already.
+        let _ = self.to.send(Message::End);
+        let ended = self.thread.join().map_err(|_| format!("{} broke down", self.id))?;
+        Ok(ended?)
+    }
+}

@@ -1,0 +1,457 @@
+//! The `conclave` command as people run it: real processes, real pipes, real `kill -9`.
+//!
+//! `CONCLAVE_TEST_SEED=N` repeats a run; each prints its seed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "the helpers of tests, too, are tests"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+const CONCLAVE: &str = env!("CARGO_BIN_EXE_conclave");
+/// Longer than anything here takes on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A small generator of numbers (xorshift64*): which moments are tried depends on the seed alone.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+}
+
+fn seed(default: u64) -> u64 {
+    let seed = std::env::var("CONCLAVE_TEST_SEED").ok().and_then(|s| s.parse().ok());
+    let seed = seed.unwrap_or(default).max(1);
+    println!("seed {seed}");
+    seed
+}
+
+/// A running command: its input, and its output line by line.
+struct Process {
+    /// For the output of a test that fails.
+    name: String,
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(CONCLAVE)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let (to, lines) = channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            // A line that the process did not come to end is none.
+            while output.read_line(&mut line).is_ok_and(|_| line.ends_with('\n')) {
+                let _ = to.send(line.trim_end().to_string());
+                line.clear();
+            }
+        });
+        let name = args.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        Self { name, input: child.stdin.take(), child, lines }
+    }
+
+    fn write(&mut self, line: &str) {
+        println!("{} > {line}", self.name);
+        // It fails if the process is dead, which the reader notices.
+        let _ = writeln!(self.input.as_mut().unwrap(), "{line}");
+    }
+
+    /// The next line; none if the process has ended.
+    fn line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => {
+                println!("{} < {line}", self.name);
+                Some(line)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("{} says nothing for {PATIENCE:?}", self.name),
+        }
+    }
+
+    fn kill_9(&mut self) {
+        println!("{} is killed", self.name);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    #[cfg(unix)]
+    fn terminate(&mut self) -> i32 {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Server {
+    process: Process,
+    address: String,
+    data: PathBuf,
+}
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        Self::start_at(data, "127.0.0.1:0")
+    }
+
+    fn start_at(data: &Path, listen: &str) -> Self {
+        let data_arg = data.to_str().unwrap();
+        let process = Process::start(&["serve", "--listen", listen, "--data", data_arg]);
+        let first = process.line().unwrap();
+        let address = first.strip_prefix("listening on http://").unwrap().to_string();
+        Self { process, address, data: data.to_path_buf() }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Dies, and comes back at the same address.
+    fn kill_9_and_restart(&mut self) {
+        self.process.kill_9();
+        *self = Self::start_at(&self.data.clone(), &self.address.clone());
+    }
+}
+
+/// A `conclave chat`, over all the processes that it takes.
+struct Chat {
+    name: &'static str,
+    url: String,
+    data: String,
+    process: Process,
+    /// Messages by number: `sender text`. Each is said once, in order.
+    seen: BTreeMap<u64, String>,
+    last: u64,
+    /// The last number when this process was started: what comes again is not older.
+    replay_from: u64,
+    replays: usize,
+    joined: usize,
+}
+
+impl Chat {
+    fn start(name: &'static str, server: &Server, data: &Path) -> Self {
+        let (url, data) = (server.url(), data.to_str().unwrap().to_string());
+        let process = Self::process(name, &url, &data);
+        let seen = BTreeMap::new();
+        Self { name, url, data, process, seen, last: 0, replay_from: 0, replays: 0, joined: 0 }
+    }
+
+    fn process(name: &str, url: &str, data: &str) -> Process {
+        Process::start(&["chat", name, "--server", url, "--data", data, "--stay"])
+    }
+
+    /// Takes note of a line.
+    fn note(&mut self, line: &str) {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words.as_slice() {
+            ["message", _, seq, said] => {
+                let seq: u64 = seq.parse().unwrap();
+                match self.seen.get(&seq) {
+                    // Printed, but killed before that could be noted: it says so by its number.
+                    Some(before) => {
+                        assert_eq!(before, said, "{}: another message {seq}", self.name);
+                        assert!(seq >= self.replay_from, "{}: {seq} once more", self.name);
+                        self.replays += 1;
+                    }
+                    None => {
+                        assert!(seq > self.last, "{}: {seq} after {}", self.name, self.last);
+                        self.seen.insert(seq, (*said).to_string());
+                        self.last = seq;
+                    }
+                }
+            }
+            ["joined", ..] => self.joined += 1,
+            ["failed" | "unreadable" | "error", ..] => panic!("{}: {line}", self.name),
+            _ => {}
+        }
+    }
+
+    /// Reads until a line that begins like this, which is returned.
+    fn until(&mut self, begin: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < end, "{}: no {begin:?}", self.name);
+            let line = self.process.line().unwrap_or_else(|| panic!("{} has ended", self.name));
+            self.note(&line);
+            if line.starts_with(begin) {
+                return line;
+            }
+        }
+    }
+
+    /// Reads until this device has said this.
+    fn until_said(&mut self, text: &str) {
+        let said = format!("{}/main {text}", self.name);
+        while !self.seen.values().any(|s| *s == said) {
+            self.until("message");
+        }
+    }
+
+    /// `kill -9`, and a new process with the old state.
+    fn kill_9_and_restart(&mut self) {
+        self.process.kill_9();
+        while let Some(line) = self.process.line() {
+            self.note(&line);
+        }
+        // What was printed last may come again; it is a handful at most.
+        self.replay_from = self.last.saturating_sub(8);
+        self.process = Self::process(self.name, &self.url, &self.data);
+    }
+
+    /// Waits until nothing is to be sent any more.
+    fn sent_all(&mut self) -> String {
+        loop {
+            self.process.write("/groups");
+            let line = self.until("group ");
+            if !line.ends_with("to send") {
+                return line;
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Says lines, and is killed at some of them. What is not said by then was never read.
+    fn talk(&mut self, lines: u64, kills: u64, dice: &mut Dice) {
+        for i in 1..=lines {
+            let text = format!("line {i} of {}", self.name);
+            self.process.write(&text);
+            if dice.below(lines) < kills {
+                sleep(Duration::from_micros(dice.below(40_000)));
+                self.kill_9_and_restart();
+                self.sent_all();
+                let said = format!("{}/main {text}", self.name);
+                if !self.seen.values().any(|s| *s == said) {
+                    self.process.write(&text);
+                }
+            }
+            self.until_said(&text);
+        }
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Two people talk at once; both, and once the service, are killed at random moments.
+#[test]
+fn nothing_is_lost_shown_twice_or_out_of_order_when_processes_die() {
+    const LINES: u64 = 60;
+    const KILLS: u64 = 8;
+    let seed = seed(2026);
+    let folder = folder();
+    let server = Server::start(&folder.path().join("service"));
+    let mut alice = Chat::start("alice", &server, folder.path());
+    let mut bob = Chat::start("bob", &server, folder.path());
+    bob.until("ready");
+    alice.process.write("/new lunch");
+    alice.process.write("/invite bob");
+    alice.until("added lunch");
+    bob.until("joined lunch");
+
+    let server = Arc::new(Mutex::new(server));
+    let finished = thread::scope(|scope| {
+        let a = scope.spawn(move || {
+            alice.talk(LINES, KILLS, &mut Dice(seed));
+            alice
+        });
+        let b = scope.spawn(move || {
+            bob.talk(LINES, KILLS, &mut Dice(seed ^ 0xb0b));
+            bob
+        });
+        sleep(Duration::from_millis(100 + Dice(seed ^ 5).below(300)));
+        server.lock().unwrap().kill_9_and_restart();
+        [a.join().unwrap(), b.join().unwrap()]
+    });
+    let [mut alice, mut bob] = finished;
+    let all = (2 * LINES) as usize;
+    for chat in [&mut alice, &mut bob] {
+        while chat.seen.len() < all {
+            chat.until("message");
+        }
+    }
+    println!("replays after a kill: alice {}, bob {}", alice.replays, bob.replays);
+    assert_eq!(alice.seen, bob.seen, "they have seen different things");
+    for name in ["alice", "bob"] {
+        let said = alice.seen.values().filter(|said| said.starts_with(&format!("{name}/main ")));
+        let wanted = (1..=LINES).map(|i| format!("{name}/main line {i} of {name}"));
+        assert!(said.cloned().eq(wanted), "lost, doubled or out of order: {:?}", alice.seen);
+    }
+    // A new process has nothing more to say.
+    bob.kill_9_and_restart();
+    bob.sent_all();
+    assert_eq!(bob.seen.len(), all);
+    assert_eq!(bob.joined, 1);
+}
+
+/// Making a group, inviting and removing are killed at random moments, too.
+#[test]
+fn a_group_is_made_and_joined_once_whenever_its_maker_dies() {
+    let mut dice = Dice(seed(7));
+    let folder = folder();
+    let server = Server::start(&folder.path().join("service"));
+    let mut alice = Chat::start("alice", &server, folder.path());
+    let mut bob = Chat::start("bob", &server, folder.path());
+    bob.until("ready");
+    let deadly = |chat: &mut Chat, dice: &mut Dice, command: &str| {
+        chat.process.write(command);
+        sleep(Duration::from_micros(dice.below(25_000)));
+        chat.kill_9_and_restart();
+    };
+    for round in 0..6 {
+        let name = format!("room{round}");
+        let there = |alice: &mut Chat| {
+            alice.process.write(&format!("/switch {name}"));
+            alice.process.write("/groups");
+            alice.process.write("/help");
+            let mut found = false;
+            loop {
+                let line = alice.process.line().unwrap();
+                found |= line.starts_with(&format!("group {name} "));
+                if line.starts_with("help") {
+                    return found;
+                }
+            }
+        };
+        deadly(&mut alice, &mut dice, &format!("/new {name}"));
+        if !there(&mut alice) {
+            alice.process.write(&format!("/new {name}"));
+        }
+        let members = |alice: &mut Chat| {
+            alice.process.write("/members");
+            alice.process.write("/help");
+            let mut devices = Vec::new();
+            loop {
+                let line = alice.process.line().unwrap();
+                if line.starts_with("member ") {
+                    devices.push(line.split(' ').nth(2).unwrap().to_string());
+                }
+                if line.starts_with("help") {
+                    return devices;
+                }
+            }
+        };
+        deadly(&mut alice, &mut dice, "/invite bob");
+        if members(&mut alice).len() == 1 {
+            alice.process.write("/invite bob");
+        }
+        assert_eq!(members(&mut alice), ["alice/main", "bob/main"], "{name}");
+        bob.until(&format!("joined {name} "));
+        deadly(&mut alice, &mut dice, "/remove bob");
+        if members(&mut alice).len() == 2 {
+            alice.process.write("/remove bob");
+        }
+        assert_eq!(members(&mut alice), ["alice/main"], "{name}");
+        bob.until(&format!("out {name} "));
+    }
+    assert_eq!(bob.joined, 6);
+}
+
+/// What is written while the service is away is kept, over a `kill -9` too, and sent then.
+#[test]
+fn what_is_written_offline_is_sent_when_the_service_comes_back() {
+    let folder = folder();
+    let mut server = Server::start(&folder.path().join("service"));
+    let mut alice = Chat::start("alice", &server, folder.path());
+    alice.process.write("/new notes");
+    alice.until("created");
+    server.process.kill_9();
+    alice.until("offline");
+    alice.process.write("one");
+    alice.process.write("two");
+    alice.process.write("/groups");
+    assert!(alice.until("group").ends_with("2 to send"));
+    alice.kill_9_and_restart();
+    alice.until("offline");
+    server.kill_9_and_restart();
+    alice.until_said("one");
+    alice.until_said("two");
+    assert_eq!(alice.seen.len(), 2);
+}
+
+/// Input that ends: all of it is done, then the process ends well.
+#[test]
+fn a_script_ends_when_all_of_it_is_done() {
+    let folder = folder();
+    let mut server = Server::start(&folder.path().join("service"));
+    let data = folder.path().to_str().unwrap();
+    let url = server.url();
+    let script = |user: &str, lines: &str| {
+        let mut process =
+            Process::start(&["chat", user, "--server", &url, "--data", data, "--device", "pad"]);
+        process.write(lines);
+        drop(process.input.take());
+        let mut output = Vec::new();
+        while let Some(line) = process.line() {
+            output.push(line);
+        }
+        assert!(process.child.wait().unwrap().success(), "{output:?}");
+        output
+    };
+    script("bob", "");
+    let alice = script("alice", "/new lunch\n/invite bob\nsoup?\n/verify bob\n//done");
+    assert!(alice.contains(&"message lunch 3 alice/pad soup?".to_string()), "{alice:?}");
+    assert!(alice.contains(&"message lunch 4 alice/pad /done".to_string()), "{alice:?}");
+    let bob = script("bob", "yes\n/verify alice\n/nonsense");
+    assert!(bob.contains(&"joined lunch 1 by alice/pad".to_string()), "{bob:?}");
+    assert!(bob.contains(&"message lunch 3 alice/pad soup?".to_string()), "{bob:?}");
+    assert!(bob.contains(&"message lunch 5 bob/pad yes".to_string()), "{bob:?}");
+    assert!(bob.iter().any(|line| line.starts_with("error ")), "{bob:?}");
+    let code = |lines: &[String]| {
+        let line = lines.iter().find(|line| line.starts_with("verify ")).unwrap();
+        line.splitn(4, ' ').nth(3).unwrap().to_string()
+    };
+    assert_eq!(code(&alice), code(&bob), "both see the same code");
+    // The name is taken, and the state is not here.
+    let elsewhere = folder.path().join("elsewhere");
+    let status = Command::new(CONCLAVE)
+        .args(["chat", "bob", "--device", "pad", "--server", &url, "--data"])
+        .arg(&elsewhere)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!status.status.success());
+    assert!(String::from_utf8_lossy(&status.stderr).contains("device-exists"));
+    #[cfg(unix)]
+    assert_eq!(server.process.terminate(), 0, "the service ends well");
+}
+
+/// The demonstration checks what it tells.
+#[test]
+fn the_demonstration_is_true() {
+    let output = Command::new(CONCLAVE).arg("demo").stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let long = text.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(long, None, "fits into 80 columns");
+}
