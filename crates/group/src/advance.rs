@@ -7,10 +7,8 @@ use crate::pending::{OwnPath, PendingUpdate};
 use crate::proposals::{CheckedList, ListedProposal};
 use crate::public::{StagedCommit, commit_of};
 use crate::rows::{Batch, RowKey, Table};
-use crate::state::{
-    CurrentSecrets, Delta, Group, PastEpoch, SecretTreeChange, header_row, past_epoch_row,
-    past_leaf_row, put_secret_tree_rows,
-};
+use crate::state::{CurrentSecrets, Delta, Group, PastEpoch, SecretTreeChange};
+use crate::stored::{header_row, past_epoch_row, past_leaf_row, put_secret_tree_rows};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

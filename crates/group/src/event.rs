@@ -131,7 +131,7 @@ pub enum Event {
     },
     /// A commit was applied: the group is in a new epoch.
     Epoch(EpochChange),
-    /// The own pending commit or a cached proposal was discarded.
+    /// The own pending commit, cached proposals or past epochs were discarded.
     Discarded,
     /// The key of a message that was rejected, or told nothing new, was deleted (section 9.2).
     /// Nothing else changed.

@@ -22,6 +22,7 @@ mod config;
 mod credentials;
 mod error;
 mod event;
+mod row_codec;
 mod rules;
 mod transition;
 
@@ -32,6 +33,7 @@ mod cache;
 mod pending;
 mod public;
 mod state;
+mod stored;
 
 mod advance;
 mod create;

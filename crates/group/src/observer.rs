@@ -10,12 +10,11 @@ use crate::event::{EpochChange, Member};
 use crate::external::decode_group_info;
 use crate::join::{join_credentials, members, public_state, verified_tree};
 use crate::proposals::{CheckedList, Linking, ListedProposal, check_proposal, credential_requests};
-use crate::public::{
-    PublicDelta, PublicEpoch, PublicState, ROW_VERSION, check_row_version, commit_of,
-    proposal_from_row,
+use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of, proposal_from_row};
+use crate::row_codec::{
+    ROW_VERSION, check_row_version, damaged_tree, named, node_index, nothing_left, tree_size,
 };
 use crate::rows::{Batch, RowKey, Table};
-use crate::state::{damaged_tree, named, node_index, nothing_left, tree_size};
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

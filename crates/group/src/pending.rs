@@ -2,8 +2,7 @@
 
 use crate::error::Error;
 use crate::event::{CommitMessages, WelcomeMessage};
-use crate::public::{ROW_VERSION, check_row_version};
-use crate::state::{nothing_left, put_secret, take_secret};
+use crate::row_codec::{ROW_VERSION, check_row_version, nothing_left, put_secret, take_secret};
 use alloc::vec::Vec;
 use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair};
 use conclave_wire::{

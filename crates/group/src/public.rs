@@ -9,6 +9,7 @@ use crate::proposals::{
     Applied, CheckedList, Committer, Linking, ListedProposal, apply, credential_requests,
     leaf_request,
 };
+use crate::row_codec::{ROW_VERSION, check_row_version};
 use crate::rows::{Batch, RowKey, Table};
 use crate::rules;
 use crate::transition::swap_value;
@@ -350,16 +351,6 @@ pub(crate) fn group_and_epoch(body: &MlsMessageBody) -> Result<(&[u8], u64), Err
         MlsMessageBody::PublicMessage(m) => Ok((&m.content.group_id, m.content.epoch)),
         MlsMessageBody::PrivateMessage(m) => Ok((&m.group_id, m.epoch)),
         _ => Err(Rejection::UnexpectedMessage.into()),
-    }
-}
-
-/// The version of the rows' contents.
-pub(crate) const ROW_VERSION: u8 = 1;
-
-pub(crate) fn check_row_version(r: &mut Reader<'_>) -> Result<(), Error> {
-    match u8::decode(r)? {
-        ROW_VERSION => Ok(()),
-        other => Err(Error::storage(alloc::format!("a row has format {other}, not {ROW_VERSION}"))),
     }
 }
 

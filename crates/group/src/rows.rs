@@ -4,6 +4,7 @@
 //! MLS. It may encrypt values.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_wire::GroupId;
 
@@ -40,6 +41,10 @@ pub enum Table {
 }
 
 impl Table {
+    /// The kinds whose rows belong to an epoch and go with it.
+    const OF_EPOCHS: [Self; 5] =
+        [Self::SecretTreeNode, Self::Ratchet, Self::SkippedKey, Self::PastEpoch, Self::PastLeaf];
+
     /// The kind with this number.
     #[must_use]
     pub fn from_number(n: u8) -> Option<Self> {
@@ -130,7 +135,14 @@ impl Batch {
             self.rows.clear();
         }
         for epoch in later.deleted_epochs {
-            self.rows.retain(|key, _| key.epoch != epoch);
+            for table in Table::OF_EPOCHS {
+                let all =
+                    RowKey::of_epoch(table, epoch, 0)..=RowKey::of_epoch(table, epoch, u64::MAX);
+                let keys: Vec<RowKey> = self.rows.range(all).map(|(key, _)| *key).collect();
+                for key in keys {
+                    self.rows.remove(&key);
+                }
+            }
             self.deleted_epochs.insert(epoch);
         }
         self.rows.extend(later.rows);

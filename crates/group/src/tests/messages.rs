@@ -1,7 +1,7 @@
 //! Application data and the keys that messages consume (sections 6, 9.2 and 15).
 
 use super::fixture::*;
-use crate::rows::Table;
+use crate::rows::{RowKey, Table};
 use crate::{
     CommitOptions, Config, Error, Event, LeafUpdate, Misuse, NewProposal, Received, Rejection,
 };
@@ -289,6 +289,20 @@ fn a_clock_that_was_set_back_leaves_no_gap_among_past_epochs() {
     }
     assert!(peers[0].group.past.keys().copied().eq([3]));
     peers[0].reload();
+}
+
+#[test]
+fn a_group_that_rests_forgets_its_past_epochs_when_it_is_told_the_time() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let early = peers[1].say(b"early");
+    commits(&mut peers, 1, CommitOptions::default());
+    let end = NOW + Config::default().past_epoch_age;
+    assert!(peers[0].group.expire_past_epochs(end).is_none());
+    let step = peers[0].group.expire_past_epochs(end + 1).unwrap();
+    peers[0].take(step);
+    assert!(peers[0].rows.keys().all(|key| [2, RowKey::NO_EPOCH].contains(&key.epoch)));
+    let wrong = Rejection::WrongEpoch { message: 1, current: 2 };
+    assert_eq!(rejection(peers[0].error(&early)), wrong);
 }
 
 #[test]

@@ -1,0 +1,300 @@
+//! A member's rows: how they are written, and a group from them.
+
+use crate::cache::ProposalCache;
+use crate::config::Config;
+use crate::error::Error;
+use crate::pending::{PendingCommit, PendingUpdate};
+use crate::public::{PublicEpoch, PublicState, proposal_from_row};
+use crate::row_codec::{
+    ROW_VERSION, check_row_version, damaged_tree, named, node_index, nothing_left, put_secret,
+    take_secret, tree_size,
+};
+use crate::rows::{Batch, RowKey, Table};
+use crate::state::{CurrentSecrets, Group, PastEpoch};
+use crate::transition::Revision;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite};
+use conclave_schedule::{
+    EpochAuthenticator, ExporterSecret, ExternalSecret, InitSecret, MembershipKey, ResumptionPsk,
+    SecretTree, SecretTreeRow, SenderDataSecret,
+};
+use conclave_tree::{RatchetTree, TreeRead};
+use conclave_wire::{Bytes, Decode, Encode, LeafIndex, NodeIndex, Reader, TreeSize, Writer};
+
+/// The header row.
+pub(crate) fn header_row(
+    public: &PublicEpoch,
+    own_leaf: LeafIndex,
+    tree_size: TreeSize,
+    signer: &SignatureKeyPair,
+    secrets: &CurrentSecrets,
+) -> Result<Secret, Error> {
+    let mut w = Writer::secret();
+    ROW_VERSION.encode(&mut w)?;
+    public.encode(&mut w)?;
+    own_leaf.encode(&mut w)?;
+    tree_size.leaf_count().encode(&mut w)?;
+    put_secret(&mut w, &signer.private)?;
+    signer.public.encode(&mut w)?;
+    put_secret(&mut w, secrets.init.as_secret())?;
+    put_secret(&mut w, secrets.sender_data.as_secret())?;
+    put_secret(&mut w, secrets.exporter.as_secret())?;
+    put_secret(&mut w, secrets.external.as_secret())?;
+    put_secret(&mut w, secrets.membership_key.as_secret())?;
+    put_secret(&mut w, secrets.resumption_psk.as_secret())?;
+    put_secret(&mut w, secrets.epoch_authenticator.as_secret())?;
+    Ok(Secret::new(w.finish()))
+}
+
+/// What the header row holds.
+struct Header {
+    public: PublicEpoch,
+    own_leaf: LeafIndex,
+    tree_size: TreeSize,
+    signer: SignatureKeyPair,
+    secrets: CurrentSecrets,
+}
+
+fn header_from_row(bytes: &Secret) -> Result<Header, Error> {
+    let mut r = Reader::new(bytes.expose());
+    check_row_version(&mut r)?;
+    let header = Header {
+        public: PublicEpoch::decode(&mut r)?,
+        own_leaf: Decode::decode(&mut r)?,
+        tree_size: tree_size(&mut r)?,
+        signer: SignatureKeyPair { private: take_secret(&mut r)?, public: Decode::decode(&mut r)? },
+        secrets: CurrentSecrets {
+            init: InitSecret::from_secret(take_secret(&mut r)?),
+            sender_data: SenderDataSecret::from_secret(take_secret(&mut r)?),
+            exporter: ExporterSecret::from_secret(take_secret(&mut r)?),
+            external: ExternalSecret::from_secret(take_secret(&mut r)?),
+            membership_key: MembershipKey::from_secret(take_secret(&mut r)?),
+            resumption_psk: ResumptionPsk::from_secret(take_secret(&mut r)?),
+            epoch_authenticator: EpochAuthenticator::from_secret(take_secret(&mut r)?),
+        },
+    };
+    nothing_left(&r)?;
+    Ok(header)
+}
+
+pub(crate) fn past_epoch_row(past: &PastEpoch) -> Result<Secret, Error> {
+    let mut w = Writer::secret();
+    ROW_VERSION.encode(&mut w)?;
+    past.context.encode(&mut w)?;
+    put_secret(&mut w, past.sender_data.as_secret())?;
+    put_secret(&mut w, past.resumption_psk.as_secret())?;
+    past.tree_size.leaf_count().encode(&mut w)?;
+    past.ended.encode(&mut w)?;
+    Ok(Secret::new(w.finish()))
+}
+
+fn past_epoch_from_row(bytes: &Secret) -> Result<PastEpoch, Error> {
+    let mut r = Reader::new(bytes.expose());
+    check_row_version(&mut r)?;
+    let past = PastEpoch {
+        context: Decode::decode(&mut r)?,
+        sender_data: SenderDataSecret::from_secret(take_secret(&mut r)?),
+        resumption_psk: ResumptionPsk::from_secret(take_secret(&mut r)?),
+        tree_size: tree_size(&mut r)?,
+        ended: Decode::decode(&mut r)?,
+        leaves: BTreeMap::new(),
+    };
+    nothing_left(&r)?;
+    Ok(past)
+}
+
+pub(crate) fn past_leaf_row(leaf: Option<&[u8]>) -> Result<Secret, Error> {
+    let mut w = Writer::new();
+    ROW_VERSION.encode(&mut w)?;
+    leaf.map(Bytes::from).encode(&mut w)?;
+    Ok(Secret::new(w.finish()))
+}
+
+fn past_leaf_from_row(bytes: &Secret) -> Result<Option<Bytes>, Error> {
+    let mut r = Reader::new(bytes.expose());
+    check_row_version(&mut r)?;
+    Ok(Decode::from_bytes(r.rest())?)
+}
+
+/// The rows of a secret tree's change.
+pub(crate) fn put_secret_tree_rows(
+    epoch: u64,
+    rows: impl IntoIterator<Item = (SecretTreeRow, Option<Secret>)>,
+    batch: &mut Batch,
+) {
+    for (row, value) in rows {
+        batch.rows.insert(secret_tree_key(epoch, row), value);
+    }
+}
+
+fn secret_tree_key(epoch: u64, row: SecretTreeRow) -> RowKey {
+    let (kind, index) = row.to_index();
+    let table = match kind {
+        0 => Table::SecretTreeNode,
+        1 => Table::Ratchet,
+        _ => Table::SkippedKey,
+    };
+    RowKey::of_epoch(table, epoch, index)
+}
+
+fn secret_tree_row(key: &RowKey) -> Option<SecretTreeRow> {
+    let kind = match key.table {
+        Table::SecretTreeNode => 0,
+        Table::Ratchet => 1,
+        Table::SkippedKey => 2,
+        _ => return None,
+    };
+    SecretTreeRow::from_index(kind, key.index)
+}
+
+impl Group {
+    /// All rows of the group: what a store holds after every batch so far.
+    ///
+    /// # Errors
+    /// None that a group which could be stored before can have.
+    pub fn rows(&self) -> Result<Batch, Error> {
+        let mut batch = self.batch();
+        batch.clear = true;
+        let Some(secrets) = &self.secrets else { return Ok(batch) };
+        let size = self.public.tree.size();
+        let header = header_row(&self.public.epoch, self.own_leaf, size, &self.signer, secrets)?;
+        batch.put(RowKey::new(Table::Header, 0), header);
+        self.public.put_rows(&mut batch)?;
+        for (node, key) in &self.private_keys {
+            batch.put(RowKey::new(Table::PrivateKey, node.0.into()), key.0.clone());
+        }
+        for (epoch, tree) in &self.secret_trees {
+            let rows = tree.rows().into_iter().map(|(row, secret)| (row, Some(secret)));
+            put_secret_tree_rows(*epoch, rows, &mut batch);
+        }
+        for (epoch, past) in &self.past {
+            batch.put(RowKey::of_epoch(Table::PastEpoch, *epoch, 0), past_epoch_row(past)?);
+            for (leaf, encoded) in &past.leaves {
+                let key = RowKey::of_epoch(Table::PastLeaf, *epoch, leaf.0.into());
+                batch.put(key, past_leaf_row(encoded.as_deref())?);
+            }
+        }
+        for (place, update) in &self.pending_updates {
+            batch.put(RowKey::new(Table::PendingUpdate, *place), update.to_row()?);
+        }
+        if let Some(pending) = &self.pending_commit {
+            batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?);
+        }
+        Ok(batch)
+    }
+
+    /// A group from its stored rows, in any order: the fold of all batches that were written.
+    ///
+    /// # Errors
+    /// If a row is missing, damaged or does not fit the others; the error says which.
+    pub fn load(
+        provider: &dyn CryptoProvider,
+        config: Config,
+        rows: impl IntoIterator<Item = (RowKey, Secret)>,
+    ) -> Result<Self, Error> {
+        let rows: BTreeMap<RowKey, Secret> = rows.into_iter().collect();
+        let header = rows
+            .get(&RowKey::new(Table::Header, 0))
+            .ok_or_else(|| Error::storage("the header row is missing"))
+            .and_then(|row| named(&RowKey::new(Table::Header, 0), header_from_row(row)))?;
+        let epoch = header.public.context.epoch;
+        let suite = Suite::new(provider, header.public.context.cipher_suite)?;
+        let tree_rows = rows
+            .range(RowKey::new(Table::Tree, 0)..=RowKey::new(Table::Tree, u64::MAX))
+            .map(|(key, row)| (node_index(key), row.expose().to_vec()));
+        let tree = RatchetTree::load(&suite, header.tree_size, tree_rows).map_err(damaged_tree)?;
+        if *tree.tree_hash() != *header.public.context.tree_hash {
+            return Err(Error::storage("the tree's rows do not give the header's tree hash"));
+        }
+        let mut group = Self {
+            config,
+            own_leaf: header.own_leaf,
+            signer: header.signer,
+            secrets: Some(Box::new(header.secrets)),
+            secret_trees: BTreeMap::new(),
+            past: BTreeMap::new(),
+            private_keys: BTreeMap::new(),
+            pending_updates: BTreeMap::new(),
+            pending_commit: None,
+            public: PublicState { epoch: header.public, tree, proposals: ProposalCache::default() },
+            revision: Revision::default(),
+        };
+        if group.public.tree.signature_key(group.own_leaf).as_ref() != Some(&group.signer.public) {
+            return Err(Error::storage("the own leaf does not have the header's signature key"));
+        }
+        let mut secret_trees: BTreeMap<u64, Vec<(SecretTreeRow, Secret)>> = BTreeMap::new();
+        for (key, row) in &rows {
+            named(key, group.load_row(key, row, &mut secret_trees))?;
+        }
+        let mut next = epoch;
+        for past in group.past.keys().rev() {
+            if past.checked_add(1) != Some(next) {
+                return Err(Error::storage(format!("a past epoch before {next} is missing")));
+            }
+            next = *past;
+        }
+        let size = group.public.tree.size();
+        let mut sizes: BTreeMap<u64, TreeSize> =
+            group.past.iter().map(|(epoch, past)| (*epoch, past.tree_size)).collect();
+        sizes.insert(epoch, size);
+        for (epoch, size) in sizes {
+            let rows = secret_trees.remove(&epoch).unwrap_or_default();
+            let tree = SecretTree::load(size, rows.into_iter())
+                .map_err(|e| Error::storage(format!("secret tree of epoch {epoch}: {e}")))?;
+            group.secret_trees.insert(epoch, tree);
+        }
+        match secret_trees.into_keys().next() {
+            Some(epoch) => Err(Error::storage(format!("secret tree of unknown epoch {epoch}"))),
+            None => Ok(group),
+        }
+    }
+
+    fn load_row(
+        &mut self,
+        key: &RowKey,
+        row: &Secret,
+        secret_trees: &mut BTreeMap<u64, Vec<(SecretTreeRow, Secret)>>,
+    ) -> Result<(), Error> {
+        match key.table {
+            Table::Header | Table::Tree => {}
+            Table::PrivateKey => {
+                let node = NodeIndex(node_index(key));
+                self.private_keys.insert(node, HpkePrivateKey(row.clone()));
+            }
+            Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey => {
+                let place = secret_tree_row(key).ok_or_else(|| Error::storage("no such place"))?;
+                secret_trees.entry(key.epoch).or_default().push((place, row.clone()));
+            }
+            Table::Proposal => {
+                let listed = proposal_from_row(row.expose())?;
+                self.public.proposals.set(key.index, Some(listed));
+            }
+            Table::PastEpoch => {
+                let past = past_epoch_from_row(row)?;
+                self.past.insert(key.epoch, past);
+            }
+            // Past leaves sort behind past epochs, so that their epoch is known here.
+            Table::PastLeaf => {
+                let leaf = past_leaf_from_row(row)?;
+                let past = self
+                    .past
+                    .get_mut(&key.epoch)
+                    .ok_or_else(|| Error::storage("its epoch is missing"))?;
+                past.leaves.insert(LeafIndex(node_index(key)), leaf);
+            }
+            Table::PendingUpdate => {
+                self.pending_updates.insert(key.index, PendingUpdate::from_row(row)?);
+            }
+            Table::PendingCommit => {
+                self.pending_commit = Some(Box::new(PendingCommit::from_row(row)?));
+            }
+            Table::ObserverHeader | Table::GroupInfo => {
+                return Err(Error::storage("it is an observer's, not a member's"));
+            }
+        }
+        Ok(())
+    }
+}
