@@ -9,8 +9,11 @@ use crate::{
 };
 use alloc::vec;
 use alloc::vec::Vec;
+use conclave_crypto::CryptoRng;
 use conclave_tree::TreeRead;
 use conclave_wire::{Credential, Extension, LeafIndex, ProtocolVersion, ReInit};
+use core::convert::Infallible;
+use rand_core::{TryCryptoRng, TryRng};
 
 const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 
@@ -65,6 +68,15 @@ fn external(
     seed: u64,
     removes: Option<LeafIndex>,
 ) -> Result<(Peer, Vec<u8>), Error> {
+    external_with(peers, seed, removes, &mut TestRng(seed + 1))
+}
+
+fn external_with(
+    peers: &[Peer],
+    seed: u64,
+    removes: Option<LeafIndex>,
+    rng: &mut dyn CryptoRng,
+) -> Result<(Peer, Vec<u8>), Error> {
     let info = peers[0].group.group_info(&PROVIDER, ALL)?;
     let stage = ExternalJoinStage::open(&PROVIDER, &info, None)?;
     let verdicts = vec![Verdict::Accept; stage.credentials().len()];
@@ -76,7 +88,6 @@ fn external(
         authenticated_data: Vec::new(),
         group_info: None,
     };
-    let rng = &mut TestRng(seed + 1);
     let made = stage.commit(&PROVIDER, rng, Config::default(), &verdicts, options)?;
     Ok((Peer::settle(made.group, seed), made.commit))
 }
@@ -100,6 +111,57 @@ fn an_external_commit_that_replaces_a_member_removes_the_old_appearance() {
     // The credential is new there: it is asked for, with that which it replaces.
     commits(&mut peers, 1, CommitOptions::default());
     agree(&peers);
+}
+
+/// Randomness of which one draw is another source's.
+struct OneDrawOf {
+    of: Vec<u8>,
+    at: u32,
+    rest: TestRng,
+}
+
+impl TryRng for OneDrawOf {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.rest.try_next_u32()
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.rest.try_next_u64()
+    }
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
+        self.rest.try_fill_bytes(to)?;
+        if self.at == 0 && to.len() == self.of.len() {
+            to.copy_from_slice(&self.of);
+        }
+        self.at = self.at.wrapping_sub(1);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for OneDrawOf {}
+
+#[test]
+fn an_external_commit_may_not_keep_the_encryption_key_that_it_removes() {
+    let peers = group_of(&["alice", "bob", "carol"]);
+    let old = peers[1].group.tree().leaf(LeafIndex(1)).unwrap().encryption_key;
+    // Bob's leaf key is the third draw of his key package: signature, init, leaf.
+    let (mut bobs, mut of) = (TestRng(100), vec![0; 32]);
+    for _ in 0..3 {
+        bobs.try_fill_bytes(&mut of).unwrap();
+    }
+    let mut kept = 0;
+    for at in 0..6 {
+        let mut rng = OneDrawOf { of: of.clone(), at, rest: TestRng(61) };
+        let made = external_with(&peers, 60, Some(LeafIndex(1)), &mut rng);
+        let (new, commit) = made.unwrap();
+        if new.group.tree().leaf(LeafIndex(1)).unwrap().encryption_key == old {
+            kept += 1;
+            assert_eq!(rejection(peers[0].error(&commit)), Rejection::ExternalKeyUnchanged);
+        } else {
+            peers[0].process(&commit).unwrap();
+        }
+    }
+    assert_eq!(kept, 1);
 }
 
 #[test]
