@@ -1,0 +1,110 @@
+//! Signature algorithms: what X.509 calls the five schemes of MLS, and how certificates signed
+//! with them are verified.
+
+use conclave_mls::crypto::{CryptoProvider, SignatureScheme};
+use core::fmt;
+use rustls_pki_types::{
+    AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
+};
+
+/// A signature scheme of MLS in the terms of X.509.
+#[derive(Debug)]
+pub(crate) struct Scheme {
+    scheme: SignatureScheme,
+    /// How a subjectPublicKeyInfo names it.
+    key: AlgorithmIdentifier,
+    /// How a certificate's signatureAlgorithm names it.
+    signature: AlgorithmIdentifier,
+}
+
+/// The schemes of RFC 9420's suites.
+static SCHEMES: [Scheme; 5] = {
+    const fn row(
+        scheme: SignatureScheme,
+        key: AlgorithmIdentifier,
+        signature: AlgorithmIdentifier,
+    ) -> Scheme {
+        Scheme { scheme, key, signature }
+    }
+    use SignatureScheme as S;
+    [
+        row(S::Ed25519, alg_id::ED25519, alg_id::ED25519),
+        row(S::EcdsaSecp256r1Sha256, alg_id::ECDSA_P256, alg_id::ECDSA_SHA256),
+        row(S::EcdsaSecp384r1Sha384, alg_id::ECDSA_P384, alg_id::ECDSA_SHA384),
+        row(S::EcdsaSecp521r1Sha512, alg_id::ECDSA_P521, alg_id::ECDSA_SHA512),
+        row(S::Ed448, alg_id::ED448, alg_id::ED448),
+    ]
+};
+
+/// The content of the AlgorithmIdentifier of a scheme's keys; none if the scheme has no such keys.
+pub(crate) fn key_algorithm(scheme: SignatureScheme) -> Option<AlgorithmIdentifier> {
+    SCHEMES.iter().find(|row| row.scheme == scheme).map(|row| row.key)
+}
+
+/// Verifies the signatures of one scheme on certificates by the crypto provider of MLS: both
+/// encode signatures and public keys alike (section 5.1.2; RFC 5480, RFC 8410).
+#[derive(Clone, Copy)]
+pub(crate) struct ProviderAlgorithm<'a> {
+    provider: &'a dyn CryptoProvider,
+    row: &'static Scheme,
+}
+
+impl<'a> ProviderAlgorithm<'a> {
+    /// All that a provider has.
+    pub(crate) fn all(provider: &'a dyn CryptoProvider) -> Vec<Self> {
+        let supported = SCHEMES.iter().filter(|row| provider.has_signature(row.scheme));
+        supported.map(|row| Self { provider, row }).collect()
+    }
+}
+
+impl fmt::Debug for ProviderAlgorithm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} by {}", self.row.scheme, self.provider.name())
+    }
+}
+
+impl SignatureVerificationAlgorithm for ProviderAlgorithm<'_> {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        self.provider
+            .verify(self.row.scheme, &public_key.into(), message, signature)
+            .map_err(|_| InvalidSignature)
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        self.row.key
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        self.row.signature
+    }
+}
+
+/// The algorithms that the feature adds.
+#[cfg(feature = "aws-lc-rs")]
+pub(crate) static MORE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = {
+    use webpki::aws_lc_rs as a;
+    &[
+        a::RSA_PKCS1_2048_8192_SHA256,
+        a::RSA_PKCS1_2048_8192_SHA384,
+        a::RSA_PKCS1_2048_8192_SHA512,
+        a::RSA_PKCS1_2048_8192_SHA256_ABSENT_PARAMS,
+        a::RSA_PKCS1_2048_8192_SHA384_ABSENT_PARAMS,
+        a::RSA_PKCS1_2048_8192_SHA512_ABSENT_PARAMS,
+        a::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        a::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        a::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+        a::ECDSA_P256_SHA384,
+        a::ECDSA_P256_SHA512,
+        a::ECDSA_P384_SHA256,
+        a::ECDSA_P384_SHA512,
+        a::ECDSA_P521_SHA256,
+        a::ECDSA_P521_SHA384,
+    ]
+};
+#[cfg(not(feature = "aws-lc-rs"))]
+pub(crate) static MORE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[];

@@ -1,0 +1,82 @@
+//! X.509 credentials for MLS (RFC 9420 section 5.3): an authentication service over certificate
+//! chains.
+//!
+//! An [`X509Validator`] answers the [`CredentialRequest`](conclave_mls::CredentialRequest)s that
+//! groups ask. It holds the trust roots, what intermediate certificates and revocation lists are
+//! known, and the application's [`IdentityPolicy`]: which of the names in a certificate is who in
+//! the application.
+//!
+//! What it checks, in this order:
+//!
+//! 1. the credential is a chain within the [`Settings`]' limits, each certificate well-formed;
+//! 2. the end entity's public key is the leaf's `signature_key`, and of the algorithm of the
+//!    group's cipher suite (section 5.3);
+//! 3. a path leads from the end entity to a root: signatures, validity, CA flags, path lengths,
+//!    name constraints, key usages and purposes, revocation;
+//! 4. the application's policy maps the names of the end entity to an identity (section 5.3.1);
+//! 5. if the credential replaces another, the policy takes it for a successor (section 5.3.1).
+//!
+//! Certificates signed with the five signature schemes of MLS are verified by the group's own
+//! crypto provider. The feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other
+//! than the curve's own, which many CAs use; without it, this crate is pure Rust.
+//!
+//! ```
+//! use conclave_mls::Group;
+//! use conclave_mls::crypto::{CryptoProvider, Suite};
+//! use conclave_mls::{CredentialRequest, Verdict};
+//! use conclave_x509::{PresentedIdentifiers, X509Validator};
+//!
+//! /// Who members are in this application: the only mail address of their certificate.
+//! fn mail_address(names: &PresentedIdentifiers) -> Option<Vec<u8>> {
+//!     match names.email_addresses.as_slice() {
+//!         [address] => Some(address.clone().into_bytes()),
+//!         _ => None,
+//!     }
+//! }
+//!
+//! # #[allow(dead_code)]
+//! fn judge(
+//!     provider: &dyn CryptoProvider,
+//!     now: u64,
+//!     root: &[u8],
+//!     group: &Group,
+//!     requests: &[CredentialRequest],
+//! ) -> Result<Vec<Verdict>, Box<dyn std::error::Error>> {
+//!     let validator = X509Validator::new(&[root], mail_address)?;
+//!     let suite = Suite::new(provider, group.cipher_suite())?;
+//!     Ok(validator.judge_all(&suite, now, requests))
+//! }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod algorithm;
+mod certificate;
+mod error;
+mod names;
+mod policy;
+mod settings;
+mod validator;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{SetupError, X509Error};
+pub use names::PresentedIdentifiers;
+pub use policy::{IdentityPolicy, Predecessor};
+pub use settings::{
+    EKU_ANY, EKU_CLIENT_AUTH, EKU_EMAIL_PROTECTION, EKU_IM_URI, RevocationPolicy, Settings,
+};
+pub use validator::{Authenticated, X509Validator};
+pub use x509_cert::der::asn1::ObjectIdentifier;
+
+use conclave_mls::Credential;
+use conclave_mls::wire::Certificate;
+
+/// An X.509 credential: DER-encoded certificates, the end entity's first. Those that all peers
+/// know may be left out, but for the first (section 5.3).
+#[must_use]
+pub fn credential(chain: &[impl AsRef<[u8]>]) -> Credential {
+    let certificate = |der: &[u8]| Certificate { cert_data: der.into() };
+    Credential::X509 { certificates: chain.iter().map(|der| certificate(der.as_ref())).collect() }
+}

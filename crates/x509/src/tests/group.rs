@@ -1,0 +1,197 @@
+//! Three members with X.509 credentials in a group.
+
+use super::ca::{Ca, Key, NOW, SUITE, validator};
+use crate::{X509Validator, credential};
+use conclave_mls::crypto::Suite;
+use conclave_mls::*;
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_testkit::SeededRng;
+
+const LIFETIME: Lifetime = Lifetime { not_before: NOW, not_after: NOW + 3600 };
+
+/// The authentication service that all share, and the CA behind it: each chain has the CA's
+/// certificate, below the root.
+struct Service {
+    validator: X509Validator,
+    ca: Ca,
+}
+
+impl Service {
+    fn new() -> Self {
+        let root = Ca::root("root");
+        let ca = root.ca("ca", |_| {});
+        Self { validator: validator(&root), ca }
+    }
+
+    fn credential(&self, name: &str, key: &Key) -> Credential {
+        credential(&[self.ca.issue(name, key, |_| {}), self.ca.der.clone()])
+    }
+
+    fn judge(&self, requests: &[CredentialRequest]) -> Vec<Verdict> {
+        let provider = RustCrypto::new();
+        let suite = Suite::new(&provider, SUITE).unwrap();
+        self.validator.judge_all(&suite, NOW, requests)
+    }
+
+    fn leaf(&self, name: &str, key: &Key) -> LeafParams {
+        LeafParams::new(self.credential(name, key), &[SUITE])
+    }
+}
+
+fn written(group: &mut Group, step: Transition<Group>) -> Event {
+    apply(group, step, |_| Ok::<_, Error>(())).unwrap()
+}
+
+/// A key package, the one who adds having accepted its credential.
+fn key_package(service: &Service, name: &str) -> (OwnKeyPackage, ValidKeyPackage) {
+    let (provider, key) = (RustCrypto::new(), Key::new(SUITE));
+    let mut rng = SeededRng::from_u64(name.len() as u64);
+    let params = KeyPackageParams {
+        cipher_suite: SUITE,
+        leaf: service.leaf(name, &key),
+        lifetime: LIFETIME,
+        extensions: vec![],
+        last_resort: false,
+    };
+    let own = OwnKeyPackage::generate(&provider, &mut rng, params, key.pair).unwrap();
+    let config = Config::default();
+    let package = own.key_package().clone();
+    let stage = ValidKeyPackage::check(&provider, NOW, &config, package).unwrap();
+    let verdict = service.judge(std::slice::from_ref(stage.credential())).remove(0);
+    (own, stage.resolve(verdict).unwrap())
+}
+
+/// Alice has made a group and added Bob and Carol.
+fn three_members(service: &Service) -> [Group; 3] {
+    let (provider, mut rng, key) = (RustCrypto::new(), SeededRng::from_u64(0), Key::new(SUITE));
+    let params = GroupParams {
+        group_id: b"a group".as_slice().into(),
+        cipher_suite: SUITE,
+        extensions: vec![],
+        leaf: service.leaf("alice@example.org", &key),
+        lifetime: LIFETIME,
+    };
+    let new = Group::create(&provider, &mut rng, Config::default(), params, key.pair).unwrap();
+    let mut alice = new.store(|_| Ok::<_, Error>(())).unwrap();
+    let (bob, carol) =
+        (key_package(service, "bob@example.org"), key_package(service, "carol@example.org"));
+    let proposals = [bob.1, carol.1].map(|package| NewProposal::Add(Box::new(package))).into();
+    let options = CommitOptions { proposals, ..CommitOptions::default() };
+    let step = alice.commit(&provider, &mut rng, options).unwrap();
+    let Event::Commit(messages) = written(&mut alice, step) else { panic!() };
+    let step = alice.commit_accepted(&provider, NOW).unwrap();
+    written(&mut alice, step);
+    let join = |own: &OwnKeyPackage| {
+        let message = &messages.welcomes[0].message;
+        let stage = WelcomeStage::open(&provider, message, own).unwrap();
+        let stage = stage.join(&provider, Config::default(), &[], None, None).unwrap();
+        assert_eq!(stage.credentials().len(), 2);
+        let verdicts = service.judge(stage.credentials());
+        stage.resolve(&verdicts).unwrap().store(|_| Ok::<_, Error>(())).unwrap()
+    };
+    let (bob, carol) = (join(&bob.0), join(&carol.0));
+    [alice, bob, carol]
+}
+
+/// The reason of a refusal by the authentication service.
+fn reason(error: &Error) -> &str {
+    match error {
+        Error::Rejected(Rejection::CredentialRefused { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What others make of a commit by which a member presents a new credential.
+fn receive(service: &Service, group: &mut Group, message: &[u8]) -> Result<(), Error> {
+    let provider = RustCrypto::new();
+    let Received::Commit(stage) = group.process(&provider, NOW, message).unwrap() else { panic!() };
+    let verdicts = service.judge(stage.credentials());
+    assert_eq!(verdicts.len(), 1);
+    let answers = Answers { verdicts, psks: vec![] };
+    let step = stage.resolve(group, &provider, NOW, &answers).map_err(|refused| refused.error)?;
+    written(group, step);
+    Ok(())
+}
+
+fn commit_as(service: &Service, member: &mut Group, name: &str) -> Box<[u8]> {
+    let (provider, mut rng, key) = (RustCrypto::new(), SeededRng::from_u64(9), Key::new(SUITE));
+    let leaf = Some(LeafUpdate { params: service.leaf(name, &key), signer: key.pair });
+    let options = CommitOptions { leaf, ..CommitOptions::default() };
+    let step = member.commit(&provider, &mut rng, options).unwrap();
+    let Event::Commit(messages) = written(member, step) else { panic!() };
+    messages.commit.as_slice().into()
+}
+
+#[test]
+fn members_join_and_renew_their_certificates() {
+    let service = Service::new();
+    let [mut alice, mut bob, mut carol] = three_members(&service);
+    let before = bob.member(bob.own_leaf()).unwrap();
+    let message = commit_as(&service, &mut bob, "bob@example.org");
+    receive(&service, &mut alice, &message).unwrap();
+    receive(&service, &mut carol, &message).unwrap();
+    let step = bob.commit_accepted(&RustCrypto::new(), NOW).unwrap();
+    written(&mut bob, step);
+    let after = carol.member(bob.own_leaf()).unwrap();
+    assert_ne!(before.credential, after.credential);
+    for other in [&alice, &carol] {
+        assert_eq!(other.epoch_authenticator().unwrap(), bob.epoch_authenticator().unwrap());
+    }
+}
+
+#[test]
+fn a_member_cannot_turn_into_somebody_else_by_a_commit() {
+    let service = Service::new();
+    let [mut alice, mut bob, carol] = three_members(&service);
+    let epoch = alice.epoch();
+    let message = commit_as(&service, &mut bob, "carol@example.org");
+    let refused = receive(&service, &mut alice, &message).unwrap_err();
+    let why = "the identity is not that of the credential that is replaced";
+    assert_eq!(reason(&refused), why);
+    assert_eq!(alice.epoch(), epoch);
+    assert_eq!(alice.epoch_authenticator().unwrap(), carol.epoch_authenticator().unwrap());
+}
+
+#[test]
+fn a_member_cannot_turn_into_somebody_else_by_a_proposal() {
+    let service = Service::new();
+    let [alice, mut bob, _] = three_members(&service);
+    let (provider, mut rng) = (RustCrypto::new(), SeededRng::from_u64(10));
+    let mut propose = |name: &str| {
+        let key = Key::new(SUITE);
+        let change = LeafUpdate { params: service.leaf(name, &key), signer: key.pair };
+        let framing = Framing::default();
+        let step = bob.propose_update(&provider, &mut rng, Some(change), &framing).unwrap();
+        match written(&mut bob, step) {
+            Event::Proposal { message, .. } => message,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (name, accepted) in [("carol@example.org", false), ("bob@example.org", true)] {
+        let message = propose(name);
+        let received = alice.process(&provider, NOW, &message).unwrap();
+        let Received::Proposal(stage) = received else { panic!() };
+        let verdicts = service.judge(stage.credentials());
+        assert_eq!(stage.resolve(&alice, &provider, &verdicts).is_ok(), accepted);
+    }
+}
+
+#[test]
+fn an_impostors_key_package_is_refused() {
+    let (service, other) = (Service::new(), Service::new());
+    let (provider, key) = (RustCrypto::new(), Key::new(SUITE));
+    let params = KeyPackageParams {
+        cipher_suite: SUITE,
+        leaf: other.leaf("bob@example.org", &key),
+        lifetime: LIFETIME,
+        extensions: vec![],
+        last_resort: false,
+    };
+    let mut rng = SeededRng::from_u64(3);
+    let own = OwnKeyPackage::generate(&provider, &mut rng, params, key.pair).unwrap();
+    let package = own.key_package().clone();
+    let stage = ValidKeyPackage::check(&provider, NOW, &Config::default(), package).unwrap();
+    let verdict = service.judge(std::slice::from_ref(stage.credential())).remove(0);
+    let refused = stage.resolve(verdict).unwrap_err();
+    assert_eq!(reason(&refused), "a certificate's signature does not verify");
+}

@@ -1,0 +1,232 @@
+//! Paths: who may issue what.
+
+use super::ca::{Ca, Key, SUITE, ca_params, dns, mail, request, validate, validator};
+use crate::{EKU_CLIENT_AUTH, Settings, X509Error};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, KeyUsagePurpose, NameConstraints,
+};
+
+const ALICE: &str = "alice@example.org";
+
+/// The result for a member below a CA below a root, both certificates changed.
+fn result(
+    of_ca: impl FnOnce(&mut CertificateParams),
+    of_member: impl FnOnce(&mut CertificateParams),
+) -> Result<(), X509Error> {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let ca = root.ca("ca", of_ca);
+    let member = ca.issue(ALICE, &key, of_member);
+    validate(&validator(&root), &request(&[&member, &ca.der], &key)).map(drop)
+}
+
+#[test]
+fn an_intermediate_may_be_given_or_known_but_not_missing() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let ca = root.ca("ca", |_| {});
+    let member = ca.issue(ALICE, &key, |_| {});
+    let (short, long) = (request(&[&member], &key), request(&[&member, &ca.der], &key));
+    let unaware = validator(&root);
+    validate(&unaware, &long).unwrap();
+    assert_eq!(validate(&unaware, &short), Err(X509Error::UnknownIssuer));
+    let aware = validator(&root).with_intermediates(&[&ca.der]).unwrap();
+    validate(&aware, &long).unwrap();
+    validate(&aware, &short).unwrap();
+}
+
+#[test]
+fn a_known_intermediate_is_not_trusted_by_itself() {
+    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+    let ca = other.ca("ca", |_| {});
+    let member = ca.issue(ALICE, &key, |_| {});
+    let aware = validator(&root).with_intermediates(&[&ca.der, &other.der]).unwrap();
+    assert_eq!(validate(&aware, &request(&[&member], &key)), Err(X509Error::UnknownIssuer));
+}
+
+#[test]
+fn a_chain_to_an_unknown_root_is_refused() {
+    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+    let member = other.issue(ALICE, &key, |_| {});
+    for chain in [vec![member.as_slice()], vec![&member, &other.der]] {
+        let result = validate(&validator(&root), &request(&chain, &key));
+        assert_eq!(result, Err(X509Error::UnknownIssuer));
+    }
+}
+
+#[test]
+fn a_root_of_the_right_name_but_another_key_is_not_the_issuer() {
+    let (root, other, key) = (Ca::root("root"), Ca::root("root"), Key::new(SUITE));
+    let member = other.issue(ALICE, &key, |_| {});
+    let result = validate(&validator(&root), &request(&[&member, &other.der], &key));
+    assert_eq!(result, Err(X509Error::InvalidSignature));
+}
+
+#[test]
+fn no_certificate_with_a_flipped_bit_is_accepted() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let member = root.issue(ALICE, &key, |_| {});
+    let validator = validator(&root);
+    validate(&validator, &request(&[&member], &key)).unwrap();
+    for i in 0..member.len() {
+        let mut flipped = member.clone();
+        flipped[i] ^= 1 << (i % 8);
+        assert!(validate(&validator, &request(&[&flipped], &key)).is_err(), "byte {i}");
+    }
+    let mut flipped = member.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let result = validate(&validator, &request(&[&flipped], &key));
+    assert_eq!(result, Err(X509Error::InvalidSignature));
+}
+
+#[test]
+fn a_self_signed_end_entity_is_refused_even_if_it_is_a_root() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let own = CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
+    let with_own = crate::X509Validator::new(&[&root.der, &own], super::ca::by_mail).unwrap();
+    for validator in [validator(&root), with_own] {
+        assert!(validate(&validator, &request(&[&own], &key)).is_err());
+    }
+}
+
+#[test]
+fn an_issuer_without_the_ca_flag_is_refused() {
+    let no_ca = |p: &mut CertificateParams| p.is_ca = IsCa::NoCa;
+    assert_eq!(result(no_ca, |_| {}), Err(X509Error::IssuerNotCa));
+    let said_so = |p: &mut CertificateParams| p.is_ca = IsCa::ExplicitNoCa;
+    assert_eq!(result(said_so, |_| {}), Err(X509Error::IssuerNotCa));
+}
+
+#[test]
+fn a_ca_is_no_member() {
+    let ca = |p: &mut CertificateParams| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    assert_eq!(result(|_| {}, ca), Err(X509Error::EndEntityIsCa));
+}
+
+#[test]
+fn an_issuer_that_may_not_sign_certificates_is_refused() {
+    let usage = |p: &mut CertificateParams| p.key_usages = vec![KeyUsagePurpose::CrlSign];
+    assert_eq!(result(usage, |_| {}), Err(X509Error::IssuerKeyUsage));
+    result(|p| p.key_usages.clear(), |_| {}).unwrap();
+}
+
+#[test]
+fn an_issuer_that_may_not_sign_certificates_does_not_hide_one_that_may() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let ca = root.ca("ca", |_| {});
+    let mut unfit = ca_params("ca");
+    unfit.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let unfit = unfit.signed_by(ca.issuer.key(), &root.issuer).unwrap().der().to_vec();
+    let member = ca.issue(ALICE, &key, |_| {});
+    let both = request(&[&member, &unfit, &ca.der], &key);
+    validate(&validator(&root), &both).unwrap();
+    let only = request(&[&member, &unfit], &key);
+    assert_eq!(validate(&validator(&root), &only), Err(X509Error::IssuerKeyUsage));
+}
+
+#[test]
+fn more_cas_than_an_issuer_allows_are_refused() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let limited =
+        |n| move |p: &mut CertificateParams| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(n));
+    for (allowed, want) in [(0, Err(X509Error::PathLength)), (1, Ok(()))] {
+        let upper = root.ca("upper", limited(allowed));
+        let lower = upper.ca("lower", |_| {});
+        let member = lower.issue(ALICE, &key, |_| {});
+        let request = request(&[&member, &lower.der, &upper.der], &key);
+        assert_eq!(validate(&validator(&root), &request).map(drop), want);
+    }
+}
+
+#[test]
+fn a_longer_path_than_is_followed_is_refused() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    for (cas, want) in [(6, Ok(())), (7, Err(X509Error::PathTooComplex))] {
+        let mut chain = vec![root.ca("ca 0", |_| {})];
+        for i in 1..cas {
+            chain.push(chain[i - 1].ca(&format!("ca {i}"), |_| {}));
+        }
+        let member = chain[cas - 1].issue(ALICE, &key, |_| {});
+        let mut ders = vec![member.as_slice()];
+        ders.extend(chain.iter().map(|ca| ca.der.as_slice()));
+        assert_eq!(validate(&validator(&root), &request(&ders, &key)).map(drop), want);
+    }
+}
+
+fn only(subtree: GeneralSubtree) -> impl FnOnce(&mut CertificateParams) {
+    move |p| {
+        let permitted_subtrees = vec![subtree];
+        p.name_constraints =
+            Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+    }
+}
+
+#[test]
+fn a_name_outside_of_an_issuers_constraints_is_refused() {
+    let org = || only(GeneralSubtree::DnsName("example.org".into()));
+    let named =
+        |name: &'static str| move |p: &mut CertificateParams| p.subject_alt_names.push(dns(name));
+    result(org(), named("alice.example.org")).unwrap();
+    assert_eq!(result(org(), named("example.com")), Err(X509Error::NameConstraint));
+    let not_org = |p: &mut CertificateParams| {
+        let excluded_subtrees = vec![GeneralSubtree::DnsName("example.org".into())];
+        p.name_constraints =
+            Some(NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees });
+    };
+    assert_eq!(result(not_org, named("alice.example.org")), Err(X509Error::NameConstraint));
+    result(not_org, named("example.com")).unwrap();
+}
+
+#[test]
+fn a_constraint_that_is_not_evaluated_refuses_what_it_may_concern() {
+    let org = only(GeneralSubtree::Rfc822Name("example.org".into()));
+    assert_eq!(result(org, |_| {}), Err(X509Error::NameConstraint));
+}
+
+#[test]
+fn a_key_that_is_not_for_signatures_is_refused() {
+    let usage = |p: &mut CertificateParams| p.key_usages = vec![KeyUsagePurpose::KeyAgreement];
+    assert_eq!(result(|_| {}, usage), Err(X509Error::KeyUsage));
+    result(|_| {}, |p| p.key_usages.clear()).unwrap();
+}
+
+#[test]
+fn a_certificate_for_other_purposes_is_refused() {
+    use ExtendedKeyUsagePurpose as P;
+    let with = |purposes: Vec<P>| move |p: &mut CertificateParams| p.extended_key_usages = purposes;
+    let im_uri = || P::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 40]);
+    assert_eq!(result(|_| {}, with(vec![P::ServerAuth])), Err(X509Error::KeyPurpose));
+    assert_eq!(result(with(vec![P::ServerAuth]), |_| {}), Err(X509Error::KeyPurpose));
+    result(with(vec![P::Any]), with(vec![P::ServerAuth, im_uri()])).unwrap();
+    // And by the application's setting.
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let member = root.issue(ALICE, &key, with(vec![P::ClientAuth]));
+    let request = request(&[&member], &key);
+    assert_eq!(validate(&validator(&root), &request), Err(X509Error::KeyPurpose));
+    let settings = Settings { key_purposes: vec![EKU_CLIENT_AUTH], ..Settings::default() };
+    validate(&validator(&root).with_settings(settings), &request).unwrap();
+}
+
+#[test]
+fn a_critical_extension_that_is_not_understood_is_refused() {
+    let unknown = |critical| {
+        move |p: &mut CertificateParams| {
+            let mut extension =
+                CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 7], vec![5, 0]);
+            extension.set_criticality(critical);
+            p.custom_extensions.push(extension);
+        }
+    };
+    let refused = Err(X509Error::UnsupportedCriticalExtension);
+    assert_eq!(result(|_| {}, unknown(true)), refused);
+    assert_eq!(result(unknown(true), |_| {}), refused);
+    result(unknown(false), unknown(false)).unwrap();
+}
+
+#[test]
+fn superfluous_certificates_do_no_harm() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let (ca, other) = (root.ca("ca", |_| {}), root.ca("other", |_| {}));
+    let member = ca.issue(ALICE, &key, |p| p.subject_alt_names = vec![mail(ALICE)]);
+    let chain = request(&[&member, &other.der, &root.der, &ca.der], &key);
+    validate(&validator(&root), &chain).unwrap();
+}

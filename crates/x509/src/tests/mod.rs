@@ -1,0 +1,9 @@
+mod ca;
+mod expiry;
+mod group;
+mod identity;
+mod issuers;
+mod limits;
+mod openssl;
+mod revocation;
+mod schemes;

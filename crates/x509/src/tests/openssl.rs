@@ -1,0 +1,83 @@
+//! Chains that another implementation made, see `testdata/make.sh`.
+
+use super::ca::by_mail;
+use crate::{X509Error, X509Validator, credential};
+use conclave_mls::crypto::Suite;
+use conclave_mls::{CipherSuite, CredentialRequest, CredentialSubject};
+use conclave_provider_rustcrypto::RustCrypto;
+
+/// In 2033: the chains are valid from 2026 on, for a hundred years.
+const NOW: u64 = 2_000_000_000;
+
+type Chain = [&'static [u8]; 3];
+
+macro_rules! chain {
+    ($name:literal) => {
+        [
+            include_bytes!(concat!("../../testdata/", $name, "-member.der")),
+            include_bytes!(concat!("../../testdata/", $name, "-ca.der")),
+            include_bytes!(concat!("../../testdata/", $name, "-root.der")),
+        ]
+    };
+}
+
+const ED25519: Chain = chain!("ed25519");
+const CHAINS: [(u16, Chain); 5] = [
+    (1, ED25519),
+    (2, chain!("p256")),
+    (4, chain!("ed448")),
+    (5, chain!("p521")),
+    (7, chain!("p384")),
+];
+#[cfg(feature = "aws-lc-rs")]
+const MORE: [Chain; 2] = [chain!("rsa"), chain!("p521-sha256")];
+
+fn validate(suite: u16, [member, ca, root]: Chain) -> Result<(), X509Error> {
+    let provider = RustCrypto::new();
+    let suite = Suite::new(&provider, CipherSuite(suite)).unwrap();
+    // The key is taken out of the certificate by its place, not by the parser under test: the
+    // names and extensions that follow have no such run of bytes.
+    let len = match suite.cipher_suite().0 {
+        1 => 32,
+        2 => 65,
+        4 => 57,
+        5 => 133,
+        _ => 97,
+    };
+    let header =
+        if len < 127 { vec![3, len as u8 + 1, 0] } else { vec![3, 0x81, len as u8 + 1, 0] };
+    let at = member.windows(header.len()).position(|w| w == header).unwrap() + header.len();
+    let request = CredentialRequest {
+        subject: CredentialSubject::NewMember,
+        credential: credential(&[member, ca]),
+        signature_key: member[at..at + len].into(),
+        replaces: None,
+    };
+    let who = X509Validator::new(&[root], by_mail).unwrap().validate(&suite, NOW, &request)?;
+    assert_eq!(who.identity, b"alice@example.org");
+    assert_eq!(who.presented.uris, ["im:alice@example.org"]);
+    assert_eq!(who.presented.common_names, ["Alice"]);
+    Ok(())
+}
+
+#[test]
+fn chains_of_openssl_are_valid_in_each_scheme() {
+    for (suite, chain) in CHAINS {
+        assert_eq!(validate(suite, chain), Ok(()), "suite {suite}");
+    }
+}
+
+#[test]
+fn a_chain_to_another_root_of_the_same_name_is_not() {
+    let [member, ca, _] = ED25519;
+    let (_, [_, _, root]) = CHAINS[1];
+    assert_eq!(validate(1, [member, ca, root]), Err(X509Error::UnsupportedSignatureAlgorithm));
+}
+
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn chains_with_rsa_and_with_other_hashes_are_valid_by_the_feature() {
+    for chain in MORE {
+        assert_eq!(validate(1, chain), Ok(()));
+    }
+}
