@@ -163,6 +163,21 @@ fn an_encrypted_commit_that_is_refused_costs_its_key_and_nothing_else() {
 }
 
 #[test]
+fn the_key_of_an_encrypted_commit_is_gone_with_the_step_that_it_makes() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
+    let commit = peers[0].commit(options).commit;
+    peers[1].receive(&commit);
+    for _ in 0..2 {
+        let (alice, kind) = (LeafIndex(0), RatchetKind::Handshake);
+        let past = &peers[1].group.secret_trees[&1];
+        assert_eq!(past.next_generation(alice, kind), 1);
+        assert!(past.leaf_keys(&suite(), alice, kind, 0).is_err());
+        peers[1].reload();
+    }
+}
+
+#[test]
 fn after_reading_no_row_leads_to_the_message_key() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let messages: Vec<_> = (0..3).map(|n| peers[0].say(&[n])).collect();
