@@ -14,7 +14,7 @@ mod stack;
 mod table;
 
 use floor::Primitives;
-use ops::{Op, Part, Run};
+use ops::{Op, Run};
 use stack::{Result, Stack};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,7 +24,8 @@ const USAGE: &str = "\
 Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown table.
 
   --members N,...   sizes; 2,100,1000,10000 unless told
-  --ops PART,...    of create, bare, populated, bytes, memory; all unless told
+  --ops NAME,...    operations by their names in the JSON, or create, bare, populated, bytes,
+                    memory; all unless told
   --stacks NAME,... of conclave, mls-rs, openmls; all unless told
   --rounds N        at most as many repetitions; by the size unless told
   --seconds N       no new repetition of a part after as long; 20 unless told
@@ -36,7 +37,7 @@ Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown ta
 
 struct Options {
     members: Vec<usize>,
-    parts: Vec<Part>,
+    ops: Vec<Op>,
     stacks: Vec<Stack>,
     rounds: Option<usize>,
     seconds: u64,
@@ -53,7 +54,7 @@ fn list<T>(value: &str, of: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
     let mut options = Options {
         members: vec![2, 100, 1_000, 10_000],
-        parts: Part::ALL.map(|(_, part)| part).to_vec(),
+        ops: Op::ALL.map(|(op, ..)| op).to_vec(),
         stacks: Stack::ALL.to_vec(),
         rounds: None,
         seconds: 20,
@@ -61,12 +62,11 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
         json: None,
         svg: None,
     };
-    let part = |name: &str| Part::ALL.into_iter().find(|(n, _)| *n == name).map(|(_, part)| part);
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} what?"));
         match arg.as_str() {
             "--members" => options.members = list(&value()?, |n| n.parse().ok())?,
-            "--ops" => options.parts = list(&value()?, part)?,
+            "--ops" => options.ops = list(&value()?, Op::named)?.concat(),
             "--stacks" => options.stacks = list(&value()?, Stack::from_name)?,
             "--rounds" => options.rounds = Some(value()?.parse()?),
             "--seconds" => options.seconds = value()?.parse()?,
@@ -107,7 +107,7 @@ fn main() -> Result<()> {
         Run {
             members,
             stacks: &options.stacks,
-            parts: &options.parts,
+            ops: &options.ops,
             rounds: options.rounds.unwrap_or_else(|| rounds(members)),
             time: Duration::from_secs(options.seconds),
             slow: options.slow,

@@ -39,26 +39,6 @@ pub enum Op {
     MemoryPeak,
 }
 
-/// Operations that are measured together, as they are chosen on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    Create,
-    Bare,
-    Populated,
-    Bytes,
-    Memory,
-}
-
-impl Part {
-    pub const ALL: [(&'static str, Self); 5] = [
-        ("create", Self::Create),
-        ("bare", Self::Bare),
-        ("populated", Self::Populated),
-        ("bytes", Self::Bytes),
-        ("memory", Self::Memory),
-    ];
-}
-
 impl Op {
     pub const ALL: [(Self, &'static str, &'static str); 23] = [
         (Self::Create, "create", "create by one commit adding all"),
@@ -85,6 +65,40 @@ impl Op {
         (Self::MemoryHeld, "memory-held", "resident memory held by a group"),
         (Self::MemoryPeak, "memory-peak", "resident peak while joining"),
     ];
+
+    /// Operations by a name on the command line: one, or some that belong together.
+    pub fn named(name: &str) -> Option<Vec<Self>> {
+        let some = match name {
+            "populated" => vec![
+                Self::Join,
+                Self::Update,
+                Self::Process,
+                Self::Add,
+                Self::AddProcess,
+                Self::Remove,
+                Self::RemoveProcess,
+                Self::EncryptFirst,
+                Self::Encrypt,
+                Self::DecryptFirst,
+                Self::Decrypt,
+                Self::Load,
+            ],
+            "bare" => vec![Self::UpdateBare, Self::ProcessBare],
+            "bytes" => vec![
+                Self::CommitBytes,
+                Self::ProcessBytes,
+                Self::SendBytes,
+                Self::ReceiveBytes,
+                Self::StoredBytes,
+                Self::CommitSize,
+            ],
+            "memory" => vec![Self::MemoryHeld, Self::MemoryPeak],
+            one => {
+                Self::ALL.iter().filter(|(_, name, _)| *name == one).map(|(op, ..)| *op).collect()
+            }
+        };
+        (!some.is_empty()).then_some(some)
+    }
 
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(op, ..)| *op == self).map_or("", |(_, name, _)| name)
@@ -113,7 +127,7 @@ impl Op {
 pub struct Run<'a> {
     pub members: usize,
     pub stacks: &'a [Stack],
-    pub parts: &'a [Part],
+    pub ops: &'a [Op],
     /// At most as many repetitions, and after three no more once the time is up.
     pub rounds: usize,
     pub time: Duration,
@@ -136,23 +150,24 @@ pub struct Pair {
 
 impl Run<'_> {
     pub fn run(&self, table: &mut Table) -> Result<()> {
-        if self.wants(Part::Create) {
+        if self.wants("create") {
             self.create(table)?;
         }
-        if self.wants(Part::Bare) && self.members > 3 {
+        if self.wants("bare") && self.members > 3 {
             self.bare(table)?;
         }
-        if self.wants(Part::Populated) || self.wants(Part::Bytes) {
+        if self.wants("populated") || self.wants("bytes") {
             self.populated(table)?;
         }
-        if self.wants(Part::Memory) {
+        if self.wants("memory") {
             self.memory(table)?;
         }
         Ok(())
     }
 
-    fn wants(&self, part: Part) -> bool {
-        self.parts.contains(&part)
+    /// Whether one of these is to be measured.
+    fn wants(&self, name: &str) -> bool {
+        Op::named(name).unwrap_or_default().iter().any(|op| self.ops.contains(op))
     }
 
     /// Repeats, at least three times if `rounds` allows and then as long as there is time.
@@ -168,6 +183,9 @@ impl Run<'_> {
     }
 
     fn put(&self, table: &mut Table, op: Op, stack: Stack, time: Sample, work: &Work) {
+        if !self.ops.contains(&op) {
+            return;
+        }
         table.put(op, self.members, stack, time, self.primitives.floor(op, work));
     }
 
@@ -283,7 +301,7 @@ impl Run<'_> {
         for stack in self.stacks {
             pairs.push((*stack, self.pair(*stack, &info)?));
         }
-        if self.wants(Part::Populated) {
+        if self.wants("populated") {
             self.repeat(|i| {
                 for (stack, pair) in &mut pairs {
                     self.round(table, *stack, pair, derived, i)?;
@@ -292,7 +310,7 @@ impl Run<'_> {
             })?;
         }
         for (stack, pair) in &mut pairs {
-            if self.wants(Part::Bytes) {
+            if self.wants("bytes") {
                 self.bytes(table, *stack, pair)?;
             }
             same(&mut *pair.a, &mut *pair.b)?;
@@ -309,10 +327,11 @@ impl Run<'_> {
         i: usize,
     ) -> Result<()> {
         type Any = Box<dyn std::error::Error>;
-        let mut step = |a: &mut dyn Client,
-                        b: &mut dyn Client,
-                        ops: (Op, Op),
-                        make: &mut dyn FnMut(&mut dyn Client) -> Result<Commit>|
+        let step = |table: &mut Table,
+                    a: &mut dyn Client,
+                    b: &mut dyn Client,
+                    ops: (Op, Op),
+                    make: &mut dyn FnMut(&mut dyn Client) -> Result<Commit>|
          -> Result<(Commit, Work)> {
             let (commit, time) = timed(|| {
                 let commit = make(a)?;
@@ -335,24 +354,38 @@ impl Run<'_> {
             b.process(&commit)?;
             warm(&mut **a, &mut **b)?;
         }
-        step(&mut **a, &mut **b, (Op::Update, Op::Process), &mut |a| a.update())?;
-
-        let mut joiner = stack.client(&format!("joiner-{i}"))?;
-        let key_package = [joiner.key_package()?];
-        let ops = (Op::Add, Op::AddProcess);
-        let (commit, work) = step(&mut **a, &mut **b, ops, &mut |a| a.add(&key_package))?;
-        let (done, time) = timed(|| joiner.join(&commit.welcome));
-        done?;
-        let leaf = joiner.leaf();
-        let ops = (Op::Remove, Op::RemoveProcess);
-        drop(joiner);
-        step(&mut **a, &mut **b, ops, &mut |a| a.remove(leaf))?;
-        self.put(table, Op::Join, stack, time, &work);
-
-        self.messages(table, stack, &mut **a, &mut **b)?;
-        let (done, time) = timed(|| b.reload());
-        done?;
-        self.put(table, Op::Load, stack, time, &work);
+        if self.wants("update") || self.wants("process") {
+            step(table, &mut **a, &mut **b, (Op::Update, Op::Process), &mut |a| a.update())?;
+        }
+        if ["join", "add", "add-process", "remove", "remove-process"].map(|op| self.wants(op))
+            != [false; 5]
+        {
+            let mut joiner = stack.client(&format!("joiner-{i}"))?;
+            let key_package = [joiner.key_package()?];
+            let ops = (Op::Add, Op::AddProcess);
+            let (commit, work) =
+                step(table, &mut **a, &mut **b, ops, &mut |a| a.add(&key_package))?;
+            let mut leaf = self.members as u32;
+            if self.wants("join") {
+                let (done, time) = timed(|| joiner.join(&commit.welcome));
+                done?;
+                leaf = joiner.leaf();
+                self.put(table, Op::Join, stack, time, &work);
+            }
+            drop(joiner);
+            let ops = (Op::Remove, Op::RemoveProcess);
+            step(table, &mut **a, &mut **b, ops, &mut |a| a.remove(leaf))?;
+        }
+        if ["encrypt-first", "encrypt", "decrypt-first", "decrypt"].map(|op| self.wants(op))
+            != [false; 4]
+        {
+            self.messages(table, stack, &mut **a, &mut **b)?;
+        }
+        if self.wants("load") {
+            let (done, time) = timed(|| b.reload());
+            done?;
+            self.put(table, Op::Load, stack, time, &Work::default());
+        }
         Ok(())
     }
 
@@ -385,7 +418,11 @@ impl Run<'_> {
     }
 
     fn bytes(&self, table: &mut Table, stack: Stack, Pair { a, b }: &mut Pair) -> Result<()> {
-        let mut put = |op, bytes| table.put_bytes(op, self.members, stack, bytes);
+        let mut put = |op, bytes| {
+            if self.ops.contains(&op) {
+                table.put_bytes(op, self.members, stack, bytes);
+            }
+        };
         a.watch_writes();
         let commit = a.update()?;
         a.accept()?;
