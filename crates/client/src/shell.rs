@@ -186,16 +186,15 @@ impl<S: Store> Shell<'_, S> {
     fn run(&mut self, screen: &mut dyn Screen) -> Result<Ended, RunError> {
         loop {
             screen.current_group(self.engine.current_group().as_deref());
-            // Showing comes first: what is stored has been promised.
+            if let Some(request) = self.engine.next(now())? {
+                // The thread lives as long as this end of the channel.
+                let _ = self.requests.send(request);
+            }
+            // Deciding what is next may lead to news, too.
             let outputs = self.engine.outputs(now());
             if !outputs.is_empty() {
                 screen.show(&outputs).map_err(RunError::Screen)?;
                 self.engine.shown(&outputs)?;
-            }
-            if let Some(request) = self.engine.next(now())? {
-                // The thread lives as long as this end of the channel.
-                let _ = self.requests.send(request);
-                continue;
             }
             let ready = !self.options.in_turn || self.engine.is_ready();
             if ready && let Some(message) = self.held.pop_front() {

@@ -2,7 +2,7 @@
 
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
-use crate::record::{GroupRecord, Item, News, Stage, Work};
+use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
 use conclave_delivery::api::{CreateGroup, Decode, Encode, FetchLog, GroupKind};
 use conclave_mls::{Config, Group, GroupId, GroupInfoOptions, GroupParams, TreeRead};
@@ -16,6 +16,16 @@ const GROUP_ID: usize = 16;
 /// What the service keeps for those who join from outside: the tree it knows.
 pub(super) const GROUP_INFO: GroupInfoOptions =
     GroupInfoOptions { ratchet_tree: false, external_pub: true };
+
+/// What is to be told of something that is not done, as this device is out.
+pub(super) fn not_sent(work: &Work) -> Option<News> {
+    match work {
+        Work::Send { payload: Payload::Text(text), .. } => {
+            Some(News::Failed { what: format!("not sent, as you are out: {text}") })
+        }
+        _ => None,
+    }
+}
 
 impl<S: Store> Engine<S> {
     /// Makes a group, here first.
@@ -79,10 +89,15 @@ impl<S: Store> Engine<S> {
         let mut batch = conclave_mls::rows::Batch::new(id.clone());
         batch.clear = true;
         let (seq, by) = (record.cursor, self.device().clone());
-        let mut changes: Vec<Change> =
-            self.book.items(id).map(|(key, _)| Change::Item(key, None)).collect();
-        changes.push(Change::Record(id.clone(), GroupRecord { stage: Stage::Left, ..record }));
-        changes.push(Self::news(id, News::Out { seq, by, left: true }));
+        let record = GroupRecord { stage: Stage::Left, ..record };
+        let mut changes = vec![
+            Change::Record(id.clone(), record),
+            Self::news(id, News::Out { seq, by, left: true }),
+        ];
+        for (key, item) in self.book.items(id) {
+            changes.extend(not_sent(&item.work).map(|news| Self::news(id, news)));
+            changes.push(Change::Item(key, None));
+        }
         self.book.commit(Some(&batch), changes)?;
         self.groups.remove(id);
         Ok(())

@@ -1,5 +1,6 @@
 //! The group's log: each entry is processed once, in order, and a page of them is one write.
 
+use super::groups::not_sent;
 use super::{Engine, EngineError, Inviting};
 use crate::book::{Book, Change};
 use crate::command::is_group_name;
@@ -223,7 +224,11 @@ fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
         refused.error,
         Error::Rejected(Rejection::WrongEpoch { message, current }) if message < current
     );
-    if entry.content_type == ContentType::Commit && !old {
+    if old {
+        // It was late, and made before this device came in: it is not for it.
+        return Ok((What::Nothing, None));
+    }
+    if entry.content_type == ContentType::Commit {
         let (seq, sender) = (entry.seq, &entry.sender);
         return Err(Halt::Stuck(format!("commit {seq} by {sender} is refused: {refused}")));
     }
@@ -396,9 +401,8 @@ impl Report {
         self.record.stage = if left { Stage::Left } else { Stage::Removed };
         self.news(News::Out { seq, by, left });
         while let Some(work) = self.front() {
-            if let Work::Send { payload: Payload::Text(text), .. } = work {
-                let what = format!("not sent, as you are out: {text}");
-                self.news(News::Failed { what });
+            if let Some(news) = not_sent(work) {
+                self.news(news);
             }
             self.set_front(None);
         }

@@ -1,1 +1,314 @@
+//! The engine with the real service's core, in virtual time, over connections that fail.
 
+mod behaviour;
+mod simulation;
+
+use super::{Engine, Setup};
+use crate::command::Command;
+use crate::output::Output;
+use crate::record::News;
+use crate::request::{Reply, Request};
+use conclave_delivery::api::{DeviceId, Token};
+use conclave_delivery::http_client::{ClientError, Heard};
+use conclave_delivery::service::{Caller, Limits, Operation, Service, ServiceError};
+use conclave_delivery::storage::SqliteStorage;
+use conclave_mls::GroupId;
+use conclave_mls::rows::RowKey;
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_store::{MemoryStore, Secret, Store, StoreError, WriteSet};
+use conclave_testkit::SeededRng;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+impl<S: Store> Engine<S> {
+    /// What is not done, for a test that fails.
+    fn state(&self) -> String {
+        let group = |(id, live): (&GroupId, &super::Live)| {
+            let record = self.book.record(id);
+            let items: Vec<_> = self.book.items(id).collect();
+            let pending = live.group.pending_commit().is_some();
+            format!(
+                "{record:?} head {} sync {} delivered {} commit_at {:?} proposals {} pending \
+                 {pending} {items:?}",
+                live.head,
+                live.sync,
+                live.delivered,
+                live.commit_at,
+                live.group.pending_proposals()
+            )
+        };
+        let groups: Vec<String> = self.groups.iter().map(group).collect();
+        format!(
+            "registered {} under way {:?}, due {} {}, inbox {}, acks {:?}, lookups {:?}, to publish \
+             {}, lines {}, answers {}, retry {}, {groups:?}",
+            self.registered,
+            self.under_way,
+            self.count_due,
+            self.inbox_due,
+            self.inbox.len(),
+            self.acks,
+            self.lookups,
+            self.book.unpublished().len(),
+            self.book.lines().len(),
+            self.answers.len(),
+            self.retry_at.saturating_sub(self.now),
+        )
+    }
+}
+
+/// A store that outlives the engine, as a disk does.
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<MemoryStore>>);
+
+impl Disk {
+    fn get(&self) -> MutexGuard<'_, MemoryStore> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Store for Disk {
+    fn load(&self, group: &GroupId) -> Result<Vec<(RowKey, Secret)>, StoreError> {
+        self.get().load(group)
+    }
+    fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+        self.get().commit(set)
+    }
+    fn groups(&self) -> Result<Vec<GroupId>, StoreError> {
+        Store::groups(&*self.get())
+    }
+    fn get(&self, namespace: &str, key: &[u8]) -> Result<Option<Secret>, StoreError> {
+        Store::get(&*self.0.lock().unwrap(), namespace, key)
+    }
+    fn scan(
+        &self,
+        namespace: &str,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Secret)>, StoreError> {
+        self.get().scan(namespace, from, limit)
+    }
+}
+
+/// One device, over all the processes that it takes.
+struct Device {
+    id: DeviceId,
+    disk: Disk,
+    engine: Engine<Disk>,
+    token: Option<Token>,
+    hints: VecDeque<Heard>,
+    /// All that it has shown, in order.
+    shown: Vec<Output>,
+    /// How many processes there were.
+    life: u64,
+}
+
+impl Device {
+    /// What was said, as it has shown it: group, number, sender, text.
+    fn messages(&self) -> Vec<(String, u64, String, String)> {
+        let message = |output: &Output| match output {
+            Output::News { group, news: News::Message { seq, sender, text, .. }, .. } => {
+                Some((group.clone(), *seq, sender.to_string(), text.clone()))
+            }
+            _ => None,
+        };
+        self.shown.iter().filter_map(message).collect()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.shown.iter().map(Output::to_line).collect()
+    }
+
+    fn has_line(&self, begin: &str) -> bool {
+        self.lines().iter().any(|line| line.starts_with(begin))
+    }
+
+    /// Members and epoch code of the current group.
+    fn view(&mut self, now: u64) -> Vec<String> {
+        self.engine.command(now, Command::Members).unwrap();
+        let outputs = self.engine.outputs(now);
+        let lines = outputs.iter().map(|output| output.to_line().replace(" (you)", ""));
+        lines.filter(|line| line.starts_with("epoch ") || line.starts_with("member ")).collect()
+    }
+}
+
+/// A service and devices.
+struct World {
+    service: Service<SqliteStorage>,
+    devices: Vec<Device>,
+    now: u64,
+    seed: u64,
+    /// Decides what fails.
+    rng: SeededRng,
+    /// One in so many calls gets lost, one in so many answers; 0 for none.
+    loss: u64,
+    _folder: tempfile::TempDir,
+}
+
+fn service() -> (Service<SqliteStorage>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = SqliteStorage::open(folder.path()).unwrap();
+    let provider = Arc::new(RustCrypto::new());
+    (Service::new(storage, provider, Limits::default()).unwrap(), folder)
+}
+
+fn unreachable() -> ClientError {
+    ClientError::Unreachable { url: "here".into(), reason: "it was made so".into() }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let (service, folder) = service();
+        let rng = SeededRng::from_u64(seed);
+        let (devices, now) = (Vec::new(), 1_700_000_000_000);
+        Self { service, devices, now, seed, rng, loss: 0, _folder: folder }
+    }
+
+    fn engine(&self, id: &DeviceId, disk: &Disk, life: u64) -> Engine<Disk> {
+        let rng = SeededRng::from_u64(self.seed).fork(&format!("{id} {life}"));
+        Engine::open(Setup {
+            device: id.clone(),
+            cipher_suite: None,
+            provider: Arc::new(RustCrypto::new()),
+            rng: Box::new(rng),
+            store: disk.clone(),
+        })
+        .unwrap()
+    }
+
+    /// Switches on a device with this state; its number.
+    fn add_with(&mut self, id: &str, disk: Disk) -> usize {
+        let id: DeviceId = id.parse().unwrap();
+        let engine = self.engine(&id, &disk, 0);
+        let (hints, shown) = (VecDeque::new(), Vec::new());
+        self.devices.push(Device { id, disk, engine, token: None, hints, shown, life: 0 });
+        self.devices.len() - 1
+    }
+
+    fn add(&mut self, id: &str) -> usize {
+        self.add_with(id, Disk::default())
+    }
+
+    /// Kills a device's process, and starts another one.
+    fn kill(&mut self, i: usize) {
+        let device = &self.devices[i];
+        let engine = self.engine(&device.id, &device.disk, device.life + 1);
+        let device = &mut self.devices[i];
+        device.engine = engine;
+        device.token = None;
+        device.hints.clear();
+        device.life += 1;
+    }
+
+    fn say(&mut self, i: usize, line: &str) {
+        let command = Command::parse(line).unwrap();
+        self.devices[i].engine.command(self.now, command).unwrap();
+    }
+
+    /// What the service makes of a call.
+    fn call(&mut self, i: usize, request: Request) -> Result<Reply, ClientError> {
+        let token = self.devices[i].token.clone();
+        let device = token.map(|token| self.service.authenticate(token.expose()).unwrap());
+        let caller = Caller { device, now: self.now / 1000 };
+        macro_rules! run {
+            ($($name:ident)*) => {
+                match request {
+                    $(Request::$name(request) => request
+                        .run(&self.service, &caller)
+                        .map(|done| (Reply::$name(done.reply), done.notices)),)*
+                }
+            };
+        }
+        let done = run!(
+            Register ListDevices PublishKeyPackages CountKeyPackages ClaimKeyPackages CreateGroup
+            SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox AckInbox
+        );
+        let (reply, notices) =
+            done.map_err(|ServiceError { code, detail }| ClientError::Refused { code, detail })?;
+        for notice in notices {
+            for device in &mut self.devices {
+                if notice.to.contains(&device.id) && device.token.is_some() {
+                    device.hints.push_back(Heard::Event(notice.event.clone()));
+                }
+            }
+        }
+        Ok(reply)
+    }
+
+    /// The same, over a connection that fails at times; and the answer to the device.
+    fn call_and_answer(&mut self, i: usize, request: Request) {
+        let lost = |world: &mut Self| world.loss > 0 && world.rng.one_in(world.loss);
+        let reply = match lost(self) {
+            true => Err(unreachable()),
+            false => self.call(i, request),
+        };
+        let reply = if lost(self) { Err(unreachable()) } else { reply };
+        if let Ok(Reply::Register(registered)) = &reply {
+            // It listens from now on: what there is comes first.
+            let current = self.service.current_events(&self.devices[i].id).unwrap();
+            let device = &mut self.devices[i];
+            device.token = Some(registered.token.clone());
+            device.hints.extend(current.into_iter().map(Heard::Event));
+        }
+        self.devices[i].engine.reply(self.now, reply).unwrap();
+    }
+
+    /// Lets a device do one thing; whether there was one.
+    fn step(&mut self, i: usize) -> bool {
+        let device = &mut self.devices[i];
+        if let Some(hint) = device.hints.pop_front() {
+            device.engine.heard(self.now, hint);
+            return true;
+        }
+        if let Some(request) = device.engine.next(self.now).unwrap() {
+            self.call_and_answer(i, request);
+            return true;
+        }
+        let outputs = device.engine.outputs(self.now);
+        device.engine.shown(&outputs).unwrap();
+        let busy = !outputs.is_empty();
+        device.shown.extend(outputs);
+        busy
+    }
+
+    /// Lets all devices do what they can until nobody has anything left to do; time passes as
+    /// they need it.
+    fn settle(&mut self) {
+        for _ in 0..100_000 {
+            let mut busy = false;
+            for i in 0..self.devices.len() {
+                busy |= self.step(i);
+            }
+            if busy {
+                continue;
+            }
+            let wakes = self.devices.iter().filter_map(|device| device.engine.wake_at());
+            match wakes.min() {
+                Some(at) => self.now = self.now.max(at),
+                None => return,
+            }
+        }
+        panic!("no end is in sight");
+    }
+
+    /// A group of these, made by the first of them.
+    fn group(&mut self, name: &str, members: &[usize]) {
+        self.settle();
+        let (first, others) = members.split_first().unwrap();
+        self.say(*first, &format!("/new {name}"));
+        for i in others {
+            let user = self.devices[*i].id.user.to_string();
+            self.say(*first, &format!("/invite {user}"));
+        }
+        self.settle();
+    }
+
+    /// All of these see the same members and the same epoch.
+    fn agree(&mut self, members: &[usize]) {
+        let now = self.now;
+        let views: Vec<Vec<String>> = members.iter().map(|i| self.devices[*i].view(now)).collect();
+        for (i, view) in members.iter().zip(&views) {
+            assert_eq!(Some(view), views.first(), "{} sees another group", self.devices[*i].id);
+            assert_eq!(view.len(), members.len() + 1, "{view:?}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+use super::*;
+
+#[test]
+fn people_talk_and_see_the_same_codes() {
+    let mut world = World::new(1);
+    let (alice, bob) = (world.add("alice/pc"), world.add("bob/pc"));
+    world.group("lunch", &[alice, bob]);
+    world.agree(&[alice, bob]);
+    world.say(alice, "soup?");
+    world.settle();
+    world.say(bob, "yes");
+    world.settle();
+    let messages = world.devices[alice].messages();
+    assert_eq!(messages.len(), 2);
+    assert_eq!(world.devices[bob].messages(), messages);
+    assert!(world.devices.iter().all(|device| device.engine.is_settled()));
+}
+
+#[test]
+fn two_invitations_at_once_both_come_about() {
+    let mut world = World::new(2);
+    let [a, b, c, d] = ["a/pc", "b/pc", "c/pc", "d/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b]);
+    world.say(a, "/invite c");
+    world.say(b, "/invite d");
+    // Step by step in turn: both make a commit of the same epoch, and one of them loses.
+    world.settle();
+    world.agree(&[a, b, c, d]);
+    let joined = |i: usize| world.devices[i].has_line("joined g");
+    assert!(joined(c) && joined(d));
+}
+
+#[test]
+fn who_is_removed_is_told_and_hears_no_more() {
+    let mut world = World::new(3);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b, c]);
+    world.say(a, "/remove c");
+    world.say(a, "without c");
+    world.settle();
+    world.agree(&[a, b]);
+    assert!(world.devices[c].has_line("out g"));
+    assert!(world.devices[c].messages().is_empty());
+    assert_eq!(world.devices[b].messages().len(), 1);
+    world.say(c, "may I?");
+    world.settle();
+    assert!(world.devices[c].has_line("error you are no longer in g"));
+    // It can be invited again.
+    world.say(a, "/invite c");
+    world.settle();
+    world.agree(&[a, b, c]);
+    world.say(c, "thanks");
+    world.settle();
+    assert_eq!(world.devices[b].messages().len(), 2);
+}
+
+#[test]
+fn who_leaves_is_out_when_somebody_else_commits_it() {
+    let mut world = World::new(4);
+    let [a, b, phone] = ["a/pc", "b/pc", "b/phone"].map(|id| world.add(id));
+    world.group("g", &[a, b]);
+    world.agree(&[a, b, phone]);
+    world.say(b, "/leave");
+    world.settle();
+    world.agree(&[a]);
+    assert!(world.devices[b].has_line("left g"));
+    assert!(world.devices[phone].has_line("out g"), "a user leaves with all devices");
+    world.say(a, "/leave");
+    world.settle();
+    assert!(world.devices[a].has_line("left g"));
+}
+
+#[test]
+fn a_group_that_all_leave_at_once_ends() {
+    let mut world = World::new(5);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b, c]);
+    for i in [a, b, c] {
+        world.say(i, "/leave");
+    }
+    world.settle();
+    for i in [a, b, c] {
+        assert!(world.devices[i].has_line("left g"), "{:?}", world.devices[i].lines());
+    }
+}
+
+#[test]
+fn a_new_device_reads_what_comes_and_not_what_was() {
+    let mut world = World::new(6);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    world.say(a, "before");
+    let phone = world.add("b/phone");
+    world.settle();
+    world.say(b, "/invite b");
+    world.settle();
+    world.agree(&[a, b, phone]);
+    world.say(a, "after");
+    world.settle();
+    let texts: Vec<String> =
+        world.devices[phone].messages().into_iter().map(|(.., text)| text).collect();
+    assert_eq!(texts, ["after"]);
+    world.say(b, "/invite b");
+    world.settle();
+    assert!(world.devices[b].has_line("note g all devices of b are in the group"));
+}
+
+#[test]
+fn a_device_that_comes_back_with_another_key_is_refused() {
+    let mut world = World::new(7);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    let disk = world.devices[a].disk.clone();
+    // Another service vouches for another b/pc.
+    let mut other = World::new(8);
+    let (a, b) = (other.add_with("a/pc", disk), other.add("b/pc"));
+    other.group("h", &[a, b]);
+    assert!(!other.devices[b].has_line("joined"));
+    let lines = other.devices[a].lines();
+    let refused = |line: &String| {
+        line.starts_with("failed h") && line.contains("the key of b/pc has changed")
+    };
+    assert!(lines.iter().any(refused), "{lines:?} {}", other.devices[a].engine.state());
+}
+
+#[test]
+fn proposals_are_committed_before_something_is_said() {
+    let mut world = World::new(9);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b, c]);
+    world.say(c, "/leave");
+    while !world.devices[a].has_line("leaving g") {
+        for i in 0..3 {
+            world.step(i);
+        }
+    }
+    world.say(a, "goodbye");
+    world.settle();
+    world.agree(&[a, b]);
+    assert!(world.devices[c].messages().is_empty(), "it was said after the departure");
+    assert_eq!(world.devices[b].messages().len(), 1);
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_holds_nothing_up() {
+    let mut world = World::new(10);
+    let a = world.add("a/pc");
+    world.group("g", &[a]);
+    for line in ["/invite nobody", "/remove nobody", "/invite a", "still here"] {
+        world.say(a, line);
+    }
+    world.settle();
+    let lines = world.devices[a].lines();
+    let said = |begin: &str| lines.iter().any(|line| line.starts_with(begin));
+    assert!(said("failed g nobody is not invited"), "{lines:?}");
+    assert!(said("failed g nobody is not in the group"), "{lines:?}");
+    assert!(said("note g all devices of a"), "{lines:?}");
+    assert!(said("message g 1 a/pc still here"), "{lines:?}");
+}
+
+#[test]
+fn key_packages_are_made_again_when_they_run_low() {
+    let mut world = World::new(11);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.settle();
+    for i in 0..12 {
+        world.group(&format!("g{i}"), &[a, b]);
+        assert!(world.devices[b].has_line(&format!("joined g{i} ")));
+    }
+    let stored = world.devices[b].engine.book.key_packages().unwrap().len();
+    assert!((5..=11).contains(&stored), "{stored}");
+}
+
+#[test]
+fn state_is_used_by_its_device_alone() {
+    let mut world = World::new(12);
+    let a = world.add("a/pc");
+    let setup = |id: &str, suite: Option<u16>| Setup {
+        device: id.parse().unwrap(),
+        cipher_suite: suite.map(conclave_mls::CipherSuite),
+        provider: Arc::new(RustCrypto::new()),
+        rng: Box::new(SeededRng::from_u64(0)),
+        store: world.devices[a].disk.clone(),
+    };
+    assert!(matches!(
+        Engine::open(setup("b/pc", None)),
+        Err(crate::EngineError::OtherDevice { .. })
+    ));
+    assert!(matches!(
+        Engine::open(setup("a/pc", Some(2))),
+        Err(crate::EngineError::OtherSuite { .. })
+    ));
+    assert!(Engine::open(setup("a/pc", Some(1))).is_ok());
+}
