@@ -64,8 +64,8 @@ impl core::error::Error for CommandError {}
 /// The commands, for people.
 pub const HELP: &[(&str, &str)] = &[
     ("/new NAME", "make a group"),
-    ("/invite USER...", "add all devices of users, or new devices of members (USER/DEVICE: one)"),
-    ("/remove USER...", "remove users, or one device (USER/DEVICE)"),
+    ("/invite USER...", "add all devices of users that are not in yet"),
+    ("/remove USER...", "remove users; USER/DEVICE, here too, is one device"),
     ("/members", "list members, each with its verification code"),
     ("/verify USER", "show the code that you and USER should both see"),
     ("/groups", "list groups"),

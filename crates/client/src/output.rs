@@ -243,10 +243,10 @@ impl Answer {
                 format!("  {:<28} {code}", format!("{device}{own}"))
             }
             Self::Pair { me, other, code } => {
-                let (first, second) = code.split_at_checked(36).unwrap_or((code, ""));
+                let (first, second) = code.split_at_checked(35).unwrap_or((code, ""));
                 format!(
                     "  {me} and {other} both see, if nobody stands between them:\n    \
-                     {first}\n    {second}"
+                     {first}\n   {second}"
                 )
             }
             Self::History { group, news } => news_text(group, news),

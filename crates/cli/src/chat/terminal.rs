@@ -64,8 +64,14 @@ pub(super) fn run<S: Store>(engine: Engine<S>, options: &Options) -> Result<Ende
     let mut screen = Terminal { printer, prompt: prompt.clone(), group: None };
     let (to, inbox) = channel();
     let reader = to.clone();
-    std::thread::Builder::new()
+    let input = std::thread::Builder::new()
         .name("conclave-input".into())
         .spawn(move || read_input(editor, &prompt, &reader))?;
-    Ok(run_engine(engine, options, (to, inbox), &mut screen)?)
+    let ended = run_engine(engine, options, (to, inbox), &mut screen);
+    if let Err(e) = &ended {
+        // The one who reads has the terminal in its hands until the line that it reads is done.
+        let _ = screen.printer.print(format!("! {e}\n! Press Enter to end.\n"));
+        let _ = input.join();
+    }
+    Ok(ended?)
 }
