@@ -146,7 +146,8 @@ pub trait CryptoProvider: Send + Sync {
         Ok((self.dh_public_key(group, private)?, self.dh(group, private, public)?))
     }
 
-    /// Whether a public key has the right length and, for NIST curves, is a point of the curve.
+    /// Whether a public key has the right length and, for NIST curves, is a point of the curve, or
+    /// for the others is [not of small order](crate::has_low_order).
     ///
     /// # Errors
     /// If it does not; or if the provider does not have the group.

@@ -21,7 +21,7 @@ use batch::Threads;
 use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, HpkeKeyPair, Kdf, Kem,
-    SealItem, Secret, SignatureKeyPair, SignatureScheme, SuiteParams, VerifyItem,
+    SealItem, Secret, SignatureKeyPair, SignatureScheme, SuiteParams, VerifyItem, has_low_order,
 };
 use conclave_wire::{HpkeCiphertext, SignaturePublicKey};
 use sha2::{Sha256, Sha384, Sha512};
@@ -202,7 +202,7 @@ impl CryptoProvider for AwsLc {
             DhGroup::P384 => nist::P384.validate(public),
             DhGroup::P521 => nist::P521.validate(public),
             DhGroup::X25519 | DhGroup::X448 => {
-                let right = public.len() == group.public_key_len();
+                let right = public.len() == group.public_key_len() && !has_low_order(group, public);
                 right.then_some(()).ok_or(CryptoError::InvalidPublicKey)
             }
         }

@@ -22,7 +22,7 @@ mod xdh;
 use alloc::vec::Vec;
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, Secret,
-    SignatureKeyPair, SignatureScheme,
+    SignatureKeyPair, SignatureScheme, has_low_order,
 };
 use conclave_wire::SignaturePublicKey;
 use sha2::{Sha256, Sha384, Sha512};
@@ -162,7 +162,7 @@ impl CryptoProvider for RustCrypto {
             DhGroup::P384 => nist::p384::validate(public),
             DhGroup::P521 => nist::p521::validate(public),
             DhGroup::X25519 | DhGroup::X448 => {
-                let right = public.len() == group.public_key_len();
+                let right = public.len() == group.public_key_len() && !has_low_order(group, public);
                 right.then_some(()).ok_or(CryptoError::InvalidPublicKey)
             }
         }

@@ -3,6 +3,7 @@
 mod differential;
 mod eddsa;
 mod hpke;
+mod low_order;
 mod wycheproof;
 
 use crate::AwsLc;
