@@ -141,6 +141,11 @@ pub enum Rejection {
         /// The application's reason.
         reason: Box<str>,
     },
+    /// The application refused the message by its own rules (section 12.2).
+    RefusedByPolicy {
+        /// The application's reason.
+        reason: Box<str>,
+    },
     /// A Welcome has no entry for the key package (section 12.4.3.1).
     WelcomeNotForKeyPackage,
     /// The secrets of a Welcome do not open (section 12.4.3.1).
@@ -306,6 +311,9 @@ impl fmt::Display for Rejection {
             Self::CredentialRefused { subject, reason } => {
                 write!(f, "the credential of {subject} was refused: {reason}")
             }
+            Self::RefusedByPolicy { reason } => {
+                write!(f, "the application's policy refuses it: {reason}")
+            }
             Self::WelcomeNotForKeyPackage => {
                 f.write_str("the Welcome has no entry for this key package")
             }
@@ -443,8 +451,13 @@ impl Error {
         }
     }
 
-    /// Whether the message is at fault, so that trying again is of no use.
+    /// Whether the message is at fault, so that trying again is of no use. A commit that came
+    /// before its proposals is not: it can be processed once they are there.
     pub(crate) fn condemns(&self) -> bool {
-        matches!(self, Self::Malformed(_) | Self::Rejected(_))
+        match self {
+            Self::Rejected(rejection) => !matches!(rejection, Rejection::UnknownProposal(_)),
+            Self::Malformed(_) => true,
+            Self::Misuse(_) | Self::Crypto(_) | Self::Storage(_) => false,
+        }
     }
 }

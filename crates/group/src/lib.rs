@@ -50,8 +50,9 @@ mod observer;
 
 pub use advance::ProvidedPsks;
 pub use commit::CommitOptions;
-pub use conclave_framing::Padding;
-pub use conclave_schedule::RatchetLimits;
+pub use conclave_framing::{FramingError, Padding};
+pub use conclave_schedule::{EpochAuthenticator, RatchetError, RatchetLimits, ResumptionPsk};
+pub use conclave_tree::{LeafRule, TreeError};
 pub use config::Config;
 pub use create::{GroupParams, NewGroup};
 pub use credentials::{CredentialRequest, Verdict};

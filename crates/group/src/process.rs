@@ -379,6 +379,18 @@ impl ProposalStage {
         &self.credentials
     }
 
+    /// Refuses the proposal by a rule of the application's own: a stage that is only dropped leaves
+    /// the key of an encrypted message undeleted (section 9.2).
+    #[must_use]
+    pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
+        if let Err(stale) = group.check_stage(&self.content, self.revision) {
+            return stale.into();
+        }
+        let consumed = take(&mut self.consumed);
+        let error = Rejection::RefusedByPolicy { reason: reason.into() };
+        group.refuse(error.into(), consumed)
+    }
+
     /// The step that caches the proposal, if all verdicts, one for each credential, accept.
     ///
     /// # Errors
@@ -457,6 +469,18 @@ impl CommitStage {
     #[must_use]
     pub fn psks(&self) -> &[PreSharedKeyId] {
         &self.psks
+    }
+
+    /// Refuses the commit by a rule of the application's own: a stage that is only dropped leaves
+    /// the key of an encrypted message undeleted (section 9.2).
+    #[must_use]
+    pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
+        if let Err(stale) = group.check_stage(&self.content, self.revision) {
+            return stale.into();
+        }
+        let consumed = take(&mut self.consumed);
+        let error = Rejection::RefusedByPolicy { reason: reason.into() };
+        group.refuse(error.into(), consumed)
     }
 
     /// The step into the new epoch, if all verdicts accept and the commit is valid.

@@ -331,3 +331,44 @@ fn a_commit_of_one_s_own_that_was_given_up_is_not_known() {
     assert_eq!(rejection(peers[0].error(&commit)), gone);
     assert!(matches!(peers[1].group.process(&PROVIDER, NOW, &commit), Ok(Received::Commit(_))));
 }
+
+#[test]
+fn a_message_that_the_policy_refuses_loses_its_key_and_nothing_else() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let options = CommitOptions {
+        framing: encrypted(),
+        proposals: vec![NewProposal::Remove(LeafIndex(2))],
+        ..CommitOptions::default()
+    };
+    let commit = peers[0].commit(options).commit;
+    let before = peers[1].all_rows();
+    let Ok(Received::Commit(stage)) = peers[1].group.process(&PROVIDER, NOW, &commit) else {
+        panic!()
+    };
+    let refused = stage.refuse(&peers[1].group, "only admins remove");
+    let reason = "only admins remove".into();
+    assert_eq!(refused.error, Rejection::RefusedByPolicy { reason }.into());
+    assert_eq!(peers[1].all_rows(), before);
+    let epoch = peers[1].group.epoch();
+    let deletion = *refused.key_deletion.expect("its key is consumed");
+    assert_eq!(peers[1].take(deletion), Event::KeyDeleted);
+    assert_eq!(peers[1].group.epoch(), epoch);
+    peers[1].reload();
+    let gone = rejection(peers[1].error(&commit));
+    assert!(matches!(gone, Rejection::Ratchet(_)), "{gone}");
+}
+
+#[test]
+fn an_encrypted_commit_before_its_proposal_can_be_processed_later() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &encrypted());
+    let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
+    let commit = peers[0].commit(options).commit;
+    let early = peers[1].group.process(&PROVIDER, NOW, &commit).expect_err("too early");
+    assert!(matches!(rejection(early.error), Rejection::UnknownProposal(_)));
+    assert!(early.key_deletion.is_none(), "its key would be gone when it is needed");
+    peers[1].receive(&proposal);
+    peers[1].receive(&commit);
+    peers[0].accepted();
+    agree(&peers[..2]);
+}
