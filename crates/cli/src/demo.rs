@@ -18,7 +18,7 @@ use print::{step, tell};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is said, and must not be found at the service.
 const FRIDAY: &str = "What shall we cook on Friday?";
@@ -27,9 +27,6 @@ const SHOPPING: [&str; 3] =
     ["Who buys mascarpone?", "I do.", "Bob is on a train, he reads this later."];
 const PHONE: &str = "Now I also write from my phone.";
 const SECRET: &str = "The party is a surprise for Carol: not a word to her.";
-
-/// How long a new device takes to publish its key packages, generously.
-const PUBLISHING: Duration = Duration::from_millis(300);
 
 fn check(holds: bool, what: &str) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(format!("the demonstration is not true: {what}").into()) }
@@ -160,8 +157,6 @@ fn story(folder: &Path) -> Result<(), Failure> {
     for device in [&alice, &bob, &carol] {
         ready(device)?;
     }
-    // Until the key packages are there, nobody can be invited.
-    std::thread::sleep(PUBLISHING);
     tell("A key package lets others invite somebody who is offline. Each is used once.")?;
     service.tell_seen()?;
 
@@ -215,7 +210,6 @@ fn story(folder: &Path) -> Result<(), Failure> {
     step(6, "Alice adds her phone")?;
     let phone = start("alice/phone")?;
     ready(&phone)?;
-    std::thread::sleep(PUBLISHING);
     alice.write("/invite alice")?;
     phone.wait("the invitation", joined)?;
     bob.wait("the phone", |output| added(output, "alice/phone"))?;

@@ -358,6 +358,7 @@ fn a_group_is_made_and_joined_once_whenever_its_maker_dies() {
         deadly(&mut alice, &mut dice, &format!("/new {name}"));
         if !there(&mut alice) {
             alice.process.write(&format!("/new {name}"));
+            alice.until("created");
         }
         let members = |alice: &mut Chat| {
             alice.process.write("/members");

@@ -227,6 +227,7 @@ pub struct Engine<S> {
     now: u64,
     under_way: Option<Purpose>,
     registered: bool,
+    announced: bool,
     count_due: bool,
     inbox_due: bool,
     /// Invitations, and how often each had to wait for its group's log.
@@ -283,6 +284,7 @@ impl<S: Store> Engine<S> {
             now: 0,
             under_way: None,
             registered: false,
+            announced: false,
             count_due: true,
             inbox_due: true,
             inbox: VecDeque::new(),

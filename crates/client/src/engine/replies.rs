@@ -58,14 +58,18 @@ impl<S: Store> Engine<S> {
         match (purpose, reply) {
             (Purpose::Register, Reply::Register(_)) => {
                 self.registered = true;
-                let device = self.device().clone();
-                self.answers.push_back(crate::output::Answer::Ready { device });
                 Ok(())
             }
             (Purpose::Publish(references), Reply::PublishKeyPackages(_)) => {
-                self.published(references, None)
+                self.published(references, None)?;
+                self.announce();
+                Ok(())
             }
-            (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
+            (Purpose::Count, Reply::CountKeyPackages(counts)) => {
+                self.counted(&counts)?;
+                self.announce();
+                Ok(())
+            }
             (Purpose::Lookup(user), Reply::ListDevices(devices)) => {
                 self.directory.learn(user, devices.devices);
                 Ok(())
@@ -109,6 +113,14 @@ impl<S: Store> Engine<S> {
             }
             // An acknowledgement; and what cannot be, as each request has its own reply.
             _ => Ok(()),
+        }
+    }
+
+    /// Says, once, that this device can be invited.
+    fn announce(&mut self) {
+        if self.book.unpublished().is_empty() && !core::mem::replace(&mut self.announced, true) {
+            let device = self.device().clone();
+            self.answers.push_back(crate::output::Answer::Ready { device });
         }
     }
 
