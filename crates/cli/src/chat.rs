@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// Which of your devices this is.
     #[arg(long, value_name = "NAME", default_value = "main")]
     device: Name,
-    /// The service [default: the one that `conclave serve` runs on this machine].
+    /// The service, which `conclave serve` runs on this machine unless it is told otherwise.
     #[arg(long, value_name = "URL", default_value_t = format!("http://{}", default_address()))]
     server: String,
     /// The folder of all users' state [default: ~/.local/share/conclave]. This device's is in

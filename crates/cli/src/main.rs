@@ -23,7 +23,7 @@ enum Command {
     Serve(serve::Args),
     /// Chat as a user: at a prompt, or with lines from standard input.
     Chat(chat::Args),
-    /// See it all at work: a service, three people, five devices, in one process.
+    /// See it all at work: a service, three people, four devices, in one process.
     Demo,
 }
 
