@@ -4,7 +4,7 @@
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::EpochChange;
 use crate::pending::{OwnPath, PendingUpdate};
-use crate::proposals::{CheckedList, ListedProposal};
+use crate::proposals::{CheckedList, ListedProposal, Origin};
 use crate::public::{StagedCommit, commit_of};
 use crate::rows::{Batch, RowKey, Table};
 use crate::state::{CurrentSecrets, Delta, Group, PastEpoch, SecretTreeChange};
@@ -118,7 +118,11 @@ impl Group {
         let commit = commit_of(&content.content)?;
         let sender = content.content.sender;
         let path = commit.path.as_deref();
-        let staged = self.public.stage_commit(suite, sender, list, path)?;
+        let origin = match incoming.source {
+            PathSource::Received => Origin::Received,
+            PathSource::Own(_) => Origin::Own,
+        };
+        let staged = self.public.stage_commit(suite, sender, list, path, origin)?;
         if staged.applied.removed.iter().any(|(leaf, _)| *leaf == self.own_leaf) {
             return self.removed(suite, staged, content, sender);
         }

@@ -6,7 +6,9 @@ use crate::error::{Error, Misuse};
 use crate::event::{CommitMessages, Event};
 use crate::link::Link;
 use crate::pending::{OwnPath, PendingCommit};
-use crate::proposals::{Applied, CheckedList, Committer, Linking, ListedProposal, committable};
+use crate::proposals::{
+    Applied, CheckedList, Committer, Linking, ListedProposal, Origin, committable,
+};
 use crate::public::commit_of;
 use crate::rows::{RowKey, Table};
 use crate::rules;
@@ -261,7 +263,8 @@ impl Group {
             None => Linking::Forbidden,
         };
         let me = self.own_leaf;
-        let list = self.public.checked_list(suite, Committer::Member(me), list, linking)?;
+        let list =
+            self.public.checked_list(suite, Committer::Member(me), list, linking, Origin::Own)?;
         let mut applied = self.public.apply_list(&list)?;
         let new_leaves = applied.added.iter().map(|(leaf, _)| *leaf).collect();
         let mut path = None;
@@ -292,7 +295,7 @@ impl Group {
         let commit = commit_of(&pending.content.content)?;
         // Only the creator's first commit can link a group to another.
         let linking = Linking::observed(self.epoch(), sender);
-        let list = self.public.commit_list(&suite, sender, commit, linking)?;
+        let list = self.public.commit_list(&suite, sender, commit, linking, Origin::Own)?;
         let incoming = Incoming {
             now,
             content: &pending.content,

@@ -9,7 +9,7 @@ use crate::error::{Error, Misuse, Rejection};
 use crate::event::Member;
 use crate::join::{join_credentials, members, public_state, verified_tree};
 use crate::key_package::{LeafParams, OwnKeyPackage};
-use crate::proposals::{Committer, Linking, ListedProposal};
+use crate::proposals::{Committer, Linking, ListedProposal, Origin};
 use crate::public::{PublicState, StagedCommit};
 use crate::rows::Batch;
 use crate::rules;
@@ -146,7 +146,13 @@ impl ExternalJoinStage {
         let list: Vec<ListedProposal> =
             proposals.iter().map(|p| ListedProposal::by_value(sender, p.clone())).collect();
 
-        let list = public.checked_list(&suite, Committer::External, list, Linking::Forbidden)?;
+        let list = public.checked_list(
+            &suite,
+            Committer::External,
+            list,
+            Linking::Forbidden,
+            Origin::Own,
+        )?;
         let mut applied = public.apply_list(&list)?;
         let own_leaf = applied.tree.place_leaf()?;
         let template = options.leaf.template(&options.signer.public);

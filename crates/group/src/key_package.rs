@@ -305,14 +305,20 @@ impl KeyPackageStage {
     }
 }
 
-/// The rules of section 10.1 but lifetime and credential.
-pub(crate) fn check_key_package(suite: &Suite<'_>, kp: &KeyPackage) -> Result<(), Error> {
+/// What of section 10.1 depends on the group that a key package is used in.
+pub(crate) fn check_key_package_fits(suite: &Suite<'_>, kp: &KeyPackage) -> Result<(), Rejection> {
     if kp.version != ProtocolVersion::MLS10 {
-        return Err(Rejection::WrongVersion(kp.version).into());
+        return Err(Rejection::WrongVersion(kp.version));
     }
     if kp.cipher_suite != suite.cipher_suite() {
-        return Err(Rejection::WrongCipherSuite(kp.cipher_suite).into());
+        return Err(Rejection::WrongCipherSuite(kp.cipher_suite));
     }
+    Ok(())
+}
+
+/// The rules of section 10.1 but lifetime and credential.
+pub(crate) fn check_key_package(suite: &Suite<'_>, kp: &KeyPackage) -> Result<(), Error> {
+    check_key_package_fits(suite, kp)?;
     if !matches!(kp.leaf_node.leaf_node_source, LeafNodeSource::KeyPackage(_)) {
         return Err(Rejection::KeyPackageLeafSource.into());
     }

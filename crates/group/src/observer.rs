@@ -9,7 +9,9 @@ use crate::error::{Error, Misuse, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::external::decode_group_info;
 use crate::join::{join_credentials, members, public_state, verified_tree};
-use crate::proposals::{CheckedList, Linking, ListedProposal, check_proposal, credential_requests};
+use crate::proposals::{
+    CheckedList, Linking, ListedProposal, Origin, check_proposal, credential_requests,
+};
 use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of, proposal_from_row};
 use crate::row_codec::{
     ROW_VERSION, check_row_version, damaged_tree, named, node_index, nothing_left, tree_size,
@@ -211,7 +213,8 @@ impl Observer {
             }
             Content::Commit(commit) => {
                 let linking = Linking::observed(self.epoch(), sender);
-                let list = self.public.commit_list(&suite, sender, commit, linking)?;
+                let list =
+                    self.public.commit_list(&suite, sender, commit, linking, Origin::Received)?;
                 let path = commit.path.as_deref();
                 let credentials = self.public.commit_credentials(sender, &list, path)?;
                 (Some(list), credentials)
@@ -389,7 +392,7 @@ impl ObservedStage {
         let commit = commit_of(&self.content.content)?;
         let path = commit.path.as_deref();
         let list = self.list.as_ref().ok_or(Rejection::UnexpectedMessage)?;
-        let staged = public.stage_commit(&suite, sender, list, path)?;
+        let staged = public.stage_commit(&suite, sender, list, path, Origin::Received)?;
         let mut context = staged.provisional.clone();
         context.confirmed_transcript_hash = public.confirmed_after(&suite, &self.content)?;
         let tag = self.content.auth.confirmation_tag.clone().unwrap_or_default();

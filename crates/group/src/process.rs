@@ -8,7 +8,9 @@ use crate::advance::{Advance, Incoming, PathSource};
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{ApplicationMessage, Event, Member};
-use crate::proposals::{CheckedList, Linking, ListedProposal, check_proposal, credential_requests};
+use crate::proposals::{
+    CheckedList, Linking, ListedProposal, Origin, check_proposal, credential_requests,
+};
 use crate::public::{commit_of, group_and_epoch};
 use crate::rows::Batch;
 use crate::state::{Delta, Group, SecretTreeChange};
@@ -324,7 +326,8 @@ impl Group {
     ) -> Result<Received, Error> {
         let sender = content.content.sender;
         let commit = commit_of(&content.content)?;
-        let list = self.public.commit_list(suite, sender, commit, Linking::Forbidden)?;
+        let list =
+            self.public.commit_list(suite, sender, commit, Linking::Forbidden, Origin::Received)?;
         let credentials = self.public.commit_credentials(sender, &list, commit.path.as_deref())?;
         let psks = list
             .iter()

@@ -2,7 +2,7 @@
 
 use crate::credentials::CredentialRequest;
 use crate::error::{CredentialSubject, Error, Rejection};
-use crate::key_package::check_key_package;
+use crate::key_package::{check_key_package, check_key_package_fits};
 use crate::rules;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -59,6 +59,15 @@ impl Linking {
             _ => Self::Forbidden,
         }
     }
+}
+
+/// Who made a list of proposals, for what need not be checked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Somebody else.
+    Received,
+    /// This client: its Adds are of valid key packages, its path's leaf it has signed itself.
+    Own,
 }
 
 /// The rules for a proposal by itself, against the current epoch (section 12.1).
@@ -141,12 +150,16 @@ impl CheckedList {
         committer: Committer,
         list: Vec<ListedProposal>,
         linking: Linking,
+        origin: Origin,
     ) -> Result<Self, Error> {
         check_list(committer, &list)?;
         // A proposal by reference was checked when it was received, in this same epoch.
         for ListedProposal { sender, proposal, .. } in list.iter().filter(|i| i.reference.is_none())
         {
-            check_proposal(suite, context, tree, *sender, proposal, linking)?;
+            match (proposal, origin) {
+                (Proposal::Add(kp), Origin::Own) => check_key_package_fits(suite, kp)?,
+                _ => check_proposal(suite, context, tree, *sender, proposal, linking)?,
+            }
         }
         Ok(Self(list))
     }

@@ -6,7 +6,7 @@ use crate::credentials::CredentialRequest;
 use crate::error::{CredentialSubject, Error, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::proposals::{
-    Applied, CheckedList, Committer, Linking, ListedProposal, apply, credential_requests,
+    Applied, CheckedList, Committer, Linking, ListedProposal, Origin, apply, credential_requests,
     leaf_request,
 };
 use crate::row_codec::{ROW_VERSION, check_row_version};
@@ -111,6 +111,7 @@ impl PublicState {
         sender: Sender,
         commit: &Commit,
         linking: Linking,
+        origin: Origin,
     ) -> Result<CheckedList, Error> {
         let resolve = |item: &ProposalOrRef| match item {
             ProposalOrRef::Proposal(p) => Ok(ListedProposal::by_value(sender, p.clone())),
@@ -124,7 +125,7 @@ impl PublicState {
                 .ok_or(Error::Rejected(Rejection::UnknownProposal(reference.clone()))),
         };
         let list = commit.proposals.iter().map(resolve).collect::<Result<_, _>>()?;
-        self.checked_list(suite, Committer::of(sender), list, linking)
+        self.checked_list(suite, Committer::of(sender), list, linking, origin)
     }
 
     /// Checks a list of proposals against the epoch (section 12.2).
@@ -134,8 +135,9 @@ impl PublicState {
         committer: Committer,
         list: Vec<ListedProposal>,
         linking: Linking,
+        origin: Origin,
     ) -> Result<CheckedList, Error> {
-        CheckedList::check(suite, &self.epoch.context, &self.tree, committer, list, linking)
+        CheckedList::check(suite, &self.epoch.context, &self.tree, committer, list, linking, origin)
     }
 
     /// Applies a list of proposals (section 12.3).
@@ -186,6 +188,7 @@ impl PublicState {
         sender: Sender,
         list: &CheckedList,
         path: Option<&UpdatePath>,
+        origin: Origin,
     ) -> Result<StagedCommit<'_>, Error> {
         let who = Committer::of(sender);
         let mut applied = self.apply_list(list)?;
@@ -203,7 +206,10 @@ impl PublicState {
             }
             let group_id = &self.epoch.context.group_id;
             let context = LeafNodeContext { group_id, leaf_index: committer };
-            rules::check_leaf(suite, &path.leaf_node, context)?;
+            match origin {
+                Origin::Received => rules::check_leaf(suite, &path.leaf_node, context)?,
+                Origin::Own => rules::check_own_leaf(suite, &path.leaf_node)?,
+            }
             if who == Committer::External {
                 check_resync(&applied, &path.leaf_node)?;
             }

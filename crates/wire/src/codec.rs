@@ -71,6 +71,9 @@ impl fmt::Display for EncodeError {
 
 impl core::error::Error for EncodeError {}
 
+/// What a writer sets aside beyond its first bytes.
+const FIRST_CAPACITY: usize = 248;
+
 /// Where values are encoded to: a growing buffer.
 ///
 /// A [secret](Writer::secret) writer wipes every buffer that it outgrows.
@@ -107,6 +110,9 @@ impl Writer {
             larger.extend_from_slice(&self.bytes);
             self.bytes.zeroize();
             self.bytes = larger;
+        } else if self.bytes.capacity() == 0 {
+            // Most values fit, so that they grow only once.
+            self.bytes.reserve(more.saturating_add(FIRST_CAPACITY));
         }
     }
 
