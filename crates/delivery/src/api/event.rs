@@ -4,9 +4,9 @@ use core::fmt::Write;
 /// What the service pushes: hints. The log and the inbox are the truth.
 ///
 /// On the wire a Server-Sent Event: `event: group` with `data: GROUP EPOCH HEAD`, the group's
-/// identifier in hexadecimal, or `event: inbox`. A stream begins with one event for each of the device's groups,
-/// and one for its inbox unless that is empty, so nothing is missed between two streams; then
-/// comes `event: ready`. A comment line comes at least every ten seconds.
+/// identifier in hexadecimal, or `event: inbox`. A stream begins with one event for each of the
+/// device's groups, and one for its inbox unless that is empty, so nothing is missed between two
+/// streams; then comes `event: ready`. A comment line comes at least every ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// A group's log has grown, or had grown when the stream began.
