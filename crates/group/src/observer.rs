@@ -3,7 +3,6 @@
 //! It validates proposals and commits as a member would, but for what needs the group's secrets:
 //! membership tags, path secrets and confirmation tags. It is what a delivery service runs.
 
-use crate::cache::ProposalCache;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{EpochChange, Member};
@@ -12,10 +11,8 @@ use crate::join::{join_credentials, members, public_state, verified_tree};
 use crate::proposals::{
     CheckedList, Linking, ListedProposal, Origin, check_proposal, credential_requests,
 };
-use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of, proposal_from_row};
-use crate::row_codec::{
-    ROW_VERSION, check_row_version, damaged_tree, named, node_index, nothing_left, tree_size,
-};
+use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of};
+use crate::row_codec::{ROW_VERSION, check_row_version, named, nothing_left, tree_size};
 use crate::rows::{Batch, RowKey, Table};
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
 use alloc::collections::BTreeMap;
@@ -298,20 +295,8 @@ impl Observer {
                 .and_then(|header| nothing_left(&r).map(|()| header))
         })?;
         let suite = Suite::new(provider, epoch.context.cipher_suite)?;
-        let tree_rows = rows
-            .range(RowKey::new(Table::Tree, 0)..=RowKey::new(Table::Tree, u64::MAX))
-            .map(|(key, row)| (node_index(key), row.expose().to_vec()));
-        let tree = RatchetTree::load(&suite, size, tree_rows).map_err(damaged_tree)?;
-        if *tree.tree_hash() != *epoch.context.tree_hash {
-            return Err(Error::storage("the tree's rows do not give the header's tree hash"));
-        }
-        let mut proposals = ProposalCache::default();
-        let range = RowKey::new(Table::Proposal, 0)..=RowKey::new(Table::Proposal, u64::MAX);
-        for (key, row) in rows.range(range) {
-            proposals.set(key.index, Some(named(key, proposal_from_row(row.expose()))?));
-        }
+        let public = PublicState::from_rows(&suite, epoch, size, &rows)?;
         let info = rows.get(&RowKey::new(Table::GroupInfo, 0)).map(|row| row.expose().to_vec());
-        let public = PublicState { epoch, tree, proposals };
         Ok(Self { public, group_info: info, revision: Revision::default() })
     }
 }

@@ -341,6 +341,23 @@ impl Group {
         Ok(Received::Commit(stage))
     }
 
+    /// A stage's message, refused by a rule of the application's own.
+    fn refuse_by_policy(
+        &self,
+        content: &VerifiedContent,
+        revision: Revision,
+        consumed: Consumed,
+        reason: &str,
+    ) -> Refused {
+        match self.check_stage(content, revision) {
+            Err(stale) => stale.into(),
+            Ok(()) => {
+                let error = Rejection::RefusedByPolicy { reason: reason.into() };
+                self.refuse(error.into(), consumed)
+            }
+        }
+    }
+
     /// That a stage was computed from this state.
     fn check_stage(&self, content: &VerifiedContent, revision: Revision) -> Result<(), Error> {
         match self.revision().is(revision) && content.content.group_id == *self.group_id() {
@@ -386,12 +403,8 @@ impl ProposalStage {
     /// the key of an encrypted message undeleted (section 9.2).
     #[must_use]
     pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
-        if let Err(stale) = group.check_stage(&self.content, self.revision) {
-            return stale.into();
-        }
         let consumed = take(&mut self.consumed);
-        let error = Rejection::RefusedByPolicy { reason: reason.into() };
-        group.refuse(error.into(), consumed)
+        group.refuse_by_policy(&self.content, self.revision, consumed, reason)
     }
 
     /// The step that caches the proposal, if all verdicts, one for each credential, accept.
@@ -478,12 +491,8 @@ impl CommitStage {
     /// the key of an encrypted message undeleted (section 9.2).
     #[must_use]
     pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
-        if let Err(stale) = group.check_stage(&self.content, self.revision) {
-            return stale.into();
-        }
         let consumed = take(&mut self.consumed);
-        let error = Rejection::RefusedByPolicy { reason: reason.into() };
-        group.refuse(error.into(), consumed)
+        group.refuse_by_policy(&self.content, self.revision, consumed, reason)
     }
 
     /// The step into the new epoch, if all verdicts accept and the commit is valid.

@@ -9,10 +9,11 @@ use crate::proposals::{
     Applied, CheckedList, Committer, Linking, ListedProposal, Origin, apply, credential_requests,
     leaf_request,
 };
-use crate::row_codec::{ROW_VERSION, check_row_version};
+use crate::row_codec::{ROW_VERSION, check_row_version, damaged_tree, named, node_index};
 use crate::rows::{Batch, RowKey, Table};
 use crate::rules;
 use crate::transition::swap_value;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::{Secret, Suite};
 use conclave_schedule::{confirmed_transcript_hash, interim_transcript_hash};
@@ -21,7 +22,7 @@ use conclave_wire::{
     AuthenticatedContent, Bytes, Commit, ConfirmedTranscriptHashInput, Content, Decode, Encode,
     FramedContent, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, Mac,
     MlsMessageBody, Proposal, ProposalOrRef, ProtocolVersion, ReInit, Reader, Sender,
-    SignaturePublicKey, UpdatePath, Writer,
+    SignaturePublicKey, TreeSize, UpdatePath, Writer,
 };
 
 /// What of an epoch is public, but for the tree and the proposals.
@@ -369,7 +370,7 @@ fn proposal_row(listed: &ListedProposal) -> Result<Secret, Error> {
     Ok(Secret::new(w.finish()))
 }
 
-pub(crate) fn proposal_from_row(bytes: &[u8]) -> Result<ListedProposal, Error> {
+fn proposal_from_row(bytes: &[u8]) -> Result<ListedProposal, Error> {
     let mut r = Reader::new(bytes);
     check_row_version(&mut r)?;
     Ok(ListedProposal {
@@ -403,6 +404,26 @@ impl PublicEpoch {
 }
 
 impl PublicState {
+    /// The state whose tree and proposals [`Self::put_rows`] has written.
+    pub(crate) fn from_rows(
+        suite: &Suite<'_>,
+        epoch: PublicEpoch,
+        size: TreeSize,
+        rows: &BTreeMap<RowKey, Secret>,
+    ) -> Result<Self, Error> {
+        let of = |table| rows.range(RowKey::new(table, 0)..=RowKey::new(table, u64::MAX));
+        let nodes = of(Table::Tree).map(|(key, row)| (node_index(key), row.expose().to_vec()));
+        let tree = RatchetTree::load(suite, size, nodes).map_err(damaged_tree)?;
+        if *tree.tree_hash() != *epoch.context.tree_hash {
+            return Err(Error::storage("the tree's rows do not give the header's tree hash"));
+        }
+        let mut proposals = ProposalCache::default();
+        for (key, row) in of(Table::Proposal) {
+            proposals.set(key.index, Some(named(key, proposal_from_row(row.expose()))?));
+        }
+        Ok(Self { epoch, tree, proposals })
+    }
+
     /// All rows of the tree and the proposals.
     pub(crate) fn put_rows(&self, batch: &mut Batch) -> Result<(), Error> {
         for (node, row) in self.tree.rows() {

@@ -1,13 +1,12 @@
 //! A member's rows: how they are written, and a group from them.
 
-use crate::cache::ProposalCache;
 use crate::config::Config;
 use crate::error::Error;
 use crate::pending::{PendingCommit, PendingUpdate};
-use crate::public::{PublicEpoch, PublicState, proposal_from_row};
+use crate::public::{PublicEpoch, PublicState};
 use crate::row_codec::{
-    ROW_VERSION, check_row_version, damaged_tree, named, node_index, nothing_left, put_secret,
-    take_secret, tree_size,
+    ROW_VERSION, check_row_version, named, node_index, nothing_left, put_secret, take_secret,
+    tree_size,
 };
 use crate::rows::{Batch, RowKey, Table};
 use crate::state::{CurrentSecrets, Group, PastEpoch};
@@ -21,7 +20,7 @@ use conclave_schedule::{
     EpochAuthenticator, ExporterSecret, ExternalSecret, InitSecret, MembershipKey, ResumptionPsk,
     SecretTree, SecretTreeRow, SenderDataSecret,
 };
-use conclave_tree::{RatchetTree, TreeRead};
+use conclave_tree::TreeRead;
 use conclave_wire::{Bytes, Decode, Encode, LeafIndex, NodeIndex, Reader, TreeSize, Writer};
 
 /// The header row.
@@ -202,13 +201,7 @@ impl Group {
             .and_then(|row| named(&RowKey::new(Table::Header, 0), header_from_row(row)))?;
         let epoch = header.public.context.epoch;
         let suite = Suite::new(provider, header.public.context.cipher_suite)?;
-        let tree_rows = rows
-            .range(RowKey::new(Table::Tree, 0)..=RowKey::new(Table::Tree, u64::MAX))
-            .map(|(key, row)| (node_index(key), row.expose().to_vec()));
-        let tree = RatchetTree::load(&suite, header.tree_size, tree_rows).map_err(damaged_tree)?;
-        if *tree.tree_hash() != *header.public.context.tree_hash {
-            return Err(Error::storage("the tree's rows do not give the header's tree hash"));
-        }
+        let public = PublicState::from_rows(&suite, header.public, header.tree_size, &rows)?;
         let mut group = Self {
             config,
             own_leaf: header.own_leaf,
@@ -219,7 +212,7 @@ impl Group {
             private_keys: BTreeMap::new(),
             pending_updates: BTreeMap::new(),
             pending_commit: None,
-            public: PublicState { epoch: header.public, tree, proposals: ProposalCache::default() },
+            public,
             revision: Revision::default(),
         };
         if group.public.tree.signature_key(group.own_leaf).as_ref() != Some(&group.signer.public) {
@@ -259,7 +252,7 @@ impl Group {
         secret_trees: &mut BTreeMap<u64, Vec<(SecretTreeRow, Secret)>>,
     ) -> Result<(), Error> {
         match key.table {
-            Table::Header | Table::Tree => {}
+            Table::Header | Table::Tree | Table::Proposal => {}
             Table::PrivateKey => {
                 let node = NodeIndex(node_index(key));
                 self.private_keys.insert(node, HpkePrivateKey(row.clone()));
@@ -267,10 +260,6 @@ impl Group {
             Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey => {
                 let place = secret_tree_row(key).ok_or_else(|| Error::storage("no such place"))?;
                 secret_trees.entry(key.epoch).or_default().push((place, row.clone()));
-            }
-            Table::Proposal => {
-                let listed = proposal_from_row(row.expose())?;
-                self.public.proposals.set(key.index, Some(listed));
             }
             Table::PastEpoch => {
                 let past = past_epoch_from_row(row)?;
