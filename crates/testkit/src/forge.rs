@@ -8,19 +8,21 @@
 
 use crate::SeededRng;
 use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
-use conclave_framing::{Padding, protect_private, protect_public};
+use conclave_framing::{Padding, open_private, open_sender_data, protect_private, protect_public};
 use conclave_group::Group;
 use conclave_group::rows::{RowKey, Table};
 use conclave_schedule::{
     MembershipKey, MessageKey, RatchetKind, SecretTree, SecretTreeRow, SenderDataSecret,
+    sender_data_key_nonce,
 };
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    AuthenticatedContent, Bytes, Commit, Content, Decode, Encode, FramedContent,
-    FramedContentAuthData, FramedContentTbs, GroupContext, LeafIndex, Mac, MlsMessage,
-    MlsMessageBody, Proposal, ProposalOrRef, PublicMessage, ReInit, Reader, Sender, UpdatePath,
-    WireFormat,
+    AuthenticatedContent, AuthenticatedContentTbm, Bytes, Commit, Content, Decode, Encode,
+    FramedContent, FramedContentAuthData, FramedContentTbs, GroupContext, LeafIndex, Mac,
+    MlsMessage, MlsMessageBody, PrivateContentAad, PrivateMessage, Proposal, ProposalOrRef,
+    PublicMessage, ReInit, Reader, Sender, SenderData, SenderDataAad, UpdatePath, WireFormat,
 };
+use rand_core::Rng;
 
 /// A member's secrets of the current epoch.
 pub struct Insider {
@@ -140,6 +142,126 @@ impl Insider {
         let suite = self.suite(provider);
         let message = protect_public(&suite, signed, &self.context, &self.membership_key);
         Self::encode(MlsMessageBody::PublicMessage(Box::new(message.expect("protected"))))
+    }
+
+    /// The secrets of this member under the name and signature key of another.
+    #[must_use]
+    pub fn posing_as(self, other: &Self) -> Self {
+        Self { own_leaf: other.own_leaf, signer: other.signer.clone(), ..self }
+    }
+
+    /// Which key a PrivateMessage of the current epoch names: whose, of which ratchet, and its
+    /// generation. None if it is none.
+    #[must_use]
+    pub fn place(
+        &self,
+        provider: &dyn CryptoProvider,
+        message: &[u8],
+    ) -> Option<(LeafIndex, RatchetKind, u32)> {
+        let MlsMessageBody::PrivateMessage(m) = MlsMessage::from_bytes(message).ok()?.body else {
+            return None;
+        };
+        let data = open_sender_data(&self.suite(provider), &m, &self.sender_data).ok()?;
+        Some((data.leaf_index, RatchetKind::from(m.content_type), data.generation))
+    }
+
+    /// What a message of the current epoch by the insider's name holds, and for a PrivateMessage the
+    /// generation of its key; none if there is no key for it (any more), or it is of somebody else.
+    #[must_use]
+    pub fn open(
+        &self,
+        provider: &dyn CryptoProvider,
+        message: &[u8],
+    ) -> Option<(AuthenticatedContent, Option<u32>)> {
+        let suite = self.suite(provider);
+        match MlsMessage::from_bytes(message).ok()?.body {
+            MlsMessageBody::PublicMessage(m) => {
+                let own = m.content.sender == Sender::Member(self.own_leaf);
+                let PublicMessage { content, auth, .. } = *m;
+                let wire_format = WireFormat::PUBLIC_MESSAGE;
+                own.then_some((AuthenticatedContent { wire_format, content, auth }, None))
+            }
+            MlsMessageBody::PrivateMessage(m) => {
+                let place = open_sender_data(&suite, &m, &self.sender_data).ok()?;
+                let (leaf, kind) = (place.leaf_index, RatchetKind::from(m.content_type));
+                let key = self.secret_tree.leaf_keys(&suite, leaf, kind, place.generation).ok()?;
+                let content = open_private(&suite, &m, &place, key).ok()?;
+                let content = content.verify(&suite, &self.context, &self.signer.public).ok()?;
+                Some((content.into_inner(), Some(place.generation)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Any signed content, by whatever rules it breaks, with a valid membership tag: an encoded
+    /// MLSMessage.
+    ///
+    /// # Panics
+    /// If it has no encoding.
+    #[must_use]
+    pub fn tagged(&self, provider: &dyn CryptoProvider, signed: AuthenticatedContent) -> Vec<u8> {
+        let AuthenticatedContent { wire_format, content, auth } = signed;
+        let content_tbs =
+            FramedContentTbs { wire_format, content: &content, context: &self.context };
+        let tbm = AuthenticatedContentTbm { content_tbs, auth: &auth }.to_bytes();
+        let tag = self
+            .suite(provider)
+            .mac(self.membership_key.as_secret(), &tbm.expect("an encoding"))
+            .expect("a tag");
+        let membership_tag = matches!(content.sender, Sender::Member(_)).then_some(tag);
+        let message = PublicMessage { content, auth, membership_tag };
+        Self::encode(MlsMessageBody::PublicMessage(Box::new(message)))
+    }
+
+    /// Any bytes sealed as a PrivateMessage's content with a key of the sender's, under the header
+    /// of a message of the insider's: an encoded MLSMessage. None if the key of that generation is
+    /// gone.
+    ///
+    /// # Panics
+    /// If the provider cannot seal.
+    #[must_use]
+    pub fn sealed(
+        &self,
+        provider: &dyn CryptoProvider,
+        rng: &mut SeededRng,
+        header: &FramedContent,
+        plaintext: &[u8],
+        generation: u32,
+    ) -> Option<Vec<u8>> {
+        let suite = self.suite(provider);
+        let Sender::Member(leaf_index) = header.sender else { return None };
+        let FramedContent { group_id, epoch, authenticated_data, content, .. } = header;
+        let (epoch, content_type) = (*epoch, content.content_type());
+        let kind = RatchetKind::from(content_type);
+        let MessageKey { key, mut nonce } =
+            self.secret_tree.leaf_keys(&suite, leaf_index, kind, generation).ok()?;
+        let mut reuse_guard = [0; 4];
+        rng.fill_bytes(&mut reuse_guard);
+        nonce.expose_mut().iter_mut().zip(reuse_guard).for_each(|(byte, guard)| *byte ^= guard);
+        let aad = PrivateContentAad { group_id, epoch, content_type, authenticated_data };
+        let aad = aad.to_bytes().expect("an encoding");
+        let ciphertext =
+            suite.aead_seal(&key, nonce.expose(), &aad, plaintext).expect("a ciphertext");
+        let place = SenderData { leaf_index, generation, reuse_guard }.to_bytes();
+        let MessageKey { key, nonce } =
+            sender_data_key_nonce(&suite, &self.sender_data, &ciphertext).expect("a key");
+        let aad = SenderDataAad { group_id, epoch, content_type }.to_bytes();
+        let encrypted_sender_data = suite
+            .aead_seal(
+                &key,
+                nonce.expose(),
+                &aad.expect("an encoding"),
+                &place.expect("an encoding"),
+            )
+            .expect("a ciphertext");
+        Some(Self::encode(MlsMessageBody::PrivateMessage(PrivateMessage {
+            group_id: group_id.clone(),
+            epoch,
+            content_type,
+            authenticated_data: authenticated_data.clone(),
+            encrypted_sender_data: encrypted_sender_data.into(),
+            ciphertext: ciphertext.into(),
+        })))
     }
 
     /// A PublicMessage from outside the group, signed with the insider's key: an encoded

@@ -15,12 +15,18 @@ struct Args {
     /// Steps per world.
     #[arg(long, default_value_t = 100)]
     steps: u64,
+    /// Stop after this many worlds.
+    #[arg(long, default_value_t = u64::MAX)]
+    worlds: u64,
     /// Stop after this many minutes.
     #[arg(long, default_value_t = 60)]
     minutes: u64,
     /// Only this cipher suite, 1 to 7; else they take turns.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=7))]
     suite: Option<u16>,
+    /// Whether handshake messages are encrypted; else in every second world.
+    #[arg(long)]
+    encrypt: Option<bool>,
     /// At most this many members.
     #[arg(long, default_value_t = 40)]
     members: usize,
@@ -29,22 +35,26 @@ struct Args {
 fn main() {
     let args = Args::parse();
     let end = Instant::now() + Duration::from_secs(args.minutes * 60);
-    let mut counts = Counts::new();
+    let (mut counts, mut refusals) = (Counts::new(), Counts::new());
     let mut seed = args.seed;
-    while Instant::now() < end {
+    while Instant::now() < end && seed - args.seed < args.worlds {
         let turn = (seed % 7) as u16 + 1;
         let params = WorldParams {
             seed,
             cipher_suite: CipherSuite(args.suite.unwrap_or(turn)),
             max_members: args.members,
-            encrypt: seed % 2 == 0,
+            encrypt: args.encrypt.unwrap_or(seed % 2 == 0),
         };
         println!("{params:?}");
         let mut world = World::new(params);
         for (what, n) in world.run(args.steps) {
             *counts.entry(what).or_default() += n;
         }
+        for (kind, n) in world.refusals() {
+            *refusals.entry(*kind).or_default() += n;
+        }
         seed += 1;
     }
     println!("{} worlds of {} steps: {counts:?}", seed - args.seed, args.steps);
+    println!("hostile messages, all refused: {refusals:#?}");
 }

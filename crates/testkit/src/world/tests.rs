@@ -2,6 +2,7 @@ use super::*;
 
 /// Both framings of a suite, each in its own world.
 fn model(suite: u16, seed: u64) {
+    let mut refusals = Counts::new();
     for encrypt in [false, true] {
         let cipher_suite = CipherSuite(suite);
         let seed = seed + u64::from(encrypt);
@@ -9,7 +10,13 @@ fn model(suite: u16, seed: u64) {
         let mut world = World::new(params);
         let counts = world.run(200);
         assert!(counts["messages"] > 10 && counts["add"] > 3, "{counts:?}");
+        for (kind, n) in world.refusals() {
+            *refusals.entry(*kind).or_default() += n;
+        }
     }
+    println!("{refusals:#?}");
+    let rare: Vec<_> = refusals.iter().filter(|(_, n)| **n < 3).collect();
+    assert!(rare.is_empty(), "hardly tried: {rare:?}");
 }
 
 macro_rules! model_of_suite {
@@ -77,7 +84,7 @@ fn populated(n: u64) -> (World, Peer, Peer) {
         last = Some((name, provider, joined.group));
     }
     let (name, provider, group) = last.expect("more than one member");
-    (world, first, World::peer(name, provider, group))
+    (world, first, Peer::of(name, provider, group))
 }
 
 /// Bytes that steps write in a populated group of n members.

@@ -1,0 +1,280 @@
+//! Hostile messages: "a rejected message changes nothing".
+//!
+//! Before a message is delivered, somebody gets variants of it that must be refused: damaged ones
+//! ([`damage`]), ones that came before or belong elsewhere ([`replay`]), ones that a member has
+//! signed against the rules ([`forgery`]). Likewise answers that are not what a stage asked for
+//! ([`answers`]), and what one joins by ([`joins`]). After each, all that can be seen in memory and
+//! on disk is what it was.
+//!
+//! The one exception is the key of a message whose AEAD opened (section 9.2). Its refusal carries a
+//! step, which is tried on a twin: it changes the secret tree of the message's epoch alone, and
+//! then neither the variant nor anything else under that key opens, while everything else does.
+//!
+//! The choices come from a stream of their own, so that they do not move the world's other steps.
+//! Kinds that came less often so far are preferred; each is counted.
+
+mod answers;
+mod damage;
+mod forgery;
+mod joins;
+mod replay;
+
+use super::peer::{Outcome, SECRET_TREE};
+use super::*;
+pub(super) use replay::{Archive, OwnPast};
+
+/// What must be seen of a refusal, beside that there is one.
+type Because = fn(&Rejection) -> bool;
+
+/// A message that must be refused.
+struct Variant {
+    message: Vec<u8>,
+    /// That it is refused for the right reason, if there is only one.
+    because: Option<Because>,
+    /// Whether an observer must refuse it, too.
+    observable: bool,
+    /// Whether its AEAD opens, so that its key is consumed.
+    opens: bool,
+    /// Whether it may be known, so that nothing is to be done.
+    known: bool,
+}
+
+impl Variant {
+    /// What nobody takes for a message.
+    fn of(message: Vec<u8>) -> Self {
+        Self { message, because: None, observable: true, opens: false, known: false }
+    }
+
+    fn because(self, because: Because) -> Self {
+        Self { because: Some(because), ..self }
+    }
+}
+
+/// What a variant is made from.
+struct Scene<'a> {
+    rng: &'a mut SeededRng,
+    now: u64,
+    /// The message that will be delivered.
+    message: &'a [u8],
+    /// Who gets the variant.
+    victim: &'a Peer,
+    /// Whose message it is, if that is a member who has not taken it back.
+    sender: Option<&'a Peer>,
+    archive: &'a Archive,
+}
+
+/// A kind of variant: its name, and how to make one if the scene allows.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    make: fn(&mut Scene<'_>) -> Option<Variant>,
+}
+
+/// The hostile part of a world.
+pub(super) struct Hostile {
+    pub(super) rng: SeededRng,
+    pub(super) archive: Archive,
+    /// How many of each kind came to nothing.
+    pub(super) refused: Counts,
+}
+
+impl Hostile {
+    pub(super) fn new(rng: &SeededRng) -> Self {
+        let mut refused = Counts::new();
+        let kinds = message_kinds().into_iter().map(|kind| kind.name);
+        for name in kinds.chain(answers::KINDS).chain(joins::KINDS) {
+            refused.insert(name, 0);
+        }
+        Self { rng: rng.fork("hostile"), archive: Archive::default(), refused }
+    }
+
+    fn count(&mut self, name: &'static str) {
+        *self.refused.get_mut(name).expect("a kind that is listed") += 1;
+    }
+
+    /// Of two of these names the one that came less often.
+    fn rarer<T: Copy>(&mut self, of: &[T], name: fn(T) -> &'static str) -> T {
+        let mut pick = || of[self.rng.below(of.len() as u64) as usize];
+        let (one, other) = (pick(), pick());
+        let n = |kind: T| self.refused[name(kind)];
+        if n(one) < n(other) { one } else { other }
+    }
+}
+
+fn message_kinds() -> Vec<Kind> {
+    [damage::KINDS, replay::KINDS, forgery::KINDS].concat()
+}
+
+/// Whether an error says that the message is at fault.
+fn blames_the_message(error: &Error) -> bool {
+    matches!(error, Error::Malformed(_) | Error::Rejected(_))
+}
+
+impl World {
+    /// Gives somebody who is about to get a message some that he must refuse.
+    pub(super) fn harass(&mut self, victim: usize, sender: Option<usize>, message: &[u8]) {
+        let kinds = message_kinds();
+        let n = 1 + self.hostile.rng.below(2);
+        for _ in 0..n {
+            // Not every kind fits every message.
+            for _ in 0..20 {
+                let kind = self.hostile.rarer(&kinds, |kind| kind.name);
+                if self.attack(victim, sender, message, kind) {
+                    break;
+                }
+            }
+        }
+        if self.hostile.rng.one_in(3) {
+            self.answer_badly(victim, message);
+        }
+    }
+
+    /// The same before a message to all: somebody gets it.
+    pub(super) fn harass_somebody(&mut self, sender: Option<usize>, message: &[u8]) {
+        let victim = self.hostile.rng.below(self.peers.len() as u64) as usize;
+        self.harass(victim, sender, message);
+    }
+
+    /// Tries one kind of variant. Whether there is one.
+    fn attack(&mut self, i: usize, sender: Option<usize>, message: &[u8], kind: Kind) -> bool {
+        let Hostile { rng, archive, .. } = &mut self.hostile;
+        let (victim, sender) = (&self.peers[i], sender.map(|i| &self.peers[i]));
+        let now = self.now;
+        let scene = &mut Scene { rng, now, message, victim, sender, archive };
+        let Some(variant) = (kind.make)(scene) else { return false };
+        if variant.message == message {
+            return false;
+        }
+        let try_deletion = rng.one_in(2);
+        self.member_refuses(i, kind.name, message, &variant, try_deletion);
+        if variant.observable && self.hostile.rng.one_in(2) {
+            self.observer_refuses(kind.name, message, &variant);
+        }
+        self.hostile.count(kind.name);
+        true
+    }
+
+    /// That a member refuses a variant, and that nothing comes of it.
+    fn member_refuses(
+        &self,
+        i: usize,
+        kind: &str,
+        message: &[u8],
+        variant: &Variant,
+        try_deletion: bool,
+    ) {
+        let (peer, now, psks) = (&self.peers[i], self.now, self.known_psks());
+        let who = format!("{}, {kind}", peer.name);
+        let before = peer.seen();
+        let outcome = peer.probe(now, &variant.message, &psks);
+        assert!(peer.seen() == before, "{who}: it left a trace");
+        let refused = match outcome {
+            Outcome::Refused(refused) => refused,
+            // Of an own PrivateMessage no more than the sender data can be opened.
+            Outcome::Known if peer.names_itself(&variant.message) => return,
+            Outcome::Known => return assert!(variant.known, "{who}: it is taken as known"),
+            Outcome::Step(step) => panic!("{who}: it was accepted: {step:?}"),
+        };
+        let error = &refused.error;
+        assert!(blames_the_message(error), "{who}: {error}");
+        if let Some(because) = variant.because {
+            let Error::Rejected(found) = error else { panic!("{who}: {error}") };
+            assert!(because(found), "{who}: refused for another reason: {error}");
+        }
+        let later = matches!(error, Error::Rejected(Rejection::UnknownProposal(_)));
+        match refused.key_deletion {
+            None => assert!(!variant.opens || later, "{who}: its key is not deleted: {error}"),
+            Some(_) if !variant.opens || later => panic!("{who}: a key is deleted: {error}"),
+            Some(deletion) => {
+                deletes_a_key_alone(&who, &deletion, peer.group.epoch());
+                if try_deletion {
+                    self.try_deletion(peer, &who, message, variant);
+                }
+            }
+        }
+    }
+
+    /// Takes the step that a refusal carries, on a twin of who refused.
+    fn try_deletion(&self, peer: &Peer, who: &str, message: &[u8], variant: &Variant) {
+        let (now, psks) = (self.now, self.known_psks());
+        let mut twin = peer.twin();
+        let (epoch, before) = (peer.group.epoch(), twin.seen());
+        let Outcome::Refused(Refused { key_deletion: Some(step), .. }) =
+            twin.probe(now, &variant.message, &psks)
+        else {
+            panic!("{who}: the twin sees it otherwise")
+        };
+        assert_eq!(twin.take(*step), Event::KeyDeleted);
+        twin.check();
+        let after = twin.seen();
+        assert!(after != before, "{who}: the deletion changes nothing");
+        let (before, after) = (before.without_secret_tree(epoch), after.without_secret_tree(epoch));
+        assert!(after == before, "{who}: the deletion changes more than a key");
+        if self.step.is_multiple_of(2) {
+            twin.reload();
+        }
+        let same_key = |message: &[u8]| {
+            Insider::of(&peer.group).place(&*peer.provider, message)
+                == Insider::of(&peer.group).place(&*peer.provider, &variant.message)
+        };
+        assert!(twin.key_is_gone(now, &variant.message, &psks), "{who}: its key is still there");
+        if same_key(message) {
+            assert!(twin.key_is_gone(now, message, &psks), "{who}: the key opens once more");
+        } else if let Outcome::Refused(refused) = twin.probe(now, message, &psks) {
+            panic!("{who}: afterwards the real message is refused: {refused}");
+        }
+    }
+
+    /// That an observer refuses a variant, but for what it cannot see.
+    fn observer_refuses(&mut self, kind: &'static str, message: &[u8], variant: &Variant) {
+        let provider = provider_for(self.suite, true);
+        let Some(watcher) = &self.watcher else { return };
+        let before = watcher.memory();
+        let step = watcher.probe(&*provider, &variant.message);
+        assert!(watcher.memory() == before && watcher.rows == before, "observer, {kind}: a trace");
+        match step {
+            Err(error) => assert!(blames_the_message(&error), "observer, {kind}: {error}"),
+            // A proposal that it has already.
+            Ok(step) if step.batch().rows.is_empty() => {
+                assert!(variant.known, "observer, {kind}: it is taken as known");
+            }
+            Ok(_) => assert!(
+                damage::differs_in_tags_alone(message, &variant.message),
+                "observer, {kind}: it was accepted"
+            ),
+        }
+        self.hostile.count(OBSERVED);
+    }
+}
+
+/// The kind of what an observer refused, whatever it was.
+const OBSERVED: &str = "by the observer";
+
+/// That a step writes no row but those of a secret tree.
+fn deletes_a_key_alone(who: &str, step: &Transition<Group>, epoch: u64) {
+    let batch = step.batch();
+    assert!(!batch.clear && batch.deleted_epochs.is_empty(), "{who}: it deletes more than a key");
+    assert!(!batch.rows.is_empty(), "{who}: it deletes nothing");
+    for key in batch.rows.keys() {
+        let within = key.epoch == epoch && SECRET_TREE.contains(&key.table);
+        assert!(within, "{who}: the deletion writes {key:?}");
+    }
+}
+
+impl Peer {
+    /// Whether a PrivateMessage of this epoch has this member as its sender.
+    fn names_itself(&self, message: &[u8]) -> bool {
+        let place = Insider::of(&self.group).place(&*self.provider, message);
+        place.is_some_and(|(leaf, ..)| leaf == self.group.own_leaf())
+    }
+
+    /// Whether a message is refused because its key was deleted.
+    fn key_is_gone(&self, now: u64, message: &[u8], psks: &[(PskType, Secret)]) -> bool {
+        let Outcome::Refused(Refused { error, key_deletion: None }) =
+            self.probe(now, message, psks)
+        else {
+            return false;
+        };
+        matches!(error, Error::Rejected(Rejection::Ratchet(RatchetError::KeyGone { .. })))
+    }
+}

@@ -1,0 +1,157 @@
+//! Messages that came before, or belong elsewhere.
+
+use super::{Kind, Scene, Variant};
+use crate::SeededRng;
+use conclave_group::{RatchetError, Rejection};
+use conclave_wire::{Decode, GroupId, MlsMessage, WireFormat};
+
+/// How many messages of a sort are kept for later.
+const KEPT: usize = 24;
+
+/// A message and when it was sent.
+struct Past {
+    group_id: GroupId,
+    epoch: u64,
+    message: Vec<u8>,
+}
+
+/// What went over the wire, for somebody to bring it up again.
+#[derive(Default)]
+pub(in crate::world) struct Archive {
+    /// Proposals and commits that all got.
+    handshakes: Vec<Past>,
+    /// Messages of other groups.
+    foreign: Vec<Vec<u8>>,
+    welcomes: Vec<Vec<u8>>,
+    group_infos: Vec<Vec<u8>>,
+    key_packages: Vec<Vec<u8>>,
+}
+
+/// What one member has sent and read.
+#[derive(Default)]
+pub(in crate::world) struct OwnPast {
+    read: Vec<Vec<u8>>,
+    sent: Vec<Vec<u8>>,
+    /// Own commits that lost or were refused.
+    given_up: Vec<Vec<u8>>,
+}
+
+fn keep<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == KEPT {
+        list.remove(0);
+    }
+    list.push(item);
+}
+
+impl Archive {
+    /// Keeps a message by its kind.
+    pub(in crate::world) fn keep(&mut self, message: &[u8]) {
+        let decoded = MlsMessage::from_bytes(message).expect("a real message");
+        let place = decoded.group_and_epoch().map(|(group_id, epoch)| (group_id.clone(), epoch));
+        let message = message.to_vec();
+        match (decoded.wire_format(), place) {
+            (WireFormat::WELCOME, _) => keep(&mut self.welcomes, message),
+            (WireFormat::KEY_PACKAGE, _) => keep(&mut self.key_packages, message),
+            (WireFormat::GROUP_INFO, _) => keep(&mut self.group_infos, message),
+            (_, Some((group_id, epoch))) => {
+                keep(&mut self.handshakes, Past { group_id, epoch, message });
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps a message of a group that this one is not.
+    pub(in crate::world) fn keep_foreign(&mut self, message: Vec<u8>) {
+        keep(&mut self.foreign, message);
+    }
+
+    /// The group has a successor: what was of it is of another group now.
+    pub(in crate::world) fn the_group_is_another(&mut self) {
+        for past in std::mem::take(&mut self.handshakes) {
+            keep(&mut self.foreign, past.message);
+        }
+    }
+}
+
+impl OwnPast {
+    pub(in crate::world) fn read(&mut self, message: &[u8]) {
+        keep(&mut self.read, message.to_vec());
+    }
+
+    pub(in crate::world) fn sent(&mut self, message: &[u8]) {
+        keep(&mut self.sent, message.to_vec());
+    }
+
+    pub(in crate::world) fn gave_up(&mut self, message: &[u8]) {
+        keep(&mut self.given_up, message.to_vec());
+    }
+}
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind { name: "replay: handshake of an earlier epoch", make: stale },
+    Kind { name: "replay: proposal of this epoch", make: same_epoch },
+    Kind { name: "replay: message that was read", make: read_before },
+    Kind { name: "replay: own message", make: own },
+    Kind { name: "replay: own commit that was given up", make: given_up },
+    Kind { name: "elsewhere: message of another group", make: foreign },
+    Kind { name: "elsewhere: Welcome", make: |s| not_a_message(&s.archive.welcomes, s.rng) },
+    Kind { name: "elsewhere: GroupInfo", make: |s| not_a_message(&s.archive.group_infos, s.rng) },
+    Kind { name: "elsewhere: KeyPackage", make: |s| not_a_message(&s.archive.key_packages, s.rng) },
+];
+
+fn of_epoch(scene: &mut Scene<'_>, fits: fn(u64, u64) -> bool) -> Option<Vec<u8>> {
+    let group = &scene.victim.group;
+    let past: Vec<&Past> = scene
+        .archive
+        .handshakes
+        .iter()
+        .filter(|past| past.group_id == *group.group_id() && fits(past.epoch, group.epoch()))
+        .collect();
+    Some(scene.rng.pick(&past)?.message.clone())
+}
+
+fn stale(scene: &mut Scene<'_>) -> Option<Variant> {
+    let message = of_epoch(scene, |message, now| message < now)?;
+    let old: super::Because = |r| matches!(r, Rejection::WrongEpoch { .. });
+    Some(Variant::of(message).because(old))
+}
+
+/// Known if it is public or own, else its key is gone.
+fn same_epoch(scene: &mut Scene<'_>) -> Option<Variant> {
+    let message = of_epoch(scene, |message, now| message == now)?;
+    Some(Variant { known: true, ..Variant::of(message).because(gone) })
+}
+
+fn gone(r: &Rejection) -> bool {
+    matches!(r, Rejection::Ratchet(RatchetError::KeyGone { .. }))
+}
+
+fn gone_or_old(r: &Rejection) -> bool {
+    gone(r) || matches!(r, Rejection::WrongEpoch { .. })
+}
+
+fn read_before(scene: &mut Scene<'_>) -> Option<Variant> {
+    let message = scene.rng.pick(&scene.victim.past.read)?.clone();
+    Some(Variant::of(message).because(gone_or_old))
+}
+
+fn own(scene: &mut Scene<'_>) -> Option<Variant> {
+    let message = scene.rng.pick(&scene.victim.past.sent)?.clone();
+    Some(Variant { known: true, ..Variant::of(message).because(gone_or_old) })
+}
+
+/// An observer may take it if it is of this epoch: it does not know what the delivery service said.
+fn given_up(scene: &mut Scene<'_>) -> Option<Variant> {
+    let message = scene.rng.pick(&scene.victim.past.given_up)?.clone();
+    Some(Variant { observable: false, ..Variant::of(message) })
+}
+
+fn foreign(scene: &mut Scene<'_>) -> Option<Variant> {
+    let message = scene.rng.pick(&scene.archive.foreign)?.clone();
+    Some(Variant::of(message).because(|r| matches!(r, Rejection::WrongGroup)))
+}
+
+fn not_a_message(list: &[Vec<u8>], rng: &mut SeededRng) -> Option<Variant> {
+    let message = rng.pick(list)?.clone();
+    Some(Variant::of(message).because(|r| matches!(r, Rejection::UnexpectedMessage)))
+}

@@ -1,0 +1,281 @@
+//! The steps within a group.
+
+use super::*;
+
+impl World {
+    pub(super) fn random_step(&mut self) {
+        self.step += 1;
+        self.now += 1 + self.rng.next_u64() % 600;
+        let n = self.peers.len();
+        let full = n >= self.params.max_members;
+        match self.below(100) {
+            0..12 if !full => self.add(),
+            12..20 if !full => self.propose_add(),
+            20..26 if n > 2 => self.remove(),
+            26..32 if n > 2 => self.propose_remove(),
+            32..40 => self.renew(),
+            40..50 if n > 1 => self.propose_updates(),
+            50..55 => self.inject_psk(),
+            55..60 if !full => self.external_join(),
+            60..63 if n > 1 => self.resync(),
+            63..67 => self.change_extensions(),
+            67..70 if !full => self.propose_from_outside(),
+            70..73 if n > 1 => self.branch(),
+            73..75 if n > 1 && n < 12 => self.reinitialize(),
+            75..80 => self.reload(),
+            80..84 if n > 1 => self.commit_is_rejected(),
+            _ => self.talk(),
+        }
+        self.deliver_late();
+        self.check();
+    }
+
+    pub(super) fn add(&mut self) {
+        self.count("add");
+        let most = (self.params.max_members - self.peers.len()).min(5);
+        let n = 1 + self.below(most);
+        let joiners = self.clients(n);
+        let mut proposals: Vec<NewProposal> =
+            joiners.iter().map(|(_, _, own)| NewProposal::Add(Box::new(self.valid(own)))).collect();
+        let committer = self.some_peer();
+        if self.peers.len() > 2 && self.chance(20) {
+            let removed = self.some_peer();
+            if removed != committer {
+                proposals.push(NewProposal::Remove(self.peers[removed].group.own_leaf()));
+            }
+        }
+        let messages =
+            self.commit(committer, CommitOptions { proposals, ..CommitOptions::default() });
+        let tree = self.tree_bytes();
+        self.welcome(&messages, joiners, &tree);
+    }
+
+    pub(super) fn propose_add(&mut self) {
+        self.count("add by reference");
+        let joiners = self.clients(1);
+        let add = NewProposal::Add(Box::new(self.valid(&joiners[0].2)));
+        let proposer = self.some_peer();
+        self.propose(proposer, add);
+        self.commit_proposals(joiners);
+    }
+
+    /// Lets somebody commit what was proposed.
+    pub(super) fn commit_proposals(
+        &mut self,
+        joiners: Vec<(String, Box<dyn CryptoProvider>, OwnKeyPackage)>,
+    ) {
+        let i = self.some_peer();
+        let peer = &self.peers[i];
+        let sent = peer.group.encrypt(&*peer.provider, &mut self.rng, b"", &Framing::default());
+        assert_eq!(sent.err(), Some(Error::Misuse(Misuse::ProposalsPending)));
+        let messages = self.commit(i, CommitOptions::default());
+        let tree = self.tree_bytes();
+        self.welcome(&messages, joiners, &tree);
+    }
+
+    pub(super) fn remove(&mut self) {
+        self.count("remove");
+        let committer = self.some_peer();
+        let n = 1 + self.below(2);
+        let own = self.peers[committer].group.own_leaf();
+        let mut leaves = Vec::new();
+        for _ in 0..n {
+            let removed = self.some_peer();
+            leaves.push(self.peers[removed].group.own_leaf());
+        }
+        leaves.retain(|leaf| *leaf != own);
+        leaves.sort_unstable();
+        leaves.dedup();
+        let proposals = leaves.into_iter().map(NewProposal::Remove).collect();
+        self.commit(committer, CommitOptions { proposals, ..CommitOptions::default() });
+    }
+
+    pub(super) fn propose_remove(&mut self) {
+        self.count("remove by reference");
+        let (proposer, removed, committer) = (self.some_peer(), self.some_peer(), self.some_peer());
+        if removed == committer {
+            return;
+        }
+        self.propose(proposer, NewProposal::Remove(self.peers[removed].group.own_leaf()));
+        self.commit(committer, CommitOptions::default());
+    }
+
+    pub(super) fn renew(&mut self) {
+        self.count("renew");
+        let i = self.some_peer();
+        let leaf = self.chance(30).then(|| self.new_leaf(i));
+        self.commit(i, CommitOptions { leaf, ..CommitOptions::default() });
+    }
+
+    pub(super) fn propose_updates(&mut self) {
+        self.count("updates by reference");
+        let n = 1 + self.below(3);
+        for _ in 0..n {
+            let i = self.some_peer();
+            let change = self.chance(30).then(|| self.new_leaf(i));
+            let framing = self.framing();
+            let peer = &mut self.peers[i];
+            let step = peer.group.propose_update(&*peer.provider, &mut self.rng, change, &framing);
+            let Event::Proposal { message, .. } = peer.take(step.expect("an Update")) else {
+                panic!("no proposal")
+            };
+            peer.past.sent(&message);
+            self.spread_proposal(Some(i), &message);
+            if self.chance(20) {
+                let j = self.some_peer();
+                self.peers[j].reload();
+            }
+        }
+        let committer = self.some_peer();
+        self.commit(committer, CommitOptions::default());
+    }
+
+    pub(super) fn inject_psk(&mut self) {
+        self.count("psk");
+        let i = self.some_peer();
+        let epoch = self.peers[i].group.epoch();
+        let oldest = self.peers.iter().map(|p| p.group.epoch()).min().unwrap_or(epoch);
+        let all_know =
+            |epoch: u64| self.peers.iter().all(|peer| peer.group.resumption_psk(epoch).is_some());
+        let past = (oldest.saturating_sub(3)..=epoch).find(|epoch| all_know(*epoch));
+        let proposal = match past {
+            Some(epoch) if self.chance(50) => NewProposal::ResumptionPsk {
+                group_id: self.peers[i].group.group_id().clone(),
+                epoch,
+            },
+            _ => {
+                let id = self.bytes(8);
+                let psk = Secret::new(self.bytes(32));
+                self.psks.insert(id.clone(), psk);
+                NewProposal::ExternalPsk { psk_id: id.into() }
+            }
+        };
+        if self.chance(50) {
+            self.propose(i, proposal);
+            let committer = self.some_peer();
+            self.commit(committer, CommitOptions::default());
+        } else {
+            let proposals = vec![proposal];
+            self.commit(i, CommitOptions { proposals, ..CommitOptions::default() });
+        }
+    }
+
+    pub(super) fn change_extensions(&mut self) {
+        self.count("context extensions");
+        let i = self.some_peer();
+        let mut extensions = Vec::new();
+        self.external = None;
+        if self.chance(60) {
+            let provider = provider_for(self.suite, true);
+            let signer = self.signer(&*provider);
+            let sender = ExternalSender {
+                signature_key: signer.public.clone(),
+                credential: Credential::basic(b"service"),
+            };
+            let list = vec![sender];
+            extensions.push(Extension::new(ExtensionType::EXTERNAL_SENDERS, &list).unwrap());
+            self.external = Some(signer);
+        }
+        if self.chance(50) {
+            let data = self.bytes(10).into();
+            extensions.push(Extension { extension_type: CUSTOM_EXTENSION, extension_data: data });
+        }
+        if self.chance(50) {
+            let required = RequiredCapabilities {
+                extension_types: vec![CUSTOM_EXTENSION],
+                proposal_types: Vec::new(),
+                credential_types: vec![CredentialType::BASIC],
+            };
+            let kind = ExtensionType::REQUIRED_CAPABILITIES;
+            extensions.push(Extension::new(kind, &required).unwrap());
+        }
+        let proposal = NewProposal::GroupContextExtensions(extensions);
+        if self.chance(50) {
+            self.propose(i, proposal);
+            let committer = self.some_peer();
+            self.commit(committer, CommitOptions::default());
+        } else {
+            let proposals = vec![proposal];
+            self.commit(i, CommitOptions { proposals, ..CommitOptions::default() });
+        }
+    }
+
+    pub(super) fn propose_from_outside(&mut self) {
+        let group = &self.peers[0].group;
+        let target = ExternalTarget {
+            group_id: group.group_id().clone(),
+            epoch: group.epoch(),
+            cipher_suite: self.suite,
+        };
+        let joiners = self.clients(1);
+        let provider = provider_for(self.suite, true);
+        let message = match &self.external {
+            Some(signer) => {
+                let add = Proposal::Add(Box::new(joiners[0].2.key_package().clone()));
+                target.propose(&*provider, 0, signer, add).expect("an external proposal")
+            }
+            None => target.propose_self(&*provider, &joiners[0].2).expect("a proposal"),
+        };
+        self.count(if self.external.is_some() { "external sender" } else { "new member proposal" });
+        self.spread_proposal(None, &message);
+        self.commit_proposals(joiners);
+    }
+
+    pub(super) fn reload(&mut self) {
+        self.count("reload");
+        for i in 0..self.peers.len() {
+            if self.chance(50) {
+                self.peers[i].reload();
+            }
+        }
+        if let Some(watcher) = &mut self.watcher {
+            let provider = provider_for(self.suite, true);
+            watcher.reload(&*provider);
+        }
+    }
+
+    /// A commit that the delivery service refuses: nothing came of it.
+    pub(super) fn commit_is_rejected(&mut self) {
+        self.count("rejected commit");
+        let options = CommitOptions { framing: self.framing(), ..CommitOptions::default() };
+        let i = self.some_peer();
+        let peer = &mut self.peers[i];
+        let epoch = peer.group.epoch();
+        let step = peer.group.commit(&*peer.provider, &mut self.rng, options).expect("a commit");
+        let Event::Commit(messages) = peer.take(step) else { panic!("no commit") };
+        if self.chance(50) {
+            self.peers[i].reload();
+        }
+        let step = self.peers[i].group.commit_rejected().expect("pending");
+        self.peers[i].take(step);
+        self.peers[i].past.gave_up(&messages.commit);
+        assert_eq!(self.peers[i].group.epoch(), epoch);
+    }
+
+    /// Application messages, some of them late, reordered or twice.
+    pub(super) fn talk(&mut self) {
+        self.count("messages");
+        let n = 1 + self.below(4);
+        for _ in 0..n {
+            let sender = self.some_peer();
+            let (size, framing) = (self.below(100), self.framing());
+            let data = self.bytes(size);
+            let peer = &mut self.peers[sender];
+            let step = peer.group.encrypt(&*peer.provider, &mut self.rng, &data, &framing);
+            let Event::Message(message) = peer.take(step.expect("an epoch to send in")) else {
+                panic!("no message")
+            };
+            peer.past.sent(&message);
+            let (epoch, leaf) = (peer.group.epoch(), peer.group.own_leaf());
+            for i in 0..self.peers.len() {
+                if i == sender {
+                    assert_eq!(self.peers[i].receive(self.now, &message, &[]), None);
+                    continue;
+                }
+                let held =
+                    Held { epoch, message: message.clone(), data: data.clone(), sender: leaf };
+                self.peers[i].held.push(held);
+            }
+        }
+    }
+}
