@@ -195,6 +195,7 @@ impl World {
         if self.hostile.rng.one_in(3) {
             let sender = self.peers.iter().position(|p| p.group.own_leaf() == held.sender);
             self.harass(i, sender, &held.message);
+            self.answer_badly(i, &held.message);
         }
         let twice = self.chance(20);
         let peer = &mut self.peers[i];

@@ -15,21 +15,28 @@ pub(super) const KINDS: [&str; 7] =
     [POLICY, CREDENTIAL, MISCOUNTED, PSK_WITHHELD, PSK_WRONG, WRITE, FOLD];
 
 impl World {
-    /// Answers a real message badly.
-    pub(super) fn answer_badly(&mut self, i: usize, message: &[u8]) {
-        for _ in 0..10 {
-            let kind = self.hostile.rarer(&KINDS, |kind| kind);
+    /// Answers a real message badly, in two ways: those that came least often so far, if it asks
+    /// for such answers.
+    pub(in crate::world) fn answer_badly(&mut self, i: usize, message: &[u8]) {
+        let mut kinds = KINDS;
+        kinds.sort_by_key(|kind| self.hostile.refused[kind]);
+        let mut done = 0;
+        for kind in kinds {
             let (now, psks) = (self.now, self.known_psks());
             let peer = &mut self.peers[i];
             let before = peer.seen();
-            let done = match kind {
+            let answered = match kind {
                 WRITE => peer.cannot_write(now, message, &psks),
                 FOLD => peer.drops_a_fold(now, message, &psks),
                 _ => peer.answers(kind, now, message, psks),
             };
             assert!(peer.seen() == before, "{}, {kind}: it left a trace", peer.name);
-            if done {
-                return self.hostile.count(kind);
+            if answered {
+                self.hostile.count(kind);
+                done += 1;
+            }
+            if done == 2 {
+                break;
             }
         }
     }

@@ -107,7 +107,7 @@ impl World {
         let (mut spoilt, mut spoilt_tree, mut kind) =
             (info.to_vec(), tree.map(<[u8]>::to_vec), GROUP_INFO);
         match &mut spoilt_tree {
-            Some(tree) if rng.one_in(2) => {
+            Some(tree) if !rng.one_in(3) => {
                 *tree = damaged(tree, rng);
                 kind = GROUP_INFO_TREE;
             }

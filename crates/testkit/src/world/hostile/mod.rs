@@ -124,15 +124,14 @@ impl World {
                 }
             }
         }
-        if self.hostile.rng.one_in(3) {
-            self.answer_badly(victim, message);
-        }
     }
 
-    /// The same before a message to all: somebody gets it.
+    /// The same before a message to all: somebody gets them, and somebody answers badly.
     pub(super) fn harass_somebody(&mut self, sender: Option<usize>, message: &[u8]) {
-        let victim = self.hostile.rng.below(self.peers.len() as u64) as usize;
+        let mut somebody = || self.hostile.rng.below(self.peers.len() as u64) as usize;
+        let (victim, other) = (somebody(), somebody());
         self.harass(victim, sender, message);
+        self.answer_badly(other, message);
     }
 
     /// Tries one kind of variant. Whether there is one.

@@ -143,6 +143,11 @@ fn own(scene: &mut Scene<'_>) -> Option<Variant> {
 /// An observer may take it if it is of this epoch: it does not know what the delivery service said.
 fn given_up(scene: &mut Scene<'_>) -> Option<Variant> {
     let message = scene.rng.pick(&scene.victim.past.given_up)?.clone();
+    // One that has not lost yet may still win.
+    let pending = scene.victim.group.pending_commit();
+    if pending.is_some_and(|messages| messages.commit == message) {
+        return None;
+    }
     Some(Variant { observable: false, ..Variant::of(message) })
 }
 
