@@ -5,7 +5,7 @@ use super::*;
 /// What a message leads to once everything that is asked was answered.
 pub(super) enum Outcome {
     /// A step, not yet taken.
-    Step(Transition<Group>),
+    Step(Box<Transition<Group>>),
     /// Nothing is to be done.
     Known,
     Refused(Refused),
@@ -109,7 +109,7 @@ impl Peer {
             Ok(Received::Known) => return Outcome::Known,
             Err(refused) => Err(refused),
         };
-        step.map_or_else(Outcome::Refused, Outcome::Step)
+        step.map_or_else(Outcome::Refused, |step| Outcome::Step(Box::new(step)))
     }
 
     /// Receives a message that must not be refused.
@@ -120,7 +120,7 @@ impl Peer {
         psks: &[(PskType, Secret)],
     ) -> Option<Event> {
         match self.probe(now, message, psks) {
-            Outcome::Step(step) => Some(self.take(step)),
+            Outcome::Step(step) => Some(self.take(*step)),
             Outcome::Known => None,
             Outcome::Refused(refused) => panic!("{}: {refused}", self.name),
         }

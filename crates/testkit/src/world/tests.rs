@@ -8,7 +8,7 @@ fn model(suite: u16, seed: u64) {
         let seed = seed + u64::from(encrypt);
         let params = WorldParams { seed, cipher_suite, max_members: 32, encrypt };
         let mut world = World::new(params);
-        let counts = world.run(120);
+        let counts = world.run(110);
         assert!(counts["messages"] > 10 && counts["add"] > 3, "{counts:?}");
         for (kind, n) in world.refusals() {
             *refusals.entry(*kind).or_default() += n;

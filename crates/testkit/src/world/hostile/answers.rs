@@ -45,7 +45,7 @@ impl World {
 impl Peer {
     fn cannot_write(&mut self, now: u64, message: &[u8], psks: &[(PskType, Secret)]) -> bool {
         let Outcome::Step(step) = self.probe(now, message, psks) else { return false };
-        let failed = apply(&mut self.group, step, |_| Err("the disk is full"));
+        let failed = apply(&mut self.group, *step, |_| Err("the disk is full"));
         assert_eq!(failed, Err(ApplyError::Write("the disk is full")));
         true
     }
@@ -53,7 +53,7 @@ impl Peer {
     fn drops_a_fold(&mut self, now: u64, message: &[u8], psks: &[(PskType, Secret)]) -> bool {
         let Outcome::Step(step) = self.probe(now, message, psks) else { return false };
         let mut fold = self.group.fold();
-        fold.push(step).expect("fits its state");
+        fold.push(*step).expect("fits its state");
         true
     }
 
@@ -92,14 +92,14 @@ impl Peer {
         };
         let who = format!("{}, {kind}", self.name);
         let refused = step.expect_err(&who);
-        let right = match (kind, &refused.error) {
+        let right = matches!(
+            (kind, &refused.error),
             (POLICY, Error::Rejected(Rejection::RefusedByPolicy { .. }))
-            | (CREDENTIAL, Error::Rejected(Rejection::CredentialRefused { .. }))
-            | (MISCOUNTED, Error::Misuse(Misuse::VerdictCount { .. }))
-            | (PSK_WITHHELD, Error::Misuse(Misuse::PskUnavailable(_)))
-            | (PSK_WRONG, Error::Rejected(Rejection::ConfirmationTag)) => true,
-            _ => false,
-        };
+                | (CREDENTIAL, Error::Rejected(Rejection::CredentialRefused { .. }))
+                | (MISCOUNTED, Error::Misuse(Misuse::VerdictCount { .. }))
+                | (PSK_WITHHELD, Error::Misuse(Misuse::PskUnavailable(_)))
+                | (PSK_WRONG, Error::Rejected(Rejection::ConfirmationTag))
+        );
         assert!(right, "{who}: refused for another reason: {}", refused.error);
         // Who answers badly may answer again; who refuses is done with the message, and its key.
         let done = matches!(refused.error, Error::Rejected(_));

@@ -103,21 +103,18 @@ impl World {
         info: &[u8],
         tree: Option<&[u8]>,
     ) {
-        let Hostile { rng, .. } = &mut self.hostile;
-        let (mut spoilt, mut spoilt_tree, mut kind) =
-            (info.to_vec(), tree.map(<[u8]>::to_vec), GROUP_INFO);
-        match &mut spoilt_tree {
-            Some(tree) if !rng.one_in(3) => {
-                *tree = damaged(tree, rng);
-                kind = GROUP_INFO_TREE;
-            }
-            _ => spoilt = damaged(info, rng),
+        let opens = |info: &[u8], tree: Option<&[u8]>| {
+            ExternalJoinStage::open(provider, info, tree).is_ok()
+                || ObserverStage::open(provider, info, tree).is_ok()
+        };
+        let spoilt = damaged(info, &mut self.hostile.rng);
+        assert!(!opens(&spoilt, tree), "a damaged GroupInfo lets in");
+        self.hostile.count(GROUP_INFO);
+        if let Some(tree) = tree {
+            let spoilt = damaged(tree, &mut self.hostile.rng);
+            assert!(!opens(info, Some(&spoilt)), "a damaged tree lets in");
+            self.hostile.count(GROUP_INFO_TREE);
         }
-        let stage = ExternalJoinStage::open(provider, &spoilt, spoilt_tree.as_deref());
-        assert!(stage.is_err(), "{kind}: it lets in");
-        let stage = ObserverStage::open(provider, &spoilt, spoilt_tree.as_deref());
-        assert!(stage.is_err(), "{kind}: it can be observed");
-        self.hostile.count(kind);
         if let Some(watcher) = &self.watcher {
             let spoilt = damaged(info, &mut self.hostile.rng);
             let before = watcher.memory();

@@ -2,7 +2,7 @@
 //!
 //! Before a message is delivered, somebody gets variants of it that must be refused: damaged ones
 //! ([`damage`]), ones that came before or belong elsewhere ([`replay`]), ones that a member has
-//! signed against the rules ([`forgery`]). Likewise answers that are not what a stage asked for
+//! signed against the rules ([`forgery`], [`contents`]). Likewise answers that are not what a stage asked for
 //! ([`answers`]), and what one joins by ([`joins`]). After each, all that can be seen in memory and
 //! on disk is what it was.
 //!
@@ -14,6 +14,7 @@
 //! Kinds that came less often so far are preferred; each is counted.
 
 mod answers;
+mod contents;
 mod damage;
 mod forgery;
 mod joins;
@@ -92,17 +93,17 @@ impl Hostile {
         *self.refused.get_mut(name).expect("a kind that is listed") += 1;
     }
 
-    /// Of two of these names the one that came less often.
+    /// Of some of these kinds, picked at random, the one that came least often.
     fn rarer<T: Copy>(&mut self, of: &[T], name: fn(T) -> &'static str) -> T {
         let mut pick = || of[self.rng.below(of.len() as u64) as usize];
-        let (one, other) = (pick(), pick());
-        let n = |kind: T| self.refused[name(kind)];
-        if n(one) < n(other) { one } else { other }
+        let picked = [pick(), pick(), pick(), pick()];
+        let least = picked.into_iter().min_by_key(|kind| self.refused[name(*kind)]);
+        least.expect("four were picked")
     }
 }
 
 fn message_kinds() -> Vec<Kind> {
-    [damage::KINDS, replay::KINDS, forgery::KINDS].concat()
+    [damage::KINDS, replay::KINDS, forgery::KINDS, contents::KINDS].concat()
 }
 
 /// Whether an error says that the message is at fault.

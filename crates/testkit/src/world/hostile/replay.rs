@@ -3,7 +3,7 @@
 use super::{Kind, Scene, Variant};
 use crate::SeededRng;
 use conclave_group::{RatchetError, Rejection};
-use conclave_wire::{Decode, GroupId, MlsMessage, WireFormat};
+use conclave_wire::{Decode, Encode, GroupId, MlsMessage, MlsMessageBody, WireFormat};
 
 /// How many messages of a sort are kept for later.
 const KEPT: usize = 24;
@@ -94,6 +94,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "replay: own message", make: own },
     Kind { name: "replay: own commit that was given up", make: given_up },
     Kind { name: "elsewhere: message of another group", make: foreign },
+    Kind { name: "elsewhere: message of another group under this one's name", make: relabelled },
     Kind { name: "elsewhere: Welcome", make: |s| not_a_message(&s.archive.welcomes, s.rng) },
     Kind { name: "elsewhere: GroupInfo", make: |s| not_a_message(&s.archive.group_infos, s.rng) },
     Kind { name: "elsewhere: KeyPackage", make: |s| not_a_message(&s.archive.key_packages, s.rng) },
@@ -154,6 +155,20 @@ fn given_up(scene: &mut Scene<'_>) -> Option<Variant> {
 fn foreign(scene: &mut Scene<'_>) -> Option<Variant> {
     let message = scene.rng.pick(&scene.archive.foreign)?.clone();
     Some(Variant::of(message).because(|r| matches!(r, Rejection::WrongGroup)))
+}
+
+/// A message of another group that says it is of this one and its epoch.
+fn relabelled(scene: &mut Scene<'_>) -> Option<Variant> {
+    let mut message = MlsMessage::from_bytes(scene.rng.pick(&scene.archive.foreign)?).ok()?;
+    let group = &scene.victim.group;
+    let (group_id, epoch) = match &mut message.body {
+        MlsMessageBody::PublicMessage(m) => (&mut m.content.group_id, &mut m.content.epoch),
+        MlsMessageBody::PrivateMessage(m) => (&mut m.group_id, &mut m.epoch),
+        _ => return None,
+    };
+    group_id.clone_from(group.group_id());
+    *epoch = group.epoch();
+    Some(Variant::of(message.to_bytes().ok()?))
 }
 
 fn not_a_message(list: &[Vec<u8>], rng: &mut SeededRng) -> Option<Variant> {
