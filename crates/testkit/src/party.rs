@@ -1,0 +1,420 @@
+//! Members of a group in one process, over the public interface alone, for tests that say step by
+//! step what happens. (A [`World`](crate::world::World) decides by itself.)
+#![allow(clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
+
+use crate::SeededRng;
+use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
+use conclave_group::rows::{Batch, RowKey};
+use conclave_group::{
+    Answers, CommitMessages, CommitOptions, Config, EpochChange, Error, Event, ExternalJoinOptions,
+    ExternalJoinStage, Framing, Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams,
+    LeafUpdate, NewGroup, NewProposal, Observer, ObserverEvent, ObserverStage, OwnKeyPackage,
+    Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
+};
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_wire::{CipherSuite, Credential, ExtensionType, LeafIndex, Lifetime, PskType};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+/// The time of all that happens.
+pub const NOW: u64 = 1_700_000_000;
+/// When key packages may be used.
+pub const LIFETIME: Lifetime = Lifetime { not_before: NOW - 10, not_after: NOW + 1_000_000 };
+/// Suite 1.
+pub const SUITE: CipherSuite = CipherSuite(1);
+/// An extension type of private use that all members support.
+pub const CUSTOM: ExtensionType = ExtensionType(0xf001);
+/// A GroupInfo that lets in whoever has it.
+pub const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+
+/// The rows that a client has written.
+pub type Rows = BTreeMap<RowKey, Secret>;
+
+/// The provider of members that were not given another.
+pub static PROVIDER: RustCrypto = RustCrypto::new();
+
+/// An encrypted handshake message's framing.
+#[must_use]
+pub fn encrypted() -> Framing {
+    Framing { encrypt: true, ..Framing::default() }
+}
+
+/// A leaf of a name that supports [`CUSTOM`].
+#[must_use]
+pub fn leaf_params(name: &str, suite: CipherSuite) -> LeafParams {
+    let mut leaf = LeafParams::new(Credential::basic(name.as_bytes()), &[suite]);
+    leaf.capabilities.extensions.push(CUSTOM);
+    leaf
+}
+
+/// A signature key pair of a suite.
+///
+/// # Panics
+/// If the provider does not have the suite.
+#[must_use]
+pub fn signer(suite: CipherSuite, seed: u64) -> SignatureKeyPair {
+    let suite = Suite::new(&PROVIDER, suite).expect("a supported suite");
+    suite.signature_key_pair(&mut SeededRng::from_u64(seed)).expect("a key pair")
+}
+
+/// A key package of a leaf; the seed decides its keys.
+///
+/// # Panics
+/// If the leaf breaks a rule.
+#[must_use]
+pub fn key_package_of(leaf: LeafParams, suite: CipherSuite, seed: u64) -> OwnKeyPackage {
+    let params = KeyPackageParams {
+        cipher_suite: suite,
+        leaf,
+        lifetime: LIFETIME,
+        extensions: Vec::new(),
+        last_resort: false,
+    };
+    let mut rng = SeededRng::from_u64(seed).fork("key package");
+    OwnKeyPackage::generate(&PROVIDER, &mut rng, params, signer(suite, seed)).expect("valid")
+}
+
+/// A client's key package in suite 1.
+#[must_use]
+pub fn key_package(name: &str, seed: u64) -> OwnKeyPackage {
+    key_package_of(leaf_params(name, SUITE), SUITE, seed)
+}
+
+/// A proposal to add whoever made a key package.
+///
+/// # Panics
+/// If the key package is not valid.
+#[must_use]
+pub fn add(own: &OwnKeyPackage) -> NewProposal {
+    let kp = own.key_package().clone();
+    let stage = ValidKeyPackage::check(&PROVIDER, NOW, &Config::default(), kp);
+    let valid = stage.expect("valid").resolve(Verdict::Accept).expect("accepted");
+    NewProposal::Add(Box::new(valid))
+}
+
+/// A commit of proposals by value.
+#[must_use]
+pub fn commit_of(proposals: Vec<NewProposal>) -> CommitOptions {
+    CommitOptions { proposals, ..CommitOptions::default() }
+}
+
+/// The rule that an error says was broken.
+///
+/// # Panics
+/// If it says something else.
+#[must_use]
+pub fn rejection(error: Error) -> Rejection {
+    match error {
+        Error::Rejected(rejection) => rejection,
+        other => panic!("not a rejection: {other}"),
+    }
+}
+
+fn stored(rows: &mut Rows, batch: &Batch) -> Result<(), Infallible> {
+    batch.apply_to(rows);
+    Ok(())
+}
+
+/// A member with what it has stored.
+pub struct Peer {
+    /// The member's state.
+    pub group: Group,
+    /// What it has written.
+    pub rows: Rows,
+    /// Where its randomness comes from.
+    pub rng: SeededRng,
+    /// The PSKs that it knows.
+    pub psks: Vec<(PskType, Secret)>,
+    /// What computes for it.
+    pub provider: &'static dyn CryptoProvider,
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Peer({:?})", self.group)
+    }
+}
+
+// Each panics if what it names is not possible; that is what a test wants.
+#[allow(clippy::missing_panics_doc)]
+impl Peer {
+    /// A member whose group has just come into being.
+    #[must_use]
+    pub fn settle(new: NewGroup, seed: u64) -> Self {
+        let mut rows = Rows::new();
+        let Ok(group) = new.store(|batch| stored(&mut rows, batch));
+        let rng = SeededRng::from_u64(seed).fork("peer");
+        Self { group, rows, rng, psks: Vec::new(), provider: &PROVIDER }
+    }
+
+    /// The founder of a group named `a group`.
+    #[must_use]
+    pub fn found(leaf: LeafParams, suite: CipherSuite, config: Config) -> Self {
+        let group_id = b"a group".as_slice().into();
+        let (extensions, lifetime) = (Vec::new(), LIFETIME);
+        let params = GroupParams { group_id, cipher_suite: suite, extensions, leaf, lifetime };
+        let mut rng = SeededRng::from_u64(7);
+        let new = Group::create(&PROVIDER, &mut rng, config, params, signer(suite, 6));
+        Self::settle(new.expect("a group"), 7)
+    }
+
+    /// Who joins by a Welcome that holds the tree, accepting all credentials.
+    ///
+    /// # Errors
+    /// If the Welcome does not let it in.
+    pub fn join(welcome: &[u8], own: &OwnKeyPackage, seed: u64) -> Result<Self, Error> {
+        let stage = WelcomeStage::open(&PROVIDER, welcome, own)?;
+        let join = stage.join(&PROVIDER, Config::default(), &[], None, None)?;
+        let verdicts = vec![Verdict::Accept; join.credentials().len()];
+        Ok(Self::settle(join.resolve(&verdicts)?, seed))
+    }
+
+    /// Who joins by an external commit, with that commit.
+    ///
+    /// # Errors
+    /// If the GroupInfo does not let it in.
+    pub fn join_from_outside(
+        info: &[u8],
+        leaf: LeafParams,
+        removes: Option<LeafIndex>,
+        seed: u64,
+    ) -> Result<(Self, Vec<u8>), Error> {
+        let stage = ExternalJoinStage::open(&PROVIDER, info, None)?;
+        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+        let options = ExternalJoinOptions {
+            leaf,
+            signer: signer(stage.context().cipher_suite, seed),
+            removes,
+            psks: Vec::new(),
+            authenticated_data: Vec::new(),
+            group_info: None,
+        };
+        let mut rng = SeededRng::from_u64(seed).fork("external");
+        let made = stage.commit(&PROVIDER, &mut rng, Config::default(), &verdicts, options)?;
+        Ok((Self::settle(made.group, seed), made.commit))
+    }
+
+    /// Applies a step and writes its rows; what is stored must then be what the state is.
+    pub fn take(&mut self, step: Transition<Group>) -> Event {
+        let rows = &mut self.rows;
+        let event = apply(&mut self.group, step, |write| stored(rows, write.batch)).expect("fresh");
+        self.check();
+        event
+    }
+
+    /// All rows of the state as it is.
+    #[must_use]
+    pub fn all_rows(&self) -> Rows {
+        let mut rows = Rows::new();
+        self.group.rows().expect("rows").apply_to(&mut rows);
+        rows
+    }
+
+    /// That what is stored is what the state is, and what is cached what can be computed.
+    pub fn check(&self) {
+        assert_eq!(self.all_rows(), self.rows);
+        let suite = Suite::new(self.provider, self.group.cipher_suite()).expect("supported");
+        self.group.tree().check_caches(&suite).expect("cached values are right");
+    }
+
+    /// Forgets the group in memory and loads it from its rows.
+    pub fn reload(&mut self) {
+        let rows = self.rows.clone();
+        self.group = Group::load(self.provider, Config::default(), rows).expect("rows load");
+        self.check();
+    }
+
+    /// Makes a commit, which is then pending.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn commit(&mut self, options: CommitOptions) -> Result<CommitMessages, Error> {
+        let step = self.group.commit(self.provider, &mut self.rng, options)?;
+        let Event::Commit(messages) = self.take(step) else { panic!("no commit") };
+        Ok(messages)
+    }
+
+    /// Goes into the epoch of the pending commit.
+    pub fn accepted(&mut self) -> EpochChange {
+        let step = self.group.commit_accepted(self.provider, NOW).expect("pending");
+        let Event::Epoch(change) = self.take(step) else { panic!("no epoch") };
+        change
+    }
+
+    /// Gives the pending commit up.
+    pub fn rejected(&mut self) {
+        let step = self.group.commit_rejected().expect("pending");
+        self.take(step);
+    }
+
+    /// Makes a proposal.
+    pub fn propose(&mut self, proposal: NewProposal, framing: &Framing) -> Vec<u8> {
+        let step = self.group.propose(self.provider, &mut self.rng, proposal, framing);
+        let Event::Proposal { message, .. } = self.take(step.expect("a proposal")) else {
+            panic!("no proposal")
+        };
+        message
+    }
+
+    /// Proposes to renew the own leaf.
+    pub fn propose_update(&mut self, change: Option<LeafUpdate>, framing: &Framing) -> Vec<u8> {
+        let step = self.group.propose_update(self.provider, &mut self.rng, change, framing);
+        let Event::Proposal { message, .. } = self.take(step.expect("an Update")) else {
+            panic!("no proposal")
+        };
+        message
+    }
+
+    /// Encrypts data.
+    pub fn say(&mut self, data: &[u8]) -> Vec<u8> {
+        let framing = Framing::default();
+        let step = self.group.encrypt(self.provider, &mut self.rng, data, &framing);
+        let Event::Message(message) = self.take(step.expect("a message")) else {
+            panic!("no message")
+        };
+        message
+    }
+
+    /// A GroupInfo with all that joining takes.
+    #[must_use]
+    pub fn group_info(&self) -> Vec<u8> {
+        self.group.group_info(self.provider, ALL).expect("a GroupInfo")
+    }
+
+    /// What a message leads to at a time if all credentials are accepted; nothing if it is known.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub fn process_at(
+        &self,
+        now: u64,
+        message: &[u8],
+    ) -> Result<Option<Transition<Group>>, Refused> {
+        let (group, provider) = (&self.group, self.provider);
+        Ok(Some(match group.process(provider, now, message)? {
+            Received::Application(step) | Received::OwnCommit(step) => step,
+            Received::Proposal(stage) => {
+                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+                stage.resolve(group, provider, &verdicts)?
+            }
+            Received::Commit(stage) => {
+                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+                let answers = Answers { verdicts, psks: self.psks.clone() };
+                stage.resolve(group, provider, now, &answers)?
+            }
+            Received::Known => return Ok(None),
+        }))
+    }
+
+    /// Processes a message that must be good, and takes the step.
+    pub fn receive(&mut self, message: &[u8]) -> Event {
+        let step = self.process_at(NOW, message).expect("accepted").expect("new");
+        self.take(step)
+    }
+
+    /// Processes a message that must be application data.
+    pub fn reads(&mut self, message: &[u8]) -> conclave_group::ApplicationMessage {
+        let Event::Application(message) = self.receive(message) else { panic!("no data") };
+        message
+    }
+
+    /// Processes a message that must be refused, and sees to it that nothing has changed.
+    #[must_use]
+    pub fn refuses(&self, message: &[u8]) -> Refused {
+        let refused = match self.process_at(NOW, message) {
+            Err(refused) => refused,
+            Ok(step) => panic!("it led to {step:?}"),
+        };
+        assert_eq!(self.all_rows(), self.rows);
+        refused
+    }
+}
+
+/// A group of members of these leaves, each at the leaf of its place.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn group_of_leaves(leaves: Vec<LeafParams>, suite: CipherSuite) -> Vec<Peer> {
+    let mut leaves = leaves.into_iter();
+    let first = leaves.next().expect("a founder");
+    let mut peers = vec![Peer::found(first, suite, Config::default())];
+    let owns: Vec<OwnKeyPackage> =
+        leaves.zip(100..).map(|(leaf, seed)| key_package_of(leaf, suite, seed)).collect();
+    if owns.is_empty() {
+        return peers;
+    }
+    let messages = peers[0].commit(commit_of(owns.iter().map(add).collect())).expect("a commit");
+    peers[0].accepted();
+    for (own, seed) in owns.iter().zip(2..) {
+        peers.push(Peer::join(&messages.welcomes[0].message, own, seed).expect("joins"));
+    }
+    agree(&peers);
+    peers
+}
+
+/// A group of members of these names in a suite.
+#[must_use]
+pub fn group_in(suite: CipherSuite, names: &[&str]) -> Vec<Peer> {
+    group_of_leaves(names.iter().map(|name| leaf_params(name, suite)).collect(), suite)
+}
+
+/// A group of members of these names in suite 1.
+#[must_use]
+pub fn group_of(names: &[&str]) -> Vec<Peer> {
+    group_in(SUITE, names)
+}
+
+/// That everybody is in the same epoch, with the same tree.
+///
+/// # Panics
+/// If not.
+pub fn agree(peers: &[Peer]) {
+    for pair in peers.windows(2) {
+        let what = |peer: &Peer| {
+            let authenticator = peer.group.epoch_authenticator().expect("a member").clone();
+            (authenticator, peer.group.tree().tree_hash().to_vec())
+        };
+        assert_eq!(what(&pair[0]), what(&pair[1]));
+    }
+}
+
+/// Delivers a message to all but one.
+pub fn deliver(peers: &mut [Peer], from: usize, message: &[u8]) {
+    for (_, peer) in peers.iter_mut().enumerate().filter(|(place, _)| *place != from) {
+        peer.receive(message);
+    }
+}
+
+/// One commits and all follow.
+///
+/// # Panics
+/// If somebody does not.
+pub fn commits(peers: &mut [Peer], who: usize, options: CommitOptions) -> CommitMessages {
+    let messages = peers[who].commit(options).expect("a commit");
+    deliver(peers, who, &messages.commit);
+    peers[who].accepted();
+    messages
+}
+
+/// An observer of a group.
+///
+/// # Panics
+/// If the GroupInfo is not valid.
+#[must_use]
+pub fn watch(info: &[u8]) -> Observer {
+    let stage = ObserverStage::open(&PROVIDER, info, None).expect("an observer");
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    stage.resolve(&verdicts).expect("accepted")
+}
+
+/// What an observer makes of a public message, all credentials accepted.
+///
+/// # Errors
+/// If it refuses it.
+pub fn observe(observer: &mut Observer, message: &[u8]) -> Result<ObserverEvent, Error> {
+    let stage = observer.process(&PROVIDER, message)?;
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    let step = stage.resolve(observer, &PROVIDER, &verdicts)?;
+    Ok(apply(observer, step, |_| Ok::<_, Infallible>(())).expect("fresh"))
+}
