@@ -5,10 +5,11 @@ use crate::{
 };
 use alloc::vec::Vec;
 use conclave_wire::{CipherSuite, HpkeCiphertext, HpkePublicKey, SignaturePublicKey};
+use core::fmt;
 use rand_core::CryptoRng;
 
-/// One signature to verify in [`CryptoProvider::verify_many`].
-#[derive(Clone, Copy, Debug)]
+/// One signature to verify in [`CryptoProvider::verify_many`]. What was signed is never printed.
+#[derive(Clone, Copy)]
 pub struct VerifyItem<'a> {
     /// The signer's public key.
     pub public_key: &'a SignaturePublicKey,
@@ -18,8 +19,8 @@ pub struct VerifyItem<'a> {
     pub signature: &'a [u8],
 }
 
-/// One recipient of [`CryptoProvider::seal_many`].
-#[derive(Clone, Copy, Debug)]
+/// One recipient of [`CryptoProvider::seal_many`]. What is encrypted is never printed.
+#[derive(Clone, Copy)]
 pub struct SealItem<'a> {
     /// The recipient's key.
     pub public_key: &'a HpkePublicKey,
@@ -27,6 +28,18 @@ pub struct SealItem<'a> {
     pub plaintext: &'a [u8],
     /// Randomness for the encapsulation: [`Kem::seed_len`] fresh bytes.
     pub seed: &'a Secret,
+}
+
+impl fmt::Debug for VerifyItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifyItem").field("public_key", self.public_key).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SealItem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealItem").field("public_key", self.public_key).finish_non_exhaustive()
+    }
 }
 
 /// The primitives that MLS is composed of.

@@ -191,11 +191,18 @@ impl ProposalFormat {
     }
 }
 
-/// Bytes that are being decoded; every read is bounded by what is left.
-#[derive(Clone, Copy, Debug)]
+/// Bytes that are being decoded; every read is bounded by what is left. They may be secrets: only
+/// their number prints.
+#[derive(Clone, Copy)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
     proposals: &'a [ProposalFormat],
+}
+
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reader({} bytes)", self.bytes.len())
+    }
 }
 
 impl<'a> Reader<'a> {
