@@ -2,4 +2,5 @@
 //! the tests, here and elsewhere. What is here needs several floors at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod debug;
 mod mix;
