@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{CredentialSubject, Error, Rejection};
+use crate::row_codec::nothing_left;
 use crate::rules;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -227,6 +228,7 @@ impl OwnKeyPackage {
         let key_package = KeyPackage::from_bytes(r.opaque()?)?;
         let mut secret = || r.opaque().map(Secret::copy_from);
         let (init, leaf, signature) = (secret()?, secret()?, secret()?);
+        nothing_left(&r)?;
         let suite = Suite::new(provider, key_package.cipher_suite)?;
         let public = key_package.leaf_node.signature_key.clone();
         let signer = SignatureKeyPair { private: signature, public };
