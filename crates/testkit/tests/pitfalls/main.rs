@@ -5,5 +5,7 @@
 mod debug;
 mod low_order;
 mod mix;
+mod order;
 mod truncated;
 mod welcome;
+mod work;
