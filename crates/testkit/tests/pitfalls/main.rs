@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod debug;
+mod judged;
 mod low_order;
 mod mix;
 mod order;
+mod table;
 mod truncated;
 mod welcome;
 mod work;
