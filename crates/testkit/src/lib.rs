@@ -7,6 +7,7 @@ pub mod fuzz;
 pub mod party;
 mod rng;
 pub mod vectors;
+pub mod welcome;
 pub mod world;
 
 pub use rng::SeededRng;

@@ -268,9 +268,24 @@ pub fn is_grease(code_point: u16) -> bool {
     code_point & 0x0f0f == 0x0a0a && code_point >> 8 == code_point & 0xff && code_point != 0xfafa
 }
 
+/// One of the fifteen code points that are reserved for GREASE (section 13.5): any number picks
+/// one.
+#[must_use]
+pub fn grease(pick: u8) -> u16 {
+    let i = u16::from(pick % 15);
+    (i << 12) | (i << 4) | 0x0a0a
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_number_picks_a_grease_value_and_each_is_picked() {
+        let picked: Vec<u16> = (0..=u8::MAX).map(grease).collect();
+        assert!(picked.iter().all(|v| is_grease(*v)));
+        assert!((0..=u16::MAX).filter(|v| is_grease(*v)).all(|v| picked.contains(&v)));
+    }
 
     #[test]
     fn grease_is_the_fifteen_registered_values() {

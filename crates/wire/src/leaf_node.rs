@@ -5,7 +5,7 @@ use crate::credential::Credential;
 use crate::extension::Extension;
 use crate::ids::{
     Bytes, CipherSuite, CredentialType, ExtensionType, GroupId, HpkePublicKey, ProposalType,
-    ProtocolVersion, SignaturePublicKey,
+    ProtocolVersion, SignaturePublicKey, grease,
 };
 use crate::tree_math::LeafIndex;
 use alloc::vec::Vec;
@@ -25,6 +25,36 @@ pub struct Capabilities {
     pub credentials: Vec<CredentialType>,
 }
 codec!(Capabilities { versions, cipher_suites, extensions, proposals, credentials });
+
+impl Capabilities {
+    /// These capabilities as a client should publish them: with a value that is reserved for GREASE
+    /// among the cipher suites, extensions, proposals and credentials each, so that clients which do
+    /// not ignore what they do not know are found out (sections 7.2 and 13.5).
+    ///
+    /// `random` should be fresh random bytes: two for each list, the value and its place. A value
+    /// that is there already is not put in again.
+    ///
+    /// Only for what is sent to others: a client that works out what it has in common with them
+    /// uses its capabilities without GREASE.
+    #[must_use]
+    pub fn with_grease(mut self, random: [u8; 8]) -> Self {
+        let [a, at_a, b, at_b, c, at_c, d, at_d] = random;
+        put_in(&mut self.cipher_suites, CipherSuite(grease(a)), at_a);
+        put_in(&mut self.extensions, ExtensionType(grease(b)), at_b);
+        put_in(&mut self.proposals, ProposalType(grease(c)), at_c);
+        put_in(&mut self.credentials, CredentialType(grease(d)), at_d);
+        self
+    }
+}
+
+/// Puts a value into a list that does not have it, at a place that `at` picks.
+fn put_in<T: PartialEq>(list: &mut Vec<T>, value: T, at: u8) {
+    if !list.contains(&value) {
+        // Less than the length and one, so that there is such a place.
+        let place = usize::from(at) % list.len().saturating_add(1);
+        list.insert(place, value);
+    }
+}
 
 /// When a leaf node from a KeyPackage is valid, in seconds since 1970-01-01T00:00:00Z, both ends
 /// included.
@@ -147,5 +177,41 @@ impl Encode for LeafNodeTbs<'_> {
                 self.context.leaf_index.encode(w)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::is_grease;
+    use alloc::vec;
+
+    #[test]
+    fn grease_is_put_into_four_lists_once_and_nothing_else_is_changed() {
+        let plain = Capabilities {
+            versions: vec![ProtocolVersion::MLS10],
+            cipher_suites: vec![CipherSuite(1), CipherSuite(2)],
+            extensions: vec![ExtensionType(0xf001)],
+            proposals: Vec::new(),
+            credentials: vec![CredentialType::BASIC, CredentialType::X509],
+        };
+        for pick in 0..=u8::MAX {
+            let random = [pick, pick, pick / 2, pick, 255 - pick, 1, 7, pick];
+            let greased = plain.clone().with_grease(random);
+            assert_eq!(greased.cipher_suites.len(), 3);
+            assert_eq!(greased.extensions.len(), 2);
+            assert_eq!(greased.proposals.len(), 1);
+            assert_eq!(greased.credentials.len(), 3);
+            assert_eq!(greased.clone().with_grease(random), greased);
+            let mut without = greased;
+            without.cipher_suites.retain(|v| !is_grease(v.0));
+            without.extensions.retain(|v| !is_grease(v.0));
+            without.proposals.retain(|v| !is_grease(v.0));
+            without.credentials.retain(|v| !is_grease(v.0));
+            assert_eq!(without, plain);
+        }
+        let places = |at| plain.clone().with_grease([0, at, 0, 0, 0, 0, 0, 0]).cipher_suites;
+        let at = |at| places(at).iter().position(|v| is_grease(v.0));
+        assert_eq!((at(0), at(1), at(2), at(3)), (Some(0), Some(1), Some(2), Some(0)));
     }
 }

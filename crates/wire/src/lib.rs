@@ -44,7 +44,7 @@ pub use group_info::{
 pub use ids::{
     Bytes, CipherSuite, CredentialType, ExtensionType, GroupId, HashReference, HpkePublicKey,
     KeyPackageRef, Mac, ProposalRef, ProposalType, ProtocolVersion, SignaturePublicKey, WireFormat,
-    is_grease,
+    grease, is_grease,
 };
 pub use key_package::{KeyPackage, KeyPackageTbs};
 pub use leaf_node::{

@@ -1,7 +1,6 @@
 //! Public keys of small order, with which every agreement gives zero: refused wherever a key comes
 //! from somebody else, with X25519 and with X448.
 
-use crate::welcome::Forged;
 use conclave_crypto::{DhGroup, Suite, has_low_order};
 use conclave_group::{
     CommitOptions, Config, Error, Observer, Rejection, TreeError, ValidKeyPackage, Verdict,
@@ -9,6 +8,7 @@ use conclave_group::{
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
 use conclave_testkit::party::*;
+use conclave_testkit::welcome::ForgedWelcome;
 use conclave_tree::{StagedTree, TreeRead, create_path, seal_path, sign_leaf};
 use conclave_wire::{
     Bytes, CipherSuite, Commit, Content, Decode, Encode, Extension, ExtensionType, GroupInfoTbs,
@@ -231,7 +231,7 @@ fn a_welcome_with_a_key_of_low_order_is_refused() {
         let messages = commits(&mut peers, 0, options);
         let welcome = &messages.welcomes[0].message;
         for key in low_order(group) {
-            let mut sealed = Forged::open(welcome, &eve, signer.clone());
+            let mut sealed = ForgedWelcome::open(welcome, &eve, signer.clone());
             sealed.confirm();
             let MlsMessageBody::Welcome(mut changed) =
                 MlsMessage::from_bytes(&sealed.close()).unwrap().body
@@ -244,7 +244,7 @@ fn a_welcome_with_a_key_of_low_order_is_refused() {
             assert_eq!(refused, Rejection::WelcomeOpen.into());
             // In the tree: a leaf, and a parent.
             for node in [2usize, 3] {
-                let mut forged = Forged::open(welcome, &eve, signer.clone());
+                let mut forged = ForgedWelcome::open(welcome, &eve, signer.clone());
                 forged.change_node(node, |node| match node {
                     Node::Leaf(leaf) => leaf.encryption_key = key.as_slice().into(),
                     Node::Parent(parent) => parent.encryption_key = key.as_slice().into(),
