@@ -197,15 +197,15 @@ trait NotByDecoding {
 }
 impl<T> NotByDecoding for Made<T> {}
 
-struct From_<T, F>(PhantomData<(T, F)>);
+struct Conversion<T, F>(PhantomData<(T, F)>);
 
-impl<T: From<F>, F> From_<T, F> {
+impl<T: From<F>, F> Conversion<T, F> {
     const CONVERTED: bool = true;
 }
 trait NotConverted {
     const CONVERTED: bool = false;
 }
-impl<T, F> NotConverted for From_<T, F> {}
+impl<T, F> NotConverted for Conversion<T, F> {}
 
 struct Of<T>(PhantomData<T>);
 
@@ -220,18 +220,18 @@ impl<T> NotOfNothing for Of<T> {}
 #[test]
 fn a_verified_type_is_neither_decoded_nor_converted_nor_made_of_nothing() {
     // The probes tell one from the other.
-    assert!(Made::<KeyPackage>::BY_DECODING && Of::<Config>::NOTHING);
-    assert!(From_::<Error, Rejection>::CONVERTED);
+    const { assert!(Made::<KeyPackage>::BY_DECODING && Of::<Config>::NOTHING) };
+    const { assert!(Conversion::<Error, Rejection>::CONVERTED) };
     let found = [
         Made::<ValidKeyPackage>::BY_DECODING,
         Made::<VerifiedContent>::BY_DECODING,
         Made::<RatchetTree>::BY_DECODING,
         Made::<Group>::BY_DECODING,
         Made::<Observer>::BY_DECODING,
-        From_::<ValidKeyPackage, KeyPackage>::CONVERTED,
-        From_::<VerifiedContent, AuthenticatedContent>::CONVERTED,
-        From_::<RatchetTree, RatchetTreeExtension>::CONVERTED,
-        From_::<RatchetTree, LeafNode>::CONVERTED,
+        Conversion::<ValidKeyPackage, KeyPackage>::CONVERTED,
+        Conversion::<VerifiedContent, AuthenticatedContent>::CONVERTED,
+        Conversion::<RatchetTree, RatchetTreeExtension>::CONVERTED,
+        Conversion::<RatchetTree, LeafNode>::CONVERTED,
         Of::<ValidKeyPackage>::NOTHING,
         Of::<VerifiedContent>::NOTHING,
         Of::<RatchetTree>::NOTHING,
