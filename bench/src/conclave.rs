@@ -211,15 +211,15 @@ impl Client for ConclaveClient {
 
     fn join(&mut self, welcome: &[u8]) -> Result<()> {
         let own = self.key_packages.pop().ok_or("no key package")?;
-        let stage = WelcomeStage::open(&self.provider, welcome, &own)?;
-        let join = stage.join(&self.provider, Config::default(), &[], None, None)?;
+        let stage = WelcomeStage::open(&self.provider, Config::default(), welcome, &own)?;
+        let join = stage.join(&self.provider, &[], None, None)?;
         let verdicts = vec![Verdict::Accept; join.credentials().len()];
         let new = join.resolve(&verdicts)?;
         self.enter(new)
     }
 
     fn join_external(&mut self, group_info: &[u8]) -> Result<Vec<u8>> {
-        let stage = ExternalJoinStage::open(&self.provider, group_info, None)?;
+        let stage = ExternalJoinStage::open(&self.provider, Config::default(), group_info, None)?;
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let options = ExternalJoinOptions {
             leaf: leaf_params(&self.name),
@@ -230,7 +230,7 @@ impl Client for ConclaveClient {
             group_info: None,
         };
         let config = Config::default();
-        let joined = stage.commit(&self.provider, &mut self.rng, config, &verdicts, options)?;
+        let joined = stage.commit(&self.provider, &mut self.rng, &verdicts, options)?;
         self.enter(joined.group)?;
         Ok(joined.commit)
     }

@@ -7,9 +7,9 @@ use conclave_crypto::{CryptoError, CryptoRng, Secret, Suite};
 use conclave_schedule::{MessageKey, SenderDataSecret, sender_data_key_nonce};
 use conclave_wire::codec::MAX_VECTOR_LEN;
 use conclave_wire::{
-    AuthenticatedContent, Decode, DecodeError, Encode, EncodeError, FramedContent,
-    PrivateContentAad, PrivateMessage, PrivateMessageContent, Sender, SenderData, SenderDataAad,
-    WireFormat, Writer,
+    AuthenticatedContent, CustomProposal, Decode, DecodeError, Encode, EncodeError, FramedContent,
+    PrivateContentAad, PrivateMessage, PrivateMessageContent, Reader, Sender, SenderData,
+    SenderDataAad, WireFormat, Writer,
 };
 use zeroize::Zeroizing;
 
@@ -84,7 +84,8 @@ pub fn open_sender_data(
     SenderData::from_bytes(opened.expose()).map_err(FramingError::MalformedSenderData)
 }
 
-/// Opens a PrivateMessage with the key that its sender data names.
+/// Opens a PrivateMessage with the key that its sender data names. `proposals` are the types of
+/// proposal, beyond RFC 9420's, that it may hold.
 ///
 /// # Errors
 /// [`FramingError::ContentNotOpened`] if the key does not fit, or the message was tampered with: the
@@ -95,6 +96,7 @@ pub fn open_private(
     message: &PrivateMessage,
     sender_data: &SenderData,
     key: MessageKey,
+    proposals: &[CustomProposal],
 ) -> Result<UnverifiedContent, FramingError> {
     let PrivateMessage { group_id, epoch, content_type, authenticated_data, ciphertext, .. } =
         message;
@@ -105,13 +107,12 @@ pub fn open_private(
         Err(CryptoError::OpenFailed) => return Err(FramingError::ContentNotOpened),
         other => other?,
     };
+    let reader = Reader::with_proposals(opened.expose(), proposals);
     let PrivateMessageContent { content, auth } =
-        PrivateMessageContent::decode_padded(content_type, opened.expose()).map_err(
-            |e| match e {
-                DecodeError::NonZeroPadding => FramingError::NonZeroPadding,
-                other => FramingError::MalformedContent(other),
-            },
-        )?;
+        PrivateMessageContent::decode_padded(content_type, reader).map_err(|e| match e {
+            DecodeError::NonZeroPadding => FramingError::NonZeroPadding,
+            other => FramingError::MalformedContent(other),
+        })?;
     let content = FramedContent {
         group_id: group_id.clone(),
         epoch,

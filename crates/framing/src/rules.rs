@@ -2,8 +2,7 @@
 
 use crate::FramingError;
 use conclave_wire::{
-    AuthenticatedContent, Content, FramedContent, GroupContext, Proposal, ProposalType, Sender,
-    WireFormat,
+    AuthenticatedContent, Content, FramedContent, GroupContext, Proposal, Sender, WireFormat,
 };
 
 /// Checks what a message says of itself before it is believed, and before it is signed.
@@ -41,13 +40,15 @@ fn check_content(sender: Sender, content: &Content) -> Result<(), FramingError> 
 }
 
 fn check_external_proposal(proposal: &Proposal) -> Result<(), FramingError> {
-    match proposal.proposal_type() {
-        ProposalType::ADD
-        | ProposalType::REMOVE
-        | ProposalType::PSK
-        | ProposalType::REINIT
-        | ProposalType::GROUP_CONTEXT_EXTENSIONS => Ok(()),
-        other => Err(FramingError::ExternalSenderProposalType(other)),
+    match proposal {
+        Proposal::Add(_)
+        | Proposal::Remove(_)
+        | Proposal::PreSharedKey(_)
+        | Proposal::ReInit(_)
+        | Proposal::GroupContextExtensions(_) => Ok(()),
+        // What its registration says, who knows the group checks.
+        Proposal::Custom { .. } => Ok(()),
+        other => Err(FramingError::ExternalSenderProposalType(other.proposal_type())),
     }
 }
 

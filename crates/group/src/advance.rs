@@ -245,7 +245,7 @@ impl Group {
         if let Some(public) = &delta.public.epoch {
             let signer = signer.unwrap_or(&self.signer);
             let header = header_row(public, self.own_leaf, size, signer, &secrets)?;
-            batch.put(RowKey::new(Table::Header, 0), header);
+            batch.put(RowKey::new(Table::Header, 0), header.expose());
         }
         delta.secrets = Some(Some(Box::new(secrets)));
         Ok(Advance { delta, batch, change })
@@ -270,8 +270,8 @@ impl Group {
             delta.private_keys.insert(node, Some(key));
         }
         for (node, key) in &delta.private_keys {
-            let row = key.as_ref().map(|key| key.0.clone());
-            batch.rows.insert(RowKey::new(Table::PrivateKey, node.0.into()), row);
+            let row = key.as_ref().map(|key| key.0.expose());
+            batch.set(RowKey::new(Table::PrivateKey, node.0.into()), row);
         }
     }
 
@@ -285,7 +285,7 @@ impl Group {
     ) -> Result<(), Error> {
         let secrets = self.secrets()?;
         let epoch = self.epoch();
-        let keep = self.config.past_epochs > 0;
+        let keep = self.limits().past_epochs > 0;
         self.expire(now, keep, delta, batch);
         if !keep {
             delta.secret_trees.insert(epoch, SecretTreeChange::Whole(None));
@@ -300,10 +300,10 @@ impl Group {
             ended: now,
             leaves: replaced.into_iter().map(|(leaf, old)| (leaf, old.map(Into::into))).collect(),
         };
-        batch.put(RowKey::of_epoch(Table::PastEpoch, epoch, 0), past_epoch_row(&past)?);
+        batch.put(RowKey::of_epoch(Table::PastEpoch, epoch, 0), past_epoch_row(&past)?.expose());
         for (leaf, old) in &past.leaves {
             let key = RowKey::of_epoch(Table::PastLeaf, epoch, leaf.0.into());
-            batch.put(key, past_leaf_row(old.as_deref())?);
+            batch.put(key, past_leaf_row(old.as_deref())?.expose());
         }
         delta.past.insert(epoch, Some(past));
         Ok(())

@@ -39,6 +39,10 @@ impl ProposalCache {
         Some((*place, self.by_place.get(place)?))
     }
 
+    pub(crate) fn has(&self, place: u64) -> bool {
+        self.by_place.contains_key(&place)
+    }
+
     /// The place for the next proposal.
     pub(crate) fn next_place(&self) -> u64 {
         self.by_place.last_key_value().map_or(0, |(last, _)| last.saturating_add(1))

@@ -165,9 +165,9 @@ impl Group {
             signer: options.leaf.map(|leaf| leaf.signer),
         });
         let pending = PendingCommit { content, path, psks, messages: messages.clone() };
-        batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?);
+        batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
         delta.pending_commit = Some(Some(Box::new(pending)));
-        Ok(Transition::new(self, delta, batch, Event::Commit(messages)))
+        Ok(self.step(delta, batch, Event::Commit(messages)))
     }
 
     /// Chooses the proposals, applies them, and makes the path.
@@ -272,11 +272,12 @@ impl Group {
             let (template, signer) = self.leaf_template(options.leaf.as_ref())?;
             let (tree, group_id) = (&mut applied.tree, self.group_id());
             let new = create_path(suite, tree, me, template, signer, group_id, rng)?;
-            rules::check_own_leaf(suite, &new.leaf_node)?;
+            rules::check_own_leaf(suite, self.config(), &new.leaf_node)?;
             path = Some(new);
         }
-        applied.tree.check_unique_keys()?;
-        rules::check_group_support(&applied.tree, &applied.extensions)?;
+        self.public.check_result(&applied)?;
+        let leaf = path.as_ref().map(|path| &path.leaf_node);
+        self.public.check_policy(Sender::Member(me), &list, leaf)?;
         Ok(Draft { list, applied, new_leaves, path })
     }
 
@@ -304,7 +305,7 @@ impl Group {
             psks: &pending.psks,
         };
         let step = self.advance(&suite, &incoming)?;
-        Ok(Transition::new(self, step.delta, step.batch, Event::Epoch(step.change)))
+        Ok(self.step(step.delta, step.batch, Event::Epoch(step.change)))
     }
 
     /// The step of a pending commit that the delivery service rejected: it is forgotten.
@@ -318,6 +319,6 @@ impl Group {
         let delta = Delta { pending_commit: Some(None), ..Delta::default() };
         let mut batch = self.batch();
         batch.delete(RowKey::new(Table::PendingCommit, 0));
-        Ok(Transition::new(self, delta, batch, Event::Discarded))
+        Ok(self.step(delta, batch, Event::Discarded))
     }
 }

@@ -90,9 +90,10 @@ impl Group {
         let own_leaf = LeafIndex(0);
         let context = LeafNodeContext { group_id: &params.group_id, leaf_index: own_leaf };
         sign_leaf(&suite, &mut leaf, &signer, context)?;
-        rules::check_leaf(&suite, &leaf, context)?;
+        rules::check_leaf(&suite, &config.limits, &leaf, context)?;
+        config.check_advertised(&leaf)?;
         let tree = RatchetTree::new(&suite, &leaf)?;
-        rules::check_group_support(&tree, &params.extensions)?;
+        rules::check_group_support(&config.limits, &tree, &params.extensions)?;
         let context = GroupContext {
             version: ProtocolVersion::MLS10,
             cipher_suite: params.cipher_suite,
@@ -112,8 +113,7 @@ impl Group {
             reinit: None,
         };
         NewGroup::new(Self::from_parts(Parts {
-            config,
-            public: PublicState { epoch, tree, proposals: ProposalCache::default() },
+            public: PublicState { config, epoch, tree, proposals: ProposalCache::default() },
             own_leaf,
             signer,
             secrets,

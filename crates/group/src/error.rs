@@ -1,5 +1,6 @@
 //! Why an operation was refused, by whose fault it is.
 
+use crate::limits::Limit;
 use alloc::boxed::Box;
 use alloc::string::String;
 use conclave_crypto::CryptoError;
@@ -178,6 +179,17 @@ pub enum Rejection {
     ExternalKeyUnchanged,
     /// More PSKs than a PSKLabel can count (section 8.4).
     TooManyPsks,
+    /// An external proposal of a type that external senders may not make (section 12.1.8).
+    ExternalSenderProposal(ProposalType),
+    /// Something is larger than this client's [`Limits`](crate::Limits) allow.
+    OverLimit {
+        /// Which bound.
+        limit: Limit,
+        /// How much there is.
+        found: usize,
+        /// How much there may be.
+        allowed: usize,
+    },
 }
 
 /// Whose credential the application judges.
@@ -225,6 +237,9 @@ pub enum Misuse {
     TreeMissing,
     /// The link to the old group is needed and was not given.
     LinkMissing,
+    /// The own leaf advertises a type of proposal that is not among the
+    /// [implemented](crate::Config::proposals) ones (section 13.4).
+    NotImplemented(ProposalType),
     /// A last change is not possible in this group: what.
     NotPossible(&'static str),
 }
@@ -334,6 +349,12 @@ impl fmt::Display for Rejection {
             Self::ExternalKeyUnchanged => {
                 f.write_str("the external commit keeps the encryption key of the removed member")
             }
+            Self::ExternalSenderProposal(t) => {
+                write!(f, "external senders may not propose type {:#06x}", t.0)
+            }
+            Self::OverLimit { limit, found, allowed } => {
+                write!(f, "{found} {limit} are over this client's limit of {allowed}")
+            }
             Self::TooManyPsks => f.write_str("more PSKs than can be counted"),
         }
     }
@@ -368,6 +389,11 @@ impl fmt::Display for Misuse {
             }
             Self::TreeMissing => f.write_str("the ratchet tree is needed and was not given"),
             Self::LinkMissing => f.write_str("the old group's link is needed and was not given"),
+            Self::NotImplemented(t) => write!(
+                f,
+                "the leaf advertises proposals of type {:#06x}, which are not in Config::proposals",
+                t.0
+            ),
             Self::NotPossible(what) => f.write_str(what),
         }
     }

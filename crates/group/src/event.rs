@@ -50,6 +50,18 @@ pub struct CommitMessages {
     pub group_info: Option<Vec<u8>>,
 }
 
+/// A proposal of a type that RFC 9420 does not define, committed. What it means is the
+/// application's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomChange {
+    /// Who proposed it.
+    pub sender: Sender,
+    /// Its type.
+    pub proposal_type: ProposalType,
+    /// Its body as it is encoded, its own length header included if it has one.
+    pub body: Bytes,
+}
+
 /// The step to a new epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochChange {
@@ -69,6 +81,8 @@ pub struct EpochChange {
     pub extensions_changed: bool,
     /// The group is closed, to be replaced by one with these parameters.
     pub reinit: Option<ReInit>,
+    /// The committed proposals of types that RFC 9420 does not define, in the commit's order.
+    pub custom: Vec<CustomChange>,
     /// Whether this client was removed.
     pub removed_self: bool,
     /// Whether this is the own pending commit.

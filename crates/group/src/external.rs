@@ -9,6 +9,7 @@ use crate::error::{Error, Misuse, Rejection};
 use crate::event::Member;
 use crate::join::{join_credentials, members, public_state, verified_tree};
 use crate::key_package::{LeafParams, OwnKeyPackage};
+use crate::limits::{Limit, Limits};
 use crate::proposals::{Committer, Linking, ListedProposal, Origin};
 use crate::public::{PublicState, StagedCommit};
 use crate::rows::Batch;
@@ -70,7 +71,8 @@ pub struct ExternalCommit {
 }
 
 /// A GroupInfo from an encoded MLSMessage.
-pub(crate) fn decode_group_info(message: &[u8]) -> Result<GroupInfo, Error> {
+pub(crate) fn decode_group_info(limits: &Limits, message: &[u8]) -> Result<GroupInfo, Error> {
+    limits.check(Limit::JoinBytes, message.len())?;
     match MlsMessage::from_bytes(message)?.body {
         MlsMessageBody::GroupInfo(info) => Ok(*info),
         _ => Err(Rejection::UnexpectedMessage.into()),
@@ -84,16 +86,17 @@ impl ExternalJoinStage {
     /// If one breaks a rule, or the GroupInfo does not allow external commits.
     pub fn open(
         provider: &dyn CryptoProvider,
+        config: Config,
         group_info: &[u8],
         ratchet_tree: Option<&[u8]>,
     ) -> Result<Self, Error> {
-        let info = decode_group_info(group_info)?;
+        let info = decode_group_info(&config.limits, group_info)?;
         let suite = Suite::new(provider, info.group_context.cipher_suite)?;
         let external_pub = find_extension(&info.extensions, ExtensionType::EXTERNAL_PUB)?
             .ok_or(Rejection::ExternalPubMissing)?;
-        let tree = verified_tree(&suite, &info, ratchet_tree)?;
+        let tree = verified_tree(&suite, &config.limits, &info, ratchet_tree)?;
         let credentials = join_credentials(&tree, &info.group_context, None)?;
-        let public = public_state(&suite, info, tree)?;
+        let public = public_state(&suite, config, info, tree)?;
         Ok(Self { public, external_pub, credentials })
     }
 
@@ -122,7 +125,6 @@ impl ExternalJoinStage {
         self,
         provider: &dyn CryptoProvider,
         rng: &mut dyn CryptoRng,
-        config: Config,
         verdicts: &[Verdict],
         options: ExternalJoinOptions,
     ) -> Result<ExternalCommit, Error> {
@@ -159,9 +161,9 @@ impl ExternalJoinStage {
         let (tree, signer) = (&mut applied.tree, &options.signer);
         let group_id = public.epoch.context.group_id.clone();
         let path = create_path(&suite, tree, own_leaf, template, signer, &group_id, rng)?;
-        rules::check_own_leaf(&suite, &path.leaf_node)?;
-        applied.tree.check_unique_keys()?;
-        rules::check_group_support(&applied.tree, &applied.extensions)?;
+        rules::check_own_leaf(&suite, &public.config, &path.leaf_node)?;
+        public.check_result(&applied)?;
+        public.check_policy(sender, &list, Some(&path.leaf_node))?;
         let provisional = public.provisional_context(&suite, &mut applied)?;
         let context = provisional.to_bytes()?;
         let update_path = seal_path(&suite, &applied.tree, own_leaf, &path, &context, &[], rng)?;
@@ -212,7 +214,7 @@ impl ExternalJoinStage {
             path.keys.keys.into_iter().collect();
         private_keys.insert(own_leaf.node(), path.leaf_key.private);
         let signer = options.signer;
-        let parts = Parts { config, public, own_leaf, signer, secrets, private_keys };
+        let parts = Parts { public, own_leaf, signer, secrets, private_keys };
         let group = NewGroup::new(Group::from_parts(parts))?;
         Ok(ExternalCommit { group, commit: commit.to_bytes()?, group_info })
     }

@@ -8,6 +8,7 @@ use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{CredentialSubject, Error, Misuse, Rejection};
 use crate::event::Member;
 use crate::key_package::OwnKeyPackage;
+use crate::limits::{Limit, Limits};
 use crate::link::{Link, linking_psk};
 use crate::proposals::{external_sender_requests, leaf_request};
 use crate::public::{PublicEpoch, PublicState};
@@ -20,16 +21,17 @@ use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, Suite};
 use conclave_schedule::{
     JoinerSecret, MemberSecret, confirmation_tag_matches, interim_transcript_hash, psk_secret,
 };
-use conclave_tree::{RatchetTree, TreeRead, UnverifiedTree, keys_from_path_secret};
+use conclave_tree::{RatchetTree, TreeError, TreeRead, UnverifiedTree, keys_from_path_secret};
 use conclave_wire::{
-    Decode, Encode, ExtensionType, GroupContext, GroupId, GroupInfo, GroupInfoTbs, GroupSecrets,
-    LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId, ProtocolVersion, Welcome,
-    duplicate_extension,
+    Decode, Encode, Extension, ExtensionType, GroupContext, GroupId, GroupInfo, GroupInfoTbs,
+    GroupSecrets, LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId,
+    ProtocolVersion, Welcome, duplicate_extension,
 };
 use core::fmt;
 
 /// A Welcome whose secrets for this client are open: what PSKs does it need?
 pub struct WelcomeStage {
+    config: Config,
     own: OwnKeyPackage,
     welcome: Welcome,
     secrets: GroupSecrets,
@@ -70,9 +72,12 @@ impl WelcomeStage {
     /// If it has no entry for the key package, or the entry does not open.
     pub fn open(
         provider: &dyn CryptoProvider,
+        config: Config,
         message: &[u8],
         own: &OwnKeyPackage,
     ) -> Result<Self, Error> {
+        config.limits.check(Limit::JoinBytes, message.len())?;
+        config.check_advertised(&own.key_package().leaf_node)?;
         let welcome = decode_welcome(message)?;
         if welcome.cipher_suite != own.key_package().cipher_suite {
             return Err(Rejection::WrongCipherSuite(welcome.cipher_suite).into());
@@ -92,8 +97,9 @@ impl WelcomeStage {
             )
             .map_err(|e| Error::of_input(e, Rejection::WelcomeOpen))?;
         let secrets = GroupSecrets::from_bytes(secrets.expose())?;
+        config.limits.check(Limit::Psks, secrets.psks.len())?;
         linking_psk(&secrets.psks)?;
-        Ok(Self { own: own.clone(), welcome, secrets })
+        Ok(Self { config, own: own.clone(), welcome, secrets })
     }
 
     /// The PSKs that are needed to join.
@@ -121,7 +127,6 @@ impl WelcomeStage {
     pub fn join(
         self,
         provider: &dyn CryptoProvider,
-        config: Config,
         psks: &ProvidedPsks,
         ratchet_tree: Option<&[u8]>,
         link: Option<&Link>,
@@ -138,7 +143,7 @@ impl WelcomeStage {
         if info.group_context.cipher_suite != suite.cipher_suite() {
             return Err(Rejection::WrongCipherSuite(info.group_context.cipher_suite).into());
         }
-        let tree = verified_tree(&suite, &info, ratchet_tree)?;
+        let tree = verified_tree(&suite, &self.config.limits, &info, ratchet_tree)?;
         let own_leaf = own_leaf(&tree, &self.own)?;
         let private_keys = self.private_keys(&suite, &tree, own_leaf, info.signer)?;
         let secrets = member.epoch(&suite, &info.group_context.to_bytes()?)?;
@@ -157,9 +162,8 @@ impl WelcomeStage {
             (None, None) => {}
         }
         let credentials = join_credentials(&tree, &info.group_context, Some(own_leaf))?;
-        let public = public_state(&suite, info, tree)?;
+        let public = public_state(&suite, self.config, info, tree)?;
         let group = NewGroup::new(Group::from_parts(Parts {
-            config,
             public,
             own_leaf,
             signer: self.own.signer.clone(),
@@ -234,6 +238,7 @@ pub(crate) fn members(tree: &RatchetTree) -> impl Iterator<Item = Member> {
 /// Verifies a GroupInfo and its tree, given apart or in its extension.
 pub(crate) fn verified_tree(
     suite: &Suite<'_>,
+    limits: &Limits,
     info: &GroupInfo,
     ratchet_tree: Option<&[u8]>,
 ) -> Result<RatchetTree, Error> {
@@ -244,9 +249,16 @@ pub(crate) fn verified_tree(
     if let Some(twice) = duplicate_extension(&info.extensions) {
         return Err(Rejection::DuplicateExtension(twice).into());
     }
-    let inside = info.extensions.iter().find(|e| e.extension_type == ExtensionType::RATCHET_TREE);
+    let is_tree = |e: &&Extension| e.extension_type == ExtensionType::RATCHET_TREE;
+    let others = info.extensions.iter().filter(|e| !is_tree(e)).map(|e| e.extension_data.len());
+    limits.check(Limit::ExtensionsBytes, others.fold(0, usize::saturating_add))?;
+    let inside = info.extensions.iter().find(is_tree);
     let bytes = ratchet_tree.or(inside.map(|e| &*e.extension_data)).ok_or(Misuse::TreeMissing)?;
-    let tree = UnverifiedTree::decode(suite, bytes)?;
+    limits.check(Limit::JoinBytes, bytes.len())?;
+    let tree = UnverifiedTree::decode_within(suite, bytes, limits.tree_leaves)
+        .map_err(|e| too_many_leaves(e, limits))?;
+    let longest = tree.longest_leaf();
+    limits.check(Limit::LeafBytes, longest)?;
     if *tree.tree_hash() != *context.tree_hash {
         return Err(Rejection::TreeHash.into());
     }
@@ -256,13 +268,24 @@ pub(crate) fn verified_tree(
         .verify_with_label(&signer.signature_key, b"GroupInfoTBS", &tbs, &info.signature)
         .map_err(|e| Error::of_input(e, Rejection::GroupInfoSignature))?;
     let tree = tree.verify(suite, &context.group_id)?;
-    rules::check_group_support(&tree, &context.extensions)?;
+    rules::check_group_support(limits, &tree, &context.extensions)?;
     Ok(tree)
+}
+
+fn too_many_leaves(e: TreeError, limits: &Limits) -> Error {
+    match e {
+        TreeError::OverLimit { leaves } => {
+            let (limit, allowed) = (Limit::TreeLeaves, limits.tree_leaves);
+            Rejection::OverLimit { limit, found: leaves, allowed }.into()
+        }
+        other => other.into(),
+    }
 }
 
 /// The public state of the epoch that a verified GroupInfo describes.
 pub(crate) fn public_state(
     suite: &Suite<'_>,
+    config: Config,
     info: GroupInfo,
     tree: RatchetTree,
 ) -> Result<PublicState, Error> {
@@ -274,7 +297,7 @@ pub(crate) fn public_state(
         confirmation_tag: info.confirmation_tag,
         reinit: None,
     };
-    Ok(PublicState { epoch, tree, proposals: ProposalCache::default() })
+    Ok(PublicState { config, epoch, tree, proposals: ProposalCache::default() })
 }
 
 /// The credentials of all members but oneself, and of the external senders.

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{CredentialSubject, Error, Rejection};
+use crate::limits::Limits;
 use crate::row_codec::nothing_left;
 use crate::rules;
 use alloc::vec;
@@ -11,7 +12,7 @@ use conclave_crypto::{
     CryptoError, CryptoProvider, CryptoRng, HpkeKeyPair, HpkePrivateKey, Secret, SignatureKeyPair,
     Suite,
 };
-use conclave_tree::sign_leaf;
+use conclave_tree::{check_leaf_rules, sign_leaf};
 use conclave_wire::{
     Bytes, Capabilities, CipherSuite, Credential, CredentialType, Decode, Encode, Extension,
     ExtensionType, GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex, LeafNode,
@@ -126,7 +127,7 @@ impl OwnKeyPackage {
         let nowhere = GroupId::default();
         let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
         sign_leaf(&suite, &mut leaf_node, &signer, context)?;
-        rules::check_own_leaf(&suite, &leaf_node)?;
+        check_leaf_rules(&leaf_node, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
         let mut key_package = KeyPackage {
             version: ProtocolVersion::MLS10,
             cipher_suite: params.cipher_suite,
@@ -263,7 +264,7 @@ impl ValidKeyPackage {
         key_package: KeyPackage,
     ) -> Result<KeyPackageStage, Error> {
         let suite = Suite::new(provider, key_package.cipher_suite)?;
-        check_key_package(&suite, &key_package)?;
+        check_key_package(&suite, &config.limits, &key_package)?;
         rules::check_lifetime(&key_package.leaf_node, now, config)?;
         let reference = suite.key_package_ref(&key_package.to_bytes()?)?;
         let request = CredentialRequest {
@@ -319,7 +320,11 @@ pub(crate) fn check_key_package_fits(suite: &Suite<'_>, kp: &KeyPackage) -> Resu
 }
 
 /// The rules of section 10.1 but lifetime and credential.
-pub(crate) fn check_key_package(suite: &Suite<'_>, kp: &KeyPackage) -> Result<(), Error> {
+pub(crate) fn check_key_package(
+    suite: &Suite<'_>,
+    limits: &Limits,
+    kp: &KeyPackage,
+) -> Result<(), Error> {
     check_key_package_fits(suite, kp)?;
     if !matches!(kp.leaf_node.leaf_node_source, LeafNodeSource::KeyPackage(_)) {
         return Err(Rejection::KeyPackageLeafSource.into());
@@ -327,12 +332,10 @@ pub(crate) fn check_key_package(suite: &Suite<'_>, kp: &KeyPackage) -> Result<()
     if kp.init_key == kp.leaf_node.encryption_key {
         return Err(Rejection::InitKeyReused.into());
     }
-    if let Some(twice) = duplicate_extension(&kp.extensions) {
-        return Err(Rejection::DuplicateExtension(twice).into());
-    }
+    rules::check_extension_list(limits, &kp.extensions)?;
     let nowhere = GroupId::default();
     let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
-    rules::check_leaf(suite, &kp.leaf_node, context)?;
+    rules::check_leaf(suite, limits, &kp.leaf_node, context)?;
     rules::check_public_key(suite, &kp.init_key)?;
     let tbs = KeyPackageTbs(kp).to_bytes()?;
     suite

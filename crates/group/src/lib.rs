@@ -18,10 +18,13 @@ extern crate alloc;
 
 pub mod rows;
 
+mod error;
+
 mod config;
 mod credentials;
-mod error;
 mod event;
+mod limits;
+mod policy;
 mod row_codec;
 mod rules;
 mod transition;
@@ -57,14 +60,18 @@ pub use config::Config;
 pub use create::{GroupParams, NewGroup};
 pub use credentials::{CredentialRequest, Verdict};
 pub use error::{CredentialSubject, Error, Misuse, Rejection};
-pub use event::{ApplicationMessage, CommitMessages, EpochChange, Event, Member, WelcomeMessage};
+pub use event::{
+    ApplicationMessage, CommitMessages, CustomChange, EpochChange, Event, Member, WelcomeMessage,
+};
 pub use external::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage, ExternalTarget};
 pub use join::{JoinStage, WelcomeStage, welcome_recipients};
 pub use key_package::{
     KeyPackageParams, KeyPackageStage, LeafParams, OwnKeyPackage, ValidKeyPackage,
 };
+pub use limits::{Limit, Limits};
 pub use link::Link;
 pub use observer::{ObservedStage, Observer, ObserverEvent, ObserverStage};
+pub use policy::{GroupView, Permission, Policy, Proposed, ProposedCommit, Rules, What, Who};
 pub use process::{Answers, CommitStage, ProposalStage, Received, Refused};
 pub use send::{Framing, LeafUpdate, NewProposal};
 pub use state::{Group, Status};

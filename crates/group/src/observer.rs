@@ -3,26 +3,24 @@
 //! It validates proposals and commits as a member would, but for what needs the group's secrets:
 //! membership tags, path secrets and confirmation tags. It is what a delivery service runs.
 
+use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::external::decode_group_info;
 use crate::join::{join_credentials, members, public_state, verified_tree};
-use crate::proposals::{
-    CheckedList, Linking, ListedProposal, Origin, check_proposal, credential_requests,
-};
+use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_requests};
 use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of};
-use crate::row_codec::{ROW_VERSION, check_row_version, named, nothing_left, tree_size};
+use crate::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
 use crate::rows::{Batch, RowKey, Table};
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_framing::{VerifiedContent, open_public};
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Content, Decode, Encode, GroupContext, GroupId, MlsMessage, MlsMessageBody, Proposal,
-    ProposalRef, ProposalType, Reader, Sender, TreeSize, Writer,
+    Content, Encode, GroupContext, GroupId, MlsMessageBody, Proposal, ProposalRef, ProposalType,
+    Reader, Sender, TreeSize, Writer,
 };
 
 /// The public state of a group that an observer follows.
@@ -106,14 +104,15 @@ impl ObserverStage {
     /// If one breaks a rule, or the provider does not support the suite.
     pub fn open(
         provider: &dyn CryptoProvider,
+        config: Config,
         group_info: &[u8],
         ratchet_tree: Option<&[u8]>,
     ) -> Result<Self, Error> {
-        let info = decode_group_info(group_info)?;
+        let info = decode_group_info(&config.limits, group_info)?;
         let suite = Suite::new(provider, info.group_context.cipher_suite)?;
-        let tree = verified_tree(&suite, &info, ratchet_tree)?;
+        let tree = verified_tree(&suite, &config.limits, &info, ratchet_tree)?;
         let credentials = join_credentials(&tree, &info.group_context, None)?;
-        let public = public_state(&suite, info, tree)?;
+        let public = public_state(&suite, config, info, tree)?;
         let group_info = Some(group_info.to_vec());
         let observer = Observer { public, group_info, revision: Revision::default() };
         Ok(Self { observer, credentials })
@@ -189,7 +188,7 @@ impl Observer {
         message: &[u8],
     ) -> Result<ObservedStage, Error> {
         let suite = Suite::new(provider, self.context().cipher_suite)?;
-        let MlsMessageBody::PublicMessage(message) = MlsMessage::from_bytes(message)?.body else {
+        let MlsMessageBody::PublicMessage(message) = self.public.decode_message(message)? else {
             return Err(Rejection::UnexpectedMessage.into());
         };
         self.public.check_current(&message.content.group_id, message.content.epoch)?;
@@ -205,7 +204,7 @@ impl Observer {
         let (context, tree) = (self.context(), &self.public.tree);
         let (list, credentials) = match &content.content.content {
             Content::Proposal(proposal) => {
-                check_proposal(&suite, context, tree, sender, proposal, Linking::Forbidden)?;
+                self.public.check_lone_proposal(&suite, sender, proposal)?;
                 (None, credential_requests(context, tree, sender, proposal)?)
             }
             Content::Commit(commit) => {
@@ -231,7 +230,7 @@ impl Observer {
         group_info: &[u8],
     ) -> Result<Transition<Self>, Error> {
         let suite = Suite::new(provider, self.context().cipher_suite)?;
-        let info = decode_group_info(group_info)?;
+        let info = decode_group_info(&self.public.config.limits, group_info)?;
         let epoch = &self.public.epoch;
         if info.group_context.group_id != epoch.context.group_id {
             return Err(Rejection::WrongGroup.into());
@@ -252,12 +251,12 @@ impl Observer {
             .verify_with_label(&key, b"GroupInfoTBS", &tbs, &info.signature)
             .map_err(|e| Error::of_input(e, Rejection::GroupInfoSignature))?;
         let mut batch = Batch::new(self.group_id().clone());
-        batch.put(RowKey::new(Table::GroupInfo, 0), Secret::copy_from(group_info));
+        batch.put(RowKey::new(Table::GroupInfo, 0), group_info);
         let delta = ObserverDelta {
             group_info: Some(Some(group_info.to_vec())),
             ..ObserverDelta::default()
         };
-        Ok(Transition::new(self, delta, batch, ObserverEvent::GroupInfo))
+        Ok(self.step(delta, batch, ObserverEvent::GroupInfo))
     }
 
     /// All rows of the observer.
@@ -268,10 +267,11 @@ impl Observer {
         let mut batch = Batch::new(self.group_id().clone());
         batch.clear = true;
         let header = observer_header(&self.public.epoch, self.public.tree.size())?;
-        batch.put(RowKey::new(Table::ObserverHeader, 0), header);
+        batch.put(RowKey::new(Table::ObserverHeader, 0), &header);
         self.public.put_rows(&mut batch)?;
+        self.ledger().put(&mut batch);
         if let Some(info) = &self.group_info {
-            batch.put(RowKey::new(Table::GroupInfo, 0), Secret::copy_from(info));
+            batch.put(RowKey::new(Table::GroupInfo, 0), info);
         }
         Ok(batch)
     }
@@ -282,31 +282,58 @@ impl Observer {
     /// If a row is missing, damaged or does not fit the others; the error says which.
     pub fn load(
         provider: &dyn CryptoProvider,
+        config: Config,
         rows: impl IntoIterator<Item = (RowKey, Secret)>,
     ) -> Result<Self, Error> {
-        let rows: BTreeMap<RowKey, Secret> = rows.into_iter().collect();
-        let key = RowKey::new(Table::ObserverHeader, 0);
-        let header =
-            rows.get(&key).ok_or_else(|| Error::storage("the observer's header is missing"))?;
-        let mut r = Reader::new(header.expose());
-        let (epoch, size) = named(&key, {
-            check_row_version(&mut r)
-                .and_then(|()| Ok((PublicEpoch::decode(&mut r)?, tree_size(&mut r)?)))
-                .and_then(|header| nothing_left(&r).map(|()| header))
-        })?;
+        let rows = StoredRows::new(rows);
+        let mut r = Reader::new(rows.single(Table::ObserverHeader)?);
+        let header = PublicEpoch::decode(&mut r)
+            .and_then(|epoch| Ok((epoch, tree_size(&mut r)?)))
+            .and_then(|header| nothing_left(&r).map(|()| header));
+        let (epoch, size) = named(&RowKey::new(Table::ObserverHeader, 0), header)?;
+        rows.check(&epoch.context.group_id)?;
         let suite = Suite::new(provider, epoch.context.cipher_suite)?;
-        let public = PublicState::from_rows(&suite, epoch, size, &rows)?;
-        let info = rows.get(&RowKey::new(Table::GroupInfo, 0)).map(|row| row.expose().to_vec());
-        Ok(Self { public, group_info: info, revision: Revision::default() })
+        let public = PublicState::from_rows(&suite, config, epoch, size, &rows)?;
+        let info = rows.of(Table::GroupInfo).next().map(|(_, row)| row.to_vec());
+        let observer = Self { public, group_info: info, revision: Revision::default() };
+        observer.ledger().check(&rows)?;
+        Ok(observer)
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger {
+            proposals: u32::try_from(self.public.proposals.len()).unwrap_or(u32::MAX),
+            single: self.group_info.is_some(),
+            ..Ledger::default()
+        }
+    }
+
+    /// A step of this state, with the count of its rows if that changes.
+    fn step(
+        &self,
+        delta: ObserverDelta,
+        mut batch: Batch,
+        event: ObserverEvent,
+    ) -> Transition<Self> {
+        let proposals = &self.public.proposals;
+        let has = |place: &u64| proposals.has(*place);
+        let ledger = Ledger {
+            proposals: count_after(proposals.len(), has, delta.public.proposals.iter()),
+            single: delta.group_info.as_ref().unwrap_or(&self.group_info).is_some(),
+            ..Ledger::default()
+        };
+        if ledger != self.ledger() {
+            ledger.put(&mut batch);
+        }
+        Transition::new(self, delta, batch, event)
     }
 }
 
-fn observer_header(epoch: &PublicEpoch, size: TreeSize) -> Result<Secret, Error> {
+fn observer_header(epoch: &PublicEpoch, size: TreeSize) -> Result<Vec<u8>, Error> {
     let mut w = Writer::new();
-    ROW_VERSION.encode(&mut w)?;
     epoch.encode(&mut w)?;
     size.leaf_count().encode(&mut w)?;
-    Ok(Secret::new(w.finish()))
+    Ok(w.finish())
 }
 
 impl ObservedStage {
@@ -372,7 +399,7 @@ impl ObservedStage {
             let (_, public) = public.cache_proposal(listed, &mut batch)?;
             let delta = ObserverDelta { public, group_info: None };
             let event = ObserverEvent::ProposalReceived { sender, reference, proposal_type };
-            return Ok(Transition::new(observer, delta, batch, event));
+            return Ok(observer.step(delta, batch, event));
         }
         let commit = commit_of(&self.content.content)?;
         let path = commit.path.as_deref();
@@ -385,10 +412,10 @@ impl ObservedStage {
         let delta = ObserverDelta { public: finished.delta, group_info: Some(None) };
         if let (Some(epoch), Some(tree)) = (&delta.public.epoch, &delta.public.tree) {
             let header = observer_header(epoch, tree.size())?;
-            batch.put(RowKey::new(Table::ObserverHeader, 0), header);
+            batch.put(RowKey::new(Table::ObserverHeader, 0), &header);
         }
         batch.delete(RowKey::new(Table::GroupInfo, 0));
         let event = ObserverEvent::Epoch(finished.change);
-        Ok(Transition::new(observer, delta, batch, event))
+        Ok(observer.step(delta, batch, event))
     }
 }

@@ -1,8 +1,9 @@
 //! What waits: own Update proposals for somebody's commit, and the own commit for its verdict.
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::event::{CommitMessages, WelcomeMessage};
-use crate::row_codec::{ROW_VERSION, check_row_version, nothing_left, put_secret, take_secret};
+use crate::row_codec::{nothing_left, put_secret, take_secret};
 use alloc::vec::Vec;
 use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair};
 use conclave_wire::{
@@ -75,15 +76,13 @@ fn put_count(w: &mut Writer, n: usize) -> Result<(), Error> {
 impl PendingUpdate {
     pub(crate) fn to_row(&self) -> Result<Secret, Error> {
         let mut w = Writer::secret();
-        ROW_VERSION.encode(&mut w)?;
         put_secret(&mut w, &self.leaf_key.0)?;
         put_signer(&mut w, self.signer.as_ref())?;
         Ok(Secret::new(w.finish()))
     }
 
-    pub(crate) fn from_row(bytes: &Secret) -> Result<Self, Error> {
-        let mut r = Reader::new(bytes.expose());
-        check_row_version(&mut r)?;
+    pub(crate) fn from_row(bytes: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(bytes);
         let leaf_key = HpkePrivateKey(take_secret(&mut r)?);
         let signer = take_signer(&mut r)?;
         nothing_left(&r)?;
@@ -118,7 +117,6 @@ impl OwnPath {
 impl PendingCommit {
     pub(crate) fn to_row(&self) -> Result<Secret, Error> {
         let mut w = Writer::secret();
-        ROW_VERSION.encode(&mut w)?;
         self.content.encode(&mut w)?;
         u8::from(self.path.is_some()).encode(&mut w)?;
         if let Some(path) = &self.path {
@@ -133,9 +131,8 @@ impl PendingCommit {
         Ok(Secret::new(w.finish()))
     }
 
-    pub(crate) fn from_row(bytes: &Secret) -> Result<Self, Error> {
-        let mut r = Reader::new(bytes.expose());
-        check_row_version(&mut r)?;
+    pub(crate) fn from_row(bytes: &[u8], config: &Config) -> Result<Self, Error> {
+        let mut r = Reader::with_proposals(bytes, &config.proposals);
         let content = Decode::decode(&mut r)?;
         let path = match take_flag(&mut r)? {
             true => Some(OwnPath::decode(&mut r)?),

@@ -8,9 +8,7 @@ use crate::advance::{Advance, Incoming, PathSource};
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{ApplicationMessage, Event, Member};
-use crate::proposals::{
-    CheckedList, Linking, ListedProposal, Origin, check_proposal, credential_requests,
-};
+use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_requests};
 use crate::public::{commit_of, group_and_epoch};
 use crate::rows::Batch;
 use crate::state::{Delta, Group, SecretTreeChange};
@@ -24,8 +22,8 @@ use conclave_framing::{
 };
 use conclave_schedule::{RatchetKind, SecretTreeDelta};
 use conclave_wire::{
-    Content, ContentType, Decode, Encode, LeafIndex, LeafNode, MlsMessage, MlsMessageBody,
-    PreSharedKeyId, PrivateMessage, Proposal, PskType, PublicMessage, Sender,
+    Content, ContentType, Decode, Encode, LeafIndex, LeafNode, MlsMessageBody, PreSharedKeyId,
+    PrivateMessage, Proposal, PskType, PublicMessage, Sender,
 };
 use core::mem::take;
 
@@ -148,7 +146,7 @@ impl Group {
         if self.pending_commit().is_some_and(|messages| messages.commit == message) {
             return Ok(Received::OwnCommit(self.commit_accepted(provider, now)?));
         }
-        let body = MlsMessage::from_bytes(message)?.body;
+        let body = self.public.decode_message(message)?;
         let (group_id, epoch) = group_and_epoch(&body)?;
         if group_id != &**self.group_id() {
             return Err(Rejection::WrongGroup.into());
@@ -186,7 +184,7 @@ impl Group {
         }
         let (mut delta, mut batch) = (Delta::default(), self.batch());
         consumed.put(&mut delta, &mut batch);
-        let deletion = Transition::new(self, delta, batch, Event::KeyDeleted);
+        let deletion = self.step(delta, batch, Event::KeyDeleted);
         Refused { error, key_deletion: Some(Box::new(deletion)) }
     }
 
@@ -226,10 +224,11 @@ impl Group {
         if own && generation < tree.next_generation(sender, kind) {
             return Ok(None);
         }
-        let limits = self.config.ratchet;
+        let limits = self.limits().ratchet;
         let (key, used) = tree.receive(suite, sender, kind, generation, limits)?;
         let consumed = Consumed(Some((epoch, used)));
-        let content = match open_private(suite, message, &sender_data, key) {
+        let known = &self.config().proposals;
+        let content = match open_private(suite, message, &sender_data, key, known) {
             Ok(content) => content,
             // It opened, but what it held is refused: the key is consumed all the same.
             Err(e) if e.consumed_key() => return Err(self.refuse(e.into(), consumed)),
@@ -289,7 +288,7 @@ impl Group {
             authenticated_data: content.content.authenticated_data,
             data: data.into_vec(),
         });
-        Ok(Received::Application(Transition::new(self, delta, batch, event)))
+        Ok(Received::Application(self.step(delta, batch, event)))
     }
 
     fn receive_proposal(
@@ -310,8 +309,8 @@ impl Group {
         }
         let sender = content.content.sender;
         let proposal = proposal_of(&content)?;
+        self.public.check_lone_proposal(suite, sender, proposal)?;
         let (context, tree) = (self.context(), &self.public.tree);
-        check_proposal(suite, context, tree, sender, proposal, Linking::Forbidden)?;
         let credentials = credential_requests(context, tree, sender, proposal)?;
         let consumed = take(consumed);
         let stage = ProposalStage { revision, content, known: false, credentials, consumed };
@@ -434,7 +433,7 @@ impl ProposalStage {
         let (mut delta, mut batch) = (Delta::default(), group.batch());
         if self.known {
             take(consumed).put(&mut delta, &mut batch);
-            return Ok(Transition::new(group, delta, batch, Event::KeyDeleted));
+            return Ok(group.step(delta, batch, Event::KeyDeleted));
         }
         let suite = group.suite(provider)?;
         let reference = suite.proposal_ref(&self.content.to_bytes()?)?;
@@ -444,7 +443,7 @@ impl ProposalStage {
         (_, delta.public) = group.public.cache_proposal(listed, &mut batch)?;
         take(consumed).put(&mut delta, &mut batch);
         let event = Event::ProposalReceived { sender, reference, proposal_type };
-        Ok(Transition::new(group, delta, batch, event))
+        Ok(group.step(delta, batch, event))
     }
 }
 
@@ -536,6 +535,6 @@ impl CommitStage {
         };
         let Advance { mut delta, mut batch, change } = group.advance(&suite, &incoming)?;
         take(consumed).put(&mut delta, &mut batch);
-        Ok(Transition::new(group, delta, batch, Event::Epoch(change)))
+        Ok(group.step(delta, batch, Event::Epoch(change)))
     }
 }

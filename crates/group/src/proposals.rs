@@ -2,7 +2,10 @@
 
 use crate::credentials::CredentialRequest;
 use crate::error::{CredentialSubject, Error, Rejection};
+use crate::event::CustomChange;
 use crate::key_package::{check_key_package, check_key_package_fits};
+use crate::limits::{Limit, Limits};
+use crate::public::PublicState;
 use crate::rules;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -12,7 +15,7 @@ use conclave_tree::{RatchetTree, StagedTree, TreeRead};
 use conclave_wire::{
     Bytes, Extension, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource,
     PreSharedKeyId, Proposal, ProposalRef, PskType, ReInit, ResumptionPskUsage, Sender,
-    SignaturePublicKey, duplicate_extension,
+    SignaturePublicKey,
 };
 
 /// A proposal with who made it.
@@ -73,15 +76,16 @@ pub(crate) enum Origin {
 /// The rules for a proposal by itself, against the current epoch (section 12.1).
 pub(crate) fn check_proposal(
     suite: &Suite<'_>,
-    context: &GroupContext,
-    tree: &RatchetTree,
+    group: &PublicState,
     sender: Sender,
     proposal: &Proposal,
     linking: Linking,
 ) -> Result<(), Error> {
+    let PublicState { config, epoch, tree, .. } = group;
+    let (limits, context) = (&config.limits, &epoch.context);
     match proposal {
-        Proposal::Add(key_package) => check_key_package(suite, key_package),
-        Proposal::Update(leaf) => check_update(suite, context, tree, sender, leaf),
+        Proposal::Add(key_package) => check_key_package(suite, limits, key_package),
+        Proposal::Update(leaf) => check_update(suite, group, sender, leaf),
         Proposal::Remove(leaf) => match tree.node(leaf.node()) {
             Some(_) => Ok(()),
             None => Err(Rejection::RemoveOfNobody(*leaf).into()),
@@ -90,23 +94,26 @@ pub(crate) fn check_proposal(
         Proposal::ReInit(reinit) if reinit.version < context.version => {
             Err(Rejection::ReInitVersion(reinit.version).into())
         }
-        Proposal::ReInit(reinit) => check_extension_list(&reinit.extensions),
-        Proposal::GroupContextExtensions(extensions) => check_extension_list(extensions),
+        Proposal::ReInit(reinit) => rules::check_extension_list(limits, &reinit.extensions),
+        Proposal::GroupContextExtensions(extensions) => {
+            rules::check_extension_list(limits, extensions)
+        }
+        Proposal::Custom { proposal_type, .. } => {
+            let known = rules::custom_proposal(config, *proposal_type)?;
+            match sender {
+                Sender::External(_) if !known.external => {
+                    Err(Rejection::ExternalSenderProposal(*proposal_type).into())
+                }
+                _ => Ok(()),
+            }
+        }
         _ => Ok(()),
-    }
-}
-
-fn check_extension_list(extensions: &[Extension]) -> Result<(), Error> {
-    match duplicate_extension(extensions) {
-        Some(twice) => Err(Rejection::DuplicateExtension(twice).into()),
-        None => Ok(()),
     }
 }
 
 fn check_update(
     suite: &Suite<'_>,
-    context: &GroupContext,
-    tree: &RatchetTree,
+    group: &PublicState,
     sender: Sender,
     leaf: &LeafNode,
 ) -> Result<(), Error> {
@@ -116,10 +123,12 @@ fn check_update(
     if leaf.leaf_node_source != LeafNodeSource::Update {
         return Err(Rejection::UpdateLeafSource.into());
     }
-    if tree.encryption_key(leaf_index.node()).as_ref() == Some(&leaf.encryption_key) {
+    if group.tree.encryption_key(leaf_index.node()).as_ref() == Some(&leaf.encryption_key) {
         return Err(Rejection::UpdateKeyUnchanged.into());
     }
-    rules::check_leaf(suite, leaf, LeafNodeContext { group_id: &context.group_id, leaf_index })
+    let group_id = &group.epoch.context.group_id;
+    let context = LeafNodeContext { group_id, leaf_index };
+    rules::check_leaf(suite, &group.config.limits, leaf, context)
 }
 
 fn check_psk(suite: &Suite<'_>, id: &PreSharedKeyId, linking: Linking) -> Result<(), Error> {
@@ -145,20 +154,20 @@ impl CheckedList {
     /// Checks a list (section 12.2).
     pub(crate) fn check(
         suite: &Suite<'_>,
-        context: &GroupContext,
-        tree: &RatchetTree,
+        group: &PublicState,
         committer: Committer,
         list: Vec<ListedProposal>,
         linking: Linking,
         origin: Origin,
     ) -> Result<Self, Error> {
-        check_list(committer, &list)?;
+        group.config.limits.check(Limit::Proposals, list.len())?;
+        check_list(&group.config.limits, committer, &list)?;
         // A proposal by reference was checked when it was received, in this same epoch.
         for ListedProposal { sender, proposal, .. } in list.iter().filter(|i| i.reference.is_none())
         {
             match (proposal, origin) {
                 (Proposal::Add(kp), Origin::Own) => check_key_package_fits(suite, kp)?,
-                _ => check_proposal(suite, context, tree, *sender, proposal, linking)?,
+                _ => check_proposal(suite, group, *sender, proposal, linking)?,
             }
         }
         Ok(Self(list))
@@ -173,7 +182,11 @@ impl core::ops::Deref for CheckedList {
 }
 
 /// The rules for the list as a whole that do not need the resulting tree (section 12.2).
-fn check_list(committer: Committer, list: &[ListedProposal]) -> Result<(), Rejection> {
+fn check_list(
+    limits: &Limits,
+    committer: Committer,
+    list: &[ListedProposal],
+) -> Result<(), Rejection> {
     match committer {
         Committer::Member(leaf) => check_member_list(leaf, list)?,
         Committer::External => check_external_list(list)?,
@@ -186,6 +199,7 @@ fn check_list(committer: Committer, list: &[ListedProposal]) -> Result<(), Rejec
             return Err(Rejection::DuplicatePsk);
         }
     }
+    limits.check(Limit::Psks, psks.len())?;
     match u16::try_from(psks.len()) {
         Ok(_) => Ok(()),
         Err(_) => Err(Rejection::TooManyPsks),
@@ -258,25 +272,24 @@ pub(crate) struct Applied<'a> {
     pub(crate) psks: Vec<PreSharedKeyId>,
     pub(crate) external_init: Option<Bytes>,
     pub(crate) reinit: Option<ReInit>,
+    /// The proposals that RFC 9420 does not define, with who made each.
+    pub(crate) custom: Vec<CustomChange>,
     /// Whether a commit of this list must have a path (section 12.4).
     pub(crate) needs_path: bool,
 }
 
 /// Applies a list in the order of section 12.3.
-pub(crate) fn apply<'a>(
-    context: &GroupContext,
-    tree: &'a RatchetTree,
-    list: &CheckedList,
-) -> Result<Applied<'a>, Error> {
+pub(crate) fn apply<'a>(group: &'a PublicState, list: &CheckedList) -> Result<Applied<'a>, Error> {
     let mut applied = Applied {
-        tree: StagedTree::new(tree),
-        extensions: context.extensions.clone(),
+        tree: StagedTree::new(&group.tree),
+        extensions: group.epoch.context.extensions.clone(),
         added: Vec::new(),
         removed: Vec::new(),
         updated: Vec::new(),
         psks: Vec::new(),
         external_init: None,
         reinit: None,
+        custom: Vec::new(),
         needs_path: list.is_empty(),
     };
     for item in list.iter() {
@@ -304,6 +317,16 @@ pub(crate) fn apply<'a>(
     }
     let removed: Vec<LeafIndex> = applied.removed.iter().map(|(index, _)| *index).collect();
     applied.tree.remove_leaves(&removed)?;
+    // Here the tree holds those who will process the commit (section 12.2).
+    for item in list.iter() {
+        let Proposal::Custom { proposal_type, body } = &item.proposal else { continue };
+        if !applied.tree.all_support_proposal(*proposal_type) {
+            return Err(Rejection::UnsupportedProposal(*proposal_type).into());
+        }
+        applied.needs_path |= rules::custom_proposal(&group.config, *proposal_type)?.path_required;
+        let (sender, proposal_type, body) = (item.sender, *proposal_type, body.clone());
+        applied.custom.push(CustomChange { sender, proposal_type, body });
+    }
     let adds: Vec<(usize, &LeafNode)> = list
         .iter()
         .enumerate()
@@ -465,7 +488,7 @@ impl<'a> Seen<'a> {
             (Proposal::GroupContextExtensions(_), _) => {
                 !core::mem::replace(&mut self.context_extensions, true)
             }
-            (Proposal::ReInit(_), _) => true,
+            (Proposal::ReInit(_) | Proposal::Custom { .. }, _) => true,
             _ => false,
         }
     }

@@ -2,26 +2,28 @@
 //! changes it.
 
 use crate::cache::{ProposalCache, ProposalChanges};
-use crate::credentials::CredentialRequest;
+use crate::config::Config;
+use crate::credentials::{CredentialRequest, Verdict};
 use crate::error::{CredentialSubject, Error, Rejection};
 use crate::event::{EpochChange, Member};
+use crate::limits::Limit;
+use crate::policy::{GroupView, Proposed, ProposedCommit};
 use crate::proposals::{
-    Applied, CheckedList, Committer, Linking, ListedProposal, Origin, apply, credential_requests,
-    leaf_request,
+    Applied, CheckedList, Committer, Linking, ListedProposal, Origin, apply, check_proposal,
+    credential_requests, leaf_request,
 };
-use crate::row_codec::{ROW_VERSION, check_row_version, damaged_tree, named, node_index};
+use crate::row_codec::{StoredRows, damaged_tree, named, node_index};
 use crate::rows::{Batch, RowKey, Table};
 use crate::rules;
 use crate::transition::swap_value;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use conclave_crypto::{Secret, Suite};
+use conclave_crypto::Suite;
 use conclave_schedule::{confirmed_transcript_hash, interim_transcript_hash};
 use conclave_tree::{RatchetTree, TreeDelta, TreeRead, merge_path};
 use conclave_wire::{
     AuthenticatedContent, Bytes, Commit, ConfirmedTranscriptHashInput, Content, Decode, Encode,
     FramedContent, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, Mac,
-    MlsMessageBody, Proposal, ProposalOrRef, ProtocolVersion, ReInit, Reader, Sender,
+    MlsMessage, MlsMessageBody, Proposal, ProposalOrRef, ProtocolVersion, ReInit, Reader, Sender,
     SignaturePublicKey, TreeSize, UpdatePath, Writer,
 };
 
@@ -38,6 +40,7 @@ pub(crate) struct PublicEpoch {
 /// The public state of a group in an epoch.
 #[derive(Debug)]
 pub(crate) struct PublicState {
+    pub(crate) config: Config,
     pub(crate) epoch: PublicEpoch,
     pub(crate) tree: RatchetTree,
     /// The proposals received in this epoch, by order of arrival.
@@ -90,6 +93,13 @@ impl PublicState {
         }
     }
 
+    /// Decodes a message to the group: an encoded MLSMessage.
+    pub(crate) fn decode_message(&self, message: &[u8]) -> Result<MlsMessageBody, Error> {
+        self.config.limits.check(Limit::MessageBytes, message.len())?;
+        let reader = Reader::with_proposals(message, &self.config.proposals);
+        Ok(MlsMessage::from_reader(reader)?.body)
+    }
+
     /// That a handshake message is of this group and epoch, and that the group is open.
     pub(crate) fn check_current(&self, group_id: &[u8], epoch: u64) -> Result<(), Error> {
         if group_id != &*self.epoch.context.group_id {
@@ -138,12 +148,42 @@ impl PublicState {
         linking: Linking,
         origin: Origin,
     ) -> Result<CheckedList, Error> {
-        CheckedList::check(suite, &self.epoch.context, &self.tree, committer, list, linking, origin)
+        CheckedList::check(suite, self, committer, list, linking, origin)
+    }
+
+    /// Checks a proposal in a message of its own, by the protocol's rules and the application's.
+    pub(crate) fn check_lone_proposal(
+        &self,
+        suite: &Suite<'_>,
+        sender: Sender,
+        proposal: &Proposal,
+    ) -> Result<(), Error> {
+        self.config
+            .limits
+            .check(Limit::PendingProposals, self.proposals.len().saturating_add(1))?;
+        check_proposal(suite, self, sender, proposal, Linking::Forbidden)?;
+        let listed = Proposed { sender, proposal, by_reference: true };
+        by_policy(self.config.policy.proposal(GroupView(self), listed))
+    }
+
+    /// Checks a commit by the application's rules: one that is to be sent, or was received.
+    pub(crate) fn check_policy(
+        &self,
+        sender: Sender,
+        list: &[ListedProposal],
+        leaf: Option<&LeafNode>,
+    ) -> Result<(), Error> {
+        let (policy, group) = (&self.config.policy, GroupView(self));
+        let proposals: Vec<Proposed<'_>> = list.iter().map(Proposed::from).collect();
+        for item in proposals.iter().filter(|item| !item.by_reference) {
+            by_policy(policy.proposal(group, *item))?;
+        }
+        by_policy(policy.commit(group, &ProposedCommit { sender, proposals, leaf }))
     }
 
     /// Applies a list of proposals (section 12.3).
     pub(crate) fn apply_list(&self, list: &CheckedList) -> Result<Applied<'_>, Error> {
-        apply(&self.epoch.context, &self.tree, list)
+        apply(self, list)
     }
 
     /// The credentials that a commit brings in: of its proposals by value and of its path.
@@ -208,18 +248,30 @@ impl PublicState {
             let group_id = &self.epoch.context.group_id;
             let context = LeafNodeContext { group_id, leaf_index: committer };
             match origin {
-                Origin::Received => rules::check_leaf(suite, &path.leaf_node, context)?,
-                Origin::Own => rules::check_own_leaf(suite, &path.leaf_node)?,
+                Origin::Received => {
+                    rules::check_leaf(suite, &self.config.limits, &path.leaf_node, context)?;
+                }
+                Origin::Own => rules::check_own_leaf(suite, &self.config, &path.leaf_node)?,
             }
             if who == Committer::External {
                 check_resync(&applied, &path.leaf_node)?;
             }
             merge_path(suite, &mut applied.tree, committer, path, &new_leaves)?;
         }
-        applied.tree.check_unique_keys()?;
-        rules::check_group_support(&applied.tree, &applied.extensions)?;
+        self.check_result(&applied)?;
+        if origin == Origin::Received {
+            self.check_policy(sender, list, path.map(|path| &path.leaf_node))?;
+        }
         let provisional = self.provisional_context(suite, &mut applied)?;
         Ok(StagedCommit { applied, committer, new_leaves, provisional })
+    }
+
+    /// Checks the tree and extensions that a commit leads to.
+    pub(crate) fn check_result(&self, applied: &Applied<'_>) -> Result<(), Error> {
+        let (limits, leaves) = (&self.config.limits, applied.tree.size().leaf_count());
+        limits.check(Limit::TreeLeaves, usize::try_from(leaves).unwrap_or(usize::MAX))?;
+        applied.tree.check_unique_keys()?;
+        rules::check_group_support(limits, &applied.tree, &applied.extensions)
     }
 
     /// The context of the next epoch, but for the confirmed transcript hash.
@@ -283,6 +335,7 @@ impl PublicState {
             updated: applied.updated.iter().filter_map(|leaf| member(*leaf)).collect(),
             extensions_changed: context.extensions != self.epoch.context.extensions,
             reinit: applied.reinit.clone(),
+            custom: applied.custom,
             removed_self: false,
             own: false,
             discarded_own_commit: false,
@@ -290,7 +343,7 @@ impl PublicState {
         let replaced_leaves = applied.tree.replaced_leaves();
         let tree = applied.tree.into_delta(suite)?;
         for (node, row) in tree.rows() {
-            batch.rows.insert(RowKey::new(Table::Tree, node.into()), row.map(Secret::new));
+            batch.set(RowKey::new(Table::Tree, node.into()), row.as_deref());
         }
         let confirmed = &context.confirmed_transcript_hash;
         let interim = interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
@@ -320,7 +373,7 @@ impl PublicState {
             return Ok((place, PublicDelta::default()));
         }
         let place = self.proposals.next_place();
-        batch.put(RowKey::new(Table::Proposal, place), proposal_row(&listed)?);
+        batch.put(RowKey::new(Table::Proposal, place), &proposal_row(&listed)?);
         let mut delta = PublicDelta::default();
         delta.proposals.insert(place, Some(listed));
         Ok((place, delta))
@@ -344,6 +397,13 @@ pub(crate) struct FinishedCommit {
     pub(crate) replaced_leaves: Vec<(LeafIndex, Option<Vec<u8>>)>,
 }
 
+fn by_policy(verdict: Verdict) -> Result<(), Error> {
+    match verdict {
+        Verdict::Accept => Ok(()),
+        Verdict::Refuse(reason) => Err(Rejection::RefusedByPolicy { reason }.into()),
+    }
+}
+
 /// The commit that content holds.
 pub(crate) fn commit_of(content: &FramedContent) -> Result<&Commit, Error> {
     match &content.content {
@@ -361,22 +421,20 @@ pub(crate) fn group_and_epoch(body: &MlsMessageBody) -> Result<(&[u8], u64), Err
     }
 }
 
-fn proposal_row(listed: &ListedProposal) -> Result<Secret, Error> {
+fn proposal_row(listed: &ListedProposal) -> Result<Vec<u8>, Error> {
     let mut w = Writer::new();
-    ROW_VERSION.encode(&mut w)?;
     listed.sender.encode(&mut w)?;
     listed.reference.encode(&mut w)?;
     listed.proposal.encode(&mut w)?;
-    Ok(Secret::new(w.finish()))
+    Ok(w.finish())
 }
 
-fn proposal_from_row(bytes: &[u8]) -> Result<ListedProposal, Error> {
-    let mut r = Reader::new(bytes);
-    check_row_version(&mut r)?;
+fn proposal_from_row(bytes: &[u8], config: &Config) -> Result<ListedProposal, Error> {
+    let mut r = Reader::with_proposals(bytes, &config.proposals);
     Ok(ListedProposal {
         sender: Decode::decode(&mut r)?,
         reference: Decode::decode(&mut r)?,
-        proposal: Proposal::from_bytes(r.rest())?,
+        proposal: Proposal::from_reader(r)?,
     })
 }
 
@@ -407,30 +465,32 @@ impl PublicState {
     /// The state whose tree and proposals [`Self::put_rows`] has written.
     pub(crate) fn from_rows(
         suite: &Suite<'_>,
+        config: Config,
         epoch: PublicEpoch,
         size: TreeSize,
-        rows: &BTreeMap<RowKey, Secret>,
+        rows: &StoredRows,
     ) -> Result<Self, Error> {
-        let of = |table| rows.range(RowKey::new(table, 0)..=RowKey::new(table, u64::MAX));
-        let nodes = of(Table::Tree).map(|(key, row)| (node_index(key), row.expose().to_vec()));
+        let nodes = rows.of(Table::Tree).map(|(key, row)| (node_index(key), row.to_vec()));
         let tree = RatchetTree::load(suite, size, nodes).map_err(damaged_tree)?;
         if *tree.tree_hash() != *epoch.context.tree_hash {
-            return Err(Error::storage("the tree's rows do not give the header's tree hash"));
+            return Err(Error::storage(
+                "a Tree row is missing or of another epoch: the header has another tree hash",
+            ));
         }
         let mut proposals = ProposalCache::default();
-        for (key, row) in of(Table::Proposal) {
-            proposals.set(key.index, Some(named(key, proposal_from_row(row.expose()))?));
+        for (key, row) in rows.of(Table::Proposal) {
+            proposals.set(key.index, Some(named(key, proposal_from_row(row, &config))?));
         }
-        Ok(Self { epoch, tree, proposals })
+        Ok(Self { config, epoch, tree, proposals })
     }
 
     /// All rows of the tree and the proposals.
     pub(crate) fn put_rows(&self, batch: &mut Batch) -> Result<(), Error> {
         for (node, row) in self.tree.rows() {
-            batch.put(RowKey::new(Table::Tree, node.into()), Secret::new(row));
+            batch.put(RowKey::new(Table::Tree, node.into()), &row);
         }
         for (place, listed) in self.proposals.iter() {
-            batch.put(RowKey::new(Table::Proposal, place), proposal_row(listed)?);
+            batch.put(RowKey::new(Table::Proposal, place), &proposal_row(listed)?);
         }
         Ok(())
     }

@@ -1,21 +1,100 @@
 //! What the contents of rows of several kinds have in common.
 
 use crate::error::Error;
-use crate::rows::RowKey;
+use crate::rows::{self, Batch, RowKey, Table};
+use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_tree::TreeError;
-use conclave_wire::{Decode, DecodeError, Reader, TreeSize, Writer};
+use conclave_wire::{Decode, DecodeError, GroupId, Reader, TreeSize, Writer};
 
-/// The version of the rows' contents.
-pub(crate) const ROW_VERSION: u8 = 1;
+/// What a store gave back for a group.
+pub(crate) struct StoredRows(BTreeMap<RowKey, Secret>);
 
-pub(crate) fn check_row_version(r: &mut Reader<'_>) -> Result<(), Error> {
-    match u8::decode(r)? {
-        ROW_VERSION => Ok(()),
-        other => Err(Error::storage(format!("a row has format {other}, not {ROW_VERSION}"))),
+impl StoredRows {
+    pub(crate) fn new(rows: impl IntoIterator<Item = (RowKey, Secret)>) -> Self {
+        Self(rows.into_iter().collect())
     }
+
+    /// The content of the one row of a table, which must be there.
+    pub(crate) fn single(&self, table: Table) -> Result<&[u8], Error> {
+        let key = RowKey::new(table, 0);
+        let row = self.0.get(&key).ok_or_else(|| Error::storage(format!("{key} is missing")))?;
+        named(&key, rows::content(row))
+    }
+
+    /// That every row is whole, of this group, and at the place that it was written to.
+    pub(crate) fn check(&self, group_id: &GroupId) -> Result<(), Error> {
+        self.0.iter().try_for_each(|(key, row)| named(key, rows::check(group_id, key, row)))
+    }
+
+    /// All rows, by key, with their contents.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RowKey, &[u8])> {
+        self.0.iter().filter_map(|(key, row)| Some((key, rows::content(row).ok()?)))
+    }
+
+    /// The rows of a table that belong to no epoch.
+    pub(crate) fn of(&self, table: Table) -> impl Iterator<Item = (&RowKey, &[u8])> {
+        let all = self.0.range(RowKey::new(table, 0)..=RowKey::new(table, u64::MAX));
+        all.filter_map(|(key, row)| Some((key, rows::content(row).ok()?)))
+    }
+}
+
+/// How many rows there are of those that come and go within an epoch, so that a missing one is
+/// noticed. A row of its own: few bytes, written when it changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    pub(crate) past_epochs: u32,
+    pub(crate) proposals: u32,
+    pub(crate) pending_updates: u32,
+    /// A pending commit; for an observer, a GroupInfo.
+    pub(crate) single: bool,
+}
+
+impl Ledger {
+    pub(crate) fn put(self, batch: &mut Batch) {
+        let counts = [self.past_epochs, self.proposals, self.pending_updates];
+        let mut row: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
+        row.push(self.single.into());
+        batch.put(RowKey::new(Table::Ledger, 0), &row);
+    }
+
+    /// That as many rows were loaded as there should be.
+    pub(crate) fn check(self, rows: &StoredRows) -> Result<(), Error> {
+        let mut r = Reader::new(rows.single(Table::Ledger)?);
+        let (past, proposals) = (u32::decode(&mut r)?, u32::decode(&mut r)?);
+        let (updates, single) = (u32::decode(&mut r)?, u8::decode(&mut r)?);
+        nothing_left(&r)?;
+        for (what, found, wanted) in [
+            ("PastEpoch", self.past_epochs, past),
+            ("Proposal", self.proposals, proposals),
+            ("PendingUpdate", self.pending_updates, updates),
+            ("PendingCommit or GroupInfo", self.single.into(), single.into()),
+        ] {
+            if found != wanted {
+                return Err(Error::storage(format!("{found} {what} rows, not {wanted}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many entries a map will have after changes to it.
+pub(crate) fn count_after<'a, K: Ord + 'a, V>(
+    before: usize,
+    has: impl Fn(&K) -> bool,
+    changes: impl Iterator<Item = (&'a K, &'a Option<V>)>,
+) -> u32
+where
+    V: 'a,
+{
+    let after = changes.fold(before, |count, (key, change)| match (has(key), change) {
+        (false, Some(_)) => count.saturating_add(1),
+        (true, None) => count.saturating_sub(1),
+        _ => count,
+    });
+    u32::try_from(after).unwrap_or(u32::MAX)
 }
 
 /// Appends a secret as an `opaque<V>`.
@@ -58,11 +137,8 @@ pub(crate) fn node_index(key: &RowKey) -> u32 {
 
 /// Says which row an error is about.
 pub(crate) fn named<T>(key: &RowKey, result: Result<T, Error>) -> Result<T, Error> {
-    result.map_err(|e| {
-        let epoch = match key.epoch {
-            RowKey::NO_EPOCH => String::new(),
-            epoch => format!(" of epoch {epoch}"),
-        };
-        Error::storage(format!("{:?} row {}{epoch}: {e}", key.table, key.index))
+    result.map_err(|e| match e {
+        Error::Storage(what) => Error::storage(format!("{key}: {what}")),
+        other => Error::storage(format!("{key}: {other}")),
     })
 }

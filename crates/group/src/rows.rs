@@ -2,11 +2,18 @@
 //!
 //! A store is two methods, load the rows of a group and commit a [`Batch`], and knows nothing of
 //! MLS. It may encrypt values.
+//!
+//! Every row is its content, the [format](FORMAT)'s version, and a checksum that binds it to its
+//! group and key; [`Group::load`](crate::Group::load) names a row that is damaged, missing, or in a
+//! wrong place.
 
+use crate::error::Error;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_wire::GroupId;
+use core::fmt;
 
 /// The kinds of row. The numbers are part of the stored format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +45,8 @@ pub enum Table {
     ObserverHeader = 12,
     /// The last GroupInfo that an observer was given. One row.
     GroupInfo = 13,
+    /// How many rows there are of the kinds that come and go within an epoch. One row.
+    Ledger = 14,
 }
 
 impl Table {
@@ -62,6 +71,7 @@ impl Table {
             11 => Self::PendingCommit,
             12 => Self::ObserverHeader,
             13 => Self::GroupInfo,
+            14 => Self::Ledger,
             _ => return None,
         })
     }
@@ -95,6 +105,66 @@ impl RowKey {
     }
 }
 
+impl fmt::Display for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} row {}", self.table, self.index)?;
+        match self.epoch {
+            Self::NO_EPOCH => Ok(()),
+            epoch => write!(f, " of epoch {epoch}"),
+        }
+    }
+}
+
+/// The version of the rows' format, the last but four bytes of every row.
+pub const FORMAT: u8 = 1;
+
+/// What follows a row's content: [`FORMAT`], and a CRC-32 over the group's identifier, the row's
+/// key and all of the row that stands before. It finds what is damaged, misplaced or of another
+/// group by accident; against intent, a store encrypts and authenticates its values.
+const TRAILER: usize = 1 + 4;
+
+fn checksum(group_id: &GroupId, key: &RowKey, row: &[u8]) -> [u8; 4] {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&key.epoch.to_be_bytes());
+    crc.update(&key.index.to_be_bytes());
+    crc.update(&[key.table as u8]);
+    crc.update(group_id);
+    crc.update(row);
+    crc.finalize().to_be_bytes()
+}
+
+fn sealed(group_id: &GroupId, key: &RowKey, content: &[u8]) -> Secret {
+    let mut row = Vec::with_capacity(content.len().saturating_add(TRAILER));
+    row.extend_from_slice(content);
+    row.push(FORMAT);
+    let crc = checksum(group_id, key, &row);
+    row.extend_from_slice(&crc);
+    Secret::new(row)
+}
+
+/// The content of a row, without version and checksum.
+///
+/// # Errors
+/// If it is cut short or of another format.
+pub fn content(row: &Secret) -> Result<&[u8], Error> {
+    let damaged = || Error::storage("it is cut short");
+    let (content, trailer) = row.expose().split_last_chunk::<TRAILER>().ok_or_else(damaged)?;
+    match trailer {
+        [FORMAT, ..] => Ok(content),
+        [other, ..] => Err(Error::storage(format!("it has format {other}, not {FORMAT}"))),
+    }
+}
+
+/// That a row is whole, of this group, and at the place that it was written to.
+pub(crate) fn check(group_id: &GroupId, key: &RowKey, row: &Secret) -> Result<(), Error> {
+    let (sealed, crc) =
+        row.expose().split_last_chunk::<4>().ok_or_else(|| Error::storage("it is cut short"))?;
+    match checksum(group_id, key, sealed) == *crc {
+        true => content(row).map(|_| ()),
+        false => Err(Error::storage("it is damaged, or of another group or place")),
+    }
+}
+
 /// Changes to the rows of one group, to be written as one atomic, durable step: first
 /// [`clear`](Self::clear), then [`deleted_epochs`](Self::deleted_epochs), then
 /// [`rows`](Self::rows).
@@ -117,13 +187,22 @@ impl Batch {
         Self { group_id, clear: false, deleted_epochs: BTreeSet::new(), rows: BTreeMap::new() }
     }
 
-    /// Writes a row.
-    pub fn put(&mut self, key: RowKey, value: Secret) {
-        self.rows.insert(key, Some(value));
+    /// Writes a row of this content, followed by its trailer.
+    pub(crate) fn put(&mut self, key: RowKey, content: &[u8]) {
+        let row = sealed(&self.group_id, &key, content);
+        self.rows.insert(key, Some(row));
+    }
+
+    /// Writes a row, or deletes it.
+    pub(crate) fn set(&mut self, key: RowKey, content: Option<&[u8]>) {
+        match content {
+            Some(content) => self.put(key, content),
+            None => self.delete(key),
+        }
     }
 
     /// Deletes a row.
-    pub fn delete(&mut self, key: RowKey) {
+    pub(crate) fn delete(&mut self, key: RowKey) {
         self.rows.insert(key, None);
     }
 

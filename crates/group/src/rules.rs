@@ -2,20 +2,24 @@
 
 use crate::config::Config;
 use crate::error::{Error, Rejection};
+use crate::limits::{Limit, Limits};
 use alloc::vec::Vec;
 use conclave_crypto::Suite;
 use conclave_tree::{TreeRead, check_leaf_rules, verify_leaf_signature};
 use conclave_wire::{
-    Extension, ExtensionType, ExternalSender, HpkePublicKey, LeafNode, LeafNodeContext,
-    LeafNodeSource, RequiredCapabilities, duplicate_extension, find_extension,
+    CustomProposal, Encode, Extension, ExtensionType, ExternalSender, HpkePublicKey, LeafNode,
+    LeafNodeContext, LeafNodeSource, ProposalType, RequiredCapabilities, duplicate_extension,
+    find_extension,
 };
 
 /// What a leaf node must fulfil by itself: its own lists, its key, its signature.
 pub(crate) fn check_leaf(
     suite: &Suite<'_>,
+    limits: &Limits,
     leaf: &LeafNode,
     context: LeafNodeContext<'_>,
 ) -> Result<(), Error> {
+    limits.check(Limit::LeafBytes, leaf.to_bytes()?.len())?;
     check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
     check_public_key(suite, &leaf.encryption_key)?;
     verify_leaf_signature(suite, leaf, context)?;
@@ -24,7 +28,13 @@ pub(crate) fn check_leaf(
 
 /// What others will ask of a leaf node that this client has just signed, but for what signing it
 /// has settled.
-pub(crate) fn check_own_leaf(suite: &Suite<'_>, leaf: &LeafNode) -> Result<(), Error> {
+pub(crate) fn check_own_leaf(
+    suite: &Suite<'_>,
+    config: &Config,
+    leaf: &LeafNode,
+) -> Result<(), Error> {
+    config.limits.check(Limit::LeafBytes, leaf.to_bytes()?.len())?;
+    config.check_advertised(leaf)?;
     Ok(check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?)
 }
 
@@ -41,7 +51,7 @@ pub(crate) fn check_public_key(suite: &Suite<'_>, key: &HpkePublicKey) -> Result
 pub(crate) fn check_lifetime(leaf: &LeafNode, now: u64, config: &Config) -> Result<(), Error> {
     let LeafNodeSource::KeyPackage(lifetime) = &leaf.leaf_node_source else { return Ok(()) };
     let (not_before, not_after) = (lifetime.not_before, lifetime.not_after);
-    if not_after.saturating_sub(not_before) > config.max_lifetime {
+    if not_after.saturating_sub(not_before) > config.limits.lifetime {
         return Err(Rejection::LifetimeTooLong.into());
     }
     if now.saturating_add(config.clock_skew) < not_before {
@@ -53,15 +63,25 @@ pub(crate) fn check_lifetime(leaf: &LeafNode, now: u64, config: &Config) -> Resu
     Ok(())
 }
 
+/// That a list of extensions is within its limit and holds no type twice (section 13.4).
+pub(crate) fn check_extension_list(limits: &Limits, list: &[Extension]) -> Result<(), Error> {
+    // A type, a length header, and the data.
+    let size = |e: &Extension| e.extension_data.len().saturating_add(6);
+    limits.check(Limit::ExtensionsBytes, list.iter().map(size).fold(0, usize::saturating_add))?;
+    match duplicate_extension(list) {
+        Some(twice) => Err(Rejection::DuplicateExtension(twice).into()),
+        None => Ok(()),
+    }
+}
+
 /// That the extensions are well-formed and all members support them, what they require, and each
 /// other's credentials.
 pub(crate) fn check_group_support(
+    limits: &Limits,
     tree: &impl TreeRead,
     extensions: &[Extension],
 ) -> Result<(), Error> {
-    if let Some(twice) = duplicate_extension(extensions) {
-        return Err(Rejection::DuplicateExtension(twice).into());
-    }
+    check_extension_list(limits, extensions)?;
     external_senders(extensions)?;
     let unsupported = |t: &ExtensionType| !t.is_default() && !tree.all_support_extension(*t);
     if let Some(t) = extensions.iter().map(|e| e.extension_type).find(unsupported) {
@@ -87,6 +107,15 @@ pub(crate) fn check_group_support(
         return Err(Rejection::UnsupportedCredential(t).into());
     }
     Ok(())
+}
+
+/// What this client knows of a type of proposal that RFC 9420 does not define.
+pub(crate) fn custom_proposal(
+    config: &Config,
+    wanted: ProposalType,
+) -> Result<&CustomProposal, Rejection> {
+    let known = config.proposals.iter().find(|known| known.proposal_type == wanted);
+    known.filter(|_| !wanted.is_default()).ok_or(Rejection::UnsupportedProposal(wanted))
 }
 
 /// The senders that an `external_senders` extension lists; none without the extension.

@@ -4,7 +4,7 @@ use crate::error::{Error, Misuse};
 use crate::event::Event;
 use crate::key_package::{LeafParams, ValidKeyPackage};
 use crate::pending::PendingUpdate;
-use crate::proposals::{Linking, ListedProposal, check_proposal, update};
+use crate::proposals::{ListedProposal, update};
 use crate::rows::{Batch, RowKey, Table};
 use crate::state::{Delta, Group, SecretTreeChange};
 use crate::stored::put_secret_tree_rows;
@@ -19,7 +19,7 @@ use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
     AuthenticatedContent, Bytes, Content, Encode, Extension, FramedContent, GroupId, LeafIndex,
     LeafNode, LeafNodeContext, LeafNodeSource, MlsMessage, MlsMessageBody, PreSharedKeyId,
-    Proposal, PskType, ReInit, ResumptionPskUsage, Sender, WireFormat,
+    Proposal, ProposalType, PskType, ReInit, ResumptionPskUsage, Sender, WireFormat,
 };
 
 /// How a message is framed.
@@ -57,6 +57,13 @@ pub enum NewProposal {
     ReInit(ReInit),
     /// Replace the GroupContext's extensions.
     GroupContextExtensions(Vec<Extension>),
+    /// Something of the application's own, of a type among [`Config::proposals`](crate::Config).
+    Custom {
+        /// The type.
+        proposal_type: ProposalType,
+        /// The body as it is encoded, its own length header included if it has one.
+        body: Bytes,
+    },
 }
 
 /// A change of the own leaf beyond its encryption key.
@@ -120,8 +127,7 @@ impl Group {
     ) -> Result<Transition<Self>, Error> {
         self.active()?;
         let sender = Sender::Member(self.own_leaf);
-        let (context, tree) = (self.context(), &self.public.tree);
-        check_proposal(suite, context, tree, sender, &proposal, Linking::Forbidden)?;
+        self.public.check_lone_proposal(suite, sender, &proposal)?;
         let (content, mut delta, mut batch) = (
             self.sign(suite, Content::Proposal(proposal.clone()), framing)?,
             Delta::default(),
@@ -133,10 +139,10 @@ impl Group {
         let (place, public) = self.public.cache_proposal(listed, &mut batch)?;
         delta.public = public;
         if let Some(update) = update {
-            batch.put(RowKey::new(Table::PendingUpdate, place), update.to_row()?);
+            batch.put(RowKey::new(Table::PendingUpdate, place), update.to_row()?.expose());
             delta.pending_updates.insert(place, Some(update));
         }
-        Ok(Transition::new(self, delta, batch, Event::Proposal { message, reference }))
+        Ok(self.step(delta, batch, Event::Proposal { message, reference }))
     }
 
     /// Encrypts application data to the members of this epoch.
@@ -159,7 +165,7 @@ impl Group {
         let content = self.sign(&suite, Content::Application(data.into()), &framing)?;
         let (mut delta, mut batch) = (Delta::default(), self.batch());
         let message = self.protect(&suite, rng, &content, &framing, &mut delta, &mut batch)?;
-        Ok(Transition::new(self, delta, batch, Event::Message(message)))
+        Ok(self.step(delta, batch, Event::Message(message)))
     }
 
     /// Forgets all received and own proposals of this epoch. A commit by somebody else that refers
@@ -181,7 +187,7 @@ impl Group {
             delta.pending_updates.insert(*place, None);
             batch.delete(RowKey::new(Table::PendingUpdate, *place));
         }
-        Ok(Transition::new(self, delta, batch, Event::Discarded))
+        Ok(self.step(delta, batch, Event::Discarded))
     }
 
     /// The own leaf as a template for a new one, and the key that signs it.
@@ -274,6 +280,9 @@ pub(crate) fn make_proposal(
         NewProposal::ReInit(reinit) => return Proposal::ReInit(reinit),
         NewProposal::GroupContextExtensions(extensions) => {
             return Proposal::GroupContextExtensions(extensions);
+        }
+        NewProposal::Custom { proposal_type, body } => {
+            return Proposal::Custom { proposal_type, body };
         }
         NewProposal::ExternalPsk { psk_id } => PskType::External { psk_id },
         NewProposal::ResumptionPsk { group_id, epoch } => PskType::Resumption {

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Misuse};
 use crate::event::{Event, Member};
+use crate::limits::Limits;
 use crate::pending::{PendingCommit, PendingUpdate};
 use crate::public::{PublicDelta, PublicState};
 use crate::rows::Batch;
@@ -59,7 +60,6 @@ pub enum Status {
 /// All operations take `&self` and yield a [`Transition`](crate::Transition); only
 /// [`apply`](crate::apply) and a [`Fold`] change the group.
 pub struct Group {
-    pub(crate) config: Config,
     pub(crate) public: PublicState,
     pub(crate) own_leaf: LeafIndex,
     pub(crate) signer: SignatureKeyPair,
@@ -152,7 +152,6 @@ impl State for Group {
 
 /// What a new group is made of.
 pub(crate) struct Parts {
-    pub(crate) config: Config,
     pub(crate) public: PublicState,
     pub(crate) own_leaf: LeafIndex,
     pub(crate) signer: SignatureKeyPair,
@@ -166,7 +165,6 @@ impl Group {
         let size = parts.public.tree.size();
         let (secrets, encryption) = CurrentSecrets::split(parts.secrets);
         Self {
-            config: parts.config,
             own_leaf: parts.own_leaf,
             signer: parts.signer,
             secrets: Some(Box::new(secrets)),
@@ -295,14 +293,14 @@ impl Group {
         self.past.get(&epoch).map(|past| &past.resumption_psk)
     }
 
-    /// The step that forgets the past epochs which are over [`Config`]'s count or age; none if there
+    /// The step that forgets the past epochs which are over [`Limits`]' count or age; none if there
     /// is none of these. Every commit does it, too: this is for a group that rests.
     #[must_use]
     pub fn expire_past_epochs(&self, now: u64) -> Option<Transition<Self>> {
         let (mut delta, mut batch) = (Delta::default(), self.batch());
         self.expire(now, false, &mut delta, &mut batch);
         let any = !batch.deleted_epochs.is_empty();
-        any.then(|| Transition::new(self, delta, batch, Event::Discarded))
+        any.then(|| self.step(delta, batch, Event::Discarded))
     }
 
     /// Starts a fold of many transitions into one write.
@@ -328,6 +326,16 @@ impl Group {
         }
     }
 
+    /// The settings that it was created, joined or loaded with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.public.config
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.public.config.limits
+    }
+
     pub(crate) fn batch(&self) -> Batch {
         Batch::new(self.group_id().clone())
     }
@@ -344,9 +352,10 @@ impl Group {
 
     /// Forgets the past epochs that are over count or age: in the delta and the batch.
     pub(crate) fn expire(&self, now: u64, one_more: bool, delta: &mut Delta, batch: &mut Batch) {
-        let keep = self.config.past_epochs.saturating_sub(usize::from(one_more));
+        let limits = self.limits();
+        let keep = limits.past_epochs.saturating_sub(usize::from(one_more));
         let surplus = self.past.len().saturating_sub(keep);
-        let old = |past: &PastEpoch| now.saturating_sub(past.ended) > self.config.past_epoch_age;
+        let old = |past: &PastEpoch| now.saturating_sub(past.ended) > limits.past_epoch_age;
         // By count or by age, always from the oldest on: a reverse delta is of no use without all
         // later ones, and the clock may have been set back in between.
         let mut over_age = self.past.values().enumerate().filter(|(_, past)| old(past));

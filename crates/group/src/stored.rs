@@ -2,15 +2,16 @@
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::event::Event;
 use crate::pending::{PendingCommit, PendingUpdate};
 use crate::public::{PublicEpoch, PublicState};
 use crate::row_codec::{
-    ROW_VERSION, check_row_version, named, node_index, nothing_left, put_secret, take_secret,
+    Ledger, StoredRows, count_after, named, node_index, nothing_left, put_secret, take_secret,
     tree_size,
 };
 use crate::rows::{Batch, RowKey, Table};
-use crate::state::{CurrentSecrets, Group, PastEpoch};
-use crate::transition::Revision;
+use crate::state::{CurrentSecrets, Delta, Group, PastEpoch};
+use crate::transition::{Revision, Transition};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -32,7 +33,6 @@ pub(crate) fn header_row(
     secrets: &CurrentSecrets,
 ) -> Result<Secret, Error> {
     let mut w = Writer::secret();
-    ROW_VERSION.encode(&mut w)?;
     public.encode(&mut w)?;
     own_leaf.encode(&mut w)?;
     tree_size.leaf_count().encode(&mut w)?;
@@ -57,9 +57,8 @@ struct Header {
     secrets: CurrentSecrets,
 }
 
-fn header_from_row(bytes: &Secret) -> Result<Header, Error> {
-    let mut r = Reader::new(bytes.expose());
-    check_row_version(&mut r)?;
+fn header_from_row(bytes: &[u8]) -> Result<Header, Error> {
+    let mut r = Reader::new(bytes);
     let header = Header {
         public: PublicEpoch::decode(&mut r)?,
         own_leaf: Decode::decode(&mut r)?,
@@ -81,18 +80,18 @@ fn header_from_row(bytes: &Secret) -> Result<Header, Error> {
 
 pub(crate) fn past_epoch_row(past: &PastEpoch) -> Result<Secret, Error> {
     let mut w = Writer::secret();
-    ROW_VERSION.encode(&mut w)?;
     past.context.encode(&mut w)?;
     put_secret(&mut w, past.sender_data.as_secret())?;
     put_secret(&mut w, past.resumption_psk.as_secret())?;
     past.tree_size.leaf_count().encode(&mut w)?;
     past.ended.encode(&mut w)?;
+    u32::try_from(past.leaves.len()).unwrap_or(u32::MAX).encode(&mut w)?;
     Ok(Secret::new(w.finish()))
 }
 
-fn past_epoch_from_row(bytes: &Secret) -> Result<PastEpoch, Error> {
-    let mut r = Reader::new(bytes.expose());
-    check_row_version(&mut r)?;
+/// A past epoch without its leaves, and how many of these there should be.
+fn past_epoch_from_row(bytes: &[u8]) -> Result<(PastEpoch, u32), Error> {
+    let mut r = Reader::new(bytes);
     let past = PastEpoch {
         context: Decode::decode(&mut r)?,
         sender_data: SenderDataSecret::from_secret(take_secret(&mut r)?),
@@ -101,21 +100,19 @@ fn past_epoch_from_row(bytes: &Secret) -> Result<PastEpoch, Error> {
         ended: Decode::decode(&mut r)?,
         leaves: BTreeMap::new(),
     };
+    let leaves = Decode::decode(&mut r)?;
     nothing_left(&r)?;
-    Ok(past)
+    Ok((past, leaves))
 }
 
 pub(crate) fn past_leaf_row(leaf: Option<&[u8]>) -> Result<Secret, Error> {
     let mut w = Writer::new();
-    ROW_VERSION.encode(&mut w)?;
     leaf.map(Bytes::from).encode(&mut w)?;
     Ok(Secret::new(w.finish()))
 }
 
-fn past_leaf_from_row(bytes: &Secret) -> Result<Option<Bytes>, Error> {
-    let mut r = Reader::new(bytes.expose());
-    check_row_version(&mut r)?;
-    Ok(Decode::from_bytes(r.rest())?)
+fn past_leaf_from_row(bytes: &[u8]) -> Result<Option<Bytes>, Error> {
+    Ok(Decode::from_bytes(bytes)?)
 }
 
 /// The rows of a secret tree's change.
@@ -125,7 +122,7 @@ pub(crate) fn put_secret_tree_rows(
     batch: &mut Batch,
 ) {
     for (row, value) in rows {
-        batch.rows.insert(secret_tree_key(epoch, row), value);
+        batch.set(secret_tree_key(epoch, row), value.as_ref().map(Secret::expose));
     }
 }
 
@@ -149,6 +146,14 @@ fn secret_tree_row(key: &RowKey) -> Option<SecretTreeRow> {
     SecretTreeRow::from_index(kind, key.index)
 }
 
+/// What of the rows is put together once all are read.
+#[derive(Default)]
+struct Loading {
+    secret_trees: BTreeMap<u64, Vec<(SecretTreeRow, Secret)>>,
+    /// How many leaves there should be of each past epoch.
+    past_leaves: BTreeMap<u64, u32>,
+}
+
 impl Group {
     /// All rows of the group: what a store holds after every batch so far.
     ///
@@ -160,27 +165,29 @@ impl Group {
         let Some(secrets) = &self.secrets else { return Ok(batch) };
         let size = self.public.tree.size();
         let header = header_row(&self.public.epoch, self.own_leaf, size, &self.signer, secrets)?;
-        batch.put(RowKey::new(Table::Header, 0), header);
+        batch.put(RowKey::new(Table::Header, 0), header.expose());
         self.public.put_rows(&mut batch)?;
         for (node, key) in &self.private_keys {
-            batch.put(RowKey::new(Table::PrivateKey, node.0.into()), key.0.clone());
+            batch.put(RowKey::new(Table::PrivateKey, node.0.into()), key.0.expose());
         }
         for (epoch, tree) in &self.secret_trees {
             let rows = tree.rows().into_iter().map(|(row, secret)| (row, Some(secret)));
             put_secret_tree_rows(*epoch, rows, &mut batch);
         }
         for (epoch, past) in &self.past {
-            batch.put(RowKey::of_epoch(Table::PastEpoch, *epoch, 0), past_epoch_row(past)?);
+            batch
+                .put(RowKey::of_epoch(Table::PastEpoch, *epoch, 0), past_epoch_row(past)?.expose());
             for (leaf, encoded) in &past.leaves {
                 let key = RowKey::of_epoch(Table::PastLeaf, *epoch, leaf.0.into());
-                batch.put(key, past_leaf_row(encoded.as_deref())?);
+                batch.put(key, past_leaf_row(encoded.as_deref())?.expose());
             }
         }
         for (place, update) in &self.pending_updates {
-            batch.put(RowKey::new(Table::PendingUpdate, *place), update.to_row()?);
+            batch.put(RowKey::new(Table::PendingUpdate, *place), update.to_row()?.expose());
         }
+        self.ledger().put(&mut batch);
         if let Some(pending) = &self.pending_commit {
-            batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?);
+            batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
         }
         Ok(batch)
     }
@@ -194,16 +201,15 @@ impl Group {
         config: Config,
         rows: impl IntoIterator<Item = (RowKey, Secret)>,
     ) -> Result<Self, Error> {
-        let rows: BTreeMap<RowKey, Secret> = rows.into_iter().collect();
-        let header = rows
-            .get(&RowKey::new(Table::Header, 0))
-            .ok_or_else(|| Error::storage("the header row is missing"))
-            .and_then(|row| named(&RowKey::new(Table::Header, 0), header_from_row(row)))?;
+        let rows = StoredRows::new(rows);
+        let header = header_from_row(rows.single(Table::Header)?);
+        let header = named(&RowKey::new(Table::Header, 0), header)?;
+        rows.check(&header.public.context.group_id)?;
         let epoch = header.public.context.epoch;
         let suite = Suite::new(provider, header.public.context.cipher_suite)?;
-        let public = PublicState::from_rows(&suite, header.public, header.tree_size, &rows)?;
+        let public =
+            PublicState::from_rows(&suite, config, header.public, header.tree_size, &rows)?;
         let mut group = Self {
-            config,
             own_leaf: header.own_leaf,
             signer: header.signer,
             secrets: Some(Box::new(header.secrets)),
@@ -218,9 +224,17 @@ impl Group {
         if group.public.tree.signature_key(group.own_leaf).as_ref() != Some(&group.signer.public) {
             return Err(Error::storage("the own leaf does not have the header's signature key"));
         }
-        let mut secret_trees: BTreeMap<u64, Vec<(SecretTreeRow, Secret)>> = BTreeMap::new();
-        for (key, row) in &rows {
-            named(key, group.load_row(key, row, &mut secret_trees))?;
+        let mut loading = Loading::default();
+        for (key, row) in rows.iter() {
+            named(key, group.load_row(key, row, &mut loading))?;
+        }
+        let Loading { mut secret_trees, past_leaves } = loading;
+        for (epoch, wanted) in past_leaves {
+            let found = group.past.get(&epoch).map_or(0, |past| past.leaves.len());
+            if u32::try_from(found) != Ok(wanted) {
+                let what = format!("{found} PastLeaf rows of epoch {epoch}, not {wanted}");
+                return Err(Error::storage(what));
+            }
         }
         let mut next = epoch;
         for past in group.past.keys().rev() {
@@ -239,30 +253,88 @@ impl Group {
                 .map_err(|e| Error::storage(format!("secret tree of epoch {epoch}: {e}")))?;
             group.secret_trees.insert(epoch, tree);
         }
-        match secret_trees.into_keys().next() {
-            Some(epoch) => Err(Error::storage(format!("secret tree of unknown epoch {epoch}"))),
-            None => Ok(group),
+        if let Some(epoch) = secret_trees.into_keys().next() {
+            return Err(Error::storage(format!("secret tree of unknown epoch {epoch}")));
+        }
+        group.ledger().check(&rows)?;
+        group.check_private_keys()?;
+        Ok(group)
+    }
+
+    /// That there is a private key for the own leaf and for each node above it that is not blank,
+    /// unless this member has not learnt it yet; and for no other.
+    fn check_private_keys(&self) -> Result<(), Error> {
+        let (tree, me) = (&self.public.tree, self.own_leaf);
+        let mut found = 0usize;
+        for node in core::iter::once(me.node()).chain(tree.size().direct_path(me.node())) {
+            let known = match tree.parent(node) {
+                Some(parent) => !parent.unmerged_leaves.contains(&me),
+                None => node == me.node(),
+            };
+            let there = self.private_keys.contains_key(&node);
+            if known && !there {
+                let key = RowKey::new(Table::PrivateKey, node.0.into());
+                return Err(Error::storage(format!("{key} is missing")));
+            }
+            found = found.saturating_add(usize::from(there));
+        }
+        match found == self.private_keys.len() {
+            true => Ok(()),
+            false => {
+                Err(Error::storage("a PrivateKey row is of a node that is not above the own leaf"))
+            }
         }
     }
 
-    fn load_row(
-        &mut self,
-        key: &RowKey,
-        row: &Secret,
-        secret_trees: &mut BTreeMap<u64, Vec<(SecretTreeRow, Secret)>>,
-    ) -> Result<(), Error> {
+    fn ledger(&self) -> Ledger {
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Ledger {
+            past_epochs: count(self.past.len()),
+            proposals: count(self.public.proposals.len()),
+            pending_updates: count(self.pending_updates.len()),
+            single: self.pending_commit.is_some(),
+        }
+    }
+
+    /// A step of this state, with the count of its rows if that changes.
+    pub(crate) fn step(&self, delta: Delta, mut batch: Batch, event: Event) -> Transition<Self> {
+        let (past, updates, proposals) =
+            (&self.past, &self.pending_updates, &self.public.proposals);
+        let changes = delta.public.proposals.iter();
+        let ledger = Ledger {
+            past_epochs: count_after(past.len(), |k| past.contains_key(k), delta.past.iter()),
+            proposals: count_after(proposals.len(), |k| proposals.has(*k), changes),
+            pending_updates: count_after(
+                updates.len(),
+                |k| updates.contains_key(k),
+                delta.pending_updates.iter(),
+            ),
+            single: delta.pending_commit.as_ref().unwrap_or(&self.pending_commit).is_some(),
+        };
+        if !batch.clear && ledger != self.ledger() {
+            ledger.put(&mut batch);
+        }
+        Transition::new(self, delta, batch, event)
+    }
+
+    fn load_row(&mut self, key: &RowKey, row: &[u8], loading: &mut Loading) -> Result<(), Error> {
         match key.table {
-            Table::Header | Table::Tree | Table::Proposal => {}
+            Table::Header | Table::Tree | Table::Proposal | Table::Ledger => {}
             Table::PrivateKey => {
                 let node = NodeIndex(node_index(key));
-                self.private_keys.insert(node, HpkePrivateKey(row.clone()));
+                self.private_keys.insert(node, HpkePrivateKey(Secret::copy_from(row)));
             }
             Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey => {
                 let place = secret_tree_row(key).ok_or_else(|| Error::storage("no such place"))?;
-                secret_trees.entry(key.epoch).or_default().push((place, row.clone()));
+                loading
+                    .secret_trees
+                    .entry(key.epoch)
+                    .or_default()
+                    .push((place, Secret::copy_from(row)));
             }
             Table::PastEpoch => {
-                let past = past_epoch_from_row(row)?;
+                let (past, leaves) = past_epoch_from_row(row)?;
+                loading.past_leaves.insert(key.epoch, leaves);
                 self.past.insert(key.epoch, past);
             }
             // Past leaves sort behind past epochs, so that their epoch is known here.
@@ -271,14 +343,14 @@ impl Group {
                 let past = self
                     .past
                     .get_mut(&key.epoch)
-                    .ok_or_else(|| Error::storage("its epoch is missing"))?;
+                    .ok_or_else(|| Error::storage("its PastEpoch row is missing"))?;
                 past.leaves.insert(LeafIndex(node_index(key)), leaf);
             }
             Table::PendingUpdate => {
                 self.pending_updates.insert(key.index, PendingUpdate::from_row(row)?);
             }
             Table::PendingCommit => {
-                self.pending_commit = Some(Box::new(PendingCommit::from_row(row)?));
+                self.pending_commit = Some(Box::new(PendingCommit::from_row(row, self.config())?));
             }
             Table::ObserverHeader | Table::GroupInfo => {
                 return Err(Error::storage("it is an observer's, not a member's"));

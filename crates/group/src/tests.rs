@@ -6,3 +6,4 @@ mod joining;
 mod messages;
 mod proposals;
 mod steps;
+mod stored;

@@ -47,8 +47,8 @@ let Event::Commit(messages) = apply(&mut alice, step, |_| Ok::<_, Error>(()))? e
 // The delivery service takes the commit; the Welcome goes to Bob, who joins.
 let step = alice.commit_accepted(&provider, now)?;
 apply(&mut alice, step, |_| Ok::<_, Error>(()))?;
-let welcome = WelcomeStage::open(&provider, &messages.welcomes[0].message, &bobs)?;
-let join = welcome.join(&provider, Config::default(), &[], None, None)?;
+let welcome = WelcomeStage::open(&provider, Config::default(), &messages.welcomes[0].message, &bobs)?;
+let join = welcome.join(&provider, &[], None, None)?;
 let verdicts = vec![Verdict::Accept; join.credentials().len()];
 let mut bob = join.resolve(&verdicts)?.store(|_rows| Ok::<_, Error>(()))?;
 assert_eq!(alice.epoch_authenticator()?, bob.epoch_authenticator()?);

@@ -10,7 +10,7 @@ use crate::SeededRng;
 use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
 use conclave_framing::{Padding, open_private, open_sender_data, protect_private, protect_public};
 use conclave_group::Group;
-use conclave_group::rows::{RowKey, Table};
+use conclave_group::rows::{RowKey, Table, content};
 use conclave_schedule::{
     MembershipKey, MessageKey, RatchetKind, SecretTree, SecretTreeRow, SenderDataSecret,
     sender_data_key_nonce,
@@ -53,8 +53,7 @@ impl Insider {
         let rows = group.rows().expect("a group has rows").rows;
         let header = rows.get(&RowKey::new(Table::Header, 0)).cloned().flatten();
         let header = header.expect("a member has a header");
-        let mut r = Reader::new(header.expose());
-        let _version = u8::decode(&mut r).expect("version");
+        let mut r = Reader::new(content(&header).expect("a whole row"));
         let context = GroupContext::decode(&mut r).expect("context");
         let _interim = Bytes::decode(&mut r).expect("interim transcript hash");
         let _tag = Mac::decode(&mut r).expect("confirmation tag");
@@ -74,7 +73,8 @@ impl Insider {
                 _ => return None,
             };
             let place = SecretTreeRow::from_index(kind, key.index)?;
-            (key.epoch == context.epoch).then_some((place, row.clone()?))
+            let row = Secret::copy_from(content(row.as_ref()?).ok()?);
+            (key.epoch == context.epoch).then_some((place, row))
         });
         let size = group.tree().size();
         Self {
@@ -185,7 +185,7 @@ impl Insider {
                 let place = open_sender_data(&suite, &m, &self.sender_data).ok()?;
                 let (leaf, kind) = (place.leaf_index, RatchetKind::from(m.content_type));
                 let key = self.secret_tree.leaf_keys(&suite, leaf, kind, place.generation).ok()?;
-                let content = open_private(&suite, &m, &place, key).ok()?;
+                let content = open_private(&suite, &m, &place, key, &[]).ok()?;
                 let content = content.verify(&suite, &self.context, &self.signer.public).ok()?;
                 Some((content.into_inner(), Some(place.generation)))
             }

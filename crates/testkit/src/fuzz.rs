@@ -119,15 +119,16 @@ fn build() -> Stage {
     taken(&mut alice, step);
     let [bob, ..] = joiners;
     let welcome = &messages.welcomes.first().expect("a Welcome").message;
-    let join = WelcomeStage::open(&provider, welcome, &bob)
-        .and_then(|stage| stage.join(&provider, Config::default(), &[], None, None))
+    let join = WelcomeStage::open(&provider, Config::default(), welcome, &bob)
+        .and_then(|stage| stage.join(&provider, &[], None, None))
         .expect("bob joins");
     let verdicts = vec![Verdict::Accept; join.credentials().len()];
     let bob = join.resolve(&verdicts).expect("accepted");
     let bob = bob.store(|_| Ok::<_, Infallible>(())).expect("stored");
     let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
     let info = alice.group_info(&provider, options).expect("a GroupInfo");
-    let watch = ObserverStage::open(&provider, &info, None).expect("an observer");
+    let watch =
+        ObserverStage::open(&provider, Config::default(), &info, None).expect("an observer");
     let verdicts = vec![Verdict::Accept; watch.credentials().len()];
     let observer = watch.resolve(&verdicts).expect("accepted");
 

@@ -12,7 +12,10 @@ use conclave_group::{
     Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_wire::{CipherSuite, Credential, ExtensionType, LeafIndex, Lifetime, PskType};
+use conclave_wire::{
+    CipherSuite, Credential, CustomProposal, ExtensionType, LeafIndex, Lifetime, ProposalType,
+    PskType,
+};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
@@ -24,6 +27,9 @@ pub const LIFETIME: Lifetime = Lifetime { not_before: NOW - 10, not_after: NOW +
 pub const SUITE: CipherSuite = CipherSuite(1);
 /// An extension type of private use that all members support.
 pub const CUSTOM: ExtensionType = ExtensionType(0xf001);
+/// Proposal types beyond RFC 9420's that all clients implement, each with a vector as its body.
+pub const CUSTOM_PROPOSALS: [ProposalType; 4] =
+    [ProposalType(0xf0f0), ProposalType(0xfafa), ProposalType(0x0a0b), ProposalType(0x7777)];
 /// A GroupInfo that lets in whoever has it.
 pub const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 
@@ -32,6 +38,13 @@ pub type Rows = BTreeMap<RowKey, Secret>;
 
 /// The provider of members that were not given another.
 pub static PROVIDER: RustCrypto = RustCrypto::new();
+
+/// What every client is set to, if nothing else is said.
+#[must_use]
+pub fn config() -> Config {
+    let proposals = CUSTOM_PROPOSALS.map(CustomProposal::vector).into();
+    Config { proposals, ..Config::default() }
+}
 
 /// An encrypted handshake message's framing.
 #[must_use]
@@ -87,7 +100,7 @@ pub fn key_package(name: &str, seed: u64) -> OwnKeyPackage {
 #[must_use]
 pub fn add(own: &OwnKeyPackage) -> NewProposal {
     let kp = own.key_package().clone();
-    let stage = ValidKeyPackage::check(&PROVIDER, NOW, &Config::default(), kp);
+    let stage = ValidKeyPackage::check(&PROVIDER, NOW, &config(), kp);
     let valid = stage.expect("valid").resolve(Verdict::Accept).expect("accepted");
     NewProposal::Add(Box::new(valid))
 }
@@ -163,8 +176,8 @@ impl Peer {
     /// # Errors
     /// If the Welcome does not let it in.
     pub fn join(welcome: &[u8], own: &OwnKeyPackage, seed: u64) -> Result<Self, Error> {
-        let stage = WelcomeStage::open(&PROVIDER, welcome, own)?;
-        let join = stage.join(&PROVIDER, Config::default(), &[], None, None)?;
+        let stage = WelcomeStage::open(&PROVIDER, config(), welcome, own)?;
+        let join = stage.join(&PROVIDER, &[], None, None)?;
         let verdicts = vec![Verdict::Accept; join.credentials().len()];
         Ok(Self::settle(join.resolve(&verdicts)?, seed))
     }
@@ -179,7 +192,7 @@ impl Peer {
         removes: Option<LeafIndex>,
         seed: u64,
     ) -> Result<(Self, Vec<u8>), Error> {
-        let stage = ExternalJoinStage::open(&PROVIDER, info, None)?;
+        let stage = ExternalJoinStage::open(&PROVIDER, config(), info, None)?;
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let options = ExternalJoinOptions {
             leaf,
@@ -190,7 +203,7 @@ impl Peer {
             group_info: None,
         };
         let mut rng = SeededRng::from_u64(seed).fork("external");
-        let made = stage.commit(&PROVIDER, &mut rng, Config::default(), &verdicts, options)?;
+        let made = stage.commit(&PROVIDER, &mut rng, &verdicts, options)?;
         Ok((Self::settle(made.group, seed), made.commit))
     }
 
@@ -220,7 +233,7 @@ impl Peer {
     /// Forgets the group in memory and loads it from its rows.
     pub fn reload(&mut self) {
         let rows = self.rows.clone();
-        self.group = Group::load(self.provider, Config::default(), rows).expect("rows load");
+        self.group = Group::load(self.provider, config(), rows).expect("rows load");
         self.check();
     }
 
@@ -338,7 +351,7 @@ impl Peer {
 pub fn group_of_leaves(leaves: Vec<LeafParams>, suite: CipherSuite) -> Vec<Peer> {
     let mut leaves = leaves.into_iter();
     let first = leaves.next().expect("a founder");
-    let mut peers = vec![Peer::found(first, suite, Config::default())];
+    let mut peers = vec![Peer::found(first, suite, config())];
     let owns: Vec<OwnKeyPackage> =
         leaves.zip(100..).map(|(leaf, seed)| key_package_of(leaf, suite, seed)).collect();
     if owns.is_empty() {
@@ -403,7 +416,7 @@ pub fn commits(peers: &mut [Peer], who: usize, options: CommitOptions) -> Commit
 /// If the GroupInfo is not valid.
 #[must_use]
 pub fn watch(info: &[u8]) -> Observer {
-    let stage = ObserverStage::open(&PROVIDER, info, None).expect("an observer");
+    let stage = ObserverStage::open(&PROVIDER, config(), info, None).expect("an observer");
     let verdicts = vec![Verdict::Accept; stage.credentials().len()];
     stage.resolve(&verdicts).expect("accepted")
 }

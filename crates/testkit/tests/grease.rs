@@ -5,9 +5,9 @@
 
 use conclave_crypto::Suite;
 use conclave_group::{
-    CommitOptions, Config, Error, ExternalJoinStage, KeyPackageParams, LeafParams, LeafRule,
-    LeafUpdate, NewProposal, Observer, ObserverStage, OwnKeyPackage, Rejection, ValidKeyPackage,
-    Verdict, apply,
+    CommitOptions, Error, ExternalJoinStage, KeyPackageParams, LeafParams, LeafRule, LeafUpdate,
+    NewProposal, Observer, ObserverStage, OwnKeyPackage, Rejection, ValidKeyPackage, Verdict,
+    apply,
 };
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
@@ -24,7 +24,7 @@ use std::convert::Infallible;
 /// Values for GREASE, a value beside them that is none, one of private use, and one that might be
 /// registered tomorrow.
 fn unknown() -> Vec<u16> {
-    (0..15).map(grease).chain([0xfafa, 0x0a0b, 0xf0f0, 0x7777]).collect()
+    (0..15).map(grease).chain(CUSTOM_PROPOSALS.map(|t| t.0)).collect()
 }
 
 fn extension(code: u16, data: &[u8]) -> Extension {
@@ -198,7 +198,7 @@ fn unknown_extensions_of_a_group_info_are_ignored_by_joiners_and_observers() {
     let extensions: Vec<Extension> =
         unknown().iter().map(|code| extension(*code, &[9; 30])).collect();
     let info = info_with(&peers[0], &extensions);
-    let stage = ObserverStage::open(&PROVIDER, &info, None).unwrap();
+    let stage = ObserverStage::open(&PROVIDER, config(), &info, None).unwrap();
     let verdicts = vec![Verdict::Accept; stage.credentials().len()];
     let mut observer = stage.resolve(&verdicts).unwrap();
     assert_eq!(observer.group_info(), Some(&info[..]));
@@ -207,7 +207,7 @@ fn unknown_extensions_of_a_group_info_are_ignored_by_joiners_and_observers() {
     apply(&mut observer, step, |_| Ok::<_, Infallible>(())).unwrap();
     let mut rows = Rows::new();
     observer.rows().unwrap().apply_to(&mut rows);
-    let mut observer = Observer::load(&PROVIDER, rows).unwrap();
+    let mut observer = Observer::load(&PROVIDER, config(), rows).unwrap();
     assert_eq!(observer.group_info(), Some(&info[..]));
     let leaf = leaf_params("carol", SUITE);
     let (carol, commit) = Peer::join_from_outside(&info, leaf, None, 82).unwrap();
@@ -221,7 +221,7 @@ fn unknown_extensions_of_a_group_info_are_ignored_by_joiners_and_observers() {
     let twice = [extensions[0].clone(), extensions[0].clone()];
     let info = info_with(&peers[0], &twice);
     let rule = Rejection::DuplicateExtension(twice[0].extension_type);
-    assert_eq!(ExternalJoinStage::open(&PROVIDER, &info, None).err(), Some(rule.into()));
+    assert_eq!(ExternalJoinStage::open(&PROVIDER, config(), &info, None).err(), Some(rule.into()));
     // And in a Welcome.
     let (dave, signer) = (key_package("dave", 83), Insider::of(&peers[1].group).signer);
     let messages = commits(&mut peers, 1, commit_of(vec![add(&dave)]));
@@ -333,7 +333,7 @@ fn an_unknown_type_of_credential_is_refused_unless_all_support_it() {
 
 #[test]
 fn a_proposal_of_an_unknown_type_is_refused_even_if_all_list_it() {
-    for code in unknown() {
+    for code in (0..15).map(grease) {
         let both = ["alice", "bob"].map(|name| listing(name, code, 1));
         let peers = group_of_leaves(both.to_vec(), SUITE);
         let observer = watch(&peers[0].group_info());
@@ -357,7 +357,7 @@ fn key_packages_for_an_unknown_cipher_suite_are_refused() {
     for code in unknown() {
         let mut kp = own.key_package().clone();
         kp.cipher_suite = CipherSuite(code);
-        let checked = ValidKeyPackage::check(&PROVIDER, NOW, &Config::default(), kp);
+        let checked = ValidKeyPackage::check(&PROVIDER, NOW, &config(), kp);
         assert!(checked.is_err(), "{code:#06x}");
     }
     assert!(unknown().iter().filter(|code| is_grease(**code)).count() == 15);

@@ -75,6 +75,11 @@ pub enum TreeError {
     Empty,
     /// The tree has more leaves than [`TreeSize::MAX`](conclave_wire::TreeSize::MAX).
     TooLarge,
+    /// The tree has more leaves than the caller takes: at least this many.
+    OverLimit {
+        /// The leaves, blank ones included.
+        leaves: usize,
+    },
     /// The last node of an encoded tree is blank (section 12.4.3.3).
     LastNodeBlank,
     /// A leaf stands where a parent has to, or the other way round (section 12.4.3.3).
@@ -242,6 +247,7 @@ impl fmt::Display for TreeError {
         match self {
             Self::Decode(e) => fmt::Display::fmt(e, f),
             Self::Empty => f.write_str("the tree has no node"),
+            Self::OverLimit { leaves } => write!(f, "the tree has {leaves} leaves or more"),
             Self::TooLarge => f.write_str("the tree has too many leaves"),
             Self::LastNodeBlank => f.write_str("the tree's last node is blank"),
             Self::WrongNodeType { node } => write!(f, "{node} has the wrong type for its place"),

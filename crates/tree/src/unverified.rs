@@ -29,13 +29,27 @@ impl UnverifiedTree {
     /// [`TreeError::TooLarge`], [`TreeError::LastNodeBlank`], [`TreeError::WrongNodeType`],
     /// [`TreeError::ParentWithoutLeaves`]; or if the provider fails.
     pub fn decode(suite: &Suite<'_>, bytes: &[u8]) -> Result<Self, TreeError> {
-        let mut nodes = decode_nodes(bytes)?;
+        Self::decode_within(suite, bytes, usize::MAX)
+    }
+
+    /// As [`Self::decode`], for a tree of at most `max_leaves` leaves, blank ones included: another
+    /// is refused before it takes memory.
+    ///
+    /// # Errors
+    /// As [`Self::decode`], and [`TreeError::OverLimit`].
+    pub fn decode_within(
+        suite: &Suite<'_>,
+        bytes: &[u8],
+        max_leaves: usize,
+    ) -> Result<Self, TreeError> {
+        let mut nodes = decode_nodes(bytes, max_leaves)?;
         let last = nodes.last().ok_or(TreeError::Empty)?;
         if last.is_none() {
             return Err(TreeError::LastNodeBlank);
         }
         let leaves = u32::try_from(nodes.len() / 2 + 1).map_err(|_| TreeError::TooLarge)?;
         let size = TreeSize::for_leaves(leaves).ok_or(TreeError::TooLarge)?;
+        over_limit(size.leaf_count(), max_leaves)?;
         nodes.resize(size.node_count() as usize, None);
         let mut tree = RatchetTree::from_nodes(suite, size, nodes);
         let mut all = (0..size.node_count()).map(NodeIndex);
@@ -52,6 +66,13 @@ impl UnverifiedTree {
     #[must_use]
     pub fn tree_hash(&self) -> &[u8] {
         self.tree.tree_hash()
+    }
+
+    /// The length of the longest encoded leaf node, in bytes.
+    #[must_use]
+    pub fn longest_leaf(&self) -> usize {
+        let leaves = (0..self.tree.size().leaf_count()).map(|leaf| LeafIndex(leaf).node());
+        leaves.filter_map(|node| self.tree.node(node).map(<[u8]>::len)).max().unwrap_or(0)
     }
 
     /// The tree hash of a node; none if it is outside of the tree.
@@ -82,7 +103,7 @@ impl UnverifiedTree {
 }
 
 /// The nodes in their encodings, each found to be well formed and of the type for its place.
-fn decode_nodes(bytes: &[u8]) -> Result<Vec<Option<Box<[u8]>>>, TreeError> {
+fn decode_nodes(bytes: &[u8], max_leaves: usize) -> Result<Vec<Option<Box<[u8]>>>, TreeError> {
     let mut outer = Reader::new(bytes);
     let mut r = outer.vector()?;
     if !outer.is_empty() {
@@ -94,9 +115,20 @@ fn decode_nodes(bytes: &[u8]) -> Result<Vec<Option<Box<[u8]>>>, TreeError> {
         if !TreeSize::MAX.has_node(node) {
             return Err(TreeError::TooLarge);
         }
+        if let Some(leaf) = node.leaf() {
+            over_limit(leaf.0.saturating_add(1), max_leaves)?;
+        }
         nodes.push(decode_node(&mut r, node)?);
     }
     Ok(nodes)
+}
+
+fn over_limit(leaves: u32, max_leaves: usize) -> Result<(), TreeError> {
+    let leaves = usize::try_from(leaves).unwrap_or(usize::MAX);
+    match leaves <= max_leaves {
+        true => Ok(()),
+        false => Err(TreeError::OverLimit { leaves }),
+    }
 }
 
 fn decode_node(r: &mut Reader<'_>, node: NodeIndex) -> Result<Option<Box<[u8]>>, TreeError> {

@@ -166,28 +166,42 @@ fn length_header(length: usize) -> Result<([u8; 4], usize), EncodeError> {
     }
 }
 
-/// A type of proposal that RFC 9420 does not define. A proposal's body has no length of its own
-/// (section 12.1), so that only who knows the type can say where the body ends.
+/// A type of proposal that RFC 9420 does not define, with what its registration says of it (section
+/// 17.4). A proposal's body has no length of its own (section 12.1), so that only who knows the type
+/// can say where the body ends.
 #[derive(Clone, Copy, Debug)]
-pub struct ProposalFormat {
+pub struct CustomProposal {
     /// The type.
     pub proposal_type: ProposalType,
-    /// Reads a body to its end. [`ProposalFormat::empty`] and [`ProposalFormat::vector`] are for
+    /// Reads a body to its end. [`CustomProposal::empty`] and [`CustomProposal::vector`] are for
     /// the usual cases.
     pub read: fn(&mut Reader<'_>) -> Result<(), DecodeError>,
+    /// Whether a commit of such a proposal must have a path. Default false.
+    pub path_required: bool,
+    /// Whether external senders may propose it. Default false.
+    pub external: bool,
 }
 
-impl ProposalFormat {
+impl CustomProposal {
+    /// A type whose body `read` reads to its end.
+    #[must_use]
+    pub fn new(
+        proposal_type: ProposalType,
+        read: fn(&mut Reader<'_>) -> Result<(), DecodeError>,
+    ) -> Self {
+        Self { proposal_type, read, path_required: false, external: false }
+    }
+
     /// A type whose body is empty.
     #[must_use]
     pub fn empty(proposal_type: ProposalType) -> Self {
-        Self { proposal_type, read: |_| Ok(()) }
+        Self::new(proposal_type, |_| Ok(()))
     }
 
     /// A type whose body is one vector: a length header and what it counts.
     #[must_use]
     pub fn vector(proposal_type: ProposalType) -> Self {
-        Self { proposal_type, read: |r| r.opaque().map(|_| ()) }
+        Self::new(proposal_type, |r| r.opaque().map(|_| ()))
     }
 }
 
@@ -196,7 +210,7 @@ impl ProposalFormat {
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
-    proposals: &'a [ProposalFormat],
+    proposals: &'a [CustomProposal],
 }
 
 impl fmt::Debug for Reader<'_> {
@@ -214,14 +228,14 @@ impl<'a> Reader<'a> {
 
     /// A reader of all of `bytes` that knows more types of proposal than RFC 9420.
     #[must_use]
-    pub fn with_proposals(bytes: &'a [u8], proposals: &'a [ProposalFormat]) -> Self {
+    pub fn with_proposals(bytes: &'a [u8], proposals: &'a [CustomProposal]) -> Self {
         Self { bytes, proposals }
     }
 
-    /// The format of a type of proposal that RFC 9420 does not define, if it is known.
+    /// A type of proposal that RFC 9420 does not define, if it is known.
     #[must_use]
-    pub fn proposal_format(&self, proposal_type: ProposalType) -> Option<&'a ProposalFormat> {
-        self.proposals.iter().find(|format| format.proposal_type == proposal_type)
+    pub fn custom_proposal(&self, proposal_type: ProposalType) -> Option<&'a CustomProposal> {
+        self.proposals.iter().find(|known| known.proposal_type == proposal_type)
     }
 
     /// What has not been read yet.

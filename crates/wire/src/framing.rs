@@ -365,12 +365,11 @@ impl PrivateMessageContent {
         Ok(())
     }
 
-    /// Decodes all of `bytes` as content of a type, with padding.
+    /// Decodes all that a reader has left as content of a type, with padding.
     ///
     /// # Errors
     /// If the bytes are no such content, or the padding holds a byte other than zero.
-    pub fn decode_padded(kind: ContentType, bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut r = Reader::new(bytes);
+    pub fn decode_padded(kind: ContentType, mut r: Reader<'_>) -> Result<Self, DecodeError> {
         let content = Content::decode_body(kind, &mut r)?;
         let auth = FramedContentAuthData::decode(kind, &mut r)?;
         if r.rest().iter().any(|b| *b != 0) {

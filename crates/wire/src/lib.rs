@@ -26,7 +26,7 @@ mod ratchet_tree;
 pub mod tree_math;
 mod update_path;
 
-pub use codec::{Decode, DecodeError, Encode, EncodeError, ProposalFormat, Reader, Writer};
+pub use codec::{CustomProposal, Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 pub use credential::{Certificate, Credential};
 pub use extension::{
     Extension, ExternalSender, RequiredCapabilities, duplicate_extension, find_extension,

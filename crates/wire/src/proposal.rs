@@ -44,7 +44,7 @@ pub enum Proposal {
     /// Replace the GroupContext's extensions.
     GroupContextExtensions(Vec<Extension>),
     /// A proposal of a type that RFC 9420 does not define. It decodes only where the reader knows
-    /// the type's [`ProposalFormat`](crate::ProposalFormat).
+    /// the type, as a [`CustomProposal`](crate::CustomProposal).
     Custom {
         /// The type; none of RFC 9420's.
         proposal_type: ProposalType,
@@ -107,9 +107,9 @@ impl Proposal {
             proposal_type => {
                 let value = proposal_type.0.into();
                 let unknown = DecodeError::InvalidValue { field: "ProposalType", value };
-                let format = r.proposal_format(proposal_type).ok_or(unknown)?;
+                let known = r.custom_proposal(proposal_type).ok_or(unknown)?;
                 let before = r.rest();
-                (format.read)(r)?;
+                (known.read)(r)?;
                 let used = before.len() - r.rest().len();
                 let body = before.get(..used).unwrap_or_default().into();
                 Ok(Self::Custom { proposal_type, body })
@@ -181,13 +181,13 @@ codec!(Commit { proposals, path });
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::ProposalFormat;
+    use crate::codec::CustomProposal;
 
     const EMPTY: ProposalType = ProposalType(0xf003);
     const VECTOR: ProposalType = ProposalType(0xf004);
 
     fn decode(bytes: &[u8]) -> Result<Vec<ProposalOrRef>, DecodeError> {
-        let formats = [ProposalFormat::empty(EMPTY), ProposalFormat::vector(VECTOR)];
+        let formats = [CustomProposal::empty(EMPTY), CustomProposal::vector(VECTOR)];
         Vec::from_reader(Reader::with_proposals(bytes, &formats))
     }
 
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_format_cannot_redefine_a_proposal_of_the_rfc() {
-        let formats = [ProposalFormat::empty(ProposalType::REMOVE)];
+        let formats = [CustomProposal::empty(ProposalType::REMOVE)];
         let bytes = Proposal::Remove(LeafIndex(3)).to_bytes().unwrap();
         let decoded = Proposal::from_reader(Reader::with_proposals(&bytes, &formats));
         assert_eq!(decoded, Ok(Proposal::Remove(LeafIndex(3))));

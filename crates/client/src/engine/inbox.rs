@@ -131,8 +131,8 @@ impl<S: Store> Engine<S> {
     ) -> Result<JoinStage, conclave_mls::Error> {
         let provider = &*self.provider;
         let tree = welcome.ratchet_tree.as_deref();
-        let stage = WelcomeStage::open(provider, &welcome.welcome, own)?;
-        let stage = stage.join(provider, Config::default(), &[], tree, None)?;
+        let stage = WelcomeStage::open(provider, Config::default(), &welcome.welcome, own)?;
+        let stage = stage.join(provider, &[], tree, None)?;
         let joined = stage.peek();
         if *joined.group_id() != welcome.group_id || joined.epoch() != welcome.epoch {
             return Err(conclave_mls::Rejection::WrongGroup.into());

@@ -8,8 +8,8 @@ use crate::api::{Bytes, DeviceId, ErrorCode, GroupId, GroupState, SubmitCommit};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
 use conclave_group::rows::Batch;
 use conclave_group::{
-    ApplyError, CredentialRequest, EpochChange, Observer, ObserverEvent, ObserverStage, Verdict,
-    Write, apply,
+    ApplyError, Config, CredentialRequest, EpochChange, Observer, ObserverEvent, ObserverStage,
+    Verdict, Write, apply,
 };
 use conclave_tree::TreeRead;
 use conclave_wire::{Credential, Sender};
@@ -80,8 +80,9 @@ impl<S: Storage> Service<S> {
         group_info: &[u8],
         ratchet_tree: &[u8],
     ) -> Result<FirstView, ServiceError> {
-        let stage = ObserverStage::open(&*self.provider, group_info, Some(ratchet_tree))
-            .map_err(ServiceError::invalid)?;
+        let stage =
+            ObserverStage::open(&*self.provider, Config::default(), group_info, Some(ratchet_tree))
+                .map_err(ServiceError::invalid)?;
         let verdicts = self.judge(stage.credentials());
         let observer = stage.resolve(&verdicts).map_err(ServiceError::invalid)?;
         if observer.group_id() != group {
@@ -105,9 +106,10 @@ impl<S: Storage> Service<S> {
     ) -> Result<&'v mut Observer, ServiceError> {
         if view.loaded.as_ref().is_none_or(|(handshake, _)| *handshake != group.handshake) {
             let rows = self.storage.rows(id)?;
-            let observer = Observer::load(&*self.provider, rows).map_err(|e| {
-                ServiceError::new(ErrorCode::Unavailable, format!("the group's state: {e}"))
-            })?;
+            let observer =
+                Observer::load(&*self.provider, Config::default(), rows).map_err(|e| {
+                    ServiceError::new(ErrorCode::Unavailable, format!("the group's state: {e}"))
+                })?;
             view.loaded = Some((group.handshake, observer));
         }
         let loaded = view.loaded.as_mut().map(|(_, observer)| observer);

@@ -34,7 +34,7 @@ impl Fixture {
 
     fn open_private(&self, message: &PrivateMessage) -> Result<VerifiedContent, FramingError> {
         let sender_data = open_sender_data(&self.suite, message, &self.sender_data_secret)?;
-        open_private(&self.suite, message, &sender_data, key())?.verify(
+        open_private(&self.suite, message, &sender_data, key(), &[])?.verify(
             &self.suite,
             &self.context,
             &self.signer.public,
@@ -57,7 +57,7 @@ impl Fixture {
     fn open_content(&self, message: &PrivateMessage) -> Result<UnverifiedContent, FramingError> {
         let sender_data =
             SenderData { leaf_index: LeafIndex(5), generation: 3, reuse_guard: [0; 4] };
-        open_private(&self.suite, message, &sender_data, key())
+        open_private(&self.suite, message, &sender_data, key(), &[])
     }
 }
 
@@ -143,7 +143,7 @@ fn ciphertexts_of_every_other_length_and_with_any_bit_flipped_are_refused() {
     let data = open_sender_data(&f.suite, &message, &f.sender_data_secret).unwrap();
     let open = |bytes: &[u8]| {
         let changed = PrivateMessage { ciphertext: bytes.into(), ..message.clone() };
-        open_private(&f.suite, &changed, &data, key())
+        open_private(&f.suite, &changed, &data, key(), &[])
     };
     let ciphertext = message.ciphertext.to_vec();
     assert!(open(&ciphertext).is_ok());
@@ -190,7 +190,7 @@ fn what_is_not_encrypted_is_authenticated() {
         let mut changed = message.clone();
         change(&mut changed);
         let sender = open_sender_data(&f.suite, &changed, &f.sender_data_secret).is_ok();
-        (sender, open_private(&f.suite, &changed, &data, key()).is_ok())
+        (sender, open_private(&f.suite, &changed, &data, key(), &[]).is_ok())
     };
     assert_eq!(with(&|_| {}), (true, true));
     assert_eq!(with(&|m| m.group_id = b"other".as_slice().into()), (false, false));
@@ -218,7 +218,7 @@ fn ciphertexts_shorter_than_the_sample_are_refused_and_do_no_harm() {
         let sealed = seal_sender_data(&f.suite, secret, &data, &aad, &message.ciphertext).unwrap();
         message.encrypted_sender_data = sealed.into();
         assert_eq!(open_sender_data(&f.suite, &message, secret), Ok(data));
-        let opened = open_private(&f.suite, &message, &data, key());
+        let opened = open_private(&f.suite, &message, &data, key(), &[]);
         assert_eq!(opened, Err(FramingError::ContentNotOpened));
     }
 }
@@ -324,7 +324,7 @@ fn receive(
     let limits = RatchetLimits::default();
     let (key, delta) =
         tree.receive(&f.suite, data.leaf_index, kind, data.generation, limits).ok()?;
-    let opened = open_private(&f.suite, message, &data, key).ok()?;
+    let opened = open_private(&f.suite, message, &data, key, &[]).ok()?;
     Some((opened.verify(&f.suite, &f.context, &f.signer.public).ok()?, delta))
 }
 
@@ -372,11 +372,11 @@ fn a_wrong_key_is_not_consumed() {
     let message = f.protect_private(application(b"hello"), Padding::None);
     let data = open_sender_data(&f.suite, &message, &f.sender_data_secret).unwrap();
     let other = MessageKey { key: Secret::zero(16), ..key() };
-    let error = open_private(&f.suite, &message, &data, other).unwrap_err();
+    let error = open_private(&f.suite, &message, &data, other, &[]).unwrap_err();
     assert_eq!(error, FramingError::ContentNotOpened);
     assert!(!error.consumed_key());
     let short = MessageKey { key: Secret::zero(15), ..key() };
-    assert!(!open_private(&f.suite, &message, &data, short).unwrap_err().consumed_key());
+    assert!(!open_private(&f.suite, &message, &data, short, &[]).unwrap_err().consumed_key());
 }
 
 #[test]

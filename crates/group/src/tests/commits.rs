@@ -77,7 +77,8 @@ fn update_rotate_and_add_in_one_commit_is_signed_by_the_right_keys() {
     };
     let messages = commits(&mut peers, 0, options);
     peers.push(Peer::join(&messages.welcomes[0].message, &dave, Config::default(), 8));
-    crate::ObserverStage::open(&PROVIDER, &messages.group_info.unwrap(), None).unwrap();
+    crate::ObserverStage::open(&PROVIDER, Config::default(), &messages.group_info.unwrap(), None)
+        .unwrap();
     agree(&peers);
     for place in 0..peers.len() {
         peers[place].reload();
@@ -286,9 +287,14 @@ fn psks_count_in_the_order_of_the_commit() {
     let mut options = commit_of(vec![named(b"a"), NewProposal::Add(valid(&carol)), named(b"b")]);
     options.psks = psks.clone();
     let messages = commits(&mut peers, 0, options);
-    let stage =
-        crate::WelcomeStage::open(&PROVIDER, &messages.welcomes[0].message, &carol).unwrap();
-    let join = stage.join(&PROVIDER, Config::default(), &psks, None, None).unwrap();
+    let stage = crate::WelcomeStage::open(
+        &PROVIDER,
+        Config::default(),
+        &messages.welcomes[0].message,
+        &carol,
+    )
+    .unwrap();
+    let join = stage.join(&PROVIDER, &psks, None, None).unwrap();
     let verdicts = vec![Verdict::Accept; join.credentials().len()];
     peers.push(Peer::settle(join.resolve(&verdicts).unwrap(), 4));
     agree(&peers);

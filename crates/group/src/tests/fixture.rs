@@ -136,8 +136,8 @@ impl Peer {
     }
 
     pub(super) fn join(welcome: &[u8], own: &OwnKeyPackage, config: Config, seed: u64) -> Self {
-        let stage = WelcomeStage::open(&PROVIDER, welcome, own).unwrap();
-        let join = stage.join(&PROVIDER, config, &[], None, None).unwrap();
+        let stage = WelcomeStage::open(&PROVIDER, config, welcome, own).unwrap();
+        let join = stage.join(&PROVIDER, &[], None, None).unwrap();
         let verdicts = vec![Verdict::Accept; join.credentials().len()];
         Self::settle(join.resolve(&verdicts).unwrap(), seed)
     }
@@ -163,7 +163,7 @@ impl Peer {
 
     pub(super) fn reload(&mut self) {
         let rows = self.rows.clone();
-        self.group = Group::load(&PROVIDER, self.group.config.clone(), rows).unwrap();
+        self.group = Group::load(&PROVIDER, self.group.config().clone(), rows).unwrap();
         self.check();
     }
 

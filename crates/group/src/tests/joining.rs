@@ -18,7 +18,7 @@ use rand_core::{TryCryptoRng, TryRng};
 const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 
 fn joins(welcome: &[u8], own: &OwnKeyPackage, link: Option<&Link>) -> Result<JoinStage, Error> {
-    WelcomeStage::open(&PROVIDER, welcome, own)?.join(&PROVIDER, Config::default(), &[], None, link)
+    WelcomeStage::open(&PROVIDER, Config::default(), welcome, own)?.join(&PROVIDER, &[], None, link)
 }
 
 #[test]
@@ -59,7 +59,8 @@ fn those_who_join_in_one_commit_with_removals_agree() {
     commits(&mut peers, 5, CommitOptions::default());
     agree(&peers);
     // Another's entry is of no use.
-    let other = WelcomeStage::open(&PROVIDER, &messages.welcomes[0].message, &new[1]);
+    let other =
+        WelcomeStage::open(&PROVIDER, Config::default(), &messages.welcomes[0].message, &new[1]);
     assert_eq!(rejection(other.unwrap_err()), Rejection::WelcomeNotForKeyPackage);
 }
 
@@ -78,7 +79,7 @@ fn external_with(
     rng: &mut dyn CryptoRng,
 ) -> Result<(Peer, Vec<u8>), Error> {
     let info = peers[0].group.group_info(&PROVIDER, ALL)?;
-    let stage = ExternalJoinStage::open(&PROVIDER, &info, None)?;
+    let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None)?;
     let verdicts = vec![Verdict::Accept; stage.credentials().len()];
     let options = ExternalJoinOptions {
         leaf: leaf_params("newcomer"),
@@ -88,7 +89,7 @@ fn external_with(
         authenticated_data: Vec::new(),
         group_info: None,
     };
-    let made = stage.commit(&PROVIDER, rng, Config::default(), &verdicts, options)?;
+    let made = stage.commit(&PROVIDER, rng, &verdicts, options)?;
     Ok((Peer::settle(made.group, seed), made.commit))
 }
 
@@ -178,17 +179,18 @@ fn a_group_info_without_external_pub_lets_nobody_in() {
     let peers = group_of(&["alice", "bob"]);
     let options = GroupInfoOptions { external_pub: false, ..ALL };
     let info = peers[0].group.group_info(&PROVIDER, options).unwrap();
-    let failed = ExternalJoinStage::open(&PROVIDER, &info, None).unwrap_err();
+    let failed = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap_err();
     assert_eq!(rejection(failed), Rejection::ExternalPubMissing);
     let options = GroupInfoOptions { ratchet_tree: false, ..ALL };
     let info = peers[0].group.group_info(&PROVIDER, options).unwrap();
-    let failed = ExternalJoinStage::open(&PROVIDER, &info, None).unwrap_err();
+    let failed = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap_err();
     assert_eq!(failed, Misuse::TreeMissing.into());
     let tree = peers[0].group.tree().to_extension_bytes().unwrap();
-    ExternalJoinStage::open(&PROVIDER, &info, Some(&tree)).unwrap();
+    ExternalJoinStage::open(&PROVIDER, Config::default(), &info, Some(&tree)).unwrap();
     let other = group_of(&["alice", "carol", "dave"]);
     let tree = other[0].group.tree().to_extension_bytes().unwrap();
-    let failed = ExternalJoinStage::open(&PROVIDER, &info, Some(&tree)).unwrap_err();
+    let failed =
+        ExternalJoinStage::open(&PROVIDER, Config::default(), &info, Some(&tree)).unwrap_err();
     assert_eq!(rejection(failed), Rejection::TreeHash);
 }
 
@@ -235,15 +237,15 @@ fn a_branch_must_be_of_the_group_that_it_names() {
     let joined = joins(welcome, &owns[0], Some(&bobs)).unwrap();
     assert_eq!(joined.peek().epoch_authenticator(), founder.group.epoch_authenticator());
     // The link missing, or of another group.
-    let stage = WelcomeStage::open(&PROVIDER, welcome, &owns[0]).unwrap();
+    let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &owns[0]).unwrap();
     assert_eq!(stage.linked_group(), Some(peers[0].group.group_id()));
     let missing = joins(welcome, &owns[0], None).unwrap_err();
     assert!(matches!(missing, Error::Misuse(Misuse::PskUnavailable(_))), "{missing}");
     let other = Peer::found_with("bob", Config::default(), b"another group");
     let others = other.group.branch_link().unwrap();
-    let stage = WelcomeStage::open(&PROVIDER, welcome, &owns[0]).unwrap();
+    let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &owns[0]).unwrap();
     let psks = [bobs.provided()];
-    let failed = stage.join(&PROVIDER, Config::default(), &psks, None, Some(&others));
+    let failed = stage.join(&PROVIDER, &psks, None, Some(&others));
     assert_eq!(mismatch(failed), "it names another group, epoch or use");
     // Somebody who was not a member.
     let (owns, messages, _) = with(&["bob", "mallory"]);
@@ -311,7 +313,7 @@ fn an_observer_follows_a_linked_group_from_its_first_commit_on() {
     let peers = group_of(&["alice", "bob"]);
     let mut founder = Peer::found_with("alice", Config::default(), b"branch");
     let info = founder.group.group_info(&PROVIDER, ALL).unwrap();
-    let stage = ObserverStage::open(&PROVIDER, &info, None).unwrap();
+    let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     let mut observer = stage.resolve(&[Verdict::Accept]).unwrap();
     let link = Some(peers[0].group.branch_link().unwrap());
     let bob = key_package("bob", 33);

@@ -3,7 +3,8 @@
 use super::fixture::*;
 use crate::rows::{RowKey, Table};
 use crate::{
-    CommitOptions, Config, Error, Event, LeafUpdate, Misuse, NewProposal, Received, Rejection,
+    CommitOptions, Config, Error, Event, LeafUpdate, Limits, Misuse, NewProposal, Received,
+    Rejection,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -267,7 +268,8 @@ fn a_member_that_rotates_its_key_is_read_in_either_epoch() {
 #[test]
 fn past_epochs_are_kept_as_the_configuration_says() {
     for past_epochs in 0..3 {
-        let config = Config { past_epochs, ..Config::default() };
+        let limits = Limits { past_epochs, ..Limits::default() };
+        let config = Config { limits, ..Config::default() };
         let mut peers = group_with(&["alice", "bob"], config);
         let mut said = Vec::new();
         for _ in 0..4 {
@@ -294,8 +296,9 @@ fn past_epochs_are_kept_as_the_configuration_says() {
 
 #[test]
 fn a_clock_that_was_set_back_leaves_no_gap_among_past_epochs() {
-    let mut peers = group_with(&["alice", "bob"], Config { past_epochs: 9, ..Config::default() });
-    let week = Config::default().past_epoch_age;
+    let limits = Limits { past_epochs: 9, ..Limits::default() };
+    let mut peers = group_with(&["alice", "bob"], Config { limits, ..Config::default() });
+    let week = Config::default().limits.past_epoch_age;
     // The third commit comes after more than a week by a clock that was ahead at the first.
     for now in [NOW + 2 * week, NOW, NOW + week + 1] {
         peers[0].commit(CommitOptions::default());
@@ -311,7 +314,7 @@ fn a_group_that_rests_forgets_its_past_epochs_when_it_is_told_the_time() {
     let mut peers = group_of(&["alice", "bob"]);
     let early = peers[1].say(b"early");
     commits(&mut peers, 1, CommitOptions::default());
-    let end = NOW + Config::default().past_epoch_age;
+    let end = NOW + Config::default().limits.past_epoch_age;
     assert!(peers[0].group.expire_past_epochs(end).is_none());
     let step = peers[0].group.expire_past_epochs(end + 1).unwrap();
     peers[0].take(step);

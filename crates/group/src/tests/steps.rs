@@ -1,13 +1,8 @@
 //! The discipline of steps: computed apart, written first, applied then.
 
 use super::fixture::*;
-use crate::rows::{RowKey, Table};
-use crate::{
-    ApplyError, CommitOptions, Config, Error, Group, Misuse, NewProposal, Received, apply,
-};
+use crate::{ApplyError, CommitOptions, Config, Group, Misuse, NewProposal, Received, apply};
 use alloc::vec::Vec;
-use alloc::{format, vec};
-use conclave_crypto::Secret;
 use conclave_wire::LeafIndex;
 
 #[test]
@@ -144,59 +139,4 @@ fn a_step_that_was_computed_in_a_fold_is_stale_when_that_was_undone() {
     assert_eq!(apply(&mut peers[1].group, inside, none), Err(ApplyError::Stale));
     // One from before the fold is still good.
     peers[1].take(before);
-}
-
-#[test]
-fn a_group_is_what_its_rows_are() {
-    let mut peers = group_of(&["alice", "bob", "carol"]);
-    // Something in every table.
-    let skipped = [peers[0].say(b"1"), peers[0].say(b"2")];
-    peers[1].reads(&skipped[1]);
-    commits(&mut peers, 0, CommitOptions::default());
-    peers[1].propose_update(None, &Default::default());
-    peers[1].commit(CommitOptions::default());
-    let tables = (1..=13).filter_map(Table::from_number);
-    for table in tables.filter(|t| !matches!(t, Table::ObserverHeader | Table::GroupInfo)) {
-        assert!(peers[1].rows.keys().any(|key| key.table == table), "{table:?}");
-    }
-    peers[1].reload();
-    assert_eq!(peers[1].reads(&skipped[0]).data, b"1");
-    assert!(peers[1].group.pending_commit().is_some());
-    peers[1].accepted();
-}
-
-fn load_error(peer: &Peer, change: impl FnOnce(&mut Rows)) -> alloc::string::String {
-    let mut rows = peer.rows.clone();
-    change(&mut rows);
-    match Group::load(&PROVIDER, Config::default(), rows) {
-        Err(Error::Storage(what)) => what.into(),
-        other => panic!("{other:?}"),
-    }
-}
-
-#[test]
-fn rows_that_are_damaged_or_missing_are_named() {
-    let mut peers = group_of(&["alice", "bob", "carol"]);
-    commits(&mut peers, 0, CommitOptions::default());
-    commits(&mut peers, 1, CommitOptions::default());
-    let bob = &peers[1];
-    let header = RowKey::new(Table::Header, 0);
-    assert!(load_error(bob, |rows| drop(rows.remove(&header))).contains("header"));
-    for (key, row) in &bob.rows {
-        if matches!(key.table, Table::Tree | Table::PrivateKey) {
-            continue;
-        }
-        let mut damaged = row.clone();
-        damaged.expose_mut()[0] = 0xee;
-        let error = load_error(bob, |rows| drop(rows.insert(*key, damaged)));
-        let named = error.contains(&format!("{:?}", key.table)) || error.contains("secret tree");
-        assert!(named, "{key:?}: {error}");
-    }
-    // A past epoch without a later one would give late messages to the wrong member.
-    let gap = load_error(bob, |rows| rows.retain(|key, _| key.epoch != 2));
-    assert!(gap.contains("past epoch"), "{gap}");
-    let tree = bob.rows.keys().find(|key| key.table == Table::Tree).unwrap();
-    load_error(bob, |rows| drop(rows.remove(tree)));
-    let stray = RowKey::new(Table::GroupInfo, 0);
-    load_error(bob, |rows| drop(rows.insert(stray, Secret::new(vec![1]))));
 }

@@ -23,11 +23,11 @@ pub(crate) fn run() -> Result {
 
     // Carol is told by the Welcome which group it branches off, and needs her own link to it.
     let welcome = messages.welcomes.first().ok_or("a Welcome for carol")?;
-    let stage = WelcomeStage::open(&CRYPTO, &welcome.message, &own)?;
+    let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, &own)?;
     let origin = stage.linked_group().ok_or("the Welcome names the origin")?;
     assert_eq!(origin, carol.group.group_id());
     let link = carol.group.branch_link()?;
-    let join = stage.join(&CRYPTO, Config::default(), &[], None, Some(&link))?;
+    let join = stage.join(&CRYPTO, &[], None, Some(&link))?;
     let verdicts = directory.judge_all(join.credentials());
     let carol_aside = Member::store("carol", join.resolve(&verdicts)?)?;
     agree(&[&side, &carol_aside])?;
@@ -51,9 +51,9 @@ pub(crate) fn run() -> Result {
     let messages =
         false_side.commit(CommitOptions { proposals, link, ..CommitOptions::default() })?;
     let welcome = messages.welcomes.first().ok_or("a Welcome for carol")?;
-    let stage = WelcomeStage::open(&CRYPTO, &welcome.message, &own)?;
+    let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, &own)?;
     let link = carol.group.branch_link()?;
-    let Err(refused) = stage.join(&CRYPTO, Config::default(), &[], None, Some(&link)) else {
+    let Err(refused) = stage.join(&CRYPTO, &[], None, Some(&link)) else {
         return Err("carol joined a branch with a stranger".into());
     };
     println!("carol refuses a branch with a stranger: {refused}");

@@ -71,8 +71,8 @@ pub(crate) fn run() -> Result {
     let own = OwnKeyPackage::from_secret(&CRYPTO, stored)?;
     let welcome = messages.welcomes.first().ok_or("a Welcome for bob")?;
     assert_eq!(welcome.recipients, [own.reference().clone()]);
-    let stage = WelcomeStage::open(&CRYPTO, &welcome.message, &own)?;
-    let join = stage.join(&CRYPTO, Config::default(), &[], None, None)?;
+    let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, &own)?;
+    let join = stage.join(&CRYPTO, &[], None, None)?;
     let verdicts = directory.judge_all(join.credentials());
     println!("bob judges {} other member(s)", verdicts.len());
 

@@ -15,7 +15,7 @@ fn join(
     resync: bool,
     directory: &Directory,
 ) -> Result<(ExternalCommit, Option<LeafIndex>)> {
-    let stage = ExternalJoinStage::open(&CRYPTO, group_info, None)?;
+    let stage = ExternalJoinStage::open(&CRYPTO, Config::default(), group_info, None)?;
     // Nobody vouches for a GroupInfo but a member's signature: judge who is in there.
     let verdicts = directory.judge_all(stage.credentials());
     let own = Credential::basic(name.as_bytes());
@@ -30,7 +30,7 @@ fn join(
         // For the next one who comes.
         group_info: Some(GroupInfoOptions { ratchet_tree: true, external_pub: true }),
     };
-    let joined = stage.commit(&CRYPTO, &mut rng(), Config::default(), &verdicts, options)?;
+    let joined = stage.commit(&CRYPTO, &mut rng(), &verdicts, options)?;
     Ok((joined, removes))
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result {
     // A GroupInfo without `external_pub` lets nobody in: publishing the key is a decision.
     let closed = GroupInfoOptions { ratchet_tree: true, external_pub: false };
     let info = alice.group.group_info(&CRYPTO, closed)?;
-    let Err(refused) = ExternalJoinStage::open(&CRYPTO, &info, None) else {
+    let Err(refused) = ExternalJoinStage::open(&CRYPTO, Config::default(), &info, None) else {
         return Err("a closed group was opened".into());
     };
     println!("a closed group: {refused}");

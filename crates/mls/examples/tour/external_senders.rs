@@ -19,8 +19,8 @@ fn commit(by: &mut Member, others: &mut [&mut Member], d: &Directory) -> Result<
 
 fn join(name: &str, own: &OwnKeyPackage, by: &CommitMessages, d: &Directory) -> Result<Member> {
     let welcome = by.welcomes.first().ok_or("a Welcome")?;
-    let stage = WelcomeStage::open(&CRYPTO, &welcome.message, own)?;
-    let join = stage.join(&CRYPTO, Config::default(), &[], None, None)?;
+    let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, own)?;
+    let join = stage.join(&CRYPTO, &[], None, None)?;
     let verdicts = d.judge_all(join.credentials());
     Member::store(name, join.resolve(&verdicts)?)
 }

@@ -123,8 +123,8 @@ pub(crate) fn group_of<const N: usize>(
     let mut members = vec![first];
     let welcome = messages.welcomes.first().ok_or("a Welcome for those who are added")?;
     for (name, own) in packages {
-        let stage = WelcomeStage::open(&CRYPTO, &welcome.message, &own)?;
-        let join = stage.join(&CRYPTO, Config::default(), &[], None, None)?;
+        let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, &own)?;
+        let join = stage.join(&CRYPTO, &[], None, None)?;
         let verdicts = directory.judge_all(join.credentials());
         members.push(Member::store(name, join.resolve(&verdicts)?)?);
     }

@@ -61,7 +61,7 @@ pub(crate) fn run() -> Result {
     assert_eq!(bob.rows, before);
 
     // The group moves on; 'two' is still under way. Past epochs are kept for that.
-    for _ in 0..Config::default().past_epochs {
+    for _ in 0..Config::default().limits.past_epochs {
         let messages = bob.commit(CommitOptions::default())?;
         bob.accepted()?;
         alice.receive(&messages.commit, &directory)?;
@@ -75,7 +75,7 @@ pub(crate) fn run() -> Result {
 
     // Later than that, the epoch's keys are gone for good: that is forward secrecy.
     let four = alice.encrypt("four")?;
-    for _ in 0..=Config::default().past_epochs {
+    for _ in 0..=Config::default().limits.past_epochs {
         let messages = bob.commit(CommitOptions::default())?;
         bob.accepted()?;
         alice.receive(&messages.commit, &directory)?;

@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result {
     // A member shows the service the group. The tree is in the GroupInfo or given apart.
     let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
     let info = alice.group.group_info(&CRYPTO, options)?;
-    let stage = ObserverStage::open(&CRYPTO, &info, None)?;
+    let stage = ObserverStage::open(&CRYPTO, Config::default(), &info, None)?;
     let verdicts = directory.judge_all(stage.credentials());
     let observer = stage.resolve(&verdicts)?;
     let mut rows = Rows::new();
@@ -73,7 +73,7 @@ pub(crate) fn run() -> Result {
 
     // The service restarts, and is where it was.
     let stored = service.rows.clone();
-    service.observer = Observer::load(&CRYPTO, stored)?;
+    service.observer = Observer::load(&CRYPTO, Config::default(), stored)?;
     assert_eq!(service.observer.context(), alice.group.context());
 
     // It keeps the last GroupInfo that a member gave it, together with the tree that it has
@@ -84,7 +84,7 @@ pub(crate) fn run() -> Result {
     service.take(step)?;
     let info = service.observer.group_info().ok_or("it was given one")?;
     let tree = tree_bytes(&service.observer)?;
-    let stage = ExternalJoinStage::open(&CRYPTO, info, Some(&tree))?;
+    let stage = ExternalJoinStage::open(&CRYPTO, Config::default(), info, Some(&tree))?;
     let verdicts = directory.judge_all(stage.credentials());
     let options = ExternalJoinOptions {
         leaf: leaf("carol"),
@@ -94,7 +94,7 @@ pub(crate) fn run() -> Result {
         authenticated_data: Vec::new(),
         group_info: None,
     };
-    let joined = stage.commit(&CRYPTO, &mut rng(), Config::default(), &verdicts, options)?;
+    let joined = stage.commit(&CRYPTO, &mut rng(), &verdicts, options)?;
     service.submit(&joined.commit, &directory)?;
     alice.receive(&joined.commit, &directory)?;
     let carol = Member::store("carol", joined.group)?;

@@ -60,10 +60,10 @@ pub(crate) fn run() -> Result {
     // new group is the announced one and that nobody was left out.
     let welcome = messages.welcomes.first().ok_or("a Welcome")?;
     for ((name, own), old) in packages.iter().zip([&alice, &carol]) {
-        let stage = WelcomeStage::open(&CRYPTO, &welcome.message, own)?;
+        let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, own)?;
         assert_eq!(stage.linked_group(), Some(old.group.group_id()));
         let link = old.group.reinit_link()?;
-        let join = stage.join(&CRYPTO, Config::default(), &[], None, Some(&link))?;
+        let join = stage.join(&CRYPTO, &[], None, Some(&link))?;
         let verdicts = directory.judge_all(join.credentials());
         let joined = Member::store(name, join.resolve(&verdicts)?)?;
         agree(&[&successor, &joined])?;

@@ -1,4 +1,4 @@
-use super::SecretTreeRow;
+use super::{RatchetKind, SecretTreeRow};
 use conclave_crypto::CryptoError;
 use conclave_wire::LeafIndex;
 use core::fmt;
@@ -31,11 +31,20 @@ pub enum RatchetError {
         /// The sender.
         leaf: LeafIndex,
     },
-    /// There is neither a ratchet of this leaf nor a secret above it: the rows that the tree was
-    /// loaded from were incomplete.
+    /// There is neither a ratchet of this leaf nor a secret above it. Not in a tree that was loaded:
+    /// that is complete.
     SecretMissing(LeafIndex),
     /// A stored row does not decode, or contradicts another.
     DamagedRow(SecretTreeRow),
+    /// A stored row is missing; for a node, it or some below it.
+    MissingRow(SecretTreeRow),
+    /// Of a ratchet's skipped keys not as many are stored as there should be.
+    SkippedKeysMissing {
+        /// The sender.
+        leaf: LeafIndex,
+        /// Which of its ratchets.
+        kind: RatchetKind,
+    },
     /// The crypto provider failed.
     Crypto(CryptoError),
 }
@@ -55,6 +64,10 @@ impl fmt::Display for RatchetError {
             }
             Self::SecretMissing(leaf) => write!(f, "no stored secret leads to {leaf}"),
             Self::DamagedRow(row) => write!(f, "the secret tree's row {row:?} is damaged"),
+            Self::MissingRow(row) => write!(f, "the secret tree's row {row:?} is missing"),
+            Self::SkippedKeysMissing { leaf, kind } => {
+                write!(f, "skipped keys of the {kind:?} ratchet of {leaf} are missing")
+            }
             Self::Crypto(e) => fmt::Display::fmt(e, f),
         }
     }

@@ -79,7 +79,6 @@ impl SecretTree {
     /// Without having derived anything: [`RatchetError::NoSuchLeaf`]; [`RatchetError::KeyGone`] if
     /// the key was used already, or dropped; [`RatchetError::TooFarAhead`];
     /// [`RatchetError::Exhausted`] for the generation 2^32 - 1, which no ratchet gets beyond.
-    /// [`RatchetError::SecretMissing`] if the tree was loaded from incomplete rows.
     pub fn receive(
         &self,
         suite: &Suite<'_>,
@@ -111,7 +110,14 @@ impl SecretTree {
             ratchet = ratchet.step(suite)?;
         }
         let key = ratchet.message_key(suite)?;
-        delta.ratchets.insert(id, Some(ratchet.step(suite)?));
+        let mut ratchet = ratchet.step(suite)?;
+        for change in delta.skipped.values() {
+            ratchet.skipped = match change {
+                Some(_) => ratchet.skipped.saturating_add(1),
+                None => ratchet.skipped.saturating_sub(1),
+            };
+        }
+        delta.ratchets.insert(id, Some(ratchet));
         Ok((key, delta))
     }
 
@@ -119,7 +125,7 @@ impl SecretTree {
     ///
     /// # Errors
     /// [`RatchetError::NoSuchLeaf`]; [`RatchetError::Exhausted`] after 2^32 - 1 messages in one
-    /// epoch; [`RatchetError::SecretMissing`] if the tree was loaded from incomplete rows.
+    /// epoch.
     pub fn send(
         &self,
         suite: &Suite<'_>,
@@ -212,9 +218,12 @@ impl SecretTree {
         id: RatchetId,
         generation: u32,
     ) -> Result<(MessageKey, SecretTreeDelta), RatchetError> {
-        let gone = RatchetError::KeyGone { leaf: id.leaf, generation };
-        let key = self.skipped.get(&(id, generation)).ok_or(gone)?.clone();
+        let gone = || RatchetError::KeyGone { leaf: id.leaf, generation };
+        let key = self.skipped.get(&(id, generation)).ok_or_else(gone)?.clone();
+        let mut ratchet = self.ratchets.get(&id).ok_or_else(gone)?.clone();
+        ratchet.skipped = ratchet.skipped.saturating_sub(1);
         let mut delta = SecretTreeDelta::default();
+        delta.ratchets.insert(id, Some(ratchet));
         delta.skipped.insert((id, generation), None);
         Ok((key, delta))
     }

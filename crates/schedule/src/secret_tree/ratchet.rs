@@ -70,6 +70,8 @@ pub(super) struct RatchetId {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Ratchet {
     pub(super) next: u32,
+    /// How many skipped keys of it are kept.
+    pub(super) skipped: u32,
     pub(super) secret: Secret,
 }
 
@@ -80,7 +82,7 @@ impl Ratchet {
         kind: RatchetKind,
     ) -> Result<Self, CryptoError> {
         let secret = suite.expand_with_label(leaf_secret, kind.label(), &[], suite.nh())?;
-        Ok(Self { next: 0, secret })
+        Ok(Self { next: 0, skipped: 0, secret })
     }
 
     /// The key and nonce of the generation at the head.
@@ -97,6 +99,6 @@ impl Ratchet {
     /// The ratchet one generation on. Callers stop before the last.
     pub(super) fn step(&self, suite: &Suite<'_>) -> Result<Self, CryptoError> {
         let secret = suite.derive_tree_secret(&self.secret, b"secret", self.next, suite.nh())?;
-        Ok(Self { next: self.next.saturating_add(1), secret })
+        Ok(Self { next: self.next.saturating_add(1), skipped: self.skipped, secret })
     }
 }

@@ -1,5 +1,5 @@
-//! The stored form: one row for each node secret, ratchet and skipped key, each with a version
-//! byte and lengths, so that a row of another form is named and not misread.
+//! The stored form: one row for each node secret, ratchet and skipped key. Who stores them tells
+//! damaged rows from others; missing ones are found here.
 
 use super::ratchet::{Ratchet, RatchetId};
 use super::{MessageKey, RatchetError, RatchetKind, SecretTree};
@@ -7,8 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_wire::{DecodeError, LeafIndex, NodeIndex, Reader, TreeSize};
-
-const VERSION: u8 = 1;
+use core::ops::Range;
 
 /// A row's key: what it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,24 +89,17 @@ fn concat(parts: &[&[u8]]) -> Secret {
 }
 
 pub(super) fn encode_node(secret: &Secret) -> Secret {
-    concat(&[&[VERSION], secret.expose()])
+    secret.clone()
 }
 
 pub(super) fn encode_ratchet(ratchet: &Ratchet) -> Secret {
-    concat(&[&[VERSION], &ratchet.next.to_be_bytes(), ratchet.secret.expose()])
+    let (next, skipped) = (ratchet.next.to_be_bytes(), ratchet.skipped.to_be_bytes());
+    concat(&[&next, &skipped, ratchet.secret.expose()])
 }
 
 pub(super) fn encode_key(key: &MessageKey) -> Secret {
     // Keys and nonces are far shorter than a length byte's limit in every AEAD.
-    concat(&[&[VERSION, key.key.len() as u8], key.key.expose(), key.nonce.expose()])
-}
-
-fn versioned(bytes: &Secret) -> Result<Reader<'_>, DecodeError> {
-    let mut r = Reader::new(bytes.expose());
-    match r.take_array()? {
-        [VERSION] => Ok(r),
-        [other] => Err(DecodeError::InvalidValue { field: "row version", value: other.into() }),
-    }
+    concat(&[&[key.key.len() as u8], key.key.expose(), key.nonce.expose()])
 }
 
 fn rest(r: Reader<'_>) -> Result<Secret, DecodeError> {
@@ -118,17 +110,18 @@ fn rest(r: Reader<'_>) -> Result<Secret, DecodeError> {
 }
 
 fn decode_node(bytes: &Secret) -> Result<Secret, DecodeError> {
-    rest(versioned(bytes)?)
+    rest(Reader::new(bytes.expose()))
 }
 
 fn decode_ratchet(bytes: &Secret) -> Result<Ratchet, DecodeError> {
-    let mut r = versioned(bytes)?;
+    let mut r = Reader::new(bytes.expose());
     let next = u32::from_be_bytes(r.take_array()?);
-    Ok(Ratchet { next, secret: rest(r)? })
+    let skipped = u32::from_be_bytes(r.take_array()?);
+    Ok(Ratchet { next, skipped, secret: rest(r)? })
 }
 
 fn decode_key(bytes: &Secret) -> Result<MessageKey, DecodeError> {
-    let mut r = versioned(bytes)?;
+    let mut r = Reader::new(bytes.expose());
     let [key_len] = r.take_array()?;
     let key = Secret::copy_from(r.take(key_len.into())?);
     Ok(MessageKey { key, nonce: rest(r)? })
@@ -154,7 +147,7 @@ impl SecretTree {
     ///
     /// # Errors
     /// [`RatchetError::DamagedRow`], naming a row that does not decode, comes twice, or contradicts
-    /// another. Rows that are missing show when they are needed.
+    /// another; [`RatchetError::MissingRow`].
     pub fn load(
         size: TreeSize,
         rows: impl Iterator<Item = (SecretTreeRow, Secret)>,
@@ -185,10 +178,60 @@ impl SecretTree {
                 return Err(RatchetError::DamagedRow(row));
             }
         }
-        match tree.contradiction() {
-            Some(row) => Err(RatchetError::DamagedRow(row)),
+        if let Some(row) = tree.contradiction() {
+            return Err(RatchetError::DamagedRow(row));
+        }
+        if let Some(row) = tree.gap(tree.size.root()) {
+            return Err(RatchetError::MissingRow(row));
+        }
+        match tree.short_of_keys() {
+            Some(id) => Err(RatchetError::SkippedKeysMissing { leaf: id.leaf, kind: id.kind }),
             None => Ok(tree),
         }
+    }
+
+    /// A row that is missing at or below a node: every leaf has a secret above it, or both of its
+    /// ratchets. Costs as many steps as there are rows.
+    fn gap(&self, node: NodeIndex) -> Option<SecretTreeRow> {
+        if self.nodes.contains_key(&node) {
+            return None;
+        }
+        match (node.children(), node.leaf()) {
+            (Some((left, right)), _) => match self.any_below(node) {
+                true => self.gap(left).or_else(|| self.gap(right)),
+                false => Some(SecretTreeRow::Node(node.0)),
+            },
+            (None, Some(leaf)) => {
+                let kinds = [RatchetKind::Handshake, RatchetKind::Application];
+                let missing: Vec<_> = kinds
+                    .into_iter()
+                    .map(|kind| RatchetId { leaf, kind })
+                    .filter(|id| !self.ratchets.contains_key(id))
+                    .collect();
+                match missing.as_slice() {
+                    [] => None,
+                    [one] => Some(one.row()),
+                    _ => Some(SecretTreeRow::Node(node.0)),
+                }
+            }
+            (None, None) => Some(SecretTreeRow::Node(node.0)),
+        }
+    }
+
+    /// Whether there is a secret or ratchet below a node.
+    fn any_below(&self, node: NodeIndex) -> bool {
+        let Range { start, end } = node.leaves();
+        let first = RatchetId { leaf: LeafIndex(start), kind: RatchetKind::Handshake };
+        let end = RatchetId { leaf: LeafIndex(end), ..first };
+        self.nodes.range(first.leaf.node()..end.leaf.node()).next().is_some()
+            || self.ratchets.range(first..end).next().is_some()
+    }
+
+    /// A ratchet of which not as many skipped keys are there as there should be.
+    fn short_of_keys(&self) -> Option<RatchetId> {
+        let kept = |id: &RatchetId| u32::try_from(self.skipped_of(*id).count()).ok();
+        let short = self.ratchets.iter().find(|(id, ratchet)| kept(id) != Some(ratchet.skipped));
+        short.map(|(id, _)| *id)
     }
 
     /// A row that cannot be there beside the others: outside the tree, a secret above a leaf that

@@ -196,7 +196,10 @@ fn the_first_message_of_a_sender_writes_a_path_and_later_ones_a_row() {
     }
     // Skipped keys are rows of their own, written and deleted one by one.
     assert_eq!(rows(77, 53).len(), 1 + 3);
-    assert_eq!(rows(77, 51), [(skipped(77, Application, 51), None)]);
+    // The ratchet counts them.
+    let used = rows(77, 51);
+    assert_eq!(used[0].0, ratchet(77, Application));
+    assert_eq!(used[1..], [(skipped(77, Application, 51), None)]);
 }
 
 #[test]
@@ -343,14 +346,11 @@ fn a_damaged_row_is_named() {
     let load = |rows: Vec<(SecretTreeRow, Secret)>| SecretTree::load(tree.size(), rows.into_iter());
     for (i, (row, value)) in rows.iter().enumerate() {
         let header = match row {
-            SecretTreeRow::Node(_) => 1,
-            SecretTreeRow::Ratchet { .. } => 5,
-            SecretTreeRow::Skipped { .. } => 2 + 16,
+            SecretTreeRow::Node(_) => 0,
+            SecretTreeRow::Ratchet { .. } => 8,
+            SecretTreeRow::Skipped { .. } => 1 + 16,
         };
-        let mut unversioned = value.clone();
-        unversioned.expose_mut()[0] = 2;
-        let cut = (0..=header).map(|n| Secret::copy_from(&value.expose()[..n]));
-        for damaged in cut.chain([unversioned]) {
+        for damaged in (0..=header).map(|n| Secret::copy_from(&value.expose()[..n])) {
             let mut rows = rows.clone();
             rows[i].1 = damaged;
             assert_eq!(load(rows), Err(RatchetError::DamagedRow(*row)));
@@ -391,11 +391,30 @@ fn rows_that_contradict_each_other_are_named() {
 }
 
 #[test]
-fn a_missing_row_shows_when_it_is_needed() {
-    let suite = suite(&RustCrypto);
-    let tree = SecretTree::load(TreeSize::for_leaves(4).unwrap(), core::iter::empty()).unwrap();
-    let missing = RatchetError::SecretMissing(LeafIndex(2));
-    assert_eq!(tree.send(&suite, LeafIndex(2), Application).unwrap_err(), missing);
+fn each_missing_row_is_noticed_at_loading() {
+    let mut tree = tree(8);
+    take(&mut tree, 3, Application, 2, LIMITS).unwrap();
+    take(&mut tree, 3, Application, 1, LIMITS).unwrap();
+    take(&mut tree, 6, Handshake, 0, LIMITS).unwrap();
+    let load = |rows: Vec<(SecretTreeRow, Secret)>| SecretTree::load(tree.size(), rows.into_iter());
+    assert!(load(tree.rows()).is_ok());
+    assert_eq!(tree.rows().len(), 4 + 4 + 1);
+    for (i, (row, _)) in tree.rows().iter().enumerate() {
+        let mut rows = tree.rows();
+        rows.remove(i);
+        let expected = match *row {
+            SecretTreeRow::Skipped { leaf, kind, .. } => {
+                RatchetError::SkippedKeysMissing { leaf, kind }
+            }
+            // Seen by the skipped key that it leaves behind.
+            row if row == ratchet(3, Application) => {
+                RatchetError::DamagedRow(skipped(3, Application, 0))
+            }
+            other => RatchetError::MissingRow(other),
+        };
+        assert_eq!(load(rows), Err(expected));
+    }
+    assert_eq!(load(Vec::new()), Err(RatchetError::MissingRow(SecretTreeRow::Node(7))));
 }
 
 #[test]

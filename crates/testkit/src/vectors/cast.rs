@@ -7,7 +7,7 @@ use crate::SeededRng;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_group::{
     Answers, CommitMessages, CommitOptions, Config, Event, Framing, Group, GroupParams, LeafParams,
-    NewProposal, OwnKeyPackage, Padding, ProvidedPsks, Received, Status, Transition,
+    Limits, NewProposal, OwnKeyPackage, Padding, ProvidedPsks, Received, Status, Transition,
     ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use conclave_wire::{Credential, Extension, ExtensionType, ExternalSender, KeyPackage, PskType};
@@ -110,7 +110,8 @@ impl<'a> Cast<'a> {
     }
 
     fn config() -> Config {
-        Config { max_lifetime: u64::MAX, ..Config::default() }
+        let limits = Limits { lifetime: u64::MAX, ..Limits::default() };
+        Config { limits, ..Config::default() }
     }
 
     fn provider(&self) -> &'a dyn CryptoProvider {
@@ -206,8 +207,8 @@ impl<'a> Cast<'a> {
             client.signer.private.clone(),
         )?;
         let welcome = messages.welcomes.first().at("the commit has no Welcome")?;
-        let stage = WelcomeStage::open(provider, &welcome.message, &own)?;
-        let stage = stage.join(provider, Self::config(), &self.psks, None, None)?;
+        let stage = WelcomeStage::open(provider, Config::default(), &welcome.message, &own)?;
+        let stage = stage.join(provider, &self.psks, None, None)?;
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let group = stage.resolve(&verdicts)?.store(|_| Ok::<_, Infallible>(()))?;
         self.members.push(group);

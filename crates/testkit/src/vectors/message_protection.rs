@@ -148,7 +148,7 @@ impl Group<'_> {
         let (leaf, generation) = (sender_data.leaf_index, sender_data.generation);
         let limits = RatchetLimits::default();
         let (key, _) = self.secret_tree.receive(self.suite, leaf, kind, generation, limits)?;
-        self.verify(open_private(self.suite, message, &sender_data, key)?)
+        self.verify(open_private(self.suite, message, &sender_data, key, &[])?)
     }
 
     fn sign(

@@ -10,7 +10,7 @@ use super::welcome::welcome;
 use super::{Kind, SuiteVector};
 use crate::SeededRng;
 use conclave_crypto::{Secret, Suite};
-use conclave_group::{Config, Event, Group, OwnKeyPackage, Verdict, WelcomeStage};
+use conclave_group::{Config, Event, Group, Limits, OwnKeyPackage, Verdict, WelcomeStage};
 use conclave_tree::TreeRead;
 use conclave_wire::{Bytes, Decode, Encode, KeyPackage, MlsMessage, MlsMessageBody, PskType};
 use serde::{Deserialize, Serialize};
@@ -91,16 +91,16 @@ impl PassiveClient {
         let own = self.client(suite)?;
         welcome(&self.welcome)?;
         let provider = suite.provider();
-        let stage = WelcomeStage::open(provider, &self.welcome, &own)?;
         // A resumption PSK may be of any epoch that the vector goes through.
-        let config = Config {
+        let limits = Limits {
             past_epochs: self.epochs.len(),
             past_epoch_age: u64::MAX,
-            max_lifetime: u64::MAX,
-            ..Config::default()
+            ..Limits::default()
         };
+        let config = Config { limits, ..Config::default() };
+        let stage = WelcomeStage::open(provider, config, &self.welcome, &own)?;
         let ratchet_tree = self.ratchet_tree.as_deref();
-        let stage = stage.join(provider, config, psks, ratchet_tree, None)?;
+        let stage = stage.join(provider, psks, ratchet_tree, None)?;
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let stored = stage.resolve(&verdicts)?.store(|_| Ok::<_, Infallible>(()));
         Ok(stored?)

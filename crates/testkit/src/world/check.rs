@@ -33,7 +33,7 @@ impl Peer {
                 _ => {}
             }
         }
-        assert!(past <= config.past_epochs, "{}: {past} past epochs are kept", self.name);
+        assert!(past <= config.limits.past_epochs, "{}: {past} past epochs are kept", self.name);
     }
 }
 

@@ -12,7 +12,8 @@ impl World {
         let peer = &self.peers[0];
         let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
         let info = peer.group.group_info(&*peer.provider, options).expect("a GroupInfo");
-        let stage = ObserverStage::open(&*peer.provider, &info, None).expect("an observer");
+        let stage = ObserverStage::open(&*peer.provider, Config::default(), &info, None)
+            .expect("an observer");
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let observer = stage.resolve(&verdicts).expect("accepted");
         self.watcher = Some(Watcher::of(observer));
@@ -147,9 +148,10 @@ impl World {
                 .expect("a Welcome for everybody");
             self.hostile.archive.keep(&welcome.message);
             self.spoil_welcome(&*provider, &own, &welcome.message, tree);
-            let stage = WelcomeStage::open(&*provider, &welcome.message, &own).expect("for it");
+            let stage = WelcomeStage::open(&*provider, self.config.clone(), &welcome.message, &own)
+                .expect("for it");
             let join = stage
-                .join(&*provider, self.config.clone(), &psks, Some(tree), None)
+                .join(&*provider, &psks, Some(tree), None)
                 .unwrap_or_else(|e| panic!("{name} cannot join: {e}"));
             let verdicts = vec![Verdict::Accept; join.credentials().len()];
             let new = join.resolve(&verdicts).expect("accepted");
@@ -199,7 +201,7 @@ impl World {
         }
         let twice = self.chance(20);
         let peer = &mut self.peers[i];
-        if peer.group.epoch() - held.epoch > self.config.past_epochs as u64 {
+        if peer.group.epoch() - held.epoch > self.config.limits.past_epochs as u64 {
             let refused = peer.group.process(&*peer.provider, now, &held.message);
             let error = refused.expect_err("too old").error;
             assert!(matches!(error, Error::Rejected(Rejection::WrongEpoch { .. })), "{error}");

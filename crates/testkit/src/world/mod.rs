@@ -159,7 +159,7 @@ impl World {
             now: START,
             step: 0,
             clients: 0,
-            config: Config { past_epochs: 3, ..Config::default() },
+            config: Config::default(),
             peers: Vec::new(),
             watcher: None,
             external: None,

@@ -56,7 +56,7 @@ impl Peer {
 
     fn loaded(&self) -> Group {
         let rows = self.rows.iter().map(|(key, value)| (*key, value.clone()));
-        let config = Config { past_epochs: 3, ..Config::default() };
+        let config = Config::default();
         Group::load(&*self.provider, config, rows).expect("stored rows load")
     }
 

@@ -58,7 +58,7 @@ fn populated(n: u64) -> (World, Peer, Peer) {
         WorldParams { seed: n, cipher_suite: CipherSuite(1), max_members: 0, encrypt: false };
     let mut world = World::new(params);
     world.watcher = None;
-    world.config.past_epochs = 1;
+    world.config.limits.past_epochs = 1;
     let mut first = world.peers.remove(0);
     first.provider = Box::new(AwsLc::new());
     let mut last = None;
@@ -66,7 +66,8 @@ fn populated(n: u64) -> (World, Peer, Peer) {
         let provider: Box<dyn CryptoProvider> = Box::new(AwsLc::new());
         let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
         let info = first.group.group_info(&*provider, options).expect("a GroupInfo");
-        let stage = ExternalJoinStage::open(&*provider, &info, None).expect("open");
+        let stage =
+            ExternalJoinStage::open(&*provider, Config::default(), &info, None).expect("open");
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let name = format!("member-{i}");
         let options = ExternalJoinOptions {
@@ -77,8 +78,7 @@ fn populated(n: u64) -> (World, Peer, Peer) {
             authenticated_data: Vec::new(),
             group_info: None,
         };
-        let config = world.config.clone();
-        let joined = stage.commit(&*provider, &mut world.rng, config, &verdicts, options);
+        let joined = stage.commit(&*provider, &mut world.rng, &verdicts, options);
         let joined = joined.expect("an external commit");
         first.receive(START, &joined.commit, &[]);
         last = Some((name, provider, joined.group));

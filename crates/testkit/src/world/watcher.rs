@@ -36,6 +36,7 @@ impl Watcher {
     /// Forgets the group in memory and loads it from the rows.
     pub(super) fn reload(&mut self, provider: &dyn CryptoProvider) {
         let rows = self.rows.iter().map(|(key, value)| (*key, value.clone()));
-        self.observer = Observer::load(provider, rows).expect("stored rows load");
+        self.observer =
+            Observer::load(provider, Config::default(), rows).expect("stored rows load");
     }
 }

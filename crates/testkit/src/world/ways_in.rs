@@ -30,7 +30,9 @@ impl World {
         let tree = (!inside).then(|| self.tree_bytes());
         self.hostile.archive.keep(&info);
         self.spoil_group_info(&*provider, &info, tree.as_deref());
-        let stage = ExternalJoinStage::open(&*provider, &info, tree.as_deref()).expect("open");
+        let stage =
+            ExternalJoinStage::open(&*provider, self.config.clone(), &info, tree.as_deref())
+                .expect("open");
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let psks = match self.chance(30) {
             true => self.known_psks().into_iter().take(2).collect(),
@@ -45,9 +47,8 @@ impl World {
             authenticated_data: Vec::new(),
             group_info: Some(GroupInfoOptions { ratchet_tree: false, external_pub: true }),
         };
-        let config = self.config.clone();
         let joined = stage
-            .commit(&*provider, &mut self.rng, config, &verdicts, options)
+            .commit(&*provider, &mut self.rng, &verdicts, options)
             .unwrap_or_else(|e| panic!("{name} cannot join: {e}"));
         self.harass_somebody(None, &joined.commit);
         let (now, psks) = (self.now, self.known_psks());
@@ -147,11 +148,12 @@ impl World {
         for (i, name, provider, own) in joiners {
             let welcome = &messages.welcomes[0].message;
             let link = link(&self.peers[i].group);
-            let open = || WelcomeStage::open(&*provider, welcome, &own).expect("for it");
+            let open = || {
+                WelcomeStage::open(&*provider, self.config.clone(), welcome, &own).expect("for it")
+            };
             assert_eq!(open().linked_group(), Some(self.peers[i].group.group_id()));
-            let config = || self.config.clone();
-            assert!(open().join(&*provider, config(), &[], None, None).is_err());
-            let join = open().join(&*provider, config(), &[], None, Some(&link));
+            assert!(open().join(&*provider, &[], None, None).is_err());
+            let join = open().join(&*provider, &[], None, Some(&link));
             let join = join.unwrap_or_else(|e| panic!("{name} cannot join: {e}"));
             let verdicts = vec![Verdict::Accept; join.credentials().len()];
             let peer = Peer::of(name, provider, join.resolve(&verdicts).expect("accepted"));

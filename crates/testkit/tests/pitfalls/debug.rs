@@ -147,15 +147,19 @@ fn a_group_and_all_that_it_gives_out_print_no_secret() {
     let refused = stage.resolve(&peers[1].group, &PROVIDER, NOW, &Answers::default());
     p.show("Refused", &refused);
 
-    let welcome = WelcomeStage::open(&PROVIDER, &messages.welcomes[0].message, &dave).unwrap();
+    let welcome =
+        WelcomeStage::open(&PROVIDER, Default::default(), &messages.welcomes[0].message, &dave)
+            .unwrap();
     p.show("WelcomeStage", &welcome);
-    let join = welcome.join(&PROVIDER, Default::default(), &answers.psks, None, None).unwrap();
+    let join = welcome.join(&PROVIDER, &answers.psks, None, None).unwrap();
     p.show("JoinStage", &join);
     let verdicts = vec![Verdict::Accept; join.credentials().len()];
     let new = join.resolve(&verdicts).unwrap();
     p.show("NewGroup", &new);
     peers.push(Peer::settle(new, 9));
-    let stage = ExternalJoinStage::open(&PROVIDER, &peers[1].group_info(), None).unwrap();
+    let stage =
+        ExternalJoinStage::open(&PROVIDER, Default::default(), &peers[1].group_info(), None)
+            .unwrap();
     p.show("ExternalJoinStage", &stage);
     let options = ExternalJoinOptions {
         leaf: leaf_params("eve", SUITE),
@@ -169,7 +173,7 @@ fn a_group_and_all_that_it_gives_out_print_no_secret() {
     p.show("ExternalJoinOptions", &options);
     let verdicts = vec![Verdict::Accept; stage.credentials().len()];
     let rng = &mut SeededRng::from_u64(3);
-    let made = stage.commit(&PROVIDER, rng, Default::default(), &verdicts, options).unwrap();
+    let made = stage.commit(&PROVIDER, rng, &verdicts, options).unwrap();
     p.show("ExternalCommit", &made);
     for peer in &peers {
         secrets_of(peer, &mut p);

@@ -107,14 +107,14 @@ fn no_credential_comes_in_without_a_verdict() {
     // Those who join judge all who are there, and are judged.
     let welcome = &messages.welcomes[0].message;
     let join = || -> JoinStage {
-        let stage = WelcomeStage::open(&PROVIDER, welcome, &dave).unwrap();
-        stage.join(&PROVIDER, Config::default(), &[], None, None).unwrap()
+        let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &dave).unwrap();
+        stage.join(&PROVIDER, &[], None, None).unwrap()
     };
     let asked = names(join().credentials());
     assert_eq!(asked, ["alice the second", "bob", "carol", "a service"]);
     drop(judged(asked.len(), |verdicts| join().resolve(verdicts)));
     let info = peers[1].group_info();
-    let outside = || ExternalJoinStage::open(&PROVIDER, &info, None).unwrap();
+    let outside = || ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     assert_eq!(names(outside().credentials()), ["alice", "bob", "carol"]);
     let joined = judged(3, |verdicts| {
         let options = ExternalJoinOptions {
@@ -126,10 +126,10 @@ fn no_credential_comes_in_without_a_verdict() {
             group_info: None,
         };
         let rng = &mut SeededRng::from_u64(1);
-        outside().commit(&PROVIDER, rng, Config::default(), verdicts, options)
+        outside().commit(&PROVIDER, rng, verdicts, options)
     });
     assert_eq!(message_is_judged(&peers[1], &observer, &joined.commit), ["eve"]);
-    let watch = || ObserverStage::open(&PROVIDER, &info, None).unwrap();
+    let watch = || ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     drop(judged(3, |verdicts| watch().resolve(verdicts)));
 }
 

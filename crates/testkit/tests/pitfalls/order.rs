@@ -93,7 +93,7 @@ fn a_lifetime_of_any_ends_is_judged_by_the_time_that_is_given() {
             for now in ends {
                 let kp = own.key_package().clone();
                 let checked = ValidKeyPackage::check(&PROVIDER, now, &config, kp);
-                let short = not_after.saturating_sub(not_before) <= config.max_lifetime;
+                let short = not_after.saturating_sub(not_before) <= config.limits.lifetime;
                 let begun = not_before <= now.saturating_add(config.clock_skew);
                 let good = short && begun && now <= not_after;
                 assert_eq!(checked.is_ok(), good, "{not_before} to {not_after} at {now}");

@@ -171,23 +171,30 @@ fn messages_that_are_cut_are_refused_by_member_observer_and_joiner() {
     }
     for other in wrong(&all.welcome) {
         assert!(matches!(welcome_recipients(&other), Err(Error::Malformed(_))));
-        let opened = WelcomeStage::open(&PROVIDER, &other, &all.eve).unwrap_err();
+        let opened =
+            WelcomeStage::open(&PROVIDER, Config::default(), &other, &all.eve).unwrap_err();
         assert!(matches!(opened, Error::Malformed(_)));
     }
     let tree = bob.group.tree().to_extension_bytes().unwrap();
     for other in wrong(&all.info) {
         assert!(matches!(
-            ExternalJoinStage::open(&PROVIDER, &other, None),
+            ExternalJoinStage::open(&PROVIDER, Config::default(), &other, None),
             Err(Error::Malformed(_))
         ));
-        assert!(matches!(ObserverStage::open(&PROVIDER, &other, None), Err(Error::Malformed(_))));
+        assert!(matches!(
+            ObserverStage::open(&PROVIDER, Config::default(), &other, None),
+            Err(Error::Malformed(_))
+        ));
         let taken = observer.take_group_info(&PROVIDER, &other).unwrap_err();
         assert!(matches!(taken, Error::Malformed(_)));
     }
     for other in wrong(&tree) {
-        assert!(ExternalJoinStage::open(&PROVIDER, &all.info, Some(&other)).is_err());
-        let join = WelcomeStage::open(&PROVIDER, &all.welcome, &all.eve).unwrap();
-        assert!(join.join(&PROVIDER, Config::default(), &[], Some(&other), None).is_err());
+        assert!(
+            ExternalJoinStage::open(&PROVIDER, Config::default(), &all.info, Some(&other)).is_err()
+        );
+        let join =
+            WelcomeStage::open(&PROVIDER, Config::default(), &all.welcome, &all.eve).unwrap();
+        assert!(join.join(&PROVIDER, &[], Some(&other), None).is_err());
     }
 }
 
@@ -232,7 +239,13 @@ fn stored_rows_that_are_cut_are_named_or_harmless() {
         for other in wrong(row.expose()) {
             let mut rows = rows.clone();
             rows.insert(*key, Secret::new(other));
-            assert!(matches!(Observer::load(&PROVIDER, rows), Err(Error::Storage(_))), "{key:?}");
+            assert!(
+                matches!(
+                    Observer::load(&PROVIDER, Config::default(), rows),
+                    Err(Error::Storage(_))
+                ),
+                "{key:?}"
+            );
         }
     }
 }

@@ -162,13 +162,15 @@ fn costs(n: u64) -> [Work; 4] {
     let (last, welcome) = (owns.last().unwrap(), &messages.welcomes[0].message);
     let counting = Counting::default();
     let (join, joined) = counting.during(|| {
-        let stage = WelcomeStage::open(&counting, welcome, last).unwrap();
-        stage.join(&counting, Config::default(), &[], None, None).unwrap()
+        let stage = WelcomeStage::open(&counting, Config::default(), welcome, last).unwrap();
+        stage.join(&counting, &[], None, None).unwrap()
     });
     assert_eq!(u64::from(joined.peek().tree().member_count()), n);
     let info = first.group_info();
-    let (outside, _) = counting.during(|| ExternalJoinStage::open(&counting, &info, None).unwrap());
-    let (observe, _) = counting.during(|| ObserverStage::open(&counting, &info, None).unwrap());
+    let (outside, _) = counting
+        .during(|| ExternalJoinStage::open(&counting, Config::default(), &info, None).unwrap());
+    let (observe, _) =
+        counting.during(|| ObserverStage::open(&counting, Config::default(), &info, None).unwrap());
     let mut last = Peer::join(welcome, last, 3).unwrap();
     let message = last.say(b"hello");
     let (message, received) =

@@ -83,8 +83,8 @@ fn three_members(service: &Service) -> [Group; 3] {
     written(&mut alice, step);
     let join = |own: &OwnKeyPackage| {
         let message = &messages.welcomes[0].message;
-        let stage = WelcomeStage::open(&provider, message, own).unwrap();
-        let stage = stage.join(&provider, Config::default(), &[], None, None).unwrap();
+        let stage = WelcomeStage::open(&provider, Config::default(), message, own).unwrap();
+        let stage = stage.join(&provider, &[], None, None).unwrap();
         assert_eq!(stage.credentials().len(), 2);
         let verdicts = service.judge(stage.credentials());
         stage.resolve(&verdicts).unwrap().store(|_| Ok::<_, Error>(())).unwrap()

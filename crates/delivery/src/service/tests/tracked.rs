@@ -111,10 +111,16 @@ impl World {
     fn join(&mut self, own: Own, package: &OwnKeyPackage) -> Member {
         let mut page = self.desk.reply(&own, FetchInbox { limit: 10 });
         let item = page.items.remove(0);
-        let stage = mls::WelcomeStage::open(&PROVIDER, &item.welcome.welcome, package).unwrap();
+        let stage = mls::WelcomeStage::open(
+            &PROVIDER,
+            mls::Config::default(),
+            &item.welcome.welcome,
+            package,
+        )
+        .unwrap();
         let config = mls::Config::default();
         let tree = item.welcome.ratchet_tree.as_deref();
-        let stage = stage.join(&PROVIDER, config, &[], tree, None);
+        let stage = stage.join(&PROVIDER, &[], tree, None);
         let stage = stage.unwrap();
         let verdicts = accept(stage.credentials());
         let new = stage.resolve(&verdicts).unwrap();
@@ -292,7 +298,13 @@ fn another_device_of_a_member_joins_by_itself_and_nobody_else_does() {
     let state = w.state(&tablet);
     let external = |own: &Own, dice: &mut Dice| {
         let tree = Some(&*state.ratchet_tree);
-        let stage = mls::ExternalJoinStage::open(&PROVIDER, &state.group_info, tree).unwrap();
+        let stage = mls::ExternalJoinStage::open(
+            &PROVIDER,
+            mls::Config::default(),
+            &state.group_info,
+            tree,
+        )
+        .unwrap();
         let verdicts = accept(stage.credentials());
         let options = mls::ExternalJoinOptions {
             leaf: own.leaf(),
@@ -302,7 +314,7 @@ fn another_device_of_a_member_joins_by_itself_and_nobody_else_does() {
             authenticated_data: vec![],
             group_info: Some(INFO),
         };
-        stage.commit(&PROVIDER, dice, mls::Config::default(), &verdicts, options).unwrap()
+        stage.commit(&PROVIDER, dice, &verdicts, options).unwrap()
     };
     let strange = external(&mallory, &mut w.dice);
     let request = commit(strange.commit.into());

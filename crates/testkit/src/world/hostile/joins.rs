@@ -55,9 +55,8 @@ impl World {
     ) {
         let psks = self.joiner_psks();
         let join = |message: &[u8], tree: &[u8]| {
-            WelcomeStage::open(provider, message, own).and_then(|stage| {
-                stage.join(provider, self.config.clone(), &psks, Some(tree), None)
-            })
+            WelcomeStage::open(provider, Config::default(), message, own)
+                .and_then(|stage| stage.join(provider, &psks, Some(tree), None))
         };
         let kinds = &KINDS[..5];
         let kind = self.hostile.rarer(kinds, |kind| kind);
@@ -104,8 +103,8 @@ impl World {
         tree: Option<&[u8]>,
     ) {
         let opens = |info: &[u8], tree: Option<&[u8]>| {
-            ExternalJoinStage::open(provider, info, tree).is_ok()
-                || ObserverStage::open(provider, info, tree).is_ok()
+            ExternalJoinStage::open(provider, Config::default(), info, tree).is_ok()
+                || ObserverStage::open(provider, Config::default(), info, tree).is_ok()
         };
         let spoilt = damaged(info, &mut self.hostile.rng);
         assert!(!opens(&spoilt, tree), "a damaged GroupInfo lets in");

@@ -1,0 +1,309 @@
+//! An application's rules for proposals and commits, beyond those of RFC 9420 (section 12.2).
+//!
+//! A [`Policy`] is asked for every proposal and commit, before it is sent and when it is received,
+//! by members and observers. As all of them must come to the same answer, it sees the group and
+//! the message and nothing else, neither a clock nor a network; what depends on those is asked at
+//! the stages of credentials.
+
+use crate::credentials::Verdict;
+use crate::proposals::ListedProposal;
+use crate::public::PublicState;
+use alloc::format;
+use alloc::vec::Vec;
+use conclave_tree::{RatchetTree, TreeRead};
+use conclave_wire::{
+    Credential, Extension, ExtensionType, GroupContext, LeafIndex, LeafNode, Proposal,
+    ProposalType, Sender,
+};
+use core::fmt;
+
+/// A proposal, with who makes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Proposed<'a> {
+    /// Who proposes; for a proposal by value, the committer.
+    pub sender: Sender,
+    /// What is proposed.
+    pub proposal: &'a Proposal,
+    /// Whether it comes in a message of its own, to which a commit refers.
+    pub by_reference: bool,
+}
+
+impl<'a> From<&'a ListedProposal> for Proposed<'a> {
+    fn from(item: &'a ListedProposal) -> Self {
+        let ListedProposal { sender, proposal, reference } = item;
+        Self { sender: *sender, proposal, by_reference: reference.is_some() }
+    }
+}
+
+/// A commit, with all its proposals.
+#[derive(Clone, Debug)]
+pub struct ProposedCommit<'a> {
+    /// Who commits: a member, or somebody that joins by it.
+    pub sender: Sender,
+    /// What is committed.
+    pub proposals: Vec<Proposed<'a>>,
+    /// The committer's new leaf node, if the commit has a path.
+    pub leaf: Option<&'a LeafNode>,
+}
+
+/// A group as a policy sees it, in the epoch in which the proposal or commit is made.
+#[derive(Clone, Copy)]
+pub struct GroupView<'a>(pub(crate) &'a PublicState);
+
+impl fmt::Debug for GroupView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GroupView").field(&self.context().group_id).finish()
+    }
+}
+
+impl<'a> GroupView<'a> {
+    /// The epoch's context, with the group's extensions.
+    #[must_use]
+    pub fn context(&self) -> &'a GroupContext {
+        &self.0.epoch.context
+    }
+
+    /// The ratchet tree.
+    #[must_use]
+    pub fn tree(&self) -> &'a RatchetTree {
+        &self.0.tree
+    }
+
+    /// The credential of the member at a leaf.
+    #[must_use]
+    pub fn credential(&self, leaf: LeafIndex) -> Option<Credential> {
+        self.tree().leaf(leaf).map(|leaf| leaf.credential)
+    }
+
+    /// The proposals that wait for a commit, by order of arrival.
+    pub fn pending(&self) -> impl Iterator<Item = Proposed<'a>> {
+        self.0.proposals.iter().map(|(_, listed)| listed.into())
+    }
+}
+
+/// An application's rules for proposals and commits, beyond those of RFC 9420.
+///
+/// The same message must have the same answer at every member: see the [module](self).
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// Judges a proposal: by value in a commit, or in a message of its own. Default: accepted.
+    fn proposal(&self, group: GroupView<'_>, proposal: Proposed<'_>) -> Verdict {
+        let _ = (group, proposal);
+        Verdict::Accept
+    }
+
+    /// Judges a commit as a whole. Its proposals by value were accepted by [`Self::proposal`]; those
+    /// by reference were when they were received. Default: accepted.
+    fn commit(&self, group: GroupView<'_>, commit: &ProposedCommit<'_>) -> Verdict {
+        let _ = (group, commit);
+        Verdict::Accept
+    }
+}
+
+/// Who is meant by a [`Permission`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody.
+    Everyone,
+    /// All members.
+    Members,
+    /// The members with one of these credentials.
+    Credentials(Vec<Credential>),
+    /// The group's external senders (section 12.1.8).
+    ExternalSenders,
+    /// Those who join: by an external commit, or by proposing to add themselves.
+    Joiners,
+}
+
+/// What is meant by a [`Permission`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Everything.
+    Everything,
+    /// Proposals of these types; and commits of no others, so that with an empty list there may be
+    /// commits that only renew keys.
+    Types(Vec<ProposalType>),
+}
+
+/// Somebody may do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// Who.
+    pub who: Who,
+    /// What.
+    pub what: What,
+}
+
+/// Rules that many groups have. The default has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Who may propose what, by reference or by value; if empty, everybody everything.
+    pub propose: Vec<Permission>,
+    /// Who may commit what; if empty, everybody everything. A commit of several types may draw on
+    /// several permissions.
+    pub commit: Vec<Permission>,
+    /// Whether members may commit proposals by reference only, each sent before for all to see.
+    pub by_reference_only: bool,
+    /// Whether a member's commit must cover all pending proposals: commit each, or one that takes
+    /// its place (another change of the same leaf, Add of the same signature key, PSK, change of the
+    /// extensions). Proposals that the committer may not commit do not count.
+    pub cover_all_pending: bool,
+    /// Extensions of the GroupContext that must stay as they are: there with this content, or not
+    /// there.
+    pub immutable_extensions: Vec<ExtensionType>,
+    /// Whether a member's credential must stay the same, in Updates, paths and when it joins again
+    /// in place of its old leaf. For credentials that change, as certificates do, write a
+    /// [`Policy`] or judge [`CredentialRequest::replaces`](crate::CredentialRequest::replaces).
+    pub keep_identity: bool,
+}
+
+impl Who {
+    fn includes(&self, group: GroupView<'_>, sender: Sender) -> bool {
+        match (self, sender) {
+            (Self::Everyone, _)
+            | (Self::Members, Sender::Member(_))
+            | (Self::ExternalSenders, Sender::External(_))
+            | (Self::Joiners, Sender::NewMemberProposal | Sender::NewMemberCommit) => true,
+            (Self::Credentials(list), Sender::Member(leaf)) => {
+                group.credential(leaf).is_some_and(|credential| list.contains(&credential))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl What {
+    fn includes(&self, proposal_type: ProposalType) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Types(types) => types.contains(&proposal_type),
+        }
+    }
+}
+
+/// Whether somebody may do anything at all, and all of these types.
+fn allowed(
+    permissions: &[Permission],
+    group: GroupView<'_>,
+    sender: Sender,
+    mut types: impl Iterator<Item = ProposalType>,
+) -> Result<(), Option<ProposalType>> {
+    if permissions.is_empty() {
+        return Ok(());
+    }
+    let theirs: Vec<&Permission> =
+        permissions.iter().filter(|permission| permission.who.includes(group, sender)).collect();
+    if theirs.is_empty() {
+        return Err(None);
+    }
+    match types.find(|t| !theirs.iter().any(|permission| permission.what.includes(*t))) {
+        Some(forbidden) => Err(Some(forbidden)),
+        None => Ok(()),
+    }
+}
+
+fn extension(list: &[Extension], wanted: ExtensionType) -> Option<&Extension> {
+    list.iter().find(|e| e.extension_type == wanted)
+}
+
+/// Whether one of two proposals takes the other's place.
+fn supersedes(one: Proposed<'_>, other: Proposed<'_>) -> bool {
+    let leaf = |item: Proposed<'_>| match (item.proposal, item.sender) {
+        (Proposal::Update(_), Sender::Member(leaf)) => Some(leaf),
+        (Proposal::Remove(leaf), _) => Some(*leaf),
+        _ => None,
+    };
+    match (one.proposal, other.proposal) {
+        (Proposal::Add(a), Proposal::Add(b)) => {
+            a.leaf_node.signature_key == b.leaf_node.signature_key
+        }
+        (Proposal::GroupContextExtensions(_), Proposal::GroupContextExtensions(_)) => true,
+        (Proposal::ReInit(_), _) | (_, Proposal::ReInit(_)) => true,
+        (a, b) => a == b || leaf(one).is_some_and(|a| leaf(other) == Some(a)),
+    }
+}
+
+impl Rules {
+    /// A pending proposal that a commit by a member leaves out.
+    fn uncovered<'a>(
+        group: GroupView<'a>,
+        committer: LeafIndex,
+        commit: &ProposedCommit<'_>,
+    ) -> Option<Proposed<'a>> {
+        let own = |item: &Proposed<'_>| match (item.proposal, item.sender) {
+            (Proposal::Update(_), Sender::Member(leaf)) => leaf == committer,
+            (Proposal::Remove(leaf), _) => *leaf == committer,
+            _ => false,
+        };
+        let covered = |item: &Proposed<'_>| {
+            commit.proposals.iter().any(|committed| supersedes(*committed, *item))
+        };
+        group.pending().find(|item| !own(item) && !covered(item))
+    }
+
+    /// Whether a leaf node keeps the credential of the member that it replaces.
+    fn keeps_identity(&self, group: GroupView<'_>, old: LeafIndex, new: &LeafNode) -> bool {
+        !self.keep_identity || group.credential(old).is_none_or(|old| old == new.credential)
+    }
+}
+
+impl Policy for Rules {
+    fn proposal(&self, group: GroupView<'_>, proposal: Proposed<'_>) -> Verdict {
+        let Proposed { sender, proposal, .. } = proposal;
+        let proposal_type = proposal.proposal_type();
+        if allowed(&self.propose, group, sender, core::iter::once(proposal_type)).is_err() {
+            let t = proposal_type.0;
+            return Verdict::refuse(&format!("{sender:?} may not propose type {t:#06x}"));
+        }
+        let extensions = match (proposal, sender) {
+            (Proposal::Update(new), Sender::Member(leaf))
+                if !self.keeps_identity(group, leaf, new) =>
+            {
+                return Verdict::refuse("an Update must keep the credential");
+            }
+            (Proposal::GroupContextExtensions(new), _) => new,
+            (Proposal::ReInit(reinit), _) => &reinit.extensions,
+            _ => return Verdict::Accept,
+        };
+        let old = &group.context().extensions;
+        let changed = |t: &&ExtensionType| extension(old, **t) != extension(extensions, **t);
+        match self.immutable_extensions.iter().find(changed) {
+            Some(t) => Verdict::refuse(&format!("extension {:#06x} may not change", t.0)),
+            None => Verdict::Accept,
+        }
+    }
+
+    fn commit(&self, group: GroupView<'_>, commit: &ProposedCommit<'_>) -> Verdict {
+        let types = commit.proposals.iter().map(|item| item.proposal.proposal_type());
+        match allowed(&self.commit, group, commit.sender, types) {
+            Ok(()) => {}
+            Err(None) => return Verdict::refuse(&format!("{:?} may not commit", commit.sender)),
+            Err(Some(t)) => {
+                let sender = commit.sender;
+                return Verdict::refuse(&format!("{sender:?} may not commit type {:#06x}", t.0));
+            }
+        }
+        let replaced = match commit.sender {
+            Sender::Member(leaf) => Some(leaf),
+            _ => commit.proposals.iter().find_map(|item| match item.proposal {
+                Proposal::Remove(leaf) => Some(*leaf),
+                _ => None,
+            }),
+        };
+        if let (Some(old), Some(new)) = (replaced, commit.leaf)
+            && !self.keeps_identity(group, old, new)
+        {
+            return Verdict::refuse("a commit must keep the committer's credential");
+        }
+        let Sender::Member(committer) = commit.sender else { return Verdict::Accept };
+        if self.by_reference_only && commit.proposals.iter().any(|item| !item.by_reference) {
+            return Verdict::refuse("proposals may be committed by reference only");
+        }
+        if self.cover_all_pending
+            && let Some(left_out) = Self::uncovered(group, committer, commit)
+        {
+            let t = left_out.proposal.proposal_type().0;
+            return Verdict::refuse(&format!("a pending proposal of type {t:#06x} is left out"));
+        }
+        Verdict::Accept
+    }
+}

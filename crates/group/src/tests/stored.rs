@@ -1,0 +1,162 @@
+//! What a store gives back: the same group, or an error that names the row.
+
+use super::fixture::*;
+use crate::rows::{FORMAT, RowKey, Table};
+use crate::{CommitOptions, Config, Error, Group, NewProposal, Observer, ObserverStage};
+use alloc::string::String;
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use conclave_crypto::Secret;
+use conclave_wire::LeafIndex;
+
+/// A group whose second member has something in every table.
+fn rich_group() -> Vec<Peer> {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    commits(&mut peers, 2, CommitOptions::default());
+    let skipped = [peers[0].say(b"1"), peers[0].say(b"2")];
+    peers[1].reads(&skipped[1]);
+    commits(&mut peers, 0, CommitOptions::default());
+    peers[1].propose_update(None, &Default::default());
+    peers[1].commit(CommitOptions::default());
+    peers
+}
+
+#[test]
+fn a_group_is_what_its_rows_are() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let skipped = [peers[0].say(b"1"), peers[0].say(b"2")];
+    peers[1].reads(&skipped[1]);
+    commits(&mut peers, 0, CommitOptions::default());
+    peers[1].propose_update(None, &Default::default());
+    peers[1].commit(CommitOptions::default());
+    let tables = (1..=14).filter_map(Table::from_number);
+    for table in tables.filter(|t| !matches!(t, Table::ObserverHeader | Table::GroupInfo)) {
+        assert!(peers[1].rows.keys().any(|key| key.table == table), "{table:?}");
+    }
+    peers[1].reload();
+    assert_eq!(peers[1].reads(&skipped[0]).data, b"1");
+    assert!(peers[1].group.pending_commit().is_some());
+    peers[1].accepted();
+}
+
+fn error_of(rows: Rows) -> Option<String> {
+    match Group::load(&PROVIDER, Config::default(), rows) {
+        Err(Error::Storage(what)) => Some(what.into()),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => None,
+    }
+}
+
+fn load_error(peer: &Peer, change: impl FnOnce(&mut Rows)) -> String {
+    let mut rows = peer.rows.clone();
+    change(&mut rows);
+    error_of(rows).expect("an error")
+}
+
+#[test]
+fn a_row_that_is_damaged_anywhere_is_named() {
+    let peers = rich_group();
+    for (key, row) in &peers[1].rows {
+        let places = (0..row.len()).filter(|n| row.len() < 64 || n % 17 == 0 || n + 6 > row.len());
+        for place in places {
+            let mut damaged = row.clone();
+            damaged.expose_mut()[place] ^= 1;
+            let error = load_error(&peers[1], |rows| drop(rows.insert(*key, damaged)));
+            // Where the header names another group, no row fits it; the first is itself.
+            assert!(error.starts_with(&format!("{key}: ")), "{key} at {place}: {error}");
+        }
+        for length in [0, 4, 5, row.len() - 1] {
+            let cut = Secret::copy_from(&row.expose()[..length]);
+            let error = load_error(&peers[1], |rows| drop(rows.insert(*key, cut)));
+            assert!(error.starts_with(&format!("{key}: ")), "{key} cut to {length}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_row_of_another_group_or_place_is_named() {
+    let (peers, others) = (rich_group(), {
+        let mut alice = Peer::found_with("alice", Config::default(), b"another group");
+        alice.commit(CommitOptions { force_path: true, ..CommitOptions::default() });
+        alice.accepted();
+        alice
+    });
+    for (key, row) in others.rows.iter().filter(|(key, _)| peers[1].rows.contains_key(key)) {
+        let error = load_error(&peers[1], |rows| drop(rows.insert(*key, row.clone())));
+        assert!(error.contains("of another group"), "{key}: {error}");
+    }
+    for (key, row) in &peers[1].rows {
+        let place = RowKey { index: key.index ^ 1, ..*key };
+        let error = load_error(&peers[1], |rows| drop(rows.insert(place, row.clone())));
+        assert!(error.starts_with(&format!("{place}: ")), "{place}: {error}");
+    }
+}
+
+#[test]
+fn each_missing_row_is_an_error_that_names_its_kind() {
+    let peers = rich_group();
+    for key in peers[1].rows.keys() {
+        let error = load_error(&peers[1], |rows| drop(rows.remove(key)));
+        let kind = match key.table {
+            Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey => {
+                String::from("secret tree")
+            }
+            Table::Tree => String::from("ratchet tree"),
+            table => format!("{table:?}"),
+        };
+        assert!(error.contains(&kind), "{key}: {error}");
+    }
+    assert!(error_of(Rows::new()).is_some_and(|error| error.contains("Header")));
+}
+
+#[test]
+fn rows_of_a_format_that_is_not_known_are_not_read() {
+    let peers = rich_group();
+    let mut rows = peers[1].rows.clone();
+    let header = rows.get_mut(&RowKey::new(Table::Header, 0)).expect("a header");
+    let place = header.len() - 5;
+    header.expose_mut()[place] = FORMAT + 1;
+    let error = error_of(rows).expect("an error");
+    assert!(error.contains("format 2"), "{error}");
+}
+
+#[test]
+fn an_observers_rows_are_not_a_members() {
+    let peers = rich_group();
+    let stray = RowKey::new(Table::GroupInfo, 0);
+    let error = load_error(&peers[1], |rows| drop(rows.insert(stray, Secret::new(vec![1; 9]))));
+    assert!(error.contains("GroupInfo"), "{error}");
+}
+
+#[test]
+fn an_observers_row_that_is_damaged_or_missing_is_an_error() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let options = CommitOptions {
+        group_info: Some(crate::GroupInfoOptions { ratchet_tree: true, external_pub: true }),
+        force_path: true,
+        ..CommitOptions::default()
+    };
+    let info = commits(&mut peers, 0, options).group_info.expect("a GroupInfo");
+    let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).expect("a group");
+    let verdicts = vec![crate::Verdict::Accept; stage.credentials().len()];
+    let mut observer = stage.resolve(&verdicts).expect("an observer");
+    let mut rows = Rows::new();
+    observer.rows().expect("rows").apply_to(&mut rows);
+    let removal = peers[1].propose(NewProposal::Remove(LeafIndex(0)), &Default::default());
+    let stage = observer.process(&PROVIDER, &removal).expect("a proposal");
+    let step = stage.resolve(&observer, &PROVIDER, &[]).expect("a step");
+    let written = crate::apply(&mut observer, step, |write| stored(&mut rows, write.batch));
+    written.expect("written");
+    let load = |rows: Rows| Observer::load(&PROVIDER, Config::default(), rows).map(drop);
+    assert_eq!(load(rows.clone()), Ok(()));
+    for key in rows.keys() {
+        let mut missing = rows.clone();
+        missing.remove(key);
+        assert!(matches!(load(missing), Err(Error::Storage(_))), "{key}");
+        let mut damaged = rows.clone();
+        damaged.get_mut(key).expect("a row").expose_mut()[0] ^= 1;
+        let named =
+            matches!(load(damaged), Err(Error::Storage(e)) if e.contains(&format!("{key}")));
+        assert!(named, "{key}");
+    }
+}
