@@ -6,13 +6,14 @@ use crate::error::{CredentialSubject, Error, Rejection};
 use crate::limits::Limits;
 use crate::row_codec::nothing_left;
 use crate::rules;
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::{
     CryptoError, CryptoProvider, CryptoRng, HpkeKeyPair, HpkePrivateKey, Secret, SignatureKeyPair,
     Suite,
 };
-use conclave_tree::{check_leaf_rules, sign_leaf};
+use conclave_tree::{LeafRule, check_leaf_rules, sign_leaf};
 use conclave_wire::{
     Bytes, Capabilities, CipherSuite, Credential, CredentialType, Decode, Encode, Extension,
     ExtensionType, GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex, LeafNode,
@@ -48,13 +49,17 @@ impl LeafParams {
         }
     }
 
-    /// An unsigned leaf node, its encryption key and source to be filled in.
+    /// An unsigned leaf node, its encryption key and source to be filled in. Its capabilities are
+    /// without the default types, which must not be listed (section 7.2).
     pub(crate) fn template(&self, signature_key: &SignaturePublicKey) -> LeafNode {
+        let mut capabilities = self.capabilities.clone();
+        capabilities.extensions.retain(|t| !t.is_default());
+        capabilities.proposals.retain(|t| !t.is_default());
         LeafNode {
             encryption_key: Vec::new().into(),
             signature_key: signature_key.clone(),
             credential: self.credential.clone(),
-            capabilities: self.capabilities.clone(),
+            capabilities,
             leaf_node_source: LeafNodeSource::Update,
             extensions: self.extensions.clone(),
             signature: Bytes::default(),
@@ -333,6 +338,7 @@ pub(crate) fn check_key_package(
         return Err(Rejection::InitKeyReused.into());
     }
     rules::check_extension_list(limits, &kp.extensions)?;
+    check_extensions_listed(kp)?;
     let nowhere = GroupId::default();
     let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
     rules::check_leaf(suite, limits, &kp.leaf_node, context)?;
@@ -341,4 +347,14 @@ pub(crate) fn check_key_package(
     suite
         .verify_with_label(&kp.leaf_node.signature_key, b"KeyPackageTBS", &tbs, &kp.signature)
         .map_err(|e| Error::of_input(e, Rejection::KeyPackageSignature))
+}
+
+/// That the leaf's capabilities list the key package's extensions (section 10).
+fn check_extensions_listed(kp: &KeyPackage) -> Result<(), Rejection> {
+    let listed: BTreeSet<_> = kp.leaf_node.capabilities.extensions.iter().collect();
+    let mut types = kp.extensions.iter().map(|e| e.extension_type);
+    match types.find(|t| !t.is_default() && !listed.contains(t)) {
+        Some(missing) => Err(Rejection::LeafRule(LeafRule::ExtensionNotListed(missing))),
+        None => Ok(()),
+    }
 }

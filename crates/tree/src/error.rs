@@ -15,7 +15,8 @@ pub enum LeafRule {
     CipherSuiteNotListed(CipherSuite),
     /// The capabilities do not list the type of the leaf's own credential (section 7.2).
     CredentialTypeNotListed(CredentialType),
-    /// The capabilities do not list the type of one of the leaf's extensions (section 7.2).
+    /// The capabilities do not list the type of one of the leaf's extensions, or of its key
+    /// package's (sections 7.2 and 10).
     ExtensionNotListed(ExtensionType),
     /// Two of the leaf's extensions have the same type (section 13.4).
     DuplicateExtension(ExtensionType),
