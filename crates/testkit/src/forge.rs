@@ -6,6 +6,12 @@
 //! secrets of an epoch that does not exist.
 #![allow(clippy::expect_used)]
 
+mod path;
+mod welcome;
+
+pub use path::PathFor;
+pub use welcome::OpenWelcome;
+
 use crate::SeededRng;
 use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
 use conclave_framing::{Padding, open_private, open_sender_data, protect_private, protect_public};
@@ -15,12 +21,13 @@ use conclave_schedule::{
     MembershipKey, MessageKey, RatchetKind, SecretTree, SecretTreeRow, SenderDataSecret,
     sender_data_key_nonce,
 };
-use conclave_tree::TreeRead;
+use conclave_tree::{RatchetTree, TreeRead, sign_leaf};
 use conclave_wire::{
     AuthenticatedContent, AuthenticatedContentTbm, Bytes, Commit, Content, Decode, Encode,
-    FramedContent, FramedContentAuthData, FramedContentTbs, GroupContext, LeafIndex, Mac,
-    MlsMessage, MlsMessageBody, PrivateContentAad, PrivateMessage, Proposal, ProposalOrRef,
-    PublicMessage, ReInit, Reader, Sender, SenderData, SenderDataAad, UpdatePath, WireFormat,
+    FramedContent, FramedContentAuthData, FramedContentTbs, GroupContext, GroupId, GroupInfo,
+    GroupInfoTbs, KeyPackage, KeyPackageTbs, LeafIndex, LeafNode, LeafNodeContext, Mac, MlsMessage,
+    MlsMessageBody, PrivateContentAad, PrivateMessage, Proposal, ProposalOrRef, PublicMessage,
+    ReInit, Reader, Sender, SenderData, SenderDataAad, UpdatePath, WireFormat,
 };
 use rand_core::Rng;
 
@@ -32,6 +39,8 @@ pub struct Insider {
     pub own_leaf: LeafIndex,
     /// The member's signature key pair.
     pub signer: SignatureKeyPair,
+    /// The current epoch's ratchet tree.
+    pub tree: RatchetTree,
     membership_key: MembershipKey,
     sender_data: SenderDataSecret,
     secret_tree: SecretTree,
@@ -80,6 +89,7 @@ impl Insider {
         Self {
             own_leaf,
             signer: SignatureKeyPair { private, public },
+            tree: group.tree().clone(),
             membership_key: MembershipKey::from_secret(membership),
             sender_data: SenderDataSecret::from_secret(sender_data),
             secret_tree: SecretTree::load(size, secret_tree).expect("a secret tree"),
@@ -307,6 +317,25 @@ impl Insider {
         Self::encode(MlsMessageBody::PrivateMessage(message.expect("protected")))
     }
 
+    /// Signs a leaf node with the insider's key, as one that stands at `leaf`.
+    ///
+    /// # Panics
+    /// If the provider cannot sign.
+    pub fn sign_leaf(&self, provider: &dyn CryptoProvider, node: &mut LeafNode, leaf: LeafIndex) {
+        let context = LeafNodeContext { group_id: &self.context.group_id, leaf_index: leaf };
+        sign_leaf(&self.suite(provider), node, &self.signer, context).expect("a signature");
+    }
+
+    /// Signs a GroupInfo with the insider's key: an encoded MLSMessage.
+    ///
+    /// # Panics
+    /// If the provider cannot sign.
+    #[must_use]
+    pub fn group_info(&self, provider: &dyn CryptoProvider, mut info: GroupInfo) -> Vec<u8> {
+        sign_group_info(&self.suite(provider), &mut info, &self.signer);
+        Self::encode(MlsMessageBody::GroupInfo(Box::new(info)))
+    }
+
     fn suite<'a>(&self, provider: &'a dyn CryptoProvider) -> Suite<'a> {
         Suite::new(provider, self.context.cipher_suite).expect("a supported suite")
     }
@@ -314,4 +343,23 @@ impl Insider {
     fn encode(body: MlsMessageBody) -> Vec<u8> {
         MlsMessage::from(body).to_bytes().expect("an encoding")
     }
+}
+
+/// Signs a key package and the leaf node in it, whatever they say.
+///
+/// # Panics
+/// If the provider cannot sign.
+pub fn sign_key_package(suite: &Suite<'_>, package: &mut KeyPackage, signer: &SignatureKeyPair) {
+    let nowhere = GroupId::default();
+    let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
+    sign_leaf(suite, &mut package.leaf_node, signer, context).expect("a signature");
+    let tbs = KeyPackageTbs(package).to_bytes().expect("an encoding");
+    let signature = suite.sign_with_label(signer, b"KeyPackageTBS", &tbs).expect("a signature");
+    package.signature = signature.into();
+}
+
+fn sign_group_info(suite: &Suite<'_>, info: &mut GroupInfo, signer: &SignatureKeyPair) {
+    let tbs = GroupInfoTbs(info).to_bytes().expect("an encoding");
+    let signature = suite.sign_with_label(signer, b"GroupInfoTBS", &tbs).expect("a signature");
+    info.signature = signature.into();
 }

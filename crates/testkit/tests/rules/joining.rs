@@ -1,0 +1,306 @@
+//! Welcomes and GroupInfos (sections 11.2, 11.3, 12.4.3, 12.4.3.1 and 12.4.3.3).
+
+use super::scene::*;
+use conclave_crypto::Secret;
+use conclave_group::{
+    Config, Error, GroupInfoOptions, Misuse, NewProposal, OwnKeyPackage, Rejection, WelcomeStage,
+};
+use conclave_testkit::forge::{Insider, OpenWelcome};
+use conclave_tree::{TreeError, TreeRead};
+use conclave_wire::{
+    Bytes, CipherSuite, Decode, Encode, Extension, ExtensionType, GroupInfo, LeafIndex, MlsMessage,
+    MlsMessageBody, PreSharedKeyId, ProtocolVersion, PskType, ResumptionPskUsage,
+};
+
+const ALIEN: ExtensionType = ExtensionType(0xf00d);
+
+fn alien() -> Extension {
+    Extension { extension_type: ALIEN, extension_data: b"whatever".as_slice().into() }
+}
+
+/// A Welcome for frank of a commit with a path, and who made it.
+struct Invitation {
+    scene: Scene,
+    host: Insider,
+    frank: OwnKeyPackage,
+    welcome: Vec<u8>,
+}
+
+impl Invitation {
+    fn new() -> Self {
+        let mut scene = Scene::new();
+        let frank = key_package("frank", 40);
+        let psk = NewProposal::ExternalPsk { psk_id: b"x".as_slice().into() };
+        let mut options = commit_of(vec![new_add(&frank), psk]);
+        options.force_path = true;
+        let psktype = PskType::External { psk_id: b"x".as_slice().into() };
+        options.psks = vec![(psktype, Secret::copy_from(&PSK))];
+        let welcome = commits(&mut scene.alice, options).welcomes.remove(0).message;
+        let host = Insider::of(&scene.alice);
+        Self { scene, host, frank, welcome }
+    }
+
+    fn open(&self) -> OpenWelcome {
+        OpenWelcome::of(&PROVIDER, &self.welcome, &self.frank, &Secret::copy_from(&PSK))
+    }
+
+    /// The Welcome with a change, confirmed and signed anew.
+    fn forged(&self, change: impl FnOnce(&mut OpenWelcome)) -> Vec<u8> {
+        let mut welcome = self.open();
+        change(&mut welcome);
+        welcome.confirm(&suite());
+        welcome.sign(&suite(), &self.host.signer);
+        welcome.seal(&suite(), &mut rng(4))
+    }
+
+    #[track_caller]
+    fn refused(&self, what: &str, welcome: &[u8], rule: impl Fn(&Rejection) -> bool) {
+        let found = rejection(joins(welcome, &self.frank).expect_err(what));
+        assert!(rule(&found), "{what}: {found:?}");
+    }
+}
+
+#[test]
+fn a_welcome_that_does_not_open_is_refused() {
+    let invitation = Invitation::new();
+    let unchanged = invitation.forged(|_| {});
+    joins(&unchanged, &invitation.frank).unwrap();
+    let MlsMessageBody::Welcome(welcome) = MlsMessage::from_bytes(&unchanged).unwrap().body else {
+        panic!()
+    };
+    let mut info = welcome.clone();
+    info.encrypted_group_info = vec![0; info.encrypted_group_info.len()].into();
+    let mut secrets = welcome.clone();
+    secrets.secrets[0].encrypted_group_secrets.ciphertext = [0; 80].into();
+    for bad in [info, secrets] {
+        let bad = MlsMessage::from(MlsMessageBody::Welcome(bad)).to_bytes().unwrap();
+        invitation.refused("flipped", &bad, is(Rejection::WelcomeOpen));
+    }
+    // Under another PSK than the joiner has.
+    let other = invitation.forged(|w| w.psks[0].1 = Secret::zero(32));
+    invitation.refused("psk", &other, is(Rejection::WelcomeOpen));
+    // For another key package.
+    let grace = key_package("grace", 41);
+    let failed = joins(&unchanged, &grace).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::WelcomeNotForKeyPackage);
+    // Without the PSK.
+    let stage = WelcomeStage::open(&PROVIDER, &unchanged, &invitation.frank).unwrap();
+    let failed = stage.join(&PROVIDER, Config::default(), &[], None, None).unwrap_err();
+    assert!(matches!(failed, Error::Misuse(Misuse::PskUnavailable(_))), "{failed}");
+}
+
+#[test]
+fn a_welcome_whose_parameters_are_not_the_key_packages_is_refused() {
+    let invitation = Invitation::new();
+    let other = CipherSuite(3);
+    let outer = invitation.forged(|w| w.cipher_suite = other);
+    invitation.refused("outside", &outer, is(Rejection::WrongCipherSuite(other)));
+    let inner = invitation.forged(|w| w.info.group_context.cipher_suite = other);
+    invitation.refused("inside", &inner, is(Rejection::WrongCipherSuite(other)));
+    let version = ProtocolVersion(2);
+    let bad = invitation.forged(|w| w.info.group_context.version = version);
+    invitation.refused("version", &bad, is(Rejection::WrongVersion(version)));
+}
+
+#[test]
+fn a_welcomes_confirmation_tag_is_checked() {
+    let invitation = Invitation::new();
+    let mut welcome = invitation.open();
+    welcome.info.confirmation_tag = [0; 32].into();
+    welcome.sign(&suite(), &invitation.host.signer);
+    let bad = welcome.seal(&suite(), &mut rng(4));
+    invitation.refused("tag", &bad, is(Rejection::ConfirmationTag));
+}
+
+#[test]
+fn a_welcomes_path_secret_gives_the_keys_of_the_tree() {
+    let invitation = Invitation::new();
+    let other = invitation.forged(|w| {
+        w.secrets.path_secret.as_mut().unwrap().path_secret[0] ^= 1;
+    });
+    let rule = of_tree(|e| matches!(e, TreeError::PathKeyMismatch { .. }));
+    invitation.refused("other", &other, rule);
+    for length in [0, 31, 33] {
+        let cut = invitation.forged(|w| {
+            w.secrets.path_secret.as_mut().unwrap().path_secret.resize(length, 0);
+        });
+        invitation.refused("length", &cut, of_tree(|e| *e == TreeError::PathSecretLength));
+    }
+}
+
+#[test]
+fn a_joiner_finds_its_own_leaf() {
+    let mut invitation = Invitation::new();
+    // The Welcome names a key package of which another leaf was added.
+    let grace = key_package("grace", 41);
+    let mut welcome = invitation.open();
+    welcome.redirect(&grace);
+    let bad = welcome.seal(&suite(), &mut rng(4));
+    invitation.frank = grace;
+    invitation.refused("grace", &bad, is(Rejection::OwnLeafMissing));
+}
+
+#[test]
+fn a_link_is_alone_and_of_a_first_epoch() {
+    let invitation = Invitation::new();
+    let link = |usage| PreSharedKeyId {
+        psktype: PskType::Resumption {
+            usage,
+            psk_group_id: b"a group".as_slice().into(),
+            psk_epoch: 0,
+        },
+        psk_nonce: [1; 32].into(),
+    };
+    let (branch, reinit) = (ResumptionPskUsage::Branch, ResumptionPskUsage::Reinit);
+    for (a, b) in [(branch, branch), (branch, reinit), (reinit, reinit)] {
+        let two = invitation.forged(|w| w.secrets.psks.extend([link(a), link(b)]));
+        invitation.refused("two", &two, is(Rejection::LinkNotAlone));
+    }
+    // One, of a group that is not in its first epoch.
+    let bob = &invitation.scene.judges[0];
+    let known = bob.branch_link().unwrap();
+    let id = PreSharedKeyId {
+        psktype: PskType::Resumption {
+            usage: branch,
+            psk_group_id: bob.group_id().clone(),
+            psk_epoch: bob.epoch(),
+        },
+        psk_nonce: [1; 32].into(),
+    };
+    let psk = bob.resumption_psk(bob.epoch()).unwrap().as_secret().clone();
+    let wanted = |change: &dyn Fn(&mut GroupInfo)| {
+        let welcome = invitation.forged(|w| {
+            w.secrets.psks = vec![id.clone()];
+            w.psks = vec![(id.clone(), psk.clone())];
+            change(&mut w.info);
+        });
+        let stage = WelcomeStage::open(&PROVIDER, &welcome, &invitation.frank).unwrap();
+        let joined = stage.join(&PROVIDER, Config::default(), &[], None, Some(&known));
+        rejection(joined.unwrap_err())
+    };
+    let rule = Rejection::LinkMismatch("its epoch is not 1");
+    assert_eq!(wanted(&|_| {}), rule);
+    assert_eq!(wanted(&|info| info.group_context.epoch = 0), rule);
+    // Of the first epoch, its members are compared: frank was none.
+    let rule = Rejection::LinkMismatch("it has a member that the old group has not");
+    assert_eq!(wanted(&|info| info.group_context.epoch = 1), rule);
+}
+
+/// What is wrong with a GroupInfo, whoever reads it.
+fn group_info_rules() -> Vec<(&'static str, fn(&mut GroupInfo), Rejection)> {
+    vec![
+        (
+            "version",
+            |info| info.group_context.version = ProtocolVersion(2),
+            Rejection::WrongVersion(ProtocolVersion(2)),
+        ),
+        (
+            "extension twice",
+            |info| info.extensions.extend([alien(), alien()]),
+            Rejection::DuplicateExtension(ALIEN),
+        ),
+        (
+            "context extension twice",
+            |info| info.group_context.extensions = vec![alien(), alien()],
+            Rejection::DuplicateExtension(ALIEN),
+        ),
+        (
+            "context extension unsupported",
+            |info| info.group_context.extensions = vec![alien()],
+            Rejection::UnsupportedExtension(ALIEN),
+        ),
+        ("blank signer", |info| info.signer = LeafIndex(6), Rejection::GroupInfoSigner),
+        ("no signer", |info| info.signer = LeafIndex(1 << 20), Rejection::GroupInfoSigner),
+        ("another signer", |info| info.signer = CAROL, Rejection::GroupInfoSignature),
+        ("hash", |info| info.group_context.tree_hash = [0; 32].into(), Rejection::TreeHash),
+        ("no hash", |info| info.group_context.tree_hash = Bytes::default(), Rejection::TreeHash),
+    ]
+}
+
+#[test]
+fn a_group_info_that_breaks_a_rule_lets_nobody_in() {
+    let scene = Scene::new();
+    let good = decoded_group_info(&scene.alice.group_info(&PROVIDER, ALL).unwrap());
+    let invitation = Invitation::new();
+    for (what, change, rule) in group_info_rules() {
+        let mut info = good.clone();
+        change(&mut info);
+        let info = scene.insider.group_info(&PROVIDER, info);
+        scene.group_info_refused_by_all(what, &info, is(rule.clone()));
+        let welcome = invitation.forged(|w| change(&mut w.info));
+        invitation.refused(what, &welcome, is(rule));
+    }
+    // A signature of what was there before.
+    let mut info = good;
+    info.extensions.push(alien());
+    let info = encoded_info(info);
+    scene.group_info_refused_by_all("signature", &info, is(Rejection::GroupInfoSignature));
+}
+
+fn encoded_info(info: GroupInfo) -> Vec<u8> {
+    MlsMessage::from(MlsMessageBody::GroupInfo(Box::new(info))).to_bytes().unwrap()
+}
+
+#[test]
+fn a_tree_that_breaks_a_rule_lets_nobody_in() {
+    let scene = Scene::new();
+    let good = decoded_group_info(&scene.alice.group_info(&PROVIDER, ALL).unwrap());
+    let place =
+        good.extensions.iter().position(|e| e.extension_type == ExtensionType::RATCHET_TREE);
+    let place = place.unwrap();
+    // The tree ends in a blank node.
+    let tree = scene.alice.tree().to_extension_bytes().unwrap();
+    let mut r = conclave_wire::Reader::new(&tree);
+    let mut nodes = r.vector().unwrap().rest().to_vec();
+    nodes.extend([0, 0]);
+    let mut w = conclave_wire::Writer::new();
+    w.put_opaque(&nodes).unwrap();
+    let mut info = good;
+    info.extensions[place].extension_data = w.finish().into();
+    let info = scene.insider.group_info(&PROVIDER, info);
+    let rule = of_tree(|e| *e == TreeError::LastNodeBlank);
+    scene.group_info_refused_by_all("blank", &info, rule);
+}
+
+#[test]
+fn an_observer_takes_only_the_group_info_of_its_epoch() {
+    let scene = Scene::new();
+    let message = scene.alice.group_info(&PROVIDER, ALL).unwrap();
+    let good = decoded_group_info(&message);
+    let epoch = scene.alice.epoch();
+    let wrong = Rejection::WrongEpoch { message: epoch + 1, current: epoch };
+    let rules: [(&str, fn(&mut GroupInfo), Rejection); 6] = [
+        (
+            "group",
+            |i| i.group_context.group_id = b"another".as_slice().into(),
+            Rejection::WrongGroup,
+        ),
+        ("epoch", |i| i.group_context.epoch += 1, wrong),
+        ("context", |i| i.group_context.tree_hash = [0; 32].into(), Rejection::TreeHash),
+        ("tag", |i| i.confirmation_tag = [0; 32].into(), Rejection::ConfirmationTag),
+        ("signer", |i| i.signer = NOBODY, Rejection::GroupInfoSigner),
+        ("signature", |i| i.signer = CAROL, Rejection::GroupInfoSignature),
+    ];
+    let before = scene.observer.rows().unwrap();
+    for (what, change, rule) in rules {
+        let mut info = good.clone();
+        change(&mut info);
+        let info = scene.insider.group_info(&PROVIDER, info);
+        let failed = scene.observer.take_group_info(&PROVIDER, &info).unwrap_err();
+        assert_eq!(rejection(failed), rule, "{what}");
+        assert_eq!(scene.observer.rows().unwrap(), before, "{what}");
+    }
+    assert!(scene.observer.take_group_info(&PROVIDER, &message).is_ok());
+}
+
+#[test]
+fn a_tree_is_needed_before_a_welcome_is_processed() {
+    let mut scene = Scene::new();
+    let frank = key_package("frank", 40);
+    let mut options = commit_of(vec![new_add(&frank)]);
+    options.welcome_ratchet_tree = false;
+    let welcome = commits(&mut scene.alice, options).welcomes.remove(0).message;
+    assert_eq!(joins(&welcome, &frank).unwrap_err(), Misuse::TreeMissing.into());
+    let info = scene.alice.group_info(&PROVIDER, GroupInfoOptions { ratchet_tree: false, ..ALL });
+    assert_eq!(watches(&info.unwrap()).unwrap_err(), Misuse::TreeMissing.into());
+}

@@ -1,0 +1,171 @@
+//! Lists of proposals (section 12.2), as a commit may not hold them.
+
+use super::scene::*;
+use conclave_group::{NewProposal, Rejection};
+use conclave_testkit::forge::{Insider, sign_key_package};
+use conclave_tree::TreeError;
+use conclave_wire::{
+    Bytes, Content, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeSource, PreSharedKeyId,
+    Proposal, ProposalOrRef, ProposalRef, ProtocolVersion, PskType, ReInit, ResumptionPskUsage,
+};
+
+fn psk(name: &[u8], nonce: usize) -> Proposal {
+    let psktype = PskType::External { psk_id: name.into() };
+    Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: vec![9; nonce].into() })
+}
+
+fn linking(usage: ResumptionPskUsage) -> Proposal {
+    let psktype =
+        PskType::Resumption { usage, psk_group_id: b"a group".as_slice().into(), psk_epoch: 0 };
+    Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: [9; 32].into() })
+}
+
+fn reinit(version: ProtocolVersion) -> ReInit {
+    let group_id = GroupId::from(*b"next");
+    ReInit { group_id, version, cipher_suite: SUITE, extensions: Vec::new() }
+}
+
+fn extensions() -> Proposal {
+    Proposal::GroupContextExtensions(Vec::new())
+}
+
+/// Members' side alone: `group::tests::proposals::lists_that_break_a_rule_are_refused`.
+#[test]
+fn lists_that_members_refuse_are_refused_by_observers_too() {
+    let scene = Scene::new();
+    let remove = Proposal::Remove;
+    let update = {
+        let mut leaf = leaf_of(&scene.alice, LeafIndex(0));
+        leaf.leaf_node_source = LeafNodeSource::Update;
+        Proposal::Update(Box::new(leaf))
+    };
+    let alien =
+        |n| Extension { extension_type: ExtensionType(n), extension_data: Bytes::default() };
+    let twice = vec![alien(0xf001), alien(0xf002), alien(0xf001)];
+    let mls10 = ProtocolVersion::MLS10;
+    let doubled = Rejection::DuplicateExtension(ExtensionType(0xf001));
+    let reinit_twice = ReInit { extensions: twice.clone(), ..reinit(mls10) };
+    for (list, rule) in [
+        (vec![remove(LeafIndex(0))], Rejection::CommitterRemoved),
+        (vec![remove(NOBODY)], Rejection::RemoveOfNobody(NOBODY)),
+        (vec![remove(LeafIndex(1 << 31))], Rejection::RemoveOfNobody(LeafIndex(1 << 31))),
+        (vec![remove(CAROL), remove(CAROL)], Rejection::SeveralChangesOfLeaf(CAROL)),
+        (vec![update], Rejection::CommitterUpdates),
+        (vec![extensions(), extensions()], Rejection::SeveralGroupContextExtensions),
+        (vec![Proposal::GroupContextExtensions(twice)], doubled.clone()),
+        (vec![Proposal::ReInit(reinit_twice)], doubled),
+        (vec![Proposal::ExternalInit(Bytes::default())], Rejection::ExternalInitByMember),
+        (vec![psk(b"x", 32), psk(b"x", 32)], Rejection::DuplicatePsk),
+        (vec![psk(b"x", 31)], Rejection::PskNonceLength),
+        (vec![linking(ResumptionPskUsage::Reinit)], Rejection::PskUsage),
+        (vec![linking(ResumptionPskUsage::Branch)], Rejection::PskUsage),
+        (vec![Proposal::ReInit(reinit(mls10)), remove(CAROL)], Rejection::ReInitNotAlone),
+        (
+            vec![Proposal::ReInit(reinit(ProtocolVersion(0)))],
+            Rejection::ReInitVersion(ProtocolVersion(0)),
+        ),
+        (vec![], Rejection::PathMissing),
+        (vec![remove(CAROL)], Rejection::PathMissing),
+        (vec![extensions()], Rejection::PathMissing),
+    ] {
+        let what = format!("{list:?}");
+        scene.refused_by_all(&what, commit(list, None), SeenBy::All, is(rule));
+    }
+    let reference = ProposalRef::from([5; 32]);
+    let list = vec![ProposalOrRef::Reference(reference.clone())];
+    let rule = is(Rejection::UnknownProposal(reference));
+    scene.refused_by_all("unknown", commit_list(list, None), SeenBy::All, rule);
+    // The list is good; only the members know that the tag is not.
+    for list in [vec![psk(b"x", 32)], vec![Proposal::ReInit(reinit(mls10))]] {
+        let rule = is(Rejection::ConfirmationTag);
+        scene.refused_by_all("tag", commit(list, None), SeenBy::Members, rule);
+    }
+}
+
+#[test]
+fn several_changes_of_one_leaf_are_refused_by_reference_too() {
+    let mut scene = Scene::new();
+    let update = |seed, scene: &mut Scene| {
+        scene.proposed(Some(0), seed, |bob, rng| bob.propose_update(&PROVIDER, rng, None, &clear()))
+    };
+    let (first, second) = (update(70, &mut scene), update(71, &mut scene));
+    let remove = |leaf| ProposalOrRef::Proposal(Proposal::Remove(leaf));
+    for list in [vec![first.clone(), second], vec![remove(BOB), first.clone()]] {
+        let rule = is(Rejection::SeveralChangesOfLeaf(BOB));
+        scene.refused_by_all("bob twice", commit_list(list, None), SeenBy::All, rule);
+    }
+    // Alone it only lacks a path.
+    let rule = is(Rejection::PathMissing);
+    scene.refused_by_all("an Update", commit_list(vec![first], None), SeenBy::All, rule);
+}
+
+#[test]
+fn the_committers_own_update_and_removal_are_refused_by_reference_too() {
+    let mut scene = Scene::new();
+    let update =
+        scene.proposed(None, 70, |alice, rng| alice.propose_update(&PROVIDER, rng, None, &clear()));
+    let remove = scene.proposed(Some(1), 71, |carol, rng| {
+        carol.propose(&PROVIDER, rng, NewProposal::Remove(LeafIndex(0)), &clear())
+    });
+    let rule = is(Rejection::CommitterUpdates);
+    scene.refused_by_all("own Update", commit_list(vec![update], None), SeenBy::All, rule);
+    let rule = is(Rejection::CommitterRemoved);
+    scene.refused_by_all("own Remove", commit_list(vec![remove], None), SeenBy::All, rule);
+}
+
+#[test]
+fn a_reinit_by_reference_is_refused_beside_another_proposal() {
+    let mut scene = Scene::new();
+    let closes = scene.proposed(Some(0), 70, |bob, rng| {
+        let reinit = NewProposal::ReInit(reinit(ProtocolVersion::MLS10));
+        bob.propose(&PROVIDER, rng, reinit, &clear())
+    });
+    for list in
+        [vec![closes.clone(), ProposalOrRef::Proposal(psk(b"x", 32))], vec![closes.clone(), closes]]
+    {
+        let rule = is(Rejection::ReInitNotAlone);
+        scene.refused_by_all("ReInit", commit_list(list, None), SeenBy::All, rule);
+    }
+}
+
+#[test]
+fn a_proposal_is_checked_when_it_comes_and_not_only_in_a_commit() {
+    let scene = Scene::new();
+    for (proposal, rule) in [
+        (Proposal::Remove(NOBODY), Rejection::RemoveOfNobody(NOBODY)),
+        (psk(b"x", 33), Rejection::PskNonceLength),
+        (linking(ResumptionPskUsage::Branch), Rejection::PskUsage),
+        (
+            Proposal::ReInit(reinit(ProtocolVersion(0))),
+            Rejection::ReInitVersion(ProtocolVersion(0)),
+        ),
+    ] {
+        let what = format!("{proposal:?}");
+        scene.refused_by_all(&what, Content::Proposal(proposal), SeenBy::All, is(rule));
+    }
+}
+
+#[test]
+fn more_psks_than_can_be_counted_are_refused() {
+    let scene = Scene::new();
+    let psks = (0..=u32::from(u16::MAX)).map(|n| psk(&n.to_be_bytes(), 32)).collect();
+    scene.refused_by_all("psks", commit(psks, None), SeenBy::All, is(Rejection::TooManyPsks));
+}
+
+/// Members' side alone: `group::tests::proposals::a_client_cannot_be_added_twice`.
+#[test]
+fn a_client_that_is_there_already_is_refused_by_observers_too() {
+    let scene = Scene::new();
+    let dave = key_package("another", 40);
+    let twice = vec![add(&dave), add(&dave)];
+    let rule = of_tree(|e| matches!(e, TreeError::DuplicateEncryptionKey { .. }));
+    scene.refused_by_all("twice", commit(twice, None), SeenBy::All, rule);
+    // A member's signature key under new encryption keys.
+    let keys = Insider::of(&scene.judges[0]).signer;
+    let mut package = key_package("again", 41).key_package().clone();
+    package.leaf_node.signature_key = keys.public.clone();
+    sign_key_package(&suite(), &mut package, &keys);
+    let again = Proposal::Add(Box::new(package));
+    let rule = of_tree(|e| matches!(e, TreeError::DuplicateSignatureKey { .. }));
+    scene.refused_by_all("again", commit(vec![again], None), SeenBy::All, rule);
+}
