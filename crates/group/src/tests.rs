@@ -5,5 +5,6 @@ mod fixture;
 mod joining;
 mod messages;
 mod proposals;
+mod rules;
 mod steps;
 mod stored;

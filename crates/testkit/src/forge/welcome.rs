@@ -40,10 +40,11 @@ impl OpenWelcome {
         own: &OwnKeyPackage,
         value: &Secret,
     ) -> Self {
-        let MlsMessageBody::Welcome(welcome) = MlsMessage::from_bytes(message).expect("mls").body
-        else {
-            panic!("no Welcome")
+        let welcome = match MlsMessage::from_bytes(message).map(|message| message.body) {
+            Ok(MlsMessageBody::Welcome(welcome)) => Some(welcome),
+            _ => None,
         };
+        let welcome = welcome.expect("a Welcome");
         let suite = Suite::new(provider, welcome.cipher_suite).expect("a supported suite");
         let stored = own.to_secret().expect("a key package");
         let mut r = Reader::new(stored.expose());

@@ -72,7 +72,7 @@ fn a_sender_that_is_no_member_is_refused() {
 }
 
 #[test]
-fn tags_that_should_not_be_there_or_are_not_there_are_refused() {
+fn a_wrong_membership_tag_is_seen_by_members_and_by_them_alone() {
     let scene = Scene::new();
     let rule = || is(Rejection::Framing(FramingError::InvalidMembershipTag));
     let forged = edited(&scene, |m| m.membership_tag = Some([0; 32].into()));

@@ -3,13 +3,14 @@
 use super::scene::*;
 use conclave_crypto::Secret;
 use conclave_group::{
-    Config, Error, GroupInfoOptions, Misuse, NewProposal, OwnKeyPackage, Rejection, WelcomeStage,
+    Config, Error, Group, GroupInfoOptions, Link, Misuse, NewProposal, OwnKeyPackage, Rejection,
+    WelcomeStage,
 };
 use conclave_testkit::forge::{Insider, OpenWelcome};
 use conclave_tree::{TreeError, TreeRead};
 use conclave_wire::{
     Bytes, CipherSuite, Decode, Encode, Extension, ExtensionType, GroupInfo, LeafIndex, MlsMessage,
-    MlsMessageBody, PreSharedKeyId, ProtocolVersion, PskType, ResumptionPskUsage,
+    MlsMessageBody, PreSharedKeyId, ProtocolVersion, PskType, ReInit, ResumptionPskUsage,
 };
 
 const ALIEN: ExtensionType = ExtensionType(0xf00d);
@@ -186,8 +187,50 @@ fn a_link_is_alone_and_of_a_first_epoch() {
     assert_eq!(wanted(&|info| info.group_context.epoch = 1), rule);
 }
 
+#[test]
+fn a_linked_group_has_the_parameters_that_it_must() {
+    let invitation = Invitation::new();
+    let refused = |old: &Group, known: &Link, usage| {
+        let id = PreSharedKeyId {
+            psktype: PskType::Resumption {
+                usage,
+                psk_group_id: old.group_id().clone(),
+                psk_epoch: old.epoch(),
+            },
+            psk_nonce: [1; 32].into(),
+        };
+        let psk = old.resumption_psk(old.epoch()).unwrap().as_secret().clone();
+        let welcome = invitation.forged(|w| {
+            w.secrets.psks = vec![id.clone()];
+            w.psks = vec![(id, psk)];
+            w.info.group_context.epoch = 1;
+        });
+        let stage = WelcomeStage::open(&PROVIDER, &welcome, &invitation.frank).unwrap();
+        let joined = stage.join(&PROVIDER, Config::default(), &[], None, Some(known));
+        rejection(joined.unwrap_err())
+    };
+    let other = found_in(CipherSuite(3), "frank", b"old", Vec::new());
+    let rule = Rejection::LinkMismatch("its version or cipher suite is not the old group's");
+    let link = other.branch_link().unwrap();
+    assert_eq!(refused(&other, &link, ResumptionPskUsage::Branch), rule);
+    let mut closed = found("frank", b"old", Vec::new());
+    let reinit = ReInit {
+        group_id: b"a group".as_slice().into(),
+        version: ProtocolVersion::MLS10,
+        cipher_suite: CipherSuite(3),
+        extensions: Vec::new(),
+    };
+    commits(&mut closed, commit_of(vec![NewProposal::ReInit(reinit)]));
+    let rule = Rejection::LinkMismatch("its version or cipher suite is not the announced one");
+    let link = closed.reinit_link().unwrap();
+    assert_eq!(refused(&closed, &link, ResumptionPskUsage::Reinit), rule);
+}
+
+/// What a change of a GroupInfo leads to.
+type InfoRule = (&'static str, fn(&mut GroupInfo), Rejection);
+
 /// What is wrong with a GroupInfo, whoever reads it.
-fn group_info_rules() -> Vec<(&'static str, fn(&mut GroupInfo), Rejection)> {
+fn group_info_rules() -> Vec<InfoRule> {
     vec![
         (
             "version",
@@ -269,7 +312,7 @@ fn an_observer_takes_only_the_group_info_of_its_epoch() {
     let good = decoded_group_info(&message);
     let epoch = scene.alice.epoch();
     let wrong = Rejection::WrongEpoch { message: epoch + 1, current: epoch };
-    let rules: [(&str, fn(&mut GroupInfo), Rejection); 6] = [
+    let rules: [InfoRule; 6] = [
         (
             "group",
             |i| i.group_context.group_id = b"another".as_slice().into(),

@@ -3,6 +3,7 @@
 //! Every forged message of this binary is refused through one function, `Scene::refused_by_all`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod credentials;
 mod extensibility;
 mod external;
 mod framing;

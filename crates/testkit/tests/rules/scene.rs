@@ -91,11 +91,22 @@ pub(super) fn taken(group: &mut Group, step: Transition<Group>) -> Event {
 
 /// Founds a group of one.
 pub(super) fn found(name: &str, group_id: &[u8], extensions: Vec<Extension>) -> Group {
+    found_in(SUITE, name, group_id, extensions)
+}
+
+/// Founds a group of one in another suite with Ed25519.
+pub(super) fn found_in(
+    cipher_suite: CipherSuite,
+    name: &str,
+    group_id: &[u8],
+    extensions: Vec<Extension>,
+) -> Group {
+    let leaf = LeafParams::new(Credential::basic(name.as_bytes()), &[cipher_suite]);
     let params = GroupParams {
         group_id: group_id.into(),
-        cipher_suite: SUITE,
+        cipher_suite,
         extensions,
-        leaf: leaf_params(name),
+        leaf,
         lifetime: LIFETIME,
     };
     let (rng, signer) = (&mut rng(1), signer(1));

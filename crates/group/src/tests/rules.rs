@@ -1,0 +1,97 @@
+//! Rules that no message can break as long as others hold, and ends that no test reaches by
+//! sending. What a member can send is in testkit's tests of rules.
+
+use super::fixture::*;
+use crate::proposals::{CheckedList, Committer, Linking, ListedProposal, Origin, check_proposal};
+use crate::{CommitOptions, NewProposal, Rejection};
+use alloc::vec;
+use conclave_framing::protect_public;
+use conclave_tree::TreeRead;
+use conclave_wire::{
+    Commit, Content, Encode, LeafIndex, LeafNodeSource, MlsMessage, MlsMessageBody, Proposal,
+    ProposalOrRef, Sender,
+};
+
+#[test]
+fn an_update_from_outside_is_refused_alone_and_in_a_list() {
+    let peers = group_of(&["alice", "bob"]);
+    let (group, suite) = (&peers[0].group, suite());
+    let mut leaf = group.tree().leaf(LeafIndex(1)).unwrap();
+    leaf.leaf_node_source = LeafNodeSource::Update;
+    let update = Proposal::Update(leaf.into());
+    let (context, tree) = (group.context(), group.tree());
+    for sender in [Sender::External(0), Sender::NewMemberProposal, Sender::NewMemberCommit] {
+        let alone = check_proposal(&suite, context, tree, sender, &update, Linking::Forbidden);
+        assert_eq!(rejection(alone.unwrap_err()), Rejection::UpdateFromOutside);
+        let list = vec![ListedProposal::by_value(sender, update.clone())];
+        let committer = Committer::Member(LeafIndex(0));
+        let (linking, origin) = (Linking::Forbidden, Origin::Received);
+        let listed = CheckedList::check(&suite, context, tree, committer, list, linking, origin);
+        assert_eq!(rejection(listed.unwrap_err()), Rejection::UpdateFromOutside);
+    }
+}
+
+#[test]
+fn the_last_epoch_has_no_next() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    for peer in &mut peers {
+        peer.group.public.epoch.context.epoch = u64::MAX;
+    }
+    let failed = peers[0].try_commit(CommitOptions::default());
+    assert_eq!(rejection(failed.unwrap_err()), Rejection::EpochExhausted);
+    // Somebody else's commit, which needs no path.
+    let add = Proposal::Add(key_package("dave", 50).key_package().clone().into());
+    let proposals = vec![ProposalOrRef::Proposal(add)];
+    let commit = Content::Commit(Commit { proposals, path: None });
+    let alice = &peers[0].group;
+    let mut content = alice.sign(&suite(), commit, &Default::default()).unwrap();
+    content.auth.confirmation_tag = Some([0; 32].into());
+    let key = &alice.secrets().unwrap().membership_key;
+    let message = protect_public(&suite(), content, alice.context(), key).unwrap();
+    let message = MlsMessage::from(MlsMessageBody::PublicMessage(message.into()));
+    let before = peers[1].all_rows();
+    let refused = peers[1].process(&message.to_bytes().unwrap()).unwrap_err();
+    assert_eq!(rejection(refused.error), Rejection::EpochExhausted);
+    assert_eq!(peers[1].all_rows(), before);
+}
+
+#[test]
+fn making_a_commit_changes_nothing_before_it_is_applied() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let before = peers[0].all_rows();
+    let carol = key_package("carol", 50);
+    let options = commit_of(vec![NewProposal::Add(valid(&carol))]);
+    let rng = &mut TestRng(1);
+    let step = peers[0].group.commit(&PROVIDER, rng, options).unwrap();
+    assert_eq!(peers[0].all_rows(), before);
+    // Applied, it is pending: the epoch is as it was until the delivery service has accepted it.
+    let (epoch, tree) = (peers[0].group.epoch(), peers[0].group.tree().tree_hash().to_vec());
+    peers[0].take(step);
+    assert_eq!((peers[0].group.epoch(), peers[0].group.tree().tree_hash()), (epoch, &tree[..]));
+}
+
+#[test]
+fn the_private_keys_that_a_commit_replaces_are_gone_from_memory_and_rows() {
+    let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
+    commits(&mut peers, 0, CommitOptions::default());
+    let before = peers[1].group.private_keys.clone();
+    // His leaf and both nodes above it, of alice's path.
+    assert_eq!(before.len(), 3);
+    commits(&mut peers, 2, CommitOptions::default());
+    let root = peers[1].group.tree().size().root();
+    let old = before[&root].0.expose();
+    assert_ne!(peers[1].group.private_keys[&root].0.expose(), old);
+    let holds = |row: &conclave_crypto::Secret| row.expose().windows(old.len()).any(|w| w == old);
+    assert!(!peers[1].rows.values().any(holds));
+    // An update by proposal blanks what is above it: nobody knows a key there any more.
+    let update = peers[2].propose_update(None, &Default::default());
+    deliver(&mut peers, 2, &update);
+    commits(&mut peers, 3, CommitOptions::default());
+    commits(&mut peers, 1, CommitOptions::default());
+    for peer in &peers {
+        for (node, key) in &peer.group.private_keys {
+            let public = suite().hpke_public_key(key).unwrap();
+            assert_eq!(peer.group.tree().encryption_key(*node), Some(public));
+        }
+    }
+}
