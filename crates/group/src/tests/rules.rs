@@ -8,8 +8,8 @@ use alloc::vec;
 use conclave_framing::protect_public;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    Commit, Content, Encode, LeafIndex, LeafNodeSource, MlsMessage, MlsMessageBody, Proposal,
-    ProposalOrRef, Sender,
+    Commit, Content, Encode, LeafIndex, LeafNodeSource, MlsMessage, MlsMessageBody, NodeIndex,
+    Proposal, ProposalOrRef, Sender,
 };
 
 #[test]
@@ -77,21 +77,20 @@ fn the_private_keys_that_a_commit_replaces_are_gone_from_memory_and_rows() {
     let before = peers[1].group.private_keys.clone();
     // His leaf and both nodes above it, of alice's path.
     assert_eq!(before.len(), 3);
+    let parent = NodeIndex(1);
+    let (root, holds) = (peers[1].group.tree().size().root(), |peer: &Peer, node: NodeIndex| {
+        let old = before[&node].0.expose();
+        peer.rows.values().any(|row| row.expose().windows(old.len()).any(|w| w == old))
+    });
+    assert!(holds(&peers[1], root) && holds(&peers[1], parent));
+    // A path gives the root another key.
     commits(&mut peers, 2, CommitOptions::default());
-    let root = peers[1].group.tree().size().root();
-    let old = before[&root].0.expose();
-    assert_ne!(peers[1].group.private_keys[&root].0.expose(), old);
-    let holds = |row: &conclave_crypto::Secret| row.expose().windows(old.len()).any(|w| w == old);
-    assert!(!peers[1].rows.values().any(holds));
-    // An update by proposal blanks what is above it: nobody knows a key there any more.
-    let update = peers[2].propose_update(None, &Default::default());
-    deliver(&mut peers, 2, &update);
+    assert_ne!(peers[1].group.private_keys[&root], before[&root]);
+    assert!(!holds(&peers[1], root) && holds(&peers[1], parent));
+    // An Update blanks what is above it: nobody has a key there until the next path.
+    let update = peers[0].propose_update(None, &Default::default());
+    deliver(&mut peers, 0, &update);
     commits(&mut peers, 3, CommitOptions::default());
-    commits(&mut peers, 1, CommitOptions::default());
-    for peer in &peers {
-        for (node, key) in &peer.group.private_keys {
-            let public = suite().hpke_public_key(key).unwrap();
-            assert_eq!(peer.group.tree().encryption_key(*node), Some(public));
-        }
-    }
+    assert_eq!(peers[1].group.tree().encryption_key(parent), None);
+    assert!(!peers[1].group.private_keys.contains_key(&parent) && !holds(&peers[1], parent));
 }
