@@ -4,7 +4,7 @@
 //! An [`Insider`] takes a member's secrets from its stored rows, and so can send what no honest
 //! client would. What only a confirmation tag protects against is beyond it: it does not know the
 //! secrets of an epoch that does not exist.
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::panic)]
 
 mod path;
 mod welcome;
@@ -44,6 +44,7 @@ pub struct Insider {
     membership_key: MembershipKey,
     sender_data: SenderDataSecret,
     secret_tree: SecretTree,
+    stored: Vec<(&'static str, Secret)>,
 }
 
 impl std::fmt::Debug for Insider {
@@ -72,8 +73,22 @@ impl Insider {
         let mut secret = || Secret::copy_from(r.opaque().expect("a secret"));
         let private = secret();
         let public = secret().expose().to_vec().into();
-        let (_init, sender_data, _exporter, _external, membership) =
-            (secret(), secret(), secret(), secret(), secret());
+        let names = [
+            "init_secret",
+            "sender_data_secret",
+            "exporter_secret",
+            "external_secret",
+            "membership_key",
+            "resumption_psk",
+            "epoch_authenticator",
+        ];
+        let mut stored: Vec<_> = names.into_iter().map(|name| (name, secret())).collect();
+        let find = |wanted| {
+            let found = stored.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, secret): &(_, Secret)| secret.clone()).expect("it was read")
+        };
+        let (sender_data, membership) = (find("sender_data_secret"), find("membership_key"));
+        stored.push(("signature private key", private.clone()));
         let secret_tree = rows.iter().filter_map(|(key, row)| {
             let kind = match key.table {
                 Table::SecretTreeNode => 0,
@@ -93,8 +108,44 @@ impl Insider {
             membership_key: MembershipKey::from_secret(membership),
             sender_data: SenderDataSecret::from_secret(sender_data),
             secret_tree: SecretTree::load(size, secret_tree).expect("a secret tree"),
+            stored,
             context,
         }
+    }
+
+    /// The secrets that the header row holds, by name.
+    #[must_use]
+    pub fn stored_secrets(&self) -> &[(&'static str, Secret)] {
+        &self.stored
+    }
+
+    /// One of [`Self::stored_secrets`].
+    ///
+    /// # Panics
+    /// If the header row holds no secret of this name.
+    #[must_use]
+    pub fn stored_secret(&self, name: &str) -> &Secret {
+        let found = self.stored.iter().find(|(n, _)| *n == name);
+        found.map(|(_, secret)| secret).expect("a name from the key schedule")
+    }
+
+    /// What is left of the current epoch's secret tree.
+    #[must_use]
+    pub fn secret_tree(&self) -> &SecretTree {
+        &self.secret_tree
+    }
+
+    /// Opens the sender data of a message of the current epoch: who sent it, by which generation.
+    ///
+    /// # Panics
+    /// If it is no PrivateMessage of this epoch.
+    #[must_use]
+    pub fn sender_data(&self, provider: &dyn CryptoProvider, message: &[u8]) -> SenderData {
+        let message = MlsMessage::from_bytes(message).expect("an MLSMessage");
+        let MlsMessageBody::PrivateMessage(message) = message.body else {
+            panic!("not a PrivateMessage")
+        };
+        open_sender_data(&self.suite(provider), &message, &self.sender_data).expect("sender data")
     }
 
     /// A commit of these proposals by value and this path.

@@ -1,10 +1,11 @@
 //! What the other crates are tested with: randomness from a seed, and the working group's test
-//! vectors, checked and generated, a simulated world, members to be told what to do, members that
-//! break rules, and what fuzzers feed.
+//! vectors, checked and generated, a simulated world, members to be told what to do, members whose
+//! rows a test can look into, members that break rules, and what fuzzers feed.
 
 pub mod forge;
 pub mod fuzz;
 pub mod party;
+pub mod peers;
 mod rng;
 pub mod vectors;
 pub mod welcome;
