@@ -489,6 +489,29 @@ fn the_key_of_an_update_replaces_the_old_leaf_key_once_somebody_commits_it() {
 }
 
 #[test]
+fn the_keys_of_nodes_that_become_blank_are_deleted() {
+    // Once as an Update blanks the path of who made it, once as a removal does for its neighbour.
+    for update in [true, false] {
+        let mut peers = setup(1, 2).group(portable, 4);
+        commits(&mut peers, 2, path());
+        let key = private_key(&peers[2].rows, 5);
+        assert_stored(&peers[3].rows, &key, "the key of the node above both");
+        let mut options = CommitOptions::default();
+        match update {
+            true => {
+                let proposal = peers[3].proposes_update(None, &Framing::default());
+                deliver(&mut peers, 3, &proposal);
+            }
+            false => options.proposals.push(NewProposal::Remove(LeafIndex(3))),
+        }
+        commits(&mut peers, 0, options);
+        for peer in &peers {
+            assert_gone(peer, &key, "the key of a blank node");
+        }
+    }
+}
+
+#[test]
 fn the_key_of_an_update_that_nobody_commits_goes_with_the_epoch_or_when_it_is_discarded() {
     for discard in [true, false] {
         let mut peers = setup(1, 2).group(portable, 3);

@@ -9,7 +9,10 @@ use conclave_group::{
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_schedule::{EncryptionSecret, EpochSecrets, MessageKey, RatchetKind, SecretTree};
+use conclave_schedule::{
+    CommitSecret, EncryptionSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret,
+    MessageKey, PskSecret, RatchetKind, SecretTree,
+};
 use conclave_testkit::forge::Insider;
 use conclave_testkit::peers::{Peer, Rows, Setup, agree, commits, deliver, row_with};
 use conclave_tree::TreeRead;
@@ -295,6 +298,26 @@ fn provisional(peer: &Peer, old: &conclave_wire::GroupContext) -> Vec<u8> {
     context.to_bytes().expect("encoded")
 }
 
+/// Whether a thief can derive the epoch that the others are in from the `init_secret` of the epoch
+/// before, taking zeros and every stretch of its rows for the `commit_secret`.
+fn derives_epoch(thief: &Peer, honest: &Peer) -> bool {
+    let suite = thief.suite();
+    let init = Insider::of(&thief.group).stored_secret("init_secret").clone();
+    let context = honest.group.context().to_bytes().expect("encoded");
+    let wanted = honest.group.epoch_authenticator().expect("a member");
+    let secret_rows = thief.rows.iter().filter(|(key, _)| key.table != Table::Tree);
+    let stretches = secret_rows.flat_map(|(_, row)| row.expose().windows(suite.nh()));
+    let guesses = stretches.map(Secret::copy_from).chain([Secret::zero(suite.nh())]);
+    let mut epochs = guesses.map(|guess| {
+        let (init, guess) =
+            (InitSecret::from_secret(init.clone()), CommitSecret::from_secret(guess));
+        let joiner = JoinerSecret::derive(&suite, &init, &guess, &context).expect("derived");
+        let member = MemberSecret::derive(&suite, &joiner, &PskSecret::zero(&suite));
+        member.expect("derived").epoch(&suite, &context).expect("derived")
+    });
+    epochs.any(|epoch| epoch.epoch_authenticator == *wanted)
+}
+
 /// A thief that follows along as long as the victim does not heal: it opens all messages and enters
 /// all epochs.
 fn thief_who_follows(peers: &mut [Peer], victim: usize, provider: Maker, encrypt: bool) -> Peer {
@@ -325,6 +348,7 @@ fn assert_locked_out(peers: &mut [Peer], thief: &mut Peer, healing: &[u8], encry
     let error = follow(thief, healing).expect_err("the thief cannot follow");
     assert!(matches!(error, Error::Rejected(_)), "{error}");
     assert_eq!(thief.group.epoch(), epoch, "the thief is stuck");
+    assert!(!derives_epoch(thief, &peers[0]), "the thief can derive the healed epoch");
     for committer in [1, 0, 2, 1] {
         for sender in [1, 0, 2] {
             let message = peers[sender].say(b"after");
@@ -392,6 +416,7 @@ fn a_commit_without_a_path_locks_out_nobody() {
     let proposals = vec![newcomer.add()];
     let options = CommitOptions { proposals, ..CommitOptions::default() };
     let commit = commits(&mut peers, 1, options).commit;
+    assert!(derives_epoch(&thief, &peers[0]), "the tools work");
     assert!(matches!(follow(&mut thief, &commit), Ok(Some(Event::Epoch(_)))));
     let message = peers[1].say(b"still read");
     assert_eq!(thief.reads(&message), b"still read");
@@ -415,6 +440,7 @@ fn a_removed_member_reads_nothing_of_the_new_epoch_even_if_it_keeps_its_rows() {
                 let context = provisional(&peers[0], &old);
                 assert!(!opens_a_path_secret(&thief, &removal.commit, &context));
             }
+            assert!(!derives_epoch(&thief, &peers[0]));
             for _ in 0..2 {
                 for sender in 0..3 {
                     let message = peers[sender].say(b"among us");
