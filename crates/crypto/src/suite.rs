@@ -11,6 +11,7 @@ use conclave_wire::{
 use core::fmt;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// What every label of MLS 1.0 begins with.
 const LABEL_PREFIX: &[u8] = b"MLS 1.0 ";
@@ -31,7 +32,15 @@ impl fmt::Debug for Suite<'_> {
 
 /// `opaque label<V>` with the prefix, then `opaque content<V>`.
 fn labelled(label: &[u8], content: &[u8]) -> Result<Vec<u8>, EncodeError> {
-    let mut w = Writer::new();
+    put_labelled(Writer::new(), label, content)
+}
+
+/// [`labelled`], wiped when dropped: what is signed may be what members say to each other.
+fn labelled_and_wiped(label: &[u8], content: &[u8]) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    put_labelled(Writer::secret(), label, content).map(Zeroizing::new)
+}
+
+fn put_labelled(mut w: Writer, label: &[u8], content: &[u8]) -> Result<Vec<u8>, EncodeError> {
     put_label(&mut w, label)?;
     w.put_opaque(content)?;
     Ok(w.finish())
@@ -243,7 +252,7 @@ impl<'a> Suite<'a> {
         label: &[u8],
         content: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        self.provider.sign(self.params.signature, key_pair, &labelled(label, content)?)
+        self.provider.sign(self.params.signature, key_pair, &labelled_and_wiped(label, content)?)
     }
 
     /// `VerifyWithLabel(key, label, content, signature)` (section 5.1.2).
@@ -257,7 +266,7 @@ impl<'a> Suite<'a> {
         content: &[u8],
         signature: &[u8],
     ) -> Result<(), CryptoError> {
-        let message = labelled(label, content)?;
+        let message = labelled_and_wiped(label, content)?;
         self.provider.verify(self.params.signature, public_key, &message, signature)
     }
 

@@ -7,6 +7,7 @@ use conclave_wire::{
     AuthenticatedContent, Content, ContentType, GroupContext, GroupId, Proposal, Sender,
     SignaturePublicKey, WireFormat,
 };
+use zeroize::Zeroize;
 
 /// A message that was opened and whose signature has not been verified.
 ///
@@ -71,8 +72,16 @@ impl UnverifiedContent {
         context: &GroupContext,
         key: &SignaturePublicKey,
     ) -> Result<VerifiedContent, FramingError> {
-        verify_signature(suite, &self.0, context, key)?;
-        Ok(VerifiedContent(self.0))
+        match verify_signature(suite, &self.0, context, key) {
+            Ok(()) => Ok(VerifiedContent(self.0)),
+            Err(e) => {
+                // Nobody will read it, and it was encrypted.
+                if let Content::Application(data) = self.0.content.content {
+                    data.into_vec().zeroize();
+                }
+                Err(e)
+            }
+        }
     }
 }
 

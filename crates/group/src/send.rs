@@ -21,6 +21,7 @@ use conclave_wire::{
     LeafNode, LeafNodeContext, LeafNodeSource, MlsMessage, MlsMessageBody, PreSharedKeyId,
     Proposal, ProposalType, PskType, ReInit, ResumptionPskUsage, Sender, WireFormat,
 };
+use zeroize::Zeroize;
 
 /// How a message is framed.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -164,8 +165,11 @@ impl Group {
         let framing = Framing { encrypt: true, ..framing.clone() };
         let content = self.sign(&suite, Content::Application(data.into()), &framing)?;
         let (mut delta, mut batch) = (Delta::default(), self.batch());
-        let message = self.protect(&suite, rng, &content, &framing, &mut delta, &mut batch)?;
-        Ok(self.step(delta, batch, Event::Message(message)))
+        let message = self.protect(&suite, rng, &content, &framing, &mut delta, &mut batch);
+        if let Content::Application(data) = content.content.content {
+            data.into_vec().zeroize();
+        }
+        Ok(self.step(delta, batch, Event::Message(message?)))
     }
 
     /// Forgets all received and own proposals of this epoch. A commit by somebody else that refers
