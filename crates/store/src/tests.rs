@@ -14,7 +14,7 @@ fn group(name: &str) -> GroupId {
 }
 
 fn put(batch: &mut Batch, table: Table, epoch: u64, index: u64, value: &[u8]) {
-    batch.put(RowKey { table, epoch, index }, Secret::copy_from(value));
+    batch.rows.insert(RowKey { table, epoch, index }, Some(Secret::copy_from(value)));
 }
 
 /// A small deterministic generator: the tests print the seed by failing with it.
@@ -211,7 +211,7 @@ fn a_set_counts_its_bytes() {
     assert_eq!(set.bytes(), 0);
     let mut batch = Batch::new(group("g"));
     put(&mut batch, Table::Tree, 3, 5, b"12345");
-    batch.delete(RowKey::new(Table::Tree, 6));
+    batch.rows.insert(RowKey::new(Table::Tree, 6), None);
     set.batch(batch);
     set.put("ns", "key", "value");
     assert_eq!(set.bytes(), 5 + 17 + 17 + 2 + 3 + 5);

@@ -193,8 +193,9 @@ impl Client {
         welcome: &[u8],
         psks: &[(PskType, Secret)],
     ) -> NewGroup {
-        let stage = WelcomeStage::open(provider, welcome, &self.own).expect("for it");
-        let join = stage.join(provider, self.setup.config.clone(), psks, None, None);
+        let stage = WelcomeStage::open(provider, self.setup.config.clone(), welcome, &self.own)
+            .expect("for it");
+        let join = stage.join(provider, psks, None, None);
         let join = join.expect("valid");
         let verdicts = vec![Verdict::Accept; join.credentials().len()];
         join.resolve(&verdicts).expect("accepted")

@@ -208,7 +208,7 @@ fn step(suite: u16, past_epochs: usize, provider: fn() -> Box<dyn CryptoProvider
         key.table == Table::SecretTreeNode && key.epoch == old.context.epoch && key.index == 3
     });
     let mut of_past =
-        vec![("encryption_secret", Secret::copy_from(&root.unwrap().1.expose()[1..33]))];
+        vec![("encryption_secret", Secret::copy_from(&root.unwrap().1.expose()[..32]))];
     if suite.nh() != 32 {
         of_past.clear();
     }
@@ -625,7 +625,7 @@ fn the_external_init_secret_of_an_outsider_who_joins_is_stored_by_nobody() {
     let wanted = GroupInfoOptions { ratchet_tree: true, external_pub: true };
     let provider = portable();
     let info = peers[0].group.group_info(&*provider, wanted).unwrap();
-    let stage = ExternalJoinStage::open(&*provider, &info, None).unwrap();
+    let stage = ExternalJoinStage::open(&*provider, Config::default(), &info, None).unwrap();
     let verdicts = vec![conclave_group::Verdict::Accept; stage.credentials().len()];
     let suite = Suite::new(&*provider, CipherSuite(1)).unwrap();
     let mut rng = conclave_testkit::SeededRng::from_u64(9);
@@ -637,7 +637,7 @@ fn the_external_init_secret_of_an_outsider_who_joins_is_stored_by_nobody() {
         authenticated_data: Vec::new(),
         group_info: None,
     };
-    let joined = stage.commit(&*provider, &mut rng, Config::default(), &verdicts, options).unwrap();
+    let joined = stage.commit(&*provider, &mut rng, &verdicts, options).unwrap();
     let MlsMessageBody::PublicMessage(message) =
         MlsMessage::from_bytes(&joined.commit).unwrap().body
     else {

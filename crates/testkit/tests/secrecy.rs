@@ -5,7 +5,7 @@
 use conclave_crypto::{CryptoProvider, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
 use conclave_group::rows::Table;
 use conclave_group::{
-    CommitOptions, Config, Error, Event, Framing, NewProposal, RatchetError, Rejection,
+    CommitOptions, Config, Error, Event, Framing, Limits, NewProposal, RatchetError, Rejection,
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -35,7 +35,8 @@ fn native() -> Box<dyn CryptoProvider> {
 const SUITES: [(u16, Maker); 4] = [(1, portable), (1, native), (2, native), (6, native)];
 
 fn group(suite: u16, provider: Maker, members: usize) -> Vec<Peer> {
-    let config = Config { past_epochs: 1, ..Config::default() };
+    let limits = Limits { past_epochs: 1, ..Limits::default() };
+    let config = Config { limits, ..Config::default() };
     Setup { suite: CipherSuite(suite), config, seed: 20 }.group(provider, members)
 }
 

@@ -104,7 +104,7 @@ fn who_joins_from_outside_is_asked_for_with_the_member_that_it_replaces() {
     let scene = Scene::new();
     let info = scene.alice.group_info(&PROVIDER, ALL).unwrap();
     for (removes, replaces) in [(None, None), (Some(EVE), Some(Credential::basic(b"eve")))] {
-        let stage = ExternalJoinStage::open(&PROVIDER, &info, None).unwrap();
+        let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
         let options = conclave_group::ExternalJoinOptions {
             leaf: leaf_params("eve again"),
             signer: signer(90),
@@ -115,7 +115,7 @@ fn who_joins_from_outside_is_asked_for_with_the_member_that_it_replaces() {
         };
         let verdicts = accept(stage.credentials().len());
         let config = conclave_group::Config::default();
-        let made = stage.commit(&PROVIDER, &mut rng(91), config, &verdicts, options).unwrap();
+        let made = stage.commit(&PROVIDER, &mut rng(91), &verdicts, options).unwrap();
         let requests = asked(&scene, &made.commit);
         assert_eq!(requests.len(), 1);
         assert_eq!(requests[0].subject, CredentialSubject::ExternalJoiner);
@@ -133,13 +133,13 @@ fn who_joins_is_asked_for_all_members_and_external_senders() {
     };
     let members = ["alice", "bob", "carol", "dave", "eve", "the service"];
     let members = members.map(|name| name.as_bytes().to_vec());
-    let outside = ExternalJoinStage::open(&PROVIDER, &info, None).unwrap();
+    let outside = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     assert_eq!(names(outside.credentials()), members);
-    let watch = ObserverStage::open(&PROVIDER, &info, None).unwrap();
+    let watch = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     assert_eq!(names(watch.credentials()), members);
     let refused = |mut verdicts: Vec<Verdict>| {
         *verdicts.last_mut().unwrap() = Verdict::refuse("a stranger");
-        let watch = ObserverStage::open(&PROVIDER, &info, None).unwrap();
+        let watch = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
         rejection(watch.resolve(&verdicts).unwrap_err())
     };
     let service = CredentialSubject::ExternalSender(0);
@@ -150,7 +150,8 @@ fn who_joins_is_asked_for_all_members_and_external_senders() {
     let frank = key_package("frank", 40);
     let welcome = commits(&mut scene.alice, commit_of(vec![new_add(&frank)])).welcomes.remove(0);
     let join = || -> JoinStage {
-        let stage = WelcomeStage::open(&PROVIDER, &welcome.message, &frank).unwrap();
+        let stage =
+            WelcomeStage::open(&PROVIDER, Config::default(), &welcome.message, &frank).unwrap();
         stage.join(&PROVIDER, Default::default(), &[], None, None).unwrap()
     };
     let mut asked = names(join().credentials());

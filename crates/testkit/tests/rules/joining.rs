@@ -85,8 +85,9 @@ fn a_welcome_that_does_not_open_is_refused() {
     let failed = joins(&unchanged, &grace).unwrap_err();
     assert_eq!(rejection(failed), Rejection::WelcomeNotForKeyPackage);
     // Without the PSK.
-    let stage = WelcomeStage::open(&PROVIDER, &unchanged, &invitation.frank).unwrap();
-    let failed = stage.join(&PROVIDER, Config::default(), &[], None, None).unwrap_err();
+    let stage =
+        WelcomeStage::open(&PROVIDER, Config::default(), &unchanged, &invitation.frank).unwrap();
+    let failed = stage.join(&PROVIDER, &[], None, None).unwrap_err();
     assert!(matches!(failed, Error::Misuse(Misuse::PskUnavailable(_))), "{failed}");
 }
 
@@ -175,8 +176,9 @@ fn a_link_is_alone_and_of_a_first_epoch() {
             w.psks = vec![(id.clone(), psk.clone())];
             change(&mut w.info);
         });
-        let stage = WelcomeStage::open(&PROVIDER, &welcome, &invitation.frank).unwrap();
-        let joined = stage.join(&PROVIDER, Config::default(), &[], None, Some(&known));
+        let stage =
+            WelcomeStage::open(&PROVIDER, Config::default(), &welcome, &invitation.frank).unwrap();
+        let joined = stage.join(&PROVIDER, &[], None, Some(&known));
         rejection(joined.unwrap_err())
     };
     let rule = Rejection::LinkMismatch("its epoch is not 1");
@@ -205,8 +207,9 @@ fn a_linked_group_has_the_parameters_that_it_must() {
             w.psks = vec![(id, psk)];
             w.info.group_context.epoch = 1;
         });
-        let stage = WelcomeStage::open(&PROVIDER, &welcome, &invitation.frank).unwrap();
-        let joined = stage.join(&PROVIDER, Config::default(), &[], None, Some(known));
+        let stage =
+            WelcomeStage::open(&PROVIDER, Config::default(), &welcome, &invitation.frank).unwrap();
+        let joined = stage.join(&PROVIDER, &[], None, Some(known));
         rejection(joined.unwrap_err())
     };
     let other = found_in(CipherSuite(3), "frank", b"old", Vec::new());

@@ -124,10 +124,10 @@ pub(super) fn commits(group: &mut Group, options: CommitOptions) -> CommitMessag
 }
 
 pub(super) fn joins(welcome: &[u8], own: &OwnKeyPackage) -> Result<Group, Error> {
-    let stage = WelcomeStage::open(&PROVIDER, welcome, own)?;
+    let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, own)?;
     let psks: Vec<(PskType, Secret)> =
         stage.psks().iter().map(|id| (id.psktype.clone(), Secret::copy_from(&PSK))).collect();
-    let join = stage.join(&PROVIDER, Config::default(), &psks, None, None)?;
+    let join = stage.join(&PROVIDER, &psks, None, None)?;
     let verdicts = accept(join.credentials().len());
     Ok(join.resolve(&verdicts)?.store(|_| Ok::<_, Infallible>(())).unwrap())
 }
@@ -147,7 +147,7 @@ pub(super) fn decoded_group_info(message: &[u8]) -> GroupInfo {
 }
 
 pub(super) fn watches(info: &[u8]) -> Result<Observer, Error> {
-    let watch = ObserverStage::open(&PROVIDER, info, None)?;
+    let watch = ObserverStage::open(&PROVIDER, Config::default(), info, None)?;
     let verdicts = accept(watch.credentials().len());
     watch.resolve(&verdicts)
 }
@@ -330,7 +330,7 @@ impl Scene {
         info: &[u8],
         rule: impl Fn(&Rejection) -> bool,
     ) {
-        let outside = ExternalJoinStage::open(&PROVIDER, info, None).map(|_| ());
+        let outside = ExternalJoinStage::open(&PROVIDER, Config::default(), info, None).map(|_| ());
         for (who, result) in [("a joiner", outside), ("an observer", watches(info).map(|_| ()))] {
             match result {
                 Ok(()) => panic!("{what}: {who} takes it"),

@@ -118,7 +118,6 @@ impl World {
             package,
         )
         .unwrap();
-        let config = mls::Config::default();
         let tree = item.welcome.ratchet_tree.as_deref();
         let stage = stage.join(&PROVIDER, &[], tree, None);
         let stage = stage.unwrap();

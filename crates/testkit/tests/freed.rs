@@ -1,0 +1,468 @@
+//! No block of memory is given back with a secret in it.
+//!
+//! A scripted life of a group runs twice from one seed: first with a provider that notes every
+//! secret that passes through it (keys, path, epoch, tree and message secrets, shared secrets,
+//! private keys), then with an allocator that looks for all of them in every block that is freed,
+//! grown or shrunk. So a secret is looked for from the moment it comes to be.
+//!
+//! Out of reach: the stack and registers; what C code (AWS-LC) allocates for itself; and a store's
+//! own buffers, which is why the rows lie in memory here.
+#![allow(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::print_stdout)]
+
+use conclave_crypto::{
+    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, Secret,
+    SignatureKeyPair, SignatureScheme,
+};
+use conclave_group::{
+    CommitOptions, Config, ExternalJoinOptions, ExternalJoinStage, Framing, GroupInfoOptions,
+    LeafParams, NewProposal, Verdict,
+};
+use conclave_provider_aws_lc::AwsLc;
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_testkit::SeededRng;
+use conclave_testkit::forge::Insider;
+use conclave_testkit::peers::{Client, Peer, Setup, agree, commits, deliver};
+use conclave_wire::{CipherSuite, Content, Credential, LeafIndex, PskType, SignaturePublicKey};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+// ── the allocator ────────────────────────────────────────────────────────────────────────────
+
+/// Looks into every block that the watching thread gives back.
+struct Watchful;
+
+#[global_allocator]
+static ALLOCATOR: Watchful = Watchful;
+
+thread_local! {
+    /// Whether this thread's freed blocks are looked into.
+    static WATCHING: Cell<bool> = const { Cell::new(false) };
+    /// What is looked for.
+    static WANTED: RefCell<Wanted> = const { RefCell::new(Wanted::none()) };
+    /// What was found.
+    static FOUND: RefCell<Vec<Finding>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A secret in a freed block.
+struct Finding {
+    block: usize,
+    backtrace: Backtrace,
+}
+
+/// Eight bytes of each secret by which to find it, in an open hash table, with its number.
+struct Wanted {
+    slots: Vec<(u64, u32)>,
+    secrets: Vec<Vec<u8>>,
+}
+
+impl Wanted {
+    const fn none() -> Self {
+        Self { slots: Vec::new(), secrets: Vec::new() }
+    }
+
+    fn new(secrets: Vec<Vec<u8>>) -> Self {
+        let size = (secrets.len() * 4).next_power_of_two();
+        let mut wanted = Self { slots: vec![(0, 0); size], secrets: Vec::new() };
+        for (number, secret) in secrets.iter().enumerate() {
+            let mut slot = wanted.first_slot(word(secret));
+            while wanted.slots[slot].0 != 0 {
+                slot = (slot + 1) % size;
+            }
+            wanted.slots[slot] = (word(secret), number as u32);
+        }
+        wanted.secrets = secrets;
+        wanted
+    }
+
+    fn first_slot(&self, word: u64) -> usize {
+        word.wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize % self.slots.len()
+    }
+
+    /// Whether a block holds a secret. Allocates nothing.
+    fn finds(&self, block: &[u8]) -> bool {
+        (0..block.len().saturating_sub(SHORTEST - 1)).any(|at| {
+            let here = &block[at..];
+            let mut slot = self.first_slot(word(here));
+            while self.slots[slot].0 != 0 {
+                let (first, number) = self.slots[slot];
+                let secret = &self.secrets[number as usize];
+                if first == word(here) && here.starts_with(secret) {
+                    return true;
+                }
+                slot = (slot + 1) % self.slots.len();
+            }
+            false
+        })
+    }
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"))
+}
+
+fn look_into(block: &[u8]) {
+    // Nothing that is freed in here is looked into, and nothing after the thread's own end.
+    if !WATCHING.try_with(|watching| watching.replace(false)).unwrap_or(false) {
+        return;
+    }
+    if WANTED.with_borrow(|wanted| wanted.finds(block)) {
+        let finding = Finding { block: block.len(), backtrace: Backtrace::force_capture() };
+        FOUND.with_borrow_mut(|found| found.push(finding));
+    }
+    WATCHING.with(|watching| watching.set(true));
+}
+
+// SAFETY: all is left to the system's allocator. Blocks are read before they are freed, when they
+// are still the caller's, and may hold uninitialised bytes, which are only compared.
+unsafe impl GlobalAlloc for Watchful {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promises. Zeroed, so that every byte that is read later was set.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the block is of this layout, and still allocated.
+        look_into(unsafe { std::slice::from_raw_parts(block, layout.size()) });
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    /// Always moves, so that it shows what growing in place would only sometimes leave behind.
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the size is not zero and does not overflow.
+        let moved =
+            unsafe { System.alloc_zeroed(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !moved.is_null() {
+            // SAFETY: both blocks are at least as long, and apart.
+            unsafe { std::ptr::copy_nonoverlapping(block, moved, layout.size().min(size)) };
+            // SAFETY: as the caller promises.
+            unsafe { self.dealloc(block, layout) };
+        }
+        moved
+    }
+}
+
+// ── the provider that notes secrets ──────────────────────────────────────────────────────────
+
+static NOTED: Mutex<BTreeSet<Vec<u8>>> = Mutex::new(BTreeSet::new());
+
+/// What is shorter could be found by chance, or is no secret.
+const SHORTEST: usize = 12;
+
+fn note(secret: &[u8]) {
+    let varied = secret.iter().collect::<BTreeSet<_>>().len() > 4;
+    if secret.len() >= SHORTEST && varied {
+        NOTED.lock().expect("one thread").insert(secret.to_vec());
+    }
+}
+
+fn noted(secret: Secret) -> Secret {
+    note(secret.expose());
+    secret
+}
+
+struct Noting(RustCrypto);
+
+impl CryptoProvider for Noting {
+    fn name(&self) -> &'static str {
+        "noting"
+    }
+    fn has_kem(&self, kem: Kem) -> bool {
+        self.0.has_kem(kem)
+    }
+    fn has_kdf(&self, kdf: Kdf) -> bool {
+        self.0.has_kdf(kdf)
+    }
+    fn has_aead(&self, aead: Aead) -> bool {
+        self.0.has_aead(aead)
+    }
+    fn has_hash(&self, hash: Hash) -> bool {
+        self.0.has_hash(hash)
+    }
+    fn has_signature(&self, scheme: SignatureScheme) -> bool {
+        self.0.has_signature(scheme)
+    }
+    fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
+        self.0.hash(hash, parts)
+    }
+    fn hmac(&self, hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
+        note(key.expose());
+        self.0.hmac(hash, key, parts)
+    }
+    fn extract(&self, kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError> {
+        let extracted = self.0.extract(kdf, salt, ikm)?;
+        // HPKE extracts these of public values.
+        if ikm.iter().any(|part| [&b"psk_id_hash"[..], b"info_hash"].contains(part)) {
+            return Ok(extracted);
+        }
+        note(salt);
+        note(ikm.last().expect("an ikm"));
+        Ok(noted(extracted))
+    }
+    fn expand(
+        &self,
+        kdf: Kdf,
+        prk: &Secret,
+        info: &[&[u8]],
+        length: usize,
+    ) -> Result<Secret, CryptoError> {
+        note(prk.expose());
+        self.0.expand(kdf, prk, info, length).map(noted)
+    }
+    fn aead_seal(
+        &self,
+        aead: Aead,
+        key: &Secret,
+        nonce: &[u8],
+        aad: &[u8],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        note(key.expose());
+        self.0.aead_seal(aead, key, nonce, aad, plaintext)
+    }
+    fn aead_open(
+        &self,
+        aead: Aead,
+        key: &Secret,
+        nonce: &[u8],
+        aad: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<Secret, CryptoError> {
+        let opened = self.0.aead_open(aead, key, nonce, aad, ciphertext)?;
+        // A path secret; other things that are opened are longer, and their secrets noted elsewhere.
+        if opened.len() == 32 {
+            note(opened.expose());
+        }
+        Ok(opened)
+    }
+    fn dh_public_key(&self, group: DhGroup, private: &Secret) -> Result<Vec<u8>, CryptoError> {
+        note(private.expose());
+        self.0.dh_public_key(group, private)
+    }
+    fn dh(&self, group: DhGroup, private: &Secret, public: &[u8]) -> Result<Secret, CryptoError> {
+        note(private.expose());
+        self.0.dh(group, private, public).map(noted)
+    }
+    fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError> {
+        self.0.dh_validate_public_key(group, public)
+    }
+    fn signature_key_pair(
+        &self,
+        scheme: SignatureScheme,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<SignatureKeyPair, CryptoError> {
+        self.0.signature_key_pair(scheme, rng)
+    }
+    fn signature_public_key(
+        &self,
+        scheme: SignatureScheme,
+        private: &Secret,
+    ) -> Result<SignaturePublicKey, CryptoError> {
+        note(private.expose());
+        self.0.signature_public_key(scheme, private)
+    }
+    fn sign(
+        &self,
+        scheme: SignatureScheme,
+        key_pair: &SignatureKeyPair,
+        message: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        note(key_pair.private.expose());
+        self.0.sign(scheme, key_pair, message)
+    }
+    fn verify(
+        &self,
+        scheme: SignatureScheme,
+        public_key: &SignaturePublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        self.0.verify(scheme, public_key, message, signature)
+    }
+    fn as_dyn(&self) -> &dyn CryptoProvider {
+        self
+    }
+}
+
+// ── the script ───────────────────────────────────────────────────────────────────────────────
+
+type Maker = fn() -> Box<dyn CryptoProvider>;
+
+const DATA: &[u8] = b"what one member says to the others, and nobody else is to know";
+
+fn says(peers: &mut [Peer], from: usize) {
+    let message = peers[from].say(DATA);
+    for (i, peer) in peers.iter_mut().enumerate() {
+        if i != from {
+            let mut read = peer.reads(&message);
+            assert_eq!(read, DATA);
+            // It is the application's now.
+            read.fill(0);
+        }
+    }
+}
+
+/// A group's life: created, members added by Welcomes with and without a path and with PSKs, messages
+/// sent, received and skipped, updates, commits accepted and rejected, an external join, a removal,
+/// everything loaded from its rows in between.
+fn life(provider: Maker) {
+    let setup = Setup { suite: CipherSuite(1), config: Config::default(), seed: 70 };
+    let mut peers = setup.group(provider, 4);
+    says(&mut peers, 0);
+    let encrypted = Framing { encrypt: true, ..Framing::default() };
+    let path = CommitOptions { force_path: true, ..CommitOptions::default() };
+
+    let psk = Secret::new((0..32).map(|i| 0x77 ^ (i * 5)).collect());
+    let psks = vec![(PskType::External { psk_id: b"psk".as_slice().into() }, psk)];
+    peers.iter_mut().for_each(|peer| peer.psks = psks.clone());
+    let client = setup.with_seed(90).client(&*provider(), "newcomer");
+    let psk = NewProposal::ExternalPsk { psk_id: b"psk".as_slice().into() };
+    let options = CommitOptions { proposals: vec![client.add(), psk], ..path.clone() };
+    let messages = commits(&mut peers, 1, options);
+    peers.push(client.join(provider(), &messages.welcomes[0].message, &psks));
+    agree(&peers);
+    says(&mut peers, 4);
+
+    let skipped = [peers[1].say(DATA), peers[1].say(DATA)];
+    peers[2].reads(&skipped[1]).fill(0);
+    peers.iter_mut().for_each(Peer::reload);
+    peers[2].reads(&skipped[0]).fill(0);
+
+    // Somebody signs with a key that is not its own: it opens, and is refused.
+    let forged = forged_by(&mut peers[0], &*provider());
+    let refused = peers[1].process(&forged).expect_err("not its signature");
+    peers[1].take(*refused.key_deletion.expect("it opened"));
+
+    let update = peers[2].proposes_update(None, &encrypted);
+    deliver(&mut peers, 2, &update);
+    peers[2].reload();
+    commits(&mut peers, 0, CommitOptions { framing: encrypted.clone(), ..path.clone() });
+    says(&mut peers, 2);
+
+    let leaf = Some(peers[3].new_leaf("renamed"));
+    peers[3].commits(CommitOptions { leaf: leaf.clone(), ..path.clone() });
+    peers[3].reload();
+    peers[3].rejected();
+    commits(&mut peers, 3, CommitOptions { leaf, ..path.clone() });
+    says(&mut peers, 3);
+    drop(peers[3].group.export(&*peers[3].provider, b"label", b"context", 32).expect("exported"));
+
+    joins_from_outside(&mut peers, provider());
+    let proposals = vec![NewProposal::Remove(LeafIndex(4))];
+    commits(&mut peers, 0, CommitOptions { proposals, ..path });
+    assert!(peers[4].rows.is_empty());
+    peers.truncate(4);
+    says(&mut peers, 0);
+    peers.iter_mut().for_each(Peer::reload);
+}
+
+/// A message under an unused key with a signature that does not verify.
+fn forged_by(peer: &mut Peer, provider: &dyn CryptoProvider) -> Vec<u8> {
+    // Who forges wipes nothing.
+    let watching = WATCHING.replace(false);
+    let mut insider = Insider::of(&peer.group);
+    insider.signer = peer.new_leaf("another").signer;
+    let content = Content::Application(DATA.into());
+    let forged = insider.private(provider, &mut SeededRng::from_u64(4), content, 50);
+    WATCHING.set(watching);
+    forged
+}
+
+fn joins_from_outside(peers: &mut [Peer], provider: Box<dyn CryptoProvider>) {
+    let wanted = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+    let info = peers[0].group.group_info(&*provider, wanted).expect("a GroupInfo");
+    let stage = ExternalJoinStage::open(&*provider, Config::default(), &info, None).expect("valid");
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    let mut rng = SeededRng::from_u64(17);
+    let signer = peers[1].suite().signature_key_pair(&mut rng).expect("a key pair");
+    let options = ExternalJoinOptions {
+        leaf: LeafParams::new(Credential::basic(b"outsider"), &[CipherSuite(1)]),
+        signer,
+        removes: None,
+        psks: Vec::new(),
+        authenticated_data: Vec::new(),
+        group_info: None,
+    };
+    let joined = stage.commit(&*provider, &mut rng, &verdicts, options);
+    let joined = joined.expect("an external commit");
+    for peer in peers {
+        peer.receive(&joined.commit);
+    }
+}
+
+// ── the tests ────────────────────────────────────────────────────────────────────────────────
+
+/// Where a block was freed: the innermost frames in files of this workspace or of a dependency.
+fn place(finding: &Finding) -> String {
+    let text = finding.backtrace.to_string();
+    let files = text.lines().filter_map(|line| line.trim().strip_prefix("at "));
+    let told = |file: &&str| {
+        !["/rustc/", "/zeroize-", "pthread", "clone3"].iter().any(|s| file.contains(s))
+    };
+    files.filter(told).take(4).collect::<Vec<_>>().join(" < ")
+}
+
+/// Whether a block is one of the test's own lists of members or clients. Their seeded generators lie
+/// in them, and in a generator the block of randomness that keys were just made of.
+fn is_of_the_test(finding: &Finding) -> bool {
+    [size_of::<Peer>(), size_of::<Client>()].iter().any(|size| finding.block.is_multiple_of(*size))
+}
+
+/// What a run leaves in freed blocks: the lengths of the blocks, by place.
+fn findings(secrets: Vec<Vec<u8>>, run: impl FnOnce()) -> BTreeMap<String, Vec<usize>> {
+    WANTED.set(Wanted::new(secrets));
+    WATCHING.set(true);
+    run();
+    WATCHING.set(false);
+    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for finding in FOUND.take().iter().filter(|finding| !is_of_the_test(finding)) {
+        places.entry(place(finding)).or_default().push(finding.block);
+    }
+    places
+}
+
+const MAKERS: [(&str, Maker); 2] = [
+    ("RustCrypto", || Box::new(RustCrypto::new())),
+    ("AWS-LC", || Box::new(AwsLc::with_threads(1))),
+];
+
+#[test]
+fn the_allocator_sees_a_secret_that_is_freed_or_left_behind_by_growing() {
+    let secret = b"a secret that is looked for".to_vec();
+    let freed = |run: fn(&[u8])| {
+        let found = findings(vec![secret.clone()], || run(&secret));
+        found.values().map(Vec::len).sum::<usize>()
+    };
+    assert_eq!(freed(|secret| drop([b"..", secret].concat())), 1);
+    assert_eq!(freed(|secret| drop(Secret::copy_from(secret))), 0);
+    let grows = |secret: &[u8]| {
+        let mut bytes = secret.to_vec();
+        bytes.reserve_exact(100);
+        bytes.fill(0);
+    };
+    assert_eq!(freed(grows), 1);
+}
+
+#[test]
+fn no_freed_block_holds_a_secret() {
+    life(|| Box::new(Noting(RustCrypto::new())));
+    let secrets: Vec<Vec<u8>> = NOTED.lock().expect("one thread").iter().cloned().collect();
+    assert!(secrets.len() > 500, "{} secrets", secrets.len());
+    for (name, maker) in MAKERS {
+        let found = findings(secrets.clone(), || life(maker));
+        assert!(found.is_empty(), "{name}: {found:#?}");
+    }
+}
+
+#[test]
+fn no_freed_block_holds_what_members_say() {
+    for (name, maker) in MAKERS {
+        let found = findings(vec![DATA.to_vec()], || life(maker));
+        assert!(found.is_empty(), "{name}: {found:#?}");
+    }
+}
