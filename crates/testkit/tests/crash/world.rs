@@ -21,7 +21,8 @@ use conclave_wire::{CipherSuite, ContentType, Decode, MlsMessage, MlsMessageBody
 use std::collections::{BTreeMap, BTreeSet};
 
 const MOST_MEMBERS: usize = 7;
-const PAST_EPOCHS: u64 = 3;
+/// Few, so that a fold enters epochs that are over before it ends.
+const PAST_EPOCHS: u64 = 1;
 
 /// What happens at a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -496,7 +497,8 @@ impl World {
     /// Reads some of the log: one message in a step of its own, or some in a fold.
     fn read(&mut self, i: usize) {
         let from = number(self.nodes[i].disk.store(), "cursor") as usize;
-        let n = 1 + self.rng.below(5) as usize;
+        let most = if self.rng.one_in(4) { 50 } else { 5 };
+        let n = 1 + self.rng.below(most) as usize;
         let entries: Vec<Vec<u8>> = self.log.iter().skip(from).take(n).cloned().collect();
         if entries.is_empty() {
             return;
