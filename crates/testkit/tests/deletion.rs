@@ -5,7 +5,7 @@
 
 use conclave_crypto::{CryptoProvider, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
 use conclave_group::rows::{RowKey, Table};
-use conclave_group::{CommitOptions, Config, Event, Framing, NewProposal, RatchetLimits};
+use conclave_group::{CommitOptions, Config, Event, Framing, Limits, NewProposal, RatchetLimits};
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_schedule::{
@@ -27,7 +27,8 @@ fn native() -> Box<dyn CryptoProvider> {
 }
 
 fn setup(suite: u16, past_epochs: usize) -> Setup {
-    let config = Config { past_epochs, ..Config::default() };
+    let config =
+        Config { limits: Limits { past_epochs, ..Limits::default() }, ..Config::default() };
     Setup { suite: CipherSuite(suite), config, seed: 40 }
 }
 
@@ -428,7 +429,7 @@ fn an_encrypted_proposal_and_commit_delete_their_keys_of_the_handshake_ratchet()
 #[test]
 fn a_skipped_key_that_there_is_no_room_for_is_deleted() {
     let ratchet = RatchetLimits { max_forward: 100, max_skipped: 2 };
-    let config = Config { ratchet, ..Config::default() };
+    let config = Config { limits: Limits { ratchet, ..Limits::default() }, ..Config::default() };
     let setup = Setup { suite: CipherSuite(1), config, seed: 3 };
     let mut peers = setup.group(portable, 2);
     let messages: Vec<Vec<u8>> = (0..6).map(|i| peers[0].say(&[i])).collect();
@@ -472,7 +473,7 @@ fn a_refused_message_that_opened_leaves_a_step_that_deletes_its_key() {
 /// The private keys in the one row of a table: of pending updates, the leaf key comes first.
 fn pending_leaf_key(rows: &Rows) -> Secret {
     let row = rows.iter().find(|(key, _)| key.table == Table::PendingUpdate).expect("an update").1;
-    let mut r = Reader::new(&row.expose()[1..]);
+    let mut r = Reader::new(row.expose());
     Secret::copy_from(r.opaque().unwrap())
 }
 

@@ -120,7 +120,7 @@ fn large_set(round: u8) -> WriteSet {
     let mut batch = Batch::new(group_id());
     batch.clear = round.is_multiple_of(2);
     for index in 0..3000 {
-        batch.put(RowKey::new(Table::Tree, index), Secret::new(vec![round; 1000]));
+        batch.rows.insert(RowKey::new(Table::Tree, index), Some(Secret::new(vec![round; 1000])));
     }
     let mut set = WriteSet::new();
     set.batch(batch);

@@ -8,8 +8,8 @@ use conclave_crypto::{CryptoProvider, Suite};
 use conclave_framing::open_private;
 use conclave_group::rows::Batch;
 use conclave_group::{
-    ApplyError, CommitMessages, CommitOptions, Config, Error, Event, Framing, Group, NewProposal,
-    Rejection, Status, Transition, apply,
+    ApplyError, CommitMessages, CommitOptions, Config, Error, Event, Framing, Group, Limits,
+    NewProposal, Rejection, Status, Transition, apply,
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_schedule::RatchetKind;
@@ -175,7 +175,7 @@ impl Watch {
             assert!(leaf_keys(&stored).is_err(), "a key that left can be derived from the disk");
         }
         assert!(
-            open_private(&suite, &private, &data, key.clone()).is_ok(),
+            open_private(&suite, &private, &data, key.clone(), &[]).is_ok(),
             "it is the key of its generation that it is under"
         );
         let first = self.left.entry(key.key.expose().to_vec()).or_insert_with(|| message.to_vec());
@@ -216,7 +216,8 @@ impl Node {
 impl World {
     /// A world of one member. Of a hundred writes, `cut_percent` are cut, in one of these ways.
     pub(crate) fn new(seed: u64, cut_percent: u64, kinds: &[Cut], disks: DiskMaker) -> Self {
-        let config = Config { past_epochs: PAST_EPOCHS as usize, ..Config::default() };
+        let limits = Limits { past_epochs: PAST_EPOCHS as usize, ..Limits::default() };
+        let config = Config { limits, ..Config::default() };
         let setup = Setup { suite: CipherSuite(1), config, seed: seed * 1000 };
         let rng = SeededRng::from_u64(seed);
         let founder = setup.found(provider(), "founder");

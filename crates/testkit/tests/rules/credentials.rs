@@ -104,7 +104,7 @@ fn who_joins_from_outside_is_asked_for_with_the_member_that_it_replaces() {
     let scene = Scene::new();
     let info = scene.alice.group_info(&PROVIDER, ALL).unwrap();
     for (removes, replaces) in [(None, None), (Some(EVE), Some(Credential::basic(b"eve")))] {
-        let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+        let stage = ExternalJoinStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
         let options = conclave_group::ExternalJoinOptions {
             leaf: leaf_params("eve again"),
             signer: signer(90),
@@ -114,7 +114,7 @@ fn who_joins_from_outside_is_asked_for_with_the_member_that_it_replaces() {
             group_info: None,
         };
         let verdicts = accept(stage.credentials().len());
-        let config = conclave_group::Config::default();
+        let config = conclave_group::Default::default();
         let made = stage.commit(&PROVIDER, &mut rng(91), &verdicts, options).unwrap();
         let requests = asked(&scene, &made.commit);
         assert_eq!(requests.len(), 1);
@@ -133,13 +133,13 @@ fn who_joins_is_asked_for_all_members_and_external_senders() {
     };
     let members = ["alice", "bob", "carol", "dave", "eve", "the service"];
     let members = members.map(|name| name.as_bytes().to_vec());
-    let outside = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let outside = ExternalJoinStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
     assert_eq!(names(outside.credentials()), members);
-    let watch = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let watch = ObserverStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
     assert_eq!(names(watch.credentials()), members);
     let refused = |mut verdicts: Vec<Verdict>| {
         *verdicts.last_mut().unwrap() = Verdict::refuse("a stranger");
-        let watch = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+        let watch = ObserverStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
         rejection(watch.resolve(&verdicts).unwrap_err())
     };
     let service = CredentialSubject::ExternalSender(0);
@@ -151,8 +151,8 @@ fn who_joins_is_asked_for_all_members_and_external_senders() {
     let welcome = commits(&mut scene.alice, commit_of(vec![new_add(&frank)])).welcomes.remove(0);
     let join = || -> JoinStage {
         let stage =
-            WelcomeStage::open(&PROVIDER, Config::default(), &welcome.message, &frank).unwrap();
-        stage.join(&PROVIDER, Default::default(), &[], None, None).unwrap()
+            WelcomeStage::open(&PROVIDER, Default::default(), &welcome.message, &frank).unwrap();
+        stage.join(&PROVIDER, &[], None, None).unwrap()
     };
     let mut asked = names(join().credentials());
     asked.sort();

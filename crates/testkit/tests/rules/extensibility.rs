@@ -54,7 +54,7 @@ fn unknown_extensions_of_a_group_info_are_ignored() {
     let mut info = decoded_group_info(&scene.alice.group_info(&PROVIDER, ALL).unwrap());
     info.extensions.push(grease());
     let info = scene.insider.group_info(&PROVIDER, info);
-    ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    ExternalJoinStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
     watches(&info).unwrap();
 }
 

@@ -153,7 +153,7 @@ fn a_lifetime_longer_than_the_application_accepts_is_refused() {
     let mut package = own.key_package().clone();
     let not_before = NOW - 10;
     for (longer, wanted) in [(0, None), (1, Some(Rejection::LifetimeTooLong))] {
-        let not_after = not_before + config.max_lifetime + longer;
+        let not_after = not_before + config.limits.lifetime + longer;
         let lifetime = Lifetime { not_before, not_after };
         package.leaf_node.leaf_node_source = LeafNodeSource::KeyPackage(lifetime);
         sign_key_package(&suite(), &mut package, own.signer());
