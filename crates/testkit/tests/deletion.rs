@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{CryptoProvider, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
-use conclave_group::rows::{RowKey, Table};
+use conclave_group::rows::{RowKey, Table, content};
 use conclave_group::{CommitOptions, Config, Event, Framing, Limits, NewProposal, RatchetLimits};
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -52,7 +52,8 @@ fn assert_gone(peer: &Peer, secret: &Secret, what: &str) {
 }
 
 fn private_key(rows: &Rows, node: u64) -> Secret {
-    rows.get(&RowKey::new(Table::PrivateKey, node)).cloned().expect("a private key")
+    let row = rows.get(&RowKey::new(Table::PrivateKey, node)).expect("a private key");
+    Secret::copy_from(content(row).expect("a whole row"))
 }
 
 /// What a Welcome tells a client, and the client's init key.

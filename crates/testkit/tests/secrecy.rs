@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{CryptoProvider, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
-use conclave_group::rows::Table;
+use conclave_group::rows::{Table, content};
 use conclave_group::{
     CommitOptions, Config, Error, Event, Framing, Limits, NewProposal, RatchetError, Rejection,
 };
@@ -278,7 +278,7 @@ fn opens_a_path_secret(thief: &Peer, commit: &[u8], context: &[u8]) -> bool {
     let keys = thief.rows.iter().filter(|(key, _)| key.table == Table::PrivateKey);
     let pairs: Vec<HpkeKeyPair> = keys
         .map(|(_, row)| {
-            let private = HpkePrivateKey(row.clone());
+            let private = HpkePrivateKey(Secret::copy_from(content(row).unwrap()));
             let public = suite.hpke_public_key(&private).expect("a private key");
             HpkeKeyPair { private, public }
         })

@@ -19,14 +19,13 @@ fn an_update_from_outside_is_refused_alone_and_in_a_list() {
     let mut leaf = group.tree().leaf(LeafIndex(1)).unwrap();
     leaf.leaf_node_source = LeafNodeSource::Update;
     let update = Proposal::Update(leaf.into());
-    let (context, tree) = (group.context(), group.tree());
     for sender in [Sender::External(0), Sender::NewMemberProposal, Sender::NewMemberCommit] {
-        let alone = check_proposal(&suite, context, tree, sender, &update, Linking::Forbidden);
+        let alone = check_proposal(&suite, &group.public, sender, &update, Linking::Forbidden);
         assert_eq!(rejection(alone.unwrap_err()), Rejection::UpdateFromOutside);
         let list = vec![ListedProposal::by_value(sender, update.clone())];
         let committer = Committer::Member(LeafIndex(0));
         let (linking, origin) = (Linking::Forbidden, Origin::Received);
-        let listed = CheckedList::check(&suite, context, tree, committer, list, linking, origin);
+        let listed = CheckedList::check(&suite, &group.public, committer, list, linking, origin);
         assert_eq!(rejection(listed.unwrap_err()), Rejection::UpdateFromOutside);
     }
 }

@@ -1,6 +1,7 @@
 //! What must hold after each step.
 
 use super::*;
+use conclave_group::rows::content;
 
 impl Peer {
     pub(super) fn check(&self) {
@@ -26,7 +27,8 @@ impl Peer {
                 Table::PrivateKey => {
                     let node = NodeIndex(key.index as u32);
                     assert!(node.covers(own), "{}: knows the key of {node}", self.name);
-                    let public = suite.hpke_public_key(&HpkePrivateKey(row.clone())).ok();
+                    let private = Secret::copy_from(content(row).expect("a whole row"));
+                    let public = suite.hpke_public_key(&HpkePrivateKey(private)).ok();
                     assert_eq!(public, tree.encryption_key(node), "{}: {node}", self.name);
                 }
                 Table::PastEpoch => past += 1,

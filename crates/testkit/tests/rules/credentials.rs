@@ -114,7 +114,6 @@ fn who_joins_from_outside_is_asked_for_with_the_member_that_it_replaces() {
             group_info: None,
         };
         let verdicts = accept(stage.credentials().len());
-        let config = conclave_group::Default::default();
         let made = stage.commit(&PROVIDER, &mut rng(91), &verdicts, options).unwrap();
         let requests = asked(&scene, &made.commit);
         assert_eq!(requests.len(), 1);
