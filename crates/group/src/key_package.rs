@@ -4,7 +4,8 @@ use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{CredentialSubject, Error, Rejection};
 use crate::limits::Limits;
-use crate::row_codec::nothing_left;
+use crate::row_codec::{named, nothing_left, take_secret};
+use crate::rows::Stored;
 use crate::rules;
 use alloc::collections::BTreeSet;
 use alloc::vec;
@@ -212,7 +213,8 @@ impl OwnKeyPackage {
         HpkeKeyPair { private: self.init_key.clone(), public: self.key_package.init_key.clone() }
     }
 
-    /// All of it as bytes, for storage.
+    /// All of it as bytes, for storage: content, [format](crate::rows::FORMAT), and a checksum that
+    /// tells it from anything else that is stored, as of a [row](crate::rows).
     ///
     /// # Errors
     /// None for a package that could be encoded before.
@@ -222,23 +224,32 @@ impl OwnKeyPackage {
         w.put_opaque(self.init_key.0.expose())?;
         w.put_opaque(self.leaf_key.0.expose())?;
         w.put_opaque(self.signer.private.expose())?;
-        Ok(Secret::new(w.finish()))
+        let content = Secret::new(w.finish());
+        Ok(Stored::KeyPackage.seal(content.expose()))
     }
 
     /// What [`Self::to_secret`] stored.
     ///
     /// # Errors
-    /// If the bytes are damaged or the provider does not support the suite.
+    /// [`Error::Storage`] if the bytes are damaged, of another format, or something else that was
+    /// stored; or if the provider does not support the suite.
     pub fn from_secret(provider: &dyn CryptoProvider, bytes: &Secret) -> Result<Self, Error> {
-        let mut r = Reader::new(bytes.expose());
-        let key_package = KeyPackage::from_bytes(r.opaque()?)?;
-        let mut secret = || r.opaque().map(Secret::copy_from);
-        let (init, leaf, signature) = (secret()?, secret()?, secret()?);
-        nothing_left(&r)?;
+        let parts = Stored::KeyPackage.open(bytes).and_then(Self::parts);
+        let (key_package, [init_key, leaf_key, signature]) = named("key package", parts)?;
         let suite = Suite::new(provider, key_package.cipher_suite)?;
         let public = key_package.leaf_node.signature_key.clone();
         let signer = SignatureKeyPair { private: signature, public };
-        Self::assemble(&suite, key_package, HpkePrivateKey(init), HpkePrivateKey(leaf), signer)
+        let (init_key, leaf_key) = (HpkePrivateKey(init_key), HpkePrivateKey(leaf_key));
+        Self::assemble(&suite, key_package, init_key, leaf_key, signer)
+    }
+
+    /// What is stored: the KeyPackage, and the private keys in their order.
+    fn parts(content: &[u8]) -> Result<(KeyPackage, [Secret; 3]), Error> {
+        let mut r = Reader::new(content);
+        let key_package = KeyPackage::from_bytes(r.opaque()?)?;
+        let secrets = [take_secret(&mut r)?, take_secret(&mut r)?, take_secret(&mut r)?];
+        nothing_left(&r)?;
+        Ok((key_package, secrets))
     }
 }
 

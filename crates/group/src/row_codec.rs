@@ -1,13 +1,14 @@
 //! What the contents of rows of several kinds have in common.
 
 use crate::error::Error;
-use crate::rows::{self, Batch, RowKey, Table};
+use crate::rows::{self, Batch, RowKey, Stored, Table};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_tree::TreeError;
 use conclave_wire::{Decode, DecodeError, GroupId, Reader, TreeSize, Writer};
+use core::fmt::Display;
 
 /// What a store gave back for a group.
 pub(crate) struct StoredRows(BTreeMap<RowKey, Secret>);
@@ -26,7 +27,8 @@ impl StoredRows {
 
     /// That every row is whole, of this group, and at the place that it was written to.
     pub(crate) fn check(&self, group_id: &GroupId) -> Result<(), Error> {
-        self.0.iter().try_for_each(|(key, row)| named(key, rows::check(group_id, key, row)))
+        let open = |(key, row)| named(key, Stored::Row(group_id, key).open(row)).map(|_| ());
+        self.0.iter().try_for_each(open)
     }
 
     /// All rows, by key, with their contents.
@@ -135,10 +137,10 @@ pub(crate) fn node_index(key: &RowKey) -> u32 {
     u32::try_from(key.index).unwrap_or(u32::MAX)
 }
 
-/// Says which row an error is about.
-pub(crate) fn named<T>(key: &RowKey, result: Result<T, Error>) -> Result<T, Error> {
+/// Says which row, or other stored value, an error is about.
+pub(crate) fn named<T>(what: impl Display, result: Result<T, Error>) -> Result<T, Error> {
     result.map_err(|e| match e {
-        Error::Storage(what) => Error::storage(format!("{key}: {what}")),
-        other => Error::storage(format!("{key}: {other}")),
+        Error::Storage(why) => Error::storage(format!("{what}: {why}")),
+        other => Error::storage(format!("{what}: {other}")),
     })
 }

@@ -115,34 +115,67 @@ impl fmt::Display for RowKey {
     }
 }
 
-/// The version of the rows' format, the last but four bytes of every row.
+/// The version of the stored format, the last but four bytes of every row and every
+/// [key package](crate::OwnKeyPackage::to_secret).
 pub const FORMAT: u8 = 1;
 
-/// What follows a row's content: [`FORMAT`], and a CRC-32 over the group's identifier, the row's
-/// key and all of the row that stands before. It finds what is damaged, misplaced or of another
-/// group by accident; against intent, a store encrypts and authenticates its values.
+/// What follows a stored value's content: [`FORMAT`], and a CRC-32 over what the value is and all of
+/// it that stands before. It finds what is damaged, misplaced or of another group by accident;
+/// against intent, a store encrypts and authenticates its values.
 const TRAILER: usize = 1 + 4;
 
-fn checksum(group_id: &GroupId, key: &RowKey, row: &[u8]) -> [u8; 4] {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&key.epoch.to_be_bytes());
-    crc.update(&key.index.to_be_bytes());
-    crc.update(&[key.table as u8]);
-    crc.update(group_id);
-    crc.update(row);
-    crc.finalize().to_be_bytes()
+/// What a stored value is, to which its checksum binds it.
+#[derive(Clone, Copy)]
+pub(crate) enum Stored<'a> {
+    /// The row of a group at a key.
+    Row(&'a GroupId, &'a RowKey),
+    /// A key package with its private keys.
+    KeyPackage,
 }
 
-fn sealed(group_id: &GroupId, key: &RowKey, content: &[u8]) -> Secret {
-    let mut row = Vec::with_capacity(content.len().saturating_add(TRAILER));
-    row.extend_from_slice(content);
-    row.push(FORMAT);
-    let crc = checksum(group_id, key, &row);
-    row.extend_from_slice(&crc);
-    Secret::new(row)
+impl Stored<'_> {
+    fn checksum(self, value: &[u8]) -> [u8; 4] {
+        let mut crc = crc32fast::Hasher::new();
+        match self {
+            Self::Row(group_id, key) => {
+                crc.update(&key.epoch.to_be_bytes());
+                crc.update(&key.index.to_be_bytes());
+                crc.update(&[key.table as u8]);
+                crc.update(group_id);
+            }
+            Self::KeyPackage => crc.update(b"OwnKeyPackage"),
+        }
+        crc.update(value);
+        crc.finalize().to_be_bytes()
+    }
+
+    /// A value of this content, followed by its trailer.
+    pub(crate) fn seal(self, content: &[u8]) -> Secret {
+        let mut value = Vec::with_capacity(content.len().saturating_add(TRAILER));
+        value.extend_from_slice(content);
+        value.push(FORMAT);
+        let crc = self.checksum(&value);
+        value.extend_from_slice(&crc);
+        Secret::new(value)
+    }
+
+    /// The content of a value that is whole, and is what it should be.
+    pub(crate) fn open(self, value: &Secret) -> Result<&[u8], Error> {
+        let (sealed, crc) = value
+            .expose()
+            .split_last_chunk::<4>()
+            .ok_or_else(|| Error::storage("it is cut short"))?;
+        match self.checksum(sealed) == *crc {
+            true => content(value),
+            false => Err(Error::storage(match self {
+                Self::Row(..) => "it is damaged, or of another group or place",
+                Self::KeyPackage => "it is damaged, or no stored key package",
+            })),
+        }
+    }
 }
 
-/// The content of a row, without version and checksum.
+/// The content of a row or other stored value, without version and checksum.
 ///
 /// # Errors
 /// If it is cut short or of another format.
@@ -152,16 +185,6 @@ pub fn content(row: &Secret) -> Result<&[u8], Error> {
     match trailer {
         [FORMAT, ..] => Ok(content),
         [other, ..] => Err(Error::storage(format!("it has format {other}, not {FORMAT}"))),
-    }
-}
-
-/// That a row is whole, of this group, and at the place that it was written to.
-pub(crate) fn check(group_id: &GroupId, key: &RowKey, row: &Secret) -> Result<(), Error> {
-    let (sealed, crc) =
-        row.expose().split_last_chunk::<4>().ok_or_else(|| Error::storage("it is cut short"))?;
-    match checksum(group_id, key, sealed) == *crc {
-        true => content(row).map(|_| ()),
-        false => Err(Error::storage("it is damaged, or of another group or place")),
     }
 }
 
@@ -189,7 +212,7 @@ impl Batch {
 
     /// Writes a row of this content, followed by its trailer.
     pub(crate) fn put(&mut self, key: RowKey, content: &[u8]) {
-        let row = sealed(&self.group_id, &key, content);
+        let row = Stored::Row(&self.group_id, &key).seal(content);
         self.rows.insert(key, Some(row));
     }
 

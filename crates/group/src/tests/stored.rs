@@ -1,8 +1,10 @@
 //! What a store gives back: the same group, or an error that names the row.
 
 use super::fixture::*;
-use crate::rows::{FORMAT, RowKey, Table};
-use crate::{CommitOptions, Config, Error, Group, NewProposal, Observer, ObserverStage};
+use crate::rows::{Batch, FORMAT, RowKey, Table, content};
+use crate::{
+    CommitOptions, Config, Error, Group, NewProposal, Observer, ObserverStage, OwnKeyPackage,
+};
 use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
@@ -159,4 +161,30 @@ fn an_observers_row_that_is_damaged_or_missing_is_an_error() {
             matches!(load(damaged), Err(Error::Storage(e)) if e.contains(&format!("{key}")));
         assert!(named, "{key}");
     }
+}
+
+#[test]
+fn a_stored_key_package_that_is_damaged_or_something_else_is_named() {
+    let own = key_package("alice", 1);
+    let stored = own.to_secret().expect("stored");
+    assert_eq!(OwnKeyPackage::from_secret(&PROVIDER, &stored), Ok(own));
+    let error = |bytes: Vec<u8>| match OwnKeyPackage::from_secret(&PROVIDER, &Secret::new(bytes)) {
+        Err(Error::Storage(what)) => what,
+        other => panic!("{other:?}"),
+    };
+    for place in 0..stored.len() {
+        let mut damaged = stored.expose().to_vec();
+        damaged[place] ^= 1;
+        let what = error(damaged);
+        assert!(what.starts_with("key package: it is damaged"), "{place}: {what}");
+        let what = error(stored.expose()[..place].to_vec());
+        assert!(what.starts_with("key package: "), "cut to {place}: {what}");
+    }
+    // A row of the same content.
+    let mut batch = Batch::new(b"a group".as_slice().into());
+    let key = RowKey::new(Table::PendingUpdate, 0);
+    batch.put(key, content(&stored).expect("a content"));
+    let row = batch.rows.remove(&key).flatten().expect("a row");
+    let what = error(row.expose().to_vec());
+    assert!(what.starts_with("key package: it is damaged"), "{what}");
 }
