@@ -1,8 +1,7 @@
 //! `docs/rules.md` against the sources: what it names is there, and what has to be named is named.
 
+use conclave_testkit::docs::{all_tests_exist, code_spans, is_test_name, source};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::read_to_string;
-use std::path::{Path, PathBuf};
 
 /// How often each section of RFC 9420 says MUST (or MUST NOT, REQUIRED, SHALL), the boilerplate of
 /// section 2 apart: 144 times in all.
@@ -111,15 +110,6 @@ const ENUMS: [Rules; 6] = [
 /// What may be named in the table, though it need not be.
 const OTHER_ENUMS: [(&str, &str); 1] = [("Misuse", "crates/group/src/error.rs")];
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn source(file: &str) -> String {
-    let path = workspace().join(file);
-    read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
 /// A row of the table.
 struct Row {
     line: usize,
@@ -129,11 +119,6 @@ struct Row {
     enforced: Vec<String>,
     /// Those of the column of tests.
     tests: Vec<String>,
-}
-
-/// The text between backticks.
-fn code_spans(text: &str) -> Vec<String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 fn rows() -> Vec<Row> {
@@ -157,8 +142,8 @@ fn rows() -> Vec<Row> {
             musts: musts.unwrap_or_else(|_| {
                 panic!("docs/rules.md:{line}: the second cell counts the MUSTs of the row")
             }),
-            enforced: code_spans(enforced),
-            tests: code_spans(tests),
+            enforced: code_spans(enforced).map(str::to_owned).collect(),
+            tests: code_spans(tests).map(str::to_owned).collect(),
         });
     }
     assert!(rows.len() > 100, "docs/rules.md: only {} rows were found", rows.len());
@@ -233,56 +218,13 @@ fn every_rule_in_the_table_is_one_of_the_sources() {
     }
 }
 
-/// Whether a text has `#[test]`, other attributes, and then this function.
-fn has_test(text: &str, name: &str) -> bool {
-    let wanted = format!("fn {name}()");
-    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
-    let test = |at: usize| {
-        let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
-        attributes.copied().any(|line| line == "#[test]")
-    };
-    (0..lines.len()).any(|at| lines[at].starts_with(&wanted) && test(at))
-}
-
-/// Finds `crate::path::name`: the path is that of modules below `src`, or in `tests` behind the
-/// name of the test binary; its last modules may be within the file.
-fn find_test(test: &str) -> Result<(), String> {
-    let parts: Vec<&str> = test.split("::").collect();
-    let [folder, modules @ .., name] = &parts[..] else {
-        return Err("a test is named crate::path::name".to_owned());
-    };
-    let root = workspace().join("crates").join(folder);
-    if modules.is_empty() || !root.is_dir() {
-        return Err(format!("there is no {}", root.display()));
-    }
-    let mut tried = Vec::new();
-    for split in (1..=modules.len()).rev() {
-        let (path, inside) = modules.split_at(split);
-        let path = path.join("/");
-        let mut files = vec![root.join("src").join(format!("{path}.rs"))];
-        files.extend([root.join("src").join(&path).join("mod.rs")]);
-        files.extend([root.join("tests").join(format!("{path}.rs"))]);
-        for file in files {
-            let Ok(text) = read_to_string(&file) else { continue };
-            let module = |module: &&str| text.contains(&format!("mod {module} {{"));
-            if inside.iter().all(module) && has_test(&text, name) {
-                return Ok(());
-            }
-            tried.push(file.display().to_string());
-        }
-    }
-    Err(format!("no #[test] fn {name}() was found in {tried:?}"))
-}
-
 #[test]
 fn every_test_in_the_table_is_one_of_the_sources() {
-    for row in rows() {
-        for test in &row.tests {
-            if let Err(why) = find_test(test) {
-                panic!("docs/rules.md:{}: {test}: {why}. Was it renamed or moved?", row.line);
-            }
-        }
+    for Row { line, tests, .. } in rows() {
+        let other = tests.iter().find(|span| !is_test_name(span));
+        assert_eq!(other, None, "docs/rules.md:{line}: this is not the name of a test");
     }
+    all_tests_exist("docs/rules.md");
 }
 
 #[test]

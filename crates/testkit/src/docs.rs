@@ -1,0 +1,155 @@
+//! The documents of this repository against its sources: the tests that they name are there.
+//!
+//! A document names a test in a code span of its own as `crate::module::name`: the folder of the
+//! crate; the module below `src`, or the name of a test binary and the module in it; the function.
+#![allow(clippy::panic)]
+
+use std::fs::read_to_string;
+use std::path::{Path, PathBuf};
+
+/// The folder of the workspace.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A file of the workspace.
+///
+/// # Panics
+/// If it cannot be read.
+#[must_use]
+pub fn source(file: &str) -> String {
+    let path = workspace().join(file);
+    read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The text between backticks.
+pub fn code_spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Whether this is how a test is named: at least three names in lower case. (`crate::` stands for
+/// any, where it is explained how tests are named.)
+#[must_use]
+pub fn is_test_name(span: &str) -> bool {
+    let of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+    let parts: Vec<&str> = span.split("::").collect();
+    let names = parts.iter().all(|part| !part.is_empty() && part.chars().all(of_name));
+    names && parts.len() > 2 && !span.starts_with("crate::")
+}
+
+/// Whether a text has `#[test]`, other attributes, and then this function.
+fn has_test(text: &str, name: &str) -> bool {
+    let wanted = format!("fn {name}()");
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let marked = |before: &[&str]| {
+        let attributes = before.iter().rev().take_while(|line| line.starts_with("#["));
+        attributes.copied().any(|line| line == "#[test]")
+    };
+    let mut numbered = lines.iter().enumerate();
+    numbered.any(|(n, line)| line.starts_with(&wanted) && lines.get(..n).is_some_and(marked))
+}
+
+/// Looks for the test of this name; the last modules of its path may be within a file.
+///
+/// # Errors
+/// If it is not there: where it was looked for.
+pub fn find_test(test: &str) -> Result<(), String> {
+    let parts: Vec<&str> = test.split("::").collect();
+    let [folder, modules @ .., name] = &parts[..] else {
+        return Err("a test is named crate::module::name".to_owned());
+    };
+    let root = workspace().join("crates").join(folder);
+    if modules.is_empty() || !root.is_dir() {
+        return Err(format!("there is no {}", root.display()));
+    }
+    let mut tried = Vec::new();
+    for split in (0..=modules.len()).rev() {
+        let (path, inside) = modules.split_at_checked(split).unwrap_or_default();
+        let path = path.join("/");
+        let files = match split {
+            0 => vec![root.join("src/lib.rs")],
+            _ => ["src", "tests"]
+                .map(|side| root.join(side))
+                .iter()
+                .flat_map(|side| {
+                    ["rs", "mod", "main"].map(|kind| match kind {
+                        "rs" => side.join(format!("{path}.rs")),
+                        kind => side.join(&path).join(format!("{kind}.rs")),
+                    })
+                })
+                .collect(),
+        };
+        for file in files {
+            let Ok(text) = read_to_string(&file) else { continue };
+            let module = |module: &&str| text.contains(&format!("mod {module} {{"));
+            if inside.iter().all(module) && has_test(&text, name) {
+                return Ok(());
+            }
+            tried.push(file.display().to_string());
+        }
+    }
+    Err(format!("no #[test] fn {name}() was found in {tried:?}"))
+}
+
+/// That every test that a document of the workspace names is there; and how many it names.
+///
+/// # Panics
+/// If one is not: which, in which line.
+pub fn all_tests_exist(document: &str) -> usize {
+    let text = source(document);
+    let mut count = 0;
+    let mut missing = Vec::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        for test in code_spans(text).filter(|span| is_test_name(span)) {
+            count += 1;
+            if let Err(why) = find_test(test) {
+                missing.push(format!("{document}:{line}: {test}: {why}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "were they renamed or moved?\n{}", missing.join("\n"));
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_is_found_wherever_it_may_be_and_what_is_none_is_not() {
+        for there in [
+            "testkit::docs::tests::a_test_is_found_wherever_it_may_be_and_what_is_none_is_not",
+            "wire::codec::tests::trailing_bytes_are_refused",
+            "provider-aws-lc::tests::eddsa::ed25519::s_that_is_not_below_the_order_is_refused",
+            "testkit::crash::a_member_that_dies_before_a_write_is_in_the_state_before",
+            "testkit::rules::lists::more_psks_than_can_be_counted_are_refused",
+        ] {
+            assert_eq!(find_test(there), Ok(()));
+        }
+        for missing in [
+            "testkit::docs::a_test_is_found_wherever_it_may_be_and_what_is_none_is_not_",
+            "testkit::docs::elsewhere::a_test_is_found_wherever_it_may_be_and_what_is_none_is_not",
+            "testkit::docs::find_test",
+            "testkit::docs::workspace",
+            "testkit::a_test_is_found",
+            "nowhere::tests::trailing_bytes_are_refused",
+        ] {
+            assert!(find_test(missing).is_err(), "{missing}");
+        }
+    }
+
+    #[test]
+    fn tests_are_told_from_other_code() {
+        for test in
+            ["group::tests::stored::a_row", "provider-aws-lc::tests::nist::z_9", "grup::a::b"]
+        {
+            assert!(is_test_name(test), "{test}");
+        }
+        for other in
+            ["group::rows", "Rejection::A::B", "group::rows::FORMAT", "crate::path::name", "a::::b"]
+        {
+            assert!(!is_test_name(other), "{other}");
+        }
+    }
+}
