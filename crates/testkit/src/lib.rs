@@ -9,6 +9,7 @@ pub mod fuzz;
 pub mod party;
 pub mod peers;
 mod rng;
+pub mod states;
 pub mod vectors;
 pub mod welcome;
 pub mod world;

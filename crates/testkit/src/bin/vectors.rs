@@ -1,17 +1,20 @@
-//! `cargo vectors`: checks and generates files of test vectors.
+//! `cargo vectors`: checks and generates files of test vectors, and makes files of stored states.
 
 use clap::{Parser, Subcommand, ValueEnum};
 use conclave_crypto::CryptoProvider;
+use conclave_group::rows::FORMAT;
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_testkit::SeededRng;
 use conclave_testkit::vectors::{self, Kind, Report, hex};
+use conclave_testkit::{SeededRng, states};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Checks and generates test vectors in the formats of the MLS working group.
+/// Checks and generates test vectors in the formats of the MLS working group, and files of what
+/// clients have stored.
 #[derive(Parser)]
 #[command(name = "vectors", bin_name = "cargo vectors")]
 struct Cli {
@@ -47,6 +50,18 @@ enum Command {
         #[arg(long, value_name = "N|all")]
         suite: Option<SuiteArg>,
         /// Where to write. Standard output, unless said.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// 64 hexadecimal digits. Random, unless said, and then printed on standard error.
+        #[arg(long, value_name = "HEX", value_parser = parse_seed)]
+        seed: Option<Seed>,
+    },
+    /// Makes stored states of members, observers and key packages in the current format, a file
+    /// for each of some suites; the same seed makes the same files. One that is there stays as it
+    /// is: it is what a client of its time has on its disk.
+    States {
+        /// The folder to write to, instead of `vectors/state/v` and the format's number in this
+        /// repository.
         #[arg(long)]
         out: Option<PathBuf>,
         /// 64 hexadecimal digits. Random, unless said, and then printed on standard error.
@@ -107,6 +122,7 @@ fn main() -> ExitCode {
         Command::Generate { kind, suite, out, seed } => {
             generate(kind, suite, out.as_deref(), seed).map(|()| true)
         }
+        Command::States { out, seed } => make_states(out.as_deref(), seed).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -195,13 +211,7 @@ fn generate(
     out: Option<&Path>,
     seed: Option<Seed>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let rng = SeededRng::new(match seed {
-        Some(seed) => seed,
-        None => random_seed()?,
-    });
-    if seed.is_none() {
-        writeln!(io::stderr(), "--seed {rng}")?;
-    }
+    let rng = seeded(seed)?;
     let one;
     let suites: Option<&[u16]> = match suite {
         Some(SuiteArg::One(n)) => {
@@ -219,6 +229,37 @@ fn generate(
         None => io::stdout().lock().write_all(text.as_bytes())?,
     }
     Ok(())
+}
+
+fn make_states(
+    folder: Option<&Path>,
+    seed: Option<Seed>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let rng = seeded(seed)?;
+    for suite in states::SUITES {
+        let mut file = states::file(FORMAT, suite);
+        if let (Some(folder), Some(name)) = (folder, file.file_name()) {
+            file = folder.join(name);
+        }
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let text = states::to_json(&states::make(suite, &rng))?;
+        File::create_new(&file)
+            .and_then(|mut new| new.write_all(text.as_bytes()))
+            .map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Randomness from a seed; from a random one, which is said, if none is given.
+fn seeded(seed: Option<Seed>) -> Result<SeededRng, Box<dyn std::error::Error>> {
+    if let Some(seed) = seed {
+        return Ok(SeededRng::new(seed));
+    }
+    let rng = SeededRng::new(random_seed()?);
+    writeln!(io::stderr(), "--seed {rng}")?;
+    Ok(rng)
 }
 
 fn random_seed() -> Result<Seed, getrandom::Error> {
