@@ -235,7 +235,7 @@ impl OwnKeyPackage {
     /// stored; or if the provider does not support the suite.
     pub fn from_secret(provider: &dyn CryptoProvider, bytes: &Secret) -> Result<Self, Error> {
         let parts = Stored::KeyPackage.open(bytes).and_then(Self::parts);
-        let (key_package, [init_key, leaf_key, signature]) = named("key package", parts)?;
+        let (key_package, [init_key, leaf_key, signature]) = named(&"key package", parts)?;
         let suite = Suite::new(provider, key_package.cipher_suite)?;
         let public = key_package.leaf_node.signature_key.clone();
         let signer = SignatureKeyPair { private: signature, public };

@@ -27,7 +27,9 @@ impl StoredRows {
 
     /// That every row is whole, of this group, and at the place that it was written to.
     pub(crate) fn check(&self, group_id: &GroupId) -> Result<(), Error> {
-        let open = |(key, row)| named(key, Stored::Row(group_id, key).open(row)).map(|_| ());
+        let open = |(key, row): (&RowKey, &Secret)| {
+            named(key, Stored::Row(group_id, key).open(row)).map(|_| ())
+        };
         self.0.iter().try_for_each(open)
     }
 
@@ -138,7 +140,7 @@ pub(crate) fn node_index(key: &RowKey) -> u32 {
 }
 
 /// Says which row, or other stored value, an error is about.
-pub(crate) fn named<T>(what: impl Display, result: Result<T, Error>) -> Result<T, Error> {
+pub(crate) fn named<T>(what: &dyn Display, result: Result<T, Error>) -> Result<T, Error> {
     result.map_err(|e| match e {
         Error::Storage(why) => Error::storage(format!("{what}: {why}")),
         other => Error::storage(format!("{what}: {other}")),
