@@ -11,7 +11,6 @@ pub mod peers;
 mod rng;
 pub mod states;
 pub mod vectors;
-pub mod welcome;
 pub mod world;
 
 pub use rng::SeededRng;

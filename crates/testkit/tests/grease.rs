@@ -3,16 +3,15 @@
 //! their own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use conclave_crypto::Suite;
+use conclave_crypto::{Secret, Suite};
 use conclave_group::{
     CommitOptions, Error, ExternalJoinStage, KeyPackageParams, LeafParams, LeafRule, LeafUpdate,
     NewProposal, Observer, ObserverStage, OwnKeyPackage, Rejection, ValidKeyPackage, Verdict,
     apply,
 };
 use conclave_testkit::SeededRng;
-use conclave_testkit::forge::Insider;
+use conclave_testkit::forge::{Insider, OpenWelcome};
 use conclave_testkit::party::*;
-use conclave_testkit::welcome::ForgedWelcome;
 use conclave_tree::{TreeRead, UnverifiedTree};
 use conclave_wire::{
     Bytes, CipherSuite, Content, Credential, CredentialType, Decode, Encode, Extension,
@@ -225,9 +224,11 @@ fn unknown_extensions_of_a_group_info_are_ignored_by_joiners_and_observers() {
     // And in a Welcome.
     let (dave, signer) = (key_package("dave", 83), Insider::of(&peers[1].group).signer);
     let messages = commits(&mut peers, 1, commit_of(vec![add(&dave)]));
-    let mut welcome = ForgedWelcome::open(&messages.welcomes[0].message, &dave, signer);
+    let message = &messages.welcomes[0].message;
+    let mut welcome = OpenWelcome::of(&PROVIDER, message, &dave, &Secret::zero(0));
     welcome.info.extensions.splice(0..0, extensions);
-    peers.push(Peer::join(&welcome.close(), &dave, 4).unwrap());
+    let message = welcome.close(&Suite::new(&PROVIDER, SUITE).unwrap(), &signer);
+    peers.push(Peer::join(&message, &dave, 4).unwrap());
     agree(&peers);
 }
 

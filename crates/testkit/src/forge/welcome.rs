@@ -7,9 +7,11 @@ use conclave_crypto::{
 };
 use conclave_group::OwnKeyPackage;
 use conclave_schedule::{JoinerSecret, MemberSecret, confirmation_tag, psk_secret};
+use conclave_tree::UnverifiedTree;
 use conclave_wire::{
-    CipherSuite, Decode, Encode, EncryptedGroupSecrets, GroupInfo, GroupSecrets, HpkePublicKey,
-    KeyPackageRef, MlsMessage, MlsMessageBody, PreSharedKeyId, Reader, Welcome,
+    CipherSuite, Decode, Encode, EncryptedGroupSecrets, ExtensionType, GroupInfo, GroupSecrets,
+    HpkePublicKey, KeyPackageRef, MlsMessage, MlsMessageBody, Node, PreSharedKeyId,
+    RatchetTreeExtension, Reader, Welcome,
 };
 
 /// What is in a Welcome, to be changed and sealed again. Who made the Welcome knows all of it.
@@ -40,11 +42,7 @@ impl OpenWelcome {
         own: &OwnKeyPackage,
         value: &Secret,
     ) -> Self {
-        let welcome = match MlsMessage::from_bytes(message).map(|message| message.body) {
-            Ok(MlsMessageBody::Welcome(welcome)) => Some(welcome),
-            _ => None,
-        };
-        let welcome = welcome.expect("a Welcome");
+        let welcome = Self::decode(message);
         let suite = Suite::new(provider, welcome.cipher_suite).expect("a supported suite");
         let stored = own.to_secret().expect("a key package");
         let mut r = Reader::new(stored.expose());
@@ -70,6 +68,46 @@ impl OpenWelcome {
         }
     }
 
+    /// The Welcome in an encoded MLSMessage, sealed as it is.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn decode(message: &[u8]) -> Welcome {
+        match MlsMessage::from_bytes(message).map(|message| message.body) {
+            Ok(MlsMessageBody::Welcome(welcome)) => Some(welcome),
+            _ => None,
+        }
+        .expect("a Welcome")
+    }
+
+    /// An encoded MLSMessage of a sealed Welcome.
+    ///
+    /// # Panics
+    /// If it cannot be encoded.
+    #[must_use]
+    pub fn encode(welcome: Welcome) -> Vec<u8> {
+        Insider::encode(MlsMessageBody::Welcome(welcome))
+    }
+
+    /// Changes a node of the ratchet tree in the GroupInfo; the tree hash and the confirmation tag
+    /// follow.
+    ///
+    /// # Panics
+    /// If there is no tree, or no such node in it.
+    pub fn change_node(&mut self, suite: &Suite<'_>, node: usize, change: impl FnOnce(&mut Node)) {
+        let kind = ExtensionType::RATCHET_TREE;
+        let mut extensions = self.info.extensions.iter_mut();
+        let extension = extensions.find(|e| e.extension_type == kind).expect("a tree");
+        let mut tree = RatchetTreeExtension::from_bytes(&extension.extension_data).expect("a tree");
+        change(tree.nodes.get_mut(node).and_then(Option::as_mut).expect("a node"));
+        let bytes = tree.to_bytes().expect("an encoding");
+        let hash = UnverifiedTree::decode(suite, &bytes).expect("a tree").tree_hash().to_vec();
+        extension.extension_data = bytes.into();
+        self.info.group_context.tree_hash = hash.into();
+        self.confirm(suite);
+    }
+
     /// Computes the confirmation tag anew, as if the GroupContext were true.
     ///
     /// # Panics
@@ -88,6 +126,16 @@ impl OpenWelcome {
     /// If the provider cannot sign.
     pub fn sign(&mut self, suite: &Suite<'_>, signer: &SignatureKeyPair) {
         sign_group_info(suite, &mut self.info, signer);
+    }
+
+    /// The Welcome, signed anew and sealed: an encoded MLSMessage.
+    ///
+    /// # Panics
+    /// If the provider fails.
+    #[must_use]
+    pub fn close(&mut self, suite: &Suite<'_>, signer: &SignatureKeyPair) -> Vec<u8> {
+        self.sign(suite, signer);
+        self.seal(suite, &mut SeededRng::from_u64(3))
     }
 
     /// Addresses the Welcome to another key package.
@@ -112,11 +160,11 @@ impl OpenWelcome {
             new_member: self.new_member.clone(),
             encrypted_group_secrets: sealed.expect("sealed"),
         };
-        Insider::encode(MlsMessageBody::Welcome(Welcome {
+        Self::encode(Welcome {
             cipher_suite: self.cipher_suite,
             secrets: vec![entry],
             encrypted_group_info: info.into(),
-        }))
+        })
     }
 }
 

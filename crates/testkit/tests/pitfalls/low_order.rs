@@ -1,14 +1,14 @@
 //! Public keys of small order, with which every agreement gives zero: refused wherever a key comes
 //! from somebody else, with X25519 and with X448.
 
+use crate::welcome::Forged;
 use conclave_crypto::{DhGroup, Suite, has_low_order};
 use conclave_group::{
     CommitOptions, Config, Error, Observer, Rejection, TreeError, ValidKeyPackage, Verdict,
 };
 use conclave_testkit::SeededRng;
-use conclave_testkit::forge::Insider;
+use conclave_testkit::forge::{Insider, OpenWelcome};
 use conclave_testkit::party::*;
-use conclave_testkit::welcome::ForgedWelcome;
 use conclave_tree::{StagedTree, TreeRead, create_path, seal_path, sign_leaf};
 use conclave_wire::{
     Bytes, CipherSuite, Commit, Content, Decode, Encode, Extension, ExtensionType, GroupInfoTbs,
@@ -231,20 +231,15 @@ fn a_welcome_with_a_key_of_low_order_is_refused() {
         let messages = commits(&mut peers, 0, options);
         let welcome = &messages.welcomes[0].message;
         for key in low_order(group) {
-            let mut sealed = ForgedWelcome::open(welcome, &eve, signer.clone());
+            let mut sealed = Forged::open(welcome, &eve, &signer);
             sealed.confirm();
-            let MlsMessageBody::Welcome(mut changed) =
-                MlsMessage::from_bytes(&sealed.close()).unwrap().body
-            else {
-                panic!("no Welcome")
-            };
+            let mut changed = OpenWelcome::decode(&sealed.close());
             changed.secrets[0].encrypted_group_secrets.kem_output = Bytes::from(key.as_slice());
-            let changed = MlsMessage::from(MlsMessageBody::Welcome(changed)).to_bytes().unwrap();
-            let refused = Peer::join(&changed, &eve, 1).unwrap_err();
+            let refused = Peer::join(&OpenWelcome::encode(changed), &eve, 1).unwrap_err();
             assert_eq!(refused, Rejection::WelcomeOpen.into());
             // In the tree: a leaf, and a parent.
             for node in [2usize, 3] {
-                let mut forged = ForgedWelcome::open(welcome, &eve, signer.clone());
+                let mut forged = Forged::open(welcome, &eve, &signer);
                 forged.change_node(node, |node| match node {
                     Node::Leaf(leaf) => leaf.encryption_key = key.as_slice().into(),
                     Node::Parent(parent) => parent.encryption_key = key.as_slice().into(),

@@ -1,10 +1,9 @@
 //! Welcomes by a committer that breaks rules.
 
-use conclave_crypto::SignatureKeyPair;
-use conclave_group::{CommitOptions, OwnKeyPackage, Rejection, TreeError};
-use conclave_testkit::forge::Insider;
+use conclave_crypto::{Secret, SignatureKeyPair, Suite};
+use conclave_group::{CommitOptions, Error, OwnKeyPackage, Rejection, TreeError};
+use conclave_testkit::forge::{Insider, OpenWelcome};
 use conclave_testkit::party::*;
-use conclave_testkit::welcome::{ForgedWelcome, decode, encode};
 use conclave_wire::{Bytes, LeafIndex, LeafNode, Node, Welcome};
 
 /// Four members and the Welcome by which eve joins them, the commit having a path.
@@ -21,10 +20,48 @@ pub(super) fn invited() -> (Vec<Peer>, OwnKeyPackage, Vec<u8>, SignatureKeyPair)
     (peers, eve, messages.welcomes[0].message.clone(), signer)
 }
 
+/// A Welcome for one new member, open, with the suite of it, the new member, and who signs it.
+pub(super) struct Forged<'a> {
+    pub(super) welcome: OpenWelcome,
+    pub(super) suite: Suite<'static>,
+    own: &'a OwnKeyPackage,
+    signer: &'a SignatureKeyPair,
+}
+
+impl<'a> Forged<'a> {
+    pub(super) fn open(
+        welcome: &[u8],
+        own: &'a OwnKeyPackage,
+        signer: &'a SignatureKeyPair,
+    ) -> Self {
+        let welcome = OpenWelcome::of(&PROVIDER, welcome, own, &Secret::zero(0));
+        let suite = Suite::new(&PROVIDER, welcome.cipher_suite).unwrap();
+        Self { welcome, suite, own, signer }
+    }
+
+    /// Makes the confirmation tag that of the context as it is now.
+    pub(super) fn confirm(&mut self) {
+        self.welcome.confirm(&self.suite);
+    }
+
+    pub(super) fn change_node(&mut self, node: usize, change: impl FnOnce(&mut Node)) {
+        self.welcome.change_node(&self.suite, node, change);
+    }
+
+    pub(super) fn close(&mut self) -> Vec<u8> {
+        self.welcome.close(&self.suite, self.signer)
+    }
+
+    /// Why the new member refuses it.
+    pub(super) fn refused(&mut self) -> Error {
+        Peer::join(&self.close(), self.own, 1).expect_err("a Welcome that breaks a rule")
+    }
+}
+
 #[test]
 fn a_welcome_that_is_opened_and_closed_again_lets_in() {
     let (mut peers, eve, welcome, signer) = invited();
-    let mut forged = ForgedWelcome::open(&welcome, &eve, signer);
+    let mut forged = Forged::open(&welcome, &eve, &signer);
     forged.confirm();
     peers.push(Peer::join(&forged.close(), &eve, 5).unwrap());
     agree(&peers);
@@ -33,18 +70,18 @@ fn a_welcome_that_is_opened_and_closed_again_lets_in() {
 #[test]
 fn a_confirmation_tag_of_any_other_length_or_value_in_a_welcome_is_refused() {
     let (_, eve, welcome, signer) = invited();
-    let mut forged = ForgedWelcome::open(&welcome, &eve, signer);
-    let tag = forged.info.confirmation_tag.to_vec();
+    let mut forged = Forged::open(&welcome, &eve, &signer);
+    let tag = forged.welcome.info.confirmation_tag.to_vec();
     for n in (0..tag.len()).chain([tag.len() + 1, 64]) {
         let mut other = tag.clone();
         other.resize(n, 0);
-        forged.info.confirmation_tag = other.as_slice().into();
+        forged.welcome.info.confirmation_tag = other.as_slice().into();
         assert_eq!(forged.refused(), Rejection::ConfirmationTag.into(), "{n} bytes");
     }
     for bit in 0..8 * tag.len() {
         let mut flipped = tag.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        forged.info.confirmation_tag = flipped.as_slice().into();
+        forged.welcome.info.confirmation_tag = flipped.as_slice().into();
         assert_eq!(forged.refused(), Rejection::ConfirmationTag.into(), "bit {bit}");
     }
 }
@@ -52,7 +89,7 @@ fn a_confirmation_tag_of_any_other_length_or_value_in_a_welcome_is_refused() {
 #[test]
 fn ciphertexts_of_any_other_length_in_a_welcome_are_refused() {
     let (_, eve, welcome, _) = invited();
-    let original = decode(&welcome);
+    let original = OpenWelcome::decode(&welcome);
     type Part = fn(&mut Welcome) -> &mut Bytes;
     let parts: [Part; 3] = [
         |welcome| &mut welcome.encrypted_group_info,
@@ -66,24 +103,24 @@ fn ciphertexts_of_any_other_length_in_a_welcome_are_refused() {
             other.resize(n, 0);
             let mut changed = original.clone();
             *part(&mut changed) = other.into();
-            let refused = Peer::join(&encode(changed), &eve, 1).unwrap_err();
+            let refused = Peer::join(&OpenWelcome::encode(changed), &eve, 1).unwrap_err();
             assert_eq!(refused, Rejection::WelcomeOpen.into(), "{n} of {}", bytes.len());
         }
     }
-    Peer::join(&encode(original), &eve, 1).unwrap();
+    Peer::join(&OpenWelcome::encode(original), &eve, 1).unwrap();
 }
 
 #[test]
 fn secrets_of_any_other_length_in_a_welcome_are_refused() {
     let (_, eve, welcome, signer) = invited();
     for n in (0..32).chain([33, 64]) {
-        let mut forged = ForgedWelcome::open(&welcome, &eve, signer.clone());
-        forged.secrets.path_secret.as_mut().unwrap().path_secret.resize(n, 0);
+        let mut forged = Forged::open(&welcome, &eve, &signer);
+        forged.welcome.secrets.path_secret.as_mut().unwrap().path_secret.resize(n, 0);
         let wrong = Rejection::Tree(TreeError::PathSecretLength);
         assert_eq!(forged.refused(), wrong.into(), "{n} bytes");
     }
-    let mut forged = ForgedWelcome::open(&welcome, &eve, signer);
-    forged.secrets.path_secret.as_mut().unwrap().path_secret[7] ^= 1;
+    let mut forged = Forged::open(&welcome, &eve, &signer);
+    forged.welcome.secrets.path_secret.as_mut().unwrap().path_secret[7] ^= 1;
     let error = rejection(forged.refused());
     assert!(matches!(error, Rejection::Tree(TreeError::PathKeyMismatch { .. })), "{error}");
 }
@@ -105,7 +142,7 @@ fn a_welcome_whose_tree_has_a_bad_leaf_is_refused_by_an_error_that_names_the_lea
             |leaf| leaf.capabilities.credentials.clear(),
         ];
         for change in changes {
-            let mut forged = ForgedWelcome::open(welcome, &eve, signer.clone());
+            let mut forged = Forged::open(welcome, &eve, &signer);
             forged.change_node(2 * leaf, |node| {
                 let Node::Leaf(leaf) = node else { panic!("no leaf") };
                 change(leaf);

@@ -1,6 +1,6 @@
 //! What things cost, counted and not timed, and where counters end.
 
-use crate::welcome::invited;
+use crate::welcome::{Forged, invited};
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, Secret,
     SignatureKeyPair, SignatureScheme, VerifyItem,
@@ -9,7 +9,6 @@ use conclave_group::{
     Config, Error, ExternalJoinStage, Framing, ObserverStage, Rejection, WelcomeStage,
 };
 use conclave_testkit::party::*;
-use conclave_testkit::welcome::ForgedWelcome;
 use conclave_tree::TreeRead;
 use conclave_wire::SignaturePublicKey;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -214,8 +213,8 @@ fn an_export_of_more_than_the_kdf_gives_is_refused_and_never_cut() {
 fn the_last_epoch_ends_with_an_error_and_is_read_and_stored_as_any_other() {
     let (_, eve, welcome, signer) = invited();
     for epoch in [u64::MAX - 1, u64::MAX] {
-        let mut forged = ForgedWelcome::open(&welcome, &eve, signer.clone());
-        forged.info.group_context.epoch = epoch;
+        let mut forged = Forged::open(&welcome, &eve, &signer);
+        forged.welcome.info.group_context.epoch = epoch;
         forged.confirm();
         let mut eve = Peer::join(&forged.close(), &eve, 5).unwrap();
         eve.reload();
