@@ -391,7 +391,10 @@ fn a_member_that_was_removed_is_its_own_member_no_more() {
     let mut peers = group_of(&["alice", "bob"]);
     let bob = peers[0].group.member(peers[1].group.own_leaf());
     assert_eq!(peers[1].group.own_member(), bob);
-    commits(&mut peers, 0, commit_of(vec![NewProposal::Remove(LeafIndex(1))]));
+    // Somebody else is given the leaf in the same commit.
+    let add = NewProposal::Add(valid(&key_package("carol", 35)));
+    commits(&mut peers, 0, commit_of(vec![NewProposal::Remove(LeafIndex(1)), add]));
+    assert!(peers[0].group.member(LeafIndex(1)).is_some());
     assert_eq!(peers[1].group.own_member(), None);
 }
 
