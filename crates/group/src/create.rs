@@ -33,6 +33,19 @@ pub struct GroupParams {
     pub lifetime: Lifetime,
 }
 
+impl GroupParams {
+    /// A group without GroupContext extensions.
+    #[must_use]
+    pub fn new(
+        group_id: GroupId,
+        cipher_suite: CipherSuite,
+        leaf: LeafParams,
+        lifetime: Lifetime,
+    ) -> Self {
+        Self { group_id, cipher_suite, extensions: Vec::new(), leaf, lifetime }
+    }
+}
+
 /// A group that is not stored yet. [`Self::store`] gives it out.
 #[must_use = "a new group is not stored yet"]
 #[derive(Debug)]

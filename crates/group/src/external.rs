@@ -55,6 +55,21 @@ pub struct ExternalJoinOptions {
     pub group_info: Option<GroupInfoOptions>,
 }
 
+impl ExternalJoinOptions {
+    /// To join as somebody new, with nothing else.
+    #[must_use]
+    pub fn new(leaf: LeafParams, signer: SignatureKeyPair) -> Self {
+        Self {
+            leaf,
+            signer,
+            removes: None,
+            psks: Vec::new(),
+            authenticated_data: Vec::new(),
+            group_info: None,
+        }
+    }
+}
+
 /// An external commit: the group as it will be, and the messages that make it so.
 ///
 /// Store the group when the delivery service has accepted the commit; if it has not, drop it and
@@ -232,6 +247,12 @@ pub struct ExternalTarget {
 }
 
 impl ExternalTarget {
+    /// The group of this context.
+    pub(crate) fn of(context: &GroupContext) -> Self {
+        let GroupContext { group_id, epoch, cipher_suite, .. } = context;
+        Self { group_id: group_id.clone(), epoch: *epoch, cipher_suite: *cipher_suite }
+    }
+
     /// A proposal by the external sender of an index in the group's `external_senders` (section
     /// 12.1.8): an encoded MLSMessage.
     ///

@@ -97,6 +97,14 @@ pub struct KeyPackageParams {
     pub last_resort: bool,
 }
 
+impl KeyPackageParams {
+    /// A key package that serves once, without extensions.
+    #[must_use]
+    pub fn new(cipher_suite: CipherSuite, leaf: LeafParams, lifetime: Lifetime) -> Self {
+        Self { cipher_suite, leaf, lifetime, extensions: Vec::new(), last_resort: false }
+    }
+}
+
 impl OwnKeyPackage {
     /// A new key package with fresh keys.
     ///

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{EpochChange, Member};
-use crate::external::decode_group_info;
+use crate::external::{ExternalTarget, decode_group_info};
 use crate::join::{join_credentials, members, public_state, verified_tree};
 use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_requests};
 use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of};
@@ -163,6 +163,12 @@ impl Observer {
     /// The members, by ascending leaf.
     pub fn members(&self) -> impl Iterator<Item = Member> {
         members(&self.public.tree)
+    }
+
+    /// The group as somebody outside has to know it who sends it proposals.
+    #[must_use]
+    pub fn external_target(&self) -> ExternalTarget {
+        ExternalTarget::of(self.context())
     }
 
     /// The GroupInfo of the current epoch, an encoded MLSMessage, if a member has given one.

@@ -7,8 +7,8 @@ use crate::row_codec::{nothing_left, put_secret, take_secret};
 use alloc::vec::Vec;
 use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair};
 use conclave_wire::{
-    AuthenticatedContent, Bytes, Decode, Encode, KeyPackageRef, NodeIndex, PreSharedKeyId, Reader,
-    Writer,
+    AuthenticatedContent, Bytes, Decode, Encode, KeyPackageRef, MlsMessage, MlsMessageBody,
+    NodeIndex, PreSharedKeyId, PublicMessage, Reader, WireFormat, Writer,
 };
 
 /// The private keys of an own Update proposal.
@@ -117,7 +117,12 @@ impl OwnPath {
 impl PendingCommit {
     pub(crate) fn to_row(&self) -> Result<Secret, Error> {
         let mut w = Writer::secret();
-        self.content.encode(&mut w)?;
+        // A PublicMessage holds its content in the clear: that is stored once.
+        let sealed = self.content.wire_format == WireFormat::PRIVATE_MESSAGE;
+        u8::from(sealed).encode(&mut w)?;
+        if sealed {
+            self.content.encode(&mut w)?;
+        }
         u8::from(self.path.is_some()).encode(&mut w)?;
         if let Some(path) = &self.path {
             path.encode(&mut w)?;
@@ -133,7 +138,10 @@ impl PendingCommit {
 
     pub(crate) fn from_row(bytes: &[u8], config: &Config) -> Result<Self, Error> {
         let mut r = Reader::with_proposals(bytes, &config.proposals);
-        let content = Decode::decode(&mut r)?;
+        let sealed = match take_flag(&mut r)? {
+            true => Some(AuthenticatedContent::decode(&mut r)?),
+            false => None,
+        };
         let path = match take_flag(&mut r)? {
             true => Some(OwnPath::decode(&mut r)?),
             false => None,
@@ -141,7 +149,23 @@ impl PendingCommit {
         let psks = take_list(&mut r, |r| Ok((Decode::decode(r)?, take_secret(r)?)))?;
         let messages = CommitMessages::decode(&mut r)?;
         nothing_left(&r)?;
+        let content = match sealed {
+            Some(content) => content,
+            None => public_content(&messages.commit, config)?,
+        };
         Ok(Self { content, path, psks, messages })
+    }
+}
+
+/// The signed content of a PublicMessage, an encoded MLSMessage.
+fn public_content(message: &[u8], config: &Config) -> Result<AuthenticatedContent, Error> {
+    let reader = Reader::with_proposals(message, &config.proposals);
+    match MlsMessage::from_reader(reader)?.body {
+        MlsMessageBody::PublicMessage(message) => {
+            let PublicMessage { content, auth, .. } = *message;
+            Ok(AuthenticatedContent { wire_format: WireFormat::PUBLIC_MESSAGE, content, auth })
+        }
+        _ => Err(Error::storage("the pending commit is no PublicMessage")),
     }
 }
 

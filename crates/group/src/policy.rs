@@ -83,7 +83,9 @@ impl<'a> GroupView<'a> {
 
 /// An application's rules for proposals and commits, beyond those of RFC 9420.
 ///
-/// The same message must have the same answer at every member: see the [module](self).
+/// The same message must have the same answer at every member and observer. So a policy sees the
+/// group and the message and nothing else; what depends on a clock or a network is asked at the
+/// stages, of credentials.
 pub trait Policy: fmt::Debug + Send + Sync {
     /// Judges a proposal: by value in a commit, or in a message of its own. Default: accepted.
     fn proposal(&self, group: GroupView<'_>, proposal: Proposed<'_>) -> Verdict {

@@ -188,6 +188,17 @@ pub fn content(row: &Secret) -> Result<&[u8], Error> {
     }
 }
 
+/// Removes the rows that go with an epoch.
+fn remove_epoch<V>(rows: &mut BTreeMap<RowKey, V>, epoch: u64) {
+    for table in Table::OF_EPOCHS {
+        let all = RowKey::of_epoch(table, epoch, 0)..=RowKey::of_epoch(table, epoch, u64::MAX);
+        let keys: Vec<RowKey> = rows.range(all).map(|(key, _)| *key).collect();
+        for key in keys {
+            rows.remove(&key);
+        }
+    }
+}
+
 /// Changes to the rows of one group, to be written as one atomic, durable step: first
 /// [`clear`](Self::clear), then [`deleted_epochs`](Self::deleted_epochs), then
 /// [`rows`](Self::rows).
@@ -237,14 +248,7 @@ impl Batch {
             self.rows.clear();
         }
         for epoch in later.deleted_epochs {
-            for table in Table::OF_EPOCHS {
-                let all =
-                    RowKey::of_epoch(table, epoch, 0)..=RowKey::of_epoch(table, epoch, u64::MAX);
-                let keys: Vec<RowKey> = self.rows.range(all).map(|(key, _)| *key).collect();
-                for key in keys {
-                    self.rows.remove(&key);
-                }
-            }
+            remove_epoch(&mut self.rows, epoch);
             self.deleted_epochs.insert(epoch);
         }
         self.rows.extend(later.rows);
@@ -261,8 +265,8 @@ impl Batch {
         if self.clear {
             rows.clear();
         }
-        if !self.deleted_epochs.is_empty() {
-            rows.retain(|key, _| !self.deleted_epochs.contains(&key.epoch));
+        for epoch in &self.deleted_epochs {
+            remove_epoch(rows, *epoch);
         }
         for (key, value) in &self.rows {
             match value {

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Misuse};
 use crate::event::{Event, Member};
+use crate::external::ExternalTarget;
 use crate::limits::Limits;
 use crate::pending::{PendingCommit, PendingUpdate};
 use crate::public::{PublicDelta, PublicState};
@@ -246,6 +247,18 @@ impl Group {
     #[must_use]
     pub fn member(&self, leaf: LeafIndex) -> Option<Member> {
         self.public.tree.leaf(leaf).map(|node| Member::of(leaf, &node))
+    }
+
+    /// This client as the others see it. None once it was removed.
+    #[must_use]
+    pub fn own_member(&self) -> Option<Member> {
+        self.secrets.as_ref().and_then(|_| self.member(self.own_leaf))
+    }
+
+    /// The group as somebody outside has to know it who sends it proposals.
+    #[must_use]
+    pub fn external_target(&self) -> ExternalTarget {
+        ExternalTarget::of(self.context())
     }
 
     /// How many proposals wait for a commit.

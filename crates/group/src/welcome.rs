@@ -27,6 +27,13 @@ pub struct GroupInfoOptions {
     pub external_pub: bool,
 }
 
+/// With the ratchet tree, and closed to those who are not invited.
+impl Default for GroupInfoOptions {
+    fn default() -> Self {
+        Self { ratchet_tree: true, external_pub: false }
+    }
+}
+
 impl Group {
     /// A GroupInfo of the current epoch, an encoded MLSMessage.
     ///

@@ -1,4 +1,3 @@
-use conclave_mls::crypto::{CryptoProvider, CryptoRng};
 use conclave_mls::*;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
@@ -8,30 +7,15 @@ let mut rng = SeededRng::new([1; 32]); // An application takes its operating sys
 let suite = CipherSuite(1);
 let lifetime = Lifetime { not_before: now, not_after: now + 90 * 24 * 3600 };
 let leaf = |name: &str| LeafParams::new(Credential::basic(name.as_bytes()), &[suite]);
-let sign = |rng: &mut dyn CryptoRng| {
-    provider.signature_key_pair(provider.suite(suite).unwrap().signature, rng)
-};
 
 // Bob publishes a key package.
-let signer = sign(&mut rng)?;
-let params = KeyPackageParams {
-    cipher_suite: suite,
-    leaf: leaf("bob"),
-    lifetime,
-    extensions: vec![],
-    last_resort: false,
-};
+let signer = signature_key_pair(&provider, &mut rng, suite)?;
+let params = KeyPackageParams::new(suite, leaf("bob"), lifetime);
 let bobs = OwnKeyPackage::generate(&provider, &mut rng, params, signer)?;
 
 // Alice creates a group. Storing is left out here: a real write closure stores the rows.
-let params = GroupParams {
-    group_id: b"a group".as_slice().into(),
-    cipher_suite: suite,
-    extensions: vec![],
-    leaf: leaf("alice"),
-    lifetime,
-};
-let signer = sign(&mut rng)?;
+let params = GroupParams::new(b"a group".as_slice().into(), suite, leaf("alice"), lifetime);
+let signer = signature_key_pair(&provider, &mut rng, suite)?;
 let new = Group::create(&provider, &mut rng, Config::default(), params, signer)?;
 let mut alice = new.store(|_rows| Ok::<_, Error>(()))?;
 

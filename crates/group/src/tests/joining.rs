@@ -372,3 +372,37 @@ fn a_key_package_is_checked_and_judged_before_it_is_used() {
     let failed = OwnKeyPackage::generate(&PROVIDER, &mut rng, params, key).unwrap_err();
     assert!(matches!(rejection(failed), Rejection::LeafRule(_)));
 }
+
+#[test]
+fn somebody_outside_knocks_with_what_a_member_or_an_observer_says() {
+    let mut peers = group_of(&["alice", "bob"]);
+    commits(&mut peers, 1, CommitOptions::default());
+    let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
+    let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let observer = stage.resolve(&[Verdict::Accept, Verdict::Accept]).unwrap();
+    let target = peers[0].group.external_target();
+    assert_eq!(observer.external_target(), target);
+    let knock = target.propose_self(&PROVIDER, &key_package("carol", 34)).unwrap();
+    assert!(matches!(peers[1].receive(&knock), Event::ProposalReceived { .. }));
+}
+
+#[test]
+fn a_member_that_was_removed_is_its_own_member_no_more() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let bob = peers[0].group.member(peers[1].group.own_leaf());
+    assert_eq!(peers[1].group.own_member(), bob);
+    // Somebody else is given the leaf in the same commit.
+    let add = NewProposal::Add(valid(&key_package("carol", 35)));
+    commits(&mut peers, 0, commit_of(vec![NewProposal::Remove(LeafIndex(1)), add]));
+    assert!(peers[0].group.member(LeafIndex(1)).is_some());
+    assert_eq!(peers[1].group.own_member(), None);
+}
+
+#[test]
+fn a_group_info_as_it_is_made_by_default_holds_the_tree_and_lets_nobody_in() {
+    let peers = group_of(&["alice", "bob"]);
+    let info = peers[0].group.group_info(&PROVIDER, GroupInfoOptions::default()).unwrap();
+    ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let refused = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap_err();
+    assert_eq!(rejection(refused), Rejection::ExternalPubMissing);
+}

@@ -10,7 +10,8 @@ pub(crate) fn run() -> Result {
     let [alice, bob, carol] = group_of(["alice", "bob", "carol"], &mut directory)?;
 
     // A branch has its own identifier, and the version and suite of its origin.
-    let mut side = Member::create("alice", b"a side group", Vec::new(), &mut directory)?;
+    let mut side =
+        Member::create("alice", b"a side group", Vec::new(), &Config::default(), &mut directory)?;
     let own = key_package("carol", directory.register("carol", SUITE)?)?;
     let add = NewProposal::Add(Box::new(directory.valid(own.key_package())?));
     let options = CommitOptions {
@@ -40,7 +41,8 @@ pub(crate) fn run() -> Result {
 
     // Somebody who is not in the first group cannot be brought into a branch of it: Carol would
     // refuse to join.
-    let mut false_side = Member::create("alice", b"another", Vec::new(), &mut directory)?;
+    let mut false_side =
+        Member::create("alice", b"another", Vec::new(), &Config::default(), &mut directory)?;
     let own = key_package("carol", directory.register("carol", SUITE)?)?;
     let dave = key_package("dave", directory.register("dave", SUITE)?)?;
     let mut proposals = Vec::new();

@@ -1,7 +1,7 @@
 //! What every task needs and none is about: a clock, randomness, an authentication service, and
 //! members who talk to each other without accidents.
 
-use conclave_mls::crypto::{CryptoRng, Secret, SignatureKeyPair, Suite};
+use conclave_mls::crypto::{CryptoRng, Secret, SignatureKeyPair};
 use conclave_mls::rows::RowKey;
 use conclave_mls::*;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -33,7 +33,7 @@ pub(crate) fn lifetime() -> Lifetime {
 }
 
 pub(crate) fn new_signer(suite: CipherSuite) -> Result<SignatureKeyPair> {
-    Ok(Suite::new(&CRYPTO, suite)?.signature_key_pair(&mut rng())?)
+    Ok(signature_key_pair(&CRYPTO, &mut rng(), suite)?)
 }
 
 /// A client's leaf: who it is, and that it can do every suite of RFC 9420.
@@ -51,13 +51,7 @@ pub(crate) fn key_package_for(
     name: &str,
     signer: SignatureKeyPair,
 ) -> Result<OwnKeyPackage> {
-    let params = KeyPackageParams {
-        cipher_suite,
-        leaf: leaf(name),
-        lifetime: lifetime(),
-        extensions: Vec::new(),
-        last_resort: false,
-    };
+    let params = KeyPackageParams::new(cipher_suite, leaf(name), lifetime());
     Ok(OwnKeyPackage::generate(&CRYPTO, &mut rng(), params, signer)?)
 }
 

@@ -14,13 +14,7 @@ pub(crate) fn run() -> Result {
     let (mut directory, mut rng) = (Directory::default(), rng());
 
     // Bob makes a key package. He stores its private keys before he publishes it.
-    let params = KeyPackageParams {
-        cipher_suite: SUITE,
-        leaf: leaf("bob"),
-        lifetime: lifetime(),
-        extensions: Vec::new(),
-        last_resort: false,
-    };
+    let params = KeyPackageParams::new(SUITE, leaf("bob"), lifetime());
     let signer = directory.register("bob", SUITE)?;
     let own = OwnKeyPackage::generate(&CRYPTO, &mut rng, params.clone(), signer)?;
     let mut stored_key_package = Some(own.to_secret()?);
@@ -28,13 +22,8 @@ pub(crate) fn run() -> Result {
     println!("bob publishes a key package of {} bytes", own.encoded().len());
 
     // Alice creates the group; she is its only member, in epoch 0.
-    let params_of_group = GroupParams {
-        group_id: b"friends".as_slice().into(),
-        cipher_suite: SUITE,
-        extensions: Vec::new(),
-        leaf: leaf("alice"),
-        lifetime: lifetime(),
-    };
+    let group_id = b"friends".as_slice().into();
+    let params_of_group = GroupParams::new(group_id, SUITE, leaf("alice"), lifetime());
     let signer = directory.register("alice", SUITE)?;
     let mut alices_rows = Rows::new();
     let new = Group::create(&CRYPTO, &mut rng, Config::default(), params_of_group, signer)?;

@@ -22,13 +22,10 @@ fn join(
     let old = stage.members().find(|member| resync && member.credential == own);
     let removes = old.map(|member| member.index);
     let options = ExternalJoinOptions {
-        leaf: leaf(name),
-        signer,
         removes,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
         // For the next one who comes.
         group_info: Some(GroupInfoOptions { ratchet_tree: true, external_pub: true }),
+        ..ExternalJoinOptions::new(leaf(name), signer)
     };
     let joined = stage.commit(&CRYPTO, &mut rng(), &verdicts, options)?;
     Ok((joined, removes))
@@ -39,8 +36,7 @@ pub(crate) fn run() -> Result {
     let [mut alice, mut bob] = group_of(["alice", "bob"], &mut directory)?;
 
     // A GroupInfo without `external_pub` lets nobody in: publishing the key is a decision.
-    let closed = GroupInfoOptions { ratchet_tree: true, external_pub: false };
-    let info = alice.group.group_info(&CRYPTO, closed)?;
+    let info = alice.group.group_info(&CRYPTO, GroupInfoOptions::default())?;
     let Err(refused) = ExternalJoinStage::open(&CRYPTO, Config::default(), &info, None) else {
         return Err("a closed group was opened".into());
     };

@@ -4,7 +4,6 @@
 
 use crate::common::{CRYPTO, Directory, Result, SUITE, key_package, new_signer};
 use crate::member::{Member, agree};
-use conclave_mls::wire::Proposal;
 use conclave_mls::*;
 
 /// Commits what was proposed and lets the others follow.
@@ -25,15 +24,6 @@ fn join(name: &str, own: &OwnKeyPackage, by: &CommitMessages, d: &Directory) -> 
     Member::store(name, join.resolve(&verdicts)?)
 }
 
-/// What somebody outside has to know of the group. A service that observes it knows that.
-fn target(group: &Group) -> ExternalTarget {
-    ExternalTarget {
-        group_id: group.group_id().clone(),
-        epoch: group.epoch(),
-        cipher_suite: group.cipher_suite(),
-    }
-}
-
 pub(crate) fn run() -> Result {
     let mut directory = Directory::default();
 
@@ -44,11 +34,14 @@ pub(crate) fn run() -> Result {
         credential: Credential::basic(b"moderation"),
     }];
     let extensions = vec![Extension::new(ExtensionType::EXTERNAL_SENDERS, &senders)?];
-    let mut alice = Member::create("alice", b"moderated", extensions, &mut directory)?;
+    let config = Config::default();
+    let mut alice = Member::create("alice", b"moderated", extensions, &config, &mut directory)?;
 
-    // Bob knocks: he proposes to add himself. Alice judges his credential, and commits.
+    // Bob knocks: he proposes to add himself. What he has to know of the group (its identifier,
+    // epoch and suite), a service that observes it can tell him. Alice judges his credential, and
+    // commits.
     let bobs = key_package("bob", directory.register("bob", SUITE)?)?;
-    let knock = target(&alice.group).propose_self(&CRYPTO, &bobs)?;
+    let knock = alice.group.external_target().propose_self(&CRYPTO, &bobs)?;
     alice.receive(&knock, &directory)?;
     let messages = commit(&mut alice, &mut [], &directory)?;
     let mut bob = join("bob", &bobs, &messages, &directory)?;
@@ -57,7 +50,7 @@ pub(crate) fn run() -> Result {
     // The service proposes to add Carol: the same, signed by the service.
     let carols = key_package("carol", directory.register("carol", SUITE)?)?;
     let add = Proposal::Add(Box::new(carols.key_package().clone()));
-    let proposal = target(&alice.group).propose(&CRYPTO, 0, &service, add)?;
+    let proposal = alice.group.external_target().propose(&CRYPTO, 0, &service, add)?;
     for member in [&mut alice, &mut bob] {
         member.receive(&proposal, &directory)?;
     }
@@ -68,14 +61,15 @@ pub(crate) fn run() -> Result {
 
     // Somebody who only claims to be the service is refused.
     let remove = Proposal::Remove(carol.group.own_leaf());
-    let forged = target(&alice.group).propose(&CRYPTO, 0, &new_signer(SUITE)?, remove.clone())?;
+    let forged =
+        alice.group.external_target().propose(&CRYPTO, 0, &new_signer(SUITE)?, remove.clone())?;
     let Err(refused) = alice.receive(&forged, &directory) else {
         return Err("a forged proposal was taken".into());
     };
     println!("a forged proposal: {refused}");
 
     // The service proposes to remove Carol. It takes effect only when a member commits it.
-    let proposal = target(&alice.group).propose(&CRYPTO, 0, &service, remove)?;
+    let proposal = alice.group.external_target().propose(&CRYPTO, 0, &service, remove)?;
     for member in [&mut alice, &mut bob, &mut carol] {
         member.receive(&proposal, &directory)?;
     }

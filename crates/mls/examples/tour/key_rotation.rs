@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result {
 
     // A new signature key, by a commit. The directory knows it before the group sees it.
     let under_way = alice.encrypt("signed with the old key")?;
-    let old = alice.group.member(alice.group.own_leaf()).ok_or("alice is a member")?;
+    let old = alice.group.own_member().ok_or("alice is a member")?;
     let signer = directory.register("alice", SUITE)?;
     let update = LeafUpdate { params: leaf("alice"), signer };
     let options = CommitOptions { leaf: Some(update), ..CommitOptions::default() };
@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result {
     alice.accepted()?;
     bob.receive(&messages.commit, &directory)?;
     agree(&[&alice, &bob])?;
-    let new = alice.group.member(alice.group.own_leaf()).ok_or("alice is a member")?;
+    let new = alice.group.own_member().ok_or("alice is a member")?;
     assert_ne!(old.signature_key, new.signature_key);
     println!("alice has a new signature key: epoch {}", alice.group.epoch());
     // A late message is verified by the key, and shown with the credential, of its own epoch.

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Each task is one file here that can be read by itself. It prints what happens, asserts what it
-//! claims, and fails the process if that does not hold. `common` and `member` hold what every task
+//! claims, and fails the process if that does not hold. X.509 credentials are in a crate of their
+//! own: `cargo run -p conclave-x509 --example x509`. `common` and `member` hold what every task
 //! needs and none is about.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -15,13 +16,16 @@ mod member;
 
 mod branch;
 mod create_and_join;
+mod custom_proposal;
 mod external_join;
 mod external_senders;
 mod key_rotation;
+mod limits;
 mod messages;
 mod observer;
 mod own_storage;
 mod own_transport;
+mod policy;
 mod psk;
 mod reinit;
 
@@ -33,7 +37,7 @@ struct Task {
     run: fn() -> common::Result,
 }
 
-const TASKS: [Task; 11] = [
+const TASKS: [Task; 14] = [
     Task {
         name: "create_and_join",
         shows: "a group, a key package, a Welcome, and who is let in",
@@ -89,6 +93,17 @@ const TASKS: [Task; 11] = [
         shows: "proposals from outside: a service, and a newcomer who knocks",
         run: external_senders::run,
     },
+    Task {
+        name: "policy",
+        shows: "who may do what: one set of rules for sending and receiving",
+        run: policy::run,
+    },
+    Task {
+        name: "custom_proposal",
+        shows: "a proposal, an extension and a credential of the application's own",
+        run: custom_proposal::run,
+    },
+    Task { name: "limits", shows: "bounds on what others can make grow", run: limits::run },
 ];
 
 fn main() -> ExitCode {

@@ -26,17 +26,13 @@ impl Member {
         name: &str,
         id: &[u8],
         extensions: Vec<Extension>,
+        config: &Config,
         directory: &mut Directory,
     ) -> Result<Self> {
-        let params = GroupParams {
-            group_id: id.into(),
-            cipher_suite: SUITE,
-            extensions,
-            leaf: leaf(name),
-            lifetime: lifetime(),
-        };
+        let base = GroupParams::new(id.into(), SUITE, leaf(name), lifetime());
+        let params = GroupParams { extensions, ..base };
         let signer = directory.register(name, SUITE)?;
-        Self::store(name, Group::create(&CRYPTO, &mut rng(), Config::default(), params, signer)?)
+        Self::store(name, Group::create(&CRYPTO, &mut rng(), config.clone(), params, signer)?)
     }
 
     /// Writes a step, applies it and gives out what comes of it.
@@ -55,6 +51,13 @@ impl Member {
             Event::Message(message) => Ok(message),
             other => Err(format!("not a message: {other:?}").into()),
         }
+    }
+
+    /// The same member after a restart, with this configuration, which is not stored.
+    pub(crate) fn restarted(&self, config: &Config) -> Result<Self> {
+        let (name, rows) = (self.name.clone(), self.rows.clone());
+        let group = Group::load(&CRYPTO, config.clone(), rows.clone())?;
+        Ok(Self { name, group, rows })
     }
 
     /// Makes a commit, which waits for the delivery service's verdict.
@@ -78,14 +81,23 @@ impl Member {
         message: &[u8],
         directory: &Directory,
     ) -> Result<Option<Event>> {
+        self.receive_judged(message, |request| directory.judge(request))
+    }
+
+    /// The same, with another authentication service.
+    pub(crate) fn receive_judged(
+        &mut self,
+        message: &[u8],
+        judge: impl Fn(&CredentialRequest) -> Verdict,
+    ) -> Result<Option<Event>> {
         let step = match self.group.process(&CRYPTO, now(), message)? {
             Received::Application(step) | Received::OwnCommit(step) => step,
             Received::Proposal(stage) => {
-                let verdicts = directory.judge_all(stage.credentials());
+                let verdicts: Vec<Verdict> = stage.credentials().iter().map(judge).collect();
                 stage.resolve(&self.group, &CRYPTO, &verdicts)?
             }
             Received::Commit(stage) => {
-                let verdicts = directory.judge_all(stage.credentials());
+                let verdicts = stage.credentials().iter().map(judge).collect();
                 let answers = Answers { verdicts, psks: Vec::new() };
                 stage.resolve(&self.group, &CRYPTO, now(), &answers)?
             }
@@ -108,8 +120,17 @@ pub(crate) fn group_of<const N: usize>(
     names: [&str; N],
     directory: &mut Directory,
 ) -> Result<[Member; N]> {
+    group_with(&Config::default(), names, directory)
+}
+
+/// The same, each of them with this configuration.
+pub(crate) fn group_with<const N: usize>(
+    config: &Config,
+    names: [&str; N],
+    directory: &mut Directory,
+) -> Result<[Member; N]> {
     let (first, others) = names.split_first().ok_or("a group has a member")?;
-    let mut first = Member::create(first, b"a group", Vec::new(), directory)?;
+    let mut first = Member::create(first, b"a group", Vec::new(), config, directory)?;
     let mut packages = Vec::new();
     for name in others {
         packages.push((name, key_package(name, directory.register(name, SUITE)?)?));
@@ -123,7 +144,7 @@ pub(crate) fn group_of<const N: usize>(
     let mut members = vec![first];
     let welcome = messages.welcomes.first().ok_or("a Welcome for those who are added")?;
     for (name, own) in packages {
-        let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, &own)?;
+        let stage = WelcomeStage::open(&CRYPTO, config.clone(), &welcome.message, &own)?;
         let join = stage.join(&CRYPTO, &[], None, None)?;
         let verdicts = directory.judge_all(join.credentials());
         members.push(Member::store(name, join.resolve(&verdicts)?)?);

@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result {
     let three = alice.encrypt("three")?;
 
     // The last comes first. The keys of the others are kept until they come, up to the limits of
-    // `Config::ratchet`.
+    // `Limits::ratchet`.
     let step = match bob.group.process(&CRYPTO, now(), &three)? {
         Received::Application(step) => step,
         other => return Err(format!("no application message: {other:?}").into()),

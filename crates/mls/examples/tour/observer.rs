@@ -86,14 +86,8 @@ pub(crate) fn run() -> Result {
     let tree = tree_bytes(&service.observer)?;
     let stage = ExternalJoinStage::open(&CRYPTO, Config::default(), info, Some(&tree))?;
     let verdicts = directory.judge_all(stage.credentials());
-    let options = ExternalJoinOptions {
-        leaf: leaf("carol"),
-        signer: directory.register("carol", SUITE)?,
-        removes: None,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-        group_info: None,
-    };
+    let signer = directory.register("carol", SUITE)?;
+    let options = ExternalJoinOptions::new(leaf("carol"), signer);
     let joined = stage.commit(&CRYPTO, &mut rng(), &verdicts, options)?;
     service.submit(&joined.commit, &directory)?;
     alice.receive(&joined.commit, &directory)?;

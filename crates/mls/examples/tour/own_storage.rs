@@ -16,8 +16,8 @@ use std::{env, fs, io, process};
 #[derive(Default)]
 struct State {
     rows: Rows,
-    outbox: Vec<wire::Bytes>,
-    history: Vec<wire::Bytes>,
+    outbox: Vec<Bytes>,
+    history: Vec<Bytes>,
 }
 
 struct FileStore {

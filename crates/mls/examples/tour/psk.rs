@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result {
     let [mut alice, mut bob] = group_of(["alice", "bob"], &mut directory)?;
 
     // Alice and Bob met and exchanged a secret. Its name is not secret and goes into the commit.
-    let psk_id = wire::Bytes::from(b"from the cafe".as_slice());
+    let psk_id = Bytes::from(b"from the cafe".as_slice());
     let external = PskType::External { psk_id: psk_id.clone() };
     let secret = Secret::random(32, &mut rng());
     let options = CommitOptions {

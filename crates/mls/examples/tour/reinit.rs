@@ -35,11 +35,8 @@ pub(crate) fn run() -> Result {
         packages.push((name, own));
     }
     let params = GroupParams {
-        group_id: announced.group_id,
-        cipher_suite: suite,
         extensions: announced.extensions,
-        leaf: leaf("bob"),
-        lifetime: lifetime(),
+        ..GroupParams::new(announced.group_id, suite, leaf("bob"), lifetime())
     };
     let signer = directory.register("bob", suite)?;
     let new = Group::create(&CRYPTO, &mut rng(), Config::default(), params, signer)?;

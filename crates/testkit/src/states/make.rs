@@ -129,7 +129,9 @@ impl Scene {
         deliver(&mut peers, 0, &proposal);
         let update = peers[1].propose_update(None, &Framing::default());
         deliver(&mut peers, 1, &update);
-        let dave = commit_of(vec![add(&self.client("dave"))]);
+        // An encrypted commit is stored otherwise than one in the clear: there are files of both.
+        let framing = Framing { encrypt: self.suite.0 % 2 == 0, ..Framing::default() };
+        let dave = CommitOptions { framing, ..commit_of(vec![add(&self.client("dave"))]) };
         let commit = peers[1].commit(dave).expect("a commit").commit;
         let [early, _] = past;
         let [late, _, next] = current;

@@ -1,0 +1,87 @@
+//! Who may do what. The protocol lets every member do everything; an application's rules stand in
+//! `Config::policy`, which judges what is sent and what is received alike. Here: only Alice, the
+//! admin, changes who is in the group; the others may renew their keys; nobody changes names.
+
+use crate::common::{Directory, Result, SUITE, leaf};
+use crate::member::{Member, agree, group_with};
+use conclave_mls::*;
+use std::sync::Arc;
+
+/// The rules. `Rules` are ready-made; anything else is an `impl Policy`, as in `custom_proposal`.
+fn rules() -> Rules {
+    let admins = || Who::Credentials(vec![Credential::basic(b"alice")]);
+    let all = |who| Permission { who, what: What::Everything };
+    // Updates, and commits that only renew keys: an empty list of types would leave just those.
+    let own_keys =
+        || Permission { who: Who::Members, what: What::Types(vec![ProposalType::UPDATE]) };
+    Rules {
+        propose: vec![all(admins()), own_keys()],
+        commit: vec![all(admins()), own_keys()],
+        // A leaf keeps its credential, whatever an authentication service would say.
+        keep_identity: true,
+        ..Rules::default()
+    }
+}
+
+/// What a policy says to a step that it refuses.
+fn refused<T>(step: Result<T>, what: &str) -> Result {
+    let Err(error) = step else { return Err(format!("{what}: nobody minded").into()) };
+    match error.downcast_ref::<Error>().or_else(|| Some(&error.downcast_ref::<Refused>()?.error)) {
+        Some(Error::Rejected(Rejection::RefusedByPolicy { .. })) => println!("{what}: {error}"),
+        _ => return Err(error),
+    }
+    Ok(())
+}
+
+fn remove(member: &Member) -> CommitOptions {
+    let proposals = vec![NewProposal::Remove(member.group.own_leaf())];
+    CommitOptions { proposals, ..CommitOptions::default() }
+}
+
+pub(crate) fn run() -> Result {
+    let mut directory = Directory::default();
+    let config = Config { policy: Arc::new(rules()), ..Config::default() };
+    let people = ["alice", "bob", "carol"];
+    let [mut alice, mut bob, mut carol] = group_with(&config, people, &mut directory)?;
+
+    // Bob's own client does not even make the commit: no message, no change of state.
+    let before = bob.rows.clone();
+    refused(bob.commit(remove(&carol)), "bob removes carol")?;
+    assert_eq!(bob.rows, before);
+
+    // He may renew his keys.
+    let messages = bob.commit(CommitOptions::default())?;
+    bob.accepted()?;
+    for member in [&mut alice, &mut carol] {
+        member.receive(&messages.commit, &directory)?;
+    }
+    agree(&[&alice, &bob, &carol])?;
+    println!("bob renewed his keys: epoch {}", bob.group.epoch());
+
+    // And he may change his signature key, but not his name, were it known to the directory.
+    let signer = directory.register("robert", SUITE)?;
+    let change = LeafUpdate { params: leaf("robert"), signer };
+    let options = CommitOptions { leaf: Some(change), ..CommitOptions::default() };
+    refused(bob.commit(options), "bob becomes robert")?;
+
+    // Bob builds a client without rules. A configuration is not stored: it is given again whenever
+    // a group is loaded. All others refuse what he makes, and a service that observes the group
+    // with the same policy would not even deliver it.
+    let mut rebuilt = bob.restarted(&Config::default())?;
+    let messages = rebuilt.commit(remove(&carol))?;
+    for member in [&mut alice, &mut carol] {
+        let answer = member.receive(&messages.commit, &directory);
+        refused(answer, &format!("bob removes carol by force, at {}", member.name))?;
+    }
+    agree(&[&alice, &carol])?;
+
+    // Alice may.
+    let messages = alice.commit(remove(&carol))?;
+    alice.accepted()?;
+    bob.receive(&messages.commit, &directory)?;
+    carol.receive(&messages.commit, &directory)?;
+    agree(&[&alice, &bob])?;
+    assert_eq!(carol.group.own_member(), None);
+    println!("alice removed carol: epoch {}", alice.group.epoch());
+    Ok(())
+}
