@@ -130,7 +130,7 @@ impl Scene {
         let update = peers[1].propose_update(None, &Framing::default());
         deliver(&mut peers, 1, &update);
         // An encrypted commit is stored otherwise than one in the clear: there are files of both.
-        let framing = Framing { encrypt: self.suite.0 % 2 == 0, ..Framing::default() };
+        let framing = Framing { encrypt: self.suite.0.is_multiple_of(2), ..Framing::default() };
         let dave = CommitOptions { framing, ..commit_of(vec![add(&self.client("dave"))]) };
         let commit = peers[1].commit(dave).expect("a commit").commit;
         let [early, _] = past;
