@@ -2,10 +2,12 @@
 //! 12.4.1).
 
 use crate::advance::{Incoming, PathSource, ProvidedPsks, next_epoch};
-use crate::error::{Error, Misuse};
+use crate::credentials::Verdict;
+use crate::error::{Error, Misuse, Rejection};
 use crate::event::{CommitMessages, Event};
 use crate::link::Link;
 use crate::pending::{OwnPath, PendingCommit};
+use crate::policy::GroupView;
 use crate::proposals::{
     Applied, CheckedList, Committer, Linking, ListedProposal, Origin, committable,
 };
@@ -78,6 +80,13 @@ struct Draft<'a> {
     path: Option<NewPath>,
 }
 
+/// Whether the application's rules are asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judged {
+    Yes,
+    No,
+}
+
 impl Group {
     /// Commits proposals. The commit is pending until [`Self::commit_accepted`] or
     /// [`Self::commit_rejected`], or until another commit is received.
@@ -140,6 +149,7 @@ impl Group {
             own_leaf: self.own_leaf,
             tree: &applied.tree,
             external: &external,
+            limits: self.limits(),
         };
         let group_info = match options.group_info {
             Some(wanted) => Some(maker.message(wanted)?),
@@ -192,13 +202,28 @@ impl Group {
             false => Vec::new(),
         };
         if received.is_empty() {
-            return self.apply_draft(suite, rng, options, wanted);
+            return self.apply_draft(suite, rng, options, wanted, Judged::Yes);
         }
         let all = received.iter().chain(&wanted).cloned().collect();
-        match self.apply_draft(suite, rng, options, all) {
-            Err(Error::Rejected(_)) => self.draft_of_fitting(suite, rng, options, received, wanted),
-            other => other,
+        let fitting = |rng: &mut dyn CryptoRng, judged| {
+            self.draft_of_fitting(suite, rng, options, received.clone(), wanted.clone(), judged)
+        };
+        let draft = match self.apply_draft(suite, rng, options, all, Judged::Yes) {
+            Err(Error::Rejected(Rejection::RefusedByPolicy { .. })) => None,
+            // A policy that asks for all that is valid refuses each smaller list.
+            Err(Error::Rejected(_)) => Some(fitting(rng, Judged::No)?),
+            other => return other,
+        };
+        match draft {
+            Some(draft) if self.judge(&draft).is_ok() => Ok(draft),
+            _ => fitting(rng, Judged::Yes),
         }
+    }
+
+    /// What the application's rules say of a draft.
+    fn judge(&self, draft: &Draft<'_>) -> Result<(), Error> {
+        let leaf = draft.path.as_ref().map(|path| &path.leaf_node);
+        self.public.check_policy(Sender::Member(self.own_leaf), &draft.list, leaf)
     }
 
     /// The received proposals that may go with the wanted ones.
@@ -209,7 +234,12 @@ impl Group {
     ) -> Vec<ListedProposal> {
         let known = self.psk_lookup(provided);
         let received = self.public.proposals.iter().map(|(_, listed)| listed);
-        let usable = received.filter(|item| match &item.proposal {
+        let (me, policy) = (Sender::Member(self.own_leaf), &self.config().policy);
+        let permitted = |item: &&ListedProposal| {
+            let verdict = policy.committable(GroupView(&self.public), me, (*item).into());
+            matches!(verdict, Verdict::Accept)
+        };
+        let usable = received.filter(permitted).filter(|item| match &item.proposal {
             Proposal::PreSharedKey(id) => known(id).is_some(),
             _ => true,
         });
@@ -224,16 +254,23 @@ impl Group {
         suite: &Suite<'_>,
         rng: &mut dyn CryptoRng,
         options: &CommitOptions,
-        received: Vec<ListedProposal>,
+        mut received: Vec<ListedProposal>,
         wanted: Vec<ListedProposal>,
+        judged: Judged,
     ) -> Result<Draft<'_>, Error> {
-        let mut best = self.apply_draft(suite, rng, options, wanted.clone())?;
+        // What others may depend on goes first.
+        received.sort_by_key(|item| match item.proposal {
+            Proposal::Remove(_) => 0,
+            Proposal::Update(_) => 1,
+            _ => 2,
+        });
+        let mut best = self.apply_draft(suite, rng, options, wanted.clone(), judged)?;
         let mut fitting: Vec<ListedProposal> = Vec::new();
         // By halves, so that few misfits among many cost few attempts.
         let mut open = vec![received];
         while let Some(mut some) = open.pop() {
             let list = fitting.iter().chain(&some).chain(&wanted).cloned().collect();
-            match self.apply_draft(suite, rng, options, list) {
+            match self.apply_draft(suite, rng, options, list, judged) {
                 Ok(draft) => {
                     best = draft;
                     fitting.append(&mut some);
@@ -256,6 +293,7 @@ impl Group {
         rng: &mut dyn CryptoRng,
         options: &CommitOptions,
         list: Vec<ListedProposal>,
+        judged: Judged,
     ) -> Result<Draft<'_>, Error> {
         let linking = match &options.link {
             Some(_) if self.epoch() == 0 => Linking::Allowed,
@@ -276,9 +314,11 @@ impl Group {
             path = Some(new);
         }
         self.public.check_result(&applied)?;
-        let leaf = path.as_ref().map(|path| &path.leaf_node);
-        self.public.check_policy(Sender::Member(me), &list, leaf)?;
-        Ok(Draft { list, applied, new_leaves, path })
+        let draft = Draft { list, applied, new_leaves, path };
+        if judged == Judged::Yes {
+            self.judge(&draft)?;
+        }
+        Ok(draft)
     }
 
     /// The step of a pending commit that the delivery service accepted: into the new epoch.

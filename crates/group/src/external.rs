@@ -145,6 +145,7 @@ impl ExternalJoinStage {
     ) -> Result<ExternalCommit, Error> {
         check_verdicts(&self.credentials, verdicts)?;
         let Self { mut public, external_pub, .. } = self;
+        let limits = public.config.limits;
         let suite = Suite::new(provider, public.epoch.context.cipher_suite)?;
         let (kem_output, init) = external_init_to(&suite, &external_pub, rng)
             .map_err(|e| Error::of_input(e, Rejection::InvalidPublicKey))?;
@@ -211,13 +212,16 @@ impl ExternalJoinStage {
             own_leaf,
             tree: &applied.tree,
             external: &external,
+            limits: &limits,
         };
         let group_info = match options.group_info {
             Some(wanted) => Some(maker.message(wanted)?),
             None => None,
         };
         let message = protect_public_from_outside(content)?;
-        let commit = MlsMessage::from(MlsMessageBody::PublicMessage(Box::new(message)));
+        let commit =
+            MlsMessage::from(MlsMessageBody::PublicMessage(Box::new(message))).to_bytes()?;
+        limits.check(Limit::MessageBytes, commit.len())?;
         let staged =
             StagedCommit { applied, committer: own_leaf, new_leaves: Vec::new(), provisional };
         // The rows of the change alone are of no use to a client that has none of the others.
@@ -231,7 +235,7 @@ impl ExternalJoinStage {
         let signer = options.signer;
         let parts = Parts { public, own_leaf, signer, secrets, private_keys };
         let group = NewGroup::new(Group::from_parts(parts))?;
-        Ok(ExternalCommit { group, commit: commit.to_bytes()?, group_info })
+        Ok(ExternalCommit { group, commit, group_info })
     }
 }
 

@@ -25,7 +25,7 @@ use conclave_tree::{RatchetTree, TreeError, TreeRead, UnverifiedTree, keys_from_
 use conclave_wire::{
     Decode, Encode, Extension, ExtensionType, GroupContext, GroupId, GroupInfo, GroupInfoTbs,
     GroupSecrets, LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId,
-    ProtocolVersion, Welcome, duplicate_extension,
+    ProtocolVersion, Welcome,
 };
 use core::fmt;
 
@@ -246,12 +246,8 @@ pub(crate) fn verified_tree(
     if context.version != ProtocolVersion::MLS10 {
         return Err(Rejection::WrongVersion(context.version).into());
     }
-    if let Some(twice) = duplicate_extension(&info.extensions) {
-        return Err(Rejection::DuplicateExtension(twice).into());
-    }
+    rules::check_group_info_extensions(limits, &info.extensions)?;
     let is_tree = |e: &&Extension| e.extension_type == ExtensionType::RATCHET_TREE;
-    let others = info.extensions.iter().filter(|e| !is_tree(e)).map(|e| e.extension_data.len());
-    limits.check(Limit::ExtensionsBytes, others.fold(0, usize::saturating_add))?;
     let inside = info.extensions.iter().find(is_tree);
     let bytes = ratchet_tree.or(inside.map(|e| &*e.extension_data)).ok_or(Misuse::TreeMissing)?;
     limits.check(Limit::JoinBytes, bytes.len())?;

@@ -332,15 +332,20 @@ impl KeyPackageStage {
     }
 }
 
-/// What of section 10.1 depends on the group that a key package is used in.
-pub(crate) fn check_key_package_fits(suite: &Suite<'_>, kp: &KeyPackage) -> Result<(), Rejection> {
+/// What of section 10.1 depends on the group that a key package is used in, and its limits.
+pub(crate) fn check_key_package_fits(
+    suite: &Suite<'_>,
+    limits: &Limits,
+    kp: &KeyPackage,
+) -> Result<(), Error> {
     if kp.version != ProtocolVersion::MLS10 {
-        return Err(Rejection::WrongVersion(kp.version));
+        return Err(Rejection::WrongVersion(kp.version).into());
     }
     if kp.cipher_suite != suite.cipher_suite() {
-        return Err(Rejection::WrongCipherSuite(kp.cipher_suite));
+        return Err(Rejection::WrongCipherSuite(kp.cipher_suite).into());
     }
-    Ok(())
+    rules::check_leaf_bytes(limits, &kp.leaf_node)?;
+    Ok(rules::check_extension_list(limits, &kp.extensions)?)
 }
 
 /// The rules of section 10.1 but lifetime and credential.
@@ -349,14 +354,13 @@ pub(crate) fn check_key_package(
     limits: &Limits,
     kp: &KeyPackage,
 ) -> Result<(), Error> {
-    check_key_package_fits(suite, kp)?;
+    check_key_package_fits(suite, limits, kp)?;
     if !matches!(kp.leaf_node.leaf_node_source, LeafNodeSource::KeyPackage(_)) {
         return Err(Rejection::KeyPackageLeafSource.into());
     }
     if kp.init_key == kp.leaf_node.encryption_key {
         return Err(Rejection::InitKeyReused.into());
     }
-    rules::check_extension_list(limits, &kp.extensions)?;
     check_extensions_listed(kp)?;
     let nowhere = GroupId::default();
     let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };

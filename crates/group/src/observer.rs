@@ -13,6 +13,7 @@ use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_
 use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of};
 use crate::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
 use crate::rows::{Batch, RowKey, Table};
+use crate::rules::check_group_info_extensions;
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
@@ -26,7 +27,7 @@ use conclave_wire::{
 /// The public state of a group that an observer follows.
 #[derive(Debug)]
 pub struct Observer {
-    public: PublicState,
+    pub(crate) public: PublicState,
     group_info: Option<Vec<u8>>,
     revision: Revision,
 }
@@ -210,7 +211,11 @@ impl Observer {
         let (context, tree) = (self.context(), &self.public.tree);
         let (list, credentials) = match &content.content.content {
             Content::Proposal(proposal) => {
-                self.public.check_lone_proposal(&suite, sender, proposal)?;
+                // One that is there already takes no more room.
+                let reference = suite.proposal_ref(&content.to_bytes()?)?;
+                if self.public.proposals.find(&reference).is_none() {
+                    self.public.check_lone_proposal(&suite, sender, proposal)?;
+                }
                 (None, credential_requests(context, tree, sender, proposal)?)
             }
             Content::Commit(commit) => {
@@ -256,6 +261,7 @@ impl Observer {
         suite
             .verify_with_label(&key, b"GroupInfoTBS", &tbs, &info.signature)
             .map_err(|e| Error::of_input(e, Rejection::GroupInfoSignature))?;
+        check_group_info_extensions(&self.public.config.limits, &info.extensions)?;
         let mut batch = Batch::new(self.group_id().clone());
         batch.put(RowKey::new(Table::GroupInfo, 0), group_info);
         let delta = ObserverDelta {

@@ -6,7 +6,7 @@
 //! the stages of credentials.
 
 use crate::credentials::Verdict;
-use crate::proposals::ListedProposal;
+use crate::proposals::{ListedProposal, first_fitting};
 use crate::public::PublicState;
 use alloc::format;
 use alloc::vec::Vec;
@@ -93,7 +93,21 @@ pub trait Policy: fmt::Debug + Send + Sync {
         Verdict::Accept
     }
 
-    /// Judges a commit as a whole. Its proposals by value were accepted by [`Self::proposal`]; those
+    /// Whether somebody may commit a proposal at all. Who commits leaves those received proposals
+    /// out for which it may not; a commit is not judged by this, but by [`Self::commit`], which
+    /// refuses the same and more. Default: accepted.
+    fn committable(
+        &self,
+        group: GroupView<'_>,
+        committer: Sender,
+        proposal: Proposed<'_>,
+    ) -> Verdict {
+        let _ = (group, committer, proposal);
+        Verdict::Accept
+    }
+
+    /// Judges a commit as a whole, when it is made, received, and when the own one is accepted. Its
+    /// proposals by value were accepted by [`Self::proposal`]; those
     /// by reference were when they were received. Default: accepted.
     fn commit(&self, group: GroupView<'_>, commit: &ProposedCommit<'_>) -> Verdict {
         let _ = (group, commit);
@@ -138,16 +152,30 @@ pub struct Permission {
 /// Rules that many groups have. The default has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Who may propose what, by reference or by value; if empty, everybody everything.
+    /// Who may propose what, by reference or by value; if empty, everybody everything. Who joins by
+    /// an external commit proposes an ExternalInit, and a Remove if it replaces its old leaf.
     pub propose: Vec<Permission>,
     /// Who may commit what; if empty, everybody everything. A commit of several types may draw on
-    /// several permissions.
+    /// several permissions. Who has none may not even commit to renew its keys.
+    ///
+    /// Nobody can commit its own removal: a group of which one member alone may commit Removes
+    /// cannot part from it, and when nobody is left who may commit, the group stays as it is.
     pub commit: Vec<Permission>,
-    /// Whether members may commit proposals by reference only, each sent before for all to see.
+    /// Whether members may commit proposals by reference only, each sent before for all to see. Not
+    /// in epoch 0, where nobody is there to see.
     pub by_reference_only: bool,
     /// Whether a member's commit must cover all pending proposals: commit each, or one that takes
-    /// its place (another change of the same leaf, Add of the same signature key, PSK, change of the
-    /// extensions). Proposals that the committer may not commit do not count.
+    /// its place (another Update or a Remove of the same leaf, an Add of the same signature key,
+    /// another change of the extensions; a ReInit stands alone, and any other proposal takes its
+    /// place).
+    ///
+    /// These do not count: what the committer may not commit; what is not valid beside what it
+    /// commits, so that nobody can block the group by a proposal; PSKs, as nobody can see which the
+    /// committer knows; and proposals of members that it removes.
+    ///
+    /// All have to have the same proposals pending when a commit comes: for a delivery service that
+    /// keeps proposals and commits in one order. A commit that was overtaken by a proposal is
+    /// refused, by the committer too when it is accepted: give it up and commit again.
     pub cover_all_pending: bool,
     /// Extensions of the GroupContext that must stay as they are: there with this content, or not
     /// there.
@@ -207,39 +235,50 @@ fn extension(list: &[Extension], wanted: ExtensionType) -> Option<&Extension> {
     list.iter().find(|e| e.extension_type == wanted)
 }
 
-/// Whether one of two proposals takes the other's place.
-fn supersedes(one: Proposed<'_>, other: Proposed<'_>) -> bool {
-    let leaf = |item: Proposed<'_>| match (item.proposal, item.sender) {
-        (Proposal::Update(_), Sender::Member(leaf)) => Some(leaf),
-        (Proposal::Remove(leaf), _) => Some(*leaf),
-        _ => None,
-    };
-    match (one.proposal, other.proposal) {
+/// Whether a committed proposal takes the place of a pending one.
+fn supersedes(committed: Proposed<'_>, pending: Proposed<'_>) -> bool {
+    match (committed.proposal, pending.proposal) {
         (Proposal::Add(a), Proposal::Add(b)) => {
             a.leaf_node.signature_key == b.leaf_node.signature_key
         }
         (Proposal::GroupContextExtensions(_), Proposal::GroupContextExtensions(_)) => true,
         (Proposal::ReInit(_), _) | (_, Proposal::ReInit(_)) => true,
-        (a, b) => a == b || leaf(one).is_some_and(|a| leaf(other) == Some(a)),
+        (Proposal::Update(_), Proposal::Update(_)) => committed.sender == pending.sender,
+        // But no Update that of a Remove (section 12.2).
+        (Proposal::Remove(leaf), Proposal::Update(_)) => pending.sender == Sender::Member(*leaf),
+        (Proposal::Remove(a), Proposal::Remove(b)) => a == b,
+        (a, b) => a == b && committed.sender == pending.sender,
     }
 }
 
 impl Rules {
-    /// A pending proposal that a commit by a member leaves out.
+    /// A pending proposal that a commit by a member leaves out and could hold.
     fn uncovered<'a>(
+        &self,
         group: GroupView<'a>,
         committer: LeafIndex,
         commit: &ProposedCommit<'_>,
     ) -> Option<Proposed<'a>> {
-        let own = |item: &Proposed<'_>| match (item.proposal, item.sender) {
-            (Proposal::Update(_), Sender::Member(leaf)) => leaf == committer,
-            (Proposal::Remove(leaf), _) => *leaf == committer,
-            _ => false,
+        let removes = |leaf: LeafIndex| {
+            commit.proposals.iter().any(|item| *item.proposal == Proposal::Remove(leaf))
         };
-        let covered = |item: &Proposed<'_>| {
-            commit.proposals.iter().any(|committed| supersedes(*committed, *item))
+        let counts = |item: &Proposed<'_>| {
+            let kind = match (item.proposal, item.sender) {
+                (Proposal::Update(_), Sender::Member(leaf)) => leaf != committer,
+                (Proposal::Remove(leaf), _) => *leaf != committer,
+                (Proposal::PreSharedKey(_), _) => false,
+                _ => true,
+            };
+            kind && !matches!(item.sender, Sender::Member(leaf) if removes(leaf))
+                && self.may_commit(group, commit.sender, *item)
+                && !commit.proposals.iter().any(|committed| supersedes(*committed, *item))
         };
-        group.pending().find(|item| !own(item) && !covered(item))
+        first_fitting(group.0, committer, &commit.proposals, group.pending().filter(counts))
+    }
+
+    fn may_commit(&self, group: GroupView<'_>, sender: Sender, item: Proposed<'_>) -> bool {
+        let types = core::iter::once(item.proposal.proposal_type());
+        allowed(&self.commit, group, sender, types).is_ok()
     }
 
     /// Whether a leaf node keeps the credential of the member that it replaces.
@@ -274,6 +313,18 @@ impl Policy for Rules {
         }
     }
 
+    fn committable(
+        &self,
+        group: GroupView<'_>,
+        committer: Sender,
+        proposal: Proposed<'_>,
+    ) -> Verdict {
+        match self.may_commit(group, committer, proposal) {
+            true => Verdict::Accept,
+            false => Verdict::refuse("it may not be committed by this member"),
+        }
+    }
+
     fn commit(&self, group: GroupView<'_>, commit: &ProposedCommit<'_>) -> Verdict {
         let types = commit.proposals.iter().map(|item| item.proposal.proposal_type());
         match allowed(&self.commit, group, commit.sender, types) {
@@ -297,11 +348,15 @@ impl Policy for Rules {
             return Verdict::refuse("a commit must keep the committer's credential");
         }
         let Sender::Member(committer) = commit.sender else { return Verdict::Accept };
-        if self.by_reference_only && commit.proposals.iter().any(|item| !item.by_reference) {
+        let hidden = |item: &Proposed<'_>| !item.by_reference;
+        if self.by_reference_only
+            && group.context().epoch > 0
+            && commit.proposals.iter().any(hidden)
+        {
             return Verdict::refuse("proposals may be committed by reference only");
         }
         if self.cover_all_pending
-            && let Some(left_out) = Self::uncovered(group, committer, commit)
+            && let Some(left_out) = self.uncovered(group, committer, commit)
         {
             let t = left_out.proposal.proposal_type().0;
             return Verdict::refuse(&format!("a pending proposal of type {t:#06x} is left out"));

@@ -5,7 +5,9 @@ use crate::error::{CredentialSubject, Error, Rejection};
 use crate::event::CustomChange;
 use crate::key_package::{check_key_package, check_key_package_fits};
 use crate::limits::{Limit, Limits};
+use crate::policy::Proposed;
 use crate::public::PublicState;
+use crate::row_codec::nothing_left;
 use crate::rules;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -14,7 +16,7 @@ use conclave_crypto::Suite;
 use conclave_tree::{RatchetTree, StagedTree, TreeRead};
 use conclave_wire::{
     Bytes, Extension, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource,
-    PreSharedKeyId, Proposal, ProposalRef, PskType, ReInit, ResumptionPskUsage, Sender,
+    PreSharedKeyId, Proposal, ProposalRef, PskType, ReInit, Reader, ResumptionPskUsage, Sender,
     SignaturePublicKey,
 };
 
@@ -94,12 +96,16 @@ pub(crate) fn check_proposal(
         Proposal::ReInit(reinit) if reinit.version < context.version => {
             Err(Rejection::ReInitVersion(reinit.version).into())
         }
-        Proposal::ReInit(reinit) => rules::check_extension_list(limits, &reinit.extensions),
+        Proposal::ReInit(reinit) => Ok(rules::check_extension_list(limits, &reinit.extensions)?),
         Proposal::GroupContextExtensions(extensions) => {
-            rules::check_extension_list(limits, extensions)
+            Ok(rules::check_extension_list(limits, extensions)?)
         }
-        Proposal::Custom { proposal_type, .. } => {
+        Proposal::Custom { proposal_type, body } => {
             let known = rules::custom_proposal(config, *proposal_type)?;
+            // One's own would else be read otherwise by others, and by oneself from its row.
+            let mut r = Reader::with_proposals(body, &config.proposals);
+            (known.read)(&mut r)?;
+            nothing_left(&r)?;
             match sender {
                 Sender::External(_) if !known.external => {
                     Err(Rejection::ExternalSenderProposal(*proposal_type).into())
@@ -166,7 +172,9 @@ impl CheckedList {
         for ListedProposal { sender, proposal, .. } in list.iter().filter(|i| i.reference.is_none())
         {
             match (proposal, origin) {
-                (Proposal::Add(kp), Origin::Own) => check_key_package_fits(suite, kp)?,
+                (Proposal::Add(kp), Origin::Own) => {
+                    check_key_package_fits(suite, &group.config.limits, kp)?;
+                }
                 _ => check_proposal(suite, group, *sender, proposal, linking)?,
             }
         }
@@ -492,6 +500,35 @@ impl<'a> Seen<'a> {
             _ => false,
         }
     }
+}
+
+/// The first of `more` pending proposals that would be valid in a member's commit of these; a Remove
+/// beside a member's Update in the Update's place.
+pub(crate) fn first_fitting<'a>(
+    group: &PublicState,
+    committer: LeafIndex,
+    committed: &[Proposed<'_>],
+    mut more: impl Iterator<Item = Proposed<'a>>,
+) -> Option<Proposed<'a>> {
+    let listed = |item: &Proposed<'_>| ListedProposal {
+        sender: item.sender,
+        proposal: item.proposal.clone(),
+        reference: None,
+    };
+    let limits = &group.config.limits;
+    let fits = |list: CheckedList| {
+        limits.check(Limit::Proposals, list.len())?;
+        check_list(limits, Committer::Member(committer), &list)?;
+        group.check_result(&apply(group, &list)?)
+    };
+    more.find(|item| {
+        let gives_way = |other: &&Proposed<'_>| match (item.proposal, other.proposal) {
+            (Proposal::Remove(leaf), Proposal::Update(_)) => other.sender == Sender::Member(*leaf),
+            _ => false,
+        };
+        let others = committed.iter().filter(|other| !gives_way(other));
+        fits(CheckedList(others.chain([item]).map(listed).collect())).is_ok()
+    })
 }
 
 impl ListedProposal {

@@ -259,9 +259,8 @@ impl PublicState {
             merge_path(suite, &mut applied.tree, committer, path, &new_leaves)?;
         }
         self.check_result(&applied)?;
-        if origin == Origin::Received {
-            self.check_policy(sender, list, path.map(|path| &path.leaf_node))?;
-        }
+        // An own commit, too: proposals may have come since it was made.
+        self.check_policy(sender, list, path.map(|path| &path.leaf_node))?;
         let provisional = self.provisional_context(suite, &mut applied)?;
         Ok(StagedCommit { applied, committer, new_leaves, provisional })
     }

@@ -19,7 +19,7 @@ pub(crate) fn check_leaf(
     leaf: &LeafNode,
     context: LeafNodeContext<'_>,
 ) -> Result<(), Error> {
-    limits.check(Limit::LeafBytes, leaf.to_bytes()?.len())?;
+    check_leaf_bytes(limits, leaf)?;
     check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
     check_public_key(suite, &leaf.encryption_key)?;
     verify_leaf_signature(suite, leaf, context)?;
@@ -33,9 +33,14 @@ pub(crate) fn check_own_leaf(
     config: &Config,
     leaf: &LeafNode,
 ) -> Result<(), Error> {
-    config.limits.check(Limit::LeafBytes, leaf.to_bytes()?.len())?;
+    check_leaf_bytes(&config.limits, leaf)?;
     config.check_advertised(leaf)?;
     Ok(check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?)
+}
+
+/// That a leaf node is within its limit.
+pub(crate) fn check_leaf_bytes(limits: &Limits, leaf: &LeafNode) -> Result<(), Error> {
+    Ok(limits.check(Limit::LeafBytes, leaf.to_bytes()?.len())?)
 }
 
 /// That an HPKE public key is one of the suite.
@@ -64,14 +69,37 @@ pub(crate) fn check_lifetime(leaf: &LeafNode, now: u64, config: &Config) -> Resu
 }
 
 /// That a list of extensions is within its limit and holds no type twice (section 13.4).
-pub(crate) fn check_extension_list(limits: &Limits, list: &[Extension]) -> Result<(), Error> {
-    // A type, a length header, and the data.
-    let size = |e: &Extension| e.extension_data.len().saturating_add(6);
-    limits.check(Limit::ExtensionsBytes, list.iter().map(size).fold(0, usize::saturating_add))?;
+pub(crate) fn check_extension_list(limits: &Limits, list: &[Extension]) -> Result<(), Rejection> {
+    check_extension_bytes(limits, list.iter())?;
     match duplicate_extension(list) {
-        Some(twice) => Err(Rejection::DuplicateExtension(twice).into()),
+        Some(twice) => Err(Rejection::DuplicateExtension(twice)),
         None => Ok(()),
     }
+}
+
+/// The same of a GroupInfo's extensions, whose ratchet tree has a limit of its own.
+pub(crate) fn check_group_info_extensions(
+    limits: &Limits,
+    list: &[Extension],
+) -> Result<(), Rejection> {
+    if let Some(twice) = duplicate_extension(list) {
+        return Err(Rejection::DuplicateExtension(twice));
+    }
+    let others = list.iter().filter(|e| e.extension_type != ExtensionType::RATCHET_TREE);
+    check_extension_bytes(limits, others)
+}
+
+fn check_extension_bytes<'a>(
+    limits: &Limits,
+    list: impl Iterator<Item = &'a Extension>,
+) -> Result<(), Rejection> {
+    // A type, a length header (section 2.1.2), and the data.
+    let size = |e: &Extension| match e.extension_data.len() {
+        n @ ..0x40 => n.saturating_add(3),
+        n @ ..0x4000 => n.saturating_add(4),
+        n => n.saturating_add(6),
+    };
+    limits.check(Limit::ExtensionsBytes, list.map(size).fold(0, usize::saturating_add))
 }
 
 /// That the extensions are well-formed and all members support them, what they require, and each

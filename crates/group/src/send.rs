@@ -3,6 +3,7 @@
 use crate::error::{Error, Misuse};
 use crate::event::Event;
 use crate::key_package::{LeafParams, ValidKeyPackage};
+use crate::limits::Limit;
 use crate::pending::PendingUpdate;
 use crate::proposals::{ListedProposal, update};
 use crate::rows::{Batch, RowKey, Table};
@@ -108,6 +109,7 @@ impl Group {
         self.active()?;
         let key = suite.hpke_key_pair(rng)?;
         let (mut leaf, signer) = self.leaf_template(change.as_ref())?;
+        self.config().check_advertised(&leaf)?;
         leaf.encryption_key = key.public;
         leaf.leaf_node_source = LeafNodeSource::Update;
         let group_id = self.group_id();
@@ -263,7 +265,10 @@ impl Group {
             let message = protect_public(suite, content.clone(), context, key)?;
             MlsMessageBody::PublicMessage(Box::new(message))
         };
-        Ok(MlsMessage::from(body).to_bytes()?)
+        let message = MlsMessage::from(body).to_bytes()?;
+        // What the others refuse is not sent: a commit would part this client from them.
+        self.limits().check(Limit::MessageBytes, message.len())?;
+        Ok(message)
     }
 }
 

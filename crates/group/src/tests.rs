@@ -1,9 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod commits;
+mod custom;
 mod fixture;
 mod joining;
+mod limits;
 mod messages;
+mod policy;
 mod proposals;
 mod rules;
 mod steps;

@@ -87,6 +87,12 @@ impl<S: State> Transition<S> {
         self.revision == state.revision().now && self.batch.group_id == *state.state_of()
     }
 
+    /// What it would give out.
+    #[cfg(test)]
+    pub(crate) fn into_event(self) -> S::Event {
+        self.event
+    }
+
     /// The rows that it will write.
     #[must_use]
     pub fn batch(&self) -> &Batch {

@@ -3,6 +3,7 @@
 use crate::advance::WelcomeKeys;
 use crate::error::Error;
 use crate::event::WelcomeMessage;
+use crate::limits::{Limit, Limits};
 use crate::state::Group;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -55,6 +56,7 @@ impl Group {
             own_leaf: self.own_leaf,
             tree: &self.public.tree,
             external: &external,
+            limits: self.limits(),
         }
         .message(options)
     }
@@ -99,7 +101,9 @@ impl WelcomeMaker<'_> {
                 secrets: secrets.to_vec(),
                 encrypted_group_info: sealed.as_slice().into(),
             }));
-            Ok(WelcomeMessage { message: message.to_bytes()?, recipients })
+            let message = message.to_bytes()?;
+            self.group_info.limits.check(Limit::JoinBytes, message.len())?;
+            Ok(WelcomeMessage { message, recipients })
         });
         welcomes.collect()
     }
@@ -164,6 +168,7 @@ pub(crate) struct GroupInfoMaker<'a, T> {
     pub(crate) own_leaf: LeafIndex,
     pub(crate) tree: &'a T,
     pub(crate) external: &'a HpkePublicKey,
+    pub(crate) limits: &'a Limits,
 }
 
 impl<T: TreeRead> GroupInfoMaker<'_, T> {
@@ -191,6 +196,8 @@ impl<T: TreeRead> GroupInfoMaker<'_, T> {
 
     pub(crate) fn message(&self, options: GroupInfoOptions) -> Result<Vec<u8>, Error> {
         let body = MlsMessageBody::GroupInfo(Box::new(self.make(options)?));
-        Ok(MlsMessage::from(body).to_bytes()?)
+        let message = MlsMessage::from(body).to_bytes()?;
+        self.limits.check(Limit::JoinBytes, message.len())?;
+        Ok(message)
     }
 }

@@ -1,0 +1,484 @@
+//! Proposals of types that RFC 9420 does not define (sections 12.1, 12.2, 12.4 and 13.2).
+
+use super::fixture::*;
+use crate::{
+    CommitOptions, Config, CustomChange, Error, Event, ExternalTarget, Framing, Group,
+    GroupInfoOptions, LeafParams, LeafUpdate, Misuse, NewProposal, Observer, ObserverEvent,
+    ObserverStage, OwnKeyPackage, Rejection, ValidKeyPackage, Verdict, WelcomeStage, apply,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+use conclave_crypto::SignatureKeyPair;
+use conclave_wire::{
+    AuthenticatedContent, Content, Credential, CustomProposal, Decode, DecodeError, Extension,
+    ExtensionType, ExternalSender, LeafIndex, MlsMessage, Proposal, ProposalOrRef, ProposalType,
+    Reader, Sender,
+};
+use core::convert::Infallible;
+
+const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+/// One number, followed by as many vectors.
+const OWN: ProposalType = ProposalType(0xf001);
+const EMPTY: ProposalType = ProposalType(0xf002);
+/// A vector; a commit of it has a path.
+const HEAVY: ProposalType = ProposalType(0xf003);
+/// A vector; external senders may propose it.
+const OPEN: ProposalType = ProposalType(0xf004);
+/// Nobody implements it.
+const ALIEN: ProposalType = ProposalType(0xf00f);
+
+fn read_own(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    for _ in 0..u8::decode(r)? {
+        r.opaque()?;
+    }
+    Ok(())
+}
+
+fn formats() -> Vec<CustomProposal> {
+    vec![
+        CustomProposal::new(OWN, read_own),
+        CustomProposal::empty(EMPTY),
+        CustomProposal { path_required: true, ..CustomProposal::vector(HEAVY) },
+        CustomProposal { external: true, ..CustomProposal::vector(OPEN) },
+    ]
+}
+
+fn config() -> Config {
+    Config { proposals: formats(), ..Config::default() }
+}
+
+fn able(name: &str) -> LeafParams {
+    let mut leaf = leaf_params(name);
+    leaf.capabilities.proposals = vec![OWN, EMPTY, HEAVY, OPEN];
+    leaf
+}
+
+fn custom(proposal_type: ProposalType, body: &[u8]) -> NewProposal {
+    NewProposal::Custom { proposal_type, body: body.into() }
+}
+
+fn by_value(proposal_type: ProposalType, body: &[u8]) -> ProposalOrRef {
+    ProposalOrRef::Proposal(Proposal::Custom { proposal_type, body: body.into() })
+}
+
+fn change(leaf: u32, proposal_type: ProposalType, body: &[u8]) -> CustomChange {
+    let sender = Sender::Member(LeafIndex(leaf));
+    CustomChange { sender, proposal_type, body: body.into() }
+}
+
+fn add(own: &OwnKeyPackage) -> NewProposal {
+    let kp = own.key_package().clone();
+    let stage = ValidKeyPackage::check(&PROVIDER, NOW, &config(), kp).unwrap();
+    NewProposal::Add(stage.resolve(Verdict::Accept).unwrap().into())
+}
+
+/// Members of these leaves, each at the leaf of its place.
+fn group(leaves: Vec<LeafParams>, extensions: Vec<Extension>) -> Vec<Peer> {
+    let mut rng = TestRng(7);
+    let mut leaves = leaves.into_iter();
+    let params = crate::GroupParams {
+        group_id: b"a group".as_slice().into(),
+        cipher_suite: SUITE,
+        extensions,
+        leaf: leaves.next().unwrap(),
+        lifetime: LIFETIME,
+    };
+    let keys = signer(&mut rng);
+    let new = Group::create(&PROVIDER, &mut rng, config(), params, keys).unwrap();
+    let mut peers = vec![Peer::settle(new, 1)];
+    let owns: Vec<_> =
+        leaves.zip(100..).map(|(leaf, seed)| key_package_of(leaf, &mut TestRng(seed))).collect();
+    let messages = peers[0].commit(commit_of(owns.iter().map(add).collect()));
+    peers[0].accepted();
+    for (own, seed) in owns.iter().zip(2..) {
+        peers.push(Peer::join(&messages.welcomes[0].message, own, config(), seed));
+    }
+    agree(&peers);
+    peers
+}
+
+fn able_group() -> Vec<Peer> {
+    group(["alice", "bob", "carol"].map(able).into(), Vec::new())
+}
+
+fn watch(peer: &Peer) -> Observer {
+    let info = peer.group.group_info(&PROVIDER, ALL).unwrap();
+    let stage = ObserverStage::open(&PROVIDER, config(), &info, None).unwrap();
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    stage.resolve(&verdicts).unwrap()
+}
+
+fn observe(observer: &mut Observer, message: &[u8]) -> Result<ObserverEvent, Error> {
+    let stage = observer.process(&PROVIDER, message)?;
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    let step = stage.resolve(observer, &PROVIDER, &verdicts)?;
+    Ok(apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap())
+}
+
+/// What every member, and with it an observer, refuses by the same error.
+#[track_caller]
+fn refused_by_all(peers: &[Peer], observer: &mut Observer, message: &[u8], error: &Error) {
+    for peer in peers {
+        assert_eq!(peer.error(message), *error);
+    }
+    let before = observer.rows().unwrap();
+    assert_eq!(observe(observer, message).unwrap_err(), *error);
+    assert_eq!(observer.rows().unwrap(), before);
+}
+
+fn unknown(t: ProposalType) -> Error {
+    let value = t.0.into();
+    Error::Malformed(DecodeError::InvalidValue { field: "ProposalType", value })
+}
+
+#[test]
+fn custom_proposals_reach_all_in_the_order_of_the_commit() {
+    let bodies: [(ProposalType, &[u8]); 4] =
+        [(OWN, &[2, 1, 9, 0]), (EMPTY, &[]), (OPEN, &[3, 1, 2, 3]), (OWN, &[0])];
+    for framing in [Framing::default(), encrypted()] {
+        let mut peers = able_group();
+        let mut observer = watch(&peers[0]);
+        let mut expected = Vec::new();
+        for (n, (t, body)) in bodies.into_iter().enumerate() {
+            let who = n % 2 + 1;
+            let message = peers[who].propose(custom(t, body), &framing);
+            deliver(&mut peers, who, &message);
+            if !framing.encrypt {
+                let event = observe(&mut observer, &message).unwrap();
+                assert!(matches!(
+                    event,
+                    ObserverEvent::ProposalReceived { proposal_type, .. } if proposal_type == t
+                ));
+            }
+            expected.push(change(who as u32, t, body));
+        }
+        let options = CommitOptions {
+            framing: framing.clone(),
+            ..commit_of(vec![custom(OPEN, &[1, 7]), custom(EMPTY, &[])])
+        };
+        expected.extend([change(0, OPEN, &[1, 7]), change(0, EMPTY, &[])]);
+        // What waits is read back from its rows.
+        peers.iter_mut().for_each(Peer::reload);
+        let commit = peers[0].commit(options).commit;
+        peers[0].reload();
+        // None of these types requires a path.
+        assert!(peers[0].group.pending_commit.as_ref().unwrap().path.is_none());
+        for peer in &mut peers[1..] {
+            let Event::Epoch(change) = peer.receive(&commit) else { panic!("no epoch") };
+            assert_eq!(change.custom, expected);
+        }
+        if !framing.encrypt {
+            let rows = observer.rows().unwrap().rows.into_iter();
+            let rows = rows.filter_map(|(key, row)| Some((key, row?)));
+            observer = Observer::load(&PROVIDER, config(), rows).unwrap();
+            let event = observe(&mut observer, &commit).unwrap();
+            assert!(matches!(event, ObserverEvent::Epoch(c) if c.custom == expected));
+        }
+        assert_eq!(peers[0].accepted().custom, expected);
+        agree(&peers);
+    }
+}
+
+#[test]
+fn a_commit_of_a_type_that_requires_a_path_has_one() {
+    let mut peers = able_group();
+    let mut observer = watch(&peers[0]);
+    let missing = Error::from(Rejection::PathMissing);
+    let framing = Framing::default();
+    let forged = peers[0].forge_commit(vec![by_value(HEAVY, &[0])], &framing);
+    refused_by_all(&peers[1..], &mut observer, &forged, &missing);
+    let proposal = peers[1].propose(custom(HEAVY, &[0]), &framing);
+    deliver(&mut peers, 1, &proposal);
+    observe(&mut observer, &proposal).unwrap();
+    let reference = peers[0].group.public.proposals.iter().next().unwrap().1.reference.clone();
+    let forged =
+        peers[0].forge_commit(vec![ProposalOrRef::Reference(reference.unwrap())], &framing);
+    refused_by_all(&peers[1..], &mut observer, &forged, &missing);
+    // Others get none, and then lack nothing but the right tag.
+    let forged = peers[0].forge_commit(vec![by_value(OPEN, &[0])], &framing);
+    assert_eq!(peers[1].error(&forged), Rejection::ConfirmationTag.into());
+    for options in [CommitOptions::default(), commit_of(vec![custom(HEAVY, &[1, 1])])] {
+        let commit = peers[0].commit(options).commit;
+        assert!(peers[0].group.pending_commit.as_ref().unwrap().path.is_some());
+        deliver(&mut peers, 0, &commit);
+        peers[0].accepted();
+        observe(&mut observer, &commit).unwrap();
+    }
+    agree(&peers);
+}
+
+#[test]
+fn external_senders_propose_the_types_that_are_registered_for_them() {
+    let service: SignatureKeyPair = signer(&mut TestRng(90));
+    let credential = Credential::basic(b"the service");
+    let listed = ExternalSender { signature_key: service.public.clone(), credential };
+    let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &vec![listed]).unwrap();
+    let mut peers = group(["alice", "bob"].map(able).into(), vec![extension]);
+    let mut observer = watch(&peers[0]);
+    let target = ExternalTarget {
+        group_id: observer.group_id().clone(),
+        epoch: observer.epoch(),
+        cipher_suite: SUITE,
+    };
+    let sent = |proposal_type, body: &[u8]| {
+        let proposal = Proposal::Custom { proposal_type, body: body.into() };
+        target.propose(&PROVIDER, 0, &service, proposal).unwrap()
+    };
+    for (t, body) in [(OWN, &[0][..]), (EMPTY, &[]), (HEAVY, &[0])] {
+        let rule = Rejection::ExternalSenderProposal(t).into();
+        refused_by_all(&peers, &mut observer, &sent(t, body), &rule);
+    }
+    refused_by_all(&peers, &mut observer, &sent(ALIEN, &[0]), &unknown(ALIEN));
+    let message = sent(OPEN, &[2, 5, 6]);
+    for peer in &mut peers {
+        peer.receive(&message);
+        peer.reload();
+    }
+    observe(&mut observer, &message).unwrap();
+    let commit = peers[1].commit(CommitOptions::default()).commit;
+    let Event::Epoch(change) = peers[0].receive(&commit) else { panic!("no epoch") };
+    let expected =
+        CustomChange { sender: Sender::External(0), proposal_type: OPEN, body: [2, 5, 6].into() };
+    assert_eq!(change.custom, [expected]);
+}
+
+#[test]
+fn a_type_that_is_not_implemented_is_not_read_and_not_sent() {
+    let mut peers = able_group();
+    let mut observer = watch(&peers[0]);
+    let framing = Framing::default();
+    let forged = peers[0].forge_commit(vec![by_value(ALIEN, &[0])], &framing);
+    refused_by_all(&peers[1..], &mut observer, &forged, &unknown(ALIEN));
+    // It opened before it could not be read: its key is used up.
+    let forged = peers[0].forge_commit(vec![by_value(ALIEN, &[0])], &encrypted());
+    assert!(peers[1].refuses(&forged).key_deletion.is_some());
+    for t in [ALIEN, ProposalType::REMOVE, ProposalType::EXTERNAL_INIT] {
+        let (peer, rng) = (&peers[0].group, &mut TestRng(3));
+        let sent = peer.propose(&PROVIDER, rng, custom(t, &[0, 0, 0, 1]), &framing);
+        assert_eq!(sent.err(), Some(Rejection::UnsupportedProposal(t).into()));
+        let sent = peers[0].try_commit(commit_of(vec![custom(t, &[0, 0, 0, 1])]));
+        assert_eq!(sent.err(), Some(Rejection::UnsupportedProposal(t).into()));
+    }
+}
+
+#[test]
+fn a_body_is_sent_only_if_it_reads_back() {
+    let mut peers = able_group();
+    let (short, long) = (DecodeError::Truncated, DecodeError::TrailingBytes);
+    for (t, body, error) in [
+        (OWN, &[][..], short),
+        (OWN, &[1], short),
+        (OWN, &[2, 1, 0], short),
+        (OWN, &[1, 0, 0], long(1)),
+        (EMPTY, &[0, 0], long(2)),
+        (OPEN, &[], short),
+        (OPEN, &[2, 1], short),
+        (OPEN, &[1, 1, 1], long(1)),
+        (OPEN, b"body without a header", short),
+    ] {
+        let (peer, rng) = (&peers[0].group, &mut TestRng(3));
+        let sent = peer.propose(&PROVIDER, rng, custom(t, body), &Framing::default());
+        assert_eq!(sent.err(), Some(Error::Malformed(error)), "{body:?}");
+        let sent = peers[0].try_commit(commit_of(vec![custom(t, body)]));
+        assert_eq!(sent.err(), Some(Error::Malformed(error)), "{body:?}");
+    }
+}
+
+/// A signed message with another body; the signature is of that body, too.
+fn with_body(peer: &mut Peer, t: ProposalType, body: &[u8]) -> Vec<u8> {
+    let content = Content::Proposal(Proposal::Custom { proposal_type: t, body: body.into() });
+    let framing = Framing::default();
+    let signed: AuthenticatedContent = peer.group.sign(&suite(), content, &framing).unwrap();
+    peer.forge(signed, &framing)
+}
+
+#[test]
+fn a_body_that_leaves_bytes_or_lacks_some_is_refused() {
+    let mut peers = able_group();
+    let mut observer = watch(&peers[0]);
+    let good: [(ProposalType, &[u8]); 3] =
+        [(OWN, &[2, 1, 9, 2, 7, 7]), (EMPTY, &[]), (OPEN, &[3, 1, 2, 3])];
+    for (t, body) in good {
+        let message = with_body(&mut peers[0], t, body);
+        assert!(MlsMessage::from_reader(Reader::with_proposals(&message, &formats())).is_ok());
+        for peer in &peers[1..] {
+            assert!(peer.process(&message).is_ok());
+        }
+        for cut in 0..message.len() {
+            for peer in &peers[1..] {
+                assert!(matches!(peer.error(&message[..cut]), Error::Malformed(_)));
+            }
+            assert!(observer.process(&PROVIDER, &message[..cut]).is_err());
+        }
+        // What is cut or added in the body is taken from, or becomes, what follows it: the message
+        // is then not well-formed, or its signature is of something else.
+        let bodies = (0..body.len()).map(|n| body[..n].to_vec());
+        for bad in bodies.chain([[body, &[0]].concat(), [body, &[0x40; 70]].concat()]) {
+            let message = with_body(&mut peers[0], t, &bad);
+            for peer in &peers[1..] {
+                peer.refuses(&message);
+            }
+            let before = observer.rows().unwrap();
+            assert!(observe(&mut observer, &message).is_err());
+            assert_eq!(observer.rows().unwrap(), before);
+        }
+    }
+}
+
+#[test]
+fn two_applications_may_give_one_number_different_formats_and_do_not_understand_each_other() {
+    let mut peers = able_group();
+    let other = vec![CustomProposal::vector(OWN)];
+    peers[1].group.public.config.proposals = other;
+    // One vector of two bytes, or two vectors of which the second is cut off.
+    let message = with_body(&mut peers[0], OWN, &[2, 1, 7, 0]);
+    peers[1].refuses(&message);
+    peers[2].process(&message).unwrap();
+    // Both can read this: what it says is each one's own affair, and of one body.
+    let message = with_body(&mut peers[0], OWN, &[1, 0]);
+    for place in [1, 2] {
+        peers[place].process(&message).unwrap();
+    }
+}
+
+#[test]
+fn a_type_that_a_member_does_not_support_is_in_no_commit() {
+    let plain = leaf_params("carol");
+    let mut peers = group(vec![able("alice"), able("bob"), plain], Vec::new());
+    let mut observer = watch(&peers[0]);
+    let unsupported = Error::from(Rejection::UnsupportedProposal(OPEN));
+    let framing = Framing::default();
+    let wanted = commit_of(vec![custom(OPEN, &[0])]);
+    assert_eq!(peers[0].try_commit(wanted.clone()).err(), Some(unsupported.clone()));
+    let forged = peers[0].forge_commit(vec![by_value(OPEN, &[0])], &framing);
+    refused_by_all(&peers[1..], &mut observer, &forged, &unsupported);
+    // As a proposal it may wait, and keeps nobody from committing others.
+    let proposal = peers[1].propose(custom(OPEN, &[0]), &framing);
+    deliver(&mut peers, 1, &proposal);
+    observe(&mut observer, &proposal).unwrap();
+    let reference = peers[1].group.public.proposals.iter().next().unwrap().1.reference.clone();
+    let forged =
+        peers[0].forge_commit(vec![ProposalOrRef::Reference(reference.unwrap())], &framing);
+    refused_by_all(&peers[1..], &mut observer, &forged, &unsupported);
+    let commit = peers[0].commit(CommitOptions::default()).commit;
+    assert!(peers[0].accepted().custom.is_empty());
+    deliver(&mut peers, 0, &commit);
+    observe(&mut observer, &commit).unwrap();
+    // Who is removed or added in the same commit does not count.
+    let dave = key_package("dave", 60);
+    let proposals = vec![custom(OPEN, &[0]), NewProposal::Remove(LeafIndex(2)), add(&dave)];
+    let messages = peers[0].commit(commit_of(proposals));
+    assert_eq!(peers[0].accepted().custom.len(), 1);
+    for peer in &mut peers[1..] {
+        let Event::Epoch(change) = peer.receive(&messages.commit) else { panic!("no epoch") };
+        assert_eq!(change.custom, [self::change(0, OPEN, &[0])]);
+    }
+    assert!(matches!(observe(&mut observer, &messages.commit), Ok(ObserverEvent::Epoch(_))));
+    // But from then on dave does.
+    let dave = Peer::join(&messages.welcomes[0].message, &dave, config(), 9);
+    peers[2] = dave;
+    agree(&peers);
+    assert_eq!(peers[0].try_commit(wanted.clone()).err(), Some(unsupported.clone()));
+    let forged = peers[1].forge_commit(vec![by_value(OPEN, &[0])], &framing);
+    refused_by_all(&[peers.remove(0), peers.remove(1)], &mut observer, &forged, &unsupported);
+}
+
+#[test]
+fn an_update_in_the_same_commit_decides_what_its_member_supports() {
+    for (before, after, good) in
+        [(leaf_params("bob"), able("bob"), true), (able("bob"), leaf_params("bob"), false)]
+    {
+        let mut peers = group(vec![able("alice"), before], Vec::new());
+        let leaf = LeafUpdate { params: after, signer: signer(&mut TestRng(70)) };
+        let update = peers[1].propose_update(Some(leaf), &Framing::default());
+        peers[0].receive(&update);
+        let message = peers[1].propose(custom(OPEN, &[0]), &Framing::default());
+        peers[0].receive(&message);
+        let commit = peers[0].commit(CommitOptions::default()).commit;
+        let change = peers[0].accepted();
+        assert_eq!((change.updated.len(), change.custom.len()), (1, usize::from(good)));
+        peers[1].receive(&commit);
+        agree(&peers);
+    }
+}
+
+#[test]
+fn rows_with_a_type_that_is_no_longer_implemented_are_named() {
+    let mut peers = able_group();
+    let none = Config::default;
+    let named = |peer: &Peer, row: &str| {
+        let failed = Group::load(&PROVIDER, none(), peer.rows.clone()).unwrap_err();
+        let Error::Storage(what) = failed else { panic!("{failed}") };
+        assert!(what.contains(row) && what.contains("ProposalType"), "{what}");
+    };
+    peers[0].commit(commit_of(vec![custom(EMPTY, &[])]));
+    named(&peers[0], "PendingCommit");
+    let message = peers[1].propose(custom(EMPTY, &[]), &Framing::default());
+    named(&peers[1], "Proposal");
+    let mut observer = watch(&peers[2]);
+    observe(&mut observer, &message).unwrap();
+    let rows = observer.rows().unwrap().rows.into_iter();
+    let rows = rows.filter_map(|(key, row)| Some((key, row?)));
+    let failed = Observer::load(&PROVIDER, none(), rows).unwrap_err();
+    assert!(matches!(failed, Error::Storage(what) if what.contains("Proposal")));
+}
+
+#[test]
+fn an_external_commit_holds_no_custom_proposal() {
+    let mut peers = able_group();
+    let mut observer = watch(&peers[0]);
+    let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
+    let made = {
+        let stage = crate::ExternalJoinStage::open(&PROVIDER, config(), &info, None).unwrap();
+        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+        let options = crate::ExternalJoinOptions {
+            leaf: able("eve"),
+            signer: signer(&mut TestRng(600)),
+            removes: None,
+            psks: Vec::new(),
+            authenticated_data: Vec::new(),
+            group_info: None,
+        };
+        stage.commit(&PROVIDER, &mut TestRng(601), &verdicts, options).unwrap()
+    };
+    // One more proposal, signed anew by who joins.
+    let conclave_wire::MlsMessageBody::PublicMessage(message) =
+        MlsMessage::from_bytes(&made.commit).unwrap().body
+    else {
+        panic!("not in the clear")
+    };
+    let mut content = message.content;
+    let Content::Commit(commit) = &mut content.content else { panic!("no commit") };
+    commit.proposals.push(by_value(OPEN, &[0]));
+    let (wire_format, context) =
+        (conclave_wire::WireFormat::PUBLIC_MESSAGE, peers[0].group.context());
+    let signer = signer(&mut TestRng(600));
+    let mut signed =
+        conclave_framing::sign_content(&suite(), wire_format, content, context, &signer).unwrap();
+    signed.auth.confirmation_tag = Some([0; 32].into());
+    let message = conclave_framing::protect_public_from_outside(signed).unwrap();
+    let message = MlsMessage::from(conclave_wire::MlsMessageBody::PublicMessage(message.into()));
+    let message = conclave_wire::Encode::to_bytes(&message).unwrap();
+    let rule = Rejection::ExternalProposal(OPEN).into();
+    refused_by_all(&peers, &mut observer, &message, &rule);
+    peers[0].receive(&made.commit);
+}
+
+#[test]
+fn a_leaf_advertises_only_what_its_client_implements() {
+    let mut peers = able_group();
+    let own = key_package_of(able("dave"), &mut TestRng(80));
+    let messages = peers[0].commit(commit_of(vec![add(&own)]));
+    let not = |t| Some(Error::from(Misuse::NotImplemented(t)));
+    let welcome = &messages.welcomes[0].message;
+    let failed = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &own);
+    assert_eq!(failed.err(), not(OWN));
+    let mut params = able("bob");
+    params.capabilities.proposals.push(ALIEN);
+    let leaf = LeafUpdate { params, signer: signer(&mut TestRng(81)) };
+    let (bob, rng) = (&peers[1].group, &mut TestRng(3));
+    let failed = bob.propose_update(&PROVIDER, rng, Some(leaf.clone()), &Framing::default());
+    assert_eq!(failed.err(), not(ALIEN));
+    let options = CommitOptions { leaf: Some(leaf), ..CommitOptions::default() };
+    assert_eq!(peers[1].try_commit(options).err(), not(ALIEN));
+}
