@@ -3,12 +3,12 @@
 
 use super::scene::*;
 use conclave_group::{
-    Error, ExternalJoinStage, GroupParams, KeyPackageParams, OwnKeyPackage, Rejection,
+    Config, Error, ExternalJoinStage, GroupParams, KeyPackageParams, OwnKeyPackage, Rejection,
 };
 use conclave_testkit::forge::{PathFor, sign_key_package};
 use conclave_wire::{
-    CipherSuite, Credential, CredentialType, DecodeError, Encode, Extension, ExtensionType,
-    LeafIndex, MlsMessage, Proposal, ProposalType, ProtocolVersion,
+    CipherSuite, Credential, CredentialType, CustomProposal, DecodeError, Encode, Extension,
+    ExtensionType, LeafIndex, MlsMessage, Proposal, ProposalType, ProtocolVersion,
 };
 
 const GREASE: u16 = 0x0a0a;
@@ -83,6 +83,8 @@ fn own_capabilities_do_not_list_what_is_default() {
     leaf.capabilities.extensions = vec![ExtensionType::APPLICATION_ID, ExtensionType(0xf001)];
     leaf.capabilities.proposals = vec![ProposalType::ADD, ProposalType(0xf001)];
     let own = key_package_of(leaf.clone(), 40);
+    let proposals = vec![CustomProposal::empty(ProposalType(0xf001))];
+    let config = Config { proposals, ..Config::default() };
     let params = GroupParams {
         group_id: b"new".as_slice().into(),
         cipher_suite: SUITE,
@@ -90,13 +92,7 @@ fn own_capabilities_do_not_list_what_is_default() {
         leaf,
         lifetime: LIFETIME,
     };
-    let new = conclave_group::Group::create(
-        &PROVIDER,
-        &mut rng(1),
-        Default::default(),
-        params,
-        signer(1),
-    );
+    let new = conclave_group::Group::create(&PROVIDER, &mut rng(1), config, params, signer(1));
     let founded = leaf_of(new.unwrap().peek(), LeafIndex(0)).capabilities;
     for listed in [&own.key_package().leaf_node.capabilities, &founded] {
         assert_eq!(listed.extensions, [ExtensionType(0xf001)]);

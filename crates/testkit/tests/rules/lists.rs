@@ -1,12 +1,13 @@
 //! Lists of proposals (section 12.2), as a commit may not hold them.
 
 use super::scene::*;
-use conclave_group::{NewProposal, Rejection};
+use conclave_group::{Config, Limit, Limits, NewProposal, Rejection};
 use conclave_testkit::forge::{Insider, sign_key_package};
 use conclave_tree::TreeError;
 use conclave_wire::{
-    Bytes, Content, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeSource, PreSharedKeyId,
-    Proposal, ProposalOrRef, ProposalRef, ProtocolVersion, PskType, ReInit, ResumptionPskUsage,
+    Bytes, Content, Encode, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeSource,
+    PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef, ProtocolVersion, PskType, ReInit,
+    ResumptionPskUsage,
 };
 
 fn psk(name: &[u8], nonce: usize) -> Proposal {
@@ -147,9 +148,64 @@ fn a_proposal_is_checked_when_it_comes_and_not_only_in_a_commit() {
 
 #[test]
 fn more_psks_than_can_be_counted_are_refused() {
+    let psks: Vec<_> = (0..=u32::from(u16::MAX)).map(|n| psk(&n.to_be_bytes(), 32)).collect();
+    let (limit, found) = (Limit::Psks, psks.len());
+    let mut limits = Limits::default();
+    let over = Rejection::OverLimit { limit, found, allowed: limits.psks };
     let scene = Scene::new();
-    let psks = (0..=u32::from(u16::MAX)).map(|n| psk(&n.to_be_bytes(), 32)).collect();
+    scene.refused_by_all("psks", commit(psks.clone(), None), SeenBy::All, is(over));
+    // Who would take them could not count them.
+    limits.psks = found;
+    let scene = Scene::with(&Config { limits, ..Config::default() });
     scene.refused_by_all("psks", commit(psks, None), SeenBy::All, is(Rejection::TooManyPsks));
+}
+
+#[test]
+fn what_is_larger_than_the_limits_is_refused() {
+    let context = Proposal::GroupContextExtensions(vec![Extension {
+        extension_type: ExtensionType(0xf001),
+        extension_data: vec![1; 100].into(),
+    }]);
+    let frank = add(&key_package("frank", 40));
+    let defaults = Limits::default();
+    let leaf_bytes = key_package("frank", 40).key_package().leaf_node.to_bytes().unwrap().len();
+    let cases: [(Limits, Limit, usize, Content); 5] = [
+        (
+            Limits { leaf_bytes: leaf_bytes - 1, ..defaults },
+            Limit::LeafBytes,
+            leaf_bytes,
+            Content::Proposal(frank.clone()),
+        ),
+        (
+            Limits { extensions_bytes: 103, ..defaults },
+            Limit::ExtensionsBytes,
+            104,
+            Content::Proposal(context),
+        ),
+        (
+            Limits { pending_proposals: 0, ..defaults },
+            Limit::PendingProposals,
+            1,
+            Content::Proposal(frank.clone()),
+        ),
+        (
+            Limits { proposals: 1, ..defaults },
+            Limit::Proposals,
+            2,
+            commit(vec![psk(b"x", 32), psk(b"y", 32)], None),
+        ),
+        (
+            Limits { tree_leaves: 8, ..defaults },
+            Limit::TreeLeaves,
+            16,
+            commit((40..44).map(|n| add(&key_package("frank", n))).collect(), None),
+        ),
+    ];
+    for (limits, limit, found, content) in cases {
+        let scene = Scene::with(&Config { limits, ..Config::default() });
+        let over = |r: &Rejection| matches!(r, Rejection::OverLimit { limit: l, found: f, .. } if (*l, *f) == (limit, found));
+        scene.refused_by_all(&limit.to_string(), content, SeenBy::All, over);
+    }
 }
 
 /// Members' side alone: `group::tests::proposals::a_client_cannot_be_added_twice`.

@@ -11,5 +11,6 @@ mod joining;
 mod leaves;
 mod lists;
 mod paths;
+mod policy;
 mod scene;
 mod table;

@@ -1,6 +1,7 @@
 //! A group of which one member breaks rules, and who judges what it sends.
 
 use conclave_crypto::{Secret, SignatureKeyPair, Suite};
+use conclave_group::rows::{Batch, RowKey};
 use conclave_group::{
     Answers, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinStage, Framing,
     Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, NewProposal, Observer,
@@ -208,7 +209,23 @@ pub(super) const CAROL: LeafIndex = LeafIndex(2);
 pub(super) const EVE: LeafIndex = LeafIndex(5);
 pub(super) const NOBODY: LeafIndex = LeafIndex(4);
 
+fn stored(batch: Batch) -> impl Iterator<Item = (RowKey, Secret)> {
+    batch.rows.into_iter().filter_map(|(key, row)| Some((key, row?)))
+}
+
 impl Scene {
+    /// Who judges has these settings; alice has the default ones.
+    pub(super) fn with(config: &Config) -> Self {
+        let mut scene = Self::new();
+        for judge in &mut scene.judges {
+            let rows = stored(judge.rows().unwrap());
+            *judge = Group::load(&PROVIDER, config.clone(), rows).unwrap();
+        }
+        let rows = stored(scene.observer.rows().unwrap());
+        scene.observer = Observer::load(&PROVIDER, config.clone(), rows).unwrap();
+        scene
+    }
+
     pub(super) fn new() -> Self {
         let service = signer(9);
         let mut alice = found("alice", b"a group", external_senders(&[&service]));

@@ -101,6 +101,8 @@ const ENUMS: [Rules; 6] = [
         exempt: &[
             ("SecretMissing", "storage"),
             ("DamagedRow", "storage"),
+            ("MissingRow", "storage"),
+            ("SkippedKeysMissing", "storage"),
             ("Crypto", "the provider"),
         ],
     },
