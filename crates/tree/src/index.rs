@@ -16,17 +16,19 @@ pub(crate) struct KeyIndex {
 /// Spreads well-meant keys. Keys made to collide cost their makers' group a longer search, as many
 /// comparisons as there are such keys, and nothing else.
 fn fingerprint(key: &[u8]) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let (words, rest) = key.as_chunks::<8>();
     let mut last = [0u8; 8];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
     let words = words.iter().chain(core::iter::once(&last));
-    words.fold(key.len() as u64, |h, word| {
-        let mixed = (h ^ u64::from_le_bytes(*word)).wrapping_mul(ODD);
-        mixed ^ mixed >> 29
-    })
+    words.fold(key.len() as u64, |h, word| mix(h, u64::from_le_bytes(*word)))
+}
+
+fn mix(h: u64, word: u64) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mixed = (h ^ word).wrapping_mul(ODD);
+    mixed ^ mixed >> 29
 }
 
 fn is_leaf(node: u32) -> bool {
@@ -188,5 +190,68 @@ impl FeatureCounts {
             Feature::CredentialInUse(kind) => Some(*kind),
             _ => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestRng, World, group_id, member, sign, suite};
+    use crate::{StagedTree, TreeRead, UnverifiedTree};
+    use conclave_wire::{HpkePublicKey, LeafIndex};
+
+    #[test]
+    fn fingerprints_spread_keys_that_differ_in_a_bit_or_in_length() {
+        let key = [0x5au8; 37];
+        let mut seen = BTreeSet::new();
+        for len in 0..=key.len() {
+            assert!(seen.insert(fingerprint(&key[..len])), "{len}");
+        }
+        for bit in 0..key.len() * 8 {
+            let mut other = key;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(seen.insert(fingerprint(&other)), "{bit}");
+        }
+        // All bits of a fingerprint take part: each is set in about half of them.
+        for bit in 0..64 {
+            let n = seen.iter().filter(|f| *f >> bit & 1 == 1).count();
+            assert!((seen.len() / 4..seen.len() * 3 / 4).contains(&n), "{bit}: {n}");
+        }
+    }
+
+    /// Another key with the same fingerprint.
+    fn colliding(key: &HpkePublicKey) -> HpkePublicKey {
+        let word = |i: usize| u64::from_le_bytes(key[i * 8..][..8].try_into().unwrap());
+        let (first, len) = (word(0) ^ 1, key.len() as u64);
+        let second = mix(len, word(0)) ^ word(1) ^ mix(len, first);
+        let mut other = key.to_vec();
+        other[..8].copy_from_slice(&first.to_le_bytes());
+        other[8..16].copy_from_slice(&second.to_le_bytes());
+        assert_eq!(fingerprint(&other), fingerprint(key));
+        other.into()
+    }
+
+    #[test]
+    fn different_keys_made_to_have_the_same_fingerprint_are_told_apart() {
+        let (mut rng, mut world) = (TestRng(1), World::new(2));
+        let mine = world.tree.encryption_key(LeafIndex(0).node()).unwrap();
+        let (mut leaf, signer) = member(&mut rng);
+        leaf.encryption_key = colliding(&mine);
+        sign(&mut leaf, &signer, LeafIndex(1));
+        let mut staged = StagedTree::new(&world.tree);
+        let place = staged.add_leaf(&leaf).unwrap();
+        assert_eq!(staged.check_unique_keys(), Ok(()));
+        let look = |tree: &dyn Fn(&HpkePublicKey) -> Option<_>| {
+            assert_eq!(tree(&mine), Some(LeafIndex(0).node()));
+            assert_eq!(tree(&leaf.encryption_key), Some(place.node()));
+        };
+        look(&|key| staged.node_with_encryption_key(key));
+        let mut delta = staged.into_delta(&suite()).unwrap();
+        world.tree.swap(&mut delta);
+        look(&|key| world.tree.node_with_encryption_key(key));
+        let bytes = world.tree.to_extension_bytes().unwrap();
+        let received = UnverifiedTree::decode(&suite(), &bytes).unwrap();
+        let verified = received.verify(&suite(), &group_id()).unwrap();
+        look(&|key| verified.node_with_encryption_key(key));
     }
 }

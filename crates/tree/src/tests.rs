@@ -4,4 +4,6 @@
 mod deceptive_trees;
 mod long_runs;
 mod paths;
+mod received;
 mod rules;
+mod staging;

@@ -326,3 +326,64 @@ impl HashCache for RatchetTree {
         self.hashes.set(node, Some(&hash));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Plan, World, suite};
+
+    fn lengths(tree: &RatchetTree) -> [usize; 4] {
+        [tree.nodes.len(), tree.below.len(), tree.hashes.bytes.len(), tree.hashes.known.len()]
+    }
+
+    #[test]
+    fn a_tree_takes_no_more_room_than_one_that_is_loaded() {
+        let mut world = World::new(1);
+        let loaded = |tree: &RatchetTree| {
+            lengths(&RatchetTree::load(&suite(), tree.size(), tree.rows()).unwrap())
+        };
+        // 63 and 127 nodes: on either side of a word of bits.
+        for leaves in [1, 2, 3, 32, 33, 65] {
+            let adds = leaves - world.tree.member_count() as usize;
+            world.commit(0, &Plan { adds, ..Plan::default() });
+            assert_eq!(lengths(&world.tree), loaded(&world.tree), "{leaves}");
+        }
+        for leaves in [64, 33, 5, 1] {
+            let removes = (leaves..world.tree.member_count()).collect();
+            world.commit(0, &Plan { removes, ..Plan::default() });
+            world.tree.shrink_to_fit();
+            assert_eq!(lengths(&world.tree), loaded(&world.tree), "{leaves}");
+            let (n, bits) = (world.tree.nodes.len(), world.tree.hashes.known.len() * 64);
+            let known = |node: usize| world.tree.hashes.known[node / 64] >> (node % 64) & 1 == 1;
+            assert!((n..bits).all(|node| !known(node)), "{leaves}");
+            assert!((0..n).all(known), "{leaves}");
+            world.check();
+        }
+    }
+
+    #[test]
+    fn each_value_that_is_remembered_wrongly_is_found_and_its_node_named() {
+        let world = World::populated(2, 3);
+        let root = world.tree.size().root();
+        let check = |change: &dyn Fn(&mut RatchetTree)| {
+            let mut tree = world.tree.clone();
+            change(&mut tree);
+            tree.check_caches(&suite())
+        };
+        let wrong = |node| Err(TreeError::WrongCache { node: NodeIndex(node) });
+        assert_eq!(check(&|_| {}), Ok(()));
+        // What is known of blank subtrees may be forgotten.
+        assert_eq!(check(&|tree| tree.hashes.set(NodeIndex(6), None)), Ok(()));
+        assert_eq!(check(&|tree| tree.hashes.set(NodeIndex(6), Some(&[7; 32]))), wrong(6));
+        assert_eq!(check(&|tree| tree.hashes.set(NodeIndex(2), None)), wrong(2));
+        assert_eq!(check(&|tree| tree.hashes.set(NodeIndex(4), Some(&[7; 32]))), wrong(4));
+        assert_eq!(check(&|tree| tree.below[0] += 1), wrong(1));
+        let beyond = |tree: &mut RatchetTree| {
+            tree.nodes.resize(11, None);
+            tree.nodes[9] = tree.nodes[0].clone();
+        };
+        assert_eq!(check(&beyond), wrong(9));
+        assert_eq!(check(&|tree| tree.keys = KeyIndex::default()), wrong(root.0));
+        assert_eq!(check(&|tree| tree.counts = FeatureCounts::default()), wrong(root.0));
+    }
+}

@@ -1,0 +1,48 @@
+//! What a staged tree says of its own changes.
+
+use crate::testing::{World, suite};
+use crate::{Feature, StagedTree, TreeRead};
+use conclave_wire::{ExtensionType, LeafIndex};
+
+#[test]
+fn a_leaf_that_changes_several_times_in_a_commit_is_counted_as_it_is_at_last() {
+    let mut world = World::populated(1, 5);
+    let (first, second) = (ExtensionType(0xf00a), ExtensionType(0xf00b));
+    let mut update = |extension| {
+        let mut leaf = world.update_of(2);
+        leaf.capabilities.extensions.push(extension);
+        leaf
+    };
+    let (early, late) = (update(first), update(second));
+    let mut staged = StagedTree::new(&world.tree);
+    let count = |tree: &dyn TreeRead| {
+        [first, second].map(|kind| tree.members_with(Feature::Extension(kind)))
+    };
+    staged.update_leaf(LeafIndex(2), &early).unwrap();
+    assert_eq!(count(&staged), [1, 0]);
+    staged.update_leaf(LeafIndex(2), &late).unwrap();
+    assert_eq!(count(&staged), [0, 1]);
+    let mut delta = staged.into_delta(&suite()).unwrap();
+    world.tree.swap(&mut delta);
+    assert_eq!(count(&world.tree), [0, 1]);
+    world.tree.check_caches(&suite()).unwrap();
+    let mut staged = StagedTree::new(&world.tree);
+    staged.update_leaf(LeafIndex(2), &early).unwrap();
+    staged.remove_leaf(LeafIndex(2)).unwrap();
+    assert_eq!(count(&staged), [0, 0]);
+}
+
+#[test]
+fn changed_members_are_those_who_are_there_with_another_leaf() {
+    let mut world = World::populated(2, 6);
+    let (update, own) = (world.update_of(3), world.template(4));
+    let mut staged = StagedTree::new(&world.tree);
+    staged.update_leaf(LeafIndex(3), &update).unwrap();
+    // Gone, and set to what it was.
+    staged.remove_leaf(LeafIndex(1)).unwrap();
+    staged.set_leaf_blanking_path(LeafIndex(4), &own).unwrap();
+    assert_eq!(staged.changed_members(), [LeafIndex(3)]);
+    let replaced = staged.replaced_leaves();
+    let old = |leaf: u32| (LeafIndex(leaf), world.tree.node(LeafIndex(leaf).node()));
+    assert!(replaced.iter().map(|(l, n)| (*l, n.as_deref())).eq([1, 3].map(old)));
+}
