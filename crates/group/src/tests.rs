@@ -1,13 +1,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod batches;
 mod commits;
 mod custom;
 mod fixture;
 mod joining;
 mod limits;
+mod key_packages;
 mod messages;
 mod policy;
 mod proposals;
 mod rules;
 mod steps;
 mod stored;
+mod told;
