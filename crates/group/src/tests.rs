@@ -9,6 +9,7 @@ mod limits;
 mod key_packages;
 mod messages;
 mod policy;
+mod observing;
 mod proposals;
 mod rules;
 mod steps;

@@ -1,0 +1,75 @@
+//! What an observer takes and tells.
+
+use super::fixture::*;
+use crate::{
+    ApplyError, CommitOptions, Config, Framing, GroupInfoOptions, NewProposal, Observer,
+    ObserverEvent, ObserverStage, Rejection, Transition, Verdict, apply,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+use conclave_wire::{LeafIndex, Proposal, Sender};
+
+const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+
+fn observer_of(peer: &Peer) -> Observer {
+    let info = peer.group.group_info(&PROVIDER, ALL).unwrap();
+    let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    stage.resolve(&verdicts).unwrap()
+}
+
+fn take(observer: &mut Observer, step: Transition<Observer>) -> ObserverEvent {
+    apply(observer, step, |_| Ok::<_, ApplyError<()>>(())).unwrap()
+}
+
+#[test]
+fn an_observer_tells_who_proposes_or_commits_what() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let mut observer = observer_of(&peers[0]);
+    let about = |data: &[u8]| Framing { authenticated_data: data.into(), ..Framing::default() };
+    let removal = Proposal::Remove(LeafIndex(2));
+    let item = (Sender::Member(LeafIndex(1)), &removal);
+    let proposal = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &about(b"a request"));
+    deliver(&mut peers, 1, &proposal);
+    let stage = observer.process(&PROVIDER, &proposal).unwrap();
+    assert!(!stage.is_commit());
+    assert_eq!(stage.sender(), Sender::Member(LeafIndex(1)));
+    assert_eq!(stage.proposals().collect::<Vec<_>>(), [item]);
+    assert_eq!(stage.authenticated_data(), b"a request");
+    assert!(stage.credentials().is_empty());
+    let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
+    take(&mut observer, step);
+    let options = CommitOptions { framing: about(b"a deed"), ..CommitOptions::default() };
+    let commit = peers[0].commit(options).commit;
+    let stage = observer.process(&PROVIDER, &commit).unwrap();
+    assert!(stage.is_commit());
+    assert_eq!(stage.sender(), Sender::Member(LeafIndex(0)));
+    assert_eq!(stage.proposals().collect::<Vec<_>>(), [item]);
+    assert_eq!(stage.authenticated_data(), b"a deed");
+}
+
+#[test]
+fn an_observer_takes_the_group_info_of_its_group_and_epoch_alone() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let mut observer = observer_of(&peers[0]);
+    let old = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
+    let commit = commits(&mut peers, 0, CommitOptions::default()).commit;
+    let stage = observer.process(&PROVIDER, &commit).unwrap();
+    let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
+    take(&mut observer, step);
+    assert_eq!(observer.group_info(), None);
+    let refused = |info: &[u8]| rejection(observer.take_group_info(&PROVIDER, info).unwrap_err());
+    assert_eq!(refused(&old), Rejection::WrongEpoch { message: 1, current: 2 });
+    let other = Peer::found_with("alice", Config::default(), b"another group");
+    let other = other.group.group_info(&PROVIDER, ALL).unwrap();
+    assert_eq!(refused(&other), Rejection::WrongGroup);
+    // The same group and epoch, after another commit.
+    let mut fork = group_of(&["alice", "bob"]);
+    commits(&mut fork, 1, CommitOptions::default());
+    let fork = fork[0].group.group_info(&PROVIDER, ALL).unwrap();
+    assert_eq!(refused(&fork), Rejection::TreeHash);
+    let current = peers[1].group.group_info(&PROVIDER, ALL).unwrap();
+    let step = observer.take_group_info(&PROVIDER, &current).unwrap();
+    assert!(matches!(take(&mut observer, step), ObserverEvent::GroupInfo));
+    assert_eq!(observer.group_info(), Some(&*current));
+}
