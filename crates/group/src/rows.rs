@@ -50,10 +50,6 @@ pub enum Table {
 }
 
 impl Table {
-    /// The kinds whose rows belong to an epoch and go with it.
-    const OF_EPOCHS: [Self; 5] =
-        [Self::SecretTreeNode, Self::Ratchet, Self::SkippedKey, Self::PastEpoch, Self::PastLeaf];
-
     /// The kind with this number.
     #[must_use]
     pub fn from_number(n: u8) -> Option<Self> {
@@ -190,7 +186,7 @@ pub fn content(row: &Secret) -> Result<&[u8], Error> {
 
 /// Removes the rows that go with an epoch.
 fn remove_epoch<V>(rows: &mut BTreeMap<RowKey, V>, epoch: u64) {
-    for table in Table::OF_EPOCHS {
+    for table in (0..=u8::MAX).filter_map(Table::from_number) {
         let all = RowKey::of_epoch(table, epoch, 0)..=RowKey::of_epoch(table, epoch, u64::MAX);
         let keys: Vec<RowKey> = rows.range(all).map(|(key, _)| *key).collect();
         for key in keys {
