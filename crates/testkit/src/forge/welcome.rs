@@ -108,6 +108,19 @@ impl OpenWelcome {
         self.confirm(suite);
     }
 
+    /// A Welcome for the same key package that says other things.
+    #[must_use]
+    pub fn with(&self, secrets: GroupSecrets, info: GroupInfo) -> Self {
+        Self {
+            cipher_suite: self.cipher_suite,
+            new_member: self.new_member.clone(),
+            psks: self.psks.clone(),
+            init_key: self.init_key.clone(),
+            secrets,
+            info,
+        }
+    }
+
     /// Computes the confirmation tag anew, as if the GroupContext were true.
     ///
     /// # Panics

@@ -1,0 +1,127 @@
+//! What fuzzing feeds: decoders, a live member, an observer, joiners, and the loader of stored state.
+//!
+//! Each function takes any bytes and panics if something is not as it has to be. The fuzz targets
+//! in `fuzz/` call them with bytes that a fuzzer found, the tests here with those that one has
+//! found before, and with random ones.
+//!
+//! Random bytes stay outside a member's door: a signature, a MAC, an AEAD, a row's checksum refuses
+//! them. So the bytes are mostly taken as what stands behind that door, and are signed and sealed by
+//! an [`Insider`](crate::forge::Insider) as a member does that breaks rules.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod built;
+mod forged;
+mod join;
+mod load;
+mod messages;
+mod seeds;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use join::join;
+pub use load::load;
+pub use messages::{insider, observer, process};
+pub use seeds::seeds;
+
+use crate::party::{PROVIDER, SUITE};
+use conclave_crypto::Suite;
+use conclave_tree::UnverifiedTree;
+use conclave_wire::{
+    Commit, Decode, Encode, GroupContext, GroupInfo, GroupSecrets, KeyPackage, LeafNode,
+    MlsMessage, PrivateMessageContent, Proposal, RatchetTreeExtension, Reader, SenderData, Welcome,
+    Writer,
+};
+
+/// A function that takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// The names of the targets, with their functions.
+pub const TARGETS: [(&str, Target); 6] = [
+    ("decode", decode),
+    ("process", process),
+    ("insider", insider),
+    ("observer", observer),
+    ("join", join),
+    ("load", load),
+];
+
+/// Bytes that say what to do, read from the front. Where there are none left, it reads zeros.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    fn u16(&mut self) -> u16 {
+        u16::from_be_bytes([self.byte(), self.byte()])
+    }
+
+    /// As many bytes as a length before them says, at most all.
+    fn chunk(&mut self) -> &'a [u8] {
+        let length = usize::from(self.u16()).min(self.0.len());
+        let (chunk, rest) = self.0.split_at(length);
+        self.0 = rest;
+        chunk
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Decodes the bytes behind the first, which says as what, as something that comes from outside.
+/// What decodes encodes to the same bytes, and does not decode with a byte more.
+pub fn decode(bytes: &[u8]) {
+    fn canonical<T: Decode + Encode>(bytes: &[u8]) {
+        let config = stage::config();
+        let Ok(value) = T::from_reader(Reader::with_proposals(bytes, &config.proposals)) else {
+            return;
+        };
+        assert_eq!(value.to_bytes().as_deref(), Ok(bytes), "not canonical");
+        let longer = [bytes, &[0]].concat();
+        let longer = Reader::with_proposals(&longer, &config.proposals);
+        assert!(T::from_reader(longer).is_err(), "a trailing byte was ignored");
+    }
+    let Some((kind, bytes)) = bytes.split_first() else { return };
+    match kind % 14 {
+        0 => canonical::<MlsMessage>(bytes),
+        1 => canonical::<Welcome>(bytes),
+        2 => canonical::<GroupInfo>(bytes),
+        3 => canonical::<GroupContext>(bytes),
+        4 => canonical::<GroupSecrets>(bytes),
+        5 => canonical::<KeyPackage>(bytes),
+        6 => canonical::<LeafNode>(bytes),
+        7 => canonical::<Proposal>(bytes),
+        8 => canonical::<Commit>(bytes),
+        9 => canonical::<RatchetTreeExtension>(bytes),
+        10 => canonical::<SenderData>(bytes),
+        11 => tree(bytes),
+        kind => plaintext(kind, bytes),
+    }
+}
+
+/// Verifies a ratchet tree. One that verifies is encoded as it was.
+fn tree(bytes: &[u8]) {
+    let suite = Suite::new(&PROVIDER, SUITE).expect("suite 1");
+    let Ok(tree) = UnverifiedTree::decode(&suite, bytes) else { return };
+    let Ok(tree) = tree.verify(&suite, &stage::GROUP.into()) else { return };
+    assert_eq!(conclave_tree::TreeRead::to_extension_bytes(&tree).as_deref(), Ok(bytes));
+    tree.check_caches(&suite).expect("cached values are right");
+}
+
+/// Decodes what an AEAD opened: content without its type, and padding.
+fn plaintext(kind: u8, bytes: &[u8]) {
+    let kind = forged::content_type(kind);
+    let config = stage::config();
+    let reader = Reader::with_proposals(bytes, &config.proposals);
+    let Ok(content) = PrivateMessageContent::decode_padded(kind, reader) else { return };
+    let mut w = Writer::new();
+    content.encode_padded(0, &mut w).expect("an encoding");
+    let again = w.finish();
+    let padding = bytes.strip_prefix(&*again).expect("not canonical");
+    assert!(padding.iter().all(|byte| *byte == 0), "padding that is not zero");
+}
