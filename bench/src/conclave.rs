@@ -229,7 +229,6 @@ impl Client for ConclaveClient {
             authenticated_data: Vec::new(),
             group_info: None,
         };
-        let config = Config::default();
         let joined = stage.commit(&self.provider, &mut self.rng, &verdicts, options)?;
         self.enter(joined.group)?;
         Ok(joined.commit)
