@@ -93,9 +93,17 @@ pub struct ObserverStage {
 pub struct ObservedStage {
     revision: Revision,
     content: VerifiedContent,
-    /// Of a commit.
-    list: Option<CheckedList>,
+    checked: Checked,
     credentials: Vec<CredentialRequest>,
+}
+
+/// What came of checking a message.
+#[derive(Debug)]
+enum Checked {
+    /// How a commit refers to the proposal.
+    Proposal(ProposalRef),
+    /// The proposals of the commit.
+    Commit(CheckedList),
 }
 
 impl ObserverStage {
@@ -209,14 +217,15 @@ impl Observer {
         let content = content.verify(&suite, self.context(), &key)?;
         let sender = content.content.sender;
         let (context, tree) = (self.context(), &self.public.tree);
-        let (list, credentials) = match &content.content.content {
+        let (checked, credentials) = match &content.content.content {
             Content::Proposal(proposal) => {
                 // One that is there already takes no more room.
                 let reference = suite.proposal_ref(&content.to_bytes()?)?;
                 if self.public.proposals.find(&reference).is_none() {
                     self.public.check_lone_proposal(&suite, sender, proposal)?;
                 }
-                (None, credential_requests(context, tree, sender, proposal)?)
+                let credentials = credential_requests(context, tree, sender, proposal)?;
+                (Checked::Proposal(reference), credentials)
             }
             Content::Commit(commit) => {
                 let linking = Linking::observed(self.epoch(), sender);
@@ -224,11 +233,11 @@ impl Observer {
                     self.public.commit_list(&suite, sender, commit, linking, Origin::Received)?;
                 let path = commit.path.as_deref();
                 let credentials = self.public.commit_credentials(sender, &list, path)?;
-                (Some(list), credentials)
+                (Checked::Commit(list), credentials)
             }
             Content::Application(_) => return Err(Rejection::UnexpectedMessage.into()),
         };
-        Ok(ObservedStage { revision: self.revision, content, list, credentials })
+        Ok(ObservedStage { revision: self.revision, content, checked, credentials })
     }
 
     /// Takes the GroupInfo of the current epoch, an encoded MLSMessage, from a member.
@@ -367,7 +376,10 @@ impl ObservedStage {
             Content::Proposal(proposal) => Some((self.sender(), proposal)),
             _ => None,
         };
-        let list = self.list.iter().flat_map(|list| list.iter());
+        let list = match &self.checked {
+            Checked::Commit(list) => list.iter(),
+            Checked::Proposal(_) => [].iter(),
+        };
         list.map(|item| (item.sender, &item.proposal)).chain(own)
     }
 
@@ -404,8 +416,10 @@ impl ObservedStage {
         let mut batch = Batch::new(observer.group_id().clone());
         let sender = self.sender();
         let public = &observer.public;
-        if let Content::Proposal(proposal) = &self.content.content.content {
-            let reference = suite.proposal_ref(&self.content.to_bytes()?)?;
+        if let (Content::Proposal(proposal), Checked::Proposal(reference)) =
+            (&self.content.content.content, &self.checked)
+        {
+            let reference = reference.clone();
             let (proposal, proposal_type) = (proposal.clone(), proposal.proposal_type());
             let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
             let (_, public) = public.cache_proposal(listed, &mut batch)?;
@@ -415,7 +429,9 @@ impl ObservedStage {
         }
         let commit = commit_of(&self.content.content)?;
         let path = commit.path.as_deref();
-        let list = self.list.as_ref().ok_or(Rejection::UnexpectedMessage)?;
+        let Checked::Commit(list) = &self.checked else {
+            return Err(Rejection::UnexpectedMessage.into());
+        };
         let staged = public.stage_commit(&suite, sender, list, path, Origin::Received)?;
         let mut context = staged.provisional.clone();
         context.confirmed_transcript_hash = public.confirmed_after(&suite, &self.content)?;
