@@ -12,7 +12,7 @@ const WORTH_A_THREAD: usize = 200_000;
 /// About how long verifying takes, in nanoseconds.
 pub(crate) fn verify_cost(scheme: SignatureScheme) -> usize {
     match scheme {
-        SignatureScheme::Ed25519 => 25_000,
+        SignatureScheme::Ed25519 => 16_000,
         SignatureScheme::EcdsaSecp256r1Sha256 => 36_000,
         SignatureScheme::EcdsaSecp384r1Sha384 | SignatureScheme::Ed448 => 140_000,
         _ => 250_000,
@@ -49,6 +49,11 @@ pub(crate) struct Threads(usize);
 impl Threads {
     pub(crate) fn new(n: usize) -> Self {
         Self(n.max(1))
+    }
+
+    /// How many of a number of items one thread has, if all have as many.
+    pub(crate) fn share_of(self, items: usize) -> usize {
+        items.div_ceil(self.0)
     }
 
     /// The results of `f` in order, or the first error in order.

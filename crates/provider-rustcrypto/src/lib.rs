@@ -22,7 +22,7 @@ mod xdh;
 use alloc::vec::Vec;
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, Secret,
-    SignatureKeyPair, SignatureScheme, has_low_order,
+    SignatureKeyPair, SignatureScheme, VerifyItem, has_low_order,
 };
 use conclave_wire::SignaturePublicKey;
 use sha2::{Sha256, Sha384, Sha512};
@@ -239,10 +239,8 @@ impl CryptoProvider for RustCrypto {
 
     /// Verifies by the one rule that both providers have, so that members never disagree.
     ///
-    /// * Ed25519: RFC 8032 section 5.1.7 without the cofactor: `R` is, byte for byte, the encoding
-    ///   of `[S]B - [k]A`, and `S` is below the order. The public key is canonically encoded and
-    ///   not of small order. `R` may be of small order, and key and `R` may have a torsion
-    ///   component as long as the equation holds.
+    /// * Ed25519: RFC 8032 section 5.1.7 with the cofactor: `[8][S]B = [8]R + [8][k]A`, key and `R`
+    ///   canonically encoded, `S` below the order, the key not of small order.
     /// * Ed448: RFC 8032 section 5.2.7 with the cofactor: `[4][S]B = [4]R + [4][k]A`, key and `R`
     ///   canonically encoded, `S` below the order, the key not of small order. The context is
     ///   empty.
@@ -257,13 +255,23 @@ impl CryptoProvider for RustCrypto {
     ) -> Result<(), CryptoError> {
         use SignatureScheme as S;
         match scheme {
-            S::Ed25519 => ed25519::verify(public_key, message, signature),
+            S::Ed25519 => conclave_ed25519::verify(public_key, message, signature),
             S::Ed448 => ed448::verify(public_key, message, signature),
             S::EcdsaSecp256r1Sha256 => nist::p256::verify(public_key, message, signature),
             S::EcdsaSecp384r1Sha384 => nist::p384::verify(public_key, message, signature),
             S::EcdsaSecp521r1Sha512 => nist::p521::verify(public_key, message, signature),
             _ => Err(UNSUPPORTED_SIGNATURE),
         }
+    }
+
+    fn verify_many(&self, scheme: SignatureScheme, items: &[VerifyItem<'_>]) -> Result<(), usize> {
+        if scheme == SignatureScheme::Ed25519 && conclave_ed25519::all_verify(items) {
+            return Ok(());
+        }
+        let bad = items.iter().position(|item| {
+            self.verify(scheme, item.public_key, item.message, item.signature).is_err()
+        });
+        bad.map_or(Ok(()), Err)
     }
 
     fn as_dyn(&self) -> &dyn CryptoProvider {

@@ -2,16 +2,48 @@
 //! the same ones, as documented at `verify`.
 
 use super::{TestRng, providers};
-use conclave_crypto::{CryptoError, SignatureScheme};
+use crate::AwsLc;
+use conclave_crypto::{CryptoError, CryptoProvider, SignatureScheme, VerifyItem};
+use conclave_wire::SignaturePublicKey;
 
-/// Checks that both providers accept, or both refuse, a signature.
+/// Checks that both providers accept, or both refuse, a signature: alone, and as one of a batch of
+/// honest ones.
 fn check(scheme: SignatureScheme, key: &[u8], message: &[u8], signature: &[u8], accept: bool) {
     let key = key.to_vec().into();
+    let honest = honest(scheme);
+    let mut batch: Vec<_> =
+        honest.iter().map(|(key, signature)| item(key, HONEST, signature)).collect();
+    let crafted = batch.len() / 2;
+    batch.insert(crafted, item(&key, message, signature));
     for provider in providers() {
         let result = provider.verify(scheme, &key, message, signature);
         let at = format!("{} {scheme:?} {key:?} {signature:02x?}", provider.name());
         assert_eq!(result.is_ok(), accept, "{at}: {result:?}");
+        let result = provider.verify_many(scheme, &batch);
+        assert_eq!(result, if accept { Ok(()) } else { Err(crafted) }, "{at}, in a batch");
     }
+}
+
+const HONEST: &[u8] = b"what honest signers sign";
+
+/// Keys and signatures of [`HONEST`].
+fn honest(scheme: SignatureScheme) -> Vec<(SignaturePublicKey, Vec<u8>)> {
+    let provider = AwsLc::with_threads(1);
+    let mut rng = TestRng(99);
+    let mut sign = |_| {
+        let pair = provider.signature_key_pair(scheme, &mut rng).unwrap();
+        let signature = provider.sign(scheme, &pair, HONEST).unwrap();
+        (pair.public, signature)
+    };
+    (0..6).map(&mut sign).collect()
+}
+
+fn item<'a>(
+    public_key: &'a SignaturePublicKey,
+    message: &'a [u8],
+    signature: &'a [u8],
+) -> VerifyItem<'a> {
+    VerifyItem { public_key, message, signature }
 }
 
 /// Adds a little-endian number to another.
@@ -122,7 +154,6 @@ mod ed25519 {
         let a = scalar(&mut rng);
         let key = encode(a * B);
         let identity = encode(EIGHT_TORSION[0]);
-        check(SCHEME, &key, b"m", &sign(a, Scalar::ZERO, identity, key, b"m"), true);
         let mut negative_zero = identity;
         negative_zero[31] |= 0x80;
         let mut above_p = P;
@@ -132,26 +163,43 @@ mod ed25519 {
         for r in [negative_zero, above_p, both] {
             check(SCHEME, &key, b"m", &sign(a, Scalar::ZERO, r, key, b"m"), false);
         }
-        for torsion in &EIGHT_TORSION[1..] {
-            check(SCHEME, &key, b"m", &sign(a, Scalar::ZERO, encode(*torsion), key, b"m"), false);
+        for torsion in &EIGHT_TORSION {
+            check(SCHEME, &key, b"m", &sign(a, Scalar::ZERO, encode(*torsion), key, b"m"), true);
         }
     }
 
-    /// The equation with the cofactor would hold for all of these.
+    /// The equation without the cofactor holds for few of these, and in a batch it would hold or
+    /// fail by chance.
     #[test]
-    fn torsion_components_are_accepted_only_where_they_cancel() {
+    fn torsion_components_are_accepted_wherever_they_stand() {
         let mut rng = TestRng(4);
-        let (mut accepted, mut refused) = (0, 0);
         for i in 0..64_u8 {
             let (a, nonce) = (scalar(&mut rng), scalar(&mut rng));
             let in_key = EIGHT_TORSION[usize::from(i % 8)];
             let in_r = EIGHT_TORSION[usize::from(i / 8)];
             let (key, r) = (encode(a * B + in_key), encode(nonce * B + in_r));
-            let cancel = in_r + challenge(&r, &key, &[i]) * in_key == EIGHT_TORSION[0];
-            check(SCHEME, &key, &[i], &sign(a, nonce, r, key, &[i]), cancel);
-            if cancel { accepted += 1 } else { refused += 1 }
+            check(SCHEME, &key, &[i], &sign(a, nonce, r, key, &[i]), true);
+            // A wrong nonce, so that it is not the equation that holds for everything.
+            check(SCHEME, &key, &[i], &sign(a, nonce + Scalar::ONE, r, key, &[i]), false);
         }
-        assert!(accepted > 3 && refused > 30, "{accepted} {refused}");
+    }
+
+    /// Two signatures whose errors cancel in a sum with equal weights.
+    #[test]
+    fn signatures_that_are_right_only_in_their_sum_are_refused() {
+        let mut rng = TestRng(6);
+        let (a, nonce, error) = (scalar(&mut rng), scalar(&mut rng), scalar(&mut rng));
+        let (key, r) = (encode(a * B), encode(nonce * B));
+        let public_key = key.to_vec().into();
+        let over = sign(a, nonce + error, r, key, b"one");
+        let under = sign(a, nonce - error, r, key, b"two");
+        let right = sign(a, nonce, r, key, b"right");
+        let mut items = vec![item(&public_key, b"right", &right); 20];
+        items[7] = item(&public_key, b"one", &over);
+        items[8] = item(&public_key, b"two", &under);
+        for p in providers() {
+            assert_eq!(p.verify_many(SCHEME, &items), Err(7), "{}", p.name());
+        }
     }
 
     #[test]
