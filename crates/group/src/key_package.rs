@@ -12,15 +12,18 @@ use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::{
     CryptoError, CryptoProvider, CryptoRng, HpkeKeyPair, HpkePrivateKey, Secret, SignatureKeyPair,
-    Suite,
+    Suite, VerifyItem,
 };
-use conclave_tree::{LeafRule, check_leaf_rules, sign_leaf};
+use conclave_tree::{LeafRule, TreeError, check_leaf_rules, leaf_sign_content, sign_leaf};
 use conclave_wire::{
     Bytes, Capabilities, CipherSuite, Credential, CredentialType, Decode, Encode, Extension,
     ExtensionType, GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex, LeafNode,
     LeafNodeContext, LeafNodeSource, Lifetime, ProtocolVersion, Reader, SignaturePublicKey, Writer,
     duplicate_extension,
 };
+
+/// The label of a key package's signature (section 10).
+const KEY_PACKAGE_LABEL: &[u8] = b"KeyPackageTBS";
 
 /// What a client says of itself in a leaf node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +154,7 @@ impl OwnKeyPackage {
             signature: Bytes::default(),
         };
         let tbs = KeyPackageTbs(&key_package).to_bytes()?;
-        key_package.signature = suite.sign_with_label(&signer, b"KeyPackageTBS", &tbs)?.into();
+        key_package.signature = suite.sign_with_label(&signer, KEY_PACKAGE_LABEL, &tbs)?.into();
         Self::assemble(&suite, key_package, init.private, leaf.private, signer)
     }
 
@@ -289,6 +292,45 @@ impl ValidKeyPackage {
     ) -> Result<KeyPackageStage, Error> {
         let suite = Suite::new(provider, key_package.cipher_suite)?;
         check_key_package(&suite, &config.limits, &key_package)?;
+        Self::stage(&suite, now, config, key_package)
+    }
+
+    /// Checks many key packages, each as [`Self::check`] does: in a fraction of the time if the
+    /// provider verifies signatures in batches.
+    ///
+    /// # Errors
+    /// The index of one that breaks a rule, and the rule. (Without it, another may fail.)
+    pub fn check_many(
+        provider: &dyn CryptoProvider,
+        now: u64,
+        config: &Config,
+        key_packages: Vec<KeyPackage>,
+    ) -> Result<Vec<KeyPackageStage>, (usize, Error)> {
+        let mut start = 0;
+        for alike in key_packages.chunk_by(|a, b| a.cipher_suite == b.cipher_suite) {
+            let in_all = |(i, error): (usize, Error)| (start + i, error);
+            let Some(first) = alike.first() else { continue };
+            let suite =
+                Suite::new(provider, first.cipher_suite).map_err(|e| in_all((0, e.into())))?;
+            check_key_packages(&suite, &config.limits, alike.iter()).map_err(in_all)?;
+            start += alike.len();
+        }
+        let stage = |(i, key_package): (usize, KeyPackage)| {
+            Suite::new(provider, key_package.cipher_suite)
+                .map_err(Error::from)
+                .and_then(|suite| Self::stage(&suite, now, config, key_package))
+                .map_err(|error| (i, error))
+        };
+        key_packages.into_iter().enumerate().map(stage).collect()
+    }
+
+    /// A key package whose signatures and rules were checked.
+    fn stage(
+        suite: &Suite<'_>,
+        now: u64,
+        config: &Config,
+        key_package: KeyPackage,
+    ) -> Result<KeyPackageStage, Error> {
         rules::check_lifetime(&key_package.leaf_node, now, config)?;
         let reference = suite.key_package_ref(&key_package.to_bytes()?)?;
         let request = CredentialRequest {
@@ -354,6 +396,65 @@ pub(crate) fn check_key_package(
     limits: &Limits,
     kp: &KeyPackage,
 ) -> Result<(), Error> {
+    check_key_packages(suite, limits, core::iter::once(kp)).map_err(|(_, error)| error)
+}
+
+/// How many key packages' signatures are verified together: enough for a provider's batches, and
+/// few enough that what was signed takes little memory.
+const TOGETHER: usize = 1024;
+
+/// [`check_key_package`] of many. The error names the place of the key package.
+pub(crate) fn check_key_packages<'a>(
+    suite: &Suite<'_>,
+    limits: &Limits,
+    list: impl Iterator<Item = &'a KeyPackage>,
+) -> Result<(), (usize, Error)> {
+    let mut signed = Vec::new();
+    let mut checked = 0;
+    for (i, kp) in list.enumerate() {
+        let signatures = check_unsigned(suite, limits, kp).and_then(|()| signatures(kp));
+        signed.extend(signatures.map_err(|error| (i, error))?);
+        if signed.len() >= 2 * TOGETHER {
+            verify_together(suite, &signed).map_err(|(n, error)| (checked + n, error))?;
+            signed.clear();
+            checked = i + 1;
+        }
+    }
+    verify_together(suite, &signed).map_err(|(n, error)| (checked + n, error))
+}
+
+/// A SignContent, with the key and the signature by which it is signed.
+type Signed<'a> = (&'a SignaturePublicKey, Vec<u8>, &'a [u8]);
+
+/// What is signed in a key package: its leaf node, and all of it.
+fn signatures(kp: &KeyPackage) -> Result<[Signed<'_>; 2], Error> {
+    let nowhere = GroupId::default();
+    let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
+    let leaf = leaf_sign_content(&kp.leaf_node, context)?;
+    let whole = Suite::sign_content(KEY_PACKAGE_LABEL, &KeyPackageTbs(kp).to_bytes()?)?;
+    let key = &kp.leaf_node.signature_key;
+    Ok([(key, leaf, &kp.leaf_node.signature), (key, whole, &kp.signature)])
+}
+
+/// Verifies the [`signatures`] of some key packages; the error names the place among them.
+fn verify_together(suite: &Suite<'_>, signed: &[Signed<'_>]) -> Result<(), (usize, Error)> {
+    let items: Vec<VerifyItem<'_>> = signed
+        .iter()
+        .map(|(public_key, message, signature)| VerifyItem { public_key, message, signature })
+        .collect();
+    suite.verify_many(&items).map_err(|bad| {
+        let leaf = LeafIndex(0);
+        let rejection = if bad % 2 == 0 {
+            Error::from(TreeError::LeafSignature { leaf })
+        } else {
+            Rejection::KeyPackageSignature.into()
+        };
+        (bad / 2, rejection)
+    })
+}
+
+/// The rules of [`check_key_package`] but for the signatures.
+fn check_unsigned(suite: &Suite<'_>, limits: &Limits, kp: &KeyPackage) -> Result<(), Error> {
     check_key_package_fits(suite, limits, kp)?;
     if !matches!(kp.leaf_node.leaf_node_source, LeafNodeSource::KeyPackage(_)) {
         return Err(Rejection::KeyPackageLeafSource.into());
@@ -362,14 +463,8 @@ pub(crate) fn check_key_package(
         return Err(Rejection::InitKeyReused.into());
     }
     check_extensions_listed(kp)?;
-    let nowhere = GroupId::default();
-    let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
-    rules::check_leaf(suite, limits, &kp.leaf_node, context)?;
-    rules::check_public_key(suite, &kp.init_key)?;
-    let tbs = KeyPackageTbs(kp).to_bytes()?;
-    suite
-        .verify_with_label(&kp.leaf_node.signature_key, b"KeyPackageTBS", &tbs, &kp.signature)
-        .map_err(|e| Error::of_input(e, Rejection::KeyPackageSignature))
+    rules::check_leaf_unsigned(suite, limits, &kp.leaf_node)?;
+    rules::check_public_key(suite, &kp.init_key)
 }
 
 /// That the leaf's capabilities list the key package's extensions (section 10).

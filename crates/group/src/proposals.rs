@@ -3,7 +3,7 @@
 use crate::credentials::CredentialRequest;
 use crate::error::{CredentialSubject, Error, Rejection};
 use crate::event::CustomChange;
-use crate::key_package::{check_key_package, check_key_package_fits};
+use crate::key_package::{check_key_package, check_key_package_fits, check_key_packages};
 use crate::limits::{Limit, Limits};
 use crate::policy::Proposed;
 use crate::public::PublicState;
@@ -169,15 +169,19 @@ impl CheckedList {
         group.config.limits.check(Limit::Proposals, list.len())?;
         check_list(&group.config.limits, committer, &list)?;
         // A proposal by reference was checked when it was received, in this same epoch.
+        let mut added = Vec::new();
         for ListedProposal { sender, proposal, .. } in list.iter().filter(|i| i.reference.is_none())
         {
             match (proposal, origin) {
                 (Proposal::Add(kp), Origin::Own) => {
                     check_key_package_fits(suite, &group.config.limits, kp)?;
                 }
+                (Proposal::Add(kp), Origin::Received) => added.push(&**kp),
                 _ => check_proposal(suite, group, *sender, proposal, linking)?,
             }
         }
+        check_key_packages(suite, &group.config.limits, added.into_iter())
+            .map_err(|(_, error)| error)?;
         Ok(Self(list))
     }
 }

@@ -19,11 +19,19 @@ pub(crate) fn check_leaf(
     leaf: &LeafNode,
     context: LeafNodeContext<'_>,
 ) -> Result<(), Error> {
+    check_leaf_unsigned(suite, limits, leaf)?;
+    Ok(verify_leaf_signature(suite, leaf, context)?)
+}
+
+/// [`check_leaf`] but for the signature.
+pub(crate) fn check_leaf_unsigned(
+    suite: &Suite<'_>,
+    limits: &Limits,
+    leaf: &LeafNode,
+) -> Result<(), Error> {
     check_leaf_bytes(limits, leaf)?;
     check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
-    check_public_key(suite, &leaf.encryption_key)?;
-    verify_leaf_signature(suite, leaf, context)?;
-    Ok(())
+    check_public_key(suite, &leaf.encryption_key)
 }
 
 /// What others will ask of a leaf node that this client has just signed, but for what signing it

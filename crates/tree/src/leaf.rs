@@ -12,6 +12,19 @@ use conclave_wire::{
 /// The label of a leaf node's signature (section 7.2).
 pub(crate) const LEAF_LABEL: &[u8] = b"LeafNodeTBS";
 
+/// The SignContent of a leaf node's signature (section 7.2), for
+/// [`Suite::verify_many`]; `context` is as for [`verify_leaf_signature`].
+///
+/// # Errors
+/// If the node is too long to encode.
+pub fn leaf_sign_content(
+    leaf: &LeafNode,
+    context: LeafNodeContext<'_>,
+) -> Result<Vec<u8>, CryptoError> {
+    let tbs = LeafNodeTbs { leaf_node: leaf, context }.to_bytes().map_err(CryptoError::Encode)?;
+    Suite::sign_content(LEAF_LABEL, &tbs)
+}
+
 /// Verifies a leaf node's signature with its own key (section 7.3).
 ///
 /// `context` is where the node stands or will stand; it counts only for nodes from an Update or a

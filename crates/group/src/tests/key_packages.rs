@@ -1,10 +1,11 @@
 //! Key packages of one's own.
 
 use super::fixture::{
-    CUSTOM, LIFETIME, PROVIDER, SUITE, TestRng, key_package, leaf_params, signer,
+    CUSTOM, LIFETIME, NOW, PROVIDER, SUITE, TestRng, key_package, leaf_params, signer,
 };
-use crate::{KeyPackageParams, OwnKeyPackage};
+use crate::{Config, Error, KeyPackageParams, OwnKeyPackage, Rejection, ValidKeyPackage, Verdict};
 use alloc::vec;
+use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_wire::{Encode, Extension, ExtensionType};
 
@@ -47,4 +48,39 @@ fn a_new_key_package_lists_its_extensions_once_and_only_those_that_are_not_defau
     let times = |wanted| listed.iter().filter(|t| **t == wanted).count();
     assert_eq!([CUSTOM, other, ExtensionType::LAST_RESORT].map(times), [1, 1, 1]);
     assert_eq!(times(ExtensionType::APPLICATION_ID), 0);
+}
+
+#[test]
+fn many_key_packages_are_checked_as_each_is_alone_and_a_bad_one_is_named() {
+    let config = Config::default();
+    let good = [1, 2, 3].map(|seed| key_package("alice", seed).key_package().clone());
+    // More than are verified together.
+    let list: Vec<_> = good.iter().cycle().take(1200).cloned().collect();
+    let staged = ValidKeyPackage::check_many(&PROVIDER, NOW, &config, list.clone()).unwrap();
+    assert_eq!(staged.len(), list.len());
+    for (kp, stage) in good.iter().zip(staged) {
+        let alone = ValidKeyPackage::check(&PROVIDER, NOW, &config, kp.clone()).unwrap();
+        assert_eq!(alone.credential(), stage.credential());
+        assert_eq!(alone.resolve(Verdict::Accept), stage.resolve(Verdict::Accept));
+    }
+    for place in [0, 1, 1023, 1024, 1199] {
+        for damage in 0..4 {
+            let mut list = list.clone();
+            let kp = &mut list[place];
+            match damage {
+                0 => kp.signature = vec![0; 64].into(),
+                1 => kp.leaf_node.signature = vec![0; 64].into(),
+                2 => kp.init_key = kp.leaf_node.encryption_key.clone(),
+                _ => kp.cipher_suite.0 = 0x7777,
+            }
+            let alone = ValidKeyPackage::check(&PROVIDER, NOW, &config, kp.clone()).unwrap_err();
+            let (named, error) =
+                ValidKeyPackage::check_many(&PROVIDER, NOW, &config, list).unwrap_err();
+            assert_eq!((named, error), (place, alone), "damage {damage}");
+        }
+    }
+    let late = ValidKeyPackage::check_many(&PROVIDER, LIFETIME.not_after + 1, &config, list);
+    let not_after = LIFETIME.not_after;
+    let expired = Error::Rejected(Rejection::LifetimeExpired { not_after });
+    assert_eq!(late.unwrap_err(), (0, expired));
 }
