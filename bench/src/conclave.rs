@@ -182,12 +182,16 @@ impl Client for ConclaveClient {
 
     fn add(&mut self, key_packages: &[Vec<u8>]) -> Result<Commit> {
         let (now, config) = (now(), Config::default());
-        let mut proposals = Vec::with_capacity(key_packages.len());
+        let mut decoded = Vec::with_capacity(key_packages.len());
         for message in key_packages {
             let MlsMessageBody::KeyPackage(kp) = MlsMessage::from_bytes(message)?.body else {
                 return Err("no key package".into());
             };
-            let stage = ValidKeyPackage::check(&self.provider, now, &config, *kp)?;
+            decoded.push(*kp);
+        }
+        let stages = ValidKeyPackage::check_many(&self.provider, now, &config, decoded);
+        let mut proposals = Vec::with_capacity(key_packages.len());
+        for stage in stages.map_err(|(i, e)| format!("key package {i}: {e}"))? {
             let valid = stage.resolve(Verdict::Accept)?;
             proposals.push(NewProposal::Add(Box::new(valid)));
         }

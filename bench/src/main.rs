@@ -1,6 +1,7 @@
 //! Conclave, OpenMLS and mls-rs at the same work, side by side in one process. See the README.
 
 mod conclave;
+mod counts;
 mod floor;
 mod forge;
 mod measure;
@@ -19,6 +20,9 @@ use stack::{Result, Stack};
 use std::path::PathBuf;
 use std::time::Duration;
 use table::Table;
+
+#[global_allocator]
+static ALLOCATOR: counts::Counting = counts::Counting;
 
 const USAGE: &str = "\
 Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown table.
@@ -77,7 +81,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
                 options.members = vec![2, 50];
                 options.rounds = Some(3);
             }
-            _ => return Err(USAGE.into()),
+            _ => return Err(format!("{USAGE}\n{}", counts::USAGE).into()),
         }
     }
     Ok(options)
@@ -87,18 +91,26 @@ fn rounds(members: usize) -> usize {
     (50_000 / members).clamp(5, 200)
 }
 
+/// The options; if they are none, the program says so and ends.
+fn understood<T>(options: Result<T>) -> T {
+    options.unwrap_or_else(|e| {
+        eprintln!("{e}");
+        std::process::exit(2);
+    })
+}
+
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1).peekable();
     if args.next_if(|arg| arg == memory::CHILD).is_some() {
         return memory::child(&args.next().unwrap_or_default());
     }
-    let options = match options(args) {
-        Ok(options) => options,
-        Err(e) => {
-            eprintln!("{e}");
-            std::process::exit(2);
-        }
-    };
+    if args.next_if(|arg| arg == counts::CHILD).is_some() {
+        return counts::child(&args.collect::<Vec<_>>());
+    }
+    if args.next_if(|arg| arg == counts::NAME).is_some() {
+        return counts::main(&understood(counts::Options::parse(args)));
+    }
+    let options = understood(options(args));
     let primitives = Primitives::measure()?;
     println!("Primitives of Conclave's provider, CPU: {}.", primitives.describe());
     let mut table = Table::default();

@@ -4,7 +4,8 @@ use crate::floor::{Primitives, Work};
 use crate::forge;
 use crate::measure::{Sample, settle, timed};
 use crate::rng;
-use crate::stack::{Client, Commit, Result, Stack};
+pub use crate::stack::Commit;
+use crate::stack::{Client, Result, Stack};
 use crate::table::{Table, Unit};
 use conclave_mls::LeafIndex;
 use conclave_mls::wire::TreeSize;
@@ -136,7 +137,7 @@ pub struct Run<'a> {
     pub primitives: &'a Primitives,
 }
 
-const GROUP: &[u8] = b"a group of some size, by name only";
+pub const GROUP: &[u8] = b"a group of some size, by name only";
 const MESSAGES: usize = 20;
 /// Up to this many members a stack takes one step unmeasured before its turn, so that what another
 /// has left in the caches does not count.
@@ -144,8 +145,53 @@ const WARM: usize = 1000;
 
 /// Two members of a group, of one stack.
 pub struct Pair {
-    a: Box<dyn Client>,
-    b: Box<dyn Client>,
+    pub a: Box<dyn Client>,
+    pub b: Box<dyn Client>,
+}
+
+/// The key packages of all members of a group but its creator and one more.
+pub fn key_packages(members: usize) -> Result<Vec<Vec<u8>>> {
+    let (provider, mut rng) = (AwsLc::new(), rng::seeded(1));
+    let mut one = |i| {
+        let name = format!("member-{i:08}");
+        Ok(crate::conclave::key_package(&provider, &mut rng, &name)?.1)
+    };
+    (2..members).map(&mut one).collect()
+}
+
+/// Two members of a forged group of this size. In a populated one all others have committed.
+pub fn pair(stack: Stack, members: usize, info: &[u8]) -> Result<Pair> {
+    let (mut a, mut b) = (stack.client("alice")?, stack.client("bob")?);
+    if members < 4 {
+        a.create(GROUP)?;
+        let mut all = vec![b.key_package()?];
+        for i in 2..members {
+            all.push(stack.client(&format!("{i}"))?.key_package()?);
+        }
+        let commit = a.add(&all)?;
+        a.accept()?;
+        b.join(&commit.welcome)?;
+        let commit = b.update()?;
+        b.accept()?;
+        a.process(&commit.commit)?;
+    } else {
+        a.join_external(info)?;
+        let commit = b.join_external(&a.group_info()?)?;
+        a.process(&commit)?;
+    }
+    same(&mut *a, &mut *b)?;
+    Ok(Pair { a, b })
+}
+
+/// The group that the pairs join, and the nodes of a's path whose keys b derives.
+pub fn forge(members: usize, populated: bool) -> Result<(Vec<u8>, usize)> {
+    let n = members as u32;
+    let blank = if n < 4 { [0, 1] } else { [n / 4, n / 4 * 3] };
+    let size = TreeSize::for_leaves(n).ok_or("too many")?;
+    let common = size.common_ancestor(LeafIndex(blank[0]), LeafIndex(blank[1]));
+    let derived = (size.root().level() - common.level() + 1) as usize;
+    let info = if n < 4 { Vec::new() } else { forge::group_info(GROUP, n, &blank, populated)? };
+    Ok((info, derived))
 }
 
 impl Run<'_> {
@@ -200,12 +246,7 @@ impl Run<'_> {
     }
 
     fn create(&self, table: &mut Table) -> Result<()> {
-        let (provider, mut rng) = (AwsLc::new(), rng::seeded(1));
-        let mut key_packages = Vec::with_capacity(self.members);
-        for i in 2..self.members {
-            let name = format!("member-{i:08}");
-            key_packages.push(crate::conclave::key_package(&provider, &mut rng, &name)?.1);
-        }
+        let key_packages = key_packages(self.members)?;
         self.repeat(|i| {
             for stack in self.stacks.iter().filter(|stack| self.creates(**stack)) {
                 if i > 0 && self.members > 1000 && *stack != Stack::Conclave {
@@ -234,46 +275,11 @@ impl Run<'_> {
         })
     }
 
-    /// Two members of a forged group of this size. In a populated one all others have committed.
-    fn pair(&self, stack: Stack, info: &[u8]) -> Result<Pair> {
-        let (mut a, mut b) = (stack.client("alice")?, stack.client("bob")?);
-        if self.members < 4 {
-            a.create(GROUP)?;
-            let mut all = vec![b.key_package()?];
-            for i in 2..self.members {
-                all.push(stack.client(&format!("{i}"))?.key_package()?);
-            }
-            let commit = a.add(&all)?;
-            a.accept()?;
-            b.join(&commit.welcome)?;
-            let commit = b.update()?;
-            b.accept()?;
-            a.process(&commit.commit)?;
-        } else {
-            a.join_external(info)?;
-            let commit = b.join_external(&a.group_info()?)?;
-            a.process(&commit)?;
-        }
-        same(&mut *a, &mut *b)?;
-        Ok(Pair { a, b })
-    }
-
-    /// The group that the pairs join, and the nodes of a's path whose keys b derives.
-    fn forge(&self, populated: bool) -> Result<(Vec<u8>, usize)> {
-        let n = self.members as u32;
-        let blank = if n < 4 { [0, 1] } else { [n / 4, n / 4 * 3] };
-        let size = TreeSize::for_leaves(n).ok_or("too many")?;
-        let common = size.common_ancestor(LeafIndex(blank[0]), LeafIndex(blank[1]));
-        let derived = (size.root().level() - common.level() + 1) as usize;
-        let info = if n < 4 { Vec::new() } else { forge::group_info(GROUP, n, &blank, populated)? };
-        Ok((info, derived))
-    }
-
     fn bare(&self, table: &mut Table) -> Result<()> {
-        let (info, derived) = self.forge(false)?;
+        let (info, derived) = forge(self.members, false)?;
         let mut pairs = Vec::new();
         for stack in self.stacks {
-            pairs.push((*stack, self.pair(*stack, &info)?));
+            pairs.push((*stack, pair(*stack, self.members, &info)?));
         }
         self.repeat(|_| {
             for (stack, Pair { a, b }) in &mut pairs {
@@ -296,10 +302,10 @@ impl Run<'_> {
     }
 
     fn populated(&self, table: &mut Table) -> Result<()> {
-        let (info, derived) = self.forge(true)?;
+        let (info, derived) = forge(self.members, true)?;
         let mut pairs = Vec::new();
         for stack in self.stacks {
-            pairs.push((*stack, self.pair(*stack, &info)?));
+            pairs.push((*stack, pair(*stack, self.members, &info)?));
         }
         if self.wants("populated") {
             self.repeat(|i| {
@@ -448,9 +454,9 @@ impl Run<'_> {
 
     /// A joiner in a process of its own, for each stack.
     fn memory(&self, table: &mut Table) -> Result<()> {
-        let (info, _) = self.forge(true)?;
+        let (info, _) = forge(self.members, true)?;
         for stack in self.stacks {
-            let Pair { mut a, b } = self.pair(*stack, &info)?;
+            let Pair { mut a, b } = pair(*stack, self.members, &info)?;
             drop(b);
             let measured = crate::memory::of_joiner(*stack, |key_package| {
                 let commit = a.add(&[key_package])?;

@@ -28,7 +28,7 @@ const SIGNATURE_LEN: usize = 64;
 /// more memory: about 400 bytes a signature.
 pub const BATCH: usize = 1024;
 /// Fewer signatures than this are verified faster one by one.
-const WORTH_A_BATCH: usize = 4;
+pub const WORTH_A_BATCH: usize = 4;
 
 /// The y-coordinates of the points whose order divides 8, in little-endian order: those of order
 /// 1, 2, 4, and the four of order 8.

@@ -307,7 +307,7 @@ impl CryptoProvider for AwsLc {
     fn verify_many(&self, scheme: SignatureScheme, items: &[VerifyItem<'_>]) -> Result<(), usize> {
         let cost = items.len() * batch::verify_cost(scheme);
         let mut start = 0;
-        if scheme == SignatureScheme::Ed25519 {
+        if scheme == SignatureScheme::Ed25519 && items.len() >= conclave_ed25519::WORTH_A_BATCH {
             let size = self.threads.share_of(items.len()).clamp(1, conclave_ed25519::BATCH);
             let batches: Vec<_> = items.chunks(size).collect();
             let verify = |batch: &&[VerifyItem<'_>]| {

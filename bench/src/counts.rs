@@ -1,0 +1,334 @@
+//! Allocations and instructions of single operations in small groups: figures that do not depend on
+//! how busy the machine is, so that a change for the worse shows in CI.
+//!
+//! Instructions are counted by valgrind, which runs this program once for each operation and counts
+//! within [`measured`] alone.
+
+use crate::ops::{self, Op, Pair};
+use crate::stack::{Client, Result, Stack};
+use serde_json::{Value, json};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// The argument that makes this module run.
+pub const NAME: &str = "counts";
+/// The argument that makes the program the child of one measurement.
+pub const CHILD: &str = "--count-one";
+
+pub const USAGE: &str = "\
+  counts            counts allocations and (with valgrind) instructions of single operations:
+                    --members N,...  2,10,100 unless told
+                    --stacks NAME,.. conclave unless told
+                    --write FILE     writes what was counted as a baseline
+                    --check FILE     fails if something takes more than the baseline and a margin
+";
+
+/// What is counted, in the order of the table.
+const OPS: [Op; 15] = [
+    Op::Create,
+    Op::Join,
+    Op::Update,
+    Op::Process,
+    Op::Add,
+    Op::AddProcess,
+    Op::Remove,
+    Op::RemoveProcess,
+    Op::UpdateBare,
+    Op::ProcessBare,
+    Op::EncryptFirst,
+    Op::Encrypt,
+    Op::DecryptFirst,
+    Op::Decrypt,
+    Op::Load,
+];
+
+/// How much more than the baseline is taken for the same: compilers and processors differ.
+const MARGIN_PERCENT: u64 = 10;
+
+// ── the allocator ────────────────────────────────────────────────────────────────────────────
+
+/// The system's allocator; it counts while it is told to.
+pub struct Counting;
+
+static COUNTS: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static BYTES: AtomicU64 = AtomicU64::new(0);
+
+fn note(bytes: usize) {
+    if COUNTS.load(Relaxed) {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        BYTES.fetch_add(bytes as u64, Relaxed);
+    }
+}
+
+// SAFETY: every call goes to the system's allocator as it comes.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size());
+        // SAFETY: as the caller's.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note(layout.size());
+        // SAFETY: as the caller's.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note(size.saturating_sub(layout.size()));
+        // SAFETY: as the caller's.
+        unsafe { System.realloc(block, layout, size) }
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as the caller's.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+// ── one measurement ──────────────────────────────────────────────────────────────────────────
+
+/// The only code in which valgrind counts.
+#[inline(never)]
+fn measured<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::hint::black_box(f())
+}
+
+/// Measures one of the operations that pass by.
+struct Gauge {
+    wanted: Op,
+    found: Option<(u64, u64)>,
+}
+
+impl Gauge {
+    fn step<T>(&mut self, op: Op, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        if op != self.wanted || self.found.is_some() {
+            return f();
+        }
+        (ALLOCATIONS.store(0, Relaxed), BYTES.store(0, Relaxed));
+        COUNTS.store(true, Relaxed);
+        let value = measured(f);
+        COUNTS.store(false, Relaxed);
+        self.found = Some((ALLOCATIONS.load(Relaxed), BYTES.load(Relaxed)));
+        value
+    }
+}
+
+/// A commit of a's, which b processes.
+fn commit(
+    gauge: &mut Gauge,
+    (make, process): (Op, Op),
+    Pair { a, b }: &mut Pair,
+    f: impl FnOnce(&mut dyn Client) -> Result<ops::Commit>,
+) -> Result<ops::Commit> {
+    let commit = gauge.step(make, || {
+        let commit = f(&mut **a)?;
+        a.accept()?;
+        Ok(commit)
+    })?;
+    gauge.step(process, || b.process(&commit.commit))?;
+    Ok(commit)
+}
+
+fn message(gauge: &mut Gauge, (send, read): (Op, Op), Pair { a, b }: &mut Pair) -> Result<()> {
+    let message = gauge.step(send, || a.encrypt(&[7; 1024]))?;
+    gauge.step(read, || b.decrypt(&message)).map(|_| ())
+}
+
+/// Runs all operations up to the wanted one: its allocations and their bytes.
+fn one(wanted: Op, stack: Stack, members: usize) -> Result<(u64, u64)> {
+    let mut gauge = Gauge { wanted, found: None };
+    run(&mut gauge, stack, members)?;
+    gauge.found.ok_or_else(|| "not measured".into())
+}
+
+fn run(gauge: &mut Gauge, stack: Stack, members: usize) -> Result<()> {
+    if gauge.wanted == Op::Create {
+        // One more than are added beside a second client of the stack.
+        let (mut a, key_packages) = (stack.client("alice")?, ops::key_packages(members + 1)?);
+        return gauge.step(Op::Create, || {
+            a.create(ops::GROUP)?;
+            a.add(&key_packages)?;
+            a.accept()
+        });
+    }
+    let bare = bare(gauge.wanted);
+    let (info, _) = ops::forge(members, !bare)?;
+    let mut pair = ops::pair(stack, members, &info)?;
+    if bare {
+        let ops = (Op::UpdateBare, Op::ProcessBare);
+        return commit(gauge, ops, &mut pair, |a| a.update()).map(|_| ());
+    }
+    // As in the middle of a group's life: nothing is done for the first time.
+    let mut unmeasured = Gauge { wanted: Op::MemoryHeld, found: None };
+    for _ in 0..4 {
+        commit(&mut unmeasured, (Op::Update, Op::Process), &mut pair, |a| a.update())?;
+    }
+    commit(gauge, (Op::Update, Op::Process), &mut pair, |a| a.update())?;
+    let mut joiner = stack.client("joiner")?;
+    let key_package = [joiner.key_package()?];
+    let ops = (Op::Add, Op::AddProcess);
+    let added = commit(gauge, ops, &mut pair, |a| a.add(&key_package))?;
+    gauge.step(Op::Join, || joiner.join(&added.welcome))?;
+    let leaf = joiner.leaf();
+    commit(gauge, (Op::Remove, Op::RemoveProcess), &mut pair, |a| a.remove(leaf))?;
+    message(gauge, (Op::EncryptFirst, Op::DecryptFirst), &mut pair)?;
+    message(gauge, (Op::Encrypt, Op::Decrypt), &mut pair)?;
+    gauge.step(Op::Load, || pair.b.reload())
+}
+
+/// Whether an operation is of a group in which nobody has committed.
+fn bare(op: Op) -> bool {
+    matches!(op, Op::UpdateBare | Op::ProcessBare)
+}
+
+/// The child: measures one operation and prints what it has counted.
+pub fn child(args: &[String]) -> Result<()> {
+    let [op, stack, members] = args else { return Err("what to count?".into()) };
+    let op = OPS.into_iter().find(|o| o.name() == op).ok_or("no such operation")?;
+    let stack = Stack::from_name(stack).ok_or("no such stack")?;
+    let (allocations, bytes) = one(op, stack, members.parse()?)?;
+    println!("{allocations} {bytes}");
+    Ok(())
+}
+
+// ── all of them ──────────────────────────────────────────────────────────────────────────────
+
+/// What one operation takes, by what is counted.
+type Counts = BTreeMap<&'static str, u64>;
+
+const KINDS: [&str; 3] = ["allocations", "bytes", "instructions"];
+
+fn output(command: &mut Command) -> Result<(String, String)> {
+    let output = command.output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match output.status.success() {
+        true => Ok((text(&output.stdout), text(&output.stderr))),
+        false => Err(format!("{command:?}: {}", text(&output.stderr)).into()),
+    }
+}
+
+fn count(op: Op, stack: Stack, members: usize, valgrind: bool) -> Result<Counts> {
+    let own = std::env::current_exe()?;
+    let args = [CHILD.into(), op.name().into(), stack.name().into(), members.to_string()];
+    let (stdout, _) = output(Command::new(&own).args(&args))?;
+    let mut counts: Counts = KINDS
+        .into_iter()
+        .zip(
+            stdout
+                .split_whitespace()
+                .map(str::parse)
+                .collect::<std::result::Result<Vec<_>, _>>()?,
+        )
+        .collect();
+    if valgrind {
+        let (_, stderr) = output(
+            Command::new("valgrind")
+                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+                .arg("--toggle-collect=*counts::measured*")
+                .arg(own)
+                .args(&args),
+        )?;
+        let collected = stderr.lines().find_map(|line| line.split("Collected : ").nth(1));
+        let collected: u64 = collected.ok_or("valgrind has counted nothing")?.trim().parse()?;
+        if collected == 0 {
+            return Err("valgrind has counted nothing: is the symbol `measured` gone?".into());
+        }
+        counts.insert("instructions", collected);
+    }
+    Ok(counts)
+}
+
+/// The options of the subcommand.
+pub struct Options {
+    members: Vec<usize>,
+    stacks: Vec<Stack>,
+    write: Option<PathBuf>,
+    check: Option<PathBuf>,
+}
+
+impl Options {
+    pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
+        let mut options = Self {
+            members: vec![2, 10, 100],
+            stacks: vec![Stack::Conclave],
+            write: None,
+            check: None,
+        };
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{arg} what?"));
+            match arg.as_str() {
+                "--members" => options.members = crate::list(&value()?, |n| n.parse().ok())?,
+                "--stacks" => options.stacks = crate::list(&value()?, Stack::from_name)?,
+                "--write" => options.write = Some(value()?.into()),
+                "--check" => options.check = Some(value()?.into()),
+                _ => return Err(USAGE.into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+pub fn main(options: &Options) -> Result<()> {
+    let valgrind = Command::new("valgrind").arg("--version").output().is_ok();
+    if !valgrind {
+        eprintln!("valgrind is not here: instructions are not counted (apt-get install valgrind)");
+    }
+    println!("| operation | members | stack | allocations | bytes | instructions |");
+    println!("|---|---|---|---|---|---|");
+    let mut rows = Vec::new();
+    for &members in &options.members {
+        for op in OPS.into_iter().filter(|op| members > 3 || !bare(*op)) {
+            for stack in &options.stacks {
+                let counts = count(op, *stack, members, valgrind)?;
+                let cell = |kind| counts.get(kind).map_or("–".into(), u64::to_string);
+                let [allocations, bytes, instructions] = KINDS.map(cell);
+                println!(
+                    "| {} | {members} | {stack} | {allocations} | {bytes} | {instructions} |",
+                    op.title()
+                );
+                rows.push((op, members, *stack, counts));
+            }
+        }
+    }
+    if let Some(file) = &options.write {
+        let row = |(op, members, stack, counts): &(Op, usize, Stack, Counts)| json!({"operation": op.name(), "members": members, "stack": stack.name(), "counts": counts});
+        let rows: Vec<Value> = rows.iter().map(row).collect();
+        std::fs::write(file, serde_json::to_string_pretty(&rows)? + "\n")?;
+    }
+    options.check.as_deref().map_or(Ok(()), |file| check(file, &rows))
+}
+
+/// Compares with a baseline, all of it.
+fn check(file: &Path, rows: &[(Op, usize, Stack, Counts)]) -> Result<()> {
+    let baseline: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file)?)?;
+    let (mut worse, mut better) = (Vec::new(), 0);
+    for (op, members, stack, counts) in rows {
+        let row = baseline.iter().find(|row| {
+            row["operation"] == op.name()
+                && row["members"] == *members
+                && row["stack"] == stack.name()
+        });
+        let row =
+            row.ok_or_else(|| format!("{} has no {} of {members}", file.display(), op.name()))?;
+        for (kind, now) in counts {
+            let was = row["counts"][kind].as_u64().ok_or_else(|| format!("no {kind}: {row}"))?;
+            let margin = was * MARGIN_PERCENT / 100 + 2;
+            if *now > was + margin {
+                worse.push(format!("{} of {members}, {stack}: {kind} {was} -> {now}", op.title()));
+            }
+            better += u32::from(now + margin < was);
+        }
+    }
+    let at = file.display();
+    if better > 0 {
+        println!("{better} counts are well below {at}: `cargo bench-peers counts --write {at}`");
+    }
+    match worse.is_empty() {
+        true => Ok(println!("nothing takes more than {at} says, and {MARGIN_PERCENT} %")),
+        false => {
+            Err(format!("more than {at} and {MARGIN_PERCENT} %:\n{}", worse.join("\n")).into())
+        }
+    }
+}
