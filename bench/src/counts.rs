@@ -2,10 +2,10 @@
 //! how busy the machine is, so that a change for the worse shows in CI.
 //!
 //! Instructions are counted by valgrind, which runs this program once for each operation and counts
-//! within [`measured`] alone.
+//! within [`measured`] alone: on one thread, so of Conclave alone, as the others use pools.
 
 use crate::ops::{self, Op, Pair};
-use crate::stack::{Client, Result, Stack};
+use crate::stack::{Client, Result, Stack::Conclave};
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
@@ -21,7 +21,6 @@ pub const CHILD: &str = "--count-one";
 pub const USAGE: &str = "\
   counts            counts allocations and (with valgrind) instructions of single operations:
                     --members N,...  2,10,100 unless told
-                    --stacks NAME,.. conclave unless told
                     --write FILE     writes what was counted as a baseline
                     --check FILE     fails if something takes more than the baseline and a margin
 ";
@@ -106,7 +105,8 @@ impl Gauge {
         if op != self.wanted || self.found.is_some() {
             return f();
         }
-        (ALLOCATIONS.store(0, Relaxed), BYTES.store(0, Relaxed));
+        ALLOCATIONS.store(0, Relaxed);
+        BYTES.store(0, Relaxed);
         COUNTS.store(true, Relaxed);
         let value = measured(f);
         COUNTS.store(false, Relaxed);
@@ -137,16 +137,16 @@ fn message(gauge: &mut Gauge, (send, read): (Op, Op), Pair { a, b }: &mut Pair) 
 }
 
 /// Runs all operations up to the wanted one: its allocations and their bytes.
-fn one(wanted: Op, stack: Stack, members: usize) -> Result<(u64, u64)> {
+fn one(wanted: Op, members: usize) -> Result<(u64, u64)> {
     let mut gauge = Gauge { wanted, found: None };
-    run(&mut gauge, stack, members)?;
+    run(&mut gauge, members)?;
     gauge.found.ok_or_else(|| "not measured".into())
 }
 
-fn run(gauge: &mut Gauge, stack: Stack, members: usize) -> Result<()> {
+fn run(gauge: &mut Gauge, members: usize) -> Result<()> {
     if gauge.wanted == Op::Create {
         // One more than are added beside a second client of the stack.
-        let (mut a, key_packages) = (stack.client("alice")?, ops::key_packages(members + 1)?);
+        let (mut a, key_packages) = (Conclave.client("alice")?, ops::key_packages(members + 1)?);
         return gauge.step(Op::Create, || {
             a.create(ops::GROUP)?;
             a.add(&key_packages)?;
@@ -155,7 +155,7 @@ fn run(gauge: &mut Gauge, stack: Stack, members: usize) -> Result<()> {
     }
     let bare = bare(gauge.wanted);
     let (info, _) = ops::forge(members, !bare)?;
-    let mut pair = ops::pair(stack, members, &info)?;
+    let mut pair = ops::pair(Conclave, members, &info)?;
     if bare {
         let ops = (Op::UpdateBare, Op::ProcessBare);
         return commit(gauge, ops, &mut pair, |a| a.update()).map(|_| ());
@@ -166,7 +166,7 @@ fn run(gauge: &mut Gauge, stack: Stack, members: usize) -> Result<()> {
         commit(&mut unmeasured, (Op::Update, Op::Process), &mut pair, |a| a.update())?;
     }
     commit(gauge, (Op::Update, Op::Process), &mut pair, |a| a.update())?;
-    let mut joiner = stack.client("joiner")?;
+    let mut joiner = Conclave.client("joiner")?;
     let key_package = [joiner.key_package()?];
     let ops = (Op::Add, Op::AddProcess);
     let added = commit(gauge, ops, &mut pair, |a| a.add(&key_package))?;
@@ -185,10 +185,9 @@ fn bare(op: Op) -> bool {
 
 /// The child: measures one operation and prints what it has counted.
 pub fn child(args: &[String]) -> Result<()> {
-    let [op, stack, members] = args else { return Err("what to count?".into()) };
+    let [op, members] = args else { return Err("what to count?".into()) };
     let op = OPS.into_iter().find(|o| o.name() == op).ok_or("no such operation")?;
-    let stack = Stack::from_name(stack).ok_or("no such stack")?;
-    let (allocations, bytes) = one(op, stack, members.parse()?)?;
+    let (allocations, bytes) = one(op, members.parse()?)?;
     println!("{allocations} {bytes}");
     Ok(())
 }
@@ -209,9 +208,9 @@ fn output(command: &mut Command) -> Result<(String, String)> {
     }
 }
 
-fn count(op: Op, stack: Stack, members: usize, valgrind: bool) -> Result<Counts> {
+fn count(op: Op, members: usize, valgrind: bool) -> Result<Counts> {
     let own = std::env::current_exe()?;
-    let args = [CHILD.into(), op.name().into(), stack.name().into(), members.to_string()];
+    let args = [CHILD.into(), op.name().into(), members.to_string()];
     let (stdout, _) = output(Command::new(&own).args(&args))?;
     let mut counts: Counts = KINDS
         .into_iter()
@@ -243,24 +242,17 @@ fn count(op: Op, stack: Stack, members: usize, valgrind: bool) -> Result<Counts>
 /// The options of the subcommand.
 pub struct Options {
     members: Vec<usize>,
-    stacks: Vec<Stack>,
     write: Option<PathBuf>,
     check: Option<PathBuf>,
 }
 
 impl Options {
     pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self {
-            members: vec![2, 10, 100],
-            stacks: vec![Stack::Conclave],
-            write: None,
-            check: None,
-        };
+        let mut options = Self { members: vec![2, 10, 100], write: None, check: None };
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} what?"));
             match arg.as_str() {
                 "--members" => options.members = crate::list(&value()?, |n| n.parse().ok())?,
-                "--stacks" => options.stacks = crate::list(&value()?, Stack::from_name)?,
                 "--write" => options.write = Some(value()?.into()),
                 "--check" => options.check = Some(value()?.into()),
                 _ => return Err(USAGE.into()),
@@ -275,25 +267,20 @@ pub fn main(options: &Options) -> Result<()> {
     if !valgrind {
         eprintln!("valgrind is not here: instructions are not counted (apt-get install valgrind)");
     }
-    println!("| operation | members | stack | allocations | bytes | instructions |");
-    println!("|---|---|---|---|---|---|");
+    println!("| operation | members | allocations | bytes | instructions |");
+    println!("|---|---|---|---|---|");
     let mut rows = Vec::new();
     for &members in &options.members {
         for op in OPS.into_iter().filter(|op| members > 3 || !bare(*op)) {
-            for stack in &options.stacks {
-                let counts = count(op, *stack, members, valgrind)?;
-                let cell = |kind| counts.get(kind).map_or("–".into(), u64::to_string);
-                let [allocations, bytes, instructions] = KINDS.map(cell);
-                println!(
-                    "| {} | {members} | {stack} | {allocations} | {bytes} | {instructions} |",
-                    op.title()
-                );
-                rows.push((op, members, *stack, counts));
-            }
+            let counts = count(op, members, valgrind)?;
+            let cell = |kind| counts.get(kind).map_or("–".into(), u64::to_string);
+            let [allocations, bytes, instructions] = KINDS.map(cell);
+            println!("| {} | {members} | {allocations} | {bytes} | {instructions} |", op.title());
+            rows.push((op, members, counts));
         }
     }
     if let Some(file) = &options.write {
-        let row = |(op, members, stack, counts): &(Op, usize, Stack, Counts)| json!({"operation": op.name(), "members": members, "stack": stack.name(), "counts": counts});
+        let row = |(op, members, counts): &(Op, usize, Counts)| json!({"operation": op.name(), "members": members, "counts": counts});
         let rows: Vec<Value> = rows.iter().map(row).collect();
         std::fs::write(file, serde_json::to_string_pretty(&rows)? + "\n")?;
     }
@@ -301,22 +288,19 @@ pub fn main(options: &Options) -> Result<()> {
 }
 
 /// Compares with a baseline, all of it.
-fn check(file: &Path, rows: &[(Op, usize, Stack, Counts)]) -> Result<()> {
+fn check(file: &Path, rows: &[(Op, usize, Counts)]) -> Result<()> {
     let baseline: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file)?)?;
     let (mut worse, mut better) = (Vec::new(), 0);
-    for (op, members, stack, counts) in rows {
-        let row = baseline.iter().find(|row| {
-            row["operation"] == op.name()
-                && row["members"] == *members
-                && row["stack"] == stack.name()
-        });
+    for (op, members, counts) in rows {
+        let row =
+            baseline.iter().find(|row| row["operation"] == op.name() && row["members"] == *members);
         let row =
             row.ok_or_else(|| format!("{} has no {} of {members}", file.display(), op.name()))?;
         for (kind, now) in counts {
             let was = row["counts"][kind].as_u64().ok_or_else(|| format!("no {kind}: {row}"))?;
             let margin = was * MARGIN_PERCENT / 100 + 2;
             if *now > was + margin {
-                worse.push(format!("{} of {members}, {stack}: {kind} {was} -> {now}", op.title()));
+                worse.push(format!("{}, {members} members: {kind} {was} -> {now}", op.title()));
             }
             better += u32::from(now + margin < was);
         }
@@ -325,10 +309,9 @@ fn check(file: &Path, rows: &[(Op, usize, Stack, Counts)]) -> Result<()> {
     if better > 0 {
         println!("{better} counts are well below {at}: `cargo bench-peers counts --write {at}`");
     }
-    match worse.is_empty() {
-        true => Ok(println!("nothing takes more than {at} says, and {MARGIN_PERCENT} %")),
-        false => {
-            Err(format!("more than {at} and {MARGIN_PERCENT} %:\n{}", worse.join("\n")).into())
-        }
+    if worse.is_empty() {
+        println!("nothing takes more than {at} says, and {MARGIN_PERCENT} %");
+        return Ok(());
     }
+    Err(format!("more than {at} says, and {MARGIN_PERCENT} %:\n{}", worse.join("\n")).into())
 }

@@ -439,7 +439,8 @@ impl Run<'_> {
         put(Op::ProcessBytes, b.written());
         let first = a.encrypt(&[7; 1024])?;
         b.decrypt(&first)?;
-        (a.save()?, b.save()?);
+        a.save()?;
+        b.save()?;
         a.watch_writes();
         let message = a.encrypt(&[7; 1024])?;
         a.save()?;
