@@ -220,7 +220,7 @@ impl Decode for Identity {
         let (device, cipher_suite) = (DeviceId::decode(r)?, CipherSuite::decode(r)?);
         let public = SignaturePublicKey::decode(r)?;
         let private = Secret::copy_from(r.opaque()?);
-        Ok(Self { device, cipher_suite, signer: SignatureKeyPair { private, public } })
+        Ok(Self { device, cipher_suite, signer: SignatureKeyPair::new(private, public) })
     }
 }
 

@@ -1,6 +1,10 @@
-use crate::Secret;
+use crate::{CryptoError, Secret};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use conclave_wire::{HpkePublicKey, SignaturePublicKey};
+use core::any::Any;
 use core::fmt;
+use once_cell::race::OnceBox;
 
 /// A KEM private key, encoded as RFC 9180's `SerializePrivateKey` does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,16 +21,92 @@ pub struct HpkeKeyPair {
 
 /// A signature key pair. What the private part's bytes are is between the application and the
 /// provider: a seed or scalar for the providers here, a handle for one that asks a key store.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SignatureKeyPair {
     /// The private key: an EdDSA seed, or an ECDSA scalar in big-endian order.
     pub private: Secret,
     /// The public key, as in a leaf node.
     pub public: SignaturePublicKey,
+    prepared: Arc<OnceBox<Prepared>>,
 }
+
+/// What a provider has computed of a key pair, and of which.
+struct Prepared {
+    private: Secret,
+    public: SignaturePublicKey,
+    value: Arc<dyn Any + Send + Sync>,
+}
+
+impl SignatureKeyPair {
+    /// A key pair. That its halves belong together is checked when it signs.
+    #[must_use]
+    pub fn new(private: Secret, public: SignaturePublicKey) -> Self {
+        Self { private, public, prepared: Arc::default() }
+    }
+
+    /// What a provider makes of the key pair before it can sign: computed once, and kept with the
+    /// pair and its clones.
+    ///
+    /// # Errors
+    /// What `make` gives.
+    pub fn prepared<T: Any + Send + Sync>(
+        &self,
+        make: impl Fn(&Secret, &SignaturePublicKey) -> Result<T, CryptoError>,
+    ) -> Result<Arc<T>, CryptoError> {
+        let make = || Ok(Arc::new(make(&self.private, &self.public)?));
+        let kept = self.prepared.get_or_try_init(|| {
+            let value: Arc<T> = make()?;
+            let (private, public) = (self.private.clone(), self.public.clone());
+            Ok::<_, CryptoError>(Box::new(Prepared { private, public, value }))
+        })?;
+        // Not if the halves were changed since, or another provider has been first.
+        let same = kept.public == self.public && kept.private == self.private;
+        let value = same.then(|| Arc::clone(&kept.value).downcast().ok()).flatten();
+        value.map_or_else(make, Ok)
+    }
+}
+
+impl PartialEq for SignatureKeyPair {
+    fn eq(&self, other: &Self) -> bool {
+        self.private == other.private && self.public == other.public
+    }
+}
+
+impl Eq for SignatureKeyPair {}
 
 impl fmt::Debug for SignatureKeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignatureKeyPair").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use core::cell::Cell;
+
+    #[test]
+    fn a_key_pair_is_prepared_once_and_anew_for_another_key_or_provider() {
+        let times = Cell::new(0);
+        let first_byte = |private: &Secret, _: &SignaturePublicKey| {
+            times.set(times.get() + 1);
+            private.expose().first().copied().ok_or(CryptoError::InvalidPrivateKey)
+        };
+        let public = SignaturePublicKey::from(&[9][..]);
+        let pair = SignatureKeyPair::new(Secret::copy_from(&[1]), public.clone());
+        let clone = pair.clone();
+        assert_eq!([&pair, &pair, &clone].map(|p| *p.prepared(first_byte).unwrap()), [1; 3]);
+        assert_eq!(times.get(), 1);
+
+        let mut changed = pair.clone();
+        changed.private = Secret::copy_from(&[2]);
+        assert_eq!(*changed.prepared(first_byte).unwrap(), 2);
+        let other = |_: &Secret, public: &SignaturePublicKey| Ok(public.to_vec());
+        assert_eq!(*pair.prepared(other).unwrap(), [9]);
+        assert_eq!(*pair.prepared(first_byte).unwrap(), 1);
+
+        let none = SignatureKeyPair::new(Secret::default(), public);
+        assert_eq!(none.prepared(first_byte), Err(CryptoError::InvalidPrivateKey));
     }
 }

@@ -335,10 +335,7 @@ impl Group {
         };
         let delta = Delta {
             public: finished.delta,
-            signer: Some(SignatureKeyPair {
-                private: Secret::default(),
-                public: self.signer.public.clone(),
-            }),
+            signer: Some(SignatureKeyPair::new(Secret::default(), self.signer.public.clone())),
             secrets: Some(None),
             secret_trees: gone(&self.secret_trees),
             past: self.past.keys().map(|epoch| (*epoch, None)).collect(),

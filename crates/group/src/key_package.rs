@@ -183,10 +183,8 @@ impl OwnKeyPackage {
     ) -> Result<Self, Error> {
         let suite = Suite::new(provider, key_package.cipher_suite)?;
         let (init_key, leaf_key) = (HpkePrivateKey(init_key), HpkePrivateKey(leaf_key));
-        let signer = SignatureKeyPair {
-            public: suite.signature_public_key(&signature_key)?,
-            private: signature_key,
-        };
+        let public = suite.signature_public_key(&signature_key)?;
+        let signer = SignatureKeyPair::new(signature_key, public);
         let fits = suite.hpke_public_key(&init_key)? == key_package.init_key
             && suite.hpke_public_key(&leaf_key)? == key_package.leaf_node.encryption_key
             && signer.public == key_package.leaf_node.signature_key;
@@ -249,7 +247,7 @@ impl OwnKeyPackage {
         let (key_package, [init_key, leaf_key, signature]) = named(&"key package", parts)?;
         let suite = Suite::new(provider, key_package.cipher_suite)?;
         let public = key_package.leaf_node.signature_key.clone();
-        let signer = SignatureKeyPair { private: signature, public };
+        let signer = SignatureKeyPair::new(signature, public);
         let (init_key, leaf_key) = (HpkePrivateKey(init_key), HpkePrivateKey(leaf_key));
         Self::assemble(&suite, key_package, init_key, leaf_key, signer)
     }

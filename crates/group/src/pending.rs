@@ -48,7 +48,7 @@ fn put_signer(w: &mut Writer, signer: Option<&SignatureKeyPair>) -> Result<(), E
 fn take_signer(r: &mut Reader<'_>) -> Result<Option<SignatureKeyPair>, Error> {
     Ok(match take_flag(r)? {
         false => None,
-        true => Some(SignatureKeyPair { private: take_secret(r)?, public: Decode::decode(r)? }),
+        true => Some(SignatureKeyPair::new(take_secret(r)?, Decode::decode(r)?)),
     })
 }
 

@@ -63,7 +63,7 @@ fn header_from_row(bytes: &[u8]) -> Result<Header, Error> {
         public: PublicEpoch::decode(&mut r)?,
         own_leaf: Decode::decode(&mut r)?,
         tree_size: tree_size(&mut r)?,
-        signer: SignatureKeyPair { private: take_secret(&mut r)?, public: Decode::decode(&mut r)? },
+        signer: SignatureKeyPair::new(take_secret(&mut r)?, Decode::decode(&mut r)?),
         secrets: CurrentSecrets {
             init: InitSecret::from_secret(take_secret(&mut r)?),
             sender_data: SenderDataSecret::from_secret(take_secret(&mut r)?),

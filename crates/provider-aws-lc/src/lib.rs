@@ -231,7 +231,7 @@ impl CryptoProvider for AwsLc {
                 *first &= mask;
             }
             match self.signature_public_key(scheme, &private) {
-                Ok(public) => return Ok(SignatureKeyPair { private, public }),
+                Ok(public) => return Ok(SignatureKeyPair::new(private, public)),
                 Err(CryptoError::InvalidPrivateKey) => {}
                 Err(other) => return Err(other),
             }
@@ -266,13 +266,12 @@ impl CryptoProvider for AwsLc {
         message: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         use SignatureScheme as S;
-        let (private, public) = (key_pair.private.expose(), &*key_pair.public);
         match scheme {
-            S::Ed25519 => curve25519::ed25519_sign(private, public, message),
-            S::Ed448 => curve448::ed448_sign(private, public, message),
-            S::EcdsaSecp256r1Sha256 => nist::P256.sign(private, public, message),
-            S::EcdsaSecp384r1Sha384 => nist::P384.sign(private, public, message),
-            S::EcdsaSecp521r1Sha512 => nist::P521.sign(private, public, message),
+            S::Ed25519 => curve25519::ed25519_sign(key_pair, message),
+            S::Ed448 => curve448::ed448_sign(key_pair.private.expose(), &key_pair.public, message),
+            S::EcdsaSecp256r1Sha256 => nist::P256.sign(key_pair, message),
+            S::EcdsaSecp384r1Sha384 => nist::P384.sign(key_pair, message),
+            S::EcdsaSecp521r1Sha512 => nist::P521.sign(key_pair, message),
             _ => Err(UNSUPPORTED_SIGNATURE),
         }
     }

@@ -10,7 +10,8 @@ use aws_lc_rs::signature::{
     ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1, ECDSA_P521_SHA512_ASN1_SIGNING,
     EcdsaKeyPair, EcdsaSigningAlgorithm, EcdsaVerificationAlgorithm,
 };
-use conclave_crypto::{CryptoError, Secret};
+use conclave_crypto::{CryptoError, Secret, SignatureKeyPair};
+use conclave_wire::SignaturePublicKey;
 
 /// SEC 1's tag of an uncompressed point.
 const UNCOMPRESSED: u8 = 4;
@@ -94,17 +95,26 @@ impl Curve {
         Ok((public_half(&private)?, shared_secret(&private, self.point(public)?)?))
     }
 
-    pub(crate) fn sign(
+    /// Takes in a private key, whose public key AWS-LC computes anew.
+    fn prepare(
         &self,
-        private: &[u8],
-        public: &[u8],
-        message: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
+        private: &Secret,
+        public: &SignaturePublicKey,
+    ) -> Result<EcdsaKeyPair, CryptoError> {
+        let private = private.expose();
         if private.len() != self.scalar_len || self.check_form(public).is_err() {
             return Err(CryptoError::InvalidPrivateKey);
         }
-        let pair = EcdsaKeyPair::from_private_key_and_public_key(self.signing, private, public)
-            .map_err(|_| CryptoError::InvalidPrivateKey)?;
+        EcdsaKeyPair::from_private_key_and_public_key(self.signing, private, public)
+            .map_err(|_| CryptoError::InvalidPrivateKey)
+    }
+
+    pub(crate) fn sign(
+        &self,
+        key_pair: &SignatureKeyPair,
+        message: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        let pair = key_pair.prepared(|private, public| self.prepare(private, public))?;
         let signature = pair
             .sign(&SystemRandom::new(), message)
             .map_err(|_| CryptoError::Provider("ECDSA signing failed"))?;

@@ -1,5 +1,6 @@
 use alloc::vec::Vec;
-use conclave_crypto::CryptoError;
+use conclave_crypto::{CryptoError, Secret, SignatureKeyPair};
+use conclave_wire::SignaturePublicKey;
 use ed25519_dalek::{Signer, SigningKey};
 use zeroize::Zeroizing;
 
@@ -14,10 +15,14 @@ pub(crate) fn public_key(seed: &[u8]) -> Result<Vec<u8>, CryptoError> {
     Ok(signing_key(seed)?.verifying_key().as_bytes().to_vec())
 }
 
-pub(crate) fn sign(seed: &[u8], public: &[u8], message: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    let key = signing_key(seed)?;
-    if key.verifying_key().as_bytes() != public {
-        return Err(CryptoError::InvalidPrivateKey);
-    }
+/// Computes the public key of a private key, which takes half as long as a signature: once.
+fn prepare(seed: &Secret, public: &SignaturePublicKey) -> Result<SigningKey, CryptoError> {
+    let key = signing_key(seed.expose())?;
+    let same = key.verifying_key().as_bytes() == &**public;
+    same.then_some(key).ok_or(CryptoError::InvalidPrivateKey)
+}
+
+pub(crate) fn sign(key_pair: &SignatureKeyPair, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    let key = key_pair.prepared(prepare)?;
     Ok(key.sign(message).to_bytes().to_vec())
 }

@@ -191,7 +191,7 @@ impl CryptoProvider for RustCrypto {
                 *first &= mask;
             }
             match self.signature_public_key(scheme, &private) {
-                Ok(public) => return Ok(SignatureKeyPair { private, public }),
+                Ok(public) => return Ok(SignatureKeyPair::new(private, public)),
                 Err(CryptoError::InvalidPrivateKey) => {}
                 Err(other) => return Err(other),
             }
@@ -228,7 +228,7 @@ impl CryptoProvider for RustCrypto {
         use SignatureScheme as S;
         let (private, public) = (key_pair.private.expose(), &*key_pair.public);
         match scheme {
-            S::Ed25519 => ed25519::sign(private, public, message),
+            S::Ed25519 => ed25519::sign(key_pair, message),
             S::Ed448 => ed448::sign(private, public, message),
             S::EcdsaSecp256r1Sha256 => nist::p256::sign(private, public, message),
             S::EcdsaSecp384r1Sha384 => nist::p384::sign(private, public, message),

@@ -103,7 +103,7 @@ impl Insider {
         let size = group.tree().size();
         Self {
             own_leaf,
-            signer: SignatureKeyPair { private, public },
+            signer: SignatureKeyPair::new(private, public),
             tree: group.tree().clone(),
             membership_key: MembershipKey::from_secret(membership),
             sender_data: SenderDataSecret::from_secret(sender_data),

@@ -287,10 +287,10 @@ fn halves_of_different_key_pairs_do_not_sign() {
     for scheme in SCHEMES {
         let pair = |seed| same(|p| p.signature_key_pair(scheme, &mut TestRng(seed)).unwrap());
         let (a, b) = (pair(1), pair(2));
-        let mixed = SignatureKeyPair { private: a.private, public: b.public };
+        let mixed = SignatureKeyPair::new(a.private, b.public);
         assert_eq!(same(|p| p.sign(scheme, &mixed, b"m")), Err(CryptoError::InvalidPrivateKey));
         for public in [vec![], mixed.public[1..].to_vec(), vec![0; mixed.public.len()]] {
-            let broken = SignatureKeyPair { private: mixed.private.clone(), public: public.into() };
+            let broken = SignatureKeyPair::new(mixed.private.clone(), public.into());
             let refused = same(|p| p.sign(scheme, &broken, b"m"));
             assert_eq!(refused, Err(CryptoError::InvalidPrivateKey));
         }

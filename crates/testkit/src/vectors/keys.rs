@@ -47,7 +47,7 @@ pub(super) fn signature_key_pair(
     };
     let private = scalar(private, curve);
     let public = suite.signature_public_key(&private).at(what)?;
-    Ok(SignatureKeyPair { private, public })
+    Ok(SignatureKeyPair::new(private, public))
 }
 
 /// As [`hpke_key_pair`], for a private key whose public key is known.
