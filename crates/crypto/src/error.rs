@@ -13,11 +13,11 @@ pub enum CryptoError {
     InvalidPublicKey,
     /// A private key is out of range or has the wrong length.
     InvalidPrivateKey,
-    /// A Diffie-Hellman result was all zeros (RFC 9180 section 7.1.4).
+    /// A Diffie-Hellman result was all zeros (RFC 9180 section 7.1.4), in a DHKEM or a hybrid KEM.
     InvalidSharedSecret,
     /// A signature does not verify.
     InvalidSignature,
-    /// A ciphertext does not open.
+    /// A ciphertext does not open, or an encapsulation has the wrong length.
     OpenFailed,
     /// A key, nonce or output has a length that the algorithm does not take.
     InvalidLength,

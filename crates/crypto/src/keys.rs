@@ -6,7 +6,8 @@ use core::any::Any;
 use core::fmt;
 use once_cell::race::OnceBox;
 
-/// A KEM private key, encoded as RFC 9180's `SerializePrivateKey` does.
+/// A KEM private key, encoded as RFC 9180's `SerializePrivateKey` does: of the KEMs beyond DHKEM,
+/// the seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HpkePrivateKey(pub Secret);
 
@@ -23,7 +24,7 @@ pub struct HpkeKeyPair {
 /// provider: a seed or scalar for the providers here, a handle for one that asks a key store.
 #[derive(Clone)]
 pub struct SignatureKeyPair {
-    /// The private key: an EdDSA seed, or an ECDSA scalar in big-endian order.
+    /// The private key: an EdDSA or ML-DSA seed, or an ECDSA scalar in big-endian order.
     pub private: Secret,
     /// The public key, as in a leaf node.
     pub public: SignaturePublicKey,

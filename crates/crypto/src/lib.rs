@@ -1,10 +1,12 @@
 //! Cipher suites as data, what a crypto provider implements, and the labelled operations of
 //! RFC 9420 section 5 composed over it.
 //!
-//! * [`CryptoProvider`]: the components (hash, KDF, AEAD, Diffie-Hellman group, signature), each
-//!   by its code point, with batch operations that a provider may spread over cores;
+//! * [`CryptoProvider`]: the components (hash, KDF, AEAD, Diffie-Hellman group, ML-KEM, signature),
+//!   each by its code point, with batch operations that a provider may spread over cores;
 //! * [`SuiteParams`]: which components a cipher suite names (section 17.1);
-//! * [`hpke`]: RFC 9180's base mode, composed over a provider;
+//! * [`Suites`]: which suites there are, the post-quantum ones at code points that an application
+//!   chooses;
+//! * [`hpke`]: RFC 9180's base mode, composed over a provider; [`Kem::parts`] says how its KEMs are;
 //! * [`Suite`]: a provider and a suite together, with all labelled operations;
 //! * [`Secret`] and the key types: wiped on drop, compared in constant time, never printed.
 //!
@@ -14,16 +16,21 @@
 
 extern crate alloc;
 
+mod components;
 mod digest;
 mod error;
 pub mod hpke;
+mod kem;
 mod keys;
+mod labeled;
 mod low_order;
 mod provider;
 mod secret;
 mod suite;
 mod suite_params;
+mod suites;
 
+pub use components::{Aead, DhGroup, Hash, HybridKem, Kdf, Kem, KemParts, MlKem, SignatureScheme};
 pub use digest::{Digest, MAX_DIGEST_LEN};
 pub use error::CryptoError;
 pub use keys::{HpkeKeyPair, HpkePrivateKey, SignatureKeyPair};
@@ -32,4 +39,5 @@ pub use provider::{CryptoProvider, SealItem, VerifyItem};
 pub use rand_core::CryptoRng;
 pub use secret::Secret;
 pub use suite::Suite;
-pub use suite_params::{Aead, DhGroup, Hash, Kdf, Kem, SignatureScheme, SuiteParams};
+pub use suite_params::SuiteParams;
+pub use suites::{CodePointTaken, PqSuite, Suites};

@@ -1,7 +1,7 @@
 use crate::hpke::{self, SharedInfo};
 use crate::{
-    Aead, CryptoError, DhGroup, Digest, Hash, HpkeKeyPair, HpkePrivateKey, Kdf, Kem, Secret,
-    SignatureKeyPair, SignatureScheme, SuiteParams,
+    Aead, CryptoError, DhGroup, Digest, Hash, HpkeKeyPair, HpkePrivateKey, Kdf, Kem, MlKem, Secret,
+    SignatureKeyPair, SignatureScheme, SuiteParams, Suites, kem as kems,
 };
 use alloc::vec::Vec;
 use conclave_wire::{CipherSuite, HpkeCiphertext, HpkePublicKey, SignaturePublicKey};
@@ -26,7 +26,7 @@ pub struct SealItem<'a> {
     pub public_key: &'a HpkePublicKey,
     /// What to encrypt.
     pub plaintext: &'a [u8],
-    /// Randomness for the encapsulation: [`Kem::seed_len`] fresh bytes.
+    /// Randomness for the encapsulation: [`Kem::encap_seed_len`] fresh bytes.
     pub seed: &'a Secret,
 }
 
@@ -41,6 +41,8 @@ impl fmt::Debug for SealItem<'_> {
         f.debug_struct("SealItem").field("public_key", self.public_key).finish_non_exhaustive()
     }
 }
+
+const NO_ML_KEM: CryptoError = CryptoError::UnsupportedComponent("ML-KEM");
 
 /// The primitives that MLS is composed of.
 ///
@@ -63,11 +65,16 @@ pub trait CryptoProvider: Send + Sync {
     /// Whether the provider has a signature scheme.
     fn has_signature(&self, scheme: SignatureScheme) -> bool;
 
-    /// The components of a suite, if the suite is known and the provider has them all.
+    /// The suites that the provider knows, whether or not it has their components.
     ///
     /// A provider that knows suites beyond RFC 9420's overrides this.
+    fn suites(&self) -> Suites {
+        Suites::RFC_9420
+    }
+
+    /// The components of a suite, if the suite is known and the provider has them all.
     fn suite(&self, cipher_suite: CipherSuite) -> Option<SuiteParams> {
-        SuiteParams::registered(cipher_suite).filter(|s| {
+        self.suites().get(cipher_suite).filter(|s| {
             self.has_kem(s.kem)
                 && self.has_kdf(s.kdf)
                 && self.has_aead(s.aead)
@@ -166,16 +173,92 @@ pub trait CryptoProvider: Send + Sync {
     /// If it does not; or if the provider does not have the group.
     fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError>;
 
-    /// `DeriveKeyPair(ikm)` (RFC 9180 section 7.1.3).
+    /// The SHA3-256 hash of the concatenation of `parts`, which are secret: what combines the
+    /// secrets of a hybrid KEM.
+    ///
+    /// # Errors
+    /// If the provider does not have it: one without hybrid KEMs does not need it.
+    fn sha3_256(&self, parts: &[&[u8]]) -> Result<Secret, CryptoError> {
+        let _ = parts;
+        Err(CryptoError::UnsupportedComponent("SHA3-256"))
+    }
+
+    /// `length` bytes of SHAKE256 of the concatenation of `parts`, which are secret: what the KEMs
+    /// beyond DHKEM derive keys with.
+    ///
+    /// # Errors
+    /// If the provider does not have it: one with DHKEMs alone does not need it.
+    fn shake256(&self, parts: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
+        let _ = (parts, length);
+        Err(CryptoError::UnsupportedComponent("SHAKE256"))
+    }
+
+    /// The public key (FIPS 203's encapsulation key) of a private key, which is the seed `d ‖ z` of
+    /// [`MlKem::SEED_LEN`] bytes.
+    ///
+    /// # Errors
+    /// If the private key has the wrong length; or if the provider does not have ML-KEM: one with
+    /// DHKEMs alone does not need it.
+    fn ml_kem_public_key(&self, ml_kem: MlKem, private: &Secret) -> Result<Vec<u8>, CryptoError> {
+        let _ = (ml_kem, private);
+        Err(NO_ML_KEM)
+    }
+
+    /// `ML-KEM.Encaps_internal(public, randomness)` (FIPS 203 section 6.2), after
+    /// [`Self::ml_kem_validate_public_key`]: ciphertext and shared secret. The randomness is
+    /// [`MlKem::RANDOMNESS_LEN`] bytes.
+    ///
+    /// # Errors
+    /// If the public key is invalid, or the randomness has the wrong length
+    /// ([`CryptoError::InvalidLength`]); or if the provider does not have ML-KEM.
+    fn ml_kem_encap(
+        &self,
+        ml_kem: MlKem,
+        public: &[u8],
+        randomness: &Secret,
+    ) -> Result<(Vec<u8>, Secret), CryptoError> {
+        let _ = (ml_kem, public, randomness);
+        Err(NO_ML_KEM)
+    }
+
+    /// `ML-KEM.Decaps` (FIPS 203 section 7.3) with the private key as a seed.
+    ///
+    /// A ciphertext of another key, or a damaged one, gives a secret that nobody has (implicit
+    /// rejection), not an error.
+    ///
+    /// # Errors
+    /// [`CryptoError::OpenFailed`] if the ciphertext has the wrong length,
+    /// [`CryptoError::InvalidPrivateKey`] if the seed has; or if the provider does not have ML-KEM.
+    fn ml_kem_decap(
+        &self,
+        ml_kem: MlKem,
+        private: &Secret,
+        ciphertext: &[u8],
+    ) -> Result<Secret, CryptoError> {
+        let _ = (ml_kem, private, ciphertext);
+        Err(NO_ML_KEM)
+    }
+
+    /// Whether a public key has the right length, and all its coefficients are below the modulus
+    /// (FIPS 203 section 7.2).
+    ///
+    /// # Errors
+    /// If it does not; or if the provider does not have ML-KEM.
+    fn ml_kem_validate_public_key(&self, ml_kem: MlKem, public: &[u8]) -> Result<(), CryptoError> {
+        let _ = (ml_kem, public);
+        Err(NO_ML_KEM)
+    }
+
+    /// `DeriveKeyPair(ikm)` (RFC 9180 section 7.1.3, draft-ietf-hpke-pq).
     ///
     /// # Errors
     /// If the provider does not have the KEM.
     fn kem_derive_key_pair(&self, kem: Kem, ikm: &Secret) -> Result<HpkeKeyPair, CryptoError> {
-        hpke::dhkem_derive_key_pair(self.as_dyn(), kem, ikm)
+        kems::derive_key_pair(self.as_dyn(), kem, ikm)
     }
 
-    /// `Encap(public)` with the randomness for the ephemeral key given: `(kem_output,
-    /// shared_secret)`.
+    /// `Encap(public)` with its randomness given, [`Kem::encap_seed_len`] bytes:
+    /// `(kem_output, shared_secret)`.
     ///
     /// # Errors
     /// If the provider does not have the KEM, or the key is invalid.
@@ -185,7 +268,7 @@ pub trait CryptoProvider: Send + Sync {
         public: &HpkePublicKey,
         seed: &Secret,
     ) -> Result<(Vec<u8>, Secret), CryptoError> {
-        hpke::dhkem_encap(self.as_dyn(), kem, public, seed)
+        kems::encap(self.as_dyn(), kem, public, seed)
     }
 
     /// `Decap(kem_output, private)`. The key pair's public half is given, so that it need not be
@@ -199,7 +282,7 @@ pub trait CryptoProvider: Send + Sync {
         key_pair: &HpkeKeyPair,
         kem_output: &[u8],
     ) -> Result<Secret, CryptoError> {
-        hpke::dhkem_decap(self.as_dyn(), kem, key_pair, kem_output)
+        kems::decap(self.as_dyn(), kem, key_pair, kem_output)
     }
 
     /// The public key of a private key.
@@ -211,7 +294,7 @@ pub trait CryptoProvider: Send + Sync {
         kem: Kem,
         private: &HpkePrivateKey,
     ) -> Result<HpkePublicKey, CryptoError> {
-        self.dh_public_key(kem.dh_group(), &private.0).map(Into::into)
+        kems::public_key(self.as_dyn(), kem, private)
     }
 
     /// Whether a public key is one of the KEM's.
@@ -219,7 +302,7 @@ pub trait CryptoProvider: Send + Sync {
     /// # Errors
     /// If it is not; or if the provider does not have the KEM.
     fn kem_validate_public_key(&self, kem: Kem, public: &HpkePublicKey) -> Result<(), CryptoError> {
-        self.dh_validate_public_key(kem.dh_group(), public)
+        kems::validate_public_key(self.as_dyn(), kem, public)
     }
 
     /// A fresh signature key pair, from the given randomness alone.

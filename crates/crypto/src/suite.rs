@@ -26,7 +26,8 @@ pub struct Suite<'a> {
 
 impl fmt::Debug for Suite<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} by {}", self.params.cipher_suite, self.provider.name())
+        let SuiteParams { cipher_suite, name, .. } = self.params;
+        write!(f, "{name} ({:#06x}) by {}", cipher_suite.0, self.provider.name())
     }
 }
 
@@ -78,6 +79,12 @@ impl<'a> Suite<'a> {
     #[must_use]
     pub fn cipher_suite(&self) -> CipherSuite {
         self.params.cipher_suite
+    }
+
+    /// The suite's name, as IANA's registry or a draft for it has it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.params.name
     }
 
     /// The provider.
@@ -339,7 +346,7 @@ impl<'a> Suite<'a> {
         rng: &mut dyn CryptoRng,
     ) -> Result<HpkeCiphertext, CryptoError> {
         let info = SharedInfo::new(self.provider, &self.params, &labelled(label, context)?)?;
-        let seed = Secret::random(self.params.kem.seed_len(), rng);
+        let seed = Secret::random(self.params.kem.encap_seed_len(), rng);
         let item = SealItem { public_key: public, plaintext, seed: &seed };
         hpke::seal(self.provider, &self.params, &info, &item)
     }
@@ -360,7 +367,7 @@ impl<'a> Suite<'a> {
             return Ok(Vec::new());
         }
         let info = SharedInfo::new(self.provider, &self.params, &labelled(label, context)?)?;
-        let n = self.params.kem.seed_len();
+        let n = self.params.kem.encap_seed_len();
         let seeds: Vec<Secret> = recipients.iter().map(|_| Secret::random(n, rng)).collect();
         let items: Vec<SealItem<'_>> = recipients
             .iter()
@@ -395,7 +402,7 @@ impl<'a> Suite<'a> {
         exporter_context: &[u8],
         rng: &mut dyn CryptoRng,
     ) -> Result<(Vec<u8>, Secret), CryptoError> {
-        let seed = Secret::random(self.params.kem.seed_len(), rng);
+        let seed = Secret::random(self.params.kem.encap_seed_len(), rng);
         let n = self.nh();
         hpke::export_to(self.provider, &self.params, public, &seed, exporter_context, n)
     }

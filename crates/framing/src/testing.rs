@@ -56,7 +56,8 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let suite = Suite::new(&RustCrypto, CipherSuite(1)).unwrap();
+        static PROVIDER: RustCrypto = RustCrypto::new();
+        let suite = Suite::new(&PROVIDER, CipherSuite(1)).unwrap();
         let secret = |byte| Secret::new(alloc::vec![byte; 32]);
         let context = GroupContext {
             version: ProtocolVersion::MLS10,

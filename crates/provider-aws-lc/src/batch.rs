@@ -14,6 +14,9 @@ pub(crate) fn verify_cost(scheme: SignatureScheme) -> usize {
     match scheme {
         SignatureScheme::Ed25519 => 16_000,
         SignatureScheme::EcdsaSecp256r1Sha256 => 36_000,
+        SignatureScheme::MlDsa44 => 23_000,
+        SignatureScheme::MlDsa65 => 36_000,
+        SignatureScheme::MlDsa87 => 56_000,
         SignatureScheme::EcdsaSecp384r1Sha384 | SignatureScheme::Ed448 => 140_000,
         _ => 250_000,
     }
@@ -24,6 +27,8 @@ pub(crate) fn derive_cost(kem: Kem) -> usize {
     match kem {
         Kem::DhX25519 => 5_000,
         Kem::DhP256 => 12_000,
+        Kem::MlKem768 | Kem::MlKem768X25519 => 20_000,
+        Kem::MlKem1024 | Kem::MlKem768P256 => 30_000,
         _ => 60_000,
     }
 }
@@ -31,8 +36,10 @@ pub(crate) fn derive_cost(kem: Kem) -> usize {
 /// About how long sealing a secret takes, in nanoseconds.
 pub(crate) fn seal_cost(kem: Kem) -> usize {
     match kem {
-        Kem::DhX25519 => 30_000,
-        Kem::DhP256 => 50_000,
+        Kem::MlKem768 => 20_000,
+        Kem::DhX25519 | Kem::MlKem1024 => 30_000,
+        Kem::DhP256 | Kem::MlKem768X25519 => 50_000,
+        Kem::MlKem768P256 => 70_000,
         _ => 200_000,
     }
 }

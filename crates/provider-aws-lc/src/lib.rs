@@ -1,11 +1,13 @@
 //! The native crypto provider: AWS-LC's assembly, and several cores for batches.
 //!
-//! All suites of RFC 9420. X448 and Ed448, which AWS-LC does not have, come from crrl: constant
-//! time, but research code that does not wipe its copies of private keys. HMAC and HKDF come from
-//! the RustCrypto project, whose set-up costs less, which counts for inputs as short as MLS's.
+//! All suites of RFC 9420, and the post-quantum ones to which [`AwsLc::with_suites`] gives code points.
+//! X448 and Ed448, which AWS-LC does not have, come from crrl: constant time, but research code that
+//! does not wipe its copies of private keys. ML-KEM comes from libcrux, whose code is verified in
+//! part. HMAC and HKDF come from the RustCrypto project, whose set-up costs less, which counts for
+//! inputs as short as MLS's; SHA-3, too.
 //!
-//! ECDSA signatures take their nonces from AWS-LC's own random generator, not from the caller's;
-//! everything else is a function of its inputs.
+//! Signatures of ECDSA and ML-DSA take randomness from AWS-LC's own generator, not from the
+//! caller's; everything else is a function of its inputs.
 #![forbid(unsafe_code)]
 
 mod aead;
@@ -13,7 +15,10 @@ mod batch;
 mod curve25519;
 mod curve448;
 mod hash;
+mod ml_dsa;
+mod ml_kem;
 mod nist;
+mod sha3;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +26,8 @@ use batch::Threads;
 use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, HpkeKeyPair, Kdf, Kem,
-    SealItem, Secret, SignatureKeyPair, SignatureScheme, SuiteParams, VerifyItem, has_low_order,
+    MlKem, SealItem, Secret, SignatureKeyPair, SignatureScheme, SuiteParams, Suites, VerifyItem,
+    has_low_order,
 };
 use conclave_wire::{HpkeCiphertext, SignaturePublicKey};
 use sha2::{Sha256, Sha384, Sha512};
@@ -33,6 +39,7 @@ use sha2::{Sha256, Sha384, Sha512};
 #[derive(Clone, Copy, Debug)]
 pub struct AwsLc {
     threads: Threads,
+    suites: Suites,
 }
 
 impl AwsLc {
@@ -49,7 +56,14 @@ impl AwsLc {
     /// With 1 (or 0) it never starts a thread.
     #[must_use]
     pub fn with_threads(n: usize) -> Self {
-        Self { threads: Threads::new(n) }
+        Self { threads: Threads::new(n), suites: Suites::RFC_9420 }
+    }
+
+    /// This provider with the suites of a table: those of RFC 9420, and post-quantum ones.
+    #[must_use]
+    pub const fn with_suites(mut self, suites: Suites) -> Self {
+        self.suites = suites;
+        self
     }
 }
 
@@ -65,7 +79,20 @@ impl CryptoProvider for AwsLc {
     }
 
     fn has_kem(&self, kem: Kem) -> bool {
-        matches!(kem, Kem::DhP256 | Kem::DhP384 | Kem::DhP521 | Kem::DhX25519 | Kem::DhX448)
+        use Kem as K;
+        matches!(
+            kem,
+            K::DhP256
+                | K::DhP384
+                | K::DhP521
+                | K::DhX25519
+                | K::DhX448
+                | K::MlKem768
+                | K::MlKem1024
+                | K::MlKem768P256
+                | K::MlKem1024P384
+                | K::MlKem768X25519
+        )
     }
 
     fn has_kdf(&self, kdf: Kdf) -> bool {
@@ -89,7 +116,14 @@ impl CryptoProvider for AwsLc {
                 | S::EcdsaSecp256r1Sha256
                 | S::EcdsaSecp384r1Sha384
                 | S::EcdsaSecp521r1Sha512
+                | S::MlDsa44
+                | S::MlDsa65
+                | S::MlDsa87
         )
+    }
+
+    fn suites(&self) -> Suites {
+        self.suites
     }
 
     fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
@@ -208,8 +242,55 @@ impl CryptoProvider for AwsLc {
         }
     }
 
-    /// An EdDSA seed is the next 32 or 57 bytes of the randomness; an ECDSA scalar is its first 32,
-    /// 48 or 66 bytes (of which the first seven bits masked for P-521) that are in range.
+    fn sha3_256(&self, parts: &[&[u8]]) -> Result<Secret, CryptoError> {
+        Ok(sha3::sha3_256(parts))
+    }
+
+    fn shake256(&self, parts: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
+        Ok(sha3::shake256(parts, length))
+    }
+
+    fn ml_kem_public_key(&self, ml_kem: MlKem, private: &Secret) -> Result<Vec<u8>, CryptoError> {
+        match ml_kem {
+            MlKem::MlKem768 => ml_kem::mlkem768::public_key(private),
+            MlKem::MlKem1024 => ml_kem::mlkem1024::public_key(private),
+        }
+    }
+
+    fn ml_kem_encap(
+        &self,
+        ml_kem: MlKem,
+        public: &[u8],
+        randomness: &Secret,
+    ) -> Result<(Vec<u8>, Secret), CryptoError> {
+        match ml_kem {
+            MlKem::MlKem768 => ml_kem::mlkem768::encap(public, randomness),
+            MlKem::MlKem1024 => ml_kem::mlkem1024::encap(public, randomness),
+        }
+    }
+
+    fn ml_kem_decap(
+        &self,
+        ml_kem: MlKem,
+        private: &Secret,
+        ciphertext: &[u8],
+    ) -> Result<Secret, CryptoError> {
+        match ml_kem {
+            MlKem::MlKem768 => ml_kem::mlkem768::decap(private, ciphertext),
+            MlKem::MlKem1024 => ml_kem::mlkem1024::decap(private, ciphertext),
+        }
+    }
+
+    fn ml_kem_validate_public_key(&self, ml_kem: MlKem, public: &[u8]) -> Result<(), CryptoError> {
+        match ml_kem {
+            MlKem::MlKem768 => ml_kem::mlkem768::validate(public),
+            MlKem::MlKem1024 => ml_kem::mlkem1024::validate(public),
+        }
+    }
+
+    /// An EdDSA or ML-DSA seed is the next 32 (for Ed448 57) bytes of the randomness; an ECDSA
+    /// scalar is its first 32, 48 or 66 bytes (of which the first seven bits masked for P-521) that
+    /// are in range.
     fn signature_key_pair(
         &self,
         scheme: SignatureScheme,
@@ -219,6 +300,7 @@ impl CryptoProvider for AwsLc {
         let (n, mask) = match scheme {
             S::Ed25519 => (curve25519::SEED_LEN, 0xff),
             S::Ed448 => (curve448::SEED_LEN, 0xff),
+            S::MlDsa44 | S::MlDsa65 | S::MlDsa87 => (ml_dsa::SEED_LEN, 0xff),
             S::EcdsaSecp256r1Sha256 => (nist::P256.scalar_len, 0xff),
             S::EcdsaSecp384r1Sha384 => (nist::P384.scalar_len, 0xff),
             S::EcdsaSecp521r1Sha512 => (nist::P521.scalar_len, 0x01),
@@ -252,13 +334,16 @@ impl CryptoProvider for AwsLc {
             S::EcdsaSecp256r1Sha256 => nist::P256.public_key(private),
             S::EcdsaSecp384r1Sha384 => nist::P384.public_key(private),
             S::EcdsaSecp521r1Sha512 => nist::P521.public_key(private),
+            S::MlDsa44 => ml_dsa::ML_DSA_44_SET.public_key(private),
+            S::MlDsa65 => ml_dsa::ML_DSA_65_SET.public_key(private),
+            S::MlDsa87 => ml_dsa::ML_DSA_87_SET.public_key(private),
             _ => Err(UNSUPPORTED_SIGNATURE),
         };
         public.map(Into::into)
     }
 
     /// Refuses a key pair whose halves do not belong together
-    /// ([`CryptoError::InvalidPrivateKey`]). ECDSA takes its nonces from AWS-LC's random generator.
+    /// ([`CryptoError::InvalidPrivateKey`]). ECDSA and ML-DSA take randomness from AWS-LC's generator.
     fn sign(
         &self,
         scheme: SignatureScheme,
@@ -272,6 +357,9 @@ impl CryptoProvider for AwsLc {
             S::EcdsaSecp256r1Sha256 => nist::P256.sign(key_pair, message),
             S::EcdsaSecp384r1Sha384 => nist::P384.sign(key_pair, message),
             S::EcdsaSecp521r1Sha512 => nist::P521.sign(key_pair, message),
+            S::MlDsa44 => ml_dsa::ML_DSA_44_SET.sign(key_pair, message),
+            S::MlDsa65 => ml_dsa::ML_DSA_65_SET.sign(key_pair, message),
+            S::MlDsa87 => ml_dsa::ML_DSA_87_SET.sign(key_pair, message),
             _ => Err(UNSUPPORTED_SIGNATURE),
         }
     }
@@ -285,6 +373,7 @@ impl CryptoProvider for AwsLc {
     ///   empty.
     /// * ECDSA: SEC 1, the signature in strict DER, both of `s` and `n - s` accepted; the key an
     ///   uncompressed point.
+    /// * ML-DSA: FIPS 204's `ML-DSA.Verify`, the context empty. A signature has one encoding.
     fn verify(
         &self,
         scheme: SignatureScheme,
@@ -299,6 +388,9 @@ impl CryptoProvider for AwsLc {
             S::EcdsaSecp256r1Sha256 => nist::P256.verify(public_key, message, signature),
             S::EcdsaSecp384r1Sha384 => nist::P384.verify(public_key, message, signature),
             S::EcdsaSecp521r1Sha512 => nist::P521.verify(public_key, message, signature),
+            S::MlDsa44 => ml_dsa::ML_DSA_44_SET.verify(public_key, message, signature),
+            S::MlDsa65 => ml_dsa::ML_DSA_65_SET.verify(public_key, message, signature),
+            S::MlDsa87 => ml_dsa::ML_DSA_87_SET.verify(public_key, message, signature),
             _ => Err(UNSUPPORTED_SIGNATURE),
         }
     }

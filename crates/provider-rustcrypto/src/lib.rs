@@ -1,11 +1,12 @@
 //! A portable crypto provider: pure Rust, without the standard library, for every machine that
 //! Rust compiles for, browsers and microcontrollers included.
 //!
-//! All suites of RFC 9420. Ed25519 and X25519 come from the dalek crates, the rest from the
-//! RustCrypto project; X448 and Ed448 are pre-releases there, so that their versions are pinned.
-//! Of the two providers this is the slower one; it accepts and refuses exactly what the native one
-//! does, and gives the same results, ECDSA signatures excepted: they are deterministic here
-//! (RFC 6979).
+//! All suites of RFC 9420, and the post-quantum ones to which [`RustCrypto::with_suites`] gives code
+//! points. Ed25519 and X25519 come from the dalek crates, the rest from the RustCrypto project; X448
+//! and Ed448 are pre-releases there, so that their versions are pinned. Of the two providers this is
+//! the slower one; it accepts and refuses exactly what the native one does, and gives the same
+//! results, signatures of ECDSA and ML-DSA excepted: they are deterministic here (RFC 6979; FIPS
+//! 204 section 3.4).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,26 +17,39 @@ mod aead;
 mod ed25519;
 mod ed448;
 mod hash;
+mod ml_dsa;
+mod ml_kem;
 mod nist;
+mod sha3;
 mod xdh;
 
+use ::ml_dsa::{MlDsa44, MlDsa65, MlDsa87};
 use alloc::vec::Vec;
 use conclave_crypto::{
-    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, Secret,
-    SignatureKeyPair, SignatureScheme, VerifyItem, has_low_order,
+    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, MlKem, Secret,
+    SignatureKeyPair, SignatureScheme, Suites, VerifyItem, has_low_order,
 };
 use conclave_wire::SignaturePublicKey;
 use sha2::{Sha256, Sha384, Sha512};
 
-/// The portable provider. It has no state.
+/// The portable provider. All it holds is which suites there are.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RustCrypto;
+pub struct RustCrypto {
+    suites: Suites,
+}
 
 impl RustCrypto {
-    /// The provider.
+    /// A provider of RFC 9420's suites.
     #[must_use]
     pub const fn new() -> Self {
-        Self
+        Self { suites: Suites::RFC_9420 }
+    }
+
+    /// This provider with the suites of a table: those of RFC 9420, and post-quantum ones.
+    #[must_use]
+    pub const fn with_suites(mut self, suites: Suites) -> Self {
+        self.suites = suites;
+        self
     }
 }
 
@@ -45,7 +59,20 @@ impl CryptoProvider for RustCrypto {
     }
 
     fn has_kem(&self, kem: Kem) -> bool {
-        matches!(kem, Kem::DhP256 | Kem::DhP384 | Kem::DhP521 | Kem::DhX25519 | Kem::DhX448)
+        use Kem as K;
+        matches!(
+            kem,
+            K::DhP256
+                | K::DhP384
+                | K::DhP521
+                | K::DhX25519
+                | K::DhX448
+                | K::MlKem768
+                | K::MlKem1024
+                | K::MlKem768P256
+                | K::MlKem1024P384
+                | K::MlKem768X25519
+        )
     }
 
     fn has_kdf(&self, kdf: Kdf) -> bool {
@@ -69,7 +96,14 @@ impl CryptoProvider for RustCrypto {
                 | S::EcdsaSecp256r1Sha256
                 | S::EcdsaSecp384r1Sha384
                 | S::EcdsaSecp521r1Sha512
+                | S::MlDsa44
+                | S::MlDsa65
+                | S::MlDsa87
         )
+    }
+
+    fn suites(&self) -> Suites {
+        self.suites
     }
 
     fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
@@ -168,8 +202,55 @@ impl CryptoProvider for RustCrypto {
         }
     }
 
-    /// An EdDSA seed is the next 32 or 57 bytes of the randomness; an ECDSA scalar is its first 32,
-    /// 48 or 66 bytes (of which the first seven bits masked for P-521) that are in range.
+    fn sha3_256(&self, parts: &[&[u8]]) -> Result<Secret, CryptoError> {
+        Ok(sha3::sha3_256(parts))
+    }
+
+    fn shake256(&self, parts: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
+        Ok(sha3::shake256(parts, length))
+    }
+
+    fn ml_kem_public_key(&self, ml_kem: MlKem, private: &Secret) -> Result<Vec<u8>, CryptoError> {
+        match ml_kem {
+            MlKem::MlKem768 => ml_kem::ml_kem_768::public_key(private),
+            MlKem::MlKem1024 => ml_kem::ml_kem_1024::public_key(private),
+        }
+    }
+
+    fn ml_kem_encap(
+        &self,
+        ml_kem: MlKem,
+        public: &[u8],
+        randomness: &Secret,
+    ) -> Result<(Vec<u8>, Secret), CryptoError> {
+        match ml_kem {
+            MlKem::MlKem768 => ml_kem::ml_kem_768::encap(public, randomness),
+            MlKem::MlKem1024 => ml_kem::ml_kem_1024::encap(public, randomness),
+        }
+    }
+
+    fn ml_kem_decap(
+        &self,
+        ml_kem: MlKem,
+        private: &Secret,
+        ciphertext: &[u8],
+    ) -> Result<Secret, CryptoError> {
+        match ml_kem {
+            MlKem::MlKem768 => ml_kem::ml_kem_768::decap(private, ciphertext),
+            MlKem::MlKem1024 => ml_kem::ml_kem_1024::decap(private, ciphertext),
+        }
+    }
+
+    fn ml_kem_validate_public_key(&self, ml_kem: MlKem, public: &[u8]) -> Result<(), CryptoError> {
+        match ml_kem {
+            MlKem::MlKem768 => ml_kem::ml_kem_768::validate(public),
+            MlKem::MlKem1024 => ml_kem::ml_kem_1024::validate(public),
+        }
+    }
+
+    /// An EdDSA or ML-DSA seed is the next 32 (for Ed448 57) bytes of the randomness; an ECDSA
+    /// scalar is its first 32, 48 or 66 bytes (of which the first seven bits masked for P-521) that
+    /// are in range.
     fn signature_key_pair(
         &self,
         scheme: SignatureScheme,
@@ -179,6 +260,7 @@ impl CryptoProvider for RustCrypto {
         let (n, mask) = match scheme {
             S::Ed25519 => (ed25519::SEED_LEN, 0xff),
             S::Ed448 => (ed448::SEED_LEN, 0xff),
+            S::MlDsa44 | S::MlDsa65 | S::MlDsa87 => (ml_dsa::SEED_LEN, 0xff),
             S::EcdsaSecp256r1Sha256 => (nist::p256::SCALAR_LEN, 0xff),
             S::EcdsaSecp384r1Sha384 => (nist::p384::SCALAR_LEN, 0xff),
             S::EcdsaSecp521r1Sha512 => (nist::p521::SCALAR_LEN, 0x01),
@@ -212,6 +294,9 @@ impl CryptoProvider for RustCrypto {
             S::EcdsaSecp256r1Sha256 => nist::p256::public_key(private),
             S::EcdsaSecp384r1Sha384 => nist::p384::public_key(private),
             S::EcdsaSecp521r1Sha512 => nist::p521::public_key(private),
+            S::MlDsa44 => ml_dsa::public_key::<MlDsa44>(private),
+            S::MlDsa65 => ml_dsa::public_key::<MlDsa65>(private),
+            S::MlDsa87 => ml_dsa::public_key::<MlDsa87>(private),
             _ => Err(UNSUPPORTED_SIGNATURE),
         };
         public.map(Into::into)
@@ -233,6 +318,9 @@ impl CryptoProvider for RustCrypto {
             S::EcdsaSecp256r1Sha256 => nist::p256::sign(private, public, message),
             S::EcdsaSecp384r1Sha384 => nist::p384::sign(private, public, message),
             S::EcdsaSecp521r1Sha512 => nist::p521::sign(private, public, message),
+            S::MlDsa44 => ml_dsa::sign::<MlDsa44>(key_pair, message),
+            S::MlDsa65 => ml_dsa::sign::<MlDsa65>(key_pair, message),
+            S::MlDsa87 => ml_dsa::sign::<MlDsa87>(key_pair, message),
             _ => Err(UNSUPPORTED_SIGNATURE),
         }
     }
@@ -246,6 +334,7 @@ impl CryptoProvider for RustCrypto {
     ///   empty.
     /// * ECDSA: SEC 1, the signature in strict DER, both of `s` and `n - s` accepted; the key an
     ///   uncompressed point.
+    /// * ML-DSA: FIPS 204's `ML-DSA.Verify`, the context empty. A signature has one encoding.
     fn verify(
         &self,
         scheme: SignatureScheme,
@@ -260,6 +349,9 @@ impl CryptoProvider for RustCrypto {
             S::EcdsaSecp256r1Sha256 => nist::p256::verify(public_key, message, signature),
             S::EcdsaSecp384r1Sha384 => nist::p384::verify(public_key, message, signature),
             S::EcdsaSecp521r1Sha512 => nist::p521::verify(public_key, message, signature),
+            S::MlDsa44 => ml_dsa::verify::<MlDsa44>(public_key, message, signature),
+            S::MlDsa65 => ml_dsa::verify::<MlDsa65>(public_key, message, signature),
+            S::MlDsa87 => ml_dsa::verify::<MlDsa87>(public_key, message, signature),
             _ => Err(UNSUPPORTED_SIGNATURE),
         }
     }

@@ -59,6 +59,9 @@ impl TryRng for TestRng {
 
 impl TryCryptoRng for TestRng {}
 
+/// The portable provider.
+pub(crate) static PORTABLE: RustCrypto = RustCrypto::new();
+
 /// [`RustCrypto`], with its calls of KDF.Expand counted.
 #[derive(Default)]
 pub(crate) struct Counting {
@@ -79,28 +82,28 @@ impl CryptoProvider for Counting {
         "counting"
     }
     fn has_kem(&self, kem: Kem) -> bool {
-        RustCrypto.has_kem(kem)
+        PORTABLE.has_kem(kem)
     }
     fn has_kdf(&self, kdf: Kdf) -> bool {
-        RustCrypto.has_kdf(kdf)
+        PORTABLE.has_kdf(kdf)
     }
     fn has_aead(&self, aead: Aead) -> bool {
-        RustCrypto.has_aead(aead)
+        PORTABLE.has_aead(aead)
     }
     fn has_hash(&self, hash: Hash) -> bool {
-        RustCrypto.has_hash(hash)
+        PORTABLE.has_hash(hash)
     }
     fn has_signature(&self, scheme: SignatureScheme) -> bool {
-        RustCrypto.has_signature(scheme)
+        PORTABLE.has_signature(scheme)
     }
     fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        RustCrypto.hash(hash, parts)
+        PORTABLE.hash(hash, parts)
     }
     fn hmac(&self, hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        RustCrypto.hmac(hash, key, parts)
+        PORTABLE.hmac(hash, key, parts)
     }
     fn extract(&self, kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError> {
-        RustCrypto.extract(kdf, salt, ikm)
+        PORTABLE.extract(kdf, salt, ikm)
     }
     fn expand(
         &self,
@@ -110,7 +113,7 @@ impl CryptoProvider for Counting {
         length: usize,
     ) -> Result<Secret, CryptoError> {
         self.expands.fetch_add(1, Ordering::Relaxed);
-        RustCrypto.expand(kdf, prk, info, length)
+        PORTABLE.expand(kdf, prk, info, length)
     }
     fn aead_seal(
         &self,
@@ -120,7 +123,7 @@ impl CryptoProvider for Counting {
         aad: &[u8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        RustCrypto.aead_seal(aead, key, nonce, aad, plaintext)
+        PORTABLE.aead_seal(aead, key, nonce, aad, plaintext)
     }
     fn aead_open(
         &self,
@@ -130,30 +133,30 @@ impl CryptoProvider for Counting {
         aad: &[u8],
         ciphertext: &[u8],
     ) -> Result<Secret, CryptoError> {
-        RustCrypto.aead_open(aead, key, nonce, aad, ciphertext)
+        PORTABLE.aead_open(aead, key, nonce, aad, ciphertext)
     }
     fn dh_public_key(&self, group: DhGroup, private: &Secret) -> Result<Vec<u8>, CryptoError> {
-        RustCrypto.dh_public_key(group, private)
+        PORTABLE.dh_public_key(group, private)
     }
     fn dh(&self, group: DhGroup, private: &Secret, public: &[u8]) -> Result<Secret, CryptoError> {
-        RustCrypto.dh(group, private, public)
+        PORTABLE.dh(group, private, public)
     }
     fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError> {
-        RustCrypto.dh_validate_public_key(group, public)
+        PORTABLE.dh_validate_public_key(group, public)
     }
     fn signature_key_pair(
         &self,
         scheme: SignatureScheme,
         rng: &mut dyn CryptoRng,
     ) -> Result<SignatureKeyPair, CryptoError> {
-        RustCrypto.signature_key_pair(scheme, rng)
+        PORTABLE.signature_key_pair(scheme, rng)
     }
     fn signature_public_key(
         &self,
         scheme: SignatureScheme,
         private: &Secret,
     ) -> Result<SignaturePublicKey, CryptoError> {
-        RustCrypto.signature_public_key(scheme, private)
+        PORTABLE.signature_public_key(scheme, private)
     }
     fn sign(
         &self,
@@ -161,7 +164,7 @@ impl CryptoProvider for Counting {
         key_pair: &SignatureKeyPair,
         message: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        RustCrypto.sign(scheme, key_pair, message)
+        PORTABLE.sign(scheme, key_pair, message)
     }
     fn verify(
         &self,
@@ -170,7 +173,7 @@ impl CryptoProvider for Counting {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), CryptoError> {
-        RustCrypto.verify(scheme, public_key, message, signature)
+        PORTABLE.verify(scheme, public_key, message, signature)
     }
     fn as_dyn(&self) -> &dyn CryptoProvider {
         self

@@ -1,6 +1,6 @@
 //! Known answers from the working group's test vectors, and what they do not show.
 
-use crate::testing::{TestRng, hex, secret, suite};
+use crate::testing::{PORTABLE, TestRng, hex, secret, suite};
 use crate::{
     CommitSecret, ConfirmationKey, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, PskSecret,
     SenderDataSecret, confirmation_tag, confirmation_tag_matches, confirmed_transcript_hash,
@@ -10,7 +10,6 @@ use crate::{
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use conclave_crypto::{CryptoError, Secret};
-use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::{
     AuthenticatedContent, ConfirmedTranscriptHashInput, Decode, Mac, PreSharedKeyId, PskType,
 };
@@ -24,7 +23,7 @@ fn external_psk(psk_id: &[u8], psk_nonce: Vec<u8>) -> PreSharedKeyId {
 
 #[test]
 fn an_epoch_has_the_secrets_of_the_key_schedule_vector() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let context = hex("0001000120a897b53575b4dd35fed4466e4e714bfa949eaa72e616a9c68a47b39cb7a60d2e\
          0000000000000000209769e302a99c457350a8e636009b12a2fee068664004606d6318eb3a1977d81820\
          5e57c9364dc71f0f71b19ffe561ab77257c490708a47e29f8f73f2b318201d2f00");
@@ -108,7 +107,7 @@ fn an_epoch_has_the_secrets_of_the_key_schedule_vector() {
 
 #[test]
 fn psks_chain_in_their_order_as_in_the_vector() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let first = (
         external_psk(
             &hex("4e96d00ea2059b6c70d0e8777970e65677abee0c4b90e881c4cf7b4aaa8d9184"),
@@ -134,14 +133,14 @@ fn psks_chain_in_their_order_as_in_the_vector() {
 
 #[test]
 fn more_psks_than_can_be_counted_are_refused() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let psks = vec![(external_psk(b"", Vec::new()), Secret::default()); 1 << 16];
     assert_eq!(psk_secret(&suite, &psks), Err(CryptoError::InvalidLength));
 }
 
 #[test]
 fn transcript_hashes_and_confirmation_tag_are_those_of_the_vector() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let commit = AuthenticatedContent::from_bytes(&hex(
         "00010567726f7570000000000000345601000000000003220220e740a6faf2db65f5853148d75d9a335d\
          7c4b94ab106fe5f237bc34fdcfc745840040402280c921b6b2836ed4eca496dfa74a13c171f78b80822894\
@@ -173,7 +172,7 @@ fn transcript_hashes_and_confirmation_tag_are_those_of_the_vector() {
 
 #[test]
 fn confirmation_tags_of_every_other_length_are_refused() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let key = ConfirmationKey::from_secret(Secret::zero(32));
     let tag = confirmation_tag(&suite, &key, b"hash").unwrap();
     let mut longer = tag.to_vec();
@@ -192,7 +191,7 @@ fn confirmation_tags_of_every_other_length_are_refused() {
 
 #[test]
 fn both_sides_of_an_external_init_have_the_same_secret() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let epoch = EpochSecrets::from_epoch_secret(&suite, Secret::zero(32)).unwrap();
     let key_pair = external_key_pair(&suite, &epoch.external).unwrap();
     let (kem_output, init) = external_init_to(&suite, &key_pair.public, &mut TestRng(1)).unwrap();
@@ -204,7 +203,7 @@ fn both_sides_of_an_external_init_have_the_same_secret() {
 
 #[test]
 fn every_input_of_an_epoch_changes_all_its_secrets() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let epoch = |init: u8, commit: u8, psk: u8, context: &[u8]| {
         let [init, commit, psk] = [init, commit, psk].map(|n| Secret::new(vec![n; 32]));
         let joiner = JoinerSecret::derive(
@@ -231,7 +230,7 @@ fn every_input_of_an_epoch_changes_all_its_secrets() {
 
 #[test]
 fn the_sender_data_key_depends_on_the_first_nh_bytes_or_all_of_a_shorter_ciphertext() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let secret = SenderDataSecret::from_secret(secret(
         "c1d2716789d55bd41e85316b455b7da70433898816e62b15216368d713d1d4fb",
     ));
@@ -250,7 +249,7 @@ fn the_sender_data_key_depends_on_the_first_nh_bytes_or_all_of_a_shorter_ciphert
 
 #[test]
 fn secrets_do_not_print_themselves() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let root = Secret::new(vec![0xab; 32]);
     let epoch = EpochSecrets::from_epoch_secret(&suite, root.clone()).unwrap();
     let member = MemberSecret::derive(

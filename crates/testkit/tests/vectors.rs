@@ -2,7 +2,7 @@
 //! generated passes; what is changed fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use conclave_crypto::CryptoProvider;
+use conclave_crypto::{CryptoProvider, Suites};
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// The portable provider, with the post-quantum suites at Conclave's code points.
+const PORTABLE: RustCrypto = RustCrypto::new().with_suites(Suites::CONCLAVE);
+
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn check_with_both(kind: Option<Kind>, json: &[u8]) -> Report {
-    check(kind, json, &[&AwsLc::with_threads(1), &RustCrypto]).unwrap()
+    check(kind, json, &[&AwsLc::with_threads(1).with_suites(Suites::CONCLAVE), &PORTABLE]).unwrap()
 }
 
 fn assert_passed(what: &str, report: &Report) {
@@ -83,11 +86,11 @@ fn what_is_generated_passes() {
     for (n, kind) in Kind::ALL.into_iter().enumerate() {
         let rng = SeededRng::from_u64(n as u64);
         let suites: Option<&[u16]> = kind.has_suites().then_some(&[2, 3]);
-        let file = generate(kind, suites, &RustCrypto, &rng).unwrap();
+        let file = generate(kind, suites, &PORTABLE, &rng).unwrap();
         let report = check_with_both(None, file.as_bytes());
         assert_eq!(report.kind, kind, "seed {rng}");
         assert_passed(kind.name(), &report);
-        let again = generate(kind, suites, &RustCrypto, &rng).unwrap();
+        let again = generate(kind, suites, &PORTABLE, &rng).unwrap();
         assert_eq!(file, again, "{kind}: the seed {rng} gives different files");
     }
 }
@@ -153,7 +156,7 @@ fn is_harmless(kind: Kind, place: &str) -> bool {
 fn a_vector_with_any_value_changed_fails() {
     for kind in Kind::ALL {
         let suites: Option<&[u16]> = kind.has_suites().then_some(&[1]);
-        let file = generate(kind, suites, &RustCrypto, &SeededRng::from_u64(1)).unwrap();
+        let file = generate(kind, suites, &PORTABLE, &SeededRng::from_u64(1)).unwrap();
         let vectors: Vec<Value> = serde_json::from_str(&file).unwrap();
         // The longest has something of everything.
         let vector = match kind {
@@ -176,7 +179,7 @@ fn a_vector_with_any_value_changed_fails() {
 
 fn one(kind: Kind) -> Value {
     let suites: Option<&[u16]> = kind.has_suites().then_some(&[1]);
-    let file = generate(kind, suites, &RustCrypto, &SeededRng::from_u64(2)).unwrap();
+    let file = generate(kind, suites, &PORTABLE, &SeededRng::from_u64(2)).unwrap();
     let vectors: Vec<Value> = serde_json::from_str(&file).unwrap();
     vectors.into_iter().next().unwrap()
 }
@@ -235,7 +238,7 @@ fn a_suite_that_nobody_supports_is_a_failure() {
 
 #[test]
 fn files_without_vectors_are_errors() {
-    let providers: [&dyn CryptoProvider; 1] = [&RustCrypto];
+    let providers: [&dyn CryptoProvider; 1] = [&PORTABLE];
     let error = |json: &str| check(None, json.as_bytes(), &providers).unwrap_err();
     assert!(matches!(error("[]"), CheckError::Empty));
     assert!(matches!(error("7"), CheckError::NotVectors));

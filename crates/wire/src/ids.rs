@@ -264,7 +264,7 @@ impl ProposalType {
 
 /// Whether a code point is reserved for GREASE (section 13.5).
 #[must_use]
-pub fn is_grease(code_point: u16) -> bool {
+pub const fn is_grease(code_point: u16) -> bool {
     code_point & 0x0f0f == 0x0a0a && code_point >> 8 == code_point & 0xff && code_point != 0xfafa
 }
 

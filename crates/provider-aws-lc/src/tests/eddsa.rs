@@ -215,8 +215,8 @@ mod ed25519 {
 mod ed448 {
     use super::*;
     use crrl::ed448::{Point, Scalar};
-    use sha3::Shake256;
-    use sha3::digest::{ExtendableOutput, Update, XofReader};
+    use shake::Shake256;
+    use shake::digest::{ExtendableOutput, Update, XofReader};
 
     const SCHEME: SignatureScheme = SignatureScheme::Ed448;
     /// 2^446 - 13818066809895115352007386748515426880336692474882178609894547503885, in

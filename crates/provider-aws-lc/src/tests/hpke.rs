@@ -30,6 +30,7 @@ const AAD: &str = "436f756e742d30";
 const fn suite(kem: Kem, kdf: Kdf, aead: Aead) -> SuiteParams {
     SuiteParams {
         cipher_suite: CipherSuite(0xf000),
+        name: "of a test",
         kem,
         kdf,
         aead,

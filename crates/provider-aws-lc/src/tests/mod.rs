@@ -4,17 +4,20 @@ mod differential;
 mod eddsa;
 mod hpke;
 mod low_order;
+mod pq_kem;
+mod pq_wycheproof;
 mod wycheproof;
 
 use crate::AwsLc;
-use conclave_crypto::{CryptoProvider, Secret};
+use conclave_crypto::{CryptoProvider, Secret, Suites};
 use conclave_provider_rustcrypto::RustCrypto;
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 
 /// Both providers. The native one may use two threads.
 fn providers() -> [Box<dyn CryptoProvider>; 2] {
-    [Box::new(AwsLc::with_threads(2)), Box::new(RustCrypto::new())]
+    let native = AwsLc::with_threads(2).with_suites(Suites::CONCLAVE);
+    [Box::new(native), Box::new(RustCrypto::new().with_suites(Suites::CONCLAVE))]
 }
 
 fn hex(text: &str) -> Vec<u8> {

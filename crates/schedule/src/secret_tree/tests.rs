@@ -1,11 +1,10 @@
 use super::*;
-use crate::testing::{Counting, TestRng, hex, secret, suite};
+use crate::testing::{Counting, PORTABLE, TestRng, hex, secret, suite};
 use RatchetKind::{Application, Handshake};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
-use conclave_provider_rustcrypto::RustCrypto;
 
 const LIMITS: RatchetLimits = RatchetLimits { max_forward: 2000, max_skipped: 2000 };
 
@@ -22,7 +21,7 @@ fn take(
     generation: u32,
     limits: RatchetLimits,
 ) -> Result<MessageKey, RatchetError> {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let (key, mut delta) = tree.receive(&suite, LeafIndex(leaf), kind, generation, limits)?;
     tree.swap(&mut delta);
     Ok(key)
@@ -42,7 +41,7 @@ fn skipped(leaf: u32, kind: RatchetKind, generation: u32) -> SecretTreeRow {
 
 #[test]
 fn keys_are_those_of_the_secret_tree_vector() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let root = secret("9d4ecb550dc4fbcbaae66d120a2215cbeca20d45d66791df5b4349eace30fd3f");
     let tree =
         SecretTree::new(TreeSize::for_leaves(8).unwrap(), EncryptionSecret::from_secret(root));
@@ -88,7 +87,7 @@ fn what_is_consumed_is_deleted_as_in_the_figure_of_section_9_1() {
 
 #[test]
 fn nothing_changes_and_no_key_is_consumed_until_a_delta_is_swapped_in() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let mut tree = tree(8);
     take(&mut tree, 5, Application, 3, LIMITS).unwrap();
     let before = tree.clone();
@@ -139,7 +138,7 @@ fn the_last_generation_costs_nothing_and_is_refused() {
 
 #[test]
 fn a_ratchet_at_its_end_sends_no_more() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let mut tree = tree(1);
     take(&mut tree, 0, Application, 0, LIMITS).unwrap();
     let id = RatchetId { leaf: LeafIndex(0), kind: Application };
@@ -176,7 +175,7 @@ fn a_message_costs_as_many_steps_as_it_is_ahead() {
 
 #[test]
 fn the_first_message_of_a_sender_writes_a_path_and_later_ones_a_row() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let mut tree = tree(1 << 16);
     let mut rows = |leaf, generation| {
         let (_, mut delta) =
@@ -204,7 +203,7 @@ fn the_first_message_of_a_sender_writes_a_path_and_later_ones_a_row() {
 
 #[test]
 fn sending_counts_up_and_keeps_no_skipped_key() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let (mut sender, mut receiver) = (tree(8), tree(8));
     for kind in [Application, Handshake] {
         for want in 0..20 {
@@ -233,7 +232,7 @@ fn skipped_keys_are_kept_up_to_the_limit_and_the_oldest_dropped() {
     take(&mut tree, 0, Application, 100, limits).unwrap();
     assert_eq!(kept(&tree), [95, 96, 97, 98, 99]);
     // Those kept are the right ones; those dropped are refused.
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let want = pristine.leaf_keys(&suite, LeafIndex(0), Application, 97);
     assert_eq!(take(&mut tree, 0, Application, 97, limits), want);
     assert!(take(&mut tree, 0, Application, 94, limits).is_err());
@@ -261,7 +260,7 @@ fn a_message_may_be_as_far_ahead_as_the_limit_and_no_farther() {
 
 #[test]
 fn leaves_outside_the_tree_are_refused() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let tree = tree(4);
     for leaf in [4, 5, 1 << 30, u32::MAX].map(LeafIndex) {
         let no_leaf = RatchetError::NoSuchLeaf(leaf);
@@ -281,7 +280,7 @@ fn a_tree_of_one_leaf_has_its_keys_at_the_root() {
 /// right, undoing is exact, rows add up, and loading gives the tree back.
 #[test]
 fn long_random_runs_keep_keys_rows_and_undo_consistent() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     for seed in 0..4 {
         let mut rng = TestRng(seed);
         let leaves = 1 << rng.below(6);
@@ -440,7 +439,7 @@ fn row_indices_keep_the_order_and_name_their_row() {
 
 #[test]
 fn a_secret_tree_does_not_print_its_secrets() {
-    let suite = suite(&RustCrypto);
+    let suite = suite(&PORTABLE);
     let mut tree = tree(4);
     let (key, mut delta) = tree.receive(&suite, LeafIndex(1), Application, 3, LIMITS).unwrap();
     let rows = delta.rows();

@@ -1,7 +1,7 @@
 //! `cargo vectors`: checks and generates files of test vectors, and makes files of stored states.
 
 use clap::{Parser, Subcommand, ValueEnum};
-use conclave_crypto::CryptoProvider;
+use conclave_crypto::{CryptoProvider, Suites};
 use conclave_group::rows::FORMAT;
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -45,8 +45,9 @@ enum Command {
         /// passive-client-random or deserialization.
         #[arg(value_parser = str::parse::<Kind>)]
         kind: Kind,
-        /// The cipher suite, by its number, or `all`. All, unless said; not for tree-math,
-        /// messages and deserialization, which have none.
+        /// The cipher suite, by its number (`0xf0c1` is one, too), or `all`. All seven of RFC
+        /// 9420, unless said; not for tree-math, messages and deserialization, which have none.
+        /// Post-quantum suites have Conclave's own numbers, 0xf0c1 to 0xf0cb.
         #[arg(long, value_name = "N|all")]
         suite: Option<SuiteArg>,
         /// Where to write. Standard output, unless said.
@@ -70,6 +71,9 @@ enum Command {
     },
 }
 
+/// The portable provider, with the post-quantum suites at Conclave's code points.
+const PORTABLE: RustCrypto = RustCrypto::new().with_suites(Suites::CONCLAVE);
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Providers {
     AwsLc,
@@ -80,8 +84,11 @@ enum Providers {
 impl Providers {
     fn list(self) -> Vec<Box<dyn CryptoProvider>> {
         // Single-threaded: the vectors themselves are spread over the cores.
-        let aws_lc = || Box::new(AwsLc::with_threads(1)) as Box<dyn CryptoProvider>;
-        let rust_crypto = || Box::new(RustCrypto) as Box<dyn CryptoProvider>;
+        let aws_lc = || {
+            let provider = AwsLc::with_threads(1).with_suites(Suites::CONCLAVE);
+            Box::new(provider) as Box<dyn CryptoProvider>
+        };
+        let rust_crypto = || Box::new(PORTABLE) as Box<dyn CryptoProvider>;
         match self {
             Self::AwsLc => vec![aws_lc()],
             Self::Rustcrypto => vec![rust_crypto()],
@@ -101,7 +108,11 @@ impl std::str::FromStr for SuiteArg {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "all" => Ok(Self::All),
-            number => number.parse().map(Self::One),
+            number => match number.strip_prefix("0x") {
+                Some(digits) => u16::from_str_radix(digits, 16),
+                None => number.parse(),
+            }
+            .map(Self::One),
         }
     }
 }
@@ -221,7 +232,7 @@ fn generate(
         Some(SuiteArg::All) | None => None,
     };
     // Not aws-lc: its ECDSA signatures are random.
-    let text = vectors::generate(kind, suites, &RustCrypto, &rng)?;
+    let text = vectors::generate(kind, suites, &PORTABLE, &rng)?;
     match out {
         Some(file) => {
             std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?;

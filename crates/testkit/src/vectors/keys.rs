@@ -7,7 +7,8 @@
 use super::hex::Hex;
 use super::problem::{At, Problem, ensure};
 use conclave_crypto::{
-    DhGroup, HpkeKeyPair, HpkePrivateKey, Secret, SignatureKeyPair, SignatureScheme, Suite,
+    DhGroup, HpkeKeyPair, HpkePrivateKey, KemParts, Secret, SignatureKeyPair, SignatureScheme,
+    Suite,
 };
 use conclave_wire::{HpkePublicKey, SignaturePublicKey};
 
@@ -24,8 +25,9 @@ pub(super) fn hpke_key_pair(
     what: &str,
     private: &Hex,
 ) -> Result<HpkeKeyPair, Problem> {
-    let curve = match suite.params().kem.dh_group() {
-        curve @ (DhGroup::P256 | DhGroup::P384 | DhGroup::P521) => Some(curve),
+    let curve = match suite.params().kem.parts() {
+        KemParts::Dh { group: DhGroup::X25519 | DhGroup::X448, .. } => None,
+        KemParts::Dh { group, .. } => Some(group),
         _ => None,
     };
     let private = HpkePrivateKey(scalar(private, curve));

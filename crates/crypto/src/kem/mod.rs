@@ -1,0 +1,87 @@
+//! The KEMs of HPKE, composed over what a provider has: key agreements, ML-KEM, hashes.
+
+mod dh;
+mod hybrid;
+
+use crate::labeled::{SuiteId, labeled_derive};
+use crate::{CryptoError, CryptoProvider, HpkeKeyPair, HpkePrivateKey, Kem, KemParts, Secret};
+use alloc::vec::Vec;
+use conclave_wire::HpkePublicKey;
+use dh::DhKem;
+use hybrid::Hybrid;
+
+/// `DeriveKeyPair(ikm)`: RFC 9180 section 7.1.3; draft-ietf-hpke-pq sections 3 and 4.
+pub(crate) fn derive_key_pair(
+    provider: &dyn CryptoProvider,
+    kem: Kem,
+    ikm: &Secret,
+) -> Result<HpkeKeyPair, CryptoError> {
+    if let KemParts::Dh { group, kdf } = kem.parts() {
+        return DhKem::new(provider, kem, group, kdf).derive_key_pair(ikm);
+    }
+    let n = kem.seed_len();
+    let seed = labeled_derive(provider, &SuiteId::kem(kem), ikm, b"DeriveKeyPair", n)?;
+    let private = HpkePrivateKey(seed);
+    let public = public_key(provider, kem, &private)?;
+    Ok(HpkeKeyPair { private, public })
+}
+
+/// `Encap(public)` with the randomness given.
+pub(crate) fn encap(
+    provider: &dyn CryptoProvider,
+    kem: Kem,
+    public: &HpkePublicKey,
+    seed: &Secret,
+) -> Result<(Vec<u8>, Secret), CryptoError> {
+    match kem.parts() {
+        KemParts::Dh { group, kdf } => DhKem::new(provider, kem, group, kdf).encap(public, seed),
+        KemParts::MlKem(ml_kem) => provider.ml_kem_encap(ml_kem, public, seed),
+        KemParts::Hybrid(parts) => Hybrid { provider, parts }.encap(public, seed),
+    }
+}
+
+/// `Decap(kem_output, private)`.
+pub(crate) fn decap(
+    provider: &dyn CryptoProvider,
+    kem: Kem,
+    key_pair: &HpkeKeyPair,
+    kem_output: &[u8],
+) -> Result<Secret, CryptoError> {
+    let private = &key_pair.private.0;
+    match kem.parts() {
+        KemParts::Dh { group, kdf } => {
+            DhKem::new(provider, kem, group, kdf).decap(key_pair, kem_output)
+        }
+        KemParts::MlKem(ml_kem) => provider.ml_kem_decap(ml_kem, private, kem_output),
+        KemParts::Hybrid(parts) => {
+            Hybrid { provider, parts }.decap(private, &key_pair.public, kem_output)
+        }
+    }
+}
+
+/// The public key of a private key.
+pub(crate) fn public_key(
+    provider: &dyn CryptoProvider,
+    kem: Kem,
+    private: &HpkePrivateKey,
+) -> Result<HpkePublicKey, CryptoError> {
+    let public = match kem.parts() {
+        KemParts::Dh { group, .. } => provider.dh_public_key(group, &private.0)?,
+        KemParts::MlKem(ml_kem) => provider.ml_kem_public_key(ml_kem, &private.0)?,
+        KemParts::Hybrid(parts) => Hybrid { provider, parts }.public_key(&private.0)?,
+    };
+    Ok(public.into())
+}
+
+/// Whether a public key is one of the KEM's.
+pub(crate) fn validate_public_key(
+    provider: &dyn CryptoProvider,
+    kem: Kem,
+    public: &HpkePublicKey,
+) -> Result<(), CryptoError> {
+    match kem.parts() {
+        KemParts::Dh { group, .. } => provider.dh_validate_public_key(group, public),
+        KemParts::MlKem(ml_kem) => provider.ml_kem_validate_public_key(ml_kem, public),
+        KemParts::Hybrid(parts) => Hybrid { provider, parts }.validate_public_key(public),
+    }
+}
