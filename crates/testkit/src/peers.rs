@@ -3,12 +3,13 @@
 #![allow(clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
 use crate::SeededRng;
-use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite, Suites};
 use conclave_group::rows::{Batch, RowKey};
 use conclave_group::{
-    Answers, CommitMessages, CommitOptions, Config, Event, Framing, Group, GroupParams,
-    KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal, OwnKeyPackage, Received,
-    Refused, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
+    Answers, CommitMessages, CommitOptions, Config, Event, ExternalJoinOptions, ExternalJoinStage,
+    Framing, Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, LeafUpdate,
+    NewGroup, NewProposal, OwnKeyPackage, Received, Refused, Transition, ValidKeyPackage, Verdict,
+    WelcomeStage, apply,
 };
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::{CipherSuite, Credential, Lifetime, PskType};
@@ -17,6 +18,9 @@ use std::convert::Infallible;
 
 /// Seconds since 1970, for all that happens here.
 pub const NOW: u64 = 1_700_000_000;
+
+/// The portable provider, with the post-quantum suites at Conclave's code points.
+const PORTABLE: RustCrypto = RustCrypto::new().with_suites(Suites::CONCLAVE);
 
 /// What a member has stored.
 pub type Rows = BTreeMap<RowKey, Secret>;
@@ -101,8 +105,7 @@ impl Setup {
     }
 
     fn signer(&self, rng: &mut SeededRng) -> SignatureKeyPair {
-        let provider = RustCrypto::new();
-        let suite = Suite::new(&provider, self.suite).expect("supported");
+        let suite = Suite::new(&PORTABLE, self.suite).expect("supported");
         suite.signature_key_pair(rng).expect("a key pair")
     }
 
@@ -144,6 +147,36 @@ impl Setup {
         Peer::settle(self.clone(), provider, rng, new)
     }
 
+    /// Joins from outside by the GroupInfo of a member, who with the others is to receive the commit
+    /// that comes back.
+    ///
+    /// # Panics
+    /// If that breaks a rule.
+    pub fn join_from_outside(
+        &self,
+        provider: Box<dyn CryptoProvider>,
+        name: &str,
+        member: &Peer,
+    ) -> (Peer, Vec<u8>) {
+        let mut rng = SeededRng::from_u64(self.seed);
+        let wanted = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+        let info = member.group.group_info(&*member.provider, wanted).expect("a GroupInfo");
+        let stage = ExternalJoinStage::open(&*provider, self.config.clone(), &info, None);
+        let stage = stage.expect("valid");
+        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+        let options = ExternalJoinOptions {
+            leaf: self.leaf(name),
+            signer: self.signer(&mut rng),
+            removes: None,
+            psks: Vec::new(),
+            authenticated_data: Vec::new(),
+            group_info: None,
+        };
+        let joined = stage.commit(&*provider, &mut rng, &verdicts, options);
+        let joined = joined.expect("an external commit");
+        (Peer::settle(self.clone(), provider, rng, joined.group), joined.commit)
+    }
+
     /// A group of this many members, the first of whom has added the others.
     ///
     /// # Panics
@@ -177,8 +210,7 @@ impl Client {
     #[must_use]
     pub fn add(&self) -> NewProposal {
         let key_package = self.own.key_package().clone();
-        let provider = RustCrypto::new();
-        let stage = ValidKeyPackage::check(&provider, NOW, &self.setup.config, key_package);
+        let stage = ValidKeyPackage::check(&PORTABLE, NOW, &self.setup.config, key_package);
         let valid = stage.expect("valid").resolve(Verdict::Accept).expect("accepted");
         NewProposal::Add(Box::new(valid))
     }

@@ -12,19 +12,16 @@
 #![allow(clippy::print_stdout)]
 
 use conclave_crypto::{
-    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, Secret,
-    SignatureKeyPair, SignatureScheme,
+    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, MlKem, Secret,
+    SignatureKeyPair, SignatureScheme, Suites,
 };
-use conclave_group::{
-    CommitOptions, Config, ExternalJoinOptions, ExternalJoinStage, Framing, GroupInfoOptions,
-    LeafParams, NewProposal, OwnKeyPackage, Verdict,
-};
+use conclave_group::{CommitOptions, Config, Framing, NewProposal, OwnKeyPackage};
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
 use conclave_testkit::peers::{Client, Peer, Setup, agree, commits, deliver};
-use conclave_wire::{CipherSuite, Content, Credential, LeafIndex, PskType, SignaturePublicKey};
+use conclave_wire::{CipherSuite, Content, LeafIndex, PskType, SignaturePublicKey};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -181,6 +178,9 @@ impl CryptoProvider for Noting {
     fn name(&self) -> &'static str {
         "noting"
     }
+    fn suites(&self) -> Suites {
+        self.0.suites()
+    }
     fn has_kem(&self, kem: Kem) -> bool {
         self.0.has_kem(kem)
     }
@@ -259,6 +259,41 @@ impl CryptoProvider for Noting {
     }
     fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError> {
         self.0.dh_validate_public_key(group, public)
+    }
+    fn sha3_256(&self, parts: &[&[u8]]) -> Result<Secret, CryptoError> {
+        // Of a hybrid KEM: the secrets of both parts come first.
+        parts.iter().take(2).for_each(|part| note(part));
+        self.0.sha3_256(parts).map(noted)
+    }
+    fn shake256(&self, parts: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
+        note(parts.first().expect("a seed"));
+        self.0.shake256(parts, length).map(noted)
+    }
+    fn ml_kem_public_key(&self, ml_kem: MlKem, private: &Secret) -> Result<Vec<u8>, CryptoError> {
+        note(private.expose());
+        self.0.ml_kem_public_key(ml_kem, private)
+    }
+    fn ml_kem_encap(
+        &self,
+        ml_kem: MlKem,
+        public: &[u8],
+        randomness: &Secret,
+    ) -> Result<(Vec<u8>, Secret), CryptoError> {
+        note(randomness.expose());
+        let (ciphertext, secret) = self.0.ml_kem_encap(ml_kem, public, randomness)?;
+        Ok((ciphertext, noted(secret)))
+    }
+    fn ml_kem_decap(
+        &self,
+        ml_kem: MlKem,
+        private: &Secret,
+        ciphertext: &[u8],
+    ) -> Result<Secret, CryptoError> {
+        note(private.expose());
+        self.0.ml_kem_decap(ml_kem, private, ciphertext).map(noted)
+    }
+    fn ml_kem_validate_public_key(&self, ml_kem: MlKem, public: &[u8]) -> Result<(), CryptoError> {
+        self.0.ml_kem_validate_public_key(ml_kem, public)
     }
     fn signature_key_pair(
         &self,
@@ -363,7 +398,11 @@ fn life(suite: u16, provider: Maker) -> Secret {
     says(&mut peers, 3);
     drop(peers[3].group.export(&*peers[3].provider, b"label", b"context", 32).expect("exported"));
 
-    joins_from_outside(&mut peers, provider(), setup.suite);
+    let outsider = setup.with_seed(17);
+    let (_, joined) = outsider.join_from_outside(provider(), "outsider", &peers[0]);
+    for peer in &mut peers {
+        peer.receive(&joined);
+    }
     let proposals = vec![NewProposal::Remove(LeafIndex(4))];
     commits(&mut peers, 0, CommitOptions { proposals, ..path });
     assert!(peers[4].rows.is_empty());
@@ -383,28 +422,6 @@ fn forged_by(peer: &mut Peer, provider: &dyn CryptoProvider) -> Vec<u8> {
     let forged = insider.private(provider, &mut SeededRng::from_u64(4), content, 50);
     WATCHING.set(watching);
     forged
-}
-
-fn joins_from_outside(peers: &mut [Peer], provider: Box<dyn CryptoProvider>, suite: CipherSuite) {
-    let wanted = GroupInfoOptions { ratchet_tree: true, external_pub: true };
-    let info = peers[0].group.group_info(&*provider, wanted).expect("a GroupInfo");
-    let stage = ExternalJoinStage::open(&*provider, Config::default(), &info, None).expect("valid");
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    let mut rng = SeededRng::from_u64(17);
-    let signer = peers[1].suite().signature_key_pair(&mut rng).expect("a key pair");
-    let options = ExternalJoinOptions {
-        leaf: LeafParams::new(Credential::basic(b"outsider"), &[suite]),
-        signer,
-        removes: None,
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-        group_info: None,
-    };
-    let joined = stage.commit(&*provider, &mut rng, &verdicts, options);
-    let joined = joined.expect("an external commit");
-    for peer in peers {
-        peer.receive(&joined.commit);
-    }
 }
 
 // ── the tests ────────────────────────────────────────────────────────────────────────────────
@@ -438,17 +455,28 @@ fn findings(secrets: Vec<Vec<u8>>, run: impl FnOnce()) -> BTreeMap<String, Vec<u
     places
 }
 
-/// Suites with providers whose runs are a function of the seed alone: AWS-LC signs ECDSA with
-/// randomness of its own.
-const RUNS: [(u16, Maker); 5] =
-    [(1, portable), (1, native), (2, portable), (6, portable), (6, native)];
+/// Suites with providers whose runs are a function of the seed alone: AWS-LC signs ECDSA and ML-DSA
+/// with randomness of its own. Of the post-quantum ones: both hybrids of ML-KEM-768, ML-KEM alone,
+/// and ML-DSA.
+const RUNS: [(u16, Maker); 10] = [
+    (1, portable),
+    (1, native),
+    (2, portable),
+    (6, portable),
+    (6, native),
+    (0xf0c1, portable),
+    (0xf0c1, native),
+    (0xf0c3, portable),
+    (0xf0c6, native),
+    (0xf0ca, portable),
+];
 
 fn portable() -> Box<dyn CryptoProvider> {
-    Box::new(RustCrypto::new())
+    Box::new(RustCrypto::new().with_suites(Suites::CONCLAVE))
 }
 
 fn native() -> Box<dyn CryptoProvider> {
-    Box::new(AwsLc::with_threads(1))
+    Box::new(AwsLc::with_threads(1).with_suites(Suites::CONCLAVE))
 }
 
 #[test]
@@ -472,7 +500,7 @@ fn the_allocator_sees_a_secret_that_is_freed_or_left_behind_by_growing() {
 fn no_freed_block_holds_a_secret() {
     for (suite, provider) in RUNS {
         NOTED.lock().expect("one thread").clear();
-        let end = life(suite, || Box::new(Noting(RustCrypto::new())));
+        let end = life(suite, || Box::new(Noting(RustCrypto::new().with_suites(Suites::CONCLAVE))));
         let secrets: Vec<Vec<u8>> = NOTED.lock().expect("one thread").iter().cloned().collect();
         assert!(secrets.len() > 500, "{} secrets", secrets.len());
         let again = || assert!(life(suite, provider) == end, "the runs differ");

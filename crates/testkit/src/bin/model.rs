@@ -1,7 +1,8 @@
 //! Runs the model test for as long as one likes: `cargo model --help`.
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::indexing_slicing)]
 
 use clap::Parser;
+use conclave_crypto::Suites;
 use conclave_testkit::world::{Counts, World, WorldParams};
 use conclave_wire::CipherSuite;
 use std::time::{Duration, Instant};
@@ -21,9 +22,10 @@ struct Args {
     /// Stop after this many minutes.
     #[arg(long, default_value_t = 60)]
     minutes: u64,
-    /// Only this cipher suite, 1 to 7; else they take turns.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=7))]
-    suite: Option<u16>,
+    /// Only this cipher suite, 1 to 7, or one of the post-quantum ones, 61633 (0xf0c1) to 61643;
+    /// else they take turns, the post-quantum ones in every eighth world.
+    #[arg(long, value_parser = suite)]
+    suite: Option<CipherSuite>,
     /// Whether handshake messages are encrypted; else in every second world.
     #[arg(long)]
     encrypt: Option<bool>,
@@ -32,16 +34,28 @@ struct Args {
     members: usize,
 }
 
+/// The suite of a number.
+fn suite(text: &str) -> Result<CipherSuite, String> {
+    let number = text.parse().map_err(|e| format!("{e}"))?;
+    let known = Suites::CONCLAVE.get(CipherSuite(number));
+    known.map(|suite| suite.cipher_suite).ok_or_else(|| "no such suite".into())
+}
+
 fn main() {
     let args = Args::parse();
     let end = Instant::now() + Duration::from_secs(args.minutes * 60);
     let (mut counts, mut refusals) = (Counts::new(), Counts::new());
     let mut seed = args.seed;
+    let suites: Vec<CipherSuite> = Suites::CONCLAVE.iter().map(|s| s.cipher_suite).collect();
+    let (registered, post_quantum) = suites.split_at(7);
     while Instant::now() < end && seed - args.seed < args.worlds {
-        let turn = (seed % 7) as u16 + 1;
+        let turn = match seed % 8 {
+            7 => post_quantum[(seed / 8) as usize % post_quantum.len()],
+            n => registered[n as usize],
+        };
         let params = WorldParams {
             seed,
-            cipher_suite: CipherSuite(args.suite.unwrap_or(turn)),
+            cipher_suite: args.suite.unwrap_or(turn),
             max_members: args.members,
             encrypt: args.encrypt.unwrap_or(seed % 2 == 0),
         };

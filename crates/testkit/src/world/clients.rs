@@ -10,7 +10,7 @@ impl World {
     }
 
     pub(super) fn leaf_params(&self, name: &str) -> LeafParams {
-        let suites: Vec<CipherSuite> = (1..=7).map(CipherSuite).collect();
+        let suites: Vec<CipherSuite> = SUITES.iter().map(|s| s.cipher_suite).collect();
         let mut leaf = LeafParams::new(Credential::basic(name.as_bytes()), &suites);
         leaf.capabilities.extensions.push(CUSTOM_EXTENSION);
         leaf

@@ -26,7 +26,7 @@ mod ways_in;
 
 use crate::SeededRng;
 use crate::forge::Insider;
-use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite, Suites};
 use conclave_group::rows::{Batch, RowKey, Table};
 use conclave_group::{
     Answers, ApplyError, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions,
@@ -52,6 +52,8 @@ use std::convert::Infallible;
 /// An extension type of private use that all clients here support.
 const CUSTOM_EXTENSION: ExtensionType = ExtensionType(0xf001);
 const START: u64 = 1_700_000_000;
+/// All suites, the post-quantum ones at Conclave's code points.
+const SUITES: Suites = Suites::CONCLAVE;
 
 /// The rows that a client has written.
 type Rows = BTreeMap<RowKey, Secret>;
@@ -83,7 +85,8 @@ struct Watcher {
 pub struct WorldParams {
     /// Decides everything that happens.
     pub seed: u64,
-    /// The cipher suite of the first group.
+    /// The cipher suite of the first group: one of [`Suites::CONCLAVE`]. Worlds that begin with a
+    /// post-quantum suite go on in any, others in one of RFC 9420.
     pub cipher_suite: CipherSuite,
     /// At most this many members.
     pub max_members: usize,
@@ -134,10 +137,10 @@ impl Drop for World {
 }
 
 fn provider_for(suite: CipherSuite, coin: bool) -> Box<dyn CryptoProvider> {
-    let native = AwsLc::with_threads(1);
+    let native = AwsLc::with_threads(1).with_suites(SUITES);
     match coin && native.suite(suite).is_some() {
         true => Box::new(native),
-        false => Box::new(RustCrypto::new()),
+        false => Box::new(RustCrypto::new().with_suites(SUITES)),
     }
 }
 

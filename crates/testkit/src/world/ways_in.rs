@@ -170,7 +170,9 @@ impl World {
     /// Closes the group and continues in another, perhaps of another suite.
     pub(super) fn reinitialize(&mut self) {
         self.count("reinit");
-        let next = CipherSuite(1 + self.below(7) as u16);
+        let suites: Vec<CipherSuite> = SUITES.iter().map(|s| s.cipher_suite).collect();
+        let registered = self.params.cipher_suite.0 <= 7;
+        let next = suites[self.below(if registered { 7 } else { suites.len() })];
         let reinit = ReInit {
             group_id: self.bytes(16).into(),
             version: ProtocolVersion::MLS10,

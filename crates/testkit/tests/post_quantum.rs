@@ -1,0 +1,234 @@
+//! A group's life in each of the post-quantum suites, its members computing with either provider.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use conclave_crypto::{CryptoError, CryptoProvider, PqSuite, Secret, Suite, Suites};
+use conclave_group::{
+    CommitOptions, Config, Error, Framing, KeyPackageParams, LeafParams, Limits, NewProposal,
+    OwnKeyPackage, Rejection, ValidKeyPackage,
+};
+use conclave_provider_aws_lc::AwsLc;
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_testkit::SeededRng;
+use conclave_testkit::forge::sign_key_package;
+use conclave_testkit::peers::{NOW, Peer, Setup, agree, commits, deliver};
+use conclave_tree::TreeRead;
+use conclave_wire::{Credential, Encode, LeafIndex, Lifetime};
+
+fn native() -> Box<dyn CryptoProvider> {
+    Box::new(AwsLc::with_threads(1).with_suites(Suites::CONCLAVE))
+}
+
+fn portable() -> Box<dyn CryptoProvider> {
+    Box::new(RustCrypto::new().with_suites(Suites::CONCLAVE))
+}
+
+/// Everybody says something, which all others read.
+fn all_speak(peers: &mut [Peer]) {
+    for from in 0..peers.len() {
+        let message = peers[from].say(b"hello");
+        for (i, peer) in peers.iter_mut().enumerate() {
+            if i != from {
+                assert_eq!(peer.reads(&message), b"hello");
+            }
+        }
+    }
+}
+
+fn setup(suite: PqSuite) -> Setup {
+    let suite = Suites::CONCLAVE.code_point(suite).expect("all are in this table");
+    Setup { suite, config: Config::default(), seed: 40 }
+}
+
+/// Created, two members added by one commit, one by an external commit; updates by proposal and by
+/// commit; a removal; everything loaded from its rows in between.
+fn life(suite: PqSuite) {
+    let setup = setup(suite);
+    let mut peers = vec![setup.found(native(), "founder")];
+    let clients = [
+        setup.with_seed(41).client(&*portable(), "first"),
+        setup.with_seed(42).client(&*native(), "second"),
+    ];
+    let proposals = clients.iter().map(|client| client.add()).collect();
+    let options = CommitOptions { proposals, ..CommitOptions::default() };
+    let messages = commits(&mut peers, 0, options);
+    let welcome = &messages.welcomes[0].message;
+    for (client, provider) in clients.into_iter().zip([portable(), native()]) {
+        peers.push(client.join(provider, welcome, &[]));
+    }
+    agree(&peers);
+    all_speak(&mut peers);
+
+    let outside = setup.with_seed(43);
+    let (joined, commit) = outside.join_from_outside(portable(), "outsider", &peers[1]);
+    for peer in &mut peers {
+        peer.receive(&commit);
+    }
+    peers.push(joined);
+    agree(&peers);
+    peers.iter_mut().for_each(Peer::reload);
+    all_speak(&mut peers);
+
+    let encrypted = Framing { encrypt: true, ..Framing::default() };
+    for who in 0..4 {
+        let update = peers[(who + 1) % 4].proposes_update(None, &encrypted);
+        deliver(&mut peers, (who + 1) % 4, &update);
+        peers.iter_mut().for_each(Peer::reload);
+        let options = CommitOptions { force_path: true, ..CommitOptions::default() };
+        commits(&mut peers, who, options);
+        agree(&peers);
+        all_speak(&mut peers);
+    }
+
+    let proposals = vec![NewProposal::Remove(LeafIndex(1))];
+    commits(&mut peers, 3, CommitOptions { proposals, ..CommitOptions::default() });
+    let removed = peers.remove(1);
+    assert!(removed.rows.is_empty());
+    agree(&peers);
+    peers.iter_mut().for_each(Peer::reload);
+    all_speak(&mut peers);
+    let exported: Vec<Secret> = peers
+        .iter()
+        .map(|peer| peer.group.export(&*peer.provider, b"label", b"context", 32).unwrap())
+        .collect();
+    assert!(exported.windows(2).all(|pair| pair[0] == pair[1]));
+    keys_are_of_the_suite(&peers, suite);
+}
+
+/// What lies in the tree are keys of the suite's KEM and signature scheme, in full length.
+fn keys_are_of_the_suite(peers: &[Peer], suite: PqSuite) {
+    let params = *peers[0].suite().params();
+    assert_eq!(params.name, suite.name());
+    let signature_key_len = match params.signature.code_point() {
+        0x0403 => 65,
+        0x0503 => 97,
+        0x0807 => 32,
+        0x0904 => 1312,
+        0x0905 => 1952,
+        0x0906 => 2592,
+        other => panic!("no scheme of these suites: {other:#06x}"),
+    };
+    for peer in peers {
+        let leaf = peer.group.tree().leaf(peer.group.own_leaf()).unwrap();
+        assert_eq!(leaf.encryption_key.len(), params.kem.public_key_len());
+        assert_eq!(leaf.signature_key.len(), signature_key_len);
+    }
+}
+
+#[test]
+fn members_live_together_in_mlkem768x25519_aes128_ed25519() {
+    life(PqSuite::MlKem768X25519Aes128Ed25519);
+}
+
+#[test]
+fn members_live_together_in_mlkem768x25519_aes256_ed25519() {
+    life(PqSuite::MlKem768X25519Aes256Ed25519);
+}
+
+#[test]
+fn members_live_together_in_mlkem768p256_aes128_p256() {
+    life(PqSuite::MlKem768P256Aes128P256);
+}
+
+#[test]
+fn members_live_together_in_mlkem768p256_aes256_p256() {
+    life(PqSuite::MlKem768P256Aes256P256);
+}
+
+#[test]
+fn members_live_together_in_mlkem1024p384_aes256_p384() {
+    life(PqSuite::MlKem1024P384Aes256P384);
+}
+
+#[test]
+fn members_live_together_in_mlkem768_aes256_ed25519() {
+    life(PqSuite::MlKem768Aes256Ed25519);
+}
+
+#[test]
+fn members_live_together_in_mlkem768_aes256_p256() {
+    life(PqSuite::MlKem768Aes256P256);
+}
+
+#[test]
+fn members_live_together_in_mlkem1024_aes256_p384() {
+    life(PqSuite::MlKem1024Aes256P384);
+}
+
+#[test]
+fn members_live_together_in_mlkem768x25519_chacha20_mldsa44() {
+    life(PqSuite::MlKem768X25519ChaCha20MlDsa44);
+}
+
+#[test]
+fn members_live_together_in_mlkem768_aes256_mldsa65() {
+    life(PqSuite::MlKem768Aes256MlDsa65);
+}
+
+#[test]
+fn members_live_together_in_mlkem1024_aes256_mldsa87() {
+    life(PqSuite::MlKem1024Aes256MlDsa87);
+}
+
+/// A provider without the table knows nothing of the suite, and says so.
+#[test]
+fn without_a_code_point_there_is_no_post_quantum_suite() {
+    let setup = setup(PqSuite::MlKem768X25519Aes128Ed25519);
+    let client = setup.client(&*native(), "client");
+    let plain: [&dyn CryptoProvider; 2] = [&AwsLc::with_threads(1), &RustCrypto::new()];
+    for provider in plain {
+        let key_package = client.own.key_package().clone();
+        let refused = ValidKeyPackage::check(provider, NOW, &setup.config, key_package);
+        let error = refused.expect_err("an unknown suite");
+        assert!(matches!(error, Error::Crypto(CryptoError::UnsupportedSuite(_))), "{error:?}");
+    }
+}
+
+/// A leaf with the largest keys fits the default limits with room for credentials; a lower limit
+/// refuses it as it does any other.
+#[test]
+fn leaves_of_the_largest_suite_are_within_the_limits_and_held_to_them() {
+    let setup = setup(PqSuite::MlKem1024Aes256MlDsa87);
+    let client = setup.client(&*portable(), "client");
+    let leaf = client.own.key_package().leaf_node.to_bytes().unwrap().len();
+    assert!((8_000..10_000).contains(&leaf), "{leaf} bytes");
+    let check = |leaf_bytes| {
+        let limits = Limits { leaf_bytes, ..Limits::default() };
+        let config = Config { limits, ..Config::default() };
+        let key_package = client.own.key_package().clone();
+        ValidKeyPackage::check(&*portable(), NOW, &config, key_package).map(drop)
+    };
+    assert_eq!(check(Limits::default().leaf_bytes), Ok(()));
+    assert_eq!(check(leaf), Ok(()));
+    let over = check(leaf - 1);
+    assert!(matches!(over, Err(Error::Rejected(Rejection::OverLimit { .. }))), "{over:?}");
+}
+
+/// What ML-KEM cannot use is refused where it comes in, not when somebody seals to it.
+#[test]
+fn a_key_package_with_a_coefficient_over_ml_kems_modulus_is_refused() {
+    for at in [PqSuite::MlKem768X25519Aes128Ed25519, PqSuite::MlKem1024Aes256P384] {
+        let (setup, provider, mut rng) = (setup(at), native(), SeededRng::from_u64(44));
+        let suite = Suite::new(&*provider, setup.suite).unwrap();
+        let signer = suite.signature_key_pair(&mut rng).unwrap();
+        let params = KeyPackageParams {
+            cipher_suite: setup.suite,
+            leaf: LeafParams::new(Credential::basic(b"client"), &[setup.suite]),
+            lifetime: Lifetime { not_before: NOW - 10, not_after: NOW + 1_000_000 },
+            extensions: Vec::new(),
+            last_resort: false,
+        };
+        let own = OwnKeyPackage::generate(&*provider, &mut rng, params, signer.clone()).unwrap();
+        let check = |damage: fn(&mut Vec<u8>)| {
+            let mut key_package = own.key_package().clone();
+            let mut key = key_package.init_key.to_vec();
+            damage(&mut key);
+            key_package.init_key = key.into();
+            sign_key_package(&suite, &mut key_package, &signer);
+            ValidKeyPackage::check(&*provider, NOW, &setup.config, key_package).map(drop)
+        };
+        assert_eq!(check(|_| ()), Ok(()));
+        let refused = Err(Error::Rejected(Rejection::InvalidPublicKey));
+        assert_eq!(check(|key| key[..3].fill(0xff)), refused);
+        assert_eq!(check(|key| key.truncate(32)), refused);
+    }
+}
