@@ -8,6 +8,7 @@ use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
 use conclave_testkit::vectors::{CheckError, Kind, Report, check, generate};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,22 @@ fn check_folder(folder: &Path) -> usize {
 #[test]
 fn the_repositorys_vectors_pass() {
     check_folder(&workspace().join("vectors"));
+}
+
+#[test]
+fn the_post_quantum_vectors_pass_in_all_eleven_suites() {
+    let mut suites = BTreeSet::new();
+    for kind in ["crypto-basics", "treekem", "welcome", "passive-client-welcome"] {
+        let file = workspace().join(format!("vectors/pq-{kind}.json"));
+        let json = std::fs::read(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let report = check_with_both(None, &json);
+        assert_eq!(report.kind.name(), kind);
+        assert_passed(kind, &report);
+        assert_eq!(report.suites["AWS-LC"], report.suites["RustCrypto"], "{kind}");
+        suites.extend(report.suites["AWS-LC"].iter().copied());
+    }
+    let all: BTreeSet<u16> = (0xf0c1..=0xf0cb).collect();
+    assert_eq!(suites, all);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `cargo vectors`: checks and generates files of test vectors, and makes files of stored states.
 
 use clap::{Parser, Subcommand, ValueEnum};
-use conclave_crypto::{CryptoProvider, Suites};
+use conclave_crypto::{CryptoProvider, PqSuite, Suites};
 use conclave_group::rows::FORMAT;
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -45,10 +45,10 @@ enum Command {
         /// passive-client-random or deserialization.
         #[arg(value_parser = str::parse::<Kind>)]
         kind: Kind,
-        /// The cipher suite, by its number (`0xf0c1` is one, too), or `all`. All seven of RFC
-        /// 9420, unless said; not for tree-math, messages and deserialization, which have none.
-        /// Post-quantum suites have Conclave's own numbers, 0xf0c1 to 0xf0cb.
-        #[arg(long, value_name = "N|all")]
+        /// The cipher suite, by its number (`0xf0c1` is one, too), `all` seven of RFC 9420, or `pq`:
+        /// all eleven post-quantum ones, which have Conclave's own numbers, 0xf0c1 to 0xf0cb. All,
+        /// unless said; not for tree-math, messages and deserialization, which have none.
+        #[arg(long, value_name = "N|all|pq")]
         suite: Option<SuiteArg>,
         /// Where to write. Standard output, unless said.
         #[arg(long)]
@@ -101,6 +101,7 @@ impl Providers {
 enum SuiteArg {
     One(u16),
     All,
+    PostQuantum,
 }
 
 impl std::str::FromStr for SuiteArg {
@@ -108,6 +109,7 @@ impl std::str::FromStr for SuiteArg {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "all" => Ok(Self::All),
+            "pq" => Ok(Self::PostQuantum),
             number => match number.strip_prefix("0x") {
                 Some(digits) => u16::from_str_radix(digits, 16),
                 None => number.parse(),
@@ -223,16 +225,16 @@ fn generate(
     seed: Option<Seed>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let rng = seeded(seed)?;
-    let one;
-    let suites: Option<&[u16]> = match suite {
-        Some(SuiteArg::One(n)) => {
-            one = [n];
-            Some(&one)
+    let suites: Option<Vec<u16>> = match suite {
+        Some(SuiteArg::One(n)) => Some(vec![n]),
+        Some(SuiteArg::PostQuantum) => {
+            let code_points = PqSuite::ALL.map(|suite| Suites::CONCLAVE.code_point(suite));
+            Some(code_points.into_iter().flatten().map(|at| at.0).collect())
         }
         Some(SuiteArg::All) | None => None,
     };
     // Not aws-lc: its ECDSA signatures are random.
-    let text = vectors::generate(kind, suites, &PORTABLE, &rng)?;
+    let text = vectors::generate(kind, suites.as_deref(), &PORTABLE, &rng)?;
     match out {
         Some(file) => {
             std::fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))?;
