@@ -11,7 +11,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// A message to the group, encoded, in bytes. Default 64 MiB, which holds a commit that adds
-    /// some 200,000 members.
+    /// some 200,000 members, or 4,000 with the largest post-quantum keys.
     pub message_bytes: usize,
     /// A Welcome, a GroupInfo, or a ratchet tree that comes apart, encoded, in bytes. Default
     /// 512 MiB.
