@@ -29,6 +29,8 @@ mod secret;
 mod suite;
 mod suite_params;
 mod suites;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use components::{Aead, DhGroup, Hash, HybridKem, Kdf, Kem, KemParts, MlKem, SignatureScheme};
 pub use digest::{Digest, MAX_DIGEST_LEN};

@@ -1,15 +1,14 @@
-//! What the tests share: a suite whose derivations are counted, reproducible randomness.
+//! What the tests share: a suite, reproducible randomness.
 
 use alloc::vec::Vec;
-use conclave_crypto::{
-    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, Secret,
-    SignatureKeyPair, SignatureScheme, Suite,
-};
+use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_wire::{CipherSuite, SignaturePublicKey};
+use conclave_wire::CipherSuite;
 use core::convert::Infallible;
-use core::sync::atomic::{AtomicUsize, Ordering};
 use rand_core::{TryCryptoRng, TryRng};
+
+/// The portable provider.
+pub(crate) static PORTABLE: RustCrypto = RustCrypto::new();
 
 pub(crate) fn hex(digits: &str) -> Vec<u8> {
     let digit = |c: u8| char::from(c).to_digit(16).unwrap() as u8;
@@ -58,124 +57,3 @@ impl TryRng for TestRng {
 }
 
 impl TryCryptoRng for TestRng {}
-
-/// The portable provider.
-pub(crate) static PORTABLE: RustCrypto = RustCrypto::new();
-
-/// [`RustCrypto`], with its calls of KDF.Expand counted.
-#[derive(Default)]
-pub(crate) struct Counting {
-    expands: AtomicUsize,
-}
-
-impl Counting {
-    /// How many derivations `action` takes.
-    pub(crate) fn during<T>(&self, action: impl FnOnce() -> T) -> (usize, T) {
-        let before = self.expands.load(Ordering::Relaxed);
-        let result = action();
-        (self.expands.load(Ordering::Relaxed) - before, result)
-    }
-}
-
-impl CryptoProvider for Counting {
-    fn name(&self) -> &'static str {
-        "counting"
-    }
-    fn has_kem(&self, kem: Kem) -> bool {
-        PORTABLE.has_kem(kem)
-    }
-    fn has_kdf(&self, kdf: Kdf) -> bool {
-        PORTABLE.has_kdf(kdf)
-    }
-    fn has_aead(&self, aead: Aead) -> bool {
-        PORTABLE.has_aead(aead)
-    }
-    fn has_hash(&self, hash: Hash) -> bool {
-        PORTABLE.has_hash(hash)
-    }
-    fn has_signature(&self, scheme: SignatureScheme) -> bool {
-        PORTABLE.has_signature(scheme)
-    }
-    fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        PORTABLE.hash(hash, parts)
-    }
-    fn hmac(&self, hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        PORTABLE.hmac(hash, key, parts)
-    }
-    fn extract(&self, kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError> {
-        PORTABLE.extract(kdf, salt, ikm)
-    }
-    fn expand(
-        &self,
-        kdf: Kdf,
-        prk: &Secret,
-        info: &[&[u8]],
-        length: usize,
-    ) -> Result<Secret, CryptoError> {
-        self.expands.fetch_add(1, Ordering::Relaxed);
-        PORTABLE.expand(kdf, prk, info, length)
-    }
-    fn aead_seal(
-        &self,
-        aead: Aead,
-        key: &Secret,
-        nonce: &[u8],
-        aad: &[u8],
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        PORTABLE.aead_seal(aead, key, nonce, aad, plaintext)
-    }
-    fn aead_open(
-        &self,
-        aead: Aead,
-        key: &Secret,
-        nonce: &[u8],
-        aad: &[u8],
-        ciphertext: &[u8],
-    ) -> Result<Secret, CryptoError> {
-        PORTABLE.aead_open(aead, key, nonce, aad, ciphertext)
-    }
-    fn dh_public_key(&self, group: DhGroup, private: &Secret) -> Result<Vec<u8>, CryptoError> {
-        PORTABLE.dh_public_key(group, private)
-    }
-    fn dh(&self, group: DhGroup, private: &Secret, public: &[u8]) -> Result<Secret, CryptoError> {
-        PORTABLE.dh(group, private, public)
-    }
-    fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError> {
-        PORTABLE.dh_validate_public_key(group, public)
-    }
-    fn signature_key_pair(
-        &self,
-        scheme: SignatureScheme,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<SignatureKeyPair, CryptoError> {
-        PORTABLE.signature_key_pair(scheme, rng)
-    }
-    fn signature_public_key(
-        &self,
-        scheme: SignatureScheme,
-        private: &Secret,
-    ) -> Result<SignaturePublicKey, CryptoError> {
-        PORTABLE.signature_public_key(scheme, private)
-    }
-    fn sign(
-        &self,
-        scheme: SignatureScheme,
-        key_pair: &SignatureKeyPair,
-        message: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        PORTABLE.sign(scheme, key_pair, message)
-    }
-    fn verify(
-        &self,
-        scheme: SignatureScheme,
-        public_key: &SignaturePublicKey,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), CryptoError> {
-        PORTABLE.verify(scheme, public_key, message, signature)
-    }
-    fn as_dyn(&self) -> &dyn CryptoProvider {
-        self
-    }
-}

@@ -1,13 +1,12 @@
 //! What the other crates are tested with: randomness from a seed, and the working group's test
-//! vectors, checked and generated, a simulated world, members to be told what to do, members whose
-//! rows a test can look into, members that break rules, what fuzzers feed, and the documents against
-//! the sources.
+//! vectors, checked and generated, a simulated world, members to be told what to do and whose rows a
+//! test can look into, members that break rules, what fuzzers feed, and the documents against the
+//! sources.
 
 pub mod docs;
 pub mod forge;
 pub mod fuzz;
 pub mod party;
-pub mod peers;
 mod rng;
 pub mod states;
 pub mod vectors;

@@ -1,9 +1,10 @@
-//! Members of a group in one process, over the public interface alone, for tests that say step by
-//! step what happens. (A [`World`](crate::world::World) decides by itself.)
+//! Members of a group in one process, each with the rows that it has written, over the public
+//! interface alone, for tests that say step by step what happens. (A
+//! [`World`](crate::world::World) decides by itself.)
 #![allow(clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 
 use crate::SeededRng;
-use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite, Suites};
 use conclave_group::rows::{Batch, RowKey};
 use conclave_group::{
     Answers, CommitMessages, CommitOptions, Config, EpochChange, Error, Event, ExternalJoinOptions,
@@ -11,6 +12,7 @@ use conclave_group::{
     LeafUpdate, NewGroup, NewProposal, Observer, ObserverEvent, ObserverStage, OwnKeyPackage,
     Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
+use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::{
     CipherSuite, Credential, CustomProposal, ExtensionType, LeafIndex, Lifetime, ProposalType,
@@ -18,6 +20,7 @@ use conclave_wire::{
 };
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::LazyLock;
 
 /// The time of all that happens.
 pub const NOW: u64 = 1_700_000_000;
@@ -36,8 +39,34 @@ pub const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, externa
 /// The rows that a client has written.
 pub type Rows = BTreeMap<RowKey, Secret>;
 
-/// The provider of members that were not given another.
-pub static PROVIDER: RustCrypto = RustCrypto::new();
+/// The provider of members that were not given another, with the post-quantum suites at Conclave's
+/// code points, as both have here.
+pub static PROVIDER: RustCrypto = RustCrypto::new().with_suites(Suites::CONCLAVE);
+
+/// [`PROVIDER`], for tests that run with several.
+#[must_use]
+pub fn portable() -> &'static dyn CryptoProvider {
+    &PROVIDER
+}
+
+/// The native provider, on one thread.
+#[must_use]
+pub fn native() -> &'static dyn CryptoProvider {
+    static NATIVE: LazyLock<AwsLc> =
+        LazyLock::new(|| AwsLc::with_threads(1).with_suites(Suites::CONCLAVE));
+    &*NATIVE
+}
+
+/// The key of the first row that holds these bytes.
+///
+/// # Panics
+/// If they are too few to be told from chance.
+#[must_use]
+pub fn row_with(rows: &Rows, bytes: &[u8]) -> Option<RowKey> {
+    assert!(bytes.len() >= 12, "too short to be told from chance");
+    let holds = |row: &Secret| row.expose().windows(bytes.len()).any(|window| window == bytes);
+    rows.iter().find(|(_, row)| holds(row)).map(|(key, _)| *key)
+}
 
 /// What every client is set to, if nothing else is said.
 #[must_use]
@@ -76,15 +105,7 @@ pub fn signer(suite: CipherSuite, seed: u64) -> SignatureKeyPair {
 /// If the leaf breaks a rule.
 #[must_use]
 pub fn key_package_of(leaf: LeafParams, suite: CipherSuite, seed: u64) -> OwnKeyPackage {
-    let params = KeyPackageParams {
-        cipher_suite: suite,
-        leaf,
-        lifetime: LIFETIME,
-        extensions: Vec::new(),
-        last_resort: false,
-    };
-    let mut rng = SeededRng::from_u64(seed).fork("key package");
-    OwnKeyPackage::generate(&PROVIDER, &mut rng, params, signer(suite, seed)).expect("valid")
+    Setup::of(suite).key_package(leaf, seed)
 }
 
 /// A client's key package in suite 1.
@@ -120,6 +141,118 @@ pub fn rejection(error: Error) -> Rejection {
     match error {
         Error::Rejected(rejection) => rejection,
         other => panic!("not a rejection: {other}"),
+    }
+}
+
+/// What the members of a group have in common.
+#[derive(Clone)]
+pub struct Setup {
+    /// The cipher suite.
+    pub suite: CipherSuite,
+    /// What they are set to.
+    pub config: Config,
+    /// What computes for them.
+    pub provider: &'static dyn CryptoProvider,
+}
+
+// Each panics if what it names is not possible; that is what a test wants.
+#[allow(clippy::missing_panics_doc)]
+impl Setup {
+    /// The usual settings, in a suite.
+    #[must_use]
+    pub fn of(suite: CipherSuite) -> Self {
+        Self { suite, config: config(), provider: &PROVIDER }
+    }
+
+    /// A key package of a leaf; the seed decides its keys.
+    #[must_use]
+    pub fn key_package(&self, leaf: LeafParams, seed: u64) -> OwnKeyPackage {
+        let params = KeyPackageParams::new(self.suite, leaf, LIFETIME);
+        let mut rng = SeededRng::from_u64(seed).fork("key package");
+        let signer = signer(self.suite, seed);
+        OwnKeyPackage::generate(self.provider, &mut rng, params, signer).expect("valid")
+    }
+
+    /// The founder of a group named `a group`.
+    #[must_use]
+    pub fn found(&self, leaf: LeafParams) -> Peer {
+        let params = GroupParams {
+            group_id: b"a group".as_slice().into(),
+            cipher_suite: self.suite,
+            extensions: Vec::new(),
+            leaf,
+            lifetime: LIFETIME,
+        };
+        let (config, signer) = (self.config.clone(), signer(self.suite, 6));
+        let rng = &mut SeededRng::from_u64(7);
+        let new = Group::create(self.provider, rng, config, params, signer).expect("a group");
+        Peer { provider: self.provider, ..Peer::settle(new, 7) }
+    }
+
+    /// Who joins by a Welcome that holds the tree, accepting all credentials.
+    ///
+    /// # Errors
+    /// If the Welcome does not let it in.
+    pub fn join(
+        &self,
+        welcome: &[u8],
+        own: &OwnKeyPackage,
+        psks: &[(PskType, Secret)],
+        seed: u64,
+    ) -> Result<Peer, Error> {
+        let stage = WelcomeStage::open(self.provider, self.config.clone(), welcome, own)?;
+        let join = stage.join(self.provider, psks, None, None)?;
+        let verdicts = vec![Verdict::Accept; join.credentials().len()];
+        let peer = Peer::settle(join.resolve(&verdicts)?, seed);
+        Ok(Peer { provider: self.provider, psks: psks.to_vec(), ..peer })
+    }
+
+    /// Who joins by an external commit, with that commit.
+    ///
+    /// # Errors
+    /// If the GroupInfo does not let it in.
+    pub fn join_from_outside(
+        &self,
+        info: &[u8],
+        leaf: LeafParams,
+        removes: Option<LeafIndex>,
+        seed: u64,
+    ) -> Result<(Peer, Vec<u8>), Error> {
+        let stage = ExternalJoinStage::open(self.provider, self.config.clone(), info, None)?;
+        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+        let signer = signer(stage.context().cipher_suite, seed);
+        let options = ExternalJoinOptions { removes, ..ExternalJoinOptions::new(leaf, signer) };
+        let mut rng = SeededRng::from_u64(seed).fork("external");
+        let made = stage.commit(self.provider, &mut rng, &verdicts, options)?;
+        let peer = Peer::settle(made.group, seed);
+        Ok((Peer { provider: self.provider, ..peer }, made.commit))
+    }
+
+    /// A group of members of these leaves, each at the leaf of its place.
+    #[must_use]
+    pub fn group(&self, leaves: Vec<LeafParams>) -> Vec<Peer> {
+        let mut leaves = leaves.into_iter();
+        let mut peers = vec![self.found(leaves.next().expect("a founder"))];
+        let owns: Vec<OwnKeyPackage> =
+            leaves.zip(100..).map(|(leaf, seed)| self.key_package(leaf, seed)).collect();
+        if owns.is_empty() {
+            return peers;
+        }
+        let adds = owns.iter().map(add).collect();
+        let messages = peers[0].commit(commit_of(adds)).expect("a commit");
+        peers[0].accepted();
+        let welcome = &messages.welcomes[0].message;
+        for (own, seed) in owns.iter().zip(2..) {
+            peers.push(self.join(welcome, own, &[], seed).expect("joins"));
+        }
+        agree(&peers);
+        peers
+    }
+
+    /// A group of so many members.
+    #[must_use]
+    pub fn members(&self, n: usize) -> Vec<Peer> {
+        self.group((0..n).map(|i| leaf_params(&format!("member {i}"), self.suite)).collect())
     }
 }
 
@@ -160,29 +293,15 @@ impl Peer {
         Self { group, rows, rng, psks: Vec::new(), provider: &PROVIDER }
     }
 
-    /// The founder of a group named `a group`.
-    #[must_use]
-    pub fn found(leaf: LeafParams, suite: CipherSuite, config: Config) -> Self {
-        let group_id = b"a group".as_slice().into();
-        let (extensions, lifetime) = (Vec::new(), LIFETIME);
-        let params = GroupParams { group_id, cipher_suite: suite, extensions, leaf, lifetime };
-        let mut rng = SeededRng::from_u64(7);
-        let new = Group::create(&PROVIDER, &mut rng, config, params, signer(suite, 6));
-        Self::settle(new.expect("a group"), 7)
-    }
-
-    /// Who joins by a Welcome that holds the tree, accepting all credentials.
+    /// Who joins by a Welcome that holds the tree, with the usual settings.
     ///
     /// # Errors
     /// If the Welcome does not let it in.
     pub fn join(welcome: &[u8], own: &OwnKeyPackage, seed: u64) -> Result<Self, Error> {
-        let stage = WelcomeStage::open(&PROVIDER, config(), welcome, own)?;
-        let join = stage.join(&PROVIDER, &[], None, None)?;
-        let verdicts = vec![Verdict::Accept; join.credentials().len()];
-        Ok(Self::settle(join.resolve(&verdicts)?, seed))
+        Setup::of(own.key_package().cipher_suite).join(welcome, own, &[], seed)
     }
 
-    /// Who joins by an external commit, with that commit.
+    /// Who joins by an external commit, with the usual settings; with that commit.
     ///
     /// # Errors
     /// If the GroupInfo does not let it in.
@@ -192,19 +311,7 @@ impl Peer {
         removes: Option<LeafIndex>,
         seed: u64,
     ) -> Result<(Self, Vec<u8>), Error> {
-        let stage = ExternalJoinStage::open(&PROVIDER, config(), info, None)?;
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        let options = ExternalJoinOptions {
-            leaf,
-            signer: signer(stage.context().cipher_suite, seed),
-            removes,
-            psks: Vec::new(),
-            authenticated_data: Vec::new(),
-            group_info: None,
-        };
-        let mut rng = SeededRng::from_u64(seed).fork("external");
-        let made = stage.commit(&PROVIDER, &mut rng, &verdicts, options)?;
-        Ok((Self::settle(made.group, seed), made.commit))
+        Setup::of(SUITE).join_from_outside(info, leaf, removes, seed)
     }
 
     /// Applies a step and writes its rows; what is stored must then be what the state is.
@@ -223,25 +330,57 @@ impl Peer {
         rows
     }
 
+    /// Its suite, with its provider.
+    #[must_use]
+    pub fn suite(&self) -> Suite<'static> {
+        Suite::new(self.provider, self.group.cipher_suite()).expect("supported")
+    }
+
     /// That what is stored is what the state is, and what is cached what can be computed.
     pub fn check(&self) {
         assert_eq!(self.all_rows(), self.rows);
-        let suite = Suite::new(self.provider, self.group.cipher_suite()).expect("supported");
-        self.group.tree().check_caches(&suite).expect("cached values are right");
+        self.group.tree().check_caches(&self.suite()).expect("cached values are right");
     }
 
     /// Forgets the group in memory and loads it from its rows.
     pub fn reload(&mut self) {
-        let rows = self.rows.clone();
-        self.group = Group::load(self.provider, config(), rows).expect("rows load");
+        self.group = self.load(&self.rows).expect("rows load");
         self.check();
     }
 
-    /// Makes a commit, which is then pending.
+    /// A group from rows, as this member would load it.
+    ///
+    /// # Errors
+    /// If the rows do not fit together.
+    pub fn load(&self, rows: &Rows) -> Result<Group, Error> {
+        Group::load(self.provider, self.group.config().clone(), rows.clone())
+    }
+
+    /// Who has copied this member's rows, and its PSKs, as they are now.
+    #[must_use]
+    pub fn thief(&self) -> Self {
+        Self {
+            group: self.load(&self.rows).expect("rows load"),
+            rows: self.rows.clone(),
+            rng: self.rng.fork("thief"),
+            psks: self.psks.clone(),
+            provider: self.provider,
+        }
+    }
+
+    /// Another credential and signature key for its leaf.
+    pub fn new_leaf(&mut self, name: &str) -> LeafUpdate {
+        let suite = self.group.cipher_suite();
+        let signer = signer(suite, self.rng.below(u64::MAX));
+        LeafUpdate { params: leaf_params(name, suite), signer }
+    }
+
+    /// Makes a commit, which is then pending. The PSKs that it knows need not be given.
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn commit(&mut self, options: CommitOptions) -> Result<CommitMessages, Error> {
+    pub fn commit(&mut self, mut options: CommitOptions) -> Result<CommitMessages, Error> {
+        options.psks.extend(self.psks.iter().cloned());
         let step = self.group.commit(self.provider, &mut self.rng, options)?;
         let Event::Commit(messages) = self.take(step) else { panic!("no commit") };
         Ok(messages)
@@ -303,20 +442,15 @@ impl Peer {
         now: u64,
         message: &[u8],
     ) -> Result<Option<Transition<Group>>, Refused> {
-        let (group, provider) = (&self.group, self.provider);
-        Ok(Some(match group.process(provider, now, message)? {
-            Received::Application(step) | Received::OwnCommit(step) => step,
-            Received::Proposal(stage) => {
-                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-                stage.resolve(group, provider, &verdicts)?
-            }
-            Received::Commit(stage) => {
-                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-                let answers = Answers { verdicts, psks: self.psks.clone() };
-                stage.resolve(group, provider, now, &answers)?
-            }
-            Received::Known => return Ok(None),
-        }))
+        process(&self.group, self.provider, now, message, &self.psks)
+    }
+
+    /// The same now.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub fn process(&self, message: &[u8]) -> Result<Option<Transition<Group>>, Refused> {
+        self.process_at(NOW, message)
     }
 
     /// Processes a message that must be good, and takes the step.
@@ -343,27 +477,39 @@ impl Peer {
     }
 }
 
+/// What a message leads to in a group if all credentials are accepted; nothing if it is known.
+///
+/// # Errors
+/// If it is refused.
+pub fn process(
+    group: &Group,
+    provider: &dyn CryptoProvider,
+    now: u64,
+    message: &[u8],
+    psks: &[(PskType, Secret)],
+) -> Result<Option<Transition<Group>>, Refused> {
+    Ok(Some(match group.process(provider, now, message)? {
+        Received::Application(step) | Received::OwnCommit(step) => step,
+        Received::Proposal(stage) => {
+            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+            stage.resolve(group, provider, &verdicts)?
+        }
+        Received::Commit(stage) => {
+            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+            let answers = Answers { verdicts, psks: psks.to_vec() };
+            stage.resolve(group, provider, now, &answers)?
+        }
+        Received::Known => return Ok(None),
+    }))
+}
+
 /// A group of members of these leaves, each at the leaf of its place.
 ///
 /// # Panics
 /// If it cannot be made.
 #[must_use]
 pub fn group_of_leaves(leaves: Vec<LeafParams>, suite: CipherSuite) -> Vec<Peer> {
-    let mut leaves = leaves.into_iter();
-    let first = leaves.next().expect("a founder");
-    let mut peers = vec![Peer::found(first, suite, config())];
-    let owns: Vec<OwnKeyPackage> =
-        leaves.zip(100..).map(|(leaf, seed)| key_package_of(leaf, suite, seed)).collect();
-    if owns.is_empty() {
-        return peers;
-    }
-    let messages = peers[0].commit(commit_of(owns.iter().map(add).collect())).expect("a commit");
-    peers[0].accepted();
-    for (own, seed) in owns.iter().zip(2..) {
-        peers.push(Peer::join(&messages.welcomes[0].message, own, seed).expect("joins"));
-    }
-    agree(&peers);
-    peers
+    Setup::of(suite).group(leaves)
 }
 
 /// A group of members of these names in a suite.

@@ -11,17 +11,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout)]
 
-use conclave_crypto::{
-    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, MlKem, Secret,
-    SignatureKeyPair, SignatureScheme, Suites,
-};
-use conclave_group::{CommitOptions, Config, Framing, NewProposal, OwnKeyPackage};
-use conclave_provider_aws_lc::AwsLc;
+use conclave_crypto::testing::{Hook, Hooked, Operation};
+use conclave_crypto::{CryptoProvider, Secret, Suites};
+use conclave_group::{CommitOptions, NewProposal, OwnKeyPackage};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
-use conclave_testkit::peers::{Client, Peer, Setup, agree, commits, deliver};
-use conclave_wire::{CipherSuite, Content, LeafIndex, PskType, SignaturePublicKey};
+use conclave_testkit::party::*;
+use conclave_wire::{CipherSuite, Content, LeafIndex, PskType};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -167,175 +164,33 @@ fn note(secret: &[u8]) {
     }
 }
 
-fn noted(secret: Secret) -> Secret {
-    note(secret.expose());
-    secret
-}
+struct Noting;
 
-struct Noting(RustCrypto);
-
-impl CryptoProvider for Noting {
-    fn name(&self) -> &'static str {
-        "noting"
-    }
-    fn suites(&self) -> Suites {
-        self.0.suites()
-    }
-    fn has_kem(&self, kem: Kem) -> bool {
-        self.0.has_kem(kem)
-    }
-    fn has_kdf(&self, kdf: Kdf) -> bool {
-        self.0.has_kdf(kdf)
-    }
-    fn has_aead(&self, aead: Aead) -> bool {
-        self.0.has_aead(aead)
-    }
-    fn has_hash(&self, hash: Hash) -> bool {
-        self.0.has_hash(hash)
-    }
-    fn has_signature(&self, scheme: SignatureScheme) -> bool {
-        self.0.has_signature(scheme)
-    }
-    fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        self.0.hash(hash, parts)
-    }
-    fn hmac(&self, hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        note(key.expose());
-        self.0.hmac(hash, key, parts)
-    }
-    fn extract(&self, kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError> {
-        let extracted = self.0.extract(kdf, salt, ikm)?;
-        // HPKE extracts these of public values.
-        if ikm.iter().any(|part| [&b"psk_id_hash"[..], b"info_hash"].contains(part)) {
-            return Ok(extracted);
+impl Hook for Noting {
+    fn after(&self, operation: Operation, inputs: &[&[u8]], output: Option<&[u8]>) {
+        let told = match operation {
+            // HPKE extracts these of public values.
+            Operation::Extract
+                if inputs.iter().any(|part| [&b"psk_id_hash"[..], b"info_hash"].contains(part)) =>
+            {
+                return;
+            }
+            // The parts of the ikm before the last are labels.
+            Operation::Extract => [inputs.first(), inputs.last()].into_iter().flatten().collect(),
+            _ => inputs.iter().collect::<Vec<_>>(),
+        };
+        told.into_iter().for_each(|secret| note(secret));
+        // What is opened is a path secret, or longer, and its secrets are noted elsewhere.
+        let opened = operation == Operation::AeadOpen;
+        if let Some(secret) = output.filter(|s| !opened || [32, 48, 64].contains(&s.len())) {
+            note(secret);
         }
-        note(salt);
-        note(ikm.last().expect("an ikm"));
-        Ok(noted(extracted))
-    }
-    fn expand(
-        &self,
-        kdf: Kdf,
-        prk: &Secret,
-        info: &[&[u8]],
-        length: usize,
-    ) -> Result<Secret, CryptoError> {
-        note(prk.expose());
-        self.0.expand(kdf, prk, info, length).map(noted)
-    }
-    fn aead_seal(
-        &self,
-        aead: Aead,
-        key: &Secret,
-        nonce: &[u8],
-        aad: &[u8],
-        plaintext: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        note(key.expose());
-        self.0.aead_seal(aead, key, nonce, aad, plaintext)
-    }
-    fn aead_open(
-        &self,
-        aead: Aead,
-        key: &Secret,
-        nonce: &[u8],
-        aad: &[u8],
-        ciphertext: &[u8],
-    ) -> Result<Secret, CryptoError> {
-        let opened = self.0.aead_open(aead, key, nonce, aad, ciphertext)?;
-        // A path secret; other things that are opened are longer, and their secrets noted elsewhere.
-        if [32, 48, 64].contains(&opened.len()) {
-            note(opened.expose());
-        }
-        Ok(opened)
-    }
-    fn dh_public_key(&self, group: DhGroup, private: &Secret) -> Result<Vec<u8>, CryptoError> {
-        note(private.expose());
-        self.0.dh_public_key(group, private)
-    }
-    fn dh(&self, group: DhGroup, private: &Secret, public: &[u8]) -> Result<Secret, CryptoError> {
-        note(private.expose());
-        self.0.dh(group, private, public).map(noted)
-    }
-    fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError> {
-        self.0.dh_validate_public_key(group, public)
-    }
-    fn sha3_256(&self, parts: &[&[u8]]) -> Result<Secret, CryptoError> {
-        // Of a hybrid KEM: the secrets of both parts come first.
-        parts.iter().take(2).for_each(|part| note(part));
-        self.0.sha3_256(parts).map(noted)
-    }
-    fn shake256(&self, parts: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
-        note(parts.first().expect("a seed"));
-        self.0.shake256(parts, length).map(noted)
-    }
-    fn ml_kem_public_key(&self, ml_kem: MlKem, private: &Secret) -> Result<Vec<u8>, CryptoError> {
-        note(private.expose());
-        self.0.ml_kem_public_key(ml_kem, private)
-    }
-    fn ml_kem_encap(
-        &self,
-        ml_kem: MlKem,
-        public: &[u8],
-        randomness: &Secret,
-    ) -> Result<(Vec<u8>, Secret), CryptoError> {
-        note(randomness.expose());
-        let (ciphertext, secret) = self.0.ml_kem_encap(ml_kem, public, randomness)?;
-        Ok((ciphertext, noted(secret)))
-    }
-    fn ml_kem_decap(
-        &self,
-        ml_kem: MlKem,
-        private: &Secret,
-        ciphertext: &[u8],
-    ) -> Result<Secret, CryptoError> {
-        note(private.expose());
-        self.0.ml_kem_decap(ml_kem, private, ciphertext).map(noted)
-    }
-    fn ml_kem_validate_public_key(&self, ml_kem: MlKem, public: &[u8]) -> Result<(), CryptoError> {
-        self.0.ml_kem_validate_public_key(ml_kem, public)
-    }
-    fn signature_key_pair(
-        &self,
-        scheme: SignatureScheme,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<SignatureKeyPair, CryptoError> {
-        self.0.signature_key_pair(scheme, rng)
-    }
-    fn signature_public_key(
-        &self,
-        scheme: SignatureScheme,
-        private: &Secret,
-    ) -> Result<SignaturePublicKey, CryptoError> {
-        note(private.expose());
-        self.0.signature_public_key(scheme, private)
-    }
-    fn sign(
-        &self,
-        scheme: SignatureScheme,
-        key_pair: &SignatureKeyPair,
-        message: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        note(key_pair.private.expose());
-        self.0.sign(scheme, key_pair, message)
-    }
-    fn verify(
-        &self,
-        scheme: SignatureScheme,
-        public_key: &SignaturePublicKey,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), CryptoError> {
-        self.0.verify(scheme, public_key, message, signature)
-    }
-    fn as_dyn(&self) -> &dyn CryptoProvider {
-        self
     }
 }
 
 // ── the script ───────────────────────────────────────────────────────────────────────────────
 
-type Maker = fn() -> Box<dyn CryptoProvider>;
+type Maker = fn() -> &'static dyn CryptoProvider;
 
 const DATA: &[u8] = b"what one member says to the others, and nobody else is to know";
 
@@ -344,9 +199,9 @@ fn says(peers: &mut [Peer], from: usize) {
     for (i, peer) in peers.iter_mut().enumerate() {
         if i != from {
             let mut read = peer.reads(&message);
-            assert_eq!(read, DATA);
+            assert_eq!(read.data, DATA);
             // It is the application's now.
-            read.fill(0);
+            read.data.fill(0);
         }
     }
 }
@@ -355,51 +210,52 @@ fn says(peers: &mut [Peer], from: usize) {
 /// sent, received and skipped, updates, commits accepted and rejected, an external join, a removal,
 /// everything loaded from its rows in between. Returns the authenticator of its last epoch.
 fn life(suite: u16, provider: Maker) -> Secret {
-    let setup = Setup { suite: CipherSuite(suite), config: Config::default(), seed: 70 };
-    let mut peers = setup.group(provider, 4);
+    let provider = provider();
+    let setup = Setup { provider, ..Setup::of(CipherSuite(suite)) };
+    let mut peers = setup.members(4);
     says(&mut peers, 0);
-    let encrypted = Framing { encrypt: true, ..Framing::default() };
     let path = CommitOptions { force_path: true, ..CommitOptions::default() };
 
     let psk = Secret::new((0..32).map(|i| 0x77 ^ (i * 5)).collect());
     let psks = vec![(PskType::External { psk_id: b"psk".as_slice().into() }, psk)];
     peers.iter_mut().for_each(|peer| peer.psks = psks.clone());
-    let client = setup.with_seed(90).client(&*provider(), "newcomer");
-    let stored = client.own.to_secret().expect("encoded");
-    assert_eq!(OwnKeyPackage::from_secret(&*provider(), &stored).as_ref(), Ok(&client.own));
+    let client = setup.key_package(leaf_params("newcomer", setup.suite), 90);
+    let stored = client.to_secret().expect("encoded");
+    assert_eq!(OwnKeyPackage::from_secret(provider, &stored).as_ref(), Ok(&client));
     let psk = NewProposal::ExternalPsk { psk_id: b"psk".as_slice().into() };
-    let options = CommitOptions { proposals: vec![client.add(), psk], ..path.clone() };
+    let options = CommitOptions { proposals: vec![add(&client), psk], ..path.clone() };
     let messages = commits(&mut peers, 1, options);
-    peers.push(client.join(provider(), &messages.welcomes[0].message, &psks));
+    let joined = setup.join(&messages.welcomes[0].message, &client, &psks, 90);
+    peers.push(joined.expect("joins"));
     agree(&peers);
     says(&mut peers, 4);
 
     let skipped = [peers[1].say(DATA), peers[1].say(DATA)];
-    peers[2].reads(&skipped[1]).fill(0);
+    peers[2].reads(&skipped[1]).data.fill(0);
     peers.iter_mut().for_each(Peer::reload);
-    peers[2].reads(&skipped[0]).fill(0);
+    peers[2].reads(&skipped[0]).data.fill(0);
 
     // Somebody signs with a key that is not its own: it opens, and is refused.
-    let forged = forged_by(&mut peers[0], &*provider());
+    let forged = forged_by(&mut peers[0]);
     let refused = peers[1].process(&forged).expect_err("not its signature");
     peers[1].take(*refused.key_deletion.expect("it opened"));
 
-    let update = peers[2].proposes_update(None, &encrypted);
+    let update = peers[2].propose_update(None, &encrypted());
     deliver(&mut peers, 2, &update);
     peers[2].reload();
-    commits(&mut peers, 0, CommitOptions { framing: encrypted.clone(), ..path.clone() });
+    commits(&mut peers, 0, CommitOptions { framing: encrypted(), ..path.clone() });
     says(&mut peers, 2);
 
     let leaf = Some(peers[3].new_leaf("renamed"));
-    peers[3].commits(CommitOptions { leaf: leaf.clone(), ..path.clone() });
+    peers[3].commit(CommitOptions { leaf: leaf.clone(), ..path.clone() }).expect("a commit");
     peers[3].reload();
     peers[3].rejected();
     commits(&mut peers, 3, CommitOptions { leaf, ..path.clone() });
     says(&mut peers, 3);
-    drop(peers[3].group.export(&*peers[3].provider, b"label", b"context", 32).expect("exported"));
+    drop(peers[3].group.export(provider, b"label", b"context", 32).expect("exported"));
 
-    let outsider = setup.with_seed(17);
-    let (_, joined) = outsider.join_from_outside(provider(), "outsider", &peers[0]);
+    let (info, leaf) = (peers[0].group_info(), leaf_params("outsider", setup.suite));
+    let (_, joined) = setup.join_from_outside(&info, leaf, None, 17).expect("an external commit");
     for peer in &mut peers {
         peer.receive(&joined);
     }
@@ -413,13 +269,13 @@ fn life(suite: u16, provider: Maker) -> Secret {
 }
 
 /// A message under an unused key with a signature that does not verify.
-fn forged_by(peer: &mut Peer, provider: &dyn CryptoProvider) -> Vec<u8> {
+fn forged_by(peer: &mut Peer) -> Vec<u8> {
     // Who forges wipes nothing.
     let watching = WATCHING.replace(false);
     let mut insider = Insider::of(&peer.group);
     insider.signer = peer.new_leaf("another").signer;
     let content = Content::Application(DATA.into());
-    let forged = insider.private(provider, &mut SeededRng::from_u64(4), content, 50);
+    let forged = insider.private(peer.provider, &mut SeededRng::from_u64(4), content, 50);
     WATCHING.set(watching);
     forged
 }
@@ -436,10 +292,10 @@ fn place(finding: &Finding) -> String {
     files.filter(told).take(4).collect::<Vec<_>>().join(" < ")
 }
 
-/// Whether a block is one of the test's own lists of members or clients. Their seeded generators lie
-/// in them, and in a generator the block of randomness that keys were just made of.
+/// Whether a block is one of the test's own lists of members. Their seeded generators lie in them, and
+/// in a generator the block of randomness that keys were just made of.
 fn is_of_the_test(finding: &Finding) -> bool {
-    [size_of::<Peer>(), size_of::<Client>()].iter().any(|size| finding.block.is_multiple_of(*size))
+    finding.block.is_multiple_of(size_of::<Peer>())
 }
 
 /// What a run leaves in freed blocks: the lengths of the blocks, by place.
@@ -471,12 +327,10 @@ const RUNS: [(u16, Maker); 10] = [
     (0xf0ca, portable),
 ];
 
-fn portable() -> Box<dyn CryptoProvider> {
-    Box::new(RustCrypto::new().with_suites(Suites::CONCLAVE))
-}
-
-fn native() -> Box<dyn CryptoProvider> {
-    Box::new(AwsLc::with_threads(1).with_suites(Suites::CONCLAVE))
+fn noting() -> &'static dyn CryptoProvider {
+    static NOTING: Hooked<RustCrypto, Noting> =
+        Hooked::new(RustCrypto::new().with_suites(Suites::CONCLAVE), Noting);
+    &NOTING
 }
 
 #[test]
@@ -500,7 +354,7 @@ fn the_allocator_sees_a_secret_that_is_freed_or_left_behind_by_growing() {
 fn no_freed_block_holds_a_secret() {
     for (suite, provider) in RUNS {
         NOTED.lock().expect("one thread").clear();
-        let end = life(suite, || Box::new(Noting(RustCrypto::new().with_suites(Suites::CONCLAVE))));
+        let end = life(suite, noting);
         let secrets: Vec<Vec<u8>> = NOTED.lock().expect("one thread").iter().cloned().collect();
         assert!(secrets.len() > 500, "{} secrets", secrets.len());
         let again = || assert!(life(suite, provider) == end, "the runs differ");

@@ -3,24 +3,16 @@
 
 use conclave_crypto::{CryptoError, CryptoProvider, PqSuite, Secret, Suite, Suites};
 use conclave_group::{
-    CommitOptions, Config, Error, Framing, KeyPackageParams, LeafParams, Limits, NewProposal,
-    OwnKeyPackage, Rejection, ValidKeyPackage,
+    CommitOptions, Config, Error, KeyPackageParams, LeafParams, Limits, NewProposal, OwnKeyPackage,
+    Rejection, ValidKeyPackage,
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::sign_key_package;
-use conclave_testkit::peers::{NOW, Peer, Setup, agree, commits, deliver};
+use conclave_testkit::party::*;
 use conclave_tree::TreeRead;
-use conclave_wire::{Credential, Encode, LeafIndex, Lifetime};
-
-fn native() -> Box<dyn CryptoProvider> {
-    Box::new(AwsLc::with_threads(1).with_suites(Suites::CONCLAVE))
-}
-
-fn portable() -> Box<dyn CryptoProvider> {
-    Box::new(RustCrypto::new().with_suites(Suites::CONCLAVE))
-}
+use conclave_wire::{Credential, Encode, LeafIndex};
 
 /// Everybody says something, which all others read.
 fn all_speak(peers: &mut [Peer]) {
@@ -28,38 +20,40 @@ fn all_speak(peers: &mut [Peer]) {
         let message = peers[from].say(b"hello");
         for (i, peer) in peers.iter_mut().enumerate() {
             if i != from {
-                assert_eq!(peer.reads(&message), b"hello");
+                assert_eq!(peer.reads(&message).data, b"hello");
             }
         }
     }
 }
 
-fn setup(suite: PqSuite) -> Setup {
+/// Members that compute with a provider.
+fn setup(suite: PqSuite, provider: &'static dyn CryptoProvider) -> Setup {
     let suite = Suites::CONCLAVE.code_point(suite).expect("all are in this table");
-    Setup { suite, config: Config::default(), seed: 40 }
+    Setup { provider, ..Setup::of(suite) }
 }
 
 /// Created, two members added by one commit, one by an external commit; updates by proposal and by
 /// commit; a removal; everything loaded from its rows in between.
 fn life(suite: PqSuite) {
-    let setup = setup(suite);
-    let mut peers = vec![setup.found(native(), "founder")];
-    let clients = [
-        setup.with_seed(41).client(&*portable(), "first"),
-        setup.with_seed(42).client(&*native(), "second"),
+    let (native, portable) = (setup(suite, native()), setup(suite, portable()));
+    let leaf = |name| leaf_params(name, native.suite);
+    let mut peers = vec![native.found(leaf("founder"))];
+    let own = [
+        (&portable, portable.key_package(leaf("first"), 41)),
+        (&native, native.key_package(leaf("second"), 42)),
     ];
-    let proposals = clients.iter().map(|client| client.add()).collect();
-    let options = CommitOptions { proposals, ..CommitOptions::default() };
-    let messages = commits(&mut peers, 0, options);
+    let adds = own.iter().map(|(_, own)| add(own)).collect();
+    let messages = commits(&mut peers, 0, commit_of(adds));
     let welcome = &messages.welcomes[0].message;
-    for (client, provider) in clients.into_iter().zip([portable(), native()]) {
-        peers.push(client.join(provider, welcome, &[]));
+    for ((setup, own), seed) in own.iter().zip(41..) {
+        peers.push(setup.join(welcome, own, &[], seed).expect("joins"));
     }
     agree(&peers);
     all_speak(&mut peers);
 
-    let outside = setup.with_seed(43);
-    let (joined, commit) = outside.join_from_outside(portable(), "outsider", &peers[1]);
+    let info = peers[1].group_info();
+    let joined = portable.join_from_outside(&info, leaf("outsider"), None, 43);
+    let (joined, commit) = joined.expect("joins");
     for peer in &mut peers {
         peer.receive(&commit);
     }
@@ -68,9 +62,8 @@ fn life(suite: PqSuite) {
     peers.iter_mut().for_each(Peer::reload);
     all_speak(&mut peers);
 
-    let encrypted = Framing { encrypt: true, ..Framing::default() };
     for who in 0..4 {
-        let update = peers[(who + 1) % 4].proposes_update(None, &encrypted);
+        let update = peers[(who + 1) % 4].propose_update(None, &encrypted());
         deliver(&mut peers, (who + 1) % 4, &update);
         peers.iter_mut().for_each(Peer::reload);
         let options = CommitOptions { force_path: true, ..CommitOptions::default() };
@@ -88,7 +81,7 @@ fn life(suite: PqSuite) {
     all_speak(&mut peers);
     let exported: Vec<Secret> = peers
         .iter()
-        .map(|peer| peer.group.export(&*peer.provider, b"label", b"context", 32).unwrap())
+        .map(|peer| peer.group.export(peer.provider, b"label", b"context", 32).unwrap())
         .collect();
     assert!(exported.windows(2).all(|pair| pair[0] == pair[1]));
     keys_are_of_the_suite(&peers, suite);
@@ -172,11 +165,11 @@ fn members_live_together_in_mlkem1024_aes256_mldsa87() {
 /// A provider without the table knows nothing of the suite, and says so.
 #[test]
 fn without_a_code_point_there_is_no_post_quantum_suite() {
-    let setup = setup(PqSuite::MlKem768X25519Aes128Ed25519);
-    let client = setup.client(&*native(), "client");
+    let setup = setup(PqSuite::MlKem768X25519Aes128Ed25519, native());
+    let own = setup.key_package(leaf_params("client", setup.suite), 1);
     let plain: [&dyn CryptoProvider; 2] = [&AwsLc::with_threads(1), &RustCrypto::new()];
     for provider in plain {
-        let key_package = client.own.key_package().clone();
+        let key_package = own.key_package().clone();
         let refused = ValidKeyPackage::check(provider, NOW, &setup.config, key_package);
         let error = refused.expect_err("an unknown suite");
         assert!(matches!(error, Error::Crypto(CryptoError::UnsupportedSuite(_))), "{error:?}");
@@ -187,15 +180,15 @@ fn without_a_code_point_there_is_no_post_quantum_suite() {
 /// refuses it as it does any other.
 #[test]
 fn leaves_of_the_largest_suite_are_within_the_limits_and_held_to_them() {
-    let setup = setup(PqSuite::MlKem1024Aes256MlDsa87);
-    let client = setup.client(&*portable(), "client");
-    let leaf = client.own.key_package().leaf_node.to_bytes().unwrap().len();
+    let setup = setup(PqSuite::MlKem1024Aes256MlDsa87, portable());
+    let own = setup.key_package(leaf_params("client", setup.suite), 1);
+    let leaf = own.key_package().leaf_node.to_bytes().unwrap().len();
     assert!((8_000..10_000).contains(&leaf), "{leaf} bytes");
     let check = |leaf_bytes| {
         let limits = Limits { leaf_bytes, ..Limits::default() };
         let config = Config { limits, ..Config::default() };
-        let key_package = client.own.key_package().clone();
-        ValidKeyPackage::check(&*portable(), NOW, &config, key_package).map(drop)
+        let key_package = own.key_package().clone();
+        ValidKeyPackage::check(portable(), NOW, &config, key_package).map(drop)
     };
     assert_eq!(check(Limits::default().leaf_bytes), Ok(()));
     assert_eq!(check(leaf), Ok(()));
@@ -207,24 +200,25 @@ fn leaves_of_the_largest_suite_are_within_the_limits_and_held_to_them() {
 #[test]
 fn a_key_package_with_a_coefficient_over_ml_kems_modulus_is_refused() {
     for at in [PqSuite::MlKem768X25519Aes128Ed25519, PqSuite::MlKem1024Aes256P384] {
-        let (setup, provider, mut rng) = (setup(at), native(), SeededRng::from_u64(44));
-        let suite = Suite::new(&*provider, setup.suite).unwrap();
+        let (setup, mut rng) = (setup(at, native()), SeededRng::from_u64(44));
+        let provider = setup.provider;
+        let suite = Suite::new(provider, setup.suite).unwrap();
         let signer = suite.signature_key_pair(&mut rng).unwrap();
         let params = KeyPackageParams {
             cipher_suite: setup.suite,
             leaf: LeafParams::new(Credential::basic(b"client"), &[setup.suite]),
-            lifetime: Lifetime { not_before: NOW - 10, not_after: NOW + 1_000_000 },
+            lifetime: LIFETIME,
             extensions: Vec::new(),
             last_resort: false,
         };
-        let own = OwnKeyPackage::generate(&*provider, &mut rng, params, signer.clone()).unwrap();
+        let own = OwnKeyPackage::generate(provider, &mut rng, params, signer.clone()).unwrap();
         let check = |damage: fn(&mut Vec<u8>)| {
             let mut key_package = own.key_package().clone();
             let mut key = key_package.init_key.to_vec();
             damage(&mut key);
             key_package.init_key = key.into();
             sign_key_package(&suite, &mut key_package, &signer);
-            ValidKeyPackage::check(&*provider, NOW, &setup.config, key_package).map(drop)
+            ValidKeyPackage::check(provider, NOW, &setup.config, key_package).map(drop)
         };
         assert_eq!(check(|_| ()), Ok(()));
         let refused = Err(Error::Rejected(Rejection::InvalidPublicKey));

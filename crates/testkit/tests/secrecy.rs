@@ -7,29 +7,19 @@ use conclave_group::rows::{Table, content};
 use conclave_group::{
     CommitOptions, Config, Error, Event, Framing, Limits, NewProposal, RatchetError, Rejection,
 };
-use conclave_provider_aws_lc::AwsLc;
-use conclave_provider_rustcrypto::RustCrypto;
 use conclave_schedule::{
     CommitSecret, EncryptionSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret,
     MessageKey, PskSecret, RatchetKind, SecretTree,
 };
 use conclave_testkit::forge::Insider;
-use conclave_testkit::peers::{Peer, Rows, Setup, agree, commits, deliver, row_with};
+use conclave_testkit::party::*;
 use conclave_tree::TreeRead;
 use conclave_wire::{
     CipherSuite, Content, Decode, Encode, LeafIndex, MlsMessage, MlsMessageBody, NodeIndex,
     TreeSize, UpdatePath,
 };
 
-type Maker = fn() -> Box<dyn CryptoProvider>;
-
-fn portable() -> Box<dyn CryptoProvider> {
-    Box::new(RustCrypto::new())
-}
-
-fn native() -> Box<dyn CryptoProvider> {
-    Box::new(AwsLc::with_threads(1))
-}
+type Maker = fn() -> &'static dyn CryptoProvider;
 
 /// The suites, each with a provider: X25519, P-256 and X448.
 const SUITES: [(u16, Maker); 4] = [(1, portable), (1, native), (2, native), (6, native)];
@@ -37,7 +27,7 @@ const SUITES: [(u16, Maker); 4] = [(1, portable), (1, native), (2, native), (6, 
 fn group(suite: u16, provider: Maker, members: usize) -> Vec<Peer> {
     let limits = Limits { past_epochs: 1, ..Limits::default() };
     let config = Config { limits, ..Config::default() };
-    Setup { suite: CipherSuite(suite), config, seed: 20 }.group(provider, members)
+    Setup { suite: CipherSuite(suite), config, provider: provider() }.members(members)
 }
 
 fn framing(encrypt: bool) -> Framing {
@@ -161,9 +151,8 @@ fn a_message_that_was_read_or_sent_cannot_be_read_again_from_what_is_stored() {
             let key = message_key(&peers[1], 0, kind, generation);
             let before: Vec<Rows> = peers.iter().map(|peer| peer.rows.clone()).collect();
             let message = peers[0].say(b"hello");
-            assert_eq!(peers[1].reads(&message), b"hello");
-            let provider = provider();
-            let suite = Suite::new(&*provider, CipherSuite(suite)).unwrap();
+            assert_eq!(peers[1].reads(&message).data, b"hello");
+            let suite = peers[1].suite();
             let burglar =
                 Burglar { suite: &suite, size: peers[0].group.tree().size(), wanted: &key };
             for (i, before) in before.iter().enumerate().take(2) {
@@ -176,15 +165,14 @@ fn a_message_that_was_read_or_sent_cannot_be_read_again_from_what_is_stored() {
             assert!(peers[0].process(&message).expect("known").is_none());
             // Who has not read it yet can.
             assert!(burglar.finds_key_in(&peers[2], &peers[2].rows));
-            assert_eq!(peers[2].thief(portable()).reads(&message), b"hello");
+            assert_eq!(peers[2].thief().reads(&message).data, b"hello");
         }
     }
 }
 
 #[test]
 fn the_burglar_finds_a_key_from_any_secret_above_it() {
-    let provider = portable();
-    let suite = Suite::new(&*provider, CipherSuite(1)).unwrap();
+    let suite = Suite::new(&PROVIDER, CipherSuite(1)).unwrap();
     let size = TreeSize::for_leaves(4).unwrap();
     let epoch = Secret::copy_from(&[7; 32]);
     let root = EpochSecrets::from_epoch_secret(&suite, epoch.clone()).unwrap().encryption;
@@ -200,8 +188,7 @@ fn an_encrypted_proposal_or_commit_cannot_be_opened_again_from_what_is_stored() 
     for (suite, provider) in SUITES {
         let mut peers = group(suite, provider, 3);
         let size = peers[0].group.tree().size();
-        let fresh = provider();
-        let suite = Suite::new(&*fresh, CipherSuite(suite)).unwrap();
+        let suite = peers[0].suite();
         let kind = RatchetKind::Handshake;
         for generation in 0..2 {
             let key = message_key(&peers[1], 0, kind, generation);
@@ -209,7 +196,7 @@ fn an_encrypted_proposal_or_commit_cannot_be_opened_again_from_what_is_stored() 
             assert!(burglar.finds_key_in(&peers[1], &peers[1].rows));
             let message = match generation {
                 0 => {
-                    let message = peers[0].proposes_update(None, &framing(true));
+                    let message = peers[0].propose_update(None, &framing(true));
                     deliver(&mut peers, 0, &message);
                     message
                 }
@@ -234,15 +221,14 @@ fn a_message_that_was_skipped_is_read_late_once() {
     let mut peers = group(1, portable, 2);
     let key = message_key(&peers[1], 0, RatchetKind::Application, 0);
     let messages = [peers[0].say(b"first"), peers[0].say(b"second")];
-    let provider = portable();
-    let suite = Suite::new(&*provider, CipherSuite(1)).unwrap();
+    let suite = Suite::new(&PROVIDER, CipherSuite(1)).unwrap();
     let burglar = Burglar { suite: &suite, size: peers[0].group.tree().size(), wanted: &key };
     peers[1].reads(&messages[1]);
     peers[1].reload();
     assert!(burglar.finds_key_in(&peers[1], &peers[1].rows));
     commits(&mut peers, 0, path(false));
     peers[1].reload();
-    assert_eq!(peers[1].reads(&messages[0]), b"first");
+    assert_eq!(peers[1].reads(&messages[0]).data, b"first");
     peers[1].reload();
     assert_eq!(row_with(&peers[1].rows, key.key.expose()), None);
     assert!(!burglar.finds_key_in(&peers[1], &peers[1].rows));
@@ -321,14 +307,14 @@ fn derives_epoch(thief: &Peer, honest: &Peer) -> bool {
 
 /// A thief that follows along as long as the victim does not heal: it opens all messages and enters
 /// all epochs.
-fn thief_who_follows(peers: &mut [Peer], victim: usize, provider: Maker, encrypt: bool) -> Peer {
-    let mut thief = peers[victim].thief(provider());
+fn thief_who_follows(peers: &mut [Peer], victim: usize, encrypt: bool) -> Peer {
+    let mut thief = peers[victim].thief();
     let message = peers[0].say(b"before");
     deliver(peers, 0, &message);
-    assert_eq!(thief.reads(&message), b"before");
+    assert_eq!(thief.reads(&message).data, b"before");
     for committer in [0, 2] {
         let old = thief.group.context().clone();
-        let rows_before = thief.thief(provider());
+        let rows_before = thief.thief();
         let commit = commits(peers, committer, path(encrypt)).commit;
         if !encrypt {
             let context = provisional(&peers[0], &old);
@@ -337,7 +323,7 @@ fn thief_who_follows(peers: &mut [Peer], victim: usize, provider: Maker, encrypt
         assert!(matches!(follow(&mut thief, &commit), Ok(Some(Event::Epoch(_)))));
         let message = peers[0].say(b"in the next epoch");
         deliver(peers, 0, &message);
-        assert_eq!(thief.reads(&message), b"in the next epoch");
+        assert_eq!(thief.reads(&message).data, b"in the next epoch");
     }
     thief
 }
@@ -374,7 +360,7 @@ fn a_member_s_own_path_locks_out_who_has_stolen_its_rows() {
     for (suite, provider) in SUITES {
         for encrypt in [false, true] {
             let mut peers = group(suite, provider, 4);
-            let mut thief = thief_who_follows(&mut peers, 1, provider, encrypt);
+            let mut thief = thief_who_follows(&mut peers, 1, encrypt);
             let old = thief.group.context().clone();
             let healing = commits(&mut peers, 1, path(encrypt)).commit;
             if !encrypt {
@@ -391,9 +377,9 @@ fn a_member_s_update_that_somebody_else_commits_locks_out_who_has_stolen_its_row
     for (suite, provider) in SUITES {
         for encrypt in [false, true] {
             let mut peers = group(suite, provider, 4);
-            let mut thief = thief_who_follows(&mut peers, 1, provider, encrypt);
+            let mut thief = thief_who_follows(&mut peers, 1, encrypt);
             let old = thief.group.context().clone();
-            let proposal = peers[1].proposes_update(None, &framing(encrypt));
+            let proposal = peers[1].propose_update(None, &framing(encrypt));
             deliver(&mut peers, 1, &proposal);
             // It sees the proposal, and can cache it; only the new private key it has not.
             let _ = follow(&mut thief, &proposal);
@@ -411,16 +397,13 @@ fn a_member_s_update_that_somebody_else_commits_locks_out_who_has_stolen_its_row
 fn a_commit_without_a_path_locks_out_nobody() {
     // Why the tests above commit paths: adding somebody heals nothing.
     let mut peers = group(1, portable, 3);
-    let mut thief = peers[1].thief(portable());
-    let config = Config::default();
-    let newcomer = Setup { suite: CipherSuite(1), config, seed: 99 }.client(&*portable(), "new");
-    let proposals = vec![newcomer.add()];
-    let options = CommitOptions { proposals, ..CommitOptions::default() };
+    let mut thief = peers[1].thief();
+    let options = commit_of(vec![add(&key_package("new", 99))]);
     let commit = commits(&mut peers, 1, options).commit;
     assert!(derives_epoch(&thief, &peers[0]), "the tools work");
     assert!(matches!(follow(&mut thief, &commit), Ok(Some(Event::Epoch(_)))));
     let message = peers[1].say(b"still read");
-    assert_eq!(thief.reads(&message), b"still read");
+    assert_eq!(thief.reads(&message).data, b"still read");
 }
 
 // ── removal ──────────────────────────────────────────────────────────────────────────────────
@@ -430,7 +413,7 @@ fn a_removed_member_reads_nothing_of_the_new_epoch_even_if_it_keeps_its_rows() {
     for (suite, provider) in SUITES {
         for encrypt in [false, true] {
             let mut peers = group(suite, provider, 4);
-            let mut thief = thief_who_follows(&mut peers, 3, provider, encrypt);
+            let mut thief = thief_who_follows(&mut peers, 3, encrypt);
             let (old, stolen) = (thief.group.context().clone(), thief.rows.clone());
             let proposals = vec![NewProposal::Remove(LeafIndex(3))];
             let removal = commits(&mut peers, 0, CommitOptions { proposals, ..path(encrypt) });
@@ -467,11 +450,10 @@ fn a_removed_member_reads_nothing_of_the_new_epoch_even_if_it_keeps_its_rows() {
 #[test]
 fn nothing_in_a_removed_member_s_rows_leads_to_a_key_of_the_new_epoch() {
     let mut peers = group(1, portable, 4);
-    let thief = peers[3].thief(portable());
+    let thief = peers[3].thief();
     let proposals = vec![NewProposal::Remove(LeafIndex(3))];
     commits(&mut peers, 0, CommitOptions { proposals, ..CommitOptions::default() });
-    let provider = portable();
-    let suite = Suite::new(&*provider, CipherSuite(1)).unwrap();
+    let suite = Suite::new(&PROVIDER, CipherSuite(1)).unwrap();
     let size = peers[0].group.tree().size();
     for (leaf, kind) in [(0, RatchetKind::Application), (1, RatchetKind::Handshake)] {
         let key = message_key(&peers[0], leaf, kind, 0);

@@ -1,10 +1,12 @@
 use super::*;
-use crate::testing::{Counting, PORTABLE, TestRng, hex, secret, suite};
+use crate::testing::{PORTABLE, TestRng, hex, secret, suite};
 use RatchetKind::{Application, Handshake};
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
+use conclave_crypto::testing::{Counter, Hooked, Operation};
+use conclave_provider_rustcrypto::RustCrypto;
 
 const LIMITS: RatchetLimits = RatchetLimits { max_forward: 2000, max_skipped: 2000 };
 
@@ -120,19 +122,19 @@ fn a_replay_is_refused_whether_it_was_received_in_order_or_late() {
 
 #[test]
 fn the_last_generation_costs_nothing_and_is_refused() {
-    let counting = Counting::default();
+    let counting = Hooked::new(RustCrypto::new(), Counter::of(Operation::Expand));
     let suite = suite(&counting);
     let tree = tree(1024);
     for generation in [2001, u32::MAX - 1, u32::MAX] {
         let receive = || tree.receive(&suite, LeafIndex(7), Handshake, generation, LIMITS);
-        let (derivations, result) = counting.during(receive);
+        let (derivations, result) = counting.hook.during(receive);
         let too_far = RatchetError::TooFarAhead { leaf: LeafIndex(7), generation, by: generation };
         assert_eq!((derivations, result), (0, Err(too_far)));
     }
     // Whatever the limits are: no ratchet can get beyond it.
     let limits = RatchetLimits { max_forward: u32::MAX, max_skipped: u32::MAX };
     let receive = || tree.receive(&suite, LeafIndex(7), Handshake, u32::MAX, limits);
-    let (derivations, result) = counting.during(receive);
+    let (derivations, result) = counting.hook.during(receive);
     assert_eq!((derivations, result), (0, Err(RatchetError::Exhausted { leaf: LeafIndex(7) })));
 }
 
@@ -154,12 +156,12 @@ fn a_ratchet_at_its_end_sends_no_more() {
 
 #[test]
 fn a_message_costs_as_many_steps_as_it_is_ahead() {
-    let counting = Counting::default();
+    let counting = Hooked::new(RustCrypto::new(), Counter::of(Operation::Expand));
     let suite = suite(&counting);
     let mut tree = tree(1024);
     let mut cost = |generation, limits| {
         let receive = || tree.receive(&suite, LeafIndex(9), Application, generation, limits);
-        let (derivations, result) = counting.during(receive);
+        let (derivations, result) = counting.hook.during(receive);
         tree.swap(&mut result.unwrap().1);
         derivations
     };

@@ -1,7 +1,7 @@
 //! Where members store: what is left of it when the process dies is all that they come back with.
 
 use conclave_store::{MemoryStore, SqliteStore, Store, WriteSet};
-use conclave_testkit::peers::Rows;
+use conclave_testkit::party::Rows;
 use conclave_wire::GroupId;
 use std::cell::RefCell;
 use std::io::Write;

@@ -4,20 +4,21 @@
 //! step's own write, together with how far the service's log was read.
 
 use crate::disks::{Disk, rows_of};
-use conclave_crypto::{CryptoProvider, Suite};
+use conclave_crypto::CryptoProvider;
 use conclave_framing::open_private;
 use conclave_group::rows::Batch;
 use conclave_group::{
     ApplyError, CommitMessages, CommitOptions, Config, Error, Event, Framing, Group, Limits,
-    NewProposal, Rejection, Status, Transition, apply,
+    NewProposal, OwnKeyPackage, Rejection, Status, Transition, apply,
 };
-use conclave_provider_aws_lc::AwsLc;
 use conclave_schedule::RatchetKind;
 use conclave_store::{Store, WriteSet};
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
-use conclave_testkit::peers::{Client, Peer, Rows, Setup, process, row_with};
-use conclave_wire::{CipherSuite, ContentType, Decode, MlsMessage, MlsMessageBody, PrivateMessage};
+use conclave_testkit::party::{
+    NOW, Peer, Rows, SUITE, Setup, add, leaf_params, native, process, row_with,
+};
+use conclave_wire::{ContentType, Decode, MlsMessage, MlsMessageBody, PrivateMessage};
 use std::collections::{BTreeMap, BTreeSet};
 
 const MOST_MEMBERS: usize = 7;
@@ -61,7 +62,7 @@ pub(crate) struct World {
     kinds: Vec<Cut>,
     disks: DiskMaker,
     nodes: Vec<Node>,
-    joining: Vec<Client>,
+    joining: Vec<OwnKeyPackage>,
     /// What the service has accepted, in its order: of the commits of an epoch the first.
     log: Vec<Vec<u8>>,
     epoch: u64,
@@ -76,10 +77,6 @@ pub(crate) struct World {
 struct Watch {
     epochs: BTreeMap<u64, Insider>,
     left: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-fn provider() -> Box<dyn CryptoProvider> {
-    Box::new(AwsLc::with_threads(1))
 }
 
 fn frame(message: &[u8]) -> (u64, ContentType, Option<PrivateMessage>) {
@@ -159,9 +156,9 @@ impl Watch {
     /// had from the member's disk.
     fn leaves(&mut self, message: &[u8], node: &Node) {
         let (epoch, kind, Some(private)) = frame(message) else { return };
-        let (provider, insider) = (provider(), &self.epochs[&epoch]);
-        let suite = Suite::new(&*provider, CipherSuite(1)).expect("supported");
-        let data = insider.sender_data(&*provider, message);
+        let insider = &self.epochs[&epoch];
+        let suite = node.peer.suite();
+        let data = insider.sender_data(node.peer.provider, message);
         let ratchet = RatchetKind::from(kind);
         let leaf_keys = |insider: &Insider| {
             let tree = insider.secret_tree();
@@ -218,9 +215,9 @@ impl World {
     pub(crate) fn new(seed: u64, cut_percent: u64, kinds: &[Cut], disks: DiskMaker) -> Self {
         let limits = Limits { past_epochs: PAST_EPOCHS as usize, ..Limits::default() };
         let config = Config { limits, ..Config::default() };
-        let setup = Setup { suite: CipherSuite(1), config, seed: seed * 1000 };
+        let setup = Setup { suite: SUITE, config, provider: native() };
         let rng = SeededRng::from_u64(seed);
-        let founder = setup.found(provider(), "founder");
+        let founder = setup.found(leaf_params("founder", SUITE));
         let mut world = Self {
             cuts: rng.fork("cuts"),
             rng: rng.fork("script"),
@@ -390,7 +387,7 @@ impl World {
         let peer = &mut self.nodes[i].peer;
         let framing = Framing::default();
         // Refused if proposals wait.
-        let Ok(step) = peer.group.encrypt(&*peer.provider, &mut peer.rng, &data, &framing) else {
+        let Ok(step) = peer.group.encrypt(peer.provider, &mut peer.rng, &data, &framing) else {
             return;
         };
         self.count("say");
@@ -400,7 +397,7 @@ impl World {
     fn propose_update(&mut self, i: usize) {
         let framing = self.framing();
         let peer = &mut self.nodes[i].peer;
-        let step = peer.group.propose_update(&*peer.provider, &mut peer.rng, None, &framing);
+        let step = peer.group.propose_update(peer.provider, &mut peer.rng, None, &framing);
         self.count("propose");
         self.take(i, step.expect("an update"), WriteSet::new());
     }
@@ -415,9 +412,9 @@ impl World {
             ..CommitOptions::default()
         };
         if self.nodes.len() < MOST_MEMBERS && self.rng.one_in(3) {
-            let setup = self.setup.with_seed(self.setup.seed + 1 + self.rng.below(1 << 40));
-            let client = setup.client(&*provider(), "newcomer");
-            options.proposals.push(client.add());
+            let leaf = leaf_params("newcomer", SUITE);
+            let client = self.setup.key_package(leaf, self.rng.below(1 << 40));
+            options.proposals.push(add(&client));
             self.joining.push(client);
         } else if self.nodes.len() > 2 && self.rng.one_in(3) {
             let members: Vec<_> = self.nodes[i].peer.group.members().map(|m| m.index).collect();
@@ -426,7 +423,7 @@ impl World {
             options.proposals.extend(other.map(|leaf| NewProposal::Remove(*leaf)));
         }
         let peer = &mut self.nodes[i].peer;
-        let step = peer.group.commit(&*peer.provider, &mut peer.rng, options).expect("a commit");
+        let step = peer.group.commit(peer.provider, &mut peer.rng, options).expect("a commit");
         self.count("commit");
         self.take(i, step, WriteSet::new());
     }
@@ -487,11 +484,11 @@ impl World {
     /// Lets those join whom an accepted commit adds.
     fn welcome(&mut self, messages: Option<CommitMessages>) {
         for welcome in messages.iter().flat_map(|messages| &messages.welcomes) {
-            let at =
-                self.joining.iter().position(|c| welcome.recipients.contains(c.own.reference()));
+            let at = self.joining.iter().position(|c| welcome.recipients.contains(c.reference()));
             let client = self.joining.remove(at.expect("it waits"));
             self.count("join");
-            self.settle(client.join(provider(), &welcome.message, &[]));
+            let joined = self.setup.join(&welcome.message, &client, &[], self.epoch);
+            self.settle(joined.expect("joins"));
         }
     }
 
@@ -512,7 +509,7 @@ impl World {
         }
         let Node { peer, joined, expected, .. } = &mut self.nodes[i];
         let Peer { provider, group, .. } = peer;
-        match judged(&self.watch, group, &**provider, *joined, &entries[0], expected) {
+        match judged(&self.watch, group, *provider, *joined, &entries[0], expected) {
             Some(step) => drop(self.take(i, step, set)),
             None => self.note(i, &set),
         }
@@ -527,7 +524,7 @@ impl World {
         let mut fold = group.fold();
         for entry in entries {
             let state = fold.state();
-            let step = judged(&self.watch, state, &**provider, *joined, entry, expected);
+            let step = judged(&self.watch, state, *provider, *joined, entry, expected);
             let Some(step) = step else { continue };
             step.batch().apply_to(&mut after);
             fold.push(step).expect("computed from the fold's state");
@@ -559,7 +556,7 @@ fn judged(
     message: &[u8],
     expected: &mut BTreeSet<Vec<u8>>,
 ) -> Option<Transition<Group>> {
-    let found = process(group, provider, message, &[]);
+    let found = process(group, provider, NOW, message, &[]);
     let (epoch, kind, _) = frame(message);
     if kind != ContentType::Application {
         return found.unwrap_or_else(|refused| panic!("{kind:?} refused: {refused}"));

@@ -23,9 +23,20 @@ use conclave_wire::{
 };
 use std::collections::BTreeMap;
 
-/// Proposals to the group of alice, bob, carol and dave, of which alice commits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Atom {
+macro_rules! atoms {
+    ($($(#[$meta:meta])* $atom:ident),* $(,)?) => {
+        /// Proposals to the group of alice, bob, carol and dave, of which alice commits.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        enum Atom {
+            $($(#[$meta])* $atom),*
+        }
+        use Atom::*;
+
+        const ALL_ATOMS: &[Atom] = &[$($atom),*];
+    };
+}
+
+atoms! {
     AddNew,
     /// Somebody who does not support the extension that all others do.
     AddPoor,
@@ -50,28 +61,6 @@ enum Atom {
     /// An extension that nobody supports.
     ContextAlien,
 }
-use Atom::*;
-
-const ALL_ATOMS: [Atom; 18] = [
-    AddNew,
-    AddPoor,
-    AddCarolAgain,
-    UpdateOfCarol,
-    OtherUpdateOfCarol,
-    UpdateOfCommitter,
-    RemoveCarol,
-    RemoveDave,
-    RemoveCommitter,
-    RemoveNobody,
-    PskA,
-    PskB,
-    Close,
-    ExternalInit,
-    OtherExternalInit,
-    ContextPlain,
-    ContextRequires,
-    ContextAlien,
-];
 
 /// Members send Updates in messages of their own, so that a commit refers to them.
 fn by_reference_only(atom: Atom) -> bool {
@@ -201,13 +190,13 @@ fn stage() -> Stage {
         panic!("no GroupInfo")
     };
     let mut values = BTreeMap::new();
-    for atom in ALL_ATOMS {
+    for &atom in ALL_ATOMS {
         values.insert(atom, value(&suite, &info, &key_packages, &mut rng, atom));
     }
     // Everything as a message of its own, too: Updates by who they are of, the rest by dave.
     let dave = Insider::of(&peers[3].group);
     let mut messages = BTreeMap::new();
-    for atom in ALL_ATOMS {
+    for &atom in ALL_ATOMS {
         let message = match atom {
             UpdateOfCarol | OtherUpdateOfCarol => {
                 peers[2].propose_update(None, &Default::default())
@@ -432,7 +421,7 @@ fn one_form(list: &[(Atom, bool)]) -> bool {
 
 fn member_forms() -> Vec<(Atom, bool)> {
     let mut forms = Vec::new();
-    for atom in ALL_ATOMS {
+    for &atom in ALL_ATOMS {
         if !by_reference_only(atom) {
             forms.push((atom, false));
         }
@@ -459,7 +448,7 @@ fn every_mix_of_proposals_by_a_member_is_judged_as_section_12_2_says() {
 #[test]
 fn every_mix_of_proposals_from_outside_is_judged_as_section_12_2_says() {
     let mut stage = stage();
-    let mut forms: Vec<(Atom, bool)> = ALL_ATOMS.map(|atom| (atom, false)).to_vec();
+    let mut forms: Vec<(Atom, bool)> = ALL_ATOMS.iter().map(|atom| (*atom, false)).collect();
     forms.extend([RemoveCarol, PskA, ExternalInit, UpdateOfCarol].map(|atom| (atom, true)));
     let lists = lists(&forms);
     let mut valid = 0;
@@ -495,7 +484,7 @@ fn a_committer_makes_just_the_mixes_that_are_valid() {
         }
         _ => None,
     };
-    let atoms: Vec<Atom> = ALL_ATOMS.into_iter().filter(|atom| new(*atom).is_some()).collect();
+    let atoms: Vec<Atom> = ALL_ATOMS.iter().copied().filter(|atom| new(*atom).is_some()).collect();
     for a in &atoms {
         for b in atoms.iter().map(Some).chain([None]) {
             let list: Vec<Atom> = [*a].into_iter().chain(b.copied()).collect();

@@ -4,27 +4,23 @@ use conclave_crypto::{Secret, SignatureKeyPair, Suite};
 use conclave_group::rows::{Batch, RowKey};
 use conclave_group::{
     Answers, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinStage, Framing,
-    Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, NewProposal, Observer,
-    ObserverStage, OwnKeyPackage, Received, Refused, Rejection, Transition, ValidKeyPackage,
-    Verdict, WelcomeStage, apply,
+    Group, GroupParams, LeafParams, NewProposal, Observer, ObserverStage, OwnKeyPackage, Received,
+    Refused, Rejection, Transition, Verdict, WelcomeStage, apply,
 };
-use conclave_provider_rustcrypto::RustCrypto;
-use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
+use conclave_testkit::{SeededRng, party};
 use conclave_tree::{TreeError, TreeRead};
 use conclave_wire::{
     CipherSuite, Commit, Content, Credential, Decode, Extension, ExtensionType, ExternalSender,
-    GroupInfo, LeafIndex, LeafNode, Lifetime, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef,
-    PskType, UpdatePath,
+    GroupInfo, LeafIndex, LeafNode, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef, PskType,
+    UpdatePath,
 };
 use std::convert::Infallible;
 
-pub(super) static PROVIDER: RustCrypto = RustCrypto::new();
-pub(super) const SUITE: CipherSuite = CipherSuite(1);
-pub(super) const NOW: u64 = 1_700_000_000;
-pub(super) const LIFETIME: Lifetime = Lifetime { not_before: NOW - 10, not_after: NOW + 1_000_000 };
-pub(super) const ALL: GroupInfoOptions =
-    GroupInfoOptions { ratchet_tree: true, external_pub: true };
+pub(super) use conclave_testkit::party::{
+    ALL, LIFETIME, NOW, PROVIDER, SUITE, add as new_add, commit_of, rejection,
+};
+
 /// The value of every PSK of these tests.
 pub(super) const PSK: [u8; 32] = [0x5a; 32];
 
@@ -37,7 +33,7 @@ pub(super) fn rng(seed: u64) -> SeededRng {
 }
 
 pub(super) fn signer(seed: u64) -> SignatureKeyPair {
-    suite().signature_key_pair(&mut rng(seed)).unwrap()
+    party::signer(SUITE, seed)
 }
 
 pub(super) fn leaf_params(name: &str) -> LeafParams {
@@ -45,32 +41,15 @@ pub(super) fn leaf_params(name: &str) -> LeafParams {
 }
 
 pub(super) fn key_package_of(leaf: LeafParams, seed: u64) -> OwnKeyPackage {
-    let params = KeyPackageParams {
-        cipher_suite: SUITE,
-        leaf,
-        lifetime: LIFETIME,
-        extensions: Vec::new(),
-        last_resort: false,
-    };
-    OwnKeyPackage::generate(&PROVIDER, &mut rng(seed), params, signer(seed + 1000)).unwrap()
+    party::key_package_of(leaf, SUITE, seed + 1000)
 }
 
 pub(super) fn key_package(name: &str, seed: u64) -> OwnKeyPackage {
     key_package_of(leaf_params(name), seed)
 }
 
-pub(super) fn new_add(own: &OwnKeyPackage) -> NewProposal {
-    let kp = own.key_package().clone();
-    let stage = ValidKeyPackage::check(&PROVIDER, NOW, &Config::default(), kp).unwrap();
-    NewProposal::Add(Box::new(stage.resolve(Verdict::Accept).unwrap()))
-}
-
 pub(super) fn add(own: &OwnKeyPackage) -> Proposal {
     Proposal::Add(Box::new(own.key_package().clone()))
-}
-
-pub(super) fn commit_of(proposals: Vec<NewProposal>) -> CommitOptions {
-    CommitOptions { proposals, ..CommitOptions::default() }
 }
 
 pub(super) fn external_senders(signers: &[&SignatureKeyPair]) -> Vec<Extension> {
@@ -131,13 +110,6 @@ pub(super) fn joins(welcome: &[u8], own: &OwnKeyPackage) -> Result<Group, Error>
     let join = stage.join(&PROVIDER, &psks, None, None)?;
     let verdicts = accept(join.credentials().len());
     Ok(join.resolve(&verdicts)?.store(|_| Ok::<_, Infallible>(())).unwrap())
-}
-
-pub(super) fn rejection(error: Error) -> Rejection {
-    match error {
-        Error::Rejected(rejection) => rejection,
-        other => panic!("no rule is named: {other}"),
-    }
 }
 
 pub(super) fn decoded_group_info(message: &[u8]) -> GroupInfo {
