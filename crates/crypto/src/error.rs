@@ -29,6 +29,20 @@ pub enum CryptoError {
     Provider(&'static str),
 }
 
+impl CryptoError {
+    /// Whether the keys, ciphertexts or signatures are at fault that came in, and not the provider.
+    #[must_use]
+    pub fn is_of_input(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenFailed
+                | Self::InvalidPublicKey
+                | Self::InvalidSharedSecret
+                | Self::InvalidSignature
+        )
+    }
+}
+
 impl fmt::Display for CryptoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -56,5 +70,36 @@ impl core::error::Error for CryptoError {}
 impl From<EncodeError> for CryptoError {
     fn from(e: EncodeError) -> Self {
         Self::Encode(e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+
+    #[test]
+    fn each_error_has_a_text_of_its_own_and_some_are_of_the_input() {
+        let too_long = EncodeError { length: 4711 };
+        let errors = [
+            (CryptoError::OpenFailed, true, "does not open"),
+            (CryptoError::InvalidPublicKey, true, "public key"),
+            (CryptoError::InvalidSharedSecret, true, "zeros"),
+            (CryptoError::InvalidSignature, true, "signature"),
+            (CryptoError::UnsupportedSuite(CipherSuite(0x4711)), false, "suite 0x4711"),
+            (CryptoError::UnsupportedComponent("this thing"), false, "this thing"),
+            (CryptoError::InvalidPrivateKey, false, "private key"),
+            (CryptoError::InvalidLength, false, "length"),
+            (CryptoError::KeyDerivationFailed, false, "derived"),
+            (CryptoError::from(too_long), false, "4711 bytes"),
+            (CryptoError::Provider("no memory"), false, "no memory"),
+        ];
+        let texts: Vec<String> = errors.iter().map(|(e, ..)| e.to_string()).collect();
+        for ((error, of_input, says), text) in errors.iter().zip(&texts) {
+            assert!(text.contains(says), "{text}");
+            assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
+            assert_eq!(error.is_of_input(), *of_input, "{text}");
+        }
     }
 }

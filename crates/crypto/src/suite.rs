@@ -288,9 +288,16 @@ impl<'a> Suite<'a> {
     /// Verifies many signatures over SignContents.
     ///
     /// # Errors
-    /// The index of the first that does not verify.
-    pub fn verify_many(&self, items: &[VerifyItem<'_>]) -> Result<(), usize> {
-        self.provider.verify_many(self.params.signature, items)
+    /// The index of the first that does not verify, and why: it is verified again by itself, as a
+    /// batch says only which. If it verifies then, the provider is at fault.
+    pub fn verify_many(&self, items: &[VerifyItem<'_>]) -> Result<(), (usize, CryptoError)> {
+        let scheme = self.params.signature;
+        let Err(bad) = self.provider.verify_many(scheme, items) else { return Ok(()) };
+        let again = items.get(bad).map(|item| {
+            self.provider.verify(scheme, item.public_key, item.message, item.signature)
+        });
+        let alone = CryptoError::Provider("a signature verifies by itself, and not in a batch");
+        Err((bad, again.and_then(Result::err).unwrap_or(alone)))
     }
 
     /// `KEM.DeriveKeyPair(ikm)`.

@@ -468,12 +468,9 @@ impl Error {
     /// An error of an operation on keys, ciphertexts or signatures that came from outside: the
     /// rejection, unless the provider failed.
     pub(crate) fn of_input(error: CryptoError, rejection: Rejection) -> Self {
-        match error {
-            CryptoError::OpenFailed
-            | CryptoError::InvalidPublicKey
-            | CryptoError::InvalidSharedSecret
-            | CryptoError::InvalidSignature => Self::Rejected(rejection),
-            other => Self::Crypto(other),
+        match error.is_of_input() {
+            true => Self::Rejected(rejection),
+            false => Self::Crypto(error),
         }
     }
 

@@ -317,6 +317,14 @@ impl fmt::Display for TreeError {
 
 impl core::error::Error for TreeError {}
 
+impl TreeError {
+    /// An error of an operation on keys or signatures that came from outside: what is wrong with
+    /// them, unless the provider failed.
+    pub(crate) fn of_input(error: CryptoError, fault: Self) -> Self {
+        if error.is_of_input() { fault } else { Self::Crypto(error) }
+    }
+}
+
 impl From<CryptoError> for TreeError {
     fn from(e: CryptoError) -> Self {
         Self::Crypto(e)
@@ -332,5 +340,94 @@ impl From<EncodeError> for TreeError {
 impl From<DecodeError> for TreeError {
     fn from(e: DecodeError) -> Self {
         Self::Decode(e)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TreeError as E;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+
+    #[test]
+    fn each_error_has_a_text_of_its_own_that_names_the_place() {
+        let (node, other, leaf) = (NodeIndex(4711), NodeIndex(815), LeafIndex(4711));
+        let (extension, proposal) = (ExtensionType(0x4711), ProposalType(0x4711));
+        let credential = CredentialType(0x4711);
+        let rule = |rule| E::LeafRule { leaf, rule };
+        let errors = [
+            (E::from(DecodeError::TrailingBytes(4711)), "4711 bytes follow"),
+            (E::Empty, "no node"),
+            (E::OverLimit { leaves: 4711 }, "4711 leaves or more"),
+            (E::TooLarge, "too many"),
+            (E::LastNodeBlank, "last node"),
+            (E::WrongNodeType { node }, "node 4711 has the wrong type"),
+            (E::ParentWithoutLeaves { node }, "node 4711 has no member"),
+            (
+                rule(LeafRule::VersionNotListed),
+                "leaf 4711 is invalid: its capabilities do not list MLS",
+            ),
+            (rule(LeafRule::CipherSuiteNotListed(CipherSuite(0x4711))), "4711"),
+            (rule(LeafRule::CredentialTypeNotListed(credential)), "credential's type"),
+            (rule(LeafRule::ExtensionNotListed(extension)), "do not list its extension"),
+            (rule(LeafRule::DuplicateExtension(extension)), "twice"),
+            (E::LeafSignature { leaf }, "signature of leaf 4711"),
+            (E::InvalidEncryptionKey { node }, "key of node 4711 is invalid"),
+            (E::DuplicateEncryptionKey { node, other }, "node 4711 and node 815"),
+            (E::DuplicateSignatureKey { leaf, other: LeafIndex(815) }, "leaf 4711 and leaf 815"),
+            (E::CredentialUnsupported(credential), "4711"),
+            (E::UnmergedLeavesUnsorted { node }, "node 4711 do not increase"),
+            (
+                E::UnmergedLeafNotBelow { node: other, leaf },
+                "leaf 4711 is unmerged at node 815 and not",
+            ),
+            (E::UnmergedLeafBlank { node: other, leaf }, "node 815 and blank"),
+            (E::UnmergedLeafMissing { node: other, leaf }, "leaf 4711 is unmerged above node 815"),
+            (E::ParentHash { node }, "node 4711 is not parent-hash valid"),
+            (E::NoSuchMember { leaf }, "no member at leaf 4711"),
+            (E::NoSuchLeaf { leaf }, "no leaf 4711"),
+            (E::EncryptionKeyUnchanged { leaf }, "update of leaf 4711"),
+            (E::PathLeafSource, "not from a commit"),
+            (E::PathLength { expected: 4711, found: 815 }, "815 nodes instead of 4711"),
+            (
+                E::PathCiphertexts { node: other, expected: 4711, found: 33 },
+                "33 ciphertexts at node 815 instead of 4711",
+            ),
+            (E::PathKeyInTree { node, other }, "key for node 4711 is the one of node 815"),
+            (E::PathKeyRepeated { node }, "key for node 4711 is in the path twice"),
+            (E::PathParentHash, "parent hash"),
+            (E::NotARecipient { leaf }, "no secret for leaf 4711"),
+            (E::NoPrivateKey { leaf }, "no private key for leaf 4711"),
+            (E::PathSecretLength, "wrong length"),
+            (E::PathKeyMismatch { node }, "than the tree has at node 4711"),
+            (E::DamagedRow { node }, "node 4711 is damaged"),
+            (E::MissingRow { node }, "node 4711 is missing"),
+            (E::WrongCache { node }, "cached value of node 4711"),
+            (E::from(EncodeError { length: 4711 }), "vector of 4711 bytes"),
+        ];
+        let texts: Vec<String> = errors.iter().map(|(e, _)| e.to_string()).collect();
+        for ((_, says), text) in errors.iter().zip(&texts) {
+            assert!(text.contains(says), "{text}");
+            assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
+        }
+
+        let missing = [
+            MissingCapability::Extension(extension).to_string(),
+            MissingCapability::Proposal(proposal).to_string(),
+            MissingCapability::Credential(credential).to_string(),
+        ];
+        for (text, says) in missing.iter().zip(["extension", "proposal", "credential"]) {
+            assert!(text.contains(says) && text.contains("4711"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_provider_that_fails_is_not_blamed_on_who_sent_the_key() {
+        let fault = E::PathParentHash;
+        assert_eq!(E::of_input(CryptoError::InvalidSignature, fault), fault);
+        assert_eq!(E::of_input(CryptoError::InvalidPublicKey, fault), fault);
+        let failed = CryptoError::Provider("no memory");
+        assert_eq!(E::of_input(failed, fault), E::Crypto(failed));
     }
 }

@@ -40,7 +40,7 @@ pub fn verify_leaf_signature(
     let tbs = LeafNodeTbs { leaf_node: leaf, context }.to_bytes()?;
     suite
         .verify_with_label(&leaf.signature_key, LEAF_LABEL, &tbs, &leaf.signature)
-        .map_err(|_| TreeError::LeafSignature { leaf: context.leaf_index })
+        .map_err(|e| TreeError::of_input(e, TreeError::LeafSignature { leaf: context.leaf_index }))
 }
 
 /// Signs a leaf node: sets its signature (section 7.2). `context` is as for

@@ -250,7 +250,7 @@ fn check_path_keys(
     for (key, node) in &keys {
         suite
             .validate_hpke_public_key(key)
-            .map_err(|_| TreeError::InvalidEncryptionKey { node: *node })?;
+            .map_err(|e| TreeError::of_input(e, TreeError::InvalidEncryptionKey { node: *node }))?;
         if let Some(other) = tree.find_encryption_key(key, None) {
             return Err(TreeError::PathKeyInTree { node: *node, other });
         }

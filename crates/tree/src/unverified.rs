@@ -174,7 +174,7 @@ fn check_keys(suite: &Suite<'_>, tree: &RatchetTree) -> Result<(), TreeError> {
         if let Some(key) = tree.encryption_key(node) {
             suite
                 .validate_hpke_public_key(&key)
-                .map_err(|_| TreeError::InvalidEncryptionKey { node })?;
+                .map_err(|e| TreeError::of_input(e, TreeError::InvalidEncryptionKey { node }))?;
         }
     }
     Ok(())
@@ -199,8 +199,9 @@ fn check_signatures(
             .iter()
             .map(|(public_key, message, signature)| VerifyItem { public_key, message, signature })
             .collect();
-        suite.verify_many(&items).map_err(|bad| TreeError::LeafSignature {
-            leaf: leaves.get(bad).copied().unwrap_or(LeafIndex(0)),
+        suite.verify_many(&items).map_err(|(bad, e)| {
+            let leaf = leaves.get(bad).copied().unwrap_or(LeafIndex(0));
+            TreeError::of_input(e, TreeError::LeafSignature { leaf })
         })?;
     }
     Ok(())
