@@ -32,3 +32,19 @@ impl fmt::Debug for Digest {
         self.iter().try_for_each(|b| write!(f, "{b:02x}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn a_digest_holds_its_bytes_prints_them_and_takes_no_more_than_there_is_room_for() {
+        let digest = Digest::new(&[0x0a, 0xff, 0]).unwrap();
+        assert_eq!(*digest, [0x0a, 0xff, 0]);
+        assert_eq!(format!("{digest:?}"), "0aff00");
+        let most = [7; MAX_DIGEST_LEN + 1];
+        assert_eq!(&*Digest::new(&most[..MAX_DIGEST_LEN]).unwrap(), &most[..MAX_DIGEST_LEN]);
+        assert_eq!(Digest::new(&most), None);
+    }
+}

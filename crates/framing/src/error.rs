@@ -139,3 +139,50 @@ impl From<CryptoError> for FramingError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FramingError as E;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+
+    #[test]
+    fn each_error_has_a_text_of_its_own_that_names_what_it_found() {
+        let (decode, encode) = (DecodeError::TrailingBytes(4711), EncodeError { length: 4711 });
+        let errors = [
+            (E::WrongWireFormat(WireFormat::WELCOME), "wire format"),
+            (E::WrongSenderType(SenderType::NewMemberCommit), "NewMemberCommit"),
+            (E::WrongGroup, "another group"),
+            (E::WrongEpoch { message: 4711, context: 815 }, "epoch 4711, not 815"),
+            (E::ApplicationDataInPublicMessage, "application data"),
+            (E::PrivateMessageFromOutside, "only members"),
+            (E::ExternalSenderNotProposal, "external sender may send only"),
+            (E::ExternalSenderProposalType(ProposalType(0x4711)), "4711"),
+            (E::NewMemberProposalNotProposal, "new_member_proposal"),
+            (E::NewMemberProposalNotAdd(ProposalType(0x4711)), "4711"),
+            (E::NewMemberCommitNotCommit, "new_member_commit"),
+            (E::NewMemberCommitWithoutPath, "no path"),
+            (E::MissingConfirmationTag, "no confirmation tag"),
+            (E::UnexpectedConfirmationTag, "only commits"),
+            (E::MissingMembershipTag, "no membership tag"),
+            (E::UnexpectedMembershipTag, "only members'"),
+            (E::InvalidMembershipTag, "membership tag is not valid"),
+            (E::InvalidSignature, "signature"),
+            (E::SenderDataNotOpened, "sender data does not open"),
+            (E::MalformedSenderData(decode), "sender data is malformed: 4711 bytes"),
+            (E::ContentNotOpened, "ciphertext does not open"),
+            (E::MalformedContent(decode), "content is malformed: 4711 bytes"),
+            (E::NonZeroPadding, "padding"),
+            (E::from(CryptoError::Encode(encode)), "vector of 4711 bytes"),
+            (E::from(CryptoError::InvalidLength), "length"),
+        ];
+        let texts: Vec<String> = errors.iter().map(|(e, _)| e.to_string()).collect();
+        for ((_, says), text) in errors.iter().zip(&texts) {
+            assert!(text.contains(says), "{text}");
+            assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
+        }
+
+        assert_eq!(E::from(CryptoError::Encode(encode)), E::Encode(encode));
+    }
+}

@@ -250,12 +250,10 @@ fn check_member_list(committer: LeafIndex, list: &[ListedProposal]) -> Result<()
     Ok(())
 }
 
+/// All are by value: a reference is refused when it is looked up.
 fn check_external_list(list: &[ListedProposal]) -> Result<(), Rejection> {
     let (mut inits, mut removes) = (0, 0);
     for item in list {
-        if item.reference.is_some() {
-            return Err(Rejection::ExternalReference);
-        }
         match &item.proposal {
             Proposal::ExternalInit(_) => inits += 1,
             Proposal::Remove(_) => removes += 1,

@@ -3,6 +3,7 @@
 mod batches;
 mod commits;
 mod custom;
+mod errors;
 mod fixture;
 mod joining;
 mod key_packages;

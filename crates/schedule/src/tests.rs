@@ -271,3 +271,9 @@ fn secrets_do_not_print_themselves() {
         assert!(!shown.contains(&in_hex) && !shown.contains(&in_decimal), "{shown}");
     }
 }
+
+#[test]
+fn a_suite_prints_its_number_and_its_provider() {
+    let shown = format!("{:?}", suite(&RustCrypto));
+    assert!(shown.contains('1') && shown.ends_with("by RustCrypto"), "{shown}");
+}

@@ -57,12 +57,6 @@ impl<'a> StagedTree<'a> {
         Self { base, delta }
     }
 
-    /// The tree that the changes are over.
-    #[must_use]
-    pub fn base(&self) -> &'a RatchetTree {
-        self.base
-    }
-
     /// Adds a member at the leftmost blank leaf (section 12.1.1).
     ///
     /// # Errors

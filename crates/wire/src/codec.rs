@@ -311,17 +311,6 @@ impl<'a> Reader<'a> {
     pub fn vector(&mut self) -> Result<Self, DecodeError> {
         Ok(Self::with_proposals(self.opaque()?, self.proposals))
     }
-
-    /// Decodes a value and returns it with the bytes that it was decoded from.
-    ///
-    /// # Errors
-    /// Those of decoding a `T`.
-    pub fn with_bytes<T: Decode>(&mut self) -> Result<(T, &'a [u8]), DecodeError> {
-        let before = self.bytes;
-        let value = T::decode(self)?;
-        let used = before.len() - self.bytes.len();
-        Ok((value, before.get(..used).unwrap_or_default()))
-    }
 }
 
 /// A value that has an encoding.
@@ -515,6 +504,7 @@ pub(crate) use small_enum;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::{String, ToString};
     use alloc::vec;
 
     fn header(n: usize) -> Vec<u8> {
@@ -567,6 +557,28 @@ mod tests {
         assert_eq!(Option::<u8>::from_bytes(&[0]), Ok(None));
         assert_eq!(Option::<u8>::from_bytes(&[1, 9]), Ok(Some(9)));
         assert_eq!(Option::<u8>::from_bytes(&[2, 9]), Err(DecodeError::InvalidPresence(2)));
+    }
+
+    #[test]
+    fn each_error_has_a_text_of_its_own_that_names_what_it_found() {
+        let errors = [
+            (DecodeError::Truncated, "ends inside"),
+            (DecodeError::TrailingBytes(4711), "4711 bytes follow"),
+            (DecodeError::NonMinimalLength, "shortest form"),
+            (DecodeError::InvalidLengthPrefix, "bits 11"),
+            (DecodeError::InvalidPresence(77), "77, not 0 or 1"),
+            (
+                DecodeError::InvalidValue { field: "Thing", value: 0x4711 },
+                "Thing has no value 0x4711",
+            ),
+            (DecodeError::NonZeroPadding, "padding"),
+        ];
+        let texts: Vec<String> = errors.iter().map(|(e, _)| e.to_string()).collect();
+        for ((_, says), text) in errors.iter().zip(&texts) {
+            assert!(text.contains(says), "{text}");
+            assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
+        }
+        assert!(EncodeError { length: 4711 }.to_string().contains("4711 bytes"));
     }
 
     #[test]

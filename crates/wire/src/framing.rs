@@ -536,3 +536,6 @@ impl Decode for MlsMessage {
         Ok(Self { body })
     }
 }
+
+#[cfg(test)]
+mod tests;

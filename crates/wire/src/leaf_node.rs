@@ -67,14 +67,6 @@ pub struct Lifetime {
 }
 codec!(Lifetime { not_before, not_after });
 
-impl Lifetime {
-    /// Whether a moment is within.
-    #[must_use]
-    pub fn contains(&self, now: u64) -> bool {
-        (self.not_before..=self.not_after).contains(&now)
-    }
-}
-
 /// How a leaf node came into the tree, with what depends on that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeafNodeSource {

@@ -71,13 +71,7 @@ pub(super) fn signer(rng: &mut dyn CryptoRng) -> SignatureKeyPair {
 }
 
 pub(super) fn key_package_of(leaf: LeafParams, rng: &mut TestRng) -> OwnKeyPackage {
-    let params = KeyPackageParams {
-        cipher_suite: SUITE,
-        leaf,
-        lifetime: LIFETIME,
-        extensions: Vec::new(),
-        last_resort: false,
-    };
+    let params = KeyPackageParams::new(SUITE, leaf, LIFETIME);
     let signer = signer(rng);
     OwnKeyPackage::generate(&PROVIDER, rng, params, signer).unwrap()
 }
@@ -117,19 +111,15 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn settle(new: NewGroup, seed: u64) -> Self {
         let mut rows = Rows::new();
+        let shown = new.batch().clone();
         let group = new.store(|batch| stored(&mut rows, batch)).unwrap();
+        assert_eq!(shown, group.rows().unwrap());
         Self { group, rows, rng: TestRng(seed ^ 0xabcd), psks: Vec::new() }
     }
 
     pub(super) fn found_with(name: &str, config: Config, group_id: &[u8]) -> Self {
         let mut rng = TestRng(7);
-        let params = GroupParams {
-            group_id: group_id.into(),
-            cipher_suite: SUITE,
-            extensions: Vec::new(),
-            leaf: leaf_params(name),
-            lifetime: LIFETIME,
-        };
+        let params = GroupParams::new(group_id.into(), SUITE, leaf_params(name), LIFETIME);
         let signer = signer(&mut rng);
         let new = Group::create(&PROVIDER, &mut rng, config, params, signer).unwrap();
         Self::settle(new, 1)

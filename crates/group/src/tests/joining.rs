@@ -11,7 +11,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::CryptoRng;
 use conclave_tree::TreeRead;
-use conclave_wire::{Credential, Extension, LeafIndex, ProtocolVersion, ReInit};
+use conclave_wire::{CipherSuite, Credential, Extension, LeafIndex, ProtocolVersion, ReInit};
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -405,4 +405,64 @@ fn a_group_info_as_it_is_made_by_default_holds_the_tree_and_lets_nobody_in() {
     ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     let refused = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap_err();
     assert_eq!(rejection(refused), Rejection::ExternalPubMissing);
+}
+
+#[test]
+fn the_psk_of_a_link_does_not_stand_for_the_link() {
+    let peers = group_of(&["alice", "bob"]);
+    let link = peers[0].group.branch_link().unwrap();
+    assert_eq!(link.group_id(), peers[0].group.group_id());
+    let params = (b"branch".as_slice(), Vec::new());
+    let (owns, messages, _) = successor(&peers, &["bob", "mallory"], params, Some(link));
+    let welcome = &messages.welcomes[0].message;
+    let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &owns[0]).unwrap();
+    // It opens everything, and whether the members are those of the old group is not checked.
+    let psks = [peers[1].group.branch_link().unwrap().provided()];
+    let failed = stage.join(&PROVIDER, &psks, None, None).unwrap_err();
+    assert_eq!(failed, Misuse::LinkMissing.into());
+}
+
+#[test]
+fn who_was_removed_has_no_link_to_a_successor() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let removal = vec![NewProposal::Remove(LeafIndex(1))];
+    let commit = peers[0].commit(commit_of(removal)).commit;
+    peers[1].receive(&commit);
+    for link in [peers[1].group.reinit_link(), peers[1].group.branch_link()] {
+        assert_eq!(link.map(drop), Err(Misuse::Removed.into()));
+    }
+}
+
+#[test]
+fn only_a_group_info_lets_in_from_outside() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let message = peers[0].say(b"hello");
+    let failed = ExternalJoinStage::open(&PROVIDER, Config::default(), &message, None);
+    assert_eq!(rejection(failed.unwrap_err()), Rejection::UnexpectedMessage);
+    let failed = ObserverStage::open(&PROVIDER, Config::default(), &message, None);
+    assert_eq!(rejection(failed.unwrap_err()), Rejection::UnexpectedMessage);
+}
+
+#[test]
+fn whoever_knocks_or_observes_sees_the_members_that_members_see() {
+    let peers = group_of(&["alice", "bob", "carol"]);
+    let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
+    let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let members: Vec<_> = peers[1].group.members().collect();
+    assert_eq!(members.len(), 3);
+    assert!(stage.members().eq(members.iter().cloned()));
+    let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    assert!(stage.resolve(&verdicts).unwrap().members().eq(members));
+}
+
+#[test]
+fn nobody_proposes_himself_with_a_key_package_of_another_suite() {
+    let peers = group_of(&["alice"]);
+    let mut target = peers[0].group.external_target();
+    let own = key_package("bob", 5);
+    target.propose_self(&PROVIDER, &own).unwrap();
+    target.cipher_suite = CipherSuite(3);
+    let failed = target.propose_self(&PROVIDER, &own).unwrap_err();
+    assert!(matches!(failed, Error::Misuse(Misuse::NotPossible(_))), "{failed}");
 }

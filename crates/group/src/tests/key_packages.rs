@@ -1,7 +1,8 @@
 //! Key packages of one's own.
 
 use super::fixture::{
-    CUSTOM, LIFETIME, NOW, PROVIDER, SUITE, TestRng, key_package, leaf_params, signer,
+    CUSTOM, LIFETIME, NOW, PROVIDER, SUITE, TestRng, key_package, leaf_params, rejection, signer,
+    valid,
 };
 use crate::{Config, Error, KeyPackageParams, OwnKeyPackage, Rejection, ValidKeyPackage, Verdict};
 use alloc::vec;
@@ -83,4 +84,24 @@ fn many_key_packages_are_checked_as_each_is_alone_and_a_bad_one_is_named() {
     let not_after = LIFETIME.not_after;
     let expired = Error::Rejected(Rejection::LifetimeExpired { not_after });
     assert_eq!(late.unwrap_err(), (0, expired));
+}
+
+#[test]
+fn a_key_package_of_last_resort_is_marked_once_and_keeps_its_reference_when_it_was_checked() {
+    let generate = |extensions| {
+        let mut rng = TestRng(3);
+        let params = KeyPackageParams {
+            last_resort: true,
+            extensions,
+            ..KeyPackageParams::new(SUITE, leaf_params("alice"), LIFETIME)
+        };
+        let key = signer(&mut rng);
+        OwnKeyPackage::generate(&PROVIDER, &mut rng, params, key)
+    };
+    let own = generate(vec![]).unwrap();
+    assert!(own.key_package().is_last_resort());
+    assert_eq!(valid(&own).reference(), own.reference());
+    let (extension_type, extension_data) = (ExtensionType::LAST_RESORT, vec![].into());
+    let twice = generate(vec![Extension { extension_type, extension_data }]).unwrap_err();
+    assert_eq!(rejection(twice), Rejection::DuplicateExtension(ExtensionType::LAST_RESORT));
 }

@@ -3,9 +3,10 @@
 use super::fixture::*;
 use crate::rows::{RowKey, Table};
 use crate::{
-    CommitOptions, Config, Error, Event, LeafUpdate, Limits, Misuse, NewProposal, Received,
-    Rejection,
+    CommitOptions, Config, Error, Event, Framing, LeafUpdate, Limits, Misuse, NewProposal,
+    Received, Rejection,
 };
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
@@ -374,4 +375,54 @@ fn an_encrypted_commit_before_its_proposal_can_be_processed_later() {
     peers[1].receive(&commit);
     peers[0].accepted();
     agree(&peers[..2]);
+}
+
+#[test]
+fn a_proposal_that_the_policy_refuses_loses_its_key_and_is_not_cached() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &encrypted());
+    let open = |peer: &Peer| match peer.group.process(&PROVIDER, NOW, &proposal) {
+        Ok(Received::Proposal(stage)) => stage,
+        other => panic!("{other:?}"),
+    };
+    let stale = open(&peers[1]);
+    let refused = open(&peers[1]).refuse(&peers[1].group, "only admins remove");
+    let reason = "only admins remove".into();
+    assert_eq!(refused.error, Rejection::RefusedByPolicy { reason }.into());
+    assert_eq!(peers[1].all_rows(), peers[1].rows);
+    let deletion = *refused.key_deletion.expect("its key is consumed");
+    assert_eq!(peers[1].take(deletion), Event::KeyDeleted);
+    assert_eq!(peers[1].group.pending_proposals(), 0);
+    let gone = rejection(peers[1].error(&proposal));
+    assert!(matches!(gone, Rejection::Ratchet(_)), "{gone}");
+    // A stage from before does not refuse in the name of the state that is.
+    let refused = stale.refuse(&peers[1].group, "only admins remove");
+    assert_eq!(refused.error, Misuse::Stale.into());
+    assert!(refused.key_deletion.is_none());
+}
+
+#[test]
+fn what_is_no_message_to_a_group_is_not_processed() {
+    let peers = group_of(&["alice", "bob"]);
+    let key_package = key_package("carol", 5).key_package().clone();
+    let body = MlsMessageBody::KeyPackage(Box::new(key_package));
+    let message = MlsMessage::from(body).to_bytes().unwrap();
+    assert_eq!(rejection(peers[0].error(&message)), Rejection::UnexpectedMessage);
+    let info = peers[1].group.group_info(&PROVIDER, Default::default()).unwrap();
+    assert_eq!(rejection(peers[0].error(&info)), Rejection::UnexpectedMessage);
+}
+
+#[test]
+fn proposals_are_not_discarded_while_an_own_commit_may_refer_to_them() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let proposal = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &Framing::default());
+    peers[0].receive(&proposal);
+    peers[0].commit(CommitOptions::default());
+    let early = peers[0].group.discard_proposals().unwrap_err();
+    assert_eq!(early, Misuse::CommitPending.into());
+    let step = peers[0].group.commit_rejected().unwrap();
+    peers[0].take(step);
+    let step = peers[0].group.discard_proposals().unwrap();
+    assert_eq!(peers[0].take(step), Event::Discarded);
+    assert_eq!(peers[0].group.pending_proposals(), 0);
 }

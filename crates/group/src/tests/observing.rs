@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::{
-    ApplyError, CommitOptions, Config, Framing, GroupInfoOptions, NewProposal, Observer,
+    ApplyError, CommitOptions, Config, Framing, GroupInfoOptions, Misuse, NewProposal, Observer,
     ObserverEvent, ObserverStage, Rejection, Transition, Verdict, apply,
 };
 use alloc::vec;
@@ -72,4 +72,40 @@ fn an_observer_takes_the_group_info_of_its_group_and_epoch_alone() {
     let step = observer.take_group_info(&PROVIDER, &current).unwrap();
     assert!(matches!(take(&mut observer, step), ObserverEvent::GroupInfo));
     assert_eq!(observer.group_info(), Some(&*current));
+}
+
+#[test]
+fn a_stage_of_an_observer_goes_with_the_state_that_it_was_computed_from() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let mut observer = observer_of(&peers[0]);
+    let other = observer_of(&Peer::found_with("alice", Config::default(), b"another group"));
+    let removal = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &Framing::default());
+    let stage = || observer.process(&PROVIDER, &removal).unwrap();
+    let (first, second, third) = (stage(), stage(), stage());
+    let another = third.resolve(&other, &PROVIDER, &[]).unwrap_err();
+    assert_eq!(another, Misuse::Stale.into());
+    let step = first.resolve(&observer, &PROVIDER, &[]).unwrap();
+    take(&mut observer, step);
+    let stale = second.resolve(&observer, &PROVIDER, &[]).unwrap_err();
+    assert_eq!(stale, Misuse::Stale.into());
+}
+
+#[test]
+fn an_observer_folds_many_messages_into_one_write() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let mut observer = observer_of(&peers[0]);
+    let mut rows = Rows::new();
+    observer.rows().unwrap().apply_to(&mut rows);
+    let messages = [0, 1, 0].map(|who| commits(&mut peers, who, CommitOptions::default()).commit);
+    let mut fold = observer.fold();
+    for message in &messages {
+        let stage = fold.state().process(&PROVIDER, message).unwrap();
+        let step = stage.resolve(fold.state(), &PROVIDER, &[]).unwrap();
+        fold.push(step).unwrap();
+    }
+    fold.commit(|write| stored(&mut rows, write.batch)).unwrap();
+    assert_eq!(observer.context(), peers[0].group.context());
+    let mut now = Rows::new();
+    observer.rows().unwrap().apply_to(&mut now);
+    assert_eq!(rows, now);
 }

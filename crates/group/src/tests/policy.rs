@@ -650,3 +650,24 @@ fn a_group_judges_by_the_policy_that_it_was_loaded_with() {
     peers[0].group = Group::load(&PROVIDER, config_of(rules), rows).unwrap();
     says("loaded", peers[0].try_commit(received()).map(|_| ()), MAY_NOT_COMMIT);
 }
+
+/// Overrides nothing.
+#[derive(Debug)]
+struct Lax;
+
+impl Policy for Lax {}
+
+#[test]
+fn a_policy_that_says_nothing_allows_everything() {
+    let mut peers = group_with(&["alice", "bob", "carol"], config_of(Lax));
+    let removal = peers[1].propose(NewProposal::Remove(CAROL), &Framing::default());
+    deliver(&mut peers[..2], 1, &removal);
+    commits(&mut peers[..2], 0, CommitOptions::default());
+    assert_eq!(peers[1].group.members().count(), 2);
+    let dave = key_package("dave", 77);
+    commits(&mut peers[..2], 1, commit_of(vec![NewProposal::Add(valid(&dave))]));
+    agree(&peers[..2]);
+    // It prints as the group that it shows, and not as all that is in it.
+    let shown = format!("{:?}", GroupView(&peers[0].group.public));
+    assert_eq!(shown, format!("GroupView({:?})", peers[0].group.group_id()));
+}

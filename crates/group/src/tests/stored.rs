@@ -188,3 +188,94 @@ fn a_stored_key_package_that_is_damaged_or_something_else_is_named() {
     let what = error(row.expose().to_vec());
     assert!(what.starts_with("key package: it is damaged"), "{what}");
 }
+
+#[test]
+fn an_own_commit_with_everything_is_the_same_after_loading() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let new = signer(&mut TestRng(9));
+    let leaf = crate::LeafUpdate { params: leaf_params("alicia"), signer: new.clone() };
+    let options = CommitOptions {
+        leaf: Some(leaf),
+        group_info: Some(crate::GroupInfoOptions::default()),
+        ..commit_of(vec![NewProposal::Add(valid(&key_package("carol", 8)))])
+    };
+    let messages = peers[0].commit(options);
+    assert!(messages.welcomes.len() == 1 && messages.group_info.is_some());
+    peers[0].reload();
+    assert_eq!(peers[0].group.pending_commit(), Some(&messages));
+    peers[0].accepted();
+    assert_eq!(peers[0].group.signer, new);
+    peers[1].receive(&messages.commit);
+    agree(&peers);
+}
+
+/// Rows of a state that cannot come about, each whole in itself.
+fn load_error_of(peer: &Peer, change: impl FnOnce(&mut Group)) -> String {
+    let mut group = Group::load(&PROVIDER, Config::default(), peer.rows.clone()).expect("whole");
+    change(&mut group);
+    let mut rows = Rows::new();
+    group.rows().expect("rows").apply_to(&mut rows);
+    error_of(rows).expect("an error")
+}
+
+#[test]
+fn rows_that_are_whole_and_do_not_fit_together_are_an_error_that_says_why() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let stale: Rows =
+        peers[1].rows.clone().into_iter().filter(|(key, _)| key.table == Table::Tree).collect();
+    for who in [2, 0, 2] {
+        commits(&mut peers, who, CommitOptions::default());
+    }
+    let bob = &peers[1];
+    let error = load_error_of(bob, |group| group.signer = signer(&mut TestRng(9)));
+    assert!(error.contains("the header's signature key"), "{error}");
+    let error = load_error_of(bob, |group| {
+        let key = group.private_keys.values().next().expect("a key").clone();
+        group.private_keys.insert(LeafIndex(0).node(), key);
+    });
+    assert!(error.contains("not above the own leaf"), "{error}");
+    let flag = load_error(bob, |rows| {
+        let mut batch = Batch::new(b"a group".as_slice().into());
+        batch.put(RowKey::new(Table::PendingUpdate, 0), &[1, 7, 2]);
+        batch.apply_to(rows);
+    });
+    assert!(flag.contains("PendingUpdate") && flag.contains("is 2, not 0 or 1"), "{flag}");
+    let error = load_error(bob, |rows| {
+        let mut batch = Batch::new(b"a group".as_slice().into());
+        batch.put(RowKey::new(Table::GroupInfo, 0), b"of an observer");
+        batch.apply_to(rows);
+    });
+    assert!(error.contains("it is an observer's"), "{error}");
+    // Of an epoch before: each row is whole, and they make a tree.
+    let error = load_error(bob, |rows| {
+        rows.retain(|key, _| key.table != Table::Tree);
+        rows.extend(stale);
+    });
+    assert!(error.contains("ratchet tree") || error.contains("another tree hash"), "{error}");
+}
+
+#[test]
+fn past_epochs_are_stored_without_gaps_and_with_their_secret_trees() {
+    let mut peers = group_of(&["alice", "bob"]);
+    for _ in 0..3 {
+        commits(&mut peers, 0, CommitOptions::default());
+    }
+    let past: Vec<u64> = peers[1].group.past.keys().copied().collect();
+    assert_eq!(past, [1, 2, 3]);
+    let error = load_error(&peers[1], |rows| rows.retain(|key, _| key.epoch != 2));
+    assert!(error.contains("a past epoch before 3 is missing"), "{error}");
+    let error = load_error(&peers[1], |rows| {
+        let of_past = |table| matches!(table, Table::PastEpoch | Table::PastLeaf);
+        rows.retain(|key, _| key.epoch != 1 || !of_past(key.table));
+    });
+    assert!(error.contains("secret tree of unknown epoch 1"), "{error}");
+}
+
+#[test]
+fn a_pending_commit_whose_path_has_lost_its_secrets_is_not_applied() {
+    let mut peers = group_of(&["alice", "bob"]);
+    peers[0].commit(CommitOptions::default());
+    peers[0].group.pending_commit.as_mut().expect("pending").path = None;
+    let failed = peers[0].group.commit_accepted(&PROVIDER, NOW).unwrap_err();
+    assert!(matches!(&failed, Error::Storage(what) if what.contains("path's secrets")), "{failed}");
+}

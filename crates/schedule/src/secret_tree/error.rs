@@ -80,3 +80,33 @@ impl From<CryptoError> for RatchetError {
         Self::Crypto(e)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use RatchetError as E;
+    use alloc::string::{String, ToString};
+    use alloc::vec::Vec;
+
+    #[test]
+    fn each_error_has_a_text_of_its_own_that_names_leaf_and_generation() {
+        let (leaf, generation) = (LeafIndex(4711), 815);
+        let (node, kind) = (SecretTreeRow::Node(4711), RatchetKind::Handshake);
+        let errors = [
+            (E::NoSuchLeaf(leaf), "has no leaf 4711"),
+            (E::KeyGone { leaf, generation }, "generation 815 of leaf 4711 was used"),
+            (E::TooFarAhead { leaf, generation, by: 33 }, "815 of leaf 4711 is 33 steps"),
+            (E::Exhausted { leaf }, "leaf 4711 has no more"),
+            (E::SecretMissing(leaf), "leads to leaf 4711"),
+            (E::DamagedRow(node), "4711) is damaged"),
+            (E::MissingRow(node), "4711) is missing"),
+            (E::SkippedKeysMissing { leaf, kind }, "Handshake ratchet of leaf 4711"),
+            (E::from(CryptoError::InvalidLength), "length"),
+        ];
+        let texts: Vec<String> = errors.iter().map(|(e, _)| e.to_string()).collect();
+        for ((_, says), text) in errors.iter().zip(&texts) {
+            assert!(text.contains(says), "{text}");
+            assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
+        }
+    }
+}

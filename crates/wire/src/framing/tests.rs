@@ -1,0 +1,185 @@
+use super::*;
+use crate::{
+    Capabilities, CipherSuite, Credential, Extension, ExtensionType, LeafNode, LeafNodeSource,
+    Lifetime, PskType, Welcome,
+};
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
+fn context() -> GroupContext {
+    GroupContext {
+        version: ProtocolVersion::MLS10,
+        cipher_suite: CipherSuite(1),
+        group_id: b"a group".as_slice().into(),
+        epoch: 7,
+        tree_hash: Bytes::default(),
+        confirmed_transcript_hash: Bytes::default(),
+        extensions: Vec::new(),
+    }
+}
+
+fn key_package() -> KeyPackage {
+    let leaf_node = LeafNode {
+        encryption_key: b"encryption".as_slice().into(),
+        signature_key: b"signature".as_slice().into(),
+        credential: Credential::basic(b"alice"),
+        capabilities: Capabilities::default(),
+        leaf_node_source: LeafNodeSource::KeyPackage(Lifetime { not_before: 1, not_after: 2 }),
+        extensions: Vec::new(),
+        signature: Bytes::default(),
+    };
+    KeyPackage {
+        version: ProtocolVersion::MLS10,
+        cipher_suite: CipherSuite(1),
+        init_key: b"init".as_slice().into(),
+        leaf_node,
+        extensions: Vec::new(),
+        signature: Bytes::default(),
+    }
+}
+
+fn commit(confirmation_tag: Option<Mac>) -> PublicMessage {
+    let content = Content::Commit(Commit { proposals: Vec::new(), path: None });
+    PublicMessage {
+        content: FramedContent {
+            group_id: b"a group".as_slice().into(),
+            epoch: 7,
+            sender: Sender::Member(LeafIndex(3)),
+            authenticated_data: Bytes::default(),
+            content,
+        },
+        auth: FramedContentAuthData { signature: b"signed".as_slice().into(), confirmation_tag },
+        membership_tag: None,
+    }
+}
+
+/// A message of each wire format.
+fn messages() -> [MlsMessage; 5] {
+    let info = GroupInfo {
+        group_context: context(),
+        extensions: Vec::new(),
+        confirmation_tag: Mac::default(),
+        signer: LeafIndex(0),
+        signature: Bytes::default(),
+    };
+    let private = PrivateMessage {
+        group_id: b"a group".as_slice().into(),
+        epoch: 7,
+        content_type: ContentType::Proposal,
+        authenticated_data: Bytes::default(),
+        encrypted_sender_data: Bytes::default(),
+        ciphertext: Bytes::default(),
+    };
+    let welcome = Welcome {
+        cipher_suite: CipherSuite(1),
+        secrets: Vec::new(),
+        encrypted_group_info: Bytes::default(),
+    };
+    [
+        MlsMessageBody::PublicMessage(Box::new(commit(Some(Mac::default())))),
+        MlsMessageBody::PrivateMessage(private),
+        MlsMessageBody::GroupInfo(Box::new(info)),
+        MlsMessageBody::Welcome(welcome),
+        MlsMessageBody::KeyPackage(Box::new(key_package())),
+    ]
+    .map(MlsMessage::from)
+}
+
+#[test]
+fn a_message_tells_its_group_epoch_and_content_as_far_as_they_are_in_the_clear() {
+    let group = b"a group".as_slice().into();
+    let (there, commit, proposal) =
+        (Some((&group, 7)), Some(ContentType::Commit), Some(ContentType::Proposal));
+    let told = [(there, commit), (there, proposal), (there, None), (None, None), (None, None)];
+    for (message, told) in messages().iter().zip(told) {
+        assert_eq!((message.group_and_epoch(), message.content_type()), told, "{message:?}");
+    }
+}
+
+#[test]
+fn a_message_of_an_unknown_wire_format_or_version_is_refused() {
+    for message in messages() {
+        let bytes = message.to_bytes().unwrap();
+        assert_eq!(MlsMessage::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
+        for value in [0, 6, 0x0a0a] {
+            let mut changed = bytes.clone();
+            changed.splice(2..4, u16::to_be_bytes(value));
+            let unknown = DecodeError::InvalidValue { field: "WireFormat", value: value.into() };
+            assert_eq!(MlsMessage::from_bytes(&changed), Err(unknown));
+            changed.splice(0..2, u16::to_be_bytes(value));
+            let unknown =
+                DecodeError::InvalidValue { field: "ProtocolVersion", value: value.into() };
+            assert_eq!(MlsMessage::from_bytes(&changed), Err(unknown));
+        }
+    }
+}
+
+#[test]
+fn a_psk_of_an_unknown_type_is_refused() {
+    for value in [0, 3, 255] {
+        let unknown = DecodeError::InvalidValue { field: "PSKType", value: value.into() };
+        assert_eq!(PskType::from_bytes(&[value, 0, 0]), Err(unknown));
+    }
+}
+
+#[test]
+fn a_tag_that_is_not_there_is_encoded_as_an_empty_one() {
+    let bytes = commit(None).to_bytes().unwrap();
+    let decoded = PublicMessage::from_bytes(&bytes).unwrap();
+    assert_eq!(decoded.auth.confirmation_tag, Some(Mac::default()));
+    assert_eq!(decoded.membership_tag, Some(Mac::default()));
+    assert_eq!(decoded.to_bytes().unwrap(), bytes);
+}
+
+#[test]
+fn padding_is_zeros_up_to_the_end_and_nothing_else() {
+    let content = Content::Proposal(Proposal::Remove(LeafIndex(2)));
+    let auth = FramedContentAuthData { signature: [5; 64].into(), confirmation_tag: None };
+    let content = PrivateMessageContent { content, auth };
+    let encode = |padding| {
+        let mut w = Writer::new();
+        content.encode_padded(padding, &mut w).unwrap();
+        w.finish()
+    };
+    let decode =
+        |b: &[u8]| PrivateMessageContent::decode_padded(ContentType::Proposal, Reader::new(b));
+    let bare = encode(0);
+    for padding in [0, 1, 63, 64, 65, 200] {
+        let padded = encode(padding);
+        assert_eq!(padded.len(), bare.len() + padding);
+        assert_eq!(decode(&padded).as_ref(), Ok(&content));
+        for place in bare.len()..padded.len() {
+            let mut changed = padded.clone();
+            changed[place] = 1;
+            assert_eq!(decode(&changed), Err(DecodeError::NonZeroPadding));
+        }
+    }
+}
+
+#[test]
+fn what_is_said_is_not_printed_and_what_is_proposed_is() {
+    assert_eq!(
+        format!("{:?}", Content::Application(b"hush".as_slice().into())),
+        "Application(4 bytes)"
+    );
+    let proposal = format!("{:?}", Content::Proposal(Proposal::Remove(LeafIndex(2))));
+    assert!(proposal.starts_with("Proposal(Remove("), "{proposal}");
+}
+
+#[test]
+fn a_key_package_of_last_resort_says_so_by_its_extension() {
+    let mut key_package = key_package();
+    assert!(!key_package.is_last_resort());
+    let extension = |extension_type| Extension { extension_type, extension_data: Bytes::default() };
+    key_package.extensions = vec![extension(ExtensionType::APPLICATION_ID)];
+    assert!(!key_package.is_last_resort());
+    key_package.extensions.push(extension(ExtensionType::LAST_RESORT));
+    assert!(key_package.is_last_resort());
+}
+
+#[test]
+fn only_a_basic_credential_has_an_identity() {
+    assert_eq!(Credential::basic(b"alice").identity(), Some(&b"alice"[..]));
+    assert_eq!(Credential::X509 { certificates: Vec::new() }.identity(), None);
+}
