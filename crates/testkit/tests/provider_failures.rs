@@ -7,9 +7,9 @@ use conclave_crypto::testing::{Hook, Hooked, Operation};
 use conclave_crypto::{CryptoError, CryptoProvider, Kem, Secret};
 use conclave_group::{
     CommitOptions, Error, Event, ExternalJoinOptions, ExternalJoinStage, Framing, Group,
-    GroupInfoOptions, GroupParams, KeyPackageParams, NewProposal, Observer, ObserverEvent,
-    ObserverStage, OwnKeyPackage, Refused, Transition, ValidKeyPackage, Verdict, WelcomeStage,
-    apply,
+    GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, NewProposal, Observer,
+    ObserverEvent, ObserverStage, OwnKeyPackage, Refused, Transition, ValidKeyPackage, Verdict,
+    WelcomeStage, apply,
 };
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
@@ -319,6 +319,26 @@ impl Life {
         drop(survives("taking a GroupInfo", || (), |p| Ok(observer.take_group_info(p, &info)?)));
     }
 
+    /// Two proposals of which each is valid, and not both: who commits leaves one out, and a failure
+    /// on the way is not taken for what is wrong with a proposal.
+    fn misfits(&mut self) {
+        let extension_data = b"custom".as_slice().into();
+        let extensions = vec![Extension { extension_type: CUSTOM, extension_data }];
+        let poor = LeafParams::new(Credential::basic(b"poor"), &[self.suite]);
+        let poor = key_package_of(poor, self.suite, 90);
+        let changes = [NewProposal::GroupContextExtensions(extensions), add(&poor)];
+        for (who, change) in (1..).zip(changes) {
+            let message = self.peers[who].propose(change, &Framing::default());
+            deliver(&mut self.peers, who, &message);
+        }
+        let messages = commit(&mut self.peers[0], &CommitOptions::default());
+        deliver(&mut self.peers, 0, &messages.commit);
+        let change = self.peers[0].accepted();
+        let both = change.added.len() + usize::from(change.extensions_changed);
+        assert_eq!(both, 1, "one was left out");
+        agree(&self.peers);
+    }
+
     fn stored(&self) {
         let rows = || self.peers[1].rows.clone();
         comes_to_be("loading a group", |p, _| Group::load(p, config(), rows()));
@@ -340,6 +360,7 @@ fn live(suite: u16) {
     life.commits(0, &commit_of(vec![NewProposal::Remove(LeafIndex(2))]));
     // What follows the observer cannot see.
     life.encrypted_handshake();
+    life.misfits();
 }
 
 #[test]

@@ -71,16 +71,16 @@ pub trait TreeRead {
             if self.leaf_count_below(at) == 0 {
                 continue;
             }
-            match (self.node(at), at.children()) {
-                (Some(_), None) => resolution.push(at),
-                (Some(encoded), Some(_)) => {
+            match (at.children(), self.node(at)) {
+                // A leaf, and not blank: there is a member.
+                (None, _) => resolution.push(at),
+                (Some(_), Some(encoded)) => {
                     resolution.push(at);
                     if let Ok(parent) = ParentView::parse(encoded) {
                         resolution.extend(parent.unmerged_leaves().map(|l| LeafIndex(l).node()));
                     }
                 }
-                (None, Some((left, right))) => open.extend([right, left]),
-                (None, None) => {}
+                (Some((left, right)), None) => open.extend([right, left]),
             }
         }
         resolution

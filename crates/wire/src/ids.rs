@@ -281,6 +281,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_opaque_value_is_its_bytes_however_it_is_looked_at() {
+        let bytes = Bytes::from([1, 2, 3]);
+        let seen: [&[u8]; 3] = [&bytes, bytes.as_slice(), bytes.as_ref()];
+        assert_eq!(seen, [&[1, 2, 3]; 3]);
+        assert_eq!(bytes.into_vec(), [1, 2, 3]);
+    }
+
+    #[test]
     fn any_number_picks_a_grease_value_and_each_is_picked() {
         let picked: Vec<u16> = (0..=u8::MAX).map(grease).collect();
         assert!(picked.iter().all(|v| is_grease(*v)));

@@ -1,6 +1,7 @@
 //! What a store gives back: the same group, or an error that names the row.
 
 use super::fixture::*;
+use crate::row_codec::count_after;
 use crate::rows::{Batch, FORMAT, RowKey, Table, content};
 use crate::{
     CommitOptions, Config, Error, Group, NewProposal, Observer, ObserverStage, OwnKeyPackage,
@@ -226,7 +227,8 @@ fn rows_that_are_whole_and_do_not_fit_together_are_an_error_that_says_why() {
     for who in [2, 0, 2] {
         commits(&mut peers, who, CommitOptions::default());
     }
-    let bob = &peers[1];
+    peers[0].commit(CommitOptions::default());
+    let (alice, bob) = (&peers[0], &peers[1]);
     let error = load_error_of(bob, |group| group.signer = signer(&mut TestRng(9)));
     assert!(error.contains("the header's signature key"), "{error}");
     let error = load_error_of(bob, |group| {
@@ -234,6 +236,11 @@ fn rows_that_are_whole_and_do_not_fit_together_are_an_error_that_says_why() {
         group.private_keys.insert(LeafIndex(0).node(), key);
     });
     assert!(error.contains("not above the own leaf"), "{error}");
+    let info = alice.group.group_info(&PROVIDER, Default::default()).expect("a GroupInfo");
+    let error = load_error_of(alice, |group| {
+        group.pending_commit.as_mut().expect("pending").messages.commit = info;
+    });
+    assert!(error.contains("the pending commit is no PublicMessage"), "{error}");
     let flag = load_error(bob, |rows| {
         let mut batch = Batch::new(b"a group".as_slice().into());
         batch.put(RowKey::new(Table::PendingUpdate, 0), &[1, 7, 2]);
@@ -278,4 +285,17 @@ fn a_pending_commit_whose_path_has_lost_its_secrets_is_not_applied() {
     peers[0].group.pending_commit.as_mut().expect("pending").path = None;
     let failed = peers[0].group.commit_accepted(&PROVIDER, NOW).unwrap_err();
     assert!(matches!(&failed, Error::Storage(what) if what.contains("path's secrets")), "{failed}");
+}
+
+#[test]
+fn a_count_changes_with_what_is_new_and_what_goes_and_not_with_what_is_replaced() {
+    let before = [1, 2, 3];
+    let after = |changes: &[(u8, Option<()>)]| {
+        let changes = changes.iter().map(|(key, change)| (key, change));
+        count_after(before.len(), |key| before.contains(key), changes)
+    };
+    assert_eq!(after(&[]), 3);
+    assert_eq!(after(&[(4, Some(())), (5, Some(()))]), 5);
+    assert_eq!(after(&[(1, None), (2, None)]), 1);
+    assert_eq!(after(&[(1, Some(())), (6, None)]), 3);
 }

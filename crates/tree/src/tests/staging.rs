@@ -46,3 +46,17 @@ fn changed_members_are_those_who_are_there_with_another_leaf() {
     let old = |leaf: u32| (LeafIndex(leaf), world.tree.node(LeafIndex(leaf).node()));
     assert!(replaced.iter().map(|(l, n)| (*l, n.as_deref())).eq([1, 3].map(old)));
 }
+
+#[test]
+fn beyond_its_end_a_staged_tree_is_empty_though_the_tree_below_is_not() {
+    let mut world = World::populated(1, 5);
+    let last = LeafIndex(4);
+    assert_eq!(world.tree.leaf_count_below(last.node()), 1);
+    let mut staged = StagedTree::new(&world.tree);
+    staged.remove_leaves(&[last]).unwrap();
+    assert!(!staged.size().has_leaf(last));
+    assert_eq!((staged.leaf_count_below(last.node()), staged.node(last.node())), (0, None));
+    let mut delta = staged.into_delta(&suite()).unwrap();
+    world.tree.swap(&mut delta);
+    assert_eq!(world.tree.leaf_count_below(last.node()), 0);
+}
