@@ -2,7 +2,7 @@
 
 use crate::testing::{World, suite};
 use crate::{Feature, StagedTree, TreeRead};
-use conclave_wire::{ExtensionType, LeafIndex};
+use conclave_wire::{ExtensionType, LeafIndex, NodeIndex};
 
 #[test]
 fn a_leaf_that_changes_several_times_in_a_commit_is_counted_as_it_is_at_last() {
@@ -55,7 +55,9 @@ fn beyond_its_end_a_staged_tree_is_empty_though_the_tree_below_is_not() {
     let mut staged = StagedTree::new(&world.tree);
     staged.remove_leaves(&[last]).unwrap();
     assert!(!staged.size().has_leaf(last));
-    assert_eq!((staged.leaf_count_below(last.node()), staged.node(last.node())), (0, None));
+    for node in (staged.size().node_count()..world.tree.size().node_count()).map(NodeIndex) {
+        assert_eq!((staged.leaf_count_below(node), staged.node(node)), (0, None), "{node}");
+    }
     let mut delta = staged.into_delta(&suite()).unwrap();
     world.tree.swap(&mut delta);
     assert_eq!(world.tree.leaf_count_below(last.node()), 0);
