@@ -440,14 +440,12 @@ fn verify_together(suite: &Suite<'_>, signed: &[Signed<'_>]) -> Result<(), (usiz
         .iter()
         .map(|(public_key, message, signature)| VerifyItem { public_key, message, signature })
         .collect();
-    suite.verify_many(&items).map_err(|bad| {
-        let leaf = LeafIndex(0);
-        let rejection = if bad % 2 == 0 {
-            Error::from(TreeError::LeafSignature { leaf })
-        } else {
-            Rejection::KeyPackageSignature.into()
+    suite.verify_many(&items).map_err(|(bad, error)| {
+        let broken = match bad % 2 {
+            0 => Rejection::Tree(TreeError::LeafSignature { leaf: LeafIndex(0) }),
+            _ => Rejection::KeyPackageSignature,
         };
-        (bad / 2, rejection)
+        (bad / 2, Error::of_input(error, broken))
     })
 }
 
