@@ -39,10 +39,9 @@ impl Hybrid<'_> {
 
     /// The keys of both parts.
     fn split_public<'k>(&self, public: &'k [u8]) -> Result<(&'k [u8], &'k [u8]), CryptoError> {
-        let parts = public.split_at_checked(self.parts.ml_kem.public_key_len());
-        parts
-            .filter(|(_, of_group)| of_group.len() == self.parts.group.public_key_len())
-            .ok_or(CryptoError::InvalidPublicKey)
+        // Whether the rest has the group's length is the provider's to check.
+        let n = self.parts.ml_kem.public_key_len();
+        public.split_at_checked(n).ok_or(CryptoError::InvalidPublicKey)
     }
 
     pub(super) fn public_key(&self, private: &Secret) -> Result<Vec<u8>, CryptoError> {
