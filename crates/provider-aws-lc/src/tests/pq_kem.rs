@@ -9,8 +9,8 @@ use ::hpke::{Deserializable, OpModeR, OpModeS, Serializable, setup_sender_with_r
 use ::hpke::{setup_receiver, single_shot_open, single_shot_seal_with_rng};
 use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::{
-    CryptoError, CryptoProvider, HpkeKeyPair, HpkePrivateKey, Kem, KemParts, PqSuite, SealItem,
-    SuiteParams,
+    Aead, CryptoError, CryptoProvider, HpkeKeyPair, HpkePrivateKey, Kem, KemParts, PqSuite,
+    SealItem, SuiteParams,
 };
 use conclave_wire::{CipherSuite, HpkeCiphertext, HpkePublicKey};
 use core::convert::Infallible;
@@ -100,6 +100,70 @@ fn hybrids_give_the_known_answers_of_the_draft() {
         assert_eq!(shared, secret(&hex(want)), "{kem:?}");
         let pair = HpkeKeyPair { private, public };
         assert_eq!(same(|p| p.kem_decap(kem, &pair, &ciphertext)), Ok(shared));
+    }
+}
+
+/// What draft-ietf-hpke-pq's vectors give for a base mode set-up with HKDF, less what follows.
+struct KnownAnswer {
+    suite: PqSuite,
+    aead: Aead,
+    /// The randomness of the encapsulation, as far as it is used.
+    ikm_e: &'static str,
+    ikm_r: &'static str,
+    private: &'static str,
+    shared_secret: &'static str,
+    key: &'static str,
+    base_nonce: &'static str,
+}
+
+const INFO: &str =
+    "34663634363532303666366532303631323034373732363536333639363136653230353537323665";
+
+const KNOWN_ANSWERS: [KnownAnswer; 2] = [
+    KnownAnswer {
+        suite: PqSuite::MlKem768P256Aes128P256,
+        aead: Aead::Aes128Gcm,
+        ikm_e: "0ec0fee6a71457a9dac898a1c161bf1068e68de093f07754155bb8b8b378c17ed09ead96300cc402
+                a6371b58928592dd93565834a19839e7dda048d8e04ff65c7b645f36738c370fbb2d684f59e16ea0
+                8aea04444762fdf3a70a114ecf0ba435c9a1e869578142b445398f49093bcca618f0ae5e810163b1
+                503faf3eeaff0bdc",
+        ikm_r: "5e28a96731c6665f07bb00811cd70f0d3d6c44666ca54cddbb7e5946053b6415",
+        private: "724eed44c3843d1f260f79b142ce633d602f7989a53ffc9fd4a68690c8e7baa5",
+        shared_secret: "26c25e807a24354387a7385bc374953539001fcb7eb99eb8d63ec7fdb8441f46",
+        key: "cb79279f04960511e17368b7c83df0be",
+        base_nonce: "47cdcf9aec36fdf3730d94ce",
+    },
+    KnownAnswer {
+        suite: PqSuite::MlKem768X25519Aes128Ed25519,
+        aead: Aead::ChaCha20Poly1305,
+        ikm_e: "2a1c0a3745fe8a48fb62034d300f54dfe1974a5b2e169e580a8789cb1cf5fd190fc00f3fd8995
+                94e01a8b15334b9f3fa03d8de44da86e19f5776850fb689e6c8",
+        ikm_r: "b86e76a59fabfc87b30cd7b1f7aaa28a834eb64e7a261c197b9a842893fbce56",
+        private: "3ec47fa82dd5689d27c6190e724c74ec8f608df3331ce331929e37b829676630",
+        shared_secret: "58200ed1f137bd95a921bb47f6aaecf2395b26f7fd24efd3a5ffae4849e8dea3",
+        key: "131c2ebb469b909a40915914afd7ff5e638888ac7195dcaaaef8f9a84f0e4030",
+        base_nonce: "2b7a68f19e6cdbd43dda3c6d",
+    },
+];
+
+#[test]
+fn hpke_gives_the_known_answers_of_the_draft() {
+    for t in &KNOWN_ANSWERS {
+        let suite = SuiteParams { aead: t.aead, ..t.suite.params(CipherSuite(0xf000)) };
+        let kem = suite.kem;
+        let pair = same(|p| p.kem_derive_key_pair(kem, &secret(&hex(t.ikm_r)))).unwrap();
+        assert_eq!(pair.private.0, secret(&hex(t.private)), "{kem:?}");
+        let mut seed = hex(t.ikm_e);
+        seed.resize(kem.encap_seed_len(), 0);
+        let seed = secret(&seed);
+        let (_, shared) = same(|p| p.kem_encap(kem, &pair.public, &seed)).unwrap();
+        assert_eq!(shared, secret(&hex(t.shared_secret)), "{kem:?}");
+        let info = |p: &dyn CryptoProvider| SharedInfo::new(p, &suite, &hex(INFO)).unwrap();
+        let item = SealItem { public_key: &pair.public, plaintext: b"text", seed: &seed };
+        let sealed = same(|p| hpke::seal(p, &suite, &info(p), &item)).unwrap();
+        let (key, nonce) = (secret(&hex(t.key)), hex(t.base_nonce));
+        let want = same(|p| p.aead_seal(t.aead, &key, &nonce, &[], b"text")).unwrap();
+        assert_eq!(&sealed.ciphertext[..], want, "{kem:?}");
     }
 }
 
