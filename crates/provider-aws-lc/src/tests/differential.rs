@@ -4,7 +4,7 @@ use super::{TestRng, providers, secret};
 use crate::AwsLc;
 use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::{
-    CryptoError, CryptoProvider, DhGroup, HpkeKeyPair, KemParts, SealItem, Secret,
+    CryptoError, CryptoProvider, DhGroup, HpkeKeyPair, KemParts, PqSuite, SealItem, Secret,
     SignatureKeyPair, SignatureScheme, Suite, SuiteParams, Suites, VerifyItem,
 };
 use conclave_provider_rustcrypto::RustCrypto;
@@ -408,15 +408,23 @@ fn a_batch_names_the_first_bad_signature() {
 
 #[test]
 fn batches_give_what_a_loop_gives() {
+    let hybrid = PqSuite::MlKem768X25519Aes128Ed25519.params(CipherSuite(0xf000));
+    for suite in [SuiteParams::REGISTERED[0], hybrid] {
+        batches_are_loops(suite);
+    }
+}
+
+fn batches_are_loops(suite: SuiteParams) {
     let mut rng = TestRng(15);
     let portable = RustCrypto::new();
-    let suite = SuiteParams::REGISTERED[0];
-    let secrets: Vec<Secret> = (0..200).map(|_| Secret::random(32, &mut rng)).collect();
-    let pairs = portable.derive_many(suite.kem, &secrets).unwrap();
+    let mut secrets =
+        |n: usize| -> Vec<Secret> { (0..200).map(|_| Secret::random(n, &mut rng)).collect() };
+    let (ikms, seeds) = (secrets(suite.kem.seed_len()), secrets(suite.kem.encap_seed_len()));
+    let pairs = portable.derive_many(suite.kem, &ikms).unwrap();
     let info = SharedInfo::new(&portable, &suite, b"info").unwrap();
     let items: Vec<SealItem<'_>> = pairs
         .iter()
-        .zip(&secrets)
+        .zip(&seeds)
         .map(|(HpkeKeyPair { public, .. }, seed)| SealItem {
             public_key: public,
             plaintext: b"plaintext",
@@ -428,7 +436,7 @@ fn batches_give_what_a_loop_gives() {
     let inputs: Vec<&[u8]> = (0..100).map(|i| &large[i * 10..(i + 1) * 500]).collect();
     let hashes = portable.hash_many(suite.hash, &inputs).unwrap();
     for provider in batch_providers() {
-        assert_eq!(provider.derive_many(suite.kem, &secrets).unwrap(), pairs);
+        assert_eq!(provider.derive_many(suite.kem, &ikms).unwrap(), pairs);
         assert_eq!(provider.seal_many(&suite, &info, &items).unwrap(), sealed);
         assert_eq!(provider.hash_many(suite.hash, &inputs).unwrap(), hashes);
         assert_eq!(provider.derive_many(suite.kem, &[]), Ok(vec![]));
