@@ -193,8 +193,8 @@ impl Suites {
 
     /// The code points of OpenMLS 0.9: eight suites.
     ///
-    /// The numbers are all that OpenMLS 0.9 with hpke-rs 0.7 has in common with this: it derives key pairs
-    /// otherwise than the draft, so that its members and these cannot be in one group.
+    /// The numbers are all that OpenMLS 0.9 with hpke-rs 0.7 has in common with this: it derives key
+    /// pairs otherwise than the draft, so that its members and these cannot be in one group.
     pub const OPENMLS: Self = preset([
         (PqSuite::MlKem768X25519Aes128Ed25519, 0x004f),
         (PqSuite::MlKem768X25519Aes256Ed25519, 0x004e),
