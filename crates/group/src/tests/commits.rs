@@ -273,6 +273,24 @@ fn resumption_psks_of_the_group_come_from_its_kept_epochs() {
 }
 
 #[test]
+fn a_removed_member_needs_no_psk_of_the_commit_that_removes_it_and_the_others_do() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let psk_id = b"not carol's".as_slice();
+    let psks = vec![(PskType::External { psk_id: psk_id.into() }, Secret::new(vec![1; 32]))];
+    let proposals =
+        vec![NewProposal::Remove(LeafIndex(2)), NewProposal::ExternalPsk { psk_id: psk_id.into() }];
+    let commit = peers[0].commit(CommitOptions { psks: psks.clone(), ..commit_of(proposals) });
+    peers[0].accepted();
+    let Event::Epoch(change) = peers[2].receive(&commit.commit) else { panic!() };
+    assert!(change.removed_self);
+    let missing = peers[1].error(&commit.commit);
+    assert!(matches!(missing, Error::Misuse(Misuse::PskUnavailable(_))), "{missing}");
+    peers[1].psks = psks;
+    peers[1].receive(&commit.commit);
+    agree(&peers[..2]);
+}
+
+#[test]
 fn psks_count_in_the_order_of_the_commit() {
     let mut peers = group_of(&["alice", "bob"]);
     let named = |name: &[u8]| NewProposal::ExternalPsk { psk_id: name.into() };

@@ -4,8 +4,9 @@ use super::fixture::*;
 use crate::{
     CommitOptions, Config, CustomChange, Error, Event, ExternalTarget, Framing, Group,
     GroupInfoOptions, LeafParams, LeafUpdate, Misuse, NewProposal, Observer, ObserverEvent,
-    ObserverStage, OwnKeyPackage, Rejection, ValidKeyPackage, Verdict, WelcomeStage, apply,
+    ObserverStage, OwnKeyPackage, Rejection, Rules, ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::SignatureKeyPair;
@@ -481,4 +482,39 @@ fn a_leaf_advertises_only_what_its_client_implements() {
     assert_eq!(failed.err(), not(ALIEN));
     let options = CommitOptions { leaf: Some(leaf), ..CommitOptions::default() };
     assert_eq!(peers[1].try_commit(options).err(), not(ALIEN));
+    // Of what is reserved to be ignored (section 13.5), there is nothing to implement.
+    let mut params = able("bob");
+    params.capabilities.proposals.push(ProposalType(0x1a1a));
+    let leaf = LeafUpdate { params, signer: signer(&mut TestRng(82)) };
+    let options = CommitOptions { leaf: Some(leaf), ..CommitOptions::default() };
+    commits(&mut peers[..2], 1, options);
+}
+
+#[test]
+fn where_all_that_is_pending_is_to_be_covered_an_equal_proposal_of_the_same_sender_covers() {
+    let mut peers = able_group();
+    let policy = Arc::new(Rules { cover_all_pending: true, ..Rules::default() });
+    for peer in &mut peers {
+        peer.group.public.config.policy = policy.clone();
+    }
+    let proposal = || custom(OWN, &[0]);
+    let pending = peers[0].propose(proposal(), &Framing::default());
+    deliver(&mut peers, 0, &pending);
+    for (who, proposals, covered) in [
+        (0, vec![proposal()], true),
+        (0, vec![], false),
+        (0, vec![custom(OWN, &[1, 0])], false),
+        (1, vec![proposal()], false),
+    ] {
+        let options = CommitOptions { received: false, ..commit_of(proposals) };
+        match peers[who].try_commit(options) {
+            Ok(_) => assert!(covered),
+            Err(error) => {
+                let refused = rejection(error);
+                assert!(matches!(refused, Rejection::RefusedByPolicy { .. }), "{refused}");
+                assert!(!covered);
+            }
+        }
+    }
+    commits(&mut peers, 1, CommitOptions::default());
 }

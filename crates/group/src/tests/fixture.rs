@@ -12,9 +12,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoRng, Secret, SignatureKeyPair, Suite};
 use conclave_provider_rustcrypto::RustCrypto;
+use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
     AuthenticatedContent, CipherSuite, Commit, Content, Credential, Extension, ExtensionType,
-    Lifetime, ProposalOrRef, PskType,
+    LeafIndex, LeafNodeContext, LeafNodeSource, Lifetime, Proposal, ProposalOrRef, PskType,
 };
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
@@ -252,6 +253,21 @@ impl Peer {
         let step = Transition::new(&self.group, delta, batch, Event::Discarded);
         self.take(step);
         message
+    }
+
+    /// An Update of this member's to the encryption key of another: valid by itself, but not in a
+    /// tree with the other.
+    pub(super) fn update_with_key_of(&mut self, other: LeafIndex) -> Vec<u8> {
+        let leaf_index = self.group.own_leaf();
+        let mut leaf = self.group.tree().leaf(leaf_index).unwrap();
+        leaf.leaf_node_source = LeafNodeSource::Update;
+        leaf.encryption_key = self.group.tree().leaf(other).unwrap().encryption_key;
+        let group_id = self.group.group_id().clone();
+        let context = LeafNodeContext { group_id: &group_id, leaf_index };
+        sign_leaf(&suite(), &mut leaf, &self.group.signer, context).unwrap();
+        let content = Content::Proposal(Proposal::Update(leaf.into()));
+        let content = self.group.sign(&suite(), content, &Framing::default()).unwrap();
+        self.forge(content, &Framing::default())
     }
 
     /// A commit of any proposals, without a path and without a tag that could match.

@@ -64,6 +64,19 @@ fn those_who_join_in_one_commit_with_removals_agree() {
     assert_eq!(rejection(other.unwrap_err()), Rejection::WelcomeNotForKeyPackage);
 }
 
+#[test]
+fn who_joins_below_a_commit_s_path_opens_the_next_from_the_other_half_of_the_tree() {
+    let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
+    let eve = key_package("eve", 43);
+    let proposals = vec![NewProposal::Remove(LeafIndex(1)), NewProposal::Add(valid(&eve))];
+    let messages = commits(&mut peers, 0, commit_of(proposals));
+    peers[1] = Peer::join(&messages.welcomes[0].message, &eve, Config::default(), 31);
+    agree(&peers);
+    // To eve, it is encrypted under the key of the node above her and alice.
+    commits(&mut peers, 2, CommitOptions::default());
+    agree(&peers);
+}
+
 fn external(
     peers: &[Peer],
     seed: u64,

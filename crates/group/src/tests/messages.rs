@@ -92,6 +92,20 @@ fn own_messages_that_come_back_are_known() {
 }
 
 #[test]
+fn what_one_has_sent_and_forgotten_is_read_and_its_key_not_used_again() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let backup = peers[0].rows.clone();
+    let said = peers[0].say(b"forgotten");
+    peers[0].rows = backup;
+    peers[0].reload();
+    assert_eq!(peers[0].reads(&said).data, b"forgotten");
+    let next = peers[0].say(b"next");
+    for (message, data) in [(&said, b"forgotten".as_slice()), (&next, b"next")] {
+        assert_eq!(peers[1].reads(message).data, data);
+    }
+}
+
+#[test]
 fn a_proposal_under_a_new_key_is_known_and_its_key_deleted() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let remove = || NewProposal::Remove(LeafIndex(2));

@@ -2,8 +2,8 @@
 
 use super::fixture::*;
 use crate::{
-    ApplyError, CommitOptions, Config, Framing, GroupInfoOptions, Misuse, NewProposal, Observer,
-    ObserverEvent, ObserverStage, Rejection, Transition, Verdict, apply,
+    ApplyError, CommitOptions, Config, Error, Framing, GroupInfoOptions, Misuse, NewProposal,
+    Observer, ObserverEvent, ObserverStage, Rejection, Transition, Verdict, apply,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -75,19 +75,25 @@ fn an_observer_takes_the_group_info_of_its_group_and_epoch_alone() {
 }
 
 #[test]
-fn a_stage_of_an_observer_goes_with_the_state_that_it_was_computed_from() {
+fn steps_and_stages_of_another_state_are_stale_to_an_observer() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let mut observer = observer_of(&peers[0]);
+    let messages = [0, 1]
+        .map(|who| peers[who].propose(NewProposal::Remove(LeafIndex(2)), &Framing::default()));
+    let stage = |n: usize| observer.process(&PROVIDER, &messages[n]).unwrap();
+    let (first, second, late) = (stage(0), stage(1), stage(1));
+    // As old as the other, but of another group.
     let other = observer_of(&Peer::found_with("alice", Config::default(), b"another group"));
-    let removal = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &Framing::default());
-    let stage = || observer.process(&PROVIDER, &removal).unwrap();
-    let (first, second, third) = (stage(), stage(), stage());
-    let another = third.resolve(&other, &PROVIDER, &[]).unwrap_err();
-    assert_eq!(another, Misuse::Stale.into());
-    let step = first.resolve(&observer, &PROVIDER, &[]).unwrap();
-    take(&mut observer, step);
-    let stale = second.resolve(&observer, &PROVIDER, &[]).unwrap_err();
-    assert_eq!(stale, Misuse::Stale.into());
+    let stale = Error::from(Misuse::Stale);
+    assert_eq!(stage(0).resolve(&other, &PROVIDER, &[]).unwrap_err(), stale);
+    let first = first.resolve(&observer, &PROVIDER, &[]).unwrap();
+    let second = second.resolve(&observer, &PROVIDER, &[]).unwrap();
+    take(&mut observer, first);
+    assert_eq!(late.resolve(&observer, &PROVIDER, &[]).unwrap_err(), stale);
+    let before = observer.rows().unwrap();
+    let failed = apply(&mut observer, second, |_| -> Result<(), ()> { panic!("written") });
+    assert_eq!(failed.unwrap_err(), ApplyError::Stale);
+    assert_eq!(observer.rows().unwrap(), before);
 }
 
 #[test]

@@ -12,10 +12,9 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::SignatureKeyPair;
-use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
-    Content, Credential, Extension, ExtensionType, ExternalSender, LeafIndex, LeafNodeContext,
-    LeafNodeSource, Proposal, ProposalType, ProtocolVersion, ReInit,
+    Credential, Extension, ExtensionType, ExternalSender, LeafIndex, Proposal, ProposalType,
+    ProtocolVersion, ReInit,
 };
 use core::convert::Infallible;
 
@@ -522,6 +521,21 @@ fn an_update_does_not_take_the_place_of_a_removal() {
 }
 
 #[test]
+fn an_update_does_not_take_the_place_of_another_member_s() {
+    let mut scene = Scene::new();
+    // Alice sees that of bob alone.
+    for (who, but) in [(1, vec![1]), (2, vec![0, 2])] {
+        let update = scene.peers[who].propose_update(None, &Framing::default());
+        scene.take(&update, &but);
+    }
+    let commit = scene.peers[0].commit(received()).commit;
+    let rules = Rules { cover_all_pending: true, ..Rules::default() };
+    scene.rule(&(Arc::new(rules) as Arc<dyn Policy>));
+    scene.judge("an Update", Some(0), &commit, LEFT_OUT);
+    scene.observe("an Update", &commit, LEFT_OUT);
+}
+
+#[test]
 fn a_commit_that_a_proposal_has_overtaken_is_given_up_by_its_committer_too() {
     let rules = Rules { cover_all_pending: true, ..Rules::default() };
     let mut scene = Scene::new();
@@ -542,17 +556,8 @@ fn nobody_can_block_a_group_that_covers_all_pending_by_what_he_proposes() {
     let rules = Rules { cover_all_pending: true, ..Rules::default() };
     let mut scene = Scene::new();
     scene.rule(&(Arc::new(rules) as Arc<dyn Policy>));
-    // Carol with dave's encryption key: a valid Update by itself, and no valid tree.
-    let carol = &mut scene.peers[2];
-    let mut leaf = carol.group.tree().leaf(CAROL).unwrap();
-    leaf.leaf_node_source = LeafNodeSource::Update;
-    leaf.encryption_key = carol.group.tree().leaf(LeafIndex(3)).unwrap().encryption_key;
-    let group_id = carol.group.group_id().clone();
-    let context = LeafNodeContext { group_id: &group_id, leaf_index: CAROL };
-    sign_leaf(&suite(), &mut leaf, &carol.group.signer, context).unwrap();
-    let content = Content::Proposal(Proposal::Update(leaf.into()));
-    let content = carol.group.sign(&suite(), content, &Framing::default()).unwrap();
-    let bad = carol.forge(content, &Framing::default());
+    // A valid Update by itself, and no valid tree.
+    let bad = scene.peers[2].update_with_key_of(LeafIndex(3));
     scene.take(&bad, &[]);
     scene.pending(1, add("eve", 50));
     // Extensions that nobody supports, a PSK that nobody has.
@@ -625,6 +630,20 @@ fn an_application_writes_a_policy_of_its_own() {
     scene.take(&commit, &[0]);
     let change = scene.peers[0].accepted();
     assert_eq!((change.added.len(), change.removed.len()), (0, 2));
+}
+
+#[test]
+fn what_is_left_when_a_misfit_is_left_out_is_judged_like_any_commit() {
+    let mut scene = Scene::new();
+    scene.rule(&(Arc::new(Own) as Arc<dyn Policy>));
+    scene.pending(1, add("frank", 50));
+    scene.pending(1, NewProposal::Remove(LeafIndex(3)));
+    let bad = scene.peers[2].update_with_key_of(BOB);
+    scene.take(&bad, &[]);
+    let commit = scene.peers[0].commit(received()).commit;
+    scene.take(&commit, &[0]);
+    let change = scene.peers[0].accepted();
+    assert_eq!((change.added.len(), change.removed.len(), change.updated.len()), (0, 1, 0));
 }
 
 #[test]

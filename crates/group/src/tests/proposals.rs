@@ -1,15 +1,19 @@
 //! The rules for proposals and lists of them (sections 12.1 and 12.2).
 
 use super::fixture::*;
-use crate::{CommitOptions, Event, LeafUpdate, Misuse, NewProposal, Rejection, Status};
+use crate::proposals::{ListedProposal, committable};
+use crate::{
+    CommitOptions, Event, KeyPackageParams, LeafRule, LeafUpdate, Misuse, NewProposal,
+    OwnKeyPackage, Rejection, Status,
+};
 use alloc::vec;
 use alloc::vec::Vec;
-use conclave_crypto::Secret;
+use conclave_crypto::{Secret, SignatureKeyPair};
 use conclave_tree::{TreeError, TreeRead};
 use conclave_wire::{
     Bytes, Content, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeContext, LeafNodeSource,
-    PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef, ProtocolVersion, PskType, ReInit,
-    RequiredCapabilities, ResumptionPskUsage,
+    PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef, ProposalType, ProtocolVersion, PskType,
+    ReInit, RequiredCapabilities, ResumptionPskUsage, Sender,
 };
 
 fn by_value(proposals: Vec<Proposal>) -> Vec<ProposalOrRef> {
@@ -100,14 +104,14 @@ fn a_client_cannot_be_added_twice() {
     let bob = peers[1].group.signer.clone();
     let mut leaf = peers[1].group.tree().leaf(LeafIndex(1)).unwrap();
     leaf.leaf_node_source = LeafNodeSource::KeyPackage(LIFETIME);
-    let params = crate::KeyPackageParams {
+    let params = KeyPackageParams {
         cipher_suite: SUITE,
         leaf: leaf_params("bob"),
         lifetime: LIFETIME,
         extensions: Vec::new(),
         last_resort: false,
     };
-    let again = crate::OwnKeyPackage::generate(&PROVIDER, &mut TestRng(51), params, bob).unwrap();
+    let again = OwnKeyPackage::generate(&PROVIDER, &mut TestRng(51), params, bob).unwrap();
     let add = Proposal::Add(again.key_package().clone().into());
     let forged = peers[0].forge_commit(by_value(vec![add]), &Default::default());
     let error = rejection(peers[1].error(&forged));
@@ -131,7 +135,15 @@ fn a_key_package_in_a_received_commit_is_checked() {
     let good = key_package("dave", 50);
     type Change = fn(&mut conclave_wire::KeyPackage);
     type Wanted = fn(&Rejection) -> bool;
-    let changes: [(Change, Wanted); 4] = [
+    let changes: [(Change, Wanted); 5] = [
+        (
+            |kp| {
+                let extension_type = ExtensionType(0xf0a0);
+                kp.extensions =
+                    vec![Extension { extension_type, extension_data: Bytes::default() }];
+            },
+            |r| *r == Rejection::LeafRule(LeafRule::ExtensionNotListed(ExtensionType(0xf0a0))),
+        ),
         (|kp| kp.signature = [0; 64].into(), |r| *r == Rejection::KeyPackageSignature),
         (
             |kp| kp.version = ProtocolVersion(2),
@@ -208,19 +220,20 @@ fn an_update_by_an_outsider_s_rules_is_refused() {
     assert_eq!(rejection(peers[1].error(&elsewhere)), invalid);
 }
 
+/// Delivers a proposal to all who do not know it.
+fn all_take(peers: &mut [Peer], message: &[u8]) {
+    for peer in peers {
+        if let Some(step) = peer.process(message).unwrap() {
+            peer.take(step);
+        }
+    }
+}
+
 #[test]
 fn nobody_can_keep_the_group_from_committing_by_what_he_proposes() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
-    // Carol, with dave's encryption key: a valid Update by itself, and no valid tree.
-    let mut leaf = peers[2].group.tree().leaf(LeafIndex(2)).unwrap();
-    leaf.leaf_node_source = LeafNodeSource::Update;
-    leaf.encryption_key = peers[2].group.tree().leaf(LeafIndex(3)).unwrap().encryption_key;
-    let group_id = peers[2].group.group_id().clone();
-    let context = LeafNodeContext { group_id: &group_id, leaf_index: LeafIndex(2) };
-    conclave_tree::sign_leaf(&suite(), &mut leaf, &peers[2].group.signer, context).unwrap();
-    let content = Content::Proposal(Proposal::Update(leaf.into()));
-    let content = peers[2].group.sign(&suite(), content, &Default::default()).unwrap();
-    let bad_update = peers[2].forge(content, &Default::default());
+    // A valid Update by itself, and no valid tree.
+    let bad_update = peers[2].update_with_key_of(LeafIndex(3));
     // An extension that nobody supports, a PSK that nobody has.
     let alien =
         Extension { extension_type: ExtensionType(0xf0f0), extension_data: Bytes::default() };
@@ -233,11 +246,7 @@ fn nobody_can_keep_the_group_from_committing_by_what_he_proposes() {
     let eve = key_package("eve", 60);
     let add = peers[1].propose(NewProposal::Add(valid(&eve)), &Default::default());
     for message in [&alien, &unknown, &bad_update, &good, &add] {
-        for peer in &mut peers {
-            if let Some(step) = peer.process(message).unwrap() {
-                peer.take(step);
-            }
-        }
+        all_take(&mut peers, message);
     }
     let commit = peers[0].commit(CommitOptions::default()).commit;
     let change = peers[0].accepted();
@@ -245,6 +254,101 @@ fn nobody_can_keep_the_group_from_committing_by_what_he_proposes() {
     assert!(!change.extensions_changed);
     deliver(&mut peers, 0, &commit);
     agree(&peers);
+}
+
+#[test]
+fn what_an_update_makes_possible_is_committed_with_it_even_beside_a_misfit() {
+    let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
+    let carols = |params, seed| LeafUpdate { params, signer: signer(&mut TestRng(seed)) };
+    let mut unable = leaf_params("carol");
+    unable.capabilities.extensions.clear();
+    let leaf = Some(carols(unable, 80));
+    commits(&mut peers, 2, CommitOptions { leaf, ..CommitOptions::default() });
+    // Proposed before carol supports it, by her Update in the same commit.
+    let extensions = NewProposal::GroupContextExtensions(custom_extensions());
+    let extensions = peers[1].propose(extensions, &Default::default());
+    let update = Some(carols(leaf_params("carol"), 81));
+    let update = peers[2].propose_update(update, &Default::default());
+    let bad = peers[3].update_with_key_of(LeafIndex(1));
+    for message in [&extensions, &update, &bad] {
+        all_take(&mut peers, message);
+    }
+    let commit = peers[0].commit(CommitOptions::default()).commit;
+    let change = peers[0].accepted();
+    assert!(change.extensions_changed);
+    assert!(change.updated.iter().map(|member| member.index).eq([LeafIndex(2)]));
+    deliver(&mut peers, 0, &commit);
+    agree(&peers);
+}
+
+#[test]
+fn of_received_proposals_those_are_committed_that_go_together_and_the_last_of_several() {
+    let peers = group_of(&["alice", "bob", "carol"]);
+    let (bobs, eves) = (peers[1].group.signer.clone(), signer(&mut TestRng(81)));
+    let add = |signer: &SignatureKeyPair, seed| {
+        let (rng, leaf) = (&mut TestRng(seed), leaf_params("anybody"));
+        let params = KeyPackageParams {
+            cipher_suite: SUITE,
+            leaf,
+            lifetime: LIFETIME,
+            extensions: Vec::new(),
+            last_resort: false,
+        };
+        let own = OwnKeyPackage::generate(&PROVIDER, rng, params, signer.clone()).unwrap();
+        Proposal::Add(own.key_package().clone().into())
+    };
+    let by = |leaf, proposal| ListedProposal::by_value(Sender::Member(LeafIndex(leaf)), proposal);
+    let tree = peers[0].group.tree();
+    let update = |leaf, key: u8| {
+        let mut node = tree.leaf(LeafIndex(leaf)).unwrap();
+        node.encryption_key = [key; 32].into();
+        by(leaf, Proposal::Update(node.into()))
+    };
+    let remove = |leaf| by(1, Proposal::Remove(LeafIndex(leaf)));
+    let (removes_bob, bob_again) = (remove(1), by(2, add(&bobs, 82)));
+    let (eve, eve_again) = (by(1, add(&eves, 83)), by(2, add(&eves, 84)));
+    let extensions = |who| by(who, Proposal::GroupContextExtensions(custom_extensions()));
+    let close = |who| by(who, Proposal::ReInit(reinit(ProtocolVersion::MLS10)));
+    let psk = |who| by(who, psk(external_psk(b"x"), 32));
+    let custom = || {
+        let body = Bytes::default();
+        by(1, Proposal::Custom { proposal_type: ProposalType(0xf00d), body })
+    };
+    let external_init = by(1, Proposal::ExternalInit(Bytes::default()));
+    type List = Vec<ListedProposal>;
+    let cases: Vec<(List, List, &[usize])> = vec![
+        // Received, wanted, and which of the former are kept.
+        (vec![], vec![], &[]),
+        (vec![remove(2), update(2, 1)], vec![], &[0]),
+        (vec![update(2, 1), remove(2)], vec![], &[1]),
+        (vec![update(2, 1), update(2, 2), update(1, 3)], vec![], &[1, 2]),
+        (vec![by(2, Proposal::Remove(LeafIndex(2))), remove(2)], vec![], &[1]),
+        (vec![update(0, 1)], vec![], &[]),
+        (vec![remove(0)], vec![], &[]),
+        (vec![bob_again.clone()], vec![], &[]),
+        (vec![removes_bob.clone(), bob_again.clone()], vec![], &[0, 1]),
+        (vec![bob_again.clone(), removes_bob.clone()], vec![], &[0, 1]),
+        (vec![bob_again], vec![removes_bob], &[0]),
+        (vec![eve.clone(), eve_again.clone()], vec![], &[1]),
+        (vec![extensions(1), extensions(2)], vec![], &[1]),
+        (vec![psk(1), psk(2)], vec![], &[1]),
+        (vec![custom(), custom()], vec![], &[0, 1]),
+        (vec![external_init], vec![], &[]),
+        (vec![close(1), close(2)], vec![], &[0]),
+        (vec![close(1), remove(2)], vec![], &[1]),
+        (vec![close(1)], vec![remove(2)], &[]),
+        (vec![remove(2), psk(1)], vec![close(0)], &[]),
+        (vec![update(2, 1), update(1, 2)], vec![remove(2)], &[1]),
+        (vec![remove(2), remove(1)], vec![remove(2)], &[1]),
+        (vec![extensions(1), psk(1)], vec![extensions(0), psk(0)], &[]),
+        (vec![eve], vec![eve_again], &[]),
+    ];
+    for (received, wanted, kept) in cases {
+        let listed: Vec<_> = received.iter().collect();
+        let found = committable(LeafIndex(0), tree, &listed, &wanted);
+        let kept: List = kept.iter().map(|place| received[*place].clone()).collect();
+        assert!(found == kept, "{received:?} with {wanted:?}: {found:?}");
+    }
 }
 
 #[test]

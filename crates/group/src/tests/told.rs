@@ -2,7 +2,8 @@
 
 use super::fixture::*;
 use crate::{
-    CommitOptions, CredentialSubject, Error, Framing, LeafUpdate, Misuse, NewProposal, Received,
+    CommitOptions, Config, CredentialSubject, Error, ExternalJoinStage, Framing, GroupInfoOptions,
+    LeafUpdate, Member, Misuse, NewProposal, ObserverStage, Received, Verdict, WelcomeStage,
     welcome_recipients,
 };
 use alloc::vec;
@@ -83,6 +84,25 @@ fn members_are_listed_and_looked_up_by_leaf() {
 }
 
 #[test]
+fn members_observers_and_those_who_join_from_outside_see_the_same_members() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    commits(&mut peers[..2], 0, commit_of(vec![NewProposal::Remove(LeafIndex(1))]));
+    let group = &peers[0].group;
+    let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+    let info = group.group_info(&PROVIDER, options).unwrap();
+    let joins = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let observes = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let observer = observes.resolve(&[Verdict::Accept, Verdict::Accept]).unwrap();
+    let seen: [Vec<Member>; 3] =
+        [group.members().collect(), observer.members().collect(), joins.members().collect()];
+    for members in seen {
+        let named: Vec<_> = members.iter().map(|m| (m.index, m.credential.identity())).collect();
+        let (alice, carol) = (b"alice".as_slice(), b"carol".as_slice());
+        assert_eq!(named, [(LeafIndex(0), Some(alice)), (LeafIndex(2), Some(carol))]);
+    }
+}
+
+#[test]
 fn each_commit_changes_the_confirmed_transcript_hash() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut hashes = vec![peers[0].group.context().confirmed_transcript_hash.clone()];
@@ -107,14 +127,33 @@ fn a_welcome_names_the_key_packages_that_it_is_for() {
 }
 
 #[test]
+fn a_welcome_names_the_psks_that_it_takes() {
+    let mut founder = Peer::found_with("alice", Default::default(), b"a group");
+    let bob = key_package("bob", 2);
+    let names = [b"one".as_slice(), b"two"];
+    let kind = |name: &[u8]| PskType::External { psk_id: name.into() };
+    let mut proposals = vec![NewProposal::Add(valid(&bob))];
+    proposals.extend(names.map(|name| NewProposal::ExternalPsk { psk_id: name.into() }));
+    let psks = names.map(|name| (kind(name), Secret::new(vec![1; 32]))).into();
+    let messages = founder.commit(CommitOptions { psks, ..commit_of(proposals) });
+    let welcome = &messages.welcomes[0].message;
+    let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &bob).unwrap();
+    assert!(stage.psks().iter().map(|id| id.psktype.clone()).eq(names.map(kind)));
+}
+
+#[test]
 fn an_update_asks_for_a_verdict_exactly_if_credential_or_signature_key_change() {
     let mut peers = group_of(&["alice", "bob"]);
     let old = Credential::basic(b"bob");
-    for (name, seed, changed) in [("bob", None, false), ("robert", Some(7), true)] {
-        let change = seed.map(|seed| LeafUpdate {
-            params: leaf_params(name),
-            signer: signer(&mut TestRng(seed)),
-        });
+    let (same, new) = (peers[1].group.signer.clone(), signer(&mut TestRng(7)));
+    for (name, signer, changed) in [
+        ("bob", None, false),
+        ("bob", Some(same.clone()), false),
+        ("bob", Some(new.clone()), true),
+        ("robert", Some(same), true),
+        ("robert", Some(new), true),
+    ] {
+        let change = signer.map(|signer| LeafUpdate { params: leaf_params(name), signer });
         let message = peers[1].propose_update(change, &Framing::default());
         let received = peers[0].group.process(&PROVIDER, NOW, &message).unwrap();
         let Received::Proposal(stage) = received else { panic!("no proposal") };
