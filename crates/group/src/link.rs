@@ -117,7 +117,8 @@ impl Link {
         };
         let (old, new) = (encoded(&self.members)?, encoded(members)?);
         match &self.reinit {
-            Some(reinit) if self.usage == ResumptionPskUsage::Reinit => {
+            // Of a closed group: there is no branch of one.
+            Some(reinit) => {
                 if context.group_id != reinit.group_id {
                     return fail("its identifier is not the announced one");
                 }
@@ -132,7 +133,7 @@ impl Link {
                     return fail("a member of the old group is missing");
                 }
             }
-            _ => {
+            None => {
                 if context.version != self.version || context.cipher_suite != self.cipher_suite {
                     return fail("its version or cipher suite is not the old group's");
                 }

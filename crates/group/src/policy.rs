@@ -263,13 +263,8 @@ impl Rules {
             commit.proposals.iter().any(|item| *item.proposal == Proposal::Remove(leaf))
         };
         let counts = |item: &Proposed<'_>| {
-            let kind = match (item.proposal, item.sender) {
-                (Proposal::Update(_), Sender::Member(leaf)) => leaf != committer,
-                (Proposal::Remove(leaf), _) => *leaf != committer,
-                (Proposal::PreSharedKey(_), _) => false,
-                _ => true,
-            };
-            kind && !matches!(item.sender, Sender::Member(leaf) if removes(leaf))
+            !matches!(item.proposal, Proposal::PreSharedKey(_))
+                && !matches!(item.sender, Sender::Member(leaf) if removes(leaf))
                 && self.may_commit(group, commit.sender, *item)
                 && !commit.proposals.iter().any(|committed| supersedes(*committed, *item))
         };

@@ -271,10 +271,7 @@ impl Group {
         };
         let node = self.leaf_in_epoch(epoch, leaf).ok_or(Rejection::SenderNotMember(leaf))?;
         let node = LeafNode::from_bytes(node)?;
-        let context = match self.past.get(&epoch) {
-            Some(past) if epoch != self.epoch() => &past.context,
-            _ => self.context(),
-        };
+        let context = self.past.get(&epoch).map_or(self.context(), |past| &past.context);
         let content = content.verify(suite, context, &node.signature_key)?.into_inner();
         let Content::Application(data) = content.content.content else {
             return Err(Rejection::UnexpectedMessage.into());

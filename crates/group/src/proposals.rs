@@ -227,7 +227,6 @@ fn check_member_list(committer: LeafIndex, list: &[ListedProposal]) -> Result<()
                 return Err(Rejection::CommitterUpdates);
             }
             (Proposal::Update(_), Sender::Member(leaf)) => leaf,
-            (Proposal::Update(_), _) => return Err(Rejection::UpdateFromOutside),
             (Proposal::Remove(leaf), _) if *leaf == committer => {
                 return Err(Rejection::CommitterRemoved);
             }
