@@ -4,8 +4,8 @@ use super::fixture::*;
 use crate::{
     ApplyError, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions,
     ExternalJoinStage, Framing, Group, GroupInfoOptions, GroupParams, JoinStage, LeafParams, Link,
-    Misuse, NewProposal, ObserverEvent, ObserverStage, OwnKeyPackage, Rejection, ValidKeyPackage,
-    Verdict, WelcomeStage, apply,
+    Misuse, NewProposal, ObserverEvent, ObserverStage, OwnKeyPackage, Received, Rejection,
+    ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -117,6 +117,11 @@ fn an_external_commit_that_replaces_a_member_removes_the_old_appearance() {
     assert!(peers[1].rows.is_empty());
     peers[1] = new;
     for place in [0, 2] {
+        // Who joins is judged, with whom it replaces.
+        let received = peers[place].group.process(&PROVIDER, NOW, &commit).unwrap();
+        let Received::Commit(stage) = received else { panic!("no commit") };
+        let asked: Vec<_> = stage.credentials().iter().map(|r| r.replaces.clone()).collect();
+        assert_eq!(asked, [Some(Credential::basic(b"bob"))]);
         let Event::Epoch(change) = peers[place].receive(&commit) else { panic!() };
         assert_eq!((change.added.len(), change.removed.len()), (1, 1));
         assert!(!change.removed_self);

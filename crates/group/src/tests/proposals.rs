@@ -195,13 +195,45 @@ fn a_proposal_is_good_for_its_own_epoch_alone() {
 }
 
 #[test]
+fn a_leaf_is_changed_once_in_a_commit_be_it_by_reference() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let mut updates = Vec::new();
+    for _ in 0..2 {
+        let message = peers[1].propose_update(None, &Default::default());
+        peers[0].receive(&message);
+        let event = peers[2].receive(&message);
+        let Event::ProposalReceived { reference, .. } = event else { panic!("no proposal") };
+        updates.push(ProposalOrRef::Reference(reference));
+    }
+    let remove = ProposalOrRef::Proposal(Proposal::Remove(LeafIndex(1)));
+    for list in [updates.clone(), vec![updates[0].clone(), remove]] {
+        let forged = peers[0].forge_commit(list, &Default::default());
+        let twice = Rejection::SeveralChangesOfLeaf(LeafIndex(1));
+        assert_eq!(rejection(peers[2].error(&forged)), twice);
+    }
+}
+
+/// A proposal of this member's, whether or not it is good.
+fn propose(peer: &mut Peer, proposal: Proposal) -> Vec<u8> {
+    let content = Content::Proposal(proposal);
+    let content = peer.group.sign(&suite(), content, &Default::default()).unwrap();
+    peer.forge(content, &Default::default())
+}
+
+#[test]
+fn a_removal_of_nobody_is_refused_as_a_proposal_already() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let nobody = LeafIndex(2);
+    let (rng, remove) = (&mut TestRng(1), NewProposal::Remove(nobody));
+    let failed = peers[0].group.propose(&PROVIDER, rng, remove, &Default::default());
+    assert_eq!(rejection(failed.unwrap_err()), Rejection::RemoveOfNobody(nobody));
+    let message = propose(&mut peers[0], Proposal::Remove(nobody));
+    assert_eq!(rejection(peers[1].error(&message)), Rejection::RemoveOfNobody(nobody));
+}
+
+#[test]
 fn an_update_by_an_outsider_s_rules_is_refused() {
     let mut peers = group_of(&["alice", "bob"]);
-    let propose = |peer: &mut Peer, proposal| {
-        let content = Content::Proposal(proposal);
-        let content = peer.group.sign(&suite(), content, &Default::default()).unwrap();
-        peer.forge(content, &Default::default())
-    };
     let mut leaf = peers[0].group.tree().leaf(LeafIndex(0)).unwrap();
     let same_source = propose(&mut peers[0], Proposal::Update(leaf.clone().into()));
     assert_eq!(rejection(peers[1].error(&same_source)), Rejection::UpdateLeafSource);
