@@ -218,6 +218,20 @@ impl OwnKeyPackage {
         &self.signer
     }
 
+    /// The private key that opens the Welcome. With [`Self::leaf_key`] and [`Self::signer`] what
+    /// [`Self::from_parts`] takes, for test vectors and other stacks; to store the key package there
+    /// is [`Self::to_secret`].
+    #[must_use]
+    pub fn init_key(&self) -> &HpkePrivateKey {
+        &self.init_key
+    }
+
+    /// The private encryption key of the leaf; as [`Self::init_key`].
+    #[must_use]
+    pub fn leaf_key(&self) -> &HpkePrivateKey {
+        &self.leaf_key
+    }
+
     pub(crate) fn init_key_pair(&self) -> HpkeKeyPair {
         HpkeKeyPair { private: self.init_key.clone(), public: self.key_package.init_key.clone() }
     }

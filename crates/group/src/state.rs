@@ -6,7 +6,7 @@ use crate::event::{Event, Member};
 use crate::external::ExternalTarget;
 use crate::limits::Limits;
 use crate::pending::{PendingCommit, PendingUpdate};
-use crate::public::{PublicDelta, PublicState};
+use crate::public::{PublicDelta, PublicState, commit_of};
 use crate::rows::Batch;
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_map, swap_value};
 use alloc::boxed::Box;
@@ -18,7 +18,8 @@ use conclave_schedule::{
 };
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Bytes, CipherSuite, Extension, GroupContext, GroupId, LeafIndex, NodeIndex, ReInit, TreeSize,
+    Bytes, CipherSuite, Extension, GroupContext, GroupId, LeafIndex, NodeIndex, ProposalOrRef,
+    ProposalRef, ReInit, TreeSize,
 };
 use core::fmt;
 
@@ -272,6 +273,18 @@ impl Group {
     #[must_use]
     pub fn pending_commit(&self) -> Option<&crate::CommitMessages> {
         self.pending_commit.as_ref().map(|pending| &pending.messages)
+    }
+
+    /// The proposals of before, received or own, that the pending own commit refers to, in its order:
+    /// those that [`CommitOptions::received`](crate::CommitOptions::received) found to be valid
+    /// together. Others are left out; who wants one of them in particular looks here.
+    pub fn pending_commit_references(&self) -> impl Iterator<Item = &ProposalRef> {
+        let content = self.pending_commit.as_ref().map(|pending| &pending.content.content);
+        let commit = content.and_then(|content| commit_of(content).ok());
+        commit.into_iter().flat_map(|commit| &commit.proposals).filter_map(|item| match item {
+            ProposalOrRef::Reference(reference) => Some(reference),
+            ProposalOrRef::Proposal(_) => None,
+        })
     }
 
     /// The secret by which members can compare their views (section 8.7).

@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use crate::{
-    Answers, CommitOptions, Config, Error, Event, GroupInfoOptions, LeafUpdate, Misuse,
+    Answers, CommitOptions, Config, Error, Event, Framing, GroupInfoOptions, LeafUpdate, Misuse,
     NewProposal, Received, Rejection, Status, Verdict,
 };
 use alloc::vec;
@@ -148,6 +148,31 @@ fn an_own_update_and_commit_end_with_the_epoch_that_another_s_commit_begins() {
     assert_eq!(rejection(peers[1].error(&mine)), wrong);
     commits(&mut peers, 1, CommitOptions::default());
     agree(&peers);
+}
+
+#[test]
+fn a_pending_commit_tells_which_proposals_it_refers_to_and_which_were_left_out() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let reference = |event: Event| match event {
+        Event::ProposalReceived { reference, .. } => reference,
+        other => panic!("no proposal: {other:?}"),
+    };
+    let first = peers[1].propose_update(None, &encrypted());
+    let last = peers[1].propose_update(None, &Framing::default());
+    let remove = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &Framing::default());
+    let [first, last, remove] = [first, last, remove].map(|m| reference(peers[0].receive(&m)));
+    assert_eq!(peers[0].group.pending_commit_references().next(), None);
+    let grow = NewProposal::GroupContextExtensions(Vec::new());
+    peers[0].commit(commit_of(vec![grow]));
+    // Of two Updates of a member the last; by value is nothing to refer to.
+    for _ in 0..2 {
+        let references: Vec<_> = peers[0].group.pending_commit_references().cloned().collect();
+        assert_eq!(references, [last.clone(), remove.clone()]);
+        assert!(!references.contains(&first));
+        peers[0].reload();
+    }
+    peers[0].accepted();
+    assert_eq!(peers[0].group.pending_commit_references().next(), None);
 }
 
 #[test]

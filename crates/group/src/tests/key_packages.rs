@@ -13,8 +13,9 @@ use conclave_wire::{Encode, Extension, ExtensionType};
 #[test]
 fn the_parts_of_a_key_package_must_belong_together() {
     let (own, other) = (key_package("alice", 1), key_package("alice", 2));
-    let parts =
-        |p: &OwnKeyPackage| [&p.init_key.0, &p.leaf_key.0, &p.signer.private].map(Clone::clone);
+    let parts = |p: &OwnKeyPackage| {
+        [&p.init_key().0, &p.leaf_key().0, &p.signer().private].map(Clone::clone)
+    };
     let assemble = |[init, leaf, signature]: [Secret; 3]| {
         OwnKeyPackage::from_parts(&PROVIDER, own.key_package().clone(), init, leaf, signature)
     };
