@@ -1,0 +1,54 @@
+//! What a user sees.
+
+use super::Results;
+use super::tally::Tally;
+use std::collections::BTreeSet;
+
+/// A service that answers.
+pub(super) fn client(name: &str, suites: &[u32]) {
+    println!("{name}, suites {}", list(suites));
+}
+
+/// A table of a scenario's scripts by suite, and what failed. Gives the counts, and how many runs
+/// failed.
+pub(super) fn scenario(name: &str, suites: &[u32], results: &Results) -> (Tally, usize) {
+    let scripts: BTreeSet<&String> = results.keys().map(|(script, _)| script).collect();
+    let (mut tally, mut failed) = (Tally::default(), 0);
+    println!("{name}");
+    for script in scripts {
+        let mut cells = String::new();
+        for suite in suites {
+            let runs =
+                results.get(&(script.clone(), *suite)).map(Vec::as_slice).unwrap_or_default();
+            let good = runs.iter().filter(|(_, run)| run.failure.is_none()).count();
+            cells += &format!("  {suite}: {good}/{}", runs.len());
+        }
+        println!("  {script:<32}{cells}");
+    }
+    for (cell, run) in results.values().flatten() {
+        tally += run.tally;
+        if let Some((step, why)) = &run.failure {
+            failed += 1;
+            let handshake = if cell.encrypt { "private" } else { "public" };
+            println!(
+                "  FAILED {} {}, suite {}, {handshake} handshake, tree {:?}, roles {}:\n    \
+                 {step}\n    {why}",
+                cell.script.name,
+                cell.script.note,
+                cell.suite,
+                cell.tree,
+                list(&cell.roles),
+            );
+        }
+    }
+    (tally, failed)
+}
+
+/// The last words.
+pub(super) fn total(tally: &Tally, failed: usize) {
+    println!("{tally}; {failed} failed");
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}

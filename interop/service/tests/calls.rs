@@ -1,0 +1,361 @@
+//! The service's calls one by one: what is in no scenario.
+
+use conclave_interop::proto::mls_client_client::MlsClientClient;
+use conclave_interop::proto::*;
+use conclave_interop::service::{Service, listen};
+use conclave_provider_rustcrypto::RustCrypto;
+use std::collections::BTreeSet;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+type Client = MlsClientClient<Channel>;
+
+/// A service of its own for each test.
+async fn client() -> Client {
+    let socket = listen("127.0.0.1", 0).await.unwrap();
+    let address = format!("http://{}", socket.address());
+    let service = Service::new(Box::new(RustCrypto::new()), false);
+    tokio::spawn(socket.serve(service, std::future::pending()));
+    Client::connect(address).await.unwrap()
+}
+
+async fn create(client: &mut Client, name: &[u8]) -> u32 {
+    let request = CreateGroupRequest {
+        group_id: name.to_vec(),
+        cipher_suite: 1,
+        encrypt_handshake: false,
+        identity: b"alice".to_vec(),
+    };
+    client.create_group(request).await.unwrap().into_inner().state_id
+}
+
+async fn key_package(client: &mut Client, identity: &[u8]) -> CreateKeyPackageResponse {
+    let request = CreateKeyPackageRequest { cipher_suite: 1, identity: identity.to_vec() };
+    client.create_key_package(request).await.unwrap().into_inner()
+}
+
+async fn authenticator(client: &mut Client, state_id: u32) -> Result<Vec<u8>, Status> {
+    let answer = client.state_auth(StateAuthRequest { state_id }).await?;
+    Ok(answer.into_inner().state_auth_secret)
+}
+
+fn add(key_package: Vec<u8>) -> ProposalDescription {
+    ProposalDescription { proposal_type: b"add".to_vec(), key_package, ..Default::default() }
+}
+
+/// What came of a call.
+fn code<T>(answer: Result<T, Status>) -> Code {
+    answer.map_or_else(|status| status.code(), |_| Code::Ok)
+}
+
+/// A group of alice and bob in one service; their states.
+async fn pair(client: &mut Client) -> (u32, u32) {
+    let alice = create(client, b"pair").await;
+    let bob = key_package(client, b"bob").await;
+    let by_value = vec![add(bob.key_package)];
+    let request = CommitRequest { state_id: alice, by_value, ..Default::default() };
+    let made = client.commit(request).await.unwrap().into_inner();
+    client.handle_pending_commit(HandlePendingCommitRequest { state_id: alice }).await.unwrap();
+    let transaction_id = bob.transaction_id;
+    let request = JoinGroupRequest { transaction_id, welcome: made.welcome, ..Default::default() };
+    let bob = client.join_group(request).await.unwrap().into_inner().state_id;
+    (alice, bob)
+}
+
+/// Every call with some id and some bytes in all of its fields, and what came of it.
+async fn all_calls(c: &mut Client, id: u32, junk: &[u8]) -> Vec<(&'static str, Code)> {
+    let bytes = || junk.to_vec();
+    let list = || vec![junk.to_vec()];
+    let extensions = || vec![Extension { extension_type: id, extension_data: junk.to_vec() }];
+    let description = || ProposalDescription {
+        proposal_type: junk.to_vec(),
+        key_package: junk.to_vec(),
+        removed_id: junk.to_vec(),
+        psk_id: junk.to_vec(),
+        epoch_id: u64::MAX,
+        extensions: extensions(),
+        group_id: junk.to_vec(),
+        cipher_suite: id,
+    };
+    let commit = || CommitRequest {
+        state_id: id,
+        by_reference: list(),
+        by_value: vec![description()],
+        force_path: true,
+        external_tree: true,
+    };
+    let handle = || HandleCommitRequest { state_id: id, proposal: list(), commit: bytes() };
+    let mut codes = Vec::new();
+    macro_rules! call {
+        ($($name:ident $request:expr;)*) => {
+            $(codes.push((stringify!($name), code(c.$name($request).await)));)*
+        };
+    }
+    call! {
+        name NameRequest {};
+        supported_ciphersuites SupportedCiphersuitesRequest {};
+        create_group CreateGroupRequest {
+            group_id: bytes(), cipher_suite: id, encrypt_handshake: true, identity: bytes()
+        };
+        create_key_package CreateKeyPackageRequest { cipher_suite: id, identity: bytes() };
+        join_group JoinGroupRequest {
+            transaction_id: id, welcome: bytes(), encrypt_handshake: true, identity: bytes(),
+            ratchet_tree: bytes()
+        };
+        external_join ExternalJoinRequest {
+            group_info: bytes(), ratchet_tree: bytes(), encrypt_handshake: true, identity: bytes(),
+            remove_prior: true, psks: vec![PreSharedKey { psk_id: bytes(), psk_secret: bytes() }]
+        };
+        group_info GroupInfoRequest { state_id: id, external_tree: true };
+        state_auth StateAuthRequest { state_id: id };
+        export ExportRequest {
+            state_id: id, label: "label".into(), context: bytes(), key_length: u32::MAX
+        };
+        protect ProtectRequest { state_id: id, authenticated_data: bytes(), plaintext: bytes() };
+        unprotect UnprotectRequest { state_id: id, ciphertext: bytes() };
+        store_psk StorePskRequest {
+            state_or_transaction_id: id, psk_id: bytes(), psk_secret: bytes()
+        };
+        add_proposal AddProposalRequest { state_id: id, key_package: bytes() };
+        update_proposal UpdateProposalRequest { state_id: id };
+        remove_proposal RemoveProposalRequest { state_id: id, removed_id: bytes() };
+        external_psk_proposal ExternalPskProposalRequest { state_id: id, psk_id: bytes() };
+        resumption_psk_proposal ResumptionPskProposalRequest { state_id: id, epoch_id: u64::MAX };
+        group_context_extensions_proposal GroupContextExtensionsProposalRequest {
+            state_id: id, extensions: extensions()
+        };
+        commit commit();
+        handle_commit handle();
+        handle_pending_commit HandlePendingCommitRequest { state_id: id };
+        re_init_proposal ReInitProposalRequest {
+            state_id: id, cipher_suite: id, group_id: bytes(), extensions: extensions()
+        };
+        re_init_commit commit();
+        handle_pending_re_init_commit HandlePendingCommitRequest { state_id: id };
+        handle_re_init_commit handle();
+        re_init_welcome ReInitWelcomeRequest {
+            reinit_id: id, key_package: list(), force_path: true, external_tree: true
+        };
+        handle_re_init_welcome HandleReInitWelcomeRequest {
+            reinit_id: id, welcome: bytes(), ratchet_tree: bytes()
+        };
+        create_branch CreateBranchRequest {
+            state_id: id, group_id: bytes(), extensions: extensions(), key_packages: list(),
+            force_path: true, external_tree: true
+        };
+        handle_branch HandleBranchRequest {
+            state_id: id, transaction_id: id, welcome: bytes(), ratchet_tree: bytes()
+        };
+        new_member_add_proposal NewMemberAddProposalRequest {
+            group_info: bytes(), identity: bytes()
+        };
+        create_external_signer CreateExternalSignerRequest { cipher_suite: id, identity: bytes() };
+        add_external_signer AddExternalSignerRequest { state_id: id, external_sender: bytes() };
+        external_signer_proposal ExternalSignerProposalRequest {
+            signer_id: id, signer_index: id, group_info: bytes(), ratchet_tree: bytes(),
+            description: Some(description())
+        };
+        free FreeRequest { state_id: id };
+    }
+    codes
+}
+
+#[tokio::test]
+async fn unknown_ids_are_not_found_and_nonsense_is_invalid() {
+    let mut client = client().await;
+    let codes = all_calls(&mut client, 0x0001_0001, b"nonsense").await;
+    assert_eq!(codes.len(), 34);
+    // What names no state, or is looked at before its state.
+    let others = [
+        "name",
+        "supported_ciphersuites",
+        "create_group",
+        "create_key_package",
+        "external_join",
+        "add_proposal",
+        "group_context_extensions_proposal",
+        "re_init_proposal",
+        "new_member_add_proposal",
+        "create_external_signer",
+        "add_external_signer",
+    ];
+    for (call, got) in codes {
+        let wanted = match others.contains(&call) {
+            true if call == "name" || call == "supported_ciphersuites" => Code::Ok,
+            true => Code::InvalidArgument,
+            false => Code::NotFound,
+        };
+        assert_eq!(got, wanted, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn no_call_breaks_the_service_whatever_its_bytes_are() {
+    let mut client = client().await;
+    let (alice, bob) = pair(&mut client).await;
+    let before = authenticator(&mut client, bob).await.unwrap();
+    let info = GroupInfoRequest { state_id: alice, external_tree: false };
+    let info = client.group_info(info).await.unwrap().into_inner().group_info;
+    let update = UpdateProposalRequest { state_id: alice };
+    let update = client.update_proposal(update).await.unwrap().into_inner().proposal;
+    let fresh = key_package(&mut client, b"carol").await.key_package;
+    let mut junk = vec![Vec::new(), vec![0], vec![0xff; 40]];
+    for message in [&info, &update, &fresh] {
+        junk.extend([message[..message.len() / 2].to_vec(), [message, &[0][..]].concat()]);
+        junk.extend((0..4).map(|n| {
+            let mut damaged = message.clone();
+            damaged[n * message.len() / 4] ^= 1;
+            damaged
+        }));
+    }
+    let harmless = BTreeSet::from([
+        Code::Ok as i32,
+        Code::InvalidArgument as i32,
+        Code::NotFound as i32,
+        Code::FailedPrecondition as i32,
+    ]);
+    for junk in junk {
+        // Bob's state, and an id of no table.
+        for id in [bob, 7000] {
+            for (call, got) in all_calls(&mut client, id, &junk).await {
+                assert!(harmless.contains(&(got as i32)), "{call}: {got:?}");
+            }
+            if id == bob {
+                // The last of all calls has freed it.
+                let gone = authenticator(&mut client, bob).await;
+                assert_eq!(code(gone), Code::NotFound);
+            }
+        }
+    }
+    assert_eq!(authenticator(&mut client, alice).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn to_free_releases_a_state_and_nothing_else() {
+    let mut client = client().await;
+    let (alice, bob) = pair(&mut client).await;
+    let carol = key_package(&mut client, b"carol").await.transaction_id;
+    client.free(FreeRequest { state_id: alice }).await.unwrap();
+    assert_eq!(code(authenticator(&mut client, alice).await), Code::NotFound);
+    assert_eq!(code(client.free(FreeRequest { state_id: alice }).await), Code::NotFound);
+    assert!(authenticator(&mut client, bob).await.is_ok());
+    let psk = StorePskRequest { state_or_transaction_id: carol, ..Default::default() };
+    assert_eq!(code(client.store_psk(psk.clone()).await), Code::Ok);
+    client.free(FreeRequest { state_id: carol }).await.unwrap();
+    assert_eq!(code(client.store_psk(psk).await), Code::NotFound);
+    // An id is not given twice.
+    let next = create(&mut client, b"another").await;
+    assert!(![alice, bob, carol].contains(&next));
+}
+
+#[tokio::test]
+async fn a_key_package_serves_once_and_is_kept_if_the_welcome_is_bad() {
+    let mut client = client().await;
+    let alice = create(&mut client, b"group").await;
+    let bob = key_package(&mut client, b"bob").await;
+    let by_value = vec![add(bob.key_package)];
+    let request = CommitRequest { state_id: alice, by_value, ..Default::default() };
+    let welcome = client.commit(request).await.unwrap().into_inner().welcome;
+    let join = |welcome: Vec<u8>| JoinGroupRequest {
+        transaction_id: bob.transaction_id,
+        welcome,
+        ..Default::default()
+    };
+    let mut damaged = welcome.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    assert_eq!(code(client.join_group(join(damaged)).await), Code::InvalidArgument);
+    assert_eq!(code(client.join_group(join(welcome.clone())).await), Code::Ok);
+    assert_eq!(code(client.join_group(join(welcome)).await), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_commit_that_would_leave_a_proposal_out_is_not_made() {
+    let mut client = client().await;
+    let (alice, bob) = pair(&mut client).await;
+    let psk_id = b"known to bob only".to_vec();
+    let request = ExternalPskProposalRequest { state_id: bob, psk_id: psk_id.clone() };
+    let proposal = client.external_psk_proposal(request).await.unwrap().into_inner().proposal;
+    let by_reference = vec![proposal];
+    let commit = || CommitRequest {
+        state_id: alice,
+        by_reference: by_reference.clone(),
+        ..Default::default()
+    };
+    let refused = client.commit(commit()).await;
+    assert_eq!(code(refused), Code::FailedPrecondition);
+    let pending = HandlePendingCommitRequest { state_id: alice };
+    assert_eq!(code(client.handle_pending_commit(pending).await), Code::FailedPrecondition);
+    for state in [alice, bob] {
+        let psk_secret = b"secret".to_vec();
+        let psk_id = psk_id.clone();
+        let request = StorePskRequest { state_or_transaction_id: state, psk_id, psk_secret };
+        client.store_psk(request).await.unwrap();
+    }
+    let commit = client.commit(commit()).await.unwrap().into_inner().commit;
+    client.handle_pending_commit(pending).await.unwrap();
+    let request = HandleCommitRequest { state_id: bob, proposal: by_reference, commit };
+    let followed = client.handle_commit(request).await.unwrap().into_inner();
+    let wanted = authenticator(&mut client, alice).await.unwrap();
+    assert_eq!(followed.epoch_authenticator, wanted);
+}
+
+#[tokio::test]
+async fn whoever_is_removed_is_told_and_can_do_nothing_any_more() {
+    let mut client = client().await;
+    let (alice, bob) = pair(&mut client).await;
+    let remove = ProposalDescription {
+        proposal_type: b"remove".to_vec(),
+        removed_id: b"bob".to_vec(),
+        ..Default::default()
+    };
+    let request = CommitRequest { state_id: alice, by_value: vec![remove], ..Default::default() };
+    let commit = client.commit(request).await.unwrap().into_inner().commit;
+    let request = HandleCommitRequest { state_id: bob, commit, ..Default::default() };
+    assert_eq!(code(client.handle_commit(request).await), Code::FailedPrecondition);
+    assert_eq!(code(authenticator(&mut client, bob).await), Code::FailedPrecondition);
+    let request = ProtectRequest { state_id: bob, ..Default::default() };
+    assert_eq!(code(client.protect(request).await), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn another_commit_in_place_of_a_pending_one_is_the_one_that_counts() {
+    let mut client = client().await;
+    let (alice, bob) = pair(&mut client).await;
+    let commit = CommitRequest { state_id: alice, force_path: true, ..Default::default() };
+    let first = client.commit(commit.clone()).await.unwrap().into_inner().commit;
+    let second = client.commit(commit).await.unwrap().into_inner().commit;
+    assert_ne!(first, second);
+    client.handle_pending_commit(HandlePendingCommitRequest { state_id: alice }).await.unwrap();
+    let request = HandleCommitRequest { state_id: bob, commit: second, ..Default::default() };
+    client.handle_commit(request).await.unwrap();
+    let (a, b) = (authenticator(&mut client, alice).await, authenticator(&mut client, bob).await);
+    assert_eq!(a.unwrap(), b.unwrap());
+}
+
+/// Every message, field and call of `proto/mls_client.proto`, without words.
+fn interface() -> BTreeSet<String> {
+    let (mut of, mut lines) = (String::new(), BTreeSet::new());
+    for line in include_str!("../proto/mls_client.proto").lines() {
+        let line = line.split("//").next().unwrap_or_default().trim();
+        let words: Vec<&str> =
+            line.split([' ', '(', ')', ';', '{', '}']).filter(|w| !w.is_empty()).collect();
+        match words.as_slice() {
+            ["message" | "service", name] => of = (*name).to_owned(),
+            ["rpc", call, request, "returns", response] => {
+                lines.insert(format!("{of}/{call} {request} {response}"));
+            }
+            ["package", _] | ["syntax", ..] | [] => {}
+            [kind @ .., name, "=", number] => {
+                lines.insert(format!("{of}.{name} {number} {}", kind.join(" ")));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    lines
+}
+
+#[test]
+fn the_interface_is_the_working_groups() {
+    let contract = include_str!("interface.txt").lines().map(str::to_owned);
+    assert_eq!(interface(), contract.collect());
+}
