@@ -3,6 +3,7 @@
 use conclave_interop::proto::mls_client_client::MlsClientClient;
 use conclave_interop::proto::*;
 use conclave_interop::service::{Service, listen};
+use conclave_mls::wire::{Decode, MlsMessage, MlsMessageBody};
 use conclave_provider_rustcrypto::RustCrypto;
 use std::collections::BTreeSet;
 use tonic::transport::Channel;
@@ -189,45 +190,100 @@ async fn unknown_ids_are_not_found_and_nonsense_is_invalid() {
     }
 }
 
+/// A message of each kind, of alice's group: whole, cut, too long, damaged.
+async fn junk(client: &mut Client, alice: u32) -> Vec<Vec<u8>> {
+    let info = GroupInfoRequest { state_id: alice, external_tree: false };
+    let info = client.group_info(info).await.unwrap().into_inner().group_info;
+    let text = ProtectRequest { state_id: alice, ..Default::default() };
+    let text = client.protect(text).await.unwrap().into_inner().ciphertext;
+    let update = UpdateProposalRequest { state_id: alice };
+    let update = client.update_proposal(update).await.unwrap().into_inner().proposal;
+    let fresh = key_package(client, b"carol").await.key_package;
+    let by_value = vec![add(fresh.clone())];
+    let commit = CommitRequest { state_id: alice, by_value, ..Default::default() };
+    let commit = client.commit(commit).await.unwrap().into_inner();
+    let mut junk = vec![Vec::new(), vec![0], vec![0xff; 40]];
+    for message in [info, text, update, fresh, commit.commit, commit.welcome] {
+        junk.extend([message[..message.len() / 2].to_vec(), [&message, &[0][..]].concat()]);
+        for place in [4, message.len() / 2, message.len() - 1] {
+            let mut damaged = message.clone();
+            damaged[place] ^= 1;
+            junk.push(damaged);
+        }
+        junk.push(message);
+    }
+    junk
+}
+
 #[tokio::test]
 async fn no_call_breaks_the_service_whatever_its_bytes_are() {
     let mut client = client().await;
-    let (alice, bob) = pair(&mut client).await;
-    let before = authenticator(&mut client, bob).await.unwrap();
-    let info = GroupInfoRequest { state_id: alice, external_tree: false };
-    let info = client.group_info(info).await.unwrap().into_inner().group_info;
-    let update = UpdateProposalRequest { state_id: alice };
-    let update = client.update_proposal(update).await.unwrap().into_inner().proposal;
-    let fresh = key_package(&mut client, b"carol").await.key_package;
-    let mut junk = vec![Vec::new(), vec![0], vec![0xff; 40]];
-    for message in [&info, &update, &fresh] {
-        junk.extend([message[..message.len() / 2].to_vec(), [message, &[0][..]].concat()]);
-        junk.extend((0..4).map(|n| {
-            let mut damaged = message.clone();
-            damaged[n * message.len() / 4] ^= 1;
-            damaged
-        }));
+    let harmless = [Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition];
+    for round in 0.. {
+        // The last of all calls frees the state.
+        let (alice, bob) = pair(&mut client).await;
+        let before = authenticator(&mut client, alice).await.unwrap();
+        let Some(junk) = junk(&mut client, alice).await.into_iter().nth(round) else {
+            assert!(round > 30);
+            break;
+        };
+        for (call, got) in all_calls(&mut client, bob, &junk).await {
+            assert!(harmless.contains(&got), "{call} of {junk:02x?}: {got:?}");
+        }
+        assert_eq!(code(authenticator(&mut client, bob).await), Code::NotFound);
+        assert_eq!(authenticator(&mut client, alice).await.unwrap(), before);
     }
-    let harmless = BTreeSet::from([
-        Code::Ok as i32,
-        Code::InvalidArgument as i32,
-        Code::NotFound as i32,
-        Code::FailedPrecondition as i32,
-    ]);
-    for junk in junk {
-        // Bob's state, and an id of no table.
-        for id in [bob, 7000] {
-            for (call, got) in all_calls(&mut client, id, &junk).await {
-                assert!(harmless.contains(&(got as i32)), "{call}: {got:?}");
-            }
-            if id == bob {
-                // The last of all calls has freed it.
-                let gone = authenticator(&mut client, bob).await;
-                assert_eq!(code(gone), Code::NotFound);
-            }
+}
+
+#[tokio::test]
+async fn a_tree_travels_where_it_is_wanted_and_nowhere_else() {
+    let mut client = client().await;
+    for apart in [false, true] {
+        let alice = create(&mut client, b"group").await;
+        let bob = key_package(&mut client, b"bob").await;
+        let by_value = vec![add(bob.key_package)];
+        let request =
+            CommitRequest { state_id: alice, by_value, external_tree: apart, ..Default::default() };
+        let made = client.commit(request).await.unwrap().into_inner();
+        client.handle_pending_commit(HandlePendingCommitRequest { state_id: alice }).await.unwrap();
+        let info = GroupInfoRequest { state_id: alice, external_tree: apart };
+        let info = client.group_info(info).await.unwrap().into_inner();
+        assert_eq!((made.ratchet_tree.is_empty(), info.ratchet_tree.is_empty()), (!apart, !apart));
+        let outcome = if apart { Code::FailedPrecondition } else { Code::Ok };
+        let request = ExternalJoinRequest { group_info: info.group_info, ..Default::default() };
+        assert_eq!(code(client.external_join(request.clone()).await), outcome);
+        let with = ExternalJoinRequest { ratchet_tree: info.ratchet_tree, ..request };
+        assert_eq!(code(client.external_join(with).await), Code::Ok);
+        let request = JoinGroupRequest {
+            transaction_id: bob.transaction_id,
+            welcome: made.welcome,
+            ..Default::default()
+        };
+        assert_eq!(code(client.join_group(request.clone()).await), outcome);
+        if apart {
+            let with = JoinGroupRequest { ratchet_tree: made.ratchet_tree, ..request };
+            assert_eq!(code(client.join_group(with).await), Code::Ok);
         }
     }
-    assert_eq!(authenticator(&mut client, alice).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn handshakes_are_encrypted_where_they_are_to_be() {
+    let mut client = client().await;
+    for encrypt_handshake in [false, true] {
+        let (group_id, identity) = (b"group".to_vec(), b"alice".to_vec());
+        let request = CreateGroupRequest { group_id, cipher_suite: 1, encrypt_handshake, identity };
+        let state_id = client.create_group(request).await.unwrap().into_inner().state_id;
+        let update = UpdateProposalRequest { state_id };
+        let update = client.update_proposal(update).await.unwrap().into_inner().proposal;
+        let commit = CommitRequest { state_id, ..Default::default() };
+        let commit = client.commit(commit).await.unwrap().into_inner().commit;
+        for message in [update, commit] {
+            let body = MlsMessage::from_bytes(&message).unwrap().body;
+            let private = matches!(body, MlsMessageBody::PrivateMessage(_));
+            assert_eq!(private, encrypt_handshake);
+        }
+    }
 }
 
 #[tokio::test]

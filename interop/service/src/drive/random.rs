@@ -242,8 +242,10 @@ impl World {
                 }))
             }
             false => {
-                let mut step = member;
-                step["actor"] = self.anybody().into();
+                let (mut step, who) = (member, self.anybody());
+                if let Some(fields) = step.as_object_mut() {
+                    fields.insert("actor".to_owned(), who.into());
+                }
                 self.push(step)
             }
         };
