@@ -309,7 +309,7 @@ impl World {
         if draft.joiners.is_empty() && self.once_in(2) {
             let of = |who: &String| self.since.get(who).copied();
             let first = self.members.iter().filter_map(of).max().unwrap_or(self.epoch);
-            let age = usize::try_from(self.epoch - first).unwrap_or_default();
+            let age = usize::try_from(self.epoch - first).unwrap_or_default().min(20);
             let epoch = self.epoch - self.below(age + 1) as u64;
             let description = json!({"proposalType": "resumptionPSK", "epochID": epoch});
             let member = json!({"action": "resumptionPSKProposal", "epochID": epoch});

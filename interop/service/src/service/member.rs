@@ -6,9 +6,8 @@ use conclave_mls::crypto::Secret;
 use conclave_mls::rows::{Batch, RowKey};
 use conclave_mls::wire::ProposalRef;
 use conclave_mls::{
-    Answers, ApplicationMessage, Credential, EpochChange, Event, Framing, Group, LeafIndex, Link,
-    NewGroup, NewProposal, OwnKeyPackage, PskType, Received, Refused, Transition, WelcomeStage,
-    apply,
+    Answers, ApplicationMessage, Credential, Event, Framing, Group, LeafIndex, Link, NewGroup,
+    NewProposal, OwnKeyPackage, PskType, Received, Refused, Transition, WelcomeStage, apply,
 };
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -19,8 +18,9 @@ pub(crate) type Psks = Vec<(PskType, Secret)>;
 /// A member of a group.
 pub(crate) struct Member {
     group: Group,
-    /// What a store would hold.
-    rows: BTreeMap<RowKey, Secret>,
+    /// What a store would hold, if the group is to be loaded from it. Nothing else outlives the
+    /// process, so that otherwise nothing is kept.
+    rows: Option<BTreeMap<RowKey, Secret>>,
     psks: Psks,
     encrypt: bool,
     /// The proposals of this epoch, by the messages that brought them: the harness gives all of them
@@ -30,10 +30,10 @@ pub(crate) struct Member {
 
 impl Member {
     /// The member whose group has just come into being.
-    pub(crate) fn new(new: NewGroup, psks: Psks, encrypt: bool) -> Self {
-        let mut rows = BTreeMap::new();
+    pub(crate) fn new(tools: &Tools, new: NewGroup, psks: Psks, encrypt: bool) -> Self {
+        let mut rows = tools.reload.then(BTreeMap::new);
         let write = |batch: &Batch| {
-            batch.apply_to(&mut rows);
+            rows.iter_mut().for_each(|rows| batch.apply_to(rows));
             Ok::<_, Infallible>(())
         };
         let Ok(group) = new.store(write);
@@ -85,16 +85,16 @@ impl Member {
     ) -> Result<Event, Failure> {
         let rows = &mut self.rows;
         let event = apply(&mut self.group, step, |write| {
-            write.batch.apply_to(rows);
+            rows.iter_mut().for_each(|rows| write.batch.apply_to(rows));
             Ok::<_, Infallible>(())
         });
         let event = event.map_err(Failure::internal)?;
         if matches!(event, Event::Epoch(_)) {
             self.seen.clear();
         }
-        if tools.reload {
+        if let Some(rows) = &self.rows {
             let config = self.group.config().clone();
-            self.group = Group::load(tools.crypto(), config, self.rows.clone())?;
+            self.group = Group::load(tools.crypto(), config, rows.clone())?;
         }
         Ok(event)
     }
@@ -181,7 +181,6 @@ impl Member {
 
     fn arrive(&mut self, tools: &Tools, step: Transition<Group>) -> Result<(), Failure> {
         match self.take(tools, step)? {
-            Event::Epoch(EpochChange { removed_self: true, .. }) => Err(removed()),
             Event::Epoch(_) => Ok(()),
             _ => Err(Failure::internal("no epoch came of a commit")),
         }

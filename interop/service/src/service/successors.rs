@@ -87,7 +87,7 @@ impl Server {
         let it = self.tables.successor(request.reinit_id)?;
         let tree = given(&request.ratchet_tree);
         let new = join(&self.tools, &it.own, &request.welcome, tree, &it.psks, Some(&it.link))?;
-        let member = Member::new(new, it.psks.clone(), it.encrypt);
+        let member = Member::new(&self.tools, new, it.psks.clone(), it.encrypt);
         let epoch_authenticator = member.authenticator()?;
         self.tables.succeeded(request.reinit_id);
         Ok(JoinGroupResponse { state_id: self.tables.add_member(member)?, epoch_authenticator })
@@ -126,7 +126,7 @@ impl Server {
         psks.extend(more.iter().cloned());
         let tree = given(&request.ratchet_tree);
         let new = join(&self.tools, own, &request.welcome, tree, &psks, Some(&link))?;
-        let member = Member::new(new, psks, encrypt);
+        let member = Member::new(&self.tools, new, psks, encrypt);
         let epoch_authenticator = member.authenticator()?;
         self.tables.joined(request.transaction_id);
         Ok(HandleBranchResponse { state_id: self.tables.add_member(member)?, epoch_authenticator })
@@ -149,7 +149,7 @@ impl Server {
         };
         let (config, signer) = (tools.config.clone(), tools.signer(new.suite)?);
         let group = Group::create(tools.crypto(), &mut rng(), config, params, signer)?;
-        let mut member = Member::new(group, new.psks, new.encrypt);
+        let mut member = Member::new(tools, group, new.psks, new.encrypt);
         let Invitation { force_path, external_tree, .. } = *invitation;
         let (references, link) = (Vec::new(), Some(new.link));
         let order = Order { proposals, references, force_path, external_tree, link };

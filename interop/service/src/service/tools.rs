@@ -28,8 +28,8 @@ pub(crate) struct Tools {
 impl Tools {
     pub(crate) fn new(provider: Box<dyn CryptoProvider>, reload: bool) -> Self {
         let limits = Limits {
-            // Scripts go back to any epoch.
-            past_epochs: 1000,
+            // Scripts go back far.
+            past_epochs: 64,
             past_epoch_age: u64::MAX,
             // MLS++ says that its key packages are valid for ever.
             lifetime: u64::MAX,

@@ -23,7 +23,7 @@ impl Server {
         let params = GroupParams::new(group_id, suite, leaf, lifetime());
         let (config, signer) = (tools.config.clone(), tools.signer(suite)?);
         let new = Group::create(tools.crypto(), &mut rng(), config, params, signer)?;
-        let member = Member::new(new, Vec::new(), request.encrypt_handshake);
+        let member = Member::new(tools, new, Vec::new(), request.encrypt_handshake);
         Ok(CreateGroupResponse { state_id: self.tables.add_member(member)? })
     }
 
@@ -54,7 +54,7 @@ impl Server {
         let Join { own, psks } = self.tables.join(request.transaction_id)?;
         let tree = given(&request.ratchet_tree);
         let new = join(&self.tools, own, &request.welcome, tree, psks, None)?;
-        let member = Member::new(new, psks.clone(), request.encrypt_handshake);
+        let member = Member::new(&self.tools, new, psks.clone(), request.encrypt_handshake);
         let epoch_authenticator = member.authenticator()?;
         self.tables.joined(request.transaction_id);
         Ok(JoinGroupResponse { state_id: self.tables.add_member(member)?, epoch_authenticator })
@@ -84,7 +84,7 @@ impl Server {
             ..ExternalJoinOptions::new(leaf, signer)
         };
         let made = stage.commit(tools.crypto(), &mut rng(), &verdicts, options)?;
-        let member = Member::new(made.group, psks, request.encrypt_handshake);
+        let member = Member::new(tools, made.group, psks, request.encrypt_handshake);
         let epoch_authenticator = member.authenticator()?;
         let state_id = self.tables.add_member(member)?;
         Ok(ExternalJoinResponse { state_id, commit: made.commit, epoch_authenticator })
