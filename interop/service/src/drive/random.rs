@@ -18,7 +18,7 @@ pub fn deep_random(seed: u64, commits: u32, members: usize) -> Result<Script, St
     }
     world.end();
     let script = Script::new("random", &world.steps)?;
-    Ok(Script { note: format!("seed {seed}"), ..script })
+    Ok(Script { note: format!("seed {seed}, "), ..script })
 }
 
 /// The group as the script has made it.

@@ -31,7 +31,7 @@ pub(super) fn scenario(name: &str, suites: &[u32], results: &Results) -> (Tally,
             failed += 1;
             let handshake = if cell.encrypt { "private" } else { "public" };
             println!(
-                "  FAILED {} {}, suite {}, {handshake} handshake, tree {:?}, roles {}:\n    \
+                "  FAILED {}, {}suite {}, {handshake} handshake, tree {:?}, roles {}:\n    \
                  {step}\n    {why}",
                 cell.script.name,
                 cell.script.note,

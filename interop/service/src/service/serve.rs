@@ -5,9 +5,15 @@ use crate::MESSAGE_BYTES;
 use crate::proto::mls_client_server::MlsClientServer;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::sleep;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+
+/// How long calls that are under way at the end may take.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A socket that accepts connections, which are not answered yet.
 #[derive(Debug)]
@@ -33,7 +39,8 @@ impl Listening {
         self.address
     }
 
-    /// Answers calls until `end`, and those that are under way then.
+    /// Answers calls until `end`, and those that are under way then, if they do not take long:
+    /// whoever keeps a connection open does not keep the service.
     ///
     /// # Errors
     /// If the socket fails.
@@ -47,6 +54,18 @@ impl Listening {
             .max_encoding_message_size(MESSAGE_BYTES);
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
         let server = Server::builder().add_service(service);
-        server.serve_with_incoming_shutdown(incoming, end).await
+        let ending = Notify::new();
+        let end = async {
+            end.await;
+            ending.notify_one();
+        };
+        let grace = async {
+            ending.notified().await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            done = server.serve_with_incoming_shutdown(incoming, end) => done,
+            () = grace => Ok(()),
+        }
     }
 }
