@@ -1,0 +1,438 @@
+//! Conclave, half of its clients with the native provider, half with the portable one. Before each
+//! look at the group it is loaded anew from its rows.
+
+use crate::member::{
+    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member, Outside,
+    ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
+};
+use crate::rng;
+use chacha20::ChaCha20Rng;
+use conclave_mls::crypto::{CryptoProvider, Secret, SignatureKeyPair};
+use conclave_mls::rows::{Batch, RowKey};
+use conclave_mls::wire::{
+    Decode, Encode, MlsMessage, MlsMessageBody, RatchetTreeExtension, find_extension,
+};
+use conclave_mls::{
+    Answers, CipherSuite, CommitOptions, Config, Credential, Event, ExtensionType,
+    ExternalJoinOptions, ExternalJoinStage, ExternalTarget, Framing, Group, GroupInfoOptions,
+    GroupParams, KeyPackage, KeyPackageParams, LeafIndex, LeafParams, Lifetime, Link, NewGroup,
+    NewProposal, OwnKeyPackage, Proposal, ProtocolVersion, PskType, Transition, ValidKeyPackage,
+    Verdict, WelcomeStage, apply, signature_key_pair, welcome_recipients,
+};
+use conclave_provider_aws_lc::AwsLc;
+use conclave_provider_rustcrypto::RustCrypto;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+struct Conclave {
+    provider: Box<dyn CryptoProvider>,
+    rng: ChaCha20Rng,
+    name: Vec<u8>,
+    suite: CipherSuite,
+    signer: SignatureKeyPair,
+    key_packages: Vec<OwnKeyPackage>,
+    psks: Vec<(PskType, Secret)>,
+    group: Option<Group>,
+    rows: BTreeMap<RowKey, Secret>,
+}
+
+/// A new client. Its name decides on its provider.
+pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
+    let portable = name.bytes().map(u32::from).sum::<u32>() % 2 == 1;
+    let provider: Box<dyn CryptoProvider> =
+        if portable { Box::new(RustCrypto::new()) } else { Box::new(AwsLc::new()) };
+    let mut rng = rng::of_name(name)?;
+    let suite = CipherSuite(suite);
+    let signer = signature_key_pair(&*provider, &mut rng, suite)?;
+    Ok(Box::new(Conclave {
+        provider,
+        rng,
+        name: name.into(),
+        suite,
+        signer,
+        key_packages: Vec::new(),
+        psks: Vec::new(),
+        group: None,
+        rows: BTreeMap::new(),
+    }))
+}
+
+fn leaf(name: &[u8], suite: CipherSuite) -> LeafParams {
+    let suites: Vec<CipherSuite> = crate::stack::SUITES.map(CipherSuite).to_vec();
+    debug_assert!(suites.contains(&suite));
+    let mut leaf = LeafParams::new(Credential::basic(name), &suites);
+    leaf.capabilities.extensions.push(ExtensionType(TOPIC));
+    leaf
+}
+
+fn lifetime() -> Lifetime {
+    let now = now();
+    Lifetime { not_before: now - LEEWAY, not_after: now + LIFETIME }
+}
+
+fn extensions(list: &[Extension]) -> Vec<conclave_mls::Extension> {
+    let one = |e: &Extension| conclave_mls::Extension {
+        extension_type: ExtensionType(e.kind),
+        extension_data: e.data.as_slice().into(),
+    };
+    list.iter().map(one).collect()
+}
+
+fn accept_all<T>(credentials: &[T]) -> Vec<Verdict> {
+    vec![Verdict::Accept; credentials.len()]
+}
+
+fn key_package(message: &[u8]) -> Result<KeyPackage> {
+    match MlsMessage::from_bytes(message)?.body {
+        MlsMessageBody::KeyPackage(key_package) => Ok(*key_package),
+        _ => Err("not a key package".into()),
+    }
+}
+
+fn reinit_of(next: &ReInit) -> conclave_mls::ReInit {
+    conclave_mls::ReInit {
+        group_id: next.group_id.as_slice().into(),
+        version: ProtocolVersion::MLS10,
+        cipher_suite: CipherSuite(next.suite),
+        extensions: extensions(&next.extensions),
+    }
+}
+
+impl Conclave {
+    fn group(&self) -> Result<&Group> {
+        self.group.as_ref().ok_or_else(|| "in no group".into())
+    }
+
+    fn take(&mut self, step: Transition<Group>) -> Result<Event> {
+        let group = self.group.as_mut().ok_or("in no group")?;
+        let rows = &mut self.rows;
+        let event = apply(group, step, |write| {
+            write.batch.apply_to(rows);
+            Ok::<_, Infallible>(())
+        });
+        Ok(event.map_err(|e| format!("{e:?}"))?)
+    }
+
+    fn enter(&mut self, new: NewGroup) -> Result<()> {
+        let mut rows = BTreeMap::new();
+        let group = new.store(|batch: &Batch| {
+            batch.apply_to(&mut rows);
+            Ok::<_, Infallible>(())
+        })?;
+        (self.group, self.rows) = (Some(group), rows);
+        Ok(())
+    }
+
+    fn valid(&self, message: &[u8]) -> Result<ValidKeyPackage> {
+        let key_package = key_package(message)?;
+        let stage =
+            ValidKeyPackage::check(&*self.provider, now(), &Config::default(), key_package)?;
+        Ok(stage.resolve(Verdict::Accept)?)
+    }
+
+    fn new_proposal(&self, change: &Change) -> Result<NewProposal> {
+        Ok(match change {
+            Change::Add(message) => NewProposal::Add(Box::new(self.valid(message)?)),
+            Change::Remove(index) => NewProposal::Remove(LeafIndex(*index)),
+            Change::Update => return Err("an update is no proposal by value".into()),
+            Change::ExternalPsk(id) => {
+                NewProposal::ExternalPsk { psk_id: id.as_slice().into() }
+            }
+            Change::ResumptionPsk(epoch) => NewProposal::ResumptionPsk {
+                group_id: self.group()?.group_id().clone(),
+                epoch: *epoch,
+            },
+            Change::Extensions(list) => NewProposal::GroupContextExtensions(extensions(list)),
+            Change::ReInit(next) => NewProposal::ReInit(reinit_of(next)),
+        })
+    }
+
+    /// Opens a group with its first commit.
+    fn open_linked(
+        &mut self,
+        params: GroupParams,
+        link: Link,
+        key_packages: &[Vec<u8>],
+    ) -> Result<Linked> {
+        let mut proposals = Vec::new();
+        for message in key_packages {
+            proposals.push(NewProposal::Add(Box::new(self.valid(message)?)));
+        }
+        let signer = self.signer.clone();
+        let new =
+            Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
+        self.enter(new)?;
+        let options = CommitOptions { proposals, link: Some(link), ..CommitOptions::default() };
+        let group = self.group.as_ref().ok_or("in no group")?;
+        let step = group.commit(&*self.provider, &mut self.rng, options)?;
+        let Event::Commit(messages) = self.take(step)? else { return Err("no commit".into()) };
+        self.accept()?;
+        let welcome = messages.welcomes.into_iter().next().ok_or("no Welcome")?.message;
+        Ok(Linked { welcome, tree: None })
+    }
+
+    fn join_by(&mut self, welcome: &[u8], tree: Option<&[u8]>, link: Option<&Link>) -> Result<()> {
+        let recipients = welcome_recipients(welcome)?;
+        let own = self.key_packages.iter().position(|own| recipients.contains(own.reference()));
+        let own = self.key_packages.remove(own.ok_or("the Welcome is for somebody else")?);
+        let stage = WelcomeStage::open(&*self.provider, Config::default(), welcome, &own)?;
+        let join = stage.join(&*self.provider, &self.psks, tree, link)?;
+        let verdicts = accept_all(join.credentials());
+        self.signer = own.signer().clone();
+        self.enter(join.resolve(&verdicts)?)
+    }
+}
+
+impl Member for Conclave {
+    fn key_package(&mut self) -> Result<Vec<u8>> {
+        let params = KeyPackageParams::new(self.suite, leaf(&self.name, self.suite), lifetime());
+        let signer = self.signer.clone();
+        let own = OwnKeyPackage::generate(&*self.provider, &mut self.rng, params, signer)?;
+        let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
+        self.key_packages.push(own);
+        Ok(MlsMessage::from(body).to_bytes()?)
+    }
+
+    fn create(&mut self, group_id: &[u8], list: &[Extension]) -> Result<()> {
+        let params = GroupParams {
+            extensions: extensions(list),
+            ..GroupParams::new(
+                group_id.into(),
+                self.suite,
+                leaf(&self.name, self.suite),
+                lifetime(),
+            )
+        };
+        let signer = self.signer.clone();
+        let new =
+            Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
+        self.enter(new)
+    }
+
+    fn join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()> {
+        self.join_by(welcome, tree, None)
+    }
+
+    fn join_external(
+        &mut self,
+        group_info: &[u8],
+        tree: Option<&[u8]>,
+        psk: Option<&[u8]>,
+        resync: bool,
+    ) -> Result<Vec<u8>> {
+        let stage = ExternalJoinStage::open(&*self.provider, Config::default(), group_info, tree)?;
+        let verdicts = accept_all(stage.credentials());
+        let own = Credential::basic(&self.name);
+        let old = stage.members().find(|member| resync && member.credential == own);
+        let id = psk.map(|id| PskType::External { psk_id: id.into() });
+        let options = ExternalJoinOptions {
+            removes: old.map(|member| member.index),
+            psks: self.psks.iter().filter(|(known, _)| Some(known) == id.as_ref()).cloned().collect(),
+            ..ExternalJoinOptions::new(leaf(&self.name, self.suite), self.signer.clone())
+        };
+        let joined = stage.commit(&*self.provider, &mut self.rng, &verdicts, options)?;
+        self.enter(joined.group)?;
+        Ok(joined.commit)
+    }
+
+    fn group_info(&mut self, tree: bool) -> Result<Vec<u8>> {
+        let options = GroupInfoOptions { ratchet_tree: tree, external_pub: true };
+        Ok(self.group()?.group_info(&*self.provider, options)?)
+    }
+
+    fn tree(&mut self) -> Result<Vec<u8>> {
+        let options = GroupInfoOptions { ratchet_tree: true, external_pub: false };
+        let message = self.group()?.group_info(&*self.provider, options)?;
+        let MlsMessageBody::GroupInfo(info) = MlsMessage::from_bytes(&message)?.body else {
+            return Err("not a GroupInfo".into());
+        };
+        let tree: RatchetTreeExtension =
+            find_extension(&info.extensions, ExtensionType::RATCHET_TREE)?.ok_or("no tree")?;
+        Ok(tree.to_bytes()?)
+    }
+
+    fn know_psk(&mut self, id: &[u8], secret: &[u8]) -> Result<()> {
+        let id = PskType::External { psk_id: id.into() };
+        self.psks.push((id, Secret::copy_from(secret)));
+        Ok(())
+    }
+
+    fn propose(&mut self, change: &Change, private: bool) -> Result<Vec<u8>> {
+        let framing = Framing { encrypt: private, ..Framing::default() };
+        let new = match change {
+            Change::Update => None,
+            change => Some(self.new_proposal(change)?),
+        };
+        let group = self.group.as_ref().ok_or("in no group")?;
+        let step = match new {
+            None => group.propose_update(&*self.provider, &mut self.rng, None, &framing)?,
+            Some(new) => group.propose(&*self.provider, &mut self.rng, new, &framing)?,
+        };
+        match self.take(step)? {
+            Event::Proposal { message, .. } => Ok(message),
+            other => Err(format!("no proposal: {other:?}").into()),
+        }
+    }
+
+    fn commit(&mut self, changes: &[Change], how: How) -> Result<Commit> {
+        let proposals: Result<Vec<_>> = changes.iter().map(|c| self.new_proposal(c)).collect();
+        let options = CommitOptions {
+            proposals: proposals?,
+            force_path: how.path,
+            framing: Framing { encrypt: how.private, ..Framing::default() },
+            welcome_ratchet_tree: how.tree,
+            psks: self.psks.clone(),
+            ..CommitOptions::default()
+        };
+        let group = self.group.as_ref().ok_or("in no group")?;
+        let step = group.commit(&*self.provider, &mut self.rng, options)?;
+        let Event::Commit(messages) = self.take(step)? else { return Err("no commit".into()) };
+        let welcome = messages.welcomes.into_iter().next().map(|welcome| welcome.message);
+        Ok(Commit { commit: messages.commit, welcome })
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        let step = self.group()?.commit_accepted(&*self.provider, now())?;
+        self.take(step).map(|_| ())
+    }
+
+    fn discard(&mut self) -> Result<()> {
+        let step = self.group()?.commit_rejected()?;
+        self.take(step).map(|_| ())
+    }
+
+    fn receive(&mut self, message: &[u8]) -> Result<Received> {
+        use conclave_mls::Received as Stage;
+        let (now, group) = (now(), self.group()?);
+        let step = match group.process(&*self.provider, now, message)? {
+            Stage::Application(step) | Stage::OwnCommit(step) => step,
+            Stage::Proposal(stage) => {
+                let verdicts = accept_all(stage.credentials());
+                stage.resolve(group, &*self.provider, &verdicts)?
+            }
+            Stage::Commit(stage) => {
+                let verdicts = accept_all(stage.credentials());
+                let answers = Answers { verdicts, psks: self.psks.clone() };
+                stage.resolve(group, &*self.provider, now, &answers)?
+            }
+            Stage::Known => return Err("known already".into()),
+        };
+        Ok(match self.take(step)? {
+            Event::Application(read) => Received::Data {
+                data: read.data,
+                authenticated_data: Some(read.authenticated_data.to_vec()),
+            },
+            Event::ProposalReceived { .. } => Received::Proposal,
+            Event::Epoch(change) if change.removed_self => Received::Removed,
+            Event::Epoch(change) if change.reinit.is_some() => Received::Closed,
+            Event::Epoch(_) => Received::Epoch,
+            other => return Err(format!("unexpected: {other:?}").into()),
+        })
+    }
+
+    fn send(&mut self, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>> {
+        let framing =
+            Framing { authenticated_data: authenticated_data.to_vec(), ..Framing::default() };
+        let group = self.group.as_ref().ok_or("in no group")?;
+        let step = group.encrypt(&*self.provider, &mut self.rng, data, &framing)?;
+        match self.take(step)? {
+            Event::Message(message) => Ok(message),
+            other => Err(format!("no message: {other:?}").into()),
+        }
+    }
+
+    fn view(&mut self, context: &[u8]) -> Result<View> {
+        let rows = self.rows.iter().map(|(key, value)| (*key, value.clone()));
+        let group = Group::load(&*self.provider, Config::default(), rows)?;
+        let label = EXPORT_LABEL.as_bytes();
+        let exported = group.export(&*self.provider, label, context, EXPORT_LENGTH)?;
+        let identity = |credential: &Credential| match credential {
+            Credential::Basic { identity } => identity.to_vec(),
+            _ => Vec::new(),
+        };
+        let view = View {
+            epoch: group.epoch(),
+            authenticator: group.epoch_authenticator()?.as_secret().expose().to_vec(),
+            exported: exported.expose().to_vec(),
+            roster: group.members().map(|m| (m.index.0, identity(&m.credential))).collect(),
+            extensions: group
+                .extensions()
+                .iter()
+                .map(|e| Extension { kind: e.extension_type.0, data: e.extension_data.to_vec() })
+                .collect(),
+        };
+        self.group = Some(group);
+        Ok(view)
+    }
+
+    fn external_sender(&mut self) -> Result<Vec<u8>> {
+        encode_external_sender(&self.signer.public, &self.name)
+    }
+
+    fn propose_outside(&mut self, group_info: &[u8], what: &Outside) -> Result<Vec<u8>> {
+        let MlsMessageBody::GroupInfo(info) = MlsMessage::from_bytes(group_info)?.body else {
+            return Err("not a GroupInfo".into());
+        };
+        let target = ExternalTarget {
+            group_id: info.group_context.group_id.clone(),
+            epoch: info.group_context.epoch,
+            cipher_suite: info.group_context.cipher_suite,
+        };
+        let proposal = match what {
+            Outside::Add(message) => Proposal::Add(Box::new(key_package(message)?)),
+            Outside::Remove(index) => Proposal::Remove(LeafIndex(*index)),
+            Outside::Itself => {
+                self.key_package()?;
+                let own = self.key_packages.last().ok_or("no key package")?;
+                return Ok(target.propose_self(&*self.provider, own)?);
+            }
+        };
+        Ok(target.propose(&*self.provider, 0, &self.signer, proposal)?)
+    }
+
+    fn reinit_key_package(&mut self, suite: u16) -> Result<Vec<u8>> {
+        if self.suite != CipherSuite(suite) {
+            self.suite = CipherSuite(suite);
+            self.signer = signature_key_pair(&*self.provider, &mut self.rng, self.suite)?;
+        }
+        self.key_package()
+    }
+
+    fn reinit(&mut self, next: &ReInit, key_packages: &[Vec<u8>]) -> Result<Linked> {
+        let link = self.group()?.reinit_link()?;
+        if self.suite != CipherSuite(next.suite) {
+            self.suite = CipherSuite(next.suite);
+            self.signer = signature_key_pair(&*self.provider, &mut self.rng, self.suite)?;
+        }
+        let group_id = next.group_id.as_slice().into();
+        let params = GroupParams {
+            extensions: extensions(&next.extensions),
+            ..GroupParams::new(group_id, self.suite, leaf(&self.name, self.suite), lifetime())
+        };
+        self.open_linked(params, link, key_packages)
+    }
+
+    fn join_reinit(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()> {
+        let link = self.group()?.reinit_link()?;
+        self.join_by(welcome, tree, Some(&link))
+    }
+
+    fn branch(&mut self, group_id: &[u8], key_packages: &[Vec<u8>]) -> Result<Linked> {
+        let link = self.group()?.branch_link()?;
+        let params = GroupParams {
+            extensions: self.group()?.extensions().to_vec(),
+            ..GroupParams::new(
+                group_id.into(),
+                self.suite,
+                leaf(&self.name, self.suite),
+                lifetime(),
+            )
+        };
+        self.open_linked(params, link, key_packages)
+    }
+
+    fn join_branch(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()> {
+        let link = self.group()?.branch_link()?;
+        self.join_by(welcome, tree, Some(&link))
+    }
+}

@@ -1,0 +1,116 @@
+//! What the stacks do with each other.
+
+use std::fmt;
+
+macro_rules! features {
+    ($($name:ident, $key:literal, $text:literal;)*) => {
+        /// A row of the matrix: something that an actor does and a receiver understands.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Feature {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl Feature {
+            /// All of them, in the matrix' order.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its name on the command line.
+            pub fn key(self) -> &'static str {
+                match self { $(Self::$name => $key),* }
+            }
+
+            /// Its name on the page.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+features! {
+    Create, "create", "creates the group";
+    Welcome, "welcome", "adds; the other joins by the Welcome";
+    WelcomeTreeApart, "welcome-tree-apart", "the same, the tree apart";
+    CommitAdd, "commit-add", "commit: add";
+    CommitRemove, "commit-remove", "commit: remove";
+    Removed, "removed", "commit: remove the other";
+    CommitUpdate, "commit-update", "commit: empty, with a path";
+    CommitExternalPsk, "commit-external-psk", "commit: external PSK";
+    CommitResumptionPsk, "commit-resumption-psk", "commit: resumption PSK";
+    CommitExtensions, "commit-extensions", "commit: GroupContext extensions";
+    ClearExtensions, "clear-extensions", "commit: no GroupContext extensions";
+    CommitByReference, "commit-by-reference", "commit: others' proposals by reference";
+    CommitPublic, "commit-public", "commit as PublicMessage";
+    CommitPrivate, "commit-private", "commit as PrivateMessage";
+    LostCommit, "lost-commit", "commit that wins over the other's";
+    ProposeAdd, "propose-add", "proposal: add";
+    ProposeRemove, "propose-remove", "proposal: remove";
+    ProposeUpdate, "propose-update", "proposal: update";
+    ProposeExternalPsk, "propose-external-psk", "proposal: external PSK";
+    ProposeResumptionPsk, "propose-resumption-psk", "proposal: resumption PSK";
+    ProposeExtensions, "propose-extensions", "proposal: GroupContext extensions";
+    ProposePublic, "propose-public", "proposal as PublicMessage";
+    ProposePrivate, "propose-private", "proposal as PrivateMessage";
+    GroupInfo, "group-info", "GroupInfo by which the other joins";
+    GroupInfoTreeApart, "group-info-tree-apart", "the same, the tree apart";
+    ExternalJoin, "external-join", "joins by external commit";
+    ExternalJoinPsk, "external-join-psk", "the same, with an external PSK";
+    Resync, "resync", "the same, in place of its old self";
+    Message, "message", "application message";
+    OutOfOrder, "out-of-order", "application messages in another order";
+    Late, "late", "application message of a past epoch";
+    ExternalSenderAdd, "external-sender-add", "external sender: add";
+    ExternalSenderRemove, "external-sender-remove", "external sender: remove";
+    NewMemberProposal, "new-member-proposal", "newcomer proposes to add itself";
+    ReInit, "reinit", "ReInit into the same suite";
+    ReInitSuite, "reinit-suite", "ReInit into another suite";
+    Branch, "branch", "branch";
+}
+
+impl Feature {
+    /// The feature of a name.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|feature| feature.key() == key)
+    }
+
+    /// What a script can be told to do; the others come along with one of these.
+    pub fn is_step(self) -> bool {
+        !matches!(
+            self,
+            Self::Create
+                | Self::Welcome
+                | Self::Removed
+                | Self::CommitPublic
+                | Self::CommitPrivate
+                | Self::ProposePublic
+                | Self::ProposePrivate
+                | Self::GroupInfo
+                | Self::GroupInfoTreeApart
+                | Self::Message
+                | Self::OutOfOrder
+        )
+    }
+
+    /// Whether no other step can follow.
+    pub fn is_last(self) -> bool {
+        matches!(self, Self::ReInit | Self::ReInitSuite | Self::Branch)
+    }
+
+    /// The step that shows it.
+    pub fn step(self) -> Self {
+        match self {
+            Self::Create | Self::Message | Self::OutOfOrder | Self::Welcome => Self::CommitAdd,
+            Self::CommitPublic | Self::CommitPrivate => Self::CommitUpdate,
+            Self::Removed => Self::CommitRemove,
+            Self::ProposePublic | Self::ProposePrivate => Self::ProposeAdd,
+            Self::GroupInfo | Self::GroupInfoTreeApart => Self::ExternalJoin,
+            step => step,
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())
+    }
+}

@@ -1,0 +1,205 @@
+//! What all stacks are driven by. Whatever crosses from one member to another is bytes.
+
+use std::error::Error;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Whatever went wrong, in the words of the stack.
+pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// An extension type for private use (section 17.3) that all clients advertise.
+pub const TOPIC: u16 = 0xf0a1;
+
+/// An extension of a GroupContext.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// Its type.
+    pub kind: u16,
+    /// Its content.
+    pub data: Vec<u8>,
+}
+
+/// What the successor of a group is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReInit {
+    /// Its identifier.
+    pub group_id: Vec<u8>,
+    /// Its suite.
+    pub suite: u16,
+    /// The extensions of its GroupContext.
+    pub extensions: Vec<Extension>,
+}
+
+/// A proposal of a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Add the client of this key package, an MLSMessage.
+    Add(Vec<u8>),
+    /// Remove the member at this leaf.
+    Remove(u32),
+    /// Renew the own leaf. By reference only.
+    Update,
+    /// Inject the external PSK of this identifier.
+    ExternalPsk(Vec<u8>),
+    /// Inject the resumption PSK of this epoch of the same group.
+    ResumptionPsk(u64),
+    /// Replace the GroupContext's extensions.
+    Extensions(Vec<Extension>),
+    /// Close the group.
+    ReInit(ReInit),
+}
+
+/// How a commit is made.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// As a PrivateMessage.
+    pub private: bool,
+    /// With a path even if none is needed, where the stack leaves one the choice.
+    pub path: bool,
+    /// With the tree in the Welcome.
+    pub tree: bool,
+}
+
+/// The messages of a commit.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// The commit, an MLSMessage.
+    pub commit: Vec<u8>,
+    /// The Welcome for all who were added, an MLSMessage.
+    pub welcome: Option<Vec<u8>>,
+}
+
+/// What came of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A proposal was kept.
+    Proposal,
+    /// A new epoch began.
+    Epoch,
+    /// This member was removed.
+    Removed,
+    /// The group was closed by a ReInit.
+    Closed,
+    /// Somebody's data.
+    Data {
+        /// The data.
+        data: Vec<u8>,
+        /// The authenticated data, if the stack gives it out.
+        authenticated_data: Option<Vec<u8>>,
+    },
+}
+
+/// A group as a member sees it. Those of all members have to be equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The epoch.
+    pub epoch: u64,
+    /// The epoch authenticator (section 8.7).
+    pub authenticator: Vec<u8>,
+    /// An exported secret (section 8.5).
+    pub exported: Vec<u8>,
+    /// The leaves of the members with their identities.
+    pub roster: Vec<(u32, Vec<u8>)>,
+    /// The GroupContext's extensions.
+    pub extensions: Vec<Extension>,
+}
+
+/// The label of exported secrets.
+pub const EXPORT_LABEL: &str = "interop";
+/// The length of exported secrets.
+pub const EXPORT_LENGTH: usize = 32;
+
+/// The first messages of a group that branches off or succeeds another.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// The Welcome for all others, an MLSMessage.
+    pub welcome: Vec<u8>,
+    /// The encoded tree, if the Welcome does not hold it.
+    pub tree: Option<Vec<u8>>,
+}
+
+/// A proposal from somebody outside the group.
+#[derive(Clone, Debug)]
+pub enum Outside {
+    /// An external sender of index 0 proposes to add the client of this key package.
+    Add(Vec<u8>),
+    /// An external sender of index 0 proposes to remove the member at this leaf.
+    Remove(u32),
+    /// A newcomer proposes to add itself.
+    Itself,
+}
+
+/// A client with at most one group.
+///
+/// An own commit is pending until [`Member::accept`] or [`Member::discard`]; for a stack that has
+/// no such thing, the driver keeps the former state.
+pub trait Member {
+    /// A new key package, an MLSMessage, whose private keys the client keeps.
+    fn key_package(&mut self) -> Result<Vec<u8>>;
+    /// Creates a group.
+    fn create(&mut self, group_id: &[u8], extensions: &[Extension]) -> Result<()>;
+    /// Joins by a Welcome, with the tree in it or apart.
+    fn join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()>;
+    /// Joins by a GroupInfo, with the tree in it or apart; gives the external commit. `psk` is
+    /// injected; `resync` removes the old self, a member with the same identity and key.
+    fn join_external(
+        &mut self,
+        group_info: &[u8],
+        tree: Option<&[u8]>,
+        psk: Option<&[u8]>,
+        resync: bool,
+    ) -> Result<Vec<u8>>;
+    /// A GroupInfo that allows external joins, an MLSMessage.
+    fn group_info(&mut self, tree: bool) -> Result<Vec<u8>>;
+    /// The encoded ratchet tree.
+    fn tree(&mut self) -> Result<Vec<u8>>;
+    /// Tells the client an external PSK.
+    fn know_psk(&mut self, id: &[u8], secret: &[u8]) -> Result<()>;
+    /// Proposes; the proposal is kept here as at the others.
+    fn propose(&mut self, change: &Change, private: bool) -> Result<Vec<u8>>;
+    /// Commits all kept proposals by reference, and these by value.
+    fn commit(&mut self, changes: &[Change], how: How) -> Result<Commit>;
+    /// Applies the own pending commit.
+    fn accept(&mut self) -> Result<()>;
+    /// Forgets the own pending commit.
+    fn discard(&mut self) -> Result<()>;
+    /// Takes a message of the group.
+    fn receive(&mut self, message: &[u8]) -> Result<Received>;
+    /// Encrypts application data.
+    fn send(&mut self, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>>;
+    /// How it sees the group; the exported secret is of this context.
+    fn view(&mut self, context: &[u8]) -> Result<View>;
+    /// The encoded ExternalSender that this client is.
+    fn external_sender(&mut self) -> Result<Vec<u8>>;
+    /// Proposes from outside the group of a GroupInfo with a tree.
+    fn propose_outside(&mut self, group_info: &[u8], what: &Outside) -> Result<Vec<u8>>;
+    /// A key package for the successor of the closed group.
+    fn reinit_key_package(&mut self, suite: u16) -> Result<Vec<u8>>;
+    /// Opens the successor of the closed group and adds these.
+    fn reinit(&mut self, next: &ReInit, key_packages: &[Vec<u8>]) -> Result<Linked>;
+    /// Joins the successor of the closed group.
+    fn join_reinit(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()>;
+    /// Opens a branch of the group, with its extensions, and adds these.
+    fn branch(&mut self, group_id: &[u8], key_packages: &[Vec<u8>]) -> Result<Linked>;
+    /// Joins a branch of the group.
+    fn join_branch(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()>;
+}
+
+/// Now, in seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The lifetime of all key packages, in seconds: ts-mls refuses more than a month.
+pub const LIFETIME: u64 = 28 * 24 * 3600;
+/// How far before now key packages begin to be valid.
+pub const LEEWAY: u64 = 3600;
+
+/// The external sender of a signature key and a basic credential.
+pub fn encode_external_sender(signature_key: &[u8], identity: &[u8]) -> Result<Vec<u8>> {
+    use conclave_mls::wire::Encode;
+    let sender = conclave_mls::ExternalSender {
+        signature_key: signature_key.into(),
+        credential: conclave_mls::Credential::basic(identity),
+    };
+    Ok(sender.to_bytes()?)
+}

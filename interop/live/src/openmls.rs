@@ -1,0 +1,400 @@
+//! OpenMLS, with its RustCrypto provider and its store in memory.
+
+use crate::member::{
+    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member, Outside,
+    ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
+};
+use conclave_mls::wire::{Decode, Encode};
+use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
+use openmls::prelude::*;
+use openmls::schedule::psk::ResumptionPskUsage;
+use openmls::schedule::{PreSharedKeyId, Psk};
+use openmls_basic_credential::SignatureKeyPair;
+use openmls_rust_crypto::OpenMlsRustCrypto;
+
+struct OpenMls {
+    provider: OpenMlsRustCrypto,
+    suite: Ciphersuite,
+    name: Vec<u8>,
+    signer: SignatureKeyPair,
+    credential: CredentialWithKey,
+    group: Option<MlsGroup>,
+}
+
+/// A new client.
+pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
+    let provider = OpenMlsRustCrypto::default();
+    let suite = Ciphersuite::try_from(suite)?;
+    let signer = SignatureKeyPair::new(suite.signature_algorithm())?;
+    signer.store(provider.storage())?;
+    let credential = CredentialWithKey {
+        credential: BasicCredential::new(name.as_bytes().to_vec()).into(),
+        signature_key: signer.public().into(),
+    };
+    Ok(Box::new(OpenMls { provider, suite, name: name.into(), signer, credential, group: None }))
+}
+
+fn capabilities() -> Capabilities {
+    let suites = crate::stack::SUITES.map(|suite| Ciphersuite::try_from(suite).ok());
+    let suites: Vec<Ciphersuite> = suites.into_iter().flatten().collect();
+    Capabilities::new(
+        Some(&[ProtocolVersion::Mls10]),
+        Some(&suites),
+        Some(&[ExtensionType::Unknown(TOPIC)]),
+        Some(&[]),
+        Some(&[CredentialType::Basic]),
+    )
+}
+
+fn lifetime() -> Lifetime {
+    Lifetime::init(now() - LEEWAY, now() + LIFETIME)
+}
+
+/// Keeps late messages and resumption PSKs for a while; by default it keeps neither.
+fn config(private: bool) -> MlsGroupJoinConfig {
+    MlsGroupJoinConfig::builder()
+        .wire_format_policy(policy(private))
+        .use_ratchet_tree_extension(true)
+        .max_past_epochs(3)
+        .number_of_resumption_psks(8)
+        .build()
+}
+
+fn policy(private: bool) -> WireFormatPolicy {
+    match private {
+        true => MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY,
+        false => MIXED_PLAINTEXT_WIRE_FORMAT_POLICY,
+    }
+}
+
+fn extensions(list: &[Extension]) -> Result<Extensions<GroupContext>> {
+    let mut all = Vec::new();
+    for extension in list {
+        let wire = conclave_mls::Extension {
+            extension_type: conclave_mls::ExtensionType(extension.kind),
+            extension_data: extension.data.as_slice().into(),
+        };
+        all.push(openmls::prelude::Extension::tls_deserialize_exact(wire.to_bytes()?)?);
+    }
+    Ok(Extensions::from_vec(all)?)
+}
+
+fn key_package(message: &[u8], crypto: &impl OpenMlsCrypto) -> Result<KeyPackage> {
+    match MlsMessageIn::tls_deserialize_exact(message)?.extract() {
+        MlsMessageBodyIn::KeyPackage(kp) => Ok(kp.validate(crypto, ProtocolVersion::Mls10)?),
+        _ => Err("not a key package".into()),
+    }
+}
+
+fn verifiable(group_info: &[u8]) -> Result<group_info::VerifiableGroupInfo> {
+    match MlsMessageIn::tls_deserialize_exact(group_info)?.extract() {
+        MlsMessageBodyIn::GroupInfo(info) => Ok(info),
+        _ => Err("not a GroupInfo".into()),
+    }
+}
+
+impl OpenMls {
+    fn group(&mut self) -> Result<&mut MlsGroup> {
+        self.group.as_mut().ok_or_else(|| "in no group".into())
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        match self.group.take() {
+            Some(mut group) => Ok(group.delete(self.provider.storage())?),
+            None => Ok(()),
+        }
+    }
+
+    fn new_key_package(&mut self) -> Result<KeyPackage> {
+        let bundle = KeyPackage::builder()
+            .key_package_lifetime(lifetime())
+            .leaf_node_capabilities(capabilities())
+            .build(self.suite, &self.provider, &self.signer, self.credential.clone())?;
+        Ok(bundle.key_package().clone())
+    }
+
+    fn psk_id(&self, psk: Psk) -> Result<PreSharedKeyId> {
+        Ok(PreSharedKeyId::new(self.suite, self.provider.rand(), psk)?)
+    }
+
+    /// Of an external PSK, or of one of an epoch of the own group.
+    fn psk_of(&self, change: &Change) -> Result<Option<PreSharedKeyId>> {
+        Ok(match change {
+            Change::ExternalPsk(id) => {
+                let external = openmls::schedule::ExternalPsk::new(id.clone());
+                Some(self.psk_id(Psk::External(external))?)
+            }
+            Change::ResumptionPsk(epoch) => {
+                let group_id = self.group.as_ref().ok_or("in no group")?.group_id().clone();
+                let usage = ResumptionPskUsage::Application;
+                let resumption =
+                    openmls::schedule::psk::ResumptionPsk::new(usage, group_id, (*epoch).into());
+                Some(self.psk_id(Psk::Resumption(resumption))?)
+            }
+            _ => None,
+        })
+    }
+}
+
+impl Member for OpenMls {
+    fn key_package(&mut self) -> Result<Vec<u8>> {
+        Ok(MlsMessageOut::from(self.new_key_package()?).tls_serialize_detached()?)
+    }
+
+    fn create(&mut self, group_id: &[u8], list: &[Extension]) -> Result<()> {
+        let create = MlsGroupCreateConfig::builder()
+            .ciphersuite(self.suite)
+            .wire_format_policy(policy(false))
+            .use_ratchet_tree_extension(true)
+            .max_past_epochs(3)
+            .number_of_resumption_psks(8)
+            .capabilities(capabilities())
+            .lifetime(lifetime())
+            .with_group_context_extensions(extensions(list)?)
+            .build();
+        let id = GroupId::from_slice(group_id);
+        let (signer, credential) = (&self.signer, self.credential.clone());
+        let group = MlsGroup::new_with_group_id(&self.provider, signer, &create, id, credential)?;
+        self.group = Some(group);
+        Ok(())
+    }
+
+    fn join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()> {
+        let MlsMessageBodyIn::Welcome(welcome) =
+            MlsMessageIn::tls_deserialize_exact(welcome)?.extract()
+        else {
+            return Err("not a Welcome".into());
+        };
+        let tree = tree.map(RatchetTreeIn::tls_deserialize_exact).transpose()?;
+        let staged =
+            StagedWelcome::new_from_welcome(&self.provider, &config(false), welcome, tree)?;
+        self.group = Some(staged.into_group(&self.provider)?);
+        Ok(())
+    }
+
+    fn join_external(
+        &mut self,
+        group_info: &[u8],
+        tree: Option<&[u8]>,
+        psk: Option<&[u8]>,
+        resync: bool,
+    ) -> Result<Vec<u8>> {
+        if resync {
+            // It finds the old self by the signature key.
+            self.leave()?;
+        }
+        let leaf = LeafNodeParameters::builder().with_capabilities(capabilities()).build();
+        let psk = match psk {
+            Some(id) => self.psk_of(&Change::ExternalPsk(id.to_vec()))?,
+            None => None,
+        };
+        let mut builder = MlsGroup::external_commit_builder().with_config(config(false));
+        if let Some(tree) = tree {
+            builder = builder.with_ratchet_tree(RatchetTreeIn::tls_deserialize_exact(tree)?);
+        }
+        let (group, bundle) = builder
+            .build_group(&self.provider, verifiable(group_info)?, self.credential.clone())?
+            .add_psk_proposals(psk.map(PreSharedKeyProposal::new))
+            .leaf_node_parameters(leaf)
+            .load_psks(self.provider.storage())?
+            .create_group_info(false)
+            .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)?
+            .finalize(&self.provider)?;
+        self.group = Some(group);
+        Ok(bundle.into_commit().tls_serialize_detached()?)
+    }
+
+    fn group_info(&mut self, tree: bool) -> Result<Vec<u8>> {
+        let group = self.group.as_ref().ok_or("in no group")?;
+        let info = group.export_group_info(self.provider.crypto(), &self.signer, tree)?;
+        Ok(info.tls_serialize_detached()?)
+    }
+
+    fn tree(&mut self) -> Result<Vec<u8>> {
+        Ok(self.group()?.export_ratchet_tree().tls_serialize_detached()?)
+    }
+
+    fn know_psk(&mut self, id: &[u8], secret: &[u8]) -> Result<()> {
+        let external = openmls::schedule::ExternalPsk::new(id.to_vec());
+        Ok(self.psk_id(Psk::External(external))?.store(&self.provider, secret)?)
+    }
+
+    fn propose(&mut self, change: &Change, private: bool) -> Result<Vec<u8>> {
+        let psk = self.psk_of(change)?;
+        let group = self.group.as_mut().ok_or("in no group")?;
+        group.set_configuration(self.provider.storage(), &config(private))?;
+        let (provider, signer) = (&self.provider, &self.signer);
+        let (message, _) = match change {
+            Change::Add(message) => {
+                let valid = key_package(message, provider.crypto())?;
+                group.propose_add_member(provider, signer, &valid)?
+            }
+            Change::Remove(leaf) => {
+                group.propose_remove_member(provider, signer, LeafNodeIndex::new(*leaf))?
+            }
+            Change::Update => {
+                group.propose_self_update(provider, signer, LeafNodeParameters::default())?
+            }
+            Change::ExternalPsk(_) | Change::ResumptionPsk(_) => {
+                group.propose_pre_shared_key(provider, signer, psk.ok_or("no PSK")?)?
+            }
+            Change::Extensions(list) => {
+                let list = extensions(list)?;
+                group.propose_group_context_extensions(provider, list, signer)?
+            }
+            Change::ReInit(_) => return Err("OpenMLS proposes no ReInit".into()),
+        };
+        Ok(message.tls_serialize_detached()?)
+    }
+
+    fn commit(&mut self, changes: &[Change], how: How) -> Result<Commit> {
+        let (mut adds, mut removes, mut lists, mut psks) = (vec![], vec![], vec![], vec![]);
+        for change in changes {
+            match change {
+                Change::Add(message) => adds.push(key_package(message, self.provider.crypto())?),
+                Change::Remove(leaf) => removes.push(LeafNodeIndex::new(*leaf)),
+                Change::Extensions(list) => lists.push(extensions(list)?),
+                Change::ExternalPsk(_) | Change::ResumptionPsk(_) => psks.extend(self.psk_of(change)?),
+                Change::Update => return Err("an update is no proposal by value".into()),
+                Change::ReInit(_) => return Err("OpenMLS commits no ReInit".into()),
+            }
+        }
+        let group = self.group.as_mut().ok_or("in no group")?;
+        group.set_configuration(self.provider.storage(), &config(how.private))?;
+        let mut builder = group
+            .commit_builder()
+            .propose_adds(adds)
+            .propose_removals(removes)
+            .add_proposals(
+                psks.into_iter()
+                    .map(|id| Proposal::PreSharedKey(Box::new(PreSharedKeyProposal::new(id)))),
+            )
+            .force_self_update(how.path);
+        for list in lists {
+            builder = builder.propose_group_context_extensions(list)?;
+        }
+        let bundle = builder
+            .load_psks(self.provider.storage())?
+            .use_ratchet_tree_extension(how.tree)
+            .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)?
+            .stage_commit(&self.provider)?;
+        let (commit, welcome, _) = bundle.into_messages();
+        let welcome = welcome.map(|welcome| welcome.tls_serialize_detached()).transpose()?;
+        Ok(Commit { commit: commit.tls_serialize_detached()?, welcome })
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        let group = self.group.as_mut().ok_or("in no group")?;
+        Ok(group.merge_pending_commit(&self.provider)?)
+    }
+
+    fn discard(&mut self) -> Result<()> {
+        let group = self.group.as_mut().ok_or("in no group")?;
+        Ok(group.clear_pending_commit(self.provider.storage())?)
+    }
+
+    fn receive(&mut self, message: &[u8]) -> Result<Received> {
+        let message = MlsMessageIn::tls_deserialize_exact(message)?.try_into_protocol_message()?;
+        let group = self.group.as_mut().ok_or("in no group")?;
+        let processed = group.process_message(&self.provider, message)?;
+        let authenticated_data = processed.aad().to_vec();
+        match processed.into_content() {
+            ProcessedMessageContent::ApplicationMessage(message) => Ok(Received::Data {
+                data: message.into_bytes(),
+                authenticated_data: Some(authenticated_data),
+            }),
+            ProcessedMessageContent::ProposalMessage(proposal)
+            | ProcessedMessageContent::ExternalJoinProposalMessage(proposal) => {
+                group.store_pending_proposal(self.provider.storage(), *proposal)?;
+                Ok(Received::Proposal)
+            }
+            ProcessedMessageContent::StagedCommitMessage(staged) => {
+                let removed = staged.self_removed();
+                group.merge_staged_commit(&self.provider, *staged)?;
+                Ok(if removed { Received::Removed } else { Received::Epoch })
+            }
+            _ => Err("an own message".into()),
+        }
+    }
+
+    fn send(&mut self, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>> {
+        let group = self.group.as_mut().ok_or("in no group")?;
+        group.set_aad(authenticated_data.to_vec());
+        let message = group.create_message(&self.provider, &self.signer, data)?;
+        Ok(message.tls_serialize_detached()?)
+    }
+
+    fn view(&mut self, context: &[u8]) -> Result<View> {
+        let group = self.group.as_ref().ok_or("in no group")?;
+        let crypto = self.provider.crypto();
+        let mut list = Vec::new();
+        for extension in group.extensions().iter() {
+            let bytes = extension.tls_serialize_detached()?;
+            let wire = conclave_mls::Extension::from_bytes(&bytes)?;
+            list.push(Extension {
+                kind: wire.extension_type.0,
+                data: wire.extension_data.to_vec(),
+            });
+        }
+        Ok(View {
+            epoch: group.epoch().as_u64(),
+            authenticator: group.epoch_authenticator().as_slice().to_vec(),
+            exported: group.export_secret(crypto, EXPORT_LABEL, context, EXPORT_LENGTH)?,
+            roster: group
+                .members()
+                .map(|m| (m.index.u32(), m.credential.serialized_content().to_vec()))
+                .collect(),
+            extensions: list,
+        })
+    }
+
+    fn external_sender(&mut self) -> Result<Vec<u8>> {
+        encode_external_sender(self.signer.public(), &self.name)
+    }
+
+    fn propose_outside(&mut self, group_info: &[u8], what: &Outside) -> Result<Vec<u8>> {
+        let info = verifiable(group_info)?;
+        let (group_id, epoch) = (info.group_id().clone(), info.epoch());
+        let own = match what {
+            Outside::Itself => Some(self.new_key_package()?),
+            _ => None,
+        };
+        let first = SenderExtensionIndex::new(0);
+        let message = match (what, own) {
+            (Outside::Add(message), _) => {
+                let valid = key_package(message, self.provider.crypto())?;
+                ExternalProposal::new_add::<OpenMlsRustCrypto>(
+                    valid, group_id, epoch, &self.signer, first,
+                )?
+            }
+            (Outside::Remove(leaf), _) => ExternalProposal::new_remove::<OpenMlsRustCrypto>(
+                LeafNodeIndex::new(*leaf), group_id, epoch, &self.signer, first,
+            )?,
+            (Outside::Itself, Some(own)) => JoinProposal::new::<
+                <OpenMlsRustCrypto as OpenMlsProvider>::StorageProvider,
+            >(own, group_id, epoch, &self.signer)?,
+            (Outside::Itself, None) => return Err("no key package".into()),
+        };
+        Ok(message.tls_serialize_detached()?)
+    }
+
+    fn reinit_key_package(&mut self, _: u16) -> Result<Vec<u8>> {
+        Err("OpenMLS has no ReInit".into())
+    }
+
+    fn reinit(&mut self, _: &ReInit, _: &[Vec<u8>]) -> Result<Linked> {
+        Err("OpenMLS has no ReInit".into())
+    }
+
+    fn join_reinit(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()> {
+        self.join(welcome, tree)
+    }
+
+    fn branch(&mut self, _: &[u8], _: &[Vec<u8>]) -> Result<Linked> {
+        Err("OpenMLS has no branches".into())
+    }
+
+    fn join_branch(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()> {
+        self.join(welcome, tree)
+    }
+}

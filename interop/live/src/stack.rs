@@ -1,0 +1,91 @@
+//! The implementations that meet.
+
+use crate::member::{Member, Result};
+use std::fmt;
+
+/// An implementation of MLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stack {
+    /// This repository's.
+    Conclave,
+    /// Phoenix R&D's and Cryspen's, in Rust.
+    OpenMls,
+    /// Amazon's, in Rust.
+    MlsRs,
+    /// In TypeScript, in a process of Node.
+    TsMls,
+}
+
+/// All suites of RFC 9420 (section 17.1).
+pub const SUITES: [u16; 7] = [1, 2, 3, 4, 5, 6, 7];
+
+impl Stack {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Conclave, Self::OpenMls, Self::MlsRs, Self::TsMls];
+
+    /// Its name on the command line and on the page.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conclave => "conclave",
+            Self::OpenMls => "openmls",
+            Self::MlsRs => "mls-rs",
+            Self::TsMls => "ts-mls",
+        }
+    }
+
+    /// The stack of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stack| stack.name() == name)
+    }
+
+    /// Its version, out of the lock file that it was built or installed by.
+    pub fn version(self) -> String {
+        const CARGO: &str = include_str!("../../Cargo.lock");
+        const NPM: &str = include_str!("../../ts/package-lock.json");
+        let after = |text: &str, key: &str, value: &str| {
+            let found = text.split_once(key)?.1.split_once(value)?.1.split_once('"')?.0;
+            Some(found.to_owned())
+        };
+        let crates = |name| after(CARGO, &format!("name = \"{name}\"\n"), "version = \"");
+        let version = match self {
+            Self::Conclave => crates("conclave-mls"),
+            Self::OpenMls => crates("openmls"),
+            Self::MlsRs => crates("mls-rs"),
+            Self::TsMls => after(NPM, "\"node_modules/ts-mls\"", "\"version\": \""),
+        };
+        version.unwrap_or_else(|| "?".to_owned())
+    }
+
+    /// The suites that it has, with the provider of cryptography that it is run with here.
+    pub fn suites(self) -> &'static [u16] {
+        match self {
+            Self::Conclave | Self::TsMls => &SUITES,
+            Self::OpenMls => &[1, 2, 3],
+            Self::MlsRs => &[1, 2, 3, 5, 7],
+        }
+    }
+
+    /// Whether it can be run here, and why not.
+    pub fn available(self) -> Result<()> {
+        match self {
+            Self::TsMls => crate::ts_mls::available(),
+            _ => Ok(()),
+        }
+    }
+
+    /// A new client, in no group.
+    pub fn client(self, name: &str, suite: u16) -> Result<Box<dyn Member>> {
+        match self {
+            Self::Conclave => crate::conclave::client(name, suite),
+            Self::OpenMls => crate::openmls::client(name, suite),
+            Self::MlsRs => crate::mls_rs::client(name, suite),
+            Self::TsMls => crate::ts_mls::client(name, suite),
+        }
+    }
+}
+
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

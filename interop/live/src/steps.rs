@@ -1,0 +1,525 @@
+//! One step of a script for each feature. A step that cannot be taken in this group, for want of
+//! members or because a stack lacks something, takes nothing and says so.
+
+use crate::feature::Feature;
+use crate::member::{Change, Extension, How, Outside, ReInit, Received};
+use crate::stack::Stack;
+use crate::world::{Failure, Outcome, Plan, Slot, World, failure, list};
+
+/// `external_senders` (section 12.1.8.1).
+const EXTERNAL_SENDERS: u16 = 5;
+
+impl World<'_> {
+    /// Takes a step that shows a feature, by a member or client of this stack.
+    pub fn perform(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        if !self.allowed(feature, stack) {
+            return Ok(false);
+        }
+        let done = match feature {
+            Feature::CommitAdd | Feature::WelcomeTreeApart => self.add(feature, stack)?,
+            Feature::CommitRemove => self.remove(stack)?,
+            Feature::CommitUpdate
+            | Feature::CommitExternalPsk
+            | Feature::CommitResumptionPsk
+            | Feature::CommitExtensions
+            | Feature::ClearExtensions => self.simple(feature, stack)?,
+            Feature::CommitByReference => self.by_reference(stack)?,
+            Feature::LostCommit => self.lost(stack)?,
+            Feature::ProposeAdd
+            | Feature::ProposeRemove
+            | Feature::ProposeUpdate
+            | Feature::ProposeExternalPsk
+            | Feature::ProposeResumptionPsk
+            | Feature::ProposeExtensions => self.propose_one(feature, stack)?,
+            Feature::ExternalJoin
+            | Feature::ExternalJoinPsk
+            | Feature::Resync
+            | Feature::GroupInfoTreeApart => self.join_external(feature, stack)?,
+            Feature::Late => self.late(stack)?,
+            Feature::ExternalSenderAdd
+            | Feature::ExternalSenderRemove
+            | Feature::NewMemberProposal => self.outside(feature, stack)?,
+            Feature::ReInit | Feature::ReInitSuite => self.reinit(feature, stack)?,
+            Feature::Branch => self.branch(stack)?,
+            other => self.perform(other.step(), stack)?,
+        };
+        if done {
+            self.chatter()?;
+        }
+        Ok(done)
+    }
+
+    fn one_of(&mut self, stack: Stack) -> Option<usize> {
+        let all = self.of_stack(stack);
+        self.dice.pick(&all).copied()
+    }
+
+    fn how(&mut self) -> How {
+        How { private: self.dice.one_in(2), path: self.dice.one_in(2), tree: true }
+    }
+
+    /// A new client that may join by what this stack sends.
+    fn joiner(&mut self, by: Stack, feature: Feature) -> Outcome<Option<Slot>> {
+        let mut able = self.stacks.clone();
+        able.retain(|&stack| self.allowed_to(feature, by, stack));
+        match self.dice.pick(&able).copied() {
+            Some(stack) => self.client(stack).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn add(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        let Some(by) = self.one_of(stack).filter(|_| self.has_room()) else { return Ok(false) };
+        let tree = feature != Feature::WelcomeTreeApart;
+        let welcome = if tree { Feature::Welcome } else { feature };
+        let mut joiners = Vec::new();
+        for _ in 0..=self.dice.below(2) {
+            joiners.extend(self.joiner(stack, welcome)?);
+        }
+        if joiners.is_empty() {
+            return Ok(false);
+        }
+        let how = How { tree, ..self.how() };
+        self.commit(Plan { joiners, how, ..Plan::new(by, Feature::CommitAdd) })?;
+        Ok(true)
+    }
+
+    fn remove(&mut self, stack: Stack) -> Outcome<bool> {
+        let Some(by) = self.one_of(stack) else { return Ok(false) };
+        let spare = self.spare(&[by]);
+        let Some(&victim) = self.dice.pick(&spare) else { return Ok(false) };
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitRemove) };
+        plan.removes.push(victim);
+        if self.dice.one_in(2) && self.allowed(Feature::CommitAdd, stack) {
+            // So that somebody takes the leaf that became free in the same commit.
+            plan.joiners.extend(self.joiner(stack, Feature::Welcome)?);
+            plan.along.push(Feature::CommitAdd);
+        }
+        self.commit(plan)?;
+        Ok(true)
+    }
+
+    fn change(&mut self, feature: Feature) -> Outcome<Option<Change>> {
+        Ok(Some(match feature {
+            Feature::CommitExternalPsk | Feature::ProposeExternalPsk => {
+                Change::ExternalPsk(self.new_psk()?)
+            }
+            Feature::CommitResumptionPsk | Feature::ProposeResumptionPsk => {
+                Change::ResumptionPsk(self.resumable())
+            }
+            Feature::CommitExtensions | Feature::ProposeExtensions => {
+                Change::Extensions(self.new_extensions())
+            }
+            Feature::ClearExtensions => Change::Extensions(Vec::new()),
+            _ => return Ok(None),
+        }))
+    }
+
+    fn simple(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        if feature == Feature::ClearExtensions && self.view.extensions.is_empty() {
+            let list = self.new_extensions();
+            if !self.set_extensions(list)? {
+                return Ok(false);
+            }
+        }
+        let Some(by) = self.one_of(stack) else { return Ok(false) };
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, feature) };
+        plan.how.path |= feature == Feature::CommitUpdate;
+        plan.changes.extend(self.change(feature)?);
+        let add = feature == Feature::CommitExternalPsk && self.has_room() && self.dice.one_in(3);
+        if add && self.allowed(Feature::CommitAdd, stack) {
+            // The Welcome names the PSK, too.
+            plan.joiners.extend(self.joiner(stack, Feature::Welcome)?);
+        }
+        self.commit(plan)?;
+        Ok(true)
+    }
+
+    /// Somebody who can sets the extensions.
+    fn set_extensions(&mut self, list: Vec<Extension>) -> Outcome<bool> {
+        let mut able: Vec<usize> = (0..self.members.len()).collect();
+        able.retain(|&p| self.allowed(Feature::CommitExtensions, self.members[p].stack));
+        let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitExtensions) };
+        plan.changes.push(Change::Extensions(list));
+        self.commit(plan)?;
+        Ok(true)
+    }
+
+    /// What a commit that covers a proposal shows, so that a stack that cannot commit such a thing
+    /// is not asked to.
+    fn committed(feature: Feature) -> Feature {
+        match feature {
+            Feature::ProposeAdd => Feature::CommitAdd,
+            Feature::ProposeRemove => Feature::CommitRemove,
+            Feature::ProposeExternalPsk => Feature::CommitExternalPsk,
+            Feature::ProposeResumptionPsk => Feature::CommitResumptionPsk,
+            Feature::ProposeExtensions => Feature::CommitExtensions,
+            _ => Feature::CommitByReference,
+        }
+    }
+
+    fn propose_one(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        let Some(from) = self.one_of(stack) else { return Ok(false) };
+        let mut able: Vec<usize> = (0..self.members.len()).filter(|&p| p != from).collect();
+        able.retain(|&p| {
+            let stack = self.members[p].stack;
+            self.allowed(Self::committed(feature), stack)
+                && self.allowed(Feature::CommitByReference, stack)
+        });
+        let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitByReference) };
+        let Some(said) = self.propose(feature, from, &mut plan)? else { return Ok(false) };
+        self.commit(plan)?;
+        self.count(&[said]);
+        Ok(true)
+    }
+
+    /// Several propose, one commits.
+    fn by_reference(&mut self, stack: Stack) -> Outcome<bool> {
+        let Some(by) = self.one_of(stack) else { return Ok(false) };
+        let mut from: Vec<usize> = (0..self.members.len()).filter(|&p| p != by).collect();
+        self.dice.shuffle(&mut from);
+        let mut kinds = vec![
+            Feature::ProposeAdd,
+            Feature::ProposeRemove,
+            Feature::ProposeUpdate,
+            Feature::ProposeUpdate,
+            Feature::ProposeExternalPsk,
+            Feature::ProposeExtensions,
+        ];
+        self.dice.shuffle(&mut kinds);
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitByReference) };
+        let (mut said, wanted) = (Vec::new(), 1 + self.dice.below(3));
+        for feature in kinds {
+            let Some(&place) = from.last() else { break };
+            let can = self.allowed(feature, self.members[place].stack)
+                && self.allowed(Self::committed(feature), stack);
+            if said.len() == wanted || !can || plan.removes_by_reference.contains(&place) {
+                continue;
+            }
+            if let Some(one) = self.propose(feature, place, &mut plan)? {
+                said.push(one);
+                from.pop();
+            }
+        }
+        if said.is_empty() {
+            return Ok(false);
+        }
+        // Something by value besides.
+        if self.dice.one_in(2) && self.allowed(Feature::CommitExternalPsk, stack) {
+            plan.changes.extend(self.change(Feature::CommitExternalPsk)?);
+            plan.along.push(Feature::CommitExternalPsk);
+        }
+        self.commit(plan)?;
+        self.count(&said);
+        Ok(true)
+    }
+
+    /// What was proposed has come into effect.
+    fn count(&mut self, said: &[Said]) {
+        for one in said {
+            for &receiver in &one.receivers {
+                for feature in one.features {
+                    self.tally.passed(feature, one.actor, receiver, self.suite);
+                }
+            }
+        }
+    }
+
+    /// A member proposes and all others keep it; what the commit will bring is put into the plan.
+    fn propose(
+        &mut self,
+        feature: Feature,
+        from: usize,
+        plan: &mut Plan,
+    ) -> Outcome<Option<Said>> {
+        let change = match feature {
+            Feature::ProposeAdd => {
+                let by = self.members[plan.by].stack;
+                let room = self.has_room();
+                let Some(mut joiner) = self.joiner(by, Feature::Welcome)?.filter(|_| room) else {
+                    return Ok(None);
+                };
+                let made = joiner.member.key_package();
+                let made = made.map_err(|e| failure(feature, joiner.stack, joiner.stack, &*e))?;
+                plan.waiting.push(joiner);
+                Change::Add(made)
+            }
+            Feature::ProposeRemove => {
+                // Not who has proposed something in this epoch: one cannot update and be removed.
+                let but = [from, plan.by];
+                let spare = if plan.along.is_empty() { self.spare(&but) } else { Vec::new() };
+                let Some(&victim) = self.dice.pick(&spare) else { return Ok(None) };
+                let Some(leaf) = self.leaf(&self.members[victim].name) else { return Ok(None) };
+                plan.removes_by_reference.push(victim);
+                Change::Remove(leaf)
+            }
+            Feature::ProposeUpdate => Change::Update,
+            other => match self.change(other)? {
+                Some(change) => change,
+                None => return Ok(None),
+            },
+        };
+        let private = self.dice.one_in(2);
+        let slot = &mut self.members[from];
+        let actor = slot.stack;
+        self.log.push(format!("{} proposes {}", slot.name, list(std::slice::from_ref(&change))));
+        let made = slot.member.propose(&change, private);
+        let message = made.map_err(|e| failure(feature, actor, actor, &*e))?;
+        self.deliver(&message, (feature, actor), &[from], |_| Received::Proposal)?;
+        plan.along.push(Self::committed(feature));
+        let framing = if private { Feature::ProposePrivate } else { Feature::ProposePublic };
+        let receivers = self.others(&self.members[from].name.clone());
+        Ok(Some(Said { actor, receivers, features: [feature, framing] }))
+    }
+
+    /// Two commit in the same epoch; the other's is dropped.
+    fn lost(&mut self, stack: Stack) -> Outcome<bool> {
+        let Some(by) = self.one_of(stack) else { return Ok(false) };
+        let others: Vec<usize> = (0..self.members.len()).filter(|&p| p != by).collect();
+        let Some(&loser) = self.dice.pick(&others) else { return Ok(false) };
+        let how = How { path: true, ..self.how() };
+        let slot = &mut self.members[loser];
+        let receiver = slot.stack;
+        self.log.push(format!("{} commits in vain", slot.name));
+        let own = |e: &dyn std::error::Error| failure(Feature::LostCommit, receiver, receiver, e);
+        slot.member.commit(&[], how).map_err(|e| own(&*e))?;
+        slot.member.discard().map_err(|e| own(&*e))?;
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitUpdate) };
+        plan.how.path = true;
+        self.commit(plan)?;
+        self.tally.passed(Feature::LostCommit, stack, receiver, self.suite);
+        Ok(true)
+    }
+
+    fn join_external(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        let resync = feature == Feature::Resync;
+        let apart = feature == Feature::GroupInfoTreeApart;
+        // The tree apart is a feature of the GroupInfo's maker; else the joiner is the actor.
+        let (issuers, joiner) = match apart {
+            true => (self.of_stack(stack), self.dice.pick(&self.stacks.clone()).copied()),
+            false => ((0..self.members.len()).collect(), Some(stack)),
+        };
+        let Some(joining) = joiner else { return Ok(false) };
+        let join = if apart { Feature::ExternalJoin } else { feature };
+        if !self.allowed(join, joining) || !resync && !self.has_room() {
+            return Ok(false);
+        }
+        let old = match resync {
+            true => match self.one_of(stack) {
+                Some(place) => Some(place),
+                None => return Ok(false),
+            },
+            false => None,
+        };
+        let info = if apart { feature } else { Feature::GroupInfo };
+        let mut issuers: Vec<usize> = issuers;
+        issuers.retain(|&place| {
+            Some(place) != old && self.allowed_to(info, self.members[place].stack, joining)
+        });
+        let Some(&issuer) = self.dice.pick(&issuers) else { return Ok(false) };
+        let psk = match feature {
+            Feature::ExternalJoinPsk => Some(self.new_psk()?),
+            _ => None,
+        };
+        let maker = &mut self.members[issuer];
+        let actor = maker.stack;
+        let own = |e: &dyn std::error::Error| failure(info, actor, actor, e);
+        let group_info = maker.member.group_info(!apart).map_err(|e| own(&*e))?;
+        let tree = if apart { Some(maker.member.tree().map_err(|e| own(&*e))?) } else { None };
+        let mut slot = match old {
+            Some(place) => self.members.swap_remove(place),
+            None => self.client(joining)?,
+        };
+        self.log.push(format!("{} joins by itself ({feature})", slot.name));
+        let joined =
+            slot.member.join_external(&group_info, tree.as_deref(), psk.as_deref(), resync);
+        let commit = joined.map_err(|e| {
+            let by = if matches!(join, Feature::ExternalJoin) { actor } else { joining };
+            let what = if by == joining { join } else { info };
+            failure(what, by, joining, &*e)
+        })?;
+        let receivers: Vec<Stack> = self.members.iter().map(|slot| slot.stack).collect();
+        self.deliver(&commit, (join, joining), &[], |_| Received::Epoch)?;
+        slot.since = self.view.epoch + 1;
+        self.members.push(slot);
+        self.agree(join, self.members.len() - 1)?;
+        self.tally.passed(info, actor, joining, self.suite);
+        for receiver in receivers {
+            self.tally.passed(join, joining, receiver, self.suite);
+        }
+        Ok(true)
+    }
+
+    fn late(&mut self, stack: Stack) -> Outcome<bool> {
+        if !self.write_late(stack)? {
+            return Ok(false);
+        }
+        for _ in 0..2 {
+            let mut able: Vec<usize> = (0..self.members.len()).collect();
+            able.retain(|&p| self.allowed(Feature::CommitUpdate, self.members[p].stack));
+            let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
+            let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitUpdate) };
+            plan.how.path = true;
+            self.commit(plan)?;
+            self.late_letters()?;
+        }
+        Ok(true)
+    }
+
+    /// Somebody outside proposes, a member commits.
+    fn outside(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        let mut able: Vec<usize> = (0..self.members.len()).collect();
+        able.retain(|&p| self.allowed(Feature::CommitByReference, self.members[p].stack));
+        if able.is_empty() || !self.has_room() {
+            return Ok(false);
+        }
+        let mut client = self.client(stack)?;
+        if feature != Feature::NewMemberProposal {
+            let sender = client.member.external_sender();
+            let mut sender = sender.map_err(|e| failure(feature, stack, stack, &*e))?;
+            // external_senders<V>: one of them.
+            let Ok(length) = u16::try_from(sender.len()) else { return Ok(false) };
+            let mut data = (length | 0x4000).to_be_bytes().to_vec();
+            if length < 64 {
+                data = vec![length as u8];
+            }
+            data.append(&mut sender);
+            let mut list = self.new_extensions();
+            list.push(Extension { kind: EXTERNAL_SENDERS, data });
+            if !self.set_extensions(list)? {
+                return Ok(false);
+            }
+        }
+        let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitByReference) };
+        let what = match feature {
+            Feature::ExternalSenderRemove => {
+                let spare = self.spare(&[by]);
+                let Some(&victim) = self.dice.pick(&spare) else { return Ok(false) };
+                let Some(leaf) = self.leaf(&self.members[victim].name) else { return Ok(false) };
+                plan.removes_by_reference.push(victim);
+                Outside::Remove(leaf)
+            }
+            Feature::ExternalSenderAdd => {
+                let by = self.members[by].stack;
+                let Some(mut joiner) = self.joiner(by, Feature::Welcome)? else {
+                    return Ok(false);
+                };
+                let made = joiner.member.key_package();
+                let made = made.map_err(|e| failure(feature, joiner.stack, joiner.stack, &*e))?;
+                plan.waiting.push(joiner);
+                Outside::Add(made)
+            }
+            _ => Outside::Itself,
+        };
+        let info = self.members[by].member.group_info(true);
+        let actor = self.members[by].stack;
+        let info = info.map_err(|e| failure(Feature::GroupInfo, actor, actor, &*e))?;
+        self.log.push(format!("{} proposes from outside ({feature})", client.name));
+        let made = client.member.propose_outside(&info, &what);
+        let message = made.map_err(|e| failure(feature, stack, stack, &*e))?;
+        if feature == Feature::NewMemberProposal {
+            plan.waiting.push(client);
+        }
+        let receivers: Vec<Stack> = self.members.iter().map(|slot| slot.stack).collect();
+        self.deliver(&message, (feature, stack), &[], |_| Received::Proposal)?;
+        self.commit(plan)?;
+        for receiver in receivers {
+            self.tally.passed(feature, stack, receiver, self.suite);
+        }
+        Ok(true)
+    }
+
+    /// A member closes the group and opens its successor, to which all go.
+    fn reinit(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        let Some(by) = self.one_of(stack) else { return Ok(false) };
+        let mut suite = self.suite;
+        if feature == Feature::ReInitSuite {
+            let mut shared = crate::stack::SUITES.to_vec();
+            shared.retain(|&s| {
+                s != self.suite && self.stacks.iter().all(|stack| stack.suites().contains(&s))
+            });
+            let Some(&other) = self.dice.pick(&shared) else { return Ok(false) };
+            suite = other;
+        }
+        let (group_id, extensions) = (self.dice.bytes(16), self.new_extensions());
+        let next = ReInit { group_id, suite, extensions };
+        let change = Change::ReInit(next.clone());
+        let own = |e: &dyn std::error::Error| failure(feature, stack, stack, e);
+        let private = self.dice.one_in(2);
+        let how = How { private, path: false, tree: true };
+        let name = self.members[by].name.clone();
+        self.log.push(format!("{name} commits {}", list(std::slice::from_ref(&change))));
+        let made = self.members[by].member.commit(&[change], how).map_err(|e| own(&*e))?;
+        self.deliver(&made.commit, (feature, stack), &[by], |_| Received::Closed)?;
+        self.members[by].member.accept().map_err(|e| own(&*e))?;
+        let mut key_packages = Vec::new();
+        for slot in self.members.iter_mut().filter(|slot| slot.name != name) {
+            let made = slot.member.reinit_key_package(suite);
+            key_packages.push(made.map_err(|e| failure(feature, slot.stack, slot.stack, &*e))?);
+        }
+        self.log.push(format!("{name} opens the successor"));
+        let opened = self.members[by].member.reinit(&next, &key_packages);
+        let linked = opened.map_err(|e| own(&*e))?;
+        for slot in self.members.iter_mut().filter(|slot| slot.name != name) {
+            let joined = slot.member.join_reinit(&linked.welcome, linked.tree.as_deref());
+            joined.map_err(|e| failure(feature, stack, slot.stack, &*e))?;
+        }
+        self.linked(feature, by)
+    }
+
+    fn branch(&mut self, stack: Stack) -> Outcome<bool> {
+        let feature = Feature::Branch;
+        let Some(by) = self.one_of(stack) else { return Ok(false) };
+        let name = self.members[by].name.clone();
+        if self.dice.one_in(2) {
+            // Not all members: one of those that are spare stays behind.
+            let spare = self.spare(&[by]);
+            if let Some(&behind) = self.dice.pick(&spare) {
+                self.members.remove(behind);
+            }
+        }
+        let by = self.place(&name);
+        let mut key_packages = Vec::new();
+        for slot in self.members.iter_mut().filter(|slot| slot.name != name) {
+            let made = slot.member.key_package();
+            key_packages.push(made.map_err(|e| failure(feature, slot.stack, slot.stack, &*e))?);
+        }
+        let group_id = self.dice.bytes(16);
+        self.log.push(format!("{name} opens a branch"));
+        let opened = self.members[by].member.branch(&group_id, &key_packages);
+        let linked = opened.map_err(|e| failure(feature, stack, stack, &*e))?;
+        for slot in self.members.iter_mut().filter(|slot| slot.name != name) {
+            let joined = slot.member.join_branch(&linked.welcome, linked.tree.as_deref());
+            joined.map_err(|e| failure(feature, stack, slot.stack, &*e))?;
+        }
+        self.linked(feature, by)
+    }
+
+    /// All are in another group now.
+    fn linked(&mut self, feature: Feature, by: usize) -> Outcome<bool> {
+        self.forget_letters();
+        for slot in &mut self.members {
+            slot.since = 1;
+        }
+        self.agree(feature, by)?;
+        let (actor, name) = (self.members[by].stack, self.members[by].name.clone());
+        for receiver in self.others(&name) {
+            self.tally.passed(feature, actor, receiver, self.suite);
+        }
+        if self.view.epoch == 1 {
+            return Ok(true);
+        }
+        let reason = format!("it begins with epoch {}", self.view.epoch);
+        Err(Failure { feature, actor, receiver: actor, reason })
+    }
+}
+
+/// A proposal that waits for its commit.
+struct Said {
+    actor: Stack,
+    receivers: Vec<Stack>,
+    features: [Feature; 2],
+}

@@ -1,0 +1,40 @@
+//! What was done how often, and what went wrong.
+
+use crate::feature::Feature;
+use crate::stack::Stack;
+use crate::world::Failure;
+use std::collections::BTreeMap;
+
+/// Who did what to whom in which suite.
+pub type Cell = (Feature, Stack, Stack, u16);
+
+/// Counts.
+#[derive(Default)]
+pub struct Tally {
+    /// How often it went well.
+    pub passed: BTreeMap<Cell, u64>,
+    /// What went wrong, with the command that repeats it.
+    pub failed: Vec<(Failure, u16, String)>,
+    /// Known differences that were looked for and showed, with the reason that the stack gave.
+    pub shown: Vec<(Failure, u16)>,
+    /// Known differences that were looked for and did not show.
+    pub gone: Vec<Cell>,
+    /// How often all members of a group were seen to agree.
+    pub epochs: u64,
+    /// How often a member read another's message.
+    pub messages: u64,
+    /// How many scripts were run.
+    pub scripts: u64,
+}
+
+impl Tally {
+    /// It went well.
+    pub fn passed(&mut self, feature: Feature, actor: Stack, receiver: Stack, suite: u16) {
+        *self.passed.entry((feature, actor, receiver, suite)).or_default() += 1;
+    }
+
+    /// Whether it went well at least once.
+    pub fn has_passed(&self, cell: Cell) -> bool {
+        self.passed.contains_key(&cell)
+    }
+}

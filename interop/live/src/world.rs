@@ -1,0 +1,568 @@
+//! A group of members of several stacks, and what is checked of it.
+
+use crate::feature::Feature;
+use crate::known;
+use crate::member::{Change, Extension, How, Member, Received, Result, View};
+use crate::rng::Dice;
+use crate::stack::Stack;
+use crate::tally::Tally;
+
+/// Something that a stack refused, or that members do not agree on.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What was done.
+    pub feature: Feature,
+    /// Who did it.
+    pub actor: Stack,
+    /// Who did not follow; the actor itself if it could not do it.
+    pub receiver: Stack,
+    /// Why.
+    pub reason: String,
+}
+
+/// What came of a step: whether it was possible, or what went wrong.
+pub type Outcome<T = ()> = std::result::Result<T, Failure>;
+
+/// A client in the group or on its way into it.
+pub struct Slot {
+    /// Its stack.
+    pub stack: Stack,
+    /// Its name, which is its identity.
+    pub name: String,
+    /// The client.
+    pub member: Box<dyn Member>,
+    /// Its first epoch in the group.
+    pub since: u64,
+}
+
+/// An application message that some have yet to read.
+struct Letter {
+    from: String,
+    stack: Stack,
+    epoch: u64,
+    data: Vec<u8>,
+    authenticated_data: Vec<u8>,
+    message: Vec<u8>,
+}
+
+/// A group and its members.
+pub struct World<'a> {
+    /// Its suite.
+    pub suite: u16,
+    /// The stacks that take part.
+    pub stacks: Vec<Stack>,
+    /// Where chance comes from.
+    pub dice: Dice,
+    /// Where what happened is counted.
+    pub tally: &'a mut Tally,
+    /// The members, in no order.
+    pub members: Vec<Slot>,
+    /// The group's identifier.
+    pub group_id: Vec<u8>,
+    /// What all members saw last.
+    pub view: View,
+    /// What was done, to be read when it fails.
+    pub log: Vec<String>,
+    /// Whether differences that are known are looked for instead of avoided.
+    pub probing: bool,
+    psks: Vec<(Vec<u8>, Vec<u8>)>,
+    letters: Vec<Letter>,
+    clients: usize,
+}
+
+/// At most how many members a group has.
+const MOST: usize = 8;
+
+impl<'a> World<'a> {
+    /// A group that a client of the first stack creates and adds others to: `each` of every stack.
+    pub fn new(
+        suite: u16,
+        stacks: &[Stack],
+        each: usize,
+        seed: u64,
+        tally: &'a mut Tally,
+        probing: bool,
+    ) -> Outcome<Self> {
+        let mut dice = Dice::new(seed);
+        let group_id = dice.bytes(16);
+        let view = View {
+            epoch: 0,
+            authenticator: Vec::new(),
+            exported: Vec::new(),
+            roster: Vec::new(),
+            extensions: Vec::new(),
+        };
+        let mut world = Self {
+            suite,
+            stacks: stacks.to_vec(),
+            dice,
+            tally,
+            members: Vec::new(),
+            group_id,
+            view,
+            log: Vec::new(),
+            probing,
+            psks: Vec::new(),
+            letters: Vec::new(),
+            clients: 0,
+        };
+        world.open(each)?;
+        Ok(world)
+    }
+
+    fn open(&mut self, each: usize) -> Outcome {
+        let Some(&creator) = self.stacks.first() else { return Ok(()) };
+        let mut first = self.client(creator)?;
+        let group_id = self.group_id.clone();
+        self.log.push(format!("{} creates the group", first.name));
+        let created = first.member.create(&group_id, &[]);
+        created.map_err(|e| failure(Feature::Create, creator, creator, &*e))?;
+        self.members.push(first);
+        self.agree(Feature::Create, 0)?;
+        let mut joiners = Vec::new();
+        for stack in self.stacks.clone() {
+            for _ in usize::from(stack == creator)..each {
+                joiners.push(self.client(stack)?);
+            }
+        }
+        let stacks: Vec<Stack> = joiners.iter().map(|joiner| joiner.stack).collect();
+        let how = How { private: false, path: self.dice.one_in(2), tree: true };
+        self.commit(Plan { joiners, how, ..Plan::new(0, Feature::Create) })?;
+        for stack in stacks {
+            self.tally.passed(Feature::Create, creator, stack, self.suite);
+        }
+        self.chatter()
+    }
+
+    /// A new client that knows all PSKs.
+    pub fn client(&mut self, stack: Stack) -> Outcome<Slot> {
+        self.clients += 1;
+        let name = format!("{stack}-{}", self.clients);
+        let made = stack.client(&name, self.suite);
+        let mut member = made.map_err(|e| failure(Feature::Create, stack, stack, &*e))?;
+        for (id, secret) in &self.psks {
+            let told = member.know_psk(id, secret);
+            told.map_err(|e| failure(Feature::CommitExternalPsk, stack, stack, &*e))?;
+        }
+        Ok(Slot { stack, name, member, since: 0 })
+    }
+
+    /// An external PSK that all members know.
+    pub fn new_psk(&mut self) -> Outcome<Vec<u8>> {
+        let (id, secret) = (self.dice.bytes(8), self.dice.bytes(32));
+        for slot in &mut self.members {
+            let told = slot.member.know_psk(&id, &secret);
+            told.map_err(|e| {
+                failure(Feature::CommitExternalPsk, slot.stack, slot.stack, &*e)
+            })?;
+        }
+        self.psks.push((id.clone(), secret));
+        Ok(id)
+    }
+
+    /// Whether a member of this stack may do this in front of all others.
+    pub fn allowed(&self, feature: Feature, actor: Stack) -> bool {
+        let to = |receiver| self.allowed_to(feature, actor, receiver);
+        self.members.iter().all(|slot| to(slot.stack))
+    }
+
+    /// Whether this stack may do this to that one.
+    pub fn allowed_to(&self, feature: Feature, actor: Stack, receiver: Stack) -> bool {
+        match known::find(feature, actor, receiver) {
+            None => true,
+            Some(difference) => self.probing && difference.can_be_probed(),
+        }
+    }
+
+    /// The leaf of a member.
+    pub fn leaf(&self, name: &str) -> Option<u32> {
+        let found = self.view.roster.iter().find(|(_, identity)| identity == name.as_bytes());
+        found.map(|(leaf, _)| *leaf)
+    }
+
+    /// Members of a stack, as places.
+    pub fn of_stack(&self, stack: Stack) -> Vec<usize> {
+        (0..self.members.len()).filter(|&place| self.members[place].stack == stack).collect()
+    }
+
+    /// Whether there is room for more.
+    pub fn has_room(&self) -> bool {
+        self.members.len() < MOST
+    }
+
+    /// Whom the group can spare: members whose stack has another one.
+    pub fn spare(&self, but: &[usize]) -> Vec<usize> {
+        let spare = |&place: &usize| {
+            self.of_stack(self.members[place].stack).len() > 1 && !but.contains(&place)
+        };
+        (0..self.members.len()).filter(spare).collect()
+    }
+
+    /// All members but these receive a message and say what came of it.
+    pub fn deliver(
+        &mut self,
+        message: &[u8],
+        (feature, actor): (Feature, Stack),
+        but: &[usize],
+        expect: impl Fn(&Slot) -> Received,
+    ) -> Outcome {
+        let mut order: Vec<usize> =
+            (0..self.members.len()).filter(|place| !but.contains(place)).collect();
+        self.dice.shuffle(&mut order);
+        for place in order {
+            let slot = &mut self.members[place];
+            let expected = expect(slot);
+            match slot.member.receive(message) {
+                Ok(received) if received == expected => {}
+                Ok(received) => {
+                    let reason = format!("{received:?} instead of {expected:?}");
+                    return Err(Failure { feature, actor, receiver: slot.stack, reason });
+                }
+                Err(e) => return Err(failure(feature, actor, slot.stack, &*e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// All members see the same as the one at `actor`.
+    pub fn agree(&mut self, feature: Feature, actor: usize) -> Outcome {
+        let context = self.dice.bytes(5);
+        let stack = self.members[actor].stack;
+        let seen = self.members[actor].member.view(&context);
+        let own = seen.map_err(|e| failure(feature, stack, stack, &*e))?;
+        for slot in &mut self.members {
+            let seen = slot.member.view(&context);
+            let view = seen.map_err(|e| failure(feature, stack, slot.stack, &*e))?;
+            if view != own {
+                let reason = format!("{} sees another group: {}", slot.name, differ(&own, &view));
+                return Err(Failure { feature, actor: stack, receiver: slot.stack, reason });
+            }
+        }
+        let mut names: Vec<&[u8]> = self.members.iter().map(|slot| slot.name.as_bytes()).collect();
+        let mut roster: Vec<&[u8]> = own.roster.iter().map(|(_, name)| name.as_slice()).collect();
+        names.sort_unstable();
+        roster.sort_unstable();
+        if names != roster {
+            let reason = format!("the roster is {} members", roster.len());
+            return Err(Failure { feature, actor: stack, receiver: stack, reason });
+        }
+        self.view = own;
+        self.tally.epochs += 1;
+        Ok(())
+    }
+
+    /// Commits, delivers, lets the new ones join, and sees that all agree.
+    pub fn commit(&mut self, mut plan: Plan) -> Outcome {
+        let (by, feature) = (plan.by, plan.feature);
+        let actor = self.members[by].stack;
+        let own = |e: &dyn std::error::Error| failure(feature, actor, actor, e);
+        let mut changes = std::mem::take(&mut plan.changes);
+        for joiner in &mut plan.joiners {
+            let made = joiner.member.key_package();
+            let made = made.map_err(|e| failure(feature, joiner.stack, joiner.stack, &*e))?;
+            changes.push(Change::Add(made));
+        }
+        let leaves: Vec<Option<u32>> =
+            plan.removes.iter().map(|&gone| self.leaf(&self.members[gone].name)).collect();
+        changes.extend(leaves.into_iter().flatten().map(Change::Remove));
+        self.dice.shuffle(&mut changes);
+        self.log.push(format!(
+            "{} commits {} ({feature}), {:?}",
+            self.members[by].name,
+            list(&changes),
+            plan.how
+        ));
+        let made = self.members[by].member.commit(&changes, plan.how);
+        let made = made.map_err(|e| own(&*e))?;
+        let mut joiners = plan.joiners;
+        joiners.append(&mut plan.waiting);
+        let gone = plan.removes.iter().chain(&plan.removes_by_reference);
+        let gone: Vec<String> = gone.map(|&place| self.members[place].name.clone()).collect();
+        let expect = |slot: &Slot| match gone.contains(&slot.name) {
+            true => Received::Removed,
+            false => Received::Epoch,
+        };
+        self.deliver(&made.commit, (feature, actor), &[by], expect)?;
+        let accepted = self.members[by].member.accept();
+        accepted.map_err(|e| own(&*e))?;
+
+        let name = self.members[by].name.clone();
+        let mut features = plan.along;
+        features.push(feature);
+        features.push(if plan.how.private { Feature::CommitPrivate } else { Feature::CommitPublic });
+        let receivers: Vec<Stack> = self.others(&name);
+        for slot in self.members.iter().filter(|slot| gone.contains(&slot.name)) {
+            self.tally.passed(Feature::Removed, actor, slot.stack, self.suite);
+        }
+        self.members.retain(|slot| !gone.contains(&slot.name));
+
+        let by = self.place(&name);
+        let welcome = if plan.how.tree { Feature::Welcome } else { Feature::WelcomeTreeApart };
+        let mut joined = Vec::new();
+        for mut joiner in joiners {
+            let message = made.welcome.as_ref().ok_or("no Welcome".into());
+            let message: Result<&Vec<u8>> = message;
+            let message = message.map_err(|e| own(&*e))?;
+            let tree = match plan.how.tree {
+                true => None,
+                false => {
+                    let tree = self.members[by].member.tree();
+                    Some(tree.map_err(|e| own(&*e))?)
+                }
+            };
+            let entered = joiner.member.join(message, tree.as_deref());
+            entered.map_err(|e| failure(welcome, actor, joiner.stack, &*e))?;
+            joiner.since = self.view.epoch + 1;
+            joined.push(joiner.stack);
+            self.members.push(joiner);
+        }
+        self.agree(feature, by)?;
+        for receiver in receivers {
+            for &feature in &features {
+                self.tally.passed(feature, actor, receiver, self.suite);
+            }
+        }
+        for joiner in joined {
+            self.tally.passed(welcome, actor, joiner, self.suite);
+        }
+        Ok(())
+    }
+
+    /// The place of a member.
+    pub fn place(&self, name: &str) -> usize {
+        self.members.iter().position(|slot| slot.name == name).unwrap_or_default()
+    }
+
+    /// The stacks of all other members.
+    pub fn others(&self, name: &str) -> Vec<Stack> {
+        self.members.iter().filter(|slot| slot.name != name).map(|slot| slot.stack).collect()
+    }
+
+    /// A member of each stack writes; all others read, some of it in another order, some of it in a
+    /// later epoch.
+    pub fn chatter(&mut self) -> Outcome {
+        self.late_letters()?;
+        let mut letters = Vec::new();
+        for stack in self.stacks.clone() {
+            let Some(&place) = self.dice.pick(&self.of_stack(stack)) else { continue };
+            for _ in 0..=self.dice.below(3) {
+                letters.push(self.write(place)?);
+            }
+        }
+        let mut kept = Vec::new();
+        letters.retain_mut(|letter| {
+            let late = self.dice.one_in(4) && self.allowed(Feature::Late, letter.stack);
+            if late {
+                kept.push(std::mem::replace(letter, Letter::empty(letter.stack)));
+            }
+            !late
+        });
+        for place in 0..self.members.len() {
+            let mut order: Vec<usize> = (0..letters.len()).collect();
+            self.dice.shuffle(&mut order);
+            let mut newest: Vec<usize> = Vec::new();
+            for number in order {
+                // Out of order if one of the same sender that was sent later was read before.
+                let letter = &letters[number];
+                let late =
+                    newest.iter().any(|&n| n > number && letters[n].from == letter.from);
+                newest.push(number);
+                let feature = if late { Feature::OutOfOrder } else { Feature::Message };
+                self.read(place, letter, feature)?;
+            }
+        }
+        self.letters.append(&mut kept);
+        Ok(())
+    }
+
+    fn write(&mut self, place: usize) -> Outcome<Letter> {
+        let (length, aad) = (self.dice.below(300), self.dice.below(20));
+        let (data, authenticated_data) = (self.dice.bytes(length), self.dice.bytes(aad));
+        let slot = &mut self.members[place];
+        let sent = slot.member.send(&data, &authenticated_data);
+        let message = sent.map_err(|e| failure(Feature::Message, slot.stack, slot.stack, &*e))?;
+        let (from, stack, epoch) = (slot.name.clone(), slot.stack, self.view.epoch);
+        Ok(Letter { from, stack, epoch, data, authenticated_data, message })
+    }
+
+    fn read(&mut self, place: usize, letter: &Letter, feature: Feature) -> Outcome {
+        let slot = &mut self.members[place];
+        if slot.name == letter.from || slot.since > letter.epoch {
+            return Ok(());
+        }
+        let (actor, receiver) = (letter.stack, slot.stack);
+        let received = slot.member.receive(&letter.message);
+        match received.map_err(|e| failure(feature, actor, receiver, &*e))? {
+            Received::Data { data, authenticated_data }
+                if data == letter.data
+                    && authenticated_data
+                        .as_ref()
+                        .is_none_or(|aad| *aad == letter.authenticated_data) => {}
+            other => {
+                let reason = format!("read something else: {other:?}");
+                return Err(Failure { feature, actor, receiver, reason });
+            }
+        }
+        self.tally.messages += 1;
+        self.tally.passed(feature, actor, receiver, self.suite);
+        Ok(())
+    }
+
+    /// Delivers what was kept back in former epochs: all of two epochs ago, half of the last.
+    pub fn late_letters(&mut self) -> Outcome {
+        let now = self.view.epoch;
+        let (mut due, mut wait) = (Vec::new(), Vec::new());
+        for letter in std::mem::take(&mut self.letters) {
+            let age = now - letter.epoch;
+            if age >= 2 || age == 1 && self.dice.one_in(2) {
+                due.push(letter);
+            } else {
+                wait.push(letter);
+            }
+        }
+        self.letters = wait;
+        for letter in due {
+            for place in 0..self.members.len() {
+                let stack = self.members[place].stack;
+                if self.allowed_to(Feature::Late, letter.stack, stack) {
+                    self.read(place, &letter, Feature::Late)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A member of this stack writes, and the others read only when the next epoch has begun.
+    pub fn write_late(&mut self, stack: Stack) -> Outcome<bool> {
+        let Some(&place) = self.dice.pick(&self.of_stack(stack)) else { return Ok(false) };
+        let mut letter = self.write(place)?;
+        // So that it is read at the next opportunity.
+        letter.epoch = self.view.epoch;
+        self.letters.push(letter);
+        Ok(true)
+    }
+
+    /// The group is another one now; what was sent in the former cannot be read any more.
+    pub fn forget_letters(&mut self) {
+        self.letters.clear();
+    }
+
+    /// Extensions for a GroupContext, not those that are there.
+    pub fn new_extensions(&mut self) -> Vec<Extension> {
+        let length = 1 + self.dice.below(20);
+        let topic = Extension { kind: crate::member::TOPIC, data: self.dice.bytes(length) };
+        let mut list = vec![topic];
+        if self.dice.one_in(3) {
+            // required_capabilities: extension types, proposal types, credential types.
+            let [high, low] = crate::member::TOPIC.to_be_bytes();
+            list.push(Extension { kind: 3, data: vec![2, high, low, 0, 2, 0, 1] });
+        }
+        list
+    }
+
+    /// An epoch whose resumption PSK all members have: this one or one of the two before.
+    pub fn resumable(&mut self) -> u64 {
+        let since = self.members.iter().map(|slot| slot.since).max().unwrap_or_default();
+        let (now, back) = (self.view.epoch, self.dice.below(3) as u64);
+        now.saturating_sub(back).max(since).min(now)
+    }
+}
+
+impl Letter {
+    fn empty(stack: Stack) -> Self {
+        let (data, authenticated_data, message) = (Vec::new(), Vec::new(), Vec::new());
+        Self { from: String::new(), stack, epoch: 0, data, authenticated_data, message }
+    }
+}
+
+/// A commit to be made.
+pub struct Plan {
+    /// The committer's place.
+    pub by: usize,
+    /// What the commit is made for.
+    pub feature: Feature,
+    /// What it shows besides.
+    pub along: Vec<Feature>,
+    /// Proposals by value, but for adds and removes.
+    pub changes: Vec<Change>,
+    /// Who is added by value.
+    pub joiners: Vec<Slot>,
+    /// Who was proposed to be added before.
+    pub waiting: Vec<Slot>,
+    /// Who is removed by value.
+    pub removes: Vec<usize>,
+    /// Who was proposed to be removed before.
+    pub removes_by_reference: Vec<usize>,
+    /// How it is made.
+    pub how: How,
+}
+
+impl Plan {
+    /// An empty commit.
+    pub fn new(by: usize, feature: Feature) -> Self {
+        Self {
+            by,
+            feature,
+            along: Vec::new(),
+            changes: Vec::new(),
+            joiners: Vec::new(),
+            waiting: Vec::new(),
+            removes: Vec::new(),
+            removes_by_reference: Vec::new(),
+            how: How { private: false, path: false, tree: true },
+        }
+    }
+}
+
+/// A failure in the words of a stack.
+pub fn failure(
+    feature: Feature,
+    actor: Stack,
+    receiver: Stack,
+    error: &dyn std::error::Error,
+) -> Failure {
+    let (short, long) = (error.to_string(), format!("{error:?}"));
+    let reason = if long.len() > short.len() + 2 && long.len() < 300 {
+        format!("{short} [{long}]")
+    } else {
+        short
+    };
+    Failure { feature, actor, receiver, reason }
+}
+
+/// Changes without their bytes.
+pub fn list(changes: &[Change]) -> String {
+    let one = |change: &Change| match change {
+        Change::Add(_) => "add".to_owned(),
+        Change::Remove(leaf) => format!("remove {leaf}"),
+        Change::Update => "update".to_owned(),
+        Change::ExternalPsk(_) => "external PSK".to_owned(),
+        Change::ResumptionPsk(epoch) => format!("resumption PSK of {epoch}"),
+        Change::Extensions(list) => {
+            format!("extensions {:?}", list.iter().map(|e| e.kind).collect::<Vec<_>>())
+        }
+        Change::ReInit(next) => format!("reinit into suite {}", next.suite),
+    };
+    let all: Vec<String> = changes.iter().map(one).collect();
+    format!("[{}]", all.join(", "))
+}
+
+fn differ(a: &View, b: &View) -> String {
+    let mut what = Vec::new();
+    if a.epoch != b.epoch {
+        what.push(format!("epoch {} and {}", a.epoch, b.epoch));
+    }
+    if a.roster != b.roster {
+        what.push("the roster".to_owned());
+    }
+    if a.extensions != b.extensions {
+        what.push("the extensions".to_owned());
+    }
+    if a.authenticator != b.authenticator {
+        what.push("the epoch authenticator".to_owned());
+    }
+    if a.exported != b.exported {
+        what.push("the exported secret".to_owned());
+    }
+    what.join(", ")
+}
