@@ -2,6 +2,7 @@
 // Bytes are written in hexadecimal.
 
 import { createInterface } from "node:readline"
+import { p256, p384, p521 } from "@noble/curves/nist.js"
 import {
   bytesToBase64,
   ciphersuites,
@@ -74,6 +75,9 @@ class Client {
     this.suite = suite
     this.cs = await getCiphersuiteImpl(getCiphersuiteFromName(suiteName(suite)))
     this.keys = await this.cs.signature.keygen()
+    // ts-mls makes compressed ECDSA keys; RFC 9420 has uncompressed ones (section 5.1.1).
+    const curve = { 2: p256, 5: p521, 7: p384 }[suite]
+    if (curve !== undefined) this.keys.publicKey = curve.getPublicKey(this.keys.signKey, false)
   }
 
   async newKeyPackage({ lifetime, leeway, topic }) {
@@ -188,6 +192,9 @@ const operations = {
     const own = await client.newKeyPackage(request)
     client.keyPackages.push(own)
     return encodeKeyPackage(own.publicPackage)
+  },
+  async stack_keys(client) {
+    client.keys = await client.cs.signature.keygen()
   },
   async create(client, request) {
     const own = await client.newKeyPackage(request)

@@ -33,13 +33,17 @@ features! {
     WelcomeTreeApart, "welcome-tree-apart", "the same, the tree apart";
     CommitAdd, "commit-add", "commit: add";
     CommitRemove, "commit-remove", "commit: remove";
+    CommitRemoveAdd, "commit-remove-add", "commit: remove and add";
     Removed, "removed", "commit: remove the other";
+    RemovedReplaced, "removed-replaced", "the same, its leaf taken by a new member at once";
     CommitUpdate, "commit-update", "commit: empty, with a path";
     CommitExternalPsk, "commit-external-psk", "commit: external PSK";
     CommitResumptionPsk, "commit-resumption-psk", "commit: resumption PSK";
     CommitExtensions, "commit-extensions", "commit: GroupContext extensions";
+    UnlistedExtensions, "unlisted-extensions", "the same, of a type that is not required";
     ClearExtensions, "clear-extensions", "commit: no GroupContext extensions";
     CommitByReference, "commit-by-reference", "commit: others' proposals by reference";
+    CommitPsksBoth, "commit-psks-both", "commit: PSKs by reference and by value";
     CommitPublic, "commit-public", "commit as PublicMessage";
     CommitPrivate, "commit-private", "commit as PrivateMessage";
     LostCommit, "lost-commit", "commit that wins over the other's";
@@ -59,6 +63,8 @@ features! {
     Message, "message", "application message";
     OutOfOrder, "out-of-order", "application messages in another order";
     Late, "late", "application message of a past epoch";
+    LateLeft, "late-left", "the same, the sender having left since";
+    StackKeys, "stack-keys", "signature keys as the stack makes them";
     ExternalSenderAdd, "external-sender-add", "external sender: add";
     ExternalSenderRemove, "external-sender-remove", "external sender: remove";
     NewMemberProposal, "new-member-proposal", "newcomer proposes to add itself";
@@ -80,6 +86,7 @@ impl Feature {
             Self::Create
                 | Self::Welcome
                 | Self::Removed
+                | Self::RemovedReplaced
                 | Self::CommitPublic
                 | Self::CommitPrivate
                 | Self::ProposePublic
@@ -102,6 +109,7 @@ impl Feature {
             Self::Create | Self::Message | Self::OutOfOrder | Self::Welcome => Self::CommitAdd,
             Self::CommitPublic | Self::CommitPrivate => Self::CommitUpdate,
             Self::Removed => Self::CommitRemove,
+            Self::RemovedReplaced => Self::CommitRemoveAdd,
             Self::ProposePublic | Self::ProposePrivate => Self::ProposeAdd,
             Self::GroupInfo | Self::GroupInfoTreeApart => Self::ExternalJoin,
             step => step,

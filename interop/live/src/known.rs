@@ -4,6 +4,8 @@
 
 use crate::feature::Feature;
 use crate::stack::Stack;
+use crate::tally::Cell;
+use crate::world::Failure;
 
 /// Whose a difference is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,10 @@ pub struct Difference {
     pub actor: Option<Stack>,
     /// Whom as a receiver.
     pub receiver: Option<Stack>,
+    /// Whether it is between different stacks only.
+    pub others: bool,
+    /// In which suites; in all, if none is named.
+    pub suites: &'static [u16],
     /// Whose it is.
     pub blame: Blame,
     /// What happens, and what the RFC says.
@@ -39,50 +45,204 @@ impl Difference {
         self.blame != Blame::Lacks
     }
 
-    fn covers(&self, feature: Feature, actor: Stack, receiver: Stack) -> bool {
+    fn covers(&self, (feature, actor, receiver, suite): Cell) -> bool {
         self.features.contains(&feature)
+            && (self.suites.is_empty() || self.suites.contains(&suite))
+            && (actor != receiver || !self.others)
             && self.actor.is_none_or(|stack| stack == actor)
             && self.receiver.is_none_or(|stack| stack == receiver)
     }
 }
 
 /// The difference that concerns a cell.
-pub fn find(feature: Feature, actor: Stack, receiver: Stack) -> Option<&'static Difference> {
-    ALL.iter().find(|difference| difference.covers(feature, actor, receiver))
+pub fn find(cell: Cell) -> Option<&'static Difference> {
+    ALL.iter().find(|difference| difference.covers(cell))
+}
+
+/// A difference that shows only in groups of a certain state, which scripts cannot go around: it
+/// ends them early.
+#[derive(Debug)]
+pub struct Circumstance {
+    /// Its mark.
+    pub mark: char,
+    /// Who refuses.
+    pub receiver: Stack,
+    /// What the stack says.
+    pub says: &'static str,
+    /// What happens, and what the RFC says.
+    pub text: &'static str,
+}
+
+/// The circumstance that explains a failure.
+pub fn circumstance(failure: &Failure) -> Option<&'static Circumstance> {
+    let explains = |c: &&Circumstance| {
+        c.receiver == failure.receiver && failure.reason.contains(c.says)
+    };
+    CIRCUMSTANCES.iter().find(explains)
 }
 
 /// All of them.
-pub const ALL: &[Difference] = &[
+pub static CIRCUMSTANCES: &[Circumstance] = &[Circumstance {
+    mark: 'z',
+    receiver: Stack::TsMls,
+    says: "non-blank intermediate node must list leaf node in its unmerged_leaves",
+    text: "ts-mls does not join a group in whose tree a parent node and another one above or below \
+           it have different `unmerged_leaves`. Section 12.4.3.1 asks only that a leaf which is \
+           unmerged at a node is unmerged at the nodes between the two; ts-mls compares the whole \
+           lists, of all nodes up to the root (`validateRatchetTree`).",
+}];
+
+const ANY: Difference = Difference {
+    mark: ' ',
+    features: &[],
+    actor: None,
+    receiver: None,
+    others: false,
+    suites: &[],
+    blame: Blame::Lacks,
+    text: "",
+};
+
+const UNLISTED: Difference = Difference {
+    mark: 'e',
+    features: &[Feature::UnlistedExtensions],
+    blame: Blame::Theirs,
+    text: "OpenMLS takes GroupContext extensions only of types that RFC 9420 defines or that the \
+           `required_capabilities` of the same proposal list. Section 12.1.7 names one ground of \
+           refusal: required capabilities that not all members have. Here all members advertise \
+           the type.",
+    ..ANY
+};
+
+const EXTERNAL_PUB: Difference = Difference {
+    mark: 'i',
+    features: &[Feature::GroupInfo, Feature::GroupInfoTreeApart],
+    others: true,
+    blame: Blame::Theirs,
+    text: "ts-mls writes and reads the content of the `external_pub` extension as the bare key. \
+           Section 12.4.3.2 has `struct { HPKEPublicKey external_pub; }`, and an HPKEPublicKey is \
+           `opaque<V>`, with its length before it. So nobody joins by a GroupInfo of ts-mls but \
+           ts-mls, nor ts-mls by another's. (The external commits of ts-mls are in the matrix all \
+           the same: into mixed groups, by a GroupInfo of a member that runs ts-mls.)",
+    ..ANY
+};
+
+const EXTERNAL_SENDERS: Difference = Difference {
+    mark: 'j',
+    features: &[Feature::ExternalSenderAdd, Feature::ExternalSenderRemove],
+    blame: Blame::Theirs,
+    text: "ts-mls takes the content of the `external_senders` extension for one ExternalSender, and \
+           several extensions of the type for several senders. Section 12.1.8.1 has \
+           `ExternalSender external_senders<V>`. So ts-mls refuses every group with external \
+           senders.",
+    ..ANY
+};
+
+/// All of them.
+pub static ALL: &[Difference] = &[
     Difference {
         mark: 'a',
         features: &[Feature::ReInit, Feature::ReInitSuite, Feature::Branch],
         actor: Some(Stack::OpenMls),
-        receiver: None,
-        blame: Blame::Lacks,
-        text: "OpenMLS has no function that proposes a ReInit or opens a branch.",
+        text: "OpenMLS has no function that proposes a ReInit, or opens a successor or a branch.",
+        ..ANY
     },
     Difference {
         mark: 'b',
         features: &[Feature::ReInit, Feature::ReInitSuite, Feature::Branch],
-        actor: None,
         receiver: Some(Stack::OpenMls),
-        blame: Blame::Lacks,
         text: "OpenMLS has no function that joins a successor or a branch.",
+        ..ANY
     },
     Difference {
         mark: 'c',
         features: &[Feature::ProposeUpdate],
         actor: Some(Stack::TsMls),
-        receiver: None,
-        blame: Blame::Lacks,
-        text: "ts-mls has no function that proposes an update of the own leaf and keeps its key.",
+        text: "ts-mls has no function that proposes an Update and keeps the new leaf's key.",
+        ..ANY
     },
     Difference {
         mark: 'd',
         features: &[Feature::ExternalJoinPsk],
         actor: Some(Stack::TsMls),
-        receiver: None,
-        blame: Blame::Lacks,
         text: "ts-mls takes no PSKs for an external commit.",
+        ..ANY
+    },
+    Difference { actor: Some(Stack::OpenMls), ..UNLISTED },
+    Difference { receiver: Some(Stack::OpenMls), ..UNLISTED },
+    Difference {
+        mark: 'f',
+        features: &[Feature::CommitPsksBoth],
+        actor: Some(Stack::OpenMls),
+        blame: Blame::Theirs,
+        text: "OpenMLS, when it commits a PSK by reference and another by value, lists the one by \
+               reference first but puts the other first into the key schedule (`load_psks` takes \
+               its own proposals before the stored ones). Nobody follows, OpenMLS neither. \
+               Section 8.4: in the order listed in the Commit.",
+        ..ANY
+    },
+    Difference {
+        mark: 'g',
+        features: &[Feature::LateLeft],
+        receiver: Some(Stack::MlsRs),
+        blame: Blame::Open,
+        text: "mls-rs does not read a message of a past epoch whose sender has left since, or has \
+               another signature key at its leaf: it keeps no credentials of past epochs and does \
+               not want to name the wrong sender. Section 15.3 leaves it to the application how \
+               long it keeps what; the other stacks read the message.",
+        ..ANY
+    },
+    Difference {
+        mark: 'h',
+        features: &[
+            Feature::CommitExtensions,
+            Feature::UnlistedExtensions,
+            Feature::ClearExtensions,
+        ],
+        actor: Some(Stack::TsMls),
+        others: true,
+        blame: Blame::Theirs,
+        text: "ts-mls makes a commit of a GroupContextExtensions proposal without a path, and takes \
+               one. Sections 12.4 and 17.4: it needs a path.",
+        ..ANY
+    },
+    Difference {
+        mark: 'l',
+        features: &[Feature::ClearExtensions],
+        receiver: Some(Stack::TsMls),
+        others: true,
+        blame: Blame::Theirs,
+        text: "ts-mls takes an empty list of extensions for no change: it leaves the extensions as \
+               they were, and its GroupContext differs from the others'. Section 12.1.7: the list \
+               of the proposal replaces that of the group.",
+        ..ANY
+    },
+    Difference { actor: Some(Stack::TsMls), ..EXTERNAL_PUB },
+    Difference { receiver: Some(Stack::TsMls), ..EXTERNAL_PUB },
+    Difference { actor: Some(Stack::TsMls), ..EXTERNAL_SENDERS },
+    Difference { receiver: Some(Stack::TsMls), ..EXTERNAL_SENDERS },
+    Difference {
+        mark: 'k',
+        features: &[Feature::StackKeys],
+        actor: Some(Stack::TsMls),
+        receiver: Some(Stack::Conclave),
+        suites: &[2, 5, 7],
+        blame: Blame::Theirs,
+        text: "ts-mls makes ECDSA keys as compressed points. Section 5.1.1 has \
+               UncompressedPointRepresentation, and Conclave takes nothing else, so that a key has \
+               one encoding; OpenMLS and mls-rs happen to read both. (All other cells of ts-mls \
+               are with uncompressed keys, which it takes from its host.)",
+        ..ANY
+    },
+    Difference {
+        mark: 'm',
+        features: &[Feature::RemovedReplaced],
+        receiver: Some(Stack::TsMls),
+        blame: Blame::Theirs,
+        text: "ts-mls does not notice that it was removed when the same commit adds somebody, who \
+               takes the free leaf: it looks whether the leaf is empty after all proposals. It \
+               then tries to decrypt the path and fails. Section 12.4.2: whether a Remove names \
+               the receiver.",
+        ..ANY
     },
 ];

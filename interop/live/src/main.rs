@@ -199,7 +199,7 @@ fn complete(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &
                         return;
                     }
                     let cell = (feature, actor, receiver, suite);
-                    let known = known::find(feature, actor, receiver).is_some();
+                    let known = known::find(cell).is_some();
                     if known || tally.has_passed(cell) {
                         continue;
                     }

@@ -135,6 +135,10 @@ pub enum Outside {
 pub trait Member {
     /// A new key package, an MLSMessage, whose private keys the client keeps.
     fn key_package(&mut self) -> Result<Vec<u8>>;
+    /// Makes new signature keys by the stack's own means, where the driver makes them otherwise.
+    fn stack_keys(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Creates a group.
     fn create(&mut self, group_id: &[u8], extensions: &[Extension]) -> Result<()>;
     /// Joins by a Welcome, with the tree in it or apart.

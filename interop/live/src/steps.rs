@@ -17,12 +17,16 @@ impl World<'_> {
         }
         let done = match feature {
             Feature::CommitAdd | Feature::WelcomeTreeApart => self.add(feature, stack)?,
-            Feature::CommitRemove => self.remove(stack)?,
+            Feature::CommitRemove | Feature::CommitRemoveAdd => self.remove(feature, stack)?,
             Feature::CommitUpdate
             | Feature::CommitExternalPsk
             | Feature::CommitResumptionPsk
             | Feature::CommitExtensions
+            | Feature::UnlistedExtensions
             | Feature::ClearExtensions => self.simple(feature, stack)?,
+            Feature::CommitPsksBoth => self.psks_both(stack)?,
+            Feature::LateLeft => self.late_left(stack)?,
+            Feature::StackKeys => self.stack_keys(stack)?,
             Feature::CommitByReference => self.by_reference(stack)?,
             Feature::LostCommit => self.lost(stack)?,
             Feature::ProposeAdd
@@ -84,19 +88,26 @@ impl World<'_> {
         Ok(true)
     }
 
-    fn remove(&mut self, stack: Stack) -> Outcome<bool> {
+    fn remove(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
-        let spare = self.spare(&[by]);
+        let mut spare = self.spare(&[by]);
+        if feature == Feature::CommitRemoveAdd {
+            spare.retain(|&place| self.replaceable(stack, place));
+        }
         let Some(&victim) = self.dice.pick(&spare) else { return Ok(false) };
-        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitRemove) };
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, feature) };
         plan.removes.push(victim);
-        if self.dice.one_in(2) && self.allowed(Feature::CommitAdd, stack) {
-            // So that somebody takes the leaf that became free in the same commit.
+        if feature == Feature::CommitRemoveAdd {
+            // Somebody takes a leaf that became free in the same commit.
             plan.joiners.extend(self.joiner(stack, Feature::Welcome)?);
-            plan.along.push(Feature::CommitAdd);
         }
         self.commit(plan)?;
         Ok(true)
+    }
+
+    /// Whether a member notices its removal if somebody takes its leaf in the same commit.
+    fn replaceable(&self, by: Stack, place: usize) -> bool {
+        self.allowed_to(Feature::RemovedReplaced, by, self.members[place].stack)
     }
 
     fn change(&mut self, feature: Feature) -> Outcome<Option<Change>> {
@@ -108,8 +119,9 @@ impl World<'_> {
                 Change::ResumptionPsk(self.resumable())
             }
             Feature::CommitExtensions | Feature::ProposeExtensions => {
-                Change::Extensions(self.new_extensions())
+                Change::Extensions(self.new_extensions(true))
             }
+            Feature::UnlistedExtensions => Change::Extensions(self.new_extensions(false)),
             Feature::ClearExtensions => Change::Extensions(Vec::new()),
             _ => return Ok(None),
         }))
@@ -117,7 +129,7 @@ impl World<'_> {
 
     fn simple(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         if feature == Feature::ClearExtensions && self.view.extensions.is_empty() {
-            let list = self.new_extensions();
+            let list = self.new_extensions(true);
             if !self.set_extensions(list)? {
                 return Ok(false);
             }
@@ -207,7 +219,8 @@ impl World<'_> {
             return Ok(false);
         }
         // Something by value besides.
-        if self.dice.one_in(2) && self.allowed(Feature::CommitExternalPsk, stack) {
+        let psk = plan.along.contains(&Feature::CommitExternalPsk);
+        if self.dice.one_in(2) && !psk && self.allowed(Feature::CommitExternalPsk, stack) {
             plan.changes.extend(self.change(Feature::CommitExternalPsk)?);
             plan.along.push(Feature::CommitExternalPsk);
         }
@@ -237,7 +250,8 @@ impl World<'_> {
         let change = match feature {
             Feature::ProposeAdd => {
                 let by = self.members[plan.by].stack;
-                let room = self.has_room();
+                let room = self.has_room()
+                    && plan.removes_by_reference.iter().all(|&gone| self.replaceable(by, gone));
                 let Some(mut joiner) = self.joiner(by, Feature::Welcome)?.filter(|_| room) else {
                     return Ok(None);
                 };
@@ -249,7 +263,9 @@ impl World<'_> {
             Feature::ProposeRemove => {
                 // Not who has proposed something in this epoch: one cannot update and be removed.
                 let but = [from, plan.by];
-                let spare = if plan.along.is_empty() { self.spare(&but) } else { Vec::new() };
+                let mut spare = if plan.along.is_empty() { self.spare(&but) } else { Vec::new() };
+                let by = self.members[plan.by].stack;
+                spare.retain(|&gone| plan.waiting.is_empty() || self.replaceable(by, gone));
                 let Some(&victim) = self.dice.pick(&spare) else { return Ok(None) };
                 let Some(leaf) = self.leaf(&self.members[victim].name) else { return Ok(None) };
                 plan.removes_by_reference.push(victim);
@@ -272,6 +288,60 @@ impl World<'_> {
         let framing = if private { Feature::ProposePrivate } else { Feature::ProposePublic };
         let receivers = self.others(&self.members[from].name.clone());
         Ok(Some(Said { actor, receivers, features: [feature, framing] }))
+    }
+
+    /// One proposes a PSK, another commits it and one more by value.
+    fn psks_both(&mut self, stack: Stack) -> Outcome<bool> {
+        let Some(by) = self.one_of(stack) else { return Ok(false) };
+        let mut from: Vec<usize> = (0..self.members.len()).filter(|&p| p != by).collect();
+        from.retain(|&p| self.allowed(Feature::ProposeExternalPsk, self.members[p].stack));
+        let Some(&from) = self.dice.pick(&from) else { return Ok(false) };
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitPsksBoth) };
+        let said = self.propose(Feature::ProposeExternalPsk, from, &mut plan)?;
+        plan.changes.extend(self.change(Feature::CommitExternalPsk)?);
+        plan.along.push(Feature::CommitByReference);
+        self.commit(plan)?;
+        self.count(said.as_slice());
+        Ok(true)
+    }
+
+    /// A member writes, is removed, and only then the others read.
+    fn late_left(&mut self, stack: Stack) -> Outcome<bool> {
+        let mut leaving = self.spare(&[]);
+        leaving.retain(|&place| self.members[place].stack == stack);
+        let Some(&place) = self.dice.pick(&leaving) else { return Ok(false) };
+        let mut able: Vec<usize> = (0..self.members.len()).filter(|&p| p != place).collect();
+        able.retain(|&p| self.allowed(Feature::CommitRemove, self.members[p].stack));
+        let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
+        self.write_late(place)?;
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitRemove) };
+        plan.removes.push(place);
+        self.commit(plan)?;
+        self.all_letters()?;
+        Ok(true)
+    }
+
+    /// A client that has made its signature keys by its stack's own means is added.
+    fn stack_keys(&mut self, stack: Stack) -> Outcome<bool> {
+        let feature = Feature::StackKeys;
+        let mut able: Vec<usize> = (0..self.members.len()).collect();
+        able.retain(|&p| {
+            let by = self.members[p].stack;
+            self.allowed(Feature::CommitAdd, by) && self.allowed_to(Feature::Welcome, by, stack)
+        });
+        let Some(&by) = self.dice.pick(&able).filter(|_| self.has_room()) else {
+            return Ok(false);
+        };
+        let mut client = self.client(stack)?;
+        client.member.stack_keys().map_err(|e| failure(feature, stack, stack, &*e))?;
+        let receivers: Vec<Stack> = self.members.iter().map(|slot| slot.stack).collect();
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitAdd) };
+        plan.joiners.push(client);
+        self.commit(plan)?;
+        for receiver in receivers {
+            self.tally.passed(feature, stack, receiver, self.suite);
+        }
+        Ok(true)
     }
 
     /// Two commit in the same epoch; the other's is dropped.
@@ -353,9 +423,8 @@ impl World<'_> {
     }
 
     fn late(&mut self, stack: Stack) -> Outcome<bool> {
-        if !self.write_late(stack)? {
-            return Ok(false);
-        }
+        let Some(place) = self.one_of(stack) else { return Ok(false) };
+        self.write_late(place)?;
         for _ in 0..2 {
             let mut able: Vec<usize> = (0..self.members.len()).collect();
             able.retain(|&p| self.allowed(Feature::CommitUpdate, self.members[p].stack));
@@ -386,7 +455,7 @@ impl World<'_> {
                 data = vec![length as u8];
             }
             data.append(&mut sender);
-            let mut list = self.new_extensions();
+            let mut list = self.new_extensions(true);
             list.push(Extension { kind: EXTERNAL_SENDERS, data });
             if !self.set_extensions(list)? {
                 return Ok(false);
@@ -444,7 +513,7 @@ impl World<'_> {
             let Some(&other) = self.dice.pick(&shared) else { return Ok(false) };
             suite = other;
         }
-        let (group_id, extensions) = (self.dice.bytes(16), self.new_extensions());
+        let (group_id, extensions) = (self.dice.bytes(16), self.new_extensions(true));
         let next = ReInit { group_id, suite, extensions };
         let change = Change::ReInit(next.clone());
         let own = |e: &dyn std::error::Error| failure(feature, stack, stack, e);

@@ -19,6 +19,8 @@ pub struct Tally {
     pub shown: Vec<(Failure, u16)>,
     /// Known differences that were looked for and did not show.
     pub gone: Vec<Cell>,
+    /// Scripts that ended early by a difference that shows in some groups only, by its mark.
+    pub met: BTreeMap<char, u64>,
     /// How often all members of a group were seen to agree.
     pub epochs: u64,
     /// How often a member read another's message.

@@ -177,6 +177,10 @@ impl Member for TsMls {
         self.ask_bytes(json!({ "op": "key_package" }))
     }
 
+    fn stack_keys(&mut self) -> Result<()> {
+        self.tell(json!({ "op": "stack_keys" }))
+    }
+
     fn create(&mut self, group_id: &[u8], list: &[Extension]) -> Result<()> {
         let (group_id, list) = (hex(group_id), extensions(list));
         self.tell(json!({ "op": "create", "group_id": group_id, "extensions": list }))

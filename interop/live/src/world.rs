@@ -33,12 +33,15 @@ pub struct Slot {
     pub member: Box<dyn Member>,
     /// Its first epoch in the group.
     pub since: u64,
+    /// How many of the PSKs it knows.
+    told: usize,
 }
 
 /// An application message that some have yet to read.
 struct Letter {
     from: String,
     stack: Stack,
+    leaf: Option<u32>,
     epoch: u64,
     data: Vec<u8>,
     authenticated_data: Vec<u8>,
@@ -134,29 +137,24 @@ impl<'a> World<'a> {
         self.chatter()
     }
 
-    /// A new client that knows all PSKs.
+    /// A new client that knows all PSKs that there are.
     pub fn client(&mut self, stack: Stack) -> Outcome<Slot> {
         self.clients += 1;
         let name = format!("{stack}-{}", self.clients);
         let made = stack.client(&name, self.suite);
-        let mut member = made.map_err(|e| failure(Feature::Create, stack, stack, &*e))?;
-        for (id, secret) in &self.psks {
-            let told = member.know_psk(id, secret);
-            told.map_err(|e| failure(Feature::CommitExternalPsk, stack, stack, &*e))?;
-        }
-        Ok(Slot { stack, name, member, since: 0 })
+        let member = made.map_err(|e| failure(Feature::Create, stack, stack, &*e))?;
+        let mut slot = Slot { stack, name, member, since: 0, told: 0 };
+        slot.tell(&self.psks)?;
+        Ok(slot)
     }
 
     /// An external PSK that all members know.
     pub fn new_psk(&mut self) -> Outcome<Vec<u8>> {
         let (id, secret) = (self.dice.bytes(8), self.dice.bytes(32));
-        for slot in &mut self.members {
-            let told = slot.member.know_psk(&id, &secret);
-            told.map_err(|e| {
-                failure(Feature::CommitExternalPsk, slot.stack, slot.stack, &*e)
-            })?;
-        }
         self.psks.push((id.clone(), secret));
+        for slot in &mut self.members {
+            slot.tell(&self.psks)?;
+        }
         Ok(id)
     }
 
@@ -168,7 +166,7 @@ impl<'a> World<'a> {
 
     /// Whether this stack may do this to that one.
     pub fn allowed_to(&self, feature: Feature, actor: Stack, receiver: Stack) -> bool {
-        match known::find(feature, actor, receiver) {
+        match known::find((feature, actor, receiver, self.suite)) {
             None => true,
             Some(difference) => self.probing && difference.can_be_probed(),
         }
@@ -291,8 +289,9 @@ impl<'a> World<'a> {
         features.push(feature);
         features.push(if plan.how.private { Feature::CommitPrivate } else { Feature::CommitPublic });
         let receivers: Vec<Stack> = self.others(&name);
+        let removed = if joiners.is_empty() { Feature::Removed } else { Feature::RemovedReplaced };
         for slot in self.members.iter().filter(|slot| gone.contains(&slot.name)) {
-            self.tally.passed(Feature::Removed, actor, slot.stack, self.suite);
+            self.tally.passed(removed, actor, slot.stack, self.suite);
         }
         self.members.retain(|slot| !gone.contains(&slot.name));
 
@@ -300,6 +299,7 @@ impl<'a> World<'a> {
         let welcome = if plan.how.tree { Feature::Welcome } else { Feature::WelcomeTreeApart };
         let mut joined = Vec::new();
         for mut joiner in joiners {
+            joiner.tell(&self.psks)?;
             let message = made.welcome.as_ref().ok_or("no Welcome".into());
             let message: Result<&Vec<u8>> = message;
             let message = message.map_err(|e| own(&*e))?;
@@ -378,11 +378,12 @@ impl<'a> World<'a> {
     fn write(&mut self, place: usize) -> Outcome<Letter> {
         let (length, aad) = (self.dice.below(300), self.dice.below(20));
         let (data, authenticated_data) = (self.dice.bytes(length), self.dice.bytes(aad));
+        let leaf = self.leaf(&self.members[place].name);
         let slot = &mut self.members[place];
         let sent = slot.member.send(&data, &authenticated_data);
         let message = sent.map_err(|e| failure(Feature::Message, slot.stack, slot.stack, &*e))?;
         let (from, stack, epoch) = (slot.name.clone(), slot.stack, self.view.epoch);
-        Ok(Letter { from, stack, epoch, data, authenticated_data, message })
+        Ok(Letter { from, stack, leaf, epoch, data, authenticated_data, message })
     }
 
     fn read(&mut self, place: usize, letter: &Letter, feature: Feature) -> Outcome {
@@ -422,24 +423,31 @@ impl<'a> World<'a> {
         }
         self.letters = wait;
         for letter in due {
+            let stays = letter.leaf.is_some() && self.leaf(&letter.from) == letter.leaf;
+            let feature = if stays { Feature::Late } else { Feature::LateLeft };
             for place in 0..self.members.len() {
                 let stack = self.members[place].stack;
-                if self.allowed_to(Feature::Late, letter.stack, stack) {
-                    self.read(place, &letter, Feature::Late)?;
+                if self.allowed_to(feature, letter.stack, stack) {
+                    self.read(place, &letter, feature)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// A member of this stack writes, and the others read only when the next epoch has begun.
-    pub fn write_late(&mut self, stack: Stack) -> Outcome<bool> {
-        let Some(&place) = self.dice.pick(&self.of_stack(stack)) else { return Ok(false) };
-        let mut letter = self.write(place)?;
-        // So that it is read at the next opportunity.
-        letter.epoch = self.view.epoch;
+    /// A member writes, and the others read only in a later epoch.
+    pub fn write_late(&mut self, place: usize) -> Outcome {
+        let letter = self.write(place)?;
         self.letters.push(letter);
-        Ok(true)
+        Ok(())
+    }
+
+    /// Delivers all that was kept back in former epochs.
+    pub fn all_letters(&mut self) -> Outcome {
+        while self.letters.iter().any(|letter| letter.epoch < self.view.epoch) {
+            self.late_letters()?;
+        }
+        Ok(())
     }
 
     /// The group is another one now; what was sent in the former cannot be read any more.
@@ -447,12 +455,13 @@ impl<'a> World<'a> {
         self.letters.clear();
     }
 
-    /// Extensions for a GroupContext, not those that are there.
-    pub fn new_extensions(&mut self) -> Vec<Extension> {
+    /// Extensions for a GroupContext: one of a private type and, if `listed`, one that requires
+    /// that type.
+    pub fn new_extensions(&mut self, listed: bool) -> Vec<Extension> {
         let length = 1 + self.dice.below(20);
         let topic = Extension { kind: crate::member::TOPIC, data: self.dice.bytes(length) };
         let mut list = vec![topic];
-        if self.dice.one_in(3) {
+        if listed {
             // required_capabilities: extension types, proposal types, credential types.
             let [high, low] = crate::member::TOPIC.to_be_bytes();
             list.push(Extension { kind: 3, data: vec![2, high, low, 0, 2, 0, 1] });
@@ -468,10 +477,24 @@ impl<'a> World<'a> {
     }
 }
 
+impl Slot {
+    fn tell(&mut self, psks: &[(Vec<u8>, Vec<u8>)]) -> Outcome {
+        for (id, secret) in psks.get(self.told..).unwrap_or_default() {
+            let told = self.member.know_psk(id, secret);
+            told.map_err(|e| {
+                failure(Feature::CommitExternalPsk, self.stack, self.stack, &*e)
+            })?;
+        }
+        self.told = psks.len();
+        Ok(())
+    }
+}
+
 impl Letter {
     fn empty(stack: Stack) -> Self {
         let (data, authenticated_data, message) = (Vec::new(), Vec::new(), Vec::new());
-        Self { from: String::new(), stack, epoch: 0, data, authenticated_data, message }
+        let (from, leaf, epoch) = (String::new(), None, 0);
+        Self { from, stack, leaf, epoch, data, authenticated_data, message }
     }
 }
 
