@@ -2,8 +2,8 @@
 //! look at the group it is loaded anew from its rows.
 
 use crate::member::{
-    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member, Outside,
-    ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
+    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
+    Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
 };
 use crate::rng;
 use chacha20::ChaCha20Rng;
@@ -135,9 +135,7 @@ impl Conclave {
             Change::Add(message) => NewProposal::Add(Box::new(self.valid(message)?)),
             Change::Remove(index) => NewProposal::Remove(LeafIndex(*index)),
             Change::Update => return Err("an update is no proposal by value".into()),
-            Change::ExternalPsk(id) => {
-                NewProposal::ExternalPsk { psk_id: id.as_slice().into() }
-            }
+            Change::ExternalPsk(id) => NewProposal::ExternalPsk { psk_id: id.as_slice().into() },
             Change::ResumptionPsk(epoch) => NewProposal::ResumptionPsk {
                 group_id: self.group()?.group_id().clone(),
                 epoch: *epoch,
@@ -159,8 +157,7 @@ impl Conclave {
             proposals.push(NewProposal::Add(Box::new(self.valid(message)?)));
         }
         let signer = self.signer.clone();
-        let new =
-            Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
+        let new = Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
         self.enter(new)?;
         let options = CommitOptions { proposals, link: Some(link), ..CommitOptions::default() };
         let group = self.group.as_ref().ok_or("in no group")?;
@@ -204,8 +201,7 @@ impl Member for Conclave {
             )
         };
         let signer = self.signer.clone();
-        let new =
-            Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
+        let new = Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
         self.enter(new)
     }
 
@@ -227,7 +223,12 @@ impl Member for Conclave {
         let id = psk.map(|id| PskType::External { psk_id: id.into() });
         let options = ExternalJoinOptions {
             removes: old.map(|member| member.index),
-            psks: self.psks.iter().filter(|(known, _)| Some(known) == id.as_ref()).cloned().collect(),
+            psks: self
+                .psks
+                .iter()
+                .filter(|(known, _)| Some(known) == id.as_ref())
+                .cloned()
+                .collect(),
             ..ExternalJoinOptions::new(leaf(&self.name, self.suite), self.signer.clone())
         };
         let joined = stage.commit(&*self.provider, &mut self.rng, &verdicts, options)?;

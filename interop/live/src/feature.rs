@@ -36,6 +36,7 @@ features! {
     CommitRemoveAdd, "commit-remove-add", "commit: remove and add";
     Removed, "removed", "commit: remove the other";
     RemovedReplaced, "removed-replaced", "the same, its leaf taken by a new member at once";
+    HalfEmpty, "half-empty", "commit: remove all of the tree's left half";
     CommitUpdate, "commit-update", "commit: empty, with a path";
     CommitExternalPsk, "commit-external-psk", "commit: external PSK";
     CommitResumptionPsk, "commit-resumption-psk", "commit: resumption PSK";

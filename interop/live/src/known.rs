@@ -75,22 +75,32 @@ pub struct Circumstance {
 
 /// The circumstance that explains a failure.
 pub fn circumstance(failure: &Failure) -> Option<&'static Circumstance> {
-    let explains = |c: &&Circumstance| {
-        c.receiver == failure.receiver && failure.reason.contains(c.says)
-    };
+    let explains =
+        |c: &&Circumstance| c.receiver == failure.receiver && failure.reason.contains(c.says);
     CIRCUMSTANCES.iter().find(explains)
 }
 
 /// All of them.
-pub static CIRCUMSTANCES: &[Circumstance] = &[Circumstance {
-    mark: 'z',
-    receiver: Stack::TsMls,
-    says: "non-blank intermediate node must list leaf node in its unmerged_leaves",
-    text: "ts-mls does not join a group in whose tree a parent node and another one above or below \
+pub static CIRCUMSTANCES: &[Circumstance] = &[
+    Circumstance {
+        mark: 'y',
+        receiver: Stack::MlsRs,
+        says: "not a subgroup",
+        text: "mls-rs compares the lengths of the two ratchet trees, blank nodes included, to see that \
+           the successor of a group has as many members (`check_that_subgroup_is_a_subset`). So it \
+           does not join the successor of a group whose tree had a blank leaf, nor one whose \
+           leaves lie otherwise. Section 11.2 asks for the same members.",
+    },
+    Circumstance {
+        mark: 'z',
+        receiver: Stack::TsMls,
+        says: "non-blank intermediate node must list leaf node in its unmerged_leaves",
+        text: "ts-mls does not join a group in whose tree a parent node and another one above or below \
            it have different `unmerged_leaves`. Section 12.4.3.1 asks only that a leaf which is \
            unmerged at a node is unmerged at the nodes between the two; ts-mls compares the whole \
            lists, of all nodes up to the root (`validateRatchetTree`).",
-}];
+    },
+];
 
 const ANY: Difference = Difference {
     mark: ' ',
@@ -124,6 +134,18 @@ const EXTERNAL_PUB: Difference = Difference {
            `opaque<V>`, with its length before it. So nobody joins by a GroupInfo of ts-mls but \
            ts-mls, nor ts-mls by another's. (The external commits of ts-mls are in the matrix all \
            the same: into mixed groups, by a GroupInfo of a member that runs ts-mls.)",
+    ..ANY
+};
+
+const HALF_EMPTY: Difference = Difference {
+    mark: 'n',
+    features: &[Feature::HalfEmpty],
+    others: true,
+    blame: Blame::Theirs,
+    text: "ts-mls derives the commit secret from the path secret of the root (`pathToRoot`) even if \
+           the root is not on the committer's filtered direct path, because the other half of the \
+           tree is empty. Sections 12.4.1 and 12.4.2: from the last path secret of the UpdatePath. \
+           So the confirmation tags differ.",
     ..ANY
 };
 
@@ -217,6 +239,8 @@ pub static ALL: &[Difference] = &[
                of the proposal replaces that of the group.",
         ..ANY
     },
+    Difference { actor: Some(Stack::TsMls), ..HALF_EMPTY },
+    Difference { receiver: Some(Stack::TsMls), ..HALF_EMPTY },
     Difference { actor: Some(Stack::TsMls), ..EXTERNAL_PUB },
     Difference { receiver: Some(Stack::TsMls), ..EXTERNAL_PUB },
     Difference { actor: Some(Stack::TsMls), ..EXTERNAL_SENDERS },

@@ -106,7 +106,9 @@ fn cell(tally: &Tally, feature: Feature, (one, other): (Stack, Stack), suites: &
             (failure.feature, failure.actor, failure.receiver, *at) == cell
         };
         let mark = match known::find(cell) {
-            Some(difference) if difference.blame == Blame::Lacks => format!("– {}", difference.mark),
+            Some(difference) if difference.blame == Blame::Lacks => {
+                format!("– {}", difference.mark)
+            }
             Some(difference) => format!("✗ {}", difference.mark),
             None if tally.failed.iter().any(failed) => "**?**".to_owned(),
             None if tally.has_passed(cell) => "✓".to_owned(),

@@ -1,8 +1,8 @@
 //! mls-rs, with its AWS-LC provider and its stores in memory.
 
 use crate::member::{
-    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LIFETIME, Linked, Member, Outside, ReInit,
-    Received, Result, TOPIC, View, encode_external_sender,
+    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LIFETIME, Linked, Member, Outside,
+    ReInit, Received, Result, TOPIC, View, encode_external_sender,
 };
 use mls_rs::client_builder::MlsConfig;
 use mls_rs::external_client::ExternalClient;
@@ -72,7 +72,10 @@ impl MlsRules for Rules {
         _: &Roster,
         _: &GroupContext,
     ) -> std::result::Result<EncryptionOptions, Infallible> {
-        Ok(EncryptionOptions::new(self.how().private, mls_rs::client_builder::PaddingMode::StepFunction))
+        Ok(EncryptionOptions::new(
+            self.how().private,
+            mls_rs::client_builder::PaddingMode::StepFunction,
+        ))
     }
 }
 
@@ -373,9 +376,9 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                 observe()?.propose_add(MlsMessage::from_bytes(message)?, Vec::new())?
             }
             Outside::Remove(leaf) => observe()?.propose_remove(*leaf, Vec::new())?,
-            Outside::Itself => self
-                .client
-                .external_add_proposal(&info, None, Vec::new(), none(), none(), None)?,
+            Outside::Itself => {
+                self.client.external_add_proposal(&info, None, Vec::new(), none(), none(), None)?
+            }
         };
         Ok(message.to_bytes()?)
     }

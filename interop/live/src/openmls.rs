@@ -1,8 +1,8 @@
 //! OpenMLS, with its RustCrypto provider and its store in memory.
 
 use crate::member::{
-    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member, Outside,
-    ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
+    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
+    Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
 };
 use conclave_mls::wire::{Decode, Encode};
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
@@ -254,7 +254,9 @@ impl Member for OpenMls {
                 Change::Add(message) => adds.push(key_package(message, self.provider.crypto())?),
                 Change::Remove(leaf) => removes.push(LeafNodeIndex::new(*leaf)),
                 Change::Extensions(list) => lists.push(extensions(list)?),
-                Change::ExternalPsk(_) | Change::ResumptionPsk(_) => psks.extend(self.psk_of(change)?),
+                Change::ExternalPsk(_) | Change::ResumptionPsk(_) => {
+                    psks.extend(self.psk_of(change)?)
+                }
                 Change::Update => return Err("an update is no proposal by value".into()),
                 Change::ReInit(_) => return Err("OpenMLS commits no ReInit".into()),
             }
@@ -364,11 +366,19 @@ impl Member for OpenMls {
             (Outside::Add(message), _) => {
                 let valid = key_package(message, self.provider.crypto())?;
                 ExternalProposal::new_add::<OpenMlsRustCrypto>(
-                    valid, group_id, epoch, &self.signer, first,
+                    valid,
+                    group_id,
+                    epoch,
+                    &self.signer,
+                    first,
                 )?
             }
             (Outside::Remove(leaf), _) => ExternalProposal::new_remove::<OpenMlsRustCrypto>(
-                LeafNodeIndex::new(*leaf), group_id, epoch, &self.signer, first,
+                LeafNodeIndex::new(*leaf),
+                group_id,
+                epoch,
+                &self.signer,
+                first,
             )?,
             (Outside::Itself, Some(own)) => JoinProposal::new::<
                 <OpenMlsRustCrypto as OpenMlsProvider>::StorageProvider,

@@ -24,6 +24,7 @@ impl World<'_> {
             | Feature::CommitExtensions
             | Feature::UnlistedExtensions
             | Feature::ClearExtensions => self.simple(feature, stack)?,
+            Feature::HalfEmpty => self.half_empty(stack)?,
             Feature::CommitPsksBoth => self.psks_both(stack)?,
             Feature::LateLeft => self.late_left(stack)?,
             Feature::StackKeys => self.stack_keys(stack)?,
@@ -101,6 +102,26 @@ impl World<'_> {
             // Somebody takes a leaf that became free in the same commit.
             plan.joiners.extend(self.joiner(stack, Feature::Welcome)?);
         }
+        self.commit(plan)?;
+        Ok(true)
+    }
+
+    /// A member of the right half removes all of the left one, so that the root is not on anybody's
+    /// filtered direct path.
+    fn half_empty(&mut self, stack: Stack) -> Outcome<bool> {
+        let leaf = |place: usize| self.leaf(&self.members[place].name).unwrap_or_default();
+        let last = (0..self.members.len()).map(leaf).max().unwrap_or_default();
+        let half = (last + 1).next_power_of_two() / 2;
+        let (left, right): (Vec<usize>, Vec<usize>) =
+            (0..self.members.len()).partition(|&place| leaf(place) < half);
+        let mut able = self.of_stack(stack);
+        able.retain(|place| right.contains(place));
+        let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
+        if right.len() < 2 || !self.empties_half(&left) {
+            return Ok(false);
+        }
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::HalfEmpty) };
+        plan.removes = left;
         self.commit(plan)?;
         Ok(true)
     }
@@ -241,12 +262,7 @@ impl World<'_> {
     }
 
     /// A member proposes and all others keep it; what the commit will bring is put into the plan.
-    fn propose(
-        &mut self,
-        feature: Feature,
-        from: usize,
-        plan: &mut Plan,
-    ) -> Outcome<Option<Said>> {
+    fn propose(&mut self, feature: Feature, from: usize, plan: &mut Plan) -> Outcome<Option<Said>> {
         let change = match feature {
             Feature::ProposeAdd => {
                 let by = self.members[plan.by].stack;
@@ -483,8 +499,11 @@ impl World<'_> {
             }
             _ => Outside::Itself,
         };
-        let info = self.members[by].member.group_info(true);
-        let actor = self.members[by].stack;
+        let mut makers: Vec<usize> = (0..self.members.len()).collect();
+        makers.retain(|&p| self.allowed_to(Feature::GroupInfo, self.members[p].stack, stack));
+        let Some(&maker) = self.dice.pick(&makers) else { return Ok(false) };
+        let info = self.members[maker].member.group_info(true);
+        let actor = self.members[maker].stack;
         let info = info.map_err(|e| failure(Feature::GroupInfo, actor, actor, &*e))?;
         self.log.push(format!("{} proposes from outside ({feature})", client.name));
         let made = client.member.propose_outside(&info, &what);

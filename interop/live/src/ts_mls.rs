@@ -225,9 +225,8 @@ impl Member for TsMls {
     fn commit(&mut self, changes: &[Change], how: How) -> Result<Commit> {
         let changes: Value = changes.iter().map(change).collect();
         let (private, tree) = (how.private, how.tree);
-        let made = self.ask(
-            json!({ "op": "commit", "changes": changes, "private": private, "tree": tree }),
-        )?;
+        let made = self
+            .ask(json!({ "op": "commit", "changes": changes, "private": private, "tree": tree }))?;
         Ok(Commit { commit: bytes(&made["commit"])?, welcome: optional(&made["welcome"])? })
     }
 

@@ -190,10 +190,26 @@ impl<'a> World<'a> {
 
     /// Whom the group can spare: members whose stack has another one.
     pub fn spare(&self, but: &[usize]) -> Vec<usize> {
+        let all = || self.members.iter().map(|slot| slot.stack);
+        let half_empty =
+            all().all(|one| all().all(|other| self.allowed_to(Feature::HalfEmpty, one, other)));
         let spare = |&place: &usize| {
-            self.of_stack(self.members[place].stack).len() > 1 && !but.contains(&place)
+            self.of_stack(self.members[place].stack).len() > 1
+                && !but.contains(&place)
+                && (half_empty || !self.empties_half(&[place]))
         };
         (0..self.members.len()).filter(spare).collect()
+    }
+
+    /// Whether nobody is left in the left half of the tree once these are removed.
+    pub fn empties_half(&self, gone: &[usize]) -> bool {
+        let stays = |place: &usize| !gone.contains(place);
+        let leaves: Vec<u32> = (0..self.members.len())
+            .filter(stays)
+            .filter_map(|place| self.leaf(&self.members[place].name))
+            .collect();
+        let size = leaves.iter().max().map_or(1, |leaf| (leaf + 1).next_power_of_two());
+        size > 1 && leaves.iter().all(|leaf| *leaf >= size / 2)
     }
 
     /// All members but these receive a message and say what came of it.
@@ -287,7 +303,11 @@ impl<'a> World<'a> {
         let name = self.members[by].name.clone();
         let mut features = plan.along;
         features.push(feature);
-        features.push(if plan.how.private { Feature::CommitPrivate } else { Feature::CommitPublic });
+        features.push(if plan.how.private {
+            Feature::CommitPrivate
+        } else {
+            Feature::CommitPublic
+        });
         let receivers: Vec<Stack> = self.others(&name);
         let removed = if joiners.is_empty() { Feature::Removed } else { Feature::RemovedReplaced };
         for slot in self.members.iter().filter(|slot| gone.contains(&slot.name)) {
@@ -364,8 +384,7 @@ impl<'a> World<'a> {
             for number in order {
                 // Out of order if one of the same sender that was sent later was read before.
                 let letter = &letters[number];
-                let late =
-                    newest.iter().any(|&n| n > number && letters[n].from == letter.from);
+                let late = newest.iter().any(|&n| n > number && letters[n].from == letter.from);
                 newest.push(number);
                 let feature = if late { Feature::OutOfOrder } else { Feature::Message };
                 self.read(place, letter, feature)?;
@@ -481,9 +500,7 @@ impl Slot {
     fn tell(&mut self, psks: &[(Vec<u8>, Vec<u8>)]) -> Outcome {
         for (id, secret) in psks.get(self.told..).unwrap_or_default() {
             let told = self.member.know_psk(id, secret);
-            told.map_err(|e| {
-                failure(Feature::CommitExternalPsk, self.stack, self.stack, &*e)
-            })?;
+            told.map_err(|e| failure(Feature::CommitExternalPsk, self.stack, self.stack, &*e))?;
         }
         self.told = psks.len();
         Ok(())
