@@ -371,3 +371,28 @@ impl Hash {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::has_low_order;
+    use alloc::vec;
+
+    /// RFC 9180 section 7.1, table 2: `Nsk` and `Npk`.
+    #[test]
+    fn the_keys_of_each_group_are_as_long_as_hpke_says() {
+        for (group, private, public) in [
+            (DhGroup::P256, 32, 65),
+            (DhGroup::P384, 48, 97),
+            (DhGroup::P521, 66, 133),
+            (DhGroup::X25519, 32, 32),
+            (DhGroup::X448, 56, 56),
+        ] {
+            assert_eq!((group.private_key_len(), group.public_key_len()), (private, public));
+            // Zero is a point of small order of the two curves that have such points.
+            let small = matches!(group, DhGroup::X25519 | DhGroup::X448);
+            assert_eq!(has_low_order(group, &vec![0; public]), small, "{group:?}");
+            assert!(!has_low_order(group, &vec![0; public - 1]), "{group:?}");
+        }
+    }
+}
