@@ -20,8 +20,10 @@ use std::hint::black_box;
 pub struct Primitives {
     sign: f64,
     verify: f64,
-    /// A signature of a batch.
+    /// In a batch of signatures by as many keys.
     verify_many: f64,
+    /// Two of the same key, in a batch of such.
+    verify_pairs: f64,
     /// A secret sealed to one of many.
     seal: f64,
     open: f64,
@@ -57,8 +59,17 @@ impl Primitives {
         let long = vec![7; 1 << 20];
         let signature = suite.sign_with_label(&signer, b"x", &leaf)?;
         let tbs = Suite::sign_content(b"x", &leaf)?;
-        let item = VerifyItem { public_key: &signer.public, message: &tbs, signature: &signature };
-        let items = [item; 1000];
+        let mut signed = Vec::new();
+        for _ in 0..1000 {
+            let signer = provider.signature_key_pair(suite.params().signature, &mut rng)?;
+            let signature = suite.sign_with_label(&signer, b"x", &leaf)?;
+            signed.push((signer.public, signature));
+        }
+        let items: Vec<VerifyItem<'_>> = signed
+            .iter()
+            .map(|(public_key, signature)| VerifyItem { public_key, message: &tbs, signature })
+            .collect();
+        let twice: Vec<VerifyItem<'_>> = items.iter().flat_map(|item| [*item; 2]).collect();
         let recipients: Vec<(&HpkePublicKey, &[u8])> =
             (0..100).map(|_| (&pair.public, secret.expose())).collect();
         let sealed = suite.encrypt_many_with_label(&recipients[..1], b"x", &leaf, &mut rng)?;
@@ -67,6 +78,7 @@ impl Primitives {
             sign: each(200, || suite.sign_with_label(&signer, b"x", &leaf)),
             verify: each(100, || suite.verify_with_label(&signer.public, b"x", &leaf, &signature)),
             verify_many: each(1, || suite.verify_many(&items)) / items.len() as f64,
+            verify_pairs: each(1, || suite.verify_many(&twice)) / items.len() as f64,
             seal: each(1, || suite.encrypt_many_with_label(&recipients, b"x", &leaf, &mut rng))
                 / recipients.len() as f64,
             open: each(100, || suite.decrypt_with_label(&pair, b"x", &leaf, &sealed[0])),
@@ -83,12 +95,14 @@ impl Primitives {
 
     pub fn describe(&self) -> String {
         format!(
-            "sign {:.1}, verify {:.1} ({:.1} in a batch), seal {:.1}, open {:.1}, derive a key pair \
+            "sign {:.1}, verify {:.1} ({:.1} in a \
+             batch, {:.1} two of a key), seal {:.1}, open {:.1}, derive a key pair \
              {:.1}, expand {:.2}, hash a leaf {:.2}, hash a parent {:.2} µs; SHA-256 {:.0}, \
              AES-GCM {:.0} µs per MB",
             self.sign,
             self.verify,
             self.verify_many,
+            self.verify_pairs,
             self.seal,
             self.open,
             self.key_pair,
@@ -165,7 +179,8 @@ impl Primitives {
         let tree = 2.0 * levels * self.expand;
         Some(match op {
             Op::Create => {
-                (n - 1.0) * (key_package + self.seal + self.hash_leaf + self.hash_parent)
+                (n - 1.0)
+                    * (self.verify_pairs + 2.0 * self.hash_leaf + self.hash_parent + self.seal)
                     + commit
                     + info_made
             }
