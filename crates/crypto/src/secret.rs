@@ -8,8 +8,24 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// Secret bytes: wiped when dropped, compared in constant time, never printed.
 ///
 /// On the heap, so that moving one leaves no copy behind.
-#[derive(Clone, Default, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Default)]
 pub struct Secret(Box<[u8]>);
+
+impl Zeroize for Secret {
+    /// Wipes the bytes at once, as a slice: as elements of a box or a vector they would be wiped
+    /// one by one.
+    fn zeroize(&mut self) {
+        <[u8] as Zeroize>::zeroize(&mut self.0);
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Secret {}
 
 impl Secret {
     /// A secret of these bytes, whose buffer it takes over.
@@ -21,7 +37,8 @@ impl Secret {
             return Self(bytes.into_boxed_slice());
         }
         let copy = Self(bytes.as_slice().into());
-        bytes.zeroize();
+        bytes.as_mut_slice().zeroize();
+        bytes.spare_capacity_mut().zeroize();
         copy
     }
 

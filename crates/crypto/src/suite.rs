@@ -11,7 +11,6 @@ use conclave_wire::{
 use core::fmt;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 /// What every label of MLS 1.0 begins with.
 const LABEL_PREFIX: &[u8] = b"MLS 1.0 ";
@@ -37,8 +36,8 @@ fn labelled(label: &[u8], content: &[u8]) -> Result<Vec<u8>, EncodeError> {
 }
 
 /// [`labelled`], wiped when dropped: what is signed may be what members say to each other.
-fn labelled_and_wiped(label: &[u8], content: &[u8]) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
-    put_labelled(Writer::secret(), label, content).map(Zeroizing::new)
+fn labelled_and_wiped(label: &[u8], content: &[u8]) -> Result<Secret, EncodeError> {
+    put_labelled(Writer::secret(), label, content).map(Secret::new)
 }
 
 fn put_labelled(mut w: Writer, label: &[u8], content: &[u8]) -> Result<Vec<u8>, EncodeError> {
@@ -259,7 +258,8 @@ impl<'a> Suite<'a> {
         label: &[u8],
         content: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        self.provider.sign(self.params.signature, key_pair, &labelled_and_wiped(label, content)?)
+        let message = labelled_and_wiped(label, content)?;
+        self.provider.sign(self.params.signature, key_pair, message.expose())
     }
 
     /// `VerifyWithLabel(key, label, content, signature)` (section 5.1.2).
@@ -274,7 +274,7 @@ impl<'a> Suite<'a> {
         signature: &[u8],
     ) -> Result<(), CryptoError> {
         let message = labelled_and_wiped(label, content)?;
-        self.provider.verify(self.params.signature, public_key, &message, signature)
+        self.provider.verify(self.params.signature, public_key, message.expose(), signature)
     }
 
     /// The SignContent of a label and content, for [`Self::verify_many`].

@@ -2,12 +2,11 @@
 
 use crate::FramingError;
 use crate::sign::verify_signature;
-use conclave_crypto::Suite;
+use conclave_crypto::{Secret, Suite};
 use conclave_wire::{
     AuthenticatedContent, Content, ContentType, GroupContext, GroupId, Proposal, Sender,
     SignaturePublicKey, WireFormat,
 };
-use zeroize::Zeroize;
 
 /// A message that was opened and whose signature has not been verified.
 ///
@@ -77,7 +76,7 @@ impl UnverifiedContent {
             Err(e) => {
                 // Nobody will read it, and it was encrypted.
                 if let Content::Application(data) = self.0.content.content {
-                    data.into_vec().zeroize();
+                    drop(Secret::new(data.into_vec()));
                 }
                 Err(e)
             }

@@ -11,7 +11,6 @@ use conclave_wire::{
     PrivateContentAad, PrivateMessage, PrivateMessageContent, Reader, Sender, SenderData,
     SenderDataAad, WireFormat, Writer,
 };
-use zeroize::Zeroizing;
 
 /// Makes a member's signed message a PrivateMessage. A commit's confirmation tag must be there.
 ///
@@ -46,7 +45,8 @@ pub fn protect_private(
     rng.fill_bytes(&mut reuse_guard);
     let nonce = guarded(key.nonce, reuse_guard);
     let aad = PrivateContentAad { group_id, epoch: *epoch, content_type, authenticated_data };
-    let ciphertext = suite.aead_seal(&key.key, nonce.expose(), &aad.to_bytes()?, &plaintext)?;
+    let ciphertext =
+        suite.aead_seal(&key.key, nonce.expose(), &aad.to_bytes()?, plaintext.expose())?;
 
     let sender_data = SenderData { leaf_index, generation, reuse_guard };
     let aad = SenderDataAad { group_id, epoch: *epoch, content_type };
@@ -129,14 +129,14 @@ fn padded_plaintext(
     suite: &Suite<'_>,
     message: &AuthenticatedContent,
     padding: Padding,
-) -> Result<Zeroizing<Vec<u8>>, FramingError> {
+) -> Result<Secret, FramingError> {
     let mut w = Writer::secret();
     message.content.content.encode_body(&mut w)?;
     message.auth.signature.encode(&mut w)?;
     if let Some(tag) = &message.auth.confirmation_tag {
         tag.encode(&mut w)?;
     }
-    let plaintext = Zeroizing::new(w.finish());
+    let plaintext = Secret::new(w.finish());
     let padding = padding.bytes(plaintext.len());
     let tag_len = suite.params().aead.tag_len();
     let padded = plaintext.len().saturating_add(padding);
@@ -145,9 +145,8 @@ fn padded_plaintext(
         return Err(EncodeError { length }.into());
     }
     // Copied: growing in place could leave the old buffer behind, unwiped.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(padded));
-    bytes.extend_from_slice(&plaintext);
-    bytes.resize(padded, 0);
+    let mut bytes = Secret::zero(padded);
+    bytes.expose_mut().iter_mut().zip(plaintext.expose()).for_each(|(to, from)| *to = *from);
     Ok(bytes)
 }
 
@@ -161,8 +160,8 @@ fn seal_sender_data(
     let MessageKey { key, nonce } = sender_data_key_nonce(suite, secret, ciphertext)?;
     let mut w = Writer::secret();
     sender_data.encode(&mut w)?;
-    let plaintext = Zeroizing::new(w.finish());
-    Ok(suite.aead_seal(&key, nonce.expose(), &aad.to_bytes()?, &plaintext)?)
+    let plaintext = Secret::new(w.finish());
+    Ok(suite.aead_seal(&key, nonce.expose(), &aad.to_bytes()?, plaintext.expose())?)
 }
 
 /// A nonce of the key schedule with its first four bytes XORed with a reuse guard (section 6.3.1).

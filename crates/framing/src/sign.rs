@@ -3,13 +3,12 @@
 use crate::FramingError;
 use crate::rules::{check_context, check_sender};
 use alloc::vec::Vec;
-use conclave_crypto::{CryptoError, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoError, Secret, SignatureKeyPair, Suite};
 use conclave_wire::{
     AuthenticatedContent, Encode, EncodeError, FramedContent, FramedContentAuthData,
     FramedContentTbs, GroupContext, ProtocolVersion, Sender, SignaturePublicKey, WireFormat,
     Writer,
 };
-use zeroize::Zeroizing;
 
 const LABEL: &[u8] = b"FramedContentTBS";
 
@@ -30,16 +29,16 @@ pub fn sign_content(
     check_sender(wire_format, &content)?;
     check_context(&content, context)?;
     let tbs = to_be_signed(&FramedContentTbs { wire_format, content: &content, context })?;
-    let signature = suite.sign_with_label(signer, LABEL, &tbs)?.into();
+    let signature = suite.sign_with_label(signer, LABEL, tbs.expose())?.into();
     let auth = FramedContentAuthData { signature, confirmation_tag: None };
     Ok(AuthenticatedContent { wire_format, content, auth })
 }
 
 /// The encoding, wiped when dropped: it may hold what members say to each other.
-fn to_be_signed(tbs: &FramedContentTbs<'_>) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+fn to_be_signed(tbs: &FramedContentTbs<'_>) -> Result<Secret, EncodeError> {
     let mut w = Writer::secret();
     tbs.encode(&mut w)?;
-    Ok(Zeroizing::new(w.finish()))
+    Ok(Secret::new(w.finish()))
 }
 
 /// Signs a proposal, to be sent as a PublicMessage, by somebody who is not in the group and need
@@ -84,7 +83,7 @@ pub fn verify_signature(
     let content = &message.content;
     let wire_format = message.wire_format;
     let tbs = to_be_signed(&FramedContentTbs { wire_format, content, context })?;
-    match suite.verify_with_label(key, LABEL, &tbs, &message.auth.signature) {
+    match suite.verify_with_label(key, LABEL, tbs.expose(), &message.auth.signature) {
         Err(CryptoError::InvalidSignature | CryptoError::InvalidPublicKey) => {
             Err(FramingError::InvalidSignature)
         }

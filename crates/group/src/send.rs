@@ -13,7 +13,7 @@ use crate::transition::Transition;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use conclave_crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoProvider, CryptoRng, Secret, SignatureKeyPair, Suite};
 use conclave_framing::{Padding, protect_private, protect_public, sign_content};
 use conclave_schedule::RatchetKind;
 use conclave_tree::{TreeRead, sign_leaf};
@@ -22,7 +22,6 @@ use conclave_wire::{
     LeafNode, LeafNodeContext, LeafNodeSource, MlsMessage, MlsMessageBody, PreSharedKeyId,
     Proposal, ProposalType, PskType, ReInit, ResumptionPskUsage, Sender, WireFormat,
 };
-use zeroize::Zeroize;
 
 /// How a message is framed.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -169,7 +168,7 @@ impl Group {
         let (mut delta, mut batch) = (Delta::default(), self.batch());
         let message = self.protect(&suite, rng, &content, &framing, &mut delta, &mut batch);
         if let Content::Application(data) = content.content.content {
-            data.into_vec().zeroize();
+            drop(Secret::new(data.into_vec()));
         }
         Ok(self.step(delta, batch, Event::Message(message?)))
     }

@@ -17,7 +17,6 @@ use conclave_wire::{
     GroupInfoTbs, GroupSecrets, HpkePublicKey, KeyPackage, LeafIndex, Mac, MlsMessage,
     MlsMessageBody, NodeIndex, PathSecret, PreSharedKeyId, Welcome, Writer,
 };
-use zeroize::Zeroizing;
 
 /// What a GroupInfo holds beside what it must.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +116,7 @@ impl WelcomeMaker<'_> {
     ) -> Result<Vec<EncryptedGroupSecrets>, Error> {
         let suite = self.group_info.suite;
         // Joiners below the same node of the path get the same secrets: one encoding each.
-        let mut encoded: BTreeMap<Option<NodeIndex>, Zeroizing<Vec<u8>>> = BTreeMap::new();
+        let mut encoded: BTreeMap<Option<NodeIndex>, Secret> = BTreeMap::new();
         for joiner in joiners {
             let entry = self.path_secret(joiner.leaf);
             if let Entry::Vacant(vacant) = encoded.entry(entry.map(|(node, _)| *node)) {
@@ -127,7 +126,7 @@ impl WelcomeMaker<'_> {
         let mut plaintexts: Vec<(&HpkePublicKey, &[u8])> = Vec::with_capacity(joiners.len());
         for joiner in joiners {
             let node = self.path_secret(joiner.leaf).map(|(node, _)| *node);
-            let secrets = encoded.get(&node).map(|bytes| bytes.as_slice()).unwrap_or_default();
+            let secrets = encoded.get(&node).map(Secret::expose).unwrap_or_default();
             plaintexts.push((&joiner.key_package.init_key, secrets));
         }
         let sealed =
@@ -146,7 +145,7 @@ impl WelcomeMaker<'_> {
         self.path?.keys.secrets.iter().find(|(node, _)| *node == ancestor)
     }
 
-    fn group_secrets(&self, path_secret: Option<&Secret>) -> Result<Zeroizing<Vec<u8>>, Error> {
+    fn group_secrets(&self, path_secret: Option<&Secret>) -> Result<Secret, Error> {
         let secrets = GroupSecrets {
             joiner_secret: self.keys.joiner.expose().to_vec(),
             path_secret: path_secret
@@ -155,7 +154,7 @@ impl WelcomeMaker<'_> {
         };
         let mut w = Writer::secret();
         secrets.encode(&mut w)?;
-        Ok(Zeroizing::new(w.finish()))
+        Ok(Secret::new(w.finish()))
     }
 }
 

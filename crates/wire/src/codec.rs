@@ -108,7 +108,7 @@ impl Writer {
         if self.secret && needed > self.bytes.capacity() {
             let mut larger = Vec::with_capacity(needed.saturating_mul(2));
             larger.extend_from_slice(&self.bytes);
-            self.bytes.zeroize();
+            self.bytes.as_mut_slice().zeroize();
             self.bytes = larger;
         } else if self.bytes.capacity() == 0 {
             // Most values fit, so that they grow only once.

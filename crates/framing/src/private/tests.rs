@@ -279,9 +279,9 @@ fn content_cut_anywhere_is_refused_and_consumes_the_key() {
         let mut signed = f.signed(PRIVATE, MEMBER, content);
         confirm(&mut signed);
         let whole = padded_plaintext(&f.suite, &signed, Padding::None).unwrap();
-        assert!(f.open_content(&f.seal_plaintext(kind, &whole)).is_ok());
+        assert!(f.open_content(&f.seal_plaintext(kind, whole.expose())).is_ok());
         for n in 0..whole.len() {
-            let error = f.open_content(&f.seal_plaintext(kind, &whole[..n])).unwrap_err();
+            let error = f.open_content(&f.seal_plaintext(kind, &whole.expose()[..n])).unwrap_err();
             assert!(matches!(error, FramingError::MalformedContent(_)), "{n}: {error}");
             assert!(error.consumed_key());
         }
