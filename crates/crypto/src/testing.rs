@@ -51,6 +51,12 @@ pub trait Hook: Send + Sync {
     fn after(&self, operation: Operation, inputs: &[&[u8]], output: Option<&[u8]>) {
         let _ = (operation, inputs, output);
     }
+
+    /// Asked before a signature is made: another one to give instead.
+    fn sign(&self, key_pair: &SignatureKeyPair, message: &[u8]) -> Option<Vec<u8>> {
+        let _ = (key_pair, message);
+        None
+    }
 }
 
 /// A provider that tells a [`Hook`] of every call of another.
@@ -231,7 +237,10 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         key_pair: &SignatureKeyPair,
         message: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
-        let sign = |p: &P| p.sign(scheme, key_pair, message);
+        let sign = |p: &P| match self.hook.sign(key_pair, message) {
+            Some(signature) => Ok(signature),
+            None => p.sign(scheme, key_pair, message),
+        };
         self.call(Operation::Sign, &[key_pair.private.expose()], sign)
     }
     fn verify(
@@ -288,5 +297,9 @@ impl<A: Hook, B: Hook> Hook for (A, B) {
     fn after(&self, operation: Operation, inputs: &[&[u8]], output: Option<&[u8]>) {
         self.0.after(operation, inputs, output);
         self.1.after(operation, inputs, output);
+    }
+
+    fn sign(&self, key_pair: &SignatureKeyPair, message: &[u8]) -> Option<Vec<u8>> {
+        self.0.sign(key_pair, message).or_else(|| self.1.sign(key_pair, message))
     }
 }
