@@ -11,9 +11,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::SignatureKeyPair;
 use conclave_wire::{
-    AuthenticatedContent, Content, Credential, CustomProposal, Decode, DecodeError, Extension,
-    ExtensionType, ExternalSender, LeafIndex, MlsMessage, Proposal, ProposalOrRef, ProposalType,
-    Reader, Sender,
+    AuthenticatedContent, Content, Credential, CredentialType, CustomProposal, Decode, DecodeError,
+    Extension, ExtensionType, ExternalSender, LeafIndex, MlsMessage, Proposal, ProposalOrRef,
+    ProposalType, Reader, RequiredCapabilities, Sender,
 };
 use core::convert::Infallible;
 
@@ -382,6 +382,32 @@ fn a_type_that_a_member_does_not_support_is_in_no_commit() {
     assert_eq!(peers[0].try_commit(wanted.clone()).err(), Some(unsupported.clone()));
     let forged = peers[1].forge_commit(vec![by_value(OPEN, &[0])], &framing);
     refused_by_all(&[peers.remove(0), peers.remove(1)], &mut observer, &forged, &unsupported);
+}
+
+#[test]
+fn what_all_members_support_can_be_required_and_nothing_else() {
+    let mut peers = able_group();
+    let (alien, no_credential) = (ExtensionType(0xf0f0), CredentialType(0xf0f0));
+    let required = |extension, proposal, credential| RequiredCapabilities {
+        extension_types: vec![extension],
+        proposal_types: vec![proposal],
+        credential_types: vec![credential],
+    };
+    let basic = CredentialType::BASIC;
+    for (required, rule) in [
+        (required(alien, OWN, basic), Some(Rejection::UnsupportedExtension(alien))),
+        (required(CUSTOM, ALIEN, basic), Some(Rejection::UnsupportedProposal(ALIEN))),
+        (
+            required(CUSTOM, OWN, no_credential),
+            Some(Rejection::UnsupportedCredential(no_credential)),
+        ),
+        (required(CUSTOM, OWN, basic), None),
+    ] {
+        let kind = ExtensionType::REQUIRED_CAPABILITIES;
+        let extensions = vec![Extension::new(kind, &required).unwrap()];
+        let options = commit_of(vec![NewProposal::GroupContextExtensions(extensions)]);
+        assert_eq!(peers[0].try_commit(options).err(), rule.map(Error::from));
+    }
 }
 
 #[test]

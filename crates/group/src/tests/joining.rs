@@ -11,7 +11,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::CryptoRng;
 use conclave_tree::TreeRead;
-use conclave_wire::{CipherSuite, Credential, Extension, LeafIndex, ProtocolVersion, ReInit};
+use conclave_wire::{
+    CipherSuite, Credential, Extension, LeafIndex, PreSharedKeyId, ProtocolVersion, ReInit,
+};
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 
@@ -319,6 +321,38 @@ fn a_successor_must_be_as_the_reinit_announced() {
 }
 
 #[test]
+fn a_linked_group_is_of_the_old_one_s_or_the_announced_version_and_suite() {
+    let mut peers = group_of(&["alice"]);
+    let branch = peers[0].group.branch_link().unwrap();
+    let announced = ReInit {
+        group_id: b"next".as_slice().into(),
+        version: ProtocolVersion::MLS10,
+        cipher_suite: CipherSuite(3),
+        extensions: Vec::new(),
+    };
+    commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(announced)]));
+    let successor = peers[0].group.reinit_link().unwrap();
+    let members = [Credential::basic(b"alice")];
+    for (link, suite, what) in [
+        (branch, SUITE, "its version or cipher suite is not the old group's"),
+        (successor, CipherSuite(3), "its version or cipher suite is not the announced one"),
+    ] {
+        let psk = PreSharedKeyId { psktype: link.psk_type(), psk_nonce: [1; 32].into() };
+        let mut good = peers[0].group.context().clone();
+        (good.group_id, good.epoch) = (b"next".as_slice().into(), 1);
+        good.cipher_suite = suite;
+        link.check(&psk, &good, &members).unwrap();
+        let (mut version, mut cipher_suite) = (good.clone(), good);
+        version.version = ProtocolVersion(2);
+        cipher_suite.cipher_suite = CipherSuite(2);
+        for bad in [version, cipher_suite] {
+            let failed = link.check(&psk, &bad, &members).unwrap_err();
+            assert_eq!(rejection(failed), Rejection::LinkMismatch(what));
+        }
+    }
+}
+
+#[test]
 fn only_a_group_s_first_commit_can_link_it() {
     let mut peers = group_of(&["alice", "bob"]);
     let link = Some(peers[0].group.branch_link().unwrap());
@@ -346,7 +380,7 @@ fn an_observer_follows_a_linked_group_from_its_first_commit_on() {
     // Later ones are not to link anything.
     let late = founder.forge_commit(
         vec![conclave_wire::ProposalOrRef::Proposal(conclave_wire::Proposal::PreSharedKey(
-            conclave_wire::PreSharedKeyId {
+            PreSharedKeyId {
                 psktype: peers[0].group.branch_link().unwrap().psk_type(),
                 psk_nonce: [1; 32].into(),
             },

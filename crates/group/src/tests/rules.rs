@@ -8,8 +8,8 @@ use alloc::vec;
 use conclave_framing::protect_public;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    Commit, Content, Encode, LeafIndex, LeafNodeSource, MlsMessage, MlsMessageBody, NodeIndex,
-    Proposal, ProposalOrRef, Sender,
+    Bytes, Commit, Content, Encode, LeafIndex, LeafNodeSource, MlsMessage, MlsMessageBody,
+    NodeIndex, Proposal, ProposalOrRef, Sender,
 };
 
 #[test]
@@ -28,6 +28,24 @@ fn an_update_from_outside_is_refused_alone_and_in_a_list() {
         let listed = CheckedList::check(&suite, &group.public, committer, list, linking, origin);
         assert_eq!(rejection(listed.unwrap_err()), Rejection::UpdateFromOutside);
     }
+}
+
+#[test]
+fn an_external_commit_refers_to_no_proposal_and_removes_one_leaf_at_most() {
+    let peers = group_of(&["alice", "bob", "carol"]);
+    let (public, suite, sender) = (&peers[0].group.public, suite(), Sender::NewMemberCommit);
+    let check = |proposals| {
+        let commit = Commit { proposals, path: None };
+        let (linking, origin) = (Linking::Forbidden, Origin::Received);
+        public.commit_list(&suite, sender, &commit, linking, origin).map(|list| list.len())
+    };
+    let init = || ProposalOrRef::Proposal(Proposal::ExternalInit(Bytes::default()));
+    let remove = |leaf| ProposalOrRef::Proposal(Proposal::Remove(LeafIndex(leaf)));
+    assert_eq!(check(vec![init(), remove(1)]), Ok(2));
+    let two = check(vec![init(), remove(1), remove(2)]);
+    assert_eq!(two, Err(Rejection::ExternalRemoves.into()));
+    let unknown = ProposalOrRef::Reference([5; 32].into());
+    assert_eq!(check(vec![init(), unknown]), Err(Rejection::ExternalReference.into()));
 }
 
 #[test]
