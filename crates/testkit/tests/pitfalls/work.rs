@@ -3,7 +3,8 @@
 use crate::welcome::{Forged, invited};
 use conclave_crypto::testing::{Counter, Hooked, Operation};
 use conclave_group::{
-    Config, Error, ExternalJoinStage, Framing, ObserverStage, Rejection, WelcomeStage,
+    CommitOptions, Config, Error, ExternalJoinStage, Framing, ObserverStage, Rejection,
+    WelcomeStage,
 };
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::party::*;
@@ -82,6 +83,24 @@ fn joining_hashes_and_verifies_in_proportion_to_the_group() {
     for (small, large) in small.iter().zip(&large).take(3) {
         assert!(large.hashes < 5 * small.hashes, "{small:?}, {large:?}");
     }
+}
+
+/// The key packages were checked when they were chosen, the path's leaf has just been signed.
+#[test]
+fn an_own_commit_verifies_no_signature_again() {
+    let mut first = Setup::of(SUITE).found(leaf_params("first", SUITE));
+    let adds = (1..4).map(|seed| add(&key_package("added", seed))).collect();
+    let counting = counting();
+    let (made, step) = work_of(&counting, || {
+        let options = CommitOptions { force_path: true, ..commit_of(adds) };
+        first.group.commit(&counting, &mut first.rng, options).unwrap()
+    });
+    first.take(step);
+    let (applied, step) =
+        work_of(&counting, || first.group.commit_accepted(&counting, NOW).unwrap());
+    first.take(step);
+    assert_eq!(first.group.tree().member_count(), 4);
+    assert_eq!((made.verified, applied.verified), (0, 0));
 }
 
 #[test]
