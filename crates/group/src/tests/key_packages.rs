@@ -8,7 +8,7 @@ use crate::{Config, Error, KeyPackageParams, OwnKeyPackage, Rejection, ValidKeyP
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
-use conclave_wire::{Encode, Extension, ExtensionType};
+use conclave_wire::{Encode, Extension, ExtensionType, Lifetime};
 
 #[test]
 fn the_parts_of_a_key_package_must_belong_together() {
@@ -57,7 +57,7 @@ fn many_key_packages_are_checked_as_each_is_alone_and_a_bad_one_is_named() {
     let config = Config::default();
     let good = [1, 2, 3].map(|seed| key_package("alice", seed).key_package().clone());
     // More than are verified together.
-    let list: Vec<_> = good.iter().cycle().take(1200).cloned().collect();
+    let list: Vec<_> = good.iter().cycle().take(2200).cloned().collect();
     let staged = ValidKeyPackage::check_many(&PROVIDER, NOW, &config, list.clone()).unwrap();
     assert_eq!(staged.len(), list.len());
     for (kp, stage) in good.iter().zip(staged) {
@@ -65,7 +65,7 @@ fn many_key_packages_are_checked_as_each_is_alone_and_a_bad_one_is_named() {
         assert_eq!(alone.credential(), stage.credential());
         assert_eq!(alone.resolve(Verdict::Accept), stage.resolve(Verdict::Accept));
     }
-    for place in [0, 1, 1023, 1024, 1199] {
+    for place in [0, 1023, 1024, 2047, 2199] {
         for damage in 0..4 {
             let mut list = list.clone();
             let kp = &mut list[place];
@@ -81,10 +81,16 @@ fn many_key_packages_are_checked_as_each_is_alone_and_a_bad_one_is_named() {
             assert_eq!((named, error), (place, alone), "damage {damage}");
         }
     }
-    let late = ValidKeyPackage::check_many(&PROVIDER, LIFETIME.not_after + 1, &config, list);
-    let not_after = LIFETIME.not_after;
+    let mut rng = TestRng(4);
+    let not_after = NOW + 1;
+    let lifetime = Lifetime { not_after, ..LIFETIME };
+    let params = KeyPackageParams::new(SUITE, leaf_params("alice"), lifetime);
+    let key = signer(&mut rng);
+    let short = OwnKeyPackage::generate(&PROVIDER, &mut rng, params, key).unwrap();
+    let list = vec![good[0].clone(), short.key_package().clone()];
     let expired = Error::Rejected(Rejection::LifetimeExpired { not_after });
-    assert_eq!(late.unwrap_err(), (0, expired));
+    let late = ValidKeyPackage::check_many(&PROVIDER, NOW + 2, &config, list);
+    assert_eq!(late.unwrap_err(), (1, expired));
 }
 
 #[test]
