@@ -127,14 +127,14 @@ fn the_last_epoch_ends_with_an_error_and_is_read_and_stored_as_any_other() {
         eve.reload();
         if epoch < u64::MAX {
             eve.say(b"the last but one");
-            eve.commit(conclave_group::CommitOptions::default()).unwrap();
+            eve.commit(CommitOptions::default()).unwrap();
             eve.reload();
             eve.accepted();
         }
         assert_eq!(eve.group.epoch(), u64::MAX);
         for _ in 0..2 {
             eve.say(b"the last");
-            let ended = eve.commit(conclave_group::CommitOptions::default()).unwrap_err();
+            let ended = eve.commit(CommitOptions::default()).unwrap_err();
             assert_eq!(ended, Rejection::EpochExhausted.into());
             eve.propose_update(None, &Framing::default());
             let step = eve.group.discard_proposals().unwrap();
