@@ -3,7 +3,7 @@
 use crate::rng;
 use crate::stack::{Client, Commit, Result};
 use chacha20::ChaCha20Rng;
-use conclave_mls::crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
+use conclave_mls::crypto::{CryptoProvider, PqSuite, Secret, SignatureKeyPair, Suite, Suites};
 use conclave_mls::rows::{Batch, RowKey};
 use conclave_mls::wire::{Decode, Encode, MlsMessage, MlsMessageBody};
 use conclave_mls::{
@@ -16,9 +16,36 @@ use conclave_mls::{
 use conclave_provider_aws_lc::AwsLc;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub const SUITE: CipherSuite = CipherSuite(1);
+static SUITE: OnceLock<CipherSuite> = OnceLock::new();
+
+/// The suite of this run: 1 unless another was chosen, in which only Conclave runs.
+pub fn suite() -> CipherSuite {
+    *SUITE.get_or_init(|| CipherSuite(1))
+}
+
+/// Chooses the suite, by its number or by the name of a post-quantum one or a part of it, before
+/// anything runs.
+pub fn choose_suite(name: &str) -> Result<CipherSuite> {
+    let number =
+        name.strip_prefix("0x").map_or_else(|| name.parse(), |n| u16::from_str_radix(n, 16));
+    let named = PqSuite::ALL.into_iter().find(|suite| suite.name().contains(name));
+    let suite = match (number, named) {
+        (Ok(number), _) => Some(CipherSuite(number)),
+        (_, Some(named)) => Suites::CONCLAVE.code_point(named),
+        _ => None,
+    };
+    let suite = suite.ok_or_else(|| format!("there is no suite {name}"))?;
+    Suite::new(&provider(), suite)?;
+    Ok(*SUITE.get_or_init(|| suite))
+}
+
+/// The provider, on all cores.
+pub fn provider() -> AwsLc {
+    AwsLc::new().with_suites(Suites::CONCLAVE)
+}
 
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
@@ -34,7 +61,7 @@ pub fn leaf_params(name: &str) -> LeafParams {
         credential: Credential::basic(name.as_bytes()),
         capabilities: Capabilities {
             versions: vec![ProtocolVersion::MLS10],
-            cipher_suites: vec![SUITE],
+            cipher_suites: vec![suite()],
             extensions: Vec::new(),
             proposals: Vec::new(),
             credentials: vec![CredentialType::BASIC],
@@ -49,10 +76,10 @@ pub fn key_package(
     rng: &mut ChaCha20Rng,
     name: &str,
 ) -> Result<(OwnKeyPackage, Vec<u8>)> {
-    let suite = Suite::new(provider, SUITE)?;
+    let suite = Suite::new(provider, suite())?;
     let signer = provider.signature_key_pair(suite.params().signature, rng)?;
     let params = KeyPackageParams {
-        cipher_suite: SUITE,
+        cipher_suite: self::suite(),
         leaf: leaf_params(name),
         lifetime: lifetime(),
         extensions: Vec::new(),
@@ -107,9 +134,9 @@ pub struct ConclaveClient {
 
 impl ConclaveClient {
     pub fn new(name: &str) -> Result<Self> {
-        let provider = AwsLc::new();
+        let provider = provider();
         let mut rng = rng::of_name(name);
-        let suite = Suite::new(&provider, SUITE)?;
+        let suite = Suite::new(&provider, suite())?;
         let signer = provider.signature_key_pair(suite.params().signature, &mut rng)?;
         Ok(Self {
             provider,
@@ -169,7 +196,7 @@ impl Client for ConclaveClient {
     fn create(&mut self, group_id: &[u8]) -> Result<()> {
         let params = GroupParams {
             group_id: group_id.into(),
-            cipher_suite: SUITE,
+            cipher_suite: suite(),
             extensions: Vec::new(),
             leaf: leaf_params(&self.name),
             lifetime: lifetime(),

@@ -5,12 +5,12 @@
 //! and what signs, hashes and encrypts a long message byte by byte. Not counted are encoding,
 //! copying, storing and finding.
 
-use crate::conclave::SUITE;
+use crate::conclave;
 use crate::measure::{median, timed};
 use crate::ops::Op;
 use crate::rng;
 use crate::stack::Result;
-use conclave_mls::crypto::{CryptoProvider, Secret, Suite, VerifyItem};
+use conclave_mls::crypto::{CryptoProvider, Secret, Suite, Suites, VerifyItem};
 use conclave_mls::wire::{Content, Decode, HpkePublicKey, MlsMessage, MlsMessageBody};
 use conclave_provider_aws_lc::AwsLc;
 use std::hint::black_box;
@@ -48,13 +48,13 @@ fn each<T>(n: usize, mut f: impl FnMut() -> T) -> f64 {
 
 impl Primitives {
     pub fn measure() -> Result<Self> {
-        let provider = AwsLc::with_threads(1);
-        let suite = Suite::new(&provider, SUITE)?;
+        let provider = AwsLc::with_threads(1).with_suites(Suites::CONCLAVE);
+        let suite = Suite::new(&provider, conclave::suite())?;
         let mut rng = rng::seeded(0);
         let signer = provider.signature_key_pair(suite.params().signature, &mut rng)?;
         let pair = suite.hpke_key_pair(&mut rng)?;
         let secret = Secret::random(32, &mut rng);
-        let key = Secret::random(16, &mut rng);
+        let key = Secret::random(suite.params().aead.key_len(), &mut rng);
         let (leaf, parent, message) = ([7; 220], [7; 170], [7; 1024]);
         let long = vec![7; 1 << 20];
         let signature = suite.sign_with_label(&signer, b"x", &leaf)?;

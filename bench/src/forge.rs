@@ -5,7 +5,7 @@
 //! a tree costs O(n) once, where n clients that join and commit would cost n log n seals in each
 //! stack.
 
-use crate::conclave::{SUITE, leaf_params, lifetime};
+use crate::conclave::{self, leaf_params, lifetime};
 use crate::rng;
 use crate::stack::Result;
 use chacha20::ChaCha20Rng;
@@ -16,7 +16,6 @@ use conclave_mls::wire::{
     NodeIndex, NodeType, ParentHashInput, ParentNode, ParentNodeHashInput, TreeSize, Writer,
 };
 use conclave_mls::{GroupId, LeafIndex, ProtocolVersion};
-use conclave_provider_aws_lc::AwsLc;
 use conclave_tree::sign_leaf;
 use rand_core::Rng as _;
 
@@ -35,10 +34,10 @@ struct Forge<'a> {
 /// A GroupInfo (an encoded MLSMessage) of a group of `leaves` leaves, all of them members but
 /// `blank`. If it is not `populated`, no member has committed and all parents are blank.
 pub fn group_info(group_id: &[u8], leaves: u32, blank: &[u32], populated: bool) -> Result<Vec<u8>> {
-    let provider = AwsLc::new();
+    let provider = conclave::provider();
     let size = TreeSize::for_leaves(leaves).ok_or("too many leaves")?;
     let mut forge = Forge {
-        suite: Suite::new(&provider, SUITE)?,
+        suite: Suite::new(&provider, conclave::suite())?,
         rng: rng::seeded(leaves.into()),
         group_id: group_id.into(),
         leaves,
@@ -53,7 +52,7 @@ pub fn group_info(group_id: &[u8], leaves: u32, blank: &[u32], populated: bool) 
     let mut info = GroupInfo {
         group_context: GroupContext {
             version: ProtocolVersion::MLS10,
-            cipher_suite: SUITE,
+            cipher_suite: conclave::suite(),
             group_id: forge.group_id.clone(),
             epoch: u64::from(leaves),
             tree_hash: Bytes::from(tree_hash.as_ref()),

@@ -33,6 +33,8 @@ Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown ta
   --stacks NAME,... of conclave, mls-rs, openmls; all unless told
   --rounds N        at most as many repetitions; by the size unless told
   --seconds N       no new repetition of a part after as long; 20 unless told
+  --suite NAME      another suite than 1, by its number or a post-quantum one's name or a part of it
+                    (MLKEM768X25519_AES256); only Conclave runs
   --slow            create also where a peer takes minutes
   --json FILE       one row for each operation, size and stack
   --svg DIR         one plot for each operation
@@ -74,6 +76,10 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
             "--stacks" => options.stacks = list(&value()?, Stack::from_name)?,
             "--rounds" => options.rounds = Some(value()?.parse()?),
             "--seconds" => options.seconds = value()?.parse()?,
+            "--suite" => {
+                conclave::choose_suite(&value()?)?;
+                options.stacks = vec![Stack::Conclave];
+            }
             "--slow" => options.slow = true,
             "--json" => options.json = Some(value()?.into()),
             "--svg" => options.svg = Some(value()?.into()),
@@ -102,7 +108,7 @@ fn understood<T>(options: Result<T>) -> T {
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1).peekable();
     if args.next_if(|arg| arg == memory::CHILD).is_some() {
-        return memory::child(&args.next().unwrap_or_default());
+        return memory::child(&args.collect::<Vec<_>>());
     }
     if args.next_if(|arg| arg == counts::CHILD).is_some() {
         return counts::child(&args.collect::<Vec<_>>());
@@ -112,6 +118,7 @@ fn main() -> Result<()> {
     }
     let options = understood(options(args));
     let primitives = Primitives::measure()?;
+    println!("Cipher suite {:#06x}.", conclave::suite().0);
     println!("Primitives of Conclave's provider, CPU: {}.", primitives.describe());
     let mut table = Table::default();
     for members in options.members {

@@ -34,7 +34,7 @@ fn take(from: &mut impl Read) -> Result<Vec<u8>> {
 /// Starts a child, has it added, and hears what it measured.
 pub fn of_joiner(stack: Stack, add: impl FnOnce(Vec<u8>) -> Result<Vec<u8>>) -> Result<Measured> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args([CHILD, stack.name()])
+        .args([CHILD, stack.name(), &crate::conclave::suite().0.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -51,7 +51,9 @@ pub fn of_joiner(stack: Stack, add: impl FnOnce(Vec<u8>) -> Result<Vec<u8>>) -> 
 }
 
 /// What the child does.
-pub fn child(stack: &str) -> Result<()> {
+pub fn child(args: &[String]) -> Result<()> {
+    let [stack, suite] = args else { return Err("which stack, which suite?".into()) };
+    crate::conclave::choose_suite(suite)?;
     let stack = Stack::from_name(stack).ok_or("no such stack")?;
     let mut client = stack.client("joiner")?;
     put(&mut stdout(), &client.key_package()?)?;

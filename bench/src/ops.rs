@@ -9,7 +9,6 @@ use crate::stack::{Client, Result, Stack};
 use crate::table::{Table, Unit};
 use conclave_mls::LeafIndex;
 use conclave_mls::wire::TreeSize;
-use conclave_provider_aws_lc::AwsLc;
 use std::time::{Duration, Instant};
 
 /// What is measured.
@@ -36,12 +35,14 @@ pub enum Op {
     ReceiveBytes,
     StoredBytes,
     CommitSize,
+    KeyPackageSize,
+    WelcomeSize,
     MemoryHeld,
     MemoryPeak,
 }
 
 impl Op {
-    pub const ALL: [(Self, &'static str, &'static str); 23] = [
+    pub const ALL: [(Self, &'static str, &'static str); 25] = [
         (Self::Create, "create", "create by one commit adding all"),
         (Self::Join, "join", "join by Welcome"),
         (Self::Update, "update", "self-update: create + merge + persist"),
@@ -63,6 +64,8 @@ impl Op {
         (Self::ReceiveBytes, "receive-bytes", "written per message received"),
         (Self::StoredBytes, "stored-bytes", "stored group"),
         (Self::CommitSize, "commit-size", "self-update message"),
+        (Self::KeyPackageSize, "key-package-size", "key package"),
+        (Self::WelcomeSize, "welcome-size", "Welcome for one, with the tree"),
         (Self::MemoryHeld, "memory-held", "resident memory held by a group"),
         (Self::MemoryPeak, "memory-peak", "resident peak while joining"),
     ];
@@ -92,6 +95,8 @@ impl Op {
                 Self::ReceiveBytes,
                 Self::StoredBytes,
                 Self::CommitSize,
+                Self::KeyPackageSize,
+                Self::WelcomeSize,
             ],
             "memory" => vec![Self::MemoryHeld, Self::MemoryPeak],
             one => {
@@ -117,6 +122,8 @@ impl Op {
             | Self::ReceiveBytes
             | Self::StoredBytes
             | Self::CommitSize
+            | Self::KeyPackageSize
+            | Self::WelcomeSize
             | Self::MemoryHeld
             | Self::MemoryPeak => Unit::Bytes,
             _ => Unit::Time,
@@ -139,6 +146,8 @@ pub struct Run<'a> {
 
 pub const GROUP: &[u8] = b"a group of some size, by name only";
 const MESSAGES: usize = 20;
+/// Groups larger than this are created in several commits.
+const SLICE: usize = 200_000;
 /// Up to this many members a stack takes one step unmeasured before its turn, so that what another
 /// has left in the caches does not count.
 const WARM: usize = 1000;
@@ -151,7 +160,7 @@ pub struct Pair {
 
 /// The key packages of all members of a group but its creator and one more.
 pub fn key_packages(members: usize) -> Result<Vec<Vec<u8>>> {
-    let (provider, mut rng) = (AwsLc::new(), rng::seeded(1));
+    let (provider, mut rng) = (crate::conclave::provider(), rng::seeded(1));
     let mut one = |i| {
         let name = format!("member-{i:08}");
         Ok(crate::conclave::key_package(&provider, &mut rng, &name)?.1)
@@ -253,14 +262,18 @@ impl Run<'_> {
                     continue;
                 }
                 let (mut a, mut b) = (stack.client("alice")?, stack.client("bob")?);
-                let mut all = vec![b.key_package()?];
-                all.extend(key_packages.iter().cloned());
+                // Last, so that b joins a group of full size.
+                let mut all = key_packages.clone();
+                all.push(b.key_package()?);
                 settle();
-                let (commit, time) = timed(|| {
+                let (commit, time): (Result<Commit>, _) = timed(|| {
                     a.create(GROUP)?;
-                    let commit = a.add(&all)?;
-                    a.accept()?;
-                    Ok::<_, Box<dyn std::error::Error>>(commit)
+                    let mut commit = Err("nobody to add".into());
+                    for slice in all.chunks(SLICE) {
+                        commit = a.add(slice);
+                        a.accept()?;
+                    }
+                    commit
                 });
                 let Commit { commit, welcome } = commit?;
                 let mut work = Work::of(self.members, &commit, 0)?;
@@ -450,6 +463,12 @@ impl Run<'_> {
         b.save()?;
         put(Op::ReceiveBytes, b.written());
         put(Op::StoredBytes, b.stored());
+        let key_package = stack.client("one more")?.key_package()?;
+        let added = a.add(&[key_package.clone()])?;
+        a.accept()?;
+        b.process(&added.commit)?;
+        put(Op::KeyPackageSize, key_package.len() as u64);
+        put(Op::WelcomeSize, added.welcome.len() as u64);
         Ok(())
     }
 
