@@ -92,8 +92,6 @@ impl Feature {
                 | Self::CommitPrivate
                 | Self::ProposePublic
                 | Self::ProposePrivate
-                | Self::GroupInfo
-                | Self::GroupInfoTreeApart
                 | Self::Message
                 | Self::OutOfOrder
         )
@@ -112,7 +110,6 @@ impl Feature {
             Self::Removed => Self::CommitRemove,
             Self::RemovedReplaced => Self::CommitRemoveAdd,
             Self::ProposePublic | Self::ProposePrivate => Self::ProposeAdd,
-            Self::GroupInfo | Self::GroupInfoTreeApart => Self::ExternalJoin,
             step => step,
         }
     }

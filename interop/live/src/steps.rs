@@ -39,6 +39,7 @@ impl World<'_> {
             Feature::ExternalJoin
             | Feature::ExternalJoinPsk
             | Feature::Resync
+            | Feature::GroupInfo
             | Feature::GroupInfoTreeApart => self.join_external(feature, stack)?,
             Feature::Late => self.late(stack)?,
             Feature::ExternalSenderAdd
@@ -382,13 +383,14 @@ impl World<'_> {
     fn join_external(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let resync = feature == Feature::Resync;
         let apart = feature == Feature::GroupInfoTreeApart;
-        // The tree apart is a feature of the GroupInfo's maker; else the joiner is the actor.
-        let (issuers, joiner) = match apart {
+        // A GroupInfo is a feature of its maker; else the joiner is the actor.
+        let issued = apart || feature == Feature::GroupInfo;
+        let (issuers, joiner) = match issued {
             true => (self.of_stack(stack), self.dice.pick(&self.stacks.clone()).copied()),
             false => ((0..self.members.len()).collect(), Some(stack)),
         };
         let Some(joining) = joiner else { return Ok(false) };
-        let join = if apart { Feature::ExternalJoin } else { feature };
+        let join = if issued { Feature::ExternalJoin } else { feature };
         if !self.allowed(join, joining) || !resync && !self.has_room() {
             return Ok(false);
         }
@@ -399,7 +401,7 @@ impl World<'_> {
             },
             false => None,
         };
-        let info = if apart { feature } else { Feature::GroupInfo };
+        let info = if issued { feature } else { Feature::GroupInfo };
         let mut issuers: Vec<usize> = issuers;
         issuers.retain(|&place| {
             Some(place) != old && self.allowed_to(info, self.members[place].stack, joining)
