@@ -46,6 +46,14 @@ fn put_labelled(mut w: Writer, label: &[u8], content: &[u8]) -> Result<Vec<u8>, 
     Ok(w.finish())
 }
 
+/// [`labelled`] with an encoding as the content.
+fn labelled_encoding(label: &[u8], content: &impl Encode) -> Result<Vec<u8>, EncodeError> {
+    let mut w = Writer::new();
+    put_label(&mut w, label)?;
+    w.put_vector(|w| content.encode(w))?;
+    Ok(w.finish())
+}
+
 fn put_label(w: &mut Writer, label: &[u8]) -> Result<(), EncodeError> {
     w.put_vector(|w| {
         w.put(LABEL_PREFIX);
@@ -275,6 +283,37 @@ impl<'a> Suite<'a> {
     ) -> Result<(), CryptoError> {
         let message = labelled_and_wiped(label, content)?;
         self.provider.verify(self.params.signature, public_key, message.expose(), signature)
+    }
+
+    /// [`Self::sign_with_label`] over the encoding of something public, which may be long: it is laid
+    /// out once.
+    ///
+    /// # Errors
+    /// As [`Self::sign_with_label`].
+    pub fn sign_encoded_with_label(
+        &self,
+        key_pair: &SignatureKeyPair,
+        label: &[u8],
+        content: &impl Encode,
+    ) -> Result<Vec<u8>, CryptoError> {
+        let message = labelled_encoding(label, content)?;
+        self.provider.sign(self.params.signature, key_pair, &message)
+    }
+
+    /// [`Self::verify_with_label`] over the encoding of something public, which may be long: it is
+    /// laid out once.
+    ///
+    /// # Errors
+    /// As [`Self::verify_with_label`].
+    pub fn verify_encoded_with_label(
+        &self,
+        public_key: &SignaturePublicKey,
+        label: &[u8],
+        content: &impl Encode,
+        signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        let message = labelled_encoding(label, content)?;
+        self.provider.verify(self.params.signature, public_key, &message, signature)
     }
 
     /// The SignContent of a label and content, for [`Self::verify_many`].

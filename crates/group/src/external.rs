@@ -7,7 +7,7 @@ use crate::create::NewGroup;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::Member;
-use crate::join::{join_credentials, members, public_state, verified_tree};
+use crate::join::{join_credentials, members, verified_state};
 use crate::key_package::{LeafParams, OwnKeyPackage};
 use crate::limits::{Limit, Limits};
 use crate::proposals::{Committer, Linking, ListedProposal, Origin};
@@ -109,9 +109,8 @@ impl ExternalJoinStage {
         let suite = Suite::new(provider, info.group_context.cipher_suite)?;
         let external_pub = find_extension(&info.extensions, ExtensionType::EXTERNAL_PUB)?
             .ok_or(Rejection::ExternalPubMissing)?;
-        let tree = verified_tree(&suite, &config.limits, &info, ratchet_tree)?;
-        let credentials = join_credentials(&tree, &info.group_context, None)?;
-        let public = public_state(&suite, config, info, tree)?;
+        let public = verified_state(&suite, config, info, ratchet_tree)?;
+        let credentials = join_credentials(&public, None)?;
         Ok(Self { public, external_pub, credentials })
     }
 

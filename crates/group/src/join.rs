@@ -23,9 +23,9 @@ use conclave_schedule::{
 };
 use conclave_tree::{RatchetTree, TreeError, TreeRead, UnverifiedTree, keys_from_path_secret};
 use conclave_wire::{
-    Decode, Encode, Extension, ExtensionType, GroupContext, GroupId, GroupInfo, GroupInfoTbs,
-    GroupSecrets, LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId,
-    ProtocolVersion, Welcome,
+    Decode, Encode, Extension, ExtensionType, GroupId, GroupInfo, GroupInfoTbs, GroupSecrets,
+    LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId, ProtocolVersion,
+    SignaturePublicKey, Welcome,
 };
 use core::fmt;
 
@@ -40,7 +40,7 @@ pub struct WelcomeStage {
 /// A group that is valid but for the application's verdicts on its members' credentials.
 #[derive(Debug)]
 pub struct JoinStage {
-    group: NewGroup,
+    group: Group,
     credentials: Vec<CredentialRequest>,
 }
 
@@ -125,7 +125,7 @@ impl WelcomeStage {
     /// # Errors
     /// If something is missing, or breaks a rule.
     pub fn join(
-        self,
+        mut self,
         provider: &dyn CryptoProvider,
         psks: &ProvidedPsks,
         ratchet_tree: Option<&[u8]>,
@@ -135,42 +135,51 @@ impl WelcomeStage {
         let psks = self.psk_values(psks, link)?;
         let joiner = JoinerSecret::from_secret(Secret::copy_from(&self.secrets.joiner_secret));
         let member = MemberSecret::derive(&suite, &joiner, &psk_secret(&suite, &psks)?)?;
-        let (key, nonce) = member.welcome_key(&suite)?;
-        let info = suite
-            .aead_open(&key, nonce.expose(), &[], &self.welcome.encrypted_group_info)
-            .map_err(|e| Error::of_input(e, Rejection::WelcomeOpen))?;
-        let info = GroupInfo::from_bytes(info.expose())?;
+        let info = self.group_info(&suite, &member)?;
         if info.group_context.cipher_suite != suite.cipher_suite() {
             return Err(Rejection::WrongCipherSuite(info.group_context.cipher_suite).into());
         }
-        let tree = verified_tree(&suite, &self.config.limits, &info, ratchet_tree)?;
-        let own_leaf = own_leaf(&tree, &self.own)?;
-        let private_keys = self.private_keys(&suite, &tree, own_leaf, info.signer)?;
-        let secrets = member.epoch(&suite, &info.group_context.to_bytes()?)?;
-        let confirmed = &info.group_context.confirmed_transcript_hash;
-        let (key, tag) = (&secrets.confirmation_key, &info.confirmation_tag);
+        let signer = info.signer;
+        let public = verified_state(&suite, self.config.clone(), info, ratchet_tree)?;
+        let PublicState { tree, epoch, .. } = &public;
+        let own_leaf = own_leaf(tree, &self.own)?;
+        let private_keys = self.private_keys(&suite, tree, own_leaf, signer)?;
+        let secrets = member.epoch(&suite, &epoch.context.to_bytes()?)?;
+        let confirmed = &epoch.context.confirmed_transcript_hash;
+        let (key, tag) = (&secrets.confirmation_key, &epoch.confirmation_tag);
         if !confirmation_tag_matches(&suite, key, confirmed, tag)? {
             return Err(Rejection::ConfirmationTag.into());
         }
         match (linking_psk(&self.secrets.psks)?, link) {
             (Some(id), Some(link)) => {
-                let credentials: Vec<_> = members(&tree).map(|m| m.credential).collect();
-                link.check(id, &info.group_context, &credentials)?;
+                let credentials: Vec<_> = members(tree).map(|m| m.credential).collect();
+                link.check(id, &epoch.context, &credentials)?;
             }
             (Some(_), None) => return Err(Misuse::LinkMissing.into()),
             (None, Some(_)) => return Err(Rejection::LinkMismatch("it names no group").into()),
             (None, None) => {}
         }
-        let credentials = join_credentials(&tree, &info.group_context, Some(own_leaf))?;
-        let public = public_state(&suite, self.config, info, tree)?;
-        let group = NewGroup::new(Group::from_parts(Parts {
+        let credentials = join_credentials(&public, Some(own_leaf))?;
+        let group = Group::from_parts(Parts {
             public,
             own_leaf,
             signer: self.own.signer.clone(),
             secrets,
             private_keys,
-        }))?;
+        });
         Ok(JoinStage { group, credentials })
+    }
+
+    /// The GroupInfo. Neither its ciphertext nor its plaintext outlives this: with a large tree in
+    /// it, each is most of what a joiner holds.
+    fn group_info(&mut self, suite: &Suite<'_>, member: &MemberSecret) -> Result<GroupInfo, Error> {
+        let (key, nonce) = member.welcome_key(suite)?;
+        let sealed = core::mem::take(&mut self.welcome.encrypted_group_info);
+        let info = suite
+            .aead_open(&key, nonce.expose(), &[], &sealed)
+            .map_err(|e| Error::of_input(e, Rejection::WelcomeOpen))?;
+        drop(sealed);
+        Ok(GroupInfo::from_bytes(info.expose())?)
     }
 
     fn psk_values(
@@ -211,7 +220,7 @@ impl JoinStage {
     /// The group, as it would be joined.
     #[must_use]
     pub fn peek(&self) -> &Group {
-        self.group.peek()
+        &self.group
     }
 
     /// The credentials to judge: of all other members and external senders.
@@ -226,8 +235,11 @@ impl JoinStage {
     /// # Errors
     /// If one does not.
     pub fn resolve(self, verdicts: &[Verdict]) -> Result<NewGroup, Error> {
-        check_verdicts(&self.credentials, verdicts)?;
-        Ok(self.group)
+        let Self { group, credentials } = self;
+        check_verdicts(&credentials, verdicts)?;
+        // What was judged makes room for the rows.
+        drop(credentials);
+        NewGroup::new(group)
     }
 }
 
@@ -235,14 +247,15 @@ pub(crate) fn members(tree: &RatchetTree) -> impl Iterator<Item = Member> {
     tree.members().filter_map(|leaf| tree.leaf(leaf).map(|node| Member::of(leaf, &node)))
 }
 
-/// Verifies a GroupInfo and its tree, given apart or in its extension.
-pub(crate) fn verified_tree(
+/// Verifies a GroupInfo and its tree, given apart or in its extension: the public state of the
+/// epoch that it describes.
+pub(crate) fn verified_state(
     suite: &Suite<'_>,
-    limits: &Limits,
-    info: &GroupInfo,
+    config: Config,
+    info: GroupInfo,
     ratchet_tree: Option<&[u8]>,
-) -> Result<RatchetTree, Error> {
-    let context = &info.group_context;
+) -> Result<PublicState, Error> {
+    let (limits, context) = (&config.limits, &info.group_context);
     if context.version != ProtocolVersion::MLS10 {
         return Err(Rejection::WrongVersion(context.version).into());
     }
@@ -259,13 +272,27 @@ pub(crate) fn verified_tree(
         return Err(Rejection::TreeHash.into());
     }
     let signer = tree.leaf(info.signer).ok_or(Rejection::GroupInfoSigner)?;
-    let tbs = GroupInfoTbs(info).to_bytes()?;
-    suite
-        .verify_with_label(&signer.signature_key, b"GroupInfoTBS", &tbs, &info.signature)
-        .map_err(|e| Error::of_input(e, Rejection::GroupInfoSignature))?;
+    check_group_info_signature(suite, &info, &signer.signature_key)?;
+    // The tree in the extension has served.
+    let GroupInfo { group_context: context, confirmation_tag, .. } = info;
     let tree = tree.verify(suite, &context.group_id)?;
     rules::check_group_support(limits, &tree, &context.extensions)?;
-    Ok(tree)
+    let confirmed = &context.confirmed_transcript_hash;
+    let interim = interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
+    let interim_transcript_hash = interim.to_vec().into();
+    let epoch = PublicEpoch { context, interim_transcript_hash, confirmation_tag, reinit: None };
+    Ok(PublicState { config, epoch, tree, proposals: ProposalCache::default() })
+}
+
+/// Verifies a GroupInfo's signature by its signer's key.
+pub(crate) fn check_group_info_signature(
+    suite: &Suite<'_>,
+    info: &GroupInfo,
+    key: &SignaturePublicKey,
+) -> Result<(), Error> {
+    suite
+        .verify_encoded_with_label(key, b"GroupInfoTBS", &GroupInfoTbs(info), &info.signature)
+        .map_err(|e| Error::of_input(e, Rejection::GroupInfoSignature))
 }
 
 fn too_many_leaves(e: TreeError, limits: &Limits) -> Error {
@@ -278,35 +305,17 @@ fn too_many_leaves(e: TreeError, limits: &Limits) -> Error {
     }
 }
 
-/// The public state of the epoch that a verified GroupInfo describes.
-pub(crate) fn public_state(
-    suite: &Suite<'_>,
-    config: Config,
-    info: GroupInfo,
-    tree: RatchetTree,
-) -> Result<PublicState, Error> {
-    let confirmed = &info.group_context.confirmed_transcript_hash;
-    let interim = interim_transcript_hash(suite, confirmed, &info.confirmation_tag)?;
-    let epoch = PublicEpoch {
-        context: info.group_context,
-        interim_transcript_hash: interim.to_vec().into(),
-        confirmation_tag: info.confirmation_tag,
-        reinit: None,
-    };
-    Ok(PublicState { config, epoch, tree, proposals: ProposalCache::default() })
-}
-
 /// The credentials of all members but oneself, and of the external senders.
 pub(crate) fn join_credentials(
-    tree: &RatchetTree,
-    context: &GroupContext,
+    public: &PublicState,
     own_leaf: Option<LeafIndex>,
 ) -> Result<Vec<CredentialRequest>, Error> {
+    let tree = &public.tree;
     let others = tree.members().filter(|leaf| Some(*leaf) != own_leaf);
     let mut requests: Vec<CredentialRequest> = others
         .filter_map(|leaf| leaf_request(CredentialSubject::Member(leaf), &tree.leaf(leaf)?, None))
         .collect();
-    requests.extend(external_sender_requests(&context.extensions, &[])?);
+    requests.extend(external_sender_requests(&public.epoch.context.extensions, &[])?);
     Ok(requests)
 }
 

@@ -8,7 +8,7 @@ use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::external::{ExternalTarget, decode_group_info};
-use crate::join::{join_credentials, members, public_state, verified_tree};
+use crate::join::{check_group_info_signature, join_credentials, members, verified_state};
 use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_requests};
 use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of};
 use crate::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
@@ -119,9 +119,8 @@ impl ObserverStage {
     ) -> Result<Self, Error> {
         let info = decode_group_info(&config.limits, group_info)?;
         let suite = Suite::new(provider, info.group_context.cipher_suite)?;
-        let tree = verified_tree(&suite, &config.limits, &info, ratchet_tree)?;
-        let credentials = join_credentials(&tree, &info.group_context, None)?;
-        let public = public_state(&suite, config, info, tree)?;
+        let public = verified_state(&suite, config, info, ratchet_tree)?;
+        let credentials = join_credentials(&public, None)?;
         let group_info = Some(group_info.to_vec());
         let observer = Observer { public, group_info, revision: Revision::default() };
         Ok(Self { observer, credentials })
@@ -266,10 +265,7 @@ impl Observer {
             return Err(Rejection::ConfirmationTag.into());
         }
         let key = self.public.tree.signature_key(info.signer).ok_or(Rejection::GroupInfoSigner)?;
-        let tbs = conclave_wire::GroupInfoTbs(&info).to_bytes()?;
-        suite
-            .verify_with_label(&key, b"GroupInfoTBS", &tbs, &info.signature)
-            .map_err(|e| Error::of_input(e, Rejection::GroupInfoSignature))?;
+        check_group_info_signature(&suite, &info, &key)?;
         check_group_info_extensions(&self.public.config.limits, &info.extensions)?;
         let mut batch = Batch::new(self.group_id().clone());
         batch.put(RowKey::new(Table::GroupInfo, 0), group_info);

@@ -188,8 +188,9 @@ impl<T: TreeRead> GroupInfoMaker<'_, T> {
             signer: self.own_leaf,
             signature: Bytes::default(),
         };
-        let tbs = GroupInfoTbs(&info).to_bytes()?;
-        info.signature = self.suite.sign_with_label(self.signer, b"GroupInfoTBS", &tbs)?.into();
+        let tbs = GroupInfoTbs(&info);
+        let signature = self.suite.sign_encoded_with_label(self.signer, b"GroupInfoTBS", &tbs)?;
+        info.signature = signature.into();
         Ok(info)
     }
 
