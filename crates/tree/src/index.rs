@@ -9,20 +9,21 @@ use conclave_wire::{CredentialType, ExtensionType, ProposalType};
 /// compares the key itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyIndex {
-    encryption: BTreeSet<(u64, u32)>,
-    signature: BTreeSet<(u64, u32)>,
+    encryption: BTreeSet<(u32, u32)>,
+    signature: BTreeSet<(u32, u32)>,
 }
 
 /// Spreads well-meant keys. Keys made to collide cost their makers' group a longer search, as many
 /// comparisons as there are such keys, and nothing else.
-fn fingerprint(key: &[u8]) -> u64 {
+fn fingerprint(key: &[u8]) -> u32 {
     let (words, rest) = key.as_chunks::<8>();
     let mut last = [0u8; 8];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
     let words = words.iter().chain(core::iter::once(&last));
-    words.fold(key.len() as u64, |h, word| mix(h, u64::from_le_bytes(*word)))
+    let hash = words.fold(key.len() as u64, |h, word| mix(h, u64::from_le_bytes(*word)));
+    (hash >> 32) as u32
 }
 
 fn mix(h: u64, word: u64) -> u64 {
@@ -102,7 +103,7 @@ impl KeyIndex {
 }
 
 fn with_fingerprint<'a>(
-    set: &'a BTreeSet<(u64, u32)>,
+    set: &'a BTreeSet<(u32, u32)>,
     key: &[u8],
 ) -> impl Iterator<Item = u32> + 'a {
     let f = fingerprint(key);
@@ -110,10 +111,10 @@ fn with_fingerprint<'a>(
 }
 
 fn first_equal<'a>(
-    set: &BTreeSet<(u64, u32)>,
+    set: &BTreeSet<(u32, u32)>,
     key_of: impl Fn(u32) -> Option<&'a [u8]>,
 ) -> Option<(u32, u32)> {
-    let all: Vec<(u64, u32)> = set.iter().copied().collect();
+    let all: Vec<(u32, u32)> = set.iter().copied().collect();
     all.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1).find_map(|same| {
         // Sorting keeps a tree full of colliding fingerprints from costing a square.
         let mut keys: Vec<_> = same.iter().map(|(_, node)| (key_of(*node), *node)).collect();
@@ -213,7 +214,7 @@ mod tests {
             assert!(seen.insert(fingerprint(&other)), "{bit}");
         }
         // All bits of a fingerprint take part: each is set in about half of them.
-        for bit in 0..64 {
+        for bit in 0..32 {
             let n = seen.iter().filter(|f| *f >> bit & 1 == 1).count();
             assert!((seen.len() / 4..seen.len() * 3 / 4).contains(&n), "{bit}: {n}");
         }

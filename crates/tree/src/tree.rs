@@ -23,9 +23,9 @@ pub(crate) struct Hashes {
 
 impl Hashes {
     fn new(len: usize, nodes: usize) -> Self {
-        let mut hashes = Self { len, bytes: Vec::new(), known: Vec::new() };
-        hashes.grow(nodes);
-        hashes
+        // Zeroes that nobody has written to take no memory: many systems back them when they are.
+        let (bytes, known) = (alloc::vec![0; nodes * len], alloc::vec![0; nodes.div_ceil(64)]);
+        Self { len, bytes, known }
     }
 
     fn grow(&mut self, nodes: usize) {
@@ -66,7 +66,7 @@ impl Hashes {
 #[derive(Clone)]
 pub struct RatchetTree {
     size: TreeSize,
-    /// At least the tree's nodes; those beyond are blank.
+    /// Those beyond are blank; those beyond the tree are, too.
     nodes: Vec<Option<Box<[u8]>>>,
     /// For each parent, by half its index: the members below.
     below: Vec<u32>,
@@ -98,14 +98,14 @@ impl RatchetTree {
         Ok(tree)
     }
 
-    /// A tree of these nodes, with all but the hashes. `nodes` has as many as the tree.
+    /// A tree of these nodes and, beyond them, blank ones, with all but the hashes.
     pub(crate) fn from_nodes(
         suite: &Suite<'_>,
         size: TreeSize,
         nodes: Vec<Option<Box<[u8]>>>,
     ) -> Self {
         let (below, keys, counts) = summarise(size, &nodes);
-        let hashes = Hashes::new(suite.params().hash.len(), nodes.len());
+        let hashes = Hashes::new(suite.params().hash.len(), size.node_count() as usize);
         Self { size, nodes, below, hashes, keys, counts }
     }
 
@@ -128,7 +128,7 @@ impl RatchetTree {
     /// The delta has to come from a [`StagedTree`] over this tree as it is, or from swapping one
     /// into it: a delta of another tree leaves this one inconsistent.
     pub fn swap(&mut self, delta: &mut TreeDelta) {
-        self.grow(self.size.max(delta.size));
+        self.grow(self.size.max(delta.size), delta.nodes.keys().next_back().copied());
         core::mem::swap(&mut self.size, &mut delta.size);
         delta.keys = KeyIndex::default();
         for (node, content) in &mut delta.nodes {
@@ -150,10 +150,13 @@ impl RatchetTree {
         delta.counts.negate();
     }
 
-    fn grow(&mut self, size: TreeSize) {
-        let nodes = size.node_count() as usize;
-        if self.nodes.len() < nodes {
-            self.nodes.resize(nodes, None);
+    /// Makes room for a tree of a size in which nodes up to `last` are not blank.
+    fn grow(&mut self, size: TreeSize, last: Option<u32>) {
+        let (nodes, filled) = (size.node_count() as usize, last.map_or(0, |i| i as usize + 1));
+        if self.nodes.len() < filled {
+            self.nodes.resize(filled, None);
+        }
+        if self.below.len() < nodes / 2 {
             self.below.resize(nodes / 2, 0);
             self.hashes.grow(nodes);
         }
@@ -194,9 +197,10 @@ impl RatchetTree {
     /// Gives back the memory of the nodes that the tree had when it was larger.
     pub fn shrink_to_fit(&mut self) {
         let nodes = self.size.node_count() as usize;
-        if self.nodes.len() > nodes {
-            self.nodes.truncate(nodes);
-            self.nodes.shrink_to_fit();
+        let filled = self.nodes.iter().rposition(Option::is_some);
+        self.nodes.truncate(filled.map_or(0, |last| last + 1));
+        self.nodes.shrink_to_fit();
+        if self.below.len() > nodes / 2 {
             self.below.truncate(nodes / 2);
             self.below.shrink_to_fit();
             self.hashes.bytes.truncate(nodes * self.hashes.len);
@@ -245,7 +249,7 @@ impl RatchetTree {
 /// The members below each parent, the index of keys, and the counts of features.
 fn summarise(size: TreeSize, nodes: &[Option<Box<[u8]>>]) -> (Vec<u32>, KeyIndex, FeatureCounts) {
     let mut counts = FeatureCounts::default();
-    let mut below = alloc::vec![0u32; nodes.len() / 2];
+    let mut below = alloc::vec![0u32; size.node_count() as usize / 2];
     for (leaf, encoded) in nodes.iter().step_by(2).enumerate() {
         let Some(encoded) = encoded else { continue };
         counts.add_leaf(encoded, 1);
@@ -353,7 +357,8 @@ mod tests {
             world.commit(0, &Plan { removes, ..Plan::default() });
             world.tree.shrink_to_fit();
             assert_eq!(lengths(&world.tree), loaded(&world.tree), "{leaves}");
-            let (n, bits) = (world.tree.nodes.len(), world.tree.hashes.known.len() * 64);
+            let (n, bits) =
+                (world.tree.size().node_count() as usize, world.tree.hashes.known.len() * 64);
             let known = |node: usize| world.tree.hashes.known[node / 64] >> (node % 64) & 1 == 1;
             assert!((n..bits).all(|node| !known(node)), "{leaves}");
             assert!((0..n).all(known), "{leaves}");

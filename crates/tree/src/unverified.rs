@@ -42,7 +42,7 @@ impl UnverifiedTree {
         bytes: &[u8],
         max_leaves: usize,
     ) -> Result<Self, TreeError> {
-        let mut nodes = decode_nodes(bytes, max_leaves)?;
+        let nodes = decode_nodes(bytes, max_leaves)?;
         let last = nodes.last().ok_or(TreeError::Empty)?;
         if last.is_none() {
             return Err(TreeError::LastNodeBlank);
@@ -50,7 +50,6 @@ impl UnverifiedTree {
         let leaves = u32::try_from(nodes.len() / 2 + 1).map_err(|_| TreeError::TooLarge)?;
         let size = TreeSize::for_leaves(leaves).ok_or(TreeError::TooLarge)?;
         over_limit(size.leaf_count(), max_leaves)?;
-        nodes.resize(size.node_count() as usize, None);
         let mut tree = RatchetTree::from_nodes(suite, size, nodes);
         let mut all = (0..size.node_count()).map(NodeIndex);
         if let Some(node) =
