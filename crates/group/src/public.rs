@@ -469,7 +469,7 @@ impl PublicState {
         size: TreeSize,
         rows: &StoredRows,
     ) -> Result<Self, Error> {
-        let nodes = rows.of(Table::Tree).map(|(key, row)| (node_index(key), row.to_vec()));
+        let nodes = rows.of(Table::Tree).map(|(key, row)| (node_index(key), row));
         let tree = RatchetTree::load(suite, size, nodes).map_err(damaged_tree)?;
         if *tree.tree_hash() != *epoch.context.tree_hash {
             return Err(Error::storage(

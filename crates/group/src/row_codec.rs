@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use crate::rows::{self, Batch, RowKey, Stored, Table};
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
@@ -10,24 +9,36 @@ use conclave_tree::TreeError;
 use conclave_wire::{Decode, DecodeError, GroupId, Reader, TreeSize, Writer};
 use core::fmt::Display;
 
-/// What a store gave back for a group.
-pub(crate) struct StoredRows(BTreeMap<RowKey, Secret>);
+/// What a store gave back for a group, ordered by key; of rows with the same key the last counts.
+pub(crate) struct StoredRows(Vec<(RowKey, Secret)>);
 
 impl StoredRows {
     pub(crate) fn new(rows: impl IntoIterator<Item = (RowKey, Secret)>) -> Self {
-        Self(rows.into_iter().collect())
+        let mut rows: Vec<(RowKey, Secret)> = rows.into_iter().collect();
+        // Stable, and linear for rows that come in order.
+        rows.sort_by_key(|(key, _)| *key);
+        rows.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                core::mem::swap(later, kept);
+            }
+            same
+        });
+        Self(rows)
     }
 
     /// The content of the one row of a table, which must be there.
     pub(crate) fn single(&self, table: Table) -> Result<&[u8], Error> {
         let key = RowKey::new(table, 0);
-        let row = self.0.get(&key).ok_or_else(|| Error::storage(format!("{key} is missing")))?;
+        let row = self.0.binary_search_by_key(&key, |(key, _)| *key).ok();
+        let row = row.and_then(|at| self.0.get(at));
+        let (_, row) = row.ok_or_else(|| Error::storage(format!("{key} is missing")))?;
         named(&key, rows::content(row))
     }
 
     /// That every row is whole, of this group, and at the place that it was written to.
     pub(crate) fn check(&self, group_id: &GroupId) -> Result<(), Error> {
-        let open = |(key, row): (&RowKey, &Secret)| {
+        let open = |(key, row): &(RowKey, Secret)| {
             named(key, Stored::Row(group_id, key).open(row)).map(|_| ())
         };
         self.0.iter().try_for_each(open)
@@ -40,7 +51,10 @@ impl StoredRows {
 
     /// The rows of a table that belong to no epoch.
     pub(crate) fn of(&self, table: Table) -> impl Iterator<Item = (&RowKey, &[u8])> {
-        let all = self.0.range(RowKey::new(table, 0)..=RowKey::new(table, u64::MAX));
+        let (first, last) = (RowKey::new(table, 0), RowKey::new(table, u64::MAX));
+        let start = self.0.partition_point(|(key, _)| *key < first);
+        let end = self.0.partition_point(|(key, _)| *key <= last);
+        let all = self.0.get(start..end).unwrap_or_default().iter();
         all.filter_map(|(key, row)| Some((key, rows::content(row).ok()?)))
     }
 }

@@ -63,32 +63,35 @@ impl RatchetTree {
     pub fn load(
         suite: &Suite<'_>,
         size: TreeSize,
-        rows: impl Iterator<Item = (u32, Vec<u8>)>,
+        rows: impl Iterator<Item = (u32, impl AsRef<[u8]>)>,
     ) -> Result<Self, TreeError> {
         let hash_len = suite.params().hash.len();
         let mut nodes: Vec<Option<Box<[u8]>>> = Vec::new();
         let mut hashes: Vec<(NodeIndex, Digest)> = Vec::new();
+        let mut rows_end = 0;
         for (index, row) in rows {
             let node = NodeIndex(index);
             let damaged = TreeError::DamagedRow { node };
             let (content, hash) =
-                decode_row(node, &row).filter(|_| size.has_node(node)).ok_or(damaged)?;
+                decode_row(node, row.as_ref()).filter(|_| size.has_node(node)).ok_or(damaged)?;
             let hash = Digest::new(hash).filter(|h| h.len() == hash_len).ok_or(damaged)?;
-            // Grows with the rows that are there, so a wrong size claims no memory.
-            if nodes.len() <= index as usize {
-                nodes.resize(index as usize + 1, None);
-            }
-            if let Some(slot) = nodes.get_mut(index as usize) {
-                *slot = content.map(Into::into);
+            rows_end = rows_end.max(index + 1);
+            if let Some(content) = content {
+                // Grows with the rows that are there, so a wrong size claims no memory.
+                if nodes.len() <= index as usize {
+                    nodes.resize(index as usize + 1, None);
+                }
+                if let Some(slot) = nodes.get_mut(index as usize) {
+                    *slot = Some(content.into());
+                }
             }
             hashes.push((node, hash));
         }
         // A tree is no larger than its last row needs.
-        let leaves = nodes.len() as u32 / 2 + 1;
-        if nodes.is_empty() || TreeSize::for_leaves(leaves) != Some(size) {
+        let leaves = rows_end / 2 + 1;
+        if rows_end == 0 || TreeSize::for_leaves(leaves) != Some(size) {
             return Err(TreeError::MissingRow { node: size.root() });
         }
-        nodes.resize(size.node_count() as usize, None);
         let mut tree = Self::from_nodes(suite, size, nodes);
         for (node, hash) in hashes {
             if tree.known_hash(node).is_some() || !tree.has_row(node) {
