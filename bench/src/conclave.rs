@@ -130,6 +130,7 @@ pub struct ConclaveClient {
     group: Option<Group>,
     rows: Rows,
     watched: u64,
+    tree_apart: bool,
 }
 
 impl ConclaveClient {
@@ -147,6 +148,7 @@ impl ConclaveClient {
             group: None,
             rows: Rows::default(),
             watched: 0,
+            tree_apart: false,
         })
     }
 
@@ -207,6 +209,11 @@ impl Client for ConclaveClient {
         self.enter(new)
     }
 
+    fn tree_apart(&mut self, apart: bool) -> Result<()> {
+        self.tree_apart = apart;
+        Ok(())
+    }
+
     fn add(&mut self, key_packages: &[Vec<u8>]) -> Result<Commit> {
         let (now, config) = (now(), Config::default());
         let mut decoded = Vec::with_capacity(key_packages.len());
@@ -222,7 +229,9 @@ impl Client for ConclaveClient {
             let valid = stage.resolve(Verdict::Accept)?;
             proposals.push(NewProposal::Add(Box::new(valid)));
         }
-        self.commit(CommitOptions { proposals, force_path: true, ..CommitOptions::default() })
+        let welcome_ratchet_tree = !self.tree_apart;
+        let options = CommitOptions::default();
+        self.commit(CommitOptions { proposals, force_path: true, welcome_ratchet_tree, ..options })
     }
 
     fn remove(&mut self, leaf: u32) -> Result<Commit> {

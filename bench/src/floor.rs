@@ -194,7 +194,7 @@ impl Primitives {
             }
             Op::Update | Op::UpdateBare | Op::Remove => commit,
             Op::Process | Op::ProcessBare | Op::RemoveProcess => process,
-            Op::Add => commit + key_package + info_made + self.seal,
+            Op::Add | Op::AddApart => commit + key_package + info_made + self.seal,
             Op::AddProcess => process + key_package,
             Op::EncryptFirst => self.sign + message + tree,
             Op::Encrypt => self.sign + message,

@@ -9,7 +9,7 @@ use crate::conclave::{self, leaf_params, lifetime};
 use crate::rng;
 use crate::stack::Result;
 use chacha20::ChaCha20Rng;
-use conclave_mls::crypto::{Digest, SignatureKeyPair, Suite};
+use conclave_mls::crypto::{Digest, Kem, SignatureKeyPair, Suite};
 use conclave_mls::wire::{
     Bytes, Encode, Extension, ExtensionType, GroupContext, GroupInfo, GroupInfoTbs, HpkePublicKey,
     LeafNode, LeafNodeContext, LeafNodeHashInput, LeafNodeSource, MlsMessage, MlsMessageBody,
@@ -61,7 +61,7 @@ pub fn group_info(group_id: &[u8], leaves: u32, blank: &[u32], populated: bool) 
         },
         extensions: vec![
             Extension { extension_type: ExtensionType::RATCHET_TREE, extension_data: tree.into() },
-            Extension::new(ExtensionType::EXTERNAL_PUB, &HpkePublicKey(forge.random()))?,
+            Extension::new(ExtensionType::EXTERNAL_PUB, &forge.key()?)?,
         ],
         confirmation_tag: forge.random().into_vec().into(),
         signer: own_leaf,
@@ -73,6 +73,14 @@ pub fn group_info(group_id: &[u8], leaves: u32, blank: &[u32], populated: bool) 
 }
 
 impl Forge<'_> {
+    /// A public key to which nobody has the private one. Any 32 bytes are a key of X25519.
+    fn key(&mut self) -> Result<HpkePublicKey> {
+        match self.suite.params().kem {
+            Kem::DhX25519 => Ok(HpkePublicKey(self.random())),
+            _ => Ok(self.suite.hpke_key_pair(&mut self.rng)?.public),
+        }
+    }
+
     fn random(&mut self) -> Bytes {
         let mut bytes = [0; 32];
         self.rng.fill_bytes(&mut bytes);
@@ -110,7 +118,7 @@ impl Forge<'_> {
     ) -> Result<Digest> {
         let (in_left, in_right) = (self.has_members(left), self.has_members(right));
         let (left_hash, right_hash) = if self.populated && in_left && in_right {
-            let key = HpkePublicKey(self.random());
+            let key = self.key()?;
             let other = self.random();
             let by_left = self.rng.next_u32() & 1 == 0;
             let (child, sibling) = if by_left { (left, right) } else { (right, left) };
@@ -143,7 +151,7 @@ impl Forge<'_> {
             let signer = self.suite.provider().signature_key_pair(scheme, &mut self.rng)?;
             let params = leaf_params(&format!("member-{:08}", leaf_index.0));
             let mut leaf = LeafNode {
-                encryption_key: HpkePublicKey(self.random()),
+                encryption_key: self.key()?,
                 signature_key: signer.public.clone(),
                 credential: params.credential,
                 capabilities: params.capabilities,

@@ -24,6 +24,9 @@ use table::Table;
 #[global_allocator]
 static ALLOCATOR: counts::Counting = counts::Counting;
 
+/// In larger groups than this, peers take minutes for a step.
+const PEERS: usize = 50_000;
+
 const USAGE: &str = "\
 Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown table.
 
@@ -35,7 +38,7 @@ Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown ta
   --seconds N       no new repetition of a part after as long; 20 unless told
   --suite NAME      another suite than 1, by its number or a post-quantum one's name or a part of it
                     (MLKEM768X25519_AES256); only Conclave runs
-  --slow            create also where a peer takes minutes
+  --slow            run also what takes a peer minutes: create, and more than 50,000 members
   --json FILE       one row for each operation, size and stack
   --svg DIR         one plot for each operation
   --quick           2 and 50 members, few repetitions: whether it still works
@@ -94,7 +97,16 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
 }
 
 fn rounds(members: usize) -> usize {
-    (50_000 / members).clamp(5, 200)
+    match members {
+        0..=50_000 => (50_000 / members.max(1)).clamp(5, 200),
+        _ => 2,
+    }
+}
+
+/// The stacks that run at a size.
+fn stacks(options: &Options, members: usize) -> Vec<Stack> {
+    let runs = |stack: &&Stack| **stack == Stack::Conclave || options.slow || members <= PEERS;
+    options.stacks.iter().filter(runs).copied().collect()
 }
 
 /// The options; if they are none, the program says so and ends.
@@ -121,11 +133,11 @@ fn main() -> Result<()> {
     println!("Cipher suite {:#06x}.", conclave::suite().0);
     println!("Primitives of Conclave's provider, CPU: {}.", primitives.describe());
     let mut table = Table::default();
-    for members in options.members {
+    for members in options.members.iter().copied() {
         eprintln!("{members} members");
         Run {
             members,
-            stacks: &options.stacks,
+            stacks: &stacks(&options, members),
             ops: &options.ops,
             rounds: options.rounds.unwrap_or_else(|| rounds(members)),
             time: Duration::from_secs(options.seconds),

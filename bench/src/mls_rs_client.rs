@@ -2,12 +2,16 @@
 
 use crate::stack::{Client, Commit, Result};
 use mls_rs::client_builder::MlsConfig;
-use mls_rs::group::{Group, ReceivedMessage};
+use mls_rs::group::{Group, GroupContext, ReceivedMessage, Roster};
 use mls_rs::identity::SigningIdentity;
 use mls_rs::identity::basic::{BasicCredential, BasicIdentityProvider};
-use mls_rs::mls_rules::{CommitOptions, DefaultMlsRules};
+use mls_rs::mls_rules::{
+    CommitDirection, CommitOptions, CommitSource, EncryptionOptions, ProposalBundle,
+};
 use mls_rs::storage_provider::in_memory::InMemoryGroupStateStorage;
-use mls_rs::{CipherSuite, CipherSuiteProvider, CryptoProvider, GroupStateStorage, MlsMessage};
+use mls_rs::{
+    CipherSuite, CipherSuiteProvider, CryptoProvider, GroupStateStorage, MlsMessage, MlsRules,
+};
 use mls_rs_core::group::{EpochRecord, GroupState};
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
 use std::convert::Infallible;
@@ -65,8 +69,50 @@ impl GroupStateStorage for Storage {
     }
 }
 
+/// mls-rs's default rules, with commits as all stacks make them, and a switch for the tree.
+#[derive(Clone, Default)]
+struct Rules {
+    tree_apart: Arc<AtomicBool>,
+}
+
+impl MlsRules for Rules {
+    type Error = Infallible;
+
+    fn filter_proposals(
+        &self,
+        _: CommitDirection,
+        _: CommitSource,
+        _: &Roster,
+        _: &GroupContext,
+        proposals: ProposalBundle,
+    ) -> std::result::Result<ProposalBundle, Infallible> {
+        Ok(proposals)
+    }
+
+    fn commit_options(
+        &self,
+        _: &Roster,
+        _: &GroupContext,
+        _: &ProposalBundle,
+    ) -> std::result::Result<CommitOptions, Infallible> {
+        Ok(CommitOptions::new()
+            .with_path_required(true)
+            .with_ratchet_tree_extension(!self.tree_apart.load(Relaxed))
+            .with_single_welcome_message(true))
+    }
+
+    fn encryption_options(
+        &self,
+        _: &Roster,
+        _: &GroupContext,
+    ) -> std::result::Result<EncryptionOptions, Infallible> {
+        Ok(EncryptionOptions::default())
+    }
+}
+
 struct MlsRsClient<C: MlsConfig> {
     client: mls_rs::Client<C>,
+    rules: Rules,
     storage: Storage,
     group: Option<Group<C>>,
     group_id: Vec<u8>,
@@ -79,18 +125,16 @@ pub fn client(name: &str) -> Result<Box<dyn Client>> {
     let (secret, public) = suite.signature_key_generate().map_err(|e| format!("{e:?}"))?;
     let credential = BasicCredential::new(name.as_bytes().to_vec()).into_credential();
     let storage = Storage::default();
-    let options = CommitOptions::new()
-        .with_path_required(true)
-        .with_ratchet_tree_extension(true)
-        .with_single_welcome_message(true);
+    let rules = Rules::default();
     let client = mls_rs::Client::builder()
         .identity_provider(BasicIdentityProvider)
         .crypto_provider(crypto)
         .group_state_storage(storage.clone())
-        .mls_rules(DefaultMlsRules::new().with_commit_options(options))
+        .mls_rules(rules.clone())
         .signing_identity(SigningIdentity::new(credential, public), secret, SUITE)
         .build();
-    Ok(Box::new(MlsRsClient { client, storage, group: None, group_id: Vec::new(), watched: 0 }))
+    let (group, group_id) = (None, Vec::new());
+    Ok(Box::new(MlsRsClient { client, rules, storage, group, group_id, watched: 0 }))
 }
 
 impl<C: MlsConfig> MlsRsClient<C> {
@@ -126,6 +170,11 @@ impl<C: MlsConfig> Client for MlsRsClient<C> {
         let group =
             self.client.create_group_with_id(id, Default::default(), Default::default(), None)?;
         self.enter(group)
+    }
+
+    fn tree_apart(&mut self, apart: bool) -> Result<()> {
+        self.rules.tree_apart.store(apart, Relaxed);
+        Ok(())
     }
 
     fn add(&mut self, key_packages: &[Vec<u8>]) -> Result<Commit> {

@@ -36,10 +36,10 @@ fn leaf_lifetime() -> Lifetime {
     Lifetime::init(lifetime.not_before, lifetime.not_after)
 }
 
-fn join_config() -> MlsGroupJoinConfig {
+fn join_config(tree_inside: bool) -> MlsGroupJoinConfig {
     MlsGroupJoinConfig::builder()
         .wire_format_policy(MIXED_PLAINTEXT_WIRE_FORMAT_POLICY)
-        .use_ratchet_tree_extension(true)
+        .use_ratchet_tree_extension(tree_inside)
         .build()
 }
 
@@ -107,6 +107,11 @@ impl Client for OpenMlsClient {
         Ok(())
     }
 
+    fn tree_apart(&mut self, apart: bool) -> Result<()> {
+        let group = self.group.as_mut().ok_or("in no group")?;
+        Ok(group.set_configuration(self.provider.storage(), &join_config(!apart))?)
+    }
+
     fn add(&mut self, key_packages: &[Vec<u8>]) -> Result<Commit> {
         let mut valid = Vec::with_capacity(key_packages.len());
         for message in key_packages {
@@ -146,7 +151,7 @@ impl Client for OpenMlsClient {
             return Err("no Welcome".into());
         };
         let staged =
-            StagedWelcome::new_from_welcome(&self.provider, &join_config(), welcome, None)?;
+            StagedWelcome::new_from_welcome(&self.provider, &join_config(true), welcome, None)?;
         self.group = Some(staged.into_group(&self.provider)?);
         Ok(())
     }
@@ -159,7 +164,7 @@ impl Client for OpenMlsClient {
         };
         let leaf = LeafNodeParameters::builder().with_capabilities(capabilities()).build();
         let (group, bundle) = MlsGroup::external_commit_builder()
-            .with_config(join_config())
+            .with_config(join_config(true))
             .build_group(&self.provider, info, self.credential.clone())?
             .leaf_node_parameters(leaf)
             .load_psks(self.provider.storage())?

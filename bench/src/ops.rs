@@ -19,6 +19,7 @@ pub enum Op {
     Update,
     Process,
     Add,
+    AddApart,
     AddProcess,
     Remove,
     RemoveProcess,
@@ -42,12 +43,13 @@ pub enum Op {
 }
 
 impl Op {
-    pub const ALL: [(Self, &'static str, &'static str); 25] = [
+    pub const ALL: [(Self, &'static str, &'static str); 26] = [
         (Self::Create, "create", "create by one commit adding all"),
         (Self::Join, "join", "join by Welcome"),
         (Self::Update, "update", "self-update: create + merge + persist"),
         (Self::Process, "process", "process + apply + persist"),
         (Self::Add, "add", "add one: create + merge + persist"),
+        (Self::AddApart, "add-apart", "the same, the tree apart"),
         (Self::AddProcess, "add-process", "add one: process + persist"),
         (Self::Remove, "remove", "remove one: create + merge + persist"),
         (Self::RemoveProcess, "remove-process", "remove one: process + persist"),
@@ -78,6 +80,7 @@ impl Op {
                 Self::Update,
                 Self::Process,
                 Self::Add,
+                Self::AddApart,
                 Self::AddProcess,
                 Self::Remove,
                 Self::RemoveProcess,
@@ -147,7 +150,7 @@ pub struct Run<'a> {
 pub const GROUP: &[u8] = b"a group of some size, by name only";
 const MESSAGES: usize = 20;
 /// Groups larger than this are created in several commits.
-const SLICE: usize = 200_000;
+const SLICE: usize = 100_000;
 /// Up to this many members a stack takes one step unmeasured before its turn, so that what another
 /// has left in the caches does not count.
 const WARM: usize = 1000;
@@ -270,7 +273,7 @@ impl Run<'_> {
                     a.create(GROUP)?;
                     let mut commit = Err("nobody to add".into());
                     for slice in all.chunks(SLICE) {
-                        commit = a.add(slice);
+                        commit = Ok(a.add(slice)?);
                         a.accept()?;
                     }
                     commit
@@ -393,6 +396,15 @@ impl Run<'_> {
             }
             drop(joiner);
             let ops = (Op::Remove, Op::RemoveProcess);
+            step(table, &mut **a, &mut **b, ops, &mut |a| a.remove(leaf))?;
+        }
+        if self.wants("add-apart") {
+            let key_package = [stack.client(&format!("joiner-apart-{i}"))?.key_package()?];
+            let ops = (Op::AddApart, Op::AddProcess);
+            a.tree_apart(true)?;
+            step(table, &mut **a, &mut **b, ops, &mut |a| a.add(&key_package))?;
+            a.tree_apart(false)?;
+            let (ops, leaf) = ((Op::Remove, Op::RemoveProcess), self.members as u32);
             step(table, &mut **a, &mut **b, ops, &mut |a| a.remove(leaf))?;
         }
         if ["encrypt-first", "encrypt", "decrypt-first", "decrypt"].map(|op| self.wants(op))

@@ -61,6 +61,8 @@ pub trait Client {
     fn key_package(&mut self) -> Result<Vec<u8>>;
     /// Creates a group.
     fn create(&mut self, group_id: &[u8]) -> Result<()>;
+    /// Whether Welcomes hold the tree, as they do unless told, or it travels apart.
+    fn tree_apart(&mut self, apart: bool) -> Result<()>;
     /// Checks key packages and commits their addition, with a path; pending until accepted.
     fn add(&mut self, key_packages: &[Vec<u8>]) -> Result<Commit>;
     /// Commits a removal; pending until accepted.
