@@ -130,6 +130,8 @@ fn main() -> Result<()> {
     }
     let options = understood(options(args));
     let primitives = Primitives::measure()?;
+    println!("{}", measure::machine());
+    println!("{}.", Stack::ALL.map(|stack| format!("{stack} {}", stack.version())).join(", "));
     println!("Cipher suite {:#06x}.", conclave::suite().0);
     println!("Primitives of Conclave's provider, CPU: {}.", primitives.describe());
     let mut table = Table::default();

@@ -64,6 +64,21 @@ pub fn status(field: &str) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// The processor, its cores and memory, in a sentence.
+pub fn machine() -> String {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = meminfo.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "{}, {cores} cores, {} GiB.",
+        model.unwrap_or("An unknown processor"),
+        kib.unwrap_or(0) >> 20
+    )
+}
+
 /// The middle of some values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();

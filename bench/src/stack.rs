@@ -26,6 +26,18 @@ impl Stack {
         }
     }
 
+    /// Its version, out of the lock file that it was built by.
+    pub fn version(self) -> &'static str {
+        const LOCK: &str = include_str!("../Cargo.lock");
+        let package = match self {
+            Self::Conclave => "name = \"conclave-mls\"",
+            Self::MlsRs => "name = \"mls-rs\"",
+            Self::OpenMls => "name = \"openmls\"",
+        };
+        let version = LOCK.split_once(package).and_then(|(_, rest)| rest.split('"').nth(1));
+        version.unwrap_or("?")
+    }
+
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stack| stack.name() == name)
     }
