@@ -3,7 +3,7 @@
 use crate::api::*;
 use crate::service::{Caller, Done, Limits, Operation, Service, ServiceError};
 use crate::storage::SqliteStorage;
-use conclave_crypto::{CryptoProvider, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoProvider, SignatureKeyPair, Suite, Suites};
 use conclave_group::{KeyPackageParams, LeafParams, OwnKeyPackage};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::{
@@ -15,8 +15,10 @@ use rand_core::{TryCryptoRng, TryRng};
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) const PROVIDER: RustCrypto = RustCrypto::new();
+pub(crate) const PROVIDER: RustCrypto = RustCrypto::new().with_suites(Suites::CONCLAVE);
 pub(crate) const SUITE: CipherSuite = CipherSuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519;
+/// `MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519`, whose signature scheme is that of [`SUITE`].
+pub(crate) const HYBRID: CipherSuite = CipherSuite(0xf0c2);
 /// A moment of the tests.
 pub(crate) const NOW: u64 = 1_800_000_000;
 
@@ -78,7 +80,7 @@ impl Own {
     }
 
     pub(crate) fn leaf(&self) -> LeafParams {
-        LeafParams::new(Credential::basic(&self.id.identity()), &[SUITE])
+        LeafParams::new(Credential::basic(&self.id.identity()), &[SUITE, HYBRID])
     }
 
     pub(crate) fn lifetime(now: u64) -> Lifetime {
@@ -91,8 +93,18 @@ impl Own {
         lifetime: Lifetime,
         dice: &mut Dice,
     ) -> OwnKeyPackage {
+        self.key_package_of(SUITE, last_resort, lifetime, dice)
+    }
+
+    pub(crate) fn key_package_of(
+        &self,
+        cipher_suite: CipherSuite,
+        last_resort: bool,
+        lifetime: Lifetime,
+        dice: &mut Dice,
+    ) -> OwnKeyPackage {
         let params = KeyPackageParams {
-            cipher_suite: SUITE,
+            cipher_suite,
             leaf: self.leaf(),
             lifetime,
             extensions: vec![],

@@ -2,7 +2,7 @@
 
 use crate::api::*;
 use crate::testing::*;
-use conclave_crypto::CryptoProvider;
+use conclave_crypto::{CryptoProvider, Suite};
 use conclave_wire::Lifetime;
 
 struct Room {
@@ -117,6 +117,40 @@ fn a_key_package_must_be_valid_and_the_publishers_own() {
     assert_eq!(publish(&r.alice, vec![forged]), ErrorCode::Invalid, "not the registered key");
     let counts = r.desk.reply(&r.alice, CountKeyPackages {}).counts;
     assert_eq!(counts, [], "nothing was stored");
+}
+
+#[test]
+fn a_device_has_key_packages_of_several_suites_with_one_key() {
+    let mut r = room();
+    let now = Own::lifetime(NOW);
+    // A registration shows a key of a signature scheme, whatever the suite.
+    let hybrid = Suite::new(&PROVIDER, HYBRID).unwrap();
+    let again = Register::signed(&hybrid, r.alice.id.clone(), &r.alice.keys, NOW).unwrap();
+    assert_eq!(r.desk.anonymous(again).unwrap().reply.token, r.desk.register(&r.alice));
+    let package = |suite, last, dice: &mut Dice| r.alice.key_package_of(suite, last, now, dice);
+    let classic = [false, true].map(|last| package(SUITE, last, &mut r.dice));
+    let pq = [false, false, true].map(|last| package(HYBRID, last, &mut r.dice));
+    let all: Vec<_> = classic.iter().chain(&pq).collect();
+    assert_eq!(r.desk.publish(&r.alice, &all).stored, 5);
+    let counts = || {
+        let mut counts = r.desk.reply(&r.alice, CountKeyPackages {}).counts;
+        counts.sort_by_key(|count| count.cipher_suite);
+        let of = |count: KeyPackageCount| (count.cipher_suite, count.available, count.last_resort);
+        counts.into_iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(counts(), [(SUITE, 1, 1), (HYBRID, 2, 1)]);
+    let claim = |cipher_suite| {
+        let (user, devices) = ("alice".parse().unwrap(), vec![]);
+        let claim = ClaimKeyPackages { user, cipher_suite, devices };
+        r.desk.reply(&r.bob, claim).devices.remove(0).key_package
+    };
+    // Two, then the last resort again and again; of its suite each.
+    for wanted in [&pq[0], &pq[1], &pq[2], &pq[2]] {
+        assert_eq!(claim(HYBRID), Some(key_package_message(wanted.key_package())));
+    }
+    assert_eq!(counts(), [(SUITE, 1, 1), (HYBRID, 0, 1)]);
+    assert_eq!(claim(SUITE), Some(key_package_message(classic[0].key_package())));
+    assert_eq!(claim(CipherSuite(3)), None, "there is none, and no other instead");
 }
 
 #[test]

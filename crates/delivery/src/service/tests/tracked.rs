@@ -20,6 +20,7 @@ struct World {
     dir: tempfile::TempDir,
     desk: Desk,
     dice: Dice,
+    suite: CipherSuite,
 }
 
 fn stored<S: mls::State>(state: &mut S, step: mls::Transition<S>) -> S::Event {
@@ -37,7 +38,7 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let desk = Desk::open(dir.path());
-        Self { dir, desk, dice: Dice(77) }
+        Self { dir, desk, dice: Dice(77), suite: SUITE }
     }
 
     fn device(&mut self, name: &str) -> Own {
@@ -50,7 +51,7 @@ impl World {
         let own = self.device(name);
         let params = mls::GroupParams {
             group_id: ID.into(),
-            cipher_suite: SUITE,
+            cipher_suite: self.suite,
             extensions: vec![],
             leaf: own.leaf(),
             lifetime: Own::lifetime(NOW),
@@ -92,11 +93,12 @@ impl World {
 
     /// Somebody's key package, claimed.
     fn invited(&mut self, by: &Member, own: &Own) -> (OwnKeyPackage, NewProposal) {
-        let package = own.key_package(false, Own::lifetime(NOW), &mut self.dice);
+        let lifetime = Own::lifetime(NOW);
+        let package = own.key_package_of(self.suite, false, lifetime, &mut self.dice);
         self.desk.publish(own, &[&package]);
         let claim = ClaimKeyPackages {
             user: own.id.user.clone(),
-            cipher_suite: SUITE,
+            cipher_suite: self.suite,
             devices: vec![own.id.device.clone()],
         };
         let claimed = self.desk.reply(&by.own, claim).devices.remove(0).key_package;
@@ -176,7 +178,15 @@ impl World {
 
 #[test]
 fn the_service_follows_a_group_through_adds_restarts_and_removals() {
-    let mut w = World::new();
+    follows(World::new());
+}
+
+#[test]
+fn the_service_follows_a_post_quantum_group_through_adds_restarts_and_removals() {
+    follows(World { suite: HYBRID, ..World::new() });
+}
+
+fn follows(mut w: World) {
     let mut alice = w.create("alice/laptop");
     let mut bob = w.add(&mut alice, "bob/phone");
     w.restart();
