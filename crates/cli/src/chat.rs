@@ -5,13 +5,13 @@ mod terminal;
 
 use crate::serve::default_address;
 use crate::{Failure, folders};
-use conclave_client::{DeviceId, Engine, Name, Options, Setup, os_rng};
+use conclave_client::{
+    DeviceId, Engine, Name, Options, Setup, SuiteError, find_suite, os_rng, suite_list,
+};
 use conclave_mls::CipherSuite;
-use conclave_provider_aws_lc::AwsLc;
 use conclave_store::SqliteStore;
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -28,9 +28,11 @@ pub(crate) struct Args {
     /// USER/DEVICE below it.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The cipher suite of a new device: 1 to 7, as in RFC 9420 section 17.1 [default: 1].
-    #[arg(long, value_name = "N")]
-    suite: Option<u16>,
+    /// The only cipher suite of a new device: its number or a part of its name; `list` shows all
+    /// [default: hybrid, which is post-quantum, for the groups that you make, and classic for
+    /// those of others who have no other].
+    #[arg(long, value_name = "SUITE", value_parser = parse_suite)]
+    suite: Option<SuiteArg>,
     /// At the end of the input, listen for this many more seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -39,7 +41,26 @@ pub(crate) struct Args {
     stay: bool,
 }
 
+/// What can be said of suites.
+#[derive(Clone, Copy, Debug)]
+enum SuiteArg {
+    List,
+    One(CipherSuite),
+}
+
+fn parse_suite(word: &str) -> Result<SuiteArg, SuiteError> {
+    match word {
+        "list" => Ok(SuiteArg::List),
+        word => find_suite(word).map(SuiteArg::One),
+    }
+}
+
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let cipher_suite = match args.suite {
+        Some(SuiteArg::List) => return Ok(writeln!(stdout(), "{}", suite_list())?),
+        Some(SuiteArg::One(suite)) => Some(suite),
+        None => None,
+    };
     let base = match args.data {
         Some(data) => data,
         None => folders::default_folder()?,
@@ -48,8 +69,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     folders::make_private(&folder)?;
     let engine = Engine::open(Setup {
         device: DeviceId::new(args.user, args.device),
-        cipher_suite: args.suite.map(CipherSuite),
-        provider: Arc::new(AwsLc::new()),
+        cipher_suite,
+        provider: crate::provider(),
         rng: os_rng(),
         store: SqliteStore::open(folder.join("state.sqlite"))?,
     })?;

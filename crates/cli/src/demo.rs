@@ -5,13 +5,12 @@ mod people;
 mod print;
 
 use crate::Failure;
-use conclave_client::{Answer, News, Output};
+use conclave_client::{Answer, News, Output, is_post_quantum};
 use conclave_delivery::api::GroupId;
 use conclave_delivery::http::Config;
 use conclave_delivery::storage::{SqliteStorage, Storage};
 use conclave_delivery::{Observed, Server, serve};
-use conclave_mls::{Config as GroupConfig, Event, Group, Received, apply};
-use conclave_provider_aws_lc::AwsLc;
+use conclave_mls::{CipherSuite, Config as GroupConfig, Event, Group, Received, apply};
 use conclave_store::{SqliteStore, Store};
 use people::{Device, state_file};
 use print::{step, tell};
@@ -60,7 +59,7 @@ struct Service {
 impl Service {
     fn start(folder: &Path) -> Result<Self, Failure> {
         let seen: Arc<Mutex<Vec<Observed>>> = Arc::default();
-        let mut config = Config::new(folder, Arc::new(AwsLc::new()));
+        let mut config = Config::new(folder, crate::provider());
         config.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let to = seen.clone();
         config.on_request = Some(Arc::new(move |observed| {
@@ -105,6 +104,13 @@ fn epoch_code(device: &mut Device) -> Result<String, Failure> {
     })?;
     device.loud = true;
     Ok(code)
+}
+
+fn created(output: &Output) -> Option<Option<CipherSuite>> {
+    match output {
+        Output::News { news: News::Created { suite }, .. } => Some(*suite),
+        _ => None,
+    }
 }
 
 fn joined(output: &Output) -> Option<()> {
@@ -157,11 +163,17 @@ fn story(folder: &Path) -> Result<(), Failure> {
     for device in [&alice, &bob, &carol] {
         ready(device)?;
     }
-    tell("A key package lets others invite somebody who is offline. Each is used once.")?;
+    tell(
+        "A key package lets others invite somebody who is offline. Each is used once. A device has \
+         eleven of a post-quantum suite, and eleven of one of today for groups with devices that \
+         have no other.",
+    )?;
     service.tell_seen()?;
 
     step(2, "Alice makes a group and invites Bob and Carol")?;
     alice.write("/new dinner")?;
+    let suite = alice.wait("the group", created)?;
+    check(suite.is_some_and(is_post_quantum), "the group is post-quantum")?;
     alice.write("/invite bob carol")?;
     alice.wait("carol", |output| added(output, "carol/laptop"))?;
     bob.wait("the invitation", joined)?;
@@ -171,6 +183,10 @@ fn story(folder: &Path) -> Result<(), Failure> {
     tell(
         "The service checks these commits, so it sees who is in. The group's name and the \
          invitations are encrypted.",
+    )?;
+    tell(
+        "Post-quantum: who records all of this now, and has a quantum computer in twenty years, \
+         must break ML-KEM and X25519 both to read it.",
     )?;
 
     step(3, "They make sure that nobody stands between them")?;
@@ -302,11 +318,11 @@ fn open_with(
     group: &GroupId,
     message: &[u8],
 ) -> Result<Result<Vec<u8>, Failure>, Failure> {
-    let provider = AwsLc::new();
+    let provider = crate::provider();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let rows = SqliteStore::open(backup)?.load(group)?;
-    let mut state = Group::load(&provider, GroupConfig::default(), rows)?;
-    let step = match state.process(&provider, now, message) {
+    let mut state = Group::load(&*provider, GroupConfig::default(), rows)?;
+    let step = match state.process(&*provider, now, message) {
         Ok(Received::Application(step)) => step,
         Ok(_) => return Ok(Err("it is no message".into())),
         Err(refused) => return Ok(Err(refused.to_string().into())),

@@ -6,8 +6,11 @@ mod folders;
 mod serve;
 
 use clap::{Parser, Subcommand};
+use conclave_client::SUITES;
+use conclave_provider_aws_lc::AwsLc;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// End-to-end encrypted group chat over MLS (RFC 9420).
 #[derive(Debug, Parser)]
@@ -25,6 +28,11 @@ enum Command {
     Chat(chat::Args),
     /// See it all at work: a service, three people, four devices, in one process.
     Demo,
+}
+
+/// The cryptography: all suites of the messenger, for its service too, which checks its groups.
+pub(crate) fn provider() -> Arc<AwsLc> {
+    Arc::new(AwsLc::new().with_suites(SUITES))
 }
 
 /// Why a command failed, for people.

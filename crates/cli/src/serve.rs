@@ -3,7 +3,6 @@
 use crate::{Failure, folders};
 use conclave_delivery::http::Config;
 use conclave_delivery::serve;
-use conclave_provider_aws_lc::AwsLc;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::Write;
@@ -38,7 +37,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     folders::make_private(&data)?;
     // From here on a signal is no sudden end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let mut config = Config::new(&data, Arc::new(AwsLc::new()));
+    let mut config = Config::new(&data, crate::provider());
     config.addr = args.listen;
     if args.observe {
         config.on_request = Some(Arc::new(|seen| {

@@ -20,6 +20,9 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 const CONCLAVE: &str = env!("CARGO_BIN_EXE_conclave");
+/// The suite of new groups, and the one that `classic` chooses.
+const HYBRID: &str = "MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519";
+const CLASSIC: &str = "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519";
 /// Longer than anything here takes on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(40);
 
@@ -148,6 +151,8 @@ struct Chat {
     name: &'static str,
     url: String,
     data: String,
+    /// What its processes are started with besides.
+    options: &'static [&'static str],
     process: Process,
     /// Messages by number: `sender text`. Each is said once, in order.
     seen: BTreeMap<u64, String>,
@@ -160,13 +165,23 @@ struct Chat {
 
 impl Chat {
     fn start(name: &'static str, server: &Server, data: &Path) -> Self {
+        Self::start_with(name, server, data, &[])
+    }
+
+    fn start_with(
+        name: &'static str,
+        server: &Server,
+        data: &Path,
+        options: &'static [&'static str],
+    ) -> Self {
         let (url, data) = (server.url(), data.to_str().unwrap().to_string());
-        let process = Self::process(name, &url, &data);
+        let process = Self::process(name, &url, &data, options);
         let seen = BTreeMap::new();
         Self {
             name,
             url,
             data,
+            options,
             process,
             seen,
             last: 0,
@@ -176,8 +191,9 @@ impl Chat {
         }
     }
 
-    fn process(name: &str, url: &str, data: &str) -> Process {
-        Process::start(&["chat", name, "--server", url, "--data", data, "--stay"])
+    fn process(name: &str, url: &str, data: &str, options: &[&str]) -> Process {
+        let args = ["chat", name, "--server", url, "--data", data, "--stay"];
+        Process::start(&[&args, options].concat())
     }
 
     /// Takes note of a line.
@@ -237,7 +253,7 @@ impl Chat {
         }
         // What was printed last may come again; it is a handful at most.
         self.replay_from = self.last.saturating_sub(8);
-        self.process = Self::process(self.name, &self.url, &self.data);
+        self.process = Self::process(self.name, &self.url, &self.data, self.options);
     }
 
     /// Waits until nothing is to be sent any more.
@@ -436,7 +452,8 @@ fn a_script_ends_when_all_of_it_is_done() {
     assert!(alice.contains(&"message lunch 3 alice/pad soup?".to_string()), "{alice:?}");
     assert!(alice.contains(&"message lunch 4 alice/pad /done".to_string()), "{alice:?}");
     let bob = script("bob", "yes\n/verify alice\n/nonsense");
-    assert!(bob.contains(&"joined lunch 1 by alice/pad".to_string()), "{bob:?}");
+    let joined = format!("joined lunch 1 by alice/pad post-quantum {HYBRID}");
+    assert!(bob.contains(&joined), "{bob:?}");
     assert!(bob.contains(&"message lunch 3 alice/pad soup?".to_string()), "{bob:?}");
     assert!(bob.contains(&"message lunch 5 bob/pad yes".to_string()), "{bob:?}");
     assert!(bob.iter().any(|line| line.starts_with("error ")), "{bob:?}");
@@ -457,6 +474,111 @@ fn a_script_ends_when_all_of_it_is_done() {
     assert!(String::from_utf8_lossy(&status.stderr).contains("device-exists"));
     #[cfg(unix)]
     assert_eq!(server.process.terminate(), 0, "the service ends well");
+}
+
+/// The lines of `/groups` or `/members` that begin like this.
+fn shown(chat: &mut Chat, command: &str, begin: &str) -> Vec<String> {
+    chat.process.write(command);
+    chat.process.write("/help");
+    let mut found = Vec::new();
+    loop {
+        let line = chat.process.line().unwrap();
+        chat.note(&line);
+        if line.starts_with("help") {
+            return found;
+        }
+        if line.starts_with(begin) {
+            found.push(line);
+        }
+    }
+}
+
+#[test]
+fn two_new_devices_chat_post_quantum_and_both_see_it() {
+    let folder = folder();
+    let server = Server::start(&folder.path().join("service"));
+    let mut alice = Chat::start("alice", &server, folder.path());
+    let mut bob = Chat::start("bob", &server, folder.path());
+    bob.until("ready");
+    alice.process.write("/new lunch");
+    assert_eq!(alice.until("created"), format!("created lunch post-quantum {HYBRID}"));
+    alice.process.write("/invite bob");
+    let joined = format!("joined lunch 1 by alice/main post-quantum {HYBRID}");
+    assert_eq!(bob.until("joined"), joined);
+    bob.process.write("soup?");
+    alice.until("message lunch 3 bob/main soup?");
+    bob.until("message lunch 3 bob/main soup?");
+    for chat in [&mut alice, &mut bob] {
+        let group = format!("group lunch epoch 1 members 2 post-quantum {HYBRID} current");
+        assert_eq!(shown(chat, "/groups", "group"), [group]);
+        let epoch = shown(chat, "/members", "epoch").remove(0);
+        assert!(epoch.ends_with(&format!(" post-quantum {HYBRID}")), "{epoch}");
+    }
+}
+
+/// A terminal with post-quantum suites and one without: no group that is post-quantum, and
+/// another one only as its maker says so.
+#[test]
+fn who_has_no_post_quantum_suite_is_refused_and_a_classic_group_is_its_makers_word() {
+    let folder = folder();
+    let server = Server::start(&folder.path().join("service"));
+    let mut alice = Chat::start("alice", &server, folder.path());
+    let mut bob = Chat::start_with("bob", &server, folder.path(), &["--suite", "1"]);
+    bob.until("ready");
+    alice.process.write("/new lunch");
+    alice.until("created lunch post-quantum");
+    alice.process.write("/invite bob");
+    let failed = loop {
+        let line = alice.process.line().unwrap();
+        if line.starts_with("failed") {
+            break line;
+        }
+    };
+    let why = format!(
+        "failed lunch bob/main is not invited: the service has no key package of it for this \
+         group's suite, {HYBRID}"
+    );
+    assert!(failed.starts_with(&why) && failed.contains("/new NAME classic"), "{failed}");
+    alice.process.write("/new dinner classic");
+    assert_eq!(alice.until("created"), format!("created dinner classic {CLASSIC}"));
+    alice.process.write("/invite bob");
+    // The first that he hears of any group.
+    let joined = format!("joined dinner 1 by alice/main classic {CLASSIC}");
+    assert_eq!(bob.until("joined"), joined);
+    bob.process.write("soup?");
+    alice.until("message dinner 3 bob/main soup?");
+    bob.until("message dinner 3 bob/main soup?");
+    // A device stays what it was set up as.
+    bob.kill_9_and_restart();
+    for (chat, groups) in [(&mut alice, 2), (&mut bob, 1)] {
+        let lines = shown(chat, "/groups", "group");
+        assert_eq!(lines.len(), groups, "{lines:?}");
+        let dinner = format!("group dinner epoch 1 members 2 classic {CLASSIC} current");
+        assert!(lines.contains(&dinner), "{lines:?}");
+        let epoch = shown(chat, "/members", "epoch").remove(0);
+        assert!(epoch.ends_with(&format!(" classic {CLASSIC}")), "{epoch}");
+    }
+}
+
+#[test]
+fn suites_are_listed_and_a_word_that_names_none_is_answered_with_the_list() {
+    let chat = |suite: &str| {
+        let args = ["chat", "alice", "--suite", suite, "--data", "/nowhere/to/be/found"];
+        Command::new(CONCLAVE).args(args).stdin(Stdio::null()).output().unwrap()
+    };
+    let list = chat("list");
+    assert!(list.status.success());
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    assert_eq!(list.lines().count(), 18, "{list}");
+    let line = |name: &str| list.lines().find(|line| line.contains(name)).unwrap();
+    assert!(line(HYBRID).contains("0xf0c2") && line(HYBRID).contains("post-quantum; or: hybrid"));
+    assert!(line(CLASSIC).starts_with("1 ") && line(CLASSIC).contains("classic; or: classic"));
+    for wrong in ["rsa", "mlkem1024"] {
+        let refused = chat(wrong);
+        assert!(!refused.status.success());
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("0xf0cb MLS_256_MLKEM1024_AES256GCM_SHA384_MLDSA87"), "{said}");
+    }
 }
 
 /// The demonstration checks what it tells.

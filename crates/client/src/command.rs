@@ -1,7 +1,9 @@
 //! What a user can say.
 
 use crate::record::Who as WhoRecord;
+use crate::suites::{SuiteError, find_suite};
 use conclave_delivery::api::{DeviceId, Name};
+use conclave_mls::CipherSuite;
 use core::fmt;
 
 pub use crate::record::Who;
@@ -10,7 +12,12 @@ pub use crate::record::Who;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Make a group.
-    New(String),
+    New {
+        /// What it is called.
+        name: String,
+        /// Its suite; the one that the device prefers, if none is chosen.
+        suite: Option<CipherSuite>,
+    },
     /// Add devices to the current group.
     Invite(Vec<Who>),
     /// Remove devices from the current group.
@@ -46,6 +53,8 @@ pub enum CommandError {
     Usage(&'static str),
     /// A name cannot be one.
     Name(String),
+    /// A word names no suite, or several.
+    Suite(SuiteError),
 }
 
 impl fmt::Display for CommandError {
@@ -55,6 +64,7 @@ impl fmt::Display for CommandError {
             Self::Unknown(what) => write!(f, "there is no command {what}; /help lists them"),
             Self::Usage(usage) => write!(f, "usage: {usage}"),
             Self::Name(what) => f.write_str(what),
+            Self::Suite(e) => fmt::Display::fmt(e, f),
         }
     }
 }
@@ -63,7 +73,7 @@ impl core::error::Error for CommandError {}
 
 /// The commands, for people.
 pub const HELP: &[(&str, &str)] = &[
-    ("/new NAME", "make a group"),
+    ("/new NAME [SUITE]", "make a group; classic as SUITE: for those without post-quantum suites"),
     ("/invite USER...", "add all devices of users that are not in yet"),
     ("/remove USER...", "remove users; USER/DEVICE, here too, is one device"),
     ("/members", "list members, each with its verification code"),
@@ -123,11 +133,18 @@ impl Command {
         let command = words.next().unwrap_or_default();
         let words: Vec<&str> = words.collect();
         match (command, words.as_slice()) {
-            ("/new", [name]) if is_group_name(name) => Ok(Self::New((*name).to_string())),
-            ("/new", [_]) => Err(CommandError::Name(format!(
-                "a group's name has at most {MAX_GROUP_NAME} bytes and no control characters"
-            ))),
-            ("/new", _) => Err(CommandError::Usage("/new NAME, the name being one word")),
+            ("/new", [name, suite @ ..]) if suite.len() <= 1 => {
+                if !is_group_name(name) {
+                    return Err(CommandError::Name(format!(
+                        "a group's name has at most {MAX_GROUP_NAME} bytes and no control \
+                         characters"
+                    )));
+                }
+                let suite = suite.first().map(|word| find_suite(word)).transpose();
+                let suite = suite.map_err(CommandError::Suite)?;
+                Ok(Self::New { name: (*name).to_string(), suite })
+            }
+            ("/new", _) => Err(CommandError::Usage("/new NAME [SUITE], the name being one word")),
             ("/invite", words) => Ok(Self::Invite(parse_all(words, "/invite USER...")?)),
             ("/remove", words) => Ok(Self::Remove(parse_all(words, "/remove USER...")?)),
             ("/members", []) => Ok(Self::Members),
@@ -158,7 +175,11 @@ mod tests {
 
     #[test]
     fn what_begins_with_a_slash_is_a_command_and_all_else_is_said() {
-        assert_eq!(Command::parse("/new lunch\n"), Ok(Command::New("lunch".into())));
+        let lunch = |suite| Ok(Command::New { name: "lunch".into(), suite });
+        assert_eq!(Command::parse("/new lunch\n"), lunch(None));
+        assert_eq!(Command::parse("/new lunch classic"), lunch(Some(CipherSuite(1))));
+        assert!(matches!(Command::parse("/new lunch at noon"), Err(CommandError::Usage(_))));
+        assert!(matches!(Command::parse("/new lunch noon"), Err(CommandError::Suite(_))));
         assert_eq!(Command::parse(" /new lunch"), Ok(Command::Text(" /new lunch".into())));
         assert_eq!(
             Command::parse("//etc is a folder"),

@@ -25,6 +25,7 @@ mod output;
 mod record;
 mod request;
 mod shell;
+mod suites;
 
 pub use code::{epoch_code, member_code, pair_code};
 pub use command::{Command, CommandError, HELP, Who};
@@ -34,3 +35,7 @@ pub use output::{Answer, Output, escaped};
 pub use record::News;
 pub use request::{Reply, Request};
 pub use shell::{Ended, Message, Options, RunError, Screen, os_rng, run};
+pub use suites::{
+    CLASSIC, HYBRID, SUITES, SuiteError, find_suite, is_post_quantum, suite_list, suite_name,
+    suite_number,
+};

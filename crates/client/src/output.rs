@@ -2,7 +2,9 @@
 
 use crate::command::HELP;
 use crate::record::News;
+use crate::suites::{is_post_quantum, suite_text, suite_words};
 use conclave_delivery::api::DeviceId;
+use conclave_mls::CipherSuite;
 
 /// Something to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub enum Answer {
         epoch: Option<u64>,
         /// How many devices are in it.
         members: usize,
+        /// Its suite, if this device is in it.
+        suite: Option<CipherSuite>,
         /// What else there is to say: `removed`, `left`, `leaving`, `3 to send`.
         state: String,
     },
@@ -61,6 +65,8 @@ pub enum Answer {
         epoch: u64,
         /// The code.
         code: String,
+        /// The group's suite.
+        suite: CipherSuite,
     },
     /// A member of the current group.
     Member {
@@ -123,6 +129,10 @@ fn plain(text: &str) -> String {
 impl Output {
     /// As one line for scripts, without its end: words that are separated by spaces, the first of
     /// them the kind. Free text comes last, and [escaped].
+    ///
+    /// A group's suite is two words, `post-quantum` or `classic` and the suite's name, or `- -`:
+    /// the last two of `created`, `joined` and `epoch`, those after the number of members of
+    /// `group`.
     #[must_use]
     pub fn to_line(&self) -> String {
         match self {
@@ -141,14 +151,27 @@ impl Output {
     }
 }
 
+/// What a group's suite gives, for people; plainly, if it does not.
+fn promise(suite: CipherSuite) -> String {
+    let text = suite_text(suite);
+    match is_post_quantum(suite) {
+        true => text,
+        false => format!(
+            "{text}: who records what is said there can read it with a quantum computer of later"
+        ),
+    }
+}
+
 fn news_line(group: &str, news: &News) -> String {
     let group = if group.is_empty() { "-" } else { group };
     match news {
         News::Message { seq, sender, text, .. } => {
             format!("message {group} {seq} {sender} {}", escaped(text))
         }
-        News::Created => format!("created {group}"),
-        News::Joined { seq, by } => format!("joined {group} {seq} by {by}"),
+        News::Created { suite } => format!("created {group} {}", suite_words(*suite)),
+        News::Joined { seq, by, suite } => {
+            format!("joined {group} {seq} by {by} {}", suite_words(*suite))
+        }
         News::Added { seq, who, by } => format!("added {group} {seq} {who} by {by}"),
         News::Removed { seq, who, by } => format!("removed {group} {seq} {who} by {by}"),
         News::Leaving { seq, who } => format!("leaving {group} {seq} {who}"),
@@ -168,9 +191,14 @@ fn news_text(group: &str, news: &News) -> String {
             format!("{group} | {sender} (you): {}", plain(text))
         }
         News::Message { sender, text, .. } => format!("{group} | {sender}: {}", plain(text)),
-        News::Created => format!("{group} * the group is made; /invite USER to add somebody"),
-        News::Joined { by, .. } => {
-            format!("{group} * {by} added you; /members shows who is here")
+        News::Created { suite } => {
+            let suite = suite.map(|suite| format!(", {}", promise(suite))).unwrap_or_default();
+            format!("{group} * the group is made{suite}; /invite USER to add somebody")
+        }
+        News::Joined { by, suite, .. } => {
+            let suite = suite.map(|suite| format!("it is {}; ", promise(suite)));
+            let suite = suite.unwrap_or_default();
+            format!("{group} * {by} added you; {suite}/members shows who is here")
         }
         News::Added { who, by, .. } if who == by => format!("{group} * {who} came back in"),
         News::Added { who, by, .. } => format!("{group} * {by} added {who}"),
@@ -199,13 +227,16 @@ impl Answer {
                 let commands: Vec<&str> = HELP.iter().map(|(command, _)| *command).collect();
                 format!("help {}", commands.join("; "))
             }
-            Self::Group { name, current, epoch, members, state } => {
+            Self::Group { name, current, epoch, members, suite, state } => {
                 let epoch = epoch.map_or("-".to_string(), |epoch| epoch.to_string());
                 let current = if *current { " current" } else { "" };
                 let state = if state.is_empty() { String::new() } else { format!(" {state}") };
-                format!("group {name} epoch {epoch} members {members}{current}{state}")
+                let suite = suite_words(*suite);
+                format!("group {name} epoch {epoch} members {members} {suite}{current}{state}")
             }
-            Self::Epoch { group, epoch, code } => format!("epoch {group} {epoch} {code}"),
+            Self::Epoch { group, epoch, code, suite } => {
+                format!("epoch {group} {epoch} {code} {}", suite_words(Some(*suite)))
+            }
             Self::Member { group, device, own, code } => {
                 let own = if *own { " (you)" } else { "" };
                 format!("member {group} {device} {code}{own}")
@@ -222,21 +253,24 @@ impl Answer {
             Self::Online => "* the service answers again".into(),
             Self::Error(what) => format!("! {}", plain(what)),
             Self::Help => {
-                let line = |(command, what): &(&str, &str)| format!("  {command:<16} {what}");
+                let line = |(command, what): &(&str, &str)| format!("  {command:<18} {what}");
                 HELP.iter().map(line).collect::<Vec<_>>().join("\n")
             }
-            Self::Group { name, current, epoch, members, state } => {
+            Self::Group { name, current, epoch, members, suite, state } => {
                 let mark = if *current { '>' } else { ' ' };
                 let state = if state.is_empty() { String::new() } else { format!(", {state}") };
+                let suite = suite.map(|suite| format!(", {}", suite_text(suite)));
+                let suite = suite.unwrap_or_default();
                 match epoch {
                     Some(epoch) => {
-                        format!("{mark} {name}: {members} devices, epoch {epoch}{state}")
+                        format!("{mark} {name}: {members} devices, epoch {epoch}{suite}{state}")
                     }
                     None => format!("{mark} {name}{state}"),
                 }
             }
-            Self::Epoch { group, epoch, code } => {
-                format!("  {group}, epoch {epoch}. All members see this code: {code}")
+            Self::Epoch { group, epoch, code, suite } => {
+                let suite = suite_text(*suite);
+                format!("  {group}, epoch {epoch}, {suite}. All members see this code: {code}")
             }
             Self::Member { device, own, code, .. } => {
                 let own = if *own { " (you)" } else { "" };

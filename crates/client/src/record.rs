@@ -7,13 +7,25 @@ use conclave_mls::{CipherSuite, GroupId, SignaturePublicKey};
 
 /// The format of the records; a later one gets another number.
 const VERSION: u8 = 1;
+/// The format of identities. In version 1 a device had one suite.
+const IDENTITY_VERSION: u8 = 2;
 
 /// Who this device is.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) device: DeviceId,
+    /// The suite of the groups that it makes, unless another is chosen.
     pub(crate) cipher_suite: CipherSuite,
+    /// The other suites that it can be invited into, all with the same signature scheme.
+    pub(crate) other_suites: Vec<CipherSuite>,
     pub(crate) signer: SignatureKeyPair,
+}
+
+impl Identity {
+    /// All suites of the device: it has key packages of each.
+    pub(crate) fn suites(&self) -> impl Iterator<Item = CipherSuite> {
+        core::iter::once(self.cipher_suite).chain(self.other_suites.iter().copied())
+    }
 }
 
 /// How far a group has come.
@@ -116,13 +128,18 @@ pub enum News {
         text: String,
     },
     /// A group that was made here is at the service.
-    Created,
+    Created {
+        /// Its suite; none in news that were stored before suites were told.
+        suite: Option<CipherSuite>,
+    },
     /// This device is in a group from now on.
     Joined {
         /// The number of the commit that added it.
         seq: u64,
         /// Who submitted that commit.
         by: DeviceId,
+        /// The group's suite; none in news that were stored before suites were told.
+        suite: Option<CipherSuite>,
     },
     /// A device came in.
     Added {
@@ -206,9 +223,10 @@ fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
 
 impl Encode for Identity {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        VERSION.encode(w)?;
+        IDENTITY_VERSION.encode(w)?;
         self.device.encode(w)?;
         self.cipher_suite.encode(w)?;
+        self.other_suites.encode(w)?;
         self.signer.public.encode(w)?;
         w.put_opaque(self.signer.private.expose())
     }
@@ -216,11 +234,17 @@ impl Encode for Identity {
 
 impl Decode for Identity {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        check_version(r)?;
+        let version = u8::decode(r)?;
+        if version != VERSION && version != IDENTITY_VERSION {
+            return unknown("record version", version);
+        }
         let (device, cipher_suite) = (DeviceId::decode(r)?, CipherSuite::decode(r)?);
+        let other_suites =
+            if version == VERSION { Vec::new() } else { Vec::<CipherSuite>::decode(r)? };
         let public = SignaturePublicKey::decode(r)?;
         let private = Secret::copy_from(r.opaque()?);
-        Ok(Self { device, cipher_suite, signer: SignatureKeyPair::new(private, public) })
+        let signer = SignatureKeyPair::new(private, public);
+        Ok(Self { device, cipher_suite, other_suites, signer })
     }
 }
 
@@ -362,11 +386,16 @@ impl Encode for News {
                 u8::from(*own).encode(w)?;
                 put_text(w, text)
             }
-            Self::Created => 2u8.encode(w),
-            Self::Joined { seq, by } => {
-                3u8.encode(w)?;
+            // 2 and 3 are the same without the suite.
+            Self::Created { suite } => {
+                11u8.encode(w)?;
+                suite.encode(w)
+            }
+            Self::Joined { seq, by, suite } => {
+                12u8.encode(w)?;
                 seq.encode(w)?;
-                by.encode(w)
+                by.encode(w)?;
+                suite.encode(w)
             }
             Self::Added { seq, who, by } => {
                 4u8.encode(w)?;
@@ -419,8 +448,8 @@ impl Decode for News {
                 own: flag(r)?,
                 text: text(r)?,
             },
-            2 => Self::Created,
-            3 => Self::Joined { seq: Decode::decode(r)?, by: Decode::decode(r)? },
+            2 => Self::Created { suite: None },
+            3 => Self::Joined { seq: Decode::decode(r)?, by: Decode::decode(r)?, suite: None },
             4 => Self::Added {
                 seq: Decode::decode(r)?,
                 who: Decode::decode(r)?,
@@ -440,6 +469,12 @@ impl Decode for News {
             },
             9 => Self::Failed { what: text(r)? },
             10 => Self::Note { what: text(r)? },
+            11 => Self::Created { suite: Decode::decode(r)? },
+            12 => Self::Joined {
+                seq: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+                suite: Decode::decode(r)?,
+            },
             other => return unknown("news", other),
         })
     }
@@ -485,8 +520,9 @@ mod tests {
         let (a, b) = (device("alice/laptop"), device("bob/phone"));
         for news in [
             News::Message { seq: 1, time: 2, sender: a.clone(), own: true, text: "x".into() },
-            News::Created,
-            News::Joined { seq: 3, by: a.clone() },
+            News::Created { suite: Some(CipherSuite(0xf0c2)) },
+            News::Created { suite: None },
+            News::Joined { seq: 3, by: a.clone(), suite: Some(CipherSuite(1)) },
             News::Added { seq: 4, who: b.clone(), by: a.clone() },
             News::Removed { seq: 5, who: b.clone(), by: a.clone() },
             News::Leaving { seq: 6, who: b.clone() },
@@ -498,6 +534,33 @@ mod tests {
             let line = Line { group: Some(b"g".as_slice().into()), news };
             assert_eq!(Line::from_bytes(&line.to_bytes().unwrap()).unwrap(), line);
         }
+    }
+
+    #[test]
+    fn news_that_were_stored_before_suites_were_told_are_read() {
+        assert_eq!(News::from_bytes(&[2]).unwrap(), News::Created { suite: None });
+        let by = device("alice/laptop");
+        let mut w = Writer::new();
+        3u8.encode(&mut w).unwrap();
+        9u64.encode(&mut w).unwrap();
+        by.encode(&mut w).unwrap();
+        let joined = News::Joined { seq: 9, by, suite: None };
+        assert_eq!(News::from_bytes(&w.finish()).unwrap(), joined);
+    }
+
+    #[test]
+    fn an_identity_is_read_as_it_was_written() {
+        let signer = SignatureKeyPair::new(Secret::copy_from(&[1, 2]), vec![3].into());
+        let (device, other_suites) = (device("alice/laptop"), vec![CipherSuite(1)]);
+        let identity = Identity { device, cipher_suite: CipherSuite(0xf0c2), other_suites, signer };
+        let mut bytes = identity.to_bytes().unwrap();
+        let read = Identity::from_bytes(&bytes).unwrap();
+        assert_eq!(read.device, identity.device);
+        assert!(read.suites().eq([CipherSuite(0xf0c2), CipherSuite(1)]));
+        assert_eq!(read.signer.public, identity.signer.public);
+        assert_eq!(read.signer.private.expose(), [1, 2]);
+        bytes[0] = 3;
+        assert!(Identity::from_bytes(&bytes).is_err(), "of a later version");
     }
 
     #[test]

@@ -4,10 +4,8 @@ use crate::Failure;
 use conclave_client::{
     DeviceId, Engine, Message, News, Options, Output, Screen, Setup, os_rng, run,
 };
-use conclave_provider_aws_lc::AwsLc;
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -48,7 +46,7 @@ impl Device {
         let engine = Engine::open(Setup {
             device: id.clone(),
             cipher_suite: None,
-            provider: Arc::new(AwsLc::new()),
+            provider: crate::provider(),
             rng: os_rng(),
             store: SqliteStore::open(state_file(folder, &id.to_string()))?,
         })?;

@@ -4,8 +4,9 @@ use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
+use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
 use conclave_delivery::api::{CreateGroup, Decode, Encode, FetchLog, GroupKind};
-use conclave_mls::{Config, Group, GroupId, GroupInfoOptions, GroupParams, TreeRead};
+use conclave_mls::{CipherSuite, Config, Group, GroupId, GroupInfoOptions, GroupParams, TreeRead};
 use conclave_store::Store;
 
 /// How many log entries are fetched, and written, at once.
@@ -28,8 +29,30 @@ pub(super) fn not_sent(work: &Work) -> Option<News> {
 }
 
 impl<S: Store> Engine<S> {
-    /// Makes a group, here first.
-    pub(super) fn new_group(&mut self, name: String) -> Result<(), EngineError> {
+    /// Makes a group, here first: in the suite that is chosen, or in the device's own. Never in
+    /// another because somebody has no key packages of it.
+    pub(super) fn new_group(
+        &mut self,
+        name: String,
+        chosen: Option<CipherSuite>,
+    ) -> Result<(), EngineError> {
+        let identity = self.book.identity();
+        let cipher_suite = chosen.unwrap_or(identity.cipher_suite);
+        if !identity.suites().any(|suite| suite == cipher_suite) {
+            let option = match cipher_suite {
+                // What a new device has by itself.
+                HYBRID => String::new(),
+                other => format!(" --suite {}", suite_number(other)),
+            };
+            self.error(format!(
+                "this device uses {} only. Another device can use {}: conclave chat {} --device \
+                 NAME{option}",
+                suite_names(identity.suites()),
+                suite_name(cipher_suite),
+                identity.device.user,
+            ));
+            return Ok(());
+        }
         if self.book.records().values().any(|record| record.name == name) {
             self.error(format!("you have a group {name} already: /switch {name}"));
             return Ok(());
@@ -38,7 +61,7 @@ impl<S: Store> Engine<S> {
         self.rng.fill_bytes(&mut id);
         let params = GroupParams {
             group_id: id.into(),
-            cipher_suite: self.book.identity().cipher_suite,
+            cipher_suite,
             extensions: Vec::new(),
             leaf: self.leaf(),
             lifetime: self.lifetime(),

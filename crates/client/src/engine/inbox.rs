@@ -96,7 +96,8 @@ impl<S: Store> Engine<S> {
         let record =
             GroupRecord { name, cursor: welcome.seq, stage: Stage::Active, joined_at: self.now };
         changes.push(Change::Record(id.clone(), record));
-        changes.push(Self::news(id, News::Joined { seq: welcome.seq, by }));
+        let suite = Some(new.peek().cipher_suite());
+        changes.push(Self::news(id, News::Joined { seq: welcome.seq, by, suite }));
         if self.book.current().is_none_or(|current| !self.groups.contains_key(current)) {
             changes.push(Change::Current(Some(id.clone())));
         }

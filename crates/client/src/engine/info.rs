@@ -54,7 +54,8 @@ impl<S: Store> Engine<S> {
             let epoch = live.group.epoch();
             let authenticator = live.group.epoch_authenticator()?.as_secret();
             let code = epoch_code(&*self.provider, authenticator.expose())?;
-            self.answers.push_back(Answer::Epoch { group: group.clone(), epoch, code });
+            let suite = live.group.cipher_suite();
+            self.answers.push_back(Answer::Epoch { group: group.clone(), epoch, code, suite });
         }
         for (device, key) in self.devices(&id) {
             let code = member_code(&*self.provider, &device, &key)?;
@@ -83,6 +84,7 @@ impl<S: Store> Engine<S> {
                 current: self.book.current() == Some(id),
                 epoch: live.map(|live| live.group.epoch()),
                 members: live.map_or(0, |live| live.group.members().count()),
+                suite: live.map(|live| live.group.cipher_suite()),
                 state,
             });
         }

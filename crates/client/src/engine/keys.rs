@@ -1,8 +1,9 @@
-//! Key packages: enough of them at the service, and their secrets here.
+//! Key packages: enough of them of each suite at the service, and their secrets here.
 
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::request::Request;
+use crate::suites::suite_name;
 use conclave_delivery::api::{
     Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages,
 };
@@ -13,7 +14,7 @@ use conclave_mls::{
 };
 use conclave_store::Store;
 
-/// With fewer key packages than this at the service, more are made.
+/// With fewer key packages of a suite than this at the service, more are made.
 const LOW: u32 = 5;
 /// How many there are then.
 const ENOUGH: u32 = 10;
@@ -28,28 +29,37 @@ impl<S: Store> Engine<S> {
         Lifetime { not_before: now.saturating_sub(CLOCK_SKEW), not_after: now + LIFETIME }
     }
 
-    /// The own leaf: who this is, and what it supports.
+    /// The own leaf: who this is, and what it supports. That is what the device uses, not all that
+    /// its provider has: others can rely on it.
     pub(super) fn leaf(&self) -> LeafParams {
-        let known = (1..=7).map(CipherSuite);
-        let suites: Vec<CipherSuite> =
-            known.filter(|suite| self.provider.suite(*suite).is_some()).collect();
+        let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
         LeafParams::new(Credential::basic(&self.device().identity()), &suites)
     }
 
     pub(super) fn next_key_packages(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         if !self.book.unpublished().is_empty() {
+            // One suite after another: a service that does not take one may take the others.
+            let mut suite = None;
             let mut references = Vec::new();
             let mut key_packages: Vec<Bytes> = Vec::new();
             for reference in self.book.unpublished() {
-                references.push(reference.clone());
-                let Some(secret) = self.book.key_package(reference)? else { continue };
+                let Some(secret) = self.book.key_package(reference)? else {
+                    references.push(reference.clone());
+                    continue;
+                };
                 let own = OwnKeyPackage::from_secret(&*self.provider, &secret)?;
+                let of = own.key_package().cipher_suite;
+                if *suite.get_or_insert(of) != of {
+                    continue;
+                }
+                references.push(reference.clone());
                 let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
                 let message = MlsMessage::from(body).to_bytes();
                 key_packages.push(message.map_err(conclave_mls::Error::from)?.into());
             }
             let request = PublishKeyPackages { key_packages };
-            return Ok(Some((request.into(), Purpose::Publish(references))));
+            let suite = suite.unwrap_or(self.book.identity().cipher_suite);
+            return Ok(Some((request.into(), Purpose::Publish(suite, references))));
         }
         if core::mem::take(&mut self.count_due) {
             return Ok(Some((CountKeyPackages {}.into(), Purpose::Count)));
@@ -60,16 +70,18 @@ impl<S: Store> Engine<S> {
     /// The service has so many: makes more, if they are few. They are stored before they are
     /// published.
     pub(super) fn counted(&mut self, counts: &KeyPackageCounts) -> Result<(), EngineError> {
-        let cipher_suite = self.book.identity().cipher_suite;
-        let count = counts.counts.iter().find(|count| count.cipher_suite == cipher_suite);
-        let (available, last_resort) = count.map_or((0, 0), |c| (c.available, c.last_resort));
         let mut changes = self.expired_key_packages()?;
-        if last_resort == 0 {
-            changes.extend(self.new_key_package(true)?);
-        }
-        if available < LOW {
-            for _ in available..ENOUGH {
-                changes.extend(self.new_key_package(false)?);
+        let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
+        for suite in suites {
+            let count = counts.counts.iter().find(|count| count.cipher_suite == suite);
+            let (available, last_resort) = count.map_or((0, 0), |c| (c.available, c.last_resort));
+            if last_resort == 0 {
+                changes.extend(self.new_key_package(suite, true)?);
+            }
+            if available < LOW {
+                for _ in available..ENOUGH {
+                    changes.extend(self.new_key_package(suite, false)?);
+                }
             }
         }
         if changes.is_empty() {
@@ -78,9 +90,13 @@ impl<S: Store> Engine<S> {
         Ok(self.book.commit(None, changes)?)
     }
 
-    fn new_key_package(&mut self, last_resort: bool) -> Result<[Change; 2], EngineError> {
+    fn new_key_package(
+        &mut self,
+        cipher_suite: CipherSuite,
+        last_resort: bool,
+    ) -> Result<[Change; 2], EngineError> {
         let params = KeyPackageParams {
-            cipher_suite: self.book.identity().cipher_suite,
+            cipher_suite,
             leaf: self.leaf(),
             lifetime: self.lifetime(),
             extensions: Vec::new(),
@@ -112,6 +128,7 @@ impl<S: Store> Engine<S> {
     /// The service has them, or will never take them.
     pub(super) fn published(
         &mut self,
+        suite: CipherSuite,
         references: Vec<KeyPackageRef>,
         refused: Option<(ErrorCode, &str)>,
     ) -> Result<(), EngineError> {
@@ -121,8 +138,9 @@ impl<S: Store> Engine<S> {
             // Nobody can have them.
             changes.extend(references.into_iter().map(|r| Change::KeyPackage(r, None)));
             self.error(format!(
-                "the service does not take key packages, so nobody can invite you ({code}): \
-                 {detail}"
+                "the service does not take key packages of {}, so nobody can invite you to groups \
+                 of that suite ({code}): {detail}",
+                suite_name(suite)
             ));
         }
         Ok(self.book.commit(None, changes)?)

@@ -22,6 +22,7 @@ use crate::directory::{Directory, Judged};
 use crate::output::{Answer, Output};
 use crate::record::{Identity, Item, Line, News, Stage, Work};
 use crate::request::Request;
+use crate::suites::{CLASSIC, HYBRID, suite_names};
 use conclave_delivery::api::{DeviceId, ErrorCode, Event as Hint, InboxItem, Name, Register};
 use conclave_delivery::http_client::Heard;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, CryptoRng, Suite};
@@ -44,9 +45,10 @@ const NAME_WAIT: u64 = 3_000;
 pub struct Setup<S> {
     /// Who this device is.
     pub device: DeviceId,
-    /// The cipher suite; what the device has used before, or 1, if it is not given.
+    /// The only cipher suite of a new device. If it is not given, a new device has [`HYBRID`] for
+    /// the groups that it makes, and [`CLASSIC`] besides. Another device keeps what it has.
     pub cipher_suite: Option<CipherSuite>,
-    /// The cryptography.
+    /// The cryptography, with the code points of [`SUITES`](crate::SUITES).
     pub provider: Arc<dyn CryptoProvider>,
     /// The randomness: of the operating system, but in tests.
     pub rng: Box<dyn CryptoRng + Send>,
@@ -71,10 +73,10 @@ pub enum EngineError {
         /// Whose it is.
         found: DeviceId,
     },
-    /// The state is of another cipher suite.
+    /// The state is of other cipher suites.
     OtherSuite {
         /// Which.
-        found: CipherSuite,
+        found: Vec<CipherSuite>,
     },
     /// The service does not take this device.
     NotRegistered {
@@ -100,9 +102,8 @@ impl fmt::Display for EngineError {
             }
             Self::OtherSuite { found } => write!(
                 f,
-                "this device uses cipher suite {}, which cannot be changed: take another device \
-                 name",
-                found.0
+                "this device uses {}, which cannot be changed: take another device name",
+                suite_names(found.iter().copied())
             ),
             Self::NotRegistered { device, code, detail } => {
                 write!(f, "the service does not register {device} ({code}): {detail}")?;
@@ -153,7 +154,8 @@ impl From<ApplyError<StoreError>> for EngineError {
 #[derive(Clone, Debug)]
 enum Purpose {
     Register,
-    Publish(Vec<KeyPackageRef>),
+    /// Key packages of one suite.
+    Publish(CipherSuite, Vec<KeyPackageRef>),
     Count,
     Lookup(Name),
     Inbox,
@@ -175,7 +177,7 @@ enum Inviting {
     NotBegun,
     /// These devices are to be added.
     Missing(Vec<DeviceId>),
-    /// These have been found good, and these devices have none.
+    /// These have been found good; and why other devices are not invited.
     Claimed(Vec<ValidKeyPackage>, Vec<String>),
 }
 
@@ -247,33 +249,44 @@ impl<S> fmt::Debug for Engine<S> {
     }
 }
 
+/// Whether the provider has all suites of a device.
+fn check_suites(provider: &dyn CryptoProvider, identity: &Identity) -> Result<(), CryptoError> {
+    identity.suites().try_for_each(|suite| Suite::new(provider, suite).map(|_| ()))
+}
+
 impl<S: Store> Engine<S> {
     /// A messenger from its state; a new one, if there is none.
     ///
     /// # Errors
-    /// If the state cannot be read, or is not this device's, or the provider does not support the
-    /// cipher suite.
+    /// If the state cannot be read, or is not this device's, or the provider does not support one
+    /// of its cipher suites.
     pub fn open(setup: Setup<S>) -> Result<Self, EngineError> {
         let Setup { device, cipher_suite, provider, mut rng, mut store } = setup;
         let identity = match Book::identity_in(&store)? {
             Some(found) if found.device != device => {
                 return Err(EngineError::OtherDevice { found: found.device });
             }
-            Some(found) if cipher_suite.is_some_and(|suite| suite != found.cipher_suite) => {
-                return Err(EngineError::OtherSuite { found: found.cipher_suite });
+            Some(found) if cipher_suite.is_some_and(|suite| found.suites().any(|s| s != suite)) => {
+                return Err(EngineError::OtherSuite { found: found.suites().collect() });
             }
-            Some(found) => found,
+            Some(found) => {
+                // Fails now rather than later.
+                check_suites(&*provider, &found)?;
+                found
+            }
             None => {
-                let cipher_suite = cipher_suite.unwrap_or(CipherSuite(1));
+                let (cipher_suite, other_suites) = match cipher_suite {
+                    Some(suite) => (suite, Vec::new()),
+                    None => (HYBRID, vec![CLASSIC]),
+                };
                 let suite = Suite::new(&*provider, cipher_suite)?;
                 let signer = suite.signature_key_pair(&mut *rng)?;
-                let identity = Identity { device, cipher_suite, signer };
+                let identity = Identity { device, cipher_suite, other_suites, signer };
+                check_suites(&*provider, &identity)?;
                 Book::set_identity(&mut store, &identity)?;
                 identity
             }
         };
-        // Fails now rather than later.
-        Suite::new(&*provider, identity.cipher_suite)?;
         let mut engine = Self {
             book: Book::load(store, identity)?,
             provider,
@@ -323,12 +336,6 @@ impl<S: Store> Engine<S> {
     #[must_use]
     pub fn device(&self) -> &DeviceId {
         &self.book.identity().device
-    }
-
-    /// The cipher suite of this device's groups.
-    #[must_use]
-    pub fn cipher_suite(&self) -> CipherSuite {
-        self.book.identity().cipher_suite
     }
 
     /// The name of the group that commands are about.
@@ -553,7 +560,7 @@ impl<S: Store> Engine<S> {
     pub fn command(&mut self, now: u64, command: Command) -> Result<(), EngineError> {
         self.now = now;
         match command {
-            Command::New(name) => self.new_group(name),
+            Command::New { name, suite } => self.new_group(name, suite),
             Command::Invite(who) => {
                 let work = |who| Work::Invite { who, committing: false };
                 self.queue(who.into_iter().map(work).collect())

@@ -5,6 +5,7 @@ use super::{Engine, EngineError, Inviting, Purpose};
 use crate::book::Change;
 use crate::record::{Item, News, Who, Work};
 use crate::request::Request;
+use crate::suites::{CLASSIC, is_post_quantum, suite_name};
 use conclave_delivery::api::{
     ClaimKeyPackages, ClaimedKeyPackage, DeviceId, DeviceInfo, ListDevices, Name, SendMessage,
     SubmitCommit, SubmitProposal,
@@ -13,8 +14,8 @@ use conclave_mls::crypto::CryptoRng;
 use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{
-    CommitOptions, Config, Event, Framing, GroupId, LeafIndex, NewProposal, Padding, Transition,
-    ValidKeyPackage, Verdict,
+    CipherSuite, CommitOptions, Config, Event, Framing, GroupId, LeafIndex, NewProposal, Padding,
+    Transition, ValidKeyPackage, Verdict,
 };
 use conclave_store::Store;
 
@@ -67,9 +68,10 @@ impl<S: Store> Engine<S> {
         &mut self,
         id: &GroupId,
         key: u64,
-        news: News,
+        news: impl IntoIterator<Item = News>,
     ) -> Result<(), EngineError> {
-        let changes = vec![Change::Item(key, None), Self::news(id, news)];
+        let mut changes = vec![Change::Item(key, None)];
+        changes.extend(news.into_iter().map(|news| Self::news(id, news)));
         if let Some(live) = self.groups.get_mut(id) {
             live.inviting = Inviting::NotBegun;
         }
@@ -77,7 +79,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn failed(&mut self, id: &GroupId, key: u64, what: String) -> Result<Next, EngineError> {
-        self.give_up(id, key, News::Failed { what })?;
+        self.give_up(id, key, [News::Failed { what }])?;
         Ok(None)
     }
 
@@ -201,16 +203,16 @@ impl<S: Store> Engine<S> {
                 Ok(Some((request.into(), Purpose::InviteClaim(id.clone()))))
             }
             Inviting::Claimed(packages, problems) => {
-                let what = problems.join("; ");
                 if packages.is_empty() {
-                    return self.failed(id, key, format!("{who} is not invited: {what}"));
+                    let failed = problems.into_iter().map(|what| News::Failed { what });
+                    self.give_up(id, key, failed)?;
+                    return Ok(None);
                 }
                 let adds = packages.into_iter().map(|p| NewProposal::Add(Box::new(p))).collect();
                 let work = Work::Invite { who: who.clone(), committing: true };
                 let item = Item { group: id.clone(), work };
-                let note = (!what.is_empty()).then(|| Self::news(id, News::Note { what }));
-                let notes = note.into_iter().collect();
-                match self.commit(id, adds, Some((key, item)), notes)? {
+                let notes = problems.into_iter().map(|what| Self::news(id, News::Note { what }));
+                match self.commit(id, adds, Some((key, item)), notes.collect())? {
                     Ok(next) => Ok(next),
                     Err(e) => self.failed(id, key, format!("{who} cannot be added: {e}")),
                 }
@@ -234,7 +236,7 @@ impl<S: Store> Engine<S> {
                 true => News::Failed { what: format!("the service knows no {who}") },
                 false => News::Note { what: format!("all devices of {who} are in the group") },
             };
-            return self.give_up(id, key, news);
+            return self.give_up(id, key, [news]);
         }
         if let Some(live) = self.groups.get_mut(id) {
             live.inviting = Inviting::Missing(missing);
@@ -249,28 +251,32 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// The service has given out key packages.
+    /// The service has given out key packages. Those of the devices that were asked for count,
+    /// and of the group's suite: with others the service could bring in somebody else.
     pub(super) fn invite_claimed(
         &mut self,
         id: &GroupId,
         claimed: Vec<ClaimedKeyPackage>,
     ) -> Result<(), EngineError> {
+        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let suite = live.group.cipher_suite();
+        let Inviting::Missing(asked) = core::mem::take(&mut live.inviting) else { return Ok(()) };
         let (mut packages, mut problems) = (Vec::new(), Vec::new());
         let mut pins = Vec::new();
-        for ClaimedKeyPackage { device, key_package } in claimed {
-            let Some(message) = key_package else {
-                problems.push(format!(
-                    "{device} has no key package at the service: invite it again when it was \
-                     online"
-                ));
+        for device in asked {
+            let found = claimed.iter().find(|claimed| claimed.device == device);
+            let Some(message) = found.and_then(|found| found.key_package.as_deref()) else {
+                problems.push(self.no_key_package_of(&device, suite));
                 continue;
             };
-            match self.check_key_package(&device, &message) {
+            match self.check_key_package(&device, suite, message) {
                 Ok((package, new)) => {
                     packages.push(package);
                     pins.extend(new);
                 }
-                Err(e) => problems.push(format!("the key package of {device} is refused: {e}")),
+                Err(e) => {
+                    problems.push(format!("{device} is not invited: its key package: {e}"));
+                }
             }
         }
         if !pins.is_empty() {
@@ -282,16 +288,43 @@ impl<S: Store> Engine<S> {
         Ok(())
     }
 
+    /// Why a device cannot be invited, and what can be done: by the user alone. What the service
+    /// does not have, it may also hold back, so a group's suite does not depend on that.
+    fn no_key_package_of(&self, device: &DeviceId, suite: CipherSuite) -> String {
+        let name = suite_name(suite);
+        let classic =
+            is_post_quantum(suite) && self.book.identity().suites().any(|suite| suite == CLASSIC);
+        let hint = match classic {
+            true => {
+                ". Only if it does not matter who can read it later: /new NAME classic makes a \
+                 group that is NOT post-quantum, and invite it there"
+            }
+            false => "",
+        };
+        format!(
+            "{device} is not invited: the service has no key package of it for this group's suite, \
+             {name}: it does not use that suite, was away for long, or the service holds it \
+             back{hint}"
+        )
+    }
+
     fn check_key_package(
         &mut self,
         device: &DeviceId,
+        suite: CipherSuite,
         message: &[u8],
-    ) -> Result<(ValidKeyPackage, Vec<Change>), conclave_mls::Error> {
-        let MlsMessageBody::KeyPackage(package) = MlsMessage::from_bytes(message)?.body else {
-            return Err(conclave_mls::Rejection::UnexpectedMessage.into());
+    ) -> Result<(ValidKeyPackage, Vec<Change>), String> {
+        let message = MlsMessage::from_bytes(message).map_err(|e| e.to_string())?;
+        let MlsMessageBody::KeyPackage(package) = message.body else {
+            return Err("it is none".into());
         };
+        if package.cipher_suite != suite {
+            let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
+            return Err(format!("the service gives out one of {given} instead of {asked}"));
+        }
         let now = self.seconds();
-        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), *package)?;
+        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), *package)
+            .map_err(|e| e.to_string())?;
         let credential = stage.credential().clone();
         let (verdict, pins) = match self.judge(core::slice::from_ref(&credential)) {
             _ if credential.credential.identity() != Some(&device.identity()) => {
@@ -304,7 +337,7 @@ impl<S: Store> Engine<S> {
             // The list was fetched just before: the service contradicts itself.
             None => (Verdict::refuse("the service does not know its key"), Vec::new()),
         };
-        Ok((stage.resolve(verdict)?, pins))
+        Ok((stage.resolve(verdict).map_err(|e| e.to_string())?, pins))
     }
 
     /// The leaves of some devices.

@@ -60,8 +60,8 @@ impl<S: Store> Engine<S> {
                 self.registered = true;
                 Ok(())
             }
-            (Purpose::Publish(references), Reply::PublishKeyPackages(_)) => {
-                self.published(references, None)?;
+            (Purpose::Publish(suite, references), Reply::PublishKeyPackages(_)) => {
+                self.published(suite, references, None)?;
                 self.announce();
                 Ok(())
             }
@@ -127,7 +127,8 @@ impl<S: Store> Engine<S> {
     fn created(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
         let record = GroupRecord { stage: Stage::Active, ..record };
-        let news = Self::news(id, News::Created);
+        let suite = self.groups.get(id).map(|live| live.group.cipher_suite());
+        let news = Self::news(id, News::Created { suite });
         Ok(self.book.commit(None, vec![Change::Record(id.clone(), record), news])?)
     }
 
@@ -217,7 +218,9 @@ impl<S: Store> Engine<S> {
                 let (device, detail) = (self.device().clone(), detail.to_string());
                 Err(EngineError::NotRegistered { device, code, detail })
             }
-            Purpose::Publish(references) => self.published(references, Some((code, detail))),
+            Purpose::Publish(suite, references) => {
+                self.published(suite, references, Some((code, detail)))
+            }
             Purpose::Lookup(user) => {
                 self.directory.learn(user, Vec::new());
                 Ok(())
@@ -279,7 +282,7 @@ impl<S: Store> Engine<S> {
                 return Ok(());
             }
         };
-        self.give_up(id, key, News::Failed { what: format!("{what}: {reason}") })
+        self.give_up(id, key, [News::Failed { what: format!("{what}: {reason}") }])
     }
 
     /// Forgets the own commit, and whatever proposals it held.

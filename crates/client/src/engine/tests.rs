@@ -2,18 +2,20 @@
 
 mod behaviour;
 mod simulation;
+mod suites;
 
 use super::{Engine, Setup};
 use crate::command::Command;
 use crate::output::Output;
 use crate::record::News;
 use crate::request::{Reply, Request};
+use crate::suites::{CLASSIC, SUITES};
 use conclave_delivery::api::{DeviceId, Token};
 use conclave_delivery::http_client::{ClientError, Heard};
 use conclave_delivery::service::{Caller, Limits, Operation, Service, ServiceError};
 use conclave_delivery::storage::SqliteStorage;
-use conclave_mls::GroupId;
 use conclave_mls::rows::RowKey;
+use conclave_mls::{CipherSuite, GroupId};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_store::{MemoryStore, Secret, Store, StoreError, WriteSet};
 use conclave_testkit::SeededRng;
@@ -92,6 +94,8 @@ impl Store for Disk {
 /// One device, over all the processes that it takes.
 struct Device {
     id: DeviceId,
+    /// The only suite that it was set up with, if it was chosen.
+    suite: Option<CipherSuite>,
     disk: Disk,
     engine: Engine<Disk>,
     token: Option<Token>,
@@ -141,14 +145,19 @@ struct World {
     rng: SeededRng,
     /// One in so many calls gets lost, one in so many answers; 0 for none.
     loss: u64,
+    /// What a service that lies makes of its answers.
+    lie: Option<fn(&mut Reply)>,
     _folder: tempfile::TempDir,
+}
+
+fn provider() -> Arc<RustCrypto> {
+    Arc::new(RustCrypto::new().with_suites(SUITES))
 }
 
 fn service() -> (Service<SqliteStorage>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let storage = SqliteStorage::open(folder.path()).unwrap();
-    let provider = Arc::new(RustCrypto::new());
-    (Service::new(storage, provider, Limits::default()).unwrap(), folder)
+    (Service::new(storage, provider(), Limits::default()).unwrap(), folder)
 }
 
 fn unreachable() -> ClientError {
@@ -160,15 +169,21 @@ impl World {
         let (service, folder) = service();
         let rng = SeededRng::from_u64(seed);
         let (devices, now) = (Vec::new(), 1_700_000_000_000);
-        Self { service, devices, now, seed, rng, loss: 0, _folder: folder }
+        Self { service, devices, now, seed, rng, loss: 0, lie: None, _folder: folder }
     }
 
-    fn engine(&self, id: &DeviceId, disk: &Disk, life: u64) -> Engine<Disk> {
+    fn engine(
+        &self,
+        id: &DeviceId,
+        suite: Option<CipherSuite>,
+        disk: &Disk,
+        life: u64,
+    ) -> Engine<Disk> {
         let rng = SeededRng::from_u64(self.seed).fork(&format!("{id} {life}"));
         Engine::open(Setup {
             device: id.clone(),
-            cipher_suite: None,
-            provider: Arc::new(RustCrypto::new()),
+            cipher_suite: suite,
+            provider: provider(),
             rng: Box::new(rng),
             store: disk.clone(),
         })
@@ -176,22 +191,27 @@ impl World {
     }
 
     /// Switches on a device with this state; its number.
-    fn add_with(&mut self, id: &str, disk: Disk) -> usize {
+    fn add_with(&mut self, id: &str, suite: Option<CipherSuite>, disk: Disk) -> usize {
         let id: DeviceId = id.parse().unwrap();
-        let engine = self.engine(&id, &disk, 0);
+        let engine = self.engine(&id, suite, &disk, 0);
         let (hints, shown) = (VecDeque::new(), Vec::new());
-        self.devices.push(Device { id, disk, engine, token: None, hints, shown, life: 0 });
+        self.devices.push(Device { id, suite, disk, engine, token: None, hints, shown, life: 0 });
         self.devices.len() - 1
     }
 
     fn add(&mut self, id: &str) -> usize {
-        self.add_with(id, Disk::default())
+        self.add_with(id, None, Disk::default())
+    }
+
+    /// A device without post-quantum suites.
+    fn add_classic(&mut self, id: &str) -> usize {
+        self.add_with(id, Some(CLASSIC), Disk::default())
     }
 
     /// Kills a device's process, and starts another one.
     fn kill(&mut self, i: usize) {
         let device = &self.devices[i];
-        let engine = self.engine(&device.id, &device.disk, device.life + 1);
+        let engine = self.engine(&device.id, device.suite, &device.disk, device.life + 1);
         let device = &mut self.devices[i];
         device.engine = engine;
         device.token = None;
@@ -222,7 +242,7 @@ impl World {
             Register ListDevices PublishKeyPackages CountKeyPackages ClaimKeyPackages CreateGroup
             SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox AckInbox
         );
-        let (reply, notices) =
+        let (mut reply, notices) =
             done.map_err(|ServiceError { code, detail }| ClientError::Refused { code, detail })?;
         for notice in notices {
             for device in &mut self.devices {
@@ -230,6 +250,9 @@ impl World {
                     device.hints.push_back(Heard::Event(notice.event.clone()));
                 }
             }
+        }
+        if let Some(lie) = self.lie {
+            lie(&mut reply);
         }
         Ok(reply)
     }

@@ -1,4 +1,6 @@
 use super::*;
+use crate::suites::HYBRID;
+use conclave_delivery::api::CountKeyPackages;
 
 #[test]
 fn people_talk_and_see_the_same_codes() {
@@ -113,7 +115,7 @@ fn a_device_that_comes_back_with_another_key_is_refused() {
     let disk = world.devices[a].disk.clone();
     // Another service vouches for another b/pc.
     let mut other = World::new(8);
-    let (a, b) = (other.add_with("a/pc", disk), other.add("b/pc"));
+    let (a, b) = (other.add_with("a/pc", None, disk), other.add("b/pc"));
     other.group("h", &[a, b]);
     assert!(!other.devices[b].has_line("joined"));
     let lines = other.devices[a].lines();
@@ -159,16 +161,26 @@ fn what_cannot_be_done_is_said_and_holds_nothing_up() {
 }
 
 #[test]
-fn key_packages_are_made_again_when_they_run_low() {
+fn key_packages_of_each_suite_are_made_again_when_they_run_low() {
     let mut world = World::new(11);
     let (a, b) = (world.add("a/pc"), world.add("b/pc"));
     world.settle();
-    for i in 0..12 {
-        world.group(&format!("g{i}"), &[a, b]);
-        assert!(world.devices[b].has_line(&format!("joined g{i} ")));
+    for suite in ["hybrid", "classic"] {
+        for i in 0..12 {
+            let name = format!("{suite}{i}");
+            world.group(&format!("{name} {suite}"), &[a, b]);
+            assert!(world.devices[b].has_line(&format!("joined {name} ")), "{name}");
+        }
+        let reply = world.call(b, Request::CountKeyPackages(CountKeyPackages {})).unwrap();
+        let Reply::CountKeyPackages(counts) = reply else { panic!("{reply:?}") };
+        for wanted in [HYBRID, CLASSIC] {
+            let of = counts.counts.iter().find(|count| count.cipher_suite == wanted).unwrap();
+            assert!((5..=10).contains(&of.available), "{of:?}");
+            assert_eq!(of.last_resort, 1);
+        }
     }
     let stored = world.devices[b].engine.book.key_packages().unwrap().len();
-    assert!((5..=11).contains(&stored), "{stored}");
+    assert!((12..=22).contains(&stored), "{stored}");
 }
 
 #[test]
@@ -177,18 +189,26 @@ fn state_is_used_by_its_device_alone() {
     let a = world.add("a/pc");
     let setup = |id: &str, suite: Option<u16>| Setup {
         device: id.parse().unwrap(),
-        cipher_suite: suite.map(conclave_mls::CipherSuite),
-        provider: Arc::new(RustCrypto::new()),
+        cipher_suite: suite.map(CipherSuite),
+        provider: provider(),
         rng: Box::new(SeededRng::from_u64(0)),
         store: world.devices[a].disk.clone(),
+    };
+    let refused = |suite| match Engine::open(setup("a/pc", Some(suite))) {
+        Err(e @ crate::EngineError::OtherSuite { .. }) => e.to_string(),
+        _ => panic!("another suite is taken"),
     };
     assert!(matches!(
         Engine::open(setup("b/pc", None)),
         Err(crate::EngineError::OtherDevice { .. })
     ));
-    assert!(matches!(
-        Engine::open(setup("a/pc", Some(2))),
-        Err(crate::EngineError::OtherSuite { .. })
-    ));
-    assert!(Engine::open(setup("a/pc", Some(1))).is_ok());
+    // `a/pc` has two suites: it cannot become a device of one.
+    for suite in [1, 2, 0xf0c2] {
+        let said = refused(suite);
+        assert!(
+            said.contains("MLKEM768X25519_AES256GCM") && said.contains("DHKEMX25519"),
+            "{said}"
+        );
+    }
+    assert!(Engine::open(setup("a/pc", None)).is_ok());
 }

@@ -1,0 +1,270 @@
+//! Which suites groups have: nobody but their makers says.
+
+use super::*;
+use crate::suites::HYBRID;
+use conclave_delivery::api::{ClaimKeyPackages, PublishKeyPackages};
+use conclave_mls::wire::codec::Decode;
+use conclave_mls::wire::{MlsMessage, MlsMessageBody};
+
+const PQ_NAME: &str = "MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519";
+const CLASSIC_NAME: &str = "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519";
+
+fn suite_of(world: &World, i: usize) -> CipherSuite {
+    let device = &world.devices[i];
+    let id = device.engine.book.current().unwrap();
+    device.engine.groups.get(id).unwrap().group.cipher_suite()
+}
+
+impl World {
+    /// Lets a device call until it has nothing to call for; what reaches the service is changed on
+    /// the way.
+    fn with_requests_of(&mut self, i: usize, mut change: impl FnMut(&mut Request)) {
+        for _ in 0..1000 {
+            let Some(mut request) = self.devices[i].engine.next(self.now).unwrap() else { return };
+            change(&mut request);
+            self.call_and_answer(i, request);
+        }
+        panic!("no end is in sight");
+    }
+}
+
+#[test]
+fn new_groups_are_post_quantum_and_all_are_told() {
+    let mut world = World::new(20);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    assert_eq!([suite_of(&world, a), suite_of(&world, b)], [HYBRID; 2]);
+    assert!(world.devices[a].has_line(&format!("created g post-quantum {PQ_NAME}")));
+    assert!(world.devices[b].has_line(&format!("joined g 1 by a/pc post-quantum {PQ_NAME}")));
+    for i in [a, b] {
+        world.say(i, "/groups");
+        world.say(i, "/members");
+        world.settle();
+        let lines = world.devices[i].lines();
+        let group = lines.iter().find(|line| line.starts_with("group g ")).unwrap();
+        assert!(group.contains(&format!(" members 2 post-quantum {PQ_NAME}")), "{group}");
+        let epoch = lines.iter().find(|line| line.starts_with("epoch g ")).unwrap();
+        assert!(epoch.ends_with(&format!(" post-quantum {PQ_NAME}")), "{epoch}");
+    }
+}
+
+#[test]
+fn a_group_is_classic_if_its_maker_says_so_and_all_are_told() {
+    let mut world = World::new(21);
+    let (a, b) = (world.add("a/pc"), world.add_classic("b/pc"));
+    world.group("g classic", &[a, b]);
+    world.agree(&[a, b]);
+    assert_eq!([suite_of(&world, a), suite_of(&world, b)], [CLASSIC; 2]);
+    for (i, begin) in [(a, "created g"), (b, "joined g 1 by a/pc")] {
+        let device = &world.devices[i];
+        assert!(
+            device.has_line(&format!("{begin} classic {CLASSIC_NAME}")),
+            "{:?}",
+            device.lines()
+        );
+        let told = |output: &Output| {
+            let text = output.to_text();
+            text.contains(&format!("NOT post-quantum ({CLASSIC_NAME})"))
+                && text.contains("who records what is said there can read it")
+        };
+        assert!(device.shown.iter().any(told), "people are told in plain words");
+    }
+    world.say(b, "hi");
+    world.settle();
+    assert_eq!(world.devices[a].messages().len(), 1);
+}
+
+#[test]
+fn a_device_that_has_no_key_package_of_the_groups_suite_is_named_and_left_out() {
+    let mut world = World::new(22);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    let phone = world.add_classic("b/phone");
+    world.settle();
+    world.say(a, "/new g");
+    world.say(a, "/invite b/phone");
+    world.settle();
+    let why = format!(
+        " b/phone is not invited: the service has no key package of it for this group's suite, \
+         {PQ_NAME}: it does not use that suite, was away for long, or the service holds it back. \
+         Only if it does not matter who can read it later: /new NAME classic makes a group that is \
+         NOT post-quantum, and invite it there"
+    );
+    let failed = format!("failed g{why}");
+    assert!(world.devices[a].lines().contains(&failed), "{:?}", world.devices[a].lines());
+    world.agree(&[a]);
+    // Others of the same user come in.
+    world.say(a, "/invite b");
+    world.settle();
+    let noted = format!("note g{why}");
+    assert!(world.devices[a].lines().contains(&noted), "{:?}", world.devices[a].lines());
+    world.agree(&[a, b]);
+    assert!(!world.devices[phone].has_line("joined"));
+}
+
+/// The lies of a service that wants a conversation that it can read later.
+#[test]
+fn a_service_that_holds_post_quantum_key_packages_back_gets_no_other_group() {
+    fn nothing(reply: &mut Reply) {
+        if let Reply::ClaimKeyPackages(claimed) = reply {
+            claimed.devices.iter_mut().for_each(|device| device.key_package = None);
+        }
+    }
+    fn left_out(reply: &mut Reply) {
+        if let Reply::ClaimKeyPackages(claimed) = reply {
+            claimed.devices.clear();
+        }
+    }
+    for lie in [nothing, left_out] {
+        let mut world = World::new(23);
+        let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+        world.settle();
+        world.lie = Some(lie);
+        world.group("g", &[a, b]);
+        assert_eq!(suite_of(&world, a), HYBRID, "the group stays what it was made");
+        world.agree(&[a]);
+        assert!(!world.devices[b].has_line("joined"));
+        assert!(world.devices[a].has_line("failed g b/pc is not invited: "));
+        // What is said meanwhile is post-quantum, and the invitation can be repeated.
+        world.lie = None;
+        world.say(a, "/invite b");
+        world.settle();
+        world.agree(&[a, b]);
+        assert_eq!(suite_of(&world, b), HYBRID);
+    }
+}
+
+#[test]
+fn a_service_that_gives_out_classic_key_packages_instead_is_refused() {
+    let mut world = World::new(24);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.settle();
+    world.say(a, "/new g");
+    world.say(a, "/invite b");
+    // The service does not keep to the suite that was asked for.
+    world.with_requests_of(a, |request| {
+        if let Request::ClaimKeyPackages(ClaimKeyPackages { cipher_suite, .. }) = request {
+            assert_eq!(*cipher_suite, HYBRID);
+            *cipher_suite = CLASSIC;
+        }
+    });
+    world.settle();
+    let refused = format!(
+        "failed g b/pc is not invited: its key package: the service gives out one of \
+         {CLASSIC_NAME} instead of {PQ_NAME}"
+    );
+    assert!(world.devices[a].has_line(&refused), "{:?}", world.devices[a].lines());
+    assert!(!world.devices[b].has_line("joined"));
+    assert_eq!(suite_of(&world, a), HYBRID);
+}
+
+#[test]
+fn a_service_that_answers_with_somebody_elses_key_package_brings_nobody_in() {
+    let mut world = World::new(25);
+    let [a, b, mallory] = ["a/pc", "b/pc", "mallory/pc"].map(|id| world.add(id));
+    world.settle();
+    world.say(a, "/new g");
+    world.say(a, "/invite b");
+    world.with_requests_of(a, |request| {
+        if let Request::ClaimKeyPackages(claim) = request {
+            claim.user = "mallory".parse().unwrap();
+        }
+    });
+    world.settle();
+    assert!(world.devices[a].has_line("failed g b/pc is not invited: "));
+    assert!(!world.devices[mallory].has_line("joined") && !world.devices[b].has_line("joined"));
+    world.agree(&[a]);
+}
+
+#[test]
+fn groups_are_made_in_suites_of_the_device_alone() {
+    let mut world = World::new(26);
+    let (a, b) = (world.add("a/pc"), world.add_classic("b/pc"));
+    world.settle();
+    world.say(a, "/new g mldsa87");
+    world.say(b, "/new g hybrid");
+    world.settle();
+    let lines = world.devices[a].lines();
+    let error = format!(
+        "error this device uses {PQ_NAME} and {CLASSIC_NAME} only. Another device can use \
+         MLS_256_MLKEM1024_AES256GCM_SHA384_MLDSA87: conclave chat a --device NAME --suite 0xf0cb"
+    );
+    assert!(lines.contains(&error), "{lines:?}");
+    let error = format!(
+        "error this device uses {CLASSIC_NAME} only. Another device can use {PQ_NAME}: conclave \
+         chat b --device NAME"
+    );
+    assert!(world.devices[b].lines().contains(&error));
+    assert!(world.devices.iter().all(|device| device.engine.groups.is_empty()));
+    world.say(b, "/new g");
+    world.settle();
+    assert_eq!(suite_of(&world, b), CLASSIC);
+}
+
+/// A suite whose signatures, too, are post-quantum: keys and messages are ten times as large.
+#[test]
+fn devices_of_one_suite_make_groups_of_it() {
+    let mut world = World::new(27);
+    let suite = Some(crate::find_suite("mldsa44").unwrap());
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add_with(id, suite, Disk::default()));
+    world.group("g", &[a, b]);
+    world.agree(&[a, b]);
+    assert_eq!(Some(suite_of(&world, b)), suite);
+    world.say(b, "hi");
+    world.settle();
+    assert_eq!(world.devices[a].messages().len(), 1);
+}
+
+#[test]
+fn leaves_and_key_packages_say_which_suites_a_device_uses() {
+    let mut world = World::new(28);
+    let a = world.add("a/pc");
+    let mut published = Vec::new();
+    world.with_requests_of(a, |request| {
+        let Request::PublishKeyPackages(PublishKeyPackages { key_packages }) = request else {
+            return;
+        };
+        let mut suites = Vec::new();
+        for message in key_packages {
+            let body = MlsMessage::from_bytes(message).unwrap().body;
+            let MlsMessageBody::KeyPackage(package) = body else { panic!() };
+            assert_eq!(package.leaf_node.capabilities.cipher_suites, [HYBRID, CLASSIC]);
+            suites.push(package.cipher_suite);
+        }
+        assert_eq!(suites.len(), 11);
+        suites.dedup();
+        assert_eq!(suites.len(), 1, "a refusal of one suite holds back no other");
+        published.extend(suites);
+    });
+    published.sort();
+    assert_eq!(published, [CLASSIC, HYBRID]);
+}
+
+/// The identity of a device of suite 1, as it was stored when a device had one suite.
+const OLD_IDENTITY: &str = "01036f6c64046d61696e00012076cdc286d3aa1c20f4ae9c5ee2dd761bf98812f1b75dd3ab59f1a1\
+     05cdda781b20ab1e20221272f99ec959e36697f6d715ac89956934df018837ab557de0382c08";
+
+#[test]
+fn a_device_that_was_set_up_with_one_suite_keeps_it() {
+    let mut old = Disk::default();
+    let mut set = WriteSet::new();
+    let byte = |at| u8::from_str_radix(&OLD_IDENTITY[at..at + 2], 16).unwrap();
+    let bytes: Vec<u8> = (0..OLD_IDENTITY.len()).step_by(2).map(byte).collect();
+    set.put("meta", b"identity".to_vec(), bytes);
+    old.commit(&set).unwrap();
+    let mut world = World::new(29);
+    let (a, b) = (world.add("a/pc"), world.add_with("old/main", None, old));
+    world.group("g", &[a, b]);
+    assert!(world.devices[a].has_line("failed g old/main is not invited: "));
+    world.group("h classic", &[a, b]);
+    world.agree(&[a, b]);
+    world.say(b, "/new i");
+    world.say(b, "/invite a");
+    world.settle();
+    world.say(a, "/switch i");
+    world.agree(&[a, b]);
+    assert!(world.devices[b].has_line(&format!("created i classic {CLASSIC_NAME}")));
+    world.kill(b);
+    world.say(b, "still here");
+    world.settle();
+    assert_eq!(world.devices[a].messages().len(), 1);
+}
