@@ -1,8 +1,12 @@
 // Clients of ts-mls, driven by lines of JSON on standard input; one line of answer for each line.
 // Bytes are written in hexadecimal.
 
+import { createHash } from "node:crypto"
 import { createInterface } from "node:readline"
+import { XWing } from "@hpke/hybridkem-x-wing"
+import { MlKem1024, MlKem768 } from "@hpke/ml-kem"
 import { p256, p384, p521 } from "@noble/curves/nist.js"
+import { ml_dsa44, ml_dsa65 } from "@noble/post-quantum/ml-dsa.js"
 import {
   bytesToBase64,
   ciphersuites,
@@ -37,7 +41,95 @@ import { decodeRatchetTree, encodeRatchetTree } from "ts-mls/ratchetTree.js"
 const hex = (bytes) => Buffer.from(bytes).toString("hex")
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "hex"))
 
-const suiteName = (id) => Object.keys(ciphersuites).find((name) => ciphersuites[name] === id)
+/** ts-mls calls what it does not know by its number. */
+const suiteName = (id) => Object.keys(ciphersuites).find((name) => ciphersuites[name] === id) ?? `${id}`
+
+/**
+ * The suites of draft-ietf-mls-pq-ciphersuites-06, at the code points of suite.rs. ts-mls has others: with
+ * HKDF-SHA512 all of them.
+ */
+const draftSuites = Object.fromEntries(
+  [
+    [0x004f, "X-Wing", "HKDF-SHA256", "AES128GCM", "Ed25519"],
+    [0x004e, "X-Wing", "HKDF-SHA384", "AES256GCM", "Ed25519"],
+    [0xf042, "ML-KEM-768", "HKDF-SHA384", "AES256GCM", "Ed25519"],
+    [0x0050, "ML-KEM-768", "HKDF-SHA384", "AES256GCM", "P256"],
+    [0x0042, "ML-KEM-1024", "HKDF-SHA384", "AES256GCM", "P384"],
+    [0x0052, "X-Wing", "HKDF-SHA384", "CHACHA20POLY1305", "ML-DSA-44"],
+    [0x0051, "ML-KEM-768", "HKDF-SHA384", "AES256GCM", "ML-DSA-65"],
+    [0x0907, "ML-KEM-1024", "HKDF-SHA384", "AES256GCM", "ML-DSA-87"],
+  ].map(([id, kem, kdf, aead, signature]) => {
+    const hash = kdf.replace("HKDF-SHA", "SHA-")
+    return [id, { hash, hpke: { kem, kdf, aead }, signature, name: suiteName(id) }]
+  }),
+)
+
+for (const own of Object.keys(ciphersuites).map(getCiphersuiteFromName)) {
+  const components = ({ hash, hpke, signature }) => JSON.stringify([hash, hpke.kem, hpke.kdf, hpke.aead, signature])
+  if (Object.values(draftSuites).some((suite) => components(suite) === components(own))) {
+    throw new Error(`ts-mls has a suite of the draft now: take ${own.name} out of draftSuites`)
+  }
+}
+
+/** The KEMs of @hpke, and how they make a key pair of its seed. */
+const kems = {
+  "X-Wing": [new XWing(), (kem, seed) => kem.generateKeyPairDerand(seed)],
+  "ML-KEM-768": [new MlKem768(), (kem, seed) => kem.deriveKeyPair(seed)],
+  "ML-KEM-1024": [new MlKem1024(), (kem, seed) => kem.deriveKeyPair(seed)],
+}
+
+/**
+ * DeriveKeyPair of draft-ietf-hpke-pq, sections 3 and 4. @hpke takes SHAKE256(ikm) for the seed of X-Wing, and
+ * for that of ML-KEM the ikm itself, which then has to be of 64 bytes.
+ */
+async function deriveKeyPair(name, ikm) {
+  const [kem, fromSeed] = kems[name]
+  const text = (string) => new TextEncoder().encode(string)
+  const number = (n) => Uint8Array.of(n >> 8, n & 255)
+  const [label, length] = [text("DeriveKeyPair"), kem.privateKeySize]
+  const hash = createHash("shake256", { outputLength: length })
+  const id = [text("KEM"), number(kem.id)]
+  for (const part of [ikm, text("HPKE-v1"), ...id, number(label.length), label, number(length)]) {
+    hash.update(part)
+  }
+  return fromSeed(kem, Uint8Array.from(hash.digest()))
+}
+
+for (const [name, [kem]] of Object.entries(kems)) {
+  const ikm = new Uint8Array(64)
+  const [own, draft] = [await kem.deriveKeyPair(ikm), await deriveKeyPair(name, ikm)]
+  if (hex(own.publicKey.key) === hex(draft.publicKey.key)) {
+    throw new Error(`@hpke derives key pairs of ${name} as the draft has it now: take it out of kems`)
+  }
+}
+
+/** ML-DSA of another strength than ts-mls has. */
+const mlDsa = (scheme) => ({
+  async sign(signKey, message) {
+    return scheme.sign(message, signKey)
+  },
+  async verify(publicKey, message, signature) {
+    return scheme.verify(signature, message, publicKey)
+  },
+  async keygen() {
+    const keys = scheme.keygen(crypto.getRandomValues(new Uint8Array(32)))
+    return { signKey: keys.secretKey, publicKey: keys.publicKey }
+  },
+})
+
+async function implementation(id) {
+  const draft = draftSuites[id]
+  if (draft === undefined) return getCiphersuiteImpl(getCiphersuiteFromName(suiteName(id)))
+  const made = await getCiphersuiteImpl(draft)
+  const signature = { "ML-DSA-44": mlDsa(ml_dsa44), "ML-DSA-65": mlDsa(ml_dsa65) }[draft.signature]
+  const { kem } = draft.hpke
+  return {
+    ...made,
+    hpke: { ...made.hpke, deriveKeyPair: (ikm) => deriveKeyPair(kem, ikm) },
+    signature: signature ?? made.signature,
+  }
+}
+
 const extensionName = (kind) =>
   Object.keys(defaultExtensionTypes).find((name) => defaultExtensionTypes[name] === kind) ?? kind
 const extensions = (list) =>
@@ -73,18 +165,23 @@ class Client {
 
   async use(suite) {
     this.suite = suite
-    this.cs = await getCiphersuiteImpl(getCiphersuiteFromName(suiteName(suite)))
+    this.cs = await implementation(suite)
     this.keys = await this.cs.signature.keygen()
     // ts-mls makes compressed ECDSA keys; RFC 9420 has uncompressed ones (section 5.1.1).
-    const curve = { 2: p256, 5: p521, 7: p384 }[suite]
+    const curve = { 2: p256, 5: p521, 7: p384, 0x50: p256, 0x42: p384 }[suite]
     if (curve !== undefined) this.keys.publicKey = curve.getPublicKey(this.keys.signKey, false)
   }
 
-  async newKeyPackage({ lifetime, leeway, topic }) {
+  /** What gives ts-mls the suite of a successor, whose own table it looks into otherwise. */
+  provider() {
+    return { getCiphersuiteImpl: async () => this.cs }
+  }
+
+  async newKeyPackage({ lifetime, leeway, topic, suites }) {
     const now = BigInt(Math.floor(Date.now() / 1000))
     const capabilities = {
       versions: ["mls10"],
-      ciphersuites: [1, 2, 3, 4, 5, 6, 7].map(suiteName),
+      ciphersuites: suites.map(suiteName),
       extensions: [topic],
       proposals: [],
       credentials: ["basic"],
@@ -379,6 +476,7 @@ const operations = {
       bytes(request.group_id),
       suiteName(request.suite),
       extensions(request.extensions),
+      client.provider(),
     )
     client.state = made.newState
     return encodeWelcome(made.welcome)
@@ -393,6 +491,7 @@ const operations = {
         own.publicPackage,
         own.privatePackage,
         tree(request.tree),
+        client.provider(),
       ),
     )
   },

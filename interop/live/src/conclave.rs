@@ -6,6 +6,7 @@ use crate::member::{
     Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
 };
 use crate::rng;
+use crate::suite::{POINTS, Suite};
 use chacha20::ChaCha20Rng;
 use conclave_mls::crypto::{CryptoProvider, Secret, SignatureKeyPair};
 use conclave_mls::rows::{Batch, RowKey};
@@ -37,12 +38,14 @@ struct Conclave {
 }
 
 /// A new client. Its name decides on its provider.
-pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
+pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
     let portable = name.bytes().map(u32::from).sum::<u32>() % 2 == 1;
-    let provider: Box<dyn CryptoProvider> =
-        if portable { Box::new(RustCrypto::new()) } else { Box::new(AwsLc::new()) };
+    let provider: Box<dyn CryptoProvider> = match portable {
+        true => Box::new(RustCrypto::new().with_suites(POINTS)),
+        false => Box::new(AwsLc::new().with_suites(POINTS)),
+    };
     let mut rng = rng::of_name(name)?;
-    let suite = CipherSuite(suite);
+    let suite = CipherSuite(suite.code_point());
     let signer = signature_key_pair(&*provider, &mut rng, suite)?;
     Ok(Box::new(Conclave {
         provider,
@@ -58,7 +61,7 @@ pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
 }
 
 fn leaf(name: &[u8], suite: CipherSuite) -> LeafParams {
-    let suites: Vec<CipherSuite> = crate::stack::SUITES.map(CipherSuite).to_vec();
+    let suites: Vec<CipherSuite> = Suite::code_points().into_iter().map(CipherSuite).collect();
     debug_assert!(suites.contains(&suite));
     let mut leaf = LeafParams::new(Credential::basic(name), &suites);
     leaf.capabilities.extensions.push(ExtensionType(TOPIC));
@@ -93,7 +96,7 @@ fn reinit_of(next: &ReInit) -> conclave_mls::ReInit {
     conclave_mls::ReInit {
         group_id: next.group_id.as_slice().into(),
         version: ProtocolVersion::MLS10,
-        cipher_suite: CipherSuite(next.suite),
+        cipher_suite: CipherSuite(next.suite.code_point()),
         extensions: extensions(&next.extensions),
     }
 }
@@ -143,6 +146,16 @@ impl Conclave {
             Change::Extensions(list) => NewProposal::GroupContextExtensions(extensions(list)),
             Change::ReInit(next) => NewProposal::ReInit(reinit_of(next)),
         })
+    }
+
+    /// Other keys, if the suite is another one.
+    fn change_suite(&mut self, suite: Suite) -> Result<()> {
+        let suite = CipherSuite(suite.code_point());
+        if self.suite != suite {
+            self.suite = suite;
+            self.signer = signature_key_pair(&*self.provider, &mut self.rng, suite)?;
+        }
+        Ok(())
     }
 
     /// Opens a group with its first commit.
@@ -391,20 +404,14 @@ impl Member for Conclave {
         Ok(target.propose(&*self.provider, 0, &self.signer, proposal)?)
     }
 
-    fn reinit_key_package(&mut self, suite: u16) -> Result<Vec<u8>> {
-        if self.suite != CipherSuite(suite) {
-            self.suite = CipherSuite(suite);
-            self.signer = signature_key_pair(&*self.provider, &mut self.rng, self.suite)?;
-        }
+    fn reinit_key_package(&mut self, suite: Suite) -> Result<Vec<u8>> {
+        self.change_suite(suite)?;
         self.key_package()
     }
 
     fn reinit(&mut self, next: &ReInit, key_packages: &[Vec<u8>]) -> Result<Linked> {
         let link = self.group()?.reinit_link()?;
-        if self.suite != CipherSuite(next.suite) {
-            self.suite = CipherSuite(next.suite);
-            self.signer = signature_key_pair(&*self.provider, &mut self.rng, self.suite)?;
-        }
+        self.change_suite(next.suite)?;
         let group_id = next.group_id.as_slice().into();
         let params = GroupParams {
             extensions: extensions(&next.extensions),

@@ -106,7 +106,7 @@ impl Feature {
     pub fn step(self) -> Self {
         match self {
             Self::Create | Self::Message | Self::OutOfOrder | Self::Welcome => Self::CommitAdd,
-            Self::CommitPublic | Self::CommitPrivate => Self::CommitUpdate,
+            Self::CommitPublic | Self::CommitPrivate => Self::CommitExternalPsk,
             Self::Removed => Self::CommitRemove,
             Self::RemovedReplaced => Self::CommitRemoveAdd,
             Self::ProposePublic | Self::ProposePrivate => Self::ProposeAdd,

@@ -4,8 +4,10 @@
 
 use crate::feature::Feature;
 use crate::stack::Stack;
+use crate::suite::Suite;
 use crate::tally::Cell;
 use crate::world::Failure;
+use conclave_mls::crypto::PqSuite;
 
 /// Whose a difference is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +33,10 @@ pub struct Difference {
     pub receiver: Option<Stack>,
     /// Whether it is between different stacks only.
     pub others: bool,
-    /// In which suites; in all, if none is named.
-    pub suites: &'static [u16],
+    /// In which suites.
+    pub suites: fn(Suite) -> bool,
+    /// By which of the features it is looked for; by all, if none is named.
+    pub shows: &'static [Feature],
     /// Whose it is.
     pub blame: Blame,
     /// What happens, and what the RFC says.
@@ -45,9 +49,14 @@ impl Difference {
         self.blame != Blame::Lacks
     }
 
+    /// The features by which it is looked for.
+    pub fn probes(&self) -> &'static [Feature] {
+        if self.shows.is_empty() { self.features } else { self.shows }
+    }
+
     fn covers(&self, (feature, actor, receiver, suite): Cell) -> bool {
         self.features.contains(&feature)
-            && (self.suites.is_empty() || self.suites.contains(&suite))
+            && (self.suites)(suite)
             && (actor != receiver || !self.others)
             && self.actor.is_none_or(|stack| stack == actor)
             && self.receiver.is_none_or(|stack| stack == receiver)
@@ -57,6 +66,11 @@ impl Difference {
 /// The difference that concerns a cell.
 pub fn find(cell: Cell) -> Option<&'static Difference> {
     ALL.iter().find(|difference| difference.covers(cell))
+}
+
+/// The difference because of which two stacks cannot be in one group.
+pub fn keeps_apart((one, other): (Stack, Stack), suite: Suite) -> Option<&'static Difference> {
+    find((Feature::Create, one, other, suite))
 }
 
 /// A difference that shows only in groups of a certain state, which scripts cannot go around: it
@@ -108,7 +122,8 @@ const ANY: Difference = Difference {
     actor: None,
     receiver: None,
     others: false,
-    suites: &[],
+    suites: |_| true,
+    shows: &[],
     blame: Blame::Lacks,
     text: "",
 };
@@ -160,8 +175,71 @@ const EXTERNAL_SENDERS: Difference = Difference {
     ..ANY
 };
 
+/// In post-quantum suites, as the stacks publish them.
+const IN_DRAFT: fn(Suite) -> bool = |suite| matches!(suite, Suite::Draft(_));
+
+const OTHER_KEM: Difference = Difference {
+    mark: 'o',
+    features: Feature::ALL,
+    others: true,
+    suites: IN_DRAFT,
+    shows: &[Feature::Create],
+    blame: Blame::Theirs,
+    text: "mls-rs's AWS-LC provider (0.27, feature `post-quantum`) has suites by an older construction: \
+           its KEMs all have the identifier 15, which goes into every derivation of HPKE (the draft's have \
+           0x0041, 0x0042, 0x647a), the hybrid combines as the first X-Wing drafts did, its label before \
+           the secrets, and key pairs are derived with HKDF. Of its four suites, 65100 and 65003 have the \
+           components of TBD1 and TBD8; they were tried, at the others' code points. Neither side opens the \
+           other's first Welcome.",
+    ..ANY
+};
+
+/// What goes with an UpdatePath, or with a key that the group's secrets make.
+const PATHS: &[Feature] = &[
+    Feature::CommitRemove,
+    Feature::CommitRemoveAdd,
+    Feature::Removed,
+    Feature::RemovedReplaced,
+    Feature::HalfEmpty,
+    Feature::CommitUpdate,
+    Feature::CommitExtensions,
+    Feature::UnlistedExtensions,
+    Feature::ClearExtensions,
+    Feature::ProposeRemove,
+    Feature::ProposeUpdate,
+    Feature::ProposeExtensions,
+    Feature::GroupInfo,
+    Feature::GroupInfoTreeApart,
+    Feature::ExternalJoin,
+    Feature::ExternalJoinPsk,
+    Feature::Resync,
+    Feature::LateLeft,
+    Feature::ExternalSenderAdd,
+    Feature::ExternalSenderRemove,
+];
+
+const DERIVE_KEY_PAIR: Difference = Difference {
+    mark: 'p',
+    features: PATHS,
+    others: true,
+    suites: IN_DRAFT,
+    blame: Blame::Theirs,
+    text: "OpenMLS 0.9 (openmls_rust_crypto 0.6, feature `draft-ietf-mls-pq-ciphersuites`) has HPKE of \
+           hpke-rs 0.7, whose DeriveKeyPair takes SHAKE256(ikm) for a key's seed. draft-ietf-hpke-pq, sections 3 \
+           and 4: SHAKE256.LabeledDerive(ikm, \"DeriveKeyPair\", \"\", Nsk). So a path secret makes other \
+           keys (RFC 9420 section 7.4) than the UpdatePath holds, and neither side follows a commit with a path: \
+           what needs one is left out, external joins and changes of a group's extensions with it. Commits \
+           without one, their Welcomes and all messages pass. hpke-rs 0.8 has the label, but no release of \
+           OpenMLS takes it.",
+    ..ANY
+};
+
 /// All of them.
 pub static ALL: &[Difference] = &[
+    Difference { actor: Some(Stack::MlsRs), ..OTHER_KEM },
+    Difference { receiver: Some(Stack::MlsRs), ..OTHER_KEM },
+    Difference { actor: Some(Stack::OpenMls), ..DERIVE_KEY_PAIR },
+    Difference { receiver: Some(Stack::OpenMls), ..DERIVE_KEY_PAIR },
     Difference {
         mark: 'a',
         features: &[Feature::ReInit, Feature::ReInitSuite, Feature::Branch],
@@ -250,7 +328,12 @@ pub static ALL: &[Difference] = &[
         features: &[Feature::StackKeys],
         actor: Some(Stack::TsMls),
         receiver: Some(Stack::Conclave),
-        suites: &[2, 5, 7],
+        suites: |suite| match suite {
+            Suite::Rfc(n) => [2, 5, 7].contains(&n),
+            Suite::Draft(suite) | Suite::Mended(suite) => {
+                [PqSuite::MlKem768Aes256P256, PqSuite::MlKem1024Aes256P384].contains(&suite)
+            }
+        },
         blame: Blame::Theirs,
         text: "ts-mls makes ECDSA keys as compressed points. Section 5.1.1 has \
                UncompressedPointRepresentation, and Conclave takes nothing else, so that a key has \

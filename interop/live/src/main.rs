@@ -15,6 +15,7 @@ mod rng;
 mod script;
 mod stack;
 mod steps;
+mod suite;
 mod tally;
 mod ts_mls;
 mod world;
@@ -22,12 +23,13 @@ mod world;
 use clap::Parser;
 use feature::Feature;
 use script::Script;
-use stack::{SUITES, Stack};
+use stack::Stack;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use suite::Suite;
 use tally::Tally;
 
 /// Groups that Conclave, OpenMLS, mls-rs and ts-mls share, driven through random scripts.
@@ -45,9 +47,10 @@ struct Arguments {
     /// Instead of a number of scripts: for how long they are run (90s, 10m, 2h).
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     time: Option<Duration>,
-    /// The suites.
-    #[arg(long, value_delimiter = ',', default_values_t = SUITES)]
-    suites: Vec<u16>,
+    /// The suites: 1 to 7 of RFC 9420; TBD1 to TBD11 of the post-quantum draft, as the stacks publish
+    /// them; TBD1+ to TBD11+ the same, each stack's provider made up for where it departs from it.
+    #[arg(long, value_delimiter = ',', default_values_t = Suite::all())]
+    suites: Vec<Suite>,
     /// The stacks; all that are here, if none is named.
     #[arg(long, value_delimiter = ',', value_parser = stack)]
     stacks: Vec<Stack>,
@@ -154,11 +157,6 @@ fn main() -> ExitCode {
     summary(&tally)
 }
 
-/// The stacks that have a suite.
-fn having(stacks: &[Stack], suite: u16) -> Vec<Stack> {
-    stacks.iter().copied().filter(|stack| stack.suites().contains(&suite)).collect()
-}
-
 fn random(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &mut Tally) {
     let begin = Instant::now();
     let mut seed = arguments.seed;
@@ -170,7 +168,7 @@ fn random(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &mu
             if over || stop.load(Ordering::SeqCst) {
                 return;
             }
-            let stacks = having(stacks, suite);
+            let stacks = stack::company(stacks, suite);
             if stacks.len() < 2 {
                 continue;
             }
@@ -190,7 +188,7 @@ fn random(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &mu
 
 fn complete(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &mut Tally) {
     for &suite in &arguments.suites {
-        let stacks = having(stacks, suite);
+        let stacks = stack::having(stacks, suite);
         let begin = Instant::now();
         for &actor in &stacks {
             for &receiver in stacks.iter().filter(|&&receiver| receiver != actor) {

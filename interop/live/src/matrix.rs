@@ -3,7 +3,8 @@
 use crate::feature::Feature;
 use crate::known::{self, Blame};
 use crate::member::Result;
-use crate::stack::{SUITES, Stack};
+use crate::stack::Stack;
+use crate::suite::Suite;
 use crate::tally::Tally;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,8 +13,23 @@ use std::path::Path;
 const BEGIN: &str = "<!-- made by cargo interop: begin -->";
 const END: &str = "<!-- made by cargo interop: end -->";
 
+const DRAFT: &str = "Post-quantum suites, as the stacks publish them
+
+Those of draft-ietf-mls-pq-ciphersuites-06, at OpenMLS's code points. TBD3, TBD4 and TBD5 are Conclave's \
+alone: no other stack has the hybrids with P-256 and P-384. ts-mls has twelve suites of its own, 0x004d to \
+0x0058, all with HKDF-SHA512, which none of the draft's has.";
+
+const MENDED: &str = "Post-quantum suites, mended
+
+A stack takes its cryptography from a provider, which its host may change. Here OpenMLS's derives key pairs as \
+HPKE-PQ has it: nothing else kept its members out of a group. ts-mls's is told the components of the draft's \
+suites, and the same derivation (`@hpke/hybridkem-x-wing` makes the seed as hpke-rs 0.7 does; `@hpke/ml-kem` \
+takes the input itself, which only a hash of 64 bytes fits), and ML-DSA-44 and -65 from the package that it has \
+ML-DSA-87 from. The KEMs, HPKE, the signatures and all of MLS are the stacks' own. mls-rs's provider has no \
+place where its KEMs' identifiers or their combiner could be changed.";
+
 /// Writes what was found into a file, between its markers.
-pub fn write(file: &Path, tally: &Tally, stacks: &[Stack], suites: &[u16]) -> Result<()> {
+pub fn write(file: &Path, tally: &Tally, stacks: &[Stack], suites: &[Suite]) -> Result<()> {
     let page = std::fs::read_to_string(file)?;
     let missing = || format!("it has no `{BEGIN}` and `{END}`");
     let (before, rest) = page.split_once(BEGIN).ok_or_else(missing)?;
@@ -22,7 +38,7 @@ pub fn write(file: &Path, tally: &Tally, stacks: &[Stack], suites: &[u16]) -> Re
     Ok(std::fs::write(file, format!("{before}{BEGIN}\n\n{made}\n{END}{after}"))?)
 }
 
-fn tables(tally: &Tally, stacks: &[Stack], suites: &[u16]) -> Result<String> {
+fn tables(tally: &Tally, stacks: &[Stack], suites: &[Suite]) -> Result<String> {
     let mut page = String::new();
     let cells = tally.passed.len();
     writeln!(
@@ -34,7 +50,11 @@ fn tables(tally: &Tally, stacks: &[Stack], suites: &[u16]) -> Result<String> {
         tally.messages,
         tally.failed.len(),
     )?;
-    stack_table(&mut page, stacks, suites)?;
+    let of = |kind: fn(&Suite) -> bool| suites.iter().copied().filter(kind).collect();
+    let of_rfc: Vec<Suite> = of(|suite| matches!(suite, Suite::Rfc(_)));
+    let draft: Vec<Suite> = of(|suite| matches!(suite, Suite::Draft(_)));
+    let mended: Vec<Suite> = of(|suite| matches!(suite, Suite::Mended(_)));
+    stack_table(&mut page, stacks, &of_rfc)?;
     let mut pairs = Vec::new();
     for &one in stacks {
         for &other in stacks.iter().filter(|&&other| other > one) {
@@ -42,26 +62,28 @@ fn tables(tally: &Tally, stacks: &[Stack], suites: &[u16]) -> Result<String> {
         }
     }
     let (ours, theirs): (Vec<_>, Vec<_>) =
-        pairs.into_iter().partition(|(one, other)| [*one, *other].contains(&Stack::Conclave));
+        pairs.iter().partition(|(one, other)| [*one, *other].contains(&Stack::Conclave));
     for (title, pairs) in [("Conclave and the others", ours), ("The others", theirs)] {
-        if !pairs.is_empty() {
-            writeln!(page, "\n### {title}\n")?;
-            pair_table(&mut page, tally, &pairs, suites)?;
-        }
+        writeln!(page, "\n### {title}\n")?;
+        pair_table(&mut page, tally, &pairs, &of_rfc)?;
+    }
+    for (text, suites) in [(DRAFT, draft), (MENDED, mended)] {
+        writeln!(page, "\n### {text}\n")?;
+        stack_table(&mut page, stacks, &suites)?;
+        writeln!(page)?;
+        pair_table(&mut page, tally, &pairs, &suites)?;
     }
     differences(&mut page, tally)?;
     Ok(page)
 }
 
-fn stack_table(page: &mut String, stacks: &[Stack], suites: &[u16]) -> Result<()> {
-    let run = |suite: &&u16| suites.contains(suite);
-    let all: Vec<&u16> = SUITES.iter().filter(run).collect();
-    let head: Vec<String> = all.iter().map(|suite| format!("suite {suite}")).collect();
+fn stack_table(page: &mut String, stacks: &[Stack], suites: &[Suite]) -> Result<()> {
+    let head: Vec<String> = suites.iter().map(|suite| format!("suite {suite}")).collect();
     writeln!(page, "| stack | version | {} |", head.join(" | "))?;
     writeln!(page, "|---|---|{}", "---|".repeat(head.len()))?;
     for stack in stacks {
-        let has = |suite: &&u16| if stack.suites().contains(suite) { "yes" } else { "" };
-        let row: Vec<&str> = all.iter().map(has).collect();
+        let has = |suite: &Suite| if stack.has(*suite) { "yes" } else { "" };
+        let row: Vec<&str> = suites.iter().map(has).collect();
         writeln!(page, "| {stack} | {} | {} |", stack.version(), row.join(" | "))?;
     }
     Ok(())
@@ -71,17 +93,20 @@ fn pair_table(
     page: &mut String,
     tally: &Tally,
     pairs: &[(Stack, Stack)],
-    suites: &[u16],
+    suites: &[Suite],
 ) -> Result<()> {
-    let shared = |(one, other): (Stack, Stack)| -> Vec<u16> {
-        let both = |suite: &u16| one.suites().contains(suite) && other.suites().contains(suite);
-        suites.iter().copied().filter(both).collect()
+    let shared = |(one, other): (Stack, Stack)| -> Vec<Suite> {
+        suites.iter().copied().filter(|suite| one.has(*suite) && other.has(*suite)).collect()
     };
+    let (apart, pairs): (Vec<_>, Vec<_>) =
+        pairs.iter().copied().filter(|pair| !shared(*pair).is_empty()).partition(|&pair| {
+            shared(pair).iter().all(|suite| known::keeps_apart(pair, *suite).is_some())
+        });
     let head: Vec<String> = pairs.iter().map(|(one, other)| format!("{one} → {other}")).collect();
     writeln!(page, "| who does it → to whom | {} |", head.join(" | "))?;
     writeln!(page, "|---|{}", "---|".repeat(head.len()))?;
-    let numbers: Vec<String> = pairs.iter().map(|&pair| numbers(&shared(pair))).collect();
-    writeln!(page, "| *suites* | {} |", numbers.join(" | "))?;
+    let row: Vec<String> = pairs.iter().map(|&pair| numbers(&shared(pair))).collect();
+    writeln!(page, "| *suites* | {} |", row.join(" | "))?;
     for &feature in Feature::ALL {
         let row: Vec<String> = pairs
             .iter()
@@ -89,20 +114,29 @@ fn pair_table(
             .collect();
         writeln!(page, "| {} | {} |", feature.text(), row.join(" | "))?;
     }
+    if !apart.is_empty() {
+        writeln!(page, "\nNothing passes here, the first Welcome included:\n")?;
+    }
+    for (one, other) in apart {
+        let suites = shared((one, other));
+        let marks = suites.iter().filter_map(|suite| known::keeps_apart((one, other), *suite));
+        let mark = marks.map(|difference| difference.mark).next().unwrap_or_default();
+        writeln!(page, "* {one} → {other}, {}: ✗ {mark}", numbers(&suites))?;
+    }
     Ok(())
 }
 
-fn numbers(suites: &[u16]) -> String {
-    let all: Vec<String> = suites.iter().map(u16::to_string).collect();
+fn numbers(suites: &[Suite]) -> String {
+    let all: Vec<String> = suites.iter().map(Suite::to_string).collect();
     all.join(" ")
 }
 
 /// One cell: what came of it in all suites, or in which suites what.
-fn cell(tally: &Tally, feature: Feature, (one, other): (Stack, Stack), suites: &[u16]) -> String {
-    let mut found: BTreeMap<String, Vec<u16>> = BTreeMap::new();
+fn cell(tally: &Tally, feature: Feature, (one, other): (Stack, Stack), suites: &[Suite]) -> String {
+    let mut found: BTreeMap<String, Vec<Suite>> = BTreeMap::new();
     for &suite in suites {
         let cell = (feature, one, other, suite);
-        let failed = |(failure, at, _): &(crate::world::Failure, u16, String)| {
+        let failed = |(failure, at, _): &(crate::world::Failure, Suite, String)| {
             (failure.feature, failure.actor, failure.receiver, *at) == cell
         };
         let mark = match known::find(cell) {
@@ -157,25 +191,26 @@ mod tests {
     use crate::world::Failure;
 
     const PAIR: (Stack, Stack) = (Stack::Conclave, Stack::OpenMls);
+    const SUITES: [Suite; 2] = [Suite::Rfc(1), Suite::Rfc(2)];
 
     fn shown(tally: &Tally, feature: Feature, pair: (Stack, Stack)) -> String {
-        cell(tally, feature, pair, &[1, 2])
+        cell(tally, feature, pair, &SUITES)
     }
 
     #[test]
     fn a_cell_is_green_only_if_it_passed_in_every_suite() {
         let mut tally = Tally::default();
         assert_eq!(shown(&tally, Feature::CommitAdd, PAIR), "·");
-        tally.passed(Feature::CommitAdd, PAIR.0, PAIR.1, 1);
+        tally.passed(Feature::CommitAdd, PAIR.0, PAIR.1, SUITES[0]);
         assert_eq!(shown(&tally, Feature::CommitAdd, PAIR), "· (2), ✓ (1)");
-        tally.passed(Feature::CommitAdd, PAIR.0, PAIR.1, 2);
+        tally.passed(Feature::CommitAdd, PAIR.0, PAIR.1, SUITES[1]);
         assert_eq!(shown(&tally, Feature::CommitAdd, PAIR), "✓");
     }
 
     #[test]
     fn a_failure_shows_even_if_the_same_passed_before() {
         let mut tally = Tally::default();
-        for suite in [1, 2] {
+        for suite in SUITES {
             tally.passed(Feature::CommitAdd, PAIR.0, PAIR.1, suite);
         }
         let failure = Failure {
@@ -184,7 +219,7 @@ mod tests {
             receiver: PAIR.1,
             reason: "no".to_owned(),
         };
-        tally.failed.push((failure, 2, String::new()));
+        tally.failed.push((failure, SUITES[1], String::new()));
         assert_eq!(shown(&tally, Feature::CommitAdd, PAIR), "**?** (2), ✓ (1)");
     }
 
@@ -192,7 +227,7 @@ mod tests {
     fn a_known_difference_has_its_mark_in_its_suites_only() {
         let mut tally = Tally::default();
         let pair = (Stack::TsMls, Stack::Conclave);
-        tally.passed(Feature::StackKeys, pair.0, pair.1, 1);
+        tally.passed(Feature::StackKeys, pair.0, pair.1, SUITES[0]);
         assert_eq!(shown(&tally, Feature::StackKeys, pair), "✓ (1), ✗ k (2)");
     }
 

@@ -1,5 +1,6 @@
 //! What all stacks are driven by. Whatever crosses from one member to another is bytes.
 
+use crate::suite::Suite;
 use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,7 +25,7 @@ pub struct ReInit {
     /// Its identifier.
     pub group_id: Vec<u8>,
     /// Its suite.
-    pub suite: u16,
+    pub suite: Suite,
     /// The extensions of its GroupContext.
     pub extensions: Vec<Extension>,
 }
@@ -177,7 +178,7 @@ pub trait Member {
     /// Proposes from outside the group of a GroupInfo with a tree.
     fn propose_outside(&mut self, group_info: &[u8], what: &Outside) -> Result<Vec<u8>>;
     /// A key package for the successor of the closed group.
-    fn reinit_key_package(&mut self, suite: u16) -> Result<Vec<u8>>;
+    fn reinit_key_package(&mut self, suite: Suite) -> Result<Vec<u8>>;
     /// Opens the successor of the closed group and adds these.
     fn reinit(&mut self, next: &ReInit, key_packages: &[Vec<u8>]) -> Result<Linked>;
     /// Joins the successor of the closed group.

@@ -1,9 +1,15 @@
 //! mls-rs, with its AWS-LC provider and its stores in memory.
+//!
+//! Two of its post-quantum suites have the components of one of the draft's: ML_KEM_768_X25519
+//! (65100) those of TBD1, ML_KEM_1024 (65003) those of TBD8. Its provider can be told to make them at
+//! another code point.
 
 use crate::member::{
     Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LIFETIME, Linked, Member, Outside,
     ReInit, Received, Result, TOPIC, View, encode_external_sender,
 };
+use crate::suite::{POINTS, Suite};
+use conclave_mls::crypto::PqSuite;
 use mls_rs::client_builder::MlsConfig;
 use mls_rs::external_client::ExternalClient;
 use mls_rs::group::{CommitEffect, ExportedTree, Group, ReceivedMessage, Roster};
@@ -21,7 +27,10 @@ use mls_rs::{
 use mls_rs_core::crypto::SignatureSecretKey;
 use mls_rs_core::extension::ExtensionType;
 use mls_rs_core::group::GroupContext;
-use mls_rs_crypto_awslc::AwsLcCryptoProvider;
+use mls_rs_crypto_awslc::{
+    AwsLcCipherSuite, AwsLcCipherSuiteBuilder, AwsLcCryptoProvider, AwsLcHash, MlKem, Sha3,
+};
+use mls_rs_crypto_traits::{AeadId, KdfId};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -95,8 +104,42 @@ struct MlsRs<C: MlsConfig> {
     reinit: Option<mls_rs::group::ReinitClient<C>>,
 }
 
-fn crypto() -> AwsLcCryptoProvider {
-    AwsLcCryptoProvider::new()
+/// Its provider, with post-quantum suites at the code points that the others have.
+#[derive(Clone, Debug)]
+struct Crypto(AwsLcCryptoProvider);
+
+impl CryptoProvider for Crypto {
+    type CipherSuiteProvider = AwsLcCipherSuite;
+
+    fn supported_cipher_suites(&self) -> Vec<CipherSuite> {
+        let draft = [PqSuite::MlKem768X25519Aes128Ed25519, PqSuite::MlKem1024Aes256P384];
+        let draft = draft.into_iter().filter_map(|suite| POINTS.code_point(suite));
+        let mut all = AwsLcCryptoProvider::supported_classical_cipher_suites();
+        all.extend(draft.map(|at| CipherSuite::from(at.0)));
+        all
+    }
+
+    fn cipher_suite_provider(&self, suite: CipherSuite) -> Option<AwsLcCipherSuite> {
+        let build = AwsLcCipherSuiteBuilder::new();
+        let is = |of_draft| POINTS.code_point(of_draft).is_some_and(|at| at.0 == *suite);
+        if is(PqSuite::MlKem768X25519Aes128Ed25519) {
+            let (kdf, aead) = (KdfId::HkdfSha256, AeadId::Aes128Gcm);
+            let (classical, sha3) = (CipherSuite::CURVE25519_AES128, Sha3::SHA3_256);
+            let hash = AwsLcHash::new_sha3(sha3)?;
+            let build = build.combined_hpke(classical, MlKem::MlKem768, kdf, aead, hash);
+            return build.fallback_cipher_suite(classical).build(suite);
+        }
+        if is(PqSuite::MlKem1024Aes256P384) {
+            let (kdf, aead) = (KdfId::HkdfSha384, AeadId::Aes256Gcm);
+            let build = build.pq_hpke(MlKem::MlKem1024, kdf, aead);
+            return build.fallback_cipher_suite(CipherSuite::P384_AES256).build(suite);
+        }
+        self.0.cipher_suite_provider(suite)
+    }
+}
+
+fn crypto() -> Crypto {
+    Crypto(AwsLcCryptoProvider::new())
 }
 
 fn keys(name: &[u8], suite: CipherSuite) -> Result<(SignatureSecretKey, SigningIdentity)> {
@@ -107,8 +150,8 @@ fn keys(name: &[u8], suite: CipherSuite) -> Result<(SignatureSecretKey, SigningI
 }
 
 /// A new client.
-pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
-    let suite = CipherSuite::from(suite);
+pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
+    let suite = CipherSuite::from(suite.code_point());
     let (signer, identity) = keys(name.as_bytes(), suite)?;
     let rules = Rules(Arc::new(Mutex::new(How { private: false, path: false, tree: true })));
     let psks = InMemoryPreSharedKeyStorage::default();
@@ -171,8 +214,8 @@ impl<C: MlsConfig> MlsRs<C> {
         self.reinit.as_mut().ok_or_else(|| "no closed group".into())
     }
 
-    fn prepare(&mut self, suite: u16) -> Result<()> {
-        let suite = CipherSuite::from(suite);
+    fn prepare(&mut self, suite: Suite) -> Result<()> {
+        let suite = CipherSuite::from(suite.code_point());
         if suite != self.suite && self.next.is_none() && self.reinit.is_none() {
             self.next = Some(keys(&self.name, suite)?);
         }
@@ -256,7 +299,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
             Change::ReInit(next) => group.propose_reinit(
                 Some(next.group_id.clone()),
                 ProtocolVersion::MLS_10,
-                CipherSuite::from(next.suite),
+                CipherSuite::from(next.suite.code_point()),
                 extensions(&next.extensions),
                 no_aad,
             )?,
@@ -283,7 +326,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                 Change::ReInit(next) => builder.reinit(
                     Some(next.group_id.clone()),
                     ProtocolVersion::MLS_10,
-                    CipherSuite::from(next.suite),
+                    CipherSuite::from(next.suite.code_point()),
                     extensions(&next.extensions),
                 )?,
             };
@@ -383,7 +426,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
         Ok(message.to_bytes()?)
     }
 
-    fn reinit_key_package(&mut self, suite: u16) -> Result<Vec<u8>> {
+    fn reinit_key_package(&mut self, suite: Suite) -> Result<Vec<u8>> {
         self.prepare(suite)?;
         Ok(self.close()?.generate_key_package(None)?.to_bytes()?)
     }

@@ -1,19 +1,31 @@
 //! OpenMLS, with its RustCrypto provider and its store in memory.
+//!
+//! In a mended suite, key pairs of post-quantum KEMs are derived as HPKE-PQ has it; hpke-rs 0.7, which
+//! the provider is made of, derives them otherwise.
 
 use crate::member::{
     Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
     Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
 };
+use crate::suite::Suite;
 use conclave_mls::wire::{Decode, Encode};
-use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
+use hpke_rs_crypto::HpkeCrypto;
+use hpke_rs_crypto::types::KemAlgorithm;
+use hpke_rs_rust_crypto::HpkeRustCrypto;
+use openmls::prelude::tls_codec::{Deserialize as _, SecretVLBytes, Serialize as _};
 use openmls::prelude::*;
 use openmls::schedule::psk::ResumptionPskUsage;
 use openmls::schedule::{PreSharedKeyId, Psk};
 use openmls_basic_credential::SignatureKeyPair;
-use openmls_rust_crypto::OpenMlsRustCrypto;
+use openmls_rust_crypto::{MemoryStorage, RustCrypto};
+use openmls_traits::crypto::OpenMlsCrypto;
+use openmls_traits::types::{
+    AeadType, CryptoError, ExporterSecret, HashType, HpkeCiphertext, HpkeConfig, HpkeKemType,
+    HpkeKeyPair, KemOutput, SignatureScheme,
+};
 
 struct OpenMls {
-    provider: OpenMlsRustCrypto,
+    provider: Provider,
     suite: Ciphersuite,
     name: Vec<u8>,
     signer: SignatureKeyPair,
@@ -21,10 +33,199 @@ struct OpenMls {
     group: Option<MlsGroup>,
 }
 
+/// OpenMlsRustCrypto, of the same parts.
+#[derive(Default)]
+struct Provider {
+    crypto: Crypto,
+    random: RustCrypto,
+    storage: MemoryStorage,
+}
+
+impl OpenMlsProvider for Provider {
+    type CryptoProvider = Crypto;
+    type RandProvider = RustCrypto;
+    type StorageProvider = MemoryStorage;
+
+    fn storage(&self) -> &MemoryStorage {
+        &self.storage
+    }
+
+    fn crypto(&self) -> &Crypto {
+        &self.crypto
+    }
+
+    fn rand(&self) -> &RustCrypto {
+        &self.random
+    }
+}
+
+/// What a function of the crypto trait answers.
+type Answer<T> = std::result::Result<T, CryptoError>;
+
+/// OpenMLS's cryptography, mended or as it is.
+#[derive(Default)]
+struct Crypto {
+    own: RustCrypto,
+    mended: bool,
+}
+
+impl Crypto {
+    /// `DeriveKeyPair` (draft-ietf-hpke-pq sections 3 and 4), `SHAKE256.LabeledDerive` (section 5 of
+    /// draft-ietf-hpke-hpke) and all; hpke-rs 0.7 makes the seed of `SHAKE256(ikm)`.
+    fn derive(kem: KemAlgorithm, ikm: &[u8]) -> Answer<HpkeKeyPair> {
+        let length = if kem == KemAlgorithm::XWingDraft06 { 32_u16 } else { 64 };
+        let label = b"DeriveKeyPair";
+        let input = [
+            ikm,
+            b"HPKE-v1",
+            b"KEM",
+            &(kem as u16).to_be_bytes(),
+            &(label.len() as u16).to_be_bytes(),
+            label,
+            &length.to_be_bytes(),
+        ]
+        .concat();
+        let seed = libcrux_sha3::shake256::<64>(&input);
+        let seed = &seed[..usize::from(length)];
+        let (public, private) = HpkeRustCrypto::kem_key_gen_derand(kem, seed)
+            .map_err(|_| CryptoError::CryptoLibraryError)?;
+        Ok(HpkeKeyPair { private: private.into(), public })
+    }
+}
+
+impl OpenMlsCrypto for Crypto {
+    fn derive_hpke_keypair(&self, config: HpkeConfig, ikm: &[u8]) -> Answer<HpkeKeyPair> {
+        match config.0 {
+            HpkeKemType::XWingKemDraft6 if self.mended => {
+                Self::derive(KemAlgorithm::XWingDraft06, ikm)
+            }
+            HpkeKemType::MlKem768 if self.mended => Self::derive(KemAlgorithm::MlKem768, ikm),
+            HpkeKemType::MlKem1024 if self.mended => Self::derive(KemAlgorithm::MlKem1024, ikm),
+            _ => self.own.derive_hpke_keypair(config, ikm),
+        }
+    }
+
+    fn supports(&self, suite: Ciphersuite) -> Answer<()> {
+        self.own.supports(suite)
+    }
+
+    fn supported_ciphersuites(&self) -> Vec<Ciphersuite> {
+        self.own.supported_ciphersuites()
+    }
+
+    fn hkdf_extract(&self, hash: HashType, salt: &[u8], ikm: &[u8]) -> Answer<SecretVLBytes> {
+        self.own.hkdf_extract(hash, salt, ikm)
+    }
+
+    fn hmac(&self, hash: HashType, key: &[u8], message: &[u8]) -> Answer<SecretVLBytes> {
+        self.own.hmac(hash, key, message)
+    }
+
+    fn hkdf_expand(
+        &self,
+        hash: HashType,
+        prk: &[u8],
+        info: &[u8],
+        length: usize,
+    ) -> Answer<SecretVLBytes> {
+        self.own.hkdf_expand(hash, prk, info, length)
+    }
+
+    fn hash(&self, hash: HashType, data: &[u8]) -> Answer<Vec<u8>> {
+        self.own.hash(hash, data)
+    }
+
+    fn aead_encrypt(
+        &self,
+        aead: AeadType,
+        key: &[u8],
+        data: &[u8],
+        nonce: &[u8],
+        aad: &[u8],
+    ) -> Answer<Vec<u8>> {
+        self.own.aead_encrypt(aead, key, data, nonce, aad)
+    }
+
+    fn aead_decrypt(
+        &self,
+        aead: AeadType,
+        key: &[u8],
+        data: &[u8],
+        nonce: &[u8],
+        aad: &[u8],
+    ) -> Answer<Vec<u8>> {
+        self.own.aead_decrypt(aead, key, data, nonce, aad)
+    }
+
+    fn signature_key_gen(&self, scheme: SignatureScheme) -> Answer<(Vec<u8>, Vec<u8>)> {
+        self.own.signature_key_gen(scheme)
+    }
+
+    fn verify_signature(
+        &self,
+        scheme: SignatureScheme,
+        data: &[u8],
+        key: &[u8],
+        signature: &[u8],
+    ) -> Answer<()> {
+        self.own.verify_signature(scheme, data, key, signature)
+    }
+
+    fn sign(&self, scheme: SignatureScheme, data: &[u8], key: &[u8]) -> Answer<Vec<u8>> {
+        self.own.sign(scheme, data, key)
+    }
+
+    fn hpke_seal(
+        &self,
+        config: HpkeConfig,
+        key: &[u8],
+        info: &[u8],
+        aad: &[u8],
+        data: &[u8],
+    ) -> Answer<HpkeCiphertext> {
+        self.own.hpke_seal(config, key, info, aad, data)
+    }
+
+    fn hpke_open(
+        &self,
+        config: HpkeConfig,
+        input: &HpkeCiphertext,
+        key: &[u8],
+        info: &[u8],
+        aad: &[u8],
+    ) -> Answer<Vec<u8>> {
+        self.own.hpke_open(config, input, key, info, aad)
+    }
+
+    fn hpke_setup_sender_and_export(
+        &self,
+        config: HpkeConfig,
+        key: &[u8],
+        info: &[u8],
+        context: &[u8],
+        length: usize,
+    ) -> Answer<(KemOutput, ExporterSecret)> {
+        self.own.hpke_setup_sender_and_export(config, key, info, context, length)
+    }
+
+    fn hpke_setup_receiver_and_export(
+        &self,
+        config: HpkeConfig,
+        enc: &[u8],
+        key: &[u8],
+        info: &[u8],
+        context: &[u8],
+        length: usize,
+    ) -> Answer<ExporterSecret> {
+        self.own.hpke_setup_receiver_and_export(config, enc, key, info, context, length)
+    }
+}
+
 /// A new client.
-pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
-    let provider = OpenMlsRustCrypto::default();
-    let suite = Ciphersuite::try_from(suite)?;
+pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
+    let mut provider = Provider::default();
+    provider.crypto.mended = matches!(suite, Suite::Mended(_));
+    let suite = Ciphersuite::try_from(suite.code_point())?;
     let signer = SignatureKeyPair::new(suite.signature_algorithm())?;
     signer.store(provider.storage())?;
     let credential = CredentialWithKey {
@@ -35,8 +236,8 @@ pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
 }
 
 fn capabilities() -> Capabilities {
-    let suites = crate::stack::SUITES.map(|suite| Ciphersuite::try_from(suite).ok());
-    let suites: Vec<Ciphersuite> = suites.into_iter().flatten().collect();
+    let known = |point: u16| Ciphersuite::try_from(point).ok();
+    let suites: Vec<Ciphersuite> = Suite::code_points().into_iter().filter_map(known).collect();
     Capabilities::new(
         Some(&[ProtocolVersion::Mls10]),
         Some(&suites),
@@ -365,15 +566,9 @@ impl Member for OpenMls {
         let message = match (what, own) {
             (Outside::Add(message), _) => {
                 let valid = key_package(message, self.provider.crypto())?;
-                ExternalProposal::new_add::<OpenMlsRustCrypto>(
-                    valid,
-                    group_id,
-                    epoch,
-                    &self.signer,
-                    first,
-                )?
+                ExternalProposal::new_add::<Provider>(valid, group_id, epoch, &self.signer, first)?
             }
-            (Outside::Remove(leaf), _) => ExternalProposal::new_remove::<OpenMlsRustCrypto>(
+            (Outside::Remove(leaf), _) => ExternalProposal::new_remove::<Provider>(
                 LeafNodeIndex::new(*leaf),
                 group_id,
                 epoch,
@@ -381,14 +576,14 @@ impl Member for OpenMls {
                 first,
             )?,
             (Outside::Itself, Some(own)) => JoinProposal::new::<
-                <OpenMlsRustCrypto as OpenMlsProvider>::StorageProvider,
+                <Provider as OpenMlsProvider>::StorageProvider,
             >(own, group_id, epoch, &self.signer)?,
             (Outside::Itself, None) => return Err("no key package".into()),
         };
         Ok(message.tls_serialize_detached()?)
     }
 
-    fn reinit_key_package(&mut self, _: u16) -> Result<Vec<u8>> {
+    fn reinit_key_package(&mut self, _: Suite) -> Result<Vec<u8>> {
         Err("OpenMLS has no ReInit".into())
     }
 

@@ -5,6 +5,7 @@ use crate::feature::Feature;
 use crate::known;
 use crate::rng::Dice;
 use crate::stack::Stack;
+use crate::suite::Suite;
 use crate::tally::Tally;
 use crate::world::{Failure, Outcome, World};
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug)]
 pub struct Script {
     /// Its suite.
-    pub suite: u16,
+    pub suite: Suite,
     /// Who takes part.
     pub stacks: Vec<Stack>,
     /// How many steps it has.
@@ -152,16 +153,16 @@ fn random_steps(world: &mut World<'_>, dice: &mut Dice, steps: usize) -> Outcome
 }
 
 /// Looks for all differences that are known, each in the first suite that the two share.
-pub fn probe(tally: &mut Tally, stacks: &[Stack], suites: &[u16], seed: u64) {
+pub fn probe(tally: &mut Tally, stacks: &[Stack], suites: &[Suite], seed: u64) {
     for difference in known::ALL.iter().filter(|difference| difference.can_be_probed()) {
-        for &feature in difference.features {
+        for &feature in difference.probes() {
             for &actor in stacks {
                 for &receiver in stacks {
-                    let both = |suite: &&u16| {
+                    let both = |suite: &&Suite| {
                         let found = known::find((feature, actor, receiver, **suite));
                         found.is_some_and(|found| std::ptr::eq(found, difference))
-                            && actor.suites().contains(suite)
-                            && receiver.suites().contains(suite)
+                            && actor.has(**suite)
+                            && receiver.has(**suite)
                     };
                     let Some(&suite) = suites.iter().find(both) else { continue };
                     let only = Some((feature, actor, receiver));

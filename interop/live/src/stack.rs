@@ -1,6 +1,9 @@
 //! The implementations that meet.
 
+use crate::known;
 use crate::member::{Member, Result};
+use crate::suite::Suite;
+use conclave_mls::crypto::{PqSuite, Suites};
 use std::fmt;
 
 /// An implementation of MLS.
@@ -15,9 +18,6 @@ pub enum Stack {
     /// In TypeScript, in a process of Node.
     TsMls,
 }
-
-/// All suites of RFC 9420 (section 17.1).
-pub const SUITES: [u16; 7] = [1, 2, 3, 4, 5, 6, 7];
 
 impl Stack {
     /// All of them.
@@ -56,12 +56,24 @@ impl Stack {
         version.unwrap_or_else(|| "?".to_owned())
     }
 
-    /// The suites that it has, with the provider of cryptography that it is run with here.
-    pub fn suites(self) -> &'static [u16] {
-        match self {
-            Self::Conclave | Self::TsMls => &SUITES,
-            Self::OpenMls => &[1, 2, 3],
-            Self::MlsRs => &[1, 2, 3, 5, 7],
+    /// Whether it has a suite, with the provider of cryptography that it is run with here.
+    pub fn has(self, suite: Suite) -> bool {
+        match (self, suite) {
+            (Self::Conclave, _) | (Self::TsMls, Suite::Rfc(_)) => true,
+            (Self::OpenMls, Suite::Rfc(n)) => n <= 3,
+            (Self::OpenMls, Suite::Draft(suite) | Suite::Mended(suite)) => {
+                Suites::OPENMLS.code_point(suite).is_some()
+            }
+            (Self::MlsRs, Suite::Rfc(n)) => [1, 2, 3, 5, 7].contains(&n),
+            // Those of its post-quantum suites that have the components of one of the draft's.
+            (Self::MlsRs, Suite::Draft(suite)) => {
+                [PqSuite::MlKem768X25519Aes128Ed25519, PqSuite::MlKem1024Aes256P384]
+                    .contains(&suite)
+            }
+            (Self::MlsRs, Suite::Mended(_)) => false,
+            // None of its post-quantum suites has the components of one of the draft's.
+            (Self::TsMls, Suite::Draft(_)) => false,
+            (Self::TsMls, Suite::Mended(_)) => true,
         }
     }
 
@@ -74,7 +86,7 @@ impl Stack {
     }
 
     /// A new client, in no group.
-    pub fn client(self, name: &str, suite: u16) -> Result<Box<dyn Member>> {
+    pub fn client(self, name: &str, suite: Suite) -> Result<Box<dyn Member>> {
         match self {
             Self::Conclave => crate::conclave::client(name, suite),
             Self::OpenMls => crate::openmls::client(name, suite),
@@ -82,6 +94,23 @@ impl Stack {
             Self::TsMls => crate::ts_mls::client(name, suite),
         }
     }
+}
+
+/// The stacks that have a suite.
+pub fn having(stacks: &[Stack], suite: Suite) -> Vec<Stack> {
+    stacks.iter().copied().filter(|stack| stack.has(suite)).collect()
+}
+
+/// Those of some that can be in one group, the first ones before others.
+pub fn company(stacks: &[Stack], suite: Suite) -> Vec<Stack> {
+    let meet = |one, other| known::keeps_apart((one, other), suite).is_none();
+    let mut company = Vec::new();
+    for stack in having(stacks, suite) {
+        if company.iter().all(|&other| meet(stack, other) && meet(other, stack)) {
+            company.push(stack);
+        }
+    }
+    company
 }
 
 impl fmt::Display for Stack {

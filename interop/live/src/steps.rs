@@ -4,6 +4,7 @@
 use crate::feature::Feature;
 use crate::member::{Change, Extension, How, Outside, ReInit, Received};
 use crate::stack::Stack;
+use crate::suite::Suite;
 use crate::world::{Failure, Outcome, Plan, Slot, World, failure, list};
 
 /// `external_senders` (section 12.1.8.1).
@@ -12,7 +13,8 @@ const EXTERNAL_SENDERS: u16 = 5;
 impl World<'_> {
     /// Takes a step that shows a feature, by a member or client of this stack.
     pub fn perform(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
-        if !self.allowed(feature, stack) {
+        // A late message is given only to whom it can be.
+        if feature != Feature::LateLeft && !self.allowed(feature, stack) {
             return Ok(false);
         }
         let done = match feature {
@@ -61,7 +63,20 @@ impl World<'_> {
     }
 
     fn how(&mut self) -> How {
-        How { private: self.dice.one_in(2), path: self.dice.one_in(2), tree: true }
+        let (private, path) = (self.dice.one_in(2), self.dice.one_in(2));
+        How { private, path: path && self.paths(), tree: true }
+    }
+
+    /// A commit that begins another epoch: with a path, or with a PSK where paths are not followed.
+    fn next_epoch(&mut self, by: usize) -> Outcome<Plan> {
+        let feature = match self.paths() {
+            true => Feature::CommitUpdate,
+            false => Feature::CommitExternalPsk,
+        };
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, feature) };
+        plan.how.path = feature == Feature::CommitUpdate;
+        plan.changes.extend(self.change(feature)?);
+        Ok(plan)
     }
 
     /// A new client that may join by what this stack sends.
@@ -373,8 +388,7 @@ impl World<'_> {
         let own = |e: &dyn std::error::Error| failure(Feature::LostCommit, receiver, receiver, e);
         slot.member.commit(&[], how).map_err(|e| own(&*e))?;
         slot.member.discard().map_err(|e| own(&*e))?;
-        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitUpdate) };
-        plan.how.path = true;
+        let plan = self.next_epoch(by)?;
         self.commit(plan)?;
         self.tally.passed(Feature::LostCommit, stack, receiver, self.suite);
         Ok(true)
@@ -445,10 +459,9 @@ impl World<'_> {
         self.write_late(place)?;
         for _ in 0..2 {
             let mut able: Vec<usize> = (0..self.members.len()).collect();
-            able.retain(|&p| self.allowed(Feature::CommitUpdate, self.members[p].stack));
+            able.retain(|&p| self.allowed(Feature::CommitExternalPsk, self.members[p].stack));
             let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
-            let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitUpdate) };
-            plan.how.path = true;
+            let plan = self.next_epoch(by)?;
             self.commit(plan)?;
             self.late_letters()?;
         }
@@ -527,9 +540,9 @@ impl World<'_> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let mut suite = self.suite;
         if feature == Feature::ReInitSuite {
-            let mut shared = crate::stack::SUITES.to_vec();
+            let mut shared = Suite::all();
             shared.retain(|&s| {
-                s != self.suite && self.stacks.iter().all(|stack| stack.suites().contains(&s))
+                s != self.suite && crate::stack::company(&self.stacks, s) == self.stacks
             });
             let Some(&other) = self.dice.pick(&shared) else { return Ok(false) };
             suite = other;

@@ -2,11 +2,12 @@
 
 use crate::feature::Feature;
 use crate::stack::Stack;
+use crate::suite::Suite;
 use crate::world::Failure;
 use std::collections::BTreeMap;
 
 /// Who did what to whom in which suite.
-pub type Cell = (Feature, Stack, Stack, u16);
+pub type Cell = (Feature, Stack, Stack, Suite);
 
 /// Counts.
 #[derive(Default)]
@@ -14,9 +15,9 @@ pub struct Tally {
     /// How often it went well.
     pub passed: BTreeMap<Cell, u64>,
     /// What went wrong, with the command that repeats it.
-    pub failed: Vec<(Failure, u16, String)>,
+    pub failed: Vec<(Failure, Suite, String)>,
     /// Known differences that were looked for and showed, with the reason that the stack gave.
-    pub shown: Vec<(Failure, u16)>,
+    pub shown: Vec<(Failure, Suite)>,
     /// Known differences that were looked for and did not show.
     pub gone: Vec<Cell>,
     /// Scripts that ended early by a difference that shows in some groups only, by its mark.
@@ -31,7 +32,7 @@ pub struct Tally {
 
 impl Tally {
     /// It went well.
-    pub fn passed(&mut self, feature: Feature, actor: Stack, receiver: Stack, suite: u16) {
+    pub fn passed(&mut self, feature: Feature, actor: Stack, receiver: Stack, suite: Suite) {
         *self.passed.entry((feature, actor, receiver, suite)).or_default() += 1;
     }
 

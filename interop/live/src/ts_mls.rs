@@ -4,6 +4,7 @@ use crate::member::{
     Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
     Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender,
 };
+use crate::suite::Suite;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -81,7 +82,7 @@ struct TsMls {
 }
 
 /// A new client. The first starts the process.
-pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
+pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
     let driver = DRIVER.with(|driver| -> Result<_> {
         let mut driver = driver.borrow_mut();
         if let Some(running) = driver.as_ref() {
@@ -97,7 +98,8 @@ pub fn client(name: &str, suite: u16) -> Result<Box<dyn Member>> {
         driver.clients
     };
     let client = TsMls { driver, id, name: name.into() };
-    client.ask(json!({ "op": "client", "name": hex(name.as_bytes()), "suite": suite }))?;
+    let (name, suite) = (hex(name.as_bytes()), suite.code_point());
+    client.ask(json!({ "op": "client", "name": name, "suite": suite }))?;
     Ok(Box::new(client))
 }
 
@@ -136,7 +138,7 @@ fn change(change: &Change) -> Value {
         Change::ReInit(next) => json!({
             "kind": "reinit",
             "group_id": hex(&next.group_id),
-            "suite": next.suite,
+            "suite": next.suite.code_point(),
             "extensions": extensions(&next.extensions),
         }),
     }
@@ -148,6 +150,7 @@ impl TsMls {
         request["lifetime"] = json!(LIFETIME);
         request["leeway"] = json!(LEEWAY);
         request["topic"] = json!(TOPIC);
+        request["suites"] = json!(Suite::code_points());
         self.driver.borrow_mut().ask(&request)
     }
 
@@ -302,7 +305,8 @@ impl Member for TsMls {
         )
     }
 
-    fn reinit_key_package(&mut self, suite: u16) -> Result<Vec<u8>> {
+    fn reinit_key_package(&mut self, suite: Suite) -> Result<Vec<u8>> {
+        let suite = suite.code_point();
         self.ask_bytes(json!({ "op": "reinit_key_package", "suite": suite }))
     }
 
@@ -311,7 +315,7 @@ impl Member for TsMls {
         self.linked(json!({
             "op": "reinit",
             "group_id": hex(&next.group_id),
-            "suite": next.suite,
+            "suite": next.suite.code_point(),
             "extensions": extensions(&next.extensions),
             "key_packages": key_packages,
         }))

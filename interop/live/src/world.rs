@@ -5,6 +5,7 @@ use crate::known;
 use crate::member::{Change, Extension, How, Member, Received, Result, View};
 use crate::rng::Dice;
 use crate::stack::Stack;
+use crate::suite::Suite;
 use crate::tally::Tally;
 
 /// Something that a stack refused, or that members do not agree on.
@@ -51,7 +52,7 @@ struct Letter {
 /// A group and its members.
 pub struct World<'a> {
     /// Its suite.
-    pub suite: u16,
+    pub suite: Suite,
     /// The stacks that take part.
     pub stacks: Vec<Stack>,
     /// Where chance comes from.
@@ -79,7 +80,7 @@ const MOST: usize = 8;
 impl<'a> World<'a> {
     /// A group that a client of the first stack creates and adds others to: `each` of every stack.
     pub fn new(
-        suite: u16,
+        suite: Suite,
         stacks: &[Stack],
         each: usize,
         seed: u64,
@@ -129,7 +130,8 @@ impl<'a> World<'a> {
             }
         }
         let stacks: Vec<Stack> = joiners.iter().map(|joiner| joiner.stack).collect();
-        let how = How { private: false, path: self.dice.one_in(2), tree: true };
+        let path = self.dice.one_in(2) && self.paths();
+        let how = How { private: false, path, tree: true };
         self.commit(Plan { joiners, how, ..Plan::new(0, Feature::Create) })?;
         for stack in stacks {
             self.tally.passed(Feature::Create, creator, stack, self.suite);
@@ -170,6 +172,13 @@ impl<'a> World<'a> {
             None => true,
             Some(difference) => self.probing && difference.can_be_probed(),
         }
+    }
+
+    /// Whether all follow each other's paths, so that a commit may have one that needs none.
+    pub fn paths(&self) -> bool {
+        let follows =
+            |one, other| known::find((Feature::CommitUpdate, one, other, self.suite)).is_none();
+        self.stacks.iter().all(|&one| self.stacks.iter().all(|&other| follows(one, other)))
     }
 
     /// The leaf of a member.

@@ -1,0 +1,87 @@
+//! The cipher suites in which the stacks meet.
+
+use conclave_mls::crypto::{PqSuite, Suites};
+use std::fmt;
+use std::str::FromStr;
+
+/// A cipher suite, and whose cryptography it is run with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Suite {
+    /// One of RFC 9420 (section 17.1), by its number.
+    Rfc(u16),
+    /// One of draft-ietf-mls-pq-ciphersuites-06, as the stacks publish it.
+    Draft(PqSuite),
+    /// The same, where a host makes up for what its stack lacks of the draft: stacks take their
+    /// cryptography from a provider.
+    Mended(PqSuite),
+}
+
+/// The code points of the post-quantum suites, which are still to be assigned: OpenMLS's, who
+/// cannot change its own. The others have theirs told.
+pub const POINTS: Suites = Suites::OPENMLS;
+
+impl Suite {
+    /// All that at least two stacks may have.
+    pub fn all() -> Vec<Self> {
+        let of_draft = || PqSuite::ALL.into_iter().filter(|s| POINTS.code_point(*s).is_some());
+        let of_rfc = (1..=7).map(Self::Rfc);
+        of_rfc.chain(of_draft().map(Self::Draft)).chain(of_draft().map(Self::Mended)).collect()
+    }
+
+    /// What travels.
+    pub fn code_point(self) -> u16 {
+        match self {
+            Self::Rfc(n) => n,
+            Self::Draft(suite) | Self::Mended(suite) => {
+                POINTS.code_point(suite).map_or(0, |at| at.0)
+            }
+        }
+    }
+
+    /// The code points of all, for a client's capabilities.
+    pub fn code_points() -> Vec<u16> {
+        let mut points: Vec<u16> = Self::all().into_iter().map(Self::code_point).collect();
+        points.sort_unstable();
+        points.dedup();
+        points
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rfc(n) => write!(f, "{n}"),
+            Self::Draft(suite) => write!(f, "TBD{}", *suite as usize + 1),
+            Self::Mended(suite) => write!(f, "TBD{}+", *suite as usize + 1),
+        }
+    }
+}
+
+impl FromStr for Suite {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let all = Self::all();
+        let found = all.iter().copied().find(|suite| suite.to_string() == name);
+        let names: Vec<String> = all.iter().map(Self::to_string).collect();
+        found.ok_or_else(|| format!("one of {}", names.join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_is_found_by_its_name_and_has_a_code_point() {
+        let all = Suite::all();
+        assert_eq!(all.len(), 7 + 8 + 8);
+        for suite in all {
+            assert_eq!(suite.to_string().parse(), Ok(suite));
+            assert_ne!(suite.code_point(), 0);
+        }
+        assert_eq!("TBD9+".parse(), Ok(Suite::Mended(PqSuite::MlKem768X25519ChaCha20MlDsa44)));
+        assert!("TBD3".parse::<Suite>().is_err(), "no two stacks have it");
+        assert_eq!(Suite::code_points().len(), 7 + 8);
+    }
+}
