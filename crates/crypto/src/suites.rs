@@ -193,8 +193,9 @@ impl Suites {
 
     /// The code points of OpenMLS 0.9: eight suites.
     ///
-    /// The numbers are all that OpenMLS 0.9 with hpke-rs 0.7 has in common with this: it derives key
-    /// pairs otherwise than the draft, so that its members and these cannot be in one group.
+    /// OpenMLS 0.9 with hpke-rs 0.7 derives key pairs otherwise than the draft: its members and these
+    /// understand each other's messages and commits, except for commits with a path
+    /// (`docs/interop.md`).
     pub const OPENMLS: Self = preset([
         (PqSuite::MlKem768X25519Aes128Ed25519, 0x004f),
         (PqSuite::MlKem768X25519Aes256Ed25519, 0x004e),
@@ -305,11 +306,13 @@ mod tests {
         let openmls = [0x4f, 0x4e, 0, 0, 0, 0xf042, 0x50, 0x42, 0x52, 0x51, 0x907]
             .map(|p| s(p).filter(|p| *p > 0));
         assert_eq!(points(Suites::OPENMLS), openmls);
-        // ts-mls has a set of its own at 0xf007 to 0xf012, mls-rs at 65001 to 65003 and 65100.
+        // ts-mls has sets of its own, at 0x004d to 0x0058 and 0xf007 to 0xf012; mls-rs at 65001 to
+        // 65003 and 65100.
         let taken: BTreeSet<u16> = [Suites::MLSPP, Suites::OPENMLS]
             .into_iter()
             .flat_map(points)
             .flatten()
+            .chain(0x004d..=0x0058)
             .chain(0xf007..=0xf012)
             .chain([65001, 65002, 65003, 65100])
             .collect();
