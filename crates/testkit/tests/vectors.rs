@@ -79,8 +79,7 @@ fn the_post_quantum_vectors_pass_in_all_eleven_suites() {
         assert_eq!(report.suites["AWS-LC"], report.suites["RustCrypto"], "{kind}");
         suites.extend(report.suites["AWS-LC"].iter().copied());
     }
-    let all: BTreeSet<u16> = (0xf0c1..=0xf0cb).collect();
-    assert_eq!(suites, all);
+    assert_eq!(suites, POST_QUANTUM.collect());
 }
 
 #[test]
@@ -110,6 +109,34 @@ fn what_is_generated_passes() {
         let again = generate(kind, suites, &PORTABLE, &rng).unwrap();
         assert_eq!(file, again, "{kind}: the seed {rng} gives different files");
     }
+}
+
+/// The post-quantum suites at Conclave's code points.
+const POST_QUANTUM: std::ops::RangeInclusive<u16> = 0xf0c1..=0xf0cb;
+
+/// What is generated of each kind passes with both providers, in the suites of the kind's place.
+fn generated_passes(suites: impl Fn(u16) -> BTreeSet<u16>) {
+    for (n, kind) in (0..).zip(Kind::ALL).filter(|(_, kind)| kind.has_suites()) {
+        let (suites, rng) = (suites(n), SeededRng::from_u64(n.into()));
+        let list: Vec<u16> = suites.iter().copied().collect();
+        let file = generate(kind, Some(&list), &PORTABLE, &rng).unwrap();
+        let report = check_with_both(None, file.as_bytes());
+        assert_eq!(report.kind, kind, "seed {rng}");
+        assert_passed(kind.name(), &report);
+        assert!(report.suites.values().all(|ran| *ran == suites), "{kind}: {:?}", report.suites);
+    }
+}
+
+/// Each kind in two of the suites, and all suites in turn.
+#[test]
+fn what_is_generated_in_post_quantum_suites_passes() {
+    generated_passes(|n| POST_QUANTUM.filter(|suite| (suite + n) % 11 < 2).collect());
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --release -p conclave-testkit --test vectors -- --ignored"]
+fn what_is_generated_of_each_kind_in_all_post_quantum_suites_passes() {
+    generated_passes(|_| POST_QUANTUM.collect());
 }
 
 /// Every way to change one value of a vector a little, with the place.

@@ -45,10 +45,10 @@ enum Command {
         /// passive-client-random or deserialization.
         #[arg(value_parser = str::parse::<Kind>)]
         kind: Kind,
-        /// The cipher suite, by its number (`0xf0c1` is one, too), `all` seven of RFC 9420, or `pq`:
-        /// all eleven post-quantum ones, which have Conclave's own numbers, 0xf0c1 to 0xf0cb. All,
-        /// unless said; not for tree-math, messages and deserialization, which have none.
-        #[arg(long, value_name = "N|all|pq")]
+        /// The cipher suite, by its name or its number (`0xf0c1` is one, too), `all` seven of RFC 9420,
+        /// or `pq`: all eleven post-quantum ones, which have Conclave's own numbers, 0xf0c1 to 0xf0cb.
+        /// All seven, unless said; not for tree-math, messages and deserialization, which have none.
+        #[arg(long, value_name = "N|NAME|all|pq")]
         suite: Option<SuiteArg>,
         /// Where to write. Standard output, unless said.
         #[arg(long)]
@@ -105,16 +105,19 @@ enum SuiteArg {
 }
 
 impl std::str::FromStr for SuiteArg {
-    type Err = std::num::ParseIntError;
+    type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "all" => Ok(Self::All),
-            "pq" => Ok(Self::PostQuantum),
-            number => match number.strip_prefix("0x") {
+        let named = Suites::CONCLAVE.iter().find(|suite| suite.name == text);
+        match (text, named) {
+            ("all", _) => Ok(Self::All),
+            ("pq", _) => Ok(Self::PostQuantum),
+            (_, Some(suite)) => Ok(Self::One(suite.cipher_suite.0)),
+            (number, None) => match number.strip_prefix("0x") {
                 Some(digits) => u16::from_str_radix(digits, 16),
                 None => number.parse(),
             }
-            .map(Self::One),
+            .map(Self::One)
+            .map_err(|_| "neither a suite's name nor its number, nor `all`, nor `pq`"),
         }
     }
 }
