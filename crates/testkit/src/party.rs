@@ -26,8 +26,15 @@ use std::sync::LazyLock;
 pub const NOW: u64 = 1_700_000_000;
 /// When key packages may be used.
 pub const LIFETIME: Lifetime = Lifetime { not_before: NOW - 10, not_after: NOW + 1_000_000 };
-/// Suite 1.
-pub const SUITE: CipherSuite = CipherSuite(1);
+/// The suite of tests that do not choose one: suite 1, or what `CONCLAVE_TEST_SUITE` says (in
+/// hexadecimal digits, when this is compiled), so that they can be run in every other one.
+pub const SUITE: CipherSuite = match option_env!("CONCLAVE_TEST_SUITE") {
+    None => CipherSuite(1),
+    Some(digits) => match u16::from_str_radix(digits, 16) {
+        Ok(suite) => CipherSuite(suite),
+        Err(_) => panic!("CONCLAVE_TEST_SUITE is not a suite's number in hexadecimal digits"),
+    },
+};
 /// An extension type of private use that all members support.
 pub const CUSTOM: ExtensionType = ExtensionType(0xf001);
 /// Proposal types beyond RFC 9420's that all clients implement, each with a vector as its body.
@@ -108,7 +115,7 @@ pub fn key_package_of(leaf: LeafParams, suite: CipherSuite, seed: u64) -> OwnKey
     Setup::of(suite).key_package(leaf, seed)
 }
 
-/// A client's key package in suite 1.
+/// A client's key package in [`SUITE`].
 #[must_use]
 pub fn key_package(name: &str, seed: u64) -> OwnKeyPackage {
     key_package_of(leaf_params(name, SUITE), SUITE, seed)
@@ -518,7 +525,7 @@ pub fn group_in(suite: CipherSuite, names: &[&str]) -> Vec<Peer> {
     group_of_leaves(names.iter().map(|name| leaf_params(name, suite)).collect(), suite)
 }
 
-/// A group of members of these names in suite 1.
+/// A group of members of these names in [`SUITE`].
 #[must_use]
 pub fn group_of(names: &[&str]) -> Vec<Peer> {
     group_in(SUITE, names)

@@ -1,6 +1,7 @@
 //! What things cost, counted and not timed, and where counters end.
 
 use crate::welcome::{Forged, invited};
+use conclave_crypto::Suites;
 use conclave_crypto::testing::{Counter, Hooked, Operation};
 use conclave_group::{
     CommitOptions, Config, Error, ExternalJoinStage, Framing, ObserverStage, Rejection,
@@ -22,7 +23,7 @@ type Counting = Hooked<RustCrypto, (Counter, Counter)>;
 
 fn counting() -> Counting {
     let (hashes, verified) = (Counter::of(Operation::Hash), Counter::of(Operation::Verify));
-    Hooked::new(RustCrypto::new(), (hashes, verified))
+    Hooked::new(RustCrypto::new().with_suites(Suites::CONCLAVE), (hashes, verified))
 }
 
 fn work_of<T>(counting: &Counting, what: impl FnOnce() -> T) -> (Work, T) {

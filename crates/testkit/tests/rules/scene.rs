@@ -74,7 +74,7 @@ pub(super) fn found(name: &str, group_id: &[u8], extensions: Vec<Extension>) -> 
     found_in(SUITE, name, group_id, extensions)
 }
 
-/// Founds a group of one in another suite with Ed25519.
+/// Founds a group of one in a suite.
 pub(super) fn found_in(
     cipher_suite: CipherSuite,
     name: &str,
@@ -89,7 +89,7 @@ pub(super) fn found_in(
         leaf,
         lifetime: LIFETIME,
     };
-    let (rng, signer) = (&mut rng(1), signer(1));
+    let (rng, signer) = (&mut rng(1), party::signer(cipher_suite, 1));
     let new = Group::create(&PROVIDER, rng, Config::default(), params, signer).unwrap();
     new.store(|_| Ok::<_, Infallible>(())).unwrap()
 }
