@@ -148,11 +148,11 @@ fn main() -> ExitCode {
         complete(&arguments, &stacks, &stop, &mut tally);
         script::probe(&mut tally, &stacks, &arguments.suites, arguments.seed);
     }
-    if let Some(file) = &arguments.matrix {
-        if let Err(e) = matrix::write(file, &tally, &stacks, &arguments.suites) {
-            println!("{}: {e}", file.display());
-            return ExitCode::FAILURE;
-        }
+    if let Some(file) = &arguments.matrix
+        && let Err(e) = matrix::write(file, &tally, &stacks, &arguments.suites)
+    {
+        println!("{}: {e}", file.display());
+        return ExitCode::FAILURE;
     }
     summary(&tally)
 }
