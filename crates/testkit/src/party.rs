@@ -106,6 +106,15 @@ pub fn signer(suite: CipherSuite, seed: u64) -> SignatureKeyPair {
     suite.signature_key_pair(&mut SeededRng::from_u64(seed)).expect("a key pair")
 }
 
+/// The length of [`SUITE`]'s hashes, which PSK nonces have, too.
+///
+/// # Panics
+/// If the provider does not have the suite.
+#[must_use]
+pub fn hash_len() -> usize {
+    Suite::new(&PROVIDER, SUITE).expect("a supported suite").params().kdf.extract_len()
+}
+
 /// A key package of a leaf; the seed decides its keys.
 ///
 /// # Panics

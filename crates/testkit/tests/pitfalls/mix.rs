@@ -259,7 +259,7 @@ fn value(
         RemoveNobody => Proposal::Remove(LeafIndex(4)),
         PskA | PskB => Proposal::PreSharedKey(PreSharedKeyId {
             psktype: psk_type(atom),
-            psk_nonce: [9; 32].into(),
+            psk_nonce: vec![9; hash_len()].into(),
         }),
         Close => Proposal::ReInit(reinit()),
         ExternalInit | OtherExternalInit => {

@@ -61,8 +61,8 @@ fn an_external_commit_holds_only_what_it_may() {
         (vec![init(), add(&key_package("x", 45))], vec![], other(ProposalType::ADD)),
         (vec![init(), update()], vec![], other(ProposalType::UPDATE)),
         (vec![init(), extensions()], vec![], other(ProposalType::GROUP_CONTEXT_EXTENSIONS)),
-        (vec![init(), psk(32), psk(32)], vec![], Rejection::DuplicatePsk),
-        (vec![init(), psk(31)], vec![], Rejection::PskNonceLength),
+        (vec![init(), psk(hash_len()), psk(hash_len())], vec![], Rejection::DuplicatePsk),
+        (vec![init(), psk(hash_len() - 1)], vec![], Rejection::PskNonceLength),
     ] {
         let what = format!("{list:?}");
         let forged = sent(&outsider, commit(list, Some(path(&outsider, &removes))));
@@ -73,7 +73,7 @@ fn an_external_commit_holds_only_what_it_may() {
     let forged = sent(&outsider, commit_list(list, Some(path(&outsider, &[]))));
     scene.refused_by_all("reference", forged, SeenBy::All, is(Rejection::ExternalReference));
     // As it should be, only the members see that the tag is wrong.
-    for list in [vec![init()], vec![psk(32), init()]] {
+    for list in [vec![init()], vec![psk(hash_len()), init()]] {
         let forged = sent(&outsider, commit(list, Some(path(&outsider, &[]))));
         scene.refused_by_all("good", forged, SeenBy::Members, is(Rejection::ConfirmationTag));
     }

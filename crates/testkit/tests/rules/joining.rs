@@ -151,7 +151,7 @@ fn a_link_is_alone_and_of_a_first_epoch() {
             psk_group_id: b"a group".as_slice().into(),
             psk_epoch: 0,
         },
-        psk_nonce: [1; 32].into(),
+        psk_nonce: vec![1; hash_len()].into(),
     };
     let (branch, reinit) = (ResumptionPskUsage::Branch, ResumptionPskUsage::Reinit);
     for (a, b) in [(branch, branch), (branch, reinit), (reinit, reinit)] {
@@ -167,7 +167,7 @@ fn a_link_is_alone_and_of_a_first_epoch() {
             psk_group_id: bob.group_id().clone(),
             psk_epoch: bob.epoch(),
         },
-        psk_nonce: [1; 32].into(),
+        psk_nonce: vec![1; hash_len()].into(),
     };
     let psk = bob.resumption_psk(bob.epoch()).unwrap().as_secret().clone();
     let wanted = |change: &dyn Fn(&mut GroupInfo)| {
@@ -199,7 +199,7 @@ fn a_linked_group_has_the_parameters_that_it_must() {
                 psk_group_id: old.group_id().clone(),
                 psk_epoch: old.epoch(),
             },
-            psk_nonce: [1; 32].into(),
+            psk_nonce: vec![1; hash_len()].into(),
         };
         let psk = old.resumption_psk(old.epoch()).unwrap().as_secret().clone();
         let welcome = invitation.forged(|w| {

@@ -18,7 +18,7 @@ fn psk(name: &[u8], nonce: usize) -> Proposal {
 fn linking(usage: ResumptionPskUsage) -> Proposal {
     let psktype =
         PskType::Resumption { usage, psk_group_id: b"a group".as_slice().into(), psk_epoch: 0 };
-    Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: [9; 32].into() })
+    Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: vec![9; hash_len()].into() })
 }
 
 fn reinit(version: ProtocolVersion) -> ReInit {
@@ -56,8 +56,8 @@ fn lists_that_members_refuse_are_refused_by_observers_too() {
         (vec![Proposal::GroupContextExtensions(twice)], doubled.clone()),
         (vec![Proposal::ReInit(reinit_twice)], doubled),
         (vec![Proposal::ExternalInit(Bytes::default())], Rejection::ExternalInitByMember),
-        (vec![psk(b"x", 32), psk(b"x", 32)], Rejection::DuplicatePsk),
-        (vec![psk(b"x", 31)], Rejection::PskNonceLength),
+        (vec![psk(b"x", hash_len()), psk(b"x", hash_len())], Rejection::DuplicatePsk),
+        (vec![psk(b"x", hash_len() - 1)], Rejection::PskNonceLength),
         (vec![linking(ResumptionPskUsage::Reinit)], Rejection::PskUsage),
         (vec![linking(ResumptionPskUsage::Branch)], Rejection::PskUsage),
         (vec![Proposal::ReInit(reinit(mls10)), remove(CAROL)], Rejection::ReInitNotAlone),
@@ -77,7 +77,7 @@ fn lists_that_members_refuse_are_refused_by_observers_too() {
     let rule = is(Rejection::UnknownProposal(reference));
     scene.refused_by_all("unknown", commit_list(list, None), SeenBy::All, rule);
     // The list is good; only the members know that the tag is not.
-    for list in [vec![psk(b"x", 32)], vec![Proposal::ReInit(reinit(mls10))]] {
+    for list in [vec![psk(b"x", hash_len())], vec![Proposal::ReInit(reinit(mls10))]] {
         let rule = is(Rejection::ConfirmationTag);
         scene.refused_by_all("tag", commit(list, None), SeenBy::Members, rule);
     }
@@ -121,9 +121,10 @@ fn a_reinit_by_reference_is_refused_beside_another_proposal() {
         let reinit = NewProposal::ReInit(reinit(ProtocolVersion::MLS10));
         bob.propose(&PROVIDER, rng, reinit, &clear())
     });
-    for list in
-        [vec![closes.clone(), ProposalOrRef::Proposal(psk(b"x", 32))], vec![closes.clone(), closes]]
-    {
+    for list in [
+        vec![closes.clone(), ProposalOrRef::Proposal(psk(b"x", hash_len()))],
+        vec![closes.clone(), closes],
+    ] {
         let rule = is(Rejection::ReInitNotAlone);
         scene.refused_by_all("ReInit", commit_list(list, None), SeenBy::All, rule);
     }
@@ -134,7 +135,7 @@ fn a_proposal_is_checked_when_it_comes_and_not_only_in_a_commit() {
     let scene = Scene::new();
     for (proposal, rule) in [
         (Proposal::Remove(NOBODY), Rejection::RemoveOfNobody(NOBODY)),
-        (psk(b"x", 33), Rejection::PskNonceLength),
+        (psk(b"x", hash_len() + 1), Rejection::PskNonceLength),
         (linking(ResumptionPskUsage::Branch), Rejection::PskUsage),
         (
             Proposal::ReInit(reinit(ProtocolVersion(0))),
@@ -148,7 +149,8 @@ fn a_proposal_is_checked_when_it_comes_and_not_only_in_a_commit() {
 
 #[test]
 fn more_psks_than_can_be_counted_are_refused() {
-    let psks: Vec<_> = (0..=u32::from(u16::MAX)).map(|n| psk(&n.to_be_bytes(), 32)).collect();
+    let psks: Vec<_> =
+        (0..=u32::from(u16::MAX)).map(|n| psk(&n.to_be_bytes(), hash_len())).collect();
     let (limit, found) = (Limit::Psks, psks.len());
     let mut limits = Limits::default();
     let over = Rejection::OverLimit { limit, found, allowed: limits.psks };
@@ -192,7 +194,7 @@ fn what_is_larger_than_the_limits_is_refused() {
             Limits { proposals: 1, ..defaults },
             Limit::Proposals,
             2,
-            commit(vec![psk(b"x", 32), psk(b"y", 32)], None),
+            commit(vec![psk(b"x", hash_len()), psk(b"y", hash_len())], None),
         ),
         (
             Limits { tree_leaves: 8, ..defaults },

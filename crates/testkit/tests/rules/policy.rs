@@ -17,7 +17,7 @@ fn scene_of(rules: Rules) -> Scene {
 
 fn psk() -> Proposal {
     let psktype = PskType::External { psk_id: b"x".as_slice().into() };
-    Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: [9; 32].into() })
+    Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: vec![9; hash_len()].into() })
 }
 
 fn reinit(extensions: Vec<Extension>) -> Proposal {

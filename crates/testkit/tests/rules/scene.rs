@@ -18,7 +18,7 @@ use conclave_wire::{
 use std::convert::Infallible;
 
 pub(super) use conclave_testkit::party::{
-    ALL, LIFETIME, NOW, PROVIDER, SUITE, add as new_add, commit_of, rejection,
+    ALL, LIFETIME, NOW, PROVIDER, SUITE, add as new_add, commit_of, hash_len, rejection,
 };
 
 /// The value of every PSK of these tests.
