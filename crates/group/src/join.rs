@@ -233,7 +233,7 @@ impl JoinStage {
     /// is no member of a group of this identifier already (section 12.4.3.1).
     ///
     /// # Errors
-    /// If one does not.
+    /// If one does not. (Or if a row is too long to encode, which nothing is that was received.)
     pub fn resolve(self, verdicts: &[Verdict]) -> Result<NewGroup, Error> {
         let Self { group, credentials } = self;
         check_verdicts(&credentials, verdicts)?;
@@ -273,8 +273,9 @@ pub(crate) fn verified_state(
     }
     let signer = tree.leaf(info.signer).ok_or(Rejection::GroupInfoSigner)?;
     check_group_info_signature(suite, &info, &signer.signature_key)?;
-    // The tree in the extension has served.
-    let GroupInfo { group_context: context, confirmation_tag, .. } = info;
+    let GroupInfo { group_context: context, confirmation_tag, extensions, .. } = info;
+    // The tree in them has served.
+    drop(extensions);
     let tree = tree.verify(suite, &context.group_id)?;
     rules::check_group_support(limits, &tree, &context.extensions)?;
     let confirmed = &context.confirmed_transcript_hash;
