@@ -220,6 +220,25 @@ fn load_error_of(peer: &Peer, change: impl FnOnce(&mut Group)) -> String {
 }
 
 #[test]
+fn rows_load_in_any_order_and_of_two_at_a_key_the_last_counts() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let key = RowKey::new(Table::Header, 0);
+    let stale = (key, peers[0].rows[&key].clone());
+    commits(&mut peers, 1, CommitOptions::default());
+    let alice = &peers[0];
+    let load = |rows: Vec<(RowKey, Secret)>| {
+        Group::load(&PROVIDER, Config::default(), rows).map(|group| group.rows().unwrap())
+    };
+    let backwards: Vec<_> = alice.rows.clone().into_iter().rev().collect();
+    let state = alice.group.rows().unwrap();
+    assert_eq!(load(backwards.clone()), Ok(state.clone()));
+    let stale_first = [&[stale.clone(), stale.clone()], &backwards[..]].concat();
+    assert_eq!(load(stale_first), Ok(state));
+    let stale_last = [&backwards[..], &[stale]].concat();
+    assert!(load(stale_last).is_err());
+}
+
+#[test]
 fn rows_that_are_whole_and_do_not_fit_together_are_an_error_that_says_why() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let stale: Rows =
