@@ -136,10 +136,14 @@ fn main() -> Result<()> {
     println!("Primitives of Conclave's provider, CPU: {}.", primitives.describe());
     let mut table = Table::default();
     for members in options.members.iter().copied() {
-        eprintln!("{members} members");
+        let stacks = stacks(&options, members);
+        match stacks.len() == options.stacks.len() {
+            true => eprintln!("{members} members"),
+            false => eprintln!("{members} members, without peers, for whom --slow asks"),
+        }
         Run {
             members,
-            stacks: &stacks(&options, members),
+            stacks: &stacks,
             ops: &options.ops,
             rounds: options.rounds.unwrap_or_else(|| rounds(members)),
             time: Duration::from_secs(options.seconds),

@@ -23,7 +23,7 @@ pub(crate) struct Hashes {
 
 impl Hashes {
     fn new(len: usize, nodes: usize) -> Self {
-        // Zeroes that nobody has written to take no memory: many systems back them when they are.
+        // Where memory is given out zeroed, what is never written to takes none.
         let (bytes, known) = (alloc::vec![0; nodes * len], alloc::vec![0; nodes.div_ceil(64)]);
         Self { len, bytes, known }
     }
@@ -66,7 +66,8 @@ impl Hashes {
 #[derive(Clone)]
 pub struct RatchetTree {
     size: TreeSize,
-    /// Those beyond are blank; those beyond the tree are, too.
+    /// May be shorter than the tree: what is missing is blank. May be longer: what is outside of
+    /// the tree is blank.
     nodes: Vec<Option<Box<[u8]>>>,
     /// For each parent, by half its index: the members below.
     below: Vec<u32>,
@@ -150,7 +151,7 @@ impl RatchetTree {
         delta.counts.negate();
     }
 
-    /// Makes room for a tree of a size in which nodes up to `last` are not blank.
+    /// Makes room for a tree of a size and for the contents of its nodes up to `last`.
     fn grow(&mut self, size: TreeSize, last: Option<u32>) {
         let (nodes, filled) = (size.node_count() as usize, last.map_or(0, |i| i as usize + 1));
         if self.nodes.len() < filled {
@@ -194,7 +195,8 @@ impl RatchetTree {
         self.hashes.get(node)
     }
 
-    /// Gives back the memory of the nodes that the tree had when it was larger.
+    /// Gives back the memory of the nodes that the tree had when it was larger, and of blank ones at
+    /// its end.
     pub fn shrink_to_fit(&mut self) {
         let nodes = self.size.node_count() as usize;
         let filled = self.nodes.iter().rposition(Option::is_some);
