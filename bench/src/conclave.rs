@@ -42,6 +42,14 @@ pub fn choose_suite(name: &str) -> Result<CipherSuite> {
     Ok(*SUITE.get_or_init(|| suite))
 }
 
+/// The default settings, but for the length of messages: the first commits of the largest groups,
+/// whose trees are bare, are longer than most applications should take.
+fn config() -> Config {
+    let mut config = Config::default();
+    config.limits.message_bytes = 1 << 30;
+    config
+}
+
 /// The provider, on all cores.
 pub fn provider() -> AwsLc {
     AwsLc::new().with_suites(Suites::CONCLAVE)
@@ -204,7 +212,7 @@ impl Client for ConclaveClient {
             lifetime: lifetime(),
         };
         let signer = self.signer.clone();
-        let config = Config::default();
+        let config = config();
         let new = Group::create(&self.provider, &mut self.rng, config, params, signer)?;
         self.enter(new)
     }
@@ -215,7 +223,7 @@ impl Client for ConclaveClient {
     }
 
     fn add(&mut self, key_packages: &[Vec<u8>]) -> Result<Commit> {
-        let (now, config) = (now(), Config::default());
+        let (now, config) = (now(), config());
         let mut decoded = Vec::with_capacity(key_packages.len());
         for message in key_packages {
             let MlsMessageBody::KeyPackage(kp) = MlsMessage::from_bytes(message)?.body else {
@@ -251,7 +259,7 @@ impl Client for ConclaveClient {
 
     fn join(&mut self, welcome: &[u8]) -> Result<()> {
         let own = self.key_packages.pop().ok_or("no key package")?;
-        let stage = WelcomeStage::open(&self.provider, Config::default(), welcome, &own)?;
+        let stage = WelcomeStage::open(&self.provider, config(), welcome, &own)?;
         let join = stage.join(&self.provider, &[], None, None)?;
         let verdicts = vec![Verdict::Accept; join.credentials().len()];
         let new = join.resolve(&verdicts)?;
@@ -259,7 +267,7 @@ impl Client for ConclaveClient {
     }
 
     fn join_external(&mut self, group_info: &[u8]) -> Result<Vec<u8>> {
-        let stage = ExternalJoinStage::open(&self.provider, Config::default(), group_info, None)?;
+        let stage = ExternalJoinStage::open(&self.provider, config(), group_info, None)?;
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let options = ExternalJoinOptions {
             leaf: leaf_params(&self.name),
@@ -314,7 +322,7 @@ impl Client for ConclaveClient {
         self.group = None;
         let rows = self.rows.by_epoch.values().flatten();
         let rows = rows.map(|(key, value)| (*key, value.clone()));
-        self.group = Some(Group::load(&self.provider, Config::default(), rows)?);
+        self.group = Some(Group::load(&self.provider, config(), rows)?);
         Ok(())
     }
 
