@@ -26,7 +26,8 @@ pub enum Output {
 /// An answer to a command, or the state of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The device is registered at the service, and its key packages are there: it can be invited.
+    /// The device is registered at the service, and its key packages are there, of all suites that
+    /// the service takes: it can be invited.
     Ready {
         /// Which device.
         device: DeviceId,

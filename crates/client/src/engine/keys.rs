@@ -75,6 +75,10 @@ impl<S: Store> Engine<S> {
         for suite in suites {
             let count = counts.counts.iter().find(|count| count.cipher_suite == suite);
             let (available, last_resort) = count.map_or((0, 0), |c| (c.available, c.last_resort));
+            self.invitable |= available > 0 || last_resort > 0;
+            if self.refused_suites.contains(&suite) {
+                continue;
+            }
             if last_resort == 0 {
                 changes.extend(self.new_key_package(suite, true)?);
             }
@@ -84,10 +88,11 @@ impl<S: Store> Engine<S> {
                 }
             }
         }
-        if changes.is_empty() {
-            return Ok(());
+        if !changes.is_empty() {
+            self.book.commit(None, changes)?;
         }
-        Ok(self.book.commit(None, changes)?)
+        self.announce();
+        Ok(())
     }
 
     fn new_key_package(
@@ -134,7 +139,13 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         let done = references.iter().cloned().map(|reference| Change::Publish(reference, false));
         let mut changes: Vec<Change> = done.collect();
+        self.invitable |= refused.is_none();
         if let Some((code, detail)) = refused {
+            // Those of an earlier process come before the count. They may be too old, and new ones
+            // be taken.
+            if code == ErrorCode::UnsupportedSuite || !self.count_due {
+                self.refused_suites.insert(suite);
+            }
             // Nobody can have them.
             changes.extend(references.into_iter().map(|r| Change::KeyPackage(r, None)));
             self.error(format!(
@@ -143,6 +154,8 @@ impl<S: Store> Engine<S> {
                 suite_name(suite)
             ));
         }
-        Ok(self.book.commit(None, changes)?)
+        self.book.commit(None, changes)?;
+        self.announce();
+        Ok(())
     }
 }

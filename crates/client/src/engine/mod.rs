@@ -230,6 +230,10 @@ pub struct Engine<S> {
     under_way: Option<Purpose>,
     registered: bool,
     announced: bool,
+    /// Whether the service has key packages of this device.
+    invitable: bool,
+    /// Suites of which the service takes no key packages: none are made again in this process.
+    refused_suites: BTreeSet<CipherSuite>,
     count_due: bool,
     inbox_due: bool,
     /// Invitations, and how often each had to wait for its group's log.
@@ -298,6 +302,8 @@ impl<S: Store> Engine<S> {
             under_way: None,
             registered: false,
             announced: false,
+            invitable: false,
+            refused_suites: BTreeSet::new(),
             count_due: true,
             inbox_due: true,
             inbox: VecDeque::new(),

@@ -61,15 +61,9 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
             (Purpose::Publish(suite, references), Reply::PublishKeyPackages(_)) => {
-                self.published(suite, references, None)?;
-                self.announce();
-                Ok(())
+                self.published(suite, references, None)
             }
-            (Purpose::Count, Reply::CountKeyPackages(counts)) => {
-                self.counted(&counts)?;
-                self.announce();
-                Ok(())
-            }
+            (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
             (Purpose::Lookup(user), Reply::ListDevices(devices)) => {
                 self.directory.learn(user, devices.devices);
                 Ok(())
@@ -116,9 +110,10 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Says, once, that this device can be invited.
-    fn announce(&mut self) {
-        if self.book.unpublished().is_empty() && !core::mem::replace(&mut self.announced, true) {
+    /// Says, once, that this device can be invited, if only into groups of one of its suites.
+    pub(super) fn announce(&mut self) {
+        let ready = self.invitable && self.book.unpublished().is_empty();
+        if ready && !core::mem::replace(&mut self.announced, true) {
             let device = self.device().clone();
             self.answers.push_back(crate::output::Answer::Ready { device });
         }

@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::record::News;
 use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
-use conclave_delivery::api::{DeviceId, Token};
+use conclave_delivery::api::{DeviceId, ErrorCode, Token};
 use conclave_delivery::http_client::{ClientError, Heard};
 use conclave_delivery::service::{Caller, Limits, Operation, Service, ServiceError};
 use conclave_delivery::storage::SqliteStorage;
@@ -147,6 +147,8 @@ struct World {
     loss: u64,
     /// What a service that lies makes of its answers.
     lie: Option<fn(&mut Reply)>,
+    /// A suite of which the service takes no key packages.
+    refused_suite: Option<CipherSuite>,
     _folder: tempfile::TempDir,
 }
 
@@ -169,7 +171,8 @@ impl World {
         let (service, folder) = service();
         let rng = SeededRng::from_u64(seed);
         let (devices, now) = (Vec::new(), 1_700_000_000_000);
-        Self { service, devices, now, seed, rng, loss: 0, lie: None, _folder: folder }
+        let (loss, lie, refused_suite) = (0, None, None);
+        Self { service, devices, now, seed, rng, loss, lie, refused_suite, _folder: folder }
     }
 
     fn engine(
@@ -224,11 +227,21 @@ impl World {
         self.devices[i].engine.command(self.now, command).unwrap();
     }
 
+    fn refuses(&self, key_package: &[u8]) -> bool {
+        self.refused_suite == Some(suites::suite_of_key_package(key_package))
+    }
+
     /// What the service makes of a call.
     fn call(&mut self, i: usize, request: Request) -> Result<Reply, ClientError> {
         let token = self.devices[i].token.clone();
         let device = token.map(|token| self.service.authenticate(token.expose()).unwrap());
         let caller = Caller { device, now: self.now / 1000 };
+        if let Request::PublishKeyPackages(publish) = &request
+            && publish.key_packages.iter().any(|p| self.refuses(p))
+        {
+            let detail = "it was made so".into();
+            return Err(ClientError::Refused { code: ErrorCode::UnsupportedSuite, detail });
+        }
         macro_rules! run {
             ($($name:ident)*) => {
                 match request {

@@ -1,10 +1,11 @@
 //! Which suites groups have: nobody but their makers says.
 
 use super::*;
-use crate::suites::HYBRID;
-use conclave_delivery::api::{ClaimKeyPackages, PublishKeyPackages};
+use crate::suites::{HYBRID, suite_name, suite_number};
+use conclave_delivery::api::{ClaimKeyPackages, CountKeyPackages, PublishKeyPackages};
 use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
+use std::collections::BTreeSet;
 
 const PQ_NAME: &str = "MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519";
 const CLASSIC_NAME: &str = "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519";
@@ -13,6 +14,12 @@ fn suite_of(world: &World, i: usize) -> CipherSuite {
     let device = &world.devices[i];
     let id = device.engine.book.current().unwrap();
     device.engine.groups.get(id).unwrap().group.cipher_suite()
+}
+
+pub(super) fn suite_of_key_package(message: &[u8]) -> CipherSuite {
+    let body = MlsMessage::from_bytes(message).unwrap().body;
+    let MlsMessageBody::KeyPackage(package) = body else { panic!() };
+    package.cipher_suite
 }
 
 impl World {
@@ -237,6 +244,57 @@ fn leaves_and_key_packages_say_which_suites_a_device_uses() {
     });
     published.sort();
     assert_eq!(published, [CLASSIC, HYBRID]);
+}
+
+/// The order in which suites are published depends on hashes: both are tried.
+#[test]
+fn a_service_that_takes_key_packages_of_one_suite_alone_makes_a_device_ready() {
+    let mut last = BTreeSet::new();
+    for seed in 30..38 {
+        for (refused, other) in [(HYBRID, CLASSIC), (CLASSIC, HYBRID)] {
+            let mut world = World::new(seed);
+            world.refused_suite = Some(refused);
+            let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+            let mut published = Vec::new();
+            world.with_requests_of(b, |request| {
+                if let Request::PublishKeyPackages(publish) = request {
+                    published.push(suite_of_key_package(&publish.key_packages[0]));
+                }
+            });
+            last.insert(refused == published[1]);
+            world.settle();
+            let counts = world.call(b, Request::CountKeyPackages(CountKeyPackages {})).unwrap();
+            let Reply::CountKeyPackages(counts) = counts else { panic!("{counts:?}") };
+            let suites: Vec<CipherSuite> = counts.counts.iter().map(|c| c.cipher_suite).collect();
+            assert_eq!(suites, [other]);
+            assert!(world.devices[b].has_line("ready b/pc"), "before it is added anywhere");
+            // Whenever it is added it counts them again.
+            for name in ["g", "h"] {
+                world.group(&format!("{name} {}", suite_number(other)), &[a, b]);
+                assert!(world.devices[b].has_line(&format!("joined {name} ")));
+            }
+            let lines = world.devices[b].lines();
+            let said = |begin: &str| lines.iter().filter(|line| line.starts_with(begin)).count();
+            assert_eq!([said("ready b/pc"), said("error ")], [1, 1], "{lines:?}");
+            let error =
+                format!("error the service does not take key packages of {}", suite_name(refused));
+            assert_eq!(said(&error), 1, "{lines:?}");
+        }
+    }
+    assert_eq!(last.len(), 2, "the refused suite was always the first, or always the last");
+}
+
+#[test]
+fn a_device_of_which_no_key_package_is_taken_is_not_ready() {
+    let mut world = World::new(31);
+    let a = world.add_classic("a/pc");
+    world.refused_suite = Some(CLASSIC);
+    world.settle();
+    let lines = world.devices[a].lines();
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("error the service does not take"),
+        "{lines:?}"
+    );
 }
 
 /// The identity of a device of suite 1, as it was stored when a device had one suite.
