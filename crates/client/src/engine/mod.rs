@@ -229,6 +229,8 @@ pub struct Engine<S> {
     now: u64,
     under_way: Option<Purpose>,
     registered: bool,
+    /// Why the service did not register this device with its first suites, one after another.
+    unregistered: Vec<String>,
     announced: bool,
     /// Whether the service has key packages of this device.
     invitable: bool,
@@ -301,6 +303,7 @@ impl<S: Store> Engine<S> {
             now: 0,
             under_way: None,
             registered: false,
+            unregistered: Vec::new(),
             announced: false,
             invitable: false,
             refused_suites: BTreeSet::new(),
@@ -354,8 +357,10 @@ impl<S: Store> Engine<S> {
         self.now / 1000
     }
 
-    fn suite(&self) -> Result<Suite<'_>, EngineError> {
-        Ok(Suite::new(&*self.provider, self.book.identity().cipher_suite)?)
+    /// The suite to register with: the first that the service has not refused. Each serves, as
+    /// what is registered is the key, and all have the same signature scheme.
+    fn register_suite(&self) -> Option<CipherSuite> {
+        self.book.identity().suites().nth(self.unregistered.len())
     }
 
     fn error(&mut self, what: impl Into<String>) {
@@ -419,8 +424,9 @@ impl<S: Store> Engine<S> {
     fn decide(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         if !self.registered {
             let identity = self.book.identity();
+            let suite = self.register_suite().unwrap_or(identity.cipher_suite);
             let request = Register::signed(
-                &self.suite()?,
+                &Suite::new(&*self.provider, suite)?,
                 identity.device.clone(),
                 &identity.signer,
                 self.seconds(),

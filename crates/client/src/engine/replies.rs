@@ -58,6 +58,7 @@ impl<S: Store> Engine<S> {
         match (purpose, reply) {
             (Purpose::Register, Reply::Register(_)) => {
                 self.registered = true;
+                self.unregistered.clear();
                 Ok(())
             }
             (Purpose::Publish(suite, references), Reply::PublishKeyPackages(_)) => {
@@ -210,7 +211,14 @@ impl<S: Store> Engine<S> {
         }
         match purpose {
             Purpose::Register => {
-                let (device, detail) = (self.device().clone(), detail.to_string());
+                let (device, mut detail) = (self.device().clone(), detail.to_string());
+                if code == ErrorCode::UnsupportedSuite {
+                    self.unregistered.push(detail);
+                    if self.register_suite().is_some() {
+                        return Ok(());
+                    }
+                    detail = self.unregistered.join("; ");
+                }
                 Err(EngineError::NotRegistered { device, code, detail })
             }
             Purpose::Publish(suite, references) => {

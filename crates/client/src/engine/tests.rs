@@ -156,10 +156,10 @@ fn provider() -> Arc<RustCrypto> {
     Arc::new(RustCrypto::new().with_suites(SUITES))
 }
 
-fn service() -> (Service<SqliteStorage>, tempfile::TempDir) {
+fn service(provider: Arc<RustCrypto>) -> (Service<SqliteStorage>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let storage = SqliteStorage::open(folder.path()).unwrap();
-    (Service::new(storage, provider(), Limits::default()).unwrap(), folder)
+    (Service::new(storage, provider, Limits::default()).unwrap(), folder)
 }
 
 fn unreachable() -> ClientError {
@@ -168,7 +168,12 @@ fn unreachable() -> ClientError {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let (service, folder) = service();
+        Self::with_service_of(seed, provider())
+    }
+
+    /// A service with this cryptography.
+    fn with_service_of(seed: u64, provider: Arc<RustCrypto>) -> Self {
+        let (service, folder) = service(provider);
         let rng = SeededRng::from_u64(seed);
         let (devices, now) = (Vec::new(), 1_700_000_000_000);
         let (loss, lie, refused_suite) = (0, None, None);

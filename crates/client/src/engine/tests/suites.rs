@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::suites::{HYBRID, suite_name, suite_number};
-use conclave_delivery::api::{ClaimKeyPackages, CountKeyPackages, PublishKeyPackages};
+use conclave_delivery::api::{ClaimKeyPackages, CountKeyPackages, PublishKeyPackages, Registered};
 use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use std::collections::BTreeSet;
@@ -295,6 +295,73 @@ fn a_device_of_which_no_key_package_is_taken_is_not_ready() {
         lines.len() == 1 && lines[0].starts_with("error the service does not take"),
         "{lines:?}"
     );
+}
+
+/// What is registered is a key, and suite 1 has the same.
+#[test]
+fn a_service_without_post_quantum_suites_registers_a_device_all_the_same() {
+    let mut world = World::with_service_of(32, Arc::new(RustCrypto::new()));
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g classic", &[a, b]);
+    world.agree(&[a, b]);
+    world.kill(b);
+    world.say(b, "still here");
+    world.settle();
+    assert_eq!(world.devices[a].messages().len(), 1);
+    let error = format!("error the service does not take key packages of {PQ_NAME}");
+    for i in [a, b] {
+        assert!(world.devices[i].has_line("ready ") && world.devices[i].has_line(&error));
+    }
+}
+
+#[test]
+fn a_service_that_was_set_up_anew_is_asked_for_each_suite_again() {
+    let mut world = World::new(36);
+    let a = world.add("a/pc");
+    let (now, engine) = (world.now, &mut world.devices[a].engine);
+    let refused = |code| Err(ClientError::Refused { code, detail: String::new() });
+    let mut asked = Vec::new();
+    for reply in [
+        refused(ErrorCode::UnsupportedSuite),
+        Ok(Reply::Register(Registered { token: Token::new("token".into()) })),
+        refused(ErrorCode::Unauthorized),
+        refused(ErrorCode::UnsupportedSuite),
+        refused(ErrorCode::Unavailable),
+    ] {
+        if let Some(Request::Register(register)) = engine.next(now).unwrap() {
+            asked.push(register.cipher_suite);
+        }
+        engine.reply(now, reply).unwrap();
+    }
+    assert_eq!(asked, [HYBRID, CLASSIC, HYBRID, CLASSIC]);
+}
+
+#[test]
+fn a_device_is_not_registered_if_the_service_knows_none_of_its_suites() {
+    let mut world = World::new(33);
+    let (both, one) = (world.add("a/pc"), world.add_classic("b/pc"));
+    for (i, suites) in [(both, [HYBRID, CLASSIC].as_slice()), (one, &[CLASSIC])] {
+        let now = world.now;
+        let engine = &mut world.devices[i].engine;
+        let mut asked = Vec::new();
+        let error = loop {
+            let request = engine.next(now).unwrap();
+            let Some(Request::Register(register)) = request else { panic!("{request:?}") };
+            let (code, suite) = (ErrorCode::UnsupportedSuite, register.cipher_suite);
+            asked.push(suite);
+            let detail = format!("no {}", suite_number(suite));
+            if let Err(e) = engine.reply(now, Err(ClientError::Refused { code, detail })) {
+                break e.to_string();
+            }
+        };
+        assert_eq!(asked, suites);
+        let reasons: Vec<String> =
+            suites.iter().map(|suite| format!("no {}", suite_number(*suite))).collect();
+        assert!(
+            error.ends_with(&format!("(unsupported-suite): {}", reasons.join("; "))),
+            "{error}"
+        );
+    }
 }
 
 /// The identity of a device of suite 1, as it was stored when a device had one suite.
