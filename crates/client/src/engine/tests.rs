@@ -135,6 +135,8 @@ impl Device {
     }
 }
 
+type Lie = Box<dyn Fn(&mut Reply)>;
+
 /// A service and devices.
 struct World {
     service: Service<SqliteStorage>,
@@ -146,7 +148,7 @@ struct World {
     /// One in so many calls gets lost, one in so many answers; 0 for none.
     loss: u64,
     /// What a service that lies makes of its answers.
-    lie: Option<fn(&mut Reply)>,
+    lie: Option<Lie>,
     /// A suite of which the service takes no key packages.
     refused_suite: Option<CipherSuite>,
     _folder: tempfile::TempDir,
@@ -269,7 +271,7 @@ impl World {
                 }
             }
         }
-        if let Some(lie) = self.lie {
+        if let Some(lie) = &self.lie {
             lie(&mut reply);
         }
         Ok(reply)

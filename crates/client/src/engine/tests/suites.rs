@@ -121,11 +121,11 @@ fn a_service_that_holds_post_quantum_key_packages_back_gets_no_other_group() {
             claimed.devices.clear();
         }
     }
-    for lie in [nothing, left_out] {
+    for lie in [nothing as fn(&mut Reply), left_out] {
         let mut world = World::new(23);
         let (a, b) = (world.add("a/pc"), world.add("b/pc"));
         world.settle();
-        world.lie = Some(lie);
+        world.lie = Some(Box::new(lie));
         world.group("g", &[a, b]);
         assert_eq!(suite_of(&world, a), HYBRID, "the group stays what it was made");
         world.agree(&[a]);
@@ -180,6 +180,49 @@ fn a_service_that_answers_with_somebody_elses_key_package_brings_nobody_in() {
     assert!(world.devices[a].has_line("failed g b/pc is not invited: "));
     assert!(!world.devices[mallory].has_line("joined") && !world.devices[b].has_line("joined"));
     world.agree(&[a]);
+}
+
+/// All that is said of these key packages is true but for one thing: whose they are.
+#[test]
+fn a_service_that_gives_out_a_key_package_under_another_devices_name_brings_nobody_in() {
+    let mut world = World::new(34);
+    let [a, b, phone] = ["a/pc", "b/pc", "b/phone"].map(|id| world.add(id));
+    let mallory = world.add("mallory/pc");
+    // Mallory's key is pinned.
+    world.group("known", &[a, mallory]);
+    world.agree(&[a, mallory]);
+    world.say(a, "/new g");
+    let claim = |user: &str| {
+        let (user, devices) = (user.parse().unwrap(), Vec::new());
+        Request::ClaimKeyPackages(ClaimKeyPackages { user, cipher_suite: HYBRID, devices })
+    };
+    for owner in [mallory, phone] {
+        let device = world.devices[owner].id.clone();
+        let reply = world.call(a, claim(device.user.as_str())).unwrap();
+        let Reply::ClaimKeyPackages(all) = reply else { panic!("{reply:?}") };
+        let found = all.devices.into_iter().find(|claimed| claimed.device == device);
+        let others = found.unwrap().key_package.unwrap();
+        world.lie = Some(Box::new(move |reply| {
+            if let Reply::ClaimKeyPackages(claimed) = reply {
+                assert_eq!(claimed.devices.len(), 1);
+                claimed.devices[0].key_package = Some(others.clone());
+            }
+        }));
+        world.say(a, "/invite b/pc");
+        world.settle();
+        world.lie = None;
+        world.agree(&[a]);
+        let refused = |line: &String| {
+            line.starts_with("failed g b/pc is not invited: its key package: ")
+                && line.contains("it is another device's")
+        };
+        let lines = world.devices[a].lines();
+        assert!(lines.iter().any(refused), "{lines:?}");
+        world.devices[a].shown.clear();
+    }
+    for i in [b, phone, mallory] {
+        assert!(!world.devices[i].has_line("joined g "));
+    }
 }
 
 #[test]
