@@ -211,10 +211,18 @@ impl<S: Store> Engine<S> {
                 let adds = packages.into_iter().map(|p| NewProposal::Add(Box::new(p))).collect();
                 let work = Work::Invite { who: who.clone(), committing: true };
                 let item = Item { group: id.clone(), work };
-                let notes = problems.into_iter().map(|what| Self::news(id, News::Note { what }));
-                match self.commit(id, adds, Some((key, item)), notes.collect())? {
+                let notes = problems.into_iter().map(|what| News::Note { what });
+                let notes: Vec<News> = notes.collect();
+                let also = notes.iter().map(|note| Self::news(id, note.clone())).collect();
+                match self.commit(id, adds, Some((key, item)), also)? {
                     Ok(next) => Ok(next),
-                    Err(e) => self.failed(id, key, format!("{who} cannot be added: {e}")),
+                    Err(e) => {
+                        // What there is to say of other devices stays true.
+                        let what = format!("{who} cannot be added: {e}");
+                        let failed = News::Failed { what };
+                        self.give_up(id, key, notes.into_iter().chain([failed]))?;
+                        Ok(None)
+                    }
                 }
             }
         }

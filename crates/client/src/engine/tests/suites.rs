@@ -1,6 +1,7 @@
 //! Which suites groups have: nobody but their makers says.
 
 use super::*;
+use crate::book::Book;
 use crate::suites::{HYBRID, suite_name, suite_number};
 use conclave_delivery::api::{ClaimKeyPackages, CountKeyPackages, PublishKeyPackages, Registered};
 use conclave_mls::wire::codec::Decode;
@@ -106,6 +107,24 @@ fn a_device_that_has_no_key_package_of_the_groups_suite_is_named_and_left_out() 
     assert!(world.devices[a].lines().contains(&noted), "{:?}", world.devices[a].lines());
     world.agree(&[a, b]);
     assert!(!world.devices[phone].has_line("joined"));
+}
+
+#[test]
+fn a_device_without_key_package_is_named_although_the_others_cannot_be_added_either() {
+    let mut world = World::new(35);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.add_classic("b/phone");
+    // Two devices of one key cannot be in a group, so the commit fails.
+    let mut identity = Book::identity_in(&world.devices[b].disk).unwrap().unwrap();
+    identity.device = "b/twin".parse().unwrap();
+    let mut disk = Disk::default();
+    Book::set_identity(&mut disk, &identity).unwrap();
+    world.add_with("b/twin", None, disk);
+    world.group("g", &[a, b]);
+    world.agree(&[a]);
+    let device = &world.devices[a];
+    assert!(device.has_line("note g b/phone is not invited: "), "{:?}", device.lines());
+    assert!(device.has_line("failed g b cannot be added: "), "{:?}", device.lines());
 }
 
 /// The lies of a service that wants a conversation that it can read later.
