@@ -15,9 +15,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "conclave chat [OPTIONS] <USER>\n       conclave chat --suite list")]
 pub(crate) struct Args {
     /// Who you are: a-z, 0-9, '.', '_' and '-'.
-    user: Name,
+    // Nobody needs to be anybody to see the list of suites.
+    user: Option<Name>,
     /// Which of your devices this is.
     #[arg(long, value_name = "NAME", default_value = "main")]
     device: Name,
@@ -61,14 +63,17 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Some(SuiteArg::One(suite)) => Some(suite),
         None => None,
     };
+    let Some(user) = args.user else {
+        return Err("USER is missing: conclave chat USER; --help shows the rest".into());
+    };
     let base = match args.data {
         Some(data) => data,
         None => folders::default_folder()?,
     };
-    let folder = base.join(args.user.as_str()).join(args.device.as_str());
+    let folder = base.join(user.as_str()).join(args.device.as_str());
     folders::make_private(&folder)?;
     let engine = Engine::open(Setup {
-        device: DeviceId::new(args.user, args.device),
+        device: DeviceId::new(user, args.device),
         cipher_suite,
         provider: crate::provider(),
         rng: os_rng(),

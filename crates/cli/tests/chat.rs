@@ -569,6 +569,15 @@ fn suites_are_listed_and_a_word_that_names_none_is_answered_with_the_list() {
     let list = chat("list");
     assert!(list.status.success());
     let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let nobody =
+        |args: &[&str]| Command::new(CONCLAVE).args(args).stdin(Stdio::null()).output().unwrap();
+    let same = nobody(&["chat", "--suite", "list"]);
+    assert!(same.status.success() && String::from_utf8_lossy(&same.stdout) == list);
+    for args in [["chat", "--stay"].as_slice(), &["chat", "--suite", "1"]] {
+        let refused = nobody(args);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("USER is missing"), "{said}");
+    }
     assert_eq!(list.lines().count(), 18, "{list}");
     let line = |name: &str| list.lines().find(|line| line.contains(name)).unwrap();
     assert!(line(HYBRID).contains("0xf0c2") && line(HYBRID).contains("post-quantum; or: hybrid"));
