@@ -540,10 +540,10 @@ fn who_has_no_post_quantum_suite_is_refused_and_a_classic_group_is_its_makers_wo
     );
     assert!(failed.starts_with(&why) && failed.contains("/new NAME classic"), "{failed}");
     alice.process.write("/new dinner classic");
-    assert_eq!(alice.until("created"), format!("created dinner classic {CLASSIC}"));
+    assert_eq!(alice.until("created"), format!("created dinner pre-quantum {CLASSIC}"));
     alice.process.write("/invite bob");
     // The first that he hears of any group.
-    let joined = format!("joined dinner 1 by alice/main classic {CLASSIC}");
+    let joined = format!("joined dinner 1 by alice/main pre-quantum {CLASSIC}");
     assert_eq!(bob.until("joined"), joined);
     bob.process.write("soup?");
     alice.until("message dinner 3 bob/main soup?");
@@ -553,10 +553,10 @@ fn who_has_no_post_quantum_suite_is_refused_and_a_classic_group_is_its_makers_wo
     for (chat, groups) in [(&mut alice, 2), (&mut bob, 1)] {
         let lines = shown(chat, "/groups", "group");
         assert_eq!(lines.len(), groups, "{lines:?}");
-        let dinner = format!("group dinner epoch 1 members 2 classic {CLASSIC} current");
+        let dinner = format!("group dinner epoch 1 members 2 pre-quantum {CLASSIC} current");
         assert!(lines.contains(&dinner), "{lines:?}");
         let epoch = shown(chat, "/members", "epoch").remove(0);
-        assert!(epoch.ends_with(&format!(" classic {CLASSIC}")), "{epoch}");
+        assert!(epoch.ends_with(&format!(" pre-quantum {CLASSIC}")), "{epoch}");
     }
 }
 
@@ -581,7 +581,7 @@ fn suites_are_listed_and_a_word_that_names_none_is_answered_with_the_list() {
     assert_eq!(list.lines().count(), 18, "{list}");
     let line = |name: &str| list.lines().find(|line| line.contains(name)).unwrap();
     assert!(line(HYBRID).contains("0xf0c2") && line(HYBRID).contains("post-quantum; or: hybrid"));
-    assert!(line(CLASSIC).starts_with("1 ") && line(CLASSIC).contains("classic; or: classic"));
+    assert!(line(CLASSIC).starts_with("1 ") && line(CLASSIC).contains("pre-quantum; or: classic"));
     for wrong in ["rsa", "mlkem1024"] {
         let refused = chat(wrong);
         assert!(!refused.status.success());

@@ -131,7 +131,7 @@ impl Output {
     /// As one line for scripts, without its end: words that are separated by spaces, the first of
     /// them the kind. Free text comes last, and [escaped].
     ///
-    /// A group's suite is two words, `post-quantum` or `classic` and the suite's name, or `- -`:
+    /// A group's suite is two words, `post-quantum` or `pre-quantum` and the suite's name, or `- -`:
     /// the last two of `created`, `joined` and `epoch`, those after the number of members of
     /// `group`.
     #[must_use]

@@ -124,11 +124,12 @@ pub fn suite_list() -> String {
     SUITES.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// Not `classic`, which is one suite's word; and no part of one word is the other.
 fn security(suite: CipherSuite) -> &'static str {
-    if is_post_quantum(suite) { "post-quantum" } else { "classic" }
+    if is_post_quantum(suite) { "post-quantum" } else { "pre-quantum" }
 }
 
-/// For scripts: `post-quantum` or `classic`, and the name; two dashes if it is not known.
+/// For scripts: `post-quantum` or `pre-quantum`, and the name; two dashes if it is not known.
 pub(crate) fn suite_words(suite: Option<CipherSuite>) -> String {
     match suite {
         Some(suite) => format!("{} {}", security(suite), suite_name(suite)),
@@ -170,6 +171,16 @@ mod tests {
         assert_eq!(find_suite("Hybrid"), Ok(HYBRID));
         assert_eq!(find_suite("mlkem768x25519_aes256"), Ok(HYBRID));
         assert_eq!(find_suite("mldsa87"), Ok(CipherSuite(0xf0cb)));
+    }
+
+    #[test]
+    fn what_is_said_of_suites_in_output_is_not_taken_for_the_name_of_one() {
+        for suite in SUITES.iter() {
+            let words = suite_words(Some(suite.cipher_suite));
+            let (first, name) = words.split_once(' ').unwrap();
+            assert!(find_suite(first).is_err(), "{words}");
+            assert_eq!(find_suite(name), Ok(suite.cipher_suite));
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn a_group_is_classic_if_its_maker_says_so_and_all_are_told() {
     for (i, begin) in [(a, "created g"), (b, "joined g 1 by a/pc")] {
         let device = &world.devices[i];
         assert!(
-            device.has_line(&format!("{begin} classic {CLASSIC_NAME}")),
+            device.has_line(&format!("{begin} pre-quantum {CLASSIC_NAME}")),
             "{:?}",
             device.lines()
         );
@@ -269,7 +269,8 @@ fn groups_are_made_in_suites_of_the_device_alone() {
     assert_eq!(suite_of(&world, b), CLASSIC);
 }
 
-/// A suite whose signatures, too, are post-quantum: keys and messages are ten times as large.
+/// A suite whose signatures, too, are post-quantum: keys and signatures are about forty
+/// times as large as Ed25519's.
 #[test]
 fn devices_of_one_suite_make_groups_of_it() {
     let mut world = World::new(27);
@@ -449,7 +450,7 @@ fn a_device_that_was_set_up_with_one_suite_keeps_it() {
     world.settle();
     world.say(a, "/switch i");
     world.agree(&[a, b]);
-    assert!(world.devices[b].has_line(&format!("created i classic {CLASSIC_NAME}")));
+    assert!(world.devices[b].has_line(&format!("created i pre-quantum {CLASSIC_NAME}")));
     world.kill(b);
     world.say(b, "still here");
     world.settle();
