@@ -256,11 +256,6 @@ impl<S> fmt::Debug for Engine<S> {
     }
 }
 
-/// Whether the provider has all suites of a device.
-fn check_suites(provider: &dyn CryptoProvider, identity: &Identity) -> Result<(), CryptoError> {
-    identity.suites().try_for_each(|suite| Suite::new(provider, suite).map(|_| ()))
-}
-
 impl<S: Store> Engine<S> {
     /// A messenger from its state; a new one, if there is none.
     ///
@@ -269,18 +264,16 @@ impl<S: Store> Engine<S> {
     /// of its cipher suites.
     pub fn open(setup: Setup<S>) -> Result<Self, EngineError> {
         let Setup { device, cipher_suite, provider, mut rng, mut store } = setup;
-        let identity = match Book::identity_in(&store)? {
+        let stored = Book::identity_in(&store)?;
+        let is_new = stored.is_none();
+        let identity = match stored {
             Some(found) if found.device != device => {
                 return Err(EngineError::OtherDevice { found: found.device });
             }
             Some(found) if cipher_suite.is_some_and(|suite| found.suites().any(|s| s != suite)) => {
                 return Err(EngineError::OtherSuite { found: found.suites().collect() });
             }
-            Some(found) => {
-                // Fails now rather than later.
-                check_suites(&*provider, &found)?;
-                found
-            }
+            Some(found) => found,
             None => {
                 let (cipher_suite, other_suites) = match cipher_suite {
                     Some(suite) => (suite, Vec::new()),
@@ -288,12 +281,14 @@ impl<S: Store> Engine<S> {
                 };
                 let suite = Suite::new(&*provider, cipher_suite)?;
                 let signer = suite.signature_key_pair(&mut *rng)?;
-                let identity = Identity { device, cipher_suite, other_suites, signer };
-                check_suites(&*provider, &identity)?;
-                Book::set_identity(&mut store, &identity)?;
-                identity
+                Identity { device, cipher_suite, other_suites, signer }
             }
         };
+        // Fails now rather than later, and before anything is stored.
+        identity.suites().try_for_each(|suite| Suite::new(&*provider, suite).map(|_| ()))?;
+        if is_new {
+            Book::set_identity(&mut store, &identity)?;
+        }
         let mut engine = Self {
             book: Book::load(store, identity)?,
             provider,
