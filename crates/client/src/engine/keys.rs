@@ -37,28 +37,31 @@ impl<S: Store> Engine<S> {
     }
 
     pub(super) fn next_key_packages(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
-        if !self.book.unpublished().is_empty() {
-            // One suite after another: a service that does not take one may take the others.
-            let mut suite = None;
-            let mut references = Vec::new();
-            let mut key_packages: Vec<Bytes> = Vec::new();
-            for reference in self.book.unpublished() {
-                let Some(secret) = self.book.key_package(reference)? else {
-                    references.push(reference.clone());
-                    continue;
-                };
-                let own = OwnKeyPackage::from_secret(&*self.provider, &secret)?;
-                let of = own.key_package().cipher_suite;
-                if *suite.get_or_insert(of) != of {
-                    continue;
-                }
-                references.push(reference.clone());
-                let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
-                let message = MlsMessage::from(body).to_bytes();
-                key_packages.push(message.map_err(conclave_mls::Error::from)?.into());
+        // One suite after another: a service that does not take one may take the others.
+        let mut suite = None;
+        let (mut references, mut gone) = (Vec::new(), Vec::new());
+        let mut key_packages: Vec<Bytes> = Vec::new();
+        for reference in self.book.unpublished() {
+            let Some(secret) = self.book.key_package(reference)? else {
+                gone.push(Change::Publish(reference.clone(), false));
+                continue;
+            };
+            let own = OwnKeyPackage::from_secret(&*self.provider, &secret)?;
+            let of = own.key_package().cipher_suite;
+            if *suite.get_or_insert(of) != of {
+                continue;
             }
+            references.push(reference.clone());
+            let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
+            let message = MlsMessage::from(body).to_bytes();
+            key_packages.push(message.map_err(conclave_mls::Error::from)?.into());
+        }
+        // Without its secrets a key package is of no use to anybody.
+        if !gone.is_empty() {
+            self.book.commit(None, gone)?;
+        }
+        if let Some(suite) = suite {
             let request = PublishKeyPackages { key_packages };
-            let suite = suite.unwrap_or(self.book.identity().cipher_suite);
             return Ok(Some((request.into(), Purpose::Publish(suite, references))));
         }
         if core::mem::take(&mut self.count_due) {

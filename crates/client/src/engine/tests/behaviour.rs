@@ -1,4 +1,5 @@
 use super::*;
+use crate::book::Change;
 use crate::suites::HYBRID;
 use conclave_delivery::api::CountKeyPackages;
 
@@ -181,6 +182,19 @@ fn key_packages_of_each_suite_are_made_again_when_they_run_low() {
     }
     let stored = world.devices[b].engine.book.key_packages().unwrap().len();
     assert!((12..=22).contains(&stored), "{stored}");
+}
+
+#[test]
+fn key_packages_without_secrets_are_not_published() {
+    let mut world = World::new(13);
+    let a = world.add("a/pc");
+    world.settle();
+    let (now, engine) = (world.now, &mut world.devices[a].engine);
+    let lost = Change::Publish(vec![7; 32].into(), true);
+    engine.book.commit(None, vec![lost]).unwrap();
+    let request = engine.next(now).unwrap();
+    assert!(request.is_none(), "{request:?}");
+    assert!(engine.book.unpublished().is_empty() && engine.is_settled());
 }
 
 #[test]
