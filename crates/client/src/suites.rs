@@ -154,6 +154,8 @@ mod tests {
         assert_eq!(hybrid.name, PqSuite::MlKem768X25519Aes256Ed25519.name());
         assert_eq!(classic.name, "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519");
         assert_eq!([hybrid.signature, classic.signature], [SignatureScheme::Ed25519; 2]);
+        // A signed leaf does not say its suite: the length of its HPKE key does.
+        assert_eq!([hybrid.kem.public_key_len(), classic.kem.public_key_len()], [1216, 32]);
         assert!(is_post_quantum(HYBRID) && !is_post_quantum(CLASSIC));
         assert!(!is_post_quantum(CipherSuite(0x1234)), "nothing is promised of what is not known");
     }
