@@ -24,8 +24,14 @@ use table::Table;
 #[global_allocator]
 static ALLOCATOR: counts::Counting = counts::Counting;
 
-/// In larger groups than this, peers take minutes for a step.
-const PEERS: usize = 50_000;
+/// In larger groups than this, a stack takes minutes for a step.
+fn most_members(stack: Stack) -> usize {
+    match stack {
+        Stack::Conclave => usize::MAX,
+        Stack::MlsRs => 50_000,
+        Stack::OpenMls => 10_000,
+    }
+}
 
 const USAGE: &str = "\
 Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown table.
@@ -38,7 +44,8 @@ Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown ta
   --seconds N       no new repetition of a part after as long; 20 unless told
   --suite NAME      another suite than 1, by its number or a post-quantum one's name or a part of it
                     (MLKEM768X25519_AES256); only Conclave runs
-  --slow            run also what takes a peer minutes: create, and more than 50,000 members
+  --slow            run also what takes a peer minutes: create, more than 50,000 members, and more
+                    than 10,000 with OpenMLS
   --json FILE       one row for each operation, size and stack
   --svg DIR         one plot for each operation
   --quick           2 and 50 members, few repetitions: whether it still works
@@ -105,7 +112,7 @@ fn rounds(members: usize) -> usize {
 
 /// The stacks that run at a size.
 fn stacks(options: &Options, members: usize) -> Vec<Stack> {
-    let runs = |stack: &&Stack| **stack == Stack::Conclave || options.slow || members <= PEERS;
+    let runs = |stack: &&Stack| options.slow || members <= most_members(**stack);
     options.stacks.iter().filter(runs).copied().collect()
 }
 
@@ -139,7 +146,7 @@ fn main() -> Result<()> {
         let stacks = stacks(&options, members);
         match stacks.len() == options.stacks.len() {
             true => eprintln!("{members} members"),
-            false => eprintln!("{members} members, without peers, for whom --slow asks"),
+            false => eprintln!("{members} members; --slow asks for all stacks"),
         }
         Run {
             members,
