@@ -9,6 +9,8 @@ const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 90.0;
 const RIGHT: f64 = 20.0;
+/// For the half of the last label that stands out.
+const BEYOND: f64 = 24.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 
@@ -69,9 +71,10 @@ pub fn svg(table: &Table, op: Op) -> Option<String> {
     let y =
         |v: f64| HEIGHT - BOTTOM - (v.log10() - y_low) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM);
     let mut out = format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' \
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {} {HEIGHT}' \
          font-family='sans-serif' font-size='12'>\n<rect width='100%' height='100%' fill='#fff'/>\n\
          <text x='{LEFT}' y='20' font-size='15'>{}</text>\n",
+        WIDTH + BEYOND,
         op.title()
     );
     for exponent in x_low as i32..=x_high as i32 {
