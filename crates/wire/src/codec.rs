@@ -36,6 +36,8 @@ pub enum DecodeError {
     },
     /// The padding of a PrivateMessageContent held a byte other than zero (section 6.3.1).
     NonZeroPadding,
+    /// The values would take far more memory than their encoding: see [`Reader`].
+    OutOfRoom,
 }
 
 impl fmt::Display for DecodeError {
@@ -50,6 +52,7 @@ impl fmt::Display for DecodeError {
             }
             Self::InvalidValue { field, value } => write!(f, "{field} has no value {value:#06x}"),
             Self::NonZeroPadding => f.write_str("the padding holds a byte other than zero"),
+            Self::OutOfRoom => f.write_str("the values take far more memory than their encoding"),
         }
     }
 }
@@ -205,12 +208,25 @@ impl CustomProposal {
     }
 }
 
+/// What decoded values may take beside [`ROOM_PER_BYTE`]: the 2^18 proposals by value that a commit
+/// may hold by default, for one, which can be as short as three bytes each.
+const ROOM: usize = 16 << 20;
+
+/// What decoded values may take for each byte of their encoding. Lists of keys, signatures and
+/// references, which is what honest messages are long of, take up to 1.7.
+const ROOM_PER_BYTE: usize = 2;
+
 /// Bytes that are being decoded; every read is bounded by what is left. They may be secrets: only
 /// their number prints.
+///
+/// What is decoded has bounded room, too: without, a list of proposals of two bytes each would take
+/// thirty times the memory of its encoding, before anybody could say that it is too long. Elements of
+/// vectors and what is boxed may take twice the bytes that there were to read, and 16 MiB.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
     proposals: &'a [CustomProposal],
+    room: usize,
 }
 
 impl fmt::Debug for Reader<'_> {
@@ -229,7 +245,15 @@ impl<'a> Reader<'a> {
     /// A reader of all of `bytes` that knows more types of proposal than RFC 9420.
     #[must_use]
     pub fn with_proposals(bytes: &'a [u8], proposals: &'a [CustomProposal]) -> Self {
-        Self { bytes, proposals }
+        let room = bytes.len().saturating_mul(ROOM_PER_BYTE).saturating_add(ROOM);
+        Self { bytes, proposals, room }
+    }
+
+    /// Makes room for a value outside of the one that is being decoded.
+    fn set_aside<T>(&mut self) -> Result<(), DecodeError> {
+        let left = self.room.checked_sub(size_of::<T>());
+        self.room = left.ok_or(DecodeError::OutOfRoom)?;
+        Ok(())
     }
 
     /// A type of proposal that RFC 9420 does not define, if it is known.
@@ -309,7 +333,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Those of [`Self::opaque`].
     pub fn vector(&mut self) -> Result<Self, DecodeError> {
-        Ok(Self::with_proposals(self.opaque()?, self.proposals))
+        Ok(Self { bytes: self.opaque()?, ..*self })
     }
 }
 
@@ -395,8 +419,10 @@ impl<T: Decode> Decode for Vec<T> {
         let mut contents = r.vector()?;
         let mut items = Self::new();
         while !contents.is_empty() {
+            contents.set_aside::<T>()?;
             items.push(T::decode(&mut contents)?);
         }
+        r.room = contents.room;
         Ok(items)
     }
 }
@@ -431,6 +457,7 @@ impl<T: Encode + ?Sized> Encode for Box<T> {
 
 impl<T: Decode> Decode for Box<T> {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.set_aside::<T>()?;
         T::decode(r).map(Self::new)
     }
 }
@@ -572,6 +599,7 @@ mod tests {
                 "Thing has no value 0x4711",
             ),
             (DecodeError::NonZeroPadding, "padding"),
+            (DecodeError::OutOfRoom, "memory"),
         ];
         let texts: Vec<String> = errors.iter().map(|(e, _)| e.to_string()).collect();
         for ((_, says), text) in errors.iter().zip(&texts) {
@@ -579,6 +607,44 @@ mod tests {
             assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
         }
         assert!(EncodeError { length: 4711 }.to_string().contains("4711 bytes"));
+    }
+
+    /// A vector of this many elements of one encoding.
+    fn repeated(element: &[u8], n: usize) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.put_opaque(&element.repeat(n)).unwrap();
+        w.finish()
+    }
+
+    #[test]
+    fn values_take_no_more_memory_than_twice_their_encoding_and_16_mib() {
+        use crate::proposal::ProposalOrRef;
+        // References of no bytes: the shortest element there is of a commit.
+        let empty = [2, 0];
+        let most = ROOM / (size_of::<ProposalOrRef>() - ROOM_PER_BYTE * empty.len());
+        let list = Vec::<ProposalOrRef>::from_bytes(&repeated(&empty, most)).unwrap();
+        assert_eq!(list.len(), most);
+        let over = repeated(&empty, most + 1);
+        assert_eq!(Vec::<ProposalOrRef>::from_bytes(&over), Err(DecodeError::OutOfRoom));
+        // What is nested, or boxed, counts as well.
+        let over = repeated(&repeated(&empty, 1000), most / 1000 + 1);
+        assert_eq!(Vec::<Vec<ProposalOrRef>>::from_bytes(&over), Err(DecodeError::OutOfRoom));
+        let boxes = ROOM / (size_of::<Box<u8>>() + size_of::<u8>() - ROOM_PER_BYTE);
+        assert!(Vec::<Box<u8>>::from_bytes(&repeated(&[9], boxes)).is_ok());
+        let over = Vec::<Box<u8>>::from_bytes(&repeated(&[9], boxes + 10));
+        assert_eq!(over, Err(DecodeError::OutOfRoom));
+    }
+
+    #[test]
+    fn a_commit_of_as_many_proposals_as_the_default_limit_has_room() {
+        use crate::proposal::ProposalOrRef;
+        for proposal in [&[1, 0, 3, 0, 0, 0, 1][..], &[[2, 32].as_slice(), &[7; 32]].concat()] {
+            let bytes = repeated(proposal, 1 << 18);
+            assert_eq!(Vec::<ProposalOrRef>::from_bytes(&bytes).map(|l| l.len()), Ok(1 << 18));
+        }
+        // References have room however many they are.
+        let bytes = repeated(&[[2, 32].as_slice(), &[7; 32]].concat(), 1 << 21);
+        assert_eq!(Vec::<ProposalOrRef>::from_bytes(&bytes).map(|l| l.len()), Ok(1 << 21));
     }
 
     #[test]
