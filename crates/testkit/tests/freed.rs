@@ -18,7 +18,10 @@ use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
 use conclave_testkit::party::*;
-use conclave_wire::{CipherSuite, Content, LeafIndex, PskType};
+use conclave_wire::{
+    CipherSuite, Content, Decode, GroupSecrets, LeafIndex, PrivateMessageContent, PskType,
+    WireFormat, Writer,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -235,10 +238,11 @@ fn life(suite: u16, provider: Maker) -> Secret {
     peers.iter_mut().for_each(Peer::reload);
     peers[2].reads(&skipped[0]).data.fill(0);
 
-    // Somebody signs with a key that is not its own: it opens, and is refused.
-    let forged = forged_by(&mut peers[0]);
-    let refused = peers[1].process(&forged).expect_err("not its signature");
-    peers[1].take(*refused.key_deletion.expect("it opened"));
+    // Somebody signs with a key that is not its own, or pads with something: it opens, and is refused.
+    for forged in forged_by(&mut peers[0]) {
+        let refused = peers[1].process(&forged).expect_err("forged");
+        peers[1].take(*refused.key_deletion.expect("it opened"));
+    }
 
     let update = peers[2].propose_update(None, &encrypted());
     deliver(&mut peers, 2, &update);
@@ -268,16 +272,29 @@ fn life(suite: u16, provider: Maker) -> Secret {
     peers[0].group.epoch_authenticator().expect("a member").as_secret().clone()
 }
 
-/// A message under an unused key with a signature that does not verify.
-fn forged_by(peer: &mut Peer) -> Vec<u8> {
+/// Messages under unused keys: with a signature that does not verify, and with padding that is not
+/// of zeros.
+fn forged_by(peer: &mut Peer) -> [Vec<u8>; 2] {
     // Who forges wipes nothing.
     let watching = WATCHING.replace(false);
-    let mut insider = Insider::of(&peer.group);
-    insider.signer = peer.new_leaf("another").signer;
-    let content = Content::Application(DATA.into());
-    let forged = insider.private(peer.provider, &mut SeededRng::from_u64(4), content, 50);
+    let forged = forged(peer);
     WATCHING.set(watching);
     forged
+}
+
+fn forged(peer: &mut Peer) -> [Vec<u8>; 2] {
+    let mut insider = Insider::of(&peer.group);
+    insider.signer = peer.new_leaf("another").signer;
+    let (rng, content) = (&mut SeededRng::from_u64(4), Content::Application(DATA.into()));
+    let unsigned = insider.private(peer.provider, rng, content.clone(), 50);
+    let header = insider.framed(content.clone());
+    let signed = insider.sign(peer.provider, WireFormat::PRIVATE_MESSAGE, header.clone());
+    let message = PrivateMessageContent { content, auth: signed.auth };
+    let mut padded = Writer::new();
+    message.encode_padded(0, &mut padded).expect("an encoding");
+    padded.put(&[1]);
+    let padded = insider.sealed(peer.provider, rng, &header, &padded.finish(), 51);
+    [unsigned, padded.expect("an unused key")]
 }
 
 // ── the tests ────────────────────────────────────────────────────────────────────────────────
@@ -348,6 +365,16 @@ fn the_allocator_sees_a_secret_that_is_freed_or_left_behind_by_growing() {
         bytes.fill(0);
     };
     assert_eq!(freed(grows), 1);
+}
+
+#[test]
+fn what_was_decoded_of_malformed_group_secrets_is_wiped() {
+    let secret = *b"a joiner secret of 32 bytes long";
+    // A presence octet that there is not.
+    let encoded = Secret::new([&[32][..], &secret, &[2]].concat());
+    let decode = || assert!(GroupSecrets::from_bytes(encoded.expose()).is_err());
+    let found = findings(vec![secret.to_vec()], decode);
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

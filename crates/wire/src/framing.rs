@@ -8,6 +8,7 @@ use crate::proposal::{Commit, Proposal};
 use crate::tree_math::LeafIndex;
 use alloc::boxed::Box;
 use core::fmt;
+use zeroize::Zeroize;
 
 small_enum! {
     /// What a framed message holds.
@@ -371,11 +372,21 @@ impl PrivateMessageContent {
     /// If the bytes are no such content, or the padding holds a byte other than zero.
     pub fn decode_padded(kind: ContentType, mut r: Reader<'_>) -> Result<Self, DecodeError> {
         let content = Content::decode_body(kind, &mut r)?;
-        let auth = FramedContentAuthData::decode(kind, &mut r)?;
-        if r.rest().iter().any(|b| *b != 0) {
-            return Err(DecodeError::NonZeroPadding);
+        let padded = FramedContentAuthData::decode(kind, &mut r).and_then(|auth| {
+            match r.rest().iter().all(|b| *b == 0) {
+                true => Ok(auth),
+                false => Err(DecodeError::NonZeroPadding),
+            }
+        });
+        match (padded, content) {
+            (Ok(auth), content) => Ok(Self { content, auth }),
+            (Err(e), Content::Application(data)) => {
+                // It was decrypted, and nobody gets it.
+                data.into_vec().zeroize();
+                Err(e)
+            }
+            (Err(e), _) => Err(e),
         }
-        Ok(Self { content, auth })
     }
 }
 

@@ -130,11 +130,12 @@ impl Encode for GroupSecrets {
 
 impl Decode for GroupSecrets {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            joiner_secret: r.opaque()?.to_vec(),
-            path_secret: Decode::decode(r)?,
-            psks: Decode::decode(r)?,
-        })
+        // Dropped, and so wiped, by what follows if it is malformed.
+        let mut secrets =
+            Self { joiner_secret: r.opaque()?.to_vec(), path_secret: None, psks: Vec::new() };
+        secrets.path_secret = Decode::decode(r)?;
+        secrets.psks = Decode::decode(r)?;
+        Ok(secrets)
     }
 }
 
