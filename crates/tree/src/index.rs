@@ -14,8 +14,9 @@ pub(crate) struct KeyIndex {
 }
 
 /// Spreads well-meant keys. Keys made to collide cost their makers' group a longer search, as many
-/// comparisons as there are such keys, and nothing else.
-fn fingerprint(key: &[u8]) -> u32 {
+/// comparisons as there are such keys, and nothing else: whoever looks for many keys looks once for
+/// each fingerprint.
+pub(crate) fn fingerprint(key: &[u8]) -> u32 {
     let (words, rest) = key.as_chunks::<8>();
     let mut last = [0u8; 8];
     for (to, from) in last.iter_mut().zip(rest) {
@@ -76,12 +77,12 @@ impl KeyIndex {
     }
 
     /// The nodes that may have an encryption key.
-    pub(crate) fn encryption(&self, key: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn encryption<'a>(&'a self, key: &[u8]) -> impl Iterator<Item = u32> + use<'a> {
         with_fingerprint(&self.encryption, key)
     }
 
     /// The leaves, as nodes, that may have a signature key.
-    pub(crate) fn signature(&self, key: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn signature<'a>(&'a self, key: &[u8]) -> impl Iterator<Item = u32> + use<'a> {
         with_fingerprint(&self.signature, key)
     }
 
@@ -105,7 +106,7 @@ impl KeyIndex {
 fn with_fingerprint<'a>(
     set: &'a BTreeSet<(u32, u32)>,
     key: &[u8],
-) -> impl Iterator<Item = u32> + 'a {
+) -> impl Iterator<Item = u32> + use<'a> {
     let f = fingerprint(key);
     set.range((f, 0)..=(f, u32::MAX)).map(|(_, node)| *node)
 }
@@ -198,8 +199,9 @@ impl FeatureCounts {
 mod tests {
     use super::*;
     use crate::testing::{TestRng, World, group_id, member, sign, suite};
-    use crate::{StagedTree, TreeRead, UnverifiedTree};
-    use conclave_wire::{HpkePublicKey, LeafIndex};
+    use crate::{StagedTree, TreeError, TreeRead, UnverifiedTree};
+    use conclave_wire::{HpkePublicKey, LeafIndex, LeafNode};
+    use core::sync::atomic::{AtomicU64, Ordering};
 
     #[test]
     fn fingerprints_spread_keys_that_differ_in_a_bit_or_in_length() {
@@ -220,10 +222,10 @@ mod tests {
         }
     }
 
-    /// Another key with the same fingerprint.
-    fn colliding(key: &HpkePublicKey) -> HpkePublicKey {
+    /// Another key with the same fingerprint, for each n from 1.
+    fn colliding(key: &HpkePublicKey, n: u64) -> HpkePublicKey {
         let word = |i: usize| u64::from_le_bytes(key[i * 8..][..8].try_into().unwrap());
-        let (first, len) = (word(0) ^ 1, key.len() as u64);
+        let (first, len) = (word(0) ^ n, key.len() as u64);
         let second = mix(len, word(0)) ^ word(1) ^ mix(len, first);
         let mut other = key.to_vec();
         other[..8].copy_from_slice(&first.to_le_bytes());
@@ -237,7 +239,7 @@ mod tests {
         let (mut rng, mut world) = (TestRng(1), World::new(2));
         let mine = world.tree.encryption_key(LeafIndex(0).node()).unwrap();
         let (mut leaf, signer) = member(&mut rng);
-        leaf.encryption_key = colliding(&mine);
+        leaf.encryption_key = colliding(&mine, 1);
         sign(&mut leaf, &signer, LeafIndex(1));
         let mut staged = StagedTree::new(&world.tree);
         let place = staged.add_leaf(&leaf).unwrap();
@@ -254,5 +256,41 @@ mod tests {
         let received = UnverifiedTree::decode(&suite(), &bytes).unwrap();
         let verified = received.verify(&suite(), &group_id()).unwrap();
         look(&|key| verified.node_with_encryption_key(key));
+    }
+    #[test]
+    fn keys_made_to_have_the_same_fingerprint_cost_no_square() {
+        const KEYS: u64 = 200;
+        let (mut rng, mut world) = (TestRng(2), World::new(1));
+        let mine = world.tree.encryption_key(LeafIndex(0).node()).unwrap();
+        let mut leaves: Vec<LeafNode> = (1..=KEYS)
+            .map(|n| {
+                let mut leaf = member(&mut rng).0;
+                leaf.encryption_key = colliding(&mine, n);
+                leaf
+            })
+            .collect();
+        let more = leaves.split_off(leaves.len() / 2);
+        let mut staged = StagedTree::new(&world.tree);
+        staged.add_leaves(&leaves.iter().collect::<Vec<_>>()).unwrap();
+        let mut delta = staged.into_delta(&suite()).unwrap();
+        world.tree.swap(&mut delta);
+        let mut staged = StagedTree::new(&world.tree);
+        staged.add_leaves(&more.iter().collect::<Vec<_>>()).unwrap();
+        // Of those in the tree and those that come, each is looked at a few times.
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
+        fn counted(encoded: &[u8]) -> Option<&[u8]> {
+            LOOKS.fetch_add(1, Ordering::Relaxed);
+            view::encryption_key(encoded)
+        }
+        assert_eq!(staged.encryption_key_twice(counted), None);
+        let looks = LOOKS.load(Ordering::Relaxed);
+        assert!((KEYS..4 * KEYS).contains(&looks), "{looks} looks");
+        // One that is there already is found among them.
+        let mut again = member(&mut rng).0;
+        again.encryption_key = leaves.last().unwrap().encryption_key.clone();
+        let place = staged.add_leaf(&again).unwrap().node();
+        let other = world.tree.node_with_encryption_key(&again.encryption_key).unwrap();
+        let found = Err(TreeError::DuplicateEncryptionKey { node: place, other });
+        assert_eq!(staged.check_unique_keys(), found);
     }
 }

@@ -1,7 +1,7 @@
 use crate::delta::{Shape, TreeDelta};
 use crate::error::TreeError;
 use crate::hashing::{HashCache, complete_hashes};
-use crate::index::{Feature, FeatureCounts, KeyIndex};
+use crate::index::{Feature, FeatureCounts, KeyIndex, fingerprint};
 use crate::read::TreeRead;
 use crate::tree::RatchetTree;
 use crate::view;
@@ -329,8 +329,7 @@ impl<'a> StagedTree<'a> {
     /// delta of the leaves.
     #[must_use]
     pub fn replaced_leaves(&self) -> Vec<(LeafIndex, Option<Vec<u8>>)> {
-        let nodes = self.delta.nodes.keys().map(|node| NodeIndex(*node));
-        nodes
+        self.changed_nodes()
             .filter_map(|node| {
                 let before = self.base.node(node);
                 let differs = before != self.node(node);
@@ -342,8 +341,7 @@ impl<'a> StagedTree<'a> {
     /// The members whose leaf is new or differs from the base's, ascending.
     #[must_use]
     pub fn changed_members(&self) -> Vec<LeafIndex> {
-        let nodes = self.delta.nodes.keys().map(|node| NodeIndex(*node));
-        let changed = nodes.filter(|node| {
+        let changed = self.changed_nodes().filter(|node| {
             let now = self.node(*node);
             now.is_some() && now != self.base.node(*node)
         });
@@ -351,48 +349,82 @@ impl<'a> StagedTree<'a> {
     }
 
     /// Checks that no key of a changed node is anywhere else in the tree (section 7.3). To be asked
-    /// when all is applied. O(changed · log n).
+    /// when all is applied. O(changed · log n), and as many comparisons more as there are keys whose
+    /// fingerprints were made to collide.
     ///
     /// # Errors
     /// [`TreeError::DuplicateEncryptionKey`], [`TreeError::DuplicateSignatureKey`].
     pub fn check_unique_keys(&self) -> Result<(), TreeError> {
-        for node in self.delta.nodes.keys().map(|node| NodeIndex(*node)) {
-            let Some(encoded) = self.node(node) else { continue };
-            let key = view::encryption_key(encoded).unwrap_or_default();
-            if let Some(other) = self.find_encryption_key(key, Some(node)) {
-                return Err(TreeError::DuplicateEncryptionKey { node, other });
-            }
-            let Some(leaf) = node.leaf() else { continue };
-            let key = view::signature_key(encoded).unwrap_or_default();
-            if let Some(other) = self.find_signature_key(key, Some(node)).and_then(NodeIndex::leaf)
-            {
-                return Err(TreeError::DuplicateSignatureKey { leaf, other });
-            }
+        if let Some((node, other)) = self.encryption_key_twice(view::encryption_key) {
+            return Err(TreeError::DuplicateEncryptionKey { node, other });
         }
-        Ok(())
+        let leaves = self.changed_nodes().filter(|node| node.leaf().is_some());
+        let in_base = |key: &[u8]| self.base.index().signature(key);
+        match self.key_twice(leaves, view::signature_key, in_base) {
+            Some((node, other)) => match (node.leaf(), other.leaf()) {
+                (Some(leaf), Some(other)) => Err(TreeError::DuplicateSignatureKey { leaf, other }),
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        }
     }
 
-    /// A node with an encryption key, other than one.
-    pub(crate) fn find_encryption_key(
+    fn changed_nodes(&self) -> impl Iterator<Item = NodeIndex> {
+        self.delta.nodes.keys().map(|node| NodeIndex(*node))
+    }
+
+    pub(crate) fn encryption_key_twice(
         &self,
-        key: &[u8],
-        except: Option<NodeIndex>,
-    ) -> Option<NodeIndex> {
+        key_of: impl Fn(&[u8]) -> Option<&[u8]>,
+    ) -> Option<(NodeIndex, NodeIndex)> {
+        self.key_twice(self.changed_nodes(), key_of, |key| self.base.index().encryption(key))
+    }
+
+    /// A changed node whose key another node has, and that node.
+    ///
+    /// Keys can be made to have the same fingerprint. So all are sorted, and the nodes of the base
+    /// with one fingerprint are looked at once, not once for each changed node that has it.
+    fn key_twice<I: Iterator<Item = u32>>(
+        &self,
+        changed: impl Iterator<Item = NodeIndex>,
+        key_of: impl Fn(&[u8]) -> Option<&[u8]>,
+        in_base: impl Fn(&[u8]) -> I,
+    ) -> Option<(NodeIndex, NodeIndex)> {
+        let key = |node: NodeIndex| self.node(node).and_then(&key_of);
+        let mut keys: Vec<(u32, &[u8], NodeIndex)> =
+            changed.filter_map(|node| key(node).map(|key| (fingerprint(key), key, node))).collect();
+        keys.sort_unstable();
+        keys.chunk_by(|a, b| a.0 == b.0).find_map(|alike| {
+            let twice = alike.windows(2).find_map(|pair| match pair {
+                [(_, a, node), (_, b, other)] if a == b => Some((*node, *other)),
+                _ => None,
+            });
+            let (_, any, _) = alike.first()?;
+            let unchanged = in_base(any).filter(|node| !self.delta.nodes.contains_key(node));
+            twice.or_else(|| {
+                unchanged.map(NodeIndex).find_map(|other| {
+                    let place = alike.binary_search_by_key(&key(other)?, |(_, key, _)| key).ok()?;
+                    Some((alike.get(place)?.2, other))
+                })
+            })
+        })
+    }
+
+    /// The node with an encryption key.
+    pub(crate) fn find_encryption_key(&self, key: &[u8]) -> Option<NodeIndex> {
         let staged = self.delta.keys.encryption(key);
         let base = self.base.index().encryption(key);
         let base = base.filter(|node| !self.delta.nodes.contains_key(node));
-        staged.chain(base).map(NodeIndex).find(|node| {
-            Some(*node) != except && self.node(*node).and_then(view::encryption_key) == Some(key)
-        })
+        let mut nodes = staged.chain(base).map(NodeIndex);
+        nodes.find(|node| self.node(*node).and_then(view::encryption_key) == Some(key))
     }
 
-    fn find_signature_key(&self, key: &[u8], except: Option<NodeIndex>) -> Option<NodeIndex> {
+    fn find_signature_key(&self, key: &[u8]) -> Option<NodeIndex> {
         let staged = self.delta.keys.signature(key);
         let base = self.base.index().signature(key);
         let base = base.filter(|node| !self.delta.nodes.contains_key(node));
-        staged.chain(base).map(NodeIndex).find(|node| {
-            Some(*node) != except && self.node(*node).and_then(view::signature_key) == Some(key)
-        })
+        let mut nodes = staged.chain(base).map(NodeIndex);
+        nodes.find(|node| self.node(*node).and_then(view::signature_key) == Some(key))
     }
 }
 
@@ -437,11 +469,11 @@ impl TreeRead for StagedTree<'_> {
     }
 
     fn member_with_signature_key(&self, key: &SignaturePublicKey) -> Option<LeafIndex> {
-        self.find_signature_key(key, None)?.leaf()
+        self.find_signature_key(key)?.leaf()
     }
 
     fn node_with_encryption_key(&self, key: &HpkePublicKey) -> Option<NodeIndex> {
-        self.find_encryption_key(key, None)
+        self.find_encryption_key(key)
     }
 }
 

@@ -251,7 +251,7 @@ fn check_path_keys(
         suite
             .validate_hpke_public_key(key)
             .map_err(|e| TreeError::of_input(e, TreeError::InvalidEncryptionKey { node: *node }))?;
-        if let Some(other) = tree.find_encryption_key(key, None) {
+        if let Some(other) = tree.find_encryption_key(key) {
             return Err(TreeError::PathKeyInTree { node: *node, other });
         }
     }
