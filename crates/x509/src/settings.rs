@@ -30,7 +30,8 @@ pub struct Settings {
     /// keeps others from joining; but whoever stole an expired key could make a group in its
     /// owner's name. Whatever is set here, credentials that are new to a group have to be valid at
     /// the time of judging, and members who are in a group with this client are not judged again
-    /// when theirs expire.
+    /// when theirs expire. A CA may take a revoked certificate off its lists once it has expired (RFC
+    /// 5280 section 3.3): then nothing tells that it was revoked.
     pub member_grace: u64,
     /// The extended key usages of which each certificate on a path has to name one, if it names
     /// any. MLS has none of its own. Default [`EKU_IM_URI`] and [`EKU_ANY`]; add
@@ -58,7 +59,8 @@ pub struct RevocationPolicy {
     pub whole_chain: bool,
     /// Whether a certificate is accepted for which there is no list. Default false.
     pub accept_unknown: bool,
-    /// Whether a list counts on after its successor was due. Default false.
+    /// Whether a list counts on after its successor was due. Default false; then a list that has
+    /// expired is none for a member whose own certificate has, too.
     pub accept_expired_lists: bool,
 }
 

@@ -19,6 +19,9 @@ use webpki::{
     RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
     VerifiedPath, anchor_from_trusted_cert,
 };
+use x509_cert::der::asn1::AnyRef;
+use x509_cert::der::{Decode, SliceReader};
+use x509_cert::time::Time;
 
 /// How often the time of a path is set back: once for each certificate of the longest path.
 const MAX_ROUNDS: usize = 8;
@@ -28,10 +31,16 @@ const MAX_ROUNDS: usize = 8;
 pub struct X509Validator {
     roots: Vec<TrustAnchor<'static>>,
     intermediates: Vec<CertificateDer<'static>>,
-    lists: Vec<CertRevocationList<'static>>,
+    lists: Vec<RevocationList>,
     revocation: RevocationPolicy,
     policy: Box<dyn IdentityPolicy>,
     settings: Settings,
+}
+
+/// A revocation list with when its successor is due, in Unix time.
+struct RevocationList {
+    list: CertRevocationList<'static>,
+    next_update: u64,
 }
 
 impl fmt::Debug for X509Validator {
@@ -125,9 +134,10 @@ impl X509Validator {
         policy: RevocationPolicy,
     ) -> Result<(), SetupError> {
         let list = |(i, der): (usize, &[u8])| {
-            OwnedCertRevocationList::from_der(der)
-                .map(CertRevocationList::Owned)
-                .map_err(|_| SetupError::RevocationList(i))
+            let list = OwnedCertRevocationList::from_der(der).ok();
+            list.zip(next_update(der))
+                .map(|(list, next_update)| RevocationList { list: list.into(), next_update })
+                .ok_or(SetupError::RevocationList(i))
         };
         let lists = lists.iter().map(AsRef::as_ref).enumerate().map(list);
         self.lists = lists.collect::<Result<_, _>>()?;
@@ -228,7 +238,7 @@ impl X509Validator {
         let mut time = now;
         // Each round goes back to when the certificate that had expired still was valid.
         for _ in 0..MAX_ROUNDS {
-            match self.find_path(suite, time, &end_entity, &issuers) {
+            match self.find_path(suite, now, time, &end_entity, &issuers) {
                 Err(X509Error::Expired { not_after }) if (earliest..time).contains(&not_after) => {
                     time = not_after;
                 }
@@ -238,9 +248,11 @@ impl X509Validator {
         Err(X509Error::Expired { not_after: time })
     }
 
+    /// A path whose certificates are valid at `time`, which is `now` or before.
     fn find_path(
         &self,
         suite: &Suite<'_>,
+        now: u64,
         time: u64,
         end_entity: &CertificateDer<'_>,
         issuers: &[CertificateDer<'_>],
@@ -249,7 +261,7 @@ impl X509Validator {
         let mut algorithms: Vec<&dyn SignatureVerificationAlgorithm> = Vec::new();
         algorithms.extend(schemes.iter().map(|s| s as &dyn SignatureVerificationAlgorithm));
         algorithms.extend(MORE_ALGORITHMS);
-        let lists: Vec<_> = self.lists.iter().collect();
+        let lists = self.usable_lists(now, time)?;
         let issuer_refused = Cell::new(false);
         let check_issuers = |path: &VerifiedPath<'_>| {
             let fit = issuers_may_issue(path);
@@ -276,6 +288,25 @@ impl X509Validator {
                 }
                 error => X509Error::of_path(error),
             })
+    }
+
+    /// The revocation lists to look into. A list is judged by the time of the path: before now, only
+    /// those count that would also count now. Else a revoked member would have a longer grace than one
+    /// whose certificate is still valid, by keeping the newer list away.
+    fn usable_lists(
+        &self,
+        now: u64,
+        time: u64,
+    ) -> Result<Vec<&CertRevocationList<'static>>, X509Error> {
+        let RevocationPolicy { accept_unknown, accept_expired_lists, .. } = self.revocation;
+        let counts =
+            |list: &&RevocationList| time == now || accept_expired_lists || list.next_update > now;
+        let lists: Vec<_> = self.lists.iter().filter(counts).map(|list| &list.list).collect();
+        // Where there is no list at all, nothing is looked up.
+        match lists.is_empty() && !self.lists.is_empty() && !accept_unknown {
+            true => Err(X509Error::RevocationUnknown),
+            false => Ok(lists),
+        }
     }
 
     fn revocation_options<'a>(
@@ -325,6 +356,20 @@ impl X509Validator {
         };
         if accepted { Ok(()) } else { Err(X509Error::IdentityChanged) }
     }
+}
+
+/// When the successor of a list is due (RFC 5280 section 5.1): of one of version 2, which is what the
+/// path's verification takes.
+fn next_update(list: &[u8]) -> Option<u64> {
+    let list = AnyRef::from_der(list).ok()?;
+    let mut r = SliceReader::new(list.value()).ok()?;
+    let to_be_signed = AnyRef::decode(&mut r).ok()?;
+    let mut r = SliceReader::new(to_be_signed.value()).ok()?;
+    let _version = AnyRef::decode(&mut r).ok()?;
+    let _signature_algorithm = AnyRef::decode(&mut r).ok()?;
+    let _issuer = AnyRef::decode(&mut r).ok()?;
+    let _this_update = Time::decode(&mut r).ok()?;
+    Some(Time::decode(&mut r).ok()?.to_unix_duration().as_secs())
 }
 
 /// Whether the end entity's key is the leaf's (section 5.3).

@@ -12,6 +12,11 @@ const ALICE: &str = "alice@example.org";
 
 /// A list by a CA of these serial numbers; the next is due at [`NOW`].
 fn list(ca: &Ca, serials: &[u64]) -> Vec<u8> {
+    list_until(ca, serials, 1)
+}
+
+/// The same with the first of a month of 2026 for when the next is due.
+fn list_until(ca: &Ca, serials: &[u64], month: u8) -> Vec<u8> {
     let revoked = |serial: &u64| RevokedCertParams {
         serial_number: (*serial).into(),
         revocation_time: date_time_ymd(2025, 6, 1),
@@ -20,7 +25,7 @@ fn list(ca: &Ca, serials: &[u64]) -> Vec<u8> {
     };
     let params = CertificateRevocationListParams {
         this_update: date_time_ymd(2025, 12, 1),
-        next_update: date_time_ymd(2026, 1, 1),
+        next_update: date_time_ymd(2026, month, 1),
         crl_number: 1.into(),
         issuing_distribution_point: None,
         revoked_certs: serials.iter().map(revoked).collect(),
@@ -70,6 +75,35 @@ fn a_member_that_was_revoked_has_no_grace() {
     let lists = [list(&root, &[70_002])];
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
     assert_eq!(validate_at(&validator, BEFORE, &request), Err(X509Error::Revoked));
+}
+
+#[test]
+fn a_list_that_has_expired_is_none_for_a_member_whose_certificate_has_too() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let member = root.issue(ALICE, &key, |p| p.not_after = date_time_ymd(2025, 12, 20));
+    let mut request = request(&[&member], &key);
+    request.subject = CredentialSubject::Member(LeafIndex(1));
+    let mut validator = validator(&root);
+    let lists = [list(&root, &[])];
+    validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+    validate_at(&validator, BEFORE, &request).unwrap();
+    // From here on the list, which counted when the certificate was valid, might have a successor.
+    assert_eq!(validate_at(&validator, NOW, &request), Err(X509Error::RevocationUnknown));
+    // A fresh list of another CA makes no difference.
+    let other = Ca::root("other");
+    let fresh = [list(&root, &[]), list_until(&other, &[], 2)];
+    validator.set_revocation_lists(&fresh, RevocationPolicy::default()).unwrap();
+    assert_eq!(validate_at(&validator, NOW, &request), Err(X509Error::RevocationUnknown));
+    for lenient in [
+        RevocationPolicy { accept_expired_lists: true, ..RevocationPolicy::default() },
+        RevocationPolicy { accept_unknown: true, ..RevocationPolicy::default() },
+    ] {
+        validator.set_revocation_lists(&lists, lenient).unwrap();
+        validate_at(&validator, NOW, &request).unwrap();
+    }
+    let until = list_until(&root, &[], 2);
+    validator.set_revocation_lists(&[until], RevocationPolicy::default()).unwrap();
+    validate_at(&validator, NOW, &request).unwrap();
 }
 
 #[test]
