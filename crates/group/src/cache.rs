@@ -2,7 +2,7 @@
 
 use crate::proposals::ListedProposal;
 use alloc::collections::BTreeMap;
-use conclave_wire::ProposalRef;
+use conclave_wire::{Encode, Proposal, ProposalRef};
 
 /// Changes of a [`ProposalCache`]: a proposal comes, or goes.
 pub(crate) type ProposalChanges = BTreeMap<u64, Option<ListedProposal>>;
@@ -13,6 +13,8 @@ pub(crate) struct ProposalCache {
     by_place: BTreeMap<u64, ListedProposal>,
     /// Commits of many proposals look each of them up.
     by_reference: BTreeMap<ProposalRef, u64>,
+    /// The lengths of all encodings together.
+    bytes: usize,
 }
 
 impl ProposalCache {
@@ -22,6 +24,11 @@ impl ProposalCache {
 
     pub(crate) fn len(&self) -> usize {
         self.by_place.len()
+    }
+
+    /// How long the encodings of all proposals are together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// By order of arrival.
@@ -55,10 +62,13 @@ impl ProposalCache {
         listed: Option<ListedProposal>,
     ) -> Option<ListedProposal> {
         let reference = listed.as_ref().and_then(|listed| listed.reference.clone());
+        let more = listed.as_ref().map_or(0, |listed| encoded_len(&listed.proposal));
         let before = match listed {
             Some(new) => self.by_place.insert(place, new),
             None => self.by_place.remove(&place),
         };
+        let fewer = before.as_ref().map_or(0, |listed| encoded_len(&listed.proposal));
+        self.bytes = self.bytes.saturating_add(more).saturating_sub(fewer);
         if let Some(old) = before.as_ref().and_then(|listed| listed.reference.as_ref()) {
             self.by_reference.remove(old);
         }
@@ -74,4 +84,9 @@ impl ProposalCache {
             *change = self.set(*place, change.take());
         }
     }
+}
+
+/// The length of an encoding. (What is too long to encode came in no message.)
+pub(crate) fn encoded_len(proposal: &Proposal) -> usize {
+    proposal.to_bytes().map_or(0, |bytes| bytes.len())
 }

@@ -8,7 +8,7 @@ use conclave_framing::FramingError;
 use conclave_schedule::RatchetError;
 use conclave_tree::{LeafRule, TreeError};
 use conclave_wire::{
-    CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex,
+    CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex, NodeIndex,
     PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion,
 };
 use core::fmt;
@@ -94,6 +94,9 @@ pub enum Rejection {
     UpdateFromOutside,
     /// A commit refers to a proposal that was not received in this epoch (section 12.4).
     UnknownProposal(ProposalRef),
+    /// A commit refers to one proposal twice. None can be in a commit twice (section 12.2), and we
+    /// allow it to none that RFC 9420 does not define.
+    RepeatedReference(ProposalRef),
     /// A commit by a member holds an Update by that member (section 12.2).
     CommitterUpdates,
     /// A commit by a member removes that member (section 12.2).
@@ -159,6 +162,9 @@ pub enum Rejection {
     TreeHash,
     /// No leaf of the tree is the joiner's (section 12.4.3.1).
     OwnLeafMissing,
+    /// A Welcome brings no private key for a node above the joiner's leaf whose key the joiner has to
+    /// know: it has no path secret, or one from too far up (sections 12.4.1 and 12.4.3.1).
+    PathSecretMissing(NodeIndex),
     /// A GroupInfo without `external_pub`, so that nobody can join by it (section 12.4.3.2).
     ExternalPubMissing,
     /// A Welcome lists a `reinit` or `branch` PSK beside others of that kind (section 12.4.3.1).
@@ -297,6 +303,7 @@ impl fmt::Display for Rejection {
             Self::CommitLeafSource => f.write_str("the path's leaf node was not made for a commit"),
             Self::UpdateFromOutside => f.write_str("an Update from a sender that is no member"),
             Self::UnknownProposal(r) => write!(f, "the commit refers to an unknown proposal {r:?}"),
+            Self::RepeatedReference(r) => write!(f, "the commit refers to proposal {r:?} twice"),
             Self::CommitterUpdates => f.write_str("the commit holds an Update by its committer"),
             Self::CommitterRemoved => f.write_str("the commit removes its committer"),
             Self::SeveralChangesOfLeaf(l) => write!(f, "several Updates or Removes for {l}"),
@@ -337,6 +344,13 @@ impl fmt::Display for Rejection {
             Self::GroupInfoSigner => f.write_str("the GroupInfo's signer is no member"),
             Self::TreeHash => f.write_str("the ratchet tree is not the one of the GroupContext"),
             Self::OwnLeafMissing => f.write_str("the ratchet tree does not hold the own leaf"),
+            Self::PathSecretMissing(node) => {
+                write!(
+                    f,
+                    "the Welcome brings no private key for node {} above the own leaf",
+                    node.0
+                )
+            }
             Self::ExternalPubMissing => f.write_str("the GroupInfo has no external_pub"),
             Self::LinkNotAlone => f.write_str("several reinit or branch PSKs"),
             Self::LinkMismatch(what) => {

@@ -167,6 +167,9 @@ impl WelcomeStage {
             secrets,
             private_keys,
         });
+        if let Some(node) = group.missing_private_key() {
+            return Err(Rejection::PathSecretMissing(node).into());
+        }
         Ok(JoinStage { group, credentials })
     }
 

@@ -30,6 +30,8 @@ pub struct Limits {
     /// The received proposals that wait for a commit. A commit that refers to one that found no room
     /// is not understood, so that this client falls behind. Default 2^16.
     pub pending_proposals: usize,
+    /// The received proposals that wait for a commit, encoded, in bytes together. Default 128 MiB.
+    pub pending_bytes: usize,
     /// The PSKs of a commit or Welcome. Default 256.
     pub psks: usize,
     /// How far a message may be ahead of its sender's ratchet, and how many skipped keys of a ratchet
@@ -55,6 +57,7 @@ impl Default for Limits {
             extensions_bytes: 1 << 20,
             proposals: 1 << 18,
             pending_proposals: 1 << 16,
+            pending_bytes: 128 << 20,
             psks: 256,
             ratchet: RatchetLimits::default(),
             past_epochs: 3,
@@ -82,6 +85,8 @@ pub enum Limit {
     Proposals,
     /// [`Limits::pending_proposals`].
     PendingProposals,
+    /// [`Limits::pending_bytes`].
+    PendingBytes,
     /// [`Limits::psks`].
     Psks,
 }
@@ -97,6 +102,7 @@ impl Limits {
             Limit::ExtensionsBytes => self.extensions_bytes,
             Limit::Proposals => self.proposals,
             Limit::PendingProposals => self.pending_proposals,
+            Limit::PendingBytes => self.pending_bytes,
             Limit::Psks => self.psks,
         };
         match found <= allowed {
@@ -116,6 +122,7 @@ impl fmt::Display for Limit {
             Self::ExtensionsBytes => "bytes of extensions",
             Self::Proposals => "proposals of a commit",
             Self::PendingProposals => "pending proposals",
+            Self::PendingBytes => "bytes of pending proposals",
             Self::Psks => "PSKs",
         })
     }

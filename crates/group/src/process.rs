@@ -220,11 +220,20 @@ impl Group {
             ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
         };
         // An own commit gets here only if it was given up. Then it is not known: its key is gone.
-        let own = sender == self.own_leaf && message.content_type != ContentType::Commit;
-        if own && generation < tree.next_generation(sender, kind) {
+        let own = sender == self.own_leaf;
+        if own
+            && message.content_type != ContentType::Commit
+            && generation < tree.next_generation(sender, kind)
+        {
             return Ok(None);
         }
-        let limits = self.limits().ratchet;
+        let mut limits = self.limits().ratchet;
+        if own {
+            // What this client does not know to have sent, another member may have made up. It moves
+            // the ratchet that this client sends with, but not so far that the others, whose ratchets
+            // are behind by what is still under way, would refuse what comes next.
+            limits.max_forward /= 2;
+        }
         let (key, used) = tree.receive(suite, sender, kind, generation, limits)?;
         let consumed = Consumed(Some((epoch, used)));
         let known = &self.config().proposals;

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use conclave_crypto::Suite;
 use conclave_tree::{RatchetTree, StagedTree, TreeRead};
 use conclave_wire::{
-    Bytes, Extension, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource,
+    Bytes, Encode, Extension, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource,
     PreSharedKeyId, Proposal, ProposalRef, PskType, ReInit, Reader, ResumptionPskUsage, Sender,
     SignaturePublicKey,
 };
@@ -98,7 +98,11 @@ pub(crate) fn check_proposal(
         }
         Proposal::ReInit(reinit) => Ok(rules::check_extension_list(limits, &reinit.extensions)?),
         Proposal::GroupContextExtensions(extensions) => {
-            Ok(rules::check_extension_list(limits, extensions)?)
+            rules::check_extension_list(limits, extensions)?;
+            // What cannot be read would keep whoever commits from it, and from all others.
+            rules::external_senders(extensions)?;
+            rules::required_capabilities(extensions)?;
+            Ok(())
         }
         Proposal::Custom { proposal_type, body } => {
             let known = rules::custom_proposal(config, *proposal_type)?;
@@ -393,8 +397,16 @@ pub(crate) fn external_sender_requests(
     known: &[conclave_wire::ExternalSender],
 ) -> Result<Vec<CredentialRequest>, Error> {
     let senders = rules::external_senders(extensions)?;
-    let new = senders.into_iter().zip(0u32..).filter(|(sender, _)| !known.contains(sender));
+    // Both lists come from outside: sought by their encodings, so that long ones cost no square.
+    let known: BTreeSet<Vec<u8>> = known.iter().map(Encode::to_bytes).collect::<Result<_, _>>()?;
+    let mut new = Vec::new();
+    for (sender, i) in senders.into_iter().zip(0u32..) {
+        if !known.contains(&sender.to_bytes()?) {
+            new.push((sender, i));
+        }
+    }
     Ok(new
+        .into_iter()
         .map(|(sender, i)| CredentialRequest {
             subject: CredentialSubject::ExternalSender(i),
             credential: sender.credential,

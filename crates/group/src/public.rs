@@ -1,7 +1,7 @@
 //! The public half of a group: what members and observers have in common, and how a commit
 //! changes it.
 
-use crate::cache::{ProposalCache, ProposalChanges};
+use crate::cache::{ProposalCache, ProposalChanges, encoded_len};
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict};
 use crate::error::{CredentialSubject, Error, Rejection};
@@ -16,6 +16,7 @@ use crate::row_codec::{StoredRows, damaged_tree, named, node_index};
 use crate::rows::{Batch, RowKey, Table};
 use crate::rules;
 use crate::transition::swap_value;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use conclave_crypto::Suite;
 use conclave_schedule::{confirmed_transcript_hash, interim_transcript_hash};
@@ -124,6 +125,16 @@ impl PublicState {
         linking: Linking,
         origin: Origin,
     ) -> Result<CheckedList, Error> {
+        self.config.limits.check(Limit::Proposals, commit.proposals.len())?;
+        // References are short, and what they mean can be long: only then is it copied.
+        let mut references = BTreeSet::new();
+        for item in &commit.proposals {
+            if let ProposalOrRef::Reference(reference) = item
+                && !references.insert(reference)
+            {
+                return Err(Rejection::RepeatedReference(reference.clone()).into());
+            }
+        }
         let resolve = |item: &ProposalOrRef| match item {
             ProposalOrRef::Proposal(p) => Ok(ListedProposal::by_value(sender, p.clone())),
             ProposalOrRef::Reference(_) if sender == Sender::NewMemberCommit => {
@@ -158,9 +169,10 @@ impl PublicState {
         sender: Sender,
         proposal: &Proposal,
     ) -> Result<(), Error> {
-        self.config
-            .limits
-            .check(Limit::PendingProposals, self.proposals.len().saturating_add(1))?;
+        let (limits, waiting) = (&self.config.limits, &self.proposals);
+        limits.check(Limit::PendingProposals, waiting.len().saturating_add(1))?;
+        let bytes = waiting.bytes().saturating_add(encoded_len(proposal));
+        limits.check(Limit::PendingBytes, bytes)?;
         check_proposal(suite, self, sender, proposal, Linking::Forbidden)?;
         let listed = Proposed { sender, proposal, by_reference: true };
         by_policy(self.config.policy.proposal(GroupView(self), listed))

@@ -123,9 +123,7 @@ pub(crate) fn check_group_support(
     if let Some(t) = extensions.iter().map(|e| e.extension_type).find(unsupported) {
         return Err(Rejection::UnsupportedExtension(t).into());
     }
-    if let Some(required) =
-        find_extension::<RequiredCapabilities>(extensions, ExtensionType::REQUIRED_CAPABILITIES)?
-    {
+    if let Some(required) = required_capabilities(extensions)? {
         if let Some(t) = required.extension_types.iter().copied().find(unsupported) {
             return Err(Rejection::UnsupportedExtension(t).into());
         }
@@ -152,6 +150,13 @@ pub(crate) fn custom_proposal(
 ) -> Result<&CustomProposal, Rejection> {
     let known = config.proposals.iter().find(|known| known.proposal_type == wanted);
     known.filter(|_| !wanted.is_default()).ok_or(Rejection::UnsupportedProposal(wanted))
+}
+
+/// What a `required_capabilities` extension asks of the members, if there is one.
+pub(crate) fn required_capabilities(
+    extensions: &[Extension],
+) -> Result<Option<RequiredCapabilities>, Error> {
+    Ok(find_extension(extensions, ExtensionType::REQUIRED_CAPABILITIES)?)
 }
 
 /// The senders that an `external_senders` extension lists; none without the extension.

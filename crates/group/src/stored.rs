@@ -264,26 +264,36 @@ impl Group {
     /// That there is a private key for the own leaf and for each node above it that is not blank,
     /// unless this member has not learnt it yet; and for no other.
     fn check_private_keys(&self) -> Result<(), Error> {
-        let (tree, me) = (&self.public.tree, self.own_leaf);
-        let mut found = 0usize;
-        for node in core::iter::once(me.node()).chain(tree.size().direct_path(me.node())) {
-            let known = match tree.parent(node) {
-                Some(parent) => !parent.unmerged_leaves.contains(&me),
-                None => node == me.node(),
-            };
-            let there = self.private_keys.contains_key(&node);
-            if known && !there {
-                let key = RowKey::new(Table::PrivateKey, node.0.into());
-                return Err(Error::storage(format!("{key} is missing")));
-            }
-            found = found.saturating_add(usize::from(there));
+        if let Some(node) = self.missing_private_key() {
+            let key = RowKey::new(Table::PrivateKey, node.0.into());
+            return Err(Error::storage(format!("{key} is missing")));
         }
+        let above = self.own_leaf_and_above();
+        let found = above.filter(|node| self.private_keys.contains_key(node)).count();
         match found == self.private_keys.len() {
             true => Ok(()),
             false => {
                 Err(Error::storage("a PrivateKey row is of a node that is not above the own leaf"))
             }
         }
+    }
+
+    fn own_leaf_and_above(&self) -> impl Iterator<Item = NodeIndex> {
+        let me = self.own_leaf.node();
+        core::iter::once(me).chain(self.public.tree.size().direct_path(me))
+    }
+
+    /// The own leaf or a node above it that is not blank, whose private key this member has to know
+    /// and does not.
+    pub(crate) fn missing_private_key(&self) -> Option<NodeIndex> {
+        let (tree, me) = (&self.public.tree, self.own_leaf);
+        self.own_leaf_and_above().find(|node| {
+            let known = match tree.parent(*node) {
+                Some(parent) => !parent.unmerged_leaves.contains(&me),
+                None => *node == me.node(),
+            };
+            known && !self.private_keys.contains_key(node)
+        })
     }
 
     fn ledger(&self) -> Ledger {

@@ -115,6 +115,7 @@ fn each_limit_and_each_subject_of_a_credential_has_a_name() {
         (Limit::ExtensionsBytes, "extensions"),
         (Limit::Proposals, "proposals of a commit"),
         (Limit::PendingProposals, "pending"),
+        (Limit::PendingBytes, "bytes of pending"),
         (Limit::Psks, "PSKs"),
     ]);
     check(&[

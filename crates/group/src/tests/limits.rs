@@ -31,6 +31,7 @@ fn limits_of(limit: Limit, allowed: usize) -> Limits {
         Limit::ExtensionsBytes => &mut limits.extensions_bytes,
         Limit::Proposals => &mut limits.proposals,
         Limit::PendingProposals => &mut limits.pending_proposals,
+        Limit::PendingBytes => &mut limits.pending_bytes,
         Limit::Psks => &mut limits.psks,
     } = allowed;
     limits
@@ -576,6 +577,35 @@ fn no_more_proposals_wait_than_the_limit_says() {
     commits(&mut peers, 1, CommitOptions::default());
     peers[0].group.public.config.limits = full;
     let message = peers[0].propose(new_psk(3), &Framing::default());
+    peers[1].receive(&message);
+}
+
+#[test]
+fn no_more_bytes_of_proposals_wait_than_the_limit_says() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let mut observer = watch(&peers[0]);
+    let long = |n: usize| NewProposal::ExternalPsk { psk_id: vec![7; n].into() };
+    // A PreSharedKey proposal is two bytes of its type, one of the PSK's, the identifier and the nonce.
+    let bytes = |n: usize| 2 + 1 + (2 + n) + (1 + 32);
+    let first = peers[0].propose(long(1000), &Framing::default());
+    peers[1].receive(&first);
+    let stage = observer.process(&PROVIDER, &first).unwrap();
+    let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
+    apply(&mut observer, step, |_| Ok::<_, Infallible>(())).unwrap();
+    let framing = Framing::default();
+    let step = peers[0].group.propose(&PROVIDER, &mut TestRng(3), long(500), &framing).unwrap();
+    let Event::Proposal { message: second, .. } = step.into_event() else { panic!("none") };
+    let both = bytes(1000) + bytes(500);
+    edge(Limit::PendingBytes, both, |limits| proposes(&mut peers[0], limits, &long(500)));
+    judged(Limit::PendingBytes, both, &mut peers[1], &mut observer, &second);
+    // A reload knows how much is there; with the epoch there is room again.
+    let full = limits_of(Limit::PendingBytes, both);
+    peers[1].reload();
+    edge(Limit::PendingBytes, both, |limits| member(&mut peers[1], limits, &second));
+    peers[1].group.public.config.limits = Limits::default();
+    commits(&mut peers, 1, CommitOptions::default());
+    peers[1].group.public.config.limits = full;
+    let message = peers[0].propose(long(1000), &Framing::default());
     peers[1].receive(&message);
 }
 

@@ -3,7 +3,7 @@
 use super::fixture::*;
 use crate::proposals::{ListedProposal, committable};
 use crate::{
-    CommitOptions, Event, KeyPackageParams, LeafRule, LeafUpdate, Misuse, NewProposal,
+    CommitOptions, Error, Event, KeyPackageParams, LeafRule, LeafUpdate, Misuse, NewProposal,
     OwnKeyPackage, Rejection, Status,
 };
 use alloc::vec;
@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 use conclave_crypto::{Secret, SignatureKeyPair};
 use conclave_tree::{TreeError, TreeRead};
 use conclave_wire::{
-    Bytes, Content, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeContext, LeafNodeSource,
-    PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef, ProposalType, ProtocolVersion, PskType,
-    ReInit, RequiredCapabilities, ResumptionPskUsage, Sender,
+    Bytes, Content, DecodeError, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeContext,
+    LeafNodeSource, PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef, ProposalType,
+    ProtocolVersion, PskType, ReInit, RequiredCapabilities, ResumptionPskUsage, Sender,
 };
 
 fn by_value(proposals: Vec<Proposal>) -> Vec<ProposalOrRef> {
@@ -178,6 +178,18 @@ fn an_unknown_proposal_reference_is_refused() {
 }
 
 #[test]
+fn a_proposal_that_a_commit_refers_to_often_is_not_copied_as_often() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let long = NewProposal::ExternalPsk { psk_id: vec![7; 1 << 20].into() };
+    let step = peers[0].group.propose(&PROVIDER, &mut TestRng(1), long, &Default::default());
+    let Event::Proposal { message, reference } = peers[0].take(step.unwrap()) else { panic!() };
+    peers[1].receive(&message);
+    let often = vec![ProposalOrRef::Reference(reference.clone()); 256];
+    let forged = peers[0].forge_commit(often, &Default::default());
+    assert_eq!(rejection(peers[1].error(&forged)), Rejection::RepeatedReference(reference));
+}
+
+#[test]
 fn a_proposal_is_good_for_its_own_epoch_alone() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let step = peers[0].group.propose(
@@ -250,6 +262,22 @@ fn an_update_by_an_outsider_s_rules_is_refused() {
     conclave_tree::sign_leaf(&suite(), &mut leaf, &peers[0].group.signer, context).unwrap();
     let elsewhere = propose(&mut peers[0], Proposal::Update(leaf.into()));
     assert_eq!(rejection(peers[1].error(&elsewhere)), invalid);
+}
+
+#[test]
+fn extensions_that_cannot_be_read_are_refused_as_a_proposal_already() {
+    let mut peers = group_of(&["alice", "bob"]);
+    for extension_type in [ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS] {
+        let list = vec![Extension { extension_type, extension_data: [5].into() }];
+        let (rng, new) = (&mut TestRng(1), NewProposal::GroupContextExtensions(list.clone()));
+        let failed = peers[0].group.propose(&PROVIDER, rng, new, &Default::default());
+        let truncated = Error::Malformed(DecodeError::Truncated);
+        assert_eq!(failed.unwrap_err(), truncated);
+        let message = propose(&mut peers[0], Proposal::GroupContextExtensions(list));
+        assert_eq!(peers[1].error(&message), truncated);
+    }
+    // So nobody has them among what is to be committed.
+    commits(&mut peers, 1, CommitOptions::default());
 }
 
 /// Delivers a proposal to all who do not know it.
@@ -404,7 +432,7 @@ fn a_wanted_list_that_is_not_valid_says_why() {
     }
     let unknown = NewProposal::ExternalPsk { psk_id: b"?".as_slice().into() };
     let failed = peers[0].try_commit(commit_of(vec![unknown])).unwrap_err();
-    assert!(matches!(failed, crate::Error::Misuse(Misuse::PskUnavailable(_))));
+    assert!(matches!(failed, Error::Misuse(Misuse::PskUnavailable(_))));
 }
 
 #[test]

@@ -131,6 +131,14 @@ fn a_welcomes_path_secret_gives_the_keys_of_the_tree() {
 }
 
 #[test]
+fn a_welcome_without_the_path_secret_that_its_joiner_needs_lets_nobody_in() {
+    let invitation = Invitation::new();
+    let without = invitation.forged(|w| w.secrets.path_secret = None);
+    let rule = |r: &Rejection| matches!(r, Rejection::PathSecretMissing(_));
+    invitation.refused("none", &without, rule);
+}
+
+#[test]
 fn a_joiner_finds_its_own_leaf() {
     let mut invitation = Invitation::new();
     // The Welcome names a key package of which another leaf was added.

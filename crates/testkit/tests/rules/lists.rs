@@ -121,13 +121,22 @@ fn a_reinit_by_reference_is_refused_beside_another_proposal() {
         let reinit = NewProposal::ReInit(reinit(ProtocolVersion::MLS10));
         bob.propose(&PROVIDER, rng, reinit, &clear())
     });
-    for list in [
-        vec![closes.clone(), ProposalOrRef::Proposal(psk(b"x", hash_len()))],
-        vec![closes.clone(), closes],
-    ] {
-        let rule = is(Rejection::ReInitNotAlone);
-        scene.refused_by_all("ReInit", commit_list(list, None), SeenBy::All, rule);
-    }
+    let list = vec![closes, ProposalOrRef::Proposal(psk(b"x", hash_len()))];
+    let rule = is(Rejection::ReInitNotAlone);
+    scene.refused_by_all("ReInit", commit_list(list, None), SeenBy::All, rule);
+}
+
+#[test]
+fn a_reference_is_refused_the_second_time() {
+    let mut scene = Scene::new();
+    let proposed = scene.proposed(Some(0), 70, |bob, rng| {
+        let psk = NewProposal::ExternalPsk { psk_id: b"x".as_slice().into() };
+        bob.propose(&PROVIDER, rng, psk, &clear())
+    });
+    let ProposalOrRef::Reference(reference) = &proposed else { panic!("by value") };
+    let rule = is(Rejection::RepeatedReference(reference.clone()));
+    let twice = commit_list(vec![proposed.clone(), proposed.clone()], None);
+    scene.refused_by_all("twice", twice, SeenBy::All, rule);
 }
 
 #[test]
@@ -171,7 +180,8 @@ fn what_is_larger_than_the_limits_is_refused() {
     let frank = add(&key_package("frank", 40));
     let defaults = Limits::default();
     let leaf_bytes = key_package("frank", 40).key_package().leaf_node.to_bytes().unwrap().len();
-    let cases: [(Limits, Limit, usize, Content); 5] = [
+    let pending = frank.to_bytes().unwrap().len();
+    let cases: [(Limits, Limit, usize, Content); 6] = [
         (
             Limits { leaf_bytes: leaf_bytes - 1, ..defaults },
             Limit::LeafBytes,
@@ -188,6 +198,12 @@ fn what_is_larger_than_the_limits_is_refused() {
             Limits { pending_proposals: 0, ..defaults },
             Limit::PendingProposals,
             1,
+            Content::Proposal(frank.clone()),
+        ),
+        (
+            Limits { pending_bytes: pending - 1, ..defaults },
+            Limit::PendingBytes,
+            pending,
             Content::Proposal(frank.clone()),
         ),
         (
