@@ -13,10 +13,10 @@ const LABEL: &[u8] = b"Conclave device registration";
 structs! {
     /// Registers a device: user, device name, signature key.
     ///
-    /// The first to register a device's name has it, and anybody may add a device to a user: the
-    /// service shows who is there, and people compare verification codes. The same key may register again, as often as
-    /// it likes, and gets the same token; another key is refused
-    /// ([`DeviceExists`](super::ErrorCode::DeviceExists)).
+    /// The first to register a device's name has it, and anybody may add a device to a user, which
+    /// then may join the groups that the user is in: members are shown it, and people compare
+    /// verification codes. The same key may register again, as often as it likes, and gets the same
+    /// token; another key is refused ([`DeviceExists`](super::ErrorCode::DeviceExists)).
     pub struct Register {
         /// The device.
         pub device: DeviceId,

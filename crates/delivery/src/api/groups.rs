@@ -26,8 +26,8 @@ structs! {
     /// in and nobody else's came first.
     ///
     /// To submit the same commit again gives the same answer, so a request whose reply was lost
-    /// can be repeated. An external commit takes the same path; its sender must be of a user who
-    /// has a device in the group.
+    /// can be repeated. An external commit takes the same path; its sender must be a member, or a
+    /// device of a user who has another one in the group, and not have been removed.
     pub struct SubmitCommit {
         /// The commit: a PublicMessage, or in an opaque group a PrivateMessage.
         pub commit: Bytes,
@@ -98,7 +98,8 @@ structs! {
         pub message: Bytes,
     }
 
-    /// Asks for what an external join needs. For members, and for other devices of their users.
+    /// Asks for what an external join needs. For members, and for other devices of their users,
+    /// but for those that were removed.
     pub struct FetchGroupInfo {
         /// The group.
         pub group_id: GroupId,

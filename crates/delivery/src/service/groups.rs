@@ -15,16 +15,20 @@ impl<S: Storage> Service<S> {
         })
     }
 
-    /// That a device is in a group, or another device of its user.
-    pub(super) fn check_user_is_member(
+    /// That a device may join a group from outside: it is in the group and has fallen behind, or
+    /// another device of its user is and this one has never been. Whoever was removed comes back
+    /// by an invitation alone.
+    pub(super) fn check_may_join(
         &self,
         group: &GroupId,
         me: &DeviceId,
     ) -> Result<(), ServiceError> {
-        if self.storage.user_is_member(group, &me.user)? {
-            return Ok(());
-        }
-        let detail = format!("no device of {} is in the group", me.user);
+        let detail = match self.storage.membership(group, me)? {
+            Membership::Member => return Ok(()),
+            Membership::Former(_) => format!("{me} was removed: somebody has to invite it"),
+            Membership::Stranger if self.storage.user_is_member(group, &me.user)? => return Ok(()),
+            Membership::Stranger => format!("no device of {} is in the group", me.user),
+        };
         Err(ServiceError::new(ErrorCode::NotMember, detail))
     }
 }
@@ -102,7 +106,7 @@ impl Operation for FetchGroupInfo {
     ) -> Result<Done<GroupState>, ServiceError> {
         let me = caller.id()?;
         service.known_group(&self.group_id)?;
-        service.check_user_is_member(&self.group_id, me)?;
+        service.check_may_join(&self.group_id, me)?;
         let state = service.group_state(&self.group_id)?;
         let short = short_group(&self.group_id);
         let seen = format!("group {short}, GroupInfo and tree of epoch {}", state.epoch);

@@ -54,7 +54,7 @@ impl<S: Storage> Service<S> {
         let sender = submission.framed.public.as_ref().map(|m| m.content.sender);
         match sender {
             Some(Sender::NewMemberCommit | Sender::NewMemberProposal) => {
-                self.check_user_is_member(id, me)?;
+                self.check_may_join(id, me)?;
             }
             // The signature says whether it is an external sender of the group, and only the
             // public state says whose signature it has to be.

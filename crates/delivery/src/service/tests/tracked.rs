@@ -5,6 +5,7 @@ use crate::testing::*;
 use conclave_group as mls;
 use conclave_group::{CommitOptions, Framing, Group, NewProposal, OwnKeyPackage, Verdict};
 use conclave_tree::TreeRead;
+use conclave_wire::LeafIndex;
 use core::convert::Infallible;
 
 const ID: [u8; 16] = [3; 16];
@@ -174,6 +175,31 @@ impl World {
     fn state(&self, own: &Own) -> GroupState {
         self.desk.reply(own, FetchGroupInfo { group_id: ID.into() })
     }
+
+    /// A device's external commit into a group, in place of an old leaf of its own if it has one;
+    /// and the group as it then is.
+    fn joining(
+        &mut self,
+        own: &Own,
+        state: &GroupState,
+        removes: Option<LeafIndex>,
+    ) -> (SubmitCommit, Group) {
+        let (config, tree) = (mls::Config::default(), Some(&*state.ratchet_tree));
+        let stage = mls::ExternalJoinStage::open(&PROVIDER, config, &state.group_info, tree);
+        let stage = stage.unwrap();
+        let verdicts = accept(stage.credentials());
+        let options = mls::ExternalJoinOptions {
+            removes,
+            group_info: Some(INFO),
+            ..mls::ExternalJoinOptions::new(own.leaf(), own.keys.clone())
+        };
+        let joined = stage.commit(&PROVIDER, &mut self.dice, &verdicts, options).unwrap();
+        let request = SubmitCommit {
+            group_info: joined.group_info.clone().map(Into::into),
+            ..commit(joined.commit.clone().into())
+        };
+        (request, joined.group.store(|_| Ok::<_, Infallible>(())).unwrap())
+    }
 }
 
 #[test]
@@ -305,44 +331,47 @@ fn another_device_of_a_member_joins_by_itself_and_nobody_else_does() {
     let info = FetchGroupInfo { group_id: ID.into() };
     assert_eq!(w.desk.refused(&mallory, info), ErrorCode::NotMember);
     let state = w.state(&tablet);
-    let external = |own: &Own, dice: &mut Dice| {
-        let tree = Some(&*state.ratchet_tree);
-        let stage = mls::ExternalJoinStage::open(
-            &PROVIDER,
-            mls::Config::default(),
-            &state.group_info,
-            tree,
-        )
-        .unwrap();
-        let verdicts = accept(stage.credentials());
-        let options = mls::ExternalJoinOptions {
-            leaf: own.leaf(),
-            signer: own.keys.clone(),
-            removes: None,
-            psks: vec![],
-            authenticated_data: vec![],
-            group_info: Some(INFO),
-        };
-        stage.commit(&PROVIDER, dice, &verdicts, options).unwrap()
-    };
-    let strange = external(&mallory, &mut w.dice);
-    let request = commit(strange.commit.into());
+    let (request, _) = w.joining(&mallory, &state, None);
     assert_eq!(w.desk.refused(&mallory, request.clone()), ErrorCode::NotMember);
     assert_eq!(w.desk.refused(&tablet, request), ErrorCode::NotMember, "carried for another");
 
-    let joined = external(&tablet, &mut w.dice);
-    let request = SubmitCommit {
-        group_info: joined.group_info.map(Into::into),
-        ..commit(joined.commit.into())
-    };
+    let (request, group) = w.joining(&tablet, &state, None);
     let accepted = w.desk.reply(&tablet, request);
     assert_eq!(accepted, Outcome::Accepted { epoch: 1, seq: 1 });
-    let group = joined.group.store(|_| Ok::<_, Infallible>(())).unwrap();
     w.catch_up(&mut alice);
     assert_eq!(alice.group.epoch_authenticator(), group.epoch_authenticator());
     let fetch = FetchLog { group_id: ID.into(), after: 0, limit: 100 };
     assert_eq!(w.desk.reply(&tablet, fetch).entries.len(), 1);
     assert_eq!(w.state(&tablet).epoch, 1);
+}
+
+#[test]
+fn a_removed_device_comes_back_by_invitation_alone() {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let tablet = w.add(&mut alice, "alice/tablet");
+    // Whoever is in and has fallen behind helps itself.
+    let (request, group) =
+        w.joining(&tablet.own, &w.state(&tablet.own), Some(tablet.group.own_leaf()));
+    let accepted = w.desk.reply(&tablet.own, request);
+    assert_eq!(accepted, Outcome::Accepted { epoch: 2, seq: 2 });
+    w.catch_up(&mut alice);
+    assert_eq!(alice.group.epoch_authenticator(), group.epoch_authenticator());
+
+    let request = w.staged(&mut alice, vec![NewProposal::Remove(group.own_leaf())]);
+    w.submit(&mut alice, request);
+    let (own, state) = (tablet.own, w.state(&alice.own));
+    let info = FetchGroupInfo { group_id: ID.into() };
+    assert_eq!(w.desk.refused(&own, info), ErrorCode::NotMember);
+    let (request, _) = w.joining(&own, &state, None);
+    assert_eq!(w.desk.refused(&own, request), ErrorCode::NotMember);
+
+    let (package, add) = w.invited(&alice, &own);
+    let request = w.staged(&mut alice, vec![add]);
+    w.submit(&mut alice, request);
+    let tablet = w.join(own, &package);
+    assert_eq!(alice.group.epoch_authenticator(), tablet.group.epoch_authenticator());
+    assert_eq!(w.state(&tablet.own).epoch, 4);
 }
 
 #[test]
