@@ -53,8 +53,8 @@ structs! {
         pub proposal: Bytes,
     }
 
-    /// Sends an application message, which is accepted in its epoch and a few after it. To send it
-    /// again gives the same answer.
+    /// Sends an application message, which is accepted in its epoch and a few after it, if that
+    /// epoch has not ended long ago. To send it again gives the same answer.
     pub struct SendMessage {
         /// The PrivateMessage.
         pub message: Bytes,

@@ -99,15 +99,15 @@ impl<S: Storage> Service<S> {
         if let Some(found) = self.admit(&group, &submission)? {
             return Ok(known(&found));
         }
-        let oldest = match wanted {
-            ContentType::Application => group.epoch.saturating_sub(self.limits.past_epochs),
-            ContentType::Proposal | ContentType::Commit => group.epoch,
+        let in_time = match wanted {
+            ContentType::Application => self.is_still_read(&group, &submission)?,
+            ContentType::Proposal | ContentType::Commit => submission.framed.epoch == group.epoch,
         };
         let wrong_epoch = |group: &GroupRecord| {
             let reply = Outcome::WrongEpoch { epoch: group.epoch, head: group.head };
             Done::new(reply, format!("{seen}: refused, the group is in epoch {}", group.epoch))
         };
-        if !(oldest..=group.epoch).contains(&submission.framed.epoch) {
+        if !in_time {
             return Ok(wrong_epoch(&group));
         }
         let appended = append(&mut view, &group, &submission);
@@ -131,6 +131,27 @@ impl<S: Storage> Service<S> {
         let mut done = Done::new(Outcome::Accepted { epoch, seq }, format!("{seen}: number {seq}"));
         done.notices = self.notices(id, epoch, seq, &effects)?;
         Ok(done)
+    }
+
+    /// Whether an application message is of the current epoch, or of one that ended so lately that
+    /// members still have its keys. If not, its sender can encrypt it again; taken, it would be lost
+    /// at those who have forgotten the epoch, and nobody would know.
+    fn is_still_read(
+        &self,
+        group: &GroupRecord,
+        submission: &Submission<'_>,
+    ) -> Result<bool, ServiceError> {
+        let Framed { group_id, epoch, .. } = &submission.framed;
+        match group.epoch.checked_sub(*epoch) {
+            None => Ok(false),
+            Some(0) => Ok(true),
+            Some(late) if late > self.limits.past_epochs => Ok(false),
+            Some(_) => {
+                let ended = self.storage.epoch_ended(group_id, *epoch)?;
+                let age = ended.map(|ended| submission.now.saturating_sub(ended));
+                Ok(age.is_some_and(|age| age <= self.limits.past_epoch_age))
+            }
+        }
     }
 
     fn seen(&self, submission: &Submission<'_>) -> String {

@@ -28,6 +28,10 @@ pub struct Limits {
     pub devices: usize,
     /// How many epochs after its own an application message is still taken. Default 3.
     pub past_epochs: u64,
+    /// How long after its epoch has ended an application message is still taken, in seconds: far
+    /// less than the week for which members keep a past epoch, or some of them could not read it
+    /// any more. Default one day.
+    pub past_epoch_age: u64,
     /// The longest group identifier, in bytes. Default 128.
     pub group_id: usize,
     /// How far the clock of one who registers may be off, in seconds. Default 600.
@@ -44,6 +48,7 @@ impl Default for Limits {
             key_packages: 200,
             devices: 50,
             past_epochs: 3,
+            past_epoch_age: 24 * 60 * 60,
             group_id: 128,
             clock_skew: 600,
             named_devices: 50_000,

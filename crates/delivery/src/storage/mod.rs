@@ -255,6 +255,9 @@ pub trait Storage: Send + Sync + 'static {
     /// The entry with a hash.
     fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError>;
 
+    /// When the commit that ended an epoch came, in seconds since 1970; none if none has.
+    fn epoch_ended(&self, id: &GroupId, epoch: u64) -> Result<Option<u64>, StorageError>;
+
     /// Entries of a log after one and up to another, ascending: `limit` at most, and no more
     /// after they hold `bytes` bytes.
     fn log(

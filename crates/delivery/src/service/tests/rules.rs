@@ -290,6 +290,28 @@ fn late_messages_are_taken_for_a_few_epochs() {
 }
 
 #[test]
+fn a_message_of_an_epoch_that_ended_long_ago_is_to_be_made_again() {
+    let mut r = room();
+    let group: GroupId = [5; 16].into();
+    r.desk.reply(&r.alice, opaque(&group));
+    let day = 24 * 60 * 60;
+    // One epoch goes on for long; it is when it ends that counts.
+    r.desk.now += 30 * day;
+    r.desk.reply(&r.alice, commit(private(&group, 0, ContentType::Commit, b"c")));
+    let send = |r: &Room, epoch, data: &[u8]| {
+        let message = private(&group, epoch, ContentType::Application, data);
+        r.desk.reply(&r.alice, SendMessage { message })
+    };
+    r.desk.now += day;
+    let accepted = Outcome::Accepted { epoch: 1, seq: 2 };
+    assert_eq!(send(&r, 0, b"late"), accepted);
+    r.desk.now += 1;
+    assert_eq!(send(&r, 0, b"too late"), Outcome::WrongEpoch { epoch: 1, head: 2 });
+    assert_eq!(send(&r, 0, b"late"), Outcome::Accepted { epoch: 0, seq: 2 }, "the answer was lost");
+    assert_eq!(send(&r, 1, b"too late"), Outcome::Accepted { epoch: 1, seq: 3 });
+}
+
+#[test]
 fn a_second_process_is_told_that_the_directory_is_in_use() {
     let r = room();
     let error = crate::storage::SqliteStorage::open(r.dir.path()).unwrap_err();

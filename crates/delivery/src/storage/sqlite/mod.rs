@@ -22,7 +22,7 @@ use groups::{append, create_group};
 use key_packages::{add_key_packages, claim};
 use read::{
     DEVICE_COLUMNS, bytes, damaged, device_id, device_info, find_device, find_entry, find_group,
-    group_number, inbox_item, known_device, log_entry, page, unordered,
+    group_number, inbox_item, known_device, log_entry, ordered, page, unordered,
 };
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -322,6 +322,18 @@ impl Storage for SqliteStorage {
 
     fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError> {
         self.read(|db| find_entry(db, id, hash))
+    }
+
+    fn epoch_ended(&self, id: &GroupId, epoch: u64) -> Result<Option<u64>, StorageError> {
+        self.read(|db| {
+            // The number is that of a commit's content type: so the index on commits serves.
+            db.prepare_cached(
+                "SELECT received_at FROM log WHERE content_type = 3 AND log.epoch = ?
+                 AND grp = (SELECT id FROM mls_group WHERE group_id = ?)",
+            )?
+            .query_row(params![ordered(epoch), id.as_ref()], |r| r.get(0))
+            .optional()
+        })
     }
 
     fn log(
