@@ -12,8 +12,10 @@
 //!
 //! A group is *tracked* or *opaque*. In a tracked group handshake messages are PublicMessages: the
 //! service follows the group as an observer without secrets, refuses commits that members would
-//! refuse, and knows the members. In an opaque group they are PrivateMessages: the service sees
-//! epoch and content type, which suffice to order commits, and is told who comes and goes.
+//! refuse, and knows the members. Such a group has no external senders, which messengers refuse, and
+//! injects no PSKs, as the service cannot know whether all members have them. In an opaque group
+//! handshake messages are PrivateMessages: the service sees epoch and content type, which suffice to
+//! order commits, and is told who comes and goes.
 #![forbid(unsafe_code)]
 
 pub mod api;

@@ -41,11 +41,7 @@ impl Submission<'_> {
 
 impl<S: Storage> Service<S> {
     /// Whether the caller may send this, and whether it is in the log already.
-    fn admit(
-        &self,
-        group: &GroupRecord,
-        submission: &Submission<'_>,
-    ) -> Result<Option<Found>, ServiceError> {
+    fn admit(&self, submission: &Submission<'_>) -> Result<Option<Found>, ServiceError> {
         let (id, me) = (&submission.framed.group_id, submission.me);
         let found = self.storage.find(id, &submission.hash)?;
         if found.as_ref().is_some_and(|f| f.sender == *me) {
@@ -56,9 +52,6 @@ impl<S: Storage> Service<S> {
             Some(Sender::NewMemberCommit | Sender::NewMemberProposal) => {
                 self.check_may_join(id, me)?;
             }
-            // The signature says whether it is an external sender of the group, and only the
-            // public state says whose signature it has to be.
-            Some(Sender::External(_)) if group.tracked => {}
             _ if self.storage.membership(id, me)? == Membership::Member => {}
             _ => return Err(ServiceError::not_member()),
         }
@@ -96,7 +89,7 @@ impl<S: Storage> Service<S> {
             let reply = Outcome::Accepted { epoch, seq: found.seq };
             Done::new(reply, format!("{seen}: in the log already, number {}", found.seq))
         };
-        if let Some(found) = self.admit(&group, &submission)? {
+        if let Some(found) = self.admit(&submission)? {
             return Ok(known(&found));
         }
         let in_time = match wanted {

@@ -8,11 +8,12 @@ use crate::api::{Bytes, DeviceId, ErrorCode, GroupId, GroupState, SubmitCommit};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
 use conclave_group::rows::Batch;
 use conclave_group::{
-    ApplyError, Config, CredentialRequest, EpochChange, Observer, ObserverEvent, ObserverStage,
-    Verdict, Write, apply,
+    ApplyError, Config, CredentialRequest, CredentialSubject, EpochChange, GroupView, Observer,
+    ObserverEvent, ObserverStage, Policy, Proposed, Verdict, Write, apply,
 };
 use conclave_tree::TreeRead;
-use conclave_wire::{Credential, Sender};
+use conclave_wire::{Credential, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender};
+use std::sync::Arc;
 
 /// A group as its creator shows it.
 pub(super) struct FirstView {
@@ -32,6 +33,33 @@ impl From<ServiceError> for Stopped {
     fn from(e: ServiceError) -> Self {
         Self::Refused(e)
     }
+}
+
+/// Refuses commits that some members could not follow, as they lack a PSK: which have it, the
+/// service cannot know.
+#[derive(Debug)]
+struct NoPsks;
+
+impl Policy for NoPsks {
+    fn proposal(&self, _group: GroupView<'_>, proposed: Proposed<'_>) -> Verdict {
+        let Proposal::PreSharedKey(PreSharedKeyId { psktype, .. }) = proposed.proposal else {
+            return Verdict::Accept;
+        };
+        match psktype {
+            // In the first commit of a group, whose only member makes it.
+            PskType::Resumption {
+                usage: ResumptionPskUsage::Reinit | ResumptionPskUsage::Branch,
+                ..
+            } => Verdict::Accept,
+            PskType::External { .. } | PskType::Resumption { .. } => {
+                Verdict::refuse("there may be members who do not have this PSK")
+            }
+        }
+    }
+}
+
+fn config() -> Config {
+    Config { policy: Arc::new(NoPsks), ..Config::default() }
 }
 
 /// The device that a credential names. Judged before, it is a registered one.
@@ -56,9 +84,13 @@ fn check_author(author: &DeviceId, me: &DeviceId) -> Result<(), ServiceError> {
 
 impl<S: Storage> Service<S> {
     /// The authentication service's verdicts: each credential must name a registered device and
-    /// come with its key, and whoever changes a credential must stay the same device.
+    /// come with its key, and whoever changes a credential must stay the same device. External
+    /// senders are refused, as messengers do: a commit that names one would leave all of them behind.
     fn judge(&self, requests: &[CredentialRequest]) -> Vec<Verdict> {
         let judge = |request: &CredentialRequest| {
+            if matches!(request.subject, CredentialSubject::ExternalSender(_)) {
+                return Verdict::refuse("members take no proposals from outside the group");
+            }
             let owner = self.credential_owner(&request.credential, &request.signature_key);
             let same = request.replaces.as_ref().is_none_or(|before| {
                 before.identity().is_some() && before.identity() == request.credential.identity()
@@ -80,9 +112,8 @@ impl<S: Storage> Service<S> {
         group_info: &[u8],
         ratchet_tree: &[u8],
     ) -> Result<FirstView, ServiceError> {
-        let stage =
-            ObserverStage::open(&*self.provider, Config::default(), group_info, Some(ratchet_tree))
-                .map_err(ServiceError::invalid)?;
+        let stage = ObserverStage::open(&*self.provider, config(), group_info, Some(ratchet_tree))
+            .map_err(ServiceError::invalid)?;
         let verdicts = self.judge(stage.credentials());
         let observer = stage.resolve(&verdicts).map_err(ServiceError::invalid)?;
         if observer.group_id() != group {
@@ -106,10 +137,9 @@ impl<S: Storage> Service<S> {
     ) -> Result<&'v mut Observer, ServiceError> {
         if view.loaded.as_ref().is_none_or(|(handshake, _)| *handshake != group.handshake) {
             let rows = self.storage.rows(id)?;
-            let observer =
-                Observer::load(&*self.provider, Config::default(), rows).map_err(|e| {
-                    ServiceError::new(ErrorCode::Unavailable, format!("the group's state: {e}"))
-                })?;
+            let observer = Observer::load(&*self.provider, config(), rows).map_err(|e| {
+                ServiceError::new(ErrorCode::Unavailable, format!("the group's state: {e}"))
+            })?;
             view.loaded = Some((group.handshake, observer));
         }
         let loaded = view.loaded.as_mut().map(|(_, observer)| observer);
@@ -201,7 +231,6 @@ impl<S: Storage> Service<S> {
         let author = match stage.sender() {
             Sender::Member(leaf) => observer.tree().leaf(leaf).map(|leaf| leaf.credential),
             Sender::NewMemberProposal => stage.credentials().first().map(|c| c.credential.clone()),
-            // Its signature is its right; who carries the message does not matter.
             Sender::External(_) | Sender::NewMemberCommit => None,
         };
         if let Some(author) = author {

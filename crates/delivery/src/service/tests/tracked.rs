@@ -2,10 +2,11 @@
 
 use crate::api::*;
 use crate::testing::*;
+use conclave_crypto::Secret;
 use conclave_group as mls;
 use conclave_group::{CommitOptions, Framing, Group, NewProposal, OwnKeyPackage, Verdict};
 use conclave_tree::TreeRead;
-use conclave_wire::LeafIndex;
+use conclave_wire::{Credential, Extension, ExtensionType, ExternalSender, LeafIndex, PskType};
 use core::convert::Infallible;
 
 const ID: [u8; 16] = [3; 16];
@@ -271,6 +272,44 @@ fn a_commit_that_members_would_refuse_changes_nothing() {
     w.submit(&mut bob, request);
     w.catch_up(&mut alice);
     assert_eq!(alice.group.epoch_authenticator(), bob.group.epoch_authenticator());
+}
+
+#[test]
+fn what_messengers_cannot_follow_is_refused() {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let sender = ExternalSender {
+        signature_key: alice.own.keys.public.clone(),
+        credential: Credential::basic(&alice.own.id.identity()),
+    };
+    let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &vec![sender]).unwrap();
+    let secret = (PskType::External { psk_id: [7].into() }, Secret::zero(32));
+    let proposals = [
+        NewProposal::GroupContextExtensions(vec![extension]),
+        NewProposal::ExternalPsk { psk_id: [7].into() },
+        NewProposal::ResumptionPsk { group_id: ID.into(), epoch: 0 },
+    ];
+    for proposal in proposals {
+        let options = CommitOptions {
+            proposals: vec![proposal.clone()],
+            psks: vec![secret.clone()],
+            ..CommitOptions::default()
+        };
+        let framing = Framing::default();
+        let step = alice.group.propose(&PROVIDER, &mut w.dice, proposal.clone(), &framing).unwrap();
+        let mls::Event::Proposal { message, .. } = stored(&mut alice.group, step) else { panic!() };
+        let submit = SubmitProposal { proposal: message.into() };
+        assert_eq!(w.desk.refused(&alice.own, submit), ErrorCode::Invalid, "{proposal:?}");
+        let step = alice.group.discard_proposals().unwrap();
+        stored(&mut alice.group, step);
+        let step = alice.group.commit(&PROVIDER, &mut w.dice, options).unwrap();
+        let mls::Event::Commit(messages) = stored(&mut alice.group, step) else { panic!() };
+        let refused = w.desk.refused(&alice.own, commit(messages.commit.into()));
+        assert_eq!(refused, ErrorCode::Invalid, "{proposal:?}");
+        let step = alice.group.commit_rejected().unwrap();
+        stored(&mut alice.group, step);
+    }
+    w.add(&mut alice, "bob/phone");
 }
 
 #[test]
