@@ -1,7 +1,9 @@
 //! At a terminal: a prompt that keeps what is being written when something comes in.
 
 use crate::Failure;
-use conclave_client::{Ended, Engine, Message, Options, Output, Screen, run as run_engine};
+use conclave_client::{
+    Command, Ended, Engine, Message, Options, Output, Screen, run as run_engine,
+};
 use conclave_store::Store;
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
@@ -47,11 +49,19 @@ fn read_input(mut editor: Input, prompt: &Prompt, to: &Sender<Message>) {
             Err(ReadlineError::Interrupted) => Message::Line("/quit".into()),
             Err(_) => Message::End,
         };
-        let end = matches!(&message, Message::End)
-            || matches!(&message, Message::Line(line) if line.trim() == "/quit");
+        let end = ends(&message);
         if to.send(message).is_err() || end {
             return;
         }
+    }
+}
+
+/// Whether the messenger ends with this. Whoever reads on then has the terminal in raw mode when the
+/// process ends, and leaves it so; so it is the messenger's own parser that says.
+fn ends(message: &Message) -> bool {
+    match message {
+        Message::Line(line) => Command::parse(line) == Ok(Command::Quit),
+        message => matches!(message, Message::End),
     }
 }
 
@@ -74,4 +84,17 @@ pub(super) fn run<S: Store>(engine: Engine<S>, options: &Options) -> Result<Ende
         let _ = input.join();
     }
     Ok(ended?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reader_ends_with_the_messenger_and_not_before() {
+        let ends = |line: &str| ends(&Message::Line(line.into()));
+        assert!(ends("/quit") && ends("/exit") && ends("/exit ") && super::ends(&Message::End));
+        // These are said, answered with an error, or nothing.
+        assert!(!ends(" /quit") && !ends("//quit") && !ends("/quit now") && !ends(""));
+    }
 }
