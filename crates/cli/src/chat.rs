@@ -23,8 +23,11 @@ pub(crate) struct Args {
     /// Which of your devices this is.
     #[arg(long, value_name = "NAME", default_value = "main")]
     device: Name,
-    /// The service, which `conclave serve` runs on this machine unless it is told otherwise.
-    #[arg(long, value_name = "URL", default_value_t = format!("http://{}", default_address()))]
+    /// The service, which `conclave serve` runs on this machine unless it is told otherwise. It is
+    /// reached by plain http: where others may listen, through a VPN, or a proxy or tunnel on this
+    /// machine that speaks TLS.
+    #[arg(long, value_name = "URL", default_value_t = format!("http://{}", default_address()),
+          value_parser = parse_server)]
     server: String,
     /// The folder of all users' state [default: ~/.local/share/conclave]. This device's is in
     /// USER/DEVICE below it.
@@ -54,6 +57,17 @@ fn parse_suite(word: &str) -> Result<SuiteArg, SuiteError> {
     match word {
         "list" => Ok(SuiteArg::List),
         word => find_suite(word).map(SuiteArg::One),
+    }
+}
+
+/// Refuses what can never be reached, which would look as if the service did not answer.
+fn parse_server(url: &str) -> Result<String, String> {
+    match url.strip_prefix("http://") {
+        Some(rest) if !rest.is_empty() && !rest.starts_with(['/', ':']) => Ok(url.to_string()),
+        _ => Err("it must be http://HOST:PORT, as this program speaks no TLS itself. To reach a \
+                  service over TLS, run a proxy or tunnel on this machine (stunnel, or ssh -L, say) \
+                  and give its address, as http://127.0.0.1:PORT; or use a VPN"
+            .into()),
     }
 }
 

@@ -590,6 +590,24 @@ fn suites_are_listed_and_a_word_that_names_none_is_answered_with_the_list() {
     }
 }
 
+/// It would look as if the service did not answer, for ever.
+#[test]
+fn an_address_that_cannot_be_reached_is_refused_at_once_with_what_to_do() {
+    let folder = folder();
+    for url in ["https://example.org", "127.0.0.1:4820", "http://", "http://:4820", ""] {
+        let refused = Command::new(CONCLAVE)
+            .args(["chat", "alice", "--server", url, "--data"])
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{url}: {said}");
+        assert!(said.contains("http://HOST:PORT") && said.contains("TLS"), "{url}: {said}");
+        assert!(!folder.path().join("alice").exists(), "nothing is made for {url}");
+    }
+}
+
 /// The demonstration checks what it tells.
 #[test]
 fn the_demonstration_is_true() {

@@ -68,7 +68,8 @@ impl Config {
     pub const PORT: u16 = 4820;
 
     /// A server on the loopback interface, so that nobody but this machine's users can reach it:
-    /// it speaks plain HTTP, and what makes it safe to expose (TLS) has to stand in front of it.
+    /// it speaks plain HTTP, as does the client. What makes it safe to expose has to stand between
+    /// the two, at both ends: a VPN, or TLS by a proxy here and one on the client's machine.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>, provider: Arc<dyn CryptoProvider>) -> Self {
         Self {

@@ -92,7 +92,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client of the service at `http://host:port`, that is not registered yet.
+    /// A client of the service at `http://host:port`, that is not registered yet. It has no TLS: at
+    /// an address of another kind nobody is reached.
     ///
     /// Calls wait ten seconds for a connection and a minute for all.
     #[must_use]
