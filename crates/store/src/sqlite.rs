@@ -2,8 +2,7 @@
 //!
 //! WAL with `synchronous=FULL`, so a commit is on disk when it returns; the file is held by an
 //! exclusive lock, which ends with the process however it ends; `secure_delete` overwrites what is
-//! deleted, and the log is emptied after every change to a group, so that the keys that a change
-//! erased are in neither.
+//! deleted, and the log is emptied after every commit, so that the keys that it erased are in neither.
 
 use crate::{Batch, GroupId, RowKey, Secret, Store, StoreError, Table, WriteSet};
 use rusqlite::{
@@ -249,10 +248,9 @@ impl Store for SqliteStore {
         write_all(&tx, set).map_err(failed)?;
         // A failed COMMIT may have reached the disk: only reading it again tells.
         tx.commit().map_err(|e| StoreError::Unknown(e.to_string()))?;
-        if !set.batches.is_empty() {
-            // The set is durable already; if the log stays, the next commit empties it.
-            let _ = empty_log(&self.db);
-        }
+        // The set is durable already; if the log stays, the next commit empties it. Whatever a set
+        // writes may replace a secret, and what it deletes may be one.
+        let _ = empty_log(&self.db);
         Ok(())
     }
 

@@ -203,6 +203,24 @@ fn an_erased_value_is_in_no_file() {
     put(&mut batch, Table::Ratchet, 1, 0, &[1; 32]);
     store.commit(&WriteSet { batches: vec![batch], app: vec![] }).unwrap();
     assert!(!holds(), "overwritten");
+
+    // The application's keys, without any change to a group: the secrets of key packages are such.
+    let mut app = |value: Option<&[u8]>| {
+        let mut set = WriteSet::new();
+        match value {
+            Some(value) => set.put("key package", "k", value),
+            None => set.delete("key package", "k"),
+        }
+        store.commit(&set).unwrap();
+    };
+    app(Some(&secret));
+    assert!(holds());
+    app(None);
+    assert!(!holds(), "deleted");
+    app(Some(&secret));
+    assert!(holds());
+    app(Some(&[1; 32]));
+    assert!(!holds(), "overwritten");
 }
 
 #[test]
