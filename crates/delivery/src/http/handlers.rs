@@ -9,13 +9,13 @@ use crate::api::{
 };
 use crate::service::{Caller, Done, Operation, ServiceError};
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE as TYPE_HEADER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use futures_util::TryStreamExt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,7 +24,10 @@ const NO_TOKEN: &str = "this takes the token of a device: register first";
 
 type Shared = State<Arc<App>>;
 
-pub(super) fn router(app: Arc<App>, max_body: usize) -> Router {
+/// The longest body of a request that is not [long](Operation::LONG), in bytes.
+const SHORT_BODY: usize = 64 << 10;
+
+pub(super) fn router(app: Arc<App>) -> Router {
     fn route<O: Operation + Send + 'static>() -> MethodRouter<Arc<App>>
     where
         O::Reply: Send,
@@ -46,7 +49,6 @@ pub(super) fn router(app: Arc<App>, max_body: usize) -> Router {
     .route(EVENTS_PATH, get(events))
     .fallback(unknown)
     .method_not_allowed_fallback(unknown)
-    .layer(DefaultBodyLimit::max(max_body))
     .with_state(app)
 }
 
@@ -55,6 +57,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
+/// Whose token came with a request; none if none did.
 fn caller(app: &App, headers: &HeaderMap) -> Result<Option<DeviceInfo>, ServiceError> {
     let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
     let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer "));
@@ -64,6 +67,52 @@ fn caller(app: &App, headers: &HeaderMap) -> Result<Option<DeviceInfo>, ServiceE
     app.service.authenticate(token).map(Some)
 }
 
+/// The same, where a token is needed.
+fn known_caller(app: &App, headers: &HeaderMap) -> Result<DeviceInfo, ServiceError> {
+    caller(app, headers)?.ok_or_else(|| ServiceError::new(ErrorCode::Unauthorized, NO_TOKEN))
+}
+
+/// Does something on a thread that may block: the storage does, and checking signatures takes a
+/// while.
+async fn blocking<R: Send + 'static>(
+    app: &Arc<App>,
+    work: impl FnOnce(&App) -> R + Send + 'static,
+) -> Result<R, ServiceError> {
+    let app = app.clone();
+    let done = tokio::task::spawn_blocking(move || work(&app)).await;
+    done.map_err(|_| ServiceError::new(ErrorCode::Unavailable, "the operation came to no end"))
+}
+
+/// Reads a body, and keeps it if it has `longest` bytes at most. A longer one is read on, up to what
+/// the server takes at all: a client that is still writing would not see the answer.
+async fn read_body(app: &App, body: Body, longest: usize) -> Result<Vec<u8>, ServiceError> {
+    let mut chunks = body.into_data_stream();
+    let mut kept = Vec::new();
+    let reading = async {
+        let mut length = 0usize;
+        while let Some(chunk) = chunks.try_next().await? {
+            length = length.saturating_add(chunk.len());
+            if length <= longest {
+                kept.extend_from_slice(&chunk);
+            } else if length <= app.max_body {
+                kept = Vec::new();
+            } else {
+                break;
+            }
+        }
+        Ok::<usize, axum::Error>(length)
+    };
+    let refuse = |code, detail: String| Err(ServiceError::new(code, detail));
+    match tokio::time::timeout(app.patience, reading).await {
+        Ok(Ok(length)) if length <= longest => Ok(kept),
+        Ok(Ok(_)) => {
+            refuse(ErrorCode::TooLarge, format!("such a request has at most {longest} bytes"))
+        }
+        Ok(Err(e)) => refuse(ErrorCode::Malformed, e.to_string()),
+        Err(_) => refuse(ErrorCode::Unavailable, "the request did not come in time".into()),
+    }
+}
+
 fn refusal(e: &ServiceError) -> Response {
     let status = StatusCode::from_u16(e.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let headers =
@@ -71,7 +120,7 @@ fn refusal(e: &ServiceError) -> Response {
     (status, headers, format!("{}\n", e.detail)).into_response()
 }
 
-/// Authenticates, decodes, runs, tells whoever listens, encodes. On a thread that may block.
+/// Decodes, runs, tells whoever listens, encodes.
 fn run<O: Operation>(
     app: &App,
     caller: Caller,
@@ -91,26 +140,18 @@ fn run<O: Operation>(
 
 fn respond<O: Operation>(
     app: &App,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    device: Result<Option<DeviceInfo>, ServiceError>,
+    body: Result<Vec<u8>, ServiceError>,
 ) -> Response {
     let mut observed = Observed {
         operation: O::NAME,
-        who: None,
-        request_bytes: body.as_ref().map_or(0, Bytes::len),
+        who: device.as_ref().ok().and_then(|d| d.as_ref()).map(|d| d.device.clone()),
+        request_bytes: body.as_ref().map_or(0, Vec::len),
         reply_bytes: 0,
         status: 200,
         summary: String::new(),
     };
-    let result = body.map_err(body_error).and_then(|body| {
-        let caller = Caller { device: caller(app, headers)?, now: now() };
-        // Before anything is decoded: whoever has no token costs no more than its bytes.
-        if caller.device.is_none() && !O::ANONYMOUS {
-            return Err(ServiceError::new(ErrorCode::Unauthorized, NO_TOKEN));
-        }
-        observed.who = caller.device.as_ref().map(|d| d.device.clone());
-        run::<O>(app, caller, &body)
-    });
+    let result = device.and_then(|device| run::<O>(app, Caller { device, now: now() }, &body?));
     let response = match result {
         Ok((reply, seen)) => {
             observed.reply_bytes = reply.len();
@@ -130,21 +171,22 @@ fn respond<O: Operation>(
 async fn handle<O: Operation + 'static>(
     State(app): Shared,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
-    // The storage blocks, and checking signatures takes a while.
-    let work = tokio::task::spawn_blocking(move || respond::<O>(&app, &headers, body));
-    work.await.unwrap_or_else(|_| {
-        refusal(&ServiceError::new(ErrorCode::Unavailable, "the operation came to no end"))
-    })
-}
-
-fn body_error(e: BytesRejection) -> ServiceError {
-    let code = match e.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => ErrorCode::TooLarge,
-        _ => ErrorCode::Malformed,
+    // Who calls comes before what: of whoever has no token, nothing is kept.
+    let device = blocking(&app, move |app| match O::ANONYMOUS {
+        true => caller(app, &headers),
+        false => known_caller(app, &headers).map(Some),
+    });
+    let device = device.await.flatten();
+    let longest = match (&device, O::LONG) {
+        (Err(_), _) => 0,
+        (Ok(_), true) => app.max_body,
+        (Ok(_), false) => app.max_body.min(SHORT_BODY),
     };
-    ServiceError::new(code, e.body_text())
+    let body = read_body(&app, body, longest).await;
+    let response = blocking(&app, move |app| respond::<O>(app, device, body)).await;
+    response.unwrap_or_else(|e| refusal(&e))
 }
 
 async fn unknown() -> Response {
@@ -152,21 +194,10 @@ async fn unknown() -> Response {
 }
 
 async fn events(State(app): Shared, headers: HeaderMap) -> Response {
-    let known = {
-        let app = app.clone();
-        tokio::task::spawn_blocking(move || {
-            caller(&app, &headers)?
-                .map(|d| d.device)
-                .ok_or_else(|| ServiceError::new(ErrorCode::Unauthorized, NO_TOKEN))
-        })
-        .await
-    };
+    let known = blocking(&app, move |app| known_caller(app, &headers)).await.flatten();
     let device = match known {
-        Ok(Ok(device)) => device,
-        Ok(Err(e)) => return refusal(&e),
-        Err(_) => {
-            return refusal(&ServiceError::new(ErrorCode::Unavailable, "no thread is free"));
-        }
+        Ok(known) => known.device,
+        Err(e) => return refusal(&e),
     };
     app.observe(&Observed {
         operation: "events",

@@ -1,5 +1,6 @@
 //! The HTTP server: a thin shell around [`Service`].
 
+mod connections;
 mod events;
 mod handlers;
 
@@ -57,6 +58,12 @@ pub struct Config {
     pub provider: Arc<dyn CryptoProvider>,
     /// The longest body of a request, in bytes. Default [`MAX_BODY`].
     pub max_body: usize,
+    /// The most connections at once; further ones wait. A client that listens has one for that.
+    /// Default 10,000.
+    pub connections: usize,
+    /// How long a client may take to send the head of a request, and then its body. Default one
+    /// minute.
+    pub patience: Duration,
     /// What the service puts up with.
     pub limits: Limits,
     /// Whom to tell of each request.
@@ -77,6 +84,8 @@ impl Config {
             data_dir: data_dir.into(),
             provider,
             max_body: MAX_BODY,
+            connections: 10_000,
+            patience: Duration::from_secs(60),
             limits: Limits::default(),
             on_request: None,
         }
@@ -123,6 +132,8 @@ struct App {
     listeners: Listeners,
     on_request: Option<OnRequest>,
     stopping: watch::Receiver<bool>,
+    max_body: usize,
+    patience: Duration,
 }
 
 impl App {
@@ -138,7 +149,7 @@ pub struct Server {
     addr: SocketAddr,
     stop: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
-    serving: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
+    serving: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl fmt::Debug for Server {
@@ -173,15 +184,18 @@ pub fn serve(config: Config) -> Result<Server, StartError> {
         listeners: Listeners::default(),
         on_request: config.on_request,
         stopping: stopping.clone(),
+        max_body: config.max_body,
+        patience: config.patience,
     };
-    let router = handlers::router(Arc::new(app), config.max_body);
+    let router = handlers::router(Arc::new(app));
     let mut stopped = stopping;
     let serving = runtime.spawn(async move {
         let until = async move {
             // An error is the end of the sender, which is a stop too.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        axum::serve(listener, router).with_graceful_shutdown(until).await
+        let (most, patience) = (config.connections, config.patience);
+        connections::serve(listener, router, most, patience, until).await;
     });
     Ok(Server { addr, stop, runtime: Some(runtime), serving: Some(serving) })
 }

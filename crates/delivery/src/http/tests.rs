@@ -142,6 +142,87 @@ fn whatever_is_sent_the_server_answers_and_goes_on() {
     assert_eq!(alice.call(&FetchInbox { limit: 1 }).unwrap().total, 0);
 }
 
+/// What is written to a connection, and all that comes back until it ends.
+fn exchange(server: &Server, head: &str, body: &[u8]) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).map(|_| reply.to_lowercase())
+}
+
+/// The head of a request with a body of this length.
+fn posted(operation: &str, token: Option<&Token>, length: usize) -> String {
+    let bearer = token.map(|t| format!("authorization: Bearer {}\r\n", t.expose()));
+    let bearer = bearer.unwrap_or_default();
+    format!(
+        "POST /v1/{operation} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{bearer}\
+         content-length: {length}\r\n\r\n"
+    )
+}
+
+#[test]
+fn whoever_sends_slowly_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let patience = Duration::from_millis(500);
+    let server = serve(Config { patience, ..config(dir.path(), 0) }).unwrap();
+    let (alice, bob) = two(&server);
+    group_of_two(&alice);
+    let mut events = bob.events();
+    assert_eq!(events.next(), Some(Heard::Connected));
+    for nothing in ["", "POST /v1/reg", "POST /v1/register HTTP/1.1\r\nhost: x\r\n"] {
+        assert!(exchange(&server, nothing, b"").is_ok(), "{nothing} is waited for");
+    }
+    let (good, wrong) = (alice.token(), Token::new("alice/pc.00".into()));
+    for (token, code) in
+        [(good, "unavailable"), (None, "unauthorized"), (Some(&wrong), "unauthorized")]
+    {
+        let reply = exchange(&server, &posted("send-message", token, 1000), b"a part").unwrap();
+        assert!(reply.contains(&format!("x-conclave-error: {code}")), "{reply}");
+    }
+    let reply = exchange(&server, &posted("register", None, 1000), b"a part").unwrap();
+    assert!(reply.contains("x-conclave-error: unavailable"), "{reply}");
+    // But whoever listens has all the time that there is.
+    send(&alice, "one");
+    let heard = wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, Heard::Event(_)));
+    assert_eq!(head(&heard), Some(2), "{heard:?}");
+}
+
+#[test]
+fn requests_that_say_little_are_short_whatever_others_may_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(config(dir.path(), 0)).unwrap();
+    let (alice, _) = two(&server);
+    let reply = |operation, length| {
+        let body = vec![0; length];
+        exchange(&server, &posted(operation, alice.token(), length), &body).unwrap()
+    };
+    for short in ["register", "claim-key-packages", "ack-inbox", "fetch-log"] {
+        // The whole of it is read, so that the answer can be.
+        let answer = reply(short, 1_000_000);
+        assert!(answer.contains("x-conclave-error: too-large"), "{short}: {answer}");
+        assert!(!reply(short, 60_000).contains("too-large"), "{short}");
+    }
+    assert!(reply("send-message", 1_000_000).contains("x-conclave-error: malformed"));
+}
+
+#[test]
+fn of_connections_there_are_so_many_and_the_next_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(Config { connections: 1, ..config(dir.path(), 0) }).unwrap();
+    let first = TcpStream::connect(server.local_addr()).unwrap();
+    let mut second = TcpStream::connect(server.local_addr()).unwrap();
+    second.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    second.write_all(posted("register", None, 0).as_bytes()).unwrap();
+    let mut reply = [0; 12];
+    assert!(second.read(&mut reply).is_err(), "it is served beside the first");
+    drop(first);
+    second.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    second.read_exact(&mut reply).unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 400");
+}
+
 #[test]
 fn events_begin_with_what_there_is_and_follow_what_comes() {
     let dir = tempfile::tempdir().unwrap();

@@ -34,6 +34,8 @@ impl<S: Storage> Service<S> {
 }
 
 impl Operation for CreateGroup {
+    const LONG: bool = true;
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,

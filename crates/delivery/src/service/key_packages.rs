@@ -64,6 +64,8 @@ impl<S: Storage> Service<S> {
 }
 
 impl Operation for PublishKeyPackages {
+    const LONG: bool = true;
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,

@@ -249,6 +249,8 @@ pub(super) fn check_group_info(
 }
 
 impl Operation for SubmitCommit {
+    const LONG: bool = true;
+
     fn run<S: Storage>(
         mut self,
         service: &Service<S>,
@@ -274,6 +276,8 @@ impl Operation for SubmitCommit {
 }
 
 impl Operation for SubmitProposal {
+    const LONG: bool = true;
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,
@@ -292,6 +296,8 @@ impl Operation for SubmitProposal {
 }
 
 impl Operation for SendMessage {
+    const LONG: bool = true;
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,
