@@ -161,8 +161,12 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) fn open(directory: &Path) -> Self {
+        Self::with_limits(directory, Limits::default())
+    }
+
+    pub(crate) fn with_limits(directory: &Path, limits: Limits) -> Self {
         let storage = SqliteStorage::open(directory).unwrap();
-        let service = Service::new(storage, provider(), Limits::default()).unwrap();
+        let service = Service::new(storage, provider(), limits).unwrap();
         Self { service, now: NOW }
     }
 

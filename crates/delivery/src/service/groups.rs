@@ -5,7 +5,7 @@ use crate::api::{
     CreateGroup, Created, DeviceId, Encode, ErrorCode, FetchGroupInfo, FetchLog, GroupId,
     GroupKind, GroupState, LogPage, MAX_PAGE, PAGE_BYTES, short_group,
 };
-use crate::storage::{GroupRecord, Membership, NewGroup, Storage};
+use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Storage};
 
 impl<S: Storage> Service<S> {
     /// A group, which a stranger is told nothing of that it could not guess.
@@ -66,9 +66,16 @@ impl Operation for CreateGroup {
             rows,
             now: caller.now,
         };
-        if !service.storage.create_group(group)? {
-            let detail = format!("there is another group {short}");
-            return Err(ServiceError::new(ErrorCode::GroupExists, detail));
+        let most = service.limits.groups;
+        match service.storage.create_group(group, most)? {
+            GroupAdded::There => {}
+            GroupAdded::Another => {
+                let detail = format!("there is another group {short}");
+                return Err(ServiceError::new(ErrorCode::GroupExists, detail));
+            }
+            GroupAdded::TooMany => {
+                return Err(ServiceError::too_many(format!("{me} has made {most} groups already")));
+            }
         }
         let group = service.known_group(&self.group_id)?;
         Ok(Done::new(Created { epoch: group.epoch, head: group.head }, seen))

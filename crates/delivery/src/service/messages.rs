@@ -9,7 +9,7 @@ use crate::api::{
 };
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
 use conclave_wire::{MlsMessageBody, Sender};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A message on its way into the log.
 pub(super) struct Submission<'a> {
@@ -176,13 +176,15 @@ impl<S: Storage> Service<S> {
     }
 
     /// To whom each Welcome goes: the owners of the key packages that it names, all of them added
-    /// by the commit.
+    /// by the commit. `tree` is how long what goes with it is, in bytes.
     pub(super) fn route_welcomes(
         &self,
         welcomes: Vec<Bytes>,
+        tree: usize,
         added: &[DeviceId],
     ) -> Result<Vec<(Bytes, Vec<DeviceId>)>, ServiceError> {
         let added: BTreeSet<&DeviceId> = added.iter().collect();
+        let mut inboxes = BTreeMap::new();
         let route = |message: Bytes| {
             let MlsMessageBody::Welcome(welcome) = decode_message(&message)? else {
                 return Err(ServiceError::invalid("what is given as a Welcome is none"));
@@ -197,11 +199,35 @@ impl<S: Storage> Service<S> {
                     let detail = format!("a Welcome is for {owner}, whom the commit does not add");
                     return Err(ServiceError::invalid(detail));
                 }
-                to.insert(owner);
+                if to.insert(owner.clone()) {
+                    self.check_inbox(&mut inboxes, owner, message.len().saturating_add(tree))?;
+                }
             }
             Ok((message, to.into_iter().collect()))
         };
         welcomes.into_iter().map(route).collect()
+    }
+
+    /// Whether a device's inbox has room for so many bytes more, beside what this commit has put
+    /// there already. Commits to other groups may come between, so that a few more may be taken.
+    fn check_inbox(
+        &self,
+        inboxes: &mut BTreeMap<DeviceId, (u32, u64)>,
+        device: DeviceId,
+        bytes: usize,
+    ) -> Result<(), ServiceError> {
+        let (items, held) = match inboxes.get(&device) {
+            Some(size) => *size,
+            None => self.storage.inbox_size(&device)?,
+        };
+        let items = items.saturating_add(1);
+        let held = held.saturating_add(bytes as u64);
+        if items > self.limits.inbox_items || held > self.limits.inbox_bytes {
+            let detail = format!("the inbox of {device} is full until it fetches what is there");
+            return Err(ServiceError::too_many(detail));
+        }
+        inboxes.insert(device, (items, held));
+        Ok(())
     }
 
     /// The effects of a commit in an opaque group, as the submitter tells them.
@@ -222,7 +248,8 @@ impl<S: Storage> Service<S> {
                 return Err(ServiceError::invalid(format!("{device} is not registered")));
             }
         }
-        let welcomes = self.route_welcomes(request.welcomes, &added)?;
+        let tree = request.ratchet_tree.as_ref().map_or(0, |t| t.len());
+        let welcomes = self.route_welcomes(request.welcomes, tree, &added)?;
         Ok(CommitEffects {
             added,
             removed: request.removed,

@@ -32,6 +32,13 @@ pub struct Limits {
     /// less than the week for which members keep a past epoch, or some of them could not read it
     /// any more. Default one day.
     pub past_epoch_age: u64,
+    /// The most groups that one device makes. Default 10,000.
+    pub groups: u32,
+    /// The most Welcomes that wait in the inbox of one device, which takes no further ones then.
+    /// Default 1,000.
+    pub inbox_items: u32,
+    /// The most bytes of them, the trees that go with them included. Default 128 MiB.
+    pub inbox_bytes: u64,
     /// The longest group identifier, in bytes. Default 128.
     pub group_id: usize,
     /// How far the clock of one who registers may be off, in seconds. Default 600.
@@ -49,6 +56,9 @@ impl Default for Limits {
             devices: 50,
             past_epochs: 3,
             past_epoch_age: 24 * 60 * 60,
+            groups: 10_000,
+            inbox_items: 1_000,
+            inbox_bytes: 128 << 20,
             group_id: 128,
             clock_skew: 600,
             named_devices: 50_000,
@@ -230,7 +240,7 @@ impl<S: Storage> Service<S> {
         let groups = self.storage.groups_of(device)?.into_iter();
         let mut events: Vec<Event> =
             groups.map(|(group_id, epoch, head)| Event::Group { group_id, epoch, head }).collect();
-        if self.storage.inbox(device, 0, 0)?.1 > 0 {
+        if self.storage.inbox_size(device)?.0 > 0 {
             events.push(Event::Inbox);
         }
         events.push(Event::Ready);

@@ -161,7 +161,8 @@ impl<S: Storage> Service<S> {
             // An external commit removes nothing but a former appearance of its sender.
             return Err(ServiceError::invalid("the external commit removes somebody else"));
         }
-        let welcomes = self.route_welcomes(welcomes, &added)?;
+        let tree = ratchet_tree.as_ref().map_or(0, |t| t.len());
+        let welcomes = self.route_welcomes(welcomes, tree, &added)?;
         Ok(CommitEffects { added, removed, welcomes, ratchet_tree, group_info: None })
     }
 

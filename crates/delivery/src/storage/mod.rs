@@ -108,6 +108,17 @@ pub struct NewGroup {
     pub now: u64,
 }
 
+/// What became of a group that was to be created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupAdded {
+    /// It is there: made now, or by the same request before.
+    There,
+    /// There is one with this identifier that another request created.
+    Another,
+    /// Its creator would have made more than the limit.
+    TooMany,
+}
+
 /// Whether a device is in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
@@ -230,8 +241,8 @@ pub trait Storage: Send + Sync + 'static {
         reference: &KeyPackageRef,
     ) -> Result<Option<DeviceId>, StorageError>;
 
-    /// Creates a group; false if there is one with this identifier that another request created.
-    fn create_group(&self, group: NewGroup) -> Result<bool, StorageError>;
+    /// Creates a group, `cap` of one creator at most.
+    fn create_group(&self, group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError>;
 
     /// A group.
     fn group(&self, id: &GroupId) -> Result<Option<GroupRecord>, StorageError>;
@@ -282,6 +293,9 @@ pub trait Storage: Send + Sync + 'static {
         limit: u32,
         bytes: usize,
     ) -> Result<(Vec<InboxItem>, u32), StorageError>;
+
+    /// How many items a device's inbox holds, and of how many bytes.
+    fn inbox_size(&self, device: &DeviceId) -> Result<(u32, u64), StorageError>;
 
     /// Deletes items of a device's inbox.
     fn ack_inbox(&self, device: &DeviceId, ids: Vec<u64>) -> Result<(), StorageError>;

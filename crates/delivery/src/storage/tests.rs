@@ -23,7 +23,7 @@ fn group(storage: &SqliteStorage, creator: &DeviceId) -> GroupId {
         rows: None,
         now: 7,
     };
-    assert!(storage.create_group(new).unwrap());
+    assert_eq!(storage.create_group(new, 1), Ok(GroupAdded::There));
     group_id
 }
 

@@ -1,6 +1,7 @@
 //! Single rules of the service.
 
 use crate::api::*;
+use crate::service::Limits;
 use crate::testing::*;
 use conclave_crypto::{CryptoProvider, Suite};
 use conclave_wire::Lifetime;
@@ -14,10 +15,14 @@ struct Room {
 }
 
 fn room() -> Room {
+    room_with(Limits::default())
+}
+
+fn room_with(limits: Limits) -> Room {
     let dir = tempfile::tempdir().unwrap();
     let mut dice = Dice(1);
     let (alice, bob) = (Own::new("alice/laptop", &mut dice), Own::new("bob/phone", &mut dice));
-    let desk = Desk::open(dir.path());
+    let desk = Desk::with_limits(dir.path(), limits);
     desk.register(&alice);
     desk.register(&bob);
     Room { desk, dice, dir, alice, bob }
@@ -309,6 +314,61 @@ fn a_message_of_an_epoch_that_ended_long_ago_is_to_be_made_again() {
     assert_eq!(send(&r, 0, b"too late"), Outcome::WrongEpoch { epoch: 1, head: 2 });
     assert_eq!(send(&r, 0, b"late"), Outcome::Accepted { epoch: 0, seq: 2 }, "the answer was lost");
     assert_eq!(send(&r, 1, b"too late"), Outcome::Accepted { epoch: 1, seq: 3 });
+}
+
+#[test]
+fn an_inbox_is_bounded_until_it_is_fetched() {
+    // Each of the Welcomes below has fewer than 100 bytes.
+    let of_items = Limits { inbox_items: 2, ..Limits::default() };
+    let of_bytes = Limits { inbox_bytes: 2 * 1100, ..Limits::default() };
+    for limits in [of_items, of_bytes] {
+        let mut r = room_with(limits);
+        let bob = r.bob.clone();
+        let mut epoch = 0;
+        let mut add = |r: &mut Room, welcomes: usize| {
+            let package = bob.key_package(false, Own::lifetime(NOW), &mut r.dice);
+            r.desk.publish(&bob, &[&package]);
+            let welcome = welcome(std::slice::from_ref(package.reference()));
+            let request = SubmitCommit {
+                added: vec![bob.id.clone()],
+                welcomes: vec![welcome; welcomes],
+                ratchet_tree: Some(vec![7; 1000].into()),
+                ..commit(private(&[5].into(), epoch, ContentType::Commit, b"c"))
+            };
+            let done = r.desk.call(&r.alice, request);
+            epoch += u64::from(done.is_ok());
+            done.map(|_| ()).map_err(|e| e.code)
+        };
+        r.desk.reply(&r.alice, opaque(&[5].into()));
+        assert_eq!(add(&mut r, 3), Err(ErrorCode::TooMany), "in one commit");
+        assert_eq!(add(&mut r, 1), Ok(()));
+        assert_eq!(add(&mut r, 2), Err(ErrorCode::TooMany));
+        assert_eq!(add(&mut r, 1), Ok(()));
+        assert_eq!(add(&mut r, 1), Err(ErrorCode::TooMany));
+        let first = r.desk.reply(&r.bob, FetchInbox { limit: 1 });
+        assert_eq!(first.total, 2);
+        r.desk.reply(&r.bob, AckInbox { ids: vec![first.items[0].id] });
+        assert_eq!(add(&mut r, 1), Ok(()));
+    }
+}
+
+#[test]
+fn a_device_makes_so_many_groups() {
+    let r = room_with(Limits { groups: 2, ..Limits::default() });
+    let make = |own: &Own, n: u8| r.desk.call(own, opaque(&[n].into())).map_err(|e| e.code);
+    assert!(make(&r.alice, 1).is_ok() && make(&r.alice, 2).is_ok());
+    assert_eq!(make(&r.alice, 3).unwrap_err(), ErrorCode::TooMany);
+    assert!(make(&r.alice, 2).is_ok(), "repeated");
+    // To be in groups of others is not to make them, and to be out does not undo it.
+    assert!(make(&r.bob, 4).is_ok());
+    let swap = SubmitCommit {
+        added: vec![r.bob.id.clone()],
+        removed: vec![r.alice.id.clone()],
+        ..commit(private(&[1].into(), 0, ContentType::Commit, b"c"))
+    };
+    r.desk.reply(&r.alice, swap);
+    assert!(make(&r.bob, 5).is_ok());
+    assert_eq!(make(&r.alice, 3).unwrap_err(), ErrorCode::TooMany);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Writing groups: what one entry of a log changes, it changes in one step.
 
-use super::super::{Append, Appended, CommitEffects, NewGroup};
+use super::super::{Append, Appended, CommitEffects, GroupAdded, NewGroup};
 use super::Sql;
 use super::read::{find_entry, find_group, known_device, ordered};
 use crate::api::{Bytes, ContentType, DeviceId};
@@ -125,13 +125,26 @@ pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
     Ok(Appended::Won(seq))
 }
 
-pub(super) fn create_group(db: &Connection, group: &NewGroup) -> Sql<bool> {
+pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<GroupAdded> {
     let existing = db
         .prepare_cached("SELECT request_hash FROM mls_group WHERE group_id = ?")?
         .query_row([group.group_id.as_ref()], |r| r.get::<_, [u8; 32]>(0))
         .optional()?;
-    if let Some(hash) = existing {
-        return Ok(hash == group.request_hash);
+    match existing {
+        Some(hash) if hash == group.request_hash => return Ok(GroupAdded::There),
+        Some(_) => return Ok(GroupAdded::Another),
+        None => {}
+    }
+    let creator = known_device(db, &group.creator)?;
+    // A creator is a member or a former one, so that the index on those serves.
+    let made: u32 = db
+        .prepare_cached(
+            "SELECT count(*) FROM member JOIN mls_group ON mls_group.id = grp
+             WHERE device = ?1 AND creator = ?1",
+        )?
+        .query_row([creator], |r| r.get(0))?;
+    if made >= cap {
+        return Ok(GroupAdded::TooMany);
     }
     let number: i64 = db
         .prepare_cached(
@@ -144,7 +157,7 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup) -> Sql<bool> {
                 group.group_id.as_ref(),
                 group.tracked,
                 ordered(group.epoch),
-                known_device(db, &group.creator)?,
+                creator,
                 group.request_hash,
                 group.now,
             ],
@@ -154,5 +167,5 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup) -> Sql<bool> {
     if let Some(rows) = &group.rows {
         write_rows(db, number, rows)?;
     }
-    Ok(true)
+    Ok(GroupAdded::There)
 }

@@ -9,8 +9,8 @@ mod read;
 
 use super::writer::Writer;
 use super::{
-    Append, Appended, Found, GroupRecord, KeyPackageRecord, KeyPackagesAdded, Membership, NewGroup,
-    Storage, StorageError,
+    Append, Appended, Found, GroupAdded, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
+    Membership, NewGroup, Storage, StorageError,
 };
 use crate::api::{
     Bytes, CipherSuite, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageCount, KeyPackageRef,
@@ -251,8 +251,8 @@ impl Storage for SqliteStorage {
         })
     }
 
-    fn create_group(&self, group: NewGroup) -> Result<bool, StorageError> {
-        self.writer.write(move |db| create_group(db, &group))
+    fn create_group(&self, group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError> {
+        self.writer.write(move |db| create_group(db, &group, cap))
     }
 
     fn group(&self, id: &GroupId) -> Result<Option<GroupRecord>, StorageError> {
@@ -407,6 +407,18 @@ impl Storage for SqliteStorage {
             )?;
             let mut rows = statement.query(params![device, limit])?;
             Ok((page(&mut rows, bytes, inbox_item)?, total))
+        })
+    }
+
+    fn inbox_size(&self, device: &DeviceId) -> Result<(u32, u64), StorageError> {
+        self.read(|db| {
+            db.prepare_cached(
+                "SELECT count(*), ifnull(sum(length(welcome.bytes) + ifnull(length(tree.bytes), 0)), 0)
+                 FROM inbox JOIN blob AS welcome ON welcome.id = inbox.welcome
+                 LEFT JOIN blob AS tree ON tree.id = inbox.tree
+                 WHERE inbox.device = ?",
+            )?
+            .query_row([known_device(db, device)?], |r| Ok((r.get(0)?, r.get(1)?)))
         })
     }
 
