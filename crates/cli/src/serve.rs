@@ -13,7 +13,8 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The address to listen on; port 0 takes a free one. The service speaks plain HTTP: what is
-    /// sent is encrypted end to end, who talks to whom is not.
+    /// sent is encrypted end to end, who talks to whom is not. Whoever reaches it can register
+    /// devices, further ones of any user too: listen where only those do who may.
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_address())]
     listen: SocketAddr,
     /// The folder of the service's state [default: ~/.local/share/conclave/service].

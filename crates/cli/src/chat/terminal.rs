@@ -24,6 +24,9 @@ struct Terminal<P> {
 
 impl<P: ExternalPrinter> Screen for Terminal<P> {
     fn show(&mut self, outputs: &[Output]) -> io::Result<()> {
+        // While a line is being written, this hands the text to its reader, who prints it in a
+        // moment: whoever kills the process just then does not see it, though it counts as shown.
+        // What was said stays in /history.
         let text: String = outputs.iter().map(|output| output.to_text() + "\n").collect();
         self.printer.print(text).map_err(io::Error::other)
     }
