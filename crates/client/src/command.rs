@@ -1,5 +1,6 @@
 //! What a user can say.
 
+use crate::output::is_harmful;
 use crate::record::Who as WhoRecord;
 use crate::suites::{SuiteError, find_suite};
 use conclave_delivery::api::{DeviceId, Name};
@@ -89,9 +90,10 @@ pub const HELP: &[(&str, &str)] = &[
 /// The longest name of a group, in bytes.
 const MAX_GROUP_NAME: usize = 64;
 
-/// Whether this can be a group's name: one word that a terminal can show.
+/// Whether this can be a group's name: one word that a terminal can show, and that leaves the rest
+/// of its line as it is.
 pub(crate) fn is_group_name(name: &str) -> bool {
-    let odd = |c: char| c.is_whitespace() || c.is_control();
+    let odd = |c: char| c.is_whitespace() || is_harmful(c);
     !name.is_empty() && name.len() <= MAX_GROUP_NAME && !name.contains(odd)
 }
 
@@ -136,8 +138,8 @@ impl Command {
             ("/new", [name, suite @ ..]) if suite.len() <= 1 => {
                 if !is_group_name(name) {
                     return Err(CommandError::Name(format!(
-                        "a group's name has at most {MAX_GROUP_NAME} bytes and no control \
-                         characters"
+                        "a group's name has at most {MAX_GROUP_NAME} bytes and no characters \
+                         that move or turn the text around them"
                     )));
                 }
                 let suite = suite.first().map(|word| find_suite(word)).transpose();
@@ -187,6 +189,17 @@ mod tests {
         );
         assert_eq!(Command::parse("/nwe x"), Err(CommandError::Unknown("/nwe".into())));
         assert_eq!(Command::parse("  "), Err(CommandError::Empty));
+    }
+
+    #[test]
+    fn a_groups_name_does_not_turn_or_break_the_lines_that_it_stands_in() {
+        for name in ["lunch", "Mittagessen", "ארוחה", "\u{1f35c}"] {
+            assert!(is_group_name(name), "{name}");
+        }
+        for name in ["", "a b", "a\u{202e}b", "\u{2066}", "a\u{200f}", "a\u{2028}b", "\u{1b}[2J"] {
+            assert!(!is_group_name(name), "{name:?}");
+        }
+        assert!(matches!(Command::parse("/new a\u{202e}b"), Err(CommandError::Name(_))));
     }
 
     #[test]

@@ -12,8 +12,10 @@
 //! A message that somebody else sent is stored in the same write that deletes its key and moves
 //! the group's cursor. A message of one's own is stored as ciphertext in the same write that
 //! advances the ratchet, and sent until it is seen in the group's log. So `kill -9` at any moment
-//! loses nothing. News are printed first and forgotten then: a process that dies between the two
-//! prints the last ones again when it comes back, with the same group and number.
+//! loses nothing. News are given to the [`Screen`] first and forgotten then: a process that dies
+//! between the two shows the last ones again when it comes back, with the same group and number. What a
+//! screen has not drawn yet when the process is killed, as a terminal's while a line is being edited, is
+//! not shown again; messages are in the history.
 #![forbid(unsafe_code)]
 
 mod book;

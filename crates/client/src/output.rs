@@ -115,7 +115,8 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
-fn is_harmful(c: char) -> bool {
+/// Whether a character moves or turns what stands around it.
+pub(crate) fn is_harmful(c: char) -> bool {
     let direction =
         matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
     let line = matches!(c, '\u{2028}' | '\u{2029}');
@@ -201,7 +202,7 @@ fn news_text(group: &str, news: &News) -> String {
             let suite = suite.unwrap_or_default();
             format!("{group} * {by} added you; {suite}/members shows who is here")
         }
-        News::Added { who, by, .. } if who == by => format!("{group} * {who} came back in"),
+        News::Added { who, by, .. } if who == by => format!("{group} * {who} joined by itself"),
         News::Added { who, by, .. } => format!("{group} * {by} added {who}"),
         News::Removed { who, by, .. } => format!("{group} * {who} is out (committed by {by})"),
         News::Leaving { who, .. } => format!("{group} * {who} wants to leave"),
