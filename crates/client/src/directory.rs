@@ -6,28 +6,25 @@
 
 use conclave_delivery::api::{DeviceId, DeviceInfo, Name};
 use conclave_mls::{CredentialRequest, CredentialSubject, SignaturePublicKey, Verdict};
-use std::collections::{BTreeMap, HashMap};
-
-/// What the service said of a user's devices.
-struct Known {
-    devices: Vec<DeviceInfo>,
-    /// Whether nothing was judged to be missing from it yet. Once something was, the service has
-    /// to be asked again before something else is: devices come and go.
-    fresh: bool,
-}
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the service said of users, this time.
 #[derive(Default)]
 pub(crate) struct Directory {
-    users: HashMap<Name, Known>,
+    users: HashMap<Name, Vec<DeviceInfo>>,
+    /// Who was asked for since credentials of theirs were last judged. Devices come and go, so what
+    /// was known before says of no device that it does not exist; and what was asked for is not
+    /// asked for again, or credentials of two devices that nobody has would be asked for in turn
+    /// without end.
+    asked: BTreeSet<Name>,
 }
 
 /// What became of credentials.
 pub(crate) enum Judged {
     /// One verdict for each, and keys to pin with whatever they lead to.
     Verdicts(Vec<Verdict>, Vec<(DeviceId, SignaturePublicKey)>),
-    /// The service has to be asked for this user's devices first.
-    Ask(Name),
+    /// The service has to be asked for these users' devices first.
+    Ask(Vec<Name>),
 }
 
 enum One {
@@ -39,17 +36,23 @@ enum One {
 impl Directory {
     /// Takes what the service said of a user; nobody known is an empty list.
     pub(crate) fn learn(&mut self, user: Name, devices: Vec<DeviceInfo>) {
-        self.users.insert(user, Known { devices, fresh: true });
+        self.users.insert(user, devices);
     }
 
-    /// Judges credentials.
+    /// The same, where [`Judged::Ask`] asked for it.
+    pub(crate) fn answer(&mut self, user: Name, devices: Vec<DeviceInfo>) {
+        self.asked.insert(user.clone());
+        self.learn(user, devices);
+    }
+
+    /// Judges credentials. Nobody is asked for twice before there are verdicts.
     pub(crate) fn judge(
         &mut self,
         pins: &BTreeMap<DeviceId, SignaturePublicKey>,
         me: (&DeviceId, &SignaturePublicKey),
         requests: &[CredentialRequest],
     ) -> Judged {
-        let (mut verdicts, mut new) = (Vec::new(), Vec::new());
+        let (mut verdicts, mut new, mut ask) = (Vec::new(), Vec::new(), Vec::new());
         for request in requests {
             verdicts.push(match self.judge_one(pins, me, request) {
                 One::Accept(pin) => {
@@ -57,14 +60,24 @@ impl Directory {
                     Verdict::Accept
                 }
                 One::Refuse(reason) => Verdict::refuse(&reason),
-                One::Ask(user) => return Judged::Ask(user),
+                One::Ask(user) => {
+                    ask.push(user);
+                    continue;
+                }
             });
+        }
+        if !ask.is_empty() {
+            return Judged::Ask(ask);
+        }
+        let named = |r: &CredentialRequest| DeviceId::from_identity(r.credential.identity()?).ok();
+        for device in requests.iter().filter_map(named) {
+            self.asked.remove(&device.user);
         }
         Judged::Verdicts(verdicts, new)
     }
 
     fn judge_one(
-        &mut self,
+        &self,
         pins: &BTreeMap<DeviceId, SignaturePublicKey>,
         (me, my_key): (&DeviceId, &SignaturePublicKey),
         request: &CredentialRequest,
@@ -101,13 +114,11 @@ impl Directory {
             }
             None => {}
         }
-        let Some(known) = self.users.get_mut(&device.user) else {
-            return One::Ask(device.user);
-        };
-        if known.devices.iter().any(|d| d.device == device && d.signature_key == *key) {
+        let mut known = self.users.get(&device.user).into_iter().flatten();
+        if known.any(|d| d.device == device && d.signature_key == *key) {
             return One::Accept(Some(device));
         }
-        match core::mem::take(&mut known.fresh) {
+        match self.asked.contains(&device.user) {
             true => refuse(format!("the service knows no {device} with this key")),
             false => One::Ask(device.user),
         }
@@ -181,11 +192,38 @@ mod tests {
     #[test]
     fn who_is_not_known_is_asked_for_once_more_each_time() {
         let mut case = case();
-        case.directory.learn("bob".parse().unwrap(), vec![]);
+        let bob = || "bob".parse().unwrap();
+        // Whatever was known before: bob/pc may have come since.
+        case.directory.learn(bob(), vec![info("bob/phone", 2)]);
+        assert!(case.accepts(request("bob/phone", 2)));
+        assert!(matches!(case.judge(request("bob/pc", 1)), Judged::Ask(_)));
+        case.directory.answer(bob(), vec![]);
         assert!(!case.accepts(request("bob/pc", 1)));
         assert!(matches!(case.judge(request("bob/pc", 1)), Judged::Ask(_)));
-        case.directory.learn("bob".parse().unwrap(), vec![info("bob/pc", 1)]);
+        case.directory.answer(bob(), vec![info("bob/pc", 1)]);
         assert!(case.accepts(request("bob/pc", 1)));
+    }
+
+    #[test]
+    fn devices_that_nobody_has_are_asked_for_once() {
+        let mut case = case();
+        let devices = ["bob/a", "bob/b", "carol/a", "dave/a", "carol/b", "dave/b"];
+        let requests = devices.map(|device| request(device, 1));
+        let (me, key) = ("me/here".parse().unwrap(), vec![0].into());
+        let mut asked = Vec::new();
+        let verdicts = loop {
+            match case.directory.judge(&case.pins, (&me, &key), &requests) {
+                Judged::Verdicts(verdicts, _) => break verdicts,
+                Judged::Ask(users) => {
+                    let users = BTreeSet::from_iter(users);
+                    asked.extend(users.iter().map(ToString::to_string));
+                    assert!(asked.len() <= 3, "{asked:?}");
+                    users.into_iter().for_each(|user| case.directory.answer(user, vec![]));
+                }
+            }
+        };
+        assert!(verdicts.iter().all(|verdict| *verdict != Verdict::Accept));
+        assert_eq!(asked, ["bob", "carol", "dave"]);
     }
 
     #[test]

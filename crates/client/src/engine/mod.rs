@@ -538,8 +538,8 @@ impl<S: Store> Engine<S> {
                 let pins = pins.into_iter().map(|(device, key)| Change::Pin(device, key));
                 Some((verdicts, pins.collect()))
             }
-            Judged::Ask(user) => {
-                self.lookups.insert(user);
+            Judged::Ask(users) => {
+                self.lookups.extend(users);
                 None
             }
         }

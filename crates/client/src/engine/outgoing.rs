@@ -343,7 +343,10 @@ impl<S: Store> Engine<S> {
                 (verdicts.into_iter().next().unwrap_or_else(refuse), pins)
             }
             // The list was fetched just before: the service contradicts itself.
-            None => (Verdict::refuse("the service does not know its key"), Vec::new()),
+            None => {
+                self.lookups.remove(&device.user);
+                (Verdict::refuse("the service does not know its key"), Vec::new())
+            }
         };
         Ok((stage.resolve(verdict).map_err(|e| e.to_string())?, pins))
     }

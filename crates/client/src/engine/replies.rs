@@ -66,7 +66,7 @@ impl<S: Store> Engine<S> {
             }
             (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
             (Purpose::Lookup(user), Reply::ListDevices(devices)) => {
-                self.directory.learn(user, devices.devices);
+                self.directory.answer(user, devices.devices);
                 Ok(())
             }
             (Purpose::Inbox, Reply::FetchInbox(page)) => {
@@ -225,7 +225,7 @@ impl<S: Store> Engine<S> {
                 self.published(suite, references, Some((code, detail)))
             }
             Purpose::Lookup(user) => {
-                self.directory.learn(user, Vec::new());
+                self.directory.answer(user, Vec::new());
                 Ok(())
             }
             Purpose::Count | Purpose::Inbox | Purpose::Ack(_) => {

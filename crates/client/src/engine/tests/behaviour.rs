@@ -108,6 +108,30 @@ fn a_new_device_reads_what_comes_and_not_what_was() {
     assert!(world.devices[b].has_line("note g all devices of b are in the group"));
 }
 
+/// What the service said of a user before says nothing of a device that has come since.
+#[test]
+fn an_invitation_by_a_device_that_is_new_to_a_known_user_is_taken() {
+    let mut world = World::new(40);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    let phone = world.add("a/phone");
+    world.group("h", &[phone, b]);
+    assert!(world.devices[b].has_line("joined h"), "{:?}", world.devices[b].lines());
+}
+
+#[test]
+fn a_device_that_is_new_to_a_known_user_is_followed_into_a_group() {
+    let mut world = World::new(41);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    let phone = world.add("a/phone");
+    world.settle();
+    world.say(a, "/invite a");
+    world.settle();
+    world.agree(&[a, b, phone]);
+    assert!(!world.devices[b].has_line("error"), "{:?}", world.devices[b].lines());
+}
+
 #[test]
 fn a_device_that_comes_back_with_another_key_is_refused() {
     let mut world = World::new(7);
