@@ -9,6 +9,8 @@ use conclave_mls::{CipherSuite, GroupId, SignaturePublicKey};
 const VERSION: u8 = 1;
 /// The format of identities. In version 1 a device had one suite.
 const IDENTITY_VERSION: u8 = 2;
+/// The format of groups' records. In version 1 there was no epoch.
+const GROUP_VERSION: u8 = 2;
 
 /// Who this device is.
 #[derive(Clone, Debug)]
@@ -48,6 +50,8 @@ pub(crate) struct GroupRecord {
     pub(crate) name: String,
     /// The number of the last log entry that was processed.
     pub(crate) cursor: u64,
+    /// The last epoch that this device was a member in; 0 if that was not noted.
+    pub(crate) epoch: u64,
     pub(crate) stage: Stage,
     /// When this device came in, in milliseconds since 1970.
     pub(crate) joined_at: u64,
@@ -257,9 +261,10 @@ fn check_version(r: &mut Reader<'_>) -> Result<(), DecodeError> {
 
 impl Encode for GroupRecord {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        VERSION.encode(w)?;
+        GROUP_VERSION.encode(w)?;
         put_text(w, &self.name)?;
         self.cursor.encode(w)?;
+        self.epoch.encode(w)?;
         self.joined_at.encode(w)?;
         match &self.stage {
             Stage::Creating(request) => {
@@ -275,8 +280,13 @@ impl Encode for GroupRecord {
 
 impl Decode for GroupRecord {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        check_version(r)?;
-        let (name, cursor, joined_at) = (text(r)?, u64::decode(r)?, u64::decode(r)?);
+        let version = u8::decode(r)?;
+        if version != VERSION && version != GROUP_VERSION {
+            return unknown("record version", version);
+        }
+        let (name, cursor) = (text(r)?, u64::decode(r)?);
+        let epoch = if version == VERSION { 0 } else { u64::decode(r)? };
+        let joined_at = u64::decode(r)?;
         let stage = match u8::decode(r)? {
             1 => Stage::Creating(r.opaque()?.to_vec()),
             2 => Stage::Active,
@@ -284,7 +294,7 @@ impl Decode for GroupRecord {
             4 => Stage::Left,
             other => return unknown("stage", other),
         };
-        Ok(Self { name, cursor, stage, joined_at })
+        Ok(Self { name, cursor, epoch, stage, joined_at })
     }
 }
 
@@ -546,6 +556,26 @@ mod tests {
         by.encode(&mut w).unwrap();
         let joined = News::Joined { seq: 9, by, suite: None };
         assert_eq!(News::from_bytes(&w.finish()).unwrap(), joined);
+    }
+
+    #[test]
+    fn a_groups_record_is_read_as_it_was_written() {
+        for stage in [Stage::Creating(vec![1]), Stage::Active, Stage::Removed, Stage::Left] {
+            let record =
+                GroupRecord { name: "lunch".into(), cursor: 7, epoch: 3, stage, joined_at: 9 };
+            let mut bytes = record.to_bytes().unwrap();
+            assert_eq!(GroupRecord::from_bytes(&bytes).unwrap(), record);
+            bytes[0] = 3;
+            assert!(GroupRecord::from_bytes(&bytes).is_err(), "of a later version");
+        }
+    }
+
+    #[test]
+    fn a_groups_record_that_was_stored_before_epochs_were_noted_is_read() {
+        let bytes = [&[1, 1, b'g'][..], &[0, 0, 0, 0, 0, 0, 0, 7], &[0, 0, 0, 0, 0, 0, 0, 9], &[2]];
+        let (name, stage) = ("g".into(), Stage::Active);
+        let record = GroupRecord { name, cursor: 7, epoch: 0, stage, joined_at: 9 };
+        assert_eq!(GroupRecord::from_bytes(&bytes.concat()).unwrap(), record);
     }
 
     #[test]

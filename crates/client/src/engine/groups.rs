@@ -82,7 +82,7 @@ impl<S: Store> Engine<S> {
         let request = CreateGroup { group_id: id.clone(), kind };
         let request = request.to_bytes().map_err(conclave_mls::Error::from)?;
         let stage = Stage::Creating(request);
-        let record = GroupRecord { name, cursor: 0, stage, joined_at: self.now };
+        let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at: self.now };
         let changes = vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;

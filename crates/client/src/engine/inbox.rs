@@ -57,15 +57,17 @@ impl<S: Store> Engine<S> {
     fn take_welcome(&mut self, item: &InboxItem, tries: u32) -> Result<Taken, EngineError> {
         let welcome = &item.welcome;
         let id = &welcome.group_id;
+        let (cursor, last) = self.book.record(id).map_or((0, 0), |r| (r.cursor, r.epoch));
+        let current = self.groups.get(id).map_or(0, |live| live.group.epoch());
+        if welcome.epoch <= current.max(last) {
+            // Fetched once more, as the answer to the last acknowledgement was lost. Or the service
+            // repeats it: taken, it would bring a past epoch back, and its keys into use again.
+            return Ok(Taken::Done);
+        }
         if let Some(live) = self.groups.get_mut(id)
             && live.stuck.is_none()
             && tries < MAX_TRIES
         {
-            if live.group.epoch() >= welcome.epoch {
-                // Fetched once more: the answer to the last acknowledgement was lost.
-                return Ok(Taken::Done);
-            }
-            let cursor = self.book.record(id).map_or(0, |record| record.cursor);
             if live.sync || live.head > cursor {
                 // The log tells first how this device got out.
                 return Ok(Taken::Later { waited: false });
@@ -93,8 +95,8 @@ impl<S: Store> Engine<S> {
             Err(e) => return self.refuse_welcome(&reference, &own, invalid(e)),
         };
         let name = self.book.record(id).map(|record| record.name.clone()).unwrap_or_default();
-        let record =
-            GroupRecord { name, cursor: welcome.seq, stage: Stage::Active, joined_at: self.now };
+        let (cursor, epoch) = (welcome.seq, welcome.epoch);
+        let record = GroupRecord { name, cursor, epoch, stage: Stage::Active, joined_at: self.now };
         changes.push(Change::Record(id.clone(), record));
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq: welcome.seq, by, suite }));

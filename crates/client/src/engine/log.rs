@@ -109,7 +109,7 @@ impl<S: Store> Engine<S> {
         let mut own = self.front_message_of(id);
         let mut changes = Vec::new();
         let (mut plan, mut halt) = (Vec::new(), None);
-        let mut cursor = record.cursor;
+        let (mut cursor, mut epoch) = (record.cursor, group.epoch());
         let mut fold = group.fold();
         for entry in &page.entries {
             if entry.seq <= cursor {
@@ -144,12 +144,13 @@ impl<S: Store> Engine<S> {
                 halt = Some(Halt::Out);
                 break;
             }
+            epoch = fold.state().epoch();
         }
         if plan.is_empty() {
             return Ok((halt, false));
         }
         let mut settled = false;
-        let record = GroupRecord { cursor, ..record.clone() };
+        let record = GroupRecord { cursor, epoch, ..record.clone() };
         let book = &mut self.book;
         fold.commit(|write| {
             let mut report = Report::new(book, id, record, changes);

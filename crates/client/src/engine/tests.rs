@@ -122,8 +122,12 @@ impl Device {
         self.shown.iter().map(Output::to_line).collect()
     }
 
+    fn count(&self, begin: &str) -> usize {
+        self.lines().iter().filter(|line| line.starts_with(begin)).count()
+    }
+
     fn has_line(&self, begin: &str) -> bool {
-        self.lines().iter().any(|line| line.starts_with(begin))
+        self.count(begin) > 0
     }
 
     /// Members and epoch code of the current group.

@@ -1,7 +1,9 @@
 use super::*;
 use crate::book::Change;
 use crate::suites::HYBRID;
-use conclave_delivery::api::CountKeyPackages;
+use conclave_delivery::api::{ClaimKeyPackages, CountKeyPackages, Event, InboxItem};
+use std::cell::RefCell;
+use std::rc::Rc;
 
 #[test]
 fn people_talk_and_see_the_same_codes() {
@@ -249,4 +251,73 @@ fn state_is_used_by_its_device_alone() {
         );
     }
     assert!(Engine::open(setup("a/pc", None)).is_ok());
+}
+
+impl World {
+    /// Makes a group of two, the second invited by its key package of last resort, which opens its
+    /// Welcome for ever; and gives that.
+    fn group_by_last_resort(&mut self, a: usize, b: usize) -> InboxItem {
+        self.settle();
+        let user = self.devices[b].id.user.clone();
+        for _ in 0..10 {
+            let (cipher_suite, devices) = (HYBRID, Vec::new());
+            let claim = ClaimKeyPackages { user: user.clone(), cipher_suite, devices };
+            self.call(a, claim.into()).unwrap();
+        }
+        let seen = Rc::new(RefCell::new(None));
+        let welcome = seen.clone();
+        self.lie = Some(Box::new(move |reply| {
+            if let Reply::FetchInbox(page) = reply {
+                *welcome.borrow_mut() = page.items.first().cloned();
+            }
+        }));
+        self.group("g", &[a, b]);
+        self.lie = None;
+        seen.take().unwrap()
+    }
+
+    /// The service gives a device a Welcome again.
+    fn replay(&mut self, i: usize, welcome: InboxItem) {
+        self.lie = Some(Box::new(move |reply| {
+            if let Reply::FetchInbox(page) = reply {
+                page.items = vec![welcome.clone()];
+            }
+        }));
+        self.devices[i].hints.push_back(Heard::Event(Event::Inbox));
+        self.settle();
+        self.lie = None;
+    }
+}
+
+#[test]
+fn a_welcome_that_is_repeated_does_not_bring_back_who_was_removed() {
+    let mut world = World::new(42);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    let welcome = world.group_by_last_resort(a, b);
+    world.say(a, "/remove b");
+    world.settle();
+    world.replay(b, welcome.clone());
+    world.kill(b);
+    world.settle();
+    world.replay(b, welcome);
+    assert_eq!(world.devices[b].count("joined g"), 1);
+    // A later one does.
+    world.say(a, "/invite b");
+    world.settle();
+    world.agree(&[a, b]);
+}
+
+#[test]
+fn a_welcome_that_is_repeated_takes_no_group_back_to_a_past_epoch() {
+    let mut world = World::new(43);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    let welcome = world.group_by_last_resort(a, b);
+    world.say(a, "/invite c");
+    world.settle();
+    world.agree(&[a, b, c]);
+    let id = welcome.welcome.group_id.clone();
+    world.devices[b].engine.stick(&id, "it was made so".into());
+    world.replay(b, welcome);
+    assert_eq!(world.devices[b].count("joined g"), 1);
+    assert_eq!(world.devices[b].engine.groups[&id].group.epoch(), 2);
 }
