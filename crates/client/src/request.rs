@@ -53,3 +53,20 @@ requests! {
     FetchInbox => InboxPage,
     AckInbox => Acknowledged,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sent, it would be cut off on the way, which looks as if nobody answered.
+    #[test]
+    fn what_no_service_takes_is_refused_before_it_is_sent() {
+        let nobody = Client::new("http://127.0.0.1:1");
+        let send = |len| {
+            let message = vec![0; len].into();
+            Request::from(api::SendMessage { message }).call(&nobody).unwrap_err()
+        };
+        assert_eq!(send(api::MAX_BODY).code(), Some(api::ErrorCode::TooLarge));
+        assert!(send(1).is_temporary());
+    }
+}

@@ -7,6 +7,7 @@ use crate::suites::suite_name;
 use conclave_delivery::api::{
     Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages,
 };
+use conclave_delivery::http_client::ClientError;
 use conclave_mls::wire::codec::Encode;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{
@@ -138,22 +139,24 @@ impl<S: Store> Engine<S> {
         &mut self,
         suite: CipherSuite,
         references: Vec<KeyPackageRef>,
-        refused: Option<(ErrorCode, &str)>,
+        refused: Option<&ClientError>,
     ) -> Result<(), EngineError> {
         let done = references.iter().cloned().map(|reference| Change::Publish(reference, false));
         let mut changes: Vec<Change> = done.collect();
         self.invitable |= refused.is_none();
-        if let Some((code, detail)) = refused {
+        if let Some(error) = refused {
             // Those of an earlier process come before the count. They may be too old, and new ones
             // be taken.
-            if code == ErrorCode::UnsupportedSuite || !self.count_due {
+            if error.code() == Some(ErrorCode::UnsupportedSuite) || !self.count_due {
                 self.refused_suites.insert(suite);
             }
-            // Nobody can have them.
-            changes.extend(references.into_iter().map(|r| Change::KeyPackage(r, None)));
+            if error.code().is_some() {
+                // Nobody can have them.
+                changes.extend(references.into_iter().map(|r| Change::KeyPackage(r, None)));
+            }
             self.error(format!(
                 "the service does not take key packages of {}, so nobody can invite you to groups \
-                 of that suite ({code}): {detail}",
+                 of that suite: {error}",
                 suite_name(suite)
             ));
         }

@@ -37,6 +37,9 @@ use std::sync::Arc;
 /// doubles, up to the longest.
 const FIRST_WAIT: u64 = 200;
 const LONGEST_WAIT: u64 = 10_000;
+/// How many answers in a row may make no sense before the call counts as refused: so many take
+/// about twenty seconds, and what stands between here and the service may be restarted meanwhile.
+const MAX_STRANGE: u32 = 8;
 /// How long news of a group wait for its name, in milliseconds: whoever invites sends it right
 /// after the invitation.
 const NAME_WAIT: u64 = 3_000;
@@ -247,6 +250,8 @@ pub struct Engine<S> {
     last_group: Option<GroupId>,
     retry_at: u64,
     wait: u64,
+    /// How many answers in a row made no sense.
+    strange: u32,
     offline: bool,
 }
 
@@ -311,6 +316,7 @@ impl<S: Store> Engine<S> {
             last_group: None,
             retry_at: 0,
             wait: FIRST_WAIT,
+            strange: 0,
             offline: false,
         };
         engine.load_groups()?;
@@ -370,6 +376,8 @@ impl<S: Store> Engine<S> {
             Heard::Connected => {
                 self.online();
                 self.retry_at = 0;
+                // What could not be fetched or judged then may be now.
+                self.groups.values_mut().for_each(|live| live.stuck = None);
             }
             Heard::Disconnected { error, .. } => self.offline(&error.to_string()),
             Heard::Event(Hint::Inbox) => self.inbox_due = true,
@@ -378,7 +386,6 @@ impl<S: Store> Engine<S> {
                     && head > live.head
                 {
                     live.head = head;
-                    // What could not be judged then may be judged now.
                     live.stuck = None;
                 }
             }

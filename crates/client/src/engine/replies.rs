@@ -1,6 +1,6 @@
 //! What the service answers.
 
-use super::{Engine, EngineError, LONGEST_WAIT, Purpose};
+use super::{Engine, EngineError, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Reply;
@@ -24,11 +24,15 @@ impl<S: Store> Engine<S> {
         match reply {
             Ok(reply) => {
                 self.online();
+                self.strange = 0;
                 self.answered(purpose, reply)
             }
-            Err(ClientError::Refused { code, detail }) if code != ErrorCode::Unavailable => {
-                self.online();
-                self.refused(purpose, code, &detail)
+            Err(error) if self.is_final(&purpose, &error) => {
+                if error.code().is_some() {
+                    self.online();
+                }
+                self.strange = 0;
+                self.refused(purpose, &error)
             }
             Err(error) => {
                 self.again(purpose);
@@ -38,6 +42,16 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether to make a call again is of no use.
+    fn is_final(&mut self, purpose: &Purpose, error: &ClientError) -> bool {
+        if matches!(error, ClientError::Strange(_)) {
+            self.strange += 1;
+            // Without a registration there is nothing else to do.
+            return self.strange >= MAX_STRANGE && !matches!(purpose, Purpose::Register);
+        }
+        !error.is_temporary()
     }
 
     /// The call is still to be made.
@@ -197,13 +211,10 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn refused(
-        &mut self,
-        purpose: Purpose,
-        code: ErrorCode,
-        detail: &str,
-    ) -> Result<(), EngineError> {
-        if code == ErrorCode::Unauthorized && !matches!(purpose, Purpose::Register) {
+    /// A call was refused, or is given up.
+    fn refused(&mut self, purpose: Purpose, error: &ClientError) -> Result<(), EngineError> {
+        let unauthorized = error.code() == Some(ErrorCode::Unauthorized);
+        if unauthorized && !matches!(purpose, Purpose::Register) {
             // The service was set up anew, or has changed its secret.
             self.registered = false;
             self.again(purpose);
@@ -211,7 +222,8 @@ impl<S: Store> Engine<S> {
         }
         match purpose {
             Purpose::Register => {
-                let (device, mut detail) = (self.device().clone(), detail.to_string());
+                let ClientError::Refused { code, detail } = error.clone() else { return Ok(()) };
+                let (device, mut detail) = (self.device().clone(), detail);
                 if code == ErrorCode::UnsupportedSuite {
                     self.unregistered.push(detail);
                     if self.register_suite().is_some() {
@@ -221,26 +233,24 @@ impl<S: Store> Engine<S> {
                 }
                 Err(EngineError::NotRegistered { device, code, detail })
             }
-            Purpose::Publish(suite, references) => {
-                self.published(suite, references, Some((code, detail)))
-            }
+            Purpose::Publish(suite, references) => self.published(suite, references, Some(error)),
             Purpose::Lookup(user) => {
                 self.directory.answer(user, Vec::new());
                 Ok(())
             }
             Purpose::Count | Purpose::Inbox | Purpose::Ack(_) => {
-                self.error(format!("the service refuses ({code}): {detail}"));
+                self.error(error.to_string());
                 Ok(())
             }
             Purpose::Create(id) | Purpose::Log(id) => {
-                self.stick(&id, format!("the service refuses ({code}): {detail}"));
+                self.stick(&id, error.to_string());
                 Ok(())
             }
-            Purpose::Commit(id) => self.refused_in_group(&id, code, detail, true),
+            Purpose::Commit(id) => self.refused_in_group(&id, error, true),
             Purpose::Message(id)
             | Purpose::Proposal(id)
             | Purpose::InviteLookup(id)
-            | Purpose::InviteClaim(id) => self.refused_in_group(&id, code, detail, false),
+            | Purpose::InviteClaim(id) => self.refused_in_group(&id, error, false),
         }
     }
 
@@ -249,26 +259,24 @@ impl<S: Store> Engine<S> {
     fn refused_in_group(
         &mut self,
         id: &GroupId,
-        code: ErrorCode,
-        detail: &str,
+        error: &ClientError,
         commit: bool,
     ) -> Result<(), EngineError> {
         let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
         live.refusals += 1;
-        if live.refusals == 1 && code != ErrorCode::UnknownUser {
+        if live.refusals == 1 && error.code() != Some(ErrorCode::UnknownUser) {
             live.sync = true;
             return Ok(());
         }
         live.refusals = 0;
-        if code == ErrorCode::UnknownGroup {
-            self.stick(id, format!("the service refuses ({code}): {detail}"));
+        if error.code() == Some(ErrorCode::UnknownGroup) {
+            self.stick(id, error.to_string());
             return Ok(());
         }
         if commit {
             self.reject_commit(id)?;
         }
         let front = self.book.front(id).map(|(key, item)| (key, item.work.clone()));
-        let reason = format!("the service refuses ({code}): {detail}");
         let (key, what) = match front {
             Some((key, Work::Send { .. })) if !commit => (key, "a message is not sent".into()),
             Some((key, Work::Invite { who, committing })) if committing == commit => {
@@ -281,11 +289,11 @@ impl<S: Store> Engine<S> {
                 (key, "you are not out".into())
             }
             _ => {
-                self.error(format!("a commit failed: {reason}"));
+                self.error(format!("a commit failed: {error}"));
                 return Ok(());
             }
         };
-        self.give_up(id, key, [News::Failed { what: format!("{what}: {reason}") }])
+        self.give_up(id, key, [News::Failed { what: format!("{what}: {error}") }])
     }
 
     /// Forgets the own commit, and whatever proposals it held.

@@ -140,6 +140,7 @@ impl Device {
 }
 
 type Lie = Box<dyn Fn(&mut Reply)>;
+type Fault = Box<dyn Fn(&Request) -> Option<ClientError>>;
 
 /// A service and devices.
 struct World {
@@ -153,6 +154,8 @@ struct World {
     loss: u64,
     /// What a service that lies makes of its answers.
     lie: Option<Lie>,
+    /// Which calls go wrong, and how.
+    fault: Option<Fault>,
     /// A suite of which the service takes no key packages.
     refused_suite: Option<CipherSuite>,
     _folder: tempfile::TempDir,
@@ -182,8 +185,8 @@ impl World {
         let (service, folder) = service(provider);
         let rng = SeededRng::from_u64(seed);
         let (devices, now) = (Vec::new(), 1_700_000_000_000);
-        let (loss, lie, refused_suite) = (0, None, None);
-        Self { service, devices, now, seed, rng, loss, lie, refused_suite, _folder: folder }
+        let (loss, lie, fault, refused_suite) = (0, None, None, None);
+        Self { service, devices, now, seed, rng, loss, lie, fault, refused_suite, _folder: folder }
     }
 
     fn engine(
@@ -247,6 +250,9 @@ impl World {
         let token = self.devices[i].token.clone();
         let device = token.map(|token| self.service.authenticate(token.expose()).unwrap());
         let caller = Caller { device, now: self.now / 1000 };
+        if let Some(error) = self.fault.as_ref().and_then(|fault| fault(&request)) {
+            return Err(error);
+        }
         if let Request::PublishKeyPackages(publish) = &request
             && publish.key_packages.iter().any(|p| self.refuses(p))
         {

@@ -143,6 +143,11 @@ impl Client {
     /// If the service does not answer, or refuses.
     pub fn call<C: Call>(&self, request: &C) -> Result<C::Reply, ClientError> {
         let body = request.to_bytes().map_err(|_| ClientError::TooLong)?;
+        if body.len() > MAX_BODY {
+            // Cut off on the way, it would look as if nobody answered.
+            let detail = format!("a request has at most {MAX_BODY} bytes");
+            return Err(ClientError::Refused { code: ErrorCode::TooLarge, detail });
+        }
         let mut builder = self
             .agent
             .post(format!("{}{}", self.url, C::PATH))

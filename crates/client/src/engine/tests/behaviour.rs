@@ -321,3 +321,99 @@ fn a_welcome_that_is_repeated_takes_no_group_back_to_a_past_epoch() {
     assert_eq!(world.devices[b].count("joined g"), 1);
     assert_eq!(world.devices[b].engine.groups[&id].group.epoch(), 2);
 }
+
+/// Which calls of a device that says something and invites somebody go wrong.
+type Which = fn(&Request) -> bool;
+
+/// Lets a member invite somebody and say something while some of its calls go wrong, and says
+/// something once they do not: whatever was given up, that arrives.
+fn nothing_is_held_up(seed: u64, which: Which, error: ClientError) -> World {
+    let mut world = World::new(seed);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b]);
+    world.fault = Some(Box::new(move |request| which(request).then(|| error.clone())));
+    world.say(a, "/invite c");
+    world.say(a, "hello");
+    world.settle();
+    world.fault = None;
+    for i in [a, b, c] {
+        world.kill(i);
+    }
+    world.say(a, "still here");
+    world.settle();
+    let said = world.devices[b].messages();
+    assert!(said.last().is_some_and(|(.., text)| text == "still here"), "{seed}");
+    world
+}
+
+#[test]
+fn calls_whose_answers_make_no_sense_are_given_up() {
+    let nonsense = || ClientError::Strange("it was made so".into());
+    let failed = [
+        (50, (|r| matches!(r, Request::SubmitCommit(_))) as Which, 0, "failed g c is not invited"),
+        (51, |r| matches!(r, Request::ClaimKeyPackages(_)), 0, "failed g c is not invited"),
+        (52, |r| matches!(r, Request::ListDevices(_)), 0, "failed g c is not invited"),
+        (53, |r| matches!(r, Request::SendMessage(_)), 0, "failed g a message is not sent"),
+        (54, |r| matches!(r, Request::FetchLog(_)), 1, "error g cannot go on"),
+    ];
+    for (seed, which, i, begin) in failed {
+        let world = nothing_is_held_up(seed, which, nonsense());
+        let (device, told) = (&world.devices[i], format!("{begin}: {}", nonsense()));
+        assert!(device.has_line(&told), "{told}: {:?}", device.lines());
+        assert!(device.has_line("offline "), "it was tried again at first");
+    }
+    let quiet = [
+        (55, (|r| matches!(r, Request::FetchInbox(_))) as Which),
+        (56, |r| matches!(r, Request::AckInbox(_))),
+        (57, |r| matches!(r, Request::CountKeyPackages(_))),
+        (58, |r| matches!(r, Request::PublishKeyPackages(_))),
+    ];
+    for (seed, which) in quiet {
+        let world = nothing_is_held_up(seed, which, nonsense());
+        assert!(world.devices[2].has_line("joined "), "{seed}: {:?}", world.devices[2].lines());
+    }
+}
+
+#[test]
+fn requests_that_are_too_long_are_given_up() {
+    let which = |r: &Request| matches!(r, Request::SubmitCommit(_));
+    let world = nothing_is_held_up(59, which, ClientError::TooLong);
+    let told = format!("failed g c is not invited: {}", ClientError::TooLong);
+    assert!(world.devices[0].has_line(&told), "{:?}", world.devices[0].lines());
+    assert!(!world.devices[0].has_line("offline"));
+}
+
+#[test]
+fn what_makes_no_sense_for_a_while_costs_nothing() {
+    let mut world = World::new(60);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    let until = Rc::new(std::cell::Cell::new(5));
+    world.fault = Some(Box::new(move |_| {
+        let left = until.get();
+        until.set(i32::max(left - 1, 0));
+        (left > 0).then(|| ClientError::Strange("it was made so".into()))
+    }));
+    world.say(a, "hello");
+    world.settle();
+    assert_eq!(world.devices[b].messages().len(), 1);
+    assert!(!world.devices[a].has_line("failed") && !world.devices[a].has_line("error"));
+}
+
+#[test]
+fn a_group_that_cannot_be_followed_is_tried_again_when_the_service_comes_back() {
+    let mut world = World::new(61);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    world.fault = Some(Box::new(|request| {
+        let log = matches!(request, Request::FetchLog(_));
+        log.then(|| ClientError::Strange("status 502".into()))
+    }));
+    world.say(a, "hello");
+    world.settle();
+    assert!(world.devices[b].has_line("error g cannot go on: "));
+    world.fault = None;
+    world.devices[b].hints.push_back(Heard::Connected);
+    world.settle();
+    assert_eq!(world.devices[b].messages().len(), 1);
+}
