@@ -100,7 +100,9 @@ impl<S: Store> Engine<S> {
         changes.push(Change::Record(id.clone(), record));
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq: welcome.seq, by, suite }));
-        if self.book.current().is_none_or(|current| !self.groups.contains_key(current)) {
+        // Never instead of another, even if this device is out of that: what the user is about to
+        // say there would be said to others.
+        if self.book.current().is_none() {
             changes.push(Change::Current(Some(id.clone())));
         }
         if !own.key_package().is_last_resort() {

@@ -619,7 +619,9 @@ impl<S: Store> Engine<S> {
         };
         let name = self.group_name(&group);
         if !self.groups.contains_key(&group) {
-            self.error(format!("you are no longer in {name}; /groups lists where you are"));
+            self.error(format!(
+                "you are no longer in {name}; /groups lists where you are, /switch NAME goes there"
+            ));
             return Ok(());
         }
         if self.book.leaving(&group) {

@@ -417,3 +417,19 @@ fn a_group_that_cannot_be_followed_is_tried_again_when_the_service_comes_back() 
     world.settle();
     assert_eq!(world.devices[b].messages().len(), 1);
 }
+
+#[test]
+fn what_is_said_to_one_group_goes_to_no_other() {
+    let mut world = World::new(62);
+    let (a, mallory) = (world.add("a/pc"), world.add("mallory/pc"));
+    world.group("family", &[mallory, a]);
+    world.say(mallory, "/remove a");
+    world.settle();
+    world.group("evil", &[mallory, a]);
+    assert!(world.devices[a].has_line("joined evil"));
+    assert_eq!(world.devices[a].engine.current_group().as_deref(), Some("family"));
+    world.say(a, "dear all");
+    world.settle();
+    assert!(world.devices[a].has_line("error you are no longer in family"));
+    assert!(world.devices[mallory].messages().is_empty());
+}
