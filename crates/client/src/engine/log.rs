@@ -7,7 +7,7 @@ use crate::command::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use conclave_delivery::api::{ContentType, DeviceId, LogEntry, LogPage};
 use conclave_mls::crypto::CryptoProvider;
-use conclave_mls::wire::ProposalType;
+use conclave_mls::wire::Proposal;
 use conclave_mls::{
     Answers, ApplyError, Credential, CredentialRequest, EpochChange, Error, Event, Fold, Group,
     GroupId, Misuse, Received, Refused, Rejection, Sender, Status, Transition, Verdict,
@@ -35,8 +35,8 @@ enum What {
     Own,
     /// The next event of the fold.
     Event,
-    /// The next event of the fold: a proposal of this device's.
-    Proposal(DeviceId),
+    /// The next event of the fold: a proposal of this device's, and whom it removes, if anybody.
+    Proposal(DeviceId, Option<DeviceId>),
     /// It cannot be read. `event`: its key is deleted, which is the next event of the fold.
     Refused { sender: DeviceId, reason: String, event: bool },
 }
@@ -193,15 +193,20 @@ fn process(
             Ok((What::Event, Some(step)))
         }
         Ok(Received::Proposal(stage)) => {
+            let device = |leaf| device_of(&group.member(leaf)?.credential);
             let from = match stage.sender() {
-                Sender::Member(leaf) => group.member(leaf).and_then(|m| device_of(&m.credential)),
+                Sender::Member(leaf) => device(leaf),
+                _ => None,
+            };
+            let removed = match stage.proposal() {
+                Some(Proposal::Remove(leaf)) => device(*leaf),
                 _ => None,
             };
             let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
             match stage.resolve(group, provider, &verdicts) {
                 Ok(step) => {
                     let from = from.unwrap_or_else(|| entry.sender.clone());
-                    Ok((What::Proposal(from), Some(step)))
+                    Ok((What::Proposal(from, removed), Some(step)))
                 }
                 Err(refused) => refuse(entry, refused),
             }
@@ -313,11 +318,14 @@ impl Report {
                 Some(Event::Epoch(change)) => self.epoch(seq, change),
                 _ => {}
             },
-            What::Proposal(who) => {
-                if let Some(Event::ProposalReceived { proposal_type, .. }) = events.next()
-                    && *proposal_type == ProposalType::REMOVE
-                {
-                    self.news(News::Leaving { seq, who });
+            What::Proposal(by, removed) => {
+                events.next();
+                match removed {
+                    Some(who) if who == by => self.news(News::Leaving { seq, who }),
+                    Some(who) => {
+                        self.news(News::Note { what: format!("{by} proposes to remove {who}") });
+                    }
+                    None => {}
                 }
             }
             What::Refused { sender, reason, event } => {
@@ -347,6 +355,13 @@ impl Report {
         }
         for who in change.added.iter().filter_map(|m| device_of(&m.credential)) {
             self.news(News::Added { seq, who, by: by.clone() });
+        }
+        if change.reinit.is_some() {
+            let what = format!(
+                "{by} has closed this group to begin another instead: nothing can be said here \
+                 any more"
+            );
+            self.news(News::Note { what });
         }
         if change.removed_self {
             self.out(seq, by);

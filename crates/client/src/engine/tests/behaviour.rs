@@ -1,7 +1,14 @@
 use super::*;
 use crate::book::Change;
+use crate::engine::groups::GROUP_INFO;
 use crate::suites::HYBRID;
-use conclave_delivery::api::{ClaimKeyPackages, CountKeyPackages, Event, InboxItem};
+use conclave_delivery::api::{
+    ClaimKeyPackages, CountKeyPackages, Event, InboxItem, SubmitProposal,
+};
+use conclave_mls::wire::ReInit;
+use conclave_mls::{
+    CommitOptions, Event as Step, Framing, LeafIndex, NewProposal, ProtocolVersion,
+};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -432,4 +439,65 @@ fn what_is_said_to_one_group_goes_to_no_other() {
     world.settle();
     assert!(world.devices[a].has_line("error you are no longer in family"));
     assert!(world.devices[mallory].messages().is_empty());
+}
+
+impl World {
+    /// A device proposes something in its current group, as this messenger does not by itself.
+    fn propose(&mut self, i: usize, proposal: NewProposal) {
+        let engine = &mut self.devices[i].engine;
+        let id = engine.book.current().unwrap().clone();
+        let (provider, rng) = (&*engine.provider, &mut *engine.rng);
+        let group = &engine.groups[&id].group;
+        let step = group.propose(provider, rng, proposal, &Framing::default()).unwrap();
+        let event = engine.step(&id, step, |_| Vec::new()).unwrap();
+        let Some(Step::Proposal { message, .. }) = event else { panic!() };
+        self.call(i, SubmitProposal { proposal: message.into() }.into()).unwrap();
+    }
+
+    /// The same, as a commit.
+    fn commit(&mut self, i: usize, proposal: NewProposal) {
+        let engine = &mut self.devices[i].engine;
+        let id = engine.book.current().unwrap().clone();
+        let (provider, rng) = (&*engine.provider, &mut *engine.rng);
+        let (proposals, group_info) = (vec![proposal], Some(GROUP_INFO));
+        let options = CommitOptions { proposals, group_info, ..CommitOptions::default() };
+        let step = engine.groups[&id].group.commit(provider, rng, options).unwrap();
+        engine.step(&id, step, |_| Vec::new()).unwrap();
+        self.settle();
+    }
+}
+
+#[test]
+fn who_proposes_to_remove_somebody_else_is_not_said_to_leave() {
+    let mut world = World::new(63);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b, c]);
+    let leaf = |leaf| NewProposal::Remove(LeafIndex(leaf));
+    world.propose(b, leaf(2));
+    world.settle();
+    let told = "note g b/pc proposes to remove c/pc";
+    assert!(world.devices[a].has_line(told), "{:?}", world.devices[a].lines());
+    assert!(!world.devices[a].has_line("leaving"));
+    world.agree(&[a, b]);
+}
+
+#[test]
+fn that_a_group_is_closed_is_told() {
+    let mut world = World::new(64);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    let reinit = ReInit {
+        group_id: b"another".as_slice().into(),
+        version: ProtocolVersion::MLS10,
+        cipher_suite: HYBRID,
+        extensions: Vec::new(),
+    };
+    world.commit(b, NewProposal::ReInit(reinit));
+    for i in [a, b] {
+        let told = "note g b/pc has closed this group";
+        assert!(world.devices[i].has_line(told), "{:?}", world.devices[i].lines());
+    }
+    world.say(a, "hello?");
+    world.settle();
+    assert!(world.devices[a].has_line("failed g a message is not sent: "));
 }
