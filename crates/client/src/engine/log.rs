@@ -115,8 +115,8 @@ impl<S: Store> Engine<S> {
             if entry.seq <= cursor {
                 continue;
             }
-            if entry.seq != cursor + 1 {
-                halt = Some(Halt::Gap(cursor + 1));
+            if Some(entry.seq) != cursor.checked_add(1) {
+                halt = Some(Halt::Gap(cursor.saturating_add(1)));
                 break;
             }
             let what = if own.take_if(|own| **own == *entry.message).is_some() {

@@ -91,6 +91,10 @@ impl<S: Store> Engine<S> {
             }
             (Purpose::Create(id), Reply::CreateGroup(_)) => self.created(&id),
             (Purpose::Log(id), Reply::FetchLog(page)) => {
+                if page.head < self.cursor(&id) {
+                    self.lost_data(&id, page.head);
+                    return Ok(());
+                }
                 if let Some(live) = self.groups.get_mut(&id) {
                     live.sync = false;
                     // A hint may have overtaken this answer.
@@ -158,17 +162,23 @@ impl<S: Store> Engine<S> {
         content_type: ContentType,
         message: Option<Vec<u8>>,
     ) -> Result<(), EngineError> {
-        let cursor = self.book.record(id).map_or(0, |record| record.cursor);
+        let cursor = self.cursor(id);
         let (sender, received_at) = (self.device().clone(), self.seconds());
         let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
         live.refusals = 0;
         match outcome {
+            // What is waited for is not in the log yet, as far as this device has seen it. (Its
+            // proposal may be: it stays until somebody commits it.)
+            Outcome::Accepted { seq, .. } if message.is_some() && seq <= cursor => {
+                self.lost_data(id, seq);
+                Ok(())
+            }
             Outcome::Accepted { epoch, seq } => {
                 live.delivered = true;
                 live.head = live.head.max(seq);
                 // Nobody else's came between: no need to fetch it to know it.
                 if let Some(message) = message
-                    && seq == cursor + 1
+                    && Some(seq) == cursor.checked_add(1)
                 {
                     let (message, head) = (message.into(), live.head);
                     let entry = LogEntry { seq, epoch, content_type, sender, received_at, message };
@@ -199,6 +209,20 @@ impl<S: Store> Engine<S> {
         let work = Work::Send { payload: payload.clone(), sealed: None };
         let item = Item { group: id.clone(), work };
         Ok(self.book.commit(None, vec![Change::Item(key, Some(item))])?)
+    }
+
+    fn cursor(&self, id: &GroupId) -> u64 {
+        self.book.record(id).map_or(0, |record| record.cursor)
+    }
+
+    /// The service's log of a group, which ends with `head`, was longer before.
+    fn lost_data(&mut self, id: &GroupId, head: u64) {
+        let cursor = self.cursor(id);
+        let what = format!(
+            "the service has lost data: its log ends with message {head}, and this device has seen \
+             message {cursor}"
+        );
+        self.stick(id, what);
     }
 
     /// Says that a group cannot be followed any further.

@@ -3,7 +3,7 @@ use crate::book::Change;
 use crate::engine::groups::GROUP_INFO;
 use crate::suites::HYBRID;
 use conclave_delivery::api::{
-    ClaimKeyPackages, CountKeyPackages, Event, InboxItem, SubmitProposal,
+    ClaimKeyPackages, CountKeyPackages, Event, InboxItem, Outcome, SubmitProposal,
 };
 use conclave_mls::wire::ReInit;
 use conclave_mls::{
@@ -500,4 +500,56 @@ fn that_a_group_is_closed_is_told() {
     world.say(a, "hello?");
     world.settle();
     assert!(world.devices[a].has_line("failed g a message is not sent: "));
+}
+
+#[test]
+fn a_service_that_is_set_back_within_an_epoch_is_noticed() {
+    fn shorter(reply: &mut Reply) {
+        if let Reply::FetchLog(page) = reply {
+            (page.head, page.entries) = (1, Vec::new());
+        }
+    }
+    fn earlier(reply: &mut Reply) {
+        if let Reply::SendMessage(outcome) = reply {
+            *outcome = Outcome::Accepted { epoch: 1, seq: 2 };
+        }
+    }
+    for (seed, lie) in [(65, shorter as fn(&mut Reply)), (66, earlier)] {
+        let mut world = World::new(seed);
+        let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+        world.group("g", &[a, b]);
+        world.say(a, "one");
+        world.settle();
+        world.kill(a);
+        world.lie = Some(Box::new(lie));
+        world.say(a, "two");
+        world.settle();
+        let told = "error g cannot go on: the service has lost data: its log ends with message ";
+        assert!(world.devices[a].has_line(told), "{:?}", world.devices[a].lines());
+    }
+}
+
+#[test]
+fn numbers_that_no_log_reaches_do_no_harm() {
+    let mut world = World::new(67);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.lie = Some(Box::new(|reply| match reply {
+        Reply::FetchInbox(page) => {
+            page.items.iter_mut().for_each(|item| item.welcome.seq = u64::MAX);
+        }
+        Reply::FetchLog(page) => page.head = u64::MAX,
+        _ => {}
+    }));
+    world.group("g", &[a, b]);
+    world.say(b, "hello");
+    world.settle();
+    // Nor do those of what it is told to be the number of what it says.
+    world.lie = Some(Box::new(|reply| {
+        if let Reply::SendMessage(Outcome::Accepted { seq, .. }) = reply {
+            *seq = u64::MAX;
+        }
+    }));
+    world.say(a, "hello");
+    world.settle();
+    assert_eq!(world.devices[a].messages().last().unwrap().3, "hello");
 }
