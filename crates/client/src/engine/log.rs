@@ -21,6 +21,22 @@ pub(super) fn device_of(credential: &Credential) -> Option<DeviceId> {
     DeviceId::from_identity(credential.identity()?).ok()
 }
 
+/// What a commit was made for, to be done again; none for other work.
+pub(super) fn not_committed(work: &Work) -> Option<Work> {
+    match work {
+        Work::Invite { who, committing: true } => {
+            Some(Work::Invite { who: who.clone(), committing: false })
+        }
+        Work::Remove { who, committing: true } => {
+            Some(Work::Remove { who: who.clone(), committing: false })
+        }
+        Work::Leave { committing: true, .. } => {
+            Some(Work::Leave { committing: false, proposed: None })
+        }
+        _ => None,
+    }
+}
+
 /// What an entry leads to.
 struct Planned {
     seq: u64,
@@ -75,6 +91,7 @@ impl<S: Store> Engine<S> {
                 live.delivered = false;
                 live.inviting = Inviting::NotBegun;
                 live.commit_at = None;
+                live.own_only = false;
             }
             match &halt {
                 Some(Halt::Ask) => live.sync = true,
@@ -395,19 +412,9 @@ impl Report {
     /// Somebody else's commit came first: what the own one was made for is tried again, in the
     /// group as it is now.
     fn begin_again(&mut self) {
-        let work = match self.front() {
-            Some(Work::Invite { who, committing: true }) => {
-                Work::Invite { who: who.clone(), committing: false }
-            }
-            Some(Work::Remove { who, committing: true }) => {
-                Work::Remove { who: who.clone(), committing: false }
-            }
-            Some(Work::Leave { committing: true, .. }) => {
-                Work::Leave { committing: false, proposed: None }
-            }
-            _ => return,
-        };
-        self.set_front(Some(work));
+        if let Some(work) = self.front().and_then(not_committed) {
+            self.set_front(Some(work));
+        }
     }
 
     /// This device is out: what was still to be done is not.

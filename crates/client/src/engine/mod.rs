@@ -199,6 +199,9 @@ struct Live {
     inviting: Inviting,
     /// When proposals of others are to be committed.
     commit_at: Option<u64>,
+    /// Whether what others have proposed is left out of commits, as one with it did not succeed in
+    /// this epoch. It stays known: others may commit it, and what a commit refers to has to be there.
+    own_only: bool,
     /// How often in a row the service refused something.
     refusals: u32,
     /// Why the group cannot be followed any further.
@@ -215,6 +218,7 @@ impl Live {
             delivered: false,
             inviting: Inviting::NotBegun,
             commit_at: None,
+            own_only: false,
             refusals: 0,
             stuck: None,
         }

@@ -92,7 +92,16 @@ impl<S: Store> Engine<S> {
         let Work::Send { payload, .. } = &item.work else { return Ok(None) };
         let Some(live) = self.groups.get(id) else { return Ok(None) };
         if live.group.pending_proposals() > 0 {
-            return self.commit_proposals(id);
+            // Without them a commit ends the epoch that they are of.
+            let own_only = live.own_only;
+            return match self.commit(id, Vec::new(), None, Vec::new())? {
+                Ok(next) => Ok(next),
+                Err(e) if own_only => self.failed(id, key, format!("a message is not sent: {e}")),
+                Err(e) => {
+                    self.leave_proposals_out(id, &e);
+                    Ok(None)
+                }
+            };
         }
         let (provider, rng) = (&*self.provider, &mut *self.rng);
         let sealed = live.group.encrypt(provider, rng, &payload.to_data(), &Self::framing());
@@ -121,6 +130,7 @@ impl<S: Store> Engine<S> {
         let Some(live) = self.groups.get(id) else { return Ok(Ok(None)) };
         let options = CommitOptions {
             proposals,
+            received: !live.own_only,
             framing: Self::framing(),
             group_info: Some(GROUP_INFO),
             ..CommitOptions::default()
@@ -138,24 +148,14 @@ impl<S: Store> Engine<S> {
         Ok(Ok(request.map(|request| (request.into(), Purpose::Commit(id.clone())))))
     }
 
-    /// Commits what others have proposed.
-    pub(super) fn commit_proposals(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        match self.commit(id, Vec::new(), None, Vec::new())? {
-            Ok(next) => Ok(next),
-            Err(e) => {
-                self.error(format!("what members have proposed cannot be done: {e}"));
-                self.discard_proposals(id)?;
-                Ok(None)
-            }
+    /// A commit of what others have proposed did not succeed: they are left to others.
+    pub(super) fn leave_proposals_out(&mut self, id: &GroupId, why: &dyn core::fmt::Display) {
+        let name = self.group_name(id);
+        self.error(format!("{name}: what members have proposed cannot be done: {why}"));
+        if let Some(live) = self.groups.get_mut(id) {
+            live.own_only = true;
+            live.commit_at = None;
         }
-    }
-
-    pub(super) fn discard_proposals(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
-        live.commit_at = None;
-        let transition = live.group.discard_proposals()?;
-        self.step(id, transition, |_| Vec::new())?;
-        Ok(())
     }
 
     /// Says when others' proposals are to be committed, if there are any.
@@ -165,7 +165,7 @@ impl<S: Store> Engine<S> {
         // Who wants to leave cannot commit that itself, and a commit of something else undoes it:
         // only if nobody is there who does not want to leave.
         let (least, wait) = if leaving { (2, LEAVER_WAIT) } else { (1, COMMIT_WAIT) };
-        if live.group.pending_proposals() < least {
+        if live.own_only || live.group.pending_proposals() < least {
             live.commit_at = None;
         } else if live.commit_at.is_none() {
             let spread = random(&mut *self.rng) % COMMIT_SPREAD;
@@ -182,7 +182,13 @@ impl<S: Store> Engine<S> {
         if live.group.pending_proposals() == 0 {
             return Ok(None);
         }
-        self.commit_proposals(id)
+        match self.commit(id, Vec::new(), None, Vec::new())? {
+            Ok(next) => Ok(next),
+            Err(e) => {
+                self.leave_proposals_out(id, &e);
+                Ok(None)
+            }
+        }
     }
 
     fn next_invite(&mut self, id: &GroupId, key: u64, who: &Who) -> Result<Next, EngineError> {

@@ -1,5 +1,6 @@
 //! What the service answers.
 
+use super::log::not_committed;
 use super::{Engine, EngineError, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
@@ -297,12 +298,14 @@ impl<S: Store> Engine<S> {
             self.stick(id, error.to_string());
             return Ok(());
         }
-        if commit {
-            self.reject_commit(id)?;
+        if commit && self.reject_commit(id)? {
+            self.leave_proposals_out(id, error);
+            return Ok(());
         }
         let front = self.book.front(id).map(|(key, item)| (key, item.work.clone()));
         let (key, what) = match front {
-            Some((key, Work::Send { .. })) if !commit => (key, "a message is not sent".into()),
+            // If a commit was refused, it had to come before the message.
+            Some((key, Work::Send { .. })) => (key, "a message is not sent".into()),
             Some((key, Work::Invite { who, committing })) if committing == commit => {
                 (key, format!("{who} is not invited"))
             }
@@ -320,14 +323,21 @@ impl<S: Store> Engine<S> {
         self.give_up(id, key, [News::Failed { what: format!("{what}: {error}") }])
     }
 
-    /// Forgets the own commit, and whatever proposals it held.
-    fn reject_commit(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(()) };
+    /// Forgets the own commit. If it held what others have proposed, which may be why it was refused,
+    /// what it was made for is to be done again, and that is the answer.
+    fn reject_commit(&mut self, id: &GroupId) -> Result<bool, EngineError> {
+        let Some(live) = self.groups.get(id) else { return Ok(false) };
         if live.group.pending_commit().is_none() {
-            return Ok(());
+            return Ok(false);
         }
+        let again = live.group.pending_commit_references().next().is_some();
+        let front = self.book.front(id).filter(|_| again);
+        let change = front.and_then(|(key, item)| {
+            let work = not_committed(&item.work)?;
+            Some(Change::Item(key, Some(Item { group: id.clone(), work })))
+        });
         let transition = live.group.commit_rejected()?;
-        self.step(id, transition, |_| Vec::new())?;
-        self.discard_proposals(id)
+        self.step(id, transition, |_| change.into_iter().collect())?;
+        Ok(again)
     }
 }

@@ -5,7 +5,8 @@ use crate::suites::HYBRID;
 use conclave_delivery::api::{
     ClaimKeyPackages, CountKeyPackages, Event, InboxItem, Outcome, SubmitProposal,
 };
-use conclave_mls::wire::ReInit;
+use conclave_mls::wire::codec::Decode;
+use conclave_mls::wire::{Content, MlsMessage, MlsMessageBody, ProposalOrRef, ReInit};
 use conclave_mls::{
     CommitOptions, Event as Step, Framing, LeafIndex, NewProposal, ProtocolVersion,
 };
@@ -552,4 +553,64 @@ fn numbers_that_no_log_reaches_do_no_harm() {
     world.say(a, "hello");
     world.settle();
     assert_eq!(world.devices[a].messages().last().unwrap().3, "hello");
+}
+
+/// Whether a commit refers to what somebody has proposed.
+fn refers(request: &Request) -> bool {
+    let Request::SubmitCommit(submitted) = request else { return false };
+    let message = MlsMessage::from_bytes(&submitted.commit).unwrap();
+    let MlsMessageBody::PublicMessage(message) = message.body else { panic!() };
+    let Content::Commit(commit) = message.content.content else { panic!() };
+    commit.proposals.iter().any(|proposal| matches!(proposal, ProposalOrRef::Reference(_)))
+}
+
+fn refuse_what_refers(request: &Request) -> Option<ClientError> {
+    let (code, detail) = (ErrorCode::Invalid, "it was made so".into());
+    refers(request).then_some(ClientError::Refused { code, detail })
+}
+
+#[test]
+fn whoever_cannot_commit_what_was_proposed_follows_who_can() {
+    let mut world = World::new(68);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b, c]);
+    world.say(c, "/leave");
+    while !world.devices[a].has_line("leaving g") {
+        (0..3).for_each(|i| {
+            world.step(i);
+        });
+    }
+    world.fault = Some(Box::new(refuse_what_refers));
+    world.now += 5_000;
+    while world.step(a) {}
+    assert!(world.devices[a].has_line("error g: what members have proposed cannot be done: "));
+    world.fault = None;
+    world.settle();
+    world.agree(&[a, b]);
+    let lines = world.devices[a].lines();
+    assert!(lines.contains(&"removed g 6 c/pc by b/pc".into()), "{lines:?}");
+    assert!(!world.devices[a].has_line("error g cannot go on"), "{lines:?}");
+}
+
+#[test]
+fn what_is_proposed_and_cannot_be_committed_holds_nothing_up() {
+    let mut world = World::new(69);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b]);
+    world.say(b, "/leave");
+    world.fault = Some(Box::new(refuse_what_refers));
+    world.settle();
+    world.say(a, "/invite c");
+    world.settle();
+    world.say(a, "hello");
+    world.settle();
+    for i in [b, c] {
+        assert_eq!(world.devices[i].messages().len(), 1, "{:?}", world.devices[a].lines());
+    }
+    world.agree(&[a, b, c]);
+    world.fault = None;
+    world.say(a, "goodbye");
+    world.settle();
+    world.agree(&[a, c]);
+    assert!(world.devices[b].has_line("left g"));
 }
