@@ -115,17 +115,19 @@ fn caller(url: String, requests: &Receiver<Request>, to: &Sender<Message>) {
     for request in requests {
         let reply = request.call(&client);
         if let Ok(Reply::Register(registered)) = &reply {
-            client = client.with_token(registered.token.clone());
-            // Registered anew, there may be another token.
-            if let Some(stop) = listening.take() {
-                stop.stop();
+            // A listener lives on for a while after it was stopped: a new one only for a new token.
+            if client.token() != Some(&registered.token) {
+                client = client.with_token(registered.token.clone());
+                if let Some(stop) = listening.take() {
+                    stop.stop();
+                }
+                let (events, to) = (client.events(), to.clone());
+                listening = Some(events.stop_handle());
+                // Without it the messenger works, but hears of news only when it asks.
+                let _ = std::thread::Builder::new()
+                    .name("conclave-listener".into())
+                    .spawn(move || listener(events, &to));
             }
-            let (events, to) = (client.events(), to.clone());
-            listening = Some(events.stop_handle());
-            // Without it the messenger works, but hears of news only when it asks.
-            let _ = std::thread::Builder::new()
-                .name("conclave-listener".into())
-                .spawn(move || listener(events, &to));
         }
         if to.send(Message::Reply(reply)).is_err() {
             return;
@@ -273,5 +275,70 @@ impl<S: Store> Shell<'_, S> {
     fn end(&mut self, quit: bool) {
         self.ended.get_or_insert(Instant::now());
         self.quit |= quit;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conclave_delivery::api::{Bytes, CipherSuite, Decode, Encode, Register, Registered, Token};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    /// Answers one request: a registration with a token that is its time, anything else with an
+    /// event stream.
+    fn answer(stream: &mut TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            match line.trim_end().to_lowercase().split_once(": ") {
+                Some(("content-length", n)) => length = n.parse().unwrap(),
+                None if line.trim_end().is_empty() => break,
+                _ => {}
+            }
+        }
+        let mut body = Vec::new();
+        reader.take(length).read_to_end(&mut body).unwrap();
+        let (mut head, mut reply) = ("HTTP/1.1 200 OK\r\n".to_string(), Vec::new());
+        if let Ok(register) = Register::from_bytes(&body) {
+            let token = Token::new(register.issued_at.to_string());
+            reply = Registered { token }.to_bytes().unwrap();
+            head += &format!("connection: close\r\ncontent-length: {}\r\n", reply.len());
+        }
+        stream.write_all(&[head.as_bytes(), b"\r\n", &reply].concat()).unwrap();
+    }
+
+    #[test]
+    fn there_is_a_listener_for_each_token_and_not_for_each_registration() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for mut stream in server.incoming().flatten() {
+                answer(&mut stream);
+                open.push(stream);
+            }
+        });
+        let ((requests, asked), (to, inbox)) = (channel(), channel());
+        std::thread::spawn(move || caller(url, &asked, &to));
+        for (issued_at, connected) in [(1, true), (1, false), (1, false), (2, true), (2, false)] {
+            let register = Register {
+                device: "a/pc".parse().unwrap(),
+                cipher_suite: CipherSuite(1),
+                signature_key: vec![1].into(),
+                issued_at,
+                signature: Bytes::default(),
+            };
+            requests.send(register.into()).unwrap();
+            let next = |ms| inbox.recv_timeout(Duration::from_millis(ms));
+            let expected = 0..=usize::from(connected);
+            let mut heard: Vec<Message> = expected.map(|_| next(10_000).unwrap()).collect();
+            heard.extend(core::iter::from_fn(|| next(200).ok()));
+            let is_connected = |m: &&Message| matches!(m, Message::Heard(Heard::Connected));
+            let count = heard.iter().filter(is_connected).count();
+            assert_eq!(count, usize::from(connected), "{heard:?}");
+        }
     }
 }

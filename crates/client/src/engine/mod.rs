@@ -378,8 +378,12 @@ impl<S: Store> Engine<S> {
         self.now = now;
         match heard {
             Heard::Connected => {
+                // Whoever waits for something else than an answer goes on waiting.
+                if self.offline {
+                    self.wait = FIRST_WAIT;
+                    self.retry_at = 0;
+                }
                 self.online();
-                self.retry_at = 0;
                 // What could not be fetched or judged then may be now.
                 self.groups.values_mut().for_each(|live| live.stuck = None);
             }
@@ -398,7 +402,6 @@ impl<S: Store> Engine<S> {
     }
 
     fn online(&mut self) {
-        self.wait = FIRST_WAIT;
         if core::mem::take(&mut self.offline) {
             self.answers.push_back(Answer::Online);
         }

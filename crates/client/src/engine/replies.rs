@@ -1,7 +1,7 @@
 //! What the service answers.
 
 use super::log::not_committed;
-use super::{Engine, EngineError, LONGEST_WAIT, MAX_STRANGE, Purpose};
+use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Reply;
@@ -26,6 +26,10 @@ impl<S: Store> Engine<S> {
             Ok(reply) => {
                 self.online();
                 self.strange = 0;
+                // Only what needs the token shows that it is good.
+                if !matches!(purpose, Purpose::Register) {
+                    self.wait = FIRST_WAIT;
+                }
                 self.answered(purpose, reply)
             }
             Err(error) if self.is_final(&purpose, &error) => {
@@ -33,16 +37,23 @@ impl<S: Store> Engine<S> {
                     self.online();
                 }
                 self.strange = 0;
+                if error.code() != Some(ErrorCode::Unauthorized) {
+                    self.wait = FIRST_WAIT;
+                }
                 self.refused(purpose, &error)
             }
             Err(error) => {
                 self.again(purpose);
                 self.offline(&error.to_string());
-                self.retry_at = now + self.wait;
-                self.wait = (self.wait * 2).min(LONGEST_WAIT);
+                self.wait_longer();
                 Ok(())
             }
         }
+    }
+
+    fn wait_longer(&mut self) {
+        self.retry_at = self.now.saturating_add(self.wait);
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
 
     /// Whether to make a call again is of no use.
@@ -240,9 +251,10 @@ impl<S: Store> Engine<S> {
     fn refused(&mut self, purpose: Purpose, error: &ClientError) -> Result<(), EngineError> {
         let unauthorized = error.code() == Some(ErrorCode::Unauthorized);
         if unauthorized && !matches!(purpose, Purpose::Register) {
-            // The service was set up anew, or has changed its secret.
+            // The service was set up anew, or has changed its secret. It may also never be content.
             self.registered = false;
             self.again(purpose);
+            self.wait_longer();
             return Ok(());
         }
         match purpose {

@@ -614,3 +614,27 @@ fn what_is_proposed_and_cannot_be_committed_holds_nothing_up() {
     world.agree(&[a, c]);
     assert!(world.devices[b].has_line("left g"));
 }
+
+#[test]
+fn a_service_that_takes_registrations_and_no_token_is_not_asked_without_a_pause() {
+    let mut world = World::new(70);
+    let a = world.add("a/pc");
+    world.fault = Some(Box::new(|request| {
+        let (code, detail) = (ErrorCode::Unauthorized, "it was made so".into());
+        let register = matches!(request, Request::Register(_));
+        (!register).then_some(ClientError::Refused { code, detail })
+    }));
+    let begun = world.now;
+    for _ in 0..100 {
+        // Its events come all the same.
+        world.devices[a].hints.push_back(Heard::Connected);
+        world.step(a);
+        if !world.step(a) {
+            world.now = world.devices[a].engine.wake_at().unwrap();
+        }
+    }
+    assert!(world.now - begun > 60_000, "{}", world.now - begun);
+    world.fault = None;
+    world.settle();
+    assert!(world.devices[a].has_line("ready a/pc"));
+}

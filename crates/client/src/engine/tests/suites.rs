@@ -381,7 +381,7 @@ fn a_service_without_post_quantum_suites_registers_a_device_all_the_same() {
 fn a_service_that_was_set_up_anew_is_asked_for_each_suite_again() {
     let mut world = World::new(36);
     let a = world.add("a/pc");
-    let (now, engine) = (world.now, &mut world.devices[a].engine);
+    let (mut now, engine) = (world.now, &mut world.devices[a].engine);
     let refused = |code| Err(ClientError::Refused { code, detail: String::new() });
     let mut asked = Vec::new();
     for reply in [
@@ -395,6 +395,7 @@ fn a_service_that_was_set_up_anew_is_asked_for_each_suite_again() {
             asked.push(register.cipher_suite);
         }
         engine.reply(now, reply).unwrap();
+        now = engine.wake_at().unwrap_or(now);
     }
     assert_eq!(asked, [HYBRID, CLASSIC, HYBRID, CLASSIC]);
 }
