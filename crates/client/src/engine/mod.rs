@@ -30,6 +30,7 @@ use conclave_mls::{ApplyError, KeyPackageRef, Transition, ValidKeyPackage};
 use conclave_mls::{CipherSuite, Config, CredentialRequest, Event, Group, GroupId, apply};
 use conclave_store::{Store, StoreError};
 use core::fmt;
+use outgoing::LONGEST_COMMIT_WAIT;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -423,12 +424,22 @@ impl<S: Store> Engine<S> {
     /// If the state cannot be written. Then the engine is to be dropped.
     pub fn next(&mut self, now: u64) -> Result<Option<Request>, EngineError> {
         self.now = now;
+        self.clamp_times();
         if self.under_way.is_some() || now < self.retry_at {
             return Ok(None);
         }
         let Some((request, purpose)) = self.decide()? else { return Ok(None) };
         self.under_way = Some(purpose);
         Ok(Some(request))
+    }
+
+    /// No time lies further ahead than it is ever set: it does if the clock was set back.
+    fn clamp_times(&mut self) {
+        self.retry_at = self.retry_at.min(self.now.saturating_add(LONGEST_WAIT));
+        let latest = self.now.saturating_add(LONGEST_COMMIT_WAIT);
+        for at in self.groups.values_mut().filter_map(|live| live.commit_at.as_mut()) {
+            *at = latest.min(*at);
+        }
     }
 
     fn decide(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
@@ -463,10 +474,21 @@ impl<S: Store> Engine<S> {
     /// in milliseconds since 1970.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
-        let retry = (self.retry_at > self.now).then_some(self.retry_at);
-        let commits = self.groups.values().filter_map(|live| live.commit_at);
         let names = self.book.lines().values().filter_map(|line| self.hidden_until(line));
-        commits.chain(names).chain(retry).min()
+        names.chain(self.call_at()).min()
+    }
+
+    /// When there may be a call to make even if nothing comes in.
+    fn call_at(&self) -> Option<u64> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        if self.retry_at > self.now {
+            // Whatever is due waits for that.
+            return Some(self.retry_at);
+        }
+        let may = |live: &&Live| live.stuck.is_none() && live.group.pending_commit().is_none();
+        self.groups.values().filter(may).filter_map(|live| live.commit_at).min()
     }
 
     /// Whether all that can be done now is done: nothing is to be sent, fetched or shown.
@@ -505,7 +527,9 @@ impl<S: Store> Engine<S> {
     fn hidden_until(&self, line: &Line) -> Option<u64> {
         let record = self.book.record(line.group.as_ref()?)?;
         let until = record.joined_at.saturating_add(NAME_WAIT);
-        (record.name.is_empty() && until > self.now).then_some(until)
+        // It joined before now, unless the clock was set back.
+        let waits = record.name.is_empty() && (record.joined_at..until).contains(&self.now);
+        waits.then_some(until)
     }
 
     /// What is to be shown now, in order. News are given again until [`Self::shown`] was called

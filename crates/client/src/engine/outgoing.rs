@@ -25,6 +25,7 @@ const COMMIT_WAIT: u64 = 200;
 const COMMIT_SPREAD: u64 = 1_000;
 /// The same for one who wants to leave, too.
 const LEAVER_WAIT: u64 = 4_000;
+pub(super) const LONGEST_COMMIT_WAIT: u64 = LEAVER_WAIT + COMMIT_SPREAD;
 
 type Next = Option<(Request, Purpose)>;
 
@@ -169,7 +170,7 @@ impl<S: Store> Engine<S> {
             live.commit_at = None;
         } else if live.commit_at.is_none() {
             let spread = random(&mut *self.rng) % COMMIT_SPREAD;
-            live.commit_at = Some(self.now + wait + spread);
+            live.commit_at = Some(self.now.saturating_add(wait + spread));
         }
     }
 

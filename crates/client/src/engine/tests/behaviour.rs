@@ -3,7 +3,7 @@ use crate::book::Change;
 use crate::engine::groups::GROUP_INFO;
 use crate::suites::HYBRID;
 use conclave_delivery::api::{
-    ClaimKeyPackages, CountKeyPackages, Event, InboxItem, Outcome, SubmitProposal,
+    ClaimKeyPackages, CountKeyPackages, Event, InboxItem, LogPage, Outcome, SubmitProposal,
 };
 use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{Content, MlsMessage, MlsMessageBody, ProposalOrRef, ReInit};
@@ -637,4 +637,100 @@ fn a_service_that_takes_registrations_and_no_token_is_not_asked_without_a_pause(
     world.fault = None;
     world.settle();
     assert!(world.devices[a].has_line("ready a/pc"));
+}
+
+/// A member that is about to commit another's departure.
+fn about_to_commit(seed: u64) -> World {
+    let mut world = World::new(seed);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b, c]);
+    world.say(c, "/leave");
+    while !world.devices[a].has_line("leaving g") {
+        (0..3).for_each(|i| {
+            world.step(i);
+        });
+    }
+    while world.step(a) {}
+    assert!(world.devices[a].engine.wake_at().is_some_and(|at| at > world.now));
+    world
+}
+
+#[test]
+fn what_is_due_and_cannot_be_done_wakes_nobody() {
+    // In a group that cannot be followed.
+    let mut world = about_to_commit(71);
+    let engine = &mut world.devices[0].engine;
+    let id = engine.book.current().unwrap().clone();
+    engine.stick(&id, "it was made so".into());
+    assert_eq!(engine.wake_at(), None);
+
+    // While a commit is under way, of which the log knows nothing yet.
+    let mut world = about_to_commit(76);
+    let engine = &mut world.devices[0].engine;
+    let id = engine.book.current().unwrap().clone();
+    let (at, head) = (engine.wake_at().unwrap(), engine.book.record(&id).unwrap().cursor);
+    assert!(matches!(engine.next(at).unwrap(), Some(Request::SubmitCommit(_))));
+    let accepted = Outcome::Accepted { epoch: 3, seq: head + 2 };
+    engine.reply(at, Ok(Reply::SubmitCommit(accepted))).unwrap();
+    assert!(matches!(engine.next(at).unwrap(), Some(Request::FetchLog(_))));
+    let page = LogPage { entries: Vec::new(), head, epoch: 2 };
+    engine.reply(at, Ok(Reply::FetchLog(page))).unwrap();
+    assert!(engine.next(at).unwrap().is_none());
+    assert_eq!(engine.wake_at(), None);
+
+    // While a call is under way.
+    let mut world = about_to_commit(72);
+    let now = world.now;
+    let engine = &mut world.devices[0].engine;
+    engine.heard(now, Heard::Event(Event::Inbox));
+    assert!(engine.next(now).unwrap().is_some());
+    assert_eq!(engine.wake_at(), None);
+
+    // While nobody answers.
+    engine.reply(now, Err(unreachable())).unwrap();
+    for _ in 0..6 {
+        let at = engine.wake_at().unwrap();
+        assert!(engine.next(at).unwrap().is_some(), "it was woken for nothing");
+        engine.reply(at, Err(unreachable())).unwrap();
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let hours = 5 * 60 * 60 * 1000;
+    // Somebody else's proposal is to be committed.
+    let mut world = about_to_commit(73);
+    world.now -= hours;
+    let late = world.now + 10_000;
+    while world.step(0) {}
+    assert!(world.devices[0].engine.wake_at().unwrap() <= late);
+
+    // A call is to be made again.
+    let mut world = World::new(74);
+    let a = world.add("a/pc");
+    assert!(world.devices[a].engine.next(world.now).unwrap().is_some());
+    world.devices[a].engine.reply(world.now, Err(unreachable())).unwrap();
+    world.now -= hours;
+    let late = world.now + 20_000;
+    world.settle();
+    assert!(world.devices[a].has_line("ready a/pc") && world.now < late);
+
+    // News wait for a name.
+    let mut world = World::new(75);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.fault = Some(Box::new(|request| match request {
+        Request::SendMessage(_) => Some(unreachable()),
+        _ => None,
+    }));
+    world.settle();
+    world.say(a, "/new g");
+    world.say(a, "/invite b");
+    while world.devices[b].engine.groups.is_empty() {
+        (0..2).for_each(|i| {
+            world.step(i);
+        });
+    }
+    world.now -= hours;
+    while world.step(b) {}
+    assert!(world.devices[b].has_line("joined "));
 }
