@@ -111,7 +111,7 @@ impl<S: Store> Engine<S> {
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;
         self.groups.insert(id.clone(), Live::new(group));
-        self.count_due = true;
+        self.count_at = 0;
         Ok(Taken::Done)
     }
 
@@ -169,7 +169,7 @@ impl<S: Store> Engine<S> {
             changes.push(Change::KeyPackage(reference.clone(), None));
         }
         self.book.commit(None, changes)?;
-        self.count_due = true;
+        self.count_at = 0;
         Ok(Taken::Done)
     }
 }

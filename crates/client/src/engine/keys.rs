@@ -19,6 +19,9 @@ use conclave_store::Store;
 const LOW: u32 = 5;
 /// How many there are then.
 const ENOUGH: u32 = 10;
+/// How often they are counted even if no Welcome came, in milliseconds: somebody may take them and
+/// invite nobody.
+pub(super) const COUNT_INTERVAL: u64 = 60 * 60 * 1000;
 /// How long a key package may be used, in seconds; and how long before now that began, for those
 /// whose clocks are behind.
 const LIFETIME: u64 = 90 * 24 * 60 * 60;
@@ -65,7 +68,8 @@ impl<S: Store> Engine<S> {
             let request = PublishKeyPackages { key_packages };
             return Ok(Some((request.into(), Purpose::Publish(suite, references))));
         }
-        if core::mem::take(&mut self.count_due) {
+        if self.count_at <= self.now {
+            self.count_at = self.now.saturating_add(COUNT_INTERVAL);
             return Ok(Some((CountKeyPackages {}.into(), Purpose::Count)));
         }
         Ok(None)
@@ -147,7 +151,7 @@ impl<S: Store> Engine<S> {
         if let Some(error) = refused {
             // Those of an earlier process come before the count. They may be too old, and new ones
             // be taken.
-            if error.code() == Some(ErrorCode::UnsupportedSuite) || !self.count_due {
+            if error.code() == Some(ErrorCode::UnsupportedSuite) || self.count_at > self.now {
                 self.refused_suites.insert(suite);
             }
             if error.code().is_some() {

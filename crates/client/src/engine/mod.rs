@@ -30,6 +30,7 @@ use conclave_mls::{ApplyError, KeyPackageRef, Transition, ValidKeyPackage};
 use conclave_mls::{CipherSuite, Config, CredentialRequest, Event, Group, GroupId, apply};
 use conclave_store::{Store, StoreError};
 use core::fmt;
+use keys::COUNT_INTERVAL;
 use outgoing::LONGEST_COMMIT_WAIT;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -245,7 +246,8 @@ pub struct Engine<S> {
     invitable: bool,
     /// Suites of which the service takes no key packages: none are made again in this process.
     refused_suites: BTreeSet<CipherSuite>,
-    count_due: bool,
+    /// When key packages are counted next.
+    count_at: u64,
     inbox_due: bool,
     /// Invitations, and how often each had to wait for its group's log.
     inbox: VecDeque<(InboxItem, u32)>,
@@ -313,7 +315,7 @@ impl<S: Store> Engine<S> {
             announced: false,
             invitable: false,
             refused_suites: BTreeSet::new(),
-            count_due: true,
+            count_at: 0,
             inbox_due: true,
             inbox: VecDeque::new(),
             acks: Vec::new(),
@@ -436,6 +438,7 @@ impl<S: Store> Engine<S> {
     /// No time lies further ahead than it is ever set: it does if the clock was set back.
     fn clamp_times(&mut self) {
         self.retry_at = self.retry_at.min(self.now.saturating_add(LONGEST_WAIT));
+        self.count_at = self.count_at.min(self.now.saturating_add(COUNT_INTERVAL));
         let latest = self.now.saturating_add(LONGEST_COMMIT_WAIT);
         for at in self.groups.values_mut().filter_map(|live| live.commit_at.as_mut()) {
             *at = latest.min(*at);
@@ -488,7 +491,8 @@ impl<S: Store> Engine<S> {
             return Some(self.retry_at);
         }
         let may = |live: &&Live| live.stuck.is_none() && live.group.pending_commit().is_none();
-        self.groups.values().filter(may).filter_map(|live| live.commit_at).min()
+        let commits = self.groups.values().filter(may).filter_map(|live| live.commit_at);
+        commits.chain([self.count_at]).min()
     }
 
     /// Whether all that can be done now is done: nothing is to be sent, fetched or shown.
@@ -496,7 +500,7 @@ impl<S: Store> Engine<S> {
     pub fn is_settled(&self) -> bool {
         self.registered
             && self.under_way.is_none()
-            && !self.count_due
+            && self.count_at > self.now
             && !self.inbox_due
             && self.inbox.is_empty()
             && self.acks.is_empty()

@@ -69,7 +69,7 @@ impl<S: Store> Engine<S> {
     /// The call is still to be made.
     fn again(&mut self, purpose: Purpose) {
         match purpose {
-            Purpose::Count => self.count_due = true,
+            Purpose::Count => self.count_at = 0,
             Purpose::Inbox => self.inbox_due = true,
             Purpose::Ack(ids) => self.acks.extend(ids),
             Purpose::Lookup(user) => {

@@ -262,16 +262,21 @@ fn state_is_used_by_its_device_alone() {
 }
 
 impl World {
+    /// Takes all key packages of a device but that of last resort.
+    fn take_key_packages(&mut self, i: usize, of: usize) {
+        let user = self.devices[of].id.user.clone();
+        for _ in 0..10 {
+            let (cipher_suite, devices) = (HYBRID, Vec::new());
+            let claim = ClaimKeyPackages { user: user.clone(), cipher_suite, devices };
+            self.call(i, claim.into()).unwrap();
+        }
+    }
+
     /// Makes a group of two, the second invited by its key package of last resort, which opens its
     /// Welcome for ever; and gives that.
     fn group_by_last_resort(&mut self, a: usize, b: usize) -> InboxItem {
         self.settle();
-        let user = self.devices[b].id.user.clone();
-        for _ in 0..10 {
-            let (cipher_suite, devices) = (HYBRID, Vec::new());
-            let claim = ClaimKeyPackages { user: user.clone(), cipher_suite, devices };
-            self.call(a, claim.into()).unwrap();
-        }
+        self.take_key_packages(a, b);
         let seen = Rc::new(RefCell::new(None));
         let welcome = seen.clone();
         self.lie = Some(Box::new(move |reply| {
@@ -639,6 +644,10 @@ fn a_service_that_takes_registrations_and_no_token_is_not_asked_without_a_pause(
     assert!(world.devices[a].has_line("ready a/pc"));
 }
 
+fn wakes_soon(engine: &Engine<Disk>, now: u64) -> bool {
+    engine.wake_at().is_some_and(|at| at < now + SOON)
+}
+
 /// A member that is about to commit another's departure.
 fn about_to_commit(seed: u64) -> World {
     let mut world = World::new(seed);
@@ -651,7 +660,7 @@ fn about_to_commit(seed: u64) -> World {
         });
     }
     while world.step(a) {}
-    assert!(world.devices[a].engine.wake_at().is_some_and(|at| at > world.now));
+    assert!(wakes_soon(&world.devices[a].engine, world.now));
     world
 }
 
@@ -662,7 +671,7 @@ fn what_is_due_and_cannot_be_done_wakes_nobody() {
     let engine = &mut world.devices[0].engine;
     let id = engine.book.current().unwrap().clone();
     engine.stick(&id, "it was made so".into());
-    assert_eq!(engine.wake_at(), None);
+    assert!(!wakes_soon(engine, world.now));
 
     // While a commit is under way, of which the log knows nothing yet.
     let mut world = about_to_commit(76);
@@ -676,7 +685,7 @@ fn what_is_due_and_cannot_be_done_wakes_nobody() {
     let page = LogPage { entries: Vec::new(), head, epoch: 2 };
     engine.reply(at, Ok(Reply::FetchLog(page))).unwrap();
     assert!(engine.next(at).unwrap().is_none());
-    assert_eq!(engine.wake_at(), None);
+    assert!(!wakes_soon(engine, at));
 
     // While a call is under way.
     let mut world = about_to_commit(72);
@@ -733,4 +742,24 @@ fn a_clock_that_is_set_back_stops_nothing() {
     world.now -= hours;
     while world.step(b) {}
     assert!(world.devices[b].has_line("joined "));
+}
+
+#[test]
+fn key_packages_that_somebody_takes_without_an_invitation_are_made_again() {
+    let mut world = World::new(77);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.settle();
+    world.take_key_packages(a, b);
+    let available = |world: &mut World| {
+        let reply = world.call(b, Request::CountKeyPackages(CountKeyPackages {})).unwrap();
+        let Reply::CountKeyPackages(counts) = reply else { panic!("{reply:?}") };
+        let of = counts.counts.iter().find(|count| count.cipher_suite == HYBRID);
+        of.map_or(0, |of| of.available)
+    };
+    world.settle();
+    assert_eq!(available(&mut world), 0);
+    assert!(world.devices[b].engine.is_settled());
+    world.now = world.devices[b].engine.wake_at().unwrap();
+    world.settle();
+    assert_eq!(available(&mut world), 10);
 }
