@@ -1,6 +1,7 @@
 //! The engine with the real service's core, in virtual time, over connections that fail.
 
 mod behaviour;
+mod faults;
 mod simulation;
 mod suites;
 
