@@ -517,3 +517,35 @@ fn key_packages_that_somebody_takes_without_an_invitation_are_made_again() {
     world.settle();
     assert_eq!(available(&mut world), 10);
 }
+
+#[test]
+fn what_was_encrypted_long_ago_and_not_sent_is_encrypted_again() {
+    for days in [0, 2, 8] {
+        let mut world = World::new(60);
+        let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+        world.group("g", &[a, b, c]);
+        world.say(a, "late");
+        // It is sealed and stored; the call is not made, and the process dies.
+        let now = world.now;
+        let call = world.devices[a].engine.next(now).unwrap();
+        assert!(matches!(call, Some(Request::SendMessage(_))), "{call:?}");
+        let others = |world: &mut World, line: &str| {
+            world.say(b, line);
+            for _ in 0..200 {
+                world.step(b);
+                world.step(c);
+                world.now += 100;
+            }
+        };
+        others(&mut world, "/remove c");
+        world.now += days * 24 * 60 * 60 * 1000;
+        others(&mut world, "/invite c");
+        world.kill(a);
+        world.settle();
+        let said = |i: usize| {
+            let messages = world.devices[i].messages();
+            messages.iter().filter(|(.., text)| text == "late").count()
+        };
+        assert_eq!((said(a), said(b)), (1, 1), "after {days} days {:#?}", world.devices[b].lines());
+    }
+}
