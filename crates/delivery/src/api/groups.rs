@@ -33,7 +33,7 @@ structs! {
         pub commit: Bytes,
         /// The Welcomes for those whom it adds. They are delivered if the commit is accepted, to
         /// the owners of the key packages that they name.
-        pub welcomes: Vec<Bytes> as bounded,
+        pub welcomes: Vec<Bytes>,
         /// A GroupInfo of the new epoch with `external_pub` and without `ratchet_tree`, for
         /// external joins. Without one, nobody can join that way until the next commit.
         pub group_info: Option<Bytes>,
@@ -41,9 +41,9 @@ structs! {
         /// to the new members; in an opaque group it also goes with the GroupInfo.
         pub ratchet_tree: Option<Bytes>,
         /// In an opaque group, whom the commit adds. Not looked at in a tracked one.
-        pub added: Vec<DeviceId> as bounded,
+        pub added: Vec<DeviceId>,
         /// In an opaque group, whom the commit removes. Not looked at in a tracked one.
-        pub removed: Vec<DeviceId> as bounded,
+        pub removed: Vec<DeviceId>,
     }
 
     /// Submits a proposal, which is accepted in its epoch alone. To submit it again gives the

@@ -44,7 +44,7 @@ structs! {
     /// Deletes items from the caller's inbox. Numbers that are not in it do no harm.
     pub struct AckInbox {
         /// The items that the caller has stored, [`MAX_PAGE`](super::MAX_PAGE) at most.
-        pub ids: Vec<u64> as bounded,
+        pub ids: Vec<u64>,
     }
 
     /// The reply to [`AckInbox`].

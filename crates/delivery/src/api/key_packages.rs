@@ -12,7 +12,7 @@ structs! {
     /// does nothing, so a request whose reply was lost can be repeated.
     pub struct PublishKeyPackages {
         /// MLSMessages that hold a KeyPackage each. One of last resort replaces the one before.
-        pub key_packages: Vec<Bytes> as bounded,
+        pub key_packages: Vec<Bytes>,
     }
 
     /// The reply to [`PublishKeyPackages`].
@@ -50,7 +50,7 @@ structs! {
         /// Of which suite.
         pub cipher_suite: CipherSuite,
         /// Only of these devices; empty for all.
-        pub devices: Vec<Name> as bounded,
+        pub devices: Vec<Name>,
     }
 
     /// The reply to [`ClaimKeyPackages`].

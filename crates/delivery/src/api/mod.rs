@@ -11,13 +11,10 @@
 //!
 //! `GET` [`EVENTS_PATH`] is a stream of Server-Sent Events: see [`Event`].
 
-/// Implements the codec for structures as their fields in order; a field that is written
-/// `name: Type as function` is decoded by that function.
+/// Implements the codec for structures as their fields in order.
 macro_rules! structs {
-    (@decode) => { Decode::decode };
-    (@decode $decode:ident) => { super::$decode };
     ($($(#[$meta:meta])* pub struct $name:ident {
-        $($(#[$fmeta:meta])* pub $field:ident: $t:ty $(as $decode:ident)?),* $(,)?
+        $($(#[$fmeta:meta])* pub $field:ident: $t:ty),* $(,)?
     })*) => {$(
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +31,7 @@ macro_rules! structs {
         impl Decode for $name {
             fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let _ = &r;
-                $(let $field = structs!(@decode $($decode)?)(r)?;)*
+                $(let $field = Decode::decode(r)?;)*
                 Ok(Self { $($field),* })
             }
         }
@@ -79,23 +76,6 @@ pub const MAX_BODY: usize = 16 << 20;
 pub const MAX_PAGE: u32 = 1000;
 /// A page ends with the entry that makes its messages at least this long, in bytes.
 pub const PAGE_BYTES: usize = 4 << 20;
-
-/// The most items of a list in a request. The service may take fewer of what it is.
-pub const MAX_LIST: usize = 100_000;
-
-/// A list of [`MAX_LIST`] items at most: decoded, an item takes many times the room of its encoding.
-fn bounded<T: Decode>(r: &mut Reader<'_>) -> Result<Vec<T>, DecodeError> {
-    let mut contents = r.vector()?;
-    let mut items = Vec::new();
-    while !contents.is_empty() {
-        if items.len() == MAX_LIST {
-            let value = items.len() as u64 + 1;
-            return Err(DecodeError::InvalidValue { field: "a list's length", value });
-        }
-        items.push(T::decode(&mut contents)?);
-    }
-    Ok(items)
-}
 
 /// An operation of the service.
 pub trait Call: Encode + Decode {
