@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use conclave_crypto::CryptoError;
 use conclave_wire::{
-    CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex,
+    CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex, NodeIndex,
     PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, PskType,
 };
 
@@ -53,7 +53,8 @@ fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
         (R::UpdateKeyUnchanged, "Update keeps"),
         (R::CommitLeafSource, "path's leaf node"),
         (R::UpdateFromOutside, "no member"),
-        (R::UnknownProposal(reference), "4711"),
+        (R::UnknownProposal(reference.clone()), "4711"),
+        (R::RepeatedReference(reference), "twice"),
         (R::CommitterUpdates, "Update by its committer"),
         (R::CommitterRemoved, "removes its committer"),
         (R::SeveralChangesOfLeaf(leaf), "several Updates or Removes for leaf 4711"),
@@ -85,6 +86,7 @@ fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
         (R::GroupInfoSigner, "GroupInfo's signer"),
         (R::TreeHash, "ratchet tree is not the one"),
         (R::OwnLeafMissing, "own leaf"),
+        (R::PathSecretMissing(NodeIndex(4711)), "no private key for node 4711"),
         (R::ExternalPubMissing, "external_pub"),
         (R::LinkNotAlone, "several reinit or branch"),
         (R::LinkMismatch("too many"), "names: too many"),
