@@ -2,7 +2,7 @@
 
 use crate::FramingError;
 use crate::sign::verify_signature;
-use conclave_crypto::{Secret, Suite};
+use conclave_crypto::Suite;
 use conclave_wire::{
     AuthenticatedContent, Content, ContentType, GroupContext, GroupId, Proposal, Sender,
     SignaturePublicKey, WireFormat,
@@ -75,9 +75,7 @@ impl UnverifiedContent {
             Ok(()) => Ok(VerifiedContent(self.0)),
             Err(e) => {
                 // Nobody will read it, and it was encrypted.
-                if let Content::Application(data) = self.0.content.content {
-                    drop(Secret::new(data.into_vec()));
-                }
+                self.0.content.content.wipe();
                 Err(e)
             }
         }

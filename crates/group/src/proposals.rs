@@ -399,21 +399,18 @@ pub(crate) fn external_sender_requests(
     let senders = rules::external_senders(extensions)?;
     // Both lists come from outside: sought by their encodings, so that long ones cost no square.
     let known: BTreeSet<Vec<u8>> = known.iter().map(Encode::to_bytes).collect::<Result<_, _>>()?;
-    let mut new = Vec::new();
+    let mut requests = Vec::new();
     for (sender, i) in senders.into_iter().zip(0u32..) {
         if !known.contains(&sender.to_bytes()?) {
-            new.push((sender, i));
+            requests.push(CredentialRequest {
+                subject: CredentialSubject::ExternalSender(i),
+                credential: sender.credential,
+                signature_key: sender.signature_key,
+                replaces: None,
+            });
         }
     }
-    Ok(new
-        .into_iter()
-        .map(|(sender, i)| CredentialRequest {
-            subject: CredentialSubject::ExternalSender(i),
-            credential: sender.credential,
-            signature_key: sender.signature_key,
-            replaces: None,
-        })
-        .collect())
+    Ok(requests)
 }
 
 /// A request for a leaf node's credential, unless it and its key are those of the leaf node that

@@ -13,7 +13,7 @@ use crate::transition::Transition;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use conclave_crypto::{CryptoProvider, CryptoRng, Secret, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
 use conclave_framing::{Padding, protect_private, protect_public, sign_content};
 use conclave_schedule::RatchetKind;
 use conclave_tree::{TreeRead, sign_leaf};
@@ -167,9 +167,7 @@ impl Group {
         let content = self.sign(&suite, Content::Application(data.into()), &framing)?;
         let (mut delta, mut batch) = (Delta::default(), self.batch());
         let message = self.protect(&suite, rng, &content, &framing, &mut delta, &mut batch);
-        if let Content::Application(data) = content.content.content {
-            drop(Secret::new(data.into_vec()));
-        }
+        content.content.content.wipe();
         Ok(self.step(delta, batch, Event::Message(message?)))
     }
 

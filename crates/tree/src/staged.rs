@@ -360,11 +360,9 @@ impl<'a> StagedTree<'a> {
         }
         let leaves = self.changed_nodes().filter(|node| node.leaf().is_some());
         let in_base = |key: &[u8]| self.base.index().signature(key);
-        match self.key_twice(leaves, view::signature_key, in_base) {
-            Some((node, other)) => match (node.leaf(), other.leaf()) {
-                (Some(leaf), Some(other)) => Err(TreeError::DuplicateSignatureKey { leaf, other }),
-                _ => Ok(()),
-            },
+        let twice = self.key_twice(leaves, view::signature_key, in_base);
+        match twice.and_then(|(node, other)| node.leaf().zip(other.leaf())) {
+            Some((leaf, other)) => Err(TreeError::DuplicateSignatureKey { leaf, other }),
             None => Ok(()),
         }
     }

@@ -96,6 +96,14 @@ pub enum Content {
 }
 
 impl Content {
+    /// Wipes what members say to each other, which is encrypted wherever it is sent. Proposals and
+    /// commits may be sent in the clear.
+    pub fn wipe(self) {
+        if let Self::Application(data) = self {
+            data.into_vec().zeroize();
+        }
+    }
+
     /// What kind of content this is.
     #[must_use]
     pub fn content_type(&self) -> ContentType {
@@ -378,14 +386,13 @@ impl PrivateMessageContent {
                 false => Err(DecodeError::NonZeroPadding),
             }
         });
-        match (padded, content) {
-            (Ok(auth), content) => Ok(Self { content, auth }),
-            (Err(e), Content::Application(data)) => {
+        match padded {
+            Ok(auth) => Ok(Self { content, auth }),
+            Err(e) => {
                 // It was decrypted, and nobody gets it.
-                data.into_vec().zeroize();
+                content.wipe();
                 Err(e)
             }
-            (Err(e), _) => Err(e),
         }
     }
 }

@@ -93,15 +93,13 @@ impl<S: Store> Engine<S> {
         let Work::Send { payload, .. } = &item.work else { return Ok(None) };
         let Some(live) = self.groups.get(id) else { return Ok(None) };
         if live.group.pending_proposals() > 0 {
+            if !live.own_only {
+                return self.commit_proposals(id);
+            }
             // Without them a commit ends the epoch that they are of.
-            let own_only = live.own_only;
             return match self.commit(id, Vec::new(), None, Vec::new())? {
                 Ok(next) => Ok(next),
-                Err(e) if own_only => self.failed(id, key, format!("a message is not sent: {e}")),
-                Err(e) => {
-                    self.leave_proposals_out(id, &e);
-                    Ok(None)
-                }
+                Err(e) => self.failed(id, key, format!("a message is not sent: {e}")),
             };
         }
         let (provider, rng) = (&*self.provider, &mut *self.rng);
@@ -149,6 +147,17 @@ impl<S: Store> Engine<S> {
         Ok(Ok(request.map(|request| (request.into(), Purpose::Commit(id.clone())))))
     }
 
+    /// Commits what others have proposed.
+    fn commit_proposals(&mut self, id: &GroupId) -> Result<Next, EngineError> {
+        match self.commit(id, Vec::new(), None, Vec::new())? {
+            Ok(next) => Ok(next),
+            Err(e) => {
+                self.leave_proposals_out(id, &e);
+                Ok(None)
+            }
+        }
+    }
+
     /// A commit of what others have proposed did not succeed: they are left to others.
     pub(super) fn leave_proposals_out(&mut self, id: &GroupId, why: &dyn core::fmt::Display) {
         let name = self.group_name(id);
@@ -183,13 +192,7 @@ impl<S: Store> Engine<S> {
         if live.group.pending_proposals() == 0 {
             return Ok(None);
         }
-        match self.commit(id, Vec::new(), None, Vec::new())? {
-            Ok(next) => Ok(next),
-            Err(e) => {
-                self.leave_proposals_out(id, &e);
-                Ok(None)
-            }
-        }
+        self.commit_proposals(id)
     }
 
     fn next_invite(&mut self, id: &GroupId, key: u64, who: &Who) -> Result<Next, EngineError> {

@@ -359,6 +359,21 @@ impl World {
         self.settle();
     }
 
+    /// A group of a, b and c, of whom a has heard that c wants to leave.
+    fn departure(seed: u64) -> (Self, [usize; 3]) {
+        let mut world = Self::new(seed);
+        let all = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+        let [a, _, c] = all;
+        world.group("g", &all);
+        world.say(c, "/leave");
+        while !world.devices[a].has_line("leaving g") {
+            for i in all {
+                world.step(i);
+            }
+        }
+        (world, all)
+    }
+
     /// All of these see the same members and the same epoch.
     fn agree(&mut self, members: &[usize]) {
         let now = self.now;

@@ -176,14 +176,15 @@ impl<S: Storage> Service<S> {
     }
 
     /// To whom each Welcome goes: the owners of the key packages that it names, all of them added
-    /// by the commit. `tree` is how long what goes with it is, in bytes.
+    /// by the commit. `tree` goes with it.
     pub(super) fn route_welcomes(
         &self,
         welcomes: Vec<Bytes>,
-        tree: usize,
+        tree: Option<&Bytes>,
         added: &[DeviceId],
     ) -> Result<Vec<(Bytes, Vec<DeviceId>)>, ServiceError> {
         let added: BTreeSet<&DeviceId> = added.iter().collect();
+        let tree = tree.map_or(0, |tree| tree.len());
         let mut inboxes = BTreeMap::new();
         let route = |message: Bytes| {
             let MlsMessageBody::Welcome(welcome) = decode_message(&message)? else {
@@ -248,7 +249,7 @@ impl<S: Storage> Service<S> {
                 return Err(ServiceError::invalid(format!("{device} is not registered")));
             }
         }
-        let tree = request.ratchet_tree.as_ref().map_or(0, |t| t.len());
+        let tree = request.ratchet_tree.as_ref();
         let welcomes = self.route_welcomes(request.welcomes, tree, &added)?;
         Ok(CommitEffects {
             added,

@@ -240,7 +240,7 @@ impl<S: Storage> Service<S> {
         let groups = self.storage.groups_of(device)?.into_iter();
         let mut events: Vec<Event> =
             groups.map(|(group_id, epoch, head)| Event::Group { group_id, epoch, head }).collect();
-        if self.storage.inbox_size(device)?.0 > 0 {
+        if self.storage.inbox(device, 0, 0)?.1 > 0 {
             events.push(Event::Inbox);
         }
         events.push(Event::Ready);

@@ -161,8 +161,7 @@ impl<S: Storage> Service<S> {
             // An external commit removes nothing but a former appearance of its sender.
             return Err(ServiceError::invalid("the external commit removes somebody else"));
         }
-        let tree = ratchet_tree.as_ref().map_or(0, |t| t.len());
-        let welcomes = self.route_welcomes(welcomes, tree, &added)?;
+        let welcomes = self.route_welcomes(welcomes, ratchet_tree.as_ref(), &added)?;
         Ok(CommitEffects { added, removed, welcomes, ratchet_tree, group_info: None })
     }
 

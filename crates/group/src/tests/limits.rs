@@ -79,6 +79,13 @@ fn observes(observer: &mut Observer, limits: Limits, message: &[u8]) -> Result<(
     result
 }
 
+/// An observer takes a message without credentials.
+fn takes(observer: &mut Observer, message: &[u8]) {
+    let stage = observer.process(&PROVIDER, message).unwrap();
+    let step = stage.resolve(observer, &PROVIDER, &[]).unwrap();
+    apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap();
+}
+
 /// A message with `n` of something, at a member and an observer.
 #[track_caller]
 fn judged(limit: Limit, n: usize, peer: &mut Peer, observer: &mut Observer, message: &[u8]) {
@@ -557,9 +564,7 @@ fn no_more_proposals_wait_than_the_limit_says() {
     let waiting = [new_psk(0), new_psk(1)].map(|psk| peers[0].propose(psk, &Framing::default()));
     for message in &waiting {
         peers[1].receive(message);
-        let stage = observer.process(&PROVIDER, message).unwrap();
-        let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
-        apply(&mut observer, step, |_| Ok::<_, Infallible>(())).unwrap();
+        takes(&mut observer, message);
     }
     let rng = &mut TestRng(3);
     let framing = Framing::default();
@@ -589,9 +594,7 @@ fn no_more_bytes_of_proposals_wait_than_the_limit_says() {
     let bytes = |n: usize| 2 + 1 + (2 + n) + (1 + 32);
     let first = peers[0].propose(long(1000), &Framing::default());
     peers[1].receive(&first);
-    let stage = observer.process(&PROVIDER, &first).unwrap();
-    let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
-    apply(&mut observer, step, |_| Ok::<_, Infallible>(())).unwrap();
+    takes(&mut observer, &first);
     let framing = Framing::default();
     let step = peers[0].group.propose(&PROVIDER, &mut TestRng(3), long(500), &framing).unwrap();
     let Event::Proposal { message: second, .. } = step.into_event() else { panic!("none") };

@@ -152,15 +152,7 @@ fn a_device_that_comes_back_with_another_key_is_refused() {
 
 #[test]
 fn proposals_are_committed_before_something_is_said() {
-    let mut world = World::new(9);
-    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
-    world.group("g", &[a, b, c]);
-    world.say(c, "/leave");
-    while !world.devices[a].has_line("leaving g") {
-        for i in 0..3 {
-            world.step(i);
-        }
-    }
+    let (mut world, [a, b, c]) = World::departure(9);
     world.say(a, "goodbye");
     world.settle();
     world.agree(&[a, b]);

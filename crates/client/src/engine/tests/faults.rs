@@ -330,15 +330,7 @@ fn refuse_what_refers(request: &Request) -> Option<ClientError> {
 
 #[test]
 fn whoever_cannot_commit_what_was_proposed_follows_who_can() {
-    let mut world = World::new(68);
-    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
-    world.group("g", &[a, b, c]);
-    world.say(c, "/leave");
-    while !world.devices[a].has_line("leaving g") {
-        (0..3).for_each(|i| {
-            world.step(i);
-        });
-    }
+    let (mut world, [a, b, _]) = World::departure(68);
     world.fault = Some(Box::new(refuse_what_refers));
     world.now += 5_000;
     while world.step(a) {}
@@ -404,15 +396,7 @@ fn wakes_soon(engine: &Engine<Disk>, now: u64) -> bool {
 
 /// A member that is about to commit another's departure.
 fn about_to_commit(seed: u64) -> World {
-    let mut world = World::new(seed);
-    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
-    world.group("g", &[a, b, c]);
-    world.say(c, "/leave");
-    while !world.devices[a].has_line("leaving g") {
-        (0..3).for_each(|i| {
-            world.step(i);
-        });
-    }
+    let (mut world, [a, ..]) = World::departure(seed);
     while world.step(a) {}
     assert!(wakes_soon(&world.devices[a].engine, world.now));
     world
