@@ -185,7 +185,7 @@ impl ConclaveClient {
 
     fn commit(&mut self, options: CommitOptions) -> Result<Commit> {
         let group = self.group.as_ref().ok_or("in no group")?;
-        let step = group.commit(&self.provider, &mut self.rng, options)?;
+        let step = group.commit(&self.provider, &mut self.rng, now(), options)?;
         match self.take(step)? {
             Event::Commit(CommitMessages { commit, welcomes, .. }) => {
                 let welcome = welcomes.into_iter().next().map(|w| w.message).unwrap_or_default();
@@ -252,7 +252,9 @@ impl Client for ConclaveClient {
     }
 
     fn accept(&mut self) -> Result<()> {
-        let step = self.group()?.commit_accepted(&self.provider, now())?;
+        let group = self.group()?;
+        let pending = group.pending_commit().ok_or("no commit is pending")?;
+        let step = group.commit_accepted(&self.provider, now(), &pending.id)?;
         self.take(step)?;
         Ok(())
     }

@@ -66,16 +66,6 @@ pub enum FramingError {
     Crypto(CryptoError),
 }
 
-impl FramingError {
-    /// Of an error of [`open_private`](crate::open_private): whether the ciphertext did open, so
-    /// that the message's key is consumed and must be deleted (section 9.2) though the message is
-    /// refused.
-    #[must_use]
-    pub fn consumed_key(&self) -> bool {
-        !matches!(self, Self::ContentNotOpened | Self::Encode(_) | Self::Crypto(_))
-    }
-}
-
 impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {

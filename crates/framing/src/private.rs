@@ -88,9 +88,9 @@ pub fn open_sender_data(
 /// proposal, beyond RFC 9420's, that it may hold.
 ///
 /// # Errors
-/// [`FramingError::ContentNotOpened`] if the key does not fit, or the message was tampered with: the
-/// key is not consumed. If what was sealed is malformed or padded with anything but zeros, the key
-/// is consumed all the same: see [`FramingError::consumed_key`].
+/// [`FramingError::ContentNotOpened`] if the key does not fit, or the message was tampered with; and
+/// if what was sealed is malformed or padded with anything but zeros. Whatever the error, the sender
+/// is not authenticated: every member of the group can seal with another's key.
 pub fn open_private(
     suite: &Suite<'_>,
     message: &PrivateMessage,

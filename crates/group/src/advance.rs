@@ -2,7 +2,7 @@
 //! share (sections 8 and 12.4.2).
 
 use crate::error::{Error, Misuse, Rejection};
-use crate::event::EpochChange;
+use crate::event::Event;
 use crate::pending::{OwnPath, PendingUpdate};
 use crate::proposals::{CheckedList, ListedProposal, Origin};
 use crate::public::{StagedCommit, commit_of};
@@ -62,11 +62,11 @@ struct Confirmed<'a> {
     signer: Option<&'a SignatureKeyPair>,
 }
 
-/// A step to the next epoch.
+/// What a commit leads to.
 pub(crate) struct Advance {
     pub(crate) delta: Delta,
     pub(crate) batch: Batch,
-    pub(crate) change: EpochChange,
+    pub(crate) event: Event,
 }
 
 /// PSKs that the application provides, by where they come from.
@@ -124,7 +124,7 @@ impl Group {
         };
         let staged = self.public.stage_commit(suite, sender, list, path, origin)?;
         if staged.applied.removed.iter().any(|(leaf, _)| *leaf == self.own_leaf) {
-            return self.removed(suite, staged, content, sender);
+            return self.removal(suite, staged, content, sender);
         }
         let update = self.committed_update(list);
         let mut path = self.path_secrets(suite, &staged, path, &incoming.source, update)?;
@@ -248,7 +248,7 @@ impl Group {
             batch.put(RowKey::new(Table::Header, 0), header.expose());
         }
         delta.secrets = Some(Some(Box::new(secrets)));
-        Ok(Advance { delta, batch, change })
+        Ok(Advance { delta, batch, event: Event::Epoch(change) })
     }
 
     /// Replaces the private keys of the nodes that changed: new ones for those that this member
@@ -309,41 +309,24 @@ impl Group {
         Ok(())
     }
 
-    /// The step of a commit that removes this member: everything goes.
-    fn removed(
+    /// The step of a commit that removes this member. It changes nothing: the confirmation tag is of
+    /// an epoch whose secrets a removed member cannot know, so that the others may refuse the commit.
+    fn removal(
         &self,
         suite: &Suite<'_>,
         staged: StagedCommit<'_>,
         content: &AuthenticatedContent,
         sender: Sender,
     ) -> Result<Advance, Error> {
-        // The confirmation tag is of an epoch whose secrets a removed member cannot know.
         let mut context = staged.provisional.clone();
         context.confirmed_transcript_hash = self.public.confirmed_after(suite, content)?;
         let tag = content.auth.confirmation_tag.clone().unwrap_or_default();
-        // Of what the step would write, nothing is: all rows go.
         let mut unused = self.batch();
         let finished =
             self.public.finish_commit(suite, staged, context, tag, sender, &mut unused)?;
-        let mut change = finished.change;
-        change.removed_self = true;
-        change.discarded_own_commit = self.pending_commit.is_some();
-        let mut batch = self.batch();
-        batch.clear = true;
-        let gone = |keys: &BTreeMap<u64, SecretTree>| {
-            keys.keys().map(|epoch| (*epoch, SecretTreeChange::Whole(None))).collect()
-        };
-        let delta = Delta {
-            public: finished.delta,
-            signer: Some(SignatureKeyPair::new(Secret::default(), self.signer.public.clone())),
-            secrets: Some(None),
-            secret_trees: gone(&self.secret_trees),
-            past: self.past.keys().map(|epoch| (*epoch, None)).collect(),
-            private_keys: self.private_keys.keys().map(|node| (*node, None)).collect(),
-            pending_updates: self.pending_updates.keys().map(|place| (*place, None)).collect(),
-            pending_commit: Some(None),
-        };
-        Ok(Advance { delta, batch, change })
+
+        let event = Event::Removal(finished.change);
+        Ok(Advance { delta: Delta::default(), batch: self.batch(), event })
     }
 }
 

@@ -4,9 +4,9 @@
 use crate::advance::{Incoming, PathSource, ProvidedPsks, next_epoch};
 use crate::credentials::Verdict;
 use crate::error::{Error, Misuse, Rejection};
-use crate::event::{CommitMessages, Event};
+use crate::event::{CommitId, CommitMessages, Event};
 use crate::link::Link;
-use crate::pending::{OwnPath, PendingCommit};
+use crate::pending::{OwnPath, PendingCommit, commit_id};
 use crate::policy::GroupView;
 use crate::proposals::{
     Applied, CheckedList, Committer, Linking, ListedProposal, Origin, committable,
@@ -92,11 +92,13 @@ impl Group {
     /// [`Self::commit_rejected`], or until another commit is received.
     ///
     /// # Errors
-    /// If the proposals break a rule, a PSK is missing, or another own commit is pending.
+    /// If the proposals break a rule, a key package is out of its lifetime (section 7.3), a PSK is
+    /// missing, or another own commit is pending.
     pub fn commit(
         &self,
         provider: &dyn CryptoProvider,
         rng: &mut dyn CryptoRng,
+        now: u64,
         options: CommitOptions,
     ) -> Result<Transition<Self>, Error> {
         let suite = self.suite(provider)?;
@@ -104,9 +106,12 @@ impl Group {
         if self.pending_commit.is_some() {
             return Err(Misuse::CommitPending.into());
         }
+        for proposal in &options.proposals {
+            proposal.check_lifetime(now, self.config())?;
+        }
         let provided: Vec<(PskType, Secret)> =
             options.psks.iter().cloned().chain(options.link.iter().map(Link::provided)).collect();
-        let mut draft = self.draft(&suite, rng, &options, &provided)?;
+        let mut draft = self.draft(&suite, rng, now, &options, &provided)?;
         let psks = self.psk_values(&draft.applied.psks, &provided)?;
         let provisional = self.public.provisional_context(&suite, &mut draft.applied)?;
         let Draft { list, applied, new_leaves, path } = draft;
@@ -167,7 +172,8 @@ impl Group {
             WelcomeMaker { group_info: &maker, keys: &welcome, path: path.as_ref(), psks: &psks };
         let (recipients, ratchet_tree) = (options.welcome_recipients, options.welcome_ratchet_tree);
         let welcomes = welcomes.make(rng, &joiners, recipients, ratchet_tree)?;
-        let messages = CommitMessages { commit, welcomes, group_info };
+        let id = commit_id(&suite, &commit)?;
+        let messages = CommitMessages { id, commit, welcomes, group_info };
         let path = path.map(|path| OwnPath {
             leaf_key: path.leaf_key.private,
             keys: path.keys.keys,
@@ -185,6 +191,7 @@ impl Group {
         &self,
         suite: &Suite<'_>,
         rng: &mut dyn CryptoRng,
+        now: u64,
         options: &CommitOptions,
         provided: &ProvidedPsks,
     ) -> Result<Draft<'_>, Error> {
@@ -201,6 +208,31 @@ impl Group {
             true => self.committable(&wanted, provided),
             false => Vec::new(),
         };
+        // Who was to be added and could not be for too long is left out, unless the application's
+        // rules insist: the others need not look at the clock (section 7.3).
+        let in_time = |item: &&ListedProposal| match &item.proposal {
+            Proposal::Add(kp) => rules::check_lifetime(&kp.leaf_node, now, self.config()).is_ok(),
+            _ => true,
+        };
+        let timely: Vec<ListedProposal> = received.iter().filter(in_time).cloned().collect();
+        if timely.len() < received.len() {
+            match self.draft_with(suite, rng, options, timely, wanted.clone()) {
+                Err(Error::Rejected(Rejection::RefusedByPolicy { .. })) => {}
+                other => return other,
+            }
+        }
+        self.draft_with(suite, rng, options, received, wanted)
+    }
+
+    /// A draft of the wanted proposals and as many of the received ones as go with them.
+    fn draft_with(
+        &self,
+        suite: &Suite<'_>,
+        rng: &mut dyn CryptoRng,
+        options: &CommitOptions,
+        received: Vec<ListedProposal>,
+        wanted: Vec<ListedProposal>,
+    ) -> Result<Draft<'_>, Error> {
         if received.is_empty() {
             return self.apply_draft(suite, rng, options, wanted, Judged::Yes);
         }
@@ -321,17 +353,20 @@ impl Group {
         Ok(draft)
     }
 
-    /// The step of a pending commit that the delivery service accepted: into the new epoch.
+    /// The step of a pending commit that the delivery service accepted: into the new epoch. `id`
+    /// names the commit that the verdict is about: a late verdict on one that was given up would
+    /// otherwise be taken for a verdict on the next, and part this client from the group.
     ///
     /// # Errors
-    /// [`Misuse::NoCommitPending`].
+    /// [`Misuse::NoCommitPending`], [`Misuse::NotThisCommit`].
     pub fn commit_accepted(
         &self,
         provider: &dyn CryptoProvider,
         now: u64,
+        id: &CommitId,
     ) -> Result<Transition<Self>, Error> {
         let suite = self.suite(provider)?;
-        let pending = self.pending_commit.as_ref().ok_or(Misuse::NoCommitPending)?;
+        let pending = self.judged_commit(id)?;
         let sender = Sender::Member(self.own_leaf);
         let commit = commit_of(&pending.content.content)?;
         // Only the creator's first commit can link a group to another.
@@ -345,20 +380,24 @@ impl Group {
             psks: &pending.psks,
         };
         let step = self.advance(&suite, &incoming)?;
-        Ok(self.step(step.delta, step.batch, Event::Epoch(step.change)))
+        Ok(self.step(step.delta, step.batch, step.event))
     }
 
     /// The step of a pending commit that the delivery service rejected: it is forgotten.
     ///
     /// # Errors
-    /// [`Misuse::NoCommitPending`].
-    pub fn commit_rejected(&self) -> Result<Transition<Self>, Error> {
-        if self.pending_commit.is_none() {
-            return Err(Misuse::NoCommitPending.into());
-        }
+    /// [`Misuse::NoCommitPending`], [`Misuse::NotThisCommit`].
+    pub fn commit_rejected(&self, id: &CommitId) -> Result<Transition<Self>, Error> {
+        self.judged_commit(id)?;
         let delta = Delta { pending_commit: Some(None), ..Delta::default() };
         let mut batch = self.batch();
         batch.delete(RowKey::new(Table::PendingCommit, 0));
         Ok(self.step(delta, batch, Event::Discarded))
+    }
+
+    /// The pending commit, if a verdict is about that one.
+    fn judged_commit(&self, id: &CommitId) -> Result<&PendingCommit, Error> {
+        let pending = self.pending_commit.as_deref().ok_or(Misuse::NoCommitPending)?;
+        if pending.messages.id == *id { Ok(pending) } else { Err(Misuse::NotThisCommit.into()) }
     }
 }

@@ -17,6 +17,10 @@ pub struct Config {
     ///
     /// One object judges alike what is sent and what is received.
     pub policy: Arc<dyn Policy>,
+    /// Whether a group that was stored under another policy may be loaded. Otherwise that is
+    /// [`Misuse::OtherPolicy`], so that no group loses its rules because a program was started
+    /// without them. The new policy's name is stored with the next epoch. Default false.
+    pub adopt_policy: bool,
     /// The types of proposal, beyond RFC 9420's, that this client implements.
     ///
     /// Three sets are to be told apart: what a client implements, this; what it advertises, the
@@ -32,6 +36,7 @@ impl Default for Config {
         Self {
             limits: Limits::default(),
             policy: Arc::new(Rules::default()),
+            adopt_policy: false,
             proposals: Vec::new(),
             clock_skew: 60 * 60,
         }

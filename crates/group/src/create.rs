@@ -56,11 +56,20 @@ pub struct NewGroup {
 
 impl NewGroup {
     pub(crate) fn new(group: Group) -> Result<Self, Error> {
-        let batch = group.rows()?;
+        let mut batch = group.rows()?;
+        batch.new = true;
         Ok(Self { group, batch })
     }
 
-    /// All rows of the group; they replace all that is stored under its identifier.
+    /// Lets the group take the place of what is stored under its identifier: of the old state, for a
+    /// client that joins again.
+    pub fn replacing(mut self) -> Self {
+        self.batch.new = false;
+        self
+    }
+
+    /// All rows of the group. Unless it is [replacing](Self::replacing) an older state, the store
+    /// must hold none under its identifier ([`Batch::new`]).
     #[must_use]
     pub fn batch(&self) -> &Batch {
         &self.batch
@@ -124,6 +133,7 @@ impl Group {
             interim_transcript_hash: interim.to_vec().into(),
             confirmation_tag: tag,
             reinit: None,
+            policy: config.policy.id(),
         };
         NewGroup::new(Self::from_parts(Parts {
             public: PublicState { config, epoch, tree, proposals: ProposalCache::default() },

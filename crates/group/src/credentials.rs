@@ -25,6 +25,9 @@ pub enum Verdict {
     Accept,
     /// It is not, for this reason.
     Refuse(Box<str>),
+    /// This cannot be said now: a directory does not answer, say. The message stays unprocessed and
+    /// costs nothing, no key and no state, so that it can be processed again later.
+    Later,
 }
 
 impl Verdict {
@@ -35,7 +38,7 @@ impl Verdict {
     }
 }
 
-/// Whether all of the requests were accepted.
+/// Checks that all of the requests were accepted. A refusal counts more than an open question.
 pub(crate) fn check_verdicts(
     requests: &[CredentialRequest],
     verdicts: &[Verdict],
@@ -44,11 +47,17 @@ pub(crate) fn check_verdicts(
         let (wanted, given) = (requests.len(), verdicts.len());
         return Err(Misuse::VerdictCount { wanted, given }.into());
     }
+    let mut undecided = None;
     for (request, verdict) in requests.iter().zip(verdicts) {
-        if let Verdict::Refuse(reason) = verdict {
-            let reason = reason.clone();
-            return Err(Rejection::CredentialRefused { subject: request.subject, reason }.into());
+        let subject = request.subject;
+        match verdict {
+            Verdict::Accept => {}
+            Verdict::Later => undecided = undecided.or(Some(subject)),
+            Verdict::Refuse(reason) => {
+                let reason = reason.clone();
+                return Err(Rejection::CredentialRefused { subject, reason }.into());
+            }
         }
     }
-    Ok(())
+    undecided.map_or(Ok(()), |subject| Err(Error::Undecided(subject)))
 }

@@ -23,6 +23,9 @@ pub enum Error {
     Rejected(Rejection),
     /// The caller asked for something that cannot be done now, or not in this way.
     Misuse(Misuse),
+    /// The application cannot judge a credential now. The message, Welcome or key package can be
+    /// processed again later.
+    Undecided(CredentialSubject),
     /// The crypto provider failed.
     Crypto(CryptoError),
     /// A stored row is damaged, missing or does not fit the others; which one.
@@ -219,14 +222,19 @@ pub enum CredentialSubject {
 pub enum Misuse {
     /// The group has changed since the stage or transition was computed: compute it again.
     Stale,
-    /// This client was removed from the group.
-    Removed,
+    /// The group's state was deleted.
+    Deleted,
     /// The group was closed by a ReInit: create or join its successor.
     Reinitialized,
     /// An own commit waits for the delivery service's verdict: settle it first.
     CommitPending,
     /// No own commit is pending.
     NoCommitPending,
+    /// The verdict is on another commit than the pending one.
+    NotThisCommit,
+    /// The group was stored under another [`Policy`](crate::Policy) than the one given: see
+    /// [`Config::adopt_policy`](crate::Config::adopt_policy).
+    OtherPolicy,
     /// Proposals were received, which must be committed before application data may be sent
     /// (section 12.4).
     ProposalsPending,
@@ -256,6 +264,9 @@ impl fmt::Display for Error {
             Self::Malformed(e) => write!(f, "malformed message: {e}"),
             Self::Rejected(r) => write!(f, "rejected: {r}"),
             Self::Misuse(m) => write!(f, "{m}"),
+            Self::Undecided(subject) => {
+                write!(f, "the credential of {subject} cannot be judged now: try again later")
+            }
             Self::Crypto(e) => fmt::Display::fmt(e, f),
             Self::Storage(what) => write!(f, "stored state: {what}"),
         }
@@ -390,10 +401,14 @@ impl fmt::Display for Misuse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stale => f.write_str("the group has changed in the meantime"),
-            Self::Removed => f.write_str("this client was removed from the group"),
+            Self::Deleted => f.write_str("the group's state was deleted"),
             Self::Reinitialized => f.write_str("the group was closed and waits for its successor"),
             Self::CommitPending => f.write_str("an own commit is still pending"),
             Self::NoCommitPending => f.write_str("no own commit is pending"),
+            Self::NotThisCommit => f.write_str("the verdict is not on the pending commit"),
+            Self::OtherPolicy => f.write_str(
+                "the group was stored under another policy; set Config::adopt_policy to change it",
+            ),
             Self::ProposalsPending => {
                 f.write_str("received proposals must be committed before data may be sent")
             }
@@ -494,7 +509,7 @@ impl Error {
         match self {
             Self::Rejected(rejection) => !matches!(rejection, Rejection::UnknownProposal(_)),
             Self::Malformed(_) => true,
-            Self::Misuse(_) | Self::Crypto(_) | Self::Storage(_) => false,
+            Self::Misuse(_) | Self::Undecided(_) | Self::Crypto(_) | Self::Storage(_) => false,
         }
     }
 }

@@ -37,11 +37,17 @@ pub struct WelcomeMessage {
     pub recipients: Vec<KeyPackageRef>,
 }
 
+/// Names a commit: the hash of its encoded MLSMessage by the group's cipher suite.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitId(pub Bytes);
+
 /// The messages of an own commit, to be sent together.
 ///
 /// The Welcomes and the GroupInfo may only be delivered once the commit is accepted (section 14).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct CommitMessages {
+    /// Names the commit, for the delivery service's verdict on it.
+    pub id: CommitId,
     /// The commit, an encoded MLSMessage.
     pub commit: Vec<u8>,
     /// Welcomes for the added clients.
@@ -83,8 +89,6 @@ pub struct EpochChange {
     pub reinit: Option<ReInit>,
     /// The committed proposals of types that RFC 9420 does not define, in the commit's order.
     pub custom: Vec<CustomChange>,
-    /// Whether this client was removed.
-    pub removed_self: bool,
     /// Whether this is the own pending commit.
     pub own: bool,
     /// Whether an own pending commit lost against this one and was discarded: what it proposed by
@@ -145,6 +149,16 @@ pub enum Event {
     },
     /// A commit was applied: the group is in a new epoch.
     Epoch(EpochChange),
+    /// A commit removes this client, if the others take it.
+    ///
+    /// Whoever is removed cannot check a commit's confirmation tag, so that any member, and anybody
+    /// who can send an external commit, can make one that this client believes and all others
+    /// refuse. So the group is as it was. [Delete](crate::Group::delete) it once the delivery
+    /// service's order says that this was the epoch's commit; if another commit of the epoch can be
+    /// processed, or the others go on talking in it, this one was refused.
+    Removal(EpochChange),
+    /// The group's state was deleted.
+    Deleted,
     /// The own pending commit, cached proposals or past epochs were discarded.
     Discarded,
     /// The key of a message that was rejected, or told nothing new, was deleted (section 9.2).

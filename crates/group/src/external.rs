@@ -234,6 +234,8 @@ impl ExternalJoinStage {
         let signer = options.signer;
         let parts = Parts { public, own_leaf, signer, secrets, private_keys };
         let group = NewGroup::new(Group::from_parts(parts))?;
+        // Whoever removes its old leaf may have the state of that leaf still stored.
+        let group = if options.removes.is_some() { group.replacing() } else { group };
         Ok(ExternalCommit { group, commit, group_info })
     }
 }
@@ -274,12 +276,14 @@ impl ExternalTarget {
     /// A proposal to add oneself (section 12.1.8): an encoded MLSMessage.
     ///
     /// # Errors
-    /// If the key package is of another suite than the group.
+    /// If the key package is of another suite than the group, or out of its lifetime (section 7.3).
     pub fn propose_self(
         &self,
         provider: &dyn CryptoProvider,
+        now: u64,
         own: &OwnKeyPackage,
     ) -> Result<Vec<u8>, Error> {
+        rules::check_lifetime(&own.key_package().leaf_node, now, &Config::default())?;
         if own.key_package().cipher_suite != self.cipher_suite {
             return Err(Misuse::NotPossible("the key package is of another cipher suite").into());
         }

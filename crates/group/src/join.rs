@@ -284,7 +284,9 @@ pub(crate) fn verified_state(
     let confirmed = &context.confirmed_transcript_hash;
     let interim = interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
     let interim_transcript_hash = interim.to_vec().into();
-    let epoch = PublicEpoch { context, interim_transcript_hash, confirmation_tag, reinit: None };
+    let policy = config.policy.id();
+    let epoch =
+        PublicEpoch { context, interim_transcript_hash, confirmation_tag, reinit: None, policy };
     Ok(PublicState { config, epoch, tree, proposals: ProposalCache::default() })
 }
 

@@ -61,7 +61,8 @@ pub use create::{GroupParams, NewGroup};
 pub use credentials::{CredentialRequest, Verdict};
 pub use error::{CredentialSubject, Error, Misuse, Rejection};
 pub use event::{
-    ApplicationMessage, CommitMessages, CustomChange, EpochChange, Event, Member, WelcomeMessage,
+    ApplicationMessage, CommitId, CommitMessages, CustomChange, EpochChange, Event, Member,
+    WelcomeMessage,
 };
 pub use external::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage, ExternalTarget};
 pub use join::{JoinStage, WelcomeStage, welcome_recipients};
@@ -75,7 +76,7 @@ pub use policy::{GroupView, Permission, Policy, Proposed, ProposedCommit, Rules,
 pub use process::{Answers, CommitStage, ProposalStage, Received, Refused};
 pub use send::{Framing, LeafUpdate, NewProposal};
 pub use state::{Group, Status};
-pub use transition::{ApplyError, Fold, State, Transition, Write, apply};
+pub use transition::{ApplyError, Fold, State, Transition, Write, WriteError, apply};
 pub use welcome::GroupInfoOptions;
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Group {
     pub fn reinit_link(&self) -> Result<Link, Error> {
         match self.status() {
             Status::Reinitialized => self.link(ResumptionPskUsage::Reinit),
-            Status::Removed => Err(Misuse::Removed.into()),
+            Status::Deleted => Err(Misuse::Deleted.into()),
             Status::Active => Err(Misuse::NotPossible("the group was not closed").into()),
         }
     }

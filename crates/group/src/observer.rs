@@ -68,10 +68,6 @@ impl State for Observer {
         swap_value(&mut self.group_info, &mut delta.group_info);
     }
 
-    fn state_of(&self) -> &GroupId {
-        self.group_id()
-    }
-
     fn revision(&self) -> Revision {
         self.revision
     }
@@ -122,7 +118,7 @@ impl ObserverStage {
         let public = verified_state(&suite, config, info, ratchet_tree)?;
         let credentials = join_credentials(&public, None)?;
         let group_info = Some(group_info.to_vec());
-        let observer = Observer { public, group_info, revision: Revision::default() };
+        let observer = Observer { public, group_info, revision: Revision::first() };
         Ok(Self { observer, credentials })
     }
 
@@ -312,7 +308,7 @@ impl Observer {
         let suite = Suite::new(provider, epoch.context.cipher_suite)?;
         let public = PublicState::from_rows(&suite, config, epoch, size, &rows)?;
         let info = rows.of(Table::GroupInfo).next().map(|(_, row)| row.to_vec());
-        let observer = Self { public, group_info: info, revision: Revision::default() };
+        let observer = Self { public, group_info: info, revision: Revision::first() };
         observer.ledger().check(&rows)?;
         Ok(observer)
     }
@@ -403,8 +399,7 @@ impl ObservedStage {
         provider: &dyn CryptoProvider,
         verdicts: &[Verdict],
     ) -> Result<Transition<Observer>, Error> {
-        let same_group = self.content.content.group_id == *observer.group_id();
-        if !same_group || !observer.revision.is(self.revision) {
+        if !observer.revision.is(self.revision) {
             return Err(Misuse::Stale.into());
         }
         check_verdicts(&self.credentials, verdicts)?;

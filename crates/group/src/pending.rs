@@ -2,10 +2,10 @@
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::event::{CommitMessages, WelcomeMessage};
+use crate::event::{CommitId, CommitMessages, WelcomeMessage};
 use crate::row_codec::{nothing_left, put_secret, take_secret};
 use alloc::vec::Vec;
-use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair};
+use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair, Suite};
 use conclave_wire::{
     AuthenticatedContent, Bytes, Decode, Encode, KeyPackageRef, MlsMessage, MlsMessageBody,
     NodeIndex, PreSharedKeyId, PublicMessage, Reader, WireFormat, Writer,
@@ -136,7 +136,11 @@ impl PendingCommit {
         Ok(Secret::new(w.finish()))
     }
 
-    pub(crate) fn from_row(bytes: &[u8], config: &Config) -> Result<Self, Error> {
+    pub(crate) fn from_row(
+        suite: &Suite<'_>,
+        bytes: &[u8],
+        config: &Config,
+    ) -> Result<Self, Error> {
         let mut r = Reader::with_proposals(bytes, &config.proposals);
         let sealed = match take_flag(&mut r)? {
             true => Some(AuthenticatedContent::decode(&mut r)?),
@@ -147,7 +151,7 @@ impl PendingCommit {
             false => None,
         };
         let psks = take_list(&mut r, |r| Ok((Decode::decode(r)?, take_secret(r)?)))?;
-        let messages = CommitMessages::decode(&mut r)?;
+        let messages = CommitMessages::decode(suite, &mut r)?;
         nothing_left(&r)?;
         let content = match sealed {
             Some(content) => content,
@@ -155,6 +159,11 @@ impl PendingCommit {
         };
         Ok(Self { content, path, psks, messages })
     }
+}
+
+/// The name of a commit: an encoded MLSMessage.
+pub(crate) fn commit_id(suite: &Suite<'_>, message: &[u8]) -> Result<CommitId, Error> {
+    Ok(CommitId(suite.hash(&[message])?.to_vec().into()))
 }
 
 /// The signed content of a PublicMessage, an encoded MLSMessage.
@@ -181,9 +190,11 @@ impl CommitMessages {
         Ok(())
     }
 
-    fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
+    fn decode(suite: &Suite<'_>, r: &mut Reader<'_>) -> Result<Self, Error> {
+        let commit = r.opaque()?.to_vec();
         Ok(Self {
-            commit: r.opaque()?.to_vec(),
+            id: commit_id(suite, &commit)?,
+            commit,
             welcomes: take_list(r, |r| {
                 let message = r.opaque()?.to_vec();
                 let recipients = Vec::<KeyPackageRef>::decode(r)?;

@@ -12,8 +12,8 @@ use alloc::format;
 use alloc::vec::Vec;
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Credential, Extension, ExtensionType, GroupContext, LeafIndex, LeafNode, Proposal,
-    ProposalType, Sender,
+    Credential, Encode, EncodeError, Extension, ExtensionType, GroupContext, LeafIndex, LeafNode,
+    Proposal, ProposalType, Sender, Writer,
 };
 use core::fmt;
 
@@ -87,6 +87,13 @@ impl<'a> GroupView<'a> {
 /// group and the message and nothing else; what depends on a clock or a network is asked at the
 /// stages, of credentials.
 pub trait Policy: fmt::Debug + Send + Sync {
+    /// A name for these rules, with their version, in few bytes. It is stored with the group, and a
+    /// group that was stored under one name is loaded only under that name (see
+    /// [`Config::adopt_policy`](crate::Config::adopt_policy)). Default: empty.
+    fn id(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// Judges a proposal: by value in a commit, or in a message of its own. Default: accepted.
     fn proposal(&self, group: GroupView<'_>, proposal: Proposed<'_>) -> Verdict {
         let _ = (group, proposal);
@@ -282,7 +289,47 @@ impl Rules {
     }
 }
 
+impl Permission {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        match &self.who {
+            Who::Everyone => 0u8.encode(w)?,
+            Who::Members => 1u8.encode(w)?,
+            Who::Credentials(list) => {
+                2u8.encode(w)?;
+                list.encode(w)?;
+            }
+            Who::ExternalSenders => 3u8.encode(w)?,
+            Who::Joiners => 4u8.encode(w)?,
+        }
+        match &self.what {
+            What::Everything => 0u8.encode(w),
+            What::Types(types) => {
+                1u8.encode(w)?;
+                types.encode(w)
+            }
+        }
+    }
+}
+
 impl Policy for Rules {
+    /// A checksum of all rules; empty if there are none.
+    fn id(&self) -> Vec<u8> {
+        if *self == Self::default() {
+            return Vec::new();
+        }
+        let mut w = Writer::new();
+        let encoded = [&self.propose, &self.commit].into_iter().try_for_each(|list| {
+            u32::try_from(list.len()).unwrap_or(u32::MAX).encode(&mut w)?;
+            list.iter().try_for_each(|permission| permission.encode(&mut w))
+        });
+        let flags = [self.by_reference_only, self.cover_all_pending, self.keep_identity];
+        w.put(&flags.map(u8::from));
+        // What is too long to encode has at least a name that tells it from no rules.
+        let encoded = encoded.and_then(|()| self.immutable_extensions.encode(&mut w));
+        let checksum = if encoded.is_ok() { crc32fast::hash(&w.finish()) } else { u32::MAX };
+        [b"rules".as_slice(), &checksum.to_be_bytes()].concat()
+    }
+
     fn proposal(&self, group: GroupView<'_>, proposal: Proposed<'_>) -> Verdict {
         let Proposed { sender, proposal, .. } = proposal;
         let proposal_type = proposal.proposal_type();

@@ -32,8 +32,8 @@ use core::mem::take;
 pub struct Refused {
     /// Why.
     pub error: Error,
-    /// If the message's AEAD opened, its key is consumed (section 9.2): the step that deletes it,
-    /// and nothing else.
+    /// If the message was encrypted and its sender's signature verified, its key is consumed
+    /// (section 9.2): the step that deletes it, and nothing else.
     pub key_deletion: Option<Box<Transition<Group>>>,
 }
 
@@ -80,9 +80,8 @@ impl core::fmt::Debug for Consumed {
 impl Consumed {
     fn put(self, delta: &mut Delta, batch: &mut Batch) {
         if let Some((epoch, used)) = self.0 {
-            // A commit may itself delete the epoch that it was sent in, and the removed member's
-            // deletes all.
-            if batch.clear || batch.deleted_epochs.contains(&epoch) {
+            // A commit may itself delete the epoch that it was sent in.
+            if batch.deleted_epochs.contains(&epoch) {
                 return;
             }
             put_secret_tree_rows(epoch, used.rows(), batch);
@@ -143,8 +142,8 @@ impl Group {
     ) -> Result<Received, Refused> {
         let suite = self.suite(provider)?;
         self.secrets()?;
-        if self.pending_commit().is_some_and(|messages| messages.commit == message) {
-            return Ok(Received::OwnCommit(self.commit_accepted(provider, now)?));
+        if let Some(own) = self.pending_commit().filter(|own| own.commit == message) {
+            return Ok(Received::OwnCommit(self.commit_accepted(provider, now, &own.id)?));
         }
         let body = self.public.decode_message(message)?;
         let (group_id, epoch) = group_and_epoch(&body)?;
@@ -166,14 +165,34 @@ impl Group {
             },
             _ => return Err(Rejection::UnexpectedMessage.into()),
         };
-        let Opened { content, epoch, generation, mut consumed } = opened;
-        let received = match content.content_type() {
-            ContentType::Application => {
-                self.receive_application(&suite, content, epoch, generation, &mut consumed)
-            }
-            _ => self.receive_handshake(&suite, content, &mut consumed),
+        // Every member can seal with another's keys. So a message that does not verify changes
+        // nothing: it would otherwise take its key from the message that its owner sends with it.
+        if application {
+            return Ok(self.receive_application(&suite, opened)?);
+        }
+        let content = self.verify(&suite, opened.content)?;
+        let mut consumed = opened.consumed;
+        let received = match &content.content.content {
+            Content::Proposal(_) => self.receive_proposal(&suite, content, &mut consumed),
+            Content::Commit(_) => self.receive_commit(&suite, content, &mut consumed),
+            Content::Application(_) => Err(Rejection::UnexpectedMessage.into()),
         };
         received.map_err(|error| self.refuse(error, consumed))
+    }
+
+    /// Verifies the signature of a proposal or commit of this epoch.
+    fn verify(
+        &self,
+        suite: &Suite<'_>,
+        content: UnverifiedContent,
+    ) -> Result<VerifiedContent, Error> {
+        let key = match content.sender() {
+            Sender::NewMemberProposal | Sender::NewMemberCommit => {
+                content.new_member_key().cloned().ok_or(Rejection::PathMissing)?
+            }
+            sender => self.public.key_of(sender)?,
+        };
+        Ok(content.verify(suite, self.context(), &key)?)
     }
 
     /// A refusal that deletes the key which the refused message consumed. If the fault is not the
@@ -200,14 +219,14 @@ impl Group {
         &self,
         suite: &Suite<'_>,
         message: &PrivateMessage,
-    ) -> Result<Option<Opened>, Refused> {
+    ) -> Result<Option<Opened>, Error> {
         let current = self.epoch();
         let epoch = message.epoch;
         let wrong = || Error::from(Rejection::WrongEpoch { message: epoch, current });
         let sender_data_secret = match self.past.get(&epoch) {
             _ if epoch == current => &self.secrets()?.sender_data,
             Some(past) => &past.sender_data,
-            None => return Err(wrong().into()),
+            None => return Err(wrong()),
         };
         let tree = self.secret_trees.get(&epoch).ok_or_else(wrong)?;
         let sender_data = open_sender_data(suite, message, sender_data_secret)?;
@@ -220,78 +239,39 @@ impl Group {
             ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
         };
         // An own commit gets here only if it was given up. Then it is not known: its key is gone.
-        let own = sender == self.own_leaf;
-        if own
+        if sender == self.own_leaf
             && message.content_type != ContentType::Commit
             && generation < tree.next_generation(sender, kind)
         {
             return Ok(None);
         }
-        let mut limits = self.limits().ratchet;
-        if own {
-            // What this client does not know to have sent, another member may have made up. It moves
-            // the ratchet that this client sends with, but not so far that the others, whose ratchets
-            // are behind by what is still under way, would refuse what comes next.
-            limits.max_forward /= 2;
-        }
-        let (key, used) = tree.receive(suite, sender, kind, generation, limits)?;
+        let (key, used) = tree.receive(suite, sender, kind, generation, self.limits().ratchet)?;
+        let content = open_private(suite, message, &sender_data, key, &self.config().proposals)?;
         let consumed = Consumed(Some((epoch, used)));
-        let known = &self.config().proposals;
-        let content = match open_private(suite, message, &sender_data, key, known) {
-            Ok(content) => content,
-            // It opened, but what it held is refused: the key is consumed all the same.
-            Err(e) if e.consumed_key() => return Err(self.refuse(e.into(), consumed)),
-            Err(e) => return Err(e.into()),
-        };
         Ok(Some(Opened { content, epoch, generation, consumed }))
     }
 
-    /// Verifies a proposal or commit and decides what it leads to.
-    fn receive_handshake(
-        &self,
-        suite: &Suite<'_>,
-        content: UnverifiedContent,
-        consumed: &mut Consumed,
-    ) -> Result<Received, Error> {
-        let key = match content.sender() {
-            Sender::NewMemberProposal | Sender::NewMemberCommit => {
-                content.new_member_key().cloned().ok_or(Error::Rejected(Rejection::PathMissing))?
-            }
-            sender => self.public.key_of(sender)?,
-        };
-        let content = content.verify(suite, self.context(), &key)?;
-        match &content.content.content {
-            Content::Proposal(_) => self.receive_proposal(suite, content, consumed),
-            Content::Commit(_) => self.receive_commit(suite, content, consumed),
-            Content::Application(_) => Err(Rejection::UnexpectedMessage.into()),
-        }
-    }
-
-    fn receive_application(
-        &self,
-        suite: &Suite<'_>,
-        content: UnverifiedContent,
-        epoch: u64,
-        generation: u32,
-        consumed: &mut Consumed,
-    ) -> Result<Received, Error> {
+    /// Verifies application data, by the key that its sender had in its epoch.
+    fn receive_application(&self, suite: &Suite<'_>, opened: Opened) -> Result<Received, Error> {
+        let Opened { content, epoch, generation, consumed } = opened;
         let Sender::Member(leaf) = content.sender() else {
             return Err(Rejection::UnexpectedMessage.into());
         };
         let node = self.leaf_in_epoch(epoch, leaf).ok_or(Rejection::SenderNotMember(leaf))?;
         let node = LeafNode::from_bytes(node)?;
         let context = self.past.get(&epoch).map_or(self.context(), |past| &past.context);
-        let content = content.verify(suite, context, &node.signature_key)?.into_inner();
-        let Content::Application(data) = content.content.content else {
+        let content = content.verify(suite, context, &node.signature_key)?.into_inner().content;
+        let Content::Application(data) = content.content else {
             return Err(Rejection::UnexpectedMessage.into());
         };
+
         let (mut delta, mut batch) = (Delta::default(), self.batch());
-        take(consumed).put(&mut delta, &mut batch);
+        consumed.put(&mut delta, &mut batch);
         let event = Event::Application(ApplicationMessage {
             sender: Member::of(leaf, &node),
             epoch,
             generation,
-            authenticated_data: content.content.authenticated_data,
+            authenticated_data: content.authenticated_data,
             data: data.into_vec(),
         });
         Ok(Received::Application(self.step(delta, batch, event)))
@@ -347,14 +327,8 @@ impl Group {
     }
 
     /// A stage's message, refused by a rule of the application's own.
-    fn refuse_by_policy(
-        &self,
-        content: &VerifiedContent,
-        revision: Revision,
-        consumed: Consumed,
-        reason: &str,
-    ) -> Refused {
-        match self.check_stage(content, revision) {
+    fn refuse_by_policy(&self, revision: Revision, consumed: Consumed, reason: &str) -> Refused {
+        match self.check_stage(revision) {
             Err(stale) => stale.into(),
             Ok(()) => {
                 let error = Rejection::RefusedByPolicy { reason: reason.into() };
@@ -363,12 +337,9 @@ impl Group {
         }
     }
 
-    /// That a stage was computed from this state.
-    fn check_stage(&self, content: &VerifiedContent, revision: Revision) -> Result<(), Error> {
-        match self.revision().is(revision) && content.content.group_id == *self.group_id() {
-            true => Ok(()),
-            false => Err(Misuse::Stale.into()),
-        }
+    /// Checks that a stage was computed from the current state.
+    fn check_stage(&self, revision: Revision) -> Result<(), Error> {
+        if self.revision().is(revision) { Ok(()) } else { Err(Misuse::Stale.into()) }
     }
 }
 
@@ -409,7 +380,7 @@ impl ProposalStage {
     #[must_use]
     pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
         let consumed = take(&mut self.consumed);
-        group.refuse_by_policy(&self.content, self.revision, consumed, reason)
+        group.refuse_by_policy(self.revision, consumed, reason)
     }
 
     /// The step that caches the proposal, if all verdicts, one for each credential, accept.
@@ -422,7 +393,7 @@ impl ProposalStage {
         provider: &dyn CryptoProvider,
         verdicts: &[Verdict],
     ) -> Result<Transition<Group>, Refused> {
-        group.check_stage(&self.content, self.revision)?;
+        group.check_stage(self.revision)?;
         let mut consumed = take(&mut self.consumed);
         let step = self.step(group, provider, verdicts, &mut consumed);
         step.map_err(|error| group.refuse(error, consumed))
@@ -497,7 +468,7 @@ impl CommitStage {
     #[must_use]
     pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
         let consumed = take(&mut self.consumed);
-        group.refuse_by_policy(&self.content, self.revision, consumed, reason)
+        group.refuse_by_policy(self.revision, consumed, reason)
     }
 
     /// The step into the new epoch, if all verdicts accept and the commit is valid.
@@ -512,7 +483,7 @@ impl CommitStage {
         now: u64,
         answers: &Answers,
     ) -> Result<Transition<Group>, Refused> {
-        group.check_stage(&self.content, self.revision)?;
+        group.check_stage(self.revision)?;
         let mut consumed = take(&mut self.consumed);
         let step = self.step(group, provider, now, answers, &mut consumed);
         step.map_err(|error| group.refuse(error, consumed))
@@ -539,8 +510,8 @@ impl CommitStage {
             source: PathSource::Received,
             psks: &psks,
         };
-        let Advance { mut delta, mut batch, change } = group.advance(&suite, &incoming)?;
+        let Advance { mut delta, mut batch, event } = group.advance(&suite, &incoming)?;
         take(consumed).put(&mut delta, &mut batch);
-        Ok(group.step(delta, batch, Event::Epoch(change)))
+        Ok(group.step(delta, batch, event))
     }
 }

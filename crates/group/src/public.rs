@@ -4,7 +4,7 @@
 use crate::cache::{ProposalCache, ProposalChanges, encoded_len};
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict};
-use crate::error::{CredentialSubject, Error, Rejection};
+use crate::error::{CredentialSubject, Error, Misuse, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::limits::Limit;
 use crate::policy::{GroupView, Proposed, ProposedCommit};
@@ -36,6 +36,8 @@ pub(crate) struct PublicEpoch {
     pub(crate) confirmation_tag: Mac,
     /// The ReInit that the commit which began this epoch held: the group is closed.
     pub(crate) reinit: Option<ReInit>,
+    /// The [name](crate::Policy::id) of the policy that the epoch began under. In a row of its own.
+    pub(crate) policy: Vec<u8>,
 }
 
 /// The public state of a group in an epoch.
@@ -347,7 +349,6 @@ impl PublicState {
             extensions_changed: context.extensions != self.epoch.context.extensions,
             reinit: applied.reinit.clone(),
             custom: applied.custom,
-            removed_self: false,
             own: false,
             discarded_own_commit: false,
         };
@@ -355,6 +356,10 @@ impl PublicState {
         let tree = applied.tree.into_delta(suite)?;
         for (node, row) in tree.rows() {
             batch.set(RowKey::new(Table::Tree, node.into()), row.as_deref());
+        }
+        let policy = self.config.policy.id();
+        if policy != self.epoch.policy {
+            batch.set(RowKey::new(Table::Policy, 0), (!policy.is_empty()).then_some(&*policy));
         }
         let confirmed = &context.confirmed_transcript_hash;
         let interim = interim_transcript_hash(suite, confirmed, &confirmation_tag)?;
@@ -364,6 +369,7 @@ impl PublicState {
                 interim_transcript_hash: interim.to_vec().into(),
                 confirmation_tag,
                 reinit: applied.reinit,
+                policy,
             }),
             tree: Some(tree),
             proposals: self.proposals.places().map(|place| (place, None)).collect(),
@@ -412,6 +418,8 @@ fn by_policy(verdict: Verdict) -> Result<(), Error> {
     match verdict {
         Verdict::Accept => Ok(()),
         Verdict::Refuse(reason) => Err(Rejection::RefusedByPolicy { reason }.into()),
+        // A policy has all that it judges by, and all members must come to one answer.
+        Verdict::Later => Err(Misuse::NotPossible("a policy cannot judge later").into()),
     }
 }
 
@@ -464,6 +472,7 @@ impl PublicEpoch {
             interim_transcript_hash: Decode::decode(r)?,
             confirmation_tag: Decode::decode(r)?,
             reinit: Decode::decode(r)?,
+            policy: Vec::new(),
         };
         if epoch.context.version != ProtocolVersion::MLS10 {
             return Err(Rejection::WrongVersion(epoch.context.version).into());
@@ -477,7 +486,7 @@ impl PublicState {
     pub(crate) fn from_rows(
         suite: &Suite<'_>,
         config: Config,
-        epoch: PublicEpoch,
+        mut epoch: PublicEpoch,
         size: TreeSize,
         rows: &StoredRows,
     ) -> Result<Self, Error> {
@@ -487,6 +496,10 @@ impl PublicState {
             return Err(Error::storage(
                 "a Tree row is missing or of another epoch: the header has another tree hash",
             ));
+        }
+        epoch.policy = rows.of(Table::Policy).next().map_or_else(Vec::new, |(_, row)| row.to_vec());
+        if !config.adopt_policy && epoch.policy != config.policy.id() {
+            return Err(Misuse::OtherPolicy.into());
         }
         let mut proposals = ProposalCache::default();
         for (key, row) in rows.of(Table::Proposal) {
@@ -502,6 +515,9 @@ impl PublicState {
         }
         for (place, listed) in self.proposals.iter() {
             batch.put(RowKey::new(Table::Proposal, place), &proposal_row(listed)?);
+        }
+        if !self.epoch.policy.is_empty() {
+            batch.put(RowKey::new(Table::Policy, 0), &self.epoch.policy);
         }
         Ok(())
     }

@@ -47,6 +47,9 @@ pub enum Table {
     GroupInfo = 13,
     /// How many rows there are of the kinds that come and go within an epoch. One row.
     Ledger = 14,
+    /// The name of the [policy](crate::Policy::id) that the group is under, unless it is empty. One
+    /// row.
+    Policy = 15,
 }
 
 impl Table {
@@ -68,6 +71,7 @@ impl Table {
             12 => Self::ObserverHeader,
             13 => Self::GroupInfo,
             14 => Self::Ledger,
+            15 => Self::Policy,
             _ => return None,
         })
     }
@@ -202,6 +206,9 @@ fn remove_epoch<V>(rows: &mut BTreeMap<RowKey, V>, epoch: u64) {
 pub struct Batch {
     /// The group.
     pub group_id: GroupId,
+    /// The group is new: it is an error if any row of it is stored already. A Welcome that somebody
+    /// made up under a known group's identifier would otherwise replace that group.
+    pub new: bool,
     /// Delete all rows of the group first.
     pub clear: bool,
     /// Delete all rows of these epochs.
@@ -214,7 +221,13 @@ impl Batch {
     /// A batch that changes nothing.
     #[must_use]
     pub fn new(group_id: GroupId) -> Self {
-        Self { group_id, clear: false, deleted_epochs: BTreeSet::new(), rows: BTreeMap::new() }
+        Self {
+            group_id,
+            new: false,
+            clear: false,
+            deleted_epochs: BTreeSet::new(),
+            rows: BTreeMap::new(),
+        }
     }
 
     /// Writes a row of this content, followed by its trailer.

@@ -1,5 +1,6 @@
 //! Sending: proposals and application data (sections 12.1 and 15).
 
+use crate::config::Config;
 use crate::error::{Error, Misuse};
 use crate::event::Event;
 use crate::key_package::{LeafParams, ValidKeyPackage};
@@ -7,6 +8,7 @@ use crate::limits::Limit;
 use crate::pending::PendingUpdate;
 use crate::proposals::{ListedProposal, update};
 use crate::rows::{Batch, RowKey, Table};
+use crate::rules;
 use crate::state::{Delta, Group, SecretTreeChange};
 use crate::stored::put_secret_tree_rows;
 use crate::transition::Transition;
@@ -67,6 +69,15 @@ pub enum NewProposal {
     },
 }
 
+impl NewProposal {
+    /// Checks that a client that is to be added can be added now (section 7.3): its key package may
+    /// have been checked long ago.
+    pub(crate) fn check_lifetime(&self, now: u64, config: &Config) -> Result<(), Error> {
+        let Self::Add(valid) = self else { return Ok(()) };
+        rules::check_lifetime(&valid.key_package().leaf_node, now, config)
+    }
+}
+
 /// A change of the own leaf beyond its encryption key.
 #[derive(Clone, Debug)]
 pub struct LeafUpdate {
@@ -80,15 +91,18 @@ impl Group {
     /// Proposes a change; the proposal is cached here as it will be at the others.
     ///
     /// # Errors
-    /// If the proposal breaks a rule, or this client was removed.
+    /// If the proposal breaks a rule, a key package is out of its lifetime (section 7.3), or the
+    /// group was deleted.
     pub fn propose(
         &self,
         provider: &dyn CryptoProvider,
         rng: &mut dyn CryptoRng,
+        now: u64,
         proposal: NewProposal,
         framing: &Framing,
     ) -> Result<Transition<Self>, Error> {
         let suite = self.suite(provider)?;
+        proposal.check_lifetime(now, self.config())?;
         let proposal = make_proposal(&suite, rng, proposal);
         self.send_proposal(&suite, rng, proposal, framing, None)
     }
@@ -96,7 +110,7 @@ impl Group {
     /// Proposes to renew the own leaf; in effect once somebody else commits it.
     ///
     /// # Errors
-    /// If the new leaf breaks a rule, or this client was removed.
+    /// If the new leaf breaks a rule, or the group was deleted.
     pub fn propose_update(
         &self,
         provider: &dyn CryptoProvider,

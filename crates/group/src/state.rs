@@ -51,8 +51,8 @@ pub(crate) struct PastEpoch {
 pub enum Status {
     /// It is a member.
     Active,
-    /// It was removed; all secrets are gone.
-    Removed,
+    /// Its state was deleted; all secrets are gone.
+    Deleted,
     /// The group was closed by a ReInit and waits for its successor (section 11.2).
     Reinitialized,
 }
@@ -65,7 +65,7 @@ pub struct Group {
     pub(crate) public: PublicState,
     pub(crate) own_leaf: LeafIndex,
     pub(crate) signer: SignatureKeyPair,
-    /// None once this client was removed.
+    /// None once the state was deleted.
     pub(crate) secrets: Option<Box<CurrentSecrets>>,
     /// By epoch, the current one included.
     pub(crate) secret_trees: BTreeMap<u64, SecretTree>,
@@ -139,10 +139,6 @@ impl State for Group {
         swap_value(&mut self.pending_commit, &mut delta.pending_commit);
     }
 
-    fn state_of(&self) -> &GroupId {
-        self.group_id()
-    }
-
     fn revision(&self) -> Revision {
         self.revision
     }
@@ -176,7 +172,7 @@ impl Group {
             pending_updates: BTreeMap::new(),
             pending_commit: None,
             public: parts.public,
-            revision: Revision::default(),
+            revision: Revision::first(),
         }
     }
 
@@ -226,7 +222,7 @@ impl Group {
     #[must_use]
     pub fn status(&self) -> Status {
         match (&self.secrets, &self.public.epoch.reinit) {
-            (None, _) => Status::Removed,
+            (None, _) => Status::Deleted,
             (Some(_), Some(_)) => Status::Reinitialized,
             (Some(_), None) => Status::Active,
         }
@@ -250,7 +246,7 @@ impl Group {
         self.public.tree.leaf(leaf).map(|node| Member::of(leaf, &node))
     }
 
-    /// This client as the others see it. None once it was removed.
+    /// This client as the others see it. None once the group was deleted.
     #[must_use]
     pub fn own_member(&self) -> Option<Member> {
         self.secrets.as_ref().and_then(|_| self.member(self.own_leaf))
@@ -290,7 +286,7 @@ impl Group {
     /// The secret by which members can compare their views (section 8.7).
     ///
     /// # Errors
-    /// If this client was removed.
+    /// If the group was deleted.
     pub fn epoch_authenticator(&self) -> Result<&EpochAuthenticator, Error> {
         Ok(&self.secrets()?.epoch_authenticator)
     }
@@ -298,7 +294,7 @@ impl Group {
     /// `MLS-Exporter(label, context, length)` (section 8.5).
     ///
     /// # Errors
-    /// If this client was removed, or `length` is over the KDF's limit.
+    /// If the group was deleted, or `length` is over the KDF's limit.
     pub fn export(
         &self,
         provider: &dyn CryptoProvider,
@@ -329,6 +325,31 @@ impl Group {
         any.then(|| self.step(delta, batch, Event::Discarded))
     }
 
+    /// The step that deletes the whole state of the group, in memory and stored: once the delivery
+    /// service's order confirms that this client [was removed](Event::Removal), or if it wants
+    /// nothing more of the group.
+    #[must_use]
+    pub fn delete(&self) -> Transition<Self> {
+        let mut batch = self.batch();
+        batch.clear = true;
+        let proposals = self.public.proposals.places().map(|place| (place, None)).collect();
+        let delta = Delta {
+            public: PublicDelta { proposals, ..PublicDelta::default() },
+            signer: Some(SignatureKeyPair::new(Secret::default(), self.signer.public.clone())),
+            secrets: Some(None),
+            secret_trees: self
+                .secret_trees
+                .keys()
+                .map(|epoch| (*epoch, SecretTreeChange::Whole(None)))
+                .collect(),
+            past: self.past.keys().map(|epoch| (*epoch, None)).collect(),
+            private_keys: self.private_keys.keys().map(|node| (*node, None)).collect(),
+            pending_updates: self.pending_updates.keys().map(|place| (*place, None)).collect(),
+            pending_commit: Some(None),
+        };
+        self.step(delta, batch, Event::Deleted)
+    }
+
     /// Starts a fold of many transitions into one write.
     pub fn fold(&mut self) -> Fold<'_, Self> {
         let batch = self.batch();
@@ -340,14 +361,14 @@ impl Group {
     }
 
     pub(crate) fn secrets(&self) -> Result<&CurrentSecrets, Error> {
-        self.secrets.as_deref().ok_or(Misuse::Removed.into())
+        self.secrets.as_deref().ok_or(Misuse::Deleted.into())
     }
 
     /// The current secrets, if the group is open.
     pub(crate) fn active(&self) -> Result<&CurrentSecrets, Error> {
         match self.status() {
             Status::Active => self.secrets(),
-            Status::Removed => Err(Misuse::Removed.into()),
+            Status::Deleted => Err(Misuse::Deleted.into()),
             Status::Reinitialized => Err(Misuse::Reinitialized.into()),
         }
     }

@@ -219,14 +219,14 @@ impl Group {
             pending_updates: BTreeMap::new(),
             pending_commit: None,
             public,
-            revision: Revision::default(),
+            revision: Revision::first(),
         };
         if group.public.tree.signature_key(group.own_leaf).as_ref() != Some(&group.signer.public) {
             return Err(Error::storage("the own leaf does not have the header's signature key"));
         }
         let mut loading = Loading::default();
         for (key, row) in rows.iter() {
-            named(key, group.load_row(key, row, &mut loading))?;
+            named(key, group.load_row(&suite, key, row, &mut loading))?;
         }
         let Loading { mut secret_trees, past_leaves } = loading;
         for (epoch, wanted) in past_leaves {
@@ -327,9 +327,15 @@ impl Group {
         Transition::new(self, delta, batch, event)
     }
 
-    fn load_row(&mut self, key: &RowKey, row: &[u8], loading: &mut Loading) -> Result<(), Error> {
+    fn load_row(
+        &mut self,
+        suite: &Suite<'_>,
+        key: &RowKey,
+        row: &[u8],
+        loading: &mut Loading,
+    ) -> Result<(), Error> {
         match key.table {
-            Table::Header | Table::Tree | Table::Proposal | Table::Ledger => {}
+            Table::Header | Table::Tree | Table::Proposal | Table::Ledger | Table::Policy => {}
             Table::PrivateKey => {
                 let node = NodeIndex(node_index(key));
                 self.private_keys.insert(node, HpkePrivateKey(Secret::copy_from(row)));
@@ -360,7 +366,8 @@ impl Group {
                 self.pending_updates.insert(key.index, PendingUpdate::from_row(row)?);
             }
             Table::PendingCommit => {
-                self.pending_commit = Some(Box::new(PendingCommit::from_row(row, self.config())?));
+                let pending = PendingCommit::from_row(suite, row, self.config())?;
+                self.pending_commit = Some(Box::new(pending));
             }
             Table::ObserverHeader | Table::GroupInfo => {
                 return Err(Error::storage("it is an observer's, not a member's"));

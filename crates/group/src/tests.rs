@@ -16,3 +16,4 @@ mod rules;
 mod steps;
 mod stored;
 mod told;
+mod wrong_states;

@@ -8,8 +8,8 @@
 
 use crate::rows::Batch;
 use alloc::vec::Vec;
-use conclave_wire::GroupId;
 use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 mod sealed {
     pub trait Sealed {}
@@ -28,9 +28,6 @@ pub trait State: Sealed {
     /// Exchanges the delta's values with the state's; twice is the identity.
     #[doc(hidden)]
     fn swap(&mut self, delta: &mut Self::Delta);
-    /// The group that it is a state of.
-    #[doc(hidden)]
-    fn state_of(&self) -> &GroupId;
     /// Which of its successive states this is.
     #[doc(hidden)]
     fn revision(&self) -> Revision;
@@ -39,21 +36,37 @@ pub trait State: Sealed {
     fn revision_mut(&mut self) -> &mut Revision;
 }
 
-/// Identifies one of the successive states of a value in memory. A number is given once: after a
-/// rollback the next state has a new one.
+/// Identifies one state that one value in memory goes through.
+///
+/// Steps and stages carry the revision that they were computed from, and fit no other: not that of
+/// another member, not that of the same rows loaded once more, and not a state that was rolled back.
 #[doc(hidden)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Revision {
+    /// Which value: each that is created, joined or loaded in this process has a number of its own.
+    instance: usize,
     now: u64,
     last: u64,
+    /// Whether what is stored may be ahead of what is in memory.
+    lost: bool,
 }
 
 impl Revision {
-    /// Whether both are of the same state. What was rolled back in between does not matter.
-    pub(crate) fn is(self, other: Self) -> bool {
-        self.now == other.now
+    /// The first revision of a value that comes into being.
+    pub(crate) fn first() -> Self {
+        // Steps and stages cannot be stored, so that a number that is unique in the process is enough.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let instance = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { instance, now: 0, last: 0, lost: false }
     }
 
+    /// Whether both are the same state. What was rolled back in between does not matter.
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.instance == other.instance && self.now == other.now
+    }
+
+    /// Moves on, to a number that was never given before: after a rollback the next state has a new
+    /// one. Returns the number until now.
     fn advance(&mut self) -> u64 {
         let before = self.now;
         self.last += 1;
@@ -65,7 +78,7 @@ impl Revision {
 /// One step of a state: computed, not yet written, not yet applied. Its outputs are sealed.
 #[must_use = "a transition changes nothing until it is applied"]
 pub struct Transition<S: State> {
-    revision: u64,
+    revision: Revision,
     delta: S::Delta,
     batch: Batch,
     event: S::Event,
@@ -79,12 +92,19 @@ impl<S: State> fmt::Debug for Transition<S> {
 
 impl<S: State> Transition<S> {
     pub(crate) fn new(state: &S, delta: S::Delta, batch: Batch, event: S::Event) -> Self {
-        Self { revision: state.revision().now, delta, batch, event }
+        Self { revision: state.revision(), delta, batch, event }
     }
 
-    /// Whether it was computed from the state as it is.
-    fn starts_from(&self, state: &S) -> bool {
-        self.revision == state.revision().now && self.batch.group_id == *state.state_of()
+    /// Checks that the step was computed from the state as it is.
+    fn check_start<E>(&self, state: &S) -> Result<(), ApplyError<E>> {
+        let revision = state.revision();
+        if revision.lost {
+            return Err(ApplyError::Reload);
+        }
+        if !revision.is(self.revision) {
+            return Err(ApplyError::Stale);
+        }
+        Ok(())
     }
 
     /// What it would give out.
@@ -110,11 +130,30 @@ pub struct Write<'a, E> {
     pub events: &'a [E],
 }
 
+/// Why a write failed, as far as the state has to know it.
+pub trait WriteError {
+    /// Whether the batch, or a part of it, may have been stored all the same: a time-out, a lost
+    /// connection, a failed sync. If in doubt, say yes.
+    ///
+    /// What is in memory may then be behind what is stored, and going on with it could use a key a
+    /// second time. So the state takes no more steps until it is loaded anew.
+    fn may_have_written(&self) -> bool;
+}
+
+impl WriteError for core::convert::Infallible {
+    fn may_have_written(&self) -> bool {
+        match *self {}
+    }
+}
+
 /// Why a transition was not applied. The state is as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApplyError<E> {
-    /// The state has changed since the transition was computed.
+    /// The transition was computed from another state than this one: the state has changed in
+    /// between, or was loaded anew. Compute the transition again.
     Stale,
+    /// An earlier write may have been stored although it failed. Load the state anew.
+    Reload,
     /// The write failed.
     Write(E),
 }
@@ -122,7 +161,10 @@ pub enum ApplyError<E> {
 impl<E: fmt::Display> fmt::Display for ApplyError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stale => f.write_str("the group has changed since the step was computed"),
+            Self::Stale => f.write_str("the step was computed from another state of the group"),
+            Self::Reload => f.write_str(
+                "an earlier write may have been stored although it failed: load the group anew",
+            ),
             Self::Write(e) => write!(f, "the step could not be stored: {e}"),
         }
     }
@@ -133,18 +175,22 @@ impl<E: fmt::Debug + fmt::Display> core::error::Error for ApplyError<E> {}
 /// Writes a transition, applies it, and gives out its event.
 ///
 /// # Errors
-/// If the transition does not start from this state, or the write fails. The state is as it was.
-pub fn apply<S: State, E>(
+/// If the transition does not start from this state, or the write fails. The state is as it was; if
+/// the batch [may have been written](WriteError::may_have_written), it takes no more transitions.
+pub fn apply<S: State, E: WriteError>(
     state: &mut S,
     transition: Transition<S>,
     write: impl FnOnce(Write<'_, S::Event>) -> Result<(), E>,
 ) -> Result<S::Event, ApplyError<E>> {
-    if !transition.starts_from(state) {
-        return Err(ApplyError::Stale);
-    }
+    transition.check_start(state)?;
     let Transition { mut delta, batch, event, .. } = transition;
+
     let events = core::slice::from_ref(&event);
-    write(Write { batch: &batch, events }).map_err(ApplyError::Write)?;
+    if let Err(e) = write(Write { batch: &batch, events }) {
+        state.revision_mut().lost |= e.may_have_written();
+        return Err(ApplyError::Write(e));
+    }
+
     state.swap(&mut delta);
     state.revision_mut().advance();
     Ok(event)
@@ -172,14 +218,13 @@ impl<'s, S: State> Fold<'s, S> {
     /// Adds a step.
     ///
     /// # Errors
-    /// [`ApplyError::Stale`] if it was not computed from [`Self::state`]; the fold is as it was.
+    /// [`ApplyError::Stale`] if it was not computed from [`Self::state`], [`ApplyError::Reload`] if
+    /// the state takes no more steps; the fold is as it was.
     pub fn push(
         &mut self,
         transition: Transition<S>,
     ) -> Result<(), ApplyError<core::convert::Infallible>> {
-        if !transition.starts_from(self.state) {
-            return Err(ApplyError::Stale);
-        }
+        transition.check_start(self.state)?;
         let Transition { mut delta, batch, event, .. } = transition;
         self.state.swap(&mut delta);
         let before = self.state.revision_mut().advance();
@@ -192,12 +237,16 @@ impl<'s, S: State> Fold<'s, S> {
     /// Writes all steps and gives out their events.
     ///
     /// # Errors
-    /// If the write fails; the state is as it was before the fold.
-    pub fn commit<E>(
+    /// If the write fails; the state is as it was before the fold. If the batch
+    /// [may have been written](WriteError::may_have_written), it takes no more transitions.
+    pub fn commit<E: WriteError>(
         mut self,
         write: impl FnOnce(Write<'_, S::Event>) -> Result<(), E>,
     ) -> Result<Vec<S::Event>, E> {
-        write(Write { batch: &self.batch, events: &self.events })?;
+        if let Err(e) = write(Write { batch: &self.batch, events: &self.events }) {
+            self.state.revision_mut().lost |= e.may_have_written();
+            return Err(e);
+        }
         self.undo.clear();
         Ok(core::mem::take(&mut self.events))
     }

@@ -17,7 +17,7 @@ let bobs = OwnKeyPackage::generate(&provider, &mut rng, params, signer)?;
 let params = GroupParams::new(b"a group".as_slice().into(), suite, leaf("alice"), lifetime);
 let signer = signature_key_pair(&provider, &mut rng, suite)?;
 let new = Group::create(&provider, &mut rng, Config::default(), params, signer)?;
-let mut alice = new.store(|_rows| Ok::<_, Error>(()))?;
+let mut alice = new.store(|_rows| Ok::<_, core::convert::Infallible>(()))?;
 
 // She adds Bob, whose credential she accepts.
 let stage = ValidKeyPackage::check(&provider, now, &Config::default(), bobs.key_package().clone())?;
@@ -25,21 +25,21 @@ assert_eq!(stage.credential().credential.identity(), Some(b"bob".as_slice()));
 let bob = stage.resolve(Verdict::Accept)?;
 let proposals = vec![NewProposal::Add(Box::new(bob))];
 let options = CommitOptions { proposals, ..CommitOptions::default() };
-let step = alice.commit(&provider, &mut rng, options)?;
-let Event::Commit(messages) = apply(&mut alice, step, |_| Ok::<_, Error>(()))? else { unreachable!() };
+let step = alice.commit(&provider, &mut rng, now, options)?;
+let Event::Commit(messages) = apply(&mut alice, step, |_| Ok::<_, core::convert::Infallible>(()))? else { unreachable!() };
 
 // The delivery service takes the commit; the Welcome goes to Bob, who joins.
-let step = alice.commit_accepted(&provider, now)?;
-apply(&mut alice, step, |_| Ok::<_, Error>(()))?;
+let step = alice.commit_accepted(&provider, now, &messages.id)?;
+apply(&mut alice, step, |_| Ok::<_, core::convert::Infallible>(()))?;
 let welcome = WelcomeStage::open(&provider, Config::default(), &messages.welcomes[0].message, &bobs)?;
 let join = welcome.join(&provider, &[], None, None)?;
 let verdicts = vec![Verdict::Accept; join.credentials().len()];
-let mut bob = join.resolve(&verdicts)?.store(|_rows| Ok::<_, Error>(()))?;
+let mut bob = join.resolve(&verdicts)?.store(|_rows| Ok::<_, core::convert::Infallible>(()))?;
 assert_eq!(alice.epoch_authenticator()?, bob.epoch_authenticator()?);
 
 // Alice writes, Bob reads.
 let step = alice.encrypt(&provider, &mut rng, b"hello", &Framing::default())?;
-let Event::Message(message) = apply(&mut alice, step, |_| Ok::<_, Error>(()))? else { unreachable!() };
+let Event::Message(message) = apply(&mut alice, step, |_| Ok::<_, core::convert::Infallible>(()))? else { unreachable!() };
 let Received::Application(step) = bob.process(&provider, now, &message)? else { unreachable!() };
-let Event::Application(read) = apply(&mut bob, step, |_| Ok::<_, Error>(()))? else { unreachable!() };
+let Event::Application(read) = apply(&mut bob, step, |_| Ok::<_, core::convert::Infallible>(()))? else { unreachable!() };
 assert_eq!(read.data, b"hello");

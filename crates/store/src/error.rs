@@ -1,3 +1,5 @@
+use conclave_group::WriteError;
+use conclave_wire::GroupId;
 use core::fmt;
 use std::path::PathBuf;
 
@@ -27,6 +29,9 @@ pub enum StoreError {
     },
     /// The file is a store, and what it holds makes no sense.
     Damaged(String),
+    /// A set holds a [new](conclave_group::rows::Batch::new) group, and the store has one under this
+    /// identifier already. Nothing was written.
+    GroupExists(GroupId),
     /// Reading or writing failed; nothing was written.
     Failed(String),
     /// The last step of a write failed, and whether it is on disk is known only when the store
@@ -34,11 +39,10 @@ pub enum StoreError {
     Unknown(String),
 }
 
-impl StoreError {
+impl WriteError for StoreError {
     /// Whether a write that gave this error may have happened all the same. The store must be
     /// opened again to know.
-    #[must_use]
-    pub fn may_have_written(&self) -> bool {
+    fn may_have_written(&self) -> bool {
         matches!(self, Self::Unknown(_))
     }
 }
@@ -60,6 +64,9 @@ impl fmt::Display for StoreError {
                 write!(f, "{} cannot be opened: {reason}", path.display())
             }
             Self::Damaged(what) => write!(f, "the store is damaged: {what}"),
+            Self::GroupExists(group) => {
+                write!(f, "the store holds a group under the identifier {group:?} already")
+            }
             Self::Failed(reason) => write!(f, "the store failed: {reason}"),
             Self::Unknown(reason) => {
                 write!(

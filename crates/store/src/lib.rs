@@ -19,6 +19,7 @@ mod tests;
 mod write_set;
 
 pub use conclave_crypto::Secret;
+pub use conclave_group::WriteError;
 pub use conclave_group::rows::{Batch, RowKey, Table};
 pub use conclave_wire::GroupId;
 pub use error::StoreError;
@@ -40,7 +41,8 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// If the set cannot be written. Then nothing of it was, unless the error
-    /// [may have written](StoreError::may_have_written).
+    /// [may have written](WriteError::may_have_written). A [new](Batch::new) group that the store
+    /// has already is [`StoreError::GroupExists`].
     fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError>;
 
     /// The groups that have rows, ascending.

@@ -39,6 +39,10 @@ impl Store for MemoryStore {
     }
 
     fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+        let mut new = set.batches.iter().filter(|batch| batch.new);
+        if let Some(batch) = new.find(|batch| self.groups.contains_key(&batch.group_id)) {
+            return Err(StoreError::GroupExists(batch.group_id.clone()));
+        }
         for batch in &set.batches {
             let rows = self.groups.entry(batch.group_id.clone()).or_default();
             batch.apply_to(rows);

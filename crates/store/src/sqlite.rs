@@ -245,6 +245,11 @@ impl Store for SqliteStore {
         }
         let behavior = TransactionBehavior::Immediate;
         let tx = self.db.transaction_with_behavior(behavior).map_err(failed)?;
+        for batch in set.batches.iter().filter(|batch| batch.new) {
+            if group_number(&tx, &batch.group_id).map_err(failed)?.is_some() {
+                return Err(StoreError::GroupExists(batch.group_id.clone()));
+            }
+        }
         write_all(&tx, set).map_err(failed)?;
         // A failed COMMIT may have reached the disk: only reading it again tells.
         tx.commit().map_err(|e| StoreError::Unknown(e.to_string()))?;

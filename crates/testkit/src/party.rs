@@ -7,10 +7,11 @@ use crate::SeededRng;
 use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite, Suites};
 use conclave_group::rows::{Batch, RowKey};
 use conclave_group::{
-    Answers, CommitMessages, CommitOptions, Config, EpochChange, Error, Event, ExternalJoinOptions,
-    ExternalJoinStage, Framing, Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams,
-    LeafUpdate, NewGroup, NewProposal, Observer, ObserverEvent, ObserverStage, OwnKeyPackage,
-    Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
+    Answers, CommitId, CommitMessages, CommitOptions, Config, EpochChange, Error, Event,
+    ExternalJoinOptions, ExternalJoinStage, Framing, Group, GroupInfoOptions, GroupParams,
+    KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal, Observer, ObserverEvent,
+    ObserverStage, OwnKeyPackage, Received, Refused, Rejection, Transition, ValidKeyPackage,
+    Verdict, WelcomeStage, WriteError, apply,
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -146,6 +147,22 @@ pub fn add(own: &OwnKeyPackage) -> NewProposal {
 #[must_use]
 pub fn commit_of(proposals: Vec<NewProposal>) -> CommitOptions {
     CommitOptions { proposals, ..CommitOptions::default() }
+}
+
+/// The name of the commit that waits for its verdict; of none if there is none.
+#[must_use]
+pub fn pending_id(group: &Group) -> CommitId {
+    group.pending_commit().map(|messages| messages.id.clone()).unwrap_or_default()
+}
+
+/// A write that failed and left nothing behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotWritten;
+
+impl WriteError for NotWritten {
+    fn may_have_written(&self) -> bool {
+        false
+    }
 }
 
 /// The rule that an error says was broken.
@@ -397,27 +414,30 @@ impl Peer {
     /// If it cannot be made.
     pub fn commit(&mut self, mut options: CommitOptions) -> Result<CommitMessages, Error> {
         options.psks.extend(self.psks.iter().cloned());
-        let step = self.group.commit(self.provider, &mut self.rng, options)?;
+        let step = self.group.commit(self.provider, &mut self.rng, NOW, options)?;
         let Event::Commit(messages) = self.take(step) else { panic!("no commit") };
         Ok(messages)
     }
 
     /// Goes into the epoch of the pending commit.
     pub fn accepted(&mut self) -> EpochChange {
-        let step = self.group.commit_accepted(self.provider, NOW).expect("pending");
+        let step = self
+            .group
+            .commit_accepted(self.provider, NOW, &pending_id(&self.group))
+            .expect("pending");
         let Event::Epoch(change) = self.take(step) else { panic!("no epoch") };
         change
     }
 
     /// Gives the pending commit up.
     pub fn rejected(&mut self) {
-        let step = self.group.commit_rejected().expect("pending");
+        let step = self.group.commit_rejected(&pending_id(&self.group)).expect("pending");
         self.take(step);
     }
 
     /// Makes a proposal.
     pub fn propose(&mut self, proposal: NewProposal, framing: &Framing) -> Vec<u8> {
-        let step = self.group.propose(self.provider, &mut self.rng, proposal, framing);
+        let step = self.group.propose(self.provider, &mut self.rng, NOW, proposal, framing);
         let Event::Proposal { message, .. } = self.take(step.expect("a proposal")) else {
             panic!("no proposal")
         };

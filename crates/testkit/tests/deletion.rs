@@ -420,7 +420,7 @@ fn an_encrypted_proposal_and_commit_delete_their_keys_of_the_handshake_ratchet()
 
 #[test]
 fn a_skipped_key_that_there_is_no_room_for_is_deleted() {
-    let ratchet = RatchetLimits { max_forward: 100, max_skipped: 2 };
+    let ratchet = RatchetLimits { max_forward: 100, max_skipped: 2, ..RatchetLimits::default() };
     let config = Config { limits: Limits { ratchet, ..Limits::default() }, ..Config::default() };
     let mut peers = Setup { config, ..Setup::of(SUITE) }.members(2);
     let messages: Vec<Vec<u8>> = (0..6).map(|i| peers[0].say(&[i])).collect();

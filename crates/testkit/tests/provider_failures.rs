@@ -95,14 +95,17 @@ fn step(
 }
 
 fn commit(peer: &mut Peer, options: &CommitOptions) -> conclave_group::CommitMessages {
-    let event =
-        step("making a commit", peer, |group, p, rng| Ok(group.commit(p, rng, options.clone())?));
+    let event = step("making a commit", peer, |group, p, rng| {
+        Ok(group.commit(p, rng, NOW, options.clone())?)
+    });
     let Event::Commit(messages) = event else { panic!("no commit") };
     messages
 }
 
 fn accepted(peer: &mut Peer) {
-    step("applying an own commit", peer, |group, p, _| Ok(group.commit_accepted(p, NOW)?));
+    step("applying an own commit", peer, |group, p, _| {
+        Ok(group.commit_accepted(p, NOW, &pending_id(group))?)
+    });
 }
 
 fn receive(what: &str, peer: &mut Peer, message: &[u8]) -> Event {
@@ -236,7 +239,7 @@ impl Life {
         let psk_id = b"psk".as_slice().into();
         let proposal = NewProposal::ExternalPsk { psk_id };
         let event = step("proposing a PSK", &mut self.peers[2], |group, p, rng| {
-            Ok(group.propose(p, rng, proposal.clone(), &Framing::default())?)
+            Ok(group.propose(p, rng, NOW, proposal.clone(), &Framing::default())?)
         });
         let Event::Proposal { message, .. } = event else { panic!("no proposal") };
         self.deliver("processing a PSK", 2, &message, true);
@@ -248,7 +251,8 @@ impl Life {
         });
         assert!(self.peers[0].process_at(NOW, &refused).is_err(), "nobody is there");
         let own = key_package_of(leaf_params("dave", self.suite), self.suite, 40);
-        let message = comes_to_be("proposing to add oneself", |p, _| target.propose_self(p, &own));
+        let message =
+            comes_to_be("proposing to add oneself", |p, _| target.propose_self(p, NOW, &own));
         self.deliver("processing who adds himself", usize::MAX, &message, true);
         let messages = commit(
             &mut self.peers[0],

@@ -105,7 +105,7 @@ fn stored(new: NewGroup) -> Result<Group> {
 }
 
 fn take(group: &mut Group, step: Transition<Group>) -> Result<Event> {
-    Ok(apply(group, step, |_write| Ok::<_, Error>(()))?)
+    Ok(apply(group, step, |_write| Ok::<_, std::convert::Infallible>(()))?)
 }
 
 fn leaf(credential: Credential) -> LeafParams {
@@ -139,13 +139,13 @@ fn key_package(
 }
 
 /// A commit by which a member presents another certificate, for another key.
-fn renew(ca: &Authority, group: &mut Group, address: &str) -> Result<Vec<u8>> {
+fn renew(ca: &Authority, group: &mut Group, address: &str) -> Result<CommitMessages> {
     let signer = signature_key_pair(&CRYPTO, &mut rng(), SUITE)?;
     let change = LeafUpdate { params: leaf(ca.issue(address, &signer)?), signer };
     let options = CommitOptions { leaf: Some(change), ..CommitOptions::default() };
-    let step = group.commit(&CRYPTO, &mut rng(), options)?;
+    let step = group.commit(&CRYPTO, &mut rng(), now(), options)?;
     match take(group, step)? {
-        Event::Commit(messages) => Ok(messages.commit),
+        Event::Commit(messages) => Ok(messages),
         other => Err(format!("not a commit: {other:?}").into()),
     }
 }
@@ -186,9 +186,9 @@ fn main() -> Result {
     let (own, bob) = key_package(&ca, &validator, "bob@example.org")?;
     let proposals = vec![NewProposal::Add(Box::new(bob?))];
     let options = CommitOptions { proposals, ..CommitOptions::default() };
-    let step = alice.commit(&CRYPTO, &mut rng(), options)?;
+    let step = alice.commit(&CRYPTO, &mut rng(), now(), options)?;
     let Event::Commit(messages) = take(&mut alice, step)? else { return Err("a commit".into()) };
-    let step = alice.commit_accepted(&CRYPTO, now())?;
+    let step = alice.commit_accepted(&CRYPTO, now(), &messages.id)?;
     take(&mut alice, step)?;
     let welcome = messages.welcomes.first().ok_or("a Welcome")?;
     let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, &own)?;
@@ -200,9 +200,9 @@ fn main() -> Result {
     println!("alice and bob are in epoch {}", bob.epoch());
 
     // Before his certificate expires, Bob presents a new one, for a new key and the same address.
-    let commit = renew(&ca, &mut bob, "bob@example.org")?;
-    receive(&mut alice, &validator, &commit)?;
-    let step = bob.commit_accepted(&CRYPTO, now())?;
+    let messages = renew(&ca, &mut bob, "bob@example.org")?;
+    receive(&mut alice, &validator, &messages.commit)?;
+    let step = bob.commit_accepted(&CRYPTO, now(), &messages.id)?;
     take(&mut bob, step)?;
     assert_eq!(alice.member(bob.own_leaf()), bob.own_member());
     assert_eq!(alice.epoch_authenticator()?, bob.epoch_authenticator()?);
@@ -210,7 +210,7 @@ fn main() -> Result {
 
     // A certificate of somebody else is valid, but no successor of his.
     let commit = renew(&ca, &mut bob, "carol@example.org")?;
-    let Err(refused) = receive(&mut alice, &validator, &commit) else {
+    let Err(refused) = receive(&mut alice, &validator, &commit.commit) else {
         return Err("bob became carol".into());
     };
     println!("{refused}");

@@ -174,7 +174,7 @@ impl Conclave {
         self.enter(new)?;
         let options = CommitOptions { proposals, link: Some(link), ..CommitOptions::default() };
         let group = self.group.as_ref().ok_or("in no group")?;
-        let step = group.commit(&*self.provider, &mut self.rng, options)?;
+        let step = group.commit(&*self.provider, &mut self.rng, now(), options)?;
         let Event::Commit(messages) = self.take(step)? else { return Err("no commit".into()) };
         self.accept()?;
         let welcome = messages.welcomes.into_iter().next().ok_or("no Welcome")?.message;
@@ -280,7 +280,7 @@ impl Member for Conclave {
         let group = self.group.as_ref().ok_or("in no group")?;
         let step = match new {
             None => group.propose_update(&*self.provider, &mut self.rng, None, &framing)?,
-            Some(new) => group.propose(&*self.provider, &mut self.rng, new, &framing)?,
+            Some(new) => group.propose(&*self.provider, &mut self.rng, now(), new, &framing)?,
         };
         match self.take(step)? {
             Event::Proposal { message, .. } => Ok(message),
@@ -299,19 +299,23 @@ impl Member for Conclave {
             ..CommitOptions::default()
         };
         let group = self.group.as_ref().ok_or("in no group")?;
-        let step = group.commit(&*self.provider, &mut self.rng, options)?;
+        let step = group.commit(&*self.provider, &mut self.rng, now(), options)?;
         let Event::Commit(messages) = self.take(step)? else { return Err("no commit".into()) };
         let welcome = messages.welcomes.into_iter().next().map(|welcome| welcome.message);
         Ok(Commit { commit: messages.commit, welcome })
     }
 
     fn accept(&mut self) -> Result<()> {
-        let step = self.group()?.commit_accepted(&*self.provider, now())?;
+        let group = self.group()?;
+        let pending = group.pending_commit().ok_or("no commit is pending")?;
+        let step = group.commit_accepted(&*self.provider, now(), &pending.id)?;
         self.take(step).map(|_| ())
     }
 
     fn discard(&mut self) -> Result<()> {
-        let step = self.group()?.commit_rejected()?;
+        let group = self.group()?;
+        let pending = group.pending_commit().ok_or("no commit is pending")?;
+        let step = group.commit_rejected(&pending.id)?;
         self.take(step).map(|_| ())
     }
 
@@ -337,7 +341,12 @@ impl Member for Conclave {
                 authenticated_data: Some(read.authenticated_data.to_vec()),
             },
             Event::ProposalReceived { .. } => Received::Proposal,
-            Event::Epoch(change) if change.removed_self => Received::Removed,
+            Event::Removal(_) => {
+                // The script's order is that of the delivery service.
+                let step = self.group()?.delete();
+                self.take(step)?;
+                Received::Removed
+            }
             Event::Epoch(change) if change.reinit.is_some() => Received::Closed,
             Event::Epoch(_) => Received::Epoch,
             other => return Err(format!("unexpected: {other:?}").into()),
@@ -398,7 +407,7 @@ impl Member for Conclave {
             Outside::Itself => {
                 self.key_package()?;
                 let own = self.key_packages.last().ok_or("no key package")?;
-                return Ok(target.propose_self(&*self.provider, own)?);
+                return Ok(target.propose_self(&*self.provider, now(), own)?);
             }
         };
         Ok(target.propose(&*self.provider, 0, &self.signer, proposal)?)

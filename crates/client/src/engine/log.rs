@@ -51,6 +51,8 @@ enum What {
     Own,
     /// The next event of the fold.
     Event,
+    /// The next event of the fold: this device was removed. The service's order says so.
+    Out,
     /// The next event of the fold: a proposal of this device's, and whom it removes, if anybody.
     Proposal(DeviceId, Option<DeviceId>),
     /// It cannot be read. `event`: its key is deleted, which is the next event of the fold.
@@ -81,7 +83,7 @@ impl<S: Store> Engine<S> {
         let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
         let Some(mut live) = self.groups.remove(id) else { return Ok(()) };
         let result = self.take_entries(id, &mut live.group, &record, page);
-        let out = live.group.status() == Status::Removed;
+        let out = live.group.status() == Status::Deleted;
         if !out {
             self.groups.insert(id.clone(), live);
         }
@@ -156,8 +158,11 @@ impl<S: Store> Engine<S> {
                 }
             };
             cursor = entry.seq;
+            let out = matches!(what, What::Out);
             plan.push(Planned { seq: entry.seq, time: entry.received_at, what });
-            if fold.state().status() == Status::Removed {
+            if out {
+                let deletion = fold.state().delete();
+                push(&mut fold, Some(deletion))?;
                 halt = Some(Halt::Out);
                 break;
             }
@@ -231,7 +236,9 @@ fn process(
         Ok(Received::Commit(stage)) => {
             let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
             let answers = Answers { verdicts, psks: Vec::new() };
+            let out = stage.removes().any(|leaf| leaf == group.own_leaf());
             match stage.resolve(group, provider, now, &answers) {
+                Ok(step) if out => Ok((What::Out, Some(step))),
                 Ok(step) => Ok((What::Event, Some(step))),
                 Err(refused) => refuse(entry, refused),
             }
@@ -321,7 +328,7 @@ impl Report {
                 self.set_front(None);
                 self.settled = true;
             }
-            What::Event => match events.next() {
+            What::Event | What::Out => match events.next() {
                 Some(Event::Application(message)) => {
                     let Some(sender) = device_of(&message.sender.credential) else { return };
                     match Payload::from_data(&message.data) {
@@ -332,7 +339,8 @@ impl Report {
                         Payload::Unknown => {}
                     }
                 }
-                Some(Event::Epoch(change)) => self.epoch(seq, change),
+                Some(Event::Epoch(change)) => self.epoch(seq, change, false),
+                Some(Event::Removal(change)) => self.epoch(seq, change, true),
                 _ => {}
             },
             What::Proposal(by, removed) => {
@@ -361,12 +369,12 @@ impl Report {
         }
     }
 
-    fn epoch(&mut self, seq: u64, change: &EpochChange) {
+    fn epoch(&mut self, seq: u64, change: &EpochChange, out: bool) {
         self.settled = true;
         let Some(by) = device_of(&change.committer.credential) else { return };
         for who in change.removed.iter().filter_map(|m| device_of(&m.credential)) {
             // Who comes back by an external commit takes its own former place.
-            if !(change.removed_self || change.external && who == by) {
+            if !(out || change.external && who == by) {
                 self.news(News::Removed { seq, who, by: by.clone() });
             }
         }
@@ -380,7 +388,7 @@ impl Report {
             );
             self.news(News::Note { what });
         }
-        if change.removed_self {
+        if out {
             self.out(seq, by);
         } else if change.own {
             self.committed(!change.added.is_empty());

@@ -151,7 +151,7 @@ impl From<ApplyError<StoreError>> for EngineError {
     fn from(e: ApplyError<StoreError>) -> Self {
         match e {
             ApplyError::Write(e) => Self::Store(e),
-            ApplyError::Stale => Self::Mls(conclave_mls::Misuse::Stale.into()),
+            ApplyError::Stale | ApplyError::Reload => Self::Mls(conclave_mls::Misuse::Stale.into()),
         }
     }
 }

@@ -134,7 +134,8 @@ impl<S: Store> Engine<S> {
             group_info: Some(GROUP_INFO),
             ..CommitOptions::default()
         };
-        let transition = match live.group.commit(&*self.provider, &mut *self.rng, options) {
+        let now = self.seconds();
+        let transition = match live.group.commit(&*self.provider, &mut *self.rng, now, options) {
             Ok(transition) => transition,
             Err(e) => return Ok(Err(e)),
         };
@@ -423,9 +424,10 @@ impl<S: Store> Engine<S> {
             };
         }
         let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let (now, framing) = (self.seconds(), Self::framing());
         let (provider, rng) = (&*self.provider, &mut *self.rng);
         let removal = NewProposal::Remove(own_leaf);
-        let transition = match live.group.propose(provider, rng, removal, &Self::framing()) {
+        let transition = match live.group.propose(provider, rng, now, removal, &framing) {
             Ok(transition) => transition,
             Err(e) => return self.failed(id, key, format!("you cannot leave: {e}")),
         };

@@ -339,16 +339,14 @@ impl<S: Store> Engine<S> {
     /// what it was made for is to be done again, and that is the answer.
     fn reject_commit(&mut self, id: &GroupId) -> Result<bool, EngineError> {
         let Some(live) = self.groups.get(id) else { return Ok(false) };
-        if live.group.pending_commit().is_none() {
-            return Ok(false);
-        }
+        let Some(pending) = live.group.pending_commit() else { return Ok(false) };
         let again = live.group.pending_commit_references().next().is_some();
         let front = self.book.front(id).filter(|_| again);
         let change = front.and_then(|(key, item)| {
             let work = not_committed(&item.work)?;
             Some(Change::Item(key, Some(Item { group: id.clone(), work })))
         });
-        let transition = live.group.commit_rejected()?;
+        let transition = live.group.commit_rejected(&pending.id)?;
         self.step(id, transition, |_| change.into_iter().collect())?;
         Ok(again)
     }

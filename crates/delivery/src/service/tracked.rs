@@ -9,7 +9,7 @@ use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
 use conclave_group::rows::Batch;
 use conclave_group::{
     ApplyError, Config, CredentialRequest, CredentialSubject, EpochChange, GroupView, Observer,
-    ObserverEvent, ObserverStage, Policy, Proposed, Verdict, Write, apply,
+    ObserverEvent, ObserverStage, Policy, Proposed, Verdict, Write, WriteError, apply,
 };
 use conclave_tree::TreeRead;
 use conclave_wire::{Credential, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender};
@@ -27,6 +27,12 @@ enum Stopped {
     Refused(ServiceError),
     /// The log did not take the message.
     Other(Appended),
+}
+
+impl WriteError for Stopped {
+    fn may_have_written(&self) -> bool {
+        matches!(self, Self::Refused(e) if e.code == ErrorCode::Unavailable)
+    }
 }
 
 impl From<ServiceError> for Stopped {
@@ -212,7 +218,11 @@ impl<S: Storage> Service<S> {
                 Ok((Appended::Won(seq), effects))
             }
             (Err(Stopped::Other(other)), _) => Ok((other, CommitEffects::default())),
-            (Err(Stopped::Refused(e)), _) => Err(e),
+            (Err(Stopped::Refused(e)), _) => {
+                // Whatever was written: the next request loads what is stored.
+                view.loaded = None;
+                Err(e)
+            }
             (Ok(_), None) => Err(ServiceError::invalid("the message is no commit")),
         }
     }
@@ -256,8 +266,11 @@ impl<S: Storage> Service<S> {
                 Ok(Appended::Won(seq))
             }
             Err(ApplyError::Write(Stopped::Other(other))) => Ok(other),
-            Err(ApplyError::Write(Stopped::Refused(e))) => Err(e),
-            Err(ApplyError::Stale) => {
+            Err(ApplyError::Write(Stopped::Refused(e))) => {
+                view.loaded = None;
+                Err(e)
+            }
+            Err(ApplyError::Stale | ApplyError::Reload) => {
                 Err(ServiceError::new(ErrorCode::Unavailable, "the group has changed meanwhile"))
             }
         }

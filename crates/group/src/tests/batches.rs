@@ -5,7 +5,7 @@ use crate::rows::{Batch, RowKey, Table};
 use rand_core::TryRng;
 
 /// All kinds of row. One that is added has to be added here.
-const TABLES: [Table; 14] = [
+const TABLES: [Table; 15] = [
     Table::Header,
     Table::Tree,
     Table::PrivateKey,
@@ -20,6 +20,7 @@ const TABLES: [Table; 14] = [
     Table::ObserverHeader,
     Table::GroupInfo,
     Table::Ledger,
+    Table::Policy,
 ];
 
 #[test]

@@ -2,8 +2,8 @@
 
 use super::fixture::*;
 use crate::{
-    Answers, CommitOptions, Config, Error, Event, Framing, GroupInfoOptions, LeafUpdate, Misuse,
-    NewProposal, Received, Rejection, Status, Verdict,
+    Answers, CommitOptions, Config, CredentialSubject, Error, Event, Framing, GroupInfoOptions,
+    LeafUpdate, Misuse, NewProposal, Received, Rejection, Status, Verdict,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -106,25 +106,136 @@ fn a_removed_member_cannot_open_what_follows_and_keeps_nothing() {
     peers[2].commit(CommitOptions::default());
     let messages = peers[0].commit(options);
     peers[0].accepted();
-    let Event::Epoch(change) = peers[2].receive(&messages.commit) else { panic!() };
-    assert!(change.removed_self && change.discarded_own_commit && !change.own);
+    let change = peers[2].is_removed(&messages.commit);
+    assert_eq!((change.epoch, change.removed.len()), (2, 1));
     peers[1].receive(&messages.commit);
     let secret = peers[0].say(b"without carol");
     assert_eq!(peers[1].reads(&secret).data, b"without carol");
     let carol = &peers[2];
-    assert!(carol.rows.is_empty() && carol.group.status() == Status::Removed);
-    assert_eq!(carol.error(&secret), Misuse::Removed.into());
+    assert!(carol.rows.is_empty() && carol.group.status() == Status::Deleted);
+    assert_eq!(carol.error(&secret), Misuse::Deleted.into());
     assert!(carol.group.private_keys.is_empty() && carol.group.secret_trees.is_empty());
     assert_eq!((carol.group.past.len(), before.1), (0, 0));
     assert!(carol.group.pending_commit.is_none() && carol.group.signer.private.is_empty());
     let no = |result: Result<crate::Transition<crate::Group>, Error>| {
-        assert_eq!(result.err(), Some(Misuse::Removed.into()));
+        assert_eq!(result.err(), Some(Misuse::Deleted.into()));
     };
     let rng = &mut TestRng(0);
     no(carol.group.encrypt(&PROVIDER, rng, b"x", &encrypted()));
-    no(carol.group.commit(&PROVIDER, rng, CommitOptions::default()));
-    no(carol.group.propose(&PROVIDER, rng, NewProposal::Remove(LeafIndex(0)), &encrypted()));
+    no(carol.group.commit(&PROVIDER, rng, NOW, CommitOptions::default()));
+    no(carol.group.propose(&PROVIDER, rng, NOW, NewProposal::Remove(LeafIndex(0)), &encrypted()));
     no(carol.group.propose_update(&PROVIDER, rng, None, &encrypted()));
+}
+
+#[test]
+fn a_removal_that_the_others_refuse_leaves_the_member_in_the_group() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    for encrypt in [false, true] {
+        let framing = Framing { encrypt, ..Framing::default() };
+        let mut mallory = peers[0].twin();
+        mallory.commit(commit_of(vec![NewProposal::Remove(LeafIndex(1))]));
+        let pending = &mallory.group.pending_commit.as_ref().unwrap().content;
+        let Content::Commit(commit) = pending.content.content.clone() else { panic!() };
+        let content = Content::Commit(commit);
+        let mut content = mallory.group.sign(&suite(), content, &framing).unwrap();
+        content.auth.confirmation_tag = Some(vec![0; 32].into());
+        let forged = mallory.forge(content, &framing);
+        assert_eq!(rejection(peers[2].error(&forged)), Rejection::ConfirmationTag);
+
+        // Bob cannot know that. He is told, and keeps what he has, also after a restart.
+        let before = peers[1].group.members().count();
+        let Event::Removal(change) = peers[1].receive(&forged) else { panic!("no removal") };
+        assert_eq!((change.epoch, change.removed.len()), (peers[1].group.epoch() + 1, 1));
+        peers[1].reload();
+        assert_eq!(peers[1].group.status(), Status::Active);
+        assert_eq!(peers[1].group.members().count(), before);
+
+        // The epoch's real commit tells him that he is in.
+        let message = peers[1].say(b"am I out?");
+        assert_eq!(peers[2].reads(&message).data, b"am I out?");
+        commits(&mut peers, 2, CommitOptions::default());
+        agree(&peers);
+    }
+}
+
+#[test]
+fn a_verdict_is_on_the_commit_that_it_names() {
+    let mut peers = group_of(&["alice", "bob"]);
+    // A time-out is taken for a rejection; then the acceptance of the first comes after all.
+    let first = peers[0].commit(CommitOptions::default());
+    let step = peers[0].group.commit_rejected(&first.id).unwrap();
+    peers[0].take(step);
+    let second = peers[0].commit(CommitOptions { force_path: true, ..CommitOptions::default() });
+    assert_ne!(first.id, second.id);
+
+    let other = Some(Error::from(Misuse::NotThisCommit));
+    let before = peers[0].rows.clone();
+    for _ in 0..2 {
+        assert_eq!(peers[0].group.commit_accepted(&PROVIDER, NOW, &first.id).err(), other);
+        assert_eq!(peers[0].group.commit_rejected(&first.id).err(), other);
+        assert_eq!(peers[0].rows, before);
+        // The pending one is known by its name after a restart, too.
+        peers[0].reload();
+        assert_eq!(peers[0].group.pending_commit().unwrap().id, second.id);
+    }
+
+    // What the service took is processed as anybody's commit; the pending one has lost.
+    peers[1].receive(&second.commit);
+    let step = peers[0].group.commit_accepted(&PROVIDER, NOW, &second.id).unwrap();
+    peers[0].take(step);
+    agree(&peers);
+}
+
+#[test]
+fn an_open_question_about_a_credential_costs_nothing_and_can_be_asked_again() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let add = NewProposal::Add(valid(&key_package("carol", 60)));
+    let options = CommitOptions { framing: encrypted(), ..commit_of(vec![add]) };
+    let commit = peers[0].commit(options).commit;
+    peers[0].accepted();
+    let resolve = |peer: &Peer, verdict: Verdict| {
+        let received = peer.group.process(&PROVIDER, NOW, &commit).unwrap();
+        let Received::Commit(stage) = received else { panic!("no commit") };
+        let answers = Answers { verdicts: vec![verdict], psks: Vec::new() };
+        stage.resolve(&peer.group, &PROVIDER, NOW, &answers)
+    };
+
+    for _ in 0..2 {
+        let refused = resolve(&peers[1], Verdict::Later).unwrap_err();
+        assert_eq!(refused.error, Error::Undecided(CredentialSubject::NewMember));
+        assert!(refused.key_deletion.is_none());
+        peers[1].check();
+        peers[1].reload();
+    }
+    let step = resolve(&peers[1], Verdict::Accept).unwrap();
+    peers[1].take(step);
+    agree(&peers);
+}
+
+#[test]
+fn who_can_no_longer_be_added_is_neither_proposed_nor_committed() {
+    let mut peers = group_of(&["alice", "bob"]);
+    let late = LIFETIME.not_after + 1;
+    let carol = key_package("carol", 60);
+    let add = || NewProposal::Add(valid(&carol));
+    let expired = Some(Error::from(Rejection::LifetimeExpired { not_after: LIFETIME.not_after }));
+    let (group, rng) = (&peers[0].group, &mut TestRng(5));
+    let commit = |rng: &mut TestRng| group.commit(&PROVIDER, rng, late, commit_of(vec![add()]));
+    assert_eq!(commit(rng).err(), expired);
+    let proposed = group.propose(&PROVIDER, rng, late, add(), &Framing::default());
+    assert_eq!(proposed.err(), expired);
+    let target = group.external_target();
+    assert_eq!(target.propose_self(&PROVIDER, late, &carol).err(), expired);
+
+    // What others have proposed in time is left out by who commits too late.
+    let knock = target.propose_self(&PROVIDER, NOW, &carol).unwrap();
+    peers.iter_mut().for_each(|peer| drop(peer.receive(&knock)));
+    let rng = &mut TestRng(6);
+    let step = peers[0].group.commit(&PROVIDER, rng, late, CommitOptions::default()).unwrap();
+    let Event::Commit(messages) = peers[0].take(step) else { panic!("no commit") };
+    assert!(peers[0].accepted().added.is_empty());
+    peers[1].receive(&messages.commit);
+    agree(&peers);
 }
 
 #[test]
@@ -142,7 +253,7 @@ fn an_own_update_and_commit_end_with_the_epoch_that_another_s_commit_begins() {
     peers[1].reload();
     agree(&peers);
     assert!(peers[1].group.pending_commit().is_none() && peers[1].group.pending_updates.is_empty());
-    let late = peers[1].group.commit_accepted(&PROVIDER, NOW);
+    let late = peers[1].group.commit_accepted(&PROVIDER, NOW, &pending_id(&peers[1].group));
     assert_eq!(late.err(), Some(Misuse::NoCommitPending.into()));
     let wrong = Rejection::WrongEpoch { message: 1, current: 2 };
     assert_eq!(rejection(peers[1].error(&mine)), wrong);
@@ -180,10 +291,13 @@ fn a_rejected_commit_leaves_only_what_its_message_used_up() {
     let mut peers = group_of(&["alice", "bob"]);
     let before = peers[0].rows.clone();
     peers[0].commit(CommitOptions::default());
-    let step = peers[0].group.commit_rejected().unwrap();
+    let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
     peers[0].take(step);
     assert_eq!(peers[0].rows, before);
-    assert_eq!(peers[0].group.commit_rejected().err(), Some(Misuse::NoCommitPending.into()));
+    assert_eq!(
+        peers[0].group.commit_rejected(&pending_id(&peers[0].group)).err(),
+        Some(Misuse::NoCommitPending.into())
+    );
     // An encrypted one has used a generation, which is not used again.
     for generation in 0..2 {
         let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
@@ -192,7 +306,7 @@ fn a_rejected_commit_leaves_only_what_its_message_used_up() {
         let kind = conclave_schedule::RatchetKind::Handshake;
         let next = peers[0].group.secret_trees[&1].next_generation(LeafIndex(0), kind);
         assert_eq!(next, generation + 1);
-        let step = peers[0].group.commit_rejected().unwrap();
+        let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
         peers[0].take(step);
     }
     commits(&mut peers, 0, CommitOptions::default());
@@ -306,8 +420,7 @@ fn a_removed_member_needs_no_psk_of_the_commit_that_removes_it_and_the_others_do
         vec![NewProposal::Remove(LeafIndex(2)), NewProposal::ExternalPsk { psk_id: psk_id.into() }];
     let commit = peers[0].commit(CommitOptions { psks: psks.clone(), ..commit_of(proposals) });
     peers[0].accepted();
-    let Event::Epoch(change) = peers[2].receive(&commit.commit) else { panic!() };
-    assert!(change.removed_self);
+    peers[2].is_removed(&commit.commit);
     let missing = peers[1].error(&commit.commit);
     assert!(matches!(missing, Error::Misuse(Misuse::PskUnavailable(_))), "{missing}");
     peers[1].psks = psks;
@@ -364,7 +477,7 @@ fn a_closed_group_still_reads_and_does_nothing_else() {
         let rng = &mut peer.rng;
         let closed = Some(Misuse::Reinitialized.into());
         assert_eq!(peer.group.encrypt(&PROVIDER, rng, b"x", &encrypted()).err(), closed);
-        assert_eq!(peer.group.commit(&PROVIDER, rng, CommitOptions::default()).err(), closed);
+        assert_eq!(peer.group.commit(&PROVIDER, rng, NOW, CommitOptions::default()).err(), closed);
         assert_eq!(peer.group.propose_update(&PROVIDER, rng, None, &encrypted()).err(), closed);
     }
     assert_eq!(peers[1].reads(&early).data, b"before");

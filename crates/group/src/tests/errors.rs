@@ -137,10 +137,12 @@ fn each_misuse_says_what_to_do_otherwise() {
     };
     check(&[
         (Misuse::Stale, "has changed"),
-        (Misuse::Removed, "was removed"),
+        (Misuse::Deleted, "was deleted"),
         (Misuse::Reinitialized, "successor"),
         (Misuse::CommitPending, "still pending"),
         (Misuse::NoCommitPending, "no own commit"),
+        (Misuse::NotThisCommit, "not on the pending commit"),
+        (Misuse::OtherPolicy, "another policy"),
         (Misuse::ProposalsPending, "must be committed"),
         (Misuse::PskUnavailable(Box::new(id)), "4711"),
         (Misuse::VerdictCount { wanted: 4711, given: 815 }, "815 verdicts were given for 4711"),
@@ -150,7 +152,8 @@ fn each_misuse_says_what_to_do_otherwise() {
         (Misuse::NotPossible("not on Sundays"), "not on Sundays"),
     ]);
     check(&[
-        (ApplyError::Stale, "since the step was computed"),
+        (ApplyError::Stale, "computed from another state"),
+        (ApplyError::Reload, "load the group anew"),
         (ApplyError::Write("disk full"), "could not be stored: disk full"),
     ]);
 }
@@ -162,9 +165,10 @@ fn an_error_blames_whose_fault_it_is() {
     check(&[
         (Error::from(decode), "malformed message: the input ends"),
         (Error::from(Rejection::PathMissing), "rejected: the commit needs a path"),
-        (Error::from(Misuse::Removed), "this client was removed"),
+        (Error::from(Misuse::Deleted), "state was deleted"),
         (Error::from(crypto), "provider failed: no memory"),
         (Error::from(encode), "vector of 4711 bytes"),
+        (Error::Undecided(CredentialSubject::NewMember), "cannot be judged now"),
         (Error::storage("a row"), "stored state: a row"),
     ]);
     assert_eq!(Error::from(TreeError::Crypto(crypto)), Error::Crypto(crypto));

@@ -2,9 +2,10 @@
 
 use crate::rows::{Batch, RowKey};
 use crate::{
-    Answers, CommitMessages, CommitOptions, Config, EpochChange, Error, Event, Framing, Group,
-    GroupParams, KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal, OwnKeyPackage,
-    Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
+    Answers, CommitId, CommitMessages, CommitOptions, Config, EpochChange, Error, Event, Framing,
+    Group, GroupParams, KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal,
+    OwnKeyPackage, Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict,
+    WelcomeStage, WriteError, apply,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -114,7 +115,7 @@ impl Peer {
         let mut rows = Rows::new();
         let shown = new.batch().clone();
         let group = new.store(|batch| stored(&mut rows, batch)).unwrap();
-        assert_eq!(shown, group.rows().unwrap());
+        assert_eq!(shown.rows, group.rows().unwrap().rows);
         Self { group, rows, rng: TestRng(seed ^ 0xabcd), psks: Vec::new() }
     }
 
@@ -152,6 +153,13 @@ impl Peer {
         self.group.tree().check_caches(&suite()).unwrap();
     }
 
+    /// The same member from the same rows, once more.
+    pub(super) fn twin(&self) -> Self {
+        let rows = self.rows.clone();
+        let group = Group::load(&PROVIDER, self.group.config().clone(), rows.clone()).unwrap();
+        Self { group, rows, rng: TestRng(0x7717), psks: self.psks.clone() }
+    }
+
     pub(super) fn reload(&mut self) {
         let rows = self.rows.clone();
         self.group = Group::load(&PROVIDER, self.group.config().clone(), rows).unwrap();
@@ -168,7 +176,7 @@ impl Peer {
         &mut self,
         options: CommitOptions,
     ) -> Result<Transition<Group>, Error> {
-        self.group.commit(&PROVIDER, &mut self.rng, options)
+        self.group.commit(&PROVIDER, &mut self.rng, NOW, options)
     }
 
     pub(super) fn propose_update(
@@ -183,13 +191,13 @@ impl Peer {
     }
 
     pub(super) fn accepted(&mut self) -> EpochChange {
-        let step = self.group.commit_accepted(&PROVIDER, NOW).unwrap();
+        let step = self.group.commit_accepted(&PROVIDER, NOW, &pending_id(&self.group)).unwrap();
         let Event::Epoch(change) = self.take(step) else { panic!("no epoch") };
         change
     }
 
     pub(super) fn propose(&mut self, proposal: NewProposal, framing: &Framing) -> Vec<u8> {
-        let step = self.group.propose(&PROVIDER, &mut self.rng, proposal, framing).unwrap();
+        let step = self.group.propose(&PROVIDER, &mut self.rng, NOW, proposal, framing).unwrap();
         let Event::Proposal { message, .. } = self.take(step) else { panic!("no proposal") };
         message
     }
@@ -221,6 +229,14 @@ impl Peer {
     pub(super) fn receive(&mut self, message: &[u8]) -> Event {
         let step = self.process(message).unwrap().unwrap();
         self.take(step)
+    }
+
+    /// Processes a commit that removes it, and deletes the group, as the service's order says so.
+    pub(super) fn is_removed(&mut self, message: &[u8]) -> EpochChange {
+        let Event::Removal(change) = self.receive(message) else { panic!("no removal") };
+        let step = self.group.delete();
+        assert_eq!(self.take(step), Event::Deleted);
+        change
     }
 
     pub(super) fn reads(&mut self, message: &[u8]) -> crate::ApplicationMessage {
@@ -333,5 +349,20 @@ pub(super) fn rejection(error: Error) -> Rejection {
     match error {
         Error::Rejected(rejection) => rejection,
         other => panic!("not a rejection: {other}"),
+    }
+}
+
+/// The name of the commit that waits for its verdict; of none if there is none.
+pub(super) fn pending_id(group: &Group) -> CommitId {
+    group.pending_commit().map(|messages| messages.id.clone()).unwrap_or_default()
+}
+
+/// A write that failed and left nothing behind.
+#[derive(Debug, PartialEq)]
+pub(super) struct NotWritten;
+
+impl WriteError for NotWritten {
+    fn may_have_written(&self) -> bool {
+        false
     }
 }

@@ -2,10 +2,10 @@
 
 use super::fixture::*;
 use crate::{
-    ApplyError, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions,
-    ExternalJoinStage, Framing, Group, GroupInfoOptions, GroupParams, JoinStage, LeafParams, Link,
-    Misuse, NewProposal, ObserverEvent, ObserverStage, OwnKeyPackage, Received, Rejection,
-    ValidKeyPackage, Verdict, WelcomeStage, apply,
+    CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions, ExternalJoinStage,
+    Framing, Group, GroupInfoOptions, GroupParams, JoinStage, LeafParams, Link, Misuse,
+    NewProposal, ObserverEvent, ObserverStage, OwnKeyPackage, Received, Rejection, ValidKeyPackage,
+    Verdict, WelcomeStage, apply,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -114,8 +114,7 @@ fn an_external_commit_that_replaces_a_member_removes_the_old_appearance() {
     peers[1].commit(CommitOptions::default());
     let (new, commit) = external(&peers, 60, Some(LeafIndex(1))).unwrap();
     assert_eq!(new.group.own_leaf(), LeafIndex(1));
-    let Event::Epoch(change) = peers[1].receive(&commit) else { panic!() };
-    assert!(change.removed_self && change.external && change.discarded_own_commit);
+    assert!(peers[1].is_removed(&commit).external);
     assert!(peers[1].rows.is_empty());
     peers[1] = new;
     for place in [0, 2] {
@@ -126,7 +125,6 @@ fn an_external_commit_that_replaces_a_member_removes_the_old_appearance() {
         assert_eq!(asked, [Some(Credential::basic(b"bob"))]);
         let Event::Epoch(change) = peers[place].receive(&commit) else { panic!() };
         assert_eq!((change.added.len(), change.removed.len()), (1, 1));
-        assert!(!change.removed_self);
     }
     agree(&peers);
     // The credential is new there: it is asked for, with that which it replaces.
@@ -374,7 +372,7 @@ fn an_observer_follows_a_linked_group_from_its_first_commit_on() {
     founder.accepted();
     let stage = observer.process(&PROVIDER, &commit).unwrap();
     let step = stage.resolve(&observer, &PROVIDER, &[Verdict::Accept]).unwrap();
-    let event = apply(&mut observer, step, |_| Ok::<_, ApplyError<()>>(())).unwrap();
+    let event = apply(&mut observer, step, |_| Ok::<_, Infallible>(())).unwrap();
     assert!(matches!(event, ObserverEvent::Epoch(_)));
     assert_eq!(observer.tree().tree_hash(), founder.group.tree().tree_hash());
     // Later ones are not to link anything.
@@ -434,7 +432,7 @@ fn somebody_outside_knocks_with_what_a_member_or_an_observer_says() {
     let observer = stage.resolve(&[Verdict::Accept, Verdict::Accept]).unwrap();
     let target = peers[0].group.external_target();
     assert_eq!(observer.external_target(), target);
-    let knock = target.propose_self(&PROVIDER, &key_package("carol", 34)).unwrap();
+    let knock = target.propose_self(&PROVIDER, NOW, &key_package("carol", 34)).unwrap();
     assert!(matches!(peers[1].receive(&knock), Event::ProposalReceived { .. }));
 }
 
@@ -445,7 +443,9 @@ fn a_member_that_was_removed_is_its_own_member_no_more() {
     assert_eq!(peers[1].group.own_member(), bob);
     // Somebody else is given the leaf in the same commit.
     let add = NewProposal::Add(valid(&key_package("carol", 35)));
-    commits(&mut peers, 0, commit_of(vec![NewProposal::Remove(LeafIndex(1)), add]));
+    let commit = peers[0].commit(commit_of(vec![NewProposal::Remove(LeafIndex(1)), add])).commit;
+    peers[0].accepted();
+    peers[1].is_removed(&commit);
     assert!(peers[0].group.member(LeafIndex(1)).is_some());
     assert_eq!(peers[1].group.own_member(), None);
 }
@@ -479,9 +479,9 @@ fn who_was_removed_has_no_link_to_a_successor() {
     let mut peers = group_of(&["alice", "bob"]);
     let removal = vec![NewProposal::Remove(LeafIndex(1))];
     let commit = peers[0].commit(commit_of(removal)).commit;
-    peers[1].receive(&commit);
+    peers[1].is_removed(&commit);
     for link in [peers[1].group.reinit_link(), peers[1].group.branch_link()] {
-        assert_eq!(link.map(drop), Err(Misuse::Removed.into()));
+        assert_eq!(link.map(drop), Err(Misuse::Deleted.into()));
     }
 }
 
@@ -513,8 +513,8 @@ fn nobody_proposes_himself_with_a_key_package_of_another_suite() {
     let peers = group_of(&["alice"]);
     let mut target = peers[0].group.external_target();
     let own = key_package("bob", 5);
-    target.propose_self(&PROVIDER, &own).unwrap();
+    target.propose_self(&PROVIDER, NOW, &own).unwrap();
     target.cipher_suite = CipherSuite(3);
-    let failed = target.propose_self(&PROVIDER, &own).unwrap_err();
+    let failed = target.propose_self(&PROVIDER, NOW, &own).unwrap_err();
     assert!(matches!(failed, Error::Misuse(Misuse::NotPossible(_))), "{failed}");
 }

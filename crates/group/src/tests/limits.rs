@@ -105,7 +105,7 @@ fn drafts(peer: &mut Peer, limits: Limits, options: &CommitOptions) -> Result<()
 fn proposes(peer: &mut Peer, limits: Limits, proposal: &NewProposal) -> Result<(), Error> {
     peer.group.public.config.limits = limits;
     let (rng, proposal) = (&mut peer.rng, proposal.clone());
-    peer.group.propose(&PROVIDER, rng, proposal, &Framing::default()).map(|_| ())
+    peer.group.propose(&PROVIDER, rng, NOW, proposal, &Framing::default()).map(|_| ())
 }
 
 /// Somebody joins a peer's group from outside.
@@ -187,13 +187,13 @@ fn a_message_is_no_longer_than_the_limit_in_either_direction() {
         peers[0].group.public.config.limits = unlimited;
         let proposal = NewProposal::Remove(LeafIndex(1));
         let rng = &mut TestRng(5);
-        let step = peers[0].group.propose(&PROVIDER, rng, proposal.clone(), &framing).unwrap();
+        let step = peers[0].group.propose(&PROVIDER, rng, NOW, proposal.clone(), &framing).unwrap();
         let Event::Proposal { message, .. } = step.into_event() else { panic!("no proposal") };
         edge(Limit::MessageBytes, message.len(), |limits| member(&mut peers[1], limits, &message));
         edge(Limit::MessageBytes, message.len(), |limits| {
             peers[0].group.public.config.limits = limits;
             let rng = &mut TestRng(5);
-            peers[0].group.propose(&PROVIDER, rng, proposal.clone(), &framing).map(|_| ())
+            peers[0].group.propose(&PROVIDER, rng, NOW, proposal.clone(), &framing).map(|_| ())
         });
         peers[0].group.public.config.limits = unlimited;
     }
@@ -353,7 +353,7 @@ fn a_leaf_is_no_larger_than_the_limit_wherever_it_comes_in() {
         let stage = WelcomeStage::open(&PROVIDER, config_of(limits), welcome, &carol)?;
         stage.join(&PROVIDER, &[], None, None).map(|_| ())
     });
-    let step = peers[0].group.commit_rejected().unwrap();
+    let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
     peers[0].take(step);
     // In an Update and in a path.
     let change = LeafUpdate { params: large_leaf("alice"), signer: signer(&mut TestRng(51)) };
@@ -369,7 +369,7 @@ fn a_leaf_is_no_larger_than_the_limit_wherever_it_comes_in() {
     let options = CommitOptions { leaf, received: false, ..CommitOptions::default() };
     peers[0].group.public.config.limits = Limits::default();
     let commit = peers[0].commit(options.clone()).commit;
-    let step = peers[0].group.commit_rejected().unwrap();
+    let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
     peers[0].take(step);
     let n = leaf_bytes_in(&commit);
     judged(Limit::LeafBytes, n, &mut peers[1], &mut observer, &commit);
@@ -427,7 +427,7 @@ fn extensions_are_no_longer_than_the_limit_wherever_they_come_in() {
             peers[0].group.public.config.limits = Limits::default();
             let rng = &mut TestRng(3);
             let framing = Framing::default();
-            let step = peers[0].group.propose(&PROVIDER, rng, proposal, &framing).unwrap();
+            let step = peers[0].group.propose(&PROVIDER, rng, NOW, proposal, &framing).unwrap();
             let Event::Proposal { message, .. } = step.into_event() else { panic!("none") };
             judged(Limit::ExtensionsBytes, n, &mut peers[1], &mut observer, &message);
             let step = peers[0].try_commit(options).unwrap();
@@ -568,7 +568,7 @@ fn no_more_proposals_wait_than_the_limit_says() {
     }
     let rng = &mut TestRng(3);
     let framing = Framing::default();
-    let step = peers[0].group.propose(&PROVIDER, rng, new_psk(2), &framing).unwrap();
+    let step = peers[0].group.propose(&PROVIDER, rng, NOW, new_psk(2), &framing).unwrap();
     let Event::Proposal { message: third, .. } = step.into_event() else { panic!("none") };
     edge(Limit::PendingProposals, 3, |limits| proposes(&mut peers[0], limits, &new_psk(2)));
     judged(Limit::PendingProposals, 3, &mut peers[1], &mut observer, &third);
@@ -596,7 +596,8 @@ fn no_more_bytes_of_proposals_wait_than_the_limit_says() {
     peers[1].receive(&first);
     takes(&mut observer, &first);
     let framing = Framing::default();
-    let step = peers[0].group.propose(&PROVIDER, &mut TestRng(3), long(500), &framing).unwrap();
+    let step =
+        peers[0].group.propose(&PROVIDER, &mut TestRng(3), NOW, long(500), &framing).unwrap();
     let Event::Proposal { message: second, .. } = step.into_event() else { panic!("none") };
     let both = bytes(1000) + bytes(500);
     edge(Limit::PendingBytes, both, |limits| proposes(&mut peers[0], limits, &long(500)));
@@ -614,7 +615,7 @@ fn no_more_bytes_of_proposals_wait_than_the_limit_says() {
 
 #[test]
 fn a_message_is_as_far_ahead_as_the_limit_says_and_as_many_keys_are_kept() {
-    let ratchet = RatchetLimits { max_forward: 4, max_skipped: 2 };
+    let ratchet = RatchetLimits { max_forward: 4, max_skipped: 2, ..RatchetLimits::default() };
     let limits = Limits { ratchet, ..Limits::default() };
     let mut peers = group_of(&["alice", "bob"]);
     let messages: Vec<_> = (0..6).map(|n| peers[0].say(&[n])).collect();

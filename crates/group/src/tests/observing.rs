@@ -8,6 +8,7 @@ use crate::{
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_wire::{LeafIndex, Proposal, Sender};
+use core::convert::Infallible;
 
 const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 
@@ -19,7 +20,7 @@ fn observer_of(peer: &Peer) -> Observer {
 }
 
 fn take(observer: &mut Observer, step: Transition<Observer>) -> ObserverEvent {
-    apply(observer, step, |_| Ok::<_, ApplyError<()>>(())).unwrap()
+    apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap()
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn steps_and_stages_of_another_state_are_stale_to_an_observer() {
     take(&mut observer, first);
     assert_eq!(late.resolve(&observer, &PROVIDER, &[]).unwrap_err(), stale);
     let before = observer.rows().unwrap();
-    let failed = apply(&mut observer, second, |_| -> Result<(), ()> { panic!("written") });
+    let failed = apply(&mut observer, second, |_| -> Result<(), Infallible> { panic!("written") });
     assert_eq!(failed.unwrap_err(), ApplyError::Stale);
     assert_eq!(observer.rows().unwrap(), before);
 }

@@ -3,9 +3,9 @@
 use super::fixture::*;
 use crate::{
     CommitOptions, Config, Error, Event, ExternalCommit, ExternalJoinOptions, ExternalJoinStage,
-    ExternalTarget, Framing, Group, GroupInfoOptions, GroupView, LeafUpdate, NewProposal, Observer,
-    ObserverStage, Permission, Policy, Proposed, ProposedCommit, Rejection, Rules, Verdict, What,
-    Who, apply,
+    ExternalTarget, Framing, Group, GroupInfoOptions, GroupView, LeafUpdate, Misuse, NewProposal,
+    Observer, ObserverStage, Permission, Policy, Proposed, ProposedCommit, Rejection, Rules,
+    Verdict, What, Who, apply,
 };
 use alloc::format;
 use alloc::sync::Arc;
@@ -130,8 +130,9 @@ fn proposal_is(what: &str, rules: &Rules, who: usize, new: &NewProposal, expecte
     for framing in [Framing::default(), encrypted()] {
         let mut scene = Scene::new();
         scene.rule(&policy);
-        let propose =
-            |peer: &Peer| peer.group.propose(&PROVIDER, &mut TestRng(3), new.clone(), &framing);
+        let propose = |peer: &Peer| {
+            peer.group.propose(&PROVIDER, &mut TestRng(3), NOW, new.clone(), &framing)
+        };
         says(&format!("{what}, sent"), propose(&scene.peers[who]).map(|_| ()), expected);
         scene.peers[who].group.public.config.policy = Arc::new(Rules::default());
         let Event::Proposal { message, .. } = propose(&scene.peers[who]).unwrap().into_event()
@@ -173,7 +174,10 @@ fn commit_is(
         }
         // The own commit is judged once more when it is accepted.
         scene.peers[who].group.public.config.policy = policy.clone();
-        let accepted = scene.peers[who].group.commit_accepted(&PROVIDER, NOW).map(|_| ());
+        let accepted = scene.peers[who]
+            .group
+            .commit_accepted(&PROVIDER, NOW, &pending_id(&scene.peers[who].group))
+            .map(|_| ());
         says(&format!("{what}, accepted"), accepted, expected);
     }
 }
@@ -290,7 +294,7 @@ fn who_may_propose_and_commit_is_who_the_rules_name() {
         let sent = target.propose(&PROVIDER, 0, service_key, Proposal::Remove(CAROL)).unwrap();
         scene.judge(&what, None, &sent, may(service, MAY_NOT_PROPOSE));
         scene.observe(&what, &sent, may(service, MAY_NOT_PROPOSE));
-        let sent = target.propose_self(&PROVIDER, &key_package("eve", 50)).unwrap();
+        let sent = target.propose_self(&PROVIDER, NOW, &key_package("eve", 50)).unwrap();
         scene.judge(&what, None, &sent, may(joiner, MAY_NOT_PROPOSE));
         scene.observe(&what, &sent, may(joiner, MAY_NOT_PROPOSE));
     }
@@ -544,7 +548,7 @@ fn a_commit_that_a_proposal_has_overtaken_is_given_up_by_its_committer_too() {
     scene.pending(1, NewProposal::Remove(CAROL));
     scene.judge("overtaken", None, &commit, LEFT_OUT);
     scene.observe("overtaken", &commit, LEFT_OUT);
-    let step = scene.peers[0].group.commit_rejected().unwrap();
+    let step = scene.peers[0].group.commit_rejected(&pending_id(&scene.peers[0].group)).unwrap();
     scene.peers[0].take(step);
     let commit = scene.peers[0].commit(received()).commit;
     scene.take(&commit, &[0]);
@@ -606,12 +610,17 @@ fn an_application_writes_a_policy_of_its_own() {
     let mut scene = Scene::new();
     let own: Arc<dyn Policy> = Arc::new(Own);
     let mallory = || add("mallory", 50);
-    let bad =
-        scene.peers[1].group.propose(&PROVIDER, &mut TestRng(3), mallory(), &Framing::default());
+    let bad = scene.peers[1].group.propose(
+        &PROVIDER,
+        &mut TestRng(3),
+        NOW,
+        mallory(),
+        &Framing::default(),
+    );
     let Event::Proposal { message, .. } = bad.unwrap().into_event() else { panic!("none") };
     let both = only(vec![add("eve", 51), NewProposal::Remove(CAROL)]);
     let commit = scene.peers[1].commit(both.clone()).commit;
-    let step = scene.peers[1].group.commit_rejected().unwrap();
+    let step = scene.peers[1].group.commit_rejected(&pending_id(&scene.peers[1].group)).unwrap();
     scene.peers[1].take(step);
     scene.rule(&own);
     scene.judge("mallory", Some(1), &message, Err("not mallory"));
@@ -661,13 +670,40 @@ fn a_policy_that_cannot_be_met_says_why_and_leaves_the_group_as_it_was() {
 }
 
 #[test]
-fn a_group_judges_by_the_policy_that_it_was_loaded_with() {
-    let mut peers = group_of(&["alice", "bob"]);
+fn a_group_is_loaded_under_the_policy_that_it_was_stored_under() {
     let commit = vec![permission(Who::ExternalSenders, What::Everything)];
-    let rules = Rules { commit, ..Rules::default() };
-    let rows = peers[0].rows.clone();
-    peers[0].group = Group::load(&PROVIDER, config_of(rules), rows).unwrap();
+    let strict = || config_of(Rules { commit: commit.clone(), ..Rules::default() });
+    let mut peers = group_of(&["alice", "bob"]);
+    let load = |peer: &Peer, config| Group::load(&PROVIDER, config, peer.rows.clone());
+    let other = Some(Error::from(Misuse::OtherPolicy));
+
+    // The rules change only where the application says that they do.
+    assert_eq!(load(&peers[0], strict()).err(), other);
+    let adopt = Config { adopt_policy: true, ..strict() };
+    peers[0].group = load(&peers[0], adopt).unwrap();
     says("loaded", peers[0].try_commit(received()).map(|_| ()), MAY_NOT_COMMIT);
+
+    // The new policy is stored with the next epoch, and is missed from then on.
+    let commit = peers[1].commit(CommitOptions::default()).commit;
+    let lax = permission(Who::Members, What::Everything);
+    let lax = || config_of(Rules { commit: vec![lax.clone()], ..Rules::default() });
+    peers[0].group = load(&peers[0], Config { adopt_policy: true, ..lax() }).unwrap();
+    peers[0].receive(&commit);
+    assert_eq!(load(&peers[0], Config::default()).err(), other);
+    assert_eq!(load(&peers[0], strict()).err(), other);
+    peers[0].group = load(&peers[0], lax()).unwrap();
+    peers[0].check();
+
+    // So is the policy of an observer; and one without rules can be adopted, too.
+    let observer = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
+    let stage = ObserverStage::open(&PROVIDER, lax(), &observer, None).unwrap();
+    let observer = stage.resolve(&[Verdict::Accept, Verdict::Accept]).unwrap();
+    let mut rows = Rows::new();
+    observer.rows().unwrap().apply_to(&mut rows);
+    let load = |config| Observer::load(&PROVIDER, config, rows.clone()).map(drop);
+    assert_eq!(load(Config::default()).err(), other);
+    load(lax()).unwrap();
+    load(Config { adopt_policy: true, ..Config::default() }).unwrap();
 }
 
 /// Overrides nothing.

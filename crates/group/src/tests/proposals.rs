@@ -121,8 +121,7 @@ fn a_client_cannot_be_added_twice() {
         commit_of(vec![NewProposal::Remove(LeafIndex(1)), NewProposal::Add(valid(&again))]);
     let messages = peers[0].commit(options);
     peers[0].accepted();
-    let Event::Epoch(change) = peers[1].receive(&messages.commit) else { panic!() };
-    assert!(change.removed_self);
+    peers[1].is_removed(&messages.commit);
     let welcome = &messages.welcomes[0].message;
     let back = Peer::join(welcome, &again, Default::default(), 3);
     peers[1] = back;
@@ -181,7 +180,7 @@ fn an_unknown_proposal_reference_is_refused() {
 fn a_proposal_that_a_commit_refers_to_often_is_not_copied_as_often() {
     let mut peers = group_of(&["alice", "bob"]);
     let long = NewProposal::ExternalPsk { psk_id: vec![7; 1 << 20].into() };
-    let step = peers[0].group.propose(&PROVIDER, &mut TestRng(1), long, &Default::default());
+    let step = peers[0].group.propose(&PROVIDER, &mut TestRng(1), NOW, long, &Default::default());
     let Event::Proposal { message, reference } = peers[0].take(step.unwrap()) else { panic!() };
     peers[1].receive(&message);
     let often = vec![ProposalOrRef::Reference(reference.clone()); 256];
@@ -195,6 +194,7 @@ fn a_proposal_is_good_for_its_own_epoch_alone() {
     let step = peers[0].group.propose(
         &PROVIDER,
         &mut TestRng(1),
+        NOW,
         NewProposal::Remove(LeafIndex(2)),
         &Default::default(),
     );
@@ -237,7 +237,7 @@ fn a_removal_of_nobody_is_refused_as_a_proposal_already() {
     let mut peers = group_of(&["alice", "bob"]);
     let nobody = LeafIndex(2);
     let (rng, remove) = (&mut TestRng(1), NewProposal::Remove(nobody));
-    let failed = peers[0].group.propose(&PROVIDER, rng, remove, &Default::default());
+    let failed = peers[0].group.propose(&PROVIDER, rng, NOW, remove, &Default::default());
     assert_eq!(rejection(failed.unwrap_err()), Rejection::RemoveOfNobody(nobody));
     let message = propose(&mut peers[0], Proposal::Remove(nobody));
     assert_eq!(rejection(peers[1].error(&message)), Rejection::RemoveOfNobody(nobody));
@@ -270,7 +270,7 @@ fn extensions_that_cannot_be_read_are_refused_as_a_proposal_already() {
     for extension_type in [ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS] {
         let list = vec![Extension { extension_type, extension_data: [5].into() }];
         let (rng, new) = (&mut TestRng(1), NewProposal::GroupContextExtensions(list.clone()));
-        let failed = peers[0].group.propose(&PROVIDER, rng, new, &Default::default());
+        let failed = peers[0].group.propose(&PROVIDER, rng, NOW, new, &Default::default());
         let truncated = Error::Malformed(DecodeError::Truncated);
         assert_eq!(failed.unwrap_err(), truncated);
         let message = propose(&mut peers[0], Proposal::GroupContextExtensions(list));

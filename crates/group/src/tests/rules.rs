@@ -79,7 +79,7 @@ fn making_a_commit_changes_nothing_before_it_is_applied() {
     let carol = key_package("carol", 50);
     let options = commit_of(vec![NewProposal::Add(valid(&carol))]);
     let rng = &mut TestRng(1);
-    let step = peers[0].group.commit(&PROVIDER, rng, options).unwrap();
+    let step = peers[0].group.commit(&PROVIDER, rng, NOW, options).unwrap();
     assert_eq!(peers[0].all_rows(), before);
     // Applied, it is pending: the epoch is as it was until the delivery service has accepted it.
     let (epoch, tree) = (peers[0].group.epoch(), peers[0].group.tree().tree_hash().to_vec());

@@ -1,7 +1,9 @@
 //! The discipline of steps: computed apart, written first, applied then.
 
 use super::fixture::*;
-use crate::{ApplyError, CommitOptions, Config, Group, Misuse, NewProposal, Received, apply};
+use crate::{
+    ApplyError, CommitOptions, Config, Event, Group, Misuse, NewProposal, Received, apply,
+};
 use alloc::vec::Vec;
 use conclave_wire::LeafIndex;
 
@@ -10,10 +12,58 @@ fn a_step_is_not_applied_when_its_write_fails() {
     let mut peers = group_of(&["alice", "bob"]);
     let message = peers[0].say(b"hello");
     let step = peers[1].process(&message).unwrap().unwrap();
-    let failed = apply(&mut peers[1].group, step, |_| Err("disk full"));
-    assert_eq!(failed, Err(ApplyError::Write("disk full")));
+    let failed = apply(&mut peers[1].group, step, |_| Err(NotWritten));
+    assert_eq!(failed, Err(ApplyError::Write(NotWritten)));
     peers[1].check();
     assert_eq!(peers[1].reads(&message).data, b"hello");
+}
+
+/// The write happened and failed all the same, as a lost connection makes it seem.
+#[derive(Debug, PartialEq)]
+struct Unknown;
+
+impl crate::WriteError for Unknown {
+    fn may_have_written(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn after_a_write_of_unknown_outcome_a_group_takes_no_step_until_it_is_loaded() {
+    let mut peers = group_of(&["alice", "bob"]);
+    for folded in [false, true] {
+        let Peer { group, rows, rng, .. } = &mut peers[0];
+        let mut encrypt = |group: &Group| {
+            group.encrypt(&PROVIDER, rng, b"sent, perhaps", &Default::default()).unwrap()
+        };
+        let step = encrypt(group);
+        let mut sent = Vec::new();
+        let written = |write: crate::Write<'_, Event>| {
+            write.batch.apply_to(rows);
+            sent.extend(write.events.iter().cloned());
+            Err::<(), _>(Unknown)
+        };
+        if folded {
+            let mut fold = group.fold();
+            fold.push(step).unwrap();
+            assert_eq!(fold.commit(written), Err(Unknown));
+        } else {
+            assert_eq!(apply(group, step, written), Err(ApplyError::Write(Unknown)));
+        }
+
+        // The next message would have the generation of the one that was stored.
+        let again = encrypt(group);
+        let none = |_: crate::Write<'_, _>| -> Result<(), Unknown> { panic!("written") };
+        assert_eq!(apply(group, again, none), Err(ApplyError::Reload));
+        let again = encrypt(group);
+        assert_eq!(group.fold().push(again), Err(ApplyError::Reload));
+
+        peers[0].reload();
+        let [Event::Message(sent)] = sent.as_slice() else { panic!("one message") };
+        let next = peers[0].say(b"the next");
+        let first = peers[1].reads(sent).generation;
+        assert_eq!(peers[1].reads(&next).generation, first + 1);
+    }
 }
 
 #[test]
@@ -23,7 +73,8 @@ fn a_step_from_an_earlier_state_is_stale() {
     let (one, two) = (peers[1].process(&first).unwrap().unwrap(), peers[1].process(&second));
     peers[1].take(one);
     let late = two.unwrap().unwrap();
-    let late = apply(&mut peers[1].group, late, |_| -> Result<(), ()> { panic!("written") });
+    let late =
+        apply(&mut peers[1].group, late, |_| -> Result<(), NotWritten> { panic!("written") });
     assert_eq!(late, Err(ApplyError::Stale));
     peers[1].check();
     assert_eq!(peers[1].reads(&second).data, b"2");
@@ -61,7 +112,7 @@ fn steps_and_stages_of_another_group_are_stale() {
     let mut other = Peer::found_with("alice", Config::default(), b"two");
     let rng = &mut alice.rng;
     let step = alice.group.encrypt(&PROVIDER, rng, b"x", &Default::default()).unwrap();
-    assert_eq!(apply(&mut other.group, step, |_| Ok::<_, ()>(())), Err(ApplyError::Stale));
+    assert_eq!(apply(&mut other.group, step, |_| Ok::<_, NotWritten>(())), Err(ApplyError::Stale));
     let step = alice.group.encrypt(&PROVIDER, rng, b"x", &Default::default()).unwrap();
     assert_eq!(other.group.fold().push(step), Err(ApplyError::Stale));
     other.check();
@@ -93,17 +144,14 @@ fn a_fold_whose_write_fails_undoes_all_and_the_messages_can_be_processed_again()
             fold.push(step).unwrap();
         }
         assert_eq!(fold.state().epoch(), epoch + 1);
-        let written = fold.commit(|write| match fails {
-            true => Err("disk full"),
-            false => stored(rows, write.batch).map_err(|_| "never"),
-        });
-        assert_eq!(
-            written.map(|events| events.len()),
-            match fails {
-                true => Err("disk full"),
-                false => Ok(messages.len()),
+        let written = fold.commit(|write| {
+            if fails {
+                return Err(NotWritten);
             }
-        );
+            stored(rows, write.batch).map_err(|never| match never {})
+        });
+        let expected = if fails { Err(NotWritten) } else { Ok(messages.len()) };
+        assert_eq!(written.map(|events| events.len()), expected);
         carol.check();
         if fails {
             assert_eq!((&carol.rows, carol.group.epoch()), (&before, epoch));
@@ -135,7 +183,7 @@ fn a_step_that_was_computed_in_a_fold_is_stale_when_that_was_undone() {
     fold.push(one).unwrap();
     let inside = process_in(fold.state(), &second);
     drop(fold);
-    let none = |_: crate::Write<'_, _>| Ok::<_, ()>(());
+    let none = |_: crate::Write<'_, _>| Ok::<_, NotWritten>(());
     assert_eq!(apply(&mut peers[1].group, inside, none), Err(ApplyError::Stale));
     // One from before the fold is still good.
     peers[1].take(before);

@@ -302,7 +302,8 @@ fn a_pending_commit_whose_path_has_lost_its_secrets_is_not_applied() {
     let mut peers = group_of(&["alice", "bob"]);
     peers[0].commit(CommitOptions::default());
     peers[0].group.pending_commit.as_mut().expect("pending").path = None;
-    let failed = peers[0].group.commit_accepted(&PROVIDER, NOW).unwrap_err();
+    let failed =
+        peers[0].group.commit_accepted(&PROVIDER, NOW, &pending_id(&peers[0].group)).unwrap_err();
     assert!(matches!(&failed, Error::Storage(what) if what.contains("path's secrets")), "{failed}");
 }
 

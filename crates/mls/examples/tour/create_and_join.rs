@@ -3,9 +3,10 @@
 
 use crate::common::{CRYPTO, Directory, Result, Rows, SUITE, leaf, lifetime, new_signer, now, rng};
 use conclave_mls::*;
+use std::convert::Infallible;
 
 /// The write of an application with a database. Here it is a map.
-fn write(rows: &mut Rows, batch: &rows::Batch) -> std::result::Result<(), Error> {
+fn write(rows: &mut Rows, batch: &rows::Batch) -> std::result::Result<(), Infallible> {
     batch.apply_to(rows);
     Ok(())
 }
@@ -44,13 +45,13 @@ pub(crate) fn run() -> Result {
     let bob = stage.resolve(verdict)?;
     let proposals = vec![NewProposal::Add(Box::new(bob))];
     let options = CommitOptions { proposals, ..CommitOptions::default() };
-    let step = alice.commit(&CRYPTO, &mut rng, options)?;
+    let step = alice.commit(&CRYPTO, &mut rng, now(), options)?;
     let event = apply(&mut alice, step, |w| write(&mut alices_rows, w.batch))?;
     let Event::Commit(messages) = event else { return Err("a commit gives messages".into()) };
     assert_eq!(alice.epoch(), 0, "the commit is pending");
 
     // The delivery service accepts the commit. Only now Alice moves on and the Welcome may go out.
-    let step = alice.commit_accepted(&CRYPTO, now())?;
+    let step = alice.commit_accepted(&CRYPTO, now(), &messages.id)?;
     let event = apply(&mut alice, step, |w| write(&mut alices_rows, w.batch))?;
     let Event::Epoch(change) = event else { return Err("a new epoch".into()) };
     println!("alice is in epoch {}, {} client was added", change.epoch, change.added.len());

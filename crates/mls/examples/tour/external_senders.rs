@@ -2,7 +2,7 @@
 //! sender proposes to remove somebody, and a newcomer proposes to add herself. Members decide, and
 //! commit.
 
-use crate::common::{CRYPTO, Directory, Result, SUITE, key_package, new_signer};
+use crate::common::{CRYPTO, Directory, Result, SUITE, key_package, new_signer, now};
 use crate::member::{Member, agree};
 use conclave_mls::*;
 
@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result {
     // epoch and suite), a service that observes it can tell him. Alice judges his credential, and
     // commits.
     let bobs = key_package("bob", directory.register("bob", SUITE)?)?;
-    let knock = alice.group.external_target().propose_self(&CRYPTO, &bobs)?;
+    let knock = alice.group.external_target().propose_self(&CRYPTO, now(), &bobs)?;
     alice.receive(&knock, &directory)?;
     let messages = commit(&mut alice, &mut [], &directory)?;
     let mut bob = join("bob", &bobs, &messages, &directory)?;
@@ -76,7 +76,7 @@ pub(crate) fn run() -> Result {
     commit(&mut alice, &mut [&mut bob, &mut carol], &directory)?;
     agree(&[&alice, &bob])?;
     // For Carol the group is over; all her rows of it are deleted.
-    assert_eq!(carol.group.status(), Status::Removed);
+    assert_eq!(carol.group.status(), Status::Deleted);
     assert!(carol.rows.is_empty() && carol.encrypt("but").is_err());
     println!("the service proposed to remove carol, alice committed it");
     Ok(())

@@ -65,7 +65,7 @@ pub(crate) fn run() -> Result {
     println!("alice refuses: {refused}");
     assert_eq!(alice.rows, before);
     // A service that judges by the same rules refuses it for all; then Bob is back as well.
-    let step = bob.group.commit_rejected()?;
+    let step = bob.group.commit_rejected(&messages.id)?;
     bob.take(step)?;
     agree(&[&alice, &bob])?;
     Ok(())

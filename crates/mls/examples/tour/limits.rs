@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result {
         tree_leaves: 2,
         message_bytes: 4096,
         past_epochs: 1,
-        ratchet: RatchetLimits { max_forward: 10, max_skipped: 5 },
+        ratchet: RatchetLimits { max_forward: 10, max_skipped: 5, ..RatchetLimits::default() },
         ..Limits::default()
     };
     let config = Config { limits, ..Config::default() };

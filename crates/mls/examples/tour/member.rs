@@ -5,6 +5,7 @@ use crate::common::{
     CRYPTO, Directory, Result, Rows, SUITE, key_package, leaf, lifetime, now, rng,
 };
 use conclave_mls::*;
+use std::convert::Infallible;
 
 pub(crate) struct Member {
     pub(crate) name: String,
@@ -38,10 +39,17 @@ impl Member {
     /// Writes a step, applies it and gives out what comes of it.
     pub(crate) fn take(&mut self, step: Transition<Group>) -> Result<Event> {
         let rows = &mut self.rows;
-        Ok(apply(&mut self.group, step, |write| {
+        let event = apply(&mut self.group, step, |write| {
             write.batch.apply_to(rows);
-            Ok::<_, Error>(())
-        })?)
+            Ok::<_, Infallible>(())
+        })?;
+
+        // Here the delivery service's order is trusted: its commit does remove this member.
+        if let Event::Removal(_) = event {
+            let deletion = self.group.delete();
+            self.take(deletion)?;
+        }
+        Ok(event)
     }
 
     pub(crate) fn encrypt(&mut self, text: &str) -> Result<Vec<u8>> {
@@ -62,7 +70,7 @@ impl Member {
 
     /// Makes a commit, which waits for the delivery service's verdict.
     pub(crate) fn commit(&mut self, options: CommitOptions) -> Result<CommitMessages> {
-        let step = self.group.commit(&CRYPTO, &mut rng(), options)?;
+        let step = self.group.commit(&CRYPTO, &mut rng(), now(), options)?;
         match self.take(step)? {
             Event::Commit(messages) => Ok(messages),
             other => Err(format!("not a commit: {other:?}").into()),
@@ -71,7 +79,8 @@ impl Member {
 
     /// The delivery service took the own commit.
     pub(crate) fn accepted(&mut self) -> Result<Event> {
-        let step = self.group.commit_accepted(&CRYPTO, now())?;
+        let id = self.group.pending_commit().ok_or("no commit is pending")?.id.clone();
+        let step = self.group.commit_accepted(&CRYPTO, now(), &id)?;
         self.take(step)
     }
 
@@ -90,7 +99,26 @@ impl Member {
         message: &[u8],
         judge: impl Fn(&CredentialRequest) -> Verdict,
     ) -> Result<Option<Event>> {
-        let step = match self.group.process(&CRYPTO, now(), message)? {
+        match self.step(message, judge) {
+            Ok(Some(step)) => Ok(Some(self.take(step)?)),
+            Ok(None) => Ok(None),
+            Err(Refused { error, key_deletion }) => {
+                // The message's key is used up, although the message is refused (section 9.2).
+                if let Some(deletion) = key_deletion {
+                    self.take(*deletion)?;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The step that a message leads to.
+    fn step(
+        &self,
+        message: &[u8],
+        judge: impl Fn(&CredentialRequest) -> Verdict,
+    ) -> core::result::Result<Option<Transition<Group>>, Refused> {
+        Ok(Some(match self.group.process(&CRYPTO, now(), message)? {
             Received::Application(step) | Received::OwnCommit(step) => step,
             Received::Proposal(stage) => {
                 let verdicts: Vec<Verdict> = stage.credentials().iter().map(judge).collect();
@@ -102,8 +130,7 @@ impl Member {
                 stage.resolve(&self.group, &CRYPTO, now(), &answers)?
             }
             Received::Known => return Ok(None),
-        };
-        Ok(Some(self.take(step)?))
+        }))
     }
 
     /// The text of an application message.

@@ -25,7 +25,7 @@ impl Service {
         let rows = &mut self.rows;
         Ok(apply(&mut self.observer, step, |write| {
             write.batch.apply_to(rows);
-            Ok::<_, Error>(())
+            Ok::<_, std::convert::Infallible>(())
         })?)
     }
 }
@@ -62,13 +62,13 @@ pub(crate) fn run() -> Result {
     let mut bobs_directory = Directory::default();
     let mallory = key_package("mallory", bobs_directory.register("mallory", SUITE)?)?;
     let add = NewProposal::Add(Box::new(bobs_directory.valid(mallory.key_package())?));
-    let commit =
-        bob.commit(CommitOptions { proposals: vec![add], ..CommitOptions::default() })?.commit;
-    let Err(refused) = service.submit(&commit, &directory) else {
+    let messages =
+        bob.commit(CommitOptions { proposals: vec![add], ..CommitOptions::default() })?;
+    let Err(refused) = service.submit(&messages.commit, &directory) else {
         return Err("mallory was let in".into());
     };
     println!("refused for all: {refused}");
-    let step = bob.group.commit_rejected()?;
+    let step = bob.group.commit_rejected(&messages.id)?;
     bob.take(step)?;
 
     // The service restarts, and is where it was.

@@ -27,6 +27,31 @@ struct FileStore {
     crash: bool,
 }
 
+/// A write that failed.
+#[derive(Debug)]
+struct WriteFailed(io::Error);
+
+impl WriteError for WriteFailed {
+    /// The file may have been replaced before the failure: only reading it again can tell.
+    fn may_have_written(&self) -> bool {
+        true
+    }
+}
+
+impl std::fmt::Display for WriteFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<io::Error> for WriteFailed {
+    fn from(e: io::Error) -> Self {
+        Self(e)
+    }
+}
+
+impl std::error::Error for WriteFailed {}
+
 fn io_error(e: impl std::fmt::Display) -> io::Error {
     io::Error::other(e.to_string())
 }
@@ -50,7 +75,7 @@ impl FileStore {
     }
 
     /// One atomic, durable step: the rows, what is to be sent, and what was read.
-    fn commit(&mut self, batch: &Batch, events: &[Event]) -> io::Result<()> {
+    fn commit(&mut self, batch: &Batch, events: &[Event]) -> std::result::Result<(), WriteFailed> {
         let mut state = self.load().map_err(io_error)?;
         batch.apply_to(&mut state.rows);
         for event in events {
@@ -64,7 +89,7 @@ impl FileStore {
         let new = self.path.with_extension("new");
         if self.crash {
             fs::write(&new, bytes.get(..bytes.len() / 2).unwrap_or_default())?;
-            return Err(io_error("the power went out"));
+            return Err(io_error("the power went out").into());
         }
         let mut file = fs::File::create(&new)?;
         io::Write::write_all(&mut file, &bytes)?;
@@ -110,6 +135,12 @@ pub(crate) fn run() -> Result {
         return Err("the write succeeded".into());
     };
     println!("{e}");
+    // Whether it was written is not known, so that the group goes on only after loading.
+    let step = group.encrypt(&CRYPTO, &mut rng(), b"again", &Framing::default())?;
+    assert!(matches!(
+        apply(&mut group, step, |_| Ok::<_, WriteFailed>(())),
+        Err(ApplyError::Reload)
+    ));
     let (mut store, mut group) = restart(&path)?;
     assert!(store.load()?.outbox.is_empty());
 

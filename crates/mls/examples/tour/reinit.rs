@@ -50,7 +50,7 @@ pub(crate) fn run() -> Result {
     let link = Some(bob.group.reinit_link()?);
     let options = CommitOptions { proposals, link, ..CommitOptions::default() };
     let messages = successor.commit(options)?;
-    let step = successor.group.commit_accepted(&CRYPTO, now())?;
+    let step = successor.group.commit_accepted(&CRYPTO, now(), &messages.id)?;
     successor.take(step)?;
 
     // Everybody joins with the link of their own state of the old group, which checks that the

@@ -17,6 +17,7 @@ pub use rows::SecretTreeRow;
 
 use crate::EncryptionSecret;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use conclave_crypto::{Secret, Suite};
 use conclave_wire::{LeafIndex, NodeIndex, TreeSize};
 use core::fmt;
@@ -73,7 +74,8 @@ impl SecretTree {
     /// The key of a message that was received, and what its use consumes.
     ///
     /// A generation ahead of the ratchet costs as many steps as it is ahead, and the keys on the
-    /// way are kept, the last [`RatchetLimits::max_skipped`] of them.
+    /// way are kept, the last [`RatchetLimits::max_skipped`] of them, as far as
+    /// [`RatchetLimits::max_skipped_in_epoch`] has room.
     ///
     /// # Errors
     /// Without having derived anything: [`RatchetError::NoSuchLeaf`]; [`RatchetError::KeyGone`] if
@@ -98,6 +100,7 @@ impl SecretTree {
         if generation == u32::MAX {
             return Err(RatchetError::Exhausted { leaf });
         }
+
         let mut delta = SecretTreeDelta::default();
         let mut ratchet = self.open(suite, id, &mut delta)?;
         self.drop_oldest_skipped(id, ahead, limits.max_skipped, &mut delta);
@@ -110,14 +113,13 @@ impl SecretTree {
             ratchet = ratchet.step(suite)?;
         }
         let key = ratchet.message_key(suite)?;
-        let mut ratchet = ratchet.step(suite)?;
-        for change in delta.skipped.values() {
-            ratchet.skipped = match change {
-                Some(_) => ratchet.skipped.saturating_add(1),
-                None => ratchet.skipped.saturating_sub(1),
-            };
-        }
+        let ratchet = ratchet.step(suite)?;
+
         delta.ratchets.insert(id, Some(ratchet));
+        if ahead > 0 {
+            self.share_room(limits.max_skipped_in_epoch, &mut delta);
+        }
+        self.count_skipped(&mut delta);
         Ok((key, delta))
     }
 
@@ -156,7 +158,8 @@ impl SecretTree {
         kind: RatchetKind,
         generation: u32,
     ) -> Result<MessageKey, RatchetError> {
-        let limits = RatchetLimits { max_forward: u32::MAX, max_skipped: 0 };
+        let limits =
+            RatchetLimits { max_forward: u32::MAX, max_skipped: 0, max_skipped_in_epoch: 0 };
         self.receive(suite, leaf, kind, generation, limits).map(|(key, _)| key)
     }
 
@@ -220,11 +223,9 @@ impl SecretTree {
     ) -> Result<(MessageKey, SecretTreeDelta), RatchetError> {
         let gone = || RatchetError::KeyGone { leaf: id.leaf, generation };
         let key = self.skipped.get(&(id, generation)).ok_or_else(gone)?.clone();
-        let mut ratchet = self.ratchets.get(&id).ok_or_else(gone)?.clone();
-        ratchet.skipped = ratchet.skipped.saturating_sub(1);
         let mut delta = SecretTreeDelta::default();
-        delta.ratchets.insert(id, Some(ratchet));
         delta.skipped.insert((id, generation), None);
+        self.count_skipped(&mut delta);
         Ok((key, delta))
     }
 
@@ -245,10 +246,76 @@ impl SecretTree {
         delta.skipped.extend(oldest.map(|generation| ((id, generation), None)));
     }
 
+    /// Drops the oldest skipped keys of those ratchets that keep most, until all together are within
+    /// a bound. A member that skips many generations thus pays with its own keys.
+    fn share_room(&self, max_skipped: u32, delta: &mut SecretTreeDelta) {
+        let new = delta.skipped.values().filter(|change| change.is_some()).count();
+        let dropped = delta.skipped.len() - new;
+        let kept = (self.skipped.len() + new).saturating_sub(dropped);
+        let room = usize::try_from(max_skipped).unwrap_or(usize::MAX);
+        if kept <= room {
+            return;
+        }
+
+        let mut by_ratchet: BTreeMap<RatchetId, Vec<u32>> = BTreeMap::new();
+        let old = self.skipped.keys().filter(|key| !delta.skipped.contains_key(key));
+        let new = delta.skipped.iter().filter(|(_, change)| change.is_some()).map(|(key, _)| key);
+        for (id, generation) in old.chain(new) {
+            by_ratchet.entry(*id).or_default().push(*generation);
+        }
+        let most = level(by_ratchet.values().map(Vec::len), room);
+        let at_level = by_ratchet.values().map(|keys| keys.len().min(most)).sum::<usize>();
+        // What the level leaves free goes to the first that would give more.
+        let mut left = room.saturating_sub(at_level);
+        for (id, generations) in by_ratchet {
+            let mut excess = generations.len().saturating_sub(most);
+            if excess > 0 && left > 0 {
+                (excess, left) = (excess - 1, left - 1);
+            }
+            for generation in generations.into_iter().take(excess) {
+                let key = (id, generation);
+                if self.skipped.contains_key(&key) {
+                    delta.skipped.insert(key, None);
+                } else {
+                    delta.skipped.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Sets the number of skipped keys in each ratchet for which a delta adds or drops some.
+    fn count_skipped(&self, delta: &mut SecretTreeDelta) {
+        for ((id, _), change) in &delta.skipped {
+            let ratchet =
+                delta.ratchets.entry(*id).or_insert_with(|| self.ratchets.get(id).cloned());
+            if let Some(ratchet) = ratchet {
+                ratchet.skipped = match change {
+                    Some(_) => ratchet.skipped.saturating_add(1),
+                    None => ratchet.skipped.saturating_sub(1),
+                };
+            }
+        }
+    }
+
     /// The generations of a ratchet whose keys are kept, ascending.
     fn skipped_of(&self, id: RatchetId) -> impl Iterator<Item = u32> {
         self.skipped.range((id, 0)..=(id, u32::MAX)).map(|((_, generation), _)| *generation)
     }
+}
+
+/// The most that each may keep so that all together fit into a room: the highest level at which
+/// those above it are cut off there.
+fn level(counts: impl Iterator<Item = usize> + Clone, room: usize) -> usize {
+    let (mut fits, mut over) = (0, counts.clone().max().unwrap_or(0) + 1);
+    while over - fits > 1 {
+        let middle = fits + (over - fits) / 2;
+        if counts.clone().map(|n| n.min(middle)).sum::<usize>() <= room {
+            fits = middle;
+        } else {
+            over = middle;
+        }
+    }
+    fits
 }
 
 #[cfg(test)]

@@ -51,12 +51,15 @@ pub struct RatchetLimits {
     pub max_forward: u32,
     /// How many skipped keys each ratchet keeps; the oldest are dropped.
     pub max_skipped: u32,
+    /// How many skipped keys all ratchets of an epoch keep together. Above it, the ratchets that keep
+    /// most drop their oldest, so that nobody fills the room of the others.
+    pub max_skipped_in_epoch: u32,
 }
 
 impl Default for RatchetLimits {
-    /// 2000 of each.
+    /// 2000 generations ahead, 2000 skipped keys a ratchet, 8192 in an epoch.
     fn default() -> Self {
-        Self { max_forward: 2000, max_skipped: 2000 }
+        Self { max_forward: 2000, max_skipped: 2000, max_skipped_in_epoch: 8192 }
     }
 }
 

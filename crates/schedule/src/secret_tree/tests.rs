@@ -8,7 +8,8 @@ use alloc::{format, vec};
 use conclave_crypto::testing::{Counter, Hooked, Operation};
 use conclave_provider_rustcrypto::RustCrypto;
 
-const LIMITS: RatchetLimits = RatchetLimits { max_forward: 2000, max_skipped: 2000 };
+const LIMITS: RatchetLimits =
+    RatchetLimits { max_forward: 2000, max_skipped: 2000, max_skipped_in_epoch: 8192 };
 
 fn tree(leaves: u32) -> SecretTree {
     let root = EncryptionSecret::from_secret(Secret::new(vec![0xe5; 32]));
@@ -132,7 +133,11 @@ fn the_last_generation_costs_nothing_and_is_refused() {
         assert_eq!((derivations, result), (0, Err(too_far)));
     }
     // Whatever the limits are: no ratchet can get beyond it.
-    let limits = RatchetLimits { max_forward: u32::MAX, max_skipped: u32::MAX };
+    let limits = RatchetLimits {
+        max_forward: u32::MAX,
+        max_skipped: u32::MAX,
+        max_skipped_in_epoch: u32::MAX,
+    };
     let receive = || tree.receive(&suite, LeafIndex(7), Handshake, u32::MAX, limits);
     let (derivations, result) = counting.hook.during(receive);
     assert_eq!((derivations, result), (0, Err(RatchetError::Exhausted { leaf: LeafIndex(7) })));
@@ -221,7 +226,7 @@ fn sending_counts_up_and_keeps_no_skipped_key() {
 
 #[test]
 fn skipped_keys_are_kept_up_to_the_limit_and_the_oldest_dropped() {
-    let limits = RatchetLimits { max_forward: 100, max_skipped: 5 };
+    let limits = RatchetLimits { max_forward: 100, max_skipped: 5, ..LIMITS };
     let mut tree = tree(2);
     let pristine = tree.clone();
     let kept = |tree: &SecretTree| -> Vec<u32> {
@@ -249,8 +254,48 @@ fn skipped_keys_are_kept_up_to_the_limit_and_the_oldest_dropped() {
 }
 
 #[test]
+fn all_ratchets_of_an_epoch_share_room_for_skipped_keys() {
+    let limits = RatchetLimits { max_skipped_in_epoch: 10, ..LIMITS };
+    let mut tree = tree(4);
+    let kept = |tree: &SecretTree, leaf| -> Vec<u32> {
+        tree.skipped_of(RatchetId { leaf: LeafIndex(leaf), kind: Application }).collect()
+    };
+
+    // Who skips most pays: not who is the last, and not who skips few.
+    take(&mut tree, 0, Application, 8, limits).unwrap();
+    take(&mut tree, 1, Application, 2, limits).unwrap();
+    take(&mut tree, 2, Application, 3, limits).unwrap();
+    assert_eq!(kept(&tree, 0), [3, 4, 5, 6, 7]);
+    assert_eq!(kept(&tree, 1), [0, 1]);
+    assert_eq!(kept(&tree, 2), [0, 1, 2]);
+
+    // Whoever asks for all of the room gets an equal share.
+    take(&mut tree, 3, Application, 1000, limits).unwrap();
+    assert_eq!(kept(&tree, 0), [5, 6, 7]);
+    assert_eq!(kept(&tree, 1), [0, 1]);
+    assert_eq!(kept(&tree, 2), [0, 1, 2]);
+    assert_eq!(kept(&tree, 3), [998, 999]);
+
+    // A key that is used makes room, and what is stored is what is kept.
+    take(&mut tree, 3, Application, 998, limits).unwrap();
+    take(&mut tree, 1, Application, 4, limits).unwrap();
+    assert_eq!(kept(&tree, 1), [0, 1, 3]);
+    assert_eq!(SecretTree::load(tree.size(), tree.rows().into_iter()), Ok(tree));
+}
+
+#[test]
+fn no_room_for_skipped_keys_is_no_obstacle_to_messages() {
+    let limits = RatchetLimits { max_skipped_in_epoch: 0, ..LIMITS };
+    let mut tree = tree(2);
+    for generation in [5, 6, 9] {
+        take(&mut tree, 0, Application, generation, limits).unwrap();
+    }
+    assert!(tree.skipped.is_empty());
+}
+
+#[test]
 fn a_message_may_be_as_far_ahead_as_the_limit_and_no_farther() {
-    let limits = RatchetLimits { max_forward: 10, max_skipped: 3 };
+    let limits = RatchetLimits { max_forward: 10, max_skipped: 3, ..LIMITS };
     let mut tree = tree(2);
     let too_far =
         |generation| Err(RatchetError::TooFarAhead { leaf: LeafIndex(1), generation, by: 11 });
@@ -289,7 +334,7 @@ fn long_random_runs_keep_keys_rows_and_undo_consistent() {
         let mut tree = tree(leaves);
         let pristine = tree.clone();
         let mut stored: BTreeMap<_, _> = tree.rows().into_iter().collect();
-        let limits = RatchetLimits { max_forward: 12, max_skipped: 8 };
+        let limits = RatchetLimits { max_forward: 12, max_skipped: 8, max_skipped_in_epoch: 12 };
         for _ in 0..200 {
             let leaf = LeafIndex(rng.below(leaves.into()) as u32);
             let kind = if rng.below(2) == 0 { Handshake } else { Application };
@@ -316,6 +361,7 @@ fn long_random_runs_keep_keys_rows_and_undo_consistent() {
             assert_eq!((&tree, &delta), (&before, &kept));
             tree.swap(&mut delta);
             assert_eq!(tree, after);
+            assert!(tree.skipped.len() <= 12);
 
             for (row, value) in rows {
                 match value {

@@ -4,7 +4,7 @@ use super::Input;
 use super::messages::{observed, received};
 use super::stage::{self, GROUP, Stage, TIME};
 use crate::SeededRng;
-use crate::party::{PROVIDER, Rows};
+use crate::party::{PROVIDER, Rows, pending_id};
 use conclave_crypto::Secret;
 use conclave_group::rows::{FORMAT, RowKey, Table, content};
 use conclave_group::{CommitOptions, Group, Observer};
@@ -118,11 +118,11 @@ fn member_of(stage: &Stage, rows: Rows, message: u8) {
     if let Ok(Some(step)) = received(fold.state(), pick(stage, message)) {
         fold.push(step).expect("computed from this state");
     }
-    if let Ok(step) = fold.state().commit_accepted(&PROVIDER, TIME) {
+    if let Ok(step) = fold.state().commit_accepted(&PROVIDER, TIME, &pending_id(fold.state())) {
         fold.push(step).expect("computed from this state");
     }
     let mut rng = SeededRng::from_u64(0);
-    let _ = fold.state().commit(&PROVIDER, &mut rng, CommitOptions::default());
+    let _ = fold.state().commit(&PROVIDER, &mut rng, TIME, CommitOptions::default());
     drop(fold);
     assert_eq!(all(&group), rows, "undone");
 }

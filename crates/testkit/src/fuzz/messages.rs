@@ -4,12 +4,12 @@ use super::forged::{Forged, forged, proposal_list};
 use super::stage::{self, GROUP, Stage, TIME};
 use super::{Input, built};
 use crate::SeededRng;
-use crate::party::{ALL, PROVIDER, Rows, SUITE};
+use crate::party::{ALL, NotWritten, PROVIDER, Rows, SUITE, pending_id};
 use conclave_crypto::{Secret, Suite};
 use conclave_group::rows::Batch;
 use conclave_group::{
     Answers, CommitOptions, Error, Event, Fold, Framing, Group, NewProposal, Observer,
-    ObserverStage, Received, Refused, State, Status, Transition, ValidKeyPackage, Verdict,
+    ObserverStage, Received, Refused, State, Transition, ValidKeyPackage, Verdict,
 };
 use conclave_tree::RatchetTree;
 use conclave_wire::{Decode, GroupInfo, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage};
@@ -63,7 +63,7 @@ fn undo<S: State>(
     all(fold.state()).expect("rows").apply_to(&mut rows);
     let undone = fold.commit(|write| {
         write.batch.apply_to(&mut stored);
-        Err::<(), ()>(())
+        Err::<(), _>(NotWritten)
     });
     assert!(undone.is_err());
     assert_eq!(stored, rows, "what would be stored is not what the state is");
@@ -87,11 +87,12 @@ fn take(fold: &mut Fold<'_, Group>, forged: &Forged) -> Taken {
         Err(refused) => (refused.key_deletion.map(|step| *step), Taken::Key),
     };
     let Some(step) = step else { return Taken::Nothing };
+    let epoch = fold.state().epoch();
     fold.push(step).expect("computed from this state");
     if taken == Taken::Message {
         assert!(!forged.edited, "an edited message was accepted");
-        let removed = fold.state().status() == Status::Removed;
-        assert!(removed || !forged.unconfirmed, "a commit that nobody confirms was accepted");
+        let moved = fold.state().epoch() != epoch;
+        assert!(!moved || !forged.unconfirmed, "a commit that nobody confirms was accepted");
     }
     taken
 }
@@ -187,10 +188,13 @@ fn honest(stage: &mut Stage, flags: u8, input: &mut Input<'_>) {
     };
     let alice = &mut stage.alice;
     let mut rng = SeededRng::from_u64(0);
-    let Ok(step) = alice.group.commit(&PROVIDER, &mut rng, options) else { return };
+    let Ok(step) = alice.group.commit(&PROVIDER, &mut rng, TIME, options) else { return };
     let mut fold = alice.group.fold();
     fold.push(step).expect("computed from this state");
-    let step = fold.state().commit_accepted(&PROVIDER, TIME).expect("an own commit is accepted");
+    let step = fold
+        .state()
+        .commit_accepted(&PROVIDER, TIME, &pending_id(fold.state()))
+        .expect("an own commit is accepted");
     fold.push(step).expect("computed from this state");
     let authenticator = fold.state().epoch_authenticator().expect("a member").clone();
     let mut commit = Vec::new();
@@ -198,7 +202,7 @@ fn honest(stage: &mut Stage, flags: u8, input: &mut Input<'_>) {
         if let Some(Event::Commit(messages)) = write.events.first() {
             commit = messages.commit.clone();
         }
-        Err::<(), ()>(())
+        Err::<(), _>(NotWritten)
     });
     alice.check();
     let bob = &mut stage.bob;

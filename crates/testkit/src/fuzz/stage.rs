@@ -3,8 +3,8 @@
 use crate::SeededRng;
 use crate::forge::{Insider, OpenWelcome};
 use crate::party::{
-    self, ALL, CUSTOM, CUSTOM_PROPOSALS, NOW, PROVIDER, Peer, Rows, SUITE, add, commit_of,
-    encrypted, key_package_of,
+    self, ALL, CUSTOM, CUSTOM_PROPOSALS, NOW, NotWritten, PROVIDER, Peer, Rows, SUITE, add,
+    commit_of, encrypted, key_package_of,
 };
 use conclave_crypto::Secret;
 use conclave_group::{
@@ -55,7 +55,7 @@ pub(super) fn config() -> Config {
     let empty = CustomProposal::empty(EMPTY);
     proposals.push(CustomProposal { path_required: true, external: true, ..empty });
     let limits = Limits {
-        ratchet: RatchetLimits { max_forward: 40, max_skipped: 20 },
+        ratchet: RatchetLimits { max_forward: 40, max_skipped: 20, max_skipped_in_epoch: 60 },
         tree_leaves: 64,
         proposals: 12,
         pending_proposals: 6,
@@ -232,7 +232,7 @@ fn from_outside(alice: &Peer, newcomer: &OwnKeyPackage) -> [Vec<u8>; 3] {
     let external = stage.commit(&PROVIDER, &mut rng, &verdicts, options).expect("a commit");
     let target =
         ExternalTarget { group_id: GROUP.into(), epoch: alice.group.epoch(), cipher_suite: SUITE };
-    let own = target.propose_self(&PROVIDER, newcomer).expect("a proposal");
+    let own = target.propose_self(&PROVIDER, TIME, newcomer).expect("a proposal");
     let empty = Proposal::Custom { proposal_type: EMPTY, body: Bytes::default() };
     let signer = party::signer(SUITE, 1);
     let other = target.propose(&PROVIDER, 0, &signer, empty).expect("a proposal");
@@ -266,14 +266,14 @@ fn by(alice: &mut Peer) -> Vec<Vec<u8>> {
         alice.rejected();
         let group = &alice.group;
         let proposal = custom(CUSTOM_PROPOSALS[1], &body);
-        let step = group.propose(&PROVIDER, &mut alice.rng, proposal, &framing);
+        let step = group.propose(&PROVIDER, &mut alice.rng, TIME, proposal, &framing);
         let mut fold = alice.group.fold();
         fold.push(step.expect("a proposal")).expect("fresh");
         let _ = fold.commit(|write| {
             if let [conclave_group::Event::Proposal { message, .. }] = write.events {
                 messages.push(message.clone());
             }
-            Err(())
+            Err::<(), _>(NotWritten)
         });
     }
     messages

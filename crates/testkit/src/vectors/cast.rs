@@ -184,7 +184,7 @@ impl<'a> Cast<'a> {
         options.psks.clone_from(&self.psks);
         let provider = self.provider();
         let member = self.members.get_mut(committer).at("no such member")?;
-        let transition = member.commit(provider, rng, options)?;
+        let transition = member.commit(provider, rng, NOW, options)?;
         let Event::Commit(messages) = step(member, transition)? else {
             return Err(Problem::new("a commit gave something else"));
         };
@@ -226,7 +226,7 @@ impl<'a> Cast<'a> {
         let provider = self.provider();
         let member = self.members.get_mut(proposer).at("no such member")?;
         let transition = match proposal {
-            Some(proposal) => member.propose(provider, rng, proposal, framing)?,
+            Some(proposal) => member.propose(provider, rng, NOW, proposal, framing)?,
             None => member.propose_update(provider, rng, None, framing)?,
         };
         let Event::Proposal { message, .. } = step(member, transition)? else {

@@ -1,6 +1,7 @@
 //! What the delivery service does: everybody gets what was sent, in any order, some of it late.
 
 use super::*;
+use crate::party::pending_id;
 
 impl World {
     /// Opens the group to an observer, if it can follow.
@@ -55,7 +56,7 @@ impl World {
     pub(super) fn propose(&mut self, i: usize, proposal: NewProposal) {
         let framing = self.framing();
         let peer = &mut self.peers[i];
-        let step = peer.group.propose(&*peer.provider, &mut self.rng, proposal, &framing);
+        let step = peer.group.propose(&*peer.provider, &mut self.rng, self.now, proposal, &framing);
         let Event::Proposal { message, .. } = peer.take(step.expect("a proposal")) else {
             panic!("no proposal")
         };
@@ -73,7 +74,7 @@ impl World {
         options.group_info =
             self.chance(50).then_some(GroupInfoOptions { ratchet_tree: false, external_pub: true });
         let peer = &mut self.peers[i];
-        let step = peer.group.commit(&*peer.provider, &mut self.rng, options);
+        let step = peer.group.commit(&*peer.provider, &mut self.rng, self.now, options);
         let step = step.unwrap_or_else(|e| panic!("{}: {e}", peer.name));
         let Event::Commit(messages) = peer.take(step) else { panic!("no commit") };
         self.spread_commit(i, &messages);
@@ -96,15 +97,27 @@ impl World {
                 }
                 if self.chance(50) {
                     let provider = &*self.peers[i].provider;
-                    let step = self.peers[i].group.commit_accepted(provider, now).expect("own");
+                    let step = self.peers[i]
+                        .group
+                        .commit_accepted(provider, now, &pending_id(&self.peers[i].group))
+                        .expect("own");
                     self.peers[i].take(step);
                     continue;
                 }
             }
             let event = self.peers[i].receive(now, &messages.commit, &psks);
-            let Some(Event::Epoch(change)) = event else { panic!("no new epoch: {event:?}") };
-            assert_eq!(change.own, i == committer);
-            assert_eq!(change.discarded_own_commit, Some(i) == rival);
+            match event {
+                Some(Event::Epoch(change)) => {
+                    assert_eq!(change.own, i == committer);
+                    assert_eq!(change.discarded_own_commit, Some(i) == rival);
+                }
+                // The order of the world is that of the delivery service: it is true.
+                Some(Event::Removal(_)) => {
+                    let step = self.peers[i].group.delete();
+                    self.peers[i].take(step);
+                }
+                other => panic!("no new epoch: {other:?}"),
+            }
         }
         self.observe(&messages.commit);
         self.hostile.archive.keep(&messages.commit);
@@ -114,11 +127,11 @@ impl World {
             watcher.take(step);
         }
         for peer in &self.peers {
-            if peer.group.status() == Status::Removed {
+            if peer.group.status() == Status::Deleted {
                 assert!(peer.rows.is_empty(), "{}: removed, and rows are left", peer.name);
             }
         }
-        self.peers.retain(|peer| peer.group.status() != Status::Removed);
+        self.peers.retain(|peer| peer.group.status() != Status::Deleted);
     }
 
     /// A commit by another member for the same epoch, which loses.
@@ -127,7 +140,8 @@ impl World {
         let options = CommitOptions { framing: self.framing(), ..CommitOptions::default() };
         let options = CommitOptions { psks: self.known_psks(), ..options };
         let peer = &mut self.peers[i];
-        let step = peer.group.commit(&*peer.provider, &mut self.rng, options).expect("a commit");
+        let step =
+            peer.group.commit(&*peer.provider, &mut self.rng, self.now, options).expect("a commit");
         let Event::Commit(messages) = peer.take(step) else { panic!("no commit") };
         peer.past.gave_up(&messages.commit);
     }

@@ -1,6 +1,7 @@
 //! The steps within a group.
 
 use super::*;
+use crate::party::pending_id;
 
 impl World {
     pub(super) fn random_step(&mut self) {
@@ -214,7 +215,7 @@ impl World {
                 let add = Proposal::Add(Box::new(joiners[0].2.key_package().clone()));
                 target.propose(&*provider, 0, signer, add).expect("an external proposal")
             }
-            None => target.propose_self(&*provider, &joiners[0].2).expect("a proposal"),
+            None => target.propose_self(&*provider, self.now, &joiners[0].2).expect("a proposal"),
         };
         self.count(if self.external.is_some() { "external sender" } else { "new member proposal" });
         self.spread_proposal(None, &message);
@@ -241,12 +242,16 @@ impl World {
         let i = self.some_peer();
         let peer = &mut self.peers[i];
         let epoch = peer.group.epoch();
-        let step = peer.group.commit(&*peer.provider, &mut self.rng, options).expect("a commit");
+        let step =
+            peer.group.commit(&*peer.provider, &mut self.rng, self.now, options).expect("a commit");
         let Event::Commit(messages) = peer.take(step) else { panic!("no commit") };
         if self.chance(50) {
             self.peers[i].reload();
         }
-        let step = self.peers[i].group.commit_rejected().expect("pending");
+        let step = self.peers[i]
+            .group
+            .commit_rejected(&pending_id(&self.peers[i].group))
+            .expect("pending");
         self.peers[i].take(step);
         self.peers[i].past.gave_up(&messages.commit);
         assert_eq!(self.peers[i].group.epoch(), epoch);

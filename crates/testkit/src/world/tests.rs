@@ -1,4 +1,5 @@
 use super::*;
+use crate::party::pending_id;
 
 /// Both framings of a suite, each in its own world.
 fn model(suite: u16, seed: u64) {
@@ -142,10 +143,12 @@ struct Written {
 fn written(n: u64) -> Written {
     let (mut world, mut first, mut last) = populated(n);
     let (now, rng) = (START, &mut world.rng);
-    let step = first.group.commit(&*first.provider, rng, CommitOptions::default()).unwrap();
+    let step =
+        first.group.commit(&*first.provider, rng, self.now, CommitOptions::default()).unwrap();
     let pending = step.batch().bytes();
     let Event::Commit(messages) = first.take(step) else { panic!("no commit") };
-    let step = first.group.commit_accepted(&*first.provider, now).unwrap();
+    let step =
+        first.group.commit_accepted(&*first.provider, now, &pending_id(&first.group)).unwrap();
     let own_commit = pending + step.batch().bytes();
     first.take(step);
     let Ok(Received::Commit(stage)) = last.group.process(&*last.provider, now, &messages.commit)

@@ -1,6 +1,7 @@
 //! The steps into a group, and from one to another: external commits, branches, successors.
 
 use super::*;
+use crate::party::pending_id;
 
 impl World {
     pub(super) fn external_join(&mut self) {
@@ -91,12 +92,12 @@ impl World {
             let data = other.take(step.expect("an epoch to send in"));
             let (group, provider, rng) = (&other.group, &*other.provider, &mut self.rng);
             let options = CommitOptions { framing: framing.clone(), ..CommitOptions::default() };
-            let step = group.commit(provider, rng, options);
+            let step = group.commit(provider, rng, self.now, options);
             let commit = other.take(step.expect("a commit"));
-            let step = other.group.commit_rejected();
+            let step = other.group.commit_rejected(&pending_id(&other.group));
             other.take(step.expect("pending"));
             let (group, provider, rng) = (&other.group, &*other.provider, &mut self.rng);
-            let step = group.propose(provider, rng, proposal, &framing);
+            let step = group.propose(provider, rng, self.now, proposal, &framing);
             let proposed = other.take(step.expect("a proposal"));
             let step = other.group.discard_proposals();
             other.take(step.expect("none is pending"));
@@ -138,11 +139,14 @@ impl World {
             link: Some(link(&self.peers[founder].group)),
             ..CommitOptions::default()
         };
-        let step = first.group.commit(&*first.provider, &mut self.rng, options);
+        let step = first.group.commit(&*first.provider, &mut self.rng, self.now, options);
         let Event::Commit(messages) = first.take(step.expect("the first commit")) else {
             panic!("no commit")
         };
-        let step = first.group.commit_accepted(&*first.provider, self.now).expect("accepted");
+        let step = first
+            .group
+            .commit_accepted(&*first.provider, self.now, &pending_id(&first.group))
+            .expect("accepted");
         first.take(step);
         let mut states = Vec::new();
         for (i, name, provider, own) in joiners {

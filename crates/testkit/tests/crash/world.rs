@@ -16,7 +16,7 @@ use conclave_store::{Store, WriteSet};
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
 use conclave_testkit::party::{
-    NOW, Peer, Rows, SUITE, Setup, add, leaf_params, native, process, row_with,
+    NOW, Peer, Rows, SUITE, Setup, add, leaf_params, native, pending_id, process, row_with,
 };
 use conclave_wire::{ContentType, Decode, MlsMessage, MlsMessageBody, PrivateMessage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -423,7 +423,7 @@ impl World {
             options.proposals.extend(other.map(|leaf| NewProposal::Remove(*leaf)));
         }
         let peer = &mut self.nodes[i].peer;
-        let step = peer.group.commit(peer.provider, &mut peer.rng, options).expect("a commit");
+        let step = peer.group.commit(peer.provider, &mut peer.rng, NOW, options).expect("a commit");
         self.count("commit");
         self.take(i, step, WriteSet::new());
     }
@@ -454,7 +454,11 @@ impl World {
         });
         match pending {
             Some(_) if !accepted => {
-                let step = self.nodes[i].peer.group.commit_rejected().expect("it is pending");
+                let step = self.nodes[i]
+                    .peer
+                    .group
+                    .commit_rejected(&pending_id(&self.nodes[i].peer.group))
+                    .expect("it is pending");
                 self.take(i, step, set);
             }
             pending => {

@@ -54,7 +54,10 @@ fn any_time_may_be_given() {
                 let step = peers[place].process_at(now, &commit).unwrap().unwrap();
                 peers[place].take(step);
             }
-            let step = peers[2].group.commit_accepted(&PROVIDER, now).unwrap();
+            let step = peers[2]
+                .group
+                .commit_accepted(&PROVIDER, now, &pending_id(&peers[2].group))
+                .unwrap();
             peers[2].take(step);
             agree(&peers);
             if round == 0 {

@@ -94,11 +94,12 @@ fn an_own_commit_verifies_no_signature_again() {
     let counting = counting();
     let (made, step) = work_of(&counting, || {
         let options = CommitOptions { force_path: true, ..commit_of(adds) };
-        first.group.commit(&counting, &mut first.rng, options).unwrap()
+        first.group.commit(&counting, &mut first.rng, NOW, options).unwrap()
     });
     first.take(step);
-    let (applied, step) =
-        work_of(&counting, || first.group.commit_accepted(&counting, NOW).unwrap());
+    let (applied, step) = work_of(&counting, || {
+        first.group.commit_accepted(&counting, NOW, &pending_id(&first.group)).unwrap()
+    });
     first.take(step);
     assert_eq!(first.group.tree().member_count(), 4);
     assert_eq!((made.verified, applied.verified), (0, 0));

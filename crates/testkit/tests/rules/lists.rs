@@ -106,7 +106,7 @@ fn the_committers_own_update_and_removal_are_refused_by_reference_too() {
     let update =
         scene.proposed(None, 70, |alice, rng| alice.propose_update(&PROVIDER, rng, None, &clear()));
     let remove = scene.proposed(Some(1), 71, |carol, rng| {
-        carol.propose(&PROVIDER, rng, NewProposal::Remove(LeafIndex(0)), &clear())
+        carol.propose(&PROVIDER, rng, NOW, NewProposal::Remove(LeafIndex(0)), &clear())
     });
     let rule = is(Rejection::CommitterUpdates);
     scene.refused_by_all("own Update", commit_list(vec![update], None), SeenBy::All, rule);
@@ -119,7 +119,7 @@ fn a_reinit_by_reference_is_refused_beside_another_proposal() {
     let mut scene = Scene::new();
     let closes = scene.proposed(Some(0), 70, |bob, rng| {
         let reinit = NewProposal::ReInit(reinit(ProtocolVersion::MLS10));
-        bob.propose(&PROVIDER, rng, reinit, &clear())
+        bob.propose(&PROVIDER, rng, NOW, reinit, &clear())
     });
     let list = vec![closes, ProposalOrRef::Proposal(psk(b"x", hash_len()))];
     let rule = is(Rejection::ReInitNotAlone);
@@ -131,7 +131,7 @@ fn a_reference_is_refused_the_second_time() {
     let mut scene = Scene::new();
     let proposed = scene.proposed(Some(0), 70, |bob, rng| {
         let psk = NewProposal::ExternalPsk { psk_id: b"x".as_slice().into() };
-        bob.propose(&PROVIDER, rng, psk, &clear())
+        bob.propose(&PROVIDER, rng, NOW, psk, &clear())
     });
     let ProposalOrRef::Reference(reference) = &proposed else { panic!("by value") };
     let rule = is(Rejection::RepeatedReference(reference.clone()));

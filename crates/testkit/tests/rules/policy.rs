@@ -75,7 +75,7 @@ fn a_proposal_by_value_is_refused_by_all_where_it_has_to_be_sent_before() {
     scene.refused_by_all("by value", commit(vec![psk()], None), SeenBy::All, rule);
     let sent = scene.proposed(Some(0), 70, |bob, rng| {
         let psk = NewProposal::ExternalPsk { psk_id: b"x".as_slice().into() };
-        bob.propose(&PROVIDER, rng, psk, &clear())
+        bob.propose(&PROVIDER, rng, NOW, psk, &clear())
     });
     let tag = is(Rejection::ConfirmationTag);
     scene.refused_by_all("sent", commit_list(vec![sent.clone()], None), SeenBy::Members, tag);
@@ -88,8 +88,9 @@ fn a_proposal_by_value_is_refused_by_all_where_it_has_to_be_sent_before() {
 fn a_commit_that_leaves_a_pending_proposal_out_is_refused_by_all() {
     let mut scene = scene_of(Rules { cover_all_pending: true, ..Rules::default() });
     let frank = key_package("frank", 40);
-    let sent = scene
-        .proposed(Some(0), 70, |bob, rng| bob.propose(&PROVIDER, rng, new_add(&frank), &clear()));
+    let sent = scene.proposed(Some(0), 70, |bob, rng| {
+        bob.propose(&PROVIDER, rng, NOW, new_add(&frank), &clear())
+    });
     let rule = because("left out");
     scene.refused_by_all("left out", commit(vec![psk()], None), SeenBy::All, rule);
     let tag = || is(Rejection::ConfirmationTag);

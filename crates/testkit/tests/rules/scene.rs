@@ -18,7 +18,7 @@ use conclave_wire::{
 use std::convert::Infallible;
 
 pub(super) use conclave_testkit::party::{
-    ALL, LIFETIME, NOW, PROVIDER, SUITE, add as new_add, commit_of, hash_len, rejection,
+    ALL, LIFETIME, NOW, PROVIDER, SUITE, add as new_add, commit_of, hash_len, pending_id, rejection,
 };
 
 /// The value of every PSK of these tests.
@@ -96,9 +96,9 @@ pub(super) fn found_in(
 
 /// Commits and applies at once.
 pub(super) fn commits(group: &mut Group, options: CommitOptions) -> CommitMessages {
-    let step = group.commit(&PROVIDER, &mut rng(group.epoch() + 50), options).unwrap();
+    let step = group.commit(&PROVIDER, &mut rng(group.epoch() + 50), NOW, options).unwrap();
     let Event::Commit(messages) = taken(group, step) else { panic!("no commit") };
-    let step = group.commit_accepted(&PROVIDER, NOW).unwrap();
+    let step = group.commit_accepted(&PROVIDER, NOW, &pending_id(&group)).unwrap();
     taken(group, step);
     messages
 }

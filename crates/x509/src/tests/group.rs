@@ -77,9 +77,9 @@ fn three_members(service: &Service) -> [Group; 3] {
         (key_package(service, "bob@example.org"), key_package(service, "carol@example.org"));
     let proposals = [bob.1, carol.1].map(|package| NewProposal::Add(Box::new(package))).into();
     let options = CommitOptions { proposals, ..CommitOptions::default() };
-    let step = alice.commit(&provider, &mut rng, options).unwrap();
+    let step = alice.commit(&provider, &mut rng, NOW, options).unwrap();
     let Event::Commit(messages) = written(&mut alice, step) else { panic!() };
-    let step = alice.commit_accepted(&provider, NOW).unwrap();
+    let step = alice.commit_accepted(&provider, NOW, &pending_id(&alice)).unwrap();
     written(&mut alice, step);
     let join = |own: &OwnKeyPackage| {
         let message = &messages.welcomes[0].message;
@@ -117,7 +117,7 @@ fn commit_as(service: &Service, member: &mut Group, name: &str) -> Box<[u8]> {
     let (provider, mut rng, key) = (RustCrypto::new(), SeededRng::from_u64(9), Key::new(SUITE));
     let leaf = Some(LeafUpdate { params: service.leaf(name, &key), signer: key.pair });
     let options = CommitOptions { leaf, ..CommitOptions::default() };
-    let step = member.commit(&provider, &mut rng, options).unwrap();
+    let step = member.commit(&provider, &mut rng, NOW, options).unwrap();
     let Event::Commit(messages) = written(member, step) else { panic!() };
     messages.commit.as_slice().into()
 }
@@ -130,7 +130,7 @@ fn members_join_and_renew_their_certificates() {
     let message = commit_as(&service, &mut bob, "bob@example.org");
     receive(&service, &mut alice, &message).unwrap();
     receive(&service, &mut carol, &message).unwrap();
-    let step = bob.commit_accepted(&RustCrypto::new(), NOW).unwrap();
+    let step = bob.commit_accepted(&RustCrypto::new(), NOW, &pending_id(&bob)).unwrap();
     written(&mut bob, step);
     let after = carol.member(bob.own_leaf()).unwrap();
     assert_ne!(before.credential, after.credential);

@@ -86,8 +86,8 @@ pub(crate) fn make_commit(
     member: &mut Member,
     order: Order,
 ) -> Result<CommitMessages, Failure> {
-    if member.group().pending_commit().is_some() {
-        let step = member.group().commit_rejected()?;
+    if let Some(pending) = member.group().pending_commit() {
+        let step = member.group().commit_rejected(&pending.id)?;
         member.take(tools, step)?;
     }
     let Order { proposals, references, force_path, external_tree, link } = order;
@@ -103,7 +103,7 @@ pub(crate) fn make_commit(
         link,
         ..CommitOptions::default()
     };
-    let step = member.group().commit(tools.crypto(), &mut rng(), options)?;
+    let step = member.group().commit(tools.crypto(), &mut rng(), now(), options)?;
     let Event::Commit(messages) = member.take(tools, step)? else {
         return Err(Failure::internal("no commit came of committing"));
     };
@@ -111,7 +111,7 @@ pub(crate) fn make_commit(
     let left_out = references.iter().filter(|reference| !committed.contains(reference)).count();
     if left_out > 0 {
         // The library leaves out what is not valid together. Here all of it was asked for.
-        let step = member.group().commit_rejected()?;
+        let step = member.group().commit_rejected(&messages.id)?;
         member.take(tools, step)?;
         let why = format!("{left_out} of the proposals by reference cannot be committed");
         return Err(Failure::not_now(why));

@@ -121,7 +121,7 @@ impl Member {
         proposal: NewProposal,
     ) -> Result<Vec<u8>, Failure> {
         let framing = self.framing();
-        let step = self.group.propose(tools.crypto(), &mut rng(), proposal, &framing)?;
+        let step = self.group.propose(tools.crypto(), &mut rng(), now(), proposal, &framing)?;
         self.proposed(tools, step)
     }
 
@@ -175,7 +175,8 @@ impl Member {
 
     /// Goes into the epoch of the own pending commit.
     pub(crate) fn accepted(&mut self, tools: &Tools) -> Result<(), Failure> {
-        let step = self.group.commit_accepted(tools.crypto(), now())?;
+        let pending = self.group.pending_commit().ok_or(Misuse::NoCommitPending)?;
+        let step = self.group.commit_accepted(tools.crypto(), now(), &pending.id)?;
         self.arrive(tools, step)
     }
 

@@ -28,7 +28,7 @@ impl Server {
             epoch: context.epoch,
             cipher_suite: context.cipher_suite,
         };
-        let proposal = target.propose_self(self.tools.crypto(), &own)?;
+        let proposal = target.propose_self(self.tools.crypto(), now(), &own)?;
         let init_priv = own.init_key().0.expose().to_vec();
         let encryption_priv = own.leaf_key().0.expose().to_vec();
         let signature_priv = own.signer().private.expose().to_vec();
@@ -69,7 +69,7 @@ impl Server {
         let index = place_of(&group, &signer.public, request.signer_index)?;
         let proposal = proposal(tools, &group, wanted)?;
         let target = group.external_target();
-        let proposal = target.propose(tools.crypto(), index, signer, proposal)?;
+        let proposal = target.propose(tools.crypto(), index, now(), signer, proposal)?;
         Ok(ProposalResponse { proposal })
     }
 }

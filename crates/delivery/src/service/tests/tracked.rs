@@ -74,7 +74,7 @@ impl World {
     fn staged(&mut self, by: &mut Member, proposals: Vec<NewProposal>) -> SubmitCommit {
         let options =
             CommitOptions { proposals, group_info: Some(INFO), ..CommitOptions::default() };
-        let step = by.group.commit(&PROVIDER, &mut self.dice, options).unwrap();
+        let step = by.group.commit(&PROVIDER, &mut self.dice, NOW, options).unwrap();
         let mls::Event::Commit(messages) = stored(&mut by.group, step) else { panic!() };
         SubmitCommit {
             welcomes: messages.welcomes.into_iter().map(|w| w.message.into()).collect(),
@@ -86,7 +86,7 @@ impl World {
     fn submit(&mut self, by: &mut Member, request: SubmitCommit) -> u64 {
         let reply = self.desk.reply(&by.own, request);
         let Outcome::Accepted { epoch, seq } = reply else { panic!("{reply:?}") };
-        let step = by.group.commit_accepted(&PROVIDER, NOW).unwrap();
+        let step = by.group.commit_accepted(&PROVIDER, NOW, &pending_id(&by.group)).unwrap();
         stored(&mut by.group, step);
         assert_eq!(by.group.epoch(), epoch);
         by.cursor = seq;
@@ -296,17 +296,18 @@ fn what_messengers_cannot_follow_is_refused() {
             ..CommitOptions::default()
         };
         let framing = Framing::default();
-        let step = alice.group.propose(&PROVIDER, &mut w.dice, proposal.clone(), &framing).unwrap();
+        let step =
+            alice.group.propose(&PROVIDER, &mut w.dice, NOW, proposal.clone(), &framing).unwrap();
         let mls::Event::Proposal { message, .. } = stored(&mut alice.group, step) else { panic!() };
         let submit = SubmitProposal { proposal: message.into() };
         assert_eq!(w.desk.refused(&alice.own, submit), ErrorCode::Invalid, "{proposal:?}");
         let step = alice.group.discard_proposals().unwrap();
         stored(&mut alice.group, step);
-        let step = alice.group.commit(&PROVIDER, &mut w.dice, options).unwrap();
+        let step = alice.group.commit(&PROVIDER, &mut w.dice, NOW, options).unwrap();
         let mls::Event::Commit(messages) = stored(&mut alice.group, step) else { panic!() };
         let refused = w.desk.refused(&alice.own, commit(messages.commit.into()));
         assert_eq!(refused, ErrorCode::Invalid, "{proposal:?}");
-        let step = alice.group.commit_rejected().unwrap();
+        let step = alice.group.commit_rejected(&pending_id(&alice.group)).unwrap();
         stored(&mut alice.group, step);
     }
     w.add(&mut alice, "bob/phone");
@@ -321,7 +322,7 @@ fn of_two_commits_one_wins_and_the_other_is_made_again() {
     let first = w.submit(&mut alice, mine.clone());
     let lost = w.desk.reply(&bob.own, his);
     assert_eq!(lost, Outcome::WrongEpoch { epoch: 2, head: first });
-    let step = bob.group.commit_rejected().unwrap();
+    let step = bob.group.commit_rejected(&pending_id(&bob.group)).unwrap();
     stored(&mut bob.group, step);
     w.catch_up(&mut bob);
     let again = w.staged(&mut bob, vec![]);
@@ -339,7 +340,7 @@ fn a_commit_names_proposals_that_the_service_has_seen() {
     w.catch_up(&mut bob);
     let remove = NewProposal::Remove(carol.group.own_leaf());
     let framing = Framing::default();
-    let step = bob.group.propose(&PROVIDER, &mut w.dice, remove, &framing).unwrap();
+    let step = bob.group.propose(&PROVIDER, &mut w.dice, NOW, remove, &framing).unwrap();
     let mls::Event::Proposal { message, .. } = stored(&mut bob.group, step) else { panic!() };
     let message = Bytes::from(message);
     let submit = SubmitProposal { proposal: message.clone() };

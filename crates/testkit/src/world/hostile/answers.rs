@@ -2,6 +2,7 @@
 //! wrong, by a write that fails. The member then takes it as if nothing had been.
 
 use super::*;
+use crate::party::NotWritten;
 
 const POLICY: &str = "answered: refused by policy";
 const CREDENTIAL: &str = "answered: credential refused";
@@ -45,8 +46,8 @@ impl World {
 impl Peer {
     fn cannot_write(&mut self, now: u64, message: &[u8], psks: &[(PskType, Secret)]) -> bool {
         let Outcome::Step(step) = self.probe(now, message, psks) else { return false };
-        let failed = apply(&mut self.group, *step, |_| Err("the disk is full"));
-        assert_eq!(failed, Err(ApplyError::Write("the disk is full")));
+        let failed = apply(&mut self.group, *step, |_| Err(NotWritten));
+        assert_eq!(failed, Err(ApplyError::Write(NotWritten)));
         true
     }
 
