@@ -2,7 +2,25 @@
 
 use crate::proposals::ListedProposal;
 use alloc::collections::BTreeMap;
-use conclave_wire::{Encode, Proposal, ProposalRef};
+use conclave_wire::{Encode, Proposal, ProposalRef, Sender};
+
+/// A proposal that waits for a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingProposal<'a> {
+    /// How a commit refers to it.
+    pub reference: &'a ProposalRef,
+    /// Who proposes.
+    pub sender: Sender,
+    /// What is proposed.
+    pub proposal: &'a Proposal,
+}
+
+impl<'a> PendingProposal<'a> {
+    pub(crate) fn of(listed: &'a ListedProposal) -> Option<Self> {
+        let ListedProposal { sender, proposal, reference } = listed;
+        Some(Self { reference: reference.as_ref()?, sender: *sender, proposal })
+    }
+}
 
 /// Changes of a [`ProposalCache`]: a proposal comes, or goes.
 pub(crate) type ProposalChanges = BTreeMap<u64, Option<ListedProposal>>;

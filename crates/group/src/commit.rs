@@ -25,7 +25,8 @@ use conclave_crypto::{CryptoProvider, CryptoRng, Secret, Suite};
 use conclave_schedule::{CommitSecret, confirmation_tag, external_key_pair};
 use conclave_tree::{NewPath, create_path, seal_path};
 use conclave_wire::{
-    Commit, Content, Encode, LeafIndex, PreSharedKeyId, Proposal, ProposalOrRef, PskType, Sender,
+    Commit, Content, Encode, Extension, LeafIndex, PreSharedKeyId, Proposal, ProposalOrRef,
+    ProposalRef, PskType, Sender,
 };
 
 /// What a commit is to do.
@@ -36,6 +37,9 @@ pub struct CommitOptions {
     /// Whether the proposals received in this epoch are committed too: those that are valid with
     /// each other and with [`Self::proposals`], and of PSKs those that are known. Default true.
     pub received: bool,
+    /// Of the received proposals just these are committed, each of them: if one cannot be, that is
+    /// an error. Default none: [`Self::received`] decides.
+    pub references: Option<Vec<ProposalRef>>,
     /// Whether the commit renews the own keys even if it need not.
     pub force_path: bool,
     /// A change of the own leaf; makes a path.
@@ -49,6 +53,8 @@ pub struct CommitOptions {
     pub welcome_recipients: usize,
     /// Whether a GroupInfo of the new epoch is made, and what it holds.
     pub group_info: Option<GroupInfoOptions>,
+    /// Extensions of the application's for the GroupInfo of the new epoch, in Welcomes too.
+    pub group_info_extensions: Vec<Extension>,
     /// The PSKs that the proposals name, unless they are resumption PSKs of this group.
     pub psks: Vec<(PskType, Secret)>,
     /// In the first commit of a group: the group that this one branches off or replaces.
@@ -60,12 +66,14 @@ impl Default for CommitOptions {
         Self {
             proposals: Vec::new(),
             received: true,
+            references: None,
             force_path: false,
             leaf: None,
             framing: Framing::default(),
             welcome_ratchet_tree: true,
             welcome_recipients: usize::MAX,
             group_info: None,
+            group_info_extensions: Vec::new(),
             psks: Vec::new(),
             link: None,
         }
@@ -155,6 +163,7 @@ impl Group {
             tree: &applied.tree,
             external: &external,
             limits: self.limits(),
+            extensions: &options.group_info_extensions,
         };
         let group_info = match options.group_info {
             Some(wanted) => Some(maker.message(wanted)?),
@@ -204,10 +213,19 @@ impl Group {
             let id = PreSharedKeyId { psktype: link.psk_type(), psk_nonce };
             wanted.push(ListedProposal::by_value(me, Proposal::PreSharedKey(id)));
         }
-        let received = match options.received {
-            true => self.committable(&wanted, provided),
-            false => Vec::new(),
-        };
+        if let Some(references) = &options.references {
+            let chosen = references.iter().map(|reference| {
+                let found = self.public.proposals.find(reference);
+                let (_, listed) =
+                    found.ok_or_else(|| Rejection::UnknownProposal(reference.clone()))?;
+                Ok(listed.clone())
+            });
+            let chosen = chosen.collect::<Result<Vec<_>, Error>>()?;
+            let all = chosen.into_iter().chain(wanted).collect();
+            return self.apply_draft(suite, rng, options, all, Judged::Yes);
+        }
+        let received =
+            if options.received { self.committable(&wanted, provided) } else { Vec::new() };
         // Who was to be added and could not be for too long is left out, unless the application's
         // rules insist: the others need not look at the clock (section 7.3).
         let in_time = |item: &&ListedProposal| match &item.proposal {

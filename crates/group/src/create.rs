@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::key_package::LeafParams;
 use crate::public::{PublicEpoch, PublicState};
-use crate::rows::Batch;
+use crate::rows::{Batch, RowKey};
 use crate::rules;
 use crate::state::{Group, Parts};
 use alloc::collections::BTreeMap;
@@ -59,6 +59,16 @@ impl NewGroup {
         let mut batch = group.rows()?;
         batch.new = true;
         Ok(Self { group, batch })
+    }
+
+    /// A new group whose rows were kept until now.
+    pub(crate) fn from_rows(
+        provider: &dyn CryptoProvider,
+        config: Config,
+        batch: Batch,
+        rows: Vec<(RowKey, Secret)>,
+    ) -> Result<Self, Error> {
+        Ok(Self { group: Group::load(provider, config, rows)?, batch })
     }
 
     /// Lets the group take the place of what is stored under its identifier: of the old state, for a

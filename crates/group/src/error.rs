@@ -168,6 +168,9 @@ pub enum Rejection {
     /// A Welcome brings no private key for a node above the joiner's leaf whose key the joiner has to
     /// know: it has no path secret, or one from too far up (sections 12.4.1 and 12.4.3.1).
     PathSecretMissing(NodeIndex),
+    /// A GroupInfo names another `external_pub` than an earlier one of its epoch: one of the two
+    /// lets nobody in (section 12.4.3.2).
+    ExternalPubChanged,
     /// A GroupInfo without `external_pub`, so that nobody can join by it (section 12.4.3.2).
     ExternalPubMissing,
     /// A Welcome lists a `reinit` or `branch` PSK beside others of that kind (section 12.4.3.1).
@@ -212,6 +215,10 @@ pub enum CredentialSubject {
     NewMember,
     /// Somebody that adds itself by an external commit.
     ExternalJoiner,
+    /// Somebody that adds itself by an external commit in place of the member at a leaf, which the
+    /// commit removes. Is that member the same party?
+    /// [`CredentialRequest::replaces`](crate::CredentialRequest::replaces) is its credential.
+    ExternalReplacement(LeafIndex),
     /// The external sender of an index.
     ExternalSender(u32),
 }
@@ -362,6 +369,9 @@ impl fmt::Display for Rejection {
                     node.0
                 )
             }
+            Self::ExternalPubChanged => {
+                f.write_str("the GroupInfo has another external_pub than the epoch's first")
+            }
             Self::ExternalPubMissing => f.write_str("the GroupInfo has no external_pub"),
             Self::LinkNotAlone => f.write_str("several reinit or branch PSKs"),
             Self::LinkMismatch(what) => {
@@ -392,6 +402,7 @@ impl fmt::Display for CredentialSubject {
             Self::Member(leaf) => write!(f, "the member at {leaf}"),
             Self::NewMember => f.write_str("the new member"),
             Self::ExternalJoiner => f.write_str("the external joiner"),
+            Self::ExternalReplacement(leaf) => write!(f, "the external joiner in place of {leaf}"),
             Self::ExternalSender(i) => write!(f, "external sender {i}"),
         }
     }

@@ -7,7 +7,7 @@ use crate::create::NewGroup;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::Member;
-use crate::join::{join_credentials, members, verified_state};
+use crate::join::{join_credentials, members, other_extensions, verified_state};
 use crate::key_package::{LeafParams, OwnKeyPackage};
 use crate::limits::{Limit, Limits};
 use crate::proposals::{Committer, Linking, ListedProposal, Origin};
@@ -24,9 +24,9 @@ use conclave_framing::{protect_public_from_outside, sign_content, sign_proposal_
 use conclave_schedule::{CommitSecret, confirmation_tag, external_init_to, external_key_pair};
 use conclave_tree::{create_path, seal_path};
 use conclave_wire::{
-    CipherSuite, Commit, Content, Decode, Encode, ExtensionType, FramedContent, GroupContext,
-    GroupId, GroupInfo, HpkePublicKey, LeafIndex, MlsMessage, MlsMessageBody, PreSharedKeyId,
-    Proposal, ProposalOrRef, PskType, Sender, WireFormat, find_extension,
+    Bytes, CipherSuite, Commit, Content, Decode, Encode, Extension, ExtensionType, FramedContent,
+    GroupContext, GroupId, GroupInfo, HpkePublicKey, LeafIndex, MlsMessage, MlsMessageBody,
+    PreSharedKeyId, Proposal, ProposalOrRef, PskType, Sender, WireFormat, find_extension,
 };
 
 /// A group that can be joined from outside: its GroupInfo and tree are verified, its members'
@@ -35,6 +35,7 @@ use conclave_wire::{
 pub struct ExternalJoinStage {
     public: PublicState,
     external_pub: HpkePublicKey,
+    extensions: Vec<Extension>,
     credentials: Vec<CredentialRequest>,
 }
 
@@ -73,7 +74,7 @@ impl ExternalJoinOptions {
 /// An external commit: the group as it will be, and the messages that make it so.
 ///
 /// Store the group when the delivery service has accepted the commit; if it has not, drop it and
-/// try again with a newer GroupInfo.
+/// try again with a newer GroupInfo. Until then [`Self::to_secret`] keeps it over a restart.
 #[must_use = "the group is not stored yet"]
 #[derive(Debug)]
 pub struct ExternalCommit {
@@ -109,9 +110,10 @@ impl ExternalJoinStage {
         let suite = Suite::new(provider, info.group_context.cipher_suite)?;
         let external_pub = find_extension(&info.extensions, ExtensionType::EXTERNAL_PUB)?
             .ok_or(Rejection::ExternalPubMissing)?;
+        let extensions = other_extensions(&info);
         let public = verified_state(&suite, config, info, ratchet_tree)?;
         let credentials = join_credentials(&public, None)?;
-        Ok(Self { public, external_pub, credentials })
+        Ok(Self { public, external_pub, extensions, credentials })
     }
 
     /// The group's context.
@@ -123,6 +125,12 @@ impl ExternalJoinStage {
     /// The members, by ascending leaf.
     pub fn members(&self) -> impl Iterator<Item = Member> {
         members(&self.public.tree)
+    }
+
+    /// The extensions of the GroupInfo, but for those that RFC 9420 defines.
+    #[must_use]
+    pub fn group_info_extensions(&self) -> &[Extension] {
+        &self.extensions
     }
 
     /// The credentials to judge: of all members and external senders.
@@ -212,6 +220,7 @@ impl ExternalJoinStage {
             tree: &applied.tree,
             external: &external,
             limits: &limits,
+            extensions: &[],
         };
         let group_info = match options.group_info {
             Some(wanted) => Some(maker.message(wanted)?),
@@ -249,13 +258,25 @@ pub struct ExternalTarget {
     pub epoch: u64,
     /// Its cipher suite.
     pub cipher_suite: CipherSuite,
+    authenticated_data: Bytes,
 }
 
 impl ExternalTarget {
+    /// A group in an epoch.
+    #[must_use]
+    pub fn new(group_id: GroupId, epoch: u64, cipher_suite: CipherSuite) -> Self {
+        Self { group_id, epoch, cipher_suite, authenticated_data: Bytes::default() }
+    }
+
     /// The group of this context.
     pub(crate) fn of(context: &GroupContext) -> Self {
-        let GroupContext { group_id, epoch, cipher_suite, .. } = context;
-        Self { group_id: group_id.clone(), epoch: *epoch, cipher_suite: *cipher_suite }
+        Self::new(context.group_id.clone(), context.epoch, context.cipher_suite)
+    }
+
+    /// The same, for proposals that authenticate data of the application (section 6).
+    #[must_use]
+    pub fn with_authenticated_data(self, data: impl Into<Bytes>) -> Self {
+        Self { authenticated_data: data.into(), ..self }
     }
 
     /// A proposal by the external sender of an index in the group's `external_senders` (section
@@ -303,7 +324,7 @@ impl ExternalTarget {
             group_id: self.group_id.clone(),
             epoch: self.epoch,
             sender,
-            authenticated_data: conclave_wire::Bytes::default(),
+            authenticated_data: self.authenticated_data.clone(),
             content: Content::Proposal(proposal),
         };
         let signed = sign_proposal_from_outside(&suite, content, signer)?;

@@ -23,9 +23,9 @@ use conclave_schedule::{
 };
 use conclave_tree::{RatchetTree, TreeError, TreeRead, UnverifiedTree, keys_from_path_secret};
 use conclave_wire::{
-    Decode, Encode, Extension, ExtensionType, GroupId, GroupInfo, GroupInfoTbs, GroupSecrets,
-    LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId, ProtocolVersion,
-    SignaturePublicKey, Welcome,
+    Decode, Encode, Extension, ExtensionType, GroupContext, GroupId, GroupInfo, GroupInfoTbs,
+    GroupSecrets, LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId,
+    ProtocolVersion, SignaturePublicKey, Welcome,
 };
 use core::fmt;
 
@@ -41,6 +41,7 @@ pub struct WelcomeStage {
 #[derive(Debug)]
 pub struct JoinStage {
     group: Group,
+    extensions: Vec<Extension>,
     credentials: Vec<CredentialRequest>,
 }
 
@@ -140,6 +141,7 @@ impl WelcomeStage {
             return Err(Rejection::WrongCipherSuite(info.group_context.cipher_suite).into());
         }
         let signer = info.signer;
+        let extensions = other_extensions(&info);
         let public = verified_state(&suite, self.config.clone(), info, ratchet_tree)?;
         let PublicState { tree, epoch, .. } = &public;
         let own_leaf = own_leaf(tree, &self.own)?;
@@ -170,7 +172,7 @@ impl WelcomeStage {
         if let Some(node) = group.missing_private_key() {
             return Err(Rejection::PathSecretMissing(node).into());
         }
-        Ok(JoinStage { group, credentials })
+        Ok(JoinStage { group, extensions, credentials })
     }
 
     /// The GroupInfo. Neither its ciphertext nor its plaintext outlives this: with a large tree in
@@ -220,10 +222,21 @@ impl WelcomeStage {
 }
 
 impl JoinStage {
-    /// The group, as it would be joined.
+    /// The context of the group that would be joined.
     #[must_use]
-    pub fn peek(&self) -> &Group {
-        &self.group
+    pub fn context(&self) -> &GroupContext {
+        self.group.context()
+    }
+
+    /// Its members, by ascending leaf.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        self.group.members()
+    }
+
+    /// The extensions of the GroupInfo, but for those that RFC 9420 defines.
+    #[must_use]
+    pub fn group_info_extensions(&self) -> &[Extension] {
+        &self.extensions
     }
 
     /// The credentials to judge: of all other members and external senders.
@@ -238,12 +251,18 @@ impl JoinStage {
     /// # Errors
     /// If one does not. (Or if a row is too long to encode, which nothing is that was received.)
     pub fn resolve(self, verdicts: &[Verdict]) -> Result<NewGroup, Error> {
-        let Self { group, credentials } = self;
+        let Self { group, credentials, .. } = self;
         check_verdicts(&credentials, verdicts)?;
         // What was judged makes room for the rows.
         drop(credentials);
         NewGroup::new(group)
     }
+}
+
+/// The extensions of a GroupInfo that are the application's.
+pub(crate) fn other_extensions(info: &GroupInfo) -> Vec<Extension> {
+    let own = [ExtensionType::RATCHET_TREE, ExtensionType::EXTERNAL_PUB];
+    info.extensions.iter().filter(|e| !own.contains(&e.extension_type)).cloned().collect()
 }
 
 pub(crate) fn members(tree: &RatchetTree) -> impl Iterator<Item = Member> {

@@ -50,8 +50,10 @@ mod process;
 
 mod external;
 mod observer;
+mod pending_join;
 
 pub use advance::ProvidedPsks;
+pub use cache::PendingProposal;
 pub use commit::CommitOptions;
 pub use conclave_framing::{FramingError, Padding};
 pub use conclave_schedule::{EpochAuthenticator, RatchetError, RatchetLimits, ResumptionPsk};

@@ -3,6 +3,7 @@
 //! It validates proposals and commits as a member would, but for what needs the group's secrets:
 //! membership tags, path secrets and confirmation tags. It is what a delivery service runs.
 
+use crate::cache::PendingProposal;
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
@@ -13,15 +14,16 @@ use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_
 use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of};
 use crate::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
 use crate::rows::{Batch, RowKey, Table};
-use crate::rules::check_group_info_extensions;
+use crate::rules::{check_group_info_extensions, check_public_key};
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_framing::{VerifiedContent, open_public};
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Content, Encode, GroupContext, GroupId, MlsMessageBody, Proposal, ProposalRef, ProposalType,
-    Reader, Sender, TreeSize, Writer,
+    Content, Encode, ExtensionType, GroupContext, GroupId, GroupInfo, HpkePublicKey,
+    MlsMessageBody, Proposal, ProposalRef, ProposalType, Reader, Sender, TreeSize, Writer,
+    find_extension,
 };
 
 /// The public state of a group that an observer follows.
@@ -115,9 +117,10 @@ impl ObserverStage {
     ) -> Result<Self, Error> {
         let info = decode_group_info(&config.limits, group_info)?;
         let suite = Suite::new(provider, info.group_context.cipher_suite)?;
+        let joinable = can_be_joined_by(&suite, &info).is_ok();
         let public = verified_state(&suite, config, info, ratchet_tree)?;
         let credentials = join_credentials(&public, None)?;
-        let group_info = Some(group_info.to_vec());
+        let group_info = joinable.then(|| group_info.to_vec());
         let observer = Observer { public, group_info, revision: Revision::first() };
         Ok(Self { observer, credentials })
     }
@@ -167,6 +170,11 @@ impl Observer {
     /// The members, by ascending leaf.
     pub fn members(&self) -> impl Iterator<Item = Member> {
         members(&self.public.tree)
+    }
+
+    /// The proposals that wait for a commit, by order of arrival.
+    pub fn proposals(&self) -> impl Iterator<Item = PendingProposal<'_>> {
+        self.public.proposals.iter().filter_map(|(_, listed)| PendingProposal::of(listed))
     }
 
     /// The group as somebody outside has to know it who sends it proposals.
@@ -235,10 +243,13 @@ impl Observer {
         Ok(ObservedStage { revision: self.revision, content, checked, credentials })
     }
 
-    /// Takes the GroupInfo of the current epoch, an encoded MLSMessage, from a member.
+    /// Takes the GroupInfo of the current epoch, an encoded MLSMessage, from a member: for those who
+    /// join from outside. If there is one already, the new one has to name the same `external_pub`,
+    /// so that no member can keep newcomers out by another.
     ///
     /// # Errors
-    /// If it is not of this epoch, or its signature is none of a member's.
+    /// If it is not of this epoch, its signature is none of a member's, it holds another ratchet
+    /// tree than the group's, or nobody can join by it.
     pub fn take_group_info(
         &self,
         provider: &dyn CryptoProvider,
@@ -263,6 +274,18 @@ impl Observer {
         let key = self.public.tree.signature_key(info.signer).ok_or(Rejection::GroupInfoSigner)?;
         check_group_info_signature(&suite, &info, &key)?;
         check_group_info_extensions(&self.public.config.limits, &info.extensions)?;
+        let external_pub = can_be_joined_by(&suite, &info)?;
+        let tree = info.extensions.iter().find(|e| e.extension_type == ExtensionType::RATCHET_TREE);
+        if tree.is_some_and(|tree| !self.is_own_tree(&tree.extension_data)) {
+            return Err(Rejection::TreeHash.into());
+        }
+        if let Some(before) = &self.group_info {
+            let before = decode_group_info(&self.public.config.limits, before)?;
+            if can_be_joined_by(&suite, &before)? != external_pub {
+                return Err(Rejection::ExternalPubChanged.into());
+            }
+        }
+
         let mut batch = Batch::new(self.group_id().clone());
         batch.put(RowKey::new(Table::GroupInfo, 0), group_info);
         let delta = ObserverDelta {
@@ -270,6 +293,10 @@ impl Observer {
             ..ObserverDelta::default()
         };
         Ok(self.step(delta, batch, ObserverEvent::GroupInfo))
+    }
+
+    fn is_own_tree(&self, encoded: &[u8]) -> bool {
+        self.tree().to_extension_bytes().is_ok_and(|own| own == encoded)
     }
 
     /// All rows of the observer.
@@ -340,6 +367,14 @@ impl Observer {
         }
         Transition::new(self, delta, batch, event)
     }
+}
+
+/// The key by which others join from outside, if a GroupInfo has one (section 12.4.3.2).
+fn can_be_joined_by(suite: &Suite<'_>, info: &GroupInfo) -> Result<HpkePublicKey, Error> {
+    let key = find_extension(&info.extensions, ExtensionType::EXTERNAL_PUB)?
+        .ok_or(Rejection::ExternalPubMissing)?;
+    check_public_key(suite, &key)?;
+    Ok(key)
 }
 
 fn observer_header(epoch: &PublicEpoch, size: TreeSize) -> Result<Vec<u8>, Error> {

@@ -220,13 +220,14 @@ impl PublicState {
                 }
                 _ => {
                     let removed = list.iter().find_map(|item| match item.proposal {
-                        Proposal::Remove(leaf) => self.tree.leaf(leaf),
+                        Proposal::Remove(leaf) => Some((leaf, self.tree.leaf(leaf)?)),
                         _ => None,
                     });
                     // Somebody who joins is judged, even with the key of who it replaces.
-                    let mut request =
-                        leaf_request(CredentialSubject::ExternalJoiner, &path.leaf_node, None);
-                    if let (Some(request), Some(old)) = (&mut request, removed) {
+                    let joiner = CredentialSubject::ExternalJoiner;
+                    let mut request = leaf_request(joiner, &path.leaf_node, None);
+                    if let (Some(request), Some((leaf, old))) = (&mut request, removed) {
+                        request.subject = CredentialSubject::ExternalReplacement(leaf);
                         request.replaces = Some(old.credential);
                     }
                     request

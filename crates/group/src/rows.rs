@@ -131,6 +131,8 @@ pub(crate) enum Stored<'a> {
     Row(&'a GroupId, &'a RowKey),
     /// A key package with its private keys.
     KeyPackage,
+    /// An external commit that waits for its verdict.
+    ExternalCommit,
 }
 
 impl Stored<'_> {
@@ -144,6 +146,7 @@ impl Stored<'_> {
                 crc.update(group_id);
             }
             Self::KeyPackage => crc.update(b"OwnKeyPackage"),
+            Self::ExternalCommit => crc.update(b"ExternalCommit"),
         }
         crc.update(value);
         crc.finalize().to_be_bytes()
@@ -170,6 +173,7 @@ impl Stored<'_> {
             false => Err(Error::storage(match self {
                 Self::Row(..) => "it is damaged, or of another group or place",
                 Self::KeyPackage => "it is damaged, or no stored key package",
+                Self::ExternalCommit => "it is damaged, or no stored external commit",
             })),
         }
     }

@@ -1,5 +1,6 @@
 //! A member's state of a group.
 
+use crate::cache::PendingProposal;
 use crate::config::Config;
 use crate::error::{Error, Misuse};
 use crate::event::{Event, Member};
@@ -262,6 +263,11 @@ impl Group {
     #[must_use]
     pub fn pending_proposals(&self) -> usize {
         self.public.proposals.len()
+    }
+
+    /// The proposals that wait for a commit, by order of arrival.
+    pub fn proposals(&self) -> impl Iterator<Item = PendingProposal<'_>> {
+        self.public.proposals.iter().filter_map(|(_, listed)| PendingProposal::of(listed))
     }
 
     /// The messages of the own commit that waits for the delivery service's verdict, to be sent

@@ -1,9 +1,10 @@
 //! What new members are given: GroupInfos and Welcomes (sections 12.4.3 and 12.4.3.1).
 
 use crate::advance::WelcomeKeys;
-use crate::error::Error;
+use crate::error::{Error, Misuse};
 use crate::event::WelcomeMessage;
 use crate::limits::{Limit, Limits};
+use crate::rules::check_group_info_extensions;
 use crate::state::Group;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -38,11 +39,24 @@ impl Group {
     /// A GroupInfo of the current epoch, an encoded MLSMessage.
     ///
     /// # Errors
-    /// If this client was removed, or the group closed.
+    /// If the group was deleted or closed.
     pub fn group_info(
         &self,
         provider: &dyn CryptoProvider,
         options: GroupInfoOptions,
+    ) -> Result<Vec<u8>, Error> {
+        self.group_info_with(provider, options, &[])
+    }
+
+    /// The same, with extensions of the application's.
+    ///
+    /// # Errors
+    /// As of [`Self::group_info`]; or if an extension occurs twice, or is one of RFC 9420's own.
+    pub fn group_info_with(
+        &self,
+        provider: &dyn CryptoProvider,
+        options: GroupInfoOptions,
+        extensions: &[Extension],
     ) -> Result<Vec<u8>, Error> {
         let suite = self.suite(provider)?;
         let secrets = self.active()?;
@@ -56,6 +70,7 @@ impl Group {
             tree: &self.public.tree,
             external: &external,
             limits: self.limits(),
+            extensions,
         }
         .message(options)
     }
@@ -168,6 +183,8 @@ pub(crate) struct GroupInfoMaker<'a, T> {
     pub(crate) tree: &'a T,
     pub(crate) external: &'a HpkePublicKey,
     pub(crate) limits: &'a Limits,
+    /// The application's.
+    pub(crate) extensions: &'a [Extension],
 }
 
 impl<T: TreeRead> GroupInfoMaker<'_, T> {
@@ -181,6 +198,13 @@ impl<T: TreeRead> GroupInfoMaker<'_, T> {
         if options.external_pub {
             extensions.push(Extension::new(ExtensionType::EXTERNAL_PUB, self.external)?);
         }
+        let own = [ExtensionType::RATCHET_TREE, ExtensionType::EXTERNAL_PUB];
+        if self.extensions.iter().any(|e| own.contains(&e.extension_type)) {
+            let what = "ratchet_tree and external_pub are not the application's to set";
+            return Err(Misuse::NotPossible(what).into());
+        }
+        extensions.extend_from_slice(self.extensions);
+        check_group_info_extensions(self.limits, &extensions)?;
         let mut info = GroupInfo {
             group_context: self.context.clone(),
             extensions,

@@ -15,7 +15,7 @@ use conclave_testkit::forge::Insider;
 use conclave_testkit::party::*;
 use conclave_wire::{
     CipherSuite, Content, Decode, Encode, GroupSecrets, LeafIndex, MlsMessage, MlsMessageBody,
-    PskType, Reader, UpdatePath, Welcome,
+    Proposal, PskType, Reader, UpdatePath, Welcome,
 };
 
 type Maker = fn() -> &'static dyn CryptoProvider;
@@ -441,19 +441,18 @@ fn a_skipped_key_that_there_is_no_room_for_is_deleted() {
 }
 
 #[test]
-fn a_refused_message_that_opened_leaves_a_step_that_deletes_its_key() {
+fn a_refused_message_that_verifies_leaves_a_step_that_deletes_its_key() {
     let peers = &mut setup(1, 1, portable).members(2);
-    let mut insider = Insider::of(&peers[0].group);
+    let insider = Insider::of(&peers[0].group);
     let tree = Insider::of(&peers[1].group);
-    let kind = RatchetKind::Application;
+    let kind = RatchetKind::Handshake;
     let key = tree.secret_tree().leaf_keys(&peers[1].suite(), LeafIndex(0), kind, 0).unwrap();
     let [a, b] = peers.as_mut_slice() else { panic!("two members") };
     let before = b.rows.clone();
-    insider.signer = a.new_leaf("another").signer;
-    let content = Content::Application(b"forged".as_slice().into());
+    let content = Insider::commit(vec![Proposal::Remove(LeafIndex(0))], None);
     let message = insider.private(a.provider, &mut a.rng, content, 0);
-    let refused = b.process(&message).expect_err("the signature is another's");
-    let step = refused.key_deletion.expect("its AEAD opened");
+    let refused = b.process(&message).expect_err("nobody removes itself");
+    let step = refused.key_deletion.expect("its sender is verified");
     assert_eq!(b.rows, before);
     b.take(*step);
     assert_gone(b, &key.key, "the key of the refused message");

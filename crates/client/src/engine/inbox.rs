@@ -138,8 +138,8 @@ impl<S: Store> Engine<S> {
         let tree = welcome.ratchet_tree.as_deref();
         let stage = WelcomeStage::open(provider, Config::default(), &welcome.welcome, own)?;
         let stage = stage.join(provider, &[], tree, None)?;
-        let joined = stage.peek();
-        if *joined.group_id() != welcome.group_id || joined.epoch() != welcome.epoch {
+        let joined = stage.context();
+        if joined.group_id != welcome.group_id || joined.epoch != welcome.epoch {
             return Err(conclave_mls::Rejection::WrongGroup.into());
         }
         Ok(stage)
@@ -177,13 +177,12 @@ impl<S: Store> Engine<S> {
 /// Who invites: the device that the service names, if it is a member.
 fn inviter(stage: &JoinStage, named: &DeviceId) -> DeviceId {
     let identity = named.identity();
-    let mut members = stage.peek().members();
+    let mut members = stage.members();
     let found = members.any(|m| m.credential.identity() == Some(&identity));
     match found {
         true => named.clone(),
         // Somebody is at the first leaf of every group.
         false => stage
-            .peek()
             .members()
             .find_map(|m| super::log::device_of(&m.credential))
             .unwrap_or_else(|| named.clone()),

@@ -216,11 +216,7 @@ fn external_senders_propose_the_types_that_are_registered_for_them() {
     let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &vec![listed]).unwrap();
     let mut peers = group(["alice", "bob"].map(able).into(), vec![extension]);
     let mut observer = watch(&peers[0]);
-    let target = ExternalTarget {
-        group_id: observer.group_id().clone(),
-        epoch: observer.epoch(),
-        cipher_suite: SUITE,
-    };
+    let target = ExternalTarget::new(observer.group_id().clone(), observer.epoch(), SUITE);
     let sent = |proposal_type, body: &[u8]| {
         let proposal = Proposal::Custom { proposal_type, body: body.into() };
         target.propose(&PROVIDER, 0, &service, proposal).unwrap()

@@ -124,7 +124,8 @@ fn each_limit_and_each_subject_of_a_credential_has_a_name() {
         (CredentialSubject::KeyPackage, "key package"),
         (CredentialSubject::Member(LeafIndex(4711)), "leaf 4711"),
         (CredentialSubject::NewMember, "new member"),
-        (CredentialSubject::ExternalJoiner, "joiner"),
+        (CredentialSubject::ExternalJoiner, "the external joiner"),
+        (CredentialSubject::ExternalReplacement(LeafIndex(4711)), "in place of leaf 4711"),
         (CredentialSubject::ExternalSender(4711), "external sender 4711"),
     ]);
 }

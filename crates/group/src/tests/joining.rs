@@ -253,7 +253,7 @@ fn a_branch_must_be_of_the_group_that_it_names() {
     let welcome = &messages.welcomes[0].message;
     let bobs = peers[1].group.branch_link().unwrap();
     let joined = joins(welcome, &owns[0], Some(&bobs)).unwrap();
-    assert_eq!(joined.peek().epoch_authenticator(), founder.group.epoch_authenticator());
+    assert_eq!(joined.context(), founder.group.context());
     // The link missing, or of another group.
     let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &owns[0]).unwrap();
     assert_eq!(stage.linked_group(), Some(peers[0].group.group_id()));

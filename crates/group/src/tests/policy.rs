@@ -101,11 +101,7 @@ impl Scene {
     }
 
     fn target(&self) -> ExternalTarget {
-        ExternalTarget {
-            group_id: self.observer.group_id().clone(),
-            epoch: self.observer.epoch(),
-            cipher_suite: SUITE,
-        }
+        ExternalTarget::new(self.observer.group_id().clone(), self.observer.epoch(), SUITE)
     }
 }
 

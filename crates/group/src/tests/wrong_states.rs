@@ -131,6 +131,7 @@ fn a_step_fits_the_state_that_it_was_computed_from_and_no_other() {
 fn a_verdict_on_an_own_commit_fits_the_state_that_it_was_computed_from() {
     let mut scene = Scene::new();
     let own = scene.peers[1].commit(CommitOptions::default());
+    scene.peers[1].reload();
     let bob = &scene.peers[1];
     let steps = || {
         let Ok(Received::OwnCommit(echo)) = bob.group.process(&PROVIDER, NOW, &own.commit) else {

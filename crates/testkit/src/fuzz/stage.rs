@@ -230,8 +230,7 @@ fn from_outside(alice: &Peer, newcomer: &OwnKeyPackage) -> [Vec<u8>; 3] {
     };
     let mut rng = SeededRng::from_u64(6);
     let external = stage.commit(&PROVIDER, &mut rng, &verdicts, options).expect("a commit");
-    let target =
-        ExternalTarget { group_id: GROUP.into(), epoch: alice.group.epoch(), cipher_suite: SUITE };
+    let target = ExternalTarget::new(GROUP.into(), alice.group.epoch(), SUITE);
     let own = target.propose_self(&PROVIDER, TIME, newcomer).expect("a proposal");
     let empty = Proposal::Custom { proposal_type: EMPTY, body: Bytes::default() };
     let signer = party::signer(SUITE, 1);

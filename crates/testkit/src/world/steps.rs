@@ -203,11 +203,7 @@ impl World {
 
     pub(super) fn propose_from_outside(&mut self) {
         let group = &self.peers[0].group;
-        let target = ExternalTarget {
-            group_id: group.group_id().clone(),
-            epoch: group.epoch(),
-            cipher_suite: self.suite,
-        };
+        let target = ExternalTarget::new(group.group_id().clone(), group.epoch(), self.suite);
         let joiners = self.clients(1);
         let provider = provider_for(self.suite, true);
         let message = match &self.external {

@@ -143,8 +143,7 @@ struct Written {
 fn written(n: u64) -> Written {
     let (mut world, mut first, mut last) = populated(n);
     let (now, rng) = (START, &mut world.rng);
-    let step =
-        first.group.commit(&*first.provider, rng, self.now, CommitOptions::default()).unwrap();
+    let step = first.group.commit(&*first.provider, rng, now, CommitOptions::default()).unwrap();
     let pending = step.batch().bytes();
     let Event::Commit(messages) = first.take(step) else { panic!("no commit") };
     let step =

@@ -9,7 +9,7 @@ use conclave_framing::open_private;
 use conclave_group::rows::Batch;
 use conclave_group::{
     ApplyError, CommitMessages, CommitOptions, Config, Error, Event, Framing, Group, Limits,
-    NewProposal, OwnKeyPackage, Rejection, Status, Transition, apply,
+    NewProposal, OwnKeyPackage, Rejection, Status, Transition, WriteError, apply,
 };
 use conclave_schedule::RatchetKind;
 use conclave_store::{Store, WriteSet};
@@ -38,6 +38,13 @@ pub(crate) enum Cut {
     Fails,
     /// The process dies in the middle, and the store is not atomic.
     Torn,
+}
+
+impl WriteError for Cut {
+    /// A process that lives on knows that nothing was written.
+    fn may_have_written(&self) -> bool {
+        *self != Self::Fails
+    }
 }
 
 /// A member and its disk.
@@ -362,7 +369,9 @@ impl World {
                 node.interrupted(cut, &before, &after, &mut self.watch);
                 false
             }
-            Err(ApplyError::Stale) => panic!("it was computed from this state"),
+            Err(ApplyError::Stale | ApplyError::Reload) => {
+                panic!("it was computed from this state")
+            }
         }
     }
 
@@ -508,7 +517,8 @@ impl World {
         self.count(if n == 1 { "read" } else { "fold" });
         let mut set = WriteSet::new();
         put_number(&mut set, "cursor", (from + entries.len()) as u64);
-        if n > 1 {
+        // A removal is deleted in the same write in which it is read.
+        if n > 1 || frame(&entries[0]).1 == ContentType::Commit {
             return self.fold(i, &entries, set);
         }
         let Node { peer, joined, expected, .. } = &mut self.nodes[i];
@@ -530,9 +540,14 @@ impl World {
             let state = fold.state();
             let step = judged(&self.watch, state, *provider, *joined, entry, expected);
             let Some(step) = step else { continue };
+            let epoch = state.epoch();
             step.batch().apply_to(&mut after);
             fold.push(step).expect("computed from the fold's state");
-            if fold.state().status() == Status::Removed {
+            if frame(entry).1 == ContentType::Commit && fold.state().epoch() == epoch {
+                // The log is the delivery service's order: this member is out.
+                let deletion = fold.state().delete();
+                deletion.batch().apply_to(&mut after);
+                fold.push(deletion).expect("computed from the fold's state");
                 break;
             }
             self.watch.entered(fold.state());

@@ -134,6 +134,7 @@ fn a_group_and_all_that_it_gives_out_print_no_secret() {
     let step = peers[0].group.commit(
         &PROVIDER,
         &mut SeededRng::from_u64(2),
+        NOW,
         CommitOptions { link: None, leaf: None, ..options },
     );
     p.show("Transition", &step);

@@ -5,6 +5,7 @@
 mod debug;
 mod judged;
 mod low_order;
+mod made_up;
 mod mix;
 mod order;
 mod table;

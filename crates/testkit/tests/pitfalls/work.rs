@@ -52,7 +52,7 @@ fn costs(n: usize) -> [Work; 4] {
         let stage = WelcomeStage::open(&counting, Config::default(), welcome, last).unwrap();
         stage.join(&counting, &[], None, None).unwrap()
     });
-    assert_eq!(joined.peek().tree().member_count() as usize, n);
+    assert_eq!(joined.members().count(), n);
     let info = first.group_info();
     let (outside, _) = work_of(&counting, || {
         ExternalJoinStage::open(&counting, Config::default(), &info, None).unwrap()

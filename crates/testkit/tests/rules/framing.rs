@@ -1,10 +1,10 @@
 //! Messages: group, epoch, sender, signature and tag (sections 6, 12.1 and 12.4.2).
 
 use super::scene::*;
-use conclave_group::{FramingError, Limits, NewProposal, Rejection};
+use conclave_group::{FramingError, NewProposal, Rejection};
 use conclave_testkit::forge::Insider;
 use conclave_wire::{
-    Content, Decode, Encode, FramedContent, MlsMessage, MlsMessageBody, Proposal, ProtocolVersion,
+    Content, Decode, Encode, MlsMessage, MlsMessageBody, Proposal, ProtocolVersion,
     PublicMessage, ReInit, Sender,
 };
 
@@ -69,27 +69,6 @@ fn a_sender_that_is_no_member_is_refused() {
     scene.refused_by_all("blank", remove(), SeenBy::All, is(Rejection::SenderNotMember(NOBODY)));
     let commit = commit(vec![Proposal::Remove(CAROL)], None);
     scene.refused_by_all("blank", commit, SeenBy::All, is(Rejection::SenderNotMember(NOBODY)));
-}
-
-#[test]
-fn what_is_made_up_in_a_members_name_moves_its_own_ratchet_less_far_than_others_follow() {
-    let scene = Scene::new();
-    let (bob, carol) = (&scene.judges[0], &scene.judges[1]);
-    let most = Limits::default().ratchet.max_forward;
-    let header = FramedContent { sender: Sender::Member(BOB), ..scene.insider.framed(remove()) };
-    let sealed = |generation| {
-        let rng = &mut rng(3);
-        scene.insider.sealed(&PROVIDER, rng, &header, b"made up", generation).unwrap()
-    };
-    for (generation, own) in [(most / 2, true), (most / 2 + 1, false), (most, false)] {
-        let message = sealed(generation);
-        let refused = received(carol, &message).unwrap_err();
-        assert!(refused.key_deletion.is_some(), "{generation}");
-        let before = bob.rows().unwrap();
-        let refused = received(bob, &message).unwrap_err();
-        assert_eq!(refused.key_deletion.is_some(), own, "{generation}");
-        assert_eq!(bob.rows().unwrap(), before);
-    }
 }
 
 #[test]

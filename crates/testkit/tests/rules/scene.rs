@@ -305,9 +305,12 @@ impl Scene {
         let found = rejection(refused.error);
         assert!(rule(&found), "{what}: {who} says {found:?}");
         assert_eq!(judge.rows().unwrap(), before, "{what}: changed {who}");
-        // A key is consumed once the sender is known and the ciphertext has opened (section 9.2),
-        // and kept if the message may become valid.
-        let kept = matches!(found, Rejection::SenderNotMember(_) | Rejection::UnknownProposal(_));
+        // A key is consumed once the sender's signature has verified (section 9.2), and kept if the
+        // message may become valid.
+        let kept = matches!(
+            found,
+            Rejection::SenderNotMember(_) | Rejection::UnknownProposal(_) | Rejection::Framing(_)
+        );
         assert_eq!(refused.key_deletion.is_some(), encrypted && !kept, "{what}: {who}");
     }
 

@@ -39,7 +39,7 @@ impl Service {
 }
 
 fn written(group: &mut Group, step: Transition<Group>) -> Event {
-    apply(group, step, |_| Ok::<_, Error>(())).unwrap()
+    apply(group, step, |_| Ok::<_, std::convert::Infallible>(())).unwrap()
 }
 
 /// A key package, the one who adds having accepted its credential.
@@ -79,7 +79,7 @@ fn three_members(service: &Service) -> [Group; 3] {
     let options = CommitOptions { proposals, ..CommitOptions::default() };
     let step = alice.commit(&provider, &mut rng, NOW, options).unwrap();
     let Event::Commit(messages) = written(&mut alice, step) else { panic!() };
-    let step = alice.commit_accepted(&provider, NOW, &pending_id(&alice)).unwrap();
+    let step = alice.commit_accepted(&provider, NOW, &messages.id).unwrap();
     written(&mut alice, step);
     let join = |own: &OwnKeyPackage| {
         let message = &messages.welcomes[0].message;
@@ -130,7 +130,8 @@ fn members_join_and_renew_their_certificates() {
     let message = commit_as(&service, &mut bob, "bob@example.org");
     receive(&service, &mut alice, &message).unwrap();
     receive(&service, &mut carol, &message).unwrap();
-    let step = bob.commit_accepted(&RustCrypto::new(), NOW, &pending_id(&bob)).unwrap();
+    let id = bob.pending_commit().unwrap().id.clone();
+    let step = bob.commit_accepted(&RustCrypto::new(), NOW, &id).unwrap();
     written(&mut bob, step);
     let after = carol.member(bob.own_leaf()).unwrap();
     assert_ne!(before.credential, after.credential);

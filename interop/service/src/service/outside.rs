@@ -23,11 +23,7 @@ impl Server {
         let context = group_info(&request.group_info)?.group_context;
         let credential = Credential::basic(&request.identity);
         let own = self.tools.key_package(context.cipher_suite, credential)?;
-        let target = ExternalTarget {
-            group_id: context.group_id,
-            epoch: context.epoch,
-            cipher_suite: context.cipher_suite,
-        };
+        let target = ExternalTarget::new(context.group_id, context.epoch, context.cipher_suite);
         let proposal = target.propose_self(self.tools.crypto(), now(), &own)?;
         let init_priv = own.init_key().0.expose().to_vec();
         let encryption_priv = own.leaf_key().0.expose().to_vec();

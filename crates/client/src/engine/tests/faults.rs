@@ -206,9 +206,10 @@ impl World {
     fn propose(&mut self, i: usize, proposal: NewProposal) {
         let engine = &mut self.devices[i].engine;
         let id = engine.book.current().unwrap().clone();
+        let (now, framing) = (engine.seconds(), Framing::default());
         let (provider, rng) = (&*engine.provider, &mut *engine.rng);
         let group = &engine.groups[&id].group;
-        let step = group.propose(provider, rng, proposal, &Framing::default()).unwrap();
+        let step = group.propose(provider, rng, now, proposal, &framing).unwrap();
         let event = engine.step(&id, step, |_| Vec::new()).unwrap();
         let Some(Step::Proposal { message, .. }) = event else { panic!() };
         self.call(i, SubmitProposal { proposal: message.into() }.into()).unwrap();
@@ -218,10 +219,11 @@ impl World {
     fn commit(&mut self, i: usize, proposal: NewProposal) {
         let engine = &mut self.devices[i].engine;
         let id = engine.book.current().unwrap().clone();
+        let now = engine.seconds();
         let (provider, rng) = (&*engine.provider, &mut *engine.rng);
         let (proposals, group_info) = (vec![proposal], Some(GROUP_INFO));
         let options = CommitOptions { proposals, group_info, ..CommitOptions::default() };
-        let step = engine.groups[&id].group.commit(provider, rng, options).unwrap();
+        let step = engine.groups[&id].group.commit(provider, rng, now, options).unwrap();
         engine.step(&id, step, |_| Vec::new()).unwrap();
         self.settle();
     }

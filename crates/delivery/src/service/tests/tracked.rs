@@ -86,7 +86,8 @@ impl World {
     fn submit(&mut self, by: &mut Member, request: SubmitCommit) -> u64 {
         let reply = self.desk.reply(&by.own, request);
         let Outcome::Accepted { epoch, seq } = reply else { panic!("{reply:?}") };
-        let step = by.group.commit_accepted(&PROVIDER, NOW, &pending_id(&by.group)).unwrap();
+        let id = by.group.pending_commit().unwrap().id.clone();
+        let step = by.group.commit_accepted(&PROVIDER, NOW, &id).unwrap();
         stored(&mut by.group, step);
         assert_eq!(by.group.epoch(), epoch);
         by.cursor = seq;
@@ -307,7 +308,7 @@ fn what_messengers_cannot_follow_is_refused() {
         let mls::Event::Commit(messages) = stored(&mut alice.group, step) else { panic!() };
         let refused = w.desk.refused(&alice.own, commit(messages.commit.into()));
         assert_eq!(refused, ErrorCode::Invalid, "{proposal:?}");
-        let step = alice.group.commit_rejected(&pending_id(&alice.group)).unwrap();
+        let step = alice.group.commit_rejected(&messages.id).unwrap();
         stored(&mut alice.group, step);
     }
     w.add(&mut alice, "bob/phone");
@@ -322,7 +323,8 @@ fn of_two_commits_one_wins_and_the_other_is_made_again() {
     let first = w.submit(&mut alice, mine.clone());
     let lost = w.desk.reply(&bob.own, his);
     assert_eq!(lost, Outcome::WrongEpoch { epoch: 2, head: first });
-    let step = bob.group.commit_rejected(&pending_id(&bob.group)).unwrap();
+    let id = bob.group.pending_commit().unwrap().id.clone();
+    let step = bob.group.commit_rejected(&id).unwrap();
     stored(&mut bob.group, step);
     w.catch_up(&mut bob);
     let again = w.staged(&mut bob, vec![]);

@@ -181,10 +181,15 @@ impl World {
             let Error::Rejected(found) = error else { panic!("{who}: {error}") };
             assert!(because(found), "{who}: refused for another reason: {error}");
         }
-        let later = matches!(error, Error::Rejected(Rejection::UnknownProposal(_)));
+        // A key is consumed by a message that verifies and will never be valid.
+        let kept = matches!(
+            error,
+            Error::Malformed(_)
+                | Error::Rejected(Rejection::UnknownProposal(_) | Rejection::Framing(_))
+        );
         match refused.key_deletion {
-            None => assert!(!variant.opens || later, "{who}: its key is not deleted: {error}"),
-            Some(_) if !variant.opens || later => panic!("{who}: a key is deleted: {error}"),
+            None => assert!(!variant.opens || kept, "{who}: its key is not deleted: {error}"),
+            Some(_) if !variant.opens || kept => panic!("{who}: a key is deleted: {error}"),
             Some(deletion) => {
                 deletes_a_key_alone(&who, &deletion, peer.group.epoch());
                 if try_deletion {

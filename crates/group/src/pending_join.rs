@@ -1,0 +1,73 @@
+//! An external commit as bytes: so that a client which stops between sending it and hearing the
+//! delivery service's verdict need not join a second time.
+
+use crate::config::Config;
+use crate::create::NewGroup;
+use crate::error::Error;
+use crate::external::ExternalCommit;
+use crate::row_codec::{named, nothing_left};
+use crate::rows::{Batch, RowKey, Stored, Table, content};
+use alloc::format;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, Secret};
+use conclave_wire::{Bytes, Decode, Encode, GroupId, Reader, Writer};
+
+impl ExternalCommit {
+    /// All of it as bytes, for storage until the delivery service has judged the commit: content,
+    /// [format](crate::rows::FORMAT), and a checksum. It holds private keys.
+    ///
+    /// # Errors
+    /// If it is too long to encode.
+    pub fn to_secret(&self) -> Result<Secret, Error> {
+        let batch = self.group.batch();
+        let mut w = Writer::secret();
+        w.put_opaque(&self.commit)?;
+        self.group_info.as_deref().map(Bytes::from).encode(&mut w)?;
+        batch.group_id.encode(&mut w)?;
+        u8::from(batch.new).encode(&mut w)?;
+        for (key, row) in &batch.rows {
+            let Some(row) = row else { continue };
+            (key.table as u8).encode(&mut w)?;
+            key.epoch.encode(&mut w)?;
+            key.index.encode(&mut w)?;
+            w.put_opaque(row.expose())?;
+        }
+        Ok(Stored::ExternalCommit.seal(Secret::new(w.finish()).expose()))
+    }
+
+    /// What [`Self::to_secret`] gave, with the settings that the group is to have.
+    ///
+    /// # Errors
+    /// If the bytes are damaged or something else.
+    pub fn from_secret(
+        provider: &dyn CryptoProvider,
+        config: Config,
+        stored: &Secret,
+    ) -> Result<Self, Error> {
+        Stored::ExternalCommit.open(stored)?;
+        let read = Self::read(provider, config, content(stored)?);
+        named(&"the stored external commit", read)
+    }
+
+    fn read(provider: &dyn CryptoProvider, config: Config, bytes: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(bytes);
+        let commit = r.opaque()?.to_vec();
+        let group_info = Option::<Bytes>::decode(&mut r)?.map(Bytes::into_vec);
+        let mut batch = Batch::new(GroupId::decode(&mut r)?);
+        batch.clear = true;
+        batch.new = u8::decode(&mut r)? != 0;
+        while !r.is_empty() {
+            let number = u8::decode(&mut r)?;
+            let table = Table::from_number(number)
+                .ok_or_else(|| Error::storage(format!("there is no table {number}")))?;
+            let key = RowKey { table, epoch: u64::decode(&mut r)?, index: u64::decode(&mut r)? };
+            batch.rows.insert(key, Some(Secret::copy_from(r.opaque()?)));
+        }
+        nothing_left(&r)?;
+
+        let rows: Vec<(RowKey, Secret)> =
+            batch.rows.iter().filter_map(|(key, row)| Some((*key, row.clone()?))).collect();
+        let group = NewGroup::from_rows(provider, config, batch, rows)?;
+        Ok(Self { group, commit, group_info })
+    }
+}
