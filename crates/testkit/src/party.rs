@@ -574,10 +574,13 @@ pub fn agree(peers: &[Peer]) {
     }
 }
 
-/// Delivers a message to all but one.
+/// Delivers a message to all but one, as the delivery service does: who is removed by it is out.
 pub fn deliver(peers: &mut [Peer], from: usize, message: &[u8]) {
     for (_, peer) in peers.iter_mut().enumerate().filter(|(place, _)| *place != from) {
-        peer.receive(message);
+        if let Event::Removal(_) = peer.receive(message) {
+            let deletion = peer.group.delete();
+            peer.take(deletion);
+        }
     }
 }
 

@@ -131,7 +131,10 @@ fn the_stored_states_of_every_format_are_read_and_go_on() {
 
 #[test]
 fn the_stored_states_have_something_in_every_table() {
-    let all: BTreeSet<Table> = (0..=u8::MAX).filter_map(Table::from_number).collect();
+    // None of them is under a policy of a name: `group::tests::policy` has such rows.
+    let named = |table: &Table| *table != Table::Policy;
+    let tables = (0..=u8::MAX).filter_map(Table::from_number);
+    let all: BTreeSet<Table> = tables.filter(named).collect();
     for states in files(FORMAT) {
         let members = states.members.iter().flat_map(|member| &member.rows);
         let rows = members.chain(&states.observer.rows);

@@ -189,6 +189,7 @@ impl Scene {
     /// Who judges has these settings; alice has the default ones.
     pub(super) fn with(config: &Config) -> Self {
         let mut scene = Self::new();
+        let config = Config { adopt_policy: true, ..config.clone() };
         for judge in &mut scene.judges {
             let rows = stored(judge.rows().unwrap());
             *judge = Group::load(&PROVIDER, config.clone(), rows).unwrap();
