@@ -24,11 +24,12 @@
 //! use conclave_mls::Group;
 //! use conclave_mls::crypto::{CryptoProvider, Suite};
 //! use conclave_mls::{CredentialRequest, Verdict};
-//! use conclave_x509::{PresentedIdentifiers, X509Validator};
+//! use conclave_x509::{Certified, X509Validator};
 //!
-//! /// Who members are in this application: the only mail address of their certificate.
-//! fn mail_address(names: &PresentedIdentifiers) -> Option<Vec<u8>> {
-//!     match names.email_addresses.as_slice() {
+//! /// Who members are in this application: the only mail address of their certificate. With one
+//! /// root, all of whose CAs may speak for everybody, it does not matter which of them issued it.
+//! fn mail_address(member: &Certified) -> Option<Vec<u8>> {
+//!     match member.presented.email_addresses.as_slice() {
 //!         [address] => Some(address.clone().into_bytes()),
 //!         _ => None,
 //!     }
@@ -52,10 +53,15 @@
 
 mod algorithm;
 mod certificate;
+mod distinguished;
 mod error;
 mod names;
+mod path;
 mod policy;
+mod revocation;
+mod search;
 mod settings;
+mod signatures;
 mod validator;
 
 #[cfg(test)]
@@ -63,9 +69,9 @@ mod tests;
 
 pub use error::{SetupError, X509Error};
 pub use names::PresentedIdentifiers;
-pub use policy::{IdentityPolicy, Predecessor};
+pub use policy::{Authority, Certified, IdentityPolicy, Predecessor};
 pub use settings::{
-    EKU_ANY, EKU_CLIENT_AUTH, EKU_EMAIL_PROTECTION, EKU_IM_URI, RevocationPolicy, Settings,
+    EKU_ANY, EKU_CLIENT_AUTH, EKU_EMAIL_PROTECTION, EKU_IM_URI, Moment, RevocationPolicy, Settings,
 };
 pub use validator::{Authenticated, X509Validator};
 pub use x509_cert::der::asn1::ObjectIdentifier;

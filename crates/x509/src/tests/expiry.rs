@@ -86,7 +86,6 @@ fn what_is_new_to_a_group_has_no_grace() {
         CredentialSubject::KeyPackage,
         CredentialSubject::NewMember,
         CredentialSubject::ExternalJoiner,
-        CredentialSubject::ExternalSender(0),
     ] {
         request.subject = subject;
         assert_eq!(validate_at(&validator(&root), LAST + 1, &request), expired);

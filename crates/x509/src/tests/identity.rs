@@ -1,7 +1,7 @@
 //! From names to identities, and who may follow whom (section 5.3.1).
 
 use super::ca::{Ca, Key, SUITE, by_mail, dns, mail, request, validate, validator};
-use crate::{IdentityPolicy, Predecessor, PresentedIdentifiers, X509Error, X509Validator};
+use crate::{Certified, IdentityPolicy, Predecessor, X509Error, X509Validator};
 use conclave_mls::{Credential, CredentialRequest, CredentialSubject, LeafIndex};
 use rcgen::string::Ia5String;
 use rcgen::{DnType, SanType};
@@ -17,7 +17,8 @@ fn all_names_of_a_certificate_are_presented() {
         p.subject_alt_names = vec![dns("Phone.Example.ORG"), uri, mail(ALICE), dns("*.b.org")];
         p.distinguished_name.push(DnType::OrganizationName, "Example");
     });
-    let names = validate(&validator(&root), &request(&[&member], &key)).unwrap().presented;
+    let names = validate(&validator(&root), &request(&[&member], &key)).unwrap();
+    let names = names.certified.presented;
     assert_eq!(names.dns_names, ["phone.example.org", "*.b.org"]);
     assert_eq!(names.email_addresses, [ALICE]);
     assert_eq!(names.uris, ["im:Alice@example.org"]);
@@ -73,11 +74,11 @@ fn a_predecessor_that_cannot_be_read_has_no_successor() {
 struct Moving;
 
 impl IdentityPolicy for Moving {
-    fn identity(&self, presented: &PresentedIdentifiers) -> Option<Vec<u8>> {
-        by_mail(presented)
+    fn identity(&self, certified: &Certified) -> Option<Vec<u8>> {
+        by_mail(certified)
     }
 
-    fn is_successor(&self, old: Predecessor<'_>, new: &PresentedIdentifiers) -> bool {
+    fn is_successor(&self, old: Predecessor<'_>, new: &Certified) -> bool {
         let Some(new) = self.identity(new) else { return false };
         match old {
             Predecessor::Basic(name) => name == new,

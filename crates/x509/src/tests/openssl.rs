@@ -55,8 +55,8 @@ fn validate(suite: u16, [member, ca, root]: Chain) -> Result<(), X509Error> {
     };
     let who = X509Validator::new(&[root], by_mail).unwrap().validate(&suite, NOW, &request)?;
     assert_eq!(who.identity, b"alice@example.org");
-    assert_eq!(who.presented.uris, ["im:alice@example.org"]);
-    assert_eq!(who.presented.common_names, ["Alice"]);
+    assert_eq!(who.certified.presented.uris, ["im:alice@example.org"]);
+    assert_eq!(who.certified.presented.common_names, ["Alice"]);
     Ok(())
 }
 

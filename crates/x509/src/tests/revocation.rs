@@ -78,7 +78,7 @@ fn a_member_that_was_revoked_has_no_grace() {
 }
 
 #[test]
-fn a_list_that_has_expired_is_none_for_a_member_whose_certificate_has_too() {
+fn lists_are_judged_by_now_even_for_a_member_that_has_expired() {
     let (root, key) = (Ca::root("root"), Key::new(SUITE));
     let member = root.issue(ALICE, &key, |p| p.not_after = date_time_ymd(2025, 12, 20));
     let mut request = request(&[&member], &key);
@@ -88,12 +88,13 @@ fn a_list_that_has_expired_is_none_for_a_member_whose_certificate_has_too() {
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
     validate_at(&validator, BEFORE, &request).unwrap();
     // From here on the list, which counted when the certificate was valid, might have a successor.
-    assert_eq!(validate_at(&validator, NOW, &request), Err(X509Error::RevocationUnknown));
+    let expired = Err(X509Error::RevocationListExpired { next_update: NOW });
+    assert_eq!(validate_at(&validator, NOW, &request), expired);
     // A fresh list of another CA makes no difference.
     let other = Ca::root("other");
     let fresh = [list(&root, &[]), list_until(&other, &[], 2)];
     validator.set_revocation_lists(&fresh, RevocationPolicy::default()).unwrap();
-    assert_eq!(validate_at(&validator, NOW, &request), Err(X509Error::RevocationUnknown));
+    assert_eq!(validate_at(&validator, NOW, &request), expired);
     for lenient in [
         RevocationPolicy { accept_expired_lists: true, ..RevocationPolicy::default() },
         RevocationPolicy { accept_unknown: true, ..RevocationPolicy::default() },

@@ -16,7 +16,7 @@ fn a_chain_in_each_suites_scheme_authenticates() {
         let of_suite = Suite::new(&provider, suite).unwrap();
         let who = validator.validate(&of_suite, NOW, &request(&[&chain], &key)).unwrap();
         assert_eq!(who.identity, b"alice@example.org");
-        assert_eq!(who.presented.common_names, ["a member"]);
+        assert_eq!(who.certified.presented.common_names, ["a member"]);
         assert_eq!(who.not_after, NOW + YEAR);
     }
 }
