@@ -55,6 +55,7 @@ mod algorithm;
 mod certificate;
 mod distinguished;
 mod error;
+mod load;
 mod names;
 mod path;
 mod policy;
@@ -68,6 +69,10 @@ mod validator;
 mod tests;
 
 pub use error::{SetupError, X509Error};
+pub use load::{
+    LoadError, certificates_from_pem, key_pair_from_pem, key_pair_from_pkcs8,
+    revocation_lists_from_pem,
+};
 pub use names::PresentedIdentifiers;
 pub use policy::{Authority, Certified, IdentityPolicy, Predecessor};
 pub use settings::{

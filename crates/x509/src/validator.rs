@@ -129,6 +129,11 @@ impl X509Validator {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.cache.bytes()
+    }
+
     /// Judges a credential for a group of this suite. The moment is the time of judging in Unix
     /// time, or a [`Moment`] for a message that was sent earlier.
     #[must_use]

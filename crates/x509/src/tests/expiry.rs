@@ -1,7 +1,7 @@
 //! Validity in time (section 5.3.2).
 
 use super::ca::{Ca, Key, NOW, SUITE, YEAR, request, validate_at, validator};
-use crate::{Settings, X509Error};
+use crate::{Moment, Settings, X509Error};
 use conclave_mls::{CredentialSubject, LeafIndex};
 use rcgen::date_time_ymd;
 use std::time::Duration;
@@ -98,4 +98,43 @@ fn what_is_new_to_a_group_has_no_grace() {
     let renewed = root.issue(ALICE, &key, |p| p.not_after = date_time_ymd(2030, 1, 1));
     request.credential = crate::credential(&[&renewed]);
     validate_at(&validator(&root), LAST + 1, &request).unwrap();
+}
+
+#[test]
+fn an_external_sender_of_the_group_has_the_grace_of_members() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let sender = root.issue("service@example.org", &key, |_| {});
+    let mut request = request(&[&sender], &key);
+    request.subject = CredentialSubject::ExternalSender(0);
+    let at = |now| validate_at(&validator(&root), now, &request).map(drop);
+    assert_eq!(at(LAST + 30 * DAY), Ok(()));
+    assert_eq!(at(LAST + 30 * DAY + 1), Err(X509Error::Expired { not_after: LAST }));
+}
+
+#[test]
+fn what_was_valid_when_it_was_sent_is_accepted_late() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let old = root.issue(ALICE, &Key::new(SUITE), |_| {});
+    let renewed = root.issue(ALICE, &key, |_| {});
+    let mut request = request(&[&renewed], &key);
+    request.subject = CredentialSubject::Member(LeafIndex(0));
+    request.replaces = Some(crate::credential(&[&old]));
+    let at = |moment: Moment| validate_at(&validator(&root), moment, &request).map(drop);
+    let expired = Err(X509Error::Expired { not_after: LAST });
+
+    let now = LAST + 20 * DAY;
+    assert_eq!(at(Moment::now(now)), expired);
+    assert_eq!(at(Moment::now(now).sent(LAST)), Ok(()));
+    assert_eq!(at(Moment::now(now).sent(LAST - DAY)), Ok(()));
+    // It had expired when it was sent, or so it is said from now.
+    assert_eq!(at(Moment::now(now).sent(LAST + 1)), expired);
+    assert_eq!(at(Moment::now(now).sent(now + DAY)), expired);
+    assert_eq!(at(Moment::now(LAST).sent(LAST + DAY)), Ok(()));
+    assert_eq!(
+        at(Moment::now(FIRST - 1).sent(FIRST)),
+        Err(X509Error::NotYetValid { not_before: FIRST })
+    );
+    // Nobody is believed for longer than the setting.
+    assert_eq!(at(Moment::now(LAST + 30 * DAY).sent(LAST)), Ok(()));
+    assert_eq!(at(Moment::now(LAST + 30 * DAY + 1).sent(LAST)), expired);
 }
