@@ -11,8 +11,8 @@ use x509_cert::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, CrlDistributionPoints, KeyUsage, NameConstraints,
-    SubjectAltName, SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, CrlDistributionPoints, ExtendedKeyUsage, KeyUsage,
+    NameConstraints, SubjectAltName, SubjectKeyIdentifier,
 };
 
 /// `emailAddress` (RFC 5280 appendix A.1), a mail address as part of a distinguished name.
@@ -110,6 +110,12 @@ impl Parsed {
     fn allows(&self, usage: impl Fn(&KeyUsage) -> bool) -> Option<bool> {
         let extension = self.fields.tbs_certificate().get_extension::<KeyUsage>().ok()?;
         Some(extension.is_none_or(|(_, allowed)| usage(&allowed)))
+    }
+
+    /// Whether it says what the key may be used for.
+    pub(crate) fn has_key_purposes(&self) -> bool {
+        let purposes = self.fields.tbs_certificate().get_extension::<ExtendedKeyUsage>();
+        purposes.is_ok_and(|found| found.is_some())
     }
 
     /// Whether the subject is a CA (RFC 5280 section 4.2.1.9).

@@ -21,23 +21,21 @@ impl Path<'_> {
         self.certificates.iter().map(|c| c.not_after()).min().unwrap_or(0)
     }
 
-    /// The time to judge the path by: `now`, or the last second of its validity if that is not
-    /// before `earliest`.
-    pub(crate) fn time(&self, now: u64, earliest: u64) -> Result<u64, X509Error> {
+    /// The time to judge the path by: `now`, or the nearest to it between `earliest` and `latest`
+    /// at which all certificates are valid.
+    pub(crate) fn time(&self, earliest: u64, now: u64, latest: u64) -> Result<u64, X509Error> {
         if self.certificates.iter().any(|c| c.not_before() > c.not_after()) {
             return Err(X509Error::InvalidValidity);
         }
         let not_after = self.not_after();
-        if not_after < earliest.min(now) {
+        if not_after < earliest {
             return Err(X509Error::Expired { not_after });
         }
-        let time = now.min(not_after);
-
         let not_before = self.certificates.iter().map(|c| c.not_before()).max().unwrap_or(0);
-        if time < not_before {
+        if not_before > not_after.min(latest) {
             return Err(X509Error::NotYetValid { not_before });
         }
-        Ok(time)
+        Ok(now.clamp(not_before, not_after))
     }
 
     /// Checks all but revocation, at a time.

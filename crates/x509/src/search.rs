@@ -213,11 +213,14 @@ impl<'a> Search<'a> {
             return false;
         }
         let certificate = candidate.certificate;
-        let Some(signed) = certificate.signed() else { return false };
-
         let untried = self.trusted.iter().skip(candidate.tried);
         let mut untried: Vec<_> = untried.filter(|t| *t.name == certificate.issuer).collect();
         candidate.tried = self.trusted.len();
+        if untried.is_empty() {
+            return false;
+        }
+
+        let Some(signed) = certificate.signed() else { return false };
         // Key identifiers name the right one of many keys of one name (RFC 4158 section 3.5.12).
         let wanted = certificate.issuer_key_id();
         untried.sort_by_key(|t| wanted.is_none() || t.key_id != wanted);

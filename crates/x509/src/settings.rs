@@ -87,6 +87,11 @@ pub struct Settings {
     /// any. MLS has none of its own. Default [`EKU_IM_URI`] and [`EKU_ANY`]; add
     /// [`EKU_CLIENT_AUTH`] or [`EKU_EMAIL_PROTECTION`] for a CA that issues nothing closer.
     pub key_purposes: Vec<ObjectIdentifier>,
+    /// Whether an end entity's certificate without extended key usages is refused. Default false.
+    pub require_key_purpose: bool,
+    /// For how many seconds before it becomes valid a certificate is accepted, as its issuer's clock
+    /// may be ahead. Default 0.
+    pub clock_skew: u64,
 }
 
 impl Default for Settings {
@@ -100,6 +105,8 @@ impl Default for Settings {
             max_delay: 30 * 24 * 3600,
             accept_revoked_members: false,
             key_purposes: vec![EKU_IM_URI, EKU_ANY],
+            require_key_purpose: false,
+            clock_skew: 0,
         }
     }
 }

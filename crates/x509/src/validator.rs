@@ -196,6 +196,9 @@ impl X509Validator {
             return Err(X509Error::TooManyIdentifiers { count });
         }
         check_key(suite, end_entity, request)?;
+        if self.settings.require_key_purpose && !end_entity.has_key_purposes() {
+            return Err(X509Error::KeyPurpose);
+        }
 
         let authenticated = self.authenticate(suite, moment.into(), request, &chain, presented)?;
         if let Some(old) = &request.replaces {
@@ -248,7 +251,7 @@ impl X509Validator {
             |path: &Path<'_>| self.revocation.check_end_entity(path, moment.now, &verifier);
         let statuses: Vec<_> = paths.iter().map(status).collect();
         let revoked = statuses.contains(&Err(X509Error::Revoked));
-        if revoked && !(is_present(request) && self.settings.accept_revoked_members) {
+        if revoked && !(is_member(request) && self.settings.accept_revoked_members) {
             return Err(X509Error::Revoked);
         }
 
@@ -285,7 +288,8 @@ impl X509Validator {
         request: &CredentialRequest,
         verifier: &Verifier<'_>,
     ) -> Result<(), X509Error> {
-        let time = path.time(moment.now, self.earliest(moment, request))?;
+        let latest = moment.now.saturating_add(self.settings.clock_skew);
+        let time = path.time(self.earliest(moment, request), moment.now, latest)?;
         path.check(time, &self.settings.key_purposes, verifier)?;
         self.revocation.check_issuers(path, moment.now, verifier)
     }
@@ -347,13 +351,15 @@ impl X509Validator {
     }
 }
 
+/// Whether the credential is that of a member of a group that is joined.
+fn is_member(request: &CredentialRequest) -> bool {
+    matches!((request.subject, &request.replaces), (CredentialSubject::Member(_), None))
+}
+
 /// Whether the credential is part of a group that is joined, and not new to it. A new external
 /// sender cannot be told from one that is there.
 fn is_present(request: &CredentialRequest) -> bool {
-    matches!(
-        (request.subject, &request.replaces),
-        (CredentialSubject::Member(_) | CredentialSubject::ExternalSender(_), None)
-    )
+    is_member(request) || matches!(request.subject, CredentialSubject::ExternalSender(_))
 }
 
 /// Whether the end entity's key is the leaf's (section 5.3).

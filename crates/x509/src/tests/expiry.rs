@@ -138,3 +138,19 @@ fn what_was_valid_when_it_was_sent_is_accepted_late() {
     assert_eq!(at(Moment::now(LAST + 30 * DAY).sent(LAST)), Ok(()));
     assert_eq!(at(Moment::now(LAST + 30 * DAY + 1).sent(LAST)), expired);
 }
+
+#[test]
+fn a_certificate_of_a_ca_whose_clock_is_ahead_is_accepted_by_the_setting() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let ca = root.ca("ca", |p| p.not_before += Duration::from_secs(100));
+    let member = ca.issue(ALICE, &key, |_| {});
+    let request = request(&[&member, &ca.der], &key);
+    let tolerant = Settings { clock_skew: 60, ..Settings::default() };
+    let tolerant = validator(&root).with_settings(tolerant);
+    let at = |now| validate_at(&tolerant, now, &request).map(drop);
+    let early = Err(X509Error::NotYetValid { not_before: FIRST + 100 });
+    assert_eq!(at(FIRST + 40), Ok(()));
+    assert_eq!(at(FIRST + 39), early);
+    assert_eq!(validate_at(&validator(&root), FIRST + 99, &request).map(drop), early);
+    assert_eq!(at(LAST + 1), Err(X509Error::Expired { not_after: LAST }));
+}

@@ -208,6 +208,20 @@ fn a_certificate_for_other_purposes_is_refused() {
 }
 
 #[test]
+fn a_certificate_without_a_purpose_is_refused_by_the_setting() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let settings = Settings { require_key_purpose: true, ..Settings::default() };
+    let strict = validator(&root).with_settings(settings);
+    let purpose = ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 40]);
+    for (purposes, want) in [(vec![], Err(X509Error::KeyPurpose)), (vec![purpose], Ok(()))] {
+        let member = root.issue(ALICE, &key, |p| p.extended_key_usages = purposes);
+        let request = request(&[&member], &key);
+        assert_eq!(validate(&strict, &request).map(drop), want);
+        validate(&validator(&root), &request).unwrap();
+    }
+}
+
+#[test]
 fn a_critical_extension_that_is_not_understood_is_refused() {
     let unknown = |critical| {
         move |p: &mut CertificateParams| {
