@@ -3,22 +3,26 @@
 //!
 //! An [`X509Validator`] answers the [`CredentialRequest`](conclave_mls::CredentialRequest)s that
 //! groups ask. It holds the trust roots, what intermediate certificates and revocation lists are
-//! known, and the application's [`IdentityPolicy`]: which of the names in a certificate is who in
-//! the application.
+//! known, and the application's [`IdentityPolicy`], which says who a certificate's owner is.
 //!
 //! What it checks, in this order:
 //!
 //! 1. the credential is a chain within the [`Settings`]' limits, each certificate well-formed;
 //! 2. the end entity's public key is the leaf's `signature_key`, and of the algorithm of the
 //!    group's cipher suite (section 5.3);
-//! 3. a path leads from the end entity to a root: signatures, validity, CA flags, path lengths,
-//!    name constraints, key usages and purposes, revocation;
-//! 4. the application's policy maps the names of the end entity to an identity (section 5.3.1);
-//! 5. if the credential replaces another, the policy takes it for a successor (section 5.3.1).
+//! 3. signatures lead from a root to the end entity;
+//! 4. no revocation list of the issuer's key names the end entity, and one clears it;
+//! 5. all certificates on the path are valid at the [`Moment`], and fulfil the rules of RFC 5280:
+//!    CA flags, path lengths, name constraints, key usages and purposes; none of the CAs is revoked;
+//! 6. the application's policy maps the path to an identity (section 5.3.1);
+//! 7. if the credential replaces another, the policy takes it for a successor (section 5.3.1).
 //!
-//! Certificates signed with the five signature schemes of MLS are verified by the group's own
-//! crypto provider. The feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other
-//! than the curve's own, which many CAs use; without it, this crate is pure Rust.
+//! Where several paths lead to roots, one that passes is enough, but for an end entity that is
+//! revoked: it is on all of them.
+//!
+//! Certificates signed with the signature schemes of MLS are verified by the group's own crypto
+//! provider. The feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other than the
+//! curve's own, which many CAs use; without it, this crate is pure Rust.
 //!
 //! ```
 //! use conclave_mls::Group;

@@ -172,18 +172,19 @@ impl Revocation {
         // The issuer of a list is who has its key: a name has many owners, and a CA many keys.
         let named: Vec<_> = self.lists.iter().filter(|l| l.issuer == certificate.issuer).collect();
         let own = named.iter().filter(|list| list.is_signed_by(key, verifier));
-        let own: Vec<_> = own.filter(|_| may_sign).collect();
+        let own: Vec<_> = own.collect();
         let covering: Vec<_> = own.iter().filter(|list| list.covers(certificate)).collect();
 
+        // Only a key that may sign lists can clear a certificate (RFC 5280 section 6.3.3, step f).
         let RevocationPolicy { accept_unknown, accept_expired_lists, .. } = self.policy;
-        let is_current = |list: &RevocationList| {
-            list.this_update <= now && (accept_expired_lists || list.next_update > now)
+        let can_clear = |list: &RevocationList| {
+            may_sign && list.this_update <= now && (accept_expired_lists || list.next_update > now)
         };
-        let current = covering.iter().filter(|list| is_current(list));
-        let newest = current.map(|list| list.this_update).max();
+        let clearing = covering.iter().filter(|list| can_clear(list));
+        let newest = clearing.map(|list| list.this_update).max();
 
-        // Of several lists the newest counts. One that is not current cannot clear a certificate,
-        // but unless there is a newer one it can condemn it.
+        // Of several lists the newest counts. One that cannot clear a certificate can condemn it all
+        // the same, unless a newer one clears it.
         let mut recent = covering.iter().filter(|list| Some(list.this_update) >= newest);
         if recent.any(|list| list.names(certificate)) {
             return Err(X509Error::Revoked);
@@ -191,10 +192,12 @@ impl Revocation {
         if newest.is_some() || accept_unknown {
             return Ok(());
         }
-        let expired = covering.iter().filter(|list| list.next_update <= now);
+        let expired = covering.iter().filter(|list| may_sign && list.next_update <= now);
         Err(match expired.map(|list| list.next_update).max() {
             Some(next_update) => X509Error::RevocationListExpired { next_update },
-            None if own.is_empty() && !named.is_empty() => X509Error::RevocationListInvalid,
+            None if !named.is_empty() && (own.is_empty() || !may_sign) => {
+                X509Error::RevocationListInvalid
+            }
             None => X509Error::RevocationUnknown,
         })
     }

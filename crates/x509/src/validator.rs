@@ -343,11 +343,20 @@ impl X509Validator {
         let Ok(chain) = self.parse(chain) else { return Some(unverified()) };
         let paths = find_paths(&chain, &self.intermediates, &self.roots, &verifier);
         let purposes = &self.settings.key_purposes;
-        let valid = |path: &&Path<'_>| path.check(path.not_after(), purposes, &verifier).is_ok();
-        match paths.unwrap_or_default().iter().find(valid) {
-            Some(path) => Some(path.certified(presented)),
-            None => Some(unverified()),
+        let valid = |path: &Path<'_>| path.check(path.not_after(), purposes, &verifier).is_ok();
+        let mut certified: Vec<_> = paths
+            .unwrap_or_default()
+            .iter()
+            .filter(|path| valid(path))
+            .map(|path| path.certified(presented.clone()))
+            .collect();
+
+        // The path by which it was accepted is one that the policy takes.
+        let accepted = certified.iter().position(|c| self.policy.identity(c).is_some());
+        if certified.is_empty() {
+            return Some(unverified());
         }
+        Some(certified.swap_remove(accepted.unwrap_or(0)))
     }
 }
 

@@ -126,7 +126,7 @@ fn credentials_after_the_first_that_is_refused_cost_nothing() {
 }
 
 #[test]
-fn many_known_cas_of_one_name_do_not_keep_the_right_one_from_being_found() {
+fn many_known_cas_of_one_name_do_not_hide_the_right_one() {
     let (root, key) = (Ca::root("root"), Key::new(SUITE));
     let cas: Vec<_> = (0..120).map(|_| root.ca("ca", |_| {})).collect();
     let ders: Vec<_> = cas.iter().map(|ca| &ca.der).collect();
@@ -193,7 +193,14 @@ fn what_was_verified_lets_nothing_else_in() {
     let renamed = Ca { issuer: renamed, der: Vec::new() }.issue(ALICE, &key, |_| {});
     let renamed = request(&[&renamed, &ca.der], &key);
     assert_eq!(validate(&aware, &renamed), Err(X509Error::InvalidSignature));
-    // And what is verified is judged by time as ever.
+    // And it is the key that has signed which counts, not another of the same name.
+    let roots = [&impostor.der, &root.der];
+    let two = X509Validator::new(&roots, by_mail).unwrap();
+    for _ in 0..2 {
+        let who = validate(&two, &request(&[&member, &ca.der], &key)).unwrap();
+        assert_eq!(who.certified.root, Some(1));
+    }
+    // What is remembered is judged by time as ever.
     let expired = validate_at(&aware, NOW * 2, &request(&[&member, &ca.der], &key));
     assert!(matches!(expired, Err(X509Error::Expired { .. })));
 }

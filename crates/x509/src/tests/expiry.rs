@@ -140,7 +140,7 @@ fn what_was_valid_when_it_was_sent_is_accepted_late() {
 }
 
 #[test]
-fn a_certificate_of_a_ca_whose_clock_is_ahead_is_accepted_by_the_setting() {
+fn a_ca_whose_clock_is_ahead_is_accepted_by_the_setting() {
     let (root, key) = (Ca::root("root"), Key::new(SUITE));
     let ca = root.ca("ca", |p| p.not_before += Duration::from_secs(100));
     let member = ca.issue(ALICE, &key, |_| {});

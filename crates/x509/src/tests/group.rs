@@ -180,7 +180,7 @@ fn join_with_a_revoked_member(settings: Settings) -> Result<Group, Error> {
 }
 
 #[test]
-fn a_group_with_a_revoked_member_is_joined_only_by_the_applications_choice() {
+fn a_group_with_a_revoked_member_is_joined_if_the_application_accepts() {
     let refused = join_with_a_revoked_member(Settings::default()).unwrap_err();
     assert_eq!(reason(&refused), "a certificate is revoked");
     let lenient = Settings { accept_revoked_members: true, ..Settings::default() };

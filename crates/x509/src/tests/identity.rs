@@ -138,7 +138,7 @@ fn by_issuer(certified: &Certified) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn another_cas_certificate_for_the_same_name_is_no_successor_if_the_policy_says_so() {
+fn another_cas_certificate_is_no_successor_if_the_policy_says_so() {
     let (root, other) = (Ca::root("root"), Ca::root("other"));
     let (first, second) = (root.ca("first", |_| {}), root.ca("second", |_| {}));
     let roots = [&root.der, &other.der];

@@ -290,7 +290,7 @@ fn a_name_that_compares_equal_does_not_replace_the_signature() {
 }
 
 #[test]
-fn mail_constraints_apply_to_a_distinguished_name_without_alternative_names() {
+fn mail_constraints_apply_to_a_subject_without_alternative_names() {
     let excluded = |p: &mut CertificateParams| {
         let excluded_subtrees = vec![GeneralSubtree::Rfc822Name("example.com".into())];
         p.name_constraints =

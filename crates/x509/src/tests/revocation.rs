@@ -198,7 +198,7 @@ fn no_unsigned_certificate_gets_a_member_past_an_expired_list() {
 }
 
 #[test]
-fn an_expired_list_that_does_not_name_a_certificate_leaves_its_status_open() {
+fn an_expired_list_that_does_not_name_a_certificate_settles_nothing() {
     let (root, key) = (Ca::root("root"), Key::new(SUITE));
     let member = root.issue(ALICE, &key, numbered);
     let request = request(&[&member], &key);
@@ -388,6 +388,45 @@ fn a_revoked_member_blocks_a_join_unless_the_application_accepts() {
         for subject in [CredentialSubject::NewMember, CredentialSubject::KeyPackage] {
             request.subject = subject;
             assert_eq!(validate(&validator, &request), Err(X509Error::Revoked));
+        }
+    }
+}
+
+#[test]
+fn a_ca_that_may_not_sign_lists_can_condemn_but_not_clear() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let ca = root.ca("ca", |_| {});
+    let mut params = ca_params("ca");
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let unfit = params.signed_by(ca.issuer.key(), &root.issuer).unwrap().der().to_vec();
+    let request = request(&[&ca.issue(ALICE, &key, numbered), &unfit], &key);
+    let mut validator = validator(&root);
+    for (serial, by_default, by_leniency) in [
+        (70_000, Err(X509Error::RevocationListInvalid), Ok(())),
+        (SERIAL, Err(X509Error::Revoked), Err(X509Error::Revoked)),
+    ] {
+        let lists = [list_until(&root, &[], 2), list_until(&ca, &[serial], 2)];
+        validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+        assert_eq!(validate(&validator, &request).map(drop), by_default);
+        validator.set_revocation_lists(&lists, lenient()).unwrap();
+        assert_eq!(validate(&validator, &request).map(drop), by_leniency);
+    }
+}
+
+#[test]
+fn no_list_with_a_flipped_bit_clears_anybody() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let request = request(&[&root.issue(ALICE, &key, numbered)], &key);
+    let mut validator = validator(&root);
+    let list = list_until(&root, &[70_000], 2);
+    validator.set_revocation_lists(&[&list], RevocationPolicy::default()).unwrap();
+    validate(&validator, &request).unwrap();
+    for i in 0..list.len() {
+        let mut flipped = list.clone();
+        flipped[i] ^= 1 << (i % 8);
+        if validator.set_revocation_lists(&[flipped], RevocationPolicy::default()).is_ok() {
+            let error = validate(&validator, &request).unwrap_err();
+            assert!(error.needs_revocation_list(), "byte {i}: {error:?}");
         }
     }
 }
