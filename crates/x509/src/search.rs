@@ -10,7 +10,7 @@ use crate::distinguished::CanonicalName;
 use crate::names::PresentedIdentifiers;
 use crate::signatures::{Failure, Origin, Verifier};
 use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, TrustAnchor};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use x509_cert::der::Decode;
 
 /// At most how many intermediate certificates a path has: what the certificate library follows,
@@ -124,8 +124,7 @@ pub(crate) fn find_paths<'a>(
     };
     search.verify(verifier);
 
-    let mut paths = Vec::new();
-    search.extend(&mut vec![0], &mut paths);
+    let mut paths = search.paths();
     paths.sort_by_cached_key(|path| {
         let certificates = path.certificates.iter().map(|c| c.der().to_vec());
         (path.certificates.len(), certificates.collect::<Vec<_>>(), path.root.der.to_vec())
@@ -240,37 +239,42 @@ impl<'a> Search<'a> {
         false
     }
 
-    /// Extends a path, given by the places of its certificates, to the roots in all ways. No name
-    /// and key are twice on one path (RFC 4158 section 5.2).
-    fn extend(&mut self, path: &mut Vec<usize>, paths: &mut Vec<Path<'a>>) {
-        self.steps += 1;
-        let head = path.last().and_then(|i| self.candidates.get(*i));
-        let Some(Candidate { certificate: head, signer: Some(signer), .. }) = head else { return };
-        let (name, signer) = (&head.issuer, *signer);
-        let certificates: Vec<&Parsed> =
-            path.iter().filter_map(|i| Some(self.candidates.get(*i)?.certificate)).collect();
-        if certificates.iter().any(|c| c.subject == *name && c.key == *signer) {
-            return;
-        }
+    /// Follows the signers of the end entity's certificate to the roots in all ways, the shortest
+    /// first. No name and key are twice on one path (RFC 4158 section 5.2).
+    fn paths(&mut self) -> Vec<Path<'a>> {
+        let mut paths = Vec::new();
+        let end_entity = self.candidates.iter().take(1);
+        let mut unfinished: VecDeque<Vec<&Candidate<'a>>> = end_entity.map(|c| vec![c]).collect();
+        while let Some(path) = unfinished.pop_front() {
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                break;
+            }
+            let Some(Candidate { certificate: head, signer: Some(signer), .. }) = path.last()
+            else {
+                continue;
+            };
+            let is_issuer = |c: &Parsed| c.subject == head.issuer && c.key == **signer;
+            if path.iter().any(|c| is_issuer(c.certificate)) {
+                continue;
+            }
 
-        for (root_index, root) in self.roots.iter().enumerate() {
-            if root.name == *name && root.key == *signer {
-                paths.push(Path { certificates: certificates.clone(), root, root_index });
+            for (root_index, root) in self.roots.iter().enumerate() {
+                if root.name == head.issuer && root.key == **signer {
+                    let certificates = path.iter().map(|c| c.certificate).collect();
+                    paths.push(Path { certificates, root, root_index });
+                }
+            }
+            if path.len() > MAX_INTERMEDIATES {
+                continue;
+            }
+            let issuers = self.candidates.iter().skip(1);
+            for issuer in issuers.filter(|c| c.signer.is_some() && is_issuer(c.certificate)) {
+                let mut longer = path.clone();
+                longer.push(issuer);
+                unfinished.push_back(longer);
             }
         }
-        if path.len() > MAX_INTERMEDIATES {
-            return;
-        }
-        for next in 1..self.candidates.len() {
-            let fits = self.candidates.get(next).is_some_and(|c| {
-                let Candidate { certificate, signer: of, .. } = c;
-                of.is_some() && certificate.subject == *name && certificate.key == *signer
-            });
-            if fits && self.steps <= MAX_STEPS {
-                path.push(next);
-                self.extend(path, paths);
-                path.pop();
-            }
-        }
+        paths
     }
 }

@@ -1,6 +1,6 @@
 //! From names to identities, and who may follow whom (section 5.3.1).
 
-use super::ca::{Ca, Key, SUITE, by_mail, dns, mail, request, validate, validator};
+use super::ca::{Ca, Key, SUITE, by_mail, ca_params, dns, mail, request, validate, validator};
 use crate::{Certified, IdentityPolicy, Predecessor, X509Error, X509Validator};
 use conclave_mls::{Credential, CredentialRequest, CredentialSubject, LeafIndex};
 use rcgen::string::Ia5String;
@@ -200,4 +200,27 @@ fn all_kinds_of_alternative_names_are_presented() {
     let [(kind, value)] = names.other_names.as_slice() else { panic!() };
     assert_eq!(kind.to_string(), "1.2.3.4");
     assert_eq!(value, b"\x0c\x09something");
+}
+
+#[test]
+fn of_several_paths_the_one_counts_that_the_policy_takes() {
+    let (a, b) = (Ca::root("a"), Ca::root("b"));
+    let upper = b.ca("upper", |_| {});
+    let ca = a.ca("ca", |_| {});
+    let by_upper = ca_params("ca").signed_by(ca.issuer.key(), &upper.issuer).unwrap();
+    // The path to the first root is the shorter one, but the second is to vouch for all.
+    let by_b = |certified: &Certified| by_mail(certified).filter(|_| certified.root == Some(1));
+    let validator = X509Validator::new(&[&a.der, &b.der], by_b).unwrap();
+
+    let (old_key, key) = (Key::new(SUITE), Key::new(SUITE));
+    let (old, new) = (ca.issue(ALICE, &old_key, |_| {}), ca.issue(ALICE, &key, |_| {}));
+    let above: [&[u8]; 3] = [&ca.der, by_upper.der(), &upper.der];
+    let chain = |leaf| -> Vec<&[u8]> { [leaf].into_iter().chain(above).collect() };
+    let mut request = request(&chain(&new), &key);
+    request.replaces = Some(crate::credential(&chain(&old)));
+    let certified = validate(&validator, &request).unwrap().certified;
+    assert_eq!(certified.root, Some(1));
+    assert_eq!(certified.issuers.len(), 3);
+    let only_a = X509Validator::new(&[&a.der], by_b).unwrap();
+    assert_eq!(validate(&only_a, &request), Err(X509Error::IdentityRefused));
 }

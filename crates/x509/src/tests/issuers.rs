@@ -317,7 +317,10 @@ fn mail_constraints_apply_to_a_subject_without_alternative_names() {
         let request = request(&[&member, &lower.der, &upper.der], &key);
         assert_eq!(validate(&validator, &request).map(drop), want);
     }
-    // A root's constraints are no different.
+    // A constraint of the issuer itself is no different, nor is a root's.
+    let ca = root.ca("ca", excluded);
+    let request_below = request(&[&ca.issue(ALICE, &key, in_subject), &ca.der], &key);
+    assert_eq!(validate(&validator, &request_below), Err(X509Error::NameConstraint));
     let mut params = ca_params("root");
     excluded(&mut params);
     let der = params.self_signed(root.issuer.key()).unwrap().der().to_vec();
@@ -353,4 +356,38 @@ fn a_member_cannot_certify_others() {
     let validator = X509Validator::new(&[&root.der], by_mail).unwrap();
     let result = validate(&validator, &request(&[&victim, &member], &key));
     assert_eq!(result, Err(X509Error::IssuerNotCa));
+}
+
+#[test]
+fn a_root_of_the_right_key_but_another_name_is_not_the_issuer() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let renamed = ca_params("renamed").self_signed(root.issuer.key()).unwrap().der().to_vec();
+    let request = request(&[&root.issue(ALICE, &key, |_| {})], &key);
+    let validator = X509Validator::new(&[&renamed], by_mail).unwrap();
+    assert_eq!(validate(&validator, &request), Err(X509Error::UnknownIssuer));
+    let validator = X509Validator::new(&[&renamed, &root.der], by_mail).unwrap();
+    assert_eq!(validate(&validator, &request).unwrap().certified.root, Some(1));
+}
+
+#[test]
+fn cas_that_all_certify_each_other_are_no_obstacle() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let name = |i: usize| format!("ca {i}");
+    let cas: Vec<_> = (0..6).map(|i| Ca::root(&name(i))).collect();
+    let certify = |by: &Ca, i: usize| {
+        let certified = ca_params(&name(i)).signed_by(cas[i].issuer.key(), &by.issuer);
+        certified.unwrap().der().to_vec()
+    };
+    let mut known = Vec::new();
+    for (i, by) in cas.iter().enumerate() {
+        known.extend((0..6).filter(|j| *j != i).map(|j| certify(by, j)));
+    }
+    let member = cas[5].issue(ALICE, &key, |_| {});
+    let request = request(&[&member], &key);
+    let unrooted = validator(&root).with_intermediates(&known).unwrap();
+    assert_eq!(validate(&unrooted, &request), Err(X509Error::UnknownIssuer));
+    known.push(certify(&root, 0));
+    let rooted = validator(&root).with_intermediates(&known).unwrap();
+    // The shortest path: by way of the one CA that the root certifies.
+    assert_eq!(validate(&rooted, &request).unwrap().certified.issuers.len(), 3);
 }

@@ -1,6 +1,7 @@
 //! Revocation lists (section 5.3.2).
 
 use super::ca::{Ca, Key, NOW, SUITE, ca_params, request, validate, validate_at, validator};
+use super::der::{common_name, seq, tlv};
 use crate::{RevocationPolicy, Settings, X509Error};
 use conclave_mls::{CredentialSubject, LeafIndex};
 use rcgen::{
@@ -428,5 +429,29 @@ fn no_list_with_a_flipped_bit_clears_anybody() {
             let error = validate(&validator, &request).unwrap_err();
             assert!(error.needs_revocation_list(), "byte {i}: {error:?}");
         }
+    }
+}
+
+#[test]
+fn a_point_of_another_issuer_or_for_some_reasons_is_not_the_lists() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let mut validator = validator(&root);
+    let lists = [partition(&root, &[], "http://a", None)];
+    validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+    let name = tlv(0xa0, &tlv(0xa0, &tlv(0x86, b"http://a")));
+    let reasons = tlv(0x81, &[1, 0x60]);
+    let issuer = tlv(0xa2, &tlv(0xa4, &common_name("root")));
+    for (rest, want) in [
+        (Vec::new(), Ok(())),
+        (reasons, Err(X509Error::RevocationUnknown)),
+        (issuer, Err(X509Error::RevocationUnknown)),
+    ] {
+        let points = seq(&[&seq(&[&name, &rest])]);
+        let member = root.issue(ALICE, &key, |p| {
+            let points = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 31], points);
+            p.custom_extensions.push(points);
+        });
+        let result = validate(&validator, &request(&[&member], &key)).map(drop);
+        assert_eq!(result, want);
     }
 }
