@@ -11,14 +11,14 @@
 //! 2. the end entity's public key is the leaf's `signature_key`, and of the algorithm of the
 //!    group's cipher suite (section 5.3);
 //! 3. signatures lead from a root to the end entity;
-//! 4. no revocation list of the issuer's key names the end entity, and one clears it;
-//! 5. all certificates on the path are valid at the [`Moment`], and fulfil the rules of RFC 5280:
-//!    CA flags, path lengths, name constraints, key usages and purposes; none of the CAs is revoked;
+//! 4. all certificates on the path are valid at the [`Moment`], and fulfil the rules of RFC 5280:
+//!    CA flags, path lengths, name constraints, key usages and purposes;
+//! 5. once there are revocation lists, those signed by the issuers' keys clear each certificate;
 //! 6. the application's policy maps the path to an identity (section 5.3.1);
 //! 7. if the credential replaces another, the policy takes it for a successor (section 5.3.1).
 //!
-//! Where several paths lead to roots, one that passes is enough, but for an end entity that is
-//! revoked: it is on all of them.
+//! Where several paths lead to roots, one that passes is enough. An end entity that is revoked is
+//! refused whatever the path.
 //!
 //! Certificates signed with the signature schemes of MLS are verified by the group's own crypto
 //! provider. The feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other than the

@@ -259,8 +259,10 @@ impl X509Validator {
         let mut progress = None;
         for (path, status) in paths.iter().zip(statuses) {
             let status = if revoked { Ok(()) } else { status };
-            let identified = status
-                .and_then(|()| self.check_path(path, moment, request, &verifier))
+            let identified = self
+                .check_rules(path, moment, request, &verifier)
+                .and(status)
+                .and_then(|()| self.revocation.check_issuers(path, moment.now, &verifier))
                 .and_then(|()| {
                     let certified = path.certified(presented.clone());
                     let identity = self.policy.identity(&certified);
@@ -281,7 +283,8 @@ impl X509Validator {
         Err(refusal)
     }
 
-    fn check_path(
+    /// Checks all but revocation: for want of a list nothing is put off that is to be refused.
+    fn check_rules(
         &self,
         path: &Path<'_>,
         moment: Moment,
@@ -290,8 +293,7 @@ impl X509Validator {
     ) -> Result<(), X509Error> {
         let latest = moment.now.saturating_add(self.settings.clock_skew);
         let time = path.time(self.earliest(moment, request), moment.now, latest)?;
-        path.check(time, &self.settings.key_purposes, verifier)?;
-        self.revocation.check_issuers(path, moment.now, verifier)
+        path.check(time, &self.settings.key_purposes, verifier)
     }
 
     /// The earliest time at which it is enough that the certificates were valid. Section 5.3.2

@@ -455,3 +455,23 @@ fn a_point_of_another_issuer_or_for_some_reasons_is_not_the_lists() {
         assert_eq!(result, want);
     }
 }
+
+#[test]
+fn a_missing_list_hides_no_refusal() {
+    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+    let mut validator = validator(&root);
+    let lists = [list_until(&other, &[], 2)];
+    validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+    let result = |change: fn(&mut CertificateParams)| {
+        let member = root.issue(ALICE, &key, change);
+        validate(&validator, &request(&[&member], &key)).unwrap_err()
+    };
+    assert_eq!(result(|_| {}), X509Error::RevocationUnknown);
+    let expired = result(|p| p.not_after = date_time_ymd(2025, 12, 20));
+    assert!(matches!(expired, X509Error::Expired { .. }));
+    assert!(!expired.needs_revocation_list());
+    let for_servers = |p: &mut CertificateParams| {
+        p.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    };
+    assert_eq!(result(for_servers), X509Error::KeyPurpose);
+}
