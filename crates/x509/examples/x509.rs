@@ -12,7 +12,7 @@
 use conclave_mls::crypto::{SignatureKeyPair, Suite};
 use conclave_mls::*;
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_x509::{PresentedIdentifiers, X509Validator, credential};
+use conclave_x509::{Certified, X509Validator, credential};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -91,9 +91,12 @@ impl Authority {
     }
 }
 
-/// The application's policy: whoever has one mail address in his certificate is that.
-fn mail_address(names: &PresentedIdentifiers) -> Option<Vec<u8>> {
-    match names.email_addresses.as_slice() {
+/// The application's policy: a member is the one mail address in its certificate.
+///
+/// `member.issuers` and `member.root` say which CA attests to it. With a single root whose CAs may
+/// all speak for everybody, as here, it does not matter.
+fn mail_address(member: &Certified) -> Option<Vec<u8>> {
+    match member.presented.email_addresses.as_slice() {
         [address] => Some(address.clone().into_bytes()),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! Signature algorithms: what X.509 calls the five schemes of MLS, and how certificates signed
+//! Signature algorithms: what X.509 calls the signature schemes of MLS, and how certificates signed
 //! with them are verified.
 
 use conclave_mls::crypto::{CryptoProvider, SignatureScheme};
@@ -17,8 +17,9 @@ pub(crate) struct Scheme {
     signature: AlgorithmIdentifier,
 }
 
-/// The schemes of RFC 9420's suites.
-static SCHEMES: [Scheme; 5] = {
+/// The schemes of RFC 9420's suites and of the post-quantum ones. RFC 9881 names ML-DSA's keys and
+/// signatures alike, without parameters, and signs with an empty context string, as MLS does.
+static SCHEMES: [Scheme; 8] = {
     const fn row(
         scheme: SignatureScheme,
         key: AlgorithmIdentifier,
@@ -33,6 +34,9 @@ static SCHEMES: [Scheme; 5] = {
         row(S::EcdsaSecp384r1Sha384, alg_id::ECDSA_P384, alg_id::ECDSA_SHA384),
         row(S::EcdsaSecp521r1Sha512, alg_id::ECDSA_P521, alg_id::ECDSA_SHA512),
         row(S::Ed448, alg_id::ED448, alg_id::ED448),
+        row(S::MlDsa44, alg_id::ML_DSA_44, alg_id::ML_DSA_44),
+        row(S::MlDsa65, alg_id::ML_DSA_65, alg_id::ML_DSA_65),
+        row(S::MlDsa87, alg_id::ML_DSA_87, alg_id::ML_DSA_87),
     ]
 };
 
@@ -42,7 +46,7 @@ pub(crate) fn key_algorithm(scheme: SignatureScheme) -> Option<AlgorithmIdentifi
 }
 
 /// Verifies the signatures of one scheme on certificates by the crypto provider of MLS: both
-/// encode signatures and public keys alike (section 5.1.2; RFC 5480, RFC 8410).
+/// encode signatures and public keys alike (section 5.1.2; RFC 5480, RFC 8410, RFC 9881).
 #[derive(Clone, Copy)]
 pub(crate) struct ProviderAlgorithm<'a> {
     provider: &'a dyn CryptoProvider,

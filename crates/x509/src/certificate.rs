@@ -1,29 +1,85 @@
 //! One certificate, parsed by both libraries: the one that verifies paths and the one that shows
 //! fields.
 
+use crate::distinguished::CanonicalName;
 use crate::{PresentedIdentifiers, X509Error};
-use rustls_pki_types::{AlgorithmIdentifier, CertificateDer};
+use rustls_pki_types::{AlgorithmIdentifier, CertificateDer, SubjectPublicKeyInfoDer};
+use std::collections::BTreeSet;
 use webpki::EndEntityCert;
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
-use x509_cert::ext::pkix::KeyUsage;
+use x509_cert::der::asn1::{AnyRef, BitStringRef, ObjectIdentifier};
+use x509_cert::der::{Decode, Encode, Reader, SliceReader};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{
+    AuthorityKeyIdentifier, BasicConstraints, CrlDistributionPoints, ExtendedKeyUsage, KeyUsage,
+    NameConstraints, SubjectAltName, SubjectKeyIdentifier,
+};
+
+/// `emailAddress` (RFC 5280 appendix A.1), a mail address as part of a distinguished name.
+const EMAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
 
 /// A certificate that is well-formed by itself; nothing about it is verified.
-pub(crate) struct Parsed(Certificate);
+pub(crate) struct Parsed {
+    der: CertificateDer<'static>,
+    fields: Certificate,
+    pub(crate) subject: CanonicalName,
+    pub(crate) issuer: CanonicalName,
+    /// The subject's key.
+    pub(crate) key: SubjectPublicKeyInfoDer<'static>,
+    /// The serial number, as a revocation list holds it.
+    pub(crate) serial: Vec<u8>,
+}
 
 impl Parsed {
     /// Parses the certificate at a place of a chain.
     pub(crate) fn parse(der: &[u8], index: usize) -> Result<Self, X509Error> {
-        EndEntityCert::try_from(&CertificateDer::from(der)).map_err(|e| match e {
+        let malformed = || X509Error::Malformed { index };
+        let der = CertificateDer::from(der.to_vec());
+        let certificate = EndEntityCert::try_from(&der).map_err(|e| match e {
             webpki::Error::UnsupportedCriticalExtension => X509Error::UnsupportedCriticalExtension,
-            _ => X509Error::Malformed { index },
+            webpki::Error::ExtensionValueInvalid => X509Error::DuplicateExtension { index },
+            _ => malformed(),
         })?;
-        Certificate::from_der(der).map(Self).map_err(|_| X509Error::Malformed { index })
+        let key = certificate.subject_public_key_info();
+        let serial = certificate.serial().to_vec();
+
+        let fields = Certificate::from_der(&der).map_err(|_| malformed())?;
+        let tbs = fields.tbs_certificate();
+
+        // RFC 5280 section 4.2: "A certificate MUST NOT include more than one instance of a
+        // particular extension." The library sees to those that it knows.
+        let mut seen = BTreeSet::new();
+        if !tbs.extensions().into_iter().flatten().all(|e| seen.insert(e.extn_id)) {
+            return Err(X509Error::DuplicateExtension { index });
+        }
+
+        let subject = CanonicalName::of(tbs.subject()).ok_or_else(malformed)?;
+        let issuer = CanonicalName::of(tbs.issuer()).ok_or_else(malformed)?;
+        Ok(Self { der, fields, subject, issuer, key, serial })
+    }
+
+    pub(crate) fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// Its signed and signing parts.
+    pub(crate) fn signed(&self) -> Option<Signed<'_>> {
+        Signed::split(&self.der)
+    }
+
+    /// The subject in DER.
+    pub(crate) fn subject_der(&self) -> Option<Vec<u8>> {
+        self.fields.tbs_certificate().subject().to_der().ok()
+    }
+
+    /// The issuer in DER.
+    pub(crate) fn issuer_der(&self) -> Option<Vec<u8>> {
+        self.fields.tbs_certificate().issuer().to_der().ok()
     }
 
     /// Whether the public key is of an algorithm, parameters included.
     pub(crate) fn has_key_of(&self, algorithm: AlgorithmIdentifier) -> bool {
-        let spki = &self.0.tbs_certificate().subject_public_key_info().algorithm;
+        let spki = &self.fields.tbs_certificate().subject_public_key_info().algorithm;
         let parts = (spki.oid.to_der(), spki.parameters.as_ref().map(Encode::to_der).transpose());
         let (Ok(mut content), Ok(parameters)) = parts else { return false };
         content.extend(parameters.unwrap_or_default());
@@ -32,7 +88,7 @@ impl Parsed {
 
     /// The public key's bits, if they are whole bytes.
     pub(crate) fn public_key(&self) -> Option<&[u8]> {
-        self.0.tbs_certificate().subject_public_key_info().subject_public_key.as_bytes()
+        self.fields.tbs_certificate().subject_public_key_info().subject_public_key.as_bytes()
     }
 
     /// Whether the key may sign messages. None if the extension is malformed.
@@ -45,19 +101,113 @@ impl Parsed {
         self.allows(KeyUsage::key_cert_sign)
     }
 
+    /// Whether the key may sign revocation lists. None if the extension is malformed.
+    pub(crate) fn may_sign_lists(&self) -> Option<bool> {
+        self.allows(KeyUsage::crl_sign)
+    }
+
     /// A key without the extension may be used for everything (RFC 5280 section 4.2.1.3).
     fn allows(&self, usage: impl Fn(&KeyUsage) -> bool) -> Option<bool> {
-        let extension = self.0.tbs_certificate().get_extension::<KeyUsage>().ok()?;
+        let extension = self.fields.tbs_certificate().get_extension::<KeyUsage>().ok()?;
         Some(extension.is_none_or(|(_, allowed)| usage(&allowed)))
+    }
+
+    /// Whether it says what the key may be used for.
+    pub(crate) fn has_key_purposes(&self) -> bool {
+        let purposes = self.fields.tbs_certificate().get_extension::<ExtendedKeyUsage>();
+        purposes.is_ok_and(|found| found.is_some())
+    }
+
+    /// Whether the subject is a CA (RFC 5280 section 4.2.1.9).
+    pub(crate) fn is_ca(&self) -> bool {
+        let constraints = self.fields.tbs_certificate().get_extension::<BasicConstraints>();
+        constraints.is_ok_and(|found| found.is_some_and(|(_, c)| c.ca))
+    }
+
+    /// The identifier of the subject's key. It helps to find issuers, and proves nothing.
+    pub(crate) fn key_id(&self) -> Option<Vec<u8>> {
+        let extension = self.fields.tbs_certificate().get_extension::<SubjectKeyIdentifier>();
+        let (_, SubjectKeyIdentifier(id)) = extension.ok()??;
+        Some(id.as_bytes().to_vec())
+    }
+
+    /// The identifier of the issuer's key, likewise.
+    pub(crate) fn issuer_key_id(&self) -> Option<Vec<u8>> {
+        let extension = self.fields.tbs_certificate().get_extension::<AuthorityKeyIdentifier>();
+        let (_, AuthorityKeyIdentifier { key_identifier, .. }) = extension.ok()??;
+        Some(key_identifier?.as_bytes().to_vec())
+    }
+
+    /// Where its revocation lists are published; none if it does not say, or is malformed there.
+    pub(crate) fn distribution_points(&self) -> Option<CrlDistributionPoints> {
+        let extension = self.fields.tbs_certificate().get_extension::<CrlDistributionPoints>();
+        Some(extension.ok()??.1)
+    }
+
+    /// Whether it limits the mail addresses in certificates below it.
+    pub(crate) fn constrains_mail(&self) -> bool {
+        constrains_mail(&self.fields)
+    }
+
+    /// Whether the only mail address is in the distinguished name. RFC 5280 section 4.2.1.10 has
+    /// name constraints apply to it where there are no alternative names.
+    pub(crate) fn has_mail_in_subject_alone(&self) -> bool {
+        let tbs = self.fields.tbs_certificate();
+        let alternatives = tbs.get_extension::<SubjectAltName>();
+        alternatives.is_ok_and(|found| found.is_none())
+            && tbs.subject().iter().any(|a| a.oid == EMAIL_ADDRESS)
+    }
+
+    /// The first second of validity, in Unix time.
+    pub(crate) fn not_before(&self) -> u64 {
+        self.fields.tbs_certificate().validity().not_before.to_unix_duration().as_secs()
     }
 
     /// The last second of validity, in Unix time.
     pub(crate) fn not_after(&self) -> u64 {
-        self.0.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
+        self.fields.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
     }
 
     /// Its names; none if they are malformed.
     pub(crate) fn presented(&self) -> Option<PresentedIdentifiers> {
-        PresentedIdentifiers::of(&self.0)
+        PresentedIdentifiers::of(&self.fields)
+    }
+
+    /// The names of a CA; those that are malformed are left out.
+    pub(crate) fn presented_by_authority(&self) -> PresentedIdentifiers {
+        PresentedIdentifiers::of_authority(&self.fields)
+    }
+}
+
+/// Whether a certificate limits the mail addresses in those below it. A malformed constraint does.
+pub(crate) fn constrains_mail(certificate: &Certificate) -> bool {
+    let Ok(constraints) = certificate.tbs_certificate().get_extension::<NameConstraints>() else {
+        return true;
+    };
+    let Some((_, constraints)) = constraints else { return false };
+    let NameConstraints { permitted_subtrees, excluded_subtrees } = constraints;
+    let subtrees = permitted_subtrees.into_iter().chain(excluded_subtrees).flatten();
+    subtrees.into_iter().any(|subtree| matches!(subtree.base, GeneralName::Rfc822Name(_)))
+}
+
+/// The three parts of a certificate or a revocation list (RFC 5280 sections 4.1.1 and 5.1.1).
+#[derive(Clone, Copy)]
+pub(crate) struct Signed<'a> {
+    /// What is signed, with its tag and length.
+    pub(crate) message: &'a [u8],
+    /// The content of the AlgorithmIdentifier.
+    pub(crate) algorithm: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+impl<'a> Signed<'a> {
+    /// None if the DER is not of this form.
+    pub(crate) fn split(der: &'a [u8]) -> Option<Self> {
+        let outer = AnyRef::from_der(der).ok()?;
+        let mut r = SliceReader::new(outer.value()).ok()?;
+        let message = r.tlv_bytes().ok()?;
+        let algorithm = AnyRef::decode(&mut r).ok()?.value();
+        let signature = BitStringRef::decode(&mut r).ok()?.as_bytes()?;
+        Some(Self { message, algorithm, signature })
     }
 }

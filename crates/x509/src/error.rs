@@ -30,6 +30,11 @@ pub enum X509Error {
         /// Its place in the chain.
         index: usize,
     },
+    /// A certificate has two extensions of one type (RFC 5280 section 4.2).
+    DuplicateExtension {
+        /// Its place in the chain.
+        index: usize,
+    },
     /// A certificate has a critical extension that is not understood (RFC 5280 section 4.2).
     UnsupportedCriticalExtension,
     /// The end entity presents more identifiers than
@@ -69,6 +74,11 @@ pub enum X509Error {
     /// A signature on the path is of an algorithm that cannot be verified here; or its algorithm
     /// and that of the issuer's key do not go together.
     UnsupportedSignatureAlgorithm,
+    /// A signature on the path is by an RSA key of less than 2048 bits.
+    WeakIssuerKey {
+        /// How many bits the key has.
+        bits: usize,
+    },
     /// The end entity is a CA (RFC 5280 section 4.2.1.9).
     EndEntityIsCa,
     /// An issuer is not a CA (RFC 5280 section 4.2.1.9).
@@ -81,19 +91,20 @@ pub enum X509Error {
     /// mail addresses, URIs and directory names are not evaluated: where one meets a name of its
     /// kind, the certificate is refused.
     NameConstraint,
-    /// The path is longer than the certificate library follows, or too many certificates could be
-    /// issuers of each other.
+    /// The path is longer than the certificate library follows, too many certificates could be
+    /// issuers of each other, or [`Settings::max_signature_checks`](crate::Settings) are spent.
     PathTooComplex,
     /// A certificate on the path is revoked (section 5.3.2).
     Revoked,
-    /// No revocation list is known for a certificate on the path.
+    /// No revocation list is known that covers a certificate on the path.
     RevocationUnknown,
-    /// The revocation list for a certificate on the path has expired.
+    /// The revocation lists for a certificate on the path have expired.
     RevocationListExpired {
-        /// When the next was to be issued, in Unix time.
+        /// When the next was to be issued after the latest, in Unix time.
         next_update: u64,
     },
-    /// The revocation list for a certificate on the path was not signed by its issuer.
+    /// There are revocation lists in the name of a certificate's issuer, but the key that signed
+    /// the certificate did not sign any, or may not.
     RevocationListInvalid,
     /// The policy maps the identifiers to no identity (section 5.3.1).
     IdentityRefused,
@@ -116,6 +127,12 @@ impl fmt::Display for X509Error {
                 return write!(f, "certificate {index} of {len} bytes is too large");
             }
             Self::Malformed { index } => return write!(f, "certificate {index} is malformed"),
+            Self::DuplicateExtension { index } => {
+                return write!(f, "certificate {index} has an extension twice");
+            }
+            Self::WeakIssuerKey { bits } => {
+                return write!(f, "an issuer's RSA key of {bits} bits is too short");
+            }
             Self::TooManyIdentifiers { count } => {
                 return write!(f, "{count} identifiers are too many");
             }
@@ -149,7 +166,9 @@ impl fmt::Display for X509Error {
             Self::PathTooComplex => "the search for a path was given up",
             Self::Revoked => "a certificate is revoked",
             Self::RevocationUnknown => "a certificate's revocation status is unknown",
-            Self::RevocationListInvalid => "a revocation list is not its issuer's",
+            Self::RevocationListInvalid => {
+                "no revocation list in an issuer's name is signed by its key"
+            }
             Self::IdentityRefused => "the identifiers name nobody that is accepted",
             Self::PredecessorUnreadable => "the credential that is replaced cannot be read",
             Self::IdentityChanged => "the identity is not that of the credential that is replaced",
@@ -162,6 +181,32 @@ impl fmt::Display for X509Error {
 impl core::error::Error for X509Error {}
 
 impl X509Error {
+    /// Whether the credential could not be judged for want of a revocation list that is current,
+    /// covers its certificates, and is signed by their issuers. It may be in order: judge it again
+    /// once fresh lists are set. All other errors are refusals.
+    #[must_use]
+    pub const fn needs_revocation_list(&self) -> bool {
+        matches!(
+            self,
+            Self::RevocationUnknown
+                | Self::RevocationListExpired { .. }
+                | Self::RevocationListInvalid
+        )
+    }
+
+    /// How far a path came before it was refused: of several paths, the error of the one that came
+    /// farthest is told.
+    pub(crate) const fn progress(&self) -> u8 {
+        match self {
+            _ if self.needs_revocation_list() => 5,
+            Self::IdentityRefused => 4,
+            Self::Revoked => 3,
+            Self::Expired { .. } | Self::NotYetValid { .. } => 2,
+            Self::PathTooComplex => 0,
+            _ => 1,
+        }
+    }
+
     /// What the certificate library says of a path; malformed certificates were refused before.
     pub(crate) fn of_path(error: webpki::Error) -> Self {
         use webpki::Error as E;

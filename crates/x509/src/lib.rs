@@ -3,32 +3,37 @@
 //!
 //! An [`X509Validator`] answers the [`CredentialRequest`](conclave_mls::CredentialRequest)s that
 //! groups ask. It holds the trust roots, what intermediate certificates and revocation lists are
-//! known, and the application's [`IdentityPolicy`]: which of the names in a certificate is who in
-//! the application.
+//! known, and the application's [`IdentityPolicy`], which says who a certificate's owner is.
 //!
 //! What it checks, in this order:
 //!
 //! 1. the credential is a chain within the [`Settings`]' limits, each certificate well-formed;
 //! 2. the end entity's public key is the leaf's `signature_key`, and of the algorithm of the
 //!    group's cipher suite (section 5.3);
-//! 3. a path leads from the end entity to a root: signatures, validity, CA flags, path lengths,
-//!    name constraints, key usages and purposes, revocation;
-//! 4. the application's policy maps the names of the end entity to an identity (section 5.3.1);
-//! 5. if the credential replaces another, the policy takes it for a successor (section 5.3.1).
+//! 3. signatures lead from a root to the end entity;
+//! 4. all certificates on the path are valid at the [`Moment`], and fulfil the rules of RFC 5280:
+//!    CA flags, path lengths, name constraints, key usages and purposes;
+//! 5. once there are revocation lists, those signed by the issuers' keys clear each certificate;
+//! 6. the application's policy maps the path to an identity (section 5.3.1);
+//! 7. if the credential replaces another, the policy takes it for a successor (section 5.3.1).
 //!
-//! Certificates signed with the five signature schemes of MLS are verified by the group's own
-//! crypto provider. The feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other
-//! than the curve's own, which many CAs use; without it, this crate is pure Rust.
+//! Where several paths lead to roots, one that passes is enough. An end entity that is revoked is
+//! refused whatever the path.
+//!
+//! Certificates signed with the signature schemes of MLS are verified by the group's own crypto
+//! provider. The feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other than the
+//! curve's own, which many CAs use; without it, this crate is pure Rust.
 //!
 //! ```
 //! use conclave_mls::Group;
 //! use conclave_mls::crypto::{CryptoProvider, Suite};
 //! use conclave_mls::{CredentialRequest, Verdict};
-//! use conclave_x509::{PresentedIdentifiers, X509Validator};
+//! use conclave_x509::{Certified, X509Validator};
 //!
-//! /// Who members are in this application: the only mail address of their certificate.
-//! fn mail_address(names: &PresentedIdentifiers) -> Option<Vec<u8>> {
-//!     match names.email_addresses.as_slice() {
+//! /// Who members are in this application: the only mail address of their certificate. With one
+//! /// root, all of whose CAs may speak for everybody, it does not matter which of them issued it.
+//! fn mail_address(member: &Certified) -> Option<Vec<u8>> {
+//!     match member.presented.email_addresses.as_slice() {
 //!         [address] => Some(address.clone().into_bytes()),
 //!         _ => None,
 //!     }
@@ -52,20 +57,30 @@
 
 mod algorithm;
 mod certificate;
+mod distinguished;
 mod error;
+mod load;
 mod names;
+mod path;
 mod policy;
+mod revocation;
+mod search;
 mod settings;
+mod signatures;
 mod validator;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{SetupError, X509Error};
+pub use load::{
+    LoadError, certificates_from_pem, key_pair_from_pem, key_pair_from_pkcs8,
+    revocation_lists_from_pem,
+};
 pub use names::PresentedIdentifiers;
-pub use policy::{IdentityPolicy, Predecessor};
+pub use policy::{Authority, Certified, IdentityPolicy, Predecessor};
 pub use settings::{
-    EKU_ANY, EKU_CLIENT_AUTH, EKU_EMAIL_PROTECTION, EKU_IM_URI, RevocationPolicy, Settings,
+    EKU_ANY, EKU_CLIENT_AUTH, EKU_EMAIL_PROTECTION, EKU_IM_URI, Moment, RevocationPolicy, Settings,
 };
 pub use validator::{Authenticated, X509Validator};
 pub use x509_cert::der::asn1::ObjectIdentifier;

@@ -1,46 +1,32 @@
 //! The authentication service.
 
-use crate::algorithm::{MORE_ALGORITHMS, ProviderAlgorithm, key_algorithm};
+use crate::algorithm::key_algorithm;
 use crate::certificate::Parsed;
+use crate::revocation::{Revocation, RevocationList};
+use crate::search::{Intermediates, Path, Root, find_paths};
+use crate::signatures::{SignatureCache, Verifier};
 use crate::{
-    IdentityPolicy, ObjectIdentifier, Predecessor, PresentedIdentifiers, RevocationPolicy,
+    Certified, IdentityPolicy, Moment, Predecessor, PresentedIdentifiers, RevocationPolicy,
     Settings, SetupError, X509Error,
 };
 use conclave_mls::crypto::Suite;
 use conclave_mls::wire::Certificate;
 use conclave_mls::{Credential, CredentialRequest, CredentialSubject, Verdict};
-use core::cell::Cell;
 use core::fmt;
-use core::time::Duration;
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
-use webpki::{
-    CertRevocationList, EndEntityCert, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeId,
-    KeyPurposeIdIter, KeyUsage, OwnedCertRevocationList, RequiredEkuNotFoundContext,
-    RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, UnknownStatusPolicy,
-    VerifiedPath, anchor_from_trusted_cert,
-};
-use x509_cert::der::asn1::AnyRef;
-use x509_cert::der::{Decode, SliceReader};
-use x509_cert::time::Time;
-
-/// How often the time of a path is set back: once for each certificate of the longest path.
-const MAX_ROUNDS: usize = 8;
+use std::collections::BTreeMap;
 
 /// Judges X.509 credentials (section 5.3.1): against trust roots, a time and a policy. It has no
 /// clock and asks nobody; many threads can share one.
+///
+/// The answer does not depend on the order of the certificates in a credential, nor of those that
+/// the application knows, nor of its revocation lists.
 pub struct X509Validator {
-    roots: Vec<TrustAnchor<'static>>,
-    intermediates: Vec<CertificateDer<'static>>,
-    lists: Vec<RevocationList>,
-    revocation: RevocationPolicy,
+    roots: Vec<Root>,
+    intermediates: Intermediates,
+    revocation: Revocation,
     policy: Box<dyn IdentityPolicy>,
     settings: Settings,
-}
-
-/// A revocation list with when its successor is due, in Unix time.
-struct RevocationList {
-    list: CertRevocationList<'static>,
-    next_update: u64,
+    cache: SignatureCache,
 }
 
 impl fmt::Debug for X509Validator {
@@ -48,8 +34,8 @@ impl fmt::Debug for X509Validator {
         f.debug_struct("X509Validator")
             .field("roots", &self.roots.len())
             .field("intermediates", &self.intermediates.len())
-            .field("lists", &self.lists.len())
-            .field("revocation", &self.revocation)
+            .field("lists", &self.revocation.lists.len())
+            .field("revocation", &self.revocation.policy)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
@@ -61,11 +47,14 @@ impl fmt::Debug for X509Validator {
 pub struct Authenticated {
     /// The identity by the application's policy.
     pub identity: Vec<u8>,
-    /// The names that it is derived from.
-    pub presented: PresentedIdentifiers,
+    /// The names that it is derived from, and the CAs that vouch for them.
+    pub certified: Certified,
     /// The last second that the end entity's certificate is valid, in Unix time: until then its
     /// owner should have replaced it (section 5.3.2).
     pub not_after: u64,
+    /// Whether the end entity's certificate is revoked: only with
+    /// [`Settings::accept_revoked_members`].
+    pub revoked: bool,
 }
 
 impl X509Validator {
@@ -82,19 +71,15 @@ impl X509Validator {
         if roots.is_empty() {
             return Err(SetupError::NoRoots);
         }
-        let anchor = |(i, der): (usize, &[u8])| {
-            anchor_from_trusted_cert(&CertificateDer::from(der))
-                .map(|anchor| anchor.to_owned())
-                .map_err(|_| SetupError::Root(i))
-        };
-        let roots = roots.iter().map(AsRef::as_ref).enumerate().map(anchor);
+        let root = |(i, der)| Root::parse(der).ok_or(SetupError::Root(i));
+        let roots = roots.iter().map(AsRef::as_ref).enumerate().map(root);
         Ok(Self {
             roots: roots.collect::<Result<_, _>>()?,
-            intermediates: Vec::new(),
-            lists: Vec::new(),
-            revocation: RevocationPolicy::default(),
+            intermediates: Intermediates::default(),
+            revocation: Revocation::default(),
             policy: Box::new(policy),
             settings: Settings::default(),
+            cache: SignatureCache::default(),
         })
     }
 
@@ -116,15 +101,19 @@ impl X509Validator {
     ) -> Result<Self, SetupError> {
         let mut known = Vec::with_capacity(intermediates.len());
         for (i, der) in intermediates.iter().map(AsRef::as_ref).enumerate() {
-            Parsed::parse(der, i).map_err(|_| SetupError::Intermediate(i))?;
-            known.push(CertificateDer::from(der.to_vec()));
+            let parsed = Parsed::parse(der, i).map_err(|_| SetupError::Intermediate(i))?;
+            known.push(parsed);
         }
-        self.intermediates = known;
+        self.intermediates = Intermediates::new(known);
         Ok(self)
     }
 
-    /// Replaces the revocation lists (DER). With none, nothing is looked up. Of several of one
-    /// issuer and scope, the first counts: hand over the newest of each.
+    /// Replaces the revocation lists (DER). With none, nothing is looked up.
+    ///
+    /// A list speaks for the CA whose key signed it, whatever others bear that CA's name. Of
+    /// several for one certificate the newest counts. A list of one distribution point (RFC 5280
+    /// section 5.2.5) covers the certificates that name this point; a certificate that no list
+    /// covers is refused, unless [`RevocationPolicy::accept_unknown`].
     ///
     /// # Errors
     /// If one is malformed or of a kind that is not supported; the former lists are kept.
@@ -133,68 +122,93 @@ impl X509Validator {
         lists: &[impl AsRef<[u8]>],
         policy: RevocationPolicy,
     ) -> Result<(), SetupError> {
-        let list = |(i, der): (usize, &[u8])| {
-            let list = OwnedCertRevocationList::from_der(der).ok();
-            list.zip(next_update(der))
-                .map(|(list, next_update)| RevocationList { list: list.into(), next_update })
-                .ok_or(SetupError::RevocationList(i))
-        };
+        let list = |(i, der)| RevocationList::parse(der).ok_or(SetupError::RevocationList(i));
         let lists = lists.iter().map(AsRef::as_ref).enumerate().map(list);
-        self.lists = lists.collect::<Result<_, _>>()?;
-        self.revocation = policy;
+        let lists = lists.collect::<Result<_, _>>()?;
+        self.revocation = Revocation { lists, policy };
         Ok(())
     }
 
-    /// Judges a credential for a group of this suite, `now` in Unix time.
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    /// Judges a credential for a group of this suite. The moment is the time of judging in Unix
+    /// time, or a [`Moment`] for a message that was sent earlier.
     #[must_use]
-    pub fn judge(&self, suite: &Suite<'_>, now: u64, request: &CredentialRequest) -> Verdict {
-        match self.validate(suite, now, request) {
+    pub fn judge(
+        &self,
+        suite: &Suite<'_>,
+        moment: impl Into<Moment>,
+        request: &CredentialRequest,
+    ) -> Verdict {
+        match self.validate(suite, moment, request) {
             Ok(_) => Verdict::Accept,
             Err(e) => Verdict::refuse(&e.to_string()),
         }
     }
 
-    /// Judges credentials, with a verdict for each in their order.
+    /// Judges credentials that stand or fall together, as those of one commit do, with a verdict
+    /// for each in their order. Once one is refused, the others are refused without being looked
+    /// at. To have each judged, call [`Self::judge`] for each.
     #[must_use]
     pub fn judge_all(
         &self,
         suite: &Suite<'_>,
-        now: u64,
+        moment: impl Into<Moment>,
         requests: &[CredentialRequest],
     ) -> Vec<Verdict> {
-        requests.iter().map(|request| self.judge(suite, now, request)).collect()
+        let moment = moment.into();
+        let mut verdicts = Vec::with_capacity(requests.len());
+        for request in requests {
+            let verdict = self.judge(suite, moment, request);
+            let accepted = verdict == Verdict::Accept;
+            verdicts.push(verdict);
+            if !accepted {
+                break;
+            }
+        }
+        let skipped = Verdict::refuse("a credential before this one was refused");
+        verdicts.resize(requests.len(), skipped);
+        verdicts
     }
 
     /// As [`Self::judge`], and tells whom the credential authenticates.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The rule that it breaks. [`X509Error::needs_revocation_list`] says whether it may still be
+    /// in order.
     pub fn validate(
         &self,
         suite: &Suite<'_>,
-        now: u64,
+        moment: impl Into<Moment>,
         request: &CredentialRequest,
     ) -> Result<Authenticated, X509Error> {
         let Credential::X509 { certificates } = &request.credential else {
             return Err(X509Error::NotX509);
         };
-        let end_entity = self.check_form(certificates)?;
+        let chain = self.parse(certificates)?;
+        let end_entity = chain.first().ok_or(X509Error::EmptyChain)?;
         let presented = end_entity.presented().ok_or(X509Error::Malformed { index: 0 })?;
         let count = presented.count();
         if count > self.settings.max_identifiers {
             return Err(X509Error::TooManyIdentifiers { count });
         }
-        check_key(suite, &end_entity, request)?;
-        self.check_path(suite, now, self.grace(request), certificates)?;
-        let identity = self.policy.identity(&presented).ok_or(X509Error::IdentityRefused)?;
-        if let Some(old) = &request.replaces {
-            self.check_successor(old, &presented)?;
+        check_key(suite, end_entity, request)?;
+        if self.settings.require_key_purpose && !end_entity.has_key_purposes() {
+            return Err(X509Error::KeyPurpose);
         }
-        Ok(Authenticated { identity, presented, not_after: end_entity.not_after() })
+
+        let authenticated = self.authenticate(suite, moment.into(), request, &chain, presented)?;
+        if let Some(old) = &request.replaces {
+            self.check_successor(suite, old, &authenticated.certified)?;
+        }
+        Ok(authenticated)
     }
 
-    /// Limits, and each certificate by itself; gives the end entity's.
-    fn check_form(&self, chain: &[Certificate]) -> Result<Parsed, X509Error> {
+    /// Parses the certificates of a chain that is within the limits.
+    fn parse(&self, chain: &[Certificate]) -> Result<Vec<Parsed>, X509Error> {
         let count = chain.len();
         if count > self.settings.max_chain {
             return Err(X509Error::ChainTooLong { count });
@@ -204,148 +218,109 @@ impl X509Validator {
         if let Some((index, len)) = lengths.enumerate().find(|(_, len)| *len > largest) {
             return Err(X509Error::CertificateTooLarge { index, len });
         }
-        let parse = |(i, c): (usize, &Certificate)| Parsed::parse(&c.cert_data, i);
-        let mut parsed = chain.iter().enumerate().map(parse);
-        let end_entity = parsed.next().ok_or(X509Error::EmptyChain)??;
-        parsed.try_for_each(|issuer| issuer.map(drop))?;
-        Ok(end_entity)
+        chain.iter().enumerate().map(|(i, c)| Parsed::parse(&c.cert_data, i)).collect()
     }
 
-    /// For how long after its expiry the credential is accepted: section 5.3.2 makes a difference
-    /// between what comes into a group and what is there.
-    fn grace(&self, request: &CredentialRequest) -> u64 {
-        match (request.subject, &request.replaces) {
-            (CredentialSubject::Member(_), None) => self.settings.member_grace,
-            _ => 0,
+    /// What verifies the signatures of one credential.
+    fn verifier<'a>(&'a self, suite: &Suite<'a>) -> Verifier<'a> {
+        let mut roots: BTreeMap<_, usize> = BTreeMap::new();
+        for root in &self.roots {
+            *roots.entry(&root.name).or_default() += 1;
         }
+        let of_one_name = roots.values().copied().max().unwrap_or(0);
+        let more = of_one_name.max(1) - 1 + self.intermediates.most_of_one_name();
+        let budget = self.settings.max_signature_checks.saturating_add(more);
+        Verifier::new(suite.provider(), &self.cache, budget)
     }
 
-    /// A path to a root, whose certificates were valid together at some time of the last `grace`
-    /// seconds.
-    fn check_path(
+    /// Whom a chain authenticates.
+    fn authenticate(
         &self,
         suite: &Suite<'_>,
-        now: u64,
-        grace: u64,
-        chain: &[Certificate],
-    ) -> Result<(), X509Error> {
-        let own = chain.iter().map(|certificate| certificate.cert_data.as_ref());
-        let known = self.intermediates.iter().map(AsRef::as_ref);
-        let mut certificates = own.chain(known).map(CertificateDer::from);
-        let end_entity = certificates.next().ok_or(X509Error::EmptyChain)?;
-        let issuers: Vec<_> = certificates.collect();
-        let earliest = now.saturating_sub(grace);
-        let mut time = now;
-        // Each round goes back to when the certificate that had expired still was valid.
-        for _ in 0..MAX_ROUNDS {
-            match self.find_path(suite, now, time, &end_entity, &issuers) {
-                Err(X509Error::Expired { not_after }) if (earliest..time).contains(&not_after) => {
-                    time = not_after;
+        moment: Moment,
+        request: &CredentialRequest,
+        chain: &[Parsed],
+        presented: PresentedIdentifiers,
+    ) -> Result<Authenticated, X509Error> {
+        let verifier = self.verifier(suite);
+        let paths = find_paths(chain, &self.intermediates, &self.roots, &verifier)?;
+
+        // Before anything else about a path matters: whichever path leads to a revoked certificate,
+        // it stays revoked.
+        let status =
+            |path: &Path<'_>| self.revocation.check_end_entity(path, moment.now, &verifier);
+        let statuses: Vec<_> = paths.iter().map(status).collect();
+        let revoked = statuses.contains(&Err(X509Error::Revoked));
+        if revoked && !(is_member(request) && self.settings.accept_revoked_members) {
+            return Err(X509Error::Revoked);
+        }
+
+        let mut refusal = X509Error::UnknownIssuer;
+        let mut progress = None;
+        for (path, status) in paths.iter().zip(statuses) {
+            let status = if revoked { Ok(()) } else { status };
+            let identified = self
+                .check_rules(path, moment, request, &verifier)
+                .and(status)
+                .and_then(|()| self.revocation.check_issuers(path, moment.now, &verifier))
+                .and_then(|()| {
+                    let certified = path.certified(presented.clone());
+                    let identity = self.policy.identity(&certified);
+                    Ok((identity.ok_or(X509Error::IdentityRefused)?, certified))
+                });
+            match identified {
+                Ok((identity, certified)) => {
+                    let not_after = chain.first().map_or(0, Parsed::not_after);
+                    return Ok(Authenticated { identity, certified, not_after, revoked });
                 }
-                result => return result,
+                Err(error) if Some(error.progress()) > progress => {
+                    progress = Some(error.progress());
+                    refusal = error;
+                }
+                Err(_) => {}
             }
         }
-        Err(X509Error::Expired { not_after: time })
+        Err(refusal)
     }
 
-    /// A path whose certificates are valid at `time`, which is `now` or before.
-    fn find_path(
+    /// Checks all but revocation: for want of a list nothing is put off that is to be refused.
+    fn check_rules(
         &self,
-        suite: &Suite<'_>,
-        now: u64,
-        time: u64,
-        end_entity: &CertificateDer<'_>,
-        issuers: &[CertificateDer<'_>],
+        path: &Path<'_>,
+        moment: Moment,
+        request: &CredentialRequest,
+        verifier: &Verifier<'_>,
     ) -> Result<(), X509Error> {
-        let schemes = ProviderAlgorithm::all(suite.provider());
-        let mut algorithms: Vec<&dyn SignatureVerificationAlgorithm> = Vec::new();
-        algorithms.extend(schemes.iter().map(|s| s as &dyn SignatureVerificationAlgorithm));
-        algorithms.extend(MORE_ALGORITHMS);
-        let lists = self.usable_lists(now, time)?;
-        let issuer_refused = Cell::new(false);
-        let check_issuers = |path: &VerifiedPath<'_>| {
-            let fit = issuers_may_issue(path);
-            issuer_refused.set(!fit);
-            if fit { Ok(()) } else { Err(webpki::Error::EndEntityUsedAsCa) }
-        };
-        EndEntityCert::try_from(end_entity)
-            .and_then(|end_entity| {
-                end_entity
-                    .verify_for_usage(
-                        &algorithms,
-                        &self.roots,
-                        issuers,
-                        UnixTime::since_unix_epoch(Duration::from_secs(time)),
-                        Purposes(&self.settings.key_purposes),
-                        self.revocation_options(&lists),
-                        Some(&check_issuers),
-                    )
-                    .map(drop)
-            })
-            .map_err(|error| match error {
-                webpki::Error::EndEntityUsedAsCa if issuer_refused.get() => {
-                    X509Error::IssuerKeyUsage
-                }
-                error => X509Error::of_path(error),
-            })
+        let latest = moment.now.saturating_add(self.settings.clock_skew);
+        let time = path.time(self.earliest(moment, request), moment.now, latest)?;
+        path.check(time, &self.settings.key_purposes, verifier)
     }
 
-    /// The revocation lists to look into. A list is judged by the time of the path: before now, only
-    /// those count that would also count now. Else a revoked member would have a longer grace than one
-    /// whose certificate is still valid, by keeping the newer list away.
-    fn usable_lists(
-        &self,
-        now: u64,
-        time: u64,
-    ) -> Result<Vec<&CertRevocationList<'static>>, X509Error> {
-        let RevocationPolicy { accept_unknown, accept_expired_lists, .. } = self.revocation;
-        let counts =
-            |list: &&RevocationList| time == now || accept_expired_lists || list.next_update > now;
-        let lists: Vec<_> = self.lists.iter().filter(counts).map(|list| &list.list).collect();
-        // Where there is no list at all, nothing is looked up.
-        match lists.is_empty() && !self.lists.is_empty() && !accept_unknown {
-            true => Err(X509Error::RevocationUnknown),
-            false => Ok(lists),
+    /// The earliest time at which it is enough that the certificates were valid. Section 5.3.2
+    /// makes a difference between what comes into a group and what is there, and has a client that
+    /// was offline accept what was valid when it was sent.
+    fn earliest(&self, moment: Moment, request: &CredentialRequest) -> u64 {
+        let Moment { now, sent } = moment;
+        let in_message = sent.unwrap_or(now).max(now.saturating_sub(self.settings.max_delay));
+        if is_present(request) {
+            in_message.min(now.saturating_sub(self.settings.member_grace))
+        } else {
+            in_message.min(now)
         }
     }
 
-    fn revocation_options<'a>(
-        &self,
-        lists: &'a [&'a CertRevocationList<'a>],
-    ) -> Option<RevocationOptions<'a>> {
-        let RevocationPolicy { whole_chain, accept_unknown, accept_expired_lists } =
-            self.revocation;
-        let depth = match whole_chain {
-            true => RevocationCheckDepth::Chain,
-            false => RevocationCheckDepth::EndEntity,
-        };
-        let unknown = match accept_unknown {
-            true => UnknownStatusPolicy::Allow,
-            false => UnknownStatusPolicy::Deny,
-        };
-        let expired = match accept_expired_lists {
-            true => ExpirationPolicy::Ignore,
-            false => ExpirationPolicy::Enforce,
-        };
-        let options = RevocationOptionsBuilder::new(lists).ok()?;
-        let options = options.with_depth(depth).with_status_policy(unknown);
-        Some(options.with_expiration_policy(expired).build())
-    }
-
-    /// Whether the policy takes the identifiers for a successor to those of the old credential,
+    /// Whether the policy takes the end entity for a successor of the owner of the old credential,
     /// which was accepted when it was new.
     fn check_successor(
         &self,
+        suite: &Suite<'_>,
         old: &Credential,
-        new: &PresentedIdentifiers,
+        new: &Certified,
     ) -> Result<(), X509Error> {
         let accepted = match old {
             Credential::X509 { certificates } => {
-                let old = certificates
-                    .first()
-                    .and_then(|certificate| {
-                        Parsed::parse(&certificate.cert_data, 0).ok()?.presented()
-                    })
+                let old = self
+                    .predecessor(suite, certificates)
                     .ok_or(X509Error::PredecessorUnreadable)?;
                 self.policy.is_successor(Predecessor::X509(&old), new)
             }
@@ -356,20 +331,46 @@ impl X509Validator {
         };
         if accepted { Ok(()) } else { Err(X509Error::IdentityChanged) }
     }
+
+    /// What an old credential says, and who vouched for it, as far as a path can be verified at
+    /// the last time it was valid. None if it cannot be read.
+    fn predecessor(&self, suite: &Suite<'_>, chain: &[Certificate]) -> Option<Certified> {
+        let end_entity = Parsed::parse(&chain.first()?.cert_data, 0).ok()?;
+        let presented = end_entity.presented()?;
+        let certificate = end_entity.der().to_vec();
+        let unverified =
+            || Certified { presented: presented.clone(), certificate, issuers: vec![], root: None };
+
+        let verifier = self.verifier(suite);
+        let Ok(chain) = self.parse(chain) else { return Some(unverified()) };
+        let paths = find_paths(&chain, &self.intermediates, &self.roots, &verifier);
+        let purposes = &self.settings.key_purposes;
+        let valid = |path: &Path<'_>| path.check(path.not_after(), purposes, &verifier).is_ok();
+        let mut certified: Vec<_> = paths
+            .unwrap_or_default()
+            .iter()
+            .filter(|path| valid(path))
+            .map(|path| path.certified(presented.clone()))
+            .collect();
+
+        // The path by which it was accepted is one that the policy takes.
+        let accepted = certified.iter().position(|c| self.policy.identity(c).is_some());
+        if certified.is_empty() {
+            return Some(unverified());
+        }
+        Some(certified.swap_remove(accepted.unwrap_or(0)))
+    }
 }
 
-/// When the successor of a list is due (RFC 5280 section 5.1): of one of version 2, which is what the
-/// path's verification takes.
-fn next_update(list: &[u8]) -> Option<u64> {
-    let list = AnyRef::from_der(list).ok()?;
-    let mut r = SliceReader::new(list.value()).ok()?;
-    let to_be_signed = AnyRef::decode(&mut r).ok()?;
-    let mut r = SliceReader::new(to_be_signed.value()).ok()?;
-    let _version = AnyRef::decode(&mut r).ok()?;
-    let _signature_algorithm = AnyRef::decode(&mut r).ok()?;
-    let _issuer = AnyRef::decode(&mut r).ok()?;
-    let _this_update = Time::decode(&mut r).ok()?;
-    Some(Time::decode(&mut r).ok()?.to_unix_duration().as_secs())
+/// Whether the credential is that of a member of a group that is joined.
+fn is_member(request: &CredentialRequest) -> bool {
+    matches!((request.subject, &request.replaces), (CredentialSubject::Member(_), None))
+}
+
+/// Whether the credential is part of a group that is joined, and not new to it. A new external
+/// sender cannot be told from one that is there.
+fn is_present(request: &CredentialRequest) -> bool {
+    is_member(request) || matches!(request.subject, CredentialSubject::ExternalSender(_))
 }
 
 /// Whether the end entity's key is the leaf's (section 5.3).
@@ -389,35 +390,5 @@ fn check_key(
         Some(true) => Ok(()),
         Some(false) => Err(X509Error::KeyUsage),
         None => Err(X509Error::Malformed { index: 0 }),
-    }
-}
-
-/// Whether the keys of all intermediate CAs may sign certificates, which the library leaves open.
-fn issuers_may_issue(path: &VerifiedPath<'_>) -> bool {
-    path.intermediate_certificates().all(|issuer| {
-        Parsed::parse(&issuer.der(), 0).is_ok_and(|i| i.may_sign_certificates() == Some(true))
-    })
-}
-
-/// The extended key usages of which a certificate has to have one, if it has any.
-struct Purposes<'a>(&'a [ObjectIdentifier]);
-
-impl ExtendedKeyUsageValidator for Purposes<'_> {
-    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        let mut present = Vec::new();
-        for purpose in purposes {
-            let purpose = purpose?;
-            if self.0.iter().any(|oid| KeyPurposeId::new(oid.as_bytes()) == purpose) {
-                return Ok(());
-            }
-            present.push(purpose.to_decoded_oid());
-        }
-        if present.is_empty() {
-            return Ok(());
-        }
-        // The library's error has room for one purpose only; it is not shown.
-        let required = KeyUsage::client_auth();
-        let context = RequiredEkuNotFoundContext { required, present };
-        Err(webpki::Error::RequiredEkuNotFoundContext(context))
     }
 }

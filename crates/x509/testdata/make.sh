@@ -42,3 +42,24 @@ chain p384 P-384 P-384 sha384
 chain p521 P-521 P-521 sha512
 chain rsa rsa ed25519 sha256
 chain p521-sha256 P-521 ed25519 sha256
+
+# A root whose RSA key is too short, and a member right below it.
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out "$work/root.key"
+openssl req -x509 -new -key "$work/root.key" -subj "/CN=root" -days 36500 -sha256 \
+    -addext "keyUsage=critical,keyCertSign" -outform DER -out rsa1024-root.der
+openssl x509 -inform DER -in rsa1024-root.der -out "$work/root.pem"
+key member.key ed25519
+openssl req -x509 -new -key "$work/member.key" -subj "/CN=Alice" -days 36500 -sha256 \
+    -CA "$work/root.pem" -CAkey "$work/root.key" \
+    -addext "basicConstraints=critical,CA:FALSE" \
+    -addext "subjectAltName=email:alice@example.org" -outform DER -out rsa1024-member.der
+
+# Keys as files, one for each kind, and their public halves; and a file of two certificates.
+for algorithm in ed25519 ed448 P-256 P-384 P-521; do
+    name=$(echo "$algorithm" | tr -d - | tr P p)
+    key "$name-key.pem" "$algorithm"
+    mv "$work/$name-key.pem" .
+    openssl pkey -in "$name-key.pem" -pubout -outform DER -out "$name-public.der"
+done
+openssl x509 -inform DER -in p256-root.der >two.pem
+openssl x509 -inform DER -in p256-ca.der >>two.pem

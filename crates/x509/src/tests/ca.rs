@@ -1,7 +1,7 @@
 //! Certificate authorities for the tests: `rcgen` writes the certificates, the crypto provider of
 //! MLS holds the keys, so that members sign with what their certificates name.
 
-use crate::{Authenticated, PresentedIdentifiers, X509Error, X509Validator, credential};
+use crate::{Authenticated, Certified, Moment, X509Error, X509Validator, credential};
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme, Suite};
 use conclave_mls::{CipherSuite, CredentialRequest, CredentialSubject};
 use conclave_provider_rustcrypto::RustCrypto;
@@ -148,8 +148,8 @@ impl Ca {
 }
 
 /// The policy of the tests: who has one mail address is that.
-pub(super) fn by_mail(names: &PresentedIdentifiers) -> Option<Vec<u8>> {
-    match names.email_addresses.as_slice() {
+pub(super) fn by_mail(certified: &Certified) -> Option<Vec<u8>> {
+    match certified.presented.email_addresses.as_slice() {
         [address] => Some(address.clone().into_bytes()),
         _ => None,
     }
@@ -171,11 +171,11 @@ pub(super) fn request(chain: &[&[u8]], key: &Key) -> CredentialRequest {
 
 pub(super) fn validate_at(
     validator: &X509Validator,
-    now: u64,
+    moment: impl Into<Moment>,
     request: &CredentialRequest,
 ) -> Result<Authenticated, X509Error> {
     let provider = RustCrypto::new();
-    validator.validate(&Suite::new(&provider, SUITE).unwrap(), now, request)
+    validator.validate(&Suite::new(&provider, SUITE).unwrap(), moment, request)
 }
 
 pub(super) fn validate(

@@ -1,7 +1,7 @@
 //! Validity in time (section 5.3.2).
 
 use super::ca::{Ca, Key, NOW, SUITE, YEAR, request, validate_at, validator};
-use crate::{Settings, X509Error};
+use crate::{Moment, Settings, X509Error};
 use conclave_mls::{CredentialSubject, LeafIndex};
 use rcgen::date_time_ymd;
 use std::time::Duration;
@@ -86,7 +86,6 @@ fn what_is_new_to_a_group_has_no_grace() {
         CredentialSubject::KeyPackage,
         CredentialSubject::NewMember,
         CredentialSubject::ExternalJoiner,
-        CredentialSubject::ExternalSender(0),
     ] {
         request.subject = subject;
         assert_eq!(validate_at(&validator(&root), LAST + 1, &request), expired);
@@ -99,4 +98,59 @@ fn what_is_new_to_a_group_has_no_grace() {
     let renewed = root.issue(ALICE, &key, |p| p.not_after = date_time_ymd(2030, 1, 1));
     request.credential = crate::credential(&[&renewed]);
     validate_at(&validator(&root), LAST + 1, &request).unwrap();
+}
+
+#[test]
+fn an_external_sender_of_the_group_has_the_grace_of_members() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let sender = root.issue("service@example.org", &key, |_| {});
+    let mut request = request(&[&sender], &key);
+    request.subject = CredentialSubject::ExternalSender(0);
+    let at = |now| validate_at(&validator(&root), now, &request).map(drop);
+    assert_eq!(at(LAST + 30 * DAY), Ok(()));
+    assert_eq!(at(LAST + 30 * DAY + 1), Err(X509Error::Expired { not_after: LAST }));
+}
+
+#[test]
+fn what_was_valid_when_it_was_sent_is_accepted_late() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let old = root.issue(ALICE, &Key::new(SUITE), |_| {});
+    let renewed = root.issue(ALICE, &key, |_| {});
+    let mut request = request(&[&renewed], &key);
+    request.subject = CredentialSubject::Member(LeafIndex(0));
+    request.replaces = Some(crate::credential(&[&old]));
+    let at = |moment: Moment| validate_at(&validator(&root), moment, &request).map(drop);
+    let expired = Err(X509Error::Expired { not_after: LAST });
+
+    let now = LAST + 20 * DAY;
+    assert_eq!(at(Moment::now(now)), expired);
+    assert_eq!(at(Moment::now(now).sent(LAST)), Ok(()));
+    assert_eq!(at(Moment::now(now).sent(LAST - DAY)), Ok(()));
+    // It had expired when it was sent, or so it is said from now.
+    assert_eq!(at(Moment::now(now).sent(LAST + 1)), expired);
+    assert_eq!(at(Moment::now(now).sent(now + DAY)), expired);
+    assert_eq!(at(Moment::now(LAST).sent(LAST + DAY)), Ok(()));
+    assert_eq!(
+        at(Moment::now(FIRST - 1).sent(FIRST)),
+        Err(X509Error::NotYetValid { not_before: FIRST })
+    );
+    // Nobody is believed for longer than the setting.
+    assert_eq!(at(Moment::now(LAST + 30 * DAY).sent(LAST)), Ok(()));
+    assert_eq!(at(Moment::now(LAST + 30 * DAY + 1).sent(LAST)), expired);
+}
+
+#[test]
+fn a_ca_whose_clock_is_ahead_is_accepted_by_the_setting() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let ca = root.ca("ca", |p| p.not_before += Duration::from_secs(100));
+    let member = ca.issue(ALICE, &key, |_| {});
+    let request = request(&[&member, &ca.der], &key);
+    let tolerant = Settings { clock_skew: 60, ..Settings::default() };
+    let tolerant = validator(&root).with_settings(tolerant);
+    let at = |now| validate_at(&tolerant, now, &request).map(drop);
+    let early = Err(X509Error::NotYetValid { not_before: FIRST + 100 });
+    assert_eq!(at(FIRST + 40), Ok(()));
+    assert_eq!(at(FIRST + 39), early);
+    assert_eq!(validate_at(&validator(&root), FIRST + 99, &request).map(drop), early);
+    assert_eq!(at(LAST + 1), Err(X509Error::Expired { not_after: LAST }));
 }

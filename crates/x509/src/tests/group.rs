@@ -1,7 +1,8 @@
 //! Three members with X.509 credentials in a group.
 
-use super::ca::{Ca, Key, NOW, SUITE, validator};
-use crate::{X509Validator, credential};
+use super::ca::{Ca, Key, NOW, SUITE, YEAR, validator};
+use super::revocation::list_until;
+use crate::{Moment, RevocationPolicy, Settings, X509Validator, credential};
 use conclave_mls::crypto::Suite;
 use conclave_mls::*;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -28,9 +29,13 @@ impl Service {
     }
 
     fn judge(&self, requests: &[CredentialRequest]) -> Vec<Verdict> {
+        self.judge_at(Moment::now(NOW), requests)
+    }
+
+    fn judge_at(&self, moment: Moment, requests: &[CredentialRequest]) -> Vec<Verdict> {
         let provider = RustCrypto::new();
         let suite = Suite::new(&provider, SUITE).unwrap();
-        self.validator.judge_all(&suite, NOW, requests)
+        self.validator.judge_all(&suite, moment, requests)
     }
 
     fn leaf(&self, name: &str, key: &Key) -> LeafParams {
@@ -120,6 +125,66 @@ fn commit_as(service: &Service, member: &mut Group, name: &str) -> Box<[u8]> {
     let step = member.commit(&provider, &mut rng, NOW, options).unwrap();
     let Event::Commit(messages) = written(member, step) else { panic!() };
     messages.commit.as_slice().into()
+}
+
+#[test]
+fn a_member_that_was_offline_follows_a_renewal_that_has_expired_since() {
+    let service = Service::new();
+    let provider = RustCrypto::new();
+    let [mut alice, mut bob, mut carol] = three_members(&service);
+    let message = commit_as(&service, &mut bob, "bob@example.org");
+    receive(&service, &mut alice, &message).unwrap();
+
+    // Carol comes back five days after the new certificate has expired.
+    let now = NOW + YEAR + 5 * 24 * 3600;
+    let answers = |moment, stage: &CommitStage| {
+        let verdicts = service.judge_at(moment, stage.credentials());
+        Answers { verdicts, psks: vec![] }
+    };
+    let received = carol.process(&provider, now, &message).unwrap();
+    let Received::Commit(stage) = received else { panic!() };
+    let by_now = answers(Moment::now(now), &stage);
+    assert!(matches!(by_now.verdicts[..], [Verdict::Refuse(_)]));
+    let by_sending = answers(Moment::now(now).sent(now - 10 * 24 * 3600), &stage);
+    let step = stage.resolve(&carol, &provider, now, &by_sending).map_err(|r| r.error).unwrap();
+    written(&mut carol, step);
+    assert_eq!(alice.epoch_authenticator().unwrap(), carol.epoch_authenticator().unwrap());
+}
+
+/// What happens when Dave joins a group in which Alice has been revoked since.
+fn join_with_a_revoked_member(settings: Settings) -> Result<Group, Error> {
+    let mut service = Service::new();
+    let [mut alice, _, _] = three_members(&service);
+    let (provider, mut rng) = (RustCrypto::new(), SeededRng::from_u64(11));
+    let (own, package) = key_package(&service, "dave@example.org");
+    let proposals = vec![NewProposal::Add(Box::new(package))];
+    let options = CommitOptions { proposals, ..CommitOptions::default() };
+    let step = alice.commit(&provider, &mut rng, options).unwrap();
+    let Event::Commit(messages) = written(&mut alice, step) else { panic!() };
+
+    let Credential::X509 { certificates } = alice.own_member().unwrap().credential else {
+        panic!()
+    };
+    let serial = crate::certificate::Parsed::parse(&certificates[0].cert_data, 0).unwrap().serial;
+    let serial = serial.iter().fold(0, |serial, byte| serial << 8 | u64::from(*byte));
+    let lists = [list_until(&service.ca, &[serial], 2)];
+    let policy = RevocationPolicy { whole_chain: false, ..RevocationPolicy::default() };
+    service.validator.set_revocation_lists(&lists, policy).unwrap();
+    service.validator = service.validator.with_settings(settings);
+
+    let message = &messages.welcomes[0].message;
+    let stage = WelcomeStage::open(&provider, Config::default(), message, &own).unwrap();
+    let stage = stage.join(&provider, &[], None, None).unwrap();
+    let verdicts = service.judge(stage.credentials());
+    Ok(stage.resolve(&verdicts)?.store(|_| Ok::<_, Error>(())).unwrap())
+}
+
+#[test]
+fn a_group_with_a_revoked_member_is_joined_if_the_application_accepts() {
+    let refused = join_with_a_revoked_member(Settings::default()).unwrap_err();
+    assert_eq!(reason(&refused), "a certificate is revoked");
+    let lenient = Settings { accept_revoked_members: true, ..Settings::default() };
+    join_with_a_revoked_member(lenient).unwrap();
 }
 
 #[test]

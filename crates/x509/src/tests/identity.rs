@@ -1,7 +1,7 @@
 //! From names to identities, and who may follow whom (section 5.3.1).
 
-use super::ca::{Ca, Key, SUITE, by_mail, dns, mail, request, validate, validator};
-use crate::{IdentityPolicy, Predecessor, PresentedIdentifiers, X509Error, X509Validator};
+use super::ca::{Ca, Key, SUITE, by_mail, ca_params, dns, mail, request, validate, validator};
+use crate::{Certified, IdentityPolicy, Predecessor, X509Error, X509Validator};
 use conclave_mls::{Credential, CredentialRequest, CredentialSubject, LeafIndex};
 use rcgen::string::Ia5String;
 use rcgen::{DnType, SanType};
@@ -17,7 +17,8 @@ fn all_names_of_a_certificate_are_presented() {
         p.subject_alt_names = vec![dns("Phone.Example.ORG"), uri, mail(ALICE), dns("*.b.org")];
         p.distinguished_name.push(DnType::OrganizationName, "Example");
     });
-    let names = validate(&validator(&root), &request(&[&member], &key)).unwrap().presented;
+    let names = validate(&validator(&root), &request(&[&member], &key)).unwrap();
+    let names = names.certified.presented;
     assert_eq!(names.dns_names, ["phone.example.org", "*.b.org"]);
     assert_eq!(names.email_addresses, [ALICE]);
     assert_eq!(names.uris, ["im:Alice@example.org"]);
@@ -73,11 +74,11 @@ fn a_predecessor_that_cannot_be_read_has_no_successor() {
 struct Moving;
 
 impl IdentityPolicy for Moving {
-    fn identity(&self, presented: &PresentedIdentifiers) -> Option<Vec<u8>> {
-        by_mail(presented)
+    fn identity(&self, certified: &Certified) -> Option<Vec<u8>> {
+        by_mail(certified)
     }
 
-    fn is_successor(&self, old: Predecessor<'_>, new: &PresentedIdentifiers) -> bool {
+    fn is_successor(&self, old: Predecessor<'_>, new: &Certified) -> bool {
         let Some(new) = self.identity(new) else { return false };
         match old {
             Predecessor::Basic(name) => name == new,
@@ -104,4 +105,122 @@ fn the_application_decides_who_is_a_successor() {
     assert_eq!(validate(&validator(&root), &request), Err(X509Error::IdentityChanged));
     request.replaces = Some(Credential::basic(BOB.as_bytes()));
     assert_eq!(validate(&moving, &request), Err(X509Error::IdentityChanged));
+}
+
+/// The identity of an application with two companies: the first root's CAs speak for `a.org`, the
+/// second's for everybody else, and nobody for both.
+fn by_company(certified: &Certified) -> Option<Vec<u8>> {
+    let [address] = certified.presented.email_addresses.as_slice() else { return None };
+    let is_of_a = address.ends_with("@a.org");
+    (certified.root? == usize::from(!is_of_a)).then(|| address.clone().into_bytes())
+}
+
+#[test]
+fn the_policy_says_which_root_may_speak_for_whom() {
+    let (a, b, key) = (Ca::root("a"), Ca::root("b"), Key::new(SUITE));
+    let validator = X509Validator::new(&[&a.der, &b.der], by_company).unwrap();
+    for (ca, address, accepted) in [
+        (&a, "alice@a.org", true),
+        (&b, "alice@a.org", false),
+        (&a, "bob@b.org", false),
+        (&b, "bob@b.org", true),
+    ] {
+        let member = ca.issue(address, &key, |_| {});
+        let result = validate(&validator, &request(&[&member], &key)).map(drop);
+        assert_eq!(result, if accepted { Ok(()) } else { Err(X509Error::IdentityRefused) });
+    }
+}
+
+/// The identity with the CA that attests to it.
+fn by_issuer(certified: &Certified) -> Option<Vec<u8>> {
+    let issuer = certified.issuer()?;
+    Some([by_mail(certified)?, issuer.public_key.clone()].concat())
+}
+
+#[test]
+fn another_cas_certificate_is_no_successor_if_the_policy_says_so() {
+    let (root, other) = (Ca::root("root"), Ca::root("other"));
+    let (first, second) = (root.ca("first", |_| {}), root.ca("second", |_| {}));
+    let roots = [&root.der, &other.der];
+    let validator = X509Validator::new(&roots, by_issuer).unwrap();
+    let renewal = |old: &Ca, new: &Ca| {
+        let (old_key, new_key) = (Key::new(SUITE), Key::new(SUITE));
+        let new_leaf = new.issue(ALICE, &new_key, |_| {});
+        let mut request = request(&[&new_leaf, &new.der], &new_key);
+        request.subject = CredentialSubject::Member(LeafIndex(1));
+        let old_leaf = old.issue(ALICE, &old_key, |_| {});
+        request.replaces = Some(crate::credential(&[&old_leaf, &old.der]));
+        validate(&validator, &request).map(drop)
+    };
+    assert_eq!(renewal(&first, &first), Ok(()));
+    assert_eq!(renewal(&first, &second), Err(X509Error::IdentityChanged));
+    assert_eq!(renewal(&root, &other), Err(X509Error::IdentityChanged));
+    // Nobody vouches any more for whoever was certified by a root that is gone.
+    assert_eq!(renewal(&Ca::root("gone"), &first), Err(X509Error::IdentityChanged));
+}
+
+#[test]
+fn the_policy_is_shown_the_verified_path() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let unrelated = Ca::root("unrelated");
+    let upper = root.ca("upper", |p| p.subject_alt_names = vec![dns("upper.example.org")]);
+    let lower = upper.ca("lower", |_| {});
+    let member = lower.issue(ALICE, &key, |_| {});
+    let chain = request(&[&member, &unrelated.der, &upper.der, &root.der, &lower.der], &key);
+    let validator = X509Validator::new(&[&unrelated.der, &root.der], by_mail).unwrap();
+
+    let certified = validate(&validator, &chain).unwrap().certified;
+    assert_eq!(certified.certificate, member);
+    assert_eq!(certified.root, Some(1));
+    let names: Vec<_> = certified.issuers.iter().map(|ca| &ca.presented.common_names[0]).collect();
+    assert_eq!(names, ["lower", "upper", "root"]);
+    let ders: Vec<_> = certified.issuers.iter().map(|ca| &ca.certificate).collect();
+    assert_eq!(ders, [&lower.der, &upper.der, &root.der]);
+    assert_eq!(certified.issuer().unwrap().certificate, lower.der);
+    assert_eq!(certified.issuers[1].presented.dns_names, ["upper.example.org"]);
+    let key_of_lower = &lower.issuer.key().pair.public;
+    assert!(certified.issuers[0].public_key.ends_with(key_of_lower));
+}
+
+#[test]
+fn all_kinds_of_alternative_names_are_presented() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let principal = vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
+    let member = root.issue(ALICE, &key, |p| {
+        p.subject_alt_names.extend([
+            SanType::IpAddress("10.1.2.3".parse().unwrap()),
+            SanType::OtherName((principal, "alice@CORP".to_owned().into())),
+            SanType::OtherName((vec![1, 2, 3, 4], "something".to_owned().into())),
+        ]);
+    });
+    let names = validate(&validator(&root), &request(&[&member], &key)).unwrap();
+    let names = names.certified.presented;
+    assert_eq!(names.ip_addresses, [[10, 1, 2, 3]]);
+    assert_eq!(names.user_principal_names, ["alice@CORP"]);
+    let [(kind, value)] = names.other_names.as_slice() else { panic!() };
+    assert_eq!(kind.to_string(), "1.2.3.4");
+    assert_eq!(value, b"\x0c\x09something");
+}
+
+#[test]
+fn of_several_paths_the_one_counts_that_the_policy_takes() {
+    let (a, b) = (Ca::root("a"), Ca::root("b"));
+    let upper = b.ca("upper", |_| {});
+    let ca = a.ca("ca", |_| {});
+    let by_upper = ca_params("ca").signed_by(ca.issuer.key(), &upper.issuer).unwrap();
+    // The path to the first root is the shorter one, but the second is to vouch for all.
+    let by_b = |certified: &Certified| by_mail(certified).filter(|_| certified.root == Some(1));
+    let validator = X509Validator::new(&[&a.der, &b.der], by_b).unwrap();
+
+    let (old_key, key) = (Key::new(SUITE), Key::new(SUITE));
+    let (old, new) = (ca.issue(ALICE, &old_key, |_| {}), ca.issue(ALICE, &key, |_| {}));
+    let above: [&[u8]; 3] = [&ca.der, by_upper.der(), &upper.der];
+    let chain = |leaf| -> Vec<&[u8]> { [leaf].into_iter().chain(above).collect() };
+    let mut request = request(&chain(&new), &key);
+    request.replaces = Some(crate::credential(&chain(&old)));
+    let certified = validate(&validator, &request).unwrap().certified;
+    assert_eq!(certified.root, Some(1));
+    assert_eq!(certified.issuers.len(), 3);
+    let only_a = X509Validator::new(&[&a.der], by_b).unwrap();
+    assert_eq!(validate(&only_a, &request), Err(X509Error::IdentityRefused));
 }

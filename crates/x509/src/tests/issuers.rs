@@ -1,10 +1,11 @@
 //! Paths: who may issue what.
 
-use super::ca::{Ca, Key, SUITE, ca_params, dns, mail, request, validate, validator};
-use crate::{EKU_CLIENT_AUTH, Settings, X509Error};
+use super::ca::{Ca, Key, SUITE, by_mail, ca_params, dns, mail, request, validate, validator};
+use crate::{EKU_CLIENT_AUTH, RevocationPolicy, Settings, X509Error, X509Validator};
+use rcgen::string::{Ia5String, PrintableString};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree,
-    IsCa, KeyUsagePurpose, NameConstraints,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyUsagePurpose, NameConstraints,
 };
 
 const ALICE: &str = "alice@example.org";
@@ -82,7 +83,7 @@ fn no_certificate_with_a_flipped_bit_is_accepted() {
 fn a_self_signed_end_entity_is_refused_even_if_it_is_a_root() {
     let (root, key) = (Ca::root("root"), Key::new(SUITE));
     let own = CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
-    let with_own = crate::X509Validator::new(&[&root.der, &own], super::ca::by_mail).unwrap();
+    let with_own = X509Validator::new(&[&root.der, &own], by_mail).unwrap();
     for validator in [validator(&root), with_own] {
         assert!(validate(&validator, &request(&[&own], &key)).is_err());
     }
@@ -207,6 +208,20 @@ fn a_certificate_for_other_purposes_is_refused() {
 }
 
 #[test]
+fn a_certificate_without_a_purpose_is_refused_by_the_setting() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let settings = Settings { require_key_purpose: true, ..Settings::default() };
+    let strict = validator(&root).with_settings(settings);
+    let purpose = ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 40]);
+    for (purposes, want) in [(vec![], Err(X509Error::KeyPurpose)), (vec![purpose], Ok(()))] {
+        let member = root.issue(ALICE, &key, |p| p.extended_key_usages = purposes);
+        let request = request(&[&member], &key);
+        assert_eq!(validate(&strict, &request).map(drop), want);
+        validate(&validator(&root), &request).unwrap();
+    }
+}
+
+#[test]
 fn a_critical_extension_that_is_not_understood_is_refused() {
     let unknown = |critical| {
         move |p: &mut CertificateParams| {
@@ -229,4 +244,150 @@ fn superfluous_certificates_do_no_harm() {
     let member = ca.issue(ALICE, &key, |p| p.subject_alt_names = vec![mail(ALICE)]);
     let chain = request(&[&member, &other.der, &root.der, &ca.der], &key);
     validate(&validator(&root), &chain).unwrap();
+}
+
+/// The same CA, its name spelt in another way.
+fn spelt(ca: &Ca, name: impl Into<DnValue>) -> Ca {
+    let mut params = ca_params("");
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ca { issuer: Issuer::new(params, ca.issuer.key().clone()), der: Vec::new() }
+}
+
+#[test]
+fn issuers_names_compare_without_case_string_type_and_runs_of_spaces() {
+    let (root, key) = (Ca::root("The Root"), Key::new(SUITE));
+    let ca = root.ca("The CA", |_| {});
+    let printable = DnValue::PrintableString(PrintableString::try_from("The CA").unwrap());
+    let upper_case = spelt(&ca, "THE  ca ");
+    for issuer in [&spelt(&ca, printable), &upper_case] {
+        let member = issuer.issue(ALICE, &key, |_| {});
+        let request = request(&[&member, &ca.der], &key);
+        let mut validator = validator(&root);
+        validate(&validator, &request).unwrap();
+
+        // Its revocation list, too.
+        let lists = [super::revocation::list_until(&root, &[], 2)];
+        validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+        assert_eq!(validate(&validator, &request), Err(X509Error::RevocationUnknown));
+        let lists = [lists[0].clone(), super::revocation::list_until(&upper_case, &[], 2)];
+        validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+        validate(&validator, &request).unwrap();
+    }
+    let below = spelt(&root, "the root").issue(ALICE, &key, |_| {});
+    validate(&validator(&root), &request(&[&below], &key)).unwrap();
+}
+
+#[test]
+fn a_name_that_compares_equal_does_not_replace_the_signature() {
+    let (root, other, key) = (Ca::root("root"), Ca::root("ROOT"), Key::new(SUITE));
+    let member = other.issue(ALICE, &key, |_| {});
+    let result = validate(&validator(&root), &request(&[&member, &other.der], &key));
+    assert_eq!(result, Err(X509Error::InvalidSignature));
+    let another = spelt(&root, "other root").issue(ALICE, &key, |_| {});
+    let result = validate(&validator(&root), &request(&[&another], &key));
+    assert_eq!(result, Err(X509Error::UnknownIssuer));
+}
+
+#[test]
+fn mail_constraints_apply_to_a_subject_without_alternative_names() {
+    let excluded = |p: &mut CertificateParams| {
+        let excluded_subtrees = vec![GeneralSubtree::Rfc822Name("example.com".into())];
+        p.name_constraints =
+            Some(NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees });
+    };
+    let in_subject = |p: &mut CertificateParams| {
+        p.subject_alt_names.clear();
+        let kind = DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]);
+        let address = Ia5String::try_from("alice@example.com").unwrap();
+        p.distinguished_name.push(kind, DnValue::Ia5String(address));
+    };
+    // Who reads such an address reads it from the subject.
+    let by_subject = |certified: &crate::Certified| Some(certified.presented.subject.clone());
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let validator = X509Validator::new(&[&root.der], by_subject).unwrap();
+    for (constrained, want) in [(true, Err(X509Error::NameConstraint)), (false, Ok(()))] {
+        let upper = root.ca("upper", |p| {
+            if constrained {
+                excluded(p)
+            }
+        });
+        let lower = upper.ca("lower", |_| {});
+        let member = lower.issue(ALICE, &key, in_subject);
+        let request = request(&[&member, &lower.der, &upper.der], &key);
+        assert_eq!(validate(&validator, &request).map(drop), want);
+    }
+    // A constraint of the issuer itself is no different, nor is a root's.
+    let ca = root.ca("ca", excluded);
+    let request_below = request(&[&ca.issue(ALICE, &key, in_subject), &ca.der], &key);
+    assert_eq!(validate(&validator, &request_below), Err(X509Error::NameConstraint));
+    let mut params = ca_params("root");
+    excluded(&mut params);
+    let der = params.self_signed(root.issuer.key()).unwrap().der().to_vec();
+    let validator = X509Validator::new(&[&der], by_subject).unwrap();
+    let member = root.issue(ALICE, &key, in_subject);
+    let result = validate(&validator, &request(&[&member], &key));
+    assert_eq!(result, Err(X509Error::NameConstraint));
+}
+
+#[test]
+fn an_extension_that_is_there_twice_is_refused() {
+    let twice = |p: &mut CertificateParams| {
+        for content in [vec![5, 0], vec![4, 0]] {
+            let id = [1, 3, 6, 1, 4, 1, 7];
+            p.custom_extensions.push(CustomExtension::from_oid_content(&id, content));
+        }
+    };
+    assert_eq!(result(|_| {}, twice), Err(X509Error::DuplicateExtension { index: 0 }));
+    assert_eq!(result(twice, |_| {}), Err(X509Error::DuplicateExtension { index: 1 }));
+    let known_twice = |p: &mut CertificateParams| {
+        let usage = CustomExtension::from_oid_content(&[2, 5, 29, 15], vec![3, 2, 7, 0x80]);
+        p.custom_extensions.push(usage);
+    };
+    assert_eq!(result(|_| {}, known_twice), Err(X509Error::DuplicateExtension { index: 0 }));
+}
+
+#[test]
+fn a_member_cannot_certify_others() {
+    let (root, own, key) = (Ca::root("root"), Key::new(SUITE), Key::new(SUITE));
+    let member = root.issue(ALICE, &own, |_| {});
+    let as_ca = Ca { issuer: Issuer::new(ca_params("a member"), own), der: member.clone() };
+    let victim = as_ca.issue("bob@example.org", &key, |_| {});
+    let validator = X509Validator::new(&[&root.der], by_mail).unwrap();
+    let result = validate(&validator, &request(&[&victim, &member], &key));
+    assert_eq!(result, Err(X509Error::IssuerNotCa));
+}
+
+#[test]
+fn a_root_of_the_right_key_but_another_name_is_not_the_issuer() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let renamed = ca_params("renamed").self_signed(root.issuer.key()).unwrap().der().to_vec();
+    let request = request(&[&root.issue(ALICE, &key, |_| {})], &key);
+    let validator = X509Validator::new(&[&renamed], by_mail).unwrap();
+    assert_eq!(validate(&validator, &request), Err(X509Error::UnknownIssuer));
+    let validator = X509Validator::new(&[&renamed, &root.der], by_mail).unwrap();
+    assert_eq!(validate(&validator, &request).unwrap().certified.root, Some(1));
+}
+
+#[test]
+fn cas_that_all_certify_each_other_are_no_obstacle() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let name = |i: usize| format!("ca {i}");
+    let cas: Vec<_> = (0..6).map(|i| Ca::root(&name(i))).collect();
+    let certify = |by: &Ca, i: usize| {
+        let certified = ca_params(&name(i)).signed_by(cas[i].issuer.key(), &by.issuer);
+        certified.unwrap().der().to_vec()
+    };
+    let mut known = Vec::new();
+    for (i, by) in cas.iter().enumerate() {
+        known.extend((0..6).filter(|j| *j != i).map(|j| certify(by, j)));
+    }
+    let member = cas[5].issue(ALICE, &key, |_| {});
+    let request = request(&[&member], &key);
+    let unrooted = validator(&root).with_intermediates(&known).unwrap();
+    assert_eq!(validate(&unrooted, &request), Err(X509Error::UnknownIssuer));
+    known.push(certify(&root, 0));
+    let rooted = validator(&root).with_intermediates(&known).unwrap();
+    // The shortest path: by way of the one CA that the root certifies.
+    assert_eq!(validate(&rooted, &request).unwrap().certified.issuers.len(), 3);
 }

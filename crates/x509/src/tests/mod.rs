@@ -1,9 +1,13 @@
 mod ca;
+mod cost;
+mod der;
 mod expiry;
 mod group;
 mod identity;
 mod issuers;
 mod limits;
+mod load;
 mod openssl;
+mod order;
 mod revocation;
 mod schemes;

@@ -32,7 +32,7 @@ const CHAINS: [(u16, Chain); 5] = [
 #[cfg(feature = "aws-lc-rs")]
 const MORE: [Chain; 2] = [chain!("rsa"), chain!("p521-sha256")];
 
-fn validate(suite: u16, [member, ca, root]: Chain) -> Result<(), X509Error> {
+fn validate(suite: u16, [member, ca, root]: [&[u8]; 3]) -> Result<(), X509Error> {
     let provider = RustCrypto::new();
     let suite = Suite::new(&provider, CipherSuite(suite)).unwrap();
     // The key is taken out of the certificate by its place, not by the parser under test: the
@@ -55,8 +55,8 @@ fn validate(suite: u16, [member, ca, root]: Chain) -> Result<(), X509Error> {
     };
     let who = X509Validator::new(&[root], by_mail).unwrap().validate(&suite, NOW, &request)?;
     assert_eq!(who.identity, b"alice@example.org");
-    assert_eq!(who.presented.uris, ["im:alice@example.org"]);
-    assert_eq!(who.presented.common_names, ["Alice"]);
+    assert_eq!(who.certified.presented.uris, ["im:alice@example.org"]);
+    assert_eq!(who.certified.presented.common_names, ["Alice"]);
     Ok(())
 }
 
@@ -80,4 +80,14 @@ fn chains_with_rsa_and_with_other_hashes_are_valid_by_the_feature() {
     for chain in MORE {
         assert_eq!(validate(1, chain), Ok(()));
     }
+}
+
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn an_rsa_key_that_is_too_short_is_named() {
+    let root: &[u8] = include_bytes!("../../testdata/rsa1024-root.der");
+    let member: &[u8] = include_bytes!("../../testdata/rsa1024-member.der");
+    let result = validate(1, [member, root, root]);
+    assert_eq!(result, Err(X509Error::WeakIssuerKey { bits: 1024 }));
+    assert!(result.unwrap_err().to_string().contains("1024 bits"));
 }

@@ -1,9 +1,10 @@
 //! The key of a certificate is the leaf's, of the suite's algorithm.
 
 use super::ca::{Ca, Key, NOW, SUITE, YEAR, by_mail, request, scheme_of, validate, validator};
-use crate::{X509Error, X509Validator};
-use conclave_mls::CipherSuite;
-use conclave_mls::crypto::Suite;
+use super::der::{RawKey, ca_flag, mail_address};
+use crate::{X509Error, X509Validator, credential};
+use conclave_mls::crypto::{PqSuite, SignatureScheme, Suite, Suites};
+use conclave_mls::{CipherSuite, CredentialRequest, CredentialSubject};
 use conclave_provider_rustcrypto::RustCrypto;
 
 #[test]
@@ -16,7 +17,7 @@ fn a_chain_in_each_suites_scheme_authenticates() {
         let of_suite = Suite::new(&provider, suite).unwrap();
         let who = validator.validate(&of_suite, NOW, &request(&[&chain], &key)).unwrap();
         assert_eq!(who.identity, b"alice@example.org");
-        assert_eq!(who.presented.common_names, ["a member"]);
+        assert_eq!(who.certified.presented.common_names, ["a member"]);
         assert_eq!(who.not_after, NOW + YEAR);
     }
 }
@@ -80,4 +81,44 @@ fn a_signature_of_an_unknown_algorithm_is_refused() {
     places.into_iter().for_each(|i| chain[i + 7] = 0x01);
     let result = validate(&validator(&root), &request(&[&chain], &key));
     assert_eq!(result, Err(X509Error::UnsupportedSignatureAlgorithm));
+}
+
+#[test]
+fn ml_dsa_chains_authenticate_in_the_suites_that_sign_with_it() {
+    let provider = RustCrypto::new().with_suites(Suites::CONCLAVE);
+    for (pq, scheme) in [
+        (PqSuite::MlKem768X25519ChaCha20MlDsa44, SignatureScheme::MlDsa44),
+        (PqSuite::MlKem768Aes256MlDsa65, SignatureScheme::MlDsa65),
+        (PqSuite::MlKem1024Aes256MlDsa87, SignatureScheme::MlDsa87),
+    ] {
+        let suite = Suites::CONCLAVE.code_point(pq).unwrap();
+        let suite = Suite::new(&provider, suite).unwrap();
+        let (root, ca, key) = (RawKey::new(scheme), RawKey::new(scheme), RawKey::new(scheme));
+        let root_der = root.certify("root", "root", &root, &[ca_flag()]);
+        let ca_der = root.certify("root", "ca", &ca, &[ca_flag()]);
+        let member = ca.certify("ca", "member", &key, &[mail_address("alice@example.org")]);
+        let validator = X509Validator::new(&[&root_der], by_mail).unwrap();
+        let mut request = CredentialRequest {
+            subject: CredentialSubject::NewMember,
+            credential: credential(&[&member, &ca_der]),
+            signature_key: key.pair.public.clone(),
+            replaces: None,
+        };
+        let who = validator.validate(&suite, NOW, &request).unwrap();
+        assert_eq!(who.identity, b"alice@example.org");
+
+        let mut flipped = member.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        request.credential = credential(&[&flipped, &ca_der]);
+        let result = validator.validate(&suite, NOW, &request);
+        assert_eq!(result, Err(X509Error::InvalidSignature));
+
+        // A key of today's algorithms is none for such a suite.
+        let classic = RawKey::new(SignatureScheme::Ed25519);
+        let member = ca.certify("ca", "member", &classic, &[mail_address("alice@example.org")]);
+        request.credential = credential(&[&member, &ca_der]);
+        request.signature_key = classic.pair.public.clone();
+        let result = validator.validate(&suite, NOW, &request);
+        assert_eq!(result, Err(X509Error::WrongKeyAlgorithm { scheme }));
+    }
 }

@@ -1,0 +1,276 @@
+//! Verifying signatures of certificates and revocation lists: a bounded number for one credential,
+//! and each of those that many credentials share only once.
+
+use crate::X509Error;
+use crate::algorithm::{MORE_ALGORITHMS, ProviderAlgorithm};
+use crate::certificate::Signed;
+use conclave_mls::crypto::CryptoProvider;
+use core::cell::Cell;
+use core::fmt;
+use rustls_pki_types::{
+    AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer,
+    alg_id,
+};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use webpki::RawPublicKeyEntity;
+use x509_cert::der::asn1::{AnyRef, UintRef};
+use x509_cert::der::{Decode, SliceReader};
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+
+/// The fewest bits of an RSA key whose signatures are accepted.
+const MIN_RSA_BITS: usize = 2048;
+
+/// Why a signature was not accepted; a later one says more about the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Failure {
+    Invalid,
+    Unsupported,
+    WeakKey { bits: usize },
+    Exhausted,
+}
+
+impl From<Failure> for X509Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Invalid => Self::InvalidSignature,
+            Failure::Unsupported => Self::UnsupportedSignatureAlgorithm,
+            Failure::WeakKey { bits } => Self::WeakIssuerKey { bits },
+            Failure::Exhausted => Self::PathTooComplex,
+        }
+    }
+}
+
+/// How a signature check is paid for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The credential brought the certificate: each check counts against its budget.
+    Credential,
+    /// The credential brought it, and others are likely to bring it too: what verifies is kept.
+    Shared,
+    /// The application brought it: the result is kept, and nothing is counted.
+    Application,
+}
+
+/// Verifies signatures for one credential.
+pub(crate) struct Verifier<'a> {
+    provider: &'a dyn CryptoProvider,
+    schemes: Vec<ProviderAlgorithm<'a>>,
+    cache: &'a SignatureCache,
+    remaining: Cell<usize>,
+}
+
+impl<'a> Verifier<'a> {
+    pub(crate) fn new(
+        provider: &'a dyn CryptoProvider,
+        cache: &'a SignatureCache,
+        budget: usize,
+    ) -> Self {
+        let schemes = ProviderAlgorithm::all(provider);
+        Self { provider, schemes, cache, remaining: Cell::new(budget) }
+    }
+
+    pub(crate) fn algorithms(&self) -> impl Iterator<Item = &dyn SignatureVerificationAlgorithm> {
+        let schemes = self.schemes.iter().map(|s| s as &dyn SignatureVerificationAlgorithm);
+        schemes.chain(MORE_ALGORITHMS.iter().copied())
+    }
+
+    /// Verifies a certificate's signature by a key.
+    pub(crate) fn verify(
+        &self,
+        key: &SubjectPublicKeyInfoDer<'_>,
+        signed: &Signed<'_>,
+        origin: Origin,
+    ) -> Result<(), Failure> {
+        // Before the cache is asked: what one provider has verified is not accepted from another
+        // that lacks the algorithm.
+        let algorithm = self.algorithm(key, signed).ok_or(Failure::Unsupported)?;
+
+        let entry = (origin != Origin::Credential).then(|| self.entry(key, signed));
+        if let Some(valid) = entry.as_ref().and_then(|entry| self.cache.get(entry)) {
+            return if valid { Ok(()) } else { Err(failure_by(key)) };
+        }
+
+        if origin != Origin::Application {
+            let left = self.remaining.get().checked_sub(1).ok_or(Failure::Exhausted)?;
+            self.remaining.set(left);
+        }
+        let result = compute(algorithm, key, signed);
+
+        // A credential's failures are not kept: anybody can make any number of them.
+        if let Some(entry) = entry
+            && (result.is_ok() || origin == Origin::Application)
+        {
+            self.cache.put(entry, result.is_ok());
+        }
+        result
+    }
+
+    /// Verifies a signature by a key without counting or keeping anything: a revocation list's,
+    /// which may be long, and keeps the results itself.
+    pub(crate) fn verify_list(
+        &self,
+        key: &SubjectPublicKeyInfoDer<'_>,
+        signed: &Signed<'_>,
+    ) -> Result<(), Failure> {
+        let algorithm = self.algorithm(key, signed).ok_or(Failure::Unsupported)?;
+        compute(algorithm, key, signed)
+    }
+
+    /// The name of the provider that verifies.
+    pub(crate) fn provider_name(&self) -> &'static str {
+        self.provider.name()
+    }
+
+    /// The algorithm that a key and a signature are both of, if it is supported.
+    pub(crate) fn algorithm(
+        &self,
+        key: &SubjectPublicKeyInfoDer<'_>,
+        signed: &Signed<'_>,
+    ) -> Option<&dyn SignatureVerificationAlgorithm> {
+        self.algorithms()
+            .filter(|a| a.signature_alg_id().as_ref() == signed.algorithm)
+            .find(|a| is_key_of(key, a.public_key_alg_id()))
+    }
+
+    /// All that the result depends on, byte for byte.
+    fn entry(&self, key: &SubjectPublicKeyInfoDer<'_>, signed: &Signed<'_>) -> Arc<[u8]> {
+        let Signed { message, algorithm, signature } = *signed;
+        let parts = [self.provider.name().as_bytes(), key, algorithm, message, signature];
+        let mut entry = Vec::new();
+        for part in parts {
+            entry.extend(part.len().to_be_bytes());
+            entry.extend(part);
+        }
+        entry.into()
+    }
+}
+
+fn compute(
+    algorithm: &dyn SignatureVerificationAlgorithm,
+    key: &SubjectPublicKeyInfoDer<'_>,
+    signed: &Signed<'_>,
+) -> Result<(), Failure> {
+    RawPublicKeyEntity::try_from(key)
+        .and_then(|key| key.verify_signature(algorithm, signed.message, signed.signature))
+        .map_err(|_| failure_by(key))
+}
+
+/// Why no signature by this key verifies, or this one does not.
+fn failure_by(key: &SubjectPublicKeyInfoDer<'_>) -> Failure {
+    match rsa_bits(key) {
+        Some(bits) if bits < MIN_RSA_BITS => Failure::WeakKey { bits },
+        _ => Failure::Invalid,
+    }
+}
+
+/// Whether a key is of an algorithm, parameters included.
+fn is_key_of(key: &SubjectPublicKeyInfoDer<'_>, algorithm: AlgorithmIdentifier) -> bool {
+    let content = || {
+        let mut r = SliceReader::new(AnyRef::from_der(key).ok()?.value()).ok()?;
+        Some(AnyRef::decode(&mut r).ok()?.value())
+    };
+    content() == Some(algorithm.as_ref())
+}
+
+/// The bits of an RSA key's modulus (RFC 3279 section 2.3.1); none for other keys.
+fn rsa_bits(key: &SubjectPublicKeyInfoDer<'_>) -> Option<usize> {
+    if !is_key_of(key, alg_id::RSA_ENCRYPTION) {
+        return None;
+    }
+    let spki = SubjectPublicKeyInfoRef::from_der(key).ok()?;
+    let sequence = AnyRef::from_der(spki.subject_public_key.as_bytes()?).ok()?;
+    let mut r = SliceReader::new(sequence.value()).ok()?;
+    let modulus = UintRef::decode(&mut r).ok()?.as_bytes();
+    let leading = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    Some(modulus.len() * 8 - leading)
+}
+
+/// What was verified: results of the application's certificates and lists, and signatures of
+/// credentials' issuers that are valid. An entry is found only by the very bytes that were
+/// verified, the provider's name among them. The oldest leave first.
+#[derive(Default)]
+pub(crate) struct SignatureCache {
+    entries: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    results: HashMap<Arc<[u8]>, bool>,
+    order: VecDeque<Arc<[u8]>>,
+    bytes: usize,
+}
+
+impl SignatureCache {
+    /// At most how many bytes the entries take: about a thousand certificates.
+    pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+    fn get(&self, entry: &[u8]) -> Option<bool> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).results.get(entry).copied()
+    }
+
+    fn put(&self, entry: Arc<[u8]>, valid: bool) {
+        if entry.len() > Self::MAX_BYTES {
+            return;
+        }
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if entries.results.insert(entry.clone(), valid).is_some() {
+            return;
+        }
+
+        entries.bytes += entry.len();
+        entries.order.push_back(entry);
+        while entries.bytes > Self::MAX_BYTES {
+            let Some(oldest) = entries.order.pop_front() else { break };
+            entries.bytes -= oldest.len();
+            entries.results.remove(&oldest);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+}
+
+/// A signature that was verified, for the library that looks at the rest of a path.
+pub(crate) struct Proof<'a> {
+    /// The bits of the public key.
+    pub(crate) key: &'a [u8],
+    pub(crate) message: &'a [u8],
+    pub(crate) signature: &'a [u8],
+}
+
+/// An algorithm that accepts only signatures that were verified before, and computes nothing.
+pub(crate) struct Proven<'a> {
+    pub(crate) algorithm: &'a dyn SignatureVerificationAlgorithm,
+    pub(crate) proofs: &'a [Proof<'a>],
+}
+
+impl fmt::Debug for Proven<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, verified before", self.algorithm)
+    }
+}
+
+impl SignatureVerificationAlgorithm for Proven<'_> {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let is_this = |proof: &Proof<'_>| {
+            proof.key == public_key && proof.message == message && proof.signature == signature
+        };
+        if self.proofs.iter().any(is_this) { Ok(()) } else { Err(InvalidSignature) }
+    }
+
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        self.algorithm.public_key_alg_id()
+    }
+
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        self.algorithm.signature_alg_id()
+    }
+}
