@@ -139,7 +139,7 @@ fn a_key_package_in_a_received_commit_is_checked() {
         (
             |kp| {
                 let extension_type = ExtensionType(0xf0a0);
-                kp.extensions =
+                kp.leaf_node.extensions =
                     vec![Extension { extension_type, extension_data: Bytes::default() }];
             },
             |r| *r == Rejection::LeafRule(LeafRule::ExtensionNotListed(ExtensionType(0xf0a0))),
