@@ -51,7 +51,9 @@ pub struct CommitOptions {
     pub group_info: Option<GroupInfoOptions>,
     /// The PSKs that the proposals name, unless they are resumption PSKs of this group.
     pub psks: Vec<(PskType, Secret)>,
-    /// In the first commit of a group: the group that this one branches off or replaces.
+    /// In the first commit of a group: the group that this one branches off or replaces. The commit
+    /// has to make this one what all who join will check that it is: its parameters, its members
+    /// ([`Link::known_as`] for those whose credentials change).
     pub link: Option<Link>,
 }
 
@@ -109,6 +111,9 @@ impl Group {
         let mut draft = self.draft(&suite, rng, &options, &provided)?;
         let psks = self.psk_values(&draft.applied.psks, &provided)?;
         let provisional = self.public.provisional_context(&suite, &mut draft.applied)?;
+        if let Some(link) = &options.link {
+            link.check_own(&provisional, &draft.applied.tree, self.own_leaf)?;
+        }
         let Draft { list, applied, new_leaves, path } = draft;
         let update_path = match &path {
             Some(path) => {

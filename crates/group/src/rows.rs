@@ -111,8 +111,8 @@ impl fmt::Display for RowKey {
     }
 }
 
-/// The version of the stored format, the last but four bytes of every row and every
-/// [key package](crate::OwnKeyPackage::to_secret).
+/// The version of the stored format, the last but four bytes of every row, every
+/// [key package](crate::OwnKeyPackage::to_secret) and every [link](crate::Link::to_secret).
 pub const FORMAT: u8 = 1;
 
 /// What follows a stored value's content: [`FORMAT`], and a CRC-32 over what the value is and all of
@@ -127,6 +127,8 @@ pub(crate) enum Stored<'a> {
     Row(&'a GroupId, &'a RowKey),
     /// A key package with its private keys.
     KeyPackage,
+    /// A link to a group.
+    Link,
 }
 
 impl Stored<'_> {
@@ -140,6 +142,7 @@ impl Stored<'_> {
                 crc.update(group_id);
             }
             Self::KeyPackage => crc.update(b"OwnKeyPackage"),
+            Self::Link => crc.update(b"Link"),
         }
         crc.update(value);
         crc.finalize().to_be_bytes()
@@ -166,6 +169,7 @@ impl Stored<'_> {
             false => Err(Error::storage(match self {
                 Self::Row(..) => "it is damaged, or of another group or place",
                 Self::KeyPackage => "it is damaged, or no stored key package",
+                Self::Link => "it is damaged, or no stored link",
             })),
         }
     }
