@@ -21,6 +21,7 @@ pub mod rows;
 mod error;
 
 mod config;
+mod covering;
 mod credentials;
 mod event;
 mod limits;
@@ -69,7 +70,7 @@ pub use key_package::{
     KeyPackageParams, KeyPackageStage, LeafParams, OwnKeyPackage, ValidKeyPackage,
 };
 pub use limits::{Limit, Limits};
-pub use link::Link;
+pub use link::{Link, Unmatched};
 pub use observer::{ObservedStage, Observer, ObserverEvent, ObserverStage};
 pub use policy::{GroupView, Permission, Policy, Proposed, ProposedCommit, Rules, What, Who};
 pub use process::{Answers, CommitStage, ProposalStage, Received, Refused};

@@ -5,8 +5,9 @@
 //! the message and nothing else, neither a clock nor a network; what depends on those is asked at
 //! the stages of credentials.
 
+use crate::covering::first_left_out;
 use crate::credentials::Verdict;
-use crate::proposals::{ListedProposal, first_fitting};
+use crate::proposals::ListedProposal;
 use crate::public::PublicState;
 use alloc::format;
 use alloc::vec::Vec;
@@ -235,22 +236,6 @@ fn extension(list: &[Extension], wanted: ExtensionType) -> Option<&Extension> {
     list.iter().find(|e| e.extension_type == wanted)
 }
 
-/// Whether a committed proposal takes the place of a pending one.
-fn supersedes(committed: Proposed<'_>, pending: Proposed<'_>) -> bool {
-    match (committed.proposal, pending.proposal) {
-        (Proposal::Add(a), Proposal::Add(b)) => {
-            a.leaf_node.signature_key == b.leaf_node.signature_key
-        }
-        (Proposal::GroupContextExtensions(_), Proposal::GroupContextExtensions(_)) => true,
-        (Proposal::ReInit(_), _) | (_, Proposal::ReInit(_)) => true,
-        (Proposal::Update(_), Proposal::Update(_)) => committed.sender == pending.sender,
-        // But no Update that of a Remove (section 12.2).
-        (Proposal::Remove(leaf), Proposal::Update(_)) => pending.sender == Sender::Member(*leaf),
-        (Proposal::Remove(a), Proposal::Remove(b)) => a == b,
-        (a, b) => a == b && committed.sender == pending.sender,
-    }
-}
-
 impl Rules {
     /// A pending proposal that a commit by a member leaves out and could hold.
     fn uncovered<'a>(
@@ -259,16 +244,8 @@ impl Rules {
         committer: LeafIndex,
         commit: &ProposedCommit<'_>,
     ) -> Option<Proposed<'a>> {
-        let removes = |leaf: LeafIndex| {
-            commit.proposals.iter().any(|item| *item.proposal == Proposal::Remove(leaf))
-        };
-        let counts = |item: &Proposed<'_>| {
-            !matches!(item.proposal, Proposal::PreSharedKey(_))
-                && !matches!(item.sender, Sender::Member(leaf) if removes(leaf))
-                && self.may_commit(group, commit.sender, *item)
-                && !commit.proposals.iter().any(|committed| supersedes(*committed, *item))
-        };
-        first_fitting(group.0, committer, &commit.proposals, group.pending().filter(counts))
+        let may_commit = |item: &Proposed<'_>| self.may_commit(group, commit.sender, *item);
+        first_left_out(group.0, committer, &commit.proposals, group.pending().filter(may_commit))
     }
 
     fn may_commit(&self, group: GroupView<'_>, sender: Sender, item: Proposed<'_>) -> bool {

@@ -5,7 +5,6 @@ use crate::error::{CredentialSubject, Error, Rejection};
 use crate::event::CustomChange;
 use crate::key_package::{check_key_package, check_key_package_fits, check_key_packages};
 use crate::limits::{Limit, Limits};
-use crate::policy::Proposed;
 use crate::public::PublicState;
 use crate::row_codec::nothing_left;
 use crate::rules;
@@ -188,6 +187,11 @@ impl CheckedList {
             .map_err(|(_, error)| error)?;
         Ok(Self(list))
     }
+
+    /// A list that went through [`check_list`], of proposals that have been checked before.
+    pub(crate) fn of_checked(list: Vec<ListedProposal>) -> Self {
+        Self(list)
+    }
 }
 
 impl core::ops::Deref for CheckedList {
@@ -198,7 +202,7 @@ impl core::ops::Deref for CheckedList {
 }
 
 /// The rules for the list as a whole that do not need the resulting tree (section 12.2).
-fn check_list(
+pub(crate) fn check_list(
     limits: &Limits,
     committer: Committer,
     list: &[ListedProposal],
@@ -510,35 +514,6 @@ impl<'a> Seen<'a> {
             _ => false,
         }
     }
-}
-
-/// The first of `more` pending proposals that would be valid in a member's commit of these; a Remove
-/// beside a member's Update in the Update's place.
-pub(crate) fn first_fitting<'a>(
-    group: &PublicState,
-    committer: LeafIndex,
-    committed: &[Proposed<'_>],
-    mut more: impl Iterator<Item = Proposed<'a>>,
-) -> Option<Proposed<'a>> {
-    let listed = |item: &Proposed<'_>| ListedProposal {
-        sender: item.sender,
-        proposal: item.proposal.clone(),
-        reference: None,
-    };
-    let limits = &group.config.limits;
-    let fits = |list: CheckedList| {
-        limits.check(Limit::Proposals, list.len())?;
-        check_list(limits, Committer::Member(committer), &list)?;
-        group.check_result(&apply(group, &list)?)
-    };
-    more.find(|item| {
-        let gives_way = |other: &&Proposed<'_>| match (item.proposal, other.proposal) {
-            (Proposal::Remove(leaf), Proposal::Update(_)) => other.sender == Sender::Member(*leaf),
-            _ => false,
-        };
-        let others = committed.iter().filter(|other| !gives_way(other));
-        fits(CheckedList(others.chain([item]).map(listed).collect())).is_ok()
-    })
 }
 
 impl ListedProposal {
