@@ -1,5 +1,6 @@
-//! Which pending proposal a commit leaves out though it could hold it: what
-//! [`Rules::cover_all_pending`](crate::Rules::cover_all_pending) asks.
+//! What of the pending proposals a commit could hold: those that it leaves out, which
+//! [`Rules::cover_all_pending`](crate::Rules::cover_all_pending) asks for, and those that an own commit
+//! takes up.
 //!
 //! Others decide how many proposals wait. So the commit is applied once, and each pending proposal is
 //! held against what comes of it: O((committed + pending) · log n), and what their own lengths cost.
@@ -14,8 +15,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use conclave_tree::{Feature, TreeRead};
 use conclave_wire::{
-    Bytes, CredentialType, ExtensionType, LeafIndex, LeafNode, Proposal, ProposalType, Sender,
-    SignaturePublicKey,
+    Bytes, CredentialType, ExtensionType, HpkePublicKey, LeafIndex, LeafNode, Proposal,
+    ProposalType, Sender, SignaturePublicKey, TreeSize,
 };
 
 /// The first of the pending proposals that is not covered by a member's commit, and would be valid in
@@ -36,6 +37,29 @@ pub(crate) fn first_left_out<'a>(
         let outcome = outcome.get_or_insert_with(|| Outcome::of(group, committer, committed).ok());
         outcome.as_ref().is_some_and(|outcome| outcome.has_room_for(&covered, item))
     })
+}
+
+/// Of Adds and proposals beyond RFC 9420's, in their order, those that would be valid in a member's
+/// commit, and with each other. All of them if the commit is not valid without its path, as then it
+/// has to be tried.
+pub(crate) fn fitting_beside(
+    group: &PublicState,
+    committer: LeafIndex,
+    committed: &[ListedProposal],
+    more: Vec<ListedProposal>,
+) -> Vec<ListedProposal> {
+    let committed: Vec<Proposed<'_>> = committed.iter().map(Proposed::from).collect();
+    let covered = Covered::by(&committed);
+    let Ok(mut outcome) = Outcome::of(group, committer, &committed) else { return more };
+    let mut fits = Vec::with_capacity(more.len());
+    for item in &more {
+        let room = outcome.has_room_for(&covered, &item.into());
+        if room {
+            outcome.take(&item.proposal);
+        }
+        fits.push(room);
+    }
+    more.into_iter().zip(fits).filter_map(|(item, fits)| fits.then_some(item)).collect()
 }
 
 /// What a commit holds, by which to find what it covers.
@@ -115,6 +139,18 @@ struct Outcome<'a> {
     custom: BTreeSet<ProposalType>,
     /// How many of the new members list a type of proposal.
     added_with: BTreeMap<ProposalType, u32>,
+    /// The Adds that were taken up.
+    taken: Taken<'a>,
+}
+
+/// New members beside those of a commit.
+#[derive(Default)]
+struct Taken<'a> {
+    count: u32,
+    encryption_keys: BTreeSet<&'a HpkePublicKey>,
+    signature_keys: BTreeSet<&'a SignaturePublicKey>,
+    /// How many of them list a type of credential.
+    listing: BTreeMap<CredentialType, u32>,
 }
 
 impl<'a> Outcome<'a> {
@@ -156,6 +192,7 @@ impl<'a> Outcome<'a> {
             applied,
             group,
             committer,
+            taken: Taken::default(),
         })
     }
 
@@ -188,17 +225,37 @@ impl<'a> Outcome<'a> {
         }
     }
 
+    /// Takes up a proposal for which there is room: what follows has to go with it, too.
+    fn take(&mut self, proposal: &'a Proposal) {
+        self.len = self.len.saturating_add(1);
+        let Proposal::Add(key_package) = proposal else { return };
+        let LeafNode { encryption_key, signature_key, credential, capabilities, .. } =
+            &key_package.leaf_node;
+        self.taken.count = self.taken.count.saturating_add(1);
+        self.taken.encryption_keys.insert(encryption_key);
+        self.taken.signature_keys.insert(signature_key);
+        self.in_use.insert(credential.credential_type());
+        for listed in set(&capabilities.credentials) {
+            let count = self.taken.listing.entry(listed).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
     fn can_add(&self, leaf: &LeafNode) -> bool {
-        let tree = &self.applied.tree;
-        let size = match tree.member_count() == tree.size().leaf_count() {
-            true => tree.size().doubled(),
-            false => Some(tree.size()),
-        };
+        let (tree, taken) = (&self.applied.tree, &self.taken);
+        let members = tree.member_count().saturating_add(taken.count);
+        let size =
+            TreeSize::for_leaves(members.saturating_add(1)).map(|size| size.max(tree.size()));
         let leaves = size.and_then(|size| usize::try_from(size.leaf_count()).ok());
+        let credential_type = leaf.credential.credential_type();
+        let listing = taken.listing.get(&credential_type).copied().unwrap_or(0);
+        let all_listing = tree.members_with(Feature::Credential(credential_type));
         leaves.is_some_and(|leaves| self.limits().check(Limit::TreeLeaves, leaves).is_ok())
+            && !taken.encryption_keys.contains(&leaf.encryption_key)
+            && !taken.signature_keys.contains(&leaf.signature_key)
             && tree.node_with_encryption_key(&leaf.encryption_key).is_none()
             && tree.member_with_signature_key(&leaf.signature_key).is_none()
-            && tree.all_support_credential(leaf.credential.credential_type())
+            && all_listing.saturating_add(listing) == members
             && self.lists_what_it_has_to(leaf, None)
     }
 

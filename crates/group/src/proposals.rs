@@ -437,10 +437,11 @@ pub(crate) fn leaf_request(
 
 /// Of the received proposals those that a member can commit with `wanted`, which go before:
 /// Removes before Updates, the last Update of a member, the last GroupContextExtensions, no ReInit
-/// beside others, nothing that speaks of the committer's own leaf, no client twice (section 12.2).
+/// beside others, nothing that speaks of the committer's own leaf, no client twice (section 12.2), and
+/// no more PSKs than the limit says.
 pub(crate) fn committable<'a>(
     committer: LeafIndex,
-    tree: &RatchetTree,
+    group: &PublicState,
     received: &[&'a ListedProposal],
     wanted: &'a [ListedProposal],
 ) -> Vec<ListedProposal> {
@@ -458,7 +459,7 @@ pub(crate) fn committable<'a>(
         .collect();
     let mut seen = Seen {
         committer,
-        tree,
+        group,
         removed: &removed,
         leaves: BTreeSet::new(),
         psks: BTreeSet::new(),
@@ -484,7 +485,7 @@ pub(crate) fn committable<'a>(
 /// What the proposals of a list so far speak of.
 struct Seen<'a> {
     committer: LeafIndex,
-    tree: &'a RatchetTree,
+    group: &'a PublicState,
     /// The leaves that the list removes.
     removed: &'a BTreeSet<LeafIndex>,
     leaves: BTreeSet<LeafIndex>,
@@ -503,10 +504,12 @@ impl<'a> Seen<'a> {
             (Proposal::Remove(leaf), _) => *leaf != self.committer && self.leaves.insert(*leaf),
             (Proposal::Add(key_package), _) => {
                 let key = &key_package.leaf_node.signature_key;
-                let there = self.tree.member_with_signature_key(key);
+                let there = self.group.tree.member_with_signature_key(key);
                 there.is_none_or(|leaf| self.removed.contains(&leaf)) && self.keys.insert(key)
             }
-            (Proposal::PreSharedKey(id), _) => self.psks.insert(id),
+            (Proposal::PreSharedKey(id), _) => {
+                self.psks.len() < self.group.config.limits.psks && self.psks.insert(id)
+            }
             (Proposal::GroupContextExtensions(_), _) => {
                 !core::mem::replace(&mut self.context_extensions, true)
             }

@@ -44,8 +44,8 @@ fn allocations_of<T>(what: impl FnOnce() -> T) -> (u64, T) {
 }
 
 /// Alice and bob, of a group whose members have to support an extension, and Adds that wait of so many
-/// clients who do not: none of them can be committed.
-fn with_misfits(n: u64) -> Vec<Peer> {
+/// clients who do not: none of them can be committed. Perhaps after each of them one that can.
+fn with_misfits(n: u64, mixed: bool) -> Vec<Peer> {
     let rules = Rules { cover_all_pending: true, ..Rules::default() };
     let config = Config { policy: Arc::new(rules), ..config() };
     let setup = Setup { config, ..Setup::of(SUITE) };
@@ -55,11 +55,14 @@ fn with_misfits(n: u64) -> Vec<Peer> {
 
     for i in 0..n {
         let leaf = LeafParams::new(Credential::basic(format!("misfit {i}").as_bytes()), &[SUITE]);
-        let misfit = key_package_of(leaf, SUITE, 10_000 + i);
-        let proposal = peers[1].propose(add(&misfit), &Default::default());
-        let step = peers[0].process(&proposal).unwrap().unwrap();
-        let group = &mut peers[0].group;
-        conclave_group::apply(group, step, |_| Ok::<_, std::convert::Infallible>(())).unwrap();
+        let mut owns = vec![key_package_of(leaf, SUITE, 10_000 + i)];
+        if mixed {
+            owns.push(key_package(&format!("good {i}"), 20_000 + i));
+        }
+        for own in &owns {
+            let proposal = peers[1].propose(add(own), &Default::default());
+            peers[0].receive(&proposal);
+        }
     }
     peers
 }
@@ -67,7 +70,7 @@ fn with_misfits(n: u64) -> Vec<Peer> {
 /// What it costs bob to make, and alice to receive, a commit of so many Adds while so many misfits
 /// wait.
 fn cost(misfits: u64, adds: u64) -> [u64; 2] {
-    let mut peers = with_misfits(misfits);
+    let mut peers = with_misfits(misfits, false);
     let owns: Vec<_> = (0..adds).map(|i| key_package(&format!("good {i}"), 50_000 + i)).collect();
     let options = CommitOptions { received: false, ..commit_of(owns.iter().map(add).collect()) };
     let Peer { group, rng, provider, .. } = &mut peers[1];
@@ -86,4 +89,22 @@ fn a_commit_that_covers_all_pending_costs_no_product_of_the_two() {
         // Four times as many of both: 4 · log, not 16.
         assert!(large < 6 * small, "{small} and {large}");
     }
+}
+
+/// What it costs alice to commit what has come, every other of which nobody can commit.
+fn cost_of_taking_up(misfits: u64) -> u64 {
+    let mut peers = with_misfits(misfits, true);
+    let Peer { group, rng, provider, .. } = &mut peers[0];
+    let options = CommitOptions::default();
+    let (made, step) = allocations_of(|| group.commit(*provider, rng, options).unwrap());
+    peers[0].take(step);
+    assert_eq!(peers[0].group.pending_commit_references().count() as u64, misfits);
+    made
+}
+
+#[test]
+fn a_commit_of_what_fits_among_misfits_costs_no_product_of_the_two() {
+    let (small, large) = (cost_of_taking_up(30), cost_of_taking_up(120));
+    println!("30 misfits among 30 that fit: {small} allocations; 120 among 120: {large}");
+    assert!(large < 6 * small, "{small} and {large}");
 }

@@ -2,7 +2,7 @@
 //! as it is found by applying the commit with each of them.
 
 use super::fixture::*;
-use crate::covering::first_left_out;
+use crate::covering::{first_left_out, fitting_beside};
 use crate::policy::Proposed;
 use crate::proposals::{CheckedList, Committer, ListedProposal, apply, check_list};
 use crate::public::PublicState;
@@ -223,6 +223,57 @@ fn is_left_out(
 
 fn proposed((sender, proposal): &(Sender, Proposal)) -> Proposed<'_> {
     Proposed { sender: *sender, proposal, by_reference: false }
+}
+
+/// By applying the commit with each and those before it.
+fn greedily(
+    group: &PublicState,
+    committer: LeafIndex,
+    committed: &[ListedProposal],
+    more: &[ListedProposal],
+) -> Vec<ListedProposal> {
+    let mut taken: Vec<ListedProposal> = Vec::new();
+    for item in more {
+        let list: Vec<Proposed<'_>> =
+            committed.iter().chain(&taken).chain([item]).map(Proposed::from).collect();
+        if fits(group, committer, &list) {
+            taken.push(item.clone());
+        }
+    }
+    taken
+}
+
+#[test]
+fn what_a_commit_takes_up_is_valid_with_it_and_with_each_other() {
+    let mut rng = TestRng(2);
+    let packages: Vec<KeyPackage> =
+        (0..12).map(|seed| key_package("new", 500 + seed).key_package().clone()).collect();
+    let (mut taken, mut left) = ([0; 2], [0; 2]);
+    for _ in 0..12 {
+        let group = group(&mut rng);
+        for _ in 0..60 {
+            let members: Vec<LeafIndex> = group.tree.members().collect();
+            let committer = rng.pick(&members);
+            let listed =
+                |(sender, proposal): (Sender, Proposal)| ListedProposal::by_value(sender, proposal);
+            let mut some = |n| -> Vec<ListedProposal> {
+                (0..n).map(|_| listed(proposal(&mut rng, &group, &packages))).collect()
+            };
+            let (committed, mut more) = (some(2), some(16));
+            if !fits(&group, committer, &committed.iter().map(Proposed::from).collect::<Vec<_>>()) {
+                continue;
+            }
+            more.retain(|item| matches!(item.proposal, Proposal::Add(_) | Proposal::Custom { .. }));
+            let found = fitting_beside(&group, committer, &committed, more.clone());
+            assert_eq!(found, greedily(&group, committer, &committed, &more));
+            for item in more {
+                let kind = usize::from(matches!(item.proposal, Proposal::Add(_)));
+                let count = if found.contains(&item) { &mut taken } else { &mut left };
+                count[kind] += 1;
+            }
+        }
+    }
+    assert!(taken.iter().chain(&left).all(|n| *n > 50), "{taken:?} taken, {left:?} left");
 }
 
 #[test]
