@@ -2,6 +2,7 @@
 //! 12.4.1).
 
 use crate::advance::{Incoming, PathSource, ProvidedPsks, next_epoch};
+use crate::covering::fitting_beside;
 use crate::credentials::Verdict;
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{CommitId, CommitMessages, Event};
@@ -57,7 +58,9 @@ pub struct CommitOptions {
     pub group_info_extensions: Vec<Extension>,
     /// The PSKs that the proposals name, unless they are resumption PSKs of this group.
     pub psks: Vec<(PskType, Secret)>,
-    /// In the first commit of a group: the group that this one branches off or replaces.
+    /// In the first commit of a group: the group that this one branches off or replaces. The commit
+    /// has to make this one what all who join will check that it is: its parameters, its members
+    /// ([`Link::known_as`] for those whose credentials change).
     pub link: Option<Link>,
 }
 
@@ -122,6 +125,9 @@ impl Group {
         let mut draft = self.draft(&suite, rng, now, &options, &provided)?;
         let psks = self.psk_values(&draft.applied.psks, &provided)?;
         let provisional = self.public.provisional_context(&suite, &mut draft.applied)?;
+        if let Some(link) = &options.link {
+            link.check_own(&provisional, &draft.applied.tree, self.own_leaf)?;
+        }
         let Draft { list, applied, new_leaves, path } = draft;
         let update_path = match &path {
             Some(path) => {
@@ -293,7 +299,7 @@ impl Group {
             Proposal::PreSharedKey(id) => known(id).is_some(),
             _ => true,
         });
-        committable(self.own_leaf, &self.public.tree, &usable.collect::<Vec<_>>(), wanted)
+        committable(self.own_leaf, &self.public, &usable.collect::<Vec<_>>(), wanted)
     }
 
     /// A draft of the wanted proposals and those of the received ones that give a valid list with
@@ -312,27 +318,44 @@ impl Group {
         received.sort_by_key(|item| match item.proposal {
             Proposal::Remove(_) => 0,
             Proposal::Update(_) => 1,
+            Proposal::Add(_) | Proposal::Custom { .. } => 3,
             _ => 2,
         });
+        let depends_on_them = |item: &ListedProposal| {
+            matches!(item.proposal, Proposal::Add(_) | Proposal::Custom { .. })
+        };
+        let more = received.split_off(received.partition_point(|item| !depends_on_them(item)));
+
         let mut best = self.apply_draft(suite, rng, options, wanted.clone(), judged)?;
         let mut fitting: Vec<ListedProposal> = Vec::new();
-        // By halves, so that few misfits among many cost few attempts.
-        let mut open = vec![received];
-        while let Some(mut some) = open.pop() {
-            let list = fitting.iter().chain(&some).chain(&wanted).cloned().collect();
-            match self.apply_draft(suite, rng, options, list, judged) {
-                Ok(draft) => {
-                    best = draft;
-                    fitting.append(&mut some);
-                }
-                Err(Error::Rejected(_)) if some.len() > 1 => {
-                    let right = some.split_off(some.len() / 2);
-                    open.extend([right, some]);
-                }
-                Err(Error::Rejected(_)) => {}
-                Err(other) => return Err(other),
+        let mut add_fitting = |some: Vec<ListedProposal>, fitting: &mut Vec<ListedProposal>| {
+            if some.is_empty() {
+                return Ok(());
             }
-        }
+            // By halves, so that few misfits among many cost few attempts.
+            let mut open = vec![some];
+            while let Some(mut some) = open.pop() {
+                let list = fitting.iter().chain(&some).chain(&wanted).cloned().collect();
+                match self.apply_draft(suite, rng, options, list, judged) {
+                    Ok(draft) => {
+                        best = draft;
+                        fitting.append(&mut some);
+                    }
+                    Err(Error::Rejected(_)) if some.len() > 1 => {
+                        let right = some.split_off(some.len() / 2);
+                        open.extend([right, some]);
+                    }
+                    Err(Error::Rejected(_)) => {}
+                    Err(other) => return Err(other),
+                }
+            }
+            Ok(())
+        };
+        add_fitting(received, &mut fitting)?;
+        // Of these anybody can send any number that never fits: an attempt for each is too much.
+        let committed: Vec<ListedProposal> = fitting.iter().chain(&wanted).cloned().collect();
+        let more = fitting_beside(&self.public, self.own_leaf, &committed, more);
+        add_fitting(more, &mut fitting)?;
         Ok(best)
     }
 

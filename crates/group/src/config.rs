@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Misuse};
 use crate::limits::Limits;
-use crate::policy::{Policy, Rules};
+use crate::permissions::Rules;
+use crate::policy::Policy;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use conclave_wire::{CustomProposal, LeafNode, is_grease};

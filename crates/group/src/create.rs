@@ -123,7 +123,7 @@ impl Group {
         let context = LeafNodeContext { group_id: &params.group_id, leaf_index: own_leaf };
         sign_leaf(&suite, &mut leaf, &signer, context)?;
         rules::check_leaf(&suite, &config.limits, &leaf, context)?;
-        config.check_advertised(&leaf)?;
+        rules::check_own_leaf(&suite, &config, &leaf)?;
         let tree = RatchetTree::new(&suite, &leaf)?;
         rules::check_group_support(&config.limits, &tree, &params.extensions)?;
         let context = GroupContext {

@@ -97,8 +97,8 @@ pub enum Rejection {
     UpdateFromOutside,
     /// A commit refers to a proposal that was not received in this epoch (section 12.4).
     UnknownProposal(ProposalRef),
-    /// A commit refers to one proposal twice. None can be in a commit twice (section 12.2), and we
-    /// allow it to none that RFC 9420 does not define.
+    /// A commit refers twice to one proposal of a type that RFC 9420 defines: none of these can be in
+    /// a commit twice (section 12.2).
     RepeatedReference(ProposalRef),
     /// A commit by a member holds an Update by that member (section 12.2).
     CommitterUpdates,

@@ -9,7 +9,7 @@ use crate::error::{CredentialSubject, Error, Misuse, Rejection};
 use crate::event::Member;
 use crate::key_package::OwnKeyPackage;
 use crate::limits::{Limit, Limits};
-use crate::link::{Link, linking_psk};
+use crate::link::{Link, Unmatched, linking_psk};
 use crate::proposals::{external_sender_requests, leaf_request};
 use crate::public::{PublicEpoch, PublicState};
 use crate::rules;
@@ -43,6 +43,7 @@ pub struct JoinStage {
     group: Group,
     extensions: Vec<Extension>,
     credentials: Vec<CredentialRequest>,
+    pub(crate) unmatched: Option<Unmatched>,
 }
 
 impl fmt::Debug for WelcomeStage {
@@ -109,7 +110,8 @@ impl WelcomeStage {
         &self.secrets.psks
     }
 
-    /// The group that the new one replaces or branches off, whose [`Link`] is needed to join.
+    /// The group that the new one replaces or branches off, whose [`Link`] is needed to join:
+    /// [`Group::link_for`] gives it.
     #[must_use]
     pub fn linked_group(&self) -> Option<&GroupId> {
         match &linking_psk(&self.secrets.psks).ok()??.psktype {
@@ -152,15 +154,12 @@ impl WelcomeStage {
         if !confirmation_tag_matches(&suite, key, confirmed, tag)? {
             return Err(Rejection::ConfirmationTag.into());
         }
-        match (linking_psk(&self.secrets.psks)?, link) {
-            (Some(id), Some(link)) => {
-                let credentials: Vec<_> = members(tree).map(|m| m.credential).collect();
-                link.check(id, &epoch.context, &credentials)?;
-            }
+        let unmatched = match (linking_psk(&self.secrets.psks)?, link) {
+            (Some(id), Some(link)) => link.check(id, &epoch.context, tree, own_leaf)?,
             (Some(_), None) => return Err(Misuse::LinkMissing.into()),
             (None, Some(_)) => return Err(Rejection::LinkMismatch("it names no group").into()),
-            (None, None) => {}
-        }
+            (None, None) => None,
+        };
         let credentials = join_credentials(&public, Some(own_leaf))?;
         let group = Group::from_parts(Parts {
             public,
@@ -172,7 +171,7 @@ impl WelcomeStage {
         if let Some(node) = group.missing_private_key() {
             return Err(Rejection::PathSecretMissing(node).into());
         }
-        Ok(JoinStage { group, extensions, credentials })
+        Ok(JoinStage { group, extensions, credentials, unmatched })
     }
 
     /// The GroupInfo. Neither its ciphertext nor its plaintext outlives this: with a large tree in
@@ -245,14 +244,18 @@ impl JoinStage {
         &self.credentials
     }
 
-    /// The group, if all verdicts, one for each credential, accept. The caller makes sure that it
-    /// is no member of a group of this identifier already (section 12.4.3.1).
+    /// The group, if all verdicts, one for each credential, accept, and all members of a linked group
+    /// are [matched](Self::match_members). The caller makes sure that it is no member of a group of
+    /// this identifier already (section 12.4.3.1).
     ///
     /// # Errors
-    /// If one does not. (Or if a row is too long to encode, which nothing is that was received.)
+    /// If one does not, or is not. (Or if a row is too long to encode, which nothing is that was received.)
     pub fn resolve(self, verdicts: &[Verdict]) -> Result<NewGroup, Error> {
-        let Self { group, credentials, .. } = self;
+        let Self { group, credentials, unmatched, .. } = self;
         check_verdicts(&credentials, verdicts)?;
+        if let Some(unmatched) = unmatched {
+            return Err(unmatched.refusal());
+        }
         // What was judged makes room for the rows.
         drop(credentials);
         NewGroup::new(group)

@@ -7,14 +7,13 @@ use crate::limits::Limits;
 use crate::row_codec::{named, nothing_left, take_secret};
 use crate::rows::Stored;
 use crate::rules;
-use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::{
     CryptoError, CryptoProvider, CryptoRng, HpkeKeyPair, HpkePrivateKey, Secret, SignatureKeyPair,
     Suite, VerifyItem,
 };
-use conclave_tree::{LeafRule, TreeError, check_leaf_rules, leaf_sign_content, sign_leaf};
+use conclave_tree::{TreeError, check_own_leaf_rules, leaf_sign_content, sign_leaf};
 use conclave_wire::{
     Bytes, Capabilities, CipherSuite, Credential, CredentialType, Decode, Encode, Extension,
     ExtensionType, GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex, LeafNode,
@@ -132,7 +131,7 @@ impl OwnKeyPackage {
         if let Some(twice) = duplicate_extension(&extensions) {
             return Err(Rejection::DuplicateExtension(twice).into());
         }
-        // The extensions of a key package must be among the leaf's capabilities (section 10).
+        // Whoever makes a key package lists its extensions in the leaf's capabilities (section 10).
         let listed = &mut leaf_node.capabilities.extensions;
         for extension_type in extensions.iter().map(|e| e.extension_type) {
             if !extension_type.is_default() && !listed.contains(&extension_type) {
@@ -144,7 +143,7 @@ impl OwnKeyPackage {
         let nowhere = GroupId::default();
         let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
         sign_leaf(&suite, &mut leaf_node, &signer, context)?;
-        check_leaf_rules(&leaf_node, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
+        check_own_leaf_rules(&leaf_node, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
         let mut key_package = KeyPackage {
             version: ProtocolVersion::MLS10,
             cipher_suite: params.cipher_suite,
@@ -403,6 +402,9 @@ pub(crate) fn check_key_package_fits(
 }
 
 /// The rules of section 10.1 but lifetime and credential.
+///
+/// That the leaf's capabilities list the key package's extensions binds who makes it (section 10).
+/// Who receives it ignores the extensions that it does not know, listed or not (section 13.4).
 pub(crate) fn check_key_package(
     suite: &Suite<'_>,
     limits: &Limits,
@@ -472,17 +474,6 @@ fn check_unsigned(suite: &Suite<'_>, limits: &Limits, kp: &KeyPackage) -> Result
     if kp.init_key == kp.leaf_node.encryption_key {
         return Err(Rejection::InitKeyReused.into());
     }
-    check_extensions_listed(kp)?;
     rules::check_leaf_unsigned(suite, limits, &kp.leaf_node)?;
     rules::check_public_key(suite, &kp.init_key)
-}
-
-/// That the leaf's capabilities list the key package's extensions (section 10).
-fn check_extensions_listed(kp: &KeyPackage) -> Result<(), Rejection> {
-    let listed: BTreeSet<_> = kp.leaf_node.capabilities.extensions.iter().collect();
-    let mut types = kp.extensions.iter().map(|e| e.extension_type);
-    match types.find(|t| !t.is_default() && !listed.contains(t)) {
-        Some(missing) => Err(Rejection::LeafRule(LeafRule::ExtensionNotListed(missing))),
-        None => Ok(()),
-    }
 }

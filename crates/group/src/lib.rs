@@ -21,9 +21,11 @@ pub mod rows;
 mod error;
 
 mod config;
+mod covering;
 mod credentials;
 mod event;
 mod limits;
+mod permissions;
 mod policy;
 mod row_codec;
 mod rules;
@@ -72,9 +74,10 @@ pub use key_package::{
     KeyPackageParams, KeyPackageStage, LeafParams, OwnKeyPackage, ValidKeyPackage,
 };
 pub use limits::{Limit, Limits};
-pub use link::Link;
+pub use link::{Link, Unmatched};
 pub use observer::{ObservedStage, Observer, ObserverEvent, ObserverStage};
-pub use policy::{GroupView, Permission, Policy, Proposed, ProposedCommit, Rules, What, Who};
+pub use permissions::{Permission, Rules, What, Who};
+pub use policy::{GroupView, Policy, Proposed, ProposedCommit};
 pub use process::{Answers, CommitStage, ProposalStage, Received, Refused};
 pub use send::{Framing, LeafUpdate, NewProposal};
 pub use state::{Group, Status};

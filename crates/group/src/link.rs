@@ -1,20 +1,26 @@
 //! Linking a group to the one that it replaces or branches off (sections 11.2 and 11.3).
 
 use crate::error::{Error, Misuse, Rejection};
+use crate::event::Member;
+use crate::join::{JoinStage, WelcomeStage};
+use crate::row_codec::{named, nothing_left, put_secret, take_secret};
+use crate::rows::Stored;
 use crate::state::{Group, Status};
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    CipherSuite, Credential, Encode, GroupContext, GroupId, PreSharedKeyId, ProtocolVersion,
-    PskType, ReInit, ResumptionPskUsage,
+    CipherSuite, Credential, Decode, Encode, GroupContext, GroupId, LeafIndex, LeafNode,
+    PreSharedKeyId, ProtocolVersion, PskType, ReInit, Reader, ResumptionPskUsage, Writer,
 };
 use core::fmt;
 
 /// What the members of a group know of it in an epoch, by which another group can continue it:
 /// the resumption PSK, the parameters, and who the members were.
-#[derive(Clone)]
+///
+/// It holds a secret. [`Self::to_secret`] stores it, so that it outlives the group's rows.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Link {
     usage: ResumptionPskUsage,
     group_id: GroupId,
@@ -22,8 +28,28 @@ pub struct Link {
     psk: Secret,
     version: ProtocolVersion,
     cipher_suite: CipherSuite,
+    /// Of a successor: what was announced.
     reinit: Option<ReInit>,
-    members: Vec<Credential>,
+    own_leaf: LeafIndex,
+    members: Vec<Member>,
+    /// Members of the old group, with the credentials that they have in the new one.
+    known_as: BTreeMap<LeafIndex, Credential>,
+}
+
+/// Members of one of two linked groups that are not found in the other by their credentials: the
+/// application says who is whom (sections 11.3 and 12.4.3.1).
+///
+/// Members with the same credential in both groups are matched one to one, and this client with
+/// itself. Those that are left stand here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmatched {
+    usage: ResumptionPskUsage,
+    /// Whose counterpart is wanted. In a successor, members of the old group, as none may be missing;
+    /// in a branch, members of the new one, as none may be a stranger.
+    pub asked: Vec<Member>,
+    /// Who can be a counterpart. In a successor, the members of the new group that are nobody's yet,
+    /// each of one alone; in a branch, all members of the old one.
+    pub others: Vec<Member>,
 }
 
 impl fmt::Debug for Link {
@@ -63,9 +89,33 @@ impl Group {
         }
     }
 
+    /// The link that a Welcome asks for: to this group as a successor or a branch, in the current
+    /// epoch or in a past one that is [kept](crate::Limits::past_epochs).
+    ///
+    /// # Errors
+    /// [`Misuse::NotPossible`] if the Welcome names no group, another group, or an epoch that is not
+    /// kept; else as for [`Self::branch_link`] and [`Self::reinit_link`].
+    pub fn link_for(&self, welcome: &WelcomeStage) -> Result<Link, Error> {
+        let Some(psk) = linking_psk(welcome.psks())? else {
+            return Err(Misuse::NotPossible("the Welcome names no group").into());
+        };
+        let PskType::Resumption { usage, psk_group_id, psk_epoch } = &psk.psktype else {
+            return Err(Misuse::NotPossible("the Welcome names no group").into());
+        };
+        if psk_group_id != self.group_id() {
+            return Err(Misuse::NotPossible("the Welcome names another group").into());
+        }
+
+        match (usage, *psk_epoch == self.epoch()) {
+            (ResumptionPskUsage::Reinit, true) => self.reinit_link(),
+            (ResumptionPskUsage::Branch, true) => self.branch_link(),
+            (ResumptionPskUsage::Branch, false) => self.past_branch_link(*psk_epoch),
+            _ => Err(Misuse::NotPossible("the group was not closed in this epoch").into()),
+        }
+    }
+
     fn link(&self, usage: ResumptionPskUsage) -> Result<Link, Error> {
-        let tree = &self.public.tree;
-        let credentials = tree.members().filter_map(|leaf| tree.leaf(leaf));
+        let reinit = self.reinit().filter(|_| usage == ResumptionPskUsage::Reinit);
         Ok(Link {
             usage,
             group_id: self.group_id().clone(),
@@ -73,8 +123,32 @@ impl Group {
             psk: self.secrets()?.resumption_psk.as_secret().clone(),
             version: self.context().version,
             cipher_suite: self.cipher_suite(),
-            reinit: self.reinit().cloned(),
-            members: credentials.map(|leaf| leaf.credential).collect(),
+            reinit: reinit.cloned(),
+            own_leaf: self.own_leaf,
+            members: self.members().collect(),
+            known_as: BTreeMap::new(),
+        })
+    }
+
+    fn past_branch_link(&self, epoch: u64) -> Result<Link, Error> {
+        self.secrets()?;
+        let past = self.past.get(&epoch);
+        let past = past.ok_or(Misuse::NotPossible("that epoch is not kept"))?;
+        let member = |leaf: LeafIndex| {
+            let encoded = self.leaf_in_epoch(epoch, leaf)?;
+            LeafNode::from_bytes(encoded).ok().map(|node| Member::of(leaf, &node))
+        };
+        Ok(Link {
+            usage: ResumptionPskUsage::Branch,
+            group_id: self.group_id().clone(),
+            epoch,
+            psk: past.resumption_psk.as_secret().clone(),
+            version: past.context.version,
+            cipher_suite: past.context.cipher_suite,
+            reinit: None,
+            own_leaf: self.own_leaf,
+            members: (0..past.tree_size.leaf_count()).map(LeafIndex).filter_map(member).collect(),
+            known_as: BTreeMap::new(),
         })
     }
 }
@@ -84,6 +158,29 @@ impl Link {
     #[must_use]
     pub fn group_id(&self) -> &GroupId {
         &self.group_id
+    }
+
+    /// The epoch in which it is continued.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Its members in that epoch, by ascending leaf.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Says that a member of the old group has another credential in the new one.
+    ///
+    /// Who creates the new group says so of all members whose credentials change; a certificate
+    /// changes with the key that it is for. Who joins is asked, with the credentials that it finds
+    /// ([`JoinStage::unmatched`]).
+    #[must_use]
+    pub fn known_as(mut self, old: LeafIndex, credential: Credential) -> Self {
+        self.known_as.insert(old, credential);
+        self
     }
 
     pub(crate) fn psk_type(&self) -> PskType {
@@ -98,51 +195,250 @@ impl Link {
         (self.psk_type(), self.psk.clone())
     }
 
-    /// Whether a new group continues the old one as the link says (section 12.4.3.1).
+    /// Whether a new group that is about to be made continues the old one as others will check.
+    pub(crate) fn check_own(
+        &self,
+        context: &GroupContext,
+        tree: &impl TreeRead,
+        own_leaf: LeafIndex,
+    ) -> Result<(), Error> {
+        match self.unmatched(context, tree, own_leaf)? {
+            Some(unmatched) => Err(unmatched.refusal()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a new group continues the old one as the link says, but for the members that the
+    /// application has to match (section 12.4.3.1).
     pub(crate) fn check(
         &self,
         psk: &PreSharedKeyId,
         context: &GroupContext,
-        members: &[Credential],
-    ) -> Result<(), Error> {
-        let fail = |what| Err(Rejection::LinkMismatch(what).into());
+        tree: &impl TreeRead,
+        own_leaf: LeafIndex,
+    ) -> Result<Option<Unmatched>, Error> {
         if psk.psktype != self.psk_type() {
-            return fail("it names another group, epoch or use");
+            return mismatch("it names another group, epoch or use");
         }
+        self.unmatched(context, tree, own_leaf)
+    }
+
+    fn unmatched(
+        &self,
+        context: &GroupContext,
+        tree: &impl TreeRead,
+        own_leaf: LeafIndex,
+    ) -> Result<Option<Unmatched>, Error> {
         if context.epoch != 1 {
-            return fail("its epoch is not 1");
+            return mismatch("its epoch is not 1");
         }
-        let encoded = |list: &[Credential]| -> Result<BTreeSet<Vec<u8>>, Error> {
-            Ok(list.iter().map(Encode::to_bytes).collect::<Result<_, _>>()?)
-        };
-        let (old, new) = (encoded(&self.members)?, encoded(members)?);
         match &self.reinit {
-            // Of a closed group: there is no branch of one.
             Some(reinit) => {
                 if context.group_id != reinit.group_id {
-                    return fail("its identifier is not the announced one");
+                    return mismatch("its identifier is not the announced one");
                 }
                 if context.version != reinit.version || context.cipher_suite != reinit.cipher_suite
                 {
-                    return fail("its version or cipher suite is not the announced one");
+                    return mismatch("its version or cipher suite is not the announced one");
                 }
                 if context.extensions != reinit.extensions {
-                    return fail("its extensions are not the announced ones");
-                }
-                if !old.is_subset(&new) {
-                    return fail("a member of the old group is missing");
+                    return mismatch("its extensions are not the announced ones");
                 }
             }
             None => {
                 if context.version != self.version || context.cipher_suite != self.cipher_suite {
-                    return fail("its version or cipher suite is not the old group's");
-                }
-                if !new.is_subset(&old) {
-                    return fail("it has a member that the old group has not");
+                    return mismatch("its version or cipher suite is not the old group's");
                 }
             }
         }
-        Ok(())
+
+        let members = tree.members().filter_map(|leaf| Some(Member::of(leaf, &tree.leaf(leaf)?)));
+        let (old, new) = self.without_counterpart(members.collect(), own_leaf)?;
+        let (asked, others) = match self.usage {
+            ResumptionPskUsage::Reinit => (old, new),
+            _ => (new, self.members.clone()),
+        };
+        let unmatched = Unmatched { usage: self.usage, asked, others };
+        if unmatched.asked.is_empty() {
+            return Ok(None);
+        }
+        // No answer could fill the place of those that are missing.
+        if unmatched.one_to_one() && unmatched.asked.len() > unmatched.others.len() {
+            return Err(unmatched.refusal());
+        }
+        Ok(Some(unmatched))
+    }
+
+    /// The members of the old and of the new group that are left when those with the same credential
+    /// are matched, one to one, and this client with itself.
+    fn without_counterpart(
+        &self,
+        new: Vec<Member>,
+        own_leaf: LeafIndex,
+    ) -> Result<(Vec<Member>, Vec<Member>), Error> {
+        let mut by_credential: BTreeMap<Vec<u8>, Vec<Member>> = BTreeMap::new();
+        for member in new.into_iter().filter(|member| member.index != own_leaf) {
+            let credential = member.credential.to_bytes()?;
+            by_credential.entry(credential).or_default().push(member);
+        }
+
+        let mut left = Vec::new();
+        for member in self.members.iter().filter(|member| member.index != self.own_leaf) {
+            let credential = self.known_as.get(&member.index).unwrap_or(&member.credential);
+            let alike = by_credential.get_mut(&credential.to_bytes()?);
+            if alike.and_then(Vec::pop).is_none() {
+                left.push(member.clone());
+            }
+        }
+
+        let mut new: Vec<Member> = by_credential.into_values().flatten().collect();
+        new.sort_by_key(|member| member.index);
+        Ok((left, new))
+    }
+
+    /// All of it as bytes, for storage: content, [format](crate::rows::FORMAT), and a checksum that
+    /// tells it from anything else that is stored, as of a [row](crate::rows).
+    ///
+    /// # Errors
+    /// If it is longer than a vector can be.
+    pub fn to_secret(&self) -> Result<Secret, Error> {
+        let mut w = Writer::secret();
+        self.usage.encode(&mut w)?;
+        self.group_id.encode(&mut w)?;
+        self.epoch.encode(&mut w)?;
+        put_secret(&mut w, &self.psk)?;
+        self.version.encode(&mut w)?;
+        self.cipher_suite.encode(&mut w)?;
+        self.reinit.encode(&mut w)?;
+        self.own_leaf.encode(&mut w)?;
+        w.put_vector(|w| {
+            for Member { index, credential, signature_key } in &self.members {
+                index.encode(w)?;
+                credential.encode(w)?;
+                signature_key.encode(w)?;
+            }
+            Ok(())
+        })?;
+        w.put_vector(|w| {
+            for (old, credential) in &self.known_as {
+                old.encode(w)?;
+                credential.encode(w)?;
+            }
+            Ok(())
+        })?;
+        let content = Secret::new(w.finish());
+        Ok(Stored::Link.seal(content.expose()))
+    }
+
+    /// What [`Self::to_secret`] stored.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if the bytes are damaged, of another format, or something else that was
+    /// stored.
+    pub fn from_secret(bytes: &Secret) -> Result<Self, Error> {
+        named(&"link", Stored::Link.open(bytes).and_then(Self::from_content))
+    }
+
+    fn from_content(content: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(content);
+        let mut link = Self {
+            usage: Decode::decode(&mut r)?,
+            group_id: Decode::decode(&mut r)?,
+            epoch: Decode::decode(&mut r)?,
+            psk: take_secret(&mut r)?,
+            version: Decode::decode(&mut r)?,
+            cipher_suite: Decode::decode(&mut r)?,
+            reinit: Decode::decode(&mut r)?,
+            own_leaf: Decode::decode(&mut r)?,
+            members: Vec::new(),
+            known_as: BTreeMap::new(),
+        };
+        let mut members = r.vector()?;
+        while !members.is_empty() {
+            link.members.push(Member {
+                index: Decode::decode(&mut members)?,
+                credential: Decode::decode(&mut members)?,
+                signature_key: Decode::decode(&mut members)?,
+            });
+        }
+        let mut known_as = r.vector()?;
+        while !known_as.is_empty() {
+            let old = Decode::decode(&mut known_as)?;
+            link.known_as.insert(old, Decode::decode(&mut known_as)?);
+        }
+        nothing_left(&r)?;
+        Ok(link)
+    }
+}
+
+fn mismatch<T>(what: &'static str) -> Result<T, Error> {
+    Err(Rejection::LinkMismatch(what).into())
+}
+
+impl Unmatched {
+    /// Whether each of the others can be the counterpart of one alone. Each member of a closed group
+    /// has to be in the successor (section 12.4.3.1); several leaves of a branch can be one
+    /// member's, as each has to match some leaf of the old group (section 11.3).
+    fn one_to_one(&self) -> bool {
+        self.usage == ResumptionPskUsage::Reinit
+    }
+
+    pub(crate) fn refusal(&self) -> Error {
+        let what = match self.usage {
+            ResumptionPskUsage::Reinit => "a member of the old group is missing",
+            _ => "it has a member that the old group has not",
+        };
+        Rejection::LinkMismatch(what).into()
+    }
+
+    /// What is left when the application has said who some of those that it was asked for are.
+    fn without(self, same: &[(LeafIndex, LeafIndex)]) -> Result<Self, Error> {
+        let one_to_one = self.one_to_one();
+        let by_leaf = |list: Vec<Member>| -> BTreeMap<LeafIndex, Member> {
+            list.into_iter().map(|member| (member.index, member)).collect()
+        };
+        let (mut asked, mut others) = (by_leaf(self.asked), by_leaf(self.others));
+        for (leaf, other) in same {
+            let is_other = if one_to_one {
+                others.remove(other).is_some()
+            } else {
+                others.contains_key(other)
+            };
+            if asked.remove(leaf).is_none() || !is_other {
+                return Err(Misuse::NotPossible("a member that cannot be matched").into());
+            }
+        }
+
+        let (asked, others) = (asked.into_values().collect(), others.into_values().collect());
+        Ok(Self { usage: self.usage, asked, others })
+    }
+}
+
+impl JoinStage {
+    /// If the group is linked to another: the members that the application has to match before the
+    /// group can be joined. None if there are none.
+    #[must_use]
+    pub fn unmatched(&self) -> Option<&Unmatched> {
+        self.unmatched.as_ref()
+    }
+
+    /// The application's answer for some of those that [`Self::unmatched`] asks for: each with its
+    /// counterpart in the other group. Whoever has none is not named, and then the group cannot be
+    /// joined: [`Self::resolve`] refuses it.
+    ///
+    /// # Errors
+    /// [`Misuse::NotPossible`] if one of them is not asked for, or the other is no counterpart, or
+    /// somebody else's.
+    pub fn match_members(&mut self, same: &[(LeafIndex, LeafIndex)]) -> Result<(), Error> {
+        match self.unmatched.clone() {
+            Some(unmatched) => {
+                let left = unmatched.without(same)?;
+                self.unmatched = Some(left).filter(|left| !left.asked.is_empty());
+                Ok(())
+            }
+            None if same.is_empty() => Ok(()),
+            None => Err(Misuse::NotPossible("all members are matched").into()),
+        }
     }
 }
 

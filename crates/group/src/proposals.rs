@@ -5,7 +5,6 @@ use crate::error::{CredentialSubject, Error, Rejection};
 use crate::event::CustomChange;
 use crate::key_package::{check_key_package, check_key_package_fits, check_key_packages};
 use crate::limits::{Limit, Limits};
-use crate::policy::Proposed;
 use crate::public::PublicState;
 use crate::row_codec::nothing_left;
 use crate::rules;
@@ -188,6 +187,11 @@ impl CheckedList {
             .map_err(|(_, error)| error)?;
         Ok(Self(list))
     }
+
+    /// A list that went through [`check_list`], of proposals that have been checked before.
+    pub(crate) fn of_checked(list: Vec<ListedProposal>) -> Self {
+        Self(list)
+    }
 }
 
 impl core::ops::Deref for CheckedList {
@@ -198,7 +202,7 @@ impl core::ops::Deref for CheckedList {
 }
 
 /// The rules for the list as a whole that do not need the resulting tree (section 12.2).
-fn check_list(
+pub(crate) fn check_list(
     limits: &Limits,
     committer: Committer,
     list: &[ListedProposal],
@@ -433,10 +437,11 @@ pub(crate) fn leaf_request(
 
 /// Of the received proposals those that a member can commit with `wanted`, which go before:
 /// Removes before Updates, the last Update of a member, the last GroupContextExtensions, no ReInit
-/// beside others, nothing that speaks of the committer's own leaf, no client twice (section 12.2).
+/// beside others, nothing that speaks of the committer's own leaf, no client twice (section 12.2), and
+/// no more PSKs than the limit says.
 pub(crate) fn committable<'a>(
     committer: LeafIndex,
-    tree: &RatchetTree,
+    group: &PublicState,
     received: &[&'a ListedProposal],
     wanted: &'a [ListedProposal],
 ) -> Vec<ListedProposal> {
@@ -454,7 +459,7 @@ pub(crate) fn committable<'a>(
         .collect();
     let mut seen = Seen {
         committer,
-        tree,
+        group,
         removed: &removed,
         leaves: BTreeSet::new(),
         psks: BTreeSet::new(),
@@ -480,7 +485,7 @@ pub(crate) fn committable<'a>(
 /// What the proposals of a list so far speak of.
 struct Seen<'a> {
     committer: LeafIndex,
-    tree: &'a RatchetTree,
+    group: &'a PublicState,
     /// The leaves that the list removes.
     removed: &'a BTreeSet<LeafIndex>,
     leaves: BTreeSet<LeafIndex>,
@@ -499,10 +504,12 @@ impl<'a> Seen<'a> {
             (Proposal::Remove(leaf), _) => *leaf != self.committer && self.leaves.insert(*leaf),
             (Proposal::Add(key_package), _) => {
                 let key = &key_package.leaf_node.signature_key;
-                let there = self.tree.member_with_signature_key(key);
+                let there = self.group.tree.member_with_signature_key(key);
                 there.is_none_or(|leaf| self.removed.contains(&leaf)) && self.keys.insert(key)
             }
-            (Proposal::PreSharedKey(id), _) => self.psks.insert(id),
+            (Proposal::PreSharedKey(id), _) => {
+                self.psks.len() < self.group.config.limits.psks && self.psks.insert(id)
+            }
             (Proposal::GroupContextExtensions(_), _) => {
                 !core::mem::replace(&mut self.context_extensions, true)
             }
@@ -510,35 +517,6 @@ impl<'a> Seen<'a> {
             _ => false,
         }
     }
-}
-
-/// The first of `more` pending proposals that would be valid in a member's commit of these; a Remove
-/// beside a member's Update in the Update's place.
-pub(crate) fn first_fitting<'a>(
-    group: &PublicState,
-    committer: LeafIndex,
-    committed: &[Proposed<'_>],
-    mut more: impl Iterator<Item = Proposed<'a>>,
-) -> Option<Proposed<'a>> {
-    let listed = |item: &Proposed<'_>| ListedProposal {
-        sender: item.sender,
-        proposal: item.proposal.clone(),
-        reference: None,
-    };
-    let limits = &group.config.limits;
-    let fits = |list: CheckedList| {
-        limits.check(Limit::Proposals, list.len())?;
-        check_list(limits, Committer::Member(committer), &list)?;
-        group.check_result(&apply(group, &list)?)
-    };
-    more.find(|item| {
-        let gives_way = |other: &&Proposed<'_>| match (item.proposal, other.proposal) {
-            (Proposal::Remove(leaf), Proposal::Update(_)) => other.sender == Sender::Member(*leaf),
-            _ => false,
-        };
-        let others = committed.iter().filter(|other| !gives_way(other));
-        fits(CheckedList(others.chain([item]).map(listed).collect())).is_ok()
-    })
 }
 
 impl ListedProposal {

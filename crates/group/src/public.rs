@@ -128,15 +128,7 @@ impl PublicState {
         origin: Origin,
     ) -> Result<CheckedList, Error> {
         self.config.limits.check(Limit::Proposals, commit.proposals.len())?;
-        // References are short, and what they mean can be long: only then is it copied.
-        let mut references = BTreeSet::new();
-        for item in &commit.proposals {
-            if let ProposalOrRef::Reference(reference) = item
-                && !references.insert(reference)
-            {
-                return Err(Rejection::RepeatedReference(reference.clone()).into());
-            }
-        }
+        self.check_references(commit)?;
         let resolve = |item: &ProposalOrRef| match item {
             ProposalOrRef::Proposal(p) => Ok(ListedProposal::by_value(sender, p.clone())),
             ProposalOrRef::Reference(_) if sender == Sender::NewMemberCommit => {
@@ -150,6 +142,28 @@ impl PublicState {
         };
         let list = commit.proposals.iter().map(resolve).collect::<Result<_, _>>()?;
         self.checked_list(suite, Committer::of(sender), list, linking, origin)
+    }
+
+    /// That a commit refers twice only to what can be in a list twice, which is nothing that RFC 9420
+    /// defines (section 12.2); and that all that it refers to is within the limit of what waits, as a
+    /// reference is short, and what it means can be long.
+    fn check_references(&self, commit: &Commit) -> Result<(), Error> {
+        let mut references = BTreeSet::new();
+        let mut bytes = self.proposals.bytes();
+        for item in &commit.proposals {
+            let ProposalOrRef::Reference(reference) = item else { continue };
+            if references.insert(reference) {
+                continue;
+            }
+            match self.proposals.find(reference).map(|(_, listed)| &listed.proposal) {
+                Some(proposal @ Proposal::Custom { .. }) => {
+                    bytes = bytes.saturating_add(encoded_len(proposal));
+                    self.config.limits.check(Limit::PendingBytes, bytes)?;
+                }
+                _ => return Err(Rejection::RepeatedReference(reference.clone()).into()),
+            }
+        }
+        Ok(())
     }
 
     /// Checks a list of proposals against the epoch (section 12.2).

@@ -115,8 +115,8 @@ impl fmt::Display for RowKey {
     }
 }
 
-/// The version of the stored format, the last but four bytes of every row and every
-/// [key package](crate::OwnKeyPackage::to_secret).
+/// The version of the stored format, the last but four bytes of every row, every
+/// [key package](crate::OwnKeyPackage::to_secret) and every [link](crate::Link::to_secret).
 pub const FORMAT: u8 = 1;
 
 /// What follows a stored value's content: [`FORMAT`], and a CRC-32 over what the value is and all of
@@ -133,6 +133,8 @@ pub(crate) enum Stored<'a> {
     KeyPackage,
     /// An external commit that waits for its verdict.
     ExternalCommit,
+    /// A link to a group.
+    Link,
 }
 
 impl Stored<'_> {
@@ -147,6 +149,7 @@ impl Stored<'_> {
             }
             Self::KeyPackage => crc.update(b"OwnKeyPackage"),
             Self::ExternalCommit => crc.update(b"ExternalCommit"),
+            Self::Link => crc.update(b"Link"),
         }
         crc.update(value);
         crc.finalize().to_be_bytes()
@@ -174,6 +177,7 @@ impl Stored<'_> {
                 Self::Row(..) => "it is damaged, or of another group or place",
                 Self::KeyPackage => "it is damaged, or no stored key package",
                 Self::ExternalCommit => "it is damaged, or no stored external commit",
+                Self::Link => "it is damaged, or no stored link",
             })),
         }
     }

@@ -5,7 +5,7 @@ use crate::error::{Error, Rejection};
 use crate::limits::{Limit, Limits};
 use alloc::vec::Vec;
 use conclave_crypto::Suite;
-use conclave_tree::{TreeRead, check_leaf_rules, verify_leaf_signature};
+use conclave_tree::{TreeRead, check_leaf_rules, check_own_leaf_rules, verify_leaf_signature};
 use conclave_wire::{
     CustomProposal, Encode, Extension, ExtensionType, ExternalSender, HpkePublicKey, LeafNode,
     LeafNodeContext, LeafNodeSource, ProposalType, RequiredCapabilities, duplicate_extension,
@@ -30,12 +30,12 @@ pub(crate) fn check_leaf_unsigned(
     leaf: &LeafNode,
 ) -> Result<(), Error> {
     check_leaf_bytes(limits, leaf)?;
-    check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
+    check_leaf_rules(leaf).map_err(Rejection::LeafRule)?;
     check_public_key(suite, &leaf.encryption_key)
 }
 
-/// What others will ask of a leaf node that this client has just signed, but for what signing it
-/// has settled.
+/// What the RFC asks of the maker of a leaf node that this client has just signed, but for what
+/// signing it has settled: more than others will check.
 pub(crate) fn check_own_leaf(
     suite: &Suite<'_>,
     config: &Config,
@@ -43,7 +43,7 @@ pub(crate) fn check_own_leaf(
 ) -> Result<(), Error> {
     check_leaf_bytes(&config.limits, leaf)?;
     config.check_advertised(leaf)?;
-    Ok(check_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?)
+    Ok(check_own_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?)
 }
 
 /// That a leaf node is within its limit.
@@ -117,6 +117,20 @@ pub(crate) fn check_group_support(
     tree: &impl TreeRead,
     extensions: &[Extension],
 ) -> Result<(), Error> {
+    check_extension_support(limits, tree, extensions)?;
+    let in_use = tree.credential_types_in_use();
+    if let Some(t) = in_use.into_iter().find(|t| !tree.all_support_credential(*t)) {
+        return Err(Rejection::UnsupportedCredential(t).into());
+    }
+    Ok(())
+}
+
+/// That the extensions are well-formed and all members support them and what they require.
+pub(crate) fn check_extension_support(
+    limits: &Limits,
+    tree: &impl TreeRead,
+    extensions: &[Extension],
+) -> Result<(), Error> {
     check_extension_list(limits, extensions)?;
     external_senders(extensions)?;
     let unsupported = |t: &ExtensionType| !t.is_default() && !tree.all_support_extension(*t);
@@ -135,10 +149,6 @@ pub(crate) fn check_group_support(
         if let Some(t) = credentials.into_iter().find(|t| !tree.all_support_credential(*t)) {
             return Err(Rejection::UnsupportedCredential(t).into());
         }
-    }
-    let in_use = tree.credential_types_in_use();
-    if let Some(t) = in_use.into_iter().find(|t| !tree.all_support_credential(*t)) {
-        return Err(Rejection::UnsupportedCredential(t).into());
     }
     Ok(())
 }

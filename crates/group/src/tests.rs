@@ -2,6 +2,7 @@
 
 mod batches;
 mod commits;
+mod covering;
 mod custom;
 mod errors;
 mod fixture;

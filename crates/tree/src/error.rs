@@ -9,14 +9,13 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeafRule {
-    /// The capabilities do not list MLS 1.0 (section 7.2).
+    /// The capabilities of an own leaf do not list MLS 1.0 (section 7.2).
     VersionNotListed,
-    /// The capabilities do not list the cipher suite in use (section 7.2).
+    /// The capabilities of an own leaf do not list the cipher suite in use (section 7.2).
     CipherSuiteNotListed(CipherSuite),
     /// The capabilities do not list the type of the leaf's own credential (section 7.2).
     CredentialTypeNotListed(CredentialType),
-    /// The capabilities do not list the type of one of the leaf's extensions, or of its key
-    /// package's (sections 7.2 and 10).
+    /// The capabilities do not list the type of one of the leaf's extensions (sections 7.2 and 7.3).
     ExtensionNotListed(ExtensionType),
     /// Two of the leaf's extensions have the same type (section 13.4).
     DuplicateExtension(ExtensionType),

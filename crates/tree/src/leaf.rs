@@ -59,16 +59,31 @@ pub fn sign_leaf(
     Ok(())
 }
 
-/// Checks what sections 7.2, 7.3 and 13.4 ask of a leaf node by itself: that its capabilities list
-/// the protocol version, the cipher suite, the credential's type and all non-default extensions,
-/// and that no extension is there twice. Not the signature, lifetime or credential.
+/// Checks what sections 7.2, 7.3 and 13.4 ask a receiver to check of a leaf node by itself: that its
+/// capabilities list the credential's type and all non-default extensions, and that no extension is
+/// there twice. Not the signature, lifetime or credential.
 ///
-/// Capabilities that list default types are tolerated: refusing them would cut off members whom
-/// others have let in.
+/// The same holds for leaves in messages and in trees. What section 7.3 does not name is tolerated,
+/// as refusing it would cut this client off from a group that goes on: capabilities that list default
+/// types, or that do not list the version and cipher suite in use.
 ///
 /// # Errors
 /// The first rule that is broken.
-pub fn check_leaf_rules(leaf: &LeafNode, cipher_suite: CipherSuite) -> Result<(), LeafRule> {
+pub fn check_leaf_rules(leaf: &LeafNode) -> Result<(), LeafRule> {
+    check_rules(
+        leaf.credential.credential_type(),
+        leaf.capabilities.credentials.iter().map(|v| v.0),
+        leaf.capabilities.extensions.iter().map(|v| v.0),
+        leaf.extensions.iter().map(|e| e.extension_type.0).collect(),
+    )
+}
+
+/// [`check_leaf_rules`] of a leaf that this client has made, and what section 7.2 asks of its maker:
+/// its capabilities list the protocol version and the cipher suite.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_own_leaf_rules(leaf: &LeafNode, cipher_suite: CipherSuite) -> Result<(), LeafRule> {
     let capabilities = &leaf.capabilities;
     if !capabilities.versions.contains(&ProtocolVersion::MLS10) {
         return Err(LeafRule::VersionNotListed);
@@ -76,17 +91,11 @@ pub fn check_leaf_rules(leaf: &LeafNode, cipher_suite: CipherSuite) -> Result<()
     if !capabilities.cipher_suites.contains(&cipher_suite) {
         return Err(LeafRule::CipherSuiteNotListed(cipher_suite));
     }
-    check_rules(
-        leaf.credential.credential_type(),
-        capabilities.credentials.iter().map(|v| v.0),
-        capabilities.extensions.iter().map(|v| v.0),
-        leaf.extensions.iter().map(|e| e.extension_type.0).collect(),
-    )
+
+    check_leaf_rules(leaf)
 }
 
-/// [`check_leaf_rules`] of a leaf that is in a tree, except for the version and the cipher suite.
-/// Section 7.3 does not ask for those, leaves are about that do not list them, and whoever joins
-/// must not be stricter than those who are in already.
+/// [`check_leaf_rules`] of an encoded leaf.
 pub(crate) fn check_view(leaf: &LeafView<'_>) -> Result<(), LeafRule> {
     check_rules(
         leaf.credential_type,

@@ -38,7 +38,10 @@ mod tests;
 pub use delta::TreeDelta;
 pub use error::{LeafRule, MissingCapability, TreeError};
 pub use index::Feature;
-pub use leaf::{check_leaf_rules, leaf_sign_content, sign_leaf, supports, verify_leaf_signature};
+pub use leaf::{
+    check_leaf_rules, check_own_leaf_rules, leaf_sign_content, sign_leaf, supports,
+    verify_leaf_signature,
+};
 pub use read::TreeRead;
 pub use staged::StagedTree;
 pub use tree::RatchetTree;

@@ -249,7 +249,7 @@ fn sealed_sender_data_that_is_none_is_refused() {
 }
 
 #[test]
-fn padding_other_than_zeros_is_refused_and_consumes_the_key() {
+fn padding_other_than_zeros_is_refused() {
     let f = Fixture::new();
     let signed = f.signed(PRIVATE, MEMBER, application(b"hello"));
     let mut w = Writer::new();

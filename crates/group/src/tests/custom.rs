@@ -540,3 +540,40 @@ fn where_all_that_is_pending_is_to_be_covered_an_equal_proposal_of_the_same_send
     }
     commits(&mut peers, 1, CommitOptions::default());
 }
+
+/// No type of RFC 9420's can be in a list twice (section 12.2); of others it says nothing. But what a
+/// short reference means can be long.
+#[test]
+fn a_commit_may_refer_twice_to_a_type_that_the_rfc_does_not_define() {
+    let mut peers = able_group();
+    let mut observer = watch(&peers[0]);
+    let step = peers[0].group.propose(
+        &PROVIDER,
+        &mut TestRng(1),
+        NOW,
+        custom(OPEN, &[3, 1, 2, 3]),
+        &Framing::default(),
+    );
+    let Event::Proposal { message, reference } = peers[0].take(step.unwrap()) else { panic!() };
+    deliver(&mut peers, 0, &message);
+    observe(&mut observer, &message).unwrap();
+
+    let twice = vec![ProposalOrRef::Reference(reference); 2];
+    let commit = peers[0].forge_commit(twice, &Framing::default());
+    // Only the tag is wrong, which the observer cannot see.
+    let tag = Error::Rejected(Rejection::ConfirmationTag);
+    assert_eq!([&peers[1], &peers[2]].map(|peer| peer.error(&commit)), [tag.clone(), tag]);
+    let ObserverEvent::Epoch(epoch) = observe(&mut observer, &commit).unwrap() else { panic!() };
+    assert_eq!(epoch.custom, vec![change(0, OPEN, &[3, 1, 2, 3]); 2]);
+
+    // Each time counts as what waits does.
+    let length = Proposal::Custom { proposal_type: OPEN, body: [3, 1, 2, 3].into() };
+    let length = conclave_wire::Encode::to_bytes(&length).unwrap().len();
+    for (allowed, over) in [(2 * length, false), (2 * length - 1, true)] {
+        peers[1].group.public.config.limits.pending_bytes = allowed;
+        let limit = crate::Limit::PendingBytes;
+        let over_limit = Rejection::OverLimit { limit, found: 2 * length, allowed };
+        let wanted = if over { over_limit } else { Rejection::ConfirmationTag };
+        assert_eq!(peers[1].error(&commit), Error::Rejected(wanted));
+    }
+}

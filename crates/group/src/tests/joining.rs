@@ -214,11 +214,10 @@ fn a_group_info_without_external_pub_lets_nobody_in() {
 
 /// A new group by the first peer, with key packages for these names.
 fn successor(
-    peers: &[Peer],
     names: &[&str],
     params: (&[u8], Vec<Extension>),
     link: Option<Link>,
-) -> (Vec<OwnKeyPackage>, CommitMessages, Peer) {
+) -> Result<(Vec<OwnKeyPackage>, CommitMessages, Peer), Error> {
     let mut rng = TestRng(900);
     let params = GroupParams {
         group_id: params.0.into(),
@@ -233,23 +232,22 @@ fn successor(
     let owns: Vec<_> =
         names.iter().zip(910..).map(|(name, seed)| key_package(name, seed)).collect();
     let adds = owns.iter().map(|own| NewProposal::Add(valid(own))).collect();
-    let messages = founder.commit(CommitOptions { link, ..commit_of(adds) });
+    let step = founder.try_commit(CommitOptions { link, ..commit_of(adds) })?;
+    let Event::Commit(messages) = founder.take(step) else { panic!("no commit") };
     founder.accepted();
-    assert!(!peers.is_empty());
-    (owns, messages, founder)
+    Ok((owns, messages, founder))
 }
 
 #[test]
 fn a_branch_must_be_of_the_group_that_it_names() {
     let peers = group_of(&["alice", "bob", "carol"]);
     let link = peers[0].group.branch_link().unwrap();
-    let with =
-        |names: &[&str]| successor(&peers, names, (b"branch", Vec::new()), Some(link.clone()));
+    let with = |names: &[&str]| successor(names, (b"branch", Vec::new()), Some(link.clone()));
     let mismatch = |result: Result<JoinStage, Error>| match rejection(result.unwrap_err()) {
         Rejection::LinkMismatch(what) => what,
         other => panic!("{other}"),
     };
-    let (owns, messages, founder) = with(&["bob"]);
+    let (owns, messages, founder) = with(&["bob"]).unwrap();
     let welcome = &messages.welcomes[0].message;
     let bobs = peers[1].group.branch_link().unwrap();
     let joined = joins(welcome, &owns[0], Some(&bobs)).unwrap();
@@ -265,12 +263,11 @@ fn a_branch_must_be_of_the_group_that_it_names() {
     let psks = [bobs.provided()];
     let failed = stage.join(&PROVIDER, &psks, None, Some(&others));
     assert_eq!(mismatch(failed), "it names another group, epoch or use");
-    // Somebody who was not a member.
-    let (owns, messages, _) = with(&["bob", "mallory"]);
-    let failed = joins(&messages.welcomes[0].message, &owns[0], Some(&bobs));
-    assert_eq!(mismatch(failed), "it has a member that the old group has not");
+    // Who creates a branch with somebody who was not a member is told at once.
+    let failed = rejection(with(&["bob", "mallory"]).map(drop).unwrap_err());
+    assert_eq!(failed, Rejection::LinkMismatch("it has a member that the old group has not"));
     // A link that the Welcome does not ask for.
-    let (owns, messages, _) = successor(&peers, &["bob"], (b"branch", Vec::new()), None);
+    let (owns, messages, _) = successor(&["bob"], (b"branch", Vec::new()), None).unwrap();
     let failed = joins(&messages.welcomes[0].message, &owns[0], Some(&bobs));
     assert_eq!(mismatch(failed), "it names no group");
 }
@@ -307,12 +304,15 @@ fn a_successor_must_be_as_the_reinit_announced() {
         ),
     ] {
         let params = (id.as_slice(), extensions);
-        let (owns, messages, _) = successor(&peers, &names, params, Some(link.clone()));
-        let joined = joins(&messages.welcomes[0].message, &owns[0], Some(&bobs));
-        match wanted {
-            None => drop(joined.unwrap()),
-            Some(what) => {
-                assert_eq!(rejection(joined.unwrap_err()), Rejection::LinkMismatch(what));
+        match (successor(&names, params, Some(link.clone())), wanted) {
+            (made, None) => {
+                let (owns, messages, _) = made.unwrap();
+                joins(&messages.welcomes[0].message, &owns[0], Some(&bobs)).unwrap();
+            }
+            // Who creates it is told at once.
+            (made, Some(what)) => {
+                let failed = rejection(made.map(drop).unwrap_err());
+                assert_eq!(failed, Rejection::LinkMismatch(what));
             }
         }
     }
@@ -330,7 +330,7 @@ fn a_linked_group_is_of_the_old_one_s_or_the_announced_version_and_suite() {
     };
     commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(announced)]));
     let successor = peers[0].group.reinit_link().unwrap();
-    let members = [Credential::basic(b"alice")];
+    let (tree, alice) = (peers[0].group.tree(), LeafIndex(0));
     for (link, suite, what) in [
         (branch, SUITE, "its version or cipher suite is not the old group's"),
         (successor, CipherSuite(3), "its version or cipher suite is not the announced one"),
@@ -339,12 +339,12 @@ fn a_linked_group_is_of_the_old_one_s_or_the_announced_version_and_suite() {
         let mut good = peers[0].group.context().clone();
         (good.group_id, good.epoch) = (b"next".as_slice().into(), 1);
         good.cipher_suite = suite;
-        link.check(&psk, &good, &members).unwrap();
+        assert_eq!(link.check(&psk, &good, tree, alice), Ok(None));
         let (mut version, mut cipher_suite) = (good.clone(), good);
         version.version = ProtocolVersion(2);
         cipher_suite.cipher_suite = CipherSuite(2);
         for bad in [version, cipher_suite] {
-            let failed = link.check(&psk, &bad, &members).unwrap_err();
+            let failed = link.check(&psk, &bad, tree, alice).unwrap_err();
             assert_eq!(rejection(failed), Rejection::LinkMismatch(what));
         }
     }
@@ -465,7 +465,7 @@ fn the_psk_of_a_link_does_not_stand_for_the_link() {
     let link = peers[0].group.branch_link().unwrap();
     assert_eq!(link.group_id(), peers[0].group.group_id());
     let params = (b"branch".as_slice(), Vec::new());
-    let (owns, messages, _) = successor(&peers, &["bob", "mallory"], params, Some(link));
+    let (owns, messages, _) = successor(&["bob"], params, Some(link)).unwrap();
     let welcome = &messages.welcomes[0].message;
     let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &owns[0]).unwrap();
     // It opens everything, and whether the members are those of the old group is not checked.

@@ -2,12 +2,16 @@
 
 use super::fixture::*;
 use crate::{
-    ApplyError, CommitOptions, Config, Error, Framing, GroupInfoOptions, Misuse, NewProposal,
-    Observer, ObserverEvent, ObserverStage, Rejection, Transition, Verdict, apply,
+    ApplyError, CommitOptions, Config, Error, ExternalJoinStage, Framing, GroupInfoOptions, Misuse,
+    NewProposal, Observer, ObserverEvent, ObserverStage, Rejection, Transition, Verdict, apply,
 };
 use alloc::vec;
 use alloc::vec::Vec;
-use conclave_wire::{LeafIndex, Proposal, Sender};
+use conclave_tree::TreeRead;
+use conclave_wire::{
+    Decode, Encode, Extension, ExtensionType, GroupInfoTbs, HpkePublicKey, LeafIndex, MlsMessage,
+    MlsMessageBody, Proposal, Sender,
+};
 use core::convert::Infallible;
 
 const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
@@ -115,4 +119,53 @@ fn an_observer_folds_many_messages_into_one_write() {
     let mut now = Rows::new();
     observer.rows().unwrap().apply_to(&mut now);
     assert_eq!(rows, now);
+}
+
+#[test]
+fn a_group_info_that_lets_nobody_in_is_not_taken() {
+    let peers = group_of(&["alice", "bob"]);
+    let mut observer = observer_of(&peers[0]);
+    let good = observer.group_info().unwrap().to_vec();
+    let bobs = &peers[1].group;
+    let made = |external_pub, extensions: &[Extension]| {
+        let options = GroupInfoOptions { ratchet_tree: false, external_pub };
+        bobs.group_info_with(&PROVIDER, options, extensions).unwrap()
+    };
+    // A GroupInfo of Bob's with an extension of his making.
+    let forged = |external_pub, extension: Extension| {
+        let body = MlsMessage::from_bytes(&made(external_pub, &[])).unwrap().body;
+        let MlsMessageBody::GroupInfo(mut info) = body else { panic!("no GroupInfo") };
+        info.extensions.push(extension);
+        let tbs = GroupInfoTbs(&info);
+        let signed = suite().sign_encoded_with_label(&bobs.signer, b"GroupInfoTBS", &tbs);
+        info.signature = signed.unwrap().into();
+        MlsMessage::from(MlsMessageBody::GroupInfo(info)).to_bytes().unwrap()
+    };
+    let external_pub = |key: &[u8]| {
+        let key = HpkePublicKey::from(key.to_vec());
+        forged(false, Extension::new(ExtensionType::EXTERNAL_PUB, &key).unwrap())
+    };
+    let other_key = key_package("x", 70).key_package().init_key.to_vec();
+    let (extension_type, garbage) = (ExtensionType::RATCHET_TREE, b"garbage".as_slice().into());
+    let with_tree = forged(true, Extension { extension_type, extension_data: garbage });
+
+    for (info, why) in [
+        (made(false, &[]), Rejection::ExternalPubMissing),
+        (external_pub(&[0; 32]), Rejection::InvalidPublicKey),
+        (external_pub(&other_key), Rejection::ExternalPubChanged),
+        (with_tree, Rejection::TreeHash),
+    ] {
+        let error = observer.take_group_info(&PROVIDER, &info).unwrap_err();
+        assert_eq!(rejection(error), why);
+        assert_eq!(observer.group_info(), Some(&*good));
+    }
+
+    // One that lets in is taken, also with what the application says in it.
+    let note = Extension { extension_type: CUSTOM, extension_data: b"note".as_slice().into() };
+    let step = observer.take_group_info(&PROVIDER, &made(true, &[note.clone()])).unwrap();
+    take(&mut observer, step);
+    let tree = peers[0].group.tree().to_extension_bytes().unwrap();
+    let info = observer.group_info().unwrap();
+    let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), info, Some(&tree)).unwrap();
+    assert_eq!(stage.group_info_extensions(), [note]);
 }

@@ -138,7 +138,7 @@ fn a_key_package_in_a_received_commit_is_checked() {
         (
             |kp| {
                 let extension_type = ExtensionType(0xf0a0);
-                kp.extensions =
+                kp.leaf_node.extensions =
                     vec![Extension { extension_type, extension_data: Bytes::default() }];
             },
             |r| *r == Rejection::LeafRule(LeafRule::ExtensionNotListed(ExtensionType(0xf0a0))),
@@ -358,9 +358,9 @@ fn of_received_proposals_those_are_committed_that_go_together_and_the_last_of_se
         Proposal::Add(own.key_package().clone().into())
     };
     let by = |leaf, proposal| ListedProposal::by_value(Sender::Member(LeafIndex(leaf)), proposal);
-    let tree = peers[0].group.tree();
+    let group = &peers[0].group.public;
     let update = |leaf, key: u8| {
-        let mut node = tree.leaf(LeafIndex(leaf)).unwrap();
+        let mut node = group.tree.leaf(LeafIndex(leaf)).unwrap();
         node.encryption_key = [key; 32].into();
         by(leaf, Proposal::Update(node.into()))
     };
@@ -405,7 +405,7 @@ fn of_received_proposals_those_are_committed_that_go_together_and_the_last_of_se
     ];
     for (received, wanted, kept) in cases {
         let listed: Vec<_> = received.iter().collect();
-        let found = committable(LeafIndex(0), tree, &listed, &wanted);
+        let found = committable(LeafIndex(0), group, &listed, &wanted);
         let kept: List = kept.iter().map(|place| received[*place].clone()).collect();
         assert!(found == kept, "{received:?} with {wanted:?}: {found:?}");
     }

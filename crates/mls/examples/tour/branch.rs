@@ -1,7 +1,7 @@
 //! Alice and Carol, two of three members, open a group of their own that is bound to the first:
 //! who joins it can be sure that all in it are members of the first group.
 
-use crate::common::{CRYPTO, Directory, Result, SUITE, key_package, rng};
+use crate::common::{CRYPTO, Directory, Result, SUITE, key_package, now, rng};
 use crate::member::{Member, agree, group_of};
 use conclave_mls::*;
 
@@ -27,8 +27,10 @@ pub(crate) fn run() -> Result {
     let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, &own)?;
     let origin = stage.linked_group().ok_or("the Welcome names the origin")?;
     assert_eq!(origin, carol.group.group_id());
-    let link = carol.group.branch_link()?;
+    let link = carol.group.link_for(&stage)?;
     let join = stage.join(&CRYPTO, &[], None, Some(&link))?;
+    // Everybody in it has the credential of a member of the first group: there is nobody to match.
+    assert_eq!(join.unmatched(), None);
     let verdicts = directory.judge_all(join.credentials());
     let carol_aside = Member::store("carol", join.resolve(&verdicts)?)?;
     agree(&[&side, &carol_aside])?;
@@ -39,26 +41,21 @@ pub(crate) fn run() -> Result {
     assert!(!step.batch().rows.is_empty());
     agree(&[&alice, &bob, &carol])?;
 
-    // Somebody who is not in the first group cannot be brought into a branch of it: Carol would
-    // refuse to join.
-    let mut false_side =
+    // Somebody who is not in the first group cannot be brought into a branch of it: Alice is told at
+    // once, and Carol would refuse to join.
+    let false_side =
         Member::create("alice", b"another", Vec::new(), &Config::default(), &mut directory)?;
-    let own = key_package("carol", directory.register("carol", SUITE)?)?;
-    let dave = key_package("dave", directory.register("dave", SUITE)?)?;
     let mut proposals = Vec::new();
-    for package in [&own, &dave] {
-        proposals.push(NewProposal::Add(Box::new(directory.valid(package.key_package())?)));
+    for name in ["carol", "dave"] {
+        let own = key_package(name, directory.register(name, SUITE)?)?;
+        proposals.push(NewProposal::Add(Box::new(directory.valid(own.key_package())?)));
     }
     let link = Some(alice.group.branch_link()?);
-    let messages =
-        false_side.commit(CommitOptions { proposals, link, ..CommitOptions::default() })?;
-    let welcome = messages.welcomes.first().ok_or("a Welcome for carol")?;
-    let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, &own)?;
-    let link = carol.group.branch_link()?;
-    let Err(refused) = stage.join(&CRYPTO, &[], None, Some(&link)) else {
-        return Err("carol joined a branch with a stranger".into());
+    let options = CommitOptions { proposals, link, ..CommitOptions::default() };
+    let Err(refused) = false_side.group.commit(&CRYPTO, &mut rng(), now(), options) else {
+        return Err("a branch with a stranger".into());
     };
-    println!("carol refuses a branch with a stranger: {refused}");
+    println!("a branch with a stranger is refused: {refused}");
     assert!(matches!(refused, Error::Rejected(Rejection::LinkMismatch(_))));
     Ok(())
 }

@@ -59,7 +59,7 @@ pub(crate) fn run() -> Result {
     for ((name, own), old) in packages.iter().zip([&alice, &carol]) {
         let stage = WelcomeStage::open(&CRYPTO, Config::default(), &welcome.message, own)?;
         assert_eq!(stage.linked_group(), Some(old.group.group_id()));
-        let link = old.group.reinit_link()?;
+        let link = old.group.link_for(&stage)?;
         let join = stage.join(&CRYPTO, &[], None, Some(&link))?;
         let verdicts = directory.judge_all(join.credentials());
         let joined = Member::store(name, join.resolve(&verdicts)?)?;

@@ -31,9 +31,9 @@ use conclave_group::rows::{Batch, RowKey, Table};
 use conclave_group::{
     Answers, ApplyError, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions,
     ExternalJoinStage, ExternalTarget, Framing, Group, GroupInfoOptions, GroupParams,
-    KeyPackageParams, LeafParams, LeafUpdate, Member, Misuse, NewGroup, NewProposal, Observer,
-    ObserverStage, OwnKeyPackage, Padding, Received, Refused, Rejection, Status, Transition,
-    ValidKeyPackage, Verdict, WelcomeStage, apply,
+    KeyPackageParams, LeafParams, LeafUpdate, Link, Member, Misuse, NewGroup, NewProposal,
+    Observer, ObserverStage, OwnKeyPackage, Padding, Received, Refused, Rejection, Status,
+    Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;

@@ -151,10 +151,13 @@ impl World {
         let mut states = Vec::new();
         for (i, name, provider, own) in joiners {
             let welcome = &messages.welcomes[0].message;
-            let link = link(&self.peers[i].group);
             let open = || {
                 WelcomeStage::open(&*provider, self.config.clone(), welcome, &own).expect("for it")
             };
+            let link =
+                self.peers[i].group.link_for(&open()).expect("a member of the group it names");
+            let stored = link.to_secret().expect("an encoding");
+            let link = Link::from_secret(&stored).expect("what was stored");
             assert_eq!(open().linked_group(), Some(self.peers[i].group.group_id()));
             assert!(open().join(&*provider, &[], None, None).is_err());
             let join = open().join(&*provider, &[], None, Some(&link));

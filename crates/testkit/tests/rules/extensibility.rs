@@ -3,12 +3,14 @@
 
 use super::scene::*;
 use conclave_group::{
-    Config, Error, ExternalJoinStage, GroupParams, KeyPackageParams, OwnKeyPackage, Rejection,
+    CommitOptions, Config, Error, ExternalJoinOptions, ExternalJoinStage, Group, GroupParams,
+    KeyPackageParams, LeafParams, LeafRule, LeafUpdate, OwnKeyPackage, Rejection,
 };
-use conclave_testkit::forge::{PathFor, sign_key_package};
+use conclave_testkit::forge::{Insider, PathFor, sign_key_package};
 use conclave_wire::{
-    CipherSuite, Credential, CredentialType, CustomProposal, DecodeError, Encode, Extension,
-    ExtensionType, LeafIndex, MlsMessage, Proposal, ProposalType, ProtocolVersion,
+    CipherSuite, Content, Credential, CredentialType, CustomProposal, DecodeError, Encode,
+    Extension, ExtensionType, KeyPackage, LeafIndex, LeafNode, LeafNodeSource, MlsMessage,
+    Proposal, ProposalType, ProtocolVersion, Sender,
 };
 
 const GREASE: u16 = 0x0a0a;
@@ -46,6 +48,136 @@ fn unknown_values_in_leaves_and_key_packages_are_ignored() {
     scene.all_take(&messages.commit);
     let joined = joins(&messages.welcomes[0].message, &frank).unwrap();
     assert_eq!(joined.epoch_authenticator(), scene.judges[0].epoch_authenticator());
+}
+
+/// A key package with a change, signed anew, and its private keys: what another stack may make.
+fn changed(own: &OwnKeyPackage, change: impl FnOnce(&mut KeyPackage)) -> OwnKeyPackage {
+    let mut package = own.key_package().clone();
+    change(&mut package);
+    sign_key_package(&suite(), &mut package, own.signer());
+    let keys = [&own.init_key().0, &own.leaf_key().0, &own.signer().private];
+    let [init, leaf, signature] = keys.map(Clone::clone);
+    OwnKeyPackage::from_parts(&PROVIDER, package, init, leaf, signature).unwrap()
+}
+
+/// Everybody takes a key package: who adds it, in a proposal, and in a commit by which it joins.
+#[track_caller]
+fn taken_by_all(own: &OwnKeyPackage) {
+    let mut scene = Scene::new();
+    let add = Proposal::Add(Box::new(own.key_package().clone()));
+    let proposal = scene.insider.public(&PROVIDER, Content::Proposal(add));
+    for judge in &scene.judges {
+        assert!(received(judge, &proposal).is_ok());
+    }
+    scene.observer.process(&PROVIDER, &proposal).unwrap();
+
+    let messages = commits(&mut scene.alice, commit_of(vec![new_add(own)]));
+    scene.all_take(&messages.commit);
+    let joined = joins(&messages.welcomes[0].message, own).unwrap();
+    assert_eq!(joined.epoch_authenticator(), scene.judges[0].epoch_authenticator());
+}
+
+#[test]
+fn extensions_of_a_key_package_that_its_leaf_does_not_list_are_ignored() {
+    for code in [0x8a8a, 0xf123, ExtensionType::LAST_RESORT.0] {
+        let extension_data = b"xyz".as_slice().into();
+        let extension = Extension { extension_type: ExtensionType(code), extension_data };
+        let own = changed(&key_package("frank", 40), |kp| kp.extensions.push(extension));
+        assert!(
+            !own.key_package().leaf_node.capabilities.extensions.contains(&ExtensionType(code))
+        );
+        taken_by_all(&own);
+    }
+}
+
+/// What leaves of other stacks do not list, though they use it.
+fn unlisted() -> [fn(&mut LeafNode); 2] {
+    [
+        |leaf| leaf.capabilities.cipher_suites = vec![CipherSuite(0x7777)],
+        |leaf| leaf.capabilities.versions.clear(),
+    ]
+}
+
+/// The leaf is in a key package, in a commit by which its owner joins, and in the tree that the next
+/// to join verifies.
+#[test]
+fn a_leaf_that_does_not_list_the_suite_is_taken_in_adds_and_trees() {
+    for change in unlisted() {
+        let own = changed(&key_package("frank", 40), |kp| change(&mut kp.leaf_node));
+        taken_by_all(&own);
+    }
+}
+
+#[test]
+fn a_leaf_that_does_not_list_the_suite_is_taken_in_updates_and_paths() {
+    for change in unlisted() {
+        let scene = Scene::new();
+        let mut leaf = leaf_of(&scene.alice, LeafIndex(0));
+        leaf.leaf_node_source = LeafNodeSource::Update;
+        leaf.encryption_key = suite().hpke_key_pair(&mut rng(6)).unwrap().public;
+        change(&mut leaf);
+        scene.insider.sign_leaf(&PROVIDER, &mut leaf, LeafIndex(0));
+        let update = Content::Proposal(Proposal::Update(Box::new(leaf)));
+        let update = scene.insider.public(&PROVIDER, update);
+        for judge in &scene.judges {
+            assert!(received(judge, &update).is_ok());
+        }
+        scene.observer.process(&PROVIDER, &update).unwrap();
+
+        // The leaf is taken; the secrets are for the tree with the leaf as it was before.
+        let rule = is(Rejection::PathOpen);
+        let of = PathFor::default();
+        let (leaf, mut path) = scene.insider.path(&PROVIDER, &mut rng(8), of, |_| {});
+        change(&mut path.leaf_node);
+        scene.insider.sign_leaf(&PROVIDER, &mut path.leaf_node, leaf);
+        scene.refused_by_all("path", commit(Vec::new(), Some(path)), SeenBy::Members, rule);
+    }
+}
+
+#[test]
+fn a_leaf_that_does_not_list_the_suite_is_taken_from_outside() {
+    for change in unlisted() {
+        let scene = Scene::new();
+        let joiner = key_package("frank", 40);
+        let mut outsider = Insider::of(&scene.alice);
+        outsider.signer = joiner.signer().clone();
+        let of =
+            PathFor { joiner: Some(joiner.key_package().leaf_node.clone()), ..PathFor::default() };
+        let (leaf, mut path) = outsider.path(&PROVIDER, &mut rng(8), of, |_| {});
+        change(&mut path.leaf_node);
+        outsider.sign_leaf(&PROVIDER, &mut path.leaf_node, leaf);
+        let kem_output = suite().hpke_key_pair(&mut rng(9)).unwrap().public.to_vec().into();
+        let content = commit(vec![Proposal::ExternalInit(kem_output)], Some(path));
+        let message = outsider.from_outside(&PROVIDER, Sender::NewMemberCommit, content);
+        let rule = is(Rejection::PathOpen);
+        scene.refused_by_all("outside", message, SeenBy::Members, rule);
+    }
+}
+
+#[test]
+fn own_leaves_list_the_suite() {
+    let leaf = LeafParams::new(Credential::basic(b"frank"), &[CipherSuite(0x7777)]);
+    let rule = Rejection::LeafRule(LeafRule::CipherSuiteNotListed(SUITE));
+    let params = KeyPackageParams::new(SUITE, leaf.clone(), LIFETIME);
+    let made = OwnKeyPackage::generate(&PROVIDER, &mut rng(40), params, signer(41));
+    assert_eq!(rejection(made.unwrap_err()), rule);
+
+    let params = GroupParams::new(b"new".as_slice().into(), SUITE, leaf.clone(), LIFETIME);
+    let founded = Group::create(&PROVIDER, &mut rng(1), Config::default(), params, signer(1));
+    assert_eq!(rejection(founded.unwrap_err()), rule);
+
+    let scene = Scene::new();
+    let info = scene.alice.group_info(&PROVIDER, ALL).unwrap();
+    let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
+    let verdicts = accept(stage.credentials().len());
+    let options = ExternalJoinOptions::new(leaf.clone(), signer(41));
+    let joined = stage.commit(&PROVIDER, &mut rng(2), &verdicts, options);
+    assert_eq!(rejection(joined.unwrap_err()), rule);
+
+    let leaf = Some(LeafUpdate { params: leaf, signer: signer(42) });
+    let options = CommitOptions { leaf, ..CommitOptions::default() };
+    let committed = scene.alice.commit(&PROVIDER, &mut rng(3), options);
+    assert_eq!(rejection(committed.unwrap_err()), rule);
 }
 
 #[test]
@@ -92,7 +224,7 @@ fn own_capabilities_do_not_list_what_is_default() {
         leaf,
         lifetime: LIFETIME,
     };
-    let new = conclave_group::Group::create(&PROVIDER, &mut rng(1), config, params, signer(1));
+    let new = Group::create(&PROVIDER, &mut rng(1), config, params, signer(1));
     let founded = leaf_of(new.unwrap().peek(), LeafIndex(0)).capabilities;
     for listed in [&own.key_package().leaf_node.capabilities, &founded] {
         assert_eq!(listed.extensions, [ExtensionType(0xf001)]);

@@ -4,8 +4,8 @@ use super::scene::*;
 use conclave_group::{FramingError, NewProposal, Rejection};
 use conclave_testkit::forge::Insider;
 use conclave_wire::{
-    Content, Decode, Encode, MlsMessage, MlsMessageBody, Proposal, ProtocolVersion,
-    PublicMessage, ReInit, Sender,
+    Content, Decode, Encode, MlsMessage, MlsMessageBody, Proposal, ProtocolVersion, PublicMessage,
+    ReInit, Sender,
 };
 
 fn remove() -> Content {

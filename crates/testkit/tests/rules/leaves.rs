@@ -28,12 +28,6 @@ type Rules<T> = Vec<(&'static str, Change<T>, Rejection)>;
 fn leaf_rules() -> Rules<LeafNode> {
     let rule = Rejection::LeafRule;
     vec![
-        ("version", |leaf| leaf.capabilities.versions.clear(), rule(LeafRule::VersionNotListed)),
-        (
-            "cipher suite",
-            |leaf| leaf.capabilities.cipher_suites = vec![CipherSuite(2)],
-            rule(LeafRule::CipherSuiteNotListed(SUITE)),
-        ),
         (
             "credential type",
             |leaf| leaf.capabilities.credentials = vec![CredentialType::X509],
@@ -58,7 +52,6 @@ fn leaf_rules() -> Rules<LeafNode> {
 
 /// What makes a key package invalid.
 fn package_rules() -> Rules<KeyPackage> {
-    let rule = Rejection::LeafRule;
     vec![
         (
             "version",
@@ -84,11 +77,6 @@ fn package_rules() -> Rules<KeyPackage> {
                 kp.extensions = vec![alien(), alien()];
             },
             Rejection::DuplicateExtension(ALIEN),
-        ),
-        (
-            "extension not listed",
-            |kp| kp.extensions = vec![alien()],
-            rule(LeafRule::ExtensionNotListed(ALIEN)),
         ),
     ]
 }

@@ -9,6 +9,7 @@ mod external;
 mod framing;
 mod joining;
 mod leaves;
+mod links;
 mod lists;
 mod paths;
 mod policy;

@@ -119,6 +119,8 @@ struct Row {
     musts: u32,
     /// The code spans of the column that says how the rule is enforced.
     enforced: Vec<String>,
+    /// Who says that a receiver is to refuse what breaks the rule.
+    receiver: String,
     /// Those of the column of tests.
     tests: Vec<String>,
 }
@@ -131,8 +133,10 @@ fn rows() -> Vec<Row> {
             continue;
         };
         let cells: Vec<&str> = cells.split(" | ").collect();
-        let [section, musts, _rule, enforced, tests] = cells[..] else {
-            panic!("docs/rules.md:{line}: a row has the cells section, MUST, rule, by, tests")
+        let [section, musts, _rule, enforced, receiver, tests] = cells[..] else {
+            panic!(
+                "docs/rules.md:{line}: a row has the cells section, MUST, rule, by, receiver, tests"
+            )
         };
         if section == "section" {
             continue;
@@ -145,6 +149,7 @@ fn rows() -> Vec<Row> {
                 panic!("docs/rules.md:{line}: the second cell counts the MUSTs of the row")
             }),
             enforced: code_spans(enforced).map(str::to_owned).collect(),
+            receiver: receiver.to_owned(),
             tests: code_spans(tests).map(str::to_owned).collect(),
         });
     }
@@ -197,6 +202,7 @@ fn every_rule_that_a_peer_can_break_is_in_the_table() {
         missing.is_empty(),
         "docs/rules.md has no row for {missing:?}. Add one for each:\n\
          | section, or – for a rule of our own | 0 | the rule in a few words | `{}` | \
+         MUST and the section that tells a receiver to refuse it, or ours: why | \
          `testkit::rules::module::name_of_its_negative_test` |\n\
          The test sends a forged message through Scene::refused_by_all. If the variant is no rule \
          that a peer can break, say so in ENUMS of crates/testkit/tests/rules/table.rs.",
@@ -238,6 +244,80 @@ fn every_rule_in_the_table_has_a_test() {
             "docs/rules.md:{}: what names a rejection names the test that shows it",
             row.line
         );
+    }
+}
+
+/// Whether a rejection is named; what the caller did wrong is none.
+fn refuses(row: &Row) -> bool {
+    let of_rule = |span: &String| ENUMS.iter().any(|e| span.starts_with(&format!("{}::", e.name)));
+    row.enforced.iter().any(of_rule)
+}
+
+/// What is wrong with an answer to whether RFC 9420 tells a receiver to refuse: `MUST` with sections,
+/// `ours` with a reason, or both.
+fn wrong_answer(answer: &str, sections: &BTreeSet<String>) -> Option<String> {
+    let (must, ours): (&str, Vec<&str>) = match answer.strip_prefix("ours") {
+        Some(ours) => ("", vec![ours]),
+        None => {
+            let mut parts = answer.split("; ours");
+            (parts.next().unwrap_or_default(), parts.collect())
+        }
+    };
+    let reason = |part: &&str| part.split_once(": ").is_some_and(|(_, why)| !why.trim().is_empty());
+    if !ours.iter().all(reason) {
+        return Some("`ours` has a reason: `ours: memory`".to_owned());
+    }
+    if must.is_empty() && !ours.is_empty() {
+        return None;
+    }
+
+    let Some(named) = must.strip_prefix("MUST ") else {
+        return Some("it is `MUST`, with sections, or `ours`, with a reason".to_owned());
+    };
+    let end = |c: char| !c.is_ascii_digit() && c != '.' && c != ',' && c != ' ';
+    let list = named.split(end).next().unwrap_or_default();
+    let mut named = list.split(", ").map(str::trim);
+    let unknown = named.find(|section| !sections.contains(*section));
+    unknown.map(|section| format!("there is no section {section:?}"))
+}
+
+#[test]
+fn every_refusal_says_whether_the_rfc_tells_a_receiver_to_refuse() {
+    let rows = rows();
+    let in_table = rows.iter().map(|row| row.section.clone());
+    let sections: BTreeSet<String> =
+        in_table.chain(MUSTS.map(|(section, _)| section.to_owned())).collect();
+    for row in &rows {
+        let line = row.line;
+        if !refuses(row) {
+            assert_eq!(row.receiver, "–", "docs/rules.md:{line}: the row refuses nothing");
+            continue;
+        }
+        assert_ne!(row.receiver, "–", "docs/rules.md:{line}: who tells a receiver to refuse it?");
+        let wrong = wrong_answer(&row.receiver, &sections);
+        assert_eq!(wrong, None, "docs/rules.md:{line}: {}", row.receiver);
+        // A rule of our own is nobody else's.
+        assert!(row.section != "–" || row.receiver.starts_with("ours: "), "docs/rules.md:{line}");
+    }
+}
+
+#[test]
+fn an_answer_without_sections_or_reason_is_none() {
+    let sections = BTreeSet::from(["7.3".to_owned(), "10".to_owned()]);
+    for good in [
+        "MUST 7.3",
+        "MUST 7.3, 10",
+        "MUST 7.3 before one sends it",
+        "MUST 10: it cannot be read",
+        "ours: memory; and work",
+        "MUST 10; ours for the limit: memory",
+    ] {
+        assert_eq!(wrong_answer(good, &sections), None, "{good}");
+    }
+    for bad in
+        ["", "MUST", "MUST 7.4", "MUST 7.3, 9", "ours", "ours:", "ours: ", "MUST 7.3; ours", "no"]
+    {
+        assert!(wrong_answer(bad, &sections).is_some(), "{bad}");
     }
 }
 

@@ -4,7 +4,7 @@ use crate::testing::{Plan, TestRng, World, group_id, member, sign, suite};
 use crate::view::{LeafView, ParentView};
 use crate::{
     Feature, LeafRule, MissingCapability, RatchetTree, StagedTree, TreeError, TreeRead,
-    check_leaf_rules, supports, verify_leaf_signature,
+    check_leaf_rules, check_own_leaf_rules, supports, verify_leaf_signature,
 };
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -71,16 +71,15 @@ fn views_accept_what_the_decoders_accept() {
 fn a_leaf_lists_what_it_uses() {
     let suite = CipherSuite(1);
     let good = rich_leaf(&mut TestRng(2));
-    assert_eq!(check_leaf_rules(&good, suite), Ok(()));
+    assert_eq!(check_leaf_rules(&good), Ok(()));
+    assert_eq!(check_own_leaf_rules(&good, suite), Ok(()));
     let broken = |change: &dyn Fn(&mut LeafNode)| {
         let mut leaf = good.clone();
         change(&mut leaf);
-        check_leaf_rules(&leaf, suite).unwrap_err()
+        let rule = check_leaf_rules(&leaf).unwrap_err();
+        assert_eq!(check_own_leaf_rules(&leaf, suite), Err(rule));
+        rule
     };
-    let rule = broken(&|l| l.capabilities.versions = [ProtocolVersion(2)].into());
-    assert_eq!(rule, LeafRule::VersionNotListed);
-    let rule = broken(&|l| l.capabilities.cipher_suites = [CipherSuite(2)].into());
-    assert_eq!(rule, LeafRule::CipherSuiteNotListed(suite));
     let rule = broken(&|l| l.capabilities.credentials = [CredentialType::BASIC].into());
     assert_eq!(rule, LeafRule::CredentialTypeNotListed(CredentialType::X509));
     let rule = broken(&|l| l.capabilities.extensions.truncate(1));
@@ -90,7 +89,23 @@ fn a_leaf_lists_what_it_uses() {
     // Listing defaults is against section 7.2, and tolerated.
     let mut leaf = good.clone();
     leaf.capabilities.extensions.push(ExtensionType::APPLICATION_ID);
-    assert_eq!(check_leaf_rules(&leaf, suite), Ok(()));
+    assert_eq!(check_leaf_rules(&leaf), Ok(()));
+}
+
+#[test]
+fn version_and_suite_are_listed_in_own_leaves_and_need_not_be_in_others() {
+    let suite = CipherSuite(1);
+    let good = rich_leaf(&mut TestRng(2));
+    let tolerated = |change: &dyn Fn(&mut LeafNode)| {
+        let mut leaf = good.clone();
+        change(&mut leaf);
+        assert_eq!(check_leaf_rules(&leaf), Ok(()));
+        check_own_leaf_rules(&leaf, suite).unwrap_err()
+    };
+    let rule = tolerated(&|l| l.capabilities.versions = [ProtocolVersion(2)].into());
+    assert_eq!(rule, LeafRule::VersionNotListed);
+    let rule = tolerated(&|l| l.capabilities.cipher_suites = [CipherSuite(2)].into());
+    assert_eq!(rule, LeafRule::CipherSuiteNotListed(suite));
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn join_with_a_revoked_member(settings: Settings) -> Result<Group, Error> {
     let (own, package) = key_package(&service, "dave@example.org");
     let proposals = vec![NewProposal::Add(Box::new(package))];
     let options = CommitOptions { proposals, ..CommitOptions::default() };
-    let step = alice.commit(&provider, &mut rng, options).unwrap();
+    let step = alice.commit(&provider, &mut rng, NOW, options).unwrap();
     let Event::Commit(messages) = written(&mut alice, step) else { panic!() };
 
     let Credential::X509 { certificates } = alice.own_member().unwrap().credential else {
