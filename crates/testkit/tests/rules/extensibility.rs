@@ -176,7 +176,7 @@ fn own_leaves_list_the_suite() {
 
     let leaf = Some(LeafUpdate { params: leaf, signer: signer(42) });
     let options = CommitOptions { leaf, ..CommitOptions::default() };
-    let committed = scene.alice.commit(&PROVIDER, &mut rng(3), options);
+    let committed = scene.alice.commit(&PROVIDER, &mut rng(3), NOW, options);
     assert_eq!(rejection(committed.unwrap_err()), rule);
 }
 

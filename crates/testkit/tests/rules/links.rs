@@ -99,7 +99,7 @@ fn members_of_a_successor_may_have_new_certificates() {
         .collect();
     let link = peers[0].group.reinit_link().unwrap();
     // Alice says of the others who they are; of herself she need not.
-    let untold = next.group.commit(&PROVIDER, &mut next.rng, adds(&owns, Some(link.clone())));
+    let untold = next.group.commit(&PROVIDER, &mut next.rng, NOW, adds(&owns, Some(link.clone())));
     assert_eq!(rejection(untold.unwrap_err()), MISSING);
     let told = link
         .known_as(LeafIndex(1), leaf("bob", 2).credential)
@@ -143,7 +143,7 @@ fn a_successor_that_leaves_a_device_out_is_refused() {
     let mut next = founded(leaf_params("alice", SUITE), SUITE);
     let link = peers[0].group.reinit_link().unwrap();
     let owns = [carol, bob];
-    let refused = next.group.commit(&PROVIDER, &mut next.rng, adds(&owns, Some(link.clone())));
+    let refused = next.group.commit(&PROVIDER, &mut next.rng, NOW, adds(&owns, Some(link.clone())));
     assert_eq!(rejection(refused.unwrap_err()), MISSING);
     // By who joins.
     let welcome = false_welcome(&peers[0], ResumptionPskUsage::Reinit, &owns);
@@ -171,7 +171,7 @@ fn a_stranger_in_a_branch_is_refused_unless_the_application_knows_it() {
     let owns = [key_package("bob", 501), key_package("mallory", 502), key_package("bob", 503)];
     let mut next = founded(leaf_params("alice", SUITE), SUITE);
     let link = peers[0].group.branch_link().unwrap();
-    let refused = next.group.commit(&PROVIDER, &mut next.rng, adds(&owns, Some(link)));
+    let refused = next.group.commit(&PROVIDER, &mut next.rng, NOW, adds(&owns, Some(link)));
     assert_eq!(rejection(refused.unwrap_err()), STRANGER);
 
     let welcome = false_welcome(&peers[0], ResumptionPskUsage::Branch, &owns);
@@ -282,7 +282,7 @@ fn who_creates_a_linked_group_is_told_at_once_that_it_does_not_fit() {
         let bob = key_package_of(leaf_params("bob", suite), suite, 501);
         let before = next.all_rows();
         let options = adds(&[bob], Some(link.clone()));
-        let refused = next.group.commit(&PROVIDER, &mut next.rng, options).err();
+        let refused = next.group.commit(&PROVIDER, &mut next.rng, NOW, options).err();
         assert_eq!(next.all_rows(), before);
         refused.map(rejection)
     };
