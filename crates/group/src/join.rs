@@ -41,6 +41,7 @@ pub struct WelcomeStage {
 #[derive(Debug)]
 pub struct JoinStage {
     group: Group,
+    inviter: Member,
     credentials: Vec<CredentialRequest>,
 }
 
@@ -144,6 +145,8 @@ impl WelcomeStage {
         let PublicState { tree, epoch, .. } = &public;
         let own_leaf = own_leaf(tree, &self.own)?;
         let private_keys = self.private_keys(&suite, tree, own_leaf, signer)?;
+        let leaf = tree.leaf(signer).ok_or(Rejection::GroupInfoSigner)?;
+        let inviter = Member::of(signer, &leaf);
         let secrets = member.epoch(&suite, &epoch.context.to_bytes()?)?;
         let confirmed = &epoch.context.confirmed_transcript_hash;
         let (key, tag) = (&secrets.confirmation_key, &epoch.confirmation_tag);
@@ -170,7 +173,7 @@ impl WelcomeStage {
         if let Some(node) = group.missing_private_key() {
             return Err(Rejection::PathSecretMissing(node).into());
         }
-        Ok(JoinStage { group, credentials })
+        Ok(JoinStage { group, inviter, credentials })
     }
 
     /// The GroupInfo. Neither its ciphertext nor its plaintext outlives this: with a large tree in
@@ -220,6 +223,13 @@ impl WelcomeStage {
 }
 
 impl JoinStage {
+    /// Who invites: the member whose signature on the GroupInfo was verified (section 12.4.3.1). Its
+    /// credential is among those to judge.
+    #[must_use]
+    pub fn inviter(&self) -> &Member {
+        &self.inviter
+    }
+
     /// The group, as it would be joined.
     #[must_use]
     pub fn peek(&self) -> &Group {
@@ -238,7 +248,7 @@ impl JoinStage {
     /// # Errors
     /// If one does not. (Or if a row is too long to encode, which nothing is that was received.)
     pub fn resolve(self, verdicts: &[Verdict]) -> Result<NewGroup, Error> {
-        let Self { group, credentials } = self;
+        let Self { group, credentials, .. } = self;
         check_verdicts(&credentials, verdicts)?;
         // What was judged makes room for the rows.
         drop(credentials);
