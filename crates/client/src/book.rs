@@ -1,7 +1,7 @@
 //! The messenger's own records: in memory and in the store, changed together.
 
-use crate::record::{GroupRecord, Identity, Item, Line, News, Work};
-use conclave_delivery::api::{DeviceId, short_group};
+use crate::record::{GroupRecord, Identity, Item, Line, News, Trust, Who, Work};
+use conclave_delivery::api::{DeviceId, Name, short_group};
 use conclave_mls::rows::Batch;
 use conclave_mls::wire::codec::{Decode, Encode};
 use conclave_mls::{GroupId, KeyPackageRef, SignaturePublicKey};
@@ -15,6 +15,7 @@ const GROUP: &str = "group";
 const QUEUE: &str = "queue";
 const LINE: &str = "line";
 const PIN: &str = "pin";
+const TRUST: &str = "trust";
 const KEY_PACKAGE: &str = "key-package";
 const PUBLISH: &str = "publish";
 const HISTORY: &str = "history";
@@ -31,6 +32,8 @@ pub(crate) enum Change {
     /// The user was told.
     Shown(u64),
     Pin(DeviceId, SignaturePublicKey),
+    /// What the user thinks of somebody's invitations; none if nothing.
+    Trust(Who, Option<Trust>),
     Current(Option<GroupId>),
     KeyPackage(KeyPackageRef, Option<Secret>),
     /// Whether a key package is still to be published.
@@ -46,8 +49,11 @@ pub(crate) struct Book<S> {
     lines: BTreeMap<u64, Line>,
     pins: BTreeMap<DeviceId, SignaturePublicKey>,
     current: Option<GroupId>,
+    trust: BTreeMap<Who, Trust>,
     unpublished: BTreeSet<KeyPackageRef>,
+    /// The number of the next item or line, and what it was when this process began.
     next: u64,
+    begun_with: u64,
 }
 
 fn damaged(what: &str, e: impl core::fmt::Display) -> StoreError {
@@ -65,6 +71,19 @@ fn decoded<T: Decode>(what: &str, bytes: &Secret) -> Result<T, StoreError> {
 fn number(what: &str, key: &[u8]) -> Result<u64, StoreError> {
     let key = <[u8; 8]>::try_from(key).map_err(|e| damaged(what, e))?;
     Ok(u64::from_be_bytes(key))
+}
+
+/// Somebody by the name that users write.
+fn who(name: &[u8]) -> Result<Who, StoreError> {
+    let damaged = |e: &dyn core::fmt::Display| damaged("the trust in somebody", e);
+    let name = core::str::from_utf8(name).map_err(|e| damaged(&e))?;
+    match name.contains('/') {
+        true => name.parse::<DeviceId>().map(Who::from).map_err(|e| damaged(&e)),
+        false => {
+            let user = name.parse::<Name>().map_err(|e| damaged(&e))?;
+            Ok(Who { user, device: None })
+        }
+    }
 }
 
 /// The latest comes first.
@@ -106,11 +125,33 @@ impl<S: Store> Book<S> {
             let device = DeviceId::from_identity(&key).map_err(|e| damaged("a pinned key", e))?;
             pins.insert(device, value.expose().into());
         }
+        let mut trust = BTreeMap::new();
+        for (key, value) in all(TRUST)? {
+            let value = match value.expose() {
+                [1] => Trust::Accepted,
+                [2] => Trust::Blocked,
+                other => return Err(damaged("the trust in somebody", format!("{other:?}"))),
+            };
+            trust.insert(who(&key)?, value);
+        }
         let unpublished = all(PUBLISH)?.into_iter().map(|(key, _)| key.into()).collect();
         let current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
         let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
         let next = last.map_or(0, |last| last + 1);
-        Ok(Self { store, identity, records, queue, lines, pins, current, unpublished, next })
+        let begun_with = next;
+        Ok(Self {
+            store,
+            identity,
+            records,
+            queue,
+            lines,
+            pins,
+            current,
+            trust,
+            unpublished,
+            next,
+            begun_with,
+        })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -135,6 +176,23 @@ impl<S: Store> Book<S> {
 
     pub(crate) fn pins(&self) -> &BTreeMap<DeviceId, SignaturePublicKey> {
         &self.pins
+    }
+
+    /// What the user thinks of a device's invitations: what was said of the device counts for more
+    /// than what was said of all devices of its user.
+    pub(crate) fn trust(&self, device: &DeviceId) -> Option<Trust> {
+        let (one, all) =
+            (Who::from(device.clone()), Who { user: device.user.clone(), device: None });
+        self.trust.get(&one).or_else(|| self.trust.get(&all)).copied()
+    }
+
+    /// What was said of these devices, one by one or together.
+    pub(crate) fn trusted(&self, who: &Who) -> impl Iterator<Item = (&Who, Trust)> {
+        let among = move |known: &Who| match (&who.device, &known.device) {
+            (None, _) => who.user == known.user,
+            (Some(_), _) => who == known,
+        };
+        self.trust.iter().filter(move |(known, _)| among(known)).map(|(who, trust)| (who, *trust))
     }
 
     pub(crate) fn current(&self) -> Option<&GroupId> {
@@ -173,6 +231,12 @@ impl<S: Store> Book<S> {
     /// What is to be done next in a group.
     pub(crate) fn front(&self, group: &GroupId) -> Option<(u64, &Item)> {
         self.items(group).next()
+    }
+
+    /// How many things that were asked for since this process began are not done.
+    pub(crate) fn asked(&self, counts: impl Fn(&Work) -> bool) -> usize {
+        let asked = self.queue.range(self.begun_with..);
+        asked.filter(|(_, item)| counts(&item.work)).count()
     }
 
     /// Whether leaving the group was asked for.
@@ -259,6 +323,12 @@ impl<S: Store> Book<S> {
             Change::Pin(device, key) => {
                 self.pins.insert(device, key);
             }
+            Change::Trust(who, Some(trust)) => {
+                self.trust.insert(who, trust);
+            }
+            Change::Trust(who, None) => {
+                self.trust.remove(&who);
+            }
             Change::Current(group) => self.current = group,
             Change::KeyPackage(..) => {}
             Change::Publish(reference, true) => {
@@ -287,6 +357,9 @@ fn write_change(set: &mut WriteSet, change: &Change, number: u64) -> Result<(), 
         }
         Change::Shown(key) => set.delete(LINE, key.to_be_bytes()),
         Change::Pin(device, key) => set.put(PIN, device.identity(), key.to_vec()),
+        Change::Trust(who, Some(Trust::Accepted)) => set.put(TRUST, who.to_string(), vec![1]),
+        Change::Trust(who, Some(Trust::Blocked)) => set.put(TRUST, who.to_string(), vec![2]),
+        Change::Trust(who, None) => set.delete(TRUST, who.to_string()),
         Change::Current(Some(group)) => set.put(META, CURRENT, group.to_vec()),
         Change::Current(None) => set.delete(META, CURRENT),
         Change::KeyPackage(reference, Some(secret)) => {

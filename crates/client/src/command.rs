@@ -31,6 +31,13 @@ pub enum Command {
     Switch(String),
     /// Leave the current group.
     Leave,
+    /// Accept a group that somebody has brought this device into, and that person's further
+    /// invitations; the only such group, if none is named.
+    Accept(Option<String>),
+    /// Leave such a group with this device.
+    Decline(Option<String>),
+    /// Leave all such groups of somebody's, and take none any more.
+    Block(Who),
     /// Show the codes to compare with somebody.
     Verify(Who),
     /// Show the last messages of the current group.
@@ -82,7 +89,10 @@ pub const HELP: &[(&str, &str)] = &[
     ("/groups", "list groups"),
     ("/switch NAME", "talk in another group"),
     ("/history [N]", "show the last N messages (20)"),
-    ("/leave", "leave the group"),
+    ("/accept [NAME]", "take an invitation: talk in that group, and trust whoever invited you"),
+    ("/decline [NAME]", "refuse an invitation: this device leaves that group"),
+    ("/block USER", "take no invitations of USER's; to /invite USER undoes it"),
+    ("/leave", "leave the group; forget it, if the service has lost it"),
     ("/quit", "end; what could not be sent is sent next time"),
     ("anything else", "say it in the current group (//text says /text)"),
 ];
@@ -154,6 +164,14 @@ impl Command {
             ("/switch", [name]) => Ok(Self::Switch((*name).to_string())),
             ("/switch", _) => Err(CommandError::Usage("/switch NAME; /groups lists them")),
             ("/leave", []) => Ok(Self::Leave),
+            ("/accept", []) => Ok(Self::Accept(None)),
+            ("/accept", [name]) => Ok(Self::Accept(Some((*name).to_string()))),
+            ("/accept", _) => Err(CommandError::Usage("/accept [NAME]; /groups lists them")),
+            ("/decline", []) => Ok(Self::Decline(None)),
+            ("/decline", [name]) => Ok(Self::Decline(Some((*name).to_string()))),
+            ("/decline", _) => Err(CommandError::Usage("/decline [NAME]; /groups lists them")),
+            ("/block", [who]) => Ok(Self::Block(parse_who(who)?)),
+            ("/block", _) => Err(CommandError::Usage("/block USER")),
             ("/verify", [who]) => Ok(Self::Verify(parse_who(who)?)),
             ("/verify", _) => Err(CommandError::Usage("/verify USER")),
             ("/history", []) => Ok(Self::History(20)),

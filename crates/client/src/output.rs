@@ -174,7 +174,14 @@ fn news_line(group: &str, news: &News) -> String {
         News::Joined { seq, by, suite } => {
             format!("joined {group} {seq} by {by} {}", suite_words(*suite))
         }
-        News::Added { seq, who, by } => format!("added {group} {seq} {who} by {by}"),
+        News::Added { seq, who, by, code } => {
+            format!("added {group} {seq} {who} by {by} {code}").trim_end().to_string()
+        }
+        News::Namesake { seq, who, by, code } => {
+            let by = by.as_ref().map_or("-".to_string(), DeviceId::to_string);
+            format!("warning {group} {seq} {who} by {by} {code}")
+        }
+        News::Invited { seq, by, code } => format!("invited {group} {seq} by {by} {code}"),
         News::Removed { seq, who, by } => format!("removed {group} {seq} {who} by {by}"),
         News::Leaving { seq, who } => format!("leaving {group} {seq} {who}"),
         News::Out { seq, by, left: false } => format!("out {group} {seq} by {by}"),
@@ -202,8 +209,25 @@ fn news_text(group: &str, news: &News) -> String {
             let suite = suite.unwrap_or_default();
             format!("{group} * {by} added you; {suite}/members shows who is here")
         }
-        News::Added { who, by, .. } if who == by => format!("{group} * {who} joined by itself"),
-        News::Added { who, by, .. } => format!("{group} * {by} added {who}"),
+        News::Added { who, by, code, .. } => {
+            let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
+            match who == by {
+                true => format!("{group} * {who}{code} came back by itself"),
+                false => format!("{group} * {by} added {who}{code}"),
+            }
+        }
+        News::Namesake { who, by, code, .. } => {
+            let by = by.as_ref().map_or("is here".into(), |by| format!("was added by {by}"));
+            format!(
+                "{group} ! WARNING: in your name, {who} ({code}) {by}. If it is not yours: /remove \
+                 {who}"
+            )
+        }
+        News::Invited { by, code, .. } => format!(
+            "{group} ? {by} ({code}) is new to you: /accept to talk here, /decline to leave, or \
+             /block {}",
+            by.user
+        ),
         News::Removed { who, by, .. } => format!("{group} * {who} is out (committed by {by})"),
         News::Leaving { who, .. } => format!("{group} * {who} wants to leave"),
         News::Out { by, left: false, .. } => format!("{group} * {by} removed you"),
