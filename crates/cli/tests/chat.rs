@@ -305,7 +305,9 @@ fn nothing_is_lost_shown_twice_or_out_of_order_when_processes_die() {
     alice.process.write("/new lunch");
     alice.process.write("/invite bob");
     alice.until("added lunch");
-    bob.until("joined lunch");
+    bob.until("invited lunch");
+    bob.process.write("/accept lunch");
+    bob.until("note lunch accepted");
 
     let server = Arc::new(Mutex::new(server));
     let finished = thread::scope(|scope| {
@@ -451,7 +453,7 @@ fn a_script_ends_when_all_of_it_is_done() {
     let alice = script("alice", "/new lunch\n/invite bob\nsoup?\n/verify bob\n//done");
     assert!(alice.contains(&"message lunch 3 alice/pad soup?".to_string()), "{alice:?}");
     assert!(alice.contains(&"message lunch 4 alice/pad /done".to_string()), "{alice:?}");
-    let bob = script("bob", "yes\n/verify alice\n/nonsense");
+    let bob = script("bob", "/accept\nyes\n/verify alice\n/nonsense");
     let joined = format!("joined lunch 1 by alice/pad post-quantum {HYBRID}");
     assert!(bob.contains(&joined), "{bob:?}");
     assert!(bob.contains(&"message lunch 3 alice/pad soup?".to_string()), "{bob:?}");
@@ -505,6 +507,7 @@ fn two_new_devices_chat_post_quantum_and_both_see_it() {
     alice.process.write("/invite bob");
     let joined = format!("joined lunch 1 by alice/main post-quantum {HYBRID}");
     assert_eq!(bob.until("joined"), joined);
+    bob.process.write("/accept");
     bob.process.write("soup?");
     alice.until("message lunch 3 bob/main soup?");
     bob.until("message lunch 3 bob/main soup?");
@@ -545,6 +548,7 @@ fn who_has_no_post_quantum_suite_is_refused_and_a_classic_group_is_its_makers_wo
     // The first that he hears of any group.
     let joined = format!("joined dinner 1 by alice/main pre-quantum {CLASSIC}");
     assert_eq!(bob.until("joined"), joined);
+    bob.process.write("/accept");
     bob.process.write("soup?");
     alice.until("message dinner 3 bob/main soup?");
     bob.until("message dinner 3 bob/main soup?");
