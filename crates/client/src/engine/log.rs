@@ -3,7 +3,7 @@
 use super::groups::not_sent;
 use super::{Engine, EngineError, Inviting};
 use crate::book::{Book, Change};
-use crate::command::is_group_name;
+use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use conclave_delivery::api::{ContentType, DeviceId, LogEntry, LogPage};
 use conclave_mls::crypto::CryptoProvider;
