@@ -21,17 +21,17 @@ use std::time::Duration;
 
 /// How scripts use the command.
 const FOR_SCRIPTS: &str = "\
-At a terminal, /help lists the commands. In a script, each line of the input is a
-command or a message, and each line of the output is one event: words separated by
-spaces, free text last.
+At a terminal, /help lists the commands. In a script, each line of the input is
+a command or a message, and each line of the output is one event: words separated
+by spaces, free text last.
 
   message GROUP NUMBER USER/DEVICE TIME TEXT
 
 TIME is when the service received the message, as 2026-01-31T18:30:00Z. In free
-text, \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that would
-disturb the text around it. '/say TEXT' understands the same escapes; other lines
-are said as they are. A line is UTF-8 and has at most 65536 bytes; any other is
-refused whole.
+text, \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that
+would disturb the text around it. '/say TEXT' understands the same escapes; other
+lines are said as they are. A line is UTF-8 and has at most 65536 bytes; any
+other is refused whole.
 
 Exit codes:
   0  everything in the input is done
@@ -39,7 +39,7 @@ Exit codes:
   2  an option or argument is wrong
   3  something in the input was refused: an 'error' or 'failed' line says what.
      The rest is done, or kept as under 4. At a terminal, refusals do not count
-  4  something is not done yet, because the service does not answer, for example.
+  4  something is not done yet, for example because the service does not answer.
      It is kept and tried again next time";
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,7 @@ pub(crate) struct Args {
     /// those of others who have no other].
     #[arg(long, value_name = "SUITE", value_parser = parse_suite)]
     suite: Option<SuiteArg>,
-    /// At the end of the input, listen for this many more seconds.
+    /// At the end of the input, listen for this many more seconds; a huge number means forever.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
     /// Go on at the end of the input, until a signal comes.

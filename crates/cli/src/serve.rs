@@ -1,6 +1,7 @@
 //! `conclave serve`.
 
 use crate::{Failure, folders};
+use conclave_client::plain;
 use conclave_delivery::http::Config;
 use conclave_delivery::serve;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -42,7 +43,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     config.addr = args.listen;
     if args.observe {
         config.on_request = Some(Arc::new(|seen| {
-            let _ = writeln!(std::io::stderr(), "{seen}");
+            let _ = writeln!(std::io::stderr(), "{}", plain(&seen.to_string()));
         }));
     }
     let server = serve(config)?;
