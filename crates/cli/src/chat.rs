@@ -103,6 +103,12 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let base = match args.data {
         Some(data) => data,
+        None if user.as_str() == folders::SERVICE => {
+            return Err(
+                "`conclave serve` keeps its state where that user's would be: use --data DIR"
+                    .into(),
+            );
+        }
         None => folders::default_folder()?,
     };
     let folder = base.join(user.as_str()).join(args.device.as_str());

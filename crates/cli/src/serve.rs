@@ -34,7 +34,7 @@ pub(crate) fn default_address() -> SocketAddr {
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let data = match args.data {
         Some(data) => data,
-        None => folders::default_folder()?.join("service"),
+        None => folders::default_folder()?.join(folders::SERVICE),
     };
     folders::make_private(&data)?;
     // From here on a signal is no sudden end.

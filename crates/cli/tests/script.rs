@@ -170,6 +170,22 @@ fn names_never_lead_out_of_the_state_folder() {
 }
 
 #[test]
+fn no_users_state_lies_in_the_services_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(common::CONCLAVE)
+        .args(["chat", "service", "--device", "delivery.db"])
+        .env("XDG_DATA_HOME", folder.path())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--data"), "{said}");
+    assert!(!folder.path().join("conclave").exists(), "nothing is made");
+    assert_eq!(Service::start().chat("service", "").code, DONE, "elsewhere it is a name");
+}
+
+#[test]
 fn names_that_cannot_be_seen_are_refused() {
     let service = Service::start();
     let mut names: Vec<String> = "\u{200b}\u{2060}\u{ad}\u{61c}\u{feff}\u{200d}\u{34f}\u{fe0f}\u{180e}\u{e0041}\u{3164}\u{2800}"

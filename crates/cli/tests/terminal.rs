@@ -130,6 +130,18 @@ fn the_terminal_is_restored_after_every_signal() {
 }
 
 #[test]
+fn the_terminal_is_restored_after_ctrl_c_and_ctrl_d() {
+    let service = Service::start();
+    for key in ["\u{3}", "\u{4}"] {
+        let mut terminal = Terminal::start(&service, "alice", "xterm");
+        terminal.wait_until("line editor", Terminal::is_raw);
+        terminal.write(key);
+        assert!(terminal.child.wait().unwrap().success());
+        assert!(terminal.is_usable());
+    }
+}
+
+#[test]
 fn the_terminal_is_restored_after_an_error() {
     let service = Service::start();
     Terminal::start(&service, "alice", "xterm").write("/quit\r");

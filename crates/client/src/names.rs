@@ -17,12 +17,13 @@ pub(crate) fn is_group_name(name: &str) -> bool {
 /// The same, whatever its length: a number may have been added to it.
 pub(crate) fn is_readable(name: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || is_harmful(c) || is_unseen(c);
-    let punctuation = |c: char| c.is_ascii_punctuation();
+    let is_punctuation = |text: &str| text.chars().all(|c| c.is_ascii_punctuation());
 
     !name.is_empty()
         && !name.contains(odd)
         && !name.starts_with(is_combining_mark)
-        && !look(name).chars().all(punctuation)
+        && !is_punctuation(name)
+        && !is_punctuation(&look(name))
 }
 
 /// Whether a character has no shape, or none that fonts agree on: Unicode's
