@@ -1,5 +1,6 @@
 //! The messenger's own records: in memory and in the store, changed together.
 
+use crate::names::{is_readable, look_alike};
 use crate::record::{GroupRecord, Identity, Item, Line, News, Trust, Who, Work};
 use conclave_delivery::api::{DeviceId, Name, short_group};
 use conclave_mls::rows::Batch;
@@ -51,9 +52,11 @@ pub(crate) struct Book<S> {
     current: Option<GroupId>,
     trust: BTreeMap<Who, Trust>,
     unpublished: BTreeSet<KeyPackageRef>,
-    /// The number of the next item or line, and what it was when this process began.
     next: u64,
-    begun_with: u64,
+    /// The first number given out since the records were loaded.
+    first: u64,
+    /// How much of what was queued since then has failed.
+    failures: usize,
 }
 
 fn damaged(what: &str, e: impl core::fmt::Display) -> StoreError {
@@ -138,7 +141,7 @@ impl<S: Store> Book<S> {
         let current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
         let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
         let next = last.map_or(0, |last| last + 1);
-        let begun_with = next;
+        let (first, failures) = (next, 0);
         Ok(Self {
             store,
             identity,
@@ -150,7 +153,8 @@ impl<S: Store> Book<S> {
             trust,
             unpublished,
             next,
-            begun_with,
+            first,
+            failures,
         })
     }
 
@@ -206,20 +210,25 @@ impl<S: Store> Book<S> {
     /// What the user calls a group.
     pub(crate) fn group_name(&self, group: &GroupId) -> String {
         match self.record(group) {
-            Some(record) if !record.name.is_empty() => record.name.clone(),
+            Some(record) if is_readable(&record.name) => record.name.clone(),
             _ => short_group(group).trim_end_matches('…').to_string(),
         }
     }
 
-    /// A name that no other group has.
+    /// A name that no other group has, nor one that looks like it.
     pub(crate) fn free_name(&self, group: &GroupId, wanted: &str) -> String {
         let taken = |name: &str| {
             let mut others = self.records.iter().filter(|(id, _)| *id != group);
-            others.any(|(_, record)| record.name == name)
+            others.any(|(_, record)| look_alike(&record.name, name))
         };
         let numbered = (2..).map(|n| format!("{wanted}-{n}"));
         let mut names = std::iter::once(wanted.to_string()).chain(numbered);
         names.find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// How much of what was queued since the records were loaded has failed.
+    pub(crate) fn failures(&self) -> usize {
+        self.failures
     }
 
     /// What is to be done in a group, in order.
@@ -235,7 +244,7 @@ impl<S: Store> Book<S> {
 
     /// How many things that were asked for since this process began are not done.
     pub(crate) fn asked(&self, counts: impl Fn(&Work) -> bool) -> usize {
-        let asked = self.queue.range(self.begun_with..);
+        let asked = self.queue.range(self.first..);
         asked.filter(|(_, item)| counts(&item.work)).count()
     }
 
@@ -286,6 +295,7 @@ impl<S: Store> Book<S> {
             write_change(&mut set, change, next.wrapping_sub(1))?;
         }
         self.store.commit(&set)?;
+        self.failures += failures(&changes, self.first);
         for change in changes {
             self.move_in(change);
         }
@@ -339,6 +349,16 @@ impl<S: Store> Book<S> {
             }
         }
     }
+}
+
+/// How many failures a write reports, if it ends something that was queued under `first` or later.
+fn failures(changes: &[Change], first: u64) -> usize {
+    let ended = |change: &Change| matches!(change, Change::Item(key, None) if *key >= first);
+    if !changes.iter().any(ended) {
+        return 0;
+    }
+    let failed = |change: &&Change| matches!(change, Change::News(_, News::Failed { .. }));
+    changes.iter().filter(failed).count()
 }
 
 /// Adds a change to what is written; `number` is the one that a new item or line gets.

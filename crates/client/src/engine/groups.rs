@@ -2,6 +2,7 @@
 
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
+use crate::names::look_alike;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
 use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
@@ -53,8 +54,12 @@ impl<S: Store> Engine<S> {
             ));
             return Ok(());
         }
-        if self.book.records().values().any(|record| record.name == name) {
-            self.error(format!("you have a group {name} already: /switch {name}"));
+        let mut names = self.book.records().values().map(|record| &record.name);
+        if let Some(taken) = names.find(|taken| look_alike(taken, &name)).cloned() {
+            self.error(match taken == name {
+                true => format!("you have a group {name} already: /switch {name}"),
+                false => format!("{name} looks like your group {taken}: take another name"),
+            });
             return Ok(());
         }
         let mut id = vec![0; GROUP_ID];

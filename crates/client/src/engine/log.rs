@@ -4,7 +4,7 @@ use super::groups::not_sent;
 use super::{Engine, EngineError, Inviting};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
-use crate::command::is_group_name;
+use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use conclave_delivery::api::{ContentType, DeviceId, LogEntry, LogPage};
 use conclave_mls::crypto::CryptoProvider;

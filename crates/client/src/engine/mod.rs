@@ -474,6 +474,13 @@ impl<S: Store> Engine<S> {
         items + self.made.iter().filter(creating).count()
     }
 
+    /// How many things that the user has asked for since [`Self::open`] failed after they were
+    /// accepted, as [`News::Failed`] says.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        self.book.failures()
+    }
+
     /// Until when a line waits for its group's name.
     fn hidden_until(&self, line: &Line) -> Option<u64> {
         let record = self.book.record(line.group.as_ref()?)?;
