@@ -44,7 +44,7 @@ fn a_device_that_the_service_forgot_goes_on_when_it_says_something() {
     bob.write("/new x");
     bob.until("created x");
     bob.write("hello");
-    bob.until("message x 1 bob/main hello");
+    assert!(bob.until("message x 1 bob/main ").ends_with(" hello"));
     drop(people);
 }
 
@@ -59,7 +59,7 @@ fn a_group_that_the_service_has_lost_is_forgotten_by_leaving_it() {
     assert!(left.line("group g").unwrap().ends_with(" left"), "{left:?}");
     assert_eq!(left.code, 0);
     let other = people.script("bob/main", "/new other\nhello\n");
-    assert!(other.has("message other 1 bob/main hello"), "{other:?}");
+    assert!(other.says("message other 1 bob/main ", " hello"), "{other:?}");
     assert!(!other.has("error"), "{other:?}");
     assert_eq!(other.code, 0);
 }
@@ -70,15 +70,15 @@ fn a_script_fails_for_what_it_asked_and_not_for_what_was_asked_before() {
     people.script("bob/main", "/new g\n");
     people.service.stop();
     let offline = people.script("bob/main", "never sent\n/quit\n");
-    assert_eq!(offline.code, 1, "its own text is not sent");
+    assert_ne!(offline.code, 0, "its own text is not sent");
     // The group is lost, and the text with it.
     let mut people = people.service_anew("empty");
     let other = people.script("bob/main", "/new other\nhello\n");
-    assert!(other.has("message other 1 bob/main hello"), "{other:?}");
+    assert!(other.says("message other 1 bob/main ", " hello"), "{other:?}");
     assert_eq!(other.code, 0, "{other:?}");
     // A group that is not made yet is something that was asked, too.
     people.service.stop();
-    assert_eq!(people.script("bob/main", "/new third\n/quit\n").code, 1);
+    assert_ne!(people.script("bob/main", "/new third\n/quit\n").code, 0);
 }
 
 #[test]

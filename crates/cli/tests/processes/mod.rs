@@ -87,6 +87,11 @@ impl Ended {
     pub(crate) fn has(&self, begin: &str) -> bool {
         self.line(begin).is_some()
     }
+
+    /// Whether a line begins and ends like this.
+    pub(crate) fn says(&self, begin: &str, end: &str) -> bool {
+        self.lines.iter().any(|line| line.starts_with(begin) && line.ends_with(end))
+    }
 }
 
 /// People's devices, whose state is in one folder, at one service.
