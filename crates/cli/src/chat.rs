@@ -1,23 +1,52 @@
 //! `conclave chat`.
 
+mod lines;
+mod restore;
 mod script;
+mod server_url;
 mod terminal;
 
 use crate::serve::default_address;
-use crate::{Failure, folders};
+use crate::{Failure, complain, folders};
 use conclave_client::{
-    DeviceId, Engine, Name, Options, Setup, SuiteError, find_suite, os_rng, suite_list,
+    DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite, os_rng, suite_list,
 };
 use conclave_mls::CipherSuite;
 use conclave_store::SqliteStore;
+use server_url::parse_server;
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
+
+/// How scripts use the command.
+const FOR_SCRIPTS: &str = "\
+At a terminal, /help lists the commands. In a script, each line of the input is
+a command or a message, and each line of the output is one event: words separated
+by spaces, free text last.
+
+  message GROUP NUMBER USER/DEVICE TIME TEXT
+
+TIME is when the service received the message, as 2026-01-31T18:30:00Z. In free
+text, \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that
+would disturb the text around it. '/say TEXT' understands the same escapes; other
+lines are said as they are. A line is UTF-8 and has at most 65536 bytes; any
+other is refused whole.
+
+Exit codes:
+  0  everything in the input is done
+  1  the messenger cannot go on; standard error says why
+  2  an option or argument is wrong
+  3  something in the input was refused: an 'error' or 'failed' line says what.
+     The rest is done, or kept as under 4. At a terminal, refusals do not count
+  4  something is not done yet, for example because the service does not answer.
+     It is kept and tried again next time";
 
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "conclave chat [OPTIONS] <USER>\n       conclave chat --suite list")]
+#[command(after_help = FOR_SCRIPTS)]
 pub(crate) struct Args {
-    /// Who you are: a-z, 0-9, '.', '_' and '-'.
+    /// Who you are: a-z, 0-9, '.', '_' and '-', and not dots alone.
     // Nobody needs to be anybody to see the list of suites.
     user: Option<Name>,
     /// Which of your devices this is.
@@ -38,7 +67,7 @@ pub(crate) struct Args {
     /// those of others who have no other].
     #[arg(long, value_name = "SUITE", value_parser = parse_suite)]
     suite: Option<SuiteArg>,
-    /// At the end of the input, listen for this many more seconds.
+    /// At the end of the input, listen for this many more seconds; a huge number means forever.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
     /// Go on at the end of the input, until a signal comes.
@@ -60,20 +89,12 @@ fn parse_suite(word: &str) -> Result<SuiteArg, SuiteError> {
     }
 }
 
-/// Refuses what can never be reached, which would look as if the service did not answer.
-fn parse_server(url: &str) -> Result<String, String> {
-    match url.strip_prefix("http://") {
-        Some(rest) if !rest.is_empty() && !rest.starts_with(['/', ':']) => Ok(url.to_string()),
-        _ => Err("it must be http://HOST:PORT, as this program speaks no TLS itself. To reach a \
-                  service over TLS, run a proxy or tunnel on this machine (stunnel, or ssh -L, say) \
-                  and give its address, as http://127.0.0.1:PORT; or use a VPN"
-            .into()),
-    }
-}
-
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let cipher_suite = match args.suite {
-        Some(SuiteArg::List) => return Ok(writeln!(stdout(), "{}", suite_list())?),
+        Some(SuiteArg::List) => {
+            writeln!(stdout(), "{}", suite_list())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(SuiteArg::One(suite)) => Some(suite),
         None => None,
     };
@@ -82,6 +103,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     };
     let base = match args.data {
         Some(data) => data,
+        None if user.as_str() == folders::SERVICE => {
+            return Err(
+                "`conclave serve` keeps its state where that user's would be: use --data DIR"
+                    .into(),
+            );
+        }
         None => folders::default_folder()?,
     };
     let folder = base.join(user.as_str()).join(args.device.as_str());
@@ -105,10 +132,23 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         true => terminal::run(engine, &options)?,
         false => script::run(engine, &options)?,
     };
-    match ended.waiting {
-        0 => Ok(()),
-        n => {
-            Err(format!("not done yet, and kept for the next time: {n} of what you wanted").into())
-        }
+    Ok(exit_code(ended, interactive))
+}
+
+/// The code of [`FOR_SCRIPTS`]. At a terminal a refusal was seen, and often corrected.
+fn exit_code(ended: Ended, interactive: bool) -> ExitCode {
+    let Ended { refused, waiting } = ended;
+    if waiting > 0 {
+        let what =
+            format!("not done yet, and kept for the next time: {waiting} of what you wanted");
+        complain(&what);
+    }
+
+    if refused > 0 && !interactive {
+        ExitCode::from(3)
+    } else if waiting > 0 {
+        ExitCode::from(4)
+    } else {
+        ExitCode::SUCCESS
     }
 }

@@ -3,6 +3,9 @@
 use crate::Failure;
 use std::path::{Path, PathBuf};
 
+/// The service's folder in the default one, beside those of users.
+pub(crate) const SERVICE: &str = "service";
+
 /// `$XDG_DATA_HOME/conclave`, or `~/.local/share/conclave`.
 pub(crate) fn default_folder() -> Result<PathBuf, Failure> {
     let absolute =

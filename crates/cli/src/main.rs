@@ -6,7 +6,7 @@ mod folders;
 mod serve;
 
 use clap::{Parser, Subcommand};
-use conclave_client::SUITES;
+use conclave_client::{SUITES, plain};
 use conclave_provider_aws_lc::AwsLc;
 use std::io::Write;
 use std::process::ExitCode;
@@ -40,16 +40,18 @@ pub(crate) type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Chat(args) => chat::run(args),
-        Command::Demo => demo::run(),
+        Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            // Where else could it be said?
-            let _ = writeln!(std::io::stderr(), "conclave: {e}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|e| {
+        complain(&e.to_string());
+        ExitCode::FAILURE
+    })
+}
+
+/// Says on standard error what went wrong. It may quote the service, so it is made safe to show.
+pub(crate) fn complain(what: &str) {
+    // If that is gone, there is nowhere left to say it.
+    let _ = writeln!(std::io::stderr(), "conclave: {}", plain(what));
 }

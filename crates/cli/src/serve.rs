@@ -1,6 +1,7 @@
 //! `conclave serve`.
 
 use crate::{Failure, folders};
+use conclave_client::plain;
 use conclave_delivery::http::Config;
 use conclave_delivery::serve;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -33,7 +34,7 @@ pub(crate) fn default_address() -> SocketAddr {
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let data = match args.data {
         Some(data) => data,
-        None => folders::default_folder()?.join("service"),
+        None => folders::default_folder()?.join(folders::SERVICE),
     };
     folders::make_private(&data)?;
     // From here on a signal is no sudden end.
@@ -42,7 +43,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     config.addr = args.listen;
     if args.observe {
         config.on_request = Some(Arc::new(|seen| {
-            let _ = writeln!(std::io::stderr(), "{seen}");
+            let _ = writeln!(std::io::stderr(), "{}", plain(&seen.to_string()));
         }));
     }
     let server = serve(config)?;

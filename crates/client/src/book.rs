@@ -1,7 +1,8 @@
 //! The messenger's own records: in memory and in the store, changed together.
 
-use crate::record::{GroupRecord, Identity, Item, Line, News, Work};
-use conclave_delivery::api::{DeviceId, short_group};
+use crate::names::{is_readable, look_alike};
+use crate::record::{GroupRecord, Identity, Item, Line, News, Trust, Who, Work};
+use conclave_delivery::api::{DeviceId, Name, short_group};
 use conclave_mls::rows::Batch;
 use conclave_mls::wire::codec::{Decode, Encode};
 use conclave_mls::{GroupId, KeyPackageRef, SignaturePublicKey};
@@ -15,6 +16,7 @@ const GROUP: &str = "group";
 const QUEUE: &str = "queue";
 const LINE: &str = "line";
 const PIN: &str = "pin";
+const TRUST: &str = "trust";
 const KEY_PACKAGE: &str = "key-package";
 const PUBLISH: &str = "publish";
 const HISTORY: &str = "history";
@@ -31,6 +33,8 @@ pub(crate) enum Change {
     /// The user was told.
     Shown(u64),
     Pin(DeviceId, SignaturePublicKey),
+    /// What the user thinks of somebody's invitations; none if nothing.
+    Trust(Who, Option<Trust>),
     Current(Option<GroupId>),
     KeyPackage(KeyPackageRef, Option<Secret>),
     /// Whether a key package is still to be published.
@@ -46,8 +50,13 @@ pub(crate) struct Book<S> {
     lines: BTreeMap<u64, Line>,
     pins: BTreeMap<DeviceId, SignaturePublicKey>,
     current: Option<GroupId>,
+    trust: BTreeMap<Who, Trust>,
     unpublished: BTreeSet<KeyPackageRef>,
     next: u64,
+    /// The first number given out since the records were loaded.
+    first: u64,
+    /// How much of what was queued since then has failed.
+    failures: usize,
 }
 
 fn damaged(what: &str, e: impl core::fmt::Display) -> StoreError {
@@ -65,6 +74,19 @@ fn decoded<T: Decode>(what: &str, bytes: &Secret) -> Result<T, StoreError> {
 fn number(what: &str, key: &[u8]) -> Result<u64, StoreError> {
     let key = <[u8; 8]>::try_from(key).map_err(|e| damaged(what, e))?;
     Ok(u64::from_be_bytes(key))
+}
+
+/// Somebody by the name that users write.
+fn who(name: &[u8]) -> Result<Who, StoreError> {
+    let damaged = |e: &dyn core::fmt::Display| damaged("the trust in somebody", e);
+    let name = core::str::from_utf8(name).map_err(|e| damaged(&e))?;
+    match name.contains('/') {
+        true => name.parse::<DeviceId>().map(Who::from).map_err(|e| damaged(&e)),
+        false => {
+            let user = name.parse::<Name>().map_err(|e| damaged(&e))?;
+            Ok(Who { user, device: None })
+        }
+    }
 }
 
 /// The latest comes first.
@@ -106,11 +128,34 @@ impl<S: Store> Book<S> {
             let device = DeviceId::from_identity(&key).map_err(|e| damaged("a pinned key", e))?;
             pins.insert(device, value.expose().into());
         }
+        let mut trust = BTreeMap::new();
+        for (key, value) in all(TRUST)? {
+            let value = match value.expose() {
+                [1] => Trust::Accepted,
+                [2] => Trust::Blocked,
+                other => return Err(damaged("the trust in somebody", format!("{other:?}"))),
+            };
+            trust.insert(who(&key)?, value);
+        }
         let unpublished = all(PUBLISH)?.into_iter().map(|(key, _)| key.into()).collect();
         let current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
         let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
         let next = last.map_or(0, |last| last + 1);
-        Ok(Self { store, identity, records, queue, lines, pins, current, unpublished, next })
+        let (first, failures) = (next, 0);
+        Ok(Self {
+            store,
+            identity,
+            records,
+            queue,
+            lines,
+            pins,
+            current,
+            trust,
+            unpublished,
+            next,
+            first,
+            failures,
+        })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -137,6 +182,23 @@ impl<S: Store> Book<S> {
         &self.pins
     }
 
+    /// What the user thinks of a device's invitations: what was said of the device counts for more
+    /// than what was said of all devices of its user.
+    pub(crate) fn trust(&self, device: &DeviceId) -> Option<Trust> {
+        let (one, all) =
+            (Who::from(device.clone()), Who { user: device.user.clone(), device: None });
+        self.trust.get(&one).or_else(|| self.trust.get(&all)).copied()
+    }
+
+    /// What was said of these devices, one by one or together.
+    pub(crate) fn trusted(&self, who: &Who) -> impl Iterator<Item = (&Who, Trust)> {
+        let among = move |known: &Who| match (&who.device, &known.device) {
+            (None, _) => who.user == known.user,
+            (Some(_), _) => who == known,
+        };
+        self.trust.iter().filter(move |(known, _)| among(known)).map(|(who, trust)| (who, *trust))
+    }
+
     pub(crate) fn current(&self) -> Option<&GroupId> {
         self.current.as_ref()
     }
@@ -148,20 +210,25 @@ impl<S: Store> Book<S> {
     /// What the user calls a group.
     pub(crate) fn group_name(&self, group: &GroupId) -> String {
         match self.record(group) {
-            Some(record) if !record.name.is_empty() => record.name.clone(),
+            Some(record) if is_readable(&record.name) => record.name.clone(),
             _ => short_group(group).trim_end_matches('…').to_string(),
         }
     }
 
-    /// A name that no other group has.
+    /// A name that no other group has, nor one that looks like it.
     pub(crate) fn free_name(&self, group: &GroupId, wanted: &str) -> String {
         let taken = |name: &str| {
             let mut others = self.records.iter().filter(|(id, _)| *id != group);
-            others.any(|(_, record)| record.name == name)
+            others.any(|(_, record)| look_alike(&record.name, name))
         };
         let numbered = (2..).map(|n| format!("{wanted}-{n}"));
         let mut names = std::iter::once(wanted.to_string()).chain(numbered);
         names.find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// How much of what was queued since the records were loaded has failed.
+    pub(crate) fn failures(&self) -> usize {
+        self.failures
     }
 
     /// What is to be done in a group, in order.
@@ -173,6 +240,12 @@ impl<S: Store> Book<S> {
     /// What is to be done next in a group.
     pub(crate) fn front(&self, group: &GroupId) -> Option<(u64, &Item)> {
         self.items(group).next()
+    }
+
+    /// How many things that were asked for since this process began are not done.
+    pub(crate) fn asked(&self, counts: impl Fn(&Work) -> bool) -> usize {
+        let asked = self.queue.range(self.first..);
+        asked.filter(|(_, item)| counts(&item.work)).count()
     }
 
     /// Whether leaving the group was asked for.
@@ -222,6 +295,7 @@ impl<S: Store> Book<S> {
             write_change(&mut set, change, next.wrapping_sub(1))?;
         }
         self.store.commit(&set)?;
+        self.failures += failures(&changes, self.first);
         for change in changes {
             self.move_in(change);
         }
@@ -259,6 +333,12 @@ impl<S: Store> Book<S> {
             Change::Pin(device, key) => {
                 self.pins.insert(device, key);
             }
+            Change::Trust(who, Some(trust)) => {
+                self.trust.insert(who, trust);
+            }
+            Change::Trust(who, None) => {
+                self.trust.remove(&who);
+            }
             Change::Current(group) => self.current = group,
             Change::KeyPackage(..) => {}
             Change::Publish(reference, true) => {
@@ -269,6 +349,16 @@ impl<S: Store> Book<S> {
             }
         }
     }
+}
+
+/// How many failures a write reports, if it ends something that was queued under `first` or later.
+fn failures(changes: &[Change], first: u64) -> usize {
+    let ended = |change: &Change| matches!(change, Change::Item(key, None) if *key >= first);
+    if !changes.iter().any(ended) {
+        return 0;
+    }
+    let failed = |change: &&Change| matches!(change, Change::News(_, News::Failed { .. }));
+    changes.iter().filter(failed).count()
 }
 
 /// Adds a change to what is written; `number` is the one that a new item or line gets.
@@ -287,6 +377,9 @@ fn write_change(set: &mut WriteSet, change: &Change, number: u64) -> Result<(), 
         }
         Change::Shown(key) => set.delete(LINE, key.to_be_bytes()),
         Change::Pin(device, key) => set.put(PIN, device.identity(), key.to_vec()),
+        Change::Trust(who, Some(Trust::Accepted)) => set.put(TRUST, who.to_string(), vec![1]),
+        Change::Trust(who, Some(Trust::Blocked)) => set.put(TRUST, who.to_string(), vec![2]),
+        Change::Trust(who, None) => set.delete(TRUST, who.to_string()),
         Change::Current(Some(group)) => set.put(META, CURRENT, group.to_vec()),
         Change::Current(None) => set.delete(META, CURRENT),
         Change::KeyPackage(reference, Some(secret)) => {

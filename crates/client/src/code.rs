@@ -45,6 +45,15 @@ pub fn member_code(
     digits(provider, b"Conclave member code 1", &[&device_bytes(device, key)?], 6)
 }
 
+/// The beginning of a [`member_code`], for lines that stand beside others: 15 digits, about 50 bits.
+pub(crate) fn short_member_code(
+    provider: &dyn CryptoProvider,
+    device: &DeviceId,
+    key: &SignaturePublicKey,
+) -> Result<String, CryptoError> {
+    digits(provider, b"Conclave member code 1", &[&device_bytes(device, key)?], 3)
+}
+
 /// The code of two devices, whichever of them computes it: 60 digits, about 199 bits.
 ///
 /// # Errors

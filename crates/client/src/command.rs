@@ -1,13 +1,17 @@
 //! What a user can say.
 
-use crate::output::is_harmful;
+use crate::names::{MAX_GROUP_NAME, is_group_name};
 use crate::record::Who as WhoRecord;
 use crate::suites::{SuiteError, find_suite};
+use crate::text::unescaped;
 use conclave_delivery::api::{DeviceId, Name};
 use conclave_mls::CipherSuite;
 use core::fmt;
 
 pub use crate::record::Who;
+
+/// The longest line that a user can write, in bytes, without its end.
+pub const MAX_LINE: usize = 64 * 1024;
 
 /// What a user wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +35,13 @@ pub enum Command {
     Switch(String),
     /// Leave the current group.
     Leave,
+    /// Accept a group that somebody has brought this device into, and that person's further
+    /// invitations; the only such group, if none is named.
+    Accept(Option<String>),
+    /// Leave such a group with this device.
+    Decline(Option<String>),
+    /// Leave all such groups of somebody's, and take none any more.
+    Block(Who),
     /// Show the codes to compare with somebody.
     Verify(Who),
     /// Show the last messages of the current group.
@@ -48,6 +59,10 @@ pub enum Command {
 pub enum CommandError {
     /// There is nothing on it.
     Empty,
+    /// It is longer than [`MAX_LINE`].
+    TooLong,
+    /// It begins with a command, and has more lines.
+    Lines,
     /// There is no such command.
     Unknown(String),
     /// The command is written otherwise: how.
@@ -62,6 +77,12 @@ impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("nothing to do"),
+            Self::TooLong => {
+                write!(f, "the line is longer than {MAX_LINE} bytes: nothing of it is said or done")
+            }
+            Self::Lines => f.write_str(
+                "a command takes one line, and this has several: nothing of it is said or done",
+            ),
             Self::Unknown(what) => write!(f, "there is no command {what}; /help lists them"),
             Self::Usage(usage) => write!(f, "usage: {usage}"),
             Self::Name(what) => f.write_str(what),
@@ -82,20 +103,14 @@ pub const HELP: &[(&str, &str)] = &[
     ("/groups", "list groups"),
     ("/switch NAME", "talk in another group"),
     ("/history [N]", "show the last N messages (20)"),
-    ("/leave", "leave the group"),
+    ("/accept [NAME]", "take an invitation: talk in that group, and trust whoever invited you"),
+    ("/decline [NAME]", "refuse an invitation: this device leaves that group"),
+    ("/block USER", "take no invitations of USER's; to /invite USER undoes it"),
+    ("/leave", "leave the group; forget it, if the service has lost it"),
     ("/quit", "end; what could not be sent is sent next time"),
     ("anything else", "say it in the current group (//text says /text)"),
+    ("/say TEXT", r"say it, with \n for a line end, \t, \\ for \ and \u{1F35C} for a character"),
 ];
-
-/// The longest name of a group, in bytes.
-const MAX_GROUP_NAME: usize = 64;
-
-/// Whether this can be a group's name: one word that a terminal can show, and that leaves the rest
-/// of its line as it is.
-pub(crate) fn is_group_name(name: &str) -> bool {
-    let odd = |c: char| c.is_whitespace() || is_harmful(c);
-    !name.is_empty() && name.len() <= MAX_GROUP_NAME && !name.contains(odd)
-}
 
 fn parse_who(word: &str) -> Result<Who, CommandError> {
     let named = |e| CommandError::Name(format!("{word:?}: {e}"));
@@ -116,12 +131,16 @@ fn parse_all(words: &[&str], usage: &'static str) -> Result<Vec<Who>, CommandErr
 }
 
 impl Command {
-    /// Reads a line.
+    /// Reads a line. Text may hold line ends: a terminal gives them out where several lines were
+    /// pasted.
     ///
     /// # Errors
-    /// If it begins with `/` and is no command, or is empty.
+    /// If it begins with `/` and is no command, or is empty or too long.
     pub fn parse(line: &str) -> Result<Self, CommandError> {
         let line = line.trim_end_matches(['\r', '\n']);
+        if line.len() > MAX_LINE {
+            return Err(CommandError::TooLong);
+        }
         if line.trim().is_empty() {
             return Err(CommandError::Empty);
         }
@@ -131,6 +150,15 @@ impl Command {
         if !line.starts_with('/') {
             return Ok(Self::Text(line.to_string()));
         }
+        if line.contains(['\r', '\n']) {
+            return Err(CommandError::Lines);
+        }
+        if let Some(text) = line.strip_prefix("/say ") {
+            let text = unescaped(text).filter(|text| !text.trim().is_empty());
+            let usage =
+                CommandError::Usage(r"/say TEXT, with \\ for each \ that is not \n, \t or \u{HEX}");
+            return text.map(Self::Text).ok_or(usage);
+        }
         let mut words = line.split_whitespace();
         let command = words.next().unwrap_or_default();
         let words: Vec<&str> = words.collect();
@@ -138,8 +166,8 @@ impl Command {
             ("/new", [name, suite @ ..]) if suite.len() <= 1 => {
                 if !is_group_name(name) {
                     return Err(CommandError::Name(format!(
-                        "a group's name has at most {MAX_GROUP_NAME} bytes and no characters \
-                         that move or turn the text around them"
+                        "a group's name has at most {MAX_GROUP_NAME} bytes, letters among them, \
+                         and no characters that are invisible or turn the text around them"
                     )));
                 }
                 let suite = suite.first().map(|word| find_suite(word)).transpose();
@@ -154,6 +182,14 @@ impl Command {
             ("/switch", [name]) => Ok(Self::Switch((*name).to_string())),
             ("/switch", _) => Err(CommandError::Usage("/switch NAME; /groups lists them")),
             ("/leave", []) => Ok(Self::Leave),
+            ("/accept", []) => Ok(Self::Accept(None)),
+            ("/accept", [name]) => Ok(Self::Accept(Some((*name).to_string()))),
+            ("/accept", _) => Err(CommandError::Usage("/accept [NAME]; /groups lists them")),
+            ("/decline", []) => Ok(Self::Decline(None)),
+            ("/decline", [name]) => Ok(Self::Decline(Some((*name).to_string()))),
+            ("/decline", _) => Err(CommandError::Usage("/decline [NAME]; /groups lists them")),
+            ("/block", [who]) => Ok(Self::Block(parse_who(who)?)),
+            ("/block", _) => Err(CommandError::Usage("/block USER")),
             ("/verify", [who]) => Ok(Self::Verify(parse_who(who)?)),
             ("/verify", _) => Err(CommandError::Usage("/verify USER")),
             ("/history", []) => Ok(Self::History(20)),
@@ -161,6 +197,7 @@ impl Command {
                 Ok(n) => Ok(Self::History(n)),
                 Err(_) => Err(CommandError::Usage("/history [N]")),
             },
+            ("/say", _) => Err(CommandError::Usage("/say TEXT")),
             ("/help", _) => Ok(Self::Help),
             ("/quit" | "/exit", []) => Ok(Self::Quit),
             ("/members" | "/groups" | "/leave" | "/quit" | "/exit", _) => {
@@ -192,14 +229,23 @@ mod tests {
     }
 
     #[test]
-    fn a_groups_name_does_not_turn_or_break_the_lines_that_it_stands_in() {
-        for name in ["lunch", "Mittagessen", "ארוחה", "\u{1f35c}"] {
-            assert!(is_group_name(name), "{name}");
+    fn say_reads_the_escapes_that_scripts_are_shown() {
+        let text = |text: &str| Ok(Command::Text(text.into()));
+        assert_eq!(Command::parse(r"/say foo\nbar\\n"), text("foo\nbar\\n"));
+        assert_eq!(Command::parse(r"foo\nbar"), text(r"foo\nbar"));
+        assert_eq!(Command::parse("/say  /leave"), text(" /leave"));
+        for wrong in ["/say", "/say ", r"/say \n", r"/say a\b", "/say a\\"] {
+            assert!(matches!(Command::parse(wrong), Err(CommandError::Usage(_))), "{wrong}");
         }
-        for name in ["", "a b", "a\u{202e}b", "\u{2066}", "a\u{200f}", "a\u{2028}b", "\u{1b}[2J"] {
-            assert!(!is_group_name(name), "{name:?}");
-        }
-        assert!(matches!(Command::parse("/new a\u{202e}b"), Err(CommandError::Name(_))));
+    }
+
+    #[test]
+    fn a_command_has_one_line_and_no_line_is_too_long() {
+        assert_eq!(Command::parse("/leave\n/leave"), Err(CommandError::Lines));
+        assert_eq!(Command::parse("//a\nb"), Ok(Command::Text("/a\nb".into())));
+        let longest = "x".repeat(MAX_LINE);
+        assert_eq!(Command::parse(&format!("{longest}\r\n")), Ok(Command::Text(longest.clone())));
+        assert_eq!(Command::parse(&(longest + "x")), Err(CommandError::TooLong));
     }
 
     #[test]

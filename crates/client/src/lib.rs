@@ -23,17 +23,20 @@ mod code;
 mod command;
 mod directory;
 mod engine;
+mod names;
 mod output;
 mod record;
 mod request;
 mod shell;
 mod suites;
+mod text;
+mod time;
 
 pub use code::{epoch_code, member_code, pair_code};
-pub use command::{Command, CommandError, HELP, Who};
+pub use command::{Command, CommandError, HELP, MAX_LINE, Who};
 pub use conclave_delivery::api::{DeviceId, Name, NameError};
 pub use engine::{Engine, EngineError, Setup};
-pub use output::{Answer, Output, escaped};
+pub use output::{Answer, Output};
 pub use record::News;
 pub use request::{Reply, Request};
 pub use shell::{Ended, Message, Options, RunError, Screen, os_rng, run};
@@ -41,3 +44,4 @@ pub use suites::{
     CLASSIC, HYBRID, SUITES, SuiteError, find_suite, is_post_quantum, suite_list, suite_name,
     suite_number,
 };
+pub use text::{escaped, plain, unescaped};

@@ -3,6 +3,8 @@
 use crate::command::HELP;
 use crate::record::News;
 use crate::suites::{is_post_quantum, suite_text, suite_words};
+use crate::text::{escaped, plain, plain_lines};
+use crate::time::{clock, is_late, timestamp};
 use conclave_delivery::api::DeviceId;
 use conclave_mls::CipherSuite;
 
@@ -98,39 +100,10 @@ pub enum Answer {
     },
 }
 
-/// Text on one line that a terminal takes for nothing but text: what would move a cursor, end a
-/// line or turn the direction of writing is written as an escape, `\` as `\\`.
-#[must_use]
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            c if is_harmful(c) => out.extend(c.escape_unicode()),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// Whether a character moves or turns what stands around it.
-pub(crate) fn is_harmful(c: char) -> bool {
-    let direction =
-        matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
-    let line = matches!(c, '\u{2028}' | '\u{2029}');
-    c.is_control() || direction || line
-}
-
-/// Text for people: harmful characters are replaced, all else is as it was written.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
-}
-
 impl Output {
     /// As one line for scripts, without its end: words that are separated by spaces, the first of
-    /// them the kind. Free text comes last, and [escaped].
+    /// them the kind. Free text comes last, and [escaped]. The word before a message's text is when
+    /// the service received it, in UTC as RFC 3339 writes it.
     ///
     /// A group's suite is two words, `post-quantum` or `pre-quantum` and the suite's name, or `- -`:
     /// the last two of `created`, `joined` and `epoch`, those after the number of members of
@@ -167,14 +140,21 @@ fn promise(suite: CipherSuite) -> String {
 fn news_line(group: &str, news: &News) -> String {
     let group = if group.is_empty() { "-" } else { group };
     match news {
-        News::Message { seq, sender, text, .. } => {
-            format!("message {group} {seq} {sender} {}", escaped(text))
+        News::Message { seq, time, sender, text, .. } => {
+            format!("message {group} {seq} {sender} {} {}", timestamp(*time), escaped(text))
         }
         News::Created { suite } => format!("created {group} {}", suite_words(*suite)),
         News::Joined { seq, by, suite } => {
             format!("joined {group} {seq} by {by} {}", suite_words(*suite))
         }
-        News::Added { seq, who, by } => format!("added {group} {seq} {who} by {by}"),
+        News::Added { seq, who, by, code } => {
+            format!("added {group} {seq} {who} by {by} {code}").trim_end().to_string()
+        }
+        News::Namesake { seq, who, by, code } => {
+            let by = by.as_ref().map_or("-".to_string(), DeviceId::to_string);
+            format!("warning {group} {seq} {who} by {by} {code}")
+        }
+        News::Invited { seq, by, code } => format!("invited {group} {seq} by {by} {code}"),
         News::Removed { seq, who, by } => format!("removed {group} {seq} {who} by {by}"),
         News::Leaving { seq, who } => format!("leaving {group} {seq} {who}"),
         News::Out { seq, by, left: false } => format!("out {group} {seq} by {by}"),
@@ -189,10 +169,9 @@ fn news_line(group: &str, news: &News) -> String {
 
 fn news_text(group: &str, news: &News) -> String {
     match news {
-        News::Message { sender, text, own: true, .. } => {
-            format!("{group} | {sender} (you): {}", plain(text))
+        News::Message { time, sender, own, text, .. } => {
+            message_text(group, is_late(*time).then_some(*time), sender, *own, text)
         }
-        News::Message { sender, text, .. } => format!("{group} | {sender}: {}", plain(text)),
         News::Created { suite } => {
             let suite = suite.map(|suite| format!(", {}", promise(suite))).unwrap_or_default();
             format!("{group} * the group is made{suite}; /invite USER to add somebody")
@@ -202,8 +181,25 @@ fn news_text(group: &str, news: &News) -> String {
             let suite = suite.unwrap_or_default();
             format!("{group} * {by} added you; {suite}/members shows who is here")
         }
-        News::Added { who, by, .. } if who == by => format!("{group} * {who} joined by itself"),
-        News::Added { who, by, .. } => format!("{group} * {by} added {who}"),
+        News::Added { who, by, code, .. } => {
+            let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
+            match who == by {
+                true => format!("{group} * {who}{code} came back by itself"),
+                false => format!("{group} * {by} added {who}{code}"),
+            }
+        }
+        News::Namesake { who, by, code, .. } => {
+            let by = by.as_ref().map_or("is here".into(), |by| format!("was added by {by}"));
+            format!(
+                "{group} ! WARNING: in your name, {who} ({code}) {by}. If it is not yours: /remove \
+                 {who}"
+            )
+        }
+        News::Invited { by, code, .. } => format!(
+            "{group} ? {by} ({code}) is new to you: /accept to talk here, /decline to leave, or \
+             /block {}",
+            by.user
+        ),
         News::Removed { who, by, .. } => format!("{group} * {who} is out (committed by {by})"),
         News::Leaving { who, .. } => format!("{group} * {who} wants to leave"),
         News::Out { by, left: false, .. } => format!("{group} * {by} removed you"),
@@ -216,6 +212,20 @@ fn news_text(group: &str, news: &News) -> String {
         News::Note { what } if group.is_empty() => format!("* {}", plain(what)),
         News::Note { what } => format!("{group} * {}", plain(what)),
     }
+}
+
+/// A message for people, with the time if that is worth telling.
+fn message_text(
+    group: &str,
+    time: Option<u64>,
+    sender: &DeviceId,
+    own: bool,
+    text: &str,
+) -> String {
+    let time = time.map(|time| clock(time) + " ").unwrap_or_default();
+    let own = if own { " (you)" } else { "" };
+    let margin = format!("{:width$} | ", "", width = group.chars().count());
+    format!("{group} | {time}{sender}{own}: {}", plain_lines(text, &margin))
 }
 
 impl Answer {
@@ -232,7 +242,8 @@ impl Answer {
             Self::Group { name, current, epoch, members, suite, state } => {
                 let epoch = epoch.map_or("-".to_string(), |epoch| epoch.to_string());
                 let current = if *current { " current" } else { "" };
-                let state = if state.is_empty() { String::new() } else { format!(" {state}") };
+                let state =
+                    if state.is_empty() { String::new() } else { format!(" {}", escaped(state)) };
                 let suite = suite_words(*suite);
                 format!("group {name} epoch {epoch} members {members} {suite}{current}{state}")
             }
@@ -260,7 +271,8 @@ impl Answer {
             }
             Self::Group { name, current, epoch, members, suite, state } => {
                 let mark = if *current { '>' } else { ' ' };
-                let state = if state.is_empty() { String::new() } else { format!(", {state}") };
+                let state =
+                    if state.is_empty() { String::new() } else { format!(", {}", plain(state)) };
                 let suite = suite.map(|suite| format!(", {}", suite_text(suite)));
                 let suite = suite.unwrap_or_default();
                 match epoch {
@@ -285,6 +297,9 @@ impl Answer {
                      {first}\n   {second}"
                 )
             }
+            Self::History { group, news: News::Message { time, sender, own, text, .. } } => {
+                message_text(group, Some(*time), sender, *own, text)
+            }
             Self::History { group, news } => news_text(group, news),
         }
     }
@@ -297,12 +312,51 @@ mod tests {
     #[test]
     fn nobody_elses_text_moves_the_terminal() {
         let text = "a\u{1b}[2J\u{202e}b\n\\";
-        assert_eq!(escaped(text), "a\\u{1b}[2J\\u{202e}b\\n\\\\");
         let sender: DeviceId = "bob/pc".parse().unwrap();
         let news = News::Message { seq: 1, time: 0, sender, own: false, text: text.into() };
         let output = Output::News { key: 0, group: "g".into(), news };
         assert!(!output.to_text().contains('\u{1b}') && !output.to_line().contains('\u{1b}'));
         assert!(!output.to_line().contains('\n') && !output.to_text().contains('\u{202e}'));
+        // The service's words, too.
+        let (name, state) = ("g".into(), "stuck: \u{1b}]0;\nmessage g".into());
+        let group =
+            Answer::Group { name, current: false, epoch: None, members: 0, suite: None, state };
+        let line = Output::Answer(group.clone()).to_line();
+        assert!(line.ends_with("stuck: \\u{1b}]0;\\nmessage g"), "{line}");
+        assert!(!Output::Answer(group).to_text().contains(char::is_control));
+    }
+
+    #[test]
+    fn nobody_elses_text_passes_for_another_message() {
+        let sender: DeviceId = "bob/pc".parse().unwrap();
+        let text = "shopping:\n- milk\ng | alice/pc: no".to_string();
+        let news = News::Message { seq: 1, time: u64::MAX, sender, own: false, text };
+        let output = Output::News { key: 0, group: "g".into(), news };
+        assert_eq!(output.to_text(), "g | bob/pc: shopping:\n  | - milk\n  | g | alice/pc: no");
+    }
+
+    #[test]
+    fn a_message_has_its_time_where_that_is_not_now() {
+        let sender: DeviceId = "bob/pc".parse().unwrap();
+        let message = |time| News::Message {
+            seq: 7,
+            time,
+            sender: sender.clone(),
+            own: false,
+            text: "hi".into(),
+        };
+        let shown = |time| {
+            let news = message(time);
+            Output::News { key: 0, group: "g".into(), news }.to_text()
+        };
+        let now = crate::time::now();
+        assert_eq!(shown(now), "g | bob/pc: hi");
+        let late = shown(1_700_000_000);
+        assert!(late.starts_with("g | 2023-11-1") && late.ends_with(" bob/pc: hi"), "{late}");
+        let history = Answer::History { group: "g".into(), news: message(now) };
+        let line = Output::Answer(history.clone()).to_line();
+        assert!(line.starts_with("history message g 7 bob/pc 2"), "{line}");
+        assert!(Output::Answer(history).to_text().ends_with(" bob/pc: hi"));
     }
 
     #[test]
@@ -310,6 +364,7 @@ mod tests {
         let sender: DeviceId = "bob/pc".parse().unwrap();
         let news = News::Message { seq: 7, time: 0, sender, own: false, text: "hi there".into() };
         let output = Output::News { key: 0, group: "lunch".into(), news };
-        assert_eq!(output.to_line(), "message lunch 7 bob/pc hi there");
+        let line = output.to_line();
+        assert_eq!(line, "message lunch 7 bob/pc 1970-01-01T00:00:00Z hi there");
     }
 }

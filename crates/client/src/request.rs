@@ -44,6 +44,7 @@ requests! {
     ListDevices => Devices,
     PublishKeyPackages => Published,
     CountKeyPackages => KeyPackageCounts,
+    WithdrawKeyPackages => Withdrawn,
     ClaimKeyPackages => ClaimedKeyPackages,
     CreateGroup => Created,
     SubmitCommit => Outcome,

@@ -21,6 +21,8 @@ const QUIT_PATIENCE: Duration = Duration::from_secs(3);
 pub enum Message {
     /// A line that the user has written.
     Line(String),
+    /// Input that is no line, and why: it is refused.
+    NoLine(String),
     /// There is no more input: what is to be sent is sent, then the messenger ends.
     End,
     /// The service's answer.
@@ -51,7 +53,8 @@ pub struct Options {
     pub in_turn: bool,
     /// Whether it goes on when there is no more input.
     pub stay: bool,
-    /// How long, after there is no more input and nothing left to do, it still listens.
+    /// How long, after there is no more input and nothing left to do, it still listens: for ever, if
+    /// that is longer than clocks reach.
     pub linger: Duration,
     /// How long, after there is no more input, it tries to do what is left to do.
     pub patience: Duration,
@@ -60,6 +63,8 @@ pub struct Options {
 /// How a messenger ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
+    /// How much of the input was refused, at once or later.
+    pub refused: usize,
     /// How many things were not done: they are kept, and tried next time.
     pub waiting: usize,
 }
@@ -165,8 +170,8 @@ pub fn run<S: Store>(
         .spawn(move || caller(url, &asked, &to))
         .map_err(RunError::Threads)?;
     let held = VecDeque::new();
-    let (ended, settled, quit) = (None, None, false);
-    let mut shell = Shell { engine, options, inbox, requests, held, ended, settled, quit };
+    let (ended, settled, quit, refused) = (None, None, false, 0);
+    let mut shell = Shell { engine, options, inbox, requests, held, ended, settled, quit, refused };
     shell.run(screen)
 }
 
@@ -182,6 +187,8 @@ struct Shell<'a, S> {
     /// Since when, after that, nothing is left to do.
     settled: Option<Instant>,
     quit: bool,
+    /// How many lines were refused at once.
+    refused: usize,
 }
 
 impl<S: Store> Shell<'_, S> {
@@ -194,10 +201,7 @@ impl<S: Store> Shell<'_, S> {
             }
             // Deciding what is next may lead to news, too.
             let outputs = self.engine.outputs(now());
-            if !outputs.is_empty() {
-                screen.show(&outputs).map_err(RunError::Screen)?;
-                self.engine.shown(&outputs)?;
-            }
+            self.show(&outputs, screen)?;
             let ready = !self.options.in_turn || self.engine.is_ready();
             if ready && let Some(message) = self.held.pop_front() {
                 self.take(message, screen)?;
@@ -208,7 +212,9 @@ impl<S: Store> Shell<'_, S> {
                 Err(ended) => return Ok(ended),
             };
             match self.receive(deadline) {
-                Some(message @ (Message::Line(_) | Message::End)) => self.held.push_back(message),
+                Some(message @ (Message::Line(_) | Message::NoLine(_) | Message::End)) => {
+                    self.held.push_back(message);
+                }
                 Some(message) => self.take(message, screen)?,
                 None => continue,
             }
@@ -218,7 +224,8 @@ impl<S: Store> Shell<'_, S> {
     /// Until when to wait; or the end.
     fn deadline(&mut self) -> Result<Option<Instant>, Ended> {
         let Some(ended) = self.ended else { return Ok(None) };
-        let done = Ended { waiting: self.engine.waiting() };
+        let refused = self.refused + self.engine.failures();
+        let done = Ended { refused, waiting: self.engine.waiting() };
         let settled = self.engine.is_settled();
         if settled && self.quit {
             return Err(done);
@@ -228,24 +235,20 @@ impl<S: Store> Shell<'_, S> {
         }
         let now = Instant::now();
         let until = if settled {
-            *self.settled.get_or_insert(now) + self.options.linger
+            self.settled.get_or_insert(now).checked_add(self.options.linger)
         } else {
             self.settled = None;
-            ended
-                + if self.quit {
-                    self.options.patience.min(QUIT_PATIENCE)
-                } else {
-                    self.options.patience
-                }
+            let longest = if self.quit { QUIT_PATIENCE } else { Duration::MAX };
+            ended.checked_add(self.options.patience.min(longest))
         };
-        if now >= until { Err(done) } else { Ok(Some(until)) }
+        if until.is_some_and(|until| now >= until) { Err(done) } else { Ok(until) }
     }
 
     /// The next message; none when the time is up.
     fn receive(&self, deadline: Option<Instant>) -> Option<Message> {
-        let wake = self.engine.wake_at().map(|at| {
+        let wake = self.engine.wake_at().and_then(|at| {
             let wait = Duration::from_millis(at.saturating_sub(now()));
-            Instant::now() + wait
+            Instant::now().checked_add(wait)
         });
         let until = [wake, deadline].into_iter().flatten().min();
         let Some(until) = until else { return self.inbox.recv().ok() };
@@ -258,16 +261,42 @@ impl<S: Store> Shell<'_, S> {
         match message {
             Message::Line(line) => match Command::parse(&line) {
                 Ok(Command::Quit) => self.end(true),
-                Ok(command) => self.engine.command(now(), command)?,
+                Ok(command) => self.command(command, screen)?,
                 Err(CommandError::Empty) => {}
-                Err(e) => {
-                    let answer = Output::Answer(Answer::Error(e.to_string()));
-                    screen.show(&[answer]).map_err(RunError::Screen)?;
-                }
+                Err(e) => self.refuse(e.to_string(), screen)?,
             },
+            Message::NoLine(why) => self.refuse(why, screen)?,
             Message::End => self.end(false),
             Message::Reply(reply) => self.engine.reply(now(), reply)?,
             Message::Heard(heard) => self.engine.heard(now(), heard),
+        }
+        Ok(())
+    }
+
+    /// Carries out a command. The loop has shown all that was there before, so what comes now is the
+    /// command's own answer.
+    fn command(&mut self, command: Command, screen: &mut dyn Screen) -> Result<(), RunError> {
+        // An empty list is an answer, too.
+        let can_fail = command != Command::Groups;
+        self.engine.command(now(), command)?;
+
+        let outputs = self.engine.outputs(now());
+        let is_error = |output: &&Output| matches!(output, Output::Answer(Answer::Error(_)));
+        if can_fail {
+            self.refused += outputs.iter().filter(is_error).count();
+        }
+        self.show(&outputs, screen)
+    }
+
+    fn refuse(&mut self, why: String, screen: &mut dyn Screen) -> Result<(), RunError> {
+        self.refused += 1;
+        self.show(&[Output::Answer(Answer::Error(why))], screen)
+    }
+
+    fn show(&mut self, outputs: &[Output], screen: &mut dyn Screen) -> Result<(), RunError> {
+        if !outputs.is_empty() {
+            screen.show(outputs).map_err(RunError::Screen)?;
+            self.engine.shown(outputs)?;
         }
         Ok(())
     }

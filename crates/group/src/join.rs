@@ -42,6 +42,7 @@ pub struct WelcomeStage {
 pub struct JoinStage {
     group: Group,
     extensions: Vec<Extension>,
+    inviter: Member,
     credentials: Vec<CredentialRequest>,
     pub(crate) unmatched: Option<Unmatched>,
 }
@@ -148,6 +149,8 @@ impl WelcomeStage {
         let PublicState { tree, epoch, .. } = &public;
         let own_leaf = own_leaf(tree, &self.own)?;
         let private_keys = self.private_keys(&suite, tree, own_leaf, signer)?;
+        let leaf = tree.leaf(signer).ok_or(Rejection::GroupInfoSigner)?;
+        let inviter = Member::of(signer, &leaf);
         let secrets = member.epoch(&suite, &epoch.context.to_bytes()?)?;
         let confirmed = &epoch.context.confirmed_transcript_hash;
         let (key, tag) = (&secrets.confirmation_key, &epoch.confirmation_tag);
@@ -171,7 +174,7 @@ impl WelcomeStage {
         if let Some(node) = group.missing_private_key() {
             return Err(Rejection::PathSecretMissing(node).into());
         }
-        Ok(JoinStage { group, extensions, credentials, unmatched })
+        Ok(JoinStage { group, inviter, extensions, credentials, unmatched })
     }
 
     /// The GroupInfo. Neither its ciphertext nor its plaintext outlives this: with a large tree in
@@ -221,6 +224,13 @@ impl WelcomeStage {
 }
 
 impl JoinStage {
+    /// Who invites: the member whose signature on the GroupInfo was verified (section 12.4.3.1). Its
+    /// credential is among those to judge.
+    #[must_use]
+    pub fn inviter(&self) -> &Member {
+        &self.inviter
+    }
+
     /// The context of the group that would be joined.
     #[must_use]
     pub fn context(&self) -> &GroupContext {

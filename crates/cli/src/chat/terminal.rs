@@ -1,5 +1,8 @@
-//! At a terminal: a prompt that keeps what is being written when something comes in.
+//! At a terminal: a prompt that keeps what is being written when something comes in; without
+//! editing, if the terminal cannot move its cursor.
 
+use super::lines;
+use super::restore::Restore;
 use crate::Failure;
 use conclave_client::{
     Command, Ended, Engine, Message, Options, Output, Screen, run as run_engine,
@@ -9,7 +12,7 @@ use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Editor, ExternalPrinter};
-use std::io;
+use std::io::{self, Stdout, Write, stdout};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,8 +30,7 @@ impl<P: ExternalPrinter> Screen for Terminal<P> {
         // While a line is being written, this hands the text to its reader, who prints it in a
         // moment: whoever kills the process just then does not see it, though it counts as shown.
         // What was said stays in /history.
-        let text: String = outputs.iter().map(|output| output.to_text() + "\n").collect();
-        self.printer.print(text).map_err(io::Error::other)
+        self.printer.print(text_of(outputs)).map_err(io::Error::other)
     }
 
     fn current_group(&mut self, name: Option<&str>) {
@@ -40,6 +42,23 @@ impl<P: ExternalPrinter> Screen for Terminal<P> {
         let mut prompt = self.prompt.lock().unwrap_or_else(PoisonError::into_inner);
         *prompt = name.map_or("> ".into(), |name| format!("{name}> "));
     }
+}
+
+/// A terminal that shows lines and can do nothing else.
+struct Teletype(Stdout);
+
+impl Screen for Teletype {
+    fn show(&mut self, outputs: &[Output]) -> io::Result<()> {
+        self.0.write_all(text_of(outputs).as_bytes())?;
+        self.0.flush()
+    }
+
+    // Whatever is shown names its group, and a prompt could not be taken back.
+    fn current_group(&mut self, _name: Option<&str>) {}
+}
+
+fn text_of(outputs: &[Output]) -> String {
+    outputs.iter().map(|output| output.to_text() + "\n").collect()
 }
 
 type Input = Editor<(), MemHistory>;
@@ -59,8 +78,8 @@ fn read_input(mut editor: Input, prompt: &Prompt, to: &Sender<Message>) {
     }
 }
 
-/// Whether the messenger ends with this. Whoever reads on then has the terminal in raw mode when the
-/// process ends, and leaves it so; so it is the messenger's own parser that says.
+/// Whether the messenger ends with this. The reader must stop then, so that it does not put the
+/// terminal into raw mode after that was restored; hence it asks the messenger's own parser.
 fn ends(message: &Message) -> bool {
     match message {
         Message::Line(line) => Command::parse(line) == Ok(Command::Quit),
@@ -72,21 +91,30 @@ pub(super) fn run<S: Store>(engine: Engine<S>, options: &Options) -> Result<Ende
     let config = rustyline::Config::default();
     let mut editor: Input = Editor::with_history(config, MemHistory::new())?;
     editor.set_auto_add_history(true);
-    let printer = editor.create_external_printer()?;
+    let Ok(printer) = editor.create_external_printer() else {
+        return run_teletype(engine, options);
+    };
+    let restore = Restore::at_end()?;
     let prompt = Prompt::new(Mutex::new("> ".into()));
     let mut screen = Terminal { printer, prompt: prompt.clone(), group: None };
     let (to, inbox) = channel();
     let reader = to.clone();
-    let input = std::thread::Builder::new()
+    std::thread::Builder::new()
         .name("conclave-input".into())
         .spawn(move || read_input(editor, &prompt, &reader))?;
     let ended = run_engine(engine, options, (to, inbox), &mut screen);
-    if let Err(e) = &ended {
-        // The one who reads has the terminal in its hands until the line that it reads is done.
-        let _ = screen.printer.print(format!("! {e}\n! Press Enter to end.\n"));
-        let _ = input.join();
-    }
+    drop(restore);
     Ok(ended?)
+}
+
+/// The terminal says by TERM that it cannot edit: Emacs' shell, say.
+fn run_teletype<S: Store>(engine: Engine<S>, options: &Options) -> Result<Ended, Failure> {
+    let (to, inbox) = channel();
+    let reader = to.clone();
+    std::thread::Builder::new()
+        .name("conclave-input".into())
+        .spawn(move || lines::read_all(&reader))?;
+    Ok(run_engine(engine, options, (to, inbox), &mut Teletype(stdout()))?)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
+use crate::names::look_alike;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
 use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
@@ -53,8 +54,12 @@ impl<S: Store> Engine<S> {
             ));
             return Ok(());
         }
-        if self.book.records().values().any(|record| record.name == name) {
-            self.error(format!("you have a group {name} already: /switch {name}"));
+        let mut names = self.book.records().values().map(|record| &record.name);
+        if let Some(taken) = names.find(|taken| look_alike(taken, &name)).cloned() {
+            self.error(match taken == name {
+                true => format!("you have a group {name} already: /switch {name}"),
+                false => format!("{name} looks like your group {taken}: take another name"),
+            });
             return Ok(());
         }
         let mut id = vec![0; GROUP_ID];
@@ -82,41 +87,59 @@ impl<S: Store> Engine<S> {
         let request = CreateGroup { group_id: id.clone(), kind };
         let request = request.to_bytes().map_err(conclave_mls::Error::from)?;
         let stage = Stage::Creating(request);
-        let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at: self.now };
+        let (joined_at, asked_by) = (self.now, None);
+        let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at, asked_by };
         let changes = vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;
+        self.made.insert(id.clone());
         self.groups.insert(id, Live::new(group));
         Ok(())
     }
 
-    /// Asks to leave. Who is alone in a group is out at once.
+    /// Asks to leave. Who is alone in a group, or cannot follow it any further, is out at once.
     pub(super) fn leave(&mut self) -> Result<(), EngineError> {
         let Some(id) = self.book.current().cloned() else {
             self.error("you are in no group");
             return Ok(());
         };
-        match self.is_alone(&id) && !self.book.leaving(&id) {
-            true => self.forget(&id),
-            false => self.queue(vec![Work::Leave { committing: false, proposed: None }]),
+        if self.is_gone(&id) || self.is_alone(&id) && !self.book.leaving(&id) {
+            return self.forget(&id);
         }
+        self.queue(vec![Work::Leave { alone: false, committing: false, proposed: None }])
+    }
+
+    /// Whether nothing can be done in a group that this device counts as one of its own: it cannot
+    /// be followed any further, or its state cannot be loaded.
+    pub(super) fn is_gone(&self, id: &GroupId) -> bool {
+        let record = self.book.record(id);
+        let own = record.is_some_and(|r| matches!(r.stage, Stage::Active | Stage::Creating(_)));
+        own && self.groups.get(id).is_none_or(|live| live.stuck.is_some())
     }
 
     pub(super) fn is_alone(&self, id: &GroupId) -> bool {
         self.groups.get(id).is_some_and(|live| live.group.members().count() == 1)
     }
 
-    /// Leaves a group that nobody else is in.
+    /// Leaves a group without a word to the others: nobody else is in it, or none can be said.
     pub(super) fn forget(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
         let mut batch = conclave_mls::rows::Batch::new(id.clone());
         batch.clear = true;
         let (seq, by) = (record.cursor, self.device().clone());
-        let record = GroupRecord { stage: Stage::Left, ..record };
+        let record = GroupRecord { stage: Stage::Left, asked_by: None, ..record };
         let mut changes = vec![
             Change::Record(id.clone(), record),
             Self::news(id, News::Out { seq, by, left: true }),
         ];
+        if self.is_gone(id) {
+            let me = self.device();
+            let what = format!(
+                "the group is forgotten here. If others are in it, they still count {me} among \
+                 them: ask them to /remove it"
+            );
+            changes.push(Self::news(id, News::Note { what }));
+        }
         for (key, item) in self.book.items(id) {
             changes.extend(not_sent(&item.work).map(|news| Self::news(id, news)));
             changes.push(Change::Item(key, None));

@@ -1,14 +1,17 @@
 //! Invitations.
 
+use super::log::device_of;
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
-use crate::record::{GroupRecord, News, Stage};
+use crate::code::short_member_code;
+use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
 use conclave_delivery::api::{
-    AckInbox, DeviceId, FetchInbox, InboxItem, ListDevices, WelcomeItem, short_group,
+    AckInbox, FetchInbox, InboxItem, ListDevices, WelcomeItem, short_group,
 };
 use conclave_mls::{
-    Config, JoinStage, KeyPackageRef, OwnKeyPackage, WelcomeStage, welcome_recipients,
+    Config, Group, GroupId, JoinStage, KeyPackageRef, OwnKeyPackage, WelcomeStage,
+    welcome_recipients,
 };
 use conclave_store::Store;
 
@@ -89,21 +92,39 @@ impl<S: Store> Engine<S> {
         let Some((verdicts, mut changes)) = self.judge(stage.credentials()) else {
             return Ok(Taken::Later { waited: false });
         };
-        let by = inviter(&stage, &welcome.sender);
+        let inviter = stage.inviter().clone();
         let new = match stage.resolve(&verdicts) {
             Ok(new) => new,
             Err(e) => return self.refuse_welcome(&reference, &own, invalid(e)),
         };
-        let name = self.book.record(id).map(|record| record.name.clone()).unwrap_or_default();
-        let (cursor, epoch) = (welcome.seq, welcome.epoch);
-        let record = GroupRecord { name, cursor, epoch, stage: Stage::Active, joined_at: self.now };
+        // What was accepted names a device.
+        let by = device_of(&inviter.credential).unwrap_or_else(|| welcome.sender.clone());
+        if self.book.trust(&by) == Some(Trust::Blocked) {
+            return self.drop_welcome(&reference, &own, Vec::new());
+        }
+        let earlier = self.book.record(id);
+        let name = earlier.map(|record| record.name.clone()).unwrap_or_default();
+        let has_left = earlier.is_some_and(|record| record.stage == Stage::Left);
+        let asks = has_left || self.book.trust(&by) != Some(Trust::Accepted);
+        let asked_by = asks.then(|| by.clone());
+        let (seq, epoch, joined_at) = (welcome.seq, welcome.epoch, self.now);
+        let stage = Stage::Active;
+        let record = GroupRecord { name, cursor: seq, epoch, stage, joined_at, asked_by };
         changes.push(Change::Record(id.clone(), record));
         let suite = Some(new.peek().cipher_suite());
-        changes.push(Self::news(id, News::Joined { seq: welcome.seq, by, suite }));
-        // Never instead of another, even if this device is out of that: what the user is about to
-        // say there would be said to others.
-        if self.book.current().is_none() {
-            changes.push(Change::Current(Some(id.clone())));
+        changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));
+        if asks {
+            let code = short_member_code(&*self.provider, &by, &inviter.signature_key)?;
+            changes.push(Self::news(id, News::Invited { seq, by, code }));
+        }
+        changes.extend(self.namesakes(id, seq, new.peek())?);
+        match self.book.current() {
+            // It was left, and is not accepted yet.
+            Some(current) if asks && current == id => changes.push(Change::Current(None)),
+            // Never instead of another, even if this device is out of that: what the user is about
+            // to say there would be said to others.
+            None if !asks => changes.push(Change::Current(Some(id.clone()))),
+            _ => {}
         }
         if !own.key_package().is_last_resort() {
             changes.push(Change::KeyPackage(reference, None));
@@ -113,6 +134,20 @@ impl<S: Store> Engine<S> {
         self.groups.insert(id.clone(), Live::new(group));
         self.count_at = 0;
         Ok(Taken::Done)
+    }
+
+    /// Tells of other devices in a group that bear this user's name: they may have come by the same
+    /// commit as this one, which does not see that commit.
+    fn namesakes(&self, id: &GroupId, seq: u64, group: &Group) -> Result<Vec<Change>, EngineError> {
+        let me = self.device();
+        let mut changes = Vec::new();
+        for member in group.members() {
+            let device = device_of(&member.credential);
+            let Some(who) = device.filter(|who| who.user == me.user && who != me) else { continue };
+            let code = short_member_code(&*self.provider, &who, &member.signature_key)?;
+            changes.push(Self::news(id, News::Namesake { seq, who, by: None, code }));
+        }
+        Ok(changes)
     }
 
     /// The own key package that a Welcome is for.
@@ -149,12 +184,16 @@ impl<S: Store> Engine<S> {
         // A group that is known was joined by this very Welcome.
         if self.book.record(&welcome.group_id).is_none() {
             let (by, group) = (&welcome.sender, short_group(&welcome.group_id));
+            let me = self.device();
             let what = format!(
                 "{by}'s invitation to group {group} is for a key package that this device no \
-                 longer has: ask to be invited again"
+                 longer has, so it cannot come in, though the others see it there. It has made new \
+                 ones: ask {by} to /remove {me} and then to /invite {me}"
             );
             self.book.commit(None, vec![Change::News(None, News::Failed { what })])?;
         }
+        // Others like it are withdrawn.
+        self.count_at = 0;
         Ok(Taken::Done)
     }
 
@@ -164,27 +203,21 @@ impl<S: Store> Engine<S> {
         own: &OwnKeyPackage,
         what: String,
     ) -> Result<Taken, EngineError> {
-        let mut changes = vec![Change::News(None, News::Failed { what })];
+        self.drop_welcome(reference, own, vec![Change::News(None, News::Failed { what })])
+    }
+
+    /// Does not take an invitation: its key package is used up.
+    fn drop_welcome(
+        &mut self,
+        reference: &KeyPackageRef,
+        own: &OwnKeyPackage,
+        mut changes: Vec<Change>,
+    ) -> Result<Taken, EngineError> {
         if !own.key_package().is_last_resort() {
             changes.push(Change::KeyPackage(reference.clone(), None));
         }
         self.book.commit(None, changes)?;
         self.count_at = 0;
         Ok(Taken::Done)
-    }
-}
-
-/// Who invites: the device that the service names, if it is a member.
-fn inviter(stage: &JoinStage, named: &DeviceId) -> DeviceId {
-    let identity = named.identity();
-    let mut members = stage.members();
-    let found = members.any(|m| m.credential.identity() == Some(&identity));
-    match found {
-        true => named.clone(),
-        // Somebody is at the first leaf of every group.
-        false => stage
-            .members()
-            .find_map(|m| super::log::device_of(&m.credential))
-            .unwrap_or_else(|| named.clone()),
     }
 }

@@ -22,7 +22,12 @@ impl<S: Store> Engine<S> {
 
     pub(super) fn switch(&mut self, name: &str) -> Result<(), EngineError> {
         match self.find_group(name) {
-            Some(group) => Ok(self.book.commit(None, vec![Change::Current(Some(group))])?),
+            // Whoever goes there has seen who is there, or may be asked.
+            Some(group) => {
+                let mut changes = self.accepted(&group);
+                changes.push(Change::Current(Some(group)));
+                Ok(self.book.commit(None, changes)?)
+            }
             None => {
                 self.error(format!("there is no group {name}; /groups lists them"));
                 Ok(())
@@ -30,13 +35,22 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// The current group, if this device is in it.
+    /// The group to look at: the current one; if there is none, the only one that waits for an
+    /// answer.
+    fn shown_group(&self) -> Option<GroupId> {
+        self.book.current().cloned().or_else(|| match self.asking().as_slice() {
+            [one] => Some(one.clone()),
+            _ => None,
+        })
+    }
+
+    /// The same, if this device is in it.
     fn current_live(&mut self) -> Option<GroupId> {
-        let current = self.book.current().filter(|group| self.groups.contains_key(group));
+        let current = self.shown_group().filter(|group| self.groups.contains_key(group));
         if current.is_none() {
             self.answers.push_back(Answer::Error("you are in no group".into()));
         }
-        current.cloned()
+        current
     }
 
     /// The devices of a group and their keys.
@@ -76,6 +90,10 @@ impl<S: Store> Engine<S> {
                 (Stage::Left, _) => "left".into(),
                 (_, Some(reason)) => format!("stuck: {reason}"),
                 _ if self.book.leaving(id) => "leaving".into(),
+                _ if record.asked_by.is_some() => {
+                    let by = record.asked_by.as_ref().map_or(String::new(), DeviceId::to_string);
+                    format!("invited by {by}: /accept or /decline")
+                }
                 _ if to_send > 0 => format!("{to_send} to send"),
                 _ => String::new(),
             };
@@ -117,7 +135,7 @@ impl<S: Store> Engine<S> {
     }
 
     pub(super) fn history(&mut self, n: usize) -> Result<(), EngineError> {
-        let Some(id) = self.book.current().cloned() else {
+        let Some(id) = self.shown_group() else {
             self.error("you are in no group");
             return Ok(());
         };

@@ -5,20 +5,21 @@ use crate::book::Change;
 use crate::request::Request;
 use crate::suites::suite_name;
 use conclave_delivery::api::{
-    Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages,
+    Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages, WithdrawKeyPackages,
 };
 use conclave_delivery::http_client::ClientError;
 use conclave_mls::wire::codec::Encode;
-use conclave_mls::wire::{MlsMessage, MlsMessageBody};
+use conclave_mls::wire::{LeafNodeSource, MlsMessage, MlsMessageBody};
 use conclave_mls::{
     CipherSuite, Credential, KeyPackageParams, KeyPackageRef, LeafParams, Lifetime, OwnKeyPackage,
 };
 use conclave_store::Store;
+use std::collections::BTreeSet;
 
 /// With fewer key packages of a suite than this at the service, more are made.
-const LOW: u32 = 5;
+const LOW: usize = 5;
 /// How many there are then.
-const ENOUGH: u32 = 10;
+const ENOUGH: usize = 10;
 /// How often they are counted even if no Welcome came, in milliseconds: somebody may take them and
 /// invite nobody.
 pub(super) const COUNT_INTERVAL: u64 = 60 * 60 * 1000;
@@ -68,6 +69,11 @@ impl<S: Store> Engine<S> {
             let request = PublishKeyPackages { key_packages };
             return Ok(Some((request.into(), Purpose::Publish(suite, references))));
         }
+        if !self.lost_key_packages.is_empty() {
+            let references = core::mem::take(&mut self.lost_key_packages);
+            let request = WithdrawKeyPackages { references: references.clone() };
+            return Ok(Some((request.into(), Purpose::Withdraw(references))));
+        }
         if self.count_at <= self.now {
             self.count_at = self.now.saturating_add(COUNT_INTERVAL);
             return Ok(Some((CountKeyPackages {}.into(), Purpose::Count)));
@@ -75,23 +81,34 @@ impl<S: Store> Engine<S> {
         Ok(None)
     }
 
-    /// The service has so many: makes more, if they are few. They are stored before they are
-    /// published.
+    /// The service has these: makes more, if they are few. They are stored before they are
+    /// published. Those whose secrets are gone are withdrawn: whoever is invited by one of them is in
+    /// the group and never gets in.
     pub(super) fn counted(&mut self, counts: &KeyPackageCounts) -> Result<(), EngineError> {
-        let mut changes = self.expired_key_packages()?;
+        let own = self.own_key_packages()?;
+        let held: BTreeSet<&KeyPackageRef> =
+            counts.counts.iter().flat_map(|count| &count.references).collect();
+        let known = |reference: &KeyPackageRef| own.iter().any(|o| o.reference() == reference);
+        self.lost_key_packages =
+            held.iter().copied().filter(|held| !known(held)).cloned().collect();
+
+        let mut changes = self.expired_key_packages(&own, &held, counts.now);
         let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
         for suite in suites {
-            let count = counts.counts.iter().find(|count| count.cipher_suite == suite);
-            let (available, last_resort) = count.map_or((0, 0), |c| (c.available, c.last_resort));
-            self.invitable |= available > 0 || last_resort > 0;
+            let usable = own.iter().filter(|own| held.contains(own.reference()));
+            let usable = usable.map(OwnKeyPackage::key_package);
+            let of_suite = usable.filter(|package| package.cipher_suite == suite);
+            let (last_resort, others): (Vec<_>, Vec<_>) =
+                of_suite.partition(|package| package.is_last_resort());
+            self.invitable |= !(last_resort.is_empty() && others.is_empty());
             if self.refused_suites.contains(&suite) {
                 continue;
             }
-            if last_resort == 0 {
+            if last_resort.is_empty() {
                 changes.extend(self.new_key_package(suite, true)?);
             }
-            if available < LOW {
-                for _ in available..ENOUGH {
+            if others.len() < LOW {
+                for _ in others.len()..ENOUGH {
                     changes.extend(self.new_key_package(suite, false)?);
                 }
             }
@@ -101,6 +118,13 @@ impl<S: Store> Engine<S> {
         }
         self.announce();
         Ok(())
+    }
+
+    /// All key packages whose secrets are here.
+    fn own_key_packages(&self) -> Result<Vec<OwnKeyPackage>, EngineError> {
+        let all = self.book.key_packages()?.into_iter();
+        let own = all.map(|(_, secret)| OwnKeyPackage::from_secret(&*self.provider, &secret));
+        Ok(own.collect::<Result<_, _>>()?)
     }
 
     fn new_key_package(
@@ -123,22 +147,27 @@ impl<S: Store> Engine<S> {
     }
 
     /// Forgets the secrets of key packages that nobody may use any more. A Welcome may still be
-    /// under way, so they stay for one more lifetime.
-    fn expired_key_packages(&self) -> Result<Vec<Change>, EngineError> {
-        let mut changes = Vec::new();
-        for (reference, secret) in self.book.key_packages()? {
-            let own = OwnKeyPackage::from_secret(&*self.provider, &secret)?;
-            let lifetime = own.key_package().leaf_node.leaf_node_source.clone();
-            if let conclave_mls::wire::LeafNodeSource::KeyPackage(lifetime) = lifetime
-                && lifetime.not_after.saturating_add(LIFETIME) < self.seconds()
-            {
-                changes.push(Change::KeyPackage(reference, None));
+    /// under way, so they stay for one more lifetime, by this device's clock and by the service's:
+    /// either may be far off for a moment, and what is forgotten does not come back. What the service
+    /// still gives out stays whatever the clocks say.
+    fn expired_key_packages(
+        &self,
+        own: &[OwnKeyPackage],
+        held: &BTreeSet<&KeyPackageRef>,
+        service_now: u64,
+    ) -> Vec<Change> {
+        let now = self.seconds().min(service_now);
+        let expired = |own: &&OwnKeyPackage| match &own.key_package().leaf_node.leaf_node_source {
+            LeafNodeSource::KeyPackage(lifetime) => {
+                lifetime.not_after.saturating_add(LIFETIME) < now
             }
-        }
-        Ok(changes)
+            _ => false,
+        };
+        let unused = own.iter().filter(|own| !held.contains(own.reference())).filter(expired);
+        unused.map(|own| Change::KeyPackage(own.reference().clone(), None)).collect()
     }
 
-    /// The service has them, or will never take them.
+    /// The service has them, or does not take them.
     pub(super) fn published(
         &mut self,
         suite: CipherSuite,
@@ -149,9 +178,8 @@ impl<S: Store> Engine<S> {
         let mut changes: Vec<Change> = done.collect();
         self.invitable |= refused.is_none();
         if let Some(error) = refused {
-            // Those of an earlier process come before the count. They may be too old, and new ones
-            // be taken.
-            if error.code() == Some(ErrorCode::UnsupportedSuite) || self.count_at > self.now {
+            // Anything else may be over by the next count: a clock that is wrong, say.
+            if error.code() == Some(ErrorCode::UnsupportedSuite) {
                 self.refused_suites.insert(suite);
             }
             if error.code().is_some() {

@@ -3,14 +3,15 @@
 use super::groups::not_sent;
 use super::{Engine, EngineError, Inviting};
 use crate::book::{Book, Change};
-use crate::command::is_group_name;
-use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
+use crate::code::short_member_code;
+use crate::names::is_group_name;
+use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use conclave_delivery::api::{ContentType, DeviceId, LogEntry, LogPage};
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::wire::Proposal;
 use conclave_mls::{
     Answers, ApplyError, Credential, CredentialRequest, EpochChange, Error, Event, Fold, Group,
-    GroupId, Misuse, Received, Refused, Rejection, Sender, Status, Transition, Verdict,
+    GroupId, Member, Misuse, Received, Refused, Rejection, Sender, Status, Transition, Verdict,
 };
 use conclave_store::Store;
 use core::convert::Infallible;
@@ -30,8 +31,8 @@ pub(super) fn not_committed(work: &Work) -> Option<Work> {
         Work::Remove { who, committing: true } => {
             Some(Work::Remove { who: who.clone(), committing: false })
         }
-        Work::Leave { committing: true, .. } => {
-            Some(Work::Leave { committing: false, proposed: None })
+        Work::Leave { alone, committing: true, .. } => {
+            Some(Work::Leave { alone: *alone, committing: false, proposed: None })
         }
         _ => None,
     }
@@ -53,10 +54,17 @@ enum What {
     Event,
     /// The next event of the fold: this device was removed. The service's order says so.
     Out,
-    /// The next event of the fold: a proposal of this device's, and whom it removes, if anybody.
-    Proposal(DeviceId, Option<DeviceId>),
+    /// The next event of the fold: a proposal of this device's, and whom it is about, if anybody.
+    Proposal(DeviceId, Proposed),
     /// It cannot be read. `event`: its key is deleted, which is the next event of the fold.
     Refused { sender: DeviceId, reason: String, event: bool },
+}
+
+/// Whom a proposal is about.
+enum Proposed {
+    Add(DeviceId),
+    Remove(DeviceId),
+    Other,
 }
 
 /// Why the rest of a page is not processed.
@@ -105,9 +113,9 @@ impl<S: Store> Engine<S> {
             }
         }
         match halt {
-            Some(Halt::Stuck(reason)) => self.stick(id, reason),
+            Some(Halt::Stuck(reason)) => self.stick(id, reason)?,
             Some(Halt::Gap(seq)) => {
-                self.stick(id, format!("the service has lost message {seq} of its log"));
+                self.stick(id, format!("the service has lost message {seq} of its log"))?;
             }
             _ => {}
         }
@@ -175,7 +183,7 @@ impl<S: Store> Engine<S> {
         let record = GroupRecord { cursor, epoch, ..record.clone() };
         let book = &mut self.book;
         fold.commit(|write| {
-            let mut report = Report::new(book, id, record, changes);
+            let mut report = Report::new(&*provider, book, id, record, changes);
             let mut events = write.events.iter();
             for planned in plan {
                 report.tell(book, planned, &mut events);
@@ -220,15 +228,19 @@ fn process(
                 Sender::Member(leaf) => device(leaf),
                 _ => None,
             };
-            let removed = match stage.proposal() {
-                Some(Proposal::Remove(leaf)) => device(*leaf),
+            let proposed = match stage.proposal() {
+                Some(Proposal::Remove(leaf)) => device(*leaf).map(Proposed::Remove),
+                Some(Proposal::Add(added)) => {
+                    device_of(&added.leaf_node.credential).map(Proposed::Add)
+                }
                 _ => None,
             };
+            let proposed = proposed.unwrap_or(Proposed::Other);
             let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
             match stage.resolve(group, provider, &verdicts) {
                 Ok(step) => {
                     let from = from.unwrap_or_else(|| entry.sender.clone());
-                    Ok((What::Proposal(from, removed), Some(step)))
+                    Ok((What::Proposal(from, proposed), Some(step)))
                 }
                 Err(refused) => refuse(entry, refused),
             }
@@ -268,7 +280,9 @@ fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
 }
 
 /// Turns what happened in a group into changes of the records.
-struct Report {
+struct Report<'a> {
+    provider: &'a dyn CryptoProvider,
+    me: DeviceId,
     id: GroupId,
     record: GroupRecord,
     changes: Vec<Change>,
@@ -277,15 +291,17 @@ struct Report {
     settled: bool,
 }
 
-impl Report {
+impl<'a> Report<'a> {
     fn new<S: Store>(
+        provider: &'a dyn CryptoProvider,
         book: &Book<S>,
         id: &GroupId,
         record: GroupRecord,
         changes: Vec<Change>,
     ) -> Self {
         let items = book.items(id).map(|(key, item)| (key, item.clone())).collect();
-        Self { id: id.clone(), record, changes, items, settled: false }
+        let (me, id) = (book.identity().device.clone(), id.clone());
+        Self { provider, me, id, record, changes, items, settled: false }
     }
 
     fn finish(mut self) -> Vec<Change> {
@@ -343,14 +359,18 @@ impl Report {
                 Some(Event::Removal(change)) => self.epoch(seq, change, true),
                 _ => {}
             },
-            What::Proposal(by, removed) => {
+            What::Proposal(by, proposed) => {
                 events.next();
-                match removed {
-                    Some(who) if who == by => self.news(News::Leaving { seq, who }),
-                    Some(who) => {
+                match proposed {
+                    Proposed::Remove(who) if who == by => self.news(News::Leaving { seq, who }),
+                    Proposed::Remove(who) => {
                         self.news(News::Note { what: format!("{by} proposes to remove {who}") });
                     }
-                    None => {}
+                    // Whoever commits it is shown to have added it.
+                    Proposed::Add(who) => {
+                        self.news(News::Note { what: format!("{by} proposes to add {who}") });
+                    }
+                    Proposed::Other => {}
                 }
             }
             What::Refused { sender, reason, event } => {
@@ -378,8 +398,8 @@ impl Report {
                 self.news(News::Removed { seq, who, by: by.clone() });
             }
         }
-        for who in change.added.iter().filter_map(|m| device_of(&m.credential)) {
-            self.news(News::Added { seq, who, by: by.clone() });
+        for member in &change.added {
+            self.added(seq, member, &by);
         }
         if change.reinit.is_some() {
             let what = format!(
@@ -391,18 +411,38 @@ impl Report {
         if out {
             self.out(seq, by);
         } else if change.own {
-            self.committed(!change.added.is_empty());
+            self.committed(&change.added);
         } else if change.discarded_own_commit {
             self.begin_again();
         }
     }
 
+    /// Tells that a device came in; in so many words, if it bears this user's name.
+    fn added(&mut self, seq: u64, member: &Member, by: &DeviceId) {
+        let Some(who) = device_of(&member.credential) else { return };
+        // No provider that can be used at all lacks SHA-512.
+        let code = short_member_code(self.provider, &who, &member.signature_key);
+        let code = code.unwrap_or_default();
+        self.news(News::Added { seq, who: who.clone(), by: by.clone(), code: code.clone() });
+        if who.user == self.me.user && who != self.me {
+            self.news(News::Namesake { seq, who, by: Some(by.clone()), code });
+        }
+    }
+
     /// What the own commit was made for is done.
-    fn committed(&mut self, added: bool) {
+    fn committed(&mut self, added: &[Member]) {
+        if let Some(Work::Invite { who, .. }) = self.front() {
+            // Whom the user invites, the user knows.
+            let invited = added.iter().filter_map(|member| device_of(&member.credential));
+            let invited = invited.filter(|device| who.includes(device) && *device != self.me);
+            let accepted: Vec<Change> =
+                invited.map(|device| Change::Trust(device.into(), Some(Trust::Accepted))).collect();
+            self.changes.extend(accepted);
+        }
         match self.front() {
             // The new members have no other way to learn the name.
             Some(Work::Invite { committing: true, .. })
-                if added && !self.record.name.is_empty() =>
+                if !added.is_empty() && !self.record.name.is_empty() =>
             {
                 let payload = Payload::Name(self.record.name.clone());
                 self.set_front(Some(Work::Send { payload, sealed: None }));
@@ -410,8 +450,9 @@ impl Report {
             Some(Work::Invite { committing: true, .. } | Work::Remove { committing: true, .. }) => {
                 self.set_front(None)
             }
-            Some(Work::Leave { committing: true, .. }) => {
-                self.set_front(Some(Work::Leave { committing: false, proposed: None }));
+            Some(Work::Leave { alone, committing: true, .. }) => {
+                let alone = *alone;
+                self.set_front(Some(Work::Leave { alone, committing: false, proposed: None }));
             }
             _ => {}
         }
@@ -430,6 +471,7 @@ impl Report {
         let leaving = |(_, item): &(u64, Item)| matches!(item.work, Work::Leave { .. });
         let left = self.items.iter().any(leaving);
         self.record.stage = if left { Stage::Left } else { Stage::Removed };
+        self.record.asked_by = None;
         self.news(News::Out { seq, by, left });
         while let Some(work) = self.front() {
             if let Some(news) = not_sent(work) {

@@ -6,6 +6,8 @@
 //! whatever of the service's word on devices is needed, the inbox, and each group in turn. In a
 //! group the log comes first, then what is pending or next in the queue.
 
+mod contacts;
+mod error;
 mod groups;
 mod inbox;
 mod info;
@@ -22,14 +24,15 @@ use crate::directory::{Directory, Judged};
 use crate::output::{Answer, Output};
 use crate::record::{Identity, Item, Line, News, Stage, Work};
 use crate::request::Request;
-use crate::suites::{CLASSIC, HYBRID, suite_names};
+use crate::suites::{CLASSIC, HYBRID};
 use conclave_delivery::api::{DeviceId, ErrorCode, Event as Hint, InboxItem, Name, Register};
 use conclave_delivery::http_client::Heard;
-use conclave_mls::crypto::{CryptoError, CryptoProvider, CryptoRng, Suite};
-use conclave_mls::{ApplyError, KeyPackageRef, Transition, ValidKeyPackage};
+use conclave_mls::crypto::{CryptoProvider, CryptoRng, Suite};
 use conclave_mls::{CipherSuite, Config, CredentialRequest, Event, Group, GroupId, apply};
-use conclave_store::{Store, StoreError};
+use conclave_mls::{KeyPackageRef, Transition, ValidKeyPackage};
+use conclave_store::Store;
 use core::fmt;
+pub use error::EngineError;
 use keys::COUNT_INTERVAL;
 use outgoing::LONGEST_COMMIT_WAIT;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -68,94 +71,6 @@ impl<S> fmt::Debug for Setup<S> {
     }
 }
 
-/// Why the messenger cannot go on.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum EngineError {
-    /// The state cannot be read or written.
-    Store(StoreError),
-    /// The state is another device's.
-    OtherDevice {
-        /// Whose it is.
-        found: DeviceId,
-    },
-    /// The state is of other cipher suites.
-    OtherSuite {
-        /// Which.
-        found: Vec<CipherSuite>,
-    },
-    /// The service does not take this device.
-    NotRegistered {
-        /// Which.
-        device: DeviceId,
-        /// Why.
-        code: ErrorCode,
-        /// Why, for people.
-        detail: String,
-    },
-    /// The cryptography does not do what is needed.
-    Crypto(CryptoError),
-    /// MLS does not do what it must always be able to do.
-    Mls(conclave_mls::Error),
-}
-
-impl fmt::Display for EngineError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(e) => fmt::Display::fmt(e, f),
-            Self::OtherDevice { found } => {
-                write!(f, "the state in this folder is that of {found}: use another folder")
-            }
-            Self::OtherSuite { found } => write!(
-                f,
-                "this device uses {}, which cannot be changed: take another device name",
-                suite_names(found.iter().copied())
-            ),
-            Self::NotRegistered { device, code, detail } => {
-                write!(f, "the service does not register {device} ({code}): {detail}")?;
-                match code {
-                    ErrorCode::DeviceExists => f.write_str(
-                        ". If that device is yours and its state is lost, take another --device \
-                         name",
-                    ),
-                    _ => Ok(()),
-                }
-            }
-            Self::Crypto(e) => fmt::Display::fmt(e, f),
-            Self::Mls(e) => fmt::Display::fmt(e, f),
-        }
-    }
-}
-
-impl core::error::Error for EngineError {}
-
-impl From<StoreError> for EngineError {
-    fn from(e: StoreError) -> Self {
-        Self::Store(e)
-    }
-}
-
-impl From<CryptoError> for EngineError {
-    fn from(e: CryptoError) -> Self {
-        Self::Crypto(e)
-    }
-}
-
-impl From<conclave_mls::Error> for EngineError {
-    fn from(e: conclave_mls::Error) -> Self {
-        Self::Mls(e)
-    }
-}
-
-impl From<ApplyError<StoreError>> for EngineError {
-    fn from(e: ApplyError<StoreError>) -> Self {
-        match e {
-            ApplyError::Write(e) => Self::Store(e),
-            ApplyError::Stale | ApplyError::Reload => Self::Mls(conclave_mls::Misuse::Stale.into()),
-        }
-    }
-}
-
 /// What the request under way is for.
 #[derive(Clone, Debug)]
 enum Purpose {
@@ -163,6 +78,8 @@ enum Purpose {
     /// Key packages of one suite.
     Publish(CipherSuite, Vec<KeyPackageRef>),
     Count,
+    /// Key packages whose secrets are gone.
+    Withdraw(Vec<KeyPackageRef>),
     Lookup(Name),
     Inbox,
     Ack(Vec<u64>),
@@ -234,18 +151,25 @@ pub struct Engine<S> {
     rng: Box<dyn CryptoRng + Send>,
     directory: Directory,
     groups: BTreeMap<GroupId, Live>,
+    /// The groups that were made since this process began.
+    made: BTreeSet<GroupId>,
     answers: VecDeque<Answer>,
     /// Milliseconds since 1970.
     now: u64,
     under_way: Option<Purpose>,
     registered: bool,
+    /// Whether the service has refused this device's token since it last took it.
+    token_refused: bool,
     /// Why the service did not register this device with its first suites, one after another.
     unregistered: Vec<String>,
     announced: bool,
     /// Whether the service has key packages of this device.
     invitable: bool,
-    /// Suites of which the service takes no key packages: none are made again in this process.
+    /// Suites that the service does not support: no key packages of them are made again in this
+    /// process.
     refused_suites: BTreeSet<CipherSuite>,
+    /// Key packages at the service whose secrets are gone: to be withdrawn.
+    lost_key_packages: Vec<KeyPackageRef>,
     /// When key packages are counted next.
     count_at: u64,
     inbox_due: bool,
@@ -307,14 +231,17 @@ impl<S: Store> Engine<S> {
             rng,
             directory: Directory::default(),
             groups: BTreeMap::new(),
+            made: BTreeSet::new(),
             answers: VecDeque::new(),
             now: 0,
             under_way: None,
             registered: false,
+            token_refused: false,
             unregistered: Vec::new(),
             announced: false,
             invitable: false,
             refused_suites: BTreeSet::new(),
+            lost_key_packages: Vec::new(),
             count_at: 0,
             inbox_due: true,
             inbox: VecDeque::new(),
@@ -382,13 +309,17 @@ impl<S: Store> Engine<S> {
         match heard {
             Heard::Connected => {
                 // Whoever waits for something else than an answer goes on waiting.
-                if self.offline {
+                if self.offline && !self.token_refused {
                     self.wait = FIRST_WAIT;
                     self.retry_at = 0;
                 }
                 self.online();
                 // What could not be fetched or judged then may be now.
                 self.groups.values_mut().for_each(|live| live.stuck = None);
+            }
+            // Nothing else tells a device that only listens.
+            Heard::Disconnected { error, .. } if error.code() == Some(ErrorCode::Unauthorized) => {
+                self.token_refused();
             }
             Heard::Disconnected { error, .. } => self.offline(&error.to_string()),
             Heard::Event(Hint::Inbox) => self.inbox_due = true,
@@ -404,9 +335,21 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// The service answers. Until it takes this device's token, too, that is of little use.
     fn online(&mut self) {
-        if core::mem::take(&mut self.offline) {
+        if !self.token_refused && core::mem::take(&mut self.offline) {
             self.answers.push_back(Answer::Online);
+        }
+    }
+
+    /// The service does not know this device, or not by its token: it was set up anew, or from a
+    /// backup, or has another secret. It may also never be content, so each attempt waits longer.
+    fn token_refused(&mut self) {
+        if !core::mem::replace(&mut self.token_refused, true) {
+            self.offline("the service no longer knows this device, which registers again");
+        }
+        if core::mem::replace(&mut self.registered, false) {
+            self.wait_longer();
         }
     }
 
@@ -505,6 +448,7 @@ impl<S: Store> Engine<S> {
             && self.inbox.is_empty()
             && self.acks.is_empty()
             && self.lookups.is_empty()
+            && self.lost_key_packages.is_empty()
             && self.book.unpublished().is_empty()
             && self.book.lines().is_empty()
             && self.answers.is_empty()
@@ -518,13 +462,23 @@ impl<S: Store> Engine<S> {
         self.is_settled() || (self.offline && self.under_way.is_none())
     }
 
-    /// How many things that the user wants are not done yet, but for departures that only
-    /// somebody else can complete.
+    /// How many things that the user asked for since this process began are not done yet, but for
+    /// departures that only somebody else can complete.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        let items = self.book.records().keys().flat_map(|group| self.book.items(group));
-        let left = |work: &Work| matches!(work, Work::Leave { proposed: Some(_), .. });
-        items.filter(|(_, item)| !left(&item.work)).count()
+        let items = self.book.asked(|work| !matches!(work, Work::Leave { proposed: Some(_), .. }));
+        let creating = |group: &&GroupId| {
+            let record = self.book.record(group);
+            record.is_some_and(|record| matches!(record.stage, Stage::Creating(_)))
+        };
+        items + self.made.iter().filter(creating).count()
+    }
+
+    /// How many things that the user has asked for since [`Self::open`] failed after they were
+    /// accepted, as [`News::Failed`] says.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        self.book.failures()
     }
 
     /// Until when a line waits for its group's name.
@@ -612,9 +566,13 @@ impl<S: Store> Engine<S> {
         match command {
             Command::New { name, suite } => self.new_group(name, suite),
             Command::Invite(who) => {
+                self.unblock(&who)?;
                 let work = |who| Work::Invite { who, committing: false };
                 self.queue(who.into_iter().map(work).collect())
             }
+            Command::Accept(group) => self.accept(group.as_deref()),
+            Command::Decline(group) => self.decline(group.as_deref()),
+            Command::Block(who) => self.block(who),
             Command::Remove(who) => {
                 let me = self.device().clone();
                 if who.iter().any(|who| who.includes(&me)) {
@@ -649,10 +607,19 @@ impl<S: Store> Engine<S> {
     /// Adds something to be done in the current group.
     fn queue(&mut self, work: Vec<Work>) -> Result<(), EngineError> {
         let Some(group) = self.book.current().cloned() else {
-            self.error("you are in no group: /new NAME makes one, or somebody invites you");
+            let what = match self.asking().first() {
+                Some(asking) => self.question(asking),
+                None => "you are in no group: /new NAME makes one, or somebody invites you".into(),
+            };
+            self.error(what);
             return Ok(());
         };
         let name = self.group_name(&group);
+        if self.book.record(&group).is_some_and(|record| record.asked_by.is_some()) {
+            let what = self.question(&group);
+            self.error(what);
+            return Ok(());
+        }
         if !self.groups.contains_key(&group) {
             self.error(format!(
                 "you are no longer in {name}; /groups lists where you are, /switch NAME goes there"

@@ -15,7 +15,7 @@ use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{
     CipherSuite, CommitOptions, Config, Event, Framing, GroupId, LeafIndex, NewProposal, Padding,
-    Transition, ValidKeyPackage, Verdict,
+    ValidKeyPackage, Verdict,
 };
 use conclave_store::Store;
 
@@ -55,7 +55,9 @@ impl<S: Store> Engine<S> {
                 Work::Send { .. } => self.seal(id, key, &item)?,
                 Work::Invite { who, .. } => self.next_invite(id, key, who)?,
                 Work::Remove { who, .. } => self.remove(id, key, &item, who)?,
-                Work::Leave { proposed, .. } => self.next_leave(id, key, proposed.as_ref())?,
+                Work::Leave { alone, proposed, .. } => {
+                    self.next_leave(id, key, *alone, proposed.as_ref())?
+                }
             };
             if next.is_some() {
                 return Ok(next);
@@ -213,30 +215,81 @@ impl<S: Store> Engine<S> {
                 live.inviting = Inviting::Missing(missing);
                 Ok(Some((request.into(), Purpose::InviteClaim(id.clone()))))
             }
-            Inviting::Claimed(packages, problems) => {
-                if packages.is_empty() {
-                    let failed = problems.into_iter().map(|what| News::Failed { what });
-                    self.give_up(id, key, failed)?;
-                    return Ok(None);
-                }
-                let adds = packages.into_iter().map(|p| NewProposal::Add(Box::new(p))).collect();
-                let work = Work::Invite { who: who.clone(), committing: true };
-                let item = Item { group: id.clone(), work };
-                let notes = problems.into_iter().map(|what| News::Note { what });
-                let notes: Vec<News> = notes.collect();
-                let also = notes.iter().map(|note| Self::news(id, note.clone())).collect();
-                match self.commit(id, adds, Some((key, item)), also)? {
-                    Ok(next) => Ok(next),
-                    Err(e) => {
-                        // What there is to say of other devices stays true.
-                        let what = format!("{who} cannot be added: {e}");
-                        let failed = News::Failed { what };
-                        self.give_up(id, key, notes.into_iter().chain([failed]))?;
-                        Ok(None)
-                    }
-                }
+            Inviting::Claimed(packages, problems) => self.invite(id, key, who, packages, problems),
+        }
+    }
+
+    /// Adds whoever of these can be added. What there is to say of other devices is said in any case.
+    fn invite(
+        &mut self,
+        id: &GroupId,
+        key: u64,
+        who: &Who,
+        mut packages: Vec<ValidKeyPackage>,
+        mut problems: Vec<String>,
+    ) -> Result<Next, EngineError> {
+        while !packages.is_empty() {
+            let adds = packages.iter().map(|package| NewProposal::Add(Box::new(package.clone())));
+            let work = Work::Invite { who: who.clone(), committing: true };
+            let item = Item { group: id.clone(), work };
+            let notes = problems.iter().map(|what| News::Note { what: what.clone() });
+            let also = notes.clone().map(|note| Self::news(id, note)).collect();
+            let e = match self.commit(id, adds.collect(), Some((key, item)), also)? {
+                Ok(next) => return Ok(next),
+                Err(e) => e,
+            };
+
+            let addable = self.addable(id, &packages, &mut problems);
+            if addable.len() == packages.len() {
+                let failed = News::Failed { what: format!("{who} cannot be added: {e}") };
+                let notes: Vec<News> =
+                    problems.into_iter().map(|what| News::Note { what }).collect();
+                self.give_up(id, key, notes.into_iter().chain([failed]))?;
+                return Ok(None);
+            }
+            packages = addable;
+        }
+
+        let failed = problems.into_iter().map(|what| News::Failed { what });
+        self.give_up(id, key, failed)?;
+        Ok(None)
+    }
+
+    /// Those of these key packages that can be added beside the group's members and the ones before
+    /// them: a device with another's key, say, keeps nobody else out (RFC 9420 section 7.3: keys are
+    /// unique in a tree). All, if that is not what is wrong.
+    fn addable(
+        &mut self,
+        id: &GroupId,
+        packages: &[ValidKeyPackage],
+        problems: &mut Vec<String>,
+    ) -> Vec<ValidKeyPackage> {
+        let Some(live) = self.groups.get(id) else { return packages.to_vec() };
+        let (now, provider) = (self.seconds(), &*self.provider);
+        let rng = &mut *self.rng;
+        let mut attempt = |packages: &[ValidKeyPackage]| {
+            let adds = packages.iter().map(|package| NewProposal::Add(Box::new(package.clone())));
+            let options = CommitOptions {
+                proposals: adds.collect(),
+                received: !live.own_only,
+                ..CommitOptions::default()
+            };
+            live.group.commit(provider, rng, now, options).map(drop)
+        };
+        if attempt(&[]).is_err() {
+            return packages.to_vec();
+        }
+        let mut kept = Vec::new();
+        for package in packages {
+            kept.push(package.clone());
+            if let Err(e) = attempt(&kept) {
+                kept.pop();
+                let device = super::log::device_of(&package.key_package().leaf_node.credential);
+                let device = device.map_or("a device".to_string(), |device| device.to_string());
+                problems.push(format!("{device} is not invited: {e}"));
             }
         }
+        kept
     }
 
     /// The service has told which devices an invited user has.
@@ -253,7 +306,12 @@ impl<S: Store> Engine<S> {
         if missing.is_empty() {
             let news = match there.is_empty() {
                 true => News::Failed { what: format!("the service knows no {who}") },
-                false => News::Note { what: format!("all devices of {who} are in the group") },
+                false => News::Note {
+                    what: format!(
+                        "all devices of {who} are in the group; if one of them never came in: \
+                         /remove it, then /invite it again"
+                    ),
+                },
             };
             return self.give_up(id, key, [news]);
         }
@@ -393,11 +451,12 @@ impl<S: Store> Engine<S> {
     }
 
     /// A member cannot commit its own removal (RFC 9420 section 12.2): removes the user's other
-    /// devices, then proposes its own, for somebody else to commit.
+    /// devices, unless it leaves alone, then proposes its own, for somebody else to commit.
     fn next_leave(
         &mut self,
         id: &GroupId,
         key: u64,
+        alone: bool,
         proposed: Option<&(u64, Vec<u8>)>,
     ) -> Result<Next, EngineError> {
         let Some(live) = self.groups.get(id) else { return Ok(None) };
@@ -414,9 +473,9 @@ impl<S: Store> Engine<S> {
         }
         let me = self.device().clone();
         let others = self.leaves(id, |device| device.user == me.user && *device != me);
-        if !others.is_empty() {
+        if !others.is_empty() && !alone {
             let removes = others.into_iter().map(NewProposal::Remove).collect();
-            let work = Work::Leave { committing: true, proposed: None };
+            let work = Work::Leave { alone, committing: true, proposed: None };
             let item = Item { group: id.clone(), work };
             return match self.commit(id, removes, Some((key, item)), Vec::new())? {
                 Ok(next) => Ok(next),
@@ -432,24 +491,13 @@ impl<S: Store> Engine<S> {
             Err(e) => return self.failed(id, key, format!("you cannot leave: {e}")),
         };
         let group = id.clone();
-        self.step_leave(id, transition, key, group, epoch)?;
-        Ok(None)
-    }
-
-    fn step_leave(
-        &mut self,
-        id: &GroupId,
-        transition: Transition<conclave_mls::Group>,
-        key: u64,
-        group: GroupId,
-        epoch: u64,
-    ) -> Result<(), EngineError> {
         self.step(id, transition, move |event| {
             let Event::Proposal { message, .. } = event else { return Vec::new() };
-            let work = Work::Leave { committing: false, proposed: Some((epoch, message.clone())) };
+            let proposed = Some((epoch, message.clone()));
+            let work = Work::Leave { alone, committing: false, proposed };
             vec![Change::Item(key, Some(Item { group, work }))]
         })?;
-        Ok(())
+        Ok(None)
     }
 }
 

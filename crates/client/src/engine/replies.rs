@@ -29,6 +29,8 @@ impl<S: Store> Engine<S> {
                 // Only what needs the token shows that it is good.
                 if !matches!(purpose, Purpose::Register) {
                     self.wait = FIRST_WAIT;
+                    self.token_refused = false;
+                    self.online();
                 }
                 self.answered(purpose, reply)
             }
@@ -51,7 +53,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn wait_longer(&mut self) {
+    pub(super) fn wait_longer(&mut self) {
         self.retry_at = self.now.saturating_add(self.wait);
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
@@ -70,6 +72,7 @@ impl<S: Store> Engine<S> {
     fn again(&mut self, purpose: Purpose) {
         match purpose {
             Purpose::Count => self.count_at = 0,
+            Purpose::Withdraw(references) => self.lost_key_packages = references,
             Purpose::Inbox => self.inbox_due = true,
             Purpose::Ack(ids) => self.acks.extend(ids),
             Purpose::Lookup(user) => {
@@ -85,6 +88,14 @@ impl<S: Store> Engine<S> {
             (Purpose::Register, Reply::Register(_)) => {
                 self.registered = true;
                 self.unregistered.clear();
+                // The service may be another one than before, or know less than it did.
+                self.refused_suites.clear();
+                self.count_at = 0;
+                self.inbox_due = true;
+                for live in self.groups.values_mut() {
+                    live.sync = true;
+                    live.stuck = None;
+                }
                 Ok(())
             }
             (Purpose::Publish(suite, references), Reply::PublishKeyPackages(_)) => {
@@ -104,8 +115,7 @@ impl<S: Store> Engine<S> {
             (Purpose::Create(id), Reply::CreateGroup(_)) => self.created(&id),
             (Purpose::Log(id), Reply::FetchLog(page)) => {
                 if page.head < self.cursor(&id) {
-                    self.lost_data(&id, page.head);
-                    return Ok(());
+                    return self.lost_data(&id, page.head);
                 }
                 if let Some(live) = self.groups.get_mut(&id) {
                     live.sync = false;
@@ -136,7 +146,7 @@ impl<S: Store> Engine<S> {
             (Purpose::InviteClaim(id), Reply::ClaimKeyPackages(claimed)) => {
                 self.invite_claimed(&id, claimed.devices)
             }
-            // An acknowledgement; and what cannot be, as each request has its own reply.
+            // What needs no more than to have arrived; and what cannot be, as each request has its own reply.
             _ => Ok(()),
         }
     }
@@ -152,6 +162,10 @@ impl<S: Store> Engine<S> {
 
     fn created(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
+        if !matches!(record.stage, Stage::Creating(_)) {
+            // It was left meanwhile.
+            return Ok(());
+        }
         let record = GroupRecord { stage: Stage::Active, ..record };
         let suite = self.groups.get(id).map(|live| live.group.cipher_suite());
         let news = Self::news(id, News::Created { suite });
@@ -182,8 +196,7 @@ impl<S: Store> Engine<S> {
             // What is waited for is not in the log yet, as far as this device has seen it. (Its
             // proposal may be: it stays until somebody commits it.)
             Outcome::Accepted { seq, .. } if message.is_some() && seq <= cursor => {
-                self.lost_data(id, seq);
-                Ok(())
+                self.lost_data(id, seq)
             }
             Outcome::Accepted { epoch, seq } => {
                 live.delivered = true;
@@ -203,8 +216,7 @@ impl<S: Store> Engine<S> {
                 let what = format!(
                     "the service has lost data: it is in epoch {epoch} and this device in {own}"
                 );
-                self.stick(id, what);
-                Ok(())
+                self.stick(id, what)
             }
             Outcome::WrongEpoch { head, .. } => {
                 live.sync = true;
@@ -228,22 +240,26 @@ impl<S: Store> Engine<S> {
     }
 
     /// The service's log of a group, which ends with `head`, was longer before.
-    fn lost_data(&mut self, id: &GroupId, head: u64) {
+    fn lost_data(&mut self, id: &GroupId, head: u64) -> Result<(), EngineError> {
         let cursor = self.cursor(id);
         let what = format!(
             "the service has lost data: its log ends with message {head}, and this device has seen \
              message {cursor}"
         );
-        self.stick(id, what);
+        self.stick(id, what)
     }
 
-    /// Says that a group cannot be followed any further.
-    pub(super) fn stick(&mut self, id: &GroupId, reason: String) {
+    /// Says that a group cannot be followed any further. Whoever wanted to leave it is out.
+    pub(super) fn stick(&mut self, id: &GroupId, reason: String) -> Result<(), EngineError> {
         let name = self.group_name(id);
         if let Some(live) = self.groups.get_mut(id) {
             live.stuck = Some(reason.clone());
             live.sync = true;
-            self.error(format!("{name} cannot go on: {reason}"));
+            self.error(format!("{name} cannot go on: {reason}. /leave forgets it here"));
+        }
+        match self.book.leaving(id) {
+            true => self.forget(id),
+            false => Ok(()),
         }
     }
 
@@ -251,10 +267,8 @@ impl<S: Store> Engine<S> {
     fn refused(&mut self, purpose: Purpose, error: &ClientError) -> Result<(), EngineError> {
         let unauthorized = error.code() == Some(ErrorCode::Unauthorized);
         if unauthorized && !matches!(purpose, Purpose::Register) {
-            // The service was set up anew, or has changed its secret. It may also never be content.
-            self.registered = false;
+            self.token_refused();
             self.again(purpose);
-            self.wait_longer();
             return Ok(());
         }
         match purpose {
@@ -275,14 +289,11 @@ impl<S: Store> Engine<S> {
                 self.directory.answer(user, Vec::new());
                 Ok(())
             }
-            Purpose::Count | Purpose::Inbox | Purpose::Ack(_) => {
+            Purpose::Count | Purpose::Withdraw(_) | Purpose::Inbox | Purpose::Ack(_) => {
                 self.error(error.to_string());
                 Ok(())
             }
-            Purpose::Create(id) | Purpose::Log(id) => {
-                self.stick(&id, error.to_string());
-                Ok(())
-            }
+            Purpose::Create(id) | Purpose::Log(id) => self.stick(&id, error.to_string()),
             Purpose::Commit(id) => self.refused_in_group(&id, error, true),
             Purpose::Message(id)
             | Purpose::Proposal(id)
@@ -307,8 +318,7 @@ impl<S: Store> Engine<S> {
         }
         live.refusals = 0;
         if error.code() == Some(ErrorCode::UnknownGroup) {
-            self.stick(id, error.to_string());
-            return Ok(());
+            return self.stick(id, error.to_string());
         }
         if commit && self.reject_commit(id)? {
             self.leave_proposals_out(id, error);

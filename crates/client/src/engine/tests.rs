@@ -1,6 +1,7 @@
 //! The engine with the real service's core, in virtual time, over connections that fail.
 
 mod behaviour;
+mod clocks;
 mod faults;
 mod simulation;
 mod suites;
@@ -273,8 +274,8 @@ impl World {
             };
         }
         let done = run!(
-            Register ListDevices PublishKeyPackages CountKeyPackages ClaimKeyPackages CreateGroup
-            SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox AckInbox
+            Register ListDevices PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+            ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox AckInbox
         );
         let (mut reply, notices) =
             done.map_err(|ServiceError { code, detail }| ClientError::Refused { code, detail })?;
@@ -357,6 +358,16 @@ impl World {
             self.say(*first, &format!("/invite {user}"));
         }
         self.settle();
+        let name = name.split(' ').next().unwrap();
+        others.iter().for_each(|i| self.accept(*i, name));
+        self.settle();
+    }
+
+    /// Accepts an invitation, if there is one that waits for that.
+    fn accept(&mut self, i: usize, name: &str) {
+        if self.devices[i].has_line(&format!("invited {name} ")) {
+            self.say(i, &format!("/accept {name}"));
+        }
     }
 
     /// A group of a, b and c, of whom a has heard that c wants to leave.

@@ -13,9 +13,9 @@ const LABEL: &[u8] = b"Conclave device registration";
 structs! {
     /// Registers a device: user, device name, signature key.
     ///
-    /// The first to register a device's name has it, and anybody may add a device to a user, which
-    /// then may join the groups that the user is in: members are shown it, and people compare
-    /// verification codes. The same key may register again, as often as it likes, and gets the same
+    /// The first to register a device's name has it, and anybody may add a device to a user. It is in
+    /// no group until a member adds it: members are shown it then, and people compare verification
+    /// codes. The same key may register again, as often as it likes, and gets the same
     /// token; another key is refused ([`DeviceExists`](super::ErrorCode::DeviceExists)).
     pub struct Register {
         /// The device.

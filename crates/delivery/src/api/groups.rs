@@ -26,8 +26,10 @@ structs! {
     /// in and nobody else's came first.
     ///
     /// To submit the same commit again gives the same answer, so a request whose reply was lost
-    /// can be repeated. An external commit takes the same path; its sender must be a member, or a
-    /// device of a user who has another one in the group, and not have been removed.
+    /// can be repeated. An external commit takes the same path. Its sender must be a device in the
+    /// group that has fallen behind, and in a tracked group the commit must remove that device's own
+    /// leaf and nothing else (RFC 9420 section 12.4.3.2 calls this a resync). Whoever is not in the
+    /// group comes in by an invitation alone.
     pub struct SubmitCommit {
         /// The commit: a PublicMessage, or in an opaque group a PrivateMessage.
         pub commit: Bytes,
@@ -98,8 +100,7 @@ structs! {
         pub message: Bytes,
     }
 
-    /// Asks for what an external join needs. For members, and for other devices of their users,
-    /// but for those that were removed.
+    /// Asks for what an external join needs. For devices in the group alone.
     pub struct FetchGroupInfo {
         /// The group.
         pub group_id: GroupId,

@@ -1,7 +1,8 @@
 //! Key packages: each given out once, so that nobody's init key serves twice.
 
 use super::{
-    Bytes, CipherSuite, Decode, DecodeError, DeviceId, Encode, EncodeError, Name, Reader, Writer,
+    Bytes, CipherSuite, Decode, DecodeError, DeviceId, Encode, EncodeError, KeyPackageRef, Name,
+    Reader, Writer,
 };
 
 structs! {
@@ -21,11 +22,13 @@ structs! {
         pub stored: u32,
     }
 
-    /// Asks how many key packages of the caller's are left.
+    /// Asks which key packages of the caller's are left.
     pub struct CountKeyPackages {}
 
     /// The reply to [`CountKeyPackages`].
     pub struct KeyPackageCounts {
+        /// The service's time, in seconds since 1970: by it packages expire here.
+        pub now: u64,
         /// One for each suite that the caller has a package of.
         pub counts: Vec<KeyPackageCount>,
     }
@@ -38,6 +41,22 @@ structs! {
         pub available: u32,
         /// How many there are of last resort that have not expired: 0 or 1.
         pub last_resort: u32,
+        /// Which they are, the last resort included. A device withdraws those whose private keys it
+        /// no longer has, since whoever is invited by one of them never comes in.
+        pub references: Vec<KeyPackageRef>,
+    }
+
+    /// Withdraws key packages of the caller's: they are given out no more. Those that the service
+    /// does not hold are passed over, so the request can be repeated.
+    pub struct WithdrawKeyPackages {
+        /// Which.
+        pub references: Vec<KeyPackageRef>,
+    }
+
+    /// The reply to [`WithdrawKeyPackages`].
+    pub struct Withdrawn {
+        /// How many were still there.
+        pub withdrawn: u32,
     }
 
     /// Claims a key package of each of a user's devices but the caller's own.

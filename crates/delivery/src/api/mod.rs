@@ -60,7 +60,7 @@ pub use groups::{
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
 pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
-    KeyPackageCounts, PublishKeyPackages, Published,
+    KeyPackageCounts, PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
 };
 pub use names::{DeviceId, Name, NameError, short_group};
 
@@ -83,25 +83,34 @@ pub trait Call: Encode + Decode {
     const NAME: &'static str;
     /// Where it is posted to.
     const PATH: &'static str;
+    /// Whether it takes no token. One that comes with it is not looked at.
+    const ANONYMOUS: bool;
     /// What comes back.
     type Reply: Encode + Decode;
 }
 
 macro_rules! calls {
-    ($($name:literal $request:ty => $reply:ty;)*) => {$(
+    ($anonymous:literal: $($name:literal $request:ty => $reply:ty;)*) => {$(
         impl Call for $request {
             const NAME: &'static str = $name;
             const PATH: &'static str = concat!("/v1/", $name);
+            const ANONYMOUS: bool = $anonymous;
             type Reply = $reply;
         }
     )*};
 }
 
 calls! {
+    true:
     "register" Register => Registered;
+}
+
+calls! {
+    false:
     "list-devices" ListDevices => Devices;
     "publish-key-packages" PublishKeyPackages => Published;
     "count-key-packages" CountKeyPackages => KeyPackageCounts;
+    "withdraw-key-packages" WithdrawKeyPackages => Withdrawn;
     "claim-key-packages" ClaimKeyPackages => ClaimedKeyPackages;
     "create-group" CreateGroup => Created;
     "submit-commit" SubmitCommit => Outcome;

@@ -5,7 +5,8 @@ use core::str::FromStr;
 /// The longest name, in bytes.
 const MAX_NAME: usize = 64;
 
-/// A user's or a device's name: 1 to 64 of the characters `a-z`, `0-9`, `.`, `_` and `-`.
+/// A user's or a device's name: 1 to 64 of the characters `a-z`, `0-9`, `.`, `_` and `-`, not all of
+/// them dots: it can be part of a path, and leads nowhere else there.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(Box<str>);
 
@@ -19,6 +20,8 @@ pub enum NameError {
     TooLong,
     /// It holds this character, which names do not have.
     Character(char),
+    /// It has nothing but dots.
+    Dots,
     /// A device identity has no `/` between user and device.
     NoSlash,
 }
@@ -31,6 +34,7 @@ impl fmt::Display for NameError {
             Self::Character(c) => {
                 write!(f, "a name has the characters a-z, 0-9, '.', '_' and '-', and not {c:?}")
             }
+            Self::Dots => f.write_str("a name cannot be all dots"),
             Self::NoSlash => f.write_str("a device is written user/device"),
         }
     }
@@ -58,6 +62,9 @@ impl FromStr for Name {
         }
         if s.len() > MAX_NAME {
             return Err(NameError::TooLong);
+        }
+        if s.bytes().all(|b| b == b'.') {
+            return Err(NameError::Dots);
         }
         Ok(Self(s.into()))
     }

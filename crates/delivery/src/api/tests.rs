@@ -9,7 +9,7 @@ fn names_are_of_few_characters_and_bounded() {
     for good in ["a", "alice", "a.b_c-9", &"x".repeat(64)] {
         assert_eq!(good.parse::<Name>().unwrap().as_str(), good);
     }
-    for bad in ["", "Alice", "a b", "a/b", "ä", "a\n", &"x".repeat(65)] {
+    for bad in ["", "Alice", "a b", "a/b", "ä", "a\n", ".", "..", "...", &"x".repeat(65)] {
         assert!(bad.parse::<Name>().is_err(), "{bad:?}");
         let mut w = Writer::new();
         w.put_opaque(bad.as_bytes()).unwrap();

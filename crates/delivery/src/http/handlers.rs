@@ -6,6 +6,7 @@ use crate::api::{
     AckInbox, CONTENT_TYPE, ClaimKeyPackages, CountKeyPackages, CreateGroup, DeviceInfo,
     ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchGroupInfo, FetchInbox, FetchLog,
     ListDevices, PublishKeyPackages, Register, SendMessage, SubmitCommit, SubmitProposal,
+    WithdrawKeyPackages,
 };
 use crate::service::{Caller, Done, Operation, ServiceError};
 use axum::Router;
@@ -43,8 +44,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         };
     }
     routes!(
-        Register ListDevices PublishKeyPackages CountKeyPackages ClaimKeyPackages CreateGroup
-        SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo FetchInbox AckInbox
+        Register ListDevices PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+        ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo FetchInbox AckInbox
     )
     .route(EVENTS_PATH, get(events))
     .fallback(unknown)
@@ -57,19 +58,13 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Whose token came with a request; none if none did.
-fn caller(app: &App, headers: &HeaderMap) -> Result<Option<DeviceInfo>, ServiceError> {
-    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(None) };
+/// Whose token came with a request.
+fn caller(app: &App, headers: &HeaderMap) -> Result<DeviceInfo, ServiceError> {
+    let refuse = |detail| ServiceError::new(ErrorCode::Unauthorized, detail);
+    let value = headers.get(AUTHORIZATION).ok_or_else(|| refuse(NO_TOKEN))?;
     let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer "));
-    let token = token.ok_or_else(|| {
-        ServiceError::new(ErrorCode::Unauthorized, "the authorization is not a bearer token")
-    })?;
-    app.service.authenticate(token).map(Some)
-}
-
-/// The same, where a token is needed.
-fn known_caller(app: &App, headers: &HeaderMap) -> Result<DeviceInfo, ServiceError> {
-    caller(app, headers)?.ok_or_else(|| ServiceError::new(ErrorCode::Unauthorized, NO_TOKEN))
+    let token = token.ok_or_else(|| refuse("the authorization is not a bearer token"))?;
+    app.service.authenticate(token)
 }
 
 /// Does something on a thread that may block: the storage does, and checking signatures takes a
@@ -173,12 +168,12 @@ async fn handle<O: Operation + 'static>(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    // Who calls comes before what: of whoever has no token, nothing is kept.
-    let device = blocking(&app, move |app| match O::ANONYMOUS {
-        true => caller(app, &headers),
-        false => known_caller(app, &headers).map(Some),
-    });
-    let device = device.await.flatten();
+    // Who calls comes before what: of whoever has no token, nothing is kept. A device that registers
+    // again may still carry the token of another service's making, so that one is not looked at.
+    let device = match O::ANONYMOUS {
+        true => Ok(None),
+        false => blocking(&app, move |app| caller(app, &headers).map(Some)).await.flatten(),
+    };
     let longest = match (&device, O::LONG) {
         (Err(_), _) => 0,
         (Ok(_), true) => app.max_body,
@@ -194,7 +189,7 @@ async fn unknown() -> Response {
 }
 
 async fn events(State(app): Shared, headers: HeaderMap) -> Response {
-    let known = blocking(&app, move |app| known_caller(app, &headers)).await.flatten();
+    let known = blocking(&app, move |app| caller(app, &headers)).await.flatten();
     let device = match known {
         Ok(known) => known.device,
         Err(e) => return refusal(&e),

@@ -111,6 +111,31 @@ fn refusals_are_told_by_code_and_in_words() {
     assert!(matches!(e, ClientError::Unreachable { .. }) && e.is_temporary(), "{e}");
 }
 
+/// The service was set up anew, and the device has the old one's token.
+#[test]
+fn a_device_with_a_token_that_is_no_longer_good_registers_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(config(dir.path(), 0)).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let alice = Own::new("alice/pc", &mut Dice(3));
+    let mut client = Client::new(&server.url()).with_token(Token::new("alice/pc.00".into()));
+    client.register(&alice.registration(now)).unwrap();
+    assert_eq!(client.call(&FetchInbox { limit: 1 }).unwrap().total, 0);
+
+    // A client of another making that sends its token with every request.
+    let body = alice.registration(now).to_bytes().unwrap();
+    let head = format!(
+        "POST /v1/register HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer \
+         alice/pc.00\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(server.local_addr()).unwrap();
+    stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    assert!(reply.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&reply));
+}
+
 #[test]
 fn whatever_is_sent_the_server_answers_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();

@@ -6,8 +6,6 @@ use crate::storage::Storage;
 use conclave_crypto::Suite;
 
 impl Operation for Register {
-    const ANONYMOUS: bool = true;
-
     fn run<S: Storage>(
         self,
         service: &Service<S>,

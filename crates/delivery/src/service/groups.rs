@@ -15,9 +15,10 @@ impl<S: Storage> Service<S> {
         })
     }
 
-    /// That a device may join a group from outside: it is in the group and has fallen behind, or
-    /// another device of its user is and this one has never been. Whoever was removed comes back
-    /// by an invitation alone.
+    /// That a device may join a group from outside: it is in the group and has fallen behind.
+    ///
+    /// Not another device of a member's user: anybody can register one (see
+    /// [`Register`](crate::api::Register)).
     pub(super) fn check_may_join(
         &self,
         group: &GroupId,
@@ -25,9 +26,8 @@ impl<S: Storage> Service<S> {
     ) -> Result<(), ServiceError> {
         let detail = match self.storage.membership(group, me)? {
             Membership::Member => return Ok(()),
-            Membership::Former(_) => format!("{me} was removed: somebody has to invite it"),
-            Membership::Stranger if self.storage.user_is_member(group, &me.user)? => return Ok(()),
-            Membership::Stranger => format!("no device of {} is in the group", me.user),
+            Membership::Former(_) => format!("{me} was removed: a member has to invite it"),
+            Membership::Stranger => format!("{me} is not in the group: a member has to invite it"),
         };
         Err(ServiceError::new(ErrorCode::NotMember, detail))
     }

@@ -1,12 +1,15 @@
 use super::framed::decode_message;
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::api::{
-    Bytes, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, DeviceId,
-    DeviceInfo, ErrorCode, KeyPackageCounts, PublishKeyPackages, Published,
+    Bytes, CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,
+    DeviceId, DeviceInfo, Encode, ErrorCode, KeyPackageCount, KeyPackageCounts, KeyPackageRef,
+    PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
 };
-use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage};
+use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage, StoredKeyPackage};
+use conclave_crypto::Suite;
 use conclave_group::{Config, ValidKeyPackage, Verdict};
 use conclave_wire::{LeafNodeSource, MlsMessageBody};
+use std::collections::{BTreeMap, BTreeSet};
 
 impl<S: Storage> Service<S> {
     /// Whether a credential and key are those of a registered device; that device.
@@ -24,6 +27,16 @@ impl<S: Storage> Service<S> {
             Ok(None) => Err(format!("{id} is not registered")),
             Err(e) => Err(e.to_string()),
         }
+    }
+
+    /// A stored key package's reference (section 5.2): a hash of the key package without the
+    /// MLSMessage around it. None if it was stored by a service that knew more suites than this one.
+    fn reference(&self, stored: &StoredKeyPackage) -> Option<KeyPackageRef> {
+        let MlsMessageBody::KeyPackage(key_package) = decode_message(&stored.message).ok()? else {
+            return None;
+        };
+        let suite = Suite::new(&*self.provider, stored.cipher_suite).ok()?;
+        suite.key_package_ref(&key_package.to_bytes().ok()?).ok()
     }
 
     fn check_key_package(
@@ -109,9 +122,45 @@ impl Operation for CountKeyPackages {
         caller: &Caller,
     ) -> Result<Done<KeyPackageCounts>, ServiceError> {
         let id = caller.id()?;
-        let counts = service.storage.count_key_packages(id, caller.now)?;
+        let mut counts: BTreeMap<CipherSuite, KeyPackageCount> = BTreeMap::new();
+        for stored in service.storage.key_packages(id, caller.now)? {
+            let cipher_suite = stored.cipher_suite;
+            let count = counts.entry(cipher_suite).or_insert_with(|| KeyPackageCount {
+                cipher_suite,
+                available: 0,
+                last_resort: 0,
+                references: Vec::new(),
+            });
+            match stored.last_resort {
+                true => count.last_resort += 1,
+                false => count.available += 1,
+            }
+            count.references.extend(service.reference(&stored));
+        }
         let seen = format!("the key packages of {id}");
-        Ok(Done::new(KeyPackageCounts { counts }, seen))
+        let counts = counts.into_values().collect();
+        Ok(Done::new(KeyPackageCounts { now: caller.now, counts }, seen))
+    }
+}
+
+impl Operation for WithdrawKeyPackages {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<Withdrawn>, ServiceError> {
+        let id = caller.id()?;
+        let unwanted: BTreeSet<KeyPackageRef> = self.references.into_iter().collect();
+        let mut numbers = Vec::new();
+        // Also those that have expired.
+        for stored in service.storage.key_packages(id, 0)? {
+            if service.reference(&stored).is_some_and(|found| unwanted.contains(&found)) {
+                numbers.push(stored.number);
+            }
+        }
+        let withdrawn = service.storage.withdraw_key_packages(id, numbers)?;
+        let seen = format!("{id} withdraws {withdrawn} key packages");
+        Ok(Done::new(Withdrawn { withdrawn }, seen))
     }
 }
 

@@ -172,8 +172,6 @@ impl Caller {
 
 /// An operation, as the service does it.
 pub trait Operation: Call {
-    /// Whether it takes no token.
-    const ANONYMOUS: bool = false;
     /// Whether it may be as long as the server takes any. Most say little, in much less.
     const LONG: bool = false;
 

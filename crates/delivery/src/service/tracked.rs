@@ -163,9 +163,13 @@ impl<S: Storage> Service<S> {
         let committer = named(&change.committer.credential)?;
         check_author(&committer, me)?;
         let (added, removed) = (devices(&change.added)?, devices(&change.removed)?);
-        if change.external && removed.iter().any(|device| *device != committer) {
-            // An external commit removes nothing but a former appearance of its sender.
-            return Err(ServiceError::invalid("the external commit removes somebody else"));
+        // Section 12.4.3.2 leaves it to the application who joins from outside.
+        if change.external && removed != [committer.clone()] {
+            let detail = format!(
+                "an external commit must replace its sender's own leaf and no other: {committer} \
+                 does not, so a member has to invite it"
+            );
+            return Err(ServiceError::invalid(detail));
         }
         let welcomes = self.route_welcomes(welcomes, ratchet_tree.as_ref(), &added)?;
         Ok(CommitEffects { added, removed, welcomes, ratchet_tree, group_info: None })

@@ -11,8 +11,8 @@ mod tests;
 mod writer;
 
 use crate::api::{
-    Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageCount,
-    KeyPackageRef, LogEntry, Name,
+    Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef,
+    LogEntry, Name,
 };
 use conclave_crypto::Secret;
 use conclave_group::rows::{Batch, RowKey};
@@ -57,6 +57,19 @@ pub struct KeyPackageRecord {
     pub cipher_suite: CipherSuite,
     /// The last second of its lifetime.
     pub not_after: u64,
+    /// Whether it is one of last resort.
+    pub last_resort: bool,
+    /// The MLSMessage.
+    pub message: Bytes,
+}
+
+/// A key package that waits to be claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredKeyPackage {
+    /// Its number in the storage, never given to another.
+    pub number: i64,
+    /// Its suite.
+    pub cipher_suite: CipherSuite,
     /// Whether it is one of last resort.
     pub last_resort: bool,
     /// The MLSMessage.
@@ -219,12 +232,19 @@ pub trait Storage: Send + Sync + 'static {
         now: u64,
     ) -> Result<KeyPackagesAdded, StorageError>;
 
-    /// How many key packages of a device have not expired.
-    fn count_key_packages(
+    /// The key packages of a device that have not expired, the oldest first.
+    fn key_packages(
         &self,
         owner: &DeviceId,
         now: u64,
-    ) -> Result<Vec<KeyPackageCount>, StorageError>;
+    ) -> Result<Vec<StoredKeyPackage>, StorageError>;
+
+    /// Deletes key packages of a device by their numbers; how many were there.
+    fn withdraw_key_packages(
+        &self,
+        owner: &DeviceId,
+        numbers: Vec<i64>,
+    ) -> Result<u32, StorageError>;
 
     /// Takes one key package of each of these devices: the oldest that has not expired, or else
     /// the one of last resort, which stays. One answer for each device, in order.
@@ -249,9 +269,6 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Whether a device is in a group.
     fn membership(&self, id: &GroupId, device: &DeviceId) -> Result<Membership, StorageError>;
-
-    /// Whether any device of a user is in a group.
-    fn user_is_member(&self, id: &GroupId, user: &Name) -> Result<bool, StorageError>;
 
     /// The members of a group.
     fn members(&self, id: &GroupId) -> Result<Vec<DeviceId>, StorageError>;

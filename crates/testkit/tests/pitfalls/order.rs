@@ -1,6 +1,6 @@
 //! Messages in the wrong order, and clocks that are wrong or that there are none of.
 
-use conclave_group::{CommitOptions, Config, Error, Rejection, ValidKeyPackage, Verdict};
+use conclave_group::{CommitOptions, Config, Error, Event, Rejection, ValidKeyPackage, Verdict};
 use conclave_group::{KeyPackageParams, NewProposal, OwnKeyPackage};
 use conclave_testkit::SeededRng;
 use conclave_testkit::party::*;

@@ -33,6 +33,7 @@ fn run(seed: u64, steps: u64) {
                 }
             }
             25..=30 => world.now += world.rng.below(3_000),
+            34..=36 => world.say(i, "/accept"),
             31..=33 => {
                 // The stream breaks, and what was pushed meanwhile with it.
                 let current = world.service.current_events(&world.devices[i].id).unwrap();
@@ -51,6 +52,8 @@ fn run(seed: u64, steps: u64) {
         }
     }
     world.loss = 0;
+    world.settle();
+    (0..all.len()).for_each(|i| world.say(i, "/accept"));
     world.settle();
     check(&mut world, &taken);
     for i in classic {

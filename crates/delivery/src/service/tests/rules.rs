@@ -204,7 +204,8 @@ fn the_last_resort_is_given_when_nothing_else_is_left() {
     r.desk.publish(&r.alice, &[&short, &old_last, &one, &last]);
     r.desk.now += 20;
     let counts = r.desk.reply(&r.alice, CountKeyPackages {}).counts;
-    let want = KeyPackageCount { cipher_suite: SUITE, available: 1, last_resort: 1 };
+    let references = [&one, &last].map(|package| package.reference().clone()).to_vec();
+    let want = KeyPackageCount { cipher_suite: SUITE, available: 1, last_resort: 1, references };
     assert_eq!(counts, [want]);
     let claim = || {
         let claim = ClaimKeyPackages {
@@ -217,6 +218,32 @@ fn the_last_resort_is_given_when_nothing_else_is_left() {
     assert_eq!(claim(), key_package_message(one.key_package()), "the expired one is passed over");
     assert_eq!(claim(), key_package_message(last.key_package()));
     assert_eq!(claim(), key_package_message(last.key_package()), "it stays");
+}
+
+#[test]
+fn a_withdrawn_key_package_is_given_out_no_more() {
+    let mut r = room();
+    let now = Own::lifetime(NOW);
+    let [gone, kept, last] =
+        [false, false, true].map(|last| r.alice.key_package(last, now, &mut r.dice));
+    r.desk.publish(&r.alice, &[&gone, &kept, &last]);
+    let references: Vec<_> = [&gone, &last].map(|package| package.reference().clone()).to_vec();
+    let withdraw = WithdrawKeyPackages { references: references.clone() };
+    assert_eq!(r.desk.reply(&r.bob, withdraw.clone()).withdrawn, 0, "they are not his");
+    assert_eq!(r.desk.reply(&r.alice, withdraw.clone()).withdrawn, 2);
+    assert_eq!(r.desk.reply(&r.alice, withdraw).withdrawn, 0, "a repeated request");
+
+    let counted = r.desk.reply(&r.alice, CountKeyPackages {});
+    assert_eq!(counted.now, NOW);
+    let references = vec![kept.reference().clone()];
+    let want = KeyPackageCount { cipher_suite: SUITE, available: 1, last_resort: 0, references };
+    assert_eq!(counted.counts, [want]);
+    let claim =
+        ClaimKeyPackages { user: "alice".parse().unwrap(), cipher_suite: SUITE, devices: vec![] };
+    let claimed = |r: &Room| r.desk.reply(&r.bob, claim.clone()).devices.remove(0).key_package;
+    assert_eq!(claimed(&r), Some(key_package_message(kept.key_package())));
+    assert_eq!(claimed(&r), None);
+    assert_eq!(r.desk.publish(&r.alice, &[&gone]).stored, 0, "it does not come back");
 }
 
 #[test]

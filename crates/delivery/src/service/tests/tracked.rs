@@ -364,27 +364,49 @@ fn a_commit_names_proposals_that_the_service_has_seen() {
     carol.cursor = removal;
 }
 
+/// Anybody can register a device in a member's name.
 #[test]
-fn another_device_of_a_member_joins_by_itself_and_nobody_else_does() {
+fn nobody_joins_from_outside_but_a_device_in_its_own_place() {
     let mut w = World::new();
     let mut alice = w.create("alice/laptop");
-    let tablet = w.device("alice/tablet");
-    let mallory = w.device("mallory/pc");
+    let (tablet, mallory) = (w.device("alice/tablet"), w.device("mallory/pc"));
     let info = FetchGroupInfo { group_id: ID.into() };
-    assert_eq!(w.desk.refused(&mallory, info), ErrorCode::NotMember);
-    let state = w.state(&tablet);
-    let (request, _) = w.joining(&mallory, &state, None);
-    assert_eq!(w.desk.refused(&mallory, request.clone()), ErrorCode::NotMember);
-    assert_eq!(w.desk.refused(&tablet, request), ErrorCode::NotMember, "carried for another");
+    let state = w.state(&alice.own);
+    for stranger in [&tablet, &mallory] {
+        assert_eq!(w.desk.refused(stranger, info.clone()), ErrorCode::NotMember);
+        // Somebody has handed it the GroupInfo.
+        for removes in [None, Some(alice.group.own_leaf())] {
+            let (request, _) = w.joining(stranger, &state, removes);
+            let e = w.desk.call(stranger, request.clone()).unwrap_err();
+            assert_eq!(e.code, ErrorCode::NotMember, "{e}");
+            assert!(e.detail.contains("a member has to invite it"), "{e}");
+            let carried = w.desk.refused(&alice.own, request);
+            assert!(matches!(carried, ErrorCode::NotMember | ErrorCode::Invalid), "{carried}");
+        }
+    }
 
-    let (request, group) = w.joining(&tablet, &state, None);
-    let accepted = w.desk.reply(&tablet, request);
-    assert_eq!(accepted, Outcome::Accepted { epoch: 1, seq: 1 });
+    // Who is in, and has fallen behind, takes its own place. (Beside it there is no second one: two
+    // leaves have no signature key in common.)
+    let bob = w.add(&mut alice, "bob/phone");
+    let state = w.state(&bob.own);
+    let (request, group) = w.joining(&bob.own, &state, Some(bob.group.own_leaf()));
+    let accepted = w.desk.reply(&bob.own, request);
+    assert_eq!(accepted, Outcome::Accepted { epoch: 2, seq: 2 });
     w.catch_up(&mut alice);
     assert_eq!(alice.group.epoch_authenticator(), group.epoch_authenticator());
-    let fetch = FetchLog { group_id: ID.into(), after: 0, limit: 100 };
-    assert_eq!(w.desk.reply(&tablet, fetch).entries.len(), 1);
-    assert_eq!(w.state(&tablet).epoch, 1);
+}
+
+/// Members commit what others propose, so that a proposal would be as good as a commit.
+#[test]
+fn nobody_proposes_itself_from_outside() {
+    let mut w = World::new();
+    w.create("alice/laptop");
+    let tablet = w.device("alice/tablet");
+    let package = tablet.key_package(false, Own::lifetime(NOW), &mut w.dice);
+    let target = mls::ExternalTarget::new(ID.into(), 0, SUITE);
+    let proposal = target.propose_self(&PROVIDER, NOW, &package).unwrap();
+    let submit = SubmitProposal { proposal: proposal.into() };
+    assert_eq!(w.desk.refused(&tablet, submit), ErrorCode::NotMember);
 }
 
 #[test]

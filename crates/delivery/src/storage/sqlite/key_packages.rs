@@ -1,6 +1,6 @@
 //! Key packages: stored all or none, taken one by one.
 
-use super::super::{KeyPackageRecord, KeyPackagesAdded};
+use super::super::{KeyPackageRecord, KeyPackagesAdded, StoredKeyPackage};
 use super::Sql;
 use super::read::{bytes, known_device};
 use crate::api::{Bytes, CipherSuite, DeviceId};
@@ -91,4 +91,34 @@ pub(super) fn claim(
     )?
     .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
     .optional()
+}
+
+pub(super) fn key_packages(
+    db: &Connection,
+    owner: &DeviceId,
+    now: u64,
+) -> Sql<Vec<StoredKeyPackage>> {
+    db.prepare_cached(
+        "SELECT id, suite, last_resort, message FROM key_package
+         WHERE device = ? AND not_after >= ? ORDER BY id",
+    )?
+    .query_map(params![known_device(db, owner)?, now], |r| {
+        Ok(StoredKeyPackage {
+            number: r.get(0)?,
+            cipher_suite: CipherSuite(r.get(1)?),
+            last_resort: r.get(2)?,
+            message: bytes(r, 3)?,
+        })
+    })?
+    .collect()
+}
+
+pub(super) fn withdraw(db: &Connection, owner: &DeviceId, numbers: &[i64]) -> Sql<u32> {
+    let owner = known_device(db, owner)?;
+    let mut delete = db.prepare_cached("DELETE FROM key_package WHERE device = ? AND id = ?")?;
+    let mut withdrawn = 0;
+    for number in numbers {
+        withdrawn += u32::from(delete.execute(params![owner, number])? > 0);
+    }
+    Ok(withdrawn)
 }

@@ -10,16 +10,15 @@ mod read;
 use super::writer::Writer;
 use super::{
     Append, Appended, Found, GroupAdded, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
-    Membership, NewGroup, Storage, StorageError,
+    Membership, NewGroup, Storage, StorageError, StoredKeyPackage,
 };
 use crate::api::{
-    Bytes, CipherSuite, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageCount, KeyPackageRef,
-    LogEntry, Name,
+    Bytes, CipherSuite, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef, LogEntry, Name,
 };
 use conclave_crypto::Secret;
 use conclave_group::rows::{RowKey, Table};
 use groups::{append, create_group};
-use key_packages::{add_key_packages, claim};
+use key_packages::{add_key_packages, claim, key_packages, withdraw};
 use read::{
     DEVICE_COLUMNS, bytes, damaged, device_id, device_info, find_device, find_entry, find_group,
     group_number, inbox_item, known_device, log_entry, ordered, page, unordered,
@@ -206,25 +205,21 @@ impl Storage for SqliteStorage {
         })
     }
 
-    fn count_key_packages(
+    fn key_packages(
         &self,
         owner: &DeviceId,
         now: u64,
-    ) -> Result<Vec<KeyPackageCount>, StorageError> {
-        self.read(|db| {
-            db.prepare_cached(
-                "SELECT suite, sum(NOT last_resort), sum(last_resort) FROM key_package
-                 WHERE device = ? AND not_after >= ? GROUP BY suite ORDER BY suite",
-            )?
-            .query_map(params![known_device(db, owner)?, now], |r| {
-                Ok(KeyPackageCount {
-                    cipher_suite: CipherSuite(r.get(0)?),
-                    available: r.get(1)?,
-                    last_resort: r.get(2)?,
-                })
-            })?
-            .collect()
-        })
+    ) -> Result<Vec<StoredKeyPackage>, StorageError> {
+        self.read(|db| key_packages(db, owner, now))
+    }
+
+    fn withdraw_key_packages(
+        &self,
+        owner: &DeviceId,
+        numbers: Vec<i64>,
+    ) -> Result<u32, StorageError> {
+        let owner = owner.clone();
+        self.writer.write(move |db| withdraw(db, &owner, &numbers))
     }
 
     fn claim_key_packages(
@@ -277,17 +272,6 @@ impl Storage for SqliteStorage {
                 Some(Some(seq)) => Membership::Former(seq),
                 None => Membership::Stranger,
             })
-        })
-    }
-
-    fn user_is_member(&self, id: &GroupId, user: &Name) -> Result<bool, StorageError> {
-        self.read(|db| {
-            db.prepare_cached(
-                "SELECT 1 FROM member
-                 JOIN mls_group ON mls_group.id = grp JOIN device ON device.id = device
-                 WHERE group_id = ? AND user = ? AND removed_seq IS NULL LIMIT 1",
-            )?
-            .exists(params![id.as_ref(), user.as_str()])
         })
     }
 

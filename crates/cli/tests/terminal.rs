@@ -1,0 +1,224 @@
+//! `conclave chat` at a terminal: a real one, as far as the process can tell.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "the helpers of tests, too, are tests"
+)]
+
+mod common;
+
+use common::{CONCLAVE, Service};
+use pty_process::blocking::{Command, Pty};
+use rustix::termios::{LocalModes, tcgetattr};
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A messenger at a terminal, and all that was shown there.
+struct Terminal {
+    pty: Arc<Pty>,
+    child: Child,
+    screen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    fn start(service: &Service, user: &str, term: &str) -> Self {
+        let (pty, pts) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(24, 100)).unwrap();
+        let child = Command::new(CONCLAVE)
+            .args(service.args(user))
+            .env("TERM", term)
+            .env("TZ", "UTC")
+            .spawn(pts)
+            .unwrap();
+        let (pty, screen) = (Arc::new(pty), Arc::new(Mutex::new(Vec::new())));
+        let (from, to) = (pty.clone(), screen.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n) = (&*from).read(&mut buffer) {
+                to.lock().unwrap().extend_from_slice(&buffer[..n]);
+            }
+        });
+        let terminal = Self { pty, child, screen };
+        terminal.wait_for(&format!("you are {user}/main"));
+        terminal
+    }
+
+    fn write(&self, keys: &str) {
+        (&*self.pty).write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.screen.lock().unwrap()).replace("\r\n", "\n")
+    }
+
+    fn wait_until(&self, what: &str, mut is: impl FnMut(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !is(self) {
+            assert!(Instant::now() < end, "no {what:?} in {:?}", self.shown());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn wait_for(&self, text: &str) {
+        self.wait_until(text, |terminal| terminal.shown().contains(text));
+    }
+
+    /// Whether a line is being edited: the terminal hands over each key, and shows none itself.
+    fn is_raw(&self) -> bool {
+        let modes = tcgetattr(&*self.pty).unwrap().local_modes;
+        !modes.intersects(LocalModes::ECHO | LocalModes::ICANON)
+    }
+
+    /// Whether it is as a shell expects it.
+    fn is_usable(&self) -> bool {
+        let modes = tcgetattr(&*self.pty).unwrap().local_modes;
+        modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let kill = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(kill.success());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn lines_that_are_typed_ahead_are_all_read() {
+    let service = Service::start();
+    for end in ["\r", "\n"] {
+        let user = if end == "\r" { "alice" } else { "bob" };
+        let mut terminal = Terminal::start(&service, user, "xterm");
+        terminal.write(&format!("/new g{end}"));
+        terminal.wait_for("the group is made");
+        terminal.write(&format!("raw 1{end}raw 2{end}raw 3{end}raw 4{end}/quit{end}"));
+        assert!(terminal.child.wait().unwrap().success());
+        let history = service.chat(user, "/history\n");
+        let said: Vec<&str> =
+            history.lines.iter().filter_map(|line| line.rsplit_once("Z ").map(|l| l.1)).collect();
+        assert_eq!(said, ["raw 1", "raw 2", "raw 3", "raw 4"]);
+    }
+}
+
+#[test]
+fn the_terminal_is_restored_after_every_signal() {
+    let service = Service::start();
+    for (name, number) in [("-TERM", 15), ("-HUP", 1), ("-INT", 2), ("-QUIT", 3)] {
+        let mut terminal = Terminal::start(&service, "alice", "xterm");
+        terminal.wait_until("line editor", Terminal::is_raw);
+        terminal.signal(name);
+        let status = terminal.child.wait().unwrap();
+        assert!(terminal.is_usable(), "{name}");
+        assert_eq!(status.signal(), Some(number), "{name}");
+        terminal.wait_for("\u{1b}[?2004l");
+    }
+}
+
+#[test]
+fn the_terminal_is_restored_after_ctrl_c_and_ctrl_d() {
+    let service = Service::start();
+    for key in ["\u{3}", "\u{4}"] {
+        let mut terminal = Terminal::start(&service, "alice", "xterm");
+        terminal.wait_until("line editor", Terminal::is_raw);
+        terminal.write(key);
+        assert!(terminal.child.wait().unwrap().success());
+        assert!(terminal.is_usable());
+    }
+}
+
+#[test]
+fn the_terminal_is_restored_after_an_error() {
+    let service = Service::start();
+    Terminal::start(&service, "alice", "xterm").write("/quit\r");
+    // The device's registration is another's now.
+    let alice = service.data().join("alice");
+    std::fs::rename(&alice, service.data().join("old")).unwrap();
+    let (pty, pts) = pty_process::blocking::open().unwrap();
+    let mut child =
+        Command::new(CONCLAVE).args(service.args("alice")).env("TERM", "xterm").spawn(pts).unwrap();
+    let screen = Arc::new(Mutex::new(Vec::new()));
+    let (pty, to) = (Arc::new(pty), screen.clone());
+    let from = pty.clone();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(n) = (&*from).read(&mut buffer) {
+            to.lock().unwrap().extend_from_slice(&buffer[..n]);
+        }
+    });
+    let end = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            child.kill().unwrap();
+            panic!("it does not end: {:?}", String::from_utf8_lossy(&screen.lock().unwrap()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(1));
+    let modes = tcgetattr(&*pty).unwrap().local_modes;
+    assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON));
+}
+
+#[test]
+fn a_terminal_that_cannot_edit_works_without() {
+    let service = Service::start();
+    for term in ["dumb", "emacs", "cons25"] {
+        let mut terminal = Terminal::start(&service, term, term);
+        terminal.write("/new g\nhello\n");
+        terminal.wait_for(&format!("g | {term}/main (you): hello\n"));
+        assert!(!terminal.shown().contains('\u{1b}'), "{:?}", terminal.shown());
+        terminal.write("/quit\n");
+        assert!(terminal.child.wait().unwrap().success());
+        assert!(terminal.is_usable());
+    }
+}
+
+#[test]
+fn a_pasted_text_is_shown_with_its_lines() {
+    let service = Service::start();
+    let bob = Terminal::start(&service, "bob", "xterm");
+    let alice = Terminal::start(&service, "alice", "xterm");
+    alice.write("/new g\r");
+    alice.wait_for("the group is made");
+    alice.write("/invite bob\r");
+    bob.wait_for("added you");
+    alice.write("\u{1b}[200~shopping:\r- milk\r\t- eggs\u{1b}[201~\r");
+    let lines = "shopping:\n  | - milk\n  |  - eggs\n";
+    alice.wait_for(&format!("g | alice/main (you): {lines}"));
+    bob.wait_for(&format!("g | alice/main: {lines}"));
+    assert!(!alice.shown().contains('\u{fffd}'));
+    // A command does not hide behind a line end.
+    alice.write("\u{1b}[200~/leave\r/leave\u{1b}[201~\r");
+    alice.wait_for("! a command takes one line");
+}
+
+#[test]
+fn old_messages_are_shown_with_their_time() {
+    let service = Service::start();
+    service.chat("alice", "/new g\nhello\n");
+    let terminal = Terminal::start(&service, "alice", "xterm");
+    terminal.write("/history\r");
+    terminal.wait_for(" alice/main (you): hello");
+    let shown = terminal.shown();
+    let (before, _) = shown.split_once(" alice/main (you): hello").unwrap();
+    let time = before.rsplit("g | ").next().unwrap();
+    let form = |(i, c): (usize, char)| if i == 2 { c == ':' } else { c.is_ascii_digit() };
+    assert!(time.len() == 5 && time.chars().enumerate().all(form), "{time:?}");
+}

@@ -1,0 +1,125 @@
+//! Whose invitations are taken. To be brought into a group by somebody whom the user has not
+//! accepted is a question: this device follows the group, and says nothing there before the answer.
+
+use super::{Engine, EngineError};
+use crate::book::Change;
+use crate::record::{Item, News, Trust, Who, Work};
+use conclave_delivery::api::DeviceId;
+use conclave_mls::GroupId;
+use conclave_store::Store;
+
+impl<S: Store> Engine<S> {
+    /// The groups that wait for the user's answer.
+    pub(super) fn asking(&self) -> Vec<GroupId> {
+        let asks = |id: &&GroupId| {
+            let record = self.book.record(id);
+            record.is_some_and(|record| record.asked_by.is_some()) && !self.book.leaving(id)
+        };
+        self.groups.keys().filter(asks).cloned().collect()
+    }
+
+    /// What the user is to decide, and how.
+    pub(super) fn question(&self, id: &GroupId) -> String {
+        let name = self.group_name(id);
+        let by = self.book.record(id).and_then(|record| record.asked_by.as_ref());
+        let by = by.map_or("somebody".to_string(), DeviceId::to_string);
+        format!(
+            "{by} has brought you into {name}, and is new to you: /accept {name} lets you talk \
+             there, /decline {name} leaves it"
+        )
+    }
+
+    /// The group that an answer is about.
+    fn asked_about(&mut self, name: Option<&str>) -> Option<GroupId> {
+        let asking = self.asking();
+        let named = |id: &&GroupId| name.is_none_or(|name| self.group_name(id) == name);
+        let found: Vec<&GroupId> = asking.iter().filter(named).collect();
+        let what = match (found.as_slice(), name) {
+            ([one], _) => return Some((*one).clone()),
+            ([], Some(name)) => format!("no invitation to {name} waits for an answer"),
+            ([], None) => "no invitation waits for an answer".into(),
+            (several, _) => {
+                let names: Vec<String> = several.iter().map(|id| self.group_name(id)).collect();
+                format!("say which invitation you mean: {}", names.join(", "))
+            }
+        };
+        self.error(what);
+        None
+    }
+
+    /// Takes an invitation, and from now on all of that device's.
+    pub(super) fn accept(&mut self, name: Option<&str>) -> Result<(), EngineError> {
+        let Some(id) = self.asked_about(name) else { return Ok(()) };
+        let mut changes = self.accepted(&id);
+        // What the user is about to say in another group is not said here.
+        let what = match self.book.current().is_none() {
+            true => {
+                changes.push(Change::Current(Some(id.clone())));
+                "accepted: what you write goes here".to_string()
+            }
+            false => format!("accepted: /switch {} to talk here", self.group_name(&id)),
+        };
+        changes.push(Self::news(&id, News::Note { what }));
+        Ok(self.book.commit(None, changes)?)
+    }
+
+    /// What changes when the user takes a group for one of its own.
+    pub(super) fn accepted(&self, id: &GroupId) -> Vec<Change> {
+        let Some(mut record) = self.book.record(id).cloned() else { return Vec::new() };
+        let Some(by) = record.asked_by.take() else { return Vec::new() };
+        let trust = Change::Trust(by.into(), Some(Trust::Accepted));
+        vec![Change::Record(id.clone(), record), trust]
+    }
+
+    /// Refuses an invitation.
+    pub(super) fn decline(&mut self, name: Option<&str>) -> Result<(), EngineError> {
+        match self.asked_about(name) {
+            Some(id) => self.leave_alone(&id),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves a group with this device. The user's others may have accepted it.
+    fn leave_alone(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        if self.is_gone(id) {
+            return self.forget(id);
+        }
+        let work = Work::Leave { alone: true, committing: false, proposed: None };
+        let item = Item { group: id.clone(), work };
+        Ok(self.book.commit(None, vec![Change::NewItem(item)])?)
+    }
+
+    /// Takes no invitations of somebody's any more.
+    pub(super) fn block(&mut self, who: Who) -> Result<(), EngineError> {
+        if who.includes(self.device()) {
+            self.error("you cannot block yourself");
+            return Ok(());
+        }
+        let mut changes: Vec<Change> =
+            self.book.trusted(&who).map(|(known, _)| Change::Trust(known.clone(), None)).collect();
+        changes.push(Change::Trust(who.clone(), Some(Trust::Blocked)));
+        let what = format!("no invitation of {who} is taken any more; to /invite {who} undoes it");
+        changes.push(Change::News(None, News::Note { what }));
+        self.book.commit(None, changes)?;
+
+        for id in self.asking() {
+            let by = self.book.record(&id).and_then(|record| record.asked_by.as_ref());
+            if by.is_some_and(|by| who.includes(by)) {
+                self.leave_alone(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whom the user invites, the user does not block.
+    pub(super) fn unblock(&mut self, invited: &[Who]) -> Result<(), EngineError> {
+        let known = invited.iter().flat_map(|who| self.book.trusted(who));
+        let blocked = known.filter(|(_, trust)| *trust == Trust::Blocked);
+        let changes: Vec<Change> =
+            blocked.map(|(who, _)| Change::Trust(who.clone(), None)).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.book.commit(None, changes)?)
+    }
+}

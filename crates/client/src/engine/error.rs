@@ -1,0 +1,96 @@
+//! Why a messenger ends.
+
+use crate::suites::suite_names;
+use conclave_delivery::api::{DeviceId, ErrorCode};
+use conclave_mls::crypto::CryptoError;
+use conclave_mls::{ApplyError, CipherSuite};
+use conclave_store::StoreError;
+use core::fmt;
+
+/// Why the messenger cannot go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The state cannot be read or written.
+    Store(StoreError),
+    /// The state is another device's.
+    OtherDevice {
+        /// Whose it is.
+        found: DeviceId,
+    },
+    /// The state is of other cipher suites.
+    OtherSuite {
+        /// Which.
+        found: Vec<CipherSuite>,
+    },
+    /// The service does not take this device.
+    NotRegistered {
+        /// Which.
+        device: DeviceId,
+        /// Why.
+        code: ErrorCode,
+        /// Why, for people.
+        detail: String,
+    },
+    /// The cryptography does not do what is needed.
+    Crypto(CryptoError),
+    /// MLS does not do what it must always be able to do.
+    Mls(conclave_mls::Error),
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(e) => fmt::Display::fmt(e, f),
+            Self::OtherDevice { found } => {
+                write!(f, "the state in this folder is that of {found}: use another folder")
+            }
+            Self::OtherSuite { found } => write!(
+                f,
+                "this device uses {}, which cannot be changed: take another device name",
+                suite_names(found.iter().copied())
+            ),
+            Self::NotRegistered { device, code, detail } => {
+                write!(f, "the service does not register {device} ({code}): {detail}")?;
+                match code {
+                    ErrorCode::DeviceExists => f.write_str(
+                        ". If that device is yours and its state is lost, take another --device \
+                         name",
+                    ),
+                    _ => Ok(()),
+                }
+            }
+            Self::Crypto(e) => fmt::Display::fmt(e, f),
+            Self::Mls(e) => fmt::Display::fmt(e, f),
+        }
+    }
+}
+
+impl core::error::Error for EngineError {}
+
+impl From<StoreError> for EngineError {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
+
+impl From<CryptoError> for EngineError {
+    fn from(e: CryptoError) -> Self {
+        Self::Crypto(e)
+    }
+}
+
+impl From<conclave_mls::Error> for EngineError {
+    fn from(e: conclave_mls::Error) -> Self {
+        Self::Mls(e)
+    }
+}
+
+impl From<ApplyError<StoreError>> for EngineError {
+    fn from(e: ApplyError<StoreError>) -> Self {
+        match e {
+            ApplyError::Write(e) => Self::Store(e),
+            ApplyError::Stale | ApplyError::Reload => Self::Mls(conclave_mls::Misuse::Stale.into()),
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! How the records are encoded.
+
+use super::{GroupRecord, Identity, Item, Line, News, Payload, Stage, Who, Work};
+use conclave_delivery::api::DeviceId;
+use conclave_mls::crypto::{Secret, SignatureKeyPair};
+use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
+use conclave_mls::{CipherSuite, GroupId, SignaturePublicKey};
+
+/// The format of the records; a later one gets another number.
+const VERSION: u8 = 1;
+/// The format of identities. In version 1 a device had one suite.
+const IDENTITY_VERSION: u8 = 2;
+/// The format of groups' records. In version 1 there was no epoch, in version 2 nobody asked.
+const GROUP_VERSION: u8 = 3;
+
+fn put_text(w: &mut Writer, text: &str) -> Result<(), EncodeError> {
+    w.put_opaque(text.as_bytes())
+}
+
+fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
+    let bytes = r.opaque()?;
+    let invalid = DecodeError::InvalidValue { field: "text", value: bytes.len() as u64 };
+    core::str::from_utf8(bytes).map(str::to_string).map_err(|_| invalid)
+}
+
+fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    Ok(u8::decode(r)? != 0)
+}
+
+fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
+    Err(DecodeError::InvalidValue { field, value: value.into() })
+}
+
+impl Encode for Identity {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        IDENTITY_VERSION.encode(w)?;
+        self.device.encode(w)?;
+        self.cipher_suite.encode(w)?;
+        self.other_suites.encode(w)?;
+        self.signer.public.encode(w)?;
+        w.put_opaque(self.signer.private.expose())
+    }
+}
+
+impl Decode for Identity {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version = u8::decode(r)?;
+        if version != VERSION && version != IDENTITY_VERSION {
+            return unknown("record version", version);
+        }
+        let (device, cipher_suite) = (DeviceId::decode(r)?, CipherSuite::decode(r)?);
+        let other_suites =
+            if version == VERSION { Vec::new() } else { Vec::<CipherSuite>::decode(r)? };
+        let public = SignaturePublicKey::decode(r)?;
+        let private = Secret::copy_from(r.opaque()?);
+        let signer = SignatureKeyPair::new(private, public);
+        Ok(Self { device, cipher_suite, other_suites, signer })
+    }
+}
+
+fn check_version(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match u8::decode(r)? {
+        VERSION => Ok(()),
+        other => unknown("record version", other),
+    }
+}
+
+impl Encode for GroupRecord {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        GROUP_VERSION.encode(w)?;
+        put_text(w, &self.name)?;
+        self.cursor.encode(w)?;
+        self.epoch.encode(w)?;
+        self.joined_at.encode(w)?;
+        self.asked_by.encode(w)?;
+        match &self.stage {
+            Stage::Creating(request) => {
+                1u8.encode(w)?;
+                w.put_opaque(request)
+            }
+            Stage::Active => 2u8.encode(w),
+            Stage::Removed => 3u8.encode(w),
+            Stage::Left => 4u8.encode(w),
+        }
+    }
+}
+
+impl Decode for GroupRecord {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let version = u8::decode(r)?;
+        if !(VERSION..=GROUP_VERSION).contains(&version) {
+            return unknown("record version", version);
+        }
+        let (name, cursor) = (text(r)?, u64::decode(r)?);
+        let epoch = if version == VERSION { 0 } else { u64::decode(r)? };
+        let joined_at = u64::decode(r)?;
+        let asked_by = if version < GROUP_VERSION { None } else { Decode::decode(r)? };
+        let stage = match u8::decode(r)? {
+            1 => Stage::Creating(r.opaque()?.to_vec()),
+            2 => Stage::Active,
+            3 => Stage::Removed,
+            4 => Stage::Left,
+            other => return unknown("stage", other),
+        };
+        Ok(Self { name, cursor, epoch, stage, joined_at, asked_by })
+    }
+}
+
+impl Encode for Who {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.user.encode(w)?;
+        self.device.encode(w)
+    }
+}
+
+impl Decode for Who {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { user: Decode::decode(r)?, device: Decode::decode(r)? })
+    }
+}
+
+impl Payload {
+    /// As the data of an application message.
+    pub(crate) fn to_data(&self) -> Vec<u8> {
+        let (kind, text) = match self {
+            Self::Text(text) => (1u8, text.as_str()),
+            Self::Name(name) => (2, name.as_str()),
+            Self::Unknown => (0, ""),
+        };
+        let mut data = vec![kind];
+        data.extend_from_slice(text.as_bytes());
+        data
+    }
+
+    /// From the data of an application message.
+    pub(crate) fn from_data(data: &[u8]) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match data {
+            [1, rest @ ..] => Self::Text(text(rest)),
+            [2, rest @ ..] => Self::Name(text(rest)),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl Encode for Item {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        VERSION.encode(w)?;
+        self.group.encode(w)?;
+        match &self.work {
+            Work::Send { payload, sealed } => {
+                1u8.encode(w)?;
+                w.put_opaque(&payload.to_data())?;
+                w.put_opaque(sealed.as_deref().unwrap_or_default())
+            }
+            Work::Invite { who, committing } => {
+                2u8.encode(w)?;
+                who.encode(w)?;
+                u8::from(*committing).encode(w)
+            }
+            Work::Remove { who, committing } => {
+                3u8.encode(w)?;
+                who.encode(w)?;
+                u8::from(*committing).encode(w)
+            }
+            Work::Leave { alone, committing, proposed } => {
+                (if *alone { 5u8 } else { 4 }).encode(w)?;
+                u8::from(*committing).encode(w)?;
+                let (epoch, message) = proposed.clone().unwrap_or_default();
+                epoch.encode(w)?;
+                w.put_opaque(&message)
+            }
+        }
+    }
+}
+
+impl Decode for Item {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_version(r)?;
+        let group = GroupId::decode(r)?;
+        let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec());
+        let work = match u8::decode(r)? {
+            1 => Work::Send { payload: Payload::from_data(r.opaque()?), sealed: some(r.opaque()?) },
+            2 => Work::Invite { who: Who::decode(r)?, committing: flag(r)? },
+            3 => Work::Remove { who: Who::decode(r)?, committing: flag(r)? },
+            kind @ (4 | 5) => {
+                let (committing, epoch) = (flag(r)?, u64::decode(r)?);
+                let proposed = some(r.opaque()?).map(|message| (epoch, message));
+                Work::Leave { alone: kind == 5, committing, proposed }
+            }
+            other => return unknown("work", other),
+        };
+        Ok(Self { group, work })
+    }
+}
+
+impl Encode for News {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        match self {
+            Self::Message { seq, time, sender, own, text } => {
+                1u8.encode(w)?;
+                seq.encode(w)?;
+                time.encode(w)?;
+                sender.encode(w)?;
+                u8::from(*own).encode(w)?;
+                put_text(w, text)
+            }
+            // 2 and 3 are the same without the suite, 4 is the same as 13 without the code.
+            Self::Created { suite } => {
+                11u8.encode(w)?;
+                suite.encode(w)
+            }
+            Self::Joined { seq, by, suite } => {
+                12u8.encode(w)?;
+                seq.encode(w)?;
+                by.encode(w)?;
+                suite.encode(w)
+            }
+            Self::Added { seq, who, by, code } => {
+                13u8.encode(w)?;
+                seq.encode(w)?;
+                who.encode(w)?;
+                by.encode(w)?;
+                put_text(w, code)
+            }
+            Self::Namesake { seq, who, by, code } => {
+                14u8.encode(w)?;
+                seq.encode(w)?;
+                who.encode(w)?;
+                by.encode(w)?;
+                put_text(w, code)
+            }
+            Self::Invited { seq, by, code } => {
+                15u8.encode(w)?;
+                seq.encode(w)?;
+                by.encode(w)?;
+                put_text(w, code)
+            }
+            Self::Removed { seq, who, by } => {
+                5u8.encode(w)?;
+                seq.encode(w)?;
+                who.encode(w)?;
+                by.encode(w)
+            }
+            Self::Leaving { seq, who } => {
+                6u8.encode(w)?;
+                seq.encode(w)?;
+                who.encode(w)
+            }
+            Self::Out { seq, by, left } => {
+                7u8.encode(w)?;
+                seq.encode(w)?;
+                by.encode(w)?;
+                u8::from(*left).encode(w)
+            }
+            Self::Unreadable { seq, sender, reason } => {
+                8u8.encode(w)?;
+                seq.encode(w)?;
+                sender.encode(w)?;
+                put_text(w, reason)
+            }
+            Self::Failed { what } => {
+                9u8.encode(w)?;
+                put_text(w, what)
+            }
+            Self::Note { what } => {
+                10u8.encode(w)?;
+                put_text(w, what)
+            }
+        }
+    }
+}
+
+impl Decode for News {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match u8::decode(r)? {
+            1 => Self::Message {
+                seq: Decode::decode(r)?,
+                time: Decode::decode(r)?,
+                sender: Decode::decode(r)?,
+                own: flag(r)?,
+                text: text(r)?,
+            },
+            2 => Self::Created { suite: None },
+            3 => Self::Joined { seq: Decode::decode(r)?, by: Decode::decode(r)?, suite: None },
+            4 => Self::Added {
+                seq: Decode::decode(r)?,
+                who: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+                code: String::new(),
+            },
+            5 => Self::Removed {
+                seq: Decode::decode(r)?,
+                who: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+            },
+            6 => Self::Leaving { seq: Decode::decode(r)?, who: Decode::decode(r)? },
+            7 => Self::Out { seq: Decode::decode(r)?, by: Decode::decode(r)?, left: flag(r)? },
+            8 => Self::Unreadable {
+                seq: Decode::decode(r)?,
+                sender: Decode::decode(r)?,
+                reason: text(r)?,
+            },
+            9 => Self::Failed { what: text(r)? },
+            10 => Self::Note { what: text(r)? },
+            11 => Self::Created { suite: Decode::decode(r)? },
+            12 => Self::Joined {
+                seq: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+                suite: Decode::decode(r)?,
+            },
+            13 => Self::Added {
+                seq: Decode::decode(r)?,
+                who: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+                code: text(r)?,
+            },
+            14 => Self::Namesake {
+                seq: Decode::decode(r)?,
+                who: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+                code: text(r)?,
+            },
+            15 => Self::Invited { seq: Decode::decode(r)?, by: Decode::decode(r)?, code: text(r)? },
+            other => return unknown("news", other),
+        })
+    }
+}
+
+impl Encode for Line {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        VERSION.encode(w)?;
+        self.group.encode(w)?;
+        self.news.encode(w)
+    }
+}
+
+impl Decode for Line {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_version(r)?;
+        Ok(Self { group: Decode::decode(r)?, news: Decode::decode(r)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str) -> DeviceId {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn items_and_news_are_read_as_they_were_written() {
+        let who = Who { user: "bob".parse().unwrap(), device: Some("phone".parse().unwrap()) };
+        for work in [
+            Work::Send { payload: Payload::Text("hi".into()), sealed: None },
+            Work::Send { payload: Payload::Name("lunch".into()), sealed: Some(vec![1, 2]) },
+            Work::Invite { who: who.clone(), committing: true },
+            Work::Remove { who: Who { device: None, ..who }, committing: false },
+            Work::Leave { alone: true, committing: false, proposed: Some((7, vec![9])) },
+            Work::Leave { alone: false, committing: true, proposed: None },
+        ] {
+            let item = Item { group: b"g".as_slice().into(), work };
+            assert_eq!(Item::from_bytes(&item.to_bytes().unwrap()).unwrap(), item);
+        }
+        let (a, b) = (device("alice/laptop"), device("bob/phone"));
+        for news in [
+            News::Message { seq: 1, time: 2, sender: a.clone(), own: true, text: "x".into() },
+            News::Created { suite: Some(CipherSuite(0xf0c2)) },
+            News::Created { suite: None },
+            News::Joined { seq: 3, by: a.clone(), suite: Some(CipherSuite(1)) },
+            News::Added { seq: 4, who: b.clone(), by: a.clone(), code: "1".into() },
+            News::Namesake { seq: 4, who: b.clone(), by: None, code: "2".into() },
+            News::Namesake { seq: 4, who: b.clone(), by: Some(a.clone()), code: "2".into() },
+            News::Invited { seq: 4, by: a.clone(), code: "3".into() },
+            News::Removed { seq: 5, who: b.clone(), by: a.clone() },
+            News::Leaving { seq: 6, who: b.clone() },
+            News::Out { seq: 7, by: a, left: true },
+            News::Unreadable { seq: 8, sender: b, reason: "r".into() },
+            News::Failed { what: "f".into() },
+            News::Note { what: "n".into() },
+        ] {
+            let line = Line { group: Some(b"g".as_slice().into()), news };
+            assert_eq!(Line::from_bytes(&line.to_bytes().unwrap()).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn news_that_were_stored_before_suites_and_codes_were_told_are_read() {
+        assert_eq!(News::from_bytes(&[2]).unwrap(), News::Created { suite: None });
+        let by = device("alice/laptop");
+        let mut w = Writer::new();
+        3u8.encode(&mut w).unwrap();
+        9u64.encode(&mut w).unwrap();
+        by.encode(&mut w).unwrap();
+        let joined = News::Joined { seq: 9, by: by.clone(), suite: None };
+        assert_eq!(News::from_bytes(&w.finish()).unwrap(), joined);
+        let mut w = Writer::new();
+        4u8.encode(&mut w).unwrap();
+        9u64.encode(&mut w).unwrap();
+        (0..2).for_each(|_| by.encode(&mut w).unwrap());
+        let added = News::Added { seq: 9, who: by.clone(), by, code: String::new() };
+        assert_eq!(News::from_bytes(&w.finish()).unwrap(), added);
+    }
+
+    #[test]
+    fn a_groups_record_is_read_as_it_was_written() {
+        for stage in [Stage::Creating(vec![1]), Stage::Active, Stage::Removed, Stage::Left] {
+            let (name, asked_by) = ("lunch".into(), Some(device("alice/laptop")));
+            let record = GroupRecord { name, cursor: 7, epoch: 3, stage, joined_at: 9, asked_by };
+            let mut bytes = record.to_bytes().unwrap();
+            assert_eq!(GroupRecord::from_bytes(&bytes).unwrap(), record);
+            bytes[0] = 4;
+            assert!(GroupRecord::from_bytes(&bytes).is_err(), "of a later version");
+        }
+    }
+
+    #[test]
+    fn groups_records_of_earlier_formats_are_read() {
+        let number = |n: u8| [0, 0, 0, 0, 0, 0, 0, n];
+        let first = [&[1, 1, b'g'][..], &number(7), &number(9), &[2]];
+        let (name, stage) = ("g".into(), Stage::Active);
+        let record = GroupRecord { name, cursor: 7, epoch: 0, stage, joined_at: 9, asked_by: None };
+        assert_eq!(GroupRecord::from_bytes(&first.concat()).unwrap(), record);
+        let second = [&[2, 1, b'g'][..], &number(7), &number(3), &number(9), &[2]];
+        let record = GroupRecord { epoch: 3, ..record };
+        assert_eq!(GroupRecord::from_bytes(&second.concat()).unwrap(), record);
+    }
+
+    #[test]
+    fn an_identity_is_read_as_it_was_written() {
+        let signer = SignatureKeyPair::new(Secret::copy_from(&[1, 2]), vec![3].into());
+        let (device, other_suites) = (device("alice/laptop"), vec![CipherSuite(1)]);
+        let identity = Identity { device, cipher_suite: CipherSuite(0xf0c2), other_suites, signer };
+        let mut bytes = identity.to_bytes().unwrap();
+        let read = Identity::from_bytes(&bytes).unwrap();
+        assert_eq!(read.device, identity.device);
+        assert!(read.suites().eq([CipherSuite(0xf0c2), CipherSuite(1)]));
+        assert_eq!(read.signer.public, identity.signer.public);
+        assert_eq!(read.signer.private.expose(), [1, 2]);
+        bytes[0] = 3;
+        assert!(Identity::from_bytes(&bytes).is_err(), "of a later version");
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_not_guessed_at() {
+        let item = Item {
+            group: b"g".as_slice().into(),
+            work: Work::Leave { alone: false, committing: false, proposed: None },
+        };
+        let mut bytes = item.to_bytes().unwrap();
+        bytes[0] = 2;
+        assert!(Item::from_bytes(&bytes).is_err());
+    }
+}
