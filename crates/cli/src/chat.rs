@@ -22,16 +22,16 @@ use std::time::Duration;
 /// How scripts use the command.
 const FOR_SCRIPTS: &str = "\
 At a terminal, /help lists the commands. In a script, each line of the input is
-a command or a message, and each line of the output is one event: words separated
-by spaces, free text last.
+a command or a message, and each line of the output is one event: words
+separated by spaces, free text last.
 
   message GROUP NUMBER USER/DEVICE TIME TEXT
 
 TIME is when the service received the message, as 2026-01-31T18:30:00Z. In free
 text, \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that
-would disturb the text around it. '/say TEXT' understands the same escapes; other
-lines are said as they are. A line is UTF-8 and has at most 65536 bytes; any
-other is refused whole.
+would disturb the text around it. '/say TEXT' understands the same escapes;
+other lines are said as they are. A line is UTF-8 and has at most 65536 bytes;
+any other is refused whole.
 
 Exit codes:
   0  everything in the input is done

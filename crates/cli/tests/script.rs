@@ -127,7 +127,7 @@ fn exit_codes_are_listed_and_true() {
         assert!(codes.contains(&format!("\n  {code}  ")), "{codes}");
     }
     let text = help.split("At a terminal").nth(1).unwrap();
-    assert!(text.lines().all(|line| line.len() <= 81), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     let service = Service::start();
     service.chat("alice", "/new g\n");
     let mut args = service.args("alice");
