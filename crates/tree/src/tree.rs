@@ -359,8 +359,9 @@ mod tests {
     fn hashes_that_no_buffer_can_hold_are_refused() {
         // As 2^27 hashes of 32 bytes on a 32-bit machine: the product wraps round to 0.
         let wraps = usize::MAX / 32 + 1;
-        assert!(Hashes::new(32, wraps).is_none());
-        assert!(Hashes::new(32, wraps / 2).is_none());
+        assert_eq!(Hashes::size_of(32, wraps), None);
+        assert_eq!(Hashes::size_of(32, wraps / 2), None);
+        assert_eq!(Hashes::size_of(32, 7), Some(224));
 
         let mut world = World::new(1);
         world.tree.hashes.len = usize::MAX / 4;
