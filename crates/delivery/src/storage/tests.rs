@@ -140,7 +140,8 @@ fn files_that_others_can_read_become_their_owners_alone() {
 
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
-    let files = ["delivery.lock", "delivery.db", "delivery.db-wal"].map(|file| dir.path().join(file));
+    let files =
+        ["delivery.lock", "delivery.db", "delivery.db-wal"].map(|file| dir.path().join(file));
     for file in &files {
         if !file.exists() {
             std::fs::write(file, "").unwrap();

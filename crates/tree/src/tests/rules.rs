@@ -81,7 +81,8 @@ fn views_have_the_decoders_bound_on_memory() {
     // empty certificate.
     let empty = Extension { extension_type: ExtensionType(9), extension_data: [].into() };
     let most = (16 << 20) / (size_of::<Extension>() - 6);
-    let extensions = |n: usize| LeafNode { extensions: alloc::vec![empty.clone(); n], ..leaf.clone() };
+    let extensions =
+        |n: usize| LeafNode { extensions: alloc::vec![empty.clone(); n], ..leaf.clone() };
     assert!(accepted(&extensions(most)));
     assert!(!accepted(&extensions(most + 100)));
 
