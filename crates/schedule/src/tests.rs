@@ -132,6 +132,34 @@ fn psks_chain_in_their_order_as_in_the_vector() {
 }
 
 #[test]
+fn three_psks_have_the_secret_of_the_vector() {
+    let suite = suite(&PORTABLE);
+    let psks = [
+        (
+            "42aacc1afc76b1ada7a60114dd51aa740301ae8d4686f17560fffd29bc713e2f",
+            "1be1e330144602b77c4205b139ca8b35e380a1f961efdbeb16a9516133c6dab9",
+            "013bdae5ca37feb2e7cfa41a9fe09fc3f3d0784f32db2e7f0c065a0d4aefa963",
+        ),
+        (
+            "b4f3ad1afea819ec085d03d2f6c09ad5223df36ae3c04b4b309b3f86f0718708",
+            "86ed1b2cccf4d67c588dc9b820eb701372215829bb5836f1d76e997030f48be6",
+            "3781c20fec9b8df596b485aa0f7ba9107347a0fe14ff3d90a91379938ceb2682",
+        ),
+        (
+            "f8b94054d4ddd4040ac8e842b9a1cc88060ae0d0434b2543be14d0e9143d3b08",
+            "f3ae63a6abc2730c1620716bc47ce230da09da55839116d2ac7d9723167a36a9",
+            "6ff21d47faeb5ebe292ee8edd7a85e8650b8e0af483eff99c0c3e44fa3e459a1",
+        ),
+    ];
+    let psks = psks.map(|(id, nonce, psk)| (external_psk(&hex(id), hex(nonce)), secret(psk)));
+
+    assert_eq!(
+        psk_secret(&suite, &psks).unwrap().expose(),
+        hex("f53ae4e49385c8655baba15eee503cc6a62898e459275a4f809aa07e9276dcdf")
+    );
+}
+
+#[test]
 fn more_psks_than_can_be_counted_are_refused() {
     let suite = suite(&PORTABLE);
     let psks = vec![(external_psk(b"", Vec::new()), Secret::default()); 1 << 16];

@@ -3,12 +3,15 @@
 //! WAL with `synchronous=FULL`, so a commit is on disk when it returns; the file is held by an
 //! exclusive lock, which ends with the process however it ends; `secure_delete` overwrites what is
 //! deleted, and the log is emptied after every commit, so that the keys that it erased are in neither.
+//! Values are stored as they are: nothing here encrypts.
 
 use crate::{Batch, GroupId, RowKey, Secret, Store, StoreError, Table, WriteSet};
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 use std::fs::{File, OpenOptions};
+#[cfg(unix)]
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +33,11 @@ const SCHEMA: &str = "
 ";
 
 /// A store in a file that survives the death of the process at any moment.
+///
+/// **The file is not encrypted.** It holds private keys, epoch secrets and whatever the application
+/// stores, all in plaintext; the file's mode is all that protects them. Put it on an encrypted volume, or
+/// write a [`Store`] that encrypts its values. SQLite's page cache holds the same plaintext in memory,
+/// and does not wipe it.
 #[derive(Debug)]
 pub struct SqliteStore {
     db: Connection,
@@ -37,11 +45,15 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a store, and creates it if there is no such file. Only the user can read the file.
+    /// Opens a store, and creates it if there is no such file.
+    ///
+    /// On Unix only the owner can access the file and those that SQLite keeps beside it: a store that
+    /// others could access, say a copy, loses those permissions here. Whoever has read it before then
+    /// still has its keys.
     ///
     /// # Errors
     /// If another process has it open ([`StoreError::InUse`]), if it is of a later format, or is
-    /// no store, or if the file cannot be opened.
+    /// no store, or if the file cannot be opened, or others can access it and its mode cannot be changed.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref().to_path_buf();
         let open_error = |e: &dyn core::fmt::Display| StoreError::Open {
@@ -82,6 +94,12 @@ impl SqliteStore {
             let e = StoreError::NewerFormat { path, found, known: FORMAT };
             return Err(Problem::Store(e));
         }
+        // Not before it is known to be a store: another program's file keeps its mode.
+        make_private(&self.path).map_err(|e| {
+            let reason = format!("others can access it, and its mode cannot be changed: {e}");
+            Problem::Store(StoreError::Open { path: self.path.clone(), reason })
+        })?;
+
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "secure_delete", "ON")?;
@@ -118,6 +136,40 @@ impl From<rusqlite::Error> for Problem {
     fn from(e: rusqlite::Error) -> Self {
         Self::Sqlite(e)
     }
+}
+
+/// What SQLite appends to a database's name for the files that it keeps beside it.
+#[cfg(unix)]
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// Takes all access from others to a database and the files beside it, as far as they are there.
+#[cfg(unix)]
+fn make_private(database: &Path) -> std::io::Result<()> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    // SQLite keeps them beside the file, not beside a link to it.
+    let database = database.canonicalize()?;
+    for suffix in std::iter::once("").chain(COMPANIONS) {
+        let mut file = database.clone().into_os_string();
+        file.push(suffix);
+        let mode = match std::fs::metadata(&file) {
+            Ok(metadata) => metadata.permissions().mode(),
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        };
+        if mode & 0o077 != 0 {
+            std::fs::set_permissions(&file, Permissions::from_mode(mode & 0o700))?;
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere a file has the permissions of its folder.
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps)]
+fn make_private(_database: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Creates the file, if there is none, for its owner alone. SQLite gives the log the same mode.

@@ -167,7 +167,6 @@ fn a_row_with_an_unknown_table_is_named() {
 #[cfg(unix)]
 #[test]
 fn only_the_owner_can_read_the_files() {
-    use std::os::unix::fs::PermissionsExt;
     let (dir, path) = dir();
     let mut store = SqliteStore::open(&path).unwrap();
     let mut set = WriteSet::new();
@@ -175,12 +174,66 @@ fn only_the_owner_can_read_the_files() {
     store.commit(&set).unwrap();
     let mut seen = 0;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
-        let entry = entry.unwrap();
-        let mode = entry.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{:?}", entry.path());
+        let file = entry.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{file:?}");
         seen += 1;
     }
     assert!(seen >= 2, "the database and its log");
+}
+
+#[cfg(unix)]
+fn mode(path: &std::path::Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[cfg(unix)]
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_others_can_read_becomes_its_owners_alone() {
+    let (dir, path) = dir();
+    drop(SqliteStore::open(&path).unwrap());
+    set_mode(&path, 0o644);
+
+    // What another tool, or a process that was killed, left beside it. The log that is there already
+    // keeps its mode when SQLite opens it.
+    let beside = ["-wal", "-shm"].map(|suffix| {
+        let file = dir.path().join(format!("state.db{suffix}"));
+        std::fs::write(&file, "").unwrap();
+        set_mode(&file, 0o666);
+        file
+    });
+
+    // Through a link, too: SQLite's own files are beside what it leads to.
+    let link_dir = tempfile::tempdir().unwrap();
+    let link = link_dir.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let mut store = SqliteStore::open(&link).unwrap();
+    let mut set = WriteSet::new();
+    set.put("n", "k", "v");
+    store.commit(&set).unwrap();
+
+    assert_eq!(mode(&path), 0o600);
+    assert!(beside.iter().all(|file| !file.exists() || mode(file) == 0o600));
+    assert!(beside[0].exists(), "the log");
+}
+
+#[cfg(unix)]
+#[test]
+fn another_programs_file_keeps_its_mode() {
+    let (_dir, path) = dir();
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE t (x)").unwrap();
+    drop(db);
+    set_mode(&path, 0o644);
+
+    assert_eq!(SqliteStore::open(&path).unwrap_err(), StoreError::NotAStore(path.clone()));
+    assert_eq!(mode(&path), 0o644);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The documents of this repository against its sources: the tests that they name are there.
 //!
 //! A document names a test in a code span of its own as `crate::module::name`: the folder of the
-//! crate; the module below `src`, or the name of a test binary and the module in it; the function.
+//! crate, below `crates` or `interop`; the module below `src`, or the name of a test binary and the module
+//! in it; the function.
 #![allow(clippy::panic)]
 
 use std::fs::read_to_string;
@@ -59,10 +60,11 @@ pub fn find_test(test: &str) -> Result<(), String> {
     let [folder, modules @ .., name] = &parts[..] else {
         return Err("a test is named crate::module::name".to_owned());
     };
-    let root = workspace().join("crates").join(folder);
-    if modules.is_empty() || !root.is_dir() {
-        return Err(format!("there is no {}", root.display()));
-    }
+    let roots = ["crates", "interop"].map(|group| workspace().join(group).join(folder));
+    let root = roots.into_iter().find(|root| root.is_dir());
+    let Some(root) = root.filter(|_| !modules.is_empty()) else {
+        return Err(format!("there is no crate {folder}"));
+    };
     let mut tried = Vec::new();
     for split in (0..=modules.len()).rev() {
         let (path, inside) = modules.split_at_checked(split).unwrap_or_default();
@@ -126,6 +128,7 @@ mod tests {
             "provider-aws-lc::tests::eddsa::ed25519::s_that_is_not_below_the_order_is_refused",
             "testkit::crash::a_member_that_dies_before_a_write_is_in_the_state_before",
             "testkit::rules::lists::more_psks_than_can_be_counted_are_refused",
+            "live::ratchets::tests::the_other_stacks_lose_what_the_page_says",
         ] {
             assert_eq!(find_test(there), Ok(()));
         }

@@ -59,7 +59,7 @@ impl RatchetTree {
     /// the storage to see to, or for [`RatchetTree::check_caches`].
     ///
     /// # Errors
-    /// [`TreeError::DamagedRow`], [`TreeError::MissingRow`].
+    /// [`TreeError::DamagedRow`], [`TreeError::MissingRow`], [`TreeError::TooLarge`].
     pub fn load(
         suite: &Suite<'_>,
         size: TreeSize,
@@ -92,7 +92,7 @@ impl RatchetTree {
         if rows_end == 0 || TreeSize::for_leaves(leaves) != Some(size) {
             return Err(TreeError::MissingRow { node: size.root() });
         }
-        let mut tree = Self::from_nodes(suite, size, nodes);
+        let mut tree = Self::from_nodes(suite, size, nodes)?;
         for (node, hash) in hashes {
             if tree.known_hash(node).is_some() || !tree.has_row(node) {
                 return Err(TreeError::DamagedRow { node });

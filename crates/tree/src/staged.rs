@@ -177,7 +177,8 @@ impl<'a> StagedTree<'a> {
     fn extend(&mut self) -> Result<(), TreeError> {
         let old_root = self.delta.size.root();
         let below = self.leaf_count_below(old_root);
-        self.delta.size = self.delta.size.doubled().ok_or(TreeError::TooLarge)?;
+        let doubled = self.delta.size.doubled().filter(|size| self.base.can_grow_to(*size));
+        self.delta.size = doubled.ok_or(TreeError::TooLarge)?;
         self.touch(self.delta.size.root()).below = below;
         Ok(())
     }

@@ -22,12 +22,20 @@ pub(crate) struct Hashes {
 }
 
 impl Hashes {
-    fn new(len: usize, nodes: usize) -> Self {
+    /// None if memory has no room for so many.
+    fn new(len: usize, nodes: usize) -> Option<Self> {
         // Where memory is given out zeroed, what is never written to takes none.
-        let (bytes, known) = (alloc::vec![0; nodes * len], alloc::vec![0; nodes.div_ceil(64)]);
-        Self { len, bytes, known }
+        let bytes = alloc::vec![0; Self::size_of(len, nodes)?];
+        Some(Self { len, bytes, known: alloc::vec![0; nodes.div_ceil(64)] })
     }
 
+    /// The bytes that the hashes of so many nodes take, unless no buffer can be that long: on 32-bit
+    /// machines the largest trees have too many.
+    fn size_of(len: usize, nodes: usize) -> Option<usize> {
+        nodes.checked_mul(len).filter(|bytes| isize::try_from(*bytes).is_ok())
+    }
+
+    /// To a number of nodes that [`Hashes::size_of`] has found to fit.
     fn grow(&mut self, nodes: usize) {
         if self.bytes.len() < nodes * self.len {
             self.bytes.resize(nodes * self.len, 0);
@@ -91,7 +99,7 @@ impl RatchetTree {
     /// # Errors
     /// If the leaf is too long to encode, or the provider fails.
     pub fn new(suite: &Suite<'_>, leaf: &LeafNode) -> Result<Self, TreeError> {
-        let mut tree = Self::from_nodes(suite, TreeSize::ONE, alloc::vec![None]);
+        let mut tree = Self::from_nodes(suite, TreeSize::ONE, alloc::vec![None])?;
         let mut staged = StagedTree::new(&tree);
         staged.add_leaf(leaf)?;
         let mut delta = staged.into_delta(suite)?;
@@ -100,14 +108,23 @@ impl RatchetTree {
     }
 
     /// A tree of these nodes and, beyond them, blank ones, with all but the hashes.
+    ///
+    /// # Errors
+    /// [`TreeError::TooLarge`] if memory has no room for the hashes.
     pub(crate) fn from_nodes(
         suite: &Suite<'_>,
         size: TreeSize,
         nodes: Vec<Option<Box<[u8]>>>,
-    ) -> Self {
+    ) -> Result<Self, TreeError> {
+        let hashes = Hashes::new(suite.params().hash.len(), size.node_count() as usize)
+            .ok_or(TreeError::TooLarge)?;
         let (below, keys, counts) = summarise(size, &nodes);
-        let hashes = Hashes::new(suite.params().hash.len(), size.node_count() as usize);
-        Self { size, nodes, below, hashes, keys, counts }
+        Ok(Self { size, nodes, below, hashes, keys, counts })
+    }
+
+    /// Whether memory has room for the hashes of a tree of a size.
+    pub(crate) fn can_grow_to(&self, size: TreeSize) -> bool {
+        Hashes::size_of(self.hashes.len, size.node_count() as usize).is_some()
     }
 
     /// The tree hash of the root (section 7.8).
@@ -228,7 +245,7 @@ impl RatchetTree {
             return wrong(NodeIndex((n + beyond) as u32));
         }
         let nodes = self.nodes.iter().take(n).cloned().collect();
-        let mut fresh = Self::from_nodes(suite, self.size, nodes);
+        let mut fresh = Self::from_nodes(suite, self.size, nodes)?;
         let root = self.size.root();
         complete_hashes(suite, &mut fresh, root)?;
         for node in (0..n as u32).map(NodeIndex) {
@@ -337,6 +354,21 @@ impl HashCache for RatchetTree {
 mod tests {
     use super::*;
     use crate::testing::{Plan, World, suite};
+
+    #[test]
+    fn hashes_that_no_buffer_can_hold_are_refused() {
+        // As 2^27 hashes of 32 bytes on a 32-bit machine: the product wraps round to 0.
+        let wraps = usize::MAX / 32 + 1;
+        assert_eq!(Hashes::size_of(32, wraps), None);
+        assert_eq!(Hashes::size_of(32, wraps / 2), None);
+        assert_eq!(Hashes::size_of(32, 7), Some(224));
+
+        let mut world = World::new(1);
+        world.tree.hashes.len = usize::MAX / 4;
+        let mut staged = StagedTree::new(&world.tree);
+        assert_eq!(staged.place_leaf(), Err(TreeError::TooLarge));
+        assert_eq!(staged.size(), TreeSize::ONE);
+    }
 
     fn lengths(tree: &RatchetTree) -> [usize; 4] {
         [tree.nodes.len(), tree.below.len(), tree.hashes.bytes.len(), tree.hashes.known.len()]

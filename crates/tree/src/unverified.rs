@@ -50,7 +50,7 @@ impl UnverifiedTree {
         let leaves = u32::try_from(nodes.len() / 2 + 1).map_err(|_| TreeError::TooLarge)?;
         let size = TreeSize::for_leaves(leaves).ok_or(TreeError::TooLarge)?;
         over_limit(size.leaf_count(), max_leaves)?;
-        let mut tree = RatchetTree::from_nodes(suite, size, nodes);
+        let mut tree = RatchetTree::from_nodes(suite, size, nodes)?;
         let mut all = (0..size.node_count()).map(NodeIndex);
         if let Some(node) =
             all.find(|node| tree.node(*node).is_some() && tree.leaf_count_below(*node) == 0)

@@ -1,10 +1,13 @@
 //! Encoded nodes, read where they lie.
 //!
-//! A view accepts what the decoder of the whole structure accepts, and allocates nothing. A tree
-//! of many members is walked through views; only single nodes are decoded.
+//! A view accepts what the decoder of the whole structure accepts, its bound on memory included, and
+//! allocates next to nothing. A tree of many members is walked through views; only single nodes are
+//! decoded.
 
 use alloc::vec::Vec;
-use conclave_wire::{Credential, CredentialType, Decode, DecodeError, Reader};
+use conclave_wire::{
+    Certificate, Credential, CredentialType, Decode, DecodeError, Extension, Reader,
+};
 
 /// A list of code points in its encoding.
 #[derive(Clone, Copy)]
@@ -18,6 +21,11 @@ impl<'a> Codes<'a> {
 
     pub(crate) fn iter(self) -> impl Iterator<Item = u16> + 'a {
         self.0.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair))
+    }
+
+    /// The memory that the list takes when it is decoded.
+    fn decoded_size(self) -> usize {
+        self.0.len()
     }
 }
 
@@ -50,9 +58,9 @@ impl<'a> LeafView<'a> {
         let all = r.rest();
         let _encryption_key = r.opaque()?;
         let signature_key = r.opaque()?;
-        let credential_type = skip_credential(r)?;
-        let _versions = Codes::read(r)?;
-        let _cipher_suites = Codes::read(r)?;
+        let (credential_type, certificates) = skip_credential(r)?;
+        let versions = Codes::read(r)?;
+        let cipher_suites = Codes::read(r)?;
         let extension_types = Codes::read(r)?;
         let proposal_types = Codes::read(r)?;
         let credential_types = Codes::read(r)?;
@@ -60,6 +68,15 @@ impl<'a> LeafView<'a> {
         let extensions = read_extension_types(r)?;
         let signed = all.get(..all.len() - r.rest().len()).unwrap_or_default();
         let signature = r.opaque()?;
+
+        // What the decoder of LeafNode would take.
+        let mut leaf = Reader::new(all.get(..all.len() - r.rest().len()).unwrap_or_default());
+        leaf.set_aside(certificates.saturating_mul(size_of::<Certificate>()))?;
+        leaf.set_aside(extensions.len().saturating_mul(size_of::<Extension>()))?;
+        for codes in [versions, cipher_suites, extension_types, proposal_types, credential_types] {
+            leaf.set_aside(codes.decoded_size())?;
+        }
+
         Ok(Self {
             signature_key,
             credential_type,
@@ -91,8 +108,10 @@ fn whole<'a, T>(
     }
 }
 
-fn skip_credential(r: &mut Reader<'_>) -> Result<CredentialType, DecodeError> {
+/// The type of a credential, and how many certificates it has.
+fn skip_credential(r: &mut Reader<'_>) -> Result<(CredentialType, usize), DecodeError> {
     let mut ahead = *r;
+    let mut certificates = 0;
     let kind = CredentialType::decode(&mut ahead)?;
     match kind {
         CredentialType::BASIC => {
@@ -103,6 +122,7 @@ fn skip_credential(r: &mut Reader<'_>) -> Result<CredentialType, DecodeError> {
             let mut chain = ahead.vector()?;
             while !chain.is_empty() {
                 chain.opaque()?;
+                certificates += 1;
             }
             *r = ahead;
         }
@@ -110,7 +130,7 @@ fn skip_credential(r: &mut Reader<'_>) -> Result<CredentialType, DecodeError> {
             Credential::decode(r)?;
         }
     }
-    Ok(kind)
+    Ok((kind, certificates))
 }
 
 fn read_source<'a>(r: &mut Reader<'a>) -> Result<Source<'a>, DecodeError> {

@@ -249,10 +249,12 @@ impl<'a> Reader<'a> {
         Self { bytes, proposals, room }
     }
 
-    /// Makes room for a value outside of the one that is being decoded.
-    fn set_aside<T>(&mut self) -> Result<(), DecodeError> {
-        let left = self.room.checked_sub(size_of::<T>());
-        self.room = left.ok_or(DecodeError::OutOfRoom)?;
+    /// Takes as many bytes of memory from the room that decoded values have.
+    ///
+    /// # Errors
+    /// [`DecodeError::OutOfRoom`].
+    pub fn set_aside(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.room = self.room.checked_sub(bytes).ok_or(DecodeError::OutOfRoom)?;
         Ok(())
     }
 
@@ -419,7 +421,7 @@ impl<T: Decode> Decode for Vec<T> {
         let mut contents = r.vector()?;
         let mut items = Self::new();
         while !contents.is_empty() {
-            contents.set_aside::<T>()?;
+            contents.set_aside(size_of::<T>())?;
             items.push(T::decode(&mut contents)?);
         }
         r.room = contents.room;
@@ -457,7 +459,7 @@ impl<T: Encode + ?Sized> Encode for Box<T> {
 
 impl<T: Decode> Decode for Box<T> {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        r.set_aside::<T>()?;
+        r.set_aside(size_of::<T>())?;
         T::decode(r).map(Self::new)
     }
 }

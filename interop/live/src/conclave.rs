@@ -8,10 +8,11 @@ use crate::member::{
 use crate::rng;
 use crate::suite::{POINTS, Suite};
 use chacha20::ChaCha20Rng;
-use conclave_mls::crypto::{CryptoProvider, Secret, SignatureKeyPair};
+use conclave_mls::crypto::{self, CryptoProvider, Secret, SignatureKeyPair};
 use conclave_mls::rows::{Batch, RowKey};
 use conclave_mls::wire::{
-    Decode, Encode, MlsMessage, MlsMessageBody, RatchetTreeExtension, find_extension,
+    Decode, Encode, MlsMessage, MlsMessageBody, PreSharedKeyId, RatchetTreeExtension,
+    find_extension,
 };
 use conclave_mls::{
     Answers, CipherSuite, CommitOptions, Config, Credential, Event, ExtensionType,
@@ -22,10 +23,12 @@ use conclave_mls::{
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
+use conclave_testkit::forge::Insider;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-struct Conclave {
+/// A client of Conclave.
+pub struct Conclave {
     provider: Box<dyn CryptoProvider>,
     rng: ChaCha20Rng,
     name: Vec<u8>,
@@ -37,8 +40,13 @@ struct Conclave {
     rows: BTreeMap<RowKey, Secret>,
 }
 
-/// A new client. Its name decides on its provider.
+/// A new client.
 pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
+    Ok(Box::new(new(name, suite)?))
+}
+
+/// A new client. Its name decides on its provider.
+pub fn new(name: &str, suite: Suite) -> Result<Conclave> {
     let portable = name.bytes().map(u32::from).sum::<u32>() % 2 == 1;
     let provider: Box<dyn CryptoProvider> = match portable {
         true => Box::new(RustCrypto::new().with_suites(POINTS)),
@@ -47,7 +55,7 @@ pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
     let mut rng = rng::of_name(name)?;
     let suite = CipherSuite(suite.code_point());
     let signer = signature_key_pair(&*provider, &mut rng, suite)?;
-    Ok(Box::new(Conclave {
+    Ok(Conclave {
         provider,
         rng,
         name: name.into(),
@@ -57,7 +65,7 @@ pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
         psks: Vec::new(),
         group: None,
         rows: BTreeMap::new(),
-    }))
+    })
 }
 
 fn leaf(name: &[u8], suite: CipherSuite) -> LeafParams {
@@ -102,6 +110,16 @@ fn reinit_of(next: &ReInit) -> conclave_mls::ReInit {
 }
 
 impl Conclave {
+    /// Its cryptography.
+    pub fn provider(&self) -> &dyn CryptoProvider {
+        &*self.provider
+    }
+
+    /// Its secrets of the current epoch, to break rules with.
+    pub fn insider(&self) -> Result<Insider> {
+        Ok(Insider::of(self.group()?))
+    }
+
     fn group(&self) -> Result<&Group> {
         self.group.as_ref().ok_or_else(|| "in no group".into())
     }
@@ -400,6 +418,14 @@ impl Member for Conclave {
         let proposal = match what {
             Outside::Add(message) => Proposal::Add(Box::new(key_package(message)?)),
             Outside::Remove(index) => Proposal::Remove(LeafIndex(*index)),
+            Outside::ExternalPsk(id) => {
+                let suite = crypto::Suite::new(&*self.provider, self.suite)?;
+                let nonce = Secret::random(suite.nh(), &mut self.rng);
+                Proposal::PreSharedKey(PreSharedKeyId {
+                    psktype: PskType::External { psk_id: id.as_slice().into() },
+                    psk_nonce: nonce.expose().into(),
+                })
+            }
             Outside::Itself => {
                 self.key_package()?;
                 let own = self.key_packages.last().ok_or("no key package")?;
@@ -430,10 +456,16 @@ impl Member for Conclave {
         self.join_by(welcome, tree, Some(&link))
     }
 
-    fn branch(&mut self, group_id: &[u8], key_packages: &[Vec<u8>]) -> Result<Linked> {
+    fn branch(
+        &mut self,
+        group_id: &[u8],
+        other: Option<&[Extension]>,
+        key_packages: &[Vec<u8>],
+    ) -> Result<Linked> {
         let link = self.group()?.branch_link()?;
+        let own = self.group()?.extensions().to_vec();
         let params = GroupParams {
-            extensions: self.group()?.extensions().to_vec(),
+            extensions: other.map_or(own, extensions),
             ..GroupParams::new(
                 group_id.into(),
                 self.suite,

@@ -68,10 +68,12 @@ features! {
     StackKeys, "stack-keys", "signature keys as the stack makes them";
     ExternalSenderAdd, "external-sender-add", "external sender: add";
     ExternalSenderRemove, "external-sender-remove", "external sender: remove";
+    ExternalSenderPsk, "external-sender-psk", "external sender: external PSK";
     NewMemberProposal, "new-member-proposal", "newcomer proposes to add itself";
     ReInit, "reinit", "ReInit into the same suite";
     ReInitSuite, "reinit-suite", "ReInit into another suite";
     Branch, "branch", "branch";
+    BranchExtensions, "branch-extensions", "the same, with other extensions";
 }
 
 impl Feature {
@@ -99,7 +101,7 @@ impl Feature {
 
     /// Whether no other step can follow.
     pub fn is_last(self) -> bool {
-        matches!(self, Self::ReInit | Self::ReInitSuite | Self::Branch)
+        matches!(self, Self::ReInit | Self::ReInitSuite | Self::Branch | Self::BranchExtensions)
     }
 
     /// The step that shows it.

@@ -166,7 +166,11 @@ const HALF_EMPTY: Difference = Difference {
 
 const EXTERNAL_SENDERS: Difference = Difference {
     mark: 'j',
-    features: &[Feature::ExternalSenderAdd, Feature::ExternalSenderRemove],
+    features: &[
+        Feature::ExternalSenderAdd,
+        Feature::ExternalSenderRemove,
+        Feature::ExternalSenderPsk,
+    ],
     blame: Blame::Theirs,
     text: "ts-mls takes the content of the `external_senders` extension for one ExternalSender, and \
            several extensions of the type for several senders. Section 12.1.8.1 has \
@@ -216,6 +220,7 @@ const PATHS: &[Feature] = &[
     Feature::LateLeft,
     Feature::ExternalSenderAdd,
     Feature::ExternalSenderRemove,
+    Feature::ExternalSenderPsk,
 ];
 
 const DERIVE_KEY_PAIR: Difference = Difference {
@@ -234,6 +239,18 @@ const DERIVE_KEY_PAIR: Difference = Difference {
     ..ANY
 };
 
+/// What leads into groups that continue others.
+const CONTINUED: &[Feature] =
+    &[Feature::ReInit, Feature::ReInitSuite, Feature::Branch, Feature::BranchExtensions];
+
+const OWN_EXTENSIONS: Difference = Difference {
+    mark: 'q',
+    features: &[Feature::BranchExtensions],
+    text: "mls-rs and ts-mls open a branch with the extensions of the old group; they take no others \
+           for it.",
+    ..ANY
+};
+
 /// All of them.
 pub static ALL: &[Difference] = &[
     Difference { actor: Some(Stack::MlsRs), ..OTHER_KEM },
@@ -242,14 +259,14 @@ pub static ALL: &[Difference] = &[
     Difference { receiver: Some(Stack::OpenMls), ..DERIVE_KEY_PAIR },
     Difference {
         mark: 'a',
-        features: &[Feature::ReInit, Feature::ReInitSuite, Feature::Branch],
+        features: CONTINUED,
         actor: Some(Stack::OpenMls),
         text: "OpenMLS has no function that proposes a ReInit, or opens a successor or a branch.",
         ..ANY
     },
     Difference {
         mark: 'b',
-        features: &[Feature::ReInit, Feature::ReInitSuite, Feature::Branch],
+        features: CONTINUED,
         receiver: Some(Stack::OpenMls),
         text: "OpenMLS has no function that joins a successor or a branch.",
         ..ANY
@@ -317,12 +334,40 @@ pub static ALL: &[Difference] = &[
                of the proposal replaces that of the group.",
         ..ANY
     },
+    Difference { actor: Some(Stack::MlsRs), ..OWN_EXTENSIONS },
+    Difference { actor: Some(Stack::TsMls), ..OWN_EXTENSIONS },
+    Difference {
+        mark: 'r',
+        features: &[Feature::BranchExtensions],
+        receiver: Some(Stack::MlsRs),
+        blame: Blame::Theirs,
+        text: "mls-rs joins a branch only if its extensions are those of the old group \
+               (`Group::join_subgroup` compares the lists). Section 11.3 asks for the same version and \
+               cipher suite, not for the same extensions.",
+        ..ANY
+    },
+    Difference { actor: Some(Stack::TsMls), ..EXTERNAL_SENDERS },
+    Difference { receiver: Some(Stack::TsMls), ..EXTERNAL_SENDERS },
+    Difference {
+        mark: 's',
+        features: &[Feature::ExternalSenderPsk],
+        actor: Some(Stack::OpenMls),
+        text: "OpenMLS has no function by which an external sender proposes a PSK.",
+        ..ANY
+    },
+    Difference {
+        mark: 't',
+        features: &[Feature::ExternalSenderPsk],
+        receiver: Some(Stack::OpenMls),
+        blame: Blame::Theirs,
+        text: "OpenMLS refuses PSK proposals of external senders; of theirs it takes adds, removes and \
+               GroupContext extensions. Section 12.1.8 lists PSKs, too, among what they may send.",
+        ..ANY
+    },
     Difference { actor: Some(Stack::TsMls), ..HALF_EMPTY },
     Difference { receiver: Some(Stack::TsMls), ..HALF_EMPTY },
     Difference { actor: Some(Stack::TsMls), ..EXTERNAL_PUB },
     Difference { receiver: Some(Stack::TsMls), ..EXTERNAL_PUB },
-    Difference { actor: Some(Stack::TsMls), ..EXTERNAL_SENDERS },
-    Difference { receiver: Some(Stack::TsMls), ..EXTERNAL_SENDERS },
     Difference {
         mark: 'k',
         features: &[Feature::StackKeys],

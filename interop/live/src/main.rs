@@ -11,6 +11,7 @@ mod matrix;
 mod member;
 mod mls_rs;
 mod openmls;
+mod ratchets;
 mod rng;
 mod script;
 mod stack;
@@ -70,6 +71,10 @@ struct Arguments {
     /// To whom.
     #[arg(long, value_parser = stack)]
     receiver: Option<Stack>,
+    /// Instead of scripts: prints what the other stacks lose when a member seals messages with the keys
+    /// of another.
+    #[arg(long)]
+    ratchets: bool,
     /// Prints what is done.
     #[arg(long, short)]
     verbose: bool,
@@ -132,6 +137,16 @@ fn main() -> ExitCode {
     let versions: Vec<String> = stacks.iter().map(|s| format!("{s} {}", s.version())).collect();
     println!("{}", versions.join(", "));
 
+    if arguments.ratchets {
+        let suite = arguments.suites.first().copied().unwrap_or(Suite::Rfc(1));
+        return match ratchets::print(&stacks, suite) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                println!("{e}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if let (Some(feature), Some(actor), Some(receiver)) =
         (arguments.feature, arguments.actor, arguments.receiver)
     {

@@ -125,6 +125,8 @@ pub enum Outside {
     Add(Vec<u8>),
     /// An external sender of index 0 proposes to remove the member at this leaf.
     Remove(u32),
+    /// An external sender of index 0 proposes to inject the external PSK of this identifier.
+    ExternalPsk(Vec<u8>),
     /// A newcomer proposes to add itself.
     Itself,
 }
@@ -171,6 +173,10 @@ pub trait Member {
     fn receive(&mut self, message: &[u8]) -> Result<Received>;
     /// Encrypts application data.
     fn send(&mut self, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>>;
+    /// How many bytes the client stores, for stacks whose store tells.
+    fn stored_bytes(&mut self) -> Result<usize> {
+        Err("not known".into())
+    }
     /// How it sees the group; the exported secret is of this context.
     fn view(&mut self, context: &[u8]) -> Result<View>;
     /// The encoded ExternalSender that this client is.
@@ -183,8 +189,13 @@ pub trait Member {
     fn reinit(&mut self, next: &ReInit, key_packages: &[Vec<u8>]) -> Result<Linked>;
     /// Joins the successor of the closed group.
     fn join_reinit(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()>;
-    /// Opens a branch of the group, with its extensions, and adds these.
-    fn branch(&mut self, group_id: &[u8], key_packages: &[Vec<u8>]) -> Result<Linked>;
+    /// Opens a branch of the group, with other extensions or its own, and adds these.
+    fn branch(
+        &mut self,
+        group_id: &[u8],
+        other: Option<&[Extension]>,
+        key_packages: &[Vec<u8>],
+    ) -> Result<Linked>;
     /// Joins a branch of the group.
     fn join_branch(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()>;
 }

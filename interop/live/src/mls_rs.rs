@@ -26,7 +26,7 @@ use mls_rs::{
 };
 use mls_rs_core::crypto::SignatureSecretKey;
 use mls_rs_core::extension::ExtensionType;
-use mls_rs_core::group::GroupContext;
+use mls_rs_core::group::{GroupContext, GroupStateStorage};
 use mls_rs_crypto_awslc::{
     AwsLcCipherSuite, AwsLcCipherSuiteBuilder, AwsLcCryptoProvider, AwsLcHash, MlKem, Sha3,
 };
@@ -374,6 +374,12 @@ impl<C: MlsConfig> Member for MlsRs<C> {
         Ok(message.to_bytes()?)
     }
 
+    fn stored_bytes(&mut self) -> Result<usize> {
+        let group_id = self.group()?.group_id().to_vec();
+        let state = self.storage.state(&group_id)?;
+        Ok(state.ok_or("nothing is stored")?.len())
+    }
+
     fn view(&mut self, context: &[u8]) -> Result<View> {
         let group = self.group()?;
         let label = EXPORT_LABEL.as_bytes();
@@ -419,6 +425,9 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                 observe()?.propose_add(MlsMessage::from_bytes(message)?, Vec::new())?
             }
             Outside::Remove(leaf) => observe()?.propose_remove(*leaf, Vec::new())?,
+            Outside::ExternalPsk(id) => {
+                observe()?.propose_external_psk(ExternalPskId::new(id.clone()), Vec::new())?
+            }
             Outside::Itself => {
                 self.client.external_add_proposal(&info, None, Vec::new(), none(), none(), None)?
             }
@@ -450,7 +459,15 @@ impl<C: MlsConfig> Member for MlsRs<C> {
         self.enter(group)
     }
 
-    fn branch(&mut self, group_id: &[u8], key_packages: &[Vec<u8>]) -> Result<Linked> {
+    fn branch(
+        &mut self,
+        group_id: &[u8],
+        other: Option<&[Extension]>,
+        key_packages: &[Vec<u8>],
+    ) -> Result<Linked> {
+        if other.is_some() {
+            return Err("mls-rs takes no extensions for a branch".into());
+        }
         self.rules.set(How { private: false, path: false, tree: true });
         let messages: std::result::Result<Vec<_>, _> =
             key_packages.iter().map(|kp| MlsMessage::from_bytes(kp)).collect();

@@ -527,6 +527,11 @@ impl Member for OpenMls {
         Ok(message.tls_serialize_detached()?)
     }
 
+    fn stored_bytes(&mut self) -> Result<usize> {
+        let values = self.provider.storage().values.read().map_err(|e| e.to_string())?;
+        Ok(values.values().map(Vec::len).sum())
+    }
+
     fn view(&mut self, context: &[u8]) -> Result<View> {
         let group = self.group.as_ref().ok_or("in no group")?;
         let crypto = self.provider.crypto();
@@ -575,6 +580,9 @@ impl Member for OpenMls {
                 &self.signer,
                 first,
             )?,
+            (Outside::ExternalPsk(_), _) => {
+                return Err("OpenMLS proposes no PSK from outside".into());
+            }
             (Outside::Itself, Some(own)) => JoinProposal::new::<
                 <Provider as OpenMlsProvider>::StorageProvider,
             >(own, group_id, epoch, &self.signer)?,
@@ -595,7 +603,7 @@ impl Member for OpenMls {
         self.join(welcome, tree)
     }
 
-    fn branch(&mut self, _: &[u8], _: &[Vec<u8>]) -> Result<Linked> {
+    fn branch(&mut self, _: &[u8], _: Option<&[Extension]>, _: &[Vec<u8>]) -> Result<Linked> {
         Err("OpenMLS has no branches".into())
     }
 

@@ -46,9 +46,10 @@ impl World<'_> {
             Feature::Late => self.late(stack)?,
             Feature::ExternalSenderAdd
             | Feature::ExternalSenderRemove
+            | Feature::ExternalSenderPsk
             | Feature::NewMemberProposal => self.outside(feature, stack)?,
             Feature::ReInit | Feature::ReInitSuite => self.reinit(feature, stack)?,
-            Feature::Branch => self.branch(stack)?,
+            Feature::Branch | Feature::BranchExtensions => self.branch(feature, stack)?,
             other => self.perform(other.step(), stack)?,
         };
         if done {
@@ -512,6 +513,10 @@ impl World<'_> {
                 plan.waiting.push(joiner);
                 Outside::Add(made)
             }
+            Feature::ExternalSenderPsk => {
+                plan.along.push(Feature::CommitExternalPsk);
+                Outside::ExternalPsk(self.new_psk()?)
+            }
             _ => Outside::Itself,
         };
         let mut makers: Vec<usize> = (0..self.members.len()).collect();
@@ -573,8 +578,7 @@ impl World<'_> {
         self.linked(feature, by)
     }
 
-    fn branch(&mut self, stack: Stack) -> Outcome<bool> {
-        let feature = Feature::Branch;
+    fn branch(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let name = self.members[by].name.clone();
         if self.dice.one_in(2) {
@@ -591,8 +595,9 @@ impl World<'_> {
             key_packages.push(made.map_err(|e| failure(feature, slot.stack, slot.stack, &*e))?);
         }
         let group_id = self.dice.bytes(16);
+        let other = (feature == Feature::BranchExtensions).then(|| self.new_extensions(true));
         self.log.push(format!("{name} opens a branch"));
-        let opened = self.members[by].member.branch(&group_id, &key_packages);
+        let opened = self.members[by].member.branch(&group_id, other.as_deref(), &key_packages);
         let linked = opened.map_err(|e| failure(feature, stack, stack, &*e))?;
         for slot in self.members.iter_mut().filter(|slot| slot.name != name) {
             let joined = slot.member.join_branch(&linked.welcome, linked.tree.as_deref());

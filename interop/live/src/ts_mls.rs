@@ -298,6 +298,7 @@ impl Member for TsMls {
         let what = match what {
             Outside::Add(message) => change(&Change::Add(message.clone())),
             Outside::Remove(leaf) => change(&Change::Remove(*leaf)),
+            Outside::ExternalPsk(id) => change(&Change::ExternalPsk(id.clone())),
             Outside::Itself => Value::Null,
         };
         self.ask_bytes(
@@ -325,7 +326,15 @@ impl Member for TsMls {
         self.tell(json!({ "op": "join_reinit", "welcome": hex(welcome), "tree": tree.map(hex) }))
     }
 
-    fn branch(&mut self, group_id: &[u8], key_packages: &[Vec<u8>]) -> Result<Linked> {
+    fn branch(
+        &mut self,
+        group_id: &[u8],
+        other: Option<&[Extension]>,
+        key_packages: &[Vec<u8>],
+    ) -> Result<Linked> {
+        if other.is_some() {
+            return Err("ts-mls takes no extensions for a branch".into());
+        }
         let key_packages: Value = key_packages.iter().map(|kp| hex(kp)).collect();
         self.linked(json!({
             "op": "branch",

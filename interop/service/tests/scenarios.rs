@@ -89,6 +89,26 @@ fn files_of_the_working_groups_format_are_read_and_every_cast_is_played() {
 }
 
 #[test]
+fn a_psk_can_be_stored_again_with_others() {
+    let folder = folder("again");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("some.json");
+    let script = r#"{"scripts": {"again": [
+        {"action": "createGroup", "actor": "alice", "members": ["bob"]},
+        {"action": "installExternalPSK", "clients": ["alice"]},
+        {"action": "installExternalPSK", "clients": ["alice", "bob"], "again": 1},
+        {"action": "fullCommit", "actor": "alice", "members": ["bob"],
+         "byValue": [{"proposalType": "externalPSK", "pskID": 1}]},
+        {"action": "agree", "members": ["alice", "bob"]}
+    ]}}"#;
+    std::fs::write(&path, script).unwrap();
+    let path = path.to_string_lossy();
+    let output = drive(&["--config", &path, "--suites=1", "--handshake=public", "--jobs=1"]);
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+}
+
+#[test]
 fn a_step_that_fails_fails_the_run_and_is_named() {
     let folder = folder("failing");
     std::fs::create_dir_all(&folder).unwrap();

@@ -131,3 +131,28 @@ fn a_page_ends_when_it_is_long_enough() {
     assert_eq!(seqs(0, 9, 4, 10_000), [1, 2, 3, 4]);
     assert_eq!(seqs(u64::MAX, u64::MAX, 4, 10_000), []);
 }
+
+#[cfg(unix)]
+#[test]
+fn files_that_others_can_read_become_their_owners_alone() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let files =
+        ["delivery.lock", "delivery.db", "delivery.db-wal"].map(|file| dir.path().join(file));
+    for file in &files {
+        if !file.exists() {
+            std::fs::write(file, "").unwrap();
+        }
+        std::fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
+    }
+
+    let _storage = open(dir.path());
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let file = entry.unwrap().path();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{file:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Trees that somebody made to get them past a joiner.
 
+use crate::parent_hash::parent_hash;
 use crate::testing::{Plan, TestRng, World, group_id, member, sign, suite};
 use crate::{LeafRule, TreeError, TreeRead, UnverifiedTree};
 use alloc::boxed::Box;
@@ -364,4 +365,82 @@ fn members_may_not_be_hidden_from_or_slipped_under_a_parent() {
     }
     let error = forged.verify().unwrap_err();
     assert!(matches!(error, TreeError::ParentHash { .. }), "{error}");
+}
+
+/// Leaf 8 committed when leaves 13 and 14 were not there yet, leaf 0 when leaf 14 was not: node 23
+/// has both as unmerged, node 15 above it leaf 14 alone.
+fn parents_with_different_unmerged_leaves() -> World {
+    let mut world = World::bare(1, 13);
+    world.commit(8, &Plan { path: true, ..Plan::default() });
+    world.commit(0, &Plan { adds: 1, ..Plan::default() });
+    world.commit(0, &Plan { path: true, ..Plan::default() });
+    world.commit(0, &Plan { adds: 1, ..Plan::default() });
+    world
+}
+
+#[test]
+fn honest_parents_may_differ_in_their_unmerged_leaves() {
+    let world = parents_with_different_unmerged_leaves();
+    let unmerged = |node| world.tree.parent(NodeIndex(node)).unwrap().unmerged_leaves;
+    assert_eq!(unmerged(15), [LeafIndex(14)]);
+    assert_eq!(unmerged(23), [LeafIndex(13), LeafIndex(14)]);
+
+    // The parent hash of node 15 takes one leaf out of the subtree at node 27, that of node 23 takes
+    // two: the same subtree has two original hashes.
+    world.check();
+}
+
+#[test]
+fn a_leaf_unmerged_above_a_node_with_other_unmerged_leaves_is_refused() {
+    let world = parents_with_different_unmerged_leaves();
+    let nodes = world.extension().nodes;
+    let mut forged = Forged { world, nodes };
+    forged.verify().unwrap();
+
+    // Leaf 0 signs that leaf 12 was not there when it committed; node 23, below, says that it was.
+    // All parent hashes fit that story, so the list of unmerged leaves alone gives it away.
+    let before = without_leaves_from(12, &forged.nodes);
+    let all = [12, 13, 14].map(LeafIndex);
+    forged.parent(15).unmerged_leaves = all.into();
+    let mut above: Vec<u8> = Vec::new();
+    for (node, sibling) in [(15, 23), (7, 11), (3, 5), (1, 2)] {
+        forged.parent(node).parent_hash = above.clone().into();
+        let key = forged.parent(node).encryption_key.clone();
+        let sibling = before.node_hash(NodeIndex(sibling)).unwrap();
+        above = parent_hash(&suite(), &key, &above, sibling).unwrap().to_vec();
+    }
+    forged.leaf(0).leaf_node_source = LeafNodeSource::Commit(above.into());
+    forged.resign(0);
+
+    let want = TreeError::UnmergedLeafMissing { node: NodeIndex(23), leaf: LeafIndex(12) };
+    assert_eq!(forged.verify(), Err(want));
+}
+
+/// A tree as it was before a leaf and those right of it were added.
+fn without_leaves_from(first: u32, nodes: &[Option<Node>]) -> UnverifiedTree {
+    let mut nodes = nodes.to_vec();
+    nodes.truncate(first as usize * 2);
+    for node in &mut nodes {
+        if let Some(Node::Parent(parent)) = node {
+            parent.unmerged_leaves.retain(|leaf| leaf.0 < first);
+        }
+    }
+    while nodes.last().is_some_and(Option::is_none) {
+        nodes.pop();
+    }
+    decode(&nodes).unwrap()
+}
+
+#[test]
+fn one_x25519_key_in_two_encodings_counts_as_two_keys() {
+    // Section 7.3 asks for unique keys. X25519 ignores the top bit of a public key, so that a key
+    // has two encodings; they are compared as bytes. A member that refused the second one would part
+    // from members whose stacks take it.
+    let mut forged = Forged::new();
+    let last = *forged.world.oracle.members().last().unwrap();
+    let mut key = forged.leaf(0).encryption_key.to_vec();
+    key[31] ^= 0x80;
+    forged.leaf(last).encryption_key = key.into();
+    forged.resign(last);
+    assert_eq!(forged.verify(), Ok(()));
 }

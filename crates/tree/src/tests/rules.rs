@@ -68,6 +68,35 @@ fn views_accept_what_the_decoders_accept() {
 }
 
 #[test]
+fn views_have_the_decoders_bound_on_memory() {
+    let accepted = |leaf: &LeafNode| {
+        let bytes = leaf.to_bytes().unwrap();
+        let decoded = LeafNode::from_bytes(&bytes).is_ok();
+        assert_eq!(LeafView::parse(&bytes).is_ok(), decoded);
+        decoded
+    };
+    let (leaf, _) = member(&mut TestRng(1));
+
+    // 16 MiB, and two bytes for each byte of the encoding: three of an empty extension, one of an
+    // empty certificate.
+    let empty = Extension { extension_type: ExtensionType(9), extension_data: [].into() };
+    let most = (16 << 20) / (size_of::<Extension>() - 6);
+    let extensions =
+        |n: usize| LeafNode { extensions: alloc::vec![empty.clone(); n], ..leaf.clone() };
+    assert!(accepted(&extensions(most)));
+    assert!(!accepted(&extensions(most + 100)));
+
+    let empty = Certificate { cert_data: [].into() };
+    let most = (16 << 20) / (size_of::<Certificate>() - 2);
+    let chain = |n: usize| {
+        let credential = Credential::X509 { certificates: alloc::vec![empty.clone(); n] };
+        LeafNode { credential, ..leaf.clone() }
+    };
+    assert!(accepted(&chain(most)));
+    assert!(!accepted(&chain(most + 100)));
+}
+
+#[test]
 fn a_leaf_lists_what_it_uses() {
     let suite = CipherSuite(1);
     let good = rich_leaf(&mut TestRng(2));

@@ -1,6 +1,6 @@
 //! What a staged tree says of its own changes.
 
-use crate::testing::{World, suite};
+use crate::testing::{TestRng, World, member, suite};
 use crate::{Feature, StagedTree, TreeRead};
 use conclave_wire::{ExtensionType, LeafIndex, NodeIndex};
 
@@ -61,4 +61,18 @@ fn beyond_its_end_a_staged_tree_is_empty_though_the_tree_below_is_not() {
     let mut delta = staged.into_delta(&suite()).unwrap();
     world.tree.swap(&mut delta);
     assert_eq!(world.tree.leaf_count_below(last.node()), 0);
+}
+
+#[test]
+fn a_hash_asked_for_between_two_changes_is_forgotten() {
+    let world = World::populated(1, 5);
+    let leaves = [5, 6].map(|seed| member(&mut TestRng(seed)).0);
+    let mut staged = StagedTree::new(&world.tree);
+    let mut asked = StagedTree::new(&world.tree);
+    for leaf in &leaves {
+        staged.add_leaf(leaf).unwrap();
+        asked.add_leaf(leaf).unwrap();
+        asked.tree_hash(&suite()).unwrap();
+    }
+    assert_eq!(asked.tree_hash(&suite()), staged.tree_hash(&suite()));
 }

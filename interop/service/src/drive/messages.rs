@@ -188,7 +188,11 @@ impl Run {
     }
 
     pub(super) async fn install_psk(&mut self, step: &Step) -> Result<(), Failed> {
-        let (psk_id, psk_secret) = (super::fresh_id(), super::fresh_id());
+        // Some clients forget their PSKs on the way to a group's successor.
+        let (psk_id, psk_secret) = match step.reference("again") {
+            Some(stored) => (self.made(stored, "psk_id")?, self.made(stored, "psk_secret")?),
+            None => (super::fresh_id(), super::fresh_id()),
+        };
         for who in step.texts("clients") {
             let state = self.states.get(&who).or_else(|| self.joins.get(&who)).copied();
             let request = StorePskRequest {

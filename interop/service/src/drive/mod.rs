@@ -93,7 +93,7 @@ pub struct Options {
     /// How many members a random script's group has at most.
     #[arg(long, default_value_t = 12)]
     pub members: usize,
-    /// How many runs at a time.
+    /// How many runs at a time. 1 for clients that do not bear calls at the same time, as that of MLS++.
     #[arg(long, default_value_t = 4)]
     pub jobs: usize,
     /// Started processes forget each group after every step, and load it from its rows.

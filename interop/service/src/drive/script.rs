@@ -4,6 +4,7 @@
 //!
 //! Spelling is read leniently (`forcePath` and `force_path` are one field), as the working group's
 //! files have both. One action is ours: `agree`, which asks all members for what they must agree on.
+//! So is one field: `again` of `installExternalPSK`, the number of a step whose PSK is stored once more.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -148,7 +149,12 @@ impl Fields {
         self.get(name).and_then(Value::as_u64).unwrap_or_default()
     }
 
-    /// The number of a step.
+    /// The number of a step; none if the field is missing.
+    pub(super) fn reference(&self, name: &str) -> Option<usize> {
+        self.get(name).map(|_| self.step(name))
+    }
+
+    /// The number of a step; 0 if it is missing.
     pub(super) fn step(&self, name: &str) -> usize {
         usize::try_from(self.number(name)).unwrap_or(usize::MAX)
     }

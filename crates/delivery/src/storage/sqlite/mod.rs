@@ -52,12 +52,25 @@ pub(in crate::storage) fn failed(e: rusqlite::Error) -> StorageError {
     StorageError::Failed(e.to_string())
 }
 
+/// Opens a file of ours, and creates it if there is none, for its owner alone. One that others could
+/// access loses those permissions.
 fn private_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let file = options.open(path)?;
+
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mut permissions = file.metadata()?.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(permissions.mode() & 0o700);
+            file.set_permissions(permissions)?;
+        }
+    }
+    Ok(file)
 }
 
 fn connect(path: &Path, read_only: bool) -> Sql<Connection> {
@@ -123,6 +136,13 @@ impl SqliteStorage {
         })?;
         let path: PathBuf = directory.join("delivery.db");
         private_file(&path).map_err(file)?;
+        // SQLite gives those beside it the database's mode when it creates them.
+        for suffix in ["-wal", "-shm"] {
+            let beside = directory.join(format!("delivery.db{suffix}"));
+            if beside.exists() {
+                private_file(&beside).map_err(file)?;
+            }
+        }
         let db = connect(&path, false).map_err(failed)?;
         prepare(&db, &path).map_err(failed)??;
         let readers = (0..READERS).map(|_| connect(&path, true).map(Mutex::new));
