@@ -13,6 +13,7 @@ mod messages;
 mod observing;
 mod policy;
 mod proposals;
+mod reachable;
 mod rules;
 mod steps;
 mod stored;

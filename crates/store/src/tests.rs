@@ -117,6 +117,44 @@ fn a_batch_clears_then_deletes_epochs_then_writes() {
 }
 
 #[test]
+fn a_new_group_does_not_take_a_known_groups_place() {
+    let (_dir, path) = dir();
+    let stores: [Box<dyn Store>; 2] =
+        [Box::new(MemoryStore::new()), Box::new(SqliteStore::open(&path).unwrap())];
+    for mut store in stores {
+        let new = |value: &[u8]| {
+            let mut batch = Batch::new(group("g"));
+            batch.new = true;
+            batch.clear = true;
+            put(&mut batch, Table::Header, u64::MAX, 0, value);
+            let mut set = WriteSet::new();
+            set.put("cursor", "g", value);
+            set.batch(batch);
+            set
+        };
+        store.commit(&new(b"mine")).unwrap();
+        let before = store.load(&group("g")).unwrap();
+
+        // Nothing of the set is written, also not what stands beside the group.
+        let refused = store.commit(&new(b"somebody else's"));
+        assert_eq!(refused, Err(StoreError::GroupExists(group("g"))));
+        assert_eq!(store.load(&group("g")).unwrap(), before);
+        assert_eq!(store.get("cursor", b"g").unwrap().unwrap().expose(), b"mine");
+
+        // One that is meant to take the place does; and a deleted group leaves its place free.
+        let mut replacing = new(b"mine again");
+        replacing.batches[0].new = false;
+        store.commit(&replacing).unwrap();
+        let mut deletion = Batch::new(group("g"));
+        deletion.clear = true;
+        let mut set = WriteSet::new();
+        set.batch(deletion);
+        store.commit(&set).unwrap();
+        store.commit(&new(b"another")).unwrap();
+    }
+}
+
+#[test]
 fn a_second_opening_is_told_that_the_file_is_in_use() {
     let (_dir, path) = dir();
     let store = SqliteStore::open(&path).unwrap();
