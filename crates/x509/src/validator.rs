@@ -136,6 +136,9 @@ impl X509Validator {
 
     /// Judges a credential for a group of this suite. The moment is the time of judging in Unix
     /// time, or a [`Moment`] for a message that was sent earlier.
+    ///
+    /// [`Verdict::Later`] if all that is missing is a fresh revocation list: set the lists anew and
+    /// process the message again.
     #[must_use]
     pub fn judge(
         &self,
@@ -145,13 +148,14 @@ impl X509Validator {
     ) -> Verdict {
         match self.validate(suite, moment, request) {
             Ok(_) => Verdict::Accept,
+            Err(e) if e.needs_revocation_list() => Verdict::Later,
             Err(e) => Verdict::refuse(&e.to_string()),
         }
     }
 
     /// Judges credentials that stand or fall together, as those of one commit do, with a verdict
-    /// for each in their order. Once one is refused, the others are refused without being looked
-    /// at. To have each judged, call [`Self::judge`] for each.
+    /// for each in their order. Once one is not accepted, the others get the same kind of verdict
+    /// without being looked at. To have each judged, call [`Self::judge`] for each.
     #[must_use]
     pub fn judge_all(
         &self,
@@ -163,14 +167,19 @@ impl X509Validator {
         let mut verdicts = Vec::with_capacity(requests.len());
         for request in requests {
             let verdict = self.judge(suite, moment, request);
-            let accepted = verdict == Verdict::Accept;
+            let others = match &verdict {
+                Verdict::Accept => None,
+                Verdict::Later => Some(Verdict::Later),
+                Verdict::Refuse(_) => {
+                    Some(Verdict::refuse("a credential before this one was refused"))
+                }
+            };
             verdicts.push(verdict);
-            if !accepted {
+            if let Some(others) = others {
+                verdicts.resize(requests.len(), others);
                 break;
             }
         }
-        let skipped = Verdict::refuse("a credential before this one was refused");
-        verdicts.resize(requests.len(), skipped);
         verdicts
     }
 

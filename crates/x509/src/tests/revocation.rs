@@ -3,7 +3,8 @@
 use super::ca::{Ca, Key, NOW, SUITE, ca_params, request, validate, validate_at, validator};
 use super::der::{common_name, seq, tlv};
 use crate::{RevocationPolicy, Settings, X509Error};
-use conclave_mls::{CredentialSubject, LeafIndex};
+use conclave_mls::crypto::Suite;
+use conclave_mls::{CredentialSubject, LeafIndex, Verdict};
 use rcgen::{
     CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     CrlIssuingDistributionPoint, CrlScope, Issuer, KeyIdMethod, KeyUsagePurpose, RevokedCertParams,
@@ -474,4 +475,29 @@ fn a_missing_list_hides_no_refusal() {
         p.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     };
     assert_eq!(result(for_servers), X509Error::KeyPurpose);
+}
+
+#[test]
+fn a_missing_list_is_a_question_for_later() {
+    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+    let mut validator = validator(&root);
+    let member = root.issue(ALICE, &key, |_| {});
+    let stranger = other.issue(ALICE, &key, |_| {});
+    let requests = [&member, &member, &stranger].map(|leaf| request(&[leaf], &key));
+    let provider = conclave_provider_rustcrypto::RustCrypto::new();
+    let suite = Suite::new(&provider, SUITE).unwrap();
+
+    // A forged certificate is refused for good, with lists or without.
+    let lists = [list(&other, &[])];
+    validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+    assert_eq!(validator.judge(&suite, BEFORE, &requests[0]), Verdict::Later);
+    assert_eq!(validator.judge_all(&suite, BEFORE, &requests), vec![Verdict::Later; 3]);
+    assert!(matches!(validator.judge(&suite, BEFORE, &requests[2]), Verdict::Refuse(_)));
+
+    // Once there is a list, the answer is final.
+    let lists = [list(&root, &[])];
+    validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+    let verdicts = validator.judge_all(&suite, BEFORE, &requests);
+    assert_eq!(verdicts[..2], [Verdict::Accept, Verdict::Accept]);
+    assert!(matches!(verdicts[2], Verdict::Refuse(_)));
 }
