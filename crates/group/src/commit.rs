@@ -235,7 +235,9 @@ impl Group {
         // Who was to be added and could not be for too long is left out, unless the application's
         // rules insist: the others need not look at the clock (section 7.3).
         let in_time = |item: &&ListedProposal| match &item.proposal {
-            Proposal::Add(kp) => rules::check_lifetime(&kp.leaf_node, now, self.config()).is_ok(),
+            Proposal::Add(kp) => {
+                rules::check_within_lifetime(&kp.leaf_node, now, self.config()).is_ok()
+            }
             _ => true,
         };
         let timely: Vec<ListedProposal> = received.iter().filter(in_time).cloned().collect();

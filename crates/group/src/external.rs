@@ -304,7 +304,7 @@ impl ExternalTarget {
         now: u64,
         own: &OwnKeyPackage,
     ) -> Result<Vec<u8>, Error> {
-        rules::check_lifetime(&own.key_package().leaf_node, now, &Config::default())?;
+        rules::check_within_lifetime(&own.key_package().leaf_node, now, &Config::default())?;
         if own.key_package().cipher_suite != self.cipher_suite {
             return Err(Misuse::NotPossible("the key package is of another cipher suite").into());
         }

@@ -117,7 +117,12 @@ impl ObserverStage {
     ) -> Result<Self, Error> {
         let info = decode_group_info(&config.limits, group_info)?;
         let suite = Suite::new(provider, info.group_context.cipher_suite)?;
-        let joinable = can_be_joined_by(&suite, &info).is_ok();
+        // One that lets nobody in is good for observing, and is not passed on.
+        let joinable = match can_be_joined_by(&suite, &info) {
+            Ok(_) => true,
+            Err(Error::Rejected(_) | Error::Malformed(_)) => false,
+            Err(other) => return Err(other),
+        };
         let public = verified_state(&suite, config, info, ratchet_tree)?;
         let credentials = join_credentials(&public, None)?;
         let group_info = joinable.then(|| group_info.to_vec());

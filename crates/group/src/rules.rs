@@ -63,10 +63,20 @@ pub(crate) fn check_public_key(suite: &Suite<'_>, key: &HpkePublicKey) -> Result
 /// clients that judge by their clocks would part from the group, or could not join it.
 pub(crate) fn check_lifetime(leaf: &LeafNode, now: u64, config: &Config) -> Result<(), Error> {
     let LeafNodeSource::KeyPackage(lifetime) = &leaf.leaf_node_source else { return Ok(()) };
-    let (not_before, not_after) = (lifetime.not_before, lifetime.not_after);
-    if not_after.saturating_sub(not_before) > config.limits.lifetime {
+    if lifetime.not_after.saturating_sub(lifetime.not_before) > config.limits.lifetime {
         return Err(Rejection::LifetimeTooLong.into());
     }
+    check_within_lifetime(leaf, now, config)
+}
+
+/// Checks that `now` is within a key package's lifetime: of one that was checked before.
+pub(crate) fn check_within_lifetime(
+    leaf: &LeafNode,
+    now: u64,
+    config: &Config,
+) -> Result<(), Error> {
+    let LeafNodeSource::KeyPackage(lifetime) = &leaf.leaf_node_source else { return Ok(()) };
+    let (not_before, not_after) = (lifetime.not_before, lifetime.not_after);
     if now.saturating_add(config.clock_skew) < not_before {
         return Err(Rejection::LifetimeNotBegun { not_before }.into());
     }

@@ -74,7 +74,7 @@ impl NewProposal {
     /// have been checked long ago.
     pub(crate) fn check_lifetime(&self, now: u64, config: &Config) -> Result<(), Error> {
         let Self::Add(valid) = self else { return Ok(()) };
-        rules::check_lifetime(&valid.key_package().leaf_node, now, config)
+        rules::check_within_lifetime(&valid.key_package().leaf_node, now, config)
     }
 }
 

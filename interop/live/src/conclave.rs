@@ -414,7 +414,11 @@ impl Member for Conclave {
         let MlsMessageBody::GroupInfo(info) = MlsMessage::from_bytes(group_info)?.body else {
             return Err("not a GroupInfo".into());
         };
-        let target = ExternalTarget::new(info.group_context.group_id.clone(), info.group_context.epoch, info.group_context.cipher_suite);
+        let target = ExternalTarget::new(
+            info.group_context.group_id.clone(),
+            info.group_context.epoch,
+            info.group_context.cipher_suite,
+        );
         let proposal = match what {
             Outside::Add(message) => Proposal::Add(Box::new(key_package(message)?)),
             Outside::Remove(index) => Proposal::Remove(LeafIndex(*index)),

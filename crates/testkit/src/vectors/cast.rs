@@ -41,7 +41,13 @@ pub(super) fn receive(
         }
         Received::Known => return Ok(None),
     };
-    step(group, transition).map(Some)
+    let event = step(group, transition)?;
+    if let Event::Removal(_) = event {
+        // The script's order is the delivery service's.
+        let deletion = group.delete();
+        step(group, deletion)?;
+    }
+    Ok(Some(event))
 }
 
 /// What happens in one epoch.

@@ -148,7 +148,7 @@ fn whoever_changes_its_identity_is_judged_beside_the_one_that_it_had() {
     for (message, subject) in [
         (update, CredentialSubject::Member(LeafIndex(2))),
         (path, CredentialSubject::Member(LeafIndex(2))),
-        (resync, CredentialSubject::ExternalJoiner),
+        (resync, CredentialSubject::ExternalReplacement(LeafIndex(2))),
     ] {
         let credentials = match peers[0].group.process(&PROVIDER, NOW, &message).unwrap() {
             Received::Proposal(stage) => stage.credentials().to_vec(),

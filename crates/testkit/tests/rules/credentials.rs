@@ -103,7 +103,11 @@ fn external_senders_are_asked_for_when_they_are_new() {
 fn who_joins_from_outside_is_asked_for_with_the_member_that_it_replaces() {
     let scene = Scene::new();
     let info = scene.alice.group_info(&PROVIDER, ALL).unwrap();
-    for (removes, replaces) in [(None, None), (Some(EVE), Some(Credential::basic(b"eve")))] {
+    use CredentialSubject::{ExternalJoiner, ExternalReplacement};
+    for (removes, subject, replaces) in [
+        (None, ExternalJoiner, None),
+        (Some(EVE), ExternalReplacement(EVE), Some(Credential::basic(b"eve"))),
+    ] {
         let stage = ExternalJoinStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
         let options = conclave_group::ExternalJoinOptions {
             leaf: leaf_params("eve again"),
@@ -117,7 +121,7 @@ fn who_joins_from_outside_is_asked_for_with_the_member_that_it_replaces() {
         let made = stage.commit(&PROVIDER, &mut rng(91), &verdicts, options).unwrap();
         let requests = asked(&scene, &made.commit);
         assert_eq!(requests.len(), 1);
-        assert_eq!(requests[0].subject, CredentialSubject::ExternalJoiner);
+        assert_eq!(requests[0].subject, subject);
         assert_eq!(requests[0].credential, Credential::basic(b"eve again"));
         assert_eq!(requests[0].replaces, replaces);
     }

@@ -4,7 +4,7 @@ use super::Server;
 use super::failure::Failure;
 use super::member::Member;
 use super::proposals::described;
-use super::tools::{Tools, group_info, rng};
+use super::tools::{Tools, group_info, now, rng};
 use crate::proto::*;
 use conclave_mls::wire::ProposalRef;
 use conclave_mls::{

@@ -6,8 +6,9 @@ use conclave_mls::crypto::Secret;
 use conclave_mls::rows::{Batch, RowKey};
 use conclave_mls::wire::ProposalRef;
 use conclave_mls::{
-    Answers, ApplicationMessage, Credential, Event, Framing, Group, LeafIndex, Link, NewGroup,
-    NewProposal, OwnKeyPackage, PskType, Received, Refused, Transition, WelcomeStage, apply,
+    Answers, ApplicationMessage, Credential, Event, Framing, Group, LeafIndex, Link, Misuse,
+    NewGroup, NewProposal, OwnKeyPackage, PskType, Received, Refused, Transition, WelcomeStage,
+    apply,
 };
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::member::leaf_of;
 use super::proposals::{reinit, unknown_type};
 use super::tables::Join;
-use super::tools::{Tools, cipher_suite, extensions, given, group_info, judge_all, rng};
+use super::tools::{Tools, cipher_suite, extensions, given, group_info, judge_all, now, rng};
 use crate::proto::*;
 use conclave_mls::crypto::{Secret, Suite};
 use conclave_mls::wire::{Encode, ResumptionPskUsage, find_extension};
@@ -65,7 +65,7 @@ impl Server {
         let index = place_of(&group, &signer.public, request.signer_index)?;
         let proposal = proposal(tools, &group, wanted)?;
         let target = group.external_target();
-        let proposal = target.propose(tools.crypto(), index, now(), signer, proposal)?;
+        let proposal = target.propose(tools.crypto(), index, signer, proposal)?;
         Ok(ProposalResponse { proposal })
     }
 }
