@@ -64,10 +64,15 @@ pub(crate) fn run() -> Result {
     let options = CommitOptions { leaf: Some(change), ..CommitOptions::default() };
     refused(bob.commit(options), "bob becomes robert")?;
 
-    // Bob builds a client without rules. A configuration is not stored: it is given again whenever
-    // a group is loaded. All others refuse what he makes, and a service that observes the group
-    // with the same policy would not even deliver it.
-    let mut rebuilt = bob.restarted(&Config::default())?;
+    // A configuration is not stored, but the policy's name is: a client that is started without the
+    // rules does not load the group.
+    let Err(forgot) = bob.restarted(&Config::default()) else { return Err("it loads".into()) };
+    println!("bob's client forgets the rules: {forgot}");
+
+    // Bob builds a client that has none on purpose. All others refuse what it makes, and a service
+    // that observes the group with the same policy would not even deliver it.
+    let lawless = Config { adopt_policy: true, ..Config::default() };
+    let mut rebuilt = bob.restarted(&lawless)?;
     let messages = rebuilt.commit(remove(&carol))?;
     for member in [&mut alice, &mut carol] {
         let answer = member.receive(&messages.commit, &directory);
