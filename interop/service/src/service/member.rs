@@ -93,7 +93,7 @@ impl Member {
         if matches!(event, Event::Epoch(_)) {
             self.seen.clear();
         }
-        if let Some(rows) = &self.rows {
+        if let Some(rows) = self.rows.as_ref().filter(|rows| !rows.is_empty()) {
             let config = self.group.config().clone();
             self.group = Group::load(tools.crypto(), config, rows.clone())?;
         }
@@ -184,6 +184,12 @@ impl Member {
     fn arrive(&mut self, tools: &Tools, step: Transition<Group>) -> Result<(), Failure> {
         match self.take(tools, step)? {
             Event::Epoch(_) => Ok(()),
+            Event::Removal(_) => {
+                // The runner's order is the delivery service's.
+                let deletion = self.group.delete();
+                self.take(tools, deletion)?;
+                Err(removed())
+            }
             _ => Err(Failure::internal("no epoch came of a commit")),
         }
     }
