@@ -15,9 +15,9 @@ use conclave_crypto::{
 };
 use conclave_tree::{TreeError, check_own_leaf_rules, leaf_sign_content, sign_leaf};
 use conclave_wire::{
-    Bytes, Capabilities, CipherSuite, Credential, CredentialType, Decode, Encode, Extension,
-    ExtensionType, GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex, LeafNode,
-    LeafNodeContext, LeafNodeSource, Lifetime, ProtocolVersion, Reader, SignaturePublicKey, Writer,
+    Bytes, Capabilities, CipherSuite, Credential, Decode, Encode, Extension, ExtensionType,
+    GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex, LeafNode, LeafNodeContext,
+    LeafNodeSource, Lifetime, ProtocolVersion, Reader, SignaturePublicKey, Writer,
     duplicate_extension,
 };
 
@@ -36,9 +36,12 @@ pub struct LeafParams {
 }
 
 impl LeafParams {
-    /// A leaf of this credential that supports the given suites and basic and X.509 credentials.
+    /// A leaf of this credential that supports the given suites, and credentials of this type alone:
+    /// a client that can judge others as well lists them in
+    /// [`Capabilities::credentials`](conclave_wire::Capabilities::credentials).
     #[must_use]
     pub fn new(credential: Credential, cipher_suites: &[CipherSuite]) -> Self {
+        let credentials = vec![credential.credential_type()];
         Self {
             credential,
             capabilities: Capabilities {
@@ -46,7 +49,7 @@ impl LeafParams {
                 cipher_suites: cipher_suites.to_vec(),
                 extensions: Vec::new(),
                 proposals: Vec::new(),
-                credentials: vec![CredentialType::BASIC, CredentialType::X509],
+                credentials,
             },
             extensions: Vec::new(),
         }
