@@ -333,7 +333,6 @@ impl Group {
 
     /// The step that deletes the whole state of the group, in memory and stored. For a client whose
     /// [removal](Event::Removal) the delivery service's order confirms, or that is done with the group.
-    #[must_use]
     pub fn delete(&self) -> Transition<Self> {
         let mut batch = self.batch();
         batch.clear = true;
