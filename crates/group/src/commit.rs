@@ -38,8 +38,9 @@ pub struct CommitOptions {
     /// Whether the proposals received in this epoch are committed too: those that are valid with
     /// each other and with [`Self::proposals`], and of PSKs those that are known. Default true.
     pub received: bool,
-    /// Of the received proposals just these are committed, each of them: if one cannot be, that is
-    /// an error. Default none: [`Self::received`] decides.
+    /// Commits exactly these of the received proposals; it is an error if one cannot be committed.
+    /// [`Policy::committable`](crate::Policy::committable) is not asked, and the lifetimes of their key
+    /// packages are not checked again. Default none: [`Self::received`] decides.
     pub references: Option<Vec<ProposalRef>>,
     /// Whether the commit renews the own keys even if it need not.
     pub force_path: bool,
@@ -58,9 +59,9 @@ pub struct CommitOptions {
     pub group_info_extensions: Vec<Extension>,
     /// The PSKs that the proposals name, unless they are resumption PSKs of this group.
     pub psks: Vec<(PskType, Secret)>,
-    /// In the first commit of a group: the group that this one branches off or replaces. The commit
-    /// has to make this one what all who join will check that it is: its parameters, its members
-    /// ([`Link::known_as`] for those whose credentials change).
+    /// In the first commit of a group: the group that this one branches off or replaces. Parameters and
+    /// members have to fit the link, as all who join will check ([`Link::known_as`] for members whose
+    /// credentials change).
     pub link: Option<Link>,
 }
 
@@ -232,8 +233,8 @@ impl Group {
         }
         let received =
             if options.received { self.committable(&wanted, provided) } else { Vec::new() };
-        // Who was to be added and could not be for too long is left out, unless the application's
-        // rules insist: the others need not look at the clock (section 7.3).
+        // Adds whose key packages have expired while they waited are left out, unless the application's
+        // rules insist on them: the others need not look at the clock (section 7.3).
         let in_time = |item: &&ListedProposal| match &item.proposal {
             Proposal::Add(kp) => {
                 rules::check_within_lifetime(&kp.leaf_node, now, self.config()).is_ok()
@@ -354,7 +355,7 @@ impl Group {
             Ok(())
         };
         add_fitting(received, &mut fitting)?;
-        // Of these anybody can send any number that never fits: an attempt for each is too much.
+        // Anybody can send any number of these that never fit: an attempt for each would be too much.
         let committed: Vec<ListedProposal> = fitting.iter().chain(&wanted).cloned().collect();
         let more = fitting_beside(&self.public, self.own_leaf, &committed, more);
         add_fitting(more, &mut fitting)?;
@@ -397,8 +398,8 @@ impl Group {
     }
 
     /// The step of a pending commit that the delivery service accepted: into the new epoch. `id`
-    /// names the commit that the verdict is about: a late verdict on one that was given up would
-    /// otherwise be taken for a verdict on the next, and part this client from the group.
+    /// names the commit that the verdict is about. Otherwise a late verdict on a commit that was given
+    /// up would be taken for one on the next, and this client would leave the others behind.
     ///
     /// # Errors
     /// [`Misuse::NoCommitPending`], [`Misuse::NotThisCommit`].

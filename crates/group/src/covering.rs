@@ -1,9 +1,8 @@
-//! What of the pending proposals a commit could hold: those that it leaves out, which
-//! [`Rules::cover_all_pending`](crate::Rules::cover_all_pending) asks for, and those that an own commit
-//! takes up.
+//! Which pending proposals a commit could hold: those that it leaves out, for
+//! [`Rules::cover_all_pending`](crate::Rules::cover_all_pending), and those that an own commit takes up.
 //!
 //! Others decide how many proposals wait. So the commit is applied once, and each pending proposal is
-//! held against what comes of it: O((committed + pending) · log n), and what their own lengths cost.
+//! compared with the result: O((committed + pending) · log n), plus the length of the proposals.
 
 use crate::error::Error;
 use crate::limits::{Limit, Limits};
@@ -28,7 +27,7 @@ pub(crate) fn first_left_out<'a>(
     mut pending: impl Iterator<Item = Proposed<'a>>,
 ) -> Option<Proposed<'a>> {
     let covered = Covered::by(committed);
-    // Seldom anything is left out, so that the commit need not be applied.
+    // Mostly nothing is left out: then the commit need not be applied.
     let mut outcome = None;
     pending.find(|item| {
         if covered.covers(item) {
@@ -123,7 +122,7 @@ impl<'c> Covered<'c> {
     }
 }
 
-/// What a commit leads to, but for its path; and what that asks of one proposal more.
+/// What a commit leads to without its path, and what that asks of one more proposal.
 struct Outcome<'a> {
     group: &'a PublicState,
     committer: LeafIndex,
@@ -200,7 +199,7 @@ impl<'a> Outcome<'a> {
         &self.group.config.limits
     }
 
-    /// Whether the commit would be valid with one proposal more that it does not cover.
+    /// Whether the commit would be valid with one more proposal, which it does not cover.
     fn has_room_for(&self, covered: &Covered<'_>, item: &Proposed<'_>) -> bool {
         let replaces = matches!(item.proposal, Proposal::Remove(leaf)
             if covered.updated.contains(&Sender::Member(*leaf)));
@@ -225,7 +224,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Takes up a proposal for which there is room: what follows has to go with it, too.
+    /// Takes up a proposal for which there is room, so that later ones have to fit beside it.
     fn take(&mut self, proposal: &'a Proposal) {
         self.len = self.len.saturating_add(1);
         let Proposal::Add(key_package) = proposal else { return };
@@ -307,7 +306,7 @@ fn set<T: Copy + Ord>(list: &[T]) -> BTreeSet<T> {
     list.iter().copied().collect()
 }
 
-/// Whether all of these are listed. What is more than what is listed is not counted through.
+/// Whether all of these are listed. A longer list than what is listed is not walked through.
 fn is_within<T: Ord>(wanted: &BTreeSet<T>, listed: &BTreeSet<T>) -> bool {
     wanted.len() <= listed.len() && wanted.is_subset(listed)
 }

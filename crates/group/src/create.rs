@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::key_package::LeafParams;
 use crate::public::{PublicEpoch, PublicState};
-use crate::rows::{Batch, RowKey};
+use crate::rows::Batch;
 use crate::rules;
 use crate::state::{Group, Parts};
 use alloc::collections::BTreeMap;
@@ -61,18 +61,18 @@ impl NewGroup {
         Ok(Self { group, batch })
     }
 
-    /// A new group whose rows were kept until now.
-    pub(crate) fn from_rows(
+    /// A new group from the batch that was to store it.
+    pub(crate) fn from_batch(
         provider: &dyn CryptoProvider,
         config: Config,
         batch: Batch,
-        rows: Vec<(RowKey, Secret)>,
     ) -> Result<Self, Error> {
+        let rows = batch.rows.iter().filter_map(|(key, row)| Some((*key, row.clone()?)));
         Ok(Self { group: Group::load(provider, config, rows)?, batch })
     }
 
-    /// Lets the group take the place of what is stored under its identifier: of the old state, for a
-    /// client that joins again.
+    /// Lets the group replace what is stored under its identifier: for a client that joins again and
+    /// still has its old state.
     pub fn replacing(mut self) -> Self {
         self.batch.new = false;
         self

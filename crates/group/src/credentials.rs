@@ -25,8 +25,8 @@ pub enum Verdict {
     Accept,
     /// It is not, for this reason.
     Refuse(Box<str>),
-    /// This cannot be said now: a directory does not answer, say. The message stays unprocessed and
-    /// costs nothing, no key and no state, so that it can be processed again later.
+    /// The application cannot tell now, because a directory does not answer, say. The message stays
+    /// unprocessed: it uses up no key and changes no state, and can be processed again later.
     Later,
 }
 
@@ -38,7 +38,7 @@ impl Verdict {
     }
 }
 
-/// Checks that all of the requests were accepted. A refusal counts more than an open question.
+/// Checks that all requests were accepted. A refusal takes precedence over an open question.
 pub(crate) fn check_verdicts(
     requests: &[CredentialRequest],
     verdicts: &[Verdict],

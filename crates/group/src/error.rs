@@ -97,8 +97,8 @@ pub enum Rejection {
     UpdateFromOutside,
     /// A commit refers to a proposal that was not received in this epoch (section 12.4).
     UnknownProposal(ProposalRef),
-    /// A commit refers twice to one proposal of a type that RFC 9420 defines: none of these can be in
-    /// a commit twice (section 12.2).
+    /// A commit refers twice to one proposal of a type that RFC 9420 defines, none of which can be in a
+    /// commit twice (section 12.2).
     RepeatedReference(ProposalRef),
     /// A commit by a member holds an Update by that member (section 12.2).
     CommitterUpdates,
@@ -168,8 +168,8 @@ pub enum Rejection {
     /// A Welcome brings no private key for a node above the joiner's leaf whose key the joiner has to
     /// know: it has no path secret, or one from too far up (sections 12.4.1 and 12.4.3.1).
     PathSecretMissing(NodeIndex),
-    /// A GroupInfo names another `external_pub` than an earlier one of its epoch: one of the two
-    /// lets nobody in (section 12.4.3.2).
+    /// A GroupInfo names another `external_pub` than an earlier one of its epoch: by one of the two
+    /// nobody can join (section 12.4.3.2).
     ExternalPubChanged,
     /// A GroupInfo without `external_pub`, so that nobody can join by it (section 12.4.3.2).
     ExternalPubMissing,

@@ -154,8 +154,8 @@ pub enum Event {
     /// Whoever is removed cannot check a commit's confirmation tag, so that any member, and anybody
     /// who can send an external commit, can make one that this client believes and all others
     /// refuse. So the group is as it was. [Delete](crate::Group::delete) it once the delivery
-    /// service's order says that this was the epoch's commit; if another commit of the epoch can be
-    /// processed, or the others go on talking in it, this one was refused.
+    /// service's order says that this was the epoch's commit. If another commit of the epoch can be
+    /// processed, this one was refused. An encrypted one has used up its key (section 9.2).
     Removal(EpochChange),
     /// The group's state was deleted.
     Deleted,

@@ -25,7 +25,7 @@ use conclave_tree::{RatchetTree, TreeError, TreeRead, UnverifiedTree, keys_from_
 use conclave_wire::{
     Decode, Encode, Extension, ExtensionType, GroupContext, GroupId, GroupInfo, GroupInfoTbs,
     GroupSecrets, LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId,
-    ProtocolVersion, SignaturePublicKey, Welcome,
+    ProtocolVersion, PskType, ResumptionPskUsage, SignaturePublicKey, Welcome,
 };
 use core::fmt;
 
@@ -44,7 +44,7 @@ pub struct JoinStage {
     extensions: Vec<Extension>,
     inviter: Member,
     credentials: Vec<CredentialRequest>,
-    pub(crate) unmatched: Option<Unmatched>,
+    unmatched: Option<Unmatched>,
 }
 
 impl fmt::Debug for WelcomeStage {
@@ -116,8 +116,8 @@ impl WelcomeStage {
     #[must_use]
     pub fn linked_group(&self) -> Option<&GroupId> {
         match &linking_psk(&self.secrets.psks).ok()??.psktype {
-            conclave_wire::PskType::Resumption { psk_group_id, .. } => Some(psk_group_id),
-            conclave_wire::PskType::External { .. } => None,
+            PskType::Resumption { psk_group_id, .. } => Some(psk_group_id),
+            PskType::External { .. } => None,
         }
     }
 
@@ -254,12 +254,39 @@ impl JoinStage {
         &self.credentials
     }
 
+    /// In a group that is linked to another, the members that the application has to match before the
+    /// group can be joined; none if all are matched.
+    #[must_use]
+    pub fn unmatched(&self) -> Option<&Unmatched> {
+        self.unmatched.as_ref()
+    }
+
+    /// The application's answer for some of those that [`Self::unmatched`] asks for: each with its
+    /// counterpart in the other group. Whoever has none is not named, and then the group cannot be
+    /// joined: [`Self::resolve`] refuses it.
+    ///
+    /// # Errors
+    /// [`Misuse::NotPossible`] if one of them is not asked for, or the other is no counterpart, or
+    /// somebody else's.
+    pub fn match_members(&mut self, same: &[(LeafIndex, LeafIndex)]) -> Result<(), Error> {
+        match self.unmatched.clone() {
+            Some(unmatched) => {
+                let left = unmatched.without(same)?;
+                self.unmatched = Some(left).filter(|left| !left.asked.is_empty());
+                Ok(())
+            }
+            None if same.is_empty() => Ok(()),
+            None => Err(Misuse::NotPossible("all members are matched").into()),
+        }
+    }
+
     /// The group, if all verdicts, one for each credential, accept, and all members of a linked group
     /// are [matched](Self::match_members). The caller makes sure that it is no member of a group of
     /// this identifier already (section 12.4.3.1).
     ///
     /// # Errors
-    /// If one does not, or is not. (Or if a row is too long to encode, which nothing is that was received.)
+    /// If a verdict does not accept, or a member is not matched. (Or if a row is too long to encode, which
+    /// nothing is that was received.)
     pub fn resolve(self, verdicts: &[Verdict]) -> Result<NewGroup, Error> {
         let Self { group, credentials, unmatched, .. } = self;
         check_verdicts(&credentials, verdicts)?;
@@ -269,6 +296,33 @@ impl JoinStage {
         // What was judged makes room for the rows.
         drop(credentials);
         NewGroup::new(group)
+    }
+}
+
+impl Group {
+    /// The link that a Welcome asks for: to this group as a successor or a branch, in the current
+    /// epoch or in a past one that is [kept](crate::Limits::past_epochs).
+    ///
+    /// # Errors
+    /// [`Misuse::NotPossible`] if the Welcome names no group, another group, or an epoch that is not
+    /// kept; else as for [`Self::branch_link`] and [`Self::reinit_link`].
+    pub fn link_for(&self, welcome: &WelcomeStage) -> Result<Link, Error> {
+        let Some(psk) = linking_psk(welcome.psks())? else {
+            return Err(Misuse::NotPossible("the Welcome names no group").into());
+        };
+        let PskType::Resumption { usage, psk_group_id, psk_epoch } = &psk.psktype else {
+            return Err(Misuse::NotPossible("the Welcome names no group").into());
+        };
+        if psk_group_id != self.group_id() {
+            return Err(Misuse::NotPossible("the Welcome names another group").into());
+        }
+
+        match (usage, *psk_epoch == self.epoch()) {
+            (ResumptionPskUsage::Reinit, true) => self.reinit_link(),
+            (ResumptionPskUsage::Branch, true) => self.branch_link(),
+            (ResumptionPskUsage::Branch, false) => self.past_branch_link(*psk_epoch),
+            _ => Err(Misuse::NotPossible("the group was not closed in this epoch").into()),
+        }
     }
 }
 

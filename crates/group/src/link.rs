@@ -2,11 +2,10 @@
 
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::Member;
-use crate::join::{JoinStage, WelcomeStage};
 use crate::row_codec::{named, nothing_left, put_secret, take_secret};
 use crate::rows::Stored;
 use crate::state::{Group, Status};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_tree::TreeRead;
@@ -39,16 +38,17 @@ pub struct Link {
 /// Members of one of two linked groups that are not found in the other by their credentials: the
 /// application says who is whom (sections 11.3 and 12.4.3.1).
 ///
-/// Members with the same credential in both groups are matched one to one, and this client with
-/// itself. Those that are left stand here.
+/// This client is matched with itself, and members with the same credential in both groups are
+/// matched with each other: one to one in a successor, while in a branch several may have the
+/// credential of one member of the old group. The others are listed here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmatched {
     usage: ResumptionPskUsage,
     /// Whose counterpart is wanted. In a successor, members of the old group, as none may be missing;
-    /// in a branch, members of the new one, as none may be a stranger.
+    /// in a branch, members of the branch, as none may be a stranger.
     pub asked: Vec<Member>,
-    /// Who can be a counterpart. In a successor, the members of the new group that are nobody's yet,
-    /// each of one alone; in a branch, all members of the old one.
+    /// Who can be a counterpart. In a successor, the members of the new group that are not matched
+    /// yet, each for one member only; in a branch, all members of the old group.
     pub others: Vec<Member>,
 }
 
@@ -89,31 +89,6 @@ impl Group {
         }
     }
 
-    /// The link that a Welcome asks for: to this group as a successor or a branch, in the current
-    /// epoch or in a past one that is [kept](crate::Limits::past_epochs).
-    ///
-    /// # Errors
-    /// [`Misuse::NotPossible`] if the Welcome names no group, another group, or an epoch that is not
-    /// kept; else as for [`Self::branch_link`] and [`Self::reinit_link`].
-    pub fn link_for(&self, welcome: &WelcomeStage) -> Result<Link, Error> {
-        let Some(psk) = linking_psk(welcome.psks())? else {
-            return Err(Misuse::NotPossible("the Welcome names no group").into());
-        };
-        let PskType::Resumption { usage, psk_group_id, psk_epoch } = &psk.psktype else {
-            return Err(Misuse::NotPossible("the Welcome names no group").into());
-        };
-        if psk_group_id != self.group_id() {
-            return Err(Misuse::NotPossible("the Welcome names another group").into());
-        }
-
-        match (usage, *psk_epoch == self.epoch()) {
-            (ResumptionPskUsage::Reinit, true) => self.reinit_link(),
-            (ResumptionPskUsage::Branch, true) => self.branch_link(),
-            (ResumptionPskUsage::Branch, false) => self.past_branch_link(*psk_epoch),
-            _ => Err(Misuse::NotPossible("the group was not closed in this epoch").into()),
-        }
-    }
-
     fn link(&self, usage: ResumptionPskUsage) -> Result<Link, Error> {
         let reinit = self.reinit().filter(|_| usage == ResumptionPskUsage::Reinit);
         Ok(Link {
@@ -130,7 +105,7 @@ impl Group {
         })
     }
 
-    fn past_branch_link(&self, epoch: u64) -> Result<Link, Error> {
+    pub(crate) fn past_branch_link(&self, epoch: u64) -> Result<Link, Error> {
         self.secrets()?;
         let past = self.past.get(&epoch);
         let past = past.ok_or(Misuse::NotPossible("that epoch is not kept"))?;
@@ -172,7 +147,8 @@ impl Link {
         &self.members
     }
 
-    /// Says that a member of the old group has another credential in the new one.
+    /// Says that a member of the old group has another credential in the new one. In a branch it may have
+    /// both.
     ///
     /// Who creates the new group says so of all members whose credentials change; a certificate
     /// changes with the key that it is for. Who joins is asked, with the credentials that it finds
@@ -252,11 +228,11 @@ impl Link {
             }
         }
 
-        let members = tree.members().filter_map(|leaf| Some(Member::of(leaf, &tree.leaf(leaf)?)));
-        let (old, new) = self.without_counterpart(members.collect(), own_leaf)?;
+        let members = tree.members().filter(|leaf| *leaf != own_leaf);
+        let members = members.filter_map(|leaf| Some(Member::of(leaf, &tree.leaf(leaf)?)));
         let (asked, others) = match self.usage {
-            ResumptionPskUsage::Reinit => (old, new),
-            _ => (new, self.members.clone()),
+            ResumptionPskUsage::Reinit => self.without_counterpart(members)?,
+            _ => (self.strangers(members)?, self.members.clone()),
         };
         let unmatched = Unmatched { usage: self.usage, asked, others };
         if unmatched.asked.is_empty() {
@@ -269,15 +245,14 @@ impl Link {
         Ok(Some(unmatched))
     }
 
-    /// The members of the old and of the new group that are left when those with the same credential
-    /// are matched, one to one, and this client with itself.
+    /// The members of the old group and of its successor that are left when those with the same
+    /// credential are matched, one to one. This client is in neither list.
     fn without_counterpart(
         &self,
-        new: Vec<Member>,
-        own_leaf: LeafIndex,
+        new: impl Iterator<Item = Member>,
     ) -> Result<(Vec<Member>, Vec<Member>), Error> {
         let mut by_credential: BTreeMap<Vec<u8>, Vec<Member>> = BTreeMap::new();
-        for member in new.into_iter().filter(|member| member.index != own_leaf) {
+        for member in new {
             let credential = member.credential.to_bytes()?;
             by_credential.entry(credential).or_default().push(member);
         }
@@ -294,6 +269,21 @@ impl Link {
         let mut new: Vec<Member> = by_credential.into_values().flatten().collect();
         new.sort_by_key(|member| member.index);
         Ok((left, new))
+    }
+
+    /// The members of a branch whose credential nobody has in the old group.
+    fn strangers(&self, new: impl Iterator<Item = Member>) -> Result<Vec<Member>, Error> {
+        let old = self.members.iter().map(|member| &member.credential);
+        let known: BTreeSet<Vec<u8>> =
+            old.chain(self.known_as.values()).map(Encode::to_bytes).collect::<Result<_, _>>()?;
+
+        let mut strangers = Vec::new();
+        for member in new {
+            if !known.contains(&member.credential.to_bytes()?) {
+                strangers.push(member);
+            }
+        }
+        Ok(strangers)
     }
 
     /// All of it as bytes, for storage: content, [format](crate::rows::FORMAT), and a checksum that
@@ -392,7 +382,7 @@ impl Unmatched {
     }
 
     /// What is left when the application has said who some of those that it was asked for are.
-    fn without(self, same: &[(LeafIndex, LeafIndex)]) -> Result<Self, Error> {
+    pub(crate) fn without(self, same: &[(LeafIndex, LeafIndex)]) -> Result<Self, Error> {
         let one_to_one = self.one_to_one();
         let by_leaf = |list: Vec<Member>| -> BTreeMap<LeafIndex, Member> {
             list.into_iter().map(|member| (member.index, member)).collect()
@@ -411,34 +401,6 @@ impl Unmatched {
 
         let (asked, others) = (asked.into_values().collect(), others.into_values().collect());
         Ok(Self { usage: self.usage, asked, others })
-    }
-}
-
-impl JoinStage {
-    /// If the group is linked to another: the members that the application has to match before the
-    /// group can be joined. None if there are none.
-    #[must_use]
-    pub fn unmatched(&self) -> Option<&Unmatched> {
-        self.unmatched.as_ref()
-    }
-
-    /// The application's answer for some of those that [`Self::unmatched`] asks for: each with its
-    /// counterpart in the other group. Whoever has none is not named, and then the group cannot be
-    /// joined: [`Self::resolve`] refuses it.
-    ///
-    /// # Errors
-    /// [`Misuse::NotPossible`] if one of them is not asked for, or the other is no counterpart, or
-    /// somebody else's.
-    pub fn match_members(&mut self, same: &[(LeafIndex, LeafIndex)]) -> Result<(), Error> {
-        match self.unmatched.clone() {
-            Some(unmatched) => {
-                let left = unmatched.without(same)?;
-                self.unmatched = Some(left).filter(|left| !left.asked.is_empty());
-                Ok(())
-            }
-            None if same.is_empty() => Ok(()),
-            None => Err(Misuse::NotPossible("all members are matched").into()),
-        }
     }
 }
 

@@ -249,12 +249,14 @@ impl Observer {
     }
 
     /// Takes the GroupInfo of the current epoch, an encoded MLSMessage, from a member: for those who
-    /// join from outside. If there is one already, the new one has to name the same `external_pub`,
-    /// so that no member can keep newcomers out by another.
+    /// join from outside. A later one has to name the same `external_pub` as the first of its epoch, so
+    /// that no member can replace a good one by one that keeps newcomers out. Whether the first is right
+    /// only members can tell: take it from the committer, together with the commit. A wrong one keeps
+    /// newcomers out until the next epoch.
     ///
     /// # Errors
-    /// If it is not of this epoch, its signature is none of a member's, it holds another ratchet
-    /// tree than the group's, or nobody can join by it.
+    /// If it is not of this epoch, is not signed by a member, holds a ratchet tree that is not the
+    /// group's, or lets nobody join.
     pub fn take_group_info(
         &self,
         provider: &dyn CryptoProvider,

@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::create::NewGroup;
 use crate::error::Error;
 use crate::external::ExternalCommit;
-use crate::row_codec::{named, nothing_left};
-use crate::rows::{Batch, RowKey, Stored, Table, content};
+use crate::row_codec::named;
+use crate::rows::{Batch, RowKey, Stored, Table};
 use alloc::format;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret};
@@ -38,18 +38,29 @@ impl ExternalCommit {
     /// What [`Self::to_secret`] gave, with the settings that the group is to have.
     ///
     /// # Errors
-    /// If the bytes are damaged or something else.
+    /// [`Error::Storage`] if the bytes are damaged, of another format, or something else that was stored;
+    /// as [`Group::load`](crate::Group::load) if the group cannot have these settings.
     pub fn from_secret(
         provider: &dyn CryptoProvider,
         config: Config,
         stored: &Secret,
     ) -> Result<Self, Error> {
-        Stored::ExternalCommit.open(stored)?;
-        let read = Self::read(provider, config, content(stored)?);
-        named(&"the stored external commit", read)
+        let content = Stored::ExternalCommit.open(stored).and_then(Content::read);
+        let Content { commit, group_info, batch } = named(&"stored external commit", content)?;
+        let group = NewGroup::from_batch(provider, config, batch)?;
+        Ok(Self { group, commit, group_info })
     }
+}
 
-    fn read(provider: &dyn CryptoProvider, config: Config, bytes: &[u8]) -> Result<Self, Error> {
+/// What is stored of an external commit.
+struct Content {
+    commit: Vec<u8>,
+    group_info: Option<Vec<u8>>,
+    batch: Batch,
+}
+
+impl Content {
+    fn read(bytes: &[u8]) -> Result<Self, Error> {
         let mut r = Reader::new(bytes);
         let commit = r.opaque()?.to_vec();
         let group_info = Option::<Bytes>::decode(&mut r)?.map(Bytes::into_vec);
@@ -63,11 +74,6 @@ impl ExternalCommit {
             let key = RowKey { table, epoch: u64::decode(&mut r)?, index: u64::decode(&mut r)? };
             batch.rows.insert(key, Some(Secret::copy_from(r.opaque()?)));
         }
-        nothing_left(&r)?;
-
-        let rows: Vec<(RowKey, Secret)> =
-            batch.rows.iter().filter_map(|(key, row)| Some((*key, row.clone()?))).collect();
-        let group = NewGroup::from_rows(provider, config, batch, rows)?;
-        Ok(Self { group, commit, group_info })
+        Ok(Self { commit, group_info, batch })
     }
 }

@@ -165,8 +165,8 @@ impl Group {
             },
             _ => return Err(Rejection::UnexpectedMessage.into()),
         };
-        // Every member can seal with another's keys. So a message that does not verify changes
-        // nothing: it would otherwise take its key from the message that its owner sends with it.
+        // Every member can seal with another's keys. So a message that does not verify changes nothing:
+        // otherwise it would use up a key that its owner has yet to send with.
         if application {
             return Ok(self.receive_application(&suite, opened)?);
         }

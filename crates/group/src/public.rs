@@ -144,9 +144,9 @@ impl PublicState {
         self.checked_list(suite, Committer::of(sender), list, linking, origin)
     }
 
-    /// That a commit refers twice only to what can be in a list twice, which is nothing that RFC 9420
-    /// defines (section 12.2); and that all that it refers to is within the limit of what waits, as a
-    /// reference is short, and what it means can be long.
+    /// Checks that a commit refers twice only to what may be in a list twice, which is nothing that RFC
+    /// 9420 defines (section 12.2). The copies count against [`Limit::PendingBytes`]: a reference is short,
+    /// and the proposal can be long.
     fn check_references(&self, commit: &Commit) -> Result<(), Error> {
         let mut references = BTreeSet::new();
         let mut bytes = self.proposals.bytes();

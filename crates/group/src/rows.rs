@@ -115,8 +115,9 @@ impl fmt::Display for RowKey {
     }
 }
 
-/// The version of the stored format, the last but four bytes of every row, every
-/// [key package](crate::OwnKeyPackage::to_secret) and every [link](crate::Link::to_secret).
+/// The version of the stored format, the fifth byte from the end of every row, every
+/// [key package](crate::OwnKeyPackage::to_secret), every [link](crate::Link::to_secret) and every
+/// [external commit](crate::ExternalCommit::to_secret).
 pub const FORMAT: u8 = 1;
 
 /// What follows a stored value's content: [`FORMAT`], and a CRC-32 over what the value is and all of
@@ -214,8 +215,8 @@ fn remove_epoch<V>(rows: &mut BTreeMap<RowKey, V>, epoch: u64) {
 pub struct Batch {
     /// The group.
     pub group_id: GroupId,
-    /// The group is new: it is an error if any row of it is stored already. A Welcome that somebody
-    /// made up under a known group's identifier would otherwise replace that group.
+    /// The group is new: the write has to fail if any row of it is stored already. Otherwise a Welcome
+    /// that somebody made up under a known group's identifier would replace that group.
     pub new: bool,
     /// Delete all rows of the group first.
     pub clear: bool,
@@ -259,6 +260,8 @@ impl Batch {
 
     /// Adds what `later` changes to what this batch changes.
     pub fn merge(&mut self, later: Self) {
+        let clears_only = self.clear && self.rows.values().all(Option::is_none);
+        self.new |= later.new && !clears_only;
         if later.clear {
             self.clear = true;
             self.deleted_epochs.clear();

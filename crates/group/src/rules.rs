@@ -34,8 +34,8 @@ pub(crate) fn check_leaf_unsigned(
     check_public_key(suite, &leaf.encryption_key)
 }
 
-/// What the RFC asks of the maker of a leaf node that this client has just signed, but for what
-/// signing it has settled: more than others will check.
+/// Checks what the RFC asks of the maker of a leaf node, more than others will check, but for what
+/// signing the leaf has settled.
 pub(crate) fn check_own_leaf(
     suite: &Suite<'_>,
     config: &Config,
@@ -69,7 +69,7 @@ pub(crate) fn check_lifetime(leaf: &LeafNode, now: u64, config: &Config) -> Resu
     check_within_lifetime(leaf, now, config)
 }
 
-/// Checks that `now` is within a key package's lifetime: of one that was checked before.
+/// Checks that `now` is within the lifetime of a key package that was checked before.
 pub(crate) fn check_within_lifetime(
     leaf: &LeafNode,
     now: u64,

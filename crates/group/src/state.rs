@@ -331,10 +331,8 @@ impl Group {
         any.then(|| self.step(delta, batch, Event::Discarded))
     }
 
-    /// The step that deletes the whole state of the group, in memory and stored: once the delivery
-    /// service's order confirms that this client [was removed](Event::Removal), or if it wants
-    /// nothing more of the group.
-    #[must_use]
+    /// The step that deletes the whole state of the group, in memory and stored. For a client whose
+    /// [removal](Event::Removal) the delivery service's order confirms, or that is done with the group.
     pub fn delete(&self) -> Transition<Self> {
         let mut batch = self.batch();
         batch.clear = true;

@@ -172,6 +172,19 @@ impl<E: fmt::Display> fmt::Display for ApplyError<E> {
 
 impl<E: fmt::Debug + fmt::Display> core::error::Error for ApplyError<E> {}
 
+/// Writes something of a state, which is lost if it may have been written although it failed. What a
+/// write that panics has done, nobody knows.
+fn write_to<S: State, E: WriteError>(
+    state: &mut S,
+    write: impl FnOnce() -> Result<(), E>,
+) -> Result<(), E> {
+    let before = core::mem::replace(&mut state.revision_mut().lost, true);
+    let written = write();
+    let lost = written.as_ref().is_err_and(E::may_have_written);
+    state.revision_mut().lost = before || lost;
+    written
+}
+
 /// Writes a transition, applies it, and gives out its event.
 ///
 /// # Errors
@@ -186,10 +199,7 @@ pub fn apply<S: State, E: WriteError>(
     let Transition { mut delta, batch, event, .. } = transition;
 
     let events = core::slice::from_ref(&event);
-    if let Err(e) = write(Write { batch: &batch, events }) {
-        state.revision_mut().lost |= e.may_have_written();
-        return Err(ApplyError::Write(e));
-    }
+    write_to(state, || write(Write { batch: &batch, events })).map_err(ApplyError::Write)?;
 
     state.swap(&mut delta);
     state.revision_mut().advance();
@@ -243,10 +253,8 @@ impl<'s, S: State> Fold<'s, S> {
         mut self,
         write: impl FnOnce(Write<'_, S::Event>) -> Result<(), E>,
     ) -> Result<Vec<S::Event>, E> {
-        if let Err(e) = write(Write { batch: &self.batch, events: &self.events }) {
-            self.state.revision_mut().lost |= e.may_have_written();
-            return Err(e);
-        }
+        let whole = Write { batch: &self.batch, events: &self.events };
+        write_to(self.state, || write(whole))?;
         self.undo.clear();
         Ok(core::mem::take(&mut self.events))
     }

@@ -39,9 +39,8 @@ impl Store for MemoryStore {
     }
 
     fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError> {
-        let mut new = set.batches.iter().filter(|batch| batch.new);
-        if let Some(batch) = new.find(|batch| self.groups.contains_key(&batch.group_id)) {
-            return Err(StoreError::GroupExists(batch.group_id.clone()));
+        if let Some(group) = set.known_group(|group| Ok(self.groups.contains_key(group)))? {
+            return Err(StoreError::GroupExists(group.clone()));
         }
         for batch in &set.batches {
             let rows = self.groups.entry(batch.group_id.clone()).or_default();

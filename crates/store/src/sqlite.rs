@@ -297,10 +297,9 @@ impl Store for SqliteStore {
         }
         let behavior = TransactionBehavior::Immediate;
         let tx = self.db.transaction_with_behavior(behavior).map_err(failed)?;
-        for batch in set.batches.iter().filter(|batch| batch.new) {
-            if group_number(&tx, &batch.group_id).map_err(failed)?.is_some() {
-                return Err(StoreError::GroupExists(batch.group_id.clone()));
-            }
+        let is_stored = |group: &GroupId| Ok(group_number(&tx, group).map_err(failed)?.is_some());
+        if let Some(group) = set.known_group(is_stored)? {
+            return Err(StoreError::GroupExists(group.clone()));
         }
         write_all(&tx, set).map_err(failed)?;
         // A failed COMMIT may have reached the disk: only reading it again tells.

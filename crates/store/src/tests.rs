@@ -141,16 +141,28 @@ fn a_new_group_does_not_take_a_known_groups_place() {
         assert_eq!(store.load(&group("g")).unwrap(), before);
         assert_eq!(store.get("cursor", b"g").unwrap().unwrap().expose(), b"mine");
 
-        // One that is meant to take the place does; and a deleted group leaves its place free.
+        // One that is meant to take the place does; and a deleted group leaves its place free, also
+        // to one in the same set.
         let mut replacing = new(b"mine again");
         replacing.batches[0].new = false;
         store.commit(&replacing).unwrap();
-        let mut deletion = Batch::new(group("g"));
-        deletion.clear = true;
-        let mut set = WriteSet::new();
-        set.batch(deletion);
-        store.commit(&set).unwrap();
-        store.commit(&new(b"another")).unwrap();
+        let deletion = || {
+            let mut batch = Batch::new(group("g"));
+            batch.clear = true;
+            let mut set = WriteSet::new();
+            set.batch(batch);
+            set
+        };
+        let mut exchange = deletion();
+        exchange.merge(new(b"another"));
+        store.commit(&exchange).unwrap();
+        store.commit(&deletion()).unwrap();
+
+        // Of two that come in one set, the second is refused as if it came later.
+        let mut both = new(b"first");
+        both.merge(new(b"second"));
+        assert_eq!(store.commit(&both), Err(StoreError::GroupExists(group("g"))));
+        assert_eq!(store.load(&group("g")).unwrap(), []);
     }
 }
 

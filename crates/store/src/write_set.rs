@@ -1,5 +1,6 @@
-use crate::{Batch, Secret};
+use crate::{Batch, GroupId, Secret};
 use core::fmt;
+use std::collections::BTreeMap;
 
 /// A key of the application's that is written or deleted.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,6 +79,28 @@ impl WriteSet {
     pub fn merge(&mut self, later: Self) {
         self.batches.extend(later.batches);
         self.app.extend(later.app);
+    }
+
+    /// The first group that a batch takes for [new](Batch::new), although it is stored already or an
+    /// earlier batch of this set stores it.
+    pub(crate) fn known_group<E>(
+        &self,
+        is_stored: impl Fn(&GroupId) -> Result<bool, E>,
+    ) -> Result<Option<&GroupId>, E> {
+        let mut seen: BTreeMap<&GroupId, bool> = BTreeMap::new();
+        for batch in &self.batches {
+            let id = &batch.group_id;
+            let known = match seen.get(id) {
+                Some(known) => *known,
+                None => is_stored(id)?,
+            };
+            if batch.new && known {
+                return Ok(Some(id));
+            }
+            let writes = batch.rows.values().any(Option::is_some);
+            seen.insert(id, writes || known && !batch.clear);
+        }
+        Ok(None)
     }
 
     /// The bytes that the set writes: keys and values of all rows and application keys,

@@ -63,9 +63,9 @@ pub fn sign_leaf(
 /// capabilities list the credential's type and all non-default extensions, and that no extension is
 /// there twice. Not the signature, lifetime or credential.
 ///
-/// The same holds for leaves in messages and in trees. What section 7.3 does not name is tolerated,
+/// The same rules hold for leaves in messages and in trees. What section 7.3 does not name is tolerated,
 /// as refusing it would cut this client off from a group that goes on: capabilities that list default
-/// types, or that do not list the version and cipher suite in use.
+/// types, or that do not list the version or cipher suite in use.
 ///
 /// # Errors
 /// The first rule that is broken.
@@ -78,8 +78,8 @@ pub fn check_leaf_rules(leaf: &LeafNode) -> Result<(), LeafRule> {
     )
 }
 
-/// [`check_leaf_rules`] of a leaf that this client has made, and what section 7.2 asks of its maker:
-/// its capabilities list the protocol version and the cipher suite.
+/// [`check_leaf_rules`], and what section 7.2 asks of the maker of a leaf: that its capabilities list the
+/// protocol version and the cipher suite.
 ///
 /// # Errors
 /// The first rule that is broken.

@@ -42,7 +42,7 @@ fn random_batch(rng: &mut TestRng) -> Batch {
     batch.clear = below(rng, 10) == 0;
     batch.deleted_epochs.extend((0..3).filter(|_| below(rng, 3) == 0));
     for _ in 0..below(rng, 8) {
-        let table = TABLES[below(rng, 14) as usize];
+        let table = TABLES[below(rng, TABLES.len() as u64) as usize];
         // The kinds whose rows go with an epoch.
         let of_epoch = (4..=6).contains(&(table as u8)) || (8..=9).contains(&(table as u8));
         let index = [0, 1, u64::MAX][below(rng, 3) as usize];
@@ -71,6 +71,24 @@ fn merged_batches_do_what_they_do_one_after_the_other() {
         }
         merged.apply_to(&mut at_once);
         assert_eq!(rows, at_once);
+    }
+}
+
+#[test]
+fn a_new_group_is_still_new_in_a_merged_batch() {
+    let empty = || Batch::new(b"a group".as_slice().into());
+    let mut new = empty();
+    (new.new, new.clear) = (true, true);
+    new.put(RowKey::new(Table::Header, 0), b"header");
+    let mut deletion = empty();
+    deletion.clear = true;
+
+    for (first, is_new) in [(empty(), true), (deletion, false)] {
+        let mut merged = first;
+        merged.merge(new.clone());
+        assert_eq!(merged.new, is_new);
+        merged.merge(empty());
+        assert_eq!(merged.new, is_new);
     }
 }
 

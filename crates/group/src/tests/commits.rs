@@ -179,7 +179,7 @@ fn a_verdict_is_on_the_commit_that_it_names() {
         assert_eq!(peers[0].group.pending_commit().unwrap().id, second.id);
     }
 
-    // What the service took is processed as anybody's commit; the pending one has lost.
+    // The verdict on the pending one is taken.
     peers[1].receive(&second.commit);
     let step = peers[0].group.commit_accepted(&PROVIDER, NOW, &second.id).unwrap();
     peers[0].take(step);

@@ -162,7 +162,8 @@ fn a_group_info_that_lets_nobody_in_is_not_taken() {
 
     // One that lets in is taken, also with what the application says in it.
     let note = Extension { extension_type: CUSTOM, extension_data: b"note".as_slice().into() };
-    let step = observer.take_group_info(&PROVIDER, &made(true, &[note.clone()])).unwrap();
+    let step =
+        observer.take_group_info(&PROVIDER, &made(true, core::slice::from_ref(&note))).unwrap();
     take(&mut observer, step);
     let tree = peers[0].group.tree().to_extension_bytes().unwrap();
     let info = observer.group_info().unwrap();

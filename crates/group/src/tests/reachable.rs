@@ -130,6 +130,12 @@ fn an_external_commit_that_waits_for_its_verdict_survives_a_restart() {
         damaged.expose_mut()[40] ^= 1;
         assert!(matches!(load(&damaged), Err(Error::Storage(_))));
 
+        // Nor does the group lose its rules on the way.
+        let rules = crate::Rules { keep_identity: true, ..Default::default() };
+        let other = Config { policy: alloc::sync::Arc::new(rules), ..Config::default() };
+        let failed = ExternalCommit::from_secret(&PROVIDER, other, &stored).err();
+        assert_eq!(failed, Some(Misuse::OtherPolicy.into()));
+
         if removes.is_some() {
             let bob = Peer::settle(loaded.group, 94);
             peers.remove(1);

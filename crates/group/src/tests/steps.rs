@@ -1,5 +1,7 @@
 //! The discipline of steps: computed apart, written first, applied then.
 
+extern crate std;
+
 use super::fixture::*;
 use crate::{
     ApplyError, CommitOptions, Config, Event, Group, Misuse, NewProposal, Received, apply,
@@ -63,6 +65,33 @@ fn after_a_write_of_unknown_outcome_a_group_takes_no_step_until_it_is_loaded() {
         let next = peers[0].say(b"the next");
         let first = peers[1].reads(sent).generation;
         assert_eq!(peers[1].reads(&next).generation, first + 1);
+    }
+}
+
+#[test]
+fn after_a_write_that_panics_a_group_takes_no_step_until_it_is_loaded() {
+    let mut peers = group_of(&["alice", "bob"]);
+    for folded in [false, true] {
+        let Peer { group, rng, .. } = &mut peers[0];
+        let mut encrypt =
+            |group: &Group| group.encrypt(&PROVIDER, rng, b"x", &Default::default()).unwrap();
+        let step = encrypt(group);
+        let panics = |_: crate::Write<'_, _>| -> Result<(), NotWritten> { panic!("no database") };
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            if folded {
+                let mut fold = group.fold();
+                fold.push(step).unwrap();
+                drop(fold.commit(panics));
+            } else {
+                drop(apply(group, step, panics));
+            }
+        }));
+        assert!(caught.is_err());
+
+        let again = encrypt(group);
+        assert_eq!(apply(group, again, |_| Ok::<_, NotWritten>(())), Err(ApplyError::Reload));
+        peers[0].reload();
+        peers[0].say(b"y");
     }
 }
 

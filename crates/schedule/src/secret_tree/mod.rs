@@ -246,8 +246,8 @@ impl SecretTree {
         delta.skipped.extend(oldest.map(|generation| ((id, generation), None)));
     }
 
-    /// Drops the oldest skipped keys of those ratchets that keep most, until all together are within
-    /// a bound. A member that skips many generations thus pays with its own keys.
+    /// Drops the oldest skipped keys of the ratchets that keep most, until all together are within the
+    /// bound. So a member that skips many generations pays with its own keys.
     fn share_room(&self, max_skipped: u32, delta: &mut SecretTreeDelta) {
         let new = delta.skipped.values().filter(|change| change.is_some()).count();
         let dropped = delta.skipped.len() - new;
@@ -265,7 +265,7 @@ impl SecretTree {
         }
         let most = level(by_ratchet.values().map(Vec::len), room);
         let at_level = by_ratchet.values().map(|keys| keys.len().min(most)).sum::<usize>();
-        // What the level leaves free goes to the first that would give more.
+        // What the level leaves free goes to the first ratchets above it, a key each.
         let mut left = room.saturating_sub(at_level);
         for (id, generations) in by_ratchet {
             let mut excess = generations.len().saturating_sub(most);
@@ -303,8 +303,8 @@ impl SecretTree {
     }
 }
 
-/// The most that each may keep so that all together fit into a room: the highest level at which
-/// those above it are cut off there.
+/// The highest level such that all together fit into the room when each count above it is cut down to
+/// it.
 fn level(counts: impl Iterator<Item = usize> + Clone, room: usize) -> usize {
     let (mut fits, mut over) = (0, counts.clone().max().unwrap_or(0) + 1);
     while over - fits > 1 {

@@ -51,8 +51,8 @@ pub struct RatchetLimits {
     pub max_forward: u32,
     /// How many skipped keys each ratchet keeps; the oldest are dropped.
     pub max_skipped: u32,
-    /// How many skipped keys all ratchets of an epoch keep together. Above it, the ratchets that keep
-    /// most drop their oldest, so that nobody fills the room of the others.
+    /// How many skipped keys all ratchets of an epoch keep together. Beyond that, the ratchets that keep
+    /// most drop their oldest, so that nobody takes up the room of the others.
     pub max_skipped_in_epoch: u32,
 }
 
