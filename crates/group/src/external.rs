@@ -297,7 +297,8 @@ impl ExternalTarget {
     /// A proposal to add oneself (section 12.1.8): an encoded MLSMessage.
     ///
     /// # Errors
-    /// If the key package is of another suite than the group, or out of its lifetime (section 7.3).
+    /// If the key package is of another suite than the group, or out of its lifetime (section 7.3), give
+    /// or take the default [`Config::clock_skew`].
     pub fn propose_self(
         &self,
         provider: &dyn CryptoProvider,

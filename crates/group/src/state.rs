@@ -333,7 +333,12 @@ impl Group {
 
     /// The step that deletes the whole state of the group, in memory and stored. For a client whose
     /// [removal](Event::Removal) the delivery service's order confirms, or that is done with the group.
-    pub fn delete(&self) -> Transition<Self> {
+    ///
+    /// # Errors
+    /// [`Misuse::Deleted`] if it was deleted before: by now its rows may be those of a group that was
+    /// joined under the same identifier.
+    pub fn delete(&self) -> Result<Transition<Self>, Error> {
+        self.secrets()?;
         let mut batch = self.batch();
         batch.clear = true;
         let proposals = self.public.proposals.places().map(|place| (place, None)).collect();
@@ -351,7 +356,7 @@ impl Group {
             pending_updates: self.pending_updates.keys().map(|place| (*place, None)).collect(),
             pending_commit: Some(None),
         };
-        self.step(delta, batch, Event::Deleted)
+        Ok(self.step(delta, batch, Event::Deleted))
     }
 
     /// Starts a fold of many transitions into one write.

@@ -578,7 +578,7 @@ pub fn agree(peers: &[Peer]) {
 pub fn deliver(peers: &mut [Peer], from: usize, message: &[u8]) {
     for (_, peer) in peers.iter_mut().enumerate().filter(|(place, _)| *place != from) {
         if let Event::Removal(_) = peer.receive(message) {
-            let deletion = peer.group.delete();
+            let deletion = peer.group.delete().expect("a member");
             peer.take(deletion);
         }
     }

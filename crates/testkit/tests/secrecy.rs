@@ -442,7 +442,7 @@ fn a_removed_member_reads_nothing_of_the_new_epoch_even_if_it_keeps_its_rows() {
             let Ok(Some(Event::Removal(_))) = follow(&mut thief, &removal.commit) else {
                 panic!("the removal is valid")
             };
-            let deletion = thief.group.delete();
+            let deletion = thief.group.delete().unwrap();
             thief.take(deletion);
             assert!(thief.rows.is_empty());
         }

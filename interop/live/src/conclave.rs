@@ -361,7 +361,7 @@ impl Member for Conclave {
             Event::ProposalReceived { .. } => Received::Proposal,
             Event::Removal(_) => {
                 // The script's order is that of the delivery service.
-                let step = self.group()?.delete();
+                let step = self.group()?.delete()?;
                 self.take(step)?;
                 Received::Removed
             }

@@ -169,7 +169,7 @@ impl<S: Store> Engine<S> {
             let out = matches!(what, What::Out);
             plan.push(Planned { seq: entry.seq, time: entry.received_at, what });
             if out {
-                let deletion = fold.state().delete();
+                let deletion = fold.state().delete()?;
                 push(&mut fold, Some(deletion))?;
                 halt = Some(Halt::Out);
                 break;

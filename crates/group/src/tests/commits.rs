@@ -117,6 +117,7 @@ fn a_removed_member_cannot_open_what_follows_and_keeps_nothing() {
     assert!(carol.group.private_keys.is_empty() && carol.group.secret_trees.is_empty());
     assert_eq!((carol.group.past.len(), before.1), (0, 0));
     assert!(carol.group.pending_commit.is_none() && carol.group.signer.private.is_empty());
+    assert_eq!(carol.group.delete().err(), Some(Misuse::Deleted.into()));
     let no = |result: Result<crate::Transition<crate::Group>, Error>| {
         assert_eq!(result.err(), Some(Misuse::Deleted.into()));
     };

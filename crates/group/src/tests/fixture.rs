@@ -234,7 +234,7 @@ impl Peer {
     /// Processes a commit that removes it, and deletes the group, as the service's order says so.
     pub(super) fn is_removed(&mut self, message: &[u8]) -> EpochChange {
         let Event::Removal(change) = self.receive(message) else { panic!("no removal") };
-        let step = self.group.delete();
+        let step = self.group.delete().unwrap();
         assert_eq!(self.take(step), Event::Deleted);
         change
     }

@@ -67,7 +67,7 @@ impl Scene {
             ("commit", group.commit(&PROVIDER, rng, NOW, CommitOptions::default()).unwrap()),
             ("discard_proposals", group.discard_proposals().unwrap()),
             ("expire_past_epochs", group.expire_past_epochs(u64::MAX).unwrap()),
-            ("delete", group.delete()),
+            ("delete", group.delete().unwrap()),
             ("read", read),
             ("proposal", proposal.resolve(group, &PROVIDER, &[]).unwrap()),
             (

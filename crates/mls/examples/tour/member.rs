@@ -46,7 +46,7 @@ impl Member {
 
         // Here the delivery service's order is trusted: its commit does remove this member.
         if let Event::Removal(_) = event {
-            let deletion = self.group.delete();
+            let deletion = self.group.delete()?;
             self.take(deletion)?;
         }
         Ok(event)

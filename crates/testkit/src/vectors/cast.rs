@@ -44,7 +44,7 @@ pub(super) fn receive(
     let event = step(group, transition)?;
     if let Event::Removal(_) = event {
         // The script's order is the delivery service's.
-        let deletion = group.delete();
+        let deletion = group.delete()?;
         step(group, deletion)?;
     }
     Ok(Some(event))

@@ -113,7 +113,7 @@ impl World {
                 }
                 // The order of the world is that of the delivery service: it is true.
                 Some(Event::Removal(_)) => {
-                    let step = self.peers[i].group.delete();
+                    let step = self.peers[i].group.delete().expect("a member");
                     self.peers[i].take(step);
                 }
                 other => panic!("no new epoch: {other:?}"),

@@ -545,7 +545,7 @@ impl World {
             fold.push(step).expect("computed from the fold's state");
             if frame(entry).1 == ContentType::Commit && fold.state().epoch() == epoch {
                 // The log is the delivery service's order: this member is out.
-                let deletion = fold.state().delete();
+                let deletion = fold.state().delete().expect("a member");
                 deletion.batch().apply_to(&mut after);
                 fold.push(deletion).expect("computed from the fold's state");
                 break;

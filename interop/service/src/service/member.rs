@@ -186,7 +186,7 @@ impl Member {
             Event::Epoch(_) => Ok(()),
             Event::Removal(_) => {
                 // The runner's order is the delivery service's.
-                let deletion = self.group.delete();
+                let deletion = self.group.delete()?;
                 self.take(tools, deletion)?;
                 Err(removed())
             }
