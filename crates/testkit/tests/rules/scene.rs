@@ -98,7 +98,7 @@ pub(super) fn found_in(
 pub(super) fn commits(group: &mut Group, options: CommitOptions) -> CommitMessages {
     let step = group.commit(&PROVIDER, &mut rng(group.epoch() + 50), NOW, options).unwrap();
     let Event::Commit(messages) = taken(group, step) else { panic!("no commit") };
-    let step = group.commit_accepted(&PROVIDER, NOW, &pending_id(&group)).unwrap();
+    let step = group.commit_accepted(&PROVIDER, NOW, &pending_id(group)).unwrap();
     taken(group, step);
     messages
 }
