@@ -114,6 +114,8 @@ impl<S: Store> Engine<S> {
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));
         if asks {
+            // What the user wanted in a group of this identifier was for those who were there then.
+            changes.extend(self.nothing_to_do(id));
             let code = short_member_code(&*self.provider, &by, &inviter.signature_key)?;
             changes.push(Self::news(id, News::Invited { seq, by, code }));
         }
