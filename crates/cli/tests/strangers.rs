@@ -112,6 +112,12 @@ fn a_blocked_user_brings_one_into_no_group() {
     assert!(!bot.has("joined") && !bot.has("message"), "{bot:?}");
     assert_eq!(bot.line("group ").map(|line| line.contains(" left")), Some(true), "{bot:?}");
 
+    // Nor is what goes wrong with such an invitation told.
+    people.lose_key_packages("bot/main");
+    people.chat("mallory/main", "/new broken\n/invite bot\n");
+    let bot = people.chat("bot/main", "");
+    assert!(!bot.has("failed") && !bot.has("joined"), "{bot:?}");
+
     // Whom one invites, one no longer blocks.
     people.chat("bot/main", "/new mine\n/invite mallory\n");
     people.chat("mallory/main", "/new fourth\n/invite bot\n");
