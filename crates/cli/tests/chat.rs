@@ -10,21 +10,19 @@
     reason = "the helpers of tests, too, are tests"
 )]
 
+mod common;
+
+use common::{CONCLAVE, PATIENCE, Process, Server};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-const CONCLAVE: &str = env!("CARGO_BIN_EXE_conclave");
 /// The suite of new groups, and the one that `classic` chooses.
 const HYBRID: &str = "MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519";
 const CLASSIC: &str = "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519";
-/// Longer than anything here takes on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A small generator of numbers (xorshift64*): which moments are tried depends on the seed alone.
 struct Dice(u64);
@@ -53,108 +51,6 @@ fn without_time(line: String) -> String {
             format!("message {group} {seq} {sender} {text}")
         }
         _ => line,
-    }
-}
-
-/// A running command: its input, and its output line by line.
-struct Process {
-    /// For the output of a test that fails.
-    name: String,
-    child: Child,
-    input: Option<ChildStdin>,
-    lines: Receiver<String>,
-}
-
-impl Process {
-    fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(CONCLAVE)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let (to, lines) = channel();
-        thread::spawn(move || {
-            let mut line = String::new();
-            // A line that the process did not come to end is none.
-            while output.read_line(&mut line).is_ok_and(|_| line.ends_with('\n')) {
-                let _ = to.send(line.trim_end().to_string());
-                line.clear();
-            }
-        });
-        let name = args.iter().take(2).copied().collect::<Vec<_>>().join(" ");
-        Self { name, input: child.stdin.take(), child, lines }
-    }
-
-    fn write(&mut self, line: &str) {
-        println!("{} > {line}", self.name);
-        // It fails if the process is dead, which the reader notices.
-        let _ = writeln!(self.input.as_mut().unwrap(), "{line}");
-    }
-
-    /// The next line; none if the process has ended. Messages are without their time, which
-    /// sender and receiver may have from different clocks.
-    fn line(&self) -> Option<String> {
-        match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => {
-                println!("{} < {line}", self.name);
-                Some(without_time(line))
-            }
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("{} says nothing for {PATIENCE:?}", self.name),
-        }
-    }
-
-    fn kill_9(&mut self) {
-        println!("{} is killed", self.name);
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    #[cfg(unix)]
-    fn terminate(&mut self) -> i32 {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        self.child.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-struct Server {
-    process: Process,
-    address: String,
-    data: PathBuf,
-}
-
-impl Server {
-    fn start(data: &Path) -> Self {
-        Self::start_at(data, "127.0.0.1:0")
-    }
-
-    fn start_at(data: &Path, listen: &str) -> Self {
-        let data_arg = data.to_str().unwrap();
-        let process = Process::start(&["serve", "--listen", listen, "--data", data_arg]);
-        let first = process.line().unwrap();
-        let address = first.strip_prefix("listening on http://").unwrap().to_string();
-        Self { process, address, data: data.to_path_buf() }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Dies, and comes back at the same address.
-    fn kill_9_and_restart(&mut self) {
-        self.process.kill_9();
-        *self = Self::start_at(&self.data.clone(), &self.address.clone());
     }
 }
 
@@ -208,6 +104,12 @@ impl Chat {
         Process::start(&[&args, options].concat())
     }
 
+    /// The next line; none if the process has ended. Messages are without their time, which
+    /// sender and receiver may have from different clocks.
+    fn line(&self) -> Option<String> {
+        self.process.line().map(without_time)
+    }
+
     /// Takes note of a line.
     fn note(&mut self, line: &str) {
         let words: Vec<&str> = line.splitn(4, ' ').collect();
@@ -241,7 +143,7 @@ impl Chat {
         let end = Instant::now() + PATIENCE;
         loop {
             assert!(Instant::now() < end, "{}: no {begin:?}", self.name);
-            let line = self.process.line().unwrap_or_else(|| panic!("{} has ended", self.name));
+            let line = self.line().unwrap_or_else(|| panic!("{} has ended", self.name));
             self.note(&line);
             if line.starts_with(begin) {
                 return line;
@@ -260,7 +162,7 @@ impl Chat {
     /// `kill -9`, and a new process with the old state.
     fn kill_9_and_restart(&mut self) {
         self.process.kill_9();
-        while let Some(line) = self.process.line() {
+        while let Some(line) = self.line() {
             self.note(&line);
         }
         // What was printed last may come again; it is a handful at most.
@@ -378,7 +280,7 @@ fn a_group_is_made_and_joined_once_whenever_its_maker_dies() {
             alice.process.write("/help");
             let mut found = false;
             loop {
-                let line = alice.process.line().unwrap();
+                let line = alice.line().unwrap();
                 found |= line.starts_with(&format!("group {name} "));
                 if line.starts_with("help") {
                     return found;
@@ -395,7 +297,7 @@ fn a_group_is_made_and_joined_once_whenever_its_maker_dies() {
             alice.process.write("/help");
             let mut devices = Vec::new();
             loop {
-                let line = alice.process.line().unwrap();
+                let line = alice.line().unwrap();
                 if line.starts_with("member ") {
                     devices.push(line.split(' ').nth(2).unwrap().to_string());
                 }
@@ -456,7 +358,7 @@ fn a_script_ends_when_all_of_it_is_done() {
         drop(process.input.take());
         let mut output = Vec::new();
         while let Some(line) = process.line() {
-            output.push(line);
+            output.push(without_time(line));
         }
         let code = if lines.contains("/nonsense") { 3 } else { 0 };
         assert_eq!(process.child.wait().unwrap().code(), Some(code), "{output:?}");
@@ -497,7 +399,7 @@ fn shown(chat: &mut Chat, command: &str, begin: &str) -> Vec<String> {
     chat.process.write("/help");
     let mut found = Vec::new();
     loop {
-        let line = chat.process.line().unwrap();
+        let line = chat.line().unwrap();
         chat.note(&line);
         if line.starts_with("help") {
             return found;
@@ -545,7 +447,7 @@ fn who_has_no_post_quantum_suite_is_refused_and_a_classic_group_is_its_makers_wo
     alice.until("created lunch post-quantum");
     alice.process.write("/invite bob");
     let failed = loop {
-        let line = alice.process.line().unwrap();
+        let line = alice.line().unwrap();
         if line.starts_with("failed") {
             break line;
         }

@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{Done, Service, replace_bytes, run};
+use common::{CONCLAVE, Done, People, replace_bytes, run};
 
 /// The longest line, in bytes.
 const MAX_LINE: usize = 65_536;
@@ -35,7 +35,7 @@ fn is_time(word: &str) -> bool {
 
 #[test]
 fn the_rest_of_a_long_line_is_never_a_command() {
-    let service = Service::start();
+    let people = People::new();
     for length in [MAX_LINE + 1, MAX_LINE + 2, MAX_LINE + 3, 3 * MAX_LINE] {
         for command in ["/leave", "/members"] {
             let input = format!(
@@ -43,7 +43,7 @@ fn the_rest_of_a_long_line_is_never_a_command() {
                 &command[1..],
                 "x".repeat(length)
             );
-            let done = service.chat("alice", input);
+            let done = people.chat("alice", input);
             assert_eq!(done.code, REFUSED, "{length}");
             assert!(has_error(&done, "65536"), "the limit is named: {:?}", done.lines);
             assert!(!done.has("left") && !done.has("leaving") && !done.has("member"));
@@ -55,21 +55,21 @@ fn the_rest_of_a_long_line_is_never_a_command() {
 
 #[test]
 fn a_line_of_the_longest_length_is_said_whole() {
-    let service = Service::start();
+    let people = People::new();
     let longest = "x".repeat(MAX_LINE - 2) + "é";
-    let done = service.chat("alice", format!("/new g\n{longest}\n{longest}\r\n"));
+    let done = people.chat("alice", format!("/new g\n{longest}\n{longest}\r\n"));
     assert_eq!(done.code, DONE);
     assert_eq!(done.texts("g"), [&longest, &longest]);
     // The end of the input is the end of a line, too.
-    let done = service.chat("alice", &longest);
+    let done = people.chat("alice", &longest);
     assert_eq!(done.texts("g"), [&longest]);
-    assert_eq!(service.chat("alice", longest + "x").code, REFUSED);
+    assert_eq!(people.chat("alice", longest + "x").code, REFUSED);
 }
 
 #[test]
 fn bytes_that_are_no_utf8_are_refused() {
-    let service = Service::start();
-    let done = service.chat("alice", b"/new g\ncaf\xe9\nafter\n");
+    let people = People::new();
+    let done = people.chat("alice", b"/new g\ncaf\xe9\nafter\n");
     assert_eq!(done.code, REFUSED);
     assert!(has_error(&done, "UTF-8"), "{:?}", done.lines);
     assert_eq!(done.texts("g"), ["after"]);
@@ -77,26 +77,26 @@ fn bytes_that_are_no_utf8_are_refused() {
 
 #[test]
 fn say_reads_back_what_the_output_escapes() {
-    let service = Service::start();
+    let people = People::new();
     let text = r"foo\nbar\\n\tbaz\u{1b}[2J";
-    let done = service.chat("alice", format!("/new g\n/say {text}\nfoo\\nbar\n"));
+    let done = people.chat("alice", format!("/new g\n/say {text}\nfoo\\nbar\n"));
     assert_eq!(done.code, DONE);
     assert_eq!(done.texts("g"), [text, r"foo\\nbar"], "other lines are said as they are");
-    let done = service.chat("alice", "/say foo\\bar\n/say\n");
+    let done = people.chat("alice", "/say foo\\bar\n/say\n");
     assert_eq!((done.code, done.texts("g").len()), (REFUSED, 0));
     assert!(has_error(&done, "/say TEXT"), "{:?}", done.lines);
     // Where a user looks for it.
-    assert!(service.chat("alice", "/help\n").lines.iter().any(|line| line.contains("/say TEXT")));
+    assert!(people.chat("alice", "/help\n").lines.iter().any(|line| line.contains("/say TEXT")));
     let help = run(&["chat", "--help"], b"").lines.join("\n");
     assert!(help.contains("/say TEXT") && help.contains(r"\n"), "{help}");
 }
 
 #[test]
 fn the_exit_code_says_if_something_was_refused() {
-    let service = Service::start();
-    assert_eq!(service.chat("nobody", "hello\n").code, REFUSED, "in no group");
-    assert_eq!(service.chat("nobody", "/groups\n").code, DONE, "an empty list is an answer");
-    let done = service.chat("alice", "/new g\n/invite nosuch\n");
+    let people = People::new();
+    assert_eq!(people.chat("nobody", "hello\n").code, REFUSED, "in no group");
+    assert_eq!(people.chat("nobody", "/groups\n").code, DONE, "an empty list is an answer");
+    let done = people.chat("alice", "/new g\n/invite nosuch\n");
     assert!(done.has("failed g nosuch is not invited"), "{:?}", done.lines);
     assert_eq!(done.code, REFUSED, "accepted, and refused later");
     for line in [
@@ -111,11 +111,11 @@ fn the_exit_code_says_if_something_was_refused() {
         "/verify nosuch",
         "/history x",
     ] {
-        let done = service.chat("alice", format!("{line}\nhello\n"));
+        let done = people.chat("alice", format!("{line}\nhello\n"));
         assert_eq!(done.code, REFUSED, "{line}");
         assert_eq!(done.texts("g"), ["hello"], "{line} holds nothing up");
     }
-    let done = service.chat("alice", "hello\n/members\n/groups\n/history\n/help\n\n/quit\n");
+    let done = people.chat("alice", "hello\n/members\n/groups\n/history\n/help\n\n/quit\n");
     assert_eq!(done.code, DONE, "what was refused in other runs does not count");
 }
 
@@ -128,23 +128,23 @@ fn exit_codes_are_listed_and_true() {
     }
     let text = help.split("At a terminal").nth(1).unwrap();
     assert!(text.lines().all(|line| line.len() <= 80), "{text}");
-    let service = Service::start();
-    service.chat("alice", "/new g\n");
-    let mut args = service.args("alice");
+    let people = People::new();
+    people.chat("alice", "/new g\n");
+    let mut args = people.args("alice");
     args[3] = "http://127.0.0.1:9".into();
     let done = run(&args, b"later\n/quit\n");
     assert_eq!(done.code, WAITING, "{}", done.stderr);
-    assert_eq!(service.chat("alice", "").code, DONE);
+    assert_eq!(people.chat("alice", "").code, DONE);
     args[1] = "Alice".into();
     assert_eq!(run(&args, b"").code, USAGE);
 }
 
 #[test]
 fn input_that_cannot_be_read_is_no_end_of_input() {
-    let service = Service::start();
-    let folder = std::fs::File::open(service.data().parent().unwrap()).unwrap();
-    let output = std::process::Command::new(common::CONCLAVE)
-        .args(service.args("alice"))
+    let people = People::new();
+    let folder = std::fs::File::open(people.data().parent().unwrap()).unwrap();
+    let output = std::process::Command::new(CONCLAVE)
+        .args(people.args("alice"))
         .stdin(folder)
         .output()
         .unwrap();
@@ -155,24 +155,22 @@ fn input_that_cannot_be_read_is_no_end_of_input() {
 
 #[test]
 fn names_never_lead_out_of_the_state_folder() {
-    let service = Service::start();
+    let people = People::new();
     for (user, device) in [("..", ".."), ("..", "main"), ("eve", ".."), ("eve", "."), ("...", "a")]
     {
-        let mut args = service.args(user);
-        args.extend(["--device".into(), device.into()]);
-        let done = run(&args, b"");
+        let done = people.chat(&format!("{user}/{device}"), "");
         assert_eq!(done.code, USAGE, "{user} {device}");
         assert!(done.stderr.contains("dots"), "{}", done.stderr);
     }
-    assert!(!service.data().exists(), "nothing is made");
-    assert_eq!(service.chat("alice", "/new g\n/invite ..\n").code, REFUSED);
-    assert_eq!(service.chat(".a.", "").code, DONE);
+    assert!(!people.data().exists(), "nothing is made");
+    assert_eq!(people.chat("alice", "/new g\n/invite ..\n").code, REFUSED);
+    assert_eq!(people.chat(".a.", "").code, DONE);
 }
 
 #[test]
 fn no_users_state_lies_in_the_services_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let output = std::process::Command::new(common::CONCLAVE)
+    let output = std::process::Command::new(CONCLAVE)
         .args(["chat", "service", "--device", "delivery.db"])
         .env("XDG_DATA_HOME", folder.path())
         .stdin(std::process::Stdio::null())
@@ -182,19 +180,19 @@ fn no_users_state_lies_in_the_services_folder() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("--data"), "{said}");
     assert!(!folder.path().join("conclave").exists(), "nothing is made");
-    assert_eq!(Service::start().chat("service", "").code, DONE, "elsewhere it is a name");
+    assert_eq!(People::new().chat("service", "").code, DONE, "elsewhere it is a name");
 }
 
 #[test]
 fn names_that_cannot_be_seen_are_refused() {
-    let service = Service::start();
+    let people = People::new();
     let mut names: Vec<String> = "\u{200b}\u{2060}\u{ad}\u{61c}\u{feff}\u{200d}\u{34f}\u{fe0f}\u{180e}\u{e0041}\u{3164}\u{2800}"
         .chars()
         .flat_map(|c| [format!("lunch{c}"), c.to_string(), format!("lu{c}nch")])
         .collect();
     names.extend(["-", "--", ".", "..", "*", "!", "\u{2010}"].map(str::to_string));
     let input: String = names.iter().map(|name| format!("/new {name}\n")).collect();
-    let done = service.chat("carol", format!("/new lunch\n{input}/groups\n"));
+    let done = people.chat("carol", format!("/new lunch\n{input}/groups\n"));
     assert_eq!(done.code, REFUSED);
     let errors = done.lines.iter().filter(|line| line.starts_with("error a group's name")).count();
     assert_eq!(errors, names.len());
@@ -203,14 +201,14 @@ fn names_that_cannot_be_seen_are_refused() {
 
 #[test]
 fn a_group_that_looks_like_a_known_one_gets_another_name() {
-    let service = Service::start();
-    service.chat("bob", "/new lunch\n");
+    let people = People::new();
+    people.chat("bob", "/new lunch\n");
     let lookalikes = ["lun\u{441}h", "Lunch", "1unch", "\u{ff4c}unch", "lunch"];
     for (i, name) in lookalikes.iter().enumerate() {
-        let done = service.chat(&format!("mallory{i}"), format!("/new {name}\n/invite bob\n"));
+        let done = people.chat(&format!("mallory{i}"), format!("/new {name}\n/invite bob\n"));
         assert_eq!(done.code, DONE, "{name}");
     }
-    let bob = service.chat("bob", "/groups\n/new LUNCH\n");
+    let bob = people.chat("bob", "/groups\n/new LUNCH\n");
     let mut groups: Vec<&str> = bob
         .lines
         .iter()
@@ -229,15 +227,15 @@ fn a_group_that_looks_like_a_known_one_gets_another_name() {
 
 #[test]
 fn a_peers_invisible_name_is_not_shown() {
-    let service = Service::start();
+    let people = People::new();
     // Mallory's messenger takes any name.
-    service.chat("bob", "/new lunch\n");
-    service.chat("mallory", "/new lunchXXX\n");
-    let state = service.data().join("mallory/main/state.sqlite");
+    people.chat("bob", "/new lunch\n");
+    people.chat("mallory", "/new lunchXXX\n");
+    let state = people.data().join("mallory/main/state.sqlite");
     replace_bytes(&state, b"lunchXXX", "lunch\u{200b}".as_bytes());
-    let done = service.chat("mallory", "/invite bob\nhello\n");
+    let done = people.chat("mallory", "/invite bob\nhello\n");
     assert!(!done.lines.iter().any(|line| line.contains('\u{200b}')), "{:?}", done.lines);
-    let bob = service.chat("bob", "/groups\n");
+    let bob = people.chat("bob", "/groups\n");
     assert!(bob.has("joined "), "{:?}", bob.lines);
     assert!(!bob.lines.iter().any(|line| line.contains('\u{200b}')), "{:?}", bob.lines);
     assert_eq!(bob.lines.iter().filter(|line| line.starts_with("group lunch ")).count(), 1);
@@ -245,10 +243,10 @@ fn a_peers_invisible_name_is_not_shown() {
 
 #[test]
 fn messages_come_with_their_time() {
-    let service = Service::start();
-    service.chat("bob", "");
-    let alice = service.chat("alice", "/new lunch\n/invite bob\nsoup\n/history\n");
-    let bob = service.chat("bob", "/history\n");
+    let people = People::new();
+    people.chat("bob", "");
+    let alice = people.chat("alice", "/new lunch\n/invite bob\nsoup\n/history\n");
+    let bob = people.chat("bob", "/history\n");
     for done in [&alice, &bob] {
         for begin in ["message lunch 3 alice/main ", "history message lunch 3 alice/main "] {
             let line = done.lines.iter().find_map(|line| line.strip_prefix(begin)).unwrap();
@@ -260,14 +258,14 @@ fn messages_come_with_their_time() {
 
 #[test]
 fn a_huge_time_to_wait_is_for_ever() {
-    let service = Service::start();
+    let people = People::new();
     for wait in ["18446744073709551615", "9223372036854775807"] {
-        let mut args = service.args("alice");
+        let mut args = people.args("alice");
         args.extend(["--wait".into(), wait.into()]);
         let done = run(&args, b"/quit\n");
         assert_eq!(done.code, DONE, "{}", done.stderr);
         // At the end of the input it goes on, until it is ended.
-        let mut child = std::process::Command::new(common::CONCLAVE)
+        let mut child = std::process::Command::new(CONCLAVE)
             .args(&args)
             .stdin(std::process::Stdio::null())
             .stdout(std::process::Stdio::null())
@@ -279,18 +277,18 @@ fn a_huge_time_to_wait_is_for_ever() {
         child.wait().unwrap();
     }
     for wait in ["-1", "18446744073709551616", "x"] {
-        let mut args = service.args("alice");
+        let mut args = people.args("alice");
         args.push(format!("--wait={wait}"));
         assert_eq!(run(&args, b"").code, USAGE, "{wait}");
     }
-    let done = service.chat("alice", "/new g\n/history 18446744073709551615\n");
+    let done = people.chat("alice", "/new g\n/history 18446744073709551615\n");
     assert_eq!(done.code, DONE);
-    assert_eq!(service.chat("alice", "/history 18446744073709551616\n").code, REFUSED);
+    assert_eq!(people.chat("alice", "/history 18446744073709551616\n").code, REFUSED);
 }
 
 #[test]
 fn a_service_address_that_nothing_answers_at_is_refused() {
-    let service = Service::start();
+    let people = People::new();
     for url in [
         "http://127.0.0.1:99999",
         "http://127.0.0.1:0",
@@ -301,11 +299,11 @@ fn a_service_address_that_nothing_answers_at_is_refused() {
         "http://[::1",
         "http://host:80?x",
     ] {
-        let mut args = service.args("alice");
+        let mut args = people.args("alice");
         args[3] = url.into();
         let done = run(&args, b"/quit\n");
         assert_eq!(done.code, USAGE, "{url}");
         assert!(done.stderr.contains("--server"), "{}", done.stderr);
     }
-    assert!(!service.data().exists(), "nothing is made");
+    assert!(!people.data().exists(), "nothing is made");
 }

@@ -8,33 +8,33 @@
     reason = "the helpers of tests, too, are tests"
 )]
 
-mod processes;
+mod common;
 
-use processes::People;
+use common::People;
 
 const REPORT: &str = "nightly report: all fine\n";
 
 /// A bot that is in no group, brought into one by somebody whom its user never heard of.
 fn brought_in() -> People {
     let people = People::new();
-    people.script("bot/main", "");
-    people.script("mallory/main", "/new trap\n/invite bot\n");
+    people.chat("bot/main", "");
+    people.chat("mallory/main", "/new trap\n/invite bot\n");
     people
 }
 
 #[test]
 fn a_strangers_group_gets_nothing_before_it_is_accepted() {
     let people = brought_in();
-    let bot = people.script("bot/main", REPORT);
+    let bot = people.chat("bot/main", REPORT);
     assert!(bot.has("joined trap 1 by mallory/main"), "{bot:?}");
     let asked = bot.line("invited trap 1 by mallory/main ").unwrap();
     assert!(bot.line("error ").unwrap().contains("/accept trap"), "{bot:?}");
     assert!(!bot.has("message"), "{bot:?}");
-    let group = people.script("bot/main", "/groups\n");
+    let group = people.chat("bot/main", "/groups\n");
     assert!(group.line("group trap").unwrap().contains("invited by mallory/main"), "{group:?}");
 
     // The inviter's key is shown, so that one can ask the person.
-    let mallory = people.script("mallory/main", "/members\n");
+    let mallory = people.chat("mallory/main", "/members\n");
     let code = mallory.line("member trap mallory/main ").unwrap().splitn(4, ' ').nth(3).unwrap();
     assert!(code.starts_with(asked.splitn(6, ' ').nth(5).unwrap()), "{asked} {code}");
     assert!(!mallory.has("message"), "{mallory:?}");
@@ -43,84 +43,90 @@ fn a_strangers_group_gets_nothing_before_it_is_accepted() {
 #[test]
 fn whoever_was_accepted_once_is_no_stranger_any_more() {
     let people = brought_in();
-    let bot = people.script("bot/main", &format!("/accept\n{REPORT}"));
+    let bot = people.chat("bot/main", format!("/accept\n{REPORT}"));
     assert!(bot.says("message trap 3 bot/main ", " all fine"), "{bot:?}");
-    people.script("mallory/main", "/new second\n/invite bot\n");
-    let bot = people.script("bot/main", REPORT);
+    people.chat("mallory/main", "/new second\n/invite bot\n");
+    let bot = people.chat("bot/main", REPORT);
     assert!(bot.has("joined second") && !bot.has("invited"), "{bot:?}");
     assert!(bot.has("message trap 4 bot/main"), "lines go where they went before: {bot:?}");
 
     // A device that bears the same name may be anybody's.
-    people.script("mallory/other", "/new third\n/invite bot\n");
-    assert!(people.script("bot/main", "").has("invited third 1 by mallory/other"));
+    people.chat("mallory/other", "/new third\n/invite bot\n");
+    assert!(people.chat("bot/main", "").has("invited third 1 by mallory/other"));
 }
 
 #[test]
 fn to_switch_to_a_strangers_group_is_to_accept_it() {
     let people = brought_in();
-    let bot = people.script("bot/main", &format!("/switch trap\n{REPORT}"));
+    let bot = people.chat("bot/main", format!("/switch trap\n{REPORT}"));
     assert!(bot.says("message trap 3 bot/main ", " all fine"), "{bot:?}");
 }
 
 #[test]
 fn whom_one_invites_is_no_stranger() {
     let people = People::new();
-    people.script("bob/main", "");
-    people.script("alice/main", "/new lunch\n/invite bob\n");
-    people.script("bob/main", "/new dinner\n/invite alice\n");
-    let alice = people.script("alice/main", "");
+    people.chat("bob/main", "");
+    people.chat("alice/main", "/new lunch\n/invite bob\n");
+    people.chat("bob/main", "/new dinner\n/invite alice\n");
+    let alice = people.chat("alice/main", "");
     assert!(alice.has("joined dinner") && !alice.has("invited"), "{alice:?}");
 }
 
 #[test]
 fn a_declined_group_is_left_by_this_device_alone() {
     let people = People::new();
-    people.script("bot/main", "");
-    people.script("bot/other", "");
-    people.script("mallory/main", "/new trap\n/invite bot\n");
-    people.script("bot/other", "/accept\n");
-    people.script("bot/main", "/decline\n");
-    let mallory = people.script("mallory/main", "/members\n");
+    people.chat("bot/main", "");
+    people.chat("bot/other", "");
+    people.chat("mallory/main", "/new trap\n/invite bot\n");
+    people.chat("bot/other", "/accept\n");
+    people.chat("bot/main", "/decline\n");
+    let mallory = people.chat("mallory/main", "/members\n");
     let removed: Vec<_> = mallory.lines.iter().filter(|l| l.starts_with("removed trap")).collect();
     assert!(removed.len() == 1 && removed[0].contains(" bot/main "), "{mallory:?}");
-    assert!(people.script("bot/main", "").has("left trap"));
-    assert!(people.script("bot/other", "here\n").has("message trap"));
+    assert!(people.chat("bot/main", "").has("left trap"));
+    assert!(people.chat("bot/other", "here\n").has("message trap"));
 }
 
 #[test]
 fn who_has_left_is_asked_before_it_is_in_again() {
     let people = brought_in();
-    people.script("bot/main", "/accept\n/leave\n");
-    people.script("mallory/main", "");
-    assert!(people.script("bot/main", "").has("left trap"));
-    people.script("mallory/main", "/invite bot\n");
-    let bot = people.script("bot/main", REPORT);
+    people.chat("bot/main", "/accept\n/leave\n");
+    people.chat("mallory/main", "");
+    assert!(people.chat("bot/main", "").has("left trap"));
+    people.chat("mallory/main", "/invite bot\n");
+    let bot = people.chat("bot/main", REPORT);
     assert!(bot.has("invited trap") && !bot.has("message"), "{bot:?}");
 }
 
 #[test]
 fn a_blocked_user_brings_one_into_no_group() {
     let people = brought_in();
-    let bot = people.script("bot/main", "/block mallory\n/groups\n");
+    let bot = people.chat("bot/main", "/block mallory\n/groups\n");
     assert!(!bot.line("group trap").unwrap().contains("invited"), "{bot:?}");
-    people.script("mallory/main", "/new second\n/invite bot\n");
-    people.script("mallory/other", "/new third\n/invite bot\n");
-    let bot = people.script("bot/main", &format!("/groups\n{REPORT}"));
+    people.chat("mallory/main", "/new second\n/invite bot\n");
+    people.chat("mallory/other", "/new third\n/invite bot\n");
+    let bot = people.chat("bot/main", format!("/groups\n{REPORT}"));
     for group in ["second", "third"] {
         assert!(!bot.lines.iter().any(|line| line.contains(group)), "{bot:?}");
     }
     assert!(!bot.has("joined") && !bot.has("message"), "{bot:?}");
     assert_eq!(bot.line("group ").map(|line| line.contains(" left")), Some(true), "{bot:?}");
 
+    // Nor is what goes wrong with such an invitation told.
+    people.lose_key_packages("bot/main");
+    people.chat("mallory/main", "/new broken\n/invite bot\n");
+    let bot = people.chat("bot/main", "");
+    assert!(!bot.has("failed") && !bot.has("joined"), "{bot:?}");
+
     // Whom one invites, one no longer blocks.
-    people.script("bot/main", "/new mine\n/invite mallory\n");
-    people.script("mallory/main", "/new fourth\n/invite bot\n");
-    assert!(people.script("bot/main", "").has("joined fourth"));
+    people.chat("bot/main", "/new mine\n/invite mallory\n");
+    people.chat("mallory/main", "/new fourth\n/invite bot\n");
+    assert!(people.chat("bot/main", "").has("joined fourth"));
 }
 
 /// The code of a device, as everybody sees it who lists the members.
 fn code(people: &People, lister: &str, device: &str) -> String {
-    let listed = people.script(lister, "/members\n");
+    let listed = people.chat(lister, "/members\n");
     let line = listed.lines.iter().find(|line| line.contains(&format!(" {device} "))).unwrap();
     line.splitn(4, ' ').nth(3).unwrap().to_string()
 }
@@ -130,16 +136,16 @@ fn code(people: &People, lister: &str, device: &str) -> String {
 fn a_device_that_comes_in_in_ones_own_name_is_warned_of() {
     let people = People::new();
     for device in ["bob/main", "bob/x", "carol/main"] {
-        people.script(device, "");
+        people.chat(device, "");
     }
-    let alice = people.script("alice/main", "/new g\n/invite carol\n/invite bob\n");
+    let alice = people.chat("alice/main", "/new g\n/invite carol\n/invite bob\n");
     // By the same commit as bob/main.
-    let bob = people.script("bob/main", "/accept\n/members\n");
+    let bob = people.chat("bob/main", "/accept\n/members\n");
     let warning = bob.line("warning g ").unwrap().to_string();
     let begin = format!("warning g {} bob/x by - ", warning.split(' ').nth(2).unwrap());
     let short = warning.strip_prefix(&begin).unwrap();
     assert!(code(&people, "bob/main", "bob/x").starts_with(short) && short.len() == 17, "{short}");
-    let carol = people.script("carol/main", "");
+    let carol = people.chat("carol/main", "");
     for who in [&alice, &carol] {
         let added = who.lines.iter().find(|line| line.contains(" bob/x by alice/main "));
         assert!(added.unwrap().starts_with("added g "), "{who:?}");
@@ -148,44 +154,44 @@ fn a_device_that_comes_in_in_ones_own_name_is_warned_of() {
     }
 
     // Later than bob/main.
-    people.script("bob/y", "");
-    people.script("alice/main", "/invite bob\n");
-    let warned = people.script("bob/main", "");
+    people.chat("bob/y", "");
+    people.chat("alice/main", "/invite bob\n");
+    let warned = people.chat("bob/main", "");
     let line = warned.line("warning g ").unwrap();
     assert!(line.contains(" bob/y by alice/main "), "{warned:?}");
     assert!(warned.has("added g"), "{warned:?}");
-    assert!(!people.script("carol/main", "").has("warning"));
+    assert!(!people.chat("carol/main", "").has("warning"));
 }
 
 /// Mallory, a member, registers a device in Bob's name with the key that she is in with.
 #[test]
 fn a_device_with_a_members_key_keeps_nobody_else_out() {
     let people = People::new();
-    people.script("eve/x", "");
-    people.script("alice/main", "/new g\n/invite eve\n");
-    people.script("eve/x", "");
+    people.chat("eve/x", "");
+    people.chat("alice/main", "/new g\n/invite eve\n");
+    people.chat("eve/x", "");
     people.copy_identity("eve/x", "bob/x");
     for device in ["bob/x", "bob/good"] {
-        assert_eq!(people.script(device, "").code, 0);
+        assert_eq!(people.chat(device, "").code, Some(0));
     }
-    let alice = people.script("alice/main", "/invite bob\n");
+    let alice = people.chat("alice/main", "/invite bob\n");
     assert!(alice.lines.iter().any(|line| line.contains(" bob/x is not invited: ")), "{alice:?}");
     assert!(alice.lines.iter().any(|line| line.contains(" bob/good by alice/main")), "{alice:?}");
-    assert!(people.script("bob/good", "").has("joined g"));
+    assert!(people.chat("bob/good", "").has("joined g"));
 }
 
 /// Two devices were set up from one store.
 #[test]
 fn of_devices_with_one_key_the_first_comes_in_and_all_others_with_it() {
     let people = People::new();
-    people.script("bob/old", "");
+    people.chat("bob/old", "");
     people.copy_identity("bob/old", "bob/new");
     for device in ["bob/new", "bob/good"] {
-        people.script(device, "");
+        people.chat(device, "");
     }
-    let alice = people.script("alice/main", "/new g\n/invite bob\n");
+    let alice = people.chat("alice/main", "/new g\n/invite bob\n");
     assert!(alice.lines.iter().any(|line| line.contains(" bob/new is not invited: ")), "{alice:?}");
     for device in ["bob/old", "bob/good"] {
-        assert!(people.script(device, "").has("joined g"), "{device}");
+        assert!(people.chat(device, "").has("joined g"), "{device}");
     }
 }

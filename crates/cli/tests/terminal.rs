@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{CONCLAVE, Service};
+use common::{CONCLAVE, PATIENCE, People};
 use pty_process::blocking::{Command, Pty};
 use rustix::termios::{LocalModes, tcgetattr};
 use std::io::{Read, Write};
@@ -18,9 +18,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A messenger at a terminal, and all that was shown there.
 struct Terminal {
@@ -30,11 +27,11 @@ struct Terminal {
 }
 
 impl Terminal {
-    fn start(service: &Service, user: &str, term: &str) -> Self {
+    fn start(people: &People, user: &str, term: &str) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(pty_process::Size::new(24, 100)).unwrap();
         let child = Command::new(CONCLAVE)
-            .args(service.args(user))
+            .args(people.args(user))
             .env("TERM", term)
             .env("TZ", "UTC")
             .spawn(pts)
@@ -100,15 +97,15 @@ impl Drop for Terminal {
 
 #[test]
 fn lines_that_are_typed_ahead_are_all_read() {
-    let service = Service::start();
+    let people = People::new();
     for end in ["\r", "\n"] {
         let user = if end == "\r" { "alice" } else { "bob" };
-        let mut terminal = Terminal::start(&service, user, "xterm");
+        let mut terminal = Terminal::start(&people, user, "xterm");
         terminal.write(&format!("/new g{end}"));
         terminal.wait_for("the group is made");
         terminal.write(&format!("raw 1{end}raw 2{end}raw 3{end}raw 4{end}/quit{end}"));
         assert!(terminal.child.wait().unwrap().success());
-        let history = service.chat(user, "/history\n");
+        let history = people.chat(user, "/history\n");
         let said: Vec<&str> =
             history.lines.iter().filter_map(|line| line.rsplit_once("Z ").map(|l| l.1)).collect();
         assert_eq!(said, ["raw 1", "raw 2", "raw 3", "raw 4"]);
@@ -117,9 +114,9 @@ fn lines_that_are_typed_ahead_are_all_read() {
 
 #[test]
 fn the_terminal_is_restored_after_every_signal() {
-    let service = Service::start();
+    let people = People::new();
     for (name, number) in [("-TERM", 15), ("-HUP", 1), ("-INT", 2), ("-QUIT", 3)] {
-        let mut terminal = Terminal::start(&service, "alice", "xterm");
+        let mut terminal = Terminal::start(&people, "alice", "xterm");
         terminal.wait_until("line editor", Terminal::is_raw);
         terminal.signal(name);
         let status = terminal.child.wait().unwrap();
@@ -131,9 +128,9 @@ fn the_terminal_is_restored_after_every_signal() {
 
 #[test]
 fn the_terminal_is_restored_after_ctrl_c_and_ctrl_d() {
-    let service = Service::start();
+    let people = People::new();
     for key in ["\u{3}", "\u{4}"] {
-        let mut terminal = Terminal::start(&service, "alice", "xterm");
+        let mut terminal = Terminal::start(&people, "alice", "xterm");
         terminal.wait_until("line editor", Terminal::is_raw);
         terminal.write(key);
         assert!(terminal.child.wait().unwrap().success());
@@ -143,14 +140,14 @@ fn the_terminal_is_restored_after_ctrl_c_and_ctrl_d() {
 
 #[test]
 fn the_terminal_is_restored_after_an_error() {
-    let service = Service::start();
-    Terminal::start(&service, "alice", "xterm").write("/quit\r");
+    let people = People::new();
+    Terminal::start(&people, "alice", "xterm").write("/quit\r");
     // The device's registration is another's now.
-    let alice = service.data().join("alice");
-    std::fs::rename(&alice, service.data().join("old")).unwrap();
+    let alice = people.data().join("alice");
+    std::fs::rename(&alice, people.data().join("old")).unwrap();
     let (pty, pts) = pty_process::blocking::open().unwrap();
     let mut child =
-        Command::new(CONCLAVE).args(service.args("alice")).env("TERM", "xterm").spawn(pts).unwrap();
+        Command::new(CONCLAVE).args(people.args("alice")).env("TERM", "xterm").spawn(pts).unwrap();
     let screen = Arc::new(Mutex::new(Vec::new()));
     let (pty, to) = (Arc::new(pty), screen.clone());
     let from = pty.clone();
@@ -178,9 +175,9 @@ fn the_terminal_is_restored_after_an_error() {
 
 #[test]
 fn a_terminal_that_cannot_edit_works_without() {
-    let service = Service::start();
+    let people = People::new();
     for term in ["dumb", "emacs", "cons25"] {
-        let mut terminal = Terminal::start(&service, term, term);
+        let mut terminal = Terminal::start(&people, term, term);
         terminal.write("/new g\nhello\n");
         terminal.wait_for(&format!("g | {term}/main (you): hello\n"));
         assert!(!terminal.shown().contains('\u{1b}'), "{:?}", terminal.shown());
@@ -192,9 +189,9 @@ fn a_terminal_that_cannot_edit_works_without() {
 
 #[test]
 fn a_pasted_text_is_shown_with_its_lines() {
-    let service = Service::start();
-    let bob = Terminal::start(&service, "bob", "xterm");
-    let alice = Terminal::start(&service, "alice", "xterm");
+    let people = People::new();
+    let bob = Terminal::start(&people, "bob", "xterm");
+    let alice = Terminal::start(&people, "alice", "xterm");
     alice.write("/new g\r");
     alice.wait_for("the group is made");
     alice.write("/invite bob\r");
@@ -211,9 +208,9 @@ fn a_pasted_text_is_shown_with_its_lines() {
 
 #[test]
 fn old_messages_are_shown_with_their_time() {
-    let service = Service::start();
-    service.chat("alice", "/new g\nhello\n");
-    let terminal = Terminal::start(&service, "alice", "xterm");
+    let people = People::new();
+    people.chat("alice", "/new g\nhello\n");
+    let terminal = Terminal::start(&people, "alice", "xterm");
     terminal.write("/history\r");
     terminal.wait_for(" alice/main (you): hello");
     let shown = terminal.shown();

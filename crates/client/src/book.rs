@@ -1,6 +1,6 @@
 //! The messenger's own records: in memory and in the store, changed together.
 
-use crate::names::{is_readable, look_alike};
+use crate::names::{Looks, is_readable};
 use crate::record::{GroupRecord, Identity, Item, Line, News, Trust, Who, Work};
 use conclave_delivery::api::{DeviceId, Name, short_group};
 use conclave_mls::rows::Batch;
@@ -215,15 +215,15 @@ impl<S: Store> Book<S> {
         }
     }
 
-    /// A name that no other group has, nor one that looks like it.
+    /// A name that no other group is shown by, nor one that looks like it. Strangers make as many
+    /// groups of one name as they like, so the names are not compared one by one.
     pub(crate) fn free_name(&self, group: &GroupId, wanted: &str) -> String {
-        let taken = |name: &str| {
-            let mut others = self.records.iter().filter(|(id, _)| *id != group);
-            others.any(|(_, record)| look_alike(&record.name, name))
-        };
+        let mut taken = Looks::default();
+        let others = self.records.keys().filter(|id| *id != group);
+        others.for_each(|id| taken.add(&self.group_name(id)));
         let numbered = (2..).map(|n| format!("{wanted}-{n}"));
         let mut names = std::iter::once(wanted.to_string()).chain(numbered);
-        names.find(|name| !taken(name)).unwrap_or_default()
+        names.find(|name| !taken.has(name)).unwrap_or_default()
     }
 
     /// How much of what was queued since the records were loaded has failed.

@@ -1,6 +1,7 @@
 //! What a group can be called, and which names look alike.
 
 use crate::text::is_harmful;
+use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection::skeleton;
@@ -58,8 +59,29 @@ fn is_unseen(c: char) -> bool {
 /// Whether people can take one name for the other: they differ in case alone, or are made of
 /// characters that Unicode lists as confusable (UTS #39).
 pub(crate) fn look_alike(a: &str, b: &str) -> bool {
-    let small = |name: &str| look(&name.to_lowercase());
-    look(a) == look(b) || small(a) == small(b)
+    let mut looks = Looks::default();
+    looks.add(a);
+    looks.has(b)
+}
+
+/// What names look like, each computed once however many are compared with it.
+#[derive(Default)]
+pub(crate) struct Looks(BTreeSet<(bool, String)>);
+
+impl Looks {
+    /// As it is, and in lower case.
+    fn of(name: &str) -> [(bool, String); 2] {
+        [(false, look(name)), (true, look(&name.to_lowercase()))]
+    }
+
+    pub(crate) fn add(&mut self, name: &str) {
+        self.0.extend(Self::of(name));
+    }
+
+    /// Whether one of the names looks like this one.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        Self::of(name).iter().any(|look| self.0.contains(look))
+    }
 }
 
 /// Equal for names that look the same.

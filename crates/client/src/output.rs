@@ -196,7 +196,7 @@ fn news_text(group: &str, news: &News) -> String {
             )
         }
         News::Invited { by, code, .. } => format!(
-            "{group} ? {by} ({code}) is new to you: /accept to talk here, /decline to leave, or \
+            "{group} ? {by} ({code}) wants you here: /accept to talk here, /decline to leave, or \
              /block {}",
             by.user
         ),

@@ -140,7 +140,8 @@ impl Revocation {
         self.check_at(path, 0, now, verifier)
     }
 
-    /// Checks the CAs of a path, if the policy wants it.
+    /// Checks the CAs of a path, if the policy wants it. That one is revoked says more than that a
+    /// list of another is missing.
     pub(crate) fn check_issuers(
         &self,
         path: &Path<'_>,
@@ -148,7 +149,10 @@ impl Revocation {
         verifier: &Verifier<'_>,
     ) -> Result<(), X509Error> {
         let count = if self.policy.whole_chain { path.certificates.len() } else { 0 };
-        (1..count).try_for_each(|i| self.check_at(path, i, now, verifier))
+        let errors = (1..count).filter_map(|i| self.check_at(path, i, now, verifier).err());
+        let errors: Vec<_> = errors.collect();
+        let revoked = errors.iter().find(|error| **error == X509Error::Revoked);
+        revoked.or(errors.first()).map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Checks one certificate of a path. All lists are judged by `now`, whatever time the path is

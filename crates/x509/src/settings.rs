@@ -62,7 +62,8 @@ pub struct Settings {
     /// At most how many signatures are verified for one credential, and again for one that it
     /// replaces. Default 32. Where the application knows several issuers of one name, as many more
     /// are allowed as share a name at most. Signatures of the application's own certificates and
-    /// lists do not count, nor do those that are remembered from other credentials.
+    /// lists do not count. Those that are remembered from other credentials do, though they cost
+    /// nothing: else the answer would depend on which credentials were judged before.
     pub max_signature_checks: usize,
     /// For how many seconds after its expiry the credential of a member is accepted that is in the
     /// tree already when this client joins, and that of an external sender of the group. Default 30

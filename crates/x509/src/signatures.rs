@@ -86,14 +86,15 @@ impl<'a> Verifier<'a> {
         // that lacks the algorithm.
         let algorithm = self.algorithm(key, signed).ok_or(Failure::Unsupported)?;
 
-        let entry = (origin != Origin::Credential).then(|| self.entry(key, signed));
-        if let Some(valid) = entry.as_ref().and_then(|entry| self.cache.get(entry)) {
-            return if valid { Ok(()) } else { Err(failure_by(key)) };
-        }
-
+        // What is remembered counts too: the answer must not depend on who was judged before, or
+        // members part.
         if origin != Origin::Application {
             let left = self.remaining.get().checked_sub(1).ok_or(Failure::Exhausted)?;
             self.remaining.set(left);
+        }
+        let entry = (origin != Origin::Credential).then(|| self.entry(key, signed));
+        if let Some(valid) = entry.as_ref().and_then(|entry| self.cache.get(entry)) {
+            return if valid { Ok(()) } else { Err(failure_by(key)) };
         }
         let result = compute(algorithm, key, signed);
 

@@ -268,17 +268,17 @@ impl X509Validator {
         let mut progress = None;
         for (path, status) in paths.iter().zip(statuses) {
             let status = if revoked { Ok(()) } else { status };
+            let certified = path.certified(presented.clone());
+            // Revocation comes last: for want of a list nothing is put off that is to be refused.
             let identified = self
                 .check_rules(path, moment, request, &verifier)
-                .and(status)
-                .and_then(|()| self.revocation.check_issuers(path, moment.now, &verifier))
-                .and_then(|()| {
-                    let certified = path.certified(presented.clone());
-                    let identity = self.policy.identity(&certified);
-                    Ok((identity.ok_or(X509Error::IdentityRefused)?, certified))
+                .and_then(|()| self.policy.identity(&certified).ok_or(X509Error::IdentityRefused))
+                .and_then(|identity| {
+                    self.revocation.check_issuers(path, moment.now, &verifier)?;
+                    status.map(|()| identity)
                 });
             match identified {
-                Ok((identity, certified)) => {
+                Ok(identity) => {
                     let not_after = chain.first().map_or(0, Parsed::not_after);
                     return Ok(Authenticated { identity, certified, not_after, revoked });
                 }
@@ -292,7 +292,7 @@ impl X509Validator {
         Err(refusal)
     }
 
-    /// Checks all but revocation: for want of a list nothing is put off that is to be refused.
+    /// Checks the path itself: all but revocation and the policy.
     fn check_rules(
         &self,
         path: &Path<'_>,

@@ -1,91 +1,174 @@
-//! A service, and messengers that are given their input at once.
+//! Real processes: services, messengers that are given their input at once, and those that stay.
 
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use conclave_store::{SqliteStore, Store, WriteSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
-pub const CONCLAVE: &str = env!("CARGO_BIN_EXE_conclave");
+pub(crate) const CONCLAVE: &str = env!("CARGO_BIN_EXE_conclave");
+/// Longer than anything here takes on a machine that has much else to do.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A running service, and the folder that all state of a test is in.
-pub struct Service {
-    child: Child,
-    /// Held open, as the service would notice that nobody reads.
-    _output: BufReader<ChildStdout>,
-    pub url: String,
-    folder: tempfile::TempDir,
+/// A running command: its input, and its output line by line.
+pub(crate) struct Process {
+    /// For the output of a test that fails.
+    name: String,
+    pub(crate) child: Child,
+    pub(crate) input: Option<ChildStdin>,
+    lines: Receiver<String>,
 }
 
-impl Service {
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+impl Process {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(CONCLAVE)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(folder.path().join("service"))
-            .stdin(Stdio::null())
+            .args(args)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut first = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut first).unwrap();
-        let url = first.trim_end().strip_prefix("listening on ").unwrap().to_string();
-        Self { child, _output: output, url, folder }
+        let (to, lines) = channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // A line that the process did not come to end is none.
+            while output.read_line(&mut line).is_ok_and(|_| line.ends_with('\n')) {
+                let _ = to.send(line.trim_end().to_string());
+                line.clear();
+            }
+        });
+        let name = args.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        Self { name, input: child.stdin.take(), child, lines }
     }
 
-    /// Where messengers keep their state.
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("users")
+    pub(crate) fn write(&mut self, line: &str) {
+        println!("{} < {line}", self.name);
+        // It fails if the process is dead, which the reader notices.
+        let _ = writeln!(self.input.as_mut().unwrap(), "{line}");
     }
 
-    pub fn args(&self, user: &str) -> Vec<String> {
-        let data = self.data().to_str().unwrap().to_string();
-        ["chat", user, "--server", &self.url, "--data", &data].map(str::to_string).to_vec()
+    /// The next line; none if the process has ended.
+    pub(crate) fn line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => {
+                println!("{} > {line}", self.name);
+                Some(line)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("{} says nothing for {PATIENCE:?}", self.name),
+        }
     }
 
-    /// Runs a messenger with this input.
-    pub fn chat(&self, user: &str, input: impl AsRef<[u8]>) -> Done {
-        run(&self.args(user), input.as_ref())
+    /// Reads until a line that begins like this, which is returned.
+    pub(crate) fn until(&self, begin: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < end, "{}: no {begin:?}", self.name);
+            let line = self.line().unwrap_or_else(|| panic!("{} has ended", self.name));
+            if line.starts_with(begin) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn kill_9(&mut self) {
+        println!("{} is killed", self.name);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn terminate(&mut self) -> i32 {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code().unwrap()
     }
 }
 
-impl Drop for Service {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What became of a messenger.
+/// A running service.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    address: String,
+    data: PathBuf,
+}
+
+impl Server {
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::start_at(data, "127.0.0.1:0")
+    }
+
+    fn start_at(data: &Path, listen: &str) -> Self {
+        let data_arg = data.to_str().unwrap();
+        let process = Process::start(&["serve", "--listen", listen, "--data", data_arg]);
+        let first = process.line().unwrap();
+        let address = first.strip_prefix("listening on http://").unwrap().to_string();
+        Self { process, address, data: data.to_path_buf() }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Dies, and comes back at the same address.
+    pub(crate) fn kill_9_and_restart(&mut self) {
+        self.restart_with(&self.data.clone());
+    }
+
+    /// Dies, and comes back at the same address with other data.
+    pub(crate) fn restart_with(&mut self, data: &Path) {
+        self.process.kill_9();
+        *self = Self::start_at(data, &self.address);
+    }
+}
+
+/// What a messenger that was given its input at once has printed, and how it has ended.
 #[derive(Debug)]
-pub struct Done {
-    pub code: Option<i32>,
-    pub lines: Vec<String>,
-    pub stderr: String,
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) lines: Vec<String>,
+    pub(crate) stderr: String,
 }
 
 impl Done {
-    pub fn has(&self, begin: &str) -> bool {
-        self.lines.iter().any(|line| line.starts_with(begin))
+    /// The first line that begins like this.
+    pub(crate) fn line(&self, begin: &str) -> Option<&str> {
+        self.lines.iter().find(|line| line.starts_with(begin)).map(String::as_str)
+    }
+
+    pub(crate) fn has(&self, begin: &str) -> bool {
+        self.line(begin).is_some()
+    }
+
+    /// Whether a line begins and ends like this.
+    pub(crate) fn says(&self, begin: &str, end: &str) -> bool {
+        self.lines.iter().any(|line| line.starts_with(begin) && line.ends_with(end))
     }
 
     /// The texts of all messages that were shown in a group.
-    pub fn texts(&self, group: &str) -> Vec<&str> {
-        let text = |line: &'_ String| {
+    pub(crate) fn texts(&self, group: &str) -> Vec<&str> {
+        let text = |line: &'_ String| -> Option<usize> {
             let words: Vec<&str> = line.splitn(6, ' ').collect();
             match *words.as_slice() {
-                ["message", of, _, _, _, text] if of == group => Some(text.len()),
+                ["message", of, _, _, _, text] if of == group => Some(line.len() - text.len()),
                 _ => None,
             }
         };
-        let tail = |line: &'_ String| Some(line.len() - text(line)?);
-        self.lines.iter().filter_map(|line| line.get(tail(line)?..)).collect()
+        self.lines.iter().filter_map(|line| line.get(text(line)?..)).collect()
     }
 }
 
 /// Runs the command with this input, and until it ends.
-pub fn run(args: &[impl AsRef<std::ffi::OsStr>], input: &[u8]) -> Done {
+pub(crate) fn run(args: &[impl AsRef<std::ffi::OsStr>], input: &[u8]) -> Done {
     let mut child = Command::new(CONCLAVE)
         .args(args)
         .env("TZ", "UTC")
@@ -107,8 +190,100 @@ pub fn run(args: &[impl AsRef<std::ffi::OsStr>], input: &[u8]) -> Done {
     done
 }
 
+/// People's devices at one service, with all state in one folder.
+pub(crate) struct People {
+    folder: tempfile::TempDir,
+    pub(crate) server: Server,
+}
+
+impl People {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(&folder.path().join("service"));
+        Self { folder, server }
+    }
+
+    /// The service's data of this name.
+    pub(crate) fn service_data(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The service dies, and comes back with the data of this name.
+    pub(crate) fn restart_service_with(&mut self, name: &str) {
+        let data = self.service_data(name);
+        self.server.restart_with(&data);
+    }
+
+    /// Where messengers keep their state.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("users")
+    }
+
+    /// What starts a messenger: a user's device `main`, or the one after the `/`.
+    pub(crate) fn args(&self, who: &str) -> Vec<String> {
+        let (user, device) = who.split_once('/').unwrap_or((who, "main"));
+        let (url, data) = (self.server.url(), self.data().to_str().unwrap().to_string());
+        let args = ["chat", user, "--server", &url, "--data", &data, "--device", device];
+        args.map(str::to_string).to_vec()
+    }
+
+    /// Runs a messenger as a script does: lines in, events out.
+    pub(crate) fn chat(&self, who: &str, input: impl AsRef<[u8]>) -> Done {
+        run(&self.args(who), input.as_ref())
+    }
+
+    /// Starts a messenger that stays.
+    pub(crate) fn stay(&self, who: &str) -> Process {
+        let mut args = self.args(who);
+        args.push("--stay".into());
+        Process::start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The stored state of a device that is not running.
+    fn state(&self, device: &str) -> SqliteStore {
+        SqliteStore::open(self.data().join(device).join("state.sqlite")).unwrap()
+    }
+
+    /// Deletes the secrets of all key packages of a device that is not running, as a backup of an
+    /// older state does.
+    pub(crate) fn lose_key_packages(&self, device: &str) {
+        let mut store = self.state(device);
+        let mut set = WriteSet::new();
+        let all = store.scan("key-package", &[], usize::MAX).unwrap();
+        assert!(!all.is_empty());
+        all.into_iter().for_each(|(key, _)| set.delete("key-package", key));
+        store.commit(&set).unwrap();
+    }
+
+    /// Sets up a device with another's signature key. Their names are of the same lengths.
+    pub(crate) fn copy_identity(&self, from: &str, to: &str) {
+        let identity = self.state(from).get("meta", b"identity").unwrap().unwrap();
+        let mut bytes = identity.expose().to_vec();
+        let mut after = 0;
+        for (old, new) in from.split('/').zip(to.split('/')) {
+            let found = bytes[after..].windows(old.len()).position(|part| part == old.as_bytes());
+            let at = after + found.unwrap();
+            after = at + old.len();
+            bytes[at..after].copy_from_slice(new.as_bytes());
+        }
+        std::fs::create_dir_all(self.data().join(to)).unwrap();
+        let mut set = WriteSet::new();
+        set.put("meta", b"identity".as_slice(), bytes);
+        self.state(to).commit(&set).unwrap();
+    }
+}
+
+/// Copies a folder with the files in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
 /// Replaces bytes wherever they stand in a file, by as many others.
-pub fn replace_bytes(path: &Path, old: &[u8], new: &[u8]) {
+pub(crate) fn replace_bytes(path: &Path, old: &[u8], new: &[u8]) {
     assert_eq!(old.len(), new.len());
     let mut bytes = std::fs::read(path).unwrap();
     let mut found = 0;

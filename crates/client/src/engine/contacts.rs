@@ -24,8 +24,8 @@ impl<S: Store> Engine<S> {
         let by = self.book.record(id).and_then(|record| record.asked_by.as_ref());
         let by = by.map_or("somebody".to_string(), DeviceId::to_string);
         format!(
-            "{by} has brought you into {name}, and is new to you: /accept {name} lets you talk \
-             there, /decline {name} leaves it"
+            "{by} has brought you into {name}: /accept {name} lets you talk there, /decline {name} \
+             leaves it"
         )
     }
 

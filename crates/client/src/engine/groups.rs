@@ -140,13 +140,20 @@ impl<S: Store> Engine<S> {
             );
             changes.push(Self::news(id, News::Note { what }));
         }
+        changes.extend(self.nothing_to_do(id));
+        self.book.commit(Some(&batch), changes)?;
+        self.groups.remove(id);
+        Ok(())
+    }
+
+    /// Empties a group's queue.
+    pub(super) fn nothing_to_do(&self, id: &GroupId) -> Vec<Change> {
+        let mut changes = Vec::new();
         for (key, item) in self.book.items(id) {
             changes.extend(not_sent(&item.work).map(|news| Self::news(id, news)));
             changes.push(Change::Item(key, None));
         }
-        self.book.commit(Some(&batch), changes)?;
-        self.groups.remove(id);
-        Ok(())
+        changes
     }
 
     /// Whether nothing can be done in a group now.

@@ -78,8 +78,15 @@ impl<S: Store> Engine<S> {
             live.sync = true;
             return Ok(Taken::Later { waited: true });
         }
-        let Some((reference, own)) = self.own_key_package(&welcome.welcome)? else {
-            return self.no_key_package(welcome);
+        // By the service's word, which may be wrong: the inviter's signature is looked at below. But
+        // nothing is told of what is wrong with such an invitation.
+        let blocked = self.book.trust(&welcome.sender) == Some(Trust::Blocked);
+        let (reference, own) = match self.own_key_package(&welcome.welcome)? {
+            Some((reference, own)) if blocked => {
+                return self.drop_welcome(&reference, &own, Vec::new());
+            }
+            Some(found) => found,
+            None => return self.no_key_package(welcome, blocked),
         };
         let invalid = |e: conclave_mls::Error| {
             let by = &welcome.sender;
@@ -114,6 +121,8 @@ impl<S: Store> Engine<S> {
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));
         if asks {
+            // What the user wanted in a group of this identifier was for those who were there then.
+            changes.extend(self.nothing_to_do(id));
             let code = short_member_code(&*self.provider, &by, &inviter.signature_key)?;
             changes.push(Self::news(id, News::Invited { seq, by, code }));
         }
@@ -180,9 +189,13 @@ impl<S: Store> Engine<S> {
         Ok(stage)
     }
 
-    fn no_key_package(&mut self, welcome: &WelcomeItem) -> Result<Taken, EngineError> {
+    fn no_key_package(
+        &mut self,
+        welcome: &WelcomeItem,
+        blocked: bool,
+    ) -> Result<Taken, EngineError> {
         // A group that is known was joined by this very Welcome.
-        if self.book.record(&welcome.group_id).is_none() {
+        if !blocked && self.book.record(&welcome.group_id).is_none() {
             let (by, group) = (&welcome.sender, short_group(&welcome.group_id));
             let me = self.device();
             let what = format!(

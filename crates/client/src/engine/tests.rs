@@ -275,7 +275,8 @@ impl World {
         }
         let done = run!(
             Register ListDevices PublishKeyPackages CountKeyPackages WithdrawKeyPackages
-            ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox AckInbox
+            ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox
+            AckInbox
         );
         let (mut reply, notices) =
             done.map_err(|ServiceError { code, detail }| ClientError::Refused { code, detail })?;

@@ -45,7 +45,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
     }
     routes!(
         Register ListDevices PublishKeyPackages CountKeyPackages WithdrawKeyPackages
-        ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo FetchInbox AckInbox
+        ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo
+        FetchInbox AckInbox
     )
     .route(EVENTS_PATH, get(events))
     .fallback(unknown)

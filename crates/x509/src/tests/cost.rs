@@ -169,6 +169,22 @@ fn cas_and_lists_that_members_share_are_verified_once() {
     assert_eq!(checks, 20 + 1 + 2);
 }
 
+/// Else members would part over a credential that some of them know a part of.
+#[test]
+fn what_was_verified_before_changes_no_answer() {
+    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let upper = root.ca("upper", |_| {});
+    let lower = upper.ca("lower", |_| {});
+    let long = request(&[&lower.issue(ALICE, &key, |_| {}), &lower.der, &upper.der], &key);
+    let short = request(&[&upper.issue(ALICE, &key, |_| {}), &upper.der], &key);
+    let settings = Settings { max_signature_checks: 2, ..Settings::default() };
+    let validator = validator(&root).with_settings(settings);
+    for _ in 0..2 {
+        assert_eq!(validate(&validator, &long).map(drop), Err(X509Error::PathTooComplex));
+        validate(&validator, &short).unwrap();
+    }
+}
+
 #[test]
 fn what_was_verified_lets_nothing_else_in() {
     let (root, key) = (Ca::root("root"), Key::new(SUITE));

@@ -475,6 +475,20 @@ fn a_missing_list_hides_no_refusal() {
         p.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     };
     assert_eq!(result(for_servers), X509Error::KeyPurpose);
+
+    // Nor the policy's.
+    let nobody = root.issue("nobody", &key, |p| p.subject_alt_names.clear());
+    let nobody = validate(&validator, &request(&[&nobody], &key)).unwrap_err();
+    assert_eq!(nobody, X509Error::IdentityRefused);
+
+    // Nor a CA's that is revoked: the list of the one below it is missing.
+    let upper = root.ca("upper", numbered);
+    let lower = upper.ca("lower", |_| {});
+    let member = lower.issue(ALICE, &key, |_| {});
+    let chain = request(&[&member, &lower.der, &upper.der], &key);
+    let lists = [list_until(&root, &[SERIAL], 2)];
+    validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
+    assert_eq!(validate(&validator, &chain).map(drop), Err(X509Error::Revoked));
 }
 
 #[test]

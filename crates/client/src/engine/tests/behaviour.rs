@@ -1,5 +1,6 @@
 use super::*;
 use crate::book::Change;
+use crate::record::{GroupRecord, Item, Payload, Stage, Work};
 use crate::suites::HYBRID;
 use conclave_delivery::api::CountKeyPackages;
 
@@ -241,4 +242,44 @@ fn state_is_used_by_its_device_alone() {
         );
     }
     assert!(Engine::open(setup("a/pc", None)).is_ok());
+}
+
+/// A service that was set up anew knows no groups: whoever knows an old one's identifier can make
+/// another of it.
+#[test]
+fn what_waits_in_a_lost_group_is_not_said_in_a_strangers() {
+    let mut world = World::new(42);
+    let (alice, mallory) = (world.add("alice/pc"), world.add("mallory/pc"));
+    world.settle();
+    world.say(mallory, "/new trap");
+    world.settle();
+    let group = world.devices[mallory].engine.book.current().cloned().unwrap();
+    let (name, stage) = ("work".into(), Stage::Active);
+    let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at: 0, asked_by: None };
+    let payload = Payload::Text("between us".into());
+    let item = Item { group: group.clone(), work: Work::Send { payload, sealed: None } };
+    let before = vec![Change::Record(group, record), Change::NewItem(item)];
+    world.devices[alice].engine.book.commit(None, before).unwrap();
+
+    world.say(mallory, "/invite alice");
+    world.settle();
+    let lines = world.devices[alice].lines();
+    assert!(world.devices[alice].has_line("invited work 1 by mallory/pc "), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("failed work ")), "{lines:?}");
+    assert!(world.devices[mallory].messages().is_empty(), "{:?}", world.devices[mallory].lines());
+}
+
+#[test]
+fn a_group_named_as_an_unnamed_one_is_shown_gets_another_name() {
+    let mut world = World::new(43);
+    let a = world.add("a/pc");
+    world.settle();
+    world.say(a, "/new g");
+    world.settle();
+    let book = &mut world.devices[a].engine.book;
+    let group = book.current().cloned().unwrap();
+    let record = GroupRecord { name: String::new(), ..book.record(&group).cloned().unwrap() };
+    book.commit(None, vec![Change::Record(group.clone(), record)]).unwrap();
+    let shown = book.group_name(&group);
+    assert_eq!(book.free_name(&b"other".as_slice().into(), &shown), format!("{shown}-2"));
 }
