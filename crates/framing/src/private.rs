@@ -138,16 +138,25 @@ fn padded_plaintext(
     }
     let plaintext = Secret::new(w.finish());
     let padding = padding.bytes(plaintext.len());
-    let tag_len = suite.params().aead.tag_len();
-    let padded = plaintext.len().saturating_add(padding);
-    let length = padded.saturating_add(tag_len);
-    if length > MAX_VECTOR_LEN {
-        return Err(EncodeError { length }.into());
-    }
+    let padded = padded_length(plaintext.len(), padding, suite.params().aead.tag_len())?;
+
     // Copied: growing in place could leave the old buffer behind, unwiped.
     let mut bytes = Secret::zero(padded);
     bytes.expose_mut().iter_mut().zip(plaintext.expose()).for_each(|(to, from)| *to = *from);
     Ok(bytes)
+}
+
+/// The length of a plaintext with its padding.
+///
+/// # Errors
+/// If the ciphertext of it, which ends with a tag, is longer than a vector can be.
+fn padded_length(plaintext: usize, padding: usize, tag: usize) -> Result<usize, EncodeError> {
+    let padded = plaintext.saturating_add(padding);
+    let length = padded.saturating_add(tag);
+    if length > MAX_VECTOR_LEN {
+        return Err(EncodeError { length });
+    }
+    Ok(padded)
 }
 
 fn seal_sender_data(

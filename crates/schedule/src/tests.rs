@@ -218,12 +218,28 @@ fn confirmation_tags_of_every_other_length_are_refused() {
 }
 
 #[test]
+fn the_welcome_key_and_nonce_are_those_of_section_12_4_3_1() {
+    let suite = suite(&PORTABLE);
+    let joiner = JoinerSecret::from_secret(Secret::new(vec![1; 32]));
+    let member = MemberSecret::derive(&suite, &joiner, &PskSecret::zero(&suite)).unwrap();
+    let secret = member.welcome_secret(&suite).unwrap();
+    let derive = |label: &[u8], length| {
+        suite.expand_with_label(secret.as_secret(), label, b"", length).unwrap()
+    };
+    let want = (derive(b"key", 16), derive(b"nonce", 12));
+    assert_eq!(member.welcome_key(&suite).unwrap(), want);
+}
+
+#[test]
 fn both_sides_of_an_external_init_have_the_same_secret() {
     let suite = suite(&PORTABLE);
     let epoch = EpochSecrets::from_epoch_secret(&suite, Secret::zero(32)).unwrap();
     let key_pair = external_key_pair(&suite, &epoch.external).unwrap();
     let (kem_output, init) = external_init_to(&suite, &key_pair.public, &mut TestRng(1)).unwrap();
     assert_eq!(external_init_from(&suite, &key_pair, &kem_output).unwrap(), init);
+    // It is what HPKE exports for the context of section 8.3.
+    let exported = suite.export_from(&key_pair, &kem_output, b"MLS 1.0 external init secret");
+    assert_eq!(exported.as_ref(), Ok(init.as_secret()));
     let (_, other) = external_init_to(&suite, &key_pair.public, &mut TestRng(2)).unwrap();
     assert_ne!(other, init);
     assert!(external_init_from(&suite, &key_pair, &kem_output[1..]).is_err());

@@ -7,7 +7,7 @@ use alloc::string::String;
 use conclave_schedule::{
     EncryptionSecret, RatchetKind, RatchetLimits, SecretTree, SecretTreeDelta,
 };
-use conclave_wire::{Content, ContentType, LeafIndex, TreeSize};
+use conclave_wire::{Content, ContentType, LeafIndex, Proposal, ProposalType, TreeSize};
 
 const PRIVATE: WireFormat = WireFormat::PRIVATE_MESSAGE;
 
@@ -134,6 +134,12 @@ fn what_was_signed_for_a_public_message_or_is_not_confirmed_is_not_sealed() {
     commit.auth.confirmation_tag = None;
     let missing = FramingError::MissingConfirmationTag;
     assert_eq!(f.seal(&commit, Padding::None, &mut TestRng(1)), Err(missing));
+    for content in [remove(), application(b"hello")] {
+        let mut confirmed = f.signed(PRIVATE, MEMBER, content);
+        confirmed.auth.confirmation_tag = Some([0; 32].as_slice().into());
+        let unexpected = FramingError::UnexpectedConfirmationTag;
+        assert_eq!(f.seal(&confirmed, Padding::None, &mut TestRng(1)), Err(unexpected));
+    }
 }
 
 #[test]
@@ -307,6 +313,33 @@ fn padding_beyond_what_a_vector_can_hold_is_refused_without_allocating_it() {
     for n in [1 << 30, u32::MAX] {
         let refused = f.seal(&signed, Padding::Bytes(n), &mut TestRng(1));
         assert!(matches!(refused, Err(FramingError::Encode(_))));
+    }
+}
+
+#[test]
+fn a_ciphertext_fits_a_vector_with_its_padding_and_tag() {
+    const MAX: usize = MAX_VECTOR_LEN;
+    assert_eq!(padded_length(MAX - 16 - 9, 9, 16), Ok(MAX - 16));
+    for (plaintext, padding) in [(MAX - 16 - 8, 9), (MAX - 16 - 9, 10), (MAX - 15, 0)] {
+        assert_eq!(padded_length(plaintext, padding, 16), Err(EncodeError { length: MAX + 1 }));
+    }
+    assert_eq!(padded_length(1, usize::MAX, 16), Err(EncodeError { length: usize::MAX }));
+}
+
+#[test]
+fn a_custom_proposal_is_opened_by_who_knows_its_type() {
+    let f = Fixture::new();
+    let (proposal_type, body) = (ProposalType(0xf042), [2, 7, 8].into());
+    let proposal = Content::Proposal(Proposal::Custom { proposal_type, body });
+    let sent = f.signed(PRIVATE, MEMBER, proposal);
+    let sealed = f.seal(&sent, Padding::ToMultipleOf(64), &mut TestRng(1)).unwrap();
+    let data = open_sender_data(&f.suite, &sealed, &f.sender_data_secret).unwrap();
+    let open = |known: &[CustomProposal]| open_private(&f.suite, &sealed, &data, key(), known);
+
+    let opened = open(&[CustomProposal::vector(proposal_type)]).unwrap();
+    assert_eq!(opened, UnverifiedContent(sent));
+    for others in [&[] as &[_], &[CustomProposal::vector(ProposalType(0xf043))]] {
+        assert!(matches!(open(others), Err(FramingError::MalformedContent(_))));
     }
 }
 

@@ -3,7 +3,8 @@ use crate::testing::{Fixture, MEMBER, TestRng, application, remove};
 use crate::{sign_content, sign_proposal_from_outside, verify_signature};
 use conclave_crypto::Secret;
 use conclave_wire::{
-    Content, Decode, FramedContentAuthData, Mac, ProposalType, SenderType, SignaturePublicKey,
+    Content, Decode, FramedContentAuthData, Mac, Proposal, ProposalType, SenderType,
+    SignaturePublicKey,
 };
 
 const PUBLIC: WireFormat = WireFormat::PUBLIC_MESSAGE;
@@ -114,7 +115,9 @@ fn application_data_in_a_public_message_is_refused_when_sent_and_when_opened() {
 #[test]
 fn an_external_sender_may_send_only_the_proposals_registered_for_it() {
     let f = Fixture::new();
-    for proposal in f.proposals() {
+    // Whether a custom one may come from outside is checked by who knows its registration.
+    let custom = Proposal::Custom { proposal_type: ProposalType(0xf042), body: [].into() };
+    for proposal in f.proposals().into_iter().chain([custom]) {
         let kind = proposal.proposal_type();
         let allowed = !matches!(kind, ProposalType::UPDATE | ProposalType::EXTERNAL_INIT);
         let content = Content::Proposal(proposal);
@@ -249,7 +252,20 @@ fn messages_of_another_group_or_epoch_are_refused() {
         assert_eq!(verify_signature(&f.suite, &sent, &context, key), Err(error));
         let framed = sent.content.clone();
         assert_eq!(sign_content(&f.suite, PUBLIC, framed, &context, &f.signer), Err(error));
+        let member = f.signed(PUBLIC, MEMBER, remove());
+        assert_eq!(protect_public(&f.suite, member, &context, &f.membership_key), Err(error));
     }
+}
+
+#[test]
+fn a_signature_is_of_the_labelled_encoding_of_section_6_1() {
+    let f = Fixture::new();
+    let signed = f.signed(PUBLIC, MEMBER, remove());
+    let tbs =
+        FramedContentTbs { wire_format: PUBLIC, content: &signed.content, context: &f.context };
+    let (tbs, signature) = (tbs.to_bytes().unwrap(), &signed.auth.signature);
+    let key = &f.signer.public;
+    assert_eq!(f.suite.verify_with_label(key, b"FramedContentTBS", &tbs, signature), Ok(()));
 }
 
 #[test]

@@ -304,9 +304,9 @@ impl SecretTree {
 }
 
 /// The highest level such that all together fit into the room when each count above it is cut down to
-/// it.
+/// it. For counts that do not fit as they are: then the highest count is over the level.
 fn level(counts: impl Iterator<Item = usize> + Clone, room: usize) -> usize {
-    let (mut fits, mut over) = (0, counts.clone().max().unwrap_or(0) + 1);
+    let (mut fits, mut over) = (0, counts.clone().max().unwrap_or(0));
     while over - fits > 1 {
         let middle = fits + (over - fits) / 2;
         if counts.clone().map(|n| n.min(middle)).sum::<usize>() <= room {

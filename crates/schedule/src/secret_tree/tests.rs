@@ -283,6 +283,82 @@ fn all_ratchets_of_an_epoch_share_room_for_skipped_keys() {
     assert_eq!(SecretTree::load(tree.size(), tree.rows().into_iter()), Ok(tree));
 }
 
+/// Any order of skipping: each ratchet keeps its newest keys, all together fill the room, and none
+/// gives one up while another keeps two more.
+#[test]
+fn room_for_skipped_keys_is_filled_and_shared_evenly() {
+    let leaves = (0..4).map(LeafIndex);
+    let ids: Vec<_> = leaves
+        .flat_map(|leaf| [Handshake, Application].map(|kind| RatchetId { leaf, kind }))
+        .collect();
+    let kept = |tree: &SecretTree| -> Vec<Vec<u32>> {
+        ids.iter().map(|id| tree.skipped_of(*id).collect()).collect()
+    };
+    let sum = |keys: &[Vec<u32>]| keys.iter().map(Vec::len).sum::<usize>();
+
+    for room in 0..20 {
+        let limits = RatchetLimits { max_skipped: 5, max_skipped_in_epoch: room, ..LIMITS };
+        let mut rng = TestRng(room.into());
+        let mut tree = tree(4);
+        for _ in 0..40 {
+            let chosen = rng.below(8) as usize;
+            let id = ids[chosen];
+            let next = tree.next_generation(id.leaf, id.kind);
+            let generation = next + rng.below(8) as u32;
+            // What it keeps by its own limit.
+            let mut offered = kept(&tree);
+            offered[chosen].extend(next..generation);
+            let excess = offered[chosen].len().saturating_sub(5);
+            offered[chosen].drain(..excess);
+            take(&mut tree, id.leaf.0, id.kind, generation, limits).unwrap();
+
+            let kept = kept(&tree);
+            assert_eq!(sum(&kept), sum(&offered).min(room as usize));
+            let most = kept.iter().map(Vec::len).max().unwrap();
+            for (offered, kept) in offered.iter().zip(&kept) {
+                assert!(offered.ends_with(kept), "{kept:?} of {offered:?}");
+                assert!(kept == offered || kept.len() + 1 >= most, "{kept:?} of {offered:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lowered_limits_drop_skipped_keys_at_the_next_skip() {
+    let mut tree = tree(2);
+    let kept = |tree: &SecretTree, leaf| -> Vec<u32> {
+        tree.skipped_of(RatchetId { leaf: LeafIndex(leaf), kind: Application }).collect()
+    };
+    take(&mut tree, 0, Application, 6, LIMITS).unwrap();
+    take(&mut tree, 1, Application, 8, LIMITS).unwrap();
+    let limits = RatchetLimits { max_skipped: 5, max_skipped_in_epoch: 11, ..LIMITS };
+
+    // Messages in order or late skip none, and drop none.
+    take(&mut tree, 0, Application, 7, limits).unwrap();
+    take(&mut tree, 1, Application, 0, limits).unwrap();
+    assert_eq!(kept(&tree, 0), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(kept(&tree, 1), [1, 2, 3, 4, 5, 6, 7]);
+
+    // One drops by its own limit; what is over that of the epoch then, the other.
+    take(&mut tree, 0, Application, 10, limits).unwrap();
+    assert_eq!(kept(&tree, 0), [3, 4, 5, 8, 9]);
+    assert_eq!(kept(&tree, 1), [2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_key_for_which_there_is_no_room_is_not_written() {
+    let suite = suite(&PORTABLE);
+    let limits = RatchetLimits { max_skipped_in_epoch: 2, ..LIMITS };
+    let (_, delta) = tree(1).receive(&suite, LeafIndex(0), Application, 5, limits).unwrap();
+    let written: Vec<_> = delta.rows().into_iter().map(|(row, _)| row).collect();
+    let of_keys = [skipped(0, Application, 3), skipped(0, Application, 4)];
+    assert_eq!(
+        written[..3],
+        [SecretTreeRow::Node(0), ratchet(0, Handshake), ratchet(0, Application)]
+    );
+    assert_eq!(written[3..], of_keys);
+}
+
 #[test]
 fn no_room_for_skipped_keys_is_no_obstacle_to_messages() {
     let limits = RatchetLimits { max_skipped_in_epoch: 0, ..LIMITS };
@@ -462,6 +538,12 @@ fn each_missing_row_is_noticed_at_loading() {
         assert_eq!(load(rows), Err(expected));
     }
     assert_eq!(load(Vec::new()), Err(RatchetError::MissingRow(SecretTreeRow::Node(7))));
+
+    // Where both ratchets of a leaf are missing, so may be its node; no other one is.
+    let mut rows = tree.rows();
+    let six = LeafIndex(6);
+    rows.retain(|(row, _)| !matches!(row, SecretTreeRow::Ratchet { leaf, .. } if *leaf == six));
+    assert_eq!(load(rows), Err(RatchetError::MissingRow(SecretTreeRow::Node(six.node().0))));
 }
 
 #[test]
