@@ -152,7 +152,7 @@ impl Link {
     ///
     /// Who creates the new group says so of all members whose credentials change; a certificate
     /// changes with the key that it is for. Who joins is asked, with the credentials that it finds
-    /// ([`JoinStage::unmatched`]).
+    /// ([`JoinStage::unmatched`](crate::JoinStage::unmatched)).
     #[must_use]
     pub fn known_as(mut self, old: LeafIndex, credential: Credential) -> Self {
         self.known_as.insert(old, credential);
