@@ -6,7 +6,7 @@
 
 use crate::error::Error;
 use crate::limits::{Limit, Limits};
-use crate::policy::Proposed;
+use crate::policy::{Proposed, ProposedCommit};
 use crate::proposals::{Applied, CheckedList, Committer, ListedProposal, apply, check_list};
 use crate::public::PublicState;
 use crate::rules;
@@ -23,9 +23,10 @@ use conclave_wire::{
 pub(crate) fn first_left_out<'a>(
     group: &PublicState,
     committer: LeafIndex,
-    committed: &[Proposed<'_>],
+    commit: &ProposedCommit<'_>,
     mut pending: impl Iterator<Item = Proposed<'a>>,
 ) -> Option<Proposed<'a>> {
+    let committed = &commit.proposals;
     let covered = Covered::by(committed);
     // Mostly nothing is left out: then the commit need not be applied.
     let mut outcome = None;
@@ -33,7 +34,8 @@ pub(crate) fn first_left_out<'a>(
         if covered.covers(item) {
             return false;
         }
-        let outcome = outcome.get_or_insert_with(|| Outcome::of(group, committer, committed).ok());
+        let outcome = outcome
+            .get_or_insert_with(|| Outcome::of(group, committer, committed, commit.leaf).ok());
         outcome.as_ref().is_some_and(|outcome| outcome.has_room_for(&covered, item))
     })
 }
@@ -49,7 +51,7 @@ pub(crate) fn fitting_beside(
 ) -> Vec<ListedProposal> {
     let committed: Vec<Proposed<'_>> = committed.iter().map(Proposed::from).collect();
     let covered = Covered::by(&committed);
-    let Ok(mut outcome) = Outcome::of(group, committer, &committed) else { return more };
+    let Ok(mut outcome) = Outcome::of(group, committer, &committed, None) else { return more };
     let mut fits = Vec::with_capacity(more.len());
     for item in &more {
         let room = outcome.has_room_for(&covered, &item.into());
@@ -122,7 +124,7 @@ impl<'c> Covered<'c> {
     }
 }
 
-/// What a commit leads to without its path, and what that asks of one more proposal.
+/// What a commit leads to, apart from its path above the leaf, and what that asks of one more proposal.
 struct Outcome<'a> {
     group: &'a PublicState,
     committer: LeafIndex,
@@ -153,11 +155,13 @@ struct Taken<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    /// The outcome of a commit that is valid without its path.
+    /// The outcome of a commit, with the committer's new leaf if it has a path: the commit may be valid
+    /// only by what that leaf supports.
     fn of(
         group: &'a PublicState,
         committer: LeafIndex,
         committed: &[Proposed<'_>],
+        leaf: Option<&LeafNode>,
     ) -> Result<Self, Error> {
         let limits = &group.config.limits;
         let listed =
@@ -165,7 +169,10 @@ impl<'a> Outcome<'a> {
         let list: Vec<ListedProposal> = committed.iter().map(listed).collect();
         check_list(limits, Committer::Member(committer), &list)?;
         let list = CheckedList::of_checked(list);
-        let applied = apply(group, &list)?;
+        let mut applied = apply(group, &list)?;
+        if let Some(leaf) = leaf {
+            applied.tree.update_leaf(committer, leaf)?;
+        }
         group.check_result(&applied)?;
 
         let required = rules::required_capabilities(&applied.extensions)?.unwrap_or_default();

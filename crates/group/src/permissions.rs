@@ -139,7 +139,7 @@ impl Rules {
         commit: &ProposedCommit<'_>,
     ) -> Option<Proposed<'a>> {
         let may_commit = |item: &Proposed<'_>| self.may_commit(group, commit.sender, *item);
-        first_left_out(group.0, committer, &commit.proposals, group.pending().filter(may_commit))
+        first_left_out(group.0, committer, commit, group.pending().filter(may_commit))
     }
 
     fn may_commit(&self, group: GroupView<'_>, sender: Sender, item: Proposed<'_>) -> bool {

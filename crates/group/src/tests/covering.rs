@@ -3,7 +3,7 @@
 
 use super::fixture::*;
 use crate::covering::{first_left_out, fitting_beside};
-use crate::policy::Proposed;
+use crate::policy::{Proposed, ProposedCommit};
 use crate::proposals::{CheckedList, Committer, ListedProposal, apply, check_list};
 use crate::public::PublicState;
 use crate::{Config, Limits};
@@ -299,14 +299,16 @@ fn what_is_left_out_is_what_would_be_valid_beside_the_commit() {
                 continue;
             }
             valid += 1;
+            let sender = Sender::Member(committer);
+            let commit = ProposedCommit { sender, proposals: committed.clone(), leaf: None };
             for item in &pending {
                 let item = proposed(item);
-                let found = first_left_out(&group, committer, &committed, [item].into_iter());
+                let found = first_left_out(&group, committer, &commit, [item].into_iter());
                 let wanted = is_left_out(&group, committer, &committed, item);
                 assert_eq!(found.is_some(), wanted, "{committer}: {committed:#?}\n{item:#?}");
                 seen[usize::from(kinds(item.proposal))][usize::from(wanted)] += 1;
             }
-            let first = first_left_out(&group, committer, &committed, pending.iter().map(proposed));
+            let first = first_left_out(&group, committer, &commit, pending.iter().map(proposed));
             let wanted = pending
                 .iter()
                 .map(proposed)

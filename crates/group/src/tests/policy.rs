@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use conclave_crypto::SignatureKeyPair;
 use conclave_wire::{
     Credential, Extension, ExtensionType, ExternalSender, LeafIndex, Proposal, ProposalType,
-    ProtocolVersion, ReInit,
+    ProtocolVersion, ReInit, RequiredCapabilities,
 };
 use core::convert::Infallible;
 
@@ -700,6 +700,49 @@ fn a_group_is_loaded_under_the_policy_that_it_was_stored_under() {
     assert_eq!(load(Config::default()).err(), other);
     load(lax()).unwrap();
     load(Config { adopt_policy: true, ..Config::default() }).unwrap();
+}
+
+#[test]
+fn a_requirement_that_only_a_path_meets_excuses_nobody_from_covering_what_is_pending() {
+    const NEW: ExtensionType = ExtensionType(0xf0e1);
+    let rules = Rules { cover_all_pending: true, ..Rules::default() };
+    let strict = config_of(rules);
+    let able = |name: &str| {
+        let mut leaf = leaf_params(name);
+        leaf.capabilities.extensions.push(NEW);
+        leaf
+    };
+    let mut peers = vec![Peer::found_with("alice", strict.clone(), b"a group")];
+    let owns = ["bob", "carol"].map(|name| {
+        let seed = name.len() as u64;
+        key_package_of(able(name), &mut TestRng(seed))
+    });
+    let adds = owns.iter().map(|own| NewProposal::Add(valid(own))).collect();
+    let messages = peers[0].commit(commit_of(adds));
+    peers[0].accepted();
+    for own in &owns {
+        peers.push(Peer::join(&messages.welcomes[0].message, own, strict.clone(), 9));
+    }
+    let removal = peers[1].propose(NewProposal::Remove(CAROL), &Framing::default());
+    deliver(&mut peers, 1, &removal);
+
+    // Alice, without rules, requires what her old leaf does not support, and leaves the removal out.
+    let lawless = Config { adopt_policy: true, ..Config::default() };
+    peers[0].group = Group::load(&PROVIDER, lawless, peers[0].rows.clone()).unwrap();
+    let required = RequiredCapabilities {
+        extension_types: vec![NEW],
+        proposal_types: Vec::new(),
+        credential_types: Vec::new(),
+    };
+    let required = Extension::new(ExtensionType::REQUIRED_CAPABILITIES, &required).unwrap();
+    let signer = peers[0].group.signer.clone();
+    let commit = peers[0].commit(CommitOptions {
+        received: false,
+        leaf: Some(LeafUpdate { params: able("alice"), signer }),
+        ..commit_of(vec![NewProposal::GroupContextExtensions(vec![required])])
+    });
+    let refused = rejection(peers[1].error(&commit.commit));
+    assert!(matches!(refused, Rejection::RefusedByPolicy { .. }), "{refused}");
 }
 
 /// Overrides nothing.
