@@ -703,7 +703,7 @@ fn a_group_is_loaded_under_the_policy_that_it_was_stored_under() {
 }
 
 #[test]
-fn a_requirement_that_only_a_path_meets_excuses_nobody_from_covering_what_is_pending() {
+fn a_requirement_only_a_path_meets_excuses_no_left_out_proposal() {
     const NEW: ExtensionType = ExtensionType(0xf0e1);
     let rules = Rules { cover_all_pending: true, ..Rules::default() };
     let strict = config_of(rules);
