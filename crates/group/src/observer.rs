@@ -351,6 +351,7 @@ impl Observer {
         Ledger {
             proposals: u32::try_from(self.public.proposals.len()).unwrap_or(u32::MAX),
             single: self.group_info.is_some(),
+            policy: !self.public.epoch.policy.is_empty(),
             ..Ledger::default()
         }
     }
@@ -367,6 +368,7 @@ impl Observer {
         let ledger = Ledger {
             proposals: count_after(proposals.len(), has, delta.public.proposals.iter()),
             single: delta.group_info.as_ref().unwrap_or(&self.group_info).is_some(),
+            policy: !delta.public.epoch.as_ref().unwrap_or(&self.public.epoch).policy.is_empty(),
             ..Ledger::default()
         };
         if ledger != self.ledger() {

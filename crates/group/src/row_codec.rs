@@ -68,13 +68,15 @@ pub(crate) struct Ledger {
     pub(crate) pending_updates: u32,
     /// A pending commit; for an observer, a GroupInfo.
     pub(crate) single: bool,
+    /// The name of a policy.
+    pub(crate) policy: bool,
 }
 
 impl Ledger {
     pub(crate) fn put(self, batch: &mut Batch) {
         let counts = [self.past_epochs, self.proposals, self.pending_updates];
         let mut row: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
-        row.push(self.single.into());
+        row.push(u8::from(self.single) | u8::from(self.policy) << 1);
         batch.put(RowKey::new(Table::Ledger, 0), &row);
     }
 
@@ -82,13 +84,14 @@ impl Ledger {
     pub(crate) fn check(self, rows: &StoredRows) -> Result<(), Error> {
         let mut r = Reader::new(rows.single(Table::Ledger)?);
         let (past, proposals) = (u32::decode(&mut r)?, u32::decode(&mut r)?);
-        let (updates, single) = (u32::decode(&mut r)?, u8::decode(&mut r)?);
+        let (updates, flags) = (u32::decode(&mut r)?, u8::decode(&mut r)?);
         nothing_left(&r)?;
         for (what, found, wanted) in [
             ("PastEpoch", self.past_epochs, past),
             ("Proposal", self.proposals, proposals),
             ("PendingUpdate", self.pending_updates, updates),
-            ("PendingCommit or GroupInfo", self.single.into(), single.into()),
+            ("PendingCommit or GroupInfo", self.single.into(), (flags & 1).into()),
+            ("Policy", self.policy.into(), (flags >> 1).into()),
         ] {
             if found != wanted {
                 return Err(Error::storage(format!("{found} {what} rows, not {wanted}")));

@@ -303,6 +303,7 @@ impl Group {
             proposals: count(self.public.proposals.len()),
             pending_updates: count(self.pending_updates.len()),
             single: self.pending_commit.is_some(),
+            policy: !self.public.epoch.policy.is_empty(),
         }
     }
 
@@ -320,6 +321,7 @@ impl Group {
                 delta.pending_updates.iter(),
             ),
             single: delta.pending_commit.as_ref().unwrap_or(&self.pending_commit).is_some(),
+            policy: !delta.public.epoch.as_ref().unwrap_or(&self.public.epoch).policy.is_empty(),
         };
         if !batch.clear && ledger != self.ledger() {
             ledger.put(&mut batch);

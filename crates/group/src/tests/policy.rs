@@ -1,6 +1,7 @@
 //! The application's rules: judged alike by who sends, who receives and who observes.
 
 use super::fixture::*;
+use crate::rows::{RowKey, Table};
 use crate::{
     CommitOptions, Config, Error, Event, ExternalCommit, ExternalJoinOptions, ExternalJoinStage,
     ExternalTarget, Framing, Group, GroupInfoOptions, GroupView, LeafUpdate, Misuse, NewProposal,
@@ -689,6 +690,12 @@ fn a_group_is_loaded_under_the_policy_that_it_was_stored_under() {
     assert_eq!(load(&peers[0], strict()).err(), other);
     peers[0].group = load(&peers[0], lax()).unwrap();
     peers[0].check();
+
+    // A group whose policy's name is lost is not taken for one without rules.
+    let mut lost = peers[0].rows.clone();
+    lost.remove(&RowKey::new(Table::Policy, 0)).unwrap();
+    let loaded = Group::load(&PROVIDER, Config::default(), lost).map(drop);
+    assert!(matches!(loaded, Err(Error::Storage(_))), "{loaded:?}");
 
     // So is the policy of an observer; and one without rules can be adopted, too.
     let observer = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
