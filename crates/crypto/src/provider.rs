@@ -328,7 +328,8 @@ pub trait CryptoProvider: Send + Sync {
     /// Signs.
     ///
     /// # Errors
-    /// If the provider does not have the scheme, or the key pair is invalid.
+    /// [`CryptoError::InvalidPrivateKey`] if the private key is invalid or the public key is not its own; or
+    /// if the provider does not have the scheme.
     fn sign(
         &self,
         scheme: SignatureScheme,
@@ -336,11 +337,20 @@ pub trait CryptoProvider: Send + Sync {
         message: &[u8],
     ) -> Result<Vec<u8>, CryptoError>;
 
-    /// Verifies a signature.
+    /// Verifies a signature by the one rule that all providers follow, so that members never disagree.
+    ///
+    /// * Ed25519: RFC 8032 section 5.1.7 with the cofactor: `[8][S]B = [8]R + [8][k]A`, with the key and
+    ///   `R` canonically encoded, `S` below the order, and the key not of small order.
+    /// * Ed448: RFC 8032 section 5.2.7 with the cofactor: `[4][S]B = [4]R + [4][k]A`, with the key and `R`
+    ///   canonically encoded, `S` below the order, and the key not of small order. The context is empty.
+    /// * ECDSA: SEC 1, with the signature in strict DER, both `s` and `n - s` accepted, and the key an
+    ///   uncompressed point.
+    /// * ML-DSA: FIPS 204's `ML-DSA.Verify` with an empty context. A signature has one encoding.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidSignature`] if it does not verify; or if the provider does not have
-    /// the scheme, or the key is invalid.
+    /// [`CryptoError::InvalidSignature`] if the signature does not verify,
+    /// [`CryptoError::InvalidPublicKey`] if the rule refuses the key; or if the provider does not have
+    /// the scheme.
     fn verify(
         &self,
         scheme: SignatureScheme,
