@@ -17,8 +17,6 @@ mod curve448;
 mod ml_dsa;
 mod ml_kem;
 mod nist;
-#[cfg(test)]
-mod tests;
 
 use batch::Threads;
 use conclave_crypto::hpke::{self, SharedInfo};
