@@ -2,8 +2,8 @@
 //! compiles for, browsers and microcontrollers included.
 //!
 //! It has all suites of RFC 9420, and the post-quantum suites that [`RustCrypto::with_suites`] gives code
-//! points. Ed25519 and X25519 come from the dalek crates, X448 and Ed448 from `ed448-goldilocks`, the rest
-//! from the RustCrypto project. It is slower than the native provider, accepts and refuses exactly the
+//! points. Ed25519 and X25519 come from the dalek crates, X448 and Ed448 from `ed448-goldilocks-plus`, the
+//! rest from the RustCrypto project. It is slower than the native provider, accepts and refuses exactly the
 //! same, and gives the same results, except that its ECDSA and ML-DSA signatures are deterministic
 //! (RFC 6979; FIPS 204 section 3.4).
 #![no_std]
@@ -137,8 +137,8 @@ impl CryptoProvider for RustCrypto {
             DhGroup::P256 => nist::p256::dh(private.expose(), public),
             DhGroup::P384 => nist::p384::dh(private.expose(), public),
             DhGroup::P521 => nist::p521::dh(private.expose(), public),
-            DhGroup::X25519 => xdh::x25519(private.expose(), public),
-            DhGroup::X448 => xdh::x448(private.expose(), public),
+            DhGroup::X25519 => xdh::x25519_agreement(private.expose(), public),
+            DhGroup::X448 => xdh::x448_agreement(private.expose(), public),
         }
     }
 
@@ -236,7 +236,7 @@ impl CryptoProvider for RustCrypto {
         let (private, public) = (key_pair.private.expose(), &*key_pair.public);
         match scheme {
             S::Ed25519 => ed25519::sign(key_pair, message),
-            S::Ed448 => ed448::sign(private, public, message),
+            S::Ed448 => ed448::sign(key_pair, message),
             S::EcdsaSecp256r1Sha256 => nist::p256::sign(private, public, message),
             S::EcdsaSecp384r1Sha384 => nist::p384::sign(private, public, message),
             S::EcdsaSecp521r1Sha512 => nist::p521::sign(private, public, message),

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoError, Secret};
 use conclave_provider_common::xdh::shared_secret;
+use ed448_goldilocks_plus::x448::{X448_BASEPOINT_BYTES, x448};
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
@@ -20,7 +21,7 @@ pub(crate) fn x25519_public_key(private: &[u8]) -> Result<Vec<u8>, CryptoError> 
     Ok(PublicKey::from(&private).as_bytes().to_vec())
 }
 
-pub(crate) fn x25519(private: &[u8], public: &[u8]) -> Result<Secret, CryptoError> {
+pub(crate) fn x25519_agreement(private: &[u8], public: &[u8]) -> Result<Secret, CryptoError> {
     let private = StaticSecret::from(*private_key(private)?);
     let public = PublicKey::from(public_key::<32>(public)?);
     shared_secret(private.diffie_hellman(&public).as_bytes())
@@ -28,12 +29,11 @@ pub(crate) fn x25519(private: &[u8], public: &[u8]) -> Result<Secret, CryptoErro
 
 pub(crate) fn x448_public_key(private: &[u8]) -> Result<Vec<u8>, CryptoError> {
     let private = private_key(private)?;
-    Ok(x448::x448_unchecked(*private, x448::X448_BASEPOINT_BYTES).to_vec())
+    Ok(x448(*private, X448_BASEPOINT_BYTES).to_vec())
 }
 
-pub(crate) fn x448(private: &[u8], public: &[u8]) -> Result<Secret, CryptoError> {
+pub(crate) fn x448_agreement(private: &[u8], public: &[u8]) -> Result<Secret, CryptoError> {
     let private = private_key(private)?;
-    // `x448::x448` knows only the canonical encodings of low-order points; the result tells all.
-    let shared = Zeroizing::new(x448::x448_unchecked(*private, public_key(public)?));
+    let shared = Zeroizing::new(x448(*private, public_key(public)?));
     shared_secret(&*shared)
 }
