@@ -8,8 +8,8 @@ use conclave_framing::FramingError;
 use conclave_schedule::RatchetError;
 use conclave_tree::{LeafRule, TreeError};
 use conclave_wire::{
-    CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex, NodeIndex,
-    PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion,
+    CipherSuite, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType, LeafIndex,
+    NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion,
 };
 use core::fmt;
 
@@ -50,9 +50,9 @@ pub enum Rejection {
     /// that is kept (sections 12.1, 12.4.2 and 15.3).
     WrongEpoch {
         /// The message's epoch.
-        message: u64,
+        message: Epoch,
         /// The current epoch.
-        current: u64,
+        current: Epoch,
     },
     /// The message was sent as something that cannot be processed here: a Welcome, say.
     UnexpectedMessage,

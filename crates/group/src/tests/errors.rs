@@ -9,8 +9,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use conclave_crypto::CryptoError;
 use conclave_wire::{
-    CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex, NodeIndex,
-    PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, PskType,
+    CipherSuite, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType, LeafIndex,
+    NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, PskType,
 };
 
 /// That each text says what it should, and is no other's.
@@ -35,7 +35,10 @@ fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
         (R::Tree(TreeError::Empty), "no node"),
         (R::LeafRule(LeafRule::VersionNotListed), "leaf node is invalid: its capabilities"),
         (R::Ratchet(RatchetError::Exhausted { leaf }), "ratchet of leaf 4711"),
-        (R::WrongEpoch { message: 4711, current: 815 }, "epoch 4711, the group is in epoch 815"),
+        (
+            R::WrongEpoch { message: Epoch(4711), current: Epoch(815) },
+            "epoch 4711, the group is in epoch 815",
+        ),
         (R::UnexpectedMessage, "kind of message"),
         (R::WrongVersion(ProtocolVersion(0x4711)), "version 0x4711"),
         (R::WrongCipherSuite(CipherSuite(0x4711)), "suite 0x4711"),
