@@ -477,6 +477,9 @@ impl From<TreeError> for Error {
     fn from(e: TreeError) -> Self {
         match e {
             TreeError::Crypto(e) => Self::Crypto(e),
+            // Rules that this floor states too: each comes as one variant.
+            TreeError::EncryptionKeyUnchanged { .. } => Rejection::UpdateKeyUnchanged.into(),
+            TreeError::PathLeafSource => Rejection::CommitLeafSource.into(),
             other => Self::Rejected(Rejection::Tree(other)),
         }
     }
@@ -486,6 +489,14 @@ impl From<FramingError> for Error {
     fn from(e: FramingError) -> Self {
         match e {
             FramingError::Crypto(e) => Self::Crypto(e),
+            // Rules that this floor states too: each comes as one variant.
+            FramingError::WrongGroup => Rejection::WrongGroup.into(),
+            FramingError::WrongEpoch { message, context } => {
+                Rejection::WrongEpoch { message, current: context }.into()
+            }
+            FramingError::ExternalSenderProposalType(proposal_type) => {
+                Rejection::ExternalSenderProposal(proposal_type).into()
+            }
             other => Self::Rejected(Rejection::Framing(other)),
         }
     }
