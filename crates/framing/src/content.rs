@@ -1,4 +1,4 @@
-//! Messages before and after their signature was verified.
+//! Messages before and after the verification of their signatures.
 
 use crate::FramingError;
 use crate::sign::verify_signature;
@@ -11,46 +11,46 @@ use conclave_wire::{
 };
 use core::fmt;
 
-/// A message that was opened and whose signature has not been verified.
+/// An opened message whose signature has not been verified.
 ///
-/// It shows what is needed to find the key and context to verify it with, and no more.
+/// It shows only what is needed to find the key and context for the verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnverifiedContent(pub(crate) AuthenticatedContent);
 
 impl UnverifiedContent {
-    /// Who the message says has sent it.
+    /// The sender that the message names.
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.0.content.sender
     }
 
-    /// What kind of content it has.
+    /// The kind of content.
     #[must_use]
     pub fn content_type(&self) -> ContentType {
         self.0.content.content.content_type()
     }
 
-    /// The group that the message says it is of.
+    /// The group that the message names.
     #[must_use]
     pub fn group_id(&self) -> &GroupId {
         &self.0.content.group_id
     }
 
-    /// The epoch that the message says it was sent in.
+    /// The epoch that the message names.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.0.content.epoch
     }
 
-    /// How it was sent.
+    /// The wire format that the message was sent in.
     #[must_use]
     pub fn wire_format(&self) -> WireFormat {
         self.0.wire_format
     }
 
-    /// The key in the message itself that must verify it, of a sender that is not in the group yet:
-    /// in the path of a new member's commit, in the KeyPackage of a new member's Add
-    /// (section 6.1). Whose key that is, is another question.
+    /// The key that must verify a message from a sender who is not yet a member (section 6.1): the
+    /// key in the path of a new member's commit, or in the KeyPackage of a new member's Add. This
+    /// does not show whose key it is.
     #[must_use]
     pub fn new_member_key(&self) -> Option<&SignaturePublicKey> {
         match (self.sender(), &self.0.content.content) {
@@ -64,7 +64,7 @@ impl UnverifiedContent {
         }
     }
 
-    /// Verifies the signature with the sender's key, and takes the message apart.
+    /// Verifies the signature with the sender's key and takes the message apart.
     ///
     /// # Errors
     /// As [`verify_signature`]; [`FramingError::MissingConfirmationTag`] for a commit without its
@@ -78,7 +78,7 @@ impl UnverifiedContent {
         match verify_signature(suite, &self.0, context, key) {
             Ok(()) => Verified::new(suite, self.0),
             Err(e) => {
-                // Nobody will read it, and it was encrypted.
+                // Possibly decrypted content that nobody will receive.
                 self.0.content.content.wipe();
                 Err(e)
             }

@@ -8,9 +8,9 @@
 //!  PrivateMessage ─open_sender_data─▶ open_private─┴▶ UnverifiedContent ─verify─▶ Verified
 //! ```
 //!
-//! Nothing here knows a group: the GroupContext, keys and secrets come in as arguments, and which
-//! they are is for the floor above to say. What was opened can be read only once its signature was
-//! verified, for there is no other way to a [`Verified`] message.
+//! Nothing here knows a group: the floor above passes in the GroupContext, keys and secrets. An
+//! opened message can be read only after its signature was verified, because there is no other way
+//! to a [`Verified`] message.
 #![no_std]
 #![forbid(unsafe_code)]
 

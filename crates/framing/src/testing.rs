@@ -1,4 +1,4 @@
-//! What the tests share: a group's context, messages of each kind, reproducible randomness.
+//! Shared by the tests: a group's context, messages of each kind, reproducible randomness.
 
 use crate::{Verified, sign_content};
 use alloc::boxed::Box;
@@ -15,7 +15,7 @@ use conclave_wire::{
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 
-/// SplitMix64: the same numbers for the same seed, and no secrets.
+/// SplitMix64: reproducible from its seed, and not secret.
 pub(crate) struct TestRng(pub(crate) u64);
 
 impl TryRng for TestRng {
@@ -46,7 +46,7 @@ impl TryCryptoRng for TestRng {}
 
 pub(crate) const MEMBER: Sender = Sender::Member(LeafIndex(5));
 
-/// A group in some epoch, and one who signs.
+/// A group in some epoch, and a member's signature key.
 pub(crate) struct Fixture {
     pub(crate) suite: Suite<'static>,
     pub(crate) context: GroupContext,
@@ -93,7 +93,7 @@ impl Fixture {
         }
     }
 
-    /// Signed, and with a confirmation tag if it is a commit.
+    /// Signs content and adds a confirmation tag to a commit.
     pub(crate) fn signed(
         &self,
         wire_format: WireFormat,
@@ -159,17 +159,18 @@ impl Fixture {
 /// The parts of a signed message: sender, authenticated data, content and confirmation tag.
 pub(crate) type Contents = (Sender, Bytes, Content, Option<Mac>);
 
-/// What was sent, to compare with [`contents`].
+/// The parts of a message that was sent, to compare with [`contents`].
 pub(crate) fn sent_contents(message: &AuthenticatedContent) -> Contents {
     let AuthenticatedContent { content, auth, .. } = message.clone();
     (content.sender, content.authenticated_data, content.content, auth.confirmation_tag)
 }
 
-/// What a verified message holds.
+/// The parts of a verified message.
 pub(crate) fn contents(message: &Verified) -> Contents {
     match message.clone() {
         Verified::Proposal(m) => {
-            let (sender, data) = (m.sender(), m.authenticated_data().into());
+            let sender = m.sender();
+            let data = m.authenticated_data().into();
             (sender, data, Content::Proposal(m.into_parts().0), None)
         }
         Verified::Commit(m) => {

@@ -22,7 +22,7 @@ fn external_psk(psk_id: &[u8], psk_nonce: Vec<u8>) -> PreSharedKeyId {
 }
 
 #[test]
-fn an_epoch_has_the_secrets_of_the_key_schedule_vector() {
+fn epoch_secrets_match_the_key_schedule_vector() {
     let suite = suite(&PORTABLE);
     let context = hex("0001000120a897b53575b4dd35fed4466e4e714bfa949eaa72e616a9c68a47b39cb7a60d2e\
          0000000000000000209769e302a99c457350a8e636009b12a2fee068664004606d6318eb3a1977d81820\
@@ -106,7 +106,7 @@ fn an_epoch_has_the_secrets_of_the_key_schedule_vector() {
 }
 
 #[test]
-fn psks_chain_in_their_order_as_in_the_vector() {
+fn psks_chain_in_order_as_in_the_vector() {
     let suite = suite(&PORTABLE);
     let first = (
         external_psk(
@@ -132,7 +132,7 @@ fn psks_chain_in_their_order_as_in_the_vector() {
 }
 
 #[test]
-fn three_psks_have_the_secret_of_the_vector() {
+fn the_secret_of_three_psks_matches_the_vector() {
     let suite = suite(&PORTABLE);
     let psks = [
         (
@@ -167,7 +167,7 @@ fn more_psks_than_can_be_counted_are_refused() {
 }
 
 #[test]
-fn transcript_hashes_and_confirmation_tag_are_those_of_the_vector() {
+fn transcript_hashes_and_confirmation_tag_match_the_vector() {
     let suite = suite(&PORTABLE);
     let commit = AuthenticatedContent::from_bytes(&hex(
         "00010567726f7570000000000000345601000000000003220220e740a6faf2db65f5853148d75d9a335d\
@@ -218,7 +218,7 @@ fn confirmation_tags_of_every_other_length_are_refused() {
 }
 
 #[test]
-fn the_welcome_key_and_nonce_are_those_of_section_12_4_3_1() {
+fn the_welcome_key_and_nonce_follow_section_12_4_3_1() {
     let suite = suite(&PORTABLE);
     let joiner = JoinerSecret::from_secret(Secret::new(vec![1; 32]));
     let member = MemberSecret::derive(&suite, &joiner, &PskSecret::zero(&suite)).unwrap();
@@ -231,7 +231,7 @@ fn the_welcome_key_and_nonce_are_those_of_section_12_4_3_1() {
 }
 
 #[test]
-fn both_sides_of_an_external_init_have_the_same_secret() {
+fn both_sides_of_an_external_init_get_the_same_secret() {
     let suite = suite(&PORTABLE);
     let epoch = EpochSecrets::from_epoch_secret(&suite, Secret::zero(32)).unwrap();
     let key_pair = external_key_pair(&suite, &epoch.external).unwrap();
@@ -273,7 +273,7 @@ fn every_input_of_an_epoch_changes_all_its_secrets() {
 }
 
 #[test]
-fn the_sender_data_key_depends_on_the_first_nh_bytes_or_all_of_a_shorter_ciphertext() {
+fn the_sender_data_key_depends_on_the_ciphertext_sample_alone() {
     let suite = suite(&PORTABLE);
     let secret = SenderDataSecret::from_secret(secret(
         "c1d2716789d55bd41e85316b455b7da70433898816e62b15216368d713d1d4fb",

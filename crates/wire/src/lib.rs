@@ -1,12 +1,13 @@
 //! Every structure that RFC 9420 puts on the wire, as plain data.
 //!
-//! Nothing here is trusted: a value of these types says only that bytes had the right shape.
-//! Signatures, MACs, hashes and the rules of the protocol are checked on the floors above, which
-//! wrap what they have checked in types of their own.
+//! Nothing here is trusted: a value of these types only shows that its bytes had the right shape.
+//! The floors above check signatures, MACs, hashes and the rules of the protocol, and wrap what they
+//! have checked in types of their own.
 //!
 //! * [`codec`]: the presentation language of section 2.1, decoded by exact consumption;
 //! * [`tree_math`]: node indices and their relations (Appendix C);
-//! * the rest: one module per group of sections, names as in the RFC.
+//! * [`Epoch`] and [`UnixTime`]: numbers that cannot be confused with others;
+//! * the rest: one module per group of sections, with the RFC's names.
 #![no_std]
 #![forbid(unsafe_code)]
 

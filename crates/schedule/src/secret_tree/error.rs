@@ -89,7 +89,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn each_error_has_a_text_of_its_own_that_names_leaf_and_generation() {
+    fn each_error_has_its_own_text_with_leaf_and_generation() {
         let (leaf, generation) = (LeafIndex(4711), 815);
         let (node, kind) = (SecretTreeRow::Node(4711), RatchetKind::Handshake);
         let errors = [

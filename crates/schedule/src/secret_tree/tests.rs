@@ -43,7 +43,7 @@ fn skipped(leaf: u32, kind: RatchetKind, generation: u32) -> SecretTreeRow {
 }
 
 #[test]
-fn keys_are_those_of_the_secret_tree_vector() {
+fn keys_match_the_secret_tree_vector() {
     let suite = suite(&PORTABLE);
     let root = secret("9d4ecb550dc4fbcbaae66d120a2215cbeca20d45d66791df5b4349eace30fd3f");
     let tree =
@@ -58,7 +58,7 @@ fn keys_are_those_of_the_secret_tree_vector() {
 }
 
 #[test]
-fn what_is_consumed_is_deleted_as_in_the_figure_of_section_9_1() {
+fn consumed_values_are_deleted_as_in_the_figure_of_section_9_1() {
     let mut tree = tree(4);
     assert_eq!(names(&tree), [SecretTreeRow::Node(3)]);
     // Generation 1 of D arrives before generation 0. G, F, D, AR0 and AR1 go; E and C, HR0, AR2
@@ -89,7 +89,7 @@ fn what_is_consumed_is_deleted_as_in_the_figure_of_section_9_1() {
 }
 
 #[test]
-fn nothing_changes_and_no_key_is_consumed_until_a_delta_is_swapped_in() {
+fn nothing_changes_until_a_delta_is_swapped_in() {
     let suite = suite(&PORTABLE);
     let mut tree = tree(8);
     take(&mut tree, 5, Application, 3, LIMITS).unwrap();
@@ -106,7 +106,7 @@ fn nothing_changes_and_no_key_is_consumed_until_a_delta_is_swapped_in() {
 }
 
 #[test]
-fn a_replay_is_refused_whether_it_was_received_in_order_or_late() {
+fn replays_of_timely_and_of_late_messages_are_refused() {
     let mut tree = tree(2);
     let gone = |generation| Err(RatchetError::KeyGone { leaf: LeafIndex(1), generation });
     take(&mut tree, 1, Application, 0, LIMITS).unwrap();
@@ -181,7 +181,7 @@ fn a_message_costs_as_many_steps_as_it_is_ahead() {
 }
 
 #[test]
-fn the_first_message_of_a_sender_writes_a_path_and_later_ones_a_row() {
+fn a_senders_first_message_writes_a_path_and_later_ones_a_row() {
     let suite = suite(&PORTABLE);
     let mut tree = tree(1 << 16);
     let mut rows = |leaf, generation| {
@@ -346,7 +346,7 @@ fn lowered_limits_drop_skipped_keys_at_the_next_skip() {
 }
 
 #[test]
-fn a_key_for_which_there_is_no_room_is_not_written() {
+fn a_key_without_room_is_not_written() {
     let suite = suite(&PORTABLE);
     let limits = RatchetLimits { max_skipped_in_epoch: 2, ..LIMITS };
     let (_, delta) = tree(1).receive(&suite, LeafIndex(0), Application, 5, limits).unwrap();
@@ -453,7 +453,7 @@ fn long_random_runs_keep_keys_rows_and_undo_consistent() {
 }
 
 #[test]
-fn a_key_that_was_used_is_gone_after_loading_too() {
+fn a_used_key_is_still_gone_after_loading() {
     let mut tree = tree(4);
     take(&mut tree, 2, Application, 1, LIMITS).unwrap();
     let mut loaded = SecretTree::load(tree.size(), tree.rows().into_iter()).unwrap();

@@ -87,13 +87,18 @@ fn messages() -> [MlsMessage; 5] {
 }
 
 #[test]
-fn a_message_tells_its_group_epoch_and_content_as_far_as_they_are_in_the_clear() {
+fn messages_show_their_unencrypted_group_epoch_and_content_type() {
     let group = b"a group".as_slice().into();
-    let (there, commit, proposal) =
-        (Some((&group, Epoch(7))), Some(ContentType::Commit), Some(ContentType::Proposal));
-    let told = [(there, commit), (there, proposal), (there, None), (None, None), (None, None)];
-    for (message, told) in messages().iter().zip(told) {
-        assert_eq!((message.group_and_epoch(), message.content_type()), told, "{message:?}");
+    let place = Some((&group, Epoch(7)));
+    let shown = [
+        (place, Some(ContentType::Commit)),
+        (place, Some(ContentType::Proposal)),
+        (place, None),
+        (None, None),
+        (None, None),
+    ];
+    for (message, shown) in messages().iter().zip(shown) {
+        assert_eq!((message.group_and_epoch(), message.content_type()), shown, "{message:?}");
     }
 }
 
@@ -124,7 +129,7 @@ fn a_psk_of_an_unknown_type_is_refused() {
 }
 
 #[test]
-fn a_tag_that_is_not_there_is_encoded_as_an_empty_one() {
+fn a_missing_tag_is_encoded_as_an_empty_one() {
     let bytes = commit(None).to_bytes().unwrap();
     let decoded = PublicMessage::from_bytes(&bytes).unwrap();
     assert_eq!(decoded.auth.confirmation_tag, Some(Mac::default()));
@@ -174,7 +179,7 @@ fn only_a_commit_with_its_tag_converts_to_a_signed_commit() {
 }
 
 #[test]
-fn padding_is_zeros_up_to_the_end_and_nothing_else() {
+fn padding_is_all_zeros_up_to_the_end() {
     let content = Content::Proposal(Proposal::Remove(LeafIndex(2)));
     let auth = FramedContentAuthData { signature: [5; 64].into(), confirmation_tag: None };
     let content = PrivateMessageContent { content, auth };
@@ -199,7 +204,7 @@ fn padding_is_zeros_up_to_the_end_and_nothing_else() {
 }
 
 #[test]
-fn what_is_said_is_not_printed_and_what_is_proposed_is() {
+fn application_data_is_not_printed_but_proposals_are() {
     assert_eq!(
         format!("{:?}", Content::Application(b"hush".as_slice().into())),
         "Application(4 bytes)"
@@ -209,7 +214,7 @@ fn what_is_said_is_not_printed_and_what_is_proposed_is() {
 }
 
 #[test]
-fn a_key_package_of_last_resort_says_so_by_its_extension() {
+fn a_last_resort_key_package_has_the_extension() {
     let mut key_package = key_package();
     assert!(!key_package.is_last_resort());
     let extension = |extension_type| Extension { extension_type, extension_data: Bytes::default() };
