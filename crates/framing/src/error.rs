@@ -1,33 +1,32 @@
 use conclave_crypto::CryptoError;
-use conclave_wire::{DecodeError, EncodeError, ProposalType, SenderType, WireFormat};
+use conclave_wire::{DecodeError, EncodeError, Epoch, ProposalType, SenderType, WireFormat};
 use core::fmt;
 
-/// Why a message was not protected, not opened, or not taken as authentic. Nothing was changed by
-/// the attempt.
+/// The reason why a message could not be protected, opened or authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FramingError {
-    /// The wire format is neither PublicMessage nor PrivateMessage, or not the one asked for
+    /// The wire format is neither PublicMessage nor PrivateMessage, or not the requested one
     /// (section 6).
     WrongWireFormat(WireFormat),
-    /// The caller's mistake: the function is for other kinds of sender.
+    /// The caller used a function for other kinds of sender.
     WrongSenderType(SenderType),
-    /// The message is of another group than the context (section 6.1).
+    /// The message and the context belong to different groups (section 6.1).
     WrongGroup,
-    /// The message is of another epoch than the context (section 6.1).
+    /// The message and the context belong to different epochs (section 6.1).
     WrongEpoch {
         /// The message's epoch.
-        message: u64,
+        message: Epoch,
         /// The context's epoch.
-        context: u64,
+        context: Epoch,
     },
     /// Application data in a PublicMessage (section 6).
     ApplicationDataInPublicMessage,
-    /// A PrivateMessage whose sender is not a member (section 6).
+    /// A PrivateMessage from a sender that is not a member (section 6).
     PrivateMessageFromOutside,
     /// An `external` sender sent something other than a proposal (section 6.1).
     ExternalSenderNotProposal,
-    /// An `external` sender sent a type of proposal that it may not (sections 6.1 and 12.1.8).
+    /// An `external` sender sent a proposal of a forbidden type (sections 6.1 and 12.1.8).
     ExternalSenderProposalType(ProposalType),
     /// A `new_member_proposal` sender sent something other than a proposal (section 6.1).
     NewMemberProposalNotProposal,
@@ -35,8 +34,8 @@ pub enum FramingError {
     NewMemberProposalNotAdd(ProposalType),
     /// A `new_member_commit` sender sent something other than a commit (section 6.1).
     NewMemberCommitNotCommit,
-    /// A `new_member_commit` sender sent a commit without a path, which holds the key that signs
-    /// it (sections 6.1 and 12.4.3.2).
+    /// A `new_member_commit` sender sent a commit without a path, which would hold the key that
+    /// verifies it (sections 6.1 and 12.4.3.2).
     NewMemberCommitWithoutPath,
     /// A commit without a confirmation tag (section 6.1).
     MissingConfirmationTag,
@@ -46,50 +45,50 @@ pub enum FramingError {
     MissingMembershipTag,
     /// A membership tag on a message from outside (section 6.2).
     UnexpectedMembershipTag,
-    /// The membership tag is not that of the message (section 6.2).
+    /// The membership tag does not match the message (section 6.2).
     InvalidMembershipTag,
-    /// The signature is not one of the message by the key (section 6.1).
+    /// The signature does not verify with the key (section 6.1).
     InvalidSignature,
-    /// The encrypted sender data does not open (section 6.3.2).
+    /// The sender data cannot be decrypted (section 6.3.2).
     SenderDataNotOpened,
-    /// What was encrypted as sender data is none (section 6.3.2).
+    /// The decrypted sender data is malformed (section 6.3.2).
     MalformedSenderData(DecodeError),
-    /// The ciphertext does not open with the key (section 6.3.1). The key is not consumed.
+    /// The content cannot be decrypted with the key (section 6.3.1). The key is not consumed.
     ContentNotOpened,
-    /// What was encrypted is no content of the message's type (section 6.3.1).
+    /// The decrypted content is malformed or not of the message's type (section 6.3.1).
     MalformedContent(DecodeError),
-    /// The padding holds a byte other than zero (section 6.3.1).
+    /// The padding holds a non-zero byte (section 6.3.1).
     NonZeroPadding,
     /// The message is too long to encode.
     Encode(EncodeError),
-    /// The crypto provider failed, or was given a key of the wrong length.
+    /// The crypto provider failed or got a key of the wrong length.
     Crypto(CryptoError),
 }
 
 impl fmt::Display for FramingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
-            Self::WrongWireFormat(found) => return write!(f, "{found:?} is not the wire format"),
+            Self::WrongWireFormat(found) => return write!(f, "unexpected wire format {found}"),
             Self::WrongSenderType(found) => {
-                return write!(f, "a message of a sender of type {found:?} is not protected so");
+                return write!(f, "this function does not protect messages of a {found:?} sender");
             }
-            Self::WrongGroup => "the message is of another group",
+            Self::WrongGroup => "the message belongs to another group",
             Self::WrongEpoch { message, context } => {
-                return write!(f, "the message is of epoch {message}, not {context}");
+                return write!(f, "the message belongs to epoch {message}, not {context}");
             }
             Self::ApplicationDataInPublicMessage => {
-                "application data may not be sent in a PublicMessage"
+                "application data must not be sent in a PublicMessage"
             }
             Self::PrivateMessageFromOutside => "only members may send a PrivateMessage",
             Self::ExternalSenderNotProposal => "an external sender may send only proposals",
             Self::ExternalSenderProposalType(kind) => {
-                return write!(f, "an external sender may not send a proposal of type {kind:?}");
+                return write!(f, "an external sender must not send a proposal of type {kind}");
             }
             Self::NewMemberProposalNotProposal => {
                 "a sender of type new_member_proposal may send only proposals"
             }
             Self::NewMemberProposalNotAdd(kind) => {
-                return write!(f, "a new member may propose only an Add, not {kind:?}");
+                return write!(f, "a new member may propose only an add, not {kind}");
             }
             Self::NewMemberCommitNotCommit => {
                 "a sender of type new_member_commit may send only commits"
@@ -99,13 +98,13 @@ impl fmt::Display for FramingError {
             Self::UnexpectedConfirmationTag => "only commits have a confirmation tag",
             Self::MissingMembershipTag => "the member's message has no membership tag",
             Self::UnexpectedMembershipTag => "only members' messages have a membership tag",
-            Self::InvalidMembershipTag => "the membership tag is not valid",
-            Self::InvalidSignature => "the message's signature is not valid",
-            Self::SenderDataNotOpened => "the sender data does not open",
+            Self::InvalidMembershipTag => "the membership tag is invalid",
+            Self::InvalidSignature => "the message's signature is invalid",
+            Self::SenderDataNotOpened => "the sender data cannot be decrypted",
             Self::MalformedSenderData(e) => return write!(f, "the sender data is malformed: {e}"),
-            Self::ContentNotOpened => "the ciphertext does not open",
+            Self::ContentNotOpened => "the content cannot be decrypted",
             Self::MalformedContent(e) => return write!(f, "the content is malformed: {e}"),
-            Self::NonZeroPadding => "the padding holds a byte other than zero",
+            Self::NonZeroPadding => "the padding holds a non-zero byte",
             Self::Encode(e) => return fmt::Display::fmt(e, f),
             Self::Crypto(e) => return fmt::Display::fmt(e, f),
         };
@@ -113,7 +112,16 @@ impl fmt::Display for FramingError {
     }
 }
 
-impl core::error::Error for FramingError {}
+impl core::error::Error for FramingError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::MalformedSenderData(e) | Self::MalformedContent(e) => Some(e),
+            Self::Encode(e) => Some(e),
+            Self::Crypto(e) => Some(e),
+            _ => None,
+        }
+    }
+}
 
 impl From<EncodeError> for FramingError {
     fn from(e: EncodeError) -> Self {
@@ -138,30 +146,31 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn each_error_has_a_text_of_its_own_that_names_what_it_found() {
-        let (decode, encode) = (DecodeError::TrailingBytes(4711), EncodeError { length: 4711 });
+    fn each_error_has_its_own_text_with_the_value_found() {
+        let decode = DecodeError::TrailingBytes(4711);
+        let encode = EncodeError { length: 4711 };
         let errors = [
-            (E::WrongWireFormat(WireFormat::WELCOME), "wire format"),
+            (E::WrongWireFormat(WireFormat::WELCOME), "mls_welcome"),
             (E::WrongSenderType(SenderType::NewMemberCommit), "NewMemberCommit"),
             (E::WrongGroup, "another group"),
-            (E::WrongEpoch { message: 4711, context: 815 }, "epoch 4711, not 815"),
+            (E::WrongEpoch { message: Epoch(4711), context: Epoch(815) }, "epoch 4711, not 815"),
             (E::ApplicationDataInPublicMessage, "application data"),
             (E::PrivateMessageFromOutside, "only members"),
             (E::ExternalSenderNotProposal, "external sender may send only"),
             (E::ExternalSenderProposalType(ProposalType(0x4711)), "4711"),
             (E::NewMemberProposalNotProposal, "new_member_proposal"),
-            (E::NewMemberProposalNotAdd(ProposalType(0x4711)), "4711"),
+            (E::NewMemberProposalNotAdd(ProposalType::REMOVE), "not remove"),
             (E::NewMemberCommitNotCommit, "new_member_commit"),
             (E::NewMemberCommitWithoutPath, "no path"),
             (E::MissingConfirmationTag, "no confirmation tag"),
             (E::UnexpectedConfirmationTag, "only commits"),
             (E::MissingMembershipTag, "no membership tag"),
             (E::UnexpectedMembershipTag, "only members'"),
-            (E::InvalidMembershipTag, "membership tag is not valid"),
+            (E::InvalidMembershipTag, "membership tag is invalid"),
             (E::InvalidSignature, "signature"),
-            (E::SenderDataNotOpened, "sender data does not open"),
+            (E::SenderDataNotOpened, "sender data cannot"),
             (E::MalformedSenderData(decode), "sender data is malformed: 4711 bytes"),
-            (E::ContentNotOpened, "ciphertext does not open"),
+            (E::ContentNotOpened, "content cannot"),
             (E::MalformedContent(decode), "content is malformed: 4711 bytes"),
             (E::NonZeroPadding, "padding"),
             (E::from(CryptoError::Encode(encode)), "vector of 4711 bytes"),
@@ -174,5 +183,22 @@ mod tests {
         }
 
         assert_eq!(E::from(CryptoError::Encode(encode)), E::Encode(encode));
+    }
+
+    #[test]
+    fn a_wrapped_error_is_the_source() {
+        use core::error::Error;
+
+        let decode = DecodeError::TrailingBytes(4711);
+        let encode = EncodeError { length: 4711 };
+        for (error, source) in [
+            (E::MalformedSenderData(decode), decode.to_string()),
+            (E::MalformedContent(decode), decode.to_string()),
+            (E::Encode(encode), encode.to_string()),
+            (E::Crypto(CryptoError::InvalidLength), CryptoError::InvalidLength.to_string()),
+        ] {
+            assert_eq!(error.source().unwrap().to_string(), source);
+        }
+        assert!(E::InvalidSignature.source().is_none());
     }
 }

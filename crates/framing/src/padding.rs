@@ -1,22 +1,24 @@
-/// How much padding private messages get (section 15.1): what outsiders learn of their length.
+/// The padding of private messages (section 15.1). It decides how much outsiders learn about their
+/// lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Padding {
-    /// None.
+    /// No padding.
     #[default]
     None,
     /// This many bytes.
     Bytes(u32),
-    /// Up to the next multiple of this many bytes; none for 0.
+    /// Padding up to the next multiple of this many bytes; none for 0.
     ToMultipleOf(u32),
-    /// Up to the next power of two: at most doubles a message, and leaks log log of its length.
+    /// Padding up to the next power of two: a message at most doubles, and its length leaks only its
+    /// order of magnitude.
     PowerOfTwo,
-    /// Padmé (Nikitin et al., PETS 2019): as few leaked lengths as [`Self::PowerOfTwo`] in order of
-    /// magnitude, with at most 12 % more bytes.
+    /// Padmé (Nikitin et al., PETS 2019): leaks asymptotically no more than [`Self::PowerOfTwo`] and
+    /// adds at most 12 % of the length.
     Padme,
 }
 
 impl Padding {
-    /// The number of bytes to add to a plaintext of `length` bytes.
+    /// The number of padding bytes for a plaintext of `length` bytes.
     #[must_use]
     pub fn bytes(self, length: usize) -> usize {
         let padded = match self {
@@ -32,7 +34,7 @@ impl Padding {
     }
 }
 
-/// Rounds up so that a length of exponent `e` has only as many bits of mantissa as `e` has bits.
+/// Rounds a length with exponent `e` up to a mantissa of as many bits as `e` has.
 fn padme(length: usize) -> Option<usize> {
     let Some(exponent) = length.checked_ilog2() else { return Some(0) };
     let kept = exponent.checked_ilog2().map_or(0, |log| log + 1);

@@ -12,15 +12,15 @@ use conclave_wire::{
     SenderDataAad, WireFormat, Writer,
 };
 
-/// Makes a member's signed message a PrivateMessage. A commit's confirmation tag must be there.
+/// Encrypts a member's signed message as a PrivateMessage. A commit must have its confirmation tag.
 ///
-/// `key` is that of `generation` of the sender's ratchet, and goes with this message: it must not
-/// be used again.
+/// `key` is the key of `generation` of the sender's ratchet. This message uses it up: it must not be
+/// used again.
 ///
 /// # Errors
 /// If the message was signed for another wire format, its sender is not a member, it is a commit
 /// without its confirmation tag, or it is too long with its padding.
-#[allow(clippy::too_many_arguments)] // all of them are of this one message
+#[allow(clippy::too_many_arguments)] // all belong to this one message
 pub fn protect_private(
     suite: &Suite<'_>,
     message: &AuthenticatedContent,
@@ -37,9 +37,10 @@ pub fn protect_private(
         return Err(FramingError::PrivateMessageFromOutside);
     };
     check_confirmation_tag(message)?;
+
+    // section 6.3.1: the content
     let FramedContent { group_id, epoch, authenticated_data, content, .. } = &message.content;
     let content_type = content.content_type();
-
     let plaintext = padded_plaintext(suite, message, padding)?;
     let mut reuse_guard = [0; 4];
     rng.fill_bytes(&mut reuse_guard);
@@ -48,10 +49,12 @@ pub fn protect_private(
     let ciphertext =
         suite.aead_seal(&key.key, nonce.expose(), &aad.to_bytes()?, plaintext.expose())?;
 
+    // section 6.3.2: the sender data
     let sender_data = SenderData { leaf_index, generation, reuse_guard };
     let aad = SenderDataAad { group_id, epoch: *epoch, content_type };
     let encrypted_sender_data =
         seal_sender_data(suite, sender_data_secret, &sender_data, &aad, &ciphertext)?;
+
     Ok(PrivateMessage {
         group_id: group_id.clone(),
         epoch: *epoch,
@@ -62,9 +65,9 @@ pub fn protect_private(
     })
 }
 
-/// Opens the sender data: who sent a PrivateMessage, and which key opens it.
+/// Decrypts the sender data of a PrivateMessage: its sender, and the key that opens it.
 ///
-/// That the sender is a leaf that is not blank is for the caller to check (section 6.3.2).
+/// The caller must check that the sender is a non-blank leaf (section 6.3.2).
 ///
 /// # Errors
 /// [`FramingError::SenderDataNotOpened`]; [`FramingError::MalformedSenderData`].
@@ -84,13 +87,13 @@ pub fn open_sender_data(
     SenderData::from_bytes(opened.expose()).map_err(FramingError::MalformedSenderData)
 }
 
-/// Opens a PrivateMessage with the key that its sender data names. `proposals` are the types of
-/// proposal, beyond RFC 9420's, that it may hold.
+/// Decrypts a PrivateMessage with the key that its sender data names. `proposals` are the proposal
+/// types beyond RFC 9420's that it may hold.
 ///
 /// # Errors
-/// [`FramingError::ContentNotOpened`] if the key does not fit, or the message was tampered with; and
-/// if what was sealed is malformed or padded with anything but zeros. Whatever the error, the sender
-/// is not authenticated: every member of the group can seal with another's key.
+/// [`FramingError::ContentNotOpened`] if the key is wrong or the message was tampered with; another
+/// error if the decrypted content is malformed or its padding is not all zeros. No error
+/// authenticates the sender: every member of the group can encrypt with another member's key.
 pub fn open_private(
     suite: &Suite<'_>,
     message: &PrivateMessage,
@@ -100,19 +103,22 @@ pub fn open_private(
 ) -> Result<UnverifiedContent, FramingError> {
     let PrivateMessage { group_id, epoch, content_type, authenticated_data, ciphertext, .. } =
         message;
-    let (epoch, content_type) = (*epoch, *content_type);
+    let epoch = *epoch;
+    let content_type = *content_type;
     let aad = PrivateContentAad { group_id, epoch, content_type, authenticated_data };
     let nonce = guarded(key.nonce, sender_data.reuse_guard);
     let opened = match suite.aead_open(&key.key, nonce.expose(), &aad.to_bytes()?, ciphertext) {
         Err(CryptoError::OpenFailed) => return Err(FramingError::ContentNotOpened),
         other => other?,
     };
+
     let reader = Reader::with_proposals(opened.expose(), proposals);
     let PrivateMessageContent { content, auth } =
         PrivateMessageContent::decode_padded(content_type, reader).map_err(|e| match e {
             DecodeError::NonZeroPadding => FramingError::NonZeroPadding,
             other => FramingError::MalformedContent(other),
         })?;
+
     let content = FramedContent {
         group_id: group_id.clone(),
         epoch,
@@ -124,7 +130,7 @@ pub fn open_private(
     Ok(UnverifiedContent(AuthenticatedContent { wire_format, content, auth }))
 }
 
-/// The encoded PrivateMessageContent.
+/// Encodes the PrivateMessageContent with its padding.
 fn padded_plaintext(
     suite: &Suite<'_>,
     message: &AuthenticatedContent,
@@ -137,19 +143,20 @@ fn padded_plaintext(
         tag.encode(&mut w)?;
     }
     let plaintext = Secret::new(w.finish());
+
     let padding = padding.bytes(plaintext.len());
     let padded = padded_length(plaintext.len(), padding, suite.params().aead.tag_len())?;
 
-    // Copied: growing in place could leave the old buffer behind, unwiped.
+    // Copy: growing in place could leave the old buffer behind without wiping it.
     let mut bytes = Secret::zero(padded);
     bytes.expose_mut().iter_mut().zip(plaintext.expose()).for_each(|(to, from)| *to = *from);
     Ok(bytes)
 }
 
-/// The length of a plaintext with its padding.
+/// The length of a padded plaintext.
 ///
 /// # Errors
-/// If the ciphertext of it, which ends with a tag, is longer than a vector can be.
+/// If the ciphertext, which ends with a tag, would be longer than a vector can be.
 fn padded_length(plaintext: usize, padding: usize, tag: usize) -> Result<usize, EncodeError> {
     let padded = plaintext.saturating_add(padding);
     let length = padded.saturating_add(tag);
@@ -167,13 +174,14 @@ fn seal_sender_data(
     ciphertext: &[u8],
 ) -> Result<Vec<u8>, FramingError> {
     let MessageKey { key, nonce } = sender_data_key_nonce(suite, secret, ciphertext)?;
+
     let mut w = Writer::secret();
     sender_data.encode(&mut w)?;
     let plaintext = Secret::new(w.finish());
     Ok(suite.aead_seal(&key, nonce.expose(), &aad.to_bytes()?, plaintext.expose())?)
 }
 
-/// A nonce of the key schedule with its first four bytes XORed with a reuse guard (section 6.3.1).
+/// XORs a reuse guard into the first four bytes of a ratchet's nonce (section 6.3.1).
 fn guarded(mut nonce: Secret, reuse_guard: [u8; 4]) -> Secret {
     nonce.expose_mut().iter_mut().zip(reuse_guard).for_each(|(byte, guard)| *byte ^= guard);
     nonce

@@ -10,13 +10,13 @@ use conclave_wire::{
     GroupContext, PublicMessage, Sender, WireFormat,
 };
 
-/// Makes a member's signed message a PublicMessage. A commit's confirmation tag must be there.
+/// Turns a member's signed message into a PublicMessage. A commit must have its confirmation tag.
 ///
 /// # Errors
-/// If it was signed for another wire format, holds application data, is not of the context's group
-/// and epoch, or is a commit without its confirmation tag;
-/// [`FramingError::WrongSenderType`] if the sender is not a member: then
-/// [`protect_public_from_outside`] is meant.
+/// If the message was signed for another wire format, holds application data, does not belong to the
+/// context's group and epoch, or is a commit without its confirmation tag;
+/// [`FramingError::WrongSenderType`] if the sender is not a member: use
+/// [`protect_public_from_outside`] then.
 pub fn protect_public(
     suite: &Suite<'_>,
     message: AuthenticatedContent,
@@ -28,17 +28,18 @@ pub fn protect_public(
     if !matches!(message.content.sender, Sender::Member(_)) {
         return Err(FramingError::WrongSenderType(message.content.sender.sender_type()));
     }
+
     let tag = suite.mac(membership_key.as_secret(), &tbm(&message, context)?)?;
     let AuthenticatedContent { content, auth, .. } = message;
     Ok(PublicMessage { content, auth, membership_tag: Some(tag) })
 }
 
-/// Makes a signed message of somebody who is not a member a PublicMessage: an external or new
-/// member's proposal, an external commit.
+/// Turns a signed message from outside the group into a PublicMessage: a proposal of an external
+/// sender or a new member, or an external commit.
 ///
 /// # Errors
-/// If it was signed for another wire format, the sender may not send it, or it is a commit without
-/// its confirmation tag; [`FramingError::WrongSenderType`] if the sender is a member.
+/// If the message was signed for another wire format, its sender must not send it, or it is a commit
+/// without its confirmation tag; [`FramingError::WrongSenderType`] if the sender is a member.
 pub fn protect_public_from_outside(
     message: AuthenticatedContent,
 ) -> Result<PublicMessage, FramingError> {
@@ -46,15 +47,16 @@ pub fn protect_public_from_outside(
     if matches!(message.content.sender, Sender::Member(_)) {
         return Err(FramingError::WrongSenderType(message.content.sender.sender_type()));
     }
+
     let AuthenticatedContent { content, auth, .. } = message;
     Ok(PublicMessage { content, auth, membership_tag: None })
 }
 
-/// Opens a PublicMessage: checks that its sender may send it, that it is of the context's group and
-/// epoch, and its membership tag.
+/// Opens a PublicMessage: checks that its sender may send it, that it belongs to the context's group
+/// and epoch, and its membership tag.
 ///
-/// An observer, who is not in the group, has no `membership_key`. Then nothing but the signature,
-/// to be verified next, says that a member sent the message.
+/// An observer is not in the group and has no `membership_key`. Only the signature, which is verified
+/// next, then shows that a member sent the message.
 ///
 /// # Errors
 /// The first rule that the message breaks.
@@ -66,8 +68,9 @@ pub fn open_public(
 ) -> Result<UnverifiedContent, FramingError> {
     let PublicMessage { content, auth, membership_tag } = message;
     let message = AuthenticatedContent { wire_format: WireFormat::PUBLIC_MESSAGE, content, auth };
-    check(&message)?;
+    check_sender(message.wire_format, &message.content)?;
     check_context(&message.content, context)?;
+
     match (message.content.sender, membership_tag) {
         (Sender::Member(_), None) => return Err(FramingError::MissingMembershipTag),
         (Sender::Member(_), Some(tag)) => {

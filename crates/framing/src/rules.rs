@@ -1,11 +1,12 @@
-//! Who may send what, and how (sections 6, 6.1 and 12.1.8).
+//! The senders of each kind of content and its wire formats (sections 6, 6.1 and 12.1.8).
 
 use crate::FramingError;
 use conclave_wire::{
     AuthenticatedContent, Content, FramedContent, GroupContext, Proposal, Sender, WireFormat,
 };
 
-/// Checks what a message says of itself before it is believed, and before it is signed.
+/// Checks that a sender may send this content in this wire format: before a message is signed, and
+/// before a received one is verified.
 pub(crate) fn check_sender(
     wire_format: WireFormat,
     message: &FramedContent,
@@ -46,13 +47,15 @@ fn check_external_proposal(proposal: &Proposal) -> Result<(), FramingError> {
         | Proposal::PreSharedKey(_)
         | Proposal::ReInit(_)
         | Proposal::GroupContextExtensions(_) => Ok(()),
-        // What its registration says, who knows the group checks.
+        // Only the group knows what the type's registration says of external senders.
         Proposal::Custom { .. } => Ok(()),
-        other => Err(FramingError::ExternalSenderProposalType(other.proposal_type())),
+        Proposal::Update(_) | Proposal::ExternalInit(_) => {
+            Err(FramingError::ExternalSenderProposalType(proposal.proposal_type()))
+        }
     }
 }
 
-/// Checks that there is a confirmation tag if and only if the message is a commit.
+/// Checks that a message has a confirmation tag if and only if it is a commit.
 pub(crate) fn check_confirmation_tag(message: &AuthenticatedContent) -> Result<(), FramingError> {
     match (&message.content.content, &message.auth.confirmation_tag) {
         (Content::Commit(_), None) => Err(FramingError::MissingConfirmationTag),
@@ -63,8 +66,8 @@ pub(crate) fn check_confirmation_tag(message: &AuthenticatedContent) -> Result<(
     }
 }
 
-/// Checks that a message is of the group and epoch of a context. For senders whose signature does
-/// not cover the context there is no other check of these.
+/// Checks that a message belongs to the group and epoch of a context. For a sender whose signature
+/// does not cover the context, nothing else checks this.
 pub(crate) fn check_context(
     message: &FramedContent,
     context: &GroupContext,

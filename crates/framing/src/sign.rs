@@ -12,13 +12,12 @@ use conclave_wire::{
 
 const LABEL: &[u8] = b"FramedContentTBS";
 
-/// Signs a message. A commit's confirmation tag is still to be filled in: it depends on the
-/// signature.
+/// Signs a message. The caller must add a commit's confirmation tag, which depends on the signature.
 ///
 /// # Errors
-/// If the message is not of the context's group and epoch, or its sender may not send it so
-/// (application data in a PublicMessage, say); if it is too long to encode; or if the key pair is
-/// invalid.
+/// If the message does not belong to the context's group and epoch, its sender must not send it in
+/// this wire format (application data in a PublicMessage, for example), it is too long to encode, or
+/// the key pair is invalid.
 pub fn sign_content(
     suite: &Suite<'_>,
     wire_format: WireFormat,
@@ -28,25 +27,26 @@ pub fn sign_content(
 ) -> Result<AuthenticatedContent, FramingError> {
     check_sender(wire_format, &content)?;
     check_context(&content, context)?;
+
     let tbs = to_be_signed(&FramedContentTbs { wire_format, content: &content, context })?;
     let signature = suite.sign_with_label(signer, LABEL, tbs.expose())?.into();
     let auth = FramedContentAuthData { signature, confirmation_tag: None };
     Ok(AuthenticatedContent { wire_format, content, auth })
 }
 
-/// The encoding, wiped when dropped: it may hold what members say to each other.
+/// Encodes the input of a signature. It is wiped when dropped, because it may hold application data.
 fn to_be_signed(tbs: &FramedContentTbs<'_>) -> Result<Secret, EncodeError> {
     let mut w = Writer::secret();
     tbs.encode(&mut w)?;
     Ok(Secret::new(w.finish()))
 }
 
-/// Signs a proposal, to be sent as a PublicMessage, by somebody who is not in the group and need
-/// not know its context: an `external` or `new_member_proposal` sender (section 12.1.8).
+/// Signs a proposal for a PublicMessage from outside the group, where the context is unknown: from
+/// an `external` or `new_member_proposal` sender (section 12.1.8).
 ///
 /// # Errors
-/// As [`sign_content`]; [`FramingError::WrongSenderType`] for a sender whose signature would cover
-/// the context.
+/// Those of [`sign_content`]; [`FramingError::WrongSenderType`] for a sender whose signature would
+/// cover the context.
 pub fn sign_proposal_from_outside(
     suite: &Suite<'_>,
     content: FramedContent,
@@ -55,7 +55,8 @@ pub fn sign_proposal_from_outside(
     if matches!(content.sender, Sender::Member(_) | Sender::NewMemberCommit) {
         return Err(FramingError::WrongSenderType(content.sender.sender_type()));
     }
-    // The signatures of these senders do not cover it; only group and epoch are compared.
+
+    // The signatures of these senders do not cover the context. Only group and epoch are compared.
     let context = GroupContext {
         version: ProtocolVersion::MLS10,
         cipher_suite: suite.cipher_suite(),
@@ -68,11 +69,11 @@ pub fn sign_proposal_from_outside(
     sign_content(suite, WireFormat::PUBLIC_MESSAGE, content, &context, signer)
 }
 
-/// Verifies a message's signature by a key, which must be that of its sender (section 6.1).
+/// Verifies a message's signature with a key, which must be its sender's (section 6.1).
 ///
 /// # Errors
-/// [`FramingError::InvalidSignature`]; or if the message is not of the context's group and epoch,
-/// or too long to encode.
+/// [`FramingError::InvalidSignature`]; or if the message does not belong to the context's group and
+/// epoch, or is too long to encode.
 pub fn verify_signature(
     suite: &Suite<'_>,
     message: &AuthenticatedContent,
@@ -80,6 +81,7 @@ pub fn verify_signature(
     key: &SignaturePublicKey,
 ) -> Result<(), FramingError> {
     check_context(&message.content, context)?;
+
     let content = &message.content;
     let wire_format = message.wire_format;
     let tbs = to_be_signed(&FramedContentTbs { wire_format, content, context })?;

@@ -9,10 +9,10 @@ use conclave_crypto::{CryptoError, Secret, Suite};
 use core::fmt;
 
 impl JoinerSecret {
-    /// The `joiner_secret` of the epoch that a commit begins.
+    /// Derives the `joiner_secret` of the epoch that a commit starts.
     ///
-    /// `init` is the last epoch's, or that of an ExternalInit proposal; `group_context` is the new
-    /// epoch's, encoded.
+    /// `init` is the previous epoch's secret, or the one of an ExternalInit proposal; `group_context`
+    /// is the new epoch's encoded GroupContext.
     ///
     /// # Errors
     /// If the context is too long to encode, or the provider fails.
@@ -28,8 +28,8 @@ impl JoinerSecret {
     }
 }
 
-/// The secret between `joiner_secret` and `epoch_secret`, for which the RFC has no name: known to
-/// who knows the joiner secret and all PSKs. Wiped when dropped, never printed.
+/// The secret between `joiner_secret` and `epoch_secret`, unnamed in the RFC: anyone with the joiner
+/// secret and all PSKs can derive it. It is wiped when dropped and never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MemberSecret(Secret);
 
@@ -52,7 +52,7 @@ impl MemberSecret {
         suite.extract(joiner.as_secret(), psk.as_secret()).map(Self)
     }
 
-    /// The `welcome_secret`.
+    /// Derives the `welcome_secret`.
     ///
     /// # Errors
     /// If the provider fails.
@@ -60,20 +60,21 @@ impl MemberSecret {
         suite.derive_secret(&self.0, b"welcome").map(WelcomeSecret::from_secret)
     }
 
-    /// The `welcome_key` (`AEAD.Nk` bytes) and `welcome_nonce` (`AEAD.Nn` bytes) that the GroupInfo
-    /// in a Welcome is encrypted with (section 12.4.3.1).
+    /// Derives `welcome_key` (`AEAD.Nk` bytes) and `welcome_nonce` (`AEAD.Nn` bytes), which encrypt
+    /// the GroupInfo in a Welcome (section 12.4.3.1).
     ///
     /// # Errors
     /// If the provider fails.
     pub fn welcome_key(&self, suite: &Suite<'_>) -> Result<(Secret, Secret), CryptoError> {
         let secret = self.welcome_secret(suite)?;
         let aead = suite.params().aead;
+
         let key = suite.expand_with_label(secret.as_secret(), b"key", &[], aead.key_len())?;
         let nonce = suite.expand_with_label(secret.as_secret(), b"nonce", &[], aead.nonce_len())?;
         Ok((key, nonce))
     }
 
-    /// The secrets of the epoch whose encoded GroupContext this is.
+    /// Derives the secrets of the epoch with this encoded GroupContext.
     ///
     /// # Errors
     /// If the context is too long to encode, or the provider fails.
@@ -92,7 +93,7 @@ impl MemberSecret {
 pub struct EpochSecrets {
     /// `sender_data_secret`.
     pub sender_data: SenderDataSecret,
-    /// `encryption_secret`; goes into the epoch's [`SecretTree`](crate::SecretTree).
+    /// `encryption_secret`, the root of the epoch's [`SecretTree`](crate::SecretTree).
     pub encryption: EncryptionSecret,
     /// `exporter_secret`.
     pub exporter: ExporterSecret,
@@ -111,13 +112,14 @@ pub struct EpochSecrets {
 }
 
 impl EpochSecrets {
-    /// The secrets that follow from an `epoch_secret`. Only who creates a group has one that is
-    /// not derived: `KDF.Nh` random bytes (section 11).
+    /// Derives the secrets from an `epoch_secret`. Call this directly only to create a group: its
+    /// first `epoch_secret` is `KDF.Nh` random bytes (section 11).
     ///
     /// # Errors
     /// If the provider fails.
     pub fn from_epoch_secret(suite: &Suite<'_>, epoch: Secret) -> Result<Self, CryptoError> {
         let derive = |label: &[u8]| suite.derive_secret(&epoch, label);
+
         Ok(Self {
             sender_data: SenderDataSecret::from_secret(derive(b"sender data")?),
             encryption: EncryptionSecret::from_secret(derive(b"encryption")?),
@@ -132,11 +134,11 @@ impl EpochSecrets {
     }
 }
 
-/// `MLS-Exporter(label, context, length)` (section 8.5): a secret of `length` bytes for the
-/// application.
+/// `MLS-Exporter(label, context, length)`: derives a secret of `length` bytes for the application
+/// (section 8.5).
 ///
 /// # Errors
-/// If the length is over the KDF's limit, or the label too long to encode.
+/// If the length exceeds the KDF's limit, or the label is too long to encode.
 pub fn export(
     suite: &Suite<'_>,
     exporter: &ExporterSecret,

@@ -6,8 +6,7 @@ use conclave_wire::{Bytes, HpkePublicKey};
 
 const EXPORTER_CONTEXT: &[u8] = b"MLS 1.0 external init secret";
 
-/// `external_priv, external_pub`: the key pair through which outsiders join by a commit of their
-/// own (section 8).
+/// Derives `external_priv` and `external_pub`, the key pair of external commits (section 8).
 ///
 /// # Errors
 /// If the provider fails.
@@ -18,8 +17,8 @@ pub fn external_key_pair(
     suite.derive_key_pair(external.as_secret())
 }
 
-/// The outsider's side: the `kem_output` for an ExternalInit proposal, and the `init_secret` that
-/// stands in for the last epoch's.
+/// The joiner's side: the `kem_output` for an ExternalInit proposal, and the `init_secret` that
+/// replaces the previous epoch's.
 ///
 /// # Errors
 /// If `external_pub` is invalid.
@@ -32,8 +31,8 @@ pub fn external_init_to(
     Ok((kem_output.into(), InitSecret::from_secret(secret)))
 }
 
-/// The members' side: the `init_secret` of an ExternalInit proposal, with the key pair of the
-/// epoch that the proposal was sent in.
+/// The members' side: the `init_secret` of an ExternalInit proposal, from the key pair of the epoch
+/// that the proposal was sent in.
 ///
 /// # Errors
 /// If `kem_output` is invalid.

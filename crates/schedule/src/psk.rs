@@ -4,18 +4,19 @@ use crate::PskSecret;
 use conclave_crypto::{CryptoError, Secret, Suite};
 use conclave_wire::{Encode, PreSharedKeyId, PskLabel};
 
-/// `psk_secret` of these PSKs, in the order of the commit or of the GroupSecrets; zeros if there
-/// are none.
+/// Derives the `psk_secret` of PSKs in the order of the commit or GroupSecrets. Without PSKs, it is
+/// all zeros.
 ///
 /// # Errors
-/// [`CryptoError::InvalidLength`] if there are more than a PSKLabel can count, 2^16 - 1; or if an
-/// identifier is too long to encode, or the provider fails.
+/// [`CryptoError::InvalidLength`] if there are more than the 2^16 - 1 PSKs that a PSKLabel can count;
+/// or if an identifier is too long to encode, or the provider fails.
 pub fn psk_secret(
     suite: &Suite<'_>,
     psks: &[(PreSharedKeyId, Secret)],
 ) -> Result<PskSecret, CryptoError> {
     let count = u16::try_from(psks.len()).map_err(|_| CryptoError::InvalidLength)?;
     let zero = Secret::zero(suite.nh());
+
     let mut psk_secret = zero.clone();
     for (index, (id, psk)) in (0..count).zip(psks) {
         let psk_extracted = suite.extract(&zero, psk)?;

@@ -1,10 +1,10 @@
-//! The key that hides who sent a private message (section 6.3.2).
+//! The key that hides the sender of a private message (section 6.3.2).
 
 use crate::{MessageKey, SenderDataSecret};
 use conclave_crypto::{CryptoError, Suite};
 
-/// `sender_data_key` and `sender_data_nonce` for a message with this `ciphertext`, of which the
-/// first `KDF.Nh` bytes count, or all if it is shorter.
+/// Derives `sender_data_key` and `sender_data_nonce` for a message with this `ciphertext`. They depend
+/// on its first `KDF.Nh` bytes, or on all of it if it is shorter.
 ///
 /// # Errors
 /// If the provider fails.
@@ -14,6 +14,7 @@ pub fn sender_data_key_nonce(
     ciphertext: &[u8],
 ) -> Result<MessageKey, CryptoError> {
     let sample = ciphertext.get(..suite.nh()).unwrap_or(ciphertext);
+
     let aead = suite.params().aead;
     let derive = |label: &[u8], length| {
         suite.expand_with_label(sender_data.as_secret(), label, sample, length)

@@ -1,4 +1,4 @@
-//! What the tests share: a suite, reproducible randomness.
+//! Shared by the tests: a suite, reproducible randomness.
 
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
@@ -23,7 +23,7 @@ pub(crate) fn suite(provider: &dyn CryptoProvider) -> Suite<'_> {
     Suite::new(provider, CipherSuite(1)).unwrap()
 }
 
-/// SplitMix64: the same numbers for the same seed, and no secrets.
+/// SplitMix64: reproducible from its seed, and not secret.
 pub(crate) struct TestRng(pub(crate) u64);
 
 impl TestRng {

@@ -1,4 +1,4 @@
-//! Known answers from the working group's test vectors, and what they do not show.
+//! Known answers from the working group's test vectors, and properties that the vectors do not show.
 
 use crate::testing::{PORTABLE, TestRng, hex, secret, suite};
 use crate::{
@@ -10,9 +10,7 @@ use crate::{
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use conclave_crypto::{CryptoError, Secret};
-use conclave_wire::{
-    AuthenticatedContent, ConfirmedTranscriptHashInput, Decode, Mac, PreSharedKeyId, PskType,
-};
+use conclave_wire::{AuthenticatedCommit, Decode, Mac, PreSharedKeyId, PskType};
 
 fn external_psk(psk_id: &[u8], psk_nonce: Vec<u8>) -> PreSharedKeyId {
     PreSharedKeyId {
@@ -22,7 +20,7 @@ fn external_psk(psk_id: &[u8], psk_nonce: Vec<u8>) -> PreSharedKeyId {
 }
 
 #[test]
-fn an_epoch_has_the_secrets_of_the_key_schedule_vector() {
+fn epoch_secrets_match_the_key_schedule_vector() {
     let suite = suite(&PORTABLE);
     let context = hex("0001000120a897b53575b4dd35fed4466e4e714bfa949eaa72e616a9c68a47b39cb7a60d2e\
          0000000000000000209769e302a99c457350a8e636009b12a2fee068664004606d6318eb3a1977d81820\
@@ -36,16 +34,19 @@ fn an_epoch_has_the_secrets_of_the_key_schedule_vector() {
     let psk = PskSecret::from_secret(secret(
         "e871b247379522395689182736cb3d1e7b108d6ae934b802223975de8dc3f80b",
     ));
+
     let joiner = JoinerSecret::derive(&suite, &init, &commit, &context).unwrap();
     assert_eq!(
         joiner.expose(),
         hex("4fb996ba26b29a70f3ce6c310151ce8701cb812d027f4d4bbf5cc4e9f884638d")
     );
+
     let member = MemberSecret::derive(&suite, &joiner, &psk).unwrap();
     assert_eq!(
         member.welcome_secret(&suite).unwrap().expose(),
         hex("ddcd9ced2d264798f876cbd00a200cdc4d77311dfef96975257efb66b0ef2c4d")
     );
+
     let epoch = member.epoch(&suite, &context).unwrap();
     for (found, want) in [
         (
@@ -98,6 +99,7 @@ fn an_epoch_has_the_secrets_of_the_key_schedule_vector() {
     ] {
         assert_eq!(found.expose(), hex(want));
     }
+
     let external = external_key_pair(&suite, &epoch.external).unwrap();
     assert_eq!(
         external.public.as_ref(),
@@ -106,7 +108,7 @@ fn an_epoch_has_the_secrets_of_the_key_schedule_vector() {
 }
 
 #[test]
-fn psks_chain_in_their_order_as_in_the_vector() {
+fn psks_chain_in_order_as_in_the_vector() {
     let suite = suite(&PORTABLE);
     let first = (
         external_psk(
@@ -122,6 +124,7 @@ fn psks_chain_in_their_order_as_in_the_vector() {
         ),
         secret("27f5dd47bf87802cdfac24f1bfde71595a62ea8bc6a9ab335ba23c98d5fee267"),
     );
+
     let in_order = psk_secret(&suite, &[first.clone(), second.clone()]).unwrap();
     assert_eq!(
         in_order.expose(),
@@ -132,7 +135,7 @@ fn psks_chain_in_their_order_as_in_the_vector() {
 }
 
 #[test]
-fn three_psks_have_the_secret_of_the_vector() {
+fn the_secret_of_three_psks_matches_the_vector() {
     let suite = suite(&PORTABLE);
     let psks = [
         (
@@ -167,30 +170,28 @@ fn more_psks_than_can_be_counted_are_refused() {
 }
 
 #[test]
-fn transcript_hashes_and_confirmation_tag_are_those_of_the_vector() {
+fn transcript_hashes_and_confirmation_tag_match_the_vector() {
     let suite = suite(&PORTABLE);
-    let commit = AuthenticatedContent::from_bytes(&hex(
+    let commit = AuthenticatedCommit::from_bytes(&hex(
         "00010567726f7570000000000000345601000000000003220220e740a6faf2db65f5853148d75d9a335d\
          7c4b94ab106fe5f237bc34fdcfc745840040402280c921b6b2836ed4eca496dfa74a13c171f78b80822894\
          032c4c03cc4fb9c24e505c0d0ba4e8edb63a3327442baa12555a57f28e4cfebb4f0c42997030e207203a1d\
          8805d8390f441a622f81bcb7347be86db7cc491d0313163fa63c2f66aa92",
     ))
     .unwrap();
+
     let interim = hex("2597552c42df799cd70e99c77c4f80e834a9418096a0b2c7bc66afbc48eebaa6");
-    let input = ConfirmedTranscriptHashInput {
-        wire_format: commit.wire_format,
-        content: &commit.content,
-        signature: &commit.auth.signature,
-    };
-    let confirmed = confirmed_transcript_hash(&suite, &interim, &input).unwrap();
+    let confirmed =
+        confirmed_transcript_hash(&suite, &interim, &commit.transcript_hash_input()).unwrap();
     assert_eq!(
         confirmed.to_vec(),
         hex("51a85b21149c86f3f8c2907017c449e96987242b7ba2be9db1ddd53fb2db0d1d")
     );
+
     let key = ConfirmationKey::from_secret(secret(
         "26ae359a9a9760cd1066cae16f1456ea7eaf52bd85d5dba5bb15cca04a90c83f",
     ));
-    let tag = commit.auth.confirmation_tag.unwrap();
+    let tag = commit.confirmation_tag;
     assert_eq!(confirmation_tag(&suite, &key, &confirmed).unwrap(), tag);
     assert_eq!(
         interim_transcript_hash(&suite, &confirmed, &tag).unwrap().to_vec(),
@@ -205,6 +206,7 @@ fn confirmation_tags_of_every_other_length_are_refused() {
     let tag = confirmation_tag(&suite, &key, b"hash").unwrap();
     let mut longer = tag.to_vec();
     longer.push(0);
+
     for n in 0..=longer.len() {
         let cut = Mac::from(&longer[..n]);
         let matches = confirmation_tag_matches(&suite, &key, b"hash", &cut).unwrap();
@@ -218,7 +220,7 @@ fn confirmation_tags_of_every_other_length_are_refused() {
 }
 
 #[test]
-fn the_welcome_key_and_nonce_are_those_of_section_12_4_3_1() {
+fn the_welcome_key_and_nonce_follow_section_12_4_3_1() {
     let suite = suite(&PORTABLE);
     let joiner = JoinerSecret::from_secret(Secret::new(vec![1; 32]));
     let member = MemberSecret::derive(&suite, &joiner, &PskSecret::zero(&suite)).unwrap();
@@ -231,15 +233,17 @@ fn the_welcome_key_and_nonce_are_those_of_section_12_4_3_1() {
 }
 
 #[test]
-fn both_sides_of_an_external_init_have_the_same_secret() {
+fn both_sides_of_an_external_init_get_the_same_secret() {
     let suite = suite(&PORTABLE);
     let epoch = EpochSecrets::from_epoch_secret(&suite, Secret::zero(32)).unwrap();
     let key_pair = external_key_pair(&suite, &epoch.external).unwrap();
     let (kem_output, init) = external_init_to(&suite, &key_pair.public, &mut TestRng(1)).unwrap();
     assert_eq!(external_init_from(&suite, &key_pair, &kem_output).unwrap(), init);
-    // It is what HPKE exports for the context of section 8.3.
+
+    // HPKE exports the same secret with the context of section 8.3.
     let exported = suite.export_from(&key_pair, &kem_output, b"MLS 1.0 external init secret");
     assert_eq!(exported.as_ref(), Ok(init.as_secret()));
+
     let (_, other) = external_init_to(&suite, &key_pair.public, &mut TestRng(2)).unwrap();
     assert_ne!(other, init);
     assert!(external_init_from(&suite, &key_pair, &kem_output[1..]).is_err());
@@ -260,6 +264,7 @@ fn every_input_of_an_epoch_changes_all_its_secrets() {
             .and_then(|member| member.epoch(&suite, context))
             .unwrap()
     };
+
     let one = epoch(0, 0, 0, b"");
     for other in
         [epoch(1, 0, 0, b""), epoch(0, 1, 0, b""), epoch(0, 0, 1, b""), epoch(0, 0, 0, b"x")]
@@ -273,7 +278,7 @@ fn every_input_of_an_epoch_changes_all_its_secrets() {
 }
 
 #[test]
-fn the_sender_data_key_depends_on_the_first_nh_bytes_or_all_of_a_shorter_ciphertext() {
+fn the_sender_data_key_depends_on_the_ciphertext_sample_alone() {
     let suite = suite(&PORTABLE);
     let secret = SenderDataSecret::from_secret(secret(
         "c1d2716789d55bd41e85316b455b7da70433898816e62b15216368d713d1d4fb",
@@ -282,6 +287,7 @@ fn the_sender_data_key_depends_on_the_first_nh_bytes_or_all_of_a_shorter_ciphert
         hex("c32247575cc61ec993efcb78704012929d0569283f7ab1f85f048791f1170e2639cacf78\
          7be9a58e31a3a21f3f12523d32f8089eeaa0756f69a1488a4e87356ab50b700bf2222ff8b0b258f22d");
     let key = |n: usize| sender_data_key_nonce(&suite, &secret, &ciphertext[..n]).unwrap();
+
     let whole = key(ciphertext.len());
     assert_eq!(whole.key.expose(), hex("ce20a37761e1152c56e0a6743aaeb520"));
     assert_eq!(whole.nonce.expose(), hex("70f55f0f05fdd2d7459a50bc"));
@@ -303,6 +309,7 @@ fn secrets_do_not_print_themselves() {
     )
     .unwrap();
     let (key, nonce) = member.welcome_key(&suite).unwrap();
+
     let all = [&root, epoch.init.as_secret(), epoch.exporter.as_secret(), &key, &nonce];
     let shown = format!(
         "{epoch:?} {epoch:#?} {member:?} {all:?} {:?}",

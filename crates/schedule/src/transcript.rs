@@ -4,21 +4,22 @@ use crate::ConfirmationKey;
 use conclave_crypto::{CryptoError, Digest, Suite};
 use conclave_wire::{ConfirmedTranscriptHashInput, Encode, InterimTranscriptHashInput, Mac};
 
-/// `confirmed_transcript_hash` of the epoch that a commit begins. `interim` is the
-/// `interim_transcript_hash` of the epoch that it was sent in; empty only if there is none yet.
+/// Computes the `confirmed_transcript_hash` of the epoch that a commit starts. `interim` is the
+/// `interim_transcript_hash` of the epoch that the commit was sent in; it is empty only if there is
+/// none yet.
 ///
 /// # Errors
 /// If the commit is too long to encode, or the provider fails.
 pub fn confirmed_transcript_hash(
     suite: &Suite<'_>,
     interim: &[u8],
-    input: &ConfirmedTranscriptHashInput<'_>,
+    input: &ConfirmedTranscriptHashInput<'_, impl Encode>,
 ) -> Result<Digest, CryptoError> {
     suite.hash(&[interim, &input.to_bytes()?])
 }
 
-/// `interim_transcript_hash` of the epoch with this `confirmed_transcript_hash`, whose commit (or
-/// GroupInfo, or creator) has this confirmation tag.
+/// Computes the `interim_transcript_hash` of an epoch from its `confirmed_transcript_hash` and its
+/// confirmation tag, which is that of its commit, its GroupInfo or its creator.
 ///
 /// # Errors
 /// If the tag is too long to encode, or the provider fails.
@@ -30,8 +31,8 @@ pub fn interim_transcript_hash(
     suite.hash(&[confirmed, &InterimTranscriptHashInput { confirmation_tag }.to_bytes()?])
 }
 
-/// `confirmation_tag`: `MAC(confirmation_key, confirmed_transcript_hash)`, both of the epoch that
-/// the commit begins.
+/// Computes `confirmation_tag`: `MAC(confirmation_key, confirmed_transcript_hash)`, both of the epoch
+/// that the commit starts.
 ///
 /// # Errors
 /// If the provider fails.
@@ -43,7 +44,7 @@ pub fn confirmation_tag(
     suite.mac(key.as_secret(), confirmed_transcript_hash)
 }
 
-/// Whether a confirmation tag is that of [`confirmation_tag`], in full length, compared in
+/// Whether a confirmation tag equals [`confirmation_tag`], including its length. The comparison takes
 /// constant time.
 ///
 /// # Errors

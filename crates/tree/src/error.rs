@@ -350,7 +350,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn each_error_has_a_text_of_its_own_that_names_the_place() {
+    fn each_error_has_its_own_text_with_the_place() {
         let (node, other, leaf) = (NodeIndex(4711), NodeIndex(815), LeafIndex(4711));
         let (extension, proposal) = (ExtensionType(0x4711), ProposalType(0x4711));
         let credential = CredentialType(0x4711);
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_fails_is_not_blamed_on_who_sent_the_key() {
+    fn a_provider_failure_is_not_blamed_on_the_keys_sender() {
         let fault = E::PathParentHash;
         assert_eq!(E::of_input(CryptoError::InvalidSignature, fault), fault);
         assert_eq!(E::of_input(CryptoError::InvalidPublicKey, fault), fault);

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn different_keys_made_to_have_the_same_fingerprint_are_told_apart() {
+    fn different_keys_with_equal_fingerprints_are_distinguished() {
         let (mut rng, mut world) = (TestRng(1), World::new(2));
         let mine = world.tree.encryption_key(LeafIndex(0).node()).unwrap();
         let (mut leaf, signer) = member(&mut rng);
@@ -258,7 +258,7 @@ mod tests {
         look(&|key| verified.node_with_encryption_key(key));
     }
     #[test]
-    fn keys_made_to_have_the_same_fingerprint_cost_no_square() {
+    fn many_keys_with_equal_fingerprints_cost_no_quadratic_time() {
         const KEYS: u64 = 200;
         let (mut rng, mut world) = (TestRng(2), World::new(1));
         let mine = world.tree.encryption_key(LeafIndex(0).node()).unwrap();

@@ -495,7 +495,7 @@ mod tests {
     use crate::testing::World;
 
     #[test]
-    fn a_tree_of_the_greatest_size_does_not_grow() {
+    fn a_tree_of_maximum_size_does_not_grow() {
         let world = World::new(1);
         let mut staged = StagedTree::new(&world.tree);
         staged.delta.size = TreeSize::MAX;

@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_takes_no_more_room_than_one_that_is_loaded() {
+    fn a_tree_uses_no_more_memory_than_a_loaded_one() {
         let mut world = World::new(1);
         let loaded = |tree: &RatchetTree| {
             lengths(&RatchetTree::load(&suite(), tree.size(), tree.rows()).unwrap())
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn each_value_that_is_remembered_wrongly_is_found_and_its_node_named() {
+    fn each_wrongly_cached_value_is_found_and_its_node_named() {
         let world = World::populated(2, 3);
         let root = world.tree.size().root();
         let check = |change: &dyn Fn(&mut RatchetTree)| {

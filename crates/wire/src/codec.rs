@@ -1,8 +1,9 @@
 //! The presentation language of RFC 9420 section 2.1: big-endian integers, optional values, and
 //! vectors with a variable-size length header in its minimal form.
 //!
-//! The encoding is canonical: a value has one encoding, and what decodes encodes to the same
-//! bytes. Hashes and signatures over a decoded value can therefore encode it again.
+//! The encoding is canonical: each value has exactly one encoding, and bytes that decode encode to
+//! the same bytes again. A hash or signature over a decoded value can therefore be computed from its
+//! re-encoding.
 
 use crate::ids::ProposalType;
 use alloc::boxed::Box;
@@ -13,30 +14,30 @@ use zeroize::Zeroize;
 /// The longest vector that a length header can describe: 2^30 - 1 bytes (section 2.1.2).
 pub const MAX_VECTOR_LEN: usize = (1 << 30) - 1;
 
-/// Why bytes are not an encoding of the type asked for. Nothing was changed by the attempt.
+/// The reason why bytes are not an encoding of the requested type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The input ended inside a value.
     Truncated,
-    /// The value was complete and this many bytes followed it.
+    /// This many bytes followed the complete value.
     TrailingBytes(usize),
     /// A length header was not in its shortest form (section 2.1.2).
     NonMinimalLength,
-    /// A length header began with the bits `11` (section 2.1.2).
+    /// A length header started with the bits `11` (section 2.1.2).
     InvalidLengthPrefix,
     /// A presence octet was neither 0 nor 1 (section 2.1.1).
     InvalidPresence(u8),
-    /// A field held a value that its type does not have.
+    /// A field held a value that its type does not define.
     InvalidValue {
-        /// The type or field, by its name in the RFC.
+        /// The RFC's name of the type or field.
         field: &'static str,
-        /// The value found.
+        /// The value.
         value: u64,
     },
-    /// The padding of a PrivateMessageContent held a byte other than zero (section 6.3.1).
+    /// The padding of a PrivateMessageContent held a non-zero byte (section 6.3.1).
     NonZeroPadding,
-    /// The values would take far more memory than their encoding: see [`Reader`].
+    /// The decoded values would exceed their memory budget: see [`Reader`].
     OutOfRoom,
 }
 
@@ -46,38 +47,38 @@ impl fmt::Display for DecodeError {
             Self::Truncated => f.write_str("the input ends inside a value"),
             Self::TrailingBytes(n) => write!(f, "{n} bytes follow the value"),
             Self::NonMinimalLength => f.write_str("a vector's length is not in its shortest form"),
-            Self::InvalidLengthPrefix => f.write_str("a vector's length begins with the bits 11"),
+            Self::InvalidLengthPrefix => f.write_str("a vector's length starts with the bits 11"),
             Self::InvalidPresence(v) => {
                 write!(f, "an optional value's presence octet is {v}, not 0 or 1")
             }
-            Self::InvalidValue { field, value } => write!(f, "{field} has no value {value:#06x}"),
-            Self::NonZeroPadding => f.write_str("the padding holds a byte other than zero"),
-            Self::OutOfRoom => f.write_str("the values take far more memory than their encoding"),
+            Self::InvalidValue { field, value } => write!(f, "{value:#06x} is not a valid {field}"),
+            Self::NonZeroPadding => f.write_str("the padding holds a non-zero byte"),
+            Self::OutOfRoom => f.write_str("the values need far more memory than their encoding"),
         }
     }
 }
 
 impl core::error::Error for DecodeError {}
 
-/// Why a value has no encoding: a vector of it is longer than [`MAX_VECTOR_LEN`].
+/// A value has no encoding: one of its vectors is longer than [`MAX_VECTOR_LEN`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodeError {
-    /// The length in bytes of the vector that is too long.
+    /// The length of that vector in bytes.
     pub length: usize,
 }
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a vector of {} bytes is longer than a length header can say", self.length)
+        write!(f, "a vector of {} bytes is too long for a length header", self.length)
     }
 }
 
 impl core::error::Error for EncodeError {}
 
-/// What a writer sets aside beyond its first bytes.
+/// The capacity that a writer reserves beyond its first bytes.
 const FIRST_CAPACITY: usize = 248;
 
-/// Where values are encoded to: a growing buffer.
+/// The growing buffer that values are encoded into.
 ///
 /// A [secret](Writer::secret) writer wipes every buffer that it outgrows.
 #[derive(Default)]
@@ -93,14 +94,14 @@ impl Writer {
         Self::default()
     }
 
-    /// An empty writer for values that hold secrets; the caller wipes what [`Self::finish`]
+    /// An empty writer for values that hold secrets. The caller must wipe what [`Self::finish`]
     /// returns.
     #[must_use]
     pub fn secret() -> Self {
         Self { bytes: Vec::with_capacity(256), secret: true }
     }
 
-    /// Appends bytes as they are, without a length.
+    /// Appends bytes without a length header.
     pub fn put(&mut self, bytes: &[u8]) {
         self.grow(bytes.len());
         self.bytes.extend_from_slice(bytes);
@@ -114,7 +115,7 @@ impl Writer {
             self.bytes.as_mut_slice().zeroize();
             self.bytes = larger;
         } else if self.bytes.capacity() == 0 {
-            // Most values fit, so that they grow only once.
+            // Most values fit into this, so they allocate once.
             self.bytes.reserve(more.saturating_add(FIRST_CAPACITY));
         }
     }
@@ -130,18 +131,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends a vector whose contents `body` writes.
+    /// Appends a vector with the contents that `body` writes.
     ///
     /// # Errors
-    /// Those of `body`, and if the contents are longer than [`MAX_VECTOR_LEN`].
+    /// The errors of `body`, and if the contents are longer than [`MAX_VECTOR_LEN`].
     pub fn put_vector(
         &mut self,
         body: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
     ) -> Result<(), EncodeError> {
-        // The short header is reserved; a longer one makes room for itself at the end.
+        // Reserve the short header. A longer one moves the contents afterwards.
         let start = self.bytes.len();
         self.put(&[0]);
         body(self)?;
+
         let (header, n) = length_header(self.bytes.len() - start - 1)?;
         self.grow(n - 1);
         if let Some(header) = header.get(..n) {
@@ -150,7 +152,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What was written.
+    /// Returns the bytes written.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
         self.bytes
@@ -169,24 +171,25 @@ fn length_header(length: usize) -> Result<([u8; 4], usize), EncodeError> {
     }
 }
 
-/// A type of proposal that RFC 9420 does not define, with what its registration says of it (section
-/// 17.4). A proposal's body has no length of its own (section 12.1), so that only who knows the type
-/// can say where the body ends.
+/// A proposal type beyond RFC 9420's, with the columns of its registration (section 17.4).
+///
+/// A proposal's body has no length header (section 12.1), so only a reader that knows the type can
+/// tell where the body ends.
 #[derive(Clone, Copy, Debug)]
 pub struct CustomProposal {
     /// The type.
     pub proposal_type: ProposalType,
-    /// Reads a body to its end. [`CustomProposal::empty`] and [`CustomProposal::vector`] are for
-    /// the usual cases.
+    /// Reads a body to its end. [`CustomProposal::empty`] and [`CustomProposal::vector`] cover the
+    /// usual cases.
     pub read: fn(&mut Reader<'_>) -> Result<(), DecodeError>,
-    /// Whether a commit of such a proposal must have a path. Default false.
+    /// Whether a commit with such a proposal needs a path. Default false.
     pub path_required: bool,
-    /// Whether external senders may propose it. Default false.
+    /// Whether external senders may send it. Default false.
     pub external: bool,
 }
 
 impl CustomProposal {
-    /// A type whose body `read` reads to its end.
+    /// A type with a body that `read` reads to its end.
     #[must_use]
     pub fn new(
         proposal_type: ProposalType,
@@ -195,33 +198,33 @@ impl CustomProposal {
         Self { proposal_type, read, path_required: false, external: false }
     }
 
-    /// A type whose body is empty.
+    /// A type with an empty body.
     #[must_use]
     pub fn empty(proposal_type: ProposalType) -> Self {
         Self::new(proposal_type, |_| Ok(()))
     }
 
-    /// A type whose body is one vector: a length header and what it counts.
+    /// A type with a body of one vector: a length header and its contents.
     #[must_use]
     pub fn vector(proposal_type: ProposalType) -> Self {
         Self::new(proposal_type, |r| r.opaque().map(|_| ()))
     }
 }
 
-/// What decoded values may take beside [`ROOM_PER_BYTE`]: the 2^18 proposals by value that a commit
-/// may hold by default, for one, which can be as short as three bytes each.
+/// The memory in bytes that decoded values may take in addition to [`ROOM_PER_BYTE`]. It covers the
+/// 2^18 proposals by value that a commit may hold by default, which can be as short as three bytes.
 const ROOM: usize = 16 << 20;
 
-/// What decoded values may take for each byte of their encoding. Lists of keys, signatures and
-/// references, which is what honest messages are long of, take up to 1.7.
+/// The memory in bytes that decoded values may take for each byte of their encoding. Long honest
+/// messages consist of lists of keys, signatures and references, which take up to 1.7.
 const ROOM_PER_BYTE: usize = 2;
 
-/// Bytes that are being decoded; every read is bounded by what is left. They may be secrets: only
-/// their number prints.
+/// Bytes to decode. Every read is bounded by the bytes that are left. They may be secret: a reader
+/// prints only their number.
 ///
-/// What is decoded has bounded room, too: without, a list of proposals of two bytes each would take
-/// thirty times the memory of its encoding, before anybody could say that it is too long. Elements of
-/// vectors and what is boxed may take twice the bytes that there were to read, and 16 MiB.
+/// A reader also has a memory budget for the decoded values: without one, a list of two-byte
+/// proposals would expand to thirty times its size before any limit could reject it. Elements of
+/// vectors and boxed values may take twice as many bytes as there were to read, plus 16 MiB.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -242,14 +245,14 @@ impl<'a> Reader<'a> {
         Self::with_proposals(bytes, &[])
     }
 
-    /// A reader of all of `bytes` that knows more types of proposal than RFC 9420.
+    /// A reader of all of `bytes` that knows these proposal types beyond RFC 9420's.
     #[must_use]
     pub fn with_proposals(bytes: &'a [u8], proposals: &'a [CustomProposal]) -> Self {
         let room = bytes.len().saturating_mul(ROOM_PER_BYTE).saturating_add(ROOM);
         Self { bytes, proposals, room }
     }
 
-    /// Takes as many bytes of memory from the room that decoded values have.
+    /// Takes this many bytes from the memory budget of decoded values.
     ///
     /// # Errors
     /// [`DecodeError::OutOfRoom`].
@@ -258,25 +261,25 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A type of proposal that RFC 9420 does not define, if it is known.
+    /// The format of a proposal type beyond RFC 9420's, if this reader knows it.
     #[must_use]
     pub fn custom_proposal(&self, proposal_type: ProposalType) -> Option<&'a CustomProposal> {
         self.proposals.iter().find(|known| known.proposal_type == proposal_type)
     }
 
-    /// What has not been read yet.
+    /// The bytes that have not been read yet.
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Whether everything has been read.
+    /// Whether all bytes have been read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The next `n` bytes.
+    /// Reads `n` bytes.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`].
@@ -286,7 +289,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    /// The next `N` bytes as an array.
+    /// Reads `N` bytes as an array.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`].
@@ -296,13 +299,14 @@ impl<'a> Reader<'a> {
         Ok(*head)
     }
 
-    /// A length header (section 2.1.2).
+    /// Reads a length header (section 2.1.2).
     ///
     /// # Errors
-    /// If it is cut short, not minimal, or begins with the bits `11`.
+    /// If it is truncated, not minimal, or starts with the bits `11`.
     pub fn length(&mut self) -> Result<usize, DecodeError> {
         let [first] = self.take_array()?;
         let low = u32::from(first & 0x3f);
+
         let (length, minimum) = match first >> 6 {
             0 => (low, 0),
             1 => {
@@ -315,25 +319,26 @@ impl<'a> Reader<'a> {
             }
             _ => return Err(DecodeError::InvalidLengthPrefix),
         };
+
         if length < minimum {
             return Err(DecodeError::NonMinimalLength);
         }
         usize::try_from(length).map_err(|_| DecodeError::Truncated)
     }
 
-    /// The contents of an `opaque<V>`.
+    /// Reads the contents of an `opaque<V>`.
     ///
     /// # Errors
-    /// Those of [`Self::length`], and if the contents are cut short.
+    /// The errors of [`Self::length`], and if the contents are truncated.
     pub fn opaque(&mut self) -> Result<&'a [u8], DecodeError> {
         let n = self.length()?;
         self.take(n)
     }
 
-    /// A reader of just the contents of a vector.
+    /// Reads a vector's header and returns a reader of its contents.
     ///
     /// # Errors
-    /// Those of [`Self::opaque`].
+    /// The errors of [`Self::opaque`].
     pub fn vector(&mut self) -> Result<Self, DecodeError> {
         Ok(Self { bytes: self.opaque()?, ..*self })
     }
@@ -344,7 +349,7 @@ pub trait Encode {
     /// Appends the encoding of this value.
     ///
     /// # Errors
-    /// If a vector in it is too long. What was written until then is of no use.
+    /// If a vector in it is too long. The writer then holds a part of the encoding.
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError>;
 
     /// The encoding of this value.
@@ -360,24 +365,24 @@ pub trait Encode {
 
 /// A value that can be decoded.
 pub trait Decode: Sized {
-    /// Decodes one value and leaves the reader behind it.
+    /// Decodes one value and advances the reader past it.
     ///
     /// # Errors
-    /// If the bytes are no encoding of a value.
+    /// If the bytes do not start with an encoded value.
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError>;
 
-    /// Decodes a value that is all of `bytes`.
+    /// Decodes a value from all of `bytes`.
     ///
     /// # Errors
-    /// If the bytes are no encoding of a value, or more than one.
+    /// If the bytes are not exactly one encoded value.
     fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::from_reader(Reader::new(bytes))
     }
 
-    /// Decodes a value that is all of what a reader has left.
+    /// Decodes a value from all bytes that a reader has left.
     ///
     /// # Errors
-    /// If the bytes are no encoding of a value, or more than one.
+    /// If the bytes are not exactly one encoded value.
     fn from_reader(mut r: Reader<'_>) -> Result<Self, DecodeError> {
         let value = Self::decode(&mut r)?;
         match r.rest().len() {
@@ -470,7 +475,8 @@ impl<T: Encode + ?Sized> Encode for &T {
     }
 }
 
-/// Implements [`Encode`], and with `codec` also [`Decode`], for a structure as its fields in order.
+/// Implements [`Encode`] and [`Decode`] for a structure that is encoded as its fields in order;
+/// with `encode`, only [`Encode`].
 macro_rules! codec {
     ($name:ident { $($field:ident),* $(,)? }) => {
         codec!(encode $name { $($field),* });
@@ -497,7 +503,7 @@ macro_rules! codec {
 }
 pub(crate) use codec;
 
-/// A `u8` enumeration of the RFC with its codec.
+/// Defines a `u8` enumeration of the RFC with its codec.
 macro_rules! small_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $value:literal),* $(,)? }) => {
         $(#[$meta])*
@@ -577,7 +583,7 @@ mod tests {
 
     #[test]
     fn elements_may_not_reach_beyond_their_vector() {
-        // Three bytes declared, but a u16 element ends at two or four.
+        // The header says three bytes, but u16 elements end after two or four.
         assert_eq!(Vec::<u16>::from_bytes(&[3, 0, 1, 0, 2]), Err(DecodeError::Truncated));
     }
 
@@ -589,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_has_a_text_of_its_own_that_names_what_it_found() {
+    fn each_error_has_its_own_text_with_the_value_found() {
         let errors = [
             (DecodeError::Truncated, "ends inside"),
             (DecodeError::TrailingBytes(4711), "4711 bytes follow"),
@@ -598,7 +604,7 @@ mod tests {
             (DecodeError::InvalidPresence(77), "77, not 0 or 1"),
             (
                 DecodeError::InvalidValue { field: "Thing", value: 0x4711 },
-                "Thing has no value 0x4711",
+                "0x4711 is not a valid Thing",
             ),
             (DecodeError::NonZeroPadding, "padding"),
             (DecodeError::OutOfRoom, "memory"),
@@ -611,7 +617,7 @@ mod tests {
         assert!(EncodeError { length: 4711 }.to_string().contains("4711 bytes"));
     }
 
-    /// A vector of this many elements of one encoding.
+    /// A vector of `n` equal elements.
     fn repeated(element: &[u8], n: usize) -> Vec<u8> {
         let mut w = Writer::new();
         w.put_opaque(&element.repeat(n)).unwrap();
@@ -619,16 +625,18 @@ mod tests {
     }
 
     #[test]
-    fn values_take_no_more_memory_than_twice_their_encoding_and_16_mib() {
+    fn decoded_values_stay_within_the_memory_budget() {
         use crate::proposal::ProposalOrRef;
-        // References of no bytes: the shortest element there is of a commit.
+
+        // Empty references: the shortest elements of a commit's list.
         let empty = [2, 0];
         let most = ROOM / (size_of::<ProposalOrRef>() - ROOM_PER_BYTE * empty.len());
         let list = Vec::<ProposalOrRef>::from_bytes(&repeated(&empty, most)).unwrap();
         assert_eq!(list.len(), most);
         let over = repeated(&empty, most + 1);
         assert_eq!(Vec::<ProposalOrRef>::from_bytes(&over), Err(DecodeError::OutOfRoom));
-        // What is nested, or boxed, counts as well.
+
+        // Nested and boxed values count too.
         let over = repeated(&repeated(&empty, 1000), most / 1000 + 1);
         assert_eq!(Vec::<Vec<ProposalOrRef>>::from_bytes(&over), Err(DecodeError::OutOfRoom));
         let boxes = ROOM / (size_of::<Box<u8>>() + size_of::<u8>() - ROOM_PER_BYTE);
@@ -638,13 +646,15 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_of_as_many_proposals_as_the_default_limit_has_room() {
+    fn a_commit_at_the_default_proposal_limit_fits_the_memory_budget() {
         use crate::proposal::ProposalOrRef;
+
         for proposal in [&[1, 0, 3, 0, 0, 0, 1][..], &[[2, 32].as_slice(), &[7; 32]].concat()] {
             let bytes = repeated(proposal, 1 << 18);
             assert_eq!(Vec::<ProposalOrRef>::from_bytes(&bytes).map(|l| l.len()), Ok(1 << 18));
         }
-        // References have room however many they are.
+
+        // Any number of full-length references fits the budget.
         let bytes = repeated(&[[2, 32].as_slice(), &[7; 32]].concat(), 1 << 21);
         assert_eq!(Vec::<ProposalOrRef>::from_bytes(&bytes).map(|l| l.len()), Ok(1 << 21));
     }

@@ -7,31 +7,29 @@ use alloc::vec::Vec;
 /// One DER-encoded X.509 certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// The certificate's DER encoding, not looked into here.
+    /// The certificate's DER encoding, which is not parsed here.
     pub cert_data: Bytes,
 }
 codec!(Certificate { cert_data });
 
-/// What a member presents to say who it is. Whether it is true is for the authentication service
-/// to say (section 5.3.1).
+/// A member's claim of an identity. The authentication service decides whether the claim is true
+/// (section 5.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Credential {
-    /// A bare assertion of an identity, in a format of the application.
+    /// An identity without proof, in a format of the application's.
     Basic {
         /// The identity.
         identity: Bytes,
     },
-    /// A chain, its first certificate being the end entity's.
+    /// A certificate chain that starts with the end entity's certificate.
     X509 {
         /// The chain.
         certificates: Vec<Certificate>,
     },
-    /// A credential of another type, for the application to read. Its body is taken to be one
-    /// vector, as the body of every type registered so far is; a type with another body cannot be
-    /// carried.
+    /// A credential of another type, which the application interprets. Its body must be one vector,
+    /// as it is for every type registered so far; a type with another body cannot be represented.
     Other {
-        /// The type; neither basic nor X.509.
+        /// The type, which is neither basic nor X.509.
         credential_type: CredentialType,
         /// The contents of the vector.
         data: Bytes,
@@ -45,7 +43,7 @@ impl Credential {
         Self::Basic { identity: identity.into() }
     }
 
-    /// The type of this credential.
+    /// The credential's type.
     #[must_use]
     pub fn credential_type(&self) -> CredentialType {
         match self {

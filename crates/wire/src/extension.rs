@@ -6,12 +6,12 @@ use crate::ids::{Bytes, CredentialType, ExtensionType, ProposalType, SignaturePu
 use crate::{DecodeError, Encode, EncodeError};
 use alloc::vec::Vec;
 
-/// One extension, its data not looked into.
+/// One extension with its undecoded data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
-    /// What it is.
+    /// The type.
     pub extension_type: ExtensionType,
-    /// Its contents.
+    /// The encoded contents.
     pub extension_data: Bytes,
 }
 codec!(Extension { extension_type, extension_data });
@@ -26,10 +26,10 @@ impl Extension {
     }
 }
 
-/// The data of the extension of a type, decoded, if the list has it.
+/// Finds the extension of a type in a list and decodes its data.
 ///
 /// # Errors
-/// If the list has it and its data is no encoding of a `T`.
+/// If the list has the extension and its data is not an encoded `T`.
 pub fn find_extension<T: Decode>(
     list: &[Extension],
     extension_type: ExtensionType,
@@ -40,7 +40,7 @@ pub fn find_extension<T: Decode>(
         .transpose()
 }
 
-/// The first type that a list has twice, which no list may (section 13.4).
+/// A type that occurs twice in a list, which is not allowed (section 13.4): the smallest one.
 #[must_use]
 pub fn duplicate_extension(list: &[Extension]) -> Option<ExtensionType> {
     let mut types: Vec<ExtensionType> = list.iter().map(|e| e.extension_type).collect();
@@ -51,24 +51,24 @@ pub fn duplicate_extension(list: &[Extension]) -> Option<ExtensionType> {
     })
 }
 
-/// What all members of a group must support beyond the defaults (section 11.1).
+/// The capabilities beyond the defaults that all members of a group must have (section 11.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequiredCapabilities {
-    /// Required types of extension.
+    /// Required extension types.
     pub extension_types: Vec<ExtensionType>,
-    /// Required types of proposal.
+    /// Required proposal types.
     pub proposal_types: Vec<ProposalType>,
-    /// Required types of credential.
+    /// Required credential types.
     pub credential_types: Vec<CredentialType>,
 }
 codec!(RequiredCapabilities { extension_types, proposal_types, credential_types });
 
-/// Somebody outside the group who may send it proposals (section 12.1.8.1).
+/// A sender outside the group that may send it proposals (section 12.1.8.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalSender {
     /// The key that verifies its proposals.
     pub signature_key: SignaturePublicKey,
-    /// Who it is.
+    /// The sender's identity.
     pub credential: Credential,
 }
 codec!(ExternalSender { signature_key, credential });

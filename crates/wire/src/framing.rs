@@ -1,7 +1,8 @@
 //! Message framing (section 6).
 
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec, small_enum};
-use crate::group_info::{GroupContext, GroupInfo, Welcome};
+use crate::epoch::Epoch;
+use crate::group_info::{ConfirmedTranscriptHashInput, GroupContext, GroupInfo, Welcome};
 use crate::ids::{Bytes, GroupId, Mac, ProtocolVersion, WireFormat};
 use crate::key_package::KeyPackage;
 use crate::proposal::{Commit, Proposal};
@@ -11,7 +12,7 @@ use core::fmt;
 use zeroize::Zeroize;
 
 small_enum! {
-    /// What a framed message holds.
+    /// The kind of content of a framed message.
     ContentType {
         /// Application data.
         Application = 1,
@@ -23,29 +24,29 @@ small_enum! {
 }
 
 small_enum! {
-    /// What kind of sender a message has.
+    /// The kind of sender of a message.
     SenderType {
         /// A member.
         Member = 1,
-        /// Somebody listed in `external_senders`.
+        /// A sender listed in `external_senders`.
         External = 2,
-        /// Somebody who proposes to be added.
+        /// A client that proposes its own addition.
         NewMemberProposal = 3,
-        /// Somebody who adds itself.
+        /// A client that joins by an external commit.
         NewMemberCommit = 4,
     }
 }
 
-/// Who sent a message, as the message says.
+/// The sender that a message names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sender {
     /// The member at a leaf.
     Member(LeafIndex),
-    /// The entry of this index in the `external_senders` extension.
+    /// The sender at this index of the `external_senders` extension.
     External(u32),
-    /// Somebody who proposes to be added.
+    /// A client that proposes its own addition.
     NewMemberProposal,
-    /// Somebody who adds itself by an external commit.
+    /// A client that joins by an external commit.
     NewMemberCommit,
 }
 
@@ -84,7 +85,7 @@ impl Decode for Sender {
     }
 }
 
-/// The content of a framed message. Never printed if it is application data.
+/// The content of a framed message. Application data is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Content {
     /// Application data.
@@ -96,15 +97,15 @@ pub enum Content {
 }
 
 impl Content {
-    /// Wipes what members say to each other, which is encrypted wherever it is sent. Proposals and
-    /// commits may be sent in the clear.
+    /// Wipes application data, which is always encrypted when sent. Proposals and commits may be
+    /// sent unencrypted and are only dropped.
     pub fn wipe(self) {
         if let Self::Application(data) = self {
             data.into_vec().zeroize();
         }
     }
 
-    /// What kind of content this is.
+    /// The kind of content.
     #[must_use]
     pub fn content_type(&self) -> ContentType {
         match self {
@@ -114,7 +115,7 @@ impl Content {
         }
     }
 
-    /// Appends the content without its type.
+    /// Appends the encoded content without its type.
     ///
     /// # Errors
     /// If it is too long to encode.
@@ -129,7 +130,7 @@ impl Content {
     /// Decodes content of a given type.
     ///
     /// # Errors
-    /// If the bytes are no encoding of such content.
+    /// If the bytes do not start with such content.
     pub fn decode_body(kind: ContentType, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match kind {
             ContentType::Application => Decode::decode(r).map(Self::Application),
@@ -149,16 +150,16 @@ impl fmt::Debug for Content {
     }
 }
 
-/// FramedContent: a message before it is authenticated.
+/// FramedContent: a message without its authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FramedContent {
     /// The group.
     pub group_id: GroupId,
     /// The epoch that it was sent in.
-    pub epoch: u64,
-    /// Who sent it.
+    pub epoch: Epoch,
+    /// The sender.
     pub sender: Sender,
-    /// Data of the application that is authenticated and not encrypted.
+    /// Application data that is authenticated but not encrypted.
     pub authenticated_data: Bytes,
     /// The content.
     pub content: Content,
@@ -190,12 +191,12 @@ impl Decode for FramedContent {
     }
 }
 
-/// FramedContentAuthData: what authenticates a message.
+/// FramedContentAuthData: the signature of a message, and the confirmation tag of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FramedContentAuthData {
     /// `SignWithLabel(., "FramedContentTBS", FramedContentTBS)`.
     pub signature: Bytes,
-    /// For a commit, `MAC(confirmation_key, confirmed_transcript_hash)`; for others nothing.
+    /// For a commit, `MAC(confirmation_key, confirmed_transcript_hash)`; otherwise none.
     pub confirmation_tag: Option<Mac>,
 }
 
@@ -220,15 +221,24 @@ impl FramedContentAuthData {
     }
 }
 
-/// AuthenticatedContent: a message with what authenticates it and how it is sent.
+/// AuthenticatedContent: a signed message with its wire format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthenticatedContent {
     /// PublicMessage or PrivateMessage.
     pub wire_format: WireFormat,
     /// The message.
     pub content: FramedContent,
-    /// What authenticates it.
+    /// Its signature and confirmation tag.
     pub auth: FramedContentAuthData,
+}
+
+impl AuthenticatedContent {
+    /// The input of the confirmed transcript hash, if this message is a commit (section 8.2).
+    #[must_use]
+    pub fn transcript_hash_input(&self) -> ConfirmedTranscriptHashInput<'_> {
+        let (content, signature) = (&self.content, &self.auth.signature);
+        ConfirmedTranscriptHashInput { wire_format: self.wire_format, content, signature }
+    }
 }
 
 impl Encode for AuthenticatedContent {
@@ -248,14 +258,108 @@ impl Decode for AuthenticatedContent {
     }
 }
 
-/// FramedContentTBS: what a message's signature covers.
+/// FramedContent with a commit as its content. It encodes like the [`FramedContent`] with the same
+/// parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FramedCommit {
+    /// The group.
+    pub group_id: GroupId,
+    /// The epoch that it was sent in.
+    pub epoch: Epoch,
+    /// The sender.
+    pub sender: Sender,
+    /// Application data that is authenticated but not encrypted.
+    pub authenticated_data: Bytes,
+    /// The commit.
+    pub commit: Commit,
+}
+
+impl Encode for FramedCommit {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.group_id.encode(w)?;
+        self.epoch.encode(w)?;
+        self.sender.encode(w)?;
+        self.authenticated_data.encode(w)?;
+        ContentType::Commit.encode(w)?;
+        self.commit.encode(w)
+    }
+}
+
+/// AuthenticatedContent with a commit as its content, and the commit's confirmation tag. It encodes
+/// like the [`AuthenticatedContent`] with the same parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticatedCommit {
+    /// PublicMessage or PrivateMessage.
+    pub wire_format: WireFormat,
+    /// The message.
+    pub content: FramedCommit,
+    /// `SignWithLabel(., "FramedContentTBS", FramedContentTBS)`.
+    pub signature: Bytes,
+    /// `MAC(confirmation_key, confirmed_transcript_hash)`.
+    pub confirmation_tag: Mac,
+}
+codec!(encode AuthenticatedCommit { wire_format, content, signature, confirmation_tag });
+
+impl AuthenticatedCommit {
+    /// The input of the confirmed transcript hash (section 8.2).
+    #[must_use]
+    pub fn transcript_hash_input(&self) -> ConfirmedTranscriptHashInput<'_, FramedCommit> {
+        let (content, signature) = (&self.content, &self.signature);
+        ConfirmedTranscriptHashInput { wire_format: self.wire_format, content, signature }
+    }
+}
+
+impl Decode for AuthenticatedCommit {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        AuthenticatedContent::decode(r)?.try_into()
+    }
+}
+
+impl TryFrom<AuthenticatedContent> for AuthenticatedCommit {
+    type Error = DecodeError;
+
+    /// # Errors
+    /// If the content is not a commit, or the confirmation tag is missing.
+    fn try_from(message: AuthenticatedContent) -> Result<Self, DecodeError> {
+        let AuthenticatedContent { wire_format, content, auth } = message;
+        let FramedContent { group_id, epoch, sender, authenticated_data, content } = content;
+
+        match (content, auth.confirmation_tag) {
+            (Content::Commit(commit), Some(confirmation_tag)) => {
+                let content = FramedCommit { group_id, epoch, sender, authenticated_data, commit };
+                Ok(Self { wire_format, content, signature: auth.signature, confirmation_tag })
+            }
+            (Content::Commit(_), None) => Err(DecodeError::Truncated),
+            (other @ (Content::Application(_) | Content::Proposal(_)), _) => {
+                let value = other.content_type() as u64;
+                other.wipe();
+                Err(DecodeError::InvalidValue { field: "ContentType of a commit", value })
+            }
+        }
+    }
+}
+
+impl From<AuthenticatedCommit> for AuthenticatedContent {
+    fn from(message: AuthenticatedCommit) -> Self {
+        let AuthenticatedCommit { wire_format, content, signature, confirmation_tag } = message;
+        let FramedCommit { group_id, epoch, sender, authenticated_data, commit } = content;
+        let content = Content::Commit(commit);
+        Self {
+            wire_format,
+            content: FramedContent { group_id, epoch, sender, authenticated_data, content },
+            auth: FramedContentAuthData { signature, confirmation_tag: Some(confirmation_tag) },
+        }
+    }
+}
+
+/// FramedContentTBS: the input of a message's signature.
 #[derive(Clone, Copy, Debug)]
 pub struct FramedContentTbs<'a> {
-    /// How the message is sent.
+    /// The wire format that the message is sent in.
     pub wire_format: WireFormat,
     /// The message.
     pub content: &'a FramedContent,
-    /// The group's context; covered if the sender is a member or a new member that commits.
+    /// The group's context. It is covered if the sender is a member or joins by an external commit.
     pub context: &'a GroupContext,
 }
 
@@ -271,10 +375,10 @@ impl Encode for FramedContentTbs<'_> {
     }
 }
 
-/// AuthenticatedContentTBM: what a membership tag covers.
+/// AuthenticatedContentTBM: the input of a membership tag.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthenticatedContentTbm<'a> {
-    /// What is signed.
+    /// The input of the signature.
     pub content_tbs: FramedContentTbs<'a>,
     /// The signature, and the confirmation tag of a commit.
     pub auth: &'a FramedContentAuthData,
@@ -287,14 +391,14 @@ impl Encode for AuthenticatedContentTbm<'_> {
     }
 }
 
-/// PublicMessage: signed, not encrypted (section 6.2).
+/// PublicMessage: a signed message without encryption (section 6.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicMessage {
     /// The message.
     pub content: FramedContent,
-    /// What authenticates it.
+    /// Its signature and confirmation tag.
     pub auth: FramedContentAuthData,
-    /// For a member's message, `MAC(membership_key, AuthenticatedContentTBM)`; else nothing.
+    /// For a member's message, `MAC(membership_key, AuthenticatedContentTBM)`; otherwise none.
     pub membership_tag: Option<Mac>,
 }
 
@@ -322,16 +426,16 @@ impl Decode for PublicMessage {
     }
 }
 
-/// PrivateMessage: signed and encrypted (section 6.3).
+/// PrivateMessage: a signed and encrypted message (section 6.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrivateMessage {
     /// The group.
     pub group_id: GroupId,
     /// The epoch that it was sent in.
-    pub epoch: u64,
-    /// What kind of content is encrypted.
+    pub epoch: Epoch,
+    /// The kind of the encrypted content.
     pub content_type: ContentType,
-    /// Data of the application that is authenticated and not encrypted.
+    /// Application data that is authenticated but not encrypted.
     pub authenticated_data: Bytes,
     /// The encrypted [`SenderData`].
     pub encrypted_sender_data: Bytes,
@@ -352,18 +456,19 @@ codec!(PrivateMessage {
 pub struct PrivateMessageContent {
     /// The content.
     pub content: Content,
-    /// What authenticates it.
+    /// Its signature and confirmation tag.
     pub auth: FramedContentAuthData,
 }
 
 impl PrivateMessageContent {
-    /// Appends the encoding with this many zero bytes of padding.
+    /// Appends the encoding and this many zero bytes of padding.
     ///
     /// # Errors
     /// If it is too long to encode.
     pub fn encode_padded(&self, padding: usize, w: &mut Writer) -> Result<(), EncodeError> {
         self.content.encode_body(w)?;
         self.auth.encode(self.content.content_type(), w)?;
+
         const ZEROS: [u8; 64] = [0; 64];
         let mut left = padding;
         while left > 0 {
@@ -374,22 +479,24 @@ impl PrivateMessageContent {
         Ok(())
     }
 
-    /// Decodes all that a reader has left as content of a type, with padding.
+    /// Decodes all bytes that a reader has left as content of a type, followed by padding.
     ///
     /// # Errors
-    /// If the bytes are no such content, or the padding holds a byte other than zero.
+    /// If the bytes do not start with such content, or the padding holds a non-zero byte.
     pub fn decode_padded(kind: ContentType, mut r: Reader<'_>) -> Result<Self, DecodeError> {
         let content = Content::decode_body(kind, &mut r)?;
-        let padded = FramedContentAuthData::decode(kind, &mut r).and_then(|auth| {
-            match r.rest().iter().all(|b| *b == 0) {
-                true => Ok(auth),
-                false => Err(DecodeError::NonZeroPadding),
+        let auth = FramedContentAuthData::decode(kind, &mut r).and_then(|auth| {
+            if r.rest().iter().all(|b| *b == 0) {
+                Ok(auth)
+            } else {
+                Err(DecodeError::NonZeroPadding)
             }
         });
-        match padded {
+
+        match auth {
             Ok(auth) => Ok(Self { content, auth }),
             Err(e) => {
-                // It was decrypted, and nobody gets it.
+                // Decrypted content that nobody will receive.
                 content.wipe();
                 Err(e)
             }
@@ -403,10 +510,10 @@ pub struct PrivateContentAad<'a> {
     /// The group.
     pub group_id: &'a GroupId,
     /// The epoch.
-    pub epoch: u64,
-    /// What kind of content is encrypted.
+    pub epoch: Epoch,
+    /// The kind of the encrypted content.
     pub content_type: ContentType,
-    /// Data of the application.
+    /// Application data that is authenticated but not encrypted.
     pub authenticated_data: &'a Bytes,
 }
 codec!(encode PrivateContentAad<'a> { group_id, epoch, content_type, authenticated_data });
@@ -417,20 +524,20 @@ pub struct SenderDataAad<'a> {
     /// The group.
     pub group_id: &'a GroupId,
     /// The epoch.
-    pub epoch: u64,
-    /// What kind of content is encrypted.
+    pub epoch: Epoch,
+    /// The kind of the encrypted content.
     pub content_type: ContentType,
 }
 codec!(encode SenderDataAad<'a> { group_id, epoch, content_type });
 
-/// SenderData: which key opens a PrivateMessage (section 6.3.2).
+/// SenderData: names the key that opens a PrivateMessage (section 6.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderData {
     /// The sender.
     pub leaf_index: LeafIndex,
     /// The step of the sender's ratchet.
     pub generation: u32,
-    /// What the nonce is XORed with.
+    /// The bytes that are XORed into the nonce.
     pub reuse_guard: [u8; 4],
 }
 
@@ -453,7 +560,7 @@ impl Decode for SenderData {
     }
 }
 
-/// What an MLSMessage holds.
+/// The body of an MLSMessage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MlsMessageBody {
     /// A signed message.
@@ -468,15 +575,16 @@ pub enum MlsMessageBody {
     KeyPackage(Box<KeyPackage>),
 }
 
-/// MLSMessage: what is sent (section 6). Its media type is `message/mls`.
+/// MLSMessage: the outermost structure of everything that is sent (section 6). Its media type is
+/// `message/mls`, its protocol version always MLS 1.0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MlsMessage {
-    /// The message, of protocol version MLS 1.0.
+    /// The message.
     pub body: MlsMessageBody,
 }
 
 impl MlsMessage {
-    /// What this message holds.
+    /// The kind of this message.
     #[must_use]
     pub fn wire_format(&self) -> WireFormat {
         match self.body {
@@ -490,7 +598,7 @@ impl MlsMessage {
 
     /// The group and epoch of a PublicMessage, PrivateMessage or GroupInfo.
     #[must_use]
-    pub fn group_and_epoch(&self) -> Option<(&GroupId, u64)> {
+    pub fn group_and_epoch(&self) -> Option<(&GroupId, Epoch)> {
         match &self.body {
             MlsMessageBody::PublicMessage(m) => Some((&m.content.group_id, m.content.epoch)),
             MlsMessageBody::PrivateMessage(m) => Some((&m.group_id, m.epoch)),

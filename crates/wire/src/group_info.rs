@@ -3,6 +3,7 @@
 
 use crate::DecodeError;
 use crate::codec::{Decode, Encode, EncodeError, Reader, Writer, codec};
+use crate::epoch::Epoch;
 use crate::extension::Extension;
 use crate::framing::FramedContent;
 use crate::ids::{Bytes, CipherSuite, GroupId, KeyPackageRef, Mac, ProtocolVersion, WireFormat};
@@ -13,7 +14,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// What all members of a group agree on in an epoch (section 8.1).
+/// The state of a group that all members agree on in an epoch (section 8.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupContext {
     /// The protocol version.
@@ -22,8 +23,8 @@ pub struct GroupContext {
     pub cipher_suite: CipherSuite,
     /// The group.
     pub group_id: GroupId,
-    /// The epoch, from 0.
-    pub epoch: u64,
+    /// The epoch.
+    pub epoch: Epoch,
     /// The tree hash of the root.
     pub tree_hash: Bytes,
     /// The hash over all commits up to this epoch.
@@ -41,23 +42,23 @@ codec!(GroupContext {
     extensions
 });
 
-/// What a new member needs to know of a group, signed by a member (section 12.4.3).
+/// The information about a group that a new member needs, signed by a member (section 12.4.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupInfo {
     /// The group's context.
     pub group_context: GroupContext,
     /// Extensions for new members.
     pub extensions: Vec<Extension>,
-    /// The confirmation tag of the commit that began the epoch.
+    /// The confirmation tag of the commit that started the epoch.
     pub confirmation_tag: Mac,
-    /// The member who signs.
+    /// The member who signed it.
     pub signer: LeafIndex,
     /// `SignWithLabel(., "GroupInfoTBS", GroupInfoTBS)`.
     pub signature: Bytes,
 }
 codec!(GroupInfo { group_context, extensions, confirmation_tag, signer, signature });
 
-/// GroupInfoTBS: what a GroupInfo's signature covers.
+/// GroupInfoTBS: the input of a GroupInfo's signature.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupInfoTbs<'a>(pub &'a GroupInfo);
 
@@ -70,23 +71,23 @@ impl Encode for GroupInfoTbs<'_> {
     }
 }
 
-/// A path secret in a Welcome. A secret: wiped when dropped, never printed.
+/// A path secret in a Welcome. It is wiped when dropped and never printed.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct PathSecret {
     /// The secret, `KDF.Nh` bytes.
     pub path_secret: Vec<u8>,
 }
 
-/// What a Welcome tells one new member (section 12.4.3.1). Holds secrets: wiped when dropped,
-/// never printed. Encode it with [`Writer::secret`].
+/// The secrets in a Welcome for one new member (section 12.4.3.1). They are wiped when dropped and
+/// never printed. Encode them with [`Writer::secret`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct GroupSecrets {
     /// The joiner secret, `KDF.Nh` bytes.
     pub joiner_secret: Vec<u8>,
-    /// The path secret of the lowest node above both the new member and the committer, if the
-    /// commit had a path.
+    /// The path secret of the lowest common ancestor of the new member and the committer, if the
+    /// commit has a path.
     pub path_secret: Option<PathSecret>,
-    /// The PSKs that the commit injected, in its order.
+    /// The PSKs that the commit injects, in commit order.
     pub psks: Vec<PreSharedKeyId>,
 }
 
@@ -130,7 +131,7 @@ impl Encode for GroupSecrets {
 
 impl Decode for GroupSecrets {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        // Dropped, and so wiped, by what follows if it is malformed.
+        // If a later field is malformed, this value is dropped and thereby wiped.
         let mut secrets =
             Self { joiner_secret: r.opaque()?.to_vec(), path_secret: None, psks: Vec::new() };
         secrets.path_secret = Decode::decode(r)?;
@@ -142,19 +143,19 @@ impl Decode for GroupSecrets {
 /// The secrets for one new member, encrypted to its init key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncryptedGroupSecrets {
-    /// The new member's KeyPackage.
+    /// The reference of the new member's KeyPackage.
     pub new_member: KeyPackageRef,
     /// The encrypted [`GroupSecrets`].
     pub encrypted_group_secrets: HpkeCiphertext,
 }
 codec!(EncryptedGroupSecrets { new_member, encrypted_group_secrets });
 
-/// What lets clients join that a commit added (section 12.4.3.1).
+/// The message that lets added clients join (section 12.4.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// The cipher suite of the group.
+    /// The group's cipher suite.
     pub cipher_suite: CipherSuite,
-    /// One entry for each new member that this Welcome is for.
+    /// One entry for each recipient.
     pub secrets: Vec<EncryptedGroupSecrets>,
     /// The encrypted [`GroupInfo`].
     pub encrypted_group_info: Bytes,
@@ -163,15 +164,22 @@ codec!(Welcome { cipher_suite, secrets, encrypted_group_info });
 
 /// ConfirmedTranscriptHashInput (section 8.2).
 #[derive(Clone, Copy, Debug)]
-pub struct ConfirmedTranscriptHashInput<'a> {
-    /// How the commit was sent.
+pub struct ConfirmedTranscriptHashInput<'a, C = FramedContent> {
+    /// The wire format that the commit was sent in.
     pub wire_format: WireFormat,
-    /// The commit.
-    pub content: &'a FramedContent,
-    /// Its signature.
+    /// The commit: a [`FramedContent`] or a [`FramedCommit`](crate::FramedCommit).
+    pub content: &'a C,
+    /// The commit's signature.
     pub signature: &'a Bytes,
 }
-codec!(encode ConfirmedTranscriptHashInput<'a> { wire_format, content, signature });
+
+impl<C: Encode> Encode for ConfirmedTranscriptHashInput<'_, C> {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.wire_format.encode(w)?;
+        self.content.encode(w)?;
+        self.signature.encode(w)
+    }
+}
 
 /// InterimTranscriptHashInput (section 8.2).
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// An `opaque<V>`: bytes with a length header. Prints as hexadecimal, long values cut.
+/// An `opaque<V>`: bytes with a length header. Prints as hexadecimal; long values are shortened.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Bytes(Box<[u8]>);
 
@@ -126,9 +126,9 @@ opaque! {
     SignaturePublicKey;
     /// A group's identifier, chosen by its creator (section 11).
     GroupId;
-    /// A hash that stands for an object (section 5.2).
+    /// A hash that identifies an object (section 5.2).
     HashReference;
-    /// A message authentication code (section 6.1). Compare in constant time.
+    /// A message authentication code (section 6.1). Compare it in constant time.
     Mac;
 }
 
@@ -137,16 +137,28 @@ pub type KeyPackageRef = HashReference;
 /// The [`HashReference`] of the AuthenticatedContent of a proposal (section 5.2).
 pub type ProposalRef = HashReference;
 
+/// Defines types of 16-bit code points: each constant with its value and its name at IANA.
 macro_rules! code_point {
-    ($($(#[$meta:meta])* $name:ident { $($(#[$cmeta:meta])* $const:ident = $value:literal),* $(,)? })*) => {$(
+    ($($(#[$meta:meta])* $name:ident {
+        $($(#[$cmeta:meta])* $const:ident = $value:literal $iana:literal),* $(,)?
+    })*) => {$(
         $(#[$meta])*
         ///
-        /// Any 16-bit value can be carried; the constants are those that RFC 9420 registers.
+        /// It can hold any 16-bit value; the constants are the registered values used here. It is
+        /// displayed as its name at IANA if it is one of these, in hexadecimal otherwise.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub u16);
 
         impl $name {
             $($(#[$cmeta])* pub const $const: Self = Self($value);)*
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$const => f.write_str($iana),)*
+                    Self(other) => write!(f, "{other:#06x}"),
+                }
+            }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -173,81 +185,88 @@ code_point! {
     /// A protocol version (section 6).
     ProtocolVersion {
         /// MLS 1.0.
-        MLS10 = 1,
+        MLS10 = 1 "mls10",
     }
     /// A cipher suite (section 17.1).
     CipherSuite {
         /// Suite 1: X25519, AES-128-GCM, SHA-256, Ed25519.
-        MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519 = 1,
+        MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519 = 1
+            "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519",
         /// Suite 2: P-256, AES-128-GCM, SHA-256, ECDSA P-256.
-        MLS_128_DHKEMP256_AES128GCM_SHA256_P256 = 2,
+        MLS_128_DHKEMP256_AES128GCM_SHA256_P256 = 2
+            "MLS_128_DHKEMP256_AES128GCM_SHA256_P256",
         /// Suite 3: X25519, ChaCha20-Poly1305, SHA-256, Ed25519.
-        MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_ED25519 = 3,
+        MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_ED25519 = 3
+            "MLS_128_DHKEMX25519_CHACHA20POLY1305_SHA256_Ed25519",
         /// Suite 4: X448, AES-256-GCM, SHA-512, Ed448.
-        MLS_256_DHKEMX448_AES256GCM_SHA512_ED448 = 4,
+        MLS_256_DHKEMX448_AES256GCM_SHA512_ED448 = 4
+            "MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448",
         /// Suite 5: P-521, AES-256-GCM, SHA-512, ECDSA P-521.
-        MLS_256_DHKEMP521_AES256GCM_SHA512_P521 = 5,
+        MLS_256_DHKEMP521_AES256GCM_SHA512_P521 = 5
+            "MLS_256_DHKEMP521_AES256GCM_SHA512_P521",
         /// Suite 6: X448, ChaCha20-Poly1305, SHA-512, Ed448.
-        MLS_256_DHKEMX448_CHACHA20POLY1305_SHA512_ED448 = 6,
+        MLS_256_DHKEMX448_CHACHA20POLY1305_SHA512_ED448 = 6
+            "MLS_256_DHKEMX448_CHACHA20POLY1305_SHA512_Ed448",
         /// Suite 7: P-384, AES-256-GCM, SHA-384, ECDSA P-384.
-        MLS_256_DHKEMP384_AES256GCM_SHA384_P384 = 7,
+        MLS_256_DHKEMP384_AES256GCM_SHA384_P384 = 7
+            "MLS_256_DHKEMP384_AES256GCM_SHA384_P384",
     }
-    /// What an MLSMessage holds (section 17.2).
+    /// The kind of content of an MLSMessage (section 17.2).
     WireFormat {
         /// A PublicMessage.
-        PUBLIC_MESSAGE = 1,
+        PUBLIC_MESSAGE = 1 "mls_public_message",
         /// A PrivateMessage.
-        PRIVATE_MESSAGE = 2,
+        PRIVATE_MESSAGE = 2 "mls_private_message",
         /// A Welcome.
-        WELCOME = 3,
+        WELCOME = 3 "mls_welcome",
         /// A GroupInfo.
-        GROUP_INFO = 4,
+        GROUP_INFO = 4 "mls_group_info",
         /// A KeyPackage.
-        KEY_PACKAGE = 5,
+        KEY_PACKAGE = 5 "mls_key_package",
     }
     /// A type of extension (section 17.3).
     ExtensionType {
         /// `application_id`, in a leaf node (section 5.3.3).
-        APPLICATION_ID = 1,
+        APPLICATION_ID = 1 "application_id",
         /// `ratchet_tree`, in a GroupInfo (section 12.4.3.3).
-        RATCHET_TREE = 2,
+        RATCHET_TREE = 2 "ratchet_tree",
         /// `required_capabilities`, in a GroupContext (section 11.1).
-        REQUIRED_CAPABILITIES = 3,
+        REQUIRED_CAPABILITIES = 3 "required_capabilities",
         /// `external_pub`, in a GroupInfo (section 12.4.3.2).
-        EXTERNAL_PUB = 4,
+        EXTERNAL_PUB = 4 "external_pub",
         /// `external_senders`, in a GroupContext (section 12.1.8.1).
-        EXTERNAL_SENDERS = 5,
+        EXTERNAL_SENDERS = 5 "external_senders",
         /// `last_resort`, in a KeyPackage (draft-ietf-mls-extensions up to -07; in wide use).
-        LAST_RESORT = 0x000a,
+        LAST_RESORT = 0x000a "last_resort_key_package",
     }
     /// A type of proposal (section 17.4).
     ProposalType {
         /// Add (section 12.1.1).
-        ADD = 1,
+        ADD = 1 "add",
         /// Update (section 12.1.2).
-        UPDATE = 2,
+        UPDATE = 2 "update",
         /// Remove (section 12.1.3).
-        REMOVE = 3,
+        REMOVE = 3 "remove",
         /// PreSharedKey (section 12.1.4).
-        PSK = 4,
+        PSK = 4 "psk",
         /// ReInit (section 12.1.5).
-        REINIT = 5,
+        REINIT = 5 "reinit",
         /// ExternalInit (section 12.1.6).
-        EXTERNAL_INIT = 6,
+        EXTERNAL_INIT = 6 "external_init",
         /// GroupContextExtensions (section 12.1.7).
-        GROUP_CONTEXT_EXTENSIONS = 7,
+        GROUP_CONTEXT_EXTENSIONS = 7 "group_context_extensions",
     }
     /// A type of credential (section 17.5).
     CredentialType {
-        /// A bare identity.
-        BASIC = 1,
+        /// An identity without proof.
+        BASIC = 1 "basic",
         /// A chain of X.509 certificates.
-        X509 = 2,
+        X509 = 2 "x509",
     }
 }
 
 impl ExtensionType {
-    /// Whether every client has it, so that capabilities must not list it (section 7.2).
+    /// Whether every client supports it, so capabilities must not list it (section 7.2).
     #[must_use]
     pub fn is_default(self) -> bool {
         (1..=5).contains(&self.0)
@@ -255,7 +274,7 @@ impl ExtensionType {
 }
 
 impl ProposalType {
-    /// Whether every client has it, so that capabilities must not list it (section 7.2).
+    /// Whether every client supports it, so capabilities must not list it (section 7.2).
     #[must_use]
     pub fn is_default(self) -> bool {
         (1..=7).contains(&self.0)
@@ -268,8 +287,8 @@ pub const fn is_grease(code_point: u16) -> bool {
     code_point & 0x0f0f == 0x0a0a && code_point >> 8 == code_point & 0xff && code_point != 0xfafa
 }
 
-/// One of the fifteen code points that are reserved for GREASE (section 13.5): any number picks
-/// one.
+/// Picks one of the fifteen code points that are reserved for GREASE (section 13.5). Any number
+/// picks one.
 #[must_use]
 pub fn grease(pick: u8) -> u16 {
     let i = u16::from(pick % 15);
@@ -279,9 +298,10 @@ pub fn grease(pick: u8) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
-    fn an_opaque_value_is_its_bytes_however_it_is_looked_at() {
+    fn an_opaque_value_gives_its_bytes_in_every_form() {
         let bytes = Bytes::from([1, 2, 3]);
         let seen: [&[u8]; 3] = [&bytes, bytes.as_slice(), bytes.as_ref()];
         assert_eq!(seen, [&[1, 2, 3]; 3]);
@@ -289,10 +309,33 @@ mod tests {
     }
 
     #[test]
-    fn any_number_picks_a_grease_value_and_each_is_picked() {
+    fn every_number_picks_a_grease_value_and_each_can_be_picked() {
         let picked: Vec<u16> = (0..=u8::MAX).map(grease).collect();
         assert!(picked.iter().all(|v| is_grease(*v)));
         assert!((0..=u16::MAX).filter(|v| is_grease(*v)).all(|v| picked.contains(&v)));
+    }
+
+    #[test]
+    fn code_points_are_displayed_by_name_or_in_hexadecimal() {
+        let shown = [
+            ProtocolVersion::MLS10.to_string(),
+            CipherSuite(1).to_string(),
+            WireFormat::WELCOME.to_string(),
+            ExtensionType::LAST_RESORT.to_string(),
+            ProposalType::PSK.to_string(),
+            CredentialType::X509.to_string(),
+            CredentialType(0xf00).to_string(),
+        ];
+        let expected = [
+            "mls10",
+            "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519",
+            "mls_welcome",
+            "last_resort_key_package",
+            "psk",
+            "x509",
+            "0x0f00",
+        ];
+        assert_eq!(shown, expected);
     }
 
     #[test]

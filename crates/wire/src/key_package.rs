@@ -6,12 +6,12 @@ use crate::ids::{Bytes, CipherSuite, ExtensionType, HpkePublicKey, ProtocolVersi
 use crate::leaf_node::LeafNode;
 use alloc::vec::Vec;
 
-/// What a client publishes so that others can add it to groups.
+/// The data that a client publishes so that others can add it to groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPackage {
     /// The protocol version.
     pub version: ProtocolVersion,
-    /// The cipher suite, of all keys in here too.
+    /// The cipher suite, which is also that of all keys in the package.
     pub cipher_suite: CipherSuite,
     /// The key that a Welcome is encrypted to.
     pub init_key: HpkePublicKey,
@@ -25,15 +25,15 @@ pub struct KeyPackage {
 codec!(KeyPackage { version, cipher_suite, init_key, leaf_node, extensions, signature });
 
 impl KeyPackage {
-    /// Whether the package is marked as one that may be used more than once, when no other is
-    /// left.
+    /// Whether the package is marked as a last resort, which may be used more than once if no other
+    /// is left.
     #[must_use]
     pub fn is_last_resort(&self) -> bool {
         self.extensions.iter().any(|e| e.extension_type == ExtensionType::LAST_RESORT)
     }
 }
 
-/// KeyPackageTBS: what a key package's signature covers.
+/// KeyPackageTBS: the input of a key package's signature.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyPackageTbs<'a>(pub &'a KeyPackage);
 

@@ -7,38 +7,41 @@ use crate::ids::{
     Bytes, CipherSuite, CredentialType, ExtensionType, GroupId, HpkePublicKey, ProposalType,
     ProtocolVersion, SignaturePublicKey, grease,
 };
+use crate::time::UnixTime;
 use crate::tree_math::LeafIndex;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-/// What a client says that it supports beyond the defaults.
+/// The features that a client claims to support beyond the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Protocol versions.
+    /// Supported protocol versions.
     pub versions: Vec<ProtocolVersion>,
-    /// Cipher suites.
+    /// Supported cipher suites.
     pub cipher_suites: Vec<CipherSuite>,
-    /// Non-default types of extension.
+    /// Supported extension types, without the default ones.
     pub extensions: Vec<ExtensionType>,
-    /// Non-default types of proposal.
+    /// Supported proposal types, without the default ones.
     pub proposals: Vec<ProposalType>,
-    /// Types of credential.
+    /// Supported credential types.
     pub credentials: Vec<CredentialType>,
 }
 codec!(Capabilities { versions, cipher_suites, extensions, proposals, credentials });
 
 impl Capabilities {
-    /// These capabilities as a client should publish them: with a value that is reserved for GREASE
-    /// among the cipher suites, extensions, proposals and credentials each, so that clients which do
-    /// not ignore what they do not know are found out (sections 7.2 and 13.5).
+    /// Adds a GREASE value to each of the cipher suites, extensions, proposals and credentials, as a
+    /// client should before it publishes its capabilities. This exposes peers that do not ignore
+    /// unknown values (sections 7.2 and 13.5).
     ///
-    /// `random` should be fresh random bytes: two for each list, the value and its place. A value
-    /// that is there already is not put in again.
+    /// `random` should be fresh random bytes, two for each list: they pick the value and its place. A
+    /// value that is already listed is not added again.
     ///
-    /// Only for what is sent to others: a client that works out what it has in common with them
-    /// uses its capabilities without GREASE.
+    /// Use this only for capabilities that are sent to peers. To find common features, a client uses
+    /// its capabilities without GREASE.
     #[must_use]
     pub fn with_grease(mut self, random: [u8; 8]) -> Self {
         let [a, at_a, b, at_b, c, at_c, d, at_d] = random;
+
         put_in(&mut self.cipher_suites, CipherSuite(grease(a)), at_a);
         put_in(&mut self.extensions, ExtensionType(grease(b)), at_b);
         put_in(&mut self.proposals, ProposalType(grease(c)), at_c);
@@ -47,34 +50,49 @@ impl Capabilities {
     }
 }
 
-/// Puts a value into a list that does not have it, at a place that `at` picks.
+/// Inserts a value at a place that `at` picks, unless the list already has it.
 fn put_in<T: PartialEq>(list: &mut Vec<T>, value: T, at: u8) {
     if !list.contains(&value) {
-        // Less than the length and one, so that there is such a place.
+        // At most the length of the list, so the place exists.
         let place = usize::from(at) % list.len().saturating_add(1);
         list.insert(place, value);
     }
 }
 
-/// When a leaf node from a KeyPackage is valid, in seconds since 1970-01-01T00:00:00Z, both ends
-/// included.
+/// The time in which a leaf node from a KeyPackage is valid, in seconds since 1970-01-01T00:00:00Z.
+/// Both ends are included. A lifetime from outside may hold any values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
-    /// The first second.
+    /// The first valid second.
     pub not_before: u64,
-    /// The last second.
+    /// The last valid second.
     pub not_after: u64,
 }
 codec!(Lifetime { not_before, not_after });
 
-/// How a leaf node came into the tree, with what depends on that.
+impl Lifetime {
+    /// A lifetime that starts at a time and lasts for a duration.
+    #[must_use]
+    pub const fn starting_at(start: UnixTime, duration: Duration) -> Self {
+        let end = start.saturating_add(duration);
+        Self { not_before: start.as_secs(), not_after: end.as_secs() }
+    }
+
+    /// Whether a time is within this lifetime.
+    #[must_use]
+    pub const fn contains(&self, time: UnixTime) -> bool {
+        self.not_before <= time.as_secs() && time.as_secs() <= self.not_after
+    }
+}
+
+/// The way in which a leaf node came into the tree, with the data that depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeafNodeSource {
-    /// From a KeyPackage.
+    /// The leaf node is from a KeyPackage.
     KeyPackage(Lifetime),
-    /// From an Update proposal.
+    /// The leaf node is from an Update proposal.
     Update,
-    /// From the path of a Commit: the leaf's parent hash.
+    /// The leaf node is from the path of a Commit; holds its parent hash.
     Commit(Bytes),
 }
 
@@ -107,18 +125,18 @@ impl Decode for LeafNodeSource {
     }
 }
 
-/// One client's appearance in a group or a KeyPackage, signed by that client.
+/// The public data of a client in a group or a KeyPackage, signed by that client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafNode {
     /// The key that path secrets are encrypted to.
     pub encryption_key: HpkePublicKey,
     /// The key that verifies the client's signatures.
     pub signature_key: SignaturePublicKey,
-    /// Who the client is.
+    /// The client's identity.
     pub credential: Credential,
-    /// What the client supports.
+    /// The client's capabilities.
     pub capabilities: Capabilities,
-    /// How the node came to be.
+    /// The origin of the node.
     pub leaf_node_source: LeafNodeSource,
     /// Extensions.
     pub extensions: Vec<Extension>,
@@ -135,7 +153,7 @@ codec!(LeafNode {
     signature
 });
 
-/// Where a leaf node stands, which its signature covers unless it is from a KeyPackage.
+/// The place of a leaf node, which its signature covers unless it is from a KeyPackage.
 #[derive(Clone, Copy, Debug)]
 pub struct LeafNodeContext<'a> {
     /// The group.
@@ -144,12 +162,13 @@ pub struct LeafNodeContext<'a> {
     pub leaf_index: LeafIndex,
 }
 
-/// LeafNodeTBS: what a leaf node's signature covers.
+/// LeafNodeTBS: the input of a leaf node's signature.
 #[derive(Clone, Copy, Debug)]
 pub struct LeafNodeTbs<'a> {
     /// The node; its signature field is not covered.
     pub leaf_node: &'a LeafNode,
-    /// Its place. Covered if the node's source is `update` or `commit`, else ignored.
+    /// The node's place. It is covered if the node's source is `update` or `commit`, and ignored
+    /// otherwise.
     pub context: LeafNodeContext<'a>,
 }
 
@@ -179,7 +198,22 @@ mod tests {
     use alloc::vec;
 
     #[test]
-    fn grease_is_put_into_four_lists_once_and_nothing_else_is_changed() {
+    fn a_lifetime_contains_both_of_its_ends() {
+        let at = |seconds| UnixTime::from_secs(seconds).unwrap();
+        let lifetime = Lifetime::starting_at(at(100), Duration::from_secs(60));
+        assert_eq!(lifetime, Lifetime { not_before: 100, not_after: 160 });
+        for (time, contained) in [(99, false), (100, true), (160, true), (161, false)] {
+            assert_eq!(lifetime.contains(at(time)), contained, "{time}");
+        }
+
+        let endless = Lifetime::starting_at(at(100), Duration::MAX);
+        assert!(endless.contains(UnixTime::MAX));
+        let from_outside = Lifetime { not_before: 0, not_after: u64::MAX };
+        assert!(from_outside.contains(UnixTime::MAX));
+    }
+
+    #[test]
+    fn grease_goes_into_four_lists_once_and_changes_nothing_else() {
         let plain = Capabilities {
             versions: vec![ProtocolVersion::MLS10],
             cipher_suites: vec![CipherSuite(1), CipherSuite(2)],
@@ -195,6 +229,7 @@ mod tests {
             assert_eq!(greased.proposals.len(), 1);
             assert_eq!(greased.credentials.len(), 3);
             assert_eq!(greased.clone().with_grease(random), greased);
+
             let mut without = greased;
             without.cipher_suites.retain(|v| !is_grease(v.0));
             without.extensions.retain(|v| !is_grease(v.0));
@@ -202,6 +237,7 @@ mod tests {
             without.credentials.retain(|v| !is_grease(v.0));
             assert_eq!(without, plain);
         }
+
         let places = |at| plain.clone().with_grease([0, at, 0, 0, 0, 0, 0, 0]).cipher_suites;
         let at = |at| places(at).iter().position(|v| is_grease(v.0));
         assert_eq!((at(0), at(1), at(2), at(3)), (Some(0), Some(1), Some(2), Some(0)));

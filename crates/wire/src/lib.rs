@@ -1,19 +1,23 @@
 //! Every structure that RFC 9420 puts on the wire, as plain data.
 //!
-//! Nothing here is trusted: a value of these types says only that bytes had the right shape.
-//! Signatures, MACs, hashes and the rules of the protocol are checked on the floors above, which
-//! wrap what they have checked in types of their own.
+//! Nothing here is trusted: a value of these types only shows that its bytes had the right shape.
+//! The floors above check signatures, MACs, hashes and the rules of the protocol, and wrap what they
+//! have checked in types of their own.
 //!
 //! * [`codec`]: the presentation language of section 2.1, decoded by exact consumption;
 //! * [`tree_math`]: node indices and their relations (Appendix C);
-//! * the rest: one module per group of sections, names as in the RFC.
+//! * [`Epoch`] and [`UnixTime`]: numbers that cannot be confused with others;
+//! * the rest: one module per group of sections, with the RFC's names.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 pub mod codec;
 mod credential;
+mod epoch;
 mod extension;
 mod framing;
 mod group_info;
@@ -23,19 +27,21 @@ mod leaf_node;
 mod proposal;
 mod psk;
 mod ratchet_tree;
+mod time;
 pub mod tree_math;
 mod update_path;
 
 pub use codec::{CustomProposal, Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 pub use credential::{Certificate, Credential};
+pub use epoch::Epoch;
 pub use extension::{
     Extension, ExternalSender, RequiredCapabilities, duplicate_extension, find_extension,
 };
 pub use framing::{
-    AuthenticatedContent, AuthenticatedContentTbm, Content, ContentType, FramedContent,
-    FramedContentAuthData, FramedContentTbs, MlsMessage, MlsMessageBody, PrivateContentAad,
-    PrivateMessage, PrivateMessageContent, PublicMessage, Sender, SenderData, SenderDataAad,
-    SenderType,
+    AuthenticatedCommit, AuthenticatedContent, AuthenticatedContentTbm, Content, ContentType,
+    FramedCommit, FramedContent, FramedContentAuthData, FramedContentTbs, MlsMessage,
+    MlsMessageBody, PrivateContentAad, PrivateMessage, PrivateMessageContent, PublicMessage,
+    Sender, SenderData, SenderDataAad, SenderType,
 };
 pub use group_info::{
     ConfirmedTranscriptHashInput, EncryptedGroupSecrets, GroupContext, GroupInfo, GroupInfoTbs,
@@ -56,5 +62,8 @@ pub use ratchet_tree::{
     LeafNodeHashInput, Node, NodeType, ParentHashInput, ParentNode, ParentNodeHashInput,
     RatchetTreeExtension,
 };
+#[cfg(feature = "std")]
+pub use time::TimeOutOfRange;
+pub use time::UnixTime;
 pub use tree_math::{LeafIndex, NodeIndex, TreeSize};
 pub use update_path::{HpkeCiphertext, UpdatePath, UpdatePathNode};

@@ -11,50 +11,49 @@ use crate::update_path::UpdatePath;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-/// ReInit: close the group and open another in its place (section 12.1.5).
+/// ReInit: closes the group and announces the one that replaces it (section 12.1.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReInit {
     /// The new group's identifier.
     pub group_id: GroupId,
-    /// Its protocol version.
+    /// The new group's protocol version.
     pub version: ProtocolVersion,
-    /// Its cipher suite.
+    /// The new group's cipher suite.
     pub cipher_suite: CipherSuite,
-    /// Its GroupContext extensions.
+    /// The new group's GroupContext extensions.
     pub extensions: Vec<Extension>,
 }
 codec!(ReInit { group_id, version, cipher_suite, extensions });
 
 /// A proposed change to a group (section 12.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Proposal {
-    /// Add a client.
+    /// Adds a client.
     Add(Box<KeyPackage>),
-    /// Replace the sender's leaf node.
+    /// Replaces the sender's leaf node.
     Update(Box<LeafNode>),
-    /// Remove a member.
+    /// Removes a member.
     Remove(LeafIndex),
-    /// Inject a pre-shared key.
+    /// Injects a pre-shared key.
     PreSharedKey(PreSharedKeyId),
-    /// Close the group and open another.
+    /// Closes the group and announces its successor.
     ReInit(ReInit),
-    /// Join by an external commit: the `kem_output`.
+    /// Joins by an external commit; holds the `kem_output`.
     ExternalInit(Bytes),
-    /// Replace the GroupContext's extensions.
+    /// Replaces the GroupContext's extensions.
     GroupContextExtensions(Vec<Extension>),
-    /// A proposal of a type that RFC 9420 does not define. It decodes only where the reader knows
-    /// the type, as a [`CustomProposal`](crate::CustomProposal).
+    /// A proposal of a type beyond RFC 9420's. It decodes only if the reader knows the type as a
+    /// [`CustomProposal`](crate::CustomProposal).
     Custom {
-        /// The type; none of RFC 9420's.
+        /// The type, which is none of RFC 9420's.
         proposal_type: ProposalType,
-        /// The body as it is encoded, its own length header included if it has one.
+        /// The encoded body, including its length header if it has one.
         body: Bytes,
     },
 }
 
 impl Proposal {
-    /// The type of this proposal.
+    /// The proposal's type.
     #[must_use]
     pub fn proposal_type(&self) -> ProposalType {
         match self {
@@ -69,7 +68,7 @@ impl Proposal {
         }
     }
 
-    /// The encoding of the proposal's body, without its type.
+    /// Appends the encoded body without its type.
     ///
     /// # Errors
     /// If it is too long to encode.
@@ -89,10 +88,10 @@ impl Proposal {
         }
     }
 
-    /// Decodes the body of a proposal of a type.
+    /// Decodes the body of a proposal of the given type.
     ///
     /// # Errors
-    /// If the type is unknown or the bytes are no encoding of its body.
+    /// If the type is unknown, or the bytes do not start with such a body.
     pub fn decode_body(kind: ProposalType, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match kind {
             ProposalType::ADD => Decode::decode(r).map(Self::Add),
@@ -108,6 +107,7 @@ impl Proposal {
                 let value = proposal_type.0.into();
                 let unknown = DecodeError::InvalidValue { field: "ProposalType", value };
                 let known = r.custom_proposal(proposal_type).ok_or(unknown)?;
+
                 let before = r.rest();
                 (known.read)(r)?;
                 let used = before.len() - r.rest().len();
@@ -132,12 +132,12 @@ impl Decode for Proposal {
     }
 }
 
-/// A proposal in a commit: itself, or the hash of the message that brought it.
+/// A proposal in a commit: the proposal itself, or the hash of the message that carried it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProposalOrRef {
-    /// By value.
+    /// A proposal by value.
     Proposal(Proposal),
-    /// By reference.
+    /// A proposal by reference.
     Reference(ProposalRef),
 }
 
@@ -171,9 +171,9 @@ impl Decode for ProposalOrRef {
 /// A commit: the step to the next epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// What changes.
+    /// The committed proposals, in order.
     pub proposals: Vec<ProposalOrRef>,
-    /// New keys for the committer.
+    /// New keys for the committer and its direct path.
     pub path: Option<Box<UpdatePath>>,
 }
 codec!(Commit { proposals, path });
@@ -202,6 +202,7 @@ mod tests {
         .into();
         let bytes = list.to_bytes().unwrap();
         assert_eq!(decode(&bytes), Ok(list));
+
         let unknown = DecodeError::InvalidValue { field: "ProposalType", value: 0xf003 };
         assert_eq!(Vec::<ProposalOrRef>::from_bytes(&bytes), Err(unknown));
         for n in 0..bytes.len() {

@@ -1,43 +1,44 @@
 //! Identifiers of pre-shared keys (section 8.4).
 
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec, small_enum};
+use crate::epoch::Epoch;
 use crate::ids::{Bytes, GroupId};
 
 small_enum! {
-    /// What a resumption PSK is used for.
+    /// The use of a resumption PSK.
     ResumptionPskUsage {
-        /// By the application.
+        /// Any use by the application.
         Application = 1,
-        /// To link a group to the one that it replaces (section 11.2).
+        /// Linking a group to the one that it replaces (section 11.2).
         Reinit = 2,
-        /// To link a group to the one that it branches off (section 11.3).
+        /// Linking a group to the one that it branches from (section 11.3).
         Branch = 3,
     }
 }
 
-/// Where a PSK comes from.
+/// The source of a PSK.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PskType {
-    /// The application provides it.
+    /// A PSK that the application provides.
     External {
-        /// The application's name for it.
+        /// The application's identifier of the PSK.
         psk_id: Bytes,
     },
-    /// It is the `resumption_psk` of an epoch of a group.
+    /// The `resumption_psk` of an epoch of a group.
     Resumption {
-        /// What it is used for.
+        /// The use.
         usage: ResumptionPskUsage,
         /// The group.
         psk_group_id: GroupId,
         /// The epoch.
-        psk_epoch: u64,
+        psk_epoch: Epoch,
     },
 }
 
-/// Names a PSK, once: the nonce is fresh each time one is injected.
+/// Identifies one use of a PSK: the nonce is fresh each time the PSK is injected.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PreSharedKeyId {
-    /// Where it comes from.
+    /// The source.
     pub psktype: PskType,
     /// `KDF.Nh` random bytes.
     pub psk_nonce: Bytes,

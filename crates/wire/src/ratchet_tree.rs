@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 small_enum! {
-    /// What a node is.
+    /// The kind of a node.
     NodeType {
         /// A leaf.
         Leaf = 1,
@@ -18,19 +18,19 @@ small_enum! {
     }
 }
 
-/// An intermediate node or root that is not blank.
+/// A non-blank parent node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParentNode {
-    /// The key whose private half is known below this node.
+    /// The public key; members below this node know its private key.
     pub encryption_key: HpkePublicKey,
-    /// The parent hash of the next non-blank node above; empty for the root.
+    /// The parent hash of the nearest non-blank node above; empty for the root.
     pub parent_hash: Bytes,
-    /// The leaves below that do not know the private key, ascending.
+    /// The leaves below this node that do not know the private key, in ascending order.
     pub unmerged_leaves: Vec<LeafIndex>,
 }
 codec!(ParentNode { encryption_key, parent_hash, unmerged_leaves });
 
-/// A node of the ratchet tree that is not blank.
+/// A non-blank node of the ratchet tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// A leaf.
@@ -63,21 +63,20 @@ impl Decode for Node {
     }
 }
 
-/// The data of a `ratchet_tree` extension: the nodes from the left, without the blank ones after
-/// the last that is not.
+/// The data of a `ratchet_tree` extension: the nodes from left to right, without trailing blank ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RatchetTreeExtension {
-    /// The nodes.
+    /// The nodes; `None` is a blank one.
     pub nodes: Vec<Option<Node>>,
 }
 codec!(RatchetTreeExtension { nodes });
 
-/// LeafNodeHashInput as a TreeHashInput: what the tree hash of a leaf covers.
+/// LeafNodeHashInput as a TreeHashInput: the input of a leaf's tree hash.
 #[derive(Clone, Copy, Debug)]
 pub struct LeafNodeHashInput<'a> {
-    /// The leaf's place.
+    /// The leaf's index.
     pub leaf_index: LeafIndex,
-    /// The encoded LeafNode, none for a blank leaf.
+    /// The encoded LeafNode; `None` for a blank leaf.
     pub leaf_node: Option<&'a [u8]>,
 }
 
@@ -95,10 +94,10 @@ impl Encode for LeafNodeHashInput<'_> {
     }
 }
 
-/// ParentNodeHashInput as a TreeHashInput: what the tree hash of a parent covers.
+/// ParentNodeHashInput as a TreeHashInput: the input of a parent's tree hash.
 #[derive(Clone, Copy, Debug)]
 pub struct ParentNodeHashInput<'a> {
-    /// The encoded ParentNode, none for a blank parent.
+    /// The encoded ParentNode; `None` for a blank parent.
     pub parent_node: Option<&'a [u8]>,
     /// The tree hash of the left child.
     pub left_hash: &'a [u8],
@@ -115,15 +114,14 @@ impl Encode for ParentNodeHashInput<'_> {
     }
 }
 
-/// ParentHashInput: what the parent hash of a node with one of its children as copath child
-/// covers.
+/// ParentHashInput: the input of a node's parent hash, with one of its children as the copath child.
 #[derive(Clone, Copy, Debug)]
 pub struct ParentHashInput<'a> {
     /// The node's key.
     pub encryption_key: &'a HpkePublicKey,
     /// The node's own parent hash; empty for the root.
     pub parent_hash: &'a [u8],
-    /// The tree hash of the copath child, less the leaves that are unmerged at the node.
+    /// The tree hash of the copath child without the leaves that are unmerged at the node.
     pub original_sibling_tree_hash: &'a [u8],
 }
 

@@ -1,18 +1,18 @@
 //! Indices of nodes in a complete binary tree and their relations (Appendix C).
 //!
-//! Leaves are the even nodes, the leaf `L` being node `2L`; a parent's level is the number of its
-//! trailing one bits. All relations but [`TreeSize::root`] are independent of the tree's size.
+//! Leaves are the even nodes: leaf `L` is node `2L`. A parent's level is the number of its trailing
+//! one bits. All relations except [`TreeSize::root`] are independent of the tree's size.
 
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use core::fmt;
 use core::ops::Range;
 
-/// A leaf, counted from the left, from 0.
+/// The index of a leaf, counted from the left, starting at 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeafIndex(pub u32);
 
 impl LeafIndex {
-    /// The leaf as a node. A leaf that no tree can hold gives a node that no tree holds.
+    /// The leaf's node. An index beyond every tree's leaves gives a node beyond every tree.
     #[must_use]
     pub fn node(self) -> NodeIndex {
         NodeIndex(self.0.saturating_mul(2))
@@ -43,7 +43,7 @@ impl Decode for LeafIndex {
     }
 }
 
-/// A node, counted from the left in order, from 0.
+/// The index of a node, counted in order from the left, starting at 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub u32);
 
@@ -66,35 +66,35 @@ impl NodeIndex {
         self.0.trailing_ones()
     }
 
-    /// The leaf that this node is, if it is one.
+    /// The leaf at this node; `None` for a parent.
     #[must_use]
     pub fn leaf(self) -> Option<LeafIndex> {
         (self.0 & 1 == 0).then_some(LeafIndex(self.0 / 2))
     }
 
-    /// The left child of a parent.
+    /// The left child; `None` for a leaf.
     #[must_use]
     pub fn left(self) -> Option<Self> {
         let half = 1u32.checked_shl(self.level().checked_sub(1)?)?;
         Some(Self(self.0 ^ half))
     }
 
-    /// The right child of a parent.
+    /// The right child; `None` for a leaf.
     #[must_use]
     pub fn right(self) -> Option<Self> {
         let half = 3u32.checked_shl(self.level().checked_sub(1)?)?;
         Some(Self(self.0 ^ half))
     }
 
-    /// Both children of a parent.
+    /// The left and the right child; `None` for a leaf.
     #[must_use]
     pub fn children(self) -> Option<(Self, Self)> {
         Some((self.left()?, self.right()?))
     }
 
-    /// The parent that this node has in a tree in which it is not the root.
+    /// The parent of this node.
     ///
-    /// For the root of a tree this is the root of the tree of twice the size.
+    /// For the root of a tree, this is the root of the tree of twice the size.
     #[must_use]
     pub fn parent(self) -> Self {
         let k = self.level();
@@ -110,7 +110,7 @@ impl NodeIndex {
         Self(self.0 ^ above)
     }
 
-    /// The leaves below this node (itself, if it is a leaf).
+    /// The indices of the leaves below this node; for a leaf, its own.
     #[must_use]
     pub fn leaves(self) -> Range<u32> {
         let width = 1u32.checked_shl(self.level()).unwrap_or(u32::MAX);
@@ -118,7 +118,7 @@ impl NodeIndex {
         first..first.saturating_add(width)
     }
 
-    /// Whether a node is this node or below it.
+    /// Whether `other` is this node or below it.
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
         let half = (1u32.checked_shl(self.level()).unwrap_or(0)).wrapping_sub(1);
@@ -126,7 +126,7 @@ impl NodeIndex {
     }
 }
 
-/// The number of leaves of a tree, blank ones included: a power of two up to 2^30.
+/// The number of leaves of a tree, including blank ones: a power of two up to 2^30.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeSize(u32);
 
@@ -136,7 +136,7 @@ impl TreeSize {
     /// The largest tree.
     pub const MAX: Self = Self(1 << 30);
 
-    /// The smallest tree that has this many leaves; none for 0 and for more than 2^30.
+    /// The smallest tree with at least `n` leaves; `None` for 0 and for more than 2^30.
     #[must_use]
     pub fn for_leaves(n: u32) -> Option<Self> {
         (1..=Self::MAX.0).contains(&n).then(|| Self(n.next_power_of_two()))
@@ -160,13 +160,13 @@ impl TreeSize {
         NodeIndex(self.0 - 1)
     }
 
-    /// Twice this size, if there is such a tree.
+    /// Twice this size; `None` for the largest tree.
     #[must_use]
     pub fn doubled(self) -> Option<Self> {
         (self < Self::MAX).then_some(Self(self.0 * 2))
     }
 
-    /// Half this size, unless it is one leaf.
+    /// Half this size; `None` for the tree of one leaf.
     #[must_use]
     pub fn halved(self) -> Option<Self> {
         (self.0 > 1).then_some(Self(self.0 / 2))
@@ -197,8 +197,8 @@ impl TreeSize {
         })
     }
 
-    /// The copath of a node with the direct path: pairs of a node of the direct path and its child
-    /// that is not on the way to `node`, from below.
+    /// The direct path of a node with its copath, from the node up: pairs of a node on the direct
+    /// path and its child that is not on the way to `node`.
     pub fn direct_and_copath(
         self,
         node: NodeIndex,
@@ -215,7 +215,7 @@ impl TreeSize {
         })
     }
 
-    /// The lowest node that is on the direct paths of two different leaves.
+    /// The lowest common ancestor of two different leaves.
     #[must_use]
     pub fn common_ancestor(self, a: LeafIndex, b: LeafIndex) -> NodeIndex {
         let differing = u32::BITS - (a.0 ^ b.0).leading_zeros();
@@ -232,7 +232,7 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn relations_agree_with_each_other_in_all_small_trees() {
+    fn node_relations_agree_in_all_small_trees() {
         for depth in 0..8 {
             let size = TreeSize::for_leaves(1 << depth).unwrap();
             assert_eq!(size.root().level(), depth);
@@ -248,6 +248,7 @@ mod tests {
                         assert!(x.covers(l) && x.covers(r) && !l.covers(r) && !l.covers(x));
                     }
                 }
+
                 let path: Vec<_> = size.direct_path(x).collect();
                 assert_eq!(path.last().copied().unwrap_or(x), size.root());
                 assert!(path.iter().all(|p| p.covers(x)));

@@ -5,7 +5,7 @@ use crate::ids::{Bytes, HpkePublicKey};
 use crate::leaf_node::LeafNode;
 use alloc::vec::Vec;
 
-/// A public-key encryption (section 5.1.3).
+/// A ciphertext of a public-key encryption (section 5.1.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HpkeCiphertext {
     /// The encapsulated key.
@@ -20,7 +20,7 @@ codec!(HpkeCiphertext { kem_output, ciphertext });
 pub struct UpdatePathNode {
     /// The node's new public key.
     pub encryption_key: HpkePublicKey,
-    /// Its path secret, encrypted to each node of the resolution of its copath child.
+    /// The node's path secret, encrypted to each node in the resolution of its copath child.
     pub encrypted_path_secret: Vec<HpkeCiphertext>,
 }
 codec!(UpdatePathNode { encryption_key, encrypted_path_secret });
@@ -30,7 +30,7 @@ codec!(UpdatePathNode { encryption_key, encrypted_path_secret });
 pub struct UpdatePath {
     /// The sender's new leaf node.
     pub leaf_node: LeafNode,
-    /// The nodes of the filtered direct path, from below.
+    /// The nodes of the filtered direct path, from the leaf up.
     pub nodes: Vec<UpdatePathNode>,
 }
 codec!(UpdatePath { leaf_node, nodes });

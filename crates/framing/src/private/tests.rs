@@ -1,6 +1,8 @@
 use super::*;
-use crate::testing::{Fixture, MEMBER, TestRng, application, confirm, remove};
-use crate::{VerifiedContent, sign_content};
+use crate::testing::{
+    Fixture, MEMBER, TestRng, application, confirm, contents, remove, sent_contents,
+};
+use crate::{Verified, sign_content};
 use RatchetKind::Application;
 use alloc::format;
 use alloc::string::String;
@@ -32,7 +34,7 @@ impl Fixture {
         protect_private(&self.suite, signed, 3, key(), secret, padding, rng)
     }
 
-    fn open_private(&self, message: &PrivateMessage) -> Result<VerifiedContent, FramingError> {
+    fn open_private(&self, message: &PrivateMessage) -> Result<Verified, FramingError> {
         let sender_data = open_sender_data(&self.suite, message, &self.sender_data_secret)?;
         open_private(&self.suite, message, &sender_data, key(), &[])?.verify(
             &self.suite,
@@ -41,12 +43,13 @@ impl Fixture {
         )
     }
 
-    /// A message of this plaintext, sealed as an honest sender would.
+    /// Seals any plaintext in the way of an honest sender.
     fn seal_plaintext(&self, content_type: ContentType, plaintext: &[u8]) -> PrivateMessage {
         let mut message = self.protect_private(application(b""), Padding::None);
         message.content_type = content_type;
         let PrivateMessage { group_id, epoch, authenticated_data, .. } = &message;
         let aad = PrivateContentAad { group_id, epoch: *epoch, content_type, authenticated_data };
+
         let nonce = guarded(key().nonce, [0; 4]);
         let aad = aad.to_bytes().unwrap();
         let sealed = self.suite.aead_seal(&key().key, nonce.expose(), &aad, plaintext).unwrap();
@@ -62,7 +65,7 @@ impl Fixture {
 }
 
 #[test]
-fn messages_of_every_content_type_come_back_as_they_were_sent() {
+fn messages_of_every_content_type_round_trip() {
     let f = Fixture::new();
     for content in [application(b"hello"), application(b""), remove(), f.commit(true)] {
         let sent = f.signed(PRIVATE, MEMBER, content);
@@ -70,7 +73,7 @@ fn messages_of_every_content_type_come_back_as_they_were_sent() {
             let sealed = f.seal(&sent, padding, &mut TestRng(1)).unwrap();
             let sealed = PrivateMessage::from_bytes(&sealed.to_bytes().unwrap()).unwrap();
             assert_eq!(sealed.content_type, sent.content.content.content_type());
-            assert_eq!(*f.open_private(&sealed).unwrap(), sent);
+            assert_eq!(contents(&f.open_private(&sealed).unwrap()), sent_contents(&sent));
         }
     }
 }
@@ -84,10 +87,11 @@ fn sender_data_names_the_leaf_and_generation() {
 }
 
 #[test]
-fn the_reuse_guard_is_fresh_and_xored_into_the_first_four_bytes_of_the_nonce() {
+fn a_fresh_reuse_guard_is_xored_into_the_nonces_first_four_bytes() {
     let f = Fixture::new();
     let signed = f.signed(PRIVATE, MEMBER, application(b"x"));
-    let (mut rng, mut seen) = (TestRng(9), Vec::new());
+    let mut rng = TestRng(9);
+    let mut seen = Vec::new();
     for _ in 0..8 {
         let message = f.seal(&signed, Padding::None, &mut rng).unwrap();
         let data = open_sender_data(&f.suite, &message, &f.sender_data_secret).unwrap();
@@ -97,8 +101,11 @@ fn the_reuse_guard_is_fresh_and_xored_into_the_first_four_bytes_of_the_nonce() {
         let mut nonce = key().nonce;
         let [a, b, c, d] = data.reuse_guard;
         let bytes = nonce.expose_mut();
-        (bytes[0], bytes[1]) = (bytes[0] ^ a, bytes[1] ^ b);
-        (bytes[2], bytes[3]) = (bytes[2] ^ c, bytes[3] ^ d);
+        bytes[0] ^= a;
+        bytes[1] ^= b;
+        bytes[2] ^= c;
+        bytes[3] ^= d;
+
         let aad = PrivateContentAad {
             group_id: &message.group_id,
             epoch: message.epoch,
@@ -125,15 +132,17 @@ fn only_members_may_send_private_messages() {
 }
 
 #[test]
-fn what_was_signed_for_a_public_message_or_is_not_confirmed_is_not_sealed() {
+fn only_confirmed_messages_signed_as_private_are_sealed() {
     let f = Fixture::new();
     let public = f.signed(WireFormat::PUBLIC_MESSAGE, MEMBER, remove());
     let wrong = FramingError::WrongWireFormat(WireFormat::PUBLIC_MESSAGE);
     assert_eq!(f.seal(&public, Padding::None, &mut TestRng(1)), Err(wrong));
+
     let mut commit = f.signed(PRIVATE, MEMBER, f.commit(false));
     commit.auth.confirmation_tag = None;
     let missing = FramingError::MissingConfirmationTag;
     assert_eq!(f.seal(&commit, Padding::None, &mut TestRng(1)), Err(missing));
+
     for content in [remove(), application(b"hello")] {
         let mut confirmed = f.signed(PRIVATE, MEMBER, content);
         confirmed.auth.confirmation_tag = Some([0; 32].as_slice().into());
@@ -143,7 +152,7 @@ fn what_was_signed_for_a_public_message_or_is_not_confirmed_is_not_sealed() {
 }
 
 #[test]
-fn ciphertexts_of_every_other_length_and_with_any_bit_flipped_are_refused() {
+fn ciphertexts_of_other_lengths_or_with_flipped_bits_are_refused() {
     let f = Fixture::new();
     let message = f.protect_private(application(b"hello"), Padding::None);
     let data = open_sender_data(&f.suite, &message, &f.sender_data_secret).unwrap();
@@ -153,6 +162,7 @@ fn ciphertexts_of_every_other_length_and_with_any_bit_flipped_are_refused() {
     };
     let ciphertext = message.ciphertext.to_vec();
     assert!(open(&ciphertext).is_ok());
+
     let mut longer = ciphertext.clone();
     longer.push(0);
     for n in (0..=longer.len()).filter(|n| *n != ciphertext.len()) {
@@ -166,7 +176,7 @@ fn ciphertexts_of_every_other_length_and_with_any_bit_flipped_are_refused() {
 }
 
 #[test]
-fn sender_data_of_every_other_length_and_with_any_bit_flipped_is_refused() {
+fn sender_data_of_other_lengths_or_with_flipped_bits_is_refused() {
     let f = Fixture::new();
     let message = f.protect_private(application(b"hello"), Padding::None);
     let open = |bytes: &[u8]| {
@@ -175,6 +185,7 @@ fn sender_data_of_every_other_length_and_with_any_bit_flipped_is_refused() {
     };
     let sealed = message.encrypted_sender_data.to_vec();
     assert!(open(&sealed).is_ok());
+
     let mut longer = sealed.clone();
     longer.push(0);
     for n in (0..=longer.len()).filter(|n| *n != sealed.len()) {
@@ -188,7 +199,7 @@ fn sender_data_of_every_other_length_and_with_any_bit_flipped_is_refused() {
 }
 
 #[test]
-fn what_is_not_encrypted_is_authenticated() {
+fn unencrypted_fields_are_authenticated() {
     let f = Fixture::new();
     let message = f.protect_private(application(b"hello"), Padding::None);
     let data = open_sender_data(&f.suite, &message, &f.sender_data_secret).unwrap();
@@ -198,18 +209,19 @@ fn what_is_not_encrypted_is_authenticated() {
         let sender = open_sender_data(&f.suite, &changed, &f.sender_data_secret).is_ok();
         (sender, open_private(&f.suite, &changed, &data, key(), &[]).is_ok())
     };
+
     assert_eq!(with(&|_| {}), (true, true));
     assert_eq!(with(&|m| m.group_id = b"other".as_slice().into()), (false, false));
-    assert_eq!(with(&|m| m.epoch += 1), (false, false));
+    assert_eq!(with(&|m| m.epoch.0 += 1), (false, false));
     assert_eq!(with(&|m| m.content_type = ContentType::Proposal), (false, false));
-    // The sender data is bound to the application's data by the ciphertext alone.
+    // Only the ciphertext binds the sender data to the authenticated data.
     assert_eq!(with(&|m| m.authenticated_data = [0].into()), (true, false));
-    // Another sample of the ciphertext is another key.
+    // Another ciphertext sample gives another key.
     assert_eq!(with(&|m| m.ciphertext = [0; 40].into()), (false, false));
 }
 
 #[test]
-fn ciphertexts_shorter_than_the_sample_are_refused_and_do_no_harm() {
+fn ciphertexts_shorter_than_the_sample_are_refused() {
     let f = Fixture::new();
     let mut message = f.protect_private(application(b"hello"), Padding::None);
     for n in 0..32 {
@@ -223,6 +235,7 @@ fn ciphertexts_shorter_than_the_sample_are_refused_and_do_no_harm() {
         let secret = &f.sender_data_secret;
         let sealed = seal_sender_data(&f.suite, secret, &data, &aad, &message.ciphertext).unwrap();
         message.encrypted_sender_data = sealed.into();
+
         assert_eq!(open_sender_data(&f.suite, &message, secret), Ok(data));
         let opened = open_private(&f.suite, &message, &data, key(), &[]);
         assert_eq!(opened, Err(FramingError::ContentNotOpened));
@@ -230,7 +243,7 @@ fn ciphertexts_shorter_than_the_sample_are_refused_and_do_no_harm() {
 }
 
 #[test]
-fn sealed_sender_data_that_is_none_is_refused() {
+fn malformed_sealed_sender_data_is_refused() {
     let f = Fixture::new();
     let mut message = f.protect_private(application(b"hello"), Padding::None);
     let secret = &f.sender_data_secret;
@@ -242,9 +255,11 @@ fn sealed_sender_data_that_is_none_is_refused() {
             epoch: message.epoch,
             content_type: message.content_type,
         };
-        let (aad, plaintext) = (aad.to_bytes().unwrap(), alloc::vec![0; n]);
+        let aad = aad.to_bytes().unwrap();
+        let plaintext = alloc::vec![0; n];
         let sealed = f.suite.aead_seal(&key, nonce.expose(), &aad, &plaintext).unwrap();
         message.encrypted_sender_data = sealed.into();
+
         let malformed = match n.checked_sub(12) {
             Some(more) => DecodeError::TrailingBytes(more),
             None => DecodeError::Truncated,
@@ -255,13 +270,14 @@ fn sealed_sender_data_that_is_none_is_refused() {
 }
 
 #[test]
-fn padding_other_than_zeros_is_refused() {
+fn non_zero_padding_is_refused() {
     let f = Fixture::new();
     let signed = f.signed(PRIVATE, MEMBER, application(b"hello"));
     let mut w = Writer::new();
     signed.content.content.encode_body(&mut w).unwrap();
     signed.auth.signature.encode(&mut w).unwrap();
     let content = w.finish();
+
     for (padding, ok) in
         [(&[][..], true), (&[0; 9], true), (&[1], false), (&[0, 0, 1], false), (&[1, 0], false)]
     {
@@ -276,7 +292,7 @@ fn padding_other_than_zeros_is_refused() {
 }
 
 #[test]
-fn content_cut_anywhere_is_refused() {
+fn truncated_content_is_refused() {
     let f = Fixture::new();
     for content in [application(b"hello"), remove(), f.commit(true)] {
         let kind = content.content_type();
@@ -297,8 +313,10 @@ fn padding_adds_just_its_bytes_to_the_ciphertext() {
     let len = |n: usize, padding| {
         f.protect_private(application(&alloc::vec![1; n]), padding).ciphertext.len()
     };
+
     let bare = len(5, Padding::None);
     assert_eq!(len(5, Padding::Bytes(100)), bare + 100);
+
     let tag = f.suite.params().aead.tag_len();
     for n in 0..300 {
         assert_eq!((len(n, Padding::ToMultipleOf(128)) - tag) % 128, 0);
@@ -307,7 +325,7 @@ fn padding_adds_just_its_bytes_to_the_ciphertext() {
 }
 
 #[test]
-fn padding_beyond_what_a_vector_can_hold_is_refused_without_allocating_it() {
+fn padding_over_the_vector_limit_is_refused_without_allocation() {
     let f = Fixture::new();
     let signed = f.signed(PRIVATE, MEMBER, application(b"hello"));
     for n in [1 << 30, u32::MAX] {
@@ -327,9 +345,10 @@ fn a_ciphertext_fits_a_vector_with_its_padding_and_tag() {
 }
 
 #[test]
-fn a_custom_proposal_is_opened_by_who_knows_its_type() {
+fn a_custom_proposal_opens_only_if_its_type_is_known() {
     let f = Fixture::new();
-    let (proposal_type, body) = (ProposalType(0xf042), [2, 7, 8].into());
+    let proposal_type = ProposalType(0xf042);
+    let body = [2, 7, 8].into();
     let proposal = Content::Proposal(Proposal::Custom { proposal_type, body });
     let sent = f.signed(PRIVATE, MEMBER, proposal);
     let sealed = f.seal(&sent, Padding::ToMultipleOf(64), &mut TestRng(1)).unwrap();
@@ -343,12 +362,12 @@ fn a_custom_proposal_is_opened_by_who_knows_its_type() {
     }
 }
 
-/// A receiver's part of a conversation: a secret tree, changed only by deltas swapped in.
+/// Opens a message with a receiver's secret tree. Returns the change of the tree.
 fn receive(
     f: &Fixture,
     tree: &SecretTree,
     message: &PrivateMessage,
-) -> Option<(VerifiedContent, SecretTreeDelta)> {
+) -> Option<(Verified, SecretTreeDelta)> {
     let data = open_sender_data(&f.suite, message, &f.sender_data_secret).ok()?;
     let kind = message.content_type.into();
     let limits = RatchetLimits::default();
@@ -365,6 +384,7 @@ fn garbage_ciphertexts_burn_no_key() {
     let mut sender = SecretTree::new(TreeSize::for_leaves(8).unwrap(), root);
     let mut receiver = sender.clone();
     let mut messages = Vec::new();
+
     for n in 0..6u8 {
         let (generation, key, mut delta) =
             sender.send(&f.suite, LeafIndex(5), Application).unwrap();
@@ -376,8 +396,9 @@ fn garbage_ciphertexts_burn_no_key() {
         messages.push(sealed.unwrap());
         sender.swap(&mut delta);
     }
+
     for order in [4, 0, 5, 2, 1, 3] {
-        // The same sender data under the same sample, the content damaged behind it.
+        // Damage the content after the sample, so that the sender data stays the same.
         let message: &PrivateMessage = &messages[order];
         let mut garbage = message.clone();
         let mut bytes = garbage.ciphertext.to_vec();
@@ -389,7 +410,7 @@ fn garbage_ciphertexts_burn_no_key() {
         assert_eq!(receiver, before);
 
         let (content, mut delta) = receive(&f, &receiver, message).unwrap();
-        assert_eq!(content.content.content, application(&[order as u8]));
+        assert_eq!(contents(&content).2, application(&[order as u8]));
         receiver.swap(&mut delta);
         assert!(receive(&f, &receiver, message).is_none(), "a replay");
     }
@@ -404,6 +425,7 @@ fn a_wrong_key_does_not_open_a_message() {
     let other = MessageKey { key: Secret::zero(16), ..key() };
     let error = open_private(&f.suite, &message, &data, other, &[]).unwrap_err();
     assert_eq!(error, FramingError::ContentNotOpened);
+
     let short = MessageKey { key: Secret::zero(15), ..key() };
     let error = open_private(&f.suite, &message, &data, short, &[]).unwrap_err();
     assert!(matches!(error, FramingError::Crypto(_)));

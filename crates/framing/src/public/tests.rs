@@ -1,9 +1,9 @@
 use super::*;
-use crate::testing::{Fixture, MEMBER, TestRng, application, remove};
-use crate::{sign_content, sign_proposal_from_outside, verify_signature};
+use crate::testing::{Fixture, MEMBER, TestRng, application, contents, remove, sent_contents};
+use crate::{Verified, sign_content, sign_proposal_from_outside, verify_signature};
 use conclave_crypto::Secret;
 use conclave_wire::{
-    Content, Decode, FramedContentAuthData, Mac, Proposal, ProposalType, SenderType,
+    Content, Decode, Epoch, FramedContentAuthData, Mac, Proposal, ProposalType, SenderType,
     SignaturePublicKey,
 };
 
@@ -16,7 +16,7 @@ impl Fixture {
         open_public(&self.suite, message, &self.context, Some(&self.membership_key))
     }
 
-    /// As it is on the wire, whether the rules allow it or not.
+    /// A message in its wire form, whether the rules allow it or not.
     fn unchecked(&self, sender: Sender, content: Content) -> PublicMessage {
         let content = self.framed(sender, content);
         let auth = FramedContentAuthData { signature: [1; 64].into(), confirmation_tag: None };
@@ -39,23 +39,32 @@ fn through_the_wire(message: &PublicMessage) -> PublicMessage {
 }
 
 #[test]
-fn members_proposals_and_commits_come_back_as_they_were_sent() {
+fn members_proposals_and_commits_round_trip() {
     let f = Fixture::new();
     for content in [remove(), f.commit(true), f.commit(false)] {
         let sent = f.signed(PUBLIC, MEMBER, content);
         let opened = f.open_public(through_the_wire(&f.protect_public(sent.clone()))).unwrap();
-        assert_eq!((opened.sender(), opened.epoch()), (MEMBER, 7));
+        assert_eq!((opened.sender(), opened.epoch()), (MEMBER, Epoch(7)));
         assert_eq!((opened.group_id(), opened.wire_format()), (&f.context.group_id, PUBLIC));
         assert_eq!(opened.content_type(), sent.content.content.content_type());
         assert_eq!(opened.new_member_key(), None);
         let verified = opened.verify(&f.suite, &f.context, &f.signer.public).unwrap();
-        assert_eq!(*verified, sent);
-        assert_eq!(verified.into_inner(), sent);
+        assert_eq!(contents(&verified), sent_contents(&sent));
+        match verified {
+            Verified::Proposal(proposal) => {
+                let reference = f.suite.proposal_ref(&sent.to_bytes().unwrap()).unwrap();
+                assert_eq!(*proposal.reference(), reference);
+            }
+            Verified::Commit(commit) => {
+                assert_eq!(AuthenticatedContent::from((*commit).clone()), sent);
+            }
+            Verified::Application(_) => panic!("application data in a PublicMessage"),
+        }
     }
 }
 
 #[test]
-fn messages_from_outside_come_back_without_a_membership_tag() {
+fn messages_from_outside_round_trip_without_a_membership_tag() {
     let f = Fixture::new();
     for (sender, content) in [
         (Sender::External(3), remove()),
@@ -66,11 +75,12 @@ fn messages_from_outside_come_back_without_a_membership_tag() {
         let message = through_the_wire(&protect_public_from_outside(sent.clone()).unwrap());
         assert_eq!(message.membership_tag, None);
         let opened = f.open_public(message).unwrap();
-        // New members bring their key with them; it is this one's.
+
+        // A new member's message holds its key, which is this one.
         let brought = !matches!(sender, Sender::External(_));
         assert_eq!(opened.new_member_key(), brought.then_some(&f.signer.public));
         let verified = opened.verify(&f.suite, &f.context, &f.signer.public).unwrap();
-        assert_eq!(*verified, sent);
+        assert_eq!(contents(&verified), sent_contents(&sent));
     }
 }
 
@@ -84,6 +94,7 @@ fn an_outsider_signs_a_proposal_without_knowing_the_context() {
         let signed = sign_proposal_from_outside(&f.suite, framed, &f.signer).unwrap();
         assert_eq!(signed, f.signed(PUBLIC, sender, content));
     }
+
     for (sender, kind) in
         [(MEMBER, SenderType::Member), (Sender::NewMemberCommit, SenderType::NewMemberCommit)]
     {
@@ -94,7 +105,7 @@ fn an_outsider_signs_a_proposal_without_knowing_the_context() {
 }
 
 #[test]
-fn application_data_in_a_public_message_is_refused_when_sent_and_when_opened() {
+fn application_data_is_neither_sent_nor_opened_as_a_public_message() {
     let f = Fixture::new();
     let refused = FramingError::ApplicationDataInPublicMessage;
     for sender in OUTSIDERS.into_iter().chain([MEMBER]) {
@@ -103,7 +114,8 @@ fn application_data_in_a_public_message_is_refused_when_sent_and_when_opened() {
         assert_eq!(signed, Err(refused));
         assert_eq!(f.open_public(f.unchecked(sender, application(b"hello"))), Err(refused));
     }
-    // Signed for a PrivateMessage, sent as a PublicMessage.
+
+    // A message signed for a PrivateMessage and sent as a PublicMessage.
     let mut signed = f.signed(WireFormat::PRIVATE_MESSAGE, MEMBER, application(b"hello"));
     let protect = |m| protect_public(&f.suite, m, &f.context, &f.membership_key);
     let wrong = FramingError::WrongWireFormat(WireFormat::PRIVATE_MESSAGE);
@@ -115,7 +127,7 @@ fn application_data_in_a_public_message_is_refused_when_sent_and_when_opened() {
 #[test]
 fn an_external_sender_may_send_only_the_proposals_registered_for_it() {
     let f = Fixture::new();
-    // Whether a custom one may come from outside is checked by who knows its registration.
+    // The group knows which custom proposals may come from outside, so framing lets all pass.
     let custom = Proposal::Custom { proposal_type: ProposalType(0xf042), body: [].into() };
     for proposal in f.proposals().into_iter().chain([custom]) {
         let kind = proposal.proposal_type();
@@ -125,6 +137,7 @@ fn an_external_sender_may_send_only_the_proposals_registered_for_it() {
         let want =
             if allowed { Ok(()) } else { Err(FramingError::ExternalSenderProposalType(kind)) };
         assert_eq!(opened, want);
+
         let framed = f.framed(Sender::External(0), content);
         let signed = sign_proposal_from_outside(&f.suite, framed, &f.signer);
         assert_eq!(signed.map(|_| ()), want);
@@ -151,10 +164,11 @@ fn a_new_member_may_propose_only_an_add() {
 }
 
 #[test]
-fn a_new_member_that_commits_may_send_only_a_commit_with_a_path() {
+fn a_joining_committer_may_send_only_a_commit_with_a_path() {
     let f = Fixture::new();
     let sender = Sender::NewMemberCommit;
     assert!(f.open_public(f.unchecked(sender, f.commit(true))).is_ok());
+
     let without = f.unchecked(sender, f.commit(false));
     assert_eq!(f.open_public(without), Err(FramingError::NewMemberCommitWithoutPath));
     for proposal in f.proposals() {
@@ -170,6 +184,7 @@ fn membership_tags_of_every_other_length_are_refused() {
     let tag = message.membership_tag.clone().unwrap();
     let mut longer = tag.to_vec();
     longer.push(0);
+
     for n in 0..=longer.len() {
         let mut changed = message.clone();
         changed.membership_tag = Some(Mac::from(&longer[..n]));
@@ -180,7 +195,7 @@ fn membership_tags_of_every_other_length_are_refused() {
 }
 
 #[test]
-fn a_membership_tag_covers_content_signature_confirmation_tag_and_context() {
+fn a_membership_tag_covers_content_signature_tag_and_context() {
     let f = Fixture::new();
     let message = f.protect_public(f.signed(PUBLIC, MEMBER, f.commit(true)));
     let invalid = Err(FramingError::InvalidMembershipTag);
@@ -189,6 +204,7 @@ fn a_membership_tag_covers_content_signature_confirmation_tag_and_context() {
         change(&mut changed);
         f.open_public(changed)
     };
+
     assert!(with(&|_| {}).is_ok());
     assert_eq!(with(&|m| m.content.authenticated_data = [0].into()), invalid);
     assert_eq!(with(&|m| m.content.content = f.commit(false)), invalid);
@@ -205,32 +221,43 @@ fn a_membership_tag_covers_content_signature_confirmation_tag_and_context() {
 }
 
 #[test]
-fn tags_that_should_be_there_or_should_not_are_refused() {
+fn missing_and_unexpected_tags_are_refused() {
     let f = Fixture::new();
     let mut proposal = f.unchecked(MEMBER, remove());
     proposal.membership_tag = None;
-    assert_eq!(f.open_public(proposal.clone()), Err(FramingError::MissingMembershipTag));
-    proposal.auth.confirmation_tag = Some(Mac::default());
-    assert_eq!(f.open_public(proposal), Err(FramingError::UnexpectedConfirmationTag));
+    assert_eq!(f.open_public(proposal), Err(FramingError::MissingMembershipTag));
+
     let mut external = f.unchecked(Sender::External(0), remove());
     external.membership_tag = Some(Mac::default());
     assert_eq!(f.open_public(external), Err(FramingError::UnexpectedMembershipTag));
-    let mut commit = f.unchecked(MEMBER, f.commit(true));
-    commit.auth.confirmation_tag = None;
-    assert_eq!(f.open_public(commit), Err(FramingError::MissingConfirmationTag));
+
+    let verify = |message: AuthenticatedContent| {
+        let message = UnverifiedContent(message);
+        message.verify(&f.suite, &f.context, &f.signer.public)
+    };
+    for (format, content) in
+        [(PUBLIC, remove()), (WireFormat::PRIVATE_MESSAGE, application(b"hello"))]
+    {
+        let mut confirmed = f.signed(format, MEMBER, content);
+        assert!(verify(confirmed.clone()).is_ok());
+        confirmed.auth.confirmation_tag = Some(Mac::default());
+        assert_eq!(verify(confirmed), Err(FramingError::UnexpectedConfirmationTag));
+    }
 
     let mut unconfirmed = f.signed(PUBLIC, MEMBER, f.commit(true));
     unconfirmed.auth.confirmation_tag = None;
+    assert_eq!(verify(unconfirmed.clone()), Err(FramingError::MissingConfirmationTag));
     let refused = protect_public(&f.suite, unconfirmed, &f.context, &f.membership_key);
     assert_eq!(refused, Err(FramingError::MissingConfirmationTag));
 }
 
 #[test]
-fn each_way_of_protecting_takes_only_its_senders() {
+fn each_protect_function_takes_only_its_senders() {
     let f = Fixture::new();
     let member = f.signed(PUBLIC, MEMBER, remove());
     let wrong = FramingError::WrongSenderType(SenderType::Member);
     assert_eq!(protect_public_from_outside(member), Err(wrong));
+
     let external = f.signed(PUBLIC, Sender::External(0), remove());
     let wrong = FramingError::WrongSenderType(SenderType::External);
     let refused = protect_public(&f.suite, external, &f.context, &f.membership_key);
@@ -245,7 +272,8 @@ fn messages_of_another_group_or_epoch_are_refused() {
     let next = f.next_context();
     let mut elsewhere = f.context.clone();
     elsewhere.group_id = b"another".as_slice().into();
-    let wrong_epoch = FramingError::WrongEpoch { message: 7, context: 8 };
+    let wrong_epoch = FramingError::WrongEpoch { message: Epoch(7), context: Epoch(8) };
+
     for (context, error) in [(next, wrong_epoch), (elsewhere, FramingError::WrongGroup)] {
         assert_eq!(open_public(&f.suite, message.clone(), &context, None), Err(error));
         let key = &f.signer.public;
@@ -258,12 +286,13 @@ fn messages_of_another_group_or_epoch_are_refused() {
 }
 
 #[test]
-fn a_signature_is_of_the_labelled_encoding_of_section_6_1() {
+fn a_signature_covers_the_labelled_encoding_of_section_6_1() {
     let f = Fixture::new();
     let signed = f.signed(PUBLIC, MEMBER, remove());
     let tbs =
         FramedContentTbs { wire_format: PUBLIC, content: &signed.content, context: &f.context };
-    let (tbs, signature) = (tbs.to_bytes().unwrap(), &signed.auth.signature);
+    let tbs = tbs.to_bytes().unwrap();
+    let signature = &signed.auth.signature;
     let key = &f.signer.public;
     assert_eq!(f.suite.verify_with_label(key, b"FramedContentTBS", &tbs, signature), Ok(()));
 }
@@ -273,6 +302,7 @@ fn only_the_signatures_of_members_and_joiners_cover_the_context() {
     let f = Fixture::new();
     let mut context = f.context.clone();
     context.confirmed_transcript_hash = [0; 32].into();
+
     for (sender, content, covered) in [
         (MEMBER, remove(), true),
         (Sender::NewMemberCommit, f.commit(true), true),
@@ -287,7 +317,7 @@ fn only_the_signatures_of_members_and_joiners_cover_the_context() {
 }
 
 #[test]
-fn a_signature_is_of_one_key_one_message_and_one_wire_format() {
+fn a_signature_is_bound_to_its_key_message_and_wire_format() {
     let f = Fixture::new();
     let signed = f.signed(PUBLIC, MEMBER, remove());
     let invalid = Err(FramingError::InvalidSignature);
@@ -295,6 +325,7 @@ fn a_signature_is_of_one_key_one_message_and_one_wire_format() {
         verify_signature(&f.suite, m, &f.context, key)
     };
     assert_eq!(verify(&signed, &f.signer.public), Ok(()));
+
     let other = f.suite.signature_key_pair(&mut TestRng(2)).unwrap();
     assert_eq!(verify(&signed, &other.public), invalid);
     assert_eq!(verify(&signed, &[0xff; 31].as_slice().into()), invalid);
@@ -305,6 +336,7 @@ fn a_signature_is_of_one_key_one_message_and_one_wire_format() {
     let mut changed = signed.clone();
     changed.content.authenticated_data = Vec::new().into();
     assert_eq!(verify(&changed, &f.signer.public), invalid);
+
     let n = signed.auth.signature.len();
     let mut longer = signed.auth.signature.to_vec();
     longer.push(0);
@@ -316,11 +348,12 @@ fn a_signature_is_of_one_key_one_message_and_one_wire_format() {
 }
 
 #[test]
-fn an_observer_opens_without_the_membership_key_and_still_needs_the_signature() {
+fn an_observer_needs_the_signature_but_no_membership_key() {
     let f = Fixture::new();
     let mut message = f.protect_public(f.signed(PUBLIC, MEMBER, remove()));
     let open = |m: &PublicMessage| open_public(&f.suite, m.clone(), &f.context, None).unwrap();
     assert!(open(&message).verify(&f.suite, &f.context, &f.signer.public).is_ok());
+
     message.content.authenticated_data = [0].into();
     let refused = open(&message).verify(&f.suite, &f.context, &f.signer.public);
     assert_eq!(refused, Err(FramingError::InvalidSignature));

@@ -7,11 +7,11 @@ use conclave_crypto::Secret;
 use conclave_wire::NodeIndex;
 use core::fmt;
 
-/// What the use of one message key changes in the secret tree that gave it: a few entries, each
-/// with its new value or none.
+/// The change of a secret tree by the use of one message key: a few entries, each with its new value or
+/// none.
 ///
 /// Store its [`rows`](Self::rows), then [swap](SecretTree::swap) it in. It fits only the state that
-/// it was made from.
+/// it was computed from.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SecretTreeDelta {
     pub(super) nodes: BTreeMap<NodeIndex, Option<Secret>>,
@@ -30,11 +30,10 @@ impl fmt::Debug for SecretTreeDelta {
 }
 
 impl SecretTreeDelta {
-    /// What to store: rows with their new contents, none for those to be deleted. At a sender's
-    /// first message these are O(log n), then one, and one for each key that is newly skipped,
-    /// used, or dropped.
+    /// The rows to store with their new contents; `None` deletes a row. A sender's first message has
+    /// O(log n) rows. A later one has one, and one for each key that is newly skipped, used or dropped.
     ///
-    /// To be called before the delta is swapped in: then it holds what was before.
+    /// Call this before the delta is swapped in. Afterwards it holds the old values.
     #[must_use]
     pub fn rows(&self) -> Vec<(SecretTreeRow, Option<Secret>)> {
         let nodes = self
@@ -51,8 +50,8 @@ impl SecretTreeDelta {
 }
 
 impl SecretTree {
-    /// Exchanges the values that a delta names with those that it holds. A second swap of the same
-    /// delta restores exactly what was before, as long as nothing else was swapped in between.
+    /// Exchanges the tree's values with those of a delta. A second swap of the same delta restores the
+    /// old state exactly, as long as nothing else was swapped in between.
     pub fn swap(&mut self, delta: &mut SecretTreeDelta) {
         swap_entries(&mut self.nodes, &mut delta.nodes);
         swap_entries(&mut self.ratchets, &mut delta.ratchets);

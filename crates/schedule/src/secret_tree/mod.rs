@@ -1,9 +1,9 @@
 //! The secret tree and its ratchets (section 9).
 //!
-//! What is stored is what has not been consumed: node secrets, the head of each opened ratchet,
-//! and the keys of generations that were skipped. Deriving takes `&self`; what a key's use consumes
-//! is in the [`SecretTreeDelta`] that comes with the key, and gone once that is swapped in. So a
-//! ciphertext that does not open costs no key: its delta is dropped.
+//! The tree holds what has not been consumed: node secrets, the head of each opened ratchet, and the
+//! keys of skipped generations. Deriving a key takes `&self`. The [`SecretTreeDelta`] that comes with
+//! the key holds what its use consumes, which is gone once the delta is swapped in. A ciphertext that
+//! cannot be decrypted costs no key: its delta is dropped.
 
 mod delta;
 mod error;
@@ -23,15 +23,15 @@ use conclave_wire::{LeafIndex, NodeIndex, TreeSize};
 use core::fmt;
 use ratchet::{Ratchet, RatchetId};
 
-/// The message keys of one epoch, as far as they have not been consumed.
+/// The message keys of one epoch that have not been consumed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretTree {
     size: TreeSize,
-    /// Secrets of nodes of which no leaf below has been opened.
+    /// Secrets of nodes below which no leaf has been opened.
     nodes: BTreeMap<NodeIndex, Secret>,
-    /// Both ratchets of each leaf that has been opened.
+    /// Both ratchets of each opened leaf.
     ratchets: BTreeMap<RatchetId, Ratchet>,
-    /// Keys of generations that a ratchet has passed, unused.
+    /// Unused keys of generations that a ratchet has passed.
     skipped: BTreeMap<(RatchetId, u32), MessageKey>,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for SecretTree {
 }
 
 impl SecretTree {
-    /// The secret tree of an epoch whose ratchet tree has this size.
+    /// The secret tree of an epoch with a ratchet tree of this size.
     #[must_use]
     pub fn new(size: TreeSize, encryption: EncryptionSecret) -> Self {
         Self {
@@ -64,23 +64,24 @@ impl SecretTree {
         self.size
     }
 
-    /// The generation that a sender's next message has if none of its messages is under way: one
-    /// more than the highest that was sent or received here.
+    /// The generation of a sender's next message if none of its messages is in transit: one more than
+    /// the highest generation sent or received here.
     #[must_use]
     pub fn next_generation(&self, leaf: LeafIndex, kind: RatchetKind) -> u32 {
         self.ratchets.get(&RatchetId { leaf, kind }).map_or(0, |r| r.next)
     }
 
-    /// The key of a message that was received, and what its use consumes.
+    /// Derives the key of a received message, with the delta of its use.
     ///
-    /// A generation ahead of the ratchet costs as many steps as it is ahead, and the keys on the
-    /// way are kept, the last [`RatchetLimits::max_skipped`] of them, as far as
-    /// [`RatchetLimits::max_skipped_in_epoch`] has room.
+    /// A generation ahead of the ratchet costs one step per generation. The last
+    /// [`RatchetLimits::max_skipped`] of the skipped keys are kept, as far as
+    /// [`RatchetLimits::max_skipped_in_epoch`] allows.
     ///
     /// # Errors
-    /// Without having derived anything: [`RatchetError::NoSuchLeaf`]; [`RatchetError::KeyGone`] if
-    /// the key was used already, or dropped; [`RatchetError::TooFarAhead`];
-    /// [`RatchetError::Exhausted`] for the generation 2^32 - 1, which no ratchet gets beyond.
+    /// These are found before anything is derived: [`RatchetError::NoSuchLeaf`];
+    /// [`RatchetError::KeyGone`] if the key was already used or dropped;
+    /// [`RatchetError::TooFarAhead`]; [`RatchetError::Exhausted`] for generation 2^32 - 1, the end of
+    /// every ratchet.
     pub fn receive(
         &self,
         suite: &Suite<'_>,
@@ -104,6 +105,8 @@ impl SecretTree {
         let mut delta = SecretTreeDelta::default();
         let mut ratchet = self.open(suite, id, &mut delta)?;
         self.drop_oldest_skipped(id, ahead, limits.max_skipped, &mut delta);
+
+        // section 9.2: keep the keys of skipped generations
         while ratchet.next < generation {
             let generation_here = ratchet.next;
             if generation - generation_here <= limits.max_skipped {
@@ -112,10 +115,11 @@ impl SecretTree {
             }
             ratchet = ratchet.step(suite)?;
         }
+
         let key = ratchet.message_key(suite)?;
         let ratchet = ratchet.step(suite)?;
-
         delta.ratchets.insert(id, Some(ratchet));
+
         if ahead > 0 {
             self.share_room(limits.max_skipped_in_epoch, &mut delta);
         }
@@ -123,7 +127,7 @@ impl SecretTree {
         Ok((key, delta))
     }
 
-    /// The next generation of one's own ratchet with its key, and what its use consumes.
+    /// The next generation of our own ratchet and its key, with the delta of its use.
     ///
     /// # Errors
     /// [`RatchetError::NoSuchLeaf`]; [`RatchetError::Exhausted`] after 2^32 - 1 messages in one
@@ -139,6 +143,7 @@ impl SecretTree {
         if generation == u32::MAX {
             return Err(RatchetError::Exhausted { leaf });
         }
+
         let mut delta = SecretTreeDelta::default();
         let ratchet = self.open(suite, id, &mut delta)?;
         let key = ratchet.message_key(suite)?;
@@ -146,11 +151,11 @@ impl SecretTree {
         Ok((generation, key, delta))
     }
 
-    /// The key of any generation that can still be derived, whatever that costs: for test vectors
+    /// Derives the key of any generation that is still derivable, at any cost. This is for test vectors
     /// and tools, not for messages.
     ///
     /// # Errors
-    /// As [`Self::receive`], without its limit.
+    /// Those of [`Self::receive`], without its limit.
     pub fn leaf_keys(
         &self,
         suite: &Suite<'_>,
@@ -164,13 +169,14 @@ impl SecretTree {
     }
 
     fn ratchet_id(&self, leaf: LeafIndex, kind: RatchetKind) -> Result<RatchetId, RatchetError> {
-        match self.size.has_leaf(leaf) {
-            true => Ok(RatchetId { leaf, kind }),
-            false => Err(RatchetError::NoSuchLeaf(leaf)),
+        if self.size.has_leaf(leaf) {
+            Ok(RatchetId { leaf, kind })
+        } else {
+            Err(RatchetError::NoSuchLeaf(leaf))
         }
     }
 
-    /// The head of a ratchet. If its leaf has not been opened, the opening goes into the delta.
+    /// The head of a ratchet. If this opens its leaf, the delta says so.
     fn open(
         &self,
         suite: &Suite<'_>,
@@ -180,6 +186,7 @@ impl SecretTree {
         if let Some(ratchet) = self.ratchets.get(&id) {
             return Ok(ratchet.clone());
         }
+
         let leaf_secret = self.consume_path(suite, id.leaf, delta)?;
         let opened = Ratchet::first(suite, &leaf_secret, id.kind)?;
         let other = RatchetId { leaf: id.leaf, kind: id.kind.other() };
@@ -187,8 +194,8 @@ impl SecretTree {
         Ok(opened)
     }
 
-    /// Derives a leaf's secret from the lowest secret above it. The delta consumes that one and
-    /// keeps the siblings of the nodes on the way (section 9.2).
+    /// Derives a leaf's secret from the lowest secret above it. The delta consumes that secret and
+    /// keeps the secrets of the siblings on the way (section 9.2).
     fn consume_path(
         &self,
         suite: &Suite<'_>,
@@ -202,20 +209,26 @@ impl SecretTree {
             .ok_or(RatchetError::SecretMissing(leaf))?;
         let mut secret = secret.clone();
         delta.nodes.insert(at, None);
+
         while let Some((left, right)) = at.children() {
             let derive = |side: &[u8]| suite.expand_with_label(&secret, b"tree", side, suite.nh());
-            let (left_secret, right_secret) = (derive(b"left")?, derive(b"right")?);
+            let left_secret = derive(b"left")?;
+            let right_secret = derive(b"right")?;
+
             if left.covers(target) {
                 delta.nodes.insert(right, Some(right_secret));
-                (at, secret) = (left, left_secret);
+                at = left;
+                secret = left_secret;
             } else {
                 delta.nodes.insert(left, Some(left_secret));
-                (at, secret) = (right, right_secret);
+                at = right;
+                secret = right_secret;
             }
         }
         Ok(secret)
     }
 
+    /// The key of a generation that was skipped, with the delta of its use.
     fn take_skipped(
         &self,
         id: RatchetId,
@@ -223,6 +236,7 @@ impl SecretTree {
     ) -> Result<(MessageKey, SecretTreeDelta), RatchetError> {
         let gone = || RatchetError::KeyGone { leaf: id.leaf, generation };
         let key = self.skipped.get(&(id, generation)).ok_or_else(gone)?.clone();
+
         let mut delta = SecretTreeDelta::default();
         delta.skipped.insert((id, generation), None);
         self.count_skipped(&mut delta);
@@ -240,14 +254,15 @@ impl SecretTree {
         if ahead == 0 {
             return;
         }
+
         let room = usize::try_from(max_skipped.saturating_sub(ahead)).unwrap_or(usize::MAX);
         let excess = self.skipped_of(id).count().saturating_sub(room);
         let oldest = self.skipped_of(id).take(excess);
         delta.skipped.extend(oldest.map(|generation| ((id, generation), None)));
     }
 
-    /// Drops the oldest skipped keys of the ratchets that keep most, until all together are within the
-    /// bound. So a member that skips many generations pays with its own keys.
+    /// Drops the oldest skipped keys of the ratchets that keep most, until their total is within the
+    /// bound. A member who skips many generations thus pays with its own keys.
     fn share_room(&self, max_skipped: u32, delta: &mut SecretTreeDelta) {
         let new = delta.skipped.values().filter(|change| change.is_some()).count();
         let dropped = delta.skipped.len() - new;
@@ -263,14 +278,16 @@ impl SecretTree {
         for (id, generation) in old.chain(new) {
             by_ratchet.entry(*id).or_default().push(*generation);
         }
+
         let most = level(by_ratchet.values().map(Vec::len), room);
         let at_level = by_ratchet.values().map(|keys| keys.len().min(most)).sum::<usize>();
-        // What the level leaves free goes to the first ratchets above it, a key each.
+        // The room that the level leaves free goes to the first ratchets above it, one key each.
         let mut left = room.saturating_sub(at_level);
         for (id, generations) in by_ratchet {
             let mut excess = generations.len().saturating_sub(most);
             if excess > 0 && left > 0 {
-                (excess, left) = (excess - 1, left - 1);
+                excess -= 1;
+                left -= 1;
             }
             for generation in generations.into_iter().take(excess) {
                 let key = (id, generation);
@@ -283,7 +300,7 @@ impl SecretTree {
         }
     }
 
-    /// Sets the number of skipped keys in each ratchet for which a delta adds or drops some.
+    /// Updates the number of skipped keys in each ratchet whose keys a delta adds or drops.
     fn count_skipped(&self, delta: &mut SecretTreeDelta) {
         for ((id, _), change) in &delta.skipped {
             let ratchet =
@@ -297,16 +314,17 @@ impl SecretTree {
         }
     }
 
-    /// The generations of a ratchet whose keys are kept, ascending.
+    /// The skipped generations of a ratchet with kept keys, in ascending order.
     fn skipped_of(&self, id: RatchetId) -> impl Iterator<Item = u32> {
         self.skipped.range((id, 0)..=(id, u32::MAX)).map(|((_, generation), _)| *generation)
     }
 }
 
-/// The highest level such that all together fit into the room when each count above it is cut down to
-/// it. For counts that do not fit as they are: then the highest count is over the level.
+/// The highest level at which counts fit into the room if each count above the level is cut down to it.
+/// The counts themselves must not fit, so that the highest count is above the level.
 fn level(counts: impl Iterator<Item = usize> + Clone, room: usize) -> usize {
-    let (mut fits, mut over) = (0, counts.clone().max().unwrap_or(0));
+    let mut fits = 0;
+    let mut over = counts.clone().max().unwrap_or(0);
     while over - fits > 1 {
         let middle = fits + (over - fits) / 2;
         if counts.clone().map(|n| n.min(middle)).sum::<usize>() <= room {

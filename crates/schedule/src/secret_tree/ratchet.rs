@@ -1,12 +1,13 @@
 use conclave_crypto::{CryptoError, Secret, Suite};
 use conclave_wire::{ContentType, LeafIndex};
+use core::fmt;
 
-/// Which of a sender's two ratchets a message takes its key from (section 9).
+/// The two ratchets of a sender (section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RatchetKind {
-    /// That of proposals and commits.
+    /// The ratchet of proposals and commits.
     Handshake = 0,
-    /// That of application messages.
+    /// The ratchet of application messages.
     Application = 1,
 }
 
@@ -26,6 +27,15 @@ impl RatchetKind {
     }
 }
 
+impl fmt::Display for RatchetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handshake => "handshake",
+            Self::Application => "application",
+        })
+    }
+}
+
 impl From<ContentType> for RatchetKind {
     fn from(content_type: ContentType) -> Self {
         match content_type {
@@ -35,34 +45,35 @@ impl From<ContentType> for RatchetKind {
     }
 }
 
-/// A key and nonce for one message. Wiped when dropped, never printed.
+/// A key and nonce for one message. They are wiped when dropped and never printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageKey {
     /// The key, `AEAD.Nk` bytes.
     pub key: Secret,
-    /// The nonce, `AEAD.Nn` bytes; that of a ratchet is not XORed with a reuse guard yet.
+    /// The nonce, `AEAD.Nn` bytes. A ratchet's nonce is not yet XORed with a reuse guard.
     pub nonce: Secret,
 }
 
-/// How far messages may be out of order (section 15.3).
+/// Limits on how far messages may be out of order (section 15.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RatchetLimits {
-    /// How many generations a message may be ahead of its ratchet: what one message may cost.
+    /// How many generations a message may be ahead of its ratchet. This bounds the cost of a message.
     pub max_forward: u32,
-    /// How many skipped keys each ratchet keeps; the oldest are dropped.
+    /// How many skipped keys each ratchet keeps. The oldest are dropped.
     pub max_skipped: u32,
-    /// How many skipped keys all ratchets of an epoch keep together. Beyond that, the ratchets that keep
-    /// most drop their oldest, so that nobody takes up the room of the others.
+    /// How many skipped keys all ratchets of an epoch keep in total. Beyond that, the ratchets that keep
+    /// most drop their oldest, so that no member takes the room of the others.
     pub max_skipped_in_epoch: u32,
 }
 
 impl Default for RatchetLimits {
-    /// 2000 generations ahead, 2000 skipped keys a ratchet, 8192 in an epoch.
+    /// 2000 generations ahead, 2000 skipped keys per ratchet, 8192 per epoch.
     fn default() -> Self {
         Self { max_forward: 2000, max_skipped: 2000, max_skipped_in_epoch: 8192 }
     }
 }
 
+/// One ratchet of one sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RatchetId {
     pub(super) leaf: LeafIndex,
@@ -73,7 +84,7 @@ pub(super) struct RatchetId {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Ratchet {
     pub(super) next: u32,
-    /// How many skipped keys of it are kept.
+    /// The number of its skipped keys that are kept.
     pub(super) skipped: u32,
     pub(super) secret: Secret,
 }
@@ -99,7 +110,7 @@ impl Ratchet {
         })
     }
 
-    /// The ratchet one generation on. Callers stop before the last.
+    /// The ratchet at the next generation. Callers stop before the last.
     pub(super) fn step(&self, suite: &Suite<'_>) -> Result<Self, CryptoError> {
         let secret = suite.derive_tree_secret(&self.secret, b"secret", self.next, suite.nh())?;
         Ok(Self { next: self.next.saturating_add(1), skipped: self.skipped, secret })

@@ -1,5 +1,5 @@
-//! The stored form: one row for each node secret, ratchet and skipped key. Who stores them tells
-//! damaged rows from others; missing ones are found here.
+//! The stored form: one row for each node secret, ratchet and skipped key. The store detects damaged
+//! rows; missing and contradictory ones are detected here.
 
 use super::ratchet::{Ratchet, RatchetId};
 use super::{MessageKey, RatchetError, RatchetKind, SecretTree};
@@ -7,9 +7,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_wire::{DecodeError, LeafIndex, NodeIndex, Reader, TreeSize};
+use core::fmt;
 use core::ops::Range;
 
-/// A row's key: what it holds.
+/// The key of a row, which says what the row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretTreeRow {
     /// The secret of a node.
@@ -18,26 +19,39 @@ pub enum SecretTreeRow {
     Ratchet {
         /// The sender.
         leaf: LeafIndex,
-        /// Which of its ratchets.
+        /// The ratchet.
         kind: RatchetKind,
     },
-    /// The key of a generation that was skipped.
+    /// The key of a skipped generation.
     Skipped {
         /// The sender.
         leaf: LeafIndex,
-        /// Which of its ratchets.
+        /// The ratchet.
         kind: RatchetKind,
         /// The generation.
         generation: u32,
     },
 }
 
+impl fmt::Display for SecretTreeRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => write!(f, "the secret of node {node}"),
+            Self::Ratchet { leaf, kind } => write!(f, "the {kind} ratchet of {leaf}"),
+            Self::Skipped { leaf, kind, generation } => {
+                write!(f, "skipped key {generation} of the {kind} ratchet of {leaf}")
+            }
+        }
+    }
+}
+
 impl SecretTreeRow {
-    /// This key as numbers: a sub-table, 0 to 2, and an index in it that keeps the order, below
-    /// 2^63 for every leaf that a tree can have.
+    /// This key as numbers: a sub-table from 0 to 2, and an index that keeps the order of the keys and
+    /// is below 2^63 for every leaf that a tree can have.
     #[must_use]
     pub fn to_index(self) -> (u8, u64) {
         let ratchet = |leaf: LeafIndex, kind| u64::from(leaf.0) << 1 | kind as u64;
+
         match self {
             Self::Node(node) => (0, node.into()),
             Self::Ratchet { leaf, kind } => (1, ratchet(leaf, kind)),
@@ -47,7 +61,7 @@ impl SecretTreeRow {
         }
     }
 
-    /// The key of a sub-table and index, if they are one's.
+    /// The key with this sub-table and index, if there is one.
     #[must_use]
     pub fn from_index(table: u8, index: u64) -> Option<Self> {
         let ratchet = |n: u64| {
@@ -58,6 +72,7 @@ impl SecretTreeRow {
             let leaf = LeafIndex(u32::try_from(n >> 1).ok()?);
             TreeSize::MAX.has_leaf(leaf).then_some((leaf, kind))
         };
+
         match table {
             0 => u32::try_from(index).ok().map(Self::Node),
             1 => ratchet(index).map(|(leaf, kind)| Self::Ratchet { leaf, kind }),
@@ -81,7 +96,7 @@ impl RatchetId {
     }
 }
 
-/// The parts one after the other, in a buffer of just their length.
+/// Concatenates parts in a buffer of exactly their length.
 fn concat(parts: &[&[u8]]) -> Secret {
     let mut bytes = Vec::with_capacity(parts.iter().map(|p| p.len()).sum());
     parts.iter().for_each(|p| bytes.extend_from_slice(p));
@@ -93,20 +108,18 @@ pub(super) fn encode_node(secret: &Secret) -> Secret {
 }
 
 pub(super) fn encode_ratchet(ratchet: &Ratchet) -> Secret {
-    let (next, skipped) = (ratchet.next.to_be_bytes(), ratchet.skipped.to_be_bytes());
+    let next = ratchet.next.to_be_bytes();
+    let skipped = ratchet.skipped.to_be_bytes();
     concat(&[&next, &skipped, ratchet.secret.expose()])
 }
 
 pub(super) fn encode_key(key: &MessageKey) -> Secret {
-    // Keys and nonces are far shorter than a length byte's limit in every AEAD.
+    // In every AEAD, keys are far shorter than the limit of a length byte.
     concat(&[&[key.key.len() as u8], key.key.expose(), key.nonce.expose()])
 }
 
 fn rest(r: Reader<'_>) -> Result<Secret, DecodeError> {
-    match r.is_empty() {
-        true => Err(DecodeError::Truncated),
-        false => Ok(Secret::copy_from(r.rest())),
-    }
+    if r.is_empty() { Err(DecodeError::Truncated) } else { Ok(Secret::copy_from(r.rest())) }
 }
 
 fn decode_node(bytes: &Secret) -> Result<Secret, DecodeError> {
@@ -128,7 +141,7 @@ fn decode_key(bytes: &Secret) -> Result<MessageKey, DecodeError> {
 }
 
 impl SecretTree {
-    /// All that is stored of this tree, for a first write.
+    /// All rows of this tree, for its first write.
     #[must_use]
     pub fn rows(&self) -> Vec<(SecretTreeRow, Secret)> {
         let nodes = self
@@ -143,11 +156,11 @@ impl SecretTree {
         nodes.chain(ratchets).chain(skipped).collect()
     }
 
-    /// The tree of this size that these rows, in any order, were stored from.
+    /// Loads a tree of this size from its stored rows, in any order.
     ///
     /// # Errors
-    /// [`RatchetError::DamagedRow`], naming a row that does not decode, comes twice, or contradicts
-    /// another; [`RatchetError::MissingRow`].
+    /// [`RatchetError::DamagedRow`] with a row that cannot be decoded, occurs twice or contradicts
+    /// another; [`RatchetError::MissingRow`]; [`RatchetError::SkippedKeysMissing`].
     pub fn load(
         size: TreeSize,
         rows: impl Iterator<Item = (SecretTreeRow, Secret)>,
@@ -158,6 +171,7 @@ impl SecretTree {
             ratchets: BTreeMap::new(),
             skipped: BTreeMap::new(),
         };
+
         for (row, bytes) in rows {
             let damaged = |_: DecodeError| RatchetError::DamagedRow(row);
             let repeated = match row {
@@ -178,6 +192,7 @@ impl SecretTree {
                 return Err(RatchetError::DamagedRow(row));
             }
         }
+
         if let Some(row) = tree.contradiction() {
             return Err(RatchetError::DamagedRow(row));
         }
@@ -190,17 +205,21 @@ impl SecretTree {
         }
     }
 
-    /// A row that is missing at or below a node: every leaf has a secret above it, or both of its
-    /// ratchets. Costs as many steps as there are rows.
+    /// A missing row at or below a node: every leaf must have a secret above it, or both of its ratchets.
+    /// Takes time proportional to the number of rows.
     fn gap(&self, node: NodeIndex) -> Option<SecretTreeRow> {
         if self.nodes.contains_key(&node) {
             return None;
         }
+
         match (node.children(), node.leaf()) {
-            (Some((left, right)), _) => match self.any_below(node) {
-                true => self.gap(left).or_else(|| self.gap(right)),
-                false => Some(SecretTreeRow::Node(node.0)),
-            },
+            (Some((left, right)), _) => {
+                if self.any_below(node) {
+                    self.gap(left).or_else(|| self.gap(right))
+                } else {
+                    Some(SecretTreeRow::Node(node.0))
+                }
+            }
             (None, Some(leaf)) => {
                 let kinds = [RatchetKind::Handshake, RatchetKind::Application];
                 let missing: Vec<_> = kinds
@@ -218,24 +237,25 @@ impl SecretTree {
         }
     }
 
-    /// Whether there is a secret or ratchet below a node.
+    /// Whether a node has a secret or ratchet below it.
     fn any_below(&self, node: NodeIndex) -> bool {
         let Range { start, end } = node.leaves();
         let first = RatchetId { leaf: LeafIndex(start), kind: RatchetKind::Handshake };
         let end = RatchetId { leaf: LeafIndex(end), ..first };
+
         self.nodes.range(first.leaf.node()..end.leaf.node()).next().is_some()
             || self.ratchets.range(first..end).next().is_some()
     }
 
-    /// A ratchet of which not as many skipped keys are there as there should be.
+    /// A ratchet with a wrong number of skipped keys.
     fn short_of_keys(&self) -> Option<RatchetId> {
         let kept = |id: &RatchetId| u32::try_from(self.skipped_of(*id).count()).ok();
         let short = self.ratchets.iter().find(|(id, ratchet)| kept(id) != Some(ratchet.skipped));
         short.map(|(id, _)| *id)
     }
 
-    /// A row that cannot be there beside the others: outside the tree, a secret above a leaf that
-    /// was opened (which is consumed), a skipped generation that its ratchet has not passed.
+    /// A row that contradicts the others: it lies outside the tree, is a secret above an opened leaf
+    /// (which must have been consumed), or a skipped generation that its ratchet has not passed.
     fn contradiction(&self) -> Option<SecretTreeRow> {
         let outside = self.nodes.keys().find(|node| !self.size.has_node(**node)).copied();
         let unconsumed = || {
@@ -252,6 +272,7 @@ impl SecretTree {
                 self.ratchets.get(id).is_none_or(|ratchet| *generation >= ratchet.next)
             })
         };
+
         outside
             .or_else(unconsumed)
             .map(|node| SecretTreeRow::Node(node.0))

@@ -16,7 +16,7 @@ fn tree(leaves: u32) -> SecretTree {
     SecretTree::new(TreeSize::for_leaves(leaves).unwrap(), root)
 }
 
-/// Receives and swaps in.
+/// Receives a message and swaps in the delta.
 fn take(
     tree: &mut SecretTree,
     leaf: u32,
@@ -43,7 +43,7 @@ fn skipped(leaf: u32, kind: RatchetKind, generation: u32) -> SecretTreeRow {
 }
 
 #[test]
-fn keys_are_those_of_the_secret_tree_vector() {
+fn keys_match_the_secret_tree_vector() {
     let suite = suite(&PORTABLE);
     let root = secret("9d4ecb550dc4fbcbaae66d120a2215cbeca20d45d66791df5b4349eace30fd3f");
     let tree =
@@ -58,11 +58,12 @@ fn keys_are_those_of_the_secret_tree_vector() {
 }
 
 #[test]
-fn what_is_consumed_is_deleted_as_in_the_figure_of_section_9_1() {
+fn consumed_values_are_deleted_as_in_the_figure_of_section_9_1() {
     let mut tree = tree(4);
     assert_eq!(names(&tree), [SecretTreeRow::Node(3)]);
-    // Generation 1 of D arrives before generation 0. G, F, D, AR0 and AR1 go; E and C, HR0, AR2
-    // and the key of generation 0 stay.
+
+    // Generation 1 of D arrives before generation 0. This consumes G, F, D, AR0 and AR1; E, C, HR0, AR2
+    // and the key of generation 0 remain.
     take(&mut tree, 3, Application, 1, LIMITS).unwrap();
     let left = [
         SecretTreeRow::Node(1),
@@ -89,11 +90,12 @@ fn what_is_consumed_is_deleted_as_in_the_figure_of_section_9_1() {
 }
 
 #[test]
-fn nothing_changes_and_no_key_is_consumed_until_a_delta_is_swapped_in() {
+fn nothing_changes_until_a_delta_is_swapped_in() {
     let suite = suite(&PORTABLE);
     let mut tree = tree(8);
     take(&mut tree, 5, Application, 3, LIMITS).unwrap();
     let before = tree.clone();
+
     for generation in [0, 2, 4, 9] {
         let receive = || tree.receive(&suite, LeafIndex(5), Application, generation, LIMITS);
         let (first, _) = receive().unwrap();
@@ -106,18 +108,20 @@ fn nothing_changes_and_no_key_is_consumed_until_a_delta_is_swapped_in() {
 }
 
 #[test]
-fn a_replay_is_refused_whether_it_was_received_in_order_or_late() {
+fn replays_of_timely_and_of_late_messages_are_refused() {
     let mut tree = tree(2);
     let gone = |generation| Err(RatchetError::KeyGone { leaf: LeafIndex(1), generation });
     take(&mut tree, 1, Application, 0, LIMITS).unwrap();
     take(&mut tree, 1, Application, 2, LIMITS).unwrap();
     take(&mut tree, 1, Application, 1, LIMITS).unwrap();
+
     let before = tree.clone();
     for generation in 0..3 {
         assert_eq!(take(&mut tree, 1, Application, generation, LIMITS), gone(generation));
     }
     assert_eq!(tree, before);
-    // The other ratchet is another.
+
+    // The sender's other ratchet is independent.
     take(&mut tree, 1, Handshake, 1, LIMITS).unwrap();
 }
 
@@ -132,7 +136,8 @@ fn the_last_generation_costs_nothing_and_is_refused() {
         let too_far = RatchetError::TooFarAhead { leaf: LeafIndex(7), generation, by: generation };
         assert_eq!((derivations, result), (0, Err(too_far)));
     }
-    // Whatever the limits are: no ratchet can get beyond it.
+
+    // No limits let a ratchet pass its last generation.
     let limits = RatchetLimits {
         max_forward: u32::MAX,
         max_skipped: u32::MAX,
@@ -150,9 +155,11 @@ fn a_ratchet_at_its_end_sends_no_more() {
     take(&mut tree, 0, Application, 0, LIMITS).unwrap();
     let id = RatchetId { leaf: LeafIndex(0), kind: Application };
     tree.ratchets.get_mut(&id).unwrap().next = u32::MAX - 1;
+
     let (generation, _, mut delta) = tree.send(&suite, LeafIndex(0), Application).unwrap();
     assert_eq!(generation, u32::MAX - 1);
     tree.swap(&mut delta);
+
     let exhausted = RatchetError::Exhausted { leaf: LeafIndex(0) };
     assert_eq!(tree.send(&suite, LeafIndex(0), Application).unwrap_err(), exhausted);
     assert_eq!(take(&mut tree, 0, Application, u32::MAX, LIMITS), Err(exhausted));
@@ -170,18 +177,19 @@ fn a_message_costs_as_many_steps_as_it_is_ahead() {
         tree.swap(&mut result.unwrap().1);
         derivations
     };
-    // Two derivations a level, one for each ratchet; key, nonce and next secret.
+
+    // Two derivations per level and one per ratchet; then key, nonce and next secret.
     assert_eq!(cost(0, LIMITS), 2 * 10 + 2 + 3);
     assert_eq!(cost(1, LIMITS), 3);
     assert_eq!(cost(12, LIMITS), 11 * 3);
-    // A skipped key is there already.
+    // A skipped key has already been derived.
     assert_eq!(cost(5, LIMITS), 0);
     // Keys that would not be kept are not derived.
     assert_eq!(cost(113, RatchetLimits { max_skipped: 10, ..LIMITS }), 100 + 10 * 2 + 3);
 }
 
 #[test]
-fn the_first_message_of_a_sender_writes_a_path_and_later_ones_a_row() {
+fn a_senders_first_message_writes_a_path_and_later_ones_a_row() {
     let suite = suite(&PORTABLE);
     let mut tree = tree(1 << 16);
     let mut rows = |leaf, generation| {
@@ -191,18 +199,19 @@ fn the_first_message_of_a_sender_writes_a_path_and_later_ones_a_row() {
         tree.swap(&mut delta);
         rows
     };
-    // The root, a sibling on each of 16 levels, two ratchets.
+
+    // The root, a sibling on each of 16 levels, and two ratchets.
     assert_eq!(rows(77, 0).len(), 1 + 16 + 2);
-    // The next leaf's secret is known: it goes, and gives two ratchets.
+    // The neighbour's leaf secret is already derived: it is replaced by two ratchets.
     assert_eq!(rows(76, 0).len(), 1 + 2);
     for generation in 1..50 {
         let written = rows(77, generation);
         assert_eq!(written.len(), 1);
         assert_eq!(written[0].0, ratchet(77, Application));
     }
-    // Skipped keys are rows of their own, written and deleted one by one.
+
+    // Each skipped key has a row of its own, and the ratchet's row counts them.
     assert_eq!(rows(77, 53).len(), 1 + 3);
-    // The ratchet counts them.
     let used = rows(77, 51);
     assert_eq!(used[0].0, ratchet(77, Application));
     assert_eq!(used[1..], [(skipped(77, Application, 51), None)]);
@@ -211,7 +220,8 @@ fn the_first_message_of_a_sender_writes_a_path_and_later_ones_a_row() {
 #[test]
 fn sending_counts_up_and_keeps_no_skipped_key() {
     let suite = suite(&PORTABLE);
-    let (mut sender, mut receiver) = (tree(8), tree(8));
+    let mut sender = tree(8);
+    let mut receiver = tree(8);
     for kind in [Application, Handshake] {
         for want in 0..20 {
             let (generation, key, mut delta) = sender.send(&suite, LeafIndex(6), kind).unwrap();
@@ -232,21 +242,25 @@ fn skipped_keys_are_kept_up_to_the_limit_and_the_oldest_dropped() {
     let kept = |tree: &SecretTree| -> Vec<u32> {
         tree.skipped_of(RatchetId { leaf: LeafIndex(0), kind: Application }).collect()
     };
+
     take(&mut tree, 0, Application, 3, limits).unwrap();
     assert_eq!(kept(&tree), [0, 1, 2]);
     take(&mut tree, 0, Application, 8, limits).unwrap();
     assert_eq!(kept(&tree), [2, 4, 5, 6, 7]);
     take(&mut tree, 0, Application, 100, limits).unwrap();
     assert_eq!(kept(&tree), [95, 96, 97, 98, 99]);
-    // Those kept are the right ones; those dropped are refused.
+
+    // Kept keys are the right ones; dropped ones are refused.
     let suite = suite(&PORTABLE);
     let want = pristine.leaf_keys(&suite, LeafIndex(0), Application, 97);
     assert_eq!(take(&mut tree, 0, Application, 97, limits), want);
     assert!(take(&mut tree, 0, Application, 94, limits).is_err());
-    // A message in order drops none.
+
+    // A message in order drops no key.
     take(&mut tree, 0, Application, 101, limits).unwrap();
     assert_eq!(kept(&tree), [95, 96, 98, 99]);
-    // The limit is each ratchet's own, and may be none at all.
+
+    // The limit applies to each ratchet separately, and may be 0.
     take(&mut tree, 0, Handshake, 5, limits).unwrap();
     assert_eq!(kept(&tree), [95, 96, 98, 99]);
     take(&mut tree, 0, Application, 103, RatchetLimits { max_skipped: 0, ..limits }).unwrap();
@@ -261,7 +275,7 @@ fn all_ratchets_of_an_epoch_share_room_for_skipped_keys() {
         tree.skipped_of(RatchetId { leaf: LeafIndex(leaf), kind: Application }).collect()
     };
 
-    // Who skips most pays: not who is the last, and not who skips few.
+    // The ratchet that skips most pays, not the latest one and not one that skips few.
     take(&mut tree, 0, Application, 8, limits).unwrap();
     take(&mut tree, 1, Application, 2, limits).unwrap();
     take(&mut tree, 2, Application, 3, limits).unwrap();
@@ -269,22 +283,22 @@ fn all_ratchets_of_an_epoch_share_room_for_skipped_keys() {
     assert_eq!(kept(&tree, 1), [0, 1]);
     assert_eq!(kept(&tree, 2), [0, 1, 2]);
 
-    // Whoever asks for all of the room gets an equal share.
+    // A ratchet that claims all of the room gets an equal share.
     take(&mut tree, 3, Application, 1000, limits).unwrap();
     assert_eq!(kept(&tree, 0), [5, 6, 7]);
     assert_eq!(kept(&tree, 1), [0, 1]);
     assert_eq!(kept(&tree, 2), [0, 1, 2]);
     assert_eq!(kept(&tree, 3), [998, 999]);
 
-    // A key that is used makes room, and what is stored is what is kept.
+    // A used key makes room. The stored rows are those of the kept keys.
     take(&mut tree, 3, Application, 998, limits).unwrap();
     take(&mut tree, 1, Application, 4, limits).unwrap();
     assert_eq!(kept(&tree, 1), [0, 1, 3]);
     assert_eq!(SecretTree::load(tree.size(), tree.rows().into_iter()), Ok(tree));
 }
 
-/// Any order of skipping: each ratchet keeps its newest keys, all together fill the room, and none
-/// gives one up while another keeps two more.
+/// In any order of skipping, each ratchet keeps its newest keys, together they fill the room, and none
+/// gives up a key while another keeps two more.
 #[test]
 fn room_for_skipped_keys_is_filled_and_shared_evenly() {
     let leaves = (0..4).map(LeafIndex);
@@ -305,7 +319,8 @@ fn room_for_skipped_keys_is_filled_and_shared_evenly() {
             let id = ids[chosen];
             let next = tree.next_generation(id.leaf, id.kind);
             let generation = next + rng.below(8) as u32;
-            // What it keeps by its own limit.
+
+            // The keys within the ratchet's own limit.
             let mut offered = kept(&tree);
             offered[chosen].extend(next..generation);
             let excess = offered[chosen].len().saturating_sub(5);
@@ -329,34 +344,37 @@ fn lowered_limits_drop_skipped_keys_at_the_next_skip() {
     let kept = |tree: &SecretTree, leaf| -> Vec<u32> {
         tree.skipped_of(RatchetId { leaf: LeafIndex(leaf), kind: Application }).collect()
     };
+
     take(&mut tree, 0, Application, 6, LIMITS).unwrap();
     take(&mut tree, 1, Application, 8, LIMITS).unwrap();
     let limits = RatchetLimits { max_skipped: 5, max_skipped_in_epoch: 11, ..LIMITS };
 
-    // Messages in order or late skip none, and drop none.
+    // Timely and late messages skip no keys and drop none.
     take(&mut tree, 0, Application, 7, limits).unwrap();
     take(&mut tree, 1, Application, 0, limits).unwrap();
     assert_eq!(kept(&tree, 0), [0, 1, 2, 3, 4, 5]);
     assert_eq!(kept(&tree, 1), [1, 2, 3, 4, 5, 6, 7]);
 
-    // One drops by its own limit; what is over that of the epoch then, the other.
+    // This ratchet drops keys over its own limit; the other then drops those over the epoch's.
     take(&mut tree, 0, Application, 10, limits).unwrap();
     assert_eq!(kept(&tree, 0), [3, 4, 5, 8, 9]);
     assert_eq!(kept(&tree, 1), [2, 3, 4, 5, 6, 7]);
 }
 
 #[test]
-fn a_key_for_which_there_is_no_room_is_not_written() {
+fn a_key_without_room_is_not_written() {
     let suite = suite(&PORTABLE);
     let limits = RatchetLimits { max_skipped_in_epoch: 2, ..LIMITS };
     let (_, delta) = tree(1).receive(&suite, LeafIndex(0), Application, 5, limits).unwrap();
     let written: Vec<_> = delta.rows().into_iter().map(|(row, _)| row).collect();
-    let of_keys = [skipped(0, Application, 3), skipped(0, Application, 4)];
-    assert_eq!(
-        written[..3],
-        [SecretTreeRow::Node(0), ratchet(0, Handshake), ratchet(0, Application)]
-    );
-    assert_eq!(written[3..], of_keys);
+    let expected = [
+        SecretTreeRow::Node(0),
+        ratchet(0, Handshake),
+        ratchet(0, Application),
+        skipped(0, Application, 3),
+        skipped(0, Application, 4),
+    ];
+    assert_eq!(written, expected);
 }
 
 #[test]
@@ -375,6 +393,7 @@ fn a_message_may_be_as_far_ahead_as_the_limit_and_no_farther() {
     let mut tree = tree(2);
     let too_far =
         |generation| Err(RatchetError::TooFarAhead { leaf: LeafIndex(1), generation, by: 11 });
+
     assert_eq!(take(&mut tree, 1, Application, 11, limits), too_far(11));
     take(&mut tree, 1, Application, 10, limits).unwrap();
     assert_eq!(take(&mut tree, 1, Application, 22, limits), too_far(22));
@@ -399,8 +418,8 @@ fn a_tree_of_one_leaf_has_its_keys_at_the_root() {
     assert_eq!(names(&tree), [ratchet(0, Handshake), ratchet(0, Application)]);
 }
 
-/// Any order of receiving and sending, checked against deriving each key from the root: keys are
-/// right, undoing is exact, rows add up, and loading gives the tree back.
+/// In any order of receiving and sending, each key is the one derived from the root, undoing is exact,
+/// and the written rows load as the same tree.
 #[test]
 fn long_random_runs_keep_keys_rows_and_undo_consistent() {
     let suite = suite(&PORTABLE);
@@ -411,6 +430,7 @@ fn long_random_runs_keep_keys_rows_and_undo_consistent() {
         let pristine = tree.clone();
         let mut stored: BTreeMap<_, _> = tree.rows().into_iter().collect();
         let limits = RatchetLimits { max_forward: 12, max_skipped: 8, max_skipped_in_epoch: 12 };
+
         for _ in 0..200 {
             let leaf = LeafIndex(rng.below(leaves.into()) as u32);
             let kind = if rng.below(2) == 0 { Handshake } else { Application };
@@ -430,7 +450,8 @@ fn long_random_runs_keep_keys_rows_and_undo_consistent() {
             assert_eq!(pristine.leaf_keys(&suite, leaf, kind, generation), Ok(key));
 
             let before = tree.clone();
-            let (kept, rows) = (delta.clone(), delta.rows());
+            let kept = delta.clone();
+            let rows = delta.rows();
             tree.swap(&mut delta);
             let after = tree.clone();
             tree.swap(&mut delta);
@@ -446,6 +467,7 @@ fn long_random_runs_keep_keys_rows_and_undo_consistent() {
                 };
             }
         }
+
         assert_eq!(stored, tree.rows().into_iter().collect());
         let backwards = stored.into_iter().rev();
         assert_eq!(SecretTree::load(tree.size(), backwards), Ok(tree));
@@ -453,9 +475,10 @@ fn long_random_runs_keep_keys_rows_and_undo_consistent() {
 }
 
 #[test]
-fn a_key_that_was_used_is_gone_after_loading_too() {
+fn a_used_key_is_still_gone_after_loading() {
     let mut tree = tree(4);
     take(&mut tree, 2, Application, 1, LIMITS).unwrap();
+
     let mut loaded = SecretTree::load(tree.size(), tree.rows().into_iter()).unwrap();
     assert!(take(&mut loaded, 2, Application, 1, LIMITS).is_err());
     assert!(take(&mut loaded, 2, Application, 0, LIMITS).is_ok());
@@ -467,6 +490,7 @@ fn a_damaged_row_is_named() {
     take(&mut tree, 3, Application, 1, LIMITS).unwrap();
     let rows = tree.rows();
     let load = |rows: Vec<(SecretTreeRow, Secret)>| SecretTree::load(tree.size(), rows.into_iter());
+
     for (i, (row, value)) in rows.iter().enumerate() {
         let header = match row {
             SecretTreeRow::Node(_) => 0,
@@ -478,6 +502,7 @@ fn a_damaged_row_is_named() {
             rows[i].1 = damaged;
             assert_eq!(load(rows), Err(RatchetError::DamagedRow(*row)));
         }
+
         let mut twice = rows.clone();
         twice.push((*row, value.clone()));
         assert_eq!(load(twice), Err(RatchetError::DamagedRow(*row)));
@@ -493,14 +518,15 @@ fn rows_that_contradict_each_other_are_named() {
     };
     let node = || value(SecretTreeRow::Node(1));
     let key = || value(skipped(3, Application, 0));
+
     for (row, value) in [
-        // A secret that was consumed, or is outside the tree.
+        // A secret that was consumed or lies outside the tree.
         (SecretTreeRow::Node(3), node()),
         (SecretTreeRow::Node(5), node()),
         (SecretTreeRow::Node(6), node()),
         (SecretTreeRow::Node(7), node()),
         (SecretTreeRow::Node(u32::MAX), node()),
-        // A ratchet outside the tree, a skipped key that is still to come or has no ratchet.
+        // A ratchet outside the tree, a skipped key of a future generation or without a ratchet.
         (ratchet(4, Handshake), value(ratchet(3, Handshake))),
         (skipped(3, Application, 2), key()),
         (skipped(3, Handshake, 0), key()),
@@ -520,6 +546,7 @@ fn each_missing_row_is_noticed_at_loading() {
     take(&mut tree, 3, Application, 1, LIMITS).unwrap();
     take(&mut tree, 6, Handshake, 0, LIMITS).unwrap();
     let load = |rows: Vec<(SecretTreeRow, Secret)>| SecretTree::load(tree.size(), rows.into_iter());
+
     assert!(load(tree.rows()).is_ok());
     assert_eq!(tree.rows().len(), 4 + 4 + 1);
     for (i, (row, _)) in tree.rows().iter().enumerate() {
@@ -529,7 +556,7 @@ fn each_missing_row_is_noticed_at_loading() {
             SecretTreeRow::Skipped { leaf, kind, .. } => {
                 RatchetError::SkippedKeysMissing { leaf, kind }
             }
-            // Seen by the skipped key that it leaves behind.
+            // The skipped key that it leaves behind shows it.
             row if row == ratchet(3, Application) => {
                 RatchetError::DamagedRow(skipped(3, Application, 0))
             }
@@ -539,7 +566,7 @@ fn each_missing_row_is_noticed_at_loading() {
     }
     assert_eq!(load(Vec::new()), Err(RatchetError::MissingRow(SecretTreeRow::Node(7))));
 
-    // Where both ratchets of a leaf are missing, so may be its node; no other one is.
+    // If both ratchets of a leaf are missing, its node's secret may be the missing one.
     let mut rows = tree.rows();
     let six = LeafIndex(6);
     rows.retain(|(row, _)| !matches!(row, SecretTreeRow::Ratchet { leaf, .. } if *leaf == six));
@@ -556,6 +583,7 @@ fn row_indices_keep_the_order_and_name_their_row() {
     for (leaf, kind) in leaves.iter().flat_map(|leaf| kinds.map(|kind| (*leaf, kind))) {
         rows.extend([0, 1, u32::MAX].map(|generation| skipped(leaf, kind, generation)));
     }
+
     let indices: Vec<_> = rows.iter().map(|row| row.to_index()).collect();
     assert!(rows.is_sorted() && indices.is_sorted());
     for (row, (table, index)) in rows.into_iter().zip(indices) {
@@ -574,6 +602,7 @@ fn a_secret_tree_does_not_print_its_secrets() {
     let (key, mut delta) = tree.receive(&suite, LeafIndex(1), Application, 3, LIMITS).unwrap();
     let rows = delta.rows();
     tree.swap(&mut delta);
+
     let shown = format!("{tree:?} {delta:?} {key:?} {rows:?} {:?}", tree.rows());
     let secrets = tree.rows().into_iter().map(|(_, secret)| secret).chain([key.key, key.nonce]);
     for secret in secrets {

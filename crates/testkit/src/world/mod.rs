@@ -40,7 +40,7 @@ use conclave_provider_rustcrypto::RustCrypto;
 use conclave_schedule::RatchetError;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    CipherSuite, Credential, CredentialType, Extension, ExtensionType, ExternalSender,
+    CipherSuite, Credential, CredentialType, Epoch, Extension, ExtensionType, ExternalSender,
     GroupContext, GroupId, LeafIndex, Lifetime, NodeIndex, Proposal, ProtocolVersion, PskType,
     ReInit, RequiredCapabilities,
 };
@@ -60,7 +60,7 @@ type Rows = BTreeMap<RowKey, Secret>;
 
 /// A message that has not been delivered to somebody yet.
 struct Held {
-    epoch: u64,
+    epoch: Epoch,
     message: Vec<u8>,
     data: Vec<u8>,
     sender: LeafIndex,

@@ -125,7 +125,7 @@ fn a_flipped_bit_anywhere_is_refused_and_never_panics() {
 }
 
 #[test]
-fn a_parent_that_nobody_is_below_is_refused() {
+fn a_parent_without_members_below_is_refused() {
     let mut forged = Forged::new();
     let parent = forged.nodes[forged.parents()[0] as usize].clone();
     forged.nodes.resize(27, None);
@@ -199,7 +199,7 @@ fn leaves_of_commits_are_bound_to_their_group() {
 }
 
 #[test]
-fn a_key_that_is_there_twice_is_refused() {
+fn a_duplicate_key_is_refused() {
     let mut forged = Forged::new();
     let last = *forged.world.oracle.members().last().unwrap();
     let keys: Vec<_> = [0, 6, 16].map(NodeIndex).into();
@@ -241,7 +241,7 @@ fn a_key_that_is_there_twice_is_refused() {
 }
 
 #[test]
-fn a_key_that_is_no_key_is_refused() {
+fn an_invalid_key_is_refused() {
     let mut forged = Forged::new();
     let last = *forged.world.oracle.members().last().unwrap();
     forged.leaf(last).encryption_key = [1u8; 33].into();
@@ -282,7 +282,7 @@ fn unmerged_leaves_that_are_elsewhere_or_blank_are_refused() {
 }
 
 #[test]
-fn a_leaf_that_is_unmerged_above_but_not_between_is_refused() {
+fn a_leaf_unmerged_above_but_not_between_is_refused() {
     let mut forged = Forged::new();
     let root = forged.world.tree.size().root();
     // A leaf with a parent between it and the root.
@@ -294,7 +294,7 @@ fn a_leaf_that_is_unmerged_above_but_not_between_is_refused() {
 }
 
 #[test]
-fn a_parent_hash_that_does_not_fit_is_refused() {
+fn a_wrong_parent_hash_is_refused() {
     let forged = Forged::new();
     for node in forged.parents() {
         let invalid = |forged: &Forged| {
@@ -318,7 +318,7 @@ fn a_parent_hash_that_does_not_fit_is_refused() {
 }
 
 #[test]
-fn a_leaf_that_claims_no_or_another_parent_hash_unlinks_its_path() {
+fn a_leaf_with_no_or_a_wrong_parent_hash_unlinks_its_path() {
     let mut forged = Forged::new();
     let committed = |leaf: &LeafNode| match &leaf.leaf_node_source {
         LeafNodeSource::Commit(hash) => !hash.is_empty(),

@@ -96,7 +96,7 @@ fn the_order_of_removes_does_not_matter() {
 }
 
 #[test]
-fn a_tree_that_shrinks_and_grows_again_in_one_commit_has_a_blank_new_root() {
+fn a_tree_that_shrinks_and_grows_in_one_commit_has_a_blank_root() {
     let mut world = World::populated(6, 9);
     world.check();
     // The ninth leaf goes, the tree is halved, and doubled again for the two new members.
@@ -108,7 +108,7 @@ fn a_tree_that_shrinks_and_grows_again_in_one_commit_has_a_blank_new_root() {
 }
 
 #[test]
-fn adding_one_by_one_and_at_once_is_the_same() {
+fn adding_one_by_one_or_all_at_once_gives_the_same_tree() {
     let mut world = World::populated(7, 6);
     world.commit(0, &Plan { removes: Vec::from([1, 4]), path: true, ..Plan::default() });
     let new: Vec<_> = (0..5).map(|_| crate::testing::member(&mut world.rng).0).collect();
@@ -123,7 +123,7 @@ fn adding_one_by_one_and_at_once_is_the_same() {
 }
 
 #[test]
-fn a_commit_in_a_thousand_writes_a_path_of_rows() {
+fn a_commit_among_a_thousand_members_writes_one_path_of_rows() {
     let mut world = World::bare(8, 1000);
     let path = Plan { path: true, ..Plan::default() };
     for sender in [0, 999, 512, 77] {
@@ -154,7 +154,7 @@ fn the_hashes_of_blank_subtrees_are_computed_once_and_never_stored() {
 }
 
 #[test]
-fn replaced_leaves_are_a_way_back() {
+fn replaced_leaves_lead_back_to_the_old_tree() {
     let mut world = World::populated(10, 6);
     let before = world.tree.clone();
     let update = world.update_of(2);

@@ -182,7 +182,7 @@ fn all_members_agree_on_the_secret_of_every_commit() {
 }
 
 #[test]
-fn a_commit_that_adds_seals_nothing_to_the_new_and_still_gives_them_keys() {
+fn new_members_get_keys_although_the_path_is_not_sealed_to_them() {
     let mut group = Group::new(2);
     let sent = group.commit(LeafIndex(0), &[], 3);
     assert_eq!(sent.path.nodes.len(), 2);
@@ -195,7 +195,7 @@ fn a_commit_that_adds_seals_nothing_to_the_new_and_still_gives_them_keys() {
 }
 
 #[test]
-fn a_path_of_the_only_member_is_its_leaf() {
+fn a_sole_members_path_is_its_leaf() {
     let mut group = Group::new(3);
     let sent = group.commit(LeafIndex(0), &[], 0);
     assert!(sent.path.nodes.is_empty());
@@ -207,7 +207,7 @@ fn a_path_of_the_only_member_is_its_leaf() {
 }
 
 #[test]
-fn whoever_joins_by_an_external_commit_takes_the_leftmost_blank_leaf() {
+fn an_external_joiner_takes_the_leftmost_blank_leaf() {
     for (removed, want) in [(None, 8), (Some(LeafIndex(2)), 2)] {
         let group = Group::of(4, 8);
         let mut rng = TestRng(40);
@@ -250,7 +250,7 @@ fn merge(group: &Group, path: &UpdatePath) -> Result<(), TreeError> {
 }
 
 #[test]
-fn a_path_with_another_number_of_nodes_is_refused() {
+fn a_path_with_a_wrong_number_of_nodes_is_refused() {
     let (group, sent) = sent();
     merge(&group, &sent.path).unwrap();
     let mut longer = sent.path.clone();
@@ -264,7 +264,7 @@ fn a_path_with_another_number_of_nodes_is_refused() {
 }
 
 #[test]
-fn a_path_with_another_number_of_ciphertexts_is_refused() {
+fn a_path_with_a_wrong_number_of_ciphertexts_is_refused() {
     let (group, sent) = sent();
     let node = NodeIndex(3);
     let mut fewer = sent.path.clone();
@@ -319,7 +319,7 @@ fn a_path_with_an_invalid_key_is_refused() {
 }
 
 #[test]
-fn a_path_whose_leaf_has_another_parent_hash_or_source_is_refused() {
+fn a_path_leaf_with_a_wrong_parent_hash_or_source_is_refused() {
     let (group, sent) = sent();
     let mut path = sent.path.clone();
     path.leaf_node.leaf_node_source = LeafNodeSource::Commit([0u8; 32].into());
@@ -333,7 +333,7 @@ fn a_path_whose_leaf_has_another_parent_hash_or_source_is_refused() {
 }
 
 #[test]
-fn a_path_for_a_leaf_outside_of_the_tree_is_refused() {
+fn a_path_for_a_leaf_outside_the_tree_is_refused() {
     let (mut group, sent) = sent();
     let (suite, tree) = (suite(), group.tree.clone());
     for leaf in [LeafIndex(8), LeafIndex(u32::MAX)] {
@@ -348,7 +348,7 @@ fn a_path_for_a_leaf_outside_of_the_tree_is_refused() {
 }
 
 #[test]
-fn a_path_is_opened_by_those_it_is_for_and_nobody_else() {
+fn only_its_recipients_can_open_a_path() {
     let (group, sent) = sent();
     let (sender, tree) = (LeafIndex(1), &group.tree);
     let mut staged = StagedTree::new(tree);
@@ -375,7 +375,7 @@ fn a_path_is_opened_by_those_it_is_for_and_nobody_else() {
 }
 
 #[test]
-fn a_path_whose_keys_are_not_of_its_secrets_is_refused() {
+fn a_path_with_keys_that_do_not_match_its_secrets_is_refused() {
     let (mut group, sent) = sent();
     // Signed and hashed with care, but the secrets are of another path.
     let mut other = sent.new.clone();
@@ -395,7 +395,7 @@ fn a_path_whose_keys_are_not_of_its_secrets_is_refused() {
 }
 
 #[test]
-fn a_path_secret_of_another_length_is_refused() {
+fn a_path_secret_of_a_wrong_length_is_refused() {
     let (mut group, sent) = sent();
     let tree = group.tree.clone();
     let mut staged = StagedTree::new(&tree);
@@ -413,7 +413,7 @@ fn a_path_secret_of_another_length_is_refused() {
 }
 
 #[test]
-fn a_joiner_refuses_path_secrets_that_are_not_the_trees() {
+fn a_joiner_refuses_path_secrets_that_do_not_match_the_tree() {
     let (group, sent) = sent();
     let mut staged = StagedTree::new(&group.tree);
     merge_path(&suite(), &mut staged, LeafIndex(1), &sent.path, &[]).unwrap();

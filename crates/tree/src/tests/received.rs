@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use conclave_wire::{CredentialType, ExtensionType, LeafIndex, NodeIndex};
 
 #[test]
-fn a_received_tree_answers_as_the_one_that_was_sent() {
+fn a_received_tree_answers_like_the_one_sent() {
     let mut world = World::populated(1, 6);
     let mut update = world.update_of(3);
     let kind = ExtensionType(0xf00d);
@@ -42,7 +42,7 @@ fn a_received_tree_answers_as_the_one_that_was_sent() {
 }
 
 #[test]
-fn a_tree_of_more_leaves_than_are_taken_is_refused() {
+fn a_tree_over_the_leaf_limit_is_refused() {
     let mut world = World::bare(2, 6);
     world.commit(0, &Plan { removes: Vec::from([2]), ..Plan::default() });
     let bytes = world.tree.to_extension_bytes().unwrap();

@@ -68,7 +68,7 @@ fn views_accept_what_the_decoders_accept() {
 }
 
 #[test]
-fn views_have_the_decoders_bound_on_memory() {
+fn views_have_the_decoders_memory_budget() {
     let accepted = |leaf: &LeafNode| {
         let bytes = leaf.to_bytes().unwrap();
         let decoded = LeafNode::from_bytes(&bytes).is_ok();
@@ -97,7 +97,7 @@ fn views_have_the_decoders_bound_on_memory() {
 }
 
 #[test]
-fn a_leaf_lists_what_it_uses() {
+fn a_leaf_must_list_what_it_uses() {
     let suite = CipherSuite(1);
     let good = rich_leaf(&mut TestRng(2));
     assert_eq!(check_leaf_rules(&good), Ok(()));
@@ -122,7 +122,7 @@ fn a_leaf_lists_what_it_uses() {
 }
 
 #[test]
-fn version_and_suite_are_listed_in_own_leaves_and_need_not_be_in_others() {
+fn only_our_own_leaves_must_list_version_and_suite() {
     let suite = CipherSuite(1);
     let good = rich_leaf(&mut TestRng(2));
     let tolerated = |change: &dyn Fn(&mut LeafNode)| {
@@ -158,7 +158,7 @@ fn required_capabilities_are_to_be_listed_unless_they_are_default() {
 }
 
 #[test]
-fn a_leaf_of_a_commit_is_signed_for_its_place() {
+fn a_commit_leaf_is_signed_for_its_place() {
     let leaf = rich_leaf(&mut TestRng(4));
     let verify = |group_id: &GroupId, leaf_index| {
         verify_leaf_signature(&suite(), &leaf, LeafNodeContext { group_id, leaf_index })
@@ -200,7 +200,7 @@ fn an_update_replaces_the_encryption_key() {
 }
 
 #[test]
-fn keys_stay_unique_over_what_is_staged_and_what_is_not() {
+fn keys_are_unique_across_staged_and_unchanged_nodes() {
     let mut world = World::populated(7, 5);
     let (new, _) = member(&mut world.rng);
     let clash = |change: &dyn Fn(&RatchetTree, &mut LeafNode)| {
@@ -236,7 +236,7 @@ fn keys_stay_unique_over_what_is_staged_and_what_is_not() {
 }
 
 #[test]
-fn what_members_support_is_counted() {
+fn features_of_members_are_counted() {
     let mut rng = TestRng(8);
     let (plain, rich) = (member(&mut rng).0, rich_leaf(&mut rng));
     let mut tree = RatchetTree::new(&suite(), &rich).unwrap();
@@ -318,7 +318,7 @@ fn damaged_and_missing_rows_are_named() {
 }
 
 #[test]
-fn a_wrong_hash_in_storage_is_found_by_those_who_look() {
+fn a_wrong_hash_in_storage_is_found_by_a_check() {
     let world = World::populated(10, 6);
     let mut rows: Vec<(u32, Vec<u8>)> = world.tree.rows().collect();
     *rows[3].1.last_mut().unwrap() ^= 1;
@@ -328,7 +328,7 @@ fn a_wrong_hash_in_storage_is_found_by_those_who_look() {
 }
 
 #[test]
-fn a_tree_that_was_larger_can_give_memory_back() {
+fn a_tree_that_shrank_can_release_memory() {
     let mut world = World::populated(11, 9);
     let leaves: Vec<u32> = (3..9).collect();
     world.commit(0, &Plan { removes: leaves, path: true, ..Plan::default() });

@@ -5,7 +5,7 @@ use crate::{Feature, StagedTree, TreeRead};
 use conclave_wire::{ExtensionType, LeafIndex, NodeIndex};
 
 #[test]
-fn a_leaf_that_changes_several_times_in_a_commit_is_counted_as_it_is_at_last() {
+fn a_leaf_changed_several_times_counts_in_its_final_form() {
     let mut world = World::populated(1, 5);
     let (first, second) = (ExtensionType(0xf00a), ExtensionType(0xf00b));
     let mut update = |extension| {
@@ -48,7 +48,7 @@ fn changed_members_are_those_who_are_there_with_another_leaf() {
 }
 
 #[test]
-fn beyond_its_end_a_staged_tree_is_empty_though_the_tree_below_is_not() {
+fn a_truncated_staged_tree_hides_the_base_beyond_its_end() {
     let mut world = World::populated(1, 5);
     let last = LeafIndex(4);
     assert_eq!(world.tree.leaf_count_below(last.node()), 1);
@@ -64,7 +64,7 @@ fn beyond_its_end_a_staged_tree_is_empty_though_the_tree_below_is_not() {
 }
 
 #[test]
-fn a_hash_asked_for_between_two_changes_is_forgotten() {
+fn a_tree_hash_computed_between_two_changes_is_not_reused() {
     let world = World::populated(1, 5);
     let leaves = [5, 6].map(|seed| member(&mut TestRng(seed)).0);
     let mut staged = StagedTree::new(&world.tree);

@@ -12,7 +12,7 @@ fn context() -> GroupContext {
         version: ProtocolVersion::MLS10,
         cipher_suite: CipherSuite(1),
         group_id: b"a group".as_slice().into(),
-        epoch: 7,
+        epoch: Epoch(7),
         tree_hash: Bytes::default(),
         confirmed_transcript_hash: Bytes::default(),
         extensions: Vec::new(),
@@ -44,7 +44,7 @@ fn commit(confirmation_tag: Option<Mac>) -> PublicMessage {
     PublicMessage {
         content: FramedContent {
             group_id: b"a group".as_slice().into(),
-            epoch: 7,
+            epoch: Epoch(7),
             sender: Sender::Member(LeafIndex(3)),
             authenticated_data: Bytes::default(),
             content,
@@ -65,7 +65,7 @@ fn messages() -> [MlsMessage; 5] {
     };
     let private = PrivateMessage {
         group_id: b"a group".as_slice().into(),
-        epoch: 7,
+        epoch: Epoch(7),
         content_type: ContentType::Proposal,
         authenticated_data: Bytes::default(),
         encrypted_sender_data: Bytes::default(),
@@ -87,13 +87,18 @@ fn messages() -> [MlsMessage; 5] {
 }
 
 #[test]
-fn a_message_tells_its_group_epoch_and_content_as_far_as_they_are_in_the_clear() {
+fn messages_show_their_unencrypted_group_epoch_and_content_type() {
     let group = b"a group".as_slice().into();
-    let (there, commit, proposal) =
-        (Some((&group, 7)), Some(ContentType::Commit), Some(ContentType::Proposal));
-    let told = [(there, commit), (there, proposal), (there, None), (None, None), (None, None)];
-    for (message, told) in messages().iter().zip(told) {
-        assert_eq!((message.group_and_epoch(), message.content_type()), told, "{message:?}");
+    let place = Some((&group, Epoch(7)));
+    let shown = [
+        (place, Some(ContentType::Commit)),
+        (place, Some(ContentType::Proposal)),
+        (place, None),
+        (None, None),
+        (None, None),
+    ];
+    for (message, shown) in messages().iter().zip(shown) {
+        assert_eq!((message.group_and_epoch(), message.content_type()), shown, "{message:?}");
     }
 }
 
@@ -124,7 +129,7 @@ fn a_psk_of_an_unknown_type_is_refused() {
 }
 
 #[test]
-fn a_tag_that_is_not_there_is_encoded_as_an_empty_one() {
+fn a_missing_tag_is_encoded_as_an_empty_one() {
     let bytes = commit(None).to_bytes().unwrap();
     let decoded = PublicMessage::from_bytes(&bytes).unwrap();
     assert_eq!(decoded.auth.confirmation_tag, Some(Mac::default()));
@@ -132,8 +137,49 @@ fn a_tag_that_is_not_there_is_encoded_as_an_empty_one() {
     assert_eq!(decoded.to_bytes().unwrap(), bytes);
 }
 
+fn authenticated(content: Content, confirmation_tag: Option<Mac>) -> AuthenticatedContent {
+    let PublicMessage { content: framed, auth, .. } = commit(confirmation_tag);
+    let content = FramedContent { content, ..framed };
+    AuthenticatedContent { wire_format: WireFormat::PUBLIC_MESSAGE, content, auth }
+}
+
 #[test]
-fn padding_is_zeros_up_to_the_end_and_nothing_else() {
+fn a_signed_commit_encodes_like_the_message_it_is() {
+    let content = Content::Commit(Commit { proposals: Vec::new(), path: None });
+    let message = authenticated(content, Some([7; 32].as_slice().into()));
+    let commit = AuthenticatedCommit::try_from(message.clone()).unwrap();
+    assert_eq!(commit.to_bytes(), message.to_bytes());
+    assert_eq!(AuthenticatedCommit::from_bytes(&message.to_bytes().unwrap()).as_ref(), Ok(&commit));
+
+    let hashed = commit.transcript_hash_input().to_bytes();
+    assert_eq!(hashed, message.transcript_hash_input().to_bytes());
+    assert_eq!(AuthenticatedContent::from(commit), message);
+}
+
+#[test]
+fn only_a_commit_with_its_tag_converts_to_a_signed_commit() {
+    let commit = Content::Commit(Commit { proposals: Vec::new(), path: None });
+    let untagged = AuthenticatedCommit::try_from(authenticated(commit, None));
+    assert_eq!(untagged, Err(DecodeError::Truncated));
+
+    let others = [
+        (Content::Application([1].into()), 1),
+        (Content::Proposal(Proposal::Remove(LeafIndex(2))), 2),
+    ];
+    for (content, value) in others {
+        let refused = DecodeError::InvalidValue { field: "ContentType of a commit", value };
+        let message = authenticated(content, None);
+        assert_eq!(AuthenticatedCommit::from_bytes(&message.to_bytes().unwrap()), Err(refused));
+        let tagged = AuthenticatedContent {
+            auth: FramedContentAuthData { confirmation_tag: Some(Mac::default()), ..message.auth },
+            ..message
+        };
+        assert_eq!(AuthenticatedCommit::try_from(tagged), Err(refused));
+    }
+}
+
+#[test]
+fn padding_is_all_zeros_up_to_the_end() {
     let content = Content::Proposal(Proposal::Remove(LeafIndex(2)));
     let auth = FramedContentAuthData { signature: [5; 64].into(), confirmation_tag: None };
     let content = PrivateMessageContent { content, auth };
@@ -158,7 +204,7 @@ fn padding_is_zeros_up_to_the_end_and_nothing_else() {
 }
 
 #[test]
-fn what_is_said_is_not_printed_and_what_is_proposed_is() {
+fn application_data_is_not_printed_but_proposals_are() {
     assert_eq!(
         format!("{:?}", Content::Application(b"hush".as_slice().into())),
         "Application(4 bytes)"
@@ -168,7 +214,7 @@ fn what_is_said_is_not_printed_and_what_is_proposed_is() {
 }
 
 #[test]
-fn a_key_package_of_last_resort_says_so_by_its_extension() {
+fn a_last_resort_key_package_has_the_extension() {
     let mut key_package = key_package();
     assert!(!key_package.is_last_resort());
     let extension = |extension_type| Extension { extension_type, extension_data: Bytes::default() };

@@ -54,7 +54,7 @@ impl Archive {
             (WireFormat::KEY_PACKAGE, _) => keep(&mut self.key_packages, message),
             (WireFormat::GROUP_INFO, _) => keep(&mut self.group_infos, message),
             (_, Some((group_id, epoch))) => {
-                keep(&mut self.handshakes, Past { group_id, epoch, message });
+                keep(&mut self.handshakes, Past { group_id, epoch: epoch.0, message });
             }
             _ => {}
         }
@@ -106,7 +106,7 @@ fn of_epoch(scene: &mut Scene<'_>, fits: fn(u64, u64) -> bool) -> Option<Vec<u8>
         .archive
         .handshakes
         .iter()
-        .filter(|past| past.group_id == *group.group_id() && fits(past.epoch, group.epoch()))
+        .filter(|past| past.group_id == *group.group_id() && fits(past.epoch, group.epoch().0))
         .collect();
     Some(scene.rng.pick(&past)?.message.clone())
 }
