@@ -1,7 +1,11 @@
-//! What suites are made of, by code points, with lengths.
+//! The components of suites: their code points, names and lengths.
+
+use core::fmt;
 
 macro_rules! component {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $value:literal),* $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident {
+        $($(#[$vmeta:meta])* $variant:ident = $value:literal, $text:literal;)*
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
@@ -11,10 +15,28 @@ macro_rules! component {
         }
 
         impl $name {
+            /// All of them, in the order of their code points.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
             /// The code point in its registry.
             #[must_use]
             pub fn code_point(self) -> u16 {
                 self as u16
+            }
+
+            /// The name in its registry.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text),*
+                }
+            }
+        }
+
+        /// The name.
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
             }
         }
     };
@@ -25,25 +47,25 @@ component! {
     /// section 4).
     Kem {
         /// DHKEM(P-256, HKDF-SHA256).
-        DhP256 = 0x0010,
+        DhP256 = 0x0010, "DHKEM(P-256, HKDF-SHA256)";
         /// DHKEM(P-384, HKDF-SHA384).
-        DhP384 = 0x0011,
+        DhP384 = 0x0011, "DHKEM(P-384, HKDF-SHA384)";
         /// DHKEM(P-521, HKDF-SHA512).
-        DhP521 = 0x0012,
+        DhP521 = 0x0012, "DHKEM(P-521, HKDF-SHA512)";
         /// DHKEM(X25519, HKDF-SHA256).
-        DhX25519 = 0x0020,
+        DhX25519 = 0x0020, "DHKEM(X25519, HKDF-SHA256)";
         /// DHKEM(X448, HKDF-SHA512).
-        DhX448 = 0x0021,
+        DhX448 = 0x0021, "DHKEM(X448, HKDF-SHA512)";
         /// ML-KEM-768 (draft-ietf-hpke-pq section 3).
-        MlKem768 = 0x0041,
+        MlKem768 = 0x0041, "ML-KEM-768";
         /// ML-KEM-1024.
-        MlKem1024 = 0x0042,
+        MlKem1024 = 0x0042, "ML-KEM-1024";
         /// The hybrid of ML-KEM-768 and P-256 (draft-irtf-cfrg-concrete-hybrid-kems).
-        MlKem768P256 = 0x0050,
+        MlKem768P256 = 0x0050, "MLKEM768-P256";
         /// The hybrid of ML-KEM-1024 and P-384.
-        MlKem1024P384 = 0x0051,
-        /// The hybrid of ML-KEM-768 and X25519, X-Wing.
-        MlKem768X25519 = 0x647a,
+        MlKem1024P384 = 0x0051, "MLKEM1024-P384";
+        /// The hybrid of ML-KEM-768 and X25519: X-Wing.
+        MlKem768X25519 = 0x647a, "MLKEM768-X25519";
     }
 }
 
@@ -51,11 +73,11 @@ component! {
     /// A key derivation function, by its HPKE code point (RFC 9180 section 7.2).
     Kdf {
         /// HKDF-SHA256.
-        HkdfSha256 = 1,
+        HkdfSha256 = 1, "HKDF-SHA256";
         /// HKDF-SHA384.
-        HkdfSha384 = 2,
+        HkdfSha384 = 2, "HKDF-SHA384";
         /// HKDF-SHA512.
-        HkdfSha512 = 3,
+        HkdfSha512 = 3, "HKDF-SHA512";
     }
 }
 
@@ -63,11 +85,11 @@ component! {
     /// An authenticated encryption, by its HPKE code point (RFC 9180 section 7.3).
     Aead {
         /// AES-128-GCM.
-        Aes128Gcm = 1,
+        Aes128Gcm = 1, "AES-128-GCM";
         /// AES-256-GCM.
-        Aes256Gcm = 2,
+        Aes256Gcm = 2, "AES-256-GCM";
         /// ChaCha20-Poly1305.
-        ChaCha20Poly1305 = 3,
+        ChaCha20Poly1305 = 3, "ChaCha20-Poly1305";
     }
 }
 
@@ -75,11 +97,11 @@ component! {
     /// A hash function, by its code point in TLS (RFC 5246 section 7.4.1.4.1).
     Hash {
         /// SHA-256.
-        Sha256 = 4,
+        Sha256 = 4, "SHA-256";
         /// SHA-384.
-        Sha384 = 5,
+        Sha384 = 5, "SHA-384";
         /// SHA-512.
-        Sha512 = 6,
+        Sha512 = 6, "SHA-512";
     }
 }
 
@@ -87,25 +109,25 @@ component! {
     /// A signature scheme, by its code point in TLS (RFC 8446 section 4.2.3).
     SignatureScheme {
         /// ECDSA with P-256 and SHA-256, DER-encoded.
-        EcdsaSecp256r1Sha256 = 0x0403,
+        EcdsaSecp256r1Sha256 = 0x0403, "ecdsa_secp256r1_sha256";
         /// ECDSA with P-384 and SHA-384, DER-encoded.
-        EcdsaSecp384r1Sha384 = 0x0503,
+        EcdsaSecp384r1Sha384 = 0x0503, "ecdsa_secp384r1_sha384";
         /// ECDSA with P-521 and SHA-512, DER-encoded.
-        EcdsaSecp521r1Sha512 = 0x0603,
+        EcdsaSecp521r1Sha512 = 0x0603, "ecdsa_secp521r1_sha512";
         /// Ed25519.
-        Ed25519 = 0x0807,
+        Ed25519 = 0x0807, "ed25519";
         /// Ed448.
-        Ed448 = 0x0808,
+        Ed448 = 0x0808, "ed448";
         /// ML-DSA-44 (FIPS 204) with an empty context; codes of draft-ietf-tls-mldsa.
-        MlDsa44 = 0x0904,
+        MlDsa44 = 0x0904, "mldsa44";
         /// ML-DSA-65 with an empty context.
-        MlDsa65 = 0x0905,
+        MlDsa65 = 0x0905, "mldsa65";
         /// ML-DSA-87 with an empty context.
-        MlDsa87 = 0x0906,
+        MlDsa87 = 0x0906, "mldsa87";
     }
 }
 
-/// A Diffie-Hellman group: of a DHKEM, or of a hybrid KEM.
+/// A Diffie-Hellman group of a DHKEM or a hybrid KEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DhGroup {
     /// NIST P-256: private keys are 32-byte scalars, public keys uncompressed points.
@@ -121,6 +143,21 @@ pub enum DhGroup {
 }
 
 impl DhGroup {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::P256, Self::P384, Self::P521, Self::X25519, Self::X448];
+
+    /// The usual name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+            Self::X25519 => "X25519",
+            Self::X448 => "X448",
+        }
+    }
+
     /// The length of a private key in bytes (RFC 9180's `Nsk`).
     #[must_use]
     pub fn private_key_len(self) -> usize {
@@ -145,19 +182,38 @@ impl DhGroup {
     }
 }
 
-/// A parameter set of ML-KEM (FIPS 203), by itself or in a hybrid.
+/// The usual name.
+impl fmt::Display for DhGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A parameter set of ML-KEM (FIPS 203), alone or in a hybrid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MlKem {
-    /// ML-KEM-768, of category 3: as hard to break as AES-192.
+    /// ML-KEM-768 of category 3: as hard to break as AES-192.
     MlKem768,
-    /// ML-KEM-1024, of category 5: as hard to break as AES-256.
+    /// ML-KEM-1024 of category 5: as hard to break as AES-256.
     MlKem1024,
 }
 
 impl MlKem {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::MlKem768, Self::MlKem1024];
+
+    /// FIPS 203's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MlKem768 => "ML-KEM-768",
+            Self::MlKem1024 => "ML-KEM-1024",
+        }
+    }
+
     /// The length of a private key in bytes: the seed `d ‖ z`.
     pub const SEED_LEN: usize = 64;
-    /// How many random bytes an encapsulation takes.
+    /// The number of random bytes that an encapsulation takes.
     pub const RANDOMNESS_LEN: usize = 32;
     /// The length of a shared secret in bytes.
     pub const SECRET_LEN: usize = 32;
@@ -181,7 +237,14 @@ impl MlKem {
     }
 }
 
-/// A hybrid KEM: ML-KEM and a Diffie-Hellman group under one key, secure while one of them is
+/// FIPS 203's name.
+impl fmt::Display for MlKem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A hybrid KEM: ML-KEM and a Diffie-Hellman group under one key, secure as long as either is
 /// (draft-irtf-cfrg-concrete-hybrid-kems).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HybridKem {
@@ -189,10 +252,10 @@ pub struct HybridKem {
     pub ml_kem: MlKem,
     /// The traditional part.
     pub group: DhGroup,
-    /// How many bytes of a seed a private key of the group is drawn from: candidates of
-    /// [`DhGroup::private_key_len`] bytes, of which the first in range is taken.
+    /// The number of bytes of a seed from which a private key of the group is drawn: candidates of
+    /// [`DhGroup::private_key_len`] bytes, of which the first in range is used.
     pub group_seed_len: usize,
-    /// What separates this hybrid's secrets from all others.
+    /// The label that separates this hybrid's secrets from all others.
     pub label: &'static [u8],
 }
 
@@ -201,29 +264,30 @@ impl HybridKem {
     pub const SEED_LEN: usize = 32;
 }
 
-/// How a KEM is composed of what a provider has.
+/// How a KEM is composed of a provider's primitives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KemParts {
     /// DHKEM (RFC 9180 section 4.1).
     Dh {
         /// The group.
         group: DhGroup,
-        /// The KDF inside, whatever the suite's is.
+        /// The KDF inside the KEM, which may differ from the suite's.
         kdf: Kdf,
     },
     /// ML-KEM alone.
     MlKem(MlKem),
-    /// ML-KEM and a group.
+    /// ML-KEM and a Diffie-Hellman group.
     Hybrid(HybridKem),
 }
 
 impl Kem {
-    /// What the KEM is composed of.
+    /// The primitives that the KEM is composed of.
     #[must_use]
     pub const fn parts(self) -> KemParts {
         const fn dh(group: DhGroup, kdf: Kdf) -> KemParts {
             KemParts::Dh { group, kdf }
         }
+
         match self {
             Self::DhP256 => dh(DhGroup::P256, Kdf::HkdfSha256),
             Self::DhP384 => dh(DhGroup::P384, Kdf::HkdfSha384),
@@ -253,8 +317,8 @@ impl Kem {
         }
     }
 
-    /// The length of a private key in bytes, and how many random bytes a fresh key pair takes
-    /// (RFC 9180's `Nsk`).
+    /// The length of a private key in bytes (RFC 9180's `Nsk`), which is also the number of random bytes that
+    /// a fresh key pair takes.
     #[must_use]
     pub fn seed_len(self) -> usize {
         match self.parts() {
@@ -264,7 +328,7 @@ impl Kem {
         }
     }
 
-    /// How many random bytes an encapsulation takes.
+    /// The number of random bytes that an encapsulation takes.
     #[must_use]
     pub fn encap_seed_len(self) -> usize {
         match self.parts() {
@@ -303,7 +367,7 @@ impl Kem {
         }
     }
 
-    /// Whether a quantum computer leaves what is encrypted secret.
+    /// Whether what is encrypted stays secret from a quantum computer.
     #[must_use]
     pub fn is_post_quantum(self) -> bool {
         !matches!(self.parts(), KemParts::Dh { .. })
@@ -311,7 +375,7 @@ impl Kem {
 }
 
 impl SignatureScheme {
-    /// Whether a quantum computer does not help to forge.
+    /// Whether a quantum computer does not help to forge signatures.
     #[must_use]
     pub fn is_post_quantum(self) -> bool {
         matches!(self, Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87)
@@ -352,7 +416,7 @@ impl Aead {
         12
     }
 
-    /// How much longer a ciphertext is than its plaintext, in bytes (`Nt`).
+    /// The length of a tag in bytes (`Nt`): a ciphertext is that much longer than its plaintext.
     #[must_use]
     pub fn tag_len(self) -> usize {
         16
@@ -376,11 +440,12 @@ impl Hash {
 mod tests {
     use super::*;
     use crate::has_low_order;
+    use alloc::string::ToString;
     use alloc::vec;
 
     /// RFC 9180 section 7.1, table 2: `Nsk` and `Npk`.
     #[test]
-    fn the_keys_of_each_group_are_as_long_as_hpke_says() {
+    fn group_keys_have_hpkes_lengths() {
         for (group, private, public) in [
             (DhGroup::P256, 32, 65),
             (DhGroup::P384, 48, 97),
@@ -389,10 +454,23 @@ mod tests {
             (DhGroup::X448, 56, 56),
         ] {
             assert_eq!((group.private_key_len(), group.public_key_len()), (private, public));
-            // Zero is a point of small order of the two curves that have such points.
+
+            // Zero is a point of small order on the two curves that have such points.
             let small = matches!(group, DhGroup::X25519 | DhGroup::X448);
-            assert_eq!(has_low_order(group, &vec![0; public]), small, "{group:?}");
-            assert!(!has_low_order(group, &vec![0; public - 1]), "{group:?}");
+            assert_eq!(has_low_order(group, &vec![0; public]), small, "{group}");
+            assert!(!has_low_order(group, &vec![0; public - 1]), "{group}");
         }
+    }
+
+    #[test]
+    fn components_show_their_registered_names() {
+        assert_eq!(Kem::DhX25519.to_string(), "DHKEM(X25519, HKDF-SHA256)");
+        assert_eq!(Kem::MlKem768X25519.to_string(), "MLKEM768-X25519");
+        assert_eq!(Kdf::HkdfSha384.to_string(), "HKDF-SHA384");
+        assert_eq!(Aead::ChaCha20Poly1305.to_string(), "ChaCha20-Poly1305");
+        assert_eq!(Hash::Sha512.to_string(), "SHA-512");
+        assert_eq!(SignatureScheme::EcdsaSecp256r1Sha256.to_string(), "ecdsa_secp256r1_sha256");
+        assert_eq!(DhGroup::X448.to_string(), "X448");
+        assert_eq!(MlKem::MlKem1024.to_string(), "ML-KEM-1024");
     }
 }

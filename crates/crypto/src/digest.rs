@@ -11,7 +11,7 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// A digest of these bytes; none if they are more than [`MAX_DIGEST_LEN`].
+    /// A digest of these bytes, or `None` if there are more than [`MAX_DIGEST_LEN`].
     #[must_use]
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let mut all = [0; MAX_DIGEST_LEN];
@@ -39,10 +39,11 @@ mod tests {
     use alloc::format;
 
     #[test]
-    fn a_digest_holds_its_bytes_prints_them_and_takes_no_more_than_there_is_room_for() {
+    fn a_digest_prints_its_bytes_and_holds_at_most_64() {
         let digest = Digest::new(&[0x0a, 0xff, 0]).unwrap();
         assert_eq!(*digest, [0x0a, 0xff, 0]);
         assert_eq!(format!("{digest:?}"), "0aff00");
+
         let most = [7; MAX_DIGEST_LEN + 1];
         assert_eq!(&*Digest::new(&most[..MAX_DIGEST_LEN]).unwrap(), &most[..MAX_DIGEST_LEN]);
         assert_eq!(Digest::new(&most), None);

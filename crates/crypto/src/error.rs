@@ -1,15 +1,15 @@
 use conclave_wire::{CipherSuite, EncodeError};
 use core::fmt;
 
-/// Why a cryptographic operation gave no result.
+/// Why a cryptographic operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CryptoError {
-    /// The provider does not have all components of this suite, or the suite is unknown.
+    /// The suite is unknown to the provider, or the provider lacks one of its components.
     UnsupportedSuite(CipherSuite),
-    /// The provider does not have this component.
+    /// The provider lacks this component.
     UnsupportedComponent(&'static str),
-    /// A public key is no valid point or has the wrong length.
+    /// A public key is not valid or has the wrong length.
     InvalidPublicKey,
     /// A private key is out of range or has the wrong length.
     InvalidPrivateKey,
@@ -17,11 +17,12 @@ pub enum CryptoError {
     InvalidSharedSecret,
     /// A signature does not verify.
     InvalidSignature,
-    /// A ciphertext does not open, or an encapsulation has the wrong length.
+    /// A ciphertext does not authenticate, or an encapsulation has the wrong length.
     OpenFailed,
-    /// A key, nonce or output has a length that the algorithm does not take.
+    /// A key, nonce or output has a length that the algorithm does not allow.
     InvalidLength,
-    /// No private key came of many attempts; cannot happen with a working hash function.
+    /// Many attempts at a private key gave none in range, which a working hash function or source of
+    /// randomness does not lead to.
     KeyDerivationFailed,
     /// An input is too long to encode.
     Encode(EncodeError),
@@ -30,7 +31,7 @@ pub enum CryptoError {
 }
 
 impl CryptoError {
-    /// Whether the keys, ciphertexts or signatures are at fault that came in, and not the provider.
+    /// Whether a key, ciphertext or signature that came in is at fault, rather than the provider.
     #[must_use]
     pub fn is_of_input(&self) -> bool {
         matches!(
@@ -59,13 +60,20 @@ impl fmt::Display for CryptoError {
             Self::OpenFailed => f.write_str("the ciphertext does not open"),
             Self::InvalidLength => f.write_str("a length does not fit the algorithm"),
             Self::KeyDerivationFailed => f.write_str("no key pair could be derived"),
-            Self::Encode(e) => fmt::Display::fmt(e, f),
+            Self::Encode(_) => f.write_str("an input is too long to encode"),
             Self::Provider(what) => write!(f, "the crypto provider failed: {what}"),
         }
     }
 }
 
-impl core::error::Error for CryptoError {}
+impl core::error::Error for CryptoError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Encode(e) => Some(e),
+            _ => None,
+        }
+    }
+}
 
 impl From<EncodeError> for CryptoError {
     fn from(e: EncodeError) -> Self {
@@ -75,12 +83,14 @@ impl From<EncodeError> for CryptoError {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
     use alloc::string::{String, ToString};
     use alloc::vec::Vec;
+    use core::error::Error;
 
     #[test]
-    fn each_error_has_a_text_of_its_own_and_some_are_of_the_input() {
+    fn each_error_has_its_own_text_and_says_whether_the_input_is_at_fault() {
         let too_long = EncodeError { length: 4711 };
         let errors = [
             (CryptoError::OpenFailed, true, "does not open"),
@@ -92,7 +102,7 @@ mod tests {
             (CryptoError::InvalidPrivateKey, false, "private key"),
             (CryptoError::InvalidLength, false, "length"),
             (CryptoError::KeyDerivationFailed, false, "derived"),
-            (CryptoError::from(too_long), false, "4711 bytes"),
+            (CryptoError::from(too_long), false, "too long to encode"),
             (CryptoError::Provider("no memory"), false, "no memory"),
         ];
         let texts: Vec<String> = errors.iter().map(|(e, ..)| e.to_string()).collect();
@@ -101,5 +111,12 @@ mod tests {
             assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
             assert_eq!(error.is_of_input(), *of_input, "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_names_its_source() {
+        let error = CryptoError::from(EncodeError { length: 4711 });
+        assert!(error.source().unwrap().to_string().contains("4711 bytes"));
+        assert!(CryptoError::OpenFailed.source().is_none());
     }
 }

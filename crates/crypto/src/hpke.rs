@@ -1,7 +1,7 @@
 //! HPKE's base mode (RFC 9180), composed over a provider's components.
 //!
-//! `psk_id_hash` and `info_hash` depend on the suite and the info alone; [`SharedInfo`] holds them,
-//! so that encrypting to many recipients extracts the info once.
+//! `psk_id_hash` and `info_hash` depend on the suite and the info alone. [`SharedInfo`] holds them, so that
+//! encrypting to many recipients extracts the info once.
 
 use crate::labeled::{Labeled, SuiteId};
 use crate::{CryptoError, CryptoProvider, HpkeKeyPair, SealItem, Secret, SuiteParams};
@@ -19,7 +19,7 @@ impl SharedInfo {
     /// Extracts an info for a suite.
     ///
     /// # Errors
-    /// If the provider does not have the KDF.
+    /// If the provider lacks the KDF.
     pub fn new(
         provider: &dyn CryptoProvider,
         suite: &SuiteParams,
@@ -29,6 +29,7 @@ impl SharedInfo {
         let labeled = Labeled { provider, kdf: suite.kdf, suite_id: SuiteId::hpke(suite) };
         let psk_id_hash = labeled.extract(&[], b"psk_id_hash", &[])?;
         let info_hash = labeled.extract(&[], b"info_hash", info)?;
+
         let mut context = Vec::with_capacity(1 + psk_id_hash.len() + info_hash.len());
         context.push(MODE_BASE);
         context.extend_from_slice(psk_id_hash.expose());
@@ -37,7 +38,7 @@ impl SharedInfo {
     }
 }
 
-/// An HPKE context right after set-up (RFC 9180 section 5.1), for one message or one export.
+/// An HPKE context after set-up (RFC 9180 section 5.1), for one message or one export.
 struct Context<'a> {
     labeled: Labeled<'a>,
     suite: &'a SuiteParams,
@@ -79,7 +80,7 @@ impl<'a> Context<'a> {
 /// `SealBase` with an empty AAD (RFC 9180 section 6.1).
 ///
 /// # Errors
-/// If the recipient's key is invalid, or the provider does not have the suite.
+/// If the recipient's key is invalid, or the provider lacks a component of the suite.
 pub fn seal(
     provider: &dyn CryptoProvider,
     suite: &SuiteParams,
@@ -87,6 +88,7 @@ pub fn seal(
     item: &SealItem<'_>,
 ) -> Result<HpkeCiphertext, CryptoError> {
     let (kem_output, shared_secret) = provider.kem_encap(suite.kem, item.public_key, item.seed)?;
+
     let context = Context::new(provider, suite, &shared_secret, info)?;
     let (key, nonce) = context.key_and_nonce()?;
     let ciphertext = provider.aead_seal(suite.aead, &key, nonce.expose(), &[], item.plaintext)?;
@@ -96,7 +98,7 @@ pub fn seal(
 /// `OpenBase` with an empty AAD (RFC 9180 section 6.1).
 ///
 /// # Errors
-/// If it does not open, or the provider does not have the suite.
+/// If the ciphertext does not open, or the provider lacks a component of the suite.
 pub fn open(
     provider: &dyn CryptoProvider,
     suite: &SuiteParams,
@@ -105,6 +107,7 @@ pub fn open(
     ciphertext: &HpkeCiphertext,
 ) -> Result<Secret, CryptoError> {
     let shared_secret = provider.kem_decap(suite.kem, key_pair, &ciphertext.kem_output)?;
+
     let context = Context::new(provider, suite, &shared_secret, info)?;
     let (key, nonce) = context.key_and_nonce()?;
     provider.aead_open(suite.aead, &key, nonce.expose(), &[], &ciphertext.ciphertext)
@@ -113,7 +116,7 @@ pub fn open(
 /// `SetupBaseS` with an empty info, then `Export`: `(kem_output, exported)`.
 ///
 /// # Errors
-/// If the recipient's key is invalid, or the provider does not have the suite.
+/// If the recipient's key is invalid, or the provider lacks a component of the suite.
 pub fn export_to(
     provider: &dyn CryptoProvider,
     suite: &SuiteParams,
@@ -131,7 +134,7 @@ pub fn export_to(
 /// `SetupBaseR` with an empty info, then `Export`.
 ///
 /// # Errors
-/// If the encapsulation is invalid, or the provider does not have the suite.
+/// If the encapsulation is invalid, or the provider lacks a component of the suite.
 pub fn export_from(
     provider: &dyn CryptoProvider,
     suite: &SuiteParams,

@@ -6,8 +6,7 @@ use core::any::Any;
 use core::fmt;
 use once_cell::race::OnceBox;
 
-/// A KEM private key, encoded as RFC 9180's `SerializePrivateKey` does: of the KEMs beyond DHKEM,
-/// the seed.
+/// A KEM private key as RFC 9180's `SerializePrivateKey` encodes it; for the KEMs beyond DHKEM, the seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HpkePrivateKey(pub Secret);
 
@@ -20,8 +19,8 @@ pub struct HpkeKeyPair {
     pub public: HpkePublicKey,
 }
 
-/// A signature key pair. What the private part's bytes are is between the application and the
-/// provider: a seed or scalar for the providers here, a handle for one that asks a key store.
+/// A signature key pair. The application and its provider agree on what the private part's bytes are: a seed
+/// or scalar for Conclave's providers, a handle for a provider that asks a key store.
 #[derive(Clone)]
 pub struct SignatureKeyPair {
     /// The private key: an EdDSA or ML-DSA seed, or an ECDSA scalar in big-endian order.
@@ -31,7 +30,7 @@ pub struct SignatureKeyPair {
     prepared: Arc<OnceBox<Prepared>>,
 }
 
-/// What a provider has computed of a key pair, and of which.
+/// What a provider has computed from a key pair, with the halves that it was computed from.
 struct Prepared {
     private: Secret,
     public: SignaturePublicKey,
@@ -39,17 +38,17 @@ struct Prepared {
 }
 
 impl SignatureKeyPair {
-    /// A key pair. That its halves belong together is checked when it signs.
+    /// A key pair. Whether its halves belong together is checked when it signs.
     #[must_use]
     pub fn new(private: Secret, public: SignaturePublicKey) -> Self {
         Self { private, public, prepared: Arc::default() }
     }
 
-    /// What a provider makes of the key pair before it can sign: computed once, and kept with the
-    /// pair and its clones.
+    /// What a provider computes from the key pair before it can sign: computed once, and kept with the pair
+    /// and its clones.
     ///
     /// # Errors
-    /// What `make` gives.
+    /// The error of `make`.
     pub fn prepared<T: Any + Send + Sync>(
         &self,
         make: impl Fn(&Secret, &SignaturePublicKey) -> Result<T, CryptoError>,
@@ -60,7 +59,8 @@ impl SignatureKeyPair {
             let (private, public) = (self.private.clone(), self.public.clone());
             Ok::<_, CryptoError>(Box::new(Prepared { private, public, value }))
         })?;
-        // Not if the halves were changed since, or another provider has been first.
+
+        // The halves may have changed since, and another provider may have been first.
         let same = kept.public == self.public && kept.private == self.private;
         let value = same.then(|| Arc::clone(&kept.value).downcast().ok()).flatten();
         value.map_or_else(make, Ok)
@@ -88,7 +88,7 @@ mod tests {
     use core::cell::Cell;
 
     #[test]
-    fn a_key_pair_is_prepared_once_and_anew_for_another_key_or_provider() {
+    fn a_key_pair_is_prepared_once_for_each_key_and_provider() {
         let times = Cell::new(0);
         let first_byte = |private: &Secret, _: &SignaturePublicKey| {
             times.set(times.get() + 1);
@@ -103,6 +103,7 @@ mod tests {
         let mut changed = pair.clone();
         changed.private = Secret::copy_from(&[2]);
         assert_eq!(*changed.prepared(first_byte).unwrap(), 2);
+
         let other = |_: &Secret, public: &SignaturePublicKey| Ok(public.to_vec());
         assert_eq!(*pair.prepared(other).unwrap(), [9]);
         assert_eq!(*pair.prepared(first_byte).unwrap(), 1);

@@ -29,7 +29,7 @@ impl SuiteId {
     }
 }
 
-/// The provider, KDF and suite identifier of labelled derivations (RFC 9180 section 4).
+/// Labelled derivations (RFC 9180 section 4): the provider, the KDF and the suite's identifier.
 pub(crate) struct Labeled<'a> {
     pub(crate) provider: &'a dyn CryptoProvider,
     pub(crate) kdf: Kdf,
@@ -61,8 +61,7 @@ impl Labeled<'_> {
     }
 }
 
-/// `SHAKE256.LabeledDerive(ikm, label, "", length)`: a KDF of one stage, which the KEMs beyond
-/// DHKEM use inside.
+/// `SHAKE256.LabeledDerive(ikm, label, "", length)`: the single-stage KDF inside the KEMs beyond DHKEM.
 pub(crate) fn labeled_derive(
     provider: &dyn CryptoProvider,
     suite_id: &SuiteId,
@@ -73,6 +72,7 @@ pub(crate) fn labeled_derive(
     let prefix = |n: usize| u16::try_from(n).map(u16::to_be_bytes);
     let label_len = prefix(label.len()).map_err(|_| CryptoError::InvalidLength)?;
     let n = prefix(length).map_err(|_| CryptoError::InvalidLength)?;
+
     let parts = [ikm.expose(), VERSION, suite_id.as_slice(), &label_len, label, &n];
     provider.shake256(&parts, length)
 }

@@ -1,16 +1,17 @@
-//! Cipher suites as data, what a crypto provider implements, and the labelled operations of
+//! Cipher suites as data, the trait that a crypto provider implements, and the labelled operations of
 //! RFC 9420 section 5 composed over it.
 //!
-//! * [`CryptoProvider`]: the components (hash, KDF, AEAD, Diffie-Hellman group, ML-KEM, signature),
-//!   each by its code point, with batch operations that a provider may spread over cores;
-//! * [`SuiteParams`]: which components a cipher suite names (section 17.1);
-//! * [`Suites`]: which suites there are, the post-quantum ones at code points that an application
-//!   chooses;
-//! * [`hpke`]: RFC 9180's base mode, composed over a provider; [`Kem::parts`] says how its KEMs are;
-//! * [`Suite`]: a provider and a suite together, with all labelled operations;
+//! * [`CryptoProvider`]: the primitives (hash, KDF, AEAD, Diffie-Hellman group, ML-KEM, signature), each
+//!   by its code point, and batch operations that a provider may spread over cores;
+//! * [`SuiteParams`]: the components that a cipher suite names (section 17.1);
+//! * [`Suites`]: the table of known suites, with the post-quantum ones at code points that the
+//!   application chooses;
+//! * [`hpke`]: RFC 9180's base mode, composed over a provider; [`Kem::parts`] says how its KEMs are built;
+//! * [`Suite`]: a provider and a cipher suite together, with all labelled operations;
 //! * [`Secret`] and the key types: wiped on drop, compared in constant time, never printed.
 //!
-//! There is no primitive in here, and no source of randomness: both come in from outside.
+//! This crate has no primitive of its own and no source of randomness: both are passed in. A provider of
+//! your own is tested by `conclave-provider-test`.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,12 +1,12 @@
-//! Public keys of X25519 and X448 with which every agreement gives zero.
+//! Public keys of X25519 and X448 with which every key agreement gives zero.
 
 use crate::DhGroup;
 
-/// Whether a public key is one of small order (RFC 7748 sections 5 and 6): whoever is given it can
-/// agree on nothing. Such keys are refused where they come in, because a member that has one would
-/// keep the others from sealing anything to it. None for the NIST curves, whose order is prime.
+/// Whether a public key is of low order (RFC 7748 sections 5 and 6): every key agreement with it gives zero.
+/// Such keys are refused where they arrive, because nobody could seal anything to a member that has one.
+/// The NIST curves have no such keys, since their order is prime.
 ///
-/// Any length may be given; a key of the wrong length is not of small order.
+/// A key of the wrong length is not of low order.
 #[must_use]
 pub fn has_low_order(group: DhGroup, public: &[u8]) -> bool {
     match group {
@@ -31,11 +31,13 @@ const ORDER_8: [[u8; 32]; 2] = [
 ];
 
 fn x25519(mut u: [u8; 32]) -> bool {
-    // The top bit is ignored, and coordinates need not be below the order p = 2^255 - 19.
+    // X25519 ignores the top bit, and a coordinate need not be below the order p = 2^255 - 19.
     let [low, middle @ .., high] = &mut u;
     *high &= 0x7f;
+
     let near_p = *high == 0x7f && middle.iter().all(|b| *b == 0xff);
     let small = *high == 0 && middle.iter().all(|b| *b == 0);
+
     match *low {
         0 | 1 if small => true,
         // p - 1, p and p + 1.
@@ -45,14 +47,17 @@ fn x25519(mut u: [u8; 32]) -> bool {
 }
 
 fn x448(u: [u8; 56]) -> bool {
-    // p = 2^448 - 2^224 - 1: bytes of 0xff but for byte 28, which is 0xfe.
+    // p = 2^448 - 2^224 - 1: all bytes are 0xff except byte 28, which is 0xfe.
     let [low, rest @ ..] = &u;
     let small = rest.iter().all(|b| *b == 0);
+
     let (lower, upper) = rest.split_at(27);
     // p - 1 and p.
     let near_p = lower.iter().all(|b| *b == 0xff)
         && upper.split_first().is_some_and(|(b, top)| *b == 0xfe && top.iter().all(|b| *b == 0xff));
+
     // p + 1 = 2^448 - 2^224.
     let above_p = *low == 0 && lower.iter().all(|b| *b == 0) && upper.iter().all(|b| *b == 0xff);
+
     (small && *low <= 1) || (near_p && *low >= 0xfe) || above_p
 }

@@ -8,23 +8,23 @@ use conclave_wire::{CipherSuite, HpkeCiphertext, HpkePublicKey, SignaturePublicK
 use core::fmt;
 use rand_core::CryptoRng;
 
-/// One signature to verify in [`CryptoProvider::verify_many`]. What was signed is never printed.
+/// One signature for [`CryptoProvider::verify_many`]. It prints without the message.
 #[derive(Clone, Copy)]
 pub struct VerifyItem<'a> {
     /// The signer's public key.
     pub public_key: &'a SignaturePublicKey,
-    /// What was signed: a SignContent.
+    /// The signed message: a SignContent.
     pub message: &'a [u8],
     /// The signature.
     pub signature: &'a [u8],
 }
 
-/// One recipient of [`CryptoProvider::seal_many`]. What is encrypted is never printed.
+/// One recipient for [`CryptoProvider::seal_many`]. It prints without the plaintext.
 #[derive(Clone, Copy)]
 pub struct SealItem<'a> {
     /// The recipient's key.
     pub public_key: &'a HpkePublicKey,
-    /// What to encrypt.
+    /// The plaintext to encrypt.
     pub plaintext: &'a [u8],
     /// Randomness for the encapsulation: [`Kem::encap_seed_len`] fresh bytes.
     pub seed: &'a Secret,
@@ -46,33 +46,35 @@ const NO_ML_KEM: CryptoError = CryptoError::UnsupportedComponent("ML-KEM");
 
 /// The primitives that MLS is composed of.
 ///
-/// A provider implements components, not suites; [`CryptoProvider::suite`] says which suites
-/// follow. All operations are deterministic in their inputs, except signing with schemes that the
-/// provider randomises, and none blocks for long. The batch operations default to loops; a native
-/// provider may run them on several cores, with the same results.
+/// A provider implements components, not suites; [`CryptoProvider::suite`] says which suites follow. All
+/// operations are deterministic in their inputs, except signing with schemes that the provider randomises,
+/// and none blocks for long. The batch operations default to loops; a native provider may run them on several
+/// cores, with the same results.
+///
+/// What a provider has to accept, refuse and answer is tested by `conclave-provider-test`.
 pub trait CryptoProvider: Send + Sync {
-    /// A name for messages to people.
+    /// The provider's name, for messages to people.
     fn name(&self) -> &'static str;
 
-    /// Whether the provider has a KEM.
+    /// Whether the provider has this KEM.
     fn has_kem(&self, kem: Kem) -> bool;
-    /// Whether the provider has a KDF.
+    /// Whether the provider has this KDF.
     fn has_kdf(&self, kdf: Kdf) -> bool;
-    /// Whether the provider has an AEAD.
+    /// Whether the provider has this AEAD.
     fn has_aead(&self, aead: Aead) -> bool;
-    /// Whether the provider has a hash function and its HMAC.
+    /// Whether the provider has this hash function and its HMAC.
     fn has_hash(&self, hash: Hash) -> bool;
-    /// Whether the provider has a signature scheme.
+    /// Whether the provider has this signature scheme.
     fn has_signature(&self, scheme: SignatureScheme) -> bool;
 
-    /// The suites that the provider knows, whether or not it has their components.
+    /// The table of suites that the provider knows, whether or not it has their components.
     ///
-    /// A provider that knows suites beyond RFC 9420's overrides this.
+    /// A provider with suites beyond RFC 9420's overrides this.
     fn suites(&self) -> Suites {
         Suites::RFC_9420
     }
 
-    /// The components of a suite, if the suite is known and the provider has them all.
+    /// The components of a suite, if it is known and the provider has all of them.
     fn suite(&self, cipher_suite: CipherSuite) -> Option<SuiteParams> {
         self.suites().get(cipher_suite).filter(|s| {
             self.has_kem(s.kem)
@@ -86,25 +88,25 @@ pub trait CryptoProvider: Send + Sync {
     /// The hash of the concatenation of `parts`.
     ///
     /// # Errors
-    /// If the provider does not have the hash function.
+    /// If the provider lacks the hash function.
     fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError>;
 
     /// The HMAC of the concatenation of `parts`.
     ///
     /// # Errors
-    /// If the provider does not have the hash function.
+    /// If the provider lacks the hash function.
     fn hmac(&self, hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoError>;
 
-    /// `KDF.Extract(salt, ikm)`, with the ikm as the concatenation of `ikm`.
+    /// `KDF.Extract(salt, ikm)`, with the input keying material as the concatenation of `ikm`.
     ///
     /// # Errors
-    /// If the provider does not have the KDF.
+    /// If the provider lacks the KDF.
     fn extract(&self, kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError>;
 
     /// `KDF.Expand(prk, info, length)`, with the info as the concatenation of `info`.
     ///
     /// # Errors
-    /// If the provider does not have the KDF, or `length` is over its limit.
+    /// [`CryptoError::InvalidLength`] if `length` exceeds the KDF's limit; or if the provider lacks the KDF.
     fn expand(
         &self,
         kdf: Kdf,
@@ -113,10 +115,11 @@ pub trait CryptoProvider: Send + Sync {
         length: usize,
     ) -> Result<Secret, CryptoError>;
 
-    /// Encrypts; the tag is the ciphertext's end.
+    /// Encrypts. The ciphertext ends in the tag.
     ///
     /// # Errors
-    /// If the provider does not have the AEAD, or key or nonce have the wrong length.
+    /// [`CryptoError::InvalidLength`] if the key or nonce has the wrong length; or if the provider lacks the
+    /// AEAD.
     fn aead_seal(
         &self,
         aead: Aead,
@@ -126,11 +129,11 @@ pub trait CryptoProvider: Send + Sync {
         plaintext: &[u8],
     ) -> Result<Vec<u8>, CryptoError>;
 
-    /// Decrypts what [`Self::aead_seal`] made.
+    /// Decrypts what [`Self::aead_seal`] encrypted.
     ///
     /// # Errors
-    /// [`CryptoError::OpenFailed`] if it does not authenticate, too short a ciphertext included;
-    /// else as [`Self::aead_seal`].
+    /// [`CryptoError::OpenFailed`] if the ciphertext does not authenticate or is shorter than a tag; otherwise
+    /// as [`Self::aead_seal`].
     fn aead_open(
         &self,
         aead: Aead,
@@ -143,20 +146,22 @@ pub trait CryptoProvider: Send + Sync {
     /// The public key of a private key.
     ///
     /// # Errors
-    /// If the provider does not have the group, or the private key is out of range.
+    /// [`CryptoError::InvalidPrivateKey`] if the private key is out of range or has the wrong length; or if the
+    /// provider lacks the group.
     fn dh_public_key(&self, group: DhGroup, private: &Secret) -> Result<Vec<u8>, CryptoError>;
 
-    /// The Diffie-Hellman secret: the x-coordinate for NIST curves.
+    /// The Diffie-Hellman secret; for the NIST curves, the x-coordinate.
     ///
     /// # Errors
-    /// If the provider does not have the group, a key is invalid, or the result is all zeros.
+    /// [`CryptoError::InvalidPrivateKey`] and [`CryptoError::InvalidPublicKey`] if a key is invalid,
+    /// [`CryptoError::InvalidSharedSecret`] if the result is all zeros; or if the provider lacks the group.
     fn dh(&self, group: DhGroup, private: &Secret, public: &[u8]) -> Result<Secret, CryptoError>;
 
-    /// [`Self::dh_public_key`] and [`Self::dh`] of one private key: what encapsulating takes. A
-    /// provider overrides this if setting up a private key costs it something.
+    /// [`Self::dh_public_key`] and [`Self::dh`] of one private key, as an encapsulation needs them. A provider
+    /// for which loading a private key is expensive overrides this.
     ///
     /// # Errors
-    /// As of the two.
+    /// As for the two.
     fn dh_both(
         &self,
         group: DhGroup,
@@ -166,28 +171,28 @@ pub trait CryptoProvider: Send + Sync {
         Ok((self.dh_public_key(group, private)?, self.dh(group, private, public)?))
     }
 
-    /// Whether a public key has the right length and, for NIST curves, is a point of the curve, or
-    /// for the others is [not of small order](crate::has_low_order).
+    /// Checks that a public key has the right length and, for the NIST curves, is an uncompressed point of
+    /// the curve or, for X25519 and X448, is [not of low order](crate::has_low_order).
     ///
     /// # Errors
-    /// If it does not; or if the provider does not have the group.
+    /// [`CryptoError::InvalidPublicKey`] if it fails the check; or if the provider lacks the group.
     fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError>;
 
-    /// The SHA3-256 hash of the concatenation of `parts`, which are secret: what combines the
-    /// secrets of a hybrid KEM.
+    /// The SHA3-256 hash of the concatenation of `parts`, which are secret. Hybrid KEMs combine their
+    /// secrets with it.
     ///
     /// # Errors
-    /// If the provider does not have it: one without hybrid KEMs does not need it.
+    /// If the provider lacks it. A provider without hybrid KEMs does not need it.
     fn sha3_256(&self, parts: &[&[u8]]) -> Result<Secret, CryptoError> {
         let _ = parts;
         Err(CryptoError::UnsupportedComponent("SHA3-256"))
     }
 
-    /// `length` bytes of SHAKE256 of the concatenation of `parts`, which are secret: what the KEMs
-    /// beyond DHKEM derive keys with.
+    /// `length` bytes of SHAKE256 of the concatenation of `parts`, which are secret. The KEMs beyond DHKEM
+    /// derive keys with it.
     ///
     /// # Errors
-    /// If the provider does not have it: one with DHKEMs alone does not need it.
+    /// If the provider lacks it. A provider that only has DHKEMs does not need it.
     fn shake256(&self, parts: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
         let _ = (parts, length);
         Err(CryptoError::UnsupportedComponent("SHAKE256"))
@@ -197,20 +202,20 @@ pub trait CryptoProvider: Send + Sync {
     /// [`MlKem::SEED_LEN`] bytes.
     ///
     /// # Errors
-    /// If the private key has the wrong length; or if the provider does not have ML-KEM: one with
-    /// DHKEMs alone does not need it.
+    /// [`CryptoError::InvalidPrivateKey`] if the private key has the wrong length; or if the provider lacks
+    /// ML-KEM. A provider that only has DHKEMs does not need it.
     fn ml_kem_public_key(&self, ml_kem: MlKem, private: &Secret) -> Result<Vec<u8>, CryptoError> {
         let _ = (ml_kem, private);
         Err(NO_ML_KEM)
     }
 
     /// `ML-KEM.Encaps_internal(public, randomness)` (FIPS 203 section 6.2), after
-    /// [`Self::ml_kem_validate_public_key`]: ciphertext and shared secret. The randomness is
+    /// [`Self::ml_kem_validate_public_key`]: the ciphertext and the shared secret. The randomness is
     /// [`MlKem::RANDOMNESS_LEN`] bytes.
     ///
     /// # Errors
-    /// If the public key is invalid, or the randomness has the wrong length
-    /// ([`CryptoError::InvalidLength`]); or if the provider does not have ML-KEM.
+    /// [`CryptoError::InvalidPublicKey`] if the public key is invalid, [`CryptoError::InvalidLength`] if the
+    /// randomness has the wrong length; or if the provider lacks ML-KEM.
     fn ml_kem_encap(
         &self,
         ml_kem: MlKem,
@@ -223,12 +228,12 @@ pub trait CryptoProvider: Send + Sync {
 
     /// `ML-KEM.Decaps` (FIPS 203 section 7.3) with the private key as a seed.
     ///
-    /// A ciphertext of another key, or a damaged one, gives a secret that nobody has (implicit
-    /// rejection), not an error.
+    /// A damaged ciphertext, or one for another key, gives a secret that nobody else has (implicit rejection),
+    /// not an error.
     ///
     /// # Errors
-    /// [`CryptoError::OpenFailed`] if the ciphertext has the wrong length,
-    /// [`CryptoError::InvalidPrivateKey`] if the seed has; or if the provider does not have ML-KEM.
+    /// [`CryptoError::OpenFailed`] if the ciphertext has the wrong length, [`CryptoError::InvalidPrivateKey`]
+    /// if the seed has; or if the provider lacks ML-KEM.
     fn ml_kem_decap(
         &self,
         ml_kem: MlKem,
@@ -239,11 +244,11 @@ pub trait CryptoProvider: Send + Sync {
         Err(NO_ML_KEM)
     }
 
-    /// Whether a public key has the right length, and all its coefficients are below the modulus
-    /// (FIPS 203 section 7.2).
+    /// Checks that a public key has the right length and all its coefficients are below the modulus (FIPS 203
+    /// section 7.2).
     ///
     /// # Errors
-    /// If it does not; or if the provider does not have ML-KEM.
+    /// [`CryptoError::InvalidPublicKey`] if it fails the check; or if the provider lacks ML-KEM.
     fn ml_kem_validate_public_key(&self, ml_kem: MlKem, public: &[u8]) -> Result<(), CryptoError> {
         let _ = (ml_kem, public);
         Err(NO_ML_KEM)
@@ -252,16 +257,16 @@ pub trait CryptoProvider: Send + Sync {
     /// `DeriveKeyPair(ikm)` (RFC 9180 section 7.1.3, draft-ietf-hpke-pq).
     ///
     /// # Errors
-    /// If the provider does not have the KEM.
+    /// If the provider lacks the KEM.
     fn kem_derive_key_pair(&self, kem: Kem, ikm: &Secret) -> Result<HpkeKeyPair, CryptoError> {
         kems::derive_key_pair(self.as_dyn(), kem, ikm)
     }
 
-    /// `Encap(public)` with its randomness given, [`Kem::encap_seed_len`] bytes:
+    /// `Encap(public)` with [`Kem::encap_seed_len`] bytes of randomness passed in:
     /// `(kem_output, shared_secret)`.
     ///
     /// # Errors
-    /// If the provider does not have the KEM, or the key is invalid.
+    /// If the key is invalid, or the provider lacks the KEM.
     fn kem_encap(
         &self,
         kem: Kem,
@@ -271,11 +276,10 @@ pub trait CryptoProvider: Send + Sync {
         kems::encap(self.as_dyn(), kem, public, seed)
     }
 
-    /// `Decap(kem_output, private)`. The key pair's public half is given, so that it need not be
-    /// computed.
+    /// `Decap(kem_output, private)`. The key pair's public half is passed in to save computing it.
     ///
     /// # Errors
-    /// If the provider does not have the KEM, or the encapsulation is invalid.
+    /// If the encapsulation is invalid, or the provider lacks the KEM.
     fn kem_decap(
         &self,
         kem: Kem,
@@ -288,7 +292,7 @@ pub trait CryptoProvider: Send + Sync {
     /// The public key of a private key.
     ///
     /// # Errors
-    /// If the provider does not have the KEM, or the private key is invalid.
+    /// If the private key is invalid, or the provider lacks the KEM.
     fn kem_public_key(
         &self,
         kem: Kem,
@@ -297,18 +301,19 @@ pub trait CryptoProvider: Send + Sync {
         kems::public_key(self.as_dyn(), kem, private)
     }
 
-    /// Whether a public key is one of the KEM's.
+    /// Checks that a public key is valid for the KEM.
     ///
     /// # Errors
-    /// If it is not; or if the provider does not have the KEM.
+    /// If it is not, or the provider lacks the KEM.
     fn kem_validate_public_key(&self, kem: Kem, public: &HpkePublicKey) -> Result<(), CryptoError> {
         kems::validate_public_key(self.as_dyn(), kem, public)
     }
 
-    /// A fresh signature key pair, from the given randomness alone.
+    /// A fresh signature key pair, as a function of the randomness alone.
     ///
     /// # Errors
-    /// If the provider does not have the scheme.
+    /// [`CryptoError::KeyDerivationFailed`] if the randomness never gives a private key in range, as a broken
+    /// source may; or if the provider lacks the scheme.
     fn signature_key_pair(
         &self,
         scheme: SignatureScheme,
@@ -318,7 +323,8 @@ pub trait CryptoProvider: Send + Sync {
     /// The public key of a private key.
     ///
     /// # Errors
-    /// If the provider does not have the scheme, or the private key is out of range.
+    /// [`CryptoError::InvalidPrivateKey`] if the private key is out of range or has the wrong length; or if the
+    /// provider lacks the scheme.
     fn signature_public_key(
         &self,
         scheme: SignatureScheme,
@@ -328,7 +334,8 @@ pub trait CryptoProvider: Send + Sync {
     /// Signs.
     ///
     /// # Errors
-    /// If the provider does not have the scheme, or the key pair is invalid.
+    /// [`CryptoError::InvalidPrivateKey`] if the private key is invalid or the public key is not its own; or
+    /// if the provider lacks the scheme.
     fn sign(
         &self,
         scheme: SignatureScheme,
@@ -336,11 +343,19 @@ pub trait CryptoProvider: Send + Sync {
         message: &[u8],
     ) -> Result<Vec<u8>, CryptoError>;
 
-    /// Verifies a signature.
+    /// Verifies a signature by the one rule that all providers follow, so that members never disagree.
+    ///
+    /// * Ed25519: RFC 8032 section 5.1.7 with the cofactor: `[8][S]B = [8]R + [8][k]A`, with the key and
+    ///   `R` canonically encoded, `S` below the order, and the key not of small order.
+    /// * Ed448: RFC 8032 section 5.2.7 with the cofactor: `[4][S]B = [4]R + [4][k]A`, with the key and `R`
+    ///   canonically encoded, `S` below the order, and the key not of small order. The context is empty.
+    /// * ECDSA: SEC 1, with the signature in strict DER, both `s` and `n - s` accepted, and the key an
+    ///   uncompressed point.
+    /// * ML-DSA: FIPS 204's `ML-DSA.Verify` with an empty context. A signature has one encoding.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidSignature`] if it does not verify; or if the provider does not have
-    /// the scheme, or the key is invalid.
+    /// [`CryptoError::InvalidSignature`] if the signature does not verify,
+    /// [`CryptoError::InvalidPublicKey`] if the rule refuses the key; or if the provider lacks the scheme.
     fn verify(
         &self,
         scheme: SignatureScheme,
@@ -352,7 +367,7 @@ pub trait CryptoProvider: Send + Sync {
     /// Verifies many signatures, each by the rule of [`Self::verify`].
     ///
     /// # Errors
-    /// The index of the first that does not verify.
+    /// The index of the first signature that does not verify.
     fn verify_many(&self, scheme: SignatureScheme, items: &[VerifyItem<'_>]) -> Result<(), usize> {
         let bad = items.iter().position(|item| {
             self.verify(scheme, item.public_key, item.message, item.signature).is_err()
@@ -363,15 +378,15 @@ pub trait CryptoProvider: Send + Sync {
     /// Hashes many inputs.
     ///
     /// # Errors
-    /// If the provider does not have the hash function.
+    /// If the provider lacks the hash function.
     fn hash_many(&self, hash: Hash, inputs: &[&[u8]]) -> Result<Vec<Digest>, CryptoError> {
         inputs.iter().map(|input| self.hash(hash, &[input])).collect()
     }
 
-    /// Derives many key pairs, as [`Self::kem_derive_key_pair`] does one.
+    /// Derives many key pairs, each as [`Self::kem_derive_key_pair`] does.
     ///
     /// # Errors
-    /// If the provider does not have the KEM.
+    /// If the provider lacks the KEM.
     fn derive_many(&self, kem: Kem, ikms: &[Secret]) -> Result<Vec<HpkeKeyPair>, CryptoError> {
         ikms.iter().map(|ikm| self.kem_derive_key_pair(kem, ikm)).collect()
     }
@@ -379,7 +394,7 @@ pub trait CryptoProvider: Send + Sync {
     /// HPKE's single-shot encryption to many recipients with the same info.
     ///
     /// # Errors
-    /// The first error of any recipient.
+    /// The error of the first recipient that fails.
     fn seal_many(
         &self,
         suite: &SuiteParams,

@@ -7,13 +7,12 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Secret bytes: wiped when dropped, compared in constant time, never printed.
 ///
-/// On the heap, so that moving one leaves no copy behind.
+/// The bytes are on the heap, so that moving a secret leaves no copy behind.
 #[derive(Clone, Default)]
 pub struct Secret(Box<[u8]>);
 
 impl Zeroize for Secret {
-    /// Wipes the bytes at once, as a slice: as elements of a box or a vector they would be wiped
-    /// one by one.
+    /// Wipes the bytes as one slice. As elements of a box or a vector they would be wiped one by one.
     fn zeroize(&mut self) {
         <[u8] as Zeroize>::zeroize(&mut self.0);
     }
@@ -28,14 +27,15 @@ impl Drop for Secret {
 impl ZeroizeOnDrop for Secret {}
 
 impl Secret {
-    /// A secret of these bytes, whose buffer it takes over.
+    /// A secret that takes over this buffer.
     ///
-    /// A vector with spare capacity is copied and wiped first.
+    /// A buffer with spare capacity is copied and wiped instead.
     #[must_use]
     pub fn new(mut bytes: Vec<u8>) -> Self {
         if bytes.len() == bytes.capacity() {
             return Self(bytes.into_boxed_slice());
         }
+
         let copy = Self(bytes.as_slice().into());
         bytes.as_mut_slice().zeroize();
         bytes.spare_capacity_mut().zeroize();
@@ -62,13 +62,13 @@ impl Secret {
         secret
     }
 
-    /// The bytes. Do not let them get anywhere they are not wiped.
+    /// The bytes. Do not copy them to where they are not wiped.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes, to be filled in.
+    /// The bytes, to fill in.
     #[must_use]
     pub fn expose_mut(&mut self) -> &mut [u8] {
         &mut self.0

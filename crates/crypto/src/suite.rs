@@ -12,11 +12,11 @@ use core::fmt;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 
-/// What every label of MLS 1.0 begins with.
+/// The prefix of every label of MLS 1.0.
 const LABEL_PREFIX: &[u8] = b"MLS 1.0 ";
 
-/// A cipher suite with the provider that computes it: all operations of RFC 9420 that depend on
-/// the suite alone.
+/// A cipher suite with the provider that computes it: all operations of RFC 9420 that depend on the suite
+/// alone.
 #[derive(Clone, Copy)]
 pub struct Suite<'a> {
     provider: &'a dyn CryptoProvider,
@@ -25,8 +25,7 @@ pub struct Suite<'a> {
 
 impl fmt::Debug for Suite<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SuiteParams { cipher_suite, name, .. } = self.params;
-        write!(f, "{name} ({:#06x}) by {}", cipher_suite.0, self.provider.name())
+        write!(f, "{} by {}", self.params, self.provider.name())
     }
 }
 
@@ -35,7 +34,7 @@ fn labelled(label: &[u8], content: &[u8]) -> Result<Vec<u8>, EncodeError> {
     put_labelled(Writer::new(), label, content)
 }
 
-/// [`labelled`], wiped when dropped: what is signed may be what members say to each other.
+/// [`labelled`], wiped when dropped: what is signed may be what members write to each other.
 fn labelled_and_wiped(label: &[u8], content: &[u8]) -> Result<Secret, EncodeError> {
     put_labelled(Writer::secret(), label, content).map(Secret::new)
 }
@@ -88,7 +87,7 @@ impl<'a> Suite<'a> {
         self.params.cipher_suite
     }
 
-    /// The suite's name, as IANA's registry or a draft for it has it.
+    /// The suite's name in IANA's registry or in a draft.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.params.name
@@ -122,7 +121,7 @@ impl<'a> Suite<'a> {
         Ok(self.provider.hmac(self.params.hash, key, &[data])?.to_vec().into())
     }
 
-    /// Whether a MAC is `MAC(key, data)`, in full length, compared in constant time.
+    /// Whether `mac` is `MAC(key, data)` in full length, compared in constant time.
     ///
     /// # Errors
     /// If the provider fails.
@@ -131,7 +130,7 @@ impl<'a> Suite<'a> {
         Ok(want.ct_eq(mac).into())
     }
 
-    /// `RefHash(label, value)` (section 5.2), the label as it is.
+    /// `RefHash(label, value)` (section 5.2), with the label as passed in.
     ///
     /// # Errors
     /// If the value is too long to encode, or the provider fails.
@@ -169,7 +168,7 @@ impl<'a> Suite<'a> {
     /// `ExpandWithLabel(secret, label, context, length)` (section 8).
     ///
     /// # Errors
-    /// If the context is too long to encode, or the length over the KDF's limit.
+    /// If the context is too long to encode, or the length exceeds the KDF's limit.
     pub fn expand_with_label(
         &self,
         secret: &Secret,
@@ -181,6 +180,7 @@ impl<'a> Suite<'a> {
         u16::try_from(length).map_err(|_| CryptoError::InvalidLength)?.encode(&mut w)?;
         put_label(&mut w, label)?;
         w.put_opaque(context)?;
+
         self.provider.expand(self.params.kdf, secret, &[&w.finish()], length)
     }
 
@@ -209,7 +209,7 @@ impl<'a> Suite<'a> {
     /// Encrypts with the suite's AEAD.
     ///
     /// # Errors
-    /// If key or nonce have the wrong length.
+    /// If the key or nonce has the wrong length.
     pub fn aead_seal(
         &self,
         key: &Secret,
@@ -223,7 +223,7 @@ impl<'a> Suite<'a> {
     /// Decrypts with the suite's AEAD.
     ///
     /// # Errors
-    /// If it does not open.
+    /// [`CryptoError::OpenFailed`] if the ciphertext does not authenticate.
     pub fn aead_open(
         &self,
         key: &Secret,
@@ -285,8 +285,8 @@ impl<'a> Suite<'a> {
         self.provider.verify(self.params.signature, public_key, message.expose(), signature)
     }
 
-    /// [`Self::sign_with_label`] over the encoding of something public, which may be long: it is laid
-    /// out once.
+    /// [`Self::sign_with_label`] over the encoding of a public value, which may be long: it is encoded in
+    /// place, without a copy.
     ///
     /// # Errors
     /// As [`Self::sign_with_label`].
@@ -300,8 +300,8 @@ impl<'a> Suite<'a> {
         self.provider.sign(self.params.signature, key_pair, &message)
     }
 
-    /// [`Self::verify_with_label`] over the encoding of something public, which may be long: it is
-    /// laid out once.
+    /// [`Self::verify_with_label`] over the encoding of a public value, which may be long: it is encoded in
+    /// place, without a copy.
     ///
     /// # Errors
     /// As [`Self::verify_with_label`].
@@ -316,7 +316,7 @@ impl<'a> Suite<'a> {
         self.provider.verify(self.params.signature, public_key, &message, signature)
     }
 
-    /// The SignContent of a label and content, for [`Self::verify_many`].
+    /// The SignContent of a label and a content, for [`Self::verify_many`].
     ///
     /// # Errors
     /// If the content is too long to encode.
@@ -327,15 +327,16 @@ impl<'a> Suite<'a> {
     /// Verifies many signatures over SignContents.
     ///
     /// # Errors
-    /// The index of the first that does not verify, and why: it is verified again by itself, as a
-    /// batch says only which. If it verifies then, the provider is at fault.
+    /// The index of the first signature that does not verify, and why. A batch reports only the index, so
+    /// this signature is verified again; if it verifies alone, the provider is at fault.
     pub fn verify_many(&self, items: &[VerifyItem<'_>]) -> Result<(), (usize, CryptoError)> {
         let scheme = self.params.signature;
         let Err(bad) = self.provider.verify_many(scheme, items) else { return Ok(()) };
+
         let again = items.get(bad).map(|item| {
             self.provider.verify(scheme, item.public_key, item.message, item.signature)
         });
-        let alone = CryptoError::Provider("a signature verifies by itself, and not in a batch");
+        let alone = CryptoError::Provider("a signature verifies alone, but not in a batch");
         Err((bad, again.and_then(Result::err).unwrap_or(alone)))
     }
 
@@ -347,7 +348,7 @@ impl<'a> Suite<'a> {
         self.provider.kem_derive_key_pair(self.params.kem, ikm)
     }
 
-    /// `KEM.DeriveKeyPair` of many secrets.
+    /// `KEM.DeriveKeyPair` for many secrets.
     ///
     /// # Errors
     /// If the provider fails.
@@ -371,7 +372,7 @@ impl<'a> Suite<'a> {
         self.provider.kem_public_key(self.params.kem, private)
     }
 
-    /// Whether a KEM public key is valid.
+    /// Checks that a KEM public key is valid.
     ///
     /// # Errors
     /// If it is not.
@@ -392,16 +393,17 @@ impl<'a> Suite<'a> {
         rng: &mut dyn CryptoRng,
     ) -> Result<HpkeCiphertext, CryptoError> {
         let info = SharedInfo::new(self.provider, &self.params, &labelled(label, context)?)?;
+
         let seed = Secret::random(self.params.kem.encap_seed_len(), rng);
         let item = SealItem { public_key: public, plaintext, seed: &seed };
         hpke::seal(self.provider, &self.params, &info, &item)
     }
 
-    /// [`Self::encrypt_with_label`] for many pairs of recipient and plaintext, label and context
-    /// being the same.
+    /// [`Self::encrypt_with_label`] for many pairs of a recipient and a plaintext, with the same label and
+    /// context.
     ///
     /// # Errors
-    /// As [`Self::encrypt_with_label`], of the first recipient that fails.
+    /// As [`Self::encrypt_with_label`], for the first recipient that fails.
     pub fn encrypt_many_with_label(
         &self,
         recipients: &[(&HpkePublicKey, &[u8])],
@@ -412,6 +414,7 @@ impl<'a> Suite<'a> {
         if recipients.is_empty() {
             return Ok(Vec::new());
         }
+
         let info = SharedInfo::new(self.provider, &self.params, &labelled(label, context)?)?;
         let n = self.params.kem.encap_seed_len();
         let seeds: Vec<Secret> = recipients.iter().map(|_| Secret::random(n, rng)).collect();
@@ -420,13 +423,14 @@ impl<'a> Suite<'a> {
             .zip(&seeds)
             .map(|((public_key, plaintext), seed)| SealItem { public_key, plaintext, seed })
             .collect();
+
         self.provider.seal_many(&self.params, &info, &items)
     }
 
     /// `DecryptWithLabel(private, label, context, kem_output, ciphertext)` (section 5.1.3).
     ///
     /// # Errors
-    /// If it does not open.
+    /// If the ciphertext does not open.
     pub fn decrypt_with_label(
         &self,
         key_pair: &HpkeKeyPair,
@@ -453,7 +457,7 @@ impl<'a> Suite<'a> {
         hpke::export_to(self.provider, &self.params, public, &seed, exporter_context, n)
     }
 
-    /// The other side of [`Self::export_to`].
+    /// The receiver's side of [`Self::export_to`].
     ///
     /// # Errors
     /// If the encapsulation is invalid.

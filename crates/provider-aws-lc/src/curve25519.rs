@@ -5,9 +5,10 @@ use aws_lc_rs::signature::{
     ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey as VerificationKey,
 };
 use conclave_crypto::{CryptoError, Secret, SignatureKeyPair};
+use conclave_provider_common::ed25519;
 use conclave_wire::SignaturePublicKey;
 
-pub(crate) const SEED_LEN: usize = 32;
+const SEED_LEN: usize = 32;
 
 fn key_pair(seed: &[u8]) -> Result<Ed25519KeyPair, CryptoError> {
     if seed.len() != SEED_LEN {
@@ -20,7 +21,7 @@ pub(crate) fn ed25519_public_key(seed: &[u8]) -> Result<Vec<u8>, CryptoError> {
     Ok(key_pair(seed)?.public_key().as_ref().to_vec())
 }
 
-/// Computes the public key of a private key, which takes half as long as a signature: once.
+/// Computes the public key of a private key once: that takes half as long as a signature.
 fn ed25519_prepare(
     seed: &Secret,
     public: &SignaturePublicKey,
@@ -45,11 +46,14 @@ pub(crate) fn ed25519_verify(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), CryptoError> {
-    let key = conclave_ed25519::check_public_key(public)?;
-    // AWS-LC asks for the equation without the cofactor, and R byte for byte: what it accepts, the
-    // rule accepts. What it refuses is nearly always refused, and need not be fast.
-    let accepted = VerificationKey::new(&ED25519, key).verify(message, signature).is_ok();
-    if accepted { Ok(()) } else { conclave_ed25519::verify(public, message, signature) }
+    let key = ed25519::check_public_key(public)?;
+
+    // AWS-LC checks the equation without the cofactor and compares R byte for byte, so the rule accepts
+    // whatever it accepts. What it refuses is nearly always invalid, and need not be fast.
+    if VerificationKey::new(&ED25519, key).verify(message, signature).is_ok() {
+        return Ok(());
+    }
+    ed25519::verify(public, message, signature)
 }
 
 fn private_key(bytes: &[u8]) -> Result<PrivateKey, CryptoError> {
@@ -65,7 +69,8 @@ fn shared_secret(private: &PrivateKey, public: &[u8]) -> Result<Secret, CryptoEr
     if public.len() != 32 {
         return Err(CryptoError::InvalidPublicKey);
     }
-    // Every 32 bytes are a key: what fails from here on is a result of all zeros.
+
+    // Any 32 bytes are a key, so the only failure left is a result of all zeros.
     let public = UnparsedPublicKey::new(&X25519, public);
     agree(private, public, CryptoError::InvalidSharedSecret, |s| Ok(Secret::copy_from(s)))
 }

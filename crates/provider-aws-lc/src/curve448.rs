@@ -1,10 +1,9 @@
 //! Ed448 (with an empty context) and X448, from crrl.
 
 use conclave_crypto::{CryptoError, Secret};
+use conclave_provider_common::xdh;
 use crrl::ed448::{PrivateKey, PublicKey};
 use zeroize::Zeroizing;
-
-pub(crate) const SEED_LEN: usize = 57;
 
 fn key_pair(seed: &[u8]) -> Result<PrivateKey, CryptoError> {
     PrivateKey::decode(seed).ok_or(CryptoError::InvalidPrivateKey)
@@ -34,6 +33,7 @@ pub(crate) fn ed448_verify(
     let public = PublicKey::decode(public)
         .filter(|key| key.point.has_low_order() == 0)
         .ok_or(CryptoError::InvalidPublicKey)?;
+
     let valid = public.verify_raw(signature, message);
     valid.then_some(()).ok_or(CryptoError::InvalidSignature)
 }
@@ -50,9 +50,5 @@ pub(crate) fn x448(private: &[u8], public: &[u8]) -> Result<Secret, CryptoError>
     let private = private_key(private)?;
     let public = public.try_into().map_err(|_| CryptoError::InvalidPublicKey)?;
     let shared = Zeroizing::new(crrl::x448::x448(public, &private));
-    let secret = Secret::copy_from(&*shared);
-    if secret == Secret::zero(secret.len()) {
-        return Err(CryptoError::InvalidSharedSecret);
-    }
-    Ok(secret)
+    xdh::shared_secret(&*shared)
 }

@@ -1,24 +1,22 @@
 //! The native crypto provider: AWS-LC's assembly, and several cores for batches.
 //!
-//! All suites of RFC 9420, and the post-quantum ones to which [`AwsLc::with_suites`] gives code points.
-//! X448 and Ed448, which AWS-LC does not have, come from crrl: constant time, but research code that
-//! does not wipe its copies of private keys. ML-KEM comes from libcrux, whose code is verified in
-//! part. HMAC and HKDF come from the RustCrypto project, whose set-up costs less, which counts for
-//! inputs as short as MLS's; SHA-3, too.
+//! It has all suites of RFC 9420, and the post-quantum suites that [`AwsLc::with_suites`] gives code
+//! points. AWS-LC lacks X448 and Ed448: they come from crrl, which runs in constant time but is research
+//! code that does not wipe its copies of private keys. ML-KEM comes from libcrux, which is verified in
+//! part. SHA-2, HMAC, HKDF and SHA-3 come from the RustCrypto project, whose set-up is cheaper; that
+//! counts for inputs as short as MLS's.
 //!
-//! Signatures of ECDSA and ML-DSA take randomness from AWS-LC's own generator, not from the
-//! caller's; everything else is a function of its inputs.
+//! ECDSA and ML-DSA sign with randomness from AWS-LC's own generator, not from the caller's. Everything
+//! else is a function of its inputs.
 #![forbid(unsafe_code)]
 
 mod aead;
 mod batch;
 mod curve25519;
 mod curve448;
-mod hash;
 mod ml_dsa;
 mod ml_kem;
 mod nist;
-mod sha3;
 #[cfg(test)]
 mod tests;
 
@@ -27,15 +25,13 @@ use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, HpkeKeyPair, Kdf, Kem,
     MlKem, SealItem, Secret, SignatureKeyPair, SignatureScheme, SuiteParams, Suites, VerifyItem,
-    has_low_order,
 };
+use conclave_provider_common::{ed25519, has, hash, sha3, xdh};
 use conclave_wire::{HpkeCiphertext, SignaturePublicKey};
-use sha2::{Sha256, Sha384, Sha512};
 
 /// The native provider.
 ///
-/// Batch operations run on up to a given number of threads if the batch is worth it. The threads
-/// live as long as the call.
+/// A batch that is large enough runs on several threads, which live as long as the call.
 #[derive(Clone, Copy, Debug)]
 pub struct AwsLc {
     threads: Threads,
@@ -51,7 +47,7 @@ impl AwsLc {
         Self::with_threads(cores.min(MAX_THREADS))
     }
 
-    /// A provider that uses up to `n` threads for batches, the caller's being one of them.
+    /// A provider that uses up to `n` threads for batches, including the caller's.
     ///
     /// With 1 (or 0) it never starts a thread.
     #[must_use]
@@ -59,7 +55,7 @@ impl AwsLc {
         Self { threads: Threads::new(n), suites: Suites::RFC_9420 }
     }
 
-    /// This provider with the suites of a table: those of RFC 9420, and post-quantum ones.
+    /// This provider with another table of suites: RFC 9420's, and post-quantum ones.
     #[must_use]
     pub const fn with_suites(mut self, suites: Suites) -> Self {
         self.suites = suites;
@@ -79,47 +75,23 @@ impl CryptoProvider for AwsLc {
     }
 
     fn has_kem(&self, kem: Kem) -> bool {
-        use Kem as K;
-        matches!(
-            kem,
-            K::DhP256
-                | K::DhP384
-                | K::DhP521
-                | K::DhX25519
-                | K::DhX448
-                | K::MlKem768
-                | K::MlKem1024
-                | K::MlKem768P256
-                | K::MlKem1024P384
-                | K::MlKem768X25519
-        )
+        has::kem(kem)
     }
 
     fn has_kdf(&self, kdf: Kdf) -> bool {
-        matches!(kdf, Kdf::HkdfSha256 | Kdf::HkdfSha384 | Kdf::HkdfSha512)
+        has::kdf(kdf)
     }
 
     fn has_aead(&self, aead: Aead) -> bool {
-        matches!(aead, Aead::Aes128Gcm | Aead::Aes256Gcm | Aead::ChaCha20Poly1305)
+        has::aead(aead)
     }
 
     fn has_hash(&self, hash: Hash) -> bool {
-        matches!(hash, Hash::Sha256 | Hash::Sha384 | Hash::Sha512)
+        has::hash(hash)
     }
 
     fn has_signature(&self, scheme: SignatureScheme) -> bool {
-        use SignatureScheme as S;
-        matches!(
-            scheme,
-            S::Ed25519
-                | S::Ed448
-                | S::EcdsaSecp256r1Sha256
-                | S::EcdsaSecp384r1Sha384
-                | S::EcdsaSecp521r1Sha512
-                | S::MlDsa44
-                | S::MlDsa65
-                | S::MlDsa87
-        )
+        has::signature(scheme)
     }
 
     fn suites(&self) -> Suites {
@@ -127,30 +99,15 @@ impl CryptoProvider for AwsLc {
     }
 
     fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        match hash {
-            Hash::Sha256 => hash::digest::<Sha256>(parts),
-            Hash::Sha384 => hash::digest::<Sha384>(parts),
-            Hash::Sha512 => hash::digest::<Sha512>(parts),
-            _ => Err(CryptoError::UnsupportedComponent("this hash function")),
-        }
+        hash::hash(hash, parts)
     }
 
     fn hmac(&self, hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        match hash {
-            Hash::Sha256 => hash::hmac::<hash::HmacSha256>(key.expose(), parts),
-            Hash::Sha384 => hash::hmac::<hash::HmacSha384>(key.expose(), parts),
-            Hash::Sha512 => hash::hmac::<hash::HmacSha512>(key.expose(), parts),
-            _ => Err(CryptoError::UnsupportedComponent("this hash function")),
-        }
+        hash::hmac(hash, key, parts)
     }
 
     fn extract(&self, kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError> {
-        match kdf {
-            Kdf::HkdfSha256 => hash::extract::<hash::HmacSha256>(salt, ikm),
-            Kdf::HkdfSha384 => hash::extract::<hash::HmacSha384>(salt, ikm),
-            Kdf::HkdfSha512 => hash::extract::<hash::HmacSha512>(salt, ikm),
-            _ => Err(CryptoError::UnsupportedComponent("this KDF")),
-        }
+        hash::extract(kdf, salt, ikm)
     }
 
     fn expand(
@@ -160,12 +117,7 @@ impl CryptoProvider for AwsLc {
         info: &[&[u8]],
         length: usize,
     ) -> Result<Secret, CryptoError> {
-        match kdf {
-            Kdf::HkdfSha256 => hash::expand::<hash::HmacSha256>(prk.expose(), info, length),
-            Kdf::HkdfSha384 => hash::expand::<hash::HmacSha384>(prk.expose(), info, length),
-            Kdf::HkdfSha512 => hash::expand::<hash::HmacSha512>(prk.expose(), info, length),
-            _ => Err(CryptoError::UnsupportedComponent("this KDF")),
-        }
+        hash::expand(kdf, prk, info, length)
     }
 
     fn aead_seal(
@@ -212,7 +164,7 @@ impl CryptoProvider for AwsLc {
         }
     }
 
-    /// AWS-LC computes the public key whenever it takes a private key in: here, once for both.
+    /// AWS-LC computes the public key whenever it loads a private key: this loads it once for both.
     fn dh_both(
         &self,
         group: DhGroup,
@@ -235,10 +187,7 @@ impl CryptoProvider for AwsLc {
             DhGroup::P256 => nist::P256.validate(public),
             DhGroup::P384 => nist::P384.validate(public),
             DhGroup::P521 => nist::P521.validate(public),
-            DhGroup::X25519 | DhGroup::X448 => {
-                let right = public.len() == group.public_key_len() && !has_low_order(group, public);
-                right.then_some(()).ok_or(CryptoError::InvalidPublicKey)
-            }
+            DhGroup::X25519 | DhGroup::X448 => xdh::validate_public_key(group, public),
         }
     }
 
@@ -288,37 +237,12 @@ impl CryptoProvider for AwsLc {
         }
     }
 
-    /// An EdDSA or ML-DSA seed is the next 32 (for Ed448 57) bytes of the randomness; an ECDSA
-    /// scalar is its first 32, 48 or 66 bytes (of which the first seven bits masked for P-521) that
-    /// are in range.
     fn signature_key_pair(
         &self,
         scheme: SignatureScheme,
         rng: &mut dyn CryptoRng,
     ) -> Result<SignatureKeyPair, CryptoError> {
-        use SignatureScheme as S;
-        let (n, mask) = match scheme {
-            S::Ed25519 => (curve25519::SEED_LEN, 0xff),
-            S::Ed448 => (curve448::SEED_LEN, 0xff),
-            S::MlDsa44 | S::MlDsa65 | S::MlDsa87 => (ml_dsa::SEED_LEN, 0xff),
-            S::EcdsaSecp256r1Sha256 => (nist::P256.scalar_len, 0xff),
-            S::EcdsaSecp384r1Sha384 => (nist::P384.scalar_len, 0xff),
-            S::EcdsaSecp521r1Sha512 => (nist::P521.scalar_len, 0x01),
-            _ => return Err(UNSUPPORTED_SIGNATURE),
-        };
-        // One attempt suffices but for 1 in 2^32; more than a few mean that the rng is none.
-        for _ in 0..u8::MAX {
-            let mut private = Secret::random(n, rng);
-            if let Some(first) = private.expose_mut().first_mut() {
-                *first &= mask;
-            }
-            match self.signature_public_key(scheme, &private) {
-                Ok(public) => return Ok(SignatureKeyPair::new(private, public)),
-                Err(CryptoError::InvalidPrivateKey) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        Err(CryptoError::KeyDerivationFailed)
+        conclave_provider_common::signature_key_pair(self, scheme, rng)
     }
 
     fn signature_public_key(
@@ -364,16 +288,6 @@ impl CryptoProvider for AwsLc {
         }
     }
 
-    /// Verifies by the one rule that both providers have, so that members never disagree.
-    ///
-    /// * Ed25519: RFC 8032 section 5.1.7 with the cofactor: `[8][S]B = [8]R + [8][k]A`, key and `R`
-    ///   canonically encoded, `S` below the order, the key not of small order.
-    /// * Ed448: RFC 8032 section 5.2.7 with the cofactor: `[4][S]B = [4]R + [4][k]A`, key and `R`
-    ///   canonically encoded, `S` below the order, the key not of small order. The context is
-    ///   empty.
-    /// * ECDSA: SEC 1, the signature in strict DER, both of `s` and `n - s` accepted; the key an
-    ///   uncompressed point.
-    /// * ML-DSA: FIPS 204's `ML-DSA.Verify`, the context empty. A signature has one encoding.
     fn verify(
         &self,
         scheme: SignatureScheme,
@@ -397,19 +311,20 @@ impl CryptoProvider for AwsLc {
 
     fn verify_many(&self, scheme: SignatureScheme, items: &[VerifyItem<'_>]) -> Result<(), usize> {
         let cost = items.len() * batch::verify_cost(scheme);
+
         let mut start = 0;
-        if scheme == SignatureScheme::Ed25519 && items.len() >= conclave_ed25519::WORTH_A_BATCH {
-            let size = self.threads.share_of(items.len()).clamp(1, conclave_ed25519::BATCH);
+        if scheme == SignatureScheme::Ed25519 && items.len() >= ed25519::MIN_BATCH {
+            let size = self.threads.share_of(items.len()).clamp(1, ed25519::MAX_BATCH);
             let batches: Vec<_> = items.chunks(size).collect();
-            let verify = |batch: &&[VerifyItem<'_>]| {
-                conclave_ed25519::all_verify(batch).then_some(()).ok_or(())
-            };
+            let verify =
+                |batch: &&[VerifyItem<'_>]| ed25519::all_verify(batch).then_some(()).ok_or(());
             match self.threads.try_each(&batches, cost, verify) {
                 Ok(()) => return Ok(()),
-                // Which one it is shows below.
+                // This batch has a bad signature: find it below.
                 Err((batch, ())) => start = batch * size,
             }
         }
+
         let verify = |item: &VerifyItem<'_>| {
             self.verify(scheme, item.public_key, item.message, item.signature)
         };

@@ -9,8 +9,6 @@ use aws_lc_rs::signature::{
 use conclave_crypto::{CryptoError, Secret, SignatureKeyPair};
 use conclave_wire::SignaturePublicKey;
 
-pub(crate) const SEED_LEN: usize = 32;
-
 /// AWS-LC's algorithms of a parameter set.
 pub(crate) struct ParameterSet {
     signing: &'static PqdsaSigningAlgorithm,

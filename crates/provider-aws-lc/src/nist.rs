@@ -19,7 +19,7 @@ const UNCOMPRESSED: u8 = 4;
 /// AWS-LC's algorithms on a curve.
 pub(crate) struct Curve {
     /// The length of a private key in bytes.
-    pub(crate) scalar_len: usize,
+    scalar_len: usize,
     agreement: &'static agreement::Algorithm,
     signing: &'static EcdsaSigningAlgorithm,
     verification: &'static EcdsaVerificationAlgorithm,

@@ -4,7 +4,7 @@ use conclave_wire::SignaturePublicKey;
 use ed25519_dalek::{Signer, SigningKey};
 use zeroize::Zeroizing;
 
-pub(crate) const SEED_LEN: usize = 32;
+const SEED_LEN: usize = 32;
 
 fn signing_key(seed: &[u8]) -> Result<SigningKey, CryptoError> {
     let seed: [u8; SEED_LEN] = seed.try_into().map_err(|_| CryptoError::InvalidPrivateKey)?;

@@ -14,7 +14,6 @@ use ed448_goldilocks::{
 };
 use zeroize::Zeroize;
 
-pub(crate) const SEED_LEN: usize = 57;
 const POINT_LEN: usize = 57;
 
 /// `dom4(0, "")`: the name, no pre-hashing, an empty context.

@@ -1,38 +1,34 @@
-//! A portable crypto provider: pure Rust, without the standard library, for every machine that
-//! Rust compiles for, browsers and microcontrollers included.
+//! A portable crypto provider: pure Rust without the standard library, for every machine that Rust
+//! compiles for, browsers and microcontrollers included.
 //!
-//! All suites of RFC 9420, and the post-quantum ones to which [`RustCrypto::with_suites`] gives code
-//! points. Ed25519 and X25519 come from the dalek crates, the rest from the RustCrypto project; X448
-//! and Ed448 are pre-releases there, so that their versions are pinned. Of the two providers this is
-//! the slower one; it accepts and refuses exactly what the native one does, and gives the same
-//! results, signatures of ECDSA and ML-DSA excepted: they are deterministic here (RFC 6979; FIPS
-//! 204 section 3.4).
+//! It has all suites of RFC 9420, and the post-quantum suites that [`RustCrypto::with_suites`] gives code
+//! points. Ed25519 and X25519 come from the dalek crates, X448 and Ed448 from `ed448-goldilocks`, the rest
+//! from the RustCrypto project. It is slower than the native provider, accepts and refuses exactly the
+//! same, and gives the same results, except that its ECDSA and ML-DSA signatures are deterministic
+//! (RFC 6979; FIPS 204 section 3.4).
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
-// The tests are in the native provider's crate: one suite, run over both.
 mod aead;
 mod ed25519;
 mod ed448;
-mod hash;
 mod ml_dsa;
 mod ml_kem;
 mod nist;
-mod sha3;
 mod xdh;
 
 use ::ml_dsa::{MlDsa44, MlDsa65, MlDsa87};
 use alloc::vec::Vec;
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, MlKem, Secret,
-    SignatureKeyPair, SignatureScheme, Suites, VerifyItem, has_low_order,
+    SignatureKeyPair, SignatureScheme, Suites, VerifyItem,
 };
+use conclave_provider_common::{self as common, has, hash, sha3};
 use conclave_wire::SignaturePublicKey;
-use sha2::{Sha256, Sha384, Sha512};
 
-/// The portable provider. All it holds is which suites there are.
+/// The portable provider. It holds nothing but its table of suites.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RustCrypto {
     suites: Suites,
@@ -45,7 +41,7 @@ impl RustCrypto {
         Self { suites: Suites::RFC_9420 }
     }
 
-    /// This provider with the suites of a table: those of RFC 9420, and post-quantum ones.
+    /// This provider with another table of suites: RFC 9420's, and post-quantum ones.
     #[must_use]
     pub const fn with_suites(mut self, suites: Suites) -> Self {
         self.suites = suites;
@@ -59,47 +55,23 @@ impl CryptoProvider for RustCrypto {
     }
 
     fn has_kem(&self, kem: Kem) -> bool {
-        use Kem as K;
-        matches!(
-            kem,
-            K::DhP256
-                | K::DhP384
-                | K::DhP521
-                | K::DhX25519
-                | K::DhX448
-                | K::MlKem768
-                | K::MlKem1024
-                | K::MlKem768P256
-                | K::MlKem1024P384
-                | K::MlKem768X25519
-        )
+        has::kem(kem)
     }
 
     fn has_kdf(&self, kdf: Kdf) -> bool {
-        matches!(kdf, Kdf::HkdfSha256 | Kdf::HkdfSha384 | Kdf::HkdfSha512)
+        has::kdf(kdf)
     }
 
     fn has_aead(&self, aead: Aead) -> bool {
-        matches!(aead, Aead::Aes128Gcm | Aead::Aes256Gcm | Aead::ChaCha20Poly1305)
+        has::aead(aead)
     }
 
     fn has_hash(&self, hash: Hash) -> bool {
-        matches!(hash, Hash::Sha256 | Hash::Sha384 | Hash::Sha512)
+        has::hash(hash)
     }
 
     fn has_signature(&self, scheme: SignatureScheme) -> bool {
-        use SignatureScheme as S;
-        matches!(
-            scheme,
-            S::Ed25519
-                | S::Ed448
-                | S::EcdsaSecp256r1Sha256
-                | S::EcdsaSecp384r1Sha384
-                | S::EcdsaSecp521r1Sha512
-                | S::MlDsa44
-                | S::MlDsa65
-                | S::MlDsa87
-        )
+        has::signature(scheme)
     }
 
     fn suites(&self) -> Suites {
@@ -107,30 +79,15 @@ impl CryptoProvider for RustCrypto {
     }
 
     fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        match hash {
-            Hash::Sha256 => hash::digest::<Sha256>(parts),
-            Hash::Sha384 => hash::digest::<Sha384>(parts),
-            Hash::Sha512 => hash::digest::<Sha512>(parts),
-            _ => Err(CryptoError::UnsupportedComponent("this hash function")),
-        }
+        hash::hash(hash, parts)
     }
 
     fn hmac(&self, hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
-        match hash {
-            Hash::Sha256 => hash::hmac::<hash::HmacSha256>(key.expose(), parts),
-            Hash::Sha384 => hash::hmac::<hash::HmacSha384>(key.expose(), parts),
-            Hash::Sha512 => hash::hmac::<hash::HmacSha512>(key.expose(), parts),
-            _ => Err(CryptoError::UnsupportedComponent("this hash function")),
-        }
+        hash::hmac(hash, key, parts)
     }
 
     fn extract(&self, kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError> {
-        match kdf {
-            Kdf::HkdfSha256 => hash::extract::<hash::HmacSha256>(salt, ikm),
-            Kdf::HkdfSha384 => hash::extract::<hash::HmacSha384>(salt, ikm),
-            Kdf::HkdfSha512 => hash::extract::<hash::HmacSha512>(salt, ikm),
-            _ => Err(CryptoError::UnsupportedComponent("this KDF")),
-        }
+        hash::extract(kdf, salt, ikm)
     }
 
     fn expand(
@@ -140,12 +97,7 @@ impl CryptoProvider for RustCrypto {
         info: &[&[u8]],
         length: usize,
     ) -> Result<Secret, CryptoError> {
-        match kdf {
-            Kdf::HkdfSha256 => hash::expand::<hash::HmacSha256>(prk.expose(), info, length),
-            Kdf::HkdfSha384 => hash::expand::<hash::HmacSha384>(prk.expose(), info, length),
-            Kdf::HkdfSha512 => hash::expand::<hash::HmacSha512>(prk.expose(), info, length),
-            _ => Err(CryptoError::UnsupportedComponent("this KDF")),
-        }
+        hash::expand(kdf, prk, info, length)
     }
 
     fn aead_seal(
@@ -195,10 +147,7 @@ impl CryptoProvider for RustCrypto {
             DhGroup::P256 => nist::p256::validate(public),
             DhGroup::P384 => nist::p384::validate(public),
             DhGroup::P521 => nist::p521::validate(public),
-            DhGroup::X25519 | DhGroup::X448 => {
-                let right = public.len() == group.public_key_len() && !has_low_order(group, public);
-                right.then_some(()).ok_or(CryptoError::InvalidPublicKey)
-            }
+            DhGroup::X25519 | DhGroup::X448 => common::xdh::validate_public_key(group, public),
         }
     }
 
@@ -248,37 +197,12 @@ impl CryptoProvider for RustCrypto {
         }
     }
 
-    /// An EdDSA or ML-DSA seed is the next 32 (for Ed448 57) bytes of the randomness; an ECDSA
-    /// scalar is its first 32, 48 or 66 bytes (of which the first seven bits masked for P-521) that
-    /// are in range.
     fn signature_key_pair(
         &self,
         scheme: SignatureScheme,
         rng: &mut dyn CryptoRng,
     ) -> Result<SignatureKeyPair, CryptoError> {
-        use SignatureScheme as S;
-        let (n, mask) = match scheme {
-            S::Ed25519 => (ed25519::SEED_LEN, 0xff),
-            S::Ed448 => (ed448::SEED_LEN, 0xff),
-            S::MlDsa44 | S::MlDsa65 | S::MlDsa87 => (ml_dsa::SEED_LEN, 0xff),
-            S::EcdsaSecp256r1Sha256 => (nist::p256::SCALAR_LEN, 0xff),
-            S::EcdsaSecp384r1Sha384 => (nist::p384::SCALAR_LEN, 0xff),
-            S::EcdsaSecp521r1Sha512 => (nist::p521::SCALAR_LEN, 0x01),
-            _ => return Err(UNSUPPORTED_SIGNATURE),
-        };
-        // One attempt suffices but for 1 in 2^32; more than a few mean that the rng is none.
-        for _ in 0..u8::MAX {
-            let mut private = Secret::random(n, rng);
-            if let Some(first) = private.expose_mut().first_mut() {
-                *first &= mask;
-            }
-            match self.signature_public_key(scheme, &private) {
-                Ok(public) => return Ok(SignatureKeyPair::new(private, public)),
-                Err(CryptoError::InvalidPrivateKey) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        Err(CryptoError::KeyDerivationFailed)
+        common::signature_key_pair(self, scheme, rng)
     }
 
     fn signature_public_key(
@@ -302,8 +226,6 @@ impl CryptoProvider for RustCrypto {
         public.map(Into::into)
     }
 
-    /// Refuses a key pair whose halves do not belong together
-    /// ([`CryptoError::InvalidPrivateKey`]).
     fn sign(
         &self,
         scheme: SignatureScheme,
@@ -325,16 +247,6 @@ impl CryptoProvider for RustCrypto {
         }
     }
 
-    /// Verifies by the one rule that both providers have, so that members never disagree.
-    ///
-    /// * Ed25519: RFC 8032 section 5.1.7 with the cofactor: `[8][S]B = [8]R + [8][k]A`, key and `R`
-    ///   canonically encoded, `S` below the order, the key not of small order.
-    /// * Ed448: RFC 8032 section 5.2.7 with the cofactor: `[4][S]B = [4]R + [4][k]A`, key and `R`
-    ///   canonically encoded, `S` below the order, the key not of small order. The context is
-    ///   empty.
-    /// * ECDSA: SEC 1, the signature in strict DER, both of `s` and `n - s` accepted; the key an
-    ///   uncompressed point.
-    /// * ML-DSA: FIPS 204's `ML-DSA.Verify`, the context empty. A signature has one encoding.
     fn verify(
         &self,
         scheme: SignatureScheme,
@@ -344,7 +256,7 @@ impl CryptoProvider for RustCrypto {
     ) -> Result<(), CryptoError> {
         use SignatureScheme as S;
         match scheme {
-            S::Ed25519 => conclave_ed25519::verify(public_key, message, signature),
+            S::Ed25519 => common::ed25519::verify(public_key, message, signature),
             S::Ed448 => ed448::verify(public_key, message, signature),
             S::EcdsaSecp256r1Sha256 => nist::p256::verify(public_key, message, signature),
             S::EcdsaSecp384r1Sha384 => nist::p384::verify(public_key, message, signature),
@@ -357,9 +269,10 @@ impl CryptoProvider for RustCrypto {
     }
 
     fn verify_many(&self, scheme: SignatureScheme, items: &[VerifyItem<'_>]) -> Result<(), usize> {
-        if scheme == SignatureScheme::Ed25519 && conclave_ed25519::all_verify(items) {
+        if scheme == SignatureScheme::Ed25519 && common::ed25519::all_verify(items) {
             return Ok(());
         }
+
         let bad = items.iter().position(|item| {
             self.verify(scheme, item.public_key, item.message, item.signature).is_err()
         });

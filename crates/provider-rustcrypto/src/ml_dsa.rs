@@ -8,7 +8,6 @@ use ml_dsa::signature::Keypair;
 use ml_dsa::{EncodedVerifyingKey, MlDsaParams, Seed, Signature, SigningKey, VerifyingKey};
 use zeroize::Zeroize;
 
-pub(crate) const SEED_LEN: usize = 32;
 const CONTEXT: &[u8] = b"";
 
 fn signing_key<P: MlDsaParams>(seed: &[u8]) -> Result<SigningKey<P>, CryptoError> {

@@ -24,7 +24,7 @@ macro_rules! curve {
             use $curve::elliptic_curve::sec1::ToSec1Point;
             use $curve::{PublicKey, SecretKey};
 
-            pub(crate) const SCALAR_LEN: usize = $scalar_len;
+            const SCALAR_LEN: usize = $scalar_len;
 
             fn scalar(private: &[u8]) -> Result<SecretKey, CryptoError> {
                 // The library pads what is too short.

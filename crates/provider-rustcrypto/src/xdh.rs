@@ -1,8 +1,9 @@
-//! X25519 and X448 (RFC 7748). Public keys that are not canonically encoded are taken as their
-//! value, as section 5 there demands; results of all zeros are refused.
+//! X25519 and X448 (RFC 7748). A public key that is not canonically encoded counts as its value, as
+//! section 5 requires; results of all zeros are refused.
 
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoError, Secret};
+use conclave_provider_common::xdh::shared_secret;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
@@ -12,14 +13,6 @@ fn private_key<const N: usize>(bytes: &[u8]) -> Result<Zeroizing<[u8; N]>, Crypt
 
 fn public_key<const N: usize>(bytes: &[u8]) -> Result<[u8; N], CryptoError> {
     bytes.try_into().map_err(|_| CryptoError::InvalidPublicKey)
-}
-
-fn shared_secret(bytes: &[u8]) -> Result<Secret, CryptoError> {
-    let secret = Secret::copy_from(bytes);
-    if secret == Secret::zero(bytes.len()) {
-        return Err(CryptoError::InvalidSharedSecret);
-    }
-    Ok(secret)
 }
 
 pub(crate) fn x25519_public_key(private: &[u8]) -> Result<Vec<u8>, CryptoError> {

@@ -1,8 +1,8 @@
 //! The implementations that meet.
 
 use crate::member::{Member, Result};
-use crate::suite::Suite;
-use conclave_mls::crypto::{PqSuite, Suites};
+use crate::suite::{Suite, in_openmls};
+use conclave_mls::crypto::PqSuite;
 use std::fmt;
 
 /// An implementation of MLS.
@@ -60,9 +60,7 @@ impl Stack {
         match (self, suite) {
             (Self::Conclave, _) | (Self::TsMls, Suite::Rfc(_)) => true,
             (Self::OpenMls, Suite::Rfc(n)) => n <= 3,
-            (Self::OpenMls, Suite::Draft(suite) | Suite::Mended(suite)) => {
-                Suites::OPENMLS.code_point(suite).is_some()
-            }
+            (Self::OpenMls, Suite::Draft(suite) | Suite::Mended(suite)) => in_openmls(suite),
             (Self::MlsRs, Suite::Rfc(n)) => [1, 2, 3, 5, 7].contains(&n),
             // Those of its post-quantum suites that have the components of one of the draft's.
             (Self::MlsRs, Suite::Draft(suite)) => {

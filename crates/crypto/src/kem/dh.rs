@@ -21,8 +21,8 @@ impl<'a> DhKem<'a> {
         Self { labeled: Labeled { provider, kdf, suite_id: SuiteId::kem(kem) }, group }
     }
 
-    /// The private key that `DeriveKeyPair` (section 7.1.3) makes of `ikm`, and what `set_up` makes
-    /// of it: a candidate that `set_up` calls an invalid private key is passed over.
+    /// The private key that `DeriveKeyPair` (section 7.1.3) derives from `ikm`, and what `set_up` makes of
+    /// it. A candidate that `set_up` calls an invalid private key is skipped.
     fn derive_key<T>(
         &self,
         ikm: &Secret,
@@ -30,6 +30,7 @@ impl<'a> DhKem<'a> {
     ) -> Result<(Secret, T), CryptoError> {
         let dkp_prk = self.labeled.extract(&[], b"dkp_prk", ikm.expose())?;
         let n = self.group.private_key_len();
+
         let mask = match self.group {
             DhGroup::X25519 | DhGroup::X448 => {
                 let private = self.labeled.expand(&dkp_prk, b"sk", &[], n)?;
@@ -39,11 +40,13 @@ impl<'a> DhKem<'a> {
             DhGroup::P256 | DhGroup::P384 => 0xff,
             DhGroup::P521 => 0x01,
         };
+
         for counter in 0..=u8::MAX {
             let mut private = self.labeled.expand(&dkp_prk, b"candidate", &[&[counter]], n)?;
             if let Some(first) = private.expose_mut().first_mut() {
                 *first &= mask;
             }
+
             match set_up(&private) {
                 Ok(made) => return Ok((private, made)),
                 Err(CryptoError::InvalidPrivateKey) => {}

@@ -1,7 +1,7 @@
-//! Hybrid KEMs of ML-KEM and a Diffie-Hellman group (draft-irtf-cfrg-concrete-hybrid-kems, as
-//! draft-ietf-hpke-pq takes them up; X-Wing is one).
+//! Hybrid KEMs of ML-KEM and a Diffie-Hellman group (draft-irtf-cfrg-concrete-hybrid-kems as used by
+//! draft-ietf-hpke-pq; X-Wing is one of them).
 //!
-//! A key agreement that gives all zeros is refused, as in DHKEM.
+//! As in DHKEM, a key agreement that gives all zeros is refused.
 
 use crate::{CryptoError, CryptoProvider, HybridKem, MlKem, Secret};
 use alloc::vec::Vec;
@@ -13,16 +13,17 @@ pub(super) struct Hybrid<'a> {
 }
 
 impl Hybrid<'_> {
-    /// `expandDecapsKeyG`: the seed of the ML-KEM key, and that of the group's.
+    /// `expandDecapsKeyG`: the seeds of the ML-KEM key and of the group's key.
     fn expand(&self, private: &Secret) -> Result<(Secret, Secret), CryptoError> {
         if private.len() != HybridKem::SEED_LEN {
             return Err(CryptoError::InvalidPrivateKey);
         }
+
         let n = MlKem::SEED_LEN + self.parts.group_seed_len;
         split(&self.provider.shake256(&[private.expose()], n)?, MlKem::SEED_LEN)
     }
 
-    /// `RandomScalar`: what `set_up` makes of the first candidate in `seed` that is a private key.
+    /// `RandomScalar`: what `set_up` makes of the first candidate in `seed` that is a valid private key.
     fn with_scalar<T>(
         &self,
         seed: &Secret,
@@ -37,9 +38,9 @@ impl Hybrid<'_> {
         Err(CryptoError::KeyDerivationFailed)
     }
 
-    /// The keys of both parts.
+    /// The public keys of both parts.
     fn split_public<'k>(&self, public: &'k [u8]) -> Result<(&'k [u8], &'k [u8]), CryptoError> {
-        // Whether the rest has the group's length is the provider's to check.
+        // The provider checks the length of the rest.
         let n = self.parts.ml_kem.public_key_len();
         public.split_at_checked(n).ok_or(CryptoError::InvalidPublicKey)
     }
@@ -60,7 +61,7 @@ impl Hybrid<'_> {
         self.provider.dh_validate_public_key(self.parts.group, of_group)
     }
 
-    /// `Encaps` with the randomness of both parts: ML-KEM's first.
+    /// `Encaps` with the randomness of both parts, ML-KEM's first.
     pub(super) fn encap(
         &self,
         public: &[u8],
@@ -70,18 +71,20 @@ impl Hybrid<'_> {
         if seed.len() != MlKem::RANDOMNESS_LEN + self.parts.group_seed_len {
             return Err(CryptoError::InvalidLength);
         }
+
         let (randomness, group_seed) = split(seed, MlKem::RANDOMNESS_LEN)?;
         let (mut kem_output, pq_secret) =
             self.provider.ml_kem_encap(self.parts.ml_kem, of_ml_kem, &randomness)?;
         let (ephemeral, dh) = self.with_scalar(&group_seed, |scalar| {
             self.provider.dh_both(self.parts.group, scalar, of_group)
         })?;
+
         let secret = self.combine(&pq_secret, &dh, &ephemeral, of_group)?;
         kem_output.extend_from_slice(&ephemeral);
         Ok((kem_output, secret))
     }
 
-    /// `Decaps`. The public key is that of `private`.
+    /// `Decaps`. `public` is the public key of `private`.
     pub(super) fn decap(
         &self,
         private: &Secret,
@@ -92,11 +95,13 @@ impl Hybrid<'_> {
         let (ciphertext, ephemeral) = kem_output
             .split_at_checked(self.parts.ml_kem.ciphertext_len())
             .ok_or(CryptoError::OpenFailed)?;
+
         let (ml_kem_seed, group_seed) = self.expand(private)?;
         let dh = self.with_scalar(&group_seed, |scalar| {
             self.provider.dh(self.parts.group, scalar, ephemeral)
         })?;
         let pq_secret = self.provider.ml_kem_decap(self.parts.ml_kem, &ml_kem_seed, ciphertext)?;
+
         self.combine(&pq_secret, &dh, ephemeral, of_group)
     }
 

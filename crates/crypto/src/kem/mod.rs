@@ -1,4 +1,4 @@
-//! The KEMs of HPKE, composed over what a provider has: key agreements, ML-KEM, hashes.
+//! The KEMs of HPKE, composed over a provider's key agreements, ML-KEM and hashes.
 
 mod dh;
 mod hybrid;
@@ -19,6 +19,7 @@ pub(crate) fn derive_key_pair(
     if let KemParts::Dh { group, kdf } = kem.parts() {
         return DhKem::new(provider, kem, group, kdf).derive_key_pair(ikm);
     }
+
     let n = kem.seed_len();
     let seed = labeled_derive(provider, &SuiteId::kem(kem), ikm, b"DeriveKeyPair", n)?;
     let private = HpkePrivateKey(seed);
@@ -26,7 +27,7 @@ pub(crate) fn derive_key_pair(
     Ok(HpkeKeyPair { private, public })
 }
 
-/// `Encap(public)` with the randomness given.
+/// `Encap(public)` with the randomness passed in.
 pub(crate) fn encap(
     provider: &dyn CryptoProvider,
     kem: Kem,
@@ -73,7 +74,7 @@ pub(crate) fn public_key(
     Ok(public.into())
 }
 
-/// Whether a public key is one of the KEM's.
+/// Checks that a public key is valid for the KEM.
 pub(crate) fn validate_public_key(
     provider: &dyn CryptoProvider,
     kem: Kem,

@@ -1,6 +1,3 @@
-//! For tests: a provider that tells of every call, so that a test can count calls, look at what
-//! goes through them, or make one fail.
-
 use crate::{
     Aead, CryptoError, CryptoProvider, DhGroup, Digest, Hash, Kdf, Kem, MlKem, Secret,
     SignatureKeyPair, SignatureScheme, Suites,
@@ -10,7 +7,7 @@ use conclave_wire::SignaturePublicKey;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use rand_core::CryptoRng;
 
-/// What a call of a [`CryptoProvider`] computes.
+/// What a call to a [`CryptoProvider`] computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names of the methods")]
 pub enum Operation {
@@ -35,43 +32,45 @@ pub enum Operation {
     Verify,
 }
 
-/// Who is told of the calls of a [`Hooked`] provider.
+/// Observes the calls to a [`Hooked`] provider: a test can count them, look at their secrets, or make one
+/// fail.
 pub trait Hook: Send + Sync {
-    /// Told of a call before it is made.
+    /// Runs before a call.
     ///
     /// # Errors
-    /// What the call is to give instead of its result.
+    /// An error that the call returns instead of its result.
     fn before(&self, operation: Operation) -> Result<(), CryptoError> {
         let _ = operation;
         Ok(())
     }
 
-    /// Told of a call that gave a result: the secrets among its arguments (keys and seeds; of an
-    /// Extract the salt and all parts of the ikm; of SHA-3 the parts' shared secrets), in their order, and the secret that came of it, if one did.
+    /// Runs after a call that succeeded. `inputs` are the secrets among its arguments, in order: keys and
+    /// seeds; for Extract the salt and all parts of the input keying material; for SHA-3 the shared secrets.
+    /// `output` is the secret that the call returns, if it returns one.
     fn after(&self, operation: Operation, inputs: &[&[u8]], output: Option<&[u8]>) {
         let _ = (operation, inputs, output);
     }
 
-    /// Asked before a signature is made: another one to give instead.
+    /// A signature to return instead of making one.
     fn sign(&self, key_pair: &SignatureKeyPair, message: &[u8]) -> Option<Vec<u8>> {
         let _ = (key_pair, message);
         None
     }
 }
 
-/// A provider that tells a [`Hook`] of every call of another.
+/// A provider that reports every call to another provider to a [`Hook`].
 ///
-/// KEMs and batches are the compositions that [`CryptoProvider`] has by default, whatever the
-/// other provider does instead: so each of the primitives below them is told of.
+/// KEMs and batches are the default compositions of [`CryptoProvider`], whatever the other provider does
+/// instead, so that the hook sees each primitive below them.
 #[derive(Debug, Default)]
 pub struct Hooked<P, H> {
     provider: P,
-    /// Who is told.
+    /// The observer of the calls.
     pub hook: H,
 }
 
 impl<P: CryptoProvider, H: Hook> Hooked<P, H> {
-    /// A provider of whose calls a hook is told.
+    /// A provider whose calls `hook` observes.
     pub const fn new(provider: P, hook: H) -> Self {
         Self { provider, hook }
     }
@@ -88,7 +87,7 @@ impl<P: CryptoProvider, H: Hook> Hooked<P, H> {
         Ok(result)
     }
 
-    /// The same for a call that gives a secret.
+    /// [`Self::call`] for an operation that returns a secret.
     fn call_for_secret(
         &self,
         operation: Operation,
@@ -106,34 +105,44 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
     fn name(&self) -> &'static str {
         self.provider.name()
     }
+
     fn has_kem(&self, kem: Kem) -> bool {
         self.provider.has_kem(kem)
     }
+
     fn has_kdf(&self, kdf: Kdf) -> bool {
         self.provider.has_kdf(kdf)
     }
+
     fn has_aead(&self, aead: Aead) -> bool {
         self.provider.has_aead(aead)
     }
+
     fn has_hash(&self, hash: Hash) -> bool {
         self.provider.has_hash(hash)
     }
+
     fn has_signature(&self, scheme: SignatureScheme) -> bool {
         self.provider.has_signature(scheme)
     }
+
     fn suites(&self) -> Suites {
         self.provider.suites()
     }
+
     fn hash(&self, hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
         self.call(Operation::Hash, &[], |p| p.hash(hash, parts))
     }
+
     fn hmac(&self, hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
         self.call(Operation::Hmac, &[key.expose()], |p| p.hmac(hash, key, parts))
     }
+
     fn extract(&self, kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoError> {
         let inputs: Vec<&[u8]> = [salt].into_iter().chain(ikm.iter().copied()).collect();
         self.call_for_secret(Operation::Extract, &inputs, |p| p.extract(kdf, salt, ikm))
     }
+
     fn expand(
         &self,
         kdf: Kdf,
@@ -144,6 +153,7 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         let expand = |p: &P| p.expand(kdf, prk, info, length);
         self.call_for_secret(Operation::Expand, &[prk.expose()], expand)
     }
+
     fn aead_seal(
         &self,
         aead: Aead,
@@ -155,6 +165,7 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         let seal = |p: &P| p.aead_seal(aead, key, nonce, aad, plaintext);
         self.call(Operation::AeadSeal, &[key.expose()], seal)
     }
+
     fn aead_open(
         &self,
         aead: Aead,
@@ -166,31 +177,38 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         let open = |p: &P| p.aead_open(aead, key, nonce, aad, ciphertext);
         self.call_for_secret(Operation::AeadOpen, &[key.expose()], open)
     }
+
     fn dh_public_key(&self, group: DhGroup, private: &Secret) -> Result<Vec<u8>, CryptoError> {
         let public = |p: &P| p.dh_public_key(group, private);
         self.call(Operation::DhPublicKey, &[private.expose()], public)
     }
+
     fn dh(&self, group: DhGroup, private: &Secret, public: &[u8]) -> Result<Secret, CryptoError> {
         let dh = |p: &P| p.dh(group, private, public);
         self.call_for_secret(Operation::Dh, &[private.expose()], dh)
     }
+
     fn dh_validate_public_key(&self, group: DhGroup, public: &[u8]) -> Result<(), CryptoError> {
         let validate = |p: &P| p.dh_validate_public_key(group, public);
         self.call(Operation::DhValidatePublicKey, &[], validate)
     }
+
     fn sha3_256(&self, parts: &[&[u8]]) -> Result<Secret, CryptoError> {
-        // Those of a hybrid KEM's parts come first.
+        // The shared secrets of a hybrid KEM's two parts come first.
         let secrets = parts.get(..2).unwrap_or(parts);
         self.call_for_secret(Operation::Sha3, secrets, |p| p.sha3_256(parts))
     }
+
     fn shake256(&self, parts: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
         let seed = parts.get(..1).unwrap_or(parts);
         self.call_for_secret(Operation::Shake, seed, |p| p.shake256(parts, length))
     }
+
     fn ml_kem_public_key(&self, ml_kem: MlKem, private: &Secret) -> Result<Vec<u8>, CryptoError> {
         let public = |p: &P| p.ml_kem_public_key(ml_kem, private);
         self.call(Operation::MlKemPublicKey, &[private.expose()], public)
     }
+
     fn ml_kem_encap(
         &self,
         ml_kem: MlKem,
@@ -203,6 +221,7 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         self.hook.after(Operation::MlKemEncap, &[randomness.expose()], output);
         Ok((ciphertext, secret))
     }
+
     fn ml_kem_decap(
         &self,
         ml_kem: MlKem,
@@ -212,10 +231,12 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         let decap = |p: &P| p.ml_kem_decap(ml_kem, private, ciphertext);
         self.call_for_secret(Operation::MlKemDecap, &[private.expose()], decap)
     }
+
     fn ml_kem_validate_public_key(&self, ml_kem: MlKem, public: &[u8]) -> Result<(), CryptoError> {
         let validate = |p: &P| p.ml_kem_validate_public_key(ml_kem, public);
         self.call(Operation::MlKemValidatePublicKey, &[], validate)
     }
+
     fn signature_key_pair(
         &self,
         scheme: SignatureScheme,
@@ -223,6 +244,7 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
     ) -> Result<SignatureKeyPair, CryptoError> {
         self.call(Operation::SignatureKeyPair, &[], |p| p.signature_key_pair(scheme, rng))
     }
+
     fn signature_public_key(
         &self,
         scheme: SignatureScheme,
@@ -231,6 +253,7 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         let public = |p: &P| p.signature_public_key(scheme, private);
         self.call(Operation::SignaturePublicKey, &[private.expose()], public)
     }
+
     fn sign(
         &self,
         scheme: SignatureScheme,
@@ -243,6 +266,7 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         };
         self.call(Operation::Sign, &[key_pair.private.expose()], sign)
     }
+
     fn verify(
         &self,
         scheme: SignatureScheme,
@@ -253,12 +277,13 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
         let verify = |p: &P| p.verify(scheme, public_key, message, signature);
         self.call(Operation::Verify, &[], verify)
     }
+
     fn as_dyn(&self) -> &dyn CryptoProvider {
         self
     }
 }
 
-/// Counts the calls of one operation.
+/// Counts the calls to one operation.
 #[derive(Debug)]
 pub struct Counter {
     operation: Operation,
@@ -266,13 +291,13 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Counts calls of this operation.
+    /// A counter for this operation.
     #[must_use]
     pub const fn of(operation: Operation) -> Self {
         Self { operation, calls: AtomicUsize::new(0) }
     }
 
-    /// How many calls something takes.
+    /// Runs an action and returns how many calls it made, with its result.
     pub fn during<T>(&self, action: impl FnOnce() -> T) -> (usize, T) {
         let before = self.calls.load(Relaxed);
         let result = action();
@@ -287,7 +312,7 @@ impl Hook for Counter {
     }
 }
 
-/// Both are told; the first one's error goes before.
+/// Both hooks run; the first one's error takes precedence.
 impl<A: Hook, B: Hook> Hook for (A, B) {
     fn before(&self, operation: Operation) -> Result<(), CryptoError> {
         self.0.before(operation)?;
