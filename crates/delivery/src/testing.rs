@@ -7,7 +7,7 @@ use conclave_crypto::{CryptoProvider, SignatureKeyPair, Suite, Suites};
 use conclave_group::{KeyPackageParams, LeafParams, OwnKeyPackage};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::{
-    Credential, EncryptedGroupSecrets, HpkeCiphertext, KeyPackage, Lifetime, MlsMessage,
+    Credential, EncryptedGroupSecrets, Epoch, HpkeCiphertext, KeyPackage, Lifetime, MlsMessage,
     MlsMessageBody, PrivateMessage, Welcome,
 };
 use core::convert::Infallible;
@@ -131,7 +131,7 @@ pub(crate) fn private(
 ) -> Bytes {
     message(MlsMessageBody::PrivateMessage(PrivateMessage {
         group_id: group.clone(),
-        epoch,
+        epoch: Epoch(epoch),
         content_type,
         authenticated_data: Bytes::default(),
         encrypted_sender_data: Bytes::default(),

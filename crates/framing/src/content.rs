@@ -2,11 +2,14 @@
 
 use crate::FramingError;
 use crate::sign::verify_signature;
+use alloc::vec::Vec;
 use conclave_crypto::Suite;
 use conclave_wire::{
-    AuthenticatedContent, Content, ContentType, GroupContext, GroupId, Proposal, Sender,
+    AuthenticatedCommit, AuthenticatedContent, Bytes, Content, ContentType, Encode, Epoch,
+    FramedCommit, FramedContent, GroupContext, GroupId, LeafIndex, Proposal, ProposalRef, Sender,
     SignaturePublicKey, WireFormat,
 };
+use core::fmt;
 
 /// A message that was opened and whose signature has not been verified.
 ///
@@ -35,7 +38,7 @@ impl UnverifiedContent {
 
     /// The epoch that the message says it was sent in.
     #[must_use]
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> Epoch {
         self.0.content.epoch
     }
 
@@ -61,18 +64,19 @@ impl UnverifiedContent {
         }
     }
 
-    /// Verifies the signature by the sender's key.
+    /// Verifies the signature with the sender's key, and takes the message apart.
     ///
     /// # Errors
-    /// As [`verify_signature`].
+    /// As [`verify_signature`]; [`FramingError::MissingConfirmationTag`] for a commit without its
+    /// tag, [`FramingError::UnexpectedConfirmationTag`] for a tag on anything else.
     pub fn verify(
         self,
         suite: &Suite<'_>,
         context: &GroupContext,
         key: &SignaturePublicKey,
-    ) -> Result<VerifiedContent, FramingError> {
+    ) -> Result<Verified, FramingError> {
         match verify_signature(suite, &self.0, context, key) {
-            Ok(()) => Ok(VerifiedContent(self.0)),
+            Ok(()) => Verified::new(suite, self.0),
             Err(e) => {
                 // Nobody will read it, and it was encrypted.
                 self.0.content.content.wipe();
@@ -82,23 +86,149 @@ impl UnverifiedContent {
     }
 }
 
-/// A message whose signature was verified. Only [`UnverifiedContent::verify`] makes one.
-///
-/// A commit's confirmation tag has not been checked: that takes the next epoch's key.
+/// A message whose signature was verified, by what it holds. Only [`UnverifiedContent::verify`]
+/// makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedContent(AuthenticatedContent);
+pub enum Verified {
+    /// A proposal.
+    Proposal(VerifiedProposal),
+    /// A commit.
+    Commit(VerifiedCommit),
+    /// Application data.
+    Application(VerifiedApplication),
+}
 
-impl VerifiedContent {
-    /// The message.
-    #[must_use]
-    pub fn into_inner(self) -> AuthenticatedContent {
-        self.0
+impl Verified {
+    fn new(suite: &Suite<'_>, message: AuthenticatedContent) -> Result<Self, FramingError> {
+        // The reference hashes the whole message, so encode it before taking it apart.
+        let referenced = match &message.content.content {
+            Content::Proposal(_) => message.to_bytes()?,
+            Content::Commit(_) | Content::Application(_) => Vec::new(),
+        };
+        let AuthenticatedContent { wire_format, content, auth } = message;
+        let FramedContent { group_id, epoch, sender, authenticated_data, content } = content;
+
+        match (content, auth.confirmation_tag, sender) {
+            (Content::Proposal(proposal), None, _) => {
+                let reference = suite.proposal_ref(&referenced)?;
+                let proposal = VerifiedProposal { sender, authenticated_data, proposal, reference };
+                Ok(Self::Proposal(proposal))
+            }
+            (Content::Commit(commit), Some(confirmation_tag), _) => {
+                let content = FramedCommit { group_id, epoch, sender, authenticated_data, commit };
+                let signature = auth.signature;
+                let commit =
+                    AuthenticatedCommit { wire_format, content, signature, confirmation_tag };
+                Ok(Self::Commit(VerifiedCommit(commit)))
+            }
+            (Content::Application(data), None, Sender::Member(sender)) => {
+                let data = VerifiedApplication { sender, authenticated_data, data };
+                Ok(Self::Application(data))
+            }
+
+            (Content::Commit(_), None, _) => Err(FramingError::MissingConfirmationTag),
+            (Content::Application(data), None, _) => {
+                Content::Application(data).wipe();
+                Err(FramingError::PrivateMessageFromOutside)
+            }
+            (other @ (Content::Proposal(_) | Content::Application(_)), Some(_), _) => {
+                other.wipe();
+                Err(FramingError::UnexpectedConfirmationTag)
+            }
+        }
     }
 }
 
-impl core::ops::Deref for VerifiedContent {
-    type Target = AuthenticatedContent;
-    fn deref(&self) -> &AuthenticatedContent {
+/// A proposal in a message whose signature was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedProposal {
+    sender: Sender,
+    authenticated_data: Bytes,
+    proposal: Proposal,
+    reference: ProposalRef,
+}
+
+impl VerifiedProposal {
+    /// The sender.
+    #[must_use]
+    pub fn sender(&self) -> Sender {
+        self.sender
+    }
+
+    /// The message's authenticated data.
+    #[must_use]
+    pub fn authenticated_data(&self) -> &[u8] {
+        &self.authenticated_data
+    }
+
+    /// The proposal.
+    #[must_use]
+    pub fn proposal(&self) -> &Proposal {
+        &self.proposal
+    }
+
+    /// The reference by which commits name the proposal (section 5.2).
+    #[must_use]
+    pub fn reference(&self) -> &ProposalRef {
+        &self.reference
+    }
+
+    /// The proposal and its reference.
+    #[must_use]
+    pub fn into_parts(self) -> (Proposal, ProposalRef) {
+        (self.proposal, self.reference)
+    }
+}
+
+/// A commit in a message whose signature was verified.
+///
+/// Its confirmation tag is there and has not been checked: that takes the next epoch's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedCommit(AuthenticatedCommit);
+
+impl core::ops::Deref for VerifiedCommit {
+    type Target = AuthenticatedCommit;
+    fn deref(&self) -> &AuthenticatedCommit {
         &self.0
+    }
+}
+
+/// Application data in a message whose signature was verified. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VerifiedApplication {
+    sender: LeafIndex,
+    authenticated_data: Bytes,
+    data: Bytes,
+}
+
+impl VerifiedApplication {
+    /// The member who sent it.
+    #[must_use]
+    pub fn sender(&self) -> LeafIndex {
+        self.sender
+    }
+
+    /// The message's authenticated data.
+    #[must_use]
+    pub fn authenticated_data(&self) -> &[u8] {
+        &self.authenticated_data
+    }
+
+    /// The application data.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The authenticated data and the application data.
+    #[must_use]
+    pub fn into_parts(self) -> (Bytes, Bytes) {
+        (self.authenticated_data, self.data)
+    }
+}
+
+impl fmt::Debug for VerifiedApplication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifiedApplication({}, {} bytes)", self.sender, self.data.len())
     }
 }

@@ -1,5 +1,5 @@
 use conclave_crypto::CryptoError;
-use conclave_wire::{DecodeError, EncodeError, ProposalType, SenderType, WireFormat};
+use conclave_wire::{DecodeError, EncodeError, Epoch, ProposalType, SenderType, WireFormat};
 use core::fmt;
 
 /// Why a message was not protected, not opened, or not taken as authentic. Nothing was changed by
@@ -17,9 +17,9 @@ pub enum FramingError {
     /// The message is of another epoch than the context (section 6.1).
     WrongEpoch {
         /// The message's epoch.
-        message: u64,
+        message: Epoch,
         /// The context's epoch.
-        context: u64,
+        context: Epoch,
     },
     /// Application data in a PublicMessage (section 6).
     ApplicationDataInPublicMessage,
@@ -144,7 +144,7 @@ mod tests {
             (E::WrongWireFormat(WireFormat::WELCOME), "wire format"),
             (E::WrongSenderType(SenderType::NewMemberCommit), "NewMemberCommit"),
             (E::WrongGroup, "another group"),
-            (E::WrongEpoch { message: 4711, context: 815 }, "epoch 4711, not 815"),
+            (E::WrongEpoch { message: Epoch(4711), context: Epoch(815) }, "epoch 4711, not 815"),
             (E::ApplicationDataInPublicMessage, "application data"),
             (E::PrivateMessageFromOutside, "only members"),
             (E::ExternalSenderNotProposal, "external sender may send only"),

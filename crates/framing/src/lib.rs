@@ -5,12 +5,12 @@
 //!                                                     └protect_private─▶ PrivateMessage
 //!
 //!  PublicMessage ──open_public─────────────────────┐
-//!  PrivateMessage ─open_sender_data─▶ open_private─┴▶ UnverifiedContent ─verify─▶ VerifiedContent
+//!  PrivateMessage ─open_sender_data─▶ open_private─┴▶ UnverifiedContent ─verify─▶ Verified
 //! ```
 //!
 //! Nothing here knows a group: the GroupContext, keys and secrets come in as arguments, and which
 //! they are is for the floor above to say. What was opened can be read only once its signature was
-//! verified, for there is no other way to a [`VerifiedContent`].
+//! verified, for there is no other way to a [`Verified`] message.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -24,7 +24,9 @@ mod public;
 mod rules;
 mod sign;
 
-pub use content::{UnverifiedContent, VerifiedContent};
+pub use content::{
+    UnverifiedContent, Verified, VerifiedApplication, VerifiedCommit, VerifiedProposal,
+};
 pub use error::FramingError;
 pub use padding::Padding;
 pub use private::{open_private, open_sender_data, protect_private};

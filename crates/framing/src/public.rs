@@ -66,8 +66,9 @@ pub fn open_public(
 ) -> Result<UnverifiedContent, FramingError> {
     let PublicMessage { content, auth, membership_tag } = message;
     let message = AuthenticatedContent { wire_format: WireFormat::PUBLIC_MESSAGE, content, auth };
-    check(&message)?;
+    check_sender(message.wire_format, &message.content)?;
     check_context(&message.content, context)?;
+
     match (message.content.sender, membership_tag) {
         (Sender::Member(_), None) => return Err(FramingError::MissingMembershipTag),
         (Sender::Member(_), Some(tag)) => {

@@ -46,9 +46,11 @@ fn check_external_proposal(proposal: &Proposal) -> Result<(), FramingError> {
         | Proposal::PreSharedKey(_)
         | Proposal::ReInit(_)
         | Proposal::GroupContextExtensions(_) => Ok(()),
-        // What its registration says, who knows the group checks.
+        // Only the group knows what the type's registration says of external senders.
         Proposal::Custom { .. } => Ok(()),
-        other => Err(FramingError::ExternalSenderProposalType(other.proposal_type())),
+        Proposal::Update(_) | Proposal::ExternalInit(_) => {
+            Err(FramingError::ExternalSenderProposalType(proposal.proposal_type()))
+        }
     }
 }
 

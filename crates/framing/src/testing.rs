@@ -1,15 +1,16 @@
 //! What the tests share: a group's context, messages of each kind, reproducible randomness.
 
-use crate::sign_content;
+use crate::{Verified, sign_content};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{Secret, SignatureKeyPair, Suite};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_schedule::{MembershipKey, SenderDataSecret};
 use conclave_wire::{
-    AuthenticatedContent, Capabilities, CipherSuite, Commit, Content, Credential, FramedContent,
-    GroupContext, KeyPackage, LeafIndex, LeafNode, LeafNodeSource, Lifetime, PreSharedKeyId,
-    Proposal, ProtocolVersion, PskType, ReInit, Sender, UpdatePath, WireFormat,
+    AuthenticatedContent, Bytes, Capabilities, CipherSuite, Commit, Content, Credential, Epoch,
+    FramedCommit, FramedContent, GroupContext, KeyPackage, LeafIndex, LeafNode, LeafNodeSource,
+    Lifetime, Mac, PreSharedKeyId, Proposal, ProtocolVersion, PskType, ReInit, Sender, UpdatePath,
+    WireFormat,
 };
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
@@ -63,7 +64,7 @@ impl Fixture {
             version: ProtocolVersion::MLS10,
             cipher_suite: CipherSuite(1),
             group_id: b"group".as_slice().into(),
-            epoch: 7,
+            epoch: Epoch(7),
             tree_hash: [1; 32].into(),
             confirmed_transcript_hash: [2; 32].into(),
             extensions: Vec::new(),
@@ -79,7 +80,7 @@ impl Fixture {
 
     /// The context of the next epoch.
     pub(crate) fn next_context(&self) -> GroupContext {
-        GroupContext { epoch: self.context.epoch + 1, ..self.context.clone() }
+        GroupContext { epoch: Epoch(self.context.epoch.0 + 1), ..self.context.clone() }
     }
 
     pub(crate) fn framed(&self, sender: Sender, content: Content) -> FramedContent {
@@ -152,6 +153,35 @@ impl Fixture {
             Proposal::ExternalInit([5; 32].into()),
             Proposal::GroupContextExtensions(Vec::new()),
         ]
+    }
+}
+
+/// The parts of a signed message: sender, authenticated data, content and confirmation tag.
+pub(crate) type Contents = (Sender, Bytes, Content, Option<Mac>);
+
+/// What was sent, to compare with [`contents`].
+pub(crate) fn sent_contents(message: &AuthenticatedContent) -> Contents {
+    let AuthenticatedContent { content, auth, .. } = message.clone();
+    (content.sender, content.authenticated_data, content.content, auth.confirmation_tag)
+}
+
+/// What a verified message holds.
+pub(crate) fn contents(message: &Verified) -> Contents {
+    match message.clone() {
+        Verified::Proposal(m) => {
+            let (sender, data) = (m.sender(), m.authenticated_data().into());
+            (sender, data, Content::Proposal(m.into_parts().0), None)
+        }
+        Verified::Commit(m) => {
+            let FramedCommit { sender, authenticated_data, commit, .. } = m.content.clone();
+            let tag = Some(m.confirmation_tag.clone());
+            (sender, authenticated_data, Content::Commit(commit), tag)
+        }
+        Verified::Application(m) => {
+            let sender = Sender::Member(m.sender());
+            let (authenticated_data, data) = m.into_parts();
+            (sender, authenticated_data, Content::Application(data), None)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Error, Misuse, Rejection};
 use crate::event::Event;
 use crate::pending::{OwnPath, PendingUpdate};
 use crate::proposals::{CheckedList, ListedProposal, Origin};
-use crate::public::{StagedCommit, commit_of};
+use crate::public::StagedCommit;
 use crate::rows::{Batch, RowKey, Table};
 use crate::state::{CurrentSecrets, Delta, Group, PastEpoch, SecretTreeChange};
 use crate::stored::{header_row, past_epoch_row, past_leaf_row, put_secret_tree_rows};
@@ -19,8 +19,8 @@ use conclave_schedule::{
 };
 use conclave_tree::{TreeError, TreeRead, open_path};
 use conclave_wire::{
-    AuthenticatedContent, Encode, GroupContext, LeafIndex, Mac, NodeIndex, PreSharedKeyId,
-    Proposal, PskType, Sender, UpdatePath,
+    AuthenticatedCommit, Encode, GroupContext, LeafIndex, Mac, NodeIndex, PreSharedKeyId, Proposal,
+    PskType, Sender, UpdatePath,
 };
 
 /// Where the secrets of a commit's path come from.
@@ -42,7 +42,7 @@ struct Path {
 pub(crate) struct Incoming<'a> {
     /// Seconds since 1970.
     pub(crate) now: u64,
-    pub(crate) content: &'a AuthenticatedContent,
+    pub(crate) content: &'a AuthenticatedCommit,
     /// Its proposals.
     pub(crate) list: &'a CheckedList,
     pub(crate) source: PathSource<'a>,
@@ -115,9 +115,8 @@ impl Group {
     ) -> Result<Advance, Error> {
         let secrets = self.active()?;
         let Incoming { content, list, .. } = *incoming;
-        let commit = commit_of(&content.content)?;
         let sender = content.content.sender;
-        let path = commit.path.as_deref();
+        let path = content.content.commit.path.as_deref();
         let origin = match incoming.source {
             PathSource::Received => Origin::Received,
             PathSource::Own(_) => Origin::Own,
@@ -137,10 +136,11 @@ impl Group {
             None => secrets.init.clone(),
         };
         let mut context = staged.provisional.clone();
-        context.confirmed_transcript_hash = self.public.confirmed_after(suite, content)?;
+        context.confirmed_transcript_hash =
+            self.public.confirmed_after(suite, &content.transcript_hash_input())?;
         let psks = incoming.psks;
         let epoch = next_epoch(suite, &init, &path.commit_secret, psks, &context)?.1;
-        let tag = content.auth.confirmation_tag.clone().unwrap_or_default();
+        let tag = content.confirmation_tag.clone();
         let confirmed = &context.confirmed_transcript_hash;
         if !confirmation_tag_matches(suite, &epoch.confirmation_key, confirmed, &tag)? {
             return Err(Rejection::ConfirmationTag.into());
@@ -289,7 +289,7 @@ impl Group {
         self.expire(now, keep, delta, batch);
         if !keep {
             delta.secret_trees.insert(epoch, SecretTreeChange::Whole(None));
-            batch.deleted_epochs.insert(epoch);
+            batch.deleted_epochs.insert(epoch.0);
             return Ok(());
         }
         let past = PastEpoch {
@@ -300,9 +300,9 @@ impl Group {
             ended: now,
             leaves: replaced.into_iter().map(|(leaf, old)| (leaf, old.map(Into::into))).collect(),
         };
-        batch.put(RowKey::of_epoch(Table::PastEpoch, epoch, 0), past_epoch_row(&past)?.expose());
+        batch.put(RowKey::of_epoch(Table::PastEpoch, epoch.0, 0), past_epoch_row(&past)?.expose());
         for (leaf, old) in &past.leaves {
-            let key = RowKey::of_epoch(Table::PastLeaf, epoch, leaf.0.into());
+            let key = RowKey::of_epoch(Table::PastLeaf, epoch.0, leaf.0.into());
             batch.put(key, past_leaf_row(old.as_deref())?.expose());
         }
         delta.past.insert(epoch, Some(past));
@@ -315,12 +315,13 @@ impl Group {
         &self,
         suite: &Suite<'_>,
         staged: StagedCommit<'_>,
-        content: &AuthenticatedContent,
+        content: &AuthenticatedCommit,
         sender: Sender,
     ) -> Result<Advance, Error> {
         let mut context = staged.provisional.clone();
-        context.confirmed_transcript_hash = self.public.confirmed_after(suite, content)?;
-        let tag = content.auth.confirmation_tag.clone().unwrap_or_default();
+        context.confirmed_transcript_hash =
+            self.public.confirmed_after(suite, &content.transcript_hash_input())?;
+        let tag = content.confirmation_tag.clone();
         let mut unused = self.batch();
         let finished =
             self.public.finish_commit(suite, staged, context, tag, sender, &mut unused)?;

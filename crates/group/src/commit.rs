@@ -12,7 +12,6 @@ use crate::policy::GroupView;
 use crate::proposals::{
     Applied, CheckedList, Committer, Linking, ListedProposal, Origin, committable,
 };
-use crate::public::commit_of;
 use crate::rows::{RowKey, Table};
 use crate::rules;
 use crate::send::{Framing, LeafUpdate, NewProposal, make_proposal, random_nonce};
@@ -26,7 +25,7 @@ use conclave_crypto::{CryptoProvider, CryptoRng, Secret, Suite};
 use conclave_schedule::{CommitSecret, confirmation_tag, external_key_pair};
 use conclave_tree::{NewPath, create_path, seal_path};
 use conclave_wire::{
-    Commit, Content, Encode, Extension, LeafIndex, PreSharedKeyId, Proposal, ProposalOrRef,
+    Commit, Content, Encode, Epoch, Extension, LeafIndex, PreSharedKeyId, Proposal, ProposalOrRef,
     ProposalRef, PskType, Sender,
 };
 
@@ -145,7 +144,8 @@ impl Group {
         let commit = Commit { proposals: proposals.collect(), path: update_path.map(Box::new) };
         let mut content = self.sign(&suite, Content::Commit(commit), &options.framing)?;
         let mut context = provisional;
-        context.confirmed_transcript_hash = self.public.confirmed_after(&suite, &content)?;
+        context.confirmed_transcript_hash =
+            self.public.confirmed_after(&suite, &content.transcript_hash_input())?;
         let commit_secret = match &path {
             Some(path) => CommitSecret::from_secret(path.keys.commit_secret.clone()),
             None => CommitSecret::zero(&suite),
@@ -196,6 +196,7 @@ impl Group {
             commit_secret: path.keys.commit_secret,
             signer: options.leaf.map(|leaf| leaf.signer),
         });
+        let content = content.try_into()?;
         let pending = PendingCommit { content, path, psks, messages: messages.clone() };
         batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
         delta.pending_commit = Some(Some(Box::new(pending)));
@@ -372,7 +373,7 @@ impl Group {
         judged: Judged,
     ) -> Result<Draft<'_>, Error> {
         let linking = match &options.link {
-            Some(_) if self.epoch() == 0 => Linking::Allowed,
+            Some(_) if self.epoch() == Epoch::FIRST => Linking::Allowed,
             Some(_) => return Err(Misuse::NotPossible("only a new group can be linked").into()),
             None => Linking::Forbidden,
         };
@@ -412,7 +413,7 @@ impl Group {
         let suite = self.suite(provider)?;
         let pending = self.judged_commit(id)?;
         let sender = Sender::Member(self.own_leaf);
-        let commit = commit_of(&pending.content.content)?;
+        let commit = &pending.content.content.commit;
         // Only the creator's first commit can link a group to another.
         let linking = Linking::observed(self.epoch(), sender);
         let list = self.public.commit_list(&suite, sender, commit, linking, Origin::Own)?;

@@ -14,7 +14,7 @@ use conclave_crypto::{CryptoProvider, CryptoRng, HpkeKeyPair, Secret, SignatureK
 use conclave_schedule::{EpochSecrets, confirmation_tag, interim_transcript_hash};
 use conclave_tree::{RatchetTree, sign_leaf};
 use conclave_wire::{
-    Bytes, CipherSuite, Extension, GroupContext, GroupId, LeafIndex, LeafNodeContext,
+    Bytes, CipherSuite, Epoch, Extension, GroupContext, GroupId, LeafIndex, LeafNodeContext,
     LeafNodeSource, Lifetime, ProtocolVersion,
 };
 
@@ -130,7 +130,7 @@ impl Group {
             version: ProtocolVersion::MLS10,
             cipher_suite: params.cipher_suite,
             group_id: params.group_id,
-            epoch: 0,
+            epoch: Epoch::FIRST,
             tree_hash: tree.tree_hash().into(),
             confirmed_transcript_hash: Bytes::default(),
             extensions: params.extensions,

@@ -8,8 +8,8 @@ use conclave_framing::FramingError;
 use conclave_schedule::RatchetError;
 use conclave_tree::{LeafRule, TreeError};
 use conclave_wire::{
-    CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex, NodeIndex,
-    PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion,
+    CipherSuite, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType, LeafIndex,
+    NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion,
 };
 use core::fmt;
 
@@ -50,9 +50,9 @@ pub enum Rejection {
     /// that is kept (sections 12.1, 12.4.2 and 15.3).
     WrongEpoch {
         /// The message's epoch.
-        message: u64,
+        message: Epoch,
         /// The current epoch.
-        current: u64,
+        current: Epoch,
     },
     /// The message was sent as something that cannot be processed here: a Welcome, say.
     UnexpectedMessage,
@@ -477,6 +477,9 @@ impl From<TreeError> for Error {
     fn from(e: TreeError) -> Self {
         match e {
             TreeError::Crypto(e) => Self::Crypto(e),
+            // Rules that this floor states too: each comes as one variant.
+            TreeError::EncryptionKeyUnchanged { .. } => Rejection::UpdateKeyUnchanged.into(),
+            TreeError::PathLeafSource => Rejection::CommitLeafSource.into(),
             other => Self::Rejected(Rejection::Tree(other)),
         }
     }
@@ -486,6 +489,14 @@ impl From<FramingError> for Error {
     fn from(e: FramingError) -> Self {
         match e {
             FramingError::Crypto(e) => Self::Crypto(e),
+            // Rules that this floor states too: each comes as one variant.
+            FramingError::WrongGroup => Rejection::WrongGroup.into(),
+            FramingError::WrongEpoch { message, context } => {
+                Rejection::WrongEpoch { message, current: context }.into()
+            }
+            FramingError::ExternalSenderProposalType(proposal_type) => {
+                Rejection::ExternalSenderProposal(proposal_type).into()
+            }
             other => Self::Rejected(Rejection::Framing(other)),
         }
     }

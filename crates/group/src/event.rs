@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 use conclave_wire::{
-    Bytes, Credential, KeyPackageRef, LeafIndex, LeafNode, ProposalRef, ProposalType, ReInit,
-    Sender, SignaturePublicKey,
+    Bytes, Credential, Epoch, KeyPackageRef, LeafIndex, LeafNode, ProposalRef, ProposalType,
+    ReInit, Sender, SignaturePublicKey,
 };
 use core::fmt;
 
@@ -72,7 +72,7 @@ pub struct CustomChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochChange {
     /// The new epoch.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Who committed.
     pub committer: Member,
     /// Whether the committer joined by this commit.
@@ -102,7 +102,7 @@ pub struct ApplicationMessage {
     /// Who sent it, as of the epoch that it was sent in.
     pub sender: Member,
     /// The epoch that it was sent in.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// The step of the sender's ratchet: with epoch and sender it names the message.
     pub generation: u32,
     /// Authenticated data that was not encrypted.

@@ -24,9 +24,10 @@ use conclave_framing::{protect_public_from_outside, sign_content, sign_proposal_
 use conclave_schedule::{CommitSecret, confirmation_tag, external_init_to, external_key_pair};
 use conclave_tree::{create_path, seal_path};
 use conclave_wire::{
-    Bytes, CipherSuite, Commit, Content, Decode, Encode, Extension, ExtensionType, FramedContent,
-    GroupContext, GroupId, GroupInfo, HpkePublicKey, LeafIndex, MlsMessage, MlsMessageBody,
-    PreSharedKeyId, Proposal, ProposalOrRef, PskType, Sender, WireFormat, find_extension,
+    Bytes, CipherSuite, Commit, Content, Decode, Encode, Epoch, Extension, ExtensionType,
+    FramedContent, GroupContext, GroupId, GroupInfo, HpkePublicKey, LeafIndex, MlsMessage,
+    MlsMessageBody, PreSharedKeyId, Proposal, ProposalOrRef, PskType, Sender, WireFormat,
+    find_extension,
 };
 
 /// A group that can be joined from outside: its GroupInfo and tree are verified, its members'
@@ -204,7 +205,8 @@ impl ExternalJoinStage {
         let old = &public.epoch.context;
         let mut content = sign_content(&suite, WireFormat::PUBLIC_MESSAGE, content, old, signer)?;
         let mut context = provisional.clone();
-        context.confirmed_transcript_hash = public.confirmed_after(&suite, &content)?;
+        context.confirmed_transcript_hash =
+            public.confirmed_after(&suite, &content.transcript_hash_input())?;
         let commit_secret = CommitSecret::from_secret(path.keys.commit_secret.clone());
         let (_, secrets) = next_epoch(&suite, &init, &commit_secret, &psks, &context)?;
         let confirmed = &context.confirmed_transcript_hash;
@@ -255,7 +257,7 @@ pub struct ExternalTarget {
     /// The group.
     pub group_id: GroupId,
     /// Its current epoch.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Its cipher suite.
     pub cipher_suite: CipherSuite,
     authenticated_data: Bytes,
@@ -264,7 +266,7 @@ pub struct ExternalTarget {
 impl ExternalTarget {
     /// A group in an epoch.
     #[must_use]
-    pub fn new(group_id: GroupId, epoch: u64, cipher_suite: CipherSuite) -> Self {
+    pub fn new(group_id: GroupId, epoch: Epoch, cipher_suite: CipherSuite) -> Self {
         Self { group_id, epoch, cipher_suite, authenticated_data: Bytes::default() }
     }
 

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    CipherSuite, Credential, Decode, Encode, GroupContext, GroupId, LeafIndex, LeafNode,
+    CipherSuite, Credential, Decode, Encode, Epoch, GroupContext, GroupId, LeafIndex, LeafNode,
     PreSharedKeyId, ProtocolVersion, PskType, ReInit, Reader, ResumptionPskUsage, Writer,
 };
 use core::fmt;
@@ -23,7 +23,7 @@ use core::fmt;
 pub struct Link {
     usage: ResumptionPskUsage,
     group_id: GroupId,
-    epoch: u64,
+    epoch: Epoch,
     psk: Secret,
     version: ProtocolVersion,
     cipher_suite: CipherSuite,
@@ -105,7 +105,7 @@ impl Group {
         })
     }
 
-    pub(crate) fn past_branch_link(&self, epoch: u64) -> Result<Link, Error> {
+    pub(crate) fn past_branch_link(&self, epoch: Epoch) -> Result<Link, Error> {
         self.secrets()?;
         let past = self.past.get(&epoch);
         let past = past.ok_or(Misuse::NotPossible("that epoch is not kept"))?;
@@ -137,7 +137,7 @@ impl Link {
 
     /// The epoch in which it is continued.
     #[must_use]
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> Epoch {
         self.epoch
     }
 
@@ -205,7 +205,7 @@ impl Link {
         tree: &impl TreeRead,
         own_leaf: LeafIndex,
     ) -> Result<Option<Unmatched>, Error> {
-        if context.epoch != 1 {
+        if context.epoch != Epoch(1) {
             return mismatch("its epoch is not 1");
         }
         match &self.reinit {

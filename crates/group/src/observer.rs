@@ -11,19 +11,18 @@ use crate::event::{EpochChange, Member};
 use crate::external::{ExternalTarget, decode_group_info};
 use crate::join::{check_group_info_signature, join_credentials, members, verified_state};
 use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_requests};
-use crate::public::{PublicDelta, PublicEpoch, PublicState, commit_of};
+use crate::public::{PublicDelta, PublicEpoch, PublicState};
 use crate::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
 use crate::rows::{Batch, RowKey, Table};
 use crate::rules::{check_group_info_extensions, check_public_key};
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
-use conclave_framing::{VerifiedContent, open_public};
+use conclave_framing::{Verified, VerifiedCommit, VerifiedProposal, open_public};
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Content, Encode, ExtensionType, GroupContext, GroupId, GroupInfo, HpkePublicKey,
-    MlsMessageBody, Proposal, ProposalRef, ProposalType, Reader, Sender, TreeSize, Writer,
-    find_extension,
+    Encode, Epoch, ExtensionType, GroupContext, GroupId, GroupInfo, HpkePublicKey, MlsMessageBody,
+    Proposal, ProposalRef, ProposalType, Reader, Sender, TreeSize, Writer, find_extension,
 };
 
 /// The public state of a group that an observer follows.
@@ -90,7 +89,6 @@ pub struct ObserverStage {
 #[derive(Debug)]
 pub struct ObservedStage {
     revision: Revision,
-    content: VerifiedContent,
     checked: Checked,
     credentials: Vec<CredentialRequest>,
 }
@@ -98,10 +96,10 @@ pub struct ObservedStage {
 /// What came of checking a message.
 #[derive(Debug)]
 enum Checked {
-    /// How a commit refers to the proposal.
-    Proposal(ProposalRef),
-    /// The proposals of the commit.
-    Commit(CheckedList),
+    /// A valid proposal.
+    Proposal(VerifiedProposal),
+    /// A commit and its proposals, a valid list.
+    Commit(VerifiedCommit, CheckedList),
 }
 
 impl ObserverStage {
@@ -156,7 +154,7 @@ impl Observer {
 
     /// The current epoch.
     #[must_use]
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> Epoch {
         self.public.epoch.context.epoch
     }
 
@@ -216,36 +214,30 @@ impl Observer {
         };
         self.public.check_current(&message.content.group_id, message.content.epoch)?;
         let content = open_public(&suite, *message, self.context(), None)?;
-        let key = match content.sender() {
-            Sender::NewMemberProposal | Sender::NewMemberCommit => {
-                content.new_member_key().cloned().ok_or(Rejection::PathMissing)?
-            }
-            sender => self.public.key_of(sender)?,
-        };
-        let content = content.verify(&suite, self.context(), &key)?;
-        let sender = content.content.sender;
+        let key = self.public.key_of_sender(&content)?;
         let (context, tree) = (self.context(), &self.public.tree);
-        let (checked, credentials) = match &content.content.content {
-            Content::Proposal(proposal) => {
+        let (checked, credentials) = match content.verify(&suite, context, &key)? {
+            Verified::Proposal(content) => {
+                let (sender, proposal) = (content.sender(), content.proposal());
                 // One that is there already takes no more room.
-                let reference = suite.proposal_ref(&content.to_bytes()?)?;
-                if self.public.proposals.find(&reference).is_none() {
+                if self.public.proposals.find(content.reference()).is_none() {
                     self.public.check_lone_proposal(&suite, sender, proposal)?;
                 }
                 let credentials = credential_requests(context, tree, sender, proposal)?;
-                (Checked::Proposal(reference), credentials)
+                (Checked::Proposal(content), credentials)
             }
-            Content::Commit(commit) => {
+            Verified::Commit(content) => {
+                let (sender, commit) = (content.content.sender, &content.content.commit);
                 let linking = Linking::observed(self.epoch(), sender);
                 let list =
                     self.public.commit_list(&suite, sender, commit, linking, Origin::Received)?;
                 let path = commit.path.as_deref();
                 let credentials = self.public.commit_credentials(sender, &list, path)?;
-                (Checked::Commit(list), credentials)
+                (Checked::Commit(content, list), credentials)
             }
-            Content::Application(_) => return Err(Rejection::UnexpectedMessage.into()),
+            Verified::Application(_) => return Err(Rejection::UnexpectedMessage.into()),
         };
-        Ok(ObservedStage { revision: self.revision, content, checked, credentials })
+        Ok(ObservedStage { revision: self.revision, checked, credentials })
     }
 
     /// Takes the GroupInfo of the current epoch, an encoded MLSMessage, from a member: for those who
@@ -397,24 +389,23 @@ impl ObservedStage {
     /// Who sent the message.
     #[must_use]
     pub fn sender(&self) -> Sender {
-        self.content.content.sender
+        match &self.checked {
+            Checked::Proposal(content) => content.sender(),
+            Checked::Commit(content, _) => content.content.sender,
+        }
     }
 
     /// Whether the message is a commit; else it is a proposal.
     #[must_use]
     pub fn is_commit(&self) -> bool {
-        matches!(self.content.content.content, Content::Commit(_))
+        matches!(self.checked, Checked::Commit(..))
     }
 
     /// The proposals of a commit, with who made each; or the proposal.
     pub fn proposals(&self) -> impl Iterator<Item = (Sender, &Proposal)> {
-        let own = match &self.content.content.content {
-            Content::Proposal(proposal) => Some((self.sender(), proposal)),
-            _ => None,
-        };
-        let list = match &self.checked {
-            Checked::Commit(list) => list.iter(),
-            Checked::Proposal(_) => [].iter(),
+        let (list, own) = match &self.checked {
+            Checked::Commit(_, list) => (list.iter(), None),
+            Checked::Proposal(content) => ([].iter(), Some((content.sender(), content.proposal()))),
         };
         list.map(|item| (item.sender, &item.proposal)).chain(own)
     }
@@ -422,7 +413,10 @@ impl ObservedStage {
     /// The message's authenticated data.
     #[must_use]
     pub fn authenticated_data(&self) -> &[u8] {
-        &self.content.content.authenticated_data
+        match &self.checked {
+            Checked::Proposal(content) => content.authenticated_data(),
+            Checked::Commit(content, _) => &content.content.authenticated_data,
+        }
     }
 
     /// The credentials to judge.
@@ -451,26 +445,26 @@ impl ObservedStage {
         let mut batch = Batch::new(observer.group_id().clone());
         let sender = self.sender();
         let public = &observer.public;
-        if let (Content::Proposal(proposal), Checked::Proposal(reference)) =
-            (&self.content.content.content, &self.checked)
-        {
-            let reference = reference.clone();
-            let (proposal, proposal_type) = (proposal.clone(), proposal.proposal_type());
-            let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
-            let (_, public) = public.cache_proposal(listed, &mut batch)?;
-            let delta = ObserverDelta { public, group_info: None };
-            let event = ObserverEvent::ProposalReceived { sender, reference, proposal_type };
-            return Ok(observer.step(delta, batch, event));
-        }
-        let commit = commit_of(&self.content.content)?;
-        let path = commit.path.as_deref();
-        let Checked::Commit(list) = &self.checked else {
-            return Err(Rejection::UnexpectedMessage.into());
+        let (content, list) = match self.checked {
+            Checked::Proposal(content) => {
+                let (proposal, reference) = content.into_parts();
+                let proposal_type = proposal.proposal_type();
+                let listed =
+                    ListedProposal { sender, proposal, reference: Some(reference.clone()) };
+                let (_, public) = public.cache_proposal(listed, &mut batch)?;
+                let delta = ObserverDelta { public, group_info: None };
+                let event = ObserverEvent::ProposalReceived { sender, reference, proposal_type };
+                return Ok(observer.step(delta, batch, event));
+            }
+            Checked::Commit(content, list) => (content, list),
         };
-        let staged = public.stage_commit(&suite, sender, list, path, Origin::Received)?;
+
+        let path = content.content.commit.path.as_deref();
+        let staged = public.stage_commit(&suite, sender, &list, path, Origin::Received)?;
         let mut context = staged.provisional.clone();
-        context.confirmed_transcript_hash = public.confirmed_after(&suite, &self.content)?;
-        let tag = self.content.auth.confirmation_tag.clone().unwrap_or_default();
+        context.confirmed_transcript_hash =
+            public.confirmed_after(&suite, &content.transcript_hash_input())?;
+        let tag = content.confirmation_tag.clone();
         let finished = public.finish_commit(&suite, staged, context, tag, sender, &mut batch)?;
         let delta = ObserverDelta { public: finished.delta, group_info: Some(None) };
         if let (Some(epoch), Some(tree)) = (&delta.public.epoch, &delta.public.tree) {

@@ -7,8 +7,8 @@ use crate::row_codec::{nothing_left, put_secret, take_secret};
 use alloc::vec::Vec;
 use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair, Suite};
 use conclave_wire::{
-    AuthenticatedContent, Bytes, Decode, Encode, KeyPackageRef, MlsMessage, MlsMessageBody,
-    NodeIndex, PreSharedKeyId, PublicMessage, Reader, WireFormat, Writer,
+    AuthenticatedCommit, AuthenticatedContent, Bytes, Decode, Encode, KeyPackageRef, MlsMessage,
+    MlsMessageBody, NodeIndex, PreSharedKeyId, PublicMessage, Reader, WireFormat, Writer,
 };
 
 /// The private keys of an own Update proposal.
@@ -20,7 +20,7 @@ pub(crate) struct PendingUpdate {
 
 /// The own commit, with what is needed to apply it once it is accepted.
 pub(crate) struct PendingCommit {
-    pub(crate) content: AuthenticatedContent,
+    pub(crate) content: AuthenticatedCommit,
     pub(crate) path: Option<OwnPath>,
     /// The PSKs that the commit injects, in its order.
     pub(crate) psks: Vec<(PreSharedKeyId, Secret)>,
@@ -143,7 +143,7 @@ impl PendingCommit {
     ) -> Result<Self, Error> {
         let mut r = Reader::with_proposals(bytes, &config.proposals);
         let sealed = match take_flag(&mut r)? {
-            true => Some(AuthenticatedContent::decode(&mut r)?),
+            true => Some(AuthenticatedCommit::decode(&mut r)?),
             false => None,
         };
         let path = match take_flag(&mut r)? {
@@ -167,12 +167,13 @@ pub(crate) fn commit_id(suite: &Suite<'_>, message: &[u8]) -> Result<CommitId, E
 }
 
 /// The signed content of a PublicMessage, an encoded MLSMessage.
-fn public_content(message: &[u8], config: &Config) -> Result<AuthenticatedContent, Error> {
+fn public_content(message: &[u8], config: &Config) -> Result<AuthenticatedCommit, Error> {
     let reader = Reader::with_proposals(message, &config.proposals);
     match MlsMessage::from_reader(reader)?.body {
         MlsMessageBody::PublicMessage(message) => {
             let PublicMessage { content, auth, .. } = *message;
-            Ok(AuthenticatedContent { wire_format: WireFormat::PUBLIC_MESSAGE, content, auth })
+            let wire_format = WireFormat::PUBLIC_MESSAGE;
+            Ok(AuthenticatedContent { wire_format, content, auth }.try_into()?)
         }
         _ => Err(Error::storage("the pending commit is no PublicMessage")),
     }

@@ -6,8 +6,8 @@ use crate::policy::{GroupView, Policy, Proposed, ProposedCommit};
 use alloc::format;
 use alloc::vec::Vec;
 use conclave_wire::{
-    Credential, Encode, EncodeError, Extension, ExtensionType, LeafIndex, LeafNode, Proposal,
-    ProposalType, Sender, Writer,
+    Credential, Encode, EncodeError, Epoch, Extension, ExtensionType, LeafIndex, LeafNode,
+    Proposal, ProposalType, Sender, Writer,
 };
 
 /// Who is meant by a [`Permission`].
@@ -256,7 +256,7 @@ impl Policy for Rules {
         let Sender::Member(committer) = commit.sender else { return Verdict::Accept };
         let hidden = |item: &Proposed<'_>| !item.by_reference;
         if self.by_reference_only
-            && group.context().epoch > 0
+            && group.context().epoch > Epoch::FIRST
             && commit.proposals.iter().any(hidden)
         {
             return Verdict::refuse("proposals may be committed by reference only");

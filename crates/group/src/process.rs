@@ -9,7 +9,6 @@ use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{ApplicationMessage, Event, Member};
 use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_requests};
-use crate::public::{commit_of, group_and_epoch};
 use crate::rows::Batch;
 use crate::state::{Delta, Group, SecretTreeChange};
 use crate::stored::put_secret_tree_rows;
@@ -18,11 +17,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_framing::{
-    UnverifiedContent, VerifiedContent, open_private, open_public, open_sender_data,
+    UnverifiedContent, Verified, VerifiedApplication, VerifiedCommit, VerifiedProposal,
+    open_private, open_public, open_sender_data,
 };
 use conclave_schedule::{RatchetKind, SecretTreeDelta};
+use conclave_tree::encoded_signature_key;
 use conclave_wire::{
-    Content, ContentType, Decode, Encode, LeafIndex, LeafNode, MlsMessageBody, PreSharedKeyId,
+    ContentType, Decode, Epoch, LeafIndex, LeafNode, MlsMessageBody, PreSharedKeyId,
     PrivateMessage, Proposal, PskType, PublicMessage, Sender,
 };
 use core::mem::take;
@@ -69,7 +70,7 @@ pub enum Received {
 
 /// A key that a message consumed.
 #[derive(Default)]
-struct Consumed(Option<(u64, SecretTreeDelta)>);
+struct Consumed(Option<(Epoch, SecretTreeDelta)>);
 
 impl core::fmt::Debug for Consumed {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -81,7 +82,7 @@ impl Consumed {
     fn put(self, delta: &mut Delta, batch: &mut Batch) {
         if let Some((epoch, used)) = self.0 {
             // A commit may itself delete the epoch that it was sent in.
-            if batch.deleted_epochs.contains(&epoch) {
+            if batch.deleted_epochs.contains(&epoch.0) {
                 return;
             }
             put_secret_tree_rows(epoch, used.rows(), batch);
@@ -94,7 +95,7 @@ impl Consumed {
 #[derive(Debug)]
 pub struct ProposalStage {
     revision: Revision,
-    content: VerifiedContent,
+    content: VerifiedProposal,
     /// Whether it is cached already, and came under another key.
     known: bool,
     credentials: Vec<CredentialRequest>,
@@ -105,7 +106,7 @@ pub struct ProposalStage {
 #[derive(Debug)]
 pub struct CommitStage {
     revision: Revision,
-    content: VerifiedContent,
+    content: VerifiedCommit,
     list: CheckedList,
     credentials: Vec<CredentialRequest>,
     psks: Vec<PreSharedKeyId>,
@@ -124,7 +125,7 @@ pub struct Answers {
 /// A message of the group that is opened, its key consumed.
 struct Opened {
     content: UnverifiedContent,
-    epoch: u64,
+    epoch: Epoch,
     generation: u32,
     consumed: Consumed,
 }
@@ -145,54 +146,50 @@ impl Group {
         if let Some(own) = self.pending_commit().filter(|own| own.commit == message) {
             return Ok(Received::OwnCommit(self.commit_accepted(provider, now, &own.id)?));
         }
-        let body = self.public.decode_message(message)?;
-        let (group_id, epoch) = group_and_epoch(&body)?;
-        if group_id != &**self.group_id() {
-            return Err(Rejection::WrongGroup.into());
-        }
-        let application = matches!(
-            &body,
-            MlsMessageBody::PrivateMessage(m) if m.content_type == ContentType::Application
-        );
-        if !application {
-            self.public.check_current(group_id, epoch)?;
-        }
-        let opened = match body {
-            MlsMessageBody::PublicMessage(m) => self.open_public(&suite, *m)?,
-            MlsMessageBody::PrivateMessage(m) => match self.open_private(&suite, &m)? {
-                Some(opened) => opened,
-                None => return Ok(Received::Known),
-            },
-            _ => return Err(Rejection::UnexpectedMessage.into()),
+        let opened = match self.public.decode_message(message)? {
+            MlsMessageBody::PublicMessage(message) => self.open_public(&suite, *message)?,
+            MlsMessageBody::PrivateMessage(message) => {
+                match self.open_private(&suite, &message)? {
+                    Some(opened) => opened,
+                    None => return Ok(Received::Known),
+                }
+            }
+            MlsMessageBody::Welcome(_)
+            | MlsMessageBody::GroupInfo(_)
+            | MlsMessageBody::KeyPackage(_) => return Err(Rejection::UnexpectedMessage.into()),
         };
+
         // Every member can seal with another's keys. So a message that does not verify changes nothing:
         // otherwise it would use up a key that its owner has yet to send with.
-        if application {
-            return Ok(self.receive_application(&suite, opened)?);
-        }
-        let content = self.verify(&suite, opened.content)?;
-        let mut consumed = opened.consumed;
-        let received = match &content.content.content {
-            Content::Proposal(_) => self.receive_proposal(&suite, content, &mut consumed),
-            Content::Commit(_) => self.receive_commit(&suite, content, &mut consumed),
-            Content::Application(_) => Err(Rejection::UnexpectedMessage.into()),
+        let Opened { content, epoch, generation, mut consumed } = opened;
+        let received = match self.verify(&suite, content, epoch)? {
+            Verified::Application(content) => {
+                return Ok(self.receive_application(content, epoch, generation, consumed)?);
+            }
+            Verified::Proposal(content) => self.receive_proposal(&suite, content, &mut consumed),
+            Verified::Commit(content) => self.receive_commit(&suite, content, &mut consumed),
         };
         received.map_err(|error| self.refuse(error, consumed))
     }
 
-    /// Verifies the signature of a proposal or commit of this epoch.
+    /// Verifies a message's signature with the key that its sender had in the message's epoch.
     fn verify(
         &self,
         suite: &Suite<'_>,
         content: UnverifiedContent,
-    ) -> Result<VerifiedContent, Error> {
+        epoch: Epoch,
+    ) -> Result<Verified, Error> {
         let key = match content.sender() {
-            Sender::NewMemberProposal | Sender::NewMemberCommit => {
-                content.new_member_key().cloned().ok_or(Rejection::PathMissing)?
+            Sender::Member(leaf) => self
+                .leaf_in_epoch(epoch, leaf)
+                .and_then(encoded_signature_key)
+                .ok_or(Rejection::SenderNotMember(leaf))?,
+            Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => {
+                self.public.key_of_sender(&content)?
             }
-            sender => self.public.key_of(sender)?,
         };
-        Ok(content.verify(suite, self.context(), &key)?)
+        let context = self.past.get(&epoch).map_or(self.context(), |past| &past.context);
+        Ok(content.verify(suite, context, &key)?)
     }
 
     /// A refusal that deletes the key which the refused message consumed. If the fault is not the
@@ -208,6 +205,8 @@ impl Group {
     }
 
     fn open_public(&self, suite: &Suite<'_>, message: PublicMessage) -> Result<Opened, Error> {
+        let PublicMessage { content, .. } = &message;
+        self.public.check_current(&content.group_id, content.epoch)?;
         let key = &self.secrets()?.membership_key;
         let content = open_public(suite, message, self.context(), Some(key))?;
         let epoch = self.epoch();
@@ -222,6 +221,12 @@ impl Group {
     ) -> Result<Option<Opened>, Error> {
         let current = self.epoch();
         let epoch = message.epoch;
+        match message.content_type {
+            ContentType::Application => self.public.check_group(&message.group_id)?,
+            ContentType::Proposal | ContentType::Commit => {
+                self.public.check_current(&message.group_id, epoch)?;
+            }
+        }
         let wrong = || Error::from(Rejection::WrongEpoch { message: epoch, current });
         let sender_data_secret = match self.past.get(&epoch) {
             _ if epoch == current => &self.secrets()?.sender_data,
@@ -251,19 +256,18 @@ impl Group {
         Ok(Some(Opened { content, epoch, generation, consumed }))
     }
 
-    /// Verifies application data, by the key that its sender had in its epoch.
-    fn receive_application(&self, suite: &Suite<'_>, opened: Opened) -> Result<Received, Error> {
-        let Opened { content, epoch, generation, consumed } = opened;
-        let Sender::Member(leaf) = content.sender() else {
-            return Err(Rejection::UnexpectedMessage.into());
-        };
+    /// The step that gives out application data.
+    fn receive_application(
+        &self,
+        content: VerifiedApplication,
+        epoch: Epoch,
+        generation: u32,
+        consumed: Consumed,
+    ) -> Result<Received, Error> {
+        let leaf = content.sender();
         let node = self.leaf_in_epoch(epoch, leaf).ok_or(Rejection::SenderNotMember(leaf))?;
         let node = LeafNode::from_bytes(node)?;
-        let context = self.past.get(&epoch).map_or(self.context(), |past| &past.context);
-        let content = content.verify(suite, context, &node.signature_key)?.into_inner().content;
-        let Content::Application(data) = content.content else {
-            return Err(Rejection::UnexpectedMessage.into());
-        };
+        let (authenticated_data, data) = content.into_parts();
 
         let (mut delta, mut batch) = (Delta::default(), self.batch());
         consumed.put(&mut delta, &mut batch);
@@ -271,7 +275,7 @@ impl Group {
             sender: Member::of(leaf, &node),
             epoch,
             generation,
-            authenticated_data: content.authenticated_data,
+            authenticated_data,
             data: data.into_vec(),
         });
         Ok(Received::Application(self.step(delta, batch, event)))
@@ -280,12 +284,11 @@ impl Group {
     fn receive_proposal(
         &self,
         suite: &Suite<'_>,
-        content: VerifiedContent,
+        content: VerifiedProposal,
         consumed: &mut Consumed,
     ) -> Result<Received, Error> {
-        let reference = suite.proposal_ref(&content.to_bytes()?)?;
         let revision = self.revision();
-        if self.public.proposals.find(&reference).is_some() {
+        if self.public.proposals.find(content.reference()).is_some() {
             if consumed.0.is_none() {
                 return Ok(Received::Known);
             }
@@ -293,8 +296,7 @@ impl Group {
             let stage = ProposalStage { revision, content, known: true, credentials, consumed };
             return Ok(Received::Proposal(stage));
         }
-        let sender = content.content.sender;
-        let proposal = proposal_of(&content)?;
+        let (sender, proposal) = (content.sender(), content.proposal());
         self.public.check_lone_proposal(suite, sender, proposal)?;
         let (context, tree) = (self.context(), &self.public.tree);
         let credentials = credential_requests(context, tree, sender, proposal)?;
@@ -306,11 +308,10 @@ impl Group {
     fn receive_commit(
         &self,
         suite: &Suite<'_>,
-        content: VerifiedContent,
+        content: VerifiedCommit,
         consumed: &mut Consumed,
     ) -> Result<Received, Error> {
-        let sender = content.content.sender;
-        let commit = commit_of(&content.content)?;
+        let (sender, commit) = (content.content.sender, &content.content.commit);
         let list =
             self.public.commit_list(suite, sender, commit, Linking::Forbidden, Origin::Received)?;
         let credentials = self.public.commit_credentials(sender, &list, commit.path.as_deref())?;
@@ -343,30 +344,23 @@ impl Group {
     }
 }
 
-fn proposal_of(content: &VerifiedContent) -> Result<&Proposal, Error> {
-    match &content.content.content {
-        Content::Proposal(proposal) => Ok(proposal),
-        _ => Err(Rejection::UnexpectedMessage.into()),
-    }
-}
-
 impl ProposalStage {
     /// Who proposes.
     #[must_use]
     pub fn sender(&self) -> Sender {
-        self.content.content.sender
+        self.content.sender()
     }
 
     /// What is proposed.
     #[must_use]
-    pub fn proposal(&self) -> Option<&Proposal> {
-        proposal_of(&self.content).ok()
+    pub fn proposal(&self) -> &Proposal {
+        self.content.proposal()
     }
 
     /// The message's authenticated data.
     #[must_use]
     pub fn authenticated_data(&self) -> &[u8] {
-        &self.content.content.authenticated_data
+        self.content.authenticated_data()
     }
 
     /// The credentials to judge.
@@ -390,19 +384,17 @@ impl ProposalStage {
     pub fn resolve(
         mut self,
         group: &Group,
-        provider: &dyn CryptoProvider,
         verdicts: &[Verdict],
     ) -> Result<Transition<Group>, Refused> {
         group.check_stage(self.revision)?;
         let mut consumed = take(&mut self.consumed);
-        let step = self.step(group, provider, verdicts, &mut consumed);
+        let step = self.step(group, verdicts, &mut consumed);
         step.map_err(|error| group.refuse(error, consumed))
     }
 
     fn step(
         self,
         group: &Group,
-        provider: &dyn CryptoProvider,
         verdicts: &[Verdict],
         consumed: &mut Consumed,
     ) -> Result<Transition<Group>, Error> {
@@ -412,9 +404,8 @@ impl ProposalStage {
             take(consumed).put(&mut delta, &mut batch);
             return Ok(group.step(delta, batch, Event::KeyDeleted));
         }
-        let suite = group.suite(provider)?;
-        let reference = suite.proposal_ref(&self.content.to_bytes()?)?;
-        let (sender, proposal) = (self.sender(), proposal_of(&self.content)?.clone());
+        let sender = self.sender();
+        let (proposal, reference) = self.content.into_parts();
         let proposal_type = proposal.proposal_type();
         let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
         (_, delta.public) = group.public.cache_proposal(listed, &mut batch)?;

@@ -14,9 +14,9 @@ use alloc::vec::Vec;
 use conclave_crypto::Suite;
 use conclave_tree::{RatchetTree, StagedTree, TreeRead};
 use conclave_wire::{
-    Bytes, Encode, Extension, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource,
-    PreSharedKeyId, Proposal, ProposalRef, PskType, ReInit, Reader, ResumptionPskUsage, Sender,
-    SignaturePublicKey,
+    Bytes, Encode, Epoch, Extension, GroupContext, LeafIndex, LeafNode, LeafNodeContext,
+    LeafNodeSource, PreSharedKeyId, Proposal, ProposalRef, PskType, ReInit, Reader,
+    ResumptionPskUsage, Sender, SignaturePublicKey,
 };
 
 /// A proposal with who made it.
@@ -57,9 +57,9 @@ pub(crate) enum Linking {
 impl Linking {
     /// For a commit of one's own or that is looked at from outside: epoch 0 has no member but the
     /// creator, so that a member's commit there is the group's first.
-    pub(crate) fn observed(epoch: u64, sender: Sender) -> Self {
+    pub(crate) fn observed(epoch: Epoch, sender: Sender) -> Self {
         match (epoch, sender) {
-            (0, Sender::Member(_)) => Self::Allowed,
+            (Epoch::FIRST, Sender::Member(_)) => Self::Allowed,
             _ => Self::Forbidden,
         }
     }

@@ -19,13 +19,14 @@ use crate::transition::swap_value;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use conclave_crypto::Suite;
+use conclave_framing::UnverifiedContent;
 use conclave_schedule::{confirmed_transcript_hash, interim_transcript_hash};
 use conclave_tree::{RatchetTree, TreeDelta, TreeRead, merge_path};
 use conclave_wire::{
-    AuthenticatedContent, Bytes, Commit, ConfirmedTranscriptHashInput, Content, Decode, Encode,
-    FramedContent, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, Mac,
-    MlsMessage, MlsMessageBody, Proposal, ProposalOrRef, ProtocolVersion, ReInit, Reader, Sender,
-    SignaturePublicKey, TreeSize, UpdatePath, Writer,
+    Bytes, Commit, ConfirmedTranscriptHashInput, Decode, Encode, Epoch, GroupContext, GroupId,
+    LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, Mac, MlsMessage, MlsMessageBody,
+    Proposal, ProposalOrRef, ProtocolVersion, ReInit, Reader, Sender, SignaturePublicKey, TreeSize,
+    UpdatePath, Writer,
 };
 
 /// What of an epoch is public, but for the tree and the proposals.
@@ -78,9 +79,12 @@ impl PublicState {
         self.proposals.swap(&mut delta.proposals);
     }
 
-    /// The key that verifies the messages of a member or external sender (section 6.1).
-    pub(crate) fn key_of(&self, sender: Sender) -> Result<SignaturePublicKey, Error> {
-        match sender {
+    /// The key that verifies a message of the current epoch (section 6.1).
+    pub(crate) fn key_of_sender(
+        &self,
+        content: &UnverifiedContent,
+    ) -> Result<SignaturePublicKey, Error> {
+        match content.sender() {
             Sender::Member(leaf) => {
                 self.tree.signature_key(leaf).ok_or(Rejection::SenderNotMember(leaf).into())
             }
@@ -91,7 +95,7 @@ impl PublicState {
                 Ok(found.ok_or(Rejection::UnknownExternalSender(index))?.signature_key)
             }
             Sender::NewMemberProposal | Sender::NewMemberCommit => {
-                Err(Rejection::UnexpectedMessage.into())
+                Ok(content.new_member_key().cloned().ok_or(Rejection::PathMissing)?)
             }
         }
     }
@@ -103,11 +107,17 @@ impl PublicState {
         Ok(MlsMessage::from_reader(reader)?.body)
     }
 
-    /// That a handshake message is of this group and epoch, and that the group is open.
-    pub(crate) fn check_current(&self, group_id: &[u8], epoch: u64) -> Result<(), Error> {
-        if group_id != &*self.epoch.context.group_id {
+    /// Checks that a message is of this group.
+    pub(crate) fn check_group(&self, group_id: &GroupId) -> Result<(), Error> {
+        if *group_id != self.epoch.context.group_id {
             return Err(Rejection::WrongGroup.into());
         }
+        Ok(())
+    }
+
+    /// Checks that a handshake message is of this group and epoch, and that the group is open.
+    pub(crate) fn check_current(&self, group_id: &GroupId, epoch: Epoch) -> Result<(), Error> {
+        self.check_group(group_id)?;
         let current = self.epoch.context.epoch;
         if epoch != current {
             return Err(Rejection::WrongEpoch { message: epoch, current }.into());
@@ -313,7 +323,7 @@ impl PublicState {
             version: old.version,
             cipher_suite: old.cipher_suite,
             group_id: old.group_id.clone(),
-            epoch: old.epoch.checked_add(1).ok_or(Rejection::EpochExhausted)?,
+            epoch: old.epoch.next().ok_or(Rejection::EpochExhausted)?,
             tree_hash: applied.tree.tree_hash(suite)?.to_vec().into(),
             confirmed_transcript_hash: old.confirmed_transcript_hash.clone(),
             extensions: applied.extensions.clone(),
@@ -324,15 +334,10 @@ impl PublicState {
     pub(crate) fn confirmed_after(
         &self,
         suite: &Suite<'_>,
-        content: &AuthenticatedContent,
+        commit: &ConfirmedTranscriptHashInput<'_, impl Encode>,
     ) -> Result<Bytes, Error> {
-        let input = ConfirmedTranscriptHashInput {
-            wire_format: content.wire_format,
-            content: &content.content,
-            signature: &content.auth.signature,
-        };
         let interim = &self.epoch.interim_transcript_hash;
-        Ok(confirmed_transcript_hash(suite, interim, &input)?.to_vec().into())
+        Ok(confirmed_transcript_hash(suite, interim, commit)?.to_vec().into())
     }
 
     /// The public half of the step that a staged commit makes, once its confirmed transcript hash
@@ -435,23 +440,6 @@ fn by_policy(verdict: Verdict) -> Result<(), Error> {
         Verdict::Refuse(reason) => Err(Rejection::RefusedByPolicy { reason }.into()),
         // A policy has all that it judges by, and all members must come to one answer.
         Verdict::Later => Err(Misuse::NotPossible("a policy cannot judge later").into()),
-    }
-}
-
-/// The commit that content holds.
-pub(crate) fn commit_of(content: &FramedContent) -> Result<&Commit, Error> {
-    match &content.content {
-        Content::Commit(commit) => Ok(commit),
-        _ => Err(Rejection::UnexpectedMessage.into()),
-    }
-}
-
-/// The group and epoch of a message to a group.
-pub(crate) fn group_and_epoch(body: &MlsMessageBody) -> Result<(&[u8], u64), Error> {
-    match body {
-        MlsMessageBody::PublicMessage(m) => Ok((&m.content.group_id, m.content.epoch)),
-        MlsMessageBody::PrivateMessage(m) => Ok((&m.group_id, m.epoch)),
-        _ => Err(Rejection::UnexpectedMessage.into()),
     }
 }
 

@@ -20,9 +20,10 @@ use conclave_framing::{Padding, protect_private, protect_public, sign_content};
 use conclave_schedule::RatchetKind;
 use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
-    AuthenticatedContent, Bytes, Content, Encode, Extension, FramedContent, GroupId, LeafIndex,
-    LeafNode, LeafNodeContext, LeafNodeSource, MlsMessage, MlsMessageBody, PreSharedKeyId,
-    Proposal, ProposalType, PskType, ReInit, ResumptionPskUsage, Sender, WireFormat,
+    AuthenticatedContent, Bytes, Content, Encode, Epoch, Extension, FramedContent, GroupId,
+    LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, MlsMessage, MlsMessageBody,
+    PreSharedKeyId, Proposal, ProposalType, PskType, ReInit, ResumptionPskUsage, Sender,
+    WireFormat,
 };
 
 /// How a message is framed.
@@ -54,7 +55,7 @@ pub enum NewProposal {
         /// The group.
         group_id: GroupId,
         /// The epoch.
-        epoch: u64,
+        epoch: Epoch,
     },
     /// Close the group, to be replaced by another.
     ReInit(ReInit),

@@ -7,7 +7,7 @@ use crate::event::{Event, Member};
 use crate::external::ExternalTarget;
 use crate::limits::Limits;
 use crate::pending::{PendingCommit, PendingUpdate};
-use crate::public::{PublicDelta, PublicState, commit_of};
+use crate::public::{PublicDelta, PublicState};
 use crate::rows::Batch;
 use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_map, swap_value};
 use alloc::boxed::Box;
@@ -19,8 +19,8 @@ use conclave_schedule::{
 };
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Bytes, CipherSuite, Extension, GroupContext, GroupId, LeafIndex, NodeIndex, ProposalOrRef,
-    ProposalRef, ReInit, TreeSize,
+    Bytes, CipherSuite, Epoch, Extension, GroupContext, GroupId, LeafIndex, NodeIndex,
+    ProposalOrRef, ProposalRef, ReInit, TreeSize,
 };
 use core::fmt;
 
@@ -69,8 +69,8 @@ pub struct Group {
     /// None once the state was deleted.
     pub(crate) secrets: Option<Box<CurrentSecrets>>,
     /// By epoch, the current one included.
-    pub(crate) secret_trees: BTreeMap<u64, SecretTree>,
-    pub(crate) past: BTreeMap<u64, PastEpoch>,
+    pub(crate) secret_trees: BTreeMap<Epoch, SecretTree>,
+    pub(crate) past: BTreeMap<Epoch, PastEpoch>,
     pub(crate) private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
     pub(crate) pending_updates: BTreeMap<u64, PendingUpdate>,
     pub(crate) pending_commit: Option<Box<PendingCommit>>,
@@ -91,8 +91,8 @@ pub struct Delta {
     pub(crate) public: PublicDelta,
     pub(crate) signer: Option<SignatureKeyPair>,
     pub(crate) secrets: Option<Option<Box<CurrentSecrets>>>,
-    pub(crate) secret_trees: BTreeMap<u64, SecretTreeChange>,
-    pub(crate) past: BTreeMap<u64, Option<PastEpoch>>,
+    pub(crate) secret_trees: BTreeMap<Epoch, SecretTreeChange>,
+    pub(crate) past: BTreeMap<Epoch, Option<PastEpoch>>,
     pub(crate) private_keys: BTreeMap<NodeIndex, Option<HpkePrivateKey>>,
     pub(crate) pending_updates: BTreeMap<u64, Option<PendingUpdate>>,
     pub(crate) pending_commit: Option<Option<Box<PendingCommit>>>,
@@ -185,7 +185,7 @@ impl Group {
 
     /// The current epoch.
     #[must_use]
-    pub fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> Epoch {
         self.public.epoch.context.epoch
     }
 
@@ -281,8 +281,7 @@ impl Group {
     /// those that [`CommitOptions::received`](crate::CommitOptions::received) found to be valid
     /// together. Others are left out; who wants one of them in particular looks here.
     pub fn pending_commit_references(&self) -> impl Iterator<Item = &ProposalRef> {
-        let content = self.pending_commit.as_ref().map(|pending| &pending.content.content);
-        let commit = content.and_then(|content| commit_of(content).ok());
+        let commit = self.pending_commit.as_ref().map(|pending| &pending.content.content.commit);
         commit.into_iter().flat_map(|commit| &commit.proposals).filter_map(|item| match item {
             ProposalOrRef::Reference(reference) => Some(reference),
             ProposalOrRef::Proposal(_) => None,
@@ -314,7 +313,7 @@ impl Group {
 
     /// The resumption PSK of the current or a kept past epoch (section 8.6).
     #[must_use]
-    pub fn resumption_psk(&self, epoch: u64) -> Option<&ResumptionPsk> {
+    pub fn resumption_psk(&self, epoch: Epoch) -> Option<&ResumptionPsk> {
         if epoch == self.epoch() {
             return self.secrets.as_ref().map(|secrets| &secrets.resumption_psk);
         }
@@ -398,7 +397,7 @@ impl Group {
 
     /// A leaf as it was in an epoch that is kept, encoded. Between that epoch and now none may be
     /// missing from the past epochs.
-    pub(crate) fn leaf_in_epoch(&self, epoch: u64, leaf: LeafIndex) -> Option<&[u8]> {
+    pub(crate) fn leaf_in_epoch(&self, epoch: Epoch, leaf: LeafIndex) -> Option<&[u8]> {
         let changed = self.past.range(epoch..).find_map(|(_, past)| past.leaves.get(&leaf));
         match changed {
             Some(encoded) => encoded.as_deref(),
@@ -419,7 +418,7 @@ impl Group {
         for epoch in self.past.keys().take(surplus.max(last_old)) {
             delta.past.insert(*epoch, None);
             delta.secret_trees.insert(*epoch, SecretTreeChange::Whole(None));
-            batch.deleted_epochs.insert(*epoch);
+            batch.deleted_epochs.insert(epoch.0);
         }
     }
 }

@@ -22,7 +22,7 @@ use conclave_schedule::{
     SecretTree, SecretTreeRow, SenderDataSecret,
 };
 use conclave_tree::TreeRead;
-use conclave_wire::{Bytes, Decode, Encode, LeafIndex, NodeIndex, Reader, TreeSize, Writer};
+use conclave_wire::{Bytes, Decode, Encode, Epoch, LeafIndex, NodeIndex, Reader, TreeSize, Writer};
 
 /// The header row.
 pub(crate) fn header_row(
@@ -117,7 +117,7 @@ fn past_leaf_from_row(bytes: &[u8]) -> Result<Option<Bytes>, Error> {
 
 /// The rows of a secret tree's change.
 pub(crate) fn put_secret_tree_rows(
-    epoch: u64,
+    epoch: Epoch,
     rows: impl IntoIterator<Item = (SecretTreeRow, Option<Secret>)>,
     batch: &mut Batch,
 ) {
@@ -126,14 +126,14 @@ pub(crate) fn put_secret_tree_rows(
     }
 }
 
-fn secret_tree_key(epoch: u64, row: SecretTreeRow) -> RowKey {
+fn secret_tree_key(epoch: Epoch, row: SecretTreeRow) -> RowKey {
     let (kind, index) = row.to_index();
     let table = match kind {
         0 => Table::SecretTreeNode,
         1 => Table::Ratchet,
         _ => Table::SkippedKey,
     };
-    RowKey::of_epoch(table, epoch, index)
+    RowKey::of_epoch(table, epoch.0, index)
 }
 
 fn secret_tree_row(key: &RowKey) -> Option<SecretTreeRow> {
@@ -149,9 +149,9 @@ fn secret_tree_row(key: &RowKey) -> Option<SecretTreeRow> {
 /// What of the rows is put together once all are read.
 #[derive(Default)]
 struct Loading {
-    secret_trees: BTreeMap<u64, Vec<(SecretTreeRow, Secret)>>,
+    secret_trees: BTreeMap<Epoch, Vec<(SecretTreeRow, Secret)>>,
     /// How many leaves there should be of each past epoch.
-    past_leaves: BTreeMap<u64, u32>,
+    past_leaves: BTreeMap<Epoch, u32>,
 }
 
 impl Group {
@@ -175,10 +175,12 @@ impl Group {
             put_secret_tree_rows(*epoch, rows, &mut batch);
         }
         for (epoch, past) in &self.past {
-            batch
-                .put(RowKey::of_epoch(Table::PastEpoch, *epoch, 0), past_epoch_row(past)?.expose());
+            batch.put(
+                RowKey::of_epoch(Table::PastEpoch, epoch.0, 0),
+                past_epoch_row(past)?.expose(),
+            );
             for (leaf, encoded) in &past.leaves {
-                let key = RowKey::of_epoch(Table::PastLeaf, *epoch, leaf.0.into());
+                let key = RowKey::of_epoch(Table::PastLeaf, epoch.0, leaf.0.into());
                 batch.put(key, past_leaf_row(encoded.as_deref())?.expose());
             }
         }
@@ -238,13 +240,13 @@ impl Group {
         }
         let mut next = epoch;
         for past in group.past.keys().rev() {
-            if past.checked_add(1) != Some(next) {
+            if past.next() != Some(next) {
                 return Err(Error::storage(format!("a past epoch before {next} is missing")));
             }
             next = *past;
         }
         let size = group.public.tree.size();
-        let mut sizes: BTreeMap<u64, TreeSize> =
+        let mut sizes: BTreeMap<Epoch, TreeSize> =
             group.past.iter().map(|(epoch, past)| (*epoch, past.tree_size)).collect();
         sizes.insert(epoch, size);
         for (epoch, size) in sizes {
@@ -346,21 +348,21 @@ impl Group {
                 let place = secret_tree_row(key).ok_or_else(|| Error::storage("no such place"))?;
                 loading
                     .secret_trees
-                    .entry(key.epoch)
+                    .entry(Epoch(key.epoch))
                     .or_default()
                     .push((place, Secret::copy_from(row)));
             }
             Table::PastEpoch => {
                 let (past, leaves) = past_epoch_from_row(row)?;
-                loading.past_leaves.insert(key.epoch, leaves);
-                self.past.insert(key.epoch, past);
+                loading.past_leaves.insert(Epoch(key.epoch), leaves);
+                self.past.insert(Epoch(key.epoch), past);
             }
             // Past leaves sort behind past epochs, so that their epoch is known here.
             Table::PastLeaf => {
                 let leaf = past_leaf_from_row(row)?;
                 let past = self
                     .past
-                    .get_mut(&key.epoch)
+                    .get_mut(&Epoch(key.epoch))
                     .ok_or_else(|| Error::storage("its PastEpoch row is missing"))?;
                 past.leaves.insert(LeafIndex(node_index(key)), leaf);
             }

@@ -34,7 +34,7 @@
 pub use conclave_group::*;
 pub use conclave_tree::{RatchetTree, TreeRead};
 pub use conclave_wire::{
-    Bytes, Capabilities, CipherSuite, Credential, CredentialType, CustomProposal, Extension,
+    Bytes, Capabilities, CipherSuite, Credential, CredentialType, CustomProposal, Epoch, Extension,
     ExtensionType, ExternalSender, GroupContext, GroupId, KeyPackage, KeyPackageRef, LeafIndex,
     Lifetime, PreSharedKeyId, Proposal, ProposalType, ProtocolVersion, PskType, ReInit,
     RequiredCapabilities, Sender, SignaturePublicKey,

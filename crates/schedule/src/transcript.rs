@@ -12,7 +12,7 @@ use conclave_wire::{ConfirmedTranscriptHashInput, Encode, InterimTranscriptHashI
 pub fn confirmed_transcript_hash(
     suite: &Suite<'_>,
     interim: &[u8],
-    input: &ConfirmedTranscriptHashInput<'_>,
+    input: &ConfirmedTranscriptHashInput<'_, impl Encode>,
 ) -> Result<Digest, CryptoError> {
     suite.hash(&[interim, &input.to_bytes()?])
 }

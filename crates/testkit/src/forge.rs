@@ -14,7 +14,9 @@ pub use welcome::OpenWelcome;
 
 use crate::SeededRng;
 use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suite};
-use conclave_framing::{Padding, open_private, open_sender_data, protect_private, protect_public};
+use conclave_framing::{
+    Padding, open_sender_data, protect_private, protect_public, verify_signature,
+};
 use conclave_group::Group;
 use conclave_group::rows::{RowKey, Table, content};
 use conclave_schedule::{
@@ -26,8 +28,9 @@ use conclave_wire::{
     AuthenticatedContent, AuthenticatedContentTbm, Bytes, Commit, Content, Decode, Encode,
     FramedContent, FramedContentAuthData, FramedContentTbs, GroupContext, GroupId, GroupInfo,
     GroupInfoTbs, KeyPackage, KeyPackageTbs, LeafIndex, LeafNode, LeafNodeContext, Mac, MlsMessage,
-    MlsMessageBody, PrivateContentAad, PrivateMessage, Proposal, ProposalOrRef, PublicMessage,
-    ReInit, Reader, Sender, SenderData, SenderDataAad, UpdatePath, WireFormat,
+    MlsMessageBody, PrivateContentAad, PrivateMessage, PrivateMessageContent, Proposal,
+    ProposalOrRef, PublicMessage, ReInit, Reader, Sender, SenderData, SenderDataAad, UpdatePath,
+    WireFormat,
 };
 use rand_core::Rng;
 
@@ -98,7 +101,7 @@ impl Insider {
             };
             let place = SecretTreeRow::from_index(kind, key.index)?;
             let row = Secret::copy_from(content(row.as_ref()?).ok()?);
-            (key.epoch == context.epoch).then_some((place, row))
+            (key.epoch == context.epoch.0).then_some((place, row))
         });
         let size = group.tree().size();
         Self {
@@ -246,12 +249,41 @@ impl Insider {
                 let place = open_sender_data(&suite, &m, &self.sender_data).ok()?;
                 let (leaf, kind) = (place.leaf_index, RatchetKind::from(m.content_type));
                 let key = self.secret_tree.leaf_keys(&suite, leaf, kind, place.generation).ok()?;
-                let content = open_private(&suite, &m, &place, key, &[]).ok()?;
-                let content = content.verify(&suite, &self.context, &self.signer.public).ok()?;
-                Some((content.into_inner(), Some(place.generation)))
+                let content = self.opened(&suite, &m, &place, key)?;
+                verify_signature(&suite, &content, &self.context, &self.signer.public).ok()?;
+                Some((content, Some(place.generation)))
             }
             _ => None,
         }
+    }
+
+    /// The signed content of a PrivateMessage.
+    fn opened(
+        &self,
+        suite: &Suite<'_>,
+        message: &PrivateMessage,
+        place: &SenderData,
+        MessageKey { key, mut nonce }: MessageKey,
+    ) -> Option<AuthenticatedContent> {
+        let PrivateMessage { group_id, epoch, content_type, authenticated_data, .. } = message;
+        let (epoch, content_type) = (*epoch, *content_type);
+        let aad = PrivateContentAad { group_id, epoch, content_type, authenticated_data };
+        let guard = nonce.expose_mut().iter_mut().zip(place.reuse_guard);
+        guard.for_each(|(byte, guard)| *byte ^= guard);
+        let aad = aad.to_bytes().ok()?;
+        let opened = suite.aead_open(&key, nonce.expose(), &aad, &message.ciphertext).ok()?;
+
+        let reader = Reader::new(opened.expose());
+        let opened = PrivateMessageContent::decode_padded(content_type, reader).ok()?;
+        let content = FramedContent {
+            group_id: group_id.clone(),
+            epoch,
+            sender: Sender::Member(place.leaf_index),
+            authenticated_data: authenticated_data.clone(),
+            content: opened.content,
+        };
+        let wire_format = WireFormat::PRIVATE_MESSAGE;
+        Some(AuthenticatedContent { wire_format, content, auth: opened.auth })
     }
 
     /// Any signed content, by whatever rules it breaks, with a valid membership tag: an encoded

@@ -528,7 +528,7 @@ pub fn process(
         Received::Application(step) | Received::OwnCommit(step) => step,
         Received::Proposal(stage) => {
             let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            stage.resolve(group, provider, &verdicts)?
+            stage.resolve(group, &verdicts)?
         }
         Received::Commit(stage) => {
             let verdicts = vec![Verdict::Accept; stage.credentials().len()];

@@ -200,7 +200,7 @@ fn step(suite: u16, past_epochs: usize, provider: Maker) -> Step {
     consumed.extend(of_epoch.map(|name| (name, old.stored_secret(name).clone())));
     let sources = vec![("commit_secret", commit_secret), ("external PSK", psk)];
     let root = before[1].iter().find(|(key, _)| {
-        key.table == Table::SecretTreeNode && key.epoch == old.context.epoch && key.index == 3
+        key.table == Table::SecretTreeNode && key.epoch == old.context.epoch.0 && key.index == 3
     });
     let mut of_past =
         vec![("encryption_secret", Secret::copy_from(&root.unwrap().1.expose()[..32]))];

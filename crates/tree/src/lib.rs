@@ -43,7 +43,7 @@ pub use leaf::{
     check_leaf_rules, check_own_leaf_rules, leaf_sign_content, sign_leaf, supports,
     verify_leaf_signature,
 };
-pub use read::TreeRead;
+pub use read::{TreeRead, encoded_signature_key};
 pub use staged::StagedTree;
 pub use tree::RatchetTree;
 pub use treekem::{

@@ -8,6 +8,12 @@ use conclave_wire::{
     NodeIndex, NodeType, ParentNode, ProposalType, SignaturePublicKey, TreeSize, Writer,
 };
 
+/// The signature key in an encoded leaf node, read without decoding the rest.
+#[must_use]
+pub fn encoded_signature_key(leaf_node: &[u8]) -> Option<SignaturePublicKey> {
+    view::signature_key(leaf_node).map(Into::into)
+}
+
 /// What can be asked of a tree, be it an epoch's or one that is being staged.
 pub trait TreeRead {
     /// The number of leaves, blank ones included.

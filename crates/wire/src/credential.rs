@@ -15,7 +15,6 @@ codec!(Certificate { cert_data });
 /// What a member presents to say who it is. Whether it is true is for the authentication service
 /// to say (section 5.3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Credential {
     /// A bare assertion of an identity, in a format of the application.
     Basic {

@@ -1,7 +1,8 @@
 //! Message framing (section 6).
 
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec, small_enum};
-use crate::group_info::{GroupContext, GroupInfo, Welcome};
+use crate::epoch::Epoch;
+use crate::group_info::{ConfirmedTranscriptHashInput, GroupContext, GroupInfo, Welcome};
 use crate::ids::{Bytes, GroupId, Mac, ProtocolVersion, WireFormat};
 use crate::key_package::KeyPackage;
 use crate::proposal::{Commit, Proposal};
@@ -155,7 +156,7 @@ pub struct FramedContent {
     /// The group.
     pub group_id: GroupId,
     /// The epoch that it was sent in.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// Who sent it.
     pub sender: Sender,
     /// Data of the application that is authenticated and not encrypted.
@@ -231,6 +232,15 @@ pub struct AuthenticatedContent {
     pub auth: FramedContentAuthData,
 }
 
+impl AuthenticatedContent {
+    /// What the confirmed transcript hash takes in of this message, which should be a commit.
+    #[must_use]
+    pub fn transcript_hash_input(&self) -> ConfirmedTranscriptHashInput<'_> {
+        let (content, signature) = (&self.content, &self.auth.signature);
+        ConfirmedTranscriptHashInput { wire_format: self.wire_format, content, signature }
+    }
+}
+
 impl Encode for AuthenticatedContent {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         self.wire_format.encode(w)?;
@@ -245,6 +255,99 @@ impl Decode for AuthenticatedContent {
         let content = FramedContent::decode(r)?;
         let auth = FramedContentAuthData::decode(content.content.content_type(), r)?;
         Ok(Self { wire_format, content, auth })
+    }
+}
+
+/// FramedContent whose content is a commit. Encodes as the [`FramedContent`] with the same parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FramedCommit {
+    /// The group.
+    pub group_id: GroupId,
+    /// The epoch that it was sent in.
+    pub epoch: Epoch,
+    /// Who sent it.
+    pub sender: Sender,
+    /// Data of the application that is authenticated and not encrypted.
+    pub authenticated_data: Bytes,
+    /// The commit.
+    pub commit: Commit,
+}
+
+impl Encode for FramedCommit {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.group_id.encode(w)?;
+        self.epoch.encode(w)?;
+        self.sender.encode(w)?;
+        self.authenticated_data.encode(w)?;
+        ContentType::Commit.encode(w)?;
+        self.commit.encode(w)
+    }
+}
+
+/// AuthenticatedContent whose content is a commit, with its confirmation tag. Encodes as the
+/// [`AuthenticatedContent`] with the same parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticatedCommit {
+    /// PublicMessage or PrivateMessage.
+    pub wire_format: WireFormat,
+    /// The message.
+    pub content: FramedCommit,
+    /// `SignWithLabel(., "FramedContentTBS", FramedContentTBS)`.
+    pub signature: Bytes,
+    /// `MAC(confirmation_key, confirmed_transcript_hash)`.
+    pub confirmation_tag: Mac,
+}
+codec!(encode AuthenticatedCommit { wire_format, content, signature, confirmation_tag });
+
+impl AuthenticatedCommit {
+    /// What the confirmed transcript hash takes in of this commit.
+    #[must_use]
+    pub fn transcript_hash_input(&self) -> ConfirmedTranscriptHashInput<'_, FramedCommit> {
+        let (content, signature) = (&self.content, &self.signature);
+        ConfirmedTranscriptHashInput { wire_format: self.wire_format, content, signature }
+    }
+}
+
+impl Decode for AuthenticatedCommit {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        AuthenticatedContent::decode(r)?.try_into()
+    }
+}
+
+impl TryFrom<AuthenticatedContent> for AuthenticatedCommit {
+    type Error = DecodeError;
+
+    /// # Errors
+    /// If the content is not a commit, or has no confirmation tag.
+    fn try_from(message: AuthenticatedContent) -> Result<Self, DecodeError> {
+        let AuthenticatedContent { wire_format, content, auth } = message;
+        let FramedContent { group_id, epoch, sender, authenticated_data, content } = content;
+
+        match (content, auth.confirmation_tag) {
+            (Content::Commit(commit), Some(confirmation_tag)) => {
+                let content = FramedCommit { group_id, epoch, sender, authenticated_data, commit };
+                Ok(Self { wire_format, content, signature: auth.signature, confirmation_tag })
+            }
+            (Content::Commit(_), None) => Err(DecodeError::Truncated),
+            (other @ (Content::Application(_) | Content::Proposal(_)), _) => {
+                let value = other.content_type() as u64;
+                other.wipe();
+                Err(DecodeError::InvalidValue { field: "ContentType of a commit", value })
+            }
+        }
+    }
+}
+
+impl From<AuthenticatedCommit> for AuthenticatedContent {
+    fn from(message: AuthenticatedCommit) -> Self {
+        let AuthenticatedCommit { wire_format, content, signature, confirmation_tag } = message;
+        let FramedCommit { group_id, epoch, sender, authenticated_data, commit } = content;
+        let content = Content::Commit(commit);
+        Self {
+            wire_format,
+            content: FramedContent { group_id, epoch, sender, authenticated_data, content },
+            auth: FramedContentAuthData { signature, confirmation_tag: Some(confirmation_tag) },
+        }
     }
 }
 
@@ -328,7 +431,7 @@ pub struct PrivateMessage {
     /// The group.
     pub group_id: GroupId,
     /// The epoch that it was sent in.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// What kind of content is encrypted.
     pub content_type: ContentType,
     /// Data of the application that is authenticated and not encrypted.
@@ -403,7 +506,7 @@ pub struct PrivateContentAad<'a> {
     /// The group.
     pub group_id: &'a GroupId,
     /// The epoch.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// What kind of content is encrypted.
     pub content_type: ContentType,
     /// Data of the application.
@@ -417,7 +520,7 @@ pub struct SenderDataAad<'a> {
     /// The group.
     pub group_id: &'a GroupId,
     /// The epoch.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// What kind of content is encrypted.
     pub content_type: ContentType,
 }
@@ -490,7 +593,7 @@ impl MlsMessage {
 
     /// The group and epoch of a PublicMessage, PrivateMessage or GroupInfo.
     #[must_use]
-    pub fn group_and_epoch(&self) -> Option<(&GroupId, u64)> {
+    pub fn group_and_epoch(&self) -> Option<(&GroupId, Epoch)> {
         match &self.body {
             MlsMessageBody::PublicMessage(m) => Some((&m.content.group_id, m.content.epoch)),
             MlsMessageBody::PrivateMessage(m) => Some((&m.group_id, m.epoch)),

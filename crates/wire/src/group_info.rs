@@ -3,6 +3,7 @@
 
 use crate::DecodeError;
 use crate::codec::{Decode, Encode, EncodeError, Reader, Writer, codec};
+use crate::epoch::Epoch;
 use crate::extension::Extension;
 use crate::framing::FramedContent;
 use crate::ids::{Bytes, CipherSuite, GroupId, KeyPackageRef, Mac, ProtocolVersion, WireFormat};
@@ -23,7 +24,7 @@ pub struct GroupContext {
     /// The group.
     pub group_id: GroupId,
     /// The epoch, from 0.
-    pub epoch: u64,
+    pub epoch: Epoch,
     /// The tree hash of the root.
     pub tree_hash: Bytes,
     /// The hash over all commits up to this epoch.
@@ -163,15 +164,22 @@ codec!(Welcome { cipher_suite, secrets, encrypted_group_info });
 
 /// ConfirmedTranscriptHashInput (section 8.2).
 #[derive(Clone, Copy, Debug)]
-pub struct ConfirmedTranscriptHashInput<'a> {
+pub struct ConfirmedTranscriptHashInput<'a, C = FramedContent> {
     /// How the commit was sent.
     pub wire_format: WireFormat,
-    /// The commit.
-    pub content: &'a FramedContent,
+    /// The commit: a [`FramedContent`] or a [`FramedCommit`](crate::FramedCommit).
+    pub content: &'a C,
     /// Its signature.
     pub signature: &'a Bytes,
 }
-codec!(encode ConfirmedTranscriptHashInput<'a> { wire_format, content, signature });
+
+impl<C: Encode> Encode for ConfirmedTranscriptHashInput<'_, C> {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        self.wire_format.encode(w)?;
+        self.content.encode(w)?;
+        self.signature.encode(w)
+    }
+}
 
 /// InterimTranscriptHashInput (section 8.2).
 #[derive(Clone, Copy, Debug)]

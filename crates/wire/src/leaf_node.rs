@@ -7,8 +7,10 @@ use crate::ids::{
     Bytes, CipherSuite, CredentialType, ExtensionType, GroupId, HpkePublicKey, ProposalType,
     ProtocolVersion, SignaturePublicKey, grease,
 };
+use crate::time::UnixTime;
 use crate::tree_math::LeafIndex;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// What a client says that it supports beyond the defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +68,21 @@ pub struct Lifetime {
     pub not_after: u64,
 }
 codec!(Lifetime { not_before, not_after });
+
+impl Lifetime {
+    /// A lifetime that starts at a time and lasts for a duration.
+    #[must_use]
+    pub const fn starting_at(start: UnixTime, duration: Duration) -> Self {
+        let end = start.saturating_add(duration);
+        Self { not_before: start.as_secs(), not_after: end.as_secs() }
+    }
+
+    /// Whether a time is within this lifetime.
+    #[must_use]
+    pub const fn contains(&self, time: UnixTime) -> bool {
+        self.not_before <= time.as_secs() && time.as_secs() <= self.not_after
+    }
+}
 
 /// How a leaf node came into the tree, with what depends on that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +194,21 @@ mod tests {
     use super::*;
     use crate::ids::is_grease;
     use alloc::vec;
+
+    #[test]
+    fn a_lifetime_contains_both_of_its_ends() {
+        let at = |seconds| UnixTime::from_secs(seconds).unwrap();
+        let lifetime = Lifetime::starting_at(at(100), Duration::from_secs(60));
+        assert_eq!(lifetime, Lifetime { not_before: 100, not_after: 160 });
+        for (time, contained) in [(99, false), (100, true), (160, true), (161, false)] {
+            assert_eq!(lifetime.contains(at(time)), contained, "{time}");
+        }
+
+        let endless = Lifetime::starting_at(at(100), Duration::MAX);
+        assert!(endless.contains(UnixTime::MAX));
+        let from_outside = Lifetime { not_before: 0, not_after: u64::MAX };
+        assert!(from_outside.contains(UnixTime::MAX));
+    }
 
     #[test]
     fn grease_is_put_into_four_lists_once_and_nothing_else_is_changed() {

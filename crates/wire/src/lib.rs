@@ -11,9 +11,12 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 pub mod codec;
 mod credential;
+mod epoch;
 mod extension;
 mod framing;
 mod group_info;
@@ -23,19 +26,21 @@ mod leaf_node;
 mod proposal;
 mod psk;
 mod ratchet_tree;
+mod time;
 pub mod tree_math;
 mod update_path;
 
 pub use codec::{CustomProposal, Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 pub use credential::{Certificate, Credential};
+pub use epoch::Epoch;
 pub use extension::{
     Extension, ExternalSender, RequiredCapabilities, duplicate_extension, find_extension,
 };
 pub use framing::{
-    AuthenticatedContent, AuthenticatedContentTbm, Content, ContentType, FramedContent,
-    FramedContentAuthData, FramedContentTbs, MlsMessage, MlsMessageBody, PrivateContentAad,
-    PrivateMessage, PrivateMessageContent, PublicMessage, Sender, SenderData, SenderDataAad,
-    SenderType,
+    AuthenticatedCommit, AuthenticatedContent, AuthenticatedContentTbm, Content, ContentType,
+    FramedCommit, FramedContent, FramedContentAuthData, FramedContentTbs, MlsMessage,
+    MlsMessageBody, PrivateContentAad, PrivateMessage, PrivateMessageContent, PublicMessage,
+    Sender, SenderData, SenderDataAad, SenderType,
 };
 pub use group_info::{
     ConfirmedTranscriptHashInput, EncryptedGroupSecrets, GroupContext, GroupInfo, GroupInfoTbs,
@@ -56,5 +61,8 @@ pub use ratchet_tree::{
     LeafNodeHashInput, Node, NodeType, ParentHashInput, ParentNode, ParentNodeHashInput,
     RatchetTreeExtension,
 };
+#[cfg(feature = "std")]
+pub use time::TimeOutOfRange;
+pub use time::UnixTime;
 pub use tree_math::{LeafIndex, NodeIndex, TreeSize};
 pub use update_path::{HpkeCiphertext, UpdatePath, UpdatePathNode};

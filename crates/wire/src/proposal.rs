@@ -27,7 +27,6 @@ codec!(ReInit { group_id, version, cipher_suite, extensions });
 
 /// A proposed change to a group (section 12.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Proposal {
     /// Add a client.
     Add(Box<KeyPackage>),

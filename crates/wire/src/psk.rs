@@ -1,6 +1,7 @@
 //! Identifiers of pre-shared keys (section 8.4).
 
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec, small_enum};
+use crate::epoch::Epoch;
 use crate::ids::{Bytes, GroupId};
 
 small_enum! {
@@ -30,7 +31,7 @@ pub enum PskType {
         /// The group.
         psk_group_id: GroupId,
         /// The epoch.
-        psk_epoch: u64,
+        psk_epoch: Epoch,
     },
 }
 

@@ -10,7 +10,7 @@ use conclave_delivery::api::{
     AckInbox, FetchInbox, InboxItem, ListDevices, WelcomeItem, short_group,
 };
 use conclave_mls::{
-    Config, Group, GroupId, JoinStage, KeyPackageRef, OwnKeyPackage, WelcomeStage,
+    Config, Epoch, Group, GroupId, JoinStage, KeyPackageRef, OwnKeyPackage, WelcomeStage,
     welcome_recipients,
 };
 use conclave_store::Store;
@@ -61,7 +61,7 @@ impl<S: Store> Engine<S> {
         let welcome = &item.welcome;
         let id = &welcome.group_id;
         let (cursor, last) = self.book.record(id).map_or((0, 0), |r| (r.cursor, r.epoch));
-        let current = self.groups.get(id).map_or(0, |live| live.group.epoch());
+        let current = self.groups.get(id).map_or(0, |live| live.group.epoch().0);
         if welcome.epoch <= current.max(last) {
             // Fetched once more, as the answer to the last acknowledgement was lost. Or the service
             // repeats it: taken, it would bring a past epoch back, and its keys into use again.
@@ -183,7 +183,7 @@ impl<S: Store> Engine<S> {
         let stage = WelcomeStage::open(provider, Config::default(), &welcome.welcome, own)?;
         let stage = stage.join(provider, &[], tree, None)?;
         let joined = stage.context();
-        if joined.group_id != welcome.group_id || joined.epoch != welcome.epoch {
+        if joined.group_id != welcome.group_id || joined.epoch != Epoch(welcome.epoch) {
             return Err(conclave_mls::Rejection::WrongGroup.into());
         }
         Ok(stage)

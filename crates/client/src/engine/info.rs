@@ -69,7 +69,12 @@ impl<S: Store> Engine<S> {
             let authenticator = live.group.epoch_authenticator()?.as_secret();
             let code = epoch_code(&*self.provider, authenticator.expose())?;
             let suite = live.group.cipher_suite();
-            self.answers.push_back(Answer::Epoch { group: group.clone(), epoch, code, suite });
+            self.answers.push_back(Answer::Epoch {
+                group: group.clone(),
+                epoch: epoch.0,
+                code,
+                suite,
+            });
         }
         for (device, key) in self.devices(&id) {
             let code = member_code(&*self.provider, &device, &key)?;
@@ -100,7 +105,7 @@ impl<S: Store> Engine<S> {
             answers.push(Answer::Group {
                 name: self.group_name(id),
                 current: self.book.current() == Some(id),
-                epoch: live.map(|live| live.group.epoch()),
+                epoch: live.map(|live| live.group.epoch().0),
                 members: live.map_or(0, |live| live.group.members().count()),
                 suite: live.map(|live| live.group.cipher_suite()),
                 state,

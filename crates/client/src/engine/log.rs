@@ -180,7 +180,7 @@ impl<S: Store> Engine<S> {
             return Ok((halt, false));
         }
         let mut settled = false;
-        let record = GroupRecord { cursor, epoch, ..record.clone() };
+        let record = GroupRecord { cursor, epoch: epoch.0, ..record.clone() };
         let book = &mut self.book;
         fold.commit(|write| {
             let mut report = Report::new(&*provider, book, id, record, changes);
@@ -229,15 +229,13 @@ fn process(
                 _ => None,
             };
             let proposed = match stage.proposal() {
-                Some(Proposal::Remove(leaf)) => device(*leaf).map(Proposed::Remove),
-                Some(Proposal::Add(added)) => {
-                    device_of(&added.leaf_node.credential).map(Proposed::Add)
-                }
+                Proposal::Remove(leaf) => device(*leaf).map(Proposed::Remove),
+                Proposal::Add(added) => device_of(&added.leaf_node.credential).map(Proposed::Add),
                 _ => None,
             };
             let proposed = proposed.unwrap_or(Proposed::Other);
             let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
-            match stage.resolve(group, provider, &verdicts) {
+            match stage.resolve(group, &verdicts) {
                 Ok(step) => {
                     let from = from.unwrap_or_else(|| entry.sender.clone());
                     Ok((What::Proposal(from, proposed), Some(step)))

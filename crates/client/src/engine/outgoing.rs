@@ -454,7 +454,7 @@ impl<S: Store> Engine<S> {
     ) -> Result<Next, EngineError> {
         let Some(live) = self.groups.get(id) else { return Ok(None) };
         if let Some((epoch, message)) = proposed
-            && *epoch == live.group.epoch()
+            && *epoch == live.group.epoch().0
         {
             let request = SubmitProposal { proposal: message.as_slice().into() };
             return Ok(Some((request.into(), Purpose::Proposal(id.clone()))));
@@ -486,7 +486,7 @@ impl<S: Store> Engine<S> {
         let group = id.clone();
         self.step(id, transition, move |event| {
             let Event::Proposal { message, .. } = event else { return Vec::new() };
-            let proposed = Some((epoch, message.clone()));
+            let proposed = Some((epoch.0, message.clone()));
             let work = Work::Leave { alone, committing: false, proposed };
             vec![Change::Item(key, Some(Item { group, work }))]
         })?;

@@ -211,7 +211,7 @@ impl<S: Store> Engine<S> {
                 }
                 Ok(())
             }
-            Outcome::WrongEpoch { epoch, .. } if epoch < live.group.epoch() => {
+            Outcome::WrongEpoch { epoch, .. } if epoch < live.group.epoch().0 => {
                 let own = live.group.epoch();
                 let what = format!(
                     "the service has lost data: it is in epoch {epoch} and this device in {own}"

@@ -28,13 +28,13 @@ impl Framed {
         let framed = match decode_message(bytes)? {
             MlsMessageBody::PublicMessage(m) => Self {
                 group_id: m.content.group_id.clone(),
-                epoch: m.content.epoch,
+                epoch: m.content.epoch.0,
                 content_type: m.content.content.content_type(),
                 public: Some(m),
             },
             MlsMessageBody::PrivateMessage(m) => Self {
                 group_id: m.group_id,
-                epoch: m.epoch,
+                epoch: m.epoch.0,
                 content_type: m.content_type,
                 public: None,
             },

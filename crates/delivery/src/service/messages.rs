@@ -8,7 +8,7 @@ use crate::api::{
     SubmitProposal, short_group,
 };
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
-use conclave_wire::{MlsMessageBody, Sender};
+use conclave_wire::{Epoch, MlsMessageBody, Sender};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A message on its way into the log.
@@ -270,7 +270,7 @@ pub(super) fn check_group_info(
     let MlsMessageBody::GroupInfo(info) = decode_message(message)? else {
         return Err(ServiceError::invalid("what is given as a GroupInfo is none"));
     };
-    if info.group_context.group_id != *group || info.group_context.epoch != epoch {
+    if info.group_context.group_id != *group || info.group_context.epoch != Epoch(epoch) {
         return Err(ServiceError::invalid("the GroupInfo is of another group or epoch"));
     }
     Ok(())

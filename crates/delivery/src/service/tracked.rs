@@ -131,7 +131,7 @@ impl<S: Storage> Service<S> {
             return Err(ServiceError::not_member());
         }
         let rows = observer.rows().map_err(ServiceError::invalid)?;
-        Ok(FirstView { epoch: observer.epoch(), members, rows })
+        Ok(FirstView { epoch: observer.epoch().0, members, rows })
     }
 
     /// The observer of a group, loaded unless the one in memory is current.

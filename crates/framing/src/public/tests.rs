@@ -1,9 +1,9 @@
 use super::*;
-use crate::testing::{Fixture, MEMBER, TestRng, application, remove};
-use crate::{sign_content, sign_proposal_from_outside, verify_signature};
+use crate::testing::{Fixture, MEMBER, TestRng, application, contents, remove, sent_contents};
+use crate::{Verified, sign_content, sign_proposal_from_outside, verify_signature};
 use conclave_crypto::Secret;
 use conclave_wire::{
-    Content, Decode, FramedContentAuthData, Mac, Proposal, ProposalType, SenderType,
+    Content, Decode, Epoch, FramedContentAuthData, Mac, Proposal, ProposalType, SenderType,
     SignaturePublicKey,
 };
 
@@ -44,13 +44,22 @@ fn members_proposals_and_commits_come_back_as_they_were_sent() {
     for content in [remove(), f.commit(true), f.commit(false)] {
         let sent = f.signed(PUBLIC, MEMBER, content);
         let opened = f.open_public(through_the_wire(&f.protect_public(sent.clone()))).unwrap();
-        assert_eq!((opened.sender(), opened.epoch()), (MEMBER, 7));
+        assert_eq!((opened.sender(), opened.epoch()), (MEMBER, Epoch(7)));
         assert_eq!((opened.group_id(), opened.wire_format()), (&f.context.group_id, PUBLIC));
         assert_eq!(opened.content_type(), sent.content.content.content_type());
         assert_eq!(opened.new_member_key(), None);
         let verified = opened.verify(&f.suite, &f.context, &f.signer.public).unwrap();
-        assert_eq!(*verified, sent);
-        assert_eq!(verified.into_inner(), sent);
+        assert_eq!(contents(&verified), sent_contents(&sent));
+        match verified {
+            Verified::Proposal(proposal) => {
+                let reference = f.suite.proposal_ref(&sent.to_bytes().unwrap()).unwrap();
+                assert_eq!(*proposal.reference(), reference);
+            }
+            Verified::Commit(commit) => {
+                assert_eq!(AuthenticatedContent::from((*commit).clone()), sent);
+            }
+            Verified::Application(_) => panic!("application data in a PublicMessage"),
+        }
     }
 }
 
@@ -70,7 +79,7 @@ fn messages_from_outside_come_back_without_a_membership_tag() {
         let brought = !matches!(sender, Sender::External(_));
         assert_eq!(opened.new_member_key(), brought.then_some(&f.signer.public));
         let verified = opened.verify(&f.suite, &f.context, &f.signer.public).unwrap();
-        assert_eq!(*verified, sent);
+        assert_eq!(contents(&verified), sent_contents(&sent));
     }
 }
 
@@ -209,15 +218,26 @@ fn tags_that_should_be_there_or_should_not_are_refused() {
     let f = Fixture::new();
     let mut proposal = f.unchecked(MEMBER, remove());
     proposal.membership_tag = None;
-    assert_eq!(f.open_public(proposal.clone()), Err(FramingError::MissingMembershipTag));
-    proposal.auth.confirmation_tag = Some(Mac::default());
-    assert_eq!(f.open_public(proposal), Err(FramingError::UnexpectedConfirmationTag));
+    assert_eq!(f.open_public(proposal), Err(FramingError::MissingMembershipTag));
     let mut external = f.unchecked(Sender::External(0), remove());
     external.membership_tag = Some(Mac::default());
     assert_eq!(f.open_public(external), Err(FramingError::UnexpectedMembershipTag));
-    let mut commit = f.unchecked(MEMBER, f.commit(true));
-    commit.auth.confirmation_tag = None;
-    assert_eq!(f.open_public(commit), Err(FramingError::MissingConfirmationTag));
+
+    let verify = |message: AuthenticatedContent| {
+        let message = UnverifiedContent(message);
+        message.verify(&f.suite, &f.context, &f.signer.public)
+    };
+    for (format, content) in
+        [(PUBLIC, remove()), (WireFormat::PRIVATE_MESSAGE, application(b"hello"))]
+    {
+        let mut confirmed = f.signed(format, MEMBER, content);
+        assert!(verify(confirmed.clone()).is_ok());
+        confirmed.auth.confirmation_tag = Some(Mac::default());
+        assert_eq!(verify(confirmed), Err(FramingError::UnexpectedConfirmationTag));
+    }
+    let mut unconfirmed = f.signed(PUBLIC, MEMBER, f.commit(true));
+    unconfirmed.auth.confirmation_tag = None;
+    assert_eq!(verify(unconfirmed), Err(FramingError::MissingConfirmationTag));
 
     let mut unconfirmed = f.signed(PUBLIC, MEMBER, f.commit(true));
     unconfirmed.auth.confirmation_tag = None;
@@ -245,7 +265,7 @@ fn messages_of_another_group_or_epoch_are_refused() {
     let next = f.next_context();
     let mut elsewhere = f.context.clone();
     elsewhere.group_id = b"another".as_slice().into();
-    let wrong_epoch = FramingError::WrongEpoch { message: 7, context: 8 };
+    let wrong_epoch = FramingError::WrongEpoch { message: Epoch(7), context: Epoch(8) };
     for (context, error) in [(next, wrong_epoch), (elsewhere, FramingError::WrongGroup)] {
         assert_eq!(open_public(&f.suite, message.clone(), &context, None), Err(error));
         let key = &f.signer.public;

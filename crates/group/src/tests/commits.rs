@@ -11,12 +11,12 @@ use conclave_crypto::Secret;
 use conclave_framing::protect_public;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    Content, Encode, LeafIndex, MlsMessage, MlsMessageBody, ProtocolVersion, PskType, ReInit,
+    Content, Encode, Epoch, LeafIndex, MlsMessage, MlsMessageBody, ProtocolVersion, PskType, ReInit,
 };
 
 /// The pending commit of a member with a change, its membership tag made anew.
 fn tampered(peer: &Peer, change: impl FnOnce(&mut conclave_wire::AuthenticatedContent)) -> Vec<u8> {
-    let mut content = peer.group.pending_commit.as_ref().unwrap().content.clone();
+    let mut content = peer.group.pending_commit.as_ref().unwrap().content.clone().into();
     change(&mut content);
     let key = &peer.group.secrets().unwrap().membership_key;
     let message = protect_public(&suite(), content, peer.group.context(), key).unwrap();
@@ -44,15 +44,13 @@ fn a_path_that_does_not_open_is_the_committer_s_fault() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     peers[0].commit(CommitOptions::default());
     // Signed anew, so that nothing but the ciphertext is wrong.
-    let mut content =
-        peers[0].group.pending_commit.as_ref().unwrap().content.content.content.clone();
-    let Content::Commit(commit) = &mut content else { panic!() };
+    let mut commit = peers[0].group.pending_commit.as_ref().unwrap().content.content.commit.clone();
     for node in &mut commit.path.as_mut().unwrap().nodes {
         for secret in &mut node.encrypted_path_secret {
             secret.ciphertext = vec![0; secret.ciphertext.len()].into();
         }
     }
-    let mut content = peers[0].group.sign(&suite(), content, &encrypted()).unwrap();
+    let mut content = peers[0].group.sign(&suite(), Content::Commit(commit), &encrypted()).unwrap();
     content.auth.confirmation_tag = Some([0; 32].into());
     let forged = peers[0].forge(content, &encrypted());
     let refused = peers[1].refuses(&forged);
@@ -98,7 +96,7 @@ fn update_rotate_and_add_in_one_commit_is_signed_by_the_right_keys() {
 #[test]
 fn a_removed_member_cannot_open_what_follows_and_keeps_nothing() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
-    let before = (peers[2].group.secret_trees[&1].clone(), peers[2].group.past.len());
+    let before = (peers[2].group.secret_trees[&Epoch(1)].clone(), peers[2].group.past.len());
     let options = CommitOptions {
         framing: encrypted(),
         ..commit_of(vec![NewProposal::Remove(LeafIndex(2))])
@@ -107,7 +105,7 @@ fn a_removed_member_cannot_open_what_follows_and_keeps_nothing() {
     let messages = peers[0].commit(options);
     peers[0].accepted();
     let change = peers[2].is_removed(&messages.commit);
-    assert_eq!((change.epoch, change.removed.len()), (2, 1));
+    assert_eq!((change.epoch, change.removed.len()), (Epoch(2), 1));
     peers[1].receive(&messages.commit);
     let secret = peers[0].say(b"without carol");
     assert_eq!(peers[1].reads(&secret).data, b"without carol");
@@ -136,8 +134,7 @@ fn a_removal_that_the_others_refuse_leaves_the_member_in_the_group() {
         let mut mallory = peers[0].twin();
         mallory.commit(commit_of(vec![NewProposal::Remove(LeafIndex(1))]));
         let pending = &mallory.group.pending_commit.as_ref().unwrap().content;
-        let Content::Commit(commit) = pending.content.content.clone() else { panic!() };
-        let content = Content::Commit(commit);
+        let content = Content::Commit(pending.content.commit.clone());
         let mut content = mallory.group.sign(&suite(), content, &framing).unwrap();
         content.auth.confirmation_tag = Some(vec![0; 32].into());
         let forged = mallory.forge(content, &framing);
@@ -146,7 +143,10 @@ fn a_removal_that_the_others_refuse_leaves_the_member_in_the_group() {
         // Bob cannot know that. He is told, and keeps what he has, also after a restart.
         let before = peers[1].group.members().count();
         let Event::Removal(change) = peers[1].receive(&forged) else { panic!("no removal") };
-        assert_eq!((change.epoch, change.removed.len()), (peers[1].group.epoch() + 1, 1));
+        assert_eq!(
+            (change.epoch, change.removed.len()),
+            (peers[1].group.epoch().next().unwrap(), 1)
+        );
         peers[1].reload();
         assert_eq!(peers[1].group.status(), Status::Active);
         assert_eq!(peers[1].group.members().count(), before);
@@ -256,7 +256,7 @@ fn an_own_update_and_commit_end_with_the_epoch_that_another_s_commit_begins() {
     assert!(peers[1].group.pending_commit().is_none() && peers[1].group.pending_updates.is_empty());
     let late = peers[1].group.commit_accepted(&PROVIDER, NOW, &pending_id(&peers[1].group));
     assert_eq!(late.err(), Some(Misuse::NoCommitPending.into()));
-    let wrong = Rejection::WrongEpoch { message: 1, current: 2 };
+    let wrong = Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) };
     assert_eq!(rejection(peers[1].error(&mine)), wrong);
     commits(&mut peers, 1, CommitOptions::default());
     agree(&peers);
@@ -305,7 +305,7 @@ fn a_rejected_commit_leaves_only_what_its_message_used_up() {
         peers[0].commit(options);
         peers[0].reload();
         let kind = conclave_schedule::RatchetKind::Handshake;
-        let next = peers[0].group.secret_trees[&1].next_generation(LeafIndex(0), kind);
+        let next = peers[0].group.secret_trees[&Epoch(1)].next_generation(LeafIndex(0), kind);
         assert_eq!(next, generation + 1);
         let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
         peers[0].take(step);
@@ -390,7 +390,7 @@ fn an_encrypted_commit_with_a_psk_by_reference_and_a_new_credential_waits_for_it
     assert_eq!(&*reason, "not alice");
     peers[2].check();
     peers[2].take(*refused.key_deletion.unwrap());
-    assert_eq!(peers[2].group.epoch(), 1);
+    assert_eq!(peers[2].group.epoch(), Epoch(1));
     // All answers, after all that: the step.
     let step = resolve(&peers[1], &answers(&accept, given)).unwrap();
     peers[1].take(step);
@@ -403,11 +403,11 @@ fn resumption_psks_of_the_group_come_from_its_kept_epochs() {
     commits(&mut peers, 0, CommitOptions::default());
     let group_id = peers[0].group.group_id().clone();
     for epoch in [1, 2] {
-        let psk = NewProposal::ResumptionPsk { group_id: group_id.clone(), epoch };
+        let psk = NewProposal::ResumptionPsk { group_id: group_id.clone(), epoch: Epoch(epoch) };
         commits(&mut peers, 0, commit_of(vec![psk]));
         agree(&peers);
     }
-    let gone = NewProposal::ResumptionPsk { group_id, epoch: 0 };
+    let gone = NewProposal::ResumptionPsk { group_id, epoch: Epoch(0) };
     let failed = peers[0].try_commit(commit_of(vec![gone])).unwrap_err();
     assert!(matches!(failed, Error::Misuse(Misuse::PskUnavailable(_))));
 }

@@ -9,8 +9,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use conclave_crypto::CryptoError;
 use conclave_wire::{
-    CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex, NodeIndex,
-    PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, PskType,
+    CipherSuite, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType, LeafIndex,
+    NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, PskType,
 };
 
 /// That each text says what it should, and is no other's.
@@ -31,11 +31,14 @@ fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
     let reason: Box<str> = "not on Sundays".into();
     let subject = CredentialSubject::Member(leaf);
     check(&[
-        (R::Framing(FramingError::WrongGroup), "is of another group"),
+        (R::Framing(FramingError::MissingMembershipTag), "no membership tag"),
         (R::Tree(TreeError::Empty), "no node"),
         (R::LeafRule(LeafRule::VersionNotListed), "leaf node is invalid: its capabilities"),
         (R::Ratchet(RatchetError::Exhausted { leaf }), "ratchet of leaf 4711"),
-        (R::WrongEpoch { message: 4711, current: 815 }, "epoch 4711, the group is in epoch 815"),
+        (
+            R::WrongEpoch { message: Epoch(4711), current: Epoch(815) },
+            "epoch 4711, the group is in epoch 815",
+        ),
         (R::UnexpectedMessage, "kind of message"),
         (R::WrongVersion(ProtocolVersion(0x4711)), "version 0x4711"),
         (R::WrongCipherSuite(CipherSuite(0x4711)), "suite 0x4711"),
@@ -102,9 +105,33 @@ fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
             "4711 PSKs are over this client's limit of 815",
         ),
     ]);
-    // A message of another group is the same to both.
-    let framing = R::Framing(FramingError::WrongGroup).to_string();
-    assert_eq!(R::WrongGroup.to_string(), framing);
+}
+
+#[test]
+fn a_rule_that_several_floors_check_is_one_rejection() {
+    use Rejection as R;
+    let (message, context) = (Epoch(1), Epoch(2));
+    let framing = [
+        (FramingError::WrongGroup, R::WrongGroup),
+        (
+            FramingError::WrongEpoch { message, context },
+            R::WrongEpoch { message, current: context },
+        ),
+        (
+            FramingError::ExternalSenderProposalType(ProposalType::UPDATE),
+            R::ExternalSenderProposal(ProposalType::UPDATE),
+        ),
+    ];
+    for (error, rule) in framing {
+        assert_eq!(Error::from(error), rule.into());
+    }
+    let tree = [
+        (TreeError::EncryptionKeyUnchanged { leaf: LeafIndex(3) }, R::UpdateKeyUnchanged),
+        (TreeError::PathLeafSource, R::CommitLeafSource),
+    ];
+    for (error, rule) in tree {
+        assert_eq!(Error::from(error), rule.into());
+    }
 }
 
 #[test]

@@ -215,7 +215,7 @@ impl Peer {
             Received::Application(step) | Received::OwnCommit(step) => step,
             Received::Proposal(stage) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-                stage.resolve(&self.group, &PROVIDER, &verdicts)?
+                stage.resolve(&self.group, &verdicts)?
             }
             Received::Commit(stage) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];

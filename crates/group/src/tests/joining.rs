@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use conclave_crypto::CryptoRng;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    CipherSuite, Credential, Extension, LeafIndex, PreSharedKeyId, ProtocolVersion, ReInit,
+    CipherSuite, Credential, Epoch, Extension, LeafIndex, PreSharedKeyId, ProtocolVersion, ReInit,
 };
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
@@ -188,7 +188,7 @@ fn an_external_commit_for_an_old_epoch_is_refused() {
     let mut peers = group_of(&["alice", "bob"]);
     let (_, commit) = external(&peers, 60, None).unwrap();
     commits(&mut peers, 0, CommitOptions::default());
-    let wrong = Rejection::WrongEpoch { message: 1, current: 2 };
+    let wrong = Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) };
     assert_eq!(rejection(peers[1].error(&commit)), wrong);
 }
 
@@ -337,7 +337,7 @@ fn a_linked_group_is_of_the_old_one_s_or_the_announced_version_and_suite() {
     ] {
         let psk = PreSharedKeyId { psktype: link.psk_type(), psk_nonce: [1; 32].into() };
         let mut good = peers[0].group.context().clone();
-        (good.group_id, good.epoch) = (b"next".as_slice().into(), 1);
+        (good.group_id, good.epoch) = (b"next".as_slice().into(), Epoch(1));
         good.cipher_suite = suite;
         assert_eq!(link.check(&psk, &good, tree, alice), Ok(None));
         let (mut version, mut cipher_suite) = (good.clone(), good);

@@ -13,7 +13,7 @@ use conclave_crypto::Secret;
 use conclave_framing::FramingError;
 use conclave_schedule::{RatchetError, RatchetKind};
 use conclave_wire::{
-    Content, Decode, Encode, LeafIndex, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef,
+    Content, Decode, Encode, Epoch, LeafIndex, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef,
 };
 
 #[test]
@@ -32,11 +32,11 @@ fn a_handshake_message_of_another_epoch_is_refused() {
         let mut peers = group_of(&["alice", "bob", "carol"]);
         let late = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &framing);
         commits(&mut peers[1..], 0, CommitOptions::default());
-        let wrong = Rejection::WrongEpoch { message: 1, current: 2 };
+        let wrong = Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) };
         assert_eq!(rejection(peers[1].error(&late)), wrong);
         // And from the future.
         let early = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &framing);
-        let wrong = Rejection::WrongEpoch { message: 2, current: 1 };
+        let wrong = Rejection::WrongEpoch { message: Epoch(2), current: Epoch(1) };
         assert_eq!(rejection(peers[0].error(&early)), wrong);
     }
 }
@@ -170,7 +170,7 @@ fn an_encrypted_commit_that_is_refused_costs_its_key_and_nothing_else() {
     peers[1].reload();
     let gone = Rejection::Ratchet(RatchetError::KeyGone { leaf: LeafIndex(0), generation: 0 });
     assert_eq!(rejection(peers[1].error(&forged)), gone);
-    assert_eq!(peers[1].group.epoch(), 1);
+    assert_eq!(peers[1].group.epoch(), Epoch(1));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn the_key_of_an_encrypted_commit_is_gone_with_the_step_that_it_makes() {
     peers[1].receive(&commit);
     for _ in 0..2 {
         let (alice, kind) = (LeafIndex(0), RatchetKind::Handshake);
-        let past = &peers[1].group.secret_trees[&1];
+        let past = &peers[1].group.secret_trees[&Epoch(1)];
         assert_eq!(past.next_generation(alice, kind), 1);
         assert!(past.leaf_keys(&suite(), alice, kind, 0).is_err());
         peers[1].reload();
@@ -192,7 +192,7 @@ fn the_key_of_an_encrypted_commit_is_gone_with_the_step_that_it_makes() {
 fn after_reading_no_row_leads_to_the_message_key() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let messages: Vec<_> = (0..3).map(|n| peers[0].say(&[n])).collect();
-    let tree = &peers[1].group.secret_trees[&1];
+    let tree = &peers[1].group.secret_trees[&Epoch(1)];
     let key = |generation| {
         let kind = RatchetKind::Application;
         tree.leaf_keys(&suite(), LeafIndex(0), kind, generation).unwrap()
@@ -316,7 +316,7 @@ fn a_clock_that_was_set_back_leaves_no_gap_among_past_epochs() {
             peers[0].group.commit_accepted(&PROVIDER, now, &pending_id(&peers[0].group)).unwrap();
         peers[0].take(step);
     }
-    assert!(peers[0].group.past.keys().copied().eq([3]));
+    assert!(peers[0].group.past.keys().copied().eq([Epoch(3)]));
     peers[0].reload();
 }
 
@@ -330,7 +330,7 @@ fn a_group_that_rests_forgets_its_past_epochs_when_it_is_told_the_time() {
     let step = peers[0].group.expire_past_epochs(end + 1).unwrap();
     peers[0].take(step);
     assert!(peers[0].rows.keys().all(|key| [2, RowKey::NO_EPOCH].contains(&key.epoch)));
-    let wrong = Rejection::WrongEpoch { message: 1, current: 2 };
+    let wrong = Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) };
     assert_eq!(rejection(peers[0].error(&early)), wrong);
 }
 

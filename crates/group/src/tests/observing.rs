@@ -9,8 +9,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    Decode, Encode, Extension, ExtensionType, GroupInfoTbs, HpkePublicKey, LeafIndex, MlsMessage,
-    MlsMessageBody, Proposal, Sender,
+    Decode, Encode, Epoch, Extension, ExtensionType, GroupInfoTbs, HpkePublicKey, LeafIndex,
+    MlsMessage, MlsMessageBody, Proposal, Sender,
 };
 use core::convert::Infallible;
 
@@ -64,7 +64,7 @@ fn an_observer_takes_the_group_info_of_its_group_and_epoch_alone() {
     take(&mut observer, step);
     assert_eq!(observer.group_info(), None);
     let refused = |info: &[u8]| rejection(observer.take_group_info(&PROVIDER, info).unwrap_err());
-    assert_eq!(refused(&old), Rejection::WrongEpoch { message: 1, current: 2 });
+    assert_eq!(refused(&old), Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) });
     let other = Peer::found_with("alice", Config::default(), b"another group");
     let other = other.group.group_info(&PROVIDER, ALL).unwrap();
     assert_eq!(refused(&other), Rejection::WrongGroup);

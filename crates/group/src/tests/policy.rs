@@ -14,7 +14,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::SignatureKeyPair;
 use conclave_wire::{
-    Credential, Extension, ExtensionType, ExternalSender, LeafIndex, Proposal, ProposalType,
+    Credential, Epoch, Extension, ExtensionType, ExternalSender, LeafIndex, Proposal, ProposalType,
     ProtocolVersion, ReInit, RequiredCapabilities,
 };
 use core::convert::Infallible;
@@ -393,7 +393,7 @@ fn a_group_of_proposals_by_reference_can_be_founded_and_replaced_by_another() {
     let link = Some(peers[0].group.reinit_link().unwrap());
     let options = commit_of(vec![NewProposal::Add(valid(&bob))]);
     next.commit(CommitOptions { link, ..options });
-    assert_eq!(next.accepted().epoch, 1);
+    assert_eq!(next.accepted().epoch, Epoch(1));
 }
 
 #[test]

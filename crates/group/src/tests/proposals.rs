@@ -11,9 +11,10 @@ use alloc::vec::Vec;
 use conclave_crypto::{Secret, SignatureKeyPair};
 use conclave_tree::{TreeError, TreeRead};
 use conclave_wire::{
-    Bytes, Content, DecodeError, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeContext,
-    LeafNodeSource, PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef, ProposalType,
-    ProtocolVersion, PskType, ReInit, RequiredCapabilities, ResumptionPskUsage, Sender,
+    Bytes, Content, DecodeError, Epoch, Extension, ExtensionType, GroupId, LeafIndex,
+    LeafNodeContext, LeafNodeSource, PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef,
+    ProposalType, ProtocolVersion, PskType, ReInit, RequiredCapabilities, ResumptionPskUsage,
+    Sender,
 };
 
 fn by_value(proposals: Vec<Proposal>) -> Vec<ProposalOrRef> {
@@ -29,7 +30,7 @@ fn external_psk(name: &[u8]) -> PskType {
 }
 
 fn resumption(usage: ResumptionPskUsage) -> PskType {
-    PskType::Resumption { usage, psk_group_id: b"a group".as_slice().into(), psk_epoch: 0 }
+    PskType::Resumption { usage, psk_group_id: b"a group".as_slice().into(), psk_epoch: Epoch(0) }
 }
 
 fn reinit(version: ProtocolVersion) -> ReInit {

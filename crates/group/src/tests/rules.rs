@@ -8,7 +8,7 @@ use alloc::vec;
 use conclave_framing::protect_public;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    Bytes, Commit, Content, Encode, LeafIndex, LeafNodeSource, MlsMessage, MlsMessageBody,
+    Bytes, Commit, Content, Encode, Epoch, LeafIndex, LeafNodeSource, MlsMessage, MlsMessageBody,
     NodeIndex, Proposal, ProposalOrRef, Sender,
 };
 
@@ -52,7 +52,7 @@ fn an_external_commit_refers_to_no_proposal_and_removes_one_leaf_at_most() {
 fn the_last_epoch_has_no_next() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     for peer in &mut peers {
-        peer.group.public.epoch.context.epoch = u64::MAX;
+        peer.group.public.epoch.context.epoch = Epoch(u64::MAX);
     }
     let failed = peers[0].try_commit(CommitOptions::default());
     assert_eq!(rejection(failed.unwrap_err()), Rejection::EpochExhausted);

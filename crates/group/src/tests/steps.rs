@@ -125,7 +125,7 @@ fn a_stage_from_an_earlier_state_is_stale_and_costs_no_key() {
     peers[1].reads(&said);
     let group = &peers[1].group;
     for refused in [
-        proposal_stage.resolve(group, &PROVIDER, &[]).unwrap_err(),
+        proposal_stage.resolve(group, &[]).unwrap_err(),
         commit_stage.resolve(group, &PROVIDER, NOW, &Default::default()).unwrap_err(),
     ] {
         assert_eq!(refused.error, Misuse::Stale.into());
@@ -172,7 +172,7 @@ fn a_fold_whose_write_fails_undoes_all_and_the_messages_can_be_processed_again()
             let step = process_in(fold.state(), message);
             fold.push(step).unwrap();
         }
-        assert_eq!(fold.state().epoch(), epoch + 1);
+        assert_eq!(fold.state().epoch(), epoch.next().unwrap());
         let written = fold.commit(|write| {
             if fails {
                 return Err(NotWritten);
@@ -194,7 +194,7 @@ fn a_fold_whose_write_fails_undoes_all_and_the_messages_can_be_processed_again()
 fn process_in(group: &Group, message: &[u8]) -> crate::Transition<Group> {
     match group.process(&PROVIDER, NOW, message).unwrap() {
         Received::Application(step) => step,
-        Received::Proposal(stage) => stage.resolve(group, &PROVIDER, &[]).unwrap(),
+        Received::Proposal(stage) => stage.resolve(group, &[]).unwrap(),
         Received::Commit(stage) => {
             stage.resolve(group, &PROVIDER, NOW, &Default::default()).unwrap()
         }

@@ -25,7 +25,7 @@ fn a_stage_tells_who_proposes_or_commits_what() {
     let received = peers[0].group.process(&PROVIDER, NOW, &message).unwrap();
     let Received::Proposal(stage) = received else { panic!("no proposal") };
     assert_eq!(stage.sender(), Sender::Member(LeafIndex(1)));
-    assert_eq!(stage.proposal(), Some(&Proposal::Remove(LeafIndex(3))));
+    assert_eq!(stage.proposal(), &Proposal::Remove(LeafIndex(3)));
     assert_eq!(stage.authenticated_data(), b"a request");
     assert!(stage.credentials().is_empty());
     deliver(&mut peers[..3], 1, &message);

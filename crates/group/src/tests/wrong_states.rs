@@ -69,7 +69,7 @@ impl Scene {
             ("expire_past_epochs", group.expire_past_epochs(u64::MAX).unwrap()),
             ("delete", group.delete().unwrap()),
             ("read", read),
-            ("proposal", proposal.resolve(group, &PROVIDER, &[]).unwrap()),
+            ("proposal", proposal.resolve(group, &[]).unwrap()),
             (
                 "commit of another",
                 commit.resolve(group, &PROVIDER, NOW, &Answers::default()).unwrap(),
@@ -156,7 +156,7 @@ fn a_stage_fits_the_state_that_it_was_computed_from_and_no_other() {
         let (proposal, commit) = scene.stages(&bob.group);
         let (refused_proposal, refused_commit) = scene.stages(&bob.group);
         for refused in [
-            proposal.resolve(&wrong, &PROVIDER, &[]).unwrap_err(),
+            proposal.resolve(&wrong, &[]).unwrap_err(),
             commit.resolve(&wrong, &PROVIDER, NOW, &Answers::default()).unwrap_err(),
             refused_proposal.refuse(&wrong, "no"),
             refused_commit.refuse(&wrong, "no"),

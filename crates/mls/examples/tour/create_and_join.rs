@@ -48,7 +48,7 @@ pub(crate) fn run() -> Result {
     let step = alice.commit(&CRYPTO, &mut rng, now(), options)?;
     let event = apply(&mut alice, step, |w| write(&mut alices_rows, w.batch))?;
     let Event::Commit(messages) = event else { return Err("a commit gives messages".into()) };
-    assert_eq!(alice.epoch(), 0, "the commit is pending");
+    assert_eq!(alice.epoch(), Epoch(0), "the commit is pending");
 
     // The delivery service accepts the commit. Only now Alice moves on and the Welcome may go out.
     let step = alice.commit_accepted(&CRYPTO, now(), &messages.id)?;

@@ -122,7 +122,7 @@ impl Member {
             Received::Application(step) | Received::OwnCommit(step) => step,
             Received::Proposal(stage) => {
                 let verdicts: Vec<Verdict> = stage.credentials().iter().map(judge).collect();
-                stage.resolve(&self.group, &CRYPTO, &verdicts)?
+                stage.resolve(&self.group, &verdicts)?
             }
             Received::Commit(stage) => {
                 let verdicts = stage.credentials().iter().map(judge).collect();

@@ -71,7 +71,7 @@ pub(crate) fn run() -> Result {
         return Err("a late text".into());
     };
     println!("in epoch {} bob reads 'two' of epoch {}", bob.group.epoch(), read.epoch);
-    assert_eq!((read.epoch, read.data.as_slice()), (1, b"two".as_slice()));
+    assert_eq!((read.epoch, read.data.as_slice()), (Epoch(1), b"two".as_slice()));
 
     // Later than that, the epoch's keys are gone for good: that is forward secrecy.
     let four = alice.encrypt("four")?;

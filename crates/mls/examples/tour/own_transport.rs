@@ -15,8 +15,8 @@ type Message = Vec<u8>;
 /// The epoch that a message was sent in, which is written on its outside.
 fn epoch_of(message: &[u8]) -> Option<u64> {
     match MlsMessage::from_bytes(message).ok()?.body {
-        MlsMessageBody::PublicMessage(message) => Some(message.content.epoch),
-        MlsMessageBody::PrivateMessage(message) => Some(message.epoch),
+        MlsMessageBody::PublicMessage(message) => Some(message.content.epoch.0),
+        MlsMessageBody::PrivateMessage(message) => Some(message.epoch.0),
         _ => None,
     }
 }
@@ -50,7 +50,7 @@ fn add(
     last_epoch: u64,
 ) -> Result {
     let key = &newcomer.key_package().leaf_node.signature_key;
-    while member.group.epoch() < last_epoch {
+    while member.group.epoch() < Epoch(last_epoch) {
         // What is to be done is judged by the group as it is now: "rebase".
         let there = member.group.members().any(|m| m.signature_key == *key);
         if !there && member.group.pending_commit().is_none() {
@@ -104,7 +104,7 @@ pub(crate) fn run() -> Result {
     // Both changes were made, one after the other, and the members agree.
     agree(&members.iter().collect::<Vec<_>>())?;
     for member in &members {
-        assert_eq!((member.group.epoch(), member.group.members().count()), (3, 4));
+        assert_eq!((member.group.epoch(), member.group.members().count()), (Epoch(3), 4));
     }
     assert_eq!(late, 1);
     println!("{late} commit came too late; both newcomers were added, in two epochs");

@@ -59,7 +59,7 @@ pub(crate) fn run() -> Result {
 
     // The resumption PSK of an earlier epoch of this group. Both still have it, so that nobody
     // has to provide anything.
-    let epoch = bob.group.epoch() - 1;
+    let epoch = Epoch(bob.group.epoch().0 - 1);
     assert!(bob.group.resumption_psk(epoch).is_some());
     let group_id = bob.group.group_id().clone();
     let proposals = vec![NewProposal::ResumptionPsk { group_id, epoch }];

@@ -40,7 +40,7 @@ impl Insider {
         let path = create_path(&suite, &mut tree, leaf, template, signer, group_id, rng);
         let mut path = path.expect("a path");
         let context = GroupContext {
-            epoch: self.context.epoch + 1,
+            epoch: self.context.epoch.next().expect("a next epoch"),
             tree_hash: tree.tree_hash(&suite).expect("a tree hash").to_vec().into(),
             ..self.context.clone()
         };

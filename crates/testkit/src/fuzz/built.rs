@@ -8,7 +8,7 @@ use super::stage::{EMPTY, GROUP, Stage};
 use crate::party::{CUSTOM, CUSTOM_PROPOSALS, LIFETIME};
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    Bytes, CipherSuite, Commit, Content, ContentType, Credential, CredentialType, Encode,
+    Bytes, CipherSuite, Commit, Content, ContentType, Credential, CredentialType, Encode, Epoch,
     Extension, ExtensionType, ExternalSender, GroupInfo, GroupSecrets, KeyPackage, LeafIndex,
     LeafNode, LeafNodeSource, Lifetime, PathSecret, PreSharedKeyId, Proposal, ProposalOrRef,
     ProposalType, ProtocolVersion, PskType, ReInit, RequiredCapabilities, ResumptionPskUsage,
@@ -176,7 +176,7 @@ fn psk(input: &mut Input<'_>) -> PreSharedKeyId {
                 _ => ResumptionPskUsage::Branch,
             },
             psk_group_id: if input.byte() & 1 == 0 { GROUP.into() } else { input.few().into() },
-            psk_epoch: input.byte().into(),
+            psk_epoch: Epoch(input.byte().into()),
         },
     };
     let length = if usage < 128 { 32 } else { input.byte().into() };
@@ -255,7 +255,7 @@ pub(super) fn group_info(stage: &Stage, input: &mut Input<'_>, info: &GroupInfo)
         info.signer = LeafIndex(input.byte().into());
     }
     if changes(3) {
-        info.group_context.epoch = u64::MAX - u64::from(input.byte());
+        info.group_context.epoch = Epoch(u64::MAX - u64::from(input.byte()));
     }
     if changes(4) {
         info.group_context.group_id = input.few().into();

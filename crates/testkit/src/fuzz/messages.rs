@@ -28,7 +28,7 @@ pub(super) fn received(
         Received::Known => return Ok(None),
         Received::Proposal(stage) => {
             let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            stage.resolve(group, &PROVIDER, &verdicts)?
+            stage.resolve(group, &verdicts)?
         }
         Received::Commit(stage) => {
             let verdicts = vec![Verdict::Accept; stage.credentials().len()];

@@ -13,9 +13,9 @@ use conclave_group::{
     RatchetLimits, Verdict, WelcomeStage,
 };
 use conclave_wire::{
-    Bytes, Content, CustomProposal, Decode, Encode, Extension, ExtensionType, ExternalSender,
-    GroupInfo, LeafIndex, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef, ProposalRef,
-    ProposalType, Reader, UpdatePath,
+    Bytes, Content, CustomProposal, Decode, Encode, Epoch, Extension, ExtensionType,
+    ExternalSender, GroupInfo, LeafIndex, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef,
+    ProposalRef, ProposalType, Reader, UpdatePath,
 };
 use std::cell::RefCell;
 
@@ -256,7 +256,7 @@ fn by(alice: &mut Peer) -> Vec<Vec<u8>> {
             received: false,
             proposals: vec![NewProposal::ResumptionPsk {
                 group_id: GROUP.into(),
-                epoch: alice.group.epoch() - 1,
+                epoch: Epoch(alice.group.epoch().0 - 1),
             }],
             framing: framing.clone(),
             ..CommitOptions::default()

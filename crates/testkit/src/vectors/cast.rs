@@ -32,7 +32,7 @@ pub(super) fn receive(
         Received::Application(transition) | Received::OwnCommit(transition) => transition,
         Received::Proposal(stage) => {
             let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            stage.resolve(group, provider, &verdicts)?
+            stage.resolve(group, &verdicts)?
         }
         Received::Commit(stage) => {
             let verdicts = vec![Verdict::Accept; stage.credentials().len()];

@@ -9,7 +9,7 @@ use super::{Kind, SuiteVector};
 use crate::SeededRng;
 use conclave_crypto::{SignatureKeyPair, Suite};
 use conclave_framing::{
-    Padding, UnverifiedContent, VerifiedContent, open_private, open_public, open_sender_data,
+    Padding, UnverifiedContent, Verified, open_private, open_public, open_sender_data,
     protect_private, protect_public, sign_content,
 };
 use conclave_schedule::{
@@ -126,8 +126,19 @@ fn body(content: &Content) -> Result<Vec<u8>, Problem> {
     Ok(w.finish())
 }
 
+/// The encoded body of a message, and the confirmation tag of a commit.
+fn body_and_tag(message: &Verified) -> Result<(Vec<u8>, Option<Mac>), Problem> {
+    Ok(match message {
+        Verified::Proposal(proposal) => (proposal.proposal().to_bytes()?, None),
+        Verified::Commit(commit) => {
+            (commit.content.commit.to_bytes()?, Some(commit.confirmation_tag.clone()))
+        }
+        Verified::Application(application) => (Bytes::from(application.data()).to_bytes()?, None),
+    })
+}
+
 impl Group<'_> {
-    fn verify(&self, message: UnverifiedContent) -> Result<VerifiedContent, Problem> {
+    fn verify(&self, message: UnverifiedContent) -> Result<Verified, Problem> {
         ensure(
             message.sender() == Sender::Member(SENDER),
             format_args!("the sender is {:?}, not member 1", message.sender()),
@@ -135,13 +146,13 @@ impl Group<'_> {
         Ok(message.verify(self.suite, &self.context, &self.signer.public)?)
     }
 
-    fn open_public(&self, message: PublicMessage) -> Result<VerifiedContent, Problem> {
+    fn open_public(&self, message: PublicMessage) -> Result<Verified, Problem> {
         let key = Some(&self.membership_key);
         self.verify(open_public(self.suite, message, &self.context, key)?)
     }
 
     /// Opens as a receiver who has seen no message yet: the secret tree is not changed.
-    fn open_private(&self, message: &PrivateMessage) -> Result<VerifiedContent, Problem> {
+    fn open_private(&self, message: &PrivateMessage) -> Result<Verified, Problem> {
         ensure(message.group_id == self.context.group_id, "it is of another group")?;
         ensure(message.epoch == self.context.epoch, "it is of another epoch")?;
         let sender_data = open_sender_data(self.suite, message, &self.sender_data_secret)?;
@@ -195,15 +206,15 @@ impl Group<'_> {
 
     fn check_public(&self, content: &Content, listed: &Hex) -> Result<(), Problem> {
         let opened = self.open_public(public_message(listed)?)?;
-        same("the content", &body(&opened.content.content)?, &body(content)?)?;
+        let (opened, tag) = body_and_tag(&opened)?;
+        same("the content", &opened, &body(content)?)?;
         // A confirmation tag is not the content's: that of the listed message will do again.
-        let tag = opened.auth.confirmation_tag.as_ref();
-        let again = self.protect_public(content, tag).at("protecting again")?;
+        let again = self.protect_public(content, tag.as_ref()).at("protecting again")?;
         // By way of bytes, as a receiver gets it.
         let again = MlsMessage { body: MlsMessageBody::PublicMessage(Box::new(again)) };
         let again = public_message(&again.to_bytes()?.into())?;
         let opened = self.open_public(again).at("opening what was protected again")?;
-        same("the content, protected again,", &body(&opened.content.content)?, &body(content)?)
+        same("the content, protected again,", &body_and_tag(&opened)?.0, &body(content)?)
     }
 
     fn check_private(
@@ -213,13 +224,13 @@ impl Group<'_> {
         rng: &mut SeededRng,
     ) -> Result<(), Problem> {
         let opened = self.open_private(&private_message(listed)?)?;
-        same("the content", &body(&opened.content.content)?, &body(content)?)?;
-        let tag = opened.auth.confirmation_tag.as_ref();
-        let again = self.protect_private(content, tag, rng).at("protecting again")?;
+        let (opened, tag) = body_and_tag(&opened)?;
+        same("the content", &opened, &body(content)?)?;
+        let again = self.protect_private(content, tag.as_ref(), rng).at("protecting again")?;
         let again = MlsMessage { body: MlsMessageBody::PrivateMessage(again) };
         let again = private_message(&again.to_bytes()?.into())?;
         let opened = self.open_private(&again).at("opening what was protected again")?;
-        same("the content, protected again,", &body(&opened.content.content)?, &body(content)?)
+        same("the content, protected again,", &body_and_tag(&opened)?.0, &body(content)?)
     }
 
     /// That application data goes into no PublicMessage, and out of none: not even one that is

@@ -6,7 +6,7 @@ use super::hex::Hex;
 use super::problem::{At, Problem, ensure};
 use super::sample;
 use crate::SeededRng;
-use conclave_wire::{Bytes, CipherSuite};
+use conclave_wire::{Bytes, CipherSuite, Epoch};
 use conclave_wire::{
     Commit, Content, ContentType, Decode, Encode, EncryptedGroupSecrets, Extension, FramedContent,
     FramedContentAuthData, GroupInfo, GroupSecrets, KeyPackage, LeafIndex, LeafNode,
@@ -173,7 +173,7 @@ fn public_message(rng: &mut SeededRng, content: Content) -> MlsMessageBody {
     MlsMessageBody::PublicMessage(Box::new(PublicMessage {
         content: FramedContent {
             group_id: sample::bytes(rng, 16).into(),
-            epoch: rng.below(u64::MAX),
+            epoch: Epoch(rng.below(u64::MAX)),
             sender: Sender::Member(LeafIndex(rng.below(1 << 32) as u32)),
             authenticated_data: sample::bytes(rng, 20),
             content,
@@ -186,7 +186,7 @@ fn public_message(rng: &mut SeededRng, content: Content) -> MlsMessageBody {
 fn private_message(rng: &mut SeededRng) -> MlsMessageBody {
     MlsMessageBody::PrivateMessage(PrivateMessage {
         group_id: sample::bytes(rng, 16).into(),
-        epoch: rng.below(u64::MAX),
+        epoch: Epoch(rng.below(u64::MAX)),
         content_type: ContentType::Application,
         authenticated_data: sample::bytes(rng, 20),
         encrypted_sender_data: sample::bytes(rng, 28),

@@ -5,7 +5,7 @@ use super::problem::Problem;
 use crate::SeededRng;
 use conclave_crypto::{HpkeKeyPair, Secret, SignatureKeyPair, Suite};
 use conclave_wire::{
-    Bytes, Capabilities, CipherSuite, Commit, Credential, CredentialType, Encode, Extension,
+    Bytes, Capabilities, CipherSuite, Commit, Credential, CredentialType, Encode, Epoch, Extension,
     ExtensionType, GroupContext, GroupId, HpkeCiphertext, KeyPackage, KeyPackageTbs, LeafIndex,
     LeafNode, LeafNodeContext, LeafNodeSource, LeafNodeTbs, Lifetime, PreSharedKeyId, Proposal,
     ProposalOrRef, ProtocolVersion, PskType, ReInit, ResumptionPskUsage, UpdatePath,
@@ -29,7 +29,7 @@ pub(super) fn context(
         version: ProtocolVersion::MLS10,
         cipher_suite: suite.cipher_suite(),
         group_id: group_id.into(),
-        epoch,
+        epoch: Epoch(epoch),
         tree_hash: tree_hash.into(),
         confirmed_transcript_hash: confirmed_transcript_hash.into(),
         extensions: Vec::new(),
@@ -148,7 +148,7 @@ pub(super) fn group_context(rng: &mut SeededRng) -> GroupContext {
         version: ProtocolVersion::MLS10,
         cipher_suite: CipherSuite(1),
         group_id: bytes(rng, 16).into(),
-        epoch: rng.below(u64::MAX),
+        epoch: Epoch(rng.below(u64::MAX)),
         tree_hash: bytes(rng, 32),
         confirmed_transcript_hash: bytes(rng, 32),
         extensions: extensions(rng),
@@ -163,7 +163,7 @@ pub(super) fn psk_id(rng: &mut SeededRng) -> PreSharedKeyId {
         PskType::Resumption {
             usage: ResumptionPskUsage::Application,
             psk_group_id: bytes(rng, 16).into(),
-            psk_epoch: rng.below(u64::MAX),
+            psk_epoch: Epoch(rng.below(u64::MAX)),
         }
     };
     PreSharedKeyId { psktype, psk_nonce: bytes(rng, 32) }

@@ -12,7 +12,7 @@ use conclave_schedule::{
     interim_transcript_hash,
 };
 use conclave_wire::{
-    AuthenticatedContent, Bytes, ConfirmedTranscriptHashInput, Content, ContentType, Encode,
+    AuthenticatedContent, Bytes, ConfirmedTranscriptHashInput, Content, ContentType, Encode, Epoch,
     FramedContent, FramedContentAuthData, LeafIndex, Sender, WireFormat,
 };
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ impl SuiteVector for TranscriptHashes {
             let key = ConfirmationKey::from_secret(sample::secret(suite, rng));
             let content = FramedContent {
                 group_id: rng.bytes(16).into(),
-                epoch: rng.below(1 << 40),
+                epoch: Epoch(rng.below(1 << 40)),
                 sender: Sender::Member(LeafIndex(rng.below(1 << 16) as u32)),
                 authenticated_data: rng.bytes(10).into(),
                 content: Content::Commit(sample::commit(rng)),

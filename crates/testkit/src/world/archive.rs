@@ -51,7 +51,7 @@ impl Archive {
             (WireFormat::KEY_PACKAGE, _) => keep(&mut self.key_packages, message),
             (WireFormat::GROUP_INFO, _) => keep(&mut self.group_infos, message),
             (_, Some((group_id, epoch))) => {
-                keep(&mut self.handshakes, Past { group_id, epoch, message });
+                keep(&mut self.handshakes, Past { group_id, epoch: epoch.0, message });
             }
             _ => {}
         }

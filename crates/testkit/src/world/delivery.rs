@@ -177,7 +177,8 @@ impl World {
     pub(super) fn joiner_psks(&self) -> Vec<(PskType, Secret)> {
         let mut psks = self.known_psks();
         let group = &self.peers[0].group;
-        for epoch in group.epoch().saturating_sub(4)..=group.epoch() {
+        let now = group.epoch().0;
+        for epoch in (now.saturating_sub(4)..=now).map(Epoch) {
             let from = self.peers.iter().find_map(|peer| peer.group.resumption_psk(epoch));
             if let Some(psk) = from {
                 let psktype = PskType::Resumption {
@@ -215,7 +216,7 @@ impl World {
         }
         let twice = self.chance(20);
         let peer = &mut self.peers[i];
-        if peer.group.epoch() - held.epoch > self.config.limits.past_epochs as u64 {
+        if peer.group.epoch().0 - held.epoch.0 > self.config.limits.past_epochs as u64 {
             let refused = peer.group.process(&*peer.provider, now, &held.message);
             let error = refused.expect_err("too old").error;
             assert!(matches!(error, Error::Rejected(Rejection::WrongEpoch { .. })), "{error}");

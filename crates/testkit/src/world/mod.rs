@@ -40,7 +40,7 @@ use conclave_group::{
 use conclave_schedule::RatchetError;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    CipherSuite, Credential, CredentialType, Extension, ExtensionType, ExternalSender,
+    CipherSuite, Credential, CredentialType, Epoch, Extension, ExtensionType, ExternalSender,
     GroupContext, GroupId, LeafIndex, Lifetime, NodeIndex, Proposal, ProtocolVersion, PskType,
     ReInit, RequiredCapabilities,
 };

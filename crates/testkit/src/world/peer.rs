@@ -100,7 +100,7 @@ impl Peer {
             Ok(Received::Application(step) | Received::OwnCommit(step)) => Ok(step),
             Ok(Received::Proposal(stage)) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-                stage.resolve(&self.group, provider, &verdicts)
+                stage.resolve(&self.group, &verdicts)
             }
             Ok(Received::Commit(stage)) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];

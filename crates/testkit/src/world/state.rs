@@ -7,7 +7,7 @@ use conclave_group::rows::{Batch, RowKey};
 use conclave_group::{Config, Framing, Group, Observer, Padding};
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_wire::{CipherSuite, ExtensionType, LeafIndex};
+use conclave_wire::{CipherSuite, Epoch, ExtensionType, LeafIndex};
 use rand_core::Rng;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ pub(super) type Rows = BTreeMap<RowKey, Secret>;
 
 /// A message that has not been delivered to somebody yet.
 pub(super) struct Held {
-    pub(super) epoch: u64,
+    pub(super) epoch: Epoch,
     pub(super) message: Vec<u8>,
     pub(super) data: Vec<u8>,
     pub(super) sender: LeafIndex,

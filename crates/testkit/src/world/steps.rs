@@ -137,8 +137,8 @@ impl World {
         let epoch = self.peers[i].group.epoch();
         let oldest = self.peers.iter().map(|p| p.group.epoch()).min().unwrap_or(epoch);
         let all_know =
-            |epoch: u64| self.peers.iter().all(|peer| peer.group.resumption_psk(epoch).is_some());
-        let past = (oldest.saturating_sub(3)..=epoch).find(|epoch| all_know(*epoch));
+            |epoch| self.peers.iter().all(|peer| peer.group.resumption_psk(epoch).is_some());
+        let past = (oldest.0.saturating_sub(3)..=epoch.0).map(Epoch).find(|epoch| all_know(*epoch));
         let proposal = match past {
             Some(epoch) if self.chance(50) => NewProposal::ResumptionPsk {
                 group_id: self.peers[i].group.group_id().clone(),
@@ -273,8 +273,12 @@ impl World {
                     assert_eq!(self.peers[i].receive(self.now, &message, &[]), None);
                     continue;
                 }
-                let held =
-                    Held { epoch, message: message.clone(), data: data.clone(), sender: leaf };
+                let held = Held {
+                    epoch: Epoch(epoch.0),
+                    message: message.clone(),
+                    data: data.clone(),
+                    sender: leaf,
+                };
                 self.peers[i].held.push(held);
             }
         }

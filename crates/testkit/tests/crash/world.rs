@@ -18,7 +18,7 @@ use conclave_testkit::forge::Insider;
 use conclave_testkit::party::{
     NOW, Peer, Rows, SUITE, Setup, add, leaf_params, native, pending_id, process, row_with,
 };
-use conclave_wire::{ContentType, Decode, MlsMessage, MlsMessageBody, PrivateMessage};
+use conclave_wire::{ContentType, Decode, Epoch, MlsMessage, MlsMessageBody, PrivateMessage};
 use std::collections::{BTreeMap, BTreeSet};
 
 const MOST_MEMBERS: usize = 7;
@@ -88,9 +88,9 @@ struct Watch {
 
 fn frame(message: &[u8]) -> (u64, ContentType, Option<PrivateMessage>) {
     match MlsMessage::from_bytes(message).expect("an MLSMessage").body {
-        MlsMessageBody::PrivateMessage(m) => (m.epoch, m.content_type, Some(m)),
+        MlsMessageBody::PrivateMessage(m) => (m.epoch.0, m.content_type, Some(m)),
         MlsMessageBody::PublicMessage(m) => {
-            (m.content.epoch, m.content.content.content_type(), None)
+            (m.content.epoch.0, m.content.content.content_type(), None)
         }
         other => panic!("not sent here: {other:?}"),
     }
@@ -122,7 +122,7 @@ fn put_events(store: &dyn Store, set: &mut WriteSet, events: &[Event]) {
                 place += 1;
             }
             Event::Application(read) => {
-                let key = history_key(read.epoch, read.sender.index.0, read.generation);
+                let key = history_key(read.epoch.0, read.sender.index.0, read.generation);
                 assert_eq!(store.get("history", &key), Ok(None), "a message is read twice");
                 set.put("history", key, read.data.clone());
             }
@@ -155,7 +155,7 @@ impl Watch {
     /// Notes an epoch's secrets the first time that somebody enters it.
     fn entered(&mut self, group: &Group) {
         if group.status() == Status::Active {
-            self.epochs.entry(group.epoch()).or_insert_with(|| Insider::of(group));
+            self.epochs.entry(group.epoch().0).or_insert_with(|| Insider::of(group));
         }
     }
 
@@ -175,7 +175,7 @@ impl Watch {
         let rows = rows_of(node.disk.store());
         assert_eq!(row_with(&rows, key.key.expose()), None, "a key that left is on the disk");
         let stored = Insider::of(&node.peer.load(&rows).expect("loads"));
-        if stored.context.epoch == epoch {
+        if stored.context.epoch == Epoch(epoch) {
             assert!(leaf_keys(&stored).is_err(), "a key that left can be derived from the disk");
         }
         assert!(
@@ -210,7 +210,7 @@ impl Node {
         assert!(self.peer.all_rows() == rows, "a loaded state has the rows that it came from");
         watch.entered(&self.peer.group);
         let group = &self.peer.group;
-        if let Some(epoch) = watch.epochs.get(&group.epoch()) {
+        if let Some(epoch) = watch.epochs.get(&group.epoch().0) {
             let ours = group.epoch_authenticator().expect("a member").as_secret();
             assert!(ours == epoch.stored_secret("epoch_authenticator"));
         }
@@ -309,7 +309,7 @@ impl World {
             }
         }
         let first = self.nodes[0].peer.group.epoch_authenticator().expect("a member").clone();
-        assert_eq!(self.nodes[0].peer.group.epoch(), self.epoch);
+        assert_eq!(self.nodes[0].peer.group.epoch(), Epoch(self.epoch));
         for node in &self.nodes {
             assert_eq!(node.peer.group.epoch_authenticator(), Ok(&first));
             let read = node.disk.store().scan("history", &[], usize::MAX).expect("read");
@@ -342,7 +342,7 @@ impl World {
         }
         self.watch.entered(&peer.group);
         let joined = peer.group.epoch();
-        self.nodes.push(Node { peer, disk, joined, expected: BTreeSet::new() });
+        self.nodes.push(Node { peer, disk, joined: joined.0, expected: BTreeSet::new() });
     }
 
     /// Takes a step of a member with what is written beside it; false if it was cut.
@@ -581,7 +581,7 @@ fn judged(
         return found.unwrap_or_else(|refused| panic!("{kind:?} refused: {refused}"));
     }
     let data = watch.epochs[&epoch].sender_data(provider, message);
-    if epoch < joined || group.epoch() - epoch > PAST_EPOCHS {
+    if epoch < joined || group.epoch().0 - epoch > PAST_EPOCHS {
         let error = found.expect_err("of an epoch that it does not know").error;
         assert!(matches!(error, Error::Rejected(Rejection::WrongEpoch { .. })), "{error}");
         return None;

@@ -1,6 +1,6 @@
 //! Nothing comes in without the application's verdict, and nothing is trusted but by its check.
 
-use conclave_framing::VerifiedContent;
+use conclave_framing::{Verified, VerifiedApplication, VerifiedCommit, VerifiedProposal};
 use conclave_group::{
     Answers, CommitOptions, Config, CredentialRequest, CredentialSubject, Error,
     ExternalJoinOptions, ExternalJoinStage, Framing, Group, JoinStage, LeafUpdate, Misuse,
@@ -11,8 +11,8 @@ use conclave_testkit::SeededRng;
 use conclave_testkit::party::*;
 use conclave_tree::RatchetTree;
 use conclave_wire::{
-    AuthenticatedContent, Decode, Extension, ExtensionType, ExternalSender, KeyPackage, LeafIndex,
-    LeafNode, Proposal, RatchetTreeExtension, Sender,
+    AuthenticatedCommit, AuthenticatedContent, Decode, Extension, ExtensionType, ExternalSender,
+    KeyPackage, LeafIndex, LeafNode, Proposal, RatchetTreeExtension, Sender,
 };
 use std::marker::PhantomData;
 
@@ -52,7 +52,7 @@ fn message_is_judged(peer: &Peer, observer: &Observer, message: &[u8]) -> Vec<St
     };
     drop(judged(asked.len(), |verdicts| match process() {
         Received::Proposal(stage) => {
-            stage.resolve(&peer.group, &PROVIDER, verdicts).map_err(|refused| refused.error)
+            stage.resolve(&peer.group, verdicts).map_err(|refused| refused.error)
         }
         Received::Commit(stage) => {
             let answers = Answers { verdicts: verdicts.to_vec(), psks: Vec::new() };
@@ -224,16 +224,24 @@ fn a_verified_type_is_neither_decoded_nor_converted_nor_made_of_nothing() {
     const { assert!(Conversion::<Error, Rejection>::CONVERTED) };
     let found = [
         Made::<ValidKeyPackage>::BY_DECODING,
-        Made::<VerifiedContent>::BY_DECODING,
+        Made::<Verified>::BY_DECODING,
+        Made::<VerifiedProposal>::BY_DECODING,
+        Made::<VerifiedCommit>::BY_DECODING,
+        Made::<VerifiedApplication>::BY_DECODING,
         Made::<RatchetTree>::BY_DECODING,
         Made::<Group>::BY_DECODING,
         Made::<Observer>::BY_DECODING,
         Conversion::<ValidKeyPackage, KeyPackage>::CONVERTED,
-        Conversion::<VerifiedContent, AuthenticatedContent>::CONVERTED,
+        Conversion::<Verified, AuthenticatedContent>::CONVERTED,
+        Conversion::<VerifiedCommit, AuthenticatedCommit>::CONVERTED,
+        Conversion::<VerifiedProposal, Proposal>::CONVERTED,
         Conversion::<RatchetTree, RatchetTreeExtension>::CONVERTED,
         Conversion::<RatchetTree, LeafNode>::CONVERTED,
         Of::<ValidKeyPackage>::NOTHING,
-        Of::<VerifiedContent>::NOTHING,
+        Of::<Verified>::NOTHING,
+        Of::<VerifiedProposal>::NOTHING,
+        Of::<VerifiedCommit>::NOTHING,
+        Of::<VerifiedApplication>::NOTHING,
         Of::<RatchetTree>::NOTHING,
     ];
     assert!(!found.contains(&true), "{found:?}");

@@ -141,7 +141,7 @@ fn commit_with_path(
     let signer = &alice.signer;
     let path = create_path(suite, &mut tree, me, template, signer, group.group_id(), rng).unwrap();
     let mut context = group.context().clone();
-    context.epoch += 1;
+    context.epoch.0 += 1;
     context.tree_hash = tree.tree_hash(suite).unwrap().to_vec().into();
     let context = context.to_bytes().unwrap();
     let mut path = seal_path(suite, &tree, me, &path, &context, &[], rng).unwrap();

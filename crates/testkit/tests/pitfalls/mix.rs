@@ -310,7 +310,7 @@ impl Stage {
         let rng = &mut self.rng;
         let path = create_path(&suite, &mut tree, me, template, signer, group_id, rng).ok()?;
         let mut next = context.clone();
-        next.epoch += 1;
+        next.epoch.0 += 1;
         next.tree_hash = tree.tree_hash(&suite).ok()?.to_vec().into();
         next.extensions = extensions;
         let next = next.to_bytes().unwrap();

@@ -5,7 +5,7 @@ use conclave_group::{KeyPackageParams, NewProposal, OwnKeyPackage};
 use conclave_testkit::SeededRng;
 use conclave_testkit::party::*;
 use conclave_tree::{TreeRead, UnverifiedTree};
-use conclave_wire::{LeafIndex, LeafNodeSource, Lifetime};
+use conclave_wire::{Epoch, LeafIndex, LeafNodeSource, Lifetime};
 
 #[test]
 fn commits_out_of_order_are_refused_without_harm_and_accepted_in_order() {
@@ -23,7 +23,8 @@ fn commits_out_of_order_are_refused_without_harm_and_accepted_in_order() {
             for (place, message) in made.iter().enumerate().filter(|(place, _)| *place != next) {
                 let refused = behind.refuses(message);
                 let (message, current) = (1 + place as u64, 1 + next as u64);
-                let wrong = Rejection::WrongEpoch { message, current };
+                let wrong =
+                    Rejection::WrongEpoch { message: Epoch(message), current: Epoch(current) };
                 assert_eq!(rejection(refused.error), wrong);
                 assert!(refused.key_deletion.is_none());
             }

@@ -10,9 +10,9 @@ use conclave_testkit::party::*;
 use conclave_tree::{TreeRead, UnverifiedTree};
 use conclave_wire::{
     AuthenticatedContent, Capabilities, Commit, Content, Credential, Decode, Encode,
-    EncryptedGroupSecrets, ExtensionType, FramedContent, GroupContext, GroupInfo, HpkeCiphertext,
-    KeyPackage, LeafIndex, LeafNode, LeafNodeSource, MlsMessage, MlsMessageBody, Node,
-    PreSharedKeyId, PrivateMessage, Proposal, ProposalOrRef, PskType, PublicMessage,
+    EncryptedGroupSecrets, Epoch, ExtensionType, FramedContent, GroupContext, GroupInfo,
+    HpkeCiphertext, KeyPackage, LeafIndex, LeafNode, LeafNodeSource, MlsMessage, MlsMessageBody,
+    Node, PreSharedKeyId, PrivateMessage, Proposal, ProposalOrRef, PskType, PublicMessage,
     RatchetTreeExtension, ReInit, RequiredCapabilities, Sender, SenderData, UpdatePath, Welcome,
     WireFormat,
 };
@@ -106,7 +106,7 @@ fn every_structure_of_the_wire_decodes_only_whole() {
     let resumption = PskType::Resumption {
         usage: conclave_wire::ResumptionPskUsage::Branch,
         psk_group_id: b"another".as_slice().into(),
-        psk_epoch: 5,
+        psk_epoch: Epoch(5),
     };
     let reinit = ReInit {
         group_id: b"next".as_slice().into(),

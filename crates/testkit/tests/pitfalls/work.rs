@@ -10,6 +10,7 @@ use conclave_group::{
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_testkit::party::*;
 use conclave_tree::TreeRead;
+use conclave_wire::Epoch;
 
 /// How much was hashed and verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ fn the_last_epoch_ends_with_an_error_and_is_read_and_stored_as_any_other() {
     let (_, eve, welcome, signer) = invited();
     for epoch in [u64::MAX - 1, u64::MAX] {
         let mut forged = Forged::open(&welcome, &eve, &signer);
-        forged.welcome.info.group_context.epoch = epoch;
+        forged.welcome.info.group_context.epoch = Epoch(epoch);
         forged.confirm();
         let mut eve = Peer::join(&forged.close(), &eve, 5).unwrap();
         eve.reload();
@@ -134,7 +135,7 @@ fn the_last_epoch_ends_with_an_error_and_is_read_and_stored_as_any_other() {
             eve.reload();
             eve.accepted();
         }
-        assert_eq!(eve.group.epoch(), u64::MAX);
+        assert_eq!(eve.group.epoch(), Epoch(u64::MAX));
         for _ in 0..2 {
             eve.say(b"the last");
             let ended = eve.commit(CommitOptions::default()).unwrap_err();

@@ -17,7 +17,7 @@ fn asked(scene: &Scene, message: &[u8]) -> Vec<CredentialRequest> {
         Received::Proposal(stage) => {
             let requests = stage.credentials().to_vec();
             let verdicts = refusals(requests.len());
-            (requests, stage.resolve(judge, &PROVIDER, &verdicts).unwrap_err().error)
+            (requests, stage.resolve(judge, &verdicts).unwrap_err().error)
         }
         Received::Commit(stage) => {
             let requests = stage.credentials().to_vec();

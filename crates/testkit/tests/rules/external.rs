@@ -162,7 +162,7 @@ fn an_external_sender_is_listed_signs_itself_and_proposes_what_it_may() {
     let mut leaf = leaf_of(&scene.alice, BOB);
     leaf.leaf_node_source = LeafNodeSource::Update;
     for proposal in [Proposal::Update(Box::new(leaf)), init(&scene)] {
-        let rule = is(framing(FramingError::ExternalSenderProposalType(proposal.proposal_type())));
+        let rule = is(Rejection::ExternalSenderProposal(proposal.proposal_type()));
         let forged = sent(&service, 0, Content::Proposal(proposal));
         scene.refused_by_all("type", forged, SeenBy::All, rule);
     }

@@ -4,8 +4,8 @@ use super::scene::*;
 use conclave_group::{FramingError, NewProposal, Rejection};
 use conclave_testkit::forge::Insider;
 use conclave_wire::{
-    Content, Decode, Encode, MlsMessage, MlsMessageBody, Proposal, ProtocolVersion, PublicMessage,
-    ReInit, Sender,
+    Content, Decode, Encode, Epoch, MlsMessage, MlsMessageBody, Proposal, ProtocolVersion,
+    PublicMessage, ReInit, Sender,
 };
 
 fn remove() -> Content {
@@ -25,7 +25,7 @@ fn edited(scene: &Scene, change: impl FnOnce(&mut PublicMessage)) -> Vec<u8> {
 fn a_message_of_another_group_or_epoch_is_refused_by_observers_too() {
     let scene = Scene::new();
     let current = scene.alice.epoch();
-    for epoch in [0, current - 1, current + 1, u64::MAX] {
+    for epoch in [0, current.0 - 1, current.0 + 1, u64::MAX].map(Epoch) {
         let rule = is(Rejection::WrongEpoch { message: epoch, current });
         let mut insider = Insider::of(&scene.alice);
         insider.context.epoch = epoch;

@@ -9,8 +9,9 @@ use conclave_group::{
 use conclave_testkit::forge::{Insider, OpenWelcome};
 use conclave_tree::{TreeError, TreeRead};
 use conclave_wire::{
-    Bytes, CipherSuite, Decode, Encode, Extension, ExtensionType, GroupInfo, LeafIndex, MlsMessage,
-    MlsMessageBody, PreSharedKeyId, ProtocolVersion, PskType, ReInit, ResumptionPskUsage,
+    Bytes, CipherSuite, Decode, Encode, Epoch, Extension, ExtensionType, GroupInfo, LeafIndex,
+    MlsMessage, MlsMessageBody, PreSharedKeyId, ProtocolVersion, PskType, ReInit,
+    ResumptionPskUsage,
 };
 
 const ALIEN: ExtensionType = ExtensionType(0xf00d);
@@ -157,7 +158,7 @@ fn a_link_is_alone_and_of_a_first_epoch() {
         psktype: PskType::Resumption {
             usage,
             psk_group_id: b"a group".as_slice().into(),
-            psk_epoch: 0,
+            psk_epoch: Epoch(0),
         },
         psk_nonce: vec![1; hash_len()].into(),
     };
@@ -191,7 +192,7 @@ fn a_link_is_alone_and_of_a_first_epoch() {
     };
     let rule = Rejection::LinkMismatch("its epoch is not 1");
     assert_eq!(wanted(&|_| {}), rule);
-    assert_eq!(wanted(&|info| info.group_context.epoch = 0), rule);
+    assert_eq!(wanted(&|info| info.group_context.epoch = Epoch(0)), rule);
 }
 
 #[test]
@@ -210,7 +211,7 @@ fn a_linked_group_has_the_parameters_that_it_must() {
         let welcome = invitation.forged(|w| {
             w.secrets.psks = vec![id.clone()];
             w.psks = vec![(id, psk)];
-            w.info.group_context.epoch = 1;
+            w.info.group_context.epoch = Epoch(1);
         });
         let stage =
             WelcomeStage::open(&PROVIDER, Config::default(), &welcome, &invitation.frank).unwrap();
@@ -331,14 +332,14 @@ fn an_observer_takes_only_the_group_info_of_its_epoch() {
     let message = scene.alice.group_info(&PROVIDER, ALL).unwrap();
     let good = decoded_group_info(&message);
     let epoch = scene.alice.epoch();
-    let wrong = Rejection::WrongEpoch { message: epoch + 1, current: epoch };
+    let wrong = Rejection::WrongEpoch { message: Epoch(epoch.0 + 1), current: epoch };
     let rules: [InfoRule; 6] = [
         (
             "group",
             |i| i.group_context.group_id = b"another".as_slice().into(),
             Rejection::WrongGroup,
         ),
-        ("epoch", |i| i.group_context.epoch += 1, wrong),
+        ("epoch", |i| i.group_context.epoch.0 += 1, wrong),
         ("context", |i| i.group_context.tree_hash = [0; 32].into(), Rejection::TreeHash),
         ("tag", |i| i.confirmation_tag = [0; 32].into(), Rejection::ConfirmationTag),
         ("signer", |i| i.signer = NOBODY, Rejection::GroupInfoSigner),

@@ -5,7 +5,7 @@ use conclave_group::{Config, Limit, Limits, NewProposal, Rejection};
 use conclave_testkit::forge::{Insider, sign_key_package};
 use conclave_tree::TreeError;
 use conclave_wire::{
-    Bytes, Content, Encode, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeSource,
+    Bytes, Content, Encode, Epoch, Extension, ExtensionType, GroupId, LeafIndex, LeafNodeSource,
     PreSharedKeyId, Proposal, ProposalOrRef, ProposalRef, ProtocolVersion, PskType, ReInit,
     ResumptionPskUsage,
 };
@@ -16,8 +16,11 @@ fn psk(name: &[u8], nonce: usize) -> Proposal {
 }
 
 fn linking(usage: ResumptionPskUsage) -> Proposal {
-    let psktype =
-        PskType::Resumption { usage, psk_group_id: b"a group".as_slice().into(), psk_epoch: 0 };
+    let psktype = PskType::Resumption {
+        usage,
+        psk_group_id: b"a group".as_slice().into(),
+        psk_epoch: Epoch(0),
+    };
     Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: vec![9; hash_len()].into() })
 }
 

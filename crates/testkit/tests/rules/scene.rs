@@ -96,7 +96,7 @@ pub(super) fn found_in(
 
 /// Commits and applies at once.
 pub(super) fn commits(group: &mut Group, options: CommitOptions) -> CommitMessages {
-    let step = group.commit(&PROVIDER, &mut rng(group.epoch() + 50), NOW, options).unwrap();
+    let step = group.commit(&PROVIDER, &mut rng(group.epoch().0 + 50), NOW, options).unwrap();
     let Event::Commit(messages) = taken(group, step) else { panic!("no commit") };
     let step = group.commit_accepted(&PROVIDER, NOW, &pending_id(group)).unwrap();
     taken(group, step);
@@ -345,7 +345,7 @@ pub(super) fn received(
         Received::Application(step) | Received::OwnCommit(step) => step,
         Received::Proposal(stage) => {
             let verdicts = accept(stage.credentials().len());
-            stage.resolve(group, &PROVIDER, &verdicts)?
+            stage.resolve(group, &verdicts)?
         }
         Received::Commit(stage) => {
             let verdicts = accept(stage.credentials().len());

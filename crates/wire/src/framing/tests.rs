@@ -12,7 +12,7 @@ fn context() -> GroupContext {
         version: ProtocolVersion::MLS10,
         cipher_suite: CipherSuite(1),
         group_id: b"a group".as_slice().into(),
-        epoch: 7,
+        epoch: Epoch(7),
         tree_hash: Bytes::default(),
         confirmed_transcript_hash: Bytes::default(),
         extensions: Vec::new(),
@@ -44,7 +44,7 @@ fn commit(confirmation_tag: Option<Mac>) -> PublicMessage {
     PublicMessage {
         content: FramedContent {
             group_id: b"a group".as_slice().into(),
-            epoch: 7,
+            epoch: Epoch(7),
             sender: Sender::Member(LeafIndex(3)),
             authenticated_data: Bytes::default(),
             content,
@@ -65,7 +65,7 @@ fn messages() -> [MlsMessage; 5] {
     };
     let private = PrivateMessage {
         group_id: b"a group".as_slice().into(),
-        epoch: 7,
+        epoch: Epoch(7),
         content_type: ContentType::Proposal,
         authenticated_data: Bytes::default(),
         encrypted_sender_data: Bytes::default(),
@@ -90,7 +90,7 @@ fn messages() -> [MlsMessage; 5] {
 fn a_message_tells_its_group_epoch_and_content_as_far_as_they_are_in_the_clear() {
     let group = b"a group".as_slice().into();
     let (there, commit, proposal) =
-        (Some((&group, 7)), Some(ContentType::Commit), Some(ContentType::Proposal));
+        (Some((&group, Epoch(7))), Some(ContentType::Commit), Some(ContentType::Proposal));
     let told = [(there, commit), (there, proposal), (there, None), (None, None), (None, None)];
     for (message, told) in messages().iter().zip(told) {
         assert_eq!((message.group_and_epoch(), message.content_type()), told, "{message:?}");
@@ -130,6 +130,47 @@ fn a_tag_that_is_not_there_is_encoded_as_an_empty_one() {
     assert_eq!(decoded.auth.confirmation_tag, Some(Mac::default()));
     assert_eq!(decoded.membership_tag, Some(Mac::default()));
     assert_eq!(decoded.to_bytes().unwrap(), bytes);
+}
+
+fn authenticated(content: Content, confirmation_tag: Option<Mac>) -> AuthenticatedContent {
+    let PublicMessage { content: framed, auth, .. } = commit(confirmation_tag);
+    let content = FramedContent { content, ..framed };
+    AuthenticatedContent { wire_format: WireFormat::PUBLIC_MESSAGE, content, auth }
+}
+
+#[test]
+fn a_signed_commit_encodes_like_the_message_it_is() {
+    let content = Content::Commit(Commit { proposals: Vec::new(), path: None });
+    let message = authenticated(content, Some([7; 32].as_slice().into()));
+    let commit = AuthenticatedCommit::try_from(message.clone()).unwrap();
+    assert_eq!(commit.to_bytes(), message.to_bytes());
+    assert_eq!(AuthenticatedCommit::from_bytes(&message.to_bytes().unwrap()).as_ref(), Ok(&commit));
+
+    let hashed = commit.transcript_hash_input().to_bytes();
+    assert_eq!(hashed, message.transcript_hash_input().to_bytes());
+    assert_eq!(AuthenticatedContent::from(commit), message);
+}
+
+#[test]
+fn only_a_commit_with_its_tag_converts_to_a_signed_commit() {
+    let commit = Content::Commit(Commit { proposals: Vec::new(), path: None });
+    let untagged = AuthenticatedCommit::try_from(authenticated(commit, None));
+    assert_eq!(untagged, Err(DecodeError::Truncated));
+
+    let others = [
+        (Content::Application([1].into()), 1),
+        (Content::Proposal(Proposal::Remove(LeafIndex(2))), 2),
+    ];
+    for (content, value) in others {
+        let refused = DecodeError::InvalidValue { field: "ContentType of a commit", value };
+        let message = authenticated(content, None);
+        assert_eq!(AuthenticatedCommit::from_bytes(&message.to_bytes().unwrap()), Err(refused));
+        let tagged = AuthenticatedContent {
+            auth: FramedContentAuthData { confirmation_tag: Some(Mac::default()), ..message.auth },
+            ..message
+        };
+        assert_eq!(AuthenticatedCommit::try_from(tagged), Err(refused));
+    }
 }
 
 #[test]

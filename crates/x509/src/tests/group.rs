@@ -238,7 +238,7 @@ fn a_member_cannot_turn_into_somebody_else_by_a_proposal() {
         let received = alice.process(&provider, NOW, &message).unwrap();
         let Received::Proposal(stage) = received else { panic!() };
         let verdicts = service.judge(stage.credentials());
-        assert_eq!(stage.resolve(&alice, &provider, &verdicts).is_ok(), accepted);
+        assert_eq!(stage.resolve(&alice, &verdicts).is_ok(), accepted);
     }
 }
 

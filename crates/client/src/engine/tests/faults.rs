@@ -8,7 +8,7 @@ use conclave_delivery::api::{
     ClaimKeyPackages, CountKeyPackages, Event, InboxItem, LogPage, Outcome, SubmitProposal,
 };
 use conclave_mls::wire::codec::Decode;
-use conclave_mls::wire::{Content, MlsMessage, MlsMessageBody, ProposalOrRef, ReInit};
+use conclave_mls::wire::{Content, Epoch, MlsMessage, MlsMessageBody, ProposalOrRef, ReInit};
 use conclave_mls::{
     CommitOptions, Event as Step, Framing, LeafIndex, NewProposal, ProtocolVersion,
 };
@@ -86,7 +86,7 @@ fn a_welcome_that_is_repeated_takes_no_group_back_to_a_past_epoch() {
     world.devices[b].engine.stick(&id, "it was made so".into()).unwrap();
     world.replay(b, welcome);
     assert_eq!(world.devices[b].count("joined g"), 1);
-    assert_eq!(world.devices[b].engine.groups[&id].group.epoch(), 2);
+    assert_eq!(world.devices[b].engine.groups[&id].group.epoch(), Epoch(2));
 }
 
 /// Which calls of a device that says something and invites somebody go wrong.

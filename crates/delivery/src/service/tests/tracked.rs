@@ -6,7 +6,9 @@ use conclave_crypto::Secret;
 use conclave_group as mls;
 use conclave_group::{CommitOptions, Framing, Group, NewProposal, OwnKeyPackage, Verdict};
 use conclave_tree::TreeRead;
-use conclave_wire::{Credential, Extension, ExtensionType, ExternalSender, LeafIndex, PskType};
+use conclave_wire::{
+    Credential, Epoch, Extension, ExtensionType, ExternalSender, LeafIndex, PskType,
+};
 use core::convert::Infallible;
 
 const ID: [u8; 16] = [3; 16];
@@ -89,7 +91,7 @@ impl World {
         let id = by.group.pending_commit().unwrap().id.clone();
         let step = by.group.commit_accepted(&PROVIDER, NOW, &id).unwrap();
         stored(&mut by.group, step);
-        assert_eq!(by.group.epoch(), epoch);
+        assert_eq!(by.group.epoch(), Epoch(epoch));
         by.cursor = seq;
         seq
     }
@@ -129,7 +131,7 @@ impl World {
         let verdicts = accept(stage.credentials());
         let new = stage.resolve(&verdicts).unwrap();
         let group = new.store(|_| Ok::<_, Infallible>(())).unwrap();
-        assert_eq!(group.epoch(), item.welcome.epoch);
+        assert_eq!(group.epoch(), Epoch(item.welcome.epoch));
         self.desk.reply(&own, AckInbox { ids: vec![item.id] });
         Member { own, group, cursor: item.welcome.seq }
     }
@@ -157,7 +159,7 @@ impl World {
                 }
                 mls::Received::Proposal(stage) => {
                     let verdicts = accept(stage.credentials());
-                    let step = stage.resolve(&member.group, &PROVIDER, &verdicts);
+                    let step = stage.resolve(&member.group, &verdicts);
                     stored(&mut member.group, step.map_err(|r| r.error).unwrap());
                 }
                 mls::Received::Application(step) | mls::Received::OwnCommit(step) => {
@@ -288,7 +290,7 @@ fn what_messengers_cannot_follow_is_refused() {
     let proposals = [
         NewProposal::GroupContextExtensions(vec![extension]),
         NewProposal::ExternalPsk { psk_id: [7].into() },
-        NewProposal::ResumptionPsk { group_id: ID.into(), epoch: 0 },
+        NewProposal::ResumptionPsk { group_id: ID.into(), epoch: Epoch(0) },
     ];
     for proposal in proposals {
         let options = CommitOptions {
@@ -403,7 +405,7 @@ fn nobody_proposes_itself_from_outside() {
     w.create("alice/laptop");
     let tablet = w.device("alice/tablet");
     let package = tablet.key_package(false, Own::lifetime(NOW), &mut w.dice);
-    let target = mls::ExternalTarget::new(ID.into(), 0, SUITE);
+    let target = mls::ExternalTarget::new(ID.into(), Epoch(0), SUITE);
     let proposal = target.propose_self(&PROVIDER, NOW, &package).unwrap();
     let submit = SubmitProposal { proposal: proposal.into() };
     assert_eq!(w.desk.refused(&tablet, submit), ErrorCode::NotMember);

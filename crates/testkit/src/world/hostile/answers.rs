@@ -68,7 +68,7 @@ impl Peer {
                 let Some(verdicts) = verdicts(kind, stage.credentials().len()) else {
                     return false;
                 };
-                stage.resolve(group, provider, &verdicts)
+                stage.resolve(group, &verdicts)
             }
             Ok(Received::Commit(stage)) => {
                 let n = stage.credentials().len();
@@ -107,7 +107,7 @@ impl Peer {
         let encrypted = Insider::of(group).place(provider, message).is_some();
         assert_eq!(refused.key_deletion.is_some(), done && encrypted, "{who}");
         if let Some(deletion) = refused.key_deletion {
-            deletes_a_key_alone(&who, &deletion, group.epoch());
+            deletes_a_key_alone(&who, &deletion, group.epoch().0);
         }
         true
     }

@@ -3,8 +3,8 @@
 use super::variant::{Kind, Scene, Variant};
 use crate::SeededRng;
 use conclave_wire::{
-    Bytes, ContentType, Decode, Encode, LeafIndex, MlsMessage, MlsMessageBody, PrivateMessage,
-    PublicMessage, Sender, Writer,
+    Bytes, ContentType, Decode, Encode, Epoch, LeafIndex, MlsMessage, MlsMessageBody,
+    PrivateMessage, PublicMessage, Sender, Writer,
 };
 
 macro_rules! kinds {
@@ -62,9 +62,9 @@ fn shorten(bytes: &mut Bytes, rng: &mut SeededRng) -> bool {
     true
 }
 
-fn shift(epoch: &mut u64, rng: &mut SeededRng) -> bool {
+fn shift(epoch: &mut Epoch, rng: &mut SeededRng) -> bool {
     let places = [1, 2, u64::MAX, u64::MAX - 1, 1 << 40];
-    *epoch = epoch.wrapping_add(*rng.pick(&places).unwrap_or(&1));
+    epoch.0 = epoch.0.wrapping_add(*rng.pick(&places).unwrap_or(&1));
     true
 }
 

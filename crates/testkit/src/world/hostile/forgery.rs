@@ -10,8 +10,8 @@ use crate::forge::Insider;
 use conclave_group::{FramingError, Received, Rejection};
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    AuthenticatedContent, Commit, Content, Encode, FramedContent, LeafIndex, Mac, Proposal, Sender,
-    WireFormat, Writer,
+    AuthenticatedContent, Commit, Content, Encode, Epoch, FramedContent, LeafIndex, Mac, Proposal,
+    Sender, WireFormat, Writer,
 };
 
 pub(super) const KINDS: &[Kind] = &[
@@ -129,7 +129,8 @@ fn invalid_signature(r: &Rejection) -> bool {
 
 fn another_epoch(scene: &mut Scene<'_>) -> Option<Variant> {
     let mut forger = Forger::of(scene)?;
-    let epoch = forger.content.epoch.wrapping_add(if scene.rng.one_in(2) { 1 } else { u64::MAX });
+    let shift = if scene.rng.one_in(2) { 1 } else { u64::MAX };
+    let epoch = Epoch(forger.content.epoch.0.wrapping_add(shift));
     forger.insider.context.epoch = epoch;
     let content = FramedContent { epoch, ..forger.content.clone() };
     let application = matches!(content.content, Content::Application(_));

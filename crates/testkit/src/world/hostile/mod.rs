@@ -115,7 +115,7 @@ impl World {
             None => assert!(!variant.opens || kept, "{who}: its key is not deleted: {error}"),
             Some(_) if !variant.opens || kept => panic!("{who}: a key is deleted: {error}"),
             Some(deletion) => {
-                deletes_a_key_alone(&who, &deletion, peer.group.epoch());
+                deletes_a_key_alone(&who, &deletion, peer.group.epoch().0);
                 if try_deletion {
                     self.try_deletion(peer, &who, message, variant);
                 }
@@ -137,7 +137,8 @@ impl World {
         twin.check();
         let after = twin.seen();
         assert!(after != before, "{who}: the deletion changes nothing");
-        let (before, after) = (before.without_secret_tree(epoch), after.without_secret_tree(epoch));
+        let (before, after) =
+            (before.without_secret_tree(epoch.0), after.without_secret_tree(epoch.0));
         assert!(after == before, "{who}: the deletion changes more than a key");
         if self.step.is_multiple_of(2) {
             twin.reload();

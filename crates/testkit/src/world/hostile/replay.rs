@@ -25,7 +25,7 @@ fn of_epoch(scene: &mut Scene<'_>, fits: fn(u64, u64) -> bool) -> Option<Vec<u8>
         .archive
         .handshakes
         .iter()
-        .filter(|past| past.group_id == *group.group_id() && fits(past.epoch, group.epoch()))
+        .filter(|past| past.group_id == *group.group_id() && fits(past.epoch, group.epoch().0))
         .collect();
     Some(scene.rng.pick(&past)?.message.clone())
 }
