@@ -1,7 +1,7 @@
 //! Conclave, with its native provider.
 
+use crate::client::{Client, Commit, Result};
 use crate::rng;
-use crate::stack::{Client, Commit, Result};
 use chacha20::ChaCha20Rng;
 use conclave_mls::crypto::{CryptoProvider, PqSuite, Secret, SignatureKeyPair, Suite, Suites};
 use conclave_mls::rows::{Batch, RowKey};

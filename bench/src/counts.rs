@@ -4,8 +4,11 @@
 //! Instructions are counted by valgrind, which runs this program once for each operation and counts
 //! within [`measured`] alone: on one thread, so of Conclave alone, as the others use pools.
 
-use crate::ops::{self, Op, Pair};
-use crate::stack::{Client, Result, Stack::Conclave};
+use crate::arguments::list;
+use crate::client::{Client, Commit, Result};
+use crate::op::Op;
+use crate::ops::{self, Pair};
+use crate::stack::Stack::Conclave;
 use serde_json::{Value, json};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
@@ -120,8 +123,8 @@ fn commit(
     gauge: &mut Gauge,
     (make, process): (Op, Op),
     Pair { a, b }: &mut Pair,
-    f: impl FnOnce(&mut dyn Client) -> Result<ops::Commit>,
-) -> Result<ops::Commit> {
+    f: impl FnOnce(&mut dyn Client) -> Result<Commit>,
+) -> Result<Commit> {
     let commit = gauge.step(make, || {
         let commit = f(&mut **a)?;
         a.accept()?;
@@ -252,7 +255,7 @@ impl Options {
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} what?"));
             match arg.as_str() {
-                "--members" => options.members = crate::list(&value()?, |n| n.parse().ok())?,
+                "--members" => options.members = list(&value()?, |n| n.parse().ok())?,
                 "--write" => options.write = Some(value()?.into()),
                 "--check" => options.check = Some(value()?.into()),
                 _ => return Err(USAGE.into()),

@@ -5,11 +5,11 @@
 //! and what signs, hashes and encrypts a long message byte by byte. Not counted are encoding,
 //! copying, storing and finding.
 
+use crate::client::Result;
 use crate::conclave;
 use crate::measure::{median, timed};
-use crate::ops::Op;
+use crate::op::Op;
 use crate::rng;
-use crate::stack::Result;
 use conclave_mls::crypto::{CryptoProvider, Secret, Suite, Suites, VerifyItem};
 use conclave_mls::wire::{Content, Decode, HpkePublicKey, MlsMessage, MlsMessageBody};
 use conclave_provider_aws_lc::AwsLc;

@@ -5,9 +5,9 @@
 //! a tree costs O(n) once, where n clients that join and commit would cost n log n seals in each
 //! stack.
 
+use crate::client::Result;
 use crate::conclave::{self, leaf_params, lifetime};
 use crate::rng;
-use crate::stack::Result;
 use chacha20::ChaCha20Rng;
 use conclave_mls::crypto::{Digest, Kem, SignatureKeyPair, Suite};
 use conclave_mls::wire::{

@@ -1,5 +1,7 @@
 //! Conclave, OpenMLS and mls-rs at the same work, side by side in one process. See the README.
 
+mod arguments;
+mod client;
 mod conclave;
 mod counts;
 mod floor;
@@ -7,6 +9,7 @@ mod forge;
 mod measure;
 mod memory;
 mod mls_rs_client;
+mod op;
 mod openmls_client;
 mod ops;
 mod plot;
@@ -14,9 +17,12 @@ mod rng;
 mod stack;
 mod table;
 
+use arguments::list;
+use client::Result;
 use floor::Primitives;
-use ops::{Op, Run};
-use stack::{Result, Stack};
+use op::Op;
+use ops::Run;
+use stack::Stack;
 use std::path::PathBuf;
 use std::time::Duration;
 use table::Table;
@@ -60,11 +66,6 @@ struct Options {
     slow: bool,
     json: Option<PathBuf>,
     svg: Option<PathBuf>,
-}
-
-fn list<T>(value: &str, of: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
-    let one = |name: &str| of(name).ok_or_else(|| format!("what is {name}?").into());
-    value.split(',').map(one).collect()
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {

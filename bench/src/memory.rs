@@ -3,8 +3,9 @@
 //! The child makes a key package and writes it to its standard output; the Welcome comes by its
 //! standard input. What is resident before is not counted; the Welcome is, in the peak alone.
 
+use crate::client::Result;
 use crate::measure::{status, trim};
-use crate::stack::{Result, Stack};
+use crate::stack::Stack;
 use std::io::{Read, Write, stdin, stdout};
 use std::process::{Command, Stdio};
 

@@ -1,6 +1,6 @@
 //! mls-rs, with its AWS-LC provider.
 
-use crate::stack::{Client, Commit, Result};
+use crate::client::{Client, Commit, Result};
 use mls_rs::client_builder::MlsConfig;
 use mls_rs::group::{Group, GroupContext, ReceivedMessage, Roster};
 use mls_rs::identity::SigningIdentity;

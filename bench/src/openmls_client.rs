@@ -1,7 +1,7 @@
 //! OpenMLS, with its RustCrypto provider and its store in memory.
 
+use crate::client::{Client, Commit, Result};
 use crate::conclave::lifetime;
-use crate::stack::{Client, Commit, Result};
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::*;
 use openmls::treesync::LeafNodeParameters;

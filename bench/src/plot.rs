@@ -1,6 +1,6 @@
 //! A plot of each operation over the number of members, both axes logarithmic.
 
-use crate::ops::Op;
+use crate::op::Op;
 use crate::stack::Stack;
 use crate::table::{Cell, Table, shown, thousands};
 use std::fmt::Write as _;

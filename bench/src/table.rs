@@ -1,17 +1,10 @@
 //! Results, and how they are shown.
 
 use crate::measure::{Sample, median};
-use crate::ops::Op;
+use crate::op::{Op, Unit};
 use crate::stack::Stack;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-/// What a figure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    Time,
-    Bytes,
-}
 
 /// What was measured of one stack at one operation and size.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,9 @@ mod script;
 mod server_url;
 mod terminal;
 
+use crate::failure::{Failure, complain};
+use crate::folders;
 use crate::serve::default_address;
-use crate::{Failure, complain, folders};
 use conclave_client::{
     DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite, os_rng, suite_list,
 };
@@ -116,7 +117,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let engine = Engine::open(Setup {
         device: DeviceId::new(user, args.device),
         cipher_suite,
-        provider: crate::provider(),
+        provider: crate::provider::provider(),
         rng: os_rng(),
         store: SqliteStore::open(folder.join("state.sqlite"))?,
     })?;

@@ -4,7 +4,7 @@
 mod people;
 mod print;
 
-use crate::Failure;
+use crate::failure::Failure;
 use conclave_client::{Answer, News, Output, is_post_quantum};
 use conclave_delivery::api::GroupId;
 use conclave_delivery::http::Config;
@@ -59,7 +59,7 @@ struct Service {
 impl Service {
     fn start(folder: &Path) -> Result<Self, Failure> {
         let seen: Arc<Mutex<Vec<Observed>>> = Arc::default();
-        let mut config = Config::new(folder, crate::provider());
+        let mut config = Config::new(folder, crate::provider::provider());
         config.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let to = seen.clone();
         config.on_request = Some(Arc::new(move |observed| {
@@ -323,7 +323,7 @@ fn open_with(
     group: &GroupId,
     message: &[u8],
 ) -> Result<Result<Vec<u8>, Failure>, Failure> {
-    let provider = crate::provider();
+    let provider = crate::provider::provider();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let rows = SqliteStore::open(backup)?.load(group)?;
     let mut state = Group::load(&*provider, GroupConfig::default(), rows)?;

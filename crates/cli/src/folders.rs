@@ -1,6 +1,6 @@
 //! Where state is.
 
-use crate::Failure;
+use crate::failure::Failure;
 use std::path::{Path, PathBuf};
 
 /// The service's folder in the default one, beside those of users.

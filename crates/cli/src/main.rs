@@ -2,15 +2,14 @@
 
 mod chat;
 mod demo;
+mod failure;
 mod folders;
+mod provider;
 mod serve;
 
 use clap::{Parser, Subcommand};
-use conclave_client::{SUITES, plain};
-use conclave_provider_aws_lc::AwsLc;
-use std::io::Write;
+use failure::complain;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// End-to-end encrypted group chat over MLS (RFC 9420).
 #[derive(Debug, Parser)]
@@ -30,14 +29,6 @@ enum Command {
     Demo,
 }
 
-/// The cryptography: all suites of the messenger, for its service too, which checks its groups.
-pub(crate) fn provider() -> Arc<AwsLc> {
-    Arc::new(AwsLc::new().with_suites(SUITES))
-}
-
-/// Why a command failed, for people.
-pub(crate) type Failure = Box<dyn std::error::Error>;
-
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
@@ -48,10 +39,4 @@ fn main() -> ExitCode {
         complain(&e.to_string());
         ExitCode::FAILURE
     })
-}
-
-/// Says on standard error what went wrong. It may quote the service, so it is made safe to show.
-pub(crate) fn complain(what: &str) {
-    // If that is gone, there is nowhere left to say it.
-    let _ = writeln!(std::io::stderr(), "conclave: {}", plain(what));
 }

@@ -1,6 +1,7 @@
 //! `conclave serve`.
 
-use crate::{Failure, folders};
+use crate::failure::Failure;
+use crate::folders;
 use conclave_client::plain;
 use conclave_delivery::http::Config;
 use conclave_delivery::serve;
@@ -39,7 +40,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     folders::make_private(&data)?;
     // From here on a signal is no sudden end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let mut config = Config::new(&data, crate::provider());
+    let mut config = Config::new(&data, crate::provider::provider());
     config.addr = args.listen;
     if args.observe {
         config.on_request = Some(Arc::new(|seen| {

@@ -1,5 +1,5 @@
 use crate::index::{FeatureCounts, KeyIndex};
-use crate::rows::encode_row;
+use crate::row::encode_row;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

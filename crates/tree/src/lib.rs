@@ -23,6 +23,7 @@ mod index;
 mod leaf;
 mod parent_hash;
 mod read;
+mod row;
 mod rows;
 mod staged;
 mod tree;

@@ -43,6 +43,21 @@ enum Above {
 /// A leaf, as a node, with its new content.
 type LeafChange = (NodeIndex, Option<Box<[u8]>>);
 
+impl RatchetTree {
+    /// The tree of a group that has just been created (section 11): one leaf.
+    ///
+    /// # Errors
+    /// If the leaf is too long to encode, or the provider fails.
+    pub fn new(suite: &Suite<'_>, leaf: &LeafNode) -> Result<Self, TreeError> {
+        let mut tree = Self::from_nodes(suite, TreeSize::ONE, alloc::vec![None])?;
+        let mut staged = StagedTree::new(&tree);
+        staged.add_leaf(leaf)?;
+        let mut delta = staged.into_delta(suite)?;
+        tree.swap(&mut delta);
+        Ok(tree)
+    }
+}
+
 impl<'a> StagedTree<'a> {
     /// No change yet.
     #[must_use]

@@ -3,13 +3,12 @@ use crate::error::TreeError;
 use crate::hashing::{HashCache, complete_hashes};
 use crate::index::{Feature, FeatureCounts, KeyIndex};
 use crate::read::TreeRead;
-use crate::staged::StagedTree;
 use crate::view;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{Digest, Suite};
 use conclave_wire::{
-    CredentialType, HpkePublicKey, LeafIndex, LeafNode, NodeIndex, SignaturePublicKey, TreeSize,
+    CredentialType, HpkePublicKey, LeafIndex, NodeIndex, SignaturePublicKey, TreeSize,
 };
 use core::fmt;
 
@@ -94,19 +93,6 @@ impl fmt::Debug for RatchetTree {
 }
 
 impl RatchetTree {
-    /// The tree of a group that has just been created (section 11): one leaf.
-    ///
-    /// # Errors
-    /// If the leaf is too long to encode, or the provider fails.
-    pub fn new(suite: &Suite<'_>, leaf: &LeafNode) -> Result<Self, TreeError> {
-        let mut tree = Self::from_nodes(suite, TreeSize::ONE, alloc::vec![None])?;
-        let mut staged = StagedTree::new(&tree);
-        staged.add_leaf(leaf)?;
-        let mut delta = staged.into_delta(suite)?;
-        tree.swap(&mut delta);
-        Ok(tree)
-    }
-
     /// A tree of these nodes and, beyond them, blank ones, with all but the hashes.
     ///
     /// # Errors
@@ -143,7 +129,7 @@ impl RatchetTree {
     /// Moves a delta's values in and the values that they replace out, so that a second swap
     /// restores the tree exactly. O(what changed).
     ///
-    /// The delta has to come from a [`StagedTree`] over this tree as it is, or from swapping one
+    /// The delta has to come from a [`StagedTree`](crate::StagedTree) over this tree as it is, or from swapping one
     /// into it: a delta of another tree leaves this one inconsistent.
     pub fn swap(&mut self, delta: &mut TreeDelta) {
         self.grow(self.size.max(delta.size), delta.nodes.keys().next_back().copied());
@@ -353,6 +339,7 @@ impl HashCache for RatchetTree {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::StagedTree;
     use crate::testing::{Plan, World, suite};
 
     #[test]

@@ -2,11 +2,11 @@
 //! is more than a missing function is looked for by a script of its own, so that this table cannot
 //! outlive what it says.
 
+use crate::failure::Failure;
 use crate::feature::Feature;
-use crate::stack::Stack;
+use crate::stack::{Stack, having};
 use crate::suite::Suite;
 use crate::tally::Cell;
-use crate::world::Failure;
 use conclave_mls::crypto::PqSuite;
 
 /// Whose a difference is.
@@ -71,6 +71,18 @@ pub fn find(cell: Cell) -> Option<&'static Difference> {
 /// The difference because of which two stacks cannot be in one group.
 pub fn keeps_apart((one, other): (Stack, Stack), suite: Suite) -> Option<&'static Difference> {
     find((Feature::Create, one, other, suite))
+}
+
+/// Those of some that can be in one group, the first ones before others.
+pub fn company(stacks: &[Stack], suite: Suite) -> Vec<Stack> {
+    let meet = |one, other| keeps_apart((one, other), suite).is_none();
+    let mut company = Vec::new();
+    for stack in having(stacks, suite) {
+        if company.iter().all(|&other| meet(stack, other) && meet(other, stack)) {
+            company.push(stack);
+        }
+    }
+    company
 }
 
 /// A difference that shows only in groups of a certain state, which scripts cannot go around: it

@@ -5,6 +5,7 @@
 //! printed with the command that does exactly the same steps again.
 
 mod conclave;
+mod failure;
 mod feature;
 mod known;
 mod matrix;
@@ -183,7 +184,7 @@ fn random(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &mu
             if over || stop.load(Ordering::SeqCst) {
                 return;
             }
-            let stacks = stack::company(stacks, suite);
+            let stacks = known::company(stacks, suite);
             if stacks.len() < 2 {
                 continue;
             }

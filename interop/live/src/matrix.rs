@@ -136,7 +136,7 @@ fn cell(tally: &Tally, feature: Feature, (one, other): (Stack, Stack), suites: &
     let mut found: BTreeMap<String, Vec<Suite>> = BTreeMap::new();
     for &suite in suites {
         let cell = (feature, one, other, suite);
-        let failed = |(failure, at, _): &(crate::world::Failure, Suite, String)| {
+        let failed = |(failure, at, _): &(crate::failure::Failure, Suite, String)| {
             (failure.feature, failure.actor, failure.receiver, *at) == cell
         };
         let mark = match known::find(cell) {
@@ -188,7 +188,7 @@ fn differences(page: &mut String, tally: &Tally) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::Failure;
+    use crate::failure::Failure;
 
     const PAIR: (Stack, Stack) = (Stack::Conclave, Stack::OpenMls);
     const SUITES: [Suite; 2] = [Suite::Rfc(1), Suite::Rfc(2)];

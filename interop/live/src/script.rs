@@ -1,13 +1,14 @@
 //! Random scripts. A script is a function of its suite, stacks, number of steps and seed, but for
 //! the keys, which every stack makes for itself.
 
+use crate::failure::Failure;
 use crate::feature::Feature;
 use crate::known;
 use crate::rng::Dice;
 use crate::stack::Stack;
 use crate::suite::Suite;
 use crate::tally::Tally;
-use crate::world::{Failure, Outcome, World};
+use crate::world::{Outcome, World};
 use std::collections::BTreeSet;
 
 /// A script.

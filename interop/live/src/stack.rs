@@ -1,6 +1,5 @@
 //! The implementations that meet.
 
-use crate::known;
 use crate::member::{Member, Result};
 use crate::suite::{Suite, in_openmls};
 use conclave_mls::crypto::PqSuite;
@@ -97,18 +96,6 @@ impl Stack {
 /// The stacks that have a suite.
 pub fn having(stacks: &[Stack], suite: Suite) -> Vec<Stack> {
     stacks.iter().copied().filter(|stack| stack.has(suite)).collect()
-}
-
-/// Those of some that can be in one group, the first ones before others.
-pub fn company(stacks: &[Stack], suite: Suite) -> Vec<Stack> {
-    let meet = |one, other| known::keeps_apart((one, other), suite).is_none();
-    let mut company = Vec::new();
-    for stack in having(stacks, suite) {
-        if company.iter().all(|&other| meet(stack, other) && meet(other, stack)) {
-            company.push(stack);
-        }
-    }
-    company
 }
 
 impl fmt::Display for Stack {

@@ -1,11 +1,12 @@
 //! One step of a script for each feature. A step that cannot be taken in this group, for want of
 //! members or because a stack lacks something, takes nothing and says so.
 
+use crate::failure::{Failure, failure};
 use crate::feature::Feature;
 use crate::member::{Change, Extension, How, Outside, ReInit, Received};
 use crate::stack::Stack;
 use crate::suite::Suite;
-use crate::world::{Failure, Outcome, Plan, Slot, World, failure, list};
+use crate::world::{Outcome, Plan, Slot, World, list};
 
 /// `external_senders` (section 12.1.8.1).
 const EXTERNAL_SENDERS: u16 = 5;
@@ -547,7 +548,7 @@ impl World<'_> {
         if feature == Feature::ReInitSuite {
             let mut shared = Suite::all();
             shared.retain(|&s| {
-                s != self.suite && crate::stack::company(&self.stacks, s) == self.stacks
+                s != self.suite && crate::known::company(&self.stacks, s) == self.stacks
             });
             let Some(&other) = self.dice.pick(&shared) else { return Ok(false) };
             suite = other;

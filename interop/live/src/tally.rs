@@ -1,9 +1,9 @@
 //! What was done how often, and what went wrong.
 
+use crate::failure::Failure;
 use crate::feature::Feature;
 use crate::stack::Stack;
 use crate::suite::Suite;
-use crate::world::Failure;
 use std::collections::BTreeMap;
 
 /// Who did what to whom in which suite.

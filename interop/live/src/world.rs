@@ -1,5 +1,6 @@
 //! A group of members of several stacks, and what is checked of it.
 
+use crate::failure::{Failure, failure};
 use crate::feature::Feature;
 use crate::known;
 use crate::member::{Change, Extension, How, Member, Received, Result, View};
@@ -7,19 +8,6 @@ use crate::rng::Dice;
 use crate::stack::Stack;
 use crate::suite::Suite;
 use crate::tally::Tally;
-
-/// Something that a stack refused, or that members do not agree on.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// What was done.
-    pub feature: Feature,
-    /// Who did it.
-    pub actor: Stack,
-    /// Who did not follow; the actor itself if it could not do it.
-    pub receiver: Stack,
-    /// Why.
-    pub reason: String,
-}
 
 /// What came of a step: whether it was possible, or what went wrong.
 pub type Outcome<T = ()> = std::result::Result<T, Failure>;
@@ -561,22 +549,6 @@ impl Plan {
             how: How { private: false, path: false, tree: true },
         }
     }
-}
-
-/// A failure in the words of a stack.
-pub fn failure(
-    feature: Feature,
-    actor: Stack,
-    receiver: Stack,
-    error: &dyn std::error::Error,
-) -> Failure {
-    let (short, long) = (error.to_string(), format!("{error:?}"));
-    let reason = if long.len() > short.len() + 2 && long.len() < 300 {
-        format!("{short} [{long}]")
-    } else {
-        short
-    };
-    Failure { feature, actor, receiver, reason }
 }
 
 /// Changes without their bytes.

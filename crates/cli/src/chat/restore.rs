@@ -1,6 +1,6 @@
 //! Gives the terminal back as it was, however the process ends.
 
-use crate::Failure;
+use crate::failure::Failure;
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};

@@ -1,7 +1,7 @@
 //! Without a terminal: lines in, events out, one a line.
 
 use super::lines;
-use crate::Failure;
+use crate::failure::Failure;
 use conclave_client::{Ended, Engine, Options, Output, Screen, run as run_engine};
 use conclave_store::Store;
 use std::io::{Stdout, Write, stdout};

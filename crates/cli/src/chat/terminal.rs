@@ -3,7 +3,7 @@
 
 use super::lines;
 use super::restore::Restore;
-use crate::Failure;
+use crate::failure::Failure;
 use conclave_client::{
     Command, Ended, Engine, Message, Options, Output, Screen, run as run_engine,
 };

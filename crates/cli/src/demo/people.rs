@@ -1,6 +1,6 @@
 //! Devices that run in threads of this process, each as `conclave chat` would run it.
 
-use crate::Failure;
+use crate::failure::Failure;
 use conclave_client::{
     DeviceId, Engine, Message, News, Options, Output, Screen, Setup, os_rng, run,
 };
@@ -46,7 +46,7 @@ impl Device {
         let engine = Engine::open(Setup {
             device: id.clone(),
             cipher_suite: None,
-            provider: crate::provider(),
+            provider: crate::provider::provider(),
             rng: os_rng(),
             store: SqliteStore::open(state_file(folder, &id.to_string()))?,
         })?;

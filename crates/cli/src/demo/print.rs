@@ -1,6 +1,6 @@
 //! The story on standard output, in 80 columns, at a pace for reading if somebody reads.
 
-use crate::Failure;
+use crate::failure::Failure;
 use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
 

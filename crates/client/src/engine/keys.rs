@@ -1,5 +1,6 @@
 //! Key packages: enough of them of each suite at the service, and their secrets here.
 
+use super::waits::COUNT_INTERVAL;
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::request::Request;
@@ -20,9 +21,6 @@ use std::collections::BTreeSet;
 const LOW: usize = 5;
 /// How many there are then.
 const ENOUGH: usize = 10;
-/// How often they are counted even if no Welcome came, in milliseconds: somebody may take them and
-/// invite nobody.
-pub(super) const COUNT_INTERVAL: u64 = 60 * 60 * 1000;
 /// How long a key package may be used, in seconds; and how long before now that began, for those
 /// whose clocks are behind.
 const LIFETIME: u64 = 90 * 24 * 60 * 60;

@@ -17,6 +17,7 @@ mod outgoing;
 mod replies;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use crate::book::{Book, Change};
 use crate::command::Command;
@@ -33,10 +34,9 @@ use conclave_mls::{KeyPackageRef, Transition, ValidKeyPackage};
 use conclave_store::Store;
 use core::fmt;
 pub use error::EngineError;
-use keys::COUNT_INTERVAL;
-use outgoing::LONGEST_COMMIT_WAIT;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT};
 
 /// The wait before the first repetition of a call that was not answered, in milliseconds; each
 /// doubles, up to the longest.

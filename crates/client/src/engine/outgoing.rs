@@ -1,6 +1,7 @@
 //! What the user wants, done one after another: sealing, committing, proposing.
 
 use super::groups::GROUP_INFO;
+use super::waits::{COMMIT_SPREAD, COMMIT_WAIT, LEAVER_WAIT};
 use super::{Engine, EngineError, Inviting, Purpose};
 use crate::book::Change;
 use crate::record::{Item, News, Who, Work};
@@ -18,14 +19,6 @@ use conclave_mls::{
     ValidKeyPackage, Verdict,
 };
 use conclave_store::Store;
-
-/// How long others' proposals wait for somebody to commit them, in milliseconds: so long at
-/// least, and up to this much more, at random, so that not all members do it at once.
-const COMMIT_WAIT: u64 = 200;
-const COMMIT_SPREAD: u64 = 1_000;
-/// The same for one who wants to leave, too.
-const LEAVER_WAIT: u64 = 4_000;
-pub(super) const LONGEST_COMMIT_WAIT: u64 = LEAVER_WAIT + COMMIT_SPREAD;
 
 type Next = Option<(Request, Purpose)>;
 

@@ -1,7 +1,7 @@
 //! One handler for all operations, and one for the event stream.
 
+use super::app::{App, Observed};
 use super::events::event_stream;
-use super::{App, Observed};
 use crate::api::{
     AckInbox, CONTENT_TYPE, ClaimKeyPackages, CountKeyPackages, CreateGroup, DeviceInfo,
     ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchGroupInfo, FetchInbox, FetchLog,

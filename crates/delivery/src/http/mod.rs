@@ -1,15 +1,19 @@
 //! The HTTP server: a thin shell around [`Service`].
 
+mod app;
 mod connections;
 mod events;
 mod handlers;
+mod listeners;
 
-use crate::api::{DeviceId, MAX_BODY};
+use crate::api::MAX_BODY;
 use crate::service::{Limits, Service};
 use crate::storage::{SqliteStorage, StorageError};
+use app::App;
+pub use app::{Observed, OnRequest};
 use conclave_crypto::CryptoProvider;
 use core::fmt;
-use events::Listeners;
+use listeners::Listeners;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,33 +23,6 @@ use tokio::sync::watch;
 
 /// How long open connections have to finish when the server is stopped.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// One request, as far as the service can see into it: what an operator, or anybody who takes over
-/// the service, learns. Payloads are not part of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Observed {
-    /// The operation's name, such as `submit-commit`, or `events`.
-    pub operation: &'static str,
-    /// The device that sent the request, if it said.
-    pub who: Option<DeviceId>,
-    /// The length of the request's body, in bytes.
-    pub request_bytes: usize,
-    /// The length of the reply's body, in bytes.
-    pub reply_bytes: usize,
-    /// The status of the reply.
-    pub status: u16,
-    /// The fields that were in the clear, or why the request was refused.
-    pub summary: String,
-}
-
-impl fmt::Display for Observed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.operation, self.summary)
-    }
-}
-
-/// Called after each request, on the server's threads: it should be quick.
-pub type OnRequest = Arc<dyn Fn(&Observed) + Send + Sync>;
 
 /// How a server is set up.
 #[derive(Clone)]
@@ -125,24 +102,6 @@ impl fmt::Display for StartError {
 }
 
 impl core::error::Error for StartError {}
-
-/// What the handlers share.
-struct App {
-    service: Service<SqliteStorage>,
-    listeners: Listeners,
-    on_request: Option<OnRequest>,
-    stopping: watch::Receiver<bool>,
-    max_body: usize,
-    patience: Duration,
-}
-
-impl App {
-    fn observe(&self, observed: &Observed) {
-        if let Some(tell) = &self.on_request {
-            tell(observed);
-        }
-    }
-}
 
 /// A running server. Dropped, it stops.
 pub struct Server {

@@ -11,6 +11,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// The longest line of the stream that is read, in bytes.
 const MAX_LINE: u64 = 64 * 1024;
 
+impl Client {
+    /// Listens to what the service pushes to this device. The first event comes when the service
+    /// can be reached; the stream reconnects by itself.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.clone())
+    }
+}
+
 /// What comes out of an event stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {

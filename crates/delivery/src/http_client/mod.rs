@@ -168,13 +168,6 @@ impl Client {
             .map_err(|e| ClientError::Strange(format!("the reply to {}: {e}", C::NAME)))
     }
 
-    /// Listens to what the service pushes to this device. The first event comes when the service
-    /// can be reached; the stream reconnects by itself.
-    #[must_use]
-    pub fn events(&self) -> Events {
-        Events::new(self.clone())
-    }
-
     fn unreachable(&self, e: &ureq::Error) -> ClientError {
         ClientError::Unreachable { url: self.url.clone(), reason: e.to_string() }
     }

@@ -8,7 +8,6 @@
 mod sqlite;
 #[cfg(test)]
 mod tests;
-mod writer;
 
 use crate::api::{
     Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef,

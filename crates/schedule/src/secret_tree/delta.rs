@@ -1,6 +1,5 @@
-use super::ratchet::{Ratchet, RatchetId};
-use super::rows::{encode_key, encode_node, encode_ratchet};
-use super::{MessageKey, SecretTree, SecretTreeRow};
+use super::ratchet::{MessageKey, Ratchet, RatchetId};
+use super::row::{SecretTreeRow, encode_key, encode_node, encode_ratchet};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
@@ -10,8 +9,8 @@ use core::fmt;
 /// The change of a secret tree by the use of one message key: a few entries, each with its new value or
 /// none.
 ///
-/// Store its [`rows`](Self::rows), then [swap](SecretTree::swap) it in. It fits only the state that
-/// it was computed from.
+/// Store its [`rows`](Self::rows), then [swap](super::SecretTree::swap) it in. It fits only the state that
+/// it was made from.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SecretTreeDelta {
     pub(super) nodes: BTreeMap<NodeIndex, Option<Secret>>,
@@ -46,24 +45,5 @@ impl SecretTreeDelta {
             (id.skipped_row(*generation), value.as_ref().map(encode_key))
         });
         nodes.chain(ratchets).chain(skipped).collect()
-    }
-}
-
-impl SecretTree {
-    /// Exchanges the tree's values with those of a delta. A second swap of the same delta restores the
-    /// old state exactly, as long as nothing else was swapped in between.
-    pub fn swap(&mut self, delta: &mut SecretTreeDelta) {
-        swap_entries(&mut self.nodes, &mut delta.nodes);
-        swap_entries(&mut self.ratchets, &mut delta.ratchets);
-        swap_entries(&mut self.skipped, &mut delta.skipped);
-    }
-}
-
-fn swap_entries<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, changes: &mut BTreeMap<K, Option<V>>) {
-    for (key, value) in changes {
-        *value = match value.take() {
-            Some(new) => map.insert(*key, new),
-            None => map.remove(key),
-        };
     }
 }

@@ -1,4 +1,5 @@
-use super::{RatchetKind, SecretTreeRow};
+use super::ratchet::RatchetKind;
+use super::row::SecretTreeRow;
 use conclave_crypto::CryptoError;
 use conclave_wire::LeafIndex;
 use core::fmt;

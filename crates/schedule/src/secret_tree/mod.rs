@@ -8,12 +8,13 @@
 mod delta;
 mod error;
 mod ratchet;
+mod row;
 mod rows;
 
 pub use delta::SecretTreeDelta;
 pub use error::RatchetError;
 pub use ratchet::{MessageKey, RatchetKind, RatchetLimits};
-pub use rows::SecretTreeRow;
+pub use row::SecretTreeRow;
 
 use crate::EncryptionSecret;
 use alloc::collections::BTreeMap;
@@ -56,6 +57,14 @@ impl SecretTree {
             ratchets: BTreeMap::new(),
             skipped: BTreeMap::new(),
         }
+    }
+
+    /// Exchanges the values that a delta names with those that it holds. A second swap of the same
+    /// delta restores exactly what was before, as long as nothing else was swapped in between.
+    pub fn swap(&mut self, delta: &mut SecretTreeDelta) {
+        swap_entries(&mut self.nodes, &mut delta.nodes);
+        swap_entries(&mut self.ratchets, &mut delta.ratchets);
+        swap_entries(&mut self.skipped, &mut delta.skipped);
     }
 
     /// The number of leaves.
@@ -334,6 +343,15 @@ fn level(counts: impl Iterator<Item = usize> + Clone, room: usize) -> usize {
         }
     }
     fits
+}
+
+fn swap_entries<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, changes: &mut BTreeMap<K, Option<V>>) {
+    for (key, value) in changes {
+        *value = match value.take() {
+            Some(new) => map.insert(*key, new),
+            None => map.remove(key),
+        };
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! In an encoding a length that is one off spoils everything; here any bytes mean something, and
 //! few bytes mean something close to what is real. A fuzzer gets much further with that.
 
-use super::Input;
+use super::input::Input;
 use super::stage::{EMPTY, GROUP, Stage};
 use crate::party::{CUSTOM, CUSTOM_PROPOSALS, LIFETIME};
 use conclave_tree::TreeRead;

@@ -1,7 +1,8 @@
 //! Messages made of any bytes, signed, MACed and sealed as a member's are.
 
+use super::input::Input;
 use super::stage::Stage;
-use super::{Input, built, stage};
+use super::{built, stage};
 use crate::SeededRng;
 use crate::forge::{Insider, PathFor, sign_key_package};
 use crate::party::{PROVIDER, SUITE};

@@ -1,7 +1,8 @@
 //! What lets one in: Welcomes and GroupInfos.
 
+use super::built;
+use super::input::Input;
 use super::stage::{self, Stage};
-use super::{Input, built};
 use crate::SeededRng;
 use crate::forge::OpenWelcome;
 use crate::party::{NOW, PROVIDER, Peer, SUITE};

@@ -1,6 +1,6 @@
 //! Stored rows.
 
-use super::Input;
+use super::input::Input;
 use super::messages::{observed, received};
 use super::stage::{self, GROUP, Stage, TIME};
 use crate::SeededRng;

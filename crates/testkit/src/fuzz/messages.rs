@@ -1,8 +1,9 @@
 //! Messages to a live member and to an observer.
 
+use super::built;
 use super::forged::{Forged, forged, proposal_list};
+use super::input::Input;
 use super::stage::{self, GROUP, Stage, TIME};
-use super::{Input, built};
 use crate::SeededRng;
 use crate::party::{ALL, NotWritten, PROVIDER, Rows, SUITE, pending_id};
 use conclave_crypto::{Secret, Suite};

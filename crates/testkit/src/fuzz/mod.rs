@@ -11,6 +11,7 @@
 
 mod built;
 mod forged;
+mod input;
 mod join;
 mod load;
 mod messages;
@@ -45,33 +46,6 @@ pub const TARGETS: [(&str, Target); 6] = [
     ("join", join),
     ("load", load),
 ];
-
-/// Bytes that say what to do, read from the front. Where there are none left, it reads zeros.
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn byte(&mut self) -> u8 {
-        let Some((first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        *first
-    }
-
-    fn u16(&mut self) -> u16 {
-        u16::from_be_bytes([self.byte(), self.byte()])
-    }
-
-    /// As many bytes as a length before them says, at most all.
-    fn chunk(&mut self) -> &'a [u8] {
-        let length = usize::from(self.u16()).min(self.0.len());
-        let (chunk, rest) = self.0.split_at(length);
-        self.0 = rest;
-        chunk
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 /// Decodes the bytes behind the first, which says as what, as something that comes from outside.
 /// What decodes encodes to the same bytes, and does not decode with a byte more.

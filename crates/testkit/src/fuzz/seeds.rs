@@ -17,7 +17,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
     [&length, bytes].concat()
 }
 
-/// What [`super::Input`] reads back: a kind and a chunk.
+/// What [`super::input::Input`] reads back: a kind and a chunk.
 fn item(kind: u8, bytes: &[u8]) -> Vec<u8> {
     [vec![kind], chunk(bytes)].concat()
 }

@@ -1,8 +1,9 @@
 //! The labelled operations of RFC 9420 section 5, 8 and 9.
 
+use super::compare::same;
 use super::hex::Hex;
 use super::keys;
-use super::problem::{At, Problem, same};
+use super::problem::{At, Problem};
 use super::{Kind, SuiteVector};
 use crate::SeededRng;
 use conclave_crypto::Suite;

@@ -1,8 +1,9 @@
 //! Headers of variable-length vectors (RFC 9420 section 2.1.2).
 
 use super::PlainVector;
+use super::compare::same_value;
 use super::hex::Hex;
-use super::problem::{At, Problem, ensure, same_value};
+use super::problem::{At, Problem, ensure};
 use crate::SeededRng;
 use conclave_wire::Reader;
 use serde::{Deserialize, Serialize};

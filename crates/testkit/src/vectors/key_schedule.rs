@@ -1,7 +1,8 @@
 //! The key schedule (RFC 9420 section 8).
 
+use super::compare::same;
 use super::hex::Hex;
-use super::problem::{At, Problem, same};
+use super::problem::{At, Problem};
 use super::sample;
 use super::{Kind, SuiteVector};
 use crate::SeededRng;

@@ -1,8 +1,9 @@
 //! Protecting and opening messages (RFC 9420 section 6).
 
+use super::compare::same;
 use super::hex::Hex;
 use super::keys;
-use super::problem::{At, Problem, ensure, same};
+use super::problem::{At, Problem, ensure};
 use super::sample;
 use super::{Kind, SuiteVector};
 use crate::SeededRng;

@@ -1,8 +1,9 @@
 //! The syntax of messages, whatever they mean (RFC 9420 sections 6 to 12).
 
 use super::PlainVector;
+use super::compare::same;
 use super::hex::Hex;
-use super::problem::{At, Problem, ensure, same};
+use super::problem::{At, Problem, ensure};
 use super::sample;
 use crate::SeededRng;
 use conclave_wire::{Bytes, CipherSuite, Epoch};

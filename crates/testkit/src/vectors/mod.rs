@@ -6,6 +6,7 @@
 
 mod cast;
 mod check;
+mod compare;
 mod crypto_basics;
 mod deserialization;
 mod generate;

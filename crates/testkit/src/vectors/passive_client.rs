@@ -2,9 +2,10 @@
 //! format and differ in what happens in the group.
 
 use super::cast::{Cast, Round, receive};
+use super::compare::same;
 use super::hex::Hex;
 use super::keys;
-use super::problem::{At, Problem, ensure, same};
+use super::problem::{At, Problem, ensure};
 use super::sample::Client;
 use super::welcome::welcome;
 use super::{Kind, SuiteVector};

@@ -1,7 +1,8 @@
 //! Combining pre-shared keys (RFC 9420 section 8.4).
 
+use super::compare::same;
 use super::hex::Hex;
-use super::problem::{Problem, same};
+use super::problem::Problem;
 use super::{Kind, SuiteVector};
 use crate::SeededRng;
 use conclave_crypto::{Secret, Suite};

@@ -1,7 +1,8 @@
 //! The secret tree and the keys of sender data (RFC 9420 sections 6.3.2 and 9).
 
+use super::compare::same;
 use super::hex::Hex;
-use super::problem::{At, Problem, same};
+use super::problem::{At, Problem};
 use super::{Kind, SuiteVector};
 use crate::SeededRng;
 use conclave_crypto::Suite;

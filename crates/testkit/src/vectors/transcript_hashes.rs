@@ -1,7 +1,8 @@
 //! Transcript hashes and confirmation tags (RFC 9420 sections 6.1 and 8.2).
 
+use super::compare::same;
 use super::hex::Hex;
-use super::problem::{At, Problem, ensure, same};
+use super::problem::{At, Problem, ensure};
 use super::sample;
 use super::{Kind, SuiteVector};
 use crate::SeededRng;

@@ -1,7 +1,8 @@
 //! Relations of nodes (RFC 9420 Appendix C).
 
 use super::PlainVector;
-use super::problem::{At, Problem, ensure, same_value};
+use super::compare::same_value;
+use super::problem::{At, Problem, ensure};
 use crate::SeededRng;
 use conclave_wire::{NodeIndex, TreeSize};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,8 @@
 //! Adding, updating and removing leaves (RFC 9420 sections 12.1.1 to 12.1.3).
 
+use super::compare::same;
 use super::hex::Hex;
-use super::problem::{At, Problem, ensure, same};
+use super::problem::{At, Problem, ensure};
 use super::sample::Client;
 use super::trees::{Grown, load_unverified};
 use super::{Kind, SuiteVector};

@@ -1,8 +1,9 @@
 //! Resolutions, tree hashes, parent hashes and signatures (RFC 9420 sections 4.1.1, 7.8, 7.9 and
 //! 12.4.3.1).
 
+use super::compare::{same, same_value};
 use super::hex::Hex;
-use super::problem::{At, Problem, same, same_value};
+use super::problem::{At, Problem};
 use super::trees::Grown;
 use super::{Kind, SuiteVector};
 use crate::SeededRng;

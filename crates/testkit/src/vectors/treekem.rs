@@ -1,8 +1,9 @@
 //! Making and processing update paths (RFC 9420 sections 7.4 to 7.6).
 
+use super::compare::same;
 use super::hex::Hex;
 use super::keys;
-use super::problem::{At, Problem, ensure, same};
+use super::problem::{At, Problem, ensure};
 use super::sample;
 use super::trees::{Grown, Member, load_unverified};
 use super::{Kind, SuiteVector};

@@ -1,8 +1,9 @@
 //! Opening a Welcome (RFC 9420 section 12.4.3.1).
 
+use super::compare::same_value;
 use super::hex::Hex;
 use super::keys;
-use super::problem::{At, Problem, ensure, same_value};
+use super::problem::{At, Problem, ensure};
 use super::sample;
 use super::{Kind, SuiteVector};
 use crate::SeededRng;

@@ -1,5 +1,6 @@
 //! A member and what it has stored.
 
+use super::archive::OwnPast;
 use super::*;
 
 /// What a message leads to once everything that is asked was answered.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::party::pending_id;
+use conclave_provider_aws_lc::AwsLc;
 
 /// Both framings of a suite, each in its own world.
 fn model(suite: u16, seed: u64) {

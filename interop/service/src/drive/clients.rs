@@ -73,3 +73,12 @@ impl Client {
         Ok(Self { name: format!("{name} at {address}"), stub, suites })
     }
 }
+
+/// The suites that all clients have.
+pub(super) fn common_suites(clients: &[Client]) -> Vec<u32> {
+    let first = clients.first().map(|client| client.suites.clone()).unwrap_or_default();
+    let all_have = |suite: &u32| clients.iter().all(|client| client.suites.contains(suite));
+    let mut suites: Vec<u32> = first.into_iter().filter(all_have).collect();
+    suites.sort_unstable();
+    suites
+}

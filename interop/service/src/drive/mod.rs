@@ -16,10 +16,10 @@ pub use run::Tree;
 pub use script::{Scenario, Script};
 pub use tally::Tally;
 
-use clients::{Client, Process};
+use clients::{Client, Process, common_suites};
 use conclave_mls::crypto::{CryptoRng, Secret};
-use run::{Cell, Outcome};
-use serde_json::Value;
+use record::Vectors;
+use run::{Cell, Results};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,9 +104,6 @@ pub struct Options {
     pub record: Option<PathBuf>,
 }
 
-/// The runs of a scenario's scripts, by script and suite.
-type Results = BTreeMap<(String, u32), Vec<(Cell, Outcome)>>;
-
 /// Drives, and reports on the standard output.
 ///
 /// # Errors
@@ -188,15 +185,6 @@ async fn connect(options: &Options) -> Result<(Vec<Process>, Vec<Client>), Strin
         clients.push(client);
     }
     Ok((processes, clients))
-}
-
-/// The suites that all clients have.
-fn common_suites(clients: &[Client]) -> Vec<u32> {
-    let first = clients.first().map(|client| client.suites.clone()).unwrap_or_default();
-    let all_have = |suite: &u32| clients.iter().all(|client| client.suites.contains(suite));
-    let mut suites: Vec<u32> = first.into_iter().filter(all_have).collect();
-    suites.sort_unstable();
-    suites
 }
 
 /// Runs all cells of a scenario, some at a time.
@@ -284,17 +272,9 @@ fn distributions(actors: usize, clients: usize) -> Vec<Vec<usize>> {
     ways
 }
 
-/// Bytes as hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// 32 bytes that nothing else has: a group's identifier, a PSK.
 fn fresh_id() -> Vec<u8> {
     let mut system = rand_core::UnwrapErr(getrandom::SysRng);
     let rng: &mut dyn CryptoRng = &mut system;
     Secret::random(32, rng).expose().to_vec()
 }
-
-/// Vectors, as files hold them.
-type Vectors = Vec<Value>;

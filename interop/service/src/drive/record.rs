@@ -2,12 +2,14 @@
 //! keys and PSKs and all that it is given, until it sends a proposal or commit of its own: from
 //! then on somebody passive could not follow.
 
-use super::{Vectors, hex};
 use conclave_mls::Proposal;
 use conclave_mls::wire::{Content, Decode, Encode, MlsMessage, MlsMessageBody};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Vectors, as files hold them.
+pub(super) type Vectors = Vec<Value>;
 
 /// A key package with its private keys.
 #[derive(Clone, Debug)]
@@ -136,4 +138,9 @@ pub(super) fn write(folder: &Path, scenario: &str, vectors: Vectors) -> Result<(
     std::fs::create_dir_all(folder).map_err(failed)?;
     println!("  {} vectors in {}", vectors.len(), path.display());
     std::fs::write(&path, Value::Array(vectors).to_string()).map_err(failed)
+}
+
+/// Bytes as hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,6 +1,6 @@
 //! What a user sees.
 
-use super::Results;
+use super::run::Results;
 use super::tally::Tally;
 use std::collections::BTreeSet;
 

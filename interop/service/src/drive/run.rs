@@ -1,6 +1,6 @@
 //! One run of a script: the state that its steps share, and the dispatch of steps.
 
-use super::clients::{Client, Stub};
+use super::clients::{Client, Stub, common_suites};
 use super::record::Recorder;
 use super::script::{Fields, Script, ScriptedExtension, Step};
 use super::tally::Tally;
@@ -41,6 +41,9 @@ pub(super) struct Outcome {
     pub(super) failure: Option<(String, String)>,
     pub(super) vectors: Vec<Value>,
 }
+
+/// The runs of a scenario's scripts, by script and suite.
+pub(super) type Results = BTreeMap<(String, u32), Vec<(Cell, Outcome)>>;
 
 /// A run under way.
 pub(super) struct Run {
@@ -190,7 +193,7 @@ impl Run {
 
     /// Changes to the next suite that all clients have.
     pub(super) fn change_suite(&mut self) -> Result<(), Failed> {
-        let common = super::common_suites(&self.clients);
+        let common = common_suites(&self.clients);
         let later = common.iter().find(|suite| **suite > self.suite);
         let next = later.or(common.first()).filter(|suite| **suite != self.suite);
         self.suite = *next.ok_or("all clients together have one suite only")?;

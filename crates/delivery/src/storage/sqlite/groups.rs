@@ -1,8 +1,8 @@
 //! Writing groups: what one entry of a log changes, it changes in one step.
 
 use super::super::{Append, Appended, CommitEffects, GroupAdded, NewGroup};
-use super::Sql;
 use super::read::{find_entry, find_group, known_device, ordered};
+use super::result::Sql;
 use crate::api::{Bytes, ContentType, DeviceId};
 use conclave_group::rows::Batch;
 use rusqlite::{Connection, OptionalExtension, params};

@@ -1,8 +1,8 @@
 //! Key packages: stored all or none, taken one by one.
 
 use super::super::{KeyPackageRecord, KeyPackagesAdded, StoredKeyPackage};
-use super::Sql;
 use super::read::{bytes, known_device};
+use super::result::Sql;
 use crate::api::{Bytes, CipherSuite, DeviceId};
 use rusqlite::{Connection, OptionalExtension, params};
 

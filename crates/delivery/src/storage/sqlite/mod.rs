@@ -6,8 +6,9 @@
 mod groups;
 mod key_packages;
 mod read;
+mod result;
+mod writer;
 
-use super::writer::Writer;
 use super::{
     Append, Appended, Found, GroupAdded, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
     Membership, NewGroup, Storage, StorageError, StoredKeyPackage,
@@ -23,10 +24,12 @@ use read::{
     DEVICE_COLUMNS, bytes, damaged, device_id, device_info, find_device, find_entry, find_group,
     group_number, inbox_item, known_device, log_entry, ordered, page, unordered,
 };
+use result::{Sql, failed};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use writer::Writer;
 
 /// The format that this version writes: SQLite's `user_version`.
 const FORMAT: u32 = 1;
@@ -34,9 +37,7 @@ const FORMAT: u32 = 1;
 const APPLICATION_ID: u32 = 0x4344_4c56;
 /// How many connections read.
 const READERS: usize = 4;
-const SCHEMA: &str = include_str!("../schema.sql");
-
-type Sql<T> = rusqlite::Result<T>;
+const SCHEMA: &str = include_str!("schema.sql");
 
 /// The service's state in a directory.
 #[derive(Debug)]
@@ -46,10 +47,6 @@ pub struct SqliteStorage {
     readers: Vec<Mutex<Connection>>,
     next: std::sync::atomic::AtomicUsize,
     _lock: File,
-}
-
-pub(in crate::storage) fn failed(e: rusqlite::Error) -> StorageError {
-    StorageError::Failed(e.to_string())
 }
 
 /// Opens a file of ours, and creates it if there is none, for its owner alone. One that others could

@@ -1,7 +1,7 @@
 //! Reading: numbers, columns and pages.
 
 use super::super::{Found, GroupRecord};
-use super::Sql;
+use super::result::Sql;
 use crate::api::{
     Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, LogEntry, Name,
     WelcomeItem,

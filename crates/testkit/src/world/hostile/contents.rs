@@ -3,8 +3,9 @@
 
 use super::damage::flip;
 use super::forgery::Forger;
-use super::{Because, Kind, Scene, Variant};
+use super::variant::{Because, Kind, Scene, Variant};
 use crate::SeededRng;
+use crate::world::state::CUSTOM_EXTENSION;
 use conclave_crypto::Suite;
 use conclave_group::Rejection;
 use conclave_tree::TreeRead;
@@ -60,8 +61,7 @@ fn unruly(scene: &mut Scene<'_>) -> (Proposal, Because) {
         psk_group_id: group.group_id().clone(),
         psk_epoch: group.epoch(),
     };
-    let twice =
-        Extension { extension_type: super::CUSTOM_EXTENSION, extension_data: Vec::new().into() };
+    let twice = Extension { extension_type: CUSTOM_EXTENSION, extension_data: Vec::new().into() };
     match scene.rng.below(5) {
         0 => {
             let beyond = group.tree().size().leaf_count() + scene.rng.below(3) as u32;
@@ -158,7 +158,7 @@ fn other_list(scene: &mut Scene<'_>) -> Option<Variant> {
         0 if !commit.proposals.is_empty() => drop(commit.proposals.pop()),
         _ => {
             let data = scene.rng.bytes(5).into();
-            let extension_type = super::CUSTOM_EXTENSION;
+            let extension_type = CUSTOM_EXTENSION;
             let list = vec![Extension { extension_type, extension_data: data }];
             let proposal = Proposal::GroupContextExtensions(list);
             commit.proposals = vec![ProposalOrRef::Proposal(proposal)];

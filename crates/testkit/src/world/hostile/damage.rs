@@ -1,6 +1,6 @@
 //! Damaged messages: what anybody on the way can do to one.
 
-use super::{Kind, Scene, Variant};
+use super::variant::{Kind, Scene, Variant};
 use crate::SeededRng;
 use conclave_wire::{
     Bytes, ContentType, Decode, Encode, Epoch, LeafIndex, MlsMessage, MlsMessageBody,

@@ -5,7 +5,7 @@
 //! has the right confirmation tag. A rule that is broken in public shows before the tag does.
 
 use super::damage::flip;
-use super::{Because, Kind, Scene, Variant};
+use super::variant::{Because, Kind, Scene, Variant};
 use crate::forge::Insider;
 use conclave_group::{FramingError, Received, Rejection};
 use conclave_tree::TreeRead;

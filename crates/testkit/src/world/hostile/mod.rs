@@ -19,96 +19,20 @@ mod damage;
 mod forgery;
 mod joins;
 mod replay;
+mod variant;
 
-use super::peer::{Outcome, SECRET_TREE};
+use super::peer::Outcome;
 use super::*;
-pub(super) use replay::{Archive, OwnPast};
+use variant::{Kind, OBSERVED, Scene, Variant, blames_the_message, deletes_a_key_alone};
 
-/// What must be seen of a refusal, beside that there is one.
-type Because = fn(&Rejection) -> bool;
-
-/// A message that must be refused.
-struct Variant {
-    message: Vec<u8>,
-    /// That it is refused for the right reason, if there is only one.
-    because: Option<Because>,
-    /// Whether an observer must refuse it, too.
-    observable: bool,
-    /// Whether its AEAD opens, so that its key is consumed.
-    opens: bool,
-    /// Whether it may be known, so that nothing is to be done.
-    known: bool,
-}
-
-impl Variant {
-    /// What nobody takes for a message.
-    fn of(message: Vec<u8>) -> Self {
-        Self { message, because: None, observable: true, opens: false, known: false }
-    }
-
-    fn because(self, because: Because) -> Self {
-        Self { because: Some(because), ..self }
-    }
-}
-
-/// What a variant is made from.
-struct Scene<'a> {
-    rng: &'a mut SeededRng,
-    now: u64,
-    /// The message that will be delivered.
-    message: &'a [u8],
-    /// Who gets the variant.
-    victim: &'a Peer,
-    /// Whose message it is, if that is a member who has not taken it back.
-    sender: Option<&'a Peer>,
-    archive: &'a Archive,
-}
-
-/// A kind of variant: its name, and how to make one if the scene allows.
-#[derive(Clone, Copy)]
-struct Kind {
-    name: &'static str,
-    make: fn(&mut Scene<'_>) -> Option<Variant>,
-}
-
-/// The hostile part of a world.
-pub(super) struct Hostile {
-    pub(super) rng: SeededRng,
-    pub(super) archive: Archive,
-    /// How many of each kind came to nothing.
-    pub(super) refused: Counts,
-}
-
-impl Hostile {
-    pub(super) fn new(rng: &SeededRng) -> Self {
-        let mut refused = Counts::new();
-        let kinds = message_kinds().into_iter().map(|kind| kind.name);
-        for name in kinds.chain(answers::KINDS).chain(joins::KINDS) {
-            refused.insert(name, 0);
-        }
-        Self { rng: rng.fork("hostile"), archive: Archive::default(), refused }
-    }
-
-    fn count(&mut self, name: &'static str) {
-        *self.refused.get_mut(name).expect("a kind that is listed") += 1;
-    }
-
-    /// Of some of these kinds, picked at random, the one that came least often.
-    fn rarer<T: Copy>(&mut self, of: &[T], name: fn(T) -> &'static str) -> T {
-        let mut pick = || of[self.rng.below(of.len() as u64) as usize];
-        let picked = [pick(), pick(), pick(), pick()];
-        let least = picked.into_iter().min_by_key(|kind| self.refused[name(*kind)]);
-        least.expect("four were picked")
-    }
+/// The names of all kinds, other than what an observer refuses.
+pub(super) fn all_kinds() -> impl Iterator<Item = &'static str> {
+    let kinds = message_kinds().into_iter().map(|kind| kind.name);
+    kinds.chain(answers::KINDS).chain(joins::KINDS)
 }
 
 fn message_kinds() -> Vec<Kind> {
     [damage::KINDS, replay::KINDS, forgery::KINDS, contents::KINDS].concat()
-}
-
-/// Whether an error says that the message is at fault.
-fn blames_the_message(error: &Error) -> bool {
-    matches!(error, Error::Malformed(_) | Error::Rejected(_))
 }
 
 impl World {
@@ -250,20 +174,6 @@ impl World {
             ),
         }
         self.hostile.count(OBSERVED);
-    }
-}
-
-/// The kind of what an observer refused, whatever it was.
-const OBSERVED: &str = "by the observer";
-
-/// That a step writes no row but those of a secret tree.
-fn deletes_a_key_alone(who: &str, step: &Transition<Group>, epoch: u64) {
-    let batch = step.batch();
-    assert!(!batch.clear && batch.deleted_epochs.is_empty(), "{who}: it deletes more than a key");
-    assert!(!batch.rows.is_empty(), "{who}: it deletes nothing");
-    for key in batch.rows.keys() {
-        let within = key.epoch == epoch && SECRET_TREE.contains(&key.table);
-        assert!(within, "{who}: the deletion writes {key:?}");
     }
 }
 

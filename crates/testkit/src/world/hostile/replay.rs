@@ -1,91 +1,10 @@
 //! Messages that came before, or belong elsewhere.
 
-use super::{Kind, Scene, Variant};
+use super::variant::{Because, Kind, Scene, Variant};
 use crate::SeededRng;
+use crate::world::archive::Past;
 use conclave_group::{RatchetError, Rejection};
-use conclave_wire::{Decode, Encode, GroupId, MlsMessage, MlsMessageBody, WireFormat};
-
-/// How many messages of a sort are kept for later.
-const KEPT: usize = 24;
-
-/// A message and when it was sent.
-struct Past {
-    group_id: GroupId,
-    epoch: u64,
-    message: Vec<u8>,
-}
-
-/// What went over the wire, for somebody to bring it up again.
-#[derive(Default)]
-pub(in crate::world) struct Archive {
-    /// Proposals and commits that all got.
-    handshakes: Vec<Past>,
-    /// Messages of other groups.
-    foreign: Vec<Vec<u8>>,
-    welcomes: Vec<Vec<u8>>,
-    group_infos: Vec<Vec<u8>>,
-    key_packages: Vec<Vec<u8>>,
-}
-
-/// What one member has sent and read.
-#[derive(Default)]
-pub(in crate::world) struct OwnPast {
-    read: Vec<Vec<u8>>,
-    sent: Vec<Vec<u8>>,
-    /// Own commits that lost or were refused.
-    given_up: Vec<Vec<u8>>,
-}
-
-fn keep<T>(list: &mut Vec<T>, item: T) {
-    if list.len() == KEPT {
-        list.remove(0);
-    }
-    list.push(item);
-}
-
-impl Archive {
-    /// Keeps a message by its kind.
-    pub(in crate::world) fn keep(&mut self, message: &[u8]) {
-        let decoded = MlsMessage::from_bytes(message).expect("a real message");
-        let place = decoded.group_and_epoch().map(|(group_id, epoch)| (group_id.clone(), epoch));
-        let message = message.to_vec();
-        match (decoded.wire_format(), place) {
-            (WireFormat::WELCOME, _) => keep(&mut self.welcomes, message),
-            (WireFormat::KEY_PACKAGE, _) => keep(&mut self.key_packages, message),
-            (WireFormat::GROUP_INFO, _) => keep(&mut self.group_infos, message),
-            (_, Some((group_id, epoch))) => {
-                keep(&mut self.handshakes, Past { group_id, epoch: epoch.0, message });
-            }
-            _ => {}
-        }
-    }
-
-    /// Keeps a message of a group that this one is not.
-    pub(in crate::world) fn keep_foreign(&mut self, message: Vec<u8>) {
-        keep(&mut self.foreign, message);
-    }
-
-    /// The group has a successor: what was of it is of another group now.
-    pub(in crate::world) fn the_group_is_another(&mut self) {
-        for past in std::mem::take(&mut self.handshakes) {
-            keep(&mut self.foreign, past.message);
-        }
-    }
-}
-
-impl OwnPast {
-    pub(in crate::world) fn read(&mut self, message: &[u8]) {
-        keep(&mut self.read, message.to_vec());
-    }
-
-    pub(in crate::world) fn sent(&mut self, message: &[u8]) {
-        keep(&mut self.sent, message.to_vec());
-    }
-
-    pub(in crate::world) fn gave_up(&mut self, message: &[u8]) {
-        keep(&mut self.given_up, message.to_vec());
-    }
-}
+use conclave_wire::{Decode, Encode, MlsMessage, MlsMessageBody};
 
 pub(super) const KINDS: &[Kind] = &[
     Kind { name: "replay: handshake of an earlier epoch", make: stale },
@@ -113,7 +32,7 @@ fn of_epoch(scene: &mut Scene<'_>, fits: fn(u64, u64) -> bool) -> Option<Vec<u8>
 
 fn stale(scene: &mut Scene<'_>) -> Option<Variant> {
     let message = of_epoch(scene, |message, now| message < now)?;
-    let old: super::Because = |r| matches!(r, Rejection::WrongEpoch { .. });
+    let old: Because = |r| matches!(r, Rejection::WrongEpoch { .. });
     Some(Variant::of(message).because(old))
 }
 

@@ -1,7 +1,8 @@
 //! One thread that writes, many that wait: whatever has come while the disk was busy goes into one
 //! transaction, so that one flush makes all of it durable (group commit).
 
-use super::StorageError;
+use super::result::failed;
+use crate::storage::StorageError;
 use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -39,7 +40,7 @@ impl Writer {
     ) -> Result<R, StorageError> {
         let (answer, wait) = channel();
         let step: Step = Box::new(move |db| {
-            let result = in_savepoint(db, step).map_err(super::sqlite::failed);
+            let result = in_savepoint(db, step).map_err(failed);
             Box::new(move |committed| {
                 // Whoever does not wait any more need not be told.
                 let _ = answer.send(result.and_then(|value| committed.map(|()| value)));

@@ -1,0 +1,55 @@
+//! What the handlers share, and what an operator sees of requests.
+
+use super::listeners::Listeners;
+use crate::api::DeviceId;
+use crate::service::Service;
+use crate::storage::SqliteStorage;
+use core::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// One request, as far as the service can see into it: what an operator, or anybody who takes over
+/// the service, learns. Payloads are not part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// The operation's name, such as `submit-commit`, or `events`.
+    pub operation: &'static str,
+    /// The device that sent the request, if it said.
+    pub who: Option<DeviceId>,
+    /// The length of the request's body, in bytes.
+    pub request_bytes: usize,
+    /// The length of the reply's body, in bytes.
+    pub reply_bytes: usize,
+    /// The status of the reply.
+    pub status: u16,
+    /// The fields that were in the clear, or why the request was refused.
+    pub summary: String,
+}
+
+impl fmt::Display for Observed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operation, self.summary)
+    }
+}
+
+/// Called after each request, on the server's threads: it should be quick.
+pub type OnRequest = Arc<dyn Fn(&Observed) + Send + Sync>;
+
+/// What the handlers share.
+pub(super) struct App {
+    pub(super) service: Service<SqliteStorage>,
+    pub(super) listeners: Listeners,
+    pub(super) on_request: Option<OnRequest>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) max_body: usize,
+    pub(super) patience: Duration,
+}
+
+impl App {
+    pub(super) fn observe(&self, observed: &Observed) {
+        if let Some(tell) = &self.on_request {
+            tell(observed);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The state of a world, and what draws from its randomness.
+
+use super::archive::{Archive, OwnPast};
+use crate::SeededRng;
+use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suites};
+use conclave_group::rows::{Batch, RowKey};
+use conclave_group::{Config, Framing, Group, Observer, Padding};
+use conclave_provider_aws_lc::AwsLc;
+use conclave_provider_rustcrypto::RustCrypto;
+use conclave_wire::{CipherSuite, Epoch, ExtensionType, LeafIndex};
+use rand_core::Rng;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+/// An extension type of private use that all clients here support.
+pub(super) const CUSTOM_EXTENSION: ExtensionType = ExtensionType(0xf001);
+pub(super) const START: u64 = 1_700_000_000;
+/// All suites, the post-quantum ones at Conclave's code points.
+pub(super) const SUITES: Suites = Suites::CONCLAVE;
+
+/// The rows that a client has written.
+pub(super) type Rows = BTreeMap<RowKey, Secret>;
+
+/// A message that has not been delivered to somebody yet.
+pub(super) struct Held {
+    pub(super) epoch: Epoch,
+    pub(super) message: Vec<u8>,
+    pub(super) data: Vec<u8>,
+    pub(super) sender: LeafIndex,
+}
+
+pub(super) struct Peer {
+    pub(super) name: String,
+    pub(super) provider: Box<dyn CryptoProvider>,
+    pub(super) group: Group,
+    pub(super) rows: Rows,
+    pub(super) held: Vec<Held>,
+    pub(super) past: OwnPast,
+}
+
+pub(super) struct Watcher {
+    pub(super) observer: Observer,
+    pub(super) rows: Rows,
+}
+
+/// How a world is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct WorldParams {
+    /// Decides everything that happens.
+    pub seed: u64,
+    /// The cipher suite of the first group: one of [`Suites::CONCLAVE`]. Worlds that begin with a
+    /// post-quantum suite go on in any, others in one of RFC 9420.
+    pub cipher_suite: CipherSuite,
+    /// At most this many members.
+    pub max_members: usize,
+    /// Whether handshake messages are encrypted, so that no observer can follow.
+    pub encrypt: bool,
+}
+
+/// How often each kind of step was taken.
+pub type Counts = BTreeMap<&'static str, u64>;
+
+/// The hostile part of a world.
+pub(super) struct Hostile {
+    pub(super) rng: SeededRng,
+    pub(super) archive: Archive,
+    /// How many of each kind came to nothing.
+    pub(super) refused: Counts,
+}
+
+impl Hostile {
+    /// With these kinds, of which none came yet.
+    pub(super) fn new(rng: &SeededRng, kinds: impl Iterator<Item = &'static str>) -> Self {
+        let refused = kinds.map(|name| (name, 0)).collect();
+        Self { rng: rng.fork("hostile"), archive: Archive::default(), refused }
+    }
+
+    pub(super) fn count(&mut self, name: &'static str) {
+        *self.refused.get_mut(name).expect("a kind that is listed") += 1;
+    }
+
+    /// Of some of these kinds, picked at random, the one that came least often.
+    pub(super) fn rarer<T: Copy>(&mut self, of: &[T], name: fn(T) -> &'static str) -> T {
+        let mut pick = || of[self.rng.below(of.len() as u64) as usize];
+        let picked = [pick(), pick(), pick(), pick()];
+        let least = picked.into_iter().min_by_key(|kind| self.refused[name(*kind)]);
+        least.expect("four were picked")
+    }
+}
+
+/// A group with its members, what is under way to them, and an observer.
+pub struct World {
+    pub(super) params: WorldParams,
+    pub(super) rng: SeededRng,
+    pub(super) suite: CipherSuite,
+    pub(super) now: u64,
+    pub(super) step: u64,
+    pub(super) clients: u64,
+    pub(super) config: Config,
+    pub(super) peers: Vec<Peer>,
+    pub(super) watcher: Option<Watcher>,
+    pub(super) external: Option<SignatureKeyPair>,
+    pub(super) psks: BTreeMap<Vec<u8>, Secret>,
+    pub(super) counts: Counts,
+    pub(super) hostile: Hostile,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "World {{ {:?}, step {}, {} members }}", self.params, self.step, self.peers.len())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            use std::io::Write;
+            let WorldParams { seed, cipher_suite, max_members, encrypt } = self.params;
+            let _ = writeln!(
+                std::io::stderr(),
+                "this happened in {self:?}; again: cargo model --seed {seed} --suite {} \
+                 --members {max_members} --encrypt {encrypt} --steps {} --worlds 1",
+                cipher_suite.0,
+                self.step,
+            );
+        }
+    }
+}
+
+pub(super) fn provider_for(suite: CipherSuite, coin: bool) -> Box<dyn CryptoProvider> {
+    let native = AwsLc::with_threads(1).with_suites(SUITES);
+    match coin && native.suite(suite).is_some() {
+        true => Box::new(native),
+        false => Box::new(RustCrypto::new().with_suites(SUITES)),
+    }
+}
+
+pub(super) fn stored(rows: &mut Rows, batch: &Batch) -> Result<(), Infallible> {
+    batch.apply_to(rows);
+    Ok(())
+}
+
+impl World {
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        (self.rng.next_u64() % n.max(1) as u64) as usize
+    }
+
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
+        self.rng.next_u64() % 100 < percent
+    }
+
+    pub(super) fn bytes(&mut self, n: usize) -> Vec<u8> {
+        let mut bytes = vec![0; n];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    pub(super) fn some_peer(&mut self) -> usize {
+        let n = self.peers.len();
+        self.below(n)
+    }
+
+    pub(super) fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    pub(super) fn framing(&mut self) -> Framing {
+        let padding = match self.below(3) {
+            0 => Padding::None,
+            1 => Padding::Padme,
+            _ => Padding::ToMultipleOf(64),
+        };
+        let n = self.below(20);
+        let authenticated_data = self.bytes(n);
+        Framing { encrypt: self.params.encrypt, authenticated_data, padding }
+    }
+}

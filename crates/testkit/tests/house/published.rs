@@ -1,0 +1,62 @@
+//! What is published: each library has what the registry and its documentation pages show.
+
+use super::manifests::{dependencies, folder, packages};
+use conclave_testkit::docs::{source, workspace};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Whether a package may be published.
+fn is_published(package: &Value) -> bool {
+    // An empty list of registries is `publish = false`.
+    package["publish"].as_array().is_none_or(|registries| !registries.is_empty())
+}
+
+#[test]
+fn a_published_crate_has_all_that_its_page_shows() {
+    let packages = packages();
+    for package in packages.iter().filter(|package| is_published(package)) {
+        let name = package["name"].as_str().expect("a name");
+        let folder = folder(&package["manifest_path"]).expect("a crate of the workspace");
+        for field in ["description", "repository", "license", "readme", "rust_version"] {
+            assert!(package[field].as_str().is_some_and(|v| !v.is_empty()), "{name}: no {field}");
+        }
+        for (field, most) in [("keywords", 5), ("categories", 5)] {
+            let count = package[field].as_array().map_or(0, Vec::len);
+            assert!((1..=most).contains(&count), "{name}: {count} {field}");
+        }
+        assert!(package["metadata"]["docs"]["rs"].is_object(), "{name}: nothing for docs.rs");
+
+        let readme = package["readme"].as_str().unwrap_or_default();
+        let lines = source(&format!("{folder}/{readme}")).lines().count();
+        assert!((5..=60).contains(&lines), "{name}: a readme of {lines} lines");
+        for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+            let own = workspace().join(&folder).join(licence);
+            assert!(own.is_file(), "{name}: no {licence}; ln -s ../../{licence} {folder}/");
+            assert_eq!(source(&format!("{folder}/{licence}")), source(licence), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_published_crate_depends_on_published_versions() {
+    let packages = packages();
+    let published = packages.iter().filter(|package| is_published(package));
+    let published: BTreeSet<&str> = published.filter_map(|p| p["name"].as_str()).collect();
+    assert!(published.len() >= 12, "{published:?}");
+    for package in packages.iter().filter(|package| is_published(package)) {
+        let name = package["name"].as_str().expect("a name");
+        for dependency in dependencies(package, true) {
+            let used = dependency["name"].as_str().expect("a name");
+            let has_version = dependency["req"] != "*";
+            if dependency["kind"] == "dev" {
+                // Without a version, cargo leaves it out of what is published.
+                let good = !has_version || dependency["path"].is_null() || published.contains(used);
+                assert!(good, "{name}: {used} is not published; give no version");
+            } else {
+                assert!(has_version, "{name}: {used} has no version");
+                let own = !dependency["path"].is_null();
+                assert!(!own || published.contains(used), "{name}: {used} is not published");
+            }
+        }
+    }
+}

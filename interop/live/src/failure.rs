@@ -1,0 +1,33 @@
+//! What goes wrong between two stacks.
+
+use crate::feature::Feature;
+use crate::stack::Stack;
+
+/// Something that a stack refused, or that members do not agree on.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What was done.
+    pub feature: Feature,
+    /// Who did it.
+    pub actor: Stack,
+    /// Who did not follow; the actor itself if it could not do it.
+    pub receiver: Stack,
+    /// Why.
+    pub reason: String,
+}
+
+/// A failure in the words of a stack.
+pub fn failure(
+    feature: Feature,
+    actor: Stack,
+    receiver: Stack,
+    error: &dyn std::error::Error,
+) -> Failure {
+    let (short, long) = (error.to_string(), format!("{error:?}"));
+    let reason = if long.len() > short.len() + 2 && long.len() < 300 {
+        format!("{short} [{long}]")
+    } else {
+        short
+    };
+    Failure { feature, actor, receiver, reason }
+}
