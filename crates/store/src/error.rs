@@ -1,5 +1,4 @@
-use conclave_group::WriteError;
-use conclave_wire::GroupId;
+use conclave_mls::{GroupId, WriteError};
 use core::fmt;
 use std::path::PathBuf;
 
@@ -29,7 +28,7 @@ pub enum StoreError {
     },
     /// The file is a store, and what it holds makes no sense.
     Damaged(String),
-    /// A set holds a [new](conclave_group::rows::Batch::new) group, and the store has one under this
+    /// A set holds a [new](conclave_mls::rows::Batch::new) group, and the store has one under this
     /// identifier already. Nothing was written.
     GroupExists(GroupId),
     /// Reading or writing failed; nothing was written.

@@ -18,10 +18,9 @@ mod sqlite;
 mod tests;
 mod write_set;
 
-pub use conclave_crypto::Secret;
-pub use conclave_group::WriteError;
-pub use conclave_group::rows::{Batch, RowKey, Table};
-pub use conclave_wire::GroupId;
+pub use conclave_mls::crypto::Secret;
+pub use conclave_mls::rows::{Batch, RowKey, Table};
+pub use conclave_mls::{GroupId, WriteError};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;

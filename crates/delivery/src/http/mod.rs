@@ -7,7 +7,7 @@ mod handlers;
 use crate::api::{DeviceId, MAX_BODY};
 use crate::service::{Limits, Service};
 use crate::storage::{SqliteStorage, StorageError};
-use conclave_crypto::CryptoProvider;
+use conclave_mls::crypto::CryptoProvider;
 use core::fmt;
 use events::Listeners;
 use std::net::{Ipv4Addr, SocketAddr};
