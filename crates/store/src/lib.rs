@@ -42,7 +42,7 @@ pub trait Store: Send {
     /// If the set cannot be written. Then nothing of it was, unless the error
     /// [may have written](WriteError::may_have_written). A [new](Batch::new) group that the store
     /// has already is [`StoreError::GroupExists`].
-    fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError>;
+    fn write(&mut self, set: &WriteSet) -> Result<(), StoreError>;
 
     /// The groups that have rows, ascending.
     ///
@@ -73,8 +73,8 @@ impl<S: Store + ?Sized> Store for Box<S> {
     fn load(&self, group: &GroupId) -> Result<Vec<(RowKey, Secret)>, StoreError> {
         (**self).load(group)
     }
-    fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError> {
-        (**self).commit(set)
+    fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+        (**self).write(set)
     }
     fn groups(&self) -> Result<Vec<GroupId>, StoreError> {
         (**self).groups()

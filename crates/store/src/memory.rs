@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub struct MemoryStore {
     groups: BTreeMap<GroupId, BTreeMap<RowKey, Secret>>,
     app: BTreeMap<String, BTreeMap<Vec<u8>, Secret>>,
-    commits: u64,
+    writes: u64,
     bytes: u64,
 }
 
@@ -19,10 +19,10 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// How many sets have been committed.
+    /// The number of sets written.
     #[must_use]
-    pub fn commits(&self) -> u64 {
-        self.commits
+    pub fn writes(&self) -> u64 {
+        self.writes
     }
 
     /// How many bytes have been written in all, counted as [`WriteSet::bytes`] does.
@@ -38,7 +38,7 @@ impl Store for MemoryStore {
         Ok(rows.map(|(key, value)| (*key, value.clone())).collect())
     }
 
-    fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+    fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
         if let Some(group) = set.known_group(|group| Ok(self.groups.contains_key(group)))? {
             return Err(StoreError::GroupExists(group.clone()));
         }
@@ -56,7 +56,7 @@ impl Store for MemoryStore {
                 None => keys.remove(&write.key),
             };
         }
-        self.commits += 1;
+        self.writes += 1;
         self.bytes += set.bytes() as u64;
         Ok(())
     }

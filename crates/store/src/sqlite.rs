@@ -291,7 +291,7 @@ impl Store for SqliteStore {
         Ok(loaded)
     }
 
-    fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+    fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
         if set.is_empty() {
             return Ok(());
         }

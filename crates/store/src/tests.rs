@@ -83,8 +83,8 @@ fn sqlite_and_memory_hold_the_same_after_any_sets_and_reopening() {
         let mut store = SqliteStore::open(&path).unwrap();
         for _ in 0..60 {
             let set = random_set(&mut dice);
-            model.commit(&set).unwrap();
-            store.commit(&set).unwrap();
+            model.write(&set).unwrap();
+            store.write(&set).unwrap();
             if dice.roll(8) == 0 {
                 drop(store);
                 store = SqliteStore::open(&path).unwrap();
@@ -105,14 +105,14 @@ fn a_batch_clears_then_deletes_epochs_then_writes() {
     second.deleted_epochs.insert(1);
     put(&mut second, Table::Ratchet, 1, 9, b"new in epoch 1");
     let set = WriteSet { batches: vec![first, second], app: vec![] };
-    store.commit(&set).unwrap();
+    store.write(&set).unwrap();
     let rows = store.load(&group("g")).unwrap();
     let values: Vec<&[u8]> = rows.iter().map(|(_, v)| v.expose()).collect();
     assert_eq!(values, [&b"old"[..], b"new in epoch 1"]);
 
     let mut last = Batch::new(group("g"));
     last.clear = true;
-    store.commit(&WriteSet { batches: vec![last], app: vec![] }).unwrap();
+    store.write(&WriteSet { batches: vec![last], app: vec![] }).unwrap();
     assert_eq!(store.groups().unwrap(), []);
 }
 
@@ -132,11 +132,11 @@ fn a_new_group_does_not_take_a_known_groups_place() {
             set.batch(batch);
             set
         };
-        store.commit(&new(b"mine")).unwrap();
+        store.write(&new(b"mine")).unwrap();
         let before = store.load(&group("g")).unwrap();
 
         // Nothing of the set is written, also not what stands beside the group.
-        let refused = store.commit(&new(b"somebody else's"));
+        let refused = store.write(&new(b"somebody else's"));
         assert_eq!(refused, Err(StoreError::GroupExists(group("g"))));
         assert_eq!(store.load(&group("g")).unwrap(), before);
         assert_eq!(store.get("cursor", b"g").unwrap().unwrap().expose(), b"mine");
@@ -145,7 +145,7 @@ fn a_new_group_does_not_take_a_known_groups_place() {
         // to one in the same set.
         let mut replacing = new(b"mine again");
         replacing.batches[0].new = false;
-        store.commit(&replacing).unwrap();
+        store.write(&replacing).unwrap();
         let deletion = || {
             let mut batch = Batch::new(group("g"));
             batch.clear = true;
@@ -155,13 +155,13 @@ fn a_new_group_does_not_take_a_known_groups_place() {
         };
         let mut exchange = deletion();
         exchange.merge(new(b"another"));
-        store.commit(&exchange).unwrap();
-        store.commit(&deletion()).unwrap();
+        store.write(&exchange).unwrap();
+        store.write(&deletion()).unwrap();
 
         // Of two that come in one set, the second is refused as if it came later.
         let mut both = new(b"first");
         both.merge(new(b"second"));
-        assert_eq!(store.commit(&both), Err(StoreError::GroupExists(group("g"))));
+        assert_eq!(store.write(&both), Err(StoreError::GroupExists(group("g"))));
         assert_eq!(store.load(&group("g")).unwrap(), []);
     }
 }
@@ -205,7 +205,7 @@ fn a_row_with_an_unknown_table_is_named() {
     let mut store = SqliteStore::open(&path).unwrap();
     let mut batch = Batch::new(group("g"));
     put(&mut batch, Table::Tree, 3, 5, b"x");
-    store.commit(&WriteSet { batches: vec![batch], app: vec![] }).unwrap();
+    store.write(&WriteSet { batches: vec![batch], app: vec![] }).unwrap();
     drop(store);
     let db = rusqlite::Connection::open(&path).unwrap();
     db.execute("UPDATE mls_row SET tbl = 99", []).unwrap();
@@ -221,7 +221,7 @@ fn only_the_owner_can_read_the_files() {
     let mut store = SqliteStore::open(&path).unwrap();
     let mut set = WriteSet::new();
     set.put("n", "k", "v");
-    store.commit(&set).unwrap();
+    store.write(&set).unwrap();
     let mut seen = 0;
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let file = entry.unwrap().path();
@@ -266,7 +266,7 @@ fn a_store_that_others_can_read_becomes_its_owners_alone() {
     let mut store = SqliteStore::open(&link).unwrap();
     let mut set = WriteSet::new();
     set.put("n", "k", "v");
-    store.commit(&set).unwrap();
+    store.write(&set).unwrap();
 
     assert_eq!(mode(&path), 0o600);
     assert!(beside.iter().all(|file| !file.exists() || mode(file) == 0o600));
@@ -293,7 +293,7 @@ fn an_erased_value_is_in_no_file() {
     let secret: Vec<u8> = (0..32).map(|i| 0xc0 ^ (i * 7)).collect();
     let mut batch = Batch::new(group("g"));
     put(&mut batch, Table::Ratchet, 1, 0, &secret);
-    store.commit(&WriteSet { batches: vec![batch], app: vec![] }).unwrap();
+    store.write(&WriteSet { batches: vec![batch], app: vec![] }).unwrap();
     let holds = || {
         std::fs::read_dir(dir.path()).unwrap().any(|entry| {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -304,7 +304,7 @@ fn an_erased_value_is_in_no_file() {
 
     let mut batch = Batch::new(group("g"));
     put(&mut batch, Table::Ratchet, 1, 0, &[1; 32]);
-    store.commit(&WriteSet { batches: vec![batch], app: vec![] }).unwrap();
+    store.write(&WriteSet { batches: vec![batch], app: vec![] }).unwrap();
     assert!(!holds(), "overwritten");
 
     // The application's keys, without any change to a group: the secrets of key packages are such.
@@ -314,7 +314,7 @@ fn an_erased_value_is_in_no_file() {
             Some(value) => set.put("key package", "k", value),
             None => set.delete("key package", "k"),
         }
-        store.commit(&set).unwrap();
+        store.write(&set).unwrap();
     };
     app(Some(&secret));
     assert!(holds());
@@ -354,7 +354,7 @@ fn how_long_a_commit_takes() {
             if rows > 0 {
                 set.batch(batch);
             }
-            store.commit(&set).unwrap();
+            store.write(&set).unwrap();
         }
         println!("{what}: {:?} a commit", start.elapsed() / 100);
     }
