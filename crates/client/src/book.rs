@@ -64,7 +64,7 @@ fn damaged(what: &str, e: impl core::fmt::Display) -> StoreError {
 }
 
 fn encoded(value: &impl Encode) -> Result<Vec<u8>, StoreError> {
-    value.to_bytes().map_err(|e| StoreError::Failed(e.to_string()))
+    value.to_bytes().map_err(StoreError::failed)
 }
 
 fn decoded<T: Decode>(what: &str, bytes: &Secret) -> Result<T, StoreError> {

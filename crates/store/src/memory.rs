@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 /// A store that lives as long as the process.
 ///
-/// A clone is a copy as of that moment: what a disk would hold if the process died then.
+/// A clone is a copy of what it holds at that moment: what a disk would hold if the process died then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryStore {
     groups: BTreeMap<GroupId, BTreeMap<RowKey, Secret>>,
@@ -25,7 +25,7 @@ impl MemoryStore {
         self.writes
     }
 
-    /// How many bytes have been written in all, counted as [`WriteSet::bytes`] does.
+    /// The number of bytes written, counted as by [`WriteSet::bytes`].
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.bytes
@@ -39,9 +39,8 @@ impl Store for MemoryStore {
     }
 
     fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
-        if let Some(group) = set.known_group(|group| Ok(self.groups.contains_key(group)))? {
-            return Err(StoreError::GroupExists(group.clone()));
-        }
+        set.check_new_groups(|group| Ok(self.groups.contains_key(group)))?;
+
         for batch in &set.batches {
             let rows = self.groups.entry(batch.group_id.clone()).or_default();
             batch.apply_to(rows);
