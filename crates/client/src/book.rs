@@ -64,7 +64,7 @@ fn damaged(what: &str, e: impl core::fmt::Display) -> StoreError {
 }
 
 fn encoded(value: &impl Encode) -> Result<Vec<u8>, StoreError> {
-    value.to_bytes().map_err(|e| StoreError::Failed(e.to_string()))
+    value.to_bytes().map_err(StoreError::failed)
 }
 
 fn decoded<T: Decode>(what: &str, bytes: &Secret) -> Result<T, StoreError> {
@@ -106,7 +106,7 @@ impl<S: Store> Book<S> {
     pub(crate) fn set_identity(store: &mut S, identity: &Identity) -> Result<(), StoreError> {
         let mut set = WriteSet::new();
         set.put(META, IDENTITY, encoded(identity)?);
-        store.commit(&set)
+        store.write(&set)
     }
 
     pub(crate) fn load(store: S, identity: Identity) -> Result<Self, StoreError> {
@@ -294,7 +294,7 @@ impl<S: Store> Book<S> {
             next += u64::from(matches!(change, Change::NewItem(_) | Change::News(..)));
             write_change(&mut set, change, next.wrapping_sub(1))?;
         }
-        self.store.commit(&set)?;
+        self.store.write(&set)?;
         self.failures += failures(&changes, self.first);
         for change in changes {
             self.move_in(change);

@@ -3,13 +3,13 @@
 use crate::api::*;
 use crate::service::{Caller, Done, Limits, Operation, Service, ServiceError};
 use crate::storage::SqliteStorage;
-use conclave_crypto::{CryptoProvider, SignatureKeyPair, Suite, Suites};
-use conclave_group::{KeyPackageParams, LeafParams, OwnKeyPackage};
-use conclave_provider_rustcrypto::RustCrypto;
-use conclave_wire::{
+use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, Suite, Suites};
+use conclave_mls::wire::{
     Credential, EncryptedGroupSecrets, Epoch, HpkeCiphertext, KeyPackage, Lifetime, MlsMessage,
     MlsMessageBody, PrivateMessage, Welcome,
 };
+use conclave_mls::{KeyPackageParams, LeafParams, OwnKeyPackage};
+use conclave_provider_rustcrypto::RustCrypto;
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 use std::path::Path;

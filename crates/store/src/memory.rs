@@ -3,12 +3,12 @@ use std::collections::BTreeMap;
 
 /// A store that lives as long as the process.
 ///
-/// A clone is a copy as of that moment: what a disk would hold if the process died then.
+/// A clone is a copy of what it holds at that moment: what a disk would hold if the process died then.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryStore {
     groups: BTreeMap<GroupId, BTreeMap<RowKey, Secret>>,
     app: BTreeMap<String, BTreeMap<Vec<u8>, Secret>>,
-    commits: u64,
+    writes: u64,
     bytes: u64,
 }
 
@@ -19,13 +19,13 @@ impl MemoryStore {
         Self::default()
     }
 
-    /// How many sets have been committed.
+    /// The number of sets written.
     #[must_use]
-    pub fn commits(&self) -> u64 {
-        self.commits
+    pub fn writes(&self) -> u64 {
+        self.writes
     }
 
-    /// How many bytes have been written in all, counted as [`WriteSet::bytes`] does.
+    /// The number of bytes written, counted as by [`WriteSet::bytes`].
     #[must_use]
     pub fn bytes_written(&self) -> u64 {
         self.bytes
@@ -38,10 +38,9 @@ impl Store for MemoryStore {
         Ok(rows.map(|(key, value)| (*key, value.clone())).collect())
     }
 
-    fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError> {
-        if let Some(group) = set.known_group(|group| Ok(self.groups.contains_key(group)))? {
-            return Err(StoreError::GroupExists(group.clone()));
-        }
+    fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+        set.check_new_groups(|group| Ok(self.groups.contains_key(group)))?;
+
         for batch in &set.batches {
             let rows = self.groups.entry(batch.group_id.clone()).or_default();
             batch.apply_to(rows);
@@ -56,7 +55,7 @@ impl Store for MemoryStore {
                 None => keys.remove(&write.key),
             };
         }
-        self.commits += 1;
+        self.writes += 1;
         self.bytes += set.bytes() as u64;
         Ok(())
     }

@@ -1,15 +1,15 @@
-use crate::{Batch, GroupId, Secret};
+use crate::{Batch, GroupId, Secret, StoreError};
 use core::fmt;
 use std::collections::BTreeMap;
 
-/// A key of the application's that is written or deleted.
+/// The write or deletion of one of the application's keys.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppWrite {
-    /// What kind of key it is, as the application chooses: `cursor`, say.
+    /// The kind of key, as the application names it: `cursor`, say.
     pub namespace: String,
     /// The key. Keys of a namespace are ordered as bytes.
     pub key: Vec<u8>,
-    /// The new value; none deletes the key.
+    /// The new value. None deletes the key.
     pub value: Option<Secret>,
 }
 
@@ -22,7 +22,7 @@ impl fmt::Debug for AppWrite {
     }
 }
 
-/// What is written in one atomic step. A later write of a key wins over an earlier one.
+/// What is written in one atomic step. Of two writes of one key, the later wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteSet {
     /// Changes to groups, in order.
@@ -49,7 +49,7 @@ impl WriteSet {
         self.batches.push(batch);
     }
 
-    /// Writes a key of the application's.
+    /// Writes one of the application's keys.
     pub fn put(
         &mut self,
         namespace: impl Into<String>,
@@ -59,52 +59,57 @@ impl WriteSet {
         self.put_secret(namespace, key, Secret::new(value.into()));
     }
 
-    /// Writes a key of the application's whose value is a secret already.
+    /// Writes one of the application's keys, with a value that is a secret already.
     pub fn put_secret(
         &mut self,
         namespace: impl Into<String>,
         key: impl Into<Vec<u8>>,
         value: Secret,
     ) {
-        let (namespace, key) = (namespace.into(), key.into());
-        self.app.push(AppWrite { namespace, key, value: Some(value) });
+        let write = AppWrite { namespace: namespace.into(), key: key.into(), value: Some(value) };
+        self.app.push(write);
     }
 
-    /// Deletes a key of the application's.
+    /// Deletes one of the application's keys.
     pub fn delete(&mut self, namespace: impl Into<String>, key: impl Into<Vec<u8>>) {
-        self.app.push(AppWrite { namespace: namespace.into(), key: key.into(), value: None });
+        let write = AppWrite { namespace: namespace.into(), key: key.into(), value: None };
+        self.app.push(write);
     }
 
-    /// Adds what `later` changes, to be changed after what this set changes.
+    /// Adds the changes of a later set, to be made after those of this one.
     pub fn merge(&mut self, later: Self) {
         self.batches.extend(later.batches);
         self.app.extend(later.app);
     }
 
-    /// The first group that a batch takes for [new](Batch::new), although it is stored already or an
-    /// earlier batch of this set stores it.
-    pub(crate) fn known_group<E>(
+    /// Checks that the groups that batches take for [new](Batch::new) are: neither stored, nor written by
+    /// an earlier batch of this set. A [`Store`](crate::Store) calls this before it writes.
+    ///
+    /// # Errors
+    /// [`StoreError::GroupExists`], and those of `is_stored`.
+    pub fn check_new_groups(
         &self,
-        is_stored: impl Fn(&GroupId) -> Result<bool, E>,
-    ) -> Result<Option<&GroupId>, E> {
+        is_stored: impl Fn(&GroupId) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
         let mut seen: BTreeMap<&GroupId, bool> = BTreeMap::new();
         for batch in &self.batches {
             let id = &batch.group_id;
-            let known = match seen.get(id) {
-                Some(known) => *known,
+            let exists = match seen.get(id) {
+                Some(exists) => *exists,
                 None => is_stored(id)?,
             };
-            if batch.new && known {
-                return Ok(Some(id));
+            if batch.new && exists {
+                return Err(StoreError::GroupExists(id.clone()));
             }
+
             let writes = batch.rows.values().any(Option::is_some);
-            seen.insert(id, writes || known && !batch.clear);
+            seen.insert(id, writes || exists && !batch.clear);
         }
-        Ok(None)
+        Ok(())
     }
 
-    /// The bytes that the set writes: keys and values of all rows and application keys,
-    /// deletions being keys alone. A row's key counts 17 bytes (table, epoch, index).
+    /// The number of bytes that the set writes: the keys of all rows and application keys, and the values
+    /// of those that are not deleted. A row's key counts 17 bytes (table, epoch, index).
     #[must_use]
     pub fn bytes(&self) -> usize {
         const ROW_KEY: usize = 1 + 8 + 8;
@@ -114,5 +119,24 @@ impl WriteSet {
             .iter()
             .map(|w| w.namespace.len() + w.key.len() + w.value.as_ref().map_or(0, Secret::len));
         rows.sum::<usize>() + app.sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RowKey, Table};
+
+    #[test]
+    fn a_set_counts_its_bytes() {
+        let mut set = WriteSet::new();
+        assert_eq!(set.bytes(), 0);
+        let mut batch = Batch::new(b"g".as_slice().into());
+        let value = Secret::copy_from(b"12345");
+        batch.rows.insert(RowKey { table: Table::Tree, epoch: 3, index: 5 }, Some(value));
+        batch.rows.insert(RowKey::new(Table::Tree, 6), None);
+        set.batch(batch);
+        set.put("ns", "key", "value");
+        assert_eq!(set.bytes(), 5 + 17 + 17 + 2 + 3 + 5);
     }
 }

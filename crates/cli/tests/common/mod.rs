@@ -252,7 +252,7 @@ impl People {
         let all = store.scan("key-package", &[], usize::MAX).unwrap();
         assert!(!all.is_empty());
         all.into_iter().for_each(|(key, _)| set.delete("key-package", key));
-        store.commit(&set).unwrap();
+        store.write(&set).unwrap();
     }
 
     /// Sets up a device with another's signature key. Their names are of the same lengths.
@@ -269,7 +269,7 @@ impl People {
         std::fs::create_dir_all(self.data().join(to)).unwrap();
         let mut set = WriteSet::new();
         set.put("meta", b"identity".as_slice(), bytes);
-        self.state(to).commit(&set).unwrap();
+        self.state(to).write(&set).unwrap();
     }
 }
 

@@ -74,8 +74,8 @@ impl Store for Disk {
     fn load(&self, group: &GroupId) -> Result<Vec<(RowKey, Secret)>, StoreError> {
         self.get().load(group)
     }
-    fn commit(&mut self, set: &WriteSet) -> Result<(), StoreError> {
-        self.get().commit(set)
+    fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+        self.get().write(set)
     }
     fn groups(&self) -> Result<Vec<GroupId>, StoreError> {
         Store::groups(&*self.get())

@@ -4,7 +4,7 @@ use super::{
     Bytes, CipherSuite, Decode, DecodeError, DeviceId, Encode, EncodeError, Name, Reader,
     SignaturePublicKey, Writer,
 };
-use conclave_crypto::{CryptoError, SignatureKeyPair, Suite};
+use conclave_mls::crypto::{CryptoError, SignatureKeyPair, Suite};
 use core::fmt;
 
 /// What a registration's signature is labelled with.

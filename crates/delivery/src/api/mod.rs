@@ -47,8 +47,8 @@ mod key_packages;
 mod names;
 
 pub use accounts::{DeviceInfo, Devices, ListDevices, Register, Registered, Token};
-pub use conclave_wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
-pub use conclave_wire::{
+pub use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
+pub use conclave_mls::wire::{
     Bytes, CipherSuite, ContentType, GroupId, KeyPackageRef, SignaturePublicKey,
 };
 pub use error::ErrorCode;

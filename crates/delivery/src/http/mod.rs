@@ -11,7 +11,7 @@ use crate::service::{Limits, Service};
 use crate::storage::{SqliteStorage, StorageError};
 use app::App;
 pub use app::{Observed, OnRequest};
-use conclave_crypto::CryptoProvider;
+use conclave_mls::crypto::CryptoProvider;
 use core::fmt;
 use listeners::Listeners;
 use std::net::{Ipv4Addr, SocketAddr};

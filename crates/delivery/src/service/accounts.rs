@@ -3,7 +3,7 @@
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::api::{DeviceInfo, Devices, ErrorCode, ListDevices, Register, Registered};
 use crate::storage::Storage;
-use conclave_crypto::Suite;
+use conclave_mls::crypto::Suite;
 
 impl Operation for Register {
     fn run<S: Storage>(

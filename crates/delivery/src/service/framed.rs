@@ -2,7 +2,7 @@
 
 use super::ServiceError;
 use crate::api::ErrorCode;
-use conclave_wire::{
+use conclave_mls::wire::{
     ContentType, Decode, GroupId, MlsMessage, MlsMessageBody, PublicMessage, Sender,
 };
 

@@ -6,17 +6,17 @@ use crate::api::{
     PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
 };
 use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage, StoredKeyPackage};
-use conclave_crypto::Suite;
-use conclave_group::{Config, ValidKeyPackage, Verdict};
-use conclave_wire::{LeafNodeSource, MlsMessageBody};
+use conclave_mls::crypto::Suite;
+use conclave_mls::wire::{LeafNodeSource, MlsMessageBody};
+use conclave_mls::{Config, ValidKeyPackage, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<S: Storage> Service<S> {
     /// Whether a credential and key are those of a registered device; that device.
     pub(super) fn credential_owner(
         &self,
-        credential: &conclave_wire::Credential,
-        signature_key: &conclave_wire::SignaturePublicKey,
+        credential: &conclave_mls::wire::Credential,
+        signature_key: &conclave_mls::wire::SignaturePublicKey,
     ) -> Result<DeviceId, String> {
         let identity = credential.identity().ok_or("the credential is not a basic one")?;
         let id = DeviceId::from_identity(identity)

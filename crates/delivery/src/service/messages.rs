@@ -8,7 +8,7 @@ use crate::api::{
     SubmitProposal, short_group,
 };
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
-use conclave_wire::{Epoch, MlsMessageBody, Sender};
+use conclave_mls::wire::{Epoch, MlsMessageBody, Sender};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A message on its way into the log.

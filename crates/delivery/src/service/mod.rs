@@ -14,7 +14,7 @@ mod view;
 
 use crate::api::{Call, DeviceId, DeviceInfo, ErrorCode, Event, GroupId, Token};
 use crate::storage::{Storage, StorageError};
-use conclave_crypto::{CryptoProvider, Hash, Secret};
+use conclave_mls::crypto::{CryptoProvider, Hash, Secret};
 use core::fmt;
 use std::sync::Arc;
 use view::Views;
@@ -262,6 +262,6 @@ impl<S: Storage> Service<S> {
 }
 
 /// The provider has no SHA-256, or failed.
-fn provider_error(e: conclave_crypto::CryptoError) -> ServiceError {
+fn provider_error(e: conclave_mls::crypto::CryptoError) -> ServiceError {
     ServiceError::new(ErrorCode::Unavailable, e.to_string())
 }

@@ -6,13 +6,14 @@ use super::view::{View, lock};
 use super::{Service, ServiceError};
 use crate::api::{Bytes, DeviceId, ErrorCode, GroupId, GroupState, SubmitCommit};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
-use conclave_group::rows::Batch;
-use conclave_group::{
-    ApplyError, Config, CredentialRequest, CredentialSubject, EpochChange, GroupView, Observer,
-    ObserverEvent, ObserverStage, Policy, Proposed, Verdict, Write, WriteError, apply,
+use conclave_mls::rows::Batch;
+use conclave_mls::wire::{
+    Credential, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
 };
-use conclave_tree::TreeRead;
-use conclave_wire::{Credential, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender};
+use conclave_mls::{
+    ApplyError, Config, CredentialRequest, CredentialSubject, EpochChange, GroupView, Observer,
+    ObserverEvent, ObserverStage, Policy, Proposed, TreeRead, Verdict, Write, WriteError, apply,
+};
 use std::sync::Arc;
 
 /// A group as its creator shows it.
@@ -76,7 +77,7 @@ fn named(credential: &Credential) -> Result<DeviceId, ServiceError> {
 }
 
 /// The devices that these credentials name.
-fn devices(members: &[conclave_group::Member]) -> Result<Vec<DeviceId>, ServiceError> {
+fn devices(members: &[conclave_mls::Member]) -> Result<Vec<DeviceId>, ServiceError> {
     members.iter().map(|m| named(&m.credential)).collect()
 }
 

@@ -2,7 +2,7 @@
 //! ones.
 
 use crate::api::GroupId;
-use conclave_group::Observer;
+use conclave_mls::Observer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

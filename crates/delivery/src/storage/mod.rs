@@ -13,8 +13,8 @@ use crate::api::{
     Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef,
     LogEntry, Name,
 };
-use conclave_crypto::Secret;
-use conclave_group::rows::{Batch, RowKey};
+use conclave_mls::crypto::Secret;
+use conclave_mls::rows::{Batch, RowKey};
 use core::fmt;
 pub use sqlite::SqliteStorage;
 

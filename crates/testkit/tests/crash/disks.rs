@@ -41,7 +41,7 @@ impl Disk for MemoryStore {
         self
     }
     fn commit(&mut self, set: &WriteSet) {
-        Store::commit(self, set).expect("memory");
+        Store::write(self, set).expect("memory");
     }
 }
 
@@ -76,7 +76,7 @@ impl Disk for Reporting {
         &self.0
     }
     fn commit(&mut self, set: &WriteSet) {
-        self.0.commit(set).expect("written");
+        self.0.write(set).expect("written");
         let mut out = std::io::stdout().lock();
         out.write_all(b"written\n").and_then(|()| out.flush()).expect("somebody listens");
     }
@@ -103,7 +103,7 @@ impl Disk for File {
         &self.store
     }
     fn commit(&mut self, set: &WriteSet) {
-        self.store.commit(set).expect("written");
+        self.store.write(set).expect("written");
     }
     fn crash(&mut self) {
         let path = |image: u32, suffix: &str| self.dir.path().join(format!("{image}.db{suffix}"));

@@ -442,7 +442,7 @@ fn a_device_that_was_set_up_with_one_suite_keeps_it() {
     let byte = |at| u8::from_str_radix(&OLD_IDENTITY[at..at + 2], 16).unwrap();
     let bytes: Vec<u8> = (0..OLD_IDENTITY.len()).step_by(2).map(byte).collect();
     set.put("meta", b"identity".to_vec(), bytes);
-    old.commit(&set).unwrap();
+    old.write(&set).unwrap();
     let mut world = World::new(29);
     let (a, b) = (world.add("a/pc"), world.add_with("old/main", None, old));
     world.group("g", &[a, b]);

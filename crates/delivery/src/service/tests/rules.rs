@@ -3,8 +3,8 @@
 use crate::api::*;
 use crate::service::Limits;
 use crate::testing::*;
-use conclave_crypto::{CryptoProvider, Suite};
-use conclave_wire::Lifetime;
+use conclave_mls::crypto::{CryptoProvider, Suite};
+use conclave_mls::wire::Lifetime;
 
 struct Room {
     desk: Desk,
@@ -165,22 +165,22 @@ fn an_init_key_is_published_once() {
     assert_eq!(r.desk.publish(&r.alice, &[&first]).stored, 1);
     assert_eq!(r.desk.publish(&r.alice, &[&first]).stored, 0, "a repeated request");
     let mut again = first.key_package().clone();
-    again.extensions.push(conclave_wire::Extension {
-        extension_type: conclave_wire::ExtensionType(0x0a0a),
+    again.extensions.push(conclave_mls::wire::Extension {
+        extension_type: conclave_mls::wire::ExtensionType(0x0a0a),
         extension_data: Bytes::default(),
     });
-    again.leaf_node.capabilities.extensions.push(conclave_wire::ExtensionType(0x0a0a));
+    again.leaf_node.capabilities.extensions.push(conclave_mls::wire::ExtensionType(0x0a0a));
     conclave_tree::sign_leaf(
         &suite(),
         &mut again.leaf_node,
         &r.alice.keys,
-        conclave_wire::LeafNodeContext {
+        conclave_mls::wire::LeafNodeContext {
             group_id: &GroupId::default(),
-            leaf_index: conclave_wire::LeafIndex(0),
+            leaf_index: conclave_mls::wire::LeafIndex(0),
         },
     )
     .unwrap();
-    let tbs = conclave_wire::KeyPackageTbs(&again).to_bytes().unwrap();
+    let tbs = conclave_mls::wire::KeyPackageTbs(&again).to_bytes().unwrap();
     again.signature =
         suite().sign_with_label(&r.alice.keys, b"KeyPackageTBS", &tbs).unwrap().into();
     let request = PublishKeyPackages { key_packages: vec![key_package_message(&again)] };

@@ -2,13 +2,12 @@
 
 use crate::api::*;
 use crate::testing::*;
-use conclave_crypto::Secret;
-use conclave_group as mls;
-use conclave_group::{CommitOptions, Framing, Group, NewProposal, OwnKeyPackage, Verdict};
-use conclave_tree::TreeRead;
-use conclave_wire::{
+use conclave_mls as mls;
+use conclave_mls::crypto::Secret;
+use conclave_mls::wire::{
     Credential, Epoch, Extension, ExtensionType, ExternalSender, LeafIndex, PskType,
 };
+use conclave_mls::{CommitOptions, Framing, Group, NewProposal, OwnKeyPackage, TreeRead, Verdict};
 use core::convert::Infallible;
 
 const ID: [u8; 16] = [3; 16];
