@@ -43,7 +43,7 @@ pub fn documents() -> Vec<String> {
         entries.flatten().map(|e| format!("{folder}/{}", e.file_name().display())).collect()
     };
     let mut folders: Vec<String> =
-        [".", "docs", "bench", "fuzz", "interop"].map(str::to_owned).into();
+        [".", "docs", "crates/mls/src/guide", "bench", "fuzz", "interop"].map(str::to_owned).into();
     folders.extend(entries("crates").into_iter().filter(|path| workspace().join(path).is_dir()));
 
     let files = folders.iter().flat_map(|folder| entries(folder));

@@ -23,7 +23,7 @@ const TOP: f64 = 44.0;
 const BOTTOM: f64 = 44.0;
 /// The sizes that are marked, and the times, in microseconds.
 const SIZES: [(f64, &str); 5] =
-    [(2.0, "2"), (100.0, "100"), (1e3, "1,000"), (1e4, "10,000"), (5e4, "50,000")];
+    [(2.0, "2"), (100.0, "100"), (1e3, "1k"), (1e4, "10k"), (5e4, "50k")];
 const TIMES: [(f64, &str); 5] =
     [(1e2, "0.1 ms"), (1e3, "1 ms"), (1e4, "10 ms"), (1e5, "100 ms"), (1e6, "1 s")];
 
@@ -138,13 +138,25 @@ fn panel(out: &mut String, left: f64, title: &str, lines: &[Points; 3]) {
             "<polyline class='{class}' points='{}'/>",
             shown.collect::<Vec<_>>().join(" ")
         );
-        let Some((n, t)) = points.last() else { continue };
-        // OpenMLS ends before the others, where its label would cross the line of mls-rs.
-        let above = if *n < 5e4 { 10.0 } else { -4.0 };
-        let (at, base) = (x(*n) + 6.0, y(*t) - above);
-        let anchor = if *n < 5e4 { " text-anchor='end'" } else { "" };
-        let _ =
-            writeln!(out, "<text class='{class}' x='{at:.1}' y='{base:.1}'{anchor}>{name}</text>");
+        let Some((n, t)) = points.last().copied() else { continue };
+        let (shift, anchor) = label(n, t, lines);
+        let (at, base) = (x(n) + 6.0, y(t) + shift);
+        let _ = writeln!(
+            out,
+            "<text class='{class}' x='{at:.1}' y='{base:.1}' text-anchor='{anchor}'>{name}</text>"
+        );
+    }
+}
+
+/// Where a line's name stands beside its last point: how far below it, and on which side. A line that ends
+/// before the others has its name where theirs do not pass.
+fn label(n: f64, time: f64, lines: &[Points; 3]) -> (f64, &'static str) {
+    let longer = lines.iter().flatten().any(|point| point.0 > n);
+    let over = lines.iter().flatten().any(|point| point.0 == n && point.1 > time);
+    match (longer, over) {
+        (false, _) => (4.0, "start"),
+        (true, true) => (16.0, "start"),
+        (true, false) => (-10.0, "end"),
     }
 }
 
