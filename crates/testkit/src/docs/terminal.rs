@@ -20,20 +20,24 @@ text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; 
 </style>
 ";
 
-/// Some parts of a text whose parts begin with lines `-- N. title ---`, what is left out marked.
+/// Some parts of a text, each from a line `-- N. title ---` to the next empty line; what is left out between
+/// them is marked.
 #[must_use]
 pub fn excerpt(text: &str, parts: &[usize]) -> String {
     let number =
         |line: &str| -> Option<usize> { line.strip_prefix("-- ")?.split_once('.')?.0.parse().ok() };
     let mut out = String::new();
     let mut shown = false;
+    let mut gap = false;
     for line in text.lines() {
         if let Some(number) = number(line) {
-            if !parts.contains(&number) && shown {
-                out.push_str("…\n\n");
-            }
             shown = parts.contains(&number);
+            if shown && !out.is_empty() {
+                out.push_str(if gap { "\n…\n\n" } else { "\n" });
+            }
+            gap = !shown;
         }
+        shown &= !line.is_empty();
         if shown {
             let _ = writeln!(out, "{line}");
         }
@@ -50,7 +54,7 @@ pub fn svg(command: &str, output: &str) -> String {
     let height = (lines.len() + 2) as f64 * LINE + 2.0 * MARGIN;
 
     let mut out = format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:.0} {height:.0}' role='img'>\n\
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:.0} {height:.0}' role='img' xml:space='preserve'>\n\
          <title>{}</title>\n{STYLE}\
          <rect width='100%' height='100%' rx='8' fill='#0d1117' stroke='#30363d'/>\n\
          <text x='{MARGIN}' y='{:.0}' class='prompt'>$ {}</text>\n",
@@ -96,13 +100,16 @@ mod tests {
     use super::*;
 
     const OUTPUT: &str = "intro\n\n-- 1. One ---\na\n\n-- 2. Two ---\nb\n\n-- 3. Three ---\n  \
-        alice/laptop > a < b\n  service sees | a long\n                 line\n";
+        alice/laptop > a < b\n  service sees | a long\n                 line\n\nThe end.\n";
 
     #[test]
     fn an_excerpt_has_its_parts_and_marks_the_rest() {
-        assert_eq!(excerpt(OUTPUT, &[2]), "-- 2. Two ---\nb\n\n…\n\n");
-        assert_eq!(excerpt(OUTPUT, &[1, 2]), "-- 1. One ---\na\n\n-- 2. Two ---\nb\n\n…\n\n");
-        assert!(excerpt(OUTPUT, &[3]).starts_with("-- 3. Three ---\n  alice"));
+        assert_eq!(excerpt(OUTPUT, &[2]), "-- 2. Two ---\nb\n");
+        assert_eq!(excerpt(OUTPUT, &[1, 2]), "-- 1. One ---\na\n\n-- 2. Two ---\nb\n");
+        assert!(
+            excerpt(OUTPUT, &[1, 3]).starts_with("-- 1. One ---\na\n\n…\n\n-- 3. Three ---\n  a")
+        );
+        assert!(excerpt(OUTPUT, &[3]).ends_with("                 line\n"));
         assert_eq!(excerpt(OUTPUT, &[9]), "");
     }
 
