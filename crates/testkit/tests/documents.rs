@@ -3,7 +3,8 @@
 
 use conclave_testkit::docs::tables::Tables;
 use conclave_testkit::docs::{
-    documents, find_test, links, pages, plot, source, workspace, wrong_spans,
+    code_spans, documents, find_test, links, outside_fences, pages, plot, source, workspace,
+    wrong_spans,
 };
 
 #[test]
@@ -44,6 +45,29 @@ fn links_lead_to_files_and_headings() {
         .flat_map(|document| links::broken(document, &source(document)))
         .collect();
     assert!(broken.is_empty(), "these lead nowhere:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn files_that_documents_name_exist() {
+    let folders =
+        ["crates/", "docs/", "bench/", "fuzz/", "interop/", "vectors/", ".ci/", ".cargo/"];
+    let of_path = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    // As in `fuzz/corpus/TARGET`.
+    let placeholder = |path: &&str| {
+        path.split('/').any(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase()))
+    };
+    let mut missing = Vec::new();
+    for document in documents() {
+        let text = source(&document);
+        for (line, text) in outside_fences(&text) {
+            let paths = code_spans(text).filter(|span| span.chars().all(of_path));
+            let paths = paths.filter(|span| folders.iter().any(|folder| span.starts_with(folder)));
+            let paths = paths.filter(|path| !placeholder(path));
+            let gone = paths.filter(|path| !workspace().join(path).exists());
+            missing.extend(gone.map(|path| format!("{document}:{line}: {path}")));
+        }
+    }
+    assert!(missing.is_empty(), "were they renamed or moved?\n{}", missing.join("\n"));
 }
 
 #[test]
