@@ -17,10 +17,9 @@
 //! * [`Error`]: what can go wrong, by whose fault it is;
 //! * [`crypto`]: what a provider of cryptography implements; [`wire`]: the structures on the wire.
 //!
-//! The repository's `docs/guide.md` goes through all tasks of an application, with code that is
-//! compiled with this crate's tests; `examples/tour` runs them; `docs/rules.md` lists every rule of
-//! the RFC with the error by which it is enforced. X.509 credentials are in `conclave-x509`, a store
-//! over SQLite in `conclave-store`.
+//! The [`guide`] goes through all tasks of an application, from nothing to a running program;
+//! `examples/tour` runs them. X.509 credentials are in `conclave-x509`, a store over SQLite in
+//! `conclave-store`.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -76,7 +75,4 @@ pub mod wire {
     pub use conclave_wire::*;
 }
 
-/// The user's guide, so that its code is compiled with the other examples.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide.md")]
-pub struct Guide;
+pub mod guide;

@@ -13,3 +13,8 @@ pub mod vectors;
 pub mod world;
 
 pub use rng::SeededRng;
+
+/// The front page, so that its code is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

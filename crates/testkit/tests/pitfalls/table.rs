@@ -1,22 +1,16 @@
-//! The table in `docs/pitfalls.md`: every class has tests, and every test that it names exists.
+//! `docs/pitfalls.toml` against the sources: every class has tests, and they exist.
 
-use conclave_testkit::docs;
+use conclave_testkit::docs::tables::Tables;
+use conclave_testkit::docs::wrong_tests;
 
 #[test]
-fn every_class_has_a_test_and_every_test_exists() {
-    let text = docs::source("docs/pitfalls.md");
-    let rows: Vec<&str> = text
-        .lines()
-        .filter(|line| line.starts_with('|') && !line.starts_with("|---"))
-        .filter(|line| !line.starts_with("| class |"))
-        .collect();
-    assert!(rows.len() >= 30, "{} classes", rows.len());
-    for row in rows {
-        let (_, tests) = row.rsplit_once(" | ").expect("cells");
-        assert!(tests.contains('`'), "no test: {row}");
-        for span in docs::code_spans(tests) {
-            assert!(docs::is_test_name(span), "{span} is no test: {row}");
-        }
+fn every_class_of_pitfalls_has_tests_that_exist() {
+    let pitfalls = Tables::load().pitfalls;
+    let classes: Vec<_> = pitfalls.part.iter().flat_map(|part| &part.pitfall).collect();
+    assert!(classes.len() >= 30, "{} classes", classes.len());
+    for pitfall in classes {
+        assert!(!pitfall.tests.is_empty(), "no test: {}", pitfall.class);
+        let wrong = wrong_tests(&pitfall.tests);
+        assert!(wrong.is_empty(), "{}: renamed or moved?\n{}", pitfall.class, wrong.join("\n"));
     }
-    docs::all_tests_exist("docs/pitfalls.md");
 }

@@ -1,11 +1,17 @@
-//! The documents of this repository against its sources: the tests that they name are there.
+//! The documents of this repository: rendered from tables, and held to the sources.
 //!
-//! A document names a test in a code span of its own as `crate::module::name`: the folder of the
-//! crate, below `crates` or `interop`; the module below `src`, or the name of a test binary and the module
-//! in it; the function.
+//! A document names a test in a code span of its own as `crate::module::name`: the folder of the crate, below
+//! `crates` or `interop`; the module below `src`, or the name of a test binary and the module in it; the
+//! function.
 #![allow(clippy::panic)]
 
-use std::fs::read_to_string;
+pub mod links;
+pub mod pages;
+pub mod plot;
+pub mod tables;
+pub mod terminal;
+
+use std::fs::{read_dir, read_to_string};
 use std::path::{Path, PathBuf};
 
 /// The folder of the workspace.
@@ -22,6 +28,40 @@ pub fn workspace() -> PathBuf {
 pub fn source(file: &str) -> String {
     let path = workspace().join(file);
     read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// All documents, by their paths in the workspace: those of the repository, of each crate, of the
+/// workspaces beside it, and the chapters of the guide.
+///
+/// # Panics
+/// If a folder cannot be read.
+#[must_use]
+pub fn documents() -> Vec<String> {
+    let entries = |folder: &str| -> Vec<String> {
+        let path = workspace().join(folder);
+        let entries = read_dir(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        entries.flatten().map(|e| format!("{folder}/{}", e.file_name().display())).collect()
+    };
+    let mut folders: Vec<String> =
+        [".", "docs", "crates/mls/src/guide", "bench", "fuzz", "interop"].map(str::to_owned).into();
+    folders.extend(entries("crates").into_iter().filter(|path| workspace().join(path).is_dir()));
+
+    let files = folders.iter().flat_map(|folder| entries(folder));
+    let documents = files.filter(|file| Path::new(file).extension().is_some_and(|e| e == "md"));
+    let mut documents: Vec<String> =
+        documents.map(|file| file.trim_start_matches("./").to_owned()).collect();
+    documents.sort_unstable();
+    documents
+}
+
+/// The lines of a document that are in no fenced block, with their numbers.
+pub fn outside_fences(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut fenced = false;
+    (1..).zip(text.lines()).filter(move |(_, line)| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fence && !fenced
+    })
 }
 
 /// The text between backticks.
@@ -94,26 +134,35 @@ pub fn find_test(test: &str) -> Result<(), String> {
     Err(format!("no #[test] fn {name}() was found in {tried:?}"))
 }
 
-/// That every test that a document of the workspace names is there; and how many it names.
-///
-/// # Panics
-/// If one is not: which, in which line. If a code span goes over the end of a line.
-pub fn all_tests_exist(document: &str) -> usize {
-    let text = source(document);
-    let mut count = 0;
-    let mut missing = Vec::new();
-    for (line, text) in (1..).zip(text.lines()) {
-        let whole = text.matches('`').count() % 2 == 0 || text.starts_with("```");
-        assert!(whole, "{document}:{line}: a code span that does not end in its line");
-        for test in code_spans(text).filter(|span| is_test_name(span)) {
-            count += 1;
-            if let Err(why) = find_test(test) {
-                missing.push(format!("{document}:{line}: {test}: {why}"));
-            }
+/// What is wrong with the tests that a table names: names that are none, and tests that are not there.
+#[must_use]
+pub fn wrong_tests(names: &[String]) -> Vec<String> {
+    let wrong = |name: &String| {
+        if is_test_name(name) {
+            find_test(name).err().map(|why| format!("{name}: {why}"))
+        } else {
+            Some(format!("{name}: this is not the name of a test"))
         }
+    };
+    names.iter().filter_map(wrong).collect()
+}
+
+/// What is wrong with the tests that a document names: spans that go over the end of a line, in which a name
+/// would be overlooked, and tests that are not there.
+#[must_use]
+pub fn wrong_spans(document: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (line, text) in outside_fences(text) {
+        if text.matches('`').count() % 2 == 1 {
+            wrong.push(format!("{document}:{line}: a code span that does not end in its line"));
+            continue;
+        }
+        let missing = code_spans(text).filter(|span| is_test_name(span)).filter_map(|test| {
+            find_test(test).err().map(|why| format!("{document}:{line}: {test}: {why}"))
+        });
+        wrong.extend(missing);
     }
-    assert!(missing.is_empty(), "were they renamed or moved?\n{}", missing.join("\n"));
-    count
+    wrong
 }
 
 #[cfg(test)]
@@ -121,9 +170,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_is_found_wherever_it_may_be_and_what_is_none_is_not() {
+    fn a_test_is_found_wherever_it_may_be() {
         for there in [
-            "testkit::docs::tests::a_test_is_found_wherever_it_may_be_and_what_is_none_is_not",
+            "testkit::docs::tests::a_test_is_found_wherever_it_may_be",
+            "testkit::docs::pages::tests::only_blocks_are_rendered_anew",
             "wire::codec::tests::trailing_bytes_are_refused",
             "provider-aws-lc::conformance::differential::each_verifies_what_the_other_signs",
             "testkit::crash::a_member_that_dies_before_a_write_is_in_the_state_before",
@@ -133,8 +183,8 @@ mod tests {
             assert_eq!(find_test(there), Ok(()));
         }
         for missing in [
-            "testkit::docs::a_test_is_found_wherever_it_may_be_and_what_is_none_is_not_",
-            "testkit::docs::elsewhere::a_test_is_found_wherever_it_may_be_and_what_is_none_is_not",
+            "testkit::docs::a_test_is_found_wherever_it_may_be_",
+            "testkit::docs::elsewhere::a_test_is_found_wherever_it_may_be",
             "testkit::docs::find_test",
             "testkit::docs::workspace",
             "testkit::a_test_is_found",
@@ -155,6 +205,23 @@ mod tests {
             ["group::rows", "Rejection::A::B", "group::rows::FORMAT", "crate::path::name", "a::::b"]
         {
             assert!(!is_test_name(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn spans_that_name_no_test_are_found() {
+        let good = "`testkit::docs::tests::spans_that_name_no_test_are_found` `group::rows`\n```\n`\n```\n";
+        assert_eq!(wrong_spans("a.md", good), [""; 0]);
+        for bad in ["`testkit::docs::tests::none`", "a span that `goes\non`"] {
+            assert!(!wrong_spans("a.md", bad).is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn all_kinds_of_documents_are_found() {
+        let documents = documents();
+        for document in ["README.md", "docs/style.md", "bench/README.md"] {
+            assert!(documents.iter().any(|found| found == document), "{document}: {documents:?}");
         }
     }
 }
