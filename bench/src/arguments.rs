@@ -2,7 +2,7 @@
 
 use crate::client::Result;
 
-/// The values of a list that is separated by commas.
+/// The values of a comma-separated list.
 pub fn list<T>(value: &str, of: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
     let one = |name: &str| of(name).ok_or_else(|| format!("what is {name}?").into());
     value.split(',').map(one).collect()

@@ -1,8 +1,9 @@
-//! A client as the benchmarks drive it: by bytes alone, so that all stacks do the same work.
+//! The client that benchmarks drive. It takes and gives encoded messages only, so that all stacks do the same
+//! work.
 
 use std::error::Error;
 
-/// Whatever went wrong; a benchmark that fails says so and ends.
+/// A benchmark reports any error and ends.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The messages of a commit.
@@ -12,15 +13,15 @@ pub struct Commit {
     pub welcome: Vec<u8>,
 }
 
-/// A client with at most one group. Messages are encoded MLSMessages; handshake messages are
-/// PublicMessages. Whatever changes the group is written to the client's store in memory before a
-/// call returns, except that mls-rs writes messages' state only in [`Client::save`].
+/// A client with at most one group. Messages are encoded MLSMessages; handshake messages are PublicMessages.
+/// Before a call returns, every change of the group is written to the client's store in memory; mls-rs alone
+/// writes the state of messages only in [`Client::save`].
 pub trait Client {
     /// A new key package, whose private keys the client keeps.
     fn key_package(&mut self) -> Result<Vec<u8>>;
     /// Creates a group.
     fn create(&mut self, group_id: &[u8]) -> Result<()>;
-    /// Whether Welcomes hold the tree, as they do unless told, or it travels apart.
+    /// Sets whether the ratchet tree travels apart. By default, Welcomes hold it.
     fn tree_apart(&mut self, apart: bool) -> Result<()>;
     /// Checks key packages and commits their addition, with a path; pending until accepted.
     fn add(&mut self, key_packages: &[Vec<u8>]) -> Result<Commit>;
@@ -32,7 +33,7 @@ pub trait Client {
     fn accept(&mut self) -> Result<()>;
     /// Joins by a Welcome that holds the tree.
     fn join(&mut self, welcome: &[u8]) -> Result<()>;
-    /// Joins by a GroupInfo that holds the tree; gives the external commit.
+    /// Joins by a GroupInfo that holds the tree, and returns the external commit.
     fn join_external(&mut self, group_info: &[u8]) -> Result<Vec<u8>>;
     /// A GroupInfo for external joins, with the tree.
     fn group_info(&mut self) -> Result<Vec<u8>>;
@@ -42,7 +43,7 @@ pub trait Client {
     fn decrypt(&mut self, message: &[u8]) -> Result<Vec<u8>>;
     /// Drops the group in memory and loads it from the store.
     fn reload(&mut self) -> Result<()>;
-    /// Writes what no other call has written.
+    /// Writes the changes that no other call has written.
     fn save(&mut self) -> Result<()>;
     /// Starts counting written bytes.
     fn watch_writes(&mut self);
@@ -50,10 +51,10 @@ pub trait Client {
     fn written(&mut self) -> u64;
     /// Bytes of all values in the store, keys not counted.
     fn stored(&mut self) -> u64;
-    /// Stops keeping what is written, as far as the stack allows, and forgets what was.
+    /// Empties the store, and keeps nothing that is written to it from now on, as far as the stack allows.
     fn discard_store(&mut self);
-    /// To see that members agree.
+    /// The epoch authenticator, which shows whether members agree.
     fn epoch_authenticator(&mut self) -> Result<Vec<u8>>;
-    /// The own leaf.
+    /// The index of our own leaf.
     fn leaf(&self) -> u32;
 }

@@ -1,49 +1,52 @@
 //! Conclave, with its native provider.
 
 use crate::client::{Client, Commit, Result};
-use crate::rng;
+use crate::{clock, rng};
 use chacha20::ChaCha20Rng;
-use conclave_mls::crypto::{CryptoProvider, PqSuite, Secret, SignatureKeyPair, Suite, Suites};
-use conclave_mls::rows::{Batch, RowKey};
-use conclave_mls::wire::{Decode, Encode, MlsMessage, MlsMessageBody};
+use conclave_mls::crypto::{CryptoProvider, PqSuite, Secret, Suite, Suites};
+use conclave_mls::error::Error;
+use conclave_mls::group::{
+    Answers, CommitOptions, Framing, LeafIndex, NewGroup, NewProposal, Refused,
+};
+use conclave_mls::join::{ExternalJoinStage, GroupInfoOptions, WelcomeStage};
+use conclave_mls::key_package::{OwnKeyPackage, ValidKeyPackage, key_package_from_message};
+use conclave_mls::storage::{Batch, Outcome, RowKey};
 use conclave_mls::{
-    Answers, Capabilities, CipherSuite, CommitMessages, CommitOptions, Config, Credential,
-    CredentialType, Event, ExternalJoinOptions, ExternalJoinStage, Framing, Group,
-    GroupInfoOptions, GroupParams, KeyPackageParams, LeafIndex, LeafParams, Lifetime, NewGroup,
-    NewProposal, OwnKeyPackage, ProtocolVersion, Received, Transition, ValidKeyPackage, Verdict,
-    WelcomeStage, apply,
+    CipherSuite, Config, Credential, Event, Group, Identity, Received, Transition, Verdict, apply,
 };
 use conclave_provider_aws_lc::AwsLc;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 static SUITE: OnceLock<CipherSuite> = OnceLock::new();
 
-/// The suite of this run: 1 unless another was chosen, in which only Conclave runs.
+/// The suite of this run: 1, or the one that was chosen, which only Conclave runs.
 pub fn suite() -> CipherSuite {
     *SUITE.get_or_init(|| CipherSuite(1))
 }
 
-/// Chooses the suite, by its number or by the name of a post-quantum one or a part of it, before
-/// anything runs.
+/// Chooses the suite before anything runs: by its number, or by a part of a post-quantum suite's name.
 pub fn choose_suite(name: &str) -> Result<CipherSuite> {
-    let number =
-        name.strip_prefix("0x").map_or_else(|| name.parse(), |n| u16::from_str_radix(n, 16));
+    let number = match name.strip_prefix("0x") {
+        Some(digits) => u16::from_str_radix(digits, 16),
+        None => name.parse(),
+    };
+
     let named = PqSuite::ALL.into_iter().find(|suite| suite.name().contains(name));
     let suite = match (number, named) {
         (Ok(number), _) => Some(CipherSuite(number)),
-        (_, Some(named)) => Suites::CONCLAVE.code_point(named),
-        _ => None,
+        (Err(_), Some(named)) => Suites::CONCLAVE.code_point(named),
+        (Err(_), None) => None,
     };
+
     let suite = suite.ok_or_else(|| format!("there is no suite {name}"))?;
     Suite::new(&provider(), suite)?;
     Ok(*SUITE.get_or_init(|| suite))
 }
 
-/// The default settings, but for the length of messages: the first commits of the largest groups,
-/// whose trees are bare, are longer than most applications should take.
+/// The default settings with a higher limit on the length of messages: the first commits of the largest
+/// groups, whose trees are bare, are longer than most applications should accept.
 fn config() -> Config {
     let mut config = Config::default();
     config.limits.message_bytes = 1 << 30;
@@ -55,51 +58,44 @@ pub fn provider() -> AwsLc {
     AwsLc::new().with_suites(Suites::CONCLAVE)
 }
 
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
-}
-
-pub fn lifetime() -> Lifetime {
-    let now = now();
-    Lifetime { not_before: now - 3600, not_after: now + 80 * 24 * 3600 }
-}
-
-pub fn leaf_params(name: &str) -> LeafParams {
-    LeafParams {
-        credential: Credential::basic(name.as_bytes()),
-        capabilities: Capabilities {
-            versions: vec![ProtocolVersion::MLS10],
-            cipher_suites: vec![suite()],
-            extensions: Vec::new(),
-            proposals: Vec::new(),
-            credentials: vec![CredentialType::BASIC],
-        },
-        extensions: Vec::new(),
-    }
-}
-
-/// A key package as an MLSMessage, with its private keys.
-pub fn key_package(
-    provider: &AwsLc,
+/// A client with a fresh key pair, whose leaf lists this run's suite and basic credentials alone.
+pub fn identity(
+    provider: &dyn CryptoProvider,
     rng: &mut ChaCha20Rng,
     name: &str,
-) -> Result<(OwnKeyPackage, Vec<u8>)> {
-    let suite = Suite::new(provider, suite())?;
-    let signer = provider.signature_key_pair(suite.params().signature, rng)?;
-    let params = KeyPackageParams {
-        cipher_suite: self::suite(),
-        leaf: leaf_params(name),
-        lifetime: lifetime(),
-        extensions: Vec::new(),
-        last_resort: false,
-    };
-    let own = OwnKeyPackage::generate(provider, rng, params, signer)?;
-    let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
-    let message = MlsMessage::from(body).to_bytes()?;
-    Ok((own, message))
+) -> Result<Identity> {
+    Ok(Identity::generate(provider, rng, Credential::basic(name.as_bytes()), suite())?)
 }
 
-/// Rows in memory, by epoch, so that an epoch is deleted as by the index of a real store.
+/// A key package with its private keys.
+fn own_key_package(
+    provider: &AwsLc,
+    rng: &mut ChaCha20Rng,
+    identity: &Identity,
+) -> Result<OwnKeyPackage> {
+    let params = identity.key_package_params(clock::lifetime()?);
+    Ok(OwnKeyPackage::generate(provider, rng, params, identity.signer.clone())?)
+}
+
+/// Encoded key packages of as many clients, with these numbers in their names.
+pub fn key_packages(numbers: std::ops::Range<usize>) -> Result<Vec<Vec<u8>>> {
+    let provider = provider();
+    let mut rng = rng::seeded(1);
+
+    let mut encoded = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let identity = identity(&provider, &mut rng, &format!("member-{number:08}"))?;
+        encoded.push(own_key_package(&provider, &mut rng, &identity)?.message()?);
+    }
+    Ok(encoded)
+}
+
+/// The error of a refused message. No benchmark goes on after one, so its key is not deleted.
+fn refused(refused: Refused) -> Error {
+    refused.error
+}
+
+/// Rows in memory, by epoch, so that deleting an epoch costs what it costs a store with an index.
 #[derive(Default)]
 struct Rows {
     by_epoch: BTreeMap<u64, BTreeMap<RowKey, Secret>>,
@@ -113,6 +109,7 @@ impl Rows {
         if self.discards {
             return;
         }
+
         if batch.clear {
             self.by_epoch.clear();
         }
@@ -132,11 +129,11 @@ impl Rows {
 pub struct ConclaveClient {
     provider: AwsLc,
     rng: ChaCha20Rng,
-    name: String,
-    signer: SignatureKeyPair,
+    identity: Identity,
     key_packages: Vec<OwnKeyPackage>,
     group: Option<Group>,
     rows: Rows,
+    /// The bytes that were written when watching began.
     watched: u64,
     tree_apart: bool,
 }
@@ -145,13 +142,11 @@ impl ConclaveClient {
     pub fn new(name: &str) -> Result<Self> {
         let provider = provider();
         let mut rng = rng::of_name(name);
-        let suite = Suite::new(&provider, suite())?;
-        let signer = provider.signature_key_pair(suite.params().signature, &mut rng)?;
+        let identity = identity(&provider, &mut rng, name)?;
         Ok(Self {
             provider,
             rng,
-            name: name.into(),
-            signer,
+            identity,
             key_packages: Vec::new(),
             group: None,
             rows: Rows::default(),
@@ -164,14 +159,13 @@ impl ConclaveClient {
         self.group.as_ref().ok_or_else(|| "in no group".into())
     }
 
-    fn take(&mut self, step: Transition<Group>) -> Result<Event> {
+    fn take<O: Outcome<Event>>(&mut self, step: Transition<Group, O>) -> Result<O> {
         let group = self.group.as_mut().ok_or("in no group")?;
         let rows = &mut self.rows;
-        let event = apply(group, step, |write| {
+        Ok(apply(group, step, |write| {
             rows.write(write.batch);
             Ok::<_, Infallible>(())
-        });
-        Ok(event.map_err(|e| format!("{e:?}"))?)
+        })?)
     }
 
     fn enter(&mut self, new: NewGroup) -> Result<()> {
@@ -185,35 +179,27 @@ impl ConclaveClient {
 
     fn commit(&mut self, options: CommitOptions) -> Result<Commit> {
         let group = self.group.as_ref().ok_or("in no group")?;
-        let step = group.commit(&self.provider, &mut self.rng, now(), options)?;
-        match self.take(step)? {
-            Event::Commit(CommitMessages { commit, welcomes, .. }) => {
-                let welcome = welcomes.into_iter().next().map(|w| w.message).unwrap_or_default();
-                Ok(Commit { commit, welcome })
-            }
-            other => Err(format!("{other:?}").into()),
-        }
+        let step = group.commit(&self.provider, &mut self.rng, clock::now()?, options)?;
+        let messages = self.take(step)?;
+
+        let welcome = messages.welcomes.into_iter().next();
+        let welcome = welcome.map(|welcome| welcome.message).unwrap_or_default();
+        Ok(Commit { commit: messages.commit, welcome })
     }
 }
 
 impl Client for ConclaveClient {
     fn key_package(&mut self) -> Result<Vec<u8>> {
-        let (own, message) = key_package(&self.provider, &mut self.rng, &self.name)?;
+        let own = own_key_package(&self.provider, &mut self.rng, &self.identity)?;
+        let message = own.message()?;
         self.key_packages.push(own);
         Ok(message)
     }
 
     fn create(&mut self, group_id: &[u8]) -> Result<()> {
-        let params = GroupParams {
-            group_id: group_id.into(),
-            cipher_suite: suite(),
-            extensions: Vec::new(),
-            leaf: leaf_params(&self.name),
-            lifetime: lifetime(),
-        };
-        let signer = self.signer.clone();
-        let config = config();
-        let new = Group::create(&self.provider, &mut self.rng, config, params, signer)?;
+        let params = self.identity.group_params(group_id.into(), clock::lifetime()?);
+        let signer = self.identity.signer.clone();
+        let new = Group::create(&self.provider, &mut self.rng, config(), params, signer)?;
         self.enter(new)
     }
 
@@ -223,23 +209,27 @@ impl Client for ConclaveClient {
     }
 
     fn add(&mut self, key_packages: &[Vec<u8>]) -> Result<Commit> {
-        let (now, config) = (now(), config());
         let mut decoded = Vec::with_capacity(key_packages.len());
         for message in key_packages {
-            let MlsMessageBody::KeyPackage(kp) = MlsMessage::from_bytes(message)?.body else {
-                return Err("no key package".into());
-            };
-            decoded.push(*kp);
+            decoded.push(key_package_from_message(message)?);
         }
-        let stages = ValidKeyPackage::check_many(&self.provider, now, &config, decoded);
-        let mut proposals = Vec::with_capacity(key_packages.len());
-        for stage in stages.map_err(|(i, e)| format!("key package {i}: {e}"))? {
+
+        let checked =
+            ValidKeyPackage::check_many(&self.provider, clock::now()?, &config(), decoded);
+        let stages = checked.map_err(|(i, e)| format!("key package {i}: {e}"))?;
+
+        let mut proposals = Vec::with_capacity(stages.len());
+        for stage in stages {
             let valid = stage.resolve(Verdict::Accept)?;
             proposals.push(NewProposal::Add(Box::new(valid)));
         }
-        let welcome_ratchet_tree = !self.tree_apart;
-        let options = CommitOptions::default();
-        self.commit(CommitOptions { proposals, force_path: true, welcome_ratchet_tree, ..options })
+
+        self.commit(CommitOptions {
+            proposals,
+            force_path: true,
+            welcome_ratchet_tree: !self.tree_apart,
+            ..CommitOptions::default()
+        })
     }
 
     fn remove(&mut self, leaf: u32) -> Result<Commit> {
@@ -254,7 +244,7 @@ impl Client for ConclaveClient {
     fn accept(&mut self) -> Result<()> {
         let group = self.group()?;
         let pending = group.pending_commit().ok_or("no commit is pending")?;
-        let step = group.commit_accepted(&self.provider, now(), &pending.id)?;
+        let step = group.commit_accepted(&self.provider, clock::now()?, &pending.id)?;
         self.take(step)?;
         Ok(())
     }
@@ -271,14 +261,7 @@ impl Client for ConclaveClient {
     fn join_external(&mut self, group_info: &[u8]) -> Result<Vec<u8>> {
         let stage = ExternalJoinStage::open(&self.provider, config(), group_info, None)?;
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        let options = ExternalJoinOptions {
-            leaf: leaf_params(&self.name),
-            signer: self.signer.clone(),
-            removes: None,
-            psks: Vec::new(),
-            authenticated_data: Vec::new(),
-            group_info: None,
-        };
+        let options = self.identity.external_join_options();
         let joined = stage.commit(&self.provider, &mut self.rng, &verdicts, options)?;
         self.enter(joined.group)?;
         Ok(joined.commit)
@@ -290,14 +273,14 @@ impl Client for ConclaveClient {
     }
 
     fn process(&mut self, commit: &[u8]) -> Result<()> {
-        let now = now();
+        let now = clock::now()?;
         let group = self.group()?;
-        let Received::Commit(stage) = group.process(&self.provider, now, commit)? else {
-            return Err("no commit".into());
-        };
+        let received = group.process(&self.provider, now, commit).map_err(refused)?;
+        let Received::Commit(stage) = received else { return Err("no commit".into()) };
+
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let answers = Answers { verdicts, psks: Vec::new() };
-        let step = stage.resolve(group, &self.provider, now, &answers)?;
+        let step = stage.resolve(group, &self.provider, now, &answers).map_err(refused)?;
         self.take(step)?;
         Ok(())
     }
@@ -305,18 +288,14 @@ impl Client for ConclaveClient {
     fn encrypt(&mut self, data: &[u8]) -> Result<Vec<u8>> {
         let group = self.group.as_ref().ok_or("in no group")?;
         let step = group.encrypt(&self.provider, &mut self.rng, data, &Framing::default())?;
-        match self.take(step)? {
-            Event::Message(message) => Ok(message),
-            other => Err(format!("{other:?}").into()),
-        }
+        self.take(step)
     }
 
     fn decrypt(&mut self, message: &[u8]) -> Result<Vec<u8>> {
-        let received = self.group()?.process(&self.provider, now(), message)?;
-        let Received::Application(step) = received else { return Err("no message".into()) };
-        match self.take(step)? {
-            Event::Application(message) => Ok(message.data),
-            other => Err(format!("{other:?}").into()),
+        let received = self.group()?.process(&self.provider, clock::now()?, message);
+        match received.map_err(refused)? {
+            Received::Application(step) => Ok(self.take(step)?.data),
+            _ => Err("no message".into()),
         }
     }
 

@@ -1,8 +1,8 @@
-//! Allocations and instructions of single operations in small groups: figures that do not depend on
-//! how busy the machine is, so that a change for the worse shows in CI.
+//! Allocations and instructions of single operations in small groups. These figures do not depend on the load
+//! of the machine, so that CI notices a change for the worse.
 //!
-//! Instructions are counted by valgrind, which runs this program once for each operation and counts
-//! within [`measured`] alone: on one thread, so of Conclave alone, as the others use pools.
+//! Valgrind counts instructions. It runs this program once for each operation, and counts within [`measured`]
+//! on one thread. Only Conclave is counted, because the other stacks use thread pools.
 
 use crate::arguments::list;
 use crate::client::{Client, Commit, Result};
@@ -23,12 +23,12 @@ pub const CHILD: &str = "--count-one";
 
 pub const USAGE: &str = "\
   counts            counts allocations and (with valgrind) instructions of single operations:
-                    --members N,...  2,10,100 unless told
-                    --write FILE     writes what was counted as a baseline
-                    --check FILE     fails if something takes more than the baseline and a margin
+                    --members N,...  default 2,10,100
+                    --write FILE     writes the counts as a baseline
+                    --check FILE     fails if a count exceeds the baseline by more than a margin
 ";
 
-/// What is counted, in the order of the table.
+/// The operations that are counted, in the order of the table.
 const OPS: [Op; 15] = [
     Op::Create,
     Op::Join,
@@ -47,12 +47,12 @@ const OPS: [Op; 15] = [
     Op::Load,
 ];
 
-/// How much more than the baseline is taken for the same: compilers and processors differ.
+/// The margin over the baseline: compilers and processors differ.
 const MARGIN_PERCENT: u64 = 10;
 
 // ── the allocator ────────────────────────────────────────────────────────────────────────────
 
-/// The system's allocator; it counts while it is told to.
+/// The system's allocator, which counts allocations during a measurement.
 pub struct Counting;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
@@ -66,38 +66,38 @@ fn note(bytes: usize) {
     }
 }
 
-// SAFETY: every call goes to the system's allocator as it comes.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
-        // SAFETY: as the caller's.
+        // SAFETY: the caller keeps the contract of the same method.
         unsafe { System.alloc(layout) }
     }
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note(layout.size());
-        // SAFETY: as the caller's.
+        // SAFETY: the caller keeps the contract of the same method.
         unsafe { System.alloc_zeroed(layout) }
     }
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note(size.saturating_sub(layout.size()));
-        // SAFETY: as the caller's.
+        // SAFETY: the caller keeps the contract of the same method.
         unsafe { System.realloc(block, layout, size) }
     }
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as the caller's.
+        // SAFETY: the caller keeps the contract of the same method.
         unsafe { System.dealloc(block, layout) }
     }
 }
 
 // ── one measurement ──────────────────────────────────────────────────────────────────────────
 
-/// The only code in which valgrind counts.
+/// The only function in which valgrind counts.
 #[inline(never)]
 fn measured<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
     std::hint::black_box(f())
 }
 
-/// Measures one of the operations that pass by.
+/// Measures one operation of a run.
 struct Gauge {
     wanted: Op,
     found: Option<(u64, u64)>,
@@ -118,7 +118,7 @@ impl Gauge {
     }
 }
 
-/// A commit of a's, which b processes.
+/// A commit by a, which b processes.
 fn commit(
     gauge: &mut Gauge,
     (make, process): (Op, Op),
@@ -139,7 +139,7 @@ fn message(gauge: &mut Gauge, (send, read): (Op, Op), Pair { a, b }: &mut Pair) 
     gauge.step(read, || b.decrypt(&message)).map(|_| ())
 }
 
-/// Runs all operations up to the wanted one: its allocations and their bytes.
+/// Runs the operations and returns the allocations of the wanted one, and their bytes.
 fn one(wanted: Op, members: usize) -> Result<(u64, u64)> {
     let mut gauge = Gauge { wanted, found: None };
     run(&mut gauge, members)?;
@@ -148,14 +148,16 @@ fn one(wanted: Op, members: usize) -> Result<(u64, u64)> {
 
 fn run(gauge: &mut Gauge, members: usize) -> Result<()> {
     if gauge.wanted == Op::Create {
-        // One more than are added beside a second client of the stack.
-        let (mut a, key_packages) = (Conclave.client("alice")?, ops::key_packages(members + 1)?);
+        // One more than beside a second client of the stack.
+        let key_packages = ops::key_packages(members + 1)?;
+        let mut a = Conclave.client("alice")?;
         return gauge.step(Op::Create, || {
             a.create(ops::GROUP)?;
             a.add(&key_packages)?;
             a.accept()
         });
     }
+
     let bare = bare(gauge.wanted);
     let (info, _) = ops::forge(members, !bare)?;
     let mut pair = ops::pair(Conclave, members, &info)?;
@@ -163,30 +165,36 @@ fn run(gauge: &mut Gauge, members: usize) -> Result<()> {
         let ops = (Op::UpdateBare, Op::ProcessBare);
         return commit(gauge, ops, &mut pair, |a| a.update()).map(|_| ());
     }
-    // As in the middle of a group's life: nothing is done for the first time.
+
+    // No operation is the first of its kind, as in the middle of a group's life.
     let mut unmeasured = Gauge { wanted: Op::MemoryHeld, found: None };
     for _ in 0..4 {
         commit(&mut unmeasured, (Op::Update, Op::Process), &mut pair, |a| a.update())?;
     }
+
     commit(gauge, (Op::Update, Op::Process), &mut pair, |a| a.update())?;
+
     let mut joiner = Conclave.client("joiner")?;
     let key_package = [joiner.key_package()?];
     let ops = (Op::Add, Op::AddProcess);
     let added = commit(gauge, ops, &mut pair, |a| a.add(&key_package))?;
     gauge.step(Op::Join, || joiner.join(&added.welcome))?;
+
     let leaf = joiner.leaf();
     commit(gauge, (Op::Remove, Op::RemoveProcess), &mut pair, |a| a.remove(leaf))?;
+
     message(gauge, (Op::EncryptFirst, Op::DecryptFirst), &mut pair)?;
     message(gauge, (Op::Encrypt, Op::Decrypt), &mut pair)?;
+
     gauge.step(Op::Load, || pair.b.reload())
 }
 
-/// Whether an operation is of a group in which nobody has committed.
+/// Whether an operation runs in a group in which nobody has committed.
 fn bare(op: Op) -> bool {
     matches!(op, Op::UpdateBare | Op::ProcessBare)
 }
 
-/// The child: measures one operation and prints what it has counted.
+/// The child: measures one operation and prints its counts.
 pub fn child(args: &[String]) -> Result<()> {
     let [op, members] = args else { return Err("what to count?".into()) };
     let op = OPS.into_iter().find(|o| o.name() == op).ok_or("no such operation")?;
@@ -197,17 +205,20 @@ pub fn child(args: &[String]) -> Result<()> {
 
 // ── all of them ──────────────────────────────────────────────────────────────────────────────
 
-/// What one operation takes, by what is counted.
+/// The counts of one operation, by their kind.
 type Counts = BTreeMap<&'static str, u64>;
+/// An operation, the members of its group, and its counts.
+type Row = (Op, usize, Counts);
 
 const KINDS: [&str; 3] = ["allocations", "bytes", "instructions"];
 
 fn output(command: &mut Command) -> Result<(String, String)> {
     let output = command.output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match output.status.success() {
-        true => Ok((text(&output.stdout), text(&output.stderr))),
-        false => Err(format!("{command:?}: {}", text(&output.stderr)).into()),
+    if output.status.success() {
+        Ok((text(&output.stdout), text(&output.stderr)))
+    } else {
+        Err(format!("{command:?}: {}", text(&output.stderr)).into())
     }
 }
 
@@ -215,15 +226,11 @@ fn count(op: Op, members: usize, valgrind: bool) -> Result<Counts> {
     let own = std::env::current_exe()?;
     let args = [CHILD.into(), op.name().into(), members.to_string()];
     let (stdout, _) = output(Command::new(&own).args(&args))?;
-    let mut counts: Counts = KINDS
-        .into_iter()
-        .zip(
-            stdout
-                .split_whitespace()
-                .map(str::parse)
-                .collect::<std::result::Result<Vec<_>, _>>()?,
-        )
-        .collect();
+    let mut counts = Counts::new();
+    for (kind, number) in KINDS.into_iter().zip(stdout.split_whitespace()) {
+        counts.insert(kind, number.parse()?);
+    }
+
     if valgrind {
         let (_, stderr) = output(
             Command::new("valgrind")
@@ -239,6 +246,7 @@ fn count(op: Op, members: usize, valgrind: bool) -> Result<Counts> {
         }
         counts.insert("instructions", collected);
     }
+
     Ok(counts)
 }
 
@@ -268,8 +276,9 @@ impl Options {
 pub fn main(options: &Options) -> Result<()> {
     let valgrind = Command::new("valgrind").arg("--version").output().is_ok();
     if !valgrind {
-        eprintln!("valgrind is not here: instructions are not counted (apt-get install valgrind)");
+        eprintln!("valgrind is missing: instructions are not counted (apt-get install valgrind)");
     }
+
     println!("| operation | members | allocations | bytes | instructions |");
     println!("|---|---|---|---|---|");
     let mut rows = Vec::new();
@@ -282,18 +291,21 @@ pub fn main(options: &Options) -> Result<()> {
             rows.push((op, members, counts));
         }
     }
+
     if let Some(file) = &options.write {
-        let row = |(op, members, counts): &(Op, usize, Counts)| json!({"operation": op.name(), "members": members, "counts": counts});
+        let row = |(op, members, counts): &Row| json!({"operation": op.name(), "members": members, "counts": counts});
         let rows: Vec<Value> = rows.iter().map(row).collect();
         std::fs::write(file, serde_json::to_string_pretty(&rows)? + "\n")?;
     }
+
     options.check.as_deref().map_or(Ok(()), |file| check(file, &rows))
 }
 
-/// Compares with a baseline, all of it.
-fn check(file: &Path, rows: &[(Op, usize, Counts)]) -> Result<()> {
+/// Compares every count with a baseline.
+fn check(file: &Path, rows: &[Row]) -> Result<()> {
     let baseline: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file)?)?;
-    let (mut worse, mut better) = (Vec::new(), 0);
+    let mut worse = Vec::new();
+    let mut better = 0;
     for (op, members, counts) in rows {
         let row =
             baseline.iter().find(|row| row["operation"] == op.name() && row["members"] == *members);
@@ -308,13 +320,17 @@ fn check(file: &Path, rows: &[(Op, usize, Counts)]) -> Result<()> {
             better += u32::from(now + margin < was);
         }
     }
+
     let at = file.display();
     if better > 0 {
         println!("{better} counts are well below {at}: `cargo bench-peers counts --write {at}`");
     }
+
     if worse.is_empty() {
-        println!("nothing takes more than {at} says, and {MARGIN_PERCENT} %");
+        println!("no count exceeds {at} by more than {MARGIN_PERCENT} %");
         return Ok(());
     }
-    Err(format!("more than {at} says, and {MARGIN_PERCENT} %:\n{}", worse.join("\n")).into())
+
+    let worse = worse.join("\n");
+    Err(format!("these exceed {at} by more than {MARGIN_PERCENT} %:\n{worse}").into())
 }

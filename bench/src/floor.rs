@@ -1,9 +1,9 @@
-//! The floor of an operation: the primitives that no implementation of it can avoid, at what
-//! Conclave's provider takes for them in this run, on one thread.
+//! The floor of an operation: the time of the primitives that no implementation of it can avoid, measured in
+//! the same run with Conclave's provider on one thread.
 //!
-//! Counted are signatures, seals, opens, key derivations, the key schedule, tree and parent hashes,
-//! and what signs, hashes and encrypts a long message byte by byte. Not counted are encoding,
-//! copying, storing and finding.
+//! It counts signatures, seals, opens, key derivations, the key schedule, tree and parent hashes, and the bytes
+//! of long messages that are signed, hashed and encrypted. It does not count encoding, copying, storing and
+//! looking up.
 
 use crate::client::Result;
 use crate::conclave;
@@ -15,16 +15,16 @@ use conclave_mls::wire::{Content, Decode, HpkePublicKey, MlsMessage, MlsMessageB
 use conclave_provider_aws_lc::AwsLc;
 use std::hint::black_box;
 
-/// What primitives take, in microseconds.
+/// The time that each primitive takes, in microseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Primitives {
     sign: f64,
     verify: f64,
-    /// In a batch of signatures by as many keys.
+    /// One of a batch of signatures, each by a key of its own.
     verify_many: f64,
-    /// Two of the same key, in a batch of such.
+    /// Two signatures by the same key, in a batch of such pairs.
     verify_pairs: f64,
-    /// A secret sealed to one of many.
+    /// A secret sealed to one of many recipients.
     seal: f64,
     open: f64,
     key_pair: f64,
@@ -38,7 +38,7 @@ pub struct Primitives {
     aead_byte: f64,
 }
 
-/// What one call takes: the median of several loops.
+/// The time of one call: the median of several loops.
 fn each<T>(n: usize, mut f: impl FnMut() -> T) -> f64 {
     median((0..9).map(|_| {
         let ((), time) = timed(|| (0..n).for_each(|_| drop(black_box(f()))));
@@ -55,24 +55,31 @@ impl Primitives {
         let pair = suite.hpke_key_pair(&mut rng)?;
         let secret = Secret::random(32, &mut rng);
         let key = Secret::random(suite.params().aead.key_len(), &mut rng);
-        let (leaf, parent, message) = ([7; 220], [7; 170], [7; 1024]);
+
+        let leaf = [7; 220];
+        let parent = [7; 170];
+        let message = [7; 1024];
         let long = vec![7; 1 << 20];
         let signature = suite.sign_with_label(&signer, b"x", &leaf)?;
         let tbs = Suite::sign_content(b"x", &leaf)?;
+
         let mut signed = Vec::new();
         for _ in 0..1000 {
             let signer = provider.signature_key_pair(suite.params().signature, &mut rng)?;
             let signature = suite.sign_with_label(&signer, b"x", &leaf)?;
             signed.push((signer.public, signature));
         }
+
         let items: Vec<VerifyItem<'_>> = signed
             .iter()
             .map(|(public_key, signature)| VerifyItem { public_key, message: &tbs, signature })
             .collect();
         let twice: Vec<VerifyItem<'_>> = items.iter().flat_map(|item| [*item; 2]).collect();
+
         let recipients: Vec<(&HpkePublicKey, &[u8])> =
             (0..100).map(|_| (&pair.public, secret.expose())).collect();
         let sealed = suite.encrypt_many_with_label(&recipients[..1], b"x", &leaf, &mut rng)?;
+
         let per_byte = |time: f64| time / long.len() as f64;
         Ok(Self {
             sign: each(200, || suite.sign_with_label(&signer, b"x", &leaf)),
@@ -115,7 +122,7 @@ impl Primitives {
     }
 }
 
-/// How much an operation has to do.
+/// The amount of work in an operation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Work {
     pub members: usize,
@@ -123,7 +130,7 @@ pub struct Work {
     pub nodes: usize,
     /// Ciphertexts of the update path.
     pub seals: usize,
-    /// Nodes of the path whose keys the receiver derives.
+    /// Nodes of the path whose keys the receiver derives from its secrets.
     pub derived: usize,
     /// Bytes of the commit.
     pub commit: usize,
@@ -132,7 +139,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// Of a commit by a member at one leaf, received by one at another.
+    /// The work of a commit and its receipt; the receiver derives the keys of `derived` nodes.
     pub fn of(members: usize, commit: &[u8], derived: usize) -> Result<Self> {
         let MlsMessageBody::PublicMessage(message) = MlsMessage::from_bytes(commit)?.body else {
             return Err("no PublicMessage".into());
@@ -140,6 +147,7 @@ impl Work {
         let Content::Commit(content) = &message.content.content else {
             return Err("no commit".into());
         };
+
         let nodes = content.path.as_ref().map(|path| &path.nodes[..]).unwrap_or_default();
         let seals = nodes.iter().map(|node| node.encrypted_path_secret.len()).sum();
         let nodes = nodes.len();
@@ -148,17 +156,20 @@ impl Work {
 }
 
 impl Primitives {
-    /// The floor of an operation in microseconds; none for what needs no primitive.
+    /// The floor of an operation in microseconds; none for an operation that needs no primitive.
     pub fn floor(&self, op: Op, work: &Work) -> Option<f64> {
-        /// Secrets of the key schedule: from the init secret to an epoch's, confirmation and
+        /// Derivations of the key schedule: from the init secret to an epoch's secrets, confirmation and
         /// membership tags, transcript hashes.
         const SCHEDULE: f64 = 16.0;
+
         let n = work.members as f64;
         let nodes = work.nodes as f64;
         let levels = n.log2().ceil();
+
         let schedule = SCHEDULE * self.expand;
         let rehash = self.hash_leaf + 2.0 * nodes * self.hash_parent;
         let path = (nodes + 1.0) * self.key_pair + 2.0 * nodes * self.expand;
+
         let commit_bytes = work.commit as f64 * (self.sign_byte + 2.0 * self.hash_byte);
         let commit = 2.0 * self.sign
             + path
@@ -166,17 +177,20 @@ impl Primitives {
             + rehash
             + schedule
             + commit_bytes;
+
         let process = 2.0 * self.verify
             + self.open
             + work.derived as f64 * (self.key_pair + 2.0 * self.expand)
             + rehash
             + schedule
             + work.commit as f64 * (self.sign_byte / 2.0 + 2.0 * self.hash_byte);
+
         let group_info = work.group_info as f64;
         let info_made = self.sign + group_info * (self.sign_byte + self.hash_byte + self.aead_byte);
         let key_package = 2.0 * self.verify + self.hash_leaf;
         let message = self.aead_message + 6.0 * self.expand;
         let tree = 2.0 * levels * self.expand;
+
         Some(match op {
             Op::Create => {
                 (n - 1.0)

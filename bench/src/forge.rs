@@ -1,21 +1,20 @@
-//! A big group without its members: a valid tree in which every member has committed, and a
-//! GroupInfo that lets clients in by external commit.
+//! A large group without its members: a valid tree in which every member has committed, and a GroupInfo by
+//! which clients join with an external commit.
 //!
-//! Each leaf and each parent is valid, with signatures and parent hashes; all keys are random. Such
-//! a tree costs O(n) once, where n clients that join and commit would cost n log n seals in each
-//! stack.
+//! Each leaf and each parent is valid, with signatures and parent hashes; all keys are random. Forging a tree
+//! takes O(n) once for all stacks. Clients that join and commit would take O(n log n) seals in each stack.
 
 use crate::client::Result;
-use crate::conclave::{self, leaf_params, lifetime};
-use crate::rng;
+use crate::{clock, conclave, rng};
 use chacha20::ChaCha20Rng;
 use conclave_mls::crypto::{Digest, Kem, SignatureKeyPair, Suite};
+use conclave_mls::group::{LeafIndex, ProtocolVersion};
 use conclave_mls::wire::{
     Bytes, Encode, Extension, ExtensionType, GroupContext, GroupInfo, GroupInfoTbs, HpkePublicKey,
     LeafNode, LeafNodeContext, LeafNodeHashInput, LeafNodeSource, MlsMessage, MlsMessageBody,
     NodeIndex, NodeType, ParentHashInput, ParentNode, ParentNodeHashInput, TreeSize, Writer,
 };
-use conclave_mls::{GroupId, LeafIndex, ProtocolVersion};
+use conclave_mls::{Epoch, GroupId};
 use conclave_tree::sign_leaf;
 use rand_core::Rng as _;
 
@@ -31,8 +30,8 @@ struct Forge<'a> {
     signer: Option<(LeafIndex, SignatureKeyPair)>,
 }
 
-/// A GroupInfo (an encoded MLSMessage) of a group of `leaves` leaves, all of them members but
-/// `blank`. If it is not `populated`, no member has committed and all parents are blank.
+/// A GroupInfo, an encoded MLSMessage, of a group with this many leaves. All leaves but the `blank` ones are
+/// members. If the tree is not `populated`, no member has committed and all parents are blank.
 pub fn group_info(group_id: &[u8], leaves: u32, blank: &[u32], populated: bool) -> Result<Vec<u8>> {
     let provider = conclave::provider();
     let size = TreeSize::for_leaves(leaves).ok_or("too many leaves")?;
@@ -46,15 +45,17 @@ pub fn group_info(group_id: &[u8], leaves: u32, blank: &[u32], populated: bool) 
         nodes: vec![None; size.node_count() as usize],
         signer: None,
     };
+
     let tree_hash = forge.node(size.root(), Bytes::default())?;
     let (own_leaf, signer) = forge.signer.take().ok_or("no members")?;
     let tree = forge.extension()?;
+
     let mut info = GroupInfo {
         group_context: GroupContext {
-            version: ProtocolVersion::MLS10,
+            version: ProtocolVersion::MLS_1_0,
             cipher_suite: conclave::suite(),
             group_id: forge.group_id.clone(),
-            epoch: u64::from(leaves),
+            epoch: Epoch(leaves.into()),
             tree_hash: Bytes::from(tree_hash.as_ref()),
             confirmed_transcript_hash: forge.random(),
             extensions: Vec::new(),
@@ -67,13 +68,14 @@ pub fn group_info(group_id: &[u8], leaves: u32, blank: &[u32], populated: bool) 
         signer: own_leaf,
         signature: Bytes::default(),
     };
+
     let tbs = GroupInfoTbs(&info).to_bytes()?;
     info.signature = forge.suite.sign_with_label(&signer, b"GroupInfoTBS", &tbs)?.into();
     Ok(MlsMessage::from(MlsMessageBody::GroupInfo(Box::new(info))).to_bytes()?)
 }
 
 impl Forge<'_> {
-    /// A public key to which nobody has the private one. Any 32 bytes are a key of X25519.
+    /// A public key whose private key nobody has. Any 32 bytes are a public key of X25519.
     fn key(&mut self) -> Result<HpkePublicKey> {
         match self.suite.params().kem {
             Kem::DhX25519 => Ok(HpkePublicKey(self.random())),
@@ -98,7 +100,7 @@ impl Forge<'_> {
         (first..range.end.min(self.leaves)).any(|leaf| self.is_member(leaf))
     }
 
-    /// Fills a subtree whose top node gets this parent hash, and gives its tree hash.
+    /// Fills the subtree below a node, gives the node this parent hash, and returns the subtree's tree hash.
     fn node(&mut self, node: NodeIndex, parent_hash: Bytes) -> Result<Digest> {
         match (node.leaf(), node.children()) {
             (Some(leaf), _) => self.leaf(leaf, parent_hash),
@@ -107,8 +109,8 @@ impl Forge<'_> {
         }
     }
 
-    /// A parent is blank if one side of it has no members, as a path leaves it out. Else it was set
-    /// last from a member below one of its children, by chance which.
+    /// A parent with members on one side only is blank, because paths leave it out. Any other was last set by
+    /// the path of a member below one of its children; which child is random.
     fn parent(
         &mut self,
         node: NodeIndex,
@@ -116,12 +118,13 @@ impl Forge<'_> {
         right: NodeIndex,
         parent_hash: Bytes,
     ) -> Result<Digest> {
-        let (in_left, in_right) = (self.has_members(left), self.has_members(right));
-        let (left_hash, right_hash) = if self.populated && in_left && in_right {
+        let on_path = self.populated && self.has_members(left) && self.has_members(right);
+        let (left_hash, right_hash) = if on_path {
             let key = self.key()?;
             let other = self.random();
             let by_left = self.rng.next_u32() & 1 == 0;
             let (child, sibling) = if by_left { (left, right) } else { (right, left) };
+
             let sibling_hash = self.node(sibling, other)?;
             let input = ParentHashInput {
                 encryption_key: &key,
@@ -130,6 +133,7 @@ impl Forge<'_> {
             };
             let below = self.suite.hash(&[&input.to_bytes()?])?;
             let child_hash = self.node(child, Bytes::from(below.as_ref()))?;
+
             let parent = ParentNode { encryption_key: key, parent_hash, unmerged_leaves: vec![] };
             self.nodes[node.0 as usize] = Some(parent.to_bytes()?);
             if by_left { (child_hash, sibling_hash) } else { (sibling_hash, child_hash) }
@@ -137,36 +141,42 @@ impl Forge<'_> {
             let left_hash = self.node(left, parent_hash.clone())?;
             (left_hash, self.node(right, parent_hash)?)
         };
+
         let input = ParentNodeHashInput {
             parent_node: self.nodes[node.0 as usize].as_deref(),
             left_hash: &left_hash,
             right_hash: &right_hash,
         };
+
         Ok(self.suite.hash(&[&input.to_bytes()?])?)
     }
 
     fn leaf(&mut self, leaf_index: LeafIndex, parent_hash: Bytes) -> Result<Digest> {
         if self.is_member(leaf_index.0) {
-            let scheme = self.suite.params().signature;
-            let signer = self.suite.provider().signature_key_pair(scheme, &mut self.rng)?;
-            let params = leaf_params(&format!("member-{:08}", leaf_index.0));
+            let name = format!("member-{:08}", leaf_index.0);
+            let identity = conclave::identity(self.suite.provider(), &mut self.rng, &name)?;
+            let signer = identity.signer;
+            let leaf_node_source = if self.populated {
+                LeafNodeSource::Commit(parent_hash)
+            } else {
+                LeafNodeSource::KeyPackage(clock::lifetime()?)
+            };
             let mut leaf = LeafNode {
                 encryption_key: self.key()?,
                 signature_key: signer.public.clone(),
-                credential: params.credential,
-                capabilities: params.capabilities,
-                leaf_node_source: match self.populated {
-                    true => LeafNodeSource::Commit(parent_hash),
-                    false => LeafNodeSource::KeyPackage(lifetime()),
-                },
+                credential: identity.leaf.credential,
+                capabilities: identity.leaf.capabilities,
+                leaf_node_source,
                 extensions: Vec::new(),
                 signature: Bytes::default(),
             };
+
             let context = LeafNodeContext { group_id: &self.group_id, leaf_index };
             sign_leaf(&self.suite, &mut leaf, &signer, context)?;
             self.nodes[leaf_index.node().0 as usize] = Some(leaf.to_bytes()?);
             self.signer = Some((leaf_index, signer));
         }
+
         let leaf_node = self.nodes[leaf_index.node().0 as usize].as_deref();
         Ok(self.suite.hash(&[&LeafNodeHashInput { leaf_index, leaf_node }.to_bytes()?])?)
     }
@@ -188,6 +198,7 @@ impl Forge<'_> {
             }
             Ok(())
         })?;
+
         Ok(w.finish())
     }
 }

@@ -1,7 +1,8 @@
-//! Conclave, OpenMLS and mls-rs at the same work, side by side in one process. See the README.
+//! Runs Conclave, OpenMLS and mls-rs through the same work, side by side in one process. See the README.
 
 mod arguments;
 mod client;
+mod clock;
 mod conclave;
 mod counts;
 mod floor;
@@ -30,7 +31,7 @@ use table::Table;
 #[global_allocator]
 static ALLOCATOR: counts::Counting = counts::Counting;
 
-/// In larger groups than this, a stack takes minutes for a step.
+/// The largest group in which a stack takes less than minutes for a step.
 fn most_members(stack: Stack) -> usize {
     match stack {
         Stack::Conclave => usize::MAX,
@@ -42,19 +43,19 @@ fn most_members(stack: Stack) -> usize {
 const USAGE: &str = "\
 Runs Conclave, mls-rs and OpenMLS through the same work and prints a Markdown table.
 
-  --members N,...   sizes; 2,100,1000,10000 unless told
-  --ops NAME,...    operations by their names in the JSON, or create, bare, populated, bytes,
-                    memory; all unless told
-  --stacks NAME,... of conclave, mls-rs, openmls; all unless told
-  --rounds N        at most as many repetitions; by the size unless told
-  --seconds N       no new repetition of a part after as long; 20 unless told
-  --suite NAME      another suite than 1, by its number or a post-quantum one's name or a part of it
+  --members N,...   sizes; default 2,100,1000,10000
+  --ops NAME,...    operations by their names in the JSON, or create, bare, populated, bytes, memory;
+                    default all
+  --stacks NAME,... of conclave, mls-rs, openmls; default all
+  --rounds N        the most repetitions; the default depends on the size
+  --seconds N       start no repetition of a part after this time; default 20
+  --suite NAME      a suite instead of 1, by its number or a part of a post-quantum suite's name
                     (MLKEM768X25519_AES256); only Conclave runs
-  --slow            run also what takes a peer minutes: create, more than 50,000 members, and more
-                    than 10,000 with OpenMLS
-  --json FILE       one row for each operation, size and stack
-  --svg DIR         one plot for each operation
-  --quick           2 and 50 members, few repetitions: whether it still works
+  --slow            also run what takes a peer minutes: create, more than 50,000 members, and more than
+                    10,000 with OpenMLS
+  --json FILE       write one row for each operation, size and stack
+  --svg DIR         write one plot for each operation
+  --quick           2 and 50 members with few repetitions, as a check that everything runs
 ";
 
 struct Options {
@@ -79,6 +80,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
         json: None,
         svg: None,
     };
+
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| format!("{arg} what?"));
         match arg.as_str() {
@@ -101,6 +103,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
             _ => return Err(format!("{USAGE}\n{}", counts::USAGE).into()),
         }
     }
+
     Ok(options)
 }
 
@@ -111,13 +114,13 @@ fn rounds(members: usize) -> usize {
     }
 }
 
-/// The stacks that run at a size.
+/// The stacks that run at this size.
 fn stacks(options: &Options, members: usize) -> Vec<Stack> {
     let runs = |stack: &&Stack| options.slow || members <= most_members(**stack);
     options.stacks.iter().filter(runs).copied().collect()
 }
 
-/// The options; if they are none, the program says so and ends.
+/// The options. Reports options that cannot be parsed, and ends the program.
 fn understood<T>(options: Result<T>) -> T {
     options.unwrap_or_else(|e| {
         eprintln!("{e}");
@@ -130,24 +133,29 @@ fn main() -> Result<()> {
     if args.next_if(|arg| arg == memory::CHILD).is_some() {
         return memory::child(&args.collect::<Vec<_>>());
     }
+
     if args.next_if(|arg| arg == counts::CHILD).is_some() {
         return counts::child(&args.collect::<Vec<_>>());
     }
+
     if args.next_if(|arg| arg == counts::NAME).is_some() {
         return counts::main(&understood(counts::Options::parse(args)));
     }
+
     let options = understood(options(args));
     let primitives = Primitives::measure()?;
     println!("{}", measure::machine());
     println!("{}.", Stack::ALL.map(|stack| format!("{stack} {}", stack.version())).join(", "));
     println!("Cipher suite {:#06x}.", conclave::suite().0);
     println!("Primitives of Conclave's provider, CPU: {}.", primitives.describe());
+
     let mut table = Table::default();
     for members in options.members.iter().copied() {
         let stacks = stacks(&options, members);
-        match stacks.len() == options.stacks.len() {
-            true => eprintln!("{members} members"),
-            false => eprintln!("{members} members; --slow asks for all stacks"),
+        if stacks.len() == options.stacks.len() {
+            eprintln!("{members} members");
+        } else {
+            eprintln!("{members} members; --slow runs all stacks");
         }
         Run {
             members,
@@ -160,10 +168,12 @@ fn main() -> Result<()> {
         }
         .run(&mut table)?;
     }
+
     print!("{}", table.markdown());
     if let Some(file) = options.json {
         std::fs::write(file, serde_json::to_string_pretty(&table.json())?)?;
     }
+
     if let Some(folder) = options.svg {
         std::fs::create_dir_all(&folder)?;
         for (op, name, _) in Op::ALL {
@@ -172,5 +182,6 @@ fn main() -> Result<()> {
             }
         }
     }
+
     Ok(())
 }

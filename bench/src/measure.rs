@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// How long something took.
+/// The time that a call took.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sample {
-    /// Time on all cores together, in microseconds.
+    /// CPU time of the process on all cores, in microseconds.
     pub cpu: f64,
-    /// Time that passed, in microseconds.
+    /// Wall-clock time, in microseconds.
     pub wall: f64,
 }
 
@@ -27,36 +27,38 @@ impl std::ops::Div<usize> for Sample {
 
 fn process_cpu() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a timespec that lives through the call.
+    // SAFETY: the timespec that the pointer refers to outlives the call.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Runs something and says how long it took.
+/// Calls a function and measures its time.
 pub fn timed<T>(f: impl FnOnce() -> T) -> (T, Sample) {
-    let (wall, cpu) = (Instant::now(), process_cpu());
+    let wall = Instant::now();
+    let cpu = process_cpu();
     let value = f();
     let cpu = process_cpu() - cpu;
     let wall = wall.elapsed();
-    (value, Sample { cpu: cpu.as_secs_f64() * 1e6, wall: wall.as_secs_f64() * 1e6 })
+    let sample = Sample { cpu: cpu.as_secs_f64() * 1e6, wall: wall.as_secs_f64() * 1e6 };
+    (value, sample)
 }
 
-/// Lets the idle threads of another stack's pool fall asleep, so that their spinning is not taken
-/// for this one's work.
+/// Waits until the idle threads of another stack's pool sleep: their spinning would count as work of the next
+/// stack.
 pub fn settle() {
     std::thread::sleep(Duration::from_millis(2));
 }
 
-/// Gives memory that is free back to the system, so that what is resident is what is held.
+/// Returns free memory to the system, so that resident memory is memory in use.
 pub fn trim() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it has no preconditions.
+    // SAFETY: the call has no preconditions.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// A line of /proc/self/status, in bytes: `VmRSS` or `VmHWM`.
+/// A field of /proc/self/status, in bytes: `VmRSS:` or `VmHWM:`.
 pub fn status(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with(field));
@@ -79,10 +81,11 @@ pub fn machine() -> String {
     )
 }
 
-/// The middle of some values.
+/// The median of some values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
+
     match (values.len(), values.len() / 2) {
         (0, _) => f64::NAN,
         (n, half) if n % 2 == 0 => (values[half - 1] + values[half]) / 2.0,

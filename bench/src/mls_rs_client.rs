@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 const SUITE: CipherSuite = CipherSuite::CURVE25519_AES128;
 
-/// mls-rs's store in memory, counting.
+/// mls-rs's store in memory, which counts what is written.
 #[derive(Clone, Default)]
 struct Storage {
     inner: InMemoryGroupStateStorage,
@@ -60,6 +60,7 @@ impl GroupStateStorage for Storage {
         if self.discards.load(Relaxed) {
             return Ok(());
         }
+
         let _ = self.inner.write(state, inserts, updates);
         Ok(())
     }
@@ -69,7 +70,7 @@ impl GroupStateStorage for Storage {
     }
 }
 
-/// mls-rs's default rules, with commits as all stacks make them, and a switch for the tree.
+/// mls-rs's default rules, with commits as all stacks make them and a switch for the ratchet tree.
 #[derive(Clone, Default)]
 struct Rules {
     tree_apart: Arc<AtomicBool>,
@@ -123,6 +124,7 @@ pub fn client(name: &str) -> Result<Box<dyn Client>> {
     let crypto = AwsLcCryptoProvider::with_enabled_cipher_suites(vec![SUITE]);
     let suite = crypto.cipher_suite_provider(SUITE).ok_or("no such suite")?;
     let (secret, public) = suite.signature_key_generate().map_err(|e| format!("{e:?}"))?;
+
     let credential = BasicCredential::new(name.as_bytes().to_vec()).into_credential();
     let storage = Storage::default();
     let rules = Rules::default();
@@ -133,8 +135,14 @@ pub fn client(name: &str) -> Result<Box<dyn Client>> {
         .mls_rules(rules.clone())
         .signing_identity(SigningIdentity::new(credential, public), secret, SUITE)
         .build();
-    let (group, group_id) = (None, Vec::new());
-    Ok(Box::new(MlsRsClient { client, rules, storage, group, group_id, watched: 0 }))
+    Ok(Box::new(MlsRsClient {
+        client,
+        rules,
+        storage,
+        group: None,
+        group_id: Vec::new(),
+        watched: 0,
+    }))
 }
 
 impl<C: MlsConfig> MlsRsClient<C> {

@@ -1,13 +1,13 @@
 //! The operations, by name.
 
-/// What a figure is.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Time,
     Bytes,
 }
 
-/// What is measured.
+/// An operation, or a size, that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
     Create,
@@ -68,7 +68,7 @@ impl Op {
         (Self::MemoryPeak, "memory-peak", "resident peak while joining"),
     ];
 
-    /// Operations by a name on the command line: one, or some that belong together.
+    /// Operations by a name on the command line: one operation, or a group of them.
     pub fn named(name: &str) -> Option<Vec<Self>> {
         let some = match name {
             "populated" => vec![
@@ -102,6 +102,7 @@ impl Op {
                 Self::ALL.iter().filter(|(_, name, _)| *name == one).map(|(op, ..)| *op).collect()
             }
         };
+
         (!some.is_empty()).then_some(some)
     }
 

@@ -1,7 +1,7 @@
 //! OpenMLS, with its RustCrypto provider and its store in memory.
 
 use crate::client::{Client, Commit, Result};
-use crate::conclave::lifetime;
+use crate::clock;
 use openmls::prelude::tls_codec::{Deserialize as _, Serialize as _};
 use openmls::prelude::*;
 use openmls::treesync::LeafNodeParameters;
@@ -16,8 +16,8 @@ pub struct OpenMlsClient {
     signer: SignatureKeyPair,
     credential: CredentialWithKey,
     group: Option<MlsGroup>,
-    /// The store as it was when watching began: OpenMLS's writes go through too many methods to
-    /// count, so what has changed is counted. What was written again unchanged is missed.
+    /// The store when watching began. OpenMLS writes through too many methods to count, so the values that have
+    /// changed are counted; values that were written again unchanged are missed.
     watched: HashMap<Vec<u8>, Vec<u8>>,
 }
 
@@ -31,9 +31,9 @@ fn capabilities() -> Capabilities {
     )
 }
 
-fn leaf_lifetime() -> Lifetime {
-    let lifetime = lifetime();
-    Lifetime::init(lifetime.not_before, lifetime.not_after)
+fn lifetime() -> Result<Lifetime> {
+    let lifetime = clock::lifetime()?;
+    Ok(Lifetime::init(lifetime.not_before, lifetime.not_after))
 }
 
 fn join_config(tree_inside: bool) -> MlsGroupJoinConfig {
@@ -66,6 +66,7 @@ impl OpenMlsClient {
             .create_group_info(with_group_info)
             .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)?
             .stage_commit(&self.provider)?;
+
         let (commit, welcome, _) = bundle.into_messages();
         let welcome = welcome.map(|w| w.tls_serialize_detached()).transpose()?;
         Ok(Commit {
@@ -85,7 +86,7 @@ impl OpenMlsClient {
 impl Client for OpenMlsClient {
     fn key_package(&mut self) -> Result<Vec<u8>> {
         let bundle = KeyPackage::builder()
-            .key_package_lifetime(leaf_lifetime())
+            .key_package_lifetime(lifetime()?)
             .leaf_node_capabilities(capabilities())
             .build(SUITE, &self.provider, &self.signer, self.credential.clone())?;
         let message = MlsMessageOut::from(bundle.key_package().clone());
@@ -98,12 +99,17 @@ impl Client for OpenMlsClient {
             .wire_format_policy(MIXED_PLAINTEXT_WIRE_FORMAT_POLICY)
             .use_ratchet_tree_extension(true)
             .capabilities(capabilities())
-            .lifetime(leaf_lifetime())
+            .lifetime(lifetime()?)
             .build();
         let id = GroupId::from_slice(group_id);
-        let (signer, credential) = (&self.signer, self.credential.clone());
-        let group = MlsGroup::new_with_group_id(&self.provider, signer, &config, id, credential)?;
-        self.group = Some(group);
+        let credential = self.credential.clone();
+        self.group = Some(MlsGroup::new_with_group_id(
+            &self.provider,
+            &self.signer,
+            &config,
+            id,
+            credential,
+        )?);
         Ok(())
     }
 
@@ -162,6 +168,7 @@ impl Client for OpenMlsClient {
         else {
             return Err("no GroupInfo".into());
         };
+
         let leaf = LeafNodeParameters::builder().with_capabilities(capabilities()).build();
         let (group, bundle) = MlsGroup::external_commit_builder()
             .with_config(join_config(true))

@@ -1,4 +1,4 @@
-//! Randomness seeded by a number: a benchmark's keys protect nothing.
+//! Randomness from fixed seeds: a benchmark's keys protect nothing.
 
 use chacha20::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -9,7 +9,7 @@ pub fn seeded(n: u64) -> ChaCha20Rng {
     ChaCha20Rng::from_seed(seed)
 }
 
-/// A number out of a name, so that each client's stream is its own.
+/// Randomness seeded by a client's name, so that no two clients share a stream.
 pub fn of_name(name: &str) -> ChaCha20Rng {
     let hash = name
         .bytes()

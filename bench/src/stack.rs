@@ -24,7 +24,7 @@ impl Stack {
         }
     }
 
-    /// Its version, out of the lock file that it was built by.
+    /// Its version, from the lock file of this build.
     pub fn version(self) -> &'static str {
         const LOCK: &str = include_str!("../Cargo.lock");
         let package = match self {

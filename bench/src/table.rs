@@ -1,4 +1,4 @@
-//! Results, and how they are shown.
+//! The results, as Markdown and as JSON.
 
 use crate::measure::{Sample, median};
 use crate::op::{Op, Unit};
@@ -6,12 +6,12 @@ use crate::stack::Stack;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// What was measured of one stack at one operation and size.
+/// The measurements of one stack at one operation and size.
 #[derive(Clone, Debug, Default)]
 pub struct Cell {
     cpu: Vec<f64>,
     wall: Vec<f64>,
-    /// Of every repetition: what it had to do can differ.
+    /// The floor of every repetition: their work can differ.
     floor: Vec<f64>,
     bytes: u64,
 }
@@ -67,8 +67,8 @@ impl Table {
             .min_by(f64::total_cmp)
     }
 
-    /// One Markdown table for each size: medians of process CPU time, or bytes; how many times the
-    /// better peer's value is Conclave's; the floor, and how many times that Conclave takes.
+    /// One Markdown table for each size: medians of CPU time, or bytes; the better peer's value divided by
+    /// Conclave's; the floor, and Conclave's value divided by it.
     pub fn markdown(&self) -> String {
         let mut out = String::new();
         for members in self.sizes() {
@@ -88,8 +88,10 @@ impl Table {
         if ours.is_none() && peer.is_none() {
             return None;
         }
+
         let show = |value: Option<f64>| value.map_or("–".into(), |v| shown(op.unit(), v));
         let times = |value: Option<f64>| value.map_or("–".into(), |v| format!("{v:.2}"));
+
         let own = ours.map(|cell| cell.value(op.unit()));
         let floor = ours.and_then(Cell::floor);
         let ratio = own.zip(peer).map(|(own, peer)| peer / own);
@@ -109,7 +111,7 @@ impl Table {
     /// A JSON array with one object for each operation, size and stack.
     pub fn json(&self) -> serde_json::Value {
         let rows = self.cells.iter().map(|((op, members, stack), cell)| {
-            let key = serde_json::json!({
+            let mut row = serde_json::json!({
                 "operation": op.name(), "members": members, "stack": stack.name(),
             });
             let figures = match op.unit() {
@@ -121,37 +123,40 @@ impl Table {
                     "floor_us": cell.floor(),
                 }),
             };
-            let (mut row, figures) = (key, figures);
             if let (Some(row), Some(figures)) = (row.as_object_mut(), figures.as_object()) {
                 row.extend(figures.clone());
             }
             row
         });
+
         rows.collect()
     }
 }
 
-/// Three digits of it, with a unit.
+/// A value with three digits and a unit.
 pub fn shown(unit: Unit, value: f64) -> String {
     let (scale, units): (f64, &[&str]) = match unit {
         Unit::Time => (1000.0, &["µs", "ms", "s"]),
         Unit::Bytes => (1024.0, &["B", "KiB", "MiB", "GiB"]),
     };
+
     let mut value = value;
     let mut at = 0;
     while value >= scale && at + 1 < units.len() {
         value /= scale;
         at += 1;
     }
+
     let digits = match value {
         v if v >= 100.0 || (unit == Unit::Bytes && at == 0) => 0,
         v if v >= 10.0 => 1,
         _ => 2,
     };
+
     format!("{value:.digits$} {}", units[at])
 }
 
-/// A number with commas.
+/// A number with commas between thousands.
 pub fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();

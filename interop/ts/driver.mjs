@@ -1,158 +1,41 @@
 // Clients of ts-mls, driven by lines of JSON on standard input; one line of answer for each line.
-// Bytes are written in hexadecimal.
+// Bytes are written in hexadecimal. The argument is the version: 1 or 2.
 
-import { createHash } from "node:crypto"
 import { createInterface } from "node:readline"
-import { XWing } from "@hpke/hybridkem-x-wing"
-import { MlKem1024, MlKem768 } from "@hpke/ml-kem"
 import { p256, p384, p521 } from "@noble/curves/nist.js"
-import { ml_dsa44, ml_dsa65 } from "@noble/post-quantum/ml-dsa.js"
-import {
-  bytesToBase64,
-  ciphersuites,
-  createApplicationMessage,
-  createCommit,
-  createGroup,
-  createGroupInfoWithExternalPub,
-  createGroupInfoWithExternalPubAndRatchetTree,
-  createProposal,
-  decodeMlsMessage,
-  encodeMlsMessage,
-  generateKeyPackageWithKey,
-  getCiphersuiteFromName,
-  getCiphersuiteImpl,
-  joinGroup,
-  joinGroupExternal,
-  joinGroupFromBranch,
-  joinGroupFromReinit,
-  branchGroup,
-  makePskIndex,
-  mlsExporter,
-  processPrivateMessage,
-  processPublicMessage,
-  proposeAddExternal,
-  proposeExternal,
-  reinitCreateNewGroup,
-} from "ts-mls"
-import { defaultClientConfig } from "ts-mls/clientConfig.js"
-import { defaultExtensionTypes } from "ts-mls/defaultExtensionType.js"
-import { decodeRatchetTree, encodeRatchetTree } from "ts-mls/ratchetTree.js"
+import { checkNeeded, implementation } from "./suites.mjs"
+
+const mls = await import(`./ts-mls-${process.argv[2]}.mjs`)
+const { types } = mls
+await checkNeeded(mls)
+await mls.checkNeeded?.()
 
 const hex = (bytes) => Buffer.from(bytes).toString("hex")
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "hex"))
+const extensions = (list) => list.map((e) => mls.toExtension(e.kind, bytes(e.data)))
+const tree = (text) => (text === null ? undefined : mls.decodeTree(bytes(text)))
 
-/** ts-mls calls what it does not know by its number. */
-const suiteName = (id) => Object.keys(ciphersuites).find((name) => ciphersuites[name] === id) ?? `${id}`
-
-/**
- * The suites of draft-ietf-mls-pq-ciphersuites-06, at the code points of suite.rs. ts-mls has others: with
- * HKDF-SHA512 all of them.
- */
-const draftSuites = Object.fromEntries(
-  [
-    [0x004f, "X-Wing", "HKDF-SHA256", "AES128GCM", "Ed25519"],
-    [0x004e, "X-Wing", "HKDF-SHA384", "AES256GCM", "Ed25519"],
-    [0xf042, "ML-KEM-768", "HKDF-SHA384", "AES256GCM", "Ed25519"],
-    [0x0050, "ML-KEM-768", "HKDF-SHA384", "AES256GCM", "P256"],
-    [0x0042, "ML-KEM-1024", "HKDF-SHA384", "AES256GCM", "P384"],
-    [0x0052, "X-Wing", "HKDF-SHA384", "CHACHA20POLY1305", "ML-DSA-44"],
-    [0x0051, "ML-KEM-768", "HKDF-SHA384", "AES256GCM", "ML-DSA-65"],
-    [0x0907, "ML-KEM-1024", "HKDF-SHA384", "AES256GCM", "ML-DSA-87"],
-  ].map(([id, kem, kdf, aead, signature]) => {
-    const hash = kdf.replace("HKDF-SHA", "SHA-")
-    return [id, { hash, hpke: { kem, kdf, aead }, signature, name: suiteName(id) }]
-  }),
-)
-
-for (const own of Object.keys(ciphersuites).map(getCiphersuiteFromName)) {
-  const components = ({ hash, hpke, signature }) => JSON.stringify([hash, hpke.kem, hpke.kdf, hpke.aead, signature])
-  if (Object.values(draftSuites).some((suite) => components(suite) === components(own))) {
-    throw new Error(`ts-mls has a suite of the draft now: take ${own.name} out of draftSuites`)
-  }
-}
-
-/** The KEMs of @hpke, and how they make a key pair of its seed. */
-const kems = {
-  "X-Wing": [new XWing(), (kem, seed) => kem.generateKeyPairDerand(seed)],
-  "ML-KEM-768": [new MlKem768(), (kem, seed) => kem.deriveKeyPair(seed)],
-  "ML-KEM-1024": [new MlKem1024(), (kem, seed) => kem.deriveKeyPair(seed)],
-}
-
-/**
- * DeriveKeyPair of draft-ietf-hpke-pq, sections 3 and 4. @hpke takes SHAKE256(ikm) for the seed of X-Wing, and
- * for that of ML-KEM the ikm itself, which then has to be of 64 bytes.
- */
-async function deriveKeyPair(name, ikm) {
-  const [kem, fromSeed] = kems[name]
-  const text = (string) => new TextEncoder().encode(string)
-  const number = (n) => Uint8Array.of(n >> 8, n & 255)
-  const [label, length] = [text("DeriveKeyPair"), kem.privateKeySize]
-  const hash = createHash("shake256", { outputLength: length })
-  const id = [text("KEM"), number(kem.id)]
-  for (const part of [ikm, text("HPKE-v1"), ...id, number(label.length), label, number(length)]) {
-    hash.update(part)
-  }
-  return fromSeed(kem, Uint8Array.from(hash.digest()))
-}
-
-for (const [name, [kem]] of Object.entries(kems)) {
-  const ikm = new Uint8Array(64)
-  const [own, draft] = [await kem.deriveKeyPair(ikm), await deriveKeyPair(name, ikm)]
-  if (hex(own.publicKey.key) === hex(draft.publicKey.key)) {
-    throw new Error(`@hpke derives key pairs of ${name} as the draft has it now: take it out of kems`)
-  }
-}
-
-/** ML-DSA of another strength than ts-mls has. */
-const mlDsa = (scheme) => ({
-  async sign(signKey, message) {
-    return scheme.sign(message, signKey)
-  },
-  async verify(publicKey, message, signature) {
-    return scheme.verify(signature, message, publicKey)
-  },
-  async keygen() {
-    const keys = scheme.keygen(crypto.getRandomValues(new Uint8Array(32)))
-    return { signKey: keys.secretKey, publicKey: keys.publicKey }
-  },
-})
-
-async function implementation(id) {
-  const draft = draftSuites[id]
-  if (draft === undefined) return getCiphersuiteImpl(getCiphersuiteFromName(suiteName(id)))
-  const made = await getCiphersuiteImpl(draft)
-  const signature = { "ML-DSA-44": mlDsa(ml_dsa44), "ML-DSA-65": mlDsa(ml_dsa65) }[draft.signature]
-  const { kem } = draft.hpke
-  return {
-    ...made,
-    hpke: { ...made.hpke, deriveKeyPair: (ikm) => deriveKeyPair(kem, ikm) },
-    signature: signature ?? made.signature,
-  }
-}
-
-const extensionName = (kind) =>
-  Object.keys(defaultExtensionTypes).find((name) => defaultExtensionTypes[name] === kind) ?? kind
-const extensions = (list) =>
-  list.map((e) => ({ extensionType: extensionName(e.kind), extensionData: bytes(e.data) }))
-
-function decode(text, wireformat) {
+/** Decodes a message, of the given wire formats if any are given. */
+function decode(text, ...names) {
   const input = bytes(text)
-  const decoded = decodeMlsMessage(input, 0)
+  const decoded = mls.decodeMessage(input)
   if (decoded === undefined) throw new Error("could not decode the message")
-  if (decoded[1] !== input.length) throw new Error("bytes are left over")
-  if (wireformat !== undefined && decoded[0].wireformat !== wireformat) {
-    throw new Error(`not ${wireformat} but ${decoded[0].wireformat}`)
+  const [message, length] = decoded
+  if (length !== input.length) throw new Error("bytes are left over")
+  if (names.length > 0 && !names.map(types.wireformat).includes(message.wireformat)) {
+    throw new Error(`not ${names.join(" or ")} but ${message.wireformat}`)
   }
-  return decoded[0]
+  return message
 }
 
-const encodeKeyPackage = (keyPackage) =>
-  hex(encodeMlsMessage({ keyPackage, wireformat: "mls_key_package", version: "mls10" }))
-const encodeWelcome = (welcome) =>
-  welcome === undefined
-    ? null
-    : hex(encodeMlsMessage({ welcome, wireformat: "mls_welcome", version: "mls10" }))
-const tree = (text) => (text === null ? undefined : decodeRatchetTree(bytes(text), 0)[0])
+const decodeKeyPackage = (text) => decode(text, "mls_key_package").keyPackage
+
+/** Encodes a message, or what a message of the wire format of this name holds. */
+const encode = (message) => hex(mls.encodeMessage(message))
+const encodeAs = (name, content) =>
+  encode({ ...content, wireformat: types.wireformat(name), version: types.version("mls10") })
+const encodeKeyPackage = (keyPackage) => encodeAs("mls_key_package", { keyPackage })
+const encodeWelcome = (welcome) => (welcome === undefined ? null : encode(welcome))
 
 class Client {
   constructor(name, suite) {
@@ -160,104 +43,90 @@ class Client {
     this.suite = suite
     this.keyPackages = []
     this.psks = {}
-    this.config = defaultClientConfig
   }
 
   async use(suite) {
     this.suite = suite
-    this.cs = await implementation(suite)
+    this.cs = await implementation(mls, suite)
     this.keys = await this.cs.signature.keygen()
-    // ts-mls makes compressed ECDSA keys; RFC 9420 has uncompressed ones (section 5.1.1).
+    // ts-mls makes compressed ECDSA keys; section 5.1.1 asks for uncompressed ones.
     const curve = { 2: p256, 5: p521, 7: p384, 0x50: p256, 0x42: p384 }[suite]
     if (curve !== undefined) this.keys.publicKey = curve.getPublicKey(this.keys.signKey, false)
   }
 
-  /** What gives ts-mls the suite of a successor, whose own table it looks into otherwise. */
-  provider() {
-    return { getCiphersuiteImpl: async () => this.cs }
+  get context() {
+    return {
+      cipherSuite: this.cs,
+      externalPsks: this.psks,
+      authService: { validateCredential: async () => true },
+    }
   }
 
   async newKeyPackage({ lifetime, leeway, topic, suites }) {
     const now = BigInt(Math.floor(Date.now() / 1000))
-    const capabilities = {
-      versions: ["mls10"],
-      ciphersuites: suites.map(suiteName),
-      extensions: [topic],
-      proposals: [],
-      credentials: ["basic"],
-    }
-    return generateKeyPackageWithKey(
-      { credentialType: "basic", identity: this.name },
-      capabilities,
-      { notBefore: now - BigInt(leeway), notAfter: now + BigInt(lifetime) },
-      [],
-      this.keys,
-      this.cs,
-    )
-  }
-
-  index() {
-    return makePskIndex(this.state, this.psks)
+    return mls.generateKeyPackage({
+      credential: { credentialType: types.credential("basic"), identity: this.name },
+      capabilities: {
+        versions: [types.version("mls10")],
+        ciphersuites: suites.map(mls.suite),
+        extensions: [topic],
+        proposals: [],
+        credentials: [types.credential("basic")],
+      },
+      lifetime: { notBefore: now - BigInt(leeway), notAfter: now + BigInt(lifetime) },
+      extensions: [],
+      signatureKeyPair: this.keys,
+      cipherSuite: this.cs,
+    })
   }
 
   nonce() {
     return this.cs.rng.randomBytes(this.cs.kdf.size)
   }
 
+  /** The PreSharedKey proposal of a PSK. */
+  psk(psktype, id) {
+    const preSharedKeyId = { psktype: types.psk(psktype), ...id, pskNonce: this.nonce() }
+    return { psk: { preSharedKeyId } }
+  }
+
   proposal(change) {
+    const made = (name, content) => ({ proposalType: types.proposal(name), ...content })
     switch (change.kind) {
       case "add":
-        return {
-          proposalType: "add",
-          add: { keyPackage: decode(change.key_package, "mls_key_package").keyPackage },
-        }
+        return made("add", { add: { keyPackage: decodeKeyPackage(change.key_package) } })
       case "remove":
-        return { proposalType: "remove", remove: { removed: change.leaf } }
+        return made("remove", { remove: { removed: change.leaf } })
       case "external_psk":
-        return {
-          proposalType: "psk",
-          psk: {
-            preSharedKeyId: {
-              psktype: "external",
-              pskId: bytes(change.id),
-              pskNonce: this.nonce(),
-            },
-          },
-        }
+        return made("psk", this.psk("external", { pskId: bytes(change.id) }))
       case "resumption_psk":
-        return {
-          proposalType: "psk",
-          psk: {
-            preSharedKeyId: {
-              psktype: "resumption",
-              usage: "application",
-              pskGroupId: this.state.groupContext.groupId,
-              pskEpoch: BigInt(change.epoch),
-              pskNonce: this.nonce(),
-            },
-          },
-        }
+        return made(
+          "psk",
+          this.psk("resumption", {
+            usage: types.pskUsage("application"),
+            pskGroupId: this.state.groupContext.groupId,
+            pskEpoch: BigInt(change.epoch),
+          }),
+        )
       case "extensions":
-        return {
-          proposalType: "group_context_extensions",
+        return made("group_context_extensions", {
           groupContextExtensions: { extensions: extensions(change.extensions) },
-        }
+        })
       case "reinit":
-        return {
-          proposalType: "reinit",
+        return made("reinit", {
           reinit: {
             groupId: bytes(change.group_id),
-            version: "mls10",
-            cipherSuite: suiteName(change.suite),
+            version: types.version("mls10"),
+            cipherSuite: mls.suite(change.suite),
             extensions: extensions(change.extensions),
           },
-        }
+        })
       default:
         throw new Error(`ts-mls cannot make the proposal ${change.kind}`)
     }
   }
 
-  /** Tries the own key packages, the newest first: one of them is meant. */
+  /** Tries our key packages, the newest first: the Welcome is for one of them. */
   async joinWith(join) {
     let reason = new Error("no key package")
     for (const own of this.keyPackages.toReversed()) {
@@ -295,82 +164,72 @@ const operations = {
   },
   async create(client, request) {
     const own = await client.newKeyPackage(request)
-    client.state = await createGroup(
-      bytes(request.group_id),
-      own.publicPackage,
-      own.privatePackage,
-      extensions(request.extensions),
-      client.cs,
-      client.config,
-    )
+    client.state = await mls.createGroup({
+      context: client.context,
+      groupId: bytes(request.group_id),
+      keyPackage: own.publicPackage,
+      privateKeyPackage: own.privatePackage,
+      extensions: extensions(request.extensions),
+    })
   },
   async join(client, request) {
     const { welcome } = decode(request.welcome, "mls_welcome")
     client.state = await client.joinWith((own) =>
-      joinGroup(
+      mls.joinGroup({
+        context: client.context,
         welcome,
-        own.publicPackage,
-        own.privatePackage,
-        makePskIndex(undefined, client.psks),
-        client.cs,
-        tree(request.tree),
-        undefined,
-        client.config,
-      ),
-    )
-  },
-  async join_external(client, request) {
-    if (request.psk !== null) throw new Error("ts-mls injects no PSK when it joins")
-    const { groupInfo } = decode(request.group_info, "mls_group_info")
-    const own = await client.newKeyPackage(request)
-    const joined = await joinGroupExternal(
-      groupInfo,
-      own.publicPackage,
-      own.privatePackage,
-      request.resync,
-      client.cs,
-      tree(request.tree),
-      client.config,
-    )
-    client.state = joined.newState
-    return hex(
-      encodeMlsMessage({
-        publicMessage: joined.publicMessage,
-        wireformat: "mls_public_message",
-        version: "mls10",
+        keyPackage: own.publicPackage,
+        privateKeys: own.privatePackage,
+        ratchetTree: tree(request.tree),
       }),
     )
   },
+  async join_external(client, request) {
+    if (request.psk !== null) throw new Error("ts-mls takes no PSK for an external commit")
+    const { groupInfo } = decode(request.group_info, "mls_group_info")
+    const own = await client.newKeyPackage(request)
+    const { newState, publicMessage } = await mls.joinGroupExternal({
+      context: client.context,
+      groupInfo,
+      keyPackage: own.publicPackage,
+      privateKeys: own.privatePackage,
+      resync: request.resync,
+      tree: tree(request.tree),
+    })
+    client.state = newState
+    return encodeAs("mls_public_message", { publicMessage })
+  },
   async group_info(client, request) {
-    const make = request.tree
-      ? createGroupInfoWithExternalPubAndRatchetTree
-      : createGroupInfoWithExternalPub
-    const groupInfo = await make(client.state, [], client.cs)
-    return hex(encodeMlsMessage({ groupInfo, wireformat: "mls_group_info", version: "mls10" }))
+    const { context, state } = client
+    const groupInfo = await mls.createGroupInfo({ context, state, tree: request.tree })
+    return encodeAs("mls_group_info", { groupInfo })
   },
   async tree(client) {
-    return hex(encodeRatchetTree(client.state.ratchetTree))
+    return hex(mls.encodeTree(client.state.ratchetTree))
   },
   async know_psk(client, { psk, secret }) {
-    client.psks[bytesToBase64(bytes(psk))] = bytes(secret)
+    client.psks[mls.bytesToBase64(bytes(psk))] = bytes(secret)
   },
   async propose(client, request) {
-    const proposal = client.proposal(request.change)
-    const made = await createProposal(client.state, !request.private, proposal, client.cs)
-    client.state = made.newState
-    return hex(encodeMlsMessage(made.message))
+    const { newState, message } = await mls.createProposal({
+      context: client.context,
+      state: client.state,
+      wireAsPublicMessage: !request.private,
+      proposal: client.proposal(request.change),
+    })
+    client.state = newState
+    return encode(message)
   },
   async commit(client, request) {
-    const made = await createCommit(
-      { state: client.state, cipherSuite: client.cs, pskIndex: client.index() },
-      {
-        wireAsPublicMessage: !request.private,
-        extraProposals: request.changes.map((change) => client.proposal(change)),
-        ratchetTreeExtension: request.tree,
-      },
-    )
-    client.pending = made.newState
-    return { commit: hex(encodeMlsMessage(made.commit)), welcome: encodeWelcome(made.welcome) }
+    const { newState, commit, welcome } = await mls.createCommit({
+      context: client.context,
+      state: client.state,
+      wireAsPublicMessage: !request.private,
+      extraProposals: request.changes.map((change) => client.proposal(change)),
+      ratchetTreeExtension: request.tree,
+    })
+    client.pending = newState
+    return { commit: encode(commit), welcome: encodeWelcome(welcome) }
   },
   async accept(client) {
     if (client.pending === undefined) throw new Error("no commit is pending")
@@ -381,19 +240,16 @@ const operations = {
     client.pending = undefined
   },
   async receive(client, request) {
-    const message = decode(request.message)
+    const message = decode(request.message, "mls_public_message", "mls_private_message")
     const before = client.state.groupContext.epoch
-    const private_ = message.wireformat === "mls_private_message"
-    const result = private_
-      ? await processPrivateMessage(client.state, message.privateMessage, client.index(), client.cs)
-      : await processPublicMessage(client.state, message.publicMessage, client.index(), client.cs)
+    const params = { context: client.context, state: client.state, ...message }
+    const encrypted = message.privateMessage !== undefined
+    const result = encrypted
+      ? await mls.processPrivateMessage(params)
+      : await mls.processPublicMessage(params)
     client.state = result.newState
-    if (private_ && result.kind === "applicationMessage") {
-      return {
-        kind: "data",
-        data: hex(result.message),
-        authenticated_data: hex(message.privateMessage.authenticatedData),
-      }
+    if (result.kind === "applicationMessage") {
+      return { kind: "data", data: hex(result.message), authenticated_data: hex(result.aad) }
     }
     const active = client.state.groupActiveState.kind
     if (active === "removedFromGroup") return { kind: "removed" }
@@ -401,24 +257,18 @@ const operations = {
     return { kind: client.state.groupContext.epoch === before ? "proposal" : "epoch" }
   },
   async send(client, request) {
-    const made = await createApplicationMessage(
-      client.state,
-      bytes(request.data),
-      client.cs,
-      bytes(request.authenticated_data),
-    )
-    client.state = made.newState
-    return hex(
-      encodeMlsMessage({
-        privateMessage: made.privateMessage,
-        wireformat: "mls_private_message",
-        version: "mls10",
-      }),
-    )
+    const { newState, message } = await mls.createApplicationMessage({
+      context: client.context,
+      state: client.state,
+      message: bytes(request.data),
+      authenticatedData: bytes(request.authenticated_data),
+    })
+    client.state = newState
+    return encode(message)
   },
   async view(client, request) {
     const { groupContext, keySchedule, ratchetTree } = client.state
-    const exported = await mlsExporter(
+    const exported = await mls.mlsExporter(
       keySchedule.exporterSecret,
       request.label,
       bytes(request.context),
@@ -426,17 +276,17 @@ const operations = {
       client.cs,
     )
     const leaves = ratchetTree.flatMap((node, place) =>
-      node?.nodeType === "leaf" ? [[place / 2, hex(node.leaf.credential.identity)]] : [],
+      node?.nodeType === types.node("leaf") ? [[place / 2, hex(node.leaf.credential.identity)]] : [],
     )
     return {
       epoch: Number(groupContext.epoch),
       authenticator: hex(keySchedule.epochAuthenticator),
       exported: hex(exported),
       roster: leaves,
-      extensions: groupContext.extensions.map((e) => ({
-        kind: defaultExtensionTypes[e.extensionType] ?? e.extensionType,
-        data: hex(e.extensionData),
-      })),
+      extensions: groupContext.extensions.map((extension) => {
+        const { kind, data } = mls.fromExtension(extension)
+        return { kind, data: hex(data) }
+      }),
     }
   },
   async signature_key(client) {
@@ -444,22 +294,15 @@ const operations = {
   },
   async propose_outside(client, request) {
     const { groupInfo } = decode(request.group_info, "mls_group_info")
-    let message
     if (request.change === null) {
       const own = await client.newKeyPackage(request)
       client.keyPackages.push(own)
-      message = await proposeAddExternal(
-        groupInfo,
-        own.publicPackage,
-        own.privatePackage,
-        client.cs,
-      )
-    } else {
-      const { publicKey, signKey } = client.keys
-      const proposal = client.proposal(request.change)
-      message = await proposeExternal(groupInfo, proposal, publicKey, signKey, client.cs)
+      const { publicPackage, privatePackage } = own
+      return encode(await mls.proposeAddExternal(groupInfo, publicPackage, privatePackage, client.cs))
     }
-    return hex(encodeMlsMessage(message))
+    const { publicKey, signKey } = client.keys
+    const proposal = client.proposal(request.change)
+    return encode(await mls.proposeExternal(groupInfo, proposal, publicKey, signKey, client.cs))
   },
   async reinit_key_package(client, request) {
     if (request.suite !== client.suite) await client.use(request.suite)
@@ -468,16 +311,16 @@ const operations = {
   async reinit(client, request) {
     if (request.suite !== client.suite) await client.use(request.suite)
     const own = await client.newKeyPackage(request)
-    const made = await reinitCreateNewGroup(
-      client.state,
-      own.publicPackage,
-      own.privatePackage,
-      request.key_packages.map((kp) => decode(kp, "mls_key_package").keyPackage),
-      bytes(request.group_id),
-      suiteName(request.suite),
-      extensions(request.extensions),
-      client.provider(),
-    )
+    const made = await mls.reinitCreateNewGroup({
+      context: client.context,
+      state: client.state,
+      keyPackage: own.publicPackage,
+      privateKeyPackage: own.privatePackage,
+      memberKeyPackages: request.key_packages.map(decodeKeyPackage),
+      groupId: bytes(request.group_id),
+      cipherSuite: mls.suite(request.suite),
+      extensions: extensions(request.extensions),
+    })
     client.state = made.newState
     return encodeWelcome(made.welcome)
   },
@@ -485,26 +328,26 @@ const operations = {
     const { welcome } = decode(request.welcome, "mls_welcome")
     const old = client.state
     client.state = await client.joinWith((own) =>
-      joinGroupFromReinit(
-        old,
+      mls.joinGroupFromReinit({
+        context: client.context,
+        suspendedState: old,
         welcome,
-        own.publicPackage,
-        own.privatePackage,
-        tree(request.tree),
-        client.provider(),
-      ),
+        keyPackage: own.publicPackage,
+        privateKeyPackage: own.privatePackage,
+        ratchetTree: tree(request.tree),
+      }),
     )
   },
   async branch(client, request) {
     const own = await client.newKeyPackage(request)
-    const made = await branchGroup(
-      client.state,
-      own.publicPackage,
-      own.privatePackage,
-      request.key_packages.map((kp) => decode(kp, "mls_key_package").keyPackage),
-      bytes(request.group_id),
-      client.cs,
-    )
+    const made = await mls.branchGroup({
+      context: client.context,
+      state: client.state,
+      keyPackage: own.publicPackage,
+      privateKeyPackage: own.privatePackage,
+      memberKeyPackages: request.key_packages.map(decodeKeyPackage),
+      newGroupId: bytes(request.group_id),
+    })
     client.state = made.newState
     return encodeWelcome(made.welcome)
   },
@@ -512,14 +355,14 @@ const operations = {
     const { welcome } = decode(request.welcome, "mls_welcome")
     const old = client.state
     client.state = await client.joinWith((own) =>
-      joinGroupFromBranch(
-        old,
+      mls.joinGroupFromBranch({
+        context: client.context,
+        oldState: old,
         welcome,
-        own.publicPackage,
-        own.privatePackage,
-        tree(request.tree),
-        client.cs,
-      ),
+        keyPackage: own.publicPackage,
+        privateKeyPackage: own.privatePackage,
+        ratchetTree: tree(request.tree),
+      }),
     )
   },
 }

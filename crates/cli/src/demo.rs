@@ -10,7 +10,7 @@ use conclave_delivery::api::GroupId;
 use conclave_delivery::http::Config;
 use conclave_delivery::storage::{SqliteStorage, Storage};
 use conclave_delivery::{Observed, Server, serve};
-use conclave_mls::{CipherSuite, Config as GroupConfig, Event, Group, Received, apply};
+use conclave_mls::{CipherSuite, Config as GroupConfig, Group, Received, UnixTime, apply};
 use conclave_store::{SqliteStore, Store};
 use people::{Device, state_file};
 use print::{step, tell};
@@ -59,13 +59,13 @@ struct Service {
 impl Service {
     fn start(folder: &Path) -> Result<Self, Failure> {
         let seen: Arc<Mutex<Vec<Observed>>> = Arc::default();
-        let mut config = Config::new(folder, crate::provider::provider());
+        let mut config = Config::new(crate::provider::provider());
         config.addr = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let to = seen.clone();
         config.on_request = Some(Arc::new(move |observed| {
             to.lock().unwrap_or_else(PoisonError::into_inner).push(observed.clone());
         }));
-        Ok(Self { server: serve(config)?, seen })
+        Ok(Self { server: serve(config, SqliteStorage::open(folder)?)?, seen })
     }
 
     /// Tells what it saw: what clients send in full, what they fetch in sum.
@@ -324,7 +324,7 @@ fn open_with(
     message: &[u8],
 ) -> Result<Result<Vec<u8>, Failure>, Failure> {
     let provider = crate::provider::provider();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let now = UnixTime::try_from(SystemTime::now())?;
     let rows = SqliteStore::open(backup)?.load(group)?;
     let mut state = Group::load(&*provider, GroupConfig::default(), rows)?;
     let step = match state.process(&*provider, now, message) {
@@ -332,10 +332,8 @@ fn open_with(
         Ok(_) => return Ok(Err("it is no message".into())),
         Err(refused) => return Ok(Err(refused.to_string().into())),
     };
-    match apply(&mut state, step, |_| Ok::<_, core::convert::Infallible>(()))? {
-        Event::Application(message) => Ok(Ok(message.data)),
-        _ => Ok(Err("it is no message".into())),
-    }
+    let message = apply(&mut state, step, |_| Ok::<_, core::convert::Infallible>(()))?;
+    Ok(Ok(message.data))
 }
 
 fn next_steps() -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use crate::folders;
 use conclave_client::plain;
 use conclave_delivery::http::Config;
 use conclave_delivery::serve;
+use conclave_delivery::storage::SqliteStorage;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::Write;
@@ -40,14 +41,14 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     folders::make_private(&data)?;
     // From here on a signal is no sudden end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let mut config = Config::new(&data, crate::provider::provider());
+    let mut config = Config::new(crate::provider::provider());
     config.addr = args.listen;
     if args.observe {
         config.on_request = Some(Arc::new(|seen| {
             let _ = writeln!(std::io::stderr(), "{}", plain(&seen.to_string()));
         }));
     }
-    let server = serve(config)?;
+    let server = serve(config, SqliteStorage::open(&data)?)?;
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", server.url())?;
     writeln!(out, "state in {}; end with Ctrl-C", data.display())?;

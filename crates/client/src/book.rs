@@ -3,9 +3,11 @@
 use crate::names::{Looks, is_readable};
 use crate::record::{GroupRecord, Identity, Item, Line, News, Trust, Who, Work};
 use conclave_delivery::api::{DeviceId, Name, short_group};
-use conclave_mls::rows::Batch;
+use conclave_mls::GroupId;
+use conclave_mls::credential::SignaturePublicKey;
+use conclave_mls::key_package::KeyPackageRef;
+use conclave_mls::storage::Batch;
 use conclave_mls::wire::codec::{Decode, Encode};
-use conclave_mls::{GroupId, KeyPackageRef, SignaturePublicKey};
 use conclave_store::{Secret, Store, StoreError, WriteSet};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,7 +2,7 @@
 //! them: equal on both screens, or somebody does.
 
 use conclave_delivery::api::DeviceId;
-use conclave_mls::SignaturePublicKey;
+use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, Hash};
 use conclave_mls::wire::codec::{Encode, Writer};
 

@@ -5,7 +5,8 @@
 //! another key than its pinned one is refused, whatever the service says.
 
 use conclave_delivery::api::{DeviceId, DeviceInfo, Name};
-use conclave_mls::{CredentialRequest, CredentialSubject, SignaturePublicKey, Verdict};
+use conclave_mls::Verdict;
+use conclave_mls::credential::{CredentialRequest, CredentialSubject, SignaturePublicKey};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the service said of users, this time.

@@ -1,3 +1,4 @@
+use crate::SuiteParams;
 use conclave_wire::{CipherSuite, EncodeError};
 use core::fmt;
 
@@ -47,8 +48,12 @@ impl CryptoError {
 impl fmt::Display for CryptoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnsupportedSuite(CipherSuite(n)) => {
-                write!(f, "the crypto provider does not support cipher suite {n:#06x}")
+            Self::UnsupportedSuite(suite) => {
+                f.write_str("the crypto provider does not support cipher suite ")?;
+                match SuiteParams::registered(*suite) {
+                    Some(known) => write!(f, "{known}"),
+                    None => write!(f, "{:#06x}", suite.0),
+                }
             }
             Self::UnsupportedComponent(what) => {
                 write!(f, "the crypto provider does not support {what}")
@@ -111,6 +116,12 @@ mod tests {
             assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
             assert_eq!(error.is_of_input(), *of_input, "{text}");
         }
+    }
+
+    #[test]
+    fn an_unsupported_suite_is_named_if_it_is_known() {
+        let text = CryptoError::UnsupportedSuite(CipherSuite(4)).to_string();
+        assert!(text.ends_with("MLS_256_DHKEMX448_AES256GCM_SHA512_Ed448 (0x0004)"), "{text}");
     }
 
     #[test]

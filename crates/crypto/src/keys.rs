@@ -56,7 +56,8 @@ impl SignatureKeyPair {
         let make = || Ok(Arc::new(make(&self.private, &self.public)?));
         let kept = self.prepared.get_or_try_init(|| {
             let value: Arc<T> = make()?;
-            let (private, public) = (self.private.clone(), self.public.clone());
+            let private = self.private.clone();
+            let public = self.public.clone();
             Ok::<_, CryptoError>(Box::new(Prepared { private, public, value }))
         })?;
 

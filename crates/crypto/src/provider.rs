@@ -115,6 +115,20 @@ pub trait CryptoProvider: Send + Sync {
         length: usize,
     ) -> Result<Secret, CryptoError>;
 
+    /// [`Self::expand`] of the same secret for many pairs of an info and a length, in their order. A provider
+    /// that overrides this sets up the secret once.
+    ///
+    /// # Errors
+    /// Those of [`Self::expand`].
+    fn expand_many(
+        &self,
+        kdf: Kdf,
+        prk: &Secret,
+        items: &[(&[u8], usize)],
+    ) -> Result<Vec<Secret>, CryptoError> {
+        items.iter().map(|(info, length)| self.expand(kdf, prk, &[info], *length)).collect()
+    }
+
     /// Encrypts. The ciphertext ends in the tag.
     ///
     /// # Errors

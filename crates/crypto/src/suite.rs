@@ -29,28 +29,39 @@ impl fmt::Debug for Suite<'_> {
     }
 }
 
+/// The most bytes that a label and two length headers take, for the labels of RFC 9420.
+const LABEL_ROOM: usize = 64;
+
 /// `opaque label<V>` with the prefix, then `opaque content<V>`.
 fn labelled(label: &[u8], content: &[u8]) -> Result<Vec<u8>, EncodeError> {
-    put_labelled(Writer::new(), label, content)
+    put_labelled(Writer::new(), label, content).map(Writer::finish)
 }
 
 /// [`labelled`], wiped when dropped: what is signed may be what members write to each other.
-fn labelled_and_wiped(label: &[u8], content: &[u8]) -> Result<Secret, EncodeError> {
-    put_labelled(Writer::secret(), label, content).map(Secret::new)
+fn labelled_and_wiped(label: &[u8], content: &[u8]) -> Result<Writer, EncodeError> {
+    put_labelled(wiped(content.len()), label, content)
 }
 
-fn put_labelled(mut w: Writer, label: &[u8], content: &[u8]) -> Result<Vec<u8>, EncodeError> {
+/// A writer that is wiped when dropped, for a label and a content of about this length.
+fn wiped(content: usize) -> Writer {
+    Writer::secret_with_capacity(content.saturating_add(LABEL_ROOM))
+}
+
+fn put_labelled(mut w: Writer, label: &[u8], content: &[u8]) -> Result<Writer, EncodeError> {
     put_label(&mut w, label)?;
     w.put_opaque(content)?;
-    Ok(w.finish())
+    Ok(w)
 }
 
 /// [`labelled`] with an encoding as the content.
-fn labelled_encoding(label: &[u8], content: &impl Encode) -> Result<Vec<u8>, EncodeError> {
-    let mut w = Writer::new();
+fn labelled_encoding(
+    mut w: Writer,
+    label: &[u8],
+    content: &impl Encode,
+) -> Result<Writer, EncodeError> {
     put_label(&mut w, label)?;
     w.put_vector(|w| content.encode(w))?;
-    Ok(w.finish())
+    Ok(w)
 }
 
 fn put_label(w: &mut Writer, label: &[u8]) -> Result<(), EncodeError> {
@@ -59,6 +70,19 @@ fn put_label(w: &mut Writer, label: &[u8]) -> Result<(), EncodeError> {
         w.put(label);
         Ok(())
     })
+}
+
+/// `KDFLabel` (section 8).
+fn put_kdf_label(
+    w: &mut Writer,
+    label: &[u8],
+    context: &[u8],
+    length: usize,
+) -> Result<(), CryptoError> {
+    u16::try_from(length).map_err(|_| CryptoError::InvalidLength)?.encode(w)?;
+    put_label(w, label)?;
+    w.put_opaque(context)?;
+    Ok(())
 }
 
 impl<'a> Suite<'a> {
@@ -177,11 +201,37 @@ impl<'a> Suite<'a> {
         length: usize,
     ) -> Result<Secret, CryptoError> {
         let mut w = Writer::new();
-        u16::try_from(length).map_err(|_| CryptoError::InvalidLength)?.encode(&mut w)?;
-        put_label(&mut w, label)?;
-        w.put_opaque(context)?;
+        put_kdf_label(&mut w, label, context, length)?;
+        self.provider.expand(self.params.kdf, secret, &[w.written()], length)
+    }
 
-        self.provider.expand(self.params.kdf, secret, &[&w.finish()], length)
+    /// [`Self::expand_with_label`] of the same secret and context for each pair of a label and a length, in
+    /// their order.
+    ///
+    /// # Errors
+    /// Those of [`Self::expand_with_label`].
+    pub fn expand_with_labels<const N: usize>(
+        &self,
+        secret: &Secret,
+        labels: [(&[u8], usize); N],
+        context: &[u8],
+    ) -> Result<[Secret; N], CryptoError> {
+        let mut w = Writer::new();
+        let mut ends = [0; N];
+        for ((label, length), end) in labels.iter().zip(&mut ends) {
+            put_kdf_label(&mut w, label, context, *length)?;
+            *end = w.written().len();
+        }
+
+        let mut start = 0;
+        let mut items: [(&[u8], usize); N] = [(&[], 0); N];
+        for ((item, end), (_, length)) in items.iter_mut().zip(ends).zip(labels) {
+            *item = (w.written().get(start..end).unwrap_or_default(), length);
+            start = end;
+        }
+        let secrets = self.provider.expand_many(self.params.kdf, secret, &items)?;
+        let wrong = |_| CryptoError::Provider("it returned another number of secrets");
+        secrets.try_into().map_err(wrong)
     }
 
     /// `DeriveSecret(secret, label)` (section 8).
@@ -267,7 +317,7 @@ impl<'a> Suite<'a> {
         content: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         let message = labelled_and_wiped(label, content)?;
-        self.provider.sign(self.params.signature, key_pair, message.expose())
+        self.provider.sign(self.params.signature, key_pair, message.written())
     }
 
     /// `VerifyWithLabel(key, label, content, signature)` (section 5.1.2).
@@ -282,7 +332,7 @@ impl<'a> Suite<'a> {
         signature: &[u8],
     ) -> Result<(), CryptoError> {
         let message = labelled_and_wiped(label, content)?;
-        self.provider.verify(self.params.signature, public_key, message.expose(), signature)
+        self.provider.verify(self.params.signature, public_key, message.written(), signature)
     }
 
     /// [`Self::sign_with_label`] over the encoding of a public value, which may be long: it is encoded in
@@ -296,8 +346,24 @@ impl<'a> Suite<'a> {
         label: &[u8],
         content: &impl Encode,
     ) -> Result<Vec<u8>, CryptoError> {
-        let message = labelled_encoding(label, content)?;
-        self.provider.sign(self.params.signature, key_pair, &message)
+        let message = labelled_encoding(Writer::new(), label, content)?;
+        self.provider.sign(self.params.signature, key_pair, message.written())
+    }
+
+    /// [`Self::sign_encoded_with_label`] over a value that may be secret: its only encoding is wiped. `len` is
+    /// about how long that is.
+    ///
+    /// # Errors
+    /// As [`Self::sign_with_label`].
+    pub fn sign_secret_with_label(
+        &self,
+        key_pair: &SignatureKeyPair,
+        label: &[u8],
+        content: &impl Encode,
+        len: usize,
+    ) -> Result<Vec<u8>, CryptoError> {
+        let message = labelled_encoding(wiped(len), label, content)?;
+        self.provider.sign(self.params.signature, key_pair, message.written())
     }
 
     /// [`Self::verify_with_label`] over the encoding of a public value, which may be long: it is encoded in
@@ -312,8 +378,25 @@ impl<'a> Suite<'a> {
         content: &impl Encode,
         signature: &[u8],
     ) -> Result<(), CryptoError> {
-        let message = labelled_encoding(label, content)?;
-        self.provider.verify(self.params.signature, public_key, &message, signature)
+        let message = labelled_encoding(Writer::new(), label, content)?;
+        self.provider.verify(self.params.signature, public_key, message.written(), signature)
+    }
+
+    /// [`Self::verify_encoded_with_label`] over a value that may be secret: its only encoding is wiped. `len`
+    /// is about how long that is.
+    ///
+    /// # Errors
+    /// As [`Self::verify_with_label`].
+    pub fn verify_secret_with_label(
+        &self,
+        public_key: &SignaturePublicKey,
+        label: &[u8],
+        content: &impl Encode,
+        len: usize,
+        signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        let message = labelled_encoding(wiped(len), label, content)?;
+        self.provider.verify(self.params.signature, public_key, message.written(), signature)
     }
 
     /// The SignContent of a label and a content, for [`Self::verify_many`].

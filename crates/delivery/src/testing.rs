@@ -3,14 +3,16 @@
 use crate::api::*;
 use crate::service::{Caller, Done, Limits, Operation, Service, ServiceError};
 use crate::storage::SqliteStorage;
+use conclave_mls::credential::LeafParams;
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, Suite, Suites};
+use conclave_mls::key_package::{KeyPackageParams, OwnKeyPackage};
 use conclave_mls::wire::{
     Credential, EncryptedGroupSecrets, Epoch, HpkeCiphertext, KeyPackage, Lifetime, MlsMessage,
-    MlsMessageBody, PrivateMessage, Welcome,
+    MlsMessageBody, PrivateMessage, UnixTime, Welcome,
 };
-use conclave_mls::{KeyPackageParams, LeafParams, OwnKeyPackage};
 use conclave_provider_rustcrypto::RustCrypto;
 use core::convert::Infallible;
+use core::time::Duration;
 use rand_core::{TryCryptoRng, TryRng};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ pub(crate) const SUITE: CipherSuite = CipherSuite::MLS_128_DHKEMX25519_AES128GCM
 /// `MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519`, whose signature scheme is that of [`SUITE`].
 pub(crate) const HYBRID: CipherSuite = CipherSuite(0xf0c2);
 /// A moment of the tests.
-pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_800_000_000).unwrap();
 
 /// Numbers that follow from a seed. Good for tests and nothing else.
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ impl Own {
         Self { id: id.parse().unwrap(), keys: suite().signature_key_pair(dice).unwrap() }
     }
 
-    pub(crate) fn registration(&self, now: u64) -> Register {
+    pub(crate) fn registration(&self, now: UnixTime) -> Register {
         Register::signed(&suite(), self.id.clone(), &self.keys, now).unwrap()
     }
 
@@ -83,8 +85,9 @@ impl Own {
         LeafParams::new(Credential::basic(&self.id.identity()), &[SUITE, HYBRID])
     }
 
-    pub(crate) fn lifetime(now: u64) -> Lifetime {
-        Lifetime { not_before: now - 3600, not_after: now + 1_000_000 }
+    pub(crate) fn lifetime(now: UnixTime) -> Lifetime {
+        let start = now.saturating_sub(Duration::from_secs(3600));
+        Lifetime::starting_at(start, Duration::from_secs(1_000_000))
     }
 
     pub(crate) fn key_package(
@@ -156,7 +159,7 @@ pub(crate) fn welcome(to: &[KeyPackageRef]) -> Bytes {
 /// A service in a directory, and calls to it.
 pub(crate) struct Desk {
     pub(crate) service: Service<SqliteStorage>,
-    pub(crate) now: u64,
+    pub(crate) now: UnixTime,
 }
 
 impl Desk {
@@ -168,6 +171,11 @@ impl Desk {
         let storage = SqliteStorage::open(directory).unwrap();
         let service = Service::new(storage, provider(), limits).unwrap();
         Self { service, now: NOW }
+    }
+
+    /// Time goes by.
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.now = self.now.saturating_add(Duration::from_secs(seconds));
     }
 
     pub(crate) fn anonymous<O: Operation>(&self, op: O) -> Result<Done<O::Reply>, ServiceError> {

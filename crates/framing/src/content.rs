@@ -126,6 +126,7 @@ impl Verified {
                 Ok(Self::Application(data))
             }
 
+            // section 6.1: a tag if and only if the message is a commit
             (Content::Commit(_), None, _) => Err(FramingError::MissingConfirmationTag),
             (Content::Application(data), None, _) => {
                 Content::Application(data).wipe();

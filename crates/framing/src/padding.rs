@@ -9,11 +9,11 @@ pub enum Padding {
     Bytes(u32),
     /// Padding up to the next multiple of this many bytes; none for 0.
     ToMultipleOf(u32),
-    /// Padding up to the next power of two: a message at most doubles, and its length leaks only its
-    /// order of magnitude.
+    /// Padding up to the next power of two: a message at most doubles, and its length leaks only
+    /// its order of magnitude.
     PowerOfTwo,
-    /// Padmé (Nikitin et al., PETS 2019): leaks asymptotically no more than [`Self::PowerOfTwo`] and
-    /// adds at most 12 % of the length.
+    /// Padmé (Nikitin et al., PETS 2019): leaks asymptotically no more than [`Self::PowerOfTwo`]
+    /// and adds at most 12 % of the length.
     Padme,
 }
 

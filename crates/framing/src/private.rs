@@ -7,15 +7,18 @@ use conclave_crypto::{CryptoError, CryptoRng, Secret, Suite};
 use conclave_schedule::{MessageKey, SenderDataSecret, sender_data_key_nonce};
 use conclave_wire::codec::MAX_VECTOR_LEN;
 use conclave_wire::{
-    AuthenticatedContent, CustomProposal, Decode, DecodeError, Encode, EncodeError, FramedContent,
-    PrivateContentAad, PrivateMessage, PrivateMessageContent, Reader, Sender, SenderData,
-    SenderDataAad, WireFormat, Writer,
+    AuthenticatedContent, Content, CustomProposal, Decode, DecodeError, Encode, EncodeError,
+    FramedContent, PrivateContentAad, PrivateMessage, PrivateMessageContent, Reader, Sender,
+    SenderData, SenderDataAad, WireFormat, Writer,
 };
+
+/// The length of a SenderData in bytes: leaf index, generation, reuse guard.
+const SENDER_DATA_LEN: usize = 4 + 4 + 4;
 
 /// Encrypts a member's signed message as a PrivateMessage. A commit must have its confirmation tag.
 ///
-/// `key` is the key of `generation` of the sender's ratchet. This message uses it up: it must not be
-/// used again.
+/// `key` is the key of `generation` of the sender's ratchet. This message uses it up: it must not
+/// be used again.
 ///
 /// # Errors
 /// If the message was signed for another wire format, its sender is not a member, it is a commit
@@ -47,7 +50,8 @@ pub fn protect_private(
     let nonce = guarded(key.nonce, reuse_guard);
     let aad = PrivateContentAad { group_id, epoch: *epoch, content_type, authenticated_data };
     let ciphertext =
-        suite.aead_seal(&key.key, nonce.expose(), &aad.to_bytes()?, plaintext.expose())?;
+        suite.aead_seal(&key.key, nonce.expose(), &aad.to_bytes()?, plaintext.written())?;
+    drop(plaintext);
 
     // section 6.3.2: the sender data
     let sender_data = SenderData { leaf_index, generation, reuse_guard };
@@ -135,22 +139,27 @@ fn padded_plaintext(
     suite: &Suite<'_>,
     message: &AuthenticatedContent,
     padding: Padding,
-) -> Result<Secret, FramingError> {
-    let mut w = Writer::secret();
+) -> Result<Writer, FramingError> {
+    /// The most bytes that the length headers of data, signature and confirmation tag take.
+    const HEADERS: usize = 3 * 4;
+
+    let tag = message.auth.confirmation_tag.as_ref().map_or(0, |tag| tag.len());
+    let auth = HEADERS.saturating_add(message.auth.signature.len()).saturating_add(tag);
+    let mut w = Writer::secret_with_capacity(match &message.content.content {
+        Content::Application(data) => auth.saturating_add(data.len()),
+        Content::Proposal(_) | Content::Commit(_) => auth.saturating_add(256),
+    });
     message.content.content.encode_body(&mut w)?;
     message.auth.signature.encode(&mut w)?;
     if let Some(tag) = &message.auth.confirmation_tag {
         tag.encode(&mut w)?;
     }
-    let plaintext = Secret::new(w.finish());
 
-    let padding = padding.bytes(plaintext.len());
-    let padded = padded_length(plaintext.len(), padding, suite.params().aead.tag_len())?;
-
-    // Copy: growing in place could leave the old buffer behind without wiping it.
-    let mut bytes = Secret::zero(padded);
-    bytes.expose_mut().iter_mut().zip(plaintext.expose()).for_each(|(to, from)| *to = *from);
-    Ok(bytes)
+    let length = w.written().len();
+    let padding = padding.bytes(length);
+    let padded = padded_length(length, padding, suite.params().aead.tag_len())?;
+    w.put_zeros(padded.saturating_sub(length));
+    Ok(w)
 }
 
 /// The length of a padded plaintext.
@@ -175,10 +184,9 @@ fn seal_sender_data(
 ) -> Result<Vec<u8>, FramingError> {
     let MessageKey { key, nonce } = sender_data_key_nonce(suite, secret, ciphertext)?;
 
-    let mut w = Writer::secret();
+    let mut w = Writer::secret_with_capacity(SENDER_DATA_LEN);
     sender_data.encode(&mut w)?;
-    let plaintext = Secret::new(w.finish());
-    Ok(suite.aead_seal(&key, nonce.expose(), &aad.to_bytes()?, plaintext.expose())?)
+    Ok(suite.aead_seal(&key, nonce.expose(), &aad.to_bytes()?, w.written())?)
 }
 
 /// XORs a reuse guard into the first four bytes of a ratchet's nonce (section 6.3.1).

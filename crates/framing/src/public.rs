@@ -13,8 +13,8 @@ use conclave_wire::{
 /// Turns a member's signed message into a PublicMessage. A commit must have its confirmation tag.
 ///
 /// # Errors
-/// If the message was signed for another wire format, holds application data, does not belong to the
-/// context's group and epoch, or is a commit without its confirmation tag;
+/// If the message was signed for another wire format, holds application data, does not belong to
+/// the context's group and epoch, or is a commit without its confirmation tag;
 /// [`FramingError::WrongSenderType`] if the sender is not a member: use
 /// [`protect_public_from_outside`] then.
 pub fn protect_public(
@@ -38,8 +38,9 @@ pub fn protect_public(
 /// sender or a new member, or an external commit.
 ///
 /// # Errors
-/// If the message was signed for another wire format, its sender must not send it, or it is a commit
-/// without its confirmation tag; [`FramingError::WrongSenderType`] if the sender is a member.
+/// If the message was signed for another wire format, its sender must not send it, or it is a
+/// commit without its confirmation tag; [`FramingError::WrongSenderType`] if the sender is a
+/// member.
 pub fn protect_public_from_outside(
     message: AuthenticatedContent,
 ) -> Result<PublicMessage, FramingError> {
@@ -52,11 +53,11 @@ pub fn protect_public_from_outside(
     Ok(PublicMessage { content, auth, membership_tag: None })
 }
 
-/// Opens a PublicMessage: checks that its sender may send it, that it belongs to the context's group
-/// and epoch, and its membership tag.
+/// Opens a PublicMessage: checks that its sender may send it, that it belongs to the context's
+/// group and epoch, and its membership tag.
 ///
-/// An observer is not in the group and has no `membership_key`. Only the signature, which is verified
-/// next, then shows that a member sent the message.
+/// An observer is not in the group and has no `membership_key`. Only the signature, which is
+/// verified next, then shows that a member sent the message.
 ///
 /// # Errors
 /// The first rule that the message breaks.

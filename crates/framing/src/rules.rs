@@ -41,17 +41,12 @@ fn check_content(sender: Sender, content: &Content) -> Result<(), FramingError> 
 }
 
 fn check_external_proposal(proposal: &Proposal) -> Result<(), FramingError> {
-    match proposal {
-        Proposal::Add(_)
-        | Proposal::Remove(_)
-        | Proposal::PreSharedKey(_)
-        | Proposal::ReInit(_)
-        | Proposal::GroupContextExtensions(_) => Ok(()),
-        // Only the group knows what the type's registration says of external senders.
-        Proposal::Custom { .. } => Ok(()),
-        Proposal::Update(_) | Proposal::ExternalInit(_) => {
+    match proposal.rules(&[]) {
+        Some(rules) if !rules.external_senders => {
             Err(FramingError::ExternalSenderProposalType(proposal.proposal_type()))
         }
+        // The rules of a type beyond RFC 9420's depend on the group, and are checked with it.
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -3,21 +3,21 @@
 use crate::FramingError;
 use crate::rules::{check_context, check_sender};
 use alloc::vec::Vec;
-use conclave_crypto::{CryptoError, Secret, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoError, SignatureKeyPair, Suite};
 use conclave_wire::{
-    AuthenticatedContent, Encode, EncodeError, FramedContent, FramedContentAuthData,
-    FramedContentTbs, GroupContext, ProtocolVersion, Sender, SignaturePublicKey, WireFormat,
-    Writer,
+    AuthenticatedContent, Content, FramedContent, FramedContentAuthData, FramedContentTbs,
+    GroupContext, ProtocolVersion, Sender, SignaturePublicKey, WireFormat,
 };
 
 const LABEL: &[u8] = b"FramedContentTBS";
 
-/// Signs a message. The caller must add a commit's confirmation tag, which depends on the signature.
+/// Signs a message. The caller must add a commit's confirmation tag, which depends on the
+/// signature.
 ///
 /// # Errors
 /// If the message does not belong to the context's group and epoch, its sender must not send it in
-/// this wire format (application data in a PublicMessage, for example), it is too long to encode, or
-/// the key pair is invalid.
+/// this wire format (application data in a PublicMessage, for example), it is too long to encode,
+/// or the key pair is invalid.
 pub fn sign_content(
     suite: &Suite<'_>,
     wire_format: WireFormat,
@@ -28,17 +28,32 @@ pub fn sign_content(
     check_sender(wire_format, &content)?;
     check_context(&content, context)?;
 
-    let tbs = to_be_signed(&FramedContentTbs { wire_format, content: &content, context })?;
-    let signature = suite.sign_with_label(signer, LABEL, tbs.expose())?.into();
-    let auth = FramedContentAuthData { signature, confirmation_tag: None };
+    // What is signed may be application data, so its encoding is wiped.
+    let tbs = FramedContentTbs { wire_format, content: &content, context };
+    let signature = suite
+        .sign_secret_with_label(signer, LABEL, &tbs, usual_length(&content))
+        .map_err(unwrap_encode_error)?;
+    let auth = FramedContentAuthData { signature: signature.into(), confirmation_tag: None };
     Ok(AuthenticatedContent { wire_format, content, auth })
 }
 
-/// Encodes the input of a signature. It is wiped when dropped, because it may hold application data.
-fn to_be_signed(tbs: &FramedContentTbs<'_>) -> Result<Secret, EncodeError> {
-    let mut w = Writer::secret();
-    tbs.encode(&mut w)?;
-    Ok(Secret::new(w.finish()))
+/// About how long the input of a signature is. A longer one costs a copy.
+fn usual_length(content: &FramedContent) -> usize {
+    /// The group context, and what frames the content.
+    const REST: usize = 448;
+
+    let data = match &content.content {
+        Content::Application(data) => data.len(),
+        Content::Proposal(_) | Content::Commit(_) => 0,
+    };
+    REST.saturating_add(data).saturating_add(content.authenticated_data.len())
+}
+
+fn unwrap_encode_error(error: CryptoError) -> FramingError {
+    match error {
+        CryptoError::Encode(error) => error.into(),
+        other => other.into(),
+    }
 }
 
 /// Signs a proposal for a PublicMessage from outside the group, where the context is unknown: from
@@ -58,7 +73,7 @@ pub fn sign_proposal_from_outside(
 
     // The signatures of these senders do not cover the context. Only group and epoch are compared.
     let context = GroupContext {
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: suite.cipher_suite(),
         group_id: content.group_id.clone(),
         epoch: content.epoch,
@@ -84,11 +99,12 @@ pub fn verify_signature(
 
     let content = &message.content;
     let wire_format = message.wire_format;
-    let tbs = to_be_signed(&FramedContentTbs { wire_format, content, context })?;
-    match suite.verify_with_label(key, LABEL, tbs.expose(), &message.auth.signature) {
+    let tbs = FramedContentTbs { wire_format, content, context };
+    let signature = &message.auth.signature;
+    match suite.verify_secret_with_label(key, LABEL, &tbs, usual_length(content), signature) {
         Err(CryptoError::InvalidSignature | CryptoError::InvalidPublicKey) => {
             Err(FramingError::InvalidSignature)
         }
-        other => Ok(other?),
+        other => other.map_err(unwrap_encode_error),
     }
 }

@@ -61,7 +61,7 @@ impl Fixture {
         let suite = Suite::new(&PROVIDER, CipherSuite(1)).unwrap();
         let secret = |byte| Secret::new(alloc::vec![byte; 32]);
         let context = GroupContext {
-            version: ProtocolVersion::MLS10,
+            version: ProtocolVersion::MLS_1_0,
             cipher_suite: CipherSuite(1),
             group_id: b"group".as_slice().into(),
             epoch: Epoch(7),
@@ -121,7 +121,7 @@ impl Fixture {
 
     pub(crate) fn add(&self) -> Proposal {
         Proposal::Add(Box::new(KeyPackage {
-            version: ProtocolVersion::MLS10,
+            version: ProtocolVersion::MLS_1_0,
             cipher_suite: CipherSuite(1),
             init_key: [7; 32].as_slice().into(),
             leaf_node: self.leaf_node(),
@@ -146,7 +146,7 @@ impl Fixture {
             Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: [0; 32].into() }),
             Proposal::ReInit(ReInit {
                 group_id: b"next".as_slice().into(),
-                version: ProtocolVersion::MLS10,
+                version: ProtocolVersion::MLS_1_0,
                 cipher_suite: CipherSuite(1),
                 extensions: Vec::new(),
             }),

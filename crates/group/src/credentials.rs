@@ -1,32 +1,34 @@
-//! The stage that no credential gets around: the application's verdict (section 5.3.1).
+//! The application's verdict, which no credential gets around (section 5.3.1).
 
-use crate::error::{CredentialSubject, Error, Misuse, Rejection};
+use crate::error::reasons::CredentialSubject;
+use crate::error::{Error, Misuse, Rejection};
 use alloc::boxed::Box;
 use conclave_wire::{Credential, SignaturePublicKey};
 
-/// A credential that the application is to judge: does it legitimately represent its identifiers,
+/// A credential that the application is to judge. Does it legitimately represent its identifiers,
 /// does the key belong to them, and is that party welcome here?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialRequest {
-    /// Whose it is.
+    /// The owner.
     pub subject: CredentialSubject,
     /// The credential.
     pub credential: Credential,
-    /// The signature key that it is presented with.
+    /// The signature key that comes with it.
     pub signature_key: SignaturePublicKey,
-    /// The credential that it would replace: is the new one a valid successor?
+    /// The credential that it would replace. Is the new one a valid successor?
     pub replaces: Option<Credential>,
 }
 
-/// The application's answer to one [`CredentialRequest`].
+/// The application's answer to a [`CredentialRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The credential is valid and acceptable.
     Accept,
-    /// It is not, for this reason.
+    /// The credential is not, for this reason.
     Refuse(Box<str>),
-    /// The application cannot tell now, because a directory does not answer, say. The message stays
-    /// unprocessed: it uses up no key and changes no state, and can be processed again later.
+    /// The application cannot tell now, for example because a directory does not answer. The
+    /// message stays unprocessed: it consumes no key and changes no state, and can be processed
+    /// again later.
     Later,
 }
 
@@ -44,9 +46,11 @@ pub(crate) fn check_verdicts(
     verdicts: &[Verdict],
 ) -> Result<(), Error> {
     if requests.len() != verdicts.len() {
-        let (wanted, given) = (requests.len(), verdicts.len());
+        let wanted = requests.len();
+        let given = verdicts.len();
         return Err(Misuse::VerdictCount { wanted, given }.into());
     }
+
     let mut undecided = None;
     for (request, verdict) in requests.iter().zip(verdicts) {
         let subject = request.subject;

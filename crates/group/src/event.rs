@@ -1,5 +1,6 @@
-//! What comes out of transitions.
+//! The outcomes of transitions.
 
+use crate::transition::Outcome;
 use alloc::vec::Vec;
 use conclave_wire::{
     Bytes, Credential, Epoch, KeyPackageRef, LeafIndex, LeafNode, ProposalRef, ProposalType,
@@ -12,7 +13,7 @@ use core::fmt;
 pub struct Member {
     /// Its leaf.
     pub index: LeafIndex,
-    /// Who it is.
+    /// Its credential.
     pub credential: Credential,
     /// The key that verifies its messages.
     pub signature_key: SignaturePublicKey,
@@ -28,25 +29,25 @@ impl Member {
     }
 }
 
-/// A Welcome and whom it is for.
+/// A Welcome, and the clients that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WelcomeMessage {
     /// The encoded MLSMessage.
     pub message: Vec<u8>,
-    /// The key packages of those that can join by it.
+    /// The references of their key packages.
     pub recipients: Vec<KeyPackageRef>,
 }
 
-/// Names a commit: the hash of its encoded MLSMessage by the group's cipher suite.
+/// The name of a commit: the hash of its encoded MLSMessage by the group's cipher suite.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommitId(pub Bytes);
 
-/// The messages of an own commit, to be sent together.
+/// The messages of a commit of ours.
 ///
-/// The Welcomes and the GroupInfo may only be delivered once the commit is accepted (section 14).
+/// The Welcomes and the GroupInfo may be delivered only once the commit is accepted (section 14).
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct CommitMessages {
-    /// Names the commit, for the delivery service's verdict on it.
+    /// The commit's name, for the delivery service's verdict on it.
     pub id: CommitId,
     /// The commit, an encoded MLSMessage.
     pub commit: Vec<u8>,
@@ -56,15 +57,14 @@ pub struct CommitMessages {
     pub group_info: Option<Vec<u8>>,
 }
 
-/// A proposal of a type that RFC 9420 does not define, committed. What it means is the
-/// application's.
+/// A committed proposal of a type that RFC 9420 does not define. Its meaning is the application's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomChange {
-    /// Who proposed it.
+    /// The proposer.
     pub sender: Sender,
     /// Its type.
     pub proposal_type: ProposalType,
-    /// Its body as it is encoded, its own length header included if it has one.
+    /// Its encoded body, including its own length header if it has one.
     pub body: Bytes,
 }
 
@@ -73,11 +73,11 @@ pub struct CustomChange {
 pub struct EpochChange {
     /// The new epoch.
     pub epoch: Epoch,
-    /// Who committed.
+    /// The committer.
     pub committer: Member,
     /// Whether the committer joined by this commit.
     pub external: bool,
-    /// The new members, an external committer included.
+    /// The new members, including an external committer.
     pub added: Vec<Member>,
     /// The former members, as they were.
     pub removed: Vec<Member>,
@@ -85,27 +85,27 @@ pub struct EpochChange {
     pub updated: Vec<Member>,
     /// Whether the GroupContext's extensions changed.
     pub extensions_changed: bool,
-    /// The group is closed, to be replaced by one with these parameters.
+    /// If the group was closed: the parameters of the group that replaces it.
     pub reinit: Option<ReInit>,
     /// The committed proposals of types that RFC 9420 does not define, in the commit's order.
     pub custom: Vec<CustomChange>,
-    /// Whether this is the own pending commit.
+    /// Whether this is our own pending commit.
     pub own: bool,
-    /// Whether an own pending commit lost against this one and was discarded: what it proposed by
-    /// value is to be proposed again.
+    /// Whether a pending commit of ours lost against this one and was discarded. What it proposed
+    /// by value is to be proposed again.
     pub discarded_own_commit: bool,
 }
 
 /// A decrypted application message. The data is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApplicationMessage {
-    /// Who sent it, as of the epoch that it was sent in.
+    /// The sender, as of the epoch in which it was sent.
     pub sender: Member,
-    /// The epoch that it was sent in.
+    /// The epoch in which it was sent.
     pub epoch: Epoch,
-    /// The step of the sender's ratchet: with epoch and sender it names the message.
+    /// The step of the sender's ratchet. Together with epoch and sender it names the message.
     pub generation: u32,
-    /// Authenticated data that was not encrypted.
+    /// The authenticated data that was not encrypted.
     pub authenticated_data: Bytes,
     /// The data.
     pub data: Vec<u8>,
@@ -122,46 +122,132 @@ impl fmt::Debug for ApplicationMessage {
     }
 }
 
-/// What a member's transition gives out.
+/// A proposal of ours to send. It is cached as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposalMessage {
+    /// The message: an encoded MLSMessage.
+    pub message: Vec<u8>,
+    /// How a commit refers to the proposal.
+    pub reference: ProposalRef,
+}
+
+/// A proposal that was received and cached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachedProposal {
+    /// The proposer.
+    pub sender: Sender,
+    /// How a commit refers to the proposal.
+    pub reference: ProposalRef,
+    /// The type of the proposal.
+    pub proposal_type: ProposalType,
+}
+
+/// The outcome of a received commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// The commit was applied: the group is in a new epoch.
+    Epoch(EpochChange),
+    /// The commit removes us, if the others accept it.
+    ///
+    /// A removed member cannot check a commit's confirmation tag. So any member, and anybody who
+    /// can send an external commit, can make one that we believe and all others refuse. Therefore
+    /// the group stays as it was. [Delete](crate::Group::delete) it once the delivery service's
+    /// order says that this was the epoch's commit. If another commit of the epoch can be
+    /// processed, this one was refused. The key of an encrypted one is consumed (section 9.2).
+    Removal(EpochChange),
+}
+
+/// The outcome of a member's transition, as a write and a [`Fold`](crate::Fold) see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
-    /// A message to send: an encoded MLSMessage.
+    /// An application message to send: an encoded MLSMessage.
     Message(Vec<u8>),
-    /// A proposal to send: an encoded MLSMessage; it is cached, too.
-    Proposal {
-        /// The message.
-        message: Vec<u8>,
-        /// How a commit refers to it.
-        reference: ProposalRef,
-    },
-    /// An own commit to send; it is pending until it is accepted or rejected.
+    /// A proposal to send.
+    Proposal(ProposalMessage),
+    /// A commit to send. It is pending until it is accepted or rejected.
     Commit(CommitMessages),
     /// An application message was received.
     Application(ApplicationMessage),
     /// A proposal was received and cached.
-    ProposalReceived {
-        /// Who proposed.
-        sender: Sender,
-        /// How a commit refers to it.
-        reference: ProposalRef,
-        /// What kind it is.
-        proposal_type: ProposalType,
-    },
+    ProposalReceived(CachedProposal),
     /// A commit was applied: the group is in a new epoch.
     Epoch(EpochChange),
-    /// A commit removes this client, if the others take it.
-    ///
-    /// Whoever is removed cannot check a commit's confirmation tag, so that any member, and anybody
-    /// who can send an external commit, can make one that this client believes and all others
-    /// refuse. So the group is as it was. [Delete](crate::Group::delete) it once the delivery
-    /// service's order says that this was the epoch's commit. If another commit of the epoch can be
-    /// processed, this one was refused. An encrypted one has used up its key (section 9.2).
+    /// A commit removes us, if the others accept it: see [`Committed::Removal`].
     Removal(EpochChange),
     /// The group's state was deleted.
     Deleted,
-    /// The own pending commit, cached proposals or past epochs were discarded.
+    /// The pending commit, cached proposals or past epochs were discarded.
     Discarded,
-    /// The key of a message that was rejected, or told nothing new, was deleted (section 9.2).
-    /// Nothing else changed.
+    /// The key of a message that was refused or held nothing new was deleted (section 9.2). Nothing
+    /// else changed.
     KeyDeleted,
+}
+
+impl Outcome<Event> for Event {
+    fn from_event(event: Event) -> Self {
+        event
+    }
+}
+
+/// Outcomes that are one variant of [`Event`] each.
+macro_rules! outcomes {
+    ($($outcome:ty => $variant:ident,)+) => {$(
+        impl From<$outcome> for Event {
+            fn from(outcome: $outcome) -> Self {
+                Self::$variant(outcome)
+            }
+        }
+
+        impl Outcome<Event> for $outcome {
+            fn from_event(event: Event) -> Self {
+                match event {
+                    Event::$variant(outcome) => outcome,
+                    _ => unreachable!("a transition's event is made of its outcome"),
+                }
+            }
+        }
+    )+};
+}
+
+outcomes! {
+    Vec<u8> => Message,
+    ProposalMessage => Proposal,
+    CommitMessages => Commit,
+    ApplicationMessage => Application,
+    EpochChange => Epoch,
+}
+
+impl From<Committed> for Event {
+    fn from(outcome: Committed) -> Self {
+        match outcome {
+            Committed::Epoch(change) => Self::Epoch(change),
+            Committed::Removal(change) => Self::Removal(change),
+        }
+    }
+}
+
+impl Outcome<Event> for Committed {
+    fn from_event(event: Event) -> Self {
+        match event {
+            Event::Removal(change) => Self::Removal(change),
+            other => Self::Epoch(EpochChange::from_event(other)),
+        }
+    }
+}
+
+/// None if the proposal was cached before. Then only its message's key is deleted.
+impl From<Option<CachedProposal>> for Event {
+    fn from(outcome: Option<CachedProposal>) -> Self {
+        outcome.map_or(Self::KeyDeleted, Self::ProposalReceived)
+    }
+}
+
+impl Outcome<Event> for Option<CachedProposal> {
+    fn from_event(event: Event) -> Self {
+        match event {
+            Event::ProposalReceived(cached) => Some(cached),
+            _ => None,
+        }
+    }
 }

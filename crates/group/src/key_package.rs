@@ -1,43 +1,41 @@
-//! Key packages (section 10): making one, and checking somebody else's.
+//! Key packages (section 10): making our own, and checking others'.
 
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
-use crate::error::{CredentialSubject, Error, Rejection};
-use crate::limits::Limits;
-use crate::row_codec::{named, nothing_left, take_secret};
-use crate::rows::Stored;
-use crate::rules;
+use crate::error::reasons::CredentialSubject;
+use crate::error::{Error, Rejection};
+use crate::store::row_codec::{named, nothing_left, take_secret};
+use crate::store::rows::Stored;
+use crate::validate::key_package::{KEY_PACKAGE_LABEL, check_key_package, check_key_packages};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::{
     CryptoError, CryptoProvider, CryptoRng, HpkeKeyPair, HpkePrivateKey, Secret, SignatureKeyPair,
-    Suite, VerifyItem,
+    Suite,
 };
-use conclave_tree::{TreeError, check_own_leaf_rules, leaf_sign_content, sign_leaf};
+use conclave_tree::{check_own_leaf_rules, sign_leaf};
 use conclave_wire::{
     Bytes, Capabilities, CipherSuite, Credential, Decode, Encode, Extension, ExtensionType,
     GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex, LeafNode, LeafNodeContext,
-    LeafNodeSource, Lifetime, ProtocolVersion, Reader, SignaturePublicKey, Writer,
-    duplicate_extension,
+    LeafNodeSource, Lifetime, MlsMessage, MlsMessageBody, ProtocolVersion, Reader,
+    SignaturePublicKey, UnixTime, Writer, duplicate_extension,
 };
 
-/// The label of a key package's signature (section 10).
-const KEY_PACKAGE_LABEL: &[u8] = b"KeyPackageTBS";
-
-/// What a client says of itself in a leaf node.
+/// What a leaf node says about its client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafParams {
-    /// Who it is.
+    /// The client's credential.
     pub credential: Credential,
-    /// What it supports.
+    /// The client's capabilities.
     pub capabilities: Capabilities,
     /// Leaf node extensions.
     pub extensions: Vec<Extension>,
 }
 
 impl LeafParams {
-    /// A leaf of this credential that supports the given suites, and credentials of this type alone:
-    /// a client that can judge others as well lists them in
+    /// A leaf with this credential that supports the given suites, and credentials of this type
+    /// alone. A client that can judge other types too lists them in
     /// [`Capabilities::credentials`](conclave_wire::Capabilities::credentials).
     #[must_use]
     pub fn new(credential: Credential, cipher_suites: &[CipherSuite]) -> Self {
@@ -45,7 +43,7 @@ impl LeafParams {
         Self {
             credential,
             capabilities: Capabilities {
-                versions: vec![ProtocolVersion::MLS10],
+                versions: vec![ProtocolVersion::MLS_1_0],
                 cipher_suites: cipher_suites.to_vec(),
                 extensions: Vec::new(),
                 proposals: Vec::new(),
@@ -55,8 +53,8 @@ impl LeafParams {
         }
     }
 
-    /// An unsigned leaf node, its encryption key and source to be filled in. Its capabilities are
-    /// without the default types, which must not be listed (section 7.2).
+    /// An unsigned leaf node without encryption key and source. Its capabilities do not list the
+    /// default types, as section 7.2 demands.
     pub(crate) fn template(&self, signature_key: &SignaturePublicKey) -> LeafNode {
         let mut capabilities = self.capabilities.clone();
         capabilities.extensions.retain(|t| !t.is_default());
@@ -73,10 +71,53 @@ impl LeafParams {
     }
 }
 
-/// A key package with its private keys: what a client keeps until a Welcome comes.
+/// Decodes a published key package: an MLSMessage that holds a KeyPackage.
+/// [`ValidKeyPackage::check`] has to check it.
 ///
-/// Store [`Self::to_secret`] before the package is published; delete it in the same write that
-/// stores the group that was joined by it, unless it is one of last resort.
+/// ```
+#[doc = client!()]
+/// use conclave_mls::key_package::key_package_from_message;
+///
+/// # let own = key_package_of(b"bob");
+/// let published = own.message()?;
+/// let key_package = key_package_from_message(&published)?;
+/// # assert_eq!(key_package, *own.key_package());
+/// # Done::Ok(())
+/// ```
+///
+/// # Errors
+/// [`Error::Malformed`] if the bytes are not an MLSMessage, as a bare KeyPackage is not;
+/// [`Rejection::UnexpectedMessage`] for another kind of message.
+pub fn key_package_from_message(message: &[u8]) -> Result<KeyPackage, Error> {
+    match MlsMessage::from_bytes(message)?.body {
+        MlsMessageBody::KeyPackage(key_package) => Ok(*key_package),
+        MlsMessageBody::PublicMessage(_)
+        | MlsMessageBody::PrivateMessage(_)
+        | MlsMessageBody::Welcome(_)
+        | MlsMessageBody::GroupInfo(_) => Err(Rejection::UnexpectedMessage.into()),
+    }
+}
+
+/// A key package with its private keys, to be kept until a Welcome comes.
+///
+/// Store [`Self::to_secret`] before the package is published. Delete it in the same write that
+/// stores the group which was joined by it, unless it is one of last resort.
+///
+/// ```
+#[doc = client!()]
+/// use conclave_mls::key_package::OwnKeyPackage;
+///
+/// # let bob = identity(b"bob");
+/// let params = bob.key_package_params(lifetime);
+/// let own = OwnKeyPackage::generate(&provider, &mut rng, params, bob.signer)?;
+/// let stored = own.to_secret()?; // first stored,
+/// let published = own.message()?; // then published
+///
+/// // When a Welcome has come for it:
+/// let own = OwnKeyPackage::from_secret(&provider, &stored)?;
+/// # assert_eq!(own.message()?, published);
+/// # Done::Ok(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnKeyPackage {
     key_package: KeyPackage,
@@ -87,23 +128,24 @@ pub struct OwnKeyPackage {
     pub(crate) signer: SignatureKeyPair,
 }
 
-/// What goes into a new key package.
+/// The parameters of a new key package.
+/// [`Identity::key_package_params`](crate::Identity::key_package_params) makes them.
 #[derive(Clone, Debug)]
 pub struct KeyPackageParams {
     /// The cipher suite.
     pub cipher_suite: CipherSuite,
     /// The leaf node.
     pub leaf: LeafParams,
-    /// When it may be used.
+    /// The time in which it may be used.
     pub lifetime: Lifetime,
     /// Key package extensions, without `last_resort`.
     pub extensions: Vec<Extension>,
-    /// Whether it may be used more than once, when no other is left.
+    /// Whether it may be used more than once, if no other is left.
     pub last_resort: bool,
 }
 
 impl KeyPackageParams {
-    /// A key package that serves once, without extensions.
+    /// A key package without extensions, which may be used once.
     #[must_use]
     pub fn new(cipher_suite: CipherSuite, leaf: LeafParams, lifetime: Lifetime) -> Self {
         Self { cipher_suite, leaf, lifetime, extensions: Vec::new(), last_resort: false }
@@ -111,7 +153,7 @@ impl KeyPackageParams {
 }
 
 impl OwnKeyPackage {
-    /// A new key package with fresh keys.
+    /// Makes a key package with fresh keys.
     ///
     /// # Errors
     /// If the provider does not support the suite, the signature key pair is not of it, or the leaf
@@ -125,6 +167,8 @@ impl OwnKeyPackage {
         let suite = Suite::new(provider, params.cipher_suite)?;
         let init = suite.hpke_key_pair(rng)?;
         let leaf = suite.hpke_key_pair(rng)?;
+
+        // The extensions, and that the leaf supports them.
         let mut leaf_node = params.leaf.template(&signer.public);
         let mut extensions = params.extensions;
         if params.last_resort {
@@ -134,13 +178,15 @@ impl OwnKeyPackage {
         if let Some(twice) = duplicate_extension(&extensions) {
             return Err(Rejection::DuplicateExtension(twice).into());
         }
-        // Whoever makes a key package lists its extensions in the leaf's capabilities (section 10).
+        // Section 10: the maker of a key package lists its extensions in the leaf's capabilities.
         let listed = &mut leaf_node.capabilities.extensions;
         for extension_type in extensions.iter().map(|e| e.extension_type) {
             if !extension_type.is_default() && !listed.contains(&extension_type) {
                 listed.push(extension_type);
             }
         }
+
+        // Sign the leaf, then the whole.
         leaf_node.encryption_key = leaf.public;
         leaf_node.leaf_node_source = LeafNodeSource::KeyPackage(params.lifetime);
         let nowhere = GroupId::default();
@@ -148,7 +194,7 @@ impl OwnKeyPackage {
         sign_leaf(&suite, &mut leaf_node, &signer, context)?;
         check_own_leaf_rules(&leaf_node, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
         let mut key_package = KeyPackage {
-            version: ProtocolVersion::MLS10,
+            version: ProtocolVersion::MLS_1_0,
             cipher_suite: params.cipher_suite,
             init_key: init.public,
             leaf_node,
@@ -172,7 +218,7 @@ impl OwnKeyPackage {
         Ok(Self { key_package, encoded, reference, init_key, leaf_key, signer })
     }
 
-    /// A key package from its parts, whose keys must belong together.
+    /// Puts a key package together from its parts, whose keys must belong together.
     ///
     /// # Errors
     /// If a private key does not belong to its public key.
@@ -184,7 +230,8 @@ impl OwnKeyPackage {
         signature_key: Secret,
     ) -> Result<Self, Error> {
         let suite = Suite::new(provider, key_package.cipher_suite)?;
-        let (init_key, leaf_key) = (HpkePrivateKey(init_key), HpkePrivateKey(leaf_key));
+        let init_key = HpkePrivateKey(init_key);
+        let leaf_key = HpkePrivateKey(leaf_key);
         let public = suite.signature_public_key(&signature_key)?;
         let signer = SignatureKeyPair::new(signature_key, public);
         let fits = suite.hpke_public_key(&init_key)? == key_package.init_key
@@ -208,6 +255,15 @@ impl OwnKeyPackage {
         &self.encoded
     }
 
+    /// The key package as an encoded MLSMessage, to be published.
+    ///
+    /// # Errors
+    /// None for a package that could be encoded before.
+    pub fn message(&self) -> Result<Vec<u8>, Error> {
+        let body = MlsMessageBody::KeyPackage(Box::new(self.key_package.clone()));
+        Ok(MlsMessage::from(body).to_bytes()?)
+    }
+
     /// The hash by which a Welcome names this key package.
     #[must_use]
     pub fn reference(&self) -> &KeyPackageRef {
@@ -220,15 +276,15 @@ impl OwnKeyPackage {
         &self.signer
     }
 
-    /// The private key that opens the Welcome. With [`Self::leaf_key`] and [`Self::signer`] what
-    /// [`Self::from_parts`] takes, for test vectors and other stacks; to store the key package there
-    /// is [`Self::to_secret`].
+    /// The private key that opens the Welcome. [`Self::from_parts`] takes it together with
+    /// [`Self::leaf_key`] and [`Self::signer`], for test vectors and other stacks. To store the key
+    /// package, use [`Self::to_secret`].
     #[must_use]
     pub fn init_key(&self) -> &HpkePrivateKey {
         &self.init_key
     }
 
-    /// The private encryption key of the leaf; as [`Self::init_key`].
+    /// The leaf's private encryption key. See [`Self::init_key`].
     #[must_use]
     pub fn leaf_key(&self) -> &HpkePrivateKey {
         &self.leaf_key
@@ -238,8 +294,9 @@ impl OwnKeyPackage {
         HpkeKeyPair { private: self.init_key.clone(), public: self.key_package.init_key.clone() }
     }
 
-    /// All of it as bytes, for storage: content, [format](crate::rows::FORMAT), and a checksum that
-    /// tells it from anything else that is stored, as of a [row](crate::rows).
+    /// The key package and its private keys as bytes, for storage: content,
+    /// [format](crate::rows::FORMAT), and a checksum that tells it from everything else that is
+    /// stored, as a [row](crate::rows) has.
     ///
     /// # Errors
     /// None for a package that could be encoded before.
@@ -253,22 +310,23 @@ impl OwnKeyPackage {
         Ok(Stored::KeyPackage.seal(content.expose()))
     }
 
-    /// What [`Self::to_secret`] stored.
+    /// The key package that [`Self::to_secret`] stored.
     ///
     /// # Errors
     /// [`Error::Storage`] if the bytes are damaged, of another format, or something else that was
-    /// stored; or if the provider does not support the suite.
+    /// stored. It also fails if the provider does not support the suite.
     pub fn from_secret(provider: &dyn CryptoProvider, bytes: &Secret) -> Result<Self, Error> {
         let parts = Stored::KeyPackage.open(bytes).and_then(Self::parts);
         let (key_package, [init_key, leaf_key, signature]) = named(&"key package", parts)?;
         let suite = Suite::new(provider, key_package.cipher_suite)?;
         let public = key_package.leaf_node.signature_key.clone();
         let signer = SignatureKeyPair::new(signature, public);
-        let (init_key, leaf_key) = (HpkePrivateKey(init_key), HpkePrivateKey(leaf_key));
+        let init_key = HpkePrivateKey(init_key);
+        let leaf_key = HpkePrivateKey(leaf_key);
         Self::assemble(&suite, key_package, init_key, leaf_key, signer)
     }
 
-    /// What is stored: the KeyPackage, and the private keys in their order.
+    /// The stored parts: the KeyPackage, and the private keys in their order.
     fn parts(content: &[u8]) -> Result<(KeyPackage, [Secret; 3]), Error> {
         let mut r = Reader::new(content);
         let key_package = KeyPackage::from_bytes(r.opaque()?)?;
@@ -279,14 +337,33 @@ impl OwnKeyPackage {
 }
 
 /// A key package whose signatures, lifetime and rules were checked, and whose credential the
-/// application accepted. There is no other way to one.
+/// application accepted. There is no other way to make one.
+///
+/// ```
+#[doc = client!()]
+/// use conclave_mls::group::NewProposal;
+/// use conclave_mls::key_package::ValidKeyPackage;
+///
+/// # let published = key_package_of(b"bob").message()?;
+/// # let key_package = conclave_mls::key_package::key_package_from_message(&published)?;
+/// let stage = ValidKeyPackage::check(&provider, now, &Config::default(), key_package)?;
+/// // Does the authentication service vouch for this credential and its key?
+/// let asked = stage.credential();
+/// let verdict = if asked.credential == Credential::basic(b"bob") {
+///     Verdict::Accept
+/// } else {
+///     Verdict::refuse("not bob")
+/// };
+/// let proposal = NewProposal::Add(Box::new(stage.resolve(verdict)?));
+/// # Done::Ok(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidKeyPackage {
     key_package: KeyPackage,
     reference: KeyPackageRef,
 }
 
-/// A key package that is valid but for the application's verdict on its credential.
+/// A key package that is valid, apart from the application's verdict on its credential.
 #[derive(Clone, Debug)]
 pub struct KeyPackageStage {
     inner: ValidKeyPackage,
@@ -294,13 +371,13 @@ pub struct KeyPackageStage {
 }
 
 impl ValidKeyPackage {
-    /// Checks a key package (section 10.1); the credential is still to be judged.
+    /// Checks a key package (section 10.1). The credential is still to be judged.
     ///
     /// # Errors
-    /// The first rule that it breaks; or if the provider does not support its suite.
+    /// The first rule that it breaks. It also fails if the provider does not support the suite.
     pub fn check(
         provider: &dyn CryptoProvider,
-        now: u64,
+        now: UnixTime,
         config: &Config,
         key_package: KeyPackage,
     ) -> Result<KeyPackageStage, Error> {
@@ -309,14 +386,14 @@ impl ValidKeyPackage {
         Self::stage(&suite, now, config, key_package)
     }
 
-    /// Checks many key packages, each as [`Self::check`] does: in a fraction of the time if the
-    /// provider verifies signatures in batches.
+    /// Checks many key packages as [`Self::check`] does, in a fraction of the time if the provider
+    /// verifies signatures in batches.
     ///
     /// # Errors
-    /// The index of one that breaks a rule, and the rule. (Without it, another may fail.)
+    /// The index of a key package that breaks a rule, and the rule. Others may break rules too.
     pub fn check_many(
         provider: &dyn CryptoProvider,
-        now: u64,
+        now: UnixTime,
         config: &Config,
         key_packages: Vec<KeyPackage>,
     ) -> Result<Vec<KeyPackageStage>, (usize, Error)> {
@@ -329,6 +406,7 @@ impl ValidKeyPackage {
             check_key_packages(&suite, &config.limits, alike.iter()).map_err(in_all)?;
             start += alike.len();
         }
+
         let stage = |(i, key_package): (usize, KeyPackage)| {
             Suite::new(provider, key_package.cipher_suite)
                 .map_err(Error::from)
@@ -341,12 +419,13 @@ impl ValidKeyPackage {
     /// A key package whose signatures and rules were checked.
     fn stage(
         suite: &Suite<'_>,
-        now: u64,
+        now: UnixTime,
         config: &Config,
         key_package: KeyPackage,
     ) -> Result<KeyPackageStage, Error> {
-        rules::check_lifetime(&key_package.leaf_node, now, config)?;
+        config.check_lifetime(&key_package.leaf_node, now)?;
         let reference = suite.key_package_ref(&key_package.to_bytes()?)?;
+
         let request = CredentialRequest {
             subject: CredentialSubject::KeyPackage,
             credential: key_package.leaf_node.credential.clone(),
@@ -386,97 +465,4 @@ impl KeyPackageStage {
         check_verdicts(&self.request, &[verdict])?;
         Ok(self.inner)
     }
-}
-
-/// What of section 10.1 depends on the group that a key package is used in, and its limits.
-pub(crate) fn check_key_package_fits(
-    suite: &Suite<'_>,
-    limits: &Limits,
-    kp: &KeyPackage,
-) -> Result<(), Error> {
-    if kp.version != ProtocolVersion::MLS10 {
-        return Err(Rejection::WrongVersion(kp.version).into());
-    }
-    if kp.cipher_suite != suite.cipher_suite() {
-        return Err(Rejection::WrongCipherSuite(kp.cipher_suite).into());
-    }
-    rules::check_leaf_bytes(limits, &kp.leaf_node)?;
-    Ok(rules::check_extension_list(limits, &kp.extensions)?)
-}
-
-/// The rules of section 10.1 but lifetime and credential.
-///
-/// That the leaf's capabilities list the key package's extensions binds who makes it (section 10).
-/// Who receives it ignores the extensions that it does not know, listed or not (section 13.4).
-pub(crate) fn check_key_package(
-    suite: &Suite<'_>,
-    limits: &Limits,
-    kp: &KeyPackage,
-) -> Result<(), Error> {
-    check_key_packages(suite, limits, core::iter::once(kp)).map_err(|(_, error)| error)
-}
-
-/// How many key packages' signatures are verified together: enough for a provider's batches, and
-/// few enough that what was signed takes little memory.
-const TOGETHER: usize = 1024;
-
-/// [`check_key_package`] of many. The error names the place of the key package.
-pub(crate) fn check_key_packages<'a>(
-    suite: &Suite<'_>,
-    limits: &Limits,
-    list: impl Iterator<Item = &'a KeyPackage>,
-) -> Result<(), (usize, Error)> {
-    let mut signed = Vec::new();
-    let mut checked = 0;
-    for (i, kp) in list.enumerate() {
-        let signatures = check_unsigned(suite, limits, kp).and_then(|()| signatures(kp));
-        signed.extend(signatures.map_err(|error| (i, error))?);
-        if signed.len() >= 2 * TOGETHER {
-            verify_together(suite, &signed).map_err(|(n, error)| (checked + n, error))?;
-            signed.clear();
-            checked = i + 1;
-        }
-    }
-    verify_together(suite, &signed).map_err(|(n, error)| (checked + n, error))
-}
-
-/// A SignContent, with the key and the signature by which it is signed.
-type Signed<'a> = (&'a SignaturePublicKey, Vec<u8>, &'a [u8]);
-
-/// What is signed in a key package: its leaf node, and all of it.
-fn signatures(kp: &KeyPackage) -> Result<[Signed<'_>; 2], Error> {
-    let nowhere = GroupId::default();
-    let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
-    let leaf = leaf_sign_content(&kp.leaf_node, context)?;
-    let whole = Suite::sign_content(KEY_PACKAGE_LABEL, &KeyPackageTbs(kp).to_bytes()?)?;
-    let key = &kp.leaf_node.signature_key;
-    Ok([(key, leaf, &kp.leaf_node.signature), (key, whole, &kp.signature)])
-}
-
-/// Verifies the [`signatures`] of some key packages; the error names the place among them.
-fn verify_together(suite: &Suite<'_>, signed: &[Signed<'_>]) -> Result<(), (usize, Error)> {
-    let items: Vec<VerifyItem<'_>> = signed
-        .iter()
-        .map(|(public_key, message, signature)| VerifyItem { public_key, message, signature })
-        .collect();
-    suite.verify_many(&items).map_err(|(bad, error)| {
-        let broken = match bad % 2 {
-            0 => Rejection::Tree(TreeError::LeafSignature { leaf: LeafIndex(0) }),
-            _ => Rejection::KeyPackageSignature,
-        };
-        (bad / 2, Error::of_input(error, broken))
-    })
-}
-
-/// The rules of [`check_key_package`] but for the signatures.
-fn check_unsigned(suite: &Suite<'_>, limits: &Limits, kp: &KeyPackage) -> Result<(), Error> {
-    check_key_package_fits(suite, limits, kp)?;
-    if !matches!(kp.leaf_node.leaf_node_source, LeafNodeSource::KeyPackage(_)) {
-        return Err(Rejection::KeyPackageLeafSource.into());
-    }
-    if kp.init_key == kp.leaf_node.encryption_key {
-        return Err(Rejection::InitKeyReused.into());
-    }
-    rules::check_leaf_unsigned(suite, limits, &kp.leaf_node)?;
-    rules::check_public_key(suite, &kp.init_key)
 }

@@ -1,49 +1,50 @@
-//! Bounds on everything that somebody else can make grow, in one place.
+//! Bounds on everything that others can make grow, in one place.
 
 use crate::error::Rejection;
+use crate::error::limit::Limit;
 use conclave_schedule::RatchetLimits;
-use core::fmt;
+use core::time::Duration;
 
-/// Bounds on what others can make grow. Each is inclusive.
+/// Bounds on everything that others can make grow. Each bound is inclusive.
 ///
-/// Members of a group should have the same: what one refuses and the others accept parts it from
-/// the group.
+/// All members of a group should have the same limits: a member that refuses what the others accept
+/// parts from the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// A message to the group, encoded, in bytes. Default 64 MiB, which holds a commit that adds
-    /// some 200,000 members, or 4,000 with the largest post-quantum keys.
+    /// The length of an encoded message to the group, in bytes. Default 64 MiB, enough for a commit
+    /// that adds some 200,000 members, or 4,000 with the largest post-quantum keys.
     pub message_bytes: usize,
-    /// A Welcome, a GroupInfo, or a ratchet tree that comes apart, encoded, in bytes. Default
-    /// 512 MiB.
+    /// The length of an encoded Welcome, GroupInfo or separate ratchet tree, in bytes. Default 512
+    /// MiB.
     pub join_bytes: usize,
-    /// The leaves of a ratchet tree, blank ones and those up to the next power of two included.
+    /// The number of leaves of a ratchet tree, including blank ones up to the next power of two.
     /// Default 2^20.
     pub tree_leaves: usize,
-    /// An encoded leaf node with its credential, capabilities and extensions, in bytes. Default
-    /// 64 KiB.
+    /// The length of an encoded leaf node with its credential, capabilities and extensions, in
+    /// bytes. Default 64 KiB.
     pub leaf_bytes: usize,
-    /// The extensions of a GroupContext, key package, ReInit, or GroupInfo (but for its ratchet
-    /// tree), encoded, in bytes. Default 1 MiB.
+    /// The length of the encoded extensions of a GroupContext, key package, ReInit or GroupInfo
+    /// (apart from its ratchet tree), in bytes. Default 1 MiB.
     pub extensions_bytes: usize,
-    /// The proposals of a commit. Default 2^18.
+    /// The number of proposals in a commit. Default 2^18.
     pub proposals: usize,
-    /// The received proposals that wait for a commit. A commit that refers to one that found no room
-    /// is not understood, so that this client falls behind. Default 2^16.
+    /// The number of received proposals that wait for a commit. A commit that refers to one for
+    /// which there was no room cannot be processed, and the client falls behind. Default 2^16.
     pub pending_proposals: usize,
-    /// The received proposals that wait for a commit, encoded, in bytes together. Default 128 MiB.
+    /// The total length of the encoded proposals that wait for a commit, in bytes. Default 128 MiB.
     pub pending_bytes: usize,
-    /// The PSKs of a commit or Welcome. Default 256.
+    /// The number of PSKs in a commit or Welcome. Default 256.
     pub psks: usize,
-    /// How far a message may be ahead of its sender's ratchet, and how many skipped keys of a ratchet
-    /// are kept. Default 2000 of each.
+    /// How far a message may be ahead of its sender's ratchet, and how many skipped keys of a
+    /// ratchet are kept. Default 2000 of each.
     pub ratchet: RatchetLimits,
-    /// The past epochs that are kept, so that late messages still open and their resumption PSKs
-    /// can be used. Default 3.
+    /// The number of past epochs that are kept, so that late messages still open and their
+    /// resumption PSKs can be used. Default 3.
     pub past_epochs: usize,
-    /// How long a past epoch is kept, in seconds. Default one week.
-    pub past_epoch_age: u64,
-    /// The lifetime of a key package that is to be added, in seconds. Default 400 days.
-    pub lifetime: u64,
+    /// The time for which a past epoch is kept, in whole seconds. Default one week.
+    pub past_epoch_age: Duration,
+    /// The longest lifetime of a key package to be added, in whole seconds. Default 400 days.
+    pub lifetime: Duration,
 }
 
 impl Default for Limits {
@@ -61,38 +62,14 @@ impl Default for Limits {
             psks: 256,
             ratchet: RatchetLimits::default(),
             past_epochs: 3,
-            past_epoch_age: 7 * DAY,
-            lifetime: 400 * DAY,
+            past_epoch_age: Duration::from_secs(7 * DAY),
+            lifetime: Duration::from_secs(400 * DAY),
         }
     }
 }
 
-/// A bound of [`Limits`] that something went over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// [`Limits::message_bytes`].
-    MessageBytes,
-    /// [`Limits::join_bytes`].
-    JoinBytes,
-    /// [`Limits::tree_leaves`].
-    TreeLeaves,
-    /// [`Limits::leaf_bytes`].
-    LeafBytes,
-    /// [`Limits::extensions_bytes`].
-    ExtensionsBytes,
-    /// [`Limits::proposals`].
-    Proposals,
-    /// [`Limits::pending_proposals`].
-    PendingProposals,
-    /// [`Limits::pending_bytes`].
-    PendingBytes,
-    /// [`Limits::psks`].
-    Psks,
-}
-
 impl Limits {
-    /// That `found` is not over a limit.
+    /// Fails if `found` exceeds a limit.
     pub(crate) fn check(&self, limit: Limit, found: usize) -> Result<(), Rejection> {
         let allowed = match limit {
             Limit::MessageBytes => self.message_bytes,
@@ -105,25 +82,10 @@ impl Limits {
             Limit::PendingBytes => self.pending_bytes,
             Limit::Psks => self.psks,
         };
-        match found <= allowed {
-            true => Ok(()),
-            false => Err(Rejection::OverLimit { limit, found, allowed }),
-        }
-    }
-}
 
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MessageBytes => "bytes of a message",
-            Self::JoinBytes => "bytes to join by",
-            Self::TreeLeaves => "leaves of a tree",
-            Self::LeafBytes => "bytes of a leaf node",
-            Self::ExtensionsBytes => "bytes of extensions",
-            Self::Proposals => "proposals of a commit",
-            Self::PendingProposals => "pending proposals",
-            Self::PendingBytes => "bytes of pending proposals",
-            Self::Psks => "PSKs",
-        })
+        if found > allowed {
+            return Err(Rejection::OverLimit { limit, found, allowed });
+        }
+        Ok(())
     }
 }

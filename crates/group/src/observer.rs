@@ -1,31 +1,63 @@
-//! An observer: follows a group from its public messages, without secrets.
+//! An observer: it follows a group from its public messages, without secrets.
 //!
-//! It validates proposals and commits as a member would, but for what needs the group's secrets:
-//! membership tags, path secrets and confirmation tags. It is what a delivery service runs.
+//! It validates proposals and commits as a member does, apart from what takes the group's secrets:
+//! membership tags, path secrets and confirmation tags. Delivery services run it.
 
-use crate::cache::PendingProposal;
+use crate::commit::finish::confirmed_after;
+use crate::commit::validate::{resolve_proposals, validate_commit};
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
-use crate::event::{EpochChange, Member};
-use crate::external::{ExternalTarget, decode_group_info};
-use crate::join::{check_group_info_signature, join_credentials, members, verified_state};
-use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_requests};
-use crate::public::{PublicDelta, PublicEpoch, PublicState};
-use crate::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
-use crate::rows::{Batch, RowKey, Table};
-use crate::rules::{check_group_info_extensions, check_public_key};
-use crate::transition::{Fold, Revision, Sealed, State, Transition, swap_value};
+use crate::event::{CachedProposal, EpochChange, Member};
+use crate::external_target::ExternalTarget;
+use crate::join::by_welcome::{check_group_info_signature, verified_state};
+use crate::join::external::decode_group_info;
+use crate::state::public::{PublicDelta, PublicState};
+use crate::store::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
+use crate::store::rows::{Batch, RowKey, Table};
+use crate::transition::{Change, Fold, Outcome, Revision, Sealed, State, Transition};
+use crate::validate::credentials::join_credentials;
+use crate::validate::credentials::{commit_credentials, proposal_credentials};
+use crate::validate::leaf::{check_group_info_extensions, check_public_key};
+use crate::validate::list::{CheckedList, Origin};
+use crate::validate::proposal::Linking;
+use crate::view::GroupView;
+use crate::view::epoch::PublicEpoch;
+use crate::view::proposals::ListedProposal;
+use crate::view::proposals::PendingProposal;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_framing::{Verified, VerifiedCommit, VerifiedProposal, open_public};
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
     Encode, Epoch, ExtensionType, GroupContext, GroupId, GroupInfo, HpkePublicKey, MlsMessageBody,
-    Proposal, ProposalRef, ProposalType, Reader, Sender, TreeSize, Writer, find_extension,
+    Proposal, Reader, Sender, TreeSize, Writer, find_extension,
 };
 
-/// The public state of a group that an observer follows.
+/// The public state of a group, followed without its secrets.
+///
+/// ```
+#[doc = two_members!()]
+/// use conclave_mls::observe::{ObserverEvent, ObserverStage};
+///
+/// # let options = conclave_mls::GroupInfoOptions { ratchet_tree: true, external_pub: true };
+/// # let info = alice.group_info(&provider, options)?;
+/// # let step = alice.commit(&provider, &mut rng, now, Default::default())?;
+/// # let message = apply(&mut alice, step, |write| store.write(write))?.commit;
+/// # let accept_all = |n: usize| vec![Verdict::Accept; n];
+/// let stage = ObserverStage::open(&provider, Config::default(), &info, None)?;
+/// let verdicts = accept_all(stage.credentials().len());
+/// let mut observer = stage.resolve(&verdicts)?;
+///
+/// let stage = observer.process(&provider, &message)?;
+/// let verdicts = accept_all(stage.credentials().len());
+/// let step = stage.resolve(&observer, &provider, &verdicts)?;
+/// match apply(&mut observer, step, |write| store.write(write))? {
+///     ObserverEvent::Epoch(change) => println!("epoch {}", change.epoch),
+///     _ => {}
+/// }
+/// # Done::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Observer {
     pub(crate) public: PublicState,
@@ -37,25 +69,25 @@ pub struct Observer {
 #[derive(Debug, Default)]
 pub struct ObserverDelta {
     public: PublicDelta,
-    group_info: Option<Option<Vec<u8>>>,
+    group_info: Change<Vec<u8>>,
 }
 
-/// What an observer's transition gives out.
+/// The outcome of an observer's transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ObserverEvent {
     /// A proposal was cached.
-    ProposalReceived {
-        /// Who proposed.
-        sender: Sender,
-        /// How a commit refers to it.
-        reference: ProposalRef,
-        /// What kind it is.
-        proposal_type: ProposalType,
-    },
+    ProposalReceived(CachedProposal),
     /// A commit was applied.
     Epoch(EpochChange),
     /// A GroupInfo of the current epoch was taken.
     GroupInfo,
+}
+
+impl Outcome<ObserverEvent> for ObserverEvent {
+    fn from_event(event: ObserverEvent) -> Self {
+        event
+    }
 }
 
 impl Sealed for Observer {}
@@ -66,7 +98,7 @@ impl State for Observer {
 
     fn swap(&mut self, delta: &mut ObserverDelta) {
         self.public.swap(&mut delta.public);
-        swap_value(&mut self.group_info, &mut delta.group_info);
+        delta.group_info.swap(&mut self.group_info);
     }
 
     fn revision(&self) -> Revision {
@@ -78,14 +110,15 @@ impl State for Observer {
     }
 }
 
-/// A group that is valid but for the application's verdicts on its members' credentials.
+/// A group that is valid, apart from the application's verdicts on its members' credentials.
+/// [`Observer`] has an example.
 #[derive(Debug)]
 pub struct ObserverStage {
     observer: Observer,
     credentials: Vec<CredentialRequest>,
 }
 
-/// A message to a group that is verified, its credentials to be judged.
+/// A verified message to a group, whose credentials are to be judged.
 #[derive(Debug)]
 pub struct ObservedStage {
     revision: Revision,
@@ -93,20 +126,21 @@ pub struct ObservedStage {
     credentials: Vec<CredentialRequest>,
 }
 
-/// What came of checking a message.
+/// A message that was checked.
 #[derive(Debug)]
 enum Checked {
     /// A valid proposal.
     Proposal(VerifiedProposal),
-    /// A commit and its proposals, a valid list.
+    /// A commit, and its proposals, which are a valid list.
     Commit(VerifiedCommit, CheckedList),
 }
 
 impl ObserverStage {
-    /// Verifies a GroupInfo, an encoded MLSMessage, and the ratchet tree in it or given apart.
+    /// Verifies a GroupInfo, an encoded MLSMessage, and the ratchet tree, which is in it or given
+    /// separately.
     ///
     /// # Errors
-    /// If one breaks a rule, or the provider does not support the suite.
+    /// If one of them breaks a rule, or the provider does not support the suite.
     pub fn open(
         provider: &dyn CryptoProvider,
         config: Config,
@@ -115,37 +149,47 @@ impl ObserverStage {
     ) -> Result<Self, Error> {
         let info = decode_group_info(&config.limits, group_info)?;
         let suite = Suite::new(provider, info.group_context.cipher_suite)?;
-        // One that lets nobody in is good for observing, and is not passed on.
+
+        // A GroupInfo that nobody can join by is good enough to observe. It is not passed on.
         let joinable = match can_be_joined_by(&suite, &info) {
             Ok(_) => true,
             Err(Error::Rejected(_) | Error::Malformed(_)) => false,
             Err(other) => return Err(other),
         };
+
         let public = verified_state(&suite, config, info, ratchet_tree)?;
-        let credentials = join_credentials(&public, None)?;
+        let credentials = join_credentials(public.view(), None)?;
         let group_info = joinable.then(|| group_info.to_vec());
         let observer = Observer { public, group_info, revision: Revision::first() };
         Ok(Self { observer, credentials })
     }
 
-    /// The credentials to judge: of all members and external senders.
+    /// The credentials to judge: those of all members and external senders.
     #[must_use]
     pub fn credentials(&self) -> &[CredentialRequest] {
         &self.credentials
     }
 
-    /// The observer, if all verdicts, one for each credential, accept. Store
+    /// The observer, if all verdicts accept. There is one for each credential, in order. Store
     /// [`Observer::rows`] before relying on it.
     ///
     /// # Errors
-    /// If one does not.
+    /// If a verdict does not accept.
     pub fn resolve(self, verdicts: &[Verdict]) -> Result<Observer, Error> {
         check_verdicts(&self.credentials, verdicts)?;
         Ok(self.observer)
     }
 }
 
+/// # Looking
 impl Observer {
+    /// The public state, which members and observers have in common: context, tree, members, cached
+    /// proposals.
+    #[must_use]
+    pub fn view(&self) -> GroupView<'_> {
+        self.public.view()
+    }
+
     /// The group's identifier.
     #[must_use]
     pub fn group_id(&self) -> &GroupId {
@@ -164,7 +208,7 @@ impl Observer {
         &self.public.epoch.context
     }
 
-    /// The ratchet tree. [`TreeRead::to_extension_bytes`] encodes it for those who join.
+    /// The ratchet tree. [`TreeRead::to_extension_bytes`] encodes it for clients that join.
     #[must_use]
     pub fn tree(&self) -> &RatchetTree {
         &self.public.tree
@@ -172,18 +216,18 @@ impl Observer {
 
     /// The members, by ascending leaf.
     pub fn members(&self) -> impl Iterator<Item = Member> {
-        members(&self.public.tree)
+        self.view().members()
     }
 
     /// The proposals that wait for a commit, by order of arrival.
     pub fn proposals(&self) -> impl Iterator<Item = PendingProposal<'_>> {
-        self.public.proposals.iter().filter_map(|(_, listed)| PendingProposal::of(listed))
+        self.view().proposals()
     }
 
-    /// The group as somebody outside has to know it who sends it proposals.
+    /// What an outsider must know about the group to send it proposals.
     #[must_use]
     pub fn external_target(&self) -> ExternalTarget {
-        ExternalTarget::of(self.context())
+        ExternalTarget::of(self.context(), &self.public.config)
     }
 
     /// The GroupInfo of the current epoch, an encoded MLSMessage, if a member has given one.
@@ -191,17 +235,20 @@ impl Observer {
     pub fn group_info(&self) -> Option<&[u8]> {
         self.group_info.as_deref()
     }
+}
 
-    /// Starts a fold of many transitions into one write.
+/// # Following
+impl Observer {
+    /// Begins a fold: many transitions with one write.
     pub fn fold(&mut self) -> Fold<'_, Self> {
         let batch = Batch::new(self.group_id().clone());
         Fold::new(self, batch)
     }
 
-    /// Verifies a PublicMessage to this group: an encoded MLSMessage.
+    /// Verifies a PublicMessage to this group, an encoded MLSMessage.
     ///
     /// # Errors
-    /// If it is malformed, does not verify, or is of another group or epoch; a PrivateMessage
+    /// If it is malformed, does not verify, or is of another group or epoch. A PrivateMessage
     /// cannot be followed.
     pub fn process(
         &self,
@@ -212,27 +259,32 @@ impl Observer {
         let MlsMessageBody::PublicMessage(message) = self.public.decode_message(message)? else {
             return Err(Rejection::UnexpectedMessage.into());
         };
+
+        // Section 6: of this epoch, and signed by its sender.
         self.public.check_current(&message.content.group_id, message.content.epoch)?;
         let content = open_public(&suite, *message, self.context(), None)?;
         let key = self.public.key_of_sender(&content)?;
-        let (context, tree) = (self.context(), &self.public.tree);
-        let (checked, credentials) = match content.verify(&suite, context, &key)? {
+
+        let (checked, credentials) = match content.verify(&suite, self.context(), &key)? {
             Verified::Proposal(content) => {
-                let (sender, proposal) = (content.sender(), content.proposal());
-                // One that is there already takes no more room.
+                let sender = content.sender();
+                let proposal = content.proposal();
+                // A proposal that is cached already takes no more room.
                 if self.public.proposals.find(content.reference()).is_none() {
                     self.public.check_lone_proposal(&suite, sender, proposal)?;
                 }
-                let credentials = credential_requests(context, tree, sender, proposal)?;
+                let credentials = proposal_credentials(self.view(), sender, proposal)?;
                 (Checked::Proposal(content), credentials)
             }
             Verified::Commit(content) => {
-                let (sender, commit) = (content.content.sender, &content.content.commit);
+                let sender = content.content.sender;
+                let commit = &content.content.commit;
                 let linking = Linking::observed(self.epoch(), sender);
+                let view = self.view();
                 let list =
-                    self.public.commit_list(&suite, sender, commit, linking, Origin::Received)?;
+                    resolve_proposals(view, &suite, sender, commit, linking, Origin::Received)?;
                 let path = commit.path.as_deref();
-                let credentials = self.public.commit_credentials(sender, &list, path)?;
+                let credentials = commit_credentials(view, sender, &list, path)?;
                 (Checked::Commit(content, list), credentials)
             }
             Verified::Application(_) => return Err(Rejection::UnexpectedMessage.into()),
@@ -240,15 +292,31 @@ impl Observer {
         Ok(ObservedStage { revision: self.revision, checked, credentials })
     }
 
-    /// Takes the GroupInfo of the current epoch, an encoded MLSMessage, from a member: for those who
-    /// join from outside. A later one has to name the same `external_pub` as the first of its epoch, so
-    /// that no member can replace a good one by one that keeps newcomers out. Whether the first is right
-    /// only members can tell: take it from the committer, together with the commit. A wrong one keeps
+    /// Takes a GroupInfo of the current epoch, an encoded MLSMessage, from a member, for clients
+    /// that join from outside.
+    ///
+    /// A later one must name the same `external_pub` as the first of its epoch, so that no member
+    /// can replace a good one by one that keeps newcomers out. Only members can tell whether the
+    /// first is right: take it from the committer, together with the commit. A wrong one keeps
     /// newcomers out until the next epoch.
     ///
+    /// ```
+    #[doc = two_members!()]
+    /// # let options = conclave_mls::GroupInfoOptions { ratchet_tree: true, external_pub: true };
+    /// # let first = alice.group_info(&provider, options)?;
+    /// # let verdicts = [Verdict::Accept, Verdict::Accept];
+    /// # let stage = conclave_mls::ObserverStage::open(&provider, Config::default(), &first, None)?;
+    /// # let mut observer = stage.resolve(&verdicts)?;
+    /// # let info = bob.group_info(&provider, options)?;
+    /// let step = observer.take_group_info(&provider, &info)?;
+    /// apply(&mut observer, step, |write| store.write(write))?;
+    /// assert_eq!(observer.group_info(), Some(&info[..]));
+    /// # Done::Ok(())
+    /// ```
+    ///
     /// # Errors
-    /// If it is not of this epoch, is not signed by a member, holds a ratchet tree that is not the
-    /// group's, or lets nobody join.
+    /// If it is not of this epoch, is not signed by a member, holds another ratchet tree than the
+    /// group's, or nobody can join by it.
     pub fn take_group_info(
         &self,
         provider: &dyn CryptoProvider,
@@ -256,12 +324,15 @@ impl Observer {
     ) -> Result<Transition<Self>, Error> {
         let suite = Suite::new(provider, self.context().cipher_suite)?;
         let info = decode_group_info(&self.public.config.limits, group_info)?;
+
+        // It is of this epoch.
         let epoch = &self.public.epoch;
         if info.group_context.group_id != epoch.context.group_id {
             return Err(Rejection::WrongGroup.into());
         }
         if info.group_context.epoch != epoch.context.epoch {
-            let (message, current) = (info.group_context.epoch, epoch.context.epoch);
+            let message = info.group_context.epoch;
+            let current = epoch.context.epoch;
             return Err(Rejection::WrongEpoch { message, current }.into());
         }
         if info.group_context != epoch.context {
@@ -270,6 +341,8 @@ impl Observer {
         if info.confirmation_tag != epoch.confirmation_tag {
             return Err(Rejection::ConfirmationTag.into());
         }
+
+        // A member signed it, and it has what it takes to join.
         let key = self.public.tree.signature_key(info.signer).ok_or(Rejection::GroupInfoSigner)?;
         check_group_info_signature(&suite, &info, &key)?;
         check_group_info_extensions(&self.public.config.limits, &info.extensions)?;
@@ -278,6 +351,8 @@ impl Observer {
         if tree.is_some_and(|tree| !self.is_own_tree(&tree.extension_data)) {
             return Err(Rejection::TreeHash.into());
         }
+
+        // It does not contradict an earlier one.
         if let Some(before) = &self.group_info {
             let before = decode_group_info(&self.public.config.limits, before)?;
             if can_be_joined_by(&suite, &before)? != external_pub {
@@ -288,20 +363,24 @@ impl Observer {
         let mut batch = Batch::new(self.group_id().clone());
         batch.put(RowKey::new(Table::GroupInfo, 0), group_info);
         let delta = ObserverDelta {
-            group_info: Some(Some(group_info.to_vec())),
+            group_info: Change::Set(group_info.to_vec()),
             ..ObserverDelta::default()
         };
-        Ok(self.step(delta, batch, ObserverEvent::GroupInfo))
+        self.put_ledger(&delta, &mut batch);
+        Ok(Transition::silent(self, delta, batch, ObserverEvent::GroupInfo))
     }
 
     fn is_own_tree(&self, encoded: &[u8]) -> bool {
         self.tree().to_extension_bytes().is_ok_and(|own| own == encoded)
     }
+}
 
-    /// All rows of the observer.
+/// # Storing
+impl Observer {
+    /// All rows of the observer: what a store holds after every batch so far.
     ///
     /// # Errors
-    /// If the state cannot be encoded.
+    /// None for an observer that could be stored before.
     pub fn rows(&self) -> Result<Batch, Error> {
         let mut batch = Batch::new(self.group_id().clone());
         batch.clear = true;
@@ -318,7 +397,8 @@ impl Observer {
     /// An observer from its stored rows, in any order.
     ///
     /// # Errors
-    /// If a row is missing, damaged or does not fit the others; the error says which.
+    /// [`Error::Storage`] if a row is damaged or missing, or does not fit the others: the text
+    /// names it.
     pub fn load(
         provider: &dyn CryptoProvider,
         config: Config,
@@ -338,7 +418,9 @@ impl Observer {
         observer.ledger().check(&rows)?;
         Ok(observer)
     }
+}
 
+impl Observer {
     fn ledger(&self) -> Ledger {
         Ledger {
             proposals: u32::try_from(self.public.proposals.len()).unwrap_or(u32::MAX),
@@ -348,29 +430,35 @@ impl Observer {
         }
     }
 
-    /// A step of this state, with the count of its rows if that changes.
+    /// A step of this state.
     fn step(
         &self,
         delta: ObserverDelta,
         mut batch: Batch,
         event: ObserverEvent,
-    ) -> Transition<Self> {
+    ) -> Transition<Self, ObserverEvent> {
+        self.put_ledger(&delta, &mut batch);
+        Transition::new(self, delta, batch, event)
+    }
+
+    /// Writes the count of the rows if the step changes it.
+    fn put_ledger(&self, delta: &ObserverDelta, batch: &mut Batch) {
         let proposals = &self.public.proposals;
         let has = |place: &u64| proposals.has(*place);
         let ledger = Ledger {
             proposals: count_after(proposals.len(), has, delta.public.proposals.iter()),
-            single: delta.group_info.as_ref().unwrap_or(&self.group_info).is_some(),
+            single: delta.group_info.is_some_after(self.group_info.is_some()),
             policy: !delta.public.epoch.as_ref().unwrap_or(&self.public.epoch).policy.is_empty(),
             ..Ledger::default()
         };
         if ledger != self.ledger() {
-            ledger.put(&mut batch);
+            ledger.put(batch);
         }
-        Transition::new(self, delta, batch, event)
     }
 }
 
-/// The key by which others join from outside, if a GroupInfo has one (section 12.4.3.2).
+/// The key by which clients join from outside. It fails if the GroupInfo has none (section
+/// 12.4.3.2).
 fn can_be_joined_by(suite: &Suite<'_>, info: &GroupInfo) -> Result<HpkePublicKey, Error> {
     let key = find_extension(&info.extensions, ExtensionType::EXTERNAL_PUB)?
         .ok_or(Rejection::ExternalPubMissing)?;
@@ -386,7 +474,7 @@ fn observer_header(epoch: &PublicEpoch, size: TreeSize) -> Result<Vec<u8>, Error
 }
 
 impl ObservedStage {
-    /// Who sent the message.
+    /// The sender of the message.
     #[must_use]
     pub fn sender(&self) -> Sender {
         match &self.checked {
@@ -395,13 +483,13 @@ impl ObservedStage {
         }
     }
 
-    /// Whether the message is a commit; else it is a proposal.
+    /// Whether the message is a commit. Otherwise it is a proposal.
     #[must_use]
     pub fn is_commit(&self) -> bool {
         matches!(self.checked, Checked::Commit(..))
     }
 
-    /// The proposals of a commit, with who made each; or the proposal.
+    /// The proposals of a commit, or the proposal, each with its proposer.
     pub fn proposals(&self) -> impl Iterator<Item = (Sender, &Proposal)> {
         let (list, own) = match &self.checked {
             Checked::Commit(_, list) => (list.iter(), None),
@@ -425,54 +513,76 @@ impl ObservedStage {
         &self.credentials
     }
 
-    /// The step that caches the proposal or applies the commit, if all verdicts, one for each
-    /// credential, accept.
+    /// The step that caches the proposal or applies the commit, if all verdicts accept. There is
+    /// one for each credential, in order.
     ///
     /// # Errors
-    /// If one does not, or the commit breaks a rule; or if the observer has changed in the
+    /// If a verdict does not accept, the commit breaks a rule, or the observer has changed in the
     /// meantime.
     pub fn resolve(
         self,
         observer: &Observer,
         provider: &dyn CryptoProvider,
         verdicts: &[Verdict],
-    ) -> Result<Transition<Observer>, Error> {
+    ) -> Result<Transition<Observer, ObserverEvent>, Error> {
         if !observer.revision.is(self.revision) {
             return Err(Misuse::Stale.into());
         }
         check_verdicts(&self.credentials, verdicts)?;
-        let suite = Suite::new(provider, observer.context().cipher_suite)?;
-        let mut batch = Batch::new(observer.group_id().clone());
-        let sender = self.sender();
-        let public = &observer.public;
-        let (content, list) = match self.checked {
-            Checked::Proposal(content) => {
-                let (proposal, reference) = content.into_parts();
-                let proposal_type = proposal.proposal_type();
-                let listed =
-                    ListedProposal { sender, proposal, reference: Some(reference.clone()) };
-                let (_, public) = public.cache_proposal(listed, &mut batch)?;
-                let delta = ObserverDelta { public, group_info: None };
-                let event = ObserverEvent::ProposalReceived { sender, reference, proposal_type };
-                return Ok(observer.step(delta, batch, event));
-            }
-            Checked::Commit(content, list) => (content, list),
-        };
 
+        match self.checked {
+            Checked::Proposal(content) => observer.cache(content),
+            Checked::Commit(content, list) => {
+                let suite = Suite::new(provider, observer.context().cipher_suite)?;
+                observer.follow(&suite, &content, &list)
+            }
+        }
+    }
+}
+
+impl Observer {
+    /// The step that caches a proposal.
+    fn cache(&self, content: VerifiedProposal) -> Result<Transition<Self, ObserverEvent>, Error> {
+        let sender = content.sender();
+        let (proposal, reference) = content.into_parts();
+        let proposal_type = proposal.proposal_type();
+
+        let mut batch = Batch::new(self.group_id().clone());
+        let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
+        let (_, public) = self.public.cache_proposal(listed, &mut batch)?;
+        let delta = ObserverDelta { public, group_info: Change::Keep };
+        let cached = CachedProposal { sender, reference, proposal_type };
+        Ok(self.step(delta, batch, ObserverEvent::ProposalReceived(cached)))
+    }
+
+    /// The step into the epoch that a commit begins.
+    fn follow(
+        &self,
+        suite: &Suite<'_>,
+        content: &VerifiedCommit,
+        list: &CheckedList,
+    ) -> Result<Transition<Self, ObserverEvent>, Error> {
+        let sender = content.content.sender;
+        let view = self.view();
+        let policy = &*self.public.config.policy;
         let path = content.content.commit.path.as_deref();
-        let staged = public.stage_commit(&suite, sender, &list, path, Origin::Received)?;
+        let staged = validate_commit(view, policy, suite, sender, list, path, Origin::Received)?;
+
+        // Section 8.2: the confirmation tag cannot be checked without the secrets of the epoch.
         let mut context = staged.provisional.clone();
         context.confirmed_transcript_hash =
-            public.confirmed_after(&suite, &content.transcript_hash_input())?;
+            confirmed_after(view, suite, &content.transcript_hash_input())?;
         let tag = content.confirmation_tag.clone();
-        let finished = public.finish_commit(&suite, staged, context, tag, sender, &mut batch)?;
-        let delta = ObserverDelta { public: finished.delta, group_info: Some(None) };
+
+        let mut batch = Batch::new(self.group_id().clone());
+        let finished =
+            self.public.finish_commit(suite, staged, context, tag, sender, &mut batch)?;
+        let delta = ObserverDelta { public: finished.delta, group_info: Change::Remove };
         if let (Some(epoch), Some(tree)) = (&delta.public.epoch, &delta.public.tree) {
             let header = observer_header(epoch, tree.size())?;
             batch.put(RowKey::new(Table::ObserverHeader, 0), &header);
         }
         batch.delete(RowKey::new(Table::GroupInfo, 0));
-        let event = ObserverEvent::Epoch(finished.change);
-        Ok(observer.step(delta, batch, event))
+        Ok(self.step(delta, batch, ObserverEvent::Epoch(finished.change)))
     }
 }

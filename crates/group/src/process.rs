@@ -1,18 +1,22 @@
 //! Receiving messages (sections 6, 12.1, 12.4.2 and 15.3).
 //!
-//! A message goes through stages: it is opened and its signature verified; what the application
-//! has to answer (credentials, PSKs) is asked; with the answers it becomes a transition. Only the
-//! deletion of a key that the message consumed can follow from a message that is rejected.
+//! A message goes through stages. It is opened and its signature verified. The application is asked
+//! what it has to decide: credentials and PSKs. With the answers the message becomes a transition.
+//! A message that is rejected changes nothing, except that the key which it consumed is deleted.
 
-use crate::advance::{Advance, Incoming, PathSource};
+use crate::commit::advance::{Advance, Incoming, PathSource};
+use crate::commit::validate::resolve_proposals;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
-use crate::event::{ApplicationMessage, Event, Member};
-use crate::proposals::{CheckedList, Linking, ListedProposal, Origin, credential_requests};
-use crate::rows::Batch;
-use crate::state::{Delta, Group, SecretTreeChange};
-use crate::stored::put_secret_tree_rows;
+use crate::event::{ApplicationMessage, CachedProposal, Committed, EpochChange, Event, Member};
+use crate::state::group::{Delta, Group, SecretTreeChange};
+use crate::state::stored::put_secret_tree_rows;
+use crate::store::rows::Batch;
 use crate::transition::{Revision, State, Transition};
+use crate::validate::credentials::{commit_credentials, proposal_credentials};
+use crate::validate::list::{CheckedList, Origin};
+use crate::validate::proposal::Linking;
+use crate::view::proposals::{ListedProposal, injected_psk, removed_leaf};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
@@ -24,17 +28,40 @@ use conclave_schedule::{RatchetKind, SecretTreeDelta};
 use conclave_tree::encoded_signature_key;
 use conclave_wire::{
     ContentType, Decode, Epoch, LeafIndex, LeafNode, MlsMessageBody, PreSharedKeyId,
-    PrivateMessage, Proposal, PskType, PublicMessage, Sender,
+    PrivateMessage, Proposal, PskType, PublicMessage, Sender, UnixTime,
 };
 use core::mem::take;
 
 /// A message that was refused.
+///
+/// It is not an [`Error`](core::error::Error), so `?` into a box of errors does not compile: apply
+/// [`Self::key_deletion`] first, then act on [`Self::error`].
+///
+/// ```
+#[doc = two_members!()]
+/// use conclave_mls::error::Remedy;
+///
+/// # let step = alice.encrypt(&provider, &mut rng, b"once", &Default::default())?;
+/// # let message = apply(&mut alice, step, |write| store.write(write))?;
+/// # if let Ok(Received::Application(step)) = bob.process(&provider, now, &message) {
+/// #     apply(&mut bob, step, |write| store.write(write))?;
+/// # }
+/// // A replay: its key is gone.
+/// let refused = bob.process(&provider, now, &message).unwrap_err();
+/// if let Some(step) = refused.key_deletion {
+///     apply(&mut bob, *step, |write| store.write(write))?;
+/// }
+/// assert_eq!(refused.error.remedy(), Remedy::Drop);
+/// # Done::Ok(())
+/// ```
+#[must_use = "the key of a refused message has to be deleted"]
 #[derive(Debug)]
 pub struct Refused {
-    /// Why.
+    /// Why it was refused.
     pub error: Error,
-    /// If the message was encrypted and its sender's signature verified, its key is consumed
-    /// (section 9.2): the step that deletes it, and nothing else.
+    /// The step that deletes the message's key and does nothing else. There is one if the message
+    /// was encrypted and its sender's signature verified, because then the key is consumed (section
+    /// 9.2).
     pub key_deletion: Option<Box<Transition<Group>>>,
 }
 
@@ -50,21 +77,20 @@ impl core::fmt::Display for Refused {
     }
 }
 
-impl core::error::Error for Refused {}
-
-/// What a received message leads to.
+/// A received message, ready to be judged or applied: [`Group::process`] gives it.
+#[must_use = "a message changes nothing until its step is applied"]
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Received {
-    /// Application data: apply the step to see it.
-    Application(Transition<Group>),
-    /// A proposal, whose credentials are to be judged.
+    /// Application data. Apply the step to see it.
+    Application(Transition<Group, ApplicationMessage>),
+    /// A proposal. Its credentials are to be judged.
     Proposal(ProposalStage),
-    /// A commit, whose credentials are to be judged and whose PSKs are to be provided.
+    /// A commit. Its credentials are to be judged and its PSKs provided.
     Commit(CommitStage),
-    /// The own pending commit, as the delivery service accepted it: the step into the new epoch.
-    OwnCommit(Transition<Group>),
-    /// A message that this client sent itself, or a proposal that is known already. Nothing is to
-    /// be done.
+    /// Our own pending commit, which the delivery service sent back: the step into the new epoch.
+    OwnCommit(Transition<Group, EpochChange>),
+    /// A message that we sent, or a proposal that we know already. There is nothing to do.
     Known,
 }
 
@@ -91,18 +117,50 @@ impl Consumed {
     }
 }
 
-/// A proposal that is valid but for the application's verdicts.
+/// A proposal that is valid, apart from the application's verdicts on its credentials.
+///
+/// ```
+#[doc = two_members!()]
+/// # let step = alice.propose(&provider, &mut rng, now, carol, &Default::default())?;
+/// # let message = apply(&mut alice, step, |write| store.write(write))?.message;
+/// # let Ok(Received::Proposal(stage)) = bob.process(&provider, now, &message) else { panic!() };
+/// // `stage` came from `Group::process`: ask the authentication service, then cache the proposal.
+/// let verdicts: Vec<Verdict> = stage.credentials().iter().map(|_| Verdict::Accept).collect();
+/// let step = stage.resolve(&bob, &verdicts).map_err(|refused| refused.error)?;
+/// let cached = apply(&mut bob, step, |write| store.write(write))?;
+/// assert!(cached.is_some());
+/// # Done::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct ProposalStage {
     revision: Revision,
     content: VerifiedProposal,
-    /// Whether it is cached already, and came under another key.
+    /// Whether it is cached already and came again under another key.
     known: bool,
     credentials: Vec<CredentialRequest>,
     consumed: Consumed,
 }
 
-/// A commit whose sender is verified.
+/// A commit whose signature and proposals are valid, with questions to the application.
+///
+/// ```
+#[doc = two_members!()]
+/// use conclave_mls::group::{Answers, Committed};
+///
+/// # let options = conclave_mls::CommitOptions { proposals: vec![carol], ..Default::default() };
+/// # let step = alice.commit(&provider, &mut rng, now, options)?;
+/// # let message = apply(&mut alice, step, |write| store.write(write))?.commit;
+/// # let Ok(Received::Commit(stage)) = bob.process(&provider, now, &message) else { panic!() };
+/// // `stage` came from `Group::process`: judge the credentials, provide the PSKs, then follow.
+/// let verdicts = stage.credentials().iter().map(|_| Verdict::Accept).collect();
+/// let answers = Answers { verdicts, psks: Vec::new() };
+/// let step = stage.resolve(&bob, &provider, now, &answers).map_err(|refused| refused.error)?;
+/// match apply(&mut bob, step, |write| store.write(write))? {
+///     Committed::Epoch(change) => assert_eq!(change.added.len(), 1),
+///     Committed::Removal(_) => println!("removed, if the others accept this commit"),
+/// }
+/// # Done::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct CommitStage {
     revision: Revision,
@@ -113,16 +171,16 @@ pub struct CommitStage {
     consumed: Consumed,
 }
 
-/// What the application answers to a [`CommitStage`].
+/// The application's answers to a [`CommitStage`].
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     /// One verdict for each of [`CommitStage::credentials`], in that order.
     pub verdicts: Vec<Verdict>,
-    /// The PSKs of [`CommitStage::psks`], by where they come from.
+    /// The PSKs of [`CommitStage::psks`], by their identifiers.
     pub psks: Vec<(PskType, Secret)>,
 }
 
-/// A message of the group that is opened, its key consumed.
+/// An opened message, whose key is consumed.
 struct Opened {
     content: UnverifiedContent,
     epoch: Epoch,
@@ -130,22 +188,62 @@ struct Opened {
     consumed: Consumed,
 }
 
+/// # Receiving
 impl Group {
     /// Opens and verifies a message to this group: an encoded MLSMessage.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// use conclave_mls::credential::CredentialRequest;
+    /// use conclave_mls::group::{Answers, Refused};
+    ///
+    /// /// Asks the authentication service.
+    /// fn judge(asked: &[CredentialRequest]) -> Vec<Verdict> {
+    ///     asked.iter().map(|_| Verdict::Accept).collect()
+    /// }
+    ///
+    /// # let mut steps = vec![alice.encrypt(&provider, &mut rng, b"hello", &Default::default())?];
+    /// # let message = apply(&mut alice, steps.remove(0), |write| store.write(write))?;
+    /// # (|| {
+    /// let step = match bob.process(&provider, now, &message)? {
+    ///     Received::Application(step) => step.untyped(),
+    ///     Received::OwnCommit(step) => step.untyped(),
+    ///     Received::Proposal(stage) => {
+    ///         let verdicts = judge(stage.credentials());
+    ///         stage.resolve(&bob, &verdicts)?.untyped()
+    ///     }
+    ///     Received::Commit(stage) => {
+    ///         let answers = Answers { verdicts: judge(stage.credentials()), psks: Vec::new() };
+    ///         stage.resolve(&bob, &provider, now, &answers)?.untyped()
+    ///     }
+    ///     _ => return Ok(()), // known already
+    /// };
+    /// match apply(&mut bob, step, |write| store.write(write)) {
+    ///     Ok(Event::Application(message)) => assert_eq!(message.data, b"hello"),
+    ///     Ok(Event::Epoch(change)) => println!("epoch {}", change.epoch),
+    ///     Ok(_) => {}
+    ///     Err(error) => panic!("{error}"),
+    /// }
+    /// # Ok::<_, Refused>(())
+    /// # })().unwrap();
+    /// # Done::Ok(())
+    /// ```
     ///
     /// # Errors
     /// If it is malformed, does not open or verify, or is of another group or epoch.
     pub fn process(
         &self,
         provider: &dyn CryptoProvider,
-        now: u64,
+        now: UnixTime,
         message: &[u8],
     ) -> Result<Received, Refused> {
         let suite = self.suite(provider)?;
         self.secrets()?;
+
         if let Some(own) = self.pending_commit().filter(|own| own.commit == message) {
             return Ok(Received::OwnCommit(self.commit_accepted(provider, now, &own.id)?));
         }
+
         let opened = match self.public.decode_message(message)? {
             MlsMessageBody::PublicMessage(message) => self.open_public(&suite, *message)?,
             MlsMessageBody::PrivateMessage(message) => {
@@ -159,8 +257,8 @@ impl Group {
             | MlsMessageBody::KeyPackage(_) => return Err(Rejection::UnexpectedMessage.into()),
         };
 
-        // Every member can seal with another's keys. So a message that does not verify changes nothing:
-        // otherwise it would use up a key that its owner has yet to send with.
+        // Every member can encrypt with another's keys. So a message that does not verify changes
+        // nothing: otherwise it would consume a key that its owner has yet to send with.
         let Opened { content, epoch, generation, mut consumed } = opened;
         let received = match self.verify(&suite, content, epoch)? {
             Verified::Application(content) => {
@@ -192,15 +290,17 @@ impl Group {
         Ok(content.verify(suite, context, &key)?)
     }
 
-    /// A refusal that deletes the key which the refused message consumed. If the fault is not the
-    /// message's, the key stays, so that the message can be processed again.
+    /// A refusal that deletes the key which the message consumed. If the message is not at fault,
+    /// the key stays, so that the message can be processed again.
     fn refuse(&self, error: Error, consumed: Consumed) -> Refused {
         if consumed.0.is_none() || !error.condemns() {
             return error.into();
         }
-        let (mut delta, mut batch) = (Delta::default(), self.batch());
+
+        let mut delta = Delta::default();
+        let mut batch = self.batch();
         consumed.put(&mut delta, &mut batch);
-        let deletion = self.step(delta, batch, Event::KeyDeleted);
+        let deletion = self.silent_step(delta, batch, Event::KeyDeleted);
         Refused { error, key_deletion: Some(Box::new(deletion)) }
     }
 
@@ -213,7 +313,7 @@ impl Group {
         Ok(Opened { content, epoch, generation: 0, consumed: Consumed::default() })
     }
 
-    /// Opens a PrivateMessage; none for application data or a proposal that this client has sent.
+    /// Opens a PrivateMessage. None for application data or a proposal that we sent.
     fn open_private(
         &self,
         suite: &Suite<'_>,
@@ -227,6 +327,8 @@ impl Group {
                 self.public.check_current(&message.group_id, epoch)?;
             }
         }
+
+        // Section 6.3.2: the sender data, with the secrets of the message's epoch.
         let wrong = || Error::from(Rejection::WrongEpoch { message: epoch, current });
         let sender_data_secret = match self.past.get(&epoch) {
             _ if epoch == current => &self.secrets()?.sender_data,
@@ -235,21 +337,26 @@ impl Group {
         };
         let tree = self.secret_trees.get(&epoch).ok_or_else(wrong)?;
         let sender_data = open_sender_data(suite, message, sender_data_secret)?;
-        let (sender, generation) = (sender_data.leaf_index, sender_data.generation);
+        let sender = sender_data.leaf_index;
+        let generation = sender_data.generation;
         if self.leaf_in_epoch(epoch, sender).is_none() {
             return Err(Rejection::SenderNotMember(sender).into());
         }
+
+        // Section 6.3.1: the content, with the key of its generation.
         let kind = match message.content_type {
             ContentType::Application => RatchetKind::Application,
             ContentType::Proposal | ContentType::Commit => RatchetKind::Handshake,
         };
-        // An own commit gets here only if it was given up. Then it is not known: its key is gone.
+        // A commit of ours gets here only if it was given up. It is not known then, and its key is
+        // gone.
         if sender == self.own_leaf
             && message.content_type != ContentType::Commit
             && generation < tree.next_generation(sender, kind)
         {
             return Ok(None);
         }
+
         let (key, used) = tree.receive(suite, sender, kind, generation, self.limits().ratchet)?;
         let content = open_private(suite, message, &sender_data, key, &self.config().proposals)?;
         let consumed = Consumed(Some((epoch, used)));
@@ -269,16 +376,17 @@ impl Group {
         let node = LeafNode::from_bytes(node)?;
         let (authenticated_data, data) = content.into_parts();
 
-        let (mut delta, mut batch) = (Delta::default(), self.batch());
+        let mut delta = Delta::default();
+        let mut batch = self.batch();
         consumed.put(&mut delta, &mut batch);
-        let event = Event::Application(ApplicationMessage {
+        let message = ApplicationMessage {
             sender: Member::of(leaf, &node),
             epoch,
             generation,
             authenticated_data,
             data: data.into_vec(),
-        });
-        Ok(Received::Application(self.step(delta, batch, event)))
+        };
+        Ok(Received::Application(self.step(delta, batch, message)))
     }
 
     fn receive_proposal(
@@ -292,14 +400,16 @@ impl Group {
             if consumed.0.is_none() {
                 return Ok(Received::Known);
             }
-            let (credentials, consumed) = (Vec::new(), take(consumed));
+            let credentials = Vec::new();
+            let consumed = take(consumed);
             let stage = ProposalStage { revision, content, known: true, credentials, consumed };
             return Ok(Received::Proposal(stage));
         }
-        let (sender, proposal) = (content.sender(), content.proposal());
+
+        let sender = content.sender();
+        let proposal = content.proposal();
         self.public.check_lone_proposal(suite, sender, proposal)?;
-        let (context, tree) = (self.context(), &self.public.tree);
-        let credentials = credential_requests(context, tree, sender, proposal)?;
+        let credentials = proposal_credentials(self.view(), sender, proposal)?;
         let consumed = take(consumed);
         let stage = ProposalStage { revision, content, known: false, credentials, consumed };
         Ok(Received::Proposal(stage))
@@ -311,23 +421,21 @@ impl Group {
         content: VerifiedCommit,
         consumed: &mut Consumed,
     ) -> Result<Received, Error> {
-        let (sender, commit) = (content.content.sender, &content.content.commit);
-        let list =
-            self.public.commit_list(suite, sender, commit, Linking::Forbidden, Origin::Received)?;
-        let credentials = self.public.commit_credentials(sender, &list, commit.path.as_deref())?;
-        let psks = list
-            .iter()
-            .filter_map(|item| match &item.proposal {
-                Proposal::PreSharedKey(id) => Some(id.clone()),
-                _ => None,
-            })
-            .collect();
-        let (revision, consumed) = (self.revision(), take(consumed));
+        let sender = content.content.sender;
+        let commit = &content.content.commit;
+        let view = self.view();
+        let linking = Linking::Forbidden;
+        let list = resolve_proposals(view, suite, sender, commit, linking, Origin::Received)?;
+
+        let credentials = commit_credentials(view, sender, &list, commit.path.as_deref())?;
+        let psks = list.iter().filter_map(|item| injected_psk(&item.proposal).cloned()).collect();
+        let revision = self.revision();
+        let consumed = take(consumed);
         let stage = CommitStage { revision, content, list, credentials, psks, consumed };
         Ok(Received::Commit(stage))
     }
 
-    /// A stage's message, refused by a rule of the application's own.
+    /// Refuses a stage's message by a rule of the application's own.
     fn refuse_by_policy(&self, revision: Revision, consumed: Consumed, reason: &str) -> Refused {
         match self.check_stage(revision) {
             Err(stale) => stale.into(),
@@ -345,13 +453,13 @@ impl Group {
 }
 
 impl ProposalStage {
-    /// Who proposes.
+    /// The proposer.
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.content.sender()
     }
 
-    /// What is proposed.
+    /// The proposal.
     #[must_use]
     pub fn proposal(&self) -> &Proposal {
         self.content.proposal()
@@ -369,23 +477,23 @@ impl ProposalStage {
         &self.credentials
     }
 
-    /// Refuses the proposal by a rule of the application's own: a stage that is only dropped leaves
-    /// the key of an encrypted message undeleted (section 9.2).
-    #[must_use]
+    /// Refuses the proposal by a rule of the application's own. A stage that is dropped instead
+    /// leaves the key of an encrypted message undeleted (section 9.2).
     pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
         let consumed = take(&mut self.consumed);
         group.refuse_by_policy(self.revision, consumed, reason)
     }
 
-    /// The step that caches the proposal, if all verdicts, one for each credential, accept.
+    /// The step that caches the proposal, if all verdicts accept. There is one for each credential,
+    /// in order.
     ///
     /// # Errors
-    /// If one does not; or if the group has changed in the meantime.
+    /// If a verdict does not accept, or the group has changed in the meantime.
     pub fn resolve(
         mut self,
         group: &Group,
         verdicts: &[Verdict],
-    ) -> Result<Transition<Group>, Refused> {
+    ) -> Result<Transition<Group, Option<CachedProposal>>, Refused> {
         group.check_stage(self.revision)?;
         let mut consumed = take(&mut self.consumed);
         let step = self.step(group, verdicts, &mut consumed);
@@ -397,42 +505,41 @@ impl ProposalStage {
         group: &Group,
         verdicts: &[Verdict],
         consumed: &mut Consumed,
-    ) -> Result<Transition<Group>, Error> {
+    ) -> Result<Transition<Group, Option<CachedProposal>>, Error> {
         check_verdicts(&self.credentials, verdicts)?;
-        let (mut delta, mut batch) = (Delta::default(), group.batch());
+        let mut delta = Delta::default();
+        let mut batch = group.batch();
         if self.known {
             take(consumed).put(&mut delta, &mut batch);
-            return Ok(group.step(delta, batch, Event::KeyDeleted));
+            return Ok(group.step(delta, batch, None));
         }
+
         let sender = self.sender();
         let (proposal, reference) = self.content.into_parts();
         let proposal_type = proposal.proposal_type();
         let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
         (_, delta.public) = group.public.cache_proposal(listed, &mut batch)?;
         take(consumed).put(&mut delta, &mut batch);
-        let event = Event::ProposalReceived { sender, reference, proposal_type };
-        Ok(group.step(delta, batch, event))
+        let cached = CachedProposal { sender, reference, proposal_type };
+        Ok(group.step(delta, batch, Some(cached)))
     }
 }
 
 impl CommitStage {
-    /// Who commits.
+    /// The committer.
     #[must_use]
     pub fn sender(&self) -> Sender {
         self.content.content.sender
     }
 
-    /// The proposals that it commits, with who made each.
+    /// The proposals that it commits, each with its proposer.
     pub fn proposals(&self) -> impl Iterator<Item = (Sender, &Proposal)> {
         self.list.iter().map(|item| (item.sender, &item.proposal))
     }
 
     /// The leaves of members that it removes.
     pub fn removes(&self) -> impl Iterator<Item = LeafIndex> {
-        self.list.iter().filter_map(|item| match item.proposal {
-            Proposal::Remove(leaf) => Some(leaf),
-            _ => None,
-        })
+        self.list.iter().filter_map(|item| removed_leaf(&item.proposal))
     }
 
     /// The message's authenticated data.
@@ -441,7 +548,7 @@ impl CommitStage {
         &self.content.content.authenticated_data
     }
 
-    /// The credentials to judge: of proposals by value and of the path. Those of proposals by
+    /// The credentials to judge: those of proposals by value and of the path. Those of proposals by
     /// reference were judged when they were received.
     #[must_use]
     pub fn credentials(&self) -> &[CredentialRequest] {
@@ -454,9 +561,8 @@ impl CommitStage {
         &self.psks
     }
 
-    /// Refuses the commit by a rule of the application's own: a stage that is only dropped leaves
-    /// the key of an encrypted message undeleted (section 9.2).
-    #[must_use]
+    /// Refuses the commit by a rule of the application's own. A stage that is dropped instead
+    /// leaves the key of an encrypted message undeleted (section 9.2).
     pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
         let consumed = take(&mut self.consumed);
         group.refuse_by_policy(self.revision, consumed, reason)
@@ -465,15 +571,15 @@ impl CommitStage {
     /// The step into the new epoch, if all verdicts accept and the commit is valid.
     ///
     /// # Errors
-    /// If one does not, a PSK is missing, or the commit breaks a rule; or if the group has changed
-    /// in the meantime.
+    /// If a verdict does not accept, a PSK is missing, the commit breaks a rule, or the group has
+    /// changed in the meantime.
     pub fn resolve(
         mut self,
         group: &Group,
         provider: &dyn CryptoProvider,
-        now: u64,
+        now: UnixTime,
         answers: &Answers,
-    ) -> Result<Transition<Group>, Refused> {
+    ) -> Result<Transition<Group, Committed>, Refused> {
         group.check_stage(self.revision)?;
         let mut consumed = take(&mut self.consumed);
         let step = self.step(group, provider, now, answers, &mut consumed);
@@ -484,16 +590,18 @@ impl CommitStage {
         self,
         group: &Group,
         provider: &dyn CryptoProvider,
-        now: u64,
+        now: UnixTime,
         answers: &Answers,
         consumed: &mut Consumed,
-    ) -> Result<Transition<Group>, Error> {
+    ) -> Result<Transition<Group, Committed>, Error> {
         check_verdicts(&self.credentials, &answers.verdicts)?;
         let suite = group.suite(provider)?;
-        let psks = match self.removes().any(|leaf| leaf == group.own_leaf) {
-            true => Vec::new(),
-            false => group.psk_values(&self.psks, &answers.psks)?,
+        let psks = if self.removes().any(|leaf| leaf == group.own_leaf) {
+            Vec::new()
+        } else {
+            group.psk_values(&self.psks, &answers.psks)?
         };
+
         let incoming = Incoming {
             now,
             content: &self.content,
@@ -501,8 +609,8 @@ impl CommitStage {
             source: PathSource::Received,
             psks: &psks,
         };
-        let Advance { mut delta, mut batch, event } = group.advance(&suite, &incoming)?;
+        let Advance { mut delta, mut batch, outcome } = group.advance(&suite, &incoming)?;
         take(consumed).put(&mut delta, &mut batch);
-        Ok(group.step(delta, batch, event))
+        Ok(group.step(delta, batch, outcome))
     }
 }

@@ -1,17 +1,17 @@
 //! Sending: proposals and application data (sections 12.1 and 15).
 
 use crate::config::Config;
+use crate::error::limit::Limit;
 use crate::error::{Error, Misuse};
-use crate::event::Event;
+use crate::event::{Event, ProposalMessage};
 use crate::key_package::{LeafParams, ValidKeyPackage};
-use crate::limits::Limit;
-use crate::pending::PendingUpdate;
-use crate::proposals::{ListedProposal, update};
-use crate::rows::{Batch, RowKey, Table};
-use crate::rules;
-use crate::state::{Delta, Group, SecretTreeChange};
-use crate::stored::put_secret_tree_rows;
+use crate::state::group::{Delta, Group, SecretTreeChange};
+use crate::state::pending::PendingUpdate;
+use crate::state::stored::put_secret_tree_rows;
+use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::Transition;
+use crate::validate::leaf::check_advertised;
+use crate::view::proposals::ListedProposal;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,32 +22,34 @@ use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
     AuthenticatedContent, Bytes, Content, Encode, Epoch, Extension, FramedContent, GroupId,
     LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, MlsMessage, MlsMessageBody,
-    PreSharedKeyId, Proposal, ProposalType, PskType, ReInit, ResumptionPskUsage, Sender,
+    PreSharedKeyId, Proposal, ProposalType, PskType, ReInit, ResumptionPskUsage, Sender, UnixTime,
     WireFormat,
 };
 
-/// How a message is framed.
+/// Options for the framing of a message. The default sends handshake messages in the clear, without
+/// padding.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Framing {
-    /// Whether a proposal or commit is encrypted, so that the delivery service cannot follow.
+    /// Whether a proposal or commit is encrypted, so that the delivery service cannot follow it.
     /// Application data always is.
     pub encrypt: bool,
-    /// Data of the application that is authenticated and not encrypted.
+    /// The application's data that is authenticated and not encrypted.
     pub authenticated_data: Vec<u8>,
-    /// How much padding an encrypted message gets.
+    /// The padding of an encrypted message.
     pub padding: Padding,
 }
 
-/// A proposal to be made.
+/// A proposal to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NewProposal {
     /// Add a client.
     Add(Box<ValidKeyPackage>),
     /// Remove the member at a leaf.
     Remove(LeafIndex),
-    /// Inject a PSK of the application.
+    /// Inject a PSK of the application's own.
     ExternalPsk {
-        /// The application's name for it.
+        /// The application's name for the PSK.
         psk_id: Bytes,
     },
     /// Inject the resumption PSK of an epoch of this or another group.
@@ -57,39 +59,57 @@ pub enum NewProposal {
         /// The epoch.
         epoch: Epoch,
     },
-    /// Close the group, to be replaced by another.
+    /// Close the group and announce the one that replaces it.
     ReInit(ReInit),
     /// Replace the GroupContext's extensions.
     GroupContextExtensions(Vec<Extension>),
-    /// Something of the application's own, of a type among [`Config::proposals`](crate::Config).
+    /// A proposal of the application's own type, which must be among
+    /// [`Config::proposals`](crate::Config).
     Custom {
         /// The type.
         proposal_type: ProposalType,
-        /// The body as it is encoded, its own length header included if it has one.
+        /// The encoded body, including its own length header if it has one.
         body: Bytes,
     },
 }
 
 impl NewProposal {
-    /// Checks that a client that is to be added can be added now (section 7.3): its key package may
-    /// have been checked long ago.
-    pub(crate) fn check_lifetime(&self, now: u64, config: &Config) -> Result<(), Error> {
+    /// Checks that a client can be added now (section 7.3): its key package may have been checked
+    /// long ago.
+    pub(crate) fn check_lifetime(&self, now: UnixTime, config: &Config) -> Result<(), Error> {
         let Self::Add(valid) = self else { return Ok(()) };
-        rules::check_within_lifetime(&valid.key_package().leaf_node, now, config)
+        config.check_within_lifetime(&valid.key_package().leaf_node, now)
     }
 }
 
-/// A change of the own leaf beyond its encryption key.
+/// A change of our leaf beyond its encryption key.
+/// [`Identity::leaf_update`](crate::Identity::leaf_update) makes it.
 #[derive(Clone, Debug)]
 pub struct LeafUpdate {
-    /// What the leaf says from now on.
+    /// The leaf's new contents.
     pub params: LeafParams,
-    /// The signature key pair from now on.
+    /// The new signature key pair.
     pub signer: SignatureKeyPair,
 }
 
+/// # Sending
+///
+/// Messages and proposals. [Commits](#committing) have a section of their own.
 impl Group {
-    /// Proposes a change; the proposal is cached here as it will be at the others.
+    /// Proposes a change. The proposal is cached, as it will be at the other members.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// use conclave_mls::group::{Framing, NewProposal};
+    ///
+    /// // Bob asks to be removed, which he cannot commit himself.
+    /// let leave = NewProposal::Remove(bob.own_leaf());
+    /// let step = bob.propose(&provider, &mut rng, now, leave, &Framing::default())?;
+    /// let proposal = apply(&mut bob, step, |write| store.write(write))?;
+    /// // `proposal.message` is sent. Commits refer to it by `proposal.reference`.
+    /// # assert_eq!(bob.proposals().next().unwrap().reference, &proposal.reference);
+    /// # Done::Ok(())
+    /// ```
     ///
     /// # Errors
     /// If the proposal breaks a rule, a key package is out of its lifetime (section 7.3), or the
@@ -98,17 +118,27 @@ impl Group {
         &self,
         provider: &dyn CryptoProvider,
         rng: &mut dyn CryptoRng,
-        now: u64,
+        now: UnixTime,
         proposal: NewProposal,
         framing: &Framing,
-    ) -> Result<Transition<Self>, Error> {
+    ) -> Result<Transition<Self, ProposalMessage>, Error> {
         let suite = self.suite(provider)?;
         proposal.check_lifetime(now, self.config())?;
         let proposal = make_proposal(&suite, rng, proposal);
         self.send_proposal(&suite, rng, proposal, framing, None)
     }
 
-    /// Proposes to renew the own leaf; in effect once somebody else commits it.
+    /// Proposes to renew our leaf. The change takes effect once somebody else commits it.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// use conclave_mls::group::Framing;
+    ///
+    /// let step = bob.propose_update(&provider, &mut rng, None, &Framing::default())?;
+    /// let proposal = apply(&mut bob, step, |write| store.write(write))?;
+    /// # assert_eq!(bob.pending_proposals(), 1);
+    /// # Done::Ok(())
+    /// ```
     ///
     /// # Errors
     /// If the new leaf breaks a rule, or the group was deleted.
@@ -118,20 +148,22 @@ impl Group {
         rng: &mut dyn CryptoRng,
         change: Option<LeafUpdate>,
         framing: &Framing,
-    ) -> Result<Transition<Self>, Error> {
+    ) -> Result<Transition<Self, ProposalMessage>, Error> {
         let suite = self.suite(provider)?;
         self.active()?;
+
         let key = suite.hpke_key_pair(rng)?;
         let (mut leaf, signer) = self.leaf_template(change.as_ref())?;
-        self.config().check_advertised(&leaf)?;
+        check_advertised(&self.config().proposals, &leaf)?;
         leaf.encryption_key = key.public;
         leaf.leaf_node_source = LeafNodeSource::Update;
         let group_id = self.group_id();
         let context = LeafNodeContext { group_id, leaf_index: self.own_leaf };
         sign_leaf(&suite, &mut leaf, signer, context)?;
+
         let signer = change.map(|change| change.signer);
         let pending = PendingUpdate { leaf_key: key.private, signer };
-        self.send_proposal(&suite, rng, update(leaf), framing, Some(pending))
+        self.send_proposal(&suite, rng, Proposal::Update(Box::new(leaf)), framing, Some(pending))
     }
 
     fn send_proposal(
@@ -141,17 +173,17 @@ impl Group {
         proposal: Proposal,
         framing: &Framing,
         update: Option<PendingUpdate>,
-    ) -> Result<Transition<Self>, Error> {
+    ) -> Result<Transition<Self, ProposalMessage>, Error> {
         self.active()?;
         let sender = Sender::Member(self.own_leaf);
         self.public.check_lone_proposal(suite, sender, &proposal)?;
-        let (content, mut delta, mut batch) = (
-            self.sign(suite, Content::Proposal(proposal.clone()), framing)?,
-            Delta::default(),
-            self.batch(),
-        );
+        let content = self.sign(suite, Content::Proposal(proposal.clone()), framing)?;
+
+        let mut delta = Delta::default();
+        let mut batch = self.batch();
         let reference = suite.proposal_ref(&content.to_bytes()?)?;
         let message = self.protect(suite, rng, &content, framing, &mut delta, &mut batch)?;
+
         let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
         let (place, public) = self.public.cache_proposal(listed, &mut batch)?;
         delta.public = public;
@@ -159,10 +191,22 @@ impl Group {
             batch.put(RowKey::new(Table::PendingUpdate, place), update.to_row()?.expose());
             delta.pending_updates.insert(place, Some(update));
         }
-        Ok(self.step(delta, batch, Event::Proposal { message, reference }))
+        Ok(self.step(delta, batch, ProposalMessage { message, reference }))
     }
 
     /// Encrypts application data to the members of this epoch.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// use conclave_mls::group::Framing;
+    ///
+    /// let step = alice.encrypt(&provider, &mut rng, b"hello", &Framing::default())?;
+    /// let message: Vec<u8> = apply(&mut alice, step, |write| store.write(write))?;
+    /// // `message` is sent to everybody in the group.
+    /// # let Ok(Received::Application(step)) = bob.process(&provider, now, &message) else { panic!() };
+    /// # assert_eq!(apply(&mut bob, step, |write| store.write(write))?.data, b"hello");
+    /// # Done::Ok(())
+    /// ```
     ///
     /// # Errors
     /// [`Misuse::ProposalsPending`] if proposals were received: commit them first (section 12.4).
@@ -172,31 +216,45 @@ impl Group {
         rng: &mut dyn CryptoRng,
         data: &[u8],
         framing: &Framing,
-    ) -> Result<Transition<Self>, Error> {
+    ) -> Result<Transition<Self, Vec<u8>>, Error> {
         let suite = self.suite(provider)?;
         self.active()?;
         if !self.public.proposals.is_empty() && self.pending_commit.is_none() {
             return Err(Misuse::ProposalsPending.into());
         }
+
         let framing = Framing { encrypt: true, ..framing.clone() };
         let content = self.sign(&suite, Content::Application(data.into()), &framing)?;
-        let (mut delta, mut batch) = (Delta::default(), self.batch());
+        let mut delta = Delta::default();
+        let mut batch = self.batch();
         let message = self.protect(&suite, rng, &content, &framing, &mut delta, &mut batch);
         content.content.content.wipe();
-        Ok(self.step(delta, batch, Event::Message(message?)))
+        Ok(self.step(delta, batch, message?))
     }
 
-    /// Forgets all received and own proposals of this epoch. A commit by somebody else that refers
-    /// to one of them is refused from then on, so that this client falls behind: only for proposals
-    /// that others will not commit either.
+    /// Drops all proposals of this epoch, received and our own. From then on a commit that refers
+    /// to one of them is refused, and this client falls behind. So this is only for proposals that
+    /// others will not commit either.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// # let step = bob.propose_update(&provider, &mut rng, None, &Default::default())?;
+    /// # apply(&mut bob, step, |write| store.write(write))?;
+    /// let step = bob.discard_proposals()?;
+    /// apply(&mut bob, step, |write| store.write(write))?;
+    /// assert_eq!(bob.pending_proposals(), 0);
+    /// # Done::Ok(())
+    /// ```
     ///
     /// # Errors
-    /// [`Misuse::CommitPending`] if an own commit may refer to them.
+    /// [`Misuse::CommitPending`] if a commit of ours may refer to them.
     pub fn discard_proposals(&self) -> Result<Transition<Self>, Error> {
         if self.pending_commit.is_some() {
             return Err(Misuse::CommitPending.into());
         }
-        let (mut delta, mut batch) = (Delta::default(), self.batch());
+
+        let mut delta = Delta::default();
+        let mut batch = self.batch();
         for place in self.public.proposals.places() {
             delta.public.proposals.insert(place, None);
             batch.delete(RowKey::new(Table::Proposal, place));
@@ -205,10 +263,10 @@ impl Group {
             delta.pending_updates.insert(*place, None);
             batch.delete(RowKey::new(Table::PendingUpdate, *place));
         }
-        Ok(self.step(delta, batch, Event::Discarded))
+        Ok(self.silent_step(delta, batch, Event::Discarded))
     }
 
-    /// The own leaf as a template for a new one, and the key that signs it.
+    /// Our leaf as a template for a new one, and the key that signs it.
     pub(crate) fn leaf_template<'a>(
         &'a self,
         change: Option<&'a LeafUpdate>,
@@ -217,7 +275,7 @@ impl Group {
             Some(change) => Ok((change.params.template(&change.signer.public), &change.signer)),
             None => {
                 let leaf = self.public.tree.leaf(self.own_leaf);
-                let leaf = leaf.ok_or_else(|| Error::storage("the own leaf is missing"))?;
+                let leaf = leaf.ok_or_else(|| Error::storage("our leaf is missing"))?;
                 Ok((leaf, &self.signer))
             }
         }
@@ -230,10 +288,8 @@ impl Group {
         content: Content,
         framing: &Framing,
     ) -> Result<AuthenticatedContent, Error> {
-        let wire_format = match framing.encrypt {
-            true => WireFormat::PRIVATE_MESSAGE,
-            false => WireFormat::PUBLIC_MESSAGE,
-        };
+        let wire_format =
+            if framing.encrypt { WireFormat::PRIVATE_MESSAGE } else { WireFormat::PUBLIC_MESSAGE };
         let content = FramedContent {
             group_id: self.group_id().clone(),
             epoch: self.epoch(),
@@ -244,7 +300,7 @@ impl Group {
         Ok(sign_content(suite, wire_format, content, self.context(), &self.signer)?)
     }
 
-    /// Protects signed content; an encrypted message uses up a key, which goes into the delta.
+    /// Protects signed content. An encrypted message consumes a key, which the delta deletes.
     pub(crate) fn protect(
         &self,
         suite: &Suite<'_>,
@@ -265,20 +321,24 @@ impl Group {
                 .secret_trees
                 .get(&epoch)
                 .ok_or_else(|| Error::storage("the secret tree is missing"))?;
+
             let (generation, key, used) = tree.send(suite, self.own_leaf, kind)?;
             put_secret_tree_rows(epoch, used.rows(), batch);
             delta.secret_trees.insert(epoch, SecretTreeChange::Part(used));
-            let (secret, padding) = (&secrets.sender_data, framing.padding);
+
+            let secret = &secrets.sender_data;
+            let padding = framing.padding;
             MlsMessageBody::PrivateMessage(protect_private(
                 suite, content, generation, key, secret, padding, rng,
             )?)
         } else {
-            let (context, key) = (self.context(), &secrets.membership_key);
-            let message = protect_public(suite, content.clone(), context, key)?;
+            let key = &secrets.membership_key;
+            let message = protect_public(suite, content.clone(), self.context(), key)?;
             MlsMessageBody::PublicMessage(Box::new(message))
         };
+
+        // A message that the others refuse is not sent: a commit would part us from them.
         let message = MlsMessage::from(body).to_bytes()?;
-        // What the others refuse is not sent: a commit would part this client from them.
         self.limits().check(Limit::MessageBytes, message.len())?;
         Ok(message)
     }

@@ -1,11 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod batches;
+mod choices;
 mod commits;
 mod covering;
 mod custom;
 mod errors;
 mod fixture;
+mod identity;
 mod joining;
 mod key_packages;
 mod limits;
@@ -13,9 +15,8 @@ mod messages;
 mod observing;
 mod policy;
 mod proposals;
-mod reachable;
+mod reports;
 mod rules;
 mod steps;
 mod stored;
-mod told;
 mod wrong_states;

@@ -1,71 +1,171 @@
-//! Messaging Layer Security (RFC 9420): end-to-end encryption for groups, from two to many
-//! thousand members.
+//! Messaging Layer Security (RFC 9420): end-to-end encryption for groups, from two members to many thousands.
 //!
-//! This is the crate that applications depend on. It has no clock, no source of randomness, no
-//! store and no network: they come in as arguments, and every step comes out as a [`Transition`]
-//! that is written first and applied then ([`apply`]).
+//! # Where do I start?
 //!
-//! * [`Group`]: a member's state of a group. [`Group::create`], [`WelcomeStage`] and
-//!   [`ExternalJoinStage`] lead to one, [`Group::load`] back to it after a restart;
-//! * [`OwnKeyPackage`] and [`ValidKeyPackage`]: how clients are invited;
-//! * [`Config`]: what the application decides for a group: [`Limits`] on what others can make grow,
-//!   a [`Policy`] for proposals and commits ([`Rules`] are a ready-made one), the types of proposal
-//!   of its own;
-//! * [`CredentialRequest`] and [`Verdict`]: whose a key is, asked at every stage that brings one in;
-//! * [`Observer`]: follows a group without its secrets, for delivery services;
-//! * [`rows`]: what a store keeps: [`Group::load`] reads it, a [`Transition`]'s batch changes it;
-//! * [`Error`]: what can go wrong, by whose fault it is;
-//! * [`crypto`]: what a provider of cryptography implements; [`wire`]: the structures on the wire.
+//! * [`guide::getting_started`] goes from nothing to a running program, one task after the other.
+//! * [The example below](#a-group-of-two) is a whole program: two members, one message.
+//! * `conclave-device` puts provider, clock, policy and identity in one place, for an application that brings
+//!   its own delivery service. It is what most applications want; this crate is what it is made of.
 //!
-//! The [`guide`] goes through all tasks of an application, from nothing to a running program;
-//! `examples/tour` runs them. X.509 credentials are in `conclave-x509`, a store over SQLite in
-//! `conclave-store`.
+//! # What do I bring?
+//!
+//! This crate has no clock, no randomness, no store and no network. They come in as arguments:
+//!
+//! * a *provider of cryptography*: `conclave-provider-aws-lc` (fast, native) or `conclave-provider-rustcrypto`
+//!   (portable: browsers, microcontrollers), or [your own](crypto::CryptoProvider);
+//! * a *store* of [two operations](storage): `conclave-store` has SQLite, encrypted or not, and memory;
+//! * a *delivery service* that orders a group's commits and holds key packages;
+//! * an *authentication service*: an answer to "is this [`credential`] who it says it is?"
+//!
+//! # What do I get?
+//!
+//! * [`Group`]: a member's state. [`Group::create`], a [Welcome](join::WelcomeStage) and an [external
+//!   commit](join::ExternalJoinStage) lead to one; [`Group::load`] leads back to it after a restart.
+//! * [`Transition`]: every operation computes one and changes nothing. [`apply`] hands it to your store and
+//!   moves it in when it is written, so that memory, disk and wire cannot diverge in a crash.
+//! * Stages: what the application decides, above all about credentials, is asked between two calls, and
+//!   there is no way around the answer.
+//! * [`observe`]: a delivery service's view of a group, without its secrets.
+//!
+//! # Modules
+//!
+//! | module | for |
+//! |---|---|
+//! | [`group`] | members: proposals, commits, messages |
+//! | [`join`] | ways into a group: Welcomes, external commits, linked groups |
+//! | [`key_package`] | how clients are invited |
+//! | [`credential`] | the question at every stage: is this client who it says it is? |
+//! | [`policy`] | rules of the application for proposals and commits |
+//! | [`limits`] | bounds on everything that others can make grow |
+//! | [`storage`] | transitions, rows, writes |
+//! | [`observe`] | delivery services |
+//! | [`error`] | errors by who is at fault, and what to do about them |
+//! | [`crypto`], [`wire`] | what a provider implements; RFC 9420's structures |
+//! | [`guide`] | the manual: tasks, attacks and their answers, the reasons for each default |
+//!
+//! # A group of two
 //!
 //! ```
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-#![doc = include_str!("two_members.rs")]
-//! # Ok(())
-//! # }
+#![doc = include_str!("../examples/two_members.rs")]
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
-pub use conclave_group::*;
-pub use conclave_tree::{RatchetTree, TreeRead};
-pub use conclave_wire::{
-    Bytes, Capabilities, CipherSuite, Credential, CredentialType, CustomProposal, Epoch, Extension,
-    ExtensionType, ExternalSender, GroupContext, GroupId, KeyPackage, KeyPackageRef, LeafIndex,
-    Lifetime, PreSharedKeyId, Proposal, ProposalType, ProtocolVersion, PskType, ReInit,
-    RequiredCapabilities, Sender, SignaturePublicKey,
+pub mod guide;
+
+pub use conclave_group::{
+    Config, Error, Event, Group, Identity, Received, Transition, Verdict, apply,
 };
+pub use conclave_wire::{CipherSuite, Credential, Epoch, GroupId, UnixTime};
 
-use crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
-
-/// A new signature key pair for a client, of a cipher suite's signature scheme.
-///
-/// ```
-/// # use conclave_mls::{CipherSuite, signature_key_pair};
-/// # use conclave_mls::crypto::CryptoProvider;
-/// # use conclave_provider_rustcrypto::RustCrypto;
-/// # let mut rng = conclave_testkit::SeededRng::new([1; 32]);
-/// # let provider = RustCrypto::new();
-/// let signer = signature_key_pair(&provider, &mut rng, CipherSuite(1))?;
-/// assert_eq!(signer.public.len(), 32); // Ed25519
-/// assert!(signature_key_pair(&provider, &mut rng, CipherSuite(0x7a7a)).is_err());
-/// # Ok::<_, conclave_mls::Error>(())
-/// ```
-///
-/// # Errors
-/// If the provider does not support the suite, or fails.
-pub fn signature_key_pair(
-    provider: &dyn CryptoProvider,
-    rng: &mut dyn CryptoRng,
-    cipher_suite: CipherSuite,
-) -> Result<SignatureKeyPair, Error> {
-    Ok(Suite::new(provider, cipher_suite)?.signature_key_pair(rng)?)
+/// Members: what they send, propose and commit, and what comes of it.
+pub mod group {
+    pub use conclave_group::{
+        Answers, ApplicationMessage, CachedProposal, CommitId, CommitMessages, CommitOptions,
+        CommitStage, Committed, CustomChange, EpochAuthenticator, EpochChange, Framing,
+        GroupParams, GroupView, LeafUpdate, Member, NewGroup, NewProposal, Padding,
+        PendingProposal, ProposalMessage, ProposalStage, ProvidedPsks, Refused, ResumptionPsk,
+        Status, WelcomeMessage,
+    };
+    #[doc(no_inline)]
+    pub use conclave_group::{Config, Event, Group, Received};
+    pub use conclave_tree::{RatchetTree, TreeRead};
+    pub use conclave_wire::{
+        CustomProposal, Extension, ExtensionType, GroupContext, LeafIndex, PreSharedKeyId,
+        Proposal, ProposalRules, ProposalType, ProtocolVersion, PskType, ReInit,
+        RequiredCapabilities, Sender,
+    };
 }
 
-/// What a provider of cryptography implements, secrets and keys.
+/// Ways into a group: by a Welcome, from outside, and as the continuation of another group.
+pub mod join {
+    pub use conclave_group::{
+        ExternalCommit, ExternalJoinOptions, ExternalJoinStage, ExternalTarget, GroupInfoOptions,
+        JoinStage, Link, NewGroup, Unmatched, WelcomeStage, welcome_recipients,
+    };
+}
+
+/// Key packages: how clients are invited.
+pub mod key_package {
+    pub use conclave_group::{
+        KeyPackageParams, KeyPackageStage, OwnKeyPackage, ValidKeyPackage, key_package_from_message,
+    };
+    pub use conclave_wire::{KeyPackage, KeyPackageRef, Lifetime};
+}
+
+/// Credentials: who a client is, and the application's verdict on it.
+pub mod credential {
+    pub use conclave_group::{CredentialRequest, CredentialSubject, LeafParams};
+    #[doc(no_inline)]
+    pub use conclave_group::{Identity, Verdict};
+    #[doc(no_inline)]
+    pub use conclave_wire::Credential;
+    pub use conclave_wire::{Capabilities, CredentialType, ExternalSender, SignaturePublicKey};
+
+    use crate::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
+    use crate::{CipherSuite, Error};
+
+    /// A new signature key pair for a client, of a cipher suite's signature scheme.
+    ///
+    /// ```
+    /// # use conclave_mls::{CipherSuite, credential::signature_key_pair};
+    /// # use conclave_provider_rustcrypto::RustCrypto;
+    /// # let mut rng = getrandom::rand_core::UnwrapErr(getrandom::SysRng);
+    /// # let provider = RustCrypto::new();
+    /// let signer = signature_key_pair(&provider, &mut rng, CipherSuite(1))?;
+    /// assert_eq!(signer.public.len(), 32); // Ed25519
+    /// assert!(signature_key_pair(&provider, &mut rng, CipherSuite(0x7a7a)).is_err());
+    /// # Ok::<_, conclave_mls::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the provider does not support the suite, or fails.
+    pub fn signature_key_pair(
+        provider: &dyn CryptoProvider,
+        rng: &mut dyn CryptoRng,
+        cipher_suite: CipherSuite,
+    ) -> Result<SignatureKeyPair, Error> {
+        Ok(Suite::new(provider, cipher_suite)?.signature_key_pair(rng)?)
+    }
+}
+
+/// The application's rules for proposals and commits.
+pub mod policy {
+    pub use conclave_group::{
+        Action, Actor, GroupView, Permission, Policy, Proposed, ProposedCommit, Rules,
+    };
+}
+
+/// Bounds on everything that others can make grow.
+pub mod limits {
+    pub use conclave_group::{Limit, Limits, RatchetLimits};
+}
+
+/// Transitions and their writes: what a store keeps, and when a step takes effect.
+pub mod storage {
+    pub use conclave_group::rows::{self, Batch, RowKey, Table};
+    pub use conclave_group::{
+        ApplyError, Fold, FoldWriting, Outcome, State, Write, WriteError, Writing, begin,
+    };
+    #[doc(no_inline)]
+    pub use conclave_group::{Transition, apply};
+}
+
+/// Observers: a group's public state, followed without its secrets. What a delivery service runs.
+pub mod observe {
+    pub use conclave_group::{GroupView, ObservedStage, Observer, ObserverEvent, ObserverStage};
+}
+
+/// Errors, grouped by who is at fault.
+pub mod error {
+    #[doc(no_inline)]
+    pub use conclave_group::Error;
+    pub use conclave_group::{
+        ApplyError, FramingError, LeafRule, Misuse, RatchetError, Rejection, Remedy, TreeError,
+    };
+}
+
+/// What a provider of cryptography implements; secrets and keys.
 pub mod crypto {
     pub use conclave_crypto::*;
 }
@@ -74,5 +174,3 @@ pub mod crypto {
 pub mod wire {
     pub use conclave_wire::*;
 }
-
-pub mod guide;

@@ -1,15 +1,14 @@
-//! Batches on several threads: contiguous chunks, results in order, the first failure reported as
-//! a loop would.
+//! Batches on several threads: contiguous chunks, results in order, and the first failure reported as a loop
+//! would.
 
 use conclave_crypto::{Kem, SignatureScheme};
 use std::panic::resume_unwind;
 use std::thread::Builder;
 
-/// Work below this many nanoseconds is not worth a thread of its own: starting and joining one
-/// costs some tens of microseconds.
+/// The work in nanoseconds that is worth a thread: starting and joining one costs some tens of microseconds.
 const WORTH_A_THREAD: usize = 200_000;
 
-/// About how long verifying takes, in nanoseconds.
+/// The approximate cost of verifying a signature, in nanoseconds.
 pub(crate) fn verify_cost(scheme: SignatureScheme) -> usize {
     match scheme {
         SignatureScheme::Ed25519 => 16_000,
@@ -22,7 +21,7 @@ pub(crate) fn verify_cost(scheme: SignatureScheme) -> usize {
     }
 }
 
-/// About how long deriving a key pair takes, in nanoseconds.
+/// The approximate cost of deriving a key pair, in nanoseconds.
 pub(crate) fn derive_cost(kem: Kem) -> usize {
     match kem {
         Kem::DhX25519 => 5_000,
@@ -33,7 +32,7 @@ pub(crate) fn derive_cost(kem: Kem) -> usize {
     }
 }
 
-/// About how long sealing a secret takes, in nanoseconds.
+/// The approximate cost of sealing a secret, in nanoseconds.
 pub(crate) fn seal_cost(kem: Kem) -> usize {
     match kem {
         Kem::MlKem768 => 20_000,
@@ -44,12 +43,12 @@ pub(crate) fn seal_cost(kem: Kem) -> usize {
     }
 }
 
-/// About how long hashing takes, in nanoseconds.
+/// The approximate cost of hashing, in nanoseconds.
 pub(crate) fn hash_cost(inputs: &[&[u8]]) -> usize {
     inputs.iter().map(|input| 50 + input.len() / 2).sum()
 }
 
-/// How many threads there may be, the caller's included.
+/// The number of threads that a batch may use, including the caller's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Threads(usize);
 
@@ -58,7 +57,7 @@ impl Threads {
         Self(n.max(1))
     }
 
-    /// How many of a number of items one thread has, if all have as many.
+    /// The share of one thread, if the items are divided evenly.
     pub(crate) fn share_of(self, items: usize) -> usize {
         items.div_ceil(self.0)
     }
@@ -75,7 +74,7 @@ impl Threads {
         Ok(chunks.into_iter().flatten().collect())
     }
 
-    /// Whether `f` succeeds for all; if not, the index of the first that fails, and its error.
+    /// Checks that `f` succeeds for all items; otherwise the index of the first that fails, and its error.
     pub(crate) fn try_each<T: Sync, E: Send>(
         self,
         items: &[T],
@@ -86,6 +85,7 @@ impl Threads {
             let failures = chunk.iter().enumerate();
             failures.filter_map(|(i, item)| f(item).err().map(|e| (i, e))).next()
         };
+
         let mut start = 0;
         for (failure, n) in self.chunks(items, cost, |chunk| (first_failure(chunk), chunk.len())) {
             if let Some((i, error)) = failure {
@@ -106,12 +106,14 @@ impl Threads {
         let threads = (cost / WORTH_A_THREAD).clamp(1, self.0);
         let mut chunks = items.chunks(items.len().div_ceil(threads).max(1));
         let own = chunks.next().unwrap_or_default();
+
         let f = &f;
         std::thread::scope(|scope| {
-            // If no thread can be had, the caller does its part.
+            // If the system refuses a thread, the caller does its part.
             let others: Vec<_> = chunks
                 .map(|chunk| (Builder::new().spawn_scoped(scope, move || f(chunk)), chunk))
                 .collect();
+
             let mut results = Vec::with_capacity(others.len() + 1);
             results.push(f(own));
             for (thread, chunk) in others {
@@ -120,6 +122,7 @@ impl Threads {
                     Err(_) => f(chunk),
                 });
             }
+
             results
         })
     }
@@ -139,6 +142,7 @@ mod tests {
             used.lock().unwrap().insert(name(std::thread::current().id()));
             Ok::<(), ()>(())
         };
+
         let items: Vec<usize> = (0..items).collect();
         threads.try_each(&items, cost, run).unwrap();
         used.into_inner().unwrap()
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn results_are_those_of_a_loop_whatever_the_number_of_threads() {
+    fn results_equal_a_loops_for_any_number_of_threads() {
         for n in 0..20 {
             let items: Vec<usize> = (0..n).collect();
             for threads in 1..6 {

@@ -1,4 +1,4 @@
-//! Ed448 (with an empty context) and X448, from crrl.
+//! Ed448 with an empty context, and X448, both from crrl.
 
 use conclave_crypto::{CryptoError, Secret};
 use conclave_provider_common::xdh;

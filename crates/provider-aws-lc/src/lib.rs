@@ -118,6 +118,15 @@ impl CryptoProvider for AwsLc {
         hash::expand(kdf, prk, info, length)
     }
 
+    fn expand_many(
+        &self,
+        kdf: Kdf,
+        prk: &Secret,
+        items: &[(&[u8], usize)],
+    ) -> Result<Vec<Secret>, CryptoError> {
+        hash::expand_many(kdf, prk, items)
+    }
+
     fn aead_seal(
         &self,
         aead: Aead,
@@ -259,7 +268,7 @@ impl CryptoProvider for AwsLc {
             S::MlDsa44 => ml_dsa::ML_DSA_44_SET.public_key(private),
             S::MlDsa65 => ml_dsa::ML_DSA_65_SET.public_key(private),
             S::MlDsa87 => ml_dsa::ML_DSA_87_SET.public_key(private),
-            _ => Err(UNSUPPORTED_SIGNATURE),
+            _ => Err(CryptoError::UnsupportedComponent(scheme.name())),
         };
         public.map(Into::into)
     }
@@ -282,7 +291,7 @@ impl CryptoProvider for AwsLc {
             S::MlDsa44 => ml_dsa::ML_DSA_44_SET.sign(key_pair, message),
             S::MlDsa65 => ml_dsa::ML_DSA_65_SET.sign(key_pair, message),
             S::MlDsa87 => ml_dsa::ML_DSA_87_SET.sign(key_pair, message),
-            _ => Err(UNSUPPORTED_SIGNATURE),
+            _ => Err(CryptoError::UnsupportedComponent(scheme.name())),
         }
     }
 
@@ -303,7 +312,7 @@ impl CryptoProvider for AwsLc {
             S::MlDsa44 => ml_dsa::ML_DSA_44_SET.verify(public_key, message, signature),
             S::MlDsa65 => ml_dsa::ML_DSA_65_SET.verify(public_key, message, signature),
             S::MlDsa87 => ml_dsa::ML_DSA_87_SET.verify(public_key, message, signature),
-            _ => Err(UNSUPPORTED_SIGNATURE),
+            _ => Err(CryptoError::UnsupportedComponent(scheme.name())),
         }
     }
 
@@ -354,6 +363,3 @@ impl CryptoProvider for AwsLc {
         self
     }
 }
-
-const UNSUPPORTED_SIGNATURE: CryptoError =
-    CryptoError::UnsupportedComponent("this signature scheme");

@@ -1,5 +1,5 @@
-//! ML-DSA (FIPS 204), pure, with an empty context, from AWS-LC. Private keys are seeds; signatures
-//! are hedged with AWS-LC's own randomness.
+//! Pure ML-DSA (FIPS 204) with an empty context, from AWS-LC. Private keys are seeds, and signatures are
+//! hedged with AWS-LC's own randomness.
 
 use aws_lc_rs::signature::{
     KeyPair, ML_DSA_44, ML_DSA_44_SIGNING, ML_DSA_65, ML_DSA_65_SIGNING, ML_DSA_87,
@@ -31,7 +31,7 @@ impl ParameterSet {
         Ok(self.key_pair(seed)?.public_key().as_ref().to_vec())
     }
 
-    /// Expands a private key and computes its public key, which takes a third of a signature: once.
+    /// Expands a private key and computes its public key once: that takes a third as long as a signature.
     fn prepare(
         &self,
         seed: &Secret,
@@ -48,6 +48,7 @@ impl ParameterSet {
         message: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         let pair = key_pair.prepared(|seed, public| self.prepare(seed, public))?;
+
         let mut signature = vec![0; self.signing.signature_len()];
         pair.sign(message, &mut signature)
             .map_err(|_| CryptoError::Provider("ML-DSA signing failed"))?;
@@ -60,10 +61,11 @@ impl ParameterSet {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), CryptoError> {
-        // AWS-LC takes other lengths for DER.
+        // AWS-LC reads other lengths as DER.
         if public.len() != self.signing.public_key_len() {
             return Err(CryptoError::InvalidPublicKey);
         }
+
         UnparsedPublicKey::new(self.verification, public)
             .verify(message, signature)
             .map_err(|_| CryptoError::InvalidSignature)

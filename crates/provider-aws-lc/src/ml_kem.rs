@@ -1,9 +1,9 @@
-//! ML-KEM (FIPS 203), from libcrux: AWS-LC's safe interface has neither private keys as seeds nor
-//! encapsulation with randomness that is given.
+//! ML-KEM (FIPS 203) from libcrux: AWS-LC's safe interface has neither private keys as seeds nor
+//! encapsulation with randomness that the caller passes in.
 
 use conclave_crypto::CryptoError;
 
-/// The operations of one parameter set: the crate's module, and its types there.
+/// The operations of one parameter set, from the crate's module for it and the types there.
 macro_rules! parameter_set {
     ($set:ident, $private:ident, $public:ident, $ciphertext:ident) => {
         pub(crate) mod $set {
@@ -12,7 +12,7 @@ macro_rules! parameter_set {
             use libcrux_ml_kem::$set::{self as crate_set, $ciphertext, $private, $public};
             use zeroize::{Zeroize, Zeroizing};
 
-            /// An expanded private key. The crate does not wipe what it makes, so this does.
+            /// An expanded private key, wiped on drop: the crate does not wipe its own.
             struct Expanded($private);
 
             impl Drop for Expanded {

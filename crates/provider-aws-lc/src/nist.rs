@@ -61,7 +61,7 @@ impl Curve {
             .map_err(|_| CryptoError::InvalidPrivateKey)
     }
 
-    /// Refuses every encoding but an uncompressed point's: AWS-LC takes others, DER included.
+    /// Refuses every encoding except an uncompressed point: AWS-LC accepts others, DER included.
     fn check_form(&self, public: &[u8]) -> Result<(), CryptoError> {
         let right =
             public.len() == 2 * self.scalar_len + 1 && public.first() == Some(&UNCOMPRESSED);
@@ -92,10 +92,12 @@ impl Curve {
         public: &[u8],
     ) -> Result<(Vec<u8>, Secret), CryptoError> {
         let private = self.private_key(private)?;
-        Ok((public_half(&private)?, shared_secret(&private, self.point(public)?)?))
+        let own_public = public_half(&private)?;
+        let shared = shared_secret(&private, self.point(public)?)?;
+        Ok((own_public, shared))
     }
 
-    /// Takes in a private key, whose public key AWS-LC computes anew.
+    /// Loads a private key once: AWS-LC computes its public key again.
     fn prepare(
         &self,
         private: &Secret,
@@ -105,6 +107,7 @@ impl Curve {
         if private.len() != self.scalar_len || self.check_form(public).is_err() {
             return Err(CryptoError::InvalidPrivateKey);
         }
+
         EcdsaKeyPair::from_private_key_and_public_key(self.signing, private, public)
             .map_err(|_| CryptoError::InvalidPrivateKey)
     }

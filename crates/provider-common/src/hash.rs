@@ -2,12 +2,10 @@
 
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoError, Digest, Hash, Kdf, Secret};
+use hmac::digest::Output;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Sha256, Sha384, Sha512};
 use zeroize::Zeroize;
-
-const UNSUPPORTED_HASH: CryptoError = CryptoError::UnsupportedComponent("this hash function");
-const UNSUPPORTED_KDF: CryptoError = CryptoError::UnsupportedComponent("this KDF");
 
 /// The hash of the concatenation of `parts`.
 ///
@@ -19,7 +17,7 @@ pub fn hash(hash: Hash, parts: &[&[u8]]) -> Result<Digest, CryptoError> {
         Hash::Sha256 => digest::<Sha256>(parts),
         Hash::Sha384 => digest::<Sha384>(parts),
         Hash::Sha512 => digest::<Sha512>(parts),
-        _ => Err(UNSUPPORTED_HASH),
+        _ => Err(CryptoError::UnsupportedComponent(hash.name())),
     }
 }
 
@@ -33,7 +31,7 @@ pub fn hmac(hash: Hash, key: &Secret, parts: &[&[u8]]) -> Result<Digest, CryptoE
         Hash::Sha256 => mac::<Hmac<Sha256>>(key.expose(), parts),
         Hash::Sha384 => mac::<Hmac<Sha384>>(key.expose(), parts),
         Hash::Sha512 => mac::<Hmac<Sha512>>(key.expose(), parts),
-        _ => Err(UNSUPPORTED_HASH),
+        _ => Err(CryptoError::UnsupportedComponent(hash.name())),
     }
 }
 
@@ -47,7 +45,7 @@ pub fn extract(kdf: Kdf, salt: &[u8], ikm: &[&[u8]]) -> Result<Secret, CryptoErr
         Kdf::HkdfSha256 => extract_with::<Hmac<Sha256>>(salt, ikm),
         Kdf::HkdfSha384 => extract_with::<Hmac<Sha384>>(salt, ikm),
         Kdf::HkdfSha512 => extract_with::<Hmac<Sha512>>(salt, ikm),
-        _ => Err(UNSUPPORTED_KDF),
+        _ => Err(CryptoError::UnsupportedComponent(kdf.name())),
     }
 }
 
@@ -66,7 +64,25 @@ pub fn expand(
         Kdf::HkdfSha256 => expand_with::<Hmac<Sha256>>(prk.expose(), info, length),
         Kdf::HkdfSha384 => expand_with::<Hmac<Sha384>>(prk.expose(), info, length),
         Kdf::HkdfSha512 => expand_with::<Hmac<Sha512>>(prk.expose(), info, length),
-        _ => Err(UNSUPPORTED_KDF),
+        _ => Err(CryptoError::UnsupportedComponent(kdf.name())),
+    }
+}
+
+/// [`expand`] of the same secret for many pairs of an info and a length.
+///
+/// # Errors
+/// Those of [`expand`].
+#[inline]
+pub fn expand_many(
+    kdf: Kdf,
+    prk: &Secret,
+    items: &[(&[u8], usize)],
+) -> Result<Vec<Secret>, CryptoError> {
+    match kdf {
+        Kdf::HkdfSha256 => expand_many_with::<Hmac<Sha256>>(prk.expose(), items),
+        Kdf::HkdfSha384 => expand_many_with::<Hmac<Sha384>>(prk.expose(), items),
+        Kdf::HkdfSha512 => expand_many_with::<Hmac<Sha512>>(prk.expose(), items),
+        _ => Err(CryptoError::UnsupportedComponent(kdf.name())),
     }
 }
 
@@ -109,29 +125,42 @@ fn expand_with<M: Mac + KeyInit + Clone>(
     info: &[&[u8]],
     length: usize,
 ) -> Result<Secret, CryptoError> {
+    expand_keyed(&keyed::<M>(prk)?, info, length)
+}
+
+fn expand_many_with<M: Mac + KeyInit + Clone>(
+    prk: &[u8],
+    items: &[(&[u8], usize)],
+) -> Result<Vec<Secret>, CryptoError> {
+    let keyed = keyed::<M>(prk)?;
+    items.iter().map(|(info, length)| expand_keyed(&keyed, &[info], *length)).collect()
+}
+
+fn expand_keyed<M: Mac + Clone>(
+    keyed: &M,
+    info: &[&[u8]],
+    length: usize,
+) -> Result<Secret, CryptoError> {
     let block_len = M::output_size();
     if length > block_len * usize::from(u8::MAX) {
         return Err(CryptoError::InvalidLength);
     }
 
-    let keyed = keyed::<M>(prk)?;
     let mut out = Secret::zero(length);
-    let mut previous = Vec::with_capacity(block_len);
+    let mut full = Output::<M>::default();
     for (counter, block) in (1..=u8::MAX).zip(out.expose_mut().chunks_mut(block_len)) {
         let mut mac = keyed.clone();
-        mac.update(&previous);
+        if counter > 1 {
+            mac.update(&full);
+        }
         absorb(&mut mac, info);
         mac.update(&[counter]);
 
-        let mut full = mac.finalize().into_bytes();
+        full = mac.finalize().into_bytes();
         for (to, from) in block.iter_mut().zip(&full) {
             *to = *from;
         }
-
-        previous.zeroize();
-        previous.extend_from_slice(&full);
-        full.zeroize();
     }
-    previous.zeroize();
+    full.zeroize();
     Ok(out)
 }

@@ -33,8 +33,8 @@ pub fn signature_key_pair(
     scheme: SignatureScheme,
     rng: &mut dyn CryptoRng,
 ) -> Result<SignatureKeyPair, CryptoError> {
-    let (length, mask) = private_key_shape(scheme)
-        .ok_or(CryptoError::UnsupportedComponent("this signature scheme"))?;
+    let (length, mask) =
+        private_key_shape(scheme).ok_or(CryptoError::UnsupportedComponent(scheme.name()))?;
 
     for _ in 0..MAX_ATTEMPTS {
         let mut private = Secret::random(length, rng);

@@ -5,6 +5,9 @@ use alloc::vec::Vec;
 use chacha20poly1305::ChaCha20Poly1305;
 use conclave_crypto::{Aead, CryptoError, Secret};
 
+/// The length of a tag in bytes.
+const TAG_LEN: usize = 16;
+
 pub(crate) fn seal(
     aead: Aead,
     key: &[u8],
@@ -16,7 +19,7 @@ pub(crate) fn seal(
         Aead::Aes128Gcm => seal_with::<Aes128Gcm>(key, nonce, aad, plaintext),
         Aead::Aes256Gcm => seal_with::<Aes256Gcm>(key, nonce, aad, plaintext),
         Aead::ChaCha20Poly1305 => seal_with::<ChaCha20Poly1305>(key, nonce, aad, plaintext),
-        _ => Err(CryptoError::UnsupportedComponent("this AEAD")),
+        _ => Err(CryptoError::UnsupportedComponent(aead.name())),
     }
 }
 
@@ -31,7 +34,7 @@ pub(crate) fn open(
         Aead::Aes128Gcm => open_with::<Aes128Gcm>(key, nonce, aad, ciphertext),
         Aead::Aes256Gcm => open_with::<Aes256Gcm>(key, nonce, aad, ciphertext),
         Aead::ChaCha20Poly1305 => open_with::<ChaCha20Poly1305>(key, nonce, aad, ciphertext),
-        _ => Err(CryptoError::UnsupportedComponent("this AEAD")),
+        _ => Err(CryptoError::UnsupportedComponent(aead.name())),
     }
 }
 
@@ -48,8 +51,9 @@ fn seal_with<A: AeadInOut + KeyInit>(
     let cipher = cipher::<A>(key)?;
     let nonce = <&Array<u8, A::NonceSize>>::try_from(nonce);
     let nonce = nonce.map_err(|_| CryptoError::InvalidLength)?;
-    // Room for the tag from the start, so that no copy of the plaintext is left behind.
-    let mut out = Vec::with_capacity(plaintext.len() + 16);
+
+    // Room for the tag from the start, so that growing leaves no copy of the plaintext behind.
+    let mut out = Vec::with_capacity(plaintext.len() + TAG_LEN);
     out.extend_from_slice(plaintext);
     let tag = cipher.encrypt_inout_detached(nonce, aad, out.as_mut_slice().into());
     out.extend_from_slice(&tag.map_err(|_| CryptoError::InvalidLength)?);
@@ -65,9 +69,10 @@ fn open_with<A: AeadInOut + KeyInit>(
     let cipher = cipher::<A>(key)?;
     let nonce = <&Array<u8, A::NonceSize>>::try_from(nonce);
     let nonce = nonce.map_err(|_| CryptoError::InvalidLength)?;
-    let (body, tag) = ciphertext.split_last_chunk::<16>().ok_or(CryptoError::OpenFailed)?;
+    let (body, tag) = ciphertext.split_last_chunk::<TAG_LEN>().ok_or(CryptoError::OpenFailed)?;
     let tag = <&Array<u8, A::TagSize>>::try_from(tag.as_slice());
     let tag = tag.map_err(|_| CryptoError::OpenFailed)?;
+
     let mut out = Secret::copy_from(body);
     cipher
         .decrypt_inout_detached(nonce, aad, out.expose_mut().into(), tag)

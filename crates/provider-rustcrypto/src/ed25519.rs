@@ -15,7 +15,7 @@ pub(crate) fn public_key(seed: &[u8]) -> Result<Vec<u8>, CryptoError> {
     Ok(signing_key(seed)?.verifying_key().as_bytes().to_vec())
 }
 
-/// Computes the public key of a private key, which takes half as long as a signature: once.
+/// Computes the public key of a private key once: that takes half as long as a signature.
 fn prepare(seed: &Secret, public: &SignaturePublicKey) -> Result<SigningKey, CryptoError> {
     let key = signing_key(seed.expose())?;
     let same = key.verifying_key().as_bytes() == &**public;

@@ -100,6 +100,15 @@ impl CryptoProvider for RustCrypto {
         hash::expand(kdf, prk, info, length)
     }
 
+    fn expand_many(
+        &self,
+        kdf: Kdf,
+        prk: &Secret,
+        items: &[(&[u8], usize)],
+    ) -> Result<Vec<Secret>, CryptoError> {
+        hash::expand_many(kdf, prk, items)
+    }
+
     fn aead_seal(
         &self,
         aead: Aead,
@@ -221,7 +230,7 @@ impl CryptoProvider for RustCrypto {
             S::MlDsa44 => ml_dsa::public_key::<MlDsa44>(private),
             S::MlDsa65 => ml_dsa::public_key::<MlDsa65>(private),
             S::MlDsa87 => ml_dsa::public_key::<MlDsa87>(private),
-            _ => Err(UNSUPPORTED_SIGNATURE),
+            _ => Err(CryptoError::UnsupportedComponent(scheme.name())),
         };
         public.map(Into::into)
     }
@@ -233,7 +242,8 @@ impl CryptoProvider for RustCrypto {
         message: &[u8],
     ) -> Result<Vec<u8>, CryptoError> {
         use SignatureScheme as S;
-        let (private, public) = (key_pair.private.expose(), &*key_pair.public);
+        let private = key_pair.private.expose();
+        let public = &*key_pair.public;
         match scheme {
             S::Ed25519 => ed25519::sign(key_pair, message),
             S::Ed448 => ed448::sign(key_pair, message),
@@ -243,7 +253,7 @@ impl CryptoProvider for RustCrypto {
             S::MlDsa44 => ml_dsa::sign::<MlDsa44>(key_pair, message),
             S::MlDsa65 => ml_dsa::sign::<MlDsa65>(key_pair, message),
             S::MlDsa87 => ml_dsa::sign::<MlDsa87>(key_pair, message),
-            _ => Err(UNSUPPORTED_SIGNATURE),
+            _ => Err(CryptoError::UnsupportedComponent(scheme.name())),
         }
     }
 
@@ -264,7 +274,7 @@ impl CryptoProvider for RustCrypto {
             S::MlDsa44 => ml_dsa::verify::<MlDsa44>(public_key, message, signature),
             S::MlDsa65 => ml_dsa::verify::<MlDsa65>(public_key, message, signature),
             S::MlDsa87 => ml_dsa::verify::<MlDsa87>(public_key, message, signature),
-            _ => Err(UNSUPPORTED_SIGNATURE),
+            _ => Err(CryptoError::UnsupportedComponent(scheme.name())),
         }
     }
 
@@ -283,6 +293,3 @@ impl CryptoProvider for RustCrypto {
         self
     }
 }
-
-const UNSUPPORTED_SIGNATURE: CryptoError =
-    CryptoError::UnsupportedComponent("this signature scheme");

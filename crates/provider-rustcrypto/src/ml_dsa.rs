@@ -1,5 +1,5 @@
-//! ML-DSA (FIPS 204), pure, with an empty context. Private keys are seeds; signatures are
-//! deterministic (section 3.4 there).
+//! Pure ML-DSA (FIPS 204) with an empty context. Private keys are seeds, and signatures are deterministic
+//! (section 3.4 there).
 
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoError, Secret, SignatureKeyPair};
@@ -21,7 +21,7 @@ pub(crate) fn public_key<P: MlDsaParams>(seed: &[u8]) -> Result<Vec<u8>, CryptoE
     Ok(signing_key::<P>(seed)?.verifying_key().encode().to_vec())
 }
 
-/// Expands a private key and computes its public key, which takes a third of a signature: once.
+/// Expands a private key and computes its public key once: that takes a third as long as a signature.
 fn prepare<P: MlDsaParams>(
     seed: &Secret,
     public: &SignaturePublicKey,

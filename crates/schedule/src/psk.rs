@@ -8,8 +8,8 @@ use conclave_wire::{Encode, PreSharedKeyId, PskLabel};
 /// all zeros.
 ///
 /// # Errors
-/// [`CryptoError::InvalidLength`] if there are more than the 2^16 - 1 PSKs that a PSKLabel can count;
-/// or if an identifier is too long to encode, or the provider fails.
+/// [`CryptoError::InvalidLength`] if there are more than the 2^16 - 1 PSKs that a PSKLabel can
+/// count; or if an identifier is too long to encode, or the provider fails.
 pub fn psk_secret(
     suite: &Suite<'_>,
     psks: &[(PreSharedKeyId, Secret)],

@@ -52,7 +52,8 @@ secrets! {
     CommitSecret;
     /// `psk_secret`: the contribution of all PSKs of a commit to the next epoch (section 8.4).
     PskSecret;
-    /// `joiner_secret`: the secret in a Welcome from which new members derive the epoch (section 8).
+    /// `joiner_secret`: the secret in a Welcome from which new members derive the epoch (section
+    /// 8).
     JoinerSecret;
     /// `welcome_secret`: the origin of the key of the GroupInfo in a Welcome (section 12.4.3.1).
     WelcomeSecret;
@@ -72,8 +73,8 @@ secrets! {
     /// `resumption_psk`: injected into a later epoch or another group, it proves membership in this
     /// epoch (section 8.6).
     ResumptionPsk;
-    /// `epoch_authenticator`: equal for two clients in the same epoch of the same group, so that they
-    /// can compare it over another channel (section 8.7).
+    /// `epoch_authenticator`: equal for two clients in the same epoch of the same group, so that
+    /// they can compare it over another channel (section 8.7).
     EpochAuthenticator;
 }
 

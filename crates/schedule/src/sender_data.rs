@@ -3,8 +3,8 @@
 use crate::{MessageKey, SenderDataSecret};
 use conclave_crypto::{CryptoError, Suite};
 
-/// Derives `sender_data_key` and `sender_data_nonce` for a message with this `ciphertext`. They depend
-/// on its first `KDF.Nh` bytes, or on all of it if it is shorter.
+/// Derives `sender_data_key` and `sender_data_nonce` for a message with this `ciphertext`. They
+/// depend on its first `KDF.Nh` bytes, or on all of it if it is shorter.
 ///
 /// # Errors
 /// If the provider fails.
@@ -16,11 +16,7 @@ pub fn sender_data_key_nonce(
     let sample = ciphertext.get(..suite.nh()).unwrap_or(ciphertext);
 
     let aead = suite.params().aead;
-    let derive = |label: &[u8], length| {
-        suite.expand_with_label(sender_data.as_secret(), label, sample, length)
-    };
-    Ok(MessageKey {
-        key: derive(b"key", aead.key_len())?,
-        nonce: derive(b"nonce", aead.nonce_len())?,
-    })
+    let labels: [(&[u8], usize); 2] = [(b"key", aead.key_len()), (b"nonce", aead.nonce_len())];
+    let [key, nonce] = suite.expand_with_labels(sender_data.as_secret(), labels, sample)?;
+    Ok(MessageKey { key, nonce })
 }

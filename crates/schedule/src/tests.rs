@@ -1,4 +1,5 @@
-//! Known answers from the working group's test vectors, and properties that the vectors do not show.
+//! Known answers from the working group's test vectors, and properties that the vectors do not
+//! show.
 
 use crate::testing::{PORTABLE, TestRng, hex, secret, suite};
 use crate::{

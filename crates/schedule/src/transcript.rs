@@ -31,8 +31,8 @@ pub fn interim_transcript_hash(
     suite.hash(&[confirmed, &InterimTranscriptHashInput { confirmation_tag }.to_bytes()?])
 }
 
-/// Computes `confirmation_tag`: `MAC(confirmation_key, confirmed_transcript_hash)`, both of the epoch
-/// that the commit starts.
+/// Computes `confirmation_tag`: `MAC(confirmation_key, confirmed_transcript_hash)`, both of the
+/// epoch that the commit starts.
 ///
 /// # Errors
 /// If the provider fails.
@@ -44,8 +44,8 @@ pub fn confirmation_tag(
     suite.mac(key.as_secret(), confirmed_transcript_hash)
 }
 
-/// Whether a confirmation tag equals [`confirmation_tag`], including its length. The comparison takes
-/// constant time.
+/// Whether a confirmation tag equals [`confirmation_tag`], including its length. The comparison
+/// takes constant time.
 ///
 /// # Errors
 /// If the provider fails.

@@ -1,5 +1,6 @@
+use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoError;
-use conclave_mls::{GroupId, WriteError};
+use conclave_mls::storage::WriteError;
 use core::error::Error;
 use core::fmt;
 use std::path::PathBuf;
@@ -42,7 +43,7 @@ pub enum StoreError {
     },
     /// The store holds something that it cannot have written: what, and where.
     Damaged(String),
-    /// The set holds a [new](conclave_mls::rows::Batch::new) group, and the store already has a group
+    /// The set holds a [new](conclave_mls::storage::Batch::new) group, and the store already has a group
     /// of this identifier. Nothing was written.
     GroupExists(GroupId),
     /// The crypto provider failed or lacks an algorithm. Nothing was written.

@@ -7,23 +7,28 @@
 //!
 //! * [`MemoryStore`]: for tests, and the model that other stores are compared with;
 //! * [`SqliteStore`]: one file that survives the death of the process at any moment, in
-//!   [plaintext](SqliteStore::open) or [encrypted](SqliteStore::open_encrypted) (feature `sqlite`, on by
-//!   default).
+//!   [plaintext](SqliteStore::open) or [encrypted](SqliteStore::open_encrypted) (feature `sqlite`).
+//!
+//! [`apply`], [`apply_fold`] and [`apply_new`] write a group's steps, or a new group, together with what the
+//! application keeps beside them.
 //!
 //! A store of your own implements [`Store`] and runs the checks of `conclave-store-test`.
 //!
 //! Values are [`Secret`]s on both sides of the trait: wiped when dropped, never printed.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "sqlite"), allow(rustdoc::broken_intra_doc_links))]
 
+mod apply;
 mod error;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod write_set;
 
+pub use apply::{apply, apply_fold, apply_new};
+pub use conclave_mls::GroupId;
 pub use conclave_mls::crypto::Secret;
-pub use conclave_mls::rows::{Batch, RowKey, Table};
-pub use conclave_mls::{GroupId, WriteError};
+pub use conclave_mls::storage::{Batch, RowKey, Table, WriteError};
 pub use error::{Cause, StoreError};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]

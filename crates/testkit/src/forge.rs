@@ -1,9 +1,9 @@
-//! A member that breaks rules: messages that are malformed in content, yet signed, MACed and
-//! encrypted as a member's are.
+//! A member that breaks rules: its messages have malformed content, and are signed, MACed and encrypted
+//! as a member's messages are.
 //!
-//! An [`Insider`] takes a member's secrets from its stored rows, and so can send what no honest
-//! client would. What only a confirmation tag protects against is beyond it: it does not know the
-//! secrets of an epoch that does not exist.
+//! An [`Insider`] takes a member's secrets from its stored rows, and so can send messages that no
+//! honest client sends. It cannot make a valid confirmation tag, as it does not know the secrets of an
+//! epoch that does not exist.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod path;
@@ -64,6 +64,7 @@ impl Insider {
     #[must_use]
     pub fn of(group: &Group) -> Self {
         let rows = group.rows().expect("a group has rows").rows;
+
         let header = rows.get(&RowKey::new(Table::Header, 0)).cloned().flatten();
         let header = header.expect("a member has a header");
         let mut r = Reader::new(content(&header).expect("a whole row"));
@@ -90,7 +91,8 @@ impl Insider {
             let found = stored.iter().find(|(name, _)| *name == wanted);
             found.map(|(_, secret): &(_, Secret)| secret.clone()).expect("it was read")
         };
-        let (sender_data, membership) = (find("sender_data_secret"), find("membership_key"));
+        let sender_data = find("sender_data_secret");
+        let membership = find("membership_key");
         stored.push(("signature private key", private.clone()));
         let secret_tree = rows.iter().filter_map(|(key, row)| {
             let kind = match key.table {
@@ -100,7 +102,7 @@ impl Insider {
                 _ => return None,
             };
             let place = SecretTreeRow::from_index(kind, key.index)?;
-            let row = Secret::copy_from(content(row.as_ref()?).ok()?);
+            let row = content(row.as_ref()?).ok()?;
             (key.epoch == context.epoch.0).then_some((place, row))
         });
         let size = group.tree().size();
@@ -132,13 +134,13 @@ impl Insider {
         found.map(|(_, secret)| secret).expect("a name from the key schedule")
     }
 
-    /// What is left of the current epoch's secret tree.
+    /// The part of the current epoch's secret tree that is not consumed yet.
     #[must_use]
     pub fn secret_tree(&self) -> &SecretTree {
         &self.secret_tree
     }
 
-    /// Opens the sender data of a message of the current epoch: who sent it, by which generation.
+    /// Opens the sender data of a message of the current epoch: its sender and generation.
     ///
     /// # Panics
     /// If it is no PrivateMessage of this epoch.
@@ -172,8 +174,7 @@ impl Insider {
         }
     }
 
-    /// Signs any content, whatever the rules of framing say; a commit gets a confirmation tag of
-    /// zeros.
+    /// Signs any content, regardless of the rules of framing; a commit gets a confirmation tag of zeros.
     ///
     /// # Panics
     /// If the provider cannot sign.
@@ -214,8 +215,8 @@ impl Insider {
         Self { own_leaf: other.own_leaf, signer: other.signer.clone(), ..self }
     }
 
-    /// Which key a PrivateMessage of the current epoch names: whose, of which ratchet, and its
-    /// generation. None if it is none.
+    /// The key that a PrivateMessage of the current epoch names: its owner, ratchet and generation.
+    /// None if the message is of another kind or epoch.
     #[must_use]
     pub fn place(
         &self,
@@ -229,8 +230,8 @@ impl Insider {
         Some((data.leaf_index, RatchetKind::from(m.content_type), data.generation))
     }
 
-    /// What a message of the current epoch by the insider's name holds, and for a PrivateMessage the
-    /// generation of its key; none if there is no key for it (any more), or it is of somebody else.
+    /// The content of a message of the current epoch in the insider's name, and the generation of its
+    /// key if it is a PrivateMessage. None if its key is gone, or it is in another member's name.
     #[must_use]
     pub fn open(
         &self,
@@ -247,7 +248,8 @@ impl Insider {
             }
             MlsMessageBody::PrivateMessage(m) => {
                 let place = open_sender_data(&suite, &m, &self.sender_data).ok()?;
-                let (leaf, kind) = (place.leaf_index, RatchetKind::from(m.content_type));
+                let leaf = place.leaf_index;
+                let kind = RatchetKind::from(m.content_type);
                 let key = self.secret_tree.leaf_keys(&suite, leaf, kind, place.generation).ok()?;
                 let content = self.opened(&suite, &m, &place, key)?;
                 verify_signature(&suite, &content, &self.context, &self.signer.public).ok()?;
@@ -266,7 +268,8 @@ impl Insider {
         MessageKey { key, mut nonce }: MessageKey,
     ) -> Option<AuthenticatedContent> {
         let PrivateMessage { group_id, epoch, content_type, authenticated_data, .. } = message;
-        let (epoch, content_type) = (*epoch, *content_type);
+        let epoch = *epoch;
+        let content_type = *content_type;
         let aad = PrivateContentAad { group_id, epoch, content_type, authenticated_data };
         let guard = nonce.expose_mut().iter_mut().zip(place.reuse_guard);
         guard.for_each(|(byte, guard)| *byte ^= guard);
@@ -286,8 +289,8 @@ impl Insider {
         Some(AuthenticatedContent { wire_format, content, auth: opened.auth })
     }
 
-    /// Any signed content, by whatever rules it breaks, with a valid membership tag: an encoded
-    /// MLSMessage.
+    /// Any signed content with a valid membership tag, regardless of the rules that it breaks: an
+    /// encoded MLSMessage.
     ///
     /// # Panics
     /// If it has no encoding.
@@ -306,9 +309,8 @@ impl Insider {
         Self::encode(MlsMessageBody::PublicMessage(Box::new(message)))
     }
 
-    /// Any bytes sealed as a PrivateMessage's content with a key of the sender's, under the header
-    /// of a message of the insider's: an encoded MLSMessage. None if the key of that generation is
-    /// gone.
+    /// Any bytes, sealed as a PrivateMessage's content with a key of the header's sender: an encoded
+    /// MLSMessage. None if the key of that generation is gone.
     ///
     /// # Panics
     /// If the provider cannot seal.
@@ -324,10 +326,12 @@ impl Insider {
         let suite = self.suite(provider);
         let Sender::Member(leaf_index) = header.sender else { return None };
         let FramedContent { group_id, epoch, authenticated_data, content, .. } = header;
-        let (epoch, content_type) = (*epoch, content.content_type());
+        let epoch = *epoch;
+        let content_type = content.content_type();
         let kind = RatchetKind::from(content_type);
         let MessageKey { key, mut nonce } =
             self.secret_tree.leaf_keys(&suite, leaf_index, kind, generation).ok()?;
+
         let mut reuse_guard = [0; 4];
         rng.fill_bytes(&mut reuse_guard);
         nonce.expose_mut().iter_mut().zip(reuse_guard).for_each(|(byte, guard)| *byte ^= guard);
@@ -335,6 +339,7 @@ impl Insider {
         let aad = aad.to_bytes().expect("an encoding");
         let ciphertext =
             suite.aead_seal(&key, nonce.expose(), &aad, plaintext).expect("a ciphertext");
+
         let place = SenderData { leaf_index, generation, reuse_guard }.to_bytes();
         let MessageKey { key, nonce } =
             sender_data_key_nonce(&suite, &self.sender_data, &ciphertext).expect("a key");
@@ -376,7 +381,7 @@ impl Insider {
         Self::encode(MlsMessageBody::PublicMessage(Box::new(message)))
     }
 
-    /// Content as a PrivateMessage of any of the member's generations: an encoded MLSMessage.
+    /// Content as a PrivateMessage of any of the insider's generations: an encoded MLSMessage.
     ///
     /// # Panics
     /// If the key of that generation is gone, or the content cannot be framed in this way.
@@ -400,7 +405,7 @@ impl Insider {
         Self::encode(MlsMessageBody::PrivateMessage(message.expect("protected")))
     }
 
-    /// Signs a leaf node with the insider's key, as one that stands at `leaf`.
+    /// Signs a leaf node with the insider's key, as the node of `leaf`.
     ///
     /// # Panics
     /// If the provider cannot sign.
@@ -428,7 +433,7 @@ impl Insider {
     }
 }
 
-/// Signs a key package and the leaf node in it, whatever they say.
+/// Signs a key package and the leaf node in it, regardless of their content.
 ///
 /// # Panics
 /// If the provider cannot sign.

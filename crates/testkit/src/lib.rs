@@ -1,8 +1,9 @@
-//! What the other crates are tested with: randomness from a seed, and the working group's test
-//! vectors, checked and generated, a simulated world, members to be told what to do and whose rows a
-//! test can look into, members that break rules, what fuzzers feed, and the documents against the
-//! sources.
+//! What the other crates are tested with: seeded randomness; the working group's test vectors,
+//! checked and generated; a simulated world; members that do what a test says and show it their
+//! rows; members that break rules; the functions that fuzzers feed; stored states of every format;
+//! and a check of the documents against the sources.
 
+pub mod accepting;
 pub mod docs;
 pub mod forge;
 pub mod fuzz;

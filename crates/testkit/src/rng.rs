@@ -3,10 +3,10 @@ use core::convert::Infallible;
 use core::fmt;
 use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 
-/// Randomness that is a function of its seed alone, for runs that can be repeated.
+/// Randomness that depends on its seed alone, so that a run can be repeated.
 ///
-/// It prints as its seed, so that a failing test can say how to run it again. Never use it for
-/// real keys with a seed that anybody else knows.
+/// It prints as its seed, so that a failing test can say how to repeat it. Never use it for real keys
+/// with a seed that anybody else knows.
 pub struct SeededRng {
     seed: [u8; 32],
     stream: ChaCha20Rng,
@@ -19,7 +19,7 @@ impl SeededRng {
         Self { seed, stream: ChaCha20Rng::from_seed(seed) }
     }
 
-    /// The stream of a small number.
+    /// The stream whose seed is a small number.
     #[must_use]
     pub fn from_u64(n: u64) -> Self {
         let mut seed = [0; 32];
@@ -34,11 +34,11 @@ impl SeededRng {
         self.seed
     }
 
-    /// A stream of its own for a part of a run, so that what one part consumes does not move the
-    /// others. The same seed and label give the same stream, whatever was drawn from this one.
+    /// A separate stream for a part of a run, so that parts do not affect each other. The same seed and
+    /// label give the same stream, regardless of how much was drawn from this one.
     #[must_use]
     pub fn fork(&self, label: &str) -> Self {
-        // FNV-1a: only to tell labels apart.
+        // FNV-1a, which only has to distinguish labels.
         let hash = label.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
             (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
         });
@@ -51,12 +51,12 @@ impl SeededRng {
 
     /// A number below `n`; 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
-        // 128 bits of randomness reduced: the bias is far below what a test could see.
+        // Reduces 128 random bits: the bias is too small for a test to notice.
         let wide = u128::from(self.next_u64()) << 64 | u128::from(self.next_u64());
         wide.checked_rem(n.into()).unwrap_or(0) as u64
     }
 
-    /// True once in `n` times.
+    /// True with a probability of 1 in `n`.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.below(n) == 0
     }
@@ -68,7 +68,7 @@ impl SeededRng {
         bytes
     }
 
-    /// One of these; none if there are none.
+    /// A random item; none if there are no items.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let n = self.below(items.len() as u64);
         items.get(usize::try_from(n).ok()?)
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_can_be_read_off_what_is_printed() {
+    fn a_random_stream_prints_its_seed() {
         assert!(SeededRng::from_u64(0xab).to_string().starts_with("00000000000000ab00"));
     }
 }

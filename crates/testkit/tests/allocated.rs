@@ -1,19 +1,19 @@
-//! What it costs when many proposals wait that nobody can commit, counted by what is allocated.
+//! The cost of many pending proposals that nobody can commit, counted in allocations.
 //!
-//! Anybody in a group decides how many proposals wait. Work that multiplies them by the proposals of
-//! a commit copies them as often, so that a time need not be measured.
+//! Any member decides how many proposals are pending. Work that multiplies them by the proposals of a
+//! commit also copies them that often, so that the test need not measure time.
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout)]
 
-use conclave_group::{CommitOptions, Config, LeafParams, NewProposal, Rules};
+use conclave_group::{CommitOptions, Config, Framing, LeafParams, NewProposal, Rules};
 use conclave_testkit::party::*;
 use conclave_wire::{Credential, Extension};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-/// Counts what each thread allocates.
+/// Counts the allocations of each thread.
 struct Counting;
 
 #[global_allocator]
@@ -43,8 +43,9 @@ fn allocations_of<T>(what: impl FnOnce() -> T) -> (u64, T) {
     (ALLOCATIONS.get() - before, result)
 }
 
-/// Alice and bob, of a group whose members have to support an extension, and Adds that wait of so many
-/// clients who do not: none of them can be committed. Perhaps after each of them one that can.
+/// Alice and bob, in a group whose members must support an extension, with this many pending Adds of
+/// clients that do not support it and so cannot be added. If `mixed`, an Add that can be committed
+/// follows each of them.
 fn with_misfits(n: u64, mixed: bool) -> Vec<Peer> {
     let rules = Rules { cover_all_pending: true, ..Rules::default() };
     let config = Config { policy: Arc::new(rules), ..config() };
@@ -60,39 +61,41 @@ fn with_misfits(n: u64, mixed: bool) -> Vec<Peer> {
             owns.push(key_package(&format!("good {i}"), 20_000 + i));
         }
         for own in &owns {
-            let proposal = peers[1].propose(add(own), &Default::default());
+            let proposal = peers[1].propose(add(own), &Framing::default());
             peers[0].receive(&proposal);
         }
     }
     peers
 }
 
-/// What it costs bob to make, and alice to receive, a commit of so many Adds while so many misfits
-/// wait.
+/// The cost for bob to make, and for alice to receive, a commit of this many Adds while this many
+/// misfits are pending.
 fn cost(misfits: u64, adds: u64) -> [u64; 2] {
     let mut peers = with_misfits(misfits, false);
     let owns: Vec<_> = (0..adds).map(|i| key_package(&format!("good {i}"), 50_000 + i)).collect();
     let options = CommitOptions { received: false, ..commit_of(owns.iter().map(add).collect()) };
+
     let Peer { group, rng, provider, .. } = &mut peers[1];
     let (made, step) = allocations_of(|| group.commit(*provider, rng, NOW, options).unwrap());
-    let conclave_group::Event::Commit(messages) = peers[1].take(step) else { panic!() };
+    let messages = peers[1].take(step);
     let (received, step) = allocations_of(|| peers[0].process(&messages.commit).unwrap());
     assert!(step.is_some());
     [made, received]
 }
 
 #[test]
-fn a_commit_that_covers_all_pending_costs_no_product_of_the_two() {
-    let (small, large) = (cost(60, 30), cost(240, 120));
+fn covering_all_pending_takes_less_than_quadratic_work() {
+    let small = cost(60, 30);
+    let large = cost(240, 120);
     println!("60 misfits, 30 Adds: {small:?} allocations; 240 and 120: {large:?}");
     for (small, large) in small.into_iter().zip(large) {
-        // Four times as many of both: 4 · log, not 16.
+        // Four times as many of both take about 4 · log times the work, not 16 times.
         assert!(large < 6 * small, "{small} and {large}");
     }
 }
 
-/// What it costs alice to commit what has come, every other of which nobody can commit.
-fn cost_of_taking_up(misfits: u64) -> u64 {
+/// The cost for alice to commit the pending proposals, half of which nobody can commit.
+fn cost_of_choosing(misfits: u64) -> u64 {
     let mut peers = with_misfits(misfits, true);
     let Peer { group, rng, provider, .. } = &mut peers[0];
     let options = CommitOptions::default();
@@ -103,8 +106,9 @@ fn cost_of_taking_up(misfits: u64) -> u64 {
 }
 
 #[test]
-fn a_commit_of_what_fits_among_misfits_costs_no_product_of_the_two() {
-    let (small, large) = (cost_of_taking_up(30), cost_of_taking_up(120));
+fn choosing_among_misfits_takes_less_than_quadratic_work() {
+    let small = cost_of_choosing(30);
+    let large = cost_of_choosing(120);
     println!("30 misfits among 30 that fit: {small} allocations; 120 among 120: {large}");
     assert!(large < 6 * small, "{small} and {large}");
 }

@@ -1,6 +1,6 @@
-//! The deletion schedule (RFC 9420 section 9.2), value by value, on the stored rows: each value is
-//! derived by the test itself, is found in the rows (or what it is derived from is) before the step
-//! that consumes it, and in no row after it.
+//! The deletion schedule (RFC 9420 section 9.2), value by value, on the stored rows. The test derives
+//! each value itself. Before the step that consumes it, the rows hold the value or its source; after
+//! the step, no row holds it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{CryptoProvider, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
@@ -17,6 +17,9 @@ use conclave_wire::{
     CipherSuite, Content, Decode, Encode, GroupSecrets, LeafIndex, MlsMessage, MlsMessageBody,
     Proposal, PskType, Reader, UpdatePath, Welcome,
 };
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 type Maker = fn() -> &'static dyn CryptoProvider;
 
@@ -37,7 +40,7 @@ fn assert_stored(rows: &Rows, secret: &Secret, what: &str) {
 fn assert_gone(peer: &Peer, secret: &Secret, what: &str) {
     let found = row_with(&peer.rows, secret.expose());
     assert_eq!(found, None, "{what} is stored by {peer:?}");
-    // What is stored is the state; both are searched all the same.
+    // The rows are those of the state; search both all the same.
     assert_eq!(row_with(&peer.all_rows(), secret.expose()), None, "{what} is in memory");
 }
 
@@ -46,7 +49,7 @@ fn private_key(rows: &Rows, node: u64) -> Secret {
     Secret::copy_from(content(row).expect("a whole row"))
 }
 
-/// What a Welcome tells a client, and the client's init key.
+/// The secrets in a client's entry of a Welcome, and the client's init key.
 fn group_secrets(
     suite: &Suite<'_>,
     client: &OwnKeyPackage,
@@ -54,7 +57,9 @@ fn group_secrets(
 ) -> (GroupSecrets, Secret) {
     let own = client.to_secret().expect("encoded");
     let mut r = Reader::new(own.expose());
-    let (_key_package, init) = (r.opaque().unwrap(), Secret::copy_from(r.opaque().unwrap()));
+    let _key_package = r.opaque().unwrap();
+    let init = Secret::copy_from(r.opaque().unwrap());
+
     let welcome = MlsMessage::from_bytes(welcome).expect("an MLSMessage");
     let MlsMessageBody::Welcome(Welcome { secrets, encrypted_group_info, .. }) = welcome.body
     else {
@@ -78,23 +83,23 @@ fn path_of(commit: &[u8]) -> UpdatePath {
     *commit.path.expect("a path")
 }
 
-/// A step into a new epoch with everything that is consumed by it: member 0 adds a fourth member,
-/// injects a PSK and renews its path.
+/// A step into a new epoch with everything that it consumes: member 0 adds a fourth member, injects a
+/// PSK and renews its path.
 struct Step {
-    /// Rows of the three members before it.
+    /// The three members' rows before the step.
     before: Vec<Rows>,
     /// The committer's rows while its commit was pending.
     pending: Rows,
-    /// The members after it, the new one last.
+    /// The members after the step, the new one last.
     peers: Vec<Peer>,
-    /// The values that nobody may store any more, and what they are called.
+    /// The values that nobody may store any more, with their names.
     consumed: Vec<(&'static str, Secret)>,
-    /// Values that are in some row before, so that their deletion is not vacuous.
+    /// Values that some row holds before the step, so that the test of their deletion is not vacuous.
     sources: Vec<(&'static str, Secret)>,
     /// The new epoch's `encryption_secret`, not consumed yet.
     encryption: Secret,
-    /// What a past epoch keeps: `sender_data_secret` and `resumption_psk` of the old epoch, and its
-    /// `encryption_secret`.
+    /// The secrets that a past epoch keeps: `sender_data_secret`, `resumption_psk` and
+    /// `encryption_secret` of the old epoch.
     of_past: Vec<(&'static str, Secret)>,
 }
 
@@ -109,7 +114,8 @@ fn derive(suite: &Suite<'_>, joiner: &Secret, psk: &Secret, context: &[u8]) -> D
     let welcome = suite.derive_secret(&member, b"welcome").unwrap();
     let aead = suite.params().aead;
     let expand = |label: &[u8], n| suite.expand_with_label(&welcome, label, &[], n).unwrap();
-    let (key, nonce) = (expand(b"key", aead.key_len()), expand(b"nonce", aead.nonce_len()));
+    let key = expand(b"key", aead.key_len());
+    let nonce = expand(b"nonce", aead.nonce_len());
     let epoch = suite.expand_with_label(&member, b"epoch", context, suite.nh()).unwrap();
     let secrets = EpochSecrets::from_epoch_secret(suite, epoch.clone()).unwrap();
     let consumed = vec![
@@ -135,6 +141,7 @@ fn step(suite: u16, past_epochs: usize, provider: Maker) -> Step {
     let old = Insider::of(&peers[1].group);
     let old_confirmed = peers[1].group.context().confirmed_transcript_hash.clone();
 
+    // The step.
     let client = setup.key_package(leaf_params("newcomer", setup.suite), 77);
     let psk_proposal = NewProposal::ExternalPsk { psk_id: b"psk".as_slice().into() };
     let options = CommitOptions { proposals: vec![add(&client), psk_proposal], ..path() };
@@ -142,11 +149,13 @@ fn step(suite: u16, past_epochs: usize, provider: Maker) -> Step {
     let pending = peers[0].rows.clone();
     deliver(&mut peers, 0, &messages.commit);
     peers[0].accepted();
+
     let suite = peers[0].suite();
     let (secrets, init_key) = group_secrets(&suite, &client, &messages.welcomes[0].message);
     peers.push(setup.join(&messages.welcomes[0].message, &client, &psks, 77).unwrap());
     agree(&peers);
 
+    // The secrets of its key schedule.
     let context = peers[1].group.context();
     let joiner = Secret::copy_from(&secrets.joiner_secret);
     let root_path = Secret::copy_from(&secrets.path_secret.as_ref().unwrap().path_secret);
@@ -159,6 +168,7 @@ fn step(suite: u16, past_epochs: usize, provider: Maker) -> Step {
         &context.to_bytes().unwrap(),
     );
     assert!(again.unwrap().as_secret() == &joiner, "the test derives what the group does");
+
     let ids = [(secrets.psks[0].clone(), psk.clone())];
     let psk_secret = psk_secret(&suite, &ids).unwrap().into_secret();
     let derived = derive(&suite, &joiner, &psk_secret, &context.to_bytes().unwrap());
@@ -217,8 +227,7 @@ fn step(suite: u16, past_epochs: usize, provider: Maker) -> Step {
 fn consumed_by_a_commit(suite: u16, provider: Maker) {
     for past_epochs in [0, 2] {
         let step = step(suite, past_epochs, provider);
-        // The old epoch's secrets and keys were stored by somebody, and what the others are derived
-        // from.
+        // The old epoch's secrets and keys were stored, and so were the sources of the others.
         let stored = |secret: &Secret| {
             let mut all = step.before.iter().chain([&step.pending]);
             all.any(|rows| row_with(rows, secret.expose()).is_some())
@@ -239,6 +248,7 @@ fn consumed_by_a_commit(suite: u16, provider: Maker) {
         for (name, secret) in &step.sources {
             assert_stored(&step.pending, secret, name);
         }
+
         for peer in &step.peers {
             for (name, secret) in &step.consumed {
                 assert_gone(peer, secret, name);
@@ -249,23 +259,23 @@ fn consumed_by_a_commit(suite: u16, provider: Maker) {
 }
 
 #[test]
-fn a_commit_deletes_what_the_new_epoch_is_derived_from_and_the_keys_that_it_replaces_suite_1() {
+fn a_commit_deletes_consumed_secrets_and_replaced_keys_in_suite_1() {
     consumed_by_a_commit(1, portable);
     consumed_by_a_commit(1, native);
 }
 
 #[test]
-fn a_commit_deletes_what_the_new_epoch_is_derived_from_and_the_keys_that_it_replaces_suite_2() {
+fn a_commit_deletes_consumed_secrets_and_replaced_keys_in_suite_2() {
     consumed_by_a_commit(2, native);
 }
 
 #[test]
-fn a_commit_deletes_what_the_new_epoch_is_derived_from_and_the_keys_that_it_replaces_suite_6() {
+fn a_commit_deletes_consumed_secrets_and_replaced_keys_in_suite_6() {
     consumed_by_a_commit(6, native);
 }
 
 #[test]
-fn a_past_epoch_takes_its_secrets_with_it_when_it_goes() {
+fn the_secrets_of_a_past_epoch_are_deleted_with_it() {
     for past_epochs in 0..3 {
         let Step { mut peers, before, of_past, .. } = step(1, past_epochs, portable);
         assert_eq!(of_past.len(), 3);
@@ -273,9 +283,10 @@ fn a_past_epoch_takes_its_secrets_with_it_when_it_goes() {
             for (name, secret) in &of_past {
                 assert_stored(&before[1], secret, name);
                 for peer in &peers[..3] {
-                    match round < past_epochs {
-                        true => assert_stored(&peer.rows, secret, name),
-                        false => assert_gone(peer, secret, name),
+                    if round < past_epochs {
+                        assert_stored(&peer.rows, secret, name);
+                    } else {
+                        assert_gone(peer, secret, name);
                     }
                 }
                 assert_gone(&peers[3], secret, name);
@@ -286,9 +297,9 @@ fn a_past_epoch_takes_its_secrets_with_it_when_it_goes() {
 }
 
 #[test]
-fn a_past_epoch_goes_by_age_too() {
+fn an_aged_past_epoch_is_deleted_with_its_secrets() {
     let Step { mut peers, of_past, .. } = step(1, 2, portable);
-    let late = NOW + 8 * 24 * 3600;
+    let late = NOW.saturating_add(8 * DAY);
     let gone = peers[1].group.expire_past_epochs(late).expect("an old epoch");
     for (name, secret) in &of_past {
         assert_stored(&peers[1].rows, secret, name);
@@ -309,13 +320,14 @@ impl Tree {
         let child = |secret: &Secret, side: &[u8]| {
             suite.expand_with_label(secret, b"tree", side, suite.nh()).unwrap()
         };
-        let (left, right) = (child(encryption, b"left"), child(encryption, b"right"));
+        let left = child(encryption, b"left");
+        let right = child(encryption, b"right");
         let leaves = [&left, &right].map(|n| [child(n, b"left"), child(n, b"right")]);
         let [[n0, n2], [n4, n6]] = leaves;
         Self { nodes: vec![n0, left, n2, encryption.clone(), n4, right, n6] }
     }
 
-    /// Ratchet secrets with the keys and nonces derived from them, of generations 0, 1, ….
+    /// The ratchet secrets of the first generations, with the keys and nonces derived from them.
     fn ratchet(
         &self,
         suite: &Suite<'_>,
@@ -329,7 +341,8 @@ impl Tree {
         let mut steps = Vec::new();
         for g in 0..n {
             let derive = |label: &[u8], n| suite.derive_tree_secret(&secret, label, g, n).unwrap();
-            let (key, nonce) = (derive(b"key", aead.key_len()), derive(b"nonce", aead.nonce_len()));
+            let key = derive(b"key", aead.key_len());
+            let nonce = derive(b"nonce", aead.nonce_len());
             let next = derive(b"secret", nh);
             steps.push((std::mem::replace(&mut secret, next), key, nonce));
         }
@@ -362,6 +375,8 @@ fn secret_tree_example(suite: u16, provider: Maker) {
     for peer in &mut peers[..3] {
         assert_stored(&peer.rows, &encryption, "the encryption_secret");
         assert_eq!(peer.reads(&messages[1]).data, b"one");
+
+        // Generation 1 was read.
         for (name, node) in path {
             assert_gone(peer, &tree.nodes[node], name);
         }
@@ -380,6 +395,8 @@ fn secret_tree_example(suite: u16, provider: Maker) {
         ] {
             assert_stored(&peer.rows, secret, name);
         }
+
+        // Generation 0 follows.
         assert_eq!(peer.reads(&messages[0]).data, b"zero");
         assert_gone(peer, &ar[0].1, "K0");
         assert_gone(peer, &ar[0].2, "N0");
@@ -387,14 +404,14 @@ fn secret_tree_example(suite: u16, provider: Maker) {
 }
 
 #[test]
-fn a_message_deletes_what_its_key_is_derived_from_as_in_the_example_of_the_rfc() {
+fn a_message_deletes_its_key_and_sources_as_in_the_rfcs_example() {
     secret_tree_example(1, portable);
     secret_tree_example(2, native);
     secret_tree_example(6, native);
 }
 
 #[test]
-fn an_encrypted_proposal_and_commit_delete_their_keys_of_the_handshake_ratchet() {
+fn encrypted_handshake_messages_delete_their_keys() {
     let Step { mut peers, encryption, .. } = step(1, 1, portable);
     let suite = peers[0].suite();
     let tree = Tree::of(&suite, &encryption);
@@ -408,6 +425,7 @@ fn an_encrypted_proposal_and_commit_delete_their_keys_of_the_handshake_ratchet()
         assert_gone(peer, &hr[0].2, "the nonce of the proposal");
         assert_stored(&peer.rows, &hr[1].0, "HR1");
     }
+
     commits(&mut peers, 0, options);
     for peer in &peers {
         // The epoch is past now, and kept.
@@ -419,7 +437,7 @@ fn an_encrypted_proposal_and_commit_delete_their_keys_of_the_handshake_ratchet()
 }
 
 #[test]
-fn a_skipped_key_that_there_is_no_room_for_is_deleted() {
+fn a_skipped_key_beyond_the_limit_is_deleted() {
     let ratchet = RatchetLimits { max_forward: 100, max_skipped: 2, ..RatchetLimits::default() };
     let config = Config { limits: Limits { ratchet, ..Limits::default() }, ..Config::default() };
     let mut peers = Setup { config, ..Setup::of(SUITE) }.members(2);
@@ -431,6 +449,7 @@ fn a_skipped_key_that_there_is_no_room_for_is_deleted() {
         tree.secret_tree().leaf_keys(&suite, LeafIndex(0), kind, generation).unwrap()
     };
     let keys: Vec<_> = (0..6).map(key).collect();
+
     peers[1].reads(&messages[2]);
     assert_stored(&peers[1].rows, &keys[0].key, "key 0");
     peers[1].reads(&messages[4]);
@@ -441,12 +460,13 @@ fn a_skipped_key_that_there_is_no_room_for_is_deleted() {
 }
 
 #[test]
-fn a_refused_message_that_verifies_leaves_a_step_that_deletes_its_key() {
+fn a_refused_but_verified_message_has_a_step_that_deletes_its_key() {
     let peers = &mut setup(1, 1, portable).members(2);
     let insider = Insider::of(&peers[0].group);
     let tree = Insider::of(&peers[1].group);
     let kind = RatchetKind::Handshake;
     let key = tree.secret_tree().leaf_keys(&peers[1].suite(), LeafIndex(0), kind, 0).unwrap();
+
     let [a, b] = peers.as_mut_slice() else { panic!("two members") };
     let before = b.rows.clone();
     let content = Insider::commit(vec![Proposal::Remove(LeafIndex(0))], None);
@@ -454,13 +474,14 @@ fn a_refused_message_that_verifies_leaves_a_step_that_deletes_its_key() {
     let refused = b.process(&message).expect_err("nobody removes itself");
     let step = refused.key_deletion.expect("its sender is verified");
     assert_eq!(b.rows, before);
+
     b.take(*step);
     assert_gone(b, &key.key, "the key of the refused message");
     assert_gone(b, &key.nonce, "the nonce of the refused message");
     assert!(row_with(&b.rows, tree.stored_secret("init_secret").expose()).is_some());
 }
 
-/// The private keys in the one row of a table: of pending updates, the leaf key comes first.
+/// The leaf key of the one pending Update, which comes first in its row.
 fn pending_leaf_key(rows: &Rows) -> Secret {
     let row = rows.iter().find(|(key, _)| key.table == Table::PendingUpdate).expect("an update").1;
     let mut r = Reader::new(row.expose());
@@ -468,11 +489,12 @@ fn pending_leaf_key(rows: &Rows) -> Secret {
 }
 
 #[test]
-fn the_key_of_an_update_replaces_the_old_leaf_key_once_somebody_commits_it() {
+fn a_committed_update_replaces_and_deletes_the_old_leaf_key() {
     let mut peers = setup(1, 2, portable).members(3);
     let proposal = peers[2].propose_update(None, &Framing::default());
     deliver(&mut peers, 2, &proposal);
-    let (old, new) = (private_key(&peers[2].rows, 4), pending_leaf_key(&peers[2].rows));
+    let old = private_key(&peers[2].rows, 4);
+    let new = pending_leaf_key(&peers[2].rows);
     commits(&mut peers, 0, CommitOptions::default());
     assert_gone(&peers[2], &old, "the replaced leaf key");
     assert_eq!(private_key(&peers[2].rows, 4), new);
@@ -480,20 +502,19 @@ fn the_key_of_an_update_replaces_the_old_leaf_key_once_somebody_commits_it() {
 }
 
 #[test]
-fn the_keys_of_nodes_that_become_blank_are_deleted() {
-    // Once as an Update blanks the path of who made it, once as a removal does for its neighbour.
+fn the_keys_of_blanked_nodes_are_deleted() {
+    // An Update blanks the path of its proposer, and a removal that of the removed member.
     for update in [true, false] {
         let mut peers = setup(1, 2, portable).members(4);
         commits(&mut peers, 2, path());
         let key = private_key(&peers[2].rows, 5);
         assert_stored(&peers[3].rows, &key, "the key of the node above both");
         let mut options = CommitOptions::default();
-        match update {
-            true => {
-                let proposal = peers[3].propose_update(None, &Framing::default());
-                deliver(&mut peers, 3, &proposal);
-            }
-            false => options.proposals.push(NewProposal::Remove(LeafIndex(3))),
+        if update {
+            let proposal = peers[3].propose_update(None, &Framing::default());
+            deliver(&mut peers, 3, &proposal);
+        } else {
+            options.proposals.push(NewProposal::Remove(LeafIndex(3)));
         }
         commits(&mut peers, 0, options);
         for peer in &peers {
@@ -503,26 +524,25 @@ fn the_keys_of_nodes_that_become_blank_are_deleted() {
 }
 
 #[test]
-fn the_key_of_an_update_that_nobody_commits_goes_with_the_epoch_or_when_it_is_discarded() {
+fn the_key_of_an_uncommitted_update_is_deleted() {
     for discard in [true, false] {
         let mut peers = setup(1, 2, portable).members(3);
-        // Nobody else hears of it.
+        // No other member receives it.
         peers[2].propose_update(None, &Framing::default());
         let key = pending_leaf_key(&peers[2].rows);
         assert_stored(&peers[2].rows, &key, "the pending key");
-        match discard {
-            true => {
-                let step = peers[2].group.discard_proposals().expect("no commit is pending");
-                peers[2].take(step);
-            }
-            false => drop(commits(&mut peers, 0, path())),
+
+        if discard {
+            let step = peers[2].group.discard_proposals().expect("no commit is pending");
+            peers[2].take(step);
+        } else {
+            commits(&mut peers, 0, path());
         }
-        assert_gone(&peers[2], &key, "the key of an update that came to nothing");
+        assert_gone(&peers[2], &key, "the key of an uncommitted Update");
     }
 }
 
-/// The secrets of member 0's pending commit: PSK, keys and commit secret of its path, new signature
-/// key.
+/// The secrets of member 0's pending commit: PSK, keys of its path, and new signature key.
 fn pending_commit_secrets(peers: &mut [Peer]) -> Vec<(&'static str, Secret)> {
     let psk = Secret::new((0..32).map(|i| 0x51 ^ i).collect());
     let kind = PskType::External { psk_id: b"psk".as_slice().into() };
@@ -533,7 +553,8 @@ fn pending_commit_secrets(peers: &mut [Peer]) -> Vec<(&'static str, Secret)> {
     let thief = peers[0].rows.clone();
     let options = CommitOptions { leaf: Some(leaf), proposals, ..path() };
     let messages = peers[0].commit(options).unwrap();
-    // What the keys are is seen in a copy that applies the commit.
+
+    // A copy of the member applies the commit and shows the keys.
     let mut twin = peers[0].thief();
     let pending = twin.rows.clone();
     assert_eq!(twin.group.pending_commit(), Some(&messages));
@@ -553,13 +574,14 @@ fn pending_commit_secrets(peers: &mut [Peer]) -> Vec<(&'static str, Secret)> {
 }
 
 #[test]
-fn the_secrets_of_an_own_commit_go_when_it_is_rejected_or_loses() {
+fn a_rejected_or_lost_commit_deletes_its_secrets() {
     for rejected in [true, false] {
         let mut peers = setup(1, 2, portable).members(3);
         let secrets = pending_commit_secrets(&mut peers);
-        match rejected {
-            true => peers[0].rejected(),
-            false => drop(commits(&mut peers, 1, path())),
+        if rejected {
+            peers[0].rejected();
+        } else {
+            commits(&mut peers, 1, path());
         }
         for (name, secret) in &secrets {
             assert_gone(&peers[0], secret, name);
@@ -588,7 +610,7 @@ fn a_replaced_signature_key_is_deleted() {
 }
 
 #[test]
-fn the_leaf_key_of_a_key_package_goes_with_the_first_path_of_its_owner() {
+fn the_first_path_of_a_member_deletes_its_key_packages_leaf_key() {
     let mut peers = setup(1, 2, portable).members(3);
     let key = private_key(&peers[1].rows, 2);
     commits(&mut peers, 0, path());
@@ -598,7 +620,7 @@ fn the_leaf_key_of_a_key_package_goes_with_the_first_path_of_its_owner() {
 }
 
 #[test]
-fn a_member_that_hears_of_its_removal_stores_nothing() {
+fn a_removed_member_deletes_all_its_rows() {
     let mut peers = setup(1, 2, portable).members(3);
     peers[2].propose_update(None, &Framing::default());
     let proposals = vec![NewProposal::Remove(LeafIndex(2))];
@@ -609,11 +631,12 @@ fn a_member_that_hears_of_its_removal_stores_nothing() {
 }
 
 #[test]
-fn the_external_init_secret_of_an_outsider_who_joins_is_stored_by_nobody() {
+fn nobody_stores_the_external_init_secret() {
     use conclave_schedule::{ExternalSecret, external_init_from, external_key_pair};
     use conclave_wire::{Proposal, ProposalOrRef};
     let mut peers = setup(1, 2, portable).members(2);
-    let (suite, info) = (peers[0].suite(), peers[0].group_info());
+    let suite = peers[0].suite();
+    let info = peers[0].group_info();
     let outsider = leaf_params("outsider", SUITE);
     let (joined, commit) = Peer::join_from_outside(&info, outsider, None, 9).unwrap();
     let MlsMessageBody::PublicMessage(message) = MlsMessage::from_bytes(&commit).unwrap().body
@@ -625,19 +648,21 @@ fn the_external_init_secret_of_an_outsider_who_joins_is_stored_by_nobody() {
     else {
         panic!("no ExternalInit")
     };
+
     let external = Insider::of(&peers[0].group).stored_secret("external_secret").clone();
     let pair = external_key_pair(&suite, &ExternalSecret::from_secret(external.clone())).unwrap();
     let init = external_init_from(&suite, &pair, kem_output).unwrap().into_secret();
     let old_init = Insider::of(&peers[0].group).stored_secret("init_secret").clone();
+
     for peer in &mut peers {
         assert_stored(&peer.rows, &external, "external_secret");
-        assert_stored(&peer.rows, &old_init, "the init_secret that was passed over");
+        assert_stored(&peer.rows, &old_init, "the unused init_secret");
         assert!(matches!(peer.receive(&commit), Event::Epoch(_)));
         for (name, secret) in [
             ("external_secret", &external),
             ("external_priv", &pair.private.0),
             ("the external init secret", &init),
-            ("the init_secret that was passed over", &old_init),
+            ("the unused init_secret", &old_init),
         ] {
             assert_gone(peer, secret, name);
         }

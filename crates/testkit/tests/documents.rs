@@ -1,11 +1,12 @@
-//! All documents of the repository: rendered from their tables, with links that lead somewhere, naming tests
-//! that exist.
+//! All documents of the repository: they are as rendered from their tables, their links lead somewhere, and the
+//! tests that they name exist.
 
 use conclave_testkit::docs::tables::Tables;
 use conclave_testkit::docs::{
     code_spans, documents, find_test, links, outside_fences, pages, plot, source, workspace,
     wrong_spans,
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn pages_are_as_rendered_from_their_tables() {
@@ -75,6 +76,60 @@ fn tests_that_documents_name_exist() {
     let wrong: Vec<String> =
         documents().iter().flat_map(|document| wrong_spans(document, &source(document))).collect();
     assert!(wrong.is_empty(), "were they renamed or moved?\n{}", wrong.join("\n"));
+}
+
+/// The crates of this workspace that a crate's library or binary depends on, by their folders.
+fn dependencies(folder: &str) -> BTreeSet<String> {
+    let manifest = source(&format!("crates/{folder}/Cargo.toml"));
+    let sections = manifest.split("\n[").skip(1);
+    let wanted = |section: &&str| {
+        let head = section.split(']').next().unwrap_or_default();
+        head.ends_with("dependencies") && !head.contains("dev-") && !head.contains("build-")
+    };
+    let lines = sections.filter(wanted).flat_map(str::lines);
+    let crates = lines.filter_map(|line| line.strip_prefix("conclave-"));
+    crates.map(|line| line.split(['.', ' ', '=']).next().unwrap_or_default().to_owned()).collect()
+}
+
+/// The floors of ARCHITECTURE.md: each crate, and those that its row says it imports.
+fn floors() -> Vec<(String, BTreeSet<String>)> {
+    let page = source("ARCHITECTURE.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `crates/"));
+    rows.map(|row| {
+        let (folder, _) = row.split_once('`').unwrap_or_default();
+        let imports = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+        (folder.to_owned(), code_spans(imports).map(str::to_owned).collect())
+    })
+    .collect()
+}
+
+#[test]
+fn the_floors_of_the_architecture_are_those_of_the_crates() {
+    let floors = floors();
+    let folders = std::fs::read_dir(workspace().join("crates")).unwrap();
+    let crates: BTreeSet<String> = folders
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().display().to_string())
+        .collect();
+    let named: BTreeSet<String> = floors.iter().map(|(folder, _)| folder.clone()).collect();
+    assert_eq!(named, crates);
+
+    // A row names what its crate imports, apart from what those import in turn.
+    let mut reached: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (folder, imports) in &floors {
+        let direct = dependencies(folder);
+        let mut below = imports.clone();
+        for import in imports {
+            let above = reached.get(import.as_str());
+            let above = above.unwrap_or_else(|| panic!("{import} is not above {folder}"));
+            assert!(direct.contains(import), "{folder} does not import {import}");
+            below.extend(above.clone());
+        }
+        let missing: Vec<&String> = direct.difference(&below).collect();
+        assert!(missing.is_empty(), "{folder} also imports {missing:?}");
+        reached.insert(folder, below);
+    }
 }
 
 #[test]

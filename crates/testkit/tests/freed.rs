@@ -1,12 +1,12 @@
-//! No block of memory is given back with a secret in it.
+//! No block of memory is freed with a secret in it.
 //!
-//! A scripted life of a group runs twice from one seed: first with a provider that notes every
-//! secret that passes through it (keys, path, epoch, tree and message secrets, shared secrets,
-//! private keys), then with an allocator that looks for all of them in every block that is freed,
-//! grown or shrunk. So a secret is looked for from the moment it comes to be.
+//! A scripted life of a group runs twice from one seed: first with a provider that notes every secret
+//! that passes through it (keys, path, epoch, tree and message secrets, shared secrets, private keys),
+//! then with an allocator that searches every block that is freed, grown or shrunk for all of them. So
+//! the search covers a secret from the moment when it is made.
 //!
-//! Out of reach: the stack and registers; what C code (AWS-LC) allocates for itself; and a store's
-//! own buffers, which is why the rows lie in memory here.
+//! Out of reach are the stack and registers, memory that C code (AWS-LC) allocates for itself, and a
+//! store's own buffers, which is why the rows are kept in memory here.
 #![allow(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout)]
@@ -30,18 +30,18 @@ use std::sync::Mutex;
 
 // ── the allocator ────────────────────────────────────────────────────────────────────────────
 
-/// Looks into every block that the watching thread gives back.
+/// Searches every block that a watching thread frees.
 struct Watchful;
 
 #[global_allocator]
 static ALLOCATOR: Watchful = Watchful;
 
 thread_local! {
-    /// Whether this thread's freed blocks are looked into.
+    /// Whether the blocks that this thread frees are searched.
     static WATCHING: Cell<bool> = const { Cell::new(false) };
-    /// What is looked for.
+    /// The secrets to search for.
     static WANTED: RefCell<Wanted> = const { RefCell::new(Wanted::none()) };
-    /// What was found.
+    /// The secrets that were found.
     static FOUND: RefCell<Vec<Finding>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -51,7 +51,7 @@ struct Finding {
     backtrace: Backtrace,
 }
 
-/// Eight bytes of each secret by which to find it, in an open hash table, with its number.
+/// The first eight bytes of each secret in an open hash table, with the number of the secret.
 struct Wanted {
     slots: Vec<(u64, u32)>,
     secrets: Vec<Vec<u8>>,
@@ -80,7 +80,7 @@ impl Wanted {
         word.wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize % self.slots.len()
     }
 
-    /// Whether a block holds a secret. Allocates nothing.
+    /// Whether a block contains a secret. Allocates nothing.
     fn finds(&self, block: &[u8]) -> bool {
         (0..block.len().saturating_sub(SHORTEST - 1)).any(|at| {
             let here = &block[at..];
@@ -102,8 +102,8 @@ fn word(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"))
 }
 
-fn look_into(block: &[u8]) {
-    // Nothing that is freed in here is looked into, and nothing after the thread's own end.
+fn search(block: &[u8]) {
+    // Blocks that are freed in this function or after the end of the thread are not searched.
     if !WATCHING.try_with(|watching| watching.replace(false)).unwrap_or(false) {
         return;
     }
@@ -114,31 +114,31 @@ fn look_into(block: &[u8]) {
     WATCHING.with(|watching| watching.set(true));
 }
 
-/// Overwrites the stack below. What calls that are over have left there is out of reach, but would
-/// get into blocks: a value is moved with the bytes that it does not use.
+/// Overwrites the stack below. Earlier calls may have left secrets there, and a value that is moved into
+/// a block takes its padding along.
 #[inline(never)]
 fn wipe_stack() {
     std::hint::black_box([0u8; 16 << 10]);
 }
 
-// SAFETY: all is left to the system's allocator. Blocks are read before they are freed, when they
-// are still the caller's, and may hold uninitialised bytes, which are only compared.
+// SAFETY: the system's allocator does all the work. Blocks are read before they are freed, while they
+// are still the caller's. They may hold uninitialised bytes, which are only compared.
 unsafe impl GlobalAlloc for Watchful {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         wipe_stack();
-        // SAFETY: as the caller promises. Zeroed, so that every byte that is read later was set.
+        // SAFETY: as the caller promises. Zeroed, so that every byte is set when it is read later.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         wipe_stack();
         // SAFETY: the block is of this layout, and still allocated.
-        look_into(unsafe { std::slice::from_raw_parts(block, layout.size()) });
+        search(unsafe { std::slice::from_raw_parts(block, layout.size()) });
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(block, layout) }
     }
 
-    /// Always moves, so that it shows what growing in place would only sometimes leave behind.
+    /// Always moves the block, so that it shows what is left behind when a block cannot grow in place.
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller promises that the size is not zero and does not overflow.
         let moved =
@@ -157,7 +157,7 @@ unsafe impl GlobalAlloc for Watchful {
 
 static NOTED: Mutex<BTreeSet<Vec<u8>>> = Mutex::new(BTreeSet::new());
 
-/// What is shorter could be found by chance, or is no secret.
+/// Shorter bytes may be found by chance, or are no secret.
 const SHORTEST: usize = 12;
 
 fn note(secret: &[u8]) {
@@ -171,19 +171,20 @@ struct Noting;
 
 impl Hook for Noting {
     fn after(&self, operation: Operation, inputs: &[&[u8]], output: Option<&[u8]>) {
-        let told = match operation {
-            // HPKE extracts these of public values.
+        let secrets = match operation {
+            // HPKE extracts from public values under these labels.
             Operation::Extract
                 if inputs.iter().any(|part| [&b"psk_id_hash"[..], b"info_hash"].contains(part)) =>
             {
                 return;
             }
-            // The parts of the ikm before the last are labels.
+            // All parts of the ikm but the last are labels.
             Operation::Extract => [inputs.first(), inputs.last()].into_iter().flatten().collect(),
             _ => inputs.iter().collect::<Vec<_>>(),
         };
-        told.into_iter().for_each(|secret| note(secret));
-        // What is opened is a path secret, or longer, and its secrets are noted elsewhere.
+        secrets.into_iter().for_each(|secret| note(secret));
+
+        // An opened plaintext is a path secret, or longer; then its secrets are noted elsewhere.
         let opened = operation == Operation::AeadOpen;
         if let Some(secret) = output.filter(|s| !opened || [32, 48, 64].contains(&s.len())) {
             note(secret);
@@ -203,15 +204,16 @@ fn says(peers: &mut [Peer], from: usize) {
         if i != from {
             let mut read = peer.reads(&message);
             assert_eq!(read.data, DATA);
-            // It is the application's now.
+            // The data is the application's now.
             read.data.fill(0);
         }
     }
 }
 
-/// A group's life: created, members added by Welcomes with and without a path and with PSKs, messages
-/// sent, received and skipped, updates, commits accepted and rejected, an external join, a removal,
-/// everything loaded from its rows in between. Returns the authenticator of its last epoch.
+/// The life of a group: it is created; members are added by Welcomes, with and without a path and with
+/// PSKs; messages are sent, received and skipped; there are updates, accepted and rejected commits, an
+/// external join and a removal. In between, everybody loads its rows. Returns the authenticator of the
+/// last epoch.
 fn life(suite: u16, provider: Maker) -> Secret {
     let provider = provider();
     let setup = Setup { provider, ..Setup::of(CipherSuite(suite)) };
@@ -238,7 +240,8 @@ fn life(suite: u16, provider: Maker) -> Secret {
     peers.iter_mut().for_each(Peer::reload);
     peers[2].reads(&skipped[0]).data.fill(0);
 
-    // Somebody signs with a key that is not its own, or pads with something: it opens, and is refused.
+    // A message with another key's signature, and one with padding other than zeros, open and are
+    // refused.
     for forged in forged_by(&mut peers[0]) {
         let refused = peers[1].process(&forged).expect_err("forged");
         assert!(refused.key_deletion.is_none(), "it does not verify");
@@ -258,7 +261,8 @@ fn life(suite: u16, provider: Maker) -> Secret {
     says(&mut peers, 3);
     drop(peers[3].group.export(provider, b"label", b"context", 32).expect("exported"));
 
-    let (info, leaf) = (peers[0].group_info(), leaf_params("outsider", setup.suite));
+    let info = peers[0].group_info();
+    let leaf = leaf_params("outsider", setup.suite);
     let (_, joined) = setup.join_from_outside(&info, leaf, None, 17).expect("an external commit");
     for peer in &mut peers {
         peer.receive(&joined);
@@ -272,10 +276,10 @@ fn life(suite: u16, provider: Maker) -> Secret {
     peers[0].group.epoch_authenticator().expect("a member").as_secret().clone()
 }
 
-/// Messages under unused keys: with a signature that does not verify, and with padding that is not
-/// of zeros.
+/// Messages under unused keys: one with a signature that does not verify, and one with padding other
+/// than zeros.
 fn forged_by(peer: &mut Peer) -> [Vec<u8>; 2] {
-    // Who forges wipes nothing.
+    // The forger wipes nothing.
     let watching = WATCHING.replace(false);
     let forged = forged(peer);
     WATCHING.set(watching);
@@ -285,7 +289,8 @@ fn forged_by(peer: &mut Peer) -> [Vec<u8>; 2] {
 fn forged(peer: &mut Peer) -> [Vec<u8>; 2] {
     let mut insider = Insider::of(&peer.group);
     insider.signer = peer.new_leaf("another").signer;
-    let (rng, content) = (&mut SeededRng::from_u64(4), Content::Application(DATA.into()));
+    let rng = &mut SeededRng::from_u64(4);
+    let content = Content::Application(DATA.into());
     let unsigned = insider.private(peer.provider, rng, content.clone(), 50);
     let header = insider.framed(content.clone());
     let signed = insider.sign(peer.provider, WireFormat::PRIVATE_MESSAGE, header.clone());
@@ -299,28 +304,29 @@ fn forged(peer: &mut Peer) -> [Vec<u8>; 2] {
 
 // ── the tests ────────────────────────────────────────────────────────────────────────────────
 
-/// Where a block was freed: the innermost frames in files of this workspace or of a dependency.
+/// The place where a block was freed: the innermost frames in files of this workspace or a dependency.
 fn place(finding: &Finding) -> String {
     let text = finding.backtrace.to_string();
     let files = text.lines().filter_map(|line| line.trim().strip_prefix("at "));
-    let told = |file: &&str| {
+    let ours = |file: &&str| {
         !["/rustc/", "/zeroize-", "pthread", "clone3"].iter().any(|s| file.contains(s))
     };
-    files.filter(told).take(4).collect::<Vec<_>>().join(" < ")
+    files.filter(ours).take(4).collect::<Vec<_>>().join(" < ")
 }
 
-/// Whether a block is one of the test's own lists of members. Their seeded generators lie in them, and
-/// in a generator the block of randomness that keys were just made of.
+/// Whether a block is one of the test's own lists of members. They contain seeded generators, and a
+/// generator contains the random bytes from which keys were just made.
 fn is_of_the_test(finding: &Finding) -> bool {
     finding.block.is_multiple_of(size_of::<Peer>())
 }
 
-/// What a run leaves in freed blocks: the lengths of the blocks, by place.
+/// The lengths of the freed blocks in which a run leaves a secret, by place.
 fn findings(secrets: Vec<Vec<u8>>, run: impl FnOnce()) -> BTreeMap<String, Vec<usize>> {
     WANTED.set(Wanted::new(secrets));
     WATCHING.set(true);
     run();
     WATCHING.set(false);
+
     let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for finding in FOUND.take().iter().filter(|finding| !is_of_the_test(finding)) {
         places.entry(place(finding)).or_default().push(finding.block);
@@ -328,9 +334,9 @@ fn findings(secrets: Vec<Vec<u8>>, run: impl FnOnce()) -> BTreeMap<String, Vec<u
     places
 }
 
-/// Suites with providers whose runs are a function of the seed alone: AWS-LC signs ECDSA and ML-DSA
-/// with randomness of its own. Of the post-quantum ones: both hybrids of ML-KEM-768, ML-KEM alone,
-/// and ML-DSA.
+/// Suites with providers whose runs depend on the seed alone: AWS-LC signs ECDSA and ML-DSA with
+/// randomness of its own. The post-quantum ones cover both hybrids of ML-KEM-768, ML-KEM alone, and
+/// ML-DSA.
 const RUNS: [(u16, Maker); 10] = [
     (1, portable),
     (1, native),
@@ -351,8 +357,8 @@ fn noting() -> &'static dyn CryptoProvider {
 }
 
 #[test]
-fn the_allocator_sees_a_secret_that_is_freed_or_left_behind_by_growing() {
-    let secret = b"a secret that is looked for".to_vec();
+fn the_allocator_notices_secrets_in_freed_and_outgrown_blocks() {
+    let secret = b"a secret to search for".to_vec();
     let freed = |run: fn(&[u8])| {
         let found = findings(vec![secret.clone()], || run(&secret));
         found.values().map(Vec::len).sum::<usize>()
@@ -368,9 +374,9 @@ fn the_allocator_sees_a_secret_that_is_freed_or_left_behind_by_growing() {
 }
 
 #[test]
-fn what_was_decoded_of_malformed_group_secrets_is_wiped() {
+fn partly_decoded_group_secrets_are_wiped() {
     let secret = *b"a joiner secret of 32 bytes long";
-    // A presence octet that there is not.
+    // An invalid presence octet.
     let encoded = Secret::new([&[32][..], &secret, &[2]].concat());
     let decode = || assert!(GroupSecrets::from_bytes(encoded.expose()).is_err());
     let found = findings(vec![secret.to_vec()], decode);
@@ -391,7 +397,7 @@ fn no_freed_block_holds_a_secret() {
 }
 
 #[test]
-fn no_freed_block_holds_what_members_say() {
+fn no_freed_block_holds_application_data() {
     for (suite, provider) in RUNS {
         let found = findings(vec![DATA.to_vec()], || drop(life(suite, provider)));
         assert!(found.is_empty(), "suite {suite} with {}: {found:#?}", provider().name());

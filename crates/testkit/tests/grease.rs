@@ -1,13 +1,11 @@
-//! Code points that nobody knows, those reserved for GREASE among them: carried unchanged and
-//! ignored where section 13.5 says so, refused where it says that, and nowhere treated in a way of
-//! their own.
+//! Unknown code points, among them those reserved for GREASE. They are carried unchanged and ignored
+//! where section 13.5 says so, and refused where it says so; GREASE values are nowhere special.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{Secret, Suite};
 use conclave_group::{
-    CommitOptions, Error, ExternalJoinStage, KeyPackageParams, LeafParams, LeafRule, LeafUpdate,
-    NewProposal, Observer, ObserverStage, OwnKeyPackage, Rejection, ValidKeyPackage, Verdict,
-    apply,
+    CommitOptions, Error, ExternalJoinStage, Framing, KeyPackageParams, LeafParams, LeafRule,
+    LeafUpdate, NewProposal, Observer, OwnKeyPackage, Rejection, ValidKeyPackage,
 };
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::{Insider, OpenWelcome};
@@ -18,10 +16,8 @@ use conclave_wire::{
     ExtensionType, GroupInfoTbs, LeafIndex, MlsMessage, MlsMessageBody, Proposal, ProposalType,
     RequiredCapabilities, grease, is_grease,
 };
-use std::convert::Infallible;
 
-/// Values for GREASE, a value beside them that is none, one of private use, and one that might be
-/// registered tomorrow.
+/// GREASE values, a value next to one, one of private use, and one that may be registered one day.
 fn unknown() -> Vec<u16> {
     (0..15).map(grease).chain(CUSTOM_PROPOSALS.map(|t| t.0)).collect()
 }
@@ -30,7 +26,7 @@ fn extension(code: u16, data: &[u8]) -> Extension {
     Extension { extension_type: ExtensionType(code), extension_data: data.into() }
 }
 
-/// A leaf that lists and has everything that is unknown.
+/// A leaf that lists and uses all unknown values.
 fn greased(name: &str) -> LeafParams {
     let mut leaf = leaf_params(name, SUITE);
     let capabilities = &mut leaf.capabilities;
@@ -44,7 +40,7 @@ fn greased(name: &str) -> LeafParams {
     leaf
 }
 
-/// That all have a leaf as it was published, and the tree's hash is that of its encoding.
+/// Checks that all have a leaf as it was published, and that the tree hash is that of the encoding.
 fn carried(peers: &[Peer], observer: &Observer, leaf: u32, params: &LeafParams) {
     let suite = Suite::new(&PROVIDER, SUITE).unwrap();
     let trees = peers.iter().map(|peer| peer.group.tree()).chain([observer.tree()]);
@@ -71,7 +67,7 @@ fn all_follow(peers: &mut [Peer], observer: &mut Observer, who: usize, options: 
 }
 
 #[test]
-fn a_leaf_with_unknown_code_points_is_added_updated_committed_and_removed_unchanged() {
+fn a_leaf_with_unknown_code_points_lives_through_a_group_unchanged() {
     let params = greased("bob");
     let mut peers = group_of_leaves(
         vec![leaf_params("alice", SUITE), params.clone(), leaf_params("carol", SUITE)],
@@ -79,20 +75,24 @@ fn a_leaf_with_unknown_code_points_is_added_updated_committed_and_removed_unchan
     );
     let mut observer = watch(&peers[0].group_info());
     carried(&peers, &observer, 1, &params);
-    let update = peers[1].propose_update(None, &Default::default());
+
+    // The leaf is updated and committed.
+    let update = peers[1].propose_update(None, &Framing::default());
     deliver(&mut peers, 1, &update);
     observe(&mut observer, &update).unwrap();
     all_follow(&mut peers, &mut observer, 0, CommitOptions::default());
     carried(&peers, &observer, 1, &params);
     all_follow(&mut peers, &mut observer, 1, CommitOptions::default());
     carried(&peers, &observer, 1, &params);
-    // Others are chosen the next time.
+
+    // Its next version has other values.
     let mut other = leaf_params("bob", SUITE);
     other.capabilities = other.capabilities.with_grease([1, 2, 3, 4, 5, 6, 7, 8]);
     let leaf = Some(LeafUpdate { params: other.clone(), signer: signer(SUITE, 80) });
     let options = CommitOptions { leaf, ..CommitOptions::default() };
     all_follow(&mut peers, &mut observer, 1, options);
     carried(&peers, &observer, 1, &other);
+
     for peer in &mut peers {
         peer.reload();
     }
@@ -100,8 +100,10 @@ fn a_leaf_with_unknown_code_points_is_added_updated_committed_and_removed_unchan
     assert_eq!(peers[2].reads(&said).data, b"hello");
     all_follow(&mut peers, &mut observer, 0, CommitOptions::default());
     carried(&peers, &observer, 1, &other);
-    // From outside, too.
-    let (info, params) = (peers[0].group_info(), greased("dave"));
+
+    // Another one joins from outside.
+    let info = peers[0].group_info();
+    let params = greased("dave");
     let (dave, commit) = Peer::join_from_outside(&info, params.clone(), None, 81).unwrap();
     observe(&mut observer, &commit).unwrap();
     for peer in &mut peers {
@@ -110,18 +112,20 @@ fn a_leaf_with_unknown_code_points_is_added_updated_committed_and_removed_unchan
     peers.push(dave);
     agree(&peers);
     carried(&peers, &observer, 3, &params);
+
+    // The first one is removed.
     let removed = peers.remove(1);
     let message = peers[0].commit(commit_of(vec![NewProposal::Remove(LeafIndex(1))])).unwrap();
     observe(&mut observer, &message.commit).unwrap();
     deliver(&mut peers, 0, &message.commit);
     peers[0].accepted();
     agree(&peers);
-    removed.process_at(NOW, &message.commit).unwrap();
+    removed.process(&message.commit).unwrap();
     carried(&peers, &observer, 3, &params);
 }
 
 #[test]
-fn a_founder_s_leaf_may_have_unknown_code_points() {
+fn a_founders_leaf_may_have_unknown_code_points() {
     let params = greased("alice");
     let mut peers = group_of_leaves(vec![params.clone(), leaf_params("bob", SUITE)], SUITE);
     let mut observer = watch(&peers[0].group_info());
@@ -135,13 +139,7 @@ fn an_unknown_extension_of_a_leaf_that_does_not_list_it_is_refused() {
     for code in unknown() {
         let mut leaf = leaf_params("eve", SUITE);
         leaf.extensions.push(extension(code, b""));
-        let params = KeyPackageParams {
-            cipher_suite: SUITE,
-            leaf: leaf.clone(),
-            lifetime: LIFETIME,
-            extensions: Vec::new(),
-            last_resort: false,
-        };
+        let params = KeyPackageParams::new(SUITE, leaf.clone(), LIFETIME);
         let rng = &mut SeededRng::from_u64(1);
         let failed = OwnKeyPackage::generate(&PROVIDER, rng, params, signer(SUITE, 1)).unwrap_err();
         let missing = LeafRule::ExtensionNotListed(ExtensionType(code));
@@ -156,17 +154,16 @@ fn unknown_extensions_of_a_key_package_are_ignored_and_carried() {
     let extensions: Vec<Extension> =
         unknown().iter().map(|code| extension(*code, &[7; 40])).collect();
     let params = KeyPackageParams {
-        cipher_suite: SUITE,
-        leaf: greased("bob"),
-        lifetime: LIFETIME,
         extensions: extensions.clone(),
         last_resort: true,
+        ..KeyPackageParams::new(SUITE, greased("bob"), LIFETIME)
     };
     let rng = &mut SeededRng::from_u64(2);
     let own = OwnKeyPackage::generate(&PROVIDER, rng, params, signer(SUITE, 2)).unwrap();
     let read = OwnKeyPackage::from_secret(&PROVIDER, &own.to_secret().unwrap()).unwrap();
     assert_eq!(read, own);
     assert_eq!(own.key_package().extensions[..extensions.len()], extensions);
+
     let mut peers = group_of(&["alice"]);
     let mut observer = watch(&peers[0].group_info());
     let messages = peers[0].commit(commit_of(vec![add(&own)])).unwrap();
@@ -176,7 +173,7 @@ fn unknown_extensions_of_a_key_package_are_ignored_and_carried() {
     agree(&peers);
 }
 
-/// A GroupInfo of a member's with more extensions, signed.
+/// A member's GroupInfo with more extensions, signed again.
 fn info_with(peer: &Peer, extensions: &[Extension]) -> Vec<u8> {
     let MlsMessageBody::GroupInfo(mut info) =
         MlsMessage::from_bytes(&peer.group_info()).unwrap().body
@@ -192,22 +189,20 @@ fn info_with(peer: &Peer, extensions: &[Extension]) -> Vec<u8> {
 }
 
 #[test]
-fn unknown_extensions_of_a_group_info_are_ignored_by_joiners_and_observers() {
+fn joiners_and_observers_ignore_unknown_group_info_extensions() {
     let mut peers = group_of(&["alice", "bob"]);
     let extensions: Vec<Extension> =
         unknown().iter().map(|code| extension(*code, &[9; 30])).collect();
     let info = info_with(&peers[0], &extensions);
-    let stage = ObserverStage::open(&PROVIDER, config(), &info, None).unwrap();
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    let mut observer = stage.resolve(&verdicts).unwrap();
+    let mut observer = watch(&info);
     assert_eq!(observer.group_info(), Some(&info[..]));
-    // Given again later, it is taken as it is, and stored so.
+
+    // Given again later, it is accepted and stored as it is.
     let step = observer.take_group_info(&PROVIDER, &info).unwrap();
-    apply(&mut observer, step, |_| Ok::<_, Infallible>(())).unwrap();
-    let mut rows = Rows::new();
-    observer.rows().unwrap().apply_to(&mut rows);
-    let mut observer = Observer::load(&PROVIDER, config(), rows).unwrap();
+    take_unstored(&mut observer, step);
+    let mut observer = Observer::load(&PROVIDER, config(), rows_of(observer.rows())).unwrap();
     assert_eq!(observer.group_info(), Some(&info[..]));
+
     let leaf = leaf_params("carol", SUITE);
     let (carol, commit) = Peer::join_from_outside(&info, leaf, None, 82).unwrap();
     observe(&mut observer, &commit).unwrap();
@@ -216,13 +211,16 @@ fn unknown_extensions_of_a_group_info_are_ignored_by_joiners_and_observers() {
     }
     peers.push(carol);
     agree(&peers);
-    // Once each, as all extensions.
+
+    // Like any extension, an unknown one may be there only once.
     let twice = [extensions[0].clone(), extensions[0].clone()];
     let info = info_with(&peers[0], &twice);
     let rule = Rejection::DuplicateExtension(twice[0].extension_type);
     assert_eq!(ExternalJoinStage::open(&PROVIDER, config(), &info, None).err(), Some(rule.into()));
-    // And in a Welcome.
-    let (dave, signer) = (key_package("dave", 83), Insider::of(&peers[1].group).signer);
+
+    // The same in a Welcome.
+    let dave = key_package("dave", 83);
+    let signer = Insider::of(&peers[1].group).signer;
     let messages = commits(&mut peers, 1, commit_of(vec![add(&dave)]));
     let message = &messages.welcomes[0].message;
     let mut welcome = OpenWelcome::of(&PROVIDER, message, &dave, &Secret::zero(0));
@@ -263,30 +261,35 @@ fn listing(name: &str, code: u16, kind: usize) -> LeafParams {
 }
 
 #[test]
-fn an_unknown_code_point_is_required_of_members_exactly_as_a_known_one_is() {
+fn an_unknown_code_point_can_be_required_like_a_known_one() {
     for code in unknown() {
         for kind in 0..3 {
-            // One of two lacks it.
+            // One of two members lacks it.
             let one = vec![listing("alice", code, kind), leaf_params("bob", SUITE)];
             let mut peers = group_of_leaves(one, SUITE);
             let failed = peers[0].commit(commit_of(vec![required(code, kind)])).unwrap_err();
             assert_eq!(failed, unsupported(code, kind));
-            // Both have it; whoever comes must have it, and keep it.
+
+            // Both have it. Newcomers must have it, and members must keep it.
             let both = ["alice", "bob"].map(|name| listing(name, code, kind));
             let mut peers = group_of_leaves(both.to_vec(), SUITE);
             let mut observer = watch(&peers[0].group_info());
             let options = commit_of(vec![required(code, kind)]);
             all_follow(&mut peers, &mut observer, 0, options);
+
             let without = key_package("carol", 84);
             let failed = peers[0].commit(commit_of(vec![add(&without)])).unwrap_err();
             assert_eq!(failed, unsupported(code, kind));
+
             let params = leaf_params("bob", SUITE);
             let leaf = Some(LeafUpdate { params, signer: signer(SUITE, 85) });
             let options = CommitOptions { leaf, ..CommitOptions::default() };
             assert_eq!(peers[1].commit(options).unwrap_err(), unsupported(code, kind));
+
             let outside = leaf_params("carol", SUITE);
             let failed = Peer::join_from_outside(&peers[0].group_info(), outside, None, 86);
             assert_eq!(failed.err(), Some(unsupported(code, kind)));
+
             let with = key_package_of(listing("carol", code, kind), SUITE, 87);
             let options = commit_of(vec![add(&with)]);
             let messages = commits(&mut peers, 0, options);
@@ -298,13 +301,14 @@ fn an_unknown_code_point_is_required_of_members_exactly_as_a_known_one_is() {
 }
 
 #[test]
-fn an_unknown_extension_of_the_group_is_one_that_all_must_support() {
+fn all_must_support_an_unknown_extension_of_the_group() {
     for code in unknown() {
         let mut peers = group_of(&["alice", "bob"]);
         let list = || vec![extension(code, b"data")];
         let failed = peers[0].commit(commit_of(vec![NewProposal::GroupContextExtensions(list())]));
         assert_eq!(failed.unwrap_err(), unsupported(code, 0));
-        // By somebody who does it all the same.
+
+        // A member that does it all the same is refused.
         let insider = Insider::of(&peers[0].group);
         let commit = Insider::commit(vec![Proposal::GroupContextExtensions(list())], None);
         let refused = peers[1].refuses(&insider.public(&PROVIDER, commit)).error;
@@ -321,9 +325,11 @@ fn an_unknown_type_of_credential_is_refused_unless_all_support_it() {
         strange.credential = credential;
         strange.capabilities.credentials.push(credential_type);
         let own = key_package_of(strange, SUITE, 88);
+
         let mut peers = group_of(&["alice", "bob"]);
         let failed = peers[0].commit(commit_of(vec![add(&own)])).unwrap_err();
         assert_eq!(failed, unsupported(code, 2));
+
         let both = ["alice", "bob"].map(|name| listing(name, code, 2));
         let mut peers = group_of_leaves(both.to_vec(), SUITE);
         let messages = commits(&mut peers, 0, commit_of(vec![add(&own)]));

@@ -1,4 +1,4 @@
-//! A group's life in each of the post-quantum suites, its members computing with either provider.
+//! The life of a group in each of the post-quantum suites, whose members use either provider.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{CryptoError, CryptoProvider, PqSuite, Secret, Suite, Suites};
@@ -14,7 +14,7 @@ use conclave_testkit::party::*;
 use conclave_tree::TreeRead;
 use conclave_wire::{Credential, Encode, LeafIndex};
 
-/// Everybody says something, which all others read.
+/// Lets each member send a message, which all others read.
 fn all_speak(peers: &mut [Peer]) {
     for from in 0..peers.len() {
         let message = peers[from].say(b"hello");
@@ -26,18 +26,21 @@ fn all_speak(peers: &mut [Peer]) {
     }
 }
 
-/// Members that compute with a provider.
+/// The setup of members with a provider.
 fn setup(suite: PqSuite, provider: &'static dyn CryptoProvider) -> Setup {
-    let suite = Suites::CONCLAVE.code_point(suite).expect("all are in this table");
+    let suite = Suites::CONCLAVE.code_point(suite).expect("a suite of this table");
     Setup { provider, ..Setup::of(suite) }
 }
 
-/// Created, two members added by one commit, one by an external commit; updates by proposal and by
-/// commit; a removal; everything loaded from its rows in between.
+/// The life of a group: it is created; two members are added by one commit, one joins by an external
+/// commit; there are updates by proposal and by commit, and a removal. In between, everybody loads its
+/// rows.
 fn life(suite: PqSuite) {
-    let (native, portable) = (setup(suite, native()), setup(suite, portable()));
+    let native = setup(suite, native());
+    let portable = setup(suite, portable());
     let leaf = |name| leaf_params(name, native.suite);
     let mut peers = vec![native.found(leaf("founder"))];
+
     let own = [
         (&portable, portable.key_package(leaf("first"), 41)),
         (&native, native.key_package(leaf("second"), 42)),
@@ -79,6 +82,7 @@ fn life(suite: PqSuite) {
     agree(&peers);
     peers.iter_mut().for_each(Peer::reload);
     all_speak(&mut peers);
+
     let exported: Vec<Secret> = peers
         .iter()
         .map(|peer| peer.group.export(peer.provider, b"label", b"context", 32).unwrap())
@@ -87,7 +91,7 @@ fn life(suite: PqSuite) {
     keys_are_of_the_suite(&peers, suite);
 }
 
-/// What lies in the tree are keys of the suite's KEM and signature scheme, in full length.
+/// Checks that the keys in the tree have the lengths of the suite's KEM and signature scheme.
 fn keys_are_of_the_suite(peers: &[Peer], suite: PqSuite) {
     let params = *peers[0].suite().params();
     assert_eq!(params.name, suite.name());
@@ -98,7 +102,7 @@ fn keys_are_of_the_suite(peers: &[Peer], suite: PqSuite) {
         0x0904 => 1312,
         0x0905 => 1952,
         0x0906 => 2592,
-        other => panic!("no scheme of these suites: {other:#06x}"),
+        other => panic!("not a scheme of these suites: {other:#06x}"),
     };
     for peer in peers {
         let leaf = peer.group.tree().leaf(peer.group.own_leaf()).unwrap();
@@ -108,61 +112,61 @@ fn keys_are_of_the_suite(peers: &[Peer], suite: PqSuite) {
 }
 
 #[test]
-fn members_live_together_in_mlkem768x25519_aes128_ed25519() {
+fn groups_work_in_mlkem768x25519_aes128_ed25519() {
     life(PqSuite::MlKem768X25519Aes128Ed25519);
 }
 
 #[test]
-fn members_live_together_in_mlkem768x25519_aes256_ed25519() {
+fn groups_work_in_mlkem768x25519_aes256_ed25519() {
     life(PqSuite::MlKem768X25519Aes256Ed25519);
 }
 
 #[test]
-fn members_live_together_in_mlkem768p256_aes128_p256() {
+fn groups_work_in_mlkem768p256_aes128_p256() {
     life(PqSuite::MlKem768P256Aes128P256);
 }
 
 #[test]
-fn members_live_together_in_mlkem768p256_aes256_p256() {
+fn groups_work_in_mlkem768p256_aes256_p256() {
     life(PqSuite::MlKem768P256Aes256P256);
 }
 
 #[test]
-fn members_live_together_in_mlkem1024p384_aes256_p384() {
+fn groups_work_in_mlkem1024p384_aes256_p384() {
     life(PqSuite::MlKem1024P384Aes256P384);
 }
 
 #[test]
-fn members_live_together_in_mlkem768_aes256_ed25519() {
+fn groups_work_in_mlkem768_aes256_ed25519() {
     life(PqSuite::MlKem768Aes256Ed25519);
 }
 
 #[test]
-fn members_live_together_in_mlkem768_aes256_p256() {
+fn groups_work_in_mlkem768_aes256_p256() {
     life(PqSuite::MlKem768Aes256P256);
 }
 
 #[test]
-fn members_live_together_in_mlkem1024_aes256_p384() {
+fn groups_work_in_mlkem1024_aes256_p384() {
     life(PqSuite::MlKem1024Aes256P384);
 }
 
 #[test]
-fn members_live_together_in_mlkem768x25519_chacha20_mldsa44() {
+fn groups_work_in_mlkem768x25519_chacha20_mldsa44() {
     life(PqSuite::MlKem768X25519ChaCha20MlDsa44);
 }
 
 #[test]
-fn members_live_together_in_mlkem768_aes256_mldsa65() {
+fn groups_work_in_mlkem768_aes256_mldsa65() {
     life(PqSuite::MlKem768Aes256MlDsa65);
 }
 
 #[test]
-fn members_live_together_in_mlkem1024_aes256_mldsa87() {
+fn groups_work_in_mlkem1024_aes256_mldsa87() {
     life(PqSuite::MlKem1024Aes256MlDsa87);
 }
 
-/// A provider without the table knows nothing of the suite, and says so.
+/// A provider without the table does not know the suite, and reports that.
 #[test]
 fn without_a_code_point_there_is_no_post_quantum_suite() {
     let setup = setup(PqSuite::MlKem768X25519Aes128Ed25519, native());
@@ -196,21 +200,17 @@ fn leaves_of_the_largest_suite_are_within_the_limits_and_held_to_them() {
     assert!(matches!(over, Err(Error::Rejected(Rejection::OverLimit { .. }))), "{over:?}");
 }
 
-/// What ML-KEM cannot use is refused where it comes in, not when somebody seals to it.
+/// A key that ML-KEM cannot use is refused on receipt, and not only when a member seals to it.
 #[test]
 fn a_key_package_with_a_coefficient_over_ml_kems_modulus_is_refused() {
     for at in [PqSuite::MlKem768X25519Aes128Ed25519, PqSuite::MlKem1024Aes256P384] {
-        let (setup, mut rng) = (setup(at, native()), SeededRng::from_u64(44));
+        let setup = setup(at, native());
+        let mut rng = SeededRng::from_u64(44);
         let provider = setup.provider;
         let suite = Suite::new(provider, setup.suite).unwrap();
         let signer = suite.signature_key_pair(&mut rng).unwrap();
-        let params = KeyPackageParams {
-            cipher_suite: setup.suite,
-            leaf: LeafParams::new(Credential::basic(b"client"), &[setup.suite]),
-            lifetime: LIFETIME,
-            extensions: Vec::new(),
-            last_resort: false,
-        };
+        let leaf = LeafParams::new(Credential::basic(b"client"), &[setup.suite]);
+        let params = KeyPackageParams::new(setup.suite, leaf, LIFETIME);
         let own = OwnKeyPackage::generate(provider, &mut rng, params, signer.clone()).unwrap();
         let check = |damage: fn(&mut Vec<u8>)| {
             let mut key_package = own.key_package().clone();
@@ -220,6 +220,7 @@ fn a_key_package_with_a_coefficient_over_ml_kems_modulus_is_refused() {
             sign_key_package(&suite, &mut key_package, &signer);
             ValidKeyPackage::check(provider, NOW, &setup.config, key_package).map(drop)
         };
+
         assert_eq!(check(|_| ()), Ok(()));
         let refused = Err(Error::Rejected(Rejection::InvalidPublicKey));
         assert_eq!(check(|key| key[..3].fill(0xff)), refused);

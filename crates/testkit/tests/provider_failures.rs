@@ -1,23 +1,21 @@
-//! A provider that fails, once, at any one of its calls: each operation then gives the provider's
-//! error, blames nobody, consumes no message's key, and leaves everything as it was, so that the
-//! same operation succeeds when it is tried again.
+//! A provider that fails once, at any one of its calls. The operation then returns the provider's
+//! error, blames no peer, consumes no message's key, and leaves everything as it was, so that it
+//! succeeds when it is tried again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::testing::{Hook, Hooked, Operation};
 use conclave_crypto::{CryptoError, CryptoProvider, Kem, Secret};
 use conclave_group::{
-    CommitOptions, Error, Event, ExternalJoinOptions, ExternalJoinStage, Framing, Group,
+    CommitMessages, CommitOptions, Error, Event, ExternalJoinOptions, Framing, Group,
     GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, NewProposal, Observer,
-    ObserverEvent, ObserverStage, OwnKeyPackage, Refused, Transition, ValidKeyPackage, Verdict,
-    WelcomeStage, apply,
+    ObserverEvent, Outcome, OwnKeyPackage, Refused, Transition, ValidKeyPackage, Verdict,
 };
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_testkit::SeededRng;
 use conclave_testkit::party::*;
+use conclave_testkit::{SeededRng, accepting};
 use conclave_wire::{
     CipherSuite, Credential, Extension, ExtensionType, ExternalSender, LeafIndex, Proposal, PskType,
 };
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Fails at one call, counted from 0, and at no other.
@@ -28,15 +26,16 @@ struct FailAt {
 
 impl Hook for FailAt {
     fn before(&self, _: Operation) -> Result<(), CryptoError> {
-        match self.calls.fetch_add(1, Relaxed) == self.call {
-            true => Err(CryptoError::Provider("as it was told to")),
-            false => Ok(()),
+        if self.calls.fetch_add(1, Relaxed) == self.call {
+            Err(CryptoError::Provider("a failure on purpose"))
+        } else {
+            Ok(())
         }
     }
 }
 
-/// Runs an operation with a provider that fails at its first call, at its second, and so on until
-/// there is none to fail at. `unchanged` is asked after every failure.
+/// Runs an operation with a provider that fails at its first call, then at its second, and so on until
+/// the operation makes too few calls to fail. `unchanged` runs after every failure.
 #[track_caller]
 fn survives<T>(
     what: &str,
@@ -48,14 +47,15 @@ fn survives<T>(
         let provider = Hooked::new(RustCrypto::new(), hook);
         let result = operation(&provider);
         let failed = provider.hook.calls.load(Relaxed) > call;
+
         match result {
             Ok(result) if !failed => {
-                assert!(call > 0, "{what} asks the provider for nothing");
+                assert!(call > 0, "{what} does not call the provider");
                 return result;
             }
-            Ok(_) => panic!("{what} does not mind the failure of call {call}"),
+            Ok(_) => panic!("{what} ignores the failure of call {call}"),
             Err(Refused { error, key_deletion }) => {
-                // Not always FAILURE itself: a batch of signatures says only that one fails.
+                // The error need not be the hook's: a batch of signatures says only that one fails.
                 let of_provider = matches!(error, Error::Crypto(CryptoError::Provider(_)));
                 assert!(of_provider, "{what}, call {call}: {error}");
                 assert!(key_deletion.is_none(), "{what}, call {call}: a key would be deleted");
@@ -66,7 +66,7 @@ fn survives<T>(
     unreachable!("an operation makes finitely many calls")
 }
 
-/// The same for what has no state yet.
+/// Runs an operation that has no state yet.
 #[track_caller]
 fn comes_to_be<T>(
     what: &str,
@@ -75,17 +75,17 @@ fn comes_to_be<T>(
     survives(what, || (), |p| Ok(operation(p, &mut SeededRng::from_u64(1))?))
 }
 
-/// A step of a member, which it then takes.
+/// Runs an operation that computes a step of a member, which the member then takes.
 #[track_caller]
-fn step(
+fn step<O: Outcome<Event>>(
     what: &str,
     peer: &mut Peer,
     operation: impl Fn(
         &Group,
         &dyn CryptoProvider,
         &mut SeededRng,
-    ) -> Result<Transition<Group>, Refused>,
-) -> Event {
+    ) -> Result<Transition<Group, O>, Refused>,
+) -> O {
     let seed = peer.rng.below(u64::MAX);
     let unchanged = || assert_eq!(peer.all_rows(), peer.rows, "{what}");
     let operation =
@@ -94,12 +94,8 @@ fn step(
     peer.take(step)
 }
 
-fn commit(peer: &mut Peer, options: &CommitOptions) -> conclave_group::CommitMessages {
-    let event = step("making a commit", peer, |group, p, rng| {
-        Ok(group.commit(p, rng, NOW, options.clone())?)
-    });
-    let Event::Commit(messages) = event else { panic!("no commit") };
-    messages
+fn commit(peer: &mut Peer, options: &CommitOptions) -> CommitMessages {
+    step("making a commit", peer, |group, p, rng| Ok(group.commit(p, rng, NOW, options.clone())?))
 }
 
 fn accepted(peer: &mut Peer) {
@@ -110,25 +106,24 @@ fn accepted(peer: &mut Peer) {
 
 fn receive(what: &str, peer: &mut Peer, message: &[u8]) -> Event {
     let psks = peer.psks.clone();
-    step(what, peer, |group, p, _| Ok(process(group, p, NOW, message, &psks)?.expect("new")))
+    step(what, peer, |group, p, _| {
+        let step = accepting::process(group, p, NOW, message, accepting::known(&psks))?;
+        Ok(step.expect("new"))
+    })
 }
 
 fn watches(what: &str, observer: &mut Observer, message: &[u8]) -> ObserverEvent {
     let before = observer.rows().unwrap();
     let unchanged = || assert_eq!(observer.rows().unwrap(), before, "{what}");
-    let step = survives(what, unchanged, |p| {
-        let stage = observer.process(p, message)?;
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        Ok(stage.resolve(observer, p, &verdicts)?)
-    });
-    apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap()
+    let step = survives(what, unchanged, |p| Ok(accepting::observe(observer, p, message)?));
+    take_unstored(observer, step)
 }
 
 fn psk() -> (PskType, Secret) {
     (PskType::External { psk_id: b"psk".as_slice().into() }, Secret::copy_from(&[7; 32]))
 }
 
-/// Members and an observer who do everything under failures.
+/// Members and an observer that do everything under failures.
 struct Life {
     suite: CipherSuite,
     peers: Vec<Peer>,
@@ -140,13 +135,10 @@ impl Life {
         let own = comes_to_be("making a key package", |p, rng| {
             let leaf = leaf_params(name, suite);
             let params = KeyPackageParams::new(suite, leaf, LIFETIME);
-            OwnKeyPackage::generate(
-                p,
-                &mut rng.fork(name),
-                params,
-                signer(suite, name.len() as u64),
-            )
+            let signer = signer(suite, name.len() as u64);
+            OwnKeyPackage::generate(p, &mut rng.fork(name), params, signer)
         });
+
         let stored = own.to_secret().unwrap();
         comes_to_be("loading a key package", |p, _| OwnKeyPackage::from_secret(p, &stored));
         own
@@ -161,15 +153,13 @@ impl Life {
 
     fn join(welcome: &[u8], own: &OwnKeyPackage, seed: u64) -> Peer {
         let new = comes_to_be("joining by a Welcome", |p, _| {
-            let stage = WelcomeStage::open(p, config(), welcome, own)?;
-            let join = stage.join(p, &[psk()], None, None)?;
-            let verdicts = vec![Verdict::Accept; join.credentials().len()];
-            join.resolve(&verdicts)
+            let psks = [psk()];
+            accepting::join(p, config(), welcome, own, accepting::known(&psks), None, None)
         });
         Peer { psks: vec![psk()], ..Peer::settle(new, seed) }
     }
 
-    /// A founder, who adds two more with a PSK and a path.
+    /// A founder, who adds two members with a PSK and a path.
     fn begin(suite: CipherSuite) -> Self {
         let sender = ExternalSender {
             signature_key: signer(suite, 77).public,
@@ -177,28 +167,27 @@ impl Life {
         };
         let senders = Extension::new(ExtensionType::EXTERNAL_SENDERS, &vec![sender]).unwrap();
         let new = comes_to_be("founding a group", |p, rng| {
+            let group_id = b"a group".as_slice().into();
+            let leaf = leaf_params("alice", suite);
             let params = GroupParams {
-                group_id: b"a group".as_slice().into(),
-                cipher_suite: suite,
                 extensions: vec![senders.clone()],
-                leaf: leaf_params("alice", suite),
-                lifetime: LIFETIME,
+                ..GroupParams::new(group_id, suite, leaf, LIFETIME)
             };
             Group::create(p, rng, config(), params, signer(suite, 6))
         });
         let mut alice = Peer { psks: vec![psk()], ..Peer::settle(new, 1) };
+
         let info = comes_to_be("making a GroupInfo", |p, _| alice.group.group_info(p, ALL));
-        let observer = comes_to_be("beginning to observe", |p, _| {
-            let stage = ObserverStage::open(p, config(), &info, None)?;
-            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            stage.resolve(&verdicts)
-        });
+        let observer =
+            comes_to_be("beginning to observe", |p, _| accepting::watch(p, config(), &info));
+
         let owns = ["bob", "carol"].map(|name| Self::key_package(suite, name));
         let mut proposals: Vec<NewProposal> = owns.iter().map(Self::add).collect();
         proposals.push(NewProposal::ExternalPsk { psk_id: b"psk".as_slice().into() });
         let options = CommitOptions { force_path: true, psks: vec![psk()], ..commit_of(proposals) };
         let messages = commit(&mut alice, &options);
         accepted(&mut alice);
+
         let welcome = &messages.welcomes[0].message;
         let mut peers = vec![alice];
         peers.extend(owns.iter().zip(2..).map(|(own, seed)| Self::join(welcome, own, seed)));
@@ -213,7 +202,7 @@ impl Life {
         assert_eq!(self.observer.context(), self.peers[0].group.context());
     }
 
-    /// Everybody but a member receives a message; the observer, too, if it can.
+    /// Delivers a message to all members but one, and to the observer if the message is in the clear.
     fn deliver(&mut self, what: &str, from: usize, message: &[u8], clear: bool) {
         for place in (0..self.peers.len()).filter(|place| *place != from) {
             receive(what, &mut self.peers[place], message);
@@ -231,33 +220,33 @@ impl Life {
     }
 
     fn proposals_and_their_commit(&mut self) {
-        let event = step("proposing an Update", &mut self.peers[1], |group, p, rng| {
+        let update = step("proposing an Update", &mut self.peers[1], |group, p, rng| {
             Ok(group.propose_update(p, rng, None, &Framing::default())?)
         });
-        let Event::Proposal { message, .. } = event else { panic!("no proposal") };
-        self.deliver("processing an Update", 1, &message, true);
+        self.deliver("processing an Update", 1, &update.message, true);
+
         let psk_id = b"psk".as_slice().into();
         let proposal = NewProposal::ExternalPsk { psk_id };
-        let event = step("proposing a PSK", &mut self.peers[2], |group, p, rng| {
+        let proposal = step("proposing a PSK", &mut self.peers[2], |group, p, rng| {
             Ok(group.propose(p, rng, NOW, proposal.clone(), &Framing::default())?)
         });
-        let Event::Proposal { message, .. } = event else { panic!("no proposal") };
-        self.deliver("processing a PSK", 2, &message, true);
+        self.deliver("processing a PSK", 2, &proposal.message, true);
+
         let target = self.peers[0].group.external_target();
         let service = signer(self.suite, 77);
         let remove = Proposal::Remove(LeafIndex(3));
         let refused = comes_to_be("proposing from outside", |p, _| {
             target.propose(p, 0, &service, remove.clone())
         });
-        assert!(self.peers[0].process_at(NOW, &refused).is_err(), "nobody is there");
+        assert!(self.peers[0].process(&refused).is_err(), "no member has that leaf");
+
         let own = key_package_of(leaf_params("dave", self.suite), self.suite, 40);
         let message =
-            comes_to_be("proposing to add oneself", |p, _| target.propose_self(p, NOW, &own));
-        self.deliver("processing who adds himself", usize::MAX, &message, true);
-        let messages = commit(
-            &mut self.peers[0],
-            &CommitOptions { psks: vec![psk()], ..CommitOptions::default() },
-        );
+            comes_to_be("proposing its own addition", |p, _| target.propose_self(p, NOW, &own));
+        self.deliver("processing a newcomer's proposal", usize::MAX, &message, true);
+
+        let options = CommitOptions { psks: vec![psk()], ..CommitOptions::default() };
+        let messages = commit(&mut self.peers[0], &options);
         self.deliver("processing a commit of proposals", 0, &messages.commit, true);
         accepted(&mut self.peers[0]);
         self.peers.push(Self::join(&messages.welcomes[0].message, &own, 4));
@@ -266,11 +255,11 @@ impl Life {
 
     fn encrypted_handshake(&mut self) {
         let framing = encrypted();
-        let event = step("encrypting an Update", &mut self.peers[1], |group, p, rng| {
+        let update = step("encrypting an Update", &mut self.peers[1], |group, p, rng| {
             Ok(group.propose_update(p, rng, None, &framing)?)
         });
-        let Event::Proposal { message, .. } = event else { panic!("no proposal") };
-        self.deliver("opening an encrypted Update", 1, &message, false);
+        self.deliver("opening an encrypted Update", 1, &update.message, false);
+
         let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
         let messages = commit(&mut self.peers[2], &options);
         self.deliver("opening an encrypted commit", 2, &messages.commit, false);
@@ -281,12 +270,11 @@ impl Life {
     fn messages(&mut self) {
         let mut said = Vec::new();
         for _ in 0..3 {
-            let event = step("encrypting", &mut self.peers[0], |group, p, rng| {
+            said.push(step("encrypting", &mut self.peers[0], |group, p, rng| {
                 Ok(group.encrypt(p, rng, b"hello", &Framing::default())?)
-            });
-            let Event::Message(message) = event else { panic!("no message") };
-            said.push(message);
+            }));
         }
+
         let bob = &mut self.peers[1];
         let hears = |bob: &mut Peer, what: &str, message: &[u8]| {
             let Event::Application(read) = receive(what, bob, message) else { panic!("no data") };
@@ -297,34 +285,33 @@ impl Life {
         for place in 2..self.peers.len() {
             self.peers[place].receive(&said[1]);
         }
+
         self.commits(3, &CommitOptions::default());
-        hears(&mut self.peers[1], "decrypting a past epoch's", &said[1]);
+        hears(&mut self.peers[1], "decrypting in a past epoch", &said[1]);
     }
 
     fn outsider(&mut self) {
         let info = self.peers[0].group_info();
         let suite = self.suite;
         let new = comes_to_be("joining from outside", |p, rng| {
-            let stage = ExternalJoinStage::open(p, config(), &info, None)?;
-            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            let leaf = leaf_params("eve", suite);
             let options = ExternalJoinOptions {
                 psks: vec![psk()],
                 group_info: Some(GroupInfoOptions::default()),
-                ..ExternalJoinOptions::new(leaf, signer(suite, 60))
+                ..ExternalJoinOptions::new(leaf_params("eve", suite), signer(suite, 60))
             };
-            stage.commit(p, rng, &verdicts, options)
+            accepting::join_from_outside(p, rng, config(), &info, None, options)
         });
         self.deliver("processing an external commit", usize::MAX, &new.commit, true);
         self.peers.push(Peer { psks: vec![psk()], ..Peer::settle(new.group, 8) });
         self.agree();
+
         let info = self.peers[4].group_info();
         let observer = &self.observer;
         drop(survives("taking a GroupInfo", || (), |p| Ok(observer.take_group_info(p, &info)?)));
     }
 
-    /// Two proposals of which each is valid, and not both: who commits leaves one out, and a failure
-    /// on the way is not taken for what is wrong with a proposal.
+    /// Two proposals, each valid alone, that cannot be committed together. The committer leaves one out;
+    /// it does not mistake a failure of the provider for a fault of a proposal.
     fn misfits(&mut self) {
         let extension_data = b"custom".as_slice().into();
         let extensions = vec![Extension { extension_type: CUSTOM, extension_data }];
@@ -335,6 +322,7 @@ impl Life {
             let message = self.peers[who].propose(change, &Framing::default());
             deliver(&mut self.peers, who, &message);
         }
+
         let messages = commit(&mut self.peers[0], &CommitOptions::default());
         deliver(&mut self.peers, 0, &messages.commit);
         let change = self.peers[0].accepted();
@@ -346,8 +334,7 @@ impl Life {
     fn stored(&self) {
         let rows = || self.peers[1].rows.clone();
         comes_to_be("loading a group", |p, _| Group::load(p, config(), rows()));
-        let mut rows = Rows::new();
-        self.observer.rows().unwrap().apply_to(&mut rows);
+        let rows = rows_of(self.observer.rows());
         comes_to_be("loading an observer", |p, _| Observer::load(p, config(), rows.clone()));
         let group = &self.peers[1].group;
         comes_to_be("exporting", |p, _| group.export(p, b"label", b"context", 32));
@@ -362,7 +349,7 @@ fn live(suite: u16) {
     life.stored();
     life.peers.remove(2);
     life.commits(0, &commit_of(vec![NewProposal::Remove(LeafIndex(2))]));
-    // What follows the observer cannot see.
+    // The observer cannot follow the rest.
     life.encrypted_handshake();
     life.misfits();
 }
@@ -377,7 +364,7 @@ fn a_failing_provider_changes_nothing_and_blames_nobody_in_suite_2() {
     live(2);
 }
 
-/// Says of so many private keys that they are out of range.
+/// Reports this many private keys, the first ones, as out of range.
 struct OutOfRange(AtomicUsize);
 
 impl Hook for OutOfRange {
@@ -391,7 +378,7 @@ impl Hook for OutOfRange {
 
 /// `DeriveKeyPair` of RFC 9180 section 7.1.3: for the NIST curves, 256 candidates.
 #[test]
-fn a_candidate_for_a_private_key_that_is_out_of_range_is_passed_over() {
+fn key_derivation_skips_candidates_that_are_out_of_range() {
     let ikm = Secret::copy_from(&[7; 32]);
     let derive = |kem, out_of_range| {
         let hook = OutOfRange(AtomicUsize::new(out_of_range));

@@ -1,5 +1,5 @@
-//! Forward secrecy, post-compromise security and removal, on the stored rows: what somebody can do
-//! who copies a member's rows at one moment and sees all messages before and after.
+//! Forward secrecy, post-compromise security and removal, on the stored rows: the powers of a thief that
+//! copies a member's rows at one moment and sees all messages before and after.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{CryptoProvider, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
@@ -15,13 +15,13 @@ use conclave_testkit::forge::Insider;
 use conclave_testkit::party::*;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    CipherSuite, Content, Decode, Encode, LeafIndex, MlsMessage, MlsMessageBody, NodeIndex,
-    TreeSize, UpdatePath,
+    CipherSuite, Content, Decode, Encode, GroupContext, LeafIndex, MlsMessage, MlsMessageBody,
+    NodeIndex, TreeSize, UpdatePath,
 };
 
 type Maker = fn() -> &'static dyn CryptoProvider;
 
-/// The suites, each with a provider: X25519, P-256 and X448.
+/// Suites with X25519, P-256 and X448, each with a provider.
 const SUITES: [(u16, Maker); 4] = [(1, portable), (1, native), (2, native), (6, native)];
 
 fn group(suite: u16, provider: Maker, members: usize) -> Vec<Peer> {
@@ -41,11 +41,11 @@ fn path(encrypt: bool) -> CommitOptions {
 
 // ── forward secrecy ──────────────────────────────────────────────────────────────────────────
 
-/// Generations that the thief tries of each ratchet that it finds or guesses.
+/// The number of generations that the burglar tries of each ratchet that it finds or guesses.
 const BOUND: u32 = 4;
 
-/// Somebody who has a member's rows and derives all message keys that he can, taking every stretch
-/// of bytes in any row for any kind of secret.
+/// A thief of a member's rows that derives every message key that it can. It takes every stretch of
+/// bytes in any row for every kind of secret.
 struct Burglar<'a> {
     suite: &'a Suite<'a>,
     size: TreeSize,
@@ -57,7 +57,7 @@ impl Burglar<'_> {
         *key == *self.wanted
     }
 
-    /// A ratchet's secret of generation `from`, run forward.
+    /// Whether a ratchet leads to the key, if this is its secret of generation `from`.
     fn ratchet(&self, secret: &Secret, from: u32) -> bool {
         let suite = self.suite;
         let aead = suite.params().aead;
@@ -76,7 +76,7 @@ impl Burglar<'_> {
         false
     }
 
-    /// A node's secret, run down to all leaves below and along their ratchets.
+    /// Whether a node leads to the key, if this is its secret: by all leaves below and their ratchets.
     fn node(&self, secret: &Secret, node: NodeIndex) -> bool {
         let expand = |label: &[u8], context: &[u8]| {
             self.suite.expand_with_label(secret, label, context, self.suite.nh()).expect("derived")
@@ -92,7 +92,7 @@ impl Burglar<'_> {
         }
     }
 
-    /// Any secret that leads to message keys: of each node, of each generation, of the epoch.
+    /// Whether a secret of any kind leads to the key: of a node, of a generation, of the epoch.
     fn any(&self, secret: &Secret) -> bool {
         let as_epoch = EpochSecrets::from_epoch_secret(self.suite, secret.clone());
         let encryption = as_epoch.expect("derived").encryption.into_secret();
@@ -102,11 +102,12 @@ impl Burglar<'_> {
             || self.node(&encryption, self.size.root())
     }
 
-    /// Whether the key can be had from these rows: stored as such, by the secret tree as it is
-    /// loaded, or from any stretch of bytes.
+    /// Whether these rows lead to the key: as it is, by the loaded secret tree, or from any stretch of
+    /// bytes.
     fn finds_key_in(&self, peer: &Peer, rows: &Rows) -> bool {
         let loaded = peer.load(rows).expect("stored rows load");
         let tree = Insider::of(&loaded);
+
         let ids = (0..self.size.leaf_count()).flat_map(|leaf| {
             [RatchetKind::Handshake, RatchetKind::Application].map(|kind| (LeafIndex(leaf), kind))
         });
@@ -118,6 +119,7 @@ impl Burglar<'_> {
             let key = tree.secret_tree().leaf_keys(self.suite, leaf, kind, generation);
             key.is_ok_and(|key| self.is_wanted(&key))
         });
+
         let stored = row_with(rows, self.wanted.key.expose()).is_some();
         let secret_rows = rows.iter().filter(|(key, _)| key.table != Table::Tree);
         let by_guessing = || {
@@ -143,7 +145,7 @@ fn assert_key_gone(peer: &Peer, message: &[u8]) {
 }
 
 #[test]
-fn a_message_that_was_read_or_sent_cannot_be_read_again_from_what_is_stored() {
+fn stored_state_does_not_open_a_message_that_was_read_or_sent() {
     for (suite, provider) in SUITES {
         let mut peers = group(suite, provider, 3);
         for generation in 0..2 {
@@ -152,18 +154,22 @@ fn a_message_that_was_read_or_sent_cannot_be_read_again_from_what_is_stored() {
             let before: Vec<Rows> = peers.iter().map(|peer| peer.rows.clone()).collect();
             let message = peers[0].say(b"hello");
             assert_eq!(peers[1].reads(&message).data, b"hello");
+
             let suite = peers[1].suite();
             let burglar =
                 Burglar { suite: &suite, size: peers[0].group.tree().size(), wanted: &key };
             for (i, before) in before.iter().enumerate().take(2) {
-                assert!(burglar.finds_key_in(&peers[i], before), "the burglar's tools work");
+                assert!(
+                    burglar.finds_key_in(&peers[i], before),
+                    "the burglar does not find a key that is there"
+                );
                 assert!(!burglar.finds_key_in(&peers[i], &peers[i].rows), "member {i}");
                 peers[i].reload();
             }
             assert_key_gone(&peers[1], &message);
-            // Its own message is known, and not read.
+            // The sender knows its own message, and does not read it.
             assert!(peers[0].process(&message).expect("known").is_none());
-            // Who has not read it yet can.
+            // A member that has not read it yet can.
             assert!(burglar.finds_key_in(&peers[2], &peers[2].rows));
             assert_eq!(peers[2].thief().reads(&message).data, b"hello");
         }
@@ -184,7 +190,7 @@ fn the_burglar_finds_a_key_from_any_secret_above_it() {
 }
 
 #[test]
-fn an_encrypted_proposal_or_commit_cannot_be_opened_again_from_what_is_stored() {
+fn stored_state_does_not_open_a_processed_handshake_message() {
     for (suite, provider) in SUITES {
         let mut peers = group(suite, provider, 3);
         let size = peers[0].group.tree().size();
@@ -194,6 +200,7 @@ fn an_encrypted_proposal_or_commit_cannot_be_opened_again_from_what_is_stored() 
             let key = message_key(&peers[1], 0, kind, generation);
             let burglar = Burglar { suite: &suite, size, wanted: &key };
             assert!(burglar.finds_key_in(&peers[1], &peers[1].rows));
+
             let message = match generation {
                 0 => {
                     let message = peers[0].propose_update(None, &framing(true));
@@ -208,7 +215,7 @@ fn an_encrypted_proposal_or_commit_cannot_be_opened_again_from_what_is_stored() 
             }
             match generation {
                 0 => assert_key_gone(&peers[1], &message),
-                // The epoch is past, and its handshake is over.
+                // A past epoch takes no handshake message.
                 _ => assert!(peers[1].process(&message).is_err()),
             }
         }
@@ -217,12 +224,13 @@ fn an_encrypted_proposal_or_commit_cannot_be_opened_again_from_what_is_stored() 
 }
 
 #[test]
-fn a_message_that_was_skipped_is_read_late_once() {
+fn a_skipped_message_is_read_late_and_only_once() {
     let mut peers = group(1, portable, 2);
     let key = message_key(&peers[1], 0, RatchetKind::Application, 0);
     let messages = [peers[0].say(b"first"), peers[0].say(b"second")];
     let suite = Suite::new(&PROVIDER, CipherSuite(1)).unwrap();
     let burglar = Burglar { suite: &suite, size: peers[0].group.tree().size(), wanted: &key };
+
     peers[1].reads(&messages[1]);
     peers[1].reload();
     assert!(burglar.finds_key_in(&peers[1], &peers[1].rows));
@@ -238,8 +246,7 @@ fn a_message_that_was_skipped_is_read_late_once() {
 
 // ── post-compromise security ─────────────────────────────────────────────────────────────────
 
-/// What can be done with a message by somebody who has a member's rows. Whatever step comes of it,
-/// he takes.
+/// Lets a thief of a member's rows process a message and take the step that results.
 fn follow(thief: &mut Peer, message: &[u8]) -> Result<Option<Event>, Error> {
     match thief.process(message) {
         Ok(Some(step)) => Ok(Some(thief.take(step))),
@@ -257,8 +264,8 @@ fn path_of(commit: &[u8]) -> UpdatePath {
     *commit.path.expect("a path")
 }
 
-/// Whether any stolen private key, the own one of any member included that is among the rows, opens
-/// any path secret of a commit. `context` is the encoded provisional GroupContext.
+/// Whether any private key in the stolen rows opens any path secret of a commit. `context` is the
+/// encoded provisional GroupContext.
 fn opens_a_path_secret(thief: &Peer, commit: &[u8], context: &[u8]) -> bool {
     let suite = thief.suite();
     let keys = thief.rows.iter().filter(|(key, _)| key.table == Table::PrivateKey);
@@ -270,6 +277,7 @@ fn opens_a_path_secret(thief: &Peer, commit: &[u8], context: &[u8]) -> bool {
         })
         .collect();
     assert!(!pairs.is_empty());
+
     let path = path_of(commit);
     let mut sealed = path.nodes.iter().flat_map(|node| &node.encrypted_path_secret);
     sealed.any(|sealed| {
@@ -278,15 +286,15 @@ fn opens_a_path_secret(thief: &Peer, commit: &[u8], context: &[u8]) -> bool {
     })
 }
 
-/// The encoded provisional GroupContext of the last commit, which had led from `old`.
-fn provisional(peer: &Peer, old: &conclave_wire::GroupContext) -> Vec<u8> {
+/// The encoded provisional GroupContext of the last commit, which ended the epoch of `old`.
+fn provisional(peer: &Peer, old: &GroupContext) -> Vec<u8> {
     let mut context = peer.group.context().clone();
     context.confirmed_transcript_hash = old.confirmed_transcript_hash.clone();
     context.to_bytes().expect("encoded")
 }
 
-/// Whether a thief can derive the epoch that the others are in from the `init_secret` of the epoch
-/// before, taking zeros and every stretch of its rows for the `commit_secret`.
+/// Whether a thief can derive the others' epoch from the `init_secret` of the epoch before, with zeros
+/// or any stretch of its rows as the `commit_secret`.
 fn derives_epoch(thief: &Peer, honest: &Peer) -> bool {
     let suite = thief.suite();
     let init = Insider::of(&thief.group).stored_secret("init_secret").clone();
@@ -296,8 +304,8 @@ fn derives_epoch(thief: &Peer, honest: &Peer) -> bool {
     let stretches = secret_rows.flat_map(|(_, row)| row.expose().windows(suite.nh()));
     let guesses = stretches.map(Secret::copy_from).chain([Secret::zero(suite.nh())]);
     let mut epochs = guesses.map(|guess| {
-        let (init, guess) =
-            (InitSecret::from_secret(init.clone()), CommitSecret::from_secret(guess));
+        let init = InitSecret::from_secret(init.clone());
+        let guess = CommitSecret::from_secret(guess);
         let joiner = JoinerSecret::derive(&suite, &init, &guess, &context).expect("derived");
         let member = MemberSecret::derive(&suite, &joiner, &PskSecret::zero(&suite));
         member.expect("derived").epoch(&suite, &context).expect("derived")
@@ -305,9 +313,8 @@ fn derives_epoch(thief: &Peer, honest: &Peer) -> bool {
     epochs.any(|epoch| epoch.epoch_authenticator == *wanted)
 }
 
-/// A thief that follows along as long as the victim does not heal: it opens all messages and enters
-/// all epochs.
-fn thief_who_follows(peers: &mut [Peer], victim: usize, encrypt: bool) -> Peer {
+/// A thief that follows the group until the victim heals: it opens all messages and enters all epochs.
+fn thief_that_follows(peers: &mut [Peer], victim: usize, encrypt: bool) -> Peer {
     let mut thief = peers[victim].thief();
     let message = peers[0].say(b"before");
     deliver(peers, 0, &message);
@@ -318,7 +325,10 @@ fn thief_who_follows(peers: &mut [Peer], victim: usize, encrypt: bool) -> Peer {
         let commit = commits(peers, committer, path(encrypt)).commit;
         if !encrypt {
             let context = provisional(&peers[0], &old);
-            assert!(opens_a_path_secret(&rows_before, &commit, &context), "the tools work");
+            assert!(
+                opens_a_path_secret(&rows_before, &commit, &context),
+                "the test does not find a secret that is there"
+            );
         }
         assert!(matches!(follow(&mut thief, &commit), Ok(Some(Event::Epoch(_)))));
         let message = peers[0].say(b"in the next epoch");
@@ -328,14 +338,15 @@ fn thief_who_follows(peers: &mut [Peer], victim: usize, encrypt: bool) -> Peer {
     thief
 }
 
-/// From the healing commit on the thief is stuck, and whatever it tries opens nothing: neither with
-/// its state as it is, nor with the rows as they were stolen.
+/// Checks that the thief is stuck from the healing commit on: nothing opens, neither with its state as
+/// it is nor with the rows as they were stolen.
 fn assert_locked_out(peers: &mut [Peer], thief: &mut Peer, healing: &[u8], encrypt: bool) {
     let epoch = thief.group.epoch();
     let error = follow(thief, healing).expect_err("the thief cannot follow");
     assert!(matches!(error, Error::Rejected(_)), "{error}");
     assert_eq!(thief.group.epoch(), epoch, "the thief is stuck");
     assert!(!derives_epoch(thief, &peers[0]), "the thief can derive the healed epoch");
+
     for committer in [1, 0, 2, 1] {
         for sender in [1, 0, 2] {
             let message = peers[sender].say(b"after");
@@ -343,6 +354,7 @@ fn assert_locked_out(peers: &mut [Peer], thief: &mut Peer, healing: &[u8], encry
             let error = follow(thief, &message).expect_err("the thief reads nothing");
             assert!(matches!(error, Error::Rejected(Rejection::WrongEpoch { .. })), "{error}");
         }
+
         let old = peers[0].group.context().clone();
         let commit = commits(peers, committer, path(encrypt)).commit;
         assert!(follow(thief, &commit).is_err());
@@ -350,17 +362,18 @@ fn assert_locked_out(peers: &mut [Peer], thief: &mut Peer, healing: &[u8], encry
             assert!(!opens_a_path_secret(thief, &commit, &provisional(&peers[0], &old)));
         }
     }
+
     agree(peers);
     let ours = peers[0].group.epoch_authenticator().unwrap();
     assert_ne!(thief.group.epoch_authenticator().unwrap(), ours);
 }
 
 #[test]
-fn a_member_s_own_path_locks_out_who_has_stolen_its_rows() {
+fn a_members_path_locks_out_a_thief_of_its_rows() {
     for (suite, provider) in SUITES {
         for encrypt in [false, true] {
             let mut peers = group(suite, provider, 4);
-            let mut thief = thief_who_follows(&mut peers, 1, encrypt);
+            let mut thief = thief_that_follows(&mut peers, 1, encrypt);
             let old = thief.group.context().clone();
             let healing = commits(&mut peers, 1, path(encrypt)).commit;
             if !encrypt {
@@ -373,15 +386,15 @@ fn a_member_s_own_path_locks_out_who_has_stolen_its_rows() {
 }
 
 #[test]
-fn a_member_s_update_that_somebody_else_commits_locks_out_who_has_stolen_its_rows() {
+fn a_members_committed_update_locks_out_a_thief_of_its_rows() {
     for (suite, provider) in SUITES {
         for encrypt in [false, true] {
             let mut peers = group(suite, provider, 4);
-            let mut thief = thief_who_follows(&mut peers, 1, encrypt);
+            let mut thief = thief_that_follows(&mut peers, 1, encrypt);
             let old = thief.group.context().clone();
             let proposal = peers[1].propose_update(None, &framing(encrypt));
             deliver(&mut peers, 1, &proposal);
-            // It sees the proposal, and can cache it; only the new private key it has not.
+            // The thief sees the proposal and can cache it, but lacks the new private key.
             let _ = follow(&mut thief, &proposal);
             let healing = commits(&mut peers, 2, path(encrypt)).commit;
             if !encrypt {
@@ -394,13 +407,13 @@ fn a_member_s_update_that_somebody_else_commits_locks_out_who_has_stolen_its_row
 }
 
 #[test]
-fn a_commit_without_a_path_locks_out_nobody() {
-    // Why the tests above commit paths: adding somebody heals nothing.
+fn a_commit_without_a_path_locks_out_no_thief() {
+    // An Add heals nothing, which is why the tests above commit paths.
     let mut peers = group(1, portable, 3);
     let mut thief = peers[1].thief();
     let options = commit_of(vec![add(&key_package("new", 99))]);
     let commit = commits(&mut peers, 1, options).commit;
-    assert!(derives_epoch(&thief, &peers[0]), "the tools work");
+    assert!(derives_epoch(&thief, &peers[0]), "the test does not find a secret that is there");
     assert!(matches!(follow(&mut thief, &commit), Ok(Some(Event::Epoch(_)))));
     let message = peers[1].say(b"still read");
     assert_eq!(thief.reads(&message).data, b"still read");
@@ -409,16 +422,17 @@ fn a_commit_without_a_path_locks_out_nobody() {
 // ── removal ──────────────────────────────────────────────────────────────────────────────────
 
 #[test]
-fn a_removed_member_reads_nothing_of_the_new_epoch_even_if_it_keeps_its_rows() {
+fn a_removed_member_that_keeps_its_rows_cannot_read_the_new_epoch() {
     for (suite, provider) in SUITES {
         for encrypt in [false, true] {
             let mut peers = group(suite, provider, 4);
-            let mut thief = thief_who_follows(&mut peers, 3, encrypt);
-            let (old, stolen) = (thief.group.context().clone(), thief.rows.clone());
+            let mut thief = thief_that_follows(&mut peers, 3, encrypt);
+            let old = thief.group.context().clone();
+            let stolen = thief.rows.clone();
             let proposals = vec![NewProposal::Remove(LeafIndex(3))];
             let removal = commits(&mut peers, 0, CommitOptions { proposals, ..path(encrypt) });
-            let removed = peers.pop().expect("the removed one");
-            assert!(removed.rows.is_empty(), "it stores nothing any more");
+            let removed = peers.pop().expect("the removed member");
+            assert!(removed.rows.is_empty(), "a removed member stores something");
             assert!(removed.all_rows().is_empty());
             if !encrypt {
                 let context = provisional(&peers[0], &old);
@@ -429,16 +443,17 @@ fn a_removed_member_reads_nothing_of_the_new_epoch_even_if_it_keeps_its_rows() {
                 for sender in 0..3 {
                     let message = peers[sender].say(b"among us");
                     deliver(&mut peers, sender, &message);
-                    // It ignores the removal, and stays where it was.
-                    let error = follow(&mut thief, &message).expect_err("nothing for it");
+                    // The thief has ignored the removal and stays in its epoch.
+                    let error = follow(&mut thief, &message).expect_err("of another epoch");
                     assert!(matches!(error, Error::Rejected(Rejection::WrongEpoch { .. })));
                     assert!(removed.process(&message).is_err());
                 }
                 let commit = commits(&mut peers, 1, path(encrypt)).commit;
                 assert!(follow(&mut thief, &commit).is_err());
             }
-            assert!(thief.rows == stolen, "what is refused changes nothing");
-            // If it hears of it and believes it, it forgets everything.
+            assert!(thief.rows == stolen, "a refused message changes something");
+
+            // If it processes the removal and believes it, it deletes everything.
             let Ok(Some(Event::Removal(_))) = follow(&mut thief, &removal.commit) else {
                 panic!("the removal is valid")
             };
@@ -450,7 +465,7 @@ fn a_removed_member_reads_nothing_of_the_new_epoch_even_if_it_keeps_its_rows() {
 }
 
 #[test]
-fn nothing_in_a_removed_member_s_rows_leads_to_a_key_of_the_new_epoch() {
+fn a_removed_members_rows_lead_to_no_key_of_the_new_epoch() {
     let mut peers = group(1, portable, 4);
     let thief = peers[3].thief();
     let proposals = vec![NewProposal::Remove(LeafIndex(3))];

@@ -2,19 +2,19 @@
 //!
 //! Mallory's key and signatures have components of small order, which only the owner of a key can
 //! craft. The equation without the cofactor refuses most of these signatures, and a batch without it
-//! accepts them by chance; by the rule that holds here everybody accepts them, on every path: each
-//! alone or in a batch, and with either provider.
+//! accepts them by chance. By our rule everybody accepts them on every path: alone or in a batch, and
+//! with either provider.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::testing::{Hook, Hooked};
 use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair};
 use conclave_group::{
-    CommitMessages, CommitOptions, Config, ExternalJoinOptions, ExternalJoinStage, Framing,
-    KeyPackageParams, LeafUpdate, NewProposal, OwnKeyPackage, ValidKeyPackage, Verdict,
+    CommitMessages, CommitOptions, Config, ExternalJoinOptions, Framing, KeyPackageParams,
+    LeafUpdate, NewProposal, OwnKeyPackage, ValidKeyPackage,
 };
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_testkit::SeededRng;
 use conclave_testkit::party::*;
+use conclave_testkit::{SeededRng, accepting};
 use conclave_wire::LeafIndex;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};
 use curve25519_dalek::{EdwardsPoint, Scalar};
@@ -23,7 +23,7 @@ use std::cell::Cell;
 
 // ── mallory ──────────────────────────────────────────────────────────────────────────────────
 
-/// Signs with twisted keys; others it leaves alone.
+/// Signs with twisted keys; with others it leaves the signature to the provider.
 struct Twist;
 
 static MALLORYS: Hooked<RustCrypto, Twist> = Hooked::new(RustCrypto::new(), Twist);
@@ -39,7 +39,7 @@ fn scalar(parts: &[&[u8]]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
 }
 
-/// A point and one of order eight.
+/// The sum of a point and one of order eight.
 fn twisted(point: EdwardsPoint) -> [u8; 32] {
     (point + EIGHT_TORSION[1]).compress().to_bytes()
 }
@@ -82,10 +82,10 @@ fn setup(provider: &'static dyn CryptoProvider) -> Setup {
     Setup { provider, ..Setup::of(SUITE) }
 }
 
-/// Where mallory sits.
+/// Mallory's place.
 const MALLORY: usize = 6;
 
-/// Six honest members, half of them with each provider, and mallory, who was added by one of them.
+/// Six honest members, half of them with each provider, and mallory, whom one of them has added.
 fn group() -> Vec<Peer> {
     let mut peers = setup(portable()).members(6);
     peers.iter_mut().step_by(2).for_each(|peer| peer.provider = native());
@@ -104,7 +104,8 @@ fn joins(
     setup(provider).join(&messages.welcomes[0].message, own, &[], 9).expect("joins")
 }
 
-/// Of the signatures that mallory makes in here, at least so many are none without the cofactor.
+/// Checks that the equation without the cofactor refuses at least this many of the signatures that an
+/// action makes.
 fn crafted<T>(least: usize, action: impl FnOnce() -> T) -> T {
     let before = REFUSED_WITHOUT_COFACTOR.get();
     let result = action();
@@ -131,7 +132,7 @@ fn crafted_key_packages_are_accepted_alone_and_in_a_batch() {
 }
 
 #[test]
-fn commits_that_add_crafted_leaves_are_accepted_and_their_trees_are_joined() {
+fn commits_with_crafted_leaves_are_accepted_and_their_trees_joined() {
     let mut peers = group();
     let own = crafted(4, || [2, 3, 4, 5].map(mallorys_key_package));
     let newcomers = [50, 51].map(|seed| key_package("newcomer", seed));
@@ -182,12 +183,13 @@ fn crafted_external_commits_are_accepted_and_observed() {
     let mut observer = watch(&peers[0].group_info());
     for seed in 20..24 {
         let info = peers[usize::from(seed) % 2].group_info();
-        let stage = ExternalJoinStage::open(&MALLORYS, config(), &info, None).unwrap();
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let leaf = leaf_params("mallory again", SUITE);
         let options = ExternalJoinOptions::new(leaf, twisted_pair(seed));
         let mut rng = SeededRng::from_u64(seed.into());
-        let joined = stage.commit(&MALLORYS, &mut rng, &verdicts, options).unwrap();
+        let joined =
+            accepting::join_from_outside(&MALLORYS, &mut rng, config(), &info, None, options)
+                .unwrap();
+
         for peer in &mut peers {
             peer.receive(&joined.commit);
         }
@@ -196,7 +198,8 @@ fn crafted_external_commits_are_accepted_and_observed() {
         peers.push(joined);
         agree(&peers);
     }
-    // Who opens the GroupInfo that mallory signs verifies that, and all leaves in a batch.
+
+    // A newcomer verifies the signature of a GroupInfo by mallory, and all leaves in a batch.
     let info = crafted(2, || [MALLORY, 7, 8, 9].map(|i| peers[i].group_info()));
     for provider in providers() {
         for info in &info {

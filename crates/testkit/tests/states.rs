@@ -1,17 +1,19 @@
-//! What clients have stored is read by this version: the files of `vectors/state`, of every format
-//! that there has been.
+//! This version reads stored states of every format: the files of `vectors/state`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{CryptoProvider, Secret};
 use conclave_group::rows::{FORMAT, Table};
-use conclave_group::{Event, Group, Observer, ObserverEvent, OwnKeyPackage};
-use conclave_provider_aws_lc::AwsLc;
-use conclave_testkit::SeededRng;
-use conclave_testkit::party::{PROVIDER, Peer, Rows, config, observe};
-use conclave_testkit::states::{
-    EXPORTED, KeyPackageState, MemberState, ObserverState, SUITES, States, file, from_json, make,
-    stored, to_json,
+use conclave_group::{
+    Event, ExternalCommit, Group, Identity, Link, Observer, ObserverEvent, OwnKeyPackage,
+    ValidKeyPackage, Verdict, key_package_from_message,
 };
+use conclave_testkit::party::{LIFETIME, NOW, Peer, config, native, observe, portable, rows_of};
+use conclave_testkit::states::{
+    EXPORTED, ExternalCommitState, IdentityState, KeyPackageState, LinkState, MemberState,
+    ObserverState, SUITES, States, file, from_json, make, stored, to_json,
+};
+use conclave_testkit::vectors::hex::Hex;
+use conclave_testkit::{SeededRng, accepting};
 use conclave_wire::Encode;
 use std::collections::BTreeSet;
 use std::fs::read_to_string;
@@ -31,10 +33,6 @@ fn files(format: u8) -> [States; 3] {
 
 fn all_files() -> Vec<States> {
     (1..=FORMAT).flat_map(files).collect()
-}
-
-fn providers() -> [&'static dyn CryptoProvider; 2] {
-    [&PROVIDER, Box::leak(Box::new(AwsLc::with_threads(1)))]
 }
 
 fn load(provider: &'static dyn CryptoProvider, state: &MemberState) -> Peer {
@@ -60,6 +58,7 @@ fn check_member(provider: &'static dyn CryptoProvider, format: u8, state: &Membe
     assert_eq!(exported.expose(), &*state.exported);
     assert_eq!(peer.group.own_leaf().0, state.own_leaf);
     assert_eq!(peer.group.pending_commit().is_some(), state.commit.is_none());
+
     for commit_first in [false, true] {
         let mut peer = load(provider, state);
         if commit_first {
@@ -75,10 +74,12 @@ fn check_member(provider: &'static dyn CryptoProvider, format: u8, state: &Membe
     }
 }
 
-/// Goes into the next epoch.
+/// Enters the next epoch.
 fn commit(peer: &mut Peer, state: &MemberState) {
     match &state.commit {
-        None => drop(peer.accepted()),
+        None => {
+            peer.accepted();
+        }
         Some(commit) => {
             let event = peer.receive(commit);
             assert!(matches!(event, Event::Epoch(_)), "{event:?}");
@@ -90,48 +91,107 @@ fn check_observer(provider: &'static dyn CryptoProvider, format: u8, state: &Obs
     let rows = stored(&state.rows);
     let mut observer = Observer::load(provider, config(), rows.clone()).unwrap();
     if format == FORMAT {
-        let mut again = Rows::new();
-        observer.rows().unwrap().apply_to(&mut again);
-        assert_eq!(again, rows);
+        assert_eq!(rows_of(observer.rows()), rows);
     }
     assert_eq!(observer.context().to_bytes().unwrap(), *state.context);
     assert_eq!(observer.group_info(), Some(&*state.group_info));
+
     let event = observe(&mut observer, &state.commit).unwrap();
     assert!(matches!(event, ObserverEvent::Epoch(_)), "{event:?}");
     assert_eq!(observer.context().to_bytes().unwrap(), *state.next_context);
 }
 
-fn check_key_package(provider: &dyn CryptoProvider, format: u8, state: &KeyPackageState) {
-    let stored = Secret::copy_from(&state.stored);
-    let own = OwnKeyPackage::from_secret(provider, &stored).unwrap();
+/// Checks that a value of the current format is stored as the same bytes again.
+fn check_bytes<E: std::fmt::Debug>(format: u8, again: Result<Secret, E>, stored: &Hex) {
     if format == FORMAT {
-        assert_eq!(own.to_secret().unwrap().expose(), stored.expose());
+        assert_eq!(again.unwrap().expose(), &**stored);
     }
+}
+
+fn secret(stored: &Hex) -> Secret {
+    Secret::copy_from(stored)
+}
+
+fn check_key_package(provider: &dyn CryptoProvider, format: u8, state: &KeyPackageState) {
+    let own = OwnKeyPackage::from_secret(provider, &secret(&state.stored)).unwrap();
+    check_bytes(format, own.to_secret(), &state.stored);
     assert_eq!(own.reference()[..], state.reference[..]);
+
     let peer = Peer::join(&state.welcome, &own, 1).unwrap();
     assert_eq!(authenticator(&peer), &*state.epoch_authenticator);
 }
 
+fn check_link(provider: &dyn CryptoProvider, format: u8, state: &LinkState) {
+    let link = Link::from_secret(&secret(&state.stored)).unwrap();
+    check_bytes(format, link.to_secret(), &state.stored);
+    assert_eq!(*link.group_id().0, *state.group_id);
+
+    let own = OwnKeyPackage::from_secret(provider, &secret(&state.key_package)).unwrap();
+    let none = accepting::known(&[]);
+    let new = accepting::join(provider, config(), &state.welcome, &own, none, None, Some(&link));
+    let peer = Peer::settle(new.unwrap_or_else(|e| panic!("{}: {e}", state.what)), 1);
+    assert_eq!(authenticator(&peer), &*state.epoch_authenticator, "{}", state.what);
+}
+
+fn check_external_commit(
+    provider: &'static dyn CryptoProvider,
+    format: u8,
+    state: &ExternalCommitState,
+) {
+    let made = ExternalCommit::from_secret(provider, config(), &secret(&state.stored)).unwrap();
+    check_bytes(format, made.to_secret(), &state.stored);
+    assert_eq!(made.commit, *state.commit);
+    assert_eq!(made.group_info.as_deref(), Some(&*state.group_info));
+
+    let mut peer = Peer { provider, ..Peer::settle(made.group, 1) };
+    assert_eq!(authenticator(&peer), &*state.epoch_authenticator);
+    assert_eq!(peer.reads(&state.unread.message).data, *state.unread.data);
+}
+
+/// A key package of the loaded identity is valid, and its leaf is like that of the old one.
+fn check_identity(provider: &dyn CryptoProvider, format: u8, state: &IdentityState) {
+    let identity = Identity::from_secret(&secret(&state.stored)).unwrap();
+    check_bytes(format, identity.to_secret(), &state.stored);
+
+    let rng = &mut SeededRng::from_u64(1);
+    let params = identity.key_package_params(LIFETIME);
+    let own = OwnKeyPackage::generate(provider, rng, params, identity.signer).unwrap();
+    let old = key_package_from_message(&state.key_package).unwrap();
+    let mut leaf = own.key_package().leaf_node.clone();
+    leaf.encryption_key = old.leaf_node.encryption_key.clone();
+    leaf.signature = old.leaf_node.signature.clone();
+    assert_eq!(leaf, old.leaf_node);
+    for package in [own.key_package().clone(), old] {
+        let stage = ValidKeyPackage::check(provider, NOW, &config(), package).unwrap();
+        stage.resolve(Verdict::Accept).unwrap();
+    }
+}
+
 fn check(states: &States) {
-    for provider in providers() {
+    for provider in [portable(), native()] {
         for member in &states.members {
             check_member(provider, states.format, member);
         }
         check_observer(provider, states.format, &states.observer);
         check_key_package(provider, states.format, &states.key_package);
+        for link in &states.links {
+            check_link(provider, states.format, link);
+        }
+        check_external_commit(provider, states.format, &states.external_commit);
+        check_identity(provider, states.format, &states.identity);
     }
 }
 
 #[test]
-fn the_stored_states_of_every_format_are_read_and_go_on() {
+fn stored_states_of_every_format_load_and_go_on() {
     for states in all_files() {
         check(&states);
     }
 }
 
 #[test]
-fn the_stored_states_have_something_in_every_table() {
-    // None of them is under a policy of a name: `group::tests::policy` has such rows.
+fn stored_states_have_rows_in_every_table() {
+    // None of these states has a named policy; `group::tests::policy` has such rows.
     let named = |table: &Table| *table != Table::Policy;
     let tables = (0..=u8::MAX).filter_map(Table::from_number);
     let all: BTreeSet<Table> = tables.filter(named).collect();
@@ -144,7 +204,7 @@ fn the_stored_states_have_something_in_every_table() {
 }
 
 #[test]
-fn the_same_seed_makes_the_same_stored_states_and_they_are_good() {
+fn the_same_seed_makes_the_same_valid_states() {
     for suite in SUITES {
         let states = make(suite, &SeededRng::from_u64(1));
         assert_eq!(states, make(suite, &SeededRng::from_u64(1)));

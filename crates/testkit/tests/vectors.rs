@@ -1,5 +1,5 @@
-//! The vectors of this repository and the working group's pass with both providers; what is
-//! generated passes; what is changed fails.
+//! The vectors of this repository and the working group's pass with both providers, generated vectors
+//! pass, and changed ones fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{CryptoProvider, Suites};
@@ -25,7 +25,7 @@ fn check_with_both(kind: Option<Kind>, json: &[u8]) -> Report {
 
 fn assert_passed(what: &str, report: &Report) {
     for failure in &report.failures {
-        // Past the test harness's capture, so that all of them show.
+        // Bypasses the test harness's capture, so that all of them are shown.
         let _ = writeln!(std::io::stderr(), "{what}: {failure}");
     }
     assert_eq!(report.failed, 0, "{what}");
@@ -36,14 +36,15 @@ fn assert_passed(what: &str, report: &Report) {
 fn official() -> Option<PathBuf> {
     let named = std::env::var_os("MLS_VECTORS").map(PathBuf::from);
     if let Some(folder) = named {
-        assert!(folder.is_dir(), "MLS_VECTORS is {}, which is no folder", folder.display());
+        assert!(folder.is_dir(), "MLS_VECTORS is {}, which is not a folder", folder.display());
         return Some(folder);
     }
     let usual = workspace().join("../shared/vectors");
     usual.is_dir().then_some(usual)
 }
 
-/// All kinds of a folder, each recognised by its content.
+/// Checks the files of all kinds in a folder, each recognised by its content. Returns how many vectors
+/// passed.
 fn check_folder(folder: &Path) -> usize {
     let mut passed = 0;
     for kind in Kind::ALL {
@@ -98,7 +99,7 @@ fn the_working_groups_vectors_pass() {
 }
 
 #[test]
-fn what_is_generated_passes() {
+fn generated_vectors_pass() {
     for (n, kind) in Kind::ALL.into_iter().enumerate() {
         let rng = SeededRng::from_u64(n as u64);
         let suites: Option<&[u16]> = kind.has_suites().then_some(&[2, 3]);
@@ -114,10 +115,12 @@ fn what_is_generated_passes() {
 /// The post-quantum suites at Conclave's code points.
 const POST_QUANTUM: std::ops::RangeInclusive<u16> = 0xf0c1..=0xf0cb;
 
-/// What is generated of each kind passes with both providers, in the suites of the kind's place.
+/// Checks that generated vectors of each kind pass with both providers, in the suites for the kind's
+/// place.
 fn generated_passes(suites: impl Fn(u16) -> BTreeSet<u16>) {
     for (n, kind) in (0..).zip(Kind::ALL).filter(|(_, kind)| kind.has_suites()) {
-        let (suites, rng) = (suites(n), SeededRng::from_u64(n.into()));
+        let suites = suites(n);
+        let rng = SeededRng::from_u64(n.into());
         let list: Vec<u16> = suites.iter().copied().collect();
         let file = generate(kind, Some(&list), &PORTABLE, &rng).unwrap();
         let report = check_with_both(None, file.as_bytes());
@@ -127,19 +130,19 @@ fn generated_passes(suites: impl Fn(u16) -> BTreeSet<u16>) {
     }
 }
 
-/// Each kind in two of the suites, and all suites in turn.
+/// Each kind in two of the suites; the kinds take turns through all suites.
 #[test]
-fn what_is_generated_in_post_quantum_suites_passes() {
+fn generated_post_quantum_vectors_pass() {
     generated_passes(|n| POST_QUANTUM.filter(|suite| (suite + n) % 11 < 2).collect());
 }
 
 #[test]
 #[ignore = "takes minutes: cargo test --release -p conclave-testkit --test vectors -- --ignored"]
-fn what_is_generated_of_each_kind_in_all_post_quantum_suites_passes() {
+fn generated_vectors_of_each_kind_pass_in_all_post_quantum_suites() {
     generated_passes(|_| POST_QUANTUM.collect());
 }
 
-/// Every way to change one value of a vector a little, with the place.
+/// The vector with each of its values changed a little, and the place of the change.
 fn changes(value: &Value) -> Vec<(String, Value)> {
     match value {
         Value::Object(fields) => fields
@@ -182,17 +185,17 @@ fn changes(value: &Value) -> Vec<(String, Value)> {
     }
 }
 
-/// Changes that leave a vector right.
+/// Whether a change leaves a vector right.
 fn is_harmless(kind: Kind, place: &str) -> bool {
-    // The suite: another with the same hash and AEAD gives the same secrets.
+    // Another suite with the same hash and AEAD gives the same secrets.
     place == "cipher_suite."
         // Any member may propose to add or remove.
         || place == "proposal_sender."
-        // Only its beginning counts (section 6.3.2).
+        // Only its first bytes count (section 6.3.2).
         || (kind == Kind::SecretTree && place == "sender_data.ciphertext.last flipped")
         // The end of an Add is its key package's signature, which does not get into the tree.
         || (kind == Kind::TreeOperations && place == "proposal.last flipped")
-        // Only the form of messages is checked: contents are whatever their maker chose.
+        // Only the form of messages is checked: their contents are arbitrary.
         || (kind == Kind::Messages && place.ends_with("flipped"))
 }
 
@@ -202,7 +205,7 @@ fn a_vector_with_any_value_changed_fails() {
         let suites: Option<&[u16]> = kind.has_suites().then_some(&[1]);
         let file = generate(kind, suites, &PORTABLE, &SeededRng::from_u64(1)).unwrap();
         let vectors: Vec<Value> = serde_json::from_str(&file).unwrap();
-        // The longest has something of everything.
+        // The longest vector has a value in every field.
         let vector = match kind {
             Kind::PassiveClientHandlingCommit => &vectors[1],
             Kind::PassiveClientRandom => continue,
@@ -229,13 +232,13 @@ fn one(kind: Kind) -> Value {
 }
 
 #[test]
-fn a_single_vector_is_taken_without_an_array() {
+fn a_single_vector_is_read_without_an_array() {
     let json = one(Kind::PskSecret).to_string();
     assert_passed("one vector", &check_with_both(None, json.as_bytes()));
 }
 
 #[test]
-fn upper_case_and_unknown_fields_are_taken() {
+fn upper_case_and_unknown_fields_are_accepted() {
     let mut vector = one(Kind::Welcome);
     for (_, field) in vector.as_object_mut().unwrap() {
         if let Value::String(text) = field {
@@ -267,7 +270,7 @@ fn a_vector_without_a_required_field_fails() {
     vectors[0].as_object_mut().unwrap().remove("signer_pub");
     let report = check_with_both(None, json!(vectors).to_string().as_bytes());
     assert_eq!((report.kind, report.passed, report.failed), (Kind::Welcome, 1, 1));
-    assert_eq!(report.failures.len(), 1, "said once, not by each provider");
+    assert_eq!(report.failures.len(), 1, "reported by each provider");
     assert!(report.failures[0].reason.contains("signer_pub"), "{}", report.failures[0]);
 }
 

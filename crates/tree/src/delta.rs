@@ -7,31 +7,32 @@ use conclave_crypto::Digest;
 use conclave_wire::{NodeIndex, TreeSize};
 use core::fmt;
 
-/// What a node whose subtree changed has besides its content.
+/// The properties of a node with a changed subtree, apart from its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// The members below it, or at it.
+    /// The number of members at or below it.
     pub(crate) below: u32,
-    /// Its tree hash, unless that has to be computed.
+    /// Its tree hash, if it is known.
     pub(crate) hash: Option<Digest>,
-    /// Whether the tree that the delta applies to has a row of the node.
+    /// Whether the tree that the delta applies to has a row for the node.
     pub(crate) other_has_row: bool,
 }
 
-/// The difference between two trees: the nodes on the paths of what changed. Made by
-/// [`StagedTree::into_delta`](crate::StagedTree::into_delta).
+/// The difference between two trees: the changed nodes and those above them.
+/// [`StagedTree::into_delta`](crate::StagedTree::into_delta) makes it.
 ///
-/// [`RatchetTree::swap`](crate::RatchetTree::swap) moves it in, and leaves the way back in it.
+/// [`RatchetTree::swap`](crate::RatchetTree::swap) moves its values in. Afterwards it holds the old
+/// values, which lead back.
 #[derive(Clone)]
 pub struct TreeDelta {
     pub(crate) size: TreeSize,
-    /// Contents that differ, none for blank.
+    /// Changed contents; `None` for a blank node.
     pub(crate) nodes: BTreeMap<u32, Option<Box<[u8]>>>,
-    /// What else differs; each node of `nodes` is in here too.
+    /// Other changed properties, also for each node of `nodes`.
     pub(crate) shapes: BTreeMap<u32, Shape>,
     /// The keys of `nodes`.
     pub(crate) keys: KeyIndex,
-    /// By how much the counts differ.
+    /// The difference of the counts.
     pub(crate) counts: FeatureCounts,
 }
 
@@ -45,21 +46,22 @@ impl fmt::Debug for TreeDelta {
 }
 
 impl TreeDelta {
-    /// The number of leaves that the tree has once the delta is in.
+    /// The size of the tree after the delta is swapped in.
     #[must_use]
     pub fn size(&self) -> TreeSize {
         self.size
     }
 
-    /// The rows to write so that what is stored becomes the tree with the delta in: of each node
-    /// the new row, or none if its row is to be deleted. As many as the paths of what changed.
+    /// The rows to write, so that the store holds the tree with the delta: for each node its new
+    /// row, or `None` to delete its row. There is at most one for each changed node and each node
+    /// above one.
     ///
-    /// For a delta that has not been swapped in.
+    /// Call this before the delta is swapped in.
     #[must_use]
     pub fn rows(&self) -> Vec<(u32, Option<Vec<u8>>)> {
         let mut rows = Vec::new();
         for (node, shape) in &self.shapes {
-            // A touched parent whose content is not in here is blank on both sides.
+            // A touched parent without content in the delta is blank in both trees.
             let content = self.nodes.get(node).and_then(Option::as_deref);
             if shape.below > 0 && self.size.has_node(NodeIndex(*node)) {
                 let hash = shape.hash.as_deref().unwrap_or_default();

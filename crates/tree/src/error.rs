@@ -1,21 +1,21 @@
 use conclave_crypto::CryptoError;
 use conclave_wire::{
     CipherSuite, CredentialType, DecodeError, EncodeError, ExtensionType, LeafIndex, NodeIndex,
-    ProposalType,
 };
 use core::fmt;
 
-/// The rule of section 7.2 or 7.3 that a leaf node breaks by itself.
+/// A rule of section 7.2 or 7.3 that one leaf node breaks, whatever the rest of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeafRule {
-    /// The capabilities of an own leaf do not list MLS 1.0 (section 7.2).
+    /// The capabilities of our own leaf do not list MLS 1.0 (section 7.2).
     VersionNotListed,
-    /// The capabilities of an own leaf do not list the cipher suite in use (section 7.2).
+    /// The capabilities of our own leaf do not list the cipher suite in use (section 7.2).
     CipherSuiteNotListed(CipherSuite),
     /// The capabilities do not list the type of the leaf's own credential (section 7.2).
     CredentialTypeNotListed(CredentialType),
-    /// The capabilities do not list the type of one of the leaf's extensions (sections 7.2 and 7.3).
+    /// The capabilities do not list the type of one of the leaf's extensions (sections 7.2 and
+    /// 7.3).
     ExtensionNotListed(ExtensionType),
     /// Two of the leaf's extensions have the same type (section 13.4).
     DuplicateExtension(ExtensionType),
@@ -25,74 +25,53 @@ impl fmt::Display for LeafRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::VersionNotListed => f.write_str("its capabilities do not list MLS 1.0"),
-            Self::CipherSuiteNotListed(v) => write!(f, "its capabilities do not list {v:?}"),
+            Self::CipherSuiteNotListed(v) => {
+                write!(f, "its capabilities do not list cipher suite {v}")
+            }
             Self::CredentialTypeNotListed(v) => {
-                write!(f, "its capabilities do not list its credential's type, {v:?}")
+                write!(f, "its capabilities do not list its credential's type, {v}")
             }
             Self::ExtensionNotListed(v) => {
-                write!(f, "its capabilities do not list its extension {v:?}")
+                write!(f, "its capabilities do not list its extension {v}")
             }
-            Self::DuplicateExtension(v) => write!(f, "it has the extension {v:?} twice"),
+            Self::DuplicateExtension(v) => write!(f, "it has extension {v} twice"),
         }
     }
 }
 
 impl core::error::Error for LeafRule {}
 
-/// What capabilities lack of what a group requires (section 11.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingCapability {
-    /// A type of extension.
-    Extension(ExtensionType),
-    /// A type of proposal.
-    Proposal(ProposalType),
-    /// A type of credential.
-    Credential(CredentialType),
-}
-
-impl fmt::Display for MissingCapability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Extension(v) => write!(f, "the extension {v:?} is required"),
-            Self::Proposal(v) => write!(f, "the proposal {v:?} is required"),
-            Self::Credential(v) => write!(f, "the credential {v:?} is required"),
-        }
-    }
-}
-
-impl core::error::Error for MissingCapability {}
-
-/// Why an operation on a tree gave no result.
+/// The reason why an operation on a tree failed.
 ///
-/// A tree is never changed by an operation that failed; a [`StagedTree`](crate::StagedTree) is,
-/// and has to be dropped.
+/// A failed operation never changes a tree. It may change a [`StagedTree`](crate::StagedTree),
+/// which must then be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TreeError {
-    /// The bytes are no encoding of a ratchet tree (section 12.4.3.3).
+    /// The bytes do not encode a ratchet tree (section 12.4.3.3).
     Decode(DecodeError),
-    /// The tree has no node (section 12.4.3.3).
+    /// The tree has no nodes (section 12.4.3.3).
     Empty,
     /// The tree has more leaves than [`TreeSize::MAX`](conclave_wire::TreeSize::MAX).
     TooLarge,
-    /// The tree has more leaves than the caller takes: at least this many.
+    /// The tree has more leaves than the caller allows.
     OverLimit {
-        /// The leaves, blank ones included.
+        /// A lower bound of the number of leaves, including blank ones.
         leaves: usize,
     },
     /// The last node of an encoded tree is blank (section 12.4.3.3).
     LastNodeBlank,
-    /// A leaf stands where a parent has to, or the other way round (section 12.4.3.3).
+    /// A leaf is in the place of a parent, or a parent in the place of a leaf (section 12.4.3.3).
     WrongNodeType {
-        /// Where.
+        /// The place.
         node: NodeIndex,
     },
-    /// A parent that is not blank has no member below it, so nobody set it (section 7.9.2).
+    /// A non-blank parent has no member below it who could have set it (section 7.9.2).
     ParentWithoutLeaves {
         /// The parent.
         node: NodeIndex,
     },
-    /// A leaf node breaks a rule by itself (section 7.3).
+    /// A leaf node breaks a rule, whatever the rest of the tree (section 7.3).
     LeafRule {
         /// The leaf.
         leaf: LeafIndex,
@@ -104,7 +83,7 @@ pub enum TreeError {
         /// The leaf.
         leaf: LeafIndex,
     },
-    /// A node's encryption key is none of the cipher suite's KEM.
+    /// A node's encryption key is not a valid key of the cipher suite's KEM.
     InvalidEncryptionKey {
         /// The node.
         node: NodeIndex,
@@ -123,9 +102,9 @@ pub enum TreeError {
         /// The other.
         other: LeafIndex,
     },
-    /// A member uses a type of credential that another does not support (section 7.3).
+    /// A member uses a credential type that another does not support (section 7.3).
     CredentialUnsupported(CredentialType),
-    /// A parent's unmerged leaves do not strictly increase (section 7.1).
+    /// A parent's unmerged leaves are not in strictly ascending order (section 7.1).
     UnmergedLeavesUnsorted {
         /// The parent.
         node: NodeIndex,
@@ -146,7 +125,7 @@ pub enum TreeError {
     },
     /// A leaf is unmerged at a parent but not at a node between (section 12.4.3.1).
     UnmergedLeafMissing {
-        /// The node between, which lacks the leaf.
+        /// The node between, where the leaf is missing.
         node: NodeIndex,
         /// The leaf.
         leaf: LeafIndex,
@@ -156,32 +135,32 @@ pub enum TreeError {
         /// The parent.
         node: NodeIndex,
     },
-    /// A leaf is blank or outside of the tree where a member is meant.
+    /// The leaf of an expected member is blank or outside the tree.
     NoSuchMember {
         /// The leaf.
         leaf: LeafIndex,
     },
-    /// A leaf to be filled is outside of the tree.
+    /// A leaf to fill is outside the tree.
     NoSuchLeaf {
         /// The leaf.
         leaf: LeafIndex,
     },
-    /// An Update keeps the encryption key that it has to replace (section 7.3).
+    /// An Update keeps the encryption key that it must replace (section 7.3).
     EncryptionKeyUnchanged {
         /// The leaf.
         leaf: LeafIndex,
     },
     /// An update path's leaf node has a source other than `commit` (section 7.3).
     PathLeafSource,
-    /// An update path has not one node for each of the filtered direct path (section 7.6).
+    /// An update path does not have one node per node of the filtered direct path (section 7.6).
     PathLength {
         /// The length of the filtered direct path.
         expected: usize,
         /// The length of the update path.
         found: usize,
     },
-    /// A node of an update path has not one ciphertext for each of the copath child's resolution,
-    /// less the new leaves (section 7.6).
+    /// A node of an update path does not have one ciphertext per node in the resolution of the
+    /// copath child without the new leaves (section 7.6).
     PathCiphertexts {
         /// The node.
         node: NodeIndex,
@@ -190,55 +169,56 @@ pub enum TreeError {
         /// The number of ciphertexts.
         found: usize,
     },
-    /// An encryption key in an update path is in the tree already (section 12.4.2).
+    /// An encryption key in an update path is already in the tree (section 12.4.2).
     PathKeyInTree {
-        /// The node that the update path would give the key.
+        /// The node that would get the key.
         node: NodeIndex,
-        /// The node that has it.
+        /// The node that has the key.
         other: NodeIndex,
     },
     /// An update path has the same encryption key twice (section 12.4.2).
     PathKeyRepeated {
-        /// The node that would be the second to have it.
+        /// The second node that would get the key.
         node: NodeIndex,
     },
-    /// The parent hash in an update path's leaf node is not the path's (section 7.9.2).
+    /// The parent hash in an update path's leaf node does not match the path (section 7.9.2).
     PathParentHash,
-    /// A leaf's member and the sender of an update path are the same, or the member is not in the
-    /// part of the tree that the path's secrets are for (section 7.5).
+    /// A member is the sender of the update path, or none of the path's secrets is for its part of
+    /// the tree (section 7.5).
     NotARecipient {
         /// The leaf.
         leaf: LeafIndex,
     },
-    /// No private key was given for any node that an update path's secret is encrypted to and that
-    /// is above the member's leaf, or is it (section 7.5).
+    /// The caller gave no private key for any node at or above the member's leaf that the update
+    /// path's secret is encrypted to (section 7.5).
     NoPrivateKey {
         /// The leaf.
         leaf: LeafIndex,
     },
     /// A path secret is not `KDF.Nh` bytes long (section 7.4).
     PathSecretLength,
-    /// The key derived from a path secret is not the one in the tree (sections 7.5 and 12.4.3.1).
+    /// The key derived from a path secret differs from the one in the tree (sections 7.5 and
+    /// 12.4.3.1).
     PathKeyMismatch {
         /// The node.
         node: NodeIndex,
     },
-    /// A stored row is damaged, has a version that is not known, or should not be there.
+    /// A stored row is damaged, has an unknown version, or should not exist.
     DamagedRow {
-        /// The node that the row is of.
+        /// The row's node.
         node: NodeIndex,
     },
-    /// A stored row is not there.
+    /// A stored row is missing.
     MissingRow {
-        /// The node that the row should be of.
+        /// The row's node.
         node: NodeIndex,
     },
-    /// A cached value differs from what it is computed from.
+    /// A cached value is wrong.
     WrongCache {
-        /// The node; the root if the value is of the whole tree.
+        /// The node; the root for a value of the whole tree.
         node: NodeIndex,
     },
-    /// The crypto provider gave an error.
+    /// The crypto provider failed.
     Crypto(CryptoError),
 }
 
@@ -246,8 +226,10 @@ impl fmt::Display for TreeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Decode(e) => fmt::Display::fmt(e, f),
-            Self::Empty => f.write_str("the tree has no node"),
-            Self::OverLimit { leaves } => write!(f, "the tree has {leaves} leaves or more"),
+            Self::Empty => f.write_str("the tree has no nodes"),
+            Self::OverLimit { leaves } => {
+                write!(f, "the tree has at least {leaves} leaves, over the limit")
+            }
             Self::TooLarge => f.write_str("the tree has too many leaves"),
             Self::LastNodeBlank => f.write_str("the tree's last node is blank"),
             Self::WrongNodeType { node } => write!(f, "{node} has the wrong type for its place"),
@@ -264,19 +246,19 @@ impl fmt::Display for TreeError {
                 write!(f, "{leaf} and {other} have the same signature key")
             }
             Self::CredentialUnsupported(kind) => {
-                write!(f, "{kind:?} is in use and not supported by all members")
+                write!(f, "not all members support the credential type {kind}, which is in use")
             }
             Self::UnmergedLeavesUnsorted { node } => {
-                write!(f, "the unmerged leaves of {node} do not increase")
+                write!(f, "the unmerged leaves of {node} are not in ascending order")
             }
             Self::UnmergedLeafNotBelow { node, leaf } => {
-                write!(f, "{leaf} is unmerged at {node} and not below it")
+                write!(f, "{leaf} is unmerged at {node} but not below it")
             }
             Self::UnmergedLeafBlank { node, leaf } => {
-                write!(f, "{leaf} is unmerged at {node} and blank")
+                write!(f, "{leaf} is unmerged at {node} but blank")
             }
             Self::UnmergedLeafMissing { node, leaf } => {
-                write!(f, "{leaf} is unmerged above {node} and not at it")
+                write!(f, "{leaf} is unmerged above {node} but not at it")
             }
             Self::ParentHash { node } => write!(f, "{node} is not parent-hash valid"),
             Self::NoSuchMember { leaf } => write!(f, "there is no member at {leaf}"),
@@ -292,19 +274,21 @@ impl fmt::Display for TreeError {
                 write!(f, "the update path has {found} ciphertexts at {node} instead of {expected}")
             }
             Self::PathKeyInTree { node, other } => {
-                write!(f, "the update path's key for {node} is the one of {other}")
+                write!(f, "the update path's key for {node} is already the key of {other}")
             }
             Self::PathKeyRepeated { node } => {
                 write!(f, "the update path's key for {node} is in the path twice")
             }
-            Self::PathParentHash => f.write_str("the update path's leaf has another parent hash"),
-            Self::NotARecipient { leaf } => write!(f, "the path has no secret for {leaf}"),
+            Self::PathParentHash => {
+                f.write_str("the parent hash of the update path's leaf is wrong")
+            }
+            Self::NotARecipient { leaf } => write!(f, "the update path has no secret for {leaf}"),
             Self::NoPrivateKey { leaf } => {
                 write!(f, "no private key for {leaf} opens the update path")
             }
             Self::PathSecretLength => f.write_str("a path secret has the wrong length"),
             Self::PathKeyMismatch { node } => {
-                write!(f, "the path secret gives another key than the tree has at {node}")
+                write!(f, "the key derived from the path secret differs from the key of {node}")
             }
             Self::DamagedRow { node } => write!(f, "the stored row of {node} is damaged"),
             Self::MissingRow { node } => write!(f, "the stored row of {node} is missing"),
@@ -314,11 +298,20 @@ impl fmt::Display for TreeError {
     }
 }
 
-impl core::error::Error for TreeError {}
+impl core::error::Error for TreeError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Decode(e) => Some(e),
+            Self::LeafRule { rule, .. } => Some(rule),
+            Self::Crypto(e) => Some(e),
+            _ => None,
+        }
+    }
+}
 
 impl TreeError {
-    /// An error of an operation on keys or signatures that came from outside: what is wrong with
-    /// them, unless the provider failed.
+    /// The error of an operation on keys or signatures from outside: `fault`, unless the provider
+    /// failed.
     pub(crate) fn of_input(error: CryptoError, fault: Self) -> Self {
         if error.is_of_input() { fault } else { Self::Crypto(error) }
     }
@@ -351,14 +344,16 @@ mod tests {
 
     #[test]
     fn each_error_has_its_own_text_with_the_place() {
-        let (node, other, leaf) = (NodeIndex(4711), NodeIndex(815), LeafIndex(4711));
-        let (extension, proposal) = (ExtensionType(0x4711), ProposalType(0x4711));
+        let node = NodeIndex(4711);
+        let other = NodeIndex(815);
+        let leaf = LeafIndex(4711);
+        let extension = ExtensionType(0x4711);
         let credential = CredentialType(0x4711);
         let rule = |rule| E::LeafRule { leaf, rule };
         let errors = [
             (E::from(DecodeError::TrailingBytes(4711)), "4711 bytes follow"),
             (E::Empty, "no node"),
-            (E::OverLimit { leaves: 4711 }, "4711 leaves or more"),
+            (E::OverLimit { leaves: 4711 }, "at least 4711 leaves"),
             (E::TooLarge, "too many"),
             (E::LastNodeBlank, "last node"),
             (E::WrongNodeType { node }, "node 4711 has the wrong type"),
@@ -367,21 +362,21 @@ mod tests {
                 rule(LeafRule::VersionNotListed),
                 "leaf 4711 is invalid: its capabilities do not list MLS",
             ),
-            (rule(LeafRule::CipherSuiteNotListed(CipherSuite(0x4711))), "4711"),
-            (rule(LeafRule::CredentialTypeNotListed(credential)), "credential's type"),
-            (rule(LeafRule::ExtensionNotListed(extension)), "do not list its extension"),
-            (rule(LeafRule::DuplicateExtension(extension)), "twice"),
+            (rule(LeafRule::CipherSuiteNotListed(CipherSuite(0x4711))), "cipher suite 0x4711"),
+            (rule(LeafRule::CredentialTypeNotListed(credential)), "credential's type, 0x4711"),
+            (rule(LeafRule::ExtensionNotListed(extension)), "do not list its extension 0x4711"),
+            (rule(LeafRule::DuplicateExtension(extension)), "extension 0x4711 twice"),
             (E::LeafSignature { leaf }, "signature of leaf 4711"),
             (E::InvalidEncryptionKey { node }, "key of node 4711 is invalid"),
             (E::DuplicateEncryptionKey { node, other }, "node 4711 and node 815"),
             (E::DuplicateSignatureKey { leaf, other: LeafIndex(815) }, "leaf 4711 and leaf 815"),
-            (E::CredentialUnsupported(credential), "4711"),
-            (E::UnmergedLeavesUnsorted { node }, "node 4711 do not increase"),
+            (E::CredentialUnsupported(credential), "type 0x4711"),
+            (E::UnmergedLeavesUnsorted { node }, "node 4711 are not in ascending"),
             (
                 E::UnmergedLeafNotBelow { node: other, leaf },
-                "leaf 4711 is unmerged at node 815 and not",
+                "leaf 4711 is unmerged at node 815 but not",
             ),
-            (E::UnmergedLeafBlank { node: other, leaf }, "node 815 and blank"),
+            (E::UnmergedLeafBlank { node: other, leaf }, "node 815 but blank"),
             (E::UnmergedLeafMissing { node: other, leaf }, "leaf 4711 is unmerged above node 815"),
             (E::ParentHash { node }, "node 4711 is not parent-hash valid"),
             (E::NoSuchMember { leaf }, "no member at leaf 4711"),
@@ -393,32 +388,39 @@ mod tests {
                 E::PathCiphertexts { node: other, expected: 4711, found: 33 },
                 "33 ciphertexts at node 815 instead of 4711",
             ),
-            (E::PathKeyInTree { node, other }, "key for node 4711 is the one of node 815"),
+            (E::PathKeyInTree { node, other }, "key for node 4711 is already the key of node 815"),
             (E::PathKeyRepeated { node }, "key for node 4711 is in the path twice"),
             (E::PathParentHash, "parent hash"),
             (E::NotARecipient { leaf }, "no secret for leaf 4711"),
             (E::NoPrivateKey { leaf }, "no private key for leaf 4711"),
             (E::PathSecretLength, "wrong length"),
-            (E::PathKeyMismatch { node }, "than the tree has at node 4711"),
+            (E::PathKeyMismatch { node }, "differs from the key of node 4711"),
             (E::DamagedRow { node }, "node 4711 is damaged"),
             (E::MissingRow { node }, "node 4711 is missing"),
             (E::WrongCache { node }, "cached value of node 4711"),
-            (E::from(EncodeError { length: 4711 }), "vector of 4711 bytes"),
+            (E::from(EncodeError { length: 4711 }), "too long to encode"),
         ];
         let texts: Vec<String> = errors.iter().map(|(e, _)| e.to_string()).collect();
         for ((_, says), text) in errors.iter().zip(&texts) {
             assert!(text.contains(says), "{text}");
             assert_eq!(texts.iter().filter(|other| *other == text).count(), 1, "{text}");
         }
+    }
 
-        let missing = [
-            MissingCapability::Extension(extension).to_string(),
-            MissingCapability::Proposal(proposal).to_string(),
-            MissingCapability::Credential(credential).to_string(),
-        ];
-        for (text, says) in missing.iter().zip(["extension", "proposal", "credential"]) {
-            assert!(text.contains(says) && text.contains("4711"), "{text}");
+    #[test]
+    fn a_wrapped_error_is_the_source() {
+        use core::error::Error;
+
+        let rule = LeafRule::VersionNotListed;
+        let decode = DecodeError::TrailingBytes(4711);
+        for (error, source) in [
+            (E::Decode(decode), decode.to_string()),
+            (E::LeafRule { leaf: LeafIndex(0), rule }, rule.to_string()),
+            (E::Crypto(CryptoError::InvalidLength), CryptoError::InvalidLength.to_string()),
+        ] {
+            assert_eq!(error.source().unwrap().to_string(), source);
         }
+        assert!(E::Empty.source().is_none());
     }
 
     #[test]

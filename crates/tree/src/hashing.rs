@@ -1,4 +1,4 @@
-//! Tree hashes (section 7.8), each computed once.
+//! Tree hashes (section 7.8). Each is computed once.
 
 use crate::error::TreeError;
 use crate::read::TreeRead;
@@ -6,19 +6,19 @@ use alloc::vec::Vec;
 use conclave_crypto::{Digest, Suite};
 use conclave_wire::{Encode, LeafNodeHashInput, NodeIndex, ParentNodeHashInput};
 
-/// A tree that remembers hashes.
+/// A tree that caches hashes.
 pub(crate) trait HashCache: TreeRead {
-    /// The tree hash of a node, if it is known. A blank node outside of the tree may have one.
+    /// The tree hash of a node, if it is known. A blank node outside the tree may have one.
     fn known_hash(&self, node: NodeIndex) -> Option<Digest>;
-    /// Remembers the tree hash of a node.
+    /// Caches the tree hash of a node.
     fn set_hash(&mut self, node: NodeIndex, hash: Digest);
 }
 
-/// How many inputs are laid out at a time for a batch.
+/// The number of inputs in a batch.
 const BATCH: usize = 1024;
 
-/// Computes the hashes that are not known at a node and below, level by level, and returns the
-/// node's. Stops at nodes whose hash is known.
+/// Computes the unknown hashes at and below a node, level by level, and returns the node's own
+/// hash. It does not descend below nodes with a known hash.
 pub(crate) fn complete_hashes(
     suite: &Suite<'_>,
     tree: &mut impl HashCache,
@@ -26,6 +26,7 @@ pub(crate) fn complete_hashes(
 ) -> Result<Digest, TreeError> {
     let mut levels: Vec<Vec<NodeIndex>> = Vec::new();
     levels.resize_with(top.level() as usize + 1, Vec::new);
+
     let mut open = alloc::vec![top];
     while let Some(node) = open.pop() {
         if tree.known_hash(node).is_some() {
@@ -38,6 +39,7 @@ pub(crate) fn complete_hashes(
             open.extend([left, right]);
         }
     }
+
     for level in levels {
         for nodes in level.chunks(BATCH) {
             hash_nodes(suite, tree, nodes)?;
@@ -54,12 +56,14 @@ fn hash_nodes(
     let inputs: Vec<Vec<u8>> =
         nodes.iter().map(|node| hash_input(tree, *node)).collect::<Result<_, _>>()?;
     let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+
     let hashes = suite.provider().hash_many(suite.params().hash, &inputs)?;
     nodes.iter().zip(hashes).for_each(|(node, hash)| tree.set_hash(*node, hash));
     Ok(())
 }
 
-/// The tree hash of a node whose children's hashes are known, whatever is remembered of its own.
+/// Computes the tree hash of a node from its children's known hashes, even if the node's own is
+/// known.
 pub(crate) fn compute_hash(
     suite: &Suite<'_>,
     tree: &impl HashCache,
@@ -68,7 +72,7 @@ pub(crate) fn compute_hash(
     Ok(suite.hash(&[&hash_input(tree, node)?])?)
 }
 
-/// The encoded TreeHashInput of a node whose children's hashes are known.
+/// Encodes the TreeHashInput of a node from its children's known hashes.
 fn hash_input(tree: &impl HashCache, node: NodeIndex) -> Result<Vec<u8>, TreeError> {
     let known = |child| tree.known_hash(child).ok_or(TreeError::WrongCache { node: child });
     let input = match (node.leaf(), node.children()) {

@@ -1,27 +1,29 @@
-//! What makes questions about all members cheap: where a key is, and how many support what.
+//! Indices that make questions about all members cheap: the nodes of each key, and the number of
+//! members with each feature.
 
 use crate::view::{self, LeafView};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use conclave_wire::{CredentialType, ExtensionType, ProposalType};
 
-/// Keys by a fingerprint, with the nodes that have them. Fingerprints may collide: whoever asks
-/// compares the key itself.
+/// The nodes of each key, by the key's fingerprint. Fingerprints may collide, so a caller must
+/// compare the key itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KeyIndex {
     encryption: BTreeSet<(u32, u32)>,
     signature: BTreeSet<(u32, u32)>,
 }
 
-/// Spreads well-meant keys. Keys made to collide cost their makers' group a longer search, as many
-/// comparisons as there are such keys, and nothing else: whoever looks for many keys looks once for
-/// each fingerprint.
+/// A hash that spreads honest keys. Keys that were made to collide only cost their group a longer
+/// search, with one comparison per colliding key: a search for many keys visits each fingerprint
+/// once.
 pub(crate) fn fingerprint(key: &[u8]) -> u32 {
     let (words, rest) = key.as_chunks::<8>();
     let mut last = [0u8; 8];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
+
     let words = words.iter().chain(core::iter::once(&last));
     let hash = words.fold(key.len() as u64, |h, word| mix(h, u64::from_le_bytes(*word)));
     (hash >> 32) as u32
@@ -38,9 +40,10 @@ fn is_leaf(node: u32) -> bool {
 }
 
 impl KeyIndex {
-    /// The index of all nodes that are not blank.
+    /// Builds the index of all non-blank nodes.
     pub(crate) fn of_nodes<'a>(nodes: impl Iterator<Item = (u32, &'a [u8])>) -> Self {
-        let (mut encryption, mut signature) = (Vec::new(), Vec::new());
+        let mut encryption = Vec::new();
+        let mut signature = Vec::new();
         for (node, encoded) in nodes {
             if let Some(key) = view::encryption_key(encoded) {
                 encryption.push((fingerprint(key), node));
@@ -49,7 +52,8 @@ impl KeyIndex {
                 signature.push((fingerprint(key), node));
             }
         }
-        // A set is built from a sorted sequence in one go.
+
+        // From sorted sequences, the sets are built in one go.
         encryption.sort_unstable();
         signature.sort_unstable();
         Self {
@@ -76,17 +80,17 @@ impl KeyIndex {
         }
     }
 
-    /// The nodes that may have an encryption key.
+    /// The nodes that may have this encryption key.
     pub(crate) fn encryption<'a>(&'a self, key: &[u8]) -> impl Iterator<Item = u32> + use<'a> {
         with_fingerprint(&self.encryption, key)
     }
 
-    /// The leaves, as nodes, that may have a signature key.
+    /// The leaves, as nodes, that may have this signature key.
     pub(crate) fn signature<'a>(&'a self, key: &[u8]) -> impl Iterator<Item = u32> + use<'a> {
         with_fingerprint(&self.signature, key)
     }
 
-    /// Two nodes that have the same encryption key, if there are any.
+    /// Two nodes with the same encryption key, if there are any.
     pub(crate) fn equal_encryption_keys<'a>(
         &self,
         key_of: impl Fn(u32) -> Option<&'a [u8]>,
@@ -94,7 +98,7 @@ impl KeyIndex {
         first_equal(&self.encryption, key_of)
     }
 
-    /// Two leaves, as nodes, that have the same signature key, if there are any.
+    /// Two leaves, as nodes, with the same signature key, if there are any.
     pub(crate) fn equal_signature_keys<'a>(
         &self,
         key_of: impl Fn(u32) -> Option<&'a [u8]>,
@@ -117,7 +121,7 @@ fn first_equal<'a>(
 ) -> Option<(u32, u32)> {
     let all: Vec<(u32, u32)> = set.iter().copied().collect();
     all.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1).find_map(|same| {
-        // Sorting keeps a tree full of colliding fingerprints from costing a square.
+        // Sorting keeps many colliding fingerprints from costing O(n²).
         let mut keys: Vec<_> = same.iter().map(|(_, node)| (key_of(*node), *node)).collect();
         keys.sort_unstable();
         keys.windows(2).find_map(|pair| match pair {
@@ -127,20 +131,20 @@ fn first_equal<'a>(
     })
 }
 
-/// Something that members support by their capabilities, or use.
+/// A feature that members support according to their capabilities, or use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
-    /// Support of a type of extension.
+    /// Support of an extension type.
     Extension(ExtensionType),
-    /// Support of a type of proposal.
+    /// Support of a proposal type.
     Proposal(ProposalType),
-    /// Support of a type of credential.
+    /// Support of a credential type.
     Credential(CredentialType),
-    /// Having a credential of a type.
+    /// Use of a credential of this type.
     CredentialInUse(CredentialType),
 }
 
-/// For each feature how many members have it; or, for a delta, how many more.
+/// The number of members with each feature; in a delta, the change of that number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FeatureCounts(BTreeMap<Feature, i64>);
 
@@ -153,10 +157,11 @@ impl FeatureCounts {
         }
     }
 
-    /// Counts a leaf in (`change` 1) or out (-1). A code point that the leaf lists twice counts
+    /// Counts a leaf in (`change` 1) or out (`change` -1). A code point that it lists twice counts
     /// once.
     pub(crate) fn add_leaf(&mut self, encoded: &[u8], change: i64) {
         let Ok(leaf) = LeafView::parse(encoded) else { return };
+
         for (codes, feature) in [
             (leaf.extension_types, (|v| Feature::Extension(ExtensionType(v))) as fn(u16) -> _),
             (leaf.proposal_types, |v| Feature::Proposal(ProposalType(v))),
@@ -179,15 +184,16 @@ impl FeatureCounts {
         other.0.iter().for_each(|(feature, change)| self.add(*feature, *change));
     }
 
-    /// Turns a delta round.
+    /// Reverses a delta.
     pub(crate) fn negate(&mut self) {
         self.0.values_mut().for_each(|n| *n = n.saturating_neg());
     }
 
-    /// The types of credential with an entry of use.
+    /// The credential types with a count of use.
     pub(crate) fn credential_types(&self) -> impl Iterator<Item = CredentialType> + '_ {
         let all = Feature::CredentialInUse(CredentialType(0))
             ..=Feature::CredentialInUse(CredentialType(u16::MAX));
+
         self.0.range(all).filter_map(|(feature, _)| match feature {
             Feature::CredentialInUse(kind) => Some(*kind),
             _ => None,
@@ -215,18 +221,21 @@ mod tests {
             other[bit / 8] ^= 1 << (bit % 8);
             assert!(seen.insert(fingerprint(&other)), "{bit}");
         }
-        // All bits of a fingerprint take part: each is set in about half of them.
+
+        // Each bit is set in about half of the fingerprints.
         for bit in 0..32 {
             let n = seen.iter().filter(|f| *f >> bit & 1 == 1).count();
             assert!((seen.len() / 4..seen.len() * 3 / 4).contains(&n), "{bit}: {n}");
         }
     }
 
-    /// Another key with the same fingerprint, for each n from 1.
+    /// The n-th other key with the same fingerprint, for n from 1.
     fn colliding(key: &HpkePublicKey, n: u64) -> HpkePublicKey {
         let word = |i: usize| u64::from_le_bytes(key[i * 8..][..8].try_into().unwrap());
-        let (first, len) = (word(0) ^ n, key.len() as u64);
+        let first = word(0) ^ n;
+        let len = key.len() as u64;
         let second = mix(len, word(0)) ^ word(1) ^ mix(len, first);
+
         let mut other = key.to_vec();
         other[..8].copy_from_slice(&first.to_le_bytes());
         other[8..16].copy_from_slice(&second.to_le_bytes());
@@ -236,11 +245,13 @@ mod tests {
 
     #[test]
     fn different_keys_with_equal_fingerprints_are_distinguished() {
-        let (mut rng, mut world) = (TestRng(1), World::new(2));
+        let mut rng = TestRng(1);
+        let mut world = World::new(2);
         let mine = world.tree.encryption_key(LeafIndex(0).node()).unwrap();
         let (mut leaf, signer) = member(&mut rng);
         leaf.encryption_key = colliding(&mine, 1);
         sign(&mut leaf, &signer, LeafIndex(1));
+
         let mut staged = StagedTree::new(&world.tree);
         let place = staged.add_leaf(&leaf).unwrap();
         assert_eq!(staged.check_unique_keys(), Ok(()));
@@ -249,18 +260,22 @@ mod tests {
             assert_eq!(tree(&leaf.encryption_key), Some(place.node()));
         };
         look(&|key| staged.node_with_encryption_key(key));
+
         let mut delta = staged.into_delta(&suite()).unwrap();
         world.tree.swap(&mut delta);
         look(&|key| world.tree.node_with_encryption_key(key));
+
         let bytes = world.tree.to_extension_bytes().unwrap();
         let received = UnverifiedTree::decode(&suite(), &bytes).unwrap();
         let verified = received.verify(&suite(), &group_id()).unwrap();
         look(&|key| verified.node_with_encryption_key(key));
     }
+
     #[test]
     fn many_keys_with_equal_fingerprints_cost_no_quadratic_time() {
         const KEYS: u64 = 200;
-        let (mut rng, mut world) = (TestRng(2), World::new(1));
+        let mut rng = TestRng(2);
+        let mut world = World::new(1);
         let mine = world.tree.encryption_key(LeafIndex(0).node()).unwrap();
         let mut leaves: Vec<LeafNode> = (1..=KEYS)
             .map(|n| {
@@ -270,13 +285,15 @@ mod tests {
             })
             .collect();
         let more = leaves.split_off(leaves.len() / 2);
+
         let mut staged = StagedTree::new(&world.tree);
         staged.add_leaves(&leaves.iter().collect::<Vec<_>>()).unwrap();
         let mut delta = staged.into_delta(&suite()).unwrap();
         world.tree.swap(&mut delta);
         let mut staged = StagedTree::new(&world.tree);
         staged.add_leaves(&more.iter().collect::<Vec<_>>()).unwrap();
-        // Of those in the tree and those that come, each is looked at a few times.
+
+        // Each old and each new key is read only a few times.
         static LOOKS: AtomicU64 = AtomicU64::new(0);
         fn counted(encoded: &[u8]) -> Option<&[u8]> {
             LOOKS.fetch_add(1, Ordering::Relaxed);
@@ -285,7 +302,8 @@ mod tests {
         assert_eq!(staged.encryption_key_twice(counted), None);
         let looks = LOOKS.load(Ordering::Relaxed);
         assert!((KEYS..4 * KEYS).contains(&looks), "{looks} looks");
-        // One that is there already is found among them.
+
+        // A key that is already in the tree is found among them.
         let mut again = member(&mut rng).0;
         again.encryption_key = leaves.last().unwrap().encryption_key.clone();
         let place = staged.add_leaf(&again).unwrap().node();

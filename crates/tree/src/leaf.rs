@@ -1,19 +1,19 @@
-//! The rules of sections 7.2 and 7.3 that depend on one leaf node alone.
+//! The rules of sections 7.2 and 7.3 that depend on a single leaf node.
 
-use crate::error::{LeafRule, MissingCapability, TreeError};
+use crate::error::{LeafRule, TreeError};
 use crate::view::LeafView;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoError, SignatureKeyPair, Suite};
 use conclave_wire::{
-    Capabilities, CipherSuite, CredentialType, Encode, ExtensionType, LeafNode, LeafNodeContext,
-    LeafNodeTbs, ProtocolVersion, RequiredCapabilities,
+    CipherSuite, CredentialType, Encode, ExtensionType, LeafNode, LeafNodeContext, LeafNodeTbs,
+    ProtocolVersion,
 };
 
 /// The label of a leaf node's signature (section 7.2).
 pub(crate) const LEAF_LABEL: &[u8] = b"LeafNodeTBS";
 
-/// The SignContent of a leaf node's signature (section 7.2), for
-/// [`Suite::verify_many`]; `context` is as for [`verify_leaf_signature`].
+/// The SignContent of a leaf node's signature (section 7.2), for [`Suite::verify_many`]. `context`
+/// is as in [`verify_leaf_signature`].
 ///
 /// # Errors
 /// If the node is too long to encode.
@@ -27,7 +27,7 @@ pub fn leaf_sign_content(
 
 /// Verifies a leaf node's signature with its own key (section 7.3).
 ///
-/// `context` is where the node stands or will stand; it counts only for nodes from an Update or a
+/// `context` is the node's current or future place. It matters only for nodes from an Update or a
 /// Commit.
 ///
 /// # Errors
@@ -43,11 +43,11 @@ pub fn verify_leaf_signature(
         .map_err(|e| TreeError::of_input(e, TreeError::LeafSignature { leaf: context.leaf_index }))
 }
 
-/// Signs a leaf node: sets its signature (section 7.2). `context` is as for
-/// [`verify_leaf_signature`]; the key pair has to be the one of the node's `signature_key`.
+/// Signs a leaf node and sets its signature (section 7.2). `context` is as in
+/// [`verify_leaf_signature`]; the key pair must be that of the node's `signature_key`.
 ///
 /// # Errors
-/// If the key pair is invalid, or the node too long to encode.
+/// If the key pair is invalid, or the node is too long to encode.
 pub fn sign_leaf(
     suite: &Suite<'_>,
     leaf: &mut LeafNode,
@@ -59,13 +59,13 @@ pub fn sign_leaf(
     Ok(())
 }
 
-/// Checks what sections 7.2, 7.3 and 13.4 ask a receiver to check of a leaf node by itself: that its
-/// capabilities list the credential's type and all non-default extensions, and that no extension is
-/// there twice. Not the signature, lifetime or credential.
+/// Checks the rules of sections 7.2, 7.3 and 13.4 for a received leaf node: its capabilities must
+/// list the credential's type and all non-default extensions, and no extension may occur twice. The
+/// signature, lifetime and credential are not checked.
 ///
-/// The same rules hold for leaves in messages and in trees. What section 7.3 does not name is tolerated,
-/// as refusing it would cut this client off from a group that goes on: capabilities that list default
-/// types, or that do not list the version or cipher suite in use.
+/// The rules are the same for leaves in messages and in trees. Deviations that section 7.3 does not
+/// name are tolerated, because refusing them would cut this client off from a group that continues:
+/// capabilities that list default types, or that lack the version or cipher suite in use.
 ///
 /// # Errors
 /// The first rule that is broken.
@@ -78,14 +78,14 @@ pub fn check_leaf_rules(leaf: &LeafNode) -> Result<(), LeafRule> {
     )
 }
 
-/// [`check_leaf_rules`], and what section 7.2 asks of the maker of a leaf: that its capabilities list the
-/// protocol version and the cipher suite.
+/// Checks a leaf node of our own: [`check_leaf_rules`], and that its capabilities list the protocol
+/// version and the cipher suite (section 7.2).
 ///
 /// # Errors
 /// The first rule that is broken.
 pub fn check_own_leaf_rules(leaf: &LeafNode, cipher_suite: CipherSuite) -> Result<(), LeafRule> {
     let capabilities = &leaf.capabilities;
-    if !capabilities.versions.contains(&ProtocolVersion::MLS10) {
+    if !capabilities.versions.contains(&ProtocolVersion::MLS_1_0) {
         return Err(LeafRule::VersionNotListed);
     }
     if !capabilities.cipher_suites.contains(&cipher_suite) {
@@ -95,7 +95,7 @@ pub fn check_own_leaf_rules(leaf: &LeafNode, cipher_suite: CipherSuite) -> Resul
     check_leaf_rules(leaf)
 }
 
-/// [`check_leaf_rules`] of an encoded leaf.
+/// [`check_leaf_rules`] for an encoded leaf.
 pub(crate) fn check_view(leaf: &LeafView<'_>) -> Result<(), LeafRule> {
     check_rules(
         leaf.credential_type,
@@ -117,7 +117,8 @@ fn check_rules(
     if extensions.is_empty() {
         return Ok(());
     }
-    // Both lists come from outside: sorted, so that long ones do not cost a square.
+
+    // Both lists are attacker-controlled: sorting avoids O(n²).
     extensions.sort_unstable();
     for pair in extensions.windows(2) {
         if let [a, b] = pair
@@ -126,6 +127,7 @@ fn check_rules(
             return Err(LeafRule::DuplicateExtension(ExtensionType(*a)));
         }
     }
+
     let listed = sorted(extension_types);
     let mut not_default = extensions.into_iter().filter(|v| !ExtensionType(*v).is_default());
     match not_default.find(|v| listed.binary_search(v).is_err()) {
@@ -138,31 +140,4 @@ fn sorted(codes: impl Iterator<Item = u16>) -> Vec<u16> {
     let mut codes: Vec<u16> = codes.collect();
     codes.sort_unstable();
     codes
-}
-
-/// Checks that capabilities have all that a group requires (sections 7.3 and 11.1). The default
-/// types of extension and proposal always count as supported.
-///
-/// # Errors
-/// The first that is missing.
-pub fn supports(
-    capabilities: &Capabilities,
-    required: &RequiredCapabilities,
-) -> Result<(), MissingCapability> {
-    let extensions = sorted(capabilities.extensions.iter().map(|v| v.0));
-    let lacks = |v: &&ExtensionType| !v.is_default() && extensions.binary_search(&v.0).is_err();
-    if let Some(v) = required.extension_types.iter().find(lacks) {
-        return Err(MissingCapability::Extension(*v));
-    }
-    let proposals = sorted(capabilities.proposals.iter().map(|v| v.0));
-    let mut wanted = required.proposal_types.iter().filter(|v| !v.is_default());
-    if let Some(v) = wanted.find(|v| proposals.binary_search(&v.0).is_err()) {
-        return Err(MissingCapability::Proposal(*v));
-    }
-    let credentials = sorted(capabilities.credentials.iter().map(|v| v.0));
-    let mut wanted = required.credential_types.iter();
-    match wanted.find(|v| credentials.binary_search(&v.0).is_err()) {
-        Some(v) => Err(MissingCapability::Credential(*v)),
-        None => Ok(()),
-    }
 }

@@ -1,16 +1,16 @@
 //! The ratchet tree of RFC 9420: sections 4 and 7, the tree's part of sections 12.1 and 12.4, and
 //! TreeKEM.
 //!
-//! * [`RatchetTree`]: the tree of an epoch. Nodes are kept encoded, their tree hashes cached;
-//! * [`StagedTree`]: the next tree, as an overlay of changes over a tree that stays as it is, and
-//!   [`TreeDelta`], what it leaves behind: rows to write, and what [`RatchetTree::swap`] moves in;
-//! * [`TreeRead`]: what can be asked of either;
-//! * [`UnverifiedTree`]: a tree from outside and the checks that make it a [`RatchetTree`];
+//! * [`RatchetTree`]: the tree of an epoch, with encoded nodes and cached tree hashes;
+//! * [`StagedTree`]: the next tree, an overlay of changes over an unchanged tree. It yields a
+//!   [`TreeDelta`]: the rows to write, and the values that [`RatchetTree::swap`] moves in;
+//! * [`TreeRead`]: the questions that both answer;
+//! * [`UnverifiedTree`]: a tree from outside, and the checks that turn it into a [`RatchetTree`];
 //! * [`leaf`](check_leaf_rules): the rules for one leaf node;
 //! * [`create_path`] … [`open_path`]: update paths and their secrets.
 //!
-//! Staging and applying cost what changed and its paths to the root, never the whole tree.
-//! A tree never knows a private key.
+//! Staging and applying cost time proportional to the changed nodes and their paths to the root,
+//! never to the whole tree. A tree never holds a private key.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -37,11 +37,10 @@ mod testing;
 mod tests;
 
 pub use delta::TreeDelta;
-pub use error::{LeafRule, MissingCapability, TreeError};
+pub use error::{LeafRule, TreeError};
 pub use index::Feature;
 pub use leaf::{
-    check_leaf_rules, check_own_leaf_rules, leaf_sign_content, sign_leaf, supports,
-    verify_leaf_signature,
+    check_leaf_rules, check_own_leaf_rules, leaf_sign_content, sign_leaf, verify_leaf_signature,
 };
 pub use read::{TreeRead, encoded_signature_key};
 pub use staged::StagedTree;

@@ -1,4 +1,5 @@
-//! Parent hashes (section 7.9) and what goes with them in a tree from outside: unmerged leaves.
+//! Parent hashes (section 7.9), and the checks of them and of unmerged leaves in a tree from
+//! outside.
 
 use crate::error::TreeError;
 use crate::hashing::HashCache;
@@ -13,7 +14,7 @@ use conclave_wire::{
     ParentNode, ParentNodeHashInput,
 };
 
-/// The parent hash of a node with one of its children as copath child (section 7.9).
+/// Computes the parent hash of a node with one of its children as the copath child (section 7.9).
 pub(crate) fn parent_hash(
     suite: &Suite<'_>,
     encryption_key: &HpkePublicKey,
@@ -25,7 +26,7 @@ pub(crate) fn parent_hash(
     Ok(suite.hash(&[&input])?)
 }
 
-/// The part of an ascending list that is below a node.
+/// The part of an ascending list of leaves that is below a node.
 fn below(leaves: &[u32], node: NodeIndex) -> &[u32] {
     let range = node.leaves();
     let start = leaves.partition_point(|l| *l < range.start);
@@ -33,14 +34,14 @@ fn below(leaves: &[u32], node: NodeIndex) -> &[u32] {
     leaves.get(start..end).unwrap_or_default()
 }
 
-/// Checks the unmerged leaves of all parents (sections 7.1 and 12.4.3.1): ascending, below the
-/// parent, not blank, and unmerged at all nodes between, too.
+/// Checks the unmerged leaves of all parents (sections 7.1 and 12.4.3.1): they must be in ascending
+/// order, below the parent, not blank, and also unmerged at all nodes between.
 pub(crate) fn check_unmerged_leaves(tree: &RatchetTree) -> Result<(), TreeError> {
     check_unmerged_below(tree, tree.size().root(), &[])
 }
 
-/// `above`: the leaves that are unmerged at the next node above that is not blank. The recursion
-/// is as deep as the tree.
+/// Checks a subtree. `above` are the leaves that are unmerged at the nearest non-blank node above.
+/// The recursion is as deep as the tree.
 fn check_unmerged_below(
     tree: &RatchetTree,
     node: NodeIndex,
@@ -54,10 +55,12 @@ fn check_unmerged_below(
         check_unmerged_below(tree, left, above)?;
         return check_unmerged_below(tree, right, above);
     };
+
     let own: Vec<u32> = ParentView::parse(encoded)?.unmerged_leaves().collect();
     if !own.is_sorted_by(|a, b| a < b) {
         return Err(TreeError::UnmergedLeavesUnsorted { node });
     }
+
     let range = node.leaves();
     for leaf in own.iter().map(|l| LeafIndex(*l)) {
         if !range.contains(&leaf.0) {
@@ -67,24 +70,26 @@ fn check_unmerged_below(
             return Err(TreeError::UnmergedLeafBlank { node, leaf });
         }
     }
+
     if let Some(missing) = above.iter().find(|l| own.binary_search(l).is_err()) {
         return Err(TreeError::UnmergedLeafMissing { node, leaf: LeafIndex(*missing) });
     }
+
     check_unmerged_below(tree, left, &own)?;
     check_unmerged_below(tree, right, &own)
 }
 
-/// Checks that all parents are parent-hash valid (section 7.9.2). The unmerged leaves have to be
-/// checked already, and all tree hashes to be known.
+/// Checks that all parents are parent-hash valid (section 7.9.2). The unmerged leaves must already
+/// be checked, and all tree hashes known.
 pub(crate) fn check_parent_hashes(suite: &Suite<'_>, tree: &RatchetTree) -> Result<(), TreeError> {
     let mut originals = OriginalHashes { suite, tree, known: BTreeMap::new() };
     for node in (0..tree.size().node_count()).map(NodeIndex) {
-        let (Some((left, right)), Some(encoded)) = (node.children(), tree.node(node)) else {
-            continue;
-        };
+        let Some((left, right)) = node.children() else { continue };
+        let Some(encoded) = tree.node(node) else { continue };
         let parent = ParentView::parse(encoded)?;
-        // A node below either child could have been set together with this one. That both have
-        // its parent hash cannot be: each hash would cover the other.
+
+        // A node below either child may have been set together with this one. Nodes below both
+        // children cannot have its parent hash, because each hash would cover the other.
         if !is_linked(&mut originals, &parent, left, right)?
             && !is_linked(&mut originals, &parent, right, left)?
         {
@@ -94,8 +99,8 @@ pub(crate) fn check_parent_hashes(suite: &Suite<'_>, tree: &RatchetTree) -> Resu
     Ok(())
 }
 
-/// Whether a node below `child` was set together with `parent`. As each such node is itself a leaf
-/// or was checked in the same way, the chain ends at a leaf.
+/// Whether a node at or below `child` was set together with `parent`. That node is a leaf or was
+/// checked in the same way, so the chain ends at a leaf.
 fn is_linked(
     originals: &mut OriginalHashes<'_>,
     parent: &ParentView<'_>,
@@ -106,6 +111,7 @@ fn is_linked(
     let unmerged: Vec<u32> = parent.unmerged_leaves().collect();
     let Some(found) = descendant(tree, child, below(&unmerged, child)) else { return Ok(false) };
     let Some(encoded) = tree.node(found) else { return Ok(false) };
+
     let claimed = match found.leaf() {
         Some(_) => match LeafView::parse(encoded)?.source {
             Source::Commit { parent_hash } => parent_hash,
@@ -113,32 +119,34 @@ fn is_linked(
         },
         None => ParentView::parse(encoded)?.parent_hash,
     };
+
     let original = originals.of(sibling, below(&unmerged, sibling))?;
     let key = parent.encryption_key.into();
     let actual = parent_hash(originals.suite, &key, parent.parent_hash, &original)?;
     Ok(claimed == &*actual)
 }
 
-/// The one node in the resolution of `child` that is not an unmerged leaf of the parent, if there
-/// is just one and all unmerged leaves below `child` are in the resolution.
+/// The only node in the resolution of `child` that is not an unmerged leaf of the parent. `None` if
+/// there are more or none, or if an unmerged leaf below `child` is missing in the resolution.
 fn descendant(tree: &RatchetTree, child: NodeIndex, unmerged: &[u32]) -> Option<NodeIndex> {
     let resolution = tree.resolution(child);
     if resolution.len() != unmerged.len() + 1 {
         return None;
     }
+
     let is_merged = |node: &NodeIndex| match node.leaf() {
         Some(leaf) => unmerged.binary_search(&leaf.0).is_err(),
         None => true,
     };
     let mut rest = resolution.into_iter().filter(is_merged);
-    // The lengths fit, so what is left is one node exactly if all unmerged leaves were found.
+    // The lengths match, so exactly one node is left if and only if all unmerged leaves were found.
     rest.next().filter(|_| rest.next().is_none())
 }
 
-/// Tree hashes of subtrees less some leaves, each computed once.
+/// Tree hashes of subtrees without some leaves. Each is computed once.
 ///
 /// The lists of unmerged leaves at the nodes above a subtree are subsets of each other, so the
-/// number of leaves that are taken out says which they are.
+/// number of left-out leaves identifies them.
 struct OriginalHashes<'a> {
     suite: &'a Suite<'a>,
     tree: &'a RatchetTree,
@@ -146,7 +154,7 @@ struct OriginalHashes<'a> {
 }
 
 impl OriginalHashes<'_> {
-    /// The tree hash of a node as it was before `added`, which are below it, were added.
+    /// The tree hash that a node had before the leaves `added` were added below it.
     fn of(&mut self, node: NodeIndex, added: &[u32]) -> Result<Digest, TreeError> {
         if added.is_empty() {
             return self.tree.known_hash(node).ok_or(TreeError::WrongCache { node });
@@ -154,6 +162,7 @@ impl OriginalHashes<'_> {
         if let Some(known) = self.known.get(&(node, added.len())) {
             return Ok(*known);
         }
+
         let input = match (node.leaf(), node.children()) {
             (None, Some((left, right))) => {
                 let left_hash = self.of(left, below(added, left))?;
@@ -171,13 +180,14 @@ impl OriginalHashes<'_> {
                 LeafNodeHashInput { leaf_index, leaf_node: None }.to_bytes()?
             }
         };
+
         let hash = self.suite.hash(&[&input])?;
         self.known.insert((node, added.len()), hash);
         Ok(hash)
     }
 }
 
-/// An encoded parent node less some of its unmerged leaves.
+/// An encoded parent node without some of its unmerged leaves.
 fn without(encoded: &[u8], added: &[u32]) -> Result<Vec<u8>, TreeError> {
     let mut parent = ParentNode::from_bytes(encoded)?;
     parent.unmerged_leaves.retain(|l| added.binary_search(&l.0).is_err());

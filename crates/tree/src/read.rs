@@ -14,36 +14,36 @@ pub fn encoded_signature_key(leaf_node: &[u8]) -> Option<SignaturePublicKey> {
     view::signature_key(leaf_node).map(Into::into)
 }
 
-/// What can be asked of a tree, be it an epoch's or one that is being staged.
+/// The questions that every tree answers, whether it belongs to an epoch or is being staged.
 pub trait TreeRead {
-    /// The number of leaves, blank ones included.
+    /// The number of leaves, including blank ones.
     fn size(&self) -> TreeSize;
 
-    /// A node's encoding, a LeafNode's for even nodes and a ParentNode's for odd ones. None if the
-    /// node is blank or outside of the tree.
+    /// A node's encoding: a LeafNode for even nodes, a ParentNode for odd ones. `None` if the node
+    /// is blank or outside the tree.
     fn node(&self, node: NodeIndex) -> Option<&[u8]>;
 
-    /// How many leaves below a node, or at it, are not blank.
+    /// The number of non-blank leaves at or below a node.
     fn leaf_count_below(&self, node: NodeIndex) -> u32;
 
-    /// How many members have a feature. O(log n).
+    /// The number of members with a feature. O(log n).
     fn members_with(&self, feature: Feature) -> u32;
 
-    /// The types of credential that members have, ascending.
+    /// The credential types that members have, in ascending order.
     fn credential_types_in_use(&self) -> Vec<CredentialType>;
 
-    /// The member that has a signature key. O(log n).
+    /// The member with a signature key. O(log n).
     fn member_with_signature_key(&self, key: &SignaturePublicKey) -> Option<LeafIndex>;
 
-    /// A node that has an encryption key. O(log n).
+    /// A node with an encryption key. O(log n).
     fn node_with_encryption_key(&self, key: &HpkePublicKey) -> Option<NodeIndex>;
 
-    /// A leaf, decoded. None if it is blank or outside of the tree.
+    /// Decodes a leaf. `None` if it is blank or outside the tree.
     fn leaf(&self, leaf: LeafIndex) -> Option<LeafNode> {
         LeafNode::from_bytes(self.node(leaf.node())?).ok()
     }
 
-    /// A parent, decoded. None if it is blank, outside of the tree, or a leaf.
+    /// Decodes a parent. `None` if the node is blank, outside the tree, or a leaf.
     fn parent(&self, node: NodeIndex) -> Option<ParentNode> {
         if node.leaf().is_some() {
             return None;
@@ -51,7 +51,7 @@ pub trait TreeRead {
         ParentNode::from_bytes(self.node(node)?).ok()
     }
 
-    /// Whether a leaf is not blank.
+    /// Whether there is a member at a leaf.
     fn is_member(&self, leaf: LeafIndex) -> bool {
         self.node(leaf.node()).is_some()
     }
@@ -66,10 +66,10 @@ pub trait TreeRead {
         view::signature_key(self.node(leaf.node())?).map(Into::into)
     }
 
-    /// The nearest nodes that are not blank, from the left, that cover all members below a node
-    /// (section 4.1.1).
+    /// The resolution of a node: the nearest non-blank nodes, from left to right, that cover all
+    /// members below it (section 4.1.1).
     ///
-    /// In a tree that was not verified the unmerged leaves among them can be anything.
+    /// In an unverified tree, the unmerged leaves among them can be any numbers.
     fn resolution(&self, node: NodeIndex) -> Vec<NodeIndex> {
         let mut resolution = Vec::new();
         let mut open = alloc::vec![node];
@@ -78,7 +78,7 @@ pub trait TreeRead {
                 continue;
             }
             match (at.children(), self.node(at)) {
-                // A leaf, and not blank: there is a member.
+                // A leaf with a count of 1 is a member.
                 (None, _) => resolution.push(at),
                 (Some(_), Some(encoded)) => {
                     resolution.push(at);
@@ -92,20 +92,21 @@ pub trait TreeRead {
         resolution
     }
 
-    /// The filtered direct path of a leaf from below, each node with its child on the copath
-    /// (section 4.1.2). O(log n). Empty for a leaf outside of the tree.
+    /// The filtered direct path of a leaf, from the leaf up, each node with its child on the copath
+    /// (section 4.1.2). It is empty for a leaf outside the tree. O(log n).
     fn filtered_direct_path(&self, leaf: LeafIndex) -> Vec<(NodeIndex, NodeIndex)> {
         if !self.size().has_leaf(leaf) {
             return Vec::new();
         }
-        // A resolution is empty exactly if there is no member.
+
+        // A resolution is empty if and only if the subtree has no member.
         self.size()
             .direct_and_copath(leaf.node())
             .filter(|(_, copath_child)| self.leaf_count_below(*copath_child) > 0)
             .collect()
     }
 
-    /// The members, ascending.
+    /// The leaves of the members, in ascending order.
     fn members(&self) -> Box<dyn Iterator<Item = LeafIndex> + '_> {
         let leaves = 0..self.size().leaf_count();
         Box::new(leaves.map(LeafIndex).filter(|leaf| self.is_member(*leaf)))
@@ -116,22 +117,22 @@ pub trait TreeRead {
         self.leaf_count_below(self.size().root())
     }
 
-    /// Whether all members support a type of extension. The default types are always supported.
+    /// Whether all members support an extension type. The default types are always supported.
     fn all_support_extension(&self, kind: ExtensionType) -> bool {
         kind.is_default() || self.members_with(Feature::Extension(kind)) == self.member_count()
     }
 
-    /// Whether all members support a type of proposal. The default types are always supported.
+    /// Whether all members support a proposal type. The default types are always supported.
     fn all_support_proposal(&self, kind: ProposalType) -> bool {
         kind.is_default() || self.members_with(Feature::Proposal(kind)) == self.member_count()
     }
 
-    /// Whether all members support a type of credential.
+    /// Whether all members support a credential type.
     fn all_support_credential(&self, kind: CredentialType) -> bool {
         self.members_with(Feature::Credential(kind)) == self.member_count()
     }
 
-    /// Checks that all members support each type of credential that one has (section 7.3).
+    /// Checks that all members support each credential type in use (section 7.3).
     ///
     /// # Errors
     /// [`TreeError::CredentialUnsupported`].
@@ -143,15 +144,16 @@ pub trait TreeRead {
         }
     }
 
-    /// The tree as the data of a `ratchet_tree` extension (section 12.4.3.3).
+    /// Encodes the tree as the data of a `ratchet_tree` extension (section 12.4.3.3).
     ///
     /// # Errors
-    /// If that is longer than a vector can be.
+    /// If the encoding is longer than a vector can be.
     fn to_extension_bytes(&self) -> Result<Vec<u8>, EncodeError> {
         let end = (0..self.size().node_count())
             .rev()
             .find(|i| self.node(NodeIndex(*i)).is_some())
             .map_or(0, |last| last + 1);
+
         let mut w = Writer::new();
         w.put_vector(|w| {
             for node in (0..end).map(NodeIndex) {

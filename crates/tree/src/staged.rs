@@ -15,11 +15,10 @@ use conclave_wire::{
 };
 use core::fmt;
 
-/// The next tree while it is made: changes over a tree that stays as it is.
+/// The next tree while it is being built: changes over an unchanged tree.
 ///
-/// Proposals are applied in the order of section 12.3: updates, removes, adds, then the path. Each
-/// step may only look at the tree; what a step leaves behind when it fails is of no use, so drop
-/// the whole.
+/// Apply proposals in the order of section 12.3: updates, removes, adds, then the path. If a step
+/// fails, drop the staged tree: it may hold a part of that step's changes.
 pub struct StagedTree<'a> {
     base: &'a RatchetTree,
     delta: TreeDelta,
@@ -31,16 +30,16 @@ impl fmt::Debug for StagedTree<'_> {
     }
 }
 
-/// What happens to the nodes above leaves that change.
+/// The effect on the nodes above changed leaves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Above {
     /// They become blank.
     Blank,
-    /// Those that are not blank get the leaves as unmerged.
+    /// Non-blank nodes get the leaves as unmerged leaves.
     Unmerge,
 }
 
-/// A leaf, as a node, with its new content.
+/// A leaf's node with its new content; `None` blanks it.
 type LeafChange = (NodeIndex, Option<Box<[u8]>>);
 
 impl RatchetTree {
@@ -59,7 +58,7 @@ impl RatchetTree {
 }
 
 impl<'a> StagedTree<'a> {
-    /// No change yet.
+    /// A staged tree without changes.
     #[must_use]
     pub fn new(base: &'a RatchetTree) -> Self {
         let delta = TreeDelta {
@@ -82,13 +81,14 @@ impl<'a> StagedTree<'a> {
     }
 
     /// Adds members, each at the leftmost leaf that is then blank (section 12.1.1), and returns
-    /// where. Many at once cost less than one after the other.
+    /// their leaves. Adding many at once costs less than one by one.
     ///
     /// # Errors
-    /// As [`Self::add_leaf`].
+    /// Those of [`Self::add_leaf`].
     pub fn add_leaves(&mut self, leaves: &[&LeafNode]) -> Result<Vec<LeafIndex>, TreeError> {
         let mut changes: Vec<LeafChange> = Vec::with_capacity(leaves.len());
         let mut added = Vec::with_capacity(leaves.len());
+
         let mut from = 0;
         for leaf in leaves {
             let place = self.blank_leaf_from(from)?;
@@ -100,7 +100,7 @@ impl<'a> StagedTree<'a> {
         Ok(added)
     }
 
-    /// The leftmost blank leaf, where a member that joins by an external commit goes (section
+    /// The leftmost blank leaf, which a member takes who joins by an external commit (section
     /// 12.4.2). Extends the tree if there is none. The leaf stays blank until the path is merged.
     ///
     /// # Errors
@@ -122,19 +122,11 @@ impl<'a> StagedTree<'a> {
         self.set_leaf_blanking_path(leaf, new)
     }
 
-    /// Removes a member, blanks its direct path and truncates the tree (section 12.1.3).
+    /// Removes members given in any order, blanks their direct paths and truncates the tree
+    /// (section 12.1.3).
     ///
     /// # Errors
-    /// [`TreeError::NoSuchMember`].
-    pub fn remove_leaf(&mut self, leaf: LeafIndex) -> Result<(), TreeError> {
-        self.remove_leaves(&[leaf])
-    }
-
-    /// Removes members (section 12.1.3), in any order. Many at once cost less than one after the
-    /// other.
-    ///
-    /// # Errors
-    /// [`TreeError::NoSuchMember`], also for a leaf that is named twice.
+    /// [`TreeError::NoSuchMember`], also if a leaf is given twice.
     pub fn remove_leaves(&mut self, leaves: &[LeafIndex]) -> Result<(), TreeError> {
         let mut leaves = leaves.to_vec();
         leaves.sort_unstable();
@@ -144,14 +136,14 @@ impl<'a> StagedTree<'a> {
                 return Err(TreeError::NoSuchMember { leaf: *leaf });
             }
         }
+
         let changes = leaves.into_iter().map(|leaf| (leaf.node(), None)).collect();
         self.change_leaves(changes, Above::Blank)?;
         self.truncate();
         Ok(())
     }
 
-    /// Removes the right half of the tree while it has no member (section 7.7). Removing does it
-    /// by itself.
+    /// Removes the right half of the tree as long as it has no member (section 7.7).
     fn truncate(&mut self) {
         while let Some(half) = self.delta.size.halved() {
             let root = self.delta.size.root();
@@ -164,7 +156,7 @@ impl<'a> StagedTree<'a> {
         }
     }
 
-    /// The leftmost blank leaf that is not left of `from`. The tree grows if there is none.
+    /// The leftmost blank leaf at or right of `from`. Extends the tree if there is none.
     fn blank_leaf_from(&mut self, from: u32) -> Result<LeafIndex, TreeError> {
         loop {
             if let Some(leaf) = self.find_blank(self.delta.size.root(), from) {
@@ -180,6 +172,7 @@ impl<'a> StagedTree<'a> {
         if leaves.end <= from || full {
             return None;
         }
+
         match top.children() {
             None => top.leaf(),
             Some((left, right)) => {
@@ -198,7 +191,7 @@ impl<'a> StagedTree<'a> {
         Ok(())
     }
 
-    /// Sets a leaf, blank or not, and blanks its direct path.
+    /// Sets a blank or non-blank leaf, and blanks its direct path.
     pub(crate) fn set_leaf_blanking_path(
         &mut self,
         leaf: LeafIndex,
@@ -211,7 +204,7 @@ impl<'a> StagedTree<'a> {
         self.change_leaves(alloc::vec![change], Above::Blank)
     }
 
-    /// Sets a parent whose path has been touched already.
+    /// Sets a parent on a path that was already touched.
     pub(crate) fn set_parent(
         &mut self,
         node: NodeIndex,
@@ -222,7 +215,7 @@ impl<'a> StagedTree<'a> {
         Ok(())
     }
 
-    /// Changes leaves, given in ascending order, and all nodes above them, each once.
+    /// Changes leaves given in ascending order, and each node above them once.
     fn change_leaves(&mut self, changes: Vec<LeafChange>, above: Above) -> Result<(), TreeError> {
         let leaves: Vec<LeafIndex> = changes.iter().filter_map(|(node, _)| node.leaf()).collect();
         let mut level: Vec<(NodeIndex, i64)> = Vec::with_capacity(changes.len());
@@ -231,6 +224,8 @@ impl<'a> StagedTree<'a> {
             self.set_content(node, content);
             level.push((node, change));
         }
+
+        // Go up level by level, with the change of the member count below each node.
         let root = self.delta.size.root();
         while !level.is_empty() {
             let mut parents: Vec<(NodeIndex, i64)> = Vec::with_capacity(level.len());
@@ -274,7 +269,7 @@ impl<'a> StagedTree<'a> {
         Ok(())
     }
 
-    /// Sets a node's content, its index entries and what it counts for; not what is above.
+    /// Sets a node's content, its index entries and its counts, without the nodes above.
     fn set_content(&mut self, node: NodeIndex, content: Option<Box<[u8]>>) {
         let is_leaf = node.leaf().is_some();
         if content.is_none() && self.node(node).is_none() {
@@ -289,12 +284,13 @@ impl<'a> StagedTree<'a> {
                 }
             }
             Some(None) => {}
-            // The base's index stays: what it has of nodes in the delta does not count.
+            // The base's index stays as it is: its entries for nodes in the delta are ignored.
             None => match self.base.node(node) {
                 Some(old) if is_leaf => counts.add_leaf(old, -1),
                 _ => {}
             },
         }
+
         if let Some(new) = &content {
             keys.insert(node.0, new);
             if is_leaf {
@@ -304,7 +300,7 @@ impl<'a> StagedTree<'a> {
         nodes.insert(node.0, content);
     }
 
-    /// A node's shape, its hash forgotten.
+    /// A node's shape, with its hash unset.
     fn touch(&mut self, node: NodeIndex) -> &mut Shape {
         let base = self.base;
         let shape = self.delta.shapes.entry(node.0).or_insert_with(|| Shape {
@@ -316,7 +312,7 @@ impl<'a> StagedTree<'a> {
         shape
     }
 
-    /// The tree hash of the root. Computes only what has changed and is not known.
+    /// The tree hash of the root. Only changed and unknown hashes are computed.
     ///
     /// # Errors
     /// If the provider fails.
@@ -324,7 +320,7 @@ impl<'a> StagedTree<'a> {
         self.node_hash(suite, self.delta.size.root())
     }
 
-    /// The tree hash of a node of the tree.
+    /// The tree hash of a node in the tree.
     ///
     /// # Errors
     /// If the provider fails.
@@ -332,7 +328,7 @@ impl<'a> StagedTree<'a> {
         complete_hashes(suite, self, node)
     }
 
-    /// What has changed, with all hashes.
+    /// The changes with all their tree hashes.
     ///
     /// # Errors
     /// If the provider fails.
@@ -341,8 +337,8 @@ impl<'a> StagedTree<'a> {
         Ok(self.delta)
     }
 
-    /// The leaves that differ from the base's, ascending, with what the base has there: a reverse
-    /// delta of the leaves.
+    /// The leaves that differ from the base's, in ascending order with their old contents: a
+    /// reverse delta of the leaves.
     #[must_use]
     pub fn replaced_leaves(&self) -> Vec<(LeafIndex, Option<Vec<u8>>)> {
         self.changed_nodes()
@@ -354,19 +350,9 @@ impl<'a> StagedTree<'a> {
             .collect()
     }
 
-    /// The members whose leaf is new or differs from the base's, ascending.
-    #[must_use]
-    pub fn changed_members(&self) -> Vec<LeafIndex> {
-        let changed = self.changed_nodes().filter(|node| {
-            let now = self.node(*node);
-            now.is_some() && now != self.base.node(*node)
-        });
-        changed.filter_map(NodeIndex::leaf).collect()
-    }
-
-    /// Checks that no key of a changed node is anywhere else in the tree (section 7.3). To be asked
-    /// when all is applied. O(changed · log n), and as many comparisons more as there are keys whose
-    /// fingerprints were made to collide.
+    /// Checks that no key of a changed node occurs elsewhere in the tree (section 7.3). Call this
+    /// after all changes. O(changed · log n), plus one comparison for each key with a colliding
+    /// fingerprint.
     ///
     /// # Errors
     /// [`TreeError::DuplicateEncryptionKey`], [`TreeError::DuplicateSignatureKey`].
@@ -374,6 +360,7 @@ impl<'a> StagedTree<'a> {
         if let Some((node, other)) = self.encryption_key_twice(view::encryption_key) {
             return Err(TreeError::DuplicateEncryptionKey { node, other });
         }
+
         let leaves = self.changed_nodes().filter(|node| node.leaf().is_some());
         let in_base = |key: &[u8]| self.base.index().signature(key);
         let twice = self.key_twice(leaves, view::signature_key, in_base);
@@ -394,10 +381,10 @@ impl<'a> StagedTree<'a> {
         self.key_twice(self.changed_nodes(), key_of, |key| self.base.index().encryption(key))
     }
 
-    /// A changed node whose key another node has, and that node.
+    /// A changed node and another node with the same key.
     ///
-    /// Keys can be made to have the same fingerprint. So all are sorted, and the nodes of the base
-    /// with one fingerprint are looked at once, not once for each changed node that has it.
+    /// An attacker can make keys with equal fingerprints. The keys are therefore sorted, and the
+    /// base's nodes with a fingerprint are visited once, not once for each changed node.
     fn key_twice<I: Iterator<Item = u32>>(
         &self,
         changed: impl Iterator<Item = NodeIndex>,
@@ -408,11 +395,13 @@ impl<'a> StagedTree<'a> {
         let mut keys: Vec<(u32, &[u8], NodeIndex)> =
             changed.filter_map(|node| key(node).map(|key| (fingerprint(key), key, node))).collect();
         keys.sort_unstable();
+
         keys.chunk_by(|a, b| a.0 == b.0).find_map(|alike| {
             let twice = alike.windows(2).find_map(|pair| match pair {
                 [(_, a, node), (_, b, other)] if a == b => Some((*node, *other)),
                 _ => None,
             });
+
             let (_, any, _) = alike.first()?;
             let unchanged = in_base(any).filter(|node| !self.delta.nodes.contains_key(node));
             twice.or_else(|| {
@@ -424,7 +413,7 @@ impl<'a> StagedTree<'a> {
         })
     }
 
-    /// The node with an encryption key.
+    /// The node with an encryption key, if there is one.
     pub(crate) fn find_encryption_key(&self, key: &[u8]) -> Option<NodeIndex> {
         let staged = self.delta.keys.encryption(key);
         let base = self.base.index().encryption(key);

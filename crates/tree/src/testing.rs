@@ -1,5 +1,5 @@
-//! What the tests of several modules share: a seeded source of randomness, members, and a group of
-//! them whose tree is held next to an oracle's.
+//! Shared by the tests of several modules: seeded randomness, members, and a group of them whose
+//! tree is compared with an oracle's.
 
 mod oracle;
 mod world;
@@ -28,7 +28,7 @@ pub(crate) fn group_id() -> GroupId {
     GroupId::from(*b"a group")
 }
 
-/// SplitMix64: repeatable, and random enough for tests.
+/// SplitMix64: reproducible from its seed, and not secret.
 pub(crate) struct TestRng(pub(crate) u64);
 
 impl TestRng {
@@ -67,8 +67,8 @@ impl TryRng for TestRng {
 
 impl TryCryptoRng for TestRng {}
 
-/// A leaf node with fresh keys, as from a key package, and its signature key pair. The private half
-/// of its encryption key is thrown away.
+/// A leaf node with fresh keys, as in a key package, and its signature key pair. The private half
+/// of its encryption key is discarded.
 pub(crate) fn member(rng: &mut TestRng) -> (LeafNode, SignatureKeyPair) {
     let signer = suite().signature_key_pair(rng).unwrap();
     let mut key = [0; 32];
@@ -78,7 +78,7 @@ pub(crate) fn member(rng: &mut TestRng) -> (LeafNode, SignatureKeyPair) {
         signature_key: signer.public.clone(),
         credential: Credential::basic(&rng.next().to_be_bytes()),
         capabilities: Capabilities {
-            versions: Vec::from([ProtocolVersion::MLS10]),
+            versions: Vec::from([ProtocolVersion::MLS_1_0]),
             cipher_suites: Vec::from([CipherSuite(1)]),
             credentials: Vec::from([CredentialType::BASIC]),
             ..Capabilities::default()
@@ -91,7 +91,7 @@ pub(crate) fn member(rng: &mut TestRng) -> (LeafNode, SignatureKeyPair) {
     (leaf, signer)
 }
 
-/// Signs a leaf for its place in the tests' group.
+/// Signs a leaf for its place in the test group.
 pub(crate) fn sign(leaf: &mut LeafNode, signer: &SignatureKeyPair, leaf_index: LeafIndex) {
     let context = LeafNodeContext { group_id: &group_id(), leaf_index };
     crate::sign_leaf(&suite(), leaf, signer, context).unwrap();

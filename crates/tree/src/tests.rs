@@ -1,4 +1,4 @@
-//! Tests of the whole crate: long runs against the oracle, trees made to deceive, and update paths
+//! Tests of the whole crate: long runs against the oracle, deceptive trees, and update paths
 //! between members.
 
 mod deceptive_trees;

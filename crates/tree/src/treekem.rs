@@ -1,4 +1,4 @@
-//! Update paths: making, sealing, merging and opening them (sections 7.4 to 7.6 and 7.9).
+//! Update paths: creating, sealing, merging and opening them (sections 7.4 to 7.6 and 7.9).
 
 use crate::error::TreeError;
 use crate::leaf::sign_leaf;
@@ -15,15 +15,15 @@ use conclave_wire::{
 /// The label of an encrypted path secret (section 7.6).
 const PATH_LABEL: &[u8] = b"UpdatePathNode";
 
-/// What the secrets of an update path give: all from one node of the sender's filtered direct path
-/// up to the root.
+/// The secrets of an update path and the keys derived from them, from one node of the sender's
+/// filtered direct path up to the root.
 #[derive(Clone, Debug)]
 pub struct PathKeys {
-    /// The path secrets, from below.
+    /// The path secrets, from the lowest node up.
     pub secrets: Vec<(NodeIndex, Secret)>,
     /// The private keys of the same nodes.
     pub keys: Vec<(NodeIndex, HpkePrivateKey)>,
-    /// The path secret one step beyond the last (section 8).
+    /// The path secret one step after the last (section 8).
     pub commit_secret: Secret,
 }
 
@@ -35,10 +35,10 @@ impl PathKeys {
     }
 }
 
-/// An update path that its sender made, not sealed yet.
+/// An update path that its sender created and has not sealed yet.
 #[derive(Clone, Debug)]
 pub struct NewPath {
-    /// The sender's new leaf node, signed.
+    /// The sender's new, signed leaf node.
     pub leaf_node: LeafNode,
     /// The key pair of the new leaf node.
     pub leaf_key: HpkeKeyPair,
@@ -48,17 +48,17 @@ pub struct NewPath {
     pub public_keys: Vec<HpkePublicKey>,
 }
 
-/// The key pair of a path secret (section 7.4).
+/// Derives the key pair of a path secret (section 7.4).
 fn node_key(suite: &Suite<'_>, path_secret: &Secret) -> Result<HpkeKeyPair, TreeError> {
     Ok(suite.derive_key_pair(&suite.derive_secret(path_secret, b"node")?)?)
 }
 
-/// Makes fresh keys for a leaf and its filtered direct path and puts them into the tree (section
-/// 7.5): blanks the direct path, sets keys and parent hashes, and sets the leaf, signed, with
-/// source `commit`.
+/// Creates fresh keys for a leaf and its filtered direct path, and puts them into the tree (section
+/// 7.5): blanks the direct path, sets keys and parent hashes, and sets the signed leaf with source
+/// `commit`.
 ///
-/// `sender` is a member, or the leaf that [`StagedTree::place_leaf`] gave. `template` is the leaf
-/// to be; its encryption key, source and signature are replaced.
+/// `sender` is a member's leaf, or the leaf from [`StagedTree::place_leaf`]. `template` is the new
+/// leaf; its encryption key, source and signature are replaced.
 ///
 /// # Errors
 /// [`TreeError::NoSuchLeaf`]; or if the key pair is invalid or the provider fails.
@@ -73,6 +73,8 @@ pub fn create_path(
 ) -> Result<NewPath, TreeError> {
     let path = tree.filtered_direct_path(sender);
     let leaf_key = suite.hpke_key_pair(rng)?;
+
+    // section 7.4: path secrets, and the key pairs of their nodes
     let mut next = Secret::random(suite.nh(), rng);
     let mut secrets = Vec::with_capacity(path.len());
     let mut node_secrets = Vec::with_capacity(path.len());
@@ -81,24 +83,30 @@ pub fn create_path(
         let after = suite.derive_secret(&next, b"path")?;
         secrets.push((*node, core::mem::replace(&mut next, after)));
     }
-    let (mut keys, mut public_keys) = (Vec::new(), Vec::new());
+    let mut keys = Vec::new();
+    let mut public_keys = Vec::new();
     for ((node, _), key_pair) in path.iter().zip(suite.derive_key_pairs(&node_secrets)?) {
         keys.push((*node, key_pair.private));
         public_keys.push(key_pair.public);
     }
+
+    // section 7.9: parent hashes
     let (parents, leaf_parent_hash) = link_path(suite, tree, &path, &public_keys)?;
+
     let mut leaf_node = template;
     leaf_node.encryption_key = leaf_key.public.clone();
     leaf_node.leaf_node_source = LeafNodeSource::Commit(leaf_parent_hash);
     sign_leaf(suite, &mut leaf_node, signer, LeafNodeContext { group_id, leaf_index: sender })?;
     put_path(tree, sender, &leaf_node, &parents)?;
+
     let keys = PathKeys { secrets, keys, commit_secret: next };
     Ok(NewPath { leaf_node, leaf_key, keys, public_keys })
 }
 
-/// The parent nodes of a path, linked by parent hashes, and the parent hash of the leaf.
+/// The parent nodes of a path with their parent hashes, and the parent hash of the leaf.
 ///
-/// The hash of each node covers its copath child as it is now: a path leaves nothing unmerged.
+/// The hash of each node covers its copath child in its current state, because no leaf is unmerged
+/// after a path.
 fn link_path(
     suite: &Suite<'_>,
     tree: &mut StagedTree<'_>,
@@ -131,15 +139,15 @@ fn put_path(
     parents.iter().try_for_each(|(node, parent)| tree.set_parent(*node, parent))
 }
 
-/// Leaves as nodes, ascending.
+/// The nodes of leaves, in ascending order.
 fn as_nodes(leaves: &[LeafIndex]) -> Vec<NodeIndex> {
     let mut nodes: Vec<NodeIndex> = leaves.iter().map(|leaf| leaf.node()).collect();
     nodes.sort_unstable();
     nodes
 }
 
-/// The nodes that a path secret is encrypted to: the resolution of the copath child, less the
-/// leaves that are new.
+/// The nodes that a path secret is encrypted to: the resolution of the copath child without new
+/// leaves.
 fn recipients(tree: &StagedTree<'_>, copath_child: NodeIndex, new: &[NodeIndex]) -> Vec<NodeIndex> {
     let mut nodes = tree.resolution(copath_child);
     if !new.is_empty() {
@@ -148,10 +156,10 @@ fn recipients(tree: &StagedTree<'_>, copath_child: NodeIndex, new: &[NodeIndex])
     nodes
 }
 
-/// Seals a path's secrets to the resolutions of the copath (section 7.5), in one batch.
+/// Encrypts a path's secrets to the resolutions of the copath in one batch (section 7.5).
 ///
-/// `group_context` is the encoded provisional GroupContext; `new_leaves` are those that the same
-/// commit adds, which get their secrets from the Welcome.
+/// `group_context` is the encoded provisional GroupContext. `new_leaves` are the leaves that the
+/// same commit adds, whose members get their secrets from the Welcome.
 ///
 /// # Errors
 /// If a key in the tree is invalid, or the provider fails.
@@ -172,10 +180,12 @@ pub fn seal_path(
         counts.push(nodes.len());
         keys.extend(nodes.into_iter().filter_map(|node| tree.encryption_key(node)));
     }
+
     let secrets = path.keys.secrets.iter().zip(&counts);
     let secrets = secrets.flat_map(|((_, secret), n)| core::iter::repeat_n(secret.expose(), *n));
     let sealed: Vec<(&HpkePublicKey, &[u8])> = keys.iter().zip(secrets).collect();
     let sealed = suite.encrypt_many_with_label(&sealed, PATH_LABEL, group_context, rng)?;
+
     let mut sealed = sealed.into_iter();
     let nodes = path.public_keys.iter().zip(counts).map(|(key, n)| UpdatePathNode {
         encryption_key: key.clone(),
@@ -184,12 +194,11 @@ pub fn seal_path(
     Ok(UpdatePath { leaf_node: path.leaf_node.clone(), nodes: nodes.collect() })
 }
 
-/// Checks an update path against the tree after the proposals and puts it in (sections 7.5 and
-/// 12.4.2). Takes no secret, so that whoever only watches can follow.
+/// Checks an update path against the tree with its proposals applied, and puts it into the tree
+/// (sections 7.5 and 12.4.2). This needs no secret, so that observers can follow.
 ///
-/// `sender` and `new_leaves` are as for [`create_path`] and [`seal_path`]. The leaf's own rules and
-/// its signature are for the caller to check before, and
-/// [`StagedTree::check_unique_keys`] after.
+/// `sender` and `new_leaves` are as in [`create_path`] and [`seal_path`]. The caller must check the
+/// leaf's own rules and its signature before, and [`StagedTree::check_unique_keys`] after.
 ///
 /// # Errors
 /// The first rule that the path breaks.
@@ -206,17 +215,22 @@ pub fn merge_path(
     if !tree.size().has_leaf(sender) {
         return Err(TreeError::NoSuchLeaf { leaf: sender });
     }
+
     let nodes = tree.filtered_direct_path(sender);
     check_counts(tree, &nodes, path, &as_nodes(new_leaves))?;
     check_path_keys(suite, tree, sender, &nodes, path)?;
+
+    // section 7.9: parent hashes
     let keys: Vec<HpkePublicKey> = path.nodes.iter().map(|n| n.encryption_key.clone()).collect();
     let (parents, leaf_parent_hash) = link_path(suite, tree, &nodes, &keys)?;
     if *claimed != leaf_parent_hash {
         return Err(TreeError::PathParentHash);
     }
+
     put_path(tree, sender, &path.leaf_node, &parents)
 }
 
+/// Checks the numbers of nodes and ciphertexts of a path (section 7.6).
 fn check_counts(
     tree: &StagedTree<'_>,
     nodes: &[(NodeIndex, NodeIndex)],
@@ -226,6 +240,7 @@ fn check_counts(
     if nodes.len() != path.nodes.len() {
         return Err(TreeError::PathLength { expected: nodes.len(), found: path.nodes.len() });
     }
+
     for ((node, copath_child), path_node) in nodes.iter().zip(&path.nodes) {
         let expected = recipients(tree, *copath_child, new).len();
         let found = path_node.encrypted_path_secret.len();
@@ -236,7 +251,8 @@ fn check_counts(
     Ok(())
 }
 
-/// Each key of a path is valid, in no node of the tree, and there once (section 12.4.2).
+/// Checks that each key of a path is valid, not in the tree, and in the path only once (section
+/// 12.4.2).
 fn check_path_keys(
     suite: &Suite<'_>,
     tree: &StagedTree<'_>,
@@ -247,6 +263,7 @@ fn check_path_keys(
     let mut keys: Vec<(&HpkePublicKey, NodeIndex)> = Vec::with_capacity(nodes.len() + 1);
     keys.push((&path.leaf_node.encryption_key, sender.node()));
     keys.extend(path.nodes.iter().zip(nodes).map(|(n, (node, _))| (&n.encryption_key, *node)));
+
     for (key, node) in &keys {
         suite
             .validate_hpke_public_key(key)
@@ -255,6 +272,7 @@ fn check_path_keys(
             return Err(TreeError::PathKeyInTree { node: *node, other });
         }
     }
+
     keys.sort_unstable();
     for pair in keys.windows(2) {
         if let [(a, _), (b, node)] = pair
@@ -266,16 +284,16 @@ fn check_path_keys(
     Ok(())
 }
 
-/// Opens the part of an update path that a member can (section 7.5): decrypts the path secret of
-/// the lowest node that is above both, derives all secrets and keys from there up, and checks them
-/// against the path.
+/// Opens a member's part of an update path (section 7.5): decrypts the path secret of the lowest
+/// common ancestor of sender and member, derives all secrets and keys from there up, and checks
+/// them against the path.
 ///
-/// `tree` is the tree after [`merge_path`]. `private` gives the member's private keys as they were
-/// before this commit's path, of its leaf (the one in the tree, if the commit updates it) and of the
-/// parents above it. `group_context` and `new_leaves` are as for [`seal_path`].
+/// `tree` is the tree after [`merge_path`]. `private` returns the member's private keys from before
+/// this commit's path: of its leaf (the new one, if the commit updates it) and of the parents
+/// above. `group_context` and `new_leaves` are as in [`seal_path`].
 ///
 /// # Errors
-/// If the member cannot open the path, or the path's keys are not those of its secrets.
+/// If the member cannot open the path, or the path's keys do not match its secrets.
 #[allow(clippy::too_many_arguments)]
 pub fn open_path(
     suite: &Suite<'_>,
@@ -288,12 +306,15 @@ pub fn open_path(
     new_leaves: &[LeafIndex],
 ) -> Result<PathKeys, TreeError> {
     let outside = TreeError::NotARecipient { leaf: me };
+
+    // the lowest common ancestor, and the ciphertexts of its path secret
     let nodes = tree.filtered_direct_path(sender);
     let covers_me = |(_, copath_child): &(NodeIndex, NodeIndex)| copath_child.covers(me.node());
     let at = nodes.iter().position(covers_me).ok_or(outside)?;
     let (_, copath_child) = nodes.get(at).ok_or(outside)?;
     let resolution = recipients(tree, *copath_child, &as_nodes(new_leaves));
     let sealed = &path.nodes.get(at).ok_or(outside)?.encrypted_path_secret;
+
     let mut openable = resolution.iter().zip(sealed).filter(|(node, _)| node.covers(me.node()));
     let (key_pair, ciphertext) = openable
         .find_map(|(node, ciphertext)| {
@@ -302,16 +323,17 @@ pub fn open_path(
             Some((key_pair, ciphertext))
         })
         .ok_or(TreeError::NoPrivateKey { leaf: me })?;
+
     let secret = suite.decrypt_with_label(&key_pair, PATH_LABEL, group_context, ciphertext)?;
     derive_path(suite, tree, nodes.get(at..).unwrap_or_default(), secret)
 }
 
-/// All keys that a new member gets from the path secret in its Welcome (section 12.4.3.1): of the
-/// lowest node that is above both it and the signer, and of those above, checked against the tree.
-/// The `commit_secret` in the result is of no use to a new member.
+/// Derives a new member's keys from the path secret in its Welcome (section 12.4.3.1): those of the
+/// lowest common ancestor of the member and the signer, and of the nodes above. They are checked
+/// against the tree. A new member does not need the `commit_secret` in the result.
 ///
 /// # Errors
-/// If the keys are not those of the secret, or `me` and `signer` are the same.
+/// If the tree's keys do not match the secret, or `me` and `signer` are the same.
 pub fn keys_from_path_secret(
     suite: &Suite<'_>,
     tree: &impl TreeRead,
@@ -326,7 +348,7 @@ pub fn keys_from_path_secret(
     derive_path(suite, tree, nodes.get(at..).unwrap_or_default(), path_secret.clone())
 }
 
-/// Derives secrets and keys along a path, the first node's path secret being given, and checks that
+/// Derives secrets and keys along a path from the path secret of its first node, and checks that
 /// the tree has these keys.
 fn derive_path(
     suite: &Suite<'_>,
@@ -337,8 +359,10 @@ fn derive_path(
     if path_secret.len() != suite.nh() {
         return Err(TreeError::PathSecretLength);
     }
+
     let mut next = path_secret;
-    let (mut secrets, mut keys) = (Vec::new(), Vec::new());
+    let mut secrets = Vec::new();
+    let mut keys = Vec::new();
     for (node, _) in nodes {
         let key_pair = node_key(suite, &next)?;
         if tree.encryption_key(*node).as_ref() != Some(&key_pair.public) {

@@ -14,29 +14,29 @@ use conclave_wire::{
     NodeType, Reader, SignaturePublicKey, TreeSize, Writer,
 };
 
-/// A ratchet tree from outside: well formed, with its hashes, and nothing more.
+/// A ratchet tree from outside that is well formed and has its hashes, but is not verified.
 #[derive(Clone, Debug)]
 pub struct UnverifiedTree {
     tree: RatchetTree,
 }
 
 impl UnverifiedTree {
-    /// Decodes the data of a `ratchet_tree` extension (section 12.4.3.3) and computes all tree
-    /// hashes, each once. Takes memory in proportion to `bytes`.
+    /// Decodes the data of a `ratchet_tree` extension (section 12.4.3.3), and computes each tree
+    /// hash once. The memory used is proportional to the length of `bytes`.
     ///
     /// # Errors
-    /// If the bytes are no such tree: [`TreeError::Decode`], [`TreeError::Empty`],
+    /// If the bytes do not encode such a tree: [`TreeError::Decode`], [`TreeError::Empty`],
     /// [`TreeError::TooLarge`], [`TreeError::LastNodeBlank`], [`TreeError::WrongNodeType`],
     /// [`TreeError::ParentWithoutLeaves`]; or if the provider fails.
     pub fn decode(suite: &Suite<'_>, bytes: &[u8]) -> Result<Self, TreeError> {
         Self::decode_within(suite, bytes, usize::MAX)
     }
 
-    /// As [`Self::decode`], for a tree of at most `max_leaves` leaves, blank ones included: another
+    /// Like [`Self::decode`], for at most `max_leaves` leaves, including blank ones. A larger tree
     /// is refused before it takes memory.
     ///
     /// # Errors
-    /// As [`Self::decode`], and [`TreeError::OverLimit`].
+    /// Those of [`Self::decode`], and [`TreeError::OverLimit`].
     pub fn decode_within(
         suite: &Suite<'_>,
         bytes: &[u8],
@@ -47,9 +47,11 @@ impl UnverifiedTree {
         if last.is_none() {
             return Err(TreeError::LastNodeBlank);
         }
+
         let leaves = u32::try_from(nodes.len() / 2 + 1).map_err(|_| TreeError::TooLarge)?;
         let size = TreeSize::for_leaves(leaves).ok_or(TreeError::TooLarge)?;
-        over_limit(size.leaf_count(), max_leaves)?;
+        check_leaf_count(size.leaf_count(), max_leaves)?;
+
         let mut tree = RatchetTree::from_nodes(suite, size, nodes)?;
         let mut all = (0..size.node_count()).map(NodeIndex);
         if let Some(node) =
@@ -57,6 +59,7 @@ impl UnverifiedTree {
         {
             return Err(TreeError::ParentWithoutLeaves { node });
         }
+
         complete_hashes(suite, &mut tree, size.root())?;
         Ok(Self { tree })
     }
@@ -67,25 +70,25 @@ impl UnverifiedTree {
         self.tree.tree_hash()
     }
 
-    /// The length of the longest encoded leaf node, in bytes.
+    /// The length of the longest encoded leaf node in bytes.
     #[must_use]
     pub fn longest_leaf(&self) -> usize {
         let leaves = (0..self.tree.size().leaf_count()).map(|leaf| LeafIndex(leaf).node());
         leaves.filter_map(|node| self.tree.node(node).map(<[u8]>::len)).max().unwrap_or(0)
     }
 
-    /// The tree hash of a node; none if it is outside of the tree.
+    /// The tree hash of a node; `None` if the node is outside the tree.
     #[must_use]
     pub fn node_hash(&self, node: NodeIndex) -> Option<&[u8]> {
         self.tree.node_hash(node)
     }
 
-    /// Checks what a new member has to check of a tree (section 12.4.3.1), in one pass: the rules
-    /// and signatures of all leaves, that all support the types of credential in use, the unmerged
-    /// leaves, the uniqueness and form of keys, and the parent hashes.
+    /// Performs a new member's checks of the tree (section 12.4.3.1): the rules and signatures of
+    /// all leaves, the support of all credential types in use, the unmerged leaves, the uniqueness
+    /// and validity of keys, and the parent hashes.
     ///
-    /// Not checked here, as it takes more than the tree: that the tree hash is the one in the
-    /// GroupContext, the group's required capabilities, lifetimes, and credentials.
+    /// The caller must check what depends on more than the tree: that the tree hash is the one in
+    /// the GroupContext, the group's required capabilities, lifetimes, and credentials.
     ///
     /// # Errors
     /// The first rule that the tree breaks, with the node.
@@ -101,13 +104,15 @@ impl UnverifiedTree {
     }
 }
 
-/// The nodes in their encodings, each found to be well formed and of the type for its place.
+/// Splits a tree into its encoded nodes, and checks that each is well formed and of the type for
+/// its place.
 fn decode_nodes(bytes: &[u8], max_leaves: usize) -> Result<Vec<Option<Box<[u8]>>>, TreeError> {
     let mut outer = Reader::new(bytes);
     let mut r = outer.vector()?;
     if !outer.is_empty() {
         return Err(DecodeError::TrailingBytes(outer.rest().len()).into());
     }
+
     let mut nodes = Vec::new();
     while !r.is_empty() {
         let node = NodeIndex(u32::try_from(nodes.len()).map_err(|_| TreeError::TooLarge)?);
@@ -115,19 +120,16 @@ fn decode_nodes(bytes: &[u8], max_leaves: usize) -> Result<Vec<Option<Box<[u8]>>
             return Err(TreeError::TooLarge);
         }
         if let Some(leaf) = node.leaf() {
-            over_limit(leaf.0.saturating_add(1), max_leaves)?;
+            check_leaf_count(leaf.0.saturating_add(1), max_leaves)?;
         }
         nodes.push(decode_node(&mut r, node)?);
     }
     Ok(nodes)
 }
 
-fn over_limit(leaves: u32, max_leaves: usize) -> Result<(), TreeError> {
+fn check_leaf_count(leaves: u32, max_leaves: usize) -> Result<(), TreeError> {
     let leaves = usize::try_from(leaves).unwrap_or(usize::MAX);
-    match leaves <= max_leaves {
-        true => Ok(()),
-        false => Err(TreeError::OverLimit { leaves }),
-    }
+    if leaves <= max_leaves { Ok(()) } else { Err(TreeError::OverLimit { leaves }) }
 }
 
 fn decode_node(r: &mut Reader<'_>, node: NodeIndex) -> Result<Option<Box<[u8]>>, TreeError> {
@@ -140,6 +142,7 @@ fn decode_node(r: &mut Reader<'_>, node: NodeIndex) -> Result<Option<Box<[u8]>>,
     if (kind == NodeType::Leaf) != node.leaf().is_some() {
         return Err(TreeError::WrongNodeType { node });
     }
+
     let all = r.rest();
     match kind {
         NodeType::Leaf => LeafView::read(r).map(|_| ())?,
@@ -157,18 +160,21 @@ fn check_leaves(tree: &RatchetTree) -> Result<(), TreeError> {
     Ok(())
 }
 
-/// Uniqueness and form of the keys (sections 7.3 and 12.4.3.1).
+/// Checks that keys are unique and valid (sections 7.3 and 12.4.3.1).
 fn check_keys(suite: &Suite<'_>, tree: &RatchetTree) -> Result<(), TreeError> {
     let node_at = |node| tree.node(NodeIndex(node));
     let encryption = |node| node_at(node).and_then(view::encryption_key);
     if let Some((a, b)) = tree.index().equal_encryption_keys(encryption) {
         return Err(TreeError::DuplicateEncryptionKey { node: NodeIndex(a), other: NodeIndex(b) });
     }
+
     let signature = |node| node_at(node).and_then(view::signature_key);
     if let Some((a, b)) = tree.index().equal_signature_keys(signature) {
-        let (leaf, other) = (LeafIndex(a / 2), LeafIndex(b / 2));
+        let leaf = LeafIndex(a / 2);
+        let other = LeafIndex(b / 2);
         return Err(TreeError::DuplicateSignatureKey { leaf, other });
     }
+
     for node in (0..tree.size().node_count()).map(NodeIndex) {
         if let Some(key) = tree.encryption_key(node) {
             suite
@@ -179,8 +185,8 @@ fn check_keys(suite: &Suite<'_>, tree: &RatchetTree) -> Result<(), TreeError> {
     Ok(())
 }
 
-/// How many signatures are laid out at a time: enough for a provider to batch them and spread them
-/// over cores, and few against the tree.
+/// The number of signatures in a batch: enough for a provider to batch them and spread them over
+/// cores, but little memory compared to the tree.
 const SIGNATURES: usize = 4096;
 
 fn check_signatures(
@@ -198,6 +204,7 @@ fn check_signatures(
             .iter()
             .map(|(public_key, message, signature)| VerifyItem { public_key, message, signature })
             .collect();
+
         suite.verify_many(&items).map_err(|(bad, e)| {
             let leaf = leaves.get(bad).copied().unwrap_or(LeafIndex(0));
             TreeError::of_input(e, TreeError::LeafSignature { leaf })
@@ -206,19 +213,21 @@ fn check_signatures(
     Ok(())
 }
 
-/// A leaf's key, the SignContent of its LeafNodeTBS, and its signature.
+/// A leaf's signature key, the SignContent of its LeafNodeTBS, and its signature.
 fn signed_content<'a>(
     tree: &'a RatchetTree,
     leaf: LeafIndex,
     group_id: &GroupId,
 ) -> Result<(SignaturePublicKey, Vec<u8>, &'a [u8]), TreeError> {
     let view = LeafView::parse(tree.node(leaf.node()).unwrap_or_default())?;
+
     let mut w = Writer::new();
     w.put(view.signed);
     if view.source != Source::KeyPackage {
         group_id.encode(&mut w)?;
         leaf.encode(&mut w)?;
     }
+
     let message = Suite::sign_content(LEAF_LABEL, &w.finish())?;
     Ok((view.signature_key.into(), message, view.signature))
 }

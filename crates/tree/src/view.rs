@@ -1,15 +1,14 @@
-//! Encoded nodes, read where they lie.
+//! Views of encoded nodes, which read them in place.
 //!
-//! A view accepts what the decoder of the whole structure accepts, its bound on memory included, and
-//! allocates next to nothing. A tree of many members is walked through views; only single nodes are
-//! decoded.
+//! A view accepts exactly what the structure's decoder accepts, with the same memory budget, and
+//! hardly allocates. Trees of many members are walked through views; only single nodes are decoded.
 
 use alloc::vec::Vec;
 use conclave_wire::{
     Certificate, Credential, CredentialType, Decode, DecodeError, Extension, Reader,
 };
 
-/// A list of code points in its encoding.
+/// An encoded list of code points.
 #[derive(Clone, Copy)]
 pub(crate) struct Codes<'a>(&'a [u8]);
 
@@ -29,7 +28,7 @@ impl<'a> Codes<'a> {
     }
 }
 
-/// Where a leaf came from, as far as the tree asks.
+/// The source of a leaf, as far as the tree needs it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
     KeyPackage,
@@ -47,13 +46,13 @@ pub(crate) struct LeafView<'a> {
     pub(crate) source: Source<'a>,
     /// The types of the leaf's own extensions.
     pub(crate) extensions: Vec<u16>,
-    /// All before the signature: LeafNodeTBS without its context.
+    /// Everything before the signature: LeafNodeTBS without its context.
     pub(crate) signed: &'a [u8],
     pub(crate) signature: &'a [u8],
 }
 
 impl<'a> LeafView<'a> {
-    /// Reads one leaf node and leaves the reader behind it.
+    /// Reads one leaf node and advances the reader past it.
     pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let all = r.rest();
         let _encryption_key = r.opaque()?;
@@ -69,7 +68,7 @@ impl<'a> LeafView<'a> {
         let signed = all.get(..all.len() - r.rest().len()).unwrap_or_default();
         let signature = r.opaque()?;
 
-        // What the decoder of LeafNode would take.
+        // Take from the memory budget what LeafNode's decoder would take.
         let mut leaf = Reader::new(all.get(..all.len() - r.rest().len()).unwrap_or_default());
         leaf.set_aside(certificates.saturating_mul(size_of::<Certificate>()))?;
         leaf.set_aside(extensions.len().saturating_mul(size_of::<Extension>()))?;
@@ -90,7 +89,7 @@ impl<'a> LeafView<'a> {
         })
     }
 
-    /// Reads a leaf node that is all of `bytes`.
+    /// Reads a leaf node from all of `bytes`.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         whole(bytes, Self::read)
     }
@@ -108,10 +107,11 @@ fn whole<'a, T>(
     }
 }
 
-/// The type of a credential, and how many certificates it has.
+/// Skips a credential and returns its type and its number of certificates.
 fn skip_credential(r: &mut Reader<'_>) -> Result<(CredentialType, usize), DecodeError> {
     let mut ahead = *r;
     let mut certificates = 0;
+
     let kind = CredentialType::decode(&mut ahead)?;
     match kind {
         CredentialType::BASIC => {
@@ -160,7 +160,7 @@ pub(crate) struct ParentView<'a> {
 }
 
 impl<'a> ParentView<'a> {
-    /// Reads one parent node and leaves the reader behind it.
+    /// Reads one parent node and advances the reader past it.
     pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let encryption_key = r.opaque()?;
         let parent_hash = r.opaque()?;
@@ -171,7 +171,7 @@ impl<'a> ParentView<'a> {
         Ok(Self { encryption_key, parent_hash, unmerged_leaves })
     }
 
-    /// Reads a parent node that is all of `bytes`.
+    /// Reads a parent node from all of `bytes`.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         whole(bytes, Self::read)
     }
@@ -181,12 +181,12 @@ impl<'a> ParentView<'a> {
     }
 }
 
-/// The first field of either kind of node.
+/// The encryption key of an encoded node, which is the first field of either kind.
 pub(crate) fn encryption_key(encoded: &[u8]) -> Option<&[u8]> {
     Reader::new(encoded).opaque().ok()
 }
 
-/// The second field of a leaf node.
+/// The signature key of an encoded leaf node, which is the second field.
 pub(crate) fn signature_key(encoded: &[u8]) -> Option<&[u8]> {
     let mut r = Reader::new(encoded);
     r.opaque().ok()?;

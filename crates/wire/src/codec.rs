@@ -2,10 +2,11 @@
 //! vectors with a variable-size length header in its minimal form.
 //!
 //! The encoding is canonical: each value has exactly one encoding, and bytes that decode encode to
-//! the same bytes again. A hash or signature over a decoded value can therefore be computed from its
-//! re-encoding.
+//! the same bytes again. A hash or signature over a decoded value can therefore be computed from
+//! its re-encoding.
 
 use crate::ids::ProposalType;
+use crate::proposal_rules::ProposalRules;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -80,7 +81,8 @@ const FIRST_CAPACITY: usize = 248;
 
 /// The growing buffer that values are encoded into.
 ///
-/// A [secret](Writer::secret) writer wipes every buffer that it outgrows.
+/// A [secret](Writer::secret) writer wipes every buffer that it outgrows, and the last one when it is
+/// dropped.
 #[derive(Default)]
 pub struct Writer {
     bytes: Vec<u8>,
@@ -98,13 +100,25 @@ impl Writer {
     /// returns.
     #[must_use]
     pub fn secret() -> Self {
-        Self { bytes: Vec::with_capacity(256), secret: true }
+        Self::secret_with_capacity(256)
+    }
+
+    /// A [secret](Self::secret) writer with room for this many bytes, so that it does not have to grow.
+    #[must_use]
+    pub fn secret_with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), secret: true }
     }
 
     /// Appends bytes without a length header.
     pub fn put(&mut self, bytes: &[u8]) {
         self.grow(bytes.len());
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Appends this many zero bytes.
+    pub fn put_zeros(&mut self, count: usize) {
+        self.grow(count);
+        self.bytes.resize(self.bytes.len().saturating_add(count), 0);
     }
 
     fn grow(&mut self, more: usize) {
@@ -152,10 +166,24 @@ impl Writer {
         Ok(())
     }
 
+    /// The bytes written so far.
+    #[must_use]
+    pub fn written(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Returns the bytes written.
     #[must_use]
-    pub fn finish(self) -> Vec<u8> {
-        self.bytes
+    pub fn finish(mut self) -> Vec<u8> {
+        core::mem::take(&mut self.bytes)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.secret {
+            self.bytes.as_mut_slice().zeroize();
+        }
     }
 }
 
@@ -179,13 +207,11 @@ fn length_header(length: usize) -> Result<([u8; 4], usize), EncodeError> {
 pub struct CustomProposal {
     /// The type.
     pub proposal_type: ProposalType,
-    /// Reads a body to its end. [`CustomProposal::empty`] and [`CustomProposal::vector`] cover the
-    /// usual cases.
+    /// Reads a body to its end. [`CustomProposal::empty`] and [`CustomProposal::vector`] cover the usual
+    /// cases.
     pub read: fn(&mut Reader<'_>) -> Result<(), DecodeError>,
-    /// Whether a commit with such a proposal needs a path. Default false.
-    pub path_required: bool,
-    /// Whether external senders may send it. Default false.
-    pub external: bool,
+    /// How proposals of the type may be used. Default: by members alone, in commits without a path.
+    pub rules: ProposalRules,
 }
 
 impl CustomProposal {
@@ -195,7 +221,7 @@ impl CustomProposal {
         proposal_type: ProposalType,
         read: fn(&mut Reader<'_>) -> Result<(), DecodeError>,
     ) -> Self {
-        Self { proposal_type, read, path_required: false, external: false }
+        Self { proposal_type, read, rules: ProposalRules::default() }
     }
 
     /// A type with an empty body.
@@ -208,6 +234,12 @@ impl CustomProposal {
     #[must_use]
     pub fn vector(proposal_type: ProposalType) -> Self {
         Self::new(proposal_type, |r| r.opaque().map(|_| ()))
+    }
+
+    /// The same type with other rules.
+    #[must_use]
+    pub fn with_rules(self, rules: ProposalRules) -> Self {
+        Self { rules, ..self }
     }
 }
 

@@ -365,7 +365,7 @@ pub struct FramedContentTbs<'a> {
 
 impl Encode for FramedContentTbs<'_> {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        ProtocolVersion::MLS10.encode(w)?;
+        ProtocolVersion::MLS_1_0.encode(w)?;
         self.wire_format.encode(w)?;
         self.content.encode(w)?;
         match self.content.sender {
@@ -406,10 +406,12 @@ impl Encode for PublicMessage {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         self.content.encode(w)?;
         self.auth.encode(self.content.content.content_type(), w)?;
-        match (self.content.sender, &self.membership_tag) {
-            (Sender::Member(_), Some(tag)) => tag.encode(w),
-            (Sender::Member(_), None) => Mac::default().encode(w),
-            _ => Ok(()),
+        match self.content.sender {
+            Sender::Member(_) => match &self.membership_tag {
+                Some(tag) => tag.encode(w),
+                None => Mac::default().encode(w),
+            },
+            Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => Ok(()),
         }
     }
 }
@@ -420,7 +422,7 @@ impl Decode for PublicMessage {
         let auth = FramedContentAuthData::decode(content.content.content_type(), r)?;
         let membership_tag = match content.sender {
             Sender::Member(_) => Some(Decode::decode(r)?),
-            _ => None,
+            Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => None,
         };
         Ok(Self { content, auth, membership_tag })
     }
@@ -615,7 +617,9 @@ impl MlsMessage {
         match &self.body {
             MlsMessageBody::PublicMessage(m) => Some(m.content.content.content_type()),
             MlsMessageBody::PrivateMessage(m) => Some(m.content_type),
-            _ => None,
+            MlsMessageBody::Welcome(_)
+            | MlsMessageBody::GroupInfo(_)
+            | MlsMessageBody::KeyPackage(_) => None,
         }
     }
 }
@@ -628,7 +632,7 @@ impl From<MlsMessageBody> for MlsMessage {
 
 impl Encode for MlsMessage {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        ProtocolVersion::MLS10.encode(w)?;
+        ProtocolVersion::MLS_1_0.encode(w)?;
         self.wire_format().encode(w)?;
         match &self.body {
             MlsMessageBody::PublicMessage(m) => m.encode(w),
@@ -643,7 +647,7 @@ impl Encode for MlsMessage {
 impl Decode for MlsMessage {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = ProtocolVersion::decode(r)?;
-        if version != ProtocolVersion::MLS10 {
+        if version != ProtocolVersion::MLS_1_0 {
             return Err(DecodeError::InvalidValue {
                 field: "ProtocolVersion",
                 value: version.0.into(),

@@ -185,7 +185,7 @@ code_point! {
     /// A protocol version (section 6).
     ProtocolVersion {
         /// MLS 1.0.
-        MLS10 = 1 "mls10",
+        MLS_1_0 = 1 "mls10",
     }
     /// A cipher suite (section 17.1).
     CipherSuite {
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn code_points_are_displayed_by_name_or_in_hexadecimal() {
         let shown = [
-            ProtocolVersion::MLS10.to_string(),
+            ProtocolVersion::MLS_1_0.to_string(),
             CipherSuite(1).to_string(),
             WireFormat::WELCOME.to_string(),
             ExtensionType::LAST_RESORT.to_string(),

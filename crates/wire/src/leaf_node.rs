@@ -29,15 +29,15 @@ pub struct Capabilities {
 codec!(Capabilities { versions, cipher_suites, extensions, proposals, credentials });
 
 impl Capabilities {
-    /// Adds a GREASE value to each of the cipher suites, extensions, proposals and credentials, as a
-    /// client should before it publishes its capabilities. This exposes peers that do not ignore
+    /// Adds a GREASE value to each of the cipher suites, extensions, proposals and credentials, as
+    /// a client should before it publishes its capabilities. This exposes peers that do not ignore
     /// unknown values (sections 7.2 and 13.5).
     ///
-    /// `random` should be fresh random bytes, two for each list: they pick the value and its place. A
-    /// value that is already listed is not added again.
+    /// `random` should be fresh random bytes, two for each list: they pick the value and its place.
+    /// A value that is already listed is not added again.
     ///
-    /// Use this only for capabilities that are sent to peers. To find common features, a client uses
-    /// its capabilities without GREASE.
+    /// Use this only for capabilities that are sent to peers. To find common features, a client
+    /// uses its capabilities without GREASE.
     #[must_use]
     pub fn with_grease(mut self, random: [u8; 8]) -> Self {
         let [a, at_a, b, at_b, c, at_c, d, at_d] = random;
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn grease_goes_into_four_lists_once_and_changes_nothing_else() {
         let plain = Capabilities {
-            versions: vec![ProtocolVersion::MLS10],
+            versions: vec![ProtocolVersion::MLS_1_0],
             cipher_suites: vec![CipherSuite(1), CipherSuite(2)],
             extensions: vec![ExtensionType(0xf001)],
             proposals: Vec::new(),

@@ -1,8 +1,8 @@
 //! Every structure that RFC 9420 puts on the wire, as plain data.
 //!
 //! Nothing here is trusted: a value of these types only shows that its bytes had the right shape.
-//! The floors above check signatures, MACs, hashes and the rules of the protocol, and wrap what they
-//! have checked in types of their own.
+//! The floors above check signatures, MACs, hashes and the rules of the protocol, and wrap what
+//! they have checked in types of their own.
 //!
 //! * [`codec`]: the presentation language of section 2.1, decoded by exact consumption;
 //! * [`tree_math`]: node indices and their relations (Appendix C);
@@ -25,6 +25,7 @@ mod ids;
 mod key_package;
 mod leaf_node;
 mod proposal;
+mod proposal_rules;
 mod psk;
 mod ratchet_tree;
 mod time;
@@ -57,6 +58,7 @@ pub use leaf_node::{
     Capabilities, LeafNode, LeafNodeContext, LeafNodeSource, LeafNodeTbs, Lifetime,
 };
 pub use proposal::{Commit, Proposal, ProposalOrRef, ReInit};
+pub use proposal_rules::ProposalRules;
 pub use psk::{PreSharedKeyId, PskLabel, PskType, ResumptionPskUsage};
 pub use ratchet_tree::{
     LeafNodeHashInput, Node, NodeType, ParentHashInput, ParentNode, ParentNodeHashInput,

@@ -1,10 +1,13 @@
 //! Proposals and commits (sections 12.1 and 12.4).
 
-use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec};
+use crate::codec::{
+    CustomProposal, Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec,
+};
 use crate::extension::Extension;
 use crate::ids::{Bytes, CipherSuite, GroupId, ProposalRef, ProposalType, ProtocolVersion};
 use crate::key_package::KeyPackage;
 use crate::leaf_node::LeafNode;
+use crate::proposal_rules::ProposalRules;
 use crate::psk::PreSharedKeyId;
 use crate::tree_math::LeafIndex;
 use crate::update_path::UpdatePath;
@@ -68,7 +71,27 @@ impl Proposal {
         }
     }
 
-    /// Appends the encoded body without its type.
+    /// The rules for proposals of this type (section 17.4); `custom` lists the types beyond RFC 9420's that
+    /// are known. None if the type is not known.
+    #[must_use]
+    pub fn rules(&self, custom: &[CustomProposal]) -> Option<ProposalRules> {
+        let [external_senders, path_required, external_commit] = match self {
+            Self::Add(_) => [true, false, false],
+            Self::Update(_) => [false, true, false],
+            Self::Remove(_) => [true, true, true],
+            Self::PreSharedKey(_) => [true, false, true],
+            Self::ReInit(_) => [true, false, false],
+            Self::ExternalInit(_) => [false, true, true],
+            Self::GroupContextExtensions(_) => [true, true, false],
+            Self::Custom { proposal_type, .. } => {
+                let known = custom.iter().find(|known| known.proposal_type == *proposal_type)?;
+                return Some(known.rules);
+            }
+        };
+        Some(ProposalRules { external_senders, path_required, external_commit })
+    }
+
+    /// The encoding of the proposal's body, without its type.
     ///
     /// # Errors
     /// If it is too long to encode.

@@ -63,7 +63,8 @@ impl Decode for Node {
     }
 }
 
-/// The data of a `ratchet_tree` extension: the nodes from left to right, without trailing blank ones.
+/// The data of a `ratchet_tree` extension: the nodes from left to right, without trailing blank
+/// ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RatchetTreeExtension {
     /// The nodes; `None` is a blank one.
@@ -114,7 +115,8 @@ impl Encode for ParentNodeHashInput<'_> {
     }
 }
 
-/// ParentHashInput: the input of a node's parent hash, with one of its children as the copath child.
+/// ParentHashInput: the input of a node's parent hash, with one of its children as the copath
+/// child.
 #[derive(Clone, Copy, Debug)]
 pub struct ParentHashInput<'a> {
     /// The node's key.

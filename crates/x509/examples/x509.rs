@@ -1,16 +1,24 @@
-//! A group whose members are who a certificate authority says.
+//! A group whose members are identified by a certificate authority.
 //!
 //! ```text
 //! cargo run -p conclave-x509 --example x509
 //! ```
 //!
-//! The CA here is made in this file, in place of a real one. Members join with certificates, one
-//! renews its certificate, one tries to become somebody else, and one has a certificate of a CA that
-//! nobody trusts.
+//! This file creates a CA in place of a real one. Members join with certificates, one renews its certificate,
+//! one tries to become somebody else, and one has a certificate from a CA that nobody trusts.
 #![allow(clippy::print_stdout)]
 
-use conclave_mls::crypto::{SignatureKeyPair, Suite};
-use conclave_mls::*;
+use conclave_mls::credential::{LeafParams, signature_key_pair};
+use conclave_mls::crypto::{self, SignatureKeyPair, Suite};
+use conclave_mls::group::{
+    Answers, CommitMessages, CommitOptions, GroupParams, LeafUpdate, NewGroup, NewProposal,
+};
+use conclave_mls::join::WelcomeStage;
+use conclave_mls::key_package::{KeyPackageParams, Lifetime, OwnKeyPackage, ValidKeyPackage};
+use conclave_mls::storage::Outcome;
+use conclave_mls::{
+    CipherSuite, Config, Credential, Error, Event, Group, Received, Transition, UnixTime, apply,
+};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_x509::{Certified, X509Validator, credential};
 use rcgen::string::Ia5String;
@@ -19,31 +27,31 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType, SignatureAlgorithm,
     date_time_ymd,
 };
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const CRYPTO: RustCrypto = RustCrypto::new();
 const SUITE: CipherSuite = CipherSuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519;
-const DAY: u64 = 24 * 3600;
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The operating system's randomness.
 fn rng() -> impl crypto::CryptoRng {
     getrandom::rand_core::UnwrapErr(getrandom::SysRng)
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// The time by the system's clock.
+fn now() -> UnixTime {
+    UnixTime::try_from(SystemTime::now()).unwrap_or(UnixTime::MIN)
 }
 
-/// A certificate authority, with an ECDSA key of its own: it need not use the group's algorithms.
+/// A certificate authority with an ECDSA key: it need not use the group's algorithms.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: Vec<u8>,
 }
 
-/// What the CA is shown of a member: the public half of its MLS signature key.
+/// What the CA learns of a member's key: the public half of its MLS signature key.
 struct MemberKey<'a>(&'a SignatureKeyPair);
 
 impl PublicKeyData for MemberKey<'_> {
@@ -56,14 +64,14 @@ impl PublicKeyData for MemberKey<'_> {
     }
 }
 
-/// A certificate of this name that is valid for some days from today.
-fn certificate(name: &str, days: u64) -> CertificateParams {
+/// A certificate for a name, valid for some days from today.
+fn certificate(name: &str, days: u32) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    let today = date_time_ymd(1970, 1, 1) + Duration::from_secs(now());
-    params.not_before = today - Duration::from_secs(DAY);
-    params.not_after = today + Duration::from_secs(days * DAY);
+    let today = date_time_ymd(1970, 1, 1) + Duration::from_secs(now().as_secs());
+    params.not_before = today - DAY;
+    params.not_after = today + days * DAY;
     params
 }
 
@@ -86,15 +94,15 @@ impl Authority {
         let purpose = ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 40]);
         params.extended_key_usages = vec![purpose];
         let end_entity = params.signed_by(&MemberKey(key), &self.issuer)?.der().to_vec();
-        // The root is left out: all members have it.
+        // The root is left out: every member has it.
         Ok(credential(&[end_entity]))
     }
 }
 
-/// The application's policy: a member is the one mail address in its certificate.
+/// The application's policy: a member is identified by the only mail address in its certificate.
 ///
-/// `member.issuers` and `member.root` say which CA attests to it. With a single root whose CAs may
-/// all speak for everybody, as here, it does not matter.
+/// `member.issuers` and `member.root` show which CA attests to it. Here it does not matter: there is one root,
+/// all of whose CAs may speak for everybody.
 fn mail_address(member: &Certified) -> Option<Vec<u8>> {
     match member.presented.email_addresses.as_slice() {
         [address] => Some(address.clone().into_bytes()),
@@ -102,12 +110,12 @@ fn mail_address(member: &Certified) -> Option<Vec<u8>> {
     }
 }
 
-/// A member with its state in memory only: how to store it is in the tour of `conclave-mls`.
+/// Keeps a group in memory only; the tour of `conclave-mls` shows how to store one.
 fn stored(new: NewGroup) -> Result<Group> {
     Ok(new.store(|_rows| Ok::<_, Error>(()))?)
 }
 
-fn take(group: &mut Group, step: Transition<Group>) -> Result<Event> {
+fn take<O: Outcome<Event>>(group: &mut Group, step: Transition<Group, O>) -> Result<O> {
     Ok(apply(group, step, |_write| Ok::<_, std::convert::Infallible>(()))?)
 }
 
@@ -116,10 +124,10 @@ fn leaf(credential: Credential) -> LeafParams {
 }
 
 fn lifetime() -> Lifetime {
-    Lifetime { not_before: now(), not_after: now() + 90 * DAY }
+    Lifetime::starting_at(now(), 90 * DAY)
 }
 
-/// A key package, and who the one is that it names, if the validator accepts it.
+/// Creates a key package, and has the validator judge it.
 fn key_package(
     ca: &Authority,
     validator: &X509Validator,
@@ -132,46 +140,44 @@ fn key_package(
     let key_package = own.key_package().clone();
     let stage = ValidKeyPackage::check(&CRYPTO, now(), &Config::default(), key_package)?;
     let suite = Suite::new(&CRYPTO, SUITE)?;
-    // `validate` says whom a credential authenticates; `judge` just yes or no.
+
+    // `validate` returns whom a credential authenticates, `judge` a verdict.
     if let Ok(who) = validator.validate(&suite, now(), stage.credential()) {
         assert_eq!(who.identity, address.as_bytes());
         println!("a key package of {}", String::from_utf8_lossy(&who.identity));
     }
+
     let verdict = validator.judge(&suite, now(), stage.credential());
     Ok((own, stage.resolve(verdict).map_err(Into::into)))
 }
 
-/// A commit by which a member presents another certificate, for another key.
+/// Commits to another certificate for another key.
 fn renew(ca: &Authority, group: &mut Group, address: &str) -> Result<CommitMessages> {
     let signer = signature_key_pair(&CRYPTO, &mut rng(), SUITE)?;
     let change = LeafUpdate { params: leaf(ca.issue(address, &signer)?), signer };
     let options = CommitOptions { leaf: Some(change), ..CommitOptions::default() };
     let step = group.commit(&CRYPTO, &mut rng(), now(), options)?;
-    match take(group, step)? {
-        Event::Commit(messages) => Ok(messages),
-        other => Err(format!("not a commit: {other:?}").into()),
-    }
+    take(group, step)
 }
 
-/// A commit is judged: does the new certificate belong to the one whom the old one named?
+/// Receives a commit: does the new certificate belong to the owner of the old one?
 fn receive(group: &mut Group, validator: &X509Validator, commit: &[u8]) -> Result {
-    let Received::Commit(stage) = group.process(&CRYPTO, now(), commit)? else {
-        return Err("not a commit".into());
-    };
+    let received = group.process(&CRYPTO, now(), commit).map_err(|refused| refused.error)?;
+    let Received::Commit(stage) = received else { return Err("not a commit".into()) };
     let suite = Suite::new(&CRYPTO, SUITE)?;
     let verdicts = validator.judge_all(&suite, now(), stage.credentials());
     let answers = Answers { verdicts, psks: Vec::new() };
-    let step = stage.resolve(group, &CRYPTO, now(), &answers)?;
+    let step = stage.resolve(group, &CRYPTO, now(), &answers).map_err(|refused| refused.error)?;
     take(group, step).map(drop)
 }
 
 fn main() -> Result {
     let ca = Authority::new("the company")?;
-    // What every client has: the root certificate, and the policy. Revocation lists and known
-    // intermediate certificates go in here, too.
+    // Every client has the root certificate and the policy. Revocation lists and known intermediate
+    // certificates would go in here, too.
     let validator = X509Validator::new(&[&ca.certificate], mail_address)?;
 
-    // Alice opens a group. Her credential is the chain, her signature key the certificate's.
+    // Alice creates a group. Her credential is the chain, and her signature key is the certificate's.
     let signer = signature_key_pair(&CRYPTO, &mut rng(), SUITE)?;
     let leaf_of_alice = leaf(ca.issue("alice@example.org", &signer)?);
     let group_id = b"a group".as_slice().into();
@@ -179,18 +185,18 @@ fn main() -> Result {
     let new = Group::create(&CRYPTO, &mut rng(), Config::default(), params, signer)?;
     let mut alice = stored(new)?;
 
-    // A certificate by somebody else's CA opens no door.
+    // A certificate from another CA is refused.
     let other_ca = Authority::new("the company")?;
     let (_, refused) = key_package(&other_ca, &validator, "bob@example.org")?;
     let Err(refused) = refused else { return Err("an impostor was accepted".into()) };
     println!("{refused}");
 
-    // Bob's is accepted. He judges Alice's when he joins.
+    // Bob's certificate is accepted. He judges Alice's when he joins.
     let (own, bob) = key_package(&ca, &validator, "bob@example.org")?;
     let proposals = vec![NewProposal::Add(Box::new(bob?))];
     let options = CommitOptions { proposals, ..CommitOptions::default() };
     let step = alice.commit(&CRYPTO, &mut rng(), now(), options)?;
-    let Event::Commit(messages) = take(&mut alice, step)? else { return Err("a commit".into()) };
+    let messages = take(&mut alice, step)?;
     let step = alice.commit_accepted(&CRYPTO, now(), &messages.id)?;
     take(&mut alice, step)?;
     let welcome = messages.welcomes.first().ok_or("a Welcome")?;
@@ -202,7 +208,7 @@ fn main() -> Result {
     assert_eq!(alice.epoch_authenticator()?, bob.epoch_authenticator()?);
     println!("alice and bob are in epoch {}", bob.epoch());
 
-    // Before his certificate expires, Bob presents a new one, for a new key and the same address.
+    // Before his certificate expires, Bob presents a new one with a new key and the same address.
     let messages = renew(&ca, &mut bob, "bob@example.org")?;
     receive(&mut alice, &validator, &messages.commit)?;
     let step = bob.commit_accepted(&CRYPTO, now(), &messages.id)?;
@@ -211,7 +217,7 @@ fn main() -> Result {
     assert_eq!(alice.epoch_authenticator()?, bob.epoch_authenticator()?);
     println!("bob has a new certificate: epoch {}", bob.epoch());
 
-    // A certificate of somebody else is valid, but no successor of his.
+    // Somebody else's certificate is valid, but not a successor of Bob's.
     let commit = renew(&ca, &mut bob, "carol@example.org")?;
     let Err(refused) = receive(&mut alice, &validator, &commit.commit) else {
         return Err("bob became carol".into());

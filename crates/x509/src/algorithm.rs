@@ -1,5 +1,5 @@
-//! Signature algorithms: what X.509 calls the signature schemes of MLS, and how certificates signed
-//! with them are verified.
+//! Signature algorithms: the names that X.509 has for MLS's signature schemes, and the verification of
+//! certificates signed with them.
 
 use conclave_mls::crypto::{CryptoProvider, SignatureScheme};
 use core::fmt;
@@ -17,8 +17,9 @@ pub(crate) struct Scheme {
     signature: AlgorithmIdentifier,
 }
 
-/// The schemes of RFC 9420's suites and of the post-quantum ones. RFC 9881 names ML-DSA's keys and
-/// signatures alike, without parameters, and signs with an empty context string, as MLS does.
+/// The schemes of RFC 9420's suites and of the post-quantum ones. RFC 9881 gives ML-DSA's keys and
+/// signatures the same identifier, without parameters, and signs with an empty context string, as MLS
+/// does.
 static SCHEMES: [Scheme; 8] = {
     const fn row(
         scheme: SignatureScheme,
@@ -40,13 +41,14 @@ static SCHEMES: [Scheme; 8] = {
     ]
 };
 
-/// The content of the AlgorithmIdentifier of a scheme's keys; none if the scheme has no such keys.
+/// Returns the content of the AlgorithmIdentifier of a scheme's keys, or none if X.509 has no keys for the
+/// scheme.
 pub(crate) fn key_algorithm(scheme: SignatureScheme) -> Option<AlgorithmIdentifier> {
     SCHEMES.iter().find(|row| row.scheme == scheme).map(|row| row.key)
 }
 
-/// Verifies the signatures of one scheme on certificates by the crypto provider of MLS: both
-/// encode signatures and public keys alike (section 5.1.2; RFC 5480, RFC 8410, RFC 9881).
+/// Verifies certificate signatures of one scheme with MLS's crypto provider. MLS and X.509 encode
+/// signatures and public keys the same way (section 5.1.2; RFC 5480, RFC 8410, RFC 9881).
 #[derive(Clone, Copy)]
 pub(crate) struct ProviderAlgorithm<'a> {
     provider: &'a dyn CryptoProvider,
@@ -54,7 +56,7 @@ pub(crate) struct ProviderAlgorithm<'a> {
 }
 
 impl<'a> ProviderAlgorithm<'a> {
-    /// All that a provider has.
+    /// Returns the algorithms that a provider supports.
     pub(crate) fn all(provider: &'a dyn CryptoProvider) -> Vec<Self> {
         let supported = SCHEMES.iter().filter(|row| provider.has_signature(row.scheme));
         supported.map(|row| Self { provider, row }).collect()
@@ -88,7 +90,7 @@ impl SignatureVerificationAlgorithm for ProviderAlgorithm<'_> {
     }
 }
 
-/// The algorithms that the feature adds.
+/// The algorithms added by the feature `aws-lc-rs`.
 #[cfg(feature = "aws-lc-rs")]
 pub(crate) static MORE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = {
     use webpki::aws_lc_rs as a;

@@ -1,8 +1,10 @@
-//! One certificate, parsed by both libraries: the one that verifies paths and the one that shows
+//! A single certificate, parsed by both libraries: one verifies paths, the other gives access to the
 //! fields.
 
 use crate::distinguished::CanonicalName;
 use crate::{PresentedIdentifiers, X509Error};
+use conclave_mls::UnixTime;
+use core::time::Duration;
 use rustls_pki_types::{AlgorithmIdentifier, CertificateDer, SubjectPublicKeyInfoDer};
 use std::collections::BTreeSet;
 use webpki::EndEntityCert;
@@ -15,10 +17,10 @@ use x509_cert::ext::pkix::{
     NameConstraints, SubjectAltName, SubjectKeyIdentifier,
 };
 
-/// `emailAddress` (RFC 5280 appendix A.1), a mail address as part of a distinguished name.
+/// `emailAddress` (RFC 5280 appendix A.1): a mail address inside a distinguished name.
 const EMAIL_ADDRESS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
 
-/// A certificate that is well-formed by itself; nothing about it is verified.
+/// A well-formed certificate. Nothing about it has been verified.
 pub(crate) struct Parsed {
     der: CertificateDer<'static>,
     fields: Certificate,
@@ -47,7 +49,7 @@ impl Parsed {
         let tbs = fields.tbs_certificate();
 
         // RFC 5280 section 4.2: "A certificate MUST NOT include more than one instance of a
-        // particular extension." The library sees to those that it knows.
+        // particular extension." The library checks this only for the extensions that it knows.
         let mut seen = BTreeSet::new();
         if !tbs.extensions().into_iter().flatten().all(|e| seen.insert(e.extn_id)) {
             return Err(X509Error::DuplicateExtension { index });
@@ -62,7 +64,7 @@ impl Parsed {
         &self.der
     }
 
-    /// Its signed and signing parts.
+    /// Splits the certificate into what is signed and the signature.
     pub(crate) fn signed(&self) -> Option<Signed<'_>> {
         Signed::split(&self.der)
     }
@@ -77,16 +79,19 @@ impl Parsed {
         self.fields.tbs_certificate().issuer().to_der().ok()
     }
 
-    /// Whether the public key is of an algorithm, parameters included.
+    /// Whether the public key belongs to an algorithm, parameters included.
     pub(crate) fn has_key_of(&self, algorithm: AlgorithmIdentifier) -> bool {
         let spki = &self.fields.tbs_certificate().subject_public_key_info().algorithm;
-        let parts = (spki.oid.to_der(), spki.parameters.as_ref().map(Encode::to_der).transpose());
-        let (Ok(mut content), Ok(parameters)) = parts else { return false };
+        let Ok(mut content) = spki.oid.to_der() else { return false };
+        let Ok(parameters) = spki.parameters.as_ref().map(Encode::to_der).transpose() else {
+            return false;
+        };
+
         content.extend(parameters.unwrap_or_default());
         content == algorithm.as_ref()
     }
 
-    /// The public key's bits, if they are whole bytes.
+    /// The public key's bits, if they form whole bytes.
     pub(crate) fn public_key(&self) -> Option<&[u8]> {
         self.fields.tbs_certificate().subject_public_key_info().subject_public_key.as_bytes()
     }
@@ -112,7 +117,7 @@ impl Parsed {
         Some(extension.is_none_or(|(_, allowed)| usage(&allowed)))
     }
 
-    /// Whether it says what the key may be used for.
+    /// Whether the certificate names purposes for its key.
     pub(crate) fn has_key_purposes(&self) -> bool {
         let purposes = self.fields.tbs_certificate().get_extension::<ExtendedKeyUsage>();
         purposes.is_ok_and(|found| found.is_some())
@@ -124,33 +129,34 @@ impl Parsed {
         constraints.is_ok_and(|found| found.is_some_and(|(_, c)| c.ca))
     }
 
-    /// The identifier of the subject's key. It helps to find issuers, and proves nothing.
+    /// The identifier of the subject's key. It helps to find issuers but proves nothing.
     pub(crate) fn key_id(&self) -> Option<Vec<u8>> {
         let extension = self.fields.tbs_certificate().get_extension::<SubjectKeyIdentifier>();
         let (_, SubjectKeyIdentifier(id)) = extension.ok()??;
         Some(id.as_bytes().to_vec())
     }
 
-    /// The identifier of the issuer's key, likewise.
+    /// The identifier of the issuer's key, which proves nothing either.
     pub(crate) fn issuer_key_id(&self) -> Option<Vec<u8>> {
         let extension = self.fields.tbs_certificate().get_extension::<AuthorityKeyIdentifier>();
         let (_, AuthorityKeyIdentifier { key_identifier, .. }) = extension.ok()??;
         Some(key_identifier?.as_bytes().to_vec())
     }
 
-    /// Where its revocation lists are published; none if it does not say, or is malformed there.
+    /// Where the certificate's revocation lists are published. None if it does not say, or if the extension
+    /// is malformed.
     pub(crate) fn distribution_points(&self) -> Option<CrlDistributionPoints> {
         let extension = self.fields.tbs_certificate().get_extension::<CrlDistributionPoints>();
         Some(extension.ok()??.1)
     }
 
-    /// Whether it limits the mail addresses in certificates below it.
+    /// Whether the certificate constrains the mail addresses in certificates below it.
     pub(crate) fn constrains_mail(&self) -> bool {
         constrains_mail(&self.fields)
     }
 
-    /// Whether the only mail address is in the distinguished name. RFC 5280 section 4.2.1.10 has
-    /// name constraints apply to it where there are no alternative names.
+    /// Whether the only mail address is in the distinguished name. Without alternative names, name
+    /// constraints apply to that address (RFC 5280 section 4.2.1.10).
     pub(crate) fn has_mail_in_subject_alone(&self) -> bool {
         let tbs = self.fields.tbs_certificate();
         let alternatives = tbs.get_extension::<SubjectAltName>();
@@ -158,28 +164,35 @@ impl Parsed {
             && tbs.subject().iter().any(|a| a.oid == EMAIL_ADDRESS)
     }
 
-    /// The first second of validity, in Unix time.
-    pub(crate) fn not_before(&self) -> u64 {
-        self.fields.tbs_certificate().validity().not_before.to_unix_duration().as_secs()
+    /// The first second of validity.
+    pub(crate) fn not_before(&self) -> UnixTime {
+        unix_time(self.fields.tbs_certificate().validity().not_before.to_unix_duration())
     }
 
-    /// The last second of validity, in Unix time.
-    pub(crate) fn not_after(&self) -> u64 {
-        self.fields.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
+    /// The last second of validity.
+    pub(crate) fn not_after(&self) -> UnixTime {
+        unix_time(self.fields.tbs_certificate().validity().not_after.to_unix_duration())
     }
 
-    /// Its names; none if they are malformed.
+    /// The names that the certificate presents. None if they are malformed.
     pub(crate) fn presented(&self) -> Option<PresentedIdentifiers> {
         PresentedIdentifiers::of(&self.fields)
     }
 
-    /// The names of a CA; those that are malformed are left out.
+    /// The names of a CA, without those that are malformed.
     pub(crate) fn presented_by_authority(&self) -> PresentedIdentifiers {
         PresentedIdentifiers::of_authority(&self.fields)
     }
 }
 
-/// Whether a certificate limits the mail addresses in those below it. A malformed constraint does.
+/// A time in a certificate or a list, [`UnixTime::MAX`] at most. A certificate without an end names the year
+/// 9999 (RFC 5280 section 4.1.2.5).
+pub(crate) fn unix_time(since_1970: Duration) -> UnixTime {
+    UnixTime::since_unix_epoch(since_1970).unwrap_or(UnixTime::MAX)
+}
+
+/// Whether a certificate constrains the mail addresses in certificates below it. A malformed constraint
+/// counts as one.
 pub(crate) fn constrains_mail(certificate: &Certificate) -> bool {
     let Ok(constraints) = certificate.tbs_certificate().get_extension::<NameConstraints>() else {
         return true;
@@ -193,7 +206,7 @@ pub(crate) fn constrains_mail(certificate: &Certificate) -> bool {
 /// The three parts of a certificate or a revocation list (RFC 5280 sections 4.1.1 and 5.1.1).
 #[derive(Clone, Copy)]
 pub(crate) struct Signed<'a> {
-    /// What is signed, with its tag and length.
+    /// The signed part, with its tag and length.
     pub(crate) message: &'a [u8],
     /// The content of the AlgorithmIdentifier.
     pub(crate) algorithm: &'a [u8],
@@ -201,7 +214,7 @@ pub(crate) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// None if the DER is not of this form.
+    /// Splits DER of this form. None if it has another.
     pub(crate) fn split(der: &'a [u8]) -> Option<Self> {
         let outer = AnyRef::from_der(der).ok()?;
         let mut r = SliceReader::new(outer.value()).ok()?;

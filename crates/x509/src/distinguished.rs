@@ -1,16 +1,15 @@
-//! Distinguished names in the form in which they are compared.
+//! Distinguished names in the form used for comparison.
 
 use std::collections::BTreeSet;
 use x509_cert::der::asn1::{Ia5StringRef, ObjectIdentifier, PrintableStringRef, Utf8StringRef};
 use x509_cert::der::{Any, Encode, Tag, Tagged};
 use x509_cert::name::Name;
 
-/// A distinguished name as RFC 5280 section 7.1 compares it: case, string type, and runs of spaces
-/// make no difference.
+/// A distinguished name in the form that RFC 5280 section 7.1 compares: case, string type, and runs of
+/// spaces make no difference.
 ///
-/// Unicode is folded to lower case but not normalised (RFC 4518), so two spellings of one letter
-/// stay different. Names that compare equal grant nothing: they only select which key is tried on
-/// a signature.
+/// Unicode is folded to lower case but not normalised (RFC 4518), so two encodings of one letter remain
+/// different. Equal names grant nothing: they only select which keys are tried on a signature.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct CanonicalName(Vec<BTreeSet<(ObjectIdentifier, Value)>>);
 
@@ -24,7 +23,7 @@ enum Value {
 }
 
 impl CanonicalName {
-    /// None if a string in the name is malformed.
+    /// Folds a name. None if a string in it is malformed.
     pub(crate) fn of(name: &Name) -> Option<Self> {
         let mut sets = Vec::new();
         for rdn in name.iter_rdn() {
@@ -49,7 +48,7 @@ impl Value {
     }
 }
 
-/// Lower case, without spaces at the ends, and one for each run of spaces within.
+/// Folds a string to lower case, trims it, and replaces each run of spaces by one space.
 fn fold(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }

@@ -1,37 +1,36 @@
 //! X.509 credentials for MLS (RFC 9420 section 5.3): an authentication service over certificate
 //! chains.
 //!
-//! An [`X509Validator`] answers the [`CredentialRequest`](conclave_mls::CredentialRequest)s that
-//! groups ask. It holds the trust roots, what intermediate certificates and revocation lists are
-//! known, and the application's [`IdentityPolicy`], which says who a certificate's owner is.
+//! An [`X509Validator`] answers the [`CredentialRequest`](conclave_mls::credential::CredentialRequest)s of groups. It
+//! holds the trust roots, the known intermediate certificates and revocation lists, and the application's
+//! [`IdentityPolicy`], which identifies a certificate's owner.
 //!
-//! What it checks, in this order:
+//! It checks, in this order:
 //!
-//! 1. the credential is a chain within the [`Settings`]' limits, each certificate well-formed;
-//! 2. the end entity's public key is the leaf's `signature_key`, and of the algorithm of the
-//!    group's cipher suite (section 5.3);
-//! 3. signatures lead from a root to the end entity;
-//! 4. all certificates on the path are valid at the [`Moment`], and fulfil the rules of RFC 5280:
-//!    CA flags, path lengths, name constraints, key usages and purposes;
-//! 5. once there are revocation lists, those signed by the issuers' keys clear each certificate;
-//! 6. the application's policy maps the path to an identity (section 5.3.1);
-//! 7. if the credential replaces another, the policy takes it for a successor (section 5.3.1).
+//! 1. that the credential is a chain within the [`Settings`]' limits, and each certificate well-formed;
+//! 2. that the end entity's public key is the leaf's `signature_key` and belongs to the signature algorithm of
+//!    the group's cipher suite (section 5.3);
+//! 3. that signatures lead from a root to the end entity;
+//! 4. that all certificates on the path are valid at the [`Moment`] and obey RFC 5280: CA flags, path lengths,
+//!    name constraints, key usages and purposes;
+//! 5. if there are revocation lists, that those signed by the issuers' keys clear each certificate;
+//! 6. that the application's policy maps the path to an identity (section 5.3.1);
+//! 7. if the credential replaces another, that the policy accepts it as a successor (section 5.3.1).
 //!
-//! Where several paths lead to roots, one that passes is enough. An end entity that is revoked is
-//! refused whatever the path.
+//! If several paths lead to roots, one that passes is enough. A revoked end entity is refused on every path.
 //!
-//! Certificates signed with the signature schemes of MLS are verified by the group's own crypto
-//! provider. The feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other than the
-//! curve's own, which many CAs use; without it, this crate is pure Rust.
+//! Certificates signed with MLS's signature schemes are verified by the group's own crypto provider. The
+//! feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other than the curve's own, which many
+//! CAs use. Without it, this crate is pure Rust.
 //!
 //! ```
-//! use conclave_mls::Group;
+//! use conclave_mls::credential::CredentialRequest;
 //! use conclave_mls::crypto::{CryptoProvider, Suite};
-//! use conclave_mls::{CredentialRequest, Verdict};
+//! use conclave_mls::{Group, UnixTime, Verdict};
 //! use conclave_x509::{Certified, X509Validator};
 //!
-//! /// Who members are in this application: the only mail address of their certificate. With one
-//! /// root, all of whose CAs may speak for everybody, it does not matter which of them issued it.
+//! /// Identifies members by the only mail address in their certificate. There is one root, all of whose CAs
+//! /// may speak for everybody, so it does not matter which of them issued it.
 //! fn mail_address(member: &Certified) -> Option<Vec<u8>> {
 //!     match member.presented.email_addresses.as_slice() {
 //!         [address] => Some(address.clone().into_bytes()),
@@ -42,7 +41,7 @@
 //! # #[allow(dead_code)]
 //! fn judge(
 //!     provider: &dyn CryptoProvider,
-//!     now: u64,
+//!     now: UnixTime,
 //!     root: &[u8],
 //!     group: &Group,
 //!     requests: &[CredentialRequest],
@@ -88,8 +87,8 @@ pub use x509_cert::der::asn1::ObjectIdentifier;
 use conclave_mls::Credential;
 use conclave_mls::wire::Certificate;
 
-/// An X.509 credential: DER-encoded certificates, the end entity's first. Those that all peers
-/// know may be left out, but for the first (section 5.3).
+/// Creates an X.509 credential from DER certificates, the end entity's first. All but the first may be left
+/// out if every peer knows them (section 5.3).
 #[must_use]
 pub fn credential(chain: &[impl AsRef<[u8]>]) -> Credential {
     let certificate = |der: &[u8]| Certificate { cert_data: der.into() };

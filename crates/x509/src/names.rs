@@ -14,40 +14,41 @@ const USER_PRINCIPAL_NAME: ObjectIdentifier =
 
 /// The identifiers that a certificate presents, in the certificate's order (section 5.3).
 ///
-/// The strings hold no control characters. Do not show them to people as they are: names that look
-/// alike need not be the same.
+/// The strings contain no control characters. Do not show them to people as they are: different names can
+/// look alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresentedIdentifiers {
-    /// The dNSNames, in lower case, since they compare so. One that begins with `*.` is a pattern,
-    /// and no name of anybody.
+    /// The dNSNames, in lower case, as they compare without case. One that begins with `*.` is a pattern and
+    /// identifies nobody.
     pub dns_names: Vec<String>,
-    /// The rfc822Names, as they are: only the part after the `@` compares without case.
+    /// The rfc822Names, unchanged: only the part after the `@` compares without case.
     pub email_addresses: Vec<String>,
-    /// The uniformResourceIdentifiers, as they are.
+    /// The uniformResourceIdentifiers, unchanged.
     pub uris: Vec<String>,
-    /// The common names of the subject, as far as they are UTF8Strings or PrintableStrings.
+    /// The subject's common names that are UTF8Strings or PrintableStrings.
     ///
-    /// No name constraint limits what a CA writes there: rely on it only if every CA below the
+    /// Name constraints do not limit what a CA writes there. Rely on common names only if every CA below the
     /// roots may speak for everybody.
     pub common_names: Vec<String>,
-    /// The subject's distinguished name in DER; as little limited as the common names.
+    /// The subject's distinguished name in DER. Name constraints do not limit it either.
     pub subject: Vec<u8>,
-    /// The iPAddresses, of 4 or 16 bytes each.
+    /// The iPAddresses, 4 or 16 bytes each.
     pub ip_addresses: Vec<Vec<u8>>,
     /// The directoryNames among the alternative names, in DER.
     pub directory_names: Vec<Vec<u8>>,
-    /// The user principal names of Microsoft's directories. No name constraint limits them.
+    /// The user principal names of Microsoft's directories. Name constraints do not limit them.
     pub user_principal_names: Vec<String>,
-    /// The other names of any other type: the type, and the value in DER.
+    /// The otherNames of other types: the type and the value in DER.
     pub other_names: Vec<(ObjectIdentifier, Vec<u8>)>,
 }
 
 impl PresentedIdentifiers {
-    /// Those of a certificate; none if its names are malformed.
+    /// Reads a certificate's identifiers. None if a name is malformed.
     pub(crate) fn of(certificate: &Certificate) -> Option<Self> {
         let tbs = certificate.tbs_certificate();
         let mut names = Self { subject: tbs.subject().to_der().ok()?, ..Self::default() };
+
         for attribute in tbs.subject().iter().filter(|a| a.oid == COMMON_NAME) {
             let value = &attribute.value;
             match value.tag() {
@@ -62,6 +63,7 @@ impl PresentedIdentifiers {
                 _ => {}
             }
         }
+
         let alternatives = match tbs.get_extension::<SubjectAltName>().ok()? {
             Some((_, SubjectAltName(alternatives))) => alternatives,
             None => Vec::new(),
@@ -89,14 +91,14 @@ impl PresentedIdentifiers {
         Some(names)
     }
 
-    /// Those of a CA. It is its key that is trusted, so malformed names do not rule it out: then
-    /// only the distinguished name is there.
+    /// Reads a CA's identifiers. What is trusted is its key, so a CA with malformed names is not ruled out:
+    /// only its distinguished name is returned then.
     pub(crate) fn of_authority(certificate: &Certificate) -> Self {
         let subject = || certificate.tbs_certificate().subject().to_der().unwrap_or_default();
         Self::of(certificate).unwrap_or_else(|| Self { subject: subject(), ..Self::default() })
     }
 
-    /// How many there are.
+    /// The number of identifiers. The distinguished name does not count.
     pub(crate) fn count(&self) -> usize {
         let Self {
             dns_names,
@@ -115,7 +117,7 @@ impl PresentedIdentifiers {
     }
 }
 
-/// A name without control characters: a zero byte or a line break in a name serves only to
+/// Returns a name unless it contains control characters: a zero byte or a line break in a name can only
 /// deceive whatever reads it next.
 fn printable(name: &str) -> Option<String> {
     (!name.chars().any(char::is_control)).then(|| name.to_owned())

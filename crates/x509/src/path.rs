@@ -1,12 +1,13 @@
-//! What a path whose signatures verify has to fulfil besides: validity, CA flags, path lengths,
-//! key usages and purposes, name constraints.
+//! The rules for a path beyond its signatures: validity, CA flags, path lengths, key usages and purposes,
+//! name constraints.
 
 use crate::certificate::{Parsed, Signed};
 use crate::search::Path;
 use crate::signatures::{Proof, Proven, Verifier};
 use crate::{Authority, Certified, ObjectIdentifier, PresentedIdentifiers, X509Error};
+use conclave_mls::UnixTime;
 use core::time::Duration;
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm};
 use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage,
     RequiredEkuNotFoundContext,
@@ -16,14 +17,19 @@ use x509_cert::der::{Decode, Encode, Reader, SliceReader, Tag};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 impl Path<'_> {
-    /// The last second at which none of the certificates had expired.
-    pub(crate) fn not_after(&self) -> u64 {
-        self.certificates.iter().map(|c| c.not_after()).min().unwrap_or(0)
+    /// The last second before any of the certificates expires.
+    pub(crate) fn not_after(&self) -> UnixTime {
+        self.certificates.iter().map(|c| c.not_after()).min().unwrap_or(UnixTime::MIN)
     }
 
-    /// The time to judge the path by: `now`, or the nearest to it between `earliest` and `latest`
-    /// at which all certificates are valid.
-    pub(crate) fn time(&self, earliest: u64, now: u64, latest: u64) -> Result<u64, X509Error> {
+    /// Returns the time to judge the path by: the time nearest to `now`, between `earliest` and `latest`, at
+    /// which all certificates are valid.
+    pub(crate) fn time(
+        &self,
+        earliest: UnixTime,
+        now: UnixTime,
+        latest: UnixTime,
+    ) -> Result<UnixTime, X509Error> {
         if self.certificates.iter().any(|c| c.not_before() > c.not_after()) {
             return Err(X509Error::InvalidValidity);
         }
@@ -31,31 +37,32 @@ impl Path<'_> {
         if not_after < earliest {
             return Err(X509Error::Expired { not_after });
         }
-        let not_before = self.certificates.iter().map(|c| c.not_before()).max().unwrap_or(0);
+        let not_before = self.certificates.iter().map(|c| c.not_before()).max();
+        let not_before = not_before.unwrap_or(UnixTime::MIN);
         if not_before > not_after.min(latest) {
             return Err(X509Error::NotYetValid { not_before });
         }
         Ok(now.clamp(not_before, not_after))
     }
 
-    /// Checks all but revocation, at a time.
+    /// Checks all rules but revocation, at the given time.
     pub(crate) fn check(
         &self,
-        time: u64,
+        time: UnixTime,
         purposes: &[ObjectIdentifier],
         verifier: &Verifier<'_>,
     ) -> Result<(), X509Error> {
         self.check_by_library(time, purposes, verifier)?;
 
-        // The library leaves key usages open.
+        // The library does not check key usages.
         let issuers = self.certificates.get(1..).unwrap_or_default();
         if issuers.iter().any(|issuer| issuer.may_sign_certificates() != Some(true)) {
             return Err(X509Error::IssuerKeyUsage);
         }
 
-        // RFC 5280 section 4.2.1.10: constraints on mail addresses apply to the distinguished name
-        // of a certificate without alternative names. They are not evaluated, as the library does
-        // not evaluate them elsewhere: where one meets an address, the certificate is refused.
+        // RFC 5280 section 4.2.1.10: constraints on mail addresses apply to the distinguished name of a
+        // certificate without alternative names. They are not evaluated, as the library does not evaluate
+        // them elsewhere: a certificate with such an address is refused.
         let above = |i: usize| self.certificates.iter().skip(i + 1);
         for (i, certificate) in self.certificates.iter().enumerate() {
             let constrained =
@@ -67,10 +74,10 @@ impl Path<'_> {
         Ok(())
     }
 
-    /// Hands the path, and nothing else, to the library, with its signatures as verified.
+    /// Has the library check the path, and nothing else, with its signatures taken as verified.
     fn check_by_library(
         &self,
-        time: u64,
+        time: UnixTime,
         purposes: &[ObjectIdentifier],
         verifier: &Verifier<'_>,
     ) -> Result<(), X509Error> {
@@ -86,7 +93,9 @@ impl Path<'_> {
         let end_entity = certificates.next().ok_or(X509Error::EmptyChain)?;
         let issuers: Vec<_> = certificates.collect();
         let roots = core::slice::from_ref(&self.root.anchor);
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(time));
+
+        let since_1970 = Duration::from_secs(time.as_secs());
+        let time = rustls_pki_types::UnixTime::since_unix_epoch(since_1970);
         EndEntityCert::try_from(&end_entity)
             .and_then(|end_entity| {
                 let purposes = Purposes(purposes);
@@ -97,7 +106,7 @@ impl Path<'_> {
             .map_err(X509Error::of_path)
     }
 
-    /// The certificates with the keys that have signed them.
+    /// The certificates with the keys that signed them.
     fn links(&self) -> Option<Vec<Link>> {
         let above = self.certificates.iter().skip(1);
         let names = above.clone().map(|issuer| issuer.subject_der());
@@ -108,7 +117,7 @@ impl Path<'_> {
         links.map(|(c, (name, key))| Link::new(c, &name?, key)).collect()
     }
 
-    /// What the policy is shown.
+    /// What the policy decides by.
     pub(crate) fn certified(&self, presented: PresentedIdentifiers) -> Certified {
         let authority = |c: &&Parsed| Authority {
             presented: c.presented_by_authority(),
@@ -126,26 +135,27 @@ impl Path<'_> {
     }
 }
 
-/// A certificate and the key that has signed it.
+/// A certificate and the key that signed it.
 struct Link {
-    /// The certificate, its issuer's name spelt as the issuer spells it.
+    /// The certificate, with its issuer's name in the issuer's own spelling.
     der: Vec<u8>,
     /// The issuer's key.
     key: Vec<u8>,
 }
 
 impl Link {
-    /// The library compares names byte for byte, RFC 5280 section 7.1 does not. So where the
-    /// spellings differ it gets a copy with the issuer's own; the copy's signature counts as
-    /// verified because the original's is.
+    /// The library compares names byte for byte; RFC 5280 section 7.1 does not. If the spellings differ, the
+    /// library gets a copy with the issuer's spelling. The copy's signature counts as verified because the
+    /// original's was.
     fn new(certificate: &Parsed, issuer: &[u8], key: Vec<u8>) -> Option<Self> {
         if certificate.issuer_der()? == issuer {
             return Some(Self { der: certificate.der().to_vec(), key });
         }
         let Signed { message, .. } = certificate.signed()?;
         let mut r = SliceReader::new(AnyRef::from_der(message).ok()?.value()).ok()?;
-        let (version, serial, algorithm) =
-            (r.tlv_bytes().ok()?, r.tlv_bytes().ok()?, r.tlv_bytes().ok()?);
+        let version = r.tlv_bytes().ok()?;
+        let serial = r.tlv_bytes().ok()?;
+        let algorithm = r.tlv_bytes().ok()?;
         let _own_spelling = r.tlv_bytes().ok()?;
         let mut content = [version, serial, algorithm, issuer].concat();
         while !r.is_finished() {
@@ -155,7 +165,8 @@ impl Link {
 
         let mut r = SliceReader::new(AnyRef::from_der(certificate.der()).ok()?.value()).ok()?;
         let _original = r.tlv_bytes().ok()?;
-        let (algorithm, signature) = (r.tlv_bytes().ok()?, r.tlv_bytes().ok()?);
+        let algorithm = r.tlv_bytes().ok()?;
+        let signature = r.tlv_bytes().ok()?;
         let content = [&to_be_signed, algorithm, signature].concat();
         Some(Self { der: Any::new(Tag::Sequence, content).ok()?.to_der().ok()?, key })
     }
@@ -167,7 +178,7 @@ impl Link {
     }
 }
 
-/// The extended key usages of which a certificate has to have one, if it has any.
+/// The accepted extended key usages: a certificate that has any must have one of them.
 struct Purposes<'a>(&'a [ObjectIdentifier]);
 
 impl ExtendedKeyUsageValidator for Purposes<'_> {
@@ -183,7 +194,8 @@ impl ExtendedKeyUsageValidator for Purposes<'_> {
         if present.is_empty() {
             return Ok(());
         }
-        // The library's error has room for one purpose only; it is not shown.
+
+        // The library's error names one required purpose, which is not shown.
         let required = KeyUsage::client_auth();
         let context = RequiredEkuNotFoundContext { required, present };
         Err(webpki::Error::RequiredEkuNotFoundContext(context))

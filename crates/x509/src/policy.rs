@@ -1,8 +1,8 @@
-//! What the application decides: who a certificate's names are.
+//! The application's decision: whom a certificate's names identify.
 
 use crate::PresentedIdentifiers;
 
-/// An end entity's certificate and who vouches for it: what an [`IdentityPolicy`] decides by.
+/// An end entity's certificate and the CAs that vouch for it. An [`IdentityPolicy`] decides by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Certified {
@@ -13,8 +13,8 @@ pub struct Certified {
     /// The CAs of the verified path, from the one that issued the end entity's certificate to the
     /// trust root.
     ///
-    /// Of a credential that is being replaced, it is empty if no path can be verified any more: its
-    /// root is no longer trusted, or an intermediate certificate that it left out is not known.
+    /// For a credential that is being replaced, this is empty if no path can be verified any more: its root is
+    /// no longer trusted, or an intermediate certificate that it left out is unknown.
     pub issuers: Vec<Authority>,
     /// The place of the trust root in the list given to
     /// [`X509Validator::new`](crate::X509Validator::new). None if there is no path.
@@ -41,33 +41,33 @@ impl Certified {
     }
 }
 
-/// Who is replaced by a new credential.
+/// The owner of a credential that is being replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Predecessor<'a> {
-    /// The owner of an X.509 credential. It was accepted when it was new; by now it may have
-    /// expired or been revoked, and [`Certified::issuers`] may be empty.
+    /// The owner of an X.509 credential that was accepted when it was new. By now it may have expired or been
+    /// revoked, and [`Certified::issuers`] may be empty.
     X509(&'a Certified),
     /// The owner of a basic credential with this identity.
     Basic(&'a [u8]),
 }
 
-/// The application's map from certificates to its own identities (section 5.3.1), in an encoding
-/// of its own.
+/// The application's map from certificates to its own identities (section 5.3.1), in the application's
+/// encoding.
 ///
-/// A function `Fn(&Certified) -> Option<Vec<u8>>` is a policy, by which a credential is a valid
-/// successor if both have the same identity.
+/// A function `Fn(&Certified) -> Option<Vec<u8>>` is a policy. A credential is then a valid successor if it
+/// has the same identity.
 pub trait IdentityPolicy: Send + Sync {
-    /// The identity of the end entity; none if it is not acceptable.
+    /// Returns the identity of the end entity, or none if it is not acceptable.
     ///
-    /// Trusted CAs attest to the identifiers, but any CA below any root can attest to any of them
-    /// that no name constraint forbids. If not every CA may speak for everybody, decide here by
-    /// [`Certified::issuers`] or [`Certified::root`], and make the CA a part of the identity where
-    /// two of them may use one name for different people.
+    /// Trusted CAs attest to the identifiers, but any CA below any root can attest to every identifier that
+    /// no name constraint forbids. If some CAs may speak only for some people, decide by
+    /// [`Certified::issuers`] or [`Certified::root`]; and if two CAs may give one name to different people,
+    /// make the CA a part of the identity.
     fn identity(&self, certified: &Certified) -> Option<Vec<u8>>;
 
-    /// Whether a new credential is a valid successor to the one that it replaces. By default, if
-    /// both have the same identity; so never to a basic credential.
+    /// Whether a new credential is a valid successor to the one that it replaces. Default: if both have the
+    /// same identity, so never to a basic credential.
     fn is_successor(&self, old: Predecessor<'_>, new: &Certified) -> bool {
         match old {
             Predecessor::X509(old) => {

@@ -1,10 +1,11 @@
-//! Revocation lists (RFC 5280 section 5): which ones speak of a certificate, and what they say.
+//! Revocation lists (RFC 5280 section 5): which of them cover a certificate, and what they say about it.
 
-use crate::certificate::{Parsed, Signed};
+use crate::certificate::{Parsed, Signed, unix_time};
 use crate::distinguished::CanonicalName;
 use crate::search::Path;
 use crate::signatures::Verifier;
 use crate::{RevocationPolicy, X509Error};
+use conclave_mls::UnixTime;
 use rustls_pki_types::SubjectPublicKeyInfoDer;
 use std::sync::{Mutex, PoisonError};
 use webpki::{CertRevocationList, OwnedCertRevocationList};
@@ -15,7 +16,7 @@ use x509_cert::ext::pkix::name::{DistributionPointName, GeneralName};
 use x509_cert::name::Name;
 use x509_cert::time::Time;
 
-/// For how many keys a list remembers whether they have signed it.
+/// The number of keys for which a list remembers whether they signed it.
 const MAX_SIGNERS: usize = 32;
 
 /// A revocation list.
@@ -23,36 +24,38 @@ pub(crate) struct RevocationList {
     list: CertRevocationList<'static>,
     der: Vec<u8>,
     issuer: CanonicalName,
-    /// When it was issued and when its successor is due, in Unix time.
-    this_update: u64,
-    next_update: u64,
-    /// The part of the issuer's certificates that it covers; all of them without.
+    /// When the list was issued.
+    this_update: UnixTime,
+    /// When its successor is due.
+    next_update: UnixTime,
+    /// The part of the issuer's certificates that the list covers. None: all of them.
     scope: Option<IssuingDistributionPoint>,
-    /// Keys that were tried on the signature: by which provider, which, and with what result.
+    /// Keys that were tried on the signature: the provider, the key, and the result.
     signers: Mutex<Vec<(&'static str, Vec<u8>, bool)>>,
 }
 
 impl RevocationList {
-    /// None if the list is malformed or of a kind that is not supported.
+    /// Parses a list. None if it is malformed or of a kind that is not supported.
     pub(crate) fn parse(der: &[u8]) -> Option<Self> {
         let list = CertRevocationList::from(OwnedCertRevocationList::from_der(der).ok()?);
         let scope = list.issuing_distribution_point().map(IssuingDistributionPoint::from_der);
         let scope = scope.transpose().ok()?;
 
-        // The library took it for one of version 2, so the version is there.
+        // The library accepted the list as one of version 2, so the version is present.
         let Signed { message, .. } = Signed::split(der)?;
         let mut r = SliceReader::new(AnyRef::from_der(message).ok()?.value()).ok()?;
         let _version = r.tlv_bytes().ok()?;
         let _signature_algorithm = r.tlv_bytes().ok()?;
         let issuer = CanonicalName::of(&Name::decode(&mut r).ok()?)?;
-        let this_update = Time::decode(&mut r).ok()?.to_unix_duration().as_secs();
-        let next_update = Time::decode(&mut r).ok()?.to_unix_duration().as_secs();
+        let this_update = unix_time(Time::decode(&mut r).ok()?.to_unix_duration());
+        let next_update = unix_time(Time::decode(&mut r).ok()?.to_unix_duration());
 
-        let (der, signers) = (der.to_vec(), Mutex::default());
+        let der = der.to_vec();
+        let signers = Mutex::default();
         Some(Self { list, der, issuer, this_update, next_update, scope, signers })
     }
 
-    /// Whether this key has signed the list. Verified once for each key.
+    /// Whether this key signed the list. Each key is tried once.
     fn is_signed_by(&self, key: &SubjectPublicKeyInfoDer<'_>, verifier: &Verifier<'_>) -> bool {
         let Some(signed) = Signed::split(&self.der) else { return false };
         if verifier.algorithm(key, &signed).is_none() {
@@ -75,9 +78,9 @@ impl RevocationList {
         valid
     }
 
-    /// Whether a certificate of the list's issuer is in the list's scope (RFC 5280 section 6.3.3,
-    /// steps b.2 and c). What cannot be decided is not: a list of one distribution point says
-    /// nothing about a certificate that names no point.
+    /// Whether a certificate of the list's issuer is in the list's scope (RFC 5280 section 6.3.3, steps b.2
+    /// and c). If that cannot be decided, it is not: the list of one distribution point says nothing about a
+    /// certificate that names no point.
     fn covers(&self, certificate: &Parsed) -> bool {
         let Some(scope) = &self.scope else { return true };
         if scope.only_contains_ca_certs && !certificate.is_ca()
@@ -96,7 +99,7 @@ impl RevocationList {
 
         let points = certificate.distribution_points();
         let points = points.iter().flat_map(|points| &points.0);
-        // Points of other issuers, or for some of the reasons only, are not this list's.
+        // Points of other issuers or for a part of the reasons do not belong to this list.
         let points = points.filter(|p| p.crl_issuer.is_none() && p.reasons.is_none());
         let published =
             points.filter_map(|point: &DistributionPoint| match &point.distribution_point {
@@ -106,8 +109,9 @@ impl RevocationList {
         published.flatten().any(|name| names.iter().any(|own| is_same_name(own, name)))
     }
 
-    fn names(&self, certificate: &Parsed) -> bool {
-        // A list that cannot be read any more names everybody; it was readable when it was set.
+    /// Whether the list revokes a certificate of its issuer.
+    fn revokes(&self, certificate: &Parsed) -> bool {
+        // A list that cannot be read revokes every certificate. It was readable when it was set.
         self.list.find_serial(&certificate.serial).map_or(true, |entry| entry.is_some())
     }
 }
@@ -134,18 +138,18 @@ impl Revocation {
     pub(crate) fn check_end_entity(
         &self,
         path: &Path<'_>,
-        now: u64,
+        now: UnixTime,
         verifier: &Verifier<'_>,
     ) -> Result<(), X509Error> {
         self.check_at(path, 0, now, verifier)
     }
 
-    /// Checks the CAs of a path, if the policy wants it. That one is revoked says more than that a
-    /// list of another is missing.
+    /// Checks the CAs of a path, if the policy asks for it. A revoked CA is reported rather than a missing
+    /// list of another.
     pub(crate) fn check_issuers(
         &self,
         path: &Path<'_>,
-        now: u64,
+        now: UnixTime,
         verifier: &Verifier<'_>,
     ) -> Result<(), X509Error> {
         let count = if self.policy.whole_chain { path.certificates.len() } else { 0 };
@@ -155,13 +159,13 @@ impl Revocation {
         revoked.or(errors.first()).map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Checks one certificate of a path. All lists are judged by `now`, whatever time the path is
-    /// judged by.
+    /// Checks one certificate of a path. Lists are always judged by `now`, even if the path is judged by
+    /// another time.
     fn check_at(
         &self,
         path: &Path<'_>,
         index: usize,
-        now: u64,
+        now: UnixTime,
         verifier: &Verifier<'_>,
     ) -> Result<(), X509Error> {
         if self.lists.is_empty() {
@@ -173,7 +177,7 @@ impl Revocation {
             None => (&path.root.key, true),
         };
 
-        // The issuer of a list is who has its key: a name has many owners, and a CA many keys.
+        // A list's issuer is identified by its key: a name can have many owners, and a CA many keys.
         let named: Vec<_> = self.lists.iter().filter(|l| l.issuer == certificate.issuer).collect();
         let own = named.iter().filter(|list| list.is_signed_by(key, verifier));
         let own: Vec<_> = own.collect();
@@ -187,10 +191,10 @@ impl Revocation {
         let clearing = covering.iter().filter(|list| can_clear(list));
         let newest = clearing.map(|list| list.this_update).max();
 
-        // Of several lists the newest counts. One that cannot clear a certificate can condemn it all
-        // the same, unless a newer one clears it.
+        // Of several lists the newest counts. A list that cannot clear a certificate can still revoke it,
+        // unless a newer list clears it.
         let mut recent = covering.iter().filter(|list| Some(list.this_update) >= newest);
-        if recent.any(|list| list.names(certificate)) {
+        if recent.any(|list| list.revokes(certificate)) {
             return Err(X509Error::Revoked);
         }
         if newest.is_some() || accept_unknown {

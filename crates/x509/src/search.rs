@@ -1,8 +1,8 @@
 //! The search for paths from a certificate to the trust roots.
 //!
-//! It goes from the roots down: a certificate is looked at only once a key that is trusted already
-//! could have signed it. Certificates that nobody trusted has signed cost one check for each
-//! trusted key of the issuer's name, however many they are and whatever they say of each other.
+//! The search goes from the roots down: a certificate is considered only once a trusted key could have
+//! signed it. A certificate that no trusted key signed costs one check for each trusted key of its
+//! issuer's name, no matter how many such certificates there are and how they refer to each other.
 
 use crate::X509Error;
 use crate::certificate::Parsed;
@@ -13,12 +13,12 @@ use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer, TrustAnchor};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use x509_cert::der::Decode;
 
-/// At most how many intermediate certificates a path has: what the certificate library follows,
-/// and one more, for which it has an error.
+/// The most intermediate certificates on a path: as many as the certificate library follows, and one more,
+/// for which it reports an error.
 const MAX_INTERMEDIATES: usize = 7;
 
-/// At most how many steps the search for paths takes, once all signatures are verified. Only CAs
-/// that certify each other over and over need more than a few.
+/// The most steps that the search for paths takes once all signatures are verified. Only CAs that certify
+/// each other many times need more than a few.
 const MAX_STEPS: usize = 256;
 
 /// A trust root.
@@ -28,12 +28,12 @@ pub(crate) struct Root {
     pub(crate) key: SubjectPublicKeyInfoDer<'static>,
     pub(crate) name: CanonicalName,
     pub(crate) presented: PresentedIdentifiers,
-    /// Whether it limits the mail addresses in certificates below it.
+    /// Whether the root constrains the mail addresses in certificates below it.
     pub(crate) constrains_mail: bool,
 }
 
 impl Root {
-    /// None if the certificate is malformed.
+    /// Parses a root. None if the certificate is malformed.
     pub(crate) fn parse(der: &[u8]) -> Option<Self> {
         let der = CertificateDer::from(der.to_vec());
         let anchor = webpki::anchor_from_trusted_cert(&der).ok()?.to_owned();
@@ -66,7 +66,7 @@ impl Intermediates {
         self.certificates.len()
     }
 
-    /// How many share one name, at most.
+    /// The largest number of certificates that share a name.
     pub(crate) fn most_of_one_name(&self) -> usize {
         self.by_subject.values().map(Vec::len).max().unwrap_or(0)
     }
@@ -77,10 +77,10 @@ impl Intermediates {
     }
 }
 
-/// A path whose signatures verify. Nothing else about it is checked.
+/// A path whose signatures verify. Nothing else about it has been checked.
 #[derive(Clone)]
 pub(crate) struct Path<'a> {
-    /// The end entity's certificate and those of the intermediate CAs above it, in this order.
+    /// The end entity's certificate, then those of the intermediate CAs above it.
     pub(crate) certificates: Vec<&'a Parsed>,
     pub(crate) root: &'a Root,
     /// The root's place in the application's list.
@@ -91,24 +91,24 @@ pub(crate) struct Path<'a> {
 struct Candidate<'a> {
     certificate: &'a Parsed,
     origin: Origin,
-    /// The trusted key that has signed it, once found.
+    /// The trusted key that signed the certificate, once found.
     signer: Option<&'a SubjectPublicKeyInfoDer<'static>>,
-    /// How many of the trusted keys have been tried.
+    /// The number of trusted keys that have been tried.
     tried: usize,
 }
 
-/// A key that a root has, or that a path from a root leads to.
+/// The key of a root, or a key that a path from a root leads to.
 struct TrustedKey<'a> {
     name: &'a CanonicalName,
     key: &'a SubjectPublicKeyInfoDer<'static>,
     key_id: Option<Vec<u8>>,
 }
 
-/// Finds the paths from a certificate to the roots, in an order that depends on the certificates
-/// alone: the shortest first, then by their bytes.
+/// Finds the paths from a certificate to the roots, in an order that depends on nothing but the
+/// certificates: the shortest first, then by their bytes.
 ///
 /// # Errors
-/// If there is none: why the most promising one failed.
+/// If there is no path, with the reason why the most promising one failed.
 pub(crate) fn find_paths<'a>(
     chain: &'a [Parsed],
     intermediates: &'a Intermediates,
@@ -136,8 +136,8 @@ pub(crate) fn find_paths<'a>(
     Ok(paths)
 }
 
-/// The end entity's certificate, and those that could be above it by their names. The credential's
-/// come before the application's, in their order.
+/// Returns the end entity's certificate and those that could be above it by their names. The credential's
+/// certificates come before the application's, in their order.
 fn candidates<'a>(
     chain: &'a [Parsed],
     intermediates: &'a Intermediates,
@@ -180,7 +180,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Finds out which candidates a trusted key has signed, from the roots down.
+    /// Finds the candidates that a trusted key signed, from the roots down.
     fn verify(&mut self, verifier: &Verifier<'_>) {
         for root in self.roots {
             self.trust(TrustedKey { name: &root.name, key: &root.key, key_id: None });
@@ -193,7 +193,7 @@ impl<'a> Search<'a> {
                 progress |= self.find_signer(i, verifier);
             }
         }
-        // The end entity signs nothing, so that it comes last.
+        // The end entity signs nothing, so it comes last.
         self.find_signer(0, verifier);
     }
 
@@ -204,8 +204,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Tries the trusted keys on a candidate that it has not been tried with yet. A signature
-    /// verifies under one key, so the first that fits is the last one tried.
+    /// Tries the trusted keys that have not been tried on a candidate. A signature verifies under one key, so
+    /// the search ends with the first that fits.
     fn find_signer(&mut self, index: usize, verifier: &Verifier<'_>) -> bool {
         let Some(candidate) = self.candidates.get_mut(index) else { return false };
         if candidate.signer.is_some() {
@@ -220,7 +220,8 @@ impl<'a> Search<'a> {
         }
 
         let Some(signed) = certificate.signed() else { return false };
-        // Key identifiers name the right one of many keys of one name (RFC 4158 section 3.5.12).
+        // Among many keys of one name, the key identifier points to the right one (RFC 4158 section
+        // 3.5.12).
         let wanted = certificate.issuer_key_id();
         untried.sort_by_key(|t| wanted.is_none() || t.key_id != wanted);
 
@@ -239,8 +240,8 @@ impl<'a> Search<'a> {
         false
     }
 
-    /// Follows the signers of the end entity's certificate to the roots in all ways, the shortest
-    /// first. No name and key are twice on one path (RFC 4158 section 5.2).
+    /// Follows the signers of the end entity's certificate to the roots, by all paths, the shortest first. No
+    /// path has the same name and key twice (RFC 4158 section 5.2).
     fn paths(&mut self) -> Vec<Path<'a>> {
         let mut paths = Vec::new();
         let end_entity = self.candidates.iter().take(1);

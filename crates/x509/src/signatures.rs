@@ -1,5 +1,5 @@
-//! Verifying signatures of certificates and revocation lists: a bounded number for one credential,
-//! and each of those that many credentials share only once.
+//! Verification of signatures on certificates and revocation lists: a bounded number for each credential,
+//! and signatures that many credentials share only once.
 
 use crate::X509Error;
 use crate::algorithm::{MORE_ALGORITHMS, ProviderAlgorithm};
@@ -18,10 +18,10 @@ use x509_cert::der::asn1::{AnyRef, UintRef};
 use x509_cert::der::{Decode, SliceReader};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
-/// The fewest bits of an RSA key whose signatures are accepted.
+/// The shortest RSA key whose signatures are accepted, in bits.
 const MIN_RSA_BITS: usize = 2048;
 
-/// Why a signature was not accepted; a later one says more about the credential.
+/// Why a signature was not accepted. Later variants say more about the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Failure {
     Invalid,
@@ -41,14 +41,15 @@ impl From<Failure> for X509Error {
     }
 }
 
-/// How a signature check is paid for.
+/// Where a certificate comes from, which decides how its signature check is accounted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// The credential brought the certificate: each check counts against its budget.
+    /// The credential: each check counts against its budget.
     Credential,
-    /// The credential brought it, and others are likely to bring it too: what verifies is kept.
+    /// The credential, and probably others as well: each check counts, and signatures that verify are
+    /// remembered.
     Shared,
-    /// The application brought it: the result is kept, and nothing is counted.
+    /// The application: nothing counts, and all results are remembered.
     Application,
 }
 
@@ -82,12 +83,12 @@ impl<'a> Verifier<'a> {
         signed: &Signed<'_>,
         origin: Origin,
     ) -> Result<(), Failure> {
-        // Before the cache is asked: what one provider has verified is not accepted from another
-        // that lacks the algorithm.
+        // Before the cache is consulted: what one provider has verified is not accepted for another that
+        // lacks the algorithm.
         let algorithm = self.algorithm(key, signed).ok_or(Failure::Unsupported)?;
 
-        // What is remembered counts too: the answer must not depend on who was judged before, or
-        // members part.
+        // Remembered signatures count, too: the answer must not depend on which credentials were judged
+        // before, or members would disagree.
         if origin != Origin::Application {
             let left = self.remaining.get().checked_sub(1).ok_or(Failure::Exhausted)?;
             self.remaining.set(left);
@@ -98,7 +99,7 @@ impl<'a> Verifier<'a> {
         }
         let result = compute(algorithm, key, signed);
 
-        // A credential's failures are not kept: anybody can make any number of them.
+        // A credential's failures are not remembered: anybody can produce any number of them.
         if let Some(entry) = entry
             && (result.is_ok() || origin == Origin::Application)
         {
@@ -107,8 +108,8 @@ impl<'a> Verifier<'a> {
         result
     }
 
-    /// Verifies a signature by a key without counting or keeping anything: a revocation list's,
-    /// which may be long, and keeps the results itself.
+    /// Verifies a revocation list's signature. Nothing is counted or remembered: a list may be long, and it
+    /// remembers the results itself.
     pub(crate) fn verify_list(
         &self,
         key: &SubjectPublicKeyInfoDer<'_>,
@@ -118,12 +119,12 @@ impl<'a> Verifier<'a> {
         compute(algorithm, key, signed)
     }
 
-    /// The name of the provider that verifies.
+    /// The provider's name.
     pub(crate) fn provider_name(&self) -> &'static str {
         self.provider.name()
     }
 
-    /// The algorithm that a key and a signature are both of, if it is supported.
+    /// The algorithm of both a key and a signature, if they agree and it is supported.
     pub(crate) fn algorithm(
         &self,
         key: &SubjectPublicKeyInfoDer<'_>,
@@ -134,7 +135,7 @@ impl<'a> Verifier<'a> {
             .find(|a| is_key_of(key, a.public_key_alg_id()))
     }
 
-    /// All that the result depends on, byte for byte.
+    /// Everything that the result depends on, byte for byte.
     fn entry(&self, key: &SubjectPublicKeyInfoDer<'_>, signed: &Signed<'_>) -> Arc<[u8]> {
         let Signed { message, algorithm, signature } = *signed;
         let parts = [self.provider.name().as_bytes(), key, algorithm, message, signature];
@@ -157,7 +158,7 @@ fn compute(
         .map_err(|_| failure_by(key))
 }
 
-/// Why no signature by this key verifies, or this one does not.
+/// The reason why a signature by this key did not verify.
 fn failure_by(key: &SubjectPublicKeyInfoDer<'_>) -> Failure {
     match rsa_bits(key) {
         Some(bits) if bits < MIN_RSA_BITS => Failure::WeakKey { bits },
@@ -165,7 +166,7 @@ fn failure_by(key: &SubjectPublicKeyInfoDer<'_>) -> Failure {
     }
 }
 
-/// Whether a key is of an algorithm, parameters included.
+/// Whether a key belongs to an algorithm, parameters included.
 fn is_key_of(key: &SubjectPublicKeyInfoDer<'_>, algorithm: AlgorithmIdentifier) -> bool {
     let content = || {
         let mut r = SliceReader::new(AnyRef::from_der(key).ok()?.value()).ok()?;
@@ -174,7 +175,7 @@ fn is_key_of(key: &SubjectPublicKeyInfoDer<'_>, algorithm: AlgorithmIdentifier) 
     content() == Some(algorithm.as_ref())
 }
 
-/// The bits of an RSA key's modulus (RFC 3279 section 2.3.1); none for other keys.
+/// The length of an RSA key's modulus in bits (RFC 3279 section 2.3.1). None for other keys.
 fn rsa_bits(key: &SubjectPublicKeyInfoDer<'_>) -> Option<usize> {
     if !is_key_of(key, alg_id::RSA_ENCRYPTION) {
         return None;
@@ -187,9 +188,9 @@ fn rsa_bits(key: &SubjectPublicKeyInfoDer<'_>) -> Option<usize> {
     Some(modulus.len() * 8 - leading)
 }
 
-/// What was verified: results of the application's certificates and lists, and signatures of
-/// credentials' issuers that are valid. An entry is found only by the very bytes that were
-/// verified, the provider's name among them. The oldest leave first.
+/// Signatures that were verified: the results for the application's certificates, and the valid signatures
+/// on credentials' issuers. An entry is found only by the exact bytes that were verified, which include the
+/// provider's name. The oldest entries are dropped first.
 #[derive(Default)]
 pub(crate) struct SignatureCache {
     entries: Mutex<Entries>,
@@ -203,7 +204,7 @@ struct Entries {
 }
 
 impl SignatureCache {
-    /// At most how many bytes the entries take: about a thousand certificates.
+    /// The most bytes in all entries: about a thousand certificates.
     pub(crate) const MAX_BYTES: usize = 2 * 1024 * 1024;
 
     fn get(&self, entry: &[u8]) -> Option<bool> {
@@ -234,7 +235,7 @@ impl SignatureCache {
     }
 }
 
-/// A signature that was verified, for the library that looks at the rest of a path.
+/// A verified signature, for the library that checks the rest of a path.
 pub(crate) struct Proof<'a> {
     /// The bits of the public key.
     pub(crate) key: &'a [u8],
@@ -242,7 +243,7 @@ pub(crate) struct Proof<'a> {
     pub(crate) signature: &'a [u8],
 }
 
-/// An algorithm that accepts only signatures that were verified before, and computes nothing.
+/// An algorithm that accepts signatures that were verified before, and computes nothing.
 pub(crate) struct Proven<'a> {
     pub(crate) algorithm: &'a dyn SignatureVerificationAlgorithm,
     pub(crate) proofs: &'a [Proof<'a>],

@@ -9,17 +9,18 @@ use crate::{
     Certified, IdentityPolicy, Moment, Predecessor, PresentedIdentifiers, RevocationPolicy,
     Settings, SetupError, X509Error,
 };
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::Suite;
 use conclave_mls::wire::Certificate;
-use conclave_mls::{Credential, CredentialRequest, CredentialSubject, Verdict};
+use conclave_mls::{Credential, UnixTime, Verdict};
 use core::fmt;
 use std::collections::BTreeMap;
 
-/// Judges X.509 credentials (section 5.3.1): against trust roots, a time and a policy. It has no
-/// clock and asks nobody; many threads can share one.
+/// Judges X.509 credentials (section 5.3.1) by trust roots, a time and a policy. It has no clock and no
+/// network access. Many threads can share one.
 ///
-/// The answer does not depend on the order of the certificates in a credential, nor of those that
-/// the application knows, nor of its revocation lists.
+/// The answer does not depend on the order of the certificates in a credential, of those that the application
+/// knows, or of its revocation lists.
 pub struct X509Validator {
     roots: Vec<Root>,
     intermediates: Intermediates,
@@ -41,29 +42,29 @@ impl fmt::Debug for X509Validator {
     }
 }
 
-/// Whom a credential authenticates.
+/// The person or device that a credential authenticates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Authenticated {
-    /// The identity by the application's policy.
+    /// The identity according to the application's policy.
     pub identity: Vec<u8>,
-    /// The names that it is derived from, and the CAs that vouch for them.
+    /// The names from which the identity is derived, and the CAs that vouch for them.
     pub certified: Certified,
-    /// The last second that the end entity's certificate is valid, in Unix time: until then its
-    /// owner should have replaced it (section 5.3.2).
-    pub not_after: u64,
-    /// Whether the end entity's certificate is revoked: only with
+    /// The last second at which the end entity's certificate is valid. Its owner should replace it before
+    /// (section 5.3.2).
+    pub not_after: UnixTime,
+    /// Whether the end entity's certificate is revoked. Only true with
     /// [`Settings::accept_revoked_members`].
     pub revoked: bool,
 }
 
 impl X509Validator {
-    /// A validator that trusts the holders of the given certificates (DER) to name members, with
-    /// default settings. Of a root, its name, key and name constraints count; that it is still to
-    /// be trusted, expiry included, is for the caller to say.
+    /// Creates a validator with default settings that trusts the owners of the given certificates (DER) to
+    /// name members. Only a root's name, key and name constraints are used. Whether a root is still to be
+    /// trusted, its expiry included, is the caller's decision.
     ///
     /// # Errors
-    /// If there is none, or one is malformed.
+    /// If there is no root, or one is malformed.
     pub fn new(
         roots: &[impl AsRef<[u8]>],
         policy: impl IdentityPolicy + 'static,
@@ -71,6 +72,7 @@ impl X509Validator {
         if roots.is_empty() {
             return Err(SetupError::NoRoots);
         }
+
         let root = |(i, der)| Root::parse(der).ok_or(SetupError::Root(i));
         let roots = roots.iter().map(AsRef::as_ref).enumerate().map(root);
         Ok(Self {
@@ -83,15 +85,15 @@ impl X509Validator {
         })
     }
 
-    /// With other limits and policies.
+    /// Replaces the limits and policies.
     #[must_use]
     pub fn with_settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Intermediate certificates (DER) that credentials may leave out (section 5.3). They are not
-    /// trusted by themselves.
+    /// Sets the intermediate certificates (DER) that credentials may leave out (section 5.3). They are not
+    /// trusted in themselves.
     ///
     /// # Errors
     /// If one is malformed.
@@ -108,15 +110,15 @@ impl X509Validator {
         Ok(self)
     }
 
-    /// Replaces the revocation lists (DER). With none, nothing is looked up.
+    /// Replaces the revocation lists (DER). Without lists, nothing is looked up.
     ///
-    /// A list speaks for the CA whose key signed it, whatever others bear that CA's name. Of
-    /// several for one certificate the newest counts. A list of one distribution point (RFC 5280
-    /// section 5.2.5) covers the certificates that name this point; a certificate that no list
-    /// covers is refused, unless [`RevocationPolicy::accept_unknown`].
+    /// A list speaks for the CA whose key signed it, not for others of that CA's name. Of several lists for one
+    /// certificate the newest counts. The list of one distribution point (RFC 5280 section 5.2.5) covers the
+    /// certificates that name this point. A certificate that no list covers is refused, unless
+    /// [`RevocationPolicy::accept_unknown`] is set.
     ///
     /// # Errors
-    /// If one is malformed or of a kind that is not supported; the former lists are kept.
+    /// If a list is malformed or of a kind that is not supported. The former lists are kept.
     pub fn set_revocation_lists(
         &mut self,
         lists: &[impl AsRef<[u8]>],
@@ -134,11 +136,11 @@ impl X509Validator {
         self.cache.bytes()
     }
 
-    /// Judges a credential for a group of this suite. The moment is the time of judging in Unix
-    /// time, or a [`Moment`] for a message that was sent earlier.
+    /// Judges a credential for a group of this suite. The moment is the time of judging, or a [`Moment`] for
+    /// a message that was sent earlier.
     ///
-    /// [`Verdict::Later`] if all that is missing is a fresh revocation list: set the lists anew and
-    /// process the message again.
+    /// Returns [`Verdict::Later`] if all that is missing is a fresh revocation list: set new lists and process
+    /// the message again.
     #[must_use]
     pub fn judge(
         &self,
@@ -153,9 +155,9 @@ impl X509Validator {
         }
     }
 
-    /// Judges credentials that stand or fall together, as those of one commit do, with a verdict
-    /// for each in their order. Once one is not accepted, the others get the same kind of verdict
-    /// without being looked at. To have each judged, call [`Self::judge`] for each.
+    /// Judges credentials that stand or fall together, such as those of one commit, and returns a verdict for
+    /// each in their order. Once a credential is not accepted, those after it get the same kind of verdict
+    /// unseen. To judge each of them, call [`Self::judge`] for each.
     #[must_use]
     pub fn judge_all(
         &self,
@@ -183,11 +185,11 @@ impl X509Validator {
         verdicts
     }
 
-    /// As [`Self::judge`], and tells whom the credential authenticates.
+    /// Judges a credential as [`Self::judge`] does, and returns whom it authenticates.
     ///
     /// # Errors
-    /// The rule that it breaks. [`X509Error::needs_revocation_list`] says whether it may still be
-    /// in order.
+    /// The rule that the credential breaks. [`X509Error::needs_revocation_list`] shows whether it may be
+    /// acceptable later.
     pub fn validate(
         &self,
         suite: &Suite<'_>,
@@ -198,12 +200,14 @@ impl X509Validator {
             return Err(X509Error::NotX509);
         };
         let chain = self.parse(certificates)?;
+
         let end_entity = chain.first().ok_or(X509Error::EmptyChain)?;
         let presented = end_entity.presented().ok_or(X509Error::Malformed { index: 0 })?;
         let count = presented.count();
         if count > self.settings.max_identifiers {
             return Err(X509Error::TooManyIdentifiers { count });
         }
+
         check_key(suite, end_entity, request)?;
         if self.settings.require_key_purpose && !end_entity.has_key_purposes() {
             return Err(X509Error::KeyPurpose);
@@ -222,15 +226,17 @@ impl X509Validator {
         if count > self.settings.max_chain {
             return Err(X509Error::ChainTooLong { count });
         }
+
         let lengths = chain.iter().map(|certificate| certificate.cert_data.len());
         let largest = self.settings.max_certificate_len;
         if let Some((index, len)) = lengths.enumerate().find(|(_, len)| *len > largest) {
             return Err(X509Error::CertificateTooLarge { index, len });
         }
+
         chain.iter().enumerate().map(|(i, c)| Parsed::parse(&c.cert_data, i)).collect()
     }
 
-    /// What verifies the signatures of one credential.
+    /// Returns a verifier for the signatures of one credential.
     fn verifier<'a>(&'a self, suite: &Suite<'a>) -> Verifier<'a> {
         let mut roots: BTreeMap<_, usize> = BTreeMap::new();
         for root in &self.roots {
@@ -242,7 +248,7 @@ impl X509Validator {
         Verifier::new(suite.provider(), &self.cache, budget)
     }
 
-    /// Whom a chain authenticates.
+    /// Returns whom a chain authenticates.
     fn authenticate(
         &self,
         suite: &Suite<'_>,
@@ -254,8 +260,7 @@ impl X509Validator {
         let verifier = self.verifier(suite);
         let paths = find_paths(chain, &self.intermediates, &self.roots, &verifier)?;
 
-        // Before anything else about a path matters: whichever path leads to a revoked certificate,
-        // it stays revoked.
+        // First of all: a certificate that is revoked on one path is revoked, whatever other paths there are.
         let status =
             |path: &Path<'_>| self.revocation.check_end_entity(path, moment.now, &verifier);
         let statuses: Vec<_> = paths.iter().map(status).collect();
@@ -269,7 +274,7 @@ impl X509Validator {
         for (path, status) in paths.iter().zip(statuses) {
             let status = if revoked { Ok(()) } else { status };
             let certified = path.certified(presented.clone());
-            // Revocation comes last: for want of a list nothing is put off that is to be refused.
+            // Revocation comes last, so that a missing list does not put off a refusal.
             let identified = self
                 .check_rules(path, moment, request, &verifier)
                 .and_then(|()| self.policy.identity(&certified).ok_or(X509Error::IdentityRefused))
@@ -279,7 +284,7 @@ impl X509Validator {
                 });
             match identified {
                 Ok(identity) => {
-                    let not_after = chain.first().map_or(0, Parsed::not_after);
+                    let not_after = chain.first().map_or(UnixTime::MIN, Parsed::not_after);
                     return Ok(Authenticated { identity, certified, not_after, revoked });
                 }
                 Err(error) if Some(error.progress()) > progress => {
@@ -292,7 +297,7 @@ impl X509Validator {
         Err(refusal)
     }
 
-    /// Checks the path itself: all but revocation and the policy.
+    /// Checks the path itself, without revocation and the policy.
     fn check_rules(
         &self,
         path: &Path<'_>,
@@ -305,10 +310,10 @@ impl X509Validator {
         path.check(time, &self.settings.key_purposes, verifier)
     }
 
-    /// The earliest time at which it is enough that the certificates were valid. Section 5.3.2
-    /// makes a difference between what comes into a group and what is there, and has a client that
-    /// was offline accept what was valid when it was sent.
-    fn earliest(&self, moment: Moment, request: &CredentialRequest) -> u64 {
+    /// The earliest time at which it suffices that the certificates were valid. Section 5.3.2 distinguishes
+    /// credentials that come into a group from those that are in it, and lets a client that was offline accept
+    /// what was valid when it was sent.
+    fn earliest(&self, moment: Moment, request: &CredentialRequest) -> UnixTime {
         let Moment { now, sent } = moment;
         let in_message = sent.unwrap_or(now).max(now.saturating_sub(self.settings.max_delay));
         if is_present(request) {
@@ -318,8 +323,8 @@ impl X509Validator {
         }
     }
 
-    /// Whether the policy takes the end entity for a successor of the owner of the old credential,
-    /// which was accepted when it was new.
+    /// Checks that the policy accepts the end entity as a successor of the owner of the old credential, which
+    /// was accepted when it was new.
     fn check_successor(
         &self,
         suite: &Suite<'_>,
@@ -341,8 +346,8 @@ impl X509Validator {
         if accepted { Ok(()) } else { Err(X509Error::IdentityChanged) }
     }
 
-    /// What an old credential says, and who vouched for it, as far as a path can be verified at
-    /// the last time it was valid. None if it cannot be read.
+    /// Returns what an old credential says, and who vouched for it, if a path can be verified at the last time
+    /// at which it was valid. None if the credential cannot be read.
     fn predecessor(&self, suite: &Suite<'_>, chain: &[Certificate]) -> Option<Certified> {
         let end_entity = Parsed::parse(&chain.first()?.cert_data, 0).ok()?;
         let presented = end_entity.presented()?;
@@ -362,7 +367,7 @@ impl X509Validator {
             .map(|path| path.certified(presented.clone()))
             .collect();
 
-        // The path by which it was accepted is one that the policy takes.
+        // It was accepted by a path that the policy accepts.
         let accepted = certified.iter().position(|c| self.policy.identity(c).is_some());
         if certified.is_empty() {
             return Some(unverified());
@@ -371,18 +376,18 @@ impl X509Validator {
     }
 }
 
-/// Whether the credential is that of a member of a group that is joined.
+/// Whether the credential belongs to a member of a group that this client joins.
 fn is_member(request: &CredentialRequest) -> bool {
     matches!((request.subject, &request.replaces), (CredentialSubject::Member(_), None))
 }
 
-/// Whether the credential is part of a group that is joined, and not new to it. A new external
-/// sender cannot be told from one that is there.
+/// Whether the credential is already part of a group that this client joins. A new external sender cannot be
+/// told from an existing one.
 fn is_present(request: &CredentialRequest) -> bool {
     is_member(request) || matches!(request.subject, CredentialSubject::ExternalSender(_))
 }
 
-/// Whether the end entity's key is the leaf's (section 5.3).
+/// Checks that the end entity's key is the leaf's (section 5.3).
 fn check_key(
     suite: &Suite<'_>,
     end_entity: &Parsed,
@@ -395,6 +400,7 @@ fn check_key(
     if end_entity.public_key() != Some(&request.signature_key) {
         return Err(X509Error::WrongKey);
     }
+
     match end_entity.may_sign() {
         Some(true) => Ok(()),
         Some(false) => Err(X509Error::KeyUsage),

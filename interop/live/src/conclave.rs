@@ -1,5 +1,5 @@
-//! Conclave, half of its clients with the native provider, half with the portable one. Before each
-//! look at the group it is loaded anew from its rows.
+//! Conclave. Half of its clients use the native provider, half the portable one. The group is loaded anew
+//! from its rows before each look at it.
 
 use crate::member::{
     Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
@@ -8,18 +8,26 @@ use crate::member::{
 use crate::rng;
 use crate::suite::{POINTS, Suite};
 use chacha20::ChaCha20Rng;
+use conclave_mls::credential::{LeafParams, signature_key_pair};
 use conclave_mls::crypto::{self, CryptoProvider, Secret, SignatureKeyPair};
-use conclave_mls::rows::{Batch, RowKey};
+use conclave_mls::error::Error;
+use conclave_mls::group::{
+    Answers, CommitOptions, Committed, EpochChange, ExtensionType, Framing, GroupParams, LeafIndex,
+    NewGroup, NewProposal, PreSharedKeyId, Proposal, ProtocolVersion, PskType, Refused,
+};
+use conclave_mls::join::{
+    ExternalJoinOptions, ExternalJoinStage, ExternalTarget, GroupInfoOptions, Link, WelcomeStage,
+    welcome_recipients,
+};
+use conclave_mls::key_package::{
+    KeyPackageParams, Lifetime, OwnKeyPackage, ValidKeyPackage, key_package_from_message,
+};
+use conclave_mls::storage::{Batch, Outcome, RowKey};
 use conclave_mls::wire::{
-    Decode, Encode, MlsMessage, MlsMessageBody, PreSharedKeyId, RatchetTreeExtension,
-    find_extension,
+    Decode, Encode, MlsMessage, MlsMessageBody, RatchetTreeExtension, find_extension,
 };
 use conclave_mls::{
-    Answers, CipherSuite, CommitOptions, Config, Credential, Event, ExtensionType,
-    ExternalJoinOptions, ExternalJoinStage, ExternalTarget, Framing, Group, GroupInfoOptions,
-    GroupParams, KeyPackage, KeyPackageParams, LeafIndex, LeafParams, Lifetime, Link, NewGroup,
-    NewProposal, OwnKeyPackage, Proposal, ProtocolVersion, PskType, Transition, ValidKeyPackage,
-    Verdict, WelcomeStage, apply, signature_key_pair, welcome_recipients,
+    CipherSuite, Config, Credential, Epoch, Event, Group, Transition, Verdict, apply,
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -45,13 +53,15 @@ pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
     Ok(Box::new(new(name, suite)?))
 }
 
-/// A new client. Its name decides on its provider.
+/// A new client. Its name decides which provider it uses.
 pub fn new(name: &str, suite: Suite) -> Result<Conclave> {
     let portable = name.bytes().map(u32::from).sum::<u32>() % 2 == 1;
-    let provider: Box<dyn CryptoProvider> = match portable {
-        true => Box::new(RustCrypto::new().with_suites(POINTS)),
-        false => Box::new(AwsLc::new().with_suites(POINTS)),
+    let provider: Box<dyn CryptoProvider> = if portable {
+        Box::new(RustCrypto::new().with_suites(POINTS))
+    } else {
+        Box::new(AwsLc::new().with_suites(POINTS))
     };
+
     let mut rng = rng::of_name(name)?;
     let suite = CipherSuite(suite.code_point());
     let signer = signature_key_pair(&*provider, &mut rng, suite)?;
@@ -77,12 +87,11 @@ fn leaf(name: &[u8], suite: CipherSuite) -> LeafParams {
 }
 
 fn lifetime() -> Lifetime {
-    let now = now();
-    Lifetime { not_before: now - LEEWAY, not_after: now + LIFETIME }
+    Lifetime::starting_at(now().saturating_sub(LEEWAY), LIFETIME + LEEWAY)
 }
 
-fn extensions(list: &[Extension]) -> Vec<conclave_mls::Extension> {
-    let one = |e: &Extension| conclave_mls::Extension {
+fn extensions(list: &[Extension]) -> Vec<conclave_mls::group::Extension> {
+    let one = |e: &Extension| conclave_mls::group::Extension {
         extension_type: ExtensionType(e.kind),
         extension_data: e.data.as_slice().into(),
     };
@@ -93,17 +102,10 @@ fn accept_all<T>(credentials: &[T]) -> Vec<Verdict> {
     vec![Verdict::Accept; credentials.len()]
 }
 
-fn key_package(message: &[u8]) -> Result<KeyPackage> {
-    match MlsMessage::from_bytes(message)?.body {
-        MlsMessageBody::KeyPackage(key_package) => Ok(*key_package),
-        _ => Err("not a key package".into()),
-    }
-}
-
-fn reinit_of(next: &ReInit) -> conclave_mls::ReInit {
-    conclave_mls::ReInit {
+fn reinit_of(next: &ReInit) -> conclave_mls::group::ReInit {
+    conclave_mls::group::ReInit {
         group_id: next.group_id.as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite(next.suite.code_point()),
         extensions: extensions(&next.extensions),
     }
@@ -115,7 +117,7 @@ impl Conclave {
         &*self.provider
     }
 
-    /// Its secrets of the current epoch, to break rules with.
+    /// The secrets of its current epoch, with which a test breaks rules.
     pub fn insider(&self) -> Result<Insider> {
         Ok(Insider::of(self.group()?))
     }
@@ -124,14 +126,26 @@ impl Conclave {
         self.group.as_ref().ok_or_else(|| "in no group".into())
     }
 
-    fn take(&mut self, step: Transition<Group>) -> Result<Event> {
+    fn take<O: Outcome<Event>>(&mut self, step: Transition<Group, O>) -> Result<O> {
         let group = self.group.as_mut().ok_or("in no group")?;
         let rows = &mut self.rows;
-        let event = apply(group, step, |write| {
+        Ok(apply(group, step, |write| {
             write.batch.apply_to(rows);
             Ok::<_, Infallible>(())
-        });
-        Ok(event.map_err(|e| format!("{e:?}"))?)
+        })?)
+    }
+
+    /// The error of a refused message, whose key is deleted.
+    fn refused(&mut self, refused: Refused) -> Error {
+        if let Some(deletion) = refused.key_deletion {
+            // The step is of the current state and its write cannot fail.
+            let _ = self.take(*deletion);
+        }
+        refused.error
+    }
+
+    fn arrived(change: &EpochChange) -> Received {
+        if change.reinit.is_some() { Received::Closed } else { Received::Epoch }
     }
 
     fn enter(&mut self, new: NewGroup) -> Result<()> {
@@ -140,12 +154,13 @@ impl Conclave {
             batch.apply_to(&mut rows);
             Ok::<_, Infallible>(())
         })?;
-        (self.group, self.rows) = (Some(group), rows);
+        self.group = Some(group);
+        self.rows = rows;
         Ok(())
     }
 
     fn valid(&self, message: &[u8]) -> Result<ValidKeyPackage> {
-        let key_package = key_package(message)?;
+        let key_package = key_package_from_message(message)?;
         let stage =
             ValidKeyPackage::check(&*self.provider, now(), &Config::default(), key_package)?;
         Ok(stage.resolve(Verdict::Accept)?)
@@ -155,18 +170,18 @@ impl Conclave {
         Ok(match change {
             Change::Add(message) => NewProposal::Add(Box::new(self.valid(message)?)),
             Change::Remove(index) => NewProposal::Remove(LeafIndex(*index)),
-            Change::Update => return Err("an update is no proposal by value".into()),
+            Change::Update => return Err("an Update cannot be committed by value".into()),
             Change::ExternalPsk(id) => NewProposal::ExternalPsk { psk_id: id.as_slice().into() },
             Change::ResumptionPsk(epoch) => NewProposal::ResumptionPsk {
                 group_id: self.group()?.group_id().clone(),
-                epoch: *epoch,
+                epoch: Epoch(*epoch),
             },
             Change::Extensions(list) => NewProposal::GroupContextExtensions(extensions(list)),
             Change::ReInit(next) => NewProposal::ReInit(reinit_of(next)),
         })
     }
 
-    /// Other keys, if the suite is another one.
+    /// Makes new keys if the suite differs.
     fn change_suite(&mut self, suite: Suite) -> Result<()> {
         let suite = CipherSuite(suite.code_point());
         if self.suite != suite {
@@ -187,13 +202,14 @@ impl Conclave {
         for message in key_packages {
             proposals.push(NewProposal::Add(Box::new(self.valid(message)?)));
         }
+
         let signer = self.signer.clone();
         let new = Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
         self.enter(new)?;
         let options = CommitOptions { proposals, link: Some(link), ..CommitOptions::default() };
         let group = self.group.as_ref().ok_or("in no group")?;
         let step = group.commit(&*self.provider, &mut self.rng, now(), options)?;
-        let Event::Commit(messages) = self.take(step)? else { return Err("no commit".into()) };
+        let messages = self.take(step)?;
         self.accept()?;
         let welcome = messages.welcomes.into_iter().next().ok_or("no Welcome")?.message;
         Ok(Linked { welcome, tree: None })
@@ -216,9 +232,9 @@ impl Member for Conclave {
         let params = KeyPackageParams::new(self.suite, leaf(&self.name, self.suite), lifetime());
         let signer = self.signer.clone();
         let own = OwnKeyPackage::generate(&*self.provider, &mut self.rng, params, signer)?;
-        let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
+        let message = own.message()?;
         self.key_packages.push(own);
-        Ok(MlsMessage::from(body).to_bytes()?)
+        Ok(message)
     }
 
     fn create(&mut self, group_id: &[u8], list: &[Extension]) -> Result<()> {
@@ -253,7 +269,7 @@ impl Member for Conclave {
         let old = stage.members().find(|member| resync && member.credential == own);
         let id = psk.map(|id| PskType::External { psk_id: id.into() });
         let options = ExternalJoinOptions {
-            removes: old.map(|member| member.index),
+            replaces: old.map(|member| member.index),
             psks: self
                 .psks
                 .iter()
@@ -262,6 +278,7 @@ impl Member for Conclave {
                 .collect(),
             ..ExternalJoinOptions::new(leaf(&self.name, self.suite), self.signer.clone())
         };
+
         let joined = stage.commit(&*self.provider, &mut self.rng, &verdicts, options)?;
         self.enter(joined.group)?;
         Ok(joined.commit)
@@ -295,15 +312,14 @@ impl Member for Conclave {
             Change::Update => None,
             change => Some(self.new_proposal(change)?),
         };
+
         let group = self.group.as_ref().ok_or("in no group")?;
         let step = match new {
             None => group.propose_update(&*self.provider, &mut self.rng, None, &framing)?,
             Some(new) => group.propose(&*self.provider, &mut self.rng, now(), new, &framing)?,
         };
-        match self.take(step)? {
-            Event::Proposal { message, .. } => Ok(message),
-            other => Err(format!("no proposal: {other:?}").into()),
-        }
+
+        Ok(self.take(step)?.message)
     }
 
     fn commit(&mut self, changes: &[Change], how: How) -> Result<Commit> {
@@ -316,9 +332,10 @@ impl Member for Conclave {
             psks: self.psks.clone(),
             ..CommitOptions::default()
         };
+
         let group = self.group.as_ref().ok_or("in no group")?;
         let step = group.commit(&*self.provider, &mut self.rng, now(), options)?;
-        let Event::Commit(messages) = self.take(step)? else { return Err("no commit".into()) };
+        let messages = self.take(step)?;
         let welcome = messages.welcomes.into_iter().next().map(|welcome| welcome.message);
         Ok(Commit { commit: messages.commit, welcome })
     }
@@ -327,48 +344,63 @@ impl Member for Conclave {
         let group = self.group()?;
         let pending = group.pending_commit().ok_or("no commit is pending")?;
         let step = group.commit_accepted(&*self.provider, now(), &pending.id)?;
-        self.take(step).map(|_| ())
+        self.take(step)?;
+        Ok(())
     }
 
     fn discard(&mut self) -> Result<()> {
         let group = self.group()?;
         let pending = group.pending_commit().ok_or("no commit is pending")?;
         let step = group.commit_rejected(&pending.id)?;
-        self.take(step).map(|_| ())
+        self.take(step)
     }
 
     fn receive(&mut self, message: &[u8]) -> Result<Received> {
         use conclave_mls::Received as Stage;
-        let (now, group) = (now(), self.group()?);
-        let step = match group.process(&*self.provider, now, message)? {
-            Stage::Application(step) | Stage::OwnCommit(step) => step,
+
+        let now = now();
+        let group = self.group()?;
+        let received = match group.process(&*self.provider, now, message) {
+            Ok(received) => received,
+            Err(refused) => return Err(self.refused(refused).into()),
+        };
+
+        match received {
+            Stage::Application(step) => {
+                let read = self.take(step)?;
+                let authenticated_data = Some(read.authenticated_data.to_vec());
+                Ok(Received::Data { data: read.data, authenticated_data })
+            }
+            Stage::OwnCommit(step) => Ok(Self::arrived(&self.take(step)?)),
             Stage::Proposal(stage) => {
                 let verdicts = accept_all(stage.credentials());
-                stage.resolve(group, &*self.provider, &verdicts)?
+                let step = match stage.resolve(group, &verdicts) {
+                    Ok(step) => step,
+                    Err(refused) => return Err(self.refused(refused).into()),
+                };
+                self.take(step)?.ok_or("the proposal is known already")?;
+                Ok(Received::Proposal)
             }
             Stage::Commit(stage) => {
                 let verdicts = accept_all(stage.credentials());
                 let answers = Answers { verdicts, psks: self.psks.clone() };
-                stage.resolve(group, &*self.provider, now, &answers)?
+                let step = match stage.resolve(group, &*self.provider, now, &answers) {
+                    Ok(step) => step,
+                    Err(refused) => return Err(self.refused(refused).into()),
+                };
+                match self.take(step)? {
+                    Committed::Epoch(change) => Ok(Self::arrived(&change)),
+                    Committed::Removal(_) => {
+                        // The script stands for the delivery service, which orders commits.
+                        let deletion = self.group()?.delete()?;
+                        self.take(deletion)?;
+                        Ok(Received::Removed)
+                    }
+                }
             }
-            Stage::Known => return Err("known already".into()),
-        };
-        Ok(match self.take(step)? {
-            Event::Application(read) => Received::Data {
-                data: read.data,
-                authenticated_data: Some(read.authenticated_data.to_vec()),
-            },
-            Event::ProposalReceived { .. } => Received::Proposal,
-            Event::Removal(_) => {
-                // The script's order is that of the delivery service.
-                let step = self.group()?.delete()?;
-                self.take(step)?;
-                Received::Removed
-            }
-            Event::Epoch(change) if change.reinit.is_some() => Received::Closed,
-            Event::Epoch(_) => Received::Epoch,
-            other => return Err(format!("unexpected: {other:?}").into()),
-        })
+            Stage::Known => Err("the message is known already".into()),
+            other => Err(format!("unexpected: {other:?}").into()),
+        }
     }
 
     fn send(&mut self, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>> {
@@ -376,10 +408,7 @@ impl Member for Conclave {
             Framing { authenticated_data: authenticated_data.to_vec(), ..Framing::default() };
         let group = self.group.as_ref().ok_or("in no group")?;
         let step = group.encrypt(&*self.provider, &mut self.rng, data, &framing)?;
-        match self.take(step)? {
-            Event::Message(message) => Ok(message),
-            other => Err(format!("no message: {other:?}").into()),
-        }
+        self.take(step)
     }
 
     fn view(&mut self, context: &[u8]) -> Result<View> {
@@ -391,8 +420,9 @@ impl Member for Conclave {
             Credential::Basic { identity } => identity.to_vec(),
             _ => Vec::new(),
         };
+
         let view = View {
-            epoch: group.epoch(),
+            epoch: group.epoch().0,
             authenticator: group.epoch_authenticator()?.as_secret().expose().to_vec(),
             exported: exported.expose().to_vec(),
             roster: group.members().map(|m| (m.index.0, identity(&m.credential))).collect(),
@@ -402,6 +432,7 @@ impl Member for Conclave {
                 .map(|e| Extension { kind: e.extension_type.0, data: e.extension_data.to_vec() })
                 .collect(),
         };
+
         self.group = Some(group);
         Ok(view)
     }
@@ -414,13 +445,14 @@ impl Member for Conclave {
         let MlsMessageBody::GroupInfo(info) = MlsMessage::from_bytes(group_info)?.body else {
             return Err("not a GroupInfo".into());
         };
+
         let target = ExternalTarget::new(
             info.group_context.group_id.clone(),
             info.group_context.epoch,
             info.group_context.cipher_suite,
         );
         let proposal = match what {
-            Outside::Add(message) => Proposal::Add(Box::new(key_package(message)?)),
+            Outside::Add(message) => Proposal::Add(Box::new(key_package_from_message(message)?)),
             Outside::Remove(index) => Proposal::Remove(LeafIndex(*index)),
             Outside::ExternalPsk(id) => {
                 let suite = crypto::Suite::new(&*self.provider, self.suite)?;
@@ -436,6 +468,7 @@ impl Member for Conclave {
                 return Ok(target.propose_self(&*self.provider, now(), own)?);
             }
         };
+
         Ok(target.propose(&*self.provider, 0, &self.signer, proposal)?)
     }
 
@@ -477,6 +510,7 @@ impl Member for Conclave {
                 lifetime(),
             )
         };
+
         self.open_linked(params, link, key_packages)
     }
 

@@ -1,16 +1,16 @@
-//! What goes wrong between two stacks.
+//! Failures between two stacks.
 
 use crate::feature::Feature;
 use crate::stack::Stack;
 
-/// Something that a stack refused, or that members do not agree on.
+/// Something that a stack refused, or on which members do not agree.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// What was done.
     pub feature: Feature,
-    /// Who did it.
+    /// The stack that did it.
     pub actor: Stack,
-    /// Who did not follow; the actor itself if it could not do it.
+    /// The stack that did not follow, or the actor itself if it could not do it.
     pub receiver: Stack,
     /// Why.
     pub reason: String,
@@ -23,11 +23,13 @@ pub fn failure(
     receiver: Stack,
     error: &dyn std::error::Error,
 ) -> Failure {
-    let (short, long) = (error.to_string(), format!("{error:?}"));
+    let short = error.to_string();
+    let long = format!("{error:?}");
     let reason = if long.len() > short.len() + 2 && long.len() < 300 {
         format!("{short} [{long}]")
     } else {
         short
     };
+
     Failure { feature, actor, receiver, reason }
 }

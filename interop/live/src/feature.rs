@@ -1,17 +1,17 @@
-//! What the stacks do with each other.
+//! The features that stacks try on each other.
 
 use std::fmt;
 
 macro_rules! features {
     ($($name:ident, $key:literal, $text:literal;)*) => {
-        /// A row of the matrix: something that an actor does and a receiver understands.
+        /// A row of the matrix: something that an actor does and a receiver has to understand.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Feature {
             $(#[doc = $text] $name,)*
         }
 
         impl Feature {
-            /// All of them, in the matrix' order.
+            /// All features, in the order of the matrix.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// Its name on the command line.
@@ -29,14 +29,14 @@ macro_rules! features {
 
 features! {
     Create, "create", "creates the group";
-    Welcome, "welcome", "adds; the other joins by the Welcome";
-    WelcomeTreeApart, "welcome-tree-apart", "the same, the tree apart";
+    Welcome, "welcome", "adds the other, which joins by the Welcome";
+    WelcomeTreeApart, "welcome-tree-apart", "the same, with the tree apart";
     CommitAdd, "commit-add", "commit: add";
     CommitRemove, "commit-remove", "commit: remove";
     CommitRemoveAdd, "commit-remove-add", "commit: remove and add";
     Removed, "removed", "commit: remove the other";
-    RemovedReplaced, "removed-replaced", "the same, its leaf taken by a new member at once";
-    HalfEmpty, "half-empty", "commit: remove all of the tree's left half";
+    RemovedReplaced, "removed-replaced", "the same, and a new member takes its leaf";
+    HalfEmpty, "half-empty", "commit: remove the whole left half of the tree";
     CommitUpdate, "commit-update", "commit: empty, with a path";
     CommitExternalPsk, "commit-external-psk", "commit: external PSK";
     CommitResumptionPsk, "commit-resumption-psk", "commit: resumption PSK";
@@ -47,7 +47,7 @@ features! {
     CommitPsksBoth, "commit-psks-both", "commit: PSKs by reference and by value";
     CommitPublic, "commit-public", "commit as PublicMessage";
     CommitPrivate, "commit-private", "commit as PrivateMessage";
-    LostCommit, "lost-commit", "commit that wins over the other's";
+    LostCommit, "lost-commit", "commit that wins over the receiver's";
     ProposeAdd, "propose-add", "proposal: add";
     ProposeRemove, "propose-remove", "proposal: remove";
     ProposeUpdate, "propose-update", "proposal: update";
@@ -57,15 +57,15 @@ features! {
     ProposePublic, "propose-public", "proposal as PublicMessage";
     ProposePrivate, "propose-private", "proposal as PrivateMessage";
     GroupInfo, "group-info", "GroupInfo by which the other joins";
-    GroupInfoTreeApart, "group-info-tree-apart", "the same, the tree apart";
+    GroupInfoTreeApart, "group-info-tree-apart", "the same, with the tree apart";
     ExternalJoin, "external-join", "joins by external commit";
     ExternalJoinPsk, "external-join-psk", "the same, with an external PSK";
-    Resync, "resync", "the same, in place of its old self";
+    Resync, "resync", "the same, in place of its old leaf";
     Message, "message", "application message";
-    OutOfOrder, "out-of-order", "application messages in another order";
+    OutOfOrder, "out-of-order", "application messages out of order";
     Late, "late", "application message of a past epoch";
-    LateLeft, "late-left", "the same, the sender having left since";
-    StackKeys, "stack-keys", "signature keys as the stack makes them";
+    LateLeft, "late-left", "the same, from a sender that has left";
+    StackKeys, "stack-keys", "signature keys as the stack generates them";
     ExternalSenderAdd, "external-sender-add", "external sender: add";
     ExternalSenderRemove, "external-sender-remove", "external sender: remove";
     ExternalSenderPsk, "external-sender-psk", "external sender: external PSK";
@@ -77,12 +77,12 @@ features! {
 }
 
 impl Feature {
-    /// The feature of a name.
+    /// The feature with a name.
     pub fn from_key(key: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|feature| feature.key() == key)
     }
 
-    /// What a script can be told to do; the others come along with one of these.
+    /// Whether it is a step of its own; the other features show in one of these steps.
     pub fn is_step(self) -> bool {
         !matches!(
             self,
@@ -99,7 +99,7 @@ impl Feature {
         )
     }
 
-    /// Whether no other step can follow.
+    /// Whether no other step can follow it.
     pub fn is_last(self) -> bool {
         matches!(self, Self::ReInit | Self::ReInitSuite | Self::Branch | Self::BranchExtensions)
     }

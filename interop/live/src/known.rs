@@ -1,6 +1,5 @@
-//! Differences between the stacks that are known and explained. Scripts go around them; each that
-//! is more than a missing function is looked for by a script of its own, so that this table cannot
-//! outlive what it says.
+//! The differences between the stacks that are known and explained. Scripts avoid them. A script of its own
+//! looks for each that is more than a missing function, so this table cannot outlive what it says.
 
 use crate::failure::Failure;
 use crate::feature::Feature;
@@ -9,10 +8,10 @@ use crate::suite::Suite;
 use crate::tally::Cell;
 use conclave_mls::crypto::PqSuite;
 
-/// Whose a difference is.
+/// The cause of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The stack has no function for it.
+    /// A stack has no function for it.
     Lacks,
     /// A stack departs from RFC 9420.
     Theirs,
@@ -25,31 +24,31 @@ pub enum Blame {
 pub struct Difference {
     /// Its mark in the matrix.
     pub mark: char,
-    /// What it concerns.
+    /// The features that it concerns.
     pub features: &'static [Feature],
-    /// Whom as an actor; nobody in particular.
-    pub actor: Option<Stack>,
-    /// Whom as a receiver.
-    pub receiver: Option<Stack>,
-    /// Whether it is between different stacks only.
+    /// The stacks that show it as actors; any, if none is named.
+    pub actors: &'static [Stack],
+    /// The stacks that show it as receivers; any, if none is named.
+    pub receivers: &'static [Stack],
+    /// Whether it shows only between stacks that are not two versions of one.
     pub others: bool,
-    /// In which suites.
+    /// The suites in which it shows.
     pub suites: fn(Suite) -> bool,
-    /// By which of the features it is looked for; by all, if none is named.
+    /// The features that a probe tries; all, if none is named.
     pub shows: &'static [Feature],
-    /// Whose it is.
+    /// Its cause.
     pub blame: Blame,
     /// What happens, and what the RFC says.
     pub text: &'static str,
 }
 
 impl Difference {
-    /// Whether there is something to see.
+    /// Whether a probe can show it.
     pub fn can_be_probed(&self) -> bool {
         self.blame != Blame::Lacks
     }
 
-    /// The features by which it is looked for.
+    /// The features that a probe tries.
     pub fn probes(&self) -> &'static [Feature] {
         if self.shows.is_empty() { self.features } else { self.shows }
     }
@@ -57,9 +56,9 @@ impl Difference {
     fn covers(&self, (feature, actor, receiver, suite): Cell) -> bool {
         self.features.contains(&feature)
             && (self.suites)(suite)
-            && (actor != receiver || !self.others)
-            && self.actor.is_none_or(|stack| stack == actor)
-            && self.receiver.is_none_or(|stack| stack == receiver)
+            && !(self.others && actor.is_related(receiver))
+            && (self.actors.is_empty() || self.actors.contains(&actor))
+            && (self.receivers.is_empty() || self.receivers.contains(&receiver))
     }
 }
 
@@ -68,12 +67,12 @@ pub fn find(cell: Cell) -> Option<&'static Difference> {
     ALL.iter().find(|difference| difference.covers(cell))
 }
 
-/// The difference because of which two stacks cannot be in one group.
+/// The difference that keeps two stacks out of each other's groups.
 pub fn keeps_apart((one, other): (Stack, Stack), suite: Suite) -> Option<&'static Difference> {
     find((Feature::Create, one, other, suite))
 }
 
-/// Those of some that can be in one group, the first ones before others.
+/// The stacks that can share a group; earlier ones are preferred.
 pub fn company(stacks: &[Stack], suite: Suite) -> Vec<Stack> {
     let meet = |one, other| keeps_apart((one, other), suite).is_none();
     let mut company = Vec::new();
@@ -85,14 +84,13 @@ pub fn company(stacks: &[Stack], suite: Suite) -> Vec<Stack> {
     company
 }
 
-/// A difference that shows only in groups of a certain state, which scripts cannot go around: it
-/// ends them early.
+/// A difference that shows only in groups of a certain state. Scripts cannot avoid it: it ends them early.
 #[derive(Debug)]
 pub struct Circumstance {
     /// Its mark.
     pub mark: char,
-    /// Who refuses.
-    pub receiver: Stack,
+    /// The stacks that refuse.
+    pub receivers: &'static [Stack],
     /// What the stack says.
     pub says: &'static str,
     /// What happens, and what the RFC says.
@@ -101,38 +99,42 @@ pub struct Circumstance {
 
 /// The circumstance that explains a failure.
 pub fn circumstance(failure: &Failure) -> Option<&'static Circumstance> {
-    let explains =
-        |c: &&Circumstance| c.receiver == failure.receiver && failure.reason.contains(c.says);
+    let explains = |c: &&Circumstance| {
+        c.receivers.contains(&failure.receiver) && failure.reason.contains(c.says)
+    };
     CIRCUMSTANCES.iter().find(explains)
 }
 
-/// All of them.
+/// All circumstances.
 pub static CIRCUMSTANCES: &[Circumstance] = &[
     Circumstance {
         mark: 'y',
-        receiver: Stack::MlsRs,
+        receivers: &[Stack::MlsRs],
         says: "not a subgroup",
-        text: "mls-rs compares the lengths of the two ratchet trees, blank nodes included, to see that \
+        text: "mls-rs compares the lengths of the two ratchet trees, blank nodes included, to check that \
            the successor of a group has as many members (`check_that_subgroup_is_a_subset`). So it \
-           does not join the successor of a group whose tree had a blank leaf, nor one whose \
-           leaves lie otherwise. Section 11.2 asks for the same members.",
+           does not join the successor of a group whose tree had a blank leaf, or whose leaves are \
+           placed differently. Section 11.2 asks for the same members.",
     },
     Circumstance {
         mark: 'z',
-        receiver: Stack::TsMls,
+        receivers: TS_MLS,
         says: "non-blank intermediate node must list leaf node in its unmerged_leaves",
-        text: "ts-mls does not join a group in whose tree a parent node and another one above or below \
-           it have different `unmerged_leaves`. Section 12.4.3.1 asks only that a leaf which is \
-           unmerged at a node is unmerged at the nodes between the two; ts-mls compares the whole \
-           lists, of all nodes up to the root (`validateRatchetTree`).",
+        text: "ts-mls does not join a group whose tree has two parent nodes, one above the other, with \
+           different `unmerged_leaves`. Section 12.4.3.1 asks only that a leaf that is unmerged at a \
+           node is unmerged at all nodes between the two; ts-mls compares the whole lists of all nodes \
+           up to the root (`validateRatchetTree`).",
     },
 ];
+
+/// Both versions of ts-mls.
+const TS_MLS: &[Stack] = &[Stack::TsMls1, Stack::TsMls2];
 
 const ANY: Difference = Difference {
     mark: ' ',
     features: &[],
-    actor: None,
-    receiver: None,
+    actors: &[],
+    receivers: &[],
     others: false,
     suites: |_| true,
     shows: &[],
@@ -144,10 +146,10 @@ const UNLISTED: Difference = Difference {
     mark: 'e',
     features: &[Feature::UnlistedExtensions],
     blame: Blame::Theirs,
-    text: "OpenMLS takes GroupContext extensions only of types that RFC 9420 defines or that the \
-           `required_capabilities` of the same proposal list. Section 12.1.7 names one ground of \
-           refusal: required capabilities that not all members have. Here all members advertise \
-           the type.",
+    text: "OpenMLS accepts GroupContext extensions only of types that RFC 9420 defines or that the \
+           `required_capabilities` of the same proposal list. Section 12.1.7 names one reason to \
+           refuse: required capabilities that not all members have. Here all members advertise the \
+           type.",
     ..ANY
 };
 
@@ -158,21 +160,20 @@ const EXTERNAL_PUB: Difference = Difference {
     blame: Blame::Theirs,
     text: "ts-mls writes and reads the content of the `external_pub` extension as the bare key. \
            Section 12.4.3.2 has `struct { HPKEPublicKey external_pub; }`, and an HPKEPublicKey is \
-           `opaque<V>`, with its length before it. So nobody joins by a GroupInfo of ts-mls but \
-           ts-mls, nor ts-mls by another's. (The external commits of ts-mls are in the matrix all \
-           the same: into mixed groups, by a GroupInfo of a member that runs ts-mls.)",
+           `opaque<V>`, with its length before it. So only ts-mls joins by its GroupInfos, \
+           and it joins by no other. (The matrix still has the external commits of ts-mls: into mixed \
+           groups, by the GroupInfo of a member that runs ts-mls.)",
     ..ANY
 };
 
 const HALF_EMPTY: Difference = Difference {
     mark: 'n',
     features: &[Feature::HalfEmpty],
-    others: true,
     blame: Blame::Theirs,
-    text: "ts-mls derives the commit secret from the path secret of the root (`pathToRoot`) even if \
+    text: "ts-mls derives the commit secret from the path secret of the root (`pathToRoot`) even where \
            the root is not on the committer's filtered direct path, because the other half of the \
-           tree is empty. Sections 12.4.1 and 12.4.2: from the last path secret of the UpdatePath. \
-           So the confirmation tags differ.",
+           tree is empty: 1.6 always, 2.0 as a receiver. Sections 12.4.1 and 12.4.2 derive it from the \
+           last path secret of the UpdatePath. So the confirmation tags differ.",
     ..ANY
 };
 
@@ -184,8 +185,8 @@ const EXTERNAL_SENDERS: Difference = Difference {
         Feature::ExternalSenderPsk,
     ],
     blame: Blame::Theirs,
-    text: "ts-mls takes the content of the `external_senders` extension for one ExternalSender, and \
-           several extensions of the type for several senders. Section 12.1.8.1 has \
+    text: "ts-mls reads the content of the `external_senders` extension as one ExternalSender, and expects \
+           an extension of the type for each sender. Section 12.1.8.1 has \
            `ExternalSender external_senders<V>`. So ts-mls refuses every group with external \
            senders.",
     ..ANY
@@ -201,16 +202,16 @@ const OTHER_KEM: Difference = Difference {
     suites: IN_DRAFT,
     shows: &[Feature::Create],
     blame: Blame::Theirs,
-    text: "mls-rs's AWS-LC provider (0.27, feature `post-quantum`) has suites by an older construction: \
-           its KEMs all have the identifier 15, which goes into every derivation of HPKE (the draft's have \
-           0x0041, 0x0042, 0x647a), the hybrid combines as the first X-Wing drafts did, its label before \
-           the secrets, and key pairs are derived with HKDF. Of its four suites, 65100 and 65003 have the \
-           components of TBD1 and TBD8; they were tried, at the others' code points. Neither side opens the \
+    text: "mls-rs's AWS-LC provider (0.27, feature `post-quantum`) uses an older construction: all its \
+           KEMs have the identifier 15, which goes into every derivation of HPKE (the draft's have 0x0041, \
+           0x0042 and 0x647a); the hybrid combines as the first X-Wing drafts did, with its label before \
+           the secrets; and key pairs are derived with HKDF. Of its four suites, 65100 and 65003 have the \
+           components of TBD1 and TBD8; they were tried at the others' code points. Neither side opens the \
            other's first Welcome.",
     ..ANY
 };
 
-/// What goes with an UpdatePath, or with a key that the group's secrets make.
+/// The features that need an UpdatePath, or a key derived from the group's secrets.
 const PATHS: &[Feature] = &[
     Feature::CommitRemove,
     Feature::CommitRemoveAdd,
@@ -241,84 +242,91 @@ const DERIVE_KEY_PAIR: Difference = Difference {
     others: true,
     suites: IN_DRAFT,
     blame: Blame::Theirs,
-    text: "OpenMLS 0.9 (openmls_rust_crypto 0.6, feature `draft-ietf-mls-pq-ciphersuites`) has HPKE of \
-           hpke-rs 0.7, whose DeriveKeyPair takes SHAKE256(ikm) for a key's seed. draft-ietf-hpke-pq, sections 3 \
-           and 4: SHAKE256.LabeledDerive(ikm, \"DeriveKeyPair\", \"\", Nsk). So a path secret makes other \
+    text: "OpenMLS 0.9 (openmls_rust_crypto 0.6, feature `draft-ietf-mls-pq-ciphersuites`) takes HPKE from \
+           hpke-rs 0.7, whose DeriveKeyPair uses SHAKE256(ikm) as a key's seed. draft-ietf-hpke-pq, sections 3 \
+           and 4, has SHAKE256.LabeledDerive(ikm, \"DeriveKeyPair\", \"\", Nsk). So a path secret yields other \
            keys (RFC 9420 section 7.4) than the UpdatePath holds, and neither side follows a commit with a path: \
-           what needs one is left out, external joins and changes of a group's extensions with it. Commits \
+           whatever needs one is left out, external joins and changes of a group's extensions included. Commits \
            without one, their Welcomes and all messages pass. hpke-rs 0.8 has the label, but no release of \
-           OpenMLS takes it.",
+           OpenMLS uses it.",
     ..ANY
 };
 
-/// What leads into groups that continue others.
+/// The features that lead into groups that continue others.
 const CONTINUED: &[Feature] =
     &[Feature::ReInit, Feature::ReInitSuite, Feature::Branch, Feature::BranchExtensions];
 
 const OWN_EXTENSIONS: Difference = Difference {
     mark: 'q',
     features: &[Feature::BranchExtensions],
-    text: "mls-rs and ts-mls open a branch with the extensions of the old group; they take no others \
-           for it.",
+    text: "mls-rs and ts-mls open a branch with the extensions of the old group; they have no way to \
+           give it others.",
     ..ANY
 };
 
-/// All of them.
+/// All differences.
 pub static ALL: &[Difference] = &[
-    Difference { actor: Some(Stack::MlsRs), ..OTHER_KEM },
-    Difference { receiver: Some(Stack::MlsRs), ..OTHER_KEM },
-    Difference { actor: Some(Stack::OpenMls), ..DERIVE_KEY_PAIR },
-    Difference { receiver: Some(Stack::OpenMls), ..DERIVE_KEY_PAIR },
+    Difference {
+        mark: 's',
+        features: &[Feature::ExternalSenderPsk],
+        actors: &[Stack::OpenMls],
+        text: "OpenMLS has no function by which an external sender proposes a PSK.",
+        ..ANY
+    },
+    Difference { actors: &[Stack::MlsRs], ..OTHER_KEM },
+    Difference { receivers: &[Stack::MlsRs], ..OTHER_KEM },
+    Difference { actors: &[Stack::OpenMls], ..DERIVE_KEY_PAIR },
+    Difference { receivers: &[Stack::OpenMls], ..DERIVE_KEY_PAIR },
     Difference {
         mark: 'a',
         features: CONTINUED,
-        actor: Some(Stack::OpenMls),
-        text: "OpenMLS has no function that proposes a ReInit, or opens a successor or a branch.",
+        actors: &[Stack::OpenMls],
+        text: "OpenMLS has no function that proposes a ReInit or opens a successor or a branch.",
         ..ANY
     },
     Difference {
         mark: 'b',
         features: CONTINUED,
-        receiver: Some(Stack::OpenMls),
+        receivers: &[Stack::OpenMls],
         text: "OpenMLS has no function that joins a successor or a branch.",
         ..ANY
     },
     Difference {
         mark: 'c',
         features: &[Feature::ProposeUpdate],
-        actor: Some(Stack::TsMls),
+        actors: TS_MLS,
         text: "ts-mls has no function that proposes an Update and keeps the new leaf's key.",
         ..ANY
     },
     Difference {
         mark: 'd',
         features: &[Feature::ExternalJoinPsk],
-        actor: Some(Stack::TsMls),
+        actors: TS_MLS,
         text: "ts-mls takes no PSKs for an external commit.",
         ..ANY
     },
-    Difference { actor: Some(Stack::OpenMls), ..UNLISTED },
-    Difference { receiver: Some(Stack::OpenMls), ..UNLISTED },
+    Difference { actors: &[Stack::OpenMls], ..UNLISTED },
+    Difference { receivers: &[Stack::OpenMls], ..UNLISTED },
     Difference {
         mark: 'f',
         features: &[Feature::CommitPsksBoth],
-        actor: Some(Stack::OpenMls),
+        actors: &[Stack::OpenMls],
         blame: Blame::Theirs,
-        text: "OpenMLS, when it commits a PSK by reference and another by value, lists the one by \
-               reference first but puts the other first into the key schedule (`load_psks` takes \
-               its own proposals before the stored ones). Nobody follows, OpenMLS neither. \
-               Section 8.4: in the order listed in the Commit.",
+        text: "When OpenMLS commits one PSK by reference and another by value, it lists the one by \
+               reference first but puts the other first into the key schedule (`load_psks` takes the \
+               committer's own proposals before the stored ones). Nobody follows, not even OpenMLS. \
+               Section 8.4 has the order listed in the Commit.",
         ..ANY
     },
     Difference {
         mark: 'g',
         features: &[Feature::LateLeft],
-        receiver: Some(Stack::MlsRs),
+        receivers: &[Stack::MlsRs],
         blame: Blame::Open,
-        text: "mls-rs does not read a message of a past epoch whose sender has left since, or has \
-               another signature key at its leaf: it keeps no credentials of past epochs and does \
-               not want to name the wrong sender. Section 15.3 leaves it to the application how \
-               long it keeps what; the other stacks read the message.",
+        text: "mls-rs does not read a message of a past epoch if the sender has left since, or its leaf \
+               has another signature key: it keeps no credentials of past epochs and avoids naming \
+               the wrong sender. Section 15.3 leaves it to the application how long it keeps what; \
+               the other stacks read the message.",
         ..ANY
     },
     Difference {
@@ -328,63 +336,100 @@ pub static ALL: &[Difference] = &[
             Feature::UnlistedExtensions,
             Feature::ClearExtensions,
         ],
-        actor: Some(Stack::TsMls),
+        actors: TS_MLS,
         others: true,
         blame: Blame::Theirs,
-        text: "ts-mls makes a commit of a GroupContextExtensions proposal without a path, and takes \
-               one. Sections 12.4 and 17.4: it needs a path.",
+        text: "ts-mls commits a GroupContextExtensions proposal without a path, and accepts such a \
+               commit. By sections 12.4 and 17.4 it needs a path.",
         ..ANY
     },
     Difference {
         mark: 'l',
         features: &[Feature::ClearExtensions],
-        receiver: Some(Stack::TsMls),
+        receivers: TS_MLS,
         others: true,
         blame: Blame::Theirs,
-        text: "ts-mls takes an empty list of extensions for no change: it leaves the extensions as \
-               they were, and its GroupContext differs from the others'. Section 12.1.7: the list \
-               of the proposal replaces that of the group.",
+        text: "ts-mls treats an empty list of extensions as no change: it keeps the old extensions, and \
+               its GroupContext differs from the others'. By section 12.1.7 the proposal's list \
+               replaces the group's.",
         ..ANY
     },
-    Difference { actor: Some(Stack::MlsRs), ..OWN_EXTENSIONS },
-    Difference { actor: Some(Stack::TsMls), ..OWN_EXTENSIONS },
+    Difference { actors: &[Stack::MlsRs], ..OWN_EXTENSIONS },
+    Difference { actors: TS_MLS, ..OWN_EXTENSIONS },
     Difference {
         mark: 'r',
         features: &[Feature::BranchExtensions],
-        receiver: Some(Stack::MlsRs),
+        receivers: &[Stack::MlsRs],
         blame: Blame::Theirs,
         text: "mls-rs joins a branch only if its extensions are those of the old group \
                (`Group::join_subgroup` compares the lists). Section 11.3 asks for the same version and \
                cipher suite, not for the same extensions.",
         ..ANY
     },
-    Difference { actor: Some(Stack::TsMls), ..EXTERNAL_SENDERS },
-    Difference { receiver: Some(Stack::TsMls), ..EXTERNAL_SENDERS },
-    Difference {
-        mark: 's',
-        features: &[Feature::ExternalSenderPsk],
-        actor: Some(Stack::OpenMls),
-        text: "OpenMLS has no function by which an external sender proposes a PSK.",
-        ..ANY
-    },
+    Difference { actors: TS_MLS, ..EXTERNAL_SENDERS },
+    Difference { receivers: TS_MLS, ..EXTERNAL_SENDERS },
     Difference {
         mark: 't',
         features: &[Feature::ExternalSenderPsk],
-        receiver: Some(Stack::OpenMls),
+        receivers: &[Stack::OpenMls],
         blame: Blame::Theirs,
-        text: "OpenMLS refuses PSK proposals of external senders; of theirs it takes adds, removes and \
-               GroupContext extensions. Section 12.1.8 lists PSKs, too, among what they may send.",
+        text: "OpenMLS refuses PSK proposals from external senders; it accepts adds, removes and \
+               GroupContext extensions. Section 12.1.8 also lists PSKs among what they may send.",
         ..ANY
     },
-    Difference { actor: Some(Stack::TsMls), ..HALF_EMPTY },
-    Difference { receiver: Some(Stack::TsMls), ..HALF_EMPTY },
-    Difference { actor: Some(Stack::TsMls), ..EXTERNAL_PUB },
-    Difference { receiver: Some(Stack::TsMls), ..EXTERNAL_PUB },
+    Difference {
+        actors: &[Stack::TsMls1],
+        receivers: &[Stack::Conclave, Stack::OpenMls, Stack::MlsRs],
+        ..HALF_EMPTY
+    },
+    Difference {
+        actors: &[Stack::Conclave, Stack::OpenMls, Stack::MlsRs, Stack::TsMls2],
+        receivers: TS_MLS,
+        ..HALF_EMPTY
+    },
+    Difference { actors: TS_MLS, ..EXTERNAL_PUB },
+    Difference { receivers: TS_MLS, ..EXTERNAL_PUB },
+    Difference {
+        mark: 'u',
+        features: &[
+            Feature::CommitRemove,
+            Feature::CommitRemoveAdd,
+            Feature::Removed,
+            Feature::RemovedReplaced,
+        ],
+        actors: &[Stack::TsMls2],
+        receivers: &[Stack::Conclave, Stack::OpenMls, Stack::MlsRs, Stack::TsMls1],
+        shows: &[Feature::CommitRemove, Feature::CommitRemoveAdd],
+        blame: Blame::Theirs,
+        text: "ts-mls 2.0 commits one Remove, or one Update, without a path, and accepts such a commit: \
+               `applyProposals` asks for a path only if there are two. So the removed member knows the \
+               next epoch's secrets. By section 12.4 it needs a path; ts-mls 1.6 sends one.",
+        ..ANY
+    },
+    Difference {
+        mark: 'v',
+        features: &[Feature::CommitResumptionPsk],
+        actors: &[Stack::TsMls2],
+        blame: Blame::Theirs,
+        text: "ts-mls 2.0 cannot commit a resumption PSK, because `createCommit` looks it up without the \
+               group's state. It follows another's commit of one.",
+        ..ANY
+    },
+    Difference {
+        mark: 'w',
+        features: &[Feature::ReInit, Feature::ReInitSuite],
+        receivers: &[Stack::TsMls2],
+        blame: Blame::Theirs,
+        text: "ts-mls 2.0 joins no successor of a group if the ReInit has a `required_capabilities` extension: \
+               `extensionEqual` compares two decoded values by their identity. Section 11.2 asks for the \
+               extensions of the ReInit, which these are.",
+        ..ANY
+    },
     Difference {
         mark: 'k',
         features: &[Feature::StackKeys],
-        actor: Some(Stack::TsMls),
-        receiver: Some(Stack::Conclave),
+        actors: TS_MLS,
+        receivers: &[Stack::Conclave],
         suites: |suite| match suite {
             Suite::Rfc(n) => [2, 5, 7].contains(&n),
             Suite::Draft(suite) | Suite::Mended(suite) => {
@@ -392,21 +437,21 @@ pub static ALL: &[Difference] = &[
             }
         },
         blame: Blame::Theirs,
-        text: "ts-mls makes ECDSA keys as compressed points. Section 5.1.1 has \
-               UncompressedPointRepresentation, and Conclave takes nothing else, so that a key has \
-               one encoding; OpenMLS and mls-rs happen to read both. (All other cells of ts-mls \
-               are with uncompressed keys, which it takes from its host.)",
+        text: "ts-mls encodes ECDSA keys as compressed points. Section 5.1.1 has \
+               UncompressedPointRepresentation, and Conclave accepts nothing else, so that a key has \
+               one encoding; OpenMLS and mls-rs read both. (All other cells of ts-mls use \
+               uncompressed keys, which its host gives it.)",
         ..ANY
     },
     Difference {
         mark: 'm',
         features: &[Feature::RemovedReplaced],
-        receiver: Some(Stack::TsMls),
+        receivers: &[Stack::TsMls1],
         blame: Blame::Theirs,
-        text: "ts-mls does not notice that it was removed when the same commit adds somebody, who \
-               takes the free leaf: it looks whether the leaf is empty after all proposals. It \
-               then tries to decrypt the path and fails. Section 12.4.2: whether a Remove names \
-               the receiver.",
+        text: "ts-mls 1.6 does not notice its removal if the same commit adds a member that takes the free \
+               leaf: it checks whether the leaf is empty after all proposals. It then tries to \
+               decrypt the path and fails. By section 12.4.2 it has to check whether a Remove names \
+               it.",
         ..ANY
     },
 ];

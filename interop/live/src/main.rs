@@ -1,8 +1,8 @@
 //! Groups that Conclave, OpenMLS, mls-rs and ts-mls share, driven through random scripts.
 //!
 //! After every commit all members have the same epoch, epoch authenticator, exported secret, roster
-//! and GroupContext extensions, and read each other's messages. What a stack refuses of another is
-//! printed with the command that does exactly the same steps again.
+//! and GroupContext extensions, and read each other's messages. A failure is
+//! printed with the command that repeats exactly the same steps.
 
 mod conclave;
 mod failure;
@@ -40,43 +40,43 @@ struct Arguments {
     /// The seed of the first script; each following script takes the next number.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many random scripts are run in each suite.
+    /// The number of random scripts in each suite.
     #[arg(long, default_value_t = 3)]
     scripts: u64,
-    /// How many steps a script has.
+    /// The number of steps of a script.
     #[arg(long, default_value_t = 25)]
     steps: usize,
-    /// Instead of a number of scripts: for how long they are run (90s, 10m, 2h).
+    /// How long to run scripts (90s, 10m, 2h), instead of a number of them.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     time: Option<Duration>,
     /// The suites: 1 to 7 of RFC 9420; TBD1 to TBD11 of the post-quantum draft, as the stacks publish
-    /// them; TBD1+ to TBD11+ the same, each stack's provider made up for where it departs from it.
+    /// them; TBD1+ to TBD11+ the same, with what each stack's provider lacks of the draft supplied.
     #[arg(long, value_delimiter = ',', default_values_t = Suite::all())]
     suites: Vec<Suite>,
-    /// The stacks; all that are here, if none is named.
+    /// The stacks; by default, all that are installed.
     #[arg(long, value_delimiter = ',', value_parser = stack)]
     stacks: Vec<Stack>,
-    /// Shows every feature between every two stacks in every suite that they share, as far as the
-    /// random scripts did not, and looks for the known differences.
+    /// Also shows every feature between every two stacks, in every suite that they share, that the random
+    /// scripts did not show, and looks for the known differences.
     #[arg(long)]
     complete: bool,
-    /// Writes the matrix of what was found into this file, between its markers. Implies --complete.
+    /// Writes the matrix of results into this file, between its markers. Implies --complete.
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
-    /// Does only this, in a small group. Needs --actor and --receiver.
+    /// Shows only this feature, in a small group. Needs --actor and --receiver.
     #[arg(long, value_parser = feature, requires_all = ["actor", "receiver"])]
     feature: Option<Feature>,
-    /// Who does it.
+    /// The stack that does it.
     #[arg(long, value_parser = stack)]
     actor: Option<Stack>,
-    /// To whom.
+    /// The stack that has to understand it.
     #[arg(long, value_parser = stack)]
     receiver: Option<Stack>,
-    /// Instead of scripts: prints what the other stacks lose when a member seals messages with the keys
-    /// of another.
+    /// Prints what the other stacks lose when a member seals messages with another's keys, instead of running
+    /// scripts.
     #[arg(long)]
     ratchets: bool,
-    /// Prints what is done.
+    /// Prints each step.
     #[arg(long, short)]
     verbose: bool,
 }
@@ -87,9 +87,9 @@ fn time(text: &str) -> Result<Duration, String> {
         "s" => 1,
         "m" => 60,
         "h" => 3600,
-        _ => return Err("a number and s, m or h".to_owned()),
+        _ => return Err("give a number and s, m or h".to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| "a number and s, m or h".to_owned())?;
+    let number: u64 = number.parse().map_err(|_| "give a number and s, m or h".to_owned())?;
     Ok(Duration::from_secs(number * seconds))
 }
 
@@ -102,7 +102,7 @@ fn feature(key: &str) -> Result<Feature, String> {
     Feature::from_key(key).ok_or_else(|| format!("one of {}", keys.join(", ")))
 }
 
-/// Set when Ctrl-C is pressed; pressed twice, it ends the process.
+/// A flag that Ctrl-C sets; pressed again, Ctrl-C ends the process.
 fn interrupted() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
@@ -117,6 +117,7 @@ fn interrupted() -> Arc<AtomicBool> {
             eprintln!("stopping after this script");
         }
     });
+
     flag
 }
 
@@ -128,6 +129,7 @@ fn main() -> ExitCode {
     if stacks.is_empty() {
         stacks = Stack::ALL.to_vec();
     }
+
     stacks.retain(|stack| match stack.available() {
         Ok(()) => true,
         Err(reason) => {
@@ -135,6 +137,7 @@ fn main() -> ExitCode {
             false
         }
     });
+
     let versions: Vec<String> = stacks.iter().map(|s| format!("{s} {}", s.version())).collect();
     println!("{}", versions.join(", "));
 
@@ -148,6 +151,7 @@ fn main() -> ExitCode {
             }
         };
     }
+
     if let (Some(feature), Some(actor), Some(receiver)) =
         (arguments.feature, arguments.actor, arguments.receiver)
     {
@@ -159,17 +163,20 @@ fn main() -> ExitCode {
         }
         return summary(&tally);
     }
+
     random(&arguments, &stacks, &stop, &mut tally);
     if (arguments.complete || arguments.matrix.is_some()) && !stop.load(Ordering::SeqCst) {
         complete(&arguments, &stacks, &stop, &mut tally);
         script::probe(&mut tally, &stacks, &arguments.suites, arguments.seed);
     }
+
     if let Some(file) = &arguments.matrix
         && let Err(e) = matrix::write(file, &tally, &stacks, &arguments.suites)
     {
         println!("{}: {e}", file.display());
         return ExitCode::FAILURE;
     }
+
     summary(&tally)
 }
 
@@ -189,7 +196,8 @@ fn random(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &mu
                 continue;
             }
             let script = Script { suite, stacks, steps: arguments.steps, seed, only: None };
-            let (epochs, messages) = (tally.epochs, tally.messages);
+            let epochs = tally.epochs;
+            let messages = tally.messages;
             let passed = script.run(tally, arguments.verbose);
             println!(
                 "seed {seed}, suite {suite}: {} epochs, {} messages{}",
@@ -233,15 +241,19 @@ fn complete(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &
 
 fn summary(tally: &Tally) -> ExitCode {
     for (failure, suite) in &tally.shown {
-        let (feature, actor, receiver) = (failure.feature, failure.actor, failure.receiver);
+        let feature = failure.feature;
+        let actor = failure.actor;
+        let receiver = failure.receiver;
         println!("known: suite {suite}: {feature}, {actor} to {receiver}: {}", failure.reason);
     }
+
     for (feature, actor, receiver, suite) in &tally.gone {
         println!(
             "a known difference is gone: suite {suite}: {feature}, {actor} to {receiver}: \
-             take it out of known.rs"
+             remove it from known.rs"
         );
     }
+
     println!(
         "{} scripts, {} epochs, {} messages, {} failures",
         tally.scripts,
@@ -249,8 +261,9 @@ fn summary(tally: &Tally) -> ExitCode {
         tally.messages,
         tally.failed.len()
     );
-    match tally.failed.is_empty() && tally.gone.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    if tally.failed.is_empty() && tally.gone.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }

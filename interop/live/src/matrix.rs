@@ -1,4 +1,4 @@
-//! The page: what was found, as tables.
+//! The page: results as tables.
 
 use crate::feature::Feature;
 use crate::known::{self, Blame};
@@ -17,18 +17,22 @@ const DRAFT: &str = "Post-quantum suites, as the stacks publish them
 
 Those of draft-ietf-mls-pq-ciphersuites-06, at OpenMLS's code points. TBD3, TBD4 and TBD5 are Conclave's \
 alone: no other stack has the hybrids with P-256 and P-384. ts-mls has twelve suites of its own, 0x004d to \
-0x0058, all with HKDF-SHA512, which none of the draft's has.";
+0x0058 in version 1.6 and 0xf007 to 0xf012 in 2.0, all with HKDF-SHA512, which no suite of the draft has.";
 
 const MENDED: &str = "Post-quantum suites, mended
 
-A stack takes its cryptography from a provider, which its host may change. Here OpenMLS's derives key pairs as \
-HPKE-PQ has it: nothing else kept its members out of a group. ts-mls's is told the components of the draft's \
-suites, and the same derivation (`@hpke/hybridkem-x-wing` makes the seed as hpke-rs 0.7 does; `@hpke/ml-kem` \
-takes the input itself, which only a hash of 64 bytes fits), and ML-DSA-44 and -65 from the package that it has \
-ML-DSA-87 from. The KEMs, HPKE, the signatures and all of MLS are the stacks' own. mls-rs's provider has no \
-place where its KEMs' identifiers or their combiner could be changed.";
+A stack takes its cryptography from a provider, which its host can replace. Here OpenMLS's derives key pairs as \
+HPKE-PQ specifies: nothing else kept its members out of a group. ts-mls's gets the components of the draft's \
+suites, the same derivation (`@hpke/hybridkem-x-wing` makes the seed as hpke-rs 0.7 does; `@hpke/ml-kem` \
+takes the input itself as the seed, which only a hash of 64 bytes fits), and ML-DSA-44 and -65 from the package \
+that it takes ML-DSA-87 from. The KEMs, HPKE, the signatures and all of MLS are the stacks' own. mls-rs's \
+provider has no place where its KEMs' identifiers or their combiner could be changed.";
 
-/// Writes what was found into a file, between its markers.
+const TS_MLS_2: &str = "The host of ts-mls 2.0 supplies one thing: it checks whether a commit removes the client. \
+ts-mls 2.0 does not notice, goes on to the commit's path, fails there, and never returns if its leaf lies \
+outside of the new tree.";
+
+/// Writes the results into a file, between its markers.
 pub fn write(file: &Path, tally: &Tally, stacks: &[Stack], suites: &[Suite]) -> Result<()> {
     let page = std::fs::read_to_string(file)?;
     let missing = || format!("it has no `{BEGIN}` and `{END}`");
@@ -44,7 +48,7 @@ fn tables(tally: &Tally, stacks: &[Stack], suites: &[Suite]) -> Result<String> {
     writeln!(
         page,
         "This run: {} scripts, {} epochs in which all members agreed, {} messages read, {cells} \
-         cells passed, {} failures that are not explained.\n",
+         cells passed, {} unexplained failures.\n",
         tally.scripts,
         tally.epochs,
         tally.messages,
@@ -55,24 +59,31 @@ fn tables(tally: &Tally, stacks: &[Stack], suites: &[Suite]) -> Result<String> {
     let draft: Vec<Suite> = of(|suite| matches!(suite, Suite::Draft(_)));
     let mended: Vec<Suite> = of(|suite| matches!(suite, Suite::Mended(_)));
     stack_table(&mut page, stacks, &of_rfc)?;
+    if stacks.contains(&Stack::TsMls2) {
+        writeln!(page, "\n{TS_MLS_2}")?;
+    }
+
     let mut pairs = Vec::new();
     for &one in stacks {
         for &other in stacks.iter().filter(|&&other| other > one) {
             pairs.extend([(one, other), (other, one)]);
         }
     }
+
     let (ours, theirs): (Vec<_>, Vec<_>) =
         pairs.iter().partition(|(one, other)| [*one, *other].contains(&Stack::Conclave));
     for (title, pairs) in [("Conclave and the others", ours), ("The others", theirs)] {
         writeln!(page, "\n### {title}\n")?;
         pair_table(&mut page, tally, &pairs, &of_rfc)?;
     }
+
     for (text, suites) in [(DRAFT, draft), (MENDED, mended)] {
         writeln!(page, "\n### {text}\n")?;
         stack_table(&mut page, stacks, &suites)?;
         writeln!(page)?;
         pair_table(&mut page, tally, &pairs, &suites)?;
     }
+
     differences(&mut page, tally)?;
     Ok(page)
 }
@@ -98,12 +109,13 @@ fn pair_table(
     let shared = |(one, other): (Stack, Stack)| -> Vec<Suite> {
         suites.iter().copied().filter(|suite| one.has(*suite) && other.has(*suite)).collect()
     };
+
     let (apart, pairs): (Vec<_>, Vec<_>) =
         pairs.iter().copied().filter(|pair| !shared(*pair).is_empty()).partition(|&pair| {
             shared(pair).iter().all(|suite| known::keeps_apart(pair, *suite).is_some())
         });
     let head: Vec<String> = pairs.iter().map(|(one, other)| format!("{one} → {other}")).collect();
-    writeln!(page, "| who does it → to whom | {} |", head.join(" | "))?;
+    writeln!(page, "| actor → receiver | {} |", head.join(" | "))?;
     writeln!(page, "|---|{}", "---|".repeat(head.len()))?;
     let row: Vec<String> = pairs.iter().map(|&pair| numbers(&shared(pair))).collect();
     writeln!(page, "| *suites* | {} |", row.join(" | "))?;
@@ -114,15 +126,18 @@ fn pair_table(
             .collect();
         writeln!(page, "| {} | {} |", feature.text(), row.join(" | "))?;
     }
+
     if !apart.is_empty() {
         writeln!(page, "\nNothing passes here, the first Welcome included:\n")?;
     }
+
     for (one, other) in apart {
         let suites = shared((one, other));
         let marks = suites.iter().filter_map(|suite| known::keeps_apart((one, other), *suite));
         let mark = marks.map(|difference| difference.mark).next().unwrap_or_default();
         writeln!(page, "* {one} → {other}, {}: ✗ {mark}", numbers(&suites))?;
     }
+
     Ok(())
 }
 
@@ -131,7 +146,7 @@ fn numbers(suites: &[Suite]) -> String {
     all.join(" ")
 }
 
-/// One cell: what came of it in all suites, or in which suites what.
+/// One cell: the result in all suites, or each result with its suites.
 fn cell(tally: &Tally, feature: Feature, (one, other): (Stack, Stack), suites: &[Suite]) -> String {
     let mut found: BTreeMap<String, Vec<Suite>> = BTreeMap::new();
     for &suite in suites {
@@ -150,9 +165,11 @@ fn cell(tally: &Tally, feature: Feature, (one, other): (Stack, Stack), suites: &
         };
         found.entry(mark).or_default().push(suite);
     }
+
     if found.len() == 1 {
         return found.into_keys().next().unwrap_or_default();
     }
+
     let parts: Vec<String> =
         found.iter().map(|(mark, suites)| format!("{mark} ({})", numbers(suites))).collect();
     parts.join(", ")
@@ -174,6 +191,7 @@ fn differences(page: &mut String, tally: &Tally) -> Result<()> {
         };
         writeln!(page, "| {} | {whose} | {} |", difference.mark, difference.text)?;
     }
+
     for met in known::CIRCUMSTANCES {
         let times = tally.met.get(&met.mark).copied().unwrap_or_default();
         writeln!(
@@ -182,6 +200,7 @@ fn differences(page: &mut String, tally: &Tally) -> Result<()> {
             met.mark, met.text
         )?;
     }
+
     Ok(())
 }
 
@@ -226,7 +245,7 @@ mod tests {
     #[test]
     fn a_known_difference_has_its_mark_in_its_suites_only() {
         let mut tally = Tally::default();
-        let pair = (Stack::TsMls, Stack::Conclave);
+        let pair = (Stack::TsMls1, Stack::Conclave);
         tally.passed(Feature::StackKeys, pair.0, pair.1, SUITES[0]);
         assert_eq!(shown(&tally, Feature::StackKeys, pair), "✓ (1), ✗ k (2)");
     }

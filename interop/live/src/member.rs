@@ -1,10 +1,11 @@
-//! What all stacks are driven by. Whatever crosses from one member to another is bytes.
+//! The interface that drives every stack. Only bytes cross from one member to another.
 
 use crate::suite::Suite;
+use conclave_mls::UnixTime;
 use std::error::Error;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Whatever went wrong, in the words of the stack.
+/// A result; an error is in the words of the stack.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// An extension type for private use (section 17.3) that all clients advertise.
@@ -19,7 +20,7 @@ pub struct Extension {
     pub data: Vec<u8>,
 }
 
-/// What the successor of a group is to be.
+/// The successor of a group, as a ReInit proposal describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReInit {
     /// Its identifier.
@@ -37,7 +38,7 @@ pub enum Change {
     Add(Vec<u8>),
     /// Remove the member at this leaf.
     Remove(u32),
-    /// Renew the own leaf. By reference only.
+    /// Renew the sender's leaf. By reference only.
     Update,
     /// Inject the external PSK of this identifier.
     ExternalPsk(Vec<u8>),
@@ -54,7 +55,7 @@ pub enum Change {
 pub struct How {
     /// As a PrivateMessage.
     pub private: bool,
-    /// With a path even if none is needed, where the stack leaves one the choice.
+    /// With a path even if none is needed, if the stack offers the choice.
     pub path: bool,
     /// With the tree in the Welcome.
     pub tree: bool,
@@ -65,11 +66,11 @@ pub struct How {
 pub struct Commit {
     /// The commit, an MLSMessage.
     pub commit: Vec<u8>,
-    /// The Welcome for all who were added, an MLSMessage.
+    /// The Welcome for all new members, an MLSMessage.
     pub welcome: Option<Vec<u8>>,
 }
 
-/// What came of a message.
+/// The effect of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
     /// A proposal was kept.
@@ -80,16 +81,16 @@ pub enum Received {
     Removed,
     /// The group was closed by a ReInit.
     Closed,
-    /// Somebody's data.
+    /// Application data.
     Data {
         /// The data.
         data: Vec<u8>,
-        /// The authenticated data, if the stack gives it out.
+        /// The authenticated data, if the stack returns it.
         authenticated_data: Option<Vec<u8>>,
     },
 }
 
-/// A group as a member sees it. Those of all members have to be equal.
+/// A group as a member sees it. The views of all members must be equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// The epoch.
@@ -109,16 +110,16 @@ pub const EXPORT_LABEL: &str = "interop";
 /// The length of exported secrets.
 pub const EXPORT_LENGTH: usize = 32;
 
-/// The first messages of a group that branches off or succeeds another.
+/// The first messages of a branch or of a successor of a group.
 #[derive(Clone, Debug)]
 pub struct Linked {
-    /// The Welcome for all others, an MLSMessage.
+    /// The Welcome for all other members, an MLSMessage.
     pub welcome: Vec<u8>,
     /// The encoded tree, if the Welcome does not hold it.
     pub tree: Option<Vec<u8>>,
 }
 
-/// A proposal from somebody outside the group.
+/// A proposal from outside the group.
 #[derive(Clone, Debug)]
 pub enum Outside {
     /// An external sender of index 0 proposes to add the client of this key package.
@@ -133,12 +134,12 @@ pub enum Outside {
 
 /// A client with at most one group.
 ///
-/// An own commit is pending until [`Member::accept`] or [`Member::discard`]; for a stack that has
-/// no such thing, the driver keeps the former state.
+/// A member's own commit is pending until [`Member::accept`] or [`Member::discard`]. For a stack without
+/// pending commits, the driver keeps the previous state.
 pub trait Member {
     /// A new key package, an MLSMessage, whose private keys the client keeps.
     fn key_package(&mut self) -> Result<Vec<u8>>;
-    /// Makes new signature keys by the stack's own means, where the driver makes them otherwise.
+    /// Makes new signature keys by the stack's own means, where the driver makes them differently.
     fn stack_keys(&mut self) -> Result<()> {
         Ok(())
     }
@@ -146,8 +147,9 @@ pub trait Member {
     fn create(&mut self, group_id: &[u8], extensions: &[Extension]) -> Result<()>;
     /// Joins by a Welcome, with the tree in it or apart.
     fn join(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()>;
-    /// Joins by a GroupInfo, with the tree in it or apart; gives the external commit. `psk` is
-    /// injected; `resync` removes the old self, a member with the same identity and key.
+    /// Joins by a GroupInfo, with the tree in it or apart, and returns the external commit. `psk` is
+    /// injected;
+    /// `resync` removes the old leaf, that of a member with the same identity and key.
     fn join_external(
         &mut self,
         group_info: &[u8],
@@ -159,25 +161,25 @@ pub trait Member {
     fn group_info(&mut self, tree: bool) -> Result<Vec<u8>>;
     /// The encoded ratchet tree.
     fn tree(&mut self) -> Result<Vec<u8>>;
-    /// Tells the client an external PSK.
+    /// Gives the client an external PSK.
     fn know_psk(&mut self, id: &[u8], secret: &[u8]) -> Result<()>;
-    /// Proposes; the proposal is kept here as at the others.
+    /// Proposes. The proposal is kept here as by the receivers.
     fn propose(&mut self, change: &Change, private: bool) -> Result<Vec<u8>>;
     /// Commits all kept proposals by reference, and these by value.
     fn commit(&mut self, changes: &[Change], how: How) -> Result<Commit>;
-    /// Applies the own pending commit.
+    /// Applies the pending commit.
     fn accept(&mut self) -> Result<()>;
-    /// Forgets the own pending commit.
+    /// Discards the pending commit.
     fn discard(&mut self) -> Result<()>;
-    /// Takes a message of the group.
+    /// Processes a message of the group.
     fn receive(&mut self, message: &[u8]) -> Result<Received>;
     /// Encrypts application data.
     fn send(&mut self, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>>;
-    /// How many bytes the client stores, for stacks whose store tells.
+    /// How many bytes the client stores, for stacks whose store reports it.
     fn stored_bytes(&mut self) -> Result<usize> {
         Err("not known".into())
     }
-    /// How it sees the group; the exported secret is of this context.
+    /// The group as this member sees it, with a secret exported for this context.
     fn view(&mut self, context: &[u8]) -> Result<View>;
     /// The encoded ExternalSender that this client is.
     fn external_sender(&mut self) -> Result<Vec<u8>>;
@@ -185,11 +187,12 @@ pub trait Member {
     fn propose_outside(&mut self, group_info: &[u8], what: &Outside) -> Result<Vec<u8>>;
     /// A key package for the successor of the closed group.
     fn reinit_key_package(&mut self, suite: Suite) -> Result<Vec<u8>>;
-    /// Opens the successor of the closed group and adds these.
+    /// Opens the successor of the closed group and adds the clients of these key packages.
     fn reinit(&mut self, next: &ReInit, key_packages: &[Vec<u8>]) -> Result<Linked>;
     /// Joins the successor of the closed group.
     fn join_reinit(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()>;
-    /// Opens a branch of the group, with other extensions or its own, and adds these.
+    /// Opens a branch of the group, with other extensions or the group's, and adds the clients of these key
+    /// packages.
     fn branch(
         &mut self,
         group_id: &[u8],
@@ -200,20 +203,21 @@ pub trait Member {
     fn join_branch(&mut self, welcome: &[u8], tree: Option<&[u8]>) -> Result<()>;
 }
 
-/// Now, in seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// The system's time; 1970 if the clock is wrong.
+pub fn now() -> UnixTime {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::since_unix_epoch(elapsed).unwrap_or(UnixTime::MIN)
 }
 
-/// The lifetime of all key packages, in seconds: ts-mls refuses more than a month.
-pub const LIFETIME: u64 = 28 * 24 * 3600;
-/// How far before now key packages begin to be valid.
-pub const LEEWAY: u64 = 3600;
+/// The lifetime of all key packages: ts-mls refuses more than a month.
+pub const LIFETIME: Duration = Duration::from_secs(28 * 24 * 3600);
+/// How long before now key packages begin to be valid.
+pub const LEEWAY: Duration = Duration::from_secs(3600);
 
 /// The external sender of a signature key and a basic credential.
 pub fn encode_external_sender(signature_key: &[u8], identity: &[u8]) -> Result<Vec<u8>> {
     use conclave_mls::wire::Encode;
-    let sender = conclave_mls::ExternalSender {
+    let sender = conclave_mls::credential::ExternalSender {
         signature_key: signature_key.into(),
         credential: conclave_mls::Credential::basic(identity),
     };

@@ -33,9 +33,8 @@ use mls_rs_crypto_awslc::{
 use mls_rs_crypto_traits::{AeadId, KdfId};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-/// What mls-rs asks its host for at each message.
+/// The rules that mls-rs asks its host for at each message.
 #[derive(Clone, Debug)]
 struct Rules(Arc<Mutex<How>>);
 
@@ -98,13 +97,13 @@ struct MlsRs<C: MlsConfig> {
     psks: InMemoryPreSharedKeyStorage,
     storage: InMemoryGroupStateStorage,
     group: Option<Group<C>>,
-    /// Keys for the successor of a closed group, if its suite is another one.
+    /// Keys for the successor of a closed group, if its suite differs.
     next: Option<(SignatureSecretKey, SigningIdentity)>,
     /// The client for the successor of a closed group.
     reinit: Option<mls_rs::group::ReinitClient<C>>,
 }
 
-/// Its provider, with post-quantum suites at the code points that the others have.
+/// Its provider, with post-quantum suites at the code points of the other stacks.
 #[derive(Clone, Debug)]
 struct Crypto(AwsLcCryptoProvider);
 
@@ -123,17 +122,22 @@ impl CryptoProvider for Crypto {
         let build = AwsLcCipherSuiteBuilder::new();
         let is = |of_draft| POINTS.code_point(of_draft).is_some_and(|at| at.0 == *suite);
         if is(PqSuite::MlKem768X25519Aes128Ed25519) {
-            let (kdf, aead) = (KdfId::HkdfSha256, AeadId::Aes128Gcm);
-            let (classical, sha3) = (CipherSuite::CURVE25519_AES128, Sha3::SHA3_256);
+            let kdf = KdfId::HkdfSha256;
+            let aead = AeadId::Aes128Gcm;
+            let classical = CipherSuite::CURVE25519_AES128;
+            let sha3 = Sha3::SHA3_256;
             let hash = AwsLcHash::new_sha3(sha3)?;
             let build = build.combined_hpke(classical, MlKem::MlKem768, kdf, aead, hash);
             return build.fallback_cipher_suite(classical).build(suite);
         }
+
         if is(PqSuite::MlKem1024Aes256P384) {
-            let (kdf, aead) = (KdfId::HkdfSha384, AeadId::Aes256Gcm);
+            let kdf = KdfId::HkdfSha384;
+            let aead = AeadId::Aes256Gcm;
             let build = build.pq_hpke(MlKem::MlKem1024, kdf, aead);
             return build.fallback_cipher_suite(CipherSuite::P384_AES256).build(suite);
         }
+
         self.0.cipher_suite_provider(suite)
     }
 }
@@ -163,7 +167,7 @@ pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
         .psk_store(psks.clone())
         .mls_rules(rules.clone())
         .extension_type(ExtensionType::from(TOPIC))
-        .key_package_lifetime(Duration::from_secs(LIFETIME))
+        .key_package_lifetime(LIFETIME)
         .signing_identity(identity.clone(), signer.clone(), suite)
         .build();
     Ok(Box::new(MlsRs {
@@ -205,7 +209,7 @@ impl<C: MlsConfig> MlsRs<C> {
         Ok(())
     }
 
-    /// The group becomes a client for its successor.
+    /// Replaces the group by a client for its successor.
     fn close(&mut self) -> Result<&mut mls_rs::group::ReinitClient<C>> {
         if let Some(group) = self.group.take() {
             let (signer, identity) = self.next.take().unzip();
@@ -234,7 +238,8 @@ impl<C: MlsConfig> Member for MlsRs<C> {
     }
 
     fn create(&mut self, group_id: &[u8], list: &[Extension]) -> Result<()> {
-        let (id, none) = (group_id.to_vec(), ExtensionList::default());
+        let id = group_id.to_vec();
+        let none = ExtensionList::default();
         let group = self.client.create_group_with_id(id, extensions(list), none, None)?;
         self.enter(group)
     }
@@ -256,14 +261,17 @@ impl<C: MlsConfig> Member for MlsRs<C> {
         if let Some(tree) = tree_of(tree)? {
             builder = builder.with_tree_data(tree);
         }
+
         if let Some(id) = psk {
             builder = builder.with_external_psk(ExternalPskId::new(id.to_vec()));
         }
+
         if resync {
             let old = self.group.take().ok_or("in no group")?;
             builder = builder.with_removal(old.current_member_index());
             self.storage.delete_group(old.group_id());
         }
+
         let (group, commit) = builder.build(MlsMessage::from_bytes(group_info)?)?;
         self.enter(group)?;
         Ok(commit.to_bytes()?)
@@ -284,7 +292,8 @@ impl<C: MlsConfig> Member for MlsRs<C> {
 
     fn propose(&mut self, change: &Change, private: bool) -> Result<Vec<u8>> {
         self.rules.set(How { private, ..self.rules.how() });
-        let (group, no_aad) = (self.group()?, Vec::new());
+        let group = self.group()?;
+        let no_aad = Vec::new();
         let message = match change {
             Change::Add(message) => group.propose_add(MlsMessage::from_bytes(message)?, no_aad)?,
             Change::Remove(leaf) => group.propose_remove(*leaf, no_aad)?,
@@ -304,6 +313,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                 no_aad,
             )?,
         };
+
         let message = message.to_bytes()?;
         group.write_to_storage()?;
         Ok(message)
@@ -317,7 +327,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
             builder = match change {
                 Change::Add(message) => builder.add_member(MlsMessage::from_bytes(message)?)?,
                 Change::Remove(leaf) => builder.remove_member(*leaf)?,
-                Change::Update => return Err("an update is no proposal by value".into()),
+                Change::Update => return Err("an Update cannot be committed by value".into()),
                 Change::ExternalPsk(id) => {
                     builder.add_external_psk(ExternalPskId::new(id.clone()))?
                 }
@@ -331,6 +341,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                 )?,
             };
         }
+
         let output = builder.build()?;
         group.write_to_storage()?;
         let welcome = output.welcome_messages().first().map(MlsMessage::to_bytes).transpose()?;
@@ -363,6 +374,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
             },
             _ => return Err("unexpected".into()),
         };
+
         group.write_to_storage()?;
         Ok(received)
     }
@@ -387,6 +399,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
             let basic = m.signing_identity.credential.as_basic().map(|b| b.identifier.clone());
             (m.index, basic.unwrap_or_default())
         };
+
         Ok(View {
             epoch: group.current_epoch(),
             authenticator: group.epoch_authenticator()?.as_bytes().to_vec(),
@@ -420,6 +433,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                 .build()
                 .observe_group(info.clone(), None, None)
         };
+
         let message = match what {
             Outside::Add(message) => {
                 observe()?.propose_add(MlsMessage::from_bytes(message)?, Vec::new())?
@@ -432,6 +446,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                 self.client.external_add_proposal(&info, None, Vec::new(), none(), none(), None)?
             }
         };
+
         Ok(message.to_bytes()?)
     }
 
@@ -468,6 +483,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
         if other.is_some() {
             return Err("mls-rs takes no extensions for a branch".into());
         }
+
         self.rules.set(How { private: false, path: false, tree: true });
         let messages: std::result::Result<Vec<_>, _> =
             key_packages.iter().map(|kp| MlsMessage::from_bytes(kp)).collect();

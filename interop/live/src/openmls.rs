@@ -1,7 +1,7 @@
 //! OpenMLS, with its RustCrypto provider and its store in memory.
 //!
-//! In a mended suite, key pairs of post-quantum KEMs are derived as HPKE-PQ has it; hpke-rs 0.7, which
-//! the provider is made of, derives them otherwise.
+//! In a mended suite, key pairs of post-quantum KEMs are derived as HPKE-PQ specifies; hpke-rs 0.7, which the
+//! provider is built on, derives them differently.
 
 use crate::member::{
     Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
@@ -33,7 +33,7 @@ struct OpenMls {
     group: Option<MlsGroup>,
 }
 
-/// OpenMlsRustCrypto, of the same parts.
+/// The parts of OpenMlsRustCrypto, with cryptography that can be mended.
 #[derive(Default)]
 struct Provider {
     crypto: Crypto,
@@ -59,7 +59,7 @@ impl OpenMlsProvider for Provider {
     }
 }
 
-/// What a function of the crypto trait answers.
+/// The result of a function of the crypto trait.
 type Answer<T> = std::result::Result<T, CryptoError>;
 
 /// OpenMLS's cryptography, mended or as it is.
@@ -71,7 +71,7 @@ struct Crypto {
 
 impl Crypto {
     /// `DeriveKeyPair` (draft-ietf-hpke-pq sections 3 and 4), `SHAKE256.LabeledDerive` (section 5 of
-    /// draft-ietf-hpke-hpke) and all; hpke-rs 0.7 makes the seed of `SHAKE256(ikm)`.
+    /// draft-ietf-hpke-hpke) included; hpke-rs 0.7 uses `SHAKE256(ikm)` as the seed.
     fn derive(kem: KemAlgorithm, ikm: &[u8]) -> Answer<HpkeKeyPair> {
         let length = if kem == KemAlgorithm::XWingDraft06 { 32_u16 } else { 64 };
         let label = b"DeriveKeyPair";
@@ -248,7 +248,8 @@ fn capabilities() -> Capabilities {
 }
 
 fn lifetime() -> Lifetime {
-    Lifetime::init(now() - LEEWAY, now() + LIFETIME)
+    let now = now().as_secs();
+    Lifetime::init(now - LEEWAY.as_secs(), now + LIFETIME.as_secs())
 }
 
 /// Keeps late messages and resumption PSKs for a while; by default it keeps neither.
@@ -262,17 +263,14 @@ fn config(private: bool) -> MlsGroupJoinConfig {
 }
 
 fn policy(private: bool) -> WireFormatPolicy {
-    match private {
-        true => MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY,
-        false => MIXED_PLAINTEXT_WIRE_FORMAT_POLICY,
-    }
+    if private { MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY } else { MIXED_PLAINTEXT_WIRE_FORMAT_POLICY }
 }
 
 fn extensions(list: &[Extension]) -> Result<Extensions<GroupContext>> {
     let mut all = Vec::new();
     for extension in list {
-        let wire = conclave_mls::Extension {
-            extension_type: conclave_mls::ExtensionType(extension.kind),
+        let wire = conclave_mls::group::Extension {
+            extension_type: conclave_mls::group::ExtensionType(extension.kind),
             extension_data: extension.data.as_slice().into(),
         };
         all.push(openmls::prelude::Extension::tls_deserialize_exact(wire.to_bytes()?)?);
@@ -318,7 +316,7 @@ impl OpenMls {
         Ok(PreSharedKeyId::new(self.suite, self.provider.rand(), psk)?)
     }
 
-    /// Of an external PSK, or of one of an epoch of the own group.
+    /// The identifier of an external PSK, or of the resumption PSK of an epoch of our group.
     fn psk_of(&self, change: &Change) -> Result<Option<PreSharedKeyId>> {
         Ok(match change {
             Change::ExternalPsk(id) => {
@@ -354,7 +352,8 @@ impl Member for OpenMls {
             .with_group_context_extensions(extensions(list)?)
             .build();
         let id = GroupId::from_slice(group_id);
-        let (signer, credential) = (&self.signer, self.credential.clone());
+        let signer = &self.signer;
+        let credential = self.credential.clone();
         let group = MlsGroup::new_with_group_id(&self.provider, signer, &create, id, credential)?;
         self.group = Some(group);
         Ok(())
@@ -381,18 +380,21 @@ impl Member for OpenMls {
         resync: bool,
     ) -> Result<Vec<u8>> {
         if resync {
-            // It finds the old self by the signature key.
+            // It finds its old leaf by the signature key.
             self.leave()?;
         }
+
         let leaf = LeafNodeParameters::builder().with_capabilities(capabilities()).build();
         let psk = match psk {
             Some(id) => self.psk_of(&Change::ExternalPsk(id.to_vec()))?,
             None => None,
         };
+
         let mut builder = MlsGroup::external_commit_builder().with_config(config(false));
         if let Some(tree) = tree {
             builder = builder.with_ratchet_tree(RatchetTreeIn::tls_deserialize_exact(tree)?);
         }
+
         let (group, bundle) = builder
             .build_group(&self.provider, verifiable(group_info)?, self.credential.clone())?
             .add_psk_proposals(psk.map(PreSharedKeyProposal::new))
@@ -424,7 +426,8 @@ impl Member for OpenMls {
         let psk = self.psk_of(change)?;
         let group = self.group.as_mut().ok_or("in no group")?;
         group.set_configuration(self.provider.storage(), &config(private))?;
-        let (provider, signer) = (&self.provider, &self.signer);
+        let provider = &self.provider;
+        let signer = &self.signer;
         let (message, _) = match change {
             Change::Add(message) => {
                 let valid = key_package(message, provider.crypto())?;
@@ -443,13 +446,17 @@ impl Member for OpenMls {
                 let list = extensions(list)?;
                 group.propose_group_context_extensions(provider, list, signer)?
             }
-            Change::ReInit(_) => return Err("OpenMLS proposes no ReInit".into()),
+            Change::ReInit(_) => return Err("OpenMLS cannot propose a ReInit".into()),
         };
+
         Ok(message.tls_serialize_detached()?)
     }
 
     fn commit(&mut self, changes: &[Change], how: How) -> Result<Commit> {
-        let (mut adds, mut removes, mut lists, mut psks) = (vec![], vec![], vec![], vec![]);
+        let mut adds = vec![];
+        let mut removes = vec![];
+        let mut lists = vec![];
+        let mut psks = vec![];
         for change in changes {
             match change {
                 Change::Add(message) => adds.push(key_package(message, self.provider.crypto())?),
@@ -458,10 +465,11 @@ impl Member for OpenMls {
                 Change::ExternalPsk(_) | Change::ResumptionPsk(_) => {
                     psks.extend(self.psk_of(change)?)
                 }
-                Change::Update => return Err("an update is no proposal by value".into()),
-                Change::ReInit(_) => return Err("OpenMLS commits no ReInit".into()),
+                Change::Update => return Err("an Update cannot be committed by value".into()),
+                Change::ReInit(_) => return Err("OpenMLS cannot commit a ReInit".into()),
             }
         }
+
         let group = self.group.as_mut().ok_or("in no group")?;
         group.set_configuration(self.provider.storage(), &config(how.private))?;
         let mut builder = group
@@ -476,6 +484,7 @@ impl Member for OpenMls {
         for list in lists {
             builder = builder.propose_group_context_extensions(list)?;
         }
+
         let bundle = builder
             .load_psks(self.provider.storage())?
             .use_ratchet_tree_extension(how.tree)
@@ -516,7 +525,7 @@ impl Member for OpenMls {
                 group.merge_staged_commit(&self.provider, *staged)?;
                 Ok(if removed { Received::Removed } else { Received::Epoch })
             }
-            _ => Err("an own message".into()),
+            _ => Err("our own message".into()),
         }
     }
 
@@ -538,12 +547,13 @@ impl Member for OpenMls {
         let mut list = Vec::new();
         for extension in group.extensions().iter() {
             let bytes = extension.tls_serialize_detached()?;
-            let wire = conclave_mls::Extension::from_bytes(&bytes)?;
+            let wire = conclave_mls::group::Extension::from_bytes(&bytes)?;
             list.push(Extension {
                 kind: wire.extension_type.0,
                 data: wire.extension_data.to_vec(),
             });
         }
+
         Ok(View {
             epoch: group.epoch().as_u64(),
             authenticator: group.epoch_authenticator().as_slice().to_vec(),
@@ -562,11 +572,13 @@ impl Member for OpenMls {
 
     fn propose_outside(&mut self, group_info: &[u8], what: &Outside) -> Result<Vec<u8>> {
         let info = verifiable(group_info)?;
-        let (group_id, epoch) = (info.group_id().clone(), info.epoch());
+        let group_id = info.group_id().clone();
+        let epoch = info.epoch();
         let own = match what {
             Outside::Itself => Some(self.new_key_package()?),
             _ => None,
         };
+
         let first = SenderExtensionIndex::new(0);
         let message = match (what, own) {
             (Outside::Add(message), _) => {
@@ -581,13 +593,14 @@ impl Member for OpenMls {
                 first,
             )?,
             (Outside::ExternalPsk(_), _) => {
-                return Err("OpenMLS proposes no PSK from outside".into());
+                return Err("OpenMLS cannot propose a PSK from outside".into());
             }
             (Outside::Itself, Some(own)) => JoinProposal::new::<
                 <Provider as OpenMlsProvider>::StorageProvider,
             >(own, group_id, epoch, &self.signer)?,
             (Outside::Itself, None) => return Err("no key package".into()),
         };
+
         Ok(message.tls_serialize_detached()?)
     }
 

@@ -1,30 +1,30 @@
-//! What one member can do to the ratchets of another.
+//! What one member can do to another's ratchets.
 //!
-//! Every member can derive every ratchet of an epoch (RFC 9420 section 9), so that Mallory can seal
-//! anything with Alice's keys. Only the signature tells that it is not hers, and it is looked at after the
-//! message was opened. What a receiver has done to Alice's ratchet by then decides what it can still read of
-//! her. Mallory runs Conclave; Alice and Bob run the stack that is tried.
+//! Every member can derive every ratchet of an epoch (RFC 9420 section 9), so Mallory can seal anything
+//! with Alice's keys. Only the signature shows that it is not hers, and a receiver verifies that after it
+//! has opened the message. What the receiver has done to Alice's ratchet by then decides which of her
+//! messages it can still read. Mallory runs Conclave; Alice and Bob run the stack under test.
 
 use crate::conclave::{self, Conclave};
 use crate::member::{Change, How, Member, Received, Result};
 use crate::stack::Stack;
 use crate::suite::Suite;
+use conclave_mls::group::{LeafIndex, Sender};
 use conclave_mls::wire::{
     Content, ContentType, FramedContent, PrivateMessageContent, WireFormat, Writer,
 };
-use conclave_mls::{LeafIndex, Sender};
 use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
 
 /// How many messages Alice sends after the attack.
 const MESSAGES: usize = 100;
-/// How many forged messages go to see how much a receiver stores for them.
+/// How many forged messages are sent to measure how much a receiver stores for them.
 const STORED: u32 = 20;
 
-/// What Mallory seals with Alice's keys.
+/// A message that Mallory seals with Alice's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
-    /// Bytes that are no content.
+    /// Bytes that are not a valid content.
     Garbage,
     /// Content that Mallory has signed.
     WrongSignature,
@@ -33,8 +33,8 @@ pub enum Forgery {
 /// How much a stack lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Losses {
-    /// Of Alice's messages, those that Bob cannot read after two forgeries, each as far ahead in her
-    /// ratchet as Bob follows.
+    /// How many of Alice's messages Bob cannot read after two forgeries, each as far ahead in her ratchet
+    /// as Bob follows.
     pub far: usize,
     /// Whether Bob follows Alice's encrypted commit after two such forgeries in the handshake ratchet.
     pub follows_far: bool,
@@ -42,9 +42,9 @@ pub struct Losses {
     pub next: usize,
     /// As `follows_far`, after one forgery with the key of her next handshake message.
     pub follows_next: bool,
-    /// As `far`, the two forgeries having been sent to Alice alone.
+    /// As `far`, but with the two forgeries sent to Alice alone.
     pub own: usize,
-    /// By how many bytes the stored group of Bob has grown after [`STORED`] forgeries.
+    /// By how many bytes Bob's stored group has grown after [`STORED`] forgeries.
     pub grown: usize,
 }
 
@@ -77,10 +77,11 @@ pub fn print(stacks: &[Stack], suite: Suite) -> Result<()> {
             println!("  {STORED} far ahead: the stored group grows by {} bytes", lost.grown);
         }
     }
+
     Ok(())
 }
 
-/// Tries a stack.
+/// Runs the attacks on a stack.
 pub fn losses(stack: Stack, suite: Suite, forgery: Forgery) -> Result<Losses> {
     use ContentType as Kind;
     let reach = reach(stack)?;
@@ -108,7 +109,7 @@ pub fn losses(stack: Stack, suite: Suite, forgery: Forgery) -> Result<Losses> {
     })
 }
 
-/// To whom Mallory sends.
+/// The receiver of Mallory's messages.
 #[derive(Clone, Copy)]
 enum Victim {
     Alice,
@@ -121,7 +122,7 @@ struct Scene {
     bob: Box<dyn Member>,
     mallory: Conclave,
     insider: Insider,
-    /// Where Alice is.
+    /// Alice's leaf.
     leaf: LeafIndex,
     forgery: Forgery,
 }
@@ -147,12 +148,13 @@ impl Scene {
         Ok(Self { alice, bob, mallory, insider, leaf, forgery })
     }
 
-    /// A message of Mallory's under a key of Alice's.
+    /// A message from Mallory, sealed with one of Alice's keys.
     fn forged(&self, kind: ContentType, generation: u32) -> Result<Vec<u8>> {
         let content = match kind {
             ContentType::Application => Content::Application(b"from alice".as_slice().into()),
             _ => Insider::commit(Vec::new(), None),
         };
+
         let provider = self.mallory.provider();
         let sender = Sender::Member(self.leaf);
         let header = FramedContent { sender, ..self.insider.framed(content) };
@@ -168,12 +170,13 @@ impl Scene {
                 w.finish()
             }
         };
+
         let rng = &mut SeededRng::from_u64(generation.into());
         let sealed = self.insider.sealed(provider, rng, &header, &plaintext, generation);
-        sealed.ok_or_else(|| "Mallory has no such key".into())
+        sealed.ok_or_else(|| "Mallory cannot derive that key".into())
     }
 
-    /// Sends forgeries, which have to be refused.
+    /// Sends forgeries, which must be refused.
     fn attack(&mut self, victim: Victim, kind: ContentType, generations: &[u32]) -> Result<()> {
         for &generation in generations {
             let message = self.forged(kind, generation)?;
@@ -199,14 +202,14 @@ impl Scene {
         Ok(lost)
     }
 
-    /// Whether Bob follows an encrypted commit of Alice's.
+    /// Whether Bob follows an encrypted commit by Alice.
     fn follows(&mut self) -> Result<bool> {
         let made = self.alice.commit(&[], How { private: true, path: true, tree: true })?;
         Ok(matches!(self.bob.receive(&made.commit), Ok(Received::Epoch)))
     }
 
-    /// By how much Bob's stored group grows by forgeries that are as far apart as they can be. Messages
-    /// of Mallory's, before and after, see to it that it is written.
+    /// By how much Bob's stored group grows after forgeries that are as far apart as possible. Messages from
+    /// Mallory, before and after, make Bob write it.
     fn grown(&mut self, reach: u32) -> Result<usize> {
         let greet = |scene: &mut Self| -> Result<usize> {
             let message = scene.mallory.send(b"hello", b"")?;
@@ -224,7 +227,7 @@ impl Scene {
 mod tests {
     use super::*;
 
-    /// As `docs/pitfalls.md` has it: a stack that does better, or worse, fails here.
+    /// Holds what `docs/pitfalls.md` says: a stack that does better, or worse, fails here.
     #[test]
     fn the_other_stacks_lose_what_the_page_says() {
         for forgery in [Forgery::Garbage, Forgery::WrongSignature] {

@@ -3,15 +3,15 @@
 use chacha20::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// The stream of a number.
+/// The generator for a number.
 pub fn seeded(n: u64) -> ChaCha20Rng {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&n.to_le_bytes());
     ChaCha20Rng::from_seed(seed)
 }
 
-/// Keys of a client, with randomness of the operating system besides: other stacks' keys are not
-/// of a seed either, and two runs must not share keys.
+/// The generator for a client's keys. It also takes randomness from the operating system: other stacks'
+/// keys do not come from a seed either, and two runs must not share keys.
 pub fn of_name(name: &str) -> crate::member::Result<ChaCha20Rng> {
     let mut seed = [0; 32];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut seed)?;
@@ -21,11 +21,11 @@ pub fn of_name(name: &str) -> crate::member::Result<ChaCha20Rng> {
     Ok(ChaCha20Rng::from_seed(seed))
 }
 
-/// What a script is made of.
+/// The choices of a script.
 pub struct Dice(ChaCha20Rng);
 
 impl Dice {
-    /// The dice of a seed.
+    /// The dice for a seed.
     pub fn new(seed: u64) -> Self {
         Self(seeded(seed))
     }
@@ -36,17 +36,17 @@ impl Dice {
         (wide >> 64) as usize
     }
 
-    /// Whether it happens that happens once in `n` times.
+    /// True once in `n` times on average.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// One of some.
+    /// Picks one of several.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         of.get(self.below(of.len()))
     }
 
-    /// Another order.
+    /// Shuffles.
     pub fn shuffle<T>(&mut self, list: &mut [T]) {
         for place in (1..list.len()).rev() {
             let other = self.below(place + 1);

@@ -1,5 +1,5 @@
-//! Random scripts. A script is a function of its suite, stacks, number of steps and seed, but for
-//! the keys, which every stack makes for itself.
+//! Random scripts. A script is a function of its suite, stacks, number of steps and seed, apart from the
+//! keys, which every stack generates.
 
 use crate::failure::Failure;
 use crate::feature::Feature;
@@ -16,26 +16,28 @@ use std::collections::BTreeSet;
 pub struct Script {
     /// Its suite.
     pub suite: Suite,
-    /// Who takes part.
+    /// The stacks that take part.
     pub stacks: Vec<Stack>,
     /// How many steps it has.
     pub steps: usize,
     /// Its seed.
     pub seed: u64,
-    /// The only thing that is done, by whom and to whom, instead of something random.
+    /// The one feature to show, with its actor and receiver, instead of random steps.
     pub only: Option<(Feature, Stack, Stack)>,
 }
 
 impl Script {
-    /// The command that runs it again.
+    /// The command that repeats it.
     pub fn command(&self) -> String {
-        let (suite, seed) = (self.suite, self.seed);
+        let suite = self.suite;
+        let seed = self.seed;
         if let Some((feature, actor, receiver)) = self.only {
             return format!(
                 "cargo interop --suites {suite} --seed {seed} --feature {feature} \
                  --actor {actor} --receiver {receiver}"
             );
         }
+
         let stacks: Vec<&str> = self.stacks.iter().map(|stack| stack.name()).collect();
         format!(
             "cargo interop --suites {suite} --stacks {} --steps {} --seed {seed} --scripts 1",
@@ -44,33 +46,37 @@ impl Script {
         )
     }
 
-    /// Runs it, and counts. Says whether all went well.
+    /// Runs it, counts, and returns whether all went well.
     pub fn run(&self, tally: &mut Tally, verbose: bool) -> bool {
         tally.scripts += 1;
         let mut log = Vec::new();
         let outcome = match self.only {
             None => self.play(tally, &mut log),
             Some((feature, actor, receiver)) => {
-                // A difference that is known is wanted if it is asked for.
+                // Whoever asks for a known difference wants to see it.
                 let known = known::find((feature, actor, receiver, self.suite)).is_some();
                 self.show(tally, &mut log, (feature, actor, receiver), known).map(|_| ())
             }
         };
+
         if verbose {
             log.iter().for_each(|line| println!("    {line}"));
         }
+
         let Err(failure) = outcome else { return true };
         if let Some(met) = known::circumstance(&failure) {
             println!("    ends early: {} ({})", failure.reason, met.mark);
             *tally.met.entry(met.mark).or_default() += 1;
             return true;
         }
+
         let Failure { feature, actor, receiver, reason } = &failure;
         println!("\nsuite {}: {feature}, {actor} to {receiver}: {reason}", self.suite);
         for line in log.iter().rev().take(6).rev() {
             println!("    {line}");
         }
-        println!("  again: {}", self.command());
+
+        println!("  to repeat it: {}", self.command());
         tally.failed.push((failure, self.suite, self.command()));
         false
     }
@@ -80,7 +86,7 @@ impl Script {
         let mut stacks = self.stacks.clone();
         dice.shuffle(&mut stacks);
         if stacks.len() > 2 && dice.one_in(2) {
-            // A smaller company, in which there are fewer differences to go around.
+            // Fewer stacks, so that there are fewer differences to avoid.
             stacks.truncate(2 + dice.below(stacks.len() - 2));
         }
         let mut world = World::new(self.suite, &stacks, 1, self.seed, tally, false)?;
@@ -89,8 +95,7 @@ impl Script {
         outcome
     }
 
-    /// Shows one thing in a small group. `probing` looks for a known difference instead of going
-    /// around it.
+    /// Shows one feature in a small group. `probing` looks for a known difference instead of avoiding it.
     pub fn show(
         &self,
         tally: &mut Tally,
@@ -98,13 +103,13 @@ impl Script {
         (feature, actor, receiver): (Feature, Stack, Stack),
         probing: bool,
     ) -> Outcome<bool> {
-        let stacks = match actor == receiver {
-            true => vec![actor],
-            false => vec![actor, receiver],
-        };
+        let stacks = if actor == receiver { vec![actor] } else { vec![actor, receiver] };
         for turn in 0..10 {
             let seed = self.seed.wrapping_add(turn * 0x1_0000_0000);
-            let mut world = World::new(self.suite, &stacks, 2, seed, tally, probing)?;
+            // Members of one stack can keep each other from a step that one alone can take.
+            let members = if turn < 5 { 4 } else { 2 };
+            let each = members / stacks.len();
+            let mut world = World::new(self.suite, &stacks, each, seed, tally, probing)?;
             let done = world.perform(feature.step(), actor);
             log.append(&mut world.log);
             match done {
@@ -116,11 +121,12 @@ impl Script {
                 return Ok(true);
             }
         }
+
         Ok(false)
     }
 }
 
-/// Steps by chance, and mostly what this script has not done yet.
+/// Random steps, mostly ones that this script has not taken yet.
 fn random_steps(world: &mut World<'_>, dice: &mut Dice, steps: usize) -> Outcome {
     let mut done: BTreeSet<(Feature, Stack)> = BTreeSet::new();
     let all: Vec<Feature> = Feature::ALL.iter().copied().filter(|f| f.is_step()).collect();
@@ -140,20 +146,23 @@ fn random_steps(world: &mut World<'_>, dice: &mut Dice, steps: usize) -> Outcome
             }
         }
     }
+
     let mut last: Vec<(Feature, Stack)> = Vec::new();
     for &feature in all.iter().filter(|feature| feature.is_last()) {
         last.extend(world.stacks.iter().map(|&stack| (feature, stack)));
     }
+
     dice.shuffle(&mut last);
     for (feature, stack) in last {
         if world.perform(feature, stack)? {
             break;
         }
     }
+
     Ok(())
 }
 
-/// Looks for all differences that are known, each in the first suite that the two share.
+/// Looks for all known differences, each in the first suite that the two stacks share.
 pub fn probe(tally: &mut Tally, stacks: &[Stack], suites: &[Suite], seed: u64) {
     for difference in known::ALL.iter().filter(|difference| difference.can_be_probed()) {
         for &feature in difference.probes() {

@@ -1,4 +1,4 @@
-//! The implementations that meet.
+//! The implementations that share groups.
 
 use crate::member::{Member, Result};
 use crate::suite::{Suite, in_openmls};
@@ -8,19 +8,28 @@ use std::fmt;
 /// An implementation of MLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stack {
-    /// This repository's.
+    /// This repository.
     Conclave,
-    /// Phoenix R&D's and Cryspen's, in Rust.
+    /// By Phoenix R&D and Cryspen, in Rust.
     OpenMls,
-    /// Amazon's, in Rust.
+    /// By Amazon, in Rust.
     MlsRs,
-    /// In TypeScript, in a process of Node.
-    TsMls,
+    /// In TypeScript, in a process of Node: version 1.
+    TsMls1,
+    /// The same, version 2.
+    TsMls2,
 }
 
 impl Stack {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Conclave, Self::OpenMls, Self::MlsRs, Self::TsMls];
+    /// All stacks.
+    pub const ALL: [Self; 5] =
+        [Self::Conclave, Self::OpenMls, Self::MlsRs, Self::TsMls1, Self::TsMls2];
+
+    /// Whether both are the same stack, be it in two versions.
+    pub fn is_related(self, other: Self) -> bool {
+        let versions = [Self::TsMls1, Self::TsMls2];
+        self == other || versions.contains(&self) && versions.contains(&other)
+    }
 
     /// Its name on the command line and on the page.
     pub fn name(self) -> &'static str {
@@ -28,16 +37,17 @@ impl Stack {
             Self::Conclave => "conclave",
             Self::OpenMls => "openmls",
             Self::MlsRs => "mls-rs",
-            Self::TsMls => "ts-mls",
+            Self::TsMls1 => "ts-mls-1",
+            Self::TsMls2 => "ts-mls-2",
         }
     }
 
-    /// The stack of a name.
+    /// The stack with a name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stack| stack.name() == name)
     }
 
-    /// Its version, out of the lock file that it was built or installed by.
+    /// Its version, from the lock file that it was built or installed by.
     pub fn version(self) -> String {
         const CARGO: &str = include_str!("../../Cargo.lock");
         const NPM: &str = include_str!("../../ts/package-lock.json");
@@ -45,39 +55,43 @@ impl Stack {
             let found = text.split_once(key)?.1.split_once(value)?.1.split_once('"')?.0;
             Some(found.to_owned())
         };
+
         let crates = |name| after(CARGO, &format!("name = \"{name}\"\n"), "version = \"");
         let version = match self {
             Self::Conclave => crates("conclave-mls"),
             Self::OpenMls => crates("openmls"),
             Self::MlsRs => crates("mls-rs"),
-            Self::TsMls => after(NPM, "\"node_modules/ts-mls\"", "\"version\": \""),
+            Self::TsMls1 => after(NPM, "\"node_modules/ts-mls-1\"", "\"version\": \""),
+            Self::TsMls2 => after(NPM, "\"node_modules/ts-mls-2\"", "\"version\": \""),
         };
+
         version.unwrap_or_else(|| "?".to_owned())
     }
 
-    /// Whether it has a suite, with the provider of cryptography that it is run with here.
+    /// Whether it has a suite, with the crypto provider that it runs with here.
     pub fn has(self, suite: Suite) -> bool {
         match (self, suite) {
-            (Self::Conclave, _) | (Self::TsMls, Suite::Rfc(_)) => true,
+            (Self::Conclave, _) | (Self::TsMls1 | Self::TsMls2, Suite::Rfc(_)) => true,
             (Self::OpenMls, Suite::Rfc(n)) => n <= 3,
             (Self::OpenMls, Suite::Draft(suite) | Suite::Mended(suite)) => in_openmls(suite),
             (Self::MlsRs, Suite::Rfc(n)) => [1, 2, 3, 5, 7].contains(&n),
-            // Those of its post-quantum suites that have the components of one of the draft's.
+            // Only two of its post-quantum suites have the components of one of the draft's.
             (Self::MlsRs, Suite::Draft(suite)) => {
                 [PqSuite::MlKem768X25519Aes128Ed25519, PqSuite::MlKem1024Aes256P384]
                     .contains(&suite)
             }
             (Self::MlsRs, Suite::Mended(_)) => false,
             // None of its post-quantum suites has the components of one of the draft's.
-            (Self::TsMls, Suite::Draft(_)) => false,
-            (Self::TsMls, Suite::Mended(_)) => true,
+            (Self::TsMls1 | Self::TsMls2, Suite::Draft(_)) => false,
+            (Self::TsMls1 | Self::TsMls2, Suite::Mended(_)) => true,
         }
     }
 
-    /// Whether it can be run here, and why not.
+    /// Fails if it cannot run here, and says why.
     pub fn available(self) -> Result<()> {
         match self {
-            Self::TsMls => crate::ts_mls::available(),
+            Self::TsMls1 => crate::ts_mls::available(1),
+            Self::TsMls2 => crate::ts_mls::available(2),
             _ => Ok(()),
         }
     }
@@ -88,7 +102,8 @@ impl Stack {
             Self::Conclave => crate::conclave::client(name, suite),
             Self::OpenMls => crate::openmls::client(name, suite),
             Self::MlsRs => crate::mls_rs::client(name, suite),
-            Self::TsMls => crate::ts_mls::client(name, suite),
+            Self::TsMls1 => crate::ts_mls::client(1, name, suite),
+            Self::TsMls2 => crate::ts_mls::client(2, name, suite),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One step of a script for each feature. A step that cannot be taken in this group, for want of
-//! members or because a stack lacks something, takes nothing and says so.
+//! One step of a script for each feature. A step that is impossible in this group, for lack of members or
+//! because a stack lacks something, does nothing and returns false.
 
 use crate::failure::{Failure, failure};
 use crate::feature::Feature;
@@ -14,10 +14,13 @@ const EXTERNAL_SENDERS: u16 = 5;
 impl World<'_> {
     /// Takes a step that shows a feature, by a member or client of this stack.
     pub fn perform(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
-        // A late message is given only to whom it can be.
-        if feature != Feature::LateLeft && !self.allowed(feature, stack) {
+        // A late message is delivered only to members that can read it; of half a tree, only the other half
+        // follows the commit.
+        let some = matches!(feature, Feature::LateLeft | Feature::HalfEmpty);
+        if !some && !self.allowed(feature, stack) {
             return Ok(false);
         }
+
         let done = match feature {
             Feature::CommitAdd | Feature::WelcomeTreeApart => self.add(feature, stack)?,
             Feature::CommitRemove | Feature::CommitRemoveAdd => self.remove(feature, stack)?,
@@ -53,9 +56,11 @@ impl World<'_> {
             Feature::Branch | Feature::BranchExtensions => self.branch(feature, stack)?,
             other => self.perform(other.step(), stack)?,
         };
+
         if done {
             self.chatter()?;
         }
+
         Ok(done)
     }
 
@@ -65,26 +70,31 @@ impl World<'_> {
     }
 
     fn how(&mut self) -> How {
-        let (private, path) = (self.dice.one_in(2), self.dice.one_in(2));
+        let private = self.dice.one_in(2);
+        let path = self.dice.one_in(2);
         How { private, path: path && self.paths(), tree: true }
     }
 
-    /// A commit that begins another epoch: with a path, or with a PSK where paths are not followed.
+    /// A commit that starts an epoch: with a path, or with a PSK where paths are not followed.
     fn next_epoch(&mut self, by: usize) -> Outcome<Plan> {
-        let feature = match self.paths() {
-            true => Feature::CommitUpdate,
-            false => Feature::CommitExternalPsk,
-        };
+        let feature = if self.paths() { Feature::CommitUpdate } else { Feature::CommitExternalPsk };
         let mut plan = Plan { how: self.how(), ..Plan::new(by, feature) };
         plan.how.path = feature == Feature::CommitUpdate;
         plan.changes.extend(self.change(feature)?);
         Ok(plan)
     }
 
-    /// A new client that may join by what this stack sends.
+    /// Whether a client of this stack can join, with external senders in the group or without.
+    fn can_join(&self, feature: Feature, by: Stack, stack: Stack) -> bool {
+        let senders = self.view.extensions.iter().any(|e| e.kind == EXTERNAL_SENDERS);
+        self.allowed_to(feature, by, stack)
+            && (!senders || self.allowed_to(Feature::ExternalSenderRemove, by, stack))
+    }
+
+    /// A new client that can join by what this stack sends.
     fn joiner(&mut self, by: Stack, feature: Feature) -> Outcome<Option<Slot>> {
         let mut able = self.stacks.clone();
-        able.retain(|&stack| self.allowed_to(feature, by, stack));
+        able.retain(|&stack| self.can_join(feature, by, stack));
         match self.dice.pick(&able).copied() {
             Some(stack) => self.client(stack).map(Some),
             None => Ok(None),
@@ -99,9 +109,11 @@ impl World<'_> {
         for _ in 0..=self.dice.below(2) {
             joiners.extend(self.joiner(stack, welcome)?);
         }
+
         if joiners.is_empty() {
             return Ok(false);
         }
+
         let how = How { tree, ..self.how() };
         self.commit(Plan { joiners, how, ..Plan::new(by, Feature::CommitAdd) })?;
         Ok(true)
@@ -113,19 +125,21 @@ impl World<'_> {
         if feature == Feature::CommitRemoveAdd {
             spare.retain(|&place| self.replaceable(stack, place));
         }
+
         let Some(&victim) = self.dice.pick(&spare) else { return Ok(false) };
         let mut plan = Plan { how: self.how(), ..Plan::new(by, feature) };
         plan.removes.push(victim);
         if feature == Feature::CommitRemoveAdd {
-            // Somebody takes a leaf that became free in the same commit.
+            // A new member takes the leaf that became free in the same commit.
             plan.joiners.extend(self.joiner(stack, Feature::Welcome)?);
         }
+
         self.commit(plan)?;
         Ok(true)
     }
 
-    /// A member of the right half removes all of the left one, so that the root is not on anybody's
-    /// filtered direct path.
+    /// A member of the right half removes the whole left half, so that the root is on nobody's filtered
+    /// direct path.
     fn half_empty(&mut self, stack: Stack) -> Outcome<bool> {
         let leaf = |place: usize| self.leaf(&self.members[place].name).unwrap_or_default();
         let last = (0..self.members.len()).map(leaf).max().unwrap_or_default();
@@ -135,16 +149,22 @@ impl World<'_> {
         let mut able = self.of_stack(stack);
         able.retain(|place| right.contains(place));
         let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
-        if right.len() < 2 || !self.empties_half(&left) {
+        // ts-mls 2.0 makes a path only if it removes several.
+        let removable = left.len() > 1 || self.allowed(Feature::CommitRemove, stack);
+        let mut followers = right.iter().filter(|&&place| place != by);
+        let followed = followers
+            .all(|&place| self.allowed_to(Feature::HalfEmpty, stack, self.members[place].stack));
+        if right.len() < 2 || !removable || !followed || !self.empties_half(&left) {
             return Ok(false);
         }
+
         let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::HalfEmpty) };
         plan.removes = left;
         self.commit(plan)?;
         Ok(true)
     }
 
-    /// Whether a member notices its removal if somebody takes its leaf in the same commit.
+    /// Whether a member notices its removal if another takes its leaf in the same commit.
     fn replaceable(&self, by: Stack, place: usize) -> bool {
         self.allowed_to(Feature::RemovedReplaced, by, self.members[place].stack)
     }
@@ -173,20 +193,22 @@ impl World<'_> {
                 return Ok(false);
             }
         }
+
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let mut plan = Plan { how: self.how(), ..Plan::new(by, feature) };
         plan.how.path |= feature == Feature::CommitUpdate;
         plan.changes.extend(self.change(feature)?);
         let add = feature == Feature::CommitExternalPsk && self.has_room() && self.dice.one_in(3);
         if add && self.allowed(Feature::CommitAdd, stack) {
-            // The Welcome names the PSK, too.
+            // The Welcome names the PSK too.
             plan.joiners.extend(self.joiner(stack, Feature::Welcome)?);
         }
+
         self.commit(plan)?;
         Ok(true)
     }
 
-    /// Somebody who can sets the extensions.
+    /// A member whose stack can do it sets the extensions.
     fn set_extensions(&mut self, list: Vec<Extension>) -> Outcome<bool> {
         let mut able: Vec<usize> = (0..self.members.len()).collect();
         able.retain(|&p| self.allowed(Feature::CommitExtensions, self.members[p].stack));
@@ -197,8 +219,7 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// What a commit that covers a proposal shows, so that a stack that cannot commit such a thing
-    /// is not asked to.
+    /// What a commit that covers a proposal shows: a stack that cannot commit it is not asked to.
     fn committed(feature: Feature) -> Feature {
         match feature {
             Feature::ProposeAdd => Feature::CommitAdd,
@@ -210,13 +231,19 @@ impl World<'_> {
         }
     }
 
+    /// Whether a member of this stack can commit such a proposal in front of all others. An Update needs a
+    /// path, as a Remove does.
+    fn can_commit(&self, proposal: Feature, stack: Stack) -> bool {
+        let path = proposal != Feature::ProposeUpdate || self.allowed(Feature::CommitRemove, stack);
+        path && self.allowed(Self::committed(proposal), stack)
+    }
+
     fn propose_one(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let Some(from) = self.one_of(stack) else { return Ok(false) };
         let mut able: Vec<usize> = (0..self.members.len()).filter(|&p| p != from).collect();
         able.retain(|&p| {
             let stack = self.members[p].stack;
-            self.allowed(Self::committed(feature), stack)
-                && self.allowed(Feature::CommitByReference, stack)
+            self.can_commit(feature, stack) && self.allowed(Feature::CommitByReference, stack)
         });
         let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
         let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitByReference) };
@@ -226,7 +253,7 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// Several propose, one commits.
+    /// Several members propose, one commits.
     fn by_reference(&mut self, stack: Stack) -> Outcome<bool> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let mut from: Vec<usize> = (0..self.members.len()).filter(|&p| p != by).collect();
@@ -241,11 +268,12 @@ impl World<'_> {
         ];
         self.dice.shuffle(&mut kinds);
         let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitByReference) };
-        let (mut said, wanted) = (Vec::new(), 1 + self.dice.below(3));
+        let mut said = Vec::new();
+        let wanted = 1 + self.dice.below(3);
         for feature in kinds {
             let Some(&place) = from.last() else { break };
-            let can = self.allowed(feature, self.members[place].stack)
-                && self.allowed(Self::committed(feature), stack);
+            let can =
+                self.allowed(feature, self.members[place].stack) && self.can_commit(feature, stack);
             if said.len() == wanted || !can || plan.removes_by_reference.contains(&place) {
                 continue;
             }
@@ -254,21 +282,24 @@ impl World<'_> {
                 from.pop();
             }
         }
+
         if said.is_empty() {
             return Ok(false);
         }
-        // Something by value besides.
+
+        // And something by value.
         let psk = plan.along.contains(&Feature::CommitExternalPsk);
         if self.dice.one_in(2) && !psk && self.allowed(Feature::CommitExternalPsk, stack) {
             plan.changes.extend(self.change(Feature::CommitExternalPsk)?);
             plan.along.push(Feature::CommitExternalPsk);
         }
+
         self.commit(plan)?;
         self.count(&said);
         Ok(true)
     }
 
-    /// What was proposed has come into effect.
+    /// Counts proposals that have taken effect.
     fn count(&mut self, said: &[Said]) {
         for one in said {
             for &receiver in &one.receivers {
@@ -279,7 +310,7 @@ impl World<'_> {
         }
     }
 
-    /// A member proposes and all others keep it; what the commit will bring is put into the plan.
+    /// A member proposes and all others keep the proposal; its effect goes into the plan.
     fn propose(&mut self, feature: Feature, from: usize, plan: &mut Plan) -> Outcome<Option<Said>> {
         let change = match feature {
             Feature::ProposeAdd => {
@@ -295,7 +326,7 @@ impl World<'_> {
                 Change::Add(made)
             }
             Feature::ProposeRemove => {
-                // Not who has proposed something in this epoch: one cannot update and be removed.
+                // Spare members that have proposed in this epoch: nobody can be updated and removed at once.
                 let but = [from, plan.by];
                 let mut spare = if plan.along.is_empty() { self.spare(&but) } else { Vec::new() };
                 let by = self.members[plan.by].stack;
@@ -311,6 +342,7 @@ impl World<'_> {
                 None => return Ok(None),
             },
         };
+
         let private = self.dice.one_in(2);
         let slot = &mut self.members[from];
         let actor = slot.stack;
@@ -324,7 +356,7 @@ impl World<'_> {
         Ok(Some(Said { actor, receivers, features: [feature, framing] }))
     }
 
-    /// One proposes a PSK, another commits it and one more by value.
+    /// A member proposes a PSK; another commits it and one more by value.
     fn psks_both(&mut self, stack: Stack) -> Outcome<bool> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let mut from: Vec<usize> = (0..self.members.len()).filter(|&p| p != by).collect();
@@ -339,7 +371,7 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// A member writes, is removed, and only then the others read.
+    /// A member sends a message and is removed before the others read it.
     fn late_left(&mut self, stack: Stack) -> Outcome<bool> {
         let mut leaving = self.spare(&[]);
         leaving.retain(|&place| self.members[place].stack == stack);
@@ -355,17 +387,19 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// A client that has made its signature keys by its stack's own means is added.
+    /// Adds a client whose signature keys its stack generated.
     fn stack_keys(&mut self, stack: Stack) -> Outcome<bool> {
         let feature = Feature::StackKeys;
         let mut able: Vec<usize> = (0..self.members.len()).collect();
         able.retain(|&p| {
             let by = self.members[p].stack;
-            self.allowed(Feature::CommitAdd, by) && self.allowed_to(Feature::Welcome, by, stack)
+            self.allowed(Feature::CommitAdd, by) && self.can_join(Feature::Welcome, by, stack)
         });
+
         let Some(&by) = self.dice.pick(&able).filter(|_| self.has_room()) else {
             return Ok(false);
         };
+
         let mut client = self.client(stack)?;
         client.member.stack_keys().map_err(|e| failure(feature, stack, stack, &*e))?;
         let receivers: Vec<Stack> = self.members.iter().map(|slot| slot.stack).collect();
@@ -378,7 +412,7 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// Two commit in the same epoch; the other's is dropped.
+    /// Two members commit in the same epoch; the other's commit is dropped.
     fn lost(&mut self, stack: Stack) -> Outcome<bool> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let others: Vec<usize> = (0..self.members.len()).filter(|&p| p != by).collect();
@@ -399,34 +433,41 @@ impl World<'_> {
     fn join_external(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let resync = feature == Feature::Resync;
         let apart = feature == Feature::GroupInfoTreeApart;
-        // A GroupInfo is a feature of its maker; else the joiner is the actor.
+        // The actor is the issuer if the GroupInfo is tried, and otherwise the joiner.
         let issued = apart || feature == Feature::GroupInfo;
-        let (issuers, joiner) = match issued {
-            true => (self.of_stack(stack), self.dice.pick(&self.stacks.clone()).copied()),
-            false => ((0..self.members.len()).collect(), Some(stack)),
+        let (issuers, joiner) = if issued {
+            (self.of_stack(stack), self.dice.pick(&self.stacks.clone()).copied())
+        } else {
+            ((0..self.members.len()).collect(), Some(stack))
         };
+
         let Some(joining) = joiner else { return Ok(false) };
         let join = if issued { Feature::ExternalJoin } else { feature };
         if !self.allowed(join, joining) || !resync && !self.has_room() {
             return Ok(false);
         }
-        let old = match resync {
-            true => match self.one_of(stack) {
+
+        let old = if resync {
+            match self.one_of(stack) {
                 Some(place) => Some(place),
                 None => return Ok(false),
-            },
-            false => None,
+            }
+        } else {
+            None
         };
+
         let info = if issued { feature } else { Feature::GroupInfo };
         let mut issuers: Vec<usize> = issuers;
         issuers.retain(|&place| {
             Some(place) != old && self.allowed_to(info, self.members[place].stack, joining)
         });
+
         let Some(&issuer) = self.dice.pick(&issuers) else { return Ok(false) };
         let psk = match feature {
             Feature::ExternalJoinPsk => Some(self.new_psk()?),
             _ => None,
         };
+
         let maker = &mut self.members[issuer];
         let actor = maker.stack;
         let own = |e: &dyn std::error::Error| failure(info, actor, actor, e);
@@ -436,6 +477,7 @@ impl World<'_> {
             Some(place) => self.members.swap_remove(place),
             None => self.client(joining)?,
         };
+
         self.log.push(format!("{} joins by itself ({feature})", slot.name));
         let joined =
             slot.member.join_external(&group_info, tree.as_deref(), psk.as_deref(), resync);
@@ -444,6 +486,7 @@ impl World<'_> {
             let what = if by == joining { join } else { info };
             failure(what, by, joining, &*e)
         })?;
+
         let receivers: Vec<Stack> = self.members.iter().map(|slot| slot.stack).collect();
         self.deliver(&commit, (join, joining), &[], |_| Received::Epoch)?;
         slot.since = self.view.epoch + 1;
@@ -470,18 +513,19 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// Somebody outside proposes, a member commits.
+    /// An outsider proposes, a member commits.
     fn outside(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let mut able: Vec<usize> = (0..self.members.len()).collect();
         able.retain(|&p| self.allowed(Feature::CommitByReference, self.members[p].stack));
         if able.is_empty() || !self.has_room() {
             return Ok(false);
         }
+
         let mut client = self.client(stack)?;
         if feature != Feature::NewMemberProposal {
             let sender = client.member.external_sender();
             let mut sender = sender.map_err(|e| failure(feature, stack, stack, &*e))?;
-            // external_senders<V>: one of them.
+            // external_senders<V>, with one sender.
             let Ok(length) = u16::try_from(sender.len()) else { return Ok(false) };
             let mut data = (length | 0x4000).to_be_bytes().to_vec();
             if length < 64 {
@@ -494,6 +538,7 @@ impl World<'_> {
                 return Ok(false);
             }
         }
+
         let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
         let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitByReference) };
         let what = match feature {
@@ -520,6 +565,7 @@ impl World<'_> {
             }
             _ => Outside::Itself,
         };
+
         let mut makers: Vec<usize> = (0..self.members.len()).collect();
         makers.retain(|&p| self.allowed_to(Feature::GroupInfo, self.members[p].stack, stack));
         let Some(&maker) = self.dice.pick(&makers) else { return Ok(false) };
@@ -532,6 +578,7 @@ impl World<'_> {
         if feature == Feature::NewMemberProposal {
             plan.waiting.push(client);
         }
+
         let receivers: Vec<Stack> = self.members.iter().map(|slot| slot.stack).collect();
         self.deliver(&message, (feature, stack), &[], |_| Received::Proposal)?;
         self.commit(plan)?;
@@ -541,7 +588,7 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// A member closes the group and opens its successor, to which all go.
+    /// A member closes the group and opens its successor, which all join.
     fn reinit(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let mut suite = self.suite;
@@ -553,7 +600,9 @@ impl World<'_> {
             let Some(&other) = self.dice.pick(&shared) else { return Ok(false) };
             suite = other;
         }
-        let (group_id, extensions) = (self.dice.bytes(16), self.new_extensions(true));
+
+        let group_id = self.dice.bytes(16);
+        let extensions = self.new_extensions(true);
         let next = ReInit { group_id, suite, extensions };
         let change = Change::ReInit(next.clone());
         let own = |e: &dyn std::error::Error| failure(feature, stack, stack, e);
@@ -569,6 +618,7 @@ impl World<'_> {
             let made = slot.member.reinit_key_package(suite);
             key_packages.push(made.map_err(|e| failure(feature, slot.stack, slot.stack, &*e))?);
         }
+
         self.log.push(format!("{name} opens the successor"));
         let opened = self.members[by].member.reinit(&next, &key_packages);
         let linked = opened.map_err(|e| own(&*e))?;
@@ -576,6 +626,7 @@ impl World<'_> {
             let joined = slot.member.join_reinit(&linked.welcome, linked.tree.as_deref());
             joined.map_err(|e| failure(feature, stack, slot.stack, &*e))?;
         }
+
         self.linked(feature, by)
     }
 
@@ -583,18 +634,20 @@ impl World<'_> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let name = self.members[by].name.clone();
         if self.dice.one_in(2) {
-            // Not all members: one of those that are spare stays behind.
+            // One of the spare members stays behind.
             let spare = self.spare(&[by]);
             if let Some(&behind) = self.dice.pick(&spare) {
                 self.members.remove(behind);
             }
         }
+
         let by = self.place(&name);
         let mut key_packages = Vec::new();
         for slot in self.members.iter_mut().filter(|slot| slot.name != name) {
             let made = slot.member.key_package();
             key_packages.push(made.map_err(|e| failure(feature, slot.stack, slot.stack, &*e))?);
         }
+
         let group_id = self.dice.bytes(16);
         let other = (feature == Feature::BranchExtensions).then(|| self.new_extensions(true));
         self.log.push(format!("{name} opens a branch"));
@@ -604,29 +657,34 @@ impl World<'_> {
             let joined = slot.member.join_branch(&linked.welcome, linked.tree.as_deref());
             joined.map_err(|e| failure(feature, stack, slot.stack, &*e))?;
         }
+
         self.linked(feature, by)
     }
 
-    /// All are in another group now.
+    /// All members are in another group now.
     fn linked(&mut self, feature: Feature, by: usize) -> Outcome<bool> {
         self.forget_letters();
         for slot in &mut self.members {
             slot.since = 1;
         }
+
         self.agree(feature, by)?;
-        let (actor, name) = (self.members[by].stack, self.members[by].name.clone());
+        let actor = self.members[by].stack;
+        let name = self.members[by].name.clone();
         for receiver in self.others(&name) {
             self.tally.passed(feature, actor, receiver, self.suite);
         }
+
         if self.view.epoch == 1 {
             return Ok(true);
         }
-        let reason = format!("it begins with epoch {}", self.view.epoch);
+
+        let reason = format!("it starts in epoch {}", self.view.epoch);
         Err(Failure { feature, actor, receiver: actor, reason })
     }
 }
 
-/// A proposal that waits for its commit.
+/// A proposal that awaits its commit.
 struct Said {
     actor: Stack,
     receivers: Vec<Stack>,

@@ -4,20 +4,20 @@ use conclave_mls::crypto::{PqSuite, Suites};
 use std::fmt;
 use std::str::FromStr;
 
-/// A cipher suite, and whose cryptography it is run with.
+/// A cipher suite, and whether the stacks' cryptography is mended for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Suite {
     /// One of RFC 9420 (section 17.1), by its number.
     Rfc(u16),
     /// One of draft-ietf-mls-pq-ciphersuites-06, as the stacks publish it.
     Draft(PqSuite),
-    /// The same, where a host makes up for what its stack lacks of the draft: stacks take their
-    /// cryptography from a provider.
+    /// The same, but each host supplies what its stack lacks of the draft: stacks take their cryptography
+    /// from a provider.
     Mended(PqSuite),
 }
 
-/// The code points of the post-quantum suites, which are still to be assigned: OpenMLS's, who
-/// cannot change its own. The others have theirs told.
+/// The code points of the post-quantum suites, which are not yet assigned: those of OpenMLS, which are
+/// fixed. The other stacks take any.
 pub const POINTS: Suites = Suites::OPENMLS;
 
 /// Whether OpenMLS 0.9 has a suite of the draft: all but the hybrids with NIST curves, whose code points
@@ -32,14 +32,14 @@ pub fn in_openmls(suite: PqSuite) -> bool {
 }
 
 impl Suite {
-    /// All that at least two stacks may have.
+    /// All suites that at least two stacks may have.
     pub fn all() -> Vec<Self> {
         let of_draft = || PqSuite::ALL.into_iter().filter(|suite| in_openmls(*suite));
         let of_rfc = (1..=7).map(Self::Rfc);
         of_rfc.chain(of_draft().map(Self::Draft)).chain(of_draft().map(Self::Mended)).collect()
     }
 
-    /// What travels.
+    /// The code point on the wire.
     pub fn code_point(self) -> u16 {
         match self {
             Self::Rfc(n) => n,
@@ -49,7 +49,7 @@ impl Suite {
         }
     }
 
-    /// The code points of all, for a client's capabilities.
+    /// All code points, for a client's capabilities.
     pub fn code_points() -> Vec<u16> {
         let mut points: Vec<u16> = Self::all().into_iter().map(Self::code_point).collect();
         points.sort_unstable();

@@ -1,4 +1,4 @@
-//! What was done how often, and what went wrong.
+//! How often each thing was done, and what went wrong.
 
 use crate::failure::Failure;
 use crate::feature::Feature;
@@ -6,37 +6,37 @@ use crate::stack::Stack;
 use crate::suite::Suite;
 use std::collections::BTreeMap;
 
-/// Who did what to whom in which suite.
+/// What was done, by which stack, to which, and in which suite.
 pub type Cell = (Feature, Stack, Stack, Suite);
 
 /// Counts.
 #[derive(Default)]
 pub struct Tally {
-    /// How often it went well.
+    /// How often each cell passed.
     pub passed: BTreeMap<Cell, u64>,
     /// What went wrong, with the command that repeats it.
     pub failed: Vec<(Failure, Suite, String)>,
-    /// Known differences that were looked for and showed, with the reason that the stack gave.
+    /// Known differences that a probe found, with the reason that the stack gave.
     pub shown: Vec<(Failure, Suite)>,
-    /// Known differences that were looked for and did not show.
+    /// Known differences that a probe did not find any more.
     pub gone: Vec<Cell>,
-    /// Scripts that ended early by a difference that shows in some groups only, by its mark.
+    /// How many scripts ended early because of a difference that shows only in some groups, by its mark.
     pub met: BTreeMap<char, u64>,
-    /// How often all members of a group were seen to agree.
+    /// In how many epochs all members agreed.
     pub epochs: u64,
-    /// How often a member read another's message.
+    /// How many messages were read.
     pub messages: u64,
-    /// How many scripts were run.
+    /// How many scripts ran.
     pub scripts: u64,
 }
 
 impl Tally {
-    /// It went well.
+    /// Counts a cell that passed.
     pub fn passed(&mut self, feature: Feature, actor: Stack, receiver: Stack, suite: Suite) {
         *self.passed.entry((feature, actor, receiver, suite)).or_default() += 1;
     }
 
-    /// Whether it went well at least once.
+    /// Whether a cell passed at least once.
     pub fn has_passed(&self, cell: Cell) -> bool {
         self.passed.contains_key(&cell)
     }

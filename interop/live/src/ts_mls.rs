@@ -1,4 +1,4 @@
-//! ts-mls: a process of Node that holds all its clients, spoken to over pipes.
+//! ts-mls: for each version a process of Node that holds all its clients. The program talks to it over pipes.
 
 use crate::member::{
     Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
@@ -7,6 +7,7 @@ use crate::member::{
 use crate::suite::Suite;
 use serde_json::{Value, json};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -21,29 +22,30 @@ struct Driver {
 }
 
 thread_local! {
-    static DRIVER: RefCell<Option<Rc<RefCell<Driver>>>> = const { RefCell::new(None) };
+    /// The processes that run, by the version that they drive.
+    static DRIVERS: RefCell<BTreeMap<u8, Rc<RefCell<Driver>>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ts")
 }
 
-/// Whether Node and the package are here; what to do if not.
-pub fn available() -> Result<()> {
+/// Whether Node and this version of the package are installed; if not, the error says what to do.
+pub fn available(version: u8) -> Result<()> {
     let node = Command::new("node").arg("--version").stdout(Stdio::null()).status();
     if !node.is_ok_and(|status| status.success()) {
-        return Err("Node is not here".into());
+        return Err("Node is not installed".into());
     }
-    if !folder().join("node_modules/ts-mls").is_dir() {
+    if !folder().join(format!("node_modules/ts-mls-{version}")).is_dir() {
         return Err("it is not installed: run `npm ci` in interop/ts".into());
     }
     Ok(())
 }
 
 impl Driver {
-    fn start() -> Result<Self> {
+    fn start(version: u8) -> Result<Self> {
         let mut child = Command::new("node")
-            .arg("driver.mjs")
+            .args(["driver.mjs", &version.to_string()])
             .current_dir(folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -60,7 +62,7 @@ impl Driver {
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         let mut answer: Value = serde_json::from_str(&line)
-            .map_err(|e| format!("the driver answered nothing that can be read: {e}"))?;
+            .map_err(|e| format!("the driver's answer is not JSON: {e}"))?;
         match answer.get("error").and_then(Value::as_str) {
             Some(error) => Err(error.into()),
             None => Ok(answer["ok"].take()),
@@ -81,24 +83,27 @@ struct TsMls {
     name: Vec<u8>,
 }
 
-/// A new client. The first starts the process.
-pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
-    let driver = DRIVER.with(|driver| -> Result<_> {
-        let mut driver = driver.borrow_mut();
-        if let Some(running) = driver.as_ref() {
+/// A new client. The first of each version starts its process.
+pub fn client(version: u8, name: &str, suite: Suite) -> Result<Box<dyn Member>> {
+    let driver = DRIVERS.with(|drivers| -> Result<_> {
+        let mut drivers = drivers.borrow_mut();
+        if let Some(running) = drivers.get(&version) {
             return Ok(running.clone());
         }
-        let started = Rc::new(RefCell::new(Driver::start()?));
-        *driver = Some(started.clone());
+        let started = Rc::new(RefCell::new(Driver::start(version)?));
+        drivers.insert(version, started.clone());
         Ok(started)
     })?;
+
     let id = {
         let mut driver = driver.borrow_mut();
         driver.clients += 1;
         driver.clients
     };
+
     let client = TsMls { driver, id, name: name.into() };
-    let (name, suite) = (hex(name.as_bytes()), suite.code_point());
+    let name = hex(name.as_bytes());
+    let suite = suite.code_point();
     client.ask(json!({ "op": "client", "name": name, "suite": suite }))?;
     Ok(Box::new(client))
 }
@@ -147,8 +152,8 @@ fn change(change: &Change) -> Value {
 impl TsMls {
     fn ask(&self, mut request: Value) -> Result<Value> {
         request["id"] = json!(self.id);
-        request["lifetime"] = json!(LIFETIME);
-        request["leeway"] = json!(LEEWAY);
+        request["lifetime"] = json!(LIFETIME.as_secs());
+        request["leeway"] = json!(LEEWAY.as_secs());
         request["topic"] = json!(TOPIC);
         request["suites"] = json!(Suite::code_points());
         self.driver.borrow_mut().ask(&request)
@@ -162,7 +167,7 @@ impl TsMls {
         self.ask(request).map(|_| ())
     }
 
-    /// Its functions that make linked groups put no tree into the Welcome.
+    /// Asks for a linked group. ts-mls puts no tree into the Welcome of one.
     fn linked(&mut self, request: Value) -> Result<Linked> {
         let welcome = self.ask_bytes(request)?;
         Ok(Linked { welcome, tree: Some(self.tree()?) })
@@ -185,7 +190,8 @@ impl Member for TsMls {
     }
 
     fn create(&mut self, group_id: &[u8], list: &[Extension]) -> Result<()> {
-        let (group_id, list) = (hex(group_id), extensions(list));
+        let group_id = hex(group_id);
+        let list = extensions(list);
         self.tell(json!({ "op": "create", "group_id": group_id, "extensions": list }))
     }
 
@@ -227,7 +233,8 @@ impl Member for TsMls {
 
     fn commit(&mut self, changes: &[Change], how: How) -> Result<Commit> {
         let changes: Value = changes.iter().map(change).collect();
-        let (private, tree) = (how.private, how.tree);
+        let private = how.private;
+        let tree = how.tree;
         let made = self
             .ask(json!({ "op": "commit", "changes": changes, "private": private, "tree": tree }))?;
         Ok(Commit { commit: bytes(&made["commit"])?, welcome: optional(&made["welcome"])? })
@@ -257,7 +264,8 @@ impl Member for TsMls {
     }
 
     fn send(&mut self, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>> {
-        let (data, authenticated_data) = (hex(data), hex(authenticated_data));
+        let data = hex(data);
+        let authenticated_data = hex(authenticated_data);
         self.ask_bytes(
             json!({ "op": "send", "data": data, "authenticated_data": authenticated_data }),
         )
@@ -275,11 +283,13 @@ impl Member for TsMls {
         for member in view["roster"].as_array().ok_or("no roster")? {
             roster.push((u32::try_from(number(&member[0])?)?, bytes(&member[1])?));
         }
+
         let mut list = Vec::new();
         for extension in view["extensions"].as_array().ok_or("no extensions")? {
             let kind = u16::try_from(number(&extension["kind"])?)?;
             list.push(Extension { kind, data: bytes(&extension["data"])? });
         }
+
         Ok(View {
             epoch: number(&view["epoch"])?,
             authenticator: bytes(&view["authenticator"])?,
@@ -335,6 +345,7 @@ impl Member for TsMls {
         if other.is_some() {
             return Err("ts-mls takes no extensions for a branch".into());
         }
+
         let key_packages: Value = key_packages.iter().map(|kp| hex(kp)).collect();
         self.linked(json!({
             "op": "branch",

@@ -1,4 +1,4 @@
-//! A group of members of several stacks, and what is checked of it.
+//! A group of members of several stacks, and the checks after each step.
 
 use crate::failure::{Failure, failure};
 use crate::feature::Feature;
@@ -9,10 +9,10 @@ use crate::stack::Stack;
 use crate::suite::Suite;
 use crate::tally::Tally;
 
-/// What came of a step: whether it was possible, or what went wrong.
+/// The outcome of a step: whether it was possible, or what went wrong.
 pub type Outcome<T = ()> = std::result::Result<T, Failure>;
 
-/// A client in the group or on its way into it.
+/// A client that is in the group or about to join it.
 pub struct Slot {
     /// Its stack.
     pub stack: Stack,
@@ -22,11 +22,11 @@ pub struct Slot {
     pub member: Box<dyn Member>,
     /// Its first epoch in the group.
     pub since: u64,
-    /// How many of the PSKs it knows.
+    /// How many of the PSKs it has been given.
     told: usize,
 }
 
-/// An application message that some have yet to read.
+/// An application message that some members have yet to read.
 struct Letter {
     from: String,
     stack: Stack,
@@ -43,30 +43,31 @@ pub struct World<'a> {
     pub suite: Suite,
     /// The stacks that take part.
     pub stacks: Vec<Stack>,
-    /// Where chance comes from.
+    /// The source of random choices.
     pub dice: Dice,
-    /// Where what happened is counted.
+    /// The counts of what happened.
     pub tally: &'a mut Tally,
     /// The members, in no order.
     pub members: Vec<Slot>,
     /// The group's identifier.
     pub group_id: Vec<u8>,
-    /// What all members saw last.
+    /// What all members saw after the last commit.
     pub view: View,
-    /// What was done, to be read when it fails.
+    /// What was done, printed when the script fails.
     pub log: Vec<String>,
-    /// Whether differences that are known are looked for instead of avoided.
+    /// Whether known differences are looked for instead of avoided.
     pub probing: bool,
     psks: Vec<(Vec<u8>, Vec<u8>)>,
     letters: Vec<Letter>,
     clients: usize,
 }
 
-/// At most how many members a group has.
-const MOST: usize = 8;
+/// The largest number of members of a group.
+const MAX_MEMBERS: usize = 8;
 
 impl<'a> World<'a> {
-    /// A group that a client of the first stack creates and adds others to: `each` of every stack.
+    /// A group created by a client of the first stack, which adds others until it has `each` members of every
+    /// stack.
     pub fn new(
         suite: Suite,
         stacks: &[Stack],
@@ -84,6 +85,7 @@ impl<'a> World<'a> {
             roster: Vec::new(),
             extensions: Vec::new(),
         };
+
         let mut world = Self {
             suite,
             stacks: stacks.to_vec(),
@@ -98,6 +100,7 @@ impl<'a> World<'a> {
             letters: Vec::new(),
             clients: 0,
         };
+
         world.open(each)?;
         Ok(world)
     }
@@ -117,6 +120,7 @@ impl<'a> World<'a> {
                 joiners.push(self.client(stack)?);
             }
         }
+
         let stacks: Vec<Stack> = joiners.iter().map(|joiner| joiner.stack).collect();
         let path = self.dice.one_in(2) && self.paths();
         let how = How { private: false, path, tree: true };
@@ -124,10 +128,11 @@ impl<'a> World<'a> {
         for stack in stacks {
             self.tally.passed(Feature::Create, creator, stack, self.suite);
         }
+
         self.chatter()
     }
 
-    /// A new client that knows all PSKs that there are.
+    /// A new client that knows all PSKs.
     pub fn client(&mut self, stack: Stack) -> Outcome<Slot> {
         self.clients += 1;
         let name = format!("{stack}-{}", self.clients);
@@ -140,7 +145,8 @@ impl<'a> World<'a> {
 
     /// An external PSK that all members know.
     pub fn new_psk(&mut self) -> Outcome<Vec<u8>> {
-        let (id, secret) = (self.dice.bytes(8), self.dice.bytes(32));
+        let id = self.dice.bytes(8);
+        let secret = self.dice.bytes(32);
         self.psks.push((id.clone(), secret));
         for slot in &mut self.members {
             slot.tell(&self.psks)?;
@@ -150,11 +156,13 @@ impl<'a> World<'a> {
 
     /// Whether a member of this stack may do this in front of all others.
     pub fn allowed(&self, feature: Feature, actor: Stack) -> bool {
-        let to = |receiver| self.allowed_to(feature, actor, receiver);
-        self.members.iter().all(|slot| to(slot.stack))
+        // Whoever opens another group does not join it.
+        let opens = feature.is_last() && self.of_stack(actor).len() == 1;
+        let mut receivers = self.members.iter().map(|slot| slot.stack);
+        receivers.all(|stack| opens && stack == actor || self.allowed_to(feature, actor, stack))
     }
 
-    /// Whether this stack may do this to that one.
+    /// Whether the actor's stack may do this in front of the receiver's.
     pub fn allowed_to(&self, feature: Feature, actor: Stack, receiver: Stack) -> bool {
         match known::find((feature, actor, receiver, self.suite)) {
             None => true,
@@ -162,7 +170,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether all follow each other's paths, so that a commit may have one that needs none.
+    /// Whether all follow each other's paths, so that commits may have paths that they do not need.
     pub fn paths(&self) -> bool {
         let follows =
             |one, other| known::find((Feature::CommitUpdate, one, other, self.suite)).is_none();
@@ -175,17 +183,17 @@ impl<'a> World<'a> {
         found.map(|(leaf, _)| *leaf)
     }
 
-    /// Members of a stack, as places.
+    /// The places of a stack's members.
     pub fn of_stack(&self, stack: Stack) -> Vec<usize> {
         (0..self.members.len()).filter(|&place| self.members[place].stack == stack).collect()
     }
 
     /// Whether there is room for more.
     pub fn has_room(&self) -> bool {
-        self.members.len() < MOST
+        self.members.len() < MAX_MEMBERS
     }
 
-    /// Whom the group can spare: members whose stack has another one.
+    /// The members that the group can spare: those whose stack has another member.
     pub fn spare(&self, but: &[usize]) -> Vec<usize> {
         let all = || self.members.iter().map(|slot| slot.stack);
         let half_empty =
@@ -198,7 +206,7 @@ impl<'a> World<'a> {
         (0..self.members.len()).filter(spare).collect()
     }
 
-    /// Whether nobody is left in the left half of the tree once these are removed.
+    /// Whether the left half of the tree is empty once these are removed.
     pub fn empties_half(&self, gone: &[usize]) -> bool {
         let stays = |place: &usize| !gone.contains(place);
         let leaves: Vec<u32> = (0..self.members.len())
@@ -209,7 +217,7 @@ impl<'a> World<'a> {
         size > 1 && leaves.iter().all(|leaf| *leaf >= size / 2)
     }
 
-    /// All members but these receive a message and say what came of it.
+    /// All members but these receive a message and report its effect.
     pub fn deliver(
         &mut self,
         message: &[u8],
@@ -235,7 +243,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// All members see the same as the one at `actor`.
+    /// Checks that all members see the same group as the one at `actor`.
     pub fn agree(&mut self, feature: Feature, actor: usize) -> Outcome {
         let context = self.dice.bytes(5);
         let stack = self.members[actor].stack;
@@ -249,6 +257,7 @@ impl<'a> World<'a> {
                 return Err(Failure { feature, actor: stack, receiver: slot.stack, reason });
             }
         }
+
         let mut names: Vec<&[u8]> = self.members.iter().map(|slot| slot.name.as_bytes()).collect();
         let mut roster: Vec<&[u8]> = own.roster.iter().map(|(_, name)| name.as_slice()).collect();
         names.sort_unstable();
@@ -257,14 +266,16 @@ impl<'a> World<'a> {
             let reason = format!("the roster is {} members", roster.len());
             return Err(Failure { feature, actor: stack, receiver: stack, reason });
         }
+
         self.view = own;
         self.tally.epochs += 1;
         Ok(())
     }
 
-    /// Commits, delivers, lets the new ones join, and sees that all agree.
+    /// Commits, delivers, lets the new members join, and checks that all agree.
     pub fn commit(&mut self, mut plan: Plan) -> Outcome {
-        let (by, feature) = (plan.by, plan.feature);
+        let by = plan.by;
+        let feature = plan.feature;
         let actor = self.members[by].stack;
         let own = |e: &dyn std::error::Error| failure(feature, actor, actor, e);
         let mut changes = std::mem::take(&mut plan.changes);
@@ -273,6 +284,7 @@ impl<'a> World<'a> {
             let made = made.map_err(|e| failure(feature, joiner.stack, joiner.stack, &*e))?;
             changes.push(Change::Add(made));
         }
+
         let leaves: Vec<Option<u32>> =
             plan.removes.iter().map(|&gone| self.leaf(&self.members[gone].name)).collect();
         changes.extend(leaves.into_iter().flatten().map(Change::Remove));
@@ -289,10 +301,10 @@ impl<'a> World<'a> {
         joiners.append(&mut plan.waiting);
         let gone = plan.removes.iter().chain(&plan.removes_by_reference);
         let gone: Vec<String> = gone.map(|&place| self.members[place].name.clone()).collect();
-        let expect = |slot: &Slot| match gone.contains(&slot.name) {
-            true => Received::Removed,
-            false => Received::Epoch,
+        let expect = |slot: &Slot| {
+            if gone.contains(&slot.name) { Received::Removed } else { Received::Epoch }
         };
+
         self.deliver(&made.commit, (feature, actor), &[by], expect)?;
         let accepted = self.members[by].member.accept();
         accepted.map_err(|e| own(&*e))?;
@@ -305,12 +317,13 @@ impl<'a> World<'a> {
         } else {
             Feature::CommitPublic
         });
-        let receivers: Vec<Stack> = self.others(&name);
         let removed = if joiners.is_empty() { Feature::Removed } else { Feature::RemovedReplaced };
         for slot in self.members.iter().filter(|slot| gone.contains(&slot.name)) {
             self.tally.passed(removed, actor, slot.stack, self.suite);
         }
+
         self.members.retain(|slot| !gone.contains(&slot.name));
+        let receivers: Vec<Stack> = self.others(&name);
 
         let by = self.place(&name);
         let welcome = if plan.how.tree { Feature::Welcome } else { Feature::WelcomeTreeApart };
@@ -320,12 +333,11 @@ impl<'a> World<'a> {
             let message = made.welcome.as_ref().ok_or("no Welcome".into());
             let message: Result<&Vec<u8>> = message;
             let message = message.map_err(|e| own(&*e))?;
-            let tree = match plan.how.tree {
-                true => None,
-                false => {
-                    let tree = self.members[by].member.tree();
-                    Some(tree.map_err(|e| own(&*e))?)
-                }
+            let tree = if plan.how.tree {
+                None
+            } else {
+                let tree = self.members[by].member.tree();
+                Some(tree.map_err(|e| own(&*e))?)
             };
             let entered = joiner.member.join(message, tree.as_deref());
             entered.map_err(|e| failure(welcome, actor, joiner.stack, &*e))?;
@@ -333,12 +345,14 @@ impl<'a> World<'a> {
             joined.push(joiner.stack);
             self.members.push(joiner);
         }
+
         self.agree(feature, by)?;
         for receiver in receivers {
             for &feature in &features {
                 self.tally.passed(feature, actor, receiver, self.suite);
             }
         }
+
         for joiner in joined {
             self.tally.passed(welcome, actor, joiner, self.suite);
         }
@@ -355,8 +369,7 @@ impl<'a> World<'a> {
         self.members.iter().filter(|slot| slot.name != name).map(|slot| slot.stack).collect()
     }
 
-    /// A member of each stack writes; all others read, some of it in another order, some of it in a
-    /// later epoch.
+    /// A member of each stack sends messages; all others read them, some out of order, some in a later epoch.
     pub fn chatter(&mut self) -> Outcome {
         self.late_letters()?;
         let mut letters = Vec::new();
@@ -366,6 +379,7 @@ impl<'a> World<'a> {
                 letters.push(self.write(place)?);
             }
         }
+
         let mut kept = Vec::new();
         letters.retain_mut(|letter| {
             let late = self.dice.one_in(4) && self.allowed(Feature::Late, letter.stack);
@@ -374,12 +388,13 @@ impl<'a> World<'a> {
             }
             !late
         });
+
         for place in 0..self.members.len() {
             let mut order: Vec<usize> = (0..letters.len()).collect();
             self.dice.shuffle(&mut order);
             let mut newest: Vec<usize> = Vec::new();
             for number in order {
-                // Out of order if one of the same sender that was sent later was read before.
+                // Out of order if a later message from the same sender was read before.
                 let letter = &letters[number];
                 let late = newest.iter().any(|&n| n > number && letters[n].from == letter.from);
                 newest.push(number);
@@ -387,18 +402,23 @@ impl<'a> World<'a> {
                 self.read(place, letter, feature)?;
             }
         }
+
         self.letters.append(&mut kept);
         Ok(())
     }
 
     fn write(&mut self, place: usize) -> Outcome<Letter> {
-        let (length, aad) = (self.dice.below(300), self.dice.below(20));
-        let (data, authenticated_data) = (self.dice.bytes(length), self.dice.bytes(aad));
+        let length = self.dice.below(300);
+        let aad = self.dice.below(20);
+        let data = self.dice.bytes(length);
+        let authenticated_data = self.dice.bytes(aad);
         let leaf = self.leaf(&self.members[place].name);
         let slot = &mut self.members[place];
         let sent = slot.member.send(&data, &authenticated_data);
         let message = sent.map_err(|e| failure(Feature::Message, slot.stack, slot.stack, &*e))?;
-        let (from, stack, epoch) = (slot.name.clone(), slot.stack, self.view.epoch);
+        let from = slot.name.clone();
+        let stack = slot.stack;
+        let epoch = self.view.epoch;
         Ok(Letter { from, stack, leaf, epoch, data, authenticated_data, message })
     }
 
@@ -407,7 +427,9 @@ impl<'a> World<'a> {
         if slot.name == letter.from || slot.since > letter.epoch {
             return Ok(());
         }
-        let (actor, receiver) = (letter.stack, slot.stack);
+
+        let actor = letter.stack;
+        let receiver = slot.stack;
         let received = slot.member.receive(&letter.message);
         match received.map_err(|e| failure(feature, actor, receiver, &*e))? {
             Received::Data { data, authenticated_data }
@@ -420,15 +442,17 @@ impl<'a> World<'a> {
                 return Err(Failure { feature, actor, receiver, reason });
             }
         }
+
         self.tally.messages += 1;
         self.tally.passed(feature, actor, receiver, self.suite);
         Ok(())
     }
 
-    /// Delivers what was kept back in former epochs: all of two epochs ago, half of the last.
+    /// Delivers messages held back in past epochs: all from two epochs ago, half of those from the last.
     pub fn late_letters(&mut self) -> Outcome {
         let now = self.view.epoch;
-        let (mut due, mut wait) = (Vec::new(), Vec::new());
+        let mut due = Vec::new();
+        let mut wait = Vec::new();
         for letter in std::mem::take(&mut self.letters) {
             let age = now - letter.epoch;
             if age >= 2 || age == 1 && self.dice.one_in(2) {
@@ -437,6 +461,7 @@ impl<'a> World<'a> {
                 wait.push(letter);
             }
         }
+
         self.letters = wait;
         for letter in due {
             let stays = letter.leaf.is_some() && self.leaf(&letter.from) == letter.leaf;
@@ -451,14 +476,14 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// A member writes, and the others read only in a later epoch.
+    /// A member sends a message that the others read only in a later epoch.
     pub fn write_late(&mut self, place: usize) -> Outcome {
         let letter = self.write(place)?;
         self.letters.push(letter);
         Ok(())
     }
 
-    /// Delivers all that was kept back in former epochs.
+    /// Delivers all messages held back in past epochs.
     pub fn all_letters(&mut self) -> Outcome {
         while self.letters.iter().any(|letter| letter.epoch < self.view.epoch) {
             self.late_letters()?;
@@ -466,13 +491,12 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// The group is another one now; what was sent in the former cannot be read any more.
+    /// Drops held-back messages when another group takes this one's place.
     pub fn forget_letters(&mut self) {
         self.letters.clear();
     }
 
-    /// Extensions for a GroupContext: one of a private type and, if `listed`, one that requires
-    /// that type.
+    /// Extensions for a GroupContext: one of a private type and, if `listed`, one that requires that type.
     pub fn new_extensions(&mut self, listed: bool) -> Vec<Extension> {
         let length = 1 + self.dice.below(20);
         let topic = Extension { kind: crate::member::TOPIC, data: self.dice.bytes(length) };
@@ -485,10 +509,11 @@ impl<'a> World<'a> {
         list
     }
 
-    /// An epoch whose resumption PSK all members have: this one or one of the two before.
+    /// An epoch whose resumption PSK all members have: the current one or one of the two before.
     pub fn resumable(&mut self) -> u64 {
         let since = self.members.iter().map(|slot| slot.since).max().unwrap_or_default();
-        let (now, back) = (self.view.epoch, self.dice.below(3) as u64);
+        let now = self.view.epoch;
+        let back = self.dice.below(3) as u64;
         now.saturating_sub(back).max(since).min(now)
     }
 }
@@ -506,31 +531,35 @@ impl Slot {
 
 impl Letter {
     fn empty(stack: Stack) -> Self {
-        let (data, authenticated_data, message) = (Vec::new(), Vec::new(), Vec::new());
-        let (from, leaf, epoch) = (String::new(), None, 0);
+        let data = Vec::new();
+        let authenticated_data = Vec::new();
+        let message = Vec::new();
+        let from = String::new();
+        let leaf = None;
+        let epoch = 0;
         Self { from, stack, leaf, epoch, data, authenticated_data, message }
     }
 }
 
-/// A commit to be made.
+/// The plan of a commit.
 pub struct Plan {
     /// The committer's place.
     pub by: usize,
     /// What the commit is made for.
     pub feature: Feature,
-    /// What it shows besides.
+    /// What else it shows.
     pub along: Vec<Feature>,
-    /// Proposals by value, but for adds and removes.
+    /// Proposals by value, apart from adds and removes.
     pub changes: Vec<Change>,
-    /// Who is added by value.
+    /// The clients added by value.
     pub joiners: Vec<Slot>,
-    /// Who was proposed to be added before.
+    /// The clients whose addition was proposed before.
     pub waiting: Vec<Slot>,
-    /// Who is removed by value.
+    /// The members removed by value.
     pub removes: Vec<usize>,
-    /// Who was proposed to be removed before.
+    /// The members whose removal was proposed before.
     pub removes_by_reference: Vec<usize>,
-    /// How it is made.
+    /// How it is framed.
     pub how: How,
 }
 
@@ -564,6 +593,7 @@ pub fn list(changes: &[Change]) -> String {
         }
         Change::ReInit(next) => format!("reinit into suite {}", next.suite),
     };
+
     let all: Vec<String> = changes.iter().map(one).collect();
     format!("[{}]", all.join(", "))
 }
@@ -573,17 +603,22 @@ fn differ(a: &View, b: &View) -> String {
     if a.epoch != b.epoch {
         what.push(format!("epoch {} and {}", a.epoch, b.epoch));
     }
+
     if a.roster != b.roster {
         what.push("the roster".to_owned());
     }
+
     if a.extensions != b.extensions {
         what.push("the extensions".to_owned());
     }
+
     if a.authenticator != b.authenticator {
         what.push("the epoch authenticator".to_owned());
     }
+
     if a.exported != b.exported {
         what.push("the exported secret".to_owned());
     }
+
     what.join(", ")
 }

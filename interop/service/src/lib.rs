@@ -1,4 +1,4 @@
-//! Conclave behind the working group's interop interface, and what drives clients of that interface
+//! Conclave behind the working group's interop interface, and a driver that runs clients of that interface
 //! through scenarios.
 //!
 //! * [`service`]: the gRPC service `MLSClient` over `conclave-mls`;
@@ -10,7 +10,7 @@
 pub mod drive;
 pub mod service;
 
-/// The interface, as `proto/mls_client.proto` has it.
+/// The interface of `proto/mls_client.proto`.
 #[allow(missing_docs, unused_qualifications, clippy::all, clippy::indexing_slicing)]
 pub mod proto {
     tonic::include_proto!("mls_client");

@@ -3,7 +3,8 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use conclave_interop::drive::{self, drive};
-use conclave_interop::service::{Service, listen};
+use conclave_interop::service::Service;
+use conclave_interop::service::serve::listen;
 use conclave_mls::crypto::CryptoProvider;
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
@@ -27,7 +28,7 @@ struct Serve {
     /// The port to listen at; 0 for any that is free.
     #[arg(long, default_value_t = 50051)]
     port: u16,
-    /// What computes.
+    /// The provider of cryptography.
     #[arg(long, default_value = "aws-lc")]
     provider: Provider,
     /// Forgets each group after every step, and loads it from its rows.
@@ -72,15 +73,18 @@ async fn serve(options: Serve) -> Result<(), String> {
         Provider::AwsLc => Box::new(AwsLc::new()),
         Provider::RustCrypto => Box::new(RustCrypto::new()),
     };
-    let (host, port) = (options.host, options.port);
+
+    let host = options.host;
+    let port = options.port;
     let socket = listen(&host, port).await.map_err(|e| format!("{host}:{port}: {e}"))?;
     println!("conclave-interop listens at {}", socket.address());
     let end = async {
-        // Without signals there is no end but a hard one.
+        // Without signals, only a kill ends the service.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
     };
+
     let service = Service::new(provider, options.reload);
     socket.serve(service, end).await.map_err(|e| e.to_string())
 }

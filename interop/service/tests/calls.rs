@@ -1,8 +1,9 @@
-//! The service's calls one by one: what is in no scenario.
+//! The service's calls one by one, as far as no scenario covers them.
 
 use conclave_interop::proto::mls_client_client::MlsClientClient;
 use conclave_interop::proto::*;
-use conclave_interop::service::{Service, listen};
+use conclave_interop::service::Service;
+use conclave_interop::service::serve::listen;
 use conclave_mls::wire::{Decode, MlsMessage, MlsMessageBody};
 use conclave_provider_rustcrypto::RustCrypto;
 use std::collections::BTreeSet;
@@ -44,12 +45,12 @@ fn add(key_package: Vec<u8>) -> ProposalDescription {
     ProposalDescription { proposal_type: b"add".to_vec(), key_package, ..Default::default() }
 }
 
-/// What came of a call.
+/// The outcome of a call.
 fn code<T>(answer: Result<T, Status>) -> Code {
     answer.map_or_else(|status| status.code(), |_| Code::Ok)
 }
 
-/// A group of alice and bob in one service; their states.
+/// The states of alice and bob in a group of one service.
 async fn pair(client: &mut Client) -> (u32, u32) {
     let alice = create(client, b"pair").await;
     let bob = key_package(client, b"bob").await;
@@ -63,7 +64,7 @@ async fn pair(client: &mut Client) -> (u32, u32) {
     (alice, bob)
 }
 
-/// Every call with some id and some bytes in all of its fields, and what came of it.
+/// The outcome of every call with an id and bytes in all of its fields.
 async fn all_calls(c: &mut Client, id: u32, junk: &[u8]) -> Vec<(&'static str, Code)> {
     let bytes = || junk.to_vec();
     let list = || vec![junk.to_vec()];
@@ -78,6 +79,7 @@ async fn all_calls(c: &mut Client, id: u32, junk: &[u8]) -> Vec<(&'static str, C
         group_id: junk.to_vec(),
         cipher_suite: id,
     };
+
     let commit = || CommitRequest {
         state_id: id,
         by_reference: list(),
@@ -85,6 +87,7 @@ async fn all_calls(c: &mut Client, id: u32, junk: &[u8]) -> Vec<(&'static str, C
         force_path: true,
         external_tree: true,
     };
+
     let handle = || HandleCommitRequest { state_id: id, proposal: list(), commit: bytes() };
     let mut codes = Vec::new();
     macro_rules! call {
@@ -92,6 +95,7 @@ async fn all_calls(c: &mut Client, id: u32, junk: &[u8]) -> Vec<(&'static str, C
             $(codes.push((stringify!($name), code(c.$name($request).await)));)*
         };
     }
+
     call! {
         name NameRequest {};
         supported_ciphersuites SupportedCiphersuitesRequest {};
@@ -158,6 +162,7 @@ async fn all_calls(c: &mut Client, id: u32, junk: &[u8]) -> Vec<(&'static str, C
         };
         free FreeRequest { state_id: id };
     }
+
     codes
 }
 
@@ -166,7 +171,7 @@ async fn unknown_ids_are_not_found_and_nonsense_is_invalid() {
     let mut client = client().await;
     let codes = all_calls(&mut client, 0x0001_0001, b"nonsense").await;
     assert_eq!(codes.len(), 34);
-    // What names no state, or is looked at before its state.
+    // Calls without a state, or with another field that is checked first.
     let others = [
         "name",
         "supported_ciphersuites",
@@ -190,7 +195,7 @@ async fn unknown_ids_are_not_found_and_nonsense_is_invalid() {
     }
 }
 
-/// A message of each kind, of alice's group: whole, cut, too long, damaged.
+/// A message of each kind from alice's group: complete, cut short, too long, damaged.
 async fn junk(client: &mut Client, alice: u32) -> Vec<Vec<u8>> {
     let info = GroupInfoRequest { state_id: alice, external_tree: false };
     let info = client.group_info(info).await.unwrap().into_inner().group_info;
@@ -212,6 +217,7 @@ async fn junk(client: &mut Client, alice: u32) -> Vec<Vec<u8>> {
         }
         junk.push(message);
     }
+
     junk
 }
 
@@ -271,7 +277,8 @@ async fn a_tree_travels_where_it_is_wanted_and_nowhere_else() {
 async fn handshakes_are_encrypted_where_they_are_to_be() {
     let mut client = client().await;
     for encrypt_handshake in [false, true] {
-        let (group_id, identity) = (b"group".to_vec(), b"alice".to_vec());
+        let group_id = b"group".to_vec();
+        let identity = b"alice".to_vec();
         let request = CreateGroupRequest { group_id, cipher_suite: 1, encrypt_handshake, identity };
         let state_id = client.create_group(request).await.unwrap().into_inner().state_id;
         let update = UpdateProposalRequest { state_id };
@@ -299,7 +306,7 @@ async fn to_free_releases_a_state_and_nothing_else() {
     assert_eq!(code(client.store_psk(psk.clone()).await), Code::Ok);
     client.free(FreeRequest { state_id: carol }).await.unwrap();
     assert_eq!(code(client.store_psk(psk).await), Code::NotFound);
-    // An id is not given twice.
+    // No id is used twice.
     let next = create(&mut client, b"another").await;
     assert!(![alice, bob, carol].contains(&next));
 }
@@ -317,6 +324,7 @@ async fn a_key_package_serves_once_and_is_kept_if_the_welcome_is_bad() {
         welcome,
         ..Default::default()
     };
+
     let mut damaged = welcome.clone();
     *damaged.last_mut().unwrap() ^= 1;
     assert_eq!(code(client.join_group(join(damaged)).await), Code::InvalidArgument);
@@ -337,6 +345,7 @@ async fn a_commit_that_would_leave_a_proposal_out_is_not_made() {
         by_reference: by_reference.clone(),
         ..Default::default()
     };
+
     let refused = client.commit(commit()).await;
     assert_eq!(code(refused), Code::FailedPrecondition);
     let pending = HandlePendingCommitRequest { state_id: alice };
@@ -347,6 +356,7 @@ async fn a_commit_that_would_leave_a_proposal_out_is_not_made() {
         let request = StorePskRequest { state_or_transaction_id: state, psk_id, psk_secret };
         client.store_psk(request).await.unwrap();
     }
+
     let commit = client.commit(commit()).await.unwrap().into_inner().commit;
     client.handle_pending_commit(pending).await.unwrap();
     let request = HandleCommitRequest { state_id: bob, proposal: by_reference, commit };
@@ -364,6 +374,7 @@ async fn whoever_is_removed_is_told_and_can_do_nothing_any_more() {
         removed_id: b"bob".to_vec(),
         ..Default::default()
     };
+
     let request = CommitRequest { state_id: alice, by_value: vec![remove], ..Default::default() };
     let commit = client.commit(request).await.unwrap().into_inner().commit;
     let request = HandleCommitRequest { state_id: bob, commit, ..Default::default() };
@@ -384,13 +395,15 @@ async fn another_commit_in_place_of_a_pending_one_is_the_one_that_counts() {
     client.handle_pending_commit(HandlePendingCommitRequest { state_id: alice }).await.unwrap();
     let request = HandleCommitRequest { state_id: bob, commit: second, ..Default::default() };
     client.handle_commit(request).await.unwrap();
-    let (a, b) = (authenticator(&mut client, alice).await, authenticator(&mut client, bob).await);
+    let a = authenticator(&mut client, alice).await;
+    let b = authenticator(&mut client, bob).await;
     assert_eq!(a.unwrap(), b.unwrap());
 }
 
-/// Every message, field and call of `proto/mls_client.proto`, without words.
+/// Every message, field and call of `proto/mls_client.proto`, without comments.
 fn interface() -> BTreeSet<String> {
-    let (mut of, mut lines) = (String::new(), BTreeSet::new());
+    let mut of = String::new();
+    let mut lines = BTreeSet::new();
     for line in include_str!("../proto/mls_client.proto").lines() {
         let line = line.split("//").next().unwrap_or_default().trim();
         let words: Vec<&str> =
@@ -407,6 +420,7 @@ fn interface() -> BTreeSet<String> {
             other => panic!("{other:?}"),
         }
     }
+
     lines
 }
 

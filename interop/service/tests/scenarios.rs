@@ -12,7 +12,8 @@ fn drive(options: &[&str]) -> Output {
 }
 
 fn text(output: &Output) -> String {
-    let (out, err) = (&output.stdout, &output.stderr);
+    let out = &output.stdout;
+    let err = &output.stderr;
     format!("{}{}", String::from_utf8_lossy(out), String::from_utf8_lossy(err))
 }
 
@@ -34,19 +35,20 @@ fn every_scenario_passes_in_every_mode_and_is_recorded() {
     ]);
     let text = text(&output);
     assert!(output.status.success(), "{text}");
-    // Each script in three suites, two framings, two ways of trees, and two casts.
+    // Each script runs in three suites, two framings, two ways of transporting trees, and two distributions.
     let cells: Vec<&str> =
         text.lines().filter(|line| line.contains("  1: ") && line.contains("  3: ")).collect();
     assert_eq!(cells.len(), 49, "{text}");
     assert!(cells.iter().all(|line| line.ends_with("  1: 8/8  2: 8/8  3: 8/8")), "{text}");
     assert!(text.contains("1176 runs, ") && text.ends_with("; 0 failed\n"), "{text}");
-    // Whoever joined by a Welcome was recorded; who was passive for long, for long.
+    // All members that joined by a Welcome were recorded, for as long as they were passive.
     let read = |scenario: &str| {
         let path = folder.join(format!("passive-client-{scenario}.json"));
         let file = std::fs::read_to_string(path).unwrap();
         let vectors: serde_json::Value = serde_json::from_str(&file).unwrap();
         vectors.as_array().unwrap().clone()
     };
+
     let epochs = |vector: &serde_json::Value| vector["epochs"].as_array().unwrap().len();
     for scenario in ["welcome_join", "commit", "external_proposals", "deep_random"] {
         let vectors = read(scenario);
@@ -54,6 +56,7 @@ fn every_scenario_passes_in_every_mode_and_is_recorded() {
         assert!(vectors.iter().any(|v| v["ratchet_tree"].is_string()), "{scenario}");
         assert!(vectors.iter().any(|v| v["ratchet_tree"].is_null()), "{scenario}");
     }
+
     assert!(read("deep_random").iter().any(|v| epochs(v) > 2));
 }
 
@@ -114,27 +117,27 @@ fn a_step_that_fails_fails_the_run_and_is_named() {
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("some.json");
     let failing = [
-        // A PSK that the other does not know.
+        // A PSK that the other member does not know.
         (
             r#"{"action": "installExternalPSK", "clients": ["alice"]},
             {"action": "fullCommit", "actor": "alice", "members": ["bob"],
              "byValue": [{"proposalType": "externalPSK", "pskID": 1}]}"#,
             "step 2",
         ),
-        // A proposal that cannot be committed: of two for one leaf the last is.
+        // A proposal that cannot be committed: of two for one leaf, only the last can.
         (
             r#"{"action": "removeProposal", "actor": "bob", "removed": "bob"},
             {"action": "updateProposal", "actor": "bob"},
             {"action": "fullCommit", "actor": "alice", "byReference": [1, 2]}"#,
             "step 3",
         ),
-        // Somebody who does not follow.
+        // A member that does not follow.
         (
             r#"{"action": "fullCommit", "actor": "alice"},
             {"action": "agree", "members": ["alice", "bob"]}"#,
             "step 2",
         ),
-        // Somebody who is not there.
+        // An actor that does not exist.
         (r#"{"action": "agree", "members": ["alice"]}"#, "step 1"),
         (r#"{"action": "agree", "members": ["alice", "bob"], "extensionTypes": [5]}"#, "step 1"),
         (r#"{"action": "dance", "actor": "alice"}"#, "step 1"),
@@ -160,7 +163,7 @@ fn a_service_says_where_it_listens_and_ends_cleanly_when_interrupted() {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim().rsplit(' ').next().unwrap();
-    // Somebody who stays connected does not keep it.
+    // An open connection does not keep the service running.
     let _connection = std::net::TcpStream::connect(address).unwrap();
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
@@ -171,6 +174,7 @@ fn a_service_says_where_it_listens_and_ends_cleanly_when_interrupted() {
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+
     child.kill().unwrap();
     panic!("it does not end");
 }

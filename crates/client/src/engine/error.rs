@@ -2,8 +2,10 @@
 
 use crate::suites::suite_names;
 use conclave_delivery::api::{DeviceId, ErrorCode};
+use conclave_mls::CipherSuite;
 use conclave_mls::crypto::CryptoError;
-use conclave_mls::{ApplyError, CipherSuite};
+use conclave_mls::error::Misuse;
+use conclave_mls::storage::ApplyError;
 use conclave_store::StoreError;
 use core::fmt;
 
@@ -90,7 +92,7 @@ impl From<ApplyError<StoreError>> for EngineError {
     fn from(e: ApplyError<StoreError>) -> Self {
         match e {
             ApplyError::Write(e) => Self::Store(e),
-            ApplyError::Stale | ApplyError::Reload => Self::Mls(conclave_mls::Misuse::Stale.into()),
+            ApplyError::Stale | ApplyError::Reload => Self::Mls(Misuse::Stale.into()),
         }
     }
 }

@@ -7,7 +7,9 @@ use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
 use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
 use conclave_delivery::api::{CreateGroup, Decode, Encode, FetchLog, GroupKind};
-use conclave_mls::{CipherSuite, Config, Group, GroupId, GroupInfoOptions, GroupParams, TreeRead};
+use conclave_mls::group::{GroupParams, TreeRead};
+use conclave_mls::join::GroupInfoOptions;
+use conclave_mls::{CipherSuite, Config, Group, GroupId};
 use conclave_store::Store;
 
 /// How many log entries are fetched, and written, at once.
@@ -124,7 +126,7 @@ impl<S: Store> Engine<S> {
     /// Leaves a group without a word to the others: nobody else is in it, or none can be said.
     pub(super) fn forget(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
-        let mut batch = conclave_mls::rows::Batch::new(id.clone());
+        let mut batch = conclave_mls::storage::Batch::new(id.clone());
         batch.clear = true;
         let (seq, by) = (record.cursor, self.device().clone());
         let record = GroupRecord { stage: Stage::Left, asked_by: None, ..record };

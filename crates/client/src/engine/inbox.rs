@@ -9,10 +9,9 @@ use crate::request::Request;
 use conclave_delivery::api::{
     AckInbox, FetchInbox, InboxItem, ListDevices, WelcomeItem, short_group,
 };
-use conclave_mls::{
-    Config, Epoch, Group, GroupId, JoinStage, KeyPackageRef, OwnKeyPackage, WelcomeStage,
-    welcome_recipients,
-};
+use conclave_mls::join::{JoinStage, WelcomeStage, welcome_recipients};
+use conclave_mls::key_package::{KeyPackageRef, OwnKeyPackage};
+use conclave_mls::{Config, Epoch, Group, GroupId};
 use conclave_store::Store;
 
 /// How many invitations are fetched at once.
@@ -184,7 +183,7 @@ impl<S: Store> Engine<S> {
         let stage = stage.join(provider, &[], tree, None)?;
         let joined = stage.context();
         if joined.group_id != welcome.group_id || joined.epoch != Epoch(welcome.epoch) {
-            return Err(conclave_mls::Rejection::WrongGroup.into());
+            return Err(conclave_mls::error::Rejection::WrongGroup.into());
         }
         Ok(stage)
     }

@@ -6,7 +6,8 @@ use crate::code::{epoch_code, member_code, pair_code};
 use crate::output::Answer;
 use crate::record::{Stage, Who};
 use conclave_delivery::api::DeviceId;
-use conclave_mls::{GroupId, SignaturePublicKey};
+use conclave_mls::GroupId;
+use conclave_mls::credential::SignaturePublicKey;
 use conclave_store::Store;
 use std::collections::BTreeMap;
 

@@ -9,27 +9,27 @@ use conclave_delivery::api::{
     Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages, WithdrawKeyPackages,
 };
 use conclave_delivery::http_client::ClientError;
-use conclave_mls::wire::codec::Encode;
-use conclave_mls::wire::{LeafNodeSource, MlsMessage, MlsMessageBody};
-use conclave_mls::{
-    CipherSuite, Credential, KeyPackageParams, KeyPackageRef, LeafParams, Lifetime, OwnKeyPackage,
-};
+use conclave_mls::credential::LeafParams;
+use conclave_mls::key_package::{KeyPackageParams, KeyPackageRef, Lifetime, OwnKeyPackage};
+use conclave_mls::wire::LeafNodeSource;
+use conclave_mls::{CipherSuite, Credential};
 use conclave_store::Store;
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 /// With fewer key packages of a suite than this at the service, more are made.
 const LOW: usize = 5;
 /// How many there are then.
 const ENOUGH: usize = 10;
-/// How long a key package may be used, in seconds; and how long before now that began, for those
-/// whose clocks are behind.
-const LIFETIME: u64 = 90 * 24 * 60 * 60;
-const CLOCK_SKEW: u64 = 60 * 60;
+/// How long a key package may be used; and how long before now that began, for those whose clocks are
+/// behind.
+const LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
 impl<S: Store> Engine<S> {
     pub(super) fn lifetime(&self) -> Lifetime {
-        let now = self.seconds();
-        Lifetime { not_before: now.saturating_sub(CLOCK_SKEW), not_after: now + LIFETIME }
+        let start = self.time().saturating_sub(CLOCK_SKEW);
+        Lifetime::starting_at(start, CLOCK_SKEW + LIFETIME)
     }
 
     /// The own leaf: who this is, and what it supports. That is what the device uses, not all that
@@ -55,9 +55,7 @@ impl<S: Store> Engine<S> {
                 continue;
             }
             references.push(reference.clone());
-            let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
-            let message = MlsMessage::from(body).to_bytes();
-            key_packages.push(message.map_err(conclave_mls::Error::from)?.into());
+            key_packages.push(own.message()?.into());
         }
         // Without its secrets a key package is of no use to anybody.
         if !gone.is_empty() {
@@ -154,10 +152,10 @@ impl<S: Store> Engine<S> {
         held: &BTreeSet<&KeyPackageRef>,
         service_now: u64,
     ) -> Vec<Change> {
-        let now = self.seconds().min(service_now);
+        let now = self.time().as_secs().min(service_now);
         let expired = |own: &&OwnKeyPackage| match &own.key_package().leaf_node.leaf_node_source {
             LeafNodeSource::KeyPackage(lifetime) => {
-                lifetime.not_after.saturating_add(LIFETIME) < now
+                lifetime.not_after.saturating_add(LIFETIME.as_secs()) < now
             }
             _ => false,
         };

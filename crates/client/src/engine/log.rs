@@ -7,14 +7,15 @@ use crate::code::short_member_code;
 use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use conclave_delivery::api::{ContentType, DeviceId, LogEntry, LogPage};
+use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::CryptoProvider;
-use conclave_mls::wire::Proposal;
+use conclave_mls::error::Rejection;
+use conclave_mls::group::{Answers, EpochChange, Member, Proposal, Refused, Sender, Status};
+use conclave_mls::storage::Fold;
 use conclave_mls::{
-    Answers, ApplyError, Credential, CredentialRequest, EpochChange, Error, Event, Fold, Group,
-    GroupId, Member, Misuse, Received, Refused, Rejection, Sender, Status, Transition, Verdict,
+    Credential, Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict,
 };
 use conclave_store::Store;
-use core::convert::Infallible;
 use std::collections::VecDeque;
 
 /// The device that a credential names.
@@ -80,7 +81,7 @@ enum Halt {
 }
 
 /// One entry's step: what it leads to, and its transition.
-type Step = (What, Option<Transition<Group>>);
+type Step = (What, Option<Transition<Group, Event>>);
 
 /// Judges credentials; none if somebody has to be asked for first.
 type Judge<'a> = dyn FnMut(&[CredentialRequest]) -> Option<Vec<Verdict>> + 'a;
@@ -132,7 +133,7 @@ impl<S: Store> Engine<S> {
         record: &GroupRecord,
         page: &LogPage,
     ) -> Result<(Option<Halt>, bool), EngineError> {
-        let (provider, now) = (self.provider.clone(), self.seconds());
+        let (provider, now) = (self.provider.clone(), self.time());
         let mut own = self.front_message_of(id);
         let mut changes = Vec::new();
         let (mut plan, mut halt) = (Vec::new(), None);
@@ -156,7 +157,9 @@ impl<S: Store> Engine<S> {
                 };
                 match process(&*provider, fold.state(), now, entry, &mut judge) {
                     Ok((what, transition)) => {
-                        push(&mut fold, transition)?;
+                        if let Some(transition) = transition {
+                            push(&mut fold, transition)?;
+                        }
                         what
                     }
                     Err(stop) => {
@@ -170,7 +173,7 @@ impl<S: Store> Engine<S> {
             plan.push(Planned { seq: entry.seq, time: entry.received_at, what });
             if out {
                 let deletion = fold.state().delete()?;
-                push(&mut fold, Some(deletion))?;
+                push(&mut fold, deletion)?;
                 halt = Some(Halt::Out);
                 break;
             }
@@ -203,25 +206,22 @@ impl<S: Store> Engine<S> {
     }
 }
 
-fn push(fold: &mut Fold<'_, Group>, step: Option<Transition<Group>>) -> Result<(), EngineError> {
-    let Some(transition) = step else { return Ok(()) };
-    let stale = |_: ApplyError<Infallible>| EngineError::Mls(Misuse::Stale.into());
-    fold.push(transition).map_err(stale)
+fn push<O>(fold: &mut Fold<'_, Group>, step: Transition<Group, O>) -> Result<(), EngineError> {
+    fold.push(step).map_err(|e| e.without_write().into())
 }
 
 /// Computes what one entry leads to.
 fn process(
     provider: &dyn CryptoProvider,
     group: &Group,
-    now: u64,
+    now: UnixTime,
     entry: &LogEntry,
     judge: &mut Judge<'_>,
 ) -> Result<Step, Halt> {
     match group.process(provider, now, &entry.message) {
         Ok(Received::Known) => Ok((What::Nothing, None)),
-        Ok(Received::Application(step) | Received::OwnCommit(step)) => {
-            Ok((What::Event, Some(step)))
-        }
+        Ok(Received::Application(step)) => Ok((What::Event, Some(step.untyped()))),
+        Ok(Received::OwnCommit(step)) => Ok((What::Event, Some(step.untyped()))),
         Ok(Received::Proposal(stage)) => {
             let device = |leaf| device_of(&group.member(leaf)?.credential);
             let from = match stage.sender() {
@@ -238,7 +238,7 @@ fn process(
             match stage.resolve(group, &verdicts) {
                 Ok(step) => {
                     let from = from.unwrap_or_else(|| entry.sender.clone());
-                    Ok((What::Proposal(from, proposed), Some(step)))
+                    Ok((What::Proposal(from, proposed), Some(step.untyped())))
                 }
                 Err(refused) => refuse(entry, refused),
             }
@@ -248,11 +248,12 @@ fn process(
             let answers = Answers { verdicts, psks: Vec::new() };
             let out = stage.removes().any(|leaf| leaf == group.own_leaf());
             match stage.resolve(group, provider, now, &answers) {
-                Ok(step) if out => Ok((What::Out, Some(step))),
-                Ok(step) => Ok((What::Event, Some(step))),
+                Ok(step) if out => Ok((What::Out, Some(step.untyped()))),
+                Ok(step) => Ok((What::Event, Some(step.untyped()))),
                 Err(refused) => refuse(entry, refused),
             }
         }
+        Ok(_) => Err(Halt::Stuck(format!("this version cannot read message {}", entry.seq))),
         Err(refused) => refuse(entry, refused),
     }
 }
@@ -273,7 +274,7 @@ fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
         return Err(Halt::Stuck(format!("commit {seq} by {sender} is refused: {refused}")));
     }
     let (sender, reason) = (entry.sender.clone(), refused.error.to_string());
-    let step = refused.key_deletion.map(|step| *step);
+    let step = refused.key_deletion.map(|step| step.untyped());
     Ok((What::Refused { sender, reason, event: step.is_some() }, step))
 }
 

@@ -28,11 +28,14 @@ use crate::request::Request;
 use crate::suites::{CLASSIC, HYBRID};
 use conclave_delivery::api::{DeviceId, ErrorCode, Event as Hint, InboxItem, Name, Register};
 use conclave_delivery::http_client::Heard;
+use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, Suite};
-use conclave_mls::{CipherSuite, Config, CredentialRequest, Event, Group, GroupId, apply};
-use conclave_mls::{KeyPackageRef, Transition, ValidKeyPackage};
+use conclave_mls::key_package::{KeyPackageRef, ValidKeyPackage};
+use conclave_mls::storage::Outcome;
+use conclave_mls::{CipherSuite, Config, Event, Group, GroupId, Transition, UnixTime, apply};
 use conclave_store::Store;
 use core::fmt;
+use core::time::Duration;
 pub use error::EngineError;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -289,8 +292,9 @@ impl<S: Store> Engine<S> {
         self.book.current().map(|group| self.group_name(group))
     }
 
-    fn seconds(&self) -> u64 {
-        self.now / 1000
+    /// The time as MLS and the service want it: in seconds.
+    fn time(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_millis(self.now)).unwrap_or(UnixTime::MAX)
     }
 
     /// The suite to register with: the first that the service has not refused. Each serves, as
@@ -396,7 +400,7 @@ impl<S: Store> Engine<S> {
                 &Suite::new(&*self.provider, suite)?,
                 identity.device.clone(),
                 &identity.signer,
-                self.seconds(),
+                self.time(),
             )?;
             return Ok(Some((request.into(), Purpose::Register)));
         }
@@ -541,20 +545,21 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Writes a step of a group with what belongs to it, and takes it.
-    fn step(
+    /// Writes a step of a group with what belongs to it, takes it, and gives out its outcome; none if
+    /// there is no such group.
+    fn step<O: Outcome<Event>>(
         &mut self,
         id: &GroupId,
-        transition: Transition<Group>,
+        step: Transition<Group, O>,
         changes: impl FnOnce(&Event) -> Vec<Change>,
-    ) -> Result<Option<Event>, EngineError> {
+    ) -> Result<Option<O>, EngineError> {
         let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
         let book = &mut self.book;
-        let event = apply(&mut live.group, transition, |write| {
+        let outcome = apply(&mut live.group, step, |write| {
             let changes = write.events.first().map(changes).unwrap_or_default();
             book.commit(Some(write.batch), changes)
         })?;
-        Ok(Some(event))
+        Ok(Some(outcome))
     }
 
     /// Takes what the user said.

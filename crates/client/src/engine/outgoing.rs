@@ -12,12 +12,9 @@ use conclave_delivery::api::{
     SubmitCommit, SubmitProposal,
 };
 use conclave_mls::crypto::CryptoRng;
-use conclave_mls::wire::codec::Decode;
-use conclave_mls::wire::{MlsMessage, MlsMessageBody};
-use conclave_mls::{
-    CipherSuite, CommitOptions, Config, Event, Framing, GroupId, LeafIndex, NewProposal, Padding,
-    ValidKeyPackage, Verdict,
-};
+use conclave_mls::group::{CommitOptions, Framing, LeafIndex, NewProposal, Padding, Proposal};
+use conclave_mls::key_package::{ValidKeyPackage, key_package_from_message};
+use conclave_mls::{CipherSuite, Config, Event, GroupId, Verdict};
 use conclave_store::Store;
 
 type Next = Option<(Request, Purpose)>;
@@ -99,13 +96,13 @@ impl<S: Store> Engine<S> {
         }
         let (provider, rng) = (&*self.provider, &mut *self.rng);
         let sealed = live.group.encrypt(provider, rng, &payload.to_data(), &Self::framing());
-        let transition = match sealed {
-            Ok(transition) => transition,
+        let step = match sealed {
+            Ok(step) => step,
             Err(e) => return self.failed(id, key, format!("a message is not sent: {e}")),
         };
         let payload = payload.clone();
         let group = id.clone();
-        self.step(id, transition, move |event| {
+        self.step(id, step, move |event| {
             let Event::Message(message) = event else { return Vec::new() };
             let work = Work::Send { payload, sealed: Some(message.clone()) };
             vec![Change::Item(key, Some(Item { group, work }))]
@@ -129,13 +126,13 @@ impl<S: Store> Engine<S> {
             group_info: Some(GROUP_INFO),
             ..CommitOptions::default()
         };
-        let now = self.seconds();
-        let transition = match live.group.commit(&*self.provider, &mut *self.rng, now, options) {
-            Ok(transition) => transition,
+        let now = self.time();
+        let step = match live.group.commit(&*self.provider, &mut *self.rng, now, options) {
+            Ok(step) => step,
             Err(e) => return Ok(Err(e)),
         };
         also.extend(item.map(|(key, item)| Change::Item(key, Some(item))));
-        self.step(id, transition, move |_| also)?;
+        self.step(id, step, move |_| also)?;
         if let Some(live) = self.groups.get_mut(id) {
             live.delivered = false;
         }
@@ -164,13 +161,18 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Says when others' proposals are to be committed, if there are any.
+    /// Plans when to commit others' proposals, if there are any.
     pub(super) fn plan_auto_commit(&mut self, id: &GroupId) {
         let leaving = self.book.leaving(id);
         let Some(live) = self.groups.get_mut(id) else { return };
-        // Who wants to leave cannot commit that itself, and a commit of something else undoes it:
-        // only if nobody is there who does not want to leave.
-        let (least, wait) = if leaving { (2, LEAVER_WAIT) } else { (1, COMMIT_WAIT) };
+        let own_leaf = live.group.own_leaf();
+        let mut proposals = live.group.view().proposals();
+        let removed =
+            proposals.any(|p| matches!(p.proposal, Proposal::Remove(leaf) if *leaf == own_leaf));
+
+        // A member cannot commit its own removal, and its commit of anything else undoes the proposal. So this
+        // device commits only if nobody does who is to stay.
+        let (least, wait) = if leaving || removed { (2, LEAVER_WAIT) } else { (1, COMMIT_WAIT) };
         if live.own_only || live.group.pending_proposals() < least {
             live.commit_at = None;
         } else if live.commit_at.is_none() {
@@ -258,7 +260,7 @@ impl<S: Store> Engine<S> {
         problems: &mut Vec<String>,
     ) -> Vec<ValidKeyPackage> {
         let Some(live) = self.groups.get(id) else { return packages.to_vec() };
-        let (now, provider) = (self.seconds(), &*self.provider);
+        let (now, provider) = (self.time(), &*self.provider);
         let rng = &mut *self.rng;
         let mut attempt = |packages: &[ValidKeyPackage]| {
             let adds = packages.iter().map(|package| NewProposal::Add(Box::new(package.clone())));
@@ -384,16 +386,13 @@ impl<S: Store> Engine<S> {
         suite: CipherSuite,
         message: &[u8],
     ) -> Result<(ValidKeyPackage, Vec<Change>), String> {
-        let message = MlsMessage::from_bytes(message).map_err(|e| e.to_string())?;
-        let MlsMessageBody::KeyPackage(package) = message.body else {
-            return Err("it is none".into());
-        };
+        let package = key_package_from_message(message).map_err(|e| e.to_string())?;
         if package.cipher_suite != suite {
             let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
             return Err(format!("the service gives out one of {given} instead of {asked}"));
         }
-        let now = self.seconds();
-        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), *package)
+        let now = self.time();
+        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), package)
             .map_err(|e| e.to_string())?;
         let credential = stage.credential().clone();
         let (verdict, pins) = match self.judge(core::slice::from_ref(&credential)) {
@@ -476,17 +475,17 @@ impl<S: Store> Engine<S> {
             };
         }
         let Some(live) = self.groups.get(id) else { return Ok(None) };
-        let (now, framing) = (self.seconds(), Self::framing());
+        let (now, framing) = (self.time(), Self::framing());
         let (provider, rng) = (&*self.provider, &mut *self.rng);
         let removal = NewProposal::Remove(own_leaf);
-        let transition = match live.group.propose(provider, rng, now, removal, &framing) {
-            Ok(transition) => transition,
+        let step = match live.group.propose(provider, rng, now, removal, &framing) {
+            Ok(step) => step,
             Err(e) => return self.failed(id, key, format!("you cannot leave: {e}")),
         };
         let group = id.clone();
-        self.step(id, transition, move |event| {
-            let Event::Proposal { message, .. } = event else { return Vec::new() };
-            let proposed = Some((epoch.0, message.clone()));
+        self.step(id, step, move |event| {
+            let Event::Proposal(proposal) = event else { return Vec::new() };
+            let proposed = Some((epoch.0, proposal.message.clone()));
             let work = Work::Leave { alone, committing: false, proposed };
             vec![Change::Item(key, Some(Item { group, work }))]
         })?;

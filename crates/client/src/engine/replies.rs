@@ -189,7 +189,7 @@ impl<S: Store> Engine<S> {
         message: Option<Vec<u8>>,
     ) -> Result<(), EngineError> {
         let cursor = self.cursor(id);
-        let (sender, received_at) = (self.device().clone(), self.seconds());
+        let (sender, received_at) = (self.device().clone(), self.time().as_secs());
         let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
         live.refusals = 0;
         match outcome {
@@ -356,8 +356,8 @@ impl<S: Store> Engine<S> {
             let work = not_committed(&item.work)?;
             Some(Change::Item(key, Some(Item { group: id.clone(), work })))
         });
-        let transition = live.group.commit_rejected(&pending.id)?;
-        self.step(id, transition, |_| change.into_iter().collect())?;
+        let step = live.group.commit_rejected(&pending.id)?;
+        self.step(id, step, |_| change.into_iter().collect())?;
         Ok(again)
     }
 }

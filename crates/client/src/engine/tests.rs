@@ -12,15 +12,16 @@ use crate::output::Output;
 use crate::record::News;
 use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
+use conclave_crypto::testing::TestRng;
 use conclave_delivery::api::{DeviceId, ErrorCode, Token};
 use conclave_delivery::http_client::{ClientError, Heard};
 use conclave_delivery::service::{Caller, Limits, Operation, Service, ServiceError};
 use conclave_delivery::storage::SqliteStorage;
-use conclave_mls::rows::RowKey;
-use conclave_mls::{CipherSuite, GroupId};
+use conclave_mls::storage::RowKey;
+use conclave_mls::{CipherSuite, GroupId, UnixTime};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_store::{MemoryStore, Secret, Store, StoreError, WriteSet};
-use conclave_testkit::SeededRng;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -151,7 +152,7 @@ struct World {
     now: u64,
     seed: u64,
     /// Decides what fails.
-    rng: SeededRng,
+    rng: TestRng,
     /// One in so many calls gets lost, one in so many answers; 0 for none.
     loss: u64,
     /// What a service that lies makes of its answers.
@@ -188,10 +189,18 @@ impl World {
     /// A service with this cryptography.
     fn with_service_of(seed: u64, provider: Arc<RustCrypto>) -> Self {
         let (service, folder) = service(provider);
-        let rng = SeededRng::from_u64(seed);
+        let rng = TestRng(seed);
         let (devices, now) = (Vec::new(), 1_700_000_000_000);
         let (loss, lie, fault, refused_suite) = (0, None, None, None);
         Self { service, devices, now, seed, rng, loss, lie, fault, refused_suite, _folder: folder }
+    }
+
+    /// The randomness of one life of a device: what others draw does not move it.
+    fn rng_of(&self, id: &DeviceId, life: u64) -> TestRng {
+        // FNV-1a, to tell the names apart.
+        let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        let name = format!("{} {id} {life}", self.seed);
+        TestRng(name.bytes().fold(0xcbf2_9ce4_8422_2325, hash))
     }
 
     fn engine(
@@ -201,12 +210,11 @@ impl World {
         disk: &Disk,
         life: u64,
     ) -> Engine<Disk> {
-        let rng = SeededRng::from_u64(self.seed).fork(&format!("{id} {life}"));
         Engine::open(Setup {
             device: id.clone(),
             cipher_suite: suite,
             provider: provider(),
-            rng: Box::new(rng),
+            rng: Box::new(self.rng_of(id, life)),
             store: disk.clone(),
         })
         .unwrap()
@@ -241,6 +249,10 @@ impl World {
         device.life += 1;
     }
 
+    fn time(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_millis(self.now)).unwrap()
+    }
+
     fn say(&mut self, i: usize, line: &str) {
         let command = Command::parse(line).unwrap();
         self.devices[i].engine.command(self.now, command).unwrap();
@@ -254,7 +266,7 @@ impl World {
     fn call(&mut self, i: usize, request: Request) -> Result<Reply, ClientError> {
         let token = self.devices[i].token.clone();
         let device = token.map(|token| self.service.authenticate(token.expose()).unwrap());
-        let caller = Caller { device, now: self.now / 1000 };
+        let caller = Caller { device, now: self.time() };
         if let Some(error) = self.fault.as_ref().and_then(|fault| fault(&request)) {
             return Err(error);
         }
@@ -295,7 +307,7 @@ impl World {
 
     /// The same, over a connection that fails at times; and the answer to the device.
     fn call_and_answer(&mut self, i: usize, request: Request) {
-        let lost = |world: &mut Self| world.loss > 0 && world.rng.one_in(world.loss);
+        let lost = |world: &mut Self| world.loss > 0 && world.rng.below(world.loss) == 0;
         let reply = match lost(self) {
             true => Err(unreachable()),
             false => self.call(i, request),

@@ -2,9 +2,10 @@
 
 use super::{GroupRecord, Identity, Item, Line, News, Payload, Stage, Who, Work};
 use conclave_delivery::api::DeviceId;
+use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
-use conclave_mls::{CipherSuite, GroupId, SignaturePublicKey};
+use conclave_mls::{CipherSuite, GroupId};
 
 /// The format of the records; a later one gets another number.
 const VERSION: u8 = 1;

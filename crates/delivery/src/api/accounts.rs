@@ -4,6 +4,7 @@ use super::{
     Bytes, CipherSuite, Decode, DecodeError, DeviceId, Encode, EncodeError, Name, Reader,
     SignaturePublicKey, Writer,
 };
+use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoError, SignatureKeyPair, Suite};
 use core::fmt;
 
@@ -84,13 +85,13 @@ impl Register {
         suite: &Suite<'_>,
         device: DeviceId,
         key_pair: &SignatureKeyPair,
-        now: u64,
+        now: UnixTime,
     ) -> Result<Self, CryptoError> {
         let mut request = Self {
             device,
             cipher_suite: suite.cipher_suite(),
             signature_key: key_pair.public.clone(),
-            issued_at: now,
+            issued_at: now.as_secs(),
             signature: Bytes::default(),
         };
         let tbs = RegisterTbs(&request).to_bytes()?;

@@ -3,7 +3,6 @@
 use super::listeners::Listeners;
 use crate::api::DeviceId;
 use crate::service::Service;
-use crate::storage::SqliteStorage;
 use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +36,8 @@ impl fmt::Display for Observed {
 pub type OnRequest = Arc<dyn Fn(&Observed) + Send + Sync>;
 
 /// What the handlers share.
-pub(super) struct App {
-    pub(super) service: Service<SqliteStorage>,
+pub(super) struct App<S> {
+    pub(super) service: Service<S>,
     pub(super) listeners: Listeners,
     pub(super) on_request: Option<OnRequest>,
     pub(super) stopping: watch::Receiver<bool>,
@@ -46,7 +45,7 @@ pub(super) struct App {
     pub(super) patience: Duration,
 }
 
-impl App {
+impl<S> App<S> {
     pub(super) fn observe(&self, observed: &Observed) {
         if let Some(tell) = &self.on_request {
             tell(observed);

@@ -3,6 +3,7 @@
 use super::app::App;
 use super::listeners::Slot;
 use crate::api::DeviceId;
+use crate::storage::Storage;
 use futures_util::stream::{Stream, unfold};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,16 +13,16 @@ use tokio::sync::watch;
 /// How often a line comes when nothing happens, so that both sides notice a dead connection.
 const PING: Duration = Duration::from_secs(10);
 
-struct Listening {
-    app: Arc<App>,
+struct Listening<S> {
+    app: Arc<App<S>>,
     slot: Arc<Slot>,
     stopping: watch::Receiver<bool>,
     begun: Option<DeviceId>,
 }
 
 /// What a device is told from now on, beginning with what there is.
-pub(super) fn event_stream(
-    app: Arc<App>,
+pub(super) fn event_stream<S: Storage>(
+    app: Arc<App<S>>,
     device: DeviceId,
 ) -> impl Stream<Item = Result<String, Infallible>> {
     // Listening comes before looking, so that nothing falls between.

@@ -9,6 +9,7 @@ use crate::api::{
     WithdrawKeyPackages,
 };
 use crate::service::{Caller, Done, Operation, ServiceError};
+use crate::storage::Storage;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -16,6 +17,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE as TYPE_HEAD
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,23 +25,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What is said to whoever comes without a token.
 const NO_TOKEN: &str = "this takes the token of a device: register first";
 
-type Shared = State<Arc<App>>;
+type Shared<S> = State<Arc<App<S>>>;
 
 /// The longest body of a request that is not [long](Operation::LONG), in bytes.
 const SHORT_BODY: usize = 64 << 10;
 
-pub(super) fn router(app: Arc<App>) -> Router {
-    fn route<O: Operation + Send + 'static>() -> MethodRouter<Arc<App>>
+pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
+    fn route<S: Storage, O: Operation + Send + 'static>() -> MethodRouter<Arc<App<S>>>
     where
         O::Reply: Send,
     {
-        post(handle::<O>)
+        post(handle::<S, O>)
     }
     macro_rules! routes {
         ($($operation:ident)*) => {
             Router::new()$(.route(
                 <$operation as crate::api::Call>::PATH,
-                route::<$operation>(),
+                route::<S, $operation>(),
             ))*
         };
     }
@@ -48,19 +50,20 @@ pub(super) fn router(app: Arc<App>) -> Router {
         ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo
         FetchInbox AckInbox
     )
-    .route(EVENTS_PATH, get(events))
+    .route(EVENTS_PATH, get(events::<S>))
     .fallback(unknown)
     .method_not_allowed_fallback(unknown)
     .with_state(app)
 }
 
-/// The time, in seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+/// The time by the system's clock.
+pub(super) fn now() -> UnixTime {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::since_unix_epoch(elapsed).unwrap_or(UnixTime::MAX)
 }
 
 /// Whose token came with a request.
-fn caller(app: &App, headers: &HeaderMap) -> Result<DeviceInfo, ServiceError> {
+fn caller<S: Storage>(app: &App<S>, headers: &HeaderMap) -> Result<DeviceInfo, ServiceError> {
     let refuse = |detail| ServiceError::new(ErrorCode::Unauthorized, detail);
     let value = headers.get(AUTHORIZATION).ok_or_else(|| refuse(NO_TOKEN))?;
     let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer "));
@@ -70,9 +73,9 @@ fn caller(app: &App, headers: &HeaderMap) -> Result<DeviceInfo, ServiceError> {
 
 /// Does something on a thread that may block: the storage does, and checking signatures takes a
 /// while.
-async fn blocking<R: Send + 'static>(
-    app: &Arc<App>,
-    work: impl FnOnce(&App) -> R + Send + 'static,
+async fn blocking<S: Storage, R: Send + 'static>(
+    app: &Arc<App<S>>,
+    work: impl FnOnce(&App<S>) -> R + Send + 'static,
 ) -> Result<R, ServiceError> {
     let app = app.clone();
     let done = tokio::task::spawn_blocking(move || work(&app)).await;
@@ -81,7 +84,7 @@ async fn blocking<R: Send + 'static>(
 
 /// Reads a body, and keeps it if it has `longest` bytes at most. A longer one is read on, up to what
 /// the server takes at all: a client that is still writing would not see the answer.
-async fn read_body(app: &App, body: Body, longest: usize) -> Result<Vec<u8>, ServiceError> {
+async fn read_body<S>(app: &App<S>, body: Body, longest: usize) -> Result<Vec<u8>, ServiceError> {
     let mut chunks = body.into_data_stream();
     let mut kept = Vec::new();
     let reading = async {
@@ -117,8 +120,8 @@ fn refusal(e: &ServiceError) -> Response {
 }
 
 /// Decodes, runs, tells whoever listens, encodes.
-fn run<O: Operation>(
-    app: &App,
+fn run<S: Storage, O: Operation>(
+    app: &App<S>,
     caller: Caller,
     body: &[u8],
 ) -> Result<(Vec<u8>, String), ServiceError> {
@@ -134,8 +137,8 @@ fn run<O: Operation>(
     Ok((reply, seen))
 }
 
-fn respond<O: Operation>(
-    app: &App,
+fn respond<S: Storage, O: Operation>(
+    app: &App<S>,
     device: Result<Option<DeviceInfo>, ServiceError>,
     body: Result<Vec<u8>, ServiceError>,
 ) -> Response {
@@ -147,7 +150,7 @@ fn respond<O: Operation>(
         status: 200,
         summary: String::new(),
     };
-    let result = device.and_then(|device| run::<O>(app, Caller { device, now: now() }, &body?));
+    let result = device.and_then(|device| run::<S, O>(app, Caller { device, now: now() }, &body?));
     let response = match result {
         Ok((reply, seen)) => {
             observed.reply_bytes = reply.len();
@@ -164,8 +167,8 @@ fn respond<O: Operation>(
     response
 }
 
-async fn handle<O: Operation + 'static>(
-    State(app): Shared,
+async fn handle<S: Storage, O: Operation + 'static>(
+    State(app): Shared<S>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -181,7 +184,7 @@ async fn handle<O: Operation + 'static>(
         (Ok(_), false) => app.max_body.min(SHORT_BODY),
     };
     let body = read_body(&app, body, longest).await;
-    let response = blocking(&app, move |app| respond::<O>(app, device, body)).await;
+    let response = blocking(&app, move |app| respond::<S, O>(app, device, body)).await;
     response.unwrap_or_else(|e| refusal(&e))
 }
 
@@ -189,7 +192,7 @@ async fn unknown() -> Response {
     refusal(&ServiceError::new(ErrorCode::UnknownOperation, "there is no such operation"))
 }
 
-async fn events(State(app): Shared, headers: HeaderMap) -> Response {
+async fn events<S: Storage>(State(app): Shared<S>, headers: HeaderMap) -> Response {
     let known = blocking(&app, move |app| caller(app, &headers)).await.flatten();
     let device = match known {
         Ok(known) => known.device,

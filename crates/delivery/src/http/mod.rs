@@ -8,14 +8,13 @@ mod listeners;
 
 use crate::api::MAX_BODY;
 use crate::service::{Limits, Service};
-use crate::storage::{SqliteStorage, StorageError};
+use crate::storage::{Storage, StorageError};
 use app::App;
 pub use app::{Observed, OnRequest};
 use conclave_mls::crypto::CryptoProvider;
 use core::fmt;
 use listeners::Listeners;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -29,8 +28,6 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Where it listens; port 0 picks a free one.
     pub addr: SocketAddr,
-    /// Where its state is. Created if it is not there.
-    pub data_dir: PathBuf,
     /// What checks key packages and commits: only suites that it supports are served.
     pub provider: Arc<dyn CryptoProvider>,
     /// The longest body of a request, in bytes. Default [`MAX_BODY`].
@@ -55,10 +52,9 @@ impl Config {
     /// it speaks plain HTTP, as does the client. What makes it safe to expose has to stand between
     /// the two, at both ends: a VPN, or TLS by a proxy here and one on the client's machine.
     #[must_use]
-    pub fn new(data_dir: impl Into<PathBuf>, provider: Arc<dyn CryptoProvider>) -> Self {
+    pub fn new(provider: Arc<dyn CryptoProvider>) -> Self {
         Self {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, Self::PORT)),
-            data_dir: data_dir.into(),
             provider,
             max_body: MAX_BODY,
             connections: 10_000,
@@ -73,7 +69,6 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("addr", &self.addr)
-            .field("data_dir", &self.data_dir)
             .field("provider", &self.provider.name())
             .finish_non_exhaustive()
     }
@@ -85,7 +80,7 @@ impl fmt::Debug for Config {
 pub enum StartError {
     /// The address cannot be listened on.
     Listen(SocketAddr, std::io::Error),
-    /// The state cannot be opened.
+    /// The state cannot be read.
     Storage(StorageError),
     /// The threads cannot be started.
     Threads(std::io::Error),
@@ -119,13 +114,26 @@ impl fmt::Debug for Server {
 
 /// Starts a server on threads of its own. When this returns, it takes connections.
 ///
-/// What is answered is on disk, so the process may be killed at any moment. Not to be called from
-/// asynchronous code, nor the [`Server`] dropped there: both block.
+/// What is answered is in the storage, so the process may be killed at any moment. Do not call this
+/// from asynchronous code, nor drop the [`Server`] there: both block.
+///
+/// ```no_run
+/// use conclave_delivery::http::Config;
+/// use conclave_delivery::serve;
+/// use conclave_delivery::storage::SqliteStorage;
+/// # use conclave_provider_rustcrypto::RustCrypto;
+/// # use std::sync::Arc;
+/// # let provider = Arc::new(RustCrypto::new());
+///
+/// let storage = SqliteStorage::open("service".as_ref())?;
+/// let server = serve(Config::new(provider), storage)?;
+/// println!("listening on {}", server.url());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
-/// If the state cannot be opened or the address cannot be listened on.
-pub fn serve(config: Config) -> Result<Server, StartError> {
-    let storage = SqliteStorage::open(&config.data_dir).map_err(StartError::Storage)?;
+/// If the state cannot be read or the address cannot be listened on.
+pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError> {
     let service = Service::new(storage, config.provider.clone(), config.limits.clone())
         .map_err(StartError::Storage)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,26 +1,31 @@
 //! Server and client over real sockets.
 
 use crate::api::*;
-use crate::http::{Config, Observed, Server, serve};
+use crate::http::handlers::now;
+use crate::http::{Config, Observed, Server};
 use crate::http_client::{Client, ClientError, Events, Heard};
+use crate::storage::SqliteStorage;
 use crate::testing::*;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 const ID: [u8; 16] = [8; 16];
 
-fn config(directory: &Path, port: u16) -> Config {
+fn config(port: u16) -> Config {
     let addr = SocketAddr::from(([127, 0, 0, 1], port));
-    Config { addr, ..Config::new(directory, provider()) }
+    Config { addr, ..Config::new(provider()) }
+}
+
+fn serve(directory: &Path, config: Config) -> Server {
+    crate::http::serve(config, SqliteStorage::open(directory).unwrap()).unwrap()
 }
 
 fn client(server: &Server, own: &Own) -> Client {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut client = Client::new(&server.url());
-    client.register(&own.registration(now)).unwrap();
+    client.register(&own.registration(now())).unwrap();
     client
 }
 
@@ -64,7 +69,7 @@ fn head(heard: &Heard) -> Option<u64> {
 #[test]
 fn messages_go_through_and_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(config(dir.path(), 0)).unwrap();
+    let server = serve(dir.path(), config(0));
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     assert_eq!(send(&bob, "hello"), Outcome::Accepted { epoch: 1, seq: 2 });
@@ -74,15 +79,15 @@ fn messages_go_through_and_survive_a_restart() {
     server.shutdown();
     assert!(alice.call(&FetchInbox { limit: 1 }).unwrap_err().is_temporary());
 
-    let server = serve(config(dir.path(), port)).unwrap();
+    let server = serve(dir.path(), config(port));
     assert_eq!(log(&alice), before, "with the token from before");
     drop(server);
     // A process that dies leaves its log behind; what was answered is in it.
-    let first = serve(config(dir.path(), 0)).unwrap();
+    let first = serve(dir.path(), config(0));
     let writer = Client::new(&first.url()).with_token(bob.token().unwrap().clone());
     assert_eq!(send(&writer, "again"), Outcome::Accepted { epoch: 1, seq: 3 });
     let crashed = crash_copy(dir.path());
-    let server = serve(config(crashed.path(), 0)).unwrap();
+    let server = serve(crashed.path(), config(0));
     let reader = Client::new(&server.url()).with_token(alice.token().unwrap().clone());
     assert_eq!(log(&reader).entries.len(), 3);
 }
@@ -90,7 +95,7 @@ fn messages_go_through_and_survive_a_restart() {
 #[test]
 fn refusals_are_told_by_code_and_in_words() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(Config { max_body: 10_000, ..config(dir.path(), 0) }).unwrap();
+    let server = serve(dir.path(), Config { max_body: 10_000, ..config(0) });
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     let stale = commit(private(&ID.into(), 0, ContentType::Commit, b"late"));
@@ -115,15 +120,14 @@ fn refusals_are_told_by_code_and_in_words() {
 #[test]
 fn a_device_with_a_token_that_is_no_longer_good_registers_again() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(config(dir.path(), 0)).unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let server = serve(dir.path(), config(0));
     let alice = Own::new("alice/pc", &mut Dice(3));
     let mut client = Client::new(&server.url()).with_token(Token::new("alice/pc.00".into()));
-    client.register(&alice.registration(now)).unwrap();
+    client.register(&alice.registration(now())).unwrap();
     assert_eq!(client.call(&FetchInbox { limit: 1 }).unwrap().total, 0);
 
     // A client of another making that sends its token with every request.
-    let body = alice.registration(now).to_bytes().unwrap();
+    let body = alice.registration(now()).to_bytes().unwrap();
     let head = format!(
         "POST /v1/register HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer \
          alice/pc.00\r\ncontent-length: {}\r\n\r\n",
@@ -139,7 +143,7 @@ fn a_device_with_a_token_that_is_no_longer_good_registers_again() {
 #[test]
 fn whatever_is_sent_the_server_answers_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(config(dir.path(), 0)).unwrap();
+    let server = serve(dir.path(), config(0));
     let (alice, _) = two(&server);
     let answer = |request: &str| {
         let mut stream = TcpStream::connect(server.local_addr()).unwrap();
@@ -191,7 +195,7 @@ fn posted(operation: &str, token: Option<&Token>, length: usize) -> String {
 fn whoever_sends_slowly_is_not_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let patience = Duration::from_millis(500);
-    let server = serve(Config { patience, ..config(dir.path(), 0) }).unwrap();
+    let server = serve(dir.path(), Config { patience, ..config(0) });
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     let mut events = bob.events();
@@ -217,7 +221,7 @@ fn whoever_sends_slowly_is_not_waited_for() {
 #[test]
 fn requests_that_say_little_are_short_whatever_others_may_be() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(config(dir.path(), 0)).unwrap();
+    let server = serve(dir.path(), config(0));
     let (alice, _) = two(&server);
     let reply = |operation, length| {
         let body = vec![0; length];
@@ -235,7 +239,7 @@ fn requests_that_say_little_are_short_whatever_others_may_be() {
 #[test]
 fn of_connections_there_are_so_many_and_the_next_waits() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(Config { connections: 1, ..config(dir.path(), 0) }).unwrap();
+    let server = serve(dir.path(), Config { connections: 1, ..config(0) });
     let first = TcpStream::connect(server.local_addr()).unwrap();
     let mut second = TcpStream::connect(server.local_addr()).unwrap();
     second.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -251,7 +255,7 @@ fn of_connections_there_are_so_many_and_the_next_waits() {
 #[test]
 fn events_begin_with_what_there_is_and_follow_what_comes() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(config(dir.path(), 0)).unwrap();
+    let server = serve(dir.path(), config(0));
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     let mut events = bob.events();
@@ -268,7 +272,7 @@ fn events_begin_with_what_there_is_and_follow_what_comes() {
     assert!(begun.elapsed() < Duration::from_secs(4), "a stream holds nobody up");
     let heard = wait_for(&mut events, |_| true);
     assert!(matches!(heard, Heard::Disconnected { .. }), "{heard:?}");
-    let server = serve(config(dir.path(), port)).unwrap();
+    let server = serve(dir.path(), config(port));
     let heard = wait_for(&mut events, |h| head(h).is_some());
     assert_eq!(head(&heard), Some(2), "told again after the reconnection");
 
@@ -304,7 +308,7 @@ fn the_hook_tells_what_the_server_sees_and_no_more() {
         let seen = seen.clone();
         Arc::new(move |o: &Observed| seen.lock().unwrap().push(o.clone()))
     };
-    let server = serve(Config { on_request: Some(tell), ..config(dir.path(), 0) }).unwrap();
+    let server = serve(dir.path(), Config { on_request: Some(tell), ..config(0) });
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     send(&bob, "a secret");

@@ -12,9 +12,10 @@ impl Operation for Register {
         caller: &Caller,
     ) -> Result<Done<Registered>, ServiceError> {
         let refuse = |code, detail: String| Err(ServiceError::new(code, detail));
-        let off = caller.now.abs_diff(self.issued_at);
-        if off > service.limits.clock_skew {
-            let which = if self.issued_at < caller.now { "behind" } else { "ahead of" };
+        let now = caller.now.as_secs();
+        let off = now.abs_diff(self.issued_at);
+        if off > service.limits.clock_skew.as_secs() {
+            let which = if self.issued_at < now { "behind" } else { "ahead of" };
             let detail = format!("the device's clock is {off} seconds {which} the service's");
             return refuse(ErrorCode::Clock, detail);
         }
@@ -33,7 +34,7 @@ impl Operation for Register {
             device: self.device,
             cipher_suite: self.cipher_suite,
             signature_key: self.signature_key,
-            registered_at: caller.now,
+            registered_at: now,
         };
         let stored = service.storage.register(&wanted)?;
         if stored.signature_key != wanted.signature_key {

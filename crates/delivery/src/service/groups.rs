@@ -64,7 +64,7 @@ impl Operation for CreateGroup {
             creator: me.clone(),
             members,
             rows,
-            now: caller.now,
+            now: caller.now.as_secs(),
         };
         let most = service.limits.groups;
         match service.storage.create_group(group, most)? {

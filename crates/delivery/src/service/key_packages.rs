@@ -7,8 +7,9 @@ use crate::api::{
 };
 use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage, StoredKeyPackage};
 use conclave_mls::crypto::Suite;
+use conclave_mls::key_package::ValidKeyPackage;
 use conclave_mls::wire::{LeafNodeSource, MlsMessageBody};
-use conclave_mls::{Config, ValidKeyPackage, Verdict};
+use conclave_mls::{Config, UnixTime, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<S: Storage> Service<S> {
@@ -43,7 +44,7 @@ impl<S: Storage> Service<S> {
         &self,
         owner: &DeviceInfo,
         message: Bytes,
-        now: u64,
+        now: UnixTime,
     ) -> Result<KeyPackageRecord, ServiceError> {
         let MlsMessageBody::KeyPackage(key_package) = decode_message(&message)? else {
             return Err(ServiceError::invalid("the message holds no KeyPackage"));
@@ -101,7 +102,7 @@ impl Operation for PublishKeyPackages {
             .collect::<Result<Vec<_>, _>>()?;
         let offered = packages.len();
         let id = &owner.device;
-        match service.storage.add_key_packages(id, packages, most, caller.now)? {
+        match service.storage.add_key_packages(id, packages, most, caller.now.as_secs())? {
             KeyPackagesAdded::Stored(stored) => {
                 let seen = format!("{offered} key packages of {id}, {stored} of them new");
                 Ok(Done::new(Published { stored }, seen))
@@ -123,7 +124,7 @@ impl Operation for CountKeyPackages {
     ) -> Result<Done<KeyPackageCounts>, ServiceError> {
         let id = caller.id()?;
         let mut counts: BTreeMap<CipherSuite, KeyPackageCount> = BTreeMap::new();
-        for stored in service.storage.key_packages(id, caller.now)? {
+        for stored in service.storage.key_packages(id, caller.now.as_secs())? {
             let cipher_suite = stored.cipher_suite;
             let count = counts.entry(cipher_suite).or_insert_with(|| KeyPackageCount {
                 cipher_suite,
@@ -139,7 +140,7 @@ impl Operation for CountKeyPackages {
         }
         let seen = format!("the key packages of {id}");
         let counts = counts.into_values().collect();
-        Ok(Done::new(KeyPackageCounts { now: caller.now, counts }, seen))
+        Ok(Done::new(KeyPackageCounts { now: caller.now.as_secs(), counts }, seen))
     }
 }
 
@@ -183,8 +184,8 @@ impl Operation for ClaimKeyPackages {
             id != me && (self.devices.is_empty() || self.devices.contains(&id.device))
         };
         let owners: Vec<DeviceId> = known.into_iter().map(|d| d.device).filter(wanted).collect();
-        let claimed =
-            service.storage.claim_key_packages(owners.clone(), self.cipher_suite, caller.now)?;
+        let now = caller.now.as_secs();
+        let claimed = service.storage.claim_key_packages(owners.clone(), self.cipher_suite, now)?;
         let found = claimed.iter().flatten().count();
         let seen = format!("{me} takes {found} key packages of {}", self.user);
         let devices = owners

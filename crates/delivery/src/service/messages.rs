@@ -8,13 +8,14 @@ use crate::api::{
     SubmitProposal, short_group,
 };
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
+use conclave_mls::UnixTime;
 use conclave_mls::wire::{Epoch, MlsMessageBody, Sender};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A message on its way into the log.
 pub(super) struct Submission<'a> {
     pub(super) me: &'a DeviceId,
-    pub(super) now: u64,
+    pub(super) now: UnixTime,
     pub(super) framed: Framed,
     pub(super) message: Bytes,
     pub(super) hash: [u8; 32],
@@ -30,7 +31,7 @@ impl Submission<'_> {
             epoch: self.framed.epoch,
             content_type: self.framed.content_type,
             sender: self.me.clone(),
-            received_at: self.now,
+            received_at: self.now.as_secs(),
             hash: self.hash,
             message: self.message.clone(),
             commit: None,
@@ -141,8 +142,8 @@ impl<S: Storage> Service<S> {
             Some(late) if late > self.limits.past_epochs => Ok(false),
             Some(_) => {
                 let ended = self.storage.epoch_ended(group_id, *epoch)?;
-                let age = ended.map(|ended| submission.now.saturating_sub(ended));
-                Ok(age.is_some_and(|age| age <= self.limits.past_epoch_age))
+                let age = ended.map(|ended| submission.now.as_secs().saturating_sub(ended));
+                Ok(age.is_some_and(|age| age <= self.limits.past_epoch_age.as_secs()))
             }
         }
     }

@@ -14,8 +14,10 @@ mod view;
 
 use crate::api::{Call, DeviceId, DeviceInfo, ErrorCode, Event, GroupId, Token};
 use crate::storage::{Storage, StorageError};
+use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, Hash, Secret};
 use core::fmt;
+use core::time::Duration;
 use std::sync::Arc;
 use view::Views;
 
@@ -28,10 +30,10 @@ pub struct Limits {
     pub devices: usize,
     /// How many epochs after its own an application message is still taken. Default 3.
     pub past_epochs: u64,
-    /// How long after its epoch has ended an application message is still taken, in seconds: far
-    /// less than the week for which members keep a past epoch, or some of them could not read it
+    /// How long after its epoch has ended an application message is still taken, in whole seconds:
+    /// far less than the week for which members keep a past epoch, or some of them could not read it
     /// any more. Default one day.
-    pub past_epoch_age: u64,
+    pub past_epoch_age: Duration,
     /// The most groups that one device makes. Default 10,000.
     pub groups: u32,
     /// The most Welcomes that wait in the inbox of one device, which takes no further ones then.
@@ -41,8 +43,8 @@ pub struct Limits {
     pub inbox_bytes: u64,
     /// The longest group identifier, in bytes. Default 128.
     pub group_id: usize,
-    /// How far the clock of one who registers may be off, in seconds. Default 600.
-    pub clock_skew: u64,
+    /// How far the clock of a device that registers may be off, in whole seconds. Default ten minutes.
+    pub clock_skew: Duration,
     /// The most devices that the submitter of a commit to an opaque group names. Default 50,000.
     pub named_devices: usize,
     /// How many groups' public state is kept in memory. Default 256.
@@ -55,12 +57,12 @@ impl Default for Limits {
             key_packages: 200,
             devices: 50,
             past_epochs: 3,
-            past_epoch_age: 24 * 60 * 60,
+            past_epoch_age: Duration::from_secs(24 * 60 * 60),
             groups: 10_000,
             inbox_items: 1_000,
             inbox_bytes: 128 << 20,
             group_id: 128,
-            clock_skew: 600,
+            clock_skew: Duration::from_secs(600),
             named_devices: 50_000,
             loaded_groups: 256,
         }
@@ -154,8 +156,8 @@ impl<S> fmt::Debug for Service<S> {
 pub struct Caller {
     /// The device whose token came with the request.
     pub device: Option<DeviceInfo>,
-    /// The time, in seconds since 1970.
-    pub now: u64,
+    /// The time.
+    pub now: UnixTime,
 }
 
 impl Caller {

@@ -6,14 +6,16 @@ use super::view::{View, lock};
 use super::{Service, ServiceError};
 use crate::api::{Bytes, DeviceId, ErrorCode, GroupId, GroupState, SubmitCommit};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
-use conclave_mls::rows::Batch;
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
+use conclave_mls::group::{EpochChange, GroupView, TreeRead};
+use conclave_mls::observe::{Observer, ObserverEvent, ObserverStage};
+use conclave_mls::policy::{Policy, Proposed};
+use conclave_mls::storage::Batch;
+use conclave_mls::storage::{ApplyError, Write, WriteError};
 use conclave_mls::wire::{
     Credential, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
 };
-use conclave_mls::{
-    ApplyError, Config, CredentialRequest, CredentialSubject, EpochChange, GroupView, Observer,
-    ObserverEvent, ObserverStage, Policy, Proposed, TreeRead, Verdict, Write, WriteError, apply,
-};
+use conclave_mls::{Config, Verdict, apply};
 use std::sync::Arc;
 
 /// A group as its creator shows it.
@@ -77,7 +79,7 @@ fn named(credential: &Credential) -> Result<DeviceId, ServiceError> {
 }
 
 /// The devices that these credentials name.
-fn devices(members: &[conclave_mls::Member]) -> Result<Vec<DeviceId>, ServiceError> {
+fn devices(members: &[conclave_mls::group::Member]) -> Result<Vec<DeviceId>, ServiceError> {
     members.iter().map(|m| named(&m.credential)).collect()
 }
 

@@ -2,7 +2,7 @@
 //! ones.
 
 use crate::api::GroupId;
-use conclave_mls::Observer;
+use conclave_mls::observe::Observer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -5,6 +5,8 @@
 //! log takes an entry only if the last handshake message is still the one that the caller saw.
 //! That is little enough for an engine that is spread over several machines.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -14,7 +16,7 @@ use crate::api::{
     LogEntry, Name,
 };
 use conclave_mls::crypto::Secret;
-use conclave_mls::rows::{Batch, RowKey};
+use conclave_mls::storage::{Batch, RowKey};
 use core::fmt;
 pub use sqlite::SqliteStorage;
 

@@ -298,10 +298,10 @@ fn truncated_content_is_refused() {
         let kind = content.content_type();
         let mut signed = f.signed(PRIVATE, MEMBER, content);
         confirm(&mut signed);
-        let whole = padded_plaintext(&f.suite, &signed, Padding::None).unwrap();
-        assert!(f.open_content(&f.seal_plaintext(kind, whole.expose())).is_ok());
+        let whole = padded_plaintext(&f.suite, &signed, Padding::None).unwrap().finish();
+        assert!(f.open_content(&f.seal_plaintext(kind, &whole)).is_ok());
         for n in 0..whole.len() {
-            let error = f.open_content(&f.seal_plaintext(kind, &whole.expose()[..n])).unwrap_err();
+            let error = f.open_content(&f.seal_plaintext(kind, &whole[..n])).unwrap_err();
             assert!(matches!(error, FramingError::MalformedContent(_)), "{n}: {error}");
         }
     }

@@ -1,10 +1,10 @@
 //! Rows and batches of changes to them.
 
 use super::fixture::{Rows, TestRng};
-use crate::rows::{Batch, RowKey, Table};
+use crate::store::rows::{Batch, RowKey, Table};
 use rand_core::TryRng;
 
-/// All kinds of row. One that is added has to be added here.
+/// All kinds of rows. A new kind must be added here.
 const TABLES: [Table; 15] = [
     Table::Header,
     Table::Tree,
@@ -24,7 +24,7 @@ const TABLES: [Table; 15] = [
 ];
 
 #[test]
-fn a_table_s_number_leads_back_to_it_and_other_numbers_to_none() {
+fn table_numbers_lead_back_to_their_tables() {
     for (number, table) in (1..).zip(TABLES) {
         assert_eq!(table as u8, number);
         assert_eq!(Table::from_number(number), Some(table));
@@ -43,12 +43,13 @@ fn random_batch(rng: &mut TestRng) -> Batch {
     batch.deleted_epochs.extend((0..3).filter(|_| below(rng, 3) == 0));
     for _ in 0..below(rng, 8) {
         let table = TABLES[below(rng, TABLES.len() as u64) as usize];
-        // The kinds whose rows go with an epoch.
+        // The kinds whose rows are deleted with an epoch.
         let of_epoch = (4..=6).contains(&(table as u8)) || (8..=9).contains(&(table as u8));
         let index = [0, 1, u64::MAX][below(rng, 3) as usize];
-        let key = match of_epoch {
-            true => RowKey::of_epoch(table, below(rng, 3), index),
-            false => RowKey::new(table, index),
+        let key = if of_epoch {
+            RowKey::of_epoch(table, below(rng, 3), index)
+        } else {
+            RowKey::new(table, index)
         };
         let content = [below(rng, 256) as u8; 3];
         batch.set(key, (below(rng, 3) > 0).then_some(&content));
@@ -57,7 +58,7 @@ fn random_batch(rng: &mut TestRng) -> Batch {
 }
 
 #[test]
-fn merged_batches_do_what_they_do_one_after_the_other() {
+fn a_merged_batch_equals_its_batches_in_sequence() {
     let mut rng = TestRng(1);
     for _ in 0..500 {
         let mut rows = Rows::new();
@@ -78,7 +79,8 @@ fn merged_batches_do_what_they_do_one_after_the_other() {
 fn a_new_group_is_still_new_in_a_merged_batch() {
     let empty = || Batch::new(b"a group".as_slice().into());
     let mut new = empty();
-    (new.new, new.clear) = (true, true);
+    new.new = true;
+    new.clear = true;
     new.put(RowKey::new(Table::Header, 0), b"header");
     let mut deletion = empty();
     deletion.clear = true;

@@ -1,8 +1,8 @@
-//! Commits: what they need, what they change, and what a bad one leaves behind (section 12.4).
+//! Commits: what they need, what they change, and what an invalid one leaves (section 12.4).
 
 use super::fixture::*;
 use crate::{
-    Answers, CommitOptions, Config, CredentialSubject, Error, Event, Framing, GroupInfoOptions,
+    Answers, CommitOptions, Config, CredentialSubject, Error, Framing, GroupInfoOptions,
     LeafUpdate, Misuse, NewProposal, Received, Rejection, Status, Verdict,
 };
 use alloc::vec;
@@ -14,7 +14,7 @@ use conclave_wire::{
     Content, Encode, Epoch, LeafIndex, MlsMessage, MlsMessageBody, ProtocolVersion, PskType, ReInit,
 };
 
-/// The pending commit of a member with a change, its membership tag made anew.
+/// A member's pending commit with a change and a fresh membership tag.
 fn tampered(peer: &Peer, change: impl FnOnce(&mut conclave_wire::AuthenticatedContent)) -> Vec<u8> {
     let mut content = peer.group.pending_commit.as_ref().unwrap().content.clone().into();
     change(&mut content);
@@ -24,7 +24,7 @@ fn tampered(peer: &Peer, change: impl FnOnce(&mut conclave_wire::AuthenticatedCo
 }
 
 #[test]
-fn a_commit_with_a_bad_confirmation_tag_leaves_memory_and_rows_as_they_were() {
+fn a_bad_confirmation_tag_changes_neither_memory_nor_rows() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
     let commit = peers[0].commit(commit_of(vec![NewProposal::Remove(LeafIndex(3))])).commit;
     for length in [0, 1, 31, 32, 33] {
@@ -40,16 +40,18 @@ fn a_commit_with_a_bad_confirmation_tag_leaves_memory_and_rows_as_they_were() {
 }
 
 #[test]
-fn a_path_that_does_not_open_is_the_committer_s_fault() {
+fn a_path_that_does_not_open_is_the_committers_fault() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     peers[0].commit(CommitOptions::default());
-    // Signed anew, so that nothing but the ciphertext is wrong.
+
+    // Signed again, so that only the ciphertext is wrong.
     let mut commit = peers[0].group.pending_commit.as_ref().unwrap().content.content.commit.clone();
     for node in &mut commit.path.as_mut().unwrap().nodes {
         for secret in &mut node.encrypted_path_secret {
             secret.ciphertext = vec![0; secret.ciphertext.len()].into();
         }
     }
+
     let mut content = peers[0].group.sign(&suite(), Content::Commit(commit), &encrypted()).unwrap();
     content.auth.confirmation_tag = Some([0; 32].into());
     let forged = peers[0].forge(content, &encrypted());
@@ -59,7 +61,7 @@ fn a_path_that_does_not_open_is_the_committer_s_fault() {
 }
 
 #[test]
-fn update_rotate_and_add_in_one_commit_is_signed_by_the_right_keys() {
+fn a_commit_that_rotates_keys_is_signed_by_the_right_ones() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let rotated = |name, seed| {
         Some(LeafUpdate { params: leaf_params(name), signer: signer(&mut TestRng(seed)) })
@@ -67,6 +69,7 @@ fn update_rotate_and_add_in_one_commit_is_signed_by_the_right_keys() {
     let update = peers[1].propose_update(rotated("bob", 201), &Default::default());
     deliver(&mut peers, 1, &update);
     let old = peers.iter().map(|p| p.group.signer.public.clone()).collect::<Vec<_>>();
+
     let dave = key_package("dave", 80);
     let options = CommitOptions {
         leaf: rotated("alice", 200),
@@ -94,7 +97,7 @@ fn update_rotate_and_add_in_one_commit_is_signed_by_the_right_keys() {
 }
 
 #[test]
-fn a_removed_member_cannot_open_what_follows_and_keeps_nothing() {
+fn a_removed_member_keeps_nothing_and_reads_nothing_more() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let before = (peers[2].group.secret_trees[&Epoch(1)].clone(), peers[2].group.past.len());
     let options = CommitOptions {
@@ -102,13 +105,16 @@ fn a_removed_member_cannot_open_what_follows_and_keeps_nothing() {
         ..commit_of(vec![NewProposal::Remove(LeafIndex(2))])
     };
     peers[2].commit(CommitOptions::default());
+
     let messages = peers[0].commit(options);
     peers[0].accepted();
     let change = peers[2].is_removed(&messages.commit);
     assert_eq!((change.epoch, change.removed.len()), (Epoch(2), 1));
+
     peers[1].receive(&messages.commit);
     let secret = peers[0].say(b"without carol");
     assert_eq!(peers[1].reads(&secret).data, b"without carol");
+
     let carol = &peers[2];
     assert!(carol.rows.is_empty() && carol.group.status() == Status::Deleted);
     assert_eq!(carol.error(&secret), Misuse::Deleted.into());
@@ -116,18 +122,20 @@ fn a_removed_member_cannot_open_what_follows_and_keeps_nothing() {
     assert_eq!((carol.group.past.len(), before.1), (0, 0));
     assert!(carol.group.pending_commit.is_none() && carol.group.signer.private.is_empty());
     assert_eq!(carol.group.delete().err(), Some(Misuse::Deleted.into()));
-    let no = |result: Result<crate::Transition<crate::Group>, Error>| {
-        assert_eq!(result.err(), Some(Misuse::Deleted.into()));
-    };
+
+    let no = Some(Error::from(Misuse::Deleted));
     let rng = &mut TestRng(0);
-    no(carol.group.encrypt(&PROVIDER, rng, b"x", &encrypted()));
-    no(carol.group.commit(&PROVIDER, rng, NOW, CommitOptions::default()));
-    no(carol.group.propose(&PROVIDER, rng, NOW, NewProposal::Remove(LeafIndex(0)), &encrypted()));
-    no(carol.group.propose_update(&PROVIDER, rng, None, &encrypted()));
+    let group = &carol.group;
+    assert_eq!(group.encrypt(&PROVIDER, rng, b"x", &encrypted()).err(), no);
+    assert_eq!(group.commit(&PROVIDER, rng, NOW, CommitOptions::default()).err(), no);
+
+    let removal = NewProposal::Remove(LeafIndex(0));
+    assert_eq!(group.propose(&PROVIDER, rng, NOW, removal, &encrypted()).err(), no);
+    assert_eq!(group.propose_update(&PROVIDER, rng, None, &encrypted()).err(), no);
 }
 
 #[test]
-fn a_removal_that_the_others_refuse_leaves_the_member_in_the_group() {
+fn a_removal_that_peers_refuse_leaves_the_member_in_the_group() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     for encrypt in [false, true] {
         let framing = Framing { encrypt, ..Framing::default() };
@@ -140,9 +148,9 @@ fn a_removal_that_the_others_refuse_leaves_the_member_in_the_group() {
         let forged = mallory.forge(content, &framing);
         assert_eq!(rejection(peers[2].error(&forged)), Rejection::ConfirmationTag);
 
-        // Bob cannot know that. He is told, and keeps what he has, also after a restart.
+        // Bob cannot know that. He is notified and keeps his state, also after a restart.
         let before = peers[1].group.members().count();
-        let Event::Removal(change) = peers[1].receive(&forged) else { panic!("no removal") };
+        let change = peers[1].learns_of_removal(&forged);
         assert_eq!(
             (change.epoch, change.removed.len()),
             (peers[1].group.epoch().next().unwrap(), 1)
@@ -151,7 +159,7 @@ fn a_removal_that_the_others_refuse_leaves_the_member_in_the_group() {
         assert_eq!(peers[1].group.status(), Status::Active);
         assert_eq!(peers[1].group.members().count(), before);
 
-        // The epoch's real commit tells him that he is in.
+        // The epoch's real commit shows that he is still a member.
         let message = peers[1].say(b"am I out?");
         assert_eq!(peers[2].reads(&message).data, b"am I out?");
         commits(&mut peers, 2, CommitOptions::default());
@@ -160,9 +168,9 @@ fn a_removal_that_the_others_refuse_leaves_the_member_in_the_group() {
 }
 
 #[test]
-fn a_verdict_is_on_the_commit_that_it_names() {
+fn a_verdict_is_about_the_commit_that_it_names() {
     let mut peers = group_of(&["alice", "bob"]);
-    // A time-out is taken for a rejection; then the acceptance of the first comes after all.
+    // A time-out is taken for a rejection. Then the first commit is accepted after all.
     let first = peers[0].commit(CommitOptions::default());
     let step = peers[0].group.commit_rejected(&first.id).unwrap();
     peers[0].take(step);
@@ -175,12 +183,12 @@ fn a_verdict_is_on_the_commit_that_it_names() {
         assert_eq!(peers[0].group.commit_accepted(&PROVIDER, NOW, &first.id).err(), other);
         assert_eq!(peers[0].group.commit_rejected(&first.id).err(), other);
         assert_eq!(peers[0].rows, before);
-        // The pending one is known by its name after a restart, too.
+        // The pending commit keeps its name over a restart.
         peers[0].reload();
         assert_eq!(peers[0].group.pending_commit().unwrap().id, second.id);
     }
 
-    // The verdict on the pending one is taken.
+    // A verdict about the pending commit is accepted.
     peers[1].receive(&second.commit);
     let step = peers[0].group.commit_accepted(&PROVIDER, NOW, &second.id).unwrap();
     peers[0].take(step);
@@ -188,7 +196,7 @@ fn a_verdict_is_on_the_commit_that_it_names() {
 }
 
 #[test]
-fn an_open_question_about_a_credential_costs_nothing_and_can_be_asked_again() {
+fn an_undecided_credential_costs_nothing_and_can_be_asked_again() {
     let mut peers = group_of(&["alice", "bob"]);
     let add = NewProposal::Add(valid(&key_package("carol", 60)));
     let options = CommitOptions { framing: encrypted(), ..commit_of(vec![add]) };
@@ -214,13 +222,14 @@ fn an_open_question_about_a_credential_costs_nothing_and_can_be_asked_again() {
 }
 
 #[test]
-fn who_can_no_longer_be_added_is_neither_proposed_nor_committed() {
+fn expired_key_packages_are_neither_proposed_nor_committed() {
     let mut peers = group_of(&["alice", "bob"]);
-    let late = LIFETIME.not_after + 1;
+    let late = at(LIFETIME.not_after + 1);
     let carol = key_package("carol", 60);
     let add = || NewProposal::Add(valid(&carol));
     let expired = Some(Error::from(Rejection::LifetimeExpired { not_after: LIFETIME.not_after }));
-    let (group, rng) = (&peers[0].group, &mut TestRng(5));
+    let group = &peers[0].group;
+    let rng = &mut TestRng(5);
     let commit = |rng: &mut TestRng| group.commit(&PROVIDER, rng, late, commit_of(vec![add()]));
     assert_eq!(commit(rng).err(), expired);
     let proposed = group.propose(&PROVIDER, rng, late, add(), &Framing::default());
@@ -228,78 +237,81 @@ fn who_can_no_longer_be_added_is_neither_proposed_nor_committed() {
     let target = group.external_target();
     assert_eq!(target.propose_self(&PROVIDER, late, &carol).err(), expired);
 
-    // What others have proposed in time is left out by who commits too late.
+    // A late committer leaves out what others proposed in time.
     let knock = target.propose_self(&PROVIDER, NOW, &carol).unwrap();
     peers.iter_mut().for_each(|peer| drop(peer.receive(&knock)));
     let rng = &mut TestRng(6);
     let step = peers[0].group.commit(&PROVIDER, rng, late, CommitOptions::default()).unwrap();
-    let Event::Commit(messages) = peers[0].take(step) else { panic!("no commit") };
+    let messages = peers[0].take(step);
     assert!(peers[0].accepted().added.is_empty());
     peers[1].receive(&messages.commit);
     agree(&peers);
 }
 
 #[test]
-fn an_own_update_and_commit_end_with_the_epoch_that_another_s_commit_begins() {
+fn our_pending_update_and_commit_end_with_the_epoch() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let update = peers[1].propose_update(None, &Default::default());
     deliver(&mut peers, 1, &update);
     let mine = peers[1].commit(CommitOptions::default()).commit;
     let commit = peers[0].commit(CommitOptions::default()).commit;
     peers[1].reload();
-    let Event::Epoch(change) = peers[1].receive(&commit) else { panic!() };
+    let change = peers[1].follows(&commit);
     assert!(change.discarded_own_commit && change.updated.len() == 1);
+
     peers[2].receive(&commit);
     peers[0].accepted();
     peers[1].reload();
     agree(&peers);
     assert!(peers[1].group.pending_commit().is_none() && peers[1].group.pending_updates.is_empty());
+
     let late = peers[1].group.commit_accepted(&PROVIDER, NOW, &pending_id(&peers[1].group));
     assert_eq!(late.err(), Some(Misuse::NoCommitPending.into()));
     let wrong = Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) };
     assert_eq!(rejection(peers[1].error(&mine)), wrong);
+
     commits(&mut peers, 1, CommitOptions::default());
     agree(&peers);
 }
 
 #[test]
-fn a_pending_commit_tells_which_proposals_it_refers_to_and_which_were_left_out() {
+fn a_pending_commit_lists_the_proposals_it_refers_to() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
-    let reference = |event: Event| match event {
-        Event::ProposalReceived { reference, .. } => reference,
-        other => panic!("no proposal: {other:?}"),
-    };
     let first = peers[1].propose_update(None, &encrypted());
     let last = peers[1].propose_update(None, &Framing::default());
     let remove = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &Framing::default());
-    let [first, last, remove] = [first, last, remove].map(|m| reference(peers[0].receive(&m)));
+    let [first, last, remove] =
+        [first, last, remove].map(|message| peers[0].caches(&message).reference);
     assert_eq!(peers[0].group.pending_commit_references().next(), None);
+
     let grow = NewProposal::GroupContextExtensions(Vec::new());
     peers[0].commit(commit_of(vec![grow]));
-    // Of two Updates of a member the last; by value is nothing to refer to.
+
+    // The later of a member's two Updates counts. Proposals by value have no reference.
     for _ in 0..2 {
         let references: Vec<_> = peers[0].group.pending_commit_references().cloned().collect();
         assert_eq!(references, [last.clone(), remove.clone()]);
         assert!(!references.contains(&first));
         peers[0].reload();
     }
+
     peers[0].accepted();
     assert_eq!(peers[0].group.pending_commit_references().next(), None);
 }
 
 #[test]
-fn a_rejected_commit_leaves_only_what_its_message_used_up() {
+fn a_rejected_commit_leaves_only_its_used_generation() {
     let mut peers = group_of(&["alice", "bob"]);
     let before = peers[0].rows.clone();
     peers[0].commit(CommitOptions::default());
-    let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
-    peers[0].take(step);
+    peers[0].rejected();
     assert_eq!(peers[0].rows, before);
     assert_eq!(
         peers[0].group.commit_rejected(&pending_id(&peers[0].group)).err(),
         Some(Misuse::NoCommitPending.into())
     );
-    // An encrypted one has used a generation, which is not used again.
+
+    // An encrypted commit has used a generation, which is not used again.
     for generation in 0..2 {
         let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
         peers[0].commit(options);
@@ -307,31 +319,31 @@ fn a_rejected_commit_leaves_only_what_its_message_used_up() {
         let kind = conclave_schedule::RatchetKind::Handshake;
         let next = peers[0].group.secret_trees[&Epoch(1)].next_generation(LeafIndex(0), kind);
         assert_eq!(next, generation + 1);
-        let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
-        peers[0].take(step);
+        peers[0].rejected();
     }
+
     commits(&mut peers, 0, CommitOptions::default());
     agree(&peers);
 }
 
 #[test]
-fn an_own_commit_survives_a_restart_and_comes_back_as_accepted() {
+fn our_commit_survives_a_restart_and_is_accepted_on_its_return() {
     for framing in [Default::default(), encrypted()] {
         let mut peers = group_of(&["alice", "bob"]);
         let update = CommitOptions { framing, ..CommitOptions::default() };
         let commit = peers[0].commit(update).commit;
         peers[0].reload();
         assert_eq!(peers[0].group.pending_commit().unwrap().commit, commit);
-        let Event::Epoch(change) = peers[0].receive(&commit) else { panic!() };
+        let change = peers[0].follows(&commit);
         assert!(change.own && !change.discarded_own_commit);
         peers[1].receive(&commit);
         agree(&peers);
     }
 }
 
-/// A stage asks for everything at once; what is forgotten can be given at a second attempt.
+/// A stage asks for everything at once. A forgotten answer can be given at a second attempt.
 #[test]
-fn an_encrypted_commit_with_a_psk_by_reference_and_a_new_credential_waits_for_its_answers() {
+fn a_commit_stage_waits_for_all_its_answers() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let psktype = PskType::External { psk_id: b"shared".as_slice().into() };
     let secret = (psktype.clone(), Secret::new(vec![0x5a; 32]));
@@ -340,6 +352,7 @@ fn an_encrypted_commit_with_a_psk_by_reference_and_a_new_credential_waits_for_it
     deliver(&mut peers, 2, &proposal);
     let leaf =
         LeafUpdate { params: leaf_params("alice the second"), signer: signer(&mut TestRng(9)) };
+
     let options = CommitOptions {
         leaf: Some(leaf),
         framing: encrypted(),
@@ -357,6 +370,7 @@ fn an_encrypted_commit_with_a_psk_by_reference_and_a_new_credential_waits_for_it
     let ask = stage(&peers[1]);
     assert_eq!((ask.psks().len(), ask.credentials().len()), (1, 1));
     assert_eq!(ask.psks()[0].psktype, psktype);
+
     let request = &ask.credentials()[0];
     assert_eq!(request.credential.identity(), Some(b"alice the second".as_slice()));
     assert_eq!(request.replaces.as_ref().unwrap().identity(), Some(b"alice".as_slice()));
@@ -369,7 +383,8 @@ fn an_encrypted_commit_with_a_psk_by_reference_and_a_new_credential_waits_for_it
     let given = core::slice::from_ref(&secret);
     let resolve =
         |peer: &Peer, answers: &Answers| stage(peer).resolve(&peer.group, &PROVIDER, NOW, answers);
-    // Forgotten: nothing speaks against the message, nothing is lost.
+
+    // A forgotten answer does not condemn the message, and nothing is lost.
     let missing = resolve(&peers[1], &answers(&accept, &[])).unwrap_err();
     assert!(matches!(missing.error, Error::Misuse(Misuse::PskUnavailable(_))));
     assert!(missing.key_deletion.is_none());
@@ -380,25 +395,29 @@ fn an_encrypted_commit_with_a_psk_by_reference_and_a_new_credential_waits_for_it
         assert!(count.key_deletion.is_none());
     }
     assert_eq!(peers[1].rows, before);
-    // A wrong value shows in the confirmation tag.
+
+    // A wrong value breaks the confirmation tag.
     let wrong = [(psktype, Secret::new(vec![0x5b; 32]))];
     let refused = resolve(&peers[1], &answers(&accept, &wrong)).unwrap_err();
     assert_eq!(rejection(refused.error), Rejection::ConfirmationTag);
-    // A refusal is for good, and says why.
+
+    // A refusal is final and says why.
     let refused = resolve(&peers[2], &answers(&[Verdict::refuse("not alice")], given)).unwrap_err();
     let Rejection::CredentialRefused { reason, .. } = rejection(refused.error) else { panic!() };
     assert_eq!(&*reason, "not alice");
+
     peers[2].check();
     peers[2].take(*refused.key_deletion.unwrap());
     assert_eq!(peers[2].group.epoch(), Epoch(1));
-    // All answers, after all that: the step.
+
+    // With all answers there is a step.
     let step = resolve(&peers[1], &answers(&accept, given)).unwrap();
     peers[1].take(step);
     agree(&peers[..2]);
 }
 
 #[test]
-fn resumption_psks_of_the_group_come_from_its_kept_epochs() {
+fn resumption_psks_come_from_the_epochs_that_are_kept() {
     let mut peers = group_of(&["alice", "bob"]);
     commits(&mut peers, 0, CommitOptions::default());
     let group_id = peers[0].group.group_id().clone();
@@ -413,7 +432,7 @@ fn resumption_psks_of_the_group_come_from_its_kept_epochs() {
 }
 
 #[test]
-fn a_removed_member_needs_no_psk_of_the_commit_that_removes_it_and_the_others_do() {
+fn a_removed_member_needs_no_psks_of_the_commit() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let psk_id = b"not carol's".as_slice();
     let psks = vec![(PskType::External { psk_id: psk_id.into() }, Secret::new(vec![1; 32]))];
@@ -422,6 +441,7 @@ fn a_removed_member_needs_no_psk_of_the_commit_that_removes_it_and_the_others_do
     let commit = peers[0].commit(CommitOptions { psks: psks.clone(), ..commit_of(proposals) });
     peers[0].accepted();
     peers[2].is_removed(&commit.commit);
+
     let missing = peers[1].error(&commit.commit);
     assert!(matches!(missing, Error::Misuse(Misuse::PskUnavailable(_))), "{missing}");
     peers[1].psks = psks;
@@ -438,6 +458,7 @@ fn psks_count_in_the_order_of_the_commit() {
     };
     let psks = vec![value(b"b", 2), value(b"a", 1), value(b"c", 3)];
     peers[1].psks = psks.iter().rev().cloned().collect();
+
     let proposal = peers[1].propose(named(b"c"), &Default::default());
     peers[0].receive(&proposal);
     let carol = key_package("carol", 90);
@@ -451,6 +472,7 @@ fn psks_count_in_the_order_of_the_commit() {
         &carol,
     )
     .unwrap();
+
     let join = stage.join(&PROVIDER, &psks, None, None).unwrap();
     let verdicts = vec![Verdict::Accept; join.credentials().len()];
     peers.push(Peer::settle(join.resolve(&verdicts).unwrap(), 4));
@@ -463,10 +485,11 @@ fn a_closed_group_still_reads_and_does_nothing_else() {
     let early = peers[0].say(b"before");
     let reinit = ReInit {
         group_id: b"next".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: SUITE,
         extensions: Vec::new(),
     };
+
     let proposal = peers[1].forge_commit(Vec::new(), &Default::default());
     commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(reinit.clone())]));
     for peer in &mut peers {
@@ -483,7 +506,8 @@ fn a_closed_group_still_reads_and_does_nothing_else() {
     }
     assert_eq!(peers[1].reads(&early).data, b"before");
     assert!(matches!(rejection(peers[1].error(&proposal)), Rejection::WrongEpoch { .. }));
-    // A commit in the closed epoch, by somebody who does not keep to it.
+
+    // A commit in the closed epoch, by a member that ignores the rule.
     let late = peers[0].forge_commit(Vec::new(), &encrypted());
     assert_eq!(rejection(peers[1].error(&late)), Rejection::GroupReinitialized);
 }

@@ -1,11 +1,14 @@
-//! What a commit leaves out, found by holding each pending proposal against what the commit leads to,
-//! as it is found by applying the commit with each of them.
+//! The proposals that a commit leaves out. Comparing each pending proposal with the commit's
+//! outcome must find the same as applying the commit together with each of them.
 
 use super::fixture::*;
-use crate::covering::{first_left_out, fitting_beside};
+use crate::policy::covering::{first_left_out, fitting_beside};
 use crate::policy::{Proposed, ProposedCommit};
-use crate::proposals::{CheckedList, Committer, ListedProposal, apply, check_list};
-use crate::public::PublicState;
+use crate::state::public::PublicState;
+use crate::validate::apply::apply;
+use crate::validate::list::{CheckedList, Committer, check_list};
+use crate::view::GroupView;
+use crate::view::proposals::ListedProposal;
 use crate::{Config, Limits};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -15,24 +18,23 @@ use conclave_wire::{
     LeafIndex, LeafNode, PreSharedKeyId, Proposal, ProposalType, ProtocolVersion, PskType, ReInit,
     RequiredCapabilities, Sender,
 };
-use rand_core::TryRng;
 
 const OTHER: ExtensionType = ExtensionType(0xf0e0);
 const STRANGE: CredentialType = CredentialType(0xf0c0);
 const TYPES: [ProposalType; 3] = [ProposalType(0xf001), ProposalType(0xf002), ProposalType(0xf00f)];
 
-impl TestRng {
-    fn below(&mut self, n: usize) -> usize {
-        let Ok(random) = self.try_next_u64();
-        (random % n as u64) as usize
-    }
+trait Choose {
+    fn chance(&mut self, percent: u64) -> bool;
+    fn one_of<T: Clone>(&mut self, list: &[T]) -> T;
+}
 
-    fn chance(&mut self, percent: usize) -> bool {
+impl Choose for TestRng {
+    fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    fn pick<T: Clone>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())].clone()
+    fn one_of<T: Clone>(&mut self, list: &[T]) -> T {
+        self.pick(list).unwrap().clone()
     }
 }
 
@@ -45,6 +47,7 @@ fn vary(rng: &mut TestRng, leaf: &mut LeafNode) {
     if rng.chance(40) {
         capabilities.extensions.push(OTHER);
     }
+
     let listed = TYPES[..2].iter().copied().filter(|_| rng.chance(80));
     capabilities.proposals = listed.collect();
     if rng.chance(70) {
@@ -61,21 +64,22 @@ fn vary(rng: &mut TestRng, leaf: &mut LeafNode) {
     }
 }
 
-/// A group of six, some of whom support more than others, with keys in some parents.
+/// A group of six members, some of which support more than others, with keys in some parents.
 fn group(rng: &mut TestRng) -> PublicState {
     let mut peers = group_of(&["a", "b", "c", "d", "e", "f"]);
     for place in [0, 2, 5] {
         let options = crate::CommitOptions { force_path: true, ..Default::default() };
         commits(&mut peers, place, options);
     }
+
     let mut public = peers.remove(0).group.public;
     if rng.chance(70) {
         let mut staged = StagedTree::new(&public.tree);
-        // All of them list types of proposal of our own, or three do.
-        let changed = rng.pick(&[vec![0, 1, 2, 3, 4, 5], vec![1, 3, 4]]);
+        // All of them list custom types of proposal, or three do.
+        let changed = rng.one_of(&[vec![0, 1, 2, 3, 4, 5], vec![1, 3, 4]]);
         for index in changed.into_iter().map(LeafIndex) {
             let mut leaf = public.tree.leaf(index).unwrap();
-            let fresh = key_package("x", rng.below(1 << 30) as u64);
+            let fresh = key_package("x", rng.below(1 << 30));
             leaf.encryption_key = fresh.key_package().init_key.clone();
             leaf.capabilities.credentials.push(STRANGE);
             leaf.capabilities.proposals = TYPES.into();
@@ -85,11 +89,12 @@ fn group(rng: &mut TestRng) -> PublicState {
             staged.update_leaf(index, &leaf).unwrap();
         }
         if rng.chance(30) {
-            staged.remove_leaf(LeafIndex(5)).unwrap();
+            staged.remove_leaves(&[LeafIndex(5)]).unwrap();
         }
         let mut delta = staged.into_delta(&suite()).unwrap();
         public.tree.swap(&mut delta);
     }
+
     let mut limits = Limits::default();
     if rng.chance(15) {
         limits.tree_leaves = 8;
@@ -97,6 +102,7 @@ fn group(rng: &mut TestRng) -> PublicState {
     if rng.chance(15) {
         limits.proposals = 2;
     }
+
     let proposals = TYPES[..2].iter().map(|t| CustomProposal::vector(*t)).collect();
     public.config = Config { limits, proposals, ..Config::default() };
     public
@@ -124,13 +130,13 @@ fn extensions(rng: &mut TestRng) -> Vec<Extension> {
     list
 }
 
-/// A leaf of somebody, perhaps with a key that is there already.
+/// A leaf of some client, perhaps with a key that is in the tree already.
 fn leaf(rng: &mut TestRng, public: &PublicState, packages: &[KeyPackage]) -> KeyPackage {
-    let mut package = rng.pick(packages);
+    let mut package = rng.one_of(packages);
     vary(rng, &mut package.leaf_node);
     let tree = &public.tree;
     if rng.chance(10) {
-        let node = conclave_wire::NodeIndex(rng.below(tree.size().node_count() as usize) as u32);
+        let node = conclave_wire::NodeIndex(rng.below(tree.size().node_count().into()) as u32);
         if let Some(key) = tree.encryption_key(node) {
             package.leaf_node.encryption_key = key;
         }
@@ -150,15 +156,15 @@ fn proposal(
     packages: &[KeyPackage],
 ) -> (Sender, Proposal) {
     let members: Vec<LeafIndex> = public.tree.members().collect();
-    let sender = Sender::Member(rng.pick(&members));
+    let sender = Sender::Member(rng.one_of(&members));
     let proposal = match rng.below(12) {
         0..3 => Proposal::Add(leaf(rng, public, packages).into()),
         3..5 => Proposal::Update(leaf(rng, public, packages).leaf_node.into()),
-        5..7 => Proposal::Remove(rng.pick(&members)),
+        5..7 => Proposal::Remove(rng.one_of(&members)),
         7 => Proposal::GroupContextExtensions(extensions(rng)),
         8 => Proposal::ReInit(ReInit {
             group_id: b"next".as_slice().into(),
-            version: ProtocolVersion::MLS10,
+            version: ProtocolVersion::MLS_1_0,
             cipher_suite: SUITE,
             extensions: Vec::new(),
         }),
@@ -166,9 +172,10 @@ fn proposal(
             psktype: PskType::External { psk_id: b"x".as_slice().into() },
             psk_nonce: [1; 32].into(),
         }),
-        _ => {
-            Proposal::Custom { proposal_type: rng.pick(&TYPES), body: [rng.below(2) as u8].into() }
-        }
+        _ => Proposal::Custom {
+            proposal_type: rng.one_of(&TYPES),
+            body: [rng.below(2) as u8].into(),
+        },
     };
     (sender, proposal)
 }
@@ -188,20 +195,20 @@ fn supersedes(committed: Proposed<'_>, pending: Proposed<'_>) -> bool {
     }
 }
 
-/// Whether these are valid together in a member's commit, its path apart.
-fn fits(group: &PublicState, committer: LeafIndex, list: &[Proposed<'_>]) -> bool {
-    let limits = &group.config.limits;
+/// Whether these are valid together in a member's commit, apart from its path.
+fn fits(group: GroupView<'_>, committer: LeafIndex, list: &[Proposed<'_>]) -> bool {
+    let limits = group.limits;
     let listed =
         list.iter().map(|item| ListedProposal::by_value(item.sender, item.proposal.clone()));
     let list = CheckedList::of_checked(listed.collect());
     limits.check(crate::Limit::Proposals, list.len()).is_ok()
-        && check_list(limits, Committer::Member(committer), &list).is_ok()
-        && apply(group, &list).and_then(|applied| group.check_result(&applied)).is_ok()
+        && check_list(limits, group.custom, Committer::Member(committer), &list).is_ok()
+        && apply(group, &list).and_then(|applied| applied.check(group)).is_ok()
 }
 
-/// By applying the commit with each.
+/// Finds out by applying the commit with each.
 fn is_left_out(
-    group: &PublicState,
+    group: GroupView<'_>,
     committer: LeafIndex,
     committed: &[Proposed<'_>],
     item: Proposed<'_>,
@@ -216,6 +223,7 @@ fn is_left_out(
         (Proposal::Remove(leaf), Proposal::Update(_)) => other.sender == Sender::Member(*leaf),
         _ => false,
     };
+
     let mut list: Vec<_> = committed.iter().filter(|other| !gives_way(other)).copied().collect();
     list.push(item);
     counts && fits(group, committer, &list)
@@ -225,9 +233,9 @@ fn proposed((sender, proposal): &(Sender, Proposal)) -> Proposed<'_> {
     Proposed { sender: *sender, proposal, by_reference: false }
 }
 
-/// By applying the commit with each and those before it.
+/// Finds out by applying the commit with each and those before it.
 fn greedily(
-    group: &PublicState,
+    group: GroupView<'_>,
     committer: LeafIndex,
     committed: &[ListedProposal],
     more: &[ListedProposal],
@@ -244,28 +252,35 @@ fn greedily(
 }
 
 #[test]
-fn what_a_commit_takes_up_is_valid_with_it_and_with_each_other() {
+fn proposals_taken_into_a_commit_are_valid_together() {
     let mut rng = TestRng(2);
     let packages: Vec<KeyPackage> =
         (0..12).map(|seed| key_package("new", 500 + seed).key_package().clone()).collect();
-    let (mut taken, mut left) = ([0; 2], [0; 2]);
+    let mut taken = [0; 2];
+    let mut left = [0; 2];
+
     for _ in 0..12 {
         let group = group(&mut rng);
         for _ in 0..60 {
             let members: Vec<LeafIndex> = group.tree.members().collect();
-            let committer = rng.pick(&members);
+            let committer = rng.one_of(&members);
             let listed =
                 |(sender, proposal): (Sender, Proposal)| ListedProposal::by_value(sender, proposal);
             let mut some = |n| -> Vec<ListedProposal> {
                 (0..n).map(|_| listed(proposal(&mut rng, &group, &packages))).collect()
             };
-            let (committed, mut more) = (some(2), some(16));
-            if !fits(&group, committer, &committed.iter().map(Proposed::from).collect::<Vec<_>>()) {
+            let committed = some(2);
+            let mut more = some(16);
+            if !fits(
+                group.view(),
+                committer,
+                &committed.iter().map(Proposed::from).collect::<Vec<_>>(),
+            ) {
                 continue;
             }
             more.retain(|item| matches!(item.proposal, Proposal::Add(_) | Proposal::Custom { .. }));
-            let found = fitting_beside(&group, committer, &committed, more.clone());
-            assert_eq!(found, greedily(&group, committer, &committed, &more));
+            let found = fitting_beside(group.view(), committer, &committed, more.clone());
+            assert_eq!(found, greedily(group.view(), committer, &committed, &more));
             for item in more {
                 let kind = usize::from(matches!(item.proposal, Proposal::Add(_)));
                 let count = if found.contains(&item) { &mut taken } else { &mut left };
@@ -277,25 +292,27 @@ fn what_a_commit_takes_up_is_valid_with_it_and_with_each_other() {
 }
 
 #[test]
-fn what_is_left_out_is_what_would_be_valid_beside_the_commit() {
+fn a_proposal_is_left_out_if_the_commit_could_have_held_it() {
     let mut rng = TestRng(1);
     let packages: Vec<KeyPackage> =
         (0..12).map(|seed| key_package("new", 500 + seed).key_package().clone()).collect();
     let kinds = |proposal: &Proposal| proposal.proposal_type().0.min(8);
-    let (mut seen, mut valid) = (vec![[0; 2]; 9], 0);
+    let mut seen = vec![[0; 2]; 9];
+    let mut valid = 0;
+
     for _ in 0..12 {
         let group = group(&mut rng);
         for _ in 0..150 {
             let members: Vec<LeafIndex> = group.tree.members().collect();
-            let committer = rng.pick(&members);
+            let committer = rng.one_of(&members);
             let made: Vec<_> =
                 (0..rng.below(4)).map(|_| proposal(&mut rng, &group, &packages)).collect();
             let mut pending: Vec<_> =
                 (0..4).map(|_| proposal(&mut rng, &group, &packages)).collect();
             pending.extend(made.iter().filter(|_| rng.chance(20)).cloned().collect::<Vec<_>>());
             let committed: Vec<_> = made.iter().map(proposed).collect();
-            // What is not valid is refused before this is asked.
-            if !fits(&group, committer, &committed) {
+            // Invalid commits are refused before this is asked.
+            if !fits(group.view(), committer, &committed) {
                 continue;
             }
             valid += 1;
@@ -303,22 +320,24 @@ fn what_is_left_out_is_what_would_be_valid_beside_the_commit() {
             let commit = ProposedCommit { sender, proposals: committed.clone(), leaf: None };
             for item in &pending {
                 let item = proposed(item);
-                let found = first_left_out(&group, committer, &commit, [item].into_iter());
-                let wanted = is_left_out(&group, committer, &committed, item);
+                let found = first_left_out(group.view(), committer, &commit, [item].into_iter());
+                let wanted = is_left_out(group.view(), committer, &committed, item);
                 assert_eq!(found.is_some(), wanted, "{committer}: {committed:#?}\n{item:#?}");
                 seen[usize::from(kinds(item.proposal))][usize::from(wanted)] += 1;
             }
-            let first = first_left_out(&group, committer, &commit, pending.iter().map(proposed));
+            let first =
+                first_left_out(group.view(), committer, &commit, pending.iter().map(proposed));
             let wanted = pending
                 .iter()
                 .map(proposed)
-                .find(|item| is_left_out(&group, committer, &committed, *item));
+                .find(|item| is_left_out(group.view(), committer, &committed, *item));
             let place =
                 |item: Option<Proposed<'_>>| item.map(|item| core::ptr::from_ref(item.proposal));
             assert_eq!(place(first), place(wanted));
         }
     }
-    // Each kind was left out and was not, but for PSKs, which do not count.
+
+    // Each kind was left out at times and covered at others, except PSKs, which do not count.
     assert!(valid > 500, "{valid}");
     for kind in [1, 2, 3, 5, 7, 8] {
         assert!(seen[kind].iter().all(|n| *n > 20), "{kind}: {seen:?}");

@@ -2,9 +2,10 @@
 
 use super::fixture::*;
 use crate::{
-    CommitOptions, Config, CustomChange, Error, Event, ExternalTarget, Framing, Group,
-    GroupInfoOptions, LeafParams, LeafUpdate, Misuse, NewProposal, Observer, ObserverEvent,
-    ObserverStage, OwnKeyPackage, Rejection, Rules, ValidKeyPackage, Verdict, WelcomeStage, apply,
+    CommitOptions, Config, CustomChange, Error, ExternalJoinOptions, ExternalJoinStage,
+    ExternalTarget, Framing, Group, GroupInfoOptions, LeafParams, LeafUpdate, Misuse, NewProposal,
+    Observer, ObserverEvent, ObserverStage, OwnKeyPackage, ProposalMessage, Rejection, Rules,
+    ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use alloc::sync::Arc;
 use alloc::vec;
@@ -13,7 +14,7 @@ use conclave_crypto::SignatureKeyPair;
 use conclave_wire::{
     AuthenticatedContent, Content, Credential, CredentialType, CustomProposal, Decode, DecodeError,
     Extension, ExtensionType, ExternalSender, LeafIndex, MlsMessage, Proposal, ProposalOrRef,
-    ProposalType, Reader, RequiredCapabilities, Sender,
+    ProposalRules, ProposalType, Reader, RequiredCapabilities, Sender,
 };
 use core::convert::Infallible;
 
@@ -21,9 +22,9 @@ const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pu
 /// One number, followed by as many vectors.
 const OWN: ProposalType = ProposalType(0xf001);
 const EMPTY: ProposalType = ProposalType(0xf002);
-/// A vector; a commit of it has a path.
+/// A vector. A commit of it has a path.
 const HEAVY: ProposalType = ProposalType(0xf003);
-/// A vector; external senders may propose it.
+/// A vector. External senders may propose it.
 const OPEN: ProposalType = ProposalType(0xf004);
 /// Nobody implements it.
 const ALIEN: ProposalType = ProposalType(0xf00f);
@@ -39,8 +40,10 @@ fn formats() -> Vec<CustomProposal> {
     vec![
         CustomProposal::new(OWN, read_own),
         CustomProposal::empty(EMPTY),
-        CustomProposal { path_required: true, ..CustomProposal::vector(HEAVY) },
-        CustomProposal { external: true, ..CustomProposal::vector(OPEN) },
+        CustomProposal::vector(HEAVY)
+            .with_rules(ProposalRules { path_required: true, ..ProposalRules::default() }),
+        CustomProposal::vector(OPEN)
+            .with_rules(ProposalRules { external_senders: true, ..ProposalRules::default() }),
     ]
 }
 
@@ -73,7 +76,7 @@ fn add(own: &OwnKeyPackage) -> NewProposal {
     NewProposal::Add(stage.resolve(Verdict::Accept).unwrap().into())
 }
 
-/// Members of these leaves, each at the leaf of its place.
+/// Members with these leaves, in order.
 fn group(leaves: Vec<LeafParams>, extensions: Vec<Extension>) -> Vec<Peer> {
     let mut rng = TestRng(7);
     let mut leaves = leaves.into_iter();
@@ -84,6 +87,7 @@ fn group(leaves: Vec<LeafParams>, extensions: Vec<Extension>) -> Vec<Peer> {
         leaf: leaves.next().unwrap(),
         lifetime: LIFETIME,
     };
+
     let keys = signer(&mut rng);
     let new = Group::create(&PROVIDER, &mut rng, config(), params, keys).unwrap();
     let mut peers = vec![Peer::settle(new, 1)];
@@ -91,6 +95,7 @@ fn group(leaves: Vec<LeafParams>, extensions: Vec<Extension>) -> Vec<Peer> {
         leaves.zip(100..).map(|(leaf, seed)| key_package_of(leaf, &mut TestRng(seed))).collect();
     let messages = peers[0].commit(commit_of(owns.iter().map(add).collect()));
     peers[0].accepted();
+
     for (own, seed) in owns.iter().zip(2..) {
         peers.push(Peer::join(&messages.welcomes[0].message, own, config(), seed));
     }
@@ -116,7 +121,7 @@ fn observe(observer: &mut Observer, message: &[u8]) -> Result<ObserverEvent, Err
     Ok(apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap())
 }
 
-/// What every member, and with it an observer, refuses by the same error.
+/// Checks that all members and an observer refuse a message with the same error.
 #[track_caller]
 fn refused_by_all(peers: &[Peer], observer: &mut Observer, message: &[u8], error: &Error) {
     for peer in peers {
@@ -133,7 +138,7 @@ fn unknown(t: ProposalType) -> Error {
 }
 
 #[test]
-fn custom_proposals_reach_all_in_the_order_of_the_commit() {
+fn custom_proposals_reach_everyone_in_the_commits_order() {
     let bodies: [(ProposalType, &[u8]); 4] =
         [(OWN, &[2, 1, 9, 0]), (EMPTY, &[]), (OPEN, &[3, 1, 2, 3]), (OWN, &[0])];
     for framing in [Framing::default(), encrypted()] {
@@ -148,7 +153,7 @@ fn custom_proposals_reach_all_in_the_order_of_the_commit() {
                 let event = observe(&mut observer, &message).unwrap();
                 assert!(matches!(
                     event,
-                    ObserverEvent::ProposalReceived { proposal_type, .. } if proposal_type == t
+                    ObserverEvent::ProposalReceived(cached) if cached.proposal_type == t
                 ));
             }
             expected.push(change(who as u32, t, body));
@@ -158,14 +163,14 @@ fn custom_proposals_reach_all_in_the_order_of_the_commit() {
             ..commit_of(vec![custom(OPEN, &[1, 7]), custom(EMPTY, &[])])
         };
         expected.extend([change(0, OPEN, &[1, 7]), change(0, EMPTY, &[])]);
-        // What waits is read back from its rows.
+        // Waiting proposals are read back from their rows.
         peers.iter_mut().for_each(Peer::reload);
         let commit = peers[0].commit(options).commit;
         peers[0].reload();
         // None of these types requires a path.
         assert!(peers[0].group.pending_commit.as_ref().unwrap().path.is_none());
         for peer in &mut peers[1..] {
-            let Event::Epoch(change) = peer.receive(&commit) else { panic!("no epoch") };
+            let change = peer.follows(&commit);
             assert_eq!(change.custom, expected);
         }
         if !framing.encrypt {
@@ -181,13 +186,14 @@ fn custom_proposals_reach_all_in_the_order_of_the_commit() {
 }
 
 #[test]
-fn a_commit_of_a_type_that_requires_a_path_has_one() {
+fn a_custom_type_can_require_a_path() {
     let mut peers = able_group();
     let mut observer = watch(&peers[0]);
     let missing = Error::from(Rejection::PathMissing);
     let framing = Framing::default();
     let forged = peers[0].forge_commit(vec![by_value(HEAVY, &[0])], &framing);
     refused_by_all(&peers[1..], &mut observer, &forged, &missing);
+
     let proposal = peers[1].propose(custom(HEAVY, &[0]), &framing);
     deliver(&mut peers, 1, &proposal);
     observe(&mut observer, &proposal).unwrap();
@@ -195,7 +201,8 @@ fn a_commit_of_a_type_that_requires_a_path_has_one() {
     let forged =
         peers[0].forge_commit(vec![ProposalOrRef::Reference(reference.unwrap())], &framing);
     refused_by_all(&peers[1..], &mut observer, &forged, &missing);
-    // Others get none, and then lack nothing but the right tag.
+
+    // Commits of other types have no path, and then only the tag is wrong.
     let forged = peers[0].forge_commit(vec![by_value(OPEN, &[0])], &framing);
     assert_eq!(peers[1].error(&forged), Rejection::ConfirmationTag.into());
     for options in [CommitOptions::default(), commit_of(vec![custom(HEAVY, &[1, 1])])] {
@@ -209,7 +216,7 @@ fn a_commit_of_a_type_that_requires_a_path_has_one() {
 }
 
 #[test]
-fn external_senders_propose_the_types_that_are_registered_for_them() {
+fn external_senders_propose_only_the_types_registered_for_them() {
     let service: SignatureKeyPair = signer(&mut TestRng(90));
     let credential = Credential::basic(b"the service");
     let listed = ExternalSender { signature_key: service.public.clone(), credential };
@@ -217,6 +224,7 @@ fn external_senders_propose_the_types_that_are_registered_for_them() {
     let mut peers = group(["alice", "bob"].map(able).into(), vec![extension]);
     let mut observer = watch(&peers[0]);
     let target = ExternalTarget::new(observer.group_id().clone(), observer.epoch(), SUITE);
+
     let sent = |proposal_type, body: &[u8]| {
         let proposal = Proposal::Custom { proposal_type, body: body.into() };
         target.propose(&PROVIDER, 0, &service, proposal).unwrap()
@@ -226,31 +234,35 @@ fn external_senders_propose_the_types_that_are_registered_for_them() {
         refused_by_all(&peers, &mut observer, &sent(t, body), &rule);
     }
     refused_by_all(&peers, &mut observer, &sent(ALIEN, &[0]), &unknown(ALIEN));
+
     let message = sent(OPEN, &[2, 5, 6]);
     for peer in &mut peers {
         peer.receive(&message);
         peer.reload();
     }
+
     observe(&mut observer, &message).unwrap();
     let commit = peers[1].commit(CommitOptions::default()).commit;
-    let Event::Epoch(change) = peers[0].receive(&commit) else { panic!("no epoch") };
+    let change = peers[0].follows(&commit);
     let expected =
         CustomChange { sender: Sender::External(0), proposal_type: OPEN, body: [2, 5, 6].into() };
     assert_eq!(change.custom, [expected]);
 }
 
 #[test]
-fn a_type_that_is_not_implemented_is_not_read_and_not_sent() {
+fn an_unimplemented_type_is_neither_read_nor_sent() {
     let mut peers = able_group();
     let mut observer = watch(&peers[0]);
     let framing = Framing::default();
     let forged = peers[0].forge_commit(vec![by_value(ALIEN, &[0])], &framing);
     refused_by_all(&peers[1..], &mut observer, &forged, &unknown(ALIEN));
-    // What cannot be read cannot be verified, so that it costs no key.
+
+    // A message that cannot be read cannot be verified, so it consumes no key.
     let forged = peers[0].forge_commit(vec![by_value(ALIEN, &[0])], &encrypted());
     assert!(peers[1].refuses(&forged).key_deletion.is_none());
     for t in [ALIEN, ProposalType::REMOVE, ProposalType::EXTERNAL_INIT] {
-        let (peer, rng) = (&peers[0].group, &mut TestRng(3));
+        let peer = &peers[0].group;
+        let rng = &mut TestRng(3);
         let sent = peer.propose(&PROVIDER, rng, NOW, custom(t, &[0, 0, 0, 1]), &framing);
         assert_eq!(sent.err(), Some(Rejection::UnsupportedProposal(t).into()));
         let sent = peers[0].try_commit(commit_of(vec![custom(t, &[0, 0, 0, 1])]));
@@ -261,7 +273,8 @@ fn a_type_that_is_not_implemented_is_not_read_and_not_sent() {
 #[test]
 fn a_body_is_sent_only_if_it_reads_back() {
     let mut peers = able_group();
-    let (short, long) = (DecodeError::Truncated, DecodeError::TrailingBytes);
+    let short = DecodeError::Truncated;
+    let long = DecodeError::TrailingBytes;
     for (t, body, error) in [
         (OWN, &[][..], short),
         (OWN, &[1], short),
@@ -273,7 +286,8 @@ fn a_body_is_sent_only_if_it_reads_back() {
         (OPEN, &[1, 1, 1], long(1)),
         (OPEN, b"body without a header", short),
     ] {
-        let (peer, rng) = (&peers[0].group, &mut TestRng(3));
+        let peer = &peers[0].group;
+        let rng = &mut TestRng(3);
         let sent = peer.propose(&PROVIDER, rng, NOW, custom(t, body), &Framing::default());
         assert_eq!(sent.err(), Some(Error::Malformed(error)), "{body:?}");
         let sent = peers[0].try_commit(commit_of(vec![custom(t, body)]));
@@ -281,7 +295,7 @@ fn a_body_is_sent_only_if_it_reads_back() {
     }
 }
 
-/// A signed message with another body; the signature is of that body, too.
+/// A signed message with any body. The signature covers that body.
 fn with_body(peer: &mut Peer, t: ProposalType, body: &[u8]) -> Vec<u8> {
     let content = Content::Proposal(Proposal::Custom { proposal_type: t, body: body.into() });
     let framing = Framing::default();
@@ -290,7 +304,7 @@ fn with_body(peer: &mut Peer, t: ProposalType, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_body_that_leaves_bytes_or_lacks_some_is_refused() {
+fn a_body_with_missing_or_trailing_bytes_is_refused() {
     let mut peers = able_group();
     let mut observer = watch(&peers[0]);
     let good: [(ProposalType, &[u8]); 3] =
@@ -307,13 +321,13 @@ fn a_body_that_leaves_bytes_or_lacks_some_is_refused() {
             }
             assert!(observer.process(&PROVIDER, &message[..cut]).is_err());
         }
-        // What is cut or added in the body is taken from, or becomes, what follows it: the message
-        // is then not well-formed, or its signature is of something else.
+        // Bytes that are cut from or added to the body shift what follows it. Then the message is
+        // malformed, or its signature covers something else.
         let bodies = (0..body.len()).map(|n| body[..n].to_vec());
         for bad in bodies.chain([[body, &[0]].concat(), [body, &[0x40; 70]].concat()]) {
             let message = with_body(&mut peers[0], t, &bad);
             for peer in &peers[1..] {
-                peer.refuses(&message);
+                peer.error(&message);
             }
             let before = observer.rows().unwrap();
             assert!(observe(&mut observer, &message).is_err());
@@ -323,15 +337,15 @@ fn a_body_that_leaves_bytes_or_lacks_some_is_refused() {
 }
 
 #[test]
-fn two_applications_may_give_one_number_different_formats_and_do_not_understand_each_other() {
+fn applications_may_disagree_about_a_types_format() {
     let mut peers = able_group();
     let other = vec![CustomProposal::vector(OWN)];
     peers[1].group.public.config.proposals = other;
     // One vector of two bytes, or two vectors of which the second is cut off.
     let message = with_body(&mut peers[0], OWN, &[2, 1, 7, 0]);
-    peers[1].refuses(&message);
+    peers[1].error(&message);
     peers[2].process(&message).unwrap();
-    // Both can read this: what it says is each one's own affair, and of one body.
+    // Both can read this. Each interprets the same body in its own way.
     let message = with_body(&mut peers[0], OWN, &[1, 0]);
     for place in [1, 2] {
         peers[place].process(&message).unwrap();
@@ -339,7 +353,7 @@ fn two_applications_may_give_one_number_different_formats_and_do_not_understand_
 }
 
 #[test]
-fn a_type_that_a_member_does_not_support_is_in_no_commit() {
+fn a_type_that_a_member_does_not_support_is_not_committed() {
     let plain = leaf_params("carol");
     let mut peers = group(vec![able("alice"), able("bob"), plain], Vec::new());
     let mut observer = watch(&peers[0]);
@@ -347,9 +361,11 @@ fn a_type_that_a_member_does_not_support_is_in_no_commit() {
     let framing = Framing::default();
     let wanted = commit_of(vec![custom(OPEN, &[0])]);
     assert_eq!(peers[0].try_commit(wanted.clone()).err(), Some(unsupported.clone()));
+
     let forged = peers[0].forge_commit(vec![by_value(OPEN, &[0])], &framing);
     refused_by_all(&peers[1..], &mut observer, &forged, &unsupported);
-    // As a proposal it may wait, and keeps nobody from committing others.
+
+    // It may wait as a proposal, and does not block the commit of others.
     let proposal = peers[1].propose(custom(OPEN, &[0]), &framing);
     deliver(&mut peers, 1, &proposal);
     observe(&mut observer, &proposal).unwrap();
@@ -357,38 +373,45 @@ fn a_type_that_a_member_does_not_support_is_in_no_commit() {
     let forged =
         peers[0].forge_commit(vec![ProposalOrRef::Reference(reference.unwrap())], &framing);
     refused_by_all(&peers[1..], &mut observer, &forged, &unsupported);
+
     let commit = peers[0].commit(CommitOptions::default()).commit;
     assert!(peers[0].accepted().custom.is_empty());
     deliver(&mut peers, 0, &commit);
     observe(&mut observer, &commit).unwrap();
-    // Who is removed or added in the same commit does not count.
+
+    // Members that are removed or added in the same commit do not count.
     let dave = key_package("dave", 60);
     let proposals = vec![custom(OPEN, &[0]), NewProposal::Remove(LeafIndex(2)), add(&dave)];
     let messages = peers[0].commit(commit_of(proposals));
     assert_eq!(peers[0].accepted().custom.len(), 1);
-    let Event::Epoch(followed) = peers[1].receive(&messages.commit) else { panic!("no epoch") };
+
+    let followed = peers[1].follows(&messages.commit);
     for change in [followed, peers[2].is_removed(&messages.commit)] {
         assert_eq!(change.custom, [self::change(0, OPEN, &[0])]);
     }
     assert!(matches!(observe(&mut observer, &messages.commit), Ok(ObserverEvent::Epoch(_))));
-    // But from then on dave does.
+
+    // From then on Dave counts.
     let dave = Peer::join(&messages.welcomes[0].message, &dave, config(), 9);
     peers[2] = dave;
     agree(&peers);
     assert_eq!(peers[0].try_commit(wanted.clone()).err(), Some(unsupported.clone()));
+
     let forged = peers[1].forge_commit(vec![by_value(OPEN, &[0])], &framing);
     refused_by_all(&[peers.remove(0), peers.remove(1)], &mut observer, &forged, &unsupported);
 }
 
 #[test]
-fn what_all_members_support_can_be_required_and_nothing_else() {
+fn only_what_all_members_support_can_be_required() {
     let mut peers = able_group();
-    let (alien, no_credential) = (ExtensionType(0xf0f0), CredentialType(0xf0f0));
+    let alien = ExtensionType(0xf0f0);
+    let no_credential = CredentialType(0xf0f0);
     let required = |extension, proposal, credential| RequiredCapabilities {
         extension_types: vec![extension],
         proposal_types: vec![proposal],
         credential_types: vec![credential],
     };
+
     let basic = CredentialType::BASIC;
     for (required, rule) in [
         (required(alien, OWN, basic), Some(Rejection::UnsupportedExtension(alien))),
@@ -407,7 +430,7 @@ fn what_all_members_support_can_be_required_and_nothing_else() {
 }
 
 #[test]
-fn an_update_in_the_same_commit_decides_what_its_member_supports() {
+fn an_update_in_the_commit_decides_what_its_member_supports() {
     for (before, after, good) in
         [(leaf_params("bob"), able("bob"), true), (able("bob"), leaf_params("bob"), false)]
     {
@@ -426,7 +449,7 @@ fn an_update_in_the_same_commit_decides_what_its_member_supports() {
 }
 
 #[test]
-fn rows_with_a_type_that_is_no_longer_implemented_are_named() {
+fn rows_of_a_type_no_longer_implemented_are_named() {
     let mut peers = able_group();
     let none = Config::default;
     let named = |peer: &Peer, row: &str| {
@@ -436,6 +459,7 @@ fn rows_with_a_type_that_is_no_longer_implemented_are_named() {
     };
     peers[0].commit(commit_of(vec![custom(EMPTY, &[])]));
     named(&peers[0], "PendingCommit");
+
     let message = peers[1].propose(custom(EMPTY, &[]), &Framing::default());
     named(&peers[1], "Proposal");
     let mut observer = watch(&peers[2]);
@@ -446,45 +470,59 @@ fn rows_with_a_type_that_is_no_longer_implemented_are_named() {
     assert!(matches!(failed, Error::Storage(what) if what.contains("Proposal")));
 }
 
+/// Types as in [`formats`], of which external commits may hold [`OPEN`].
+fn open_to_joiners() -> Config {
+    let joining = ProposalRules { external_commit: true, ..ProposalRules::default() };
+    let proposals = formats().into_iter().map(|known| match known.proposal_type {
+        OPEN => known.with_rules(joining),
+        _ => known,
+    });
+    Config { proposals: proposals.collect(), ..Config::default() }
+}
+
 #[test]
-fn an_external_commit_holds_no_custom_proposal() {
+fn an_external_commit_holds_a_custom_type_only_if_allowed() {
+    let joins = |peers: &[Peer], config, body: &[u8]| {
+        let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
+        let stage = ExternalJoinStage::open(&PROVIDER, config, &info, None).unwrap();
+        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+        let options = ExternalJoinOptions::new(able("eve"), signer(&mut TestRng(600)));
+        let stage = stage.with_custom_proposal(OPEN, body.into());
+        stage.commit(&PROVIDER, &mut TestRng(601), &verdicts, options)
+    };
+
     let mut peers = able_group();
     let mut observer = watch(&peers[0]);
-    let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
-    let made = {
-        let stage = crate::ExternalJoinStage::open(&PROVIDER, config(), &info, None).unwrap();
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        let options = crate::ExternalJoinOptions {
-            leaf: able("eve"),
-            signer: signer(&mut TestRng(600)),
-            removes: None,
-            psks: Vec::new(),
-            authenticated_data: Vec::new(),
-            group_info: None,
-        };
-        stage.commit(&PROVIDER, &mut TestRng(601), &verdicts, options).unwrap()
-    };
-    // One more proposal, signed anew by who joins.
-    let conclave_wire::MlsMessageBody::PublicMessage(message) =
-        MlsMessage::from_bytes(&made.commit).unwrap().body
-    else {
-        panic!("not in the clear")
-    };
-    let mut content = message.content;
-    let Content::Commit(commit) = &mut content.content else { panic!("no commit") };
-    commit.proposals.push(by_value(OPEN, &[0]));
-    let (wire_format, context) =
-        (conclave_wire::WireFormat::PUBLIC_MESSAGE, peers[0].group.context());
-    let signer = signer(&mut TestRng(600));
-    let mut signed =
-        conclave_framing::sign_content(&suite(), wire_format, content, context, &signer).unwrap();
-    signed.auth.confirmation_tag = Some([0; 32].into());
-    let message = conclave_framing::protect_public_from_outside(signed).unwrap();
-    let message = MlsMessage::from(conclave_wire::MlsMessageBody::PublicMessage(message.into()));
-    let message = conclave_wire::Encode::to_bytes(&message).unwrap();
-    let rule = Rejection::ExternalProposal(OPEN).into();
-    refused_by_all(&peers, &mut observer, &message, &rule);
-    peers[0].receive(&made.commit);
+
+    // If its rules do not allow it, it is neither sent nor received.
+    let rule = Error::from(Rejection::ExternalProposal(OPEN));
+    assert_eq!(joins(&peers, config(), &[0]).err(), Some(rule.clone()));
+
+    let made = joins(&peers, open_to_joiners(), &[2, 1, 7]).unwrap();
+    refused_by_all(&peers, &mut observer, &made.commit, &rule);
+
+    // If they do, everybody sees it, provided that its body is well-formed.
+    for peer in &mut peers {
+        peer.group.public.config = open_to_joiners();
+    }
+
+    observer.public.config = open_to_joiners();
+    let malformed = joins(&peers, open_to_joiners(), &[2, 1]).err();
+    assert_eq!(malformed, Some(Error::Malformed(DecodeError::Truncated)));
+
+    let sender = Sender::NewMemberCommit;
+    let body = [2, 1, 7].into();
+    let custom = [CustomChange { sender, proposal_type: OPEN, body }];
+    for peer in &mut peers {
+        let change = peer.follows(&made.commit);
+        assert!(change.external);
+        assert_eq!(change.custom, custom);
+    }
+
+    let event = observe(&mut observer, &made.commit).unwrap();
+    assert!(matches!(event, ObserverEvent::Epoch(change) if change.custom == custom));
+    peers.push(Peer::settle(made.group, 602));
+    agree(&peers);
 }
 
 #[test]
@@ -496,15 +534,19 @@ fn a_leaf_advertises_only_what_its_client_implements() {
     let welcome = &messages.welcomes[0].message;
     let failed = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &own);
     assert_eq!(failed.err(), not(OWN));
+
     let mut params = able("bob");
     params.capabilities.proposals.push(ALIEN);
     let leaf = LeafUpdate { params, signer: signer(&mut TestRng(81)) };
-    let (bob, rng) = (&peers[1].group, &mut TestRng(3));
+    let bob = &peers[1].group;
+    let rng = &mut TestRng(3);
     let failed = bob.propose_update(&PROVIDER, rng, Some(leaf.clone()), &Framing::default());
     assert_eq!(failed.err(), not(ALIEN));
+
     let options = CommitOptions { leaf: Some(leaf), ..CommitOptions::default() };
     assert_eq!(peers[1].try_commit(options).err(), not(ALIEN));
-    // Of what is reserved to be ignored (section 13.5), there is nothing to implement.
+
+    // GREASE values need no implementation (section 13.5).
     let mut params = able("bob");
     params.capabilities.proposals.push(ProposalType(0x1a1a));
     let leaf = LeafUpdate { params, signer: signer(&mut TestRng(82)) };
@@ -513,12 +555,13 @@ fn a_leaf_advertises_only_what_its_client_implements() {
 }
 
 #[test]
-fn where_all_that_is_pending_is_to_be_covered_an_equal_proposal_of_the_same_sender_covers() {
+fn an_equal_custom_proposal_of_its_sender_covers_it() {
     let mut peers = able_group();
     let policy = Arc::new(Rules { cover_all_pending: true, ..Rules::default() });
     for peer in &mut peers {
         peer.group.public.config.policy = policy.clone();
     }
+
     let proposal = || custom(OWN, &[0]);
     let pending = peers[0].propose(proposal(), &Framing::default());
     deliver(&mut peers, 0, &pending);
@@ -541,10 +584,10 @@ fn where_all_that_is_pending_is_to_be_covered_an_equal_proposal_of_the_same_send
     commits(&mut peers, 1, CommitOptions::default());
 }
 
-/// No type of RFC 9420's can be in a list twice (section 12.2); of others it says nothing. But what a
-/// short reference means can be long.
+/// No type that RFC 9420 defines can be in a list twice (section 12.2). It says nothing about
+/// others. But a short reference can stand for a long proposal.
 #[test]
-fn a_commit_may_refer_twice_to_a_type_that_the_rfc_does_not_define() {
+fn a_commit_may_refer_twice_to_a_custom_proposal() {
     let mut peers = able_group();
     let mut observer = watch(&peers[0]);
     let step = peers[0].group.propose(
@@ -554,19 +597,19 @@ fn a_commit_may_refer_twice_to_a_type_that_the_rfc_does_not_define() {
         custom(OPEN, &[3, 1, 2, 3]),
         &Framing::default(),
     );
-    let Event::Proposal { message, reference } = peers[0].take(step.unwrap()) else { panic!() };
+    let ProposalMessage { message, reference } = peers[0].take(step.unwrap());
     deliver(&mut peers, 0, &message);
     observe(&mut observer, &message).unwrap();
 
     let twice = vec![ProposalOrRef::Reference(reference); 2];
     let commit = peers[0].forge_commit(twice, &Framing::default());
-    // Only the tag is wrong, which the observer cannot see.
+    // Only the tag is wrong, and the observer cannot see that.
     let tag = Error::Rejected(Rejection::ConfirmationTag);
     assert_eq!([&peers[1], &peers[2]].map(|peer| peer.error(&commit)), [tag.clone(), tag]);
     let ObserverEvent::Epoch(epoch) = observe(&mut observer, &commit).unwrap() else { panic!() };
     assert_eq!(epoch.custom, vec![change(0, OPEN, &[3, 1, 2, 3]); 2]);
 
-    // Each time counts as what waits does.
+    // Each reference counts like a waiting proposal.
     let length = Proposal::Custom { proposal_type: OPEN, body: [3, 1, 2, 3].into() };
     let length = conclave_wire::Encode::to_bytes(&length).unwrap().len();
     for (allowed, over) in [(2 * length, false), (2 * length - 1, true)] {

@@ -1,19 +1,21 @@
-//! What errors say to people.
+//! The texts and remedies of errors.
 
 use crate::{
-    ApplyError, CredentialSubject, Error, FramingError, LeafRule, Limit, Misuse, RatchetError,
-    Rejection, TreeError,
+    ApplyError, CredentialSubject, Error, FramingError, LeafRule, Limit, LinkFault, Misuse,
+    Obstacle, RatchetError, Rejection, Remedy, TreeError,
 };
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::CryptoError;
 use conclave_wire::{
     CipherSuite, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType, LeafIndex,
     NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, PskType,
 };
+use core::error::Error as _;
 
-/// That each text says what it should, and is no other's.
+/// Checks that each text says what it should, and that no two are the same.
 fn check<E: ToString>(errors: &[(E, &str)]) {
     let texts: Vec<String> = errors.iter().map(|(e, _)| e.to_string()).collect();
     for ((_, says), text) in errors.iter().zip(&texts) {
@@ -23,12 +25,15 @@ fn check<E: ToString>(errors: &[(E, &str)]) {
 }
 
 #[test]
-fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
+fn each_rejection_has_its_own_text_and_names_what_it_found() {
     use Rejection as R;
-    let (leaf, proposal) = (LeafIndex(4711), ProposalType(0x4711));
-    let (extension, credential) = (ExtensionType(0x4711), CredentialType(0x4711));
+    let leaf = LeafIndex(4711);
+    let proposal = ProposalType(0x4711);
+    let extension = ExtensionType(0x4711);
+    let credential = CredentialType(0x4711);
     let reference = ProposalRef::from([0x47, 0x11].as_slice());
     let reason: Box<str> = "not on Sundays".into();
+
     let subject = CredentialSubject::Member(leaf);
     check(&[
         (R::Framing(FramingError::MissingMembershipTag), "no membership tag"),
@@ -55,18 +60,18 @@ fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
         (R::UpdateLeafSource, "Update's leaf node"),
         (R::UpdateKeyUnchanged, "Update keeps"),
         (R::CommitLeafSource, "path's leaf node"),
-        (R::UpdateFromOutside, "no member"),
+        (R::UpdateFromOutside, "not a member"),
         (R::UnknownProposal(reference.clone()), "4711"),
         (R::RepeatedReference(reference), "twice"),
         (R::CommitterUpdates, "Update by its committer"),
         (R::CommitterRemoved, "removes its committer"),
         (R::SeveralChangesOfLeaf(leaf), "several Updates or Removes for leaf 4711"),
         (R::RemoveOfNobody(leaf), "Remove for leaf 4711"),
-        (R::DuplicatePsk, "PSK twice"),
-        (R::PskUsage, "reinit or branch PSK where none"),
+        (R::DuplicatePsk, "PSK occurs twice"),
+        (R::PskUsage, "reinit or branch PSK where it is not"),
         (R::PskNonceLength, "nonce"),
         (R::SeveralGroupContextExtensions, "several GroupContextExtensions"),
-        (R::ReInitNotAlone, "ReInit together"),
+        (R::ReInitNotAlone, "ReInit beside"),
         (R::ReInitVersion(ProtocolVersion(0x4711)), "older version 0x4711"),
         (R::ExternalInitByMember, "ExternalInit in a member's"),
         (R::ExternalInitCount, "exactly one ExternalInit"),
@@ -88,11 +93,11 @@ fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
         (R::GroupInfoSignature, "GroupInfo's signature"),
         (R::GroupInfoSigner, "GroupInfo's signer"),
         (R::TreeHash, "ratchet tree is not the one"),
-        (R::OwnLeafMissing, "own leaf"),
-        (R::PathSecretMissing(NodeIndex(4711)), "no private key for node 4711"),
+        (R::OwnLeafMissing, "our leaf"),
+        (R::PathSecretMissing(NodeIndex(4711)), "lacks a private key for node 4711"),
         (R::ExternalPubMissing, "external_pub"),
         (R::LinkNotAlone, "several reinit or branch"),
-        (R::LinkMismatch("too many"), "names: too many"),
+        (R::LinkMismatch(LinkFault::NotEpochOne), "names: its epoch is not 1"),
         (R::EpochExhausted, "epoch counter"),
         (R::InvalidPublicKey, "public key"),
         (R::PathOpen, "path secret does not open"),
@@ -102,15 +107,16 @@ fn each_rejection_has_a_text_of_its_own_that_names_what_it_found() {
         (R::ExternalSenderProposal(proposal), "external senders may not propose type 0x4711"),
         (
             R::OverLimit { limit: Limit::Psks, found: 4711, allowed: 815 },
-            "4711 PSKs are over this client's limit of 815",
+            "4711 PSKs exceed this client's limit of 815",
         ),
     ]);
 }
 
 #[test]
-fn a_rule_that_several_floors_check_is_one_rejection() {
+fn a_rule_that_several_crates_check_is_one_rejection() {
     use Rejection as R;
-    let (message, context) = (Epoch(1), Epoch(2));
+    let message = Epoch(1);
+    let context = Epoch(2);
     let framing = [
         (FramingError::WrongGroup, R::WrongGroup),
         (
@@ -122,9 +128,11 @@ fn a_rule_that_several_floors_check_is_one_rejection() {
             R::ExternalSenderProposal(ProposalType::UPDATE),
         ),
     ];
+
     for (error, rule) in framing {
         assert_eq!(Error::from(error), rule.into());
     }
+
     let tree = [
         (TreeError::EncryptionKeyUnchanged { leaf: LeafIndex(3) }, R::UpdateKeyUnchanged),
         (TreeError::PathLeafSource, R::CommitLeafSource),
@@ -135,7 +143,7 @@ fn a_rule_that_several_floors_check_is_one_rejection() {
 }
 
 #[test]
-fn each_limit_and_each_subject_of_a_credential_has_a_name() {
+fn each_detail_of_an_error_has_its_own_text() {
     check(&[
         (Limit::MessageBytes, "of a message"),
         (Limit::JoinBytes, "to join by"),
@@ -155,10 +163,33 @@ fn each_limit_and_each_subject_of_a_credential_has_a_name() {
         (CredentialSubject::ExternalReplacement(LeafIndex(4711)), "in place of leaf 4711"),
         (CredentialSubject::ExternalSender(4711), "external sender 4711"),
     ]);
+    check(&[
+        (LinkFault::OtherLink, "another group, epoch or use"),
+        (LinkFault::NoGroupNamed, "no group"),
+        (LinkFault::NotEpochOne, "not 1"),
+        (LinkFault::VersionOrSuite, "the old group's"),
+        (LinkFault::AnnouncedGroupId, "identifier"),
+        (LinkFault::AnnouncedVersionOrSuite, "suite is not the announced one"),
+        (LinkFault::AnnouncedExtensions, "extensions"),
+        (LinkFault::MemberMissing, "missing"),
+        (LinkFault::Stranger, "does not have"),
+    ]);
+    check(&[
+        (Obstacle::NotNew, "only a new group"),
+        (Obstacle::NotClosed, "not closed"),
+        (Obstacle::EpochNotKept, "not kept"),
+        (Obstacle::NoGroupNamed, "no group"),
+        (Obstacle::OtherGroupNamed, "another group"),
+        (Obstacle::AllMatched, "all members are matched"),
+        (Obstacle::NoCounterpart, "cannot be matched"),
+        (Obstacle::OtherSuite, "another cipher suite"),
+        (Obstacle::GroupInfoExtension, "external_pub"),
+        (Obstacle::PolicyCannotWait, "later"),
+    ]);
 }
 
 #[test]
-fn each_misuse_says_what_to_do_otherwise() {
+fn each_misuse_has_its_own_text() {
     let id = PreSharedKeyId {
         psktype: PskType::External { psk_id: [0x47, 0x11].into() },
         psk_nonce: [0; 32].into(),
@@ -168,8 +199,8 @@ fn each_misuse_says_what_to_do_otherwise() {
         (Misuse::Deleted, "was deleted"),
         (Misuse::Reinitialized, "successor"),
         (Misuse::CommitPending, "still pending"),
-        (Misuse::NoCommitPending, "no own commit"),
-        (Misuse::NotThisCommit, "not on the pending commit"),
+        (Misuse::NoCommitPending, "no commit of ours"),
+        (Misuse::NotThisCommit, "not about the pending commit"),
         (Misuse::OtherPolicy, "another policy"),
         (Misuse::ProposalsPending, "must be committed"),
         (Misuse::PskUnavailable(Box::new(id)), "4711"),
@@ -177,35 +208,92 @@ fn each_misuse_says_what_to_do_otherwise() {
         (Misuse::TreeMissing, "ratchet tree"),
         (Misuse::LinkMissing, "link"),
         (Misuse::NotImplemented(ProposalType(0x4711)), "type 0x4711"),
-        (Misuse::NotPossible("not on Sundays"), "not on Sundays"),
+        (Misuse::NotPossible(Obstacle::NotClosed), "was not closed"),
     ]);
     check(&[
         (ApplyError::Stale, "computed from another state"),
-        (ApplyError::Reload, "load the group anew"),
+        (ApplyError::Reload, "load the group again"),
         (ApplyError::Write("disk full"), "could not be stored: disk full"),
     ]);
 }
 
 #[test]
-fn an_error_blames_whose_fault_it_is() {
+fn each_class_of_error_has_its_remedy() {
+    use Rejection as R;
+    let leaf = LeafIndex(1);
+    let subject = CredentialSubject::Member(leaf);
+    let reason: Box<str> = "not on Sundays".into();
+    let reference = ProposalRef::from([0x47, 0x11].as_slice());
+    let psktype = PskType::External { psk_id: [0x47, 0x11].into() };
+    let id = PreSharedKeyId { psktype, psk_nonce: [0; 32].into() };
+
+    let epochs =
+        |message, current| R::WrongEpoch { message: Epoch(message), current: Epoch(current) };
+    let cases: Vec<(Error, Remedy)> = vec![
+        (DecodeError::Truncated.into(), Remedy::Drop),
+        (R::KeyPackageSignature.into(), Remedy::Drop),
+        (R::Framing(FramingError::InvalidSignature).into(), Remedy::Drop),
+        (R::Ratchet(RatchetError::KeyGone { leaf, generation: 1 }).into(), Remedy::Drop),
+        (epochs(4, 5).into(), Remedy::Drop),
+        (epochs(6, 5).into(), Remedy::FetchFrom(Epoch(5))),
+        (R::UnknownProposal(reference.clone()).into(), Remedy::FetchProposal(reference)),
+        (R::ConfirmationTag.into(), Remedy::Rejoin),
+        (R::PathOpen.into(), Remedy::Rejoin),
+        (R::CredentialRefused { subject, reason: reason.clone() }.into(), Remedy::Decide),
+        (R::RefusedByPolicy { reason }.into(), Remedy::Decide),
+        (R::OverLimit { limit: Limit::Psks, found: 3, allowed: 2 }.into(), Remedy::Decide),
+        (R::GroupReinitialized.into(), Remedy::Over),
+        (Misuse::Stale.into(), Remedy::Recompute),
+        (Misuse::Deleted.into(), Remedy::Over),
+        (Misuse::Reinitialized.into(), Remedy::Over),
+        (Misuse::CommitPending.into(), Remedy::CommitFirst),
+        (Misuse::ProposalsPending.into(), Remedy::CommitFirst),
+        (Misuse::NoCommitPending.into(), Remedy::Drop),
+        (Misuse::NotThisCommit.into(), Remedy::Drop),
+        (Misuse::PskUnavailable(Box::new(id)).into(), Remedy::Provide),
+        (Misuse::TreeMissing.into(), Remedy::Provide),
+        (Misuse::LinkMissing.into(), Remedy::Provide),
+        (Misuse::OtherPolicy.into(), Remedy::Fix),
+        (Misuse::VerdictCount { wanted: 1, given: 2 }.into(), Remedy::Fix),
+        (Misuse::NotImplemented(ProposalType(0x4711)).into(), Remedy::Fix),
+        (Misuse::NotPossible(Obstacle::NotClosed).into(), Remedy::Fix),
+        (Error::Undecided(subject), Remedy::RetryLater),
+        (CryptoError::Provider("no memory").into(), Remedy::Fix),
+        (Error::storage("a row"), Remedy::Rejoin),
+    ];
+
+    for (error, remedy) in cases {
+        assert_eq!(error.remedy(), remedy, "{error}");
+    }
+}
+
+#[test]
+fn an_error_blames_whoever_is_at_fault() {
     let crypto = CryptoError::Provider("no memory");
-    let (decode, encode) = (DecodeError::Truncated, EncodeError { length: 4711 });
+    let decode = DecodeError::Truncated;
+    let encode = EncodeError { length: 4711 };
     check(&[
         (Error::from(decode), "malformed message: the input ends"),
         (Error::from(Rejection::PathMissing), "rejected: the commit needs a path"),
         (Error::from(Misuse::Deleted), "state was deleted"),
         (Error::from(crypto), "provider failed: no memory"),
-        (Error::from(encode), "vector of 4711 bytes"),
+        (Error::from(encode), "too long to encode"),
         (Error::Undecided(CredentialSubject::NewMember), "cannot be judged now"),
         (Error::storage("a row"), "stored state: a row"),
     ]);
+
+    let too_long = Error::from(encode);
+    let source = too_long.source().and_then(|error| error.source()).expect("the encoding");
+    assert!(source.to_string().contains("vector of 4711 bytes"), "{source}");
     assert_eq!(Error::from(TreeError::Crypto(crypto)), Error::Crypto(crypto));
     assert_eq!(Error::from(FramingError::Crypto(crypto)), Error::Crypto(crypto));
     assert_eq!(Error::from(RatchetError::Crypto(crypto)), Error::Crypto(crypto));
+
     let of_input = |e| Error::of_input(e, Rejection::PathOpen);
     assert_eq!(of_input(CryptoError::OpenFailed), Rejection::PathOpen.into());
     assert_eq!(of_input(crypto), Error::Crypto(crypto));
-    // A key is deleted for what is wrong with the message, and for nothing else.
+
+    // A key is deleted only if the message is at fault.
     let unknown = Rejection::UnknownProposal(ProposalRef::from([1].as_slice()));
     for (error, condemns) in [
         (Error::from(decode), true),

@@ -1,58 +1,45 @@
-//! Members of a group in one process: reproducible, with the rows that each has written.
+//! Members of a group in one process: reproducible, each with the rows that it has written.
 
-use crate::rows::{Batch, RowKey};
+use crate::state::group::Delta;
+use crate::store::rows::{Batch, RowKey};
 use crate::{
-    Answers, CommitId, CommitMessages, CommitOptions, Config, EpochChange, Error, Event, Framing,
-    Group, GroupParams, KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal,
-    OwnKeyPackage, Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict,
-    WelcomeStage, WriteError, apply,
+    Answers, ApplicationMessage, CachedProposal, CommitId, CommitMessages, CommitOptions, Config,
+    EpochChange, Error, Event, Framing, Group, GroupParams, KeyPackageParams, LeafParams,
+    LeafUpdate, NewGroup, NewProposal, Outcome, OwnKeyPackage, Received, Refused, Rejection,
+    Transition, ValidKeyPackage, Verdict, WelcomeStage, WriteError, apply,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
+pub(super) use conclave_crypto::testing::TestRng;
 use conclave_crypto::{CryptoRng, Secret, SignatureKeyPair, Suite};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
     AuthenticatedContent, CipherSuite, Commit, Content, Credential, Extension, ExtensionType,
     LeafIndex, LeafNodeContext, LeafNodeSource, Lifetime, Proposal, ProposalOrRef, PskType,
+    UnixTime,
 };
 use core::convert::Infallible;
-use rand_core::{TryCryptoRng, TryRng};
 
 pub(super) static PROVIDER: RustCrypto = RustCrypto::new();
 pub(super) const SUITE: CipherSuite = CipherSuite(1);
-pub(super) const NOW: u64 = 1_700_000_000;
+pub(super) const NOW: UnixTime = at(1_700_000_000);
 /// An extension of private use that all members support.
 pub(super) const CUSTOM: ExtensionType = ExtensionType(0xf001);
-pub(super) const LIFETIME: Lifetime = Lifetime { not_before: NOW - 10, not_after: NOW + 1_000_000 };
+pub(super) const LIFETIME: Lifetime =
+    Lifetime { not_before: NOW.as_secs() - 10, not_after: NOW.as_secs() + 1_000_000 };
 
 pub(super) type Rows = BTreeMap<RowKey, Secret>;
 
-/// SplitMix64: repeatable, and random enough for tests.
-pub(super) struct TestRng(pub(super) u64);
-
-impl TryRng for TestRng {
-    type Error = Infallible;
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(self.try_next_u64()? as u32)
-    }
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let a = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let b = (a ^ a >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Ok(b ^ b >> 31)
-    }
-    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in to.chunks_mut(8) {
-            chunk.copy_from_slice(&self.try_next_u64()?.to_be_bytes()[..chunk.len()]);
-        }
-        Ok(())
+/// A time, by its seconds since 1970.
+pub(super) const fn at(seconds: u64) -> UnixTime {
+    match UnixTime::from_secs(seconds) {
+        Some(time) => time,
+        None => panic!("out of range"),
     }
 }
-
-impl TryCryptoRng for TestRng {}
 
 pub(super) fn suite() -> Suite<'static> {
     Suite::new(&PROVIDER, SUITE).unwrap()
@@ -78,7 +65,7 @@ pub(super) fn key_package_of(leaf: LeafParams, rng: &mut TestRng) -> OwnKeyPacka
     OwnKeyPackage::generate(&PROVIDER, rng, params, signer).unwrap()
 }
 
-/// A client's key package; the seed decides its keys.
+/// A client's key package. The seed decides its keys.
 pub(super) fn key_package(name: &str, seed: u64) -> OwnKeyPackage {
     key_package_of(leaf_params(name), &mut TestRng(seed))
 }
@@ -102,7 +89,7 @@ pub(super) fn stored(rows: &mut Rows, batch: &Batch) -> Result<(), Infallible> {
     Ok(())
 }
 
-/// A member with what it has stored.
+/// A member and its stored rows.
 pub(super) struct Peer {
     pub(super) group: Group,
     pub(super) rows: Rows,
@@ -134,12 +121,12 @@ impl Peer {
         Self::settle(join.resolve(&verdicts).unwrap(), seed)
     }
 
-    /// Applies a step and writes its rows; what is stored must then be what the state is.
-    pub(super) fn take(&mut self, step: Transition<Group>) -> Event {
+    /// Applies a step and writes its rows. Then the rows must be those of the state.
+    pub(super) fn take<O: Outcome<Event>>(&mut self, step: Transition<Group, O>) -> O {
         let rows = &mut self.rows;
-        let event = apply(&mut self.group, step, |write| stored(rows, write.batch)).unwrap();
+        let outcome = apply(&mut self.group, step, |write| stored(rows, write.batch)).unwrap();
         self.check();
-        event
+        outcome
     }
 
     pub(super) fn all_rows(&self) -> Rows {
@@ -153,7 +140,7 @@ impl Peer {
         self.group.tree().check_caches(&suite()).unwrap();
     }
 
-    /// The same member from the same rows, once more.
+    /// The same member, loaded from the same rows.
     pub(super) fn twin(&self) -> Self {
         let rows = self.rows.clone();
         let group = Group::load(&PROVIDER, self.group.config().clone(), rows.clone()).unwrap();
@@ -168,14 +155,13 @@ impl Peer {
 
     pub(super) fn commit(&mut self, options: CommitOptions) -> CommitMessages {
         let step = self.try_commit(options).unwrap();
-        let Event::Commit(messages) = self.take(step) else { panic!("no commit") };
-        messages
+        self.take(step)
     }
 
     pub(super) fn try_commit(
         &mut self,
         options: CommitOptions,
-    ) -> Result<Transition<Group>, Error> {
+    ) -> Result<Transition<Group, CommitMessages>, Error> {
         self.group.commit(&PROVIDER, &mut self.rng, NOW, options)
     }
 
@@ -186,41 +172,47 @@ impl Peer {
     ) -> Vec<u8> {
         let rng = &mut self.rng;
         let step = self.group.propose_update(&PROVIDER, rng, change, framing).unwrap();
-        let Event::Proposal { message, .. } = self.take(step) else { panic!("no proposal") };
-        message
+        self.take(step).message
     }
 
     pub(super) fn accepted(&mut self) -> EpochChange {
         let step = self.group.commit_accepted(&PROVIDER, NOW, &pending_id(&self.group)).unwrap();
-        let Event::Epoch(change) = self.take(step) else { panic!("no epoch") };
-        change
+        self.take(step)
+    }
+
+    /// Gives the pending commit up.
+    pub(super) fn rejected(&mut self) {
+        let step = self.group.commit_rejected(&pending_id(&self.group)).unwrap();
+        self.take(step);
     }
 
     pub(super) fn propose(&mut self, proposal: NewProposal, framing: &Framing) -> Vec<u8> {
         let step = self.group.propose(&PROVIDER, &mut self.rng, NOW, proposal, framing).unwrap();
-        let Event::Proposal { message, .. } = self.take(step) else { panic!("no proposal") };
-        message
+        self.take(step).message
     }
 
     pub(super) fn say(&mut self, data: &[u8]) -> Vec<u8> {
         let framing = Framing::default();
         let step = self.group.encrypt(&PROVIDER, &mut self.rng, data, &framing).unwrap();
-        let Event::Message(message) = self.take(step) else { panic!("no message") };
-        message
+        self.take(step)
     }
 
-    /// What a message leads to if everything is accepted.
-    pub(super) fn process(&self, message: &[u8]) -> Result<Option<Transition<Group>>, Refused> {
+    /// The step of a message if everything is accepted.
+    pub(super) fn process(
+        &self,
+        message: &[u8],
+    ) -> Result<Option<Transition<Group, Event>>, Refused> {
         Ok(Some(match self.group.process(&PROVIDER, NOW, message)? {
-            Received::Application(step) | Received::OwnCommit(step) => step,
+            Received::Application(step) => step.untyped(),
+            Received::OwnCommit(step) => step.untyped(),
             Received::Proposal(stage) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-                stage.resolve(&self.group, &verdicts)?
+                stage.resolve(&self.group, &verdicts)?.untyped()
             }
             Received::Commit(stage) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];
                 let answers = Answers { verdicts, psks: self.psks.clone() };
-                stage.resolve(&self.group, &PROVIDER, NOW, &answers)?
+                stage.resolve(&self.group, &PROVIDER, NOW, &answers)?.untyped()
             }
             Received::Known => return Ok(None),
         }))
@@ -231,20 +223,47 @@ impl Peer {
         self.take(step)
     }
 
-    /// Processes a commit that removes it, and deletes the group, as the service's order says so.
+    /// Processes a commit that removes this member, and keeps the group.
+    pub(super) fn learns_of_removal(&mut self, message: &[u8]) -> EpochChange {
+        match self.receive(message) {
+            Event::Removal(change) => change,
+            other => panic!("no removal: {other:?}"),
+        }
+    }
+
+    /// Processes a commit that removes this member, and deletes the group because the service's
+    /// order confirms it.
     pub(super) fn is_removed(&mut self, message: &[u8]) -> EpochChange {
-        let Event::Removal(change) = self.receive(message) else { panic!("no removal") };
+        let change = self.learns_of_removal(message);
         let step = self.group.delete().unwrap();
-        assert_eq!(self.take(step), Event::Deleted);
+        assert_eq!(self.take(step.untyped()), Event::Deleted);
         change
     }
 
-    pub(super) fn reads(&mut self, message: &[u8]) -> crate::ApplicationMessage {
-        let Event::Application(message) = self.receive(message) else { panic!("no data") };
-        message
+    pub(super) fn reads(&mut self, message: &[u8]) -> ApplicationMessage {
+        match self.receive(message) {
+            Event::Application(message) => message,
+            other => panic!("no data: {other:?}"),
+        }
     }
 
-    /// Processes a message that must be refused, and sees to it that nothing has changed.
+    /// Processes a proposal that is new to this member.
+    pub(super) fn caches(&mut self, message: &[u8]) -> CachedProposal {
+        match self.receive(message) {
+            Event::ProposalReceived(cached) => cached,
+            other => panic!("no proposal: {other:?}"),
+        }
+    }
+
+    /// Processes a commit that keeps this member in the group.
+    pub(super) fn follows(&mut self, message: &[u8]) -> EpochChange {
+        match self.receive(message) {
+            Event::Epoch(change) => change,
+            other => panic!("no epoch: {other:?}"),
+        }
+    }
+
+    /// Processes a message that must be refused, and checks that nothing has changed.
     pub(super) fn refuses(&self, message: &[u8]) -> Refused {
         let before = self.all_rows();
         let refused = match self.process(message) {
@@ -260,9 +279,10 @@ impl Peer {
         self.refuses(message).error
     }
 
-    /// A message of this member's with any content, whether or not it may say that.
+    /// A message of this member with any content, allowed or not.
     pub(super) fn forge(&mut self, content: AuthenticatedContent, framing: &Framing) -> Vec<u8> {
-        let (mut delta, mut batch) = (crate::state::Delta::default(), self.group.batch());
+        let mut delta = Delta::default();
+        let mut batch = self.group.batch();
         let rng = &mut self.rng;
         let message =
             self.group.protect(&suite(), rng, &content, framing, &mut delta, &mut batch).unwrap();
@@ -271,8 +291,8 @@ impl Peer {
         message
     }
 
-    /// An Update of this member's to the encryption key of another: valid by itself, but not in a
-    /// tree with the other.
+    /// An Update of this member to the encryption key of another. It is valid alone, but not in a
+    /// tree with the other member.
     pub(super) fn update_with_key_of(&mut self, other: LeafIndex) -> Vec<u8> {
         let leaf_index = self.group.own_leaf();
         let mut leaf = self.group.tree().leaf(leaf_index).unwrap();
@@ -286,7 +306,7 @@ impl Peer {
         self.forge(content, &Framing::default())
     }
 
-    /// A commit of any proposals, without a path and without a tag that could match.
+    /// A commit of any proposals, without a path and with a tag that cannot match.
     pub(super) fn forge_commit(
         &mut self,
         proposals: Vec<ProposalOrRef>,
@@ -299,7 +319,7 @@ impl Peer {
     }
 }
 
-/// A group of members of these names, each at the leaf of its place.
+/// A group of members with these names, in order.
 pub(super) fn group_of(names: &[&str]) -> Vec<Peer> {
     group_with(names, Config::default())
 }
@@ -310,11 +330,13 @@ pub(super) fn group_with(names: &[&str], config: Config) -> Vec<Peer> {
     if others.is_empty() {
         return peers;
     }
+
     let owns: Vec<OwnKeyPackage> =
         others.iter().zip(100..).map(|(name, seed)| key_package(name, seed)).collect();
     let adds = owns.iter().map(|own| NewProposal::Add(valid(own))).collect();
     let messages = peers[0].commit(commit_of(adds));
     peers[0].accepted();
+
     for (own, seed) in owns.iter().zip(2..) {
         peers.push(Peer::join(&messages.welcomes[0].message, own, config.clone(), seed));
     }
@@ -322,7 +344,7 @@ pub(super) fn group_with(names: &[&str], config: Config) -> Vec<Peer> {
     peers
 }
 
-/// Everybody is in the same epoch.
+/// Checks that all members are in the same epoch.
 pub(super) fn agree(peers: &[Peer]) {
     for pair in peers.windows(2) {
         let authenticator = |peer: &Peer| peer.group.epoch_authenticator().unwrap().clone();
@@ -330,14 +352,14 @@ pub(super) fn agree(peers: &[Peer]) {
     }
 }
 
-/// Delivers a message to all but one.
+/// Delivers a message to all members except its sender.
 pub(super) fn deliver(peers: &mut [Peer], from: usize, message: &[u8]) {
     for (_, peer) in peers.iter_mut().enumerate().filter(|(place, _)| *place != from) {
         peer.receive(message);
     }
 }
 
-/// One commits and all follow.
+/// One member commits and all others follow.
 pub(super) fn commits(peers: &mut [Peer], who: usize, options: CommitOptions) -> CommitMessages {
     let messages = peers[who].commit(options);
     deliver(peers, who, &messages.commit);
@@ -352,7 +374,7 @@ pub(super) fn rejection(error: Error) -> Rejection {
     }
 }
 
-/// The name of the commit that waits for its verdict; of none if there is none.
+/// The name of the pending commit; an empty name if there is none.
 pub(super) fn pending_id(group: &Group) -> CommitId {
     group.pending_commit().map(|messages| messages.id.clone()).unwrap_or_default()
 }

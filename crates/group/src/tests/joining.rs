@@ -2,19 +2,21 @@
 
 use super::fixture::*;
 use crate::{
-    CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions, ExternalJoinStage,
-    Framing, Group, GroupInfoOptions, GroupParams, JoinStage, LeafParams, Link, Misuse,
-    NewProposal, ObserverEvent, ObserverStage, OwnKeyPackage, Received, Rejection, ValidKeyPackage,
-    Verdict, WelcomeStage, apply,
+    CommitMessages, CommitOptions, Config, Error, ExternalJoinOptions, ExternalJoinStage,
+    ExternalTarget, Framing, Group, GroupInfoOptions, GroupParams, JoinStage, LeafParams, Link,
+    LinkFault, Misuse, NewProposal, ObserverEvent, ObserverStage, OwnKeyPackage, Received,
+    Rejection, ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::CryptoRng;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    CipherSuite, Credential, Epoch, Extension, LeafIndex, PreSharedKeyId, ProtocolVersion, ReInit,
+    CipherSuite, Credential, Epoch, Extension, LeafIndex, Lifetime, PreSharedKeyId,
+    ProtocolVersion, ReInit, Sender,
 };
 use core::convert::Infallible;
+use core::time::Duration;
 use rand_core::{TryCryptoRng, TryRng};
 
 const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
@@ -24,16 +26,18 @@ fn joins(welcome: &[u8], own: &OwnKeyPackage, link: Option<&Link>) -> Result<Joi
 }
 
 #[test]
-fn a_welcome_without_a_path_secret_lets_in() {
+fn a_client_can_join_without_a_path_secret() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let dave = key_package("dave", 40);
     let options = commit_of(vec![NewProposal::Add(valid(&dave))]);
     let messages = peers[0].commit(options);
     assert!(peers[0].group.pending_commit.as_ref().unwrap().path.is_none());
+
     deliver(&mut peers, 0, &messages.commit);
     peers[0].accepted();
     let dave = Peer::join(&messages.welcomes[0].message, &dave, Config::default(), 6);
     assert_eq!(dave.group.private_keys.len(), 1);
+
     peers.push(dave);
     agree(&peers);
     for place in [0, 3, 1] {
@@ -43,14 +47,15 @@ fn a_welcome_without_a_path_secret_lets_in() {
 }
 
 #[test]
-fn those_who_join_in_one_commit_with_removals_agree() {
+fn clients_added_beside_removals_agree() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave", "eve"]);
-    // Removing eve halves the tree, adding two doubles it again.
+    // Removing Eve halves the tree. Adding two clients doubles it again.
     let new = [key_package("fay", 41), key_package("gil", 42)];
     let mut proposals: Vec<_> = new.iter().map(|own| NewProposal::Add(valid(own))).collect();
     proposals.push(NewProposal::Remove(LeafIndex(4)));
     let options = CommitOptions { welcome_recipients: 1, ..commit_of(proposals) };
     peers.truncate(4);
+
     let messages = commits(&mut peers, 1, options);
     assert_eq!(messages.welcomes.len(), 2);
     for (own, welcome) in new.iter().zip(&messages.welcomes) {
@@ -58,23 +63,25 @@ fn those_who_join_in_one_commit_with_removals_agree() {
         peers.push(Peer::join(&welcome.message, own, Config::default(), 30));
     }
     agree(&peers);
+
     commits(&mut peers, 5, CommitOptions::default());
     agree(&peers);
-    // Another's entry is of no use.
+
+    // Another client's entry is useless.
     let other =
         WelcomeStage::open(&PROVIDER, Config::default(), &messages.welcomes[0].message, &new[1]);
     assert_eq!(rejection(other.unwrap_err()), Rejection::WelcomeNotForKeyPackage);
 }
 
 #[test]
-fn who_joins_below_a_commit_s_path_opens_the_next_from_the_other_half_of_the_tree() {
+fn a_client_that_joins_below_a_path_opens_the_next_path() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
     let eve = key_package("eve", 43);
     let proposals = vec![NewProposal::Remove(LeafIndex(1)), NewProposal::Add(valid(&eve))];
     let messages = commits(&mut peers, 0, commit_of(proposals));
     peers[1] = Peer::join(&messages.welcomes[0].message, &eve, Config::default(), 31);
     agree(&peers);
-    // To eve, it is encrypted under the key of the node above her and alice.
+    // The path is encrypted to Eve with the key of the node above her and Alice.
     commits(&mut peers, 2, CommitOptions::default());
     agree(&peers);
 }
@@ -99,40 +106,43 @@ fn external_with(
     let options = ExternalJoinOptions {
         leaf: leaf_params("newcomer"),
         signer: signer(&mut TestRng(seed)),
-        removes,
+        replaces: removes,
         psks: Vec::new(),
         authenticated_data: Vec::new(),
         group_info: None,
     };
+
     let made = stage.commit(&PROVIDER, rng, &verdicts, options)?;
     Ok((Peer::settle(made.group, seed), made.commit))
 }
 
 #[test]
-fn an_external_commit_that_replaces_a_member_removes_the_old_appearance() {
+fn an_external_commit_can_replace_the_joiners_old_leaf() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     peers[1].commit(CommitOptions::default());
     let (new, commit) = external(&peers, 60, Some(LeafIndex(1))).unwrap();
     assert_eq!(new.group.own_leaf(), LeafIndex(1));
     assert!(peers[1].is_removed(&commit).external);
     assert!(peers[1].rows.is_empty());
+
     peers[1] = new;
     for place in [0, 2] {
-        // Who joins is judged, with whom it replaces.
+        // The joiner is judged together with the member that it replaces.
         let received = peers[place].group.process(&PROVIDER, NOW, &commit).unwrap();
         let Received::Commit(stage) = received else { panic!("no commit") };
         let asked: Vec<_> = stage.credentials().iter().map(|r| r.replaces.clone()).collect();
         assert_eq!(asked, [Some(Credential::basic(b"bob"))]);
-        let Event::Epoch(change) = peers[place].receive(&commit) else { panic!() };
+        let change = peers[place].follows(&commit);
         assert_eq!((change.added.len(), change.removed.len()), (1, 1));
     }
     agree(&peers);
-    // The credential is new there: it is asked for, with that which it replaces.
+
+    // The new member can commit.
     commits(&mut peers, 1, CommitOptions::default());
     agree(&peers);
 }
 
-/// Randomness of which one draw is another source's.
+/// Randomness with one draw from another source.
 struct OneDrawOf {
     of: Vec<u8>,
     at: u32,
@@ -160,14 +170,17 @@ impl TryRng for OneDrawOf {
 impl TryCryptoRng for OneDrawOf {}
 
 #[test]
-fn an_external_commit_may_not_keep_the_encryption_key_that_it_removes() {
+fn an_external_commit_cannot_keep_the_removed_encryption_key() {
     let peers = group_of(&["alice", "bob", "carol"]);
     let old = peers[1].group.tree().leaf(LeafIndex(1)).unwrap().encryption_key;
-    // Bob's leaf key is the third draw of his key package: signature, init, leaf.
-    let (mut bobs, mut of) = (TestRng(100), vec![0; 32]);
+
+    // Bob's leaf key is the third draw for his key package: signature, init, leaf.
+    let mut bobs = TestRng(100);
+    let mut of = vec![0; 32];
     for _ in 0..3 {
         bobs.try_fill_bytes(&mut of).unwrap();
     }
+
     let mut kept = 0;
     for at in 0..6 {
         let mut rng = OneDrawOf { of: of.clone(), at, rest: TestRng(61) };
@@ -193,16 +206,18 @@ fn an_external_commit_for_an_old_epoch_is_refused() {
 }
 
 #[test]
-fn a_group_info_without_external_pub_lets_nobody_in() {
+fn nobody_can_join_by_a_group_info_without_external_pub() {
     let peers = group_of(&["alice", "bob"]);
     let options = GroupInfoOptions { external_pub: false, ..ALL };
     let info = peers[0].group.group_info(&PROVIDER, options).unwrap();
     let failed = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap_err();
     assert_eq!(rejection(failed), Rejection::ExternalPubMissing);
+
     let options = GroupInfoOptions { ratchet_tree: false, ..ALL };
     let info = peers[0].group.group_info(&PROVIDER, options).unwrap();
     let failed = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap_err();
     assert_eq!(failed, Misuse::TreeMissing.into());
+
     let tree = peers[0].group.tree().to_extension_bytes().unwrap();
     ExternalJoinStage::open(&PROVIDER, Config::default(), &info, Some(&tree)).unwrap();
     let other = group_of(&["alice", "carol", "dave"]);
@@ -212,7 +227,7 @@ fn a_group_info_without_external_pub_lets_nobody_in() {
     assert_eq!(rejection(failed), Rejection::TreeHash);
 }
 
-/// A new group by the first peer, with key packages for these names.
+/// A new group that Alice creates, with key packages for these names.
 fn successor(
     names: &[&str],
     params: (&[u8], Vec<Extension>),
@@ -226,6 +241,7 @@ fn successor(
         leaf: leaf_params("alice"),
         lifetime: LIFETIME,
     };
+
     let key = signer(&mut rng);
     let new = Group::create(&PROVIDER, &mut rng, Config::default(), params, key).unwrap();
     let mut founder = Peer::settle(new, 901);
@@ -233,13 +249,14 @@ fn successor(
         names.iter().zip(910..).map(|(name, seed)| key_package(name, seed)).collect();
     let adds = owns.iter().map(|own| NewProposal::Add(valid(own))).collect();
     let step = founder.try_commit(CommitOptions { link, ..commit_of(adds) })?;
-    let Event::Commit(messages) = founder.take(step) else { panic!("no commit") };
+
+    let messages = founder.take(step);
     founder.accepted();
     Ok((owns, messages, founder))
 }
 
 #[test]
-fn a_branch_must_be_of_the_group_that_it_names() {
+fn a_branch_must_fit_the_group_that_it_names() {
     let peers = group_of(&["alice", "bob", "carol"]);
     let link = peers[0].group.branch_link().unwrap();
     let with = |names: &[&str]| successor(names, (b"branch", Vec::new()), Some(link.clone()));
@@ -247,14 +264,17 @@ fn a_branch_must_be_of_the_group_that_it_names() {
         Rejection::LinkMismatch(what) => what,
         other => panic!("{other}"),
     };
+
     let (owns, messages, founder) = with(&["bob"]).unwrap();
     let welcome = &messages.welcomes[0].message;
     let bobs = peers[1].group.branch_link().unwrap();
     let joined = joins(welcome, &owns[0], Some(&bobs)).unwrap();
     assert_eq!(joined.context(), founder.group.context());
-    // The link missing, or of another group.
+
+    // The link is missing, or of another group.
     let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &owns[0]).unwrap();
     assert_eq!(stage.linked_group(), Some(peers[0].group.group_id()));
+
     let missing = joins(welcome, &owns[0], None).unwrap_err();
     assert!(matches!(missing, Error::Misuse(Misuse::PskUnavailable(_))), "{missing}");
     let other = Peer::found_with("bob", Config::default(), b"another group");
@@ -262,14 +282,16 @@ fn a_branch_must_be_of_the_group_that_it_names() {
     let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &owns[0]).unwrap();
     let psks = [bobs.provided()];
     let failed = stage.join(&PROVIDER, &psks, None, Some(&others));
-    assert_eq!(mismatch(failed), "it names another group, epoch or use");
-    // Who creates a branch with somebody who was not a member is told at once.
+    assert_eq!(mismatch(failed), LinkFault::OtherLink);
+
+    // The creator of a branch with a stranger fails at once.
     let failed = rejection(with(&["bob", "mallory"]).map(drop).unwrap_err());
-    assert_eq!(failed, Rejection::LinkMismatch("it has a member that the old group has not"));
+    assert_eq!(failed, Rejection::LinkMismatch(LinkFault::Stranger));
+
     // A link that the Welcome does not ask for.
     let (owns, messages, _) = successor(&["bob"], (b"branch", Vec::new()), None).unwrap();
     let failed = joins(&messages.welcomes[0].message, &owns[0], Some(&bobs));
-    assert_eq!(mismatch(failed), "it names no group");
+    assert_eq!(mismatch(failed), LinkFault::NoGroupNamed);
 }
 
 #[test]
@@ -278,30 +300,21 @@ fn a_successor_must_be_as_the_reinit_announced() {
     assert!(matches!(peers[0].group.reinit_link(), Err(Error::Misuse(Misuse::NotPossible(_)))));
     let reinit = ReInit {
         group_id: b"next".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: SUITE,
         extensions: custom_extensions(),
     };
     commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(reinit)]));
+
     let link = peers[0].group.reinit_link().unwrap();
     let bobs = peers[1].group.reinit_link().unwrap();
     let extensions = custom_extensions;
     for (names, id, extensions, wanted) in [
         (vec!["bob", "carol"], b"next", extensions(), None),
         (vec!["bob", "carol", "dave"], b"next", extensions(), None),
-        (vec!["bob"], b"next", extensions(), Some("a member of the old group is missing")),
-        (
-            vec!["bob", "carol"],
-            b"else",
-            extensions(),
-            Some("its identifier is not the announced one"),
-        ),
-        (
-            vec!["bob", "carol"],
-            b"next",
-            Vec::new(),
-            Some("its extensions are not the announced ones"),
-        ),
+        (vec!["bob"], b"next", extensions(), Some(LinkFault::MemberMissing)),
+        (vec!["bob", "carol"], b"else", extensions(), Some(LinkFault::AnnouncedGroupId)),
+        (vec!["bob", "carol"], b"next", Vec::new(), Some(LinkFault::AnnouncedExtensions)),
     ] {
         let params = (id.as_slice(), extensions);
         match (successor(&names, params, Some(link.clone())), wanted) {
@@ -309,7 +322,7 @@ fn a_successor_must_be_as_the_reinit_announced() {
                 let (owns, messages, _) = made.unwrap();
                 joins(&messages.welcomes[0].message, &owns[0], Some(&bobs)).unwrap();
             }
-            // Who creates it is told at once.
+            // The creator fails at once.
             (made, Some(what)) => {
                 let failed = rejection(made.map(drop).unwrap_err());
                 assert_eq!(failed, Rejection::LinkMismatch(what));
@@ -319,28 +332,32 @@ fn a_successor_must_be_as_the_reinit_announced() {
 }
 
 #[test]
-fn a_linked_group_is_of_the_old_one_s_or_the_announced_version_and_suite() {
+fn a_linked_group_has_the_version_and_suite_its_link_says() {
     let mut peers = group_of(&["alice"]);
     let branch = peers[0].group.branch_link().unwrap();
     let announced = ReInit {
         group_id: b"next".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite(3),
         extensions: Vec::new(),
     };
     commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(announced)]));
+
     let successor = peers[0].group.reinit_link().unwrap();
-    let (tree, alice) = (peers[0].group.tree(), LeafIndex(0));
+    let tree = peers[0].group.tree();
+    let alice = LeafIndex(0);
     for (link, suite, what) in [
-        (branch, SUITE, "its version or cipher suite is not the old group's"),
-        (successor, CipherSuite(3), "its version or cipher suite is not the announced one"),
+        (branch, SUITE, LinkFault::VersionOrSuite),
+        (successor, CipherSuite(3), LinkFault::AnnouncedVersionOrSuite),
     ] {
         let psk = PreSharedKeyId { psktype: link.psk_type(), psk_nonce: [1; 32].into() };
         let mut good = peers[0].group.context().clone();
-        (good.group_id, good.epoch) = (b"next".as_slice().into(), Epoch(1));
+        good.group_id = b"next".as_slice().into();
+        good.epoch = Epoch(1);
         good.cipher_suite = suite;
         assert_eq!(link.check(&psk, &good, tree, alice), Ok(None));
-        let (mut version, mut cipher_suite) = (good.clone(), good);
+        let mut version = good.clone();
+        let mut cipher_suite = good;
         version.version = ProtocolVersion(2);
         cipher_suite.cipher_suite = CipherSuite(2);
         for bad in [version, cipher_suite] {
@@ -351,7 +368,7 @@ fn a_linked_group_is_of_the_old_one_s_or_the_announced_version_and_suite() {
 }
 
 #[test]
-fn only_a_group_s_first_commit_can_link_it() {
+fn only_a_groups_first_commit_can_link_it() {
     let mut peers = group_of(&["alice", "bob"]);
     let link = Some(peers[0].group.branch_link().unwrap());
     let failed = peers[0].try_commit(CommitOptions { link, ..CommitOptions::default() });
@@ -359,7 +376,7 @@ fn only_a_group_s_first_commit_can_link_it() {
 }
 
 #[test]
-fn an_observer_follows_a_linked_group_from_its_first_commit_on() {
+fn an_observer_follows_a_linked_group_from_its_first_commit() {
     let peers = group_of(&["alice", "bob"]);
     let mut founder = Peer::found_with("alice", Config::default(), b"branch");
     let info = founder.group.group_info(&PROVIDER, ALL).unwrap();
@@ -367,6 +384,7 @@ fn an_observer_follows_a_linked_group_from_its_first_commit_on() {
     let mut observer = stage.resolve(&[Verdict::Accept]).unwrap();
     let link = Some(peers[0].group.branch_link().unwrap());
     let bob = key_package("bob", 33);
+
     let add = commit_of(vec![NewProposal::Add(valid(&bob))]);
     let commit = founder.commit(CommitOptions { link, ..add }).commit;
     founder.accepted();
@@ -375,7 +393,8 @@ fn an_observer_follows_a_linked_group_from_its_first_commit_on() {
     let event = apply(&mut observer, step, |_| Ok::<_, Infallible>(())).unwrap();
     assert!(matches!(event, ObserverEvent::Epoch(_)));
     assert_eq!(observer.tree().tree_hash(), founder.group.tree().tree_hash());
-    // Later ones are not to link anything.
+
+    // Later commits cannot link the group.
     let late = founder.forge_commit(
         vec![conclave_wire::ProposalOrRef::Proposal(conclave_wire::Proposal::PreSharedKey(
             PreSharedKeyId {
@@ -385,6 +404,7 @@ fn an_observer_follows_a_linked_group_from_its_first_commit_on() {
         ))],
         &Framing::default(),
     );
+
     let failed = observer.process(&PROVIDER, &late).unwrap_err();
     assert_eq!(rejection(failed), Rejection::PskUsage);
 }
@@ -397,17 +417,21 @@ fn a_key_package_is_checked_and_judged_before_it_is_used() {
         ValidKeyPackage::check(&PROVIDER, now, &config, kp.clone())
     };
     let kp = own.key_package();
-    let (begin, end) = (LIFETIME.not_before, LIFETIME.not_after);
-    check(end, kp).unwrap();
-    check(begin - config.clock_skew, kp).unwrap();
-    let failed = check(end + 1, kp).unwrap_err();
-    assert_eq!(rejection(failed), Rejection::LifetimeExpired { not_after: end });
-    let failed = check(begin - config.clock_skew - 1, kp).unwrap_err();
-    assert_eq!(rejection(failed), Rejection::LifetimeNotBegun { not_before: begin });
+    let Lifetime { not_before, not_after } = LIFETIME;
+
+    let earliest = not_before - config.clock_skew.as_secs();
+    check(at(not_after), kp).unwrap();
+    check(at(earliest), kp).unwrap();
+    let failed = check(at(not_after + 1), kp).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::LifetimeExpired { not_after });
+
+    let failed = check(at(earliest - 1), kp).unwrap_err();
+    assert_eq!(rejection(failed), Rejection::LifetimeNotBegun { not_before });
     let stage = check(NOW, kp).unwrap();
     let refused = stage.resolve(Verdict::refuse("unknown")).unwrap_err();
     assert!(matches!(rejection(refused), Rejection::CredentialRefused { .. }));
-    // What others would refuse is not even made.
+
+    // A key package that others would refuse is not even made.
     let mut leaf = LeafParams::new(Credential::basic(b"x"), &[]);
     leaf.capabilities.credentials.clear();
     let params = crate::KeyPackageParams {
@@ -417,6 +441,7 @@ fn a_key_package_is_checked_and_judged_before_it_is_used() {
         extensions: Vec::new(),
         last_resort: false,
     };
+
     let mut rng = TestRng(3);
     let key = signer(&mut rng);
     let failed = OwnKeyPackage::generate(&PROVIDER, &mut rng, params, key).unwrap_err();
@@ -424,7 +449,7 @@ fn a_key_package_is_checked_and_judged_before_it_is_used() {
 }
 
 #[test]
-fn somebody_outside_knocks_with_what_a_member_or_an_observer_says() {
+fn an_outsider_proposes_itself_to_the_target_it_is_given() {
     let mut peers = group_of(&["alice", "bob"]);
     commits(&mut peers, 1, CommitOptions::default());
     let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
@@ -433,15 +458,15 @@ fn somebody_outside_knocks_with_what_a_member_or_an_observer_says() {
     let target = peers[0].group.external_target();
     assert_eq!(observer.external_target(), target);
     let knock = target.propose_self(&PROVIDER, NOW, &key_package("carol", 34)).unwrap();
-    assert!(matches!(peers[1].receive(&knock), Event::ProposalReceived { .. }));
+    assert_eq!(peers[1].caches(&knock).sender, Sender::NewMemberProposal);
 }
 
 #[test]
-fn a_member_that_was_removed_is_its_own_member_no_more() {
+fn a_removed_member_has_no_own_member() {
     let mut peers = group_of(&["alice", "bob"]);
     let bob = peers[0].group.member(peers[1].group.own_leaf());
     assert_eq!(peers[1].group.own_member(), bob);
-    // Somebody else is given the leaf in the same commit.
+    // Another client gets the leaf in the same commit.
     let add = NewProposal::Add(valid(&key_package("carol", 35)));
     let commit = peers[0].commit(commit_of(vec![NewProposal::Remove(LeafIndex(1)), add])).commit;
     peers[0].accepted();
@@ -451,7 +476,7 @@ fn a_member_that_was_removed_is_its_own_member_no_more() {
 }
 
 #[test]
-fn a_group_info_as_it_is_made_by_default_holds_the_tree_and_lets_nobody_in() {
+fn a_default_group_info_has_the_tree_and_no_external_pub() {
     let peers = group_of(&["alice", "bob"]);
     let info = peers[0].group.group_info(&PROVIDER, GroupInfoOptions::default()).unwrap();
     ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
@@ -468,14 +493,14 @@ fn the_psk_of_a_link_does_not_stand_for_the_link() {
     let (owns, messages, _) = successor(&["bob"], params, Some(link)).unwrap();
     let welcome = &messages.welcomes[0].message;
     let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &owns[0]).unwrap();
-    // It opens everything, and whether the members are those of the old group is not checked.
+    // The PSK opens everything, but the members would not be checked against the old group.
     let psks = [peers[1].group.branch_link().unwrap().provided()];
     let failed = stage.join(&PROVIDER, &psks, None, None).unwrap_err();
     assert_eq!(failed, Misuse::LinkMissing.into());
 }
 
 #[test]
-fn who_was_removed_has_no_link_to_a_successor() {
+fn a_removed_member_gets_no_link() {
     let mut peers = group_of(&["alice", "bob"]);
     let removal = vec![NewProposal::Remove(LeafIndex(1))];
     let commit = peers[0].commit(commit_of(removal)).commit;
@@ -486,7 +511,7 @@ fn who_was_removed_has_no_link_to_a_successor() {
 }
 
 #[test]
-fn only_a_group_info_lets_in_from_outside() {
+fn external_joins_take_only_a_group_info() {
     let mut peers = group_of(&["alice", "bob"]);
     let message = peers[0].say(b"hello");
     let failed = ExternalJoinStage::open(&PROVIDER, Config::default(), &message, None);
@@ -496,7 +521,7 @@ fn only_a_group_info_lets_in_from_outside() {
 }
 
 #[test]
-fn whoever_knocks_or_observes_sees_the_members_that_members_see() {
+fn external_joiners_and_observers_see_all_members() {
     let peers = group_of(&["alice", "bob", "carol"]);
     let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
     let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
@@ -509,7 +534,36 @@ fn whoever_knocks_or_observes_sees_the_members_that_members_see() {
 }
 
 #[test]
-fn nobody_proposes_himself_with_a_key_package_of_another_suite() {
+fn an_outsider_proposes_itself_within_the_clock_skew() {
+    let skew = Config::default().clock_skew;
+    let later = NOW.saturating_add(skew.saturating_mul(2));
+    let lifetime = Lifetime::starting_at(later, Duration::from_secs(1000));
+    let params = crate::KeyPackageParams::new(SUITE, leaf_params("carol"), lifetime);
+    let key = signer(&mut TestRng(1));
+    let carol = OwnKeyPackage::generate(&PROVIDER, &mut TestRng(2), params, key).unwrap();
+    let early = Error::from(Rejection::LifetimeNotBegun { not_before: later.as_secs() });
+    let knocks = |target: &ExternalTarget| target.propose_self(&PROVIDER, NOW, &carol).map(drop);
+
+    let mut peer = Peer::found_with("alice", Config::default(), b"a group");
+    let target = peer.group.external_target();
+    assert_eq!(knocks(&target), Err(early.clone()));
+    let wide = skew.saturating_mul(2);
+    assert_eq!(knocks(&target.clone().with_clock_skew(wide)), Ok(()));
+    let narrow = wide.saturating_sub(Duration::from_secs(1));
+    assert_eq!(knocks(&target.with_clock_skew(narrow)), Err(early));
+
+    // A group's target has the group's setting.
+    peer.group.public.config.clock_skew = wide;
+    assert_eq!(knocks(&peer.group.external_target()), Ok(()));
+    let info = peer.group.group_info(&PROVIDER, ALL).unwrap();
+    let config = Config { clock_skew: wide, ..Config::default() };
+    let stage = ObserverStage::open(&PROVIDER, config, &info, None).unwrap();
+    let observer = stage.resolve(&[Verdict::Accept]).unwrap();
+    assert_eq!(knocks(&observer.external_target()), Ok(()));
+}
+
+#[test]
+fn an_outsider_cannot_propose_itself_in_another_suite() {
     let peers = group_of(&["alice"]);
     let mut target = peers[0].group.external_target();
     let own = key_package("bob", 5);

@@ -1,11 +1,11 @@
-//! Every bound of [`Limits`] at its edge: what is just within it passes, one more is refused by
-//! whoever makes, receives, joins by or observes it.
+//! Every bound of [`Limits`] at its edge. What is just within it passes. One more is refused by
+//! everybody that makes it, receives it, joins by it or observes it.
 
 use super::fixture::*;
 use crate::{
-    CommitOptions, Config, Error, Event, ExternalCommit, ExternalJoinOptions, ExternalJoinStage,
-    Framing, Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, LeafUpdate, Limit,
-    Limits, NewProposal, Observer, ObserverStage, OwnKeyPackage, RatchetError, Received, Rejection,
+    CommitOptions, Config, Error, ExternalCommit, ExternalJoinOptions, ExternalJoinStage, Framing,
+    Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, LeafUpdate, Limit, Limits,
+    NewProposal, Observer, ObserverStage, OwnKeyPackage, RatchetError, Received, Rejection,
     ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use alloc::vec;
@@ -18,6 +18,7 @@ use conclave_wire::{
     ProtocolVersion, PskType, ReInit, TreeSize, Writer,
 };
 use core::convert::Infallible;
+use core::time::Duration;
 
 const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 
@@ -41,7 +42,7 @@ fn config_of(limits: Limits) -> Config {
     Config { limits, ..Config::default() }
 }
 
-/// What there are `n` of passes with a bound of `n`, and is refused by one of `n - 1`.
+/// Checks that an attempt with `n` of something passes with a bound of `n` and fails with `n - 1`.
 #[track_caller]
 fn edge(limit: Limit, n: usize, mut attempt: impl FnMut(Limits) -> Result<(), Error>) {
     let rule = Rejection::OverLimit { limit, found: n, allowed: n - 1 };
@@ -60,7 +61,7 @@ fn opened_observer(config: Config, info: &[u8], tree: Option<&[u8]>) -> Result<O
     stage.resolve(&verdicts)
 }
 
-/// What a member makes of a message with these limits; it does not take the step.
+/// A member's answer to a message under these limits. It does not apply the step.
 fn member(peer: &mut Peer, limits: Limits, message: &[u8]) -> Result<(), Error> {
     peer.group.public.config.limits = limits;
     let before = peer.all_rows();
@@ -86,14 +87,14 @@ fn takes(observer: &mut Observer, message: &[u8]) {
     apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap();
 }
 
-/// A message with `n` of something, at a member and an observer.
+/// Checks a message with `n` of something at a member and an observer.
 #[track_caller]
 fn judged(limit: Limit, n: usize, peer: &mut Peer, observer: &mut Observer, message: &[u8]) {
     edge(limit, n, |limits| member(peer, limits, message));
     edge(limit, n, |limits| observes(observer, limits, message));
 }
 
-/// A commit that is made with these limits, and not applied.
+/// Makes a commit under these limits, and does not apply it.
 fn drafts(peer: &mut Peer, limits: Limits, options: &CommitOptions) -> Result<(), Error> {
     peer.group.public.config.limits = limits;
     let before = peer.all_rows();
@@ -104,11 +105,12 @@ fn drafts(peer: &mut Peer, limits: Limits, options: &CommitOptions) -> Result<()
 
 fn proposes(peer: &mut Peer, limits: Limits, proposal: &NewProposal) -> Result<(), Error> {
     peer.group.public.config.limits = limits;
-    let (rng, proposal) = (&mut peer.rng, proposal.clone());
+    let rng = &mut peer.rng;
+    let proposal = proposal.clone();
     peer.group.propose(&PROVIDER, rng, NOW, proposal, &Framing::default()).map(|_| ())
 }
 
-/// Somebody joins a peer's group from outside.
+/// Joins a peer's group from outside.
 fn outside(
     peer: &Peer,
     limits: Limits,
@@ -121,7 +123,7 @@ fn outside(
     let options = ExternalJoinOptions {
         leaf,
         signer: signer(&mut TestRng(600)),
-        removes: None,
+        replaces: None,
         psks: (0..psks).map(known_psk).collect(),
         authenticated_data: Vec::new(),
         group_info: Some(ALL),
@@ -167,16 +169,13 @@ fn leaf_bytes_in(message: &[u8]) -> usize {
 }
 
 #[test]
-fn a_message_is_no_longer_than_the_limit_in_either_direction() {
+fn messages_over_the_limit_are_neither_sent_nor_processed() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut observer = watch(&peers[0]);
     let unlimited = Limits::default();
     for framing in [Framing::default(), encrypted()] {
         let options = CommitOptions { framing: framing.clone(), ..CommitOptions::default() };
-        let Event::Commit(messages) = peers[0].try_commit(options.clone()).unwrap().into_event()
-        else {
-            panic!("no commit")
-        };
+        let messages = peers[0].try_commit(options.clone()).unwrap().into_outcome();
         let n = messages.commit.len();
         edge(Limit::MessageBytes, n, |limits| drafts(&mut peers[0], limits, &options));
         edge(Limit::MessageBytes, n, |limits| member(&mut peers[1], limits, &messages.commit));
@@ -188,7 +187,7 @@ fn a_message_is_no_longer_than_the_limit_in_either_direction() {
         let proposal = NewProposal::Remove(LeafIndex(1));
         let rng = &mut TestRng(5);
         let step = peers[0].group.propose(&PROVIDER, rng, NOW, proposal.clone(), &framing).unwrap();
-        let Event::Proposal { message, .. } = step.into_event() else { panic!("no proposal") };
+        let message = step.into_outcome().message;
         edge(Limit::MessageBytes, message.len(), |limits| member(&mut peers[1], limits, &message));
         edge(Limit::MessageBytes, message.len(), |limits| {
             peers[0].group.public.config.limits = limits;
@@ -197,14 +196,16 @@ fn a_message_is_no_longer_than_the_limit_in_either_direction() {
         });
         peers[0].group.public.config.limits = unlimited;
     }
+
     let framing = Framing::default();
     let say = |peer: &Peer| peer.group.encrypt(&PROVIDER, &mut TestRng(6), b"hello", &framing);
-    let Event::Message(said) = say(&peers[0]).unwrap().into_event() else { panic!("no message") };
+    let said = say(&peers[0]).unwrap().into_outcome();
     edge(Limit::MessageBytes, said.len(), |limits| member(&mut peers[1], limits, &said));
     edge(Limit::MessageBytes, said.len(), |limits| {
         peers[0].group.public.config.limits = limits;
         say(&peers[0]).map(|_| ())
     });
+
     let leaf = || leaf_params("carol");
     let commit = outside(&peers[1], unlimited, leaf(), 0).unwrap().commit;
     let n = commit.len();
@@ -213,24 +214,25 @@ fn a_message_is_no_longer_than_the_limit_in_either_direction() {
 }
 
 #[test]
-fn what_one_joins_by_is_no_longer_than_the_limit() {
+fn welcomes_and_group_infos_stay_within_the_limit() {
     let mut peers = group_of(&["alice", "bob"]);
     let carol = key_package("carol", 50);
     let options = CommitOptions { group_info: Some(ALL), ..commit_of(vec![add(&carol)]) };
-    let Event::Commit(messages) = peers[0].try_commit(options).unwrap().into_event() else {
-        panic!("no commit")
-    };
+    let messages = peers[0].try_commit(options).unwrap().into_outcome();
     let welcome = &messages.welcomes[0].message;
     edge(Limit::JoinBytes, welcome.len(), |limits| {
         WelcomeStage::open(&PROVIDER, config_of(limits), welcome, &carol).map(|_| ())
     });
-    // Nothing is made that nobody could join by.
+
+    // No Welcome or GroupInfo is made that nobody could join by.
     let options = commit_of(vec![add(&carol)]);
     edge(Limit::JoinBytes, welcome.len(), |limits| drafts(&mut peers[0], limits, &options));
+
     let made = messages.group_info.as_ref().unwrap().len();
     let options = CommitOptions { group_info: Some(ALL), ..CommitOptions::default() };
     assert!(drafts(&mut peers[0], limits_of(Limit::JoinBytes, 100), &options).is_err());
     assert!(drafts(&mut peers[0], limits_of(Limit::JoinBytes, made), &options).is_ok());
+
     peers[0].group.public.config.limits = Limits::default();
     let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
     let mut observer = watch(&peers[0]);
@@ -248,7 +250,8 @@ fn what_one_joins_by_is_no_longer_than_the_limit() {
         observer.public.config.limits = limits;
         observer.take_group_info(&PROVIDER, &info).map(|_| ())
     });
-    // A tree that comes apart.
+
+    // A separate tree.
     let tree = peers[0].group.tree().to_extension_bytes().unwrap();
     let options = GroupInfoOptions { ratchet_tree: false, external_pub: true };
     let info = peers[0].group.group_info(&PROVIDER, options).unwrap();
@@ -262,7 +265,7 @@ fn what_one_joins_by_is_no_longer_than_the_limit() {
 }
 
 #[test]
-fn a_tree_grows_to_the_limit_and_no_further() {
+fn a_tree_grows_no_further_than_the_limit() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
     let mut observer = watch(&peers[0]);
     let over = |allowed| {
@@ -270,20 +273,25 @@ fn a_tree_grows_to_the_limit_and_no_further() {
         Error::from(Rejection::OverLimit { limit, found: 8, allowed })
     };
     let eve = key_package("eve", 50);
+
     let options = commit_of(vec![add(&eve)]);
     edge(Limit::TreeLeaves, 8, |limits| drafts(&mut peers[0], limits, &options));
-    // A fifth leaf makes it eight.
+
+    // A fifth leaf makes eight.
     let four = limits_of(Limit::TreeLeaves, 4);
     assert_eq!(drafts(&mut peers[0], four, &options), Err(over(4)));
+
     drafts(&mut peers[0], four, &CommitOptions::default()).unwrap();
     peers[0].group.public.config.limits = Limits::default();
     let messages = peers[0].commit(options);
     judged(Limit::TreeLeaves, 8, &mut peers[1], &mut observer, &messages.commit);
+
     let leaf = || leaf_params("fay");
     let joined = outside(&peers[2], Limits::default(), leaf(), 0).unwrap();
     judged(Limit::TreeLeaves, 8, &mut peers[1], &mut observer, &joined.commit);
     edge(Limit::TreeLeaves, 8, |limits| outside(&peers[2], limits, leaf(), 0).map(|_| ()));
-    // Joining a tree of five leaves, which stand for eight.
+
+    // Joining a tree of five leaves, which count as eight.
     peers[0].accepted();
     let welcome = &messages.welcomes[0].message;
     let joins = |limits| {
@@ -291,6 +299,7 @@ fn a_tree_grows_to_the_limit_and_no_further() {
         stage.join(&PROVIDER, &[], None, None).map(|_| ())
     };
     edge(Limit::TreeLeaves, 8, joins);
+
     let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
     edge(Limit::TreeLeaves, 8, |limits| {
         ExternalJoinStage::open(&PROVIDER, config_of(limits), &info, None).map(|_| ())
@@ -301,7 +310,7 @@ fn a_tree_grows_to_the_limit_and_no_further() {
 }
 
 #[test]
-fn received_adds_beyond_the_limit_do_not_keep_a_member_from_committing_the_others() {
+fn received_adds_beyond_the_tree_limit_are_left_out() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     for (name, seed) in [("dave", 50), ("eve", 51), ("fay", 52)] {
         let message = peers[1].propose(add(&key_package(name, seed)), &Framing::default());
@@ -317,7 +326,7 @@ fn received_adds_beyond_the_limit_do_not_keep_a_member_from_committing_the_other
 }
 
 #[test]
-fn a_huge_tree_of_blank_nodes_is_refused_at_the_first_leaf_that_is_too_many() {
+fn a_huge_blank_tree_is_refused_at_the_first_surplus_leaf() {
     let peers = group_of(&["alice", "bob"]);
     let options = GroupInfoOptions { ratchet_tree: false, external_pub: true };
     let info = peers[0].group.group_info(&PROVIDER, options).unwrap();
@@ -332,7 +341,7 @@ fn a_huge_tree_of_blank_nodes_is_refused_at_the_first_leaf_that_is_too_many() {
 }
 
 #[test]
-fn a_leaf_is_no_larger_than_the_limit_wherever_it_comes_in() {
+fn leaves_over_the_limit_are_refused_everywhere() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut observer = watch(&peers[0]);
     let carol = key_package_of(large_leaf("carol"), &mut TestRng(50));
@@ -341,10 +350,12 @@ fn a_leaf_is_no_larger_than_the_limit_wherever_it_comes_in() {
     edge(Limit::LeafBytes, n, |limits| {
         ValidKeyPackage::check(&PROVIDER, NOW, &config_of(limits), kp.clone()).map(|_| ())
     });
-    // Somebody else has checked it, by other settings.
+
+    // It was checked under other settings.
     let options = commit_of(vec![add(&carol)]);
     edge(Limit::LeafBytes, n, |limits| drafts(&mut peers[0], limits, &options));
     edge(Limit::LeafBytes, n, |limits| proposes(&mut peers[0], limits, &add(&carol)));
+
     peers[0].group.public.config.limits = Limits::default();
     let messages = peers[0].commit(options);
     judged(Limit::LeafBytes, n, &mut peers[1], &mut observer, &messages.commit);
@@ -353,8 +364,8 @@ fn a_leaf_is_no_larger_than_the_limit_wherever_it_comes_in() {
         let stage = WelcomeStage::open(&PROVIDER, config_of(limits), welcome, &carol)?;
         stage.join(&PROVIDER, &[], None, None).map(|_| ())
     });
-    let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
-    peers[0].take(step);
+
+    peers[0].rejected();
     // In an Update and in a path.
     let change = LeafUpdate { params: large_leaf("alice"), signer: signer(&mut TestRng(51)) };
     let update = peers[0].propose_update(Some(change.clone()), &Framing::default());
@@ -362,18 +373,20 @@ fn a_leaf_is_no_larger_than_the_limit_wherever_it_comes_in() {
     judged(Limit::LeafBytes, n, &mut peers[1], &mut observer, &update);
     edge(Limit::LeafBytes, n, |limits| {
         peers[0].group.public.config.limits = limits;
-        let (rng, change) = (&mut TestRng(9), Some(change.clone()));
+        let rng = &mut TestRng(9);
+        let change = Some(change.clone());
         peers[0].group.propose_update(&PROVIDER, rng, change, &Framing::default()).map(|_| ())
     });
+
     let leaf = Some(change);
     let options = CommitOptions { leaf, received: false, ..CommitOptions::default() };
     peers[0].group.public.config.limits = Limits::default();
     let commit = peers[0].commit(options.clone()).commit;
-    let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
-    peers[0].take(step);
+    peers[0].rejected();
     let n = leaf_bytes_in(&commit);
     judged(Limit::LeafBytes, n, &mut peers[1], &mut observer, &commit);
     edge(Limit::LeafBytes, n, |limits| drafts(&mut peers[0], limits, &options));
+
     let made = outside(&peers[1], Limits::default(), large_leaf("alice"), 0).unwrap();
     let n = leaf_bytes_in(&made.commit);
     judged(Limit::LeafBytes, n, &mut peers[0], &mut observer, &made.commit);
@@ -383,7 +396,7 @@ fn a_leaf_is_no_larger_than_the_limit_wherever_it_comes_in() {
 }
 
 #[test]
-fn a_group_is_neither_founded_nor_joined_with_a_leaf_that_is_too_large() {
+fn no_group_is_created_or_joined_with_a_leaf_over_the_limit() {
     let found = |limits| {
         let mut rng = TestRng(7);
         let params = GroupParams {
@@ -396,9 +409,11 @@ fn a_group_is_neither_founded_nor_joined_with_a_leaf_that_is_too_large() {
         let signer = signer(&mut rng);
         Group::create(&PROVIDER, &mut rng, config_of(limits), params, signer)
     };
+
     let new = found(Limits::default()).unwrap();
     let n = new.peek().tree().leaf(LeafIndex(0)).unwrap().to_bytes().unwrap().len();
     edge(Limit::LeafBytes, n, |limits| found(limits).map(|_| ()));
+
     let info = new.peek().group_info(&PROVIDER, ALL).unwrap();
     edge(Limit::LeafBytes, n, |limits| {
         ExternalJoinStage::open(&PROVIDER, config_of(limits), &info, None).map(|_| ())
@@ -407,16 +422,17 @@ fn a_group_is_neither_founded_nor_joined_with_a_leaf_that_is_too_large() {
 }
 
 #[test]
-fn extensions_are_no_longer_than_the_limit_wherever_they_come_in() {
+fn extensions_over_the_limit_are_refused_everywhere() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut observer = watch(&peers[0]);
+
     // Each length header of section 2.1.2.
     for (length, n) in [(0x3f, 0x42), (0x40, 0x44), (0x3fff, 0x4003), (0x4000, 0x4006)] {
         assert_eq!(extension(length).to_bytes().unwrap().len(), n);
         let context = NewProposal::GroupContextExtensions(vec![extension(length)]);
         let reinit = NewProposal::ReInit(ReInit {
             group_id: b"next".as_slice().into(),
-            version: ProtocolVersion::MLS10,
+            version: ProtocolVersion::MLS_1_0,
             cipher_suite: SUITE,
             extensions: vec![extension(length)],
         });
@@ -428,13 +444,14 @@ fn extensions_are_no_longer_than_the_limit_wherever_they_come_in() {
             let rng = &mut TestRng(3);
             let framing = Framing::default();
             let step = peers[0].group.propose(&PROVIDER, rng, NOW, proposal, &framing).unwrap();
-            let Event::Proposal { message, .. } = step.into_event() else { panic!("none") };
+            let message = step.into_outcome().message;
             judged(Limit::ExtensionsBytes, n, &mut peers[1], &mut observer, &message);
             let step = peers[0].try_commit(options).unwrap();
-            let Event::Commit(messages) = step.into_event() else { panic!("none") };
+            let messages = step.into_outcome();
             judged(Limit::ExtensionsBytes, n, &mut peers[1], &mut observer, &messages.commit);
         }
     }
+
     // Key packages.
     let params = KeyPackageParams {
         cipher_suite: SUITE,
@@ -443,23 +460,23 @@ fn extensions_are_no_longer_than_the_limit_wherever_they_come_in() {
         extensions: vec![extension(100)],
         last_resort: false,
     };
+
     let keys = signer(&mut TestRng(8));
     let carol = OwnKeyPackage::generate(&PROVIDER, &mut TestRng(9), params, keys).unwrap();
     edge(Limit::ExtensionsBytes, 104, |limits| {
         let kp = carol.key_package().clone();
         ValidKeyPackage::check(&PROVIDER, NOW, &config_of(limits), kp).map(|_| ())
     });
+
     let options = commit_of(vec![add(&carol)]);
     edge(Limit::ExtensionsBytes, 104, |l| drafts(&mut peers[0], l, &options));
     peers[0].group.public.config.limits = Limits::default();
-    let Event::Commit(messages) = peers[0].try_commit(options).unwrap().into_event() else {
-        panic!("no commit")
-    };
+    let messages = peers[0].try_commit(options).unwrap().into_outcome();
     judged(Limit::ExtensionsBytes, 104, &mut peers[1], &mut observer, &messages.commit);
 }
 
 #[test]
-fn a_group_with_too_long_extensions_is_neither_founded_nor_joined_nor_observed() {
+fn no_group_is_created_or_joined_with_extensions_over_the_limit() {
     let found = |limits| {
         let mut rng = TestRng(7);
         let params = GroupParams {
@@ -473,8 +490,9 @@ fn a_group_with_too_long_extensions_is_neither_founded_nor_joined_nor_observed()
         Group::create(&PROVIDER, &mut rng, config_of(limits), params, signer)
     };
     edge(Limit::ExtensionsBytes, 104, |limits| found(limits).map(|_| ()));
+
     let mut alice = Peer::settle(found(Limits::default()).unwrap(), 1);
-    // Of a GroupInfo's own extensions the external_pub counts, the tree does not.
+    // Of a GroupInfo's own extensions external_pub counts and the tree does not.
     let info = alice.group.group_info(&PROVIDER, ALL).unwrap();
     edge(Limit::ExtensionsBytes, 104, |limits| {
         ExternalJoinStage::open(&PROVIDER, config_of(limits), &info, None).map(|_| ())
@@ -482,18 +500,21 @@ fn a_group_with_too_long_extensions_is_neither_founded_nor_joined_nor_observed()
     edge(Limit::ExtensionsBytes, 104, |limits| {
         opened_observer(config_of(limits), &info, None).map(|_| ())
     });
+
     let bob = key_package("bob", 50);
     let welcome = alice.commit(commit_of(vec![add(&bob)])).welcomes.remove(0).message;
     edge(Limit::ExtensionsBytes, 104, |limits| {
         let stage = WelcomeStage::open(&PROVIDER, config_of(limits), &welcome, &bob)?;
         stage.join(&PROVIDER, &[], None, None).map(|_| ())
     });
+
     let peers = group_of(&["alice", "bob"]);
     let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
     let external_pub = 2 + 1 + 1 + 32;
     edge(Limit::ExtensionsBytes, external_pub, |limits| {
         ExternalJoinStage::open(&PROVIDER, config_of(limits), &info, None).map(|_| ())
     });
+
     let mut observer = watch(&peers[0]);
     edge(Limit::ExtensionsBytes, external_pub, |limits| {
         observer.public.config.limits = limits;
@@ -502,21 +523,21 @@ fn a_group_with_too_long_extensions_is_neither_founded_nor_joined_nor_observed()
 }
 
 #[test]
-fn a_commit_holds_as_many_proposals_and_psks_as_the_limits_say() {
+fn a_commit_holds_no_more_proposals_and_psks_than_the_limits() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut observer = watch(&peers[0]);
     for peer in &mut peers {
         peer.psks = (0..3).map(known_psk).collect();
     }
+
     let psks = (0..3).map(known_psk).collect();
     let options = CommitOptions { psks, ..commit_of((0..3).map(new_psk).collect()) };
-    let Event::Commit(messages) = peers[0].try_commit(options.clone()).unwrap().into_event() else {
-        panic!("no commit")
-    };
+    let messages = peers[0].try_commit(options.clone()).unwrap().into_outcome();
     for limit in [Limit::Proposals, Limit::Psks] {
         edge(limit, 3, |limits| drafts(&mut peers[0], limits, &options));
         judged(limit, 3, &mut peers[1], &mut observer, &messages.commit);
     }
+
     let leaf = || leaf_params("carol");
     let made = outside(&peers[1], Limits::default(), leaf(), 3).unwrap();
     for (limit, n) in [(Limit::Proposals, 4), (Limit::Psks, 3)] {
@@ -524,7 +545,8 @@ fn a_commit_holds_as_many_proposals_and_psks_as_the_limits_say() {
         peers[0].group.public.config.limits = Limits::default();
         judged(limit, n, &mut peers[0], &mut observer, &made.commit);
     }
-    // And so does a Welcome.
+
+    // A Welcome has the same limit.
     peers[0].group.public.config.limits = Limits::default();
     let carol = key_package("carol", 50);
     let proposals = (0..3).map(new_psk).chain([add(&carol)]).collect();
@@ -535,7 +557,7 @@ fn a_commit_holds_as_many_proposals_and_psks_as_the_limits_say() {
 }
 
 #[test]
-fn received_proposals_beyond_the_limits_of_a_commit_wait() {
+fn received_proposals_beyond_a_commits_limits_wait() {
     for limit in [Limit::Proposals, Limit::Psks] {
         let mut peers = group_of(&["alice", "bob"]);
         for peer in &mut peers {
@@ -558,7 +580,7 @@ fn received_proposals_beyond_the_limits_of_a_commit_wait() {
 }
 
 #[test]
-fn no_more_proposals_wait_than_the_limit_says() {
+fn no_more_proposals_wait_than_the_limit() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut observer = watch(&peers[0]);
     let waiting = [new_psk(0), new_psk(1)].map(|psk| peers[0].propose(psk, &Framing::default()));
@@ -566,19 +588,22 @@ fn no_more_proposals_wait_than_the_limit_says() {
         peers[1].receive(message);
         takes(&mut observer, message);
     }
+
     let rng = &mut TestRng(3);
     let framing = Framing::default();
     let step = peers[0].group.propose(&PROVIDER, rng, NOW, new_psk(2), &framing).unwrap();
-    let Event::Proposal { message: third, .. } = step.into_event() else { panic!("none") };
+    let third = step.into_outcome().message;
     edge(Limit::PendingProposals, 3, |limits| proposes(&mut peers[0], limits, &new_psk(2)));
     judged(Limit::PendingProposals, 3, &mut peers[1], &mut observer, &third);
-    // One that waits already takes no more room.
+
+    // A proposal that waits already takes no more room.
     let full = limits_of(Limit::PendingProposals, 2);
     peers[1].group.public.config.limits = full;
     let again = peers[1].group.process(&PROVIDER, NOW, &waiting[0]);
     assert!(matches!(again, Ok(Received::Known)), "{again:?}");
+
     observes(&mut observer, full, &waiting[0]).unwrap();
-    // With the epoch there is room again.
+    // The next epoch has room again.
     commits(&mut peers, 1, CommitOptions::default());
     peers[0].group.public.config.limits = full;
     let message = peers[0].propose(new_psk(3), &Framing::default());
@@ -586,11 +611,13 @@ fn no_more_proposals_wait_than_the_limit_says() {
 }
 
 #[test]
-fn no_more_bytes_of_proposals_wait_than_the_limit_says() {
+fn no_more_bytes_of_proposals_wait_than_the_limit() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut observer = watch(&peers[0]);
     let long = |n: usize| NewProposal::ExternalPsk { psk_id: vec![7; n].into() };
-    // A PreSharedKey proposal is two bytes of its type, one of the PSK's, the identifier and the nonce.
+
+    // A PreSharedKey proposal is two bytes of its type, one of the PSK's, the identifier and the
+    // nonce.
     let bytes = |n: usize| 2 + 1 + (2 + n) + (1 + 32);
     let first = peers[0].propose(long(1000), &Framing::default());
     peers[1].receive(&first);
@@ -598,14 +625,17 @@ fn no_more_bytes_of_proposals_wait_than_the_limit_says() {
     let framing = Framing::default();
     let step =
         peers[0].group.propose(&PROVIDER, &mut TestRng(3), NOW, long(500), &framing).unwrap();
-    let Event::Proposal { message: second, .. } = step.into_event() else { panic!("none") };
+
+    let second = step.into_outcome().message;
     let both = bytes(1000) + bytes(500);
     edge(Limit::PendingBytes, both, |limits| proposes(&mut peers[0], limits, &long(500)));
     judged(Limit::PendingBytes, both, &mut peers[1], &mut observer, &second);
-    // A reload knows how much is there; with the epoch there is room again.
+
+    // The total survives a reload, and the next epoch has room again.
     let full = limits_of(Limit::PendingBytes, both);
     peers[1].reload();
     edge(Limit::PendingBytes, both, |limits| member(&mut peers[1], limits, &second));
+
     peers[1].group.public.config.limits = Limits::default();
     commits(&mut peers, 1, CommitOptions::default());
     peers[1].group.public.config.limits = full;
@@ -614,7 +644,7 @@ fn no_more_bytes_of_proposals_wait_than_the_limit_says() {
 }
 
 #[test]
-fn a_message_is_as_far_ahead_as_the_limit_says_and_as_many_keys_are_kept() {
+fn a_message_is_no_further_ahead_than_the_ratchet_limit() {
     let ratchet = RatchetLimits { max_forward: 4, max_skipped: 2, ..RatchetLimits::default() };
     let limits = Limits { ratchet, ..Limits::default() };
     let mut peers = group_of(&["alice", "bob"]);
@@ -635,13 +665,13 @@ fn a_message_is_as_far_ahead_as_the_limit_says_and_as_many_keys_are_kept() {
 }
 
 #[test]
-fn a_key_package_lives_as_long_as_the_limit_says() {
-    let limits = Limits { lifetime: 1000, ..Limits::default() };
+fn a_key_package_lives_no_longer_than_the_limit() {
+    let limits = Limits { lifetime: Duration::from_secs(1000), ..Limits::default() };
     for (length, expected) in [(1000, Ok(())), (1001, Err(Rejection::LifetimeTooLong.into()))] {
         let params = KeyPackageParams {
             cipher_suite: SUITE,
             leaf: leaf_params("carol"),
-            lifetime: Lifetime { not_before: NOW, not_after: NOW + length },
+            lifetime: Lifetime::starting_at(NOW, Duration::from_secs(length)),
             extensions: Vec::new(),
             last_resort: false,
         };

@@ -1,10 +1,10 @@
 //! Application data and the keys that messages consume (sections 6, 9.2 and 15).
 
 use super::fixture::*;
-use crate::rows::{RowKey, Table};
+use crate::store::rows::{RowKey, Table};
 use crate::{
-    CommitOptions, Config, Error, Event, Framing, LeafUpdate, Limits, Misuse, NewProposal,
-    Received, Rejection,
+    CommitOptions, Config, Event, Framing, LeafUpdate, Limits, Misuse, NewProposal, Received,
+    Rejection,
 };
 use alloc::boxed::Box;
 use alloc::vec;
@@ -15,6 +15,7 @@ use conclave_schedule::{RatchetError, RatchetKind};
 use conclave_wire::{
     Content, Decode, Encode, Epoch, LeafIndex, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef,
 };
+use core::time::Duration;
 
 #[test]
 fn a_message_of_another_group_is_refused() {
@@ -34,7 +35,7 @@ fn a_handshake_message_of_another_epoch_is_refused() {
         commits(&mut peers[1..], 0, CommitOptions::default());
         let wrong = Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) };
         assert_eq!(rejection(peers[1].error(&late)), wrong);
-        // And from the future.
+        // A message from a future epoch.
         let early = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &framing);
         let wrong = Rejection::WrongEpoch { message: Epoch(2), current: Epoch(1) };
         assert_eq!(rejection(peers[0].error(&early)), wrong);
@@ -42,7 +43,7 @@ fn a_handshake_message_of_another_epoch_is_refused() {
 }
 
 #[test]
-fn a_replay_is_refused_also_after_a_restart_and_after_the_epoch() {
+fn replays_are_refused_after_a_restart_and_after_the_epoch() {
     let mut peers = group_of(&["alice", "bob"]);
     let message = peers[0].say(b"once");
     assert_eq!(peers[1].reads(&message).data, b"once");
@@ -56,7 +57,7 @@ fn a_replay_is_refused_also_after_a_restart_and_after_the_epoch() {
 }
 
 #[test]
-fn a_membership_tag_of_any_other_length_or_value_is_refused() {
+fn membership_tags_of_other_lengths_or_values_are_refused() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &Default::default());
     let commit = peers[0].commit(CommitOptions::default()).commit;
@@ -77,7 +78,7 @@ fn a_membership_tag_of_any_other_length_or_value_is_refused() {
 }
 
 #[test]
-fn own_messages_that_come_back_are_known() {
+fn our_own_messages_are_known_when_they_come_back() {
     for framing in [Default::default(), encrypted()] {
         let mut peers = group_of(&["alice", "bob", "carol"]);
         let said = peers[0].say(b"hello");
@@ -92,7 +93,7 @@ fn own_messages_that_come_back_are_known() {
 }
 
 #[test]
-fn what_one_has_sent_and_forgotten_is_read_and_its_key_not_used_again() {
+fn a_sent_and_forgotten_message_is_read_and_its_key_not_reused() {
     let mut peers = group_of(&["alice", "bob"]);
     let backup = peers[0].rows.clone();
     let said = peers[0].say(b"forgotten");
@@ -109,9 +110,9 @@ fn what_one_has_sent_and_forgotten_is_read_and_its_key_not_used_again() {
 fn a_proposal_under_a_new_key_is_known_and_its_key_deleted() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let remove = || NewProposal::Remove(LeafIndex(2));
-    // The signature is the same, so that the proposal is the same, in another ciphertext.
-    let (first, second) =
-        (peers[0].propose(remove(), &encrypted()), peers[0].propose(remove(), &encrypted()));
+    // The signature is the same, so the proposal is the same in another ciphertext.
+    let first = peers[0].propose(remove(), &encrypted());
+    let second = peers[0].propose(remove(), &encrypted());
     assert_ne!(first, second);
     assert_eq!(peers[0].group.pending_proposals(), 1);
     peers[1].receive(&first);
@@ -122,13 +123,14 @@ fn a_proposal_under_a_new_key_is_known_and_its_key_deleted() {
 }
 
 #[test]
-fn garbage_burns_no_key() {
+fn forged_messages_consume_no_key() {
     let mut peers = group_of(&["alice", "bob"]);
     let message = peers[0].say(b"hello");
     let MlsMessageBody::PrivateMessage(private) = MlsMessage::from_bytes(&message).unwrap().body
     else {
         panic!("public")
     };
+
     for bit in [0, 7, 8 * private.ciphertext.len() - 1] {
         let mut bad = private.clone();
         let mut ciphertext = bad.ciphertext.to_vec();
@@ -141,13 +143,14 @@ fn garbage_burns_no_key() {
 }
 
 #[test]
-fn a_message_that_does_not_verify_costs_no_key() {
+fn a_message_that_does_not_verify_consumes_no_key() {
     let mut peers = group_of(&["alice", "bob"]);
-    // Every member can seal with the key of Alice's next message, and sign something else.
+    // Every member can encrypt with the key of Alice's next message and sign something else.
     let mut content =
         peers[0].group.sign(&suite(), Content::Application([1].into()), &encrypted()).unwrap();
     content.content.content = Content::Application([2].into());
     let forged = peers[0].forge(content, &encrypted());
+
     for _ in 0..2 {
         let refused = peers[1].refuses(&forged);
         let invalid = Rejection::Framing(FramingError::InvalidSignature);
@@ -155,12 +158,13 @@ fn a_message_that_does_not_verify_costs_no_key() {
         assert!(refused.key_deletion.is_none());
         peers[1].reload();
     }
+
     let message = peers[0].say(b"still here");
     assert_eq!(peers[1].reads(&message).data, b"still here");
 }
 
 #[test]
-fn an_encrypted_commit_that_is_refused_costs_its_key_and_nothing_else() {
+fn a_refused_encrypted_commit_loses_its_key_and_nothing_else() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let forged = peers[0]
         .forge_commit(vec![ProposalOrRef::Proposal(Proposal::Remove(LeafIndex(0)))], &encrypted());
@@ -174,13 +178,14 @@ fn an_encrypted_commit_that_is_refused_costs_its_key_and_nothing_else() {
 }
 
 #[test]
-fn the_key_of_an_encrypted_commit_is_gone_with_the_step_that_it_makes() {
+fn the_step_of_an_encrypted_commit_deletes_its_key() {
     let mut peers = group_of(&["alice", "bob"]);
     let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
     let commit = peers[0].commit(options).commit;
     peers[1].receive(&commit);
     for _ in 0..2 {
-        let (alice, kind) = (LeafIndex(0), RatchetKind::Handshake);
+        let alice = LeafIndex(0);
+        let kind = RatchetKind::Handshake;
         let past = &peers[1].group.secret_trees[&Epoch(1)];
         assert_eq!(past.next_generation(alice, kind), 1);
         assert!(past.leaf_keys(&suite(), alice, kind, 0).is_err());
@@ -189,7 +194,7 @@ fn the_key_of_an_encrypted_commit_is_gone_with_the_step_that_it_makes() {
 }
 
 #[test]
-fn after_reading_no_row_leads_to_the_message_key() {
+fn no_stored_row_leads_to_a_message_key_after_reading() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let messages: Vec<_> = (0..3).map(|n| peers[0].say(&[n])).collect();
     let tree = &peers[1].group.secret_trees[&Epoch(1)];
@@ -197,6 +202,7 @@ fn after_reading_no_row_leads_to_the_message_key() {
         let kind = RatchetKind::Application;
         tree.leaf_keys(&suite(), LeafIndex(0), kind, generation).unwrap()
     };
+
     let keys: Vec<_> = (0..3).map(key).collect();
     let root = tree.rows()[0].1.clone();
     peers[1].reads(&messages[1]);
@@ -204,13 +210,16 @@ fn after_reading_no_row_leads_to_the_message_key() {
         let secret = secret.expose();
         rows.values().any(|row| row.expose().windows(secret.len()).any(|w| w == secret))
     };
-    // That of the message is gone, that which was skipped is kept.
+
+    // The message's key is gone, and the skipped key is kept.
     assert!(!holds(&peers[1].rows, &keys[1].key) && !holds(&peers[1].rows, &keys[1].nonce));
     assert!(holds(&peers[1].rows, &keys[0].key));
-    // Gone is also what it was derived from: root, path, the ratchet's earlier heads.
+
+    // The secrets that it was derived from are gone too: root, path, the ratchet's earlier heads.
     assert!(!holds(&peers[1].rows, &Secret::copy_from(&root.expose()[1..])));
     let secret_nodes = peers[1].rows.keys().filter(|key| key.table == Table::SecretTreeNode);
     assert!(secret_nodes.map(|key| key.index).eq([2, 5]));
+
     peers[1].reads(&messages[0]);
     assert!(!holds(&peers[1].rows, &keys[0].key));
     peers[1].reads(&messages[2]);
@@ -219,7 +228,7 @@ fn after_reading_no_row_leads_to_the_message_key() {
 }
 
 #[test]
-fn received_proposals_hold_data_back_until_a_commit_is_made() {
+fn received_proposals_block_data_until_a_commit_is_made() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &Default::default());
     peers[1].receive(&proposal);
@@ -227,6 +236,7 @@ fn received_proposals_hold_data_back_until_a_commit_is_made() {
         let sent = peer.group.encrypt(&PROVIDER, &mut peer.rng, b"x", &Default::default());
         assert_eq!(sent.err(), Some(Misuse::ProposalsPending.into()));
     }
+
     let commit = peers[1].commit(CommitOptions::default()).commit;
     peers[1].say(b"a commit is made");
     peers[0].receive(&commit);
@@ -236,20 +246,23 @@ fn received_proposals_hold_data_back_until_a_commit_is_made() {
 }
 
 #[test]
-fn a_leaf_that_two_members_have_in_turn_is_whose_it_was_in_the_message_s_epoch() {
+fn a_late_message_from_a_reused_leaf_names_its_old_owner() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let bobs = peers[1].say(b"by bob");
-    // Carol's late messages of the epochs in which the leaf is bob's, nobody's, dave's.
+
+    // The leaf is Bob's, then nobody's, then Dave's.
     let mut bob = peers.remove(1);
     let remove = commit_of(vec![NewProposal::Remove(LeafIndex(1))]);
     bob.receive(&peers[0].commit(remove).commit);
     let commit = peers[0].group.pending_commit().unwrap().commit.clone();
     peers[1].receive(&commit);
     peers[0].accepted();
+
     let dave = key_package("dave", 500);
     let messages = commits(&mut peers, 0, commit_of(vec![NewProposal::Add(valid(&dave))]));
     let mut dave = Peer::join(&messages.welcomes[0].message, &dave, Config::default(), 9);
     assert_eq!(dave.group.own_leaf(), LeafIndex(1));
+
     let daves = dave.say(b"by dave");
     peers[1].reload();
     for (message, name, data) in
@@ -264,7 +277,7 @@ fn a_leaf_that_two_members_have_in_turn_is_whose_it_was_in_the_message_s_epoch()
 }
 
 #[test]
-fn a_member_that_rotates_its_key_is_read_in_either_epoch() {
+fn messages_verify_with_the_key_of_their_epoch() {
     let mut peers = group_of(&["alice", "bob"]);
     let before = peers[0].say(b"old key");
     let new = signer(&mut TestRng(77));
@@ -290,12 +303,11 @@ fn past_epochs_are_kept_as_the_configuration_says() {
         peers[1].reload();
         let past = said.len() - past_epochs;
         for (place, message) in said.iter().enumerate() {
-            match place < past {
-                true => assert!(matches!(
-                    peers[1].error(message),
-                    Error::Rejected(Rejection::WrongEpoch { .. })
-                )),
-                false => assert_eq!(peers[1].reads(message).data, b"late"),
+            if place < past {
+                let error = rejection(peers[1].error(message));
+                assert!(matches!(error, Rejection::WrongEpoch { .. }), "{error}");
+            } else {
+                assert_eq!(peers[1].reads(message).data, b"late");
             }
         }
         for peer in &peers {
@@ -305,15 +317,15 @@ fn past_epochs_are_kept_as_the_configuration_says() {
 }
 
 #[test]
-fn a_clock_that_was_set_back_leaves_no_gap_among_past_epochs() {
+fn a_clock_set_back_leaves_no_gap_among_past_epochs() {
     let limits = Limits { past_epochs: 9, ..Limits::default() };
     let mut peers = group_with(&["alice", "bob"], Config { limits, ..Config::default() });
     let week = Config::default().limits.past_epoch_age;
-    // The third commit comes after more than a week by a clock that was ahead at the first.
-    for now in [NOW + 2 * week, NOW, NOW + week + 1] {
-        peers[0].commit(CommitOptions::default());
-        let step =
-            peers[0].group.commit_accepted(&PROVIDER, now, &pending_id(&peers[0].group)).unwrap();
+    // The clock was ahead at the first commit. The third comes more than a week after the second.
+    for seconds in [2 * week.as_secs(), 0, week.as_secs() + 1] {
+        let now = NOW.saturating_add(Duration::from_secs(seconds));
+        let id = peers[0].commit(CommitOptions::default()).id;
+        let step = peers[0].group.commit_accepted(&PROVIDER, now, &id).unwrap();
         peers[0].take(step);
     }
     assert!(peers[0].group.past.keys().copied().eq([Epoch(3)]));
@@ -321,13 +333,14 @@ fn a_clock_that_was_set_back_leaves_no_gap_among_past_epochs() {
 }
 
 #[test]
-fn a_group_that_rests_forgets_its_past_epochs_when_it_is_told_the_time() {
+fn an_idle_group_drops_its_expired_past_epochs() {
     let mut peers = group_of(&["alice", "bob"]);
     let early = peers[1].say(b"early");
     commits(&mut peers, 1, CommitOptions::default());
-    let end = NOW + Config::default().limits.past_epoch_age;
+    let end = NOW.saturating_add(Config::default().limits.past_epoch_age);
     assert!(peers[0].group.expire_past_epochs(end).is_none());
-    let step = peers[0].group.expire_past_epochs(end + 1).unwrap();
+    let step =
+        peers[0].group.expire_past_epochs(end.saturating_add(Duration::from_secs(1))).unwrap();
     peers[0].take(step);
     assert!(peers[0].rows.keys().all(|key| [2, RowKey::NO_EPOCH].contains(&key.epoch)));
     let wrong = Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) };
@@ -335,19 +348,18 @@ fn a_group_that_rests_forgets_its_past_epochs_when_it_is_told_the_time() {
 }
 
 #[test]
-fn a_commit_of_one_s_own_that_was_given_up_is_not_known() {
+fn our_own_commit_is_unknown_once_it_was_given_up() {
     let mut peers = group_of(&["alice", "bob"]);
     let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
     let commit = peers[0].commit(options).commit;
-    let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
-    peers[0].take(step);
+    peers[0].rejected();
     let gone = Rejection::Ratchet(RatchetError::KeyGone { leaf: LeafIndex(0), generation: 0 });
     assert_eq!(rejection(peers[0].error(&commit)), gone);
     assert!(matches!(peers[1].group.process(&PROVIDER, NOW, &commit), Ok(Received::Commit(_))));
 }
 
 #[test]
-fn a_message_that_the_policy_refuses_loses_its_key_and_nothing_else() {
+fn a_commit_refused_by_the_application_loses_only_its_key() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let options = CommitOptions {
         framing: encrypted(),
@@ -355,6 +367,7 @@ fn a_message_that_the_policy_refuses_loses_its_key_and_nothing_else() {
         ..CommitOptions::default()
     };
     let commit = peers[0].commit(options).commit;
+
     let before = peers[1].all_rows();
     let Ok(Received::Commit(stage)) = peers[1].group.process(&PROVIDER, NOW, &commit) else {
         panic!()
@@ -363,17 +376,19 @@ fn a_message_that_the_policy_refuses_loses_its_key_and_nothing_else() {
     let reason = "only admins remove".into();
     assert_eq!(refused.error, Rejection::RefusedByPolicy { reason }.into());
     assert_eq!(peers[1].all_rows(), before);
+
     let epoch = peers[1].group.epoch();
     let deletion = *refused.key_deletion.expect("its key is consumed");
-    assert_eq!(peers[1].take(deletion), Event::KeyDeleted);
+    assert_eq!(peers[1].take(deletion.untyped()), Event::KeyDeleted);
     assert_eq!(peers[1].group.epoch(), epoch);
+
     peers[1].reload();
     let gone = rejection(peers[1].error(&commit));
     assert!(matches!(gone, Rejection::Ratchet(_)), "{gone}");
 }
 
 #[test]
-fn an_encrypted_commit_before_its_proposal_can_be_processed_later() {
+fn an_encrypted_commit_can_wait_for_its_proposal() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &encrypted());
     let options = CommitOptions { framing: encrypted(), ..CommitOptions::default() };
@@ -388,7 +403,7 @@ fn an_encrypted_commit_before_its_proposal_can_be_processed_later() {
 }
 
 #[test]
-fn a_proposal_that_the_policy_refuses_loses_its_key_and_is_not_cached() {
+fn a_proposal_refused_by_the_application_is_not_cached() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &encrypted());
     let open = |peer: &Peer| match peer.group.process(&PROVIDER, NOW, &proposal) {
@@ -396,23 +411,27 @@ fn a_proposal_that_the_policy_refuses_loses_its_key_and_is_not_cached() {
         other => panic!("{other:?}"),
     };
     let stale = open(&peers[1]);
+
     let refused = open(&peers[1]).refuse(&peers[1].group, "only admins remove");
     let reason = "only admins remove".into();
     assert_eq!(refused.error, Rejection::RefusedByPolicy { reason }.into());
     assert_eq!(peers[1].all_rows(), peers[1].rows);
+
     let deletion = *refused.key_deletion.expect("its key is consumed");
-    assert_eq!(peers[1].take(deletion), Event::KeyDeleted);
+    assert_eq!(peers[1].take(deletion.untyped()), Event::KeyDeleted);
     assert_eq!(peers[1].group.pending_proposals(), 0);
+
     let gone = rejection(peers[1].error(&proposal));
     assert!(matches!(gone, Rejection::Ratchet(_)), "{gone}");
-    // A stage from before does not refuse in the name of the state that is.
+
+    // A stage of an earlier state is stale when it refuses, too.
     let refused = stale.refuse(&peers[1].group, "only admins remove");
     assert_eq!(refused.error, Misuse::Stale.into());
     assert!(refused.key_deletion.is_none());
 }
 
 #[test]
-fn what_is_no_message_to_a_group_is_not_processed() {
+fn other_kinds_of_message_are_not_processed() {
     let peers = group_of(&["alice", "bob"]);
     let key_package = key_package("carol", 5).key_package().clone();
     let body = MlsMessageBody::KeyPackage(Box::new(key_package));
@@ -423,16 +442,15 @@ fn what_is_no_message_to_a_group_is_not_processed() {
 }
 
 #[test]
-fn proposals_are_not_discarded_while_an_own_commit_may_refer_to_them() {
+fn proposals_are_kept_while_our_commit_may_refer_to_them() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let proposal = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &Framing::default());
     peers[0].receive(&proposal);
     peers[0].commit(CommitOptions::default());
     let early = peers[0].group.discard_proposals().unwrap_err();
     assert_eq!(early, Misuse::CommitPending.into());
-    let step = peers[0].group.commit_rejected(&pending_id(&peers[0].group)).unwrap();
-    peers[0].take(step);
+    peers[0].rejected();
     let step = peers[0].group.discard_proposals().unwrap();
-    assert_eq!(peers[0].take(step), Event::Discarded);
+    assert_eq!(peers[0].take(step.untyped()), Event::Discarded);
     assert_eq!(peers[0].group.pending_proposals(), 0);
 }

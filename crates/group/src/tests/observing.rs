@@ -1,9 +1,10 @@
-//! What an observer takes and tells.
+//! What an observer takes and reports.
 
 use super::fixture::*;
 use crate::{
     ApplyError, CommitOptions, Config, Error, ExternalJoinStage, Framing, GroupInfoOptions, Misuse,
-    NewProposal, Observer, ObserverEvent, ObserverStage, Rejection, Transition, Verdict, apply,
+    NewProposal, Observer, ObserverEvent, ObserverStage, Outcome, Rejection, Transition, Verdict,
+    apply,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -23,12 +24,12 @@ fn observer_of(peer: &Peer) -> Observer {
     stage.resolve(&verdicts).unwrap()
 }
 
-fn take(observer: &mut Observer, step: Transition<Observer>) -> ObserverEvent {
+fn take<O: Outcome<ObserverEvent>>(observer: &mut Observer, step: Transition<Observer, O>) -> O {
     apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap()
 }
 
 #[test]
-fn an_observer_tells_who_proposes_or_commits_what() {
+fn an_observer_reports_who_proposes_or_commits_what() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let mut observer = observer_of(&peers[0]);
     let about = |data: &[u8]| Framing { authenticated_data: data.into(), ..Framing::default() };
@@ -36,12 +37,14 @@ fn an_observer_tells_who_proposes_or_commits_what() {
     let item = (Sender::Member(LeafIndex(1)), &removal);
     let proposal = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &about(b"a request"));
     deliver(&mut peers, 1, &proposal);
+
     let stage = observer.process(&PROVIDER, &proposal).unwrap();
     assert!(!stage.is_commit());
     assert_eq!(stage.sender(), Sender::Member(LeafIndex(1)));
     assert_eq!(stage.proposals().collect::<Vec<_>>(), [item]);
     assert_eq!(stage.authenticated_data(), b"a request");
     assert!(stage.credentials().is_empty());
+
     let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
     take(&mut observer, step);
     let options = CommitOptions { framing: about(b"a deed"), ..CommitOptions::default() };
@@ -54,7 +57,7 @@ fn an_observer_tells_who_proposes_or_commits_what() {
 }
 
 #[test]
-fn an_observer_takes_the_group_info_of_its_group_and_epoch_alone() {
+fn an_observer_takes_only_a_group_info_of_its_group_and_epoch() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut observer = observer_of(&peers[0]);
     let old = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
@@ -63,38 +66,46 @@ fn an_observer_takes_the_group_info_of_its_group_and_epoch_alone() {
     let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
     take(&mut observer, step);
     assert_eq!(observer.group_info(), None);
+
     let refused = |info: &[u8]| rejection(observer.take_group_info(&PROVIDER, info).unwrap_err());
     assert_eq!(refused(&old), Rejection::WrongEpoch { message: Epoch(1), current: Epoch(2) });
     let other = Peer::found_with("alice", Config::default(), b"another group");
     let other = other.group.group_info(&PROVIDER, ALL).unwrap();
     assert_eq!(refused(&other), Rejection::WrongGroup);
+
     // The same group and epoch, after another commit.
     let mut fork = group_of(&["alice", "bob"]);
     commits(&mut fork, 1, CommitOptions::default());
     let fork = fork[0].group.group_info(&PROVIDER, ALL).unwrap();
     assert_eq!(refused(&fork), Rejection::TreeHash);
+
     let current = peers[1].group.group_info(&PROVIDER, ALL).unwrap();
     let step = observer.take_group_info(&PROVIDER, &current).unwrap();
-    assert!(matches!(take(&mut observer, step), ObserverEvent::GroupInfo));
+    assert_eq!(take(&mut observer, step.untyped()), ObserverEvent::GroupInfo);
     assert_eq!(observer.group_info(), Some(&*current));
 }
 
 #[test]
-fn steps_and_stages_of_another_state_are_stale_to_an_observer() {
+fn an_observer_finds_steps_and_stages_of_another_state_stale() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let mut observer = observer_of(&peers[0]);
     let messages = [0, 1]
         .map(|who| peers[who].propose(NewProposal::Remove(LeafIndex(2)), &Framing::default()));
     let stage = |n: usize| observer.process(&PROVIDER, &messages[n]).unwrap();
-    let (first, second, late) = (stage(0), stage(1), stage(1));
-    // As old as the other, but of another group.
+    let first = stage(0);
+    let second = stage(1);
+
+    let late = stage(1);
+    // A stage of the same age, but of another group.
     let other = observer_of(&Peer::found_with("alice", Config::default(), b"another group"));
     let stale = Error::from(Misuse::Stale);
     assert_eq!(stage(0).resolve(&other, &PROVIDER, &[]).unwrap_err(), stale);
+
     let first = first.resolve(&observer, &PROVIDER, &[]).unwrap();
     let second = second.resolve(&observer, &PROVIDER, &[]).unwrap();
     take(&mut observer, first);
     assert_eq!(late.resolve(&observer, &PROVIDER, &[]).unwrap_err(), stale);
+
     let before = observer.rows().unwrap();
     let failed = apply(&mut observer, second, |_| -> Result<(), Infallible> { panic!("written") });
     assert_eq!(failed.unwrap_err(), ApplyError::Stale);
@@ -109,11 +120,13 @@ fn an_observer_folds_many_messages_into_one_write() {
     observer.rows().unwrap().apply_to(&mut rows);
     let messages = [0, 1, 0].map(|who| commits(&mut peers, who, CommitOptions::default()).commit);
     let mut fold = observer.fold();
+
     for message in &messages {
         let stage = fold.state().process(&PROVIDER, message).unwrap();
         let step = stage.resolve(fold.state(), &PROVIDER, &[]).unwrap();
         fold.push(step).unwrap();
     }
+
     fold.commit(|write| stored(&mut rows, write.batch)).unwrap();
     assert_eq!(observer.context(), peers[0].group.context());
     let mut now = Rows::new();
@@ -122,7 +135,7 @@ fn an_observer_folds_many_messages_into_one_write() {
 }
 
 #[test]
-fn a_group_info_that_lets_nobody_in_is_not_taken() {
+fn a_group_info_nobody_can_join_by_is_not_taken() {
     let peers = group_of(&["alice", "bob"]);
     let mut observer = observer_of(&peers[0]);
     let good = observer.group_info().unwrap().to_vec();
@@ -131,7 +144,8 @@ fn a_group_info_that_lets_nobody_in_is_not_taken() {
         let options = GroupInfoOptions { ratchet_tree: false, external_pub };
         bobs.group_info_with(&PROVIDER, options, extensions).unwrap()
     };
-    // A GroupInfo of Bob's with an extension of his making.
+
+    // A GroupInfo of Bob with a forged extension.
     let forged = |external_pub, extension: Extension| {
         let body = MlsMessage::from_bytes(&made(external_pub, &[])).unwrap().body;
         let MlsMessageBody::GroupInfo(mut info) = body else { panic!("no GroupInfo") };
@@ -141,12 +155,15 @@ fn a_group_info_that_lets_nobody_in_is_not_taken() {
         info.signature = signed.unwrap().into();
         MlsMessage::from(MlsMessageBody::GroupInfo(info)).to_bytes().unwrap()
     };
+
     let external_pub = |key: &[u8]| {
         let key = HpkePublicKey::from(key.to_vec());
         forged(false, Extension::new(ExtensionType::EXTERNAL_PUB, &key).unwrap())
     };
     let other_key = key_package("x", 70).key_package().init_key.to_vec();
-    let (extension_type, garbage) = (ExtensionType::RATCHET_TREE, b"garbage".as_slice().into());
+    let extension_type = ExtensionType::RATCHET_TREE;
+    let garbage = b"garbage".as_slice().into();
+
     let with_tree = forged(true, Extension { extension_type, extension_data: garbage });
 
     for (info, why) in [
@@ -160,13 +177,14 @@ fn a_group_info_that_lets_nobody_in_is_not_taken() {
         assert_eq!(observer.group_info(), Some(&*good));
     }
 
-    // One that lets in is taken, also with what the application says in it.
+    // A GroupInfo by which clients can join is taken, also with the application's extensions.
     let note = Extension { extension_type: CUSTOM, extension_data: b"note".as_slice().into() };
     let step =
         observer.take_group_info(&PROVIDER, &made(true, core::slice::from_ref(&note))).unwrap();
     take(&mut observer, step);
     let tree = peers[0].group.tree().to_extension_bytes().unwrap();
     let info = observer.group_info().unwrap();
+
     let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), info, Some(&tree)).unwrap();
     assert_eq!(stage.group_info_extensions(), [note]);
 }

@@ -1,10 +1,11 @@
 //! The rules for proposals and lists of them (sections 12.1 and 12.2).
 
 use super::fixture::*;
-use crate::proposals::{ListedProposal, committable};
+use crate::commit::choose::committable;
+use crate::view::proposals::ListedProposal;
 use crate::{
-    CommitOptions, Error, Event, KeyPackageParams, LeafRule, LeafUpdate, Misuse, NewProposal,
-    OwnKeyPackage, Rejection, Status,
+    CommitOptions, Error, KeyPackageParams, LeafRule, LeafUpdate, Misuse, NewProposal,
+    OwnKeyPackage, ProposalMessage, Rejection, Status,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -50,9 +51,10 @@ fn lists_that_break_a_rule_are_refused() {
         leaf.leaf_node_source = LeafNodeSource::Update;
         leaf
     };
+
     let add = Proposal::Add(key_package("dave", 50).key_package().clone().into());
     let twice = custom_extensions().into_iter().chain(custom_extensions()).collect();
-    let mls10 = ProtocolVersion::MLS10;
+    let mls10 = ProtocolVersion::MLS_1_0;
     for (list, rule) in [
         (vec![remove(0)], Rejection::CommitterRemoved),
         (vec![remove(7)], Rejection::RemoveOfNobody(LeafIndex(7))),
@@ -76,7 +78,7 @@ fn lists_that_break_a_rule_are_refused() {
         (vec![], Rejection::PathMissing),
         (vec![remove(2)], Rejection::PathMissing),
         (vec![extensions()], Rejection::PathMissing),
-        // The list is good, the tag is not.
+        // The list is valid, the tag is not.
         (vec![add], Rejection::ConfirmationTag),
         (vec![psk(external_psk(b"x"), 32)], Rejection::ConfirmationTag),
         (vec![Proposal::ReInit(reinit(mls10))], Rejection::ConfirmationTag),
@@ -101,7 +103,8 @@ fn a_client_cannot_be_added_twice() {
     let forged = peers[0].forge_commit(by_value(vec![add(), add()]), &Default::default());
     let twice = |e| matches!(e, Rejection::Tree(TreeError::DuplicateEncryptionKey { .. }));
     assert!(twice(rejection(peers[1].error(&forged))));
-    // A member's signature key under new encryption keys.
+
+    // A member's signature key with new encryption keys.
     let bob = peers[1].group.signer.clone();
     let mut leaf = peers[1].group.tree().leaf(LeafIndex(1)).unwrap();
     leaf.leaf_node_source = LeafNodeSource::KeyPackage(LIFETIME);
@@ -112,18 +115,21 @@ fn a_client_cannot_be_added_twice() {
         extensions: Vec::new(),
         last_resort: false,
     };
+
     let again = OwnKeyPackage::generate(&PROVIDER, &mut TestRng(51), params, bob).unwrap();
     let add = Proposal::Add(again.key_package().clone().into());
     let forged = peers[0].forge_commit(by_value(vec![add]), &Default::default());
     let error = rejection(peers[1].error(&forged));
     assert!(matches!(error, Rejection::Tree(TreeError::DuplicateSignatureKey { .. })), "{error}");
-    // Unless it is removed in the same commit.
+
+    // It is valid if the member is removed in the same commit.
     let options =
         commit_of(vec![NewProposal::Remove(LeafIndex(1)), NewProposal::Add(valid(&again))]);
     let messages = peers[0].commit(options);
     peers[0].accepted();
     peers[1].is_removed(&messages.commit);
     let welcome = &messages.welcomes[0].message;
+
     let back = Peer::join(welcome, &again, Default::default(), 3);
     peers[1] = back;
     agree(&peers);
@@ -158,6 +164,7 @@ fn a_key_package_in_a_received_commit_is_checked() {
             |r| *r == Rejection::InvalidPublicKey,
         ),
     ];
+
     for (change, is_expected) in changes {
         let mut bad = good.key_package().clone();
         change(&mut bad);
@@ -178,11 +185,11 @@ fn an_unknown_proposal_reference_is_refused() {
 }
 
 #[test]
-fn a_proposal_that_a_commit_refers_to_often_is_not_copied_as_often() {
+fn repeated_references_do_not_copy_a_proposal() {
     let mut peers = group_of(&["alice", "bob"]);
     let long = NewProposal::ExternalPsk { psk_id: vec![7; 1 << 20].into() };
     let step = peers[0].group.propose(&PROVIDER, &mut TestRng(1), NOW, long, &Default::default());
-    let Event::Proposal { message, reference } = peers[0].take(step.unwrap()) else { panic!() };
+    let ProposalMessage { message, reference } = peers[0].take(step.unwrap());
     peers[1].receive(&message);
     let often = vec![ProposalOrRef::Reference(reference.clone()); 256];
     let forged = peers[0].forge_commit(often, &Default::default());
@@ -190,7 +197,7 @@ fn a_proposal_that_a_commit_refers_to_often_is_not_copied_as_often() {
 }
 
 #[test]
-fn a_proposal_is_good_for_its_own_epoch_alone() {
+fn a_proposal_is_valid_in_its_own_epoch_alone() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let step = peers[0].group.propose(
         &PROVIDER,
@@ -199,7 +206,8 @@ fn a_proposal_is_good_for_its_own_epoch_alone() {
         NewProposal::Remove(LeafIndex(2)),
         &Default::default(),
     );
-    let Event::Proposal { message, reference } = peers[0].take(step.unwrap()) else { panic!() };
+
+    let ProposalMessage { message, reference } = peers[0].take(step.unwrap());
     deliver(&mut peers, 0, &message);
     commits(&mut peers, 1, CommitOptions { received: false, ..CommitOptions::default() });
     let list = vec![ProposalOrRef::Reference(reference.clone())];
@@ -208,16 +216,15 @@ fn a_proposal_is_good_for_its_own_epoch_alone() {
 }
 
 #[test]
-fn a_leaf_is_changed_once_in_a_commit_be_it_by_reference() {
+fn a_leaf_is_changed_once_in_a_commit_by_reference_too() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let mut updates = Vec::new();
     for _ in 0..2 {
         let message = peers[1].propose_update(None, &Default::default());
         peers[0].receive(&message);
-        let event = peers[2].receive(&message);
-        let Event::ProposalReceived { reference, .. } = event else { panic!("no proposal") };
-        updates.push(ProposalOrRef::Reference(reference));
+        updates.push(ProposalOrRef::Reference(peers[2].caches(&message).reference));
     }
+
     let remove = ProposalOrRef::Proposal(Proposal::Remove(LeafIndex(1)));
     for list in [updates.clone(), vec![updates[0].clone(), remove]] {
         let forged = peers[0].forge_commit(list, &Default::default());
@@ -226,7 +233,7 @@ fn a_leaf_is_changed_once_in_a_commit_be_it_by_reference() {
     }
 }
 
-/// A proposal of this member's, whether or not it is good.
+/// A proposal of this member, valid or not.
 fn propose(peer: &mut Peer, proposal: Proposal) -> Vec<u8> {
     let content = Content::Proposal(proposal);
     let content = peer.group.sign(&suite(), content, &Default::default()).unwrap();
@@ -234,10 +241,11 @@ fn propose(peer: &mut Peer, proposal: Proposal) -> Vec<u8> {
 }
 
 #[test]
-fn a_removal_of_nobody_is_refused_as_a_proposal_already() {
+fn a_removal_of_a_blank_leaf_is_refused_as_a_proposal() {
     let mut peers = group_of(&["alice", "bob"]);
     let nobody = LeafIndex(2);
-    let (rng, remove) = (&mut TestRng(1), NewProposal::Remove(nobody));
+    let rng = &mut TestRng(1);
+    let remove = NewProposal::Remove(nobody);
     let failed = peers[0].group.propose(&PROVIDER, rng, NOW, remove, &Default::default());
     assert_eq!(rejection(failed.unwrap_err()), Rejection::RemoveOfNobody(nobody));
     let message = propose(&mut peers[0], Proposal::Remove(nobody));
@@ -245,18 +253,21 @@ fn a_removal_of_nobody_is_refused_as_a_proposal_already() {
 }
 
 #[test]
-fn an_update_by_an_outsider_s_rules_is_refused() {
+fn an_invalid_update_is_refused() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut leaf = peers[0].group.tree().leaf(LeafIndex(0)).unwrap();
     let same_source = propose(&mut peers[0], Proposal::Update(leaf.clone().into()));
     assert_eq!(rejection(peers[1].error(&same_source)), Rejection::UpdateLeafSource);
+
     leaf.leaf_node_source = LeafNodeSource::Update;
     let same_key = propose(&mut peers[0], Proposal::Update(leaf.clone().into()));
     assert_eq!(rejection(peers[1].error(&same_key)), Rejection::UpdateKeyUnchanged);
+
     leaf.encryption_key = [3; 32].into();
     let unsigned = propose(&mut peers[0], Proposal::Update(leaf.clone().into()));
     let invalid = Rejection::Tree(TreeError::LeafSignature { leaf: LeafIndex(0) });
     assert_eq!(rejection(peers[1].error(&unsigned)), invalid);
+
     // Signed for another leaf.
     let group_id = peers[0].group.group_id().clone();
     let context = LeafNodeContext { group_id: &group_id, leaf_index: LeafIndex(1) };
@@ -266,22 +277,24 @@ fn an_update_by_an_outsider_s_rules_is_refused() {
 }
 
 #[test]
-fn extensions_that_cannot_be_read_are_refused_as_a_proposal_already() {
+fn malformed_extensions_are_refused_as_a_proposal() {
     let mut peers = group_of(&["alice", "bob"]);
     for extension_type in [ExtensionType::REQUIRED_CAPABILITIES, ExtensionType::EXTERNAL_SENDERS] {
         let list = vec![Extension { extension_type, extension_data: [5].into() }];
-        let (rng, new) = (&mut TestRng(1), NewProposal::GroupContextExtensions(list.clone()));
+        let rng = &mut TestRng(1);
+        let new = NewProposal::GroupContextExtensions(list.clone());
         let failed = peers[0].group.propose(&PROVIDER, rng, NOW, new, &Default::default());
         let truncated = Error::Malformed(DecodeError::Truncated);
         assert_eq!(failed.unwrap_err(), truncated);
         let message = propose(&mut peers[0], Proposal::GroupContextExtensions(list));
         assert_eq!(peers[1].error(&message), truncated);
     }
-    // So nobody has them among what is to be committed.
+
+    // So they are not among the proposals to commit.
     commits(&mut peers, 1, CommitOptions::default());
 }
 
-/// Delivers a proposal to all who do not know it.
+/// Delivers a proposal to all members that do not know it.
 fn all_take(peers: &mut [Peer], message: &[u8]) {
     for peer in peers {
         if let Some(step) = peer.process(message).unwrap() {
@@ -291,63 +304,73 @@ fn all_take(peers: &mut [Peer], message: &[u8]) {
 }
 
 #[test]
-fn nobody_can_keep_the_group_from_committing_by_what_he_proposes() {
+fn no_proposal_can_keep_the_group_from_committing() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
-    // A valid Update by itself, and no valid tree.
+    // This Update is valid alone, but not in the tree.
     let bad_update = peers[2].update_with_key_of(LeafIndex(3));
-    // An extension that nobody supports, a PSK that nobody has.
+
+    // Nobody supports this extension, and nobody has this PSK.
     let alien =
         Extension { extension_type: ExtensionType(0xf0f0), extension_data: Bytes::default() };
     let alien = NewProposal::GroupContextExtensions(vec![alien]);
     let alien = peers[2].propose(alien, &Default::default());
     let unknown = NewProposal::ExternalPsk { psk_id: b"?".as_slice().into() };
     let unknown = peers[2].propose(unknown, &Default::default());
-    // And good ones in between.
+
+    // Valid ones in between.
     let good = peers[1].propose_update(None, &Default::default());
     let eve = key_package("eve", 60);
     let add = peers[1].propose(NewProposal::Add(valid(&eve)), &Default::default());
     for message in [&alien, &unknown, &bad_update, &good, &add] {
         all_take(&mut peers, message);
     }
+
     let commit = peers[0].commit(CommitOptions::default()).commit;
     let change = peers[0].accepted();
     assert_eq!((change.updated.len(), change.added.len()), (1, 1));
     assert!(!change.extensions_changed);
+
     deliver(&mut peers, 0, &commit);
     agree(&peers);
 }
 
 #[test]
-fn what_an_update_makes_possible_is_committed_with_it_even_beside_a_misfit() {
+fn a_commit_takes_an_update_and_what_it_makes_valid() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
     let carols = |params, seed| LeafUpdate { params, signer: signer(&mut TestRng(seed)) };
     let mut unable = leaf_params("carol");
     unable.capabilities.extensions.clear();
     let leaf = Some(carols(unable, 80));
     commits(&mut peers, 2, CommitOptions { leaf, ..CommitOptions::default() });
-    // Proposed before carol supports it, by her Update in the same commit.
+
+    // It is proposed before Carol supports it, which she does by her Update in the same commit.
     let extensions = NewProposal::GroupContextExtensions(custom_extensions());
     let extensions = peers[1].propose(extensions, &Default::default());
     let update = Some(carols(leaf_params("carol"), 81));
     let update = peers[2].propose_update(update, &Default::default());
     let bad = peers[3].update_with_key_of(LeafIndex(1));
+
     for message in [&extensions, &update, &bad] {
         all_take(&mut peers, message);
     }
+
     let commit = peers[0].commit(CommitOptions::default()).commit;
     let change = peers[0].accepted();
     assert!(change.extensions_changed);
     assert!(change.updated.iter().map(|member| member.index).eq([LeafIndex(2)]));
+
     deliver(&mut peers, 0, &commit);
     agree(&peers);
 }
 
 #[test]
-fn of_received_proposals_those_are_committed_that_go_together_and_the_last_of_several() {
+fn a_commit_takes_compatible_proposals_and_the_latest_of_duplicates() {
     let peers = group_of(&["alice", "bob", "carol"]);
-    let (bobs, eves) = (peers[1].group.signer.clone(), signer(&mut TestRng(81)));
+    let bobs = peers[1].group.signer.clone();
+    let eves = signer(&mut TestRng(81));
     let add = |signer: &SignatureKeyPair, seed| {
-        let (rng, leaf) = (&mut TestRng(seed), leaf_params("anybody"));
+        let rng = &mut TestRng(seed);
+        let leaf = leaf_params("anybody");
         let params = KeyPackageParams {
             cipher_suite: SUITE,
             leaf,
@@ -358,18 +381,23 @@ fn of_received_proposals_those_are_committed_that_go_together_and_the_last_of_se
         let own = OwnKeyPackage::generate(&PROVIDER, rng, params, signer.clone()).unwrap();
         Proposal::Add(own.key_package().clone().into())
     };
+
     let by = |leaf, proposal| ListedProposal::by_value(Sender::Member(LeafIndex(leaf)), proposal);
-    let group = &peers[0].group.public;
+    let group = peers[0].group.view();
     let update = |leaf, key: u8| {
         let mut node = group.tree.leaf(LeafIndex(leaf)).unwrap();
         node.encryption_key = [key; 32].into();
         by(leaf, Proposal::Update(node.into()))
     };
+
     let remove = |leaf| by(1, Proposal::Remove(LeafIndex(leaf)));
-    let (removes_bob, bob_again) = (remove(1), by(2, add(&bobs, 82)));
-    let (eve, eve_again) = (by(1, add(&eves, 83)), by(2, add(&eves, 84)));
+    let removes_bob = remove(1);
+    let bob_again = by(2, add(&bobs, 82));
+    let eve = by(1, add(&eves, 83));
+    let eve_again = by(2, add(&eves, 84));
     let extensions = |who| by(who, Proposal::GroupContextExtensions(custom_extensions()));
-    let close = |who| by(who, Proposal::ReInit(reinit(ProtocolVersion::MLS10)));
+    let close = |who| by(who, Proposal::ReInit(reinit(ProtocolVersion::MLS_1_0)));
+
     let psk = |who| by(who, psk(external_psk(b"x"), 32));
     let custom = || {
         let body = Bytes::default();
@@ -377,8 +405,9 @@ fn of_received_proposals_those_are_committed_that_go_together_and_the_last_of_se
     };
     let external_init = by(1, Proposal::ExternalInit(Bytes::default()));
     type List = Vec<ListedProposal>;
+
     let cases: Vec<(List, List, &[usize])> = vec![
-        // Received, wanted, and which of the former are kept.
+        // Received and wanted proposals, and the places of the received ones that are kept.
         (vec![], vec![], &[]),
         (vec![remove(2), update(2, 1)], vec![], &[0]),
         (vec![update(2, 1), remove(2)], vec![], &[1]),
@@ -404,6 +433,7 @@ fn of_received_proposals_those_are_committed_that_go_together_and_the_last_of_se
         (vec![extensions(1), psk(1)], vec![extensions(0), psk(0)], &[]),
         (vec![eve], vec![eve_again], &[]),
     ];
+
     for (received, wanted, kept) in cases {
         let listed: Vec<_> = received.iter().collect();
         let found = committable(LeafIndex(0), group, &listed, &wanted);
@@ -413,7 +443,7 @@ fn of_received_proposals_those_are_committed_that_go_together_and_the_last_of_se
 }
 
 #[test]
-fn a_wanted_list_that_is_not_valid_says_why() {
+fn an_invalid_list_of_our_own_says_why() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let proposal = peers[1].propose(NewProposal::Remove(LeafIndex(2)), &Default::default());
     peers[0].receive(&proposal);
@@ -422,7 +452,7 @@ fn a_wanted_list_that_is_not_valid_says_why() {
         (vec![NewProposal::Remove(LeafIndex(9))], Rejection::RemoveOfNobody(LeafIndex(9))),
         (
             vec![
-                NewProposal::ReInit(reinit(ProtocolVersion::MLS10)),
+                NewProposal::ReInit(reinit(ProtocolVersion::MLS_1_0)),
                 NewProposal::Remove(LeafIndex(2)),
             ],
             Rejection::ReInitNotAlone,
@@ -431,21 +461,24 @@ fn a_wanted_list_that_is_not_valid_says_why() {
         let failed = peers[0].try_commit(commit_of(wanted)).unwrap_err();
         assert_eq!(rejection(failed), rule);
     }
+
     let unknown = NewProposal::ExternalPsk { psk_id: b"?".as_slice().into() };
     let failed = peers[0].try_commit(commit_of(vec![unknown])).unwrap_err();
     assert!(matches!(failed, Error::Misuse(Misuse::PskUnavailable(_))));
 }
 
 #[test]
-fn what_the_committer_asks_for_goes_before_what_was_received() {
+fn our_own_proposals_take_precedence_over_received_ones() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     for message in [
         peers[1].propose(NewProposal::GroupContextExtensions(Vec::new()), &Default::default()),
         peers[1].propose_update(None, &Default::default()),
-        peers[1].propose(NewProposal::ReInit(reinit(ProtocolVersion::MLS10)), &Default::default()),
+        peers[1]
+            .propose(NewProposal::ReInit(reinit(ProtocolVersion::MLS_1_0)), &Default::default()),
     ] {
         deliver(&mut peers, 1, &message);
     }
+
     let wanted = vec![
         NewProposal::GroupContextExtensions(custom_extensions()),
         NewProposal::Remove(LeafIndex(1)),
@@ -454,13 +487,14 @@ fn what_the_committer_asks_for_goes_before_what_was_received() {
     let change = peers[0].accepted();
     assert_eq!((change.removed.len(), change.updated.len()), (1, 0));
     assert_eq!((peers[0].group.status(), peers[0].group.extensions().len()), (Status::Active, 1));
+
     peers[2].receive(&commit);
     peers.remove(1);
     agree(&peers);
 }
 
 #[test]
-fn required_capabilities_bind_those_who_are_added_in_the_same_commit() {
+fn required_capabilities_bind_clients_added_in_the_same_commit() {
     let mut peers = group_of(&["alice", "bob"]);
     let required = RequiredCapabilities {
         extension_types: vec![CUSTOM],
@@ -468,6 +502,7 @@ fn required_capabilities_bind_those_who_are_added_in_the_same_commit() {
         credential_types: Vec::new(),
     };
     let kind = ExtensionType::REQUIRED_CAPABILITIES;
+
     let required =
         NewProposal::GroupContextExtensions(vec![Extension::new(kind, &required).unwrap()]);
     let mut plain = leaf_params("dave");
@@ -475,9 +510,11 @@ fn required_capabilities_bind_those_who_are_added_in_the_same_commit() {
     let plain = NewProposal::Add(valid(&key_package_of(plain, &mut TestRng(70))));
     let failed = peers[0].try_commit(commit_of(vec![required.clone(), plain])).unwrap_err();
     assert_eq!(rejection(failed), Rejection::UnsupportedExtension(CUSTOM));
+
     let able = NewProposal::Add(valid(&key_package("dave", 71)));
     commits(&mut peers, 0, commit_of(vec![required, able]));
-    // A member may not leave them behind, either.
+
+    // A member cannot drop them later.
     let mut poor = leaf_params("bob");
     poor.capabilities.extensions.clear();
     let leaf = Some(LeafUpdate { params: poor, signer: signer(&mut TestRng(72)) });
@@ -486,7 +523,7 @@ fn required_capabilities_bind_those_who_are_added_in_the_same_commit() {
 }
 
 #[test]
-fn an_own_leaf_that_others_would_refuse_is_not_committed() {
+fn our_own_leaf_is_not_committed_if_peers_would_refuse_it() {
     let mut peers = group_of(&["alice", "bob"]);
     let mut params = leaf_params("alice");
     params.capabilities.credentials.clear();

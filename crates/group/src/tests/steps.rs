@@ -1,13 +1,15 @@
-//! The discipline of steps: computed apart, written first, applied then.
+//! Steps are computed first, then written, then applied.
 
 extern crate std;
 
 use super::fixture::*;
 use crate::{
-    ApplyError, CommitOptions, Config, Event, Group, Misuse, NewProposal, Received, apply,
+    Answers, ApplicationMessage, ApplyError, CachedProposal, CommitMessages, CommitOptions,
+    Committed, Config, EpochChange, Event, Group, Misuse, NewProposal, Outcome, ProposalMessage,
+    Received, Transition, apply, begin,
 };
 use alloc::vec::Vec;
-use conclave_wire::LeafIndex;
+use conclave_wire::{LeafIndex, ProposalType, Sender, UnixTime};
 
 #[test]
 fn a_step_is_not_applied_when_its_write_fails() {
@@ -20,7 +22,7 @@ fn a_step_is_not_applied_when_its_write_fails() {
     assert_eq!(peers[1].reads(&message).data, b"hello");
 }
 
-/// The write happened and failed all the same, as a lost connection makes it seem.
+/// A write that was stored but seems to have failed, as after a lost connection.
 #[derive(Debug, PartialEq)]
 struct Unknown;
 
@@ -30,8 +32,188 @@ impl crate::WriteError for Unknown {
     }
 }
 
+/// Applies a step, and checks that the write sees its outcome.
+fn seen<O: Outcome<Event> + Into<Event> + Clone>(peer: &mut Peer, step: Transition<Group, O>) -> O {
+    let mut events = Vec::new();
+    let rows = &mut peer.rows;
+    let outcome = apply(&mut peer.group, step, |write| {
+        events.extend_from_slice(write.events);
+        stored(rows, write.batch)
+    });
+    let outcome = outcome.unwrap();
+    assert_eq!(events, [outcome.clone().into()]);
+    outcome
+}
+
+/// Applies a step without an outcome, and returns what the write sees.
+fn silently(peer: &mut Peer, step: Transition<Group>) -> Vec<Event> {
+    let mut events = Vec::new();
+    let rows = &mut peer.rows;
+    let applied = apply(&mut peer.group, step, |write| {
+        events.extend_from_slice(write.events);
+        stored(rows, write.batch)
+    });
+    assert_eq!(applied, Ok(()));
+    events
+}
+
 #[test]
-fn after_a_write_of_unknown_outcome_a_group_takes_no_step_until_it_is_loaded() {
+fn a_write_sees_the_typed_outcome_of_every_step() {
+    let mut peers = group_of(&["alice", "bob", "carol"]);
+    let [alice, bob, carol] = &mut peers[..] else { panic!("three") };
+    let framing = encrypted();
+    let rng = &mut TestRng(1);
+
+    // Messages.
+    let step = alice.group.encrypt(&PROVIDER, rng, b"hello", &framing).unwrap();
+    let message: Vec<u8> = seen(alice, step);
+    let Ok(Received::Application(step)) = bob.group.process(&PROVIDER, NOW, &message) else {
+        panic!("no data")
+    };
+    let read: ApplicationMessage = seen(bob, step);
+    assert_eq!(read.data, b"hello");
+
+    // Proposals. The second message holds the same proposal under another key.
+    let step = alice.group.propose_update(&PROVIDER, rng, None, &framing).unwrap();
+    let update: ProposalMessage = seen(alice, step);
+    let remove = || NewProposal::Remove(LeafIndex(2));
+    let mut propose = || {
+        let step = alice.group.propose(&PROVIDER, rng, NOW, remove(), &framing).unwrap();
+        seen(alice, step)
+    };
+
+    let first: ProposalMessage = propose();
+    let again: ProposalMessage = propose();
+    assert_eq!(first.reference, again.reference);
+
+    let receive = |peer: &mut Peer, message: &[u8]| {
+        let Ok(Received::Proposal(stage)) = peer.group.process(&PROVIDER, NOW, message) else {
+            panic!("no proposal")
+        };
+        let step = stage.resolve(&peer.group, &[]).unwrap();
+        seen(peer, step)
+    };
+
+    let sender = Sender::Member(LeafIndex(0));
+    let proposal_type = ProposalType::REMOVE;
+    let cached = CachedProposal { sender, reference: first.reference, proposal_type };
+    for peer in [&mut *bob, &mut *carol] {
+        let reference = receive(peer, &update.message).map(|cached| cached.reference);
+        assert_eq!(reference.as_ref(), Some(&update.reference));
+        assert_eq!(receive(peer, &first.message).as_ref(), Some(&cached));
+        assert_eq!(receive(peer, &again.message), None);
+    }
+
+    // Commits: given up, made, accepted, received by a member that stays and one that goes.
+    let step = bob.try_commit(CommitOptions::default()).unwrap();
+    let messages: CommitMessages = seen(bob, step);
+    let step = bob.group.commit_rejected(&messages.id).unwrap();
+    assert_eq!(silently(bob, step), [Event::Discarded]);
+
+    let step = bob.try_commit(CommitOptions { framing, ..CommitOptions::default() }).unwrap();
+    let messages: CommitMessages = seen(bob, step);
+    let follow = |peer: &mut Peer| {
+        let Ok(Received::Commit(stage)) = peer.group.process(&PROVIDER, NOW, &messages.commit)
+        else {
+            panic!("no commit")
+        };
+        let step = stage.resolve(&peer.group, &PROVIDER, NOW, &Answers::default()).unwrap();
+        seen(peer, step)
+    };
+
+    let theirs: Committed = follow(alice);
+    let last: Committed = follow(carol);
+    let Ok(Received::OwnCommit(step)) = bob.group.process(&PROVIDER, NOW, &messages.commit) else {
+        panic!("not our own")
+    };
+    let ours: EpochChange = seen(bob, step);
+    assert_eq!(theirs, Committed::Epoch(EpochChange { own: false, ..ours }));
+    assert!(matches!(last, Committed::Removal(change) if change.removed.len() == 1));
+
+    // Steps without an outcome.
+    let step = carol.group.delete().unwrap();
+    assert_eq!(silently(carol, step), [Event::Deleted]);
+
+    let step = alice.group.discard_proposals().unwrap();
+    assert_eq!(silently(alice, step), [Event::Discarded]);
+    let step = alice.group.expire_past_epochs(UnixTime::MAX).unwrap();
+    assert_eq!(silently(alice, step), [Event::Discarded]);
+    agree(&peers[..2]);
+}
+
+#[test]
+fn a_begun_write_is_ended_by_its_outcome() {
+    let mut peers = group_of(&["alice", "bob"]);
+    for (folded, written) in [(false, true), (false, false), (true, true), (true, false)] {
+        let Peer { group, rows, rng, .. } = &mut peers[0];
+        let step = group.encrypt(&PROVIDER, rng, b"awaited", &Default::default()).unwrap();
+        let before = group.rows().unwrap();
+        let given_out = if folded {
+            let mut fold = group.fold();
+            fold.push(step).unwrap();
+            let writing = fold.begin();
+            let events = writing.write().events.to_vec();
+            if written {
+                stored(rows, writing.write().batch).unwrap();
+                assert_eq!(writing.written(), events);
+            } else {
+                writing.failed(&NotWritten);
+            }
+            events
+        } else {
+            let writing = begin(group, step).unwrap();
+            let events = writing.write().events.to_vec();
+            if written {
+                stored(rows, writing.write().batch).unwrap();
+                assert_eq!(events, [Event::Message(writing.written())]);
+            } else {
+                writing.failed(&NotWritten);
+            }
+            events
+        };
+
+        // A failed step is undone, and the next takes its place.
+        assert_eq!(group.rows().unwrap() == before, !written);
+        peers[0].check();
+        let [Event::Message(message)] = &given_out[..] else { panic!("one message") };
+        let next = peers[0].say(b"next");
+        if written {
+            assert_eq!(peers[1].reads(message).data, b"awaited");
+        }
+        assert_eq!(peers[1].reads(&next).data, b"next");
+    }
+
+    // A step of another state is not begun.
+    let Peer { group, rng, .. } = &mut peers[0];
+    let stale = group.encrypt(&PROVIDER, rng, b"x", &Default::default()).unwrap();
+    peers[0].say(b"y");
+    assert_eq!(begin(&mut peers[0].group, stale).map(drop), Err(ApplyError::Stale));
+}
+
+#[test]
+fn a_begun_write_of_unknown_outcome_blocks_a_group() {
+    let mut peers = group_of(&["alice", "bob"]);
+    for folded in [false, true] {
+        let Peer { group, rng, .. } = &mut peers[0];
+        let mut encrypt =
+            |group: &Group| group.encrypt(&PROVIDER, rng, b"x", &Default::default()).unwrap();
+        let step = encrypt(group);
+        if folded {
+            let mut fold = group.fold();
+            fold.push(step).unwrap();
+            fold.begin().failed(&Unknown);
+        } else {
+            begin(group, step).unwrap().failed(&Unknown);
+        }
+        let again = encrypt(group);
+        assert_eq!(begin(group, again).map(drop), Err(ApplyError::Reload));
+        peers[0].reload();
+        peers[0].say(b"y");
+    }
+}
+
+#[test]
+fn a_write_of_unknown_outcome_blocks_a_group_until_it_is_loaded() {
     let mut peers = group_of(&["alice", "bob"]);
     for folded in [false, true] {
         let Peer { group, rows, rng, .. } = &mut peers[0];
@@ -69,7 +251,7 @@ fn after_a_write_of_unknown_outcome_a_group_takes_no_step_until_it_is_loaded() {
 }
 
 #[test]
-fn after_a_write_that_panics_a_group_takes_no_step_until_it_is_loaded() {
+fn a_write_that_panics_blocks_a_group_until_it_is_loaded() {
     let mut peers = group_of(&["alice", "bob"]);
     for folded in [false, true] {
         let Peer { group, rng, .. } = &mut peers[0];
@@ -98,8 +280,10 @@ fn after_a_write_that_panics_a_group_takes_no_step_until_it_is_loaded() {
 #[test]
 fn a_step_from_an_earlier_state_is_stale() {
     let mut peers = group_of(&["alice", "bob"]);
-    let (first, second) = (peers[0].say(b"1"), peers[0].say(b"2"));
-    let (one, two) = (peers[1].process(&first).unwrap().unwrap(), peers[1].process(&second));
+    let first = peers[0].say(b"1");
+    let second = peers[0].say(b"2");
+    let one = peers[1].process(&first).unwrap().unwrap();
+    let two = peers[1].process(&second);
     peers[1].take(one);
     let late = two.unwrap().unwrap();
     let late =
@@ -110,7 +294,7 @@ fn a_step_from_an_earlier_state_is_stale() {
 }
 
 #[test]
-fn a_stage_from_an_earlier_state_is_stale_and_costs_no_key() {
+fn a_stale_stage_consumes_no_key() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let said = peers[2].say(b"in between");
     let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &encrypted());
@@ -123,6 +307,7 @@ fn a_stage_from_an_earlier_state_is_stale_and_costs_no_key() {
         panic!("neither")
     };
     peers[1].reads(&said);
+
     let group = &peers[1].group;
     for refused in [
         proposal_stage.resolve(group, &[]).unwrap_err(),
@@ -131,6 +316,7 @@ fn a_stage_from_an_earlier_state_is_stale_and_costs_no_key() {
         assert_eq!(refused.error, Misuse::Stale.into());
         assert!(refused.key_deletion.is_none());
     }
+
     peers[1].receive(&proposal);
     peers[1].receive(&commit);
 }
@@ -147,12 +333,13 @@ fn steps_and_stages_of_another_group_are_stale() {
     other.check();
 }
 
-/// Everything is undone, and can be done again.
+/// Everything is undone and can be done again.
 #[test]
-fn a_fold_whose_write_fails_undoes_all_and_the_messages_can_be_processed_again() {
+fn a_fold_whose_write_fails_undoes_all_its_steps() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let mut messages: Vec<_> = (0..100u8).map(|n| peers[usize::from(n % 2)].say(&[n])).collect();
-    // Out of order, too, so that keys are skipped and used.
+
+    // Out of order, so that keys are skipped and used later.
     messages.reverse();
     let proposal = peers[0].propose(NewProposal::Remove(LeafIndex(1)), &encrypted());
     messages.push(proposal.clone());
@@ -186,34 +373,38 @@ fn a_fold_whose_write_fails_undoes_all_and_the_messages_can_be_processed_again()
             assert_eq!((&carol.rows, carol.group.epoch()), (&before, epoch));
         }
     }
+
     carol.reload();
     peers.remove(1);
     agree(&peers);
 }
 
-fn process_in(group: &Group, message: &[u8]) -> crate::Transition<Group> {
+fn process_in(group: &Group, message: &[u8]) -> Transition<Group, Event> {
     match group.process(&PROVIDER, NOW, message).unwrap() {
-        Received::Application(step) => step,
-        Received::Proposal(stage) => stage.resolve(group, &[]).unwrap(),
+        Received::Application(step) => step.untyped(),
+        Received::Proposal(stage) => stage.resolve(group, &[]).unwrap().untyped(),
         Received::Commit(stage) => {
-            stage.resolve(group, &PROVIDER, NOW, &Default::default()).unwrap()
+            stage.resolve(group, &PROVIDER, NOW, &Default::default()).unwrap().untyped()
         }
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_step_that_was_computed_in_a_fold_is_stale_when_that_was_undone() {
+fn a_step_computed_in_an_undone_fold_is_stale() {
     let mut peers = group_of(&["alice", "bob"]);
-    let (first, second) = (peers[0].say(b"1"), peers[0].say(b"2"));
+    let first = peers[0].say(b"1");
+    let second = peers[0].say(b"2");
     let one = peers[1].process(&first).unwrap().unwrap();
     let before = peers[1].process(&second).unwrap().unwrap();
     let mut fold = peers[1].group.fold();
     fold.push(one).unwrap();
+
     let inside = process_in(fold.state(), &second);
     drop(fold);
     let none = |_: crate::Write<'_, _>| Ok::<_, NotWritten>(());
     assert_eq!(apply(&mut peers[1].group, inside, none), Err(ApplyError::Stale));
-    // One from before the fold is still good.
+
+    // A step from before the fold is still valid.
     peers[1].take(before);
 }

@@ -1,8 +1,8 @@
 //! What a store gives back: the same group, or an error that names the row.
 
 use super::fixture::*;
-use crate::row_codec::count_after;
-use crate::rows::{Batch, FORMAT, RowKey, Table, content};
+use crate::store::row_codec::count_after;
+use crate::store::rows::{Batch, FORMAT, RowKey, Table, content};
 use crate::{
     CommitOptions, Config, Error, Group, NewProposal, Observer, ObserverStage, OwnKeyPackage,
 };
@@ -12,7 +12,7 @@ use alloc::{format, vec};
 use conclave_crypto::Secret;
 use conclave_wire::LeafIndex;
 
-/// A group whose second member has something in every table.
+/// A group whose second member has rows in every table.
 fn rich_group() -> Vec<Peer> {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     commits(&mut peers, 2, CommitOptions::default());
@@ -25,7 +25,7 @@ fn rich_group() -> Vec<Peer> {
 }
 
 #[test]
-fn a_group_is_what_its_rows_are() {
+fn a_group_loads_from_its_rows_as_it_was() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let skipped = [peers[0].say(b"1"), peers[0].say(b"2")];
     peers[1].reads(&skipped[1]);
@@ -33,9 +33,11 @@ fn a_group_is_what_its_rows_are() {
     peers[1].propose_update(None, &Default::default());
     peers[1].commit(CommitOptions::default());
     let tables = (1..=14).filter_map(Table::from_number);
+
     for table in tables.filter(|t| !matches!(t, Table::ObserverHeader | Table::GroupInfo)) {
         assert!(peers[1].rows.keys().any(|key| key.table == table), "{table:?}");
     }
+
     peers[1].reload();
     assert_eq!(peers[1].reads(&skipped[0]).data, b"1");
     assert!(peers[1].group.pending_commit().is_some());
@@ -57,7 +59,7 @@ fn load_error(peer: &Peer, change: impl FnOnce(&mut Rows)) -> String {
 }
 
 #[test]
-fn a_row_that_is_damaged_anywhere_is_named() {
+fn a_damaged_row_is_named() {
     let peers = rich_group();
     for (key, row) in &peers[1].rows {
         let places = (0..row.len()).filter(|n| row.len() < 64 || n % 17 == 0 || n + 6 > row.len());
@@ -65,7 +67,8 @@ fn a_row_that_is_damaged_anywhere_is_named() {
             let mut damaged = row.clone();
             damaged.expose_mut()[place] ^= 1;
             let error = load_error(&peers[1], |rows| drop(rows.insert(*key, damaged)));
-            // Where the header names another group, no row fits it; the first is itself.
+            // If the header names another group, no row fits it, and the first of them is the
+            // header.
             assert!(error.starts_with(&format!("{key}: ")), "{key} at {place}: {error}");
         }
         for length in [0, 4, 5, row.len() - 1] {
@@ -78,12 +81,14 @@ fn a_row_that_is_damaged_anywhere_is_named() {
 
 #[test]
 fn a_row_of_another_group_or_place_is_named() {
-    let (peers, others) = (rich_group(), {
+    let peers = rich_group();
+    let others = {
         let mut alice = Peer::found_with("alice", Config::default(), b"another group");
         alice.commit(CommitOptions { force_path: true, ..CommitOptions::default() });
         alice.accepted();
         alice
-    });
+    };
+
     for (key, row) in others.rows.iter().filter(|(key, _)| peers[1].rows.contains_key(key)) {
         let error = load_error(&peers[1], |rows| drop(rows.insert(*key, row.clone())));
         assert!(error.contains("of another group"), "{key}: {error}");
@@ -113,7 +118,7 @@ fn each_missing_row_is_an_error_that_names_its_kind() {
 }
 
 #[test]
-fn rows_of_a_format_that_is_not_known_are_not_read() {
+fn rows_of_an_unknown_format_are_not_read() {
     let peers = rich_group();
     let mut rows = peers[1].rows.clone();
     let header = rows.get_mut(&RowKey::new(Table::Header, 0)).expect("a header");
@@ -124,7 +129,7 @@ fn rows_of_a_format_that_is_not_known_are_not_read() {
 }
 
 #[test]
-fn an_observers_rows_are_not_a_members() {
+fn a_member_does_not_load_from_an_observers_rows() {
     let peers = rich_group();
     let stray = RowKey::new(Table::GroupInfo, 0);
     let error = load_error(&peers[1], |rows| drop(rows.insert(stray, Secret::new(vec![1; 9]))));
@@ -132,7 +137,7 @@ fn an_observers_rows_are_not_a_members() {
 }
 
 #[test]
-fn an_observers_row_that_is_damaged_or_missing_is_an_error() {
+fn a_damaged_or_missing_row_of_an_observer_is_named() {
     let mut peers = group_of(&["alice", "bob"]);
     let options = CommitOptions {
         group_info: Some(crate::GroupInfoOptions { ratchet_tree: true, external_pub: true }),
@@ -140,6 +145,7 @@ fn an_observers_row_that_is_damaged_or_missing_is_an_error() {
         ..CommitOptions::default()
     };
     let info = commits(&mut peers, 0, options).group_info.expect("a GroupInfo");
+
     let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).expect("a group");
     let verdicts = vec![crate::Verdict::Accept; stage.credentials().len()];
     let mut observer = stage.resolve(&verdicts).expect("an observer");
@@ -147,6 +153,7 @@ fn an_observers_row_that_is_damaged_or_missing_is_an_error() {
     observer.rows().expect("rows").apply_to(&mut rows);
     let removal = peers[1].propose(NewProposal::Remove(LeafIndex(0)), &Default::default());
     let stage = observer.process(&PROVIDER, &removal).expect("a proposal");
+
     let step = stage.resolve(&observer, &PROVIDER, &[]).expect("a step");
     let written = crate::apply(&mut observer, step, |write| stored(&mut rows, write.batch));
     written.expect("written");
@@ -165,10 +172,11 @@ fn an_observers_row_that_is_damaged_or_missing_is_an_error() {
 }
 
 #[test]
-fn a_stored_key_package_that_is_damaged_or_something_else_is_named() {
+fn a_damaged_or_wrong_stored_key_package_is_an_error() {
     let own = key_package("alice", 1);
     let stored = own.to_secret().expect("stored");
     assert_eq!(OwnKeyPackage::from_secret(&PROVIDER, &stored), Ok(own));
+
     let error = |bytes: Vec<u8>| match OwnKeyPackage::from_secret(&PROVIDER, &Secret::new(bytes)) {
         Err(Error::Storage(what)) => what,
         other => panic!("{other:?}"),
@@ -181,6 +189,7 @@ fn a_stored_key_package_that_is_damaged_or_something_else_is_named() {
         let what = error(stored.expose()[..place].to_vec());
         assert!(what.starts_with("key package: "), "cut to {place}: {what}");
     }
+
     // A row of the same content.
     let mut batch = Batch::new(b"a group".as_slice().into());
     let key = RowKey::new(Table::PendingUpdate, 0);
@@ -191,7 +200,7 @@ fn a_stored_key_package_that_is_damaged_or_something_else_is_named() {
 }
 
 #[test]
-fn an_own_commit_with_everything_is_the_same_after_loading() {
+fn our_pending_commit_is_the_same_after_loading() {
     let mut peers = group_of(&["alice", "bob"]);
     let new = signer(&mut TestRng(9));
     let leaf = crate::LeafUpdate { params: leaf_params("alicia"), signer: new.clone() };
@@ -200,17 +209,19 @@ fn an_own_commit_with_everything_is_the_same_after_loading() {
         group_info: Some(crate::GroupInfoOptions::default()),
         ..commit_of(vec![NewProposal::Add(valid(&key_package("carol", 8)))])
     };
+
     let messages = peers[0].commit(options);
     assert!(messages.welcomes.len() == 1 && messages.group_info.is_some());
     peers[0].reload();
     assert_eq!(peers[0].group.pending_commit(), Some(&messages));
+
     peers[0].accepted();
     assert_eq!(peers[0].group.signer, new);
     peers[1].receive(&messages.commit);
     agree(&peers);
 }
 
-/// Rows of a state that cannot come about, each whole in itself.
+/// Rows of an impossible state, each of which is whole.
 fn load_error_of(peer: &Peer, change: impl FnOnce(&mut Group)) -> String {
     let mut group = Group::load(&PROVIDER, Config::default(), peer.rows.clone()).expect("whole");
     change(&mut group);
@@ -220,7 +231,7 @@ fn load_error_of(peer: &Peer, change: impl FnOnce(&mut Group)) -> String {
 }
 
 #[test]
-fn rows_load_in_any_order_and_of_two_at_a_key_the_last_counts() {
+fn rows_load_in_any_order_and_the_last_of_a_key_counts() {
     let mut peers = group_of(&["alice", "bob"]);
     let key = RowKey::new(Table::Header, 0);
     let stale = (key, peers[0].rows[&key].clone());
@@ -229,9 +240,11 @@ fn rows_load_in_any_order_and_of_two_at_a_key_the_last_counts() {
     let load = |rows: Vec<(RowKey, Secret)>| {
         Group::load(&PROVIDER, Config::default(), rows).map(|group| group.rows().unwrap())
     };
+
     let backwards: Vec<_> = alice.rows.clone().into_iter().rev().collect();
     let state = alice.group.rows().unwrap();
     assert_eq!(load(backwards.clone()), Ok(state.clone()));
+
     let stale_first = [&[stale.clone(), stale.clone()], &backwards[..]].concat();
     assert_eq!(load(stale_first), Ok(state));
     let stale_last = [&backwards[..], &[stale]].concat();
@@ -239,40 +252,47 @@ fn rows_load_in_any_order_and_of_two_at_a_key_the_last_counts() {
 }
 
 #[test]
-fn rows_that_are_whole_and_do_not_fit_together_are_an_error_that_says_why() {
+fn rows_that_do_not_fit_together_are_an_error_that_says_why() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let stale: Rows =
         peers[1].rows.clone().into_iter().filter(|(key, _)| key.table == Table::Tree).collect();
     for who in [2, 0, 2] {
         commits(&mut peers, who, CommitOptions::default());
     }
+
     peers[0].commit(CommitOptions::default());
-    let (alice, bob) = (&peers[0], &peers[1]);
+    let alice = &peers[0];
+    let bob = &peers[1];
     let error = load_error_of(bob, |group| group.signer = signer(&mut TestRng(9)));
     assert!(error.contains("the header's signature key"), "{error}");
+
     let error = load_error_of(bob, |group| {
         let key = group.private_keys.values().next().expect("a key").clone();
         group.private_keys.insert(LeafIndex(0).node(), key);
     });
-    assert!(error.contains("not above the own leaf"), "{error}");
+    assert!(error.contains("not above our leaf"), "{error}");
+
     let info = alice.group.group_info(&PROVIDER, Default::default()).expect("a GroupInfo");
     let error = load_error_of(alice, |group| {
         group.pending_commit.as_mut().expect("pending").messages.commit = info;
     });
-    assert!(error.contains("the pending commit is no PublicMessage"), "{error}");
+    assert!(error.contains("the pending commit is not a PublicMessage"), "{error}");
+
     let flag = load_error(bob, |rows| {
         let mut batch = Batch::new(b"a group".as_slice().into());
         batch.put(RowKey::new(Table::PendingUpdate, 0), &[1, 7, 2]);
         batch.apply_to(rows);
     });
     assert!(flag.contains("PendingUpdate") && flag.contains("is 2, not 0 or 1"), "{flag}");
+
     let error = load_error(bob, |rows| {
         let mut batch = Batch::new(b"a group".as_slice().into());
         batch.put(RowKey::new(Table::GroupInfo, 0), b"of an observer");
         batch.apply_to(rows);
     });
     assert!(error.contains("it is an observer's"), "{error}");
-    // Of an epoch before: each row is whole, and they make a tree.
+
+    // Rows of an earlier epoch: each is whole, and together they make a tree.
     let error = load_error(bob, |rows| {
         rows.retain(|key, _| key.table != Table::Tree);
         rows.extend(stale);
@@ -281,15 +301,17 @@ fn rows_that_are_whole_and_do_not_fit_together_are_an_error_that_says_why() {
 }
 
 #[test]
-fn past_epochs_are_stored_without_gaps_and_with_their_secret_trees() {
+fn past_epochs_load_without_gaps_and_with_their_secret_trees() {
     let mut peers = group_of(&["alice", "bob"]);
     for _ in 0..3 {
         commits(&mut peers, 0, CommitOptions::default());
     }
+
     let past: Vec<u64> = peers[1].group.past.keys().map(|epoch| epoch.0).collect();
     assert_eq!(past, [1, 2, 3]);
     let error = load_error(&peers[1], |rows| rows.retain(|key, _| key.epoch != 2));
     assert!(error.contains("a past epoch before 3 is missing"), "{error}");
+
     let error = load_error(&peers[1], |rows| {
         let of_past = |table| matches!(table, Table::PastEpoch | Table::PastLeaf);
         rows.retain(|key, _| key.epoch != 1 || !of_past(key.table));
@@ -298,7 +320,7 @@ fn past_epochs_are_stored_without_gaps_and_with_their_secret_trees() {
 }
 
 #[test]
-fn a_pending_commit_whose_path_has_lost_its_secrets_is_not_applied() {
+fn a_pending_commit_without_its_paths_secrets_is_not_applied() {
     let mut peers = group_of(&["alice", "bob"]);
     peers[0].commit(CommitOptions::default());
     peers[0].group.pending_commit.as_mut().expect("pending").path = None;
@@ -308,7 +330,7 @@ fn a_pending_commit_whose_path_has_lost_its_secrets_is_not_applied() {
 }
 
 #[test]
-fn a_count_changes_with_what_is_new_and_what_goes_and_not_with_what_is_replaced() {
+fn row_counts_change_with_new_and_deleted_rows_alone() {
     let before = [1, 2, 3];
     let after = |changes: &[(u8, Option<()>)]| {
         let changes = changes.iter().map(|(key, change)| (key, change));

@@ -1,26 +1,27 @@
-//! A step or stage fits the one state that it was computed from. Each kind is taken to every state
+//! A step or stage fits only the state that it was computed from. Each kind is tried on every state
 //! that looks like it: a later one, the same rows loaded again, another member's, the next epoch's,
 //! another group's.
 
 use super::fixture::*;
 use crate::{
-    Answers, ApplyError, CommitOptions, Config, Framing, Group, GroupInfoOptions, Misuse,
-    NewProposal, Observer, ObserverStage, Received, State, Transition, Verdict, apply,
+    Answers, ApplyError, CommitOptions, Config, Event, Framing, Group, GroupInfoOptions, Misuse,
+    NewProposal, Observer, ObserverStage, Outcome, Received, State, Transition, Verdict, apply,
+    begin,
 };
 use alloc::vec;
 use alloc::vec::Vec;
-use conclave_wire::LeafIndex;
+use conclave_wire::{LeafIndex, UnixTime};
 
 const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 const CAROL: LeafIndex = LeafIndex(2);
 
-/// Alice, Bob and Carol, with a past epoch, and messages of Alice's that Bob has not seen.
+/// Alice, Bob and Carol, with a past epoch, and messages of Alice that Bob has not seen.
 struct Scene {
     peers: Vec<Peer>,
     said: Vec<u8>,
     proposal: Vec<u8>,
     commit: Vec<u8>,
-    /// Encrypted, signed, and against the rules.
+    /// An encrypted and signed commit that breaks a rule.
     forbidden: Vec<u8>,
 }
 
@@ -36,6 +37,7 @@ impl Scene {
             ))],
             &encrypted(),
         );
+
         let proposal = alice.propose(NewProposal::Remove(CAROL), &encrypted());
         let commit = alice.commit(CommitOptions { received: false, ..CommitOptions::default() });
         Self { peers, said, proposal, commit: commit.commit, forbidden }
@@ -50,8 +52,8 @@ impl Scene {
         }
     }
 
-    /// Every kind of step that a member can compute without an own commit pending.
-    fn steps(&self, group: &Group) -> Vec<(&'static str, Transition<Group>)> {
+    /// Every kind of step that a member can compute while no commit of its own is pending.
+    fn steps(&self, group: &Group) -> Vec<(&'static str, Transition<Group, Event>)> {
         let rng = &mut TestRng(1);
         let framing = Framing::default();
         let remove = NewProposal::Remove(CAROL);
@@ -59,26 +61,33 @@ impl Scene {
             panic!("no data")
         };
         let (proposal, commit) = self.stages(group);
+
         let refused = group.process(&PROVIDER, NOW, &self.forbidden).unwrap_err();
         vec![
-            ("encrypt", group.encrypt(&PROVIDER, rng, b"x", &framing).unwrap()),
-            ("propose", group.propose(&PROVIDER, rng, NOW, remove, &framing).unwrap()),
-            ("propose_update", group.propose_update(&PROVIDER, rng, None, &framing).unwrap()),
-            ("commit", group.commit(&PROVIDER, rng, NOW, CommitOptions::default()).unwrap()),
-            ("discard_proposals", group.discard_proposals().unwrap()),
-            ("expire_past_epochs", group.expire_past_epochs(u64::MAX).unwrap()),
-            ("delete", group.delete().unwrap()),
-            ("read", read),
-            ("proposal", proposal.resolve(group, &[]).unwrap()),
+            ("encrypt", group.encrypt(&PROVIDER, rng, b"x", &framing).unwrap().untyped()),
+            ("propose", group.propose(&PROVIDER, rng, NOW, remove, &framing).unwrap().untyped()),
+            (
+                "propose_update",
+                group.propose_update(&PROVIDER, rng, None, &framing).unwrap().untyped(),
+            ),
+            (
+                "commit",
+                group.commit(&PROVIDER, rng, NOW, CommitOptions::default()).unwrap().untyped(),
+            ),
+            ("discard_proposals", group.discard_proposals().unwrap().untyped()),
+            ("expire_past_epochs", group.expire_past_epochs(UnixTime::MAX).unwrap().untyped()),
+            ("delete", group.delete().unwrap().untyped()),
+            ("read", read.untyped()),
+            ("proposal", proposal.resolve(group, &[]).unwrap().untyped()),
             (
                 "commit of another",
-                commit.resolve(group, &PROVIDER, NOW, &Answers::default()).unwrap(),
+                commit.resolve(group, &PROVIDER, NOW, &Answers::default()).unwrap().untyped(),
             ),
-            ("key deletion", *refused.key_deletion.unwrap()),
+            ("key deletion", refused.key_deletion.unwrap().untyped()),
         ]
     }
 
-    /// Every state that is not that of `of`, and looks like it.
+    /// Every state that looks like `of` and is another.
     fn wrong_states(of: &Peer) -> Vec<(&'static str, Group)> {
         let mut later = of.twin();
         later.say(b"one more");
@@ -86,6 +95,7 @@ impl Scene {
         if next.group.pending_commit().is_none() {
             next.commit(CommitOptions::default());
         }
+
         next.accepted();
         let mut others = Self::new().peers;
         vec![
@@ -99,15 +109,69 @@ impl Scene {
     }
 }
 
-fn refuses_all<S: State>(what: &str, state: &mut S, steps: Vec<(&'static str, Transition<S>)>) {
+fn refuses_all<S: State<Event: Outcome<S::Event>>>(
+    what: &str,
+    state: &mut S,
+    steps: Vec<(&'static str, Transition<S, S::Event>)>,
+) {
     for (step, transition) in steps {
         let applied = apply(state, transition, |_| -> Result<(), NotWritten> { panic!("written") });
         assert_eq!(applied.err(), Some(ApplyError::Stale), "{step}, taken to {what}");
     }
 }
 
+/// Begins to write a step, or a fold of it, and stores its rows, but drops the write before it has
+/// ended.
+fn begins_and_drops(peer: &mut Peer, step: Transition<Group, Event>, folded: bool) {
+    if folded {
+        let mut fold = peer.group.fold();
+        fold.push(step).unwrap();
+        let writing = fold.begin();
+        stored(&mut peer.rows, writing.write().batch).unwrap();
+    } else {
+        let writing = begin(&mut peer.group, step).unwrap();
+        stored(&mut peer.rows, writing.write().batch).unwrap();
+    }
+}
+
 #[test]
-fn a_step_fits_the_state_that_it_was_computed_from_and_no_other() {
+fn a_dropped_write_blocks_a_group_until_it_is_loaded() {
+    for folded in [false, true] {
+        let mut scene = Scene::new();
+        let before = scene.peers[1].all_rows();
+        let (_, step) = scene.steps(&scene.peers[1].group).swap_remove(0);
+        begins_and_drops(&mut scene.peers[1], step, folded);
+        // Memory is as it was, and may be behind what is stored.
+        assert_eq!(scene.peers[1].all_rows(), before);
+        assert_ne!(scene.peers[1].rows, before);
+
+        let reload = Some(ApplyError::Reload);
+        let steps = || scene.steps(&scene.peers[1].group);
+        let applied = steps();
+        let begun = steps();
+        let pushed = steps();
+        let group = &mut scene.peers[1].group;
+        for (what, step) in applied {
+            let applied = apply(group, step, |_| -> Result<(), NotWritten> { panic!("written") });
+            assert_eq!(applied.err(), reload, "{what}, applied");
+        }
+        for (what, step) in begun {
+            let begun = begin(group, step).map(drop);
+            assert_eq!(begun, Err(ApplyError::Reload), "{what}, begun");
+        }
+        for (what, step) in pushed {
+            assert_eq!(group.fold().push(step), Err(ApplyError::Reload), "{what}, pushed");
+        }
+
+        // The stored step has used a generation, which is not used again.
+        scene.peers[1].reload();
+        let message = scene.peers[1].say(b"after loading");
+        assert_eq!(scene.peers[0].reads(&message).generation, 1);
+    }
+}
+
+#[test]
+fn a_step_fits_only_the_state_it_was_computed_from() {
     let scene = Scene::new();
     let bob = &scene.peers[1];
     for (what, mut wrong) in Scene::wrong_states(bob) {
@@ -119,7 +183,8 @@ fn a_step_fits_the_state_that_it_was_computed_from_and_no_other() {
         }
         assert_eq!(wrong.rows().unwrap(), before, "{what}");
     }
-    // To the right state each can be taken.
+
+    // Each can be applied to the right state.
     for place in 0..scene.steps(&bob.group).len() {
         let mut scene = Scene::new();
         let (_, step) = scene.steps(&scene.peers[1].group).swap_remove(place);
@@ -128,7 +193,7 @@ fn a_step_fits_the_state_that_it_was_computed_from_and_no_other() {
 }
 
 #[test]
-fn a_verdict_on_an_own_commit_fits_the_state_that_it_was_computed_from() {
+fn a_verdict_fits_only_the_state_it_was_computed_from() {
     let mut scene = Scene::new();
     let own = scene.peers[1].commit(CommitOptions::default());
     scene.peers[1].reload();
@@ -138,18 +203,22 @@ fn a_verdict_on_an_own_commit_fits_the_state_that_it_was_computed_from() {
             panic!("not its own")
         };
         vec![
-            ("commit_accepted", bob.group.commit_accepted(&PROVIDER, NOW, &own.id).unwrap()),
-            ("commit_rejected", bob.group.commit_rejected(&own.id).unwrap()),
-            ("the own commit that comes back", echo),
+            (
+                "commit_accepted",
+                bob.group.commit_accepted(&PROVIDER, NOW, &own.id).unwrap().untyped(),
+            ),
+            ("commit_rejected", bob.group.commit_rejected(&own.id).unwrap().untyped()),
+            ("our own commit that comes back", echo.untyped()),
         ]
     };
+
     for (what, mut wrong) in Scene::wrong_states(bob) {
         refuses_all(what, &mut wrong, steps());
     }
 }
 
 #[test]
-fn a_stage_fits_the_state_that_it_was_computed_from_and_no_other() {
+fn a_stage_fits_only_the_state_it_was_computed_from() {
     let scene = Scene::new();
     let bob = &scene.peers[1];
     for (what, wrong) in Scene::wrong_states(bob) {
@@ -168,7 +237,7 @@ fn a_stage_fits_the_state_that_it_was_computed_from_and_no_other() {
 }
 
 #[test]
-fn an_observers_steps_and_stages_fit_its_own_state_and_no_other() {
+fn an_observers_steps_and_stages_fit_only_its_own_state() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let watch = |peer: &Peer| {
         let info = peer.group.group_info(&PROVIDER, ALL).unwrap();
@@ -176,6 +245,7 @@ fn an_observers_steps_and_stages_fit_its_own_state_and_no_other() {
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         stage.resolve(&verdicts).unwrap()
     };
+
     let observer = watch(&peers[0]);
     let load = || {
         let mut rows = Rows::new();
@@ -183,6 +253,7 @@ fn an_observers_steps_and_stages_fit_its_own_state_and_no_other() {
         Observer::load(&PROVIDER, Config::default(), rows).unwrap()
     };
     let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
+
     let proposal = peers[2].propose(NewProposal::Remove(LeafIndex(1)), &Framing::default());
     let [first, second] =
         [0, 1].map(|who: usize| peers[who].commit(CommitOptions::default()).commit);
@@ -192,14 +263,15 @@ fn an_observers_steps_and_stages_fit_its_own_state_and_no_other() {
         vec![
             ("proposal", resolve(&proposal)),
             ("commit", resolve(&first)),
-            ("GroupInfo", observer.take_group_info(&PROVIDER, &info).unwrap()),
+            ("GroupInfo", observer.take_group_info(&PROVIDER, &info).unwrap().untyped()),
         ]
     };
 
     let mut later = load();
     let step = later.process(&PROVIDER, &proposal).unwrap().resolve(&later, &PROVIDER, &[]);
     apply(&mut later, step.unwrap(), |_| Ok::<_, NotWritten>(())).unwrap();
-    // One commit of the epoch was taken meanwhile: the other may not follow.
+
+    // One commit of the epoch was applied in between. The other may not follow.
     let mut next = load();
     let step = next.process(&PROVIDER, &second).unwrap().resolve(&next, &PROVIDER, &[]);
     apply(&mut next, step.unwrap(), |_| Ok::<_, NotWritten>(())).unwrap();
@@ -210,6 +282,7 @@ fn an_observers_steps_and_stages_fit_its_own_state_and_no_other() {
         ("the next epoch", next),
         ("another group", other),
     ];
+
     for (what, mut wrong) in wrong {
         for message in [&proposal, &first] {
             let error = stage(message).resolve(&wrong, &PROVIDER, &[]).unwrap_err();

@@ -3,7 +3,10 @@
 
 use crate::common::{CRYPTO, Directory, Result, SUITE, key_package, now, rng};
 use crate::member::{Member, agree, group_of};
-use conclave_mls::*;
+use conclave_mls::error::Rejection;
+use conclave_mls::group::{CommitOptions, Framing, NewProposal};
+use conclave_mls::join::WelcomeStage;
+use conclave_mls::{Config, Error};
 
 pub(crate) fn run() -> Result {
     let mut directory = Directory::default();

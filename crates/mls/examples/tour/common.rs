@@ -1,12 +1,18 @@
-//! What every task needs and none is about: a clock, randomness, an authentication service, and
-//! members who talk to each other without accidents.
+//! What every task needs and none is about: a clock, randomness, an authentication service.
 
+use conclave_mls::UnixTime;
+use conclave_mls::credential::{
+    CredentialRequest, LeafParams, SignaturePublicKey, signature_key_pair,
+};
 use conclave_mls::crypto::{CryptoRng, Secret, SignatureKeyPair};
-use conclave_mls::rows::RowKey;
-use conclave_mls::*;
+use conclave_mls::key_package::{
+    KeyPackage, KeyPackageParams, Lifetime, OwnKeyPackage, ValidKeyPackage,
+};
+use conclave_mls::storage::RowKey;
+use conclave_mls::{CipherSuite, Config, Credential, Verdict};
 use conclave_provider_rustcrypto::RustCrypto;
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -22,14 +28,15 @@ pub(crate) fn rng() -> impl CryptoRng {
     getrandom::rand_core::UnwrapErr(getrandom::SysRng)
 }
 
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// The operating system's clock.
+pub(crate) fn now() -> UnixTime {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::since_unix_epoch(elapsed).unwrap_or(UnixTime::MAX)
 }
 
 /// Three months from now.
 pub(crate) fn lifetime() -> Lifetime {
-    Lifetime { not_before: now(), not_after: now() + 90 * 24 * 3600 }
+    Lifetime::starting_at(now(), Duration::from_secs(90 * 24 * 3600))
 }
 
 pub(crate) fn new_signer(suite: CipherSuite) -> Result<SignatureKeyPair> {
@@ -77,9 +84,10 @@ impl Directory {
         if request.replaces.as_ref().is_some_and(|old| name_of(old) != name) {
             return Verdict::refuse("members may not change their names");
         }
-        match self.0.iter().any(|(who, key)| *who == name && *key == request.signature_key) {
-            true => Verdict::Accept,
-            false => Verdict::refuse("this key is not known to belong to that name"),
+        if self.0.iter().any(|(who, key)| *who == name && *key == request.signature_key) {
+            Verdict::Accept
+        } else {
+            Verdict::refuse("this key is not known to belong to that name")
         }
     }
 

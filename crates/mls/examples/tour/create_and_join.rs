@@ -2,11 +2,16 @@
 //! there is no way around that. Somebody who only says that he is Bob is not let in.
 
 use crate::common::{CRYPTO, Directory, Result, Rows, SUITE, leaf, lifetime, new_signer, now, rng};
-use conclave_mls::*;
+use conclave_mls::error::Rejection;
+use conclave_mls::group::{CommitOptions, GroupParams, NewProposal};
+use conclave_mls::join::WelcomeStage;
+use conclave_mls::key_package::{KeyPackageParams, OwnKeyPackage, ValidKeyPackage};
+use conclave_mls::storage::Batch;
+use conclave_mls::{Config, Epoch, Error, Group, apply};
 use std::convert::Infallible;
 
 /// The write of an application with a database. Here it is a map.
-fn write(rows: &mut Rows, batch: &rows::Batch) -> std::result::Result<(), Infallible> {
+fn write(rows: &mut Rows, batch: &Batch) -> std::result::Result<(), Infallible> {
     batch.apply_to(rows);
     Ok(())
 }
@@ -46,14 +51,12 @@ pub(crate) fn run() -> Result {
     let proposals = vec![NewProposal::Add(Box::new(bob))];
     let options = CommitOptions { proposals, ..CommitOptions::default() };
     let step = alice.commit(&CRYPTO, &mut rng, now(), options)?;
-    let event = apply(&mut alice, step, |w| write(&mut alices_rows, w.batch))?;
-    let Event::Commit(messages) = event else { return Err("a commit gives messages".into()) };
+    let messages = apply(&mut alice, step, |w| write(&mut alices_rows, w.batch))?;
     assert_eq!(alice.epoch(), Epoch(0), "the commit is pending");
 
     // The delivery service accepts the commit. Only now Alice moves on and the Welcome may go out.
     let step = alice.commit_accepted(&CRYPTO, now(), &messages.id)?;
-    let event = apply(&mut alice, step, |w| write(&mut alices_rows, w.batch))?;
-    let Event::Epoch(change) = event else { return Err("a new epoch".into()) };
+    let change = apply(&mut alice, step, |w| write(&mut alices_rows, w.batch))?;
     println!("alice is in epoch {}, {} client was added", change.epoch, change.added.len());
 
     // Bob opens the Welcome with the private keys that he stored, and judges all members.

@@ -7,9 +7,18 @@
 
 use crate::common::{CRYPTO, Result, SUITE, lifetime, new_signer, now, rng};
 use crate::member::{Member, agree};
+use conclave_mls::credential::{CredentialRequest, CredentialType, LeafParams, SignaturePublicKey};
 use conclave_mls::crypto::{SignatureKeyPair, Suite};
+use conclave_mls::group::{
+    CommitOptions, CustomProposal, EpochChange, Extension, ExtensionType, GroupParams, GroupView,
+    LeafIndex, NewProposal, Proposal, ProposalType, RequiredCapabilities, Sender,
+};
+use conclave_mls::join::WelcomeStage;
+use conclave_mls::key_package::{KeyPackageParams, OwnKeyPackage, ValidKeyPackage};
+use conclave_mls::policy::{Policy, Proposed, ProposedCommit, Rules};
+use conclave_mls::wire::Bytes;
 use conclave_mls::wire::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
-use conclave_mls::*;
+use conclave_mls::{Config, Credential, Event, Group, Verdict};
 use std::sync::Arc;
 
 // Code points of the ranges for private use (section 17). They are this application's: another
@@ -143,9 +152,10 @@ impl Policy for ChannelPolicy {
             Sender::Member(leaf) => group.credential(leaf).as_ref().and_then(Badge::of),
             _ => None,
         };
-        match proposed.proposal.proposal_type() == SET_TOPIC && !admin.is_some_and(|b| b.admin) {
-            true => Verdict::refuse("only admins set the topic"),
-            false => Verdict::Accept,
+        if proposed.proposal.proposal_type() == SET_TOPIC && !admin.is_some_and(|b| b.admin) {
+            Verdict::refuse("only admins set the topic")
+        } else {
+            Verdict::Accept
         }
     }
 
@@ -159,9 +169,10 @@ impl Policy for ChannelPolicy {
                 _ => {}
             }
         }
-        match wanted == written {
-            true => Verdict::Accept,
-            false => Verdict::refuse("the extension must hold the topic that was set"),
+        if wanted == written {
+            Verdict::Accept
+        } else {
+            Verdict::refuse("the extension must hold the topic that was set")
         }
     }
 }

@@ -4,7 +4,11 @@
 use crate::common::{CRYPTO, Directory, Result, SUITE, leaf, rng};
 use crate::member::{Member, agree, group_of};
 use conclave_mls::crypto::SignatureKeyPair;
-use conclave_mls::*;
+use conclave_mls::group::LeafIndex;
+use conclave_mls::join::{
+    ExternalCommit, ExternalJoinOptions, ExternalJoinStage, GroupInfoOptions,
+};
+use conclave_mls::{Config, Credential, Event};
 
 /// Joins a group from outside: the commit is sent to the delivery service, and the group is stored
 /// only when the service has accepted it.
@@ -20,15 +24,15 @@ fn join(
     let verdicts = directory.judge_all(stage.credentials());
     let own = Credential::basic(name.as_bytes());
     let old = stage.members().find(|member| resync && member.credential == own);
-    let removes = old.map(|member| member.index);
+    let replaces = old.map(|member| member.index);
     let options = ExternalJoinOptions {
-        removes,
+        replaces,
         // For the next one who comes.
         group_info: Some(GroupInfoOptions { ratchet_tree: true, external_pub: true }),
         ..ExternalJoinOptions::new(leaf(name), signer)
     };
     let joined = stage.commit(&CRYPTO, &mut rng(), &verdicts, options)?;
-    Ok((joined, removes))
+    Ok((joined, replaces))
 }
 
 pub(crate) fn run() -> Result {

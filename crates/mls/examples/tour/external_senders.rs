@@ -4,7 +4,13 @@
 
 use crate::common::{CRYPTO, Directory, Result, SUITE, key_package, new_signer, now};
 use crate::member::{Member, agree};
-use conclave_mls::*;
+use conclave_mls::credential::ExternalSender;
+use conclave_mls::group::{
+    CommitMessages, CommitOptions, Extension, ExtensionType, Proposal, Status,
+};
+use conclave_mls::join::WelcomeStage;
+use conclave_mls::key_package::OwnKeyPackage;
+use conclave_mls::{Config, Credential};
 
 /// Commits what was proposed and lets the others follow.
 fn commit(by: &mut Member, others: &mut [&mut Member], d: &Directory) -> Result<CommitMessages> {

@@ -4,7 +4,8 @@
 
 use crate::common::{CRYPTO, Directory, Result, SUITE, leaf, rng};
 use crate::member::{agree, group_of};
-use conclave_mls::*;
+use conclave_mls::Event;
+use conclave_mls::group::{CommitOptions, Framing, LeafUpdate};
 
 pub(crate) fn run() -> Result {
     let mut directory = Directory::default();
@@ -41,8 +42,8 @@ pub(crate) fn run() -> Result {
     let signer = directory.register("bob", SUITE)?;
     let update = Some(LeafUpdate { params: leaf("bob"), signer });
     let step = bob.group.propose_update(&CRYPTO, &mut rng(), update, &Framing::default())?;
-    let Event::Proposal { message, .. } = bob.take(step)? else { return Err("a proposal".into()) };
-    alice.receive(&message, &directory)?;
+    let proposal = bob.take(step)?;
+    alice.receive(&proposal.message, &directory)?;
     // No application data while a proposal waits: it is to take effect soon (section 12.4).
     assert!(matches!(alice.encrypt("not now"), Err(e) if e.to_string().contains("proposals")));
     let messages = alice.commit(CommitOptions::default())?;

@@ -3,13 +3,16 @@
 
 use crate::common::{Directory, Result, SUITE, key_package};
 use crate::member::{Member, agree, group_with};
-use conclave_mls::*;
+use conclave_mls::error::Rejection;
+use conclave_mls::group::{CommitOptions, NewProposal};
+use conclave_mls::limits::{Limit, Limits, RatchetLimits};
+use conclave_mls::{Config, Error};
 
 /// The limit that a refusal names.
 fn limit_of<T>(step: Result<T>) -> Result<Limit> {
     let Err(error) = step else { return Err("nothing was over a limit".into()) };
     println!("refused: {error}");
-    match error.downcast_ref::<Error>().or_else(|| Some(&error.downcast_ref::<Refused>()?.error)) {
+    match error.downcast_ref::<Error>() {
         Some(Error::Rejected(Rejection::OverLimit { limit, .. })) => Ok(*limit),
         _ => Err(error),
     }

@@ -1,10 +1,18 @@
-//! A member for tasks that are about something else: it stores what it does, and does the ordinary
-//! thing with whatever arrives.
+//! A member for tasks that are about something else: it stores what it does, and does the ordinary thing with
+//! whatever arrives.
 
 use crate::common::{
     CRYPTO, Directory, Result, Rows, SUITE, key_package, leaf, lifetime, now, rng,
 };
-use conclave_mls::*;
+use conclave_mls::credential::CredentialRequest;
+use conclave_mls::group::EpochChange;
+use conclave_mls::group::{
+    Answers, CommitMessages, CommitOptions, Extension, Framing, GroupParams, NewGroup, NewProposal,
+    Padding, Refused,
+};
+use conclave_mls::join::WelcomeStage;
+use conclave_mls::storage::Outcome;
+use conclave_mls::{Config, Error, Event, Group, Received, Transition, Verdict, apply};
 use std::convert::Infallible;
 
 pub(crate) struct Member {
@@ -36,29 +44,19 @@ impl Member {
         Self::store(name, Group::create(&CRYPTO, &mut rng(), config.clone(), params, signer)?)
     }
 
-    /// Writes a step, applies it and gives out what comes of it.
-    pub(crate) fn take(&mut self, step: Transition<Group>) -> Result<Event> {
+    /// Writes a step, applies it and gives out its outcome.
+    pub(crate) fn take<O: Outcome<Event>>(&mut self, step: Transition<Group, O>) -> Result<O> {
         let rows = &mut self.rows;
-        let event = apply(&mut self.group, step, |write| {
+        Ok(apply(&mut self.group, step, |write| {
             write.batch.apply_to(rows);
             Ok::<_, Infallible>(())
-        })?;
-
-        // Here the delivery service's order is trusted: its commit does remove this member.
-        if let Event::Removal(_) = event {
-            let deletion = self.group.delete()?;
-            self.take(deletion)?;
-        }
-        Ok(event)
+        })?)
     }
 
     pub(crate) fn encrypt(&mut self, text: &str) -> Result<Vec<u8>> {
         let framing = Framing { padding: Padding::Padme, ..Framing::default() };
         let step = self.group.encrypt(&CRYPTO, &mut rng(), text.as_bytes(), &framing)?;
-        match self.take(step)? {
-            Event::Message(message) => Ok(message),
-            other => Err(format!("not a message: {other:?}").into()),
-        }
+        self.take(step)
     }
 
     /// The same member after a restart, with this configuration, which is not stored.
@@ -71,14 +69,11 @@ impl Member {
     /// Makes a commit, which waits for the delivery service's verdict.
     pub(crate) fn commit(&mut self, options: CommitOptions) -> Result<CommitMessages> {
         let step = self.group.commit(&CRYPTO, &mut rng(), now(), options)?;
-        match self.take(step)? {
-            Event::Commit(messages) => Ok(messages),
-            other => Err(format!("not a commit: {other:?}").into()),
-        }
+        self.take(step)
     }
 
-    /// The delivery service took the own commit.
-    pub(crate) fn accepted(&mut self) -> Result<Event> {
+    /// The delivery service accepted our commit.
+    pub(crate) fn accepted(&mut self) -> Result<EpochChange> {
         let id = self.group.pending_commit().ok_or("no commit is pending")?.id.clone();
         let step = self.group.commit_accepted(&CRYPTO, now(), &id)?;
         self.take(step)
@@ -99,17 +94,27 @@ impl Member {
         message: &[u8],
         judge: impl Fn(&CredentialRequest) -> Verdict,
     ) -> Result<Option<Event>> {
-        match self.step(message, judge) {
-            Ok(Some(step)) => Ok(Some(self.take(step)?)),
-            Ok(None) => Ok(None),
-            Err(Refused { error, key_deletion }) => {
-                // The message's key is used up, although the message is refused (section 9.2).
-                if let Some(deletion) = key_deletion {
-                    self.take(*deletion)?;
-                }
-                Err(error.into())
-            }
+        let event = match self.step(message, judge) {
+            Ok(Some(step)) => self.take(step)?,
+            Ok(None) => return Ok(None),
+            Err(refused) => return Err(self.refuse(refused)?.into()),
+        };
+
+        // Here the delivery service's order is trusted: its commit does remove this member.
+        if let Event::Removal(_) = event {
+            let deletion = self.group.delete()?;
+            self.take(deletion)?;
         }
+        Ok(Some(event))
+    }
+
+    /// The error of a refused message, whose key is used up all the same (section 9.2).
+    pub(crate) fn refuse(&mut self, refused: Refused) -> Result<Error> {
+        let Refused { error, key_deletion } = refused;
+        if let Some(deletion) = key_deletion {
+            self.take(*deletion)?;
+        }
+        Ok(error)
     }
 
     /// The step that a message leads to.
@@ -117,19 +122,20 @@ impl Member {
         &self,
         message: &[u8],
         judge: impl Fn(&CredentialRequest) -> Verdict,
-    ) -> core::result::Result<Option<Transition<Group>>, Refused> {
+    ) -> core::result::Result<Option<Transition<Group, Event>>, Refused> {
         Ok(Some(match self.group.process(&CRYPTO, now(), message)? {
-            Received::Application(step) | Received::OwnCommit(step) => step,
+            Received::Application(step) => step.untyped(),
+            Received::OwnCommit(step) => step.untyped(),
             Received::Proposal(stage) => {
                 let verdicts: Vec<Verdict> = stage.credentials().iter().map(judge).collect();
-                stage.resolve(&self.group, &verdicts)?
+                stage.resolve(&self.group, &verdicts)?.untyped()
             }
             Received::Commit(stage) => {
                 let verdicts = stage.credentials().iter().map(judge).collect();
                 let answers = Answers { verdicts, psks: Vec::new() };
-                stage.resolve(&self.group, &CRYPTO, now(), &answers)?
+                stage.resolve(&self.group, &CRYPTO, now(), &answers)?.untyped()
             }
-            Received::Known => return Ok(None),
+            _ => return Ok(None),
         }))
     }
 
@@ -179,7 +185,7 @@ pub(crate) fn group_with<const N: usize>(
     members.try_into().map_err(|_| "each of them is a member".into())
 }
 
-/// That all members are in one epoch of one group, by the secret that is made for comparing.
+/// Checks that all members are in one epoch of one group, by the secret that is made for comparing.
 pub(crate) fn agree(members: &[&Member]) -> Result {
     for pair in members.windows(2) {
         let [a, b] = pair else { continue };

@@ -3,7 +3,11 @@
 
 use crate::common::{CRYPTO, Directory, Result, Rows, SUITE, key_package, leaf, rng};
 use crate::member::{Member, agree, group_of};
-use conclave_mls::*;
+use conclave_mls::group::{CommitOptions, NewProposal, TreeRead};
+use conclave_mls::join::{ExternalJoinOptions, ExternalJoinStage, GroupInfoOptions};
+use conclave_mls::observe::{Observer, ObserverEvent, ObserverStage};
+use conclave_mls::storage::Outcome;
+use conclave_mls::{Config, Transition, apply};
 
 /// The service's state: an observer and its rows.
 struct Service {
@@ -21,7 +25,7 @@ impl Service {
         self.take(step)
     }
 
-    fn take(&mut self, step: Transition<Observer>) -> Result<ObserverEvent> {
+    fn take<O: Outcome<ObserverEvent>>(&mut self, step: Transition<Observer, O>) -> Result<O> {
         let rows = &mut self.rows;
         Ok(apply(&mut self.observer, step, |write| {
             write.batch.apply_to(rows);

@@ -4,27 +4,26 @@
 
 use crate::common::{Directory, Result, SUITE, key_package};
 use crate::member::{Member, agree, group_of};
-use conclave_mls::wire::{Decode, MlsMessage, MlsMessageBody};
-use conclave_mls::*;
+use conclave_mls::group::{CommitOptions, NewProposal};
+use conclave_mls::key_package::ValidKeyPackage;
+use conclave_mls::wire::{Decode, MlsMessage};
+use conclave_mls::{Epoch, Event};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 type Message = Vec<u8>;
 
-/// The epoch that a message was sent in, which is written on its outside.
-fn epoch_of(message: &[u8]) -> Option<u64> {
-    match MlsMessage::from_bytes(message).ok()?.body {
-        MlsMessageBody::PublicMessage(message) => Some(message.content.epoch.0),
-        MlsMessageBody::PrivateMessage(message) => Some(message.epoch.0),
-        _ => None,
-    }
+/// The epoch that a message was sent in, which its outside shows.
+fn epoch_of(message: &[u8]) -> Option<Epoch> {
+    Some(MlsMessage::from_bytes(message).ok()?.group_and_epoch()?.1)
 }
 
 /// The delivery service: the first commit of an epoch goes to everybody, its sender included; the
 /// others go nowhere. That is all that MLS asks of it. Returns how many commits came too late.
 fn serve(commits: &Receiver<Message>, members: &[Sender<Message>]) -> u32 {
-    let (mut current, mut late) = (1, 0);
+    let mut current = Epoch(1);
+    let mut late = 0;
     // For the example there is always a race: the service waits until both have committed.
     let both: Vec<Message> = commits.iter().take(members.len()).collect();
     for commit in both.into_iter().chain(commits.iter()) {
@@ -32,7 +31,7 @@ fn serve(commits: &Receiver<Message>, members: &[Sender<Message>]) -> u32 {
             late += 1;
             continue;
         }
-        current += 1;
+        current = Epoch(current.0 + 1);
         for member in members {
             // One that has left does not listen any more.
             let _ = member.send(commit.clone());
@@ -63,10 +62,12 @@ fn add(
         // The own commit that comes back was accepted; another one of this epoch replaces it.
         let event = member.receive(&inbox.recv()?, directory)?;
         let Some(Event::Epoch(change)) = event else { return Err("not a new epoch".into()) };
-        let what = match (change.own, change.discarded_own_commit) {
-            (true, _) => "has won",
-            (false, true) => "has lost and tries again",
-            (false, false) => "follows",
+        let what = if change.own {
+            "has won"
+        } else if change.discarded_own_commit {
+            "has lost and tries again"
+        } else {
+            "follows"
         };
         println!("{} {what}: epoch {}", member.name, change.epoch);
     }

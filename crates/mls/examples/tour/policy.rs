@@ -4,16 +4,19 @@
 
 use crate::common::{Directory, Result, SUITE, leaf};
 use crate::member::{Member, agree, group_with};
-use conclave_mls::*;
+use conclave_mls::error::Rejection;
+use conclave_mls::group::{CommitOptions, LeafUpdate, NewProposal, ProposalType};
+use conclave_mls::policy::{Action, Actor, Permission, Rules};
+use conclave_mls::{Config, Credential, Error};
 use std::sync::Arc;
 
 /// The rules. `Rules` are ready-made; anything else is an `impl Policy`, as in `custom_proposal`.
 fn rules() -> Rules {
-    let admins = || Who::Credentials(vec![Credential::basic(b"alice")]);
-    let all = |who| Permission { who, what: What::Everything };
+    let admins = || Actor::Credentials(vec![Credential::basic(b"alice")]);
+    let all = |actor| Permission { actor, action: Action::Everything };
     // Updates, and commits that only renew keys: an empty list of types would leave just those.
     let own_keys =
-        || Permission { who: Who::Members, what: What::Types(vec![ProposalType::UPDATE]) };
+        || Permission { actor: Actor::Members, action: Action::Types(vec![ProposalType::UPDATE]) };
     Rules {
         propose: vec![all(admins()), own_keys()],
         commit: vec![all(admins()), own_keys()],
@@ -26,7 +29,7 @@ fn rules() -> Rules {
 /// What a policy says to a step that it refuses.
 fn refused<T>(step: Result<T>, what: &str) -> Result {
     let Err(error) = step else { return Err(format!("{what}: nobody minded").into()) };
-    match error.downcast_ref::<Error>().or_else(|| Some(&error.downcast_ref::<Refused>()?.error)) {
+    match error.downcast_ref::<Error>() {
         Some(Error::Rejected(Rejection::RefusedByPolicy { .. })) => println!("{what}: {error}"),
         _ => return Err(error),
     }

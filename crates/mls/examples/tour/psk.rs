@@ -5,7 +5,10 @@
 use crate::common::{CRYPTO, Directory, Result, now, rng};
 use crate::member::{Member, agree, group_of};
 use conclave_mls::crypto::Secret;
-use conclave_mls::*;
+use conclave_mls::group::Committed;
+use conclave_mls::group::{Answers, CommitOptions, NewProposal, PskType};
+use conclave_mls::wire::Bytes;
+use conclave_mls::{Epoch, Received};
 
 /// Receives a commit and gives it these PSKs.
 fn follow(
@@ -13,17 +16,19 @@ fn follow(
     commit: &[u8],
     psks: &[(PskType, Secret)],
     directory: &Directory,
-) -> Result<Event> {
-    let stage = match member.group.process(&CRYPTO, now(), commit)? {
-        Received::Commit(stage) => stage,
+) -> Result<Committed> {
+    let stage = match member.group.process(&CRYPTO, now(), commit) {
+        Ok(Received::Commit(stage)) => stage,
         other => return Err(format!("not a commit: {other:?}").into()),
     };
     // `stage.psks()` names the PSKs to look up; here the caller did.
     assert_eq!(stage.psks().len(), 1);
     let verdicts = directory.judge_all(stage.credentials());
     let answers = Answers { verdicts, psks: psks.to_vec() };
-    let step = stage.resolve(&member.group, &CRYPTO, now(), &answers)?;
-    member.take(step)
+    match stage.resolve(&member.group, &CRYPTO, now(), &answers) {
+        Ok(step) => member.take(step),
+        Err(refused) => Err(member.refuse(refused)?.into()),
+    }
 }
 
 pub(crate) fn run() -> Result {

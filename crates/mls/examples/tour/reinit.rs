@@ -3,7 +3,11 @@
 
 use crate::common::{CRYPTO, Directory, Result, key_package_for, leaf, lifetime, now, rng};
 use crate::member::{Member, agree, group_of};
-use conclave_mls::*;
+use conclave_mls::group::{
+    CommitOptions, GroupParams, NewProposal, ProtocolVersion, ReInit, Status,
+};
+use conclave_mls::join::WelcomeStage;
+use conclave_mls::{CipherSuite, Config, Group};
 
 pub(crate) fn run() -> Result {
     let mut directory = Directory::default();
@@ -12,7 +16,7 @@ pub(crate) fn run() -> Result {
     // The commit says what the successor is to be: everybody can check it.
     let reinit = ReInit {
         group_id: b"the successor".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite::MLS_128_DHKEMP256_AES128GCM_SHA256_P256,
         extensions: Vec::new(),
     };

@@ -53,7 +53,8 @@ fn aeads_agree() {
     for aead in Aead::ALL.iter().copied() {
         for n in [0, 1, 15, 16, 17, 64, 1000] {
             let key = Secret::random(aead.key_len(), rng);
-            let (nonce, aad) = (rng.bytes(aead.nonce_len()), rng.bytes(n / 2));
+            let nonce = rng.bytes(aead.nonce_len());
+            let aad = rng.bytes(n / 2);
             let plaintext = rng.bytes(n);
             let sealed = same(|p| p.aead_seal(aead, &key, &nonce, &aad, &plaintext).unwrap());
             let opened = same(|p| p.aead_open(aead, &key, &nonce, &aad, &sealed).unwrap());

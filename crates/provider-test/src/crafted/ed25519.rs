@@ -71,7 +71,8 @@ fn plain(c: &mut Checks<'_>, scene: &Scene) {
     let mut rng = TestRng(1);
     for _ in 0..10 {
         let crafter = Crafter::new(&mut rng);
-        let (key, r) = (crafter.key(), crafter.r());
+        let key = crafter.key();
+        let r = crafter.r();
         let signature = crafter.sign(crafter.nonce, r, key, b"message");
         let crafted = Crafted { key: &key, message: b"message", signature: &signature };
         scene.check(c, format_args!("crafted without tricks"), &crafted, true);
@@ -80,7 +81,8 @@ fn plain(c: &mut Checks<'_>, scene: &Scene) {
 
 fn s_over_the_order(c: &mut Checks<'_>, scene: &Scene) {
     let crafter = Crafter::new(&mut TestRng(2));
-    let (key, r) = (crafter.key(), crafter.r());
+    let key = crafter.key();
+    let r = crafter.r();
     let mut signature = crafter.sign(crafter.nonce, r, key, b"message");
     for times in 1..=14 {
         add(&mut signature[32..], &ORDER);
@@ -169,7 +171,8 @@ fn right_only_in_their_sum(c: &mut Checks<'_>, scene: &Scene) {
     let mut rng = TestRng(6);
     let crafter = Crafter::new(&mut rng);
     let error = scalar(&mut rng);
-    let (key, r) = (crafter.key(), crafter.r());
+    let key = crafter.key();
+    let r = crafter.r();
     let over = crafter.sign(crafter.nonce + error, r, key, b"one");
     let under = crafter.sign(crafter.nonce - error, r, key, b"two");
     let right = crafter.sign(crafter.nonce, r, key, b"right");
@@ -185,7 +188,8 @@ fn right_only_in_their_sum(c: &mut Checks<'_>, scene: &Scene) {
 fn keys_that_are_no_points(c: &mut Checks<'_>, scene: &Scene) {
     let mut rng = TestRng(5);
     for i in 0..50 {
-        let (key, signature) = (rng.bytes(32), rng.bytes(64));
+        let key = rng.bytes(32);
+        let signature = rng.bytes(64);
         let crafted = Crafted { key: &key, message: &[i], signature: &signature };
         scene.check(c, format_args!("a random key and signature"), &crafted, false);
     }

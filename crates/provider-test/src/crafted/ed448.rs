@@ -82,7 +82,8 @@ fn plain(c: &mut Checks<'_>, scene: &Scene) {
     let mut rng = TestRng(1);
     for _ in 0..5 {
         let crafter = Crafter::new(&mut rng);
-        let (key, r) = (crafter.key(), crafter.r());
+        let key = crafter.key();
+        let r = crafter.r();
         let signature = crafter.sign(crafter.nonce, r, key, b"message");
         let crafted = Crafted { key: &key, message: b"message", signature: &signature };
         scene.check(c, format_args!("crafted without tricks"), &crafted, true);
@@ -91,7 +92,8 @@ fn plain(c: &mut Checks<'_>, scene: &Scene) {
 
 fn s_over_the_order(c: &mut Checks<'_>, scene: &Scene) {
     let crafter = Crafter::new(&mut TestRng(2));
-    let (key, r) = (crafter.key(), crafter.r());
+    let key = crafter.key();
+    let r = crafter.r();
     let mut signature = crafter.sign(crafter.nonce, r, key, b"message");
     for bit in 0..8 {
         let mut signature = signature;

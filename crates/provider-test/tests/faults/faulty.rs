@@ -92,7 +92,7 @@ impl Faulty {
     }
 }
 
-const LACKING: CryptoError = CryptoError::UnsupportedComponent("this signature scheme");
+const LACKING: CryptoError = CryptoError::UnsupportedComponent("ed448");
 
 /// A scalar's encoding, padded with zeros in front.
 fn padded(private: &Secret, n: usize) -> Secret {

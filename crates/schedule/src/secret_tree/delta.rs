@@ -6,8 +6,8 @@ use conclave_crypto::Secret;
 use conclave_wire::NodeIndex;
 use core::fmt;
 
-/// The change of a secret tree by the use of one message key: a few entries, each with its new value or
-/// none.
+/// The change of a secret tree by the use of one message key: a few entries, each with its new
+/// value or none.
 ///
 /// Store its [`rows`](Self::rows), then [swap](super::SecretTree::swap) it in. It fits only the state that
 /// it was made from.
@@ -29,8 +29,9 @@ impl fmt::Debug for SecretTreeDelta {
 }
 
 impl SecretTreeDelta {
-    /// The rows to store with their new contents; `None` deletes a row. A sender's first message has
-    /// O(log n) rows. A later one has one, and one for each key that is newly skipped, used or dropped.
+    /// The rows to store with their new contents; `None` deletes a row. A sender's first message
+    /// has O(log n) rows. A later one has one, and one for each key that is newly skipped, used or
+    /// dropped.
     ///
     /// Call this before the delta is swapped in. Afterwards it holds the old values.
     #[must_use]

@@ -10,8 +10,8 @@ use core::fmt;
 pub enum RatchetError {
     /// The tree has no such leaf.
     NoSuchLeaf(LeafIndex),
-    /// The key was already used, so the message is a replay; or it was dropped as one of the oldest of
-    /// too many skipped keys (section 9.2).
+    /// The key was already used, so the message is a replay; or it was dropped as one of the oldest
+    /// of too many skipped keys (section 9.2).
     KeyGone {
         /// The sender.
         leaf: LeafIndex,
@@ -32,8 +32,8 @@ pub enum RatchetError {
         /// The sender.
         leaf: LeafIndex,
     },
-    /// The tree has neither a ratchet of this leaf nor a secret above it. This cannot happen in a loaded
-    /// tree, which is complete.
+    /// The tree has neither a ratchet of this leaf nor a secret above it. This cannot happen in a
+    /// loaded tree, which is complete.
     SecretMissing(LeafIndex),
     /// A stored row cannot be decoded, or contradicts another one.
     DamagedRow(SecretTreeRow),

@@ -1,9 +1,9 @@
 //! The secret tree and its ratchets (section 9).
 //!
-//! The tree holds what has not been consumed: node secrets, the head of each opened ratchet, and the
-//! keys of skipped generations. Deriving a key takes `&self`. The [`SecretTreeDelta`] that comes with
-//! the key holds what its use consumes, which is gone once the delta is swapped in. A ciphertext that
-//! cannot be decrypted costs no key: its delta is dropped.
+//! The tree holds what has not been consumed: node secrets, the head of each opened ratchet, and
+//! the keys of skipped generations. Deriving a key takes `&self`. The [`SecretTreeDelta`] that
+//! comes with the key holds what its use consumes, which is gone once the delta is swapped in. A
+//! ciphertext that cannot be decrypted costs no key: its delta is dropped.
 
 mod delta;
 mod error;
@@ -73,8 +73,8 @@ impl SecretTree {
         self.size
     }
 
-    /// The generation of a sender's next message if none of its messages is in transit: one more than
-    /// the highest generation sent or received here.
+    /// The generation of a sender's next message if none of its messages is in transit: one more
+    /// than the highest generation sent or received here.
     #[must_use]
     pub fn next_generation(&self, leaf: LeafIndex, kind: RatchetKind) -> u32 {
         self.ratchets.get(&RatchetId { leaf, kind }).map_or(0, |r| r.next)
@@ -89,8 +89,8 @@ impl SecretTree {
     /// # Errors
     /// These are found before anything is derived: [`RatchetError::NoSuchLeaf`];
     /// [`RatchetError::KeyGone`] if the key was already used or dropped;
-    /// [`RatchetError::TooFarAhead`]; [`RatchetError::Exhausted`] for generation 2^32 - 1, the end of
-    /// every ratchet.
+    /// [`RatchetError::TooFarAhead`]; [`RatchetError::Exhausted`] for generation 2^32 - 1, the end
+    /// of every ratchet.
     pub fn receive(
         &self,
         suite: &Suite<'_>,
@@ -118,15 +118,16 @@ impl SecretTree {
         // section 9.2: keep the keys of skipped generations
         while ratchet.next < generation {
             let generation_here = ratchet.next;
-            if generation - generation_here <= limits.max_skipped {
-                let key = ratchet.message_key(suite)?;
+            ratchet = if generation - generation_here <= limits.max_skipped {
+                let (key, next) = ratchet.message_key(suite)?;
                 delta.skipped.insert((id, generation_here), Some(key));
-            }
-            ratchet = ratchet.step(suite)?;
+                next
+            } else {
+                ratchet.step(suite)?
+            };
         }
 
-        let key = ratchet.message_key(suite)?;
-        let ratchet = ratchet.step(suite)?;
+        let (key, ratchet) = ratchet.message_key(suite)?;
         delta.ratchets.insert(id, Some(ratchet));
 
         if ahead > 0 {
@@ -155,13 +156,13 @@ impl SecretTree {
 
         let mut delta = SecretTreeDelta::default();
         let ratchet = self.open(suite, id, &mut delta)?;
-        let key = ratchet.message_key(suite)?;
-        delta.ratchets.insert(id, Some(ratchet.step(suite)?));
+        let (key, next) = ratchet.message_key(suite)?;
+        delta.ratchets.insert(id, Some(next));
         Ok((generation, key, delta))
     }
 
-    /// Derives the key of any generation that is still derivable, at any cost. This is for test vectors
-    /// and tools, not for messages.
+    /// Derives the key of any generation that is still derivable, at any cost. This is for test
+    /// vectors and tools, not for messages.
     ///
     /// # Errors
     /// Those of [`Self::receive`], without its limit.
@@ -270,8 +271,8 @@ impl SecretTree {
         delta.skipped.extend(oldest.map(|generation| ((id, generation), None)));
     }
 
-    /// Drops the oldest skipped keys of the ratchets that keep most, until their total is within the
-    /// bound. A member who skips many generations thus pays with its own keys.
+    /// Drops the oldest skipped keys of the ratchets that keep most, until their total is within
+    /// the bound. A member who skips many generations thus pays with its own keys.
     fn share_room(&self, max_skipped: u32, delta: &mut SecretTreeDelta) {
         let new = delta.skipped.values().filter(|change| change.is_some()).count();
         let dropped = delta.skipped.len() - new;
@@ -329,8 +330,8 @@ impl SecretTree {
     }
 }
 
-/// The highest level at which counts fit into the room if each count above the level is cut down to it.
-/// The counts themselves must not fit, so that the highest count is above the level.
+/// The highest level at which counts fit into the room if each count above the level is cut down to
+/// it. The counts themselves must not fit, so that the highest count is above the level.
 fn level(counts: impl Iterator<Item = usize> + Clone, room: usize) -> usize {
     let mut fits = 0;
     let mut over = counts.clone().max().unwrap_or(0);

@@ -57,12 +57,13 @@ pub struct MessageKey {
 /// Limits on how far messages may be out of order (section 15.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RatchetLimits {
-    /// How many generations a message may be ahead of its ratchet. This bounds the cost of a message.
+    /// How many generations a message may be ahead of its ratchet. This bounds the cost of a
+    /// message.
     pub max_forward: u32,
     /// How many skipped keys each ratchet keeps. The oldest are dropped.
     pub max_skipped: u32,
-    /// How many skipped keys all ratchets of an epoch keep in total. Beyond that, the ratchets that keep
-    /// most drop their oldest, so that no member takes the room of the others.
+    /// How many skipped keys all ratchets of an epoch keep in total. Beyond that, the ratchets that
+    /// keep most drop their oldest, so that no member takes the room of the others.
     pub max_skipped_in_epoch: u32,
 }
 
@@ -99,18 +100,20 @@ impl Ratchet {
         Ok(Self { next: 0, skipped: 0, secret })
     }
 
-    /// The key and nonce of the generation at the head.
-    pub(super) fn message_key(&self, suite: &Suite<'_>) -> Result<MessageKey, CryptoError> {
+    /// The key and nonce of the generation at the head, and the ratchet at the next generation. Callers stop
+    /// before the last.
+    pub(super) fn message_key(&self, suite: &Suite<'_>) -> Result<(MessageKey, Self), CryptoError> {
         let aead = suite.params().aead;
-        let derive =
-            |label: &[u8], length| suite.derive_tree_secret(&self.secret, label, self.next, length);
-        Ok(MessageKey {
-            key: derive(b"key", aead.key_len())?,
-            nonce: derive(b"nonce", aead.nonce_len())?,
-        })
+        let labels: [(&[u8], usize); 3] =
+            [(b"key", aead.key_len()), (b"nonce", aead.nonce_len()), (b"secret", suite.nh())];
+        let [key, nonce, secret] =
+            suite.expand_with_labels(&self.secret, labels, &self.next.to_be_bytes())?;
+
+        let next = self.next.saturating_add(1);
+        Ok((MessageKey { key, nonce }, Self { next, skipped: self.skipped, secret }))
     }
 
-    /// The ratchet at the next generation. Callers stop before the last.
+    /// The ratchet at the next generation, without the key of this one.
     pub(super) fn step(&self, suite: &Suite<'_>) -> Result<Self, CryptoError> {
         let secret = suite.derive_tree_secret(&self.secret, b"secret", self.next, suite.nh())?;
         Ok(Self { next: self.next.saturating_add(1), skipped: self.skipped, secret })

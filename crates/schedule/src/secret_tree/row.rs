@@ -118,19 +118,19 @@ fn rest(r: Reader<'_>) -> Result<Secret, DecodeError> {
     if r.is_empty() { Err(DecodeError::Truncated) } else { Ok(Secret::copy_from(r.rest())) }
 }
 
-pub(super) fn decode_node(bytes: &Secret) -> Result<Secret, DecodeError> {
-    rest(Reader::new(bytes.expose()))
+pub(super) fn decode_node(bytes: &[u8]) -> Result<Secret, DecodeError> {
+    rest(Reader::new(bytes))
 }
 
-pub(super) fn decode_ratchet(bytes: &Secret) -> Result<Ratchet, DecodeError> {
-    let mut r = Reader::new(bytes.expose());
+pub(super) fn decode_ratchet(bytes: &[u8]) -> Result<Ratchet, DecodeError> {
+    let mut r = Reader::new(bytes);
     let next = u32::from_be_bytes(r.take_array()?);
     let skipped = u32::from_be_bytes(r.take_array()?);
     Ok(Ratchet { next, skipped, secret: rest(r)? })
 }
 
-pub(super) fn decode_key(bytes: &Secret) -> Result<MessageKey, DecodeError> {
-    let mut r = Reader::new(bytes.expose());
+pub(super) fn decode_key(bytes: &[u8]) -> Result<MessageKey, DecodeError> {
+    let mut r = Reader::new(bytes);
     let [key_len] = r.take_array()?;
     let key = Secret::copy_from(r.take(key_len.into())?);
     Ok(MessageKey { key, nonce: rest(r)? })

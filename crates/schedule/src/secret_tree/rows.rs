@@ -1,5 +1,5 @@
-//! The stored form: one row for each node secret, ratchet and skipped key. The store detects damaged
-//! rows; missing and contradictory ones are detected here.
+//! The stored form: one row for each node secret, ratchet and skipped key. The store detects
+//! damaged rows; missing and contradictory ones are detected here.
 
 use super::ratchet::RatchetId;
 use super::row::{
@@ -33,9 +33,9 @@ impl SecretTree {
     /// # Errors
     /// [`RatchetError::DamagedRow`] with a row that cannot be decoded, occurs twice or contradicts
     /// another; [`RatchetError::MissingRow`]; [`RatchetError::SkippedKeysMissing`].
-    pub fn load(
+    pub fn load<'a>(
         size: TreeSize,
-        rows: impl Iterator<Item = (SecretTreeRow, Secret)>,
+        rows: impl Iterator<Item = (SecretTreeRow, &'a [u8])>,
     ) -> Result<Self, RatchetError> {
         let mut tree = Self {
             size,
@@ -49,14 +49,14 @@ impl SecretTree {
             let repeated = match row {
                 SecretTreeRow::Node(node) => tree
                     .nodes
-                    .insert(NodeIndex(node), decode_node(&bytes).map_err(damaged)?)
+                    .insert(NodeIndex(node), decode_node(bytes).map_err(damaged)?)
                     .is_some(),
                 SecretTreeRow::Ratchet { leaf, kind } => {
-                    let ratchet = decode_ratchet(&bytes).map_err(damaged)?;
+                    let ratchet = decode_ratchet(bytes).map_err(damaged)?;
                     tree.ratchets.insert(RatchetId { leaf, kind }, ratchet).is_some()
                 }
                 SecretTreeRow::Skipped { leaf, kind, generation } => {
-                    let key = decode_key(&bytes).map_err(damaged)?;
+                    let key = decode_key(bytes).map_err(damaged)?;
                     tree.skipped.insert((RatchetId { leaf, kind }, generation), key).is_some()
                 }
             };
@@ -77,8 +77,8 @@ impl SecretTree {
         }
     }
 
-    /// A missing row at or below a node: every leaf must have a secret above it, or both of its ratchets.
-    /// Takes time proportional to the number of rows.
+    /// A missing row at or below a node: every leaf must have a secret above it, or both of its
+    /// ratchets. Takes time proportional to the number of rows.
     fn gap(&self, node: NodeIndex) -> Option<SecretTreeRow> {
         if self.nodes.contains_key(&node) {
             return None;
@@ -126,8 +126,9 @@ impl SecretTree {
         short.map(|(id, _)| *id)
     }
 
-    /// A row that contradicts the others: it lies outside the tree, is a secret above an opened leaf
-    /// (which must have been consumed), or a skipped generation that its ratchet has not passed.
+    /// A row that contradicts the others: it lies outside the tree, is a secret above an opened
+    /// leaf (which must have been consumed), or a skipped generation that its ratchet has not
+    /// passed.
     fn contradiction(&self) -> Option<SecretTreeRow> {
         let outside = self.nodes.keys().find(|node| !self.size.has_node(**node)).copied();
         let unconsumed = || {

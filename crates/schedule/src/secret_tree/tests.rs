@@ -30,6 +30,14 @@ fn take(
     Ok(key)
 }
 
+fn load(
+    size: TreeSize,
+    rows: impl IntoIterator<Item = (SecretTreeRow, Secret)>,
+) -> Result<SecretTree, RatchetError> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    SecretTree::load(size, rows.iter().map(|(row, value)| (*row, value.expose())))
+}
+
 fn names(tree: &SecretTree) -> Vec<SecretTreeRow> {
     tree.rows().into_iter().map(|(row, _)| row).collect()
 }
@@ -62,8 +70,8 @@ fn consumed_values_are_deleted_as_in_the_figure_of_section_9_1() {
     let mut tree = tree(4);
     assert_eq!(names(&tree), [SecretTreeRow::Node(3)]);
 
-    // Generation 1 of D arrives before generation 0. This consumes G, F, D, AR0 and AR1; E, C, HR0, AR2
-    // and the key of generation 0 remain.
+    // Generation 1 of D arrives before generation 0. This consumes G, F, D, AR0 and AR1; E, C, HR0,
+    // AR2 and the key of generation 0 remain.
     take(&mut tree, 3, Application, 1, LIMITS).unwrap();
     let left = [
         SecretTreeRow::Node(1),
@@ -294,11 +302,11 @@ fn all_ratchets_of_an_epoch_share_room_for_skipped_keys() {
     take(&mut tree, 3, Application, 998, limits).unwrap();
     take(&mut tree, 1, Application, 4, limits).unwrap();
     assert_eq!(kept(&tree, 1), [0, 1, 3]);
-    assert_eq!(SecretTree::load(tree.size(), tree.rows().into_iter()), Ok(tree));
+    assert_eq!(load(tree.size(), tree.rows()), Ok(tree));
 }
 
-/// In any order of skipping, each ratchet keeps its newest keys, together they fill the room, and none
-/// gives up a key while another keeps two more.
+/// In any order of skipping, each ratchet keeps its newest keys, together they fill the room, and
+/// none gives up a key while another keeps two more.
 #[test]
 fn room_for_skipped_keys_is_filled_and_shared_evenly() {
     let leaves = (0..4).map(LeafIndex);
@@ -418,8 +426,8 @@ fn a_tree_of_one_leaf_has_its_keys_at_the_root() {
     assert_eq!(names(&tree), [ratchet(0, Handshake), ratchet(0, Application)]);
 }
 
-/// In any order of receiving and sending, each key is the one derived from the root, undoing is exact,
-/// and the written rows load as the same tree.
+/// In any order of receiving and sending, each key is the one derived from the root, undoing is
+/// exact, and the written rows load as the same tree.
 #[test]
 fn long_random_runs_keep_keys_rows_and_undo_consistent() {
     let suite = suite(&PORTABLE);
@@ -470,7 +478,7 @@ fn long_random_runs_keep_keys_rows_and_undo_consistent() {
 
         assert_eq!(stored, tree.rows().into_iter().collect());
         let backwards = stored.into_iter().rev();
-        assert_eq!(SecretTree::load(tree.size(), backwards), Ok(tree));
+        assert_eq!(load(tree.size(), backwards), Ok(tree));
     }
 }
 
@@ -479,7 +487,7 @@ fn a_used_key_is_still_gone_after_loading() {
     let mut tree = tree(4);
     take(&mut tree, 2, Application, 1, LIMITS).unwrap();
 
-    let mut loaded = SecretTree::load(tree.size(), tree.rows().into_iter()).unwrap();
+    let mut loaded = load(tree.size(), tree.rows()).unwrap();
     assert!(take(&mut loaded, 2, Application, 1, LIMITS).is_err());
     assert!(take(&mut loaded, 2, Application, 0, LIMITS).is_ok());
 }
@@ -489,7 +497,7 @@ fn a_damaged_row_is_named() {
     let mut tree = tree(4);
     take(&mut tree, 3, Application, 1, LIMITS).unwrap();
     let rows = tree.rows();
-    let load = |rows: Vec<(SecretTreeRow, Secret)>| SecretTree::load(tree.size(), rows.into_iter());
+    let load = |rows: Vec<_>| load(tree.size(), rows);
 
     for (i, (row, value)) in rows.iter().enumerate() {
         let header = match row {
@@ -534,7 +542,7 @@ fn rows_that_contradict_each_other_are_named() {
     ] {
         let mut rows = tree.rows();
         rows.push((row, value));
-        let loaded = SecretTree::load(tree.size(), rows.into_iter());
+        let loaded = load(tree.size(), rows);
         assert_eq!(loaded, Err(RatchetError::DamagedRow(row)));
     }
 }
@@ -545,7 +553,7 @@ fn each_missing_row_is_noticed_at_loading() {
     take(&mut tree, 3, Application, 2, LIMITS).unwrap();
     take(&mut tree, 3, Application, 1, LIMITS).unwrap();
     take(&mut tree, 6, Handshake, 0, LIMITS).unwrap();
-    let load = |rows: Vec<(SecretTreeRow, Secret)>| SecretTree::load(tree.size(), rows.into_iter());
+    let load = |rows: Vec<_>| load(tree.size(), rows);
 
     assert!(load(tree.rows()).is_ok());
     assert_eq!(tree.rows().len(), 4 + 4 + 1);

@@ -28,20 +28,51 @@ use std::sync::Arc;
 /// elsewhere.
 ///
 /// ```
+/// use conclave_mls::group::Framing;
+/// use conclave_mls::{Config, Event, Group};
 /// use conclave_provider_rustcrypto::RustCrypto;
-/// use conclave_store::{Secret, SqliteStore, Store, WriteSet};
+/// use conclave_store::{Secret, SqliteStore, Store, apply, apply_new};
 /// use std::sync::Arc;
 ///
+/// # use conclave_mls::group::NewGroup;
+/// # use conclave_mls::key_package::Lifetime;
+/// # use conclave_mls::{CipherSuite, Credential, Identity};
+/// # fn create(rng: &mut impl conclave_mls::crypto::CryptoRng) -> Result<NewGroup, conclave_mls::Error> {
+/// #     let (provider, suite) = (RustCrypto::new(), CipherSuite(1));
+/// #     let alice = Identity::generate(&provider, rng, Credential::basic(b"alice"), suite)?;
+/// #     let lifetime = Lifetime { not_before: 0, not_after: 1_000 };
+/// #     let params = alice.group_params(b"a group".as_slice().into(), lifetime);
+/// #     Group::create(&provider, rng, Config::default(), params, alice.signer)
+/// # }
 /// # fn key_from_the_keychain() -> Secret { Secret::new(vec![7; 32]) }
 /// # let dir = tempfile::tempdir()?;
 /// # let path = dir.path().join("state.db");
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// let provider = RustCrypto::new();
 /// let key = key_from_the_keychain(); // 32 random bytes
-/// let mut store = SqliteStore::open_encrypted(&path, &key, Arc::new(RustCrypto::new()))?;
+/// let mut store = SqliteStore::open_encrypted(&path, &key, Arc::new(provider))?;
 ///
-/// let mut set = WriteSet::new();
-/// set.put("cursor", "g", 17u64.to_be_bytes());
-/// store.write(&set)?;
-/// assert_eq!(store.get("cursor", b"g")?.unwrap().expose(), 17u64.to_be_bytes());
+/// // A new group, and with it where to begin reading its messages.
+/// let new = create(&mut rng)?;
+/// let id = new.peek().group_id().clone();
+/// let mut group = apply_new(&mut store, new, |set, group| {
+///     set.put("cursor", group.group_id().as_ref(), 0u64.to_be_bytes());
+/// })?;
+///
+/// // A message, and with the step that made it the copy that is sent again until it arrives.
+/// let step = group.encrypt(&provider, &mut rng, b"hello", &Framing::default())?;
+/// let message = apply(&mut store, &mut group, step, |set, event| {
+///     if let Event::Message(message) = event {
+///         set.put("outbox", 1u64.to_be_bytes(), message.as_slice());
+///     }
+/// })?;
+///
+/// // After a restart, all of it is there.
+/// drop((store, group));
+/// let store = SqliteStore::open_encrypted(&path, &key, Arc::new(provider))?;
+/// let group = Group::load(&provider, Config::default(), store.load(&id)?)?;
+/// assert_eq!(group.members().count(), 1);
+/// assert_eq!(store.get("outbox", &1u64.to_be_bytes())?.unwrap().expose(), message);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -71,7 +71,8 @@ impl SqliteStore {
         let mut rows = statement.query([number])?;
         while let Some(row) = rows.next()? {
             let number: u8 = row.get(0)?;
-            let (epoch, index) = (unordered(row.get(1)?), unordered(row.get(2)?));
+            let epoch = unordered(row.get(1)?);
+            let index = unordered(row.get(2)?);
             let place = Place::Row { group, table: number, epoch, index };
             let table = Table::from_number(number)
                 .ok_or_else(|| StoreError::Damaged(format!("unknown table: {place}")))?;

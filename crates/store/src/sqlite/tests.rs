@@ -316,6 +316,7 @@ fn how_long_reads_and_writes_take() {
         SqliteStore::open(&path).unwrap(),
         SqliteStore::open_encrypted(&encrypted, &key(1), provider).unwrap(),
     ];
+
     for mut store in stores {
         println!("encrypted: {}", store.is_encrypted());
         for (what, rows) in

@@ -216,10 +216,12 @@ fn delete_epoch(
         let mut statement = db.prepare_cached(&select)?;
         let mut deleted = statement.query(at)?;
         while let Some(row) = deleted.next()? {
-            let (table, index) = (row.get(0)?, unordered(row.get(1)?));
+            let table = row.get(0)?;
+            let index = unordered(row.get(1)?);
             rows.take_out(Place::Row { group, table, epoch, index }, Some(row.get(2)?))?;
         }
     }
+
     db.prepare_cached("DELETE FROM mls_row WHERE grp = ? AND epoch = ?")?.execute(at)?;
     Ok(())
 }
@@ -239,7 +241,9 @@ fn write_rows(
     )?;
     for (key, value) in &batch.rows {
         let place = Place::row(&batch.group_id, key);
-        let (epoch, table, index) = (ordered(key.epoch), key.table as u8, ordered(key.index));
+        let epoch = ordered(key.epoch);
+        let table = key.table as u8;
+        let index = ordered(key.index);
         if let Some(rows) = &mut rows {
             let at = "mls_row WHERE grp = ? AND epoch = ? AND tbl = ? AND idx = ?";
             let old = start_of_value(db, at, params![number, epoch, table, index])?;

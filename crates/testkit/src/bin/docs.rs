@@ -1,4 +1,4 @@
-//! `cargo docs`: renders pages and pictures from what they show.
+//! `cargo docs`: renders pages and pictures from their data.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::{Parser, Subcommand};
@@ -16,11 +16,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Renders the tables of all pages from docs/*.toml, and the plot of docs/benchmarks.md's figures.
+    /// Renders the tables of all pages from docs/*.toml, and the plot from the figures in docs/benchmarks.md.
     Render,
-    /// Says which of these files differ from what they are rendered from; exits with 1 if any does.
+    /// Lists the files that differ from their rendering; exits with 1 if there are any.
     Check,
-    /// Runs the demonstration and draws what it prints.
+    /// Runs the demonstration and draws its output.
     Demo,
 }
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Renders all pages and the plot; writes those that differ, or names them.
+/// Renders all pages and the plot, and writes or names those that differ.
 fn render(write: bool) -> Result<(), String> {
     let tables = Tables::load();
     let mut rendered = vec![(plot::PICTURE.to_owned(), plot::svg(&source("docs/benchmarks.md"))?)];

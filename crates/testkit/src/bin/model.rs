@@ -1,4 +1,4 @@
-//! Runs the model test for as long as one likes: `cargo model --help`.
+//! Runs the model test for any length of time: `cargo model --help`.
 #![allow(clippy::print_stdout, clippy::indexing_slicing)]
 
 use clap::Parser;
@@ -7,10 +7,10 @@ use conclave_testkit::world::{Counts, World, WorldParams};
 use conclave_wire::CipherSuite;
 use std::time::{Duration, Instant};
 
-/// Random groups take random steps; what does not hold is a panic that names seed and step.
+/// Lets random groups take random steps. A check that fails panics with the seed and the step.
 #[derive(Parser)]
 struct Args {
-    /// The first seed; the following worlds take the following numbers.
+    /// The seed of the first world; the next worlds take the next numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Steps per world.
@@ -22,19 +22,19 @@ struct Args {
     /// Stop after this many minutes.
     #[arg(long, default_value_t = 60)]
     minutes: u64,
-    /// Only this cipher suite, 1 to 7, or one of the post-quantum ones, 61633 (0xf0c1) to 61643;
-    /// else they take turns, the post-quantum ones in every eighth world.
+    /// Only this cipher suite: 1 to 7, or a post-quantum one, 61633 (0xf0c1) to 61643. Without it the
+    /// suites take turns, with a post-quantum one in every eighth world.
     #[arg(long, value_parser = suite)]
     suite: Option<CipherSuite>,
-    /// Whether handshake messages are encrypted; else in every second world.
+    /// Whether handshake messages are encrypted. Without it they are in every second world.
     #[arg(long)]
     encrypt: Option<bool>,
-    /// At most this many members.
+    /// The largest number of members.
     #[arg(long, default_value_t = 40)]
     members: usize,
 }
 
-/// The suite of a number.
+/// Parses the number of a suite.
 fn suite(text: &str) -> Result<CipherSuite, String> {
     let number = text.parse().map_err(|e| format!("{e}"))?;
     let known = Suites::CONCLAVE.get(CipherSuite(number));
@@ -44,7 +44,8 @@ fn suite(text: &str) -> Result<CipherSuite, String> {
 fn main() {
     let args = Args::parse();
     let end = Instant::now() + Duration::from_secs(args.minutes * 60);
-    let (mut counts, mut refusals) = (Counts::new(), Counts::new());
+    let mut counts = Counts::new();
+    let mut refusals = Counts::new();
     let mut seed = args.seed;
     let suites: Vec<CipherSuite> = Suites::CONCLAVE.iter().map(|s| s.cipher_suite).collect();
     let (registered, post_quantum) = suites.split_at(7);

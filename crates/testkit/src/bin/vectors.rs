@@ -13,8 +13,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Checks and generates test vectors in the formats of the MLS working group, and files of what
-/// clients have stored.
+/// Checks and generates test vectors in the formats of the MLS working group, and makes files of stored
+/// states.
 #[derive(Parser)]
 #[command(name = "vectors", bin_name = "cargo vectors")]
 struct Cli {
@@ -26,46 +26,46 @@ struct Cli {
 enum Command {
     /// Checks files; exits with 1 if any vector of any file fails.
     Check {
-        /// JSON files: an array of vectors, or just one.
+        /// JSON files: an array of vectors, or a single one.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// What the files hold, instead of what their content says.
+        /// The kind of the vectors, if their content should not decide.
         #[arg(long, value_parser = str::parse::<Kind>)]
         kind: Option<Kind>,
-        /// Who computes. Each provider checks the vectors of the suites that it supports; a
-        /// suite that none supports is a failure.
+        /// The providers. Each checks the vectors of the suites that it supports; a suite that no
+        /// provider supports is a failure.
         #[arg(long, value_enum, default_value_t = Providers::All)]
         provider: Providers,
     },
     /// Makes a file of vectors; the same seed makes the same file.
     Generate {
-        /// What to make: tree-math, crypto-basics, secret-tree, message-protection, key-schedule,
+        /// The kind: tree-math, crypto-basics, secret-tree, message-protection, key-schedule,
         /// psk_secret, transcript-hashes, welcome, tree-operations, tree-validation, treekem,
         /// messages, passive-client-welcome, passive-client-handling-commit,
         /// passive-client-random or deserialization.
         #[arg(value_parser = str::parse::<Kind>)]
         kind: Kind,
-        /// The cipher suite, by its name or its number (`0xf0c1` is one, too), `all` seven of RFC 9420,
-        /// or `pq`: all eleven post-quantum ones, which have Conclave's own numbers, 0xf0c1 to 0xf0cb.
-        /// All seven, unless said; not for tree-math, messages and deserialization, which have none.
+        /// The cipher suite by its name or number (also as `0xf0c1`); `all` for the seven of RFC 9420, which
+        /// is the default; or `pq` for the eleven post-quantum ones at Conclave's numbers, 0xf0c1 to 0xf0cb.
+        /// Not for tree-math, messages and deserialization, which have no suites.
         #[arg(long, value_name = "N|NAME|all|pq")]
         suite: Option<SuiteArg>,
-        /// Where to write. Standard output, unless said.
+        /// The file to write. Default: standard output.
         #[arg(long)]
         out: Option<PathBuf>,
-        /// 64 hexadecimal digits. Random, unless said, and then printed on standard error.
+        /// 64 hexadecimal digits. Default: random, and printed on standard error.
         #[arg(long, value_name = "HEX", value_parser = parse_seed)]
         seed: Option<Seed>,
     },
-    /// Makes stored states of members, observers and key packages in the current format, a file
-    /// for each of some suites; the same seed makes the same files. One that is there stays as it
-    /// is: it is what a client of its time has on its disk.
+    /// Makes stored states in the current format, in one file for each of some suites. The same seed
+    /// makes the same files. A file that exists stays as it is: it shows the disk of a client of its
+    /// time.
     States {
-        /// The folder to write to, instead of `vectors/state/v` and the format's number in this
+        /// The folder to write to. Default: `vectors/state/v` and the format's number in this
         /// repository.
         #[arg(long)]
         out: Option<PathBuf>,
-        /// 64 hexadecimal digits. Random, unless said, and then printed on standard error.
+        /// 64 hexadecimal digits. Default: random, and printed on standard error.
         #[arg(long, value_name = "HEX", value_parser = parse_seed)]
         seed: Option<Seed>,
     },
@@ -83,7 +83,7 @@ enum Providers {
 
 impl Providers {
     fn list(self) -> Vec<Box<dyn CryptoProvider>> {
-        // Single-threaded: the vectors themselves are spread over the cores.
+        // One thread: the vectors themselves are spread over the cores.
         let aws_lc = || {
             let provider = AwsLc::with_threads(1).with_suites(Suites::CONCLAVE);
             Box::new(provider) as Box<dyn CryptoProvider>
@@ -144,14 +144,14 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(e) => {
-            // If standard error is closed too, the exit code still tells.
+            // If standard error is closed, too, the exit code still reports the error.
             let _ = writeln!(io::stderr(), "error: {e}");
             ExitCode::from(2)
         }
     }
 }
 
-/// What all files together gave.
+/// The results of all files together.
 #[derive(Default)]
 struct Sum {
     passed: usize,
@@ -205,7 +205,7 @@ fn check_file(
     Ok(vectors::check(kind, &json, providers)?)
 }
 
-/// How many suites each provider ran.
+/// The number of suites that each provider ran.
 fn ran(
     has_suites: bool,
     suites: &BTreeMap<&'static str, BTreeSet<u16>>,
@@ -236,7 +236,7 @@ fn generate(
         }
         Some(SuiteArg::All) | None => None,
     };
-    // Not aws-lc: its ECDSA signatures are random.
+    // Not with aws-lc, whose ECDSA signatures are random.
     let text = vectors::generate(kind, suites.as_deref(), &PORTABLE, &rng)?;
     match out {
         Some(file) => {
@@ -268,7 +268,7 @@ fn make_states(
     Ok(())
 }
 
-/// Randomness from a seed; from a random one, which is said, if none is given.
+/// Randomness from a seed. Without one it takes a random seed and prints it.
 fn seeded(seed: Option<Seed>) -> Result<SeededRng, Box<dyn std::error::Error>> {
     if let Some(seed) = seed {
         return Ok(SeededRng::new(seed));

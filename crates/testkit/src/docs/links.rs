@@ -3,10 +3,10 @@
 use super::{outside_fences, workspace};
 use std::path::Path;
 
-/// The links of a document that lead nowhere: to a file that is not there, or a heading that it does not have.
+/// The links of a document that lead to a missing file or heading.
 ///
-/// Links to other hosts are not followed, and paths of Rust items are left to rustdoc, but for chapters of the
-/// guide beside the document, `super::chapter`.
+/// Links to other hosts are not followed. Paths of Rust items are left to rustdoc, except those of chapters
+/// of the guide beside the document, `super::chapter`.
 #[must_use]
 pub fn broken(document: &str, document_text: &str) -> Vec<String> {
     let folder = workspace().join(document).parent().map(Path::to_path_buf).unwrap_or_default();
@@ -17,7 +17,7 @@ pub fn broken(document: &str, document_text: &str) -> Vec<String> {
                 continue;
             }
             let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-            // A chapter of the guide is a module; rustdoc finds it, and does not look at headings.
+            // A chapter of the guide is a module: rustdoc checks that it exists, and ignores headings.
             let chapter = file.strip_prefix("super::").map(|chapter| format!("{chapter}.md"));
             if chapter.is_none() && target.contains("::") {
                 continue;
@@ -37,7 +37,7 @@ pub fn broken(document: &str, document_text: &str) -> Vec<String> {
     broken
 }
 
-/// The targets of a line's links and pictures, those of code spans left out.
+/// The targets of a line's links and pictures, except those in code spans.
 fn targets(line: &str) -> Vec<&str> {
     let prose =
         |at: usize| line.get(..at).is_some_and(|before| before.matches('`').count() % 2 == 0);

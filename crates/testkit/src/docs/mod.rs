@@ -1,8 +1,7 @@
-//! The documents of this repository: rendered from tables, and held to the sources.
+//! The documents of this repository, rendered from tables and checked against the sources.
 //!
-//! A document names a test in a code span of its own as `crate::module::name`: the folder of the crate, below
-//! `crates` or `interop`; the module below `src`, or the name of a test binary and the module in it; the
-//! function.
+//! A document names a test in a code span of its own as `crate::module::name`: the crate's folder in `crates`
+//! or `interop`; the module in `src`, or the name of a test binary and the module in it; the function.
 #![allow(clippy::panic)]
 
 pub mod links;
@@ -54,7 +53,7 @@ pub fn documents() -> Vec<String> {
     documents
 }
 
-/// The lines of a document that are in no fenced block, with their numbers.
+/// The lines of a document outside fenced blocks, with their numbers.
 pub fn outside_fences(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut fenced = false;
     (1..).zip(text.lines()).filter(move |(_, line)| {
@@ -69,8 +68,8 @@ pub fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Whether this is how a test is named: at least three names in lower case. (`crate::` stands for
-/// any, where it is explained how tests are named.)
+/// Whether this has the form of a test's name: at least three names in lower case. (`crate::` stands for any
+/// crate where a document explains how tests are named.)
 #[must_use]
 pub fn is_test_name(span: &str) -> bool {
     let of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
@@ -91,10 +90,10 @@ fn has_test(text: &str, name: &str) -> bool {
     numbered.any(|(n, line)| line.starts_with(&wanted) && lines.get(..n).is_some_and(marked))
 }
 
-/// Looks for the test of this name; the last modules of its path may be within a file.
+/// Looks for the test with this name. The last modules of its path may be inside a file.
 ///
 /// # Errors
-/// If it is not there: where it was looked for.
+/// If the test does not exist; the error lists the files that were searched.
 pub fn find_test(test: &str) -> Result<(), String> {
     let parts: Vec<&str> = test.split("::").collect();
     let [folder, modules @ .., name] = &parts[..] else {
@@ -134,7 +133,7 @@ pub fn find_test(test: &str) -> Result<(), String> {
     Err(format!("no #[test] fn {name}() was found in {tried:?}"))
 }
 
-/// What is wrong with the tests that a table names: names that are none, and tests that are not there.
+/// The errors in a table's list of tests: malformed names, and missing tests.
 #[must_use]
 pub fn wrong_tests(names: &[String]) -> Vec<String> {
     let wrong = |name: &String| {
@@ -147,8 +146,8 @@ pub fn wrong_tests(names: &[String]) -> Vec<String> {
     names.iter().filter_map(wrong).collect()
 }
 
-/// What is wrong with the tests that a document names: spans that go over the end of a line, in which a name
-/// would be overlooked, and tests that are not there.
+/// The errors in a document's names of tests: missing tests, and code spans that cross the end of a line,
+/// whose names would be overlooked.
 #[must_use]
 pub fn wrong_spans(document: &str, text: &str) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -170,13 +169,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_is_found_wherever_it_may_be() {
+    fn tests_are_found_in_every_place() {
         for there in [
-            "testkit::docs::tests::a_test_is_found_wherever_it_may_be",
-            "testkit::docs::pages::tests::only_blocks_are_rendered_anew",
+            "testkit::docs::tests::tests_are_found_in_every_place",
+            "testkit::docs::pages::tests::rendering_changes_only_the_blocks",
             "wire::codec::tests::trailing_bytes_are_refused",
             "provider-aws-lc::conformance::differential::each_verifies_what_the_other_signs",
-            "testkit::crash::a_member_that_dies_before_a_write_is_in_the_state_before",
+            "testkit::crash::a_crash_before_a_write_leaves_the_state_before_it",
             "testkit::rules::lists::more_psks_than_can_be_counted_are_refused",
             "live::ratchets::tests::the_other_stacks_lose_what_the_page_says",
         ] {
@@ -184,7 +183,7 @@ mod tests {
         }
         for missing in [
             "testkit::docs::a_test_is_found_wherever_it_may_be_",
-            "testkit::docs::elsewhere::a_test_is_found_wherever_it_may_be",
+            "testkit::docs::elsewhere::tests_are_found_in_every_place",
             "testkit::docs::find_test",
             "testkit::docs::workspace",
             "testkit::a_test_is_found",
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_told_from_other_code() {
+    fn tests_are_distinguished_from_other_functions() {
         for test in
             ["group::tests::stored::a_row", "provider-aws-lc::tests::nist::z_9", "grup::a::b"]
         {

@@ -1,5 +1,5 @@
-//! Pages with blocks that are rendered from tables: all between a line `<!-- cargo docs: NAME -->` and the
-//! next `<!-- cargo docs: end -->`. The rest of a page is written by hand.
+//! Pages with blocks that are rendered from tables. A block is everything between a line
+//! `<!-- cargo docs: NAME -->` and the next `<!-- cargo docs: end -->`; the rest of a page is written by hand.
 
 use super::tables::{Claims, Floor, Pitfalls, Rule, Rules, Tables, ThreatModel};
 use std::fmt::Write as _;
@@ -8,13 +8,13 @@ const BEGIN: &str = "<!-- cargo docs: ";
 const CLOSE: &str = " -->";
 const END: &str = "<!-- cargo docs: end -->";
 
-/// The names of the blocks that a page has.
+/// The names of the blocks of a page.
 #[must_use]
 pub fn blocks(page: &str) -> Vec<&str> {
     page.lines().filter(|line| *line != END).filter_map(block_name).collect()
 }
 
-/// The names of all blocks that the tables can fill, each of which some page has to have.
+/// The names of all blocks that the tables can fill. Each must be in some page.
 #[must_use]
 pub fn known_blocks(tables: &Tables) -> Vec<String> {
     let fixed = ["rules", "pitfalls", "promises", "promises in short"].map(str::to_owned);
@@ -23,10 +23,10 @@ pub fn known_blocks(tables: &Tables) -> Vec<String> {
     fixed.into_iter().chain(claims).chain(mutants).collect()
 }
 
-/// A page with its blocks rendered anew.
+/// A page with its blocks rendered again.
 ///
 /// # Errors
-/// If a block has no end, or a name that no table has.
+/// If a block has no end, or no table has its name.
 pub fn render(page: &str, tables: &Tables) -> Result<String, String> {
     let mut out = String::new();
     let mut open = None;
@@ -79,7 +79,7 @@ fn block(name: &str, tables: &Tables) -> Option<String> {
     }
 }
 
-/// A list of tests that a reader unfolds, each under the name of what it shows.
+/// A list of tests that a reader can unfold, under the names of what they show.
 fn tests<'t>(groups: impl Iterator<Item = (String, &'t [String])>) -> String {
     let mut list = String::new();
     for (name, tests) in groups.filter(|(_, tests)| !tests.is_empty()) {
@@ -111,7 +111,8 @@ fn rules(rules: &Rules) -> String {
         out.push_str("| | MUST | rule | enforced by | receiver |\n|---|--:|---|---|---|\n");
         for (name, rule) in &named {
             let musts = if rule.musts > 0 { rule.musts.to_string() } else { String::new() };
-            let (enforced, receiver) = (enforced(rule), receiver(rule));
+            let enforced = enforced(rule);
+            let receiver = receiver(rule);
             let _ = writeln!(out, "| {name} | {musts} | {} | {enforced} | {receiver} |", rule.rule);
         }
         out.push('\n');
@@ -162,7 +163,8 @@ fn pitfalls(pitfalls: &Pitfalls) -> String {
 fn promises_in_short(model: &ThreatModel) -> String {
     let mut out = String::from("| promise | | holds if |\n|---|---|---|\n");
     for (n, promise) in (1..).zip(&model.promise) {
-        let (summary, condition) = (&promise.summary, &promise.summary_if);
+        let summary = &promise.summary;
+        let condition = &promise.summary_if;
         let _ = writeln!(out, "| {n}. {} | {summary} | {condition} |", promise.title);
     }
     out
@@ -203,7 +205,8 @@ fn mutants(floor: &Floor) -> String {
     }
     out.push_str("\n| where | mutant | why no test of the crate notices |\n|---|---|---|\n");
     for mutant in &floor.mutant {
-        let (file, functions) = (&mutant.file, code(&mutant.functions));
+        let file = &mutant.file;
+        let functions = code(&mutant.functions);
         let _ = writeln!(out, "| `{file}`, {functions} | {} | {} |", mutant.change, mutant.why);
     }
     out
@@ -214,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_blocks_are_rendered_anew() {
+    fn rendering_changes_only_the_blocks() {
         let tables = Tables::load();
         let page = "# A page\n\n<!-- cargo docs: promises in short -->\nstale\n<!-- cargo docs: end -->\nkept\n";
         let rendered = render(page, &tables).unwrap();

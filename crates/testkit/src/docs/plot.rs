@@ -1,14 +1,14 @@
-//! The picture of what a commit costs, drawn from the figures of `docs/benchmarks.md`.
+//! The plot of the cost of a commit, drawn from the figures in `docs/benchmarks.md`.
 
 use std::fmt::Write as _;
 
-/// Where the picture stands.
+/// The file of the plot.
 pub const PICTURE: &str = "docs/plots/commit-cost.svg";
 
 /// The stacks, in the order of the columns of `docs/benchmarks.md`.
 const STACKS: [(&str, &str); 3] = [("Conclave", "own"), ("mls-rs", "first"), ("OpenMLS", "second")];
 
-/// The panels: what a row of the tables is called, and the panel's title.
+/// The panels: the name of a row in the tables, and the panel's title.
 const PANELS: [(&str, &str); 2] = [
     ("self-update: create + merge + persist", "making a commit"),
     ("process + apply + persist", "receiving a commit"),
@@ -21,7 +21,7 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = 74.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 44.0;
-/// The sizes that are marked, and the times, in microseconds.
+/// The marked sizes, and the marked times in microseconds.
 const SIZES: [(f64, &str); 5] =
     [(2.0, "2"), (100.0, "100"), (1e3, "1k"), (1e4, "10k"), (5e4, "50k")];
 const TIMES: [(f64, &str); 5] =
@@ -48,10 +48,10 @@ text.own { fill: #3fb950 } text.first { fill: #f0883e } text.second { fill: #58a
 /// A line of a panel: members and microseconds.
 type Points = Vec<(f64, f64)>;
 
-/// The picture.
+/// The plot.
 ///
 /// # Errors
-/// If the document lacks a figure for Conclave: which.
+/// If the document lacks a figure for Conclave; the error names it.
 pub fn svg(benchmarks: &str) -> Result<String, String> {
     let mut out = format!(
         "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' role='img'>\n\
@@ -90,7 +90,7 @@ fn lines(benchmarks: &str, row: &str) -> Result<[Points; 3], String> {
     }
 }
 
-/// A time as the tables show it.
+/// The microseconds in a cell of the tables.
 fn microseconds(cell: &str) -> Option<f64> {
     let (number, unit) = cell.trim().split_once(' ')?;
     let scale = match unit {
@@ -106,7 +106,8 @@ fn panel(out: &mut String, left: f64, title: &str, lines: &[Points; 3]) {
     let along = |value: f64, from: f64, to: f64| (value / from).log10() / (to / from).log10();
     let x = |n: f64| left + LEFT + along(n, 2.0, 5e4) * (PANEL - LEFT - RIGHT);
     let y = |t: f64| HEIGHT - BOTTOM - along(t, 1e2, 1e6) * (HEIGHT - TOP - BOTTOM);
-    let (right, bottom) = (left + PANEL - RIGHT, HEIGHT - BOTTOM);
+    let right = left + PANEL - RIGHT;
+    let bottom = HEIGHT - BOTTOM;
 
     let _ = writeln!(out, "<text class='title' x='{}' y='24'>{title}</text>", left + LEFT);
     for (size, label) in SIZES {
@@ -120,7 +121,9 @@ fn panel(out: &mut String, left: f64, title: &str, lines: &[Points; 3]) {
     }
     for (time, label) in TIMES {
         let at = y(time);
-        let (from, end, base) = (left + LEFT, left + LEFT - 6.0, at + 4.0);
+        let from = left + LEFT;
+        let end = left + LEFT - 6.0;
+        let base = at + 4.0;
         let _ = writeln!(
             out,
             "<path class='grid' d='M{from} {at:.1}H{right}'/>\
@@ -140,7 +143,8 @@ fn panel(out: &mut String, left: f64, title: &str, lines: &[Points; 3]) {
         );
         let Some((n, t)) = points.last().copied() else { continue };
         let (shift, anchor) = label(n, t, lines);
-        let (at, base) = (x(n) + 6.0, y(t) + shift);
+        let at = x(n) + 6.0;
+        let base = y(t) + shift;
         let _ = writeln!(
             out,
             "<text class='{class}' x='{at:.1}' y='{base:.1}' text-anchor='{anchor}'>{name}</text>"
@@ -148,8 +152,8 @@ fn panel(out: &mut String, left: f64, title: &str, lines: &[Points; 3]) {
     }
 }
 
-/// Where a line's name stands beside its last point: how far below it, and on which side. A line that ends
-/// before the others has its name where theirs do not pass.
+/// The place of a line's name relative to its last point: how far below, and on which side. A line that ends
+/// before the others has its name where they do not pass.
 fn label(n: f64, time: f64, lines: &[Points; 3]) -> (f64, &'static str) {
     let longer = lines.iter().flatten().any(|point| point.0 > n);
     let over = lines.iter().flatten().any(|point| point.0 == n && point.1 > time);

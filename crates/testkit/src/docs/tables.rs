@@ -33,30 +33,30 @@ pub struct Rule {
     /// How many times the section says MUST, MUST NOT, REQUIRED or SHALL in this rule.
     #[serde(default)]
     pub musts: u32,
-    /// What the rule says.
+    /// The rule in a sentence.
     pub rule: String,
-    /// The errors that refuse what breaks it, as `Enum::Variant`.
+    /// The errors by which a breach is refused, as `Enum::Variant`.
     #[serde(default)]
     pub errors: Vec<String>,
-    /// How else it is enforced, or by whom.
+    /// Other means by which it is enforced, or who enforces it.
     pub by: Option<String>,
-    /// The sections that tell a receiver to refuse what breaks the rule.
+    /// The sections that tell a receiver to refuse a breach.
     #[serde(default)]
     pub must: Vec<String>,
-    /// When or why a receiver has to.
+    /// When or why a receiver must refuse it.
     pub must_note: Option<String>,
-    /// Why we refuse it although, or where, the RFC does not say so.
+    /// Why we refuse a breach that the RFC does not tell us to refuse.
     pub ours: Option<String>,
-    /// The tests that break it.
+    /// The tests that break the rule.
     #[serde(default)]
     pub tests: Vec<String>,
 }
 
-/// `docs/pitfalls.toml`: what goes wrong with MLS.
+/// `docs/pitfalls.toml`: faults seen in implementations of MLS.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pitfalls {
-    /// For whom.
+    /// The readers, and the pitfalls for each.
     pub part: Vec<PitfallPart>,
 }
 
@@ -76,22 +76,22 @@ pub struct PitfallPart {
 pub struct Pitfall {
     /// Its name.
     pub class: String,
-    /// What goes wrong.
+    /// A description of the fault.
     pub what: String,
     /// Where it was seen: threads as `repository#number`, advisories by their identifiers.
     #[serde(default)]
     pub seen: Vec<String>,
-    /// The tests that show it does not happen here.
+    /// The tests that show that it does not happen here.
     pub tests: Vec<String>,
 }
 
-/// `docs/threat-model.toml`: what is promised and claimed.
+/// `docs/threat-model.toml`: promises and claims.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThreatModel {
     /// The promises.
     pub promise: Vec<Promise>,
-    /// Other claims, by the place that they are made in.
+    /// Other claims, by the place where they are made.
     pub claims: Vec<Claims>,
 }
 
@@ -101,13 +101,13 @@ pub struct ThreatModel {
 pub struct Promise {
     /// Its name.
     pub title: String,
-    /// What is promised, in a line.
+    /// The promise in a line.
     pub summary: String,
-    /// Under which condition, in a line.
+    /// The condition in a line.
     pub summary_if: String,
-    /// What is promised.
+    /// The promise.
     pub promised: String,
-    /// Under which condition.
+    /// The condition under which it holds.
     pub holds_if: String,
     /// The modules that keep it, as `crate::module`.
     #[serde(rename = "where")]
@@ -130,7 +130,7 @@ pub struct Claims {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// What is claimed.
+    /// The claim.
     pub text: String,
     /// The tests that show it.
     pub tests: Vec<String>,
@@ -151,7 +151,7 @@ pub struct Floor {
     /// Its folder below `crates`.
     #[serde(rename = "crate")]
     pub folder: String,
-    /// What was tried, and found.
+    /// What was tried and found.
     pub summary: String,
     /// The changes that no test of the crate notices.
     #[serde(default)]
@@ -168,7 +168,7 @@ pub struct Mutant {
     pub functions: Vec<String>,
     /// The change.
     pub change: String,
-    /// Why no test can tell, or which does.
+    /// Why no test can notice it, or which test of another crate does.
     pub why: String,
 }
 
@@ -189,7 +189,7 @@ impl Tables {
     /// Reads all tables of the workspace.
     ///
     /// # Panics
-    /// If one cannot be read, or is no such table: where.
+    /// If a table cannot be read or is malformed; the message names the place.
     #[must_use]
     pub fn load() -> Self {
         Self {

@@ -1,11 +1,11 @@
-//! A picture of a terminal, drawn from what a program has printed.
+//! A picture of a terminal, drawn from a program's output.
 
 use std::fmt::Write as _;
 
-/// Where the picture of the demonstration stands.
+/// The file of the demonstration's picture.
 pub const PICTURE: &str = "docs/plots/demo.svg";
 
-/// The parts of the demonstration that its picture shows.
+/// The parts of the demonstration that the picture shows.
 pub const PARTS: [usize; 3] = [4, 7, 8];
 
 /// A character's width and a line's height, and the margin.
@@ -20,8 +20,8 @@ text { font: 13px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; 
 </style>
 ";
 
-/// Some parts of a text, each from a line `-- N. title ---` to the next empty line; what is left out between
-/// them is marked.
+/// Some parts of a text, each from a line `-- N. title ---` to the next empty line, with a mark where others
+/// are left out.
 #[must_use]
 pub fn excerpt(text: &str, parts: &[usize]) -> String {
     let number =
@@ -45,7 +45,7 @@ pub fn excerpt(text: &str, parts: &[usize]) -> String {
     out
 }
 
-/// What a command has printed, as a picture.
+/// The output of a command as a picture.
 #[must_use]
 pub fn svg(command: &str, output: &str) -> String {
     let lines: Vec<&str> = output.trim_end().lines().collect();
@@ -73,7 +73,7 @@ pub fn svg(command: &str, output: &str) -> String {
     out
 }
 
-/// How a line looks. A continued line looks like the one before.
+/// The style of a line. A continued line has the style of the one before.
 fn class_of(line: &str, before: &'static str) -> &'static str {
     let who = line.get(..15).unwrap_or_default();
     if line.starts_with("-- ") {

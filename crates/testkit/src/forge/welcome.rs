@@ -1,4 +1,4 @@
-//! Welcomes that say what no honest committer would.
+//! Welcomes that no honest committer makes.
 
 use super::{Insider, sign_group_info};
 use crate::SeededRng;
@@ -14,16 +14,17 @@ use conclave_wire::{
     RatchetTreeExtension, Reader, Welcome,
 };
 
-/// What is in a Welcome, to be changed and sealed again. Who made the Welcome knows all of it.
+/// The contents of a Welcome, to be changed and sealed again. The maker of the Welcome knows all of
+/// them.
 #[derive(Debug)]
 pub struct OpenWelcome {
     /// The suite that the Welcome names.
     pub cipher_suite: CipherSuite,
     /// The key package that it is for.
     pub new_member: KeyPackageRef,
-    /// What is encrypted to the new member.
+    /// The secrets that are encrypted to the new member.
     pub secrets: GroupSecrets,
-    /// The group, as it is presented.
+    /// The group, as the Welcome describes it.
     pub info: GroupInfo,
     /// The PSKs that the Welcome is encrypted under.
     pub psks: Vec<(PreSharedKeyId, Secret)>,
@@ -31,7 +32,7 @@ pub struct OpenWelcome {
 }
 
 impl OpenWelcome {
-    /// Opens a Welcome with the new member's keys; `value` is that of any PSK that it lists.
+    /// Opens a Welcome with the new member's keys; `value` is the value of every PSK that it lists.
     ///
     /// # Panics
     /// If it is not for this key package, or does not open.
@@ -68,7 +69,7 @@ impl OpenWelcome {
         }
     }
 
-    /// The Welcome in an encoded MLSMessage, sealed as it is.
+    /// The sealed Welcome in an encoded MLSMessage.
     ///
     /// # Panics
     /// If there is none.
@@ -81,7 +82,7 @@ impl OpenWelcome {
         .expect("a Welcome")
     }
 
-    /// An encoded MLSMessage of a sealed Welcome.
+    /// A sealed Welcome as an encoded MLSMessage.
     ///
     /// # Panics
     /// If it cannot be encoded.
@@ -90,8 +91,8 @@ impl OpenWelcome {
         Insider::encode(MlsMessageBody::Welcome(welcome))
     }
 
-    /// Changes a node of the ratchet tree in the GroupInfo; the tree hash and the confirmation tag
-    /// follow.
+    /// Changes a node of the ratchet tree in the GroupInfo, and adapts the tree hash and the
+    /// confirmation tag.
     ///
     /// # Panics
     /// If there is no tree, or no such node in it.
@@ -108,7 +109,7 @@ impl OpenWelcome {
         self.confirm(suite);
     }
 
-    /// A Welcome for the same key package that says other things.
+    /// A Welcome for the same key package with other contents.
     #[must_use]
     pub fn with(&self, secrets: GroupSecrets, info: GroupInfo) -> Self {
         Self {
@@ -121,7 +122,7 @@ impl OpenWelcome {
         }
     }
 
-    /// Computes the confirmation tag anew, as if the GroupContext were true.
+    /// Computes a new confirmation tag, as if the GroupContext were true.
     ///
     /// # Panics
     /// If the provider fails.
@@ -133,7 +134,7 @@ impl OpenWelcome {
         self.info.confirmation_tag = confirmation_tag(suite, &key, confirmed).expect("a tag");
     }
 
-    /// Signs the GroupInfo anew.
+    /// Signs the GroupInfo again.
     ///
     /// # Panics
     /// If the provider cannot sign.
@@ -141,7 +142,7 @@ impl OpenWelcome {
         sign_group_info(suite, &mut self.info, signer);
     }
 
-    /// The Welcome, signed anew and sealed: an encoded MLSMessage.
+    /// The Welcome, signed again and sealed: an encoded MLSMessage.
     ///
     /// # Panics
     /// If the provider fails.

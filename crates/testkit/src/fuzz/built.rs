@@ -1,7 +1,7 @@
-//! Structures built as bytes say, where the bytes do not encode one.
+//! Structures built from bytes that do not encode one.
 //!
-//! In an encoding a length that is one off spoils everything; here any bytes mean something, and
-//! few bytes mean something close to what is real. A fuzzer gets much further with that.
+//! In an encoding, one wrong length spoils everything. Here any bytes have a meaning, and few bytes
+//! mean something close to a real structure, so that a fuzzer gets much further.
 
 use super::input::Input;
 use super::stage::{EMPTY, GROUP, Stage};
@@ -15,7 +15,7 @@ use conclave_wire::{
 };
 
 impl<'a> Input<'a> {
-    /// Some bytes, of which there are not many.
+    /// At most 255 bytes.
     fn few(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (few, rest) = self.0.split_at(length);
@@ -27,7 +27,7 @@ impl<'a> Input<'a> {
         self.few().into()
     }
 
-    /// A list of at most seven.
+    /// A list of at most seven items.
     fn list<T>(&mut self, mut next: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..self.byte() % 8).map(|_| next(self)).collect()
     }
@@ -36,7 +36,7 @@ impl<'a> Input<'a> {
         of.get(usize::from(self.byte()) % of.len().max(1)).copied()
     }
 
-    /// Bits, one for each thing that may be changed.
+    /// Bits, one for each field that may change.
     fn mask(&mut self) -> impl Fn(u8) -> bool + use<> {
         let bits = self.byte();
         move |bit| bits & 1 << bit != 0
@@ -145,7 +145,7 @@ fn leaf(stage: &Stage, leaf: &mut LeafNode, input: &mut Input<'_>) {
     }
 }
 
-/// A key package, its signatures not right.
+/// A key package whose signatures do not verify.
 pub(super) fn key_package(stage: &Stage, input: &mut Input<'_>) -> KeyPackage {
     let mut package = stage.newcomer.key_package().clone();
     leaf(stage, &mut package.leaf_node, input);
@@ -228,6 +228,7 @@ pub(super) fn content(stage: &Stage, kind: ContentType, input: &mut Input<'_>) -
                 }
                 _ => ProposalOrRef::Proposal(proposal(stage, input)),
             });
+
             let path = path.then(|| {
                 let mut path = stage.path.clone();
                 leaf(stage, &mut path.leaf_node, input);
@@ -239,7 +240,7 @@ pub(super) fn content(stage: &Stage, kind: ContentType, input: &mut Input<'_>) -
     }
 }
 
-/// What a Welcome's GroupInfo says, or another, its signature not right.
+/// The GroupInfo of a Welcome or another one, changed. Its signature does not verify.
 pub(super) fn group_info(stage: &Stage, input: &mut Input<'_>, info: &GroupInfo) -> GroupInfo {
     let mut info = info.clone();
     let changes = input.mask();
@@ -272,7 +273,7 @@ pub(super) fn group_info(stage: &Stage, input: &mut Input<'_>, info: &GroupInfo)
     info
 }
 
-/// What a Welcome tells its newcomer.
+/// The secrets that a Welcome gives its newcomer, changed.
 pub(super) fn group_secrets(stage: &Stage, input: &mut Input<'_>) -> GroupSecrets {
     let mut secrets = stage.welcome.secrets.clone();
     let changes = input.mask();

@@ -1,4 +1,4 @@
-//! Messages made of any bytes, signed, MACed and sealed as a member's are.
+//! Messages made from any bytes, signed, MACed and sealed as a member's messages are.
 
 use super::input::Input;
 use super::stage::Stage;
@@ -14,15 +14,15 @@ use conclave_wire::{
     WireFormat, Writer,
 };
 
-/// A message, and what is known of it.
+/// A message, and what is known about it.
 pub(super) struct Forged {
     pub(super) message: Vec<u8>,
-    /// It is a real message that was edited: no member may accept it.
+    /// Whether it is a real message that was edited: no member may accept it.
     pub(super) edited: bool,
-    /// It is a commit whose confirmation tag is not right: only who is removed by it may accept it,
-    /// since it cannot know.
+    /// Whether it is a commit with a wrong confirmation tag: only a member that it removes may accept
+    /// it, as that member cannot check the tag.
     pub(super) unconfirmed: bool,
-    /// Everybody can read it.
+    /// Whether everybody can read it.
     pub(super) public: bool,
 }
 
@@ -34,9 +34,10 @@ pub(super) fn content_type(byte: u8) -> ContentType {
     }
 }
 
-/// Content of a type: what the bytes encode, or what they build.
+/// The content of a type that the bytes encode or, if they encode none, build.
 fn content(stage: &Stage, kind: u8, bytes: &[u8]) -> Content {
-    let (config, kind) = (stage::config(), content_type(kind));
+    let config = stage::config();
+    let kind = content_type(kind);
     let mut reader = Reader::with_proposals(bytes, &config.proposals);
     match Content::decode_body(kind, &mut reader) {
         Ok(content) if reader.is_empty() => content,
@@ -44,11 +45,12 @@ fn content(stage: &Stage, kind: u8, bytes: &[u8]) -> Content {
     }
 }
 
-/// One of the real messages, edited: a byte picks it, each three after it are a place and what is
-/// XORed there; an odd rest cuts it short.
+/// One of the real messages, edited. The first byte picks the message; each three bytes after it are
+/// a place and a value to XOR there; a single byte that is left cuts the message short.
 fn edited(messages: &[Vec<u8>], bytes: &[u8]) -> Option<Forged> {
     let (pick, edits) = bytes.split_first()?;
     let original = messages.get(usize::from(*pick) % messages.len())?;
+
     let mut message = original.clone();
     let mut chunks = edits.chunks_exact(3);
     for edit in &mut chunks {
@@ -62,14 +64,15 @@ fn edited(messages: &[Vec<u8>], bytes: &[u8]) -> Option<Forged> {
     if let [cut] = chunks.remainder() {
         message.truncate(message.len().saturating_sub(usize::from(*cut)));
     }
+
     let public = MlsMessage::from_bytes(&message)
         .is_ok_and(|m| matches!(m.body, MlsMessageBody::PublicMessage(_)));
     Some(Forged { edited: message != *original, unconfirmed: false, message, public })
 }
 
-/// The message that a kind and bytes stand for; none if they stand for nothing.
+/// The message that a kind and bytes stand for; none if they stand for none.
 ///
-/// The kind modulo 8 says how it is made, the rest is told to what is made so.
+/// The kind modulo 8 decides how the message is made; the higher bits are a parameter of that way.
 pub(super) fn forged(stage: &Stage, kind: u8, bytes: &[u8]) -> Option<Forged> {
     let insider = &stage.insider;
     let more = kind / 8;
@@ -91,6 +94,7 @@ pub(super) fn forged(stage: &Stage, kind: u8, bytes: &[u8]) -> Option<Forged> {
         }
         _ => (outside(stage, more, bytes), true),
     };
+
     let commit = |m: &MlsMessage| m.content_type() == Some(ContentType::Commit);
     let config = stage::config();
     let reader = Reader::with_proposals(&message, &config.proposals);
@@ -103,7 +107,7 @@ fn public(insider: &Insider, content: FramedContent) -> Vec<u8> {
     insider.tagged(&PROVIDER, signed)
 }
 
-/// Content, correctly signed, as a PrivateMessage of the generation that the first byte says.
+/// Correctly signed content in a PrivateMessage of the generation in the first byte.
 fn private(stage: &Stage, kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
     let insider = &stage.insider;
     let (generation, body) = bytes.split_first()?;
@@ -111,6 +115,7 @@ fn private(stage: &Stage, kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
     if kind & 8 != 0 {
         repair(stage, &mut content, kind & 4 != 0);
     }
+
     let header = insider.framed(content);
     let signed = insider.sign(&PROVIDER, WireFormat::PRIVATE_MESSAGE, header.clone());
     let content = PrivateMessageContent { content: signed.content.content, auth: signed.auth };
@@ -120,7 +125,7 @@ fn private(stage: &Stage, kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
     insider.sealed(&PROVIDER, &mut rng, &header, &w.finish(), (generation & 63).into())
 }
 
-/// Any bytes behind the AEAD.
+/// Any bytes, sealed as the content of a PrivateMessage.
 fn sealed(insider: &Insider, kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
     let (generation, plaintext) = bytes.split_first()?;
     let content = match content_type(kind) {
@@ -133,7 +138,7 @@ fn sealed(insider: &Insider, kind: u8, bytes: &[u8]) -> Option<Vec<u8>> {
     insider.sealed(&PROVIDER, &mut rng, &header, plaintext, (generation & 63).into())
 }
 
-/// From outside: a new member's commit or proposal, or an external sender's.
+/// A message from outside: a new member's commit or proposal, or an external sender's proposal.
 fn outside(stage: &Stage, kind: u8, bytes: &[u8]) -> Vec<u8> {
     let Stage { insider, stranger, .. } = stage;
     let (who, sender, commit) = match kind % 4 {
@@ -157,7 +162,7 @@ fn proposals(commit: &mut Commit) -> impl Iterator<Item = &mut Proposal> {
     })
 }
 
-/// Members, but for alice, that a commit removes.
+/// The members other than alice that a commit removes.
 fn removed(stage: &Stage, commit: &mut Commit) -> Vec<LeafIndex> {
     let mut removes: Vec<_> = proposals(commit)
         .filter_map(|proposal| match proposal {
@@ -171,7 +176,7 @@ fn removed(stage: &Stage, commit: &mut Commit) -> Vec<LeafIndex> {
     removes
 }
 
-/// Gives what a new member commits a path that opens.
+/// Gives a new member's commit a path that opens.
 fn outside_path(stage: &Stage, commit: &mut Commit) {
     let removes = removed(stage, commit);
     if let Some(path) = &mut commit.path {
@@ -182,8 +187,8 @@ fn outside_path(stage: &Stage, commit: &mut Commit) {
     }
 }
 
-/// Signs everything in content that has a signature of its own; a path can be made anew, so that it
-/// opens.
+/// Signs everything in content that has a signature of its own. A `fresh` path replaces the commit's
+/// path, so that it opens.
 fn repair(stage: &Stage, content: &mut Content, fresh: bool) {
     match content {
         Content::Application(_) => {}
@@ -238,7 +243,7 @@ pub(super) fn proposal_list(stage: &Stage, input: &mut Input<'_>) -> Vec<Proposa
     list
 }
 
-/// What authenticates content that nobody signed, for those who make seeds.
+/// The plaintext of content with any authentication data, for seeds.
 pub(super) fn plaintext(content: Content, auth: FramedContentAuthData) -> Vec<u8> {
     let mut w = Writer::new();
     PrivateMessageContent { content, auth }.encode_padded(0, &mut w).expect("an encoding");

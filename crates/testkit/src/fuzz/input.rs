@@ -1,6 +1,6 @@
-//! What the other end of a fuzzer decides by.
+//! Bytes as decisions.
 
-/// Bytes that say what to do, read from the front. Where there are none left, it reads zeros.
+/// Bytes that decide what a run does, read from the front. Zeros follow the last byte.
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
@@ -14,7 +14,7 @@ impl<'a> Input<'a> {
         u16::from_be_bytes([self.byte(), self.byte()])
     }
 
-    /// As many bytes as a length before them says, at most all.
+    /// Bytes after their length; all that are left if the length exceeds them.
     pub(super) fn chunk(&mut self) -> &'a [u8] {
         let length = usize::from(self.u16()).min(self.0.len());
         let (chunk, rest) = self.0.split_at(length);

@@ -1,25 +1,26 @@
-//! What lets one in: Welcomes and GroupInfos.
+//! Welcomes, GroupInfos and key packages.
 
 use super::built;
 use super::input::Input;
 use super::stage::{self, Stage};
-use crate::SeededRng;
-use crate::forge::OpenWelcome;
-use crate::party::{NOW, PROVIDER, Peer, SUITE};
+use crate::forge::{OpenWelcome, sign_key_package};
+use crate::party::{NOW, PROVIDER, Peer, SUITE, rows_of, signer};
+use crate::{SeededRng, accepting};
 use conclave_crypto::{Secret, Suite};
 use conclave_group::{
-    Error, ExternalJoinOptions, ExternalJoinStage, OwnKeyPackage, ValidKeyPackage, Verdict,
-    WelcomeStage,
+    Error, ExternalJoinOptions, ExternalJoinStage, Group, NewGroup, OwnKeyPackage, ValidKeyPackage,
+    Verdict,
 };
 use conclave_tree::UnverifiedTree;
-use conclave_wire::{Decode, ExtensionType, GroupInfo, GroupSecrets, KeyPackage};
+use conclave_wire::{Decode, ExtensionType, GroupInfo, GroupSecrets, KeyPackage, LeafIndex};
 
-/// Gives a newcomer a Welcome or a GroupInfo that a member has made of any bytes, or them as they
-/// are. Who gets in has rows that say where.
+/// Gives a newcomer a Welcome or a GroupInfo that a member has made of any bytes, or the bytes as
+/// they are. The rows of a newcomer that gets in load again.
 pub fn join(bytes: &[u8]) {
     stage::with(|stage| {
         let mut input = Input(bytes);
-        let (kind, flags) = (input.byte(), input.byte());
+        let kind = input.byte();
+        let flags = input.byte();
         let _ = match kind % 6 {
             0 => welcomed(input.0, &stage.newcomer, None),
             1 | 2 => welcome(stage, flags, &mut input),
@@ -30,18 +31,21 @@ pub fn join(bytes: &[u8]) {
     });
 }
 
-/// A copy of the real Welcome, open.
+/// A copy of the real Welcome, opened.
 fn open(stage: &Stage) -> OpenWelcome {
     let OpenWelcome { secrets, info, .. } = &stage.welcome;
     stage.welcome.with(secrets.clone(), info.clone())
 }
 
-/// A Welcome whose GroupInfo and secrets the bytes say; the flags say what is put right: 1 the tree
-/// hash, 2 the confirmation tag, 4 the signer.
+/// A Welcome with the GroupInfo and secrets of the bytes. A cleared flag puts a field right: 1 the
+/// tree hash, 2 the confirmation tag, 4 the signer.
 fn welcome(stage: &Stage, flags: u8, input: &mut Input<'_>) -> Result<(), Error> {
     let suite = Suite::new(&PROVIDER, SUITE).expect("suite 1");
     let mut open = open(stage);
-    let (info, secrets, tree) = (input.chunk(), input.chunk(), input.chunk());
+    let info = input.chunk();
+    let secrets = input.chunk();
+    let tree = input.chunk();
+
     if !info.is_empty() {
         open.info = GroupInfo::from_bytes(info)
             .unwrap_or_else(|_| built::group_info(stage, &mut Input(info), &open.info));
@@ -52,6 +56,7 @@ fn welcome(stage: &Stage, flags: u8, input: &mut Input<'_>) -> Result<(), Error>
         let psks = open.secrets.psks.iter();
         open.psks = psks.map(|id| (id.clone(), Secret::zero(32))).collect();
     }
+
     put_right(&suite, &mut open.info, flags, tree);
     if flags & 2 == 0 {
         open.confirm(&suite);
@@ -61,7 +66,7 @@ fn welcome(stage: &Stage, flags: u8, input: &mut Input<'_>) -> Result<(), Error>
     welcomed(&message, &stage.newcomer, (!tree.is_empty()).then_some(tree))
 }
 
-/// Gives a GroupInfo the hash of the tree that goes with it, and alice as who signs.
+/// Gives a GroupInfo the hash of its tree, and alice as its signer.
 fn put_right(suite: &Suite<'_>, info: &mut GroupInfo, flags: u8, apart: &[u8]) {
     let within = info.extensions.iter().find(|e| e.extension_type == ExtensionType::RATCHET_TREE);
     let within = within.map(|e| e.extension_data.clone());
@@ -72,34 +77,29 @@ fn put_right(suite: &Suite<'_>, info: &mut GroupInfo, flags: u8, apart: &[u8]) {
         info.group_context.tree_hash = tree.tree_hash().into();
     }
     if flags & 4 == 0 {
-        info.signer = conclave_wire::LeafIndex(0);
+        info.signer = LeafIndex(0);
     }
 }
 
 fn welcomed(message: &[u8], own: &OwnKeyPackage, tree: Option<&[u8]>) -> Result<(), Error> {
-    let stage = WelcomeStage::open(&PROVIDER, stage::config(), message, own)?;
-    let psks: Vec<_> =
-        stage.psks().iter().map(|id| (id.psktype.clone(), Secret::zero(32))).collect();
-    let join = stage.join(&PROVIDER, &psks, tree, None)?;
-    let verdicts = vec![Verdict::Accept; join.credentials().len()];
-    settled(join.resolve(&verdicts)?)
-}
-
-/// That a new group's rows load, as what they were stored from.
-fn settled(new: conclave_group::NewGroup) -> Result<(), Error> {
-    let peer = Peer::settle(new, 0);
-    peer.check();
-    let again = conclave_group::Group::load(&PROVIDER, stage::config(), peer.rows.clone());
-    let mut rows = crate::party::Rows::new();
-    again.expect("what was stored").rows()?.apply_to(&mut rows);
-    assert_eq!(rows, peer.rows);
+    let psks = accepting::same_psk(&[0; 32]);
+    settled(accepting::join(&PROVIDER, stage::config(), message, own, psks, tree, None)?);
     Ok(())
 }
 
-/// A GroupInfo of the bytes, signed by alice, and perhaps a tree that comes apart.
+/// Checks that a new group's rows load as the group that they were stored from.
+fn settled(new: NewGroup) {
+    let peer = Peer::settle(new, 0);
+    peer.check();
+    let again = Group::load(&PROVIDER, stage::config(), peer.rows.clone());
+    assert_eq!(rows_of(again.expect("its own rows").rows()), peer.rows);
+}
+
+/// Joins by a GroupInfo of the bytes, which alice signs; perhaps with the tree apart from it.
 fn group_info(stage: &Stage, flags: u8, input: &mut Input<'_>) -> Result<(), Error> {
     let suite = Suite::new(&PROVIDER, SUITE).expect("suite 1");
-    let (info, tree) = (input.chunk(), input.chunk());
+    let info = input.chunk();
+    let tree = input.chunk();
     let mut info = GroupInfo::from_bytes(info)
         .unwrap_or_else(|_| built::group_info(stage, &mut Input(info), &stage.info));
     put_right(&suite, &mut info, flags, tree);
@@ -114,27 +114,24 @@ fn from_outside(message: &[u8], flags: u8) -> Result<(), Error> {
 /// Joins by an external commit.
 fn enter(message: &[u8], tree: Option<&[u8]>, flags: u8) -> Result<(), Error> {
     let stage = ExternalJoinStage::open(&PROVIDER, stage::config(), message, tree)?;
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    let verdicts = accepting::all(stage.credentials());
+    let signer = signer(stage.context().cipher_suite, 9);
     let options = ExternalJoinOptions {
-        leaf: stage::leaf("frank"),
-        signer: crate::party::signer(stage.context().cipher_suite, 9),
-        removes: (flags & 8 != 0).then_some(conclave_wire::LeafIndex((flags / 64).into())),
-        psks: Vec::new(),
-        authenticated_data: Vec::new(),
-        group_info: None,
+        replaces: (flags & 8 != 0).then_some(LeafIndex((flags / 64).into())),
+        ..ExternalJoinOptions::new(stage::leaf("frank"), signer)
     };
-    let made = stage.commit(&PROVIDER, &mut SeededRng::from_u64(9), &verdicts, options)?;
-    settled(made.group)
+    settled(stage.commit(&PROVIDER, &mut SeededRng::from_u64(9), &verdicts, options)?.group);
+    Ok(())
 }
 
-/// Checks a key package; the flags say whether its signatures are put right.
+/// Checks a key package. A cleared flag puts its signatures right.
 fn key_package(stage: &Stage, flags: u8, bytes: &[u8]) -> Result<(), Error> {
     let suite = Suite::new(&PROVIDER, SUITE)?;
     let mut package = KeyPackage::from_bytes(bytes)
         .unwrap_or_else(|_| built::key_package(stage, &mut Input(bytes)));
     if flags & 1 == 0 {
         package.leaf_node.signature_key = stage.stranger.signer.public.clone();
-        crate::forge::sign_key_package(&suite, &mut package, &stage.stranger.signer);
+        sign_key_package(&suite, &mut package, &stage.stranger.signer);
     }
     ValidKeyPackage::check(&PROVIDER, NOW, &stage::config(), package)?.resolve(Verdict::Accept)?;
     Ok(())

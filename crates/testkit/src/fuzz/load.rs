@@ -2,9 +2,9 @@
 
 use super::input::Input;
 use super::messages::{observed, received};
-use super::stage::{self, GROUP, Stage, TIME};
+use super::stage::{self, GROUP, Stage};
 use crate::SeededRng;
-use crate::party::{PROVIDER, Rows, pending_id};
+use crate::party::{NOW, PROVIDER, Rows, pending_id, rows_of};
 use conclave_crypto::Secret;
 use conclave_group::rows::{FORMAT, RowKey, Table, content};
 use conclave_group::{CommitOptions, Group, Observer};
@@ -12,7 +12,7 @@ use conclave_group::{CommitOptions, Group, Observer};
 /// How many changes one run makes to the rows.
 const CHANGES: usize = 6;
 
-/// A row's content as it is stored: with version and checksum.
+/// A row's content as it is stored, with version and checksum.
 pub(super) fn sealed(key: &RowKey, content: &[u8]) -> Secret {
     let mut row = content.to_vec();
     row.push(FORMAT);
@@ -26,14 +26,17 @@ pub(super) fn sealed(key: &RowKey, content: &[u8]) -> Secret {
     Secret::new(row)
 }
 
-/// Changes a row as the bytes say: what to do, to which row, and with what.
+/// Changes a row. The bytes decide which row, how, and with what.
 fn change(rows: &mut Rows, input: &mut Input<'_>) {
-    let (how, place) = (input.byte(), input.u16());
+    let how = input.byte();
+    let place = input.u16();
     let body = input.chunk();
+
     let keys: Vec<RowKey> = rows.keys().copied().collect();
     let Some(key) = keys.get(usize::from(place) % keys.len().max(1)) else { return };
     let Some(row) = rows.get(key).cloned() else { return };
     let old = content(&row).unwrap_or_default();
+
     match how % 8 {
         0..=2 => {
             rows.insert(*key, sealed(key, body));
@@ -69,38 +72,34 @@ fn key_of(bytes: &[u8]) -> Option<RowKey> {
     let (epoch, rest) = rest.split_first_chunk()?;
     let (index, _) = rest.split_first_chunk()?;
     let table = Table::from_number(table % 15)?;
-    let (epoch, index) = (u64::from_be_bytes(*epoch), u64::from_be_bytes(*index));
+    let epoch = u64::from_be_bytes(*epoch);
+    let index = u64::from_be_bytes(*index);
     Some(RowKey { table, epoch, index })
 }
 
-/// Loads a member or an observer from changed rows; mostly with right checksums. What loads can be
-/// stored again, is then the same, and goes on without a panic. It may be wrong: hashes in rows whose
-/// checksums are right are believed.
+/// Loads a member or an observer from changed rows, most of them with right checksums. A state that
+/// loads can be stored and loaded again as the same state, and takes steps without a panic. It may be
+/// wrong: hashes in rows with right checksums are believed.
 pub fn load(bytes: &[u8]) {
     stage::with(|stage| {
         let mut input = Input(bytes);
         let what = input.byte();
         let observer = what % 4 == 3;
-        let mut rows = match observer {
-            true => stage::observer_rows(&stage.observer),
-            false => stage.bob.rows.clone(),
-        };
+        let mut rows =
+            if observer { rows_of(stage.observer.rows()) } else { stage.bob.rows.clone() };
+
         let mut changes = 0;
         while !input.is_empty() && changes < CHANGES {
             change(&mut rows, &mut input);
             changes += 1;
         }
-        match observer {
-            true => observer_of(stage, rows, what / 4),
-            false => member_of(stage, rows, what / 4),
+
+        if observer {
+            observer_of(stage, rows, what / 4);
+        } else {
+            member_of(stage, rows, what / 4);
         }
     });
-}
-
-fn all(group: &Group) -> Rows {
-    let mut rows = Rows::new();
-    group.rows().expect("what loads can be stored").apply_to(&mut rows);
-    rows
 }
 
 /// One of the real messages.
@@ -111,26 +110,28 @@ fn pick(stage: &Stage, number: u8) -> &[u8] {
 
 fn member_of(stage: &Stage, rows: Rows, message: u8) {
     let Ok(mut group) = Group::load(&PROVIDER, stage::config(), rows) else { return };
-    let rows = all(&group);
+    let rows = rows_of(group.rows());
     let again = Group::load(&PROVIDER, stage::config(), rows.clone());
-    assert_eq!(all(&again.expect("what is stored can be loaded")), rows);
+    assert_eq!(rows_of(again.expect("what is stored can be loaded").rows()), rows);
+
     let mut fold = group.fold();
     if let Ok(Some(step)) = received(fold.state(), pick(stage, message)) {
         fold.push(step).expect("computed from this state");
     }
-    if let Ok(step) = fold.state().commit_accepted(&PROVIDER, TIME, &pending_id(fold.state())) {
+    if let Ok(step) = fold.state().commit_accepted(&PROVIDER, NOW, &pending_id(fold.state())) {
         fold.push(step).expect("computed from this state");
     }
     let mut rng = SeededRng::from_u64(0);
-    let _ = fold.state().commit(&PROVIDER, &mut rng, TIME, CommitOptions::default());
+    let _ = fold.state().commit(&PROVIDER, &mut rng, NOW, CommitOptions::default());
+
     drop(fold);
-    assert_eq!(all(&group), rows, "undone");
+    assert_eq!(rows_of(group.rows()), rows, "undone");
 }
 
 fn observer_of(stage: &Stage, rows: Rows, message: u8) {
     let Ok(observer) = Observer::load(&PROVIDER, stage::config(), rows) else { return };
-    let rows = stage::observer_rows(&observer);
+    let rows = rows_of(observer.rows());
     let again = Observer::load(&PROVIDER, stage::config(), rows.clone());
-    assert_eq!(stage::observer_rows(&again.expect("what is stored can be loaded")), rows);
+    assert_eq!(rows_of(again.expect("what is stored can be loaded").rows()), rows);
     let _ = observed(&observer, pick(stage, message));
 }

@@ -3,14 +3,14 @@
 use super::built;
 use super::forged::{Forged, forged, proposal_list};
 use super::input::Input;
-use super::stage::{self, GROUP, Stage, TIME};
-use crate::SeededRng;
-use crate::party::{ALL, NotWritten, PROVIDER, Rows, SUITE, pending_id};
+use super::stage::{self, GROUP, Stage};
+use crate::party::{ALL, NOW, NotWritten, PROVIDER, Rows, SUITE, pending_id, rows_of};
+use crate::{SeededRng, accepting};
 use conclave_crypto::{Secret, Suite};
 use conclave_group::rows::Batch;
 use conclave_group::{
-    Answers, CommitOptions, Error, Event, Fold, Framing, Group, NewProposal, Observer,
-    ObserverStage, Received, Refused, State, Transition, ValidKeyPackage, Verdict,
+    CommitOptions, Error, Event, Fold, Framing, Group, NewProposal, Observer, ObserverEvent,
+    Refused, State, Transition, ValidKeyPackage, Verdict,
 };
 use conclave_tree::RatchetTree;
 use conclave_wire::{Decode, GroupInfo, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage};
@@ -18,40 +18,24 @@ use conclave_wire::{Decode, GroupInfo, PreSharedKeyId, Proposal, PskType, Resump
 /// How many messages one run delivers, each to the state after the last.
 const MESSAGES: usize = 4;
 
-/// What a message leads to at a member, all credentials accepted and all PSKs known.
+/// The step that a message leads a member to. All clients know every PSK: it is zero.
 pub(super) fn received(
     group: &Group,
     message: &[u8],
-) -> Result<Option<Transition<Group>>, Refused> {
-    Ok(Some(match group.process(&PROVIDER, TIME, message)? {
-        Received::Application(step) | Received::OwnCommit(step) => step,
-        Received::Known => return Ok(None),
-        Received::Proposal(stage) => {
-            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            stage.resolve(group, &verdicts)?
-        }
-        Received::Commit(stage) => {
-            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            let psks = stage.psks().iter().map(known).collect();
-            stage.resolve(group, &PROVIDER, TIME, &Answers { verdicts, psks })?
-        }
-    }))
+) -> Result<Option<Transition<Group, Event>>, Refused> {
+    accepting::process(group, &PROVIDER, NOW, message, accepting::same_psk(&[0; 32]))
 }
 
-/// Everybody knows every PSK: it is zero.
-fn known(id: &PreSharedKeyId) -> (PskType, Secret) {
-    (id.psktype.clone(), Secret::zero(32))
+/// The step that a public message leads an observer to.
+pub(super) fn observed(
+    observer: &Observer,
+    message: &[u8],
+) -> Result<Transition<Observer, ObserverEvent>, Error> {
+    accepting::observe(observer, &PROVIDER, message)
 }
 
-/// What a public message leads to at an observer, all credentials accepted.
-pub(super) fn observed(observer: &Observer, message: &[u8]) -> Result<Transition<Observer>, Error> {
-    let stage = observer.process(&PROVIDER, message)?;
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    stage.resolve(observer, &PROVIDER, &verdicts)
-}
-
-/// Undoes a fold. Until then, what it would have written and the state have to be one, and what is
-/// cached has to be what can be computed.
+/// Undoes a fold, after a check that the rows which it would write are those of the state, and that
+/// cached values are right.
 fn undo<S: State>(
     fold: Fold<'_, S>,
     mut stored: Rows,
@@ -60,17 +44,16 @@ fn undo<S: State>(
 ) {
     let suite = Suite::new(&PROVIDER, SUITE).expect("suite 1");
     tree(fold.state()).check_caches(&suite).expect("cached values are right");
-    let mut rows = Rows::new();
-    all(fold.state()).expect("rows").apply_to(&mut rows);
+    let rows = rows_of(all(fold.state()));
     let undone = fold.commit(|write| {
         write.batch.apply_to(&mut stored);
         Err::<(), _>(NotWritten)
     });
     assert!(undone.is_err());
-    assert_eq!(stored, rows, "what would be stored is not what the state is");
+    assert_eq!(stored, rows, "the rows to write are not those of the state");
 }
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(PartialEq, Eq)]
 enum Taken {
     /// It changed nothing.
@@ -85,22 +68,23 @@ enum Taken {
 fn take(fold: &mut Fold<'_, Group>, forged: &Forged) -> Taken {
     let (step, taken) = match received(fold.state(), &forged.message) {
         Ok(step) => (step, Taken::Message),
-        Err(refused) => (refused.key_deletion.map(|step| *step), Taken::Key),
+        Err(refused) => (refused.key_deletion.map(|step| step.untyped()), Taken::Key),
     };
     let Some(step) = step else { return Taken::Nothing };
+
     let epoch = fold.state().epoch();
     fold.push(step).expect("computed from this state");
     if taken == Taken::Message {
         assert!(!forged.edited, "an edited message was accepted");
         let moved = fold.state().epoch() != epoch;
-        assert!(!moved || !forged.unconfirmed, "a commit that nobody confirms was accepted");
+        assert!(!moved || !forged.unconfirmed, "a commit without a confirmation was accepted");
     }
     taken
 }
 
-/// Gives a live member messages, one after the other: real ones, edited, and any that an insider can
-/// make. No edited one is accepted, and no commit without the next epoch's secrets; rows and state
-/// stay one.
+/// Gives a live member messages, one after the other: real ones, edited ones, and any that an insider
+/// can make. The member accepts no edited message and no commit made without the next epoch's
+/// secrets, and its rows stay those of its state.
 pub fn process(bytes: &[u8]) {
     stage::with(|stage| {
         let mut input = Input(bytes);
@@ -121,8 +105,9 @@ pub fn process(bytes: &[u8]) {
     });
 }
 
-/// Gives a live member and an observer whatever a member can sign. What a member accepts in public,
-/// an observer does; what a member can commit, the others accept, and arrive where it does.
+/// Gives a live member and an observer anything that a member can sign. An observer accepts every
+/// public message that a member accepts. The others accept whatever a member can commit, and reach
+/// the same epoch.
 pub fn insider(bytes: &[u8]) {
     stage::with(|stage| {
         let mut input = Input(bytes);
@@ -131,6 +116,7 @@ pub fn insider(bytes: &[u8]) {
             return honest(stage, kind / 8, &mut input);
         }
         let Some(forged) = forged(stage, kind, input.0) else { return };
+
         let taken = take(&mut stage.bob.group.fold(), &forged);
         let observed = observed(&stage.observer, &forged.message);
         if forged.public && taken == Taken::Message {
@@ -139,11 +125,11 @@ pub fn insider(bytes: &[u8]) {
     });
 }
 
-/// The proposal, as one asks for it.
+/// A proposal as its proposer asks for it.
 fn wanted(proposal: Proposal) -> Option<NewProposal> {
     Some(match proposal {
         Proposal::Add(package) => {
-            let stage = ValidKeyPackage::check(&PROVIDER, TIME, &stage::config(), *package).ok()?;
+            let stage = ValidKeyPackage::check(&PROVIDER, NOW, &stage::config(), *package).ok()?;
             NewProposal::Add(Box::new(stage.resolve(Verdict::Accept).ok()?))
         }
         Proposal::Remove(leaf) => NewProposal::Remove(leaf),
@@ -173,7 +159,7 @@ fn provided(proposals: &[NewProposal]) -> Vec<(PskType, Secret)> {
     psks.map(|psk| (psk, Secret::zero(32))).collect()
 }
 
-/// Lets alice commit what the bytes list. If she can, the others accept it.
+/// Lets alice commit the proposals that the bytes list. If she can, the others accept the commit.
 fn honest(stage: &mut Stage, flags: u8, input: &mut Input<'_>) {
     let proposals: Vec<_> = proposal_list(stage, input).into_iter().filter_map(wanted).collect();
     let encrypt = flags & 1 != 0;
@@ -187,16 +173,15 @@ fn honest(stage: &mut Stage, flags: u8, input: &mut Input<'_>) {
         group_info: (flags & 16 != 0).then_some(ALL),
         ..CommitOptions::default()
     };
+
     let alice = &mut stage.alice;
     let mut rng = SeededRng::from_u64(0);
-    let Ok(step) = alice.group.commit(&PROVIDER, &mut rng, TIME, options) else { return };
+    let Ok(step) = alice.group.commit(&PROVIDER, &mut rng, NOW, options) else { return };
     let mut fold = alice.group.fold();
     fold.push(step).expect("computed from this state");
-    let step = fold
-        .state()
-        .commit_accepted(&PROVIDER, TIME, &pending_id(fold.state()))
-        .expect("an own commit is accepted");
-    fold.push(step).expect("computed from this state");
+    let id = pending_id(fold.state());
+    let step = fold.state().commit_accepted(&PROVIDER, NOW, &id);
+    fold.push(step.expect("it accepts its own commit")).expect("computed from this state");
     let authenticator = fold.state().epoch_authenticator().expect("a member").clone();
     let mut commit = Vec::new();
     let _ = fold.commit(|write| {
@@ -206,25 +191,27 @@ fn honest(stage: &mut Stage, flags: u8, input: &mut Input<'_>) {
         Err::<(), _>(NotWritten)
     });
     alice.check();
+
     let bob = &mut stage.bob;
     let step = received(&bob.group, &commit).expect("a member accepts what a member commits");
     let before = bob.group.epoch();
     let mut fold = bob.group.fold();
     fold.push(step.expect("a new commit")).expect("computed from this state");
-    // Whoever is removed stays where it is.
+    // A removed member stays in its epoch.
     if fold.state().epoch() != before {
         let here = fold.state().epoch_authenticator().expect("a member");
-        assert_eq!(*here, authenticator, "the members part");
+        assert_eq!(*here, authenticator, "the members disagree");
     }
     undo(fold, bob.rows.clone(), Group::rows, Group::tree);
+
     if !encrypt {
         let observed = observed(&stage.observer, &commit);
         assert!(observed.is_ok(), "an observer refuses what a member commits: {observed:?}");
     }
 }
 
-/// Gives an observer messages, one after the other, as [`process`] does to a member, and GroupInfos
-/// that a member signed. Its rows and state stay one.
+/// Gives an observer messages, one after the other, as [`process`] gives them to a member, and
+/// GroupInfos that a member signed. The observer's rows stay those of its state.
 pub fn observer(bytes: &[u8]) {
     stage::with(|stage| {
         let mut input = Input(bytes);
@@ -238,27 +225,29 @@ pub fn observer(bytes: &[u8]) {
                 _ => forged(stage, kind, body).map(|forged| (forged.message, false)),
             });
         }
-        let stored = stage::observer_rows(&stage.observer);
+
+        let stored = rows_of(stage.observer.rows());
         let mut fold = stage.observer.fold();
         let mut steps = 0;
         for (message, info) in given {
-            let step = match info {
-                true => taken(fold.state(), &message),
-                false => observed(fold.state(), &message).ok(),
+            let pushed = if info {
+                taken(fold.state(), &message).map(|step| fold.push(step))
+            } else {
+                observed(fold.state(), &message).ok().map(|step| fold.push(step))
             };
-            if let Some(step) = step {
-                fold.push(step).expect("computed from this state");
+            if let Some(pushed) = pushed {
+                pushed.expect("computed from this state");
                 steps += 1;
             }
         }
         if steps > 0 {
             undo(fold, stored.clone(), Observer::rows, Observer::tree);
-            assert_eq!(stage::observer_rows(&stage.observer), stored);
+            assert_eq!(rows_of(stage.observer.rows()), stored);
         }
     });
 }
 
-/// A GroupInfo, signed by a member.
+/// A GroupInfo that a member has signed.
 fn group_info(stage: &Stage, bytes: &[u8]) -> Vec<u8> {
     let mut info = GroupInfo::from_bytes(bytes)
         .unwrap_or_else(|_| built::group_info(stage, &mut Input(bytes), &stage.info));
@@ -266,11 +255,9 @@ fn group_info(stage: &Stage, bytes: &[u8]) -> Vec<u8> {
     stage.insider.group_info(&PROVIDER, info)
 }
 
-/// Takes a GroupInfo, and opens it as one who does not know the group.
+/// Gives a GroupInfo to the observer, and to another one that does not know the group.
 fn taken(observer: &Observer, message: &[u8]) -> Option<Transition<Observer>> {
-    if let Ok(stage) = ObserverStage::open(&PROVIDER, stage::config(), message, None) {
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        let other = stage.resolve(&verdicts).expect("accepted");
+    if let Ok(other) = accepting::watch(&PROVIDER, stage::config(), message) {
         let suite = Suite::new(&PROVIDER, SUITE).expect("suite 1");
         other.tree().check_caches(&suite).expect("cached values are right");
         reloads(&other);
@@ -278,9 +265,9 @@ fn taken(observer: &Observer, message: &[u8]) -> Option<Transition<Observer>> {
     observer.take_group_info(&PROVIDER, message).ok()
 }
 
-/// That an observer is what its rows say.
+/// Checks that an observer's rows load as the same observer.
 fn reloads(observer: &Observer) {
-    let rows = stage::observer_rows(observer);
+    let rows = rows_of(observer.rows());
     let again = Observer::load(&PROVIDER, stage::config(), rows.clone()).expect("its own rows");
-    assert_eq!(stage::observer_rows(&again), rows);
+    assert_eq!(rows_of(again.rows()), rows);
 }

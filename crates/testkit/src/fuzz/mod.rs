@@ -1,12 +1,13 @@
-//! What fuzzing feeds: decoders, a live member, an observer, joiners, and the loader of stored state.
+//! The functions that a fuzzer feeds: decoders, a live member, an observer, joiners, and the loader
+//! of stored state.
 //!
-//! Each function takes any bytes and panics if something is not as it has to be. The fuzz targets
-//! in `fuzz/` call them with bytes that a fuzzer found, the tests here with those that one has
-//! found before, and with random ones.
+//! Each function takes any bytes and panics if an invariant does not hold. The fuzz targets in
+//! `fuzz/` call them with bytes that a fuzzer finds, the tests here with bytes that a fuzzer has
+//! found before and with random ones.
 //!
-//! Random bytes stay outside a member's door: a signature, a MAC, an AEAD, a row's checksum refuses
-//! them. So the bytes are mostly taken as what stands behind that door, and are signed and sealed by
-//! an [`Insider`](crate::forge::Insider) as a member does that breaks rules.
+//! A signature, a MAC, an AEAD or a row's checksum refuses random bytes before anything else looks at
+//! them. So most functions take the bytes as what lies behind these checks: an
+//! [`Insider`](crate::forge::Insider), a member that breaks rules, signs and seals them.
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod built;
@@ -27,7 +28,7 @@ pub use seeds::seeds;
 
 use crate::party::{PROVIDER, SUITE};
 use conclave_crypto::Suite;
-use conclave_tree::UnverifiedTree;
+use conclave_tree::{TreeRead, UnverifiedTree};
 use conclave_wire::{
     Commit, Decode, Encode, GroupContext, GroupInfo, GroupSecrets, KeyPackage, LeafNode,
     MlsMessage, PrivateMessageContent, Proposal, RatchetTreeExtension, Reader, SenderData, Welcome,
@@ -37,7 +38,7 @@ use conclave_wire::{
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
-/// The names of the targets, with their functions.
+/// The targets by name.
 pub const TARGETS: [(&str, Target); 6] = [
     ("decode", decode),
     ("process", process),
@@ -47,8 +48,8 @@ pub const TARGETS: [(&str, Target); 6] = [
     ("load", load),
 ];
 
-/// Decodes the bytes behind the first, which says as what, as something that comes from outside.
-/// What decodes encodes to the same bytes, and does not decode with a byte more.
+/// Decodes the bytes after the first, which chooses one of the structures that come from outside.
+/// A value that decodes encodes to the same bytes, and does not decode with one byte more.
 pub fn decode(bytes: &[u8]) {
     fn canonical<T: Decode + Encode>(bytes: &[u8]) {
         let config = stage::config();
@@ -60,6 +61,7 @@ pub fn decode(bytes: &[u8]) {
         let longer = Reader::with_proposals(&longer, &config.proposals);
         assert!(T::from_reader(longer).is_err(), "a trailing byte was ignored");
     }
+
     let Some((kind, bytes)) = bytes.split_first() else { return };
     match kind % 14 {
         0 => canonical::<MlsMessage>(bytes),
@@ -78,21 +80,22 @@ pub fn decode(bytes: &[u8]) {
     }
 }
 
-/// Verifies a ratchet tree. One that verifies is encoded as it was.
+/// Verifies a ratchet tree. A tree that verifies encodes to the same bytes.
 fn tree(bytes: &[u8]) {
     let suite = Suite::new(&PROVIDER, SUITE).expect("suite 1");
     let Ok(tree) = UnverifiedTree::decode(&suite, bytes) else { return };
     let Ok(tree) = tree.verify(&suite, &stage::GROUP.into()) else { return };
-    assert_eq!(conclave_tree::TreeRead::to_extension_bytes(&tree).as_deref(), Ok(bytes));
+    assert_eq!(tree.to_extension_bytes().as_deref(), Ok(bytes));
     tree.check_caches(&suite).expect("cached values are right");
 }
 
-/// Decodes what an AEAD opened: content without its type, and padding.
+/// Decodes the plaintext of a PrivateMessage: content without its type, and padding.
 fn plaintext(kind: u8, bytes: &[u8]) {
     let kind = forged::content_type(kind);
     let config = stage::config();
     let reader = Reader::with_proposals(bytes, &config.proposals);
     let Ok(content) = PrivateMessageContent::decode_padded(kind, reader) else { return };
+
     let mut w = Writer::new();
     content.encode_padded(0, &mut w).expect("an encoding");
     let again = w.finish();

@@ -1,23 +1,25 @@
-//! What fuzzers start from: real messages, what is in them, and real rows.
+//! Inputs that a fuzzer starts from: real messages, their contents, and real rows.
 
 use super::forged::{encoded, plaintext};
 use super::stage::{self, Stage, decoded};
 use crate::forge::Insider;
-use crate::party::{PROVIDER, Rows};
+use crate::party::{CUSTOM_PROPOSALS, PROVIDER, Rows, SUITE, rows_of};
 use conclave_group::rows::content;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    Content, FramedContent, LeafIndex, MlsMessageBody, PreSharedKeyId, Proposal, ProposalOrRef,
-    PskType, ReInit, WireFormat,
+    Bytes, Content, ExtensionType, FramedContent, LeafIndex, LeafNode, LeafNodeSource,
+    MlsMessageBody, PreSharedKeyId, Proposal, ProposalOrRef, ProtocolVersion, PskType, ReInit,
+    WireFormat, Writer,
 };
+use std::collections::BTreeMap;
 
-/// A length and what it counts.
+/// Bytes after their length.
 fn chunk(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).expect("short").to_be_bytes();
     [&length, bytes].concat()
 }
 
-/// What [`super::input::Input`] reads back: a kind and a chunk.
+/// A kind and a chunk, as [`super::input::Input`] reads them.
 fn item(kind: u8, bytes: &[u8]) -> Vec<u8> {
     [vec![kind], chunk(bytes)].concat()
 }
@@ -34,7 +36,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     })
 }
 
-/// All public content of real messages, and some that no real one holds.
+/// All public content of real messages, and content that no real message holds.
 fn contents(stage: &Stage) -> Vec<FramedContent> {
     let mut all: Vec<_> = stage
         .messages
@@ -44,12 +46,13 @@ fn contents(stage: &Stage) -> Vec<FramedContent> {
             _ => None,
         })
         .collect();
+
     let insider = &stage.insider;
-    let body = conclave_wire::Bytes::from([3, 1, 2, 3]);
+    let body = Bytes::from([3, 1, 2, 3]);
     let reinit = ReInit {
         group_id: b"another".as_slice().into(),
-        version: conclave_wire::ProtocolVersion::MLS10,
-        cipher_suite: crate::party::SUITE,
+        version: ProtocolVersion::MLS_1_0,
+        cipher_suite: SUITE,
         extensions: Vec::new(),
     };
     let nonce = vec![7; 32].into();
@@ -57,8 +60,8 @@ fn contents(stage: &Stage) -> Vec<FramedContent> {
     let leaf = insider.tree.leaf(insider.own_leaf).expect("a member");
     let new = [
         Proposal::Add(Box::new(stage.newcomer.key_package().clone())),
-        Proposal::Update(Box::new(conclave_wire::LeafNode {
-            leaf_node_source: conclave_wire::LeafNodeSource::Update,
+        Proposal::Update(Box::new(LeafNode {
+            leaf_node_source: LeafNodeSource::Update,
             encryption_key: stage.newcomer.key_package().init_key.clone(),
             ..leaf
         })),
@@ -66,9 +69,10 @@ fn contents(stage: &Stage) -> Vec<FramedContent> {
         Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: nonce }),
         Proposal::ReInit(reinit),
         Proposal::GroupContextExtensions(insider.context.extensions.clone()),
-        Proposal::Custom { proposal_type: crate::party::CUSTOM_PROPOSALS[2], body },
+        Proposal::Custom { proposal_type: CUSTOM_PROPOSALS[2], body },
         Proposal::Custom { proposal_type: stage::EMPTY, body: Vec::new().into() },
     ];
+
     all.extend(new.iter().map(|p| insider.framed(Content::Proposal(p.clone()))));
     let listed = vec![new[0].clone(), new[3].clone(), new[6].clone()];
     all.push(insider.framed(Insider::commit(listed, None)));
@@ -76,7 +80,7 @@ fn contents(stage: &Stage) -> Vec<FramedContent> {
 }
 
 fn body(content: &Content) -> (u8, Vec<u8>) {
-    let mut w = conclave_wire::Writer::new();
+    let mut w = Writer::new();
     content.encode_body(&mut w).expect("an encoding");
     let kind = match content {
         Content::Proposal(_) => 0,
@@ -96,6 +100,7 @@ fn decode(stage: &Stage) -> Vec<Vec<u8>> {
             Content::Application(_) => {}
         }
     }
+
     let tree = stage.alice.group.tree().to_extension_bytes().expect("an encoding");
     let package = stage.newcomer.key_package();
     seeds.extend([
@@ -107,6 +112,7 @@ fn decode(stage: &Stage) -> Vec<Vec<u8>> {
         as_kind(9, tree.clone()),
         as_kind(11, tree),
     ]);
+
     let content = stage.insider.framed(Content::Application(b"hello".as_slice().into()));
     let signed = stage.insider.sign(&PROVIDER, WireFormat::PRIVATE_MESSAGE, content);
     seeds.push(as_kind(14 + 12, plaintext(signed.content.content, signed.auth)));
@@ -120,10 +126,12 @@ fn messages(stage: &Stage, observer: bool) -> Vec<Vec<u8>> {
     seeds.push(real.clone().rev().take(4).flat_map(|pick| item(0, &[pick])).collect());
     seeds.push(real.take(4).flat_map(|pick| item(0, &[pick])).collect());
     seeds.extend(stage.messages.iter().map(|m| item(1, m)));
+
     for framed in contents(stage) {
         seeds.extend(ways(stage, &framed).into_iter().map(|(kind, bytes)| item(kind, &bytes)));
     }
     seeds.extend(short().iter().map(|(kind, bytes)| item(*kind, bytes)));
+
     if observer {
         let MlsMessageBody::GroupInfo(info) = decoded(&stage.alice.group_info()) else {
             return seeds;
@@ -133,7 +141,7 @@ fn messages(stage: &Stage, observer: bool) -> Vec<Vec<u8>> {
     seeds
 }
 
-/// The kinds of message that content can be put into, with the bytes that say so.
+/// The kinds of message that can hold this content, each with the bytes that ask for it.
 fn ways(stage: &Stage, framed: &FramedContent) -> Vec<(u8, Vec<u8>)> {
     let (kind, bytes) = body(&framed.content);
     let generation = |bytes: &[u8]| [&[9], bytes].concat();
@@ -155,11 +163,12 @@ fn ways(stage: &Stage, framed: &FramedContent) -> Vec<(u8, Vec<u8>)> {
     ways
 }
 
-/// Few bytes, of which content is built: each kind of proposal alone and in a commit with a path,
-/// by each way that signs all that is in it.
+/// Few bytes, from which content is built: each kind of proposal alone and in a commit with a path,
+/// in each of the ways that sign everything in it.
 fn short() -> Vec<(u8, Vec<u8>)> {
     let kinds = (0..10).flat_map(|kind| {
-        let (alone, listed) = (vec![kind, 1], vec![1, 1, 1, kind, 1]);
+        let alone = vec![kind, 1];
+        let listed = vec![1, 1, 1, kind, 1];
         let sealed = |bytes: &[u8]| [&[9], bytes].concat();
         [
             (6, alone.clone()),
@@ -179,6 +188,7 @@ fn insider(stage: &Stage) -> Vec<Vec<u8>> {
     let mut seeds: Vec<_> = short().into_iter().map(of).collect();
     let one = |kind| [vec![8 * 4], chunk(&[kind, 1])].concat();
     seeds.extend((0..10).map(one));
+
     let mut listed = Vec::new();
     for framed in contents(stage) {
         let ways = ways(stage, &framed).into_iter();
@@ -201,7 +211,8 @@ fn insider(stage: &Stage) -> Vec<Vec<u8>> {
 }
 
 fn join(stage: &Stage) -> Vec<Vec<u8>> {
-    let (info, secrets) = (encoded(&stage.welcome.info), encoded(&stage.welcome.secrets));
+    let info = encoded(&stage.welcome.info);
+    let secrets = encoded(&stage.welcome.secrets);
     let tree = stage.alice.group.tree().to_extension_bytes().expect("an encoding");
     let empty = chunk(&[]);
     let mut seeds = vec![
@@ -211,6 +222,7 @@ fn join(stage: &Stage) -> Vec<Vec<u8>> {
         [vec![5, 0], encoded(stage.newcomer.key_package())].concat(),
         [vec![5, 1], encoded(stage.newcomer.key_package())].concat(),
     ];
+
     for bytes in &stage.messages {
         match decoded(bytes) {
             MlsMessageBody::Welcome(_) => seeds.push([&[0, 0], &**bytes].concat()),
@@ -219,7 +231,7 @@ fn join(stage: &Stage) -> Vec<Vec<u8>> {
                 seeds.push([vec![4, 0], chunk(&encoded(&*info)), empty.clone()].concat());
                 seeds.push([vec![4, 8 + 64], chunk(&encoded(&*info)), empty.clone()].concat());
                 let mut info = *info;
-                let ratchet_tree = conclave_wire::ExtensionType::RATCHET_TREE;
+                let ratchet_tree = ExtensionType::RATCHET_TREE;
                 info.extensions.retain(|e| e.extension_type != ratchet_tree);
                 seeds.push([vec![4, 0], chunk(&encoded(&info)), chunk(&tree)].concat());
             }
@@ -229,12 +241,12 @@ fn join(stage: &Stage) -> Vec<Vec<u8>> {
     seeds
 }
 
-/// Each row's content put in its own place; and each way to change a row.
+/// The content of each row in its own place, and each way to change a row.
 fn load(stage: &Stage) -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    let observer = stage::observer_rows(&stage.observer);
+    let observer = rows_of(stage.observer.rows());
     for (what, rows) in [(0, &stage.bob.rows), (3, &observer)] {
-        seeds.extend(rows_of(what, rows));
+        seeds.extend(changes_of(what, rows));
     }
     for number in 0..u8::try_from(stage.messages.len()).expect("few") {
         seeds.extend([0, 3].map(|what| vec![what + 4 * number]));
@@ -242,20 +254,22 @@ fn load(stage: &Stage) -> Vec<Vec<u8>> {
     seeds
 }
 
-fn rows_of(what: u8, rows: &Rows) -> Vec<Vec<u8>> {
+fn changes_of(what: u8, rows: &Rows) -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    let mut tables = std::collections::BTreeMap::new();
+    let mut tables = BTreeMap::new();
     for (place, (key, row)) in (0u16..).zip(rows) {
         let seen: &mut u8 = tables.entry(key.table).or_default();
         *seen += 1;
         if *seen > 3 {
             continue;
         }
+
         let place: &[u8] = &place.to_be_bytes();
         let content = content(row).expect("whole");
         let mut named = vec![key.table as u8];
         named.extend(key.epoch.to_be_bytes());
         named.extend(key.index.to_be_bytes());
+
         seeds.push([&[what, 0], place, &chunk(content)].concat());
         seeds.push([&[what, 3], place, &chunk(&[1])].concat());
         seeds.push([&[what, 4], place, &chunk(&[])].concat());

@@ -2,7 +2,8 @@ use super::*;
 use crate::SeededRng;
 use std::path::Path;
 
-/// Random edits of real material: short, to see that nothing panics; the fuzzer goes deeper.
+/// Runs a target on random edits of its seeds: a short check that nothing panics. The fuzzer goes
+/// deeper.
 fn run(name: &str, rounds: u32, target: Target) {
     let mut rng = SeededRng::from_u64(1).fork(name);
     let seeds = seeds(name);
@@ -26,17 +27,17 @@ fn run(name: &str, rounds: u32, target: Target) {
 }
 
 #[test]
-fn what_decodes_is_canonical_and_nothing_panics() {
+fn decoded_values_encode_to_the_same_bytes() {
     run("decode", 3000, decode);
 }
 
 #[test]
-fn edited_messages_are_refused_by_a_member() {
+fn a_member_refuses_edited_messages() {
     run("process", 1000, process);
 }
 
 #[test]
-fn whatever_a_member_signs_does_not_panic_the_others() {
+fn signed_messages_do_not_panic_other_members() {
     run("insider", 1000, insider);
 }
 
@@ -55,9 +56,9 @@ fn edited_rows_do_not_panic_the_loader() {
     run("load", 300, load);
 }
 
-/// What a fuzzer has found worth keeping: inputs that reach all that it has reached.
+/// Inputs that a fuzzer has kept: together they reach all code that it has reached.
 #[test]
-fn what_a_fuzzer_has_found_before_is_handled() {
+fn the_fuzzers_corpus_breaks_no_invariant() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
     for (name, target) in TARGETS {
         let files = std::fs::read_dir(corpus.join(name)).expect("a committed corpus");
@@ -67,13 +68,13 @@ fn what_a_fuzzer_has_found_before_is_handled() {
             target(&input);
             count += 1;
         }
-        assert!(count > 10, "{name} has {count} inputs only");
+        assert!(count > 10, "{name} has only {count} inputs");
     }
 }
 
-/// If not, fuzzing would stay at the door.
+/// Otherwise the edited messages would be refused for other reasons than the edit.
 #[test]
-fn every_real_message_is_accepted_unedited() {
+fn the_seeds_real_messages_are_accepted() {
     stage::with(|stage| {
         let group = &stage.bob.group;
         let taken = |m: &&Vec<u8>| messages::received(group, m).is_ok_and(|step| step.is_some());

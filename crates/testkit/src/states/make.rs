@@ -1,18 +1,20 @@
-//! How the files came about.
+//! Makes the files.
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 use super::{
-    EXPORTED, FORMAT, Hex, KeyPackageState, MemberState, ObserverState, Row, States, Unread,
+    EXPORTED, ExternalCommitState, FORMAT, Hex, IdentityState, KeyPackageState, LinkState,
+    MemberState, ObserverState, Row, States, Unread,
 };
-use crate::SeededRng;
 use crate::party::{
-    CUSTOM_PROPOSALS, LIFETIME, PROVIDER, Peer, Rows, add, agree, commit_of, commits, config,
-    deliver, key_package_of, leaf_params, observe, signer, watch,
+    ALL, CUSTOM_PROPOSALS, LIFETIME, PROVIDER, Peer, Rows, add, agree, commit_of, commits, config,
+    deliver, key_package_of, leaf_params, observe, rows_of, signer, watch,
 };
+use crate::{SeededRng, accepting};
 use conclave_group::{
-    CommitOptions, Framing, Group, GroupParams, LeafParams, NewProposal, OwnKeyPackage,
+    CommitOptions, ExternalJoinOptions, Framing, Group, GroupParams, Identity, LeafParams, Link,
+    NewProposal, OwnKeyPackage,
 };
-use conclave_wire::{CipherSuite, Encode, LeafIndex};
+use conclave_wire::{CipherSuite, Credential, Encode, GroupId, LeafIndex, ProtocolVersion, ReInit};
 use rand_core::Rng;
 
 /// States in a suite, in the current format; the same seed makes the same ones.
@@ -32,6 +34,12 @@ pub fn make(cipher_suite: u16, rng: &SeededRng) -> States {
         ],
         observer: scene("observer").observer(),
         key_package: scene("key package").key_package(),
+        links: vec![
+            scene("successor").link_to_closed_group(),
+            scene("branch").link_to_open_group(),
+        ],
+        external_commit: scene("external commit").external_commit(),
+        identity: scene("identity").identity(),
     }
 }
 
@@ -40,7 +48,7 @@ struct Scene {
     rng: SeededRng,
 }
 
-/// Rows as they stand in a file.
+/// Rows in the form of a file.
 fn to_rows(rows: &Rows) -> Vec<Row> {
     rows.iter().map(|(key, value)| Row { key: *key, value: value.expose().to_vec() }).collect()
 }
@@ -53,11 +61,10 @@ fn context(peer: &Peer) -> Hex {
     peer.group.context().to_bytes().expect("an encoding").into()
 }
 
-/// What a member has stored; the commit is still to come.
+/// The stored state of a member, without the commit that ends its epoch.
 fn member(what: &str, peer: &Peer, unread: &[(Vec<u8>, &[u8])]) -> MemberState {
     let (label, of, length) = EXPORTED;
     let exported = peer.group.export(peer.provider, label, of, length).expect("a member");
-    let unread = unread.iter();
     MemberState {
         what: what.into(),
         rows: to_rows(&peer.rows),
@@ -65,12 +72,14 @@ fn member(what: &str, peer: &Peer, unread: &[(Vec<u8>, &[u8])]) -> MemberState {
         epoch_authenticator: authenticator(peer),
         exported: Hex::of(exported.expose()),
         own_leaf: peer.group.own_leaf().0,
-        unread: unread
-            .map(|(message, data)| Unread { message: Hex::of(message), data: Hex::of(data) })
-            .collect(),
+        unread: unread.iter().map(|(message, data)| unread_of(message, data)).collect(),
         commit: None,
         next_epoch_authenticator: Hex::default(),
     }
+}
+
+fn unread_of(message: &[u8], data: &[u8]) -> Unread {
+    Unread { message: Hex::of(message), data: Hex::of(data) }
 }
 
 fn custom() -> NewProposal {
@@ -89,50 +98,52 @@ impl Scene {
         key_package_of(self.leaf(name), self.suite, self.rng.next_u64())
     }
 
-    fn group(&mut self, names: &[&str]) -> Vec<Peer> {
-        let params = GroupParams {
-            group_id: self.rng.bytes(16).into(),
-            cipher_suite: self.suite,
-            extensions: Vec::new(),
-            leaf: self.leaf(names[0]),
-            lifetime: LIFETIME,
-        };
+    fn found(&mut self, group_id: GroupId, name: &str) -> Peer {
+        let params = GroupParams::new(group_id, self.suite, self.leaf(name), LIFETIME);
         let signer = signer(self.suite, self.rng.next_u64());
         let new = Group::create(&PROVIDER, &mut self.rng, config(), params, signer);
-        let mut peers = vec![Peer::settle(new.expect("a group"), self.rng.next_u64())];
+        Peer::settle(new.expect("a group"), self.rng.next_u64())
+    }
+
+    fn group(&mut self, names: &[&str]) -> Vec<Peer> {
+        let group_id = self.rng.bytes(16).into();
+        let mut peers = vec![self.found(group_id, names[0])];
         let others: Vec<OwnKeyPackage> = names[1..].iter().map(|name| self.client(name)).collect();
         if !others.is_empty() {
             let adds = others.iter().map(add).collect();
             let messages = peers[0].commit(commit_of(adds)).expect("a commit");
             peers[0].accepted();
-            let welcome = &messages.welcomes[0].message;
-            peers.extend(
-                others
-                    .iter()
-                    .map(|own| Peer::join(welcome, own, self.rng.next_u64()).expect("joins")),
-            );
+            for own in &others {
+                let welcome = &messages.welcomes[0].message;
+                peers.push(Peer::join(welcome, own, self.rng.next_u64()).expect("joins"));
+            }
         }
         agree(&peers);
         peers
     }
 
-    /// A member with past epochs, skipped keys, proposals, an Update of its own, and its commit.
+    /// A member with past epochs, skipped keys, proposals, an Update of its own, and a pending commit.
     fn with_something_in_every_table(mut self) -> MemberState {
         let mut peers = self.group(&["alice", "bob", "carol"]);
+
+        // Messages of a past epoch and of this one, some of them read.
         commits(&mut peers, 2, CommitOptions::default());
         let past = [peers[0].say(b"late, of a past epoch"), peers[0].say(b"read")];
         peers[1].reads(&past[1]);
         commits(&mut peers, 0, CommitOptions::default());
         let current = [b"late".as_slice(), b"read", b"next"].map(|data| peers[2].say(data));
         peers[1].reads(&current[1]);
+
+        // Proposals, and a commit.
         let proposal = peers[0].propose(custom(), &Framing::default());
         deliver(&mut peers, 0, &proposal);
         let update = peers[1].propose_update(None, &Framing::default());
         deliver(&mut peers, 1, &update);
-        // An encrypted commit is stored otherwise than one in the clear: there are files of both.
+        // An encrypted commit is stored differently from a public one: there are files with each.
         let framing = Framing { encrypt: self.suite.0.is_multiple_of(2), ..Framing::default() };
         let dave = CommitOptions { framing, ..commit_of(vec![add(&self.client("dave"))]) };
         let commit = peers[1].commit(dave).expect("a commit").commit;
+
         let [early, _] = past;
         let [late, _, next] = current;
         let unread =
@@ -142,16 +153,18 @@ impl Scene {
         MemberState { next_epoch_authenticator: authenticator(&peers[0]), ..state }
     }
 
-    /// A member whose neighbours have been removed, with one who has joined without a path since.
+    /// A member whose neighbours have been removed. Another member has joined without a path since.
     fn beside_blank_nodes(mut self) -> MemberState {
         let mut peers = self.group(&["alice", "bob", "carol", "dave", "erin"]);
         let removes = [1, 3].map(|leaf| NewProposal::Remove(LeafIndex(leaf)));
         commits(&mut peers, 4, commit_of(removes.into()));
-        let (_dave, _bob) = (peers.remove(3), peers.remove(1));
+        peers.remove(3);
+        peers.remove(1);
         let frank = commit_of(vec![add(&self.client("frank"))]);
         commits(&mut peers, 0, frank);
         let unread = [(peers[2].say(b"hello"), b"hello".as_slice())];
         let state = member("blank nodes and an unmerged leaf", &peers[1], &unread);
+
         let commit = peers[2].commit(CommitOptions::default()).expect("a commit").commit;
         peers[2].accepted();
         MemberState {
@@ -170,8 +183,7 @@ impl Scene {
             observe(&mut observer, &message).expect("a proposal");
             peers[1].receive(&message);
         }
-        let mut rows = Rows::new();
-        observer.rows().expect("rows").apply_to(&mut rows);
+        let rows = rows_of(observer.rows());
         let before = context(&peers[1]);
         let commit = peers[1].commit(CommitOptions::default()).expect("a commit").commit;
         peers[1].accepted();
@@ -193,6 +205,87 @@ impl Scene {
             reference: Hex::of(bob.reference()),
             welcome: Hex::of(&messages.welcomes[0].message),
             epoch_authenticator: authenticator(&peers[0]),
+        }
+    }
+
+    /// Bob's link to a closed group, and his Welcome to its successor.
+    fn link_to_closed_group(mut self) -> LinkState {
+        let mut peers = self.group(&["alice", "bob"]);
+        let reinit = ReInit {
+            group_id: self.rng.bytes(16).into(),
+            version: ProtocolVersion::MLS_1_0,
+            cipher_suite: self.suite,
+            extensions: Vec::new(),
+        };
+        commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(reinit.clone())]));
+
+        let next = self.found(reinit.group_id, "alice");
+        let [alices, bobs] = [0, 1].map(|place| peers[place].group.reinit_link().expect("closed"));
+        self.linked("a closed group", next, alices, &bobs)
+    }
+
+    /// Bob's link to an open group, and his Welcome to a branch in which alice has another name.
+    fn link_to_open_group(mut self) -> LinkState {
+        let peers = self.group(&["alice", "bob"]);
+        let name = "alice the second";
+        let group_id = self.rng.bytes(16).into();
+        let next = self.found(group_id, name);
+        let [alices, bobs] = [0, 1].map(|place| peers[place].group.branch_link().expect("open"));
+        let bobs = bobs.known_as(LeafIndex(0), Credential::basic(name.as_bytes()));
+        self.linked("an open group, with a renamed member", next, alices, &bobs)
+    }
+
+    /// Lets alice add bob to a group that continues another.
+    fn linked(&mut self, what: &str, mut next: Peer, alices: Link, bobs: &Link) -> LinkState {
+        let bob = self.client("bob");
+        let options = CommitOptions { link: Some(alices), ..commit_of(vec![add(&bob)]) };
+        let messages = next.commit(options).expect("a commit");
+        next.accepted();
+        LinkState {
+            what: what.into(),
+            stored: Hex::of(bobs.to_secret().expect("stored").expose()),
+            group_id: Hex::of(&bobs.group_id().0),
+            key_package: Hex::of(bob.to_secret().expect("stored").expose()),
+            welcome: Hex::of(&messages.welcomes[0].message),
+            epoch_authenticator: authenticator(&next),
+        }
+    }
+
+    /// Carol joins from outside in place of bob.
+    fn external_commit(mut self) -> ExternalCommitState {
+        let mut peers = self.group(&["alice", "bob"]);
+        let info = peers[0].group_info();
+        let options = ExternalJoinOptions {
+            replaces: Some(LeafIndex(1)),
+            group_info: Some(ALL),
+            ..ExternalJoinOptions::new(self.leaf("carol"), signer(self.suite, self.rng.next_u64()))
+        };
+        let rng = &mut self.rng;
+        let config = config();
+        let made = accepting::join_from_outside(&PROVIDER, rng, config, &info, None, options)
+            .expect("an external commit");
+        let stored = made.to_secret().expect("stored");
+
+        peers[0].receive(&made.commit);
+        ExternalCommitState {
+            stored: Hex::of(stored.expose()),
+            commit: made.commit.into(),
+            group_info: made.group_info.expect("a GroupInfo").into(),
+            epoch_authenticator: authenticator(&peers[0]),
+            unread: unread_of(&peers[0].say(b"hello"), b"hello"),
+        }
+    }
+
+    fn identity(mut self) -> IdentityState {
+        let credential = Credential::basic(b"carol");
+        let identity = Identity::generate(&PROVIDER, &mut self.rng, credential, self.suite);
+        let identity = Identity { leaf: self.leaf("carol"), ..identity.expect("an identity") };
+        let params = identity.key_package_params(LIFETIME);
+        let signer = identity.signer.clone();
+        let own = OwnKeyPackage::generate(&PROVIDER, &mut self.rng, params, signer);
+        IdentityState {
+            stored: Hex::of(identity.to_secret().expect("stored").expose()),
+            key_package: own.expect("valid").message().expect("an encoding").into(),
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Stored states as files: what clients of each [format](FORMAT) have on their disks, so that those
-//! of later ones are seen to read it.
+//! Stored states as files: the contents of clients' disks in each [format](FORMAT), to show that later
+//! versions read them.
 //!
-//! `vectors/state/v1/suite-1.json` is one file: states of members, of an observer, and of a client
-//! whose key package waits for its Welcome; for each, what it knows, and what it has to understand
-//! next. All values are hexadecimal; a row is `table epoch index value`, with `-` for no epoch.
+//! `vectors/state/v1/suite-1.json` is one file. It holds the rows of members and of an observer; a key
+//! package, links and an external commit that wait for their group; and an identity. With each stand
+//! the values that it knows, and the messages that it must understand next. All values are
+//! hexadecimal; a row is `table epoch index value`, with `-` for no epoch.
 
 mod make;
 
@@ -16,14 +17,14 @@ use std::path::PathBuf;
 
 pub use make::make;
 
-/// The cipher suites that there are files of, as RFC 9420 numbers them: one with each of the kinds
-/// of curves, key lengths and hashes.
+/// The cipher suites that have files, by their numbers in RFC 9420: between them they have each kind of
+/// curve, key length and hash.
 pub const SUITES: [u16; 3] = [1, 2, 6];
 
-/// What [`make`] exports from each member's epoch: label, context and length.
+/// The label, context and length of the secret that [`make`] exports from each member's epoch.
 pub const EXPORTED: (&[u8], &[u8], usize) = (b"stored state", b"of a member", 32);
 
-/// What is in one file.
+/// The contents of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct States {
     /// The stored format.
@@ -34,14 +35,20 @@ pub struct States {
     pub members: Vec<MemberState>,
     /// The state of an observer.
     pub observer: ObserverState,
-    /// What a client keeps until a Welcome comes.
+    /// A key package that waits for its Welcome.
     pub key_package: KeyPackageState,
+    /// Links to groups that wait for the Welcome to their continuation.
+    pub links: Vec<LinkState>,
+    /// An external commit that waits for its verdict.
+    pub external_commit: ExternalCommitState,
+    /// The identity of a client.
+    pub identity: IdentityState,
 }
 
 /// The state of a member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberState {
-    /// What is special about it.
+    /// A short description.
     pub what: String,
     /// Its rows, by ascending key.
     pub rows: Vec<Row>,
@@ -49,15 +56,15 @@ pub struct MemberState {
     pub context: Hex,
     /// The epoch authenticator.
     pub epoch_authenticator: Hex,
-    /// What [`EXPORTED`] says.
+    /// The secret that [`EXPORTED`] describes.
     pub exported: Hex,
     /// The member's leaf.
     pub own_leaf: u32,
     /// Messages that it has not read, in any epoch.
     pub unread: Vec<Unread>,
-    /// The commit that ends its epoch; none if that is its own, which is pending.
+    /// The commit that ends its epoch; none if that is its own pending commit.
     pub commit: Option<Hex>,
-    /// The epoch authenticator after that commit, as another member has it.
+    /// The epoch authenticator after that commit, according to another member.
     pub next_epoch_authenticator: Hex,
 }
 
@@ -66,7 +73,7 @@ pub struct MemberState {
 pub struct Unread {
     /// The encoded MLSMessage.
     pub message: Hex,
-    /// What it says.
+    /// The data in it.
     pub data: Hex,
 }
 
@@ -79,23 +86,64 @@ pub struct ObserverState {
     pub context: Hex,
     /// The GroupInfo that it was given: an encoded MLSMessage.
     pub group_info: Hex,
-    /// A commit of all proposals that it has seen, by reference.
+    /// A commit that refers to all proposals that it has seen.
     pub commit: Hex,
-    /// The encoded GroupContext after that commit, as the committer has it.
+    /// The encoded GroupContext after that commit, according to the committer.
     pub next_context: Hex,
 }
 
 /// A key package with its private keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyPackageState {
-    /// What `OwnKeyPackage::to_secret` gave.
+    /// The bytes of `OwnKeyPackage::to_secret`.
     pub stored: Hex,
     /// Its hash.
     pub reference: Hex,
-    /// The Welcome by which it is used.
+    /// The Welcome that uses it.
     pub welcome: Hex,
-    /// The epoch authenticator of the epoch that it leads to, as the committer has it.
+    /// The epoch authenticator of the epoch that it leads to, according to the committer.
     pub epoch_authenticator: Hex,
+}
+
+/// A link to a group, with a Welcome to the group that continues it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkState {
+    /// A short description.
+    pub what: String,
+    /// The bytes of `Link::to_secret`.
+    pub stored: Hex,
+    /// The identifier of the linked group.
+    pub group_id: Hex,
+    /// The bytes of `OwnKeyPackage::to_secret` for the key package in the Welcome.
+    pub key_package: Hex,
+    /// The Welcome.
+    pub welcome: Hex,
+    /// The epoch authenticator of the epoch that it leads to, according to the committer.
+    pub epoch_authenticator: Hex,
+}
+
+/// An external commit with the group that it leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalCommitState {
+    /// The bytes of `ExternalCommit::to_secret`.
+    pub stored: Hex,
+    /// The commit: an encoded MLSMessage.
+    pub commit: Hex,
+    /// The GroupInfo of the new epoch: an encoded MLSMessage.
+    pub group_info: Hex,
+    /// The epoch authenticator of the new epoch, according to another member.
+    pub epoch_authenticator: Hex,
+    /// A message in the new epoch.
+    pub unread: Unread,
+}
+
+/// A client's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityState {
+    /// The bytes of `Identity::to_secret`.
+    pub stored: Hex,
+    /// A key package of the client: an encoded MLSMessage.
+    pub key_package: Hex,
 }
 
 /// A row of a group.
@@ -104,7 +152,7 @@ pub struct KeyPackageState {
 pub struct Row {
     /// Its key.
     pub key: RowKey,
-    /// All of it, with its version and checksum.
+    /// Its bytes, with version and checksum.
     pub value: Vec<u8>,
 }
 
@@ -135,7 +183,7 @@ impl TryFrom<String> for Row {
     }
 }
 
-/// Rows as a store gives them back.
+/// Rows as a store returns them.
 #[must_use]
 pub fn stored(rows: &[Row]) -> Rows {
     rows.iter().map(|row| (row.key, Secret::copy_from(&row.value))).collect()
@@ -151,7 +199,7 @@ pub fn file(format: u8, cipher_suite: u16) -> PathBuf {
 /// The text of a file.
 ///
 /// # Errors
-/// None: the states can be written.
+/// None: states have a JSON form.
 pub fn to_json(states: &States) -> Result<String, serde_json::Error> {
     Ok(serde_json::to_string_pretty(states)? + "\n")
 }
@@ -159,7 +207,7 @@ pub fn to_json(states: &States) -> Result<String, serde_json::Error> {
 /// The states in a file's text.
 ///
 /// # Errors
-/// If it is something else.
+/// If the text does not describe states.
 pub fn from_json(text: &str) -> Result<States, serde_json::Error> {
     serde_json::from_str(text)
 }

@@ -3,54 +3,44 @@
 use super::hex::Hex;
 use super::problem::{At, Problem, ensure};
 use super::sample::{Client, LIFETIME};
-use crate::SeededRng;
+use crate::party::NOW;
+use crate::{SeededRng, accepting};
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_group::{
-    Answers, CommitMessages, CommitOptions, Config, Event, Framing, Group, GroupParams, LeafParams,
-    Limits, NewProposal, OwnKeyPackage, Padding, ProvidedPsks, Received, Status, Transition,
-    ValidKeyPackage, Verdict, WelcomeStage, apply,
+    CommitMessages, CommitOptions, Config, Event, Framing, Group, GroupParams, LeafParams, Limits,
+    NewProposal, Outcome, OwnKeyPackage, Padding, ProvidedPsks, Status, Transition,
+    ValidKeyPackage, Verdict, apply,
 };
 use conclave_wire::{Credential, Extension, ExtensionType, ExternalSender, KeyPackage, PskType};
 use std::convert::Infallible;
-
-/// No lifetime in vectors ends, so any moment will do.
-const NOW: u64 = 1_700_000_000;
+use std::time::Duration;
 
 /// Applies a step without storing it.
-fn step(group: &mut Group, transition: Transition<Group>) -> Result<Event, Problem> {
-    Ok(apply(group, transition, |_| Ok::<_, Infallible>(()))?)
+fn take<O: Outcome<Event>>(group: &mut Group, step: Transition<Group, O>) -> Result<O, Problem> {
+    Ok(apply(group, step, |_| Ok::<_, Infallible>(()))?)
 }
 
-/// Receives a message as a member that accepts all credentials and has these PSKs.
+/// Receives a message as a member that accepts all credentials and has these PSKs; none if the
+/// message is known.
 pub(super) fn receive(
     provider: &dyn CryptoProvider,
     group: &mut Group,
     message: &[u8],
     psks: &ProvidedPsks,
 ) -> Result<Option<Event>, Problem> {
-    let transition = match group.process(provider, NOW, message)? {
-        Received::Application(transition) | Received::OwnCommit(transition) => transition,
-        Received::Proposal(stage) => {
-            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            stage.resolve(group, &verdicts)?
-        }
-        Received::Commit(stage) => {
-            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            let answers = Answers { verdicts, psks: psks.to_vec() };
-            stage.resolve(group, provider, NOW, &answers)?
-        }
-        Received::Known => return Ok(None),
-    };
-    let event = step(group, transition)?;
+    let step = accepting::process(group, provider, NOW, message, accepting::known(psks));
+    let Some(step) = step.map_err(|refused| refused.error)? else { return Ok(None) };
+
+    let event = take(group, step)?;
     if let Event::Removal(_) = event {
-        // The script's order is the delivery service's.
+        // The script's order is the delivery service's, so this commit is the epoch's.
         let deletion = group.delete()?;
-        step(group, deletion)?;
+        take(group, deletion)?;
     }
     Ok(Some(event))
 }
 
-/// What happens in one epoch.
+/// The events of one epoch.
 #[derive(Clone, Copy)]
 pub(super) enum Round {
     /// An empty commit.
@@ -59,7 +49,7 @@ pub(super) enum Round {
     Add,
     /// A Remove of a member other than the passive client.
     Remove,
-    /// An Update, by reference as it has to be.
+    /// An Update, which must be by reference.
     Update,
     /// An external PSK, by value and without a path.
     ExternalPsk,
@@ -69,7 +59,7 @@ pub(super) enum Round {
     Extensions,
     /// All kinds, most of them by reference.
     All,
-    /// Anything.
+    /// Random kinds.
     Random,
 }
 
@@ -87,7 +77,7 @@ impl Round {
     ];
 }
 
-/// The members whom the vector's maker plays.
+/// The members of the group apart from the passive client.
 pub(super) struct Cast<'a> {
     suite: Suite<'a>,
     psks: Vec<(PskType, Secret)>,
@@ -102,13 +92,9 @@ impl<'a> Cast<'a> {
         psks: Vec<(PskType, Secret)>,
         rng: &mut SeededRng,
     ) -> Result<Self, Problem> {
-        let params = GroupParams {
-            group_id: rng.bytes(16).into(),
-            cipher_suite: suite.cipher_suite(),
-            extensions: Vec::new(),
-            leaf: LeafParams::new(Credential::basic(b"creator"), &[suite.cipher_suite()]),
-            lifetime: LIFETIME,
-        };
+        let group_id = rng.bytes(16).into();
+        let leaf = LeafParams::new(Credential::basic(b"creator"), &[suite.cipher_suite()]);
+        let params = GroupParams::new(group_id, suite.cipher_suite(), leaf, LIFETIME);
         let signer = suite.signature_key_pair(rng)?;
         let group = Group::create(suite.provider(), rng, Self::config(), params, signer)?;
         let group = group.store(|_| Ok::<_, Infallible>(()))?;
@@ -116,7 +102,7 @@ impl<'a> Cast<'a> {
     }
 
     fn config() -> Config {
-        let limits = Limits { lifetime: u64::MAX, ..Limits::default() };
+        let limits = Limits { lifetime: Duration::MAX, ..Limits::default() };
         Config { limits, ..Config::default() }
     }
 
@@ -124,12 +110,12 @@ impl<'a> Cast<'a> {
         self.suite.provider()
     }
 
-    /// A member; all agree.
+    /// A member, for what all agree on.
     pub(super) fn lead(&self) -> Result<&Group, Problem> {
         self.members.first().at("the group has no member")
     }
 
-    /// The epoch authenticator, on which all must agree.
+    /// The epoch authenticator, which must be the same for all members.
     pub(super) fn authenticator(&self) -> Result<Hex, Problem> {
         let first = self.lead()?.epoch_authenticator()?;
         for member in &self.members {
@@ -153,13 +139,13 @@ impl<'a> Cast<'a> {
     pub(super) fn grow(&mut self, rng: &mut SeededRng) -> Result<(), Problem> {
         let client = self.client(rng)?;
         let committer = rng.below(self.members.len() as u64) as usize;
-        let options =
-            CommitOptions { proposals: vec![self.add(&client.key_package)?], ..Default::default() };
+        let proposals = vec![self.add(&client.key_package)?];
+        let options = CommitOptions { proposals, ..CommitOptions::default() };
         let messages = self.commit(committer, options, rng)?;
         self.join(&client, &messages)
     }
 
-    /// Adds the passive client and returns its Welcome; PSKs, if there are any, are injected.
+    /// Adds the passive client, injects the PSKs if there are any, and returns the Welcome.
     pub(super) fn add_passive(
         &mut self,
         key_package: &KeyPackage,
@@ -172,15 +158,19 @@ impl<'a> Cast<'a> {
                 proposals.push(NewProposal::ExternalPsk { psk_id: psk_id.clone() });
             }
         }
-        let force_path = rng.one_in(2);
-        let options =
-            CommitOptions { proposals, force_path, welcome_ratchet_tree, ..Default::default() };
+
+        let options = CommitOptions {
+            proposals,
+            force_path: rng.one_in(2),
+            welcome_ratchet_tree,
+            ..CommitOptions::default()
+        };
         let messages = self.commit(0, options, rng)?;
         let welcome = messages.welcomes.into_iter().next().at("the commit has no Welcome")?;
         Ok(welcome.message)
     }
 
-    /// One commit of the member at a place, followed by all.
+    /// Lets the member at a place commit, and all follow.
     fn commit(
         &mut self,
         committer: usize,
@@ -190,10 +180,9 @@ impl<'a> Cast<'a> {
         options.psks.clone_from(&self.psks);
         let provider = self.provider();
         let member = self.members.get_mut(committer).at("no such member")?;
-        let transition = member.commit(provider, rng, NOW, options)?;
-        let Event::Commit(messages) = step(member, transition)? else {
-            return Err(Problem::new("a commit gave something else"));
-        };
+        let step = member.commit(provider, rng, NOW, options)?;
+        let messages = take(member, step)?;
+
         // The committer gets its own commit back, as from a delivery service.
         for member in &mut self.members {
             receive(provider, member, &messages.commit, &self.psks)?;
@@ -212,16 +201,15 @@ impl<'a> Cast<'a> {
             client.leaf.private.0.clone(),
             client.signer.private.clone(),
         )?;
-        let welcome = messages.welcomes.first().at("the commit has no Welcome")?;
-        let stage = WelcomeStage::open(provider, Config::default(), &welcome.message, &own)?;
-        let stage = stage.join(provider, &self.psks, None, None)?;
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        let group = stage.resolve(&verdicts)?.store(|_| Ok::<_, Infallible>(()))?;
-        self.members.push(group);
+        let welcome = &messages.welcomes.first().at("the commit has no Welcome")?.message;
+        let config = Config::default();
+        let psks = accepting::known(&self.psks);
+        let new = accepting::join(provider, config, welcome, &own, psks, None, None)?;
+        self.members.push(new.store(|_| Ok::<_, Infallible>(()))?);
         Ok(())
     }
 
-    /// A proposal of the member at a place, received by all.
+    /// Lets the member at a place propose, and all others receive the proposal. None is an Update.
     fn propose(
         &mut self,
         proposer: usize,
@@ -231,13 +219,12 @@ impl<'a> Cast<'a> {
     ) -> Result<Vec<u8>, Problem> {
         let provider = self.provider();
         let member = self.members.get_mut(proposer).at("no such member")?;
-        let transition = match proposal {
+        let step = match proposal {
             Some(proposal) => member.propose(provider, rng, NOW, proposal, framing)?,
             None => member.propose_update(provider, rng, None, framing)?,
         };
-        let Event::Proposal { message, .. } = step(member, transition)? else {
-            return Err(Problem::new("a proposal gave something else"));
-        };
+        let message = take(member, step)?.message;
+
         for (i, member) in self.members.iter_mut().enumerate() {
             if i != proposer {
                 receive(provider, member, &message, &self.psks)?;
@@ -246,7 +233,7 @@ impl<'a> Cast<'a> {
         Ok(message)
     }
 
-    /// One epoch: the proposals that were sent, and the commit.
+    /// Plays one epoch; returns the proposals that were sent, and the commit.
     pub(super) fn round(
         &mut self,
         round: Round,
@@ -258,15 +245,17 @@ impl<'a> Cast<'a> {
             authenticated_data: rng.bytes(5),
             padding: Padding::ToMultipleOf(32),
         };
+
         let mut messages = Vec::new();
         for (proposer, proposal) in plan.sent {
             messages.push(self.propose(proposer, proposal, &framing, rng)?);
         }
+
         let options = CommitOptions {
             proposals: plan.by_value,
             force_path: plan.force_path,
             framing,
-            ..Default::default()
+            ..CommitOptions::default()
         };
         let commit = self.commit(plan.committer, options, rng)?;
         for client in &plan.joining {
@@ -276,12 +265,12 @@ impl<'a> Cast<'a> {
     }
 }
 
-/// What is to happen in one epoch. Members are named by their place in [`Cast::members`].
+/// The plan of one epoch. Members are named by their place in [`Cast::members`].
 #[derive(Default)]
 struct Plan {
     committer: usize,
     by_value: Vec<NewProposal>,
-    /// Who sends which proposal; none for an Update.
+    /// The proposals to send, each with its proposer; none is an Update.
     sent: Vec<(usize, Option<NewProposal>)>,
     joining: Vec<Client>,
     force_path: bool,
@@ -289,15 +278,16 @@ struct Plan {
 
 impl Cast<'_> {
     fn plan(&mut self, round: Round, rng: &mut SeededRng) -> Result<Plan, Problem> {
-        // Places are drawn once: committer, somebody who is removed, somebody who updates.
+        // No place is drawn twice: committer, a member that proposes, a member that is removed.
         let mut places: Vec<usize> = (0..self.members.len()).collect();
         let mut draw = || {
             let i = rng.below(places.len() as u64) as usize;
             if i < places.len() { Some(places.swap_remove(i)) } else { None }
         };
         let committer = draw().at("the group has no member")?;
-        let (other, removed) = (draw().unwrap_or(committer), draw());
-        let mut plan = Plan { committer, ..Plan::default() };
+        let other = draw().unwrap_or(committer);
+        let removed = draw();
+
         let one_of = |rng: &mut SeededRng| rng.below(Round::EACH.len() as u64) as usize;
         let random = [(); 2].map(|()| Round::EACH.get(one_of(rng)).copied());
         let rounds = match round {
@@ -313,10 +303,12 @@ impl Cast<'_> {
             }
             one => vec![one],
         };
+
+        let mut plan = Plan { committer, ..Plan::default() };
         let mut done = Vec::new();
         for round in rounds {
-            // A kind comes once, so that no two proposals contradict each other; and nobody joins
-            // by a commit with a PSK that new members cannot have.
+            // Each kind comes once, so that no two proposals contradict each other. An Add and a
+            // resumption PSK count as one kind: new members cannot have that PSK.
             let kind = match round {
                 Round::ResumptionPsk => std::mem::discriminant(&Round::Add),
                 other => std::mem::discriminant(&other),
@@ -354,7 +346,7 @@ impl Cast<'_> {
                 add
             }
             Round::Remove => {
-                // Enough members stay for the rounds to come.
+                // Keep enough members for the rounds to come.
                 let target = removed.filter(|_| self.members.len() > 2);
                 let Some(target) = target.and_then(|i| self.members.get(i)) else { return Ok(()) };
                 NewProposal::Remove(target.own_leaf())
@@ -367,8 +359,10 @@ impl Cast<'_> {
             },
             Round::ResumptionPsk => {
                 let group = self.lead()?;
-                let (group_id, epoch) = (group.group_id().clone(), group.epoch());
-                NewProposal::ResumptionPsk { group_id, epoch }
+                NewProposal::ResumptionPsk {
+                    group_id: group.group_id().clone(),
+                    epoch: group.epoch(),
+                }
             }
             Round::Extensions => NewProposal::GroupContextExtensions(self.extensions(rng)?),
         };
@@ -380,7 +374,7 @@ impl Cast<'_> {
         Ok(())
     }
 
-    /// External senders, one with a new key.
+    /// A list of external senders: one, with a new key.
     fn extensions(&self, rng: &mut SeededRng) -> Result<Vec<Extension>, Problem> {
         let sender = ExternalSender {
             signature_key: self.suite.signature_key_pair(rng)?.public,

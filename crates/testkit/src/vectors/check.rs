@@ -9,31 +9,31 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What checking one file found.
+/// The result of checking a file.
 #[derive(Debug)]
 pub struct Report {
-    /// What the vectors are.
+    /// The kind of the vectors.
     pub kind: Kind,
-    /// How many vectors passed, each with every provider that supports its suite.
+    /// How many vectors passed with every provider that supports their suite.
     pub passed: usize,
-    /// How many vectors did not.
+    /// How many vectors failed.
     pub failed: usize,
-    /// Why, in the order of the file: a vector may fail with more than one provider.
+    /// The failures, in the order of the file. A vector may fail with more than one provider.
     pub failures: Vec<Failure>,
     /// The suites that each provider checked vectors of; empty for kinds without suites.
     pub suites: BTreeMap<&'static str, BTreeSet<u16>>,
 }
 
-/// Why one vector failed.
+/// The failure of a vector.
 #[derive(Debug)]
 pub struct Failure {
-    /// The vector's place in the file, from 0.
+    /// The vector's place in the file, counted from 0.
     pub index: usize,
     /// Its suite, if it names one.
     pub suite: Option<u16>,
-    /// The provider, if the failure is of one.
+    /// The provider, if the failure depends on it.
     pub provider: Option<&'static str>,
-    /// What went wrong.
+    /// The reason.
     pub reason: String,
 }
 
@@ -50,17 +50,17 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Why a file could not be checked at all.
+/// The reason why a file could not be checked at all.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CheckError {
-    /// It is no JSON.
+    /// It is not JSON.
     NotJson(serde_json::Error),
-    /// It is JSON of no use: neither an array nor an object.
+    /// Its JSON is neither an array nor an object.
     NotVectors,
     /// It has no vectors.
     Empty,
-    /// No vector has a field that would tell the kind.
+    /// No vector has a field that determines the kind.
     UnknownKind,
     /// No provider was given.
     NoProvider,
@@ -80,14 +80,14 @@ impl fmt::Display for CheckError {
 
 impl std::error::Error for CheckError {}
 
-/// Checks the vectors of a file, an array or just one, each with all providers that support its
-/// suite. A vector whose suite none of them supports fails.
+/// Checks the vectors of a file, an array or a single one, each with all providers that support its
+/// suite. A vector whose suite no provider supports fails.
 ///
-/// Without a kind, the vectors' fields tell it. The result does not depend on chance or on the
-/// number of cores, over which the work is spread.
+/// Without a kind, the vectors' fields determine it. The work is spread over the cores; the result does
+/// not depend on their number or on chance.
 ///
 /// # Errors
-/// If there is nothing to check. Vectors that fail are in the report.
+/// If there is nothing to check. The report lists vectors that fail.
 pub fn check(
     kind: Option<Kind>,
     json: &[u8],
@@ -108,10 +108,11 @@ pub fn check(
         Some(kind) => kind,
         None => Kind::detect(&vectors).ok_or(CheckError::UnknownKind)?,
     };
-    // Vectors without a suite are checked once, others once with each provider.
+    // Check a vector without a suite once, and another one once with each provider.
     let rounds = if kind.has_suites() { providers.len() } else { 1 };
     let outcomes = on_all_cores(vectors.len() * rounds, |task| {
-        let (index, round) = (task / rounds, task % rounds);
+        let index = task / rounds;
+        let round = task % rounds;
         match (vectors.get(index), providers.get(round)) {
             (Some(vector), Some(provider)) => check_one(kind, vector, *provider),
             _ => Outcome::Failed(None, Problem::new("no such vector")),
@@ -137,7 +138,7 @@ impl Report {
                     ran = true;
                     self.count(provider.name(), *suite);
                 }
-                // Wrong whatever the provider: said once.
+                // Wrong with any provider: report it once.
                 Outcome::Failed(None, _) if self.failures.len() > before => {}
                 Outcome::Failed(suite, problem) => {
                     ran = true;
@@ -169,7 +170,7 @@ impl Report {
     }
 }
 
-/// What came of one vector with one provider; with its suite, if it has one and could be read.
+/// The outcome of one vector with one provider, and the suite if the vector names one.
 enum Outcome {
     Passed(Option<u16>),
     Unsupported(u16),
@@ -231,7 +232,7 @@ fn of_suite<V: SuiteVector>(vector: &Value, provider: &dyn CryptoProvider) -> Ou
     let Ok(suite) = Suite::new(provider, CipherSuite(n)) else {
         return Outcome::Unsupported(n);
     };
-    // Randomness for what is encrypted or signed again: the same in each run.
+    // The same randomness in each run, to encrypt and sign again.
     let mut rng = SeededRng::from_u64(n.into());
     match caught(|| vector.check(&suite, &mut rng)) {
         Ok(()) => Outcome::Passed(Some(n)),
@@ -239,7 +240,7 @@ fn of_suite<V: SuiteVector>(vector: &Value, provider: &dyn CryptoProvider) -> Ou
     }
 }
 
-/// A panic is a failure of the vector that brought it about, not the end of the run.
+/// Turns a panic into a failure of the vector that caused it, so that the run goes on.
 fn caught(check: impl FnOnce() -> Result<(), Problem>) -> Result<(), Problem> {
     catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

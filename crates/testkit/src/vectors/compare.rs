@@ -1,10 +1,10 @@
-//! Computed values beside those of a file.
+//! Comparing computed values with those of a file.
 
 use super::hex;
 use super::problem::{Problem, ensure};
 use std::fmt::{Debug, Display};
 
-/// That computed bytes are those of the file.
+/// Checks that computed bytes are those of the file.
 ///
 /// # Errors
 /// If they differ.
@@ -15,7 +15,7 @@ pub(super) fn same(what: impl Display, computed: &[u8], listed: &[u8]) -> Result
     )
 }
 
-/// That a computed value is that of the file.
+/// Checks that a computed value is that of the file.
 ///
 /// # Errors
 /// If they differ.

@@ -110,14 +110,16 @@ impl RefHash {
     }
 
     fn generate(suite: &Suite<'_>, rng: &mut SeededRng) -> Result<Self, Problem> {
-        let (label, value) = ("RefHash".to_owned(), Hex(rng.bytes(100)));
+        let label = "RefHash".to_owned();
+        let value = Hex(rng.bytes(100));
         Ok(Self { out: Self::compute(suite, &label, &value)?, label, value })
     }
 }
 
 impl ExpandWithLabel {
     fn compute(&self, suite: &Suite<'_>) -> Result<Hex, Problem> {
-        let (secret, label) = (self.secret.secret(), self.label.as_bytes());
+        let secret = self.secret.secret();
+        let label = self.label.as_bytes();
         let out = suite.expand_with_label(&secret, label, &self.context, self.length.into())?;
         Ok(Hex::of(out.expose()))
     }
@@ -162,7 +164,8 @@ impl DeriveSecret {
 
 impl DeriveTreeSecret {
     fn compute(&self, suite: &Suite<'_>) -> Result<Hex, Problem> {
-        let (secret, label) = (self.secret.secret(), self.label.as_bytes());
+        let secret = self.secret.secret();
+        let label = self.label.as_bytes();
         let length = self.length.into();
         let out = suite.derive_tree_secret(&secret, label, self.generation, length)?;
         Ok(Hex::of(out.expose()))
@@ -198,7 +201,8 @@ impl SignWithLabel {
 
     fn generate(suite: &Suite<'_>, rng: &mut SeededRng) -> Result<Self, Problem> {
         let keys = suite.signature_key_pair(rng)?;
-        let (label, content) = ("SignWithLabel".to_owned(), Hex(rng.bytes(80)));
+        let label = "SignWithLabel".to_owned();
+        let content = Hex(rng.bytes(80));
         Ok(Self {
             r#priv: Hex::of(keys.private.expose()),
             r#pub: Hex::of(&keys.public),
@@ -231,7 +235,8 @@ impl EncryptWithLabel {
     fn generate(suite: &Suite<'_>, rng: &mut SeededRng) -> Result<Self, Problem> {
         let keys = suite.hpke_key_pair(rng)?;
         let label = "EncryptWithLabel".to_owned();
-        let (context, plaintext) = (Hex(rng.bytes(64)), Hex(rng.bytes(48)));
+        let context = Hex(rng.bytes(64));
+        let plaintext = Hex(rng.bytes(48));
         let sealed =
             suite.encrypt_with_label(&keys.public, label.as_bytes(), &context, &plaintext, rng)?;
         Ok(Self {

@@ -5,15 +5,15 @@ use conclave_wire::CipherSuite;
 use serde::Serialize;
 use std::fmt;
 
-/// Why no vectors were made.
+/// The reason why no vectors were made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GenerateError {
     /// The provider does not support a suite that was asked for.
     Suite(CryptoError),
-    /// Vectors of this kind do not name a suite, so none can be asked for.
+    /// A suite was asked for, and vectors of this kind have none.
     NoSuites(Kind),
-    /// Something failed that should not.
+    /// Something failed that should succeed.
     Failed(Problem),
 }
 
@@ -29,11 +29,11 @@ impl fmt::Display for GenerateError {
 
 impl std::error::Error for GenerateError {}
 
-/// A file of vectors of a kind, for each of some suites or, with none, for all seven of
+/// A file of vectors of a kind, for each of these suites or, if there are none, for all seven of
 /// RFC 9420.
 ///
-/// The same seed and a provider with deterministic signatures give the same file; what is made for
-/// a suite does not depend on which others are asked for.
+/// The same seed and a provider with deterministic signatures give the same file. The vectors of a suite
+/// do not depend on the other suites.
 ///
 /// # Errors
 /// If the provider does not support a suite.

@@ -23,10 +23,10 @@ impl Hex {
         Secret::copy_from(&self.0)
     }
 
-    /// The value of which these bytes, all of them, are the encoding. `what` names it.
+    /// Decodes a value from all of these bytes. `what` names it in the error.
     ///
     /// # Errors
-    /// If they are not.
+    /// If they are not the encoding of such a value.
     pub fn decode<T: Decode>(&self, what: &str) -> Result<T, Problem> {
         T::from_bytes(&self.0).at(format_args!("{what} does not decode"))
     }
@@ -85,7 +85,7 @@ pub fn encode(bytes: &[u8]) -> String {
     })
 }
 
-/// The bytes of an even number of hexadecimal digits in either case; none if it is something else.
+/// The bytes of an even number of hexadecimal digits in either case; none for other text.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_hexadecimal_is_refused() {
+    fn text_that_is_not_hexadecimal_is_refused() {
         for text in ["0", "0g", "+1", " 1", "0x00", "00 ", "é"] {
             assert_eq!(decode(text), None, "{text}");
         }

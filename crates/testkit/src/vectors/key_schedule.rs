@@ -26,7 +26,7 @@ pub(super) struct KeySchedule {
 struct Epoch {
     tree_hash: Hex,
     commit_secret: Hex,
-    /// Zeros, if absent.
+    /// Zeros if absent.
     psk_secret: Option<Hex>,
     confirmed_transcript_hash: Hex,
 

@@ -1,8 +1,8 @@
-//! Private keys as files write them.
+//! Private keys in the form of files.
 //!
-//! Scalars of NIST curves are said to have a fixed length, but the working group's files leave
-//! leading zeros out. Files with keys of either form are in the field, so shorter scalars are
-//! filled up; a longer one is as wrong as ever, and nothing but scalars is touched.
+//! By their description, scalars of NIST curves have a fixed length; the working group's files omit
+//! leading zeros. Files with either form exist, so shorter scalars are padded here. Longer ones stay
+//! wrong, and keys that are not scalars stay as they are.
 
 use super::hex::Hex;
 use super::problem::{At, Problem, ensure};
@@ -52,7 +52,7 @@ pub(super) fn signature_key_pair(
     Ok(SignatureKeyPair::new(private, public))
 }
 
-/// As [`hpke_key_pair`], for a private key whose public key is known.
+/// Like [`hpke_key_pair`], and checks that the public key is the listed one.
 pub(super) fn hpke_key_pair_of(
     suite: &Suite<'_>,
     what: &str,
@@ -64,7 +64,7 @@ pub(super) fn hpke_key_pair_of(
     Ok(keys)
 }
 
-/// As [`signature_key_pair`], for a private key whose public key is known.
+/// Like [`signature_key_pair`], and checks that the public key is the listed one.
 pub(super) fn signature_key_pair_of(
     suite: &Suite<'_>,
     what: &str,

@@ -2,7 +2,7 @@ use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
 
-/// A kind of file, named as the working group names its files.
+/// A kind of file, with the name of the working group's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Kind {
@@ -45,7 +45,7 @@ impl Kind {
         Self::Deserialization,
     ];
 
-    /// The name: that of the working group's file, without `.json`.
+    /// The name of the working group's file, without `.json`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -74,11 +74,11 @@ impl Kind {
         !matches!(self, Self::TreeMath | Self::Messages | Self::Deserialization)
     }
 
-    /// The kind of some vectors, by the fields that they have. The first vector that tells it
-    /// decides; none if none does.
+    /// The kind of some vectors, determined by the fields of the first vector that has telling ones; none
+    /// if no vector has any.
     ///
-    /// The three kinds of passive clients share one format and differ in how long they follow
-    /// the group: not at all, for two commits, for longer.
+    /// The three kinds of passive clients share one format. They follow the group for no commit, for two,
+    /// or for more.
     #[must_use]
     pub fn detect(vectors: &[Value]) -> Option<Self> {
         let kind = vectors.iter().find_map(Self::of_vector)?;
@@ -93,7 +93,7 @@ impl Kind {
         })
     }
 
-    /// By a field that no other format has.
+    /// The kind, determined by a field that no other format has.
     fn of_vector(vector: &Value) -> Option<Self> {
         const TELLING: [(&str, Kind); 14] = [
             ("n_leaves", Kind::TreeMath),
@@ -122,7 +122,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// There is no kind of this name.
+/// No kind has this name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownKind(String);
 
@@ -138,7 +138,7 @@ impl std::error::Error for UnknownKind {}
 impl FromStr for Kind {
     type Err = UnknownKind;
 
-    /// By name; `-` and `_` are the same.
+    /// Parses a name. `-` and `_` are the same.
     fn from_str(text: &str) -> Result<Self, UnknownKind> {
         let plain = |s: &str| s.to_ascii_lowercase().replace('_', "-");
         let wanted = plain(text);

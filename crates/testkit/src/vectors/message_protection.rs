@@ -22,7 +22,7 @@ use conclave_wire::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The member who sends all messages.
+/// The member that sends all messages.
 const SENDER: LeafIndex = LeafIndex(1);
 
 #[derive(Default, Serialize, Deserialize)]
@@ -53,10 +53,10 @@ pub(super) struct MessageProtection {
     application_priv: Hex,
 }
 
-/// The name of a content, the content, its PublicMessage if it may have one, its PrivateMessage.
+/// The name of a content, the content, its PublicMessage if it may have one, and its PrivateMessage.
 type Listed<'a> = (&'static str, Content, Option<&'a Hex>, &'a Hex);
 
-/// The group that a vector describes, as its two members see it.
+/// The group that a vector describes, in the view of its two members.
 struct Group<'a> {
     suite: &'a Suite<'a>,
     context: GroupContext,
@@ -68,7 +68,8 @@ struct Group<'a> {
 
 impl MessageProtection {
     fn group<'a>(&self, suite: &'a Suite<'a>) -> Result<Group<'a>, Problem> {
-        let (private, public) = (&self.signature_priv, (&self.signature_pub).into());
+        let private = &self.signature_priv;
+        let public = (&self.signature_pub).into();
         let signer = keys::signature_key_pair_of(suite, "signature_priv", private, &public)?;
         let encryption = EncryptionSecret::from_secret(self.encryption_secret.secret());
         let two = TreeSize::for_leaves(2).at("no tree has 2 leaves")?;
@@ -151,13 +152,14 @@ impl Group<'_> {
         self.verify(open_public(self.suite, message, &self.context, key)?)
     }
 
-    /// Opens as a receiver who has seen no message yet: the secret tree is not changed.
+    /// Opens a message as a receiver that has seen none yet. The secret tree stays as it is.
     fn open_private(&self, message: &PrivateMessage) -> Result<Verified, Problem> {
         ensure(message.group_id == self.context.group_id, "it is of another group")?;
         ensure(message.epoch == self.context.epoch, "it is of another epoch")?;
         let sender_data = open_sender_data(self.suite, message, &self.sender_data_secret)?;
         let kind = RatchetKind::from(message.content_type);
-        let (leaf, generation) = (sender_data.leaf_index, sender_data.generation);
+        let leaf = sender_data.leaf_index;
+        let generation = sender_data.generation;
         let limits = RatchetLimits::default();
         let (key, _) = self.secret_tree.receive(self.suite, leaf, kind, generation, limits)?;
         self.verify(open_private(self.suite, message, &sender_data, key, &[])?)
@@ -200,7 +202,8 @@ impl Group<'_> {
         let signed = self.sign(WireFormat::PRIVATE_MESSAGE, content, tag)?;
         let kind = RatchetKind::from(content.content_type());
         let (generation, key, _) = self.secret_tree.send(self.suite, SENDER, kind)?;
-        let (secret, padding) = (&self.sender_data_secret, Padding::ToMultipleOf(64));
+        let secret = &self.sender_data_secret;
+        let padding = Padding::ToMultipleOf(64);
         Ok(protect_private(self.suite, &signed, generation, key, secret, padding, rng)?)
     }
 
@@ -208,9 +211,9 @@ impl Group<'_> {
         let opened = self.open_public(public_message(listed)?)?;
         let (opened, tag) = body_and_tag(&opened)?;
         same("the content", &opened, &body(content)?)?;
-        // A confirmation tag is not the content's: that of the listed message will do again.
+        // The confirmation tag does not depend on the framing: take that of the listed message.
         let again = self.protect_public(content, tag.as_ref()).at("protecting again")?;
-        // By way of bytes, as a receiver gets it.
+        // Encode and decode it, as on its way to a receiver.
         let again = MlsMessage { body: MlsMessageBody::PublicMessage(Box::new(again)) };
         let again = public_message(&again.to_bytes()?.into())?;
         let opened = self.open_public(again).at("opening what was protected again")?;
@@ -233,8 +236,8 @@ impl Group<'_> {
         same("the content, protected again,", &body_and_tag(&opened)?.0, &body(content)?)
     }
 
-    /// That application data goes into no PublicMessage, and out of none: not even one that is
-    /// otherwise right.
+    /// Checks that application data neither becomes a PublicMessage nor is accepted in one, even in one
+    /// that is correct in all other respects.
     fn check_public_refused(&self, content: &Content) -> Result<(), Problem> {
         ensure(
             self.protect_public(content, None).is_err(),
@@ -242,7 +245,8 @@ impl Group<'_> {
         )?;
         let mut message = self.sign(WireFormat::PRIVATE_MESSAGE, content, None)?;
         message.wire_format = WireFormat::PUBLIC_MESSAGE;
-        let (wire_format, context) = (message.wire_format, &self.context);
+        let wire_format = message.wire_format;
+        let context = &self.context;
         let tbs =
             FramedContentTbs { wire_format, content: &message.content, context }.to_bytes()?;
         message.auth.signature =

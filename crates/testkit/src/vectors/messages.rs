@@ -1,4 +1,4 @@
-//! The syntax of messages, whatever they mean (RFC 9420 sections 6 to 12).
+//! The syntax of messages, regardless of their meaning (RFC 9420 sections 6 to 12).
 
 use super::PlainVector;
 use super::compare::same;
@@ -41,7 +41,7 @@ pub(super) struct Messages {
     private_message: Hex,
 }
 
-/// That bytes are an encoding, the only one, of a `T`.
+/// Checks that bytes are the one encoding of a `T`.
 fn round_trip<T: Decode + Encode>(what: &str, bytes: &Hex) -> Result<T, Problem> {
     let value: T = bytes.decode(what)?;
     let again = value.to_bytes().at(format_args!("{what} does not encode again"))?;
@@ -49,7 +49,7 @@ fn round_trip<T: Decode + Encode>(what: &str, bytes: &Hex) -> Result<T, Problem>
     Ok(value)
 }
 
-/// A message of a wire format, and for a framed one of a content type.
+/// A message of a wire format and, if it is framed, of a content type.
 fn message(
     what: &str,
     bytes: &Hex,
@@ -90,7 +90,7 @@ impl PlainVector for Messages {
         round_trip::<RatchetTreeExtension>("ratchet_tree", &self.ratchet_tree)?;
         round_trip::<GroupSecrets>("group_secrets", &self.group_secrets)?;
 
-        // The structure of the name alone, and through the enumeration that commits hold.
+        // Decode the structure itself, and inside the enumeration that commits hold.
         round_trip::<KeyPackage>("add_proposal", &self.add_proposal)?;
         round_trip::<LeafNode>("update_proposal", &self.update_proposal)?;
         round_trip::<LeafIndex>("remove_proposal", &self.remove_proposal)?;

@@ -1,8 +1,8 @@
 //! The working group's test vectors: all 16 kinds of files, checked and generated.
 //!
-//! One module for each format holds its structure, how a vector of it is checked, and how one is
-//! made. [`check()`] checks what a file holds with any number of crypto providers, each on the
-//! suites that it supports; [`generate()`] makes what a file holds from a seed.
+//! Each format has a module with its structure, the check of a vector, and the generation of one.
+//! [`check()`] checks a file with any number of crypto providers, each on the suites that it supports;
+//! [`generate()`] makes a file from a seed.
 
 mod cast;
 mod check;
@@ -40,10 +40,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// A format whose vectors do not depend on a cipher suite.
 trait PlainVector: Serialize + DeserializeOwned {
-    /// Everything that the format's description says to verify.
+    /// Verifies everything that the format's description asks for.
     fn check(&self) -> Result<(), Problem>;
 
-    /// Vectors for a file.
+    /// Makes vectors for a file.
     fn generate(rng: &mut SeededRng) -> Result<Vec<Self>, Problem>;
 }
 
@@ -52,9 +52,9 @@ trait SuiteVector: Serialize + DeserializeOwned {
     /// The suite's code point.
     fn cipher_suite(&self) -> u16;
 
-    /// Everything that the format's description says to verify.
+    /// Verifies everything that the format's description asks for.
     fn check(&self, suite: &Suite<'_>, rng: &mut SeededRng) -> Result<(), Problem>;
 
-    /// Vectors of one suite for a file of a kind that has this format.
+    /// Makes vectors of one suite for a file of a kind with this format.
     fn generate(kind: Kind, suite: &Suite<'_>, rng: &mut SeededRng) -> Result<Vec<Self>, Problem>;
 }

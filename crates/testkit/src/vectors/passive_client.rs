@@ -1,4 +1,4 @@
-//! Joining a group and following it (RFC 9420 section 12.4). The three kinds of files share the
+//! Joining a group and following it (RFC 9420 section 12.4). The three kinds of files share one
 //! format and differ in what happens in the group.
 
 use super::cast::{Cast, Round, receive};
@@ -9,13 +9,14 @@ use super::problem::{At, Problem, ensure};
 use super::sample::Client;
 use super::welcome::welcome;
 use super::{Kind, SuiteVector};
-use crate::SeededRng;
+use crate::{SeededRng, accepting};
 use conclave_crypto::{Secret, Suite};
-use conclave_group::{Config, Event, Group, Limits, OwnKeyPackage, Verdict, WelcomeStage};
+use conclave_group::{Config, Event, Group, Limits, OwnKeyPackage};
 use conclave_tree::TreeRead;
 use conclave_wire::{Bytes, Decode, Encode, KeyPackage, MlsMessage, MlsMessageBody, PskType};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
+use std::time::Duration;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct PassiveClient {
@@ -56,8 +57,8 @@ where
 }
 
 impl PassiveClient {
-    /// The key package, by itself as the format says, or in an MLSMessage as the working group's
-    /// files have it. No encoding is one of both.
+    /// The key package, either bare as the format says or in an MLSMessage as in the working
+    /// group's files. No encoding is both.
     fn key_package(&self) -> Result<KeyPackage, Problem> {
         match MlsMessage::from_bytes(&self.key_package) {
             Ok(MlsMessage { body: MlsMessageBody::KeyPackage(key_package) }) => Ok(*key_package),
@@ -66,17 +67,28 @@ impl PassiveClient {
         }
     }
 
-    /// The client, its private keys found to be those of the key package.
+    /// The client, after a check that its private keys are those of the key package.
     fn client(&self, suite: &Suite<'_>) -> Result<OwnKeyPackage, Problem> {
         let key_package = self.key_package()?;
         let leaf = &key_package.leaf_node;
-        let (signature, encryption) = (&self.signature_priv, &self.encryption_priv);
-        let signer =
-            keys::signature_key_pair_of(suite, "signature_priv", signature, &leaf.signature_key)?;
-        let (init_key, leaf_key) = (&key_package.init_key, &leaf.encryption_key);
-        let leaf = keys::hpke_key_pair_of(suite, "encryption_priv", encryption, leaf_key)?;
-        let init = keys::hpke_key_pair_of(suite, "init_priv", &self.init_priv, init_key)?;
-        let (init, leaf, signature) = (init.private.0, leaf.private.0, signer.private);
+        let signer = keys::signature_key_pair_of(
+            suite,
+            "signature_priv",
+            &self.signature_priv,
+            &leaf.signature_key,
+        )?;
+        let leaf = keys::hpke_key_pair_of(
+            suite,
+            "encryption_priv",
+            &self.encryption_priv,
+            &leaf.encryption_key,
+        )?;
+        let init =
+            keys::hpke_key_pair_of(suite, "init_priv", &self.init_priv, &key_package.init_key)?;
+
+        let init = init.private.0;
+        let leaf = leaf.private.0;
+        let signature = signer.private;
         OwnKeyPackage::from_parts(suite.provider(), key_package, init, leaf, signature)
             .at("key_package")
     }
@@ -91,20 +103,19 @@ impl PassiveClient {
     fn join(&self, suite: &Suite<'_>, psks: &[(PskType, Secret)]) -> Result<Group, Problem> {
         let own = self.client(suite)?;
         welcome(&self.welcome)?;
+
         let provider = suite.provider();
-        // A resumption PSK may be of any epoch that the vector goes through.
+        // Resumption PSKs may come from any epoch of the vector.
         let limits = Limits {
             past_epochs: self.epochs.len(),
-            past_epoch_age: u64::MAX,
+            past_epoch_age: Duration::MAX,
             ..Limits::default()
         };
         let config = Config { limits, ..Config::default() };
-        let stage = WelcomeStage::open(provider, config, &self.welcome, &own)?;
-        let ratchet_tree = self.ratchet_tree.as_deref();
-        let stage = stage.join(provider, psks, ratchet_tree, None)?;
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        let stored = stage.resolve(&verdicts)?.store(|_| Ok::<_, Infallible>(()));
-        Ok(stored?)
+        let psks = accepting::known(psks);
+        let tree = self.ratchet_tree.as_deref();
+        let new = accepting::join(provider, config, &self.welcome, &own, psks, tree, None)?;
+        Ok(new.store(|_| Ok::<_, Infallible>(()))?)
     }
 
     fn check_authenticator(group: &Group, listed: &Hex) -> Result<(), Problem> {
@@ -122,7 +133,7 @@ impl Epoch {
         for (i, proposal) in self.proposals.iter().enumerate() {
             let place = format_args!("proposal {i}");
             let event = receive(suite.provider(), group, proposal, psks).at(place)?;
-            let is_proposal = matches!(event, Some(Event::ProposalReceived { .. }) | None);
+            let is_proposal = matches!(event, Some(Event::ProposalReceived(_)) | None);
             ensure(is_proposal, format_args!("{place} is another message"))?;
         }
         let event = receive(suite.provider(), group, &self.commit, psks).at("commit")?;
@@ -148,7 +159,7 @@ impl SuiteVector for PassiveClient {
 
     fn generate(kind: Kind, suite: &Suite<'_>, rng: &mut SeededRng) -> Result<Vec<Self>, Problem> {
         match kind {
-            // With the ratchet tree inside and outside, without and with PSKs.
+            // With the ratchet tree inside the Welcome and apart from it; without PSKs and with.
             Kind::PassiveClientWelcome => [(true, 0), (false, 0), (true, 2)]
                 .into_iter()
                 .map(|(tree_inside, psks)| Self::scenario(suite, rng, tree_inside, psks, &[]))
@@ -163,7 +174,7 @@ impl SuiteVector for PassiveClient {
 }
 
 impl PassiveClient {
-    /// A client that joins a group of a few members and lives through some rounds in it.
+    /// A client that joins a group of a few members and follows it for some rounds.
     fn scenario(
         suite: &Suite<'_>,
         rng: &mut SeededRng,
@@ -191,6 +202,7 @@ impl PassiveClient {
             initial_epoch_authenticator: Hex::default(),
             epochs: Vec::new(),
         };
+
         let mut cast = Cast::new(suite, vector.psks(), rng)?;
         for _ in 0..2 {
             cast.grow(rng)?;
@@ -200,6 +212,7 @@ impl PassiveClient {
             vector.ratchet_tree = Some(cast.lead()?.tree().to_extension_bytes()?.into());
         }
         vector.initial_epoch_authenticator = cast.authenticator()?;
+
         for round in rounds {
             let (proposals, commit) = cast.round(*round, rng)?;
             vector.epochs.push(Epoch {

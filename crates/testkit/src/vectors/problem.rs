@@ -1,8 +1,8 @@
-//! Why a vector failed.
+//! The reason why a vector failed.
 
 use std::fmt::Display;
 
-/// Why a vector failed, for a person to read. Any error becomes one.
+/// The reason why a vector failed, for a person to read. Any error converts into it.
 #[derive(Debug)]
 pub struct Problem(String);
 
@@ -31,7 +31,7 @@ pub(super) trait At<T> {
     /// Puts `place` before the problem.
     ///
     /// # Errors
-    /// If this is one.
+    /// If this is a problem.
     fn at(self, place: impl Display) -> Result<T, Problem>;
 }
 
@@ -47,7 +47,7 @@ impl<T> At<T> for Option<T> {
     }
 }
 
-/// That a condition holds.
+/// Checks that a condition holds.
 ///
 /// # Errors
 /// `what`, if it does not.

@@ -1,4 +1,4 @@
-//! What vectors are made of: well-formed structures with random contents.
+//! The material of vectors: well-formed structures with random contents.
 
 use super::hex::Hex;
 use super::problem::Problem;
@@ -26,7 +26,7 @@ pub(super) fn context(
     confirmed_transcript_hash: &[u8],
 ) -> GroupContext {
     GroupContext {
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: suite.cipher_suite(),
         group_id: group_id.into(),
         epoch: Epoch(epoch),
@@ -36,7 +36,7 @@ pub(super) fn context(
     }
 }
 
-/// Always valid.
+/// A lifetime that is always valid.
 pub(super) const LIFETIME: Lifetime = Lifetime { not_before: 0, not_after: u64::MAX };
 
 /// The private keys of a client, and the leaf node that they belong to.
@@ -59,7 +59,7 @@ impl Client {
             signature_key: signer.public.clone(),
             credential: Credential::basic(name.as_bytes()),
             capabilities: Capabilities {
-                versions: vec![ProtocolVersion::MLS10],
+                versions: vec![ProtocolVersion::MLS_1_0],
                 cipher_suites: vec![suite.cipher_suite()],
                 extensions: Vec::new(),
                 proposals: Vec::new(),
@@ -71,7 +71,7 @@ impl Client {
         };
         sign_leaf(suite, &mut leaf_node, &signer, &GroupId::default(), LeafIndex(0))?;
         let mut key_package = KeyPackage {
-            version: ProtocolVersion::MLS10,
+            version: ProtocolVersion::MLS_1_0,
             cipher_suite: suite.cipher_suite(),
             init_key: init.public.clone(),
             leaf_node,
@@ -84,7 +84,7 @@ impl Client {
     }
 }
 
-/// Signs a leaf node for its place; a place does not matter to one from a key package.
+/// Signs a leaf node for its place, which does not matter for one from a key package.
 pub(super) fn sign_leaf(
     suite: &Suite<'_>,
     leaf_node: &mut LeafNode,
@@ -98,7 +98,7 @@ pub(super) fn sign_leaf(
     Ok(())
 }
 
-// From here on: structures of random bytes that mean nothing.
+// ── structures of random bytes without a meaning ─────────────────────────────────────────────
 
 pub(super) fn bytes(rng: &mut SeededRng, n: usize) -> Bytes {
     rng.bytes(n).into()
@@ -120,7 +120,7 @@ pub(super) fn leaf_node(rng: &mut SeededRng, leaf_node_source: LeafNodeSource) -
         signature_key: bytes(rng, 32).into(),
         credential: Credential::basic(&rng.bytes(12)),
         capabilities: Capabilities {
-            versions: vec![ProtocolVersion::MLS10],
+            versions: vec![ProtocolVersion::MLS_1_0],
             cipher_suites: (1..=7).map(CipherSuite).collect(),
             extensions: vec![ExtensionType(0xf100), ExtensionType(0xf101)],
             proposals: Vec::new(),
@@ -134,7 +134,7 @@ pub(super) fn leaf_node(rng: &mut SeededRng, leaf_node_source: LeafNodeSource) -
 
 pub(super) fn key_package(rng: &mut SeededRng) -> KeyPackage {
     KeyPackage {
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite(1),
         init_key: bytes(rng, 32).into(),
         leaf_node: leaf_node(rng, LeafNodeSource::KeyPackage(LIFETIME)),
@@ -145,7 +145,7 @@ pub(super) fn key_package(rng: &mut SeededRng) -> KeyPackage {
 
 pub(super) fn group_context(rng: &mut SeededRng) -> GroupContext {
     GroupContext {
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite(1),
         group_id: bytes(rng, 16).into(),
         epoch: Epoch(rng.below(u64::MAX)),
@@ -172,7 +172,7 @@ pub(super) fn psk_id(rng: &mut SeededRng) -> PreSharedKeyId {
 pub(super) fn re_init(rng: &mut SeededRng) -> ReInit {
     ReInit {
         group_id: bytes(rng, 16).into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite(1),
         extensions: extensions(rng),
     }
@@ -204,7 +204,7 @@ pub(super) fn commit(rng: &mut SeededRng) -> Commit {
     }
 }
 
-/// Bytes that a suite's hash would give.
+/// Random bytes with the length of a suite's hash.
 pub(super) fn hash(suite: &Suite<'_>, rng: &mut SeededRng) -> Hex {
     Hex(rng.bytes(suite.params().hash.len()))
 }

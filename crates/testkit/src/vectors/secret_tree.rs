@@ -50,9 +50,11 @@ impl SenderData {
     }
 
     fn generate(suite: &Suite<'_>, rng: &mut SeededRng) -> Result<Self, Problem> {
-        let (sender_data_secret, ciphertext) = (Hex(rng.bytes(suite.nh())), Hex(rng.bytes(77)));
+        let sender_data_secret = Hex(rng.bytes(suite.nh()));
+        let ciphertext = Hex(rng.bytes(77));
         let MessageKey { key, nonce } = Self::compute(suite, &sender_data_secret, &ciphertext)?;
-        let (key, nonce) = (Hex::of(key.expose()), Hex::of(nonce.expose()));
+        let key = Hex::of(key.expose());
+        let nonce = Hex::of(nonce.expose());
         Ok(Self { sender_data_secret, ciphertext, key, nonce })
     }
 }
@@ -76,7 +78,7 @@ impl SecretTree {
         Ok(Tree::new(size.at("no tree has this many leaves")?, secret))
     }
 
-    /// Both keys of a generation, from a tree that stays as it is.
+    /// Both keys of a generation. The tree stays as it is.
     fn keys(
         tree: &Tree,
         suite: &Suite<'_>,
@@ -89,7 +91,7 @@ impl SecretTree {
         ))
     }
 
-    /// Both keys of a generation as a receiver gets them, from a tree that consumes them.
+    /// Both keys of a generation as a receiver gets them. The tree consumes them.
     fn receive(
         tree: &mut Tree,
         suite: &Suite<'_>,
@@ -122,7 +124,7 @@ impl SuiteVector for SecretTree {
                 let (handshake, application) =
                     Self::keys(&fresh, suite, leaf, entry.generation).at(place)?;
                 entry.check(&handshake, &application).at(place)?;
-                // Message by message too, unless a generation comes twice or late.
+                // Message by message, too, unless a generation comes twice or late.
                 if last < Some(entry.generation) {
                     last = Some(entry.generation);
                     let (handshake, application) =
@@ -136,7 +138,7 @@ impl SuiteVector for SecretTree {
 
     fn generate(_: Kind, suite: &Suite<'_>, rng: &mut SeededRng) -> Result<Vec<Self>, Problem> {
         let mut vectors = Vec::new();
-        // The last is no power of two: leaves on the right of the tree are missing.
+        // The last number is not a power of two: leaves on the right of the tree are missing.
         for n in [1, 2, 5] {
             let mut vector = Self {
                 cipher_suite: suite.cipher_suite().0,

@@ -58,8 +58,8 @@ fn same_relation(
 
 impl PlainVector for TreeMath {
     fn check(&self) -> Result<(), Problem> {
-        // A tree of RFC 9420 is complete, so it has a power of two of leaves (section 4.1.2 and
-        // Appendix C). The limit keeps a vector from asking for gigabytes.
+        // A tree of RFC 9420 is complete, so that the number of its leaves is a power of two
+        // (section 4.1.2 and Appendix C). The limit keeps a vector from asking for gigabytes.
         let size = TreeSize::for_leaves(self.n_leaves)
             .filter(|size| size.leaf_count() == self.n_leaves)
             .at(format_args!("no tree has {} leaves", self.n_leaves))?;

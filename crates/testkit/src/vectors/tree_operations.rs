@@ -35,7 +35,7 @@ fn apply(
     match proposal {
         Proposal::Add(key_package) => staged.add_leaf(&key_package.leaf_node).map(|_| ())?,
         Proposal::Update(leaf_node) => staged.update_leaf(sender, leaf_node)?,
-        Proposal::Remove(removed) => staged.remove_leaf(*removed)?,
+        Proposal::Remove(removed) => staged.remove_leaves(&[*removed])?,
         other => {
             let kind = other.proposal_type();
             return Err(Problem::new(format_args!("{kind:?} does not change the tree")));

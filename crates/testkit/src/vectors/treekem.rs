@@ -46,7 +46,7 @@ struct NodeSecret {
 struct ListedPath {
     sender: u32,
     update_path: Hex,
-    /// By leaf; none for the sender and for blank leaves.
+    /// The path secrets by leaf; none for the sender and for blank leaves.
     path_secrets: Vec<Option<Hex>>,
     commit_secret: Hex,
     tree_hash_after: Hex,
@@ -58,7 +58,7 @@ struct Private {
     keys: BTreeMap<NodeIndex, HpkePrivateKey>,
 }
 
-/// A tree and what all its members know.
+/// A tree and the private state of all its members.
 struct State<'a> {
     suite: &'a Suite<'a>,
     vector: &'a TreeKem,
@@ -68,7 +68,7 @@ struct State<'a> {
 }
 
 impl LeafPrivate {
-    /// The state, found to fit the tree.
+    /// The state, after a check that it fits the tree.
     fn load(&self, suite: &Suite<'_>, tree: &RatchetTree) -> Result<Private, Problem> {
         let leaf = tree.leaf(LeafIndex(self.index)).at("the leaf is blank")?;
         let signer = keys::signature_key_pair_of(
@@ -111,7 +111,7 @@ impl<'a> State<'a> {
         Ok(Self { suite, vector, group_id: GroupId::from(&vector.group_id), tree, private })
     }
 
-    /// The encoded GroupContext for a path, of the tree after it.
+    /// The encoded GroupContext for a path, with the hash of the tree after it.
     fn context(&self, staged: &mut StagedTree<'_>) -> Result<Vec<u8>, Problem> {
         let TreeKem { group_id, epoch, confirmed_transcript_hash, .. } = self.vector;
         let tree_hash = staged.tree_hash(self.suite)?;
@@ -138,7 +138,7 @@ impl<'a> State<'a> {
         Ok(open_path(self.suite, staged, sender, me, &key, path, context, &[])?)
     }
 
-    /// The listed path, processed by all.
+    /// Lets all members process the listed path.
     fn check_listed(&self, listed: &ListedPath) -> Result<(), Problem> {
         let sender = LeafIndex(listed.sender);
         ensure(self.tree.is_member(sender), "the sender's leaf is blank")?;
@@ -165,7 +165,7 @@ impl<'a> State<'a> {
         Ok(())
     }
 
-    /// A new path of a member, sealed.
+    /// Makes and seals a new path of a member.
     fn create(
         &self,
         sender: LeafIndex,
@@ -174,14 +174,16 @@ impl<'a> State<'a> {
         let private = self.private.get(&sender).at("the sender has no private state")?;
         let template = self.tree.leaf(sender).at("the sender's leaf is blank")?;
         let mut staged = StagedTree::new(&self.tree);
-        let (suite, group_id, signer) = (self.suite, &self.group_id, &private.member.signer);
+        let suite = self.suite;
+        let group_id = &self.group_id;
+        let signer = &private.member.signer;
         let new = create_path(suite, &mut staged, sender, template, signer, group_id, rng)?;
         let context = self.context(&mut staged)?;
         let path = seal_path(suite, &staged, sender, &new, &context, &[], rng)?;
         Ok((new, path))
     }
 
-    /// A new path of a member, processed by all others.
+    /// Makes a new path of a member and lets all others process it.
     fn check_created(&self, sender: LeafIndex, rng: &mut SeededRng) -> Result<(), Problem> {
         let (new, path) = self.create(sender, rng)?;
         let place = LeafNodeContext { group_id: &self.group_id, leaf_index: sender };
@@ -262,7 +264,7 @@ impl TreeKem {
 }
 
 impl State<'_> {
-    /// A new path with what comes of it.
+    /// Makes a new path, with the secrets that result.
     fn listed(&self, sender: LeafIndex, rng: &mut SeededRng) -> Result<ListedPath, Problem> {
         let (new, path) = self.create(sender, rng)?;
         let mut staged = StagedTree::new(&self.tree);

@@ -1,4 +1,4 @@
-//! Trees as files write them, and trees grown by commits as in a group.
+//! Trees in the form of files, and trees that grow by commits as in a group.
 
 use super::problem::{At, Problem, ensure};
 use super::sample::Client;
@@ -8,11 +8,11 @@ use conclave_tree::{RatchetTree, StagedTree, TreeRead, UnverifiedTree, create_pa
 use conclave_wire::{GroupId, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, NodeIndex};
 use std::collections::BTreeMap;
 
-/// The tree of a `ratchet_tree`, which must be well formed and not more: files whose description
-/// does not ask for a valid tree may hold others.
+/// The tree of a `ratchet_tree`. It need only be well formed: files whose description does not ask for
+/// a valid tree may hold invalid ones.
 ///
-/// The only way past [`UnverifiedTree::verify`] is that of a tree from one's own storage, so this
-/// writes the rows of [`RatchetTree::rows`] and loads them.
+/// Only a tree from our own storage need not pass [`UnverifiedTree::verify`], so this function writes
+/// the rows of [`RatchetTree::rows`] and loads them.
 pub(super) fn load_unverified(
     suite: &Suite<'_>,
     unverified: &UnverifiedTree,
@@ -34,7 +34,7 @@ pub(super) fn load_unverified(
     Ok(RatchetTree::load(suite, unverified.size(), rows.into_iter())?)
 }
 
-/// What a member knows of a tree beyond the public.
+/// A member's private part of a tree.
 #[derive(Clone)]
 pub(super) struct Member {
     pub(super) signer: SignatureKeyPair,
@@ -43,7 +43,7 @@ pub(super) struct Member {
     pub(super) path_secrets: BTreeMap<NodeIndex, Secret>,
 }
 
-/// A tree with what all its members know, changed by commits.
+/// A tree with the private parts of all its members, changed by commits.
 pub(super) struct Grown<'a> {
     suite: Suite<'a>,
     pub(super) group_id: GroupId,
@@ -60,8 +60,8 @@ impl<'a> Grown<'a> {
         Ok(Self { suite: *suite, group_id: rng.bytes(16).into(), tree, members })
     }
 
-    /// `get_tree(n)` of the format's description: `n` members, each of whom but the last has
-    /// added the next.
+    /// `get_tree(n)` of the format's description: `n` members, each of which except the last has added
+    /// the next.
     pub(super) fn of_size(suite: &Suite<'a>, n: u32, rng: &mut SeededRng) -> Result<Self, Problem> {
         let mut grown = Self::new(suite, rng)?;
         for committer in 0..n.saturating_sub(1) {
@@ -70,10 +70,12 @@ impl<'a> Grown<'a> {
         Ok(grown)
     }
 
-    /// The tree of RFC 9420 section 7.9: a leaf unmerged at two nodes, with a blank one that
-    /// parent hashes skip below them (its appendix B tells how it comes about).
+    /// The tree of RFC 9420 section 7.9: a leaf that is unmerged at two nodes, and below them a blank node
+    /// that parent hashes skip. (Its appendix B describes how such a tree arises.)
     pub(super) fn figure_20(suite: &Suite<'a>, rng: &mut SeededRng) -> Result<Self, Problem> {
-        let (a, e, f) = (0, 4, 5);
+        let a = 0;
+        let e = 4;
+        let f = 5;
         let mut grown = Self::new(suite, rng)?;
         grown.commit(a, &[], 6, rng)?;
         grown.commit(a, &[f], 0, rng)?;
@@ -103,11 +105,12 @@ impl<'a> Grown<'a> {
         }
         let me = members.get_mut(&committer).at("the committer is no member")?;
         let template = staged.leaf(committer).at("the committer is not in the tree")?;
-        let (suite, group_id) = (&self.suite, &self.group_id);
+        let suite = &self.suite;
+        let group_id = &self.group_id;
         let path = create_path(suite, &mut staged, committer, template, &me.signer, group_id, rng)?;
         me.leaf = path.leaf_key;
         for (leaf, member) in &mut members {
-            // What has been blanked is of no use any more; what is on the path is new.
+            // Drop the secrets of blanked nodes; the path replaces those of its own nodes.
             member.path_secrets.retain(|node, _| staged.node(*node).is_some());
             for (node, secret) in &path.keys.secrets {
                 if node.covers(leaf.node()) {
@@ -143,7 +146,7 @@ impl<'a> Grown<'a> {
         Ok(node)
     }
 
-    /// The tree as in a `ratchet_tree` extension, found valid on the way.
+    /// The tree as in a `ratchet_tree` extension, after a check that it is valid.
     pub(super) fn encode(&self) -> Result<Vec<u8>, Problem> {
         let bytes = self.tree.to_extension_bytes()?;
         let again = UnverifiedTree::decode(&self.suite, &bytes)?;

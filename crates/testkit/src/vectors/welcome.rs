@@ -83,7 +83,7 @@ impl SuiteVector for Welcome {
             &w.finish(),
             rng,
         )?;
-        // Another client's entry comes first.
+        // The entry of another client comes first.
         let other = EncryptedGroupSecrets {
             new_member: sample::hash(suite, rng).0.into(),
             encrypted_group_secrets: encrypted_group_secrets.clone(),
@@ -131,7 +131,8 @@ fn open_group_secrets(
     let mut entries = welcome.secrets.iter().filter(|entry| entry.new_member == reference);
     let entry = entries.next().at("the Welcome has no entry for the key package")?;
     ensure(entries.next().is_none(), "the Welcome has two entries for the key package")?;
-    let (info, sealed) = (&welcome.encrypted_group_info, &entry.encrypted_group_secrets);
+    let info = &welcome.encrypted_group_info;
+    let sealed = &entry.encrypted_group_secrets;
     let opened =
         suite.decrypt_with_label(init, b"Welcome", info, sealed).at("the group secrets")?;
     GroupSecrets::from_bytes(opened.expose()).at("the group secrets do not decode")
@@ -144,7 +145,8 @@ fn check_confirmation_tag(
 ) -> Result<(), Problem> {
     let context = &group_info.group_context;
     let key = member.epoch(suite, &context.to_bytes()?)?.confirmation_key;
-    let (hash, tag) = (&context.confirmed_transcript_hash, &group_info.confirmation_tag);
+    let hash = &context.confirmed_transcript_hash;
+    let tag = &group_info.confirmation_tag;
     ensure(
         confirmation_tag_matches(suite, &key, hash, tag)?,
         "the group info's confirmation tag is not valid",
@@ -158,7 +160,8 @@ fn sealed_group_info(
     rng: &mut SeededRng,
 ) -> Result<Vec<u8>, Problem> {
     let (key, nonce) = member.welcome_key(suite)?;
-    let (tree_hash, transcript_hash) = (sample::hash(suite, rng), sample::hash(suite, rng));
+    let tree_hash = sample::hash(suite, rng);
+    let transcript_hash = sample::hash(suite, rng);
     let epoch = rng.below(1 << 40);
     let group_context = sample::context(suite, &rng.bytes(16), epoch, &tree_hash, &transcript_hash);
     let secrets = member.epoch(suite, &group_context.to_bytes()?)?;

@@ -1,21 +1,21 @@
-//! What went over the wire, and what a member sent and read.
+//! Messages that went over the wire, and those that a member sent and read.
 
 use conclave_wire::{Decode, GroupId, MlsMessage, WireFormat};
 
-/// How many messages of a sort are kept for later.
+/// How many messages of each sort are kept.
 const KEPT: usize = 24;
 
-/// A message and when it was sent.
+/// A message, and the group and epoch that it was sent in.
 pub(super) struct Past {
     pub(super) group_id: GroupId,
     pub(super) epoch: u64,
     pub(super) message: Vec<u8>,
 }
 
-/// What went over the wire, for somebody to bring it up again.
+/// Messages that went over the wire, for an attacker to replay.
 #[derive(Default)]
 pub(super) struct Archive {
-    /// Proposals and commits that all got.
+    /// Proposals and commits that all members received.
     pub(super) handshakes: Vec<Past>,
     /// Messages of other groups.
     pub(super) foreign: Vec<Vec<u8>>,
@@ -24,12 +24,12 @@ pub(super) struct Archive {
     pub(super) key_packages: Vec<Vec<u8>>,
 }
 
-/// What one member has sent and read.
+/// Messages that one member has sent and read.
 #[derive(Default)]
 pub(super) struct OwnPast {
     pub(super) read: Vec<Vec<u8>>,
     pub(super) sent: Vec<Vec<u8>>,
-    /// Own commits that lost or were refused.
+    /// Its commits that lost or were rejected.
     pub(super) given_up: Vec<Vec<u8>>,
 }
 
@@ -57,13 +57,13 @@ impl Archive {
         }
     }
 
-    /// Keeps a message of a group that this one is not.
+    /// Keeps a message of another group.
     pub(super) fn keep_foreign(&mut self, message: Vec<u8>) {
         keep(&mut self.foreign, message);
     }
 
-    /// The group has a successor: what was of it is of another group now.
-    pub(super) fn the_group_is_another(&mut self) {
+    /// Counts all handshakes as those of another group, since the group has a successor now.
+    pub(super) fn replace_group(&mut self) {
         for past in std::mem::take(&mut self.handshakes) {
             keep(&mut self.foreign, past.message);
         }

@@ -1,26 +1,28 @@
-//! What must hold after each step.
+//! The checks after each step.
 
 use super::*;
 use conclave_group::rows::content;
 
 impl Peer {
+    /// Checks that the stored rows are those of the state, and that cached values are right.
     pub(super) fn check(&self) {
-        let mut full = Rows::new();
-        self.group.rows().expect("a state has rows").apply_to(&mut full);
-        for (key, row) in &full {
+        let memory = rows_of(self.group.rows());
+        for (key, row) in &memory {
             assert_eq!(self.rows.get(key), Some(row), "{}: stored {key:?} differs", self.name);
         }
-        assert_eq!(full.len(), self.rows.len(), "{}: surplus rows are stored", self.name);
-        let suite = Suite::new(&*self.provider, self.group.cipher_suite()).expect("supported");
+        assert_eq!(memory.len(), self.rows.len(), "{}: surplus rows are stored", self.name);
+
+        let suite = Suite::new(self.provider, self.group.cipher_suite()).expect("supported");
         self.group.tree().check_caches(&suite).expect("cached values equal recomputed ones");
     }
 
-    /// The tree invariant (section 4.2): the stored private keys are those of nodes above the own
-    /// leaf, and belong to the public keys there. Past epochs are within their limit.
+    /// Checks the tree invariant (section 4.2): the stored private keys are those of nodes above its
+    /// own leaf, and belong to the public keys there. Checks the limit of past epochs, too.
     pub(super) fn check_secrets(&self, config: &Config) {
-        let suite = Suite::new(&*self.provider, self.group.cipher_suite()).expect("supported");
+        let suite = Suite::new(self.provider, self.group.cipher_suite()).expect("supported");
         let tree = self.group.tree();
         let own = self.group.own_leaf().node();
+
         let mut past = 0;
         for (key, row) in &self.rows {
             match key.table {
@@ -40,32 +42,36 @@ impl Peer {
 }
 
 impl Watcher {
-    /// It agrees with a member on all that is public, and what it has stored is what it holds.
+    /// Checks that it agrees with a member on everything public, and that its stored rows are those
+    /// of its state.
     fn check(&self, peer: &Peer) {
-        let (observer, group) = (&self.observer, &peer.group);
+        let observer = &self.observer;
+        let group = &peer.group;
         assert_eq!(observer.context(), group.context());
         assert_eq!(observer.tree().tree_hash(), group.tree().tree_hash());
         assert!(observer.members().eq(group.members()), "the observer sees other members");
         assert_eq!(self.memory(), self.rows, "the observer's stored rows differ");
+
         let nodes = |rows: &Rows| -> Rows {
             let tree = rows.iter().filter(|(key, _)| key.table == Table::Tree);
             tree.map(|(key, row)| (*key, row.clone())).collect()
         };
         assert!(nodes(&self.rows) == nodes(&peer.rows), "the observer's tree differs");
-        let suite = Suite::new(&*peer.provider, group.cipher_suite()).expect("supported");
+        let suite = Suite::new(peer.provider, group.cipher_suite()).expect("supported");
         observer.tree().check_caches(&suite).expect("cached values equal recomputed ones");
     }
 }
 
 impl World {
-    /// What must hold after each step.
+    /// Checks that all members and the observer agree, and each of them.
     pub(super) fn check(&self) {
         let first = &self.peers[0].group;
         let authenticator = first.epoch_authenticator().expect("a member");
         let export = |peer: &Peer| {
-            peer.group.export(&*peer.provider, b"world", b"context", 40).expect("exported")
+            peer.group.export(peer.provider, b"world", b"context", 40).expect("exported")
         };
         let exported = export(&self.peers[0]);
+
         for peer in &self.peers {
             assert_eq!(peer.group.epoch(), first.epoch());
             assert_eq!(peer.group.tree().tree_hash(), first.tree().tree_hash());
@@ -74,6 +80,7 @@ impl World {
             assert_eq!(export(peer), exported);
             peer.check();
         }
+
         let deep = self.step as usize % self.peers.len();
         self.peers[deep].check_secrets(&self.config);
         assert_eq!(first.tree().member_count() as usize, self.peers.len());

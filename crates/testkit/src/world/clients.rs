@@ -2,8 +2,15 @@
 
 use super::*;
 
+/// A client that is about to join.
+pub(super) struct Joiner {
+    pub(super) name: String,
+    pub(super) provider: &'static dyn CryptoProvider,
+    pub(super) own: OwnKeyPackage,
+}
+
 impl World {
-    pub(super) fn new_client(&mut self) -> (String, Box<dyn CryptoProvider>) {
+    pub(super) fn new_client(&mut self) -> (String, &'static dyn CryptoProvider) {
         self.clients += 1;
         let coin = self.chance(80);
         (format!("client-{}", self.clients), provider_for(self.suite, coin))
@@ -17,7 +24,9 @@ impl World {
     }
 
     pub(super) fn lifetime(&self) -> Lifetime {
-        Lifetime { not_before: self.now - 10, not_after: self.now + 80 * 24 * 3600 }
+        let margin = Duration::from_secs(10);
+        let days = Duration::from_secs(80 * 24 * 3600);
+        Lifetime::starting_at(self.now.saturating_sub(margin), days + margin)
     }
 
     pub(super) fn signer(&mut self, provider: &dyn CryptoProvider) -> SignatureKeyPair {
@@ -40,19 +49,19 @@ impl World {
         let signer = self.signer(provider);
         let own = OwnKeyPackage::generate(provider, &mut self.rng, params, signer)
             .expect("a key package");
-        let stored = own.to_secret().expect("it can be stored");
+
+        let stored = own.to_secret().expect("an encoding");
         assert_eq!(OwnKeyPackage::from_secret(provider, &stored).as_ref(), Ok(&own));
         self.spoil_key_package(&own);
         own
     }
 
-    pub(super) fn valid(&self, own: &OwnKeyPackage) -> ValidKeyPackage {
+    /// A proposal to add the owner of a key package.
+    pub(super) fn add_of(&self, own: &OwnKeyPackage) -> NewProposal {
         let provider = provider_for(self.suite, true);
         let kp = own.key_package().clone();
-        ValidKeyPackage::check(&*provider, self.now, &self.config, kp)
-            .expect("valid")
-            .resolve(Verdict::Accept)
-            .expect("accepted")
+        let stage = ValidKeyPackage::check(provider, self.now, &self.config, kp).expect("valid");
+        NewProposal::Add(Box::new(stage.resolve(Verdict::Accept).expect("accepted")))
     }
 
     pub(super) fn found(
@@ -61,7 +70,7 @@ impl World {
         provider: &dyn CryptoProvider,
         group_id: GroupId,
         extensions: Vec<Extension>,
-    ) -> (NewGroup, SignatureKeyPair) {
+    ) -> NewGroup {
         let params = GroupParams {
             group_id,
             cipher_suite: self.suite,
@@ -71,31 +80,26 @@ impl World {
         };
         let signer = self.signer(provider);
         let config = self.config.clone();
-        let new = Group::create(provider, &mut self.rng, config, params, signer.clone())
-            .expect("a group");
-        (new, signer)
+        Group::create(provider, &mut self.rng, config, params, signer).expect("a group")
     }
 
     pub(super) fn settle(
         &mut self,
         name: String,
-        provider: Box<dyn CryptoProvider>,
+        provider: &'static dyn CryptoProvider,
         new: NewGroup,
     ) {
         self.peers.push(Peer::of(name, provider, new));
     }
 
-    pub(super) fn clients(
-        &mut self,
-        n: usize,
-    ) -> Vec<(String, Box<dyn CryptoProvider>, OwnKeyPackage)> {
-        (0..n)
-            .map(|_| {
-                let (name, provider) = self.new_client();
-                let own = self.key_package(&name, &*provider);
-                (name, provider, own)
-            })
-            .collect()
+    pub(super) fn joiners(&mut self, n: usize) -> Vec<Joiner> {
+        let mut joiners = Vec::new();
+        for _ in 0..n {
+            let (name, provider) = self.new_client();
+            let own = self.key_package(&name, provider);
+            joiners.push(Joiner { name, provider, own });
+        }
+        joiners
     }
 
     /// A new signature key and credential for a member.
@@ -103,9 +107,10 @@ impl World {
         self.clients += 1;
         let name = format!("{}+{}", self.peers[i].name, self.clients);
         let provider = provider_for(self.suite, true);
-        LeafUpdate { params: self.leaf_params(&name), signer: self.signer(&*provider) }
+        LeafUpdate { params: self.leaf_params(&name), signer: self.signer(provider) }
     }
 
+    /// The name that the group knows a member by.
     pub(super) fn name_of(&self, leaf: LeafIndex) -> Option<String> {
         let member = self.peers[0].group.member(leaf)?;
         String::from_utf8(member.credential.identity()?.to_vec()).ok()

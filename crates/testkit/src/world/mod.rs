@@ -1,18 +1,18 @@
 //! A simulated world: clients, groups and a delivery service in one process, driven by a seed.
 //!
-//! A [`World`] takes random steps (everything that RFC 9420 lets a group do, messages late,
-//! reordered and duplicated, clients reloaded from their stored rows) and after each step checks
-//! what must hold:
+//! A [`World`] takes random steps: everything that RFC 9420 lets a group do, with late, reordered
+//! and duplicated messages, and clients that load their stored rows again. After each step it checks
+//! that
 //!
 //! * all members agree on epoch authenticator, tree hash and an exported secret;
 //! * the observer agrees on context, tree and members;
 //! * cached hashes and indices equal recomputed ones;
-//! * the rows that a client's batches add up to are those of its state, reloaded or not;
-//! * a message that is refused changes neither state nor rows: before messages are delivered,
-//!   hostile variants of them are tried (`hostile`).
+//! * the rows that a client has written are those of its state, reloaded or not;
+//! * a refused message changes neither state nor rows: before a message is delivered, hostile
+//!   variants of it are tried (`hostile`).
 //!
-//! What does not hold is a panic whose message names the seed and the step, and the command that
-//! takes the same steps again.
+//! A check that fails panics. The message names the seed, the step, and the command that takes the
+//! same steps again.
 #![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod archive;
@@ -26,30 +26,31 @@ mod steps;
 mod watcher;
 mod ways_in;
 
-use crate::SeededRng;
 use crate::forge::Insider;
+use crate::party::{ALL, NOW, Rows, pending_id, rows_of, stored, take};
+use crate::{SeededRng, accepting};
+use clients::Joiner;
 use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite};
 use conclave_group::rows::{RowKey, Table};
 use conclave_group::{
     Answers, ApplyError, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions,
     ExternalJoinStage, ExternalTarget, Framing, Group, GroupInfoOptions, GroupParams,
     KeyPackageParams, LeafParams, LeafUpdate, Link, Member, Misuse, NewGroup, NewProposal,
-    Observer, ObserverStage, OwnKeyPackage, Received, Refused, Rejection, Status, Transition,
-    ValidKeyPackage, Verdict, WelcomeStage, apply,
+    Observer, ObserverEvent, ObserverStage, Outcome, OwnKeyPackage, Received, Refused, Rejection,
+    Status, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use conclave_schedule::RatchetError;
 use conclave_tree::TreeRead;
 use conclave_wire::{
     CipherSuite, Credential, CredentialType, Epoch, Extension, ExtensionType, ExternalSender,
     GroupContext, GroupId, LeafIndex, Lifetime, NodeIndex, Proposal, ProtocolVersion, PskType,
-    ReInit, RequiredCapabilities,
+    ReInit, RequiredCapabilities, ResumptionPskUsage, UnixTime,
 };
 use rand_core::Rng;
-use state::{
-    CUSTOM_EXTENSION, Held, Hostile, Peer, Rows, START, SUITES, Watcher, provider_for, stored,
-};
+use state::{CUSTOM_EXTENSION, Held, Hostile, Peer, SUITES, Watcher, provider_for};
 pub use state::{Counts, World, WorldParams};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl World {
     /// A world of one group with one member.
@@ -61,7 +62,7 @@ impl World {
             hostile: Hostile::new(&rng, hostile::all_kinds()),
             rng,
             suite: params.cipher_suite,
-            now: START,
+            now: NOW,
             step: 0,
             clients: 0,
             config: Config::default(),
@@ -71,9 +72,10 @@ impl World {
             psks: BTreeMap::new(),
             counts: Counts::new(),
         };
+
         let (name, provider) = world.new_client();
         let group_id = world.bytes(16).into();
-        let (new, _) = world.found(&name, &*provider, group_id, Vec::new());
+        let new = world.found(&name, provider, group_id, Vec::new());
         world.settle(name, provider, new);
         world.watch();
         world
@@ -87,7 +89,7 @@ impl World {
         &self.counts
     }
 
-    /// How many hostile messages of each kind came to nothing; kinds that did not occur count 0.
+    /// How many hostile messages of each kind were refused; kinds that did not occur count 0.
     #[must_use]
     pub fn refusals(&self) -> &Counts {
         &self.hostile.refused

@@ -3,16 +3,7 @@
 use super::archive::OwnPast;
 use super::*;
 
-/// What a message leads to once everything that is asked was answered.
-pub(super) enum Outcome {
-    /// A step, not yet taken.
-    Step(Box<Transition<Group>>),
-    /// Nothing is to be done.
-    Known,
-    Refused(Refused),
-}
-
-/// All that can be seen of a member, in memory and on disk.
+/// Everything that can be seen of a member, in memory and on disk.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The rows of the state in memory.
@@ -30,7 +21,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// All but the secret tree of an epoch.
+    /// Everything but the secret tree of an epoch.
     pub(super) fn without_secret_tree(mut self, epoch: u64) -> Self {
         let other = |key: &RowKey| key.epoch != epoch || !SECRET_TREE.contains(&key.table);
         self.memory.retain(|key, _| other(key));
@@ -44,21 +35,18 @@ pub(super) const SECRET_TREE: [Table; 3] =
     [Table::SecretTreeNode, Table::Ratchet, Table::SkippedKey];
 
 impl Peer {
-    pub(super) fn of(name: String, provider: Box<dyn CryptoProvider>, new: NewGroup) -> Self {
+    pub(super) fn of(name: String, provider: &'static dyn CryptoProvider, new: NewGroup) -> Self {
         let mut rows = Rows::new();
-        let group = new.store(|batch| stored(&mut rows, batch)).expect("stored");
+        let Ok(group) = new.store(|batch| stored(&mut rows, batch));
         Self { name, provider, group, rows, held: Vec::new(), past: OwnPast::default() }
     }
 
-    pub(super) fn take(&mut self, step: Transition<Group>) -> Event {
-        let rows = &mut self.rows;
-        apply(&mut self.group, step, |write| stored(rows, write.batch)).expect("fits its state")
+    pub(super) fn take<O: Outcome<Event>>(&mut self, step: Transition<Group, O>) -> O {
+        take(&mut self.group, &mut self.rows, step)
     }
 
     fn loaded(&self) -> Group {
-        let rows = self.rows.iter().map(|(key, value)| (*key, value.clone()));
-        let config = Config::default();
-        Group::load(&*self.provider, config, rows).expect("stored rows load")
+        Group::load(self.provider, Config::default(), self.rows.clone()).expect("stored rows load")
     }
 
     /// Forgets the group in memory and loads it from the rows.
@@ -66,21 +54,23 @@ impl Peer {
         self.group = self.loaded();
     }
 
-    /// The same member a second time, to try out what must not happen to the first.
+    /// The same member a second time, to try steps that must not happen to the first.
     pub(super) fn twin(&self) -> Self {
-        let provider = provider_for(self.group.cipher_suite(), true);
-        let (name, rows) = (format!("{}'s twin", self.name), self.rows.clone());
-        let past = OwnPast::default();
-        Self { name, provider, group: self.loaded(), rows, held: Vec::new(), past }
+        Self {
+            name: format!("{}'s twin", self.name),
+            provider: provider_for(self.group.cipher_suite(), true),
+            group: self.loaded(),
+            rows: self.rows.clone(),
+            held: Vec::new(),
+            past: OwnPast::default(),
+        }
     }
 
     pub(super) fn seen(&self) -> Seen {
         let group = &self.group;
-        let mut memory = Rows::new();
-        group.rows().expect("a state has rows").apply_to(&mut memory);
-        let exported = group.export(&*self.provider, b"seen", b"", 32).expect("a member");
+        let exported = group.export(self.provider, b"seen", b"", 32).expect("a member");
         Seen {
-            memory,
+            memory: rows_of(group.rows()),
             disk: self.rows.clone(),
             status: group.status(),
             context: group.context().clone(),
@@ -93,37 +83,67 @@ impl Peer {
         }
     }
 
-    /// What a message leads to if every credential is accepted. Nothing is changed.
-    pub(super) fn probe(&self, now: u64, message: &[u8], psks: &[(PskType, Secret)]) -> Outcome {
-        let provider = &*self.provider;
-        let step = match self.group.process(provider, now, message) {
-            Ok(Received::Application(step) | Received::OwnCommit(step)) => Ok(step),
-            Ok(Received::Proposal(stage)) => {
-                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-                stage.resolve(&self.group, &verdicts)
-            }
-            Ok(Received::Commit(stage)) => {
-                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-                let answers = Answers { verdicts, psks: psks.to_vec() };
-                stage.resolve(&self.group, provider, now, &answers)
-            }
-            Ok(Received::Known) => return Outcome::Known,
-            Err(refused) => Err(refused),
-        };
-        step.map_or_else(Outcome::Refused, |step| Outcome::Step(Box::new(step)))
+    /// The step that a message leads to; none if the message is known. Nothing is changed.
+    pub(super) fn probe(
+        &self,
+        now: UnixTime,
+        message: &[u8],
+        psks: &[(PskType, Secret)],
+    ) -> Result<Option<Transition<Group, Event>>, Refused> {
+        accepting::process(&self.group, self.provider, now, message, accepting::known(psks))
     }
 
-    /// Receives a message that must not be refused.
+    /// Receives a message that must not be refused; none if the message is known.
     pub(super) fn receive(
         &mut self,
-        now: u64,
+        now: UnixTime,
         message: &[u8],
         psks: &[(PskType, Secret)],
     ) -> Option<Event> {
-        match self.probe(now, message, psks) {
-            Outcome::Step(step) => Some(self.take(*step)),
-            Outcome::Known => None,
-            Outcome::Refused(refused) => panic!("{}: {refused}", self.name),
-        }
+        let step = self.probe(now, message, psks);
+        let step = step.unwrap_or_else(|refused| panic!("{}: {refused}", self.name));
+        step.map(|step| self.take(step))
+    }
+
+    /// Makes a commit, which is then pending.
+    pub(super) fn commit(
+        &mut self,
+        rng: &mut SeededRng,
+        now: UnixTime,
+        options: CommitOptions,
+    ) -> CommitMessages {
+        let step = self.group.commit(self.provider, rng, now, options);
+        let step = step.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        self.take(step)
+    }
+
+    /// Enters the epoch of the pending commit.
+    pub(super) fn accepted(&mut self, now: UnixTime) {
+        let step = self.group.commit_accepted(self.provider, now, &pending_id(&self.group));
+        self.take(step.expect("pending"));
+    }
+
+    /// Gives the pending commit up.
+    pub(super) fn rejected(&mut self) {
+        let step = self.group.commit_rejected(&pending_id(&self.group));
+        self.take(step.expect("pending"));
+    }
+
+    /// Makes a proposal.
+    pub(super) fn propose(
+        &mut self,
+        rng: &mut SeededRng,
+        now: UnixTime,
+        proposal: NewProposal,
+        framing: &Framing,
+    ) -> Vec<u8> {
+        let step = self.group.propose(self.provider, rng, now, proposal, framing);
+        self.take(step.expect("a proposal")).message
+    }
+
+    /// Encrypts data.
+    pub(super) fn say(&mut self, rng: &mut SeededRng, data: &[u8], framing: &Framing) -> Vec<u8> {
+        let step = self.group.encrypt(self.provider, rng, data, framing);
+        self.take(step.expect("an epoch to send in"))
     }
 }

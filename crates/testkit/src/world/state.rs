@@ -1,27 +1,20 @@
-//! The state of a world, and what draws from its randomness.
+//! The state of a world, and the random choices that it makes.
 
 use super::archive::{Archive, OwnPast};
 use crate::SeededRng;
+use crate::party::{Rows, native, portable};
 use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suites};
-use conclave_group::rows::{Batch, RowKey};
 use conclave_group::{Config, Framing, Group, Observer, Padding};
-use conclave_provider_aws_lc::AwsLc;
-use conclave_provider_rustcrypto::RustCrypto;
-use conclave_wire::{CipherSuite, Epoch, ExtensionType, LeafIndex};
+use conclave_wire::{CipherSuite, Epoch, ExtensionType, LeafIndex, UnixTime};
 use rand_core::Rng;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 /// An extension type of private use that all clients here support.
 pub(super) const CUSTOM_EXTENSION: ExtensionType = ExtensionType(0xf001);
-pub(super) const START: u64 = 1_700_000_000;
 /// All suites, the post-quantum ones at Conclave's code points.
 pub(super) const SUITES: Suites = Suites::CONCLAVE;
 
-/// The rows that a client has written.
-pub(super) type Rows = BTreeMap<RowKey, Secret>;
-
-/// A message that has not been delivered to somebody yet.
+/// An application message that a member has not received yet.
 pub(super) struct Held {
     pub(super) epoch: Epoch,
     pub(super) message: Vec<u8>,
@@ -29,29 +22,32 @@ pub(super) struct Held {
     pub(super) sender: LeafIndex,
 }
 
+/// A member with the rows that it has written.
 pub(super) struct Peer {
     pub(super) name: String,
-    pub(super) provider: Box<dyn CryptoProvider>,
+    pub(super) provider: &'static dyn CryptoProvider,
     pub(super) group: Group,
     pub(super) rows: Rows,
     pub(super) held: Vec<Held>,
     pub(super) past: OwnPast,
 }
 
+/// An observer with the rows that it has written.
 pub(super) struct Watcher {
     pub(super) observer: Observer,
     pub(super) rows: Rows,
 }
 
-/// How a world is to be.
+/// The parameters of a world.
 #[derive(Clone, Copy, Debug)]
 pub struct WorldParams {
-    /// Decides everything that happens.
+    /// The seed, which decides everything that happens.
     pub seed: u64,
-    /// The cipher suite of the first group: one of [`Suites::CONCLAVE`]. Worlds that begin with a
-    /// post-quantum suite go on in any, others in one of RFC 9420.
+    /// The cipher suite of the first group: one of [`Suites::CONCLAVE`]. A world that begins with a
+    /// suite of RFC 9420 stays with those; a world that begins with a post-quantum suite goes on to
+    /// any.
     pub cipher_suite: CipherSuite,
-    /// At most this many members.
+    /// The largest number of members.
     pub max_members: usize,
     /// Whether handshake messages are encrypted, so that no observer can follow.
     pub encrypt: bool,
@@ -60,26 +56,26 @@ pub struct WorldParams {
 /// How often each kind of step was taken.
 pub type Counts = BTreeMap<&'static str, u64>;
 
-/// The hostile part of a world.
+/// The attacker of a world.
 pub(super) struct Hostile {
     pub(super) rng: SeededRng,
     pub(super) archive: Archive,
-    /// How many of each kind came to nothing.
+    /// How many messages of each kind were refused.
     pub(super) refused: Counts,
 }
 
 impl Hostile {
-    /// With these kinds, of which none came yet.
+    /// An attacker with these kinds of message, of which it has sent none.
     pub(super) fn new(rng: &SeededRng, kinds: impl Iterator<Item = &'static str>) -> Self {
         let refused = kinds.map(|name| (name, 0)).collect();
         Self { rng: rng.fork("hostile"), archive: Archive::default(), refused }
     }
 
     pub(super) fn count(&mut self, name: &'static str) {
-        *self.refused.get_mut(name).expect("a kind that is listed") += 1;
+        *self.refused.get_mut(name).expect("a listed kind") += 1;
     }
 
-    /// Of some of these kinds, picked at random, the one that came least often.
+    /// Picks some of these kinds at random, and returns the one that came least often.
     pub(super) fn rarer<T: Copy>(&mut self, of: &[T], name: fn(T) -> &'static str) -> T {
         let mut pick = || of[self.rng.below(of.len() as u64) as usize];
         let picked = [pick(), pick(), pick(), pick()];
@@ -88,12 +84,12 @@ impl Hostile {
     }
 }
 
-/// A group with its members, what is under way to them, and an observer.
+/// A group with its members, the messages on their way to them, and an observer.
 pub struct World {
     pub(super) params: WorldParams,
     pub(super) rng: SeededRng,
     pub(super) suite: CipherSuite,
-    pub(super) now: u64,
+    pub(super) now: UnixTime,
     pub(super) step: u64,
     pub(super) clients: u64,
     pub(super) config: Config,
@@ -118,7 +114,7 @@ impl Drop for World {
             let WorldParams { seed, cipher_suite, max_members, encrypt } = self.params;
             let _ = writeln!(
                 std::io::stderr(),
-                "this happened in {self:?}; again: cargo model --seed {seed} --suite {} \
+                "this happened in {self:?}; to repeat it: cargo model --seed {seed} --suite {} \
                  --members {max_members} --encrypt {encrypt} --steps {} --worlds 1",
                 cipher_suite.0,
                 self.step,
@@ -127,17 +123,9 @@ impl Drop for World {
     }
 }
 
-pub(super) fn provider_for(suite: CipherSuite, coin: bool) -> Box<dyn CryptoProvider> {
-    let native = AwsLc::with_threads(1).with_suites(SUITES);
-    match coin && native.suite(suite).is_some() {
-        true => Box::new(native),
-        false => Box::new(RustCrypto::new().with_suites(SUITES)),
-    }
-}
-
-pub(super) fn stored(rows: &mut Rows, batch: &Batch) -> Result<(), Infallible> {
-    batch.apply_to(rows);
-    Ok(())
+/// The native provider, if the coin says so and it has the suite; else the portable one.
+pub(super) fn provider_for(suite: CipherSuite, coin: bool) -> &'static dyn CryptoProvider {
+    if coin && native().suite(suite).is_some() { native() } else { portable() }
 }
 
 impl World {

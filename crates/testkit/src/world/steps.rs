@@ -1,12 +1,13 @@
 //! The steps within a group.
 
 use super::*;
-use crate::party::pending_id;
 
 impl World {
     pub(super) fn random_step(&mut self) {
         self.step += 1;
-        self.now += 1 + self.rng.next_u64() % 600;
+        let pause = Duration::from_secs(1 + self.rng.next_u64() % 600);
+        self.now = self.now.saturating_add(pause);
+
         let n = self.peers.len();
         let full = n >= self.params.max_members;
         match self.below(100) {
@@ -27,6 +28,7 @@ impl World {
             80..84 if n > 1 => self.commit_is_rejected(),
             _ => self.talk(),
         }
+
         self.deliver_late();
         self.check();
     }
@@ -35,9 +37,10 @@ impl World {
         self.count("add");
         let most = (self.params.max_members - self.peers.len()).min(5);
         let n = 1 + self.below(most);
-        let joiners = self.clients(n);
+        let joiners = self.joiners(n);
         let mut proposals: Vec<NewProposal> =
-            joiners.iter().map(|(_, _, own)| NewProposal::Add(Box::new(self.valid(own)))).collect();
+            joiners.iter().map(|joiner| self.add_of(&joiner.own)).collect();
+
         let committer = self.some_peer();
         if self.peers.len() > 2 && self.chance(20) {
             let removed = self.some_peer();
@@ -45,6 +48,7 @@ impl World {
                 proposals.push(NewProposal::Remove(self.peers[removed].group.own_leaf()));
             }
         }
+
         let messages =
             self.commit(committer, CommitOptions { proposals, ..CommitOptions::default() });
         let tree = self.tree_bytes();
@@ -53,22 +57,20 @@ impl World {
 
     pub(super) fn propose_add(&mut self) {
         self.count("add by reference");
-        let joiners = self.clients(1);
-        let add = NewProposal::Add(Box::new(self.valid(&joiners[0].2)));
+        let joiners = self.joiners(1);
+        let add = self.add_of(&joiners[0].own);
         let proposer = self.some_peer();
         self.propose(proposer, add);
         self.commit_proposals(joiners);
     }
 
-    /// Lets somebody commit what was proposed.
-    pub(super) fn commit_proposals(
-        &mut self,
-        joiners: Vec<(String, Box<dyn CryptoProvider>, OwnKeyPackage)>,
-    ) {
+    /// Lets a member commit the pending proposals. Until then it cannot send data.
+    pub(super) fn commit_proposals(&mut self, joiners: Vec<Joiner>) {
         let i = self.some_peer();
         let peer = &self.peers[i];
-        let sent = peer.group.encrypt(&*peer.provider, &mut self.rng, b"", &Framing::default());
+        let sent = peer.group.encrypt(peer.provider, &mut self.rng, b"", &Framing::default());
         assert_eq!(sent.err(), Some(Error::Misuse(Misuse::ProposalsPending)));
+
         let messages = self.commit(i, CommitOptions::default());
         let tree = self.tree_bytes();
         self.welcome(&messages, joiners, &tree);
@@ -79,6 +81,7 @@ impl World {
         let committer = self.some_peer();
         let n = 1 + self.below(2);
         let own = self.peers[committer].group.own_leaf();
+
         let mut leaves = Vec::new();
         for _ in 0..n {
             let removed = self.some_peer();
@@ -87,13 +90,16 @@ impl World {
         leaves.retain(|leaf| *leaf != own);
         leaves.sort_unstable();
         leaves.dedup();
+
         let proposals = leaves.into_iter().map(NewProposal::Remove).collect();
         self.commit(committer, CommitOptions { proposals, ..CommitOptions::default() });
     }
 
     pub(super) fn propose_remove(&mut self) {
         self.count("remove by reference");
-        let (proposer, removed, committer) = (self.some_peer(), self.some_peer(), self.some_peer());
+        let proposer = self.some_peer();
+        let removed = self.some_peer();
+        let committer = self.some_peer();
         if removed == committer {
             return;
         }
@@ -116,10 +122,8 @@ impl World {
             let change = self.chance(30).then(|| self.new_leaf(i));
             let framing = self.framing();
             let peer = &mut self.peers[i];
-            let step = peer.group.propose_update(&*peer.provider, &mut self.rng, change, &framing);
-            let Event::Proposal { message, .. } = peer.take(step.expect("an Update")) else {
-                panic!("no proposal")
-            };
+            let step = peer.group.propose_update(peer.provider, &mut self.rng, change, &framing);
+            let message = peer.take(step.expect("an Update")).message;
             peer.past.sent(&message);
             self.spread_proposal(Some(i), &message);
             if self.chance(20) {
@@ -134,6 +138,8 @@ impl World {
     pub(super) fn inject_psk(&mut self) {
         self.count("psk");
         let i = self.some_peer();
+
+        // A resumption PSK that all members have, or an external PSK.
         let epoch = self.peers[i].group.epoch();
         let oldest = self.peers.iter().map(|p| p.group.epoch()).min().unwrap_or(epoch);
         let all_know =
@@ -151,6 +157,11 @@ impl World {
                 NewProposal::ExternalPsk { psk_id: id.into() }
             }
         };
+        self.commit_by_value_or_reference(i, proposal);
+    }
+
+    /// Commits a proposal of a member's: by reference, or by value.
+    fn commit_by_value_or_reference(&mut self, i: usize, proposal: NewProposal) {
         if self.chance(50) {
             self.propose(i, proposal);
             let committer = self.some_peer();
@@ -165,16 +176,16 @@ impl World {
         self.count("context extensions");
         let i = self.some_peer();
         let mut extensions = Vec::new();
+
         self.external = None;
         if self.chance(60) {
-            let provider = provider_for(self.suite, true);
-            let signer = self.signer(&*provider);
+            let signer = self.signer(provider_for(self.suite, true));
             let sender = ExternalSender {
                 signature_key: signer.public.clone(),
                 credential: Credential::basic(b"service"),
             };
-            let list = vec![sender];
-            extensions.push(Extension::new(ExtensionType::EXTERNAL_SENDERS, &list).unwrap());
+            let senders = vec![sender];
+            extensions.push(Extension::new(ExtensionType::EXTERNAL_SENDERS, &senders).unwrap());
             self.external = Some(signer);
         }
         if self.chance(50) {
@@ -190,28 +201,22 @@ impl World {
             let kind = ExtensionType::REQUIRED_CAPABILITIES;
             extensions.push(Extension::new(kind, &required).unwrap());
         }
-        let proposal = NewProposal::GroupContextExtensions(extensions);
-        if self.chance(50) {
-            self.propose(i, proposal);
-            let committer = self.some_peer();
-            self.commit(committer, CommitOptions::default());
-        } else {
-            let proposals = vec![proposal];
-            self.commit(i, CommitOptions { proposals, ..CommitOptions::default() });
-        }
+        self.commit_by_value_or_reference(i, NewProposal::GroupContextExtensions(extensions));
     }
 
     pub(super) fn propose_from_outside(&mut self) {
         let group = &self.peers[0].group;
         let target = ExternalTarget::new(group.group_id().clone(), group.epoch(), self.suite);
-        let joiners = self.clients(1);
+        let joiners = self.joiners(1);
+        let own = &joiners[0].own;
+
         let provider = provider_for(self.suite, true);
         let message = match &self.external {
             Some(signer) => {
-                let add = Proposal::Add(Box::new(joiners[0].2.key_package().clone()));
-                target.propose(&*provider, 0, signer, add).expect("an external proposal")
+                let add = Proposal::Add(Box::new(own.key_package().clone()));
+                target.propose(provider, 0, signer, add).expect("an external proposal")
             }
-            None => target.propose_self(&*provider, self.now, &joiners[0].2).expect("a proposal"),
+            None => target.propose_self(provider, self.now, own).expect("a proposal"),
         };
         self.count(if self.external.is_some() { "external sender" } else { "new member proposal" });
         self.spread_proposal(None, &message);
@@ -226,60 +231,50 @@ impl World {
             }
         }
         if let Some(watcher) = &mut self.watcher {
-            let provider = provider_for(self.suite, true);
-            watcher.reload(&*provider);
+            watcher.reload(provider_for(self.suite, true));
         }
     }
 
-    /// A commit that the delivery service refuses: nothing came of it.
+    /// A commit that the delivery service rejects.
     pub(super) fn commit_is_rejected(&mut self) {
         self.count("rejected commit");
         let options = CommitOptions { framing: self.framing(), ..CommitOptions::default() };
         let i = self.some_peer();
-        let peer = &mut self.peers[i];
-        let epoch = peer.group.epoch();
-        let step =
-            peer.group.commit(&*peer.provider, &mut self.rng, self.now, options).expect("a commit");
-        let Event::Commit(messages) = peer.take(step) else { panic!("no commit") };
+        let epoch = self.peers[i].group.epoch();
+        let messages = self.peers[i].commit(&mut self.rng, self.now, options);
+
         if self.chance(50) {
             self.peers[i].reload();
         }
-        let step = self.peers[i]
-            .group
-            .commit_rejected(&pending_id(&self.peers[i].group))
-            .expect("pending");
-        self.peers[i].take(step);
+        self.peers[i].rejected();
         self.peers[i].past.gave_up(&messages.commit);
         assert_eq!(self.peers[i].group.epoch(), epoch);
     }
 
-    /// Application messages, some of them late, reordered or twice.
+    /// Application messages, which are held back to come late, reordered or twice.
     pub(super) fn talk(&mut self) {
         self.count("messages");
         let n = 1 + self.below(4);
         for _ in 0..n {
             let sender = self.some_peer();
-            let (size, framing) = (self.below(100), self.framing());
+            let size = self.below(100);
+            let framing = self.framing();
             let data = self.bytes(size);
+
             let peer = &mut self.peers[sender];
-            let step = peer.group.encrypt(&*peer.provider, &mut self.rng, &data, &framing);
-            let Event::Message(message) = peer.take(step.expect("an epoch to send in")) else {
-                panic!("no message")
-            };
+            let message = peer.say(&mut self.rng, &data, &framing);
             peer.past.sent(&message);
-            let (epoch, leaf) = (peer.group.epoch(), peer.group.own_leaf());
+            let epoch = peer.group.epoch();
+            let leaf = peer.group.own_leaf();
+
             for i in 0..self.peers.len() {
                 if i == sender {
                     assert_eq!(self.peers[i].receive(self.now, &message, &[]), None);
                     continue;
                 }
-                let held = Held {
-                    epoch: Epoch(epoch.0),
-                    message: message.clone(),
-                    data: data.clone(),
-                    sender: leaf,
-                };
-                self.peers[i].held.push(held);
+                let message = message.clone();
+                let data = data.clone();
+                self.peers[i].held.push(Held { epoch, message, data, sender: leaf });
             }
         }
     }

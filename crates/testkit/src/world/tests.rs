@@ -1,8 +1,8 @@
 use super::*;
-use crate::party::pending_id;
 use conclave_provider_aws_lc::AwsLc;
+use std::sync::LazyLock;
 
-/// Both framings of a suite, each in its own world.
+/// Runs worlds of a suite: one with public handshake messages, one with encrypted ones.
 fn model(suite: u16, seed: u64) {
     let mut refusals = Counts::new();
     for encrypt in [false, true] {
@@ -16,6 +16,7 @@ fn model(suite: u16, seed: u64) {
             *refusals.entry(*kind).or_default() += n;
         }
     }
+
     println!("{refusals:#?}");
     let rare: Vec<_> = refusals.iter().filter(|(_, n)| **n < 2).collect();
     assert!(rare.is_empty(), "hardly tried: {rare:?}");
@@ -40,7 +41,7 @@ model_of_suite! {
     all_agree_after_random_steps_in_suite_7 = 7,
 }
 
-/// As [`model`], but shorter: there are many of these suites.
+/// A shorter [`model`], as there are many of these suites.
 fn short_model(suite: u16, seed: u64) {
     for encrypt in [false, true] {
         let cipher_suite = CipherSuite(suite);
@@ -92,8 +93,8 @@ fn the_same_seed_takes_the_same_steps() {
     assert_eq!(run(), run());
 }
 
-/// A group whose members all joined by external commits, so that every parent node is populated,
-/// as its first member and its last one see it.
+/// The first and the last member of a group whose members all joined by external commits, so that
+/// every parent node is populated.
 fn populated(n: u64) -> (World, Peer, Peer) {
     let params =
         WorldParams { seed: n, cipher_suite: CipherSuite(1), max_members: 0, encrypt: false };
@@ -101,39 +102,39 @@ fn populated(n: u64) -> (World, Peer, Peer) {
     world.watcher = None;
     world.config.limits.past_epochs = 1;
     let mut first = world.peers.remove(0);
-    first.provider = Box::new(AwsLc::new());
+    first.provider = threaded();
+
     let mut last = None;
     for i in 1..n {
-        let provider: Box<dyn CryptoProvider> = Box::new(AwsLc::new());
-        let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
-        let info = first.group.group_info(&*provider, options).expect("a GroupInfo");
-        let stage =
-            ExternalJoinStage::open(&*provider, Config::default(), &info, None).expect("open");
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+        let info = first.group.group_info(first.provider, ALL).expect("a GroupInfo");
         let name = format!("member-{i}");
-        let options = ExternalJoinOptions {
-            leaf: world.leaf_params(&name),
-            signer: world.signer(&*provider),
-            removes: None,
-            psks: Vec::new(),
-            authenticated_data: Vec::new(),
-            group_info: None,
-        };
-        let joined = stage.commit(&*provider, &mut world.rng, &verdicts, options);
-        let joined = joined.expect("an external commit");
-        first.receive(START, &joined.commit, &[]);
-        last = Some((name, provider, joined.group));
+        let signer = world.signer(first.provider);
+        let options = ExternalJoinOptions::new(world.leaf_params(&name), signer);
+        let config = Config::default();
+        let provider = first.provider;
+        let rng = &mut world.rng;
+        let joined = accepting::join_from_outside(provider, rng, config, &info, None, options)
+            .expect("an external commit");
+        first.receive(NOW, &joined.commit, &[]);
+        last = Some((name, joined.group));
     }
-    let (name, provider, group) = last.expect("more than one member");
-    (world, first, Peer::of(name, provider, group))
+    let (name, group) = last.expect("more than one member");
+    let last = Peer::of(name, first.provider, group);
+    (world, first, last)
 }
 
-/// Bytes that steps write in a populated group of n members.
+/// The native provider on all cores, as the groups are large.
+fn threaded() -> &'static dyn CryptoProvider {
+    static THREADED: LazyLock<AwsLc> = LazyLock::new(AwsLc::new);
+    &*THREADED
+}
+
+/// The bytes that steps write in a populated group.
 #[derive(Debug)]
 struct Written {
-    /// The committer: the pending commit, then the step into the epoch.
+    /// The pending commit and the step into the epoch, at the committer.
     own_commit: usize,
-    /// Another member's step into the epoch.
+    /// The step into the epoch, at another member.
     commit: usize,
     /// A sender's first message of an epoch, sent and received.
     first_message: (usize, usize),
@@ -143,32 +144,28 @@ struct Written {
 
 fn written(n: u64) -> Written {
     let (mut world, mut first, mut last) = populated(n);
-    let (now, rng) = (START, &mut world.rng);
-    let step = first.group.commit(&*first.provider, rng, now, CommitOptions::default()).unwrap();
+    let rng = &mut world.rng;
+
+    let step = first.group.commit(first.provider, rng, NOW, CommitOptions::default()).unwrap();
     let pending = step.batch().bytes();
-    let Event::Commit(messages) = first.take(step) else { panic!("no commit") };
-    let step =
-        first.group.commit_accepted(&*first.provider, now, &pending_id(&first.group)).unwrap();
+    let messages = first.take(step);
+    let step = first.group.commit_accepted(first.provider, NOW, &messages.id).unwrap();
     let own_commit = pending + step.batch().bytes();
     first.take(step);
-    let Ok(Received::Commit(stage)) = last.group.process(&*last.provider, now, &messages.commit)
-    else {
-        panic!("no commit")
-    };
-    let step = stage.resolve(&last.group, &*last.provider, now, &Answers::default()).unwrap();
+
+    let step = last.probe(NOW, &messages.commit, &[]).unwrap().unwrap();
     let commit = step.batch().bytes();
-    last.take(step);
+    assert!(matches!(last.take(step), Event::Epoch(_)));
+
     let mut message = || {
         let framing = Framing::default();
-        let step = first.group.encrypt(&*first.provider, rng, &[7; 1024], &framing).unwrap();
+        let step = first.group.encrypt(first.provider, rng, &[7; 1024], &framing).unwrap();
         let sent = step.batch().bytes();
-        let Event::Message(message) = first.take(step) else { panic!("no message") };
-        let Ok(Received::Application(step)) = last.group.process(&*last.provider, now, &message)
-        else {
-            panic!("no message")
-        };
+        let message = first.take(step);
+
+        let step = last.probe(NOW, &message, &[]).unwrap().unwrap();
         let received = step.batch().bytes();
-        last.take(step);
+        assert!(matches!(last.take(step), Event::Application(_)));
         (sent, received)
     };
     let first_message = message();
@@ -176,8 +173,9 @@ fn written(n: u64) -> Written {
 }
 
 #[test]
-fn what_is_written_grows_with_the_logarithm_of_the_group() {
-    let (small, large) = (written(32), written(1000));
+fn written_bytes_grow_with_the_logarithm_of_the_group() {
+    let small = written(32);
+    let large = written(1000);
     println!("32 members: {small:?}\n1,000 members: {large:?}");
     // 32 members have 5 levels, 1,000 have 10: twice the levels, at most about twice the bytes.
     assert!(large.own_commit < 2 * small.own_commit + 1024);

@@ -1,4 +1,4 @@
-//! Where members store: what is left of it when the process dies is all that they come back with.
+//! The members' stores. A member whose process dies comes back with what its store holds.
 
 use conclave_store::{MemoryStore, SqliteStore, Store, WriteSet};
 use conclave_testkit::party::Rows;
@@ -10,25 +10,25 @@ use std::rc::Rc;
 
 /// A member's store.
 pub(crate) trait Disk {
-    /// What is on it.
+    /// The store as it is.
     fn store(&self) -> &dyn Store;
-    /// Writes a set, durably and as one.
+    /// Writes a set atomically and durably.
     fn commit(&mut self, set: &WriteSet);
-    /// The process dies, and the store is opened again.
+    /// Lets the process die, and opens the store again.
     fn crash(&mut self) {}
 }
 
-/// All rows of the group that the tests have.
+/// All rows of the tests' group.
 pub(crate) fn rows_of(store: &dyn Store) -> Rows {
     store.load(&group_id()).expect("loaded").into_iter().collect()
 }
 
-/// The group that the tests have.
+/// The tests' group.
 pub(crate) fn group_id() -> GroupId {
     b"a group".as_slice().into()
 }
 
-/// All that a store holds, in one form for all kinds of store.
+/// Everything that a store holds, in the same form for all kinds of stores.
 pub(crate) fn contents(store: &dyn Store) -> (Rows, Vec<(Vec<u8>, conclave_store::Secret)>) {
     let app = ["outbox", "history", "numbers"]
         .into_iter()
@@ -45,7 +45,7 @@ impl Disk for MemoryStore {
     }
 }
 
-/// A store in memory that keeps what it held after each write.
+/// A store in memory that keeps a copy of itself after each write.
 #[derive(Default)]
 pub(crate) struct Recording {
     now: MemoryStore,
@@ -62,7 +62,7 @@ impl Disk for Recording {
     }
 }
 
-/// A SQLite file that says on standard output when it has written.
+/// A SQLite file that reports each write on standard output.
 pub(crate) struct Reporting(SqliteStore);
 
 impl Reporting {
@@ -78,12 +78,12 @@ impl Disk for Reporting {
     fn commit(&mut self, set: &WriteSet) {
         self.0.write(set).expect("written");
         let mut out = std::io::stdout().lock();
-        out.write_all(b"written\n").and_then(|()| out.flush()).expect("somebody listens");
+        out.write_all(b"written\n").and_then(|()| out.flush()).expect("a reader");
     }
 }
 
-/// A SQLite file. A crash takes an image of the database and its log as they are, without closing
-/// them, and goes on from there.
+/// A SQLite file. A crash copies the database and its log as they are, without closing them, and goes
+/// on with the copy.
 pub(crate) struct File {
     dir: tempfile::TempDir,
     store: SqliteStore,
@@ -108,8 +108,8 @@ impl Disk for File {
     fn crash(&mut self) {
         let path = |image: u32, suffix: &str| self.dir.path().join(format!("{image}.db{suffix}"));
         for suffix in ["", "-wal"] {
-            let (from, to) = (path(self.images, suffix), path(self.images + 1, suffix));
-            std::fs::copy(from, to).expect("an image");
+            std::fs::copy(path(self.images, suffix), path(self.images + 1, suffix))
+                .expect("an image");
         }
         self.images += 1;
         self.store = SqliteStore::open(path(self.images, "")).expect("an image opens");

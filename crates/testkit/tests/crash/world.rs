@@ -1,7 +1,7 @@
-//! Members who talk by way of a delivery service, and whose writes are cut.
+//! Members that talk through a delivery service, and whose writes are cut.
 //!
-//! Each does what a client should: what a step gives out goes into an outbox and a history in the
-//! step's own write, together with how far the service's log was read.
+//! Each does what a client should: a step's outcome goes into an outbox and a history in the step's
+//! own write, together with the position up to which the service's log was read.
 
 use crate::disks::{Disk, rows_of};
 use conclave_crypto::CryptoProvider;
@@ -9,39 +9,40 @@ use conclave_framing::open_private;
 use conclave_group::rows::Batch;
 use conclave_group::{
     ApplyError, CommitMessages, CommitOptions, Config, Error, Event, Framing, Group, Limits,
-    NewProposal, OwnKeyPackage, Rejection, Status, Transition, WriteError, apply,
+    NewProposal, Outcome, OwnKeyPackage, ProposalMessage, Rejection, Status, Transition,
+    WriteError, apply,
 };
 use conclave_schedule::RatchetKind;
 use conclave_store::{Store, WriteSet};
-use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
 use conclave_testkit::party::{
-    NOW, Peer, Rows, SUITE, Setup, add, leaf_params, native, pending_id, process, row_with,
+    NOW, Peer, Rows, SUITE, Setup, add, leaf_params, native, pending_id, row_with,
 };
+use conclave_testkit::{SeededRng, accepting};
 use conclave_wire::{ContentType, Decode, Epoch, MlsMessage, MlsMessageBody, PrivateMessage};
 use std::collections::{BTreeMap, BTreeSet};
 
-const MOST_MEMBERS: usize = 7;
-/// Few, so that a fold enters epochs that are over before it ends.
+const MAX_MEMBERS: usize = 7;
+/// Few, so that some of the epochs that a fold enters are deleted before it ends.
 const PAST_EPOCHS: u64 = 1;
 
-/// What happens at a write.
+/// The fate of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// Nothing.
+    /// It succeeds.
     Not,
     /// The process dies before it.
     Before,
-    /// The process dies after it, before anything of it has left or is in memory.
+    /// The process dies after it, before the outcome has left or the memory has changed.
     After,
     /// The write fails, and the process lives on.
     Fails,
-    /// The process dies in the middle, and the store is not atomic.
+    /// The process dies in the middle of it, and the store is not atomic.
     Torn,
 }
 
 impl WriteError for Cut {
-    /// A process that lives on knows that nothing was written.
+    /// Only a process that lives on knows that nothing was written.
     fn may_have_written(&self) -> bool {
         *self != Self::Fails
     }
@@ -53,7 +54,7 @@ struct Node {
     disk: Box<dyn Disk>,
     /// The epoch that it joined in.
     joined: u64,
-    /// What it must have read by the end.
+    /// The messages that it must have read by the end.
     expected: BTreeSet<Vec<u8>>,
 }
 
@@ -70,15 +71,16 @@ pub(crate) struct World {
     disks: DiskMaker,
     nodes: Vec<Node>,
     joining: Vec<OwnKeyPackage>,
-    /// What the service has accepted, in its order: of the commits of an epoch the first.
+    /// The messages that the service has accepted, in its order; of the commits of an epoch only the
+    /// first.
     log: Vec<Vec<u8>>,
     epoch: u64,
     watch: Watch,
-    /// How often each thing has happened.
+    /// How often each event has happened.
     pub(crate) counts: BTreeMap<String, u64>,
 }
 
-/// What the test knows beside the members: the secrets of each epoch as it began, and what has left
+/// The knowledge of the test: the secrets of each epoch as it began, and which message has left
 /// under which key.
 #[derive(Default)]
 struct Watch {
@@ -92,7 +94,7 @@ fn frame(message: &[u8]) -> (u64, ContentType, Option<PrivateMessage>) {
         MlsMessageBody::PublicMessage(m) => {
             (m.content.epoch.0, m.content.content.content_type(), None)
         }
-        other => panic!("not sent here: {other:?}"),
+        other => panic!("members send no such message: {other:?}"),
     }
 }
 
@@ -105,18 +107,18 @@ fn put_number(set: &mut WriteSet, key: &str, value: u64) {
     set.put("numbers", key.as_bytes(), value.to_be_bytes());
 }
 
-/// What names an application message: epoch, sender and generation.
+/// The name of an application message: epoch, sender and generation.
 fn history_key(epoch: u64, leaf: u32, generation: u32) -> Vec<u8> {
     [&epoch.to_be_bytes()[..], &leaf.to_be_bytes(), &generation.to_be_bytes()].concat()
 }
 
-/// Puts what a step gives out on the disk, in the step's own write.
+/// Puts the outcomes of steps on the disk, in the steps' own write.
 fn put_events(store: &dyn Store, set: &mut WriteSet, events: &[Event]) {
     let mut place = number(store, "outbox");
     for event in events {
         match event {
             Event::Message(message)
-            | Event::Proposal { message, .. }
+            | Event::Proposal(ProposalMessage { message, .. })
             | Event::Commit(CommitMessages { commit: message, .. }) => {
                 set.put("outbox", place.to_be_bytes(), message.clone());
                 place += 1;
@@ -132,11 +134,10 @@ fn put_events(store: &dyn Store, set: &mut WriteSet, events: &[Event]) {
     put_number(set, "outbox", place);
 }
 
-/// One write, with its cut.
+/// A write with its fate.
 fn write(disk: &mut dyn Disk, set: &WriteSet, cut: Cut) -> Result<(), Cut> {
     match cut {
-        Cut::Not => disk.commit(set),
-        Cut::After => disk.commit(set),
+        Cut::Not | Cut::After => disk.commit(set),
         Cut::Before | Cut::Fails => {}
         Cut::Torn => {
             let mut part = WriteSet::new();
@@ -148,19 +149,20 @@ fn write(disk: &mut dyn Disk, set: &WriteSet, cut: Cut) -> Result<(), Cut> {
             disk.commit(&part);
         }
     }
+
     if cut == Cut::Not { Ok(()) } else { Err(cut) }
 }
 
 impl Watch {
-    /// Notes an epoch's secrets the first time that somebody enters it.
+    /// Notes the secrets of an epoch when the first member enters it.
     fn entered(&mut self, group: &Group) {
         if group.status() == Status::Active {
             self.epochs.entry(group.epoch().0).or_insert_with(|| Insider::of(group));
         }
     }
 
-    /// A message leaves a member: its key has encrypted nothing else that left, and can no longer be
-    /// had from the member's disk.
+    /// Lets a message leave a member. Checks that its key has encrypted no other message that left, and
+    /// can no longer be found on the member's disk.
     fn leaves(&mut self, message: &[u8], node: &Node) {
         let (epoch, kind, Some(private)) = frame(message) else { return };
         let insider = &self.epochs[&epoch];
@@ -172,15 +174,17 @@ impl Watch {
             tree.leaf_keys(&suite, data.leaf_index, ratchet, data.generation)
         };
         let key = leaf_keys(insider).expect("noted before any was used");
+
         let rows = rows_of(node.disk.store());
         assert_eq!(row_with(&rows, key.key.expose()), None, "a key that left is on the disk");
         let stored = Insider::of(&node.peer.load(&rows).expect("loads"));
         if stored.context.epoch == Epoch(epoch) {
             assert!(leaf_keys(&stored).is_err(), "a key that left can be derived from the disk");
         }
+
         assert!(
             open_private(&suite, &private, &data, key.clone(), &[]).is_ok(),
-            "it is the key of its generation that it is under"
+            "a message is under another key than its generation's"
         );
         let first = self.left.entry(key.key.expose().to_vec()).or_insert_with(|| message.to_vec());
         assert!(first == message, "a key has encrypted two messages that left");
@@ -192,13 +196,14 @@ impl Node {
         rows_of(self.disk.store())
     }
 
-    /// What follows from a write that was cut: the member is in the state before or after.
+    /// Checks that a member whose write was cut is in the state before or after it.
     fn interrupted(&mut self, cut: Cut, before: &Rows, after: &Rows, watch: &mut Watch) {
         if cut == Cut::Fails {
             assert!(self.peer.all_rows() == *before, "a failed write has changed memory");
             assert!(self.disk_rows() == *before, "a failed write has changed the disk");
             return;
         }
+
         self.disk.crash();
         let rows = self.disk_rows();
         assert!(rows == *before || rows == *after, "neither the state before nor the state after");
@@ -206,8 +211,10 @@ impl Node {
         if rows.is_empty() {
             return;
         }
-        self.peer.group = self.peer.load(&rows).expect("what is on the disk loads");
+
+        self.peer.group = self.peer.load(&rows).expect("the disk's rows load");
         assert!(self.peer.all_rows() == rows, "a loaded state has the rows that it came from");
+
         watch.entered(&self.peer.group);
         let group = &self.peer.group;
         if let Some(epoch) = watch.epochs.get(&group.epoch().0) {
@@ -218,11 +225,12 @@ impl Node {
 }
 
 impl World {
-    /// A world of one member. Of a hundred writes, `cut_percent` are cut, in one of these ways.
+    /// A world of one member. Of a hundred writes, `cut_percent` are cut, each in one of these ways.
     pub(crate) fn new(seed: u64, cut_percent: u64, kinds: &[Cut], disks: DiskMaker) -> Self {
         let limits = Limits { past_epochs: PAST_EPOCHS as usize, ..Limits::default() };
         let config = Config { limits, ..Config::default() };
         let setup = Setup { suite: SUITE, config, provider: native() };
+
         let rng = SeededRng::from_u64(seed);
         let founder = setup.found(leaf_params("founder", SUITE));
         let mut world = Self {
@@ -275,7 +283,7 @@ impl World {
         self.log.len() - number(self.nodes[i].disk.store(), "cursor") as usize
     }
 
-    /// Who was removed is gone, with all that it has stored of the group.
+    /// Drops removed members, which have deleted everything that they stored of the group.
     fn forget_removed(&mut self) {
         let before = self.nodes.len();
         self.nodes.retain(|node| {
@@ -286,7 +294,7 @@ impl World {
         *self.counts.entry("remove".into()).or_default() += (before - self.nodes.len()) as u64;
     }
 
-    /// Lets everything arrive, and sees to it that all are in one state and can talk.
+    /// Delivers everything, and checks that all members are in one state and can talk.
     pub(crate) fn settle_all(&mut self) {
         self.cut_percent = 0;
         for round in 0..3 {
@@ -302,25 +310,26 @@ impl World {
             }
             self.forget_removed();
             match round {
-                // What proposals are left, goes.
+                // Commit the proposals that are left.
                 0 => self.commit(0),
                 1 => (0..self.nodes.len()).for_each(|i| self.say(i)),
                 _ => {}
             }
         }
+
         let first = self.nodes[0].peer.group.epoch_authenticator().expect("a member").clone();
         assert_eq!(self.nodes[0].peer.group.epoch(), Epoch(self.epoch));
         for node in &self.nodes {
             assert_eq!(node.peer.group.epoch_authenticator(), Ok(&first));
             let read = node.disk.store().scan("history", &[], usize::MAX).expect("read");
             let read: BTreeSet<Vec<u8>> = read.into_iter().map(|(key, _)| key).collect();
-            assert!(read == node.expected, "each message is read, and once");
+            assert!(read == node.expected, "a message was lost");
         }
     }
 
     // ── writes ───────────────────────────────────────────────────────────────────────────────
 
-    /// A new member's first write; until it has happened, it is none.
+    /// Adds a member by its first write, which is repeated until it succeeds.
     fn settle(&mut self, mut peer: Peer) {
         let mut disk = (self.disks)();
         let after = peer.all_rows();
@@ -345,20 +354,27 @@ impl World {
         self.nodes.push(Node { peer, disk, joined: joined.0, expected: BTreeSet::new() });
     }
 
-    /// Takes a step of a member with what is written beside it; false if it was cut.
-    fn take(&mut self, i: usize, step: Transition<Group>, mut beside: WriteSet) -> bool {
+    /// Takes a step of a member, and writes `beside` with it; false if the write was cut.
+    fn take<O: Outcome<Event>>(
+        &mut self,
+        i: usize,
+        step: Transition<Group, O>,
+        mut beside: WriteSet,
+    ) -> bool {
         let cut = self.cut();
         let node = &mut self.nodes[i];
         let before = node.disk_rows();
         assert!(before == node.peer.all_rows(), "memory and disk agree before each step");
         let mut after = before.clone();
         step.batch().apply_to(&mut after);
+
         let Node { peer, disk, .. } = node;
         let applied = apply(&mut peer.group, step, |w| {
             beside.batch(w.batch.clone());
             put_events(disk.store(), &mut beside, w.events);
             write(&mut **disk, &beside, cut)
         });
+
         match applied {
             Ok(_) => {
                 assert!(node.peer.all_rows() == after && node.disk_rows() == after);
@@ -370,12 +386,12 @@ impl World {
                 false
             }
             Err(ApplyError::Stale | ApplyError::Reload) => {
-                panic!("it was computed from this state")
+                panic!("not computed from this state")
             }
         }
     }
 
-    /// Writes keys of the client's own alone.
+    /// Writes only values of the client's own.
     fn note(&mut self, i: usize, set: &WriteSet) {
         let cut = self.cut();
         let node = &mut self.nodes[i];
@@ -395,7 +411,7 @@ impl World {
         let data = self.rng.bytes(20);
         let peer = &mut self.nodes[i].peer;
         let framing = Framing::default();
-        // Refused if proposals wait.
+        // A member cannot send data while proposals are pending.
         let Ok(step) = peer.group.encrypt(peer.provider, &mut peer.rng, &data, &framing) else {
             return;
         };
@@ -420,7 +436,8 @@ impl World {
             force_path: self.rng.one_in(2),
             ..CommitOptions::default()
         };
-        if self.nodes.len() < MOST_MEMBERS && self.rng.one_in(3) {
+
+        if self.nodes.len() < MAX_MEMBERS && self.rng.one_in(3) {
             let leaf = leaf_params("newcomer", SUITE);
             let client = self.setup.key_package(leaf, self.rng.below(1 << 40));
             options.proposals.push(add(&client));
@@ -431,6 +448,7 @@ impl World {
             let other = self.rng.pick(&members).filter(|leaf| **leaf != own);
             options.proposals.extend(other.map(|leaf| NewProposal::Remove(*leaf)));
         }
+
         let peer = &mut self.nodes[i].peer;
         let step = peer.group.commit(peer.provider, &mut peer.rng, NOW, options).expect("a commit");
         self.count("commit");
@@ -442,7 +460,7 @@ impl World {
         first.map(|(key, message)| (key, message.expose().to_vec()))
     }
 
-    /// Sends what is first in the outbox, or loses it.
+    /// Sends the first message of the outbox, or loses it.
     fn flush(&mut self, i: usize) {
         let Some((key, message)) = self.outbox(i) else { return };
         let pending = self.nodes[i].peer.group.pending_commit();
@@ -450,6 +468,7 @@ impl World {
         let kind = frame(&message).1;
         let mut set = WriteSet::new();
         set.delete("outbox", key);
+
         let new = !self.log.contains(&message);
         let lost = new && kind != ContentType::Proposal && self.rng.one_in(8);
         let accepted = !lost && {
@@ -461,13 +480,11 @@ impl World {
             (false, true) => format!("{kind:?} accepted"),
             (false, false) => format!("{kind:?} refused"),
         });
+
         match pending {
             Some(_) if !accepted => {
-                let step = self.nodes[i]
-                    .peer
-                    .group
-                    .commit_rejected(&pending_id(&self.nodes[i].peer.group))
-                    .expect("it is pending");
+                let group = &self.nodes[i].peer.group;
+                let step = group.commit_rejected(&pending_id(group)).expect("pending");
                 self.take(i, step, set);
             }
             pending => {
@@ -479,8 +496,8 @@ impl World {
         }
     }
 
-    /// The service's decision: a handshake message of an epoch that is over is refused. What it has
-    /// accepted once it accepts again, and delivers once.
+    /// The service's verdict. It refuses a handshake message of an epoch that is over. It accepts again
+    /// a message that it has accepted before, and delivers it once.
     fn submit(&mut self, message: &[u8]) -> bool {
         if self.log.iter().any(|m| m == message) {
             return true;
@@ -494,18 +511,18 @@ impl World {
         true
     }
 
-    /// Lets those join whom an accepted commit adds.
+    /// Lets the clients join that an accepted commit adds.
     fn welcome(&mut self, messages: Option<CommitMessages>) {
         for welcome in messages.iter().flat_map(|messages| &messages.welcomes) {
             let at = self.joining.iter().position(|c| welcome.recipients.contains(c.reference()));
-            let client = self.joining.remove(at.expect("it waits"));
+            let client = self.joining.remove(at.expect("a client that waits"));
             self.count("join");
             let joined = self.setup.join(&welcome.message, &client, &[], self.epoch);
             self.settle(joined.expect("joins"));
         }
     }
 
-    /// Reads some of the log: one message in a step of its own, or some in a fold.
+    /// Reads from the log: one message in a step of its own, or several in a fold.
     fn read(&mut self, i: usize) {
         let from = number(self.nodes[i].disk.store(), "cursor") as usize;
         let most = if self.rng.one_in(4) { 50 } else { 5 };
@@ -514,13 +531,15 @@ impl World {
         if entries.is_empty() {
             return;
         }
+
         self.count(if n == 1 { "read" } else { "fold" });
         let mut set = WriteSet::new();
         put_number(&mut set, "cursor", (from + entries.len()) as u64);
-        // A removal is deleted in the same write in which it is read.
+        // A member that reads its removal deletes the group in the same write.
         if n > 1 || frame(&entries[0]).1 == ContentType::Commit {
             return self.fold(i, &entries, set);
         }
+
         let Node { peer, joined, expected, .. } = &mut self.nodes[i];
         let Peer { provider, group, .. } = peer;
         match judged(&self.watch, group, *provider, *joined, &entries[0], expected) {
@@ -535,6 +554,7 @@ impl World {
         let mut after = before.clone();
         let Node { peer, disk, joined, expected } = &mut self.nodes[i];
         let Peer { provider, group, .. } = peer;
+
         let mut fold = group.fold();
         for entry in entries {
             let state = fold.state();
@@ -544,7 +564,7 @@ impl World {
             step.batch().apply_to(&mut after);
             fold.push(step).expect("computed from the fold's state");
             if frame(entry).1 == ContentType::Commit && fold.state().epoch() == epoch {
-                // The log is the delivery service's order: this member is out.
+                // The log is the delivery service's order, so this commit is the epoch's.
                 let deletion = fold.state().delete().expect("a member");
                 deletion.batch().apply_to(&mut after);
                 fold.push(deletion).expect("computed from the fold's state");
@@ -552,6 +572,7 @@ impl World {
             }
             self.watch.entered(fold.state());
         }
+
         let written = fold.commit(|w| {
             set.batch(w.batch.clone());
             put_events(disk.store(), &mut set, w.events);
@@ -565,8 +586,8 @@ impl World {
     }
 }
 
-/// What a message of the log leads to. Application data must be read if it was sent after one joined
-/// and not too long ago; a handshake message must not be refused.
+/// The step that a message of the log leads to. A member must read application data that was sent
+/// after it joined and not too long ago, and must not refuse a handshake message.
 fn judged(
     watch: &Watch,
     group: &Group,
@@ -574,15 +595,16 @@ fn judged(
     joined: u64,
     message: &[u8],
     expected: &mut BTreeSet<Vec<u8>>,
-) -> Option<Transition<Group>> {
-    let found = process(group, provider, NOW, message, &[]);
+) -> Option<Transition<Group, Event>> {
+    let found = accepting::process(group, provider, NOW, message, accepting::known(&[]));
     let (epoch, kind, _) = frame(message);
     if kind != ContentType::Application {
         return found.unwrap_or_else(|refused| panic!("{kind:?} refused: {refused}"));
     }
+
     let data = watch.epochs[&epoch].sender_data(provider, message);
     if epoch < joined || group.epoch().0 - epoch > PAST_EPOCHS {
-        let error = found.expect_err("of an epoch that it does not know").error;
+        let error = found.expect_err("of an unknown epoch").error;
         assert!(matches!(error, Error::Rejected(Rejection::WrongEpoch { .. })), "{error}");
         return None;
     }

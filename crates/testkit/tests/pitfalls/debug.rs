@@ -1,18 +1,18 @@
-//! What is printed: no secret, in hexadecimal or decimal, of any type that holds one.
+//! No type that holds a secret prints it, neither in hexadecimal nor in decimal digits.
 
 use conclave_crypto::{HpkePrivateKey, SealItem, Secret, Suite, VerifyItem};
-use conclave_group::rows::Table;
+use conclave_group::rows::{Table, content};
 use conclave_group::{
-    Answers, CommitOptions, ExternalJoinOptions, ExternalJoinStage, LeafUpdate, NewProposal,
-    OwnKeyPackage, Received, Verdict, WelcomeStage,
+    Answers, CommitOptions, Config, ExternalJoinOptions, ExternalJoinStage, Framing, LeafUpdate,
+    NewProposal, OwnKeyPackage, Received, WelcomeStage,
 };
 use conclave_schedule::{
     CommitSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, PskSecret, RatchetKind,
     RatchetLimits, SecretTree,
 };
-use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
 use conclave_testkit::party::*;
+use conclave_testkit::{SeededRng, accepting};
 use conclave_tree::{StagedTree, TreeRead, create_path};
 use conclave_wire::{
     Bytes, Content, Decode, FramedContentAuthData, GroupSecrets, LeafIndex, PathSecret,
@@ -21,14 +21,14 @@ use conclave_wire::{
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-/// What was printed, by what, and what must not be in it.
+/// The output of each type, and the secrets that must not be in it.
 #[derive(Default)]
 struct Printed {
     shown: Vec<(&'static str, String)>,
     secrets: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// Counters and lengths beside a secret are none.
+/// Whether bytes are part of a secret, and not a counter or a length beside it.
 fn tells_something(bytes: &[u8]) -> bool {
     bytes.iter().collect::<BTreeSet<_>>().len() > 3
 }
@@ -40,11 +40,11 @@ impl Printed {
     }
 
     fn secret(&mut self, what: &'static str, bytes: &[u8]) {
-        assert!(bytes.len() >= 8, "{what} is too short to be looked for");
+        assert!(bytes.len() >= 8, "{what} is too short to search for");
         self.secrets.push((what, bytes.to_vec()));
     }
 
-    /// That no six bytes of a secret in a row were printed, however they are set apart.
+    /// Checks that no six consecutive bytes of a secret were printed, however they are separated.
     fn check(&self) {
         for (what, shown) in &self.shown {
             let decimal: String = shown
@@ -81,12 +81,11 @@ fn secrets_of(peer: &Peer, into: &mut Printed) {
             Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey => "the secret tree",
             _ => continue,
         };
-        // The rows begin with a version.
-        into.secret(name, &row.expose()[1..]);
+        into.secret(name, content(row).unwrap());
     }
 }
 
-/// The private keys of a key package, as it is stored.
+/// The private keys of a stored key package.
 fn secrets_of_key_package(own: &OwnKeyPackage, into: &mut Printed) {
     let stored = own.to_secret().unwrap();
     let mut r = Reader::new(stored.expose());
@@ -97,7 +96,7 @@ fn secrets_of_key_package(own: &OwnKeyPackage, into: &mut Printed) {
 }
 
 #[test]
-fn a_group_and_all_that_it_gives_out_print_no_secret() {
+fn a_group_and_its_outputs_print_no_secret() {
     let mut p = Printed::default();
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let psk = Secret::new(SeededRng::from_u64(1).bytes(32));
@@ -105,6 +104,7 @@ fn a_group_and_all_that_it_gives_out_print_no_secret() {
     p.secret("a PSK", psk.expose());
     let said = b"nobody else's business";
     p.secret("what was said", said);
+
     let dave = key_package("dave", 70);
     secrets_of_key_package(&dave, &mut p);
     p.show("OwnKeyPackage", &dave);
@@ -112,7 +112,7 @@ fn a_group_and_all_that_it_gives_out_print_no_secret() {
     let change = LeafUpdate { params: leaf_params("bob", SUITE), signer: signer(SUITE, 71) };
     p.secret("a new signature key", change.signer.private.expose());
     p.show("LeafUpdate", &change);
-    peers[1].propose_update(Some(change.clone()), &Default::default());
+    peers[1].propose_update(Some(change.clone()), &Framing::default());
 
     let message = peers[0].say(said);
     let received = peers[1].group.process(&PROVIDER, NOW, &message).unwrap();
@@ -138,44 +138,41 @@ fn a_group_and_all_that_it_gives_out_print_no_secret() {
         CommitOptions { link: None, leaf: None, ..options },
     );
     p.show("Transition", &step);
-    let conclave_group::Event::Commit(messages) = peers[0].take(step.unwrap()) else { panic!() };
+    let messages = peers[0].take(step.unwrap());
     p.show("CommitMessages", &messages);
     let received = peers[1].group.process(&PROVIDER, NOW, &messages.commit).unwrap();
     p.show("CommitStage", &received);
     let Received::Commit(stage) = received else { panic!("no commit") };
-    let answers = Answers { verdicts: vec![Verdict::Accept; stage.credentials().len()], psks };
+    let answers = Answers { verdicts: accepting::all(stage.credentials()), psks };
     p.show("Answers", &answers);
     let refused = stage.resolve(&peers[1].group, &PROVIDER, NOW, &Answers::default());
     p.show("Refused", &refused);
 
     let welcome =
-        WelcomeStage::open(&PROVIDER, Default::default(), &messages.welcomes[0].message, &dave)
+        WelcomeStage::open(&PROVIDER, Config::default(), &messages.welcomes[0].message, &dave)
             .unwrap();
     p.show("WelcomeStage", &welcome);
     let join = welcome.join(&PROVIDER, &answers.psks, None, None).unwrap();
     p.show("JoinStage", &join);
-    let verdicts = vec![Verdict::Accept; join.credentials().len()];
+    let verdicts = accepting::all(join.credentials());
     let new = join.resolve(&verdicts).unwrap();
     p.show("NewGroup", &new);
     peers.push(Peer::settle(new, 9));
-    let stage =
-        ExternalJoinStage::open(&PROVIDER, Default::default(), &peers[1].group_info(), None)
-            .unwrap();
+
+    let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), &peers[1].group_info(), None)
+        .unwrap();
     p.show("ExternalJoinStage", &stage);
     let options = ExternalJoinOptions {
-        leaf: leaf_params("eve", SUITE),
-        signer: signer(SUITE, 72),
-        removes: None,
         psks: vec![(psktype, psk)],
-        authenticated_data: Vec::new(),
-        group_info: None,
+        ..ExternalJoinOptions::new(leaf_params("eve", SUITE), signer(SUITE, 72))
     };
     p.secret("the joiner's signature key", options.signer.private.expose());
     p.show("ExternalJoinOptions", &options);
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    let verdicts = accepting::all(stage.credentials());
     let rng = &mut SeededRng::from_u64(3);
     let made = stage.commit(&PROVIDER, rng, &verdicts, options).unwrap();
     p.show("ExternalCommit", &made);
+
     for peer in &peers {
         secrets_of(peer, &mut p);
         p.show("Group", &peer.group);
@@ -199,12 +196,12 @@ fn keys_paths_and_the_key_schedule_print_no_secret() {
         p.secret(name, secret.expose());
         secret
     };
-    let (init, commit, psk) =
-        (random(&mut p, "init"), random(&mut p, "commit"), random(&mut p, "psk"));
-    let (init, commit) = (InitSecret::from_secret(init), CommitSecret::from_secret(commit));
+    let init = InitSecret::from_secret(random(&mut p, "init"));
+    let commit = CommitSecret::from_secret(random(&mut p, "commit"));
+    let psk = PskSecret::from_secret(random(&mut p, "psk"));
+
     let joiner = JoinerSecret::derive(&suite, &init, &commit, b"context").unwrap();
     p.secret("joiner", joiner.expose());
-    let psk = PskSecret::from_secret(psk);
     let member = MemberSecret::derive(&suite, &joiner, &psk).unwrap();
     let (key, nonce) = member.welcome_key(&suite).unwrap();
     p.show("MemberSecret", &member);
@@ -222,10 +219,12 @@ fn keys_paths_and_the_key_schedule_print_no_secret() {
     ] {
         p.show(what, value);
     }
+
     p.secret("encryption secret", epoch.encryption.expose());
     let tree = SecretTree::new(TreeSize::for_leaves(4).unwrap(), epoch.encryption);
-    let (leaf, kind) = (LeafIndex(2), RatchetKind::Application);
-    let (key, delta) = tree.receive(&suite, leaf, kind, 2, RatchetLimits::default()).unwrap();
+    let kind = RatchetKind::Application;
+    let (key, delta) =
+        tree.receive(&suite, LeafIndex(2), kind, 2, RatchetLimits::default()).unwrap();
     p.secret("a message key", key.key.expose());
     p.secret("a message nonce", key.nonce.expose());
     for (what, value) in
@@ -233,6 +232,7 @@ fn keys_paths_and_the_key_schedule_print_no_secret() {
     {
         p.show(what, value);
     }
+
     let pair = suite.hpke_key_pair(&mut SeededRng::from_u64(5)).unwrap();
     p.secret("an HPKE key", pair.private.0.expose());
     p.show("HpkeKeyPair", &pair);
@@ -267,9 +267,10 @@ fn keys_paths_and_the_key_schedule_print_no_secret() {
 }
 
 #[test]
-fn structures_of_the_wire_that_hold_secrets_or_plaintext_do_not_print_them() {
+fn wire_structures_print_no_secret_or_plaintext() {
     let mut p = Printed::default();
-    let (joiner, path) = (SeededRng::from_u64(7).bytes(32), SeededRng::from_u64(8).bytes(32));
+    let joiner = SeededRng::from_u64(7).bytes(32);
+    let path = SeededRng::from_u64(8).bytes(32);
     p.secret("a joiner secret", &joiner);
     p.secret("a path secret", &path);
     let said = Bytes::from(b"nobody else's business".as_slice());
@@ -281,11 +282,13 @@ fn structures_of_the_wire_that_hold_secrets_or_plaintext_do_not_print_them() {
     };
     p.show("GroupSecrets", &secrets);
     p.show("PathSecret", &secrets.path_secret);
+
     let content = Content::Application(said.clone());
     p.show("Content", &content);
     let signature = Bytes::from([1; 64]);
     let auth = FramedContentAuthData { signature, confirmation_tag: None };
     p.show("PrivateMessageContent", &PrivateMessageContent { content, auth });
+
     let peers = group_of(&["alice", "bob"]);
     let insider = Insider::of(&peers[0].group);
     let content = insider.framed(Content::Application(said.clone()));
@@ -293,7 +296,8 @@ fn structures_of_the_wire_that_hold_secrets_or_plaintext_do_not_print_them() {
     p.show("FramedContent", &content);
     let wire_format = conclave_wire::WireFormat::PRIVATE_MESSAGE;
     p.show("AuthenticatedContent", &insider.sign(&PROVIDER, wire_format, content));
-    // Decoders read secrets, and what is signed may be for members alone.
+
+    // Decoders read secrets, and signed bytes may be for members alone.
     let mut reader = Reader::new(&said);
     p.show("Reader", &reader);
     u8::decode(&mut reader).unwrap();

@@ -1,4 +1,5 @@
-//! Nothing comes in without the application's verdict, and nothing is trusted but by its check.
+//! No credential enters a group without the application's verdict, and a value is trusted only after
+//! its check.
 
 use conclave_framing::{Verified, VerifiedApplication, VerifiedCommit, VerifiedProposal};
 use conclave_group::{
@@ -11,19 +12,20 @@ use conclave_testkit::SeededRng;
 use conclave_testkit::party::*;
 use conclave_tree::RatchetTree;
 use conclave_wire::{
-    AuthenticatedCommit, AuthenticatedContent, Decode, Extension, ExtensionType, ExternalSender,
-    KeyPackage, LeafIndex, LeafNode, Proposal, RatchetTreeExtension, Sender,
+    AuthenticatedCommit, AuthenticatedContent, Credential, Decode, Extension, ExtensionType,
+    ExternalSender, KeyPackage, LeafIndex, LeafNode, Proposal, RatchetTreeExtension, Sender,
 };
 use std::marker::PhantomData;
 
-/// Tries a stage with too few verdicts, too many, a refusal at each place, and then all accepted:
-/// only the last may lead to something.
+/// Resolves a stage with too few verdicts, with too many, with a refusal at each place, and last with
+/// acceptance of all, which alone succeeds.
 fn judged<T>(wanted: usize, resolve: impl Fn(&[Verdict]) -> Result<T, Error>) -> T {
     assert!(wanted > 0, "nothing is asked for");
     for given in (0..wanted).chain([wanted + 1]) {
         let failed = resolve(&vec![Verdict::Accept; given]).err();
         assert_eq!(failed, Some(Misuse::VerdictCount { wanted, given }.into()));
     }
+
     for place in 0..wanted {
         let mut verdicts = vec![Verdict::Accept; wanted];
         verdicts[place] = Verdict::refuse("a stranger");
@@ -42,7 +44,8 @@ fn names(credentials: &[CredentialRequest]) -> Vec<String> {
     credentials.iter().map(|r| String::from_utf8(name(r)).unwrap()).collect()
 }
 
-/// What a member and an observer lead to only if all are accepted; whose credentials they ask for.
+/// Checks that a message has an effect on a member and an observer only if all credentials are
+/// accepted. Returns the names that it asks for.
 fn message_is_judged(peer: &Peer, observer: &Observer, message: &[u8]) -> Vec<String> {
     let process = || peer.group.process(&PROVIDER, NOW, message).unwrap();
     let asked = match process() {
@@ -50,16 +53,18 @@ fn message_is_judged(peer: &Peer, observer: &Observer, message: &[u8]) -> Vec<St
         Received::Commit(stage) => names(stage.credentials()),
         other => panic!("{other:?}"),
     };
-    drop(judged(asked.len(), |verdicts| match process() {
-        Received::Proposal(stage) => {
-            stage.resolve(&peer.group, verdicts).map_err(|refused| refused.error)
-        }
-        Received::Commit(stage) => {
-            let answers = Answers { verdicts: verdicts.to_vec(), psks: Vec::new() };
-            stage.resolve(&peer.group, &PROVIDER, NOW, &answers).map_err(|refused| refused.error)
-        }
-        other => panic!("{other:?}"),
-    }));
+    judged(asked.len(), |verdicts| {
+        let resolved = match process() {
+            Received::Proposal(stage) => stage.resolve(&peer.group, verdicts).map(drop),
+            Received::Commit(stage) => {
+                let answers = Answers { verdicts: verdicts.to_vec(), psks: Vec::new() };
+                stage.resolve(&peer.group, &PROVIDER, NOW, &answers).map(drop)
+            }
+            other => panic!("{other:?}"),
+        };
+        resolved.map_err(|refused| refused.error)
+    });
+
     let observe = || observer.process(&PROVIDER, message).unwrap();
     assert_eq!(names(observe().credentials()), asked);
     drop(judged(asked.len(), |verdicts| observe().resolve(observer, &PROVIDER, verdicts)));
@@ -68,17 +73,18 @@ fn message_is_judged(peer: &Peer, observer: &Observer, message: &[u8]) -> Vec<St
 
 fn external_senders(name: &[u8]) -> NewProposal {
     let signature_key = signer(SUITE, 61).public;
-    let credential = conclave_wire::Credential::basic(name);
+    let credential = Credential::basic(name);
     let list = vec![ExternalSender { signature_key, credential }];
     let kind = ExtensionType::EXTERNAL_SENDERS;
     NewProposal::GroupContextExtensions(vec![Extension::new(kind, &list).unwrap()])
 }
 
 #[test]
-fn no_credential_comes_in_without_a_verdict() {
+fn no_credential_enters_a_group_without_a_verdict() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let observer = watch(&peers[0].group_info());
     let dave = key_package("dave", 60);
+
     // A key package, before it is used.
     let check = || {
         let kp = dave.key_package().clone();
@@ -86,6 +92,7 @@ fn no_credential_comes_in_without_a_verdict() {
     };
     assert!(check().resolve(Verdict::refuse("a stranger")).is_err());
     assert_eq!(check().credential().credential.identity(), Some(b"dave".as_slice()));
+
     // Proposals, as messages and in a commit, and the committer's own new leaf.
     let rotated =
         |name| Some(LeafUpdate { params: leaf_params(name, SUITE), signer: signer(SUITE, 62) });
@@ -104,7 +111,8 @@ fn no_credential_comes_in_without_a_verdict() {
     let messages = peers[0].commit(options).unwrap();
     let asked = message_is_judged(&peers[1], &observer, &messages.commit);
     assert_eq!(asked, ["dave", "a service", "alice the second"]);
-    // Those who join judge all who are there, and are judged.
+
+    // A newcomer judges all members, and is judged.
     let welcome = &messages.welcomes[0].message;
     let join = || -> JoinStage {
         let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, &dave).unwrap();
@@ -113,18 +121,12 @@ fn no_credential_comes_in_without_a_verdict() {
     let asked = names(join().credentials());
     assert_eq!(asked, ["alice the second", "bob", "carol", "a service"]);
     drop(judged(asked.len(), |verdicts| join().resolve(verdicts)));
+
     let info = peers[1].group_info();
     let outside = || ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     assert_eq!(names(outside().credentials()), ["alice", "bob", "carol"]);
     let joined = judged(3, |verdicts| {
-        let options = ExternalJoinOptions {
-            leaf: leaf_params("eve", SUITE),
-            signer: signer(SUITE, 63),
-            removes: None,
-            psks: Vec::new(),
-            authenticated_data: Vec::new(),
-            group_info: None,
-        };
+        let options = ExternalJoinOptions::new(leaf_params("eve", SUITE), signer(SUITE, 63));
         let rng = &mut SeededRng::from_u64(1);
         outside().commit(&PROVIDER, rng, verdicts, options)
     });
@@ -134,17 +136,18 @@ fn no_credential_comes_in_without_a_verdict() {
 }
 
 #[test]
-fn whoever_changes_its_identity_is_judged_beside_the_one_that_it_had() {
+fn a_changed_identity_is_judged_beside_the_old_one() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let mallory =
         || Some(LeafUpdate { params: leaf_params("bob", SUITE), signer: signer(SUITE, 64) });
-    let update = peers[2].propose_update(mallory(), &Default::default());
+    let update = peers[2].propose_update(mallory(), &Framing::default());
     let leaf = mallory();
     let options = CommitOptions { received: false, leaf, ..CommitOptions::default() };
     let path = peers[2].commit(options).unwrap().commit;
     let info = peers[0].group_info();
     let leaf = leaf_params("bob", SUITE);
     let (_, resync) = Peer::join_from_outside(&info, leaf, Some(LeafIndex(2)), 65).unwrap();
+
     for (message, subject) in [
         (update, CredentialSubject::Member(LeafIndex(2))),
         (path, CredentialSubject::Member(LeafIndex(2))),
@@ -164,9 +167,9 @@ fn whoever_changes_its_identity_is_judged_beside_the_one_that_it_had() {
 }
 
 #[test]
-fn a_commit_shows_who_does_what_before_it_does_anything() {
+fn a_commit_shows_its_effects_before_it_has_any() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
-    let message = peers[2].propose(NewProposal::Remove(LeafIndex(3)), &Default::default());
+    let message = peers[2].propose(NewProposal::Remove(LeafIndex(3)), &Framing::default());
     deliver(&mut peers, 2, &message);
     let eve = key_package("eve", 66);
     let commit = peers[0].commit(commit_of(vec![add(&eve)])).unwrap().commit;
@@ -180,13 +183,14 @@ fn a_commit_shows_who_does_what_before_it_does_anything() {
     };
     assert_eq!((carol, alice), (Sender::Member(LeafIndex(2)), Sender::Member(LeafIndex(0))));
     assert!(stage.removes().eq([LeafIndex(3)]));
-    // The policy's refusal is final, and changes nothing.
+
+    // A refusal by policy is final, and changes nothing.
     let refused = stage.refuse(&peers[1].group, "carol may not remove");
     assert!(matches!(refused.error, Error::Rejected(Rejection::RefusedByPolicy { .. })));
     peers[1].check();
 }
 
-/// What a type can be made of without a check.
+/// Probes whether a type can be made without a check.
 struct Made<T>(PhantomData<T>);
 
 impl<T: Decode> Made<T> {
@@ -218,8 +222,8 @@ trait NotOfNothing {
 impl<T> NotOfNothing for Of<T> {}
 
 #[test]
-fn a_verified_type_is_neither_decoded_nor_converted_nor_made_of_nothing() {
-    // The probes tell one from the other.
+fn a_verified_type_comes_from_its_check_alone() {
+    // The probes notice a type that can be made.
     const { assert!(Made::<KeyPackage>::BY_DECODING && Of::<Config>::NOTHING) };
     const { assert!(Conversion::<Error, Rejection>::CONVERTED) };
     let found = [

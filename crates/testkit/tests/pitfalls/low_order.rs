@@ -1,29 +1,31 @@
-//! Public keys of small order, with which every agreement gives zero: refused wherever a key comes
-//! from somebody else, with X25519 and with X448.
+//! Public keys of small order, with which every agreement gives zero. They are refused wherever a peer's
+//! key comes in, with X25519 and with X448.
 
 use crate::welcome::Forged;
 use conclave_crypto::{DhGroup, Suite, has_low_order};
 use conclave_group::{
-    CommitOptions, Config, Error, Observer, Rejection, TreeError, ValidKeyPackage, Verdict,
+    CommitOptions, Config, Error, Observer, Rejection, TreeError, ValidKeyPackage,
 };
-use conclave_testkit::SeededRng;
-use conclave_testkit::forge::{Insider, OpenWelcome};
+use conclave_testkit::forge::{Insider, OpenWelcome, sign_key_package};
 use conclave_testkit::party::*;
+use conclave_testkit::{SeededRng, accepting};
 use conclave_tree::{StagedTree, TreeRead, create_path, seal_path, sign_leaf};
 use conclave_wire::{
     Bytes, CipherSuite, Commit, Content, Decode, Encode, Extension, ExtensionType, GroupInfoTbs,
-    HpkePublicKey, KeyPackage, KeyPackageTbs, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource,
-    MlsMessage, MlsMessageBody, Node, NodeIndex, Proposal, ProposalOrRef, Sender, UpdatePath,
+    HpkePublicKey, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, MlsMessage,
+    MlsMessageBody, Node, NodeIndex, Proposal, ProposalOrRef, Sender, UpdatePath,
 };
 
 const SUITES: [(CipherSuite, DhGroup); 2] =
     [(CipherSuite(1), DhGroup::X25519), (CipherSuite(4), DhGroup::X448)];
 
-/// Coordinates of small order: 0, 1, and -1, the order below and at the field's, and for X25519
-/// those of order 8, which the providers' own tests have in full.
+/// Coordinates of small order: 0, 1, -1 and the field's prime, and for X25519 one of order 8. (The
+/// providers' own tests have all.)
 fn low_order(group: DhGroup) -> Vec<Vec<u8>> {
     let n = group.public_key_len();
-    let (mut zero, mut one, mut p) = (vec![0; n], vec![0; n], vec![0xff; n]);
+    let mut zero = vec![0; n];
+    let mut one = vec![0; n];
+    let mut p = vec![0xff; n];
     one[0] = 1;
     let mut all = Vec::new();
     match group {
@@ -61,27 +63,16 @@ fn invalid() -> Error {
     Rejection::InvalidPublicKey.into()
 }
 
-fn sign_key_package(suite: &Suite<'_>, kp: &mut KeyPackage, own: &conclave_group::OwnKeyPackage) {
-    let nowhere = conclave_wire::GroupId::default();
-    let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
-    sign_leaf(suite, &mut kp.leaf_node, own.signer(), context).unwrap();
-    let tbs = KeyPackageTbs(kp).to_bytes().unwrap();
-    kp.signature = suite.sign_with_label(own.signer(), b"KeyPackageTBS", &tbs).unwrap().into();
-}
-
-/// Whether member and observer say the same of a public message; what.
+/// The error by which both a member and an observer refuse a public message.
 fn both(peer: &Peer, observer: &Observer, message: &[u8]) -> Error {
-    let observed = observer.process(&PROVIDER, message).and_then(|stage| {
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        stage.resolve(observer, &PROVIDER, &verdicts).map(drop)
-    });
+    let observed = accepting::observe(observer, &PROVIDER, message).map(drop);
     let refused = peer.refuses(message).error;
     assert_eq!(observed, Err(refused.clone()));
     refused
 }
 
 #[test]
-fn a_key_package_with_a_key_of_low_order_is_refused_by_itself_and_in_an_add() {
+fn a_key_package_with_a_key_of_low_order_is_refused() {
     for (cipher_suite, group) in SUITES {
         let suite = Suite::new(&PROVIDER, cipher_suite).unwrap();
         let peers = group_in(cipher_suite, &["alice", "bob"]);
@@ -91,14 +82,17 @@ fn a_key_package_with_a_key_of_low_order_is_refused_by_itself_and_in_an_add() {
         for key in low_order(group) {
             for of_leaf in [false, true] {
                 let mut kp = own.key_package().clone();
-                match of_leaf {
-                    true => kp.leaf_node.encryption_key = key.as_slice().into(),
-                    false => kp.init_key = key.as_slice().into(),
+                if of_leaf {
+                    kp.leaf_node.encryption_key = key.as_slice().into();
+                } else {
+                    kp.init_key = key.as_slice().into();
                 }
-                sign_key_package(&suite, &mut kp, &own);
+                sign_key_package(&suite, &mut kp, own.signer());
+
                 let checked =
                     ValidKeyPackage::check(&PROVIDER, NOW, &Config::default(), kp.clone());
                 assert_eq!(checked.err(), Some(invalid()), "{key:02x?}");
+
                 let add = Proposal::Add(Box::new(kp));
                 let proposal = alice.public(&PROVIDER, Content::Proposal(add.clone()));
                 assert_eq!(both(&peers[1], &observer, &proposal), invalid());
@@ -127,19 +121,21 @@ fn an_update_to_a_key_of_low_order_is_refused() {
     });
 }
 
-/// A commit by alice with a path that is as it has to be, but for what `change` does to it.
+/// A commit by alice with a correct path, until `change` changes it.
 fn commit_with_path(
     suite: &Suite<'_>,
     peers: &[Peer],
     change: impl FnOnce(&mut UpdatePath, &dyn Fn(&mut LeafNode)),
 ) -> Vec<u8> {
     let alice = Insider::of(&peers[0].group);
-    let (group, me) = (&peers[0].group, LeafIndex(0));
+    let group = &peers[0].group;
+    let me = LeafIndex(0);
     let mut tree = StagedTree::new(group.tree());
     let template = tree.leaf(me).unwrap();
     let rng = &mut SeededRng::from_u64(8);
     let signer = &alice.signer;
     let path = create_path(suite, &mut tree, me, template, signer, group.group_id(), rng).unwrap();
+
     let mut context = group.context().clone();
     context.epoch.0 += 1;
     context.tree_hash = tree.tree_hash(suite).unwrap().to_vec().into();
@@ -163,13 +159,15 @@ fn a_path_with_a_key_of_low_order_is_refused() {
             sign(&mut path.leaf_node);
         });
         assert_eq!(both(&peers[1], &observer, &in_leaf), invalid());
+
         let in_node = commit_with_path(&suite, &peers, |path, _| {
             path.nodes[1].encryption_key = key.as_slice().into();
         });
         let node = NodeIndex(3);
         let invalid = Rejection::Tree(TreeError::InvalidEncryptionKey { node });
         assert_eq!(both(&peers[1], &observer, &in_node), invalid.into());
-        // An encapsulation is a key, too: bob's is of the first node.
+
+        // An encapsulation is a key, too. Bob's is of the first node.
         let in_kem_output = commit_with_path(&suite, &peers, |path, _| {
             path.nodes[0].encrypted_path_secret[0].kem_output = key.as_slice().into();
         });
@@ -188,6 +186,7 @@ fn an_external_init_of_low_order_is_refused() {
             panic!("private")
         };
         let Content::Commit(Commit { mut proposals, path }) = m.content.content else { panic!() };
+
         proposals[0] = ProposalOrRef::Proposal(Proposal::ExternalInit(key.as_slice().into()));
         let mut eve = Insider::of(&peers[0].group);
         eve.signer = signer(cipher_suite, 30);
@@ -207,6 +206,7 @@ fn a_group_info_with_an_external_pub_of_low_order_lets_nobody_in() {
         else {
             panic!("no GroupInfo")
         };
+
         let kind = ExtensionType::EXTERNAL_PUB;
         let place = info.extensions.iter().position(|e| e.extension_type == kind).unwrap();
         let key = HpkePublicKey::from(key.as_slice());
@@ -237,6 +237,7 @@ fn a_welcome_with_a_key_of_low_order_is_refused() {
             changed.secrets[0].encrypted_group_secrets.kem_output = Bytes::from(key.as_slice());
             let refused = Peer::join(&OpenWelcome::encode(changed), &eve, 1).unwrap_err();
             assert_eq!(refused, Rejection::WelcomeOpen.into());
+
             // In the tree: a leaf, and a parent.
             for node in [2usize, 3] {
                 let mut forged = Forged::open(welcome, &eve, &signer);

@@ -1,5 +1,5 @@
-//! Messages that a member seals with another's keys. Every member can derive every ratchet of the
-//! epoch (section 9), so that anything opens; only the signature says whose it is.
+//! Messages that a member seals with another member's keys. Every member can derive every ratchet of the
+//! epoch (section 9), so that the forgeries open; only the signature shows the sender.
 
 use conclave_group::{CommitOptions, Event, Limits, Received, Rejection, Status};
 use conclave_testkit::SeededRng;
@@ -9,11 +9,11 @@ use conclave_wire::{Commit, Content, FramedContent, LeafIndex, Proposal, Sender}
 
 const ALICE: LeafIndex = LeafIndex(0);
 
-/// Garbage, sealed with a member's key of a generation, without a signature.
-fn made_up(insider: &Insider, victim: LeafIndex, content: Content, generation: u32) -> Vec<u8> {
+/// Garbage without a signature, sealed with a member's key of a generation.
+fn forged(insider: &Insider, victim: LeafIndex, content: Content, generation: u32) -> Vec<u8> {
     let header = FramedContent { sender: Sender::Member(victim), ..insider.framed(content) };
     let rng = &mut SeededRng::from_u64(9);
-    insider.sealed(&PROVIDER, rng, &header, b"made up", generation).unwrap()
+    insider.sealed(&PROVIDER, rng, &header, b"garbage", generation).unwrap()
 }
 
 fn application() -> Content {
@@ -24,24 +24,24 @@ fn commit() -> Content {
     Content::Commit(Commit { proposals: Vec::new(), path: None })
 }
 
-/// The generations of the next messages, and those that move a ratchet as far as one message can.
+/// The generations of the next messages, and some that move a ratchet as far as one message can.
 fn generations() -> [u32; 5] {
     let most = Limits::default().ratchet.max_forward;
     [0, 1, most / 2, most, 2 * most + 1]
 }
 
-/// Delivers a made-up message, which leaves nothing to apply and nothing in memory or rows.
+/// Checks that a member refuses a forged message, and that nothing changes thereby.
 fn costs_nothing(peer: &Peer, message: &[u8]) {
     let refused = peer.refuses(message);
     assert!(refused.key_deletion.is_none());
 }
 
 #[test]
-fn made_up_messages_silence_nobody() {
+fn forged_messages_silence_nobody() {
     let mut peers = group_of(&["alice", "bob", "carol", "mallory"]);
     let insider = Insider::of(&peers[3].group);
     for generation in generations() {
-        let message = made_up(&insider, ALICE, application(), generation);
+        let message = forged(&insider, ALICE, application(), generation);
         peers[..3].iter().for_each(|peer| costs_nothing(peer, &message));
     }
 
@@ -54,11 +54,11 @@ fn made_up_messages_silence_nobody() {
 }
 
 #[test]
-fn an_encrypted_commit_is_followed_though_its_key_was_used_for_garbage() {
+fn forged_garbage_does_not_use_up_a_commits_key() {
     let mut peers = group_of(&["alice", "bob", "carol", "mallory"]);
     let insider = Insider::of(&peers[3].group);
     for generation in generations() {
-        let message = made_up(&insider, ALICE, commit(), generation);
+        let message = forged(&insider, ALICE, commit(), generation);
         peers[..3].iter().for_each(|peer| costs_nothing(peer, &message));
     }
 
@@ -68,7 +68,7 @@ fn an_encrypted_commit_is_followed_though_its_key_was_used_for_garbage() {
 }
 
 #[test]
-fn made_up_messages_take_no_key_from_messages_under_way() {
+fn forged_messages_take_no_key_from_messages_under_way() {
     let most = Limits::default().ratchet.max_forward;
     let mut peers = group_of(&["alice", "bob", "mallory"]);
     let insider = Insider::of(&peers[2].group);
@@ -76,7 +76,7 @@ fn made_up_messages_take_no_key_from_messages_under_way() {
     peers[1].reads(&under_way[9]);
 
     for generation in [3, 9 + most] {
-        costs_nothing(&peers[1], &made_up(&insider, ALICE, application(), generation));
+        costs_nothing(&peers[1], &forged(&insider, ALICE, application(), generation));
     }
     for message in &under_way[..9] {
         peers[1].reads(message);
@@ -84,18 +84,18 @@ fn made_up_messages_take_no_key_from_messages_under_way() {
 }
 
 #[test]
-fn made_up_messages_to_their_victim_leave_its_own_ratchet_where_it_is() {
+fn forged_messages_do_not_move_their_victims_ratchet() {
     let mut peers = group_of(&["alice", "bob", "mallory"]);
     let insider = Insider::of(&peers[2].group);
     for generation in generations() {
-        costs_nothing(&peers[0], &made_up(&insider, ALICE, application(), generation));
+        costs_nothing(&peers[0], &forged(&insider, ALICE, application(), generation));
     }
     let message = peers[0].say(b"hello");
     assert_eq!(peers[1].reads(&message).generation, 0);
 }
 
 #[test]
-fn made_up_messages_store_nothing_however_many_ratchets_they_name() {
+fn forged_messages_store_nothing() {
     let most = Limits::default().ratchet.max_forward;
     let names: Vec<String> = (0..20).map(|i| format!("m{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -103,15 +103,15 @@ fn made_up_messages_store_nothing_however_many_ratchets_they_name() {
     let insider = Insider::of(&peers[19].group);
     for leaf in (0..18).map(LeafIndex) {
         for content in [application(), commit()] {
-            costs_nothing(&peers[18], &made_up(&insider, leaf, content, most));
+            costs_nothing(&peers[18], &forged(&insider, leaf, content, most));
         }
     }
 }
 
-/// Whoever knows the public state alone can make a commit that its victim cannot tell from a
+/// An outsider that knows the public state can make a commit that its victim cannot distinguish from a
 /// valid one.
 #[test]
-fn a_removal_made_up_outside_the_group_leaves_its_victim_a_member() {
+fn a_removal_forged_from_outside_leaves_its_victim_a_member() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
     let mut outsider = Insider::of(&peers[0].group);
     outsider.signer = signer(SUITE, 999);
@@ -129,14 +129,15 @@ fn a_removal_made_up_outside_the_group_leaves_its_victim_a_member() {
         let refused = rejection(peers[member].refuses(&message).error);
         assert!(matches!(refused, Rejection::ExternalInitOpen | Rejection::ConfirmationTag));
     }
-    // Bob's application is asked about who would replace him, and told of the removal.
+
+    // Bob's application judges the client that would replace bob, and sees the removal.
     let Ok(Received::Commit(stage)) = peers[1].group.process(&PROVIDER, NOW, &message) else {
         panic!("no commit")
     };
     assert!(stage.credentials().iter().any(|request| request.replaces.is_some()));
     assert!(matches!(peers[1].receive(&message), Event::Removal(_)));
 
-    // He has all that he had.
+    // Bob still has everything.
     peers[1].reload();
     assert_eq!(peers[1].group.status(), Status::Active);
     commits(&mut peers, 2, commit_of(Vec::new()));

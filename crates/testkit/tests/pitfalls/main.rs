@@ -1,5 +1,5 @@
-//! What went wrong in other stacks, each as a named test: `docs/pitfalls.md` lists the classes and
-//! the tests, here and elsewhere. What is here needs several floors at once.
+//! Faults of other stacks, each as a named test. `docs/pitfalls.md` lists the classes of faults and their
+//! tests, here and elsewhere. The tests here need several floors at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod debug;

@@ -1,19 +1,19 @@
-//! Every mix of proposals in a commit, by members and from outside, against an oracle that is
-//! written from section 12.2 rather than from the code.
+//! Every mix of proposals in a commit, by members and from outside, against an oracle that is written
+//! from section 12.2 and not from the code.
 //!
-//! The commits are forged: signed and MACed as a member's, with a path where one can be made, and
-//! with a confirmation tag that cannot match, because the forger does not know the next epoch's
-//! secrets. A valid list is therefore one whose commit fails by that tag alone.
+//! The commits are forged. They are signed and MACed as a member's commits are, and have a path if one
+//! can be made. Their confirmation tag cannot match, because the forger does not know the next epoch's
+//! secrets; so a list is valid if its commit fails by that tag alone.
 
 use conclave_crypto::{Secret, SignatureKeyPair, Suite};
 use conclave_group::{
-    Config, Error, KeyPackageParams, NewProposal, Observer, OwnKeyPackage, Rejection,
-    ValidKeyPackage, Verdict,
+    CommitOptions, Config, Error, Framing, KeyPackageParams, NewProposal, Observer, OwnKeyPackage,
+    Rejection, ValidKeyPackage, Verdict,
 };
 use conclave_schedule::external_init_to;
-use conclave_testkit::SeededRng;
 use conclave_testkit::forge::Insider;
 use conclave_testkit::party::*;
+use conclave_testkit::{SeededRng, accepting};
 use conclave_tree::{StagedTree, TreeRead, create_path, seal_path};
 use conclave_wire::{
     AuthenticatedContent, Bytes, Commit, Content, Decode, Encode, Extension, ExtensionType,
@@ -38,7 +38,7 @@ macro_rules! atoms {
 
 atoms! {
     AddNew,
-    /// Somebody who does not support the extension that all others do.
+    /// A client that does not support the extension that all others support.
     AddPoor,
     /// Carol's signature key under other encryption keys.
     AddCarolAgain,
@@ -56,7 +56,7 @@ atoms! {
     OtherExternalInit,
     /// An extension that all members support.
     ContextPlain,
-    /// One that makes it a must.
+    /// An extension that requires the one above.
     ContextRequires,
     /// An extension that nobody supports.
     ContextAlien,
@@ -75,7 +75,7 @@ fn count(list: &[Atom], of: &[Atom]) -> usize {
 fn valid_for_member(list: &[Atom]) -> bool {
     let has = |atom| count(list, &[atom]) > 0;
     let never = [UpdateOfCommitter, RemoveCommitter, RemoveNobody, ExternalInit, OtherExternalInit];
-    // What the resulting tree and extensions must support (sections 12.1.7 and 13.4).
+    // All members must support the resulting extensions (sections 12.1.7 and 13.4).
     let extension = has(ContextPlain) || has(ContextRequires);
     count(list, &never) == 0
         && count(list, &[UpdateOfCarol, OtherUpdateOfCarol, RemoveCarol]) <= 1
@@ -99,7 +99,7 @@ fn needs_path(list: &[Atom]) -> bool {
 /// Section 12.2 for an external commit.
 fn valid_from_outside(list: &[(Atom, bool)]) -> bool {
     let atoms: Vec<Atom> = list.iter().map(|(atom, _)| *atom).collect();
-    // Who commits is outside: alice is a member as carol and dave are.
+    // The committer is an outsider: alice is a member like carol and dave.
     let removes = [RemoveCarol, RemoveDave, RemoveCommitter];
     let others = [ExternalInit, OtherExternalInit, PskA, PskB];
     let allowed = [&removes[..], &others[..]].concat();
@@ -133,13 +133,13 @@ fn context_extensions(atom: Atom) -> Vec<Extension> {
 fn reinit() -> ReInit {
     ReInit {
         group_id: b"next".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: SUITE,
         extensions: Vec::new(),
     }
 }
 
-/// How a commit refers to a public message.
+/// The reference by which a commit names a public message.
 fn reference(suite: &Suite<'_>, message: &[u8]) -> ProposalRef {
     let MlsMessageBody::PublicMessage(m) = MlsMessage::from_bytes(message).unwrap().body else {
         panic!("not public")
@@ -168,23 +168,15 @@ fn stage() -> Stage {
     let mut rng = SeededRng::from_u64(12);
     let mut poor = leaf_params("poor", SUITE);
     poor.capabilities.extensions.clear();
-    let again = OwnKeyPackage::generate(
-        &PROVIDER,
-        &mut rng,
-        KeyPackageParams {
-            cipher_suite: SUITE,
-            leaf: leaf_params("carol", SUITE),
-            lifetime: LIFETIME,
-            extensions: Vec::new(),
-            last_resort: false,
-        },
-        Insider::of(&peers[2].group).signer,
-    );
+    let params = KeyPackageParams::new(SUITE, leaf_params("carol", SUITE), LIFETIME);
+    let carols = Insider::of(&peers[2].group).signer;
+    let again = OwnKeyPackage::generate(&PROVIDER, &mut rng, params, carols);
     let key_packages = BTreeMap::from([
         (AddNew, key_package("eve", 50)),
         (AddPoor, key_package_of(poor, SUITE, 51)),
         (AddCarolAgain, again.unwrap()),
     ]);
+
     let info = peers[0].group_info();
     let MlsMessageBody::GroupInfo(info) = MlsMessage::from_bytes(&info).unwrap().body else {
         panic!("no GroupInfo")
@@ -193,23 +185,25 @@ fn stage() -> Stage {
     for &atom in ALL_ATOMS {
         values.insert(atom, value(&suite, &info, &key_packages, &mut rng, atom));
     }
-    // Everything as a message of its own, too: Updates by who they are of, the rest by dave.
+
+    // Each proposal as a message of its own, too: the Updates by the leaf's owner, the others by dave.
     let dave = Insider::of(&peers[3].group);
     let mut messages = BTreeMap::new();
     for &atom in ALL_ATOMS {
         let message = match atom {
             UpdateOfCarol | OtherUpdateOfCarol => {
-                peers[2].propose_update(None, &Default::default())
+                peers[2].propose_update(None, &Framing::default())
             }
-            UpdateOfCommitter => peers[0].propose_update(None, &Default::default()),
+            UpdateOfCommitter => peers[0].propose_update(None, &Framing::default()),
             _ => dave.public(&PROVIDER, Content::Proposal(values[&atom].clone())),
         };
         messages.insert(atom, message);
     }
+
     let mut references = BTreeMap::new();
     for (atom, message) in &messages {
-        // What is refused by itself, in its own message, cannot be referred to.
-        let alone = peers[1].process_at(NOW, message);
+        // A proposal whose own message is refused cannot be referred to.
+        let alone = peers[1].process(message);
         assert_eq!(alone.is_ok(), *atom != RemoveNobody, "{atom:?}");
         let Ok(step) = alone else { continue };
         peers[1].take(step.unwrap());
@@ -219,6 +213,7 @@ fn stage() -> Stage {
             values.insert(*atom, Proposal::Update(leaf));
         }
     }
+
     let psks = [PskA, PskB].map(|atom| (psk_type(atom), Secret::zero(32)));
     peers[1].psks = psks.to_vec();
     let newcomer = key_package("newcomer", 77);
@@ -239,7 +234,7 @@ fn update_in(message: &[u8]) -> Option<Proposal> {
     }
 }
 
-/// The proposal of an atom. Those of Updates are put in when they are made.
+/// The proposal of an atom. Updates replace theirs when they are made.
 fn value(
     suite: &Suite<'_>,
     info: &GroupInfo,
@@ -275,8 +270,8 @@ fn value(
 }
 
 impl Stage {
-    /// A path such as an honest committer would make for this list, if one can be made at all:
-    /// the tree with the list applied, in the order of section 12.3.
+    /// The path that an honest committer would make for this list, if one can be made: for the tree with
+    /// the list applied in the order of section 12.3.
     fn path(&mut self, list: &[Atom], from_outside: bool) -> Option<UpdatePath> {
         let suite = Suite::new(&PROVIDER, SUITE).unwrap();
         let context = self.bob.group.context().clone();
@@ -294,6 +289,7 @@ impl Stage {
             }
         }
         tree.remove_leaves(&removed).ok()?;
+
         let mut added = Vec::new();
         for atom in list {
             if let Proposal::Add(key_package) = &self.values[atom]
@@ -302,13 +298,16 @@ impl Stage {
                 added.push(tree.add_leaf(&key_package.leaf_node).ok()?);
             }
         }
-        let (me, template, signer) = match from_outside {
-            true => (tree.place_leaf().ok()?, self.newcomer.0.clone(), &self.newcomer.1),
-            false => (LeafIndex(0), tree.leaf(LeafIndex(0))?, &self.insider.signer),
+
+        let (me, template, signer) = if from_outside {
+            (tree.place_leaf().ok()?, self.newcomer.0.clone(), &self.newcomer.1)
+        } else {
+            (LeafIndex(0), tree.leaf(LeafIndex(0))?, &self.insider.signer)
         };
         let group_id = &context.group_id;
         let rng = &mut self.rng;
         let path = create_path(&suite, &mut tree, me, template, signer, group_id, rng).ok()?;
+
         let mut next = context.clone();
         next.epoch.0 += 1;
         next.tree_hash = tree.tree_hash(&suite).ok()?.to_vec().into();
@@ -317,26 +316,25 @@ impl Stage {
         seal_path(&suite, &tree, me, &path, &next, &added, &mut self.rng).ok()
     }
 
-    /// The list in a commit; those that are marked by reference.
+    /// The list of a commit, with the marked proposals by reference.
     fn listed(&self, list: &[(Atom, bool)]) -> Vec<ProposalOrRef> {
-        let one = |(atom, by_reference): &(Atom, bool)| match by_reference {
-            true => ProposalOrRef::Reference(self.references[atom].clone()),
-            false => ProposalOrRef::Proposal(self.values[atom].clone()),
+        let one = |(atom, by_reference): &(Atom, bool)| {
+            if *by_reference {
+                ProposalOrRef::Reference(self.references[atom].clone())
+            } else {
+                ProposalOrRef::Proposal(self.values[atom].clone())
+            }
         };
         list.iter().map(one).collect()
     }
 
-    /// Why bob refuses a commit, and what the observer says of it.
+    /// The error by which bob refuses a commit, and the observer's result.
     fn tried(&mut self, message: &[u8]) -> (Error, Result<(), Error>) {
-        let refused = match self.bob.process_at(NOW, message) {
+        let refused = match self.bob.process(message) {
             Err(refused) => refused.error,
             Ok(step) => panic!("a forged commit led to {step:?}"),
         };
-        let observed = self.observer.process(&PROVIDER, message).and_then(|stage| {
-            let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-            stage.resolve(&self.observer, &PROVIDER, &verdicts).map(drop)
-        });
-        (refused, observed)
+        (refused, accepting::observe(&self.observer, &PROVIDER, message).map(drop))
     }
 
     fn check_member_commit(&mut self, list: &[(Atom, bool)]) {
@@ -344,6 +342,7 @@ impl Stage {
         let valid = valid_for_member(&atoms);
         let confirmation = Error::from(Rejection::ConfirmationTag);
         let missing = Error::from(Rejection::PathMissing);
+
         let proposals = self.listed(list);
         let commit = Commit { proposals: proposals.clone(), path: None };
         let message = self.insider.public(&PROVIDER, Content::Commit(commit));
@@ -362,6 +361,7 @@ impl Stage {
                 assert!(observed.is_err(), "{list:?} without a path");
             }
         }
+
         let Some(path) = self.path(&atoms, false) else {
             assert!(!valid, "{list:?} has no path");
             return;
@@ -383,12 +383,14 @@ impl Stage {
             let commit = Commit { proposals: proposals.clone(), path: path.map(Box::new) };
             outsider.from_outside(&PROVIDER, Sender::NewMemberCommit, Content::Commit(commit))
         };
+
         let bare = send(None);
         let path = self.path(&atoms, true);
         let with_path = path.map(|path| send(Some(path)));
         let (refused, observed) = self.tried(&bare);
         assert_ne!(refused, Rejection::ConfirmationTag.into(), "{list:?} without a path");
         assert!(observed.is_err(), "{list:?} without a path");
+
         let Some(message) = with_path else {
             assert!(!valid, "{list:?} has no path");
             return;
@@ -400,7 +402,8 @@ impl Stage {
     }
 }
 
-/// All lists of up to three in every order: of two, by value and by reference where both can be.
+/// All lists of up to three proposals in every order; those of two by value and by reference where
+/// possible.
 fn lists(forms: &[(Atom, bool)]) -> Vec<Vec<(Atom, bool)>> {
     let mut lists = vec![Vec::new()];
     for a in forms {
@@ -414,7 +417,7 @@ fn lists(forms: &[(Atom, bool)]) -> Vec<Vec<(Atom, bool)>> {
     lists
 }
 
-/// Of the lists of three one is enough for each choice of atoms: by value where that can be.
+/// Whether each atom is by value if it can be. One list of three is enough for each choice of atoms.
 fn one_form(list: &[(Atom, bool)]) -> bool {
     list.iter().all(|(atom, by_reference)| *by_reference == by_reference_only(*atom))
 }
@@ -435,13 +438,14 @@ fn member_forms() -> Vec<(Atom, bool)> {
 #[test]
 fn every_mix_of_proposals_by_a_member_is_judged_as_section_12_2_says() {
     let mut stage = stage();
-    let (mut valid, lists) = (0, lists(&member_forms()));
+    let mut valid = 0;
+    let lists = lists(&member_forms());
     for list in &lists {
         stage.check_member_commit(list);
         let atoms: Vec<Atom> = list.iter().map(|(atom, _)| *atom).collect();
         valid += usize::from(valid_for_member(&atoms));
     }
-    // Neither all nor nothing: the oracle has something to say.
+    // The oracle accepts neither all lists nor none.
     assert!(valid > 200 && valid < lists.len() / 2, "{valid} of {}", lists.len());
 }
 
@@ -460,7 +464,7 @@ fn every_mix_of_proposals_from_outside_is_judged_as_section_12_2_says() {
 }
 
 #[test]
-fn a_committer_makes_just_the_mixes_that_are_valid() {
+fn a_committer_makes_exactly_the_valid_mixes() {
     let Stage { mut alice, bob, key_packages, .. } = stage();
     let step = alice.group.discard_proposals().unwrap();
     alice.take(step);
@@ -488,14 +492,14 @@ fn a_committer_makes_just_the_mixes_that_are_valid() {
     for a in &atoms {
         for b in atoms.iter().map(Some).chain([None]) {
             let list: Vec<Atom> = [*a].into_iter().chain(b.copied()).collect();
-            // The same PSK under two nonces is two identifiers.
+            // The same PSK with two nonces has two identifiers.
             let twice = list == [PskA, PskA] || list == [PskB, PskB];
             let proposals = list.iter().filter_map(|atom| new(*atom)).collect();
             let psks = bob.psks.clone();
-            let made = alice.commit(conclave_group::CommitOptions { psks, ..commit_of(proposals) });
+            let made = alice.commit(CommitOptions { psks, ..commit_of(proposals) });
             assert_eq!(made.is_ok(), twice || valid_for_member(&list), "{list:?}");
             if let Ok(messages) = made {
-                bob.process_at(NOW, &messages.commit).unwrap();
+                bob.process(&messages.commit).unwrap();
                 alice.rejected();
             }
         }

@@ -1,10 +1,11 @@
-//! Every way in which bytes come in, cut at every byte and a byte too long: an error, no panic.
+//! All input that can be bytes from outside, cut at every byte and one byte too long, gives an error and no
+//! panic.
 
 use conclave_crypto::{Secret, Suite};
 use conclave_group::rows::Table;
 use conclave_group::{
-    CommitOptions, Config, Error, ExternalJoinStage, Group, NewProposal, Observer, ObserverStage,
-    OwnKeyPackage, WelcomeStage, welcome_recipients,
+    CommitOptions, Config, Error, ExternalJoinStage, Framing, Group, NewProposal, Observer,
+    ObserverStage, OwnKeyPackage, WelcomeStage, welcome_recipients,
 };
 use conclave_testkit::party::*;
 use conclave_tree::{TreeRead, UnverifiedTree};
@@ -12,12 +13,12 @@ use conclave_wire::{
     AuthenticatedContent, Capabilities, Commit, Content, Credential, Decode, Encode,
     EncryptedGroupSecrets, Epoch, ExtensionType, FramedContent, GroupContext, GroupInfo,
     HpkeCiphertext, KeyPackage, LeafIndex, LeafNode, LeafNodeSource, MlsMessage, MlsMessageBody,
-    Node, PreSharedKeyId, PrivateMessage, Proposal, ProposalOrRef, PskType, PublicMessage,
-    RatchetTreeExtension, ReInit, RequiredCapabilities, Sender, SenderData, UpdatePath, Welcome,
-    WireFormat,
+    Node, PreSharedKeyId, PrivateMessage, Proposal, ProposalOrRef, ProtocolVersion, PskType,
+    PublicMessage, RatchetTreeExtension, ReInit, RequiredCapabilities, ResumptionPskUsage, Sender,
+    SenderData, UpdatePath, Welcome, WireFormat,
 };
 
-/// All prefixes of some bytes, and the bytes with one more.
+/// All shorter prefixes of some bytes, and the bytes with one more.
 fn wrong(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let longer = [bytes, &[0]].concat();
     (0..bytes.len()).map(|n| bytes[..n].to_vec()).chain([longer])
@@ -31,7 +32,7 @@ fn decodes_only_whole<T: Encode + Decode + PartialEq + std::fmt::Debug>(value: &
     }
 }
 
-/// One message of each kind, from a group with something in every field.
+/// One message of each kind, from a group with values in every field.
 struct Messages {
     peers: Vec<Peer>,
     eve: OwnKeyPackage,
@@ -48,10 +49,11 @@ fn messages() -> Messages {
     for place in 0..3 {
         commits(&mut peers, place, CommitOptions::default());
     }
+
     let eve = key_package("eve", 41);
     let info = peers[0].group_info();
     let data = peers[0].say(b"data");
-    let mut committed = |framing: conclave_group::Framing| {
+    let mut committed = |framing: Framing| {
         let options = CommitOptions {
             framing,
             force_path: true,
@@ -61,15 +63,17 @@ fn messages() -> Messages {
         peers[0].rejected();
         messages
     };
+
     let encrypted_commit = committed(encrypted()).commit;
-    let public = committed(Default::default());
-    let proposal = peers[0].propose_update(None, &Default::default());
-    let (commit, welcome) = (public.commit, public.welcomes[0].message.clone());
+    let public = committed(Framing::default());
+    let proposal = peers[0].propose_update(None, &Framing::default());
+    let commit = public.commit;
+    let welcome = public.welcomes[0].message.clone();
     Messages { peers, eve, proposal, commit, encrypted_commit, data, welcome, info }
 }
 
 #[test]
-fn every_structure_of_the_wire_decodes_only_whole() {
+fn wire_structures_decode_only_whole() {
     let all = messages();
     let body = |message: &[u8]| MlsMessage::from_bytes(message).unwrap().body;
     let (MlsMessageBody::PublicMessage(commit), MlsMessageBody::PublicMessage(proposal)) =
@@ -81,6 +85,8 @@ fn every_structure_of_the_wire_decodes_only_whole() {
     let MlsMessageBody::Welcome(welcome) = body(&all.welcome) else { panic!("no Welcome") };
     let MlsMessageBody::GroupInfo(info) = body(&all.info) else { panic!("no GroupInfo") };
     let kp = all.eve.key_package();
+
+    // Messages and commits.
     for message in [&all.commit, &all.proposal, &all.data, &all.welcome, &all.info] {
         decodes_only_whole(&MlsMessage::from_bytes(message).unwrap());
     }
@@ -100,17 +106,19 @@ fn every_structure_of_the_wire_decodes_only_whole() {
     let path = inner.path.as_deref().unwrap();
     decodes_only_whole::<UpdatePath>(path);
     decodes_only_whole::<HpkeCiphertext>(&path.nodes[0].encrypted_path_secret[0]);
+
+    // Proposals of each type.
     let Content::Proposal(update) = &proposal.content.content else { panic!("no proposal") };
     let psk_nonce = [7; 32].into();
     let psk = PreSharedKeyId { psktype: PskType::External { psk_id: [8; 3].into() }, psk_nonce };
     let resumption = PskType::Resumption {
-        usage: conclave_wire::ResumptionPskUsage::Branch,
+        usage: ResumptionPskUsage::Branch,
         psk_group_id: b"another".as_slice().into(),
         psk_epoch: Epoch(5),
     };
     let reinit = ReInit {
         group_id: b"next".as_slice().into(),
-        version: conclave_wire::ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: SUITE,
         extensions: info.extensions.clone(),
     };
@@ -124,6 +132,8 @@ fn every_structure_of_the_wire_decodes_only_whole() {
     ] {
         decodes_only_whole::<Proposal>(&proposal);
     }
+
+    // The structures of joining.
     decodes_only_whole::<Welcome>(&welcome);
     welcome.secrets.iter().for_each(decodes_only_whole::<EncryptedGroupSecrets>);
     decodes_only_whole::<GroupInfo>(&info);
@@ -143,6 +153,8 @@ fn every_structure_of_the_wire_decodes_only_whole() {
         generation: 2,
         reuse_guard: [3; 4],
     });
+
+    // The tree.
     let tree = all.peers[0].group.tree().to_extension_bytes().unwrap();
     let tree = RatchetTreeExtension::from_bytes(&tree).unwrap();
     decodes_only_whole::<RatchetTreeExtension>(&tree);
@@ -154,27 +166,29 @@ fn every_structure_of_the_wire_decodes_only_whole() {
 }
 
 #[test]
-fn messages_that_are_cut_are_refused_by_member_observer_and_joiner() {
+fn truncated_messages_are_refused_by_all() {
     let all = messages();
     let bob = &all.peers[1];
     let observer = watch(&all.info);
     for message in [&all.commit, &all.proposal, &all.data, &all.encrypted_commit] {
         for other in wrong(message) {
-            let refused = bob.process_at(NOW, &other).unwrap_err();
+            let refused = bob.process(&other).unwrap_err();
             assert!(matches!(refused.error, Error::Malformed(_)), "{}", refused.error);
             assert!(refused.key_deletion.is_none());
             let observed = observer.process(&PROVIDER, &other).unwrap_err();
             assert!(matches!(observed, Error::Malformed(_)), "{observed}");
         }
         assert_eq!(bob.all_rows(), bob.rows);
-        bob.process_at(NOW, message).unwrap();
+        bob.process(message).unwrap();
     }
+
     for other in wrong(&all.welcome) {
         assert!(matches!(welcome_recipients(&other), Err(Error::Malformed(_))));
         let opened =
             WelcomeStage::open(&PROVIDER, Config::default(), &other, &all.eve).unwrap_err();
         assert!(matches!(opened, Error::Malformed(_)));
     }
+
     let tree = bob.group.tree().to_extension_bytes().unwrap();
     for other in wrong(&all.info) {
         assert!(matches!(
@@ -188,6 +202,7 @@ fn messages_that_are_cut_are_refused_by_member_observer_and_joiner() {
         let taken = observer.take_group_info(&PROVIDER, &other).unwrap_err();
         assert!(matches!(taken, Error::Malformed(_)));
     }
+
     for other in wrong(&tree) {
         assert!(
             ExternalJoinStage::open(&PROVIDER, Config::default(), &all.info, Some(&other)).is_err()
@@ -199,12 +214,13 @@ fn messages_that_are_cut_are_refused_by_member_observer_and_joiner() {
 }
 
 #[test]
-fn stored_rows_that_are_cut_are_named_or_harmless() {
+fn truncated_rows_are_named_or_harmless() {
     let mut all = messages();
     let bob = &mut all.peers[1];
     bob.receive(&all.data);
-    bob.propose_update(None, &Default::default());
+    bob.propose_update(None, &Framing::default());
     bob.commit(CommitOptions::default()).unwrap();
+
     for (key, row) in &bob.rows {
         for other in wrong(row.expose()) {
             let mut rows = bob.rows.clone();
@@ -215,7 +231,7 @@ fn stored_rows_that_are_cut_are_named_or_harmless() {
                     let tree = what.contains("tree");
                     assert!(tree || what.contains(&format!("{:?}", key.table)), "{what}");
                 }
-                // Secrets of another length: they fail where they are used.
+                // A secret of another length fails when it is used.
                 (
                     Table::PrivateKey | Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey,
                     Ok(group),
@@ -227,14 +243,15 @@ fn stored_rows_that_are_cut_are_named_or_harmless() {
             }
         }
     }
+
     let stored = all.eve.to_secret().unwrap();
     for other in wrong(stored.expose()) {
         let read = OwnKeyPackage::from_secret(&PROVIDER, &Secret::new(other.clone()));
         assert!(read.is_err(), "{} of {} bytes", other.len(), stored.len());
     }
+
     let observer = watch(&all.info);
-    let mut rows = Rows::new();
-    observer.rows().unwrap().apply_to(&mut rows);
+    let rows = rows_of(observer.rows());
     for (key, row) in rows.iter().filter(|(key, _)| key.table != Table::GroupInfo) {
         for other in wrong(row.expose()) {
             let mut rows = rows.clone();

@@ -6,13 +6,14 @@ use conclave_testkit::forge::{Insider, OpenWelcome};
 use conclave_testkit::party::*;
 use conclave_wire::{Bytes, LeafIndex, LeafNode, Node, Welcome};
 
-/// Four members and the Welcome by which eve joins them, the commit having a path.
+/// Four members, and the Welcome of a commit with a path by which eve joins them.
 pub(super) fn invited() -> (Vec<Peer>, OwnKeyPackage, Vec<u8>, SignatureKeyPair) {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
     // Every parent gets a key.
     for place in 0..4 {
-        commits(&mut peers, place, Default::default());
+        commits(&mut peers, place, CommitOptions::default());
     }
+
     let eve = key_package("eve", 90);
     let signer = Insider::of(&peers[1].group).signer;
     let options = CommitOptions { force_path: true, ..commit_of(vec![add(&eve)]) };
@@ -20,7 +21,7 @@ pub(super) fn invited() -> (Vec<Peer>, OwnKeyPackage, Vec<u8>, SignatureKeyPair)
     (peers, eve, messages.welcomes[0].message.clone(), signer)
 }
 
-/// A Welcome for one new member, open, with the suite of it, the new member, and who signs it.
+/// An opened Welcome for one new member, with its suite, the new member, and the signer.
 pub(super) struct Forged<'a> {
     pub(super) welcome: OpenWelcome,
     pub(super) suite: Suite<'static>,
@@ -39,7 +40,7 @@ impl<'a> Forged<'a> {
         Self { welcome, suite, own, signer }
     }
 
-    /// Makes the confirmation tag that of the context as it is now.
+    /// Adapts the confirmation tag to the current context.
     pub(super) fn confirm(&mut self) {
         self.welcome.confirm(&self.suite);
     }
@@ -52,14 +53,14 @@ impl<'a> Forged<'a> {
         self.welcome.close(&self.suite, self.signer)
     }
 
-    /// Why the new member refuses it.
+    /// The error by which the new member refuses the Welcome.
     pub(super) fn refused(&mut self) -> Error {
         Peer::join(&self.close(), self.own, 1).expect_err("a Welcome that breaks a rule")
     }
 }
 
 #[test]
-fn a_welcome_that_is_opened_and_closed_again_lets_in() {
+fn a_reopened_and_resealed_welcome_lets_its_newcomer_in() {
     let (mut peers, eve, welcome, signer) = invited();
     let mut forged = Forged::open(&welcome, &eve, &signer);
     forged.confirm();
@@ -68,7 +69,7 @@ fn a_welcome_that_is_opened_and_closed_again_lets_in() {
 }
 
 #[test]
-fn a_confirmation_tag_of_any_other_length_or_value_in_a_welcome_is_refused() {
+fn a_welcome_with_another_confirmation_tag_is_refused() {
     let (_, eve, welcome, signer) = invited();
     let mut forged = Forged::open(&welcome, &eve, &signer);
     let tag = forged.welcome.info.confirmation_tag.to_vec();
@@ -87,7 +88,7 @@ fn a_confirmation_tag_of_any_other_length_or_value_in_a_welcome_is_refused() {
 }
 
 #[test]
-fn ciphertexts_of_any_other_length_in_a_welcome_are_refused() {
+fn a_welcome_with_ciphertexts_of_another_length_is_refused() {
     let (_, eve, welcome, _) = invited();
     let original = OpenWelcome::decode(&welcome);
     type Part = fn(&mut Welcome) -> &mut Bytes;
@@ -111,7 +112,7 @@ fn ciphertexts_of_any_other_length_in_a_welcome_are_refused() {
 }
 
 #[test]
-fn secrets_of_any_other_length_in_a_welcome_are_refused() {
+fn a_welcome_with_secrets_of_another_length_is_refused() {
     let (_, eve, welcome, signer) = invited();
     for n in (0..32).chain([33, 64]) {
         let mut forged = Forged::open(&welcome, &eve, &signer);
@@ -126,10 +127,11 @@ fn secrets_of_any_other_length_in_a_welcome_are_refused() {
 }
 
 #[test]
-fn a_welcome_whose_tree_has_a_bad_leaf_is_refused_by_an_error_that_names_the_leaf() {
-    // Nobody has committed a path, so that no parent hash covers a leaf.
+fn refusing_a_welcome_with_a_bad_leaf_names_the_leaf() {
+    // No member has committed a path, so that no parent hash covers a leaf.
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
-    let (eve, signer) = (key_package("eve", 90), Insider::of(&peers[1].group).signer);
+    let eve = key_package("eve", 90);
+    let signer = Insider::of(&peers[1].group).signer;
     let messages = commits(&mut peers, 1, commit_of(vec![add(&eve)]));
     let welcome = &messages.welcomes[0].message;
     for leaf in 0..4usize {

@@ -1,4 +1,4 @@
-//! What things cost, counted and not timed, and where counters end.
+//! The cost of operations, counted and not timed; and the ends of counters.
 
 use crate::welcome::{Forged, invited};
 use conclave_crypto::Suites;
@@ -12,18 +12,19 @@ use conclave_testkit::party::*;
 use conclave_tree::TreeRead;
 use conclave_wire::Epoch;
 
-/// How much was hashed and verified.
+/// The numbers of hashes and verified signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Work {
     hashes: usize,
     verified: usize,
 }
 
-/// The portable provider, counting.
+/// The portable provider with counters.
 type Counting = Hooked<RustCrypto, (Counter, Counter)>;
 
 fn counting() -> Counting {
-    let (hashes, verified) = (Counter::of(Operation::Hash), Counter::of(Operation::Verify));
+    let hashes = Counter::of(Operation::Hash);
+    let verified = Counter::of(Operation::Verify);
     Hooked::new(RustCrypto::new().with_suites(Suites::CONCLAVE), (hashes, verified))
 }
 
@@ -33,8 +34,8 @@ fn work_of<T>(counting: &Counting, what: impl FnOnce() -> T) -> (Work, T) {
     (Work { hashes, verified }, result)
 }
 
-/// What it costs to join a group of n, to open it for an external commit, to observe it, and to
-/// receive a message in it. Half of the members have populated the tree, the others are unmerged.
+/// The cost to join a group of n, to open it for an external commit, to observe it, and to receive a
+/// message in it. Half of the members have populated the tree, the others are unmerged.
 fn costs(n: usize) -> [Work; 4] {
     let mut first = Setup::of(SUITE).found(leaf_params("first", SUITE));
     let half = n as u64 / 2;
@@ -47,13 +48,16 @@ fn costs(n: usize) -> [Work; 4] {
     let owns: Vec<_> = (0..half).map(|i| key_package(&format!("added {i}"), 5000 + i)).collect();
     let messages = first.commit(commit_of(owns.iter().map(add).collect())).unwrap();
     first.accepted();
-    let (last, welcome) = (owns.last().unwrap(), &messages.welcomes[0].message);
+
+    let last = owns.last().unwrap();
+    let welcome = &messages.welcomes[0].message;
     let counting = counting();
     let (join, joined) = work_of(&counting, || {
         let stage = WelcomeStage::open(&counting, Config::default(), welcome, last).unwrap();
         stage.join(&counting, &[], None, None).unwrap()
     });
     assert_eq!(joined.members().count(), n);
+
     let info = first.group_info();
     let (outside, _) = work_of(&counting, || {
         ExternalJoinStage::open(&counting, Config::default(), &info, None).unwrap()
@@ -61,6 +65,7 @@ fn costs(n: usize) -> [Work; 4] {
     let (observe, _) = work_of(&counting, || {
         ObserverStage::open(&counting, Config::default(), &info, None).unwrap()
     });
+
     let mut last = Peer::join(welcome, last, 3).unwrap();
     let message = last.say(b"hello");
     let (message, received) =
@@ -71,13 +76,14 @@ fn costs(n: usize) -> [Work; 4] {
 
 #[test]
 fn joining_hashes_and_verifies_in_proportion_to_the_group() {
-    let (small, large) = (costs(32), costs(128));
+    let small = costs(32);
+    let large = costs(128);
     println!("32 members: {small:?}\n128 members: {large:?}");
     for (n, costs) in [(32, small), (128, large)] {
         for join in &costs[..3] {
             // Each leaf once, and the GroupInfo.
             assert_eq!(join.verified, n + 1);
-            // Each of the 2n nodes, and what the parent hashes cover.
+            // Each of the 2n nodes, and the inputs of the parent hashes.
             assert!(join.hashes < 4 * n, "{join:?} for {n}");
         }
         assert_eq!(costs[3], Work { hashes: small[3].hashes, verified: 1 });
@@ -87,27 +93,28 @@ fn joining_hashes_and_verifies_in_proportion_to_the_group() {
     }
 }
 
-/// The key packages were checked when they were chosen, the path's leaf has just been signed.
+/// Key packages were checked when they were chosen, and the path's leaf has just been signed.
 #[test]
-fn an_own_commit_verifies_no_signature_again() {
+fn our_own_commit_verifies_no_signature_again() {
     let mut first = Setup::of(SUITE).found(leaf_params("first", SUITE));
     let adds = (1..4).map(|seed| add(&key_package("added", seed))).collect();
     let counting = counting();
+
     let (made, step) = work_of(&counting, || {
         let options = CommitOptions { force_path: true, ..commit_of(adds) };
         first.group.commit(&counting, &mut first.rng, NOW, options).unwrap()
     });
+    let id = first.take(step).id;
+    let (applied, step) =
+        work_of(&counting, || first.group.commit_accepted(&counting, NOW, &id).unwrap());
     first.take(step);
-    let (applied, step) = work_of(&counting, || {
-        first.group.commit_accepted(&counting, NOW, &pending_id(&first.group)).unwrap()
-    });
-    first.take(step);
+
     assert_eq!(first.group.tree().member_count(), 4);
     assert_eq!((made.verified, applied.verified), (0, 0));
 }
 
 #[test]
-fn an_export_of_more_than_the_kdf_gives_is_refused_and_never_cut() {
+fn an_export_longer_than_the_kdf_allows_is_refused_not_truncated() {
     let peers = group_of(&["alice"]);
     let export = |length| peers[0].group.export(&PROVIDER, b"label", b"context", length);
     let most = 255 * hash_len();
@@ -121,7 +128,7 @@ fn an_export_of_more_than_the_kdf_gives_is_refused_and_never_cut() {
 }
 
 #[test]
-fn the_last_epoch_ends_with_an_error_and_is_read_and_stored_as_any_other() {
+fn the_last_epoch_works_and_ends_with_an_error() {
     let (_, eve, welcome, signer) = invited();
     for epoch in [u64::MAX - 1, u64::MAX] {
         let mut forged = Forged::open(&welcome, &eve, &signer);
@@ -130,7 +137,7 @@ fn the_last_epoch_ends_with_an_error_and_is_read_and_stored_as_any_other() {
         let mut eve = Peer::join(&forged.close(), &eve, 5).unwrap();
         eve.reload();
         if epoch < u64::MAX {
-            eve.say(b"the last but one");
+            eve.say(b"one epoch before the last");
             eve.commit(CommitOptions::default()).unwrap();
             eve.reload();
             eve.accepted();

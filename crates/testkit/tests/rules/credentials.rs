@@ -2,17 +2,20 @@
 
 use super::scene::*;
 use conclave_group::{
-    Answers, CredentialRequest, CredentialSubject, ExternalJoinStage, JoinStage, LeafUpdate,
-    NewProposal, ObserverStage, Received, Rejection, Verdict, WelcomeStage,
+    Answers, CommitOptions, Config, CredentialRequest, CredentialSubject, ExternalJoinOptions,
+    ExternalJoinStage, JoinStage, LeafUpdate, NewProposal, ObserverStage, Received, Rejection,
+    Verdict, WelcomeStage,
 };
+use conclave_testkit::accepting;
 use conclave_wire::{Content, Credential, LeafIndex, Proposal};
 
-/// A message that is good is asked about, by members and observers alike, and refused by verdict:
-/// that changes nothing. What was asked.
+/// The credentials that a valid message asks for, at members and observers alike. Refusing them by
+/// verdict changes nothing.
 fn asked(scene: &Scene, message: &[u8]) -> Vec<CredentialRequest> {
     let refusals = |n: usize| vec![Verdict::refuse("a stranger"); n];
     let judge = &scene.judges[0];
     let before = judge.rows().unwrap();
+
     let (requests, error) = match judge.process(&PROVIDER, NOW, message).unwrap() {
         Received::Proposal(stage) => {
             let requests = stage.credentials().to_vec();
@@ -29,6 +32,7 @@ fn asked(scene: &Scene, message: &[u8]) -> Vec<CredentialRequest> {
     let refused = |subject| Rejection::CredentialRefused { subject, reason: "a stranger".into() };
     assert_eq!(rejection(error), refused(requests[0].subject));
     assert_eq!(judge.rows().unwrap(), before);
+
     let before = scene.observer.rows().unwrap();
     let stage = scene.observer.process(&PROVIDER, message).unwrap();
     assert_eq!(stage.credentials(), requests);
@@ -48,6 +52,7 @@ fn a_new_members_credential_is_asked_for_in_proposals_and_commits() {
     let frank = key_package("frank", 40);
     let proposal = scene.insider.public(&PROVIDER, Content::Proposal(add(&frank)));
     let commit = commits(&mut scene.alice, commit_of(vec![new_add(&frank)])).commit;
+
     for message in [proposal, commit] {
         let requests = asked(&scene, &message);
         assert_eq!(requests.len(), 1);
@@ -58,21 +63,18 @@ fn a_new_members_credential_is_asked_for_in_proposals_and_commits() {
 }
 
 #[test]
-fn a_changed_credential_is_asked_for_with_the_one_that_it_replaces() {
+fn a_changed_credential_is_asked_for_beside_the_replaced_one() {
     let mut scene = Scene::new();
-    let (framing, rng) = (clear(), &mut rng(70));
-    let step =
-        scene.alice.propose_update(&PROVIDER, rng, rotated("alice the second", 71), &framing);
-    let conclave_group::Event::Proposal { message: update, .. } =
-        taken(&mut scene.alice, step.unwrap())
-    else {
-        panic!()
-    };
+    let change = rotated("alice the second", 71);
+    let step = scene.alice.propose_update(&PROVIDER, &mut rng(70), change, &clear()).unwrap();
+    let update = take_unstored(&mut scene.alice, step).message;
     let step = scene.alice.discard_proposals().unwrap();
-    taken(&mut scene.alice, step);
-    let mut options = commit_of(Vec::new());
-    options.leaf = rotated("alice the second", 72);
+    take_unstored(&mut scene.alice, step);
+
+    let leaf = rotated("alice the second", 72);
+    let options = CommitOptions { leaf, ..CommitOptions::default() };
     let commit = commits(&mut scene.alice, options).commit;
+
     for message in [update, commit] {
         let requests = asked(&scene, &message);
         assert_eq!(requests.len(), 1);
@@ -91,6 +93,7 @@ fn external_senders_are_asked_for_when_they_are_new() {
     let proposal = scene.insider.public(&PROVIDER, Content::Proposal(proposal));
     let changed = commit_of(vec![NewProposal::GroupContextExtensions(both)]);
     let commit = commits(&mut scene.alice, changed).commit;
+
     for message in [proposal, commit] {
         let requests = asked(&scene, &message);
         assert_eq!(requests.len(), 1);
@@ -100,35 +103,33 @@ fn external_senders_are_asked_for_when_they_are_new() {
 }
 
 #[test]
-fn who_joins_from_outside_is_asked_for_with_the_member_that_it_replaces() {
+fn an_external_joiners_credential_is_asked_for_beside_the_replaced_one() {
     let scene = Scene::new();
     let info = scene.alice.group_info(&PROVIDER, ALL).unwrap();
     use CredentialSubject::{ExternalJoiner, ExternalReplacement};
-    for (removes, subject, replaces) in [
+    for (replaces, subject, replaced) in [
         (None, ExternalJoiner, None),
         (Some(EVE), ExternalReplacement(EVE), Some(Credential::basic(b"eve"))),
     ] {
-        let stage = ExternalJoinStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
-        let options = conclave_group::ExternalJoinOptions {
-            leaf: leaf_params("eve again"),
-            signer: signer(90),
-            removes,
-            psks: Vec::new(),
-            authenticated_data: Vec::new(),
-            group_info: None,
+        let options = ExternalJoinOptions {
+            replaces,
+            ..ExternalJoinOptions::new(leaf_params("eve again"), signer(90))
         };
-        let verdicts = accept(stage.credentials().len());
-        let made = stage.commit(&PROVIDER, &mut rng(91), &verdicts, options).unwrap();
+        let rng = &mut rng(91);
+        let config = Config::default();
+        let made =
+            accepting::join_from_outside(&PROVIDER, rng, config, &info, None, options).unwrap();
+
         let requests = asked(&scene, &made.commit);
         assert_eq!(requests.len(), 1);
         assert_eq!(requests[0].subject, subject);
         assert_eq!(requests[0].credential, Credential::basic(b"eve again"));
-        assert_eq!(requests[0].replaces, replaces);
+        assert_eq!(requests[0].replaces, replaced);
     }
 }
 
 #[test]
-fn who_joins_is_asked_for_all_members_and_external_senders() {
+fn a_newcomer_is_asked_about_all_members_and_external_senders() {
     let mut scene = Scene::new();
     let info = scene.alice.group_info(&PROVIDER, ALL).unwrap();
     let names = |requests: &[CredentialRequest]| -> Vec<Vec<u8>> {
@@ -136,25 +137,27 @@ fn who_joins_is_asked_for_all_members_and_external_senders() {
     };
     let members = ["alice", "bob", "carol", "dave", "eve", "the service"];
     let members = members.map(|name| name.as_bytes().to_vec());
-    let outside = ExternalJoinStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
+
+    let outside = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     assert_eq!(names(outside.credentials()), members);
-    let watch = ObserverStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
+    let watch = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     assert_eq!(names(watch.credentials()), members);
+
     let refused = |mut verdicts: Vec<Verdict>| {
         *verdicts.last_mut().unwrap() = Verdict::refuse("a stranger");
-        let watch = ObserverStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
+        let watch = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
         rejection(watch.resolve(&verdicts).unwrap_err())
     };
-    let service = CredentialSubject::ExternalSender(0);
-    let reason = "a stranger".into();
-    let wanted = Rejection::CredentialRefused { subject: service, reason };
-    assert_eq!(refused(accept(members.len())), wanted);
-    // By Welcome: all but oneself.
+    let subject = CredentialSubject::ExternalSender(0);
+    let wanted = Rejection::CredentialRefused { subject, reason: "a stranger".into() };
+    assert_eq!(refused(vec![Verdict::Accept; members.len()]), wanted);
+
+    // By Welcome: all but the newcomer itself.
     let frank = key_package("frank", 40);
     let welcome = commits(&mut scene.alice, commit_of(vec![new_add(&frank)])).welcomes.remove(0);
     let join = || -> JoinStage {
         let stage =
-            WelcomeStage::open(&PROVIDER, Default::default(), &welcome.message, &frank).unwrap();
+            WelcomeStage::open(&PROVIDER, Config::default(), &welcome.message, &frank).unwrap();
         stage.join(&PROVIDER, &[], None, None).unwrap()
     };
     let mut asked = names(join().credentials());
@@ -162,7 +165,8 @@ fn who_joins_is_asked_for_all_members_and_external_senders() {
     let mut expected = members.to_vec();
     expected.sort();
     assert_eq!(asked, expected);
-    let mut verdicts = accept(members.len());
+
+    let mut verdicts = vec![Verdict::Accept; members.len()];
     verdicts[2] = Verdict::refuse("a stranger");
     let refused = rejection(join().resolve(&verdicts).unwrap_err());
     assert!(matches!(refused, Rejection::CredentialRefused { .. }));

@@ -1,14 +1,15 @@
-//! What is not known is ignored where it has to be, and refused where it has to be (sections 7.2,
-//! 10, 12.4.3, 13.4 and 13.5).
+//! Unknown values are ignored or refused, each where the RFC says so (sections 7.2, 10, 12.4.3, 13.4 and
+//! 13.5).
 
 use super::scene::*;
 use conclave_group::{
     CommitOptions, Config, Error, ExternalJoinOptions, ExternalJoinStage, Group, GroupParams,
     KeyPackageParams, LeafParams, LeafRule, LeafUpdate, OwnKeyPackage, Rejection,
 };
+use conclave_testkit::accepting;
 use conclave_testkit::forge::{Insider, PathFor, sign_key_package};
 use conclave_wire::{
-    CipherSuite, Content, Credential, CredentialType, CustomProposal, DecodeError, Encode,
+    CipherSuite, Content, Credential, CredentialType, CustomProposal, Decode, DecodeError,
     Extension, ExtensionType, KeyPackage, LeafIndex, LeafNode, LeafNodeSource, MlsMessage,
     Proposal, ProposalType, ProtocolVersion, Sender,
 };
@@ -20,7 +21,7 @@ fn grease() -> Extension {
     Extension { extension_type: ExtensionType(GREASE), extension_data }
 }
 
-/// Frank, who lists and has what nobody knows.
+/// Frank, who lists and uses unknown values.
 fn greased() -> OwnKeyPackage {
     let mut leaf = leaf_params("frank");
     let capabilities = &mut leaf.capabilities;
@@ -31,11 +32,8 @@ fn greased() -> OwnKeyPackage {
     capabilities.credentials.push(CredentialType(GREASE));
     leaf.extensions = vec![grease()];
     let params = KeyPackageParams {
-        cipher_suite: SUITE,
-        leaf,
-        lifetime: LIFETIME,
         extensions: vec![grease()],
-        last_resort: false,
+        ..KeyPackageParams::new(SUITE, leaf, LIFETIME)
     };
     OwnKeyPackage::generate(&PROVIDER, &mut rng(40), params, signer(41)).unwrap()
 }
@@ -50,7 +48,7 @@ fn unknown_values_in_leaves_and_key_packages_are_ignored() {
     assert_eq!(joined.epoch_authenticator(), scene.judges[0].epoch_authenticator());
 }
 
-/// A key package with a change, signed anew, and its private keys: what another stack may make.
+/// A changed key package, signed again, with its private keys: one that another stack may make.
 fn changed(own: &OwnKeyPackage, change: impl FnOnce(&mut KeyPackage)) -> OwnKeyPackage {
     let mut package = own.key_package().clone();
     change(&mut package);
@@ -60,9 +58,9 @@ fn changed(own: &OwnKeyPackage, change: impl FnOnce(&mut KeyPackage)) -> OwnKeyP
     OwnKeyPackage::from_parts(&PROVIDER, package, init, leaf, signature).unwrap()
 }
 
-/// Everybody takes a key package: who adds it, in a proposal, and in a commit by which it joins.
+/// Checks that everybody accepts a key package: in a proposal, and in a commit by which its owner joins.
 #[track_caller]
-fn taken_by_all(own: &OwnKeyPackage) {
+fn accepted_by_all(own: &OwnKeyPackage) {
     let mut scene = Scene::new();
     let add = Proposal::Add(Box::new(own.key_package().clone()));
     let proposal = scene.insider.public(&PROVIDER, Content::Proposal(add));
@@ -78,7 +76,7 @@ fn taken_by_all(own: &OwnKeyPackage) {
 }
 
 #[test]
-fn extensions_of_a_key_package_that_its_leaf_does_not_list_are_ignored() {
+fn unlisted_extensions_of_a_key_package_are_ignored() {
     for code in [0x8a8a, 0xf123, ExtensionType::LAST_RESORT.0] {
         let extension_data = b"xyz".as_slice().into();
         let extension = Extension { extension_type: ExtensionType(code), extension_data };
@@ -86,11 +84,11 @@ fn extensions_of_a_key_package_that_its_leaf_does_not_list_are_ignored() {
         assert!(
             !own.key_package().leaf_node.capabilities.extensions.contains(&ExtensionType(code))
         );
-        taken_by_all(&own);
+        accepted_by_all(&own);
     }
 }
 
-/// What leaves of other stacks do not list, though they use it.
+/// Changes after which a leaf does not list values that it uses, as leaves of other stacks.
 fn unlisted() -> [fn(&mut LeafNode); 2] {
     [
         |leaf| leaf.capabilities.cipher_suites = vec![CipherSuite(0x7777)],
@@ -98,18 +96,18 @@ fn unlisted() -> [fn(&mut LeafNode); 2] {
     ]
 }
 
-/// The leaf is in a key package, in a commit by which its owner joins, and in the tree that the next
-/// to join verifies.
+/// The leaf is in a key package, in a commit by which its owner joins, and in the tree that the owner
+/// verifies.
 #[test]
-fn a_leaf_that_does_not_list_the_suite_is_taken_in_adds_and_trees() {
+fn a_leaf_that_does_not_list_the_suite_is_accepted_in_adds_and_trees() {
     for change in unlisted() {
         let own = changed(&key_package("frank", 40), |kp| change(&mut kp.leaf_node));
-        taken_by_all(&own);
+        accepted_by_all(&own);
     }
 }
 
 #[test]
-fn a_leaf_that_does_not_list_the_suite_is_taken_in_updates_and_paths() {
+fn a_leaf_that_does_not_list_the_suite_is_accepted_in_updates_and_paths() {
     for change in unlisted() {
         let scene = Scene::new();
         let mut leaf = leaf_of(&scene.alice, LeafIndex(0));
@@ -124,7 +122,7 @@ fn a_leaf_that_does_not_list_the_suite_is_taken_in_updates_and_paths() {
         }
         scene.observer.process(&PROVIDER, &update).unwrap();
 
-        // The leaf is taken; the secrets are for the tree with the leaf as it was before.
+        // The leaf is accepted. The path secrets do not open: they are for the tree with the old leaf.
         let rule = is(Rejection::PathOpen);
         let of = PathFor::default();
         let (leaf, mut path) = scene.insider.path(&PROVIDER, &mut rng(8), of, |_| {});
@@ -135,7 +133,7 @@ fn a_leaf_that_does_not_list_the_suite_is_taken_in_updates_and_paths() {
 }
 
 #[test]
-fn a_leaf_that_does_not_list_the_suite_is_taken_from_outside() {
+fn a_leaf_that_does_not_list_the_suite_is_accepted_from_outside() {
     for change in unlisted() {
         let scene = Scene::new();
         let joiner = key_package("frank", 40);
@@ -155,7 +153,7 @@ fn a_leaf_that_does_not_list_the_suite_is_taken_from_outside() {
 }
 
 #[test]
-fn own_leaves_list_the_suite() {
+fn our_leaves_list_the_suite() {
     let leaf = LeafParams::new(Credential::basic(b"frank"), &[CipherSuite(0x7777)]);
     let rule = Rejection::LeafRule(LeafRule::CipherSuiteNotListed(SUITE));
     let params = KeyPackageParams::new(SUITE, leaf.clone(), LIFETIME);
@@ -168,10 +166,9 @@ fn own_leaves_list_the_suite() {
 
     let scene = Scene::new();
     let info = scene.alice.group_info(&PROVIDER, ALL).unwrap();
-    let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
-    let verdicts = accept(stage.credentials().len());
     let options = ExternalJoinOptions::new(leaf.clone(), signer(41));
-    let joined = stage.commit(&PROVIDER, &mut rng(2), &verdicts, options);
+    let config = Config::default();
+    let joined = accepting::join_from_outside(&PROVIDER, &mut rng(2), config, &info, None, options);
     assert_eq!(rejection(joined.unwrap_err()), rule);
 
     let leaf = Some(LeafUpdate { params: leaf, signer: signer(42) });
@@ -186,7 +183,7 @@ fn unknown_extensions_of_a_group_info_are_ignored() {
     let mut info = decoded_group_info(&scene.alice.group_info(&PROVIDER, ALL).unwrap());
     info.extensions.push(grease());
     let info = scene.insider.group_info(&PROVIDER, info);
-    ExternalJoinStage::open(&PROVIDER, Default::default(), &info, None).unwrap();
+    ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     watches(&info).unwrap();
 }
 
@@ -197,6 +194,7 @@ fn unknown_values_are_refused_where_the_group_would_depend_on_them() {
     let list = vec![Proposal::GroupContextExtensions(vec![grease()])];
     let rule = is(Rejection::UnsupportedExtension(ExtensionType(GREASE)));
     scene.refused_by_all("context", commit(list, Some(path)), SeenBy::All, rule);
+
     let own = key_package("frank", 40);
     let mut package = own.key_package().clone();
     let credential_type = CredentialType(GREASE);
@@ -210,20 +208,14 @@ fn unknown_values_are_refused_where_the_group_would_depend_on_them() {
 }
 
 #[test]
-fn own_capabilities_do_not_list_what_is_default() {
+fn our_capabilities_omit_default_values() {
     let mut leaf = leaf_params("frank");
     leaf.capabilities.extensions = vec![ExtensionType::APPLICATION_ID, ExtensionType(0xf001)];
     leaf.capabilities.proposals = vec![ProposalType::ADD, ProposalType(0xf001)];
     let own = key_package_of(leaf.clone(), 40);
     let proposals = vec![CustomProposal::empty(ProposalType(0xf001))];
     let config = Config { proposals, ..Config::default() };
-    let params = GroupParams {
-        group_id: b"new".as_slice().into(),
-        cipher_suite: SUITE,
-        extensions: Vec::new(),
-        leaf,
-        lifetime: LIFETIME,
-    };
+    let params = GroupParams::new(b"new".as_slice().into(), SUITE, leaf, LIFETIME);
     let new = Group::create(&PROVIDER, &mut rng(1), config, params, signer(1));
     let founded = leaf_of(new.unwrap().peek(), LeafIndex(0)).capabilities;
     for listed in [&own.key_package().leaf_node.capabilities, &founded] {
@@ -233,7 +225,7 @@ fn own_capabilities_do_not_list_what_is_default() {
 }
 
 #[test]
-fn another_protocol_version_is_not_read() {
+fn messages_of_another_protocol_version_are_refused() {
     let scene = Scene::new();
     let mut message = scene.insider.public(&PROVIDER, commit(Vec::new(), None));
     message[1] = 2;
@@ -246,11 +238,8 @@ fn another_protocol_version_is_not_read() {
     }
     let failed = scene.observer.process(&PROVIDER, &message).unwrap_err();
     assert_eq!(failed, Error::Malformed(unknown));
-    let key_package = MlsMessage::from(conclave_wire::MlsMessageBody::KeyPackage(
-        key_package("frank", 40).key_package().clone().into(),
-    ));
-    let mut bytes = key_package.to_bytes().unwrap();
+
+    let mut bytes = key_package("frank", 40).message().unwrap();
     bytes[1] = 2;
-    let read = <MlsMessage as conclave_wire::Decode>::from_bytes(&bytes);
-    assert_eq!(read.unwrap_err(), unknown);
+    assert_eq!(MlsMessage::from_bytes(&bytes).unwrap_err(), unknown);
 }

@@ -10,7 +10,7 @@ use conclave_wire::{
     ProposalOrRef, ProposalRef, ProposalType, PskType, Sender, UpdatePath, find_extension,
 };
 
-/// Somebody who is not in the group, with a key of its own and what a GroupInfo tells.
+/// An outsider with a key of its own, which knows the contents of a GroupInfo.
 fn outsider(scene: &Scene) -> Insider {
     let mut outsider = Insider::of(&scene.alice);
     outsider.signer = signer(600);
@@ -36,7 +36,7 @@ fn sent(outsider: &Insider, content: Content) -> Forged {
 }
 
 #[test]
-fn an_external_commit_holds_only_what_it_may() {
+fn an_external_commit_holds_only_permitted_proposals() {
     let scene = Scene::new();
     let outsider = outsider(&scene);
     let init = || init(&scene);
@@ -52,6 +52,7 @@ fn an_external_commit_holds_only_what_it_may() {
     };
     let extensions = || Proposal::GroupContextExtensions(Vec::new());
     let other = Rejection::ExternalProposal;
+
     for (list, removes, rule) in [
         (vec![], vec![], Rejection::ExternalInitCount),
         (vec![remove(BOB)], vec![BOB], Rejection::ExternalInitCount),
@@ -68,11 +69,13 @@ fn an_external_commit_holds_only_what_it_may() {
         let forged = sent(&outsider, commit(list, Some(path(&outsider, &removes))));
         scene.refused_by_all(&what, forged, SeenBy::All, is(rule));
     }
+
     let reference = ProposalOrRef::Reference(ProposalRef::from([5; 32]));
     let list = vec![ProposalOrRef::Proposal(init()), reference];
     let forged = sent(&outsider, commit_list(list, Some(path(&outsider, &[]))));
     scene.refused_by_all("reference", forged, SeenBy::All, is(Rejection::ExternalReference));
-    // As it should be, only the members see that the tag is wrong.
+
+    // The list is valid; only members see that the tag is wrong.
     for list in [vec![init()], vec![psk(hash_len()), init()]] {
         let forged = sent(&outsider, commit(list, Some(path(&outsider, &[]))));
         scene.refused_by_all("good", forged, SeenBy::Members, is(Rejection::ConfirmationTag));
@@ -80,23 +83,26 @@ fn an_external_commit_holds_only_what_it_may() {
 }
 
 #[test]
-fn an_external_commit_needs_a_path_and_the_signature_of_who_is_in_it() {
+fn an_external_commit_needs_a_path_and_its_joiners_signature() {
     let scene = Scene::new();
     let outsider = outsider(&scene);
     let framing = Rejection::Framing;
     let forged = sent(&outsider, commit(vec![init(&scene)], None));
     let rule = is(framing(FramingError::NewMemberCommitWithoutPath));
     scene.refused_by_all("no path", forged, SeenBy::All, rule);
-    // Signed by a member, for the leaf of somebody else.
+
+    // Signed by a member, with the leaf of an outsider.
     let content = commit(vec![init(&scene)], Some(path(&outsider, &[])));
     let forged = sent(&scene.insider, content);
     let rule = is(framing(FramingError::InvalidSignature));
     scene.refused_by_all("signature", forged, SeenBy::All, rule);
+
     let mut unsigned = path(&outsider, &[]);
     unsigned.leaf_node.signature = [0; 64].into();
     let forged = sent(&outsider, commit(vec![init(&scene)], Some(unsigned)));
     let rule = of_tree(|e| matches!(e, TreeError::LeafSignature { .. }));
     scene.refused_by_all("leaf signature", forged, SeenBy::All, rule);
+
     let mut source = path(&outsider, &[]);
     source.leaf_node.leaf_node_source = LeafNodeSource::Update;
     outsider.sign_leaf(&PROVIDER, &mut source.leaf_node, NOBODY);
@@ -115,8 +121,8 @@ fn an_external_init_that_does_not_open_is_refused_by_members() {
     }
 }
 
-/// Members' side alone:
-/// `group::tests::joining::an_external_commit_may_not_keep_the_encryption_key_that_it_removes`.
+/// Members only:
+/// `group::tests::joining::an_external_commit_cannot_keep_the_removed_encryption_key`.
 #[test]
 fn a_resync_with_the_old_encryption_key_is_refused_by_observers_too() {
     let mut scene = Scene::new();
@@ -126,7 +132,8 @@ fn a_resync_with_the_old_encryption_key_is_refused_by_observers_too() {
     outsider.sign_leaf(&PROVIDER, &mut path.leaf_node, BOB);
     let list = vec![init(&scene), Proposal::Remove(BOB)];
     let forged = sent(&outsider, commit(list, Some(path)));
-    // Bob as well: he judges whether it removes him.
+
+    // Bob refuses it, too, although it removes him.
     let rule = is(Rejection::ExternalKeyUnchanged);
     scene.refused_by_all("the old key", forged.clone(), SeenBy::All, &rule);
     scene.judges.remove(0);
@@ -134,7 +141,7 @@ fn a_resync_with_the_old_encryption_key_is_refused_by_observers_too() {
 }
 
 #[test]
-fn who_joins_from_outside_is_no_member_already() {
+fn a_member_cannot_join_from_outside_again() {
     let scene = Scene::new();
     let mut outsider = outsider(&scene);
     outsider.signer = Insider::of(&scene.judges[0]).signer;
@@ -144,7 +151,7 @@ fn who_joins_from_outside_is_no_member_already() {
 }
 
 #[test]
-fn an_external_sender_is_listed_signs_itself_and_proposes_what_it_may() {
+fn an_external_sender_is_listed_and_proposes_only_what_it_may() {
     let scene = Scene::new();
     let mut service = Insider::of(&scene.alice);
     service.signer = scene.service.clone();
@@ -159,6 +166,7 @@ fn an_external_sender_is_listed_signs_itself_and_proposes_what_it_may() {
     }
     let rule = is(framing(FramingError::InvalidSignature));
     scene.refused_by_all("a member's key", sent(&scene.insider, 0, remove()), SeenBy::All, rule);
+
     let mut leaf = leaf_of(&scene.alice, BOB);
     leaf.leaf_node_source = LeafNodeSource::Update;
     for proposal in [Proposal::Update(Box::new(leaf)), init(&scene)] {
@@ -166,6 +174,7 @@ fn an_external_sender_is_listed_signs_itself_and_proposes_what_it_may() {
         let forged = sent(&service, 0, Content::Proposal(proposal));
         scene.refused_by_all("type", forged, SeenBy::All, rule);
     }
+
     let path = path(&outsider(&scene), &[]);
     let forged = sent(&service, 0, commit(vec![init(&scene)], Some(path)));
     let rule = is(framing(FramingError::ExternalSenderNotProposal));
@@ -182,6 +191,7 @@ fn a_new_member_proposes_to_add_itself_and_nothing_else() {
     let sent = |by: &Insider, sender: Sender, content: Content| {
         Forged::from(by.from_outside(&PROVIDER, sender, content))
     };
+
     let proposes = Sender::NewMemberProposal;
     let forged = sent(&frank, proposes, Content::Proposal(Proposal::Remove(BOB)));
     let rule = is(framing(FramingError::NewMemberProposalNotAdd(ProposalType::REMOVE)));
@@ -192,7 +202,8 @@ fn a_new_member_proposes_to_add_itself_and_nothing_else() {
     let forged = sent(&frank, Sender::NewMemberCommit, Content::Proposal(add(&own)));
     let rule = is(framing(FramingError::NewMemberCommitNotCommit));
     scene.refused_by_all("proposal", forged, SeenBy::All, rule);
-    // Somebody else's key package.
+
+    // Another client's key package, and a bad one.
     let others = Content::Proposal(add(&key_package("grace", 41)));
     let rule = is(framing(FramingError::InvalidSignature));
     scene.refused_by_all("another's", sent(&frank, proposes, others), SeenBy::All, rule);

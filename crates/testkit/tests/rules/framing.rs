@@ -5,7 +5,7 @@ use conclave_group::{FramingError, NewProposal, Rejection};
 use conclave_testkit::forge::Insider;
 use conclave_wire::{
     Content, Decode, Encode, Epoch, MlsMessage, MlsMessageBody, Proposal, ProtocolVersion,
-    PublicMessage, ReInit, Sender,
+    PublicMessage, ReInit, Sender, WireFormat,
 };
 
 fn remove() -> Content {
@@ -32,6 +32,7 @@ fn a_message_of_another_group_or_epoch_is_refused_by_observers_too() {
         let forged = insider.public(&PROVIDER, remove());
         scene.refused_by_all("epoch", forged, SeenBy::All, rule);
     }
+
     let mut insider = Insider::of(&scene.alice);
     insider.context.group_id = b"another group".as_slice().into();
     let forged = insider.public(&PROVIDER, remove());
@@ -46,13 +47,16 @@ fn a_signature_by_another_key_or_of_another_context_is_refused() {
     scene.insider.signer = signer(77);
     scene.refused_by_all("another key", remove(), SeenBy::All, invalid());
     scene.refused_by_all("commit", commit(Vec::new(), None), SeenBy::All, invalid());
+
     scene.insider.signer = own;
     scene.insider.own_leaf = EVE;
     scene.refused_by_all("another's leaf", edited(&scene, |_| {}), SeenBy::All, invalid());
+
     scene.insider = Insider::of(&scene.alice);
     scene.insider.context.tree_hash = [0; 32].into();
     let forged = edited(&scene, |_| {});
-    // The tag covers the context too; who cannot check it has the signature.
+    // The membership tag covers the context, too; an observer, which cannot check the tag, checks the
+    // signature.
     let rule = |r: &Rejection| {
         matches!(
             r,
@@ -63,7 +67,7 @@ fn a_signature_by_another_key_or_of_another_context_is_refused() {
 }
 
 #[test]
-fn a_sender_that_is_no_member_is_refused() {
+fn a_sender_that_is_not_a_member_is_refused() {
     let mut scene = Scene::new();
     scene.insider.own_leaf = NOBODY;
     scene.refused_by_all("blank", remove(), SeenBy::All, is(Rejection::SenderNotMember(NOBODY)));
@@ -72,7 +76,7 @@ fn a_sender_that_is_no_member_is_refused() {
 }
 
 #[test]
-fn a_wrong_membership_tag_is_seen_by_members_and_by_them_alone() {
+fn only_members_refuse_a_wrong_membership_tag() {
     let scene = Scene::new();
     let rule = || is(Rejection::Framing(FramingError::InvalidMembershipTag));
     let forged = edited(&scene, |m| m.membership_tag = Some([0; 32].into()));
@@ -86,7 +90,7 @@ fn application_data_in_the_clear_is_refused() {
     let scene = Scene::new();
     let insider = &scene.insider;
     let framed = insider.framed(Content::Application(b"hello".as_slice().into()));
-    let format = conclave_wire::WireFormat::PUBLIC_MESSAGE;
+    let format = WireFormat::PUBLIC_MESSAGE;
     let signed = insider.sign(&PROVIDER, format, framed);
     let tag = Some([0; 32].into());
     let message = PublicMessage { content: signed.content, auth: signed.auth, membership_tag: tag };
@@ -96,16 +100,16 @@ fn application_data_in_the_clear_is_refused() {
 }
 
 #[test]
-fn a_member_cannot_speak_as_an_outsider_with_its_tag() {
+fn a_member_cannot_pose_as_an_external_sender() {
     let scene = Scene::new();
-    // What is sent from outside has no place for a tag: the bytes of one are left over.
+    // A message from outside has no place for a membership tag.
     let forged = scene.insider.from_outside(&PROVIDER, Sender::External(0), remove());
     let rule = is(Rejection::Framing(FramingError::InvalidSignature));
     scene.refused_by_all("no tag", forged, SeenBy::All, rule);
 }
 
 #[test]
-fn what_is_no_message_to_a_group_is_not_processed() {
+fn other_kinds_of_messages_are_not_processed() {
     let mut scene = Scene::new();
     let info = scene.alice.group_info(&PROVIDER, ALL).unwrap();
     let own = key_package("frank", 40);
@@ -119,16 +123,17 @@ fn what_is_no_message_to_a_group_is_not_processed() {
 }
 
 #[test]
-fn a_closed_group_takes_no_handshake_message() {
+fn a_closed_group_refuses_handshake_messages() {
     let mut scene = Scene::new();
     let reinit = ReInit {
         group_id: b"next".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: SUITE,
         extensions: Vec::new(),
     };
     let closing = commits(&mut scene.alice, commit_of(vec![NewProposal::ReInit(reinit)])).commit;
     scene.all_take(&closing);
+
     scene.insider = Insider::of(&scene.alice);
     for content in [remove(), commit(Vec::new(), None)] {
         let clear = scene.insider.public(&PROVIDER, content.clone());

@@ -3,15 +3,15 @@
 use super::scene::*;
 use conclave_crypto::Secret;
 use conclave_group::{
-    Config, Error, Group, GroupInfoOptions, Link, Misuse, NewProposal, OwnKeyPackage, Rejection,
-    WelcomeStage,
+    Config, Error, Group, GroupInfoOptions, Link, LinkFault, Misuse, NewProposal, OwnKeyPackage,
+    Rejection, WelcomeStage,
 };
 use conclave_testkit::forge::{Insider, OpenWelcome};
 use conclave_tree::{TreeError, TreeRead};
 use conclave_wire::{
     Bytes, CipherSuite, Decode, Encode, Epoch, Extension, ExtensionType, GroupInfo, LeafIndex,
-    MlsMessage, MlsMessageBody, PreSharedKeyId, ProtocolVersion, PskType, ReInit,
-    ResumptionPskUsage,
+    MlsMessage, MlsMessageBody, PreSharedKeyId, ProtocolVersion, PskType, ReInit, Reader,
+    ResumptionPskUsage, Writer,
 };
 
 const ALIEN: ExtensionType = ExtensionType(0xf00d);
@@ -20,7 +20,7 @@ fn alien() -> Extension {
     Extension { extension_type: ALIEN, extension_data: b"whatever".as_slice().into() }
 }
 
-/// A Welcome for frank of a commit with a path, and who made it.
+/// A Welcome for frank of a commit with a path, and its maker.
 struct Invitation {
     scene: Scene,
     host: Insider,
@@ -46,7 +46,7 @@ impl Invitation {
         OpenWelcome::of(&PROVIDER, &self.welcome, &self.frank, &Secret::copy_from(&PSK))
     }
 
-    /// The Welcome with a change, confirmed and signed anew.
+    /// The Welcome with a change, confirmed and signed again.
     fn forged(&self, change: impl FnOnce(&mut OpenWelcome)) -> Vec<u8> {
         let mut welcome = self.open();
         change(&mut welcome);
@@ -68,8 +68,9 @@ fn a_welcome_that_does_not_open_is_refused() {
     let unchanged = invitation.forged(|_| {});
     joins(&unchanged, &invitation.frank).unwrap();
     let MlsMessageBody::Welcome(welcome) = MlsMessage::from_bytes(&unchanged).unwrap().body else {
-        panic!()
+        panic!("no Welcome")
     };
+
     let mut info = welcome.clone();
     info.encrypted_group_info = vec![0; info.encrypted_group_info.len()].into();
     let mut secrets = welcome.clone();
@@ -78,13 +79,16 @@ fn a_welcome_that_does_not_open_is_refused() {
         let bad = MlsMessage::from(MlsMessageBody::Welcome(bad)).to_bytes().unwrap();
         invitation.refused("flipped", &bad, is(Rejection::WelcomeOpen));
     }
+
     // Under another PSK than the joiner has.
     let other = invitation.forged(|w| w.psks[0].1 = Secret::zero(32));
     invitation.refused("psk", &other, is(Rejection::WelcomeOpen));
+
     // For another key package.
     let grace = key_package("grace", 41);
     let failed = joins(&unchanged, &grace).unwrap_err();
     assert_eq!(rejection(failed), Rejection::WelcomeNotForKeyPackage);
+
     // Without the PSK.
     let stage =
         WelcomeStage::open(&PROVIDER, Config::default(), &unchanged, &invitation.frank).unwrap();
@@ -93,7 +97,7 @@ fn a_welcome_that_does_not_open_is_refused() {
 }
 
 #[test]
-fn a_welcome_whose_parameters_are_not_the_key_packages_is_refused() {
+fn a_welcome_with_other_parameters_than_the_key_package_is_refused() {
     let invitation = Invitation::new();
     let other = CipherSuite(3);
     let outer = invitation.forged(|w| w.cipher_suite = other);
@@ -116,7 +120,7 @@ fn a_welcomes_confirmation_tag_is_checked() {
 }
 
 #[test]
-fn a_welcomes_path_secret_gives_the_keys_of_the_tree() {
+fn a_welcomes_path_secret_must_match_the_tree() {
     let invitation = Invitation::new();
     let other = invitation.forged(|w| {
         w.secrets.path_secret.as_mut().unwrap().path_secret[0] ^= 1;
@@ -132,7 +136,7 @@ fn a_welcomes_path_secret_gives_the_keys_of_the_tree() {
 }
 
 #[test]
-fn a_welcome_without_the_path_secret_that_its_joiner_needs_lets_nobody_in() {
+fn a_welcome_without_the_needed_path_secret_lets_nobody_in() {
     let invitation = Invitation::new();
     let without = invitation.forged(|w| w.secrets.path_secret = None);
     let rule = |r: &Rejection| matches!(r, Rejection::PathSecretMissing(_));
@@ -142,7 +146,7 @@ fn a_welcome_without_the_path_secret_that_its_joiner_needs_lets_nobody_in() {
 #[test]
 fn a_joiner_finds_its_own_leaf() {
     let mut invitation = Invitation::new();
-    // The Welcome names a key package of which another leaf was added.
+    // The Welcome names a key package whose leaf was not added.
     let grace = key_package("grace", 41);
     let mut welcome = invitation.open();
     welcome.redirect(&grace);
@@ -152,7 +156,7 @@ fn a_joiner_finds_its_own_leaf() {
 }
 
 #[test]
-fn a_link_is_alone_and_of_a_first_epoch() {
+fn a_linked_group_has_one_link_and_begins_in_epoch_1() {
     let invitation = Invitation::new();
     let link = |usage| PreSharedKeyId {
         psktype: PskType::Resumption {
@@ -162,12 +166,14 @@ fn a_link_is_alone_and_of_a_first_epoch() {
         },
         psk_nonce: vec![1; hash_len()].into(),
     };
-    let (branch, reinit) = (ResumptionPskUsage::Branch, ResumptionPskUsage::Reinit);
+    let branch = ResumptionPskUsage::Branch;
+    let reinit = ResumptionPskUsage::Reinit;
     for (a, b) in [(branch, branch), (branch, reinit), (reinit, reinit)] {
         let two = invitation.forged(|w| w.secrets.psks.extend([link(a), link(b)]));
         invitation.refused("two", &two, is(Rejection::LinkNotAlone));
     }
-    // One, of a group that is not in its first epoch.
+
+    // A single link, in a group that is not in its first epoch.
     let bob = &invitation.scene.judges[0];
     let known = bob.branch_link().unwrap();
     let id = PreSharedKeyId {
@@ -190,13 +196,13 @@ fn a_link_is_alone_and_of_a_first_epoch() {
         let joined = stage.join(&PROVIDER, &[], None, Some(&known));
         rejection(joined.unwrap_err())
     };
-    let rule = Rejection::LinkMismatch("its epoch is not 1");
+    let rule = Rejection::LinkMismatch(LinkFault::NotEpochOne);
     assert_eq!(wanted(&|_| {}), rule);
     assert_eq!(wanted(&|info| info.group_context.epoch = Epoch(0)), rule);
 }
 
 #[test]
-fn a_linked_group_has_the_parameters_that_it_must() {
+fn a_linked_group_has_the_parameters_that_its_link_demands() {
     let invitation = Invitation::new();
     let refused = |old: &Group, known: &Link, usage| {
         let id = PreSharedKeyId {
@@ -218,27 +224,31 @@ fn a_linked_group_has_the_parameters_that_it_must() {
         let joined = stage.join(&PROVIDER, &[], None, Some(known));
         rejection(joined.unwrap_err())
     };
+
     let other = found_in(CipherSuite(3), "frank", b"old", Vec::new());
-    let rule = Rejection::LinkMismatch("its version or cipher suite is not the old group's");
+    let rule = Rejection::LinkMismatch(LinkFault::VersionOrSuite);
     let link = other.branch_link().unwrap();
     assert_eq!(refused(&other, &link, ResumptionPskUsage::Branch), rule);
+
     let mut closed = found("frank", b"old", Vec::new());
     let reinit = ReInit {
         group_id: b"a group".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite(3),
         extensions: Vec::new(),
     };
     commits(&mut closed, commit_of(vec![NewProposal::ReInit(reinit)]));
-    let rule = Rejection::LinkMismatch("its version or cipher suite is not the announced one");
+    let rule = Rejection::LinkMismatch(LinkFault::AnnouncedVersionOrSuite);
     let link = closed.reinit_link().unwrap();
     assert_eq!(refused(&closed, &link, ResumptionPskUsage::Reinit), rule);
+
     for (group_id, extensions, what) in [
-        (b"another".as_slice(), Vec::new(), "its identifier is not the announced one"),
-        (b"a group".as_slice(), vec![], "its extensions are not the announced ones"),
+        (b"another".as_slice(), Vec::new(), LinkFault::AnnouncedGroupId),
+        (b"a group".as_slice(), vec![], LinkFault::AnnouncedExtensions),
     ] {
         let mut closed = found("frank", b"old", Vec::new());
-        let (version, cipher_suite) = (ProtocolVersion::MLS10, SUITE);
+        let version = ProtocolVersion::MLS_1_0;
+        let cipher_suite = SUITE;
         let reinit = ReInit { group_id: group_id.into(), version, cipher_suite, extensions };
         commits(&mut closed, commit_of(vec![NewProposal::ReInit(reinit)]));
         let link = closed.reinit_link().unwrap();
@@ -247,10 +257,10 @@ fn a_linked_group_has_the_parameters_that_it_must() {
     }
 }
 
-/// What a change of a GroupInfo leads to.
+/// A change of a GroupInfo, and the rule that it breaks.
 type InfoRule = (&'static str, fn(&mut GroupInfo), Rejection);
 
-/// What is wrong with a GroupInfo, whoever reads it.
+/// Changes after which every reader refuses a GroupInfo.
 fn group_info_rules() -> Vec<InfoRule> {
     vec![
         (
@@ -294,7 +304,8 @@ fn a_group_info_that_breaks_a_rule_lets_nobody_in() {
         let welcome = invitation.forged(|w| change(&mut w.info));
         invitation.refused(what, &welcome, is(rule));
     }
-    // A signature of what was there before.
+
+    // A signature of the old contents.
     let mut info = good;
     info.extensions.push(alien());
     let info = encoded_info(info);
@@ -312,13 +323,15 @@ fn a_tree_that_breaks_a_rule_lets_nobody_in() {
     let place =
         good.extensions.iter().position(|e| e.extension_type == ExtensionType::RATCHET_TREE);
     let place = place.unwrap();
+
     // The tree ends in a blank node.
     let tree = scene.alice.tree().to_extension_bytes().unwrap();
-    let mut r = conclave_wire::Reader::new(&tree);
+    let mut r = Reader::new(&tree);
     let mut nodes = r.vector().unwrap().rest().to_vec();
     nodes.extend([0, 0]);
-    let mut w = conclave_wire::Writer::new();
+    let mut w = Writer::new();
     w.put_opaque(&nodes).unwrap();
+
     let mut info = good;
     info.extensions[place].extension_data = w.finish().into();
     let info = scene.insider.group_info(&PROVIDER, info);
@@ -327,7 +340,7 @@ fn a_tree_that_breaks_a_rule_lets_nobody_in() {
 }
 
 #[test]
-fn an_observer_takes_only_the_group_info_of_its_epoch() {
+fn an_observer_accepts_only_a_group_info_of_its_epoch() {
     let scene = Scene::new();
     let message = scene.alice.group_info(&PROVIDER, ALL).unwrap();
     let good = decoded_group_info(&message);
@@ -345,6 +358,7 @@ fn an_observer_takes_only_the_group_info_of_its_epoch() {
         ("signer", |i| i.signer = NOBODY, Rejection::GroupInfoSigner),
         ("signature", |i| i.signer = CAROL, Rejection::GroupInfoSignature),
     ];
+
     let before = scene.observer.rows().unwrap();
     for (what, change, rule) in rules {
         let mut info = good.clone();

@@ -5,9 +5,9 @@ use conclave_group::{Config, LeafRule, Rejection, ValidKeyPackage};
 use conclave_testkit::forge::{PathFor, sign_key_package};
 use conclave_tree::TreeError;
 use conclave_wire::{
-    Bytes, CipherSuite, Content, Credential, CredentialType, Extension, ExtensionType,
-    HpkePublicKey, KeyPackage, LeafIndex, LeafNode, LeafNodeSource, Lifetime, Proposal,
-    ProposalType, ProtocolVersion, RequiredCapabilities,
+    Bytes, CipherSuite, Content, Credential, CredentialType, Encode, Extension, ExtensionType,
+    HpkePublicKey, KeyPackage, KeyPackageTbs, LeafIndex, LeafNode, LeafNodeSource, Lifetime,
+    Proposal, ProposalType, ProtocolVersion, RequiredCapabilities,
 };
 
 const ALIEN: ExtensionType = ExtensionType(0xf00d);
@@ -17,14 +17,14 @@ fn alien() -> Extension {
 }
 
 fn no_key() -> HpkePublicKey {
-    // Neutral in X25519: no agreement succeeds with it.
+    // The neutral element of X25519, with which no agreement succeeds.
     HpkePublicKey::from([0; 32])
 }
 
 type Change<T> = fn(&mut T);
 type Rules<T> = Vec<(&'static str, Change<T>, Rejection)>;
 
-/// What makes any leaf node invalid by itself.
+/// Changes that make any leaf node invalid by itself.
 fn leaf_rules() -> Rules<LeafNode> {
     let rule = Rejection::LeafRule;
     vec![
@@ -50,7 +50,7 @@ fn leaf_rules() -> Rules<LeafNode> {
     ]
 }
 
-/// What makes a key package invalid.
+/// Changes that make a key package invalid.
 fn package_rules() -> Rules<KeyPackage> {
     vec![
         (
@@ -83,7 +83,7 @@ fn package_rules() -> Rules<KeyPackage> {
 
 const SOURCE: Rejection = Rejection::KeyPackageLeafSource;
 
-/// A key package is refused alone, in a proposal and in a commit.
+/// Checks that a key package is refused alone, in a proposal and in a commit.
 fn package_is_refused(scene: &Scene, what: &str, package: KeyPackage, rule: &Rejection) {
     let alone = ValidKeyPackage::check(&PROVIDER, NOW, &Config::default(), package.clone());
     assert_eq!(rejection(alone.unwrap_err()), *rule, "{what}");
@@ -93,7 +93,7 @@ fn package_is_refused(scene: &Scene, what: &str, package: KeyPackage, rule: &Rej
 }
 
 #[test]
-fn a_key_package_that_breaks_a_rule_is_refused_wherever_it_is() {
+fn a_key_package_that_breaks_a_rule_is_refused_everywhere() {
     let scene = Scene::new();
     let own = key_package("frank", 40);
     for (what, change, rule) in package_rules() {
@@ -102,19 +102,22 @@ fn a_key_package_that_breaks_a_rule_is_refused_wherever_it_is() {
         sign_key_package(&suite(), &mut package, own.signer());
         package_is_refused(&scene, what, package, &rule);
     }
+
     for (what, change, rule) in leaf_rules() {
         let mut package = own.key_package().clone();
         change(&mut package.leaf_node);
         sign_key_package(&suite(), &mut package, own.signer());
         package_is_refused(&scene, what, package, &rule);
     }
+
     let mut package = own.key_package().clone();
     package.signature = [0; 64].into();
     package_is_refused(&scene, "signature", package, &Rejection::KeyPackageSignature);
-    // The leaf node's own signature, below a good one.
+
+    // A wrong signature of the leaf node, under a right one of the key package.
     let mut package = own.key_package().clone();
     package.leaf_node.signature = [0; 64].into();
-    let tbs = conclave_wire::Encode::to_bytes(&conclave_wire::KeyPackageTbs(&package)).unwrap();
+    let tbs = KeyPackageTbs(&package).to_bytes().unwrap();
     let signature = suite().sign_with_label(own.signer(), b"KeyPackageTBS", &tbs).unwrap();
     package.signature = signature.into();
     let rule = Rejection::Tree(TreeError::LeafSignature { leaf: LeafIndex(0) });
@@ -139,9 +142,9 @@ fn a_lifetime_longer_than_the_application_accepts_is_refused() {
     let own = key_package("frank", 40);
     let config = Config::default();
     let mut package = own.key_package().clone();
-    let not_before = NOW - 10;
+    let not_before = LIFETIME.not_before;
     for (longer, wanted) in [(0, None), (1, Some(Rejection::LifetimeTooLong))] {
-        let not_after = not_before + config.limits.lifetime + longer;
+        let not_after = not_before + config.limits.lifetime.as_secs() + longer;
         let lifetime = Lifetime { not_before, not_after };
         package.leaf_node.leaf_node_source = LeafNodeSource::KeyPackage(lifetime);
         sign_key_package(&suite(), &mut package, own.signer());
@@ -161,6 +164,7 @@ fn an_update_that_breaks_a_rule_is_refused_by_members_and_observers() {
     let mut good = old.clone();
     good.leaf_node_source = LeafNodeSource::Update;
     good.encryption_key = suite().hpke_key_pair(&mut rng(6)).unwrap().public;
+
     for (what, change, rule) in leaf_rules() {
         let mut leaf = good.clone();
         change(&mut leaf);
@@ -171,10 +175,12 @@ fn an_update_that_breaks_a_rule_is_refused_by_members_and_observers() {
         let rule = is(Rejection::UpdateLeafSource);
         scene.refused_by_all("source", propose(leaf), SeenBy::All, rule);
     }
+
     let same = LeafNode { encryption_key: old.encryption_key, ..good.clone() };
     let rule = is(Rejection::UpdateKeyUnchanged);
     scene.refused_by_all("same key", propose(same), SeenBy::All, rule);
-    // Signed for another leaf.
+
+    // An Update signed for another leaf.
     let mut elsewhere = good;
     scene.insider.sign_leaf(&PROVIDER, &mut elsewhere, BOB);
     let content = Content::Proposal(Proposal::Update(Box::new(elsewhere)));
@@ -183,7 +189,7 @@ fn an_update_that_breaks_a_rule_is_refused_by_members_and_observers() {
 }
 
 #[test]
-fn a_leaf_in_a_path_that_breaks_a_rule_is_refused_by_members_and_observers() {
+fn a_path_leaf_that_breaks_a_rule_is_refused_by_members_and_observers() {
     let scene = Scene::new();
     let of = PathFor::default();
     let (leaf, path) = scene.insider.path(&PROVIDER, &mut rng(8), of, |_| {});
@@ -195,6 +201,7 @@ fn a_leaf_in_a_path_that_breaks_a_rule_is_refused_by_members_and_observers() {
         }
         commit(Vec::new(), Some(path))
     };
+
     for (what, change, rule) in leaf_rules() {
         scene.refused_by_all(what, said(&change, true), SeenBy::All, is(rule));
     }
@@ -203,10 +210,12 @@ fn a_leaf_in_a_path_that_breaks_a_rule_is_refused_by_members_and_observers() {
         let rule = is(Rejection::CommitLeafSource);
         scene.refused_by_all("source", content, SeenBy::All, rule);
     }
+
     let content = said(&|leaf| leaf.credential = Credential::basic(b"somebody"), false);
     let rule = of_tree(|e| *e == TreeError::LeafSignature { leaf: LeafIndex(0) });
     scene.refused_by_all("signature", content, SeenBy::All, rule);
-    // As it was, only the tag is wrong.
+
+    // Unchanged, only the tag is wrong.
     let rule = is(Rejection::ConfirmationTag);
     scene.refused_by_all("good", said(&|_| {}, true), SeenBy::Members, rule);
 }
@@ -219,13 +228,14 @@ fn with_extensions(scene: &Scene, extensions: Vec<Extension>) -> Content {
 }
 
 #[test]
-fn what_a_member_does_not_support_cannot_be_required() {
+fn features_that_a_member_lacks_cannot_be_required() {
     let scene = Scene::new();
     let required = |extension_types, proposal_types, credential_types| {
         let required = RequiredCapabilities { extension_types, proposal_types, credential_types };
         vec![Extension::new(ExtensionType::REQUIRED_CAPABILITIES, &required).unwrap()]
     };
-    let (proposal, credential) = (ProposalType(0xf00d), CredentialType(0xf00d));
+    let proposal = ProposalType(0xf00d);
+    let credential = CredentialType(0xf00d);
     for (what, extensions, rule) in [
         ("in use", vec![alien()], Rejection::UnsupportedExtension(ALIEN)),
         (
@@ -247,7 +257,8 @@ fn what_a_member_does_not_support_cannot_be_required() {
         let content = with_extensions(&scene, extensions);
         scene.refused_by_all(what, content, SeenBy::All, is(rule));
     }
-    // Default types need not be listed.
+
+    // Leaves need not list default types.
     let defaults = required(
         vec![ExtensionType::RATCHET_TREE, ExtensionType::EXTERNAL_SENDERS],
         vec![ProposalType::REINIT],
@@ -261,7 +272,7 @@ fn what_a_member_does_not_support_cannot_be_required() {
 #[test]
 fn credential_types_in_use_are_supported_by_all() {
     let scene = Scene::new();
-    // Frank lists his own type of credential alone; the others use another.
+    // Frank lists only his own type of credential; the others use another.
     let own = key_package("frank", 40);
     let mut package = own.key_package().clone();
     package.leaf_node.credential = Credential::X509 { certificates: Vec::new() };
@@ -270,7 +281,8 @@ fn credential_types_in_use_are_supported_by_all() {
     let add = Proposal::Add(Box::new(package));
     let rule = is(Rejection::UnsupportedCredential(CredentialType::BASIC));
     scene.refused_by_all("frank", commit(vec![add], None), SeenBy::All, rule);
-    // Alice takes a type that nobody else lists.
+
+    // Alice takes a type that no other member lists.
     let of = PathFor::default();
     let (leaf, mut path) = scene.insider.path(&PROVIDER, &mut rng(8), of, |_| {});
     let strange = CredentialType(0xf00d);

@@ -1,25 +1,25 @@
-//! Groups that replace or branch off another (sections 11.2, 11.3 and 12.4.3.1).
+//! Groups that replace another or branch off it (sections 11.2, 11.3 and 12.4.3.1).
 
 use conclave_crypto::{Secret, Suite};
 use conclave_group::{
-    CommitOptions, Error, Group, GroupParams, JoinStage, LeafParams, Link, Misuse, NewProposal,
-    OwnKeyPackage, Rejection, Verdict, WelcomeStage,
+    CommitOptions, Error, Group, GroupParams, JoinStage, LeafParams, Link, LinkFault, Misuse,
+    NewProposal, OwnKeyPackage, Rejection, WelcomeStage,
 };
-use conclave_testkit::SeededRng;
 use conclave_testkit::forge::OpenWelcome;
 use conclave_testkit::party::*;
+use conclave_testkit::{SeededRng, accepting};
 use conclave_wire::{
     Certificate, CipherSuite, Credential, Extension, LeafIndex, PreSharedKeyId, ProtocolVersion,
     PskType, ReInit, ResumptionPskUsage,
 };
 
-const MISSING: Rejection = Rejection::LinkMismatch("a member of the old group is missing");
-const STRANGER: Rejection = Rejection::LinkMismatch("it has a member that the old group has not");
+const MISSING: Rejection = Rejection::LinkMismatch(LinkFault::MemberMissing);
+const STRANGER: Rejection = Rejection::LinkMismatch(LinkFault::Stranger);
 
 fn announced(cipher_suite: CipherSuite) -> ReInit {
     ReInit {
         group_id: b"next".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite,
         extensions: Vec::new(),
     }
@@ -37,18 +37,21 @@ fn adds(owns: &[OwnKeyPackage], link: Option<Link>) -> CommitOptions {
     CommitOptions { link, ..commit_of(owns.iter().map(add).collect()) }
 }
 
-/// A Welcome to a new group of alice and these, which names the old group though its maker, whose
-/// library does not check that, has not made it as it should.
+/// A Welcome to a new group of alice and these clients. It names the old group, although the new group does
+/// not continue it correctly; its maker's library does not check that.
 fn false_welcome(old: &Peer, usage: ResumptionPskUsage, owns: &[OwnKeyPackage]) -> Vec<u8> {
     let mut next = founded(leaf_params("alice", SUITE), SUITE);
     let messages = next.commit(adds(owns, None)).unwrap();
-    let (suite, own) = (Suite::new(&PROVIDER, SUITE).unwrap(), &owns[0]);
+    let suite = Suite::new(&PROVIDER, SUITE).unwrap();
+    let own = &owns[0];
     let mut welcome =
         OpenWelcome::of(&PROVIDER, &messages.welcomes[0].message, own, &Secret::default());
-    let (psk_group_id, psk_epoch) = (old.group.group_id().clone(), old.group.epoch());
+    let psk_group_id = old.group.group_id().clone();
+    let psk_epoch = old.group.epoch();
     let psktype = PskType::Resumption { usage, psk_group_id, psk_epoch };
     let id = PreSharedKeyId { psktype, psk_nonce: vec![1; hash_len()].into() };
     let psk = old.group.resumption_psk(psk_epoch).unwrap().as_secret().clone();
+
     welcome.secrets.psks = vec![id.clone()];
     welcome.psks = vec![(id, psk)];
     welcome.confirm(&suite);
@@ -68,19 +71,19 @@ fn staged(old: &Peer, welcome: &[u8], own: &OwnKeyPackage) -> Result<JoinStage, 
 }
 
 fn settled(stage: JoinStage) -> Result<Peer, Error> {
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    let verdicts = accepting::all(stage.credentials());
     Ok(Peer::settle(stage.resolve(&verdicts)?, 9))
 }
 
-/// Who is asked for, and who can be a counterpart.
+/// The members without a counterpart, and the members that can be one.
 fn unmatched(stage: &JoinStage) -> [Vec<LeafIndex>; 2] {
-    let unmatched = stage.unmatched().expect("somebody to match");
+    let unmatched = stage.unmatched().expect("a member to match");
     [&unmatched.asked, &unmatched.others].map(|list| list.iter().map(|m| m.index).collect())
 }
 
 #[test]
 fn members_of_a_successor_may_have_new_certificates() {
-    // A certificate holds a key: in another suite it is another one.
+    // A certificate contains a key, and so differs in another suite.
     let leaf = |name: &str, suite: u16| {
         let cert_data = format!("{name}'s key of suite {suite}").into_bytes().into();
         let certificates = vec![Certificate { cert_data }];
@@ -98,24 +101,29 @@ fn members_of_a_successor_may_have_new_certificates() {
         .map(|(name, seed)| key_package_of(leaf(name, 2), CipherSuite(2), seed))
         .collect();
     let link = peers[0].group.reinit_link().unwrap();
-    // Alice says of the others who they are; of herself she need not.
-    let untold = next.group.commit(&PROVIDER, &mut next.rng, NOW, adds(&owns, Some(link.clone())));
-    assert_eq!(rejection(untold.unwrap_err()), MISSING);
-    let told = link
+
+    // Alice has to match the others, but not herself.
+    let unmatched_yet =
+        next.group.commit(&PROVIDER, &mut next.rng, NOW, adds(&owns, Some(link.clone())));
+    assert_eq!(rejection(unmatched_yet.unwrap_err()), MISSING);
+    let link = link
         .known_as(LeafIndex(1), leaf("bob", 2).credential)
         .known_as(LeafIndex(2), leaf("carol", 2).credential);
-    let welcome = next.commit(adds(&owns, Some(told))).unwrap().welcomes.remove(0).message;
+    let welcome = next.commit(adds(&owns, Some(link))).unwrap().welcomes.remove(0).message;
     next.accepted();
 
-    // So does bob, who is asked for alice and carol.
+    // Bob has to match alice and carol.
     let join = || staged(&peers[1], &welcome, &owns[0]).unwrap();
-    let (alice, carol) = (LeafIndex(0), LeafIndex(2));
+    let alice = LeafIndex(0);
+    let carol = LeafIndex(2);
     assert_eq!(unmatched(&join()), [[alice, carol], [alice, carol]]);
     assert_eq!(rejection(settled(join()).unwrap_err()), MISSING);
+
     let mut half = join();
     half.match_members(&[(alice, alice)]).unwrap();
     assert_eq!(unmatched(&half), [[carol], [carol]]);
     assert_eq!(rejection(settled(half).unwrap_err()), MISSING);
+
     for wrong in [
         [(alice, alice), (carol, alice)],
         [(alice, alice), (alice, carol)],
@@ -125,8 +133,13 @@ fn members_of_a_successor_may_have_new_certificates() {
         let mut stage = join();
         let failed = stage.match_members(&wrong).unwrap_err();
         assert!(matches!(failed, Error::Misuse(Misuse::NotPossible(_))), "{failed}");
-        assert_eq!(unmatched(&stage), [[alice, carol], [alice, carol]], "it changed nothing");
+        assert_eq!(
+            unmatched(&stage),
+            [[alice, carol], [alice, carol]],
+            "a wrong match changed something"
+        );
     }
+
     let mut stage = join();
     stage.match_members(&[(carol, carol), (alice, alice)]).unwrap();
     assert_eq!(stage.unmatched(), None);
@@ -138,25 +151,30 @@ fn members_of_a_successor_may_have_new_certificates() {
 fn a_successor_that_leaves_a_device_out_is_refused() {
     let mut peers = group_of(&["alice", "bob", "bob", "carol"]);
     commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(announced(SUITE))]));
-    let (bob, carol) = (key_package("bob", 501), key_package("carol", 502));
-    // By who makes it.
+    let bob = key_package("bob", 501);
+    let carol = key_package("carol", 502);
+
+    // Its maker refuses it.
     let mut next = founded(leaf_params("alice", SUITE), SUITE);
     let link = peers[0].group.reinit_link().unwrap();
     let owns = [carol, bob];
     let refused = next.group.commit(&PROVIDER, &mut next.rng, NOW, adds(&owns, Some(link.clone())));
     assert_eq!(rejection(refused.unwrap_err()), MISSING);
-    // By who joins.
+
+    // Newcomers refuse it.
     let welcome = false_welcome(&peers[0], ResumptionPskUsage::Reinit, &owns);
     let refused = staged(&peers[3], &welcome, &owns[0]);
     assert_eq!(rejection(refused.unwrap_err()), MISSING);
-    // A stranger does not stand for it, unless the application says so.
+
+    // A stranger does not replace the device, unless the application says so.
     let [carol, bob] = owns;
     let owns = [carol, bob, key_package("mallory", 503)];
     let welcome = false_welcome(&peers[0], ResumptionPskUsage::Reinit, &owns);
     let stage = staged(&peers[3], &welcome, &owns[0]).unwrap();
     assert_eq!(unmatched(&stage).map(|list| list.len()), [1, 1]);
     assert_eq!(rejection(settled(stage).unwrap_err()), MISSING);
-    // All are there.
+
+    // All devices are there.
     let [carol, bob, _] = owns;
     let owns = [carol, bob, key_package("bob", 504)];
     let welcome = next.commit(adds(&owns, Some(link))).unwrap().welcomes.remove(0).message;
@@ -176,10 +194,12 @@ fn a_stranger_in_a_branch_is_refused_unless_the_application_knows_it() {
 
     let welcome = false_welcome(&peers[0], ResumptionPskUsage::Branch, &owns);
     let join = || staged(&peers[1], &welcome, &owns[0]).unwrap();
-    let (bob, mallory) = (LeafIndex(1), LeafIndex(2));
+    let bob = LeafIndex(1);
+    let mallory = LeafIndex(2);
     assert_eq!(unmatched(&join()), [vec![mallory], vec![LeafIndex(0), bob, LeafIndex(2)]]);
     assert_eq!(rejection(settled(join()).unwrap_err()), STRANGER);
-    // Several leaves of a branch may match one of the old group.
+
+    // Several leaves of a branch may match one leaf of the old group.
     let mut stage = join();
     stage.match_members(&[(mallory, bob)]).unwrap();
     settled(stage).unwrap();
@@ -206,7 +226,7 @@ fn a_member_may_have_several_leaves_in_a_branch() {
 }
 
 #[test]
-fn a_branch_is_joined_when_the_old_group_has_moved_on() {
+fn a_branch_can_be_joined_after_the_old_group_has_moved_on() {
     let mut peers = group_of(&["alice", "bob", "carol", "dave"]);
     let link = peers[0].group.branch_link().unwrap();
     let mut side = founded(leaf_params("alice", SUITE), SUITE);
@@ -227,7 +247,7 @@ fn a_branch_is_joined_when_the_old_group_has_moved_on() {
     let names: Vec<_> = link.members().iter().map(|m| m.credential.clone()).collect();
     assert_eq!(names, ["alice", "bob", "carol", "dave"].map(|n| Credential::basic(n.as_bytes())));
 
-    // Of another group, or of an epoch that is not kept, there is no link.
+    // There is no link from another group, or in an epoch that is not kept.
     let not_possible = |peer: &Peer| {
         let failed = peer.group.link_for(&opened(&welcome, &owns[0])).unwrap_err();
         assert!(matches!(failed, Error::Misuse(Misuse::NotPossible(_))), "{failed}");
@@ -246,11 +266,11 @@ fn a_link_is_stored_and_outlives_its_group() {
     let branch = peers[1].group.branch_link().unwrap();
     commits(&mut peers, 0, commit_of(vec![NewProposal::ReInit(announced(SUITE))]));
     let link = peers[0].group.reinit_link().unwrap();
-    let told = link.clone().known_as(LeafIndex(1), Credential::basic(b"robert"));
-    for link in [&branch, &link, &told] {
+    let renamed = link.clone().known_as(LeafIndex(1), Credential::basic(b"robert"));
+    for link in [&branch, &link, &renamed] {
         assert_eq!(Link::from_secret(&link.to_secret().unwrap()).as_ref(), Ok(link));
     }
-    assert_ne!(link, told);
+    assert_ne!(link, renamed);
     let stored = peers[1].group.reinit_link().unwrap().to_secret().unwrap();
 
     let mut next = founded(leaf_params("alice", SUITE), SUITE);
@@ -263,7 +283,7 @@ fn a_link_is_stored_and_outlives_its_group() {
     let joined = settled(stage).unwrap();
     assert_eq!(joined.group.epoch_authenticator(), next.group.epoch_authenticator());
 
-    // What is damaged, cut short or something else is no link.
+    // Damaged or truncated bytes and other stored values are no link.
     let storage = |bytes: &[u8]| {
         let failed = Link::from_secret(&Secret::copy_from(bytes)).unwrap_err();
         assert!(matches!(failed, Error::Storage(_)), "{failed}");
@@ -280,7 +300,7 @@ fn a_link_is_stored_and_outlives_its_group() {
 }
 
 #[test]
-fn who_creates_a_linked_group_is_told_at_once_that_it_does_not_fit() {
+fn the_creator_of_a_linked_group_learns_at_once_that_it_does_not_fit() {
     let mut peers = group_of(&["alice", "bob"]);
     let extension = Extension { extension_type: CUSTOM, extension_data: b"x".as_slice().into() };
     let reinit = ReInit { extensions: vec![extension], ..announced(SUITE) };
@@ -307,29 +327,11 @@ fn who_creates_a_linked_group_is_told_at_once_that_it_does_not_fit() {
     let mismatch = |what| Some(Rejection::LinkMismatch(what));
     for (id, suite, extensions, link, rule) in [
         ("next", SUITE, &*reinit.extensions, &link, None),
-        (
-            "else",
-            SUITE,
-            &reinit.extensions,
-            &link,
-            mismatch("its identifier is not the announced one"),
-        ),
-        ("next", SUITE, &[], &link, mismatch("its extensions are not the announced ones")),
-        (
-            "next",
-            other,
-            &reinit.extensions,
-            &link,
-            mismatch("its version or cipher suite is not the announced one"),
-        ),
+        ("else", SUITE, &reinit.extensions, &link, mismatch(LinkFault::AnnouncedGroupId)),
+        ("next", SUITE, &[], &link, mismatch(LinkFault::AnnouncedExtensions)),
+        ("next", other, &reinit.extensions, &link, mismatch(LinkFault::AnnouncedVersionOrSuite)),
         ("branch", SUITE, &[], &branch, None),
-        (
-            "branch",
-            other,
-            &[],
-            &branch,
-            mismatch("its version or cipher suite is not the old group's"),
-        ),
+        ("branch", other, &[], &branch, mismatch(LinkFault::VersionOrSuite)),
     ] {
         assert_eq!(refused(id.as_bytes(), suite, extensions, link), rule, "{id} {suite:?}");
     }

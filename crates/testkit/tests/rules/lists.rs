@@ -1,4 +1,4 @@
-//! Lists of proposals (section 12.2), as a commit may not hold them.
+//! Lists of proposals that a commit may not hold (section 12.2).
 
 use super::scene::*;
 use conclave_group::{Config, Limit, Limits, NewProposal, Rejection};
@@ -33,9 +33,9 @@ fn extensions() -> Proposal {
     Proposal::GroupContextExtensions(Vec::new())
 }
 
-/// Members' side alone: `group::tests::proposals::lists_that_break_a_rule_are_refused`.
+/// Members only: `group::tests::proposals::lists_that_break_a_rule_are_refused`.
 #[test]
-fn lists_that_members_refuse_are_refused_by_observers_too() {
+fn observers_refuse_the_lists_that_members_refuse() {
     let scene = Scene::new();
     let remove = Proposal::Remove;
     let update = {
@@ -46,9 +46,10 @@ fn lists_that_members_refuse_are_refused_by_observers_too() {
     let alien =
         |n| Extension { extension_type: ExtensionType(n), extension_data: Bytes::default() };
     let twice = vec![alien(0xf001), alien(0xf002), alien(0xf001)];
-    let mls10 = ProtocolVersion::MLS10;
+    let mls10 = ProtocolVersion::MLS_1_0;
     let doubled = Rejection::DuplicateExtension(ExtensionType(0xf001));
     let reinit_twice = ReInit { extensions: twice.clone(), ..reinit(mls10) };
+
     for (list, rule) in [
         (vec![remove(LeafIndex(0))], Rejection::CommitterRemoved),
         (vec![remove(NOBODY)], Rejection::RemoveOfNobody(NOBODY)),
@@ -75,11 +76,13 @@ fn lists_that_members_refuse_are_refused_by_observers_too() {
         let what = format!("{list:?}");
         scene.refused_by_all(&what, commit(list, None), SeenBy::All, is(rule));
     }
+
     let reference = ProposalRef::from([5; 32]);
     let list = vec![ProposalOrRef::Reference(reference.clone())];
     let rule = is(Rejection::UnknownProposal(reference));
     scene.refused_by_all("unknown", commit_list(list, None), SeenBy::All, rule);
-    // The list is good; only the members know that the tag is not.
+
+    // The list is valid; only members see that the tag is wrong.
     for list in [vec![psk(b"x", hash_len())], vec![Proposal::ReInit(reinit(mls10))]] {
         let rule = is(Rejection::ConfirmationTag);
         scene.refused_by_all("tag", commit(list, None), SeenBy::Members, rule);
@@ -92,13 +95,15 @@ fn several_changes_of_one_leaf_are_refused_by_reference_too() {
     let update = |seed, scene: &mut Scene| {
         scene.proposed(Some(0), seed, |bob, rng| bob.propose_update(&PROVIDER, rng, None, &clear()))
     };
-    let (first, second) = (update(70, &mut scene), update(71, &mut scene));
+    let first = update(70, &mut scene);
+    let second = update(71, &mut scene);
     let remove = |leaf| ProposalOrRef::Proposal(Proposal::Remove(leaf));
     for list in [vec![first.clone(), second], vec![remove(BOB), first.clone()]] {
         let rule = is(Rejection::SeveralChangesOfLeaf(BOB));
         scene.refused_by_all("bob twice", commit_list(list, None), SeenBy::All, rule);
     }
-    // Alone it only lacks a path.
+
+    // Alone, the Update only lacks a path.
     let rule = is(Rejection::PathMissing);
     scene.refused_by_all("an Update", commit_list(vec![first], None), SeenBy::All, rule);
 }
@@ -121,7 +126,7 @@ fn the_committers_own_update_and_removal_are_refused_by_reference_too() {
 fn a_reinit_by_reference_is_refused_beside_another_proposal() {
     let mut scene = Scene::new();
     let closes = scene.proposed(Some(0), 70, |bob, rng| {
-        let reinit = NewProposal::ReInit(reinit(ProtocolVersion::MLS10));
+        let reinit = NewProposal::ReInit(reinit(ProtocolVersion::MLS_1_0));
         bob.propose(&PROVIDER, rng, NOW, reinit, &clear())
     });
     let list = vec![closes, ProposalOrRef::Proposal(psk(b"x", hash_len()))];
@@ -130,7 +135,7 @@ fn a_reinit_by_reference_is_refused_beside_another_proposal() {
 }
 
 #[test]
-fn a_reference_is_refused_the_second_time() {
+fn a_repeated_reference_is_refused() {
     let mut scene = Scene::new();
     let proposed = scene.proposed(Some(0), 70, |bob, rng| {
         let psk = NewProposal::ExternalPsk { psk_id: b"x".as_slice().into() };
@@ -143,7 +148,7 @@ fn a_reference_is_refused_the_second_time() {
 }
 
 #[test]
-fn a_proposal_is_checked_when_it_comes_and_not_only_in_a_commit() {
+fn a_proposal_is_checked_on_receipt_and_not_only_in_a_commit() {
     let scene = Scene::new();
     for (proposal, rule) in [
         (Proposal::Remove(NOBODY), Rejection::RemoveOfNobody(NOBODY)),
@@ -163,19 +168,21 @@ fn a_proposal_is_checked_when_it_comes_and_not_only_in_a_commit() {
 fn more_psks_than_can_be_counted_are_refused() {
     let psks: Vec<_> =
         (0..=u32::from(u16::MAX)).map(|n| psk(&n.to_be_bytes(), hash_len())).collect();
-    let (limit, found) = (Limit::Psks, psks.len());
+    let limit = Limit::Psks;
+    let found = psks.len();
     let mut limits = Limits::default();
     let over = Rejection::OverLimit { limit, found, allowed: limits.psks };
     let scene = Scene::new();
     scene.refused_by_all("psks", commit(psks.clone(), None), SeenBy::All, is(over));
-    // Who would take them could not count them.
+
+    // A client with a higher limit cannot count them.
     limits.psks = found;
     let scene = Scene::with(&Config { limits, ..Config::default() });
     scene.refused_by_all("psks", commit(psks, None), SeenBy::All, is(Rejection::TooManyPsks));
 }
 
 #[test]
-fn what_is_larger_than_the_limits_is_refused() {
+fn messages_over_the_limits_are_refused() {
     let context = Proposal::GroupContextExtensions(vec![Extension {
         extension_type: ExtensionType(0xf001),
         extension_data: vec![1; 100].into(),
@@ -229,15 +236,16 @@ fn what_is_larger_than_the_limits_is_refused() {
     }
 }
 
-/// Members' side alone: `group::tests::proposals::a_client_cannot_be_added_twice`.
+/// Members only: `group::tests::proposals::a_client_cannot_be_added_twice`.
 #[test]
-fn a_client_that_is_there_already_is_refused_by_observers_too() {
+fn observers_refuse_to_add_a_client_that_is_a_member() {
     let scene = Scene::new();
     let dave = key_package("another", 40);
     let twice = vec![add(&dave), add(&dave)];
     let rule = of_tree(|e| matches!(e, TreeError::DuplicateEncryptionKey { .. }));
     scene.refused_by_all("twice", commit(twice, None), SeenBy::All, rule);
-    // A member's signature key under new encryption keys.
+
+    // A member's signature key with new encryption keys.
     let keys = Insider::of(&scene.judges[0]).signer;
     let mut package = key_package("again", 41).key_package().clone();
     package.leaf_node.signature_key = keys.public.clone();

@@ -1,6 +1,6 @@
-//! The rules of `docs/rules.md` that have no test beside the code, and that the table is true.
+//! The rules of `docs/rules.md` that have no test beside the code; and a check that the table is true.
 //!
-//! Every forged message of this binary is refused through one function, `Scene::refused_by_all`.
+//! One function, `Scene::refused_by_all`, checks the refusal of all forged messages here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod credentials;

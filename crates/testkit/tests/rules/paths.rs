@@ -1,17 +1,18 @@
 //! Update paths (sections 7.5, 7.6, 7.9.2 and 12.4.2).
 
 use super::scene::*;
+use conclave_crypto::Secret;
 use conclave_group::Rejection;
 use conclave_testkit::forge::{Insider, PathFor};
 use conclave_tree::TreeError;
-use conclave_wire::{Bytes, HpkePublicKey, LeafIndex, LeafNodeSource, UpdatePath};
+use conclave_wire::{Bytes, Content, HpkePublicKey, LeafIndex, LeafNodeSource, UpdatePath};
 
 fn path(scene: &Scene) -> UpdatePath {
     scene.insider.path(&PROVIDER, &mut rng(8), PathFor::default(), |_| {}).1
 }
 
-/// The path with a change, its leaf signed again.
-fn changed(scene: &Scene, change: impl FnOnce(&mut UpdatePath)) -> conclave_wire::Content {
+/// A commit of the path with a change, its leaf signed again.
+fn changed(scene: &Scene, change: impl FnOnce(&mut UpdatePath)) -> Content {
     let mut path = path(scene);
     change(&mut path);
     scene.insider.sign_leaf(&PROVIDER, &mut path.leaf_node, LeafIndex(0));
@@ -29,11 +30,13 @@ fn a_path_of_the_wrong_shape_is_refused_by_members_and_observers() {
     scene.refused_by_all("longer", longer, SeenBy::All, of_tree(length));
     let none = changed(&scene, |path| path.nodes.clear());
     scene.refused_by_all("no node", none, SeenBy::All, of_tree(length));
+
     for place in 0..path(&scene).nodes.len() {
         let fewer = changed(&scene, |path| {
             path.nodes[place].encrypted_path_secret.pop();
         });
         scene.refused_by_all("fewer", fewer, SeenBy::All, of_tree(counts));
+
         let more = changed(&scene, |path| {
             let again = path.nodes[place].encrypted_path_secret[0].clone();
             path.nodes[place].encrypted_path_secret.push(again);
@@ -52,11 +55,13 @@ fn the_keys_of_a_path_are_new_valid_and_different() {
     let bobs = leaf_of(&scene.alice, BOB).encryption_key;
     let taken = changed(&scene, |path| path.nodes[0].encryption_key = bobs);
     scene.refused_by_all("another's key", taken, SeenBy::All, of_tree(in_tree));
+
     let twice = changed(&scene, |path| {
         path.nodes[1].encryption_key = path.nodes[0].encryption_key.clone();
     });
     let repeated = |e: &TreeError| matches!(e, TreeError::PathKeyRepeated { .. });
     scene.refused_by_all("twice", twice, SeenBy::All, of_tree(repeated));
+
     let none = changed(&scene, |path| path.nodes[1].encryption_key = HpkePublicKey::from([0; 32]));
     let invalid = |e: &TreeError| matches!(e, TreeError::InvalidEncryptionKey { .. });
     scene.refused_by_all("no key", none, SeenBy::All, of_tree(invalid));
@@ -72,7 +77,8 @@ fn a_path_under_another_parent_hash_is_refused_by_members_and_observers() {
         let rule = of_tree(|e| *e == TreeError::PathParentHash);
         scene.refused_by_all("parent hash", said, SeenBy::All, rule);
     }
-    // A node's key that the hash does not cover.
+
+    // The key of a node that the parent hash does not cover.
     let key = suite().hpke_key_pair(&mut rng(6)).unwrap().public;
     let said = changed(&scene, |path| path.nodes[1].encryption_key = key);
     let rule = of_tree(|e| *e == TreeError::PathParentHash);
@@ -91,7 +97,7 @@ fn a_committer_may_not_take_anothers_signature_key() {
 }
 
 #[test]
-fn secrets_that_do_not_give_the_paths_keys_are_seen_by_who_opens_them() {
+fn members_refuse_path_secrets_that_do_not_match_the_public_keys() {
     let scene = Scene::new();
     let of = PathFor::default;
     let (_, path) = scene.insider.path(&PROVIDER, &mut rng(8), of(), |path| {
@@ -101,13 +107,15 @@ fn secrets_that_do_not_give_the_paths_keys_are_seen_by_who_opens_them() {
     });
     let rule = of_tree(|e| matches!(e, TreeError::PathKeyMismatch { .. }));
     scene.refused_by_all("other", commit(Vec::new(), Some(path)), SeenBy::Members, rule);
+
     let (_, path) = scene.insider.path(&PROVIDER, &mut rng(8), of(), |path| {
         for (_, secret) in &mut path.keys.secrets {
-            *secret = conclave_crypto::Secret::copy_from(&secret.expose()[1..]);
+            *secret = Secret::copy_from(&secret.expose()[1..]);
         }
     });
     let rule = of_tree(|e| *e == TreeError::PathSecretLength);
     scene.refused_by_all("short", commit(Vec::new(), Some(path)), SeenBy::Members, rule);
+
     let mut path = self::path(&scene);
     for node in &mut path.nodes {
         for sealed in &mut node.encrypted_path_secret {
@@ -119,8 +127,8 @@ fn secrets_that_do_not_give_the_paths_keys_are_seen_by_who_opens_them() {
 }
 
 #[test]
-fn a_removed_members_place_is_in_no_path() {
-    // The path of a commit that removes eve, in one that does not: eve's ciphertext is missing.
+fn a_path_made_for_a_removal_is_refused_without_it() {
+    // The path was made for a commit that removes eve, so that it has no ciphertext for her.
     let scene = Scene::new();
     let of = PathFor { removes: vec![EVE], joiner: None };
     let (_, path) = scene.insider.path(&PROVIDER, &mut rng(8), of, |_| {});

@@ -1,13 +1,13 @@
-//! The application's own rules, which a member breaks whose client has none (section 12.2), and
-//! types of proposal beyond RFC 9420's.
+//! The application's own rules (section 12.2), broken by a member whose client has none; and types of
+//! proposals beyond RFC 9420's.
 
 use super::scene::*;
-use conclave_group::{Config, NewProposal, Permission, Rejection, Rules, What, Who};
+use conclave_group::{Action, Actor, Config, NewProposal, Permission, Rejection, Rules};
 use conclave_testkit::forge::Insider;
 use conclave_wire::{
     Content, Credential, CustomProposal, Extension, ExtensionType, GroupId, LeafNodeSource,
-    PreSharedKeyId, Proposal, ProposalOrRef, ProposalType, ProtocolVersion, PskType, ReInit,
-    Sender,
+    PreSharedKeyId, Proposal, ProposalOrRef, ProposalRules, ProposalType, ProtocolVersion, PskType,
+    ReInit, Sender,
 };
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn psk() -> Proposal {
 
 fn reinit(extensions: Vec<Extension>) -> Proposal {
     let group_id = GroupId::from(*b"next");
-    let version = ProtocolVersion::MLS10;
+    let version = ProtocolVersion::MLS_1_0;
     Proposal::ReInit(ReInit { group_id, version, cipher_suite: SUITE, extensions })
 }
 
@@ -30,37 +30,43 @@ fn because(words: &str) -> impl Fn(&Rejection) -> bool + '_ {
     move |found| matches!(found, Rejection::RefusedByPolicy { reason } if reason.contains(words))
 }
 
-/// Bob may do everything, the others may bring in PSKs.
+/// Bob may do everything, the other members may propose or commit PSKs and Adds, joiners nothing.
 fn permissions() -> Vec<Permission> {
-    let bob = Who::Credentials(vec![Credential::basic(b"bob")]);
-    let all = Permission { who: bob, what: What::Everything };
-    let psks = What::Types(vec![ProposalType::PSK, ProposalType::ADD]);
-    let joiners = Permission { who: Who::Joiners, what: What::Types(Vec::new()) };
-    vec![all, Permission { who: Who::Members, what: psks }, joiners]
+    let bob = Actor::Credentials(vec![Credential::basic(b"bob")]);
+    let some = Action::Types(vec![ProposalType::PSK, ProposalType::ADD]);
+    vec![
+        Permission { actor: bob, action: Action::Everything },
+        Permission { actor: Actor::Members, action: some },
+        Permission { actor: Actor::Joiners, action: Action::Types(Vec::new()) },
+    ]
 }
 
 #[test]
-fn who_has_no_permission_is_refused_by_all() {
+fn a_sender_without_permission_is_refused_by_all() {
     let scene = scene_of(Rules { propose: permissions(), ..Rules::default() });
     let rule = || because("may not propose");
     let closes = reinit(scene.alice.context().extensions.clone());
     let content = Content::Proposal(closes.clone());
     scene.refused_by_all("proposal", content, SeenBy::All, rule());
     scene.refused_by_all("by value", commit(vec![closes.clone()], None), SeenBy::All, rule());
+
     let own = key_package("frank", 40);
     let mut frank = Insider::of(&scene.alice);
     frank.signer = own.signer().clone();
     let content = Content::Proposal(add(&own));
     let joins = frank.from_outside(&PROVIDER, Sender::NewMemberProposal, content);
     scene.refused_by_all("a joiner", joins, SeenBy::All, rule());
+
     let mut service = Insider::of(&scene.alice);
     service.signer = scene.service.clone();
     let content = Content::Proposal(Proposal::Remove(BOB));
     let sent = service.from_outside(&PROVIDER, Sender::External(0), content);
     scene.refused_by_all("the service", sent, SeenBy::All, rule());
-    // What they may, they may.
+
+    // A permitted proposal passes.
     let tag = is(Rejection::ConfirmationTag);
     scene.refused_by_all("allowed", commit(vec![psk()], None), SeenBy::Members, tag);
+
     let scene = scene_of(Rules { commit: permissions(), ..Rules::default() });
     let rule = because("may not commit");
     scene.refused_by_all("commit", commit(vec![closes], None), SeenBy::All, rule);
@@ -69,10 +75,11 @@ fn who_has_no_permission_is_refused_by_all() {
 }
 
 #[test]
-fn a_proposal_by_value_is_refused_by_all_where_it_has_to_be_sent_before() {
+fn a_proposal_by_value_is_refused_by_all_under_by_reference_only() {
     let mut scene = scene_of(Rules { by_reference_only: true, ..Rules::default() });
     let rule = because("by reference only");
     scene.refused_by_all("by value", commit(vec![psk()], None), SeenBy::All, rule);
+
     let sent = scene.proposed(Some(0), 70, |bob, rng| {
         let psk = NewProposal::ExternalPsk { psk_id: b"x".as_slice().into() };
         bob.propose(&PROVIDER, rng, NOW, psk, &clear())
@@ -93,6 +100,7 @@ fn a_commit_that_leaves_a_pending_proposal_out_is_refused_by_all() {
     });
     let rule = because("left out");
     scene.refused_by_all("left out", commit(vec![psk()], None), SeenBy::All, rule);
+
     let tag = || is(Rejection::ConfirmationTag);
     let list = vec![sent, ProposalOrRef::Proposal(psk())];
     scene.refused_by_all("covered", commit_list(list, None), SeenBy::Members, tag());
@@ -111,6 +119,7 @@ fn a_change_of_an_immutable_extension_is_refused_by_all() {
         let closes = reinit(changed);
         scene.refused_by_all("ReInit", commit(vec![closes], None), SeenBy::All, rule());
     }
+
     let same = reinit(scene.alice.context().extensions.clone());
     let tag = is(Rejection::ConfirmationTag);
     scene.refused_by_all("same", commit(vec![same], None), SeenBy::Members, tag);
@@ -129,18 +138,19 @@ fn another_identity_in_an_update_is_refused_by_all() {
 }
 
 #[test]
-fn a_custom_proposal_is_refused_by_all_where_a_member_does_not_support_it_or_it_needs_a_path() {
-    let (plain, heavy) = (ProposalType(0xf001), ProposalType(0xf002));
-    let proposals = vec![
-        CustomProposal::vector(plain),
-        CustomProposal { path_required: true, ..CustomProposal::vector(heavy) },
-    ];
+fn an_unsupported_custom_proposal_is_refused_by_all() {
+    let plain = ProposalType(0xf001);
+    let heavy = ProposalType(0xf002);
+    let path = ProposalRules { path_required: true, ..ProposalRules::default() };
+    let proposals =
+        vec![CustomProposal::vector(plain), CustomProposal::vector(heavy).with_rules(path)];
     let scene = Scene::with(&Config { proposals, ..Config::default() });
     for proposal_type in [plain, heavy] {
         let custom = Proposal::Custom { proposal_type, body: [1, 7].into() };
         let rule = is(Rejection::UnsupportedProposal(proposal_type));
         let content = commit(vec![custom.clone()], None);
         scene.refused_by_all("unsupported", content, SeenBy::All, rule);
+
         let mut service = Insider::of(&scene.alice);
         service.signer = scene.service.clone();
         let content = Content::Proposal(custom);

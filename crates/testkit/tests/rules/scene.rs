@@ -1,27 +1,27 @@
-//! A group of which one member breaks rules, and who judges what it sends.
+//! A group in which one member breaks rules, and the members and observer that judge its messages.
 
-use conclave_crypto::{Secret, SignatureKeyPair, Suite};
-use conclave_group::rows::{Batch, RowKey};
+use conclave_crypto::{SignatureKeyPair, Suite};
 use conclave_group::{
-    Answers, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinStage, Framing,
-    Group, GroupParams, LeafParams, NewProposal, Observer, ObserverStage, OwnKeyPackage, Received,
-    Refused, Rejection, Transition, Verdict, WelcomeStage, apply,
+    CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinStage, Framing, Group,
+    GroupParams, LeafParams, NewProposal, Observer, OwnKeyPackage, ProposalMessage, Refused,
+    Rejection, Transition,
 };
 use conclave_testkit::forge::Insider;
-use conclave_testkit::{SeededRng, party};
+use conclave_testkit::{SeededRng, accepting, party};
 use conclave_tree::{TreeError, TreeRead};
 use conclave_wire::{
     CipherSuite, Commit, Content, Credential, Decode, Extension, ExtensionType, ExternalSender,
-    GroupInfo, LeafIndex, LeafNode, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef, PskType,
+    GroupInfo, LeafIndex, LeafNode, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef,
     UpdatePath,
 };
 use std::convert::Infallible;
 
 pub(super) use conclave_testkit::party::{
-    ALL, LIFETIME, NOW, PROVIDER, SUITE, add as new_add, commit_of, hash_len, pending_id, rejection,
+    ALL, LIFETIME, NOW, PROVIDER, SUITE, add as new_add, commit_of, hash_len, rejection, rows_of,
+    take_unstored,
 };
 
-/// The value of every PSK of these tests.
+/// The value of every PSK in these tests.
 pub(super) const PSK: [u8; 32] = [0x5a; 32];
 
 pub(super) fn suite() -> Suite<'static> {
@@ -61,14 +61,6 @@ pub(super) fn external_senders(signers: &[&SignatureKeyPair]) -> Vec<Extension> 
     vec![Extension::new(ExtensionType::EXTERNAL_SENDERS, &senders).unwrap()]
 }
 
-pub(super) fn accept(n: usize) -> Vec<Verdict> {
-    vec![Verdict::Accept; n]
-}
-
-pub(super) fn taken(group: &mut Group, step: Transition<Group>) -> Event {
-    apply(group, step, |_| Ok::<_, Infallible>(())).unwrap()
-}
-
 /// Founds a group of one.
 pub(super) fn found(name: &str, group_id: &[u8], extensions: Vec<Extension>) -> Group {
     found_in(SUITE, name, group_id, extensions)
@@ -83,33 +75,27 @@ pub(super) fn found_in(
 ) -> Group {
     let leaf = LeafParams::new(Credential::basic(name.as_bytes()), &[cipher_suite]);
     let params = GroupParams {
-        group_id: group_id.into(),
-        cipher_suite,
         extensions,
-        leaf,
-        lifetime: LIFETIME,
+        ..GroupParams::new(group_id.into(), cipher_suite, leaf, LIFETIME)
     };
-    let (rng, signer) = (&mut rng(1), party::signer(cipher_suite, 1));
-    let new = Group::create(&PROVIDER, rng, Config::default(), params, signer).unwrap();
+    let signer = party::signer(cipher_suite, 1);
+    let new = Group::create(&PROVIDER, &mut rng(1), Config::default(), params, signer).unwrap();
     new.store(|_| Ok::<_, Infallible>(())).unwrap()
 }
 
 /// Commits and applies at once.
 pub(super) fn commits(group: &mut Group, options: CommitOptions) -> CommitMessages {
     let step = group.commit(&PROVIDER, &mut rng(group.epoch().0 + 50), NOW, options).unwrap();
-    let Event::Commit(messages) = taken(group, step) else { panic!("no commit") };
-    let step = group.commit_accepted(&PROVIDER, NOW, &pending_id(group)).unwrap();
-    taken(group, step);
+    let messages = take_unstored(group, step);
+    let step = group.commit_accepted(&PROVIDER, NOW, &messages.id).unwrap();
+    take_unstored(group, step);
     messages
 }
 
 pub(super) fn joins(welcome: &[u8], own: &OwnKeyPackage) -> Result<Group, Error> {
-    let stage = WelcomeStage::open(&PROVIDER, Config::default(), welcome, own)?;
-    let psks: Vec<(PskType, Secret)> =
-        stage.psks().iter().map(|id| (id.psktype.clone(), Secret::copy_from(&PSK))).collect();
-    let join = stage.join(&PROVIDER, &psks, None, None)?;
-    let verdicts = accept(join.credentials().len());
-    Ok(join.resolve(&verdicts)?.store(|_| Ok::<_, Infallible>(())).unwrap())
+    let psks = accepting::same_psk(&PSK);
+    let new = accepting::join(&PROVIDER, Config::default(), welcome, own, psks, None, None)?;
+    Ok(new.store(|_| Ok::<_, Infallible>(())).unwrap())
 }
 
 pub(super) fn decoded_group_info(message: &[u8]) -> GroupInfo {
@@ -120,9 +106,7 @@ pub(super) fn decoded_group_info(message: &[u8]) -> GroupInfo {
 }
 
 pub(super) fn watches(info: &[u8]) -> Result<Observer, Error> {
-    let watch = ObserverStage::open(&PROVIDER, Config::default(), info, None)?;
-    let verdicts = accept(watch.credentials().len());
-    watch.resolve(&verdicts)
+    accepting::watch(&PROVIDER, Config::default(), info)
 }
 
 /// A commit of these proposals by value.
@@ -135,10 +119,10 @@ pub(super) fn commit_list(proposals: Vec<ProposalOrRef>, path: Option<UpdatePath
     Content::Commit(Commit { proposals, path: path.map(Box::new) })
 }
 
-/// What is forged.
+/// A forged message.
 #[derive(Clone)]
 pub(super) enum Forged {
-    /// What the insider says as a member: it is sent in the clear and encrypted.
+    /// Content that the insider sends as a member, both in the clear and encrypted.
     Said(Content),
     /// A whole message.
     Message(Vec<u8>),
@@ -156,23 +140,23 @@ impl From<Vec<u8>> for Forged {
     }
 }
 
-/// Who can see that a rule is broken.
+/// The audience that can see that a message breaks a rule.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum SeenBy {
-    /// Whoever sees the message in the clear.
+    /// Everybody who sees the message in the clear.
     All,
-    /// Only who knows the group's secrets.
+    /// Only members, who know the group's secrets.
     Members,
 }
 
-/// Alice (leaf 0) breaks rules; bob, carol and dave (1, 2, 3) and an observer judge. Leaves 4 to 7
-/// are blank but for eve's (5): between them is room.
+/// Alice (leaf 0) breaks rules; bob, carol and dave (1, 2, 3) and an observer judge. Of the leaves 4
+/// to 7, all but eve's (5) are blank, so that there is room between them.
 pub(super) struct Scene {
     pub(super) alice: Group,
     pub(super) insider: Insider,
     pub(super) judges: Vec<Group>,
     pub(super) observer: Observer,
-    /// The external sender 0.
+    /// The key pair of external sender 0.
     pub(super) service: SignatureKeyPair,
 }
 
@@ -181,25 +165,22 @@ pub(super) const CAROL: LeafIndex = LeafIndex(2);
 pub(super) const EVE: LeafIndex = LeafIndex(5);
 pub(super) const NOBODY: LeafIndex = LeafIndex(4);
 
-fn stored(batch: Batch) -> impl Iterator<Item = (RowKey, Secret)> {
-    batch.rows.into_iter().filter_map(|(key, row)| Some((key, row?)))
-}
-
 impl Scene {
-    /// Who judges has these settings; alice has the default ones.
+    /// A scene whose judges have these settings; alice has the default ones.
     pub(super) fn with(config: &Config) -> Self {
         let mut scene = Self::new();
         let config = Config { adopt_policy: true, ..config.clone() };
         for judge in &mut scene.judges {
-            let rows = stored(judge.rows().unwrap());
+            let rows = rows_of(judge.rows());
             *judge = Group::load(&PROVIDER, config.clone(), rows).unwrap();
         }
-        let rows = stored(scene.observer.rows().unwrap());
+        let rows = rows_of(scene.observer.rows());
         scene.observer = Observer::load(&PROVIDER, config.clone(), rows).unwrap();
         scene
     }
 
     pub(super) fn new() -> Self {
+        // Alice adds all, and an observer watches.
         let service = signer(9);
         let mut alice = found("alice", b"a group", external_senders(&[&service]));
         let names = ["bob", "carol", "dave", "nobody", "eve"];
@@ -212,48 +193,53 @@ impl Scene {
         let observer = watches(&alice.group_info(&PROVIDER, ALL).unwrap()).unwrap();
         let insider = Insider::of(&alice);
         let mut scene = Self { alice, insider, judges, observer, service };
+
+        // A member is removed, so that there is a blank leaf.
         let remove = commits(&mut scene.alice, commit_of(vec![NewProposal::Remove(NOBODY)]));
         scene.all_take(&remove.commit);
         scene.insider = Insider::of(&scene.alice);
         scene
     }
 
-    /// The judges and the observer accept a message.
+    /// Lets the judges and the observer accept a message.
     pub(super) fn all_take(&mut self, message: &[u8]) {
         for judge in &mut self.judges {
             if let Some(step) = received(judge, message).unwrap() {
-                taken(judge, step);
+                take_unstored(judge, step);
             }
         }
-        let step = observed(&self.observer, message).unwrap();
-        apply(&mut self.observer, step, |_| Ok::<_, Infallible>(())).unwrap();
+        let step = accepting::observe(&self.observer, &PROVIDER, message).unwrap();
+        take_unstored(&mut self.observer, step);
     }
 
-    /// Somebody makes a proposal that all know from then on; what a commit refers to it by.
+    /// Lets a judge, or else alice, make a proposal, which all receive. Returns the reference that a
+    /// commit names it by.
     pub(super) fn proposed(
         &mut self,
         judge: Option<usize>,
         seed: u64,
-        make: impl FnOnce(&Group, &mut SeededRng) -> Result<Transition<Group>, Error>,
+        make: impl FnOnce(&Group, &mut SeededRng) -> Result<Transition<Group, ProposalMessage>, Error>,
     ) -> ProposalOrRef {
         let group = match judge {
             Some(place) => &mut self.judges[place],
             None => &mut self.alice,
         };
         let step = make(group, &mut rng(seed)).unwrap();
-        let Event::Proposal { message, reference } = taken(group, step) else { panic!("none") };
-        self.all_take(&message);
+        let proposal = take_unstored(group, step);
+
+        self.all_take(&proposal.message);
         if judge.is_some() {
-            let step = received(&self.alice, &message).unwrap().unwrap();
-            taken(&mut self.alice, step);
+            let step = received(&self.alice, &proposal.message).unwrap().unwrap();
+            take_unstored(&mut self.alice, step);
         }
-        ProposalOrRef::Reference(reference)
+        ProposalOrRef::Reference(proposal.reference)
     }
 
-    /// What is forged is refused, by the same rule, by everybody who can see that it breaks it; and
-    /// changes nothing anywhere. What members alone can see, the observer has to let pass.
+    /// Checks that everybody who can see that a forged message breaks a rule refuses it by that rule,
+    /// and that it changes nothing anywhere. If only members can see it, the observer must accept the
+    /// message.
     ///
-    /// All tests of forged messages go through here.
+    /// All tests of forged messages go through this function.
     #[track_caller]
     pub(super) fn refused_by_all(
         &self,
@@ -269,14 +255,17 @@ impl Scene {
             ),
             Forged::Message(message) => (message, None),
         };
+
         for judge in &self.judges {
             self.refused_by(judge, what, &clear, false, &rule);
             if let Some(encrypted) = &encrypted {
                 self.refused_by(judge, what, encrypted, true, &rule);
             }
         }
+
         let before = self.observer.rows().unwrap();
-        match (observed(&self.observer, &clear), seen_by) {
+        let observed = accepting::observe(&self.observer, &PROVIDER, &clear);
+        match (observed, seen_by) {
             (Ok(_), SeenBy::Members) => {}
             (Ok(step), SeenBy::All) => panic!("{what}: led an observer to {step:?}"),
             (Err(error), SeenBy::All) => {
@@ -299,6 +288,7 @@ impl Scene {
     ) {
         let who = judge.own_leaf();
         let before = judge.rows().unwrap();
+
         let refused = match received(judge, message) {
             Err(refused) => refused,
             Ok(step) => panic!("{what}: led {who} to {step:?}"),
@@ -306,8 +296,9 @@ impl Scene {
         let found = rejection(refused.error);
         assert!(rule(&found), "{what}: {who} says {found:?}");
         assert_eq!(judge.rows().unwrap(), before, "{what}: changed {who}");
-        // A key is consumed once the sender's signature has verified (section 9.2), and kept if the
-        // message may become valid.
+
+        // A message consumes its key once its sender's signature has verified (section 9.2), unless the
+        // message may still become valid.
         let kept = matches!(
             found,
             Rejection::SenderNotMember(_) | Rejection::UnknownProposal(_) | Rejection::Framing(_)
@@ -315,7 +306,7 @@ impl Scene {
         assert_eq!(refused.key_deletion.is_some(), encrypted && !kept, "{what}: {who}");
     }
 
-    /// A GroupInfo is refused by whoever would join from outside, and by an observer.
+    /// Checks that a newcomer who joins from outside and an observer refuse a GroupInfo.
     #[track_caller]
     pub(super) fn group_info_refused_by_all(
         &self,
@@ -326,7 +317,7 @@ impl Scene {
         let outside = ExternalJoinStage::open(&PROVIDER, Config::default(), info, None).map(|_| ());
         for (who, result) in [("a joiner", outside), ("an observer", watches(info).map(|_| ()))] {
             match result {
-                Ok(()) => panic!("{what}: {who} takes it"),
+                Ok(()) => panic!("{what}: {who} accepts it"),
                 Err(error) => {
                     let found = rejection(error);
                     assert!(rule(&found), "{what}: {who} says {found:?}");
@@ -336,44 +327,25 @@ impl Scene {
     }
 }
 
-/// Takes a message to the end, all credentials accepted and all PSKs given; none if it is known.
+/// The step that a message leads to, with every PSK provided; none if the message is known.
 pub(super) fn received(
     group: &Group,
     message: &[u8],
-) -> Result<Option<Transition<Group>>, Refused> {
-    Ok(Some(match group.process(&PROVIDER, NOW, message)? {
-        Received::Application(step) | Received::OwnCommit(step) => step,
-        Received::Proposal(stage) => {
-            let verdicts = accept(stage.credentials().len());
-            stage.resolve(group, &verdicts)?
-        }
-        Received::Commit(stage) => {
-            let verdicts = accept(stage.credentials().len());
-            let value = || Secret::copy_from(&PSK);
-            let psks = stage.psks().iter().map(|id| (id.psktype.clone(), value())).collect();
-            stage.resolve(group, &PROVIDER, NOW, &Answers { verdicts, psks })?
-        }
-        Received::Known => return Ok(None),
-    }))
+) -> Result<Option<Transition<Group, Event>>, Refused> {
+    accepting::process(group, &PROVIDER, NOW, message, accepting::same_psk(&PSK))
 }
 
-fn observed(observer: &Observer, message: &[u8]) -> Result<Transition<Observer>, Error> {
-    let stage = observer.process(&PROVIDER, message)?;
-    let verdicts = accept(stage.credentials().len());
-    stage.resolve(observer, &PROVIDER, &verdicts)
-}
-
-/// Whether a rejection is just this one.
+/// Whether a rejection is exactly this one.
 pub(super) fn is(expected: Rejection) -> impl Fn(&Rejection) -> bool {
     move |found| *found == expected
 }
 
-/// How a message is sent in the clear.
+/// The framing of a message in the clear.
 pub(super) fn clear() -> Framing {
     Framing::default()
 }
 
-/// Whether a rejection is of the tree, and which.
+/// Whether a rejection is of the tree, for this reason.
 pub(super) fn of_tree(rule: impl Fn(&TreeError) -> bool) -> impl Fn(&Rejection) -> bool {
     move |found| matches!(found, Rejection::Tree(error) if rule(error))
 }

@@ -1,12 +1,12 @@
-//! `docs/rules.toml` against the sources: what it names is there, and what has to be named is named.
+//! `docs/rules.toml` against the sources: everything that it names exists, and it names every rule.
 
 use conclave_testkit::docs::tables::{Rule, Tables};
 use conclave_testkit::docs::{code_spans, workspace, wrong_tests};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// How often each section of RFC 9420 says MUST (or MUST NOT, REQUIRED, SHALL), the boilerplate of
-/// section 2 apart: 144 times in all.
+/// How often each section of RFC 9420 says MUST (or MUST NOT, REQUIRED, SHALL): 144 times in all, without
+/// the boilerplate of section 2.
 const MUSTS: [(&str, u32); 47] = [
     ("2", 1),
     ("2.1.1", 1),
@@ -57,7 +57,7 @@ const MUSTS: [(&str, u32); 47] = [
     ("17.9", 1),
 ];
 
-/// An enum whose variants are rules, and those that are none, with what they are instead.
+/// An enum whose variants are rules. Exempt variants are none; each is listed with the reason.
 struct Rules {
     name: &'static str,
     /// The folder of its crate.
@@ -112,7 +112,7 @@ const ENUMS: [Rules; 6] = [
     Rules { name: "DecodeError", folder: "wire", exempt: &[] },
 ];
 
-/// What may be named in the table, though it need not be.
+/// Enums that the table may name, but need not.
 const OTHER_ENUMS: [(&str, &str); 1] = [("Misuse", "group")];
 
 /// The rules of all parts.
@@ -152,7 +152,7 @@ fn variants(name: &str, folder: &str) -> BTreeSet<String> {
         line.starts_with(char::is_uppercase).then(|| line[..end].to_owned())
     };
     let found: BTreeSet<String> = body.lines().filter_map(variant).collect();
-    assert!(found.len() > 3, "crates/{folder}: {name} seems to have the variants {found:?}");
+    assert!(found.len() > 3, "crates/{folder}: {name} has only the variants {found:?}");
     found
 }
 
@@ -187,7 +187,7 @@ fn every_rule_that_a_peer_can_break_is_in_the_table() {
 }
 
 #[test]
-fn every_error_in_the_table_is_one_of_the_sources() {
+fn every_error_in_the_table_exists() {
     let mut known = BTreeSet::new();
     let enums = ENUMS.iter().map(|rules| (rules.name, rules.folder));
     for (name, folder) in enums.chain(OTHER_ENUMS) {
@@ -203,7 +203,7 @@ fn every_error_in_the_table_is_one_of_the_sources() {
 }
 
 #[test]
-fn every_test_in_the_table_is_one_of_the_sources() {
+fn every_test_in_the_table_exists() {
     for rule in rules() {
         let wrong = wrong_tests(&rule.tests);
         assert!(
@@ -219,20 +219,20 @@ fn every_test_in_the_table_is_one_of_the_sources() {
 fn every_rule_with_an_error_has_a_test() {
     for rule in rules() {
         let shown = rule.errors.is_empty() || !rule.tests.is_empty();
-        assert!(shown, "docs/rules.toml, {:?}: what is refused has a test", rule.rule);
+        assert!(shown, "docs/rules.toml, {:?}: a refusal has a test", rule.rule);
         let enforced = !rule.errors.is_empty() || rule.by.is_some();
         assert!(enforced, "docs/rules.toml, {:?}: how is it enforced, or by whom?", rule.rule);
     }
 }
 
-/// Whether a rejection is named; what the caller did wrong is none.
+/// Whether a rule names a rejection; a caller's mistake is none.
 fn refuses(rule: &Rule) -> bool {
     let of_enum =
         |error: &String| ENUMS.iter().any(|e| error.starts_with(&format!("{}::", e.name)));
     rule.errors.iter().any(of_enum)
 }
 
-/// What is wrong with a rule's answer to whether RFC 9420 tells a receiver to refuse what breaks it.
+/// The error in a rule's answer to the question whether RFC 9420 tells a receiver to refuse a breach.
 fn wrong_answer(rule: &Rule, sections: &BTreeSet<String>) -> Option<String> {
     let answered = !rule.must.is_empty() || rule.ours.is_some();
     if !refuses(rule) {
@@ -240,7 +240,7 @@ fn wrong_answer(rule: &Rule, sections: &BTreeSet<String>) -> Option<String> {
         return (!nothing).then(|| "the rule refuses nothing".to_owned());
     }
     if !answered {
-        return Some("who tells a receiver to refuse it?".to_owned());
+        return Some("which section tells a receiver to refuse it?".to_owned());
     }
     if rule.ours.as_ref().is_some_and(|why| why.trim().is_empty()) {
         return Some("`ours` has a reason".to_owned());
@@ -248,7 +248,7 @@ fn wrong_answer(rule: &Rule, sections: &BTreeSet<String>) -> Option<String> {
     if rule.must.is_empty() && rule.must_note.is_some() {
         return Some("`must_note` goes with `must`".to_owned());
     }
-    // A rule of our own is nobody else's.
+    // The RFC has no MUST for a rule of our own.
     if rule.section.is_none() && !rule.must.is_empty() {
         return Some("a rule without a section is ours".to_owned());
     }
@@ -263,7 +263,7 @@ fn sections(rules: &[Rule]) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_refusal_says_whether_the_rfc_tells_a_receiver_to_refuse() {
+fn every_refusal_names_its_must_or_our_reason() {
     let rules = rules();
     let sections = sections(&rules);
     for rule in &rules {
@@ -272,7 +272,7 @@ fn every_refusal_says_whether_the_rfc_tells_a_receiver_to_refuse() {
 }
 
 #[test]
-fn an_answer_without_sections_or_reason_is_none() {
+fn an_answer_has_sections_or_a_reason() {
     let sections = BTreeSet::from(["7.3".to_owned(), "10".to_owned()]);
     let answer = |fields: &str| {
         let rule = format!("rule = \"A rule.\"\nerrors = [\"Rejection::PathMissing\"]\n{fields}");

@@ -1,4 +1,4 @@
-//! The tree as section 7 tells it: linked nodes, everything recomputed, nothing remembered.
+//! The tree as section 7 describes it: linked nodes, with everything recomputed and nothing cached.
 
 use super::suite;
 use alloc::boxed::Box;
@@ -33,7 +33,7 @@ impl Linked {
         }
     }
 
-    /// The place in an array: between the two halves.
+    /// The index in an array: between the two halves.
     pub(crate) fn index(&self) -> NodeIndex {
         let leaves = self.leaves();
         NodeIndex(leaves[0] * 2 + leaves.len() as u32 - 1)
@@ -99,7 +99,7 @@ impl Linked {
         }
     }
 
-    /// Calls `f` with each value on the direct path of a leaf, from below.
+    /// Calls `f` with each value on the direct path of a leaf, from the leaf up.
     fn on_path(&mut self, leaf: u32, f: &mut impl FnMut(NodeIndex, &mut Option<ParentNode>)) {
         let index = self.index();
         if let Parent { value, left, right } = self {
@@ -117,7 +117,7 @@ impl Linked {
         }
     }
 
-    /// The filtered direct path from below, with the copath children.
+    /// The filtered direct path from the leaf up, with the copath children.
     pub(crate) fn filtered_path(&self, leaf: u32) -> Vec<(NodeIndex, NodeIndex)> {
         let Parent { left, right, .. } = self else { return Vec::new() };
         let (on, off) = if left.has(leaf) { (left, right) } else { (right, left) };
@@ -166,7 +166,7 @@ impl Linked {
         }
     }
 
-    /// How many descendants' parent hashes are valid with respect to this node (section 7.9.2).
+    /// The number of descendants with a parent hash that is valid for this node (section 7.9.2).
     fn valid_links(&self) -> usize {
         let Parent { value: Some(p), left, right } = self else { return 0 };
         let mut links = 0;
@@ -227,7 +227,7 @@ impl Oracle {
         self.root = Parent { value: None, left: Box::new(old), right };
     }
 
-    /// The leftmost blank leaf, in a larger tree if there is none.
+    /// The leftmost blank leaf. Extends the tree if there is none.
     pub(crate) fn place(&mut self) -> u32 {
         let members = self.members();
         let place = (0..).find(|l| !members.contains(l)).unwrap();
@@ -264,7 +264,7 @@ impl Oracle {
         }
     }
 
-    /// Merges a path and returns the parent hash that its leaf has to have.
+    /// Merges a path and returns the parent hash that its leaf must have.
     pub(crate) fn merge(&mut self, leaf: u32, new: &LeafNode, keys: &[HpkePublicKey]) -> Vec<u8> {
         let path = self.root.filtered_path(leaf);
         assert_eq!(path.len(), keys.len());

@@ -5,8 +5,7 @@ use alloc::vec::Vec;
 use conclave_crypto::{Secret, SignatureKeyPair};
 use conclave_wire::{Encode, LeafIndex, LeafNode, LeafNodeSource, NodeIndex, RatchetTreeExtension};
 
-/// A group as its tree has it, the same tree by the oracle, its rows as a store has them, and the
-/// members' signature keys.
+/// A group: its tree, the oracle's tree, the stored rows, and the members' signature keys.
 pub(crate) struct World {
     pub(crate) rng: TestRng,
     pub(crate) tree: RatchetTree,
@@ -15,7 +14,7 @@ pub(crate) struct World {
     stored: BTreeMap<u32, Vec<u8>>,
 }
 
-/// One commit: what it does before its path.
+/// The changes of one commit.
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) updates: Vec<u32>,
@@ -24,7 +23,7 @@ pub(crate) struct Plan {
     pub(crate) path: bool,
 }
 
-/// All that a tree remembers, beyond what is in its rows.
+/// Everything that a tree holds, including what is not in its rows.
 fn everything(tree: &RatchetTree) -> impl PartialEq + core::fmt::Debug + use<> {
     let nodes = 0..tree.size().node_count() * 2;
     let hashes: Vec<Option<Vec<u8>>> =
@@ -43,7 +42,7 @@ impl World {
         Self { rng, tree, oracle: Oracle::new(leaf), signers, stored }
     }
 
-    /// A group of `n`, where each new member commits once.
+    /// A group of `n` members in which each new member has committed once.
     pub(crate) fn populated(seed: u64, n: usize) -> Self {
         let mut world = Self::new(seed);
         for _ in 1..n {
@@ -54,7 +53,7 @@ impl World {
         world
     }
 
-    /// A group of `n` whose parents are all blank.
+    /// A group of `n` members in which all parents are blank.
     pub(crate) fn bare(seed: u64, n: usize) -> Self {
         let mut world = Self::new(seed);
         world.commit(0, &Plan { adds: n - 1, ..Plan::default() });
@@ -70,26 +69,30 @@ impl World {
         new
     }
 
-    /// What a committer puts into [`create_path`].
+    /// A committer's template for [`create_path`].
     pub(crate) fn template(&self, leaf: u32) -> LeafNode {
         self.tree.leaf(LeafIndex(leaf)).unwrap()
     }
 
-    /// Stages a commit here and with the oracle, applies it, and checks everything.
+    /// Makes a commit here and with the oracle, and applies it. Returns the number of rows to
+    /// write.
     pub(crate) fn commit(&mut self, sender: u32, plan: &Plan) -> usize {
         let before = self.tree.clone();
         let mut staged = StagedTree::new(&before);
+
         for leaf in &plan.updates {
             let new = self.update_of(*leaf);
             staged.update_leaf(LeafIndex(*leaf), &new).unwrap();
             self.oracle.update(*leaf, new);
         }
+
         let removes: Vec<LeafIndex> = plan.removes.iter().map(|l| LeafIndex(*l)).collect();
         staged.remove_leaves(&removes).unwrap();
         for leaf in &plan.removes {
             self.oracle.remove(*leaf);
             self.signers.remove(leaf);
         }
+
         let (new, signers): (Vec<_>, Vec<_>) =
             (0..plan.adds).map(|_| member(&mut self.rng)).unzip();
         let added = staged.add_leaves(&new.iter().collect::<Vec<_>>()).unwrap();
@@ -97,6 +100,7 @@ impl World {
             assert_eq!(self.oracle.add(leaf), place.0);
             self.signers.insert(place.0, signer);
         }
+
         if plan.path {
             self.put_path(&mut staged, sender);
         }
@@ -105,7 +109,7 @@ impl World {
         self.apply(delta)
     }
 
-    /// Makes a path and checks its parent hash by the oracle.
+    /// Creates a path and checks its parent hash against the oracle's.
     fn put_path(&mut self, staged: &mut StagedTree<'_>, sender: u32) -> NewPath {
         let path = create_path(
             &suite(),
@@ -123,9 +127,10 @@ impl World {
         path
     }
 
-    /// Applies a delta and checks everything; returns the number of rows to write.
+    /// Applies a delta and checks that swaps are exact. Returns the number of rows to write.
     pub(crate) fn apply(&mut self, mut delta: TreeDelta) -> usize {
         let rows = delta.rows();
+
         let before = everything(&self.tree);
         self.tree.swap(&mut delta);
         let after = everything(&self.tree);
@@ -134,6 +139,7 @@ impl World {
         assert_eq!(delta.rows(), rows, "and gives the delta back");
         self.tree.swap(&mut delta);
         assert_eq!(everything(&self.tree), after, "a third does what the first did");
+
         let n = rows.len();
         for (node, row) in rows {
             match row {
@@ -144,17 +150,19 @@ impl World {
         n
     }
 
-    /// Compares all that can be seen with the oracle.
+    /// Compares everything visible with the oracle.
     pub(crate) fn check(&self) {
         self.tree.check_caches(&suite()).unwrap();
         self.check_nodes(&self.tree);
         assert!(self.oracle.is_parent_hash_valid());
+
         let rows: BTreeMap<u32, Vec<u8>> = self.tree.rows().collect();
         assert_eq!(rows, self.stored);
         let stored = self.stored.clone().into_iter();
         let loaded = RatchetTree::load(&suite(), self.tree.size(), stored).unwrap();
         loaded.check_caches(&suite()).unwrap();
         assert_eq!(loaded.rows().collect::<BTreeMap<_, _>>(), rows);
+
         let bytes = self.tree.to_extension_bytes().unwrap();
         assert_eq!(bytes, self.oracle.to_extension().to_bytes().unwrap());
         let received = UnverifiedTree::decode(&suite(), &bytes).unwrap();
@@ -169,6 +177,7 @@ impl World {
         let members: Vec<u32> = tree.members().map(|l| l.0).collect();
         assert_eq!(members, self.oracle.members());
         assert_eq!(tree.member_count() as usize, members.len());
+
         for (node, linked) in self.oracle.root.all().into_iter().enumerate() {
             let node = NodeIndex(node as u32);
             assert_eq!(linked.index(), node);
@@ -181,6 +190,7 @@ impl World {
                 assert_eq!(tree.node_with_encryption_key(&key), Some(node));
             }
         }
+
         for leaf in members {
             let want = self.oracle.root.filtered_path(leaf);
             assert_eq!(tree.filtered_direct_path(LeafIndex(leaf)), want);
@@ -189,7 +199,7 @@ impl World {
         }
     }
 
-    /// The tree as it would be sent, to be tampered with.
+    /// The tree in its sent form, for tests to tamper with.
     pub(crate) fn extension(&self) -> RatchetTreeExtension {
         self.oracle.to_extension()
     }

@@ -1,4 +1,4 @@
-//! Trees that somebody made to get them past a joiner.
+//! Trees that were forged to deceive a new member.
 
 use crate::parent_hash::parent_hash;
 use crate::testing::{Plan, TestRng, World, group_id, member, sign, suite};
@@ -10,7 +10,7 @@ use conclave_wire::{
     GroupId, LeafIndex, LeafNode, LeafNodeSource, Node, NodeIndex, ParentNode,
 };
 
-/// Nine members of whom most have committed, then two blank leaves, and two new members who are
+/// Nine members, most of whom have committed; then two blank leaves, and new members who are
 /// unmerged at several nodes.
 fn world() -> World {
     let mut world = World::populated(1, 9);
@@ -49,7 +49,7 @@ impl Forged {
         }
     }
 
-    /// Signs a leaf again, as its member can.
+    /// Signs a leaf again with its member's key.
     fn resign(&mut self, leaf: u32) {
         let signer = self.world.signers[&leaf].clone();
         sign(self.leaf(leaf), &signer, LeafIndex(leaf));
@@ -64,7 +64,7 @@ impl Forged {
         UnverifiedTree::decode(&suite(), &bytes)?.verify(&suite(), group_id).map(drop)
     }
 
-    /// The parents that are not blank.
+    /// The non-blank parents.
     fn parents(&self) -> Vec<u32> {
         let filled = self.nodes.iter().enumerate();
         filled.filter(|(_, n)| matches!(n, Some(Node::Parent(_)))).map(|(i, _)| i as u32).collect()
@@ -80,7 +80,8 @@ fn the_tree_is_valid_before_it_is_tampered_with() {
     let mut forged = Forged::new();
     forged.verify().unwrap();
     forged.world.check();
-    // It has what the tests below need: merged and unmerged leaves, at several heights.
+
+    // The other tests need merged and unmerged leaves at several heights.
     let unmerged = |n: u32, f: &mut Forged| f.parent(n).unmerged_leaves.len();
     let counts: Vec<_> =
         forged.parents().into_iter().map(|n| (n, unmerged(n, &mut forged))).collect();
@@ -95,14 +96,17 @@ fn malformed_trees_are_refused() {
     for n in 0..bytes.len() {
         assert!(UnverifiedTree::decode(&suite(), &bytes[..n]).is_err());
     }
+
     let trailing = [&bytes[..], &[0]].concat();
     let error = UnverifiedTree::decode(&suite(), &trailing).unwrap_err();
     assert_eq!(error, TreeError::Decode(DecodeError::TrailingBytes(1)));
+
     assert_eq!(decode(&[]).unwrap_err(), TreeError::Empty);
     let mut blank_end = forged.nodes.clone();
     blank_end.push(None);
     assert_eq!(decode(&blank_end).unwrap_err(), TreeError::LastNodeBlank);
     assert_eq!(decode(&[None]).unwrap_err(), TreeError::LastNodeBlank);
+
     let shifted = &forged.nodes[1..];
     assert_eq!(decode(shifted).unwrap_err(), TreeError::WrongNodeType { node: NodeIndex(0) });
     let two_leaves = [forged.nodes[0].clone(), forged.nodes[0].clone()];
@@ -143,11 +147,13 @@ fn a_leaf_that_breaks_a_rule_is_refused() {
     let leaf = LeafIndex(3);
     let rule = LeafRule::ExtensionNotListed(ExtensionType(0xf001));
     assert_eq!(forged.verify(), Err(TreeError::LeafRule { leaf, rule }));
-    // A default extension need not be listed, but may be there once.
+
+    // A default extension need not be listed, but may occur only once.
     forged.leaf(3).extensions = Vec::from([extension(1), extension(1)]);
     forged.resign(3);
     let rule = LeafRule::DuplicateExtension(ExtensionType(1));
     assert_eq!(forged.verify(), Err(TreeError::LeafRule { leaf, rule }));
+
     forged.leaf(3).extensions.clear();
     forged.leaf(3).capabilities.credentials.clear();
     forged.resign(3);
@@ -164,7 +170,8 @@ fn a_credential_that_not_all_support_is_refused() {
     forged.resign(4);
     let want = Err(TreeError::CredentialUnsupported(CredentialType::X509));
     assert_eq!(forged.verify(), want);
-    // Nor does it help to list the type as often as there are members.
+
+    // Listing the type as often as there are members does not help.
     forged.leaf(4).capabilities.credentials.extend([CredentialType::X509; 20]);
     forged.resign(4);
     assert_eq!(forged.verify(), want);
@@ -177,14 +184,15 @@ fn a_leaf_with_a_wrong_signature_is_refused() {
         let mut signature = forged.leaf(leaf).signature.to_vec();
         signature[7] ^= 1;
         forged.leaf(leaf).signature = signature.into();
+
+        // If a parent hash covers the leaf, that check fails first.
         let leaf = LeafIndex(leaf);
-        // A leaf that is hashed into a parent hash fails there already.
         let error = forged.verify().unwrap_err();
-        let expected = [TreeError::LeafSignature { leaf }];
         let parent_hash = matches!(error, TreeError::ParentHash { .. });
-        assert!(parent_hash || expected.contains(&error), "{error}");
+        assert!(parent_hash || error == TreeError::LeafSignature { leaf }, "{error}");
     }
-    // The newest member is below no parent hash.
+
+    // No parent hash covers the newest member.
     let mut forged = Forged::new();
     let last = *forged.world.oracle.members().last().unwrap();
     forged.leaf(last).signature = [0u8; 64].into();
@@ -207,18 +215,21 @@ fn a_duplicate_key_is_refused() {
         let Some(key) = forged.world.tree.encryption_key(node) else { continue };
         forged.leaf(last).encryption_key = key;
         forged.resign(last);
+
         let other = LeafIndex(last).node();
         let both = [(node, other), (other, node)];
         let want = both.map(|(node, other)| TreeError::DuplicateEncryptionKey { node, other });
         let error = forged.verify().unwrap_err();
         assert!(want.contains(&error), "{error}");
     }
+
     let mut forged = Forged::new();
     let key = forged.parent(3).encryption_key.clone();
     forged.parent(7).encryption_key = key;
     let error = forged.verify().unwrap_err();
     assert!(matches!(error, TreeError::DuplicateEncryptionKey { .. }), "{error}");
-    // One client with two leaves.
+
+    // One client has two leaves.
     let mut forged = Forged::new();
     let signer = forged.world.signers[&0].clone();
     forged.leaf(last).signature_key = signer.public.clone();
@@ -229,6 +240,7 @@ fn a_duplicate_key_is_refused() {
         TreeError::DuplicateSignatureKey { leaf: LeafIndex(last), other: LeafIndex(0) },
     ];
     assert!(same.contains(&error), "{error}");
+
     let signer = forged.world.signers[&1].clone();
     forged.leaf(0).signature_key = forged.world.signers[&0].public.clone();
     forged.leaf(last).signature_key = signer.public.clone();
@@ -258,6 +270,7 @@ fn unmerged_leaves_out_of_order_are_refused() {
     let want = Err(TreeError::UnmergedLeavesUnsorted { node: NodeIndex(many) });
     forged.parent(many).unmerged_leaves.reverse();
     assert_eq!(forged.verify(), want);
+
     let first = forged.parent(many).unmerged_leaves[0];
     forged.parent(many).unmerged_leaves = Vec::from([first, first]);
     assert_eq!(forged.verify(), want);
@@ -270,10 +283,12 @@ fn unmerged_leaves_that_are_elsewhere_or_blank_are_refused() {
         forged.parent(3).unmerged_leaves = Vec::from([leaf]);
         let node = NodeIndex(3);
         assert_eq!(forged.verify(), Err(TreeError::UnmergedLeafNotBelow { node, leaf }));
-        // Nor does asking for a resolution before that do any harm.
+
+        // A resolution in the unverified tree stays short.
         let tree = decode(&forged.nodes).unwrap();
         assert!(tree.resolution(NodeIndex(15)).len() < 20);
     }
+
     let mut forged = Forged::new();
     let root = forged.world.tree.size().root();
     let leaf = LeafIndex(15);
@@ -301,11 +316,13 @@ fn a_wrong_parent_hash_is_refused() {
             let error = forged.verify().unwrap_err();
             assert!(matches!(error, TreeError::ParentHash { .. }), "{node}: {error}");
         };
-        // Another key, as if somebody outside had set the node.
+
+        // Another key, as if an outsider had set the node.
         let mut forged = Forged::new();
         forged.parent(node).encryption_key = [9u8; 32].into();
         invalid(&forged);
-        // Another hash of what is above.
+
+        // Another hash of the nodes above.
         let mut forged = Forged::new();
         forged.parent(node).parent_hash = [0u8; 32].into();
         invalid(&forged);
@@ -324,12 +341,14 @@ fn a_leaf_with_no_or_a_wrong_parent_hash_unlinks_its_path() {
         LeafNodeSource::Commit(hash) => !hash.is_empty(),
         _ => false,
     };
-    // The last who committed is linked to the root.
+
+    // The last committer is linked to the root.
     assert!(committed(forged.leaf(5)));
     forged.leaf(5).leaf_node_source = LeafNodeSource::Update;
     forged.resign(5);
     let error = forged.verify().unwrap_err();
     assert!(matches!(error, TreeError::ParentHash { .. }), "{error}");
+
     forged.leaf(5).leaf_node_source = LeafNodeSource::Commit([0u8; 32].into());
     forged.resign(5);
     let error = forged.verify().unwrap_err();
@@ -338,7 +357,7 @@ fn a_leaf_with_no_or_a_wrong_parent_hash_unlinks_its_path() {
 
 #[test]
 fn members_may_not_be_hidden_from_or_slipped_under_a_parent() {
-    // The members below a sibling are those that the path's secrets went to.
+    // A parent hash fixes the members below the sibling, who received the path's secrets.
     let mut forged = Forged::new();
     let mut rng = TestRng(2);
     let (new, signer) = member(&mut rng);
@@ -346,14 +365,16 @@ fn members_may_not_be_hidden_from_or_slipped_under_a_parent() {
     forged.world.signers.insert(0, signer);
     let error = forged.verify().unwrap_err();
     assert!(matches!(error, TreeError::ParentHash { .. }), "{error}");
-    // An unmerged leaf that is made out to be merged.
+
+    // Unmerged leaves that are passed off as merged.
     let mut forged = Forged::new();
     for node in forged.parents() {
         forged.parent(node).unmerged_leaves.clear();
     }
     let error = forged.verify().unwrap_err();
     assert!(matches!(error, TreeError::ParentHash { .. }), "{error}");
-    // A merged leaf that is made out to be unmerged, all the way up.
+
+    // A merged leaf that is passed off as unmerged at all nodes above.
     let mut forged = Forged::new();
     for node in forged.parents() {
         let leaf = LeafIndex(3);
@@ -367,8 +388,8 @@ fn members_may_not_be_hidden_from_or_slipped_under_a_parent() {
     assert!(matches!(error, TreeError::ParentHash { .. }), "{error}");
 }
 
-/// Leaf 8 committed when leaves 13 and 14 were not there yet, leaf 0 when leaf 14 was not: node 23
-/// has both as unmerged, node 15 above it leaf 14 alone.
+/// Leaf 8 committed before leaves 13 and 14 were added, leaf 0 before leaf 14 was: both are
+/// unmerged at node 23, but only leaf 14 at node 15 above it.
 fn parents_with_different_unmerged_leaves() -> World {
     let mut world = World::bare(1, 13);
     world.commit(8, &Plan { path: true, ..Plan::default() });
@@ -385,7 +406,7 @@ fn honest_parents_may_differ_in_their_unmerged_leaves() {
     assert_eq!(unmerged(15), [LeafIndex(14)]);
     assert_eq!(unmerged(23), [LeafIndex(13), LeafIndex(14)]);
 
-    // The parent hash of node 15 takes one leaf out of the subtree at node 27, that of node 23 takes
+    // The parent hash of node 15 leaves one leaf of the subtree at node 27 out, that of node 23
     // two: the same subtree has two original hashes.
     world.check();
 }
@@ -397,11 +418,12 @@ fn a_leaf_unmerged_above_a_node_with_other_unmerged_leaves_is_refused() {
     let mut forged = Forged { world, nodes };
     forged.verify().unwrap();
 
-    // Leaf 0 signs that leaf 12 was not there when it committed; node 23, below, says that it was.
-    // All parent hashes fit that story, so the list of unmerged leaves alone gives it away.
+    // Leaf 0 signs that leaf 12 was not there when it committed; node 23 below says that it was.
+    // All parent hashes agree with that story, so only the list of unmerged leaves reveals it.
     let before = without_leaves_from(12, &forged.nodes);
     let all = [12, 13, 14].map(LeafIndex);
     forged.parent(15).unmerged_leaves = all.into();
+
     let mut above: Vec<u8> = Vec::new();
     for (node, sibling) in [(15, 23), (7, 11), (3, 5), (1, 2)] {
         forged.parent(node).parent_hash = above.clone().into();
@@ -416,7 +438,7 @@ fn a_leaf_unmerged_above_a_node_with_other_unmerged_leaves_is_refused() {
     assert_eq!(forged.verify(), Err(want));
 }
 
-/// A tree as it was before a leaf and those right of it were added.
+/// The tree before a leaf and all leaves right of it were added.
 fn without_leaves_from(first: u32, nodes: &[Option<Node>]) -> UnverifiedTree {
     let mut nodes = nodes.to_vec();
     nodes.truncate(first as usize * 2);
@@ -433,9 +455,9 @@ fn without_leaves_from(first: u32, nodes: &[Option<Node>]) -> UnverifiedTree {
 
 #[test]
 fn one_x25519_key_in_two_encodings_counts_as_two_keys() {
-    // Section 7.3 asks for unique keys. X25519 ignores the top bit of a public key, so that a key
-    // has two encodings; they are compared as bytes. A member that refused the second one would part
-    // from members whose stacks take it.
+    // Section 7.3 requires unique keys. X25519 ignores the top bit of a public key, so each key has
+    // two encodings; keys are compared as bytes. A member that refused the second encoding would
+    // part from members whose implementations accept it.
     let mut forged = Forged::new();
     let last = *forged.world.oracle.members().last().unwrap();
     let mut key = forged.leaf(0).encryption_key.to_vec();

@@ -1,4 +1,4 @@
-//! What can be asked of a tree from outside before it is verified, and what is refused early.
+//! Answers of a tree from outside before it is verified, and early refusals.
 
 use crate::testing::{Plan, World, suite};
 use crate::{Feature, TreeError, TreeRead, UnverifiedTree};
@@ -12,12 +12,14 @@ fn a_received_tree_answers_like_the_one_sent() {
     let kind = ExtensionType(0xf00d);
     update.capabilities.extensions.push(kind);
     crate::testing::sign(&mut update, &world.signers[&3], LeafIndex(3));
+
     let mut staged = crate::StagedTree::new(&world.tree);
     staged.update_leaf(LeafIndex(3), &update).unwrap();
-    staged.remove_leaf(LeafIndex(1)).unwrap();
+    staged.remove_leaves(&[LeafIndex(1)]).unwrap();
     let mut delta = staged.into_delta(&suite()).unwrap();
     let sent = &mut world.tree;
     sent.swap(&mut delta);
+
     let bytes = sent.to_extension_bytes().unwrap();
     let received = UnverifiedTree::decode(&suite(), &bytes).unwrap();
     assert_eq!(received.tree_hash(), sent.tree_hash());
@@ -29,6 +31,7 @@ fn a_received_tree_answers_like_the_one_sent() {
     }
     let longest = sent.members().map(|leaf| sent.node(leaf.node()).unwrap().len()).max();
     assert_eq!(Some(received.longest_leaf()), longest);
+
     let features = [
         (Feature::Extension(kind), 1),
         (Feature::Extension(ExtensionType(0xf00e)), 0),
@@ -47,7 +50,8 @@ fn a_tree_over_the_leaf_limit_is_refused() {
     world.commit(0, &Plan { removes: Vec::from([2]), ..Plan::default() });
     let bytes = world.tree.to_extension_bytes().unwrap();
     let decode = |max| UnverifiedTree::decode_within(&suite(), &bytes, max).map(drop);
-    // Six leaves are in the encoding, eight in the tree.
+
+    // The encoding has six leaves, the tree eight.
     for max in 8..10 {
         assert_eq!(decode(max), Ok(()));
     }

@@ -1,17 +1,17 @@
-//! Rules of single leaves, of staging, and of what is stored.
+//! The rules of single leaves, of staging, and of stored rows.
 
 use crate::testing::{Plan, TestRng, World, group_id, member, sign, suite};
 use crate::view::{LeafView, ParentView};
 use crate::{
-    Feature, LeafRule, MissingCapability, RatchetTree, StagedTree, TreeError, TreeRead,
-    check_leaf_rules, check_own_leaf_rules, supports, verify_leaf_signature,
+    Feature, LeafRule, RatchetTree, StagedTree, TreeError, TreeRead, check_leaf_rules,
+    check_own_leaf_rules, verify_leaf_signature,
 };
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_wire::{
     Certificate, CipherSuite, Credential, CredentialType, Decode, Encode, Extension, ExtensionType,
     GroupId, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, NodeIndex, ParentNode,
-    ProposalType, ProtocolVersion, RequiredCapabilities, TreeSize,
+    ProposalType, ProtocolVersion, TreeSize,
 };
 
 fn rich_leaf(rng: &mut TestRng) -> LeafNode {
@@ -32,11 +32,13 @@ fn rich_leaf(rng: &mut TestRng) -> LeafNode {
 fn views_accept_what_the_decoders_accept() {
     let mut rng = TestRng(1);
     let (simple, _) = member(&mut rng);
+
     for leaf in [simple, rich_leaf(&mut rng)] {
         let bytes = leaf.to_bytes().unwrap();
         let view = LeafView::parse(&bytes).unwrap();
         assert_eq!(view.signature, &leaf.signature[..]);
         assert_eq!(view.credential_type, leaf.credential.credential_type());
+
         let same = |bytes: &[u8]| {
             assert_eq!(LeafView::parse(bytes).is_ok(), LeafNode::from_bytes(bytes).is_ok());
         };
@@ -49,6 +51,7 @@ fn views_accept_what_the_decoders_accept() {
             }
         }
     }
+
     let parent = ParentNode {
         encryption_key: [1; 32].into(),
         parent_hash: [2; 32].into(),
@@ -57,6 +60,7 @@ fn views_accept_what_the_decoders_accept() {
     let bytes = parent.to_bytes().unwrap();
     let unmerged: Vec<u32> = ParentView::parse(&bytes).unwrap().unmerged_leaves().collect();
     assert_eq!(unmerged, [3, 4]);
+
     for at in 0..bytes.len() {
         for change in 0..=255 {
             let mut changed = bytes.clone();
@@ -77,8 +81,8 @@ fn views_have_the_decoders_memory_budget() {
     };
     let (leaf, _) = member(&mut TestRng(1));
 
-    // 16 MiB, and two bytes for each byte of the encoding: three of an empty extension, one of an
-    // empty certificate.
+    // The budget is 16 MiB and two bytes for each encoded byte. An empty extension takes three
+    // encoded bytes, an empty certificate one.
     let empty = Extension { extension_type: ExtensionType(9), extension_data: [].into() };
     let most = (16 << 20) / (size_of::<Extension>() - 6);
     let extensions =
@@ -109,13 +113,15 @@ fn a_leaf_must_list_what_it_uses() {
         assert_eq!(check_own_leaf_rules(&leaf, suite), Err(rule));
         rule
     };
+
     let rule = broken(&|l| l.capabilities.credentials = [CredentialType::BASIC].into());
     assert_eq!(rule, LeafRule::CredentialTypeNotListed(CredentialType::X509));
     let rule = broken(&|l| l.capabilities.extensions.truncate(1));
     assert_eq!(rule, LeafRule::ExtensionNotListed(ExtensionType(0xf00d)));
     let rule = broken(&|l| l.extensions.push(l.extensions[0].clone()));
     assert_eq!(rule, LeafRule::DuplicateExtension(ExtensionType(0xf00d)));
-    // Listing defaults is against section 7.2, and tolerated.
+
+    // Section 7.2 forbids listing default types, but this is tolerated.
     let mut leaf = good.clone();
     leaf.capabilities.extensions.push(ExtensionType::APPLICATION_ID);
     assert_eq!(check_leaf_rules(&leaf), Ok(()));
@@ -131,30 +137,11 @@ fn only_our_own_leaves_must_list_version_and_suite() {
         assert_eq!(check_leaf_rules(&leaf), Ok(()));
         check_own_leaf_rules(&leaf, suite).unwrap_err()
     };
+
     let rule = tolerated(&|l| l.capabilities.versions = [ProtocolVersion(2)].into());
     assert_eq!(rule, LeafRule::VersionNotListed);
     let rule = tolerated(&|l| l.capabilities.cipher_suites = [CipherSuite(2)].into());
     assert_eq!(rule, LeafRule::CipherSuiteNotListed(suite));
-}
-
-#[test]
-fn required_capabilities_are_to_be_listed_unless_they_are_default() {
-    let capabilities = rich_leaf(&mut TestRng(3)).capabilities;
-    let mut required = RequiredCapabilities {
-        extension_types: [ExtensionType(0xf00d), ExtensionType::EXTERNAL_PUB].into(),
-        proposal_types: [ProposalType(0xf00e), ProposalType::ADD].into(),
-        credential_types: [CredentialType::X509].into(),
-    };
-    assert_eq!(supports(&capabilities, &required), Ok(()));
-    required.credential_types.push(CredentialType(9));
-    let missing = MissingCapability::Credential(CredentialType(9));
-    assert_eq!(supports(&capabilities, &required), Err(missing));
-    required.proposal_types.push(ProposalType(9));
-    let missing = MissingCapability::Proposal(ProposalType(9));
-    assert_eq!(supports(&capabilities, &required), Err(missing));
-    required.extension_types.push(ExtensionType(9));
-    let missing = MissingCapability::Extension(ExtensionType(9));
-    assert_eq!(supports(&capabilities, &required), Err(missing));
 }
 
 #[test]
@@ -163,6 +150,7 @@ fn a_commit_leaf_is_signed_for_its_place() {
     let verify = |group_id: &GroupId, leaf_index| {
         verify_leaf_signature(&suite(), &leaf, LeafNodeContext { group_id, leaf_index })
     };
+
     assert_eq!(verify(&group_id(), LeafIndex(0)), Ok(()));
     let error = TreeError::LeafSignature { leaf: LeafIndex(1) };
     assert_eq!(verify(&group_id(), LeafIndex(1)), Err(error));
@@ -177,16 +165,18 @@ fn only_members_are_updated_or_removed() {
     for leaf in [LeafIndex(6), LeafIndex(8), LeafIndex(u32::MAX)] {
         let mut staged = StagedTree::new(&world.tree);
         let error = TreeError::NoSuchMember { leaf };
-        assert_eq!(staged.remove_leaf(leaf), Err(error));
+        assert_eq!(staged.remove_leaves(&[leaf]), Err(error));
         assert_eq!(staged.update_leaf(leaf, &update), Err(error));
     }
+
     let leaf = LeafIndex(2);
     let mut staged = StagedTree::new(&world.tree);
     let twice = staged.remove_leaves(&[leaf, LeafIndex(1), leaf]);
     assert_eq!(twice, Err(TreeError::NoSuchMember { leaf }));
+
     let mut staged = StagedTree::new(&world.tree);
-    staged.remove_leaf(leaf).unwrap();
-    assert_eq!(staged.remove_leaf(leaf), Err(TreeError::NoSuchMember { leaf }));
+    staged.remove_leaves(&[leaf]).unwrap();
+    assert_eq!(staged.remove_leaves(&[leaf]), Err(TreeError::NoSuchMember { leaf }));
 }
 
 #[test]
@@ -194,6 +184,7 @@ fn an_update_replaces_the_encryption_key() {
     let mut world = World::populated(6, 3);
     let mut update = world.update_of(2);
     update.encryption_key = world.tree.encryption_key(NodeIndex(4)).unwrap();
+
     let mut staged = StagedTree::new(&world.tree);
     let error = TreeError::EncryptionKeyUnchanged { leaf: LeafIndex(2) };
     assert_eq!(staged.update_leaf(LeafIndex(2), &update), Err(error));
@@ -211,24 +202,29 @@ fn keys_are_unique_across_staged_and_unchanged_nodes() {
         staged.check_unique_keys()
     };
     assert_eq!(clash(&|_, _| {}), Ok(()));
-    let (node, leaf) = (NodeIndex(10), LeafIndex(5));
+
+    let leaf = LeafIndex(5);
+    let node = leaf.node();
     for other in [NodeIndex(2), NodeIndex(3)] {
         let error = TreeError::DuplicateEncryptionKey { node, other };
         let same = clash(&|tree, new| new.encryption_key = tree.encryption_key(other).unwrap());
         assert_eq!(same, Err(error));
     }
+
     let other = LeafIndex(3);
     let same = clash(&|tree, new| new.signature_key = tree.signature_key(other).unwrap());
     assert_eq!(same, Err(TreeError::DuplicateSignatureKey { leaf, other }));
-    // Both staged.
+
+    // Both leaves are staged.
     let mut staged = StagedTree::new(&world.tree);
     staged.add_leaves(&[&new, &new]).unwrap();
     assert!(staged.check_unique_keys().is_err());
-    // A key that its member gives up in the same commit is free.
+
+    // A key is free if its member is removed in the same commit.
     let mut staged = StagedTree::new(&world.tree);
     let mut again = new.clone();
     again.signature_key = world.tree.signature_key(LeafIndex(3)).unwrap();
-    staged.remove_leaf(LeafIndex(3)).unwrap();
+    staged.remove_leaves(&[LeafIndex(3)]).unwrap();
     assert_eq!(staged.add_leaf(&again).unwrap(), LeafIndex(3));
     assert_eq!(staged.check_unique_keys(), Ok(()));
     assert_eq!(staged.member_with_signature_key(&again.signature_key), Some(LeafIndex(3)));
@@ -238,13 +234,17 @@ fn keys_are_unique_across_staged_and_unchanged_nodes() {
 #[test]
 fn features_of_members_are_counted() {
     let mut rng = TestRng(8);
-    let (plain, rich) = (member(&mut rng).0, rich_leaf(&mut rng));
+    let (plain, _) = member(&mut rng);
+    let rich = rich_leaf(&mut rng);
+    let extension = ExtensionType(0xf00d);
+    let proposal = ProposalType(0xf00e);
+
     let mut tree = RatchetTree::new(&suite(), &rich).unwrap();
-    let (extension, proposal) = (ExtensionType(0xf00d), ProposalType(0xf00e));
     assert!(tree.all_support_extension(extension) && tree.all_support_proposal(proposal));
     assert!(tree.all_support_extension(ExtensionType::EXTERNAL_SENDERS));
     assert!(tree.all_support_proposal(ProposalType::REINIT));
     assert_eq!(tree.credential_types_in_use(), [CredentialType::X509]);
+
     let mut staged = StagedTree::new(&tree);
     staged.add_leaf(&plain).unwrap();
     let check = |tree: &dyn TreeRead| {
@@ -259,8 +259,9 @@ fn features_of_members_are_counted() {
     let mut delta = staged.into_delta(&suite()).unwrap();
     tree.swap(&mut delta);
     check(&tree);
+
     let mut staged = StagedTree::new(&tree);
-    staged.remove_leaf(LeafIndex(0)).unwrap();
+    staged.remove_leaves(&[LeafIndex(0)]).unwrap();
     assert_eq!(staged.credential_types_in_use(), [CredentialType::BASIC]);
     assert_eq!(staged.check_credential_support(), Ok(()));
 }
@@ -275,6 +276,7 @@ fn damaged_and_missing_rows_are_named() {
         RatchetTree::load(&suite(), size, rows.into_iter()).map(drop)
     };
     assert_eq!(load(rows.clone(), size), Ok(()));
+
     for (index, row) in &rows {
         let node = NodeIndex(*index);
         let damaged = Err(TreeError::DamagedRow { node });
@@ -283,6 +285,7 @@ fn damaged_and_missing_rows_are_named() {
             rows.insert(*index, row.to_vec());
             load(rows, size)
         };
+
         (0..row.len()).for_each(|n| assert_eq!(with(&row[..n]), damaged, "{n}"));
         assert_eq!(with(&[row, &[0][..]].concat()), damaged);
         for (at, value) in [(0, 2), (1, 2), (2, 1)] {
@@ -290,18 +293,21 @@ fn damaged_and_missing_rows_are_named() {
             row[at] = value;
             assert_eq!(with(&row), damaged);
         }
+
         let mut rest = rows.clone();
         rest.remove(index);
         assert!(load(rest, size).is_err(), "{node}");
-        // Nor can a leaf's row and those above be lost together.
+        // Losing a leaf's row together with those above is also noticed.
         let mut rest = rows.clone();
         rest.retain(|i, _| !NodeIndex(*i).covers(node));
         assert!(load(rest, size).is_err(), "{node}");
     }
+
     let mut rest = rows.clone();
     rest.remove(&5);
     assert_eq!(load(rest, size), Err(TreeError::MissingRow { node: NodeIndex(5) }));
-    // A row twice, a row for a blank leaf, a row outside, a wrong size, nothing at all.
+
+    // A duplicate row, a row for a blank leaf, rows outside the tree, wrong sizes, no rows.
     let twice = rows.clone().into_iter().chain([(0, rows[&0].clone())]);
     let error = RatchetTree::load(&suite(), size, twice).unwrap_err();
     assert_eq!(error, TreeError::DamagedRow { node: NodeIndex(0) });
@@ -322,6 +328,7 @@ fn a_wrong_hash_in_storage_is_found_by_a_check() {
     let world = World::populated(10, 6);
     let mut rows: Vec<(u32, Vec<u8>)> = world.tree.rows().collect();
     *rows[3].1.last_mut().unwrap() ^= 1;
+
     let node = NodeIndex(rows[3].0);
     let tree = RatchetTree::load(&suite(), world.tree.size(), rows.into_iter()).unwrap();
     assert_eq!(tree.check_caches(&suite()), Err(TreeError::WrongCache { node }));
@@ -334,6 +341,7 @@ fn a_tree_that_shrank_can_release_memory() {
     world.commit(0, &Plan { removes: leaves, path: true, ..Plan::default() });
     world.tree.shrink_to_fit();
     world.check();
+
     world.commit(1, &Plan { adds: 8, path: true, ..Plan::default() });
     world.check();
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 fn context() -> GroupContext {
     GroupContext {
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite(1),
         group_id: b"a group".as_slice().into(),
         epoch: Epoch(7),
@@ -30,7 +30,7 @@ fn key_package() -> KeyPackage {
         signature: Bytes::default(),
     };
     KeyPackage {
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: CipherSuite(1),
         init_key: b"init".as_slice().into(),
         leaf_node,

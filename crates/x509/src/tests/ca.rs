@@ -1,11 +1,12 @@
-//! Certificate authorities for the tests: `rcgen` writes the certificates, the crypto provider of
-//! MLS holds the keys, so that members sign with what their certificates name.
+//! Certificate authorities for the tests. `rcgen` writes the certificates; MLS's crypto provider has the
+//! keys, so members sign with the keys that their certificates name.
 
 use crate::{Authenticated, Certified, Moment, X509Error, X509Validator, credential};
+use conclave_crypto::testing::TestRng;
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme, Suite};
-use conclave_mls::{CipherSuite, CredentialRequest, CredentialSubject};
+use conclave_mls::{CipherSuite, UnixTime};
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_testkit::SeededRng;
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose,
@@ -15,19 +16,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The first second of 2026; certificates are valid for the year before and the year after.
-pub(super) const NOW: u64 = 1_767_225_600;
+pub(super) const NOW: UnixTime = UnixTime::from_secs(1_767_225_600).unwrap();
 pub(super) const YEAR: u64 = 365 * 24 * 3600;
+
+/// A time so many seconds after 1970.
+pub(super) fn time(seconds: u64) -> UnixTime {
+    UnixTime::from_secs(seconds).unwrap()
+}
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// The suite of the tests that do without another.
+/// The suite of all tests that need no other.
 pub(super) const SUITE: CipherSuite = CipherSuite(1);
 
 pub(super) fn scheme_of(suite: CipherSuite) -> SignatureScheme {
     RustCrypto::new().suite(suite).unwrap().signature
 }
 
-/// A signature key, as of a member or a CA.
+/// The signature key of a member or a CA.
 #[derive(Clone)]
 pub(super) struct Key {
     scheme: SignatureScheme,
@@ -36,7 +42,7 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn new(suite: CipherSuite) -> Self {
-        let mut rng = SeededRng::from_u64(NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut rng = TestRng(NEXT.fetch_add(1, Ordering::Relaxed));
         let scheme = scheme_of(suite);
         let pair = RustCrypto::new().signature_key_pair(scheme, &mut rng).unwrap();
         Self { scheme, pair }
@@ -116,13 +122,14 @@ impl Ca {
     }
 
     pub(super) fn root_of(suite: CipherSuite, name: &str) -> Self {
-        let (params, key) = (ca_params(name), Key::new(suite));
+        let params = ca_params(name);
+        let key = Key::new(suite);
         let der = params.self_signed(&key).unwrap().der().to_vec();
         let der = name_ed448(key.scheme, der);
         Self { issuer: Issuer::new(params, key), der }
     }
 
-    /// A CA below this one, its certificate changed before it is signed.
+    /// A CA below this one, with its certificate changed before it is signed.
     pub(super) fn ca(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = ca_params(name);
         change(&mut params);
@@ -147,7 +154,7 @@ impl Ca {
     }
 }
 
-/// The policy of the tests: who has one mail address is that.
+/// The tests' policy: a certificate with one mail address identifies its owner by it.
 pub(super) fn by_mail(certified: &Certified) -> Option<Vec<u8>> {
     match certified.presented.email_addresses.as_slice() {
         [address] => Some(address.clone().into_bytes()),
@@ -159,7 +166,7 @@ pub(super) fn validator(root: &Ca) -> X509Validator {
     X509Validator::new(&[&root.der], by_mail).unwrap()
 }
 
-/// A request for somebody who is to be added.
+/// A request for a new member.
 pub(super) fn request(chain: &[&[u8]], key: &Key) -> CredentialRequest {
     CredentialRequest {
         subject: CredentialSubject::NewMember,

@@ -1,15 +1,15 @@
-//! What judging costs in signature checks, and what is remembered from one credential for the
-//! next.
+//! The cost of judging in signature checks, and what is remembered from one credential for the next.
 
 use super::ca::{
-    Ca, Key, NOW, SUITE, by_mail, ca_params, request, validate, validate_at, validator,
+    Ca, Key, NOW, SUITE, by_mail, ca_params, request, time, validate, validate_at, validator,
 };
 use super::revocation::list_until;
 use crate::signatures::SignatureCache;
 use crate::{Authenticated, RevocationPolicy, Settings, X509Error, X509Validator};
 use conclave_crypto::testing::{Hook, Hooked, Operation};
+use conclave_mls::Verdict;
+use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::{CryptoError, Suite};
-use conclave_mls::{CredentialRequest, Verdict};
 use conclave_provider_rustcrypto::RustCrypto;
 use rcgen::Issuer;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ impl Hook for Count {
     }
 }
 
-/// The result, and how many signatures were verified for it.
+/// Returns the result and the number of signatures verified for it.
 fn counted<T>(judge: impl FnOnce(&Suite<'_>) -> T) -> (T, usize) {
     let provider = Hooked::new(RustCrypto::new(), Count::default());
     let result = judge(&Suite::new(&provider, SUITE).unwrap());
@@ -43,8 +43,8 @@ fn checks(
     counted(|suite| validator.validate(suite, NOW, request))
 }
 
-/// A credential with a member's certificate by the first of some CAs of one name that nobody knows,
-/// and all of them.
+/// A credential with several unknown CAs of one name and a member's certificate that the first of them
+/// issued.
 fn forged(name: &str) -> CredentialRequest {
     let (cas, key): (Vec<_>, _) = ((0..7).map(|_| Ca::root(name)).collect(), Key::new(SUITE));
     let member = cas[0].issue(ALICE, &key, |_| {});
@@ -53,7 +53,7 @@ fn forged(name: &str) -> CredentialRequest {
     request(&chain, &key)
 }
 
-/// Validators that know nothing but the root, and many intermediate certificates below it.
+/// A validator that knows nothing but the root, and one that knows many intermediate certificates below it.
 fn with_few_and_many(root: &Ca) -> [X509Validator; 2] {
     let known: Vec<_> = (0..50).map(|i| root.ca(&format!("known {i}"), |_| {}).der).collect();
     [validator(root), validator(root).with_intermediates(&known).unwrap()]
@@ -81,7 +81,7 @@ fn forged_cas_in_a_roots_name_cost_one_signature_check_each() {
 
 #[test]
 fn no_credential_costs_more_signature_checks_than_the_setting() {
-    // Twenty roots of one name: each of the forged certificates may be by any of them.
+    // Twenty roots of one name: any of them may have issued each of the forged certificates.
     let roots: Vec<_> = (0..20).map(|_| Ca::root("root")).collect();
     let ders: Vec<_> = roots.iter().map(|root| &root.der).collect();
     let request = forged("root");
@@ -96,11 +96,14 @@ fn no_credential_costs_more_signature_checks_than_the_setting() {
 
 #[test]
 fn an_honest_chain_costs_one_signature_check_for_each_certificate() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
-    let (upper, unrelated) = (root.ca("upper", |_| {}), root.ca("unrelated", |_| {}));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
+    let upper = root.ca("upper", |_| {});
+    let unrelated = root.ca("unrelated", |_| {});
     let lower = upper.ca("lower", |_| {});
     let member = lower.issue(ALICE, &key, |_| {});
     let request = request(&[&member, &root.der, &unrelated.der, &upper.der, &lower.der], &key);
+
     for (max_signature_checks, accepted) in [(3, true), (2, false)] {
         let settings = Settings { max_signature_checks, ..Settings::default() };
         let (result, checks) = checks(&validator(&root).with_settings(settings), &request);
@@ -111,7 +114,8 @@ fn an_honest_chain_costs_one_signature_check_for_each_certificate() {
 
 #[test]
 fn credentials_after_the_first_that_is_refused_cost_nothing() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let mut requests = vec![request(&[&member], &key)];
     requests.extend((0..300).map(|_| forged("root")));
@@ -121,13 +125,15 @@ fn credentials_after_the_first_that_is_refused_cost_nothing() {
     assert_eq!(verdicts.len(), 301);
     assert_eq!(verdicts[0], Verdict::Accept);
     assert_eq!(verdicts[1], Verdict::refuse("a certificate's signature does not verify"));
+
     let skipped = Verdict::refuse("a credential before this one was refused");
     assert!(verdicts[2..].iter().all(|verdict| *verdict == skipped));
 }
 
 #[test]
 fn many_known_cas_of_one_name_do_not_hide_the_right_one() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let cas: Vec<_> = (0..120).map(|_| root.ca("ca", |_| {})).collect();
     let ders: Vec<_> = cas.iter().map(|ca| &ca.der).collect();
     let validator = validator(&root).with_intermediates(&ders).unwrap();
@@ -140,7 +146,8 @@ fn many_known_cas_of_one_name_do_not_hide_the_right_one() {
 
 #[test]
 fn a_key_identifier_points_to_one_of_many_cas_of_one_name() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let cas: Vec<_> = (0..40).map(|_| root.ca("ca", |_| {})).collect();
     let ders: Vec<_> = cas.iter().map(|ca| &ca.der).collect();
     let validator = validator(&root).with_intermediates(&ders).unwrap();
@@ -165,14 +172,16 @@ fn cas_and_lists_that_members_share_are_verified_once() {
     let requests: Vec<_> = (0..20).map(member).collect();
     let (verdicts, checks) = counted(|suite| validator.judge_all(suite, NOW, &requests));
     assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Accept));
+
     // Each member's own certificate, the CA's, and the two lists.
     assert_eq!(checks, 20 + 1 + 2);
 }
 
-/// Else members would part over a credential that some of them know a part of.
+/// Otherwise members would disagree about a credential of which some of them know a part.
 #[test]
-fn what_was_verified_before_changes_no_answer() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn remembered_signatures_change_no_answer() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let upper = root.ca("upper", |_| {});
     let lower = upper.ca("lower", |_| {});
     let long = request(&[&lower.issue(ALICE, &key, |_| {}), &lower.der, &upper.der], &key);
@@ -186,8 +195,9 @@ fn what_was_verified_before_changes_no_answer() {
 }
 
 #[test]
-fn what_was_verified_lets_nothing_else_in() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn remembered_signatures_let_no_other_certificate_in() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let ca = root.ca("ca", |_| {});
     let member = ca.issue(ALICE, &key, |_| {});
     let aware = validator(&root);
@@ -209,28 +219,29 @@ fn what_was_verified_lets_nothing_else_in() {
     let renamed = Ca { issuer: renamed, der: Vec::new() }.issue(ALICE, &key, |_| {});
     let renamed = request(&[&renamed, &ca.der], &key);
     assert_eq!(validate(&aware, &renamed), Err(X509Error::InvalidSignature));
-    // And it is the key that has signed which counts, not another of the same name.
+    // What counts is the key that signed, not another of the same name.
     let roots = [&impostor.der, &root.der];
     let two = X509Validator::new(&roots, by_mail).unwrap();
     for _ in 0..2 {
         let who = validate(&two, &request(&[&member, &ca.der], &key)).unwrap();
         assert_eq!(who.certified.root, Some(1));
     }
-    // What is remembered is judged by time as ever.
-    let expired = validate_at(&aware, NOW * 2, &request(&[&member, &ca.der], &key));
+    // Remembered certificates still expire.
+    let expired = validate_at(&aware, time(NOW.as_secs() * 2), &request(&[&member, &ca.der], &key));
     assert!(matches!(expired, Err(X509Error::Expired { .. })));
 }
 
 #[test]
-fn what_is_remembered_is_bounded_and_grows_by_valid_signatures_alone() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn memory_is_bounded_and_holds_valid_signatures_only() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let validator = validator(&root);
     for _ in 0..20 {
         validate(&validator, &forged("root")).unwrap_err();
     }
     assert_eq!(validator.remembered(), 0);
 
-    // Certificates of 16 KiB each fill it soon.
+    // Certificates of 16 KiB each soon fill it.
     let member = root.issue(ALICE, &key, |_| {});
     validate(&validator, &request(&[&member], &key)).unwrap();
     assert_eq!(validator.remembered(), 0);

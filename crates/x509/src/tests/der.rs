@@ -1,9 +1,9 @@
-//! Certificates written by hand, for what `rcgen` does not write.
+//! Certificates written by hand, where `rcgen` cannot write them.
 
 use super::ca::NOW;
+use conclave_crypto::testing::TestRng;
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme};
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_testkit::SeededRng;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -23,7 +23,7 @@ pub(super) fn seq(parts: &[&[u8]]) -> Vec<u8> {
     tlv(0x30, &parts.concat())
 }
 
-/// An object identifier by its content.
+/// An object identifier with the given content.
 pub(super) fn oid(content: &[u8]) -> Vec<u8> {
     tlv(6, content)
 }
@@ -51,7 +51,7 @@ pub(super) fn ca_flag() -> Vec<u8> {
     extension(&[0x55, 29, 19], &seq(&[&[1, 1, 0xff]]))
 }
 
-/// A key pair of EdDSA or ML-DSA.
+/// An EdDSA or ML-DSA key pair.
 pub(super) struct RawKey {
     scheme: SignatureScheme,
     pub(super) pair: SignatureKeyPair,
@@ -59,7 +59,7 @@ pub(super) struct RawKey {
 
 impl RawKey {
     pub(super) fn new(scheme: SignatureScheme) -> Self {
-        let mut rng = SeededRng::from_u64(1 << 40 | NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut rng = TestRng(1 << 40 | NEXT.fetch_add(1, Ordering::Relaxed));
         let pair = RustCrypto::new().signature_key_pair(scheme, &mut rng).unwrap();
         Self { scheme, pair }
     }
@@ -84,7 +84,7 @@ impl RawKey {
         key: &RawKey,
         extensions: &[Vec<u8>],
     ) -> Vec<u8> {
-        assert_eq!(NOW, 1_767_225_600);
+        assert_eq!(NOW.as_secs(), 1_767_225_600);
         let serial = (1_000_000 + NEXT.fetch_add(1, Ordering::Relaxed) as u32).to_be_bytes();
         let to_be_signed = seq(&[
             &tlv(0xa0, &[2, 1, 2]),

@@ -3,15 +3,24 @@
 use super::ca::{Ca, Key, NOW, SUITE, YEAR, validator};
 use super::revocation::list_until;
 use crate::{Moment, RevocationPolicy, Settings, X509Validator, credential};
+use conclave_crypto::testing::TestRng;
+use conclave_mls::credential::{CredentialRequest, LeafParams};
 use conclave_mls::crypto::Suite;
-use conclave_mls::*;
+use conclave_mls::error::Rejection;
+use conclave_mls::group::{
+    Answers, CommitOptions, CommitStage, Framing, GroupParams, LeafUpdate, NewProposal,
+};
+use conclave_mls::join::WelcomeStage;
+use conclave_mls::key_package::{KeyPackageParams, Lifetime, OwnKeyPackage, ValidKeyPackage};
+use conclave_mls::storage::Outcome;
+use conclave_mls::{Config, Credential, Error, Event, Group, Received, Transition, Verdict, apply};
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_testkit::SeededRng;
+use std::time::Duration;
 
-const LIFETIME: Lifetime = Lifetime { not_before: NOW, not_after: NOW + 3600 };
+const LIFETIME: Lifetime = Lifetime::starting_at(NOW, Duration::from_secs(3600));
 
-/// The authentication service that all share, and the CA behind it: each chain has the CA's
-/// certificate, below the root.
+/// The authentication service that all members share, and its CA. Each chain contains the CA's certificate,
+/// which is below the root.
 struct Service {
     validator: X509Validator,
     ca: Ca,
@@ -43,14 +52,15 @@ impl Service {
     }
 }
 
-fn written(group: &mut Group, step: Transition<Group>) -> Event {
+fn written<O: Outcome<Event>>(group: &mut Group, step: Transition<Group, O>) -> O {
     apply(group, step, |_| Ok::<_, std::convert::Infallible>(())).unwrap()
 }
 
-/// A key package, the one who adds having accepted its credential.
+/// A key package whose credential the adder has accepted.
 fn key_package(service: &Service, name: &str) -> (OwnKeyPackage, ValidKeyPackage) {
-    let (provider, key) = (RustCrypto::new(), Key::new(SUITE));
-    let mut rng = SeededRng::from_u64(name.len() as u64);
+    let provider = RustCrypto::new();
+    let key = Key::new(SUITE);
+    let mut rng = TestRng(name.len() as u64);
     let params = KeyPackageParams {
         cipher_suite: SUITE,
         leaf: service.leaf(name, &key),
@@ -66,9 +76,11 @@ fn key_package(service: &Service, name: &str) -> (OwnKeyPackage, ValidKeyPackage
     (own, stage.resolve(verdict).unwrap())
 }
 
-/// Alice has made a group and added Bob and Carol.
+/// A group that Alice created and added Bob and Carol to.
 fn three_members(service: &Service) -> [Group; 3] {
-    let (provider, mut rng, key) = (RustCrypto::new(), SeededRng::from_u64(0), Key::new(SUITE));
+    let provider = RustCrypto::new();
+    let mut rng = TestRng(0);
+    let key = Key::new(SUITE);
     let params = GroupParams {
         group_id: b"a group".as_slice().into(),
         cipher_suite: SUITE,
@@ -78,12 +90,12 @@ fn three_members(service: &Service) -> [Group; 3] {
     };
     let new = Group::create(&provider, &mut rng, Config::default(), params, key.pair).unwrap();
     let mut alice = new.store(|_| Ok::<_, Error>(())).unwrap();
-    let (bob, carol) =
-        (key_package(service, "bob@example.org"), key_package(service, "carol@example.org"));
+    let bob = key_package(service, "bob@example.org");
+    let carol = key_package(service, "carol@example.org");
     let proposals = [bob.1, carol.1].map(|package| NewProposal::Add(Box::new(package))).into();
     let options = CommitOptions { proposals, ..CommitOptions::default() };
     let step = alice.commit(&provider, &mut rng, NOW, options).unwrap();
-    let Event::Commit(messages) = written(&mut alice, step) else { panic!() };
+    let messages = written(&mut alice, step);
     let step = alice.commit_accepted(&provider, NOW, &messages.id).unwrap();
     written(&mut alice, step);
     let join = |own: &OwnKeyPackage| {
@@ -94,11 +106,12 @@ fn three_members(service: &Service) -> [Group; 3] {
         let verdicts = service.judge(stage.credentials());
         stage.resolve(&verdicts).unwrap().store(|_| Ok::<_, Error>(())).unwrap()
     };
-    let (bob, carol) = (join(&bob.0), join(&carol.0));
+    let bob = join(&bob.0);
+    let carol = join(&carol.0);
     [alice, bob, carol]
 }
 
-/// The reason of a refusal by the authentication service.
+/// The authentication service's reason for a refusal.
 fn reason(error: &Error) -> &str {
     match error {
         Error::Rejected(Rejection::CredentialRefused { reason, .. }) => reason,
@@ -106,7 +119,7 @@ fn reason(error: &Error) -> &str {
     }
 }
 
-/// What others make of a commit by which a member presents a new credential.
+/// Receives a commit with which a member presents a new credential.
 fn receive(service: &Service, group: &mut Group, message: &[u8]) -> Result<(), Error> {
     let provider = RustCrypto::new();
     let Received::Commit(stage) = group.process(&provider, NOW, message).unwrap() else { panic!() };
@@ -119,24 +132,27 @@ fn receive(service: &Service, group: &mut Group, message: &[u8]) -> Result<(), E
 }
 
 fn commit_as(service: &Service, member: &mut Group, name: &str) -> Box<[u8]> {
-    let (provider, mut rng, key) = (RustCrypto::new(), SeededRng::from_u64(9), Key::new(SUITE));
+    let provider = RustCrypto::new();
+    let mut rng = TestRng(9);
+    let key = Key::new(SUITE);
     let leaf = Some(LeafUpdate { params: service.leaf(name, &key), signer: key.pair });
     let options = CommitOptions { leaf, ..CommitOptions::default() };
     let step = member.commit(&provider, &mut rng, NOW, options).unwrap();
-    let Event::Commit(messages) = written(member, step) else { panic!() };
+    let messages = written(member, step);
     messages.commit.as_slice().into()
 }
 
 #[test]
-fn a_member_that_was_offline_follows_a_renewal_that_has_expired_since() {
+fn an_offline_member_follows_a_renewal_that_has_since_expired() {
     let service = Service::new();
     let provider = RustCrypto::new();
     let [mut alice, mut bob, mut carol] = three_members(&service);
     let message = commit_as(&service, &mut bob, "bob@example.org");
     receive(&service, &mut alice, &message).unwrap();
 
-    // Carol comes back five days after the new certificate has expired.
-    let now = NOW + YEAR + 5 * 24 * 3600;
+    // Carol returns five days after the new certificate has expired.
+    let day = Duration::from_secs(24 * 3600);
+    let now = NOW.saturating_add(Duration::from_secs(YEAR) + 5 * day);
     let answers = |moment, stage: &CommitStage| {
         let verdicts = service.judge_at(moment, stage.credentials());
         Answers { verdicts, psks: vec![] }
@@ -145,22 +161,23 @@ fn a_member_that_was_offline_follows_a_renewal_that_has_expired_since() {
     let Received::Commit(stage) = received else { panic!() };
     let by_now = answers(Moment::now(now), &stage);
     assert!(matches!(by_now.verdicts[..], [Verdict::Refuse(_)]));
-    let by_sending = answers(Moment::now(now).sent(now - 10 * 24 * 3600), &stage);
-    let step = stage.resolve(&carol, &provider, now, &by_sending).map_err(|r| r.error).unwrap();
+    let by_sending = answers(Moment::now(now).sent(now.saturating_sub(10 * day)), &stage);
+    let step = stage.resolve(&carol, &provider, now, &by_sending).unwrap();
     written(&mut carol, step);
     assert_eq!(alice.epoch_authenticator().unwrap(), carol.epoch_authenticator().unwrap());
 }
 
-/// What happens when Dave joins a group in which Alice has been revoked since.
+/// Dave joins a group in which Alice's certificate has since been revoked.
 fn join_with_a_revoked_member(settings: Settings) -> Result<Group, Error> {
     let mut service = Service::new();
     let [mut alice, _, _] = three_members(&service);
-    let (provider, mut rng) = (RustCrypto::new(), SeededRng::from_u64(11));
+    let provider = RustCrypto::new();
+    let mut rng = TestRng(11);
     let (own, package) = key_package(&service, "dave@example.org");
     let proposals = vec![NewProposal::Add(Box::new(package))];
     let options = CommitOptions { proposals, ..CommitOptions::default() };
     let step = alice.commit(&provider, &mut rng, NOW, options).unwrap();
-    let Event::Commit(messages) = written(&mut alice, step) else { panic!() };
+    let messages = written(&mut alice, step);
 
     let Credential::X509 { certificates } = alice.own_member().unwrap().credential else {
         panic!()
@@ -180,7 +197,7 @@ fn join_with_a_revoked_member(settings: Settings) -> Result<Group, Error> {
 }
 
 #[test]
-fn a_group_with_a_revoked_member_is_joined_if_the_application_accepts() {
+fn a_group_with_a_revoked_member_is_joined_if_the_setting_allows() {
     let refused = join_with_a_revoked_member(Settings::default()).unwrap_err();
     assert_eq!(reason(&refused), "a certificate is revoked");
     let lenient = Settings { accept_revoked_members: true, ..Settings::default() };
@@ -206,33 +223,32 @@ fn members_join_and_renew_their_certificates() {
 }
 
 #[test]
-fn a_member_cannot_turn_into_somebody_else_by_a_commit() {
+fn a_member_cannot_become_somebody_else_by_a_commit() {
     let service = Service::new();
     let [mut alice, mut bob, carol] = three_members(&service);
     let epoch = alice.epoch();
     let message = commit_as(&service, &mut bob, "carol@example.org");
     let refused = receive(&service, &mut alice, &message).unwrap_err();
-    let why = "the identity is not that of the credential that is replaced";
+    let why = "the new credential belongs to another identity than the old one";
     assert_eq!(reason(&refused), why);
     assert_eq!(alice.epoch(), epoch);
     assert_eq!(alice.epoch_authenticator().unwrap(), carol.epoch_authenticator().unwrap());
 }
 
 #[test]
-fn a_member_cannot_turn_into_somebody_else_by_a_proposal() {
+fn a_member_cannot_become_somebody_else_by_a_proposal() {
     let service = Service::new();
     let [alice, mut bob, _] = three_members(&service);
-    let (provider, mut rng) = (RustCrypto::new(), SeededRng::from_u64(10));
+    let provider = RustCrypto::new();
+    let mut rng = TestRng(10);
     let mut propose = |name: &str| {
         let key = Key::new(SUITE);
         let change = LeafUpdate { params: service.leaf(name, &key), signer: key.pair };
         let framing = Framing::default();
         let step = bob.propose_update(&provider, &mut rng, Some(change), &framing).unwrap();
-        match written(&mut bob, step) {
-            Event::Proposal { message, .. } => message,
-            other => panic!("{other:?}"),
-        }
+        written(&mut bob, step).message
     };
+
     for (name, accepted) in [("carol@example.org", false), ("bob@example.org", true)] {
         let message = propose(name);
         let received = alice.process(&provider, NOW, &message).unwrap();
@@ -244,8 +260,10 @@ fn a_member_cannot_turn_into_somebody_else_by_a_proposal() {
 
 #[test]
 fn an_impostors_key_package_is_refused() {
-    let (service, other) = (Service::new(), Service::new());
-    let (provider, key) = (RustCrypto::new(), Key::new(SUITE));
+    let service = Service::new();
+    let other = Service::new();
+    let provider = RustCrypto::new();
+    let key = Key::new(SUITE);
     let params = KeyPackageParams {
         cipher_suite: SUITE,
         leaf: other.leaf("bob@example.org", &key),
@@ -253,7 +271,7 @@ fn an_impostors_key_package_is_refused() {
         extensions: vec![],
         last_resort: false,
     };
-    let mut rng = SeededRng::from_u64(3);
+    let mut rng = TestRng(3);
     let own = OwnKeyPackage::generate(&provider, &mut rng, params, key.pair).unwrap();
     let package = own.key_package().clone();
     let stage = ValidKeyPackage::check(&provider, NOW, &Config::default(), package).unwrap();

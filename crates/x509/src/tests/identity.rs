@@ -1,8 +1,10 @@
-//! From names to identities, and who may follow whom (section 5.3.1).
+//! From names to identities, and who may succeed whom (section 5.3.1).
 
 use super::ca::{Ca, Key, SUITE, by_mail, ca_params, dns, mail, request, validate, validator};
 use crate::{Certified, IdentityPolicy, Predecessor, X509Error, X509Validator};
-use conclave_mls::{Credential, CredentialRequest, CredentialSubject, LeafIndex};
+use conclave_mls::Credential;
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
+use conclave_mls::group::LeafIndex;
 use rcgen::string::Ia5String;
 use rcgen::{DnType, SanType};
 
@@ -11,7 +13,8 @@ const BOB: &str = "bob@example.org";
 
 #[test]
 fn all_names_of_a_certificate_are_presented() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let uri = SanType::URI(Ia5String::try_from("im:Alice@example.org").unwrap());
     let member = root.issue(ALICE, &key, |p| {
         p.subject_alt_names = vec![dns("Phone.Example.ORG"), uri, mail(ALICE), dns("*.b.org")];
@@ -28,7 +31,8 @@ fn all_names_of_a_certificate_are_presented() {
 
 #[test]
 fn names_that_the_policy_does_not_map_are_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     for names in [Vec::new(), vec![mail(ALICE), mail(BOB)]] {
         let member = root.issue(ALICE, &key, |p| p.subject_alt_names = names);
         let result = validate(&validator(&root), &request(&[&member], &key));
@@ -36,10 +40,12 @@ fn names_that_the_policy_does_not_map_are_refused() {
     }
 }
 
-/// A request for an update from one address to another.
+/// A request to replace a credential for one address by a credential for another.
 fn update(root: &Ca, old: &str, new: &str) -> CredentialRequest {
-    let (old_key, new_key) = (Key::new(SUITE), Key::new(SUITE));
-    let (old, new) = (root.issue(old, &old_key, |_| {}), root.issue(new, &new_key, |_| {}));
+    let old_key = Key::new(SUITE);
+    let new_key = Key::new(SUITE);
+    let old = root.issue(old, &old_key, |_| {});
+    let new = root.issue(new, &new_key, |_| {});
     let mut request = request(&[&new], &new_key);
     request.subject = CredentialSubject::Member(LeafIndex(1));
     request.replaces = Some(crate::credential(&[&old]));
@@ -52,7 +58,7 @@ fn an_update_may_not_change_the_identity() {
     validate(&validator(&root), &update(&root, ALICE, ALICE)).unwrap();
     let result = validate(&validator(&root), &update(&root, ALICE, BOB));
     assert_eq!(result, Err(X509Error::IdentityChanged));
-    // Nor may somebody who rejoins by an external commit.
+    // Nor may an external commit that rejoins.
     let mut request = update(&root, ALICE, BOB);
     request.subject = CredentialSubject::ExternalJoiner;
     assert_eq!(validate(&validator(&root), &request), Err(X509Error::IdentityChanged));
@@ -69,8 +75,8 @@ fn a_predecessor_that_cannot_be_read_has_no_successor() {
     }
 }
 
-/// An application that moves its users from basic credentials to certificates, and lets Alice
-/// marry.
+/// An application that moves its users from basic credentials to certificates and lets Alice change her
+/// name.
 struct Moving;
 
 impl IdentityPolicy for Moving {
@@ -107,8 +113,8 @@ fn the_application_decides_who_is_a_successor() {
     assert_eq!(validate(&moving, &request), Err(X509Error::IdentityChanged));
 }
 
-/// The identity of an application with two companies: the first root's CAs speak for `a.org`, the
-/// second's for everybody else, and nobody for both.
+/// The policy of an application with two companies: the first root's CAs speak for `a.org`, and the second's
+/// for everybody else.
 fn by_company(certified: &Certified) -> Option<Vec<u8>> {
     let [address] = certified.presented.email_addresses.as_slice() else { return None };
     let is_of_a = address.ends_with("@a.org");
@@ -116,8 +122,10 @@ fn by_company(certified: &Certified) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn the_policy_says_which_root_may_speak_for_whom() {
-    let (a, b, key) = (Ca::root("a"), Ca::root("b"), Key::new(SUITE));
+fn the_policy_decides_which_root_may_speak_for_whom() {
+    let a = Ca::root("a");
+    let b = Ca::root("b");
+    let key = Key::new(SUITE);
     let validator = X509Validator::new(&[&a.der, &b.der], by_company).unwrap();
     for (ca, address, accepted) in [
         (&a, "alice@a.org", true),
@@ -138,13 +146,16 @@ fn by_issuer(certified: &Certified) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn another_cas_certificate_is_no_successor_if_the_policy_says_so() {
-    let (root, other) = (Ca::root("root"), Ca::root("other"));
-    let (first, second) = (root.ca("first", |_| {}), root.ca("second", |_| {}));
+fn a_policy_can_refuse_another_cas_certificate_as_successor() {
+    let root = Ca::root("root");
+    let other = Ca::root("other");
+    let first = root.ca("first", |_| {});
+    let second = root.ca("second", |_| {});
     let roots = [&root.der, &other.der];
     let validator = X509Validator::new(&roots, by_issuer).unwrap();
     let renewal = |old: &Ca, new: &Ca| {
-        let (old_key, new_key) = (Key::new(SUITE), Key::new(SUITE));
+        let old_key = Key::new(SUITE);
+        let new_key = Key::new(SUITE);
         let new_leaf = new.issue(ALICE, &new_key, |_| {});
         let mut request = request(&[&new_leaf, &new.der], &new_key);
         request.subject = CredentialSubject::Member(LeafIndex(1));
@@ -155,13 +166,15 @@ fn another_cas_certificate_is_no_successor_if_the_policy_says_so() {
     assert_eq!(renewal(&first, &first), Ok(()));
     assert_eq!(renewal(&first, &second), Err(X509Error::IdentityChanged));
     assert_eq!(renewal(&root, &other), Err(X509Error::IdentityChanged));
-    // Nobody vouches any more for whoever was certified by a root that is gone.
+
+    // Nobody vouches for a certificate of a root that is no longer trusted.
     assert_eq!(renewal(&Ca::root("gone"), &first), Err(X509Error::IdentityChanged));
 }
 
 #[test]
 fn the_policy_is_shown_the_verified_path() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let unrelated = Ca::root("unrelated");
     let upper = root.ca("upper", |p| p.subject_alt_names = vec![dns("upper.example.org")]);
     let lower = upper.ca("lower", |_| {});
@@ -184,7 +197,8 @@ fn the_policy_is_shown_the_verified_path() {
 
 #[test]
 fn all_kinds_of_alternative_names_are_presented() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let principal = vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
     let member = root.issue(ALICE, &key, |p| {
         p.subject_alt_names.extend([
@@ -197,23 +211,27 @@ fn all_kinds_of_alternative_names_are_presented() {
     let names = names.certified.presented;
     assert_eq!(names.ip_addresses, [[10, 1, 2, 3]]);
     assert_eq!(names.user_principal_names, ["alice@CORP"]);
+
     let [(kind, value)] = names.other_names.as_slice() else { panic!() };
     assert_eq!(kind.to_string(), "1.2.3.4");
     assert_eq!(value, b"\x0c\x09something");
 }
 
 #[test]
-fn of_several_paths_the_one_counts_that_the_policy_takes() {
-    let (a, b) = (Ca::root("a"), Ca::root("b"));
+fn a_path_that_the_policy_accepts_is_chosen() {
+    let a = Ca::root("a");
+    let b = Ca::root("b");
     let upper = b.ca("upper", |_| {});
     let ca = a.ca("ca", |_| {});
     let by_upper = ca_params("ca").signed_by(ca.issuer.key(), &upper.issuer).unwrap();
-    // The path to the first root is the shorter one, but the second is to vouch for all.
+    // The path to the first root is shorter, but only the second may vouch for members.
     let by_b = |certified: &Certified| by_mail(certified).filter(|_| certified.root == Some(1));
     let validator = X509Validator::new(&[&a.der, &b.der], by_b).unwrap();
 
-    let (old_key, key) = (Key::new(SUITE), Key::new(SUITE));
-    let (old, new) = (ca.issue(ALICE, &old_key, |_| {}), ca.issue(ALICE, &key, |_| {}));
+    let old_key = Key::new(SUITE);
+    let key = Key::new(SUITE);
+    let old = ca.issue(ALICE, &old_key, |_| {});
+    let new = ca.issue(ALICE, &key, |_| {});
     let above: [&[u8]; 3] = [&ca.der, by_upper.der(), &upper.der];
     let chain = |leaf| -> Vec<&[u8]> { [leaf].into_iter().chain(above).collect() };
     let mut request = request(&chain(&new), &key);

@@ -10,23 +10,26 @@ use rcgen::{
 
 const ALICE: &str = "alice@example.org";
 
-/// The result for a member below a CA below a root, both certificates changed.
+/// Validates a member below a CA below a root, with both certificates changed.
 fn result(
     of_ca: impl FnOnce(&mut CertificateParams),
     of_member: impl FnOnce(&mut CertificateParams),
 ) -> Result<(), X509Error> {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let ca = root.ca("ca", of_ca);
     let member = ca.issue(ALICE, &key, of_member);
     validate(&validator(&root), &request(&[&member, &ca.der], &key)).map(drop)
 }
 
 #[test]
-fn an_intermediate_may_be_given_or_known_but_not_missing() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn an_intermediate_may_be_sent_or_known_but_not_missing() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let ca = root.ca("ca", |_| {});
     let member = ca.issue(ALICE, &key, |_| {});
-    let (short, long) = (request(&[&member], &key), request(&[&member, &ca.der], &key));
+    let short = request(&[&member], &key);
+    let long = request(&[&member, &ca.der], &key);
     let unaware = validator(&root);
     validate(&unaware, &long).unwrap();
     assert_eq!(validate(&unaware, &short), Err(X509Error::UnknownIssuer));
@@ -36,8 +39,10 @@ fn an_intermediate_may_be_given_or_known_but_not_missing() {
 }
 
 #[test]
-fn a_known_intermediate_is_not_trusted_by_itself() {
-    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+fn a_known_intermediate_is_not_trusted_in_itself() {
+    let root = Ca::root("root");
+    let other = Ca::root("other");
+    let key = Key::new(SUITE);
     let ca = other.ca("ca", |_| {});
     let member = ca.issue(ALICE, &key, |_| {});
     let aware = validator(&root).with_intermediates(&[&ca.der, &other.der]).unwrap();
@@ -46,7 +51,9 @@ fn a_known_intermediate_is_not_trusted_by_itself() {
 
 #[test]
 fn a_chain_to_an_unknown_root_is_refused() {
-    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let other = Ca::root("other");
+    let key = Key::new(SUITE);
     let member = other.issue(ALICE, &key, |_| {});
     for chain in [vec![member.as_slice()], vec![&member, &other.der]] {
         let result = validate(&validator(&root), &request(&chain, &key));
@@ -56,7 +63,9 @@ fn a_chain_to_an_unknown_root_is_refused() {
 
 #[test]
 fn a_root_of_the_right_name_but_another_key_is_not_the_issuer() {
-    let (root, other, key) = (Ca::root("root"), Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let other = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = other.issue(ALICE, &key, |_| {});
     let result = validate(&validator(&root), &request(&[&member, &other.der], &key));
     assert_eq!(result, Err(X509Error::InvalidSignature));
@@ -64,7 +73,8 @@ fn a_root_of_the_right_name_but_another_key_is_not_the_issuer() {
 
 #[test]
 fn no_certificate_with_a_flipped_bit_is_accepted() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let validator = validator(&root);
     validate(&validator, &request(&[&member], &key)).unwrap();
@@ -73,6 +83,7 @@ fn no_certificate_with_a_flipped_bit_is_accepted() {
         flipped[i] ^= 1 << (i % 8);
         assert!(validate(&validator, &request(&[&flipped], &key)).is_err(), "byte {i}");
     }
+
     let mut flipped = member.clone();
     *flipped.last_mut().unwrap() ^= 1;
     let result = validate(&validator, &request(&[&flipped], &key));
@@ -81,7 +92,8 @@ fn no_certificate_with_a_flipped_bit_is_accepted() {
 
 #[test]
 fn a_self_signed_end_entity_is_refused_even_if_it_is_a_root() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let own = CertificateParams::default().self_signed(&key).unwrap().der().to_vec();
     let with_own = X509Validator::new(&[&root.der, &own], by_mail).unwrap();
     for validator in [validator(&root), with_own] {
@@ -98,7 +110,7 @@ fn an_issuer_without_the_ca_flag_is_refused() {
 }
 
 #[test]
-fn a_ca_is_no_member() {
+fn a_ca_is_refused_as_a_member() {
     let ca = |p: &mut CertificateParams| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     assert_eq!(result(|_| {}, ca), Err(X509Error::EndEntityIsCa));
 }
@@ -111,8 +123,9 @@ fn an_issuer_that_may_not_sign_certificates_is_refused() {
 }
 
 #[test]
-fn an_issuer_that_may_not_sign_certificates_does_not_hide_one_that_may() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn an_issuer_that_may_not_sign_does_not_hide_one_that_may() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let ca = root.ca("ca", |_| {});
     let mut unfit = ca_params("ca");
     unfit.key_usages = vec![KeyUsagePurpose::CrlSign];
@@ -126,7 +139,8 @@ fn an_issuer_that_may_not_sign_certificates_does_not_hide_one_that_may() {
 
 #[test]
 fn more_cas_than_an_issuer_allows_are_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let limited =
         |n| move |p: &mut CertificateParams| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(n));
     for (allowed, want) in [(0, Err(X509Error::PathLength)), (1, Ok(()))] {
@@ -139,8 +153,9 @@ fn more_cas_than_an_issuer_allows_are_refused() {
 }
 
 #[test]
-fn a_longer_path_than_is_followed_is_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn a_path_over_the_librarys_length_is_refused() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     for (cas, want) in [(6, Ok(())), (7, Err(X509Error::PathTooComplex))] {
         let mut chain = vec![root.ca("ca 0", |_| {})];
         for i in 1..cas {
@@ -162,7 +177,7 @@ fn only(subtree: GeneralSubtree) -> impl FnOnce(&mut CertificateParams) {
 }
 
 #[test]
-fn a_name_outside_of_an_issuers_constraints_is_refused() {
+fn a_name_outside_an_issuers_constraints_is_refused() {
     let org = || only(GeneralSubtree::DnsName("example.org".into()));
     let named =
         |name: &'static str| move |p: &mut CertificateParams| p.subject_alt_names.push(dns(name));
@@ -178,7 +193,7 @@ fn a_name_outside_of_an_issuers_constraints_is_refused() {
 }
 
 #[test]
-fn a_constraint_that_is_not_evaluated_refuses_what_it_may_concern() {
+fn a_constraint_that_is_not_evaluated_refuses_names_of_its_kind() {
     let org = only(GeneralSubtree::Rfc822Name("example.org".into()));
     assert_eq!(result(org, |_| {}), Err(X509Error::NameConstraint));
 }
@@ -197,19 +212,23 @@ fn a_certificate_for_other_purposes_is_refused() {
     let im_uri = || P::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 40]);
     assert_eq!(result(|_| {}, with(vec![P::ServerAuth])), Err(X509Error::KeyPurpose));
     assert_eq!(result(with(vec![P::ServerAuth]), |_| {}), Err(X509Error::KeyPurpose));
+
     result(with(vec![P::Any]), with(vec![P::ServerAuth, im_uri()])).unwrap();
-    // And by the application's setting.
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    // And with the application's setting.
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, with(vec![P::ClientAuth]));
     let request = request(&[&member], &key);
     assert_eq!(validate(&validator(&root), &request), Err(X509Error::KeyPurpose));
+
     let settings = Settings { key_purposes: vec![EKU_CLIENT_AUTH], ..Settings::default() };
     validate(&validator(&root).with_settings(settings), &request).unwrap();
 }
 
 #[test]
-fn a_certificate_without_a_purpose_is_refused_by_the_setting() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn a_certificate_without_a_purpose_is_refused_if_the_setting_asks() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let settings = Settings { require_key_purpose: true, ..Settings::default() };
     let strict = validator(&root).with_settings(settings);
     let purpose = ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 5, 5, 7, 3, 40]);
@@ -222,7 +241,7 @@ fn a_certificate_without_a_purpose_is_refused_by_the_setting() {
 }
 
 #[test]
-fn a_critical_extension_that_is_not_understood_is_refused() {
+fn an_unknown_critical_extension_is_refused() {
     let unknown = |critical| {
         move |p: &mut CertificateParams| {
             let mut extension =
@@ -239,14 +258,16 @@ fn a_critical_extension_that_is_not_understood_is_refused() {
 
 #[test]
 fn superfluous_certificates_do_no_harm() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
-    let (ca, other) = (root.ca("ca", |_| {}), root.ca("other", |_| {}));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
+    let ca = root.ca("ca", |_| {});
+    let other = root.ca("other", |_| {});
     let member = ca.issue(ALICE, &key, |p| p.subject_alt_names = vec![mail(ALICE)]);
     let chain = request(&[&member, &other.der, &root.der, &ca.der], &key);
     validate(&validator(&root), &chain).unwrap();
 }
 
-/// The same CA, its name spelt in another way.
+/// The same CA with another spelling of its name.
 fn spelt(ca: &Ca, name: impl Into<DnValue>) -> Ca {
     let mut params = ca_params("");
     params.distinguished_name = DistinguishedName::new();
@@ -256,7 +277,8 @@ fn spelt(ca: &Ca, name: impl Into<DnValue>) -> Ca {
 
 #[test]
 fn issuers_names_compare_without_case_string_type_and_runs_of_spaces() {
-    let (root, key) = (Ca::root("The Root"), Key::new(SUITE));
+    let root = Ca::root("The Root");
+    let key = Key::new(SUITE);
     let ca = root.ca("The CA", |_| {});
     let printable = DnValue::PrintableString(PrintableString::try_from("The CA").unwrap());
     let upper_case = spelt(&ca, "THE  ca ");
@@ -280,7 +302,9 @@ fn issuers_names_compare_without_case_string_type_and_runs_of_spaces() {
 
 #[test]
 fn a_name_that_compares_equal_does_not_replace_the_signature() {
-    let (root, other, key) = (Ca::root("root"), Ca::root("ROOT"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let other = Ca::root("ROOT");
+    let key = Key::new(SUITE);
     let member = other.issue(ALICE, &key, |_| {});
     let result = validate(&validator(&root), &request(&[&member, &other.der], &key));
     assert_eq!(result, Err(X509Error::InvalidSignature));
@@ -302,10 +326,13 @@ fn mail_constraints_apply_to_a_subject_without_alternative_names() {
         let address = Ia5String::try_from("alice@example.com").unwrap();
         p.distinguished_name.push(kind, DnValue::Ia5String(address));
     };
-    // Who reads such an address reads it from the subject.
+
+    // A policy that uses such an address reads it from the subject.
     let by_subject = |certified: &crate::Certified| Some(certified.presented.subject.clone());
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let validator = X509Validator::new(&[&root.der], by_subject).unwrap();
+
     for (constrained, want) in [(true, Err(X509Error::NameConstraint)), (false, Ok(()))] {
         let upper = root.ca("upper", |p| {
             if constrained {
@@ -317,10 +344,12 @@ fn mail_constraints_apply_to_a_subject_without_alternative_names() {
         let request = request(&[&member, &lower.der, &upper.der], &key);
         assert_eq!(validate(&validator, &request).map(drop), want);
     }
-    // A constraint of the issuer itself is no different, nor is a root's.
+
+    // The same holds for a constraint of the issuer itself, and for a root's.
     let ca = root.ca("ca", excluded);
     let request_below = request(&[&ca.issue(ALICE, &key, in_subject), &ca.der], &key);
     assert_eq!(validate(&validator, &request_below), Err(X509Error::NameConstraint));
+
     let mut params = ca_params("root");
     excluded(&mut params);
     let der = params.self_signed(root.issuer.key()).unwrap().der().to_vec();
@@ -331,7 +360,7 @@ fn mail_constraints_apply_to_a_subject_without_alternative_names() {
 }
 
 #[test]
-fn an_extension_that_is_there_twice_is_refused() {
+fn a_duplicate_extension_is_refused() {
     let twice = |p: &mut CertificateParams| {
         for content in [vec![5, 0], vec![4, 0]] {
             let id = [1, 3, 6, 1, 4, 1, 7];
@@ -340,6 +369,7 @@ fn an_extension_that_is_there_twice_is_refused() {
     };
     assert_eq!(result(|_| {}, twice), Err(X509Error::DuplicateExtension { index: 0 }));
     assert_eq!(result(twice, |_| {}), Err(X509Error::DuplicateExtension { index: 1 }));
+
     let known_twice = |p: &mut CertificateParams| {
         let usage = CustomExtension::from_oid_content(&[2, 5, 29, 15], vec![3, 2, 7, 0x80]);
         p.custom_extensions.push(usage);
@@ -349,7 +379,9 @@ fn an_extension_that_is_there_twice_is_refused() {
 
 #[test]
 fn a_member_cannot_certify_others() {
-    let (root, own, key) = (Ca::root("root"), Key::new(SUITE), Key::new(SUITE));
+    let root = Ca::root("root");
+    let own = Key::new(SUITE);
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &own, |_| {});
     let as_ca = Ca { issuer: Issuer::new(ca_params("a member"), own), der: member.clone() };
     let victim = as_ca.issue("bob@example.org", &key, |_| {});
@@ -360,7 +392,8 @@ fn a_member_cannot_certify_others() {
 
 #[test]
 fn a_root_of_the_right_key_but_another_name_is_not_the_issuer() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let renamed = ca_params("renamed").self_signed(root.issuer.key()).unwrap().der().to_vec();
     let request = request(&[&root.issue(ALICE, &key, |_| {})], &key);
     let validator = X509Validator::new(&[&renamed], by_mail).unwrap();
@@ -370,8 +403,9 @@ fn a_root_of_the_right_key_but_another_name_is_not_the_issuer() {
 }
 
 #[test]
-fn cas_that_all_certify_each_other_are_no_obstacle() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn a_path_is_found_among_cas_that_all_certify_each_other() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let name = |i: usize| format!("ca {i}");
     let cas: Vec<_> = (0..6).map(|i| Ca::root(&name(i))).collect();
     let certify = |by: &Ca, i: usize| {
@@ -379,15 +413,19 @@ fn cas_that_all_certify_each_other_are_no_obstacle() {
         certified.unwrap().der().to_vec()
     };
     let mut known = Vec::new();
+
     for (i, by) in cas.iter().enumerate() {
         known.extend((0..6).filter(|j| *j != i).map(|j| certify(by, j)));
     }
+
     let member = cas[5].issue(ALICE, &key, |_| {});
     let request = request(&[&member], &key);
     let unrooted = validator(&root).with_intermediates(&known).unwrap();
     assert_eq!(validate(&unrooted, &request), Err(X509Error::UnknownIssuer));
+
     known.push(certify(&root, 0));
     let rooted = validator(&root).with_intermediates(&known).unwrap();
-    // The shortest path: by way of the one CA that the root certifies.
+
+    // The shortest path leads over the only CA that the root certifies.
     assert_eq!(validate(&rooted, &request).unwrap().certified.issuers.len(), 3);
 }

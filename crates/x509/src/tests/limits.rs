@@ -1,9 +1,10 @@
-//! What is refused before anything is verified, and what a validator is not built from.
+//! Credentials that are refused before anything is verified, and inputs that a validator refuses.
 
 use super::ca::{Ca, Key, SUITE, by_mail, dns, request, validate, validator};
 use crate::{RevocationPolicy, Settings, SetupError, X509Error, X509Validator, credential};
+use conclave_mls::credential::CredentialType;
 use conclave_mls::wire::{Decode, Encode};
-use conclave_mls::{Credential, CredentialType, Verdict};
+use conclave_mls::{Credential, Verdict};
 use rcgen::SanType;
 use rcgen::string::Ia5String;
 
@@ -21,7 +22,8 @@ fn a_credential_survives_the_wire() {
 
 #[test]
 fn a_basic_credential_is_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let mut request = request(&[], &key);
     request.credential = Credential::basic(b"alice");
     assert_eq!(validate(&validator(&root), &request), Err(X509Error::NotX509));
@@ -29,13 +31,15 @@ fn a_basic_credential_is_refused() {
 
 #[test]
 fn an_empty_chain_is_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     assert_eq!(validate(&validator(&root), &request(&[], &key)), Err(X509Error::EmptyChain));
 }
 
 #[test]
 fn a_chain_longer_than_the_limit_is_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let settings = Settings { max_chain: 3, ..Settings::default() };
     let validator = validator(&root).with_settings(settings);
@@ -50,7 +54,8 @@ fn a_chain_longer_than_the_limit_is_refused() {
 
 #[test]
 fn a_certificate_larger_than_the_limit_is_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let len = member.len();
     let limited = |max_certificate_len| {
@@ -64,10 +69,11 @@ fn a_certificate_larger_than_the_limit_is_refused() {
 
 #[test]
 fn more_identifiers_than_the_limit_are_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let named = |n: usize| {
         let names = (0..n).map(|i| dns(&format!("{i}.example.org")));
-        // The mail address and the common name count too.
+        // The mail address and the common name count, too.
         let member = root.issue(ALICE, &key, |p| p.subject_alt_names.extend(names));
         validate(&validator(&root), &request(&[&member], &key))
     };
@@ -77,23 +83,27 @@ fn more_identifiers_than_the_limit_are_refused() {
 
 #[test]
 fn malformed_certificates_are_refused_wherever_they_are() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let validator = validator(&root);
     for len in 0..member.len() {
         let result = validate(&validator, &request(&[&member[..len]], &key));
         assert_eq!(result, Err(X509Error::Malformed { index: 0 }));
     }
+
     let longer = [member.as_slice(), &[0]].concat();
     let result = validate(&validator, &request(&[&longer], &key));
     assert_eq!(result, Err(X509Error::Malformed { index: 0 }));
+
     let result = validate(&validator, &request(&[&member, &root.der, b"no certificate"], &key));
     assert_eq!(result, Err(X509Error::Malformed { index: 2 }));
 }
 
 #[test]
 fn a_name_with_control_characters_is_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let deceptive = || Ia5String::try_from("alice@example.org\0.example.com").unwrap();
     for name in [SanType::Rfc822Name, SanType::DnsName, SanType::URI].map(|f| f(deceptive())) {
         let member = root.issue(ALICE, &key, |p| p.subject_alt_names = vec![name]);
@@ -103,10 +113,11 @@ fn a_name_with_control_characters_is_refused() {
 }
 
 #[test]
-fn a_verdict_says_why() {
+fn a_refusal_states_its_reason() {
     let provider = conclave_provider_rustcrypto::RustCrypto::new();
     let suite = conclave_mls::crypto::Suite::new(&provider, SUITE).unwrap();
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let requests = [request(&[&member], &key), request(&[], &key)];
     let verdicts = validator(&root).judge_all(&suite, super::ca::NOW, &requests);
@@ -114,7 +125,7 @@ fn a_verdict_says_why() {
 }
 
 #[test]
-fn a_validator_is_not_made_of_nonsense() {
+fn a_validator_refuses_malformed_inputs() {
     let root = Ca::root("root");
     let none: [&[u8]; 0] = [];
     assert_eq!(X509Validator::new(&none, by_mail).unwrap_err(), SetupError::NoRoots);

@@ -1,4 +1,4 @@
-//! Files of other tools; see `testdata/make.sh`.
+//! Files written by other tools; see `testdata/make.sh`.
 
 use super::der::{oid, seq, tlv};
 use crate::{
@@ -24,7 +24,7 @@ const KEYS: [(u16, &[u8], &[u8]); 5] =
     keys![(1, "ed25519"), (2, "p256"), (4, "ed448"), (5, "p521"), (7, "p384")];
 
 #[test]
-fn private_keys_of_openssl_sign_as_their_public_halves() {
+fn openssls_private_keys_match_their_public_keys() {
     let provider = RustCrypto::new();
     for (suite, pem, public) in KEYS {
         let suite = Suite::new(&provider, CipherSuite(suite)).unwrap();
@@ -52,7 +52,7 @@ fn a_private_key_of_another_suite_is_refused() {
 }
 
 #[test]
-fn a_private_key_that_is_cut_short_or_altered_does_not_panic() {
+fn truncated_and_altered_private_keys_do_not_panic() {
     let provider = RustCrypto::new();
     for (suite, pem, _) in KEYS {
         let suite = Suite::new(&provider, CipherSuite(suite)).unwrap();
@@ -74,7 +74,8 @@ fn ml_dsa_keys_are_loaded_from_their_seeds() {
     let suite = Suite::new(&provider, suite).unwrap();
     let algorithm = seq(&[&oid(&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 18])]);
     let pkcs8 = |private: &[u8]| seq(&[&[2, 1, 0], &algorithm, &tlv(4, private)]);
-    let (seed, expanded) = ([7; 32], [9; 4032]);
+    let seed = [7; 32];
+    let expanded = [9; 4032];
 
     // RFC 9881 section 6: the seed, the expanded key, or both.
     let alone = key_pair_from_pkcs8(&suite, &pkcs8(&tlv(0x80, &seed))).unwrap();

@@ -1,13 +1,14 @@
-//! Chains that another implementation made, see `testdata/make.sh`.
+//! Chains made by another implementation; see `testdata/make.sh`.
 
 use super::ca::by_mail;
 use crate::{X509Error, X509Validator, credential};
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::Suite;
-use conclave_mls::{CipherSuite, CredentialRequest, CredentialSubject};
+use conclave_mls::{CipherSuite, UnixTime};
 use conclave_provider_rustcrypto::RustCrypto;
 
-/// In 2033: the chains are valid from 2026 on, for a hundred years.
-const NOW: u64 = 2_000_000_000;
+/// A time in 2033. The chains are valid for a hundred years from 2026 on.
+const NOW: UnixTime = UnixTime::from_secs(2_000_000_000).unwrap();
 
 type Chain = [&'static [u8]; 3];
 
@@ -35,8 +36,9 @@ const MORE: [Chain; 2] = [chain!("rsa"), chain!("p521-sha256")];
 fn validate(suite: u16, [member, ca, root]: [&[u8]; 3]) -> Result<(), X509Error> {
     let provider = RustCrypto::new();
     let suite = Suite::new(&provider, CipherSuite(suite)).unwrap();
-    // The key is taken out of the certificate by its place, not by the parser under test: the
-    // names and extensions that follow have no such run of bytes.
+
+    // The key is found by its place in the certificate, not with the parser under test. No other part of the
+    // certificate has such a run of bytes.
     let len = match suite.cipher_suite().0 {
         1 => 32,
         2 => 65,
@@ -68,7 +70,7 @@ fn chains_of_openssl_are_valid_in_each_scheme() {
 }
 
 #[test]
-fn a_chain_to_another_root_of_the_same_name_is_not() {
+fn a_chain_to_another_root_of_the_same_name_is_refused() {
     let [member, ca, _] = ED25519;
     let (_, [_, _, root]) = CHAINS[1];
     assert_eq!(validate(1, [member, ca, root]), Err(X509Error::UnsupportedSignatureAlgorithm));
@@ -76,7 +78,7 @@ fn a_chain_to_another_root_of_the_same_name_is_not() {
 
 #[cfg(feature = "aws-lc-rs")]
 #[test]
-fn chains_with_rsa_and_with_other_hashes_are_valid_by_the_feature() {
+fn the_feature_adds_rsa_and_other_hashes() {
     for chain in MORE {
         assert_eq!(validate(1, chain), Ok(()));
     }
@@ -84,7 +86,7 @@ fn chains_with_rsa_and_with_other_hashes_are_valid_by_the_feature() {
 
 #[cfg(feature = "aws-lc-rs")]
 #[test]
-fn an_rsa_key_that_is_too_short_is_named() {
+fn a_short_rsa_key_is_refused_with_its_length() {
     let root: &[u8] = include_bytes!("../../testdata/rsa1024-root.der");
     let member: &[u8] = include_bytes!("../../testdata/rsa1024-member.der");
     let result = validate(1, [member, root, root]);

@@ -3,22 +3,26 @@
 use super::ca::{Ca, Key, NOW, SUITE, ca_params, request, validate, validate_at, validator};
 use super::der::{common_name, seq, tlv};
 use crate::{RevocationPolicy, Settings, X509Error};
+use conclave_mls::UnixTime;
+use conclave_mls::Verdict;
+use conclave_mls::credential::CredentialSubject;
 use conclave_mls::crypto::Suite;
-use conclave_mls::{CredentialSubject, LeafIndex, Verdict};
+use conclave_mls::group::LeafIndex;
 use rcgen::{
     CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     CrlIssuingDistributionPoint, CrlScope, Issuer, KeyIdMethod, KeyUsagePurpose, RevokedCertParams,
     date_time_ymd,
 };
+use std::time::Duration;
 
 const ALICE: &str = "alice@example.org";
 
-/// A list by a CA of these serial numbers; the next is due at [`NOW`].
+/// A CA's list of these serial numbers. The next list is due at [`NOW`].
 fn list(ca: &Ca, serials: &[u64]) -> Vec<u8> {
     list_until(ca, serials, 1)
 }
 
-/// The same with the first of a month of 2026 for when the next is due.
+/// The same. The next list is due on the first of a month of 2026.
 pub(super) fn list_until(ca: &Ca, serials: &[u64], month: u8) -> Vec<u8> {
     list_with(ca, serials, |p| p.next_update = date_time_ymd(2026, month, 1))
 }
@@ -47,11 +51,12 @@ fn list_with(
     params.signed_by(&ca.issuer).unwrap().der().to_vec()
 }
 
-const BEFORE: u64 = NOW - 1;
+const BEFORE: UnixTime = NOW.saturating_sub(Duration::from_secs(1));
 
 #[test]
 fn a_revoked_certificate_is_refused() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let ca = root.ca("ca", |p| p.serial_number = Some(70_001.into()));
     let member = ca.issue(ALICE, &key, |p| p.serial_number = Some(70_002.into()));
     let request = request(&[&member, &ca.der], &key);
@@ -61,13 +66,14 @@ fn a_revoked_certificate_is_refused() {
         (70_000, 70_000, Ok(())),
         (70_000, 70_002, Err(X509Error::Revoked)),
         (70_001, 70_000, Err(X509Error::Revoked)),
-        // The same number of another issuer is another certificate.
+        // The same number from another issuer is another certificate.
         (70_002, 70_001, Ok(())),
     ] {
         let lists = [list(&root, &[of_root]), list(&ca, &[of_ca])];
         validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
         assert_eq!(validate_at(&validator, BEFORE, &request).map(drop), want);
     }
+
     let end_entity = RevocationPolicy { whole_chain: false, ..RevocationPolicy::default() };
     let lists = [list(&root, &[70_001]), list(&ca, &[])];
     validator.set_revocation_lists(&lists, end_entity).unwrap();
@@ -75,8 +81,9 @@ fn a_revoked_certificate_is_refused() {
 }
 
 #[test]
-fn a_member_that_was_revoked_has_no_grace() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn a_revoked_member_has_no_grace_period() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |p| {
         p.serial_number = Some(70_002.into());
         p.not_after = date_time_ymd(2025, 12, 20);
@@ -85,14 +92,16 @@ fn a_member_that_was_revoked_has_no_grace() {
     request.subject = CredentialSubject::Member(LeafIndex(1));
     let mut validator = validator(&root);
     validate_at(&validator, BEFORE, &request).unwrap();
+
     let lists = [list(&root, &[70_002])];
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
     assert_eq!(validate_at(&validator, BEFORE, &request), Err(X509Error::Revoked));
 }
 
 #[test]
-fn lists_are_judged_by_now_even_for_a_member_that_has_expired() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn lists_are_judged_by_now_even_for_an_expired_member() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |p| p.not_after = date_time_ymd(2025, 12, 20));
     let mut request = request(&[&member], &key);
     request.subject = CredentialSubject::Member(LeafIndex(1));
@@ -100,9 +109,11 @@ fn lists_are_judged_by_now_even_for_a_member_that_has_expired() {
     let lists = [list(&root, &[])];
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
     validate_at(&validator, BEFORE, &request).unwrap();
-    // From here on the list, which counted when the certificate was valid, might have a successor.
+
+    // From now on the list, which was current when the certificate was valid, may have a successor.
     let expired = Err(X509Error::RevocationListExpired { next_update: NOW });
     assert_eq!(validate_at(&validator, NOW, &request), expired);
+
     // A fresh list of another CA makes no difference.
     let other = Ca::root("other");
     let fresh = [list(&root, &[]), list_until(&other, &[], 2)];
@@ -115,14 +126,17 @@ fn lists_are_judged_by_now_even_for_a_member_that_has_expired() {
         validator.set_revocation_lists(&lists, lenient).unwrap();
         validate_at(&validator, NOW, &request).unwrap();
     }
+
     let until = list_until(&root, &[], 2);
     validator.set_revocation_lists(&[until], RevocationPolicy::default()).unwrap();
     validate_at(&validator, NOW, &request).unwrap();
 }
 
 #[test]
-fn a_certificate_without_a_list_is_refused_unless_the_policy_accepts() {
-    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+fn a_certificate_without_a_list_is_refused_unless_the_policy_allows() {
+    let root = Ca::root("root");
+    let other = Ca::root("other");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let request = request(&[&member], &key);
     let mut validator = validator(&root);
@@ -135,14 +149,16 @@ fn a_certificate_without_a_list_is_refused_unless_the_policy_accepts() {
 }
 
 #[test]
-fn a_list_whose_successor_was_due_is_refused_unless_the_policy_accepts() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn an_expired_list_is_refused_unless_the_policy_allows() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let request = request(&[&member], &key);
     let mut validator = validator(&root);
     let lists = [list(&root, &[])];
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
     validate_at(&validator, BEFORE, &request).unwrap();
+
     let expired = Err(X509Error::RevocationListExpired { next_update: NOW });
     assert_eq!(validate(&validator, &request), expired);
     let lenient = RevocationPolicy { accept_expired_lists: true, ..RevocationPolicy::default() };
@@ -152,12 +168,15 @@ fn a_list_whose_successor_was_due_is_refused_unless_the_policy_accepts() {
 
 #[test]
 fn a_list_that_its_issuer_did_not_or_may_not_sign_is_refused() {
-    let (root, impostor, key) = (Ca::root("root"), Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let impostor = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, |_| {});
     let mut of_root = validator(&root);
     of_root.set_revocation_lists(&[list(&impostor, &[])], RevocationPolicy::default()).unwrap();
     let result = validate_at(&of_root, BEFORE, &request(&[&member], &key));
     assert_eq!(result, Err(X509Error::RevocationListInvalid));
+
     // A CA whose key is for certificates only.
     let unfit = root.ca("ca", |p| p.key_usages = vec![KeyUsagePurpose::KeyCertSign]);
     let member = unfit.issue(ALICE, &key, |_| {});
@@ -174,19 +193,22 @@ fn numbered(p: &mut CertificateParams) {
     p.serial_number = Some(SERIAL.into());
 }
 
-/// Accepts certificates of which no list tells.
+/// Accepts certificates that no list covers.
 fn lenient() -> RevocationPolicy {
     RevocationPolicy { accept_unknown: true, ..RevocationPolicy::default() }
 }
 
 #[test]
 fn no_unsigned_certificate_gets_a_member_past_an_expired_list() {
-    let (root, liar, key) = (Ca::root("root"), Ca::root("nobody"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let liar = Ca::root("nobody");
+    let key = Key::new(SUITE);
     let ca = root.ca("ca", |_| {});
     let decoy = liar.ca("ca", |p| p.not_after = date_time_ymd(2025, 12, 20));
     let member = ca.issue(ALICE, &key, numbered);
     let mut validator = validator(&root);
     let lists = [list_until(&root, &[], 2), list(&ca, &[SERIAL])];
+
     for policy in [RevocationPolicy::default(), lenient()] {
         validator.set_revocation_lists(&lists, policy).unwrap();
         for above in [&[&ca.der][..], &[&decoy.der, &ca.der], &[&ca.der, &decoy.der]] {
@@ -200,8 +222,9 @@ fn no_unsigned_certificate_gets_a_member_past_an_expired_list() {
 }
 
 #[test]
-fn an_expired_list_that_does_not_name_a_certificate_settles_nothing() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn an_expired_list_does_not_clear_a_certificate() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, numbered);
     let request = request(&[&member], &key);
     let mut validator = validator(&root);
@@ -215,8 +238,9 @@ fn an_expired_list_that_does_not_name_a_certificate_settles_nothing() {
 }
 
 #[test]
-fn of_several_lists_the_newest_counts() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn the_newest_of_several_lists_counts() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let request = request(&[&root.issue(ALICE, &key, numbered)], &key);
     let mut validator = validator(&root);
     let of_day = |day, serials: &[u64]| {
@@ -225,11 +249,13 @@ fn of_several_lists_the_newest_counts() {
             p.next_update = date_time_ymd(2026, 2, 1);
         })
     };
+
     // A hold that was lifted, and one that was imposed.
     for (older, newer, want) in
         [(SERIAL, 70_000, Ok(())), (70_000, SERIAL, Err(X509Error::Revoked))]
     {
-        let (older, newer) = (of_day(1, &[older]), of_day(2, &[newer]));
+        let older = of_day(1, &[older]);
+        let newer = of_day(2, &[newer]);
         for lists in [[&older, &newer], [&newer, &older]] {
             validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
             assert_eq!(validate(&validator, &request).map(drop), want);
@@ -239,7 +265,8 @@ fn of_several_lists_the_newest_counts() {
 
 #[test]
 fn a_list_from_the_future_clears_nobody() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let request = request(&[&root.issue(ALICE, &key, numbered)], &key);
     let mut validator = validator(&root);
     for (serial, want) in [(70_000, X509Error::RevocationUnknown), (SERIAL, X509Error::Revoked)] {
@@ -254,7 +281,8 @@ fn a_list_from_the_future_clears_nobody() {
 
 #[test]
 fn a_ca_that_changes_its_key_has_a_list_for_each() {
-    let (root, keys) = (Ca::root("root"), [Key::new(SUITE), Key::new(SUITE)]);
+    let root = Ca::root("root");
+    let keys = [Key::new(SUITE), Key::new(SUITE)];
     let cas = [root.ca("ca", |_| {}), root.ca("ca", |_| {})];
     let mut validator = validator(&root);
     let request = |i: usize| {
@@ -267,7 +295,7 @@ fn a_ca_that_changes_its_key_has_a_list_for_each() {
     validate(&validator, &request(0)).unwrap();
     assert_eq!(validate(&validator, &request(1)), Err(X509Error::Revoked));
 
-    // Where one of the two is missing, the other one does not stand in for it.
+    // If one of the two is missing, the other does not stand in for it.
     validator.set_revocation_lists(&lists[..2], RevocationPolicy::default()).unwrap();
     validate(&validator, &request(0)).unwrap();
     let error = validate(&validator, &request(1)).unwrap_err();
@@ -279,9 +307,12 @@ fn a_ca_that_changes_its_key_has_a_list_for_each() {
 
 #[test]
 fn a_bogus_list_in_front_disables_nothing() {
-    let (root, impostor, key) = (Ca::root("root"), Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let impostor = Ca::root("root");
+    let key = Key::new(SUITE);
     let request = request(&[&root.issue(ALICE, &key, numbered)], &key);
     let mut validator = validator(&root);
+
     for (serial, want) in [(70_000, Ok(())), (SERIAL, Err(X509Error::Revoked))] {
         let lists = [list_until(&impostor, &[], 3), list_until(&root, &[serial], 2)];
         for policy in [RevocationPolicy::default(), lenient()] {
@@ -289,6 +320,7 @@ fn a_bogus_list_in_front_disables_nothing() {
             assert_eq!(validate(&validator, &request).map(drop), want);
         }
     }
+
     // Nor does it revoke anything.
     let lists = [list_until(&impostor, &[SERIAL], 3), list_until(&root, &[], 2)];
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
@@ -307,7 +339,8 @@ fn partition(ca: &Ca, serials: &[u64], uri: &str, scope: Option<CrlScope>) -> Ve
 
 #[test]
 fn a_list_of_another_partition_says_nothing() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let mut validator = validator(&root);
     let of_points = |uris: &[&str]| {
         let point =
@@ -320,9 +353,11 @@ fn a_list_of_another_partition_says_nothing() {
     };
     let a = |serials: &[u64]| partition(&root, serials, "http://a", None);
     let b = |serials: &[u64]| partition(&root, serials, "http://b", None);
-    let (in_b, in_both, in_none) =
-        (of_points(&["http://b"]), of_points(&["http://a", "http://b"]), of_points(&[]));
+    let in_b = of_points(&["http://b"]);
+    let in_both = of_points(&["http://a", "http://b"]);
+    let in_none = of_points(&[]);
     let unknown = || Err(X509Error::RevocationUnknown);
+
     for (lists, request, want) in [
         (vec![a(&[])], &in_b, unknown()),
         (vec![a(&[SERIAL])], &in_b, unknown()),
@@ -330,14 +365,14 @@ fn a_list_of_another_partition_says_nothing() {
         (vec![b(&[SERIAL]), a(&[])], &in_b, Err(X509Error::Revoked)),
         (vec![a(&[SERIAL]), b(&[])], &in_b, Ok(())),
         (vec![a(&[])], &in_both, Ok(())),
-        // A certificate that names no point is in no partition, but in the list of all.
+        // A certificate that names no point is in no partition, but in the complete list.
         (vec![a(&[]), b(&[])], &in_none, unknown()),
         (vec![a(&[]), list_until(&root, &[], 2)], &in_none, Ok(())),
         (vec![a(&[]), list_until(&root, &[SERIAL], 2)], &in_b, Err(X509Error::Revoked)),
     ] {
         validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
         assert_eq!(validate(&validator, request).map(drop), want);
-        // What no list tells is accepted only if the policy says so.
+        // A certificate that no list covers is accepted only if the policy says so.
         validator.set_revocation_lists(&lists, lenient()).unwrap();
         let want = want.or_else(|e| if e.needs_revocation_list() { Ok(()) } else { Err(e) });
         assert_eq!(validate(&validator, request).map(drop), want);
@@ -346,13 +381,15 @@ fn a_list_of_another_partition_says_nothing() {
 
 #[test]
 fn a_list_for_cas_or_for_members_covers_only_those() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let point = || vec![CrlDistributionPoint { uris: vec!["http://a".into()] }];
     let ca = root.ca("ca", |p| p.crl_distribution_points = point());
     let member = root.issue(ALICE, &key, |p| p.crl_distribution_points = point());
     let below = ca.issue(ALICE, &key, |_| {});
     let mut validator = validator(&root);
     let of_ca = list_until(&ca, &[], 2);
+
     for (scope, of_member, of_authority) in [
         (CrlScope::UserCertsOnly, Ok(()), Err(X509Error::RevocationUnknown)),
         (CrlScope::CaCertsOnly, Err(X509Error::RevocationUnknown), Ok(())),
@@ -367,8 +404,9 @@ fn a_list_for_cas_or_for_members_covers_only_those() {
 }
 
 #[test]
-fn a_revoked_member_blocks_a_join_unless_the_application_accepts() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn a_revoked_member_blocks_a_join_unless_the_setting_allows() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let member = root.issue(ALICE, &key, numbered);
     let lists = [list_until(&root, &[SERIAL], 2)];
     let mut request = request(&[&member], &key);
@@ -383,7 +421,7 @@ fn a_revoked_member_blocks_a_join_unless_the_application_accepts() {
         let want = if accept_revoked_members { Ok(true) } else { Err(X509Error::Revoked) };
         assert_eq!(result, want);
 
-        // Nobody comes in revoked, and nobody stays by an update.
+        // No revoked member can join, or stay by an update.
         request.replaces = Some(request.credential.clone());
         assert_eq!(validate(&validator, &request), Err(X509Error::Revoked));
         request.replaces = None;
@@ -395,14 +433,16 @@ fn a_revoked_member_blocks_a_join_unless_the_application_accepts() {
 }
 
 #[test]
-fn a_ca_that_may_not_sign_lists_can_condemn_but_not_clear() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn a_ca_that_may_not_sign_lists_can_revoke_but_not_clear() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let ca = root.ca("ca", |_| {});
     let mut params = ca_params("ca");
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let unfit = params.signed_by(ca.issuer.key(), &root.issuer).unwrap().der().to_vec();
     let request = request(&[&ca.issue(ALICE, &key, numbered), &unfit], &key);
     let mut validator = validator(&root);
+
     for (serial, by_default, by_leniency) in [
         (70_000, Err(X509Error::RevocationListInvalid), Ok(())),
         (SERIAL, Err(X509Error::Revoked), Err(X509Error::Revoked)),
@@ -417,7 +457,8 @@ fn a_ca_that_may_not_sign_lists_can_condemn_but_not_clear() {
 
 #[test]
 fn no_list_with_a_flipped_bit_clears_anybody() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let request = request(&[&root.issue(ALICE, &key, numbered)], &key);
     let mut validator = validator(&root);
     let list = list_until(&root, &[70_000], 2);
@@ -434,14 +475,16 @@ fn no_list_with_a_flipped_bit_clears_anybody() {
 }
 
 #[test]
-fn a_point_of_another_issuer_or_for_some_reasons_is_not_the_lists() {
-    let (root, key) = (Ca::root("root"), Key::new(SUITE));
+fn points_of_other_issuers_or_for_some_reasons_do_not_count() {
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
     let mut validator = validator(&root);
     let lists = [partition(&root, &[], "http://a", None)];
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
     let name = tlv(0xa0, &tlv(0xa0, &tlv(0x86, b"http://a")));
     let reasons = tlv(0x81, &[1, 0x60]);
     let issuer = tlv(0xa2, &tlv(0xa4, &common_name("root")));
+
     for (rest, want) in [
         (Vec::new(), Ok(())),
         (reasons, Err(X509Error::RevocationUnknown)),
@@ -458,8 +501,10 @@ fn a_point_of_another_issuer_or_for_some_reasons_is_not_the_lists() {
 }
 
 #[test]
-fn a_missing_list_hides_no_refusal() {
-    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+fn a_missing_list_does_not_put_off_a_refusal() {
+    let root = Ca::root("root");
+    let other = Ca::root("other");
+    let key = Key::new(SUITE);
     let mut validator = validator(&root);
     let lists = [list_until(&other, &[], 2)];
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
@@ -476,12 +521,12 @@ fn a_missing_list_hides_no_refusal() {
     };
     assert_eq!(result(for_servers), X509Error::KeyPurpose);
 
-    // Nor the policy's.
+    // The same holds for the policy's refusal.
     let nobody = root.issue("nobody", &key, |p| p.subject_alt_names.clear());
     let nobody = validate(&validator, &request(&[&nobody], &key)).unwrap_err();
     assert_eq!(nobody, X509Error::IdentityRefused);
 
-    // Nor a CA's that is revoked: the list of the one below it is missing.
+    // And for a revoked CA, although the list of the CA below it is missing.
     let upper = root.ca("upper", numbered);
     let lower = upper.ca("lower", |_| {});
     let member = lower.issue(ALICE, &key, |_| {});
@@ -492,8 +537,10 @@ fn a_missing_list_hides_no_refusal() {
 }
 
 #[test]
-fn a_missing_list_is_a_question_for_later() {
-    let (root, other, key) = (Ca::root("root"), Ca::root("other"), Key::new(SUITE));
+fn a_missing_list_puts_the_verdict_off() {
+    let root = Ca::root("root");
+    let other = Ca::root("other");
+    let key = Key::new(SUITE);
     let mut validator = validator(&root);
     let member = root.issue(ALICE, &key, |_| {});
     let stranger = other.issue(ALICE, &key, |_| {});
@@ -501,7 +548,7 @@ fn a_missing_list_is_a_question_for_later() {
     let provider = conclave_provider_rustcrypto::RustCrypto::new();
     let suite = Suite::new(&provider, SUITE).unwrap();
 
-    // A forged certificate is refused for good, with lists or without.
+    // A forged certificate is refused at once, with or without lists.
     let lists = [list(&other, &[])];
     validator.set_revocation_lists(&lists, RevocationPolicy::default()).unwrap();
     assert_eq!(validator.judge(&suite, BEFORE, &requests[0]), Verdict::Later);

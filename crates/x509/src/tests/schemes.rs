@@ -3,22 +3,24 @@
 use super::ca::{Ca, Key, NOW, SUITE, YEAR, by_mail, request, scheme_of, validate, validator};
 use super::der::{RawKey, ca_flag, mail_address};
 use crate::{X509Error, X509Validator, credential};
+use conclave_mls::CipherSuite;
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::{PqSuite, SignatureScheme, Suite, Suites};
-use conclave_mls::{CipherSuite, CredentialRequest, CredentialSubject};
 use conclave_provider_rustcrypto::RustCrypto;
 
 #[test]
 fn a_chain_in_each_suites_scheme_authenticates() {
     let provider = RustCrypto::new();
     for suite in [1, 2, 3, 4, 5, 6, 7].map(CipherSuite) {
-        let (root, key) = (Ca::root_of(suite, "root"), Key::new(suite));
+        let root = Ca::root_of(suite, "root");
+        let key = Key::new(suite);
         let chain = root.issue("alice@example.org", &key, |_| {});
         let validator = X509Validator::new(&[&root.der], by_mail).unwrap();
         let of_suite = Suite::new(&provider, suite).unwrap();
         let who = validator.validate(&of_suite, NOW, &request(&[&chain], &key)).unwrap();
         assert_eq!(who.identity, b"alice@example.org");
         assert_eq!(who.certified.presented.common_names, ["a member"]);
-        assert_eq!(who.not_after, NOW + YEAR);
+        assert_eq!(who.not_after.as_secs(), NOW.as_secs() + YEAR);
     }
 }
 
@@ -27,7 +29,8 @@ fn a_key_of_another_suites_scheme_is_refused() {
     let provider = RustCrypto::new();
     let suites = [1, 2, 4, 5, 7].map(CipherSuite);
     for (of_key, of_group) in suites.iter().flat_map(|k| suites.map(|g| (*k, g))) {
-        let (root, key) = (Ca::root("root"), Key::new(of_key));
+        let root = Ca::root("root");
+        let key = Key::new(of_key);
         let chain = root.issue("alice@example.org", &key, |_| {});
         // An Ed25519 CA signs keys of all kinds, but for Ed448's, which the tests' CA cannot name.
         if of_key == CipherSuite(4) {
@@ -35,19 +38,20 @@ fn a_key_of_another_suites_scheme_is_refused() {
         }
         let group = Suite::new(&provider, of_group).unwrap();
         let result = validator(&root).validate(&group, NOW, &request(&[&chain], &key));
-        match of_key == of_group {
-            true => drop(result.unwrap()),
-            false => {
-                let scheme = scheme_of(of_group);
-                assert_eq!(result, Err(X509Error::WrongKeyAlgorithm { scheme }));
-            }
+        if of_key == of_group {
+            result.unwrap();
+        } else {
+            let scheme = scheme_of(of_group);
+            assert_eq!(result, Err(X509Error::WrongKeyAlgorithm { scheme }));
         }
     }
 }
 
 #[test]
 fn a_certificate_for_another_key_is_refused() {
-    let (root, key, other) = (Ca::root("root"), Key::new(SUITE), Key::new(SUITE));
+    let root = Ca::root("root");
+    let key = Key::new(SUITE);
+    let other = Key::new(SUITE);
     let chain = root.issue("alice@example.org", &key, |_| {});
     let request = request(&[&chain], &other);
     assert_eq!(validate(&validator(&root), &request), Err(X509Error::WrongKey));
@@ -57,7 +61,8 @@ fn a_certificate_for_another_key_is_refused() {
 fn a_compressed_point_is_not_the_signature_key() {
     // MLS has uncompressed points only, so that the same point in another form is another key.
     let suite = CipherSuite(2);
-    let (root, mut key) = (Ca::root_of(suite, "root"), Key::new(suite));
+    let root = Ca::root_of(suite, "root");
+    let mut key = Key::new(suite);
     let leaf_key = key.clone();
     let point: Vec<u8> = key.pair.public.to_vec();
     let sign = 2 + (point[64] & 1);
@@ -93,7 +98,9 @@ fn ml_dsa_chains_authenticate_in_the_suites_that_sign_with_it() {
     ] {
         let suite = Suites::CONCLAVE.code_point(pq).unwrap();
         let suite = Suite::new(&provider, suite).unwrap();
-        let (root, ca, key) = (RawKey::new(scheme), RawKey::new(scheme), RawKey::new(scheme));
+        let root = RawKey::new(scheme);
+        let ca = RawKey::new(scheme);
+        let key = RawKey::new(scheme);
         let root_der = root.certify("root", "root", &root, &[ca_flag()]);
         let ca_der = root.certify("root", "ca", &ca, &[ca_flag()]);
         let member = ca.certify("ca", "member", &key, &[mail_address("alice@example.org")]);

@@ -1,4 +1,4 @@
-//! The services that scripts are run between: given ones, or two processes of our own.
+//! The services that scripts run between: given ones, or two processes of our own.
 
 use crate::MESSAGE_BYTES;
 use crate::proto::mls_client_client::MlsClientClient;
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
-/// How a service is talked to.
+/// A connection to a service.
 pub(super) type Stub = MlsClientClient<Channel>;
 
 /// A service that answers.
@@ -39,25 +39,27 @@ impl Process {
         if let Some(out) = child.stdout.take() {
             BufReader::new(out).read_line(&mut line).map_err(|e| e.to_string())?;
         }
+
         let address = line.trim().rsplit(' ').next().unwrap_or_default().to_owned();
         let process = Self { child, address };
-        match process.address.is_empty() {
-            true => Err("a service says nowhere that it listens".to_owned()),
-            false => Ok(process),
+        if process.address.is_empty() {
+            Err("a service does not report its address".to_owned())
+        } else {
+            Ok(process)
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Client {
-    /// Connects to `host:port`, and asks who is there.
+    /// Connects to `host:port` and asks for the service's name.
     pub(super) async fn connect(address: &str) -> Result<Self, String> {
         let failed = |e: &dyn std::fmt::Display| format!("{address}: {e}");
         let endpoint =
@@ -74,7 +76,7 @@ impl Client {
     }
 }
 
-/// The suites that all clients have.
+/// The suites that all clients support.
 pub(super) fn common_suites(clients: &[Client]) -> Vec<u32> {
     let first = clients.first().map(|client| client.suites.clone()).unwrap_or_default();
     let all_have = |suite: &u32| clients.iter().all(|client| client.suites.contains(suite));

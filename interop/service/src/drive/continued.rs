@@ -5,7 +5,7 @@ use super::script::Step;
 use crate::proto::*;
 use std::collections::BTreeMap;
 
-/// Members on their way to a successor: how each refers to it, and its key package for it.
+/// Members that are about to join a successor, with their references to it and their key packages.
 type Ways = BTreeMap<String, (u32, Vec<u8>)>;
 
 impl Run {
@@ -23,12 +23,14 @@ impl Run {
         if step.flag("changeCipherSuite") {
             self.change_suite()?;
         }
+
         let request = ReInitProposalRequest {
             state_id: self.state(who)?,
             cipher_suite: self.suite,
             group_id: self.group_id(step.flag("changeGroupID"))?,
             extensions: extensions(step)?,
         };
+
         let made =
             self.call(who, request, |mut c, r| async move { c.re_init_proposal(r).await }).await?;
         self.tally.proposals += 1;
@@ -36,7 +38,7 @@ impl Run {
         Ok(made.proposal)
     }
 
-    /// The commit that closes the group, and what everybody makes of it.
+    /// The commit that closes the group, processed by every member.
     async fn close(&mut self, step: &Step, proposal: Vec<u8>) -> Result<Ways, Failed> {
         let committer = step.text("committer");
         let state_id = self.state(committer)?;
@@ -79,6 +81,7 @@ impl Run {
             self.recorder.over(&who);
             ways.insert(who, (closed.reinit_id, closed.key_package));
         }
+
         Ok(ways)
     }
 
@@ -92,6 +95,7 @@ impl Run {
             force_path: step.flag("forcePath"),
             external_tree: self.outside(step.flag("externalTree")),
         };
+
         let opened = self
             .call(welcomer, request, |mut c, r| async move { c.re_init_welcome(r).await })
             .await?;
@@ -112,14 +116,16 @@ impl Run {
     }
 
     pub(super) async fn branch(&mut self, step: &Step) -> Result<(), Failed> {
-        let (who, members) = (&step.actor, step.texts("members"));
+        let who = &step.actor;
+        let members = step.texts("members");
         let mut key_packages = Vec::new();
         for member in &members {
             key_packages.push(self.create_key_package(member).await?);
-            // In a branch nobody passive can follow: its first epoch takes the origin's secrets.
+            // A passive client cannot follow a branch: its first epoch needs secrets of the origin.
             self.keys.remove(member);
             self.recorder.over(member);
         }
+
         let origin = self.state(who)?;
         let request = CreateBranchRequest {
             state_id: origin,
@@ -129,6 +135,7 @@ impl Run {
             force_path: step.flag("force_path"),
             external_tree: self.outside(step.flag("external_tree")),
         };
+
         let opened =
             self.call(who, request, |mut c, r| async move { c.create_branch(r).await }).await?;
         self.recorder.over(who);
@@ -149,7 +156,8 @@ impl Run {
             self.welcomed(member, joined.state_id);
             left.push((member.clone(), state_id));
         }
-        // The script goes on in the branch; that the origin is still open is seen once more.
+
+        // The script continues in the branch. The origin must still be open.
         for (who, state_id) in left {
             let request =
                 ProtectRequest { state_id, plaintext: b"here".to_vec(), ..Default::default() };

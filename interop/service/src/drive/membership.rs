@@ -1,4 +1,4 @@
-//! Steps into groups, and the commits that lead through epochs.
+//! Steps into groups, and commits from epoch to epoch.
 
 use super::record::{Entry, Keys};
 use super::run::{Failed, Run, same};
@@ -15,6 +15,7 @@ impl Run {
             encrypt_handshake: self.encrypt(),
             identity: who.as_bytes().to_vec(),
         };
+
         let made =
             self.call(who, request, |mut c, r| async move { c.create_group(r).await }).await?;
         self.tally.groups += 1;
@@ -24,12 +25,14 @@ impl Run {
         if members.is_empty() {
             return Ok(());
         }
+
         let mut by_value = Vec::new();
         for member in &members {
             let key_package = self.create_key_package(member).await?;
             let proposal_type = b"add".to_vec();
             by_value.push(ProposalDescription { proposal_type, key_package, ..Default::default() });
         }
+
         let request = CommitRequest { by_value, ..self.commit_request(step)? };
         let made = self.send_commit(who, request).await?;
         let authenticator = self.accept(who).await?;
@@ -54,6 +57,7 @@ impl Run {
             encryption_priv: made.encryption_priv,
             signature_priv: made.signature_priv,
         };
+
         self.keys.insert(who.to_owned(), keys);
         Ok(made.key_package)
     }
@@ -83,11 +87,13 @@ impl Run {
             identity: who.as_bytes().to_vec(),
             ratchet_tree: made.ratchet_tree.clone(),
         };
+
         let joined =
             self.call(who, request, |mut c, r| async move { c.join_group(r).await }).await?;
         if !authenticator.is_empty() {
             same(who, &joined.epoch_authenticator, authenticator)?;
         }
+
         self.tally.welcomes += 1;
         self.tally.steps += 1;
         self.states.insert(who.to_owned(), joined.state_id);
@@ -108,9 +114,11 @@ impl Run {
         let info = self.group_info(&step.actor, outside).await?;
         let mut psks = Vec::new();
         for psk in step.steps("psks") {
-            let (psk_id, psk_secret) = (self.made(psk, "psk_id")?, self.made(psk, "psk_secret")?);
+            let psk_id = self.made(psk, "psk_id")?;
+            let psk_secret = self.made(psk, "psk_secret")?;
             psks.push(PreSharedKey { psk_id, psk_secret });
         }
+
         let joiner = step.text("joiner");
         let request = ExternalJoinRequest {
             group_info: info.group_info,
@@ -120,6 +128,7 @@ impl Run {
             remove_prior: step.flag("removePrior"),
             psks,
         };
+
         let made =
             self.call(joiner, request, |mut c, r| async move { c.external_join(r).await }).await?;
         self.tally.commits += 1;
@@ -127,9 +136,10 @@ impl Run {
         self.tally.steps += 1;
         self.recorder.over(joiner);
         if let Some(state_id) = self.states.insert(joiner.to_owned(), made.state_id) {
-            // The old appearance, which this commit removes.
+            // The client's old leaf, which this commit removes.
             self.free(joiner, state_id).await?;
         }
+
         self.keep("commit", &made.commit);
         self.keep("epoch_authenticator", &made.epoch_authenticator);
         let mut members = step.texts("members");
@@ -140,7 +150,7 @@ impl Run {
         Ok(())
     }
 
-    /// The part of a commit request that all have.
+    /// The part that all commit requests share.
     pub(super) fn commit_request(&self, step: &Step) -> Result<CommitRequest, Failed> {
         Ok(CommitRequest {
             state_id: self.state(&step.actor)?,
@@ -174,7 +184,7 @@ impl Run {
         Ok(made)
     }
 
-    /// Takes the own pending commit for accepted, and gives the new epoch's authenticator.
+    /// Accepts our own pending commit, and returns the authenticator of the new epoch.
     pub(super) async fn accept(&mut self, who: &str) -> Result<Vec<u8>, Failed> {
         let request = HandlePendingCommitRequest { state_id: self.state(who)? };
         let made = self
@@ -187,7 +197,7 @@ impl Run {
         Ok(made.epoch_authenticator)
     }
 
-    /// Goes into the epoch that somebody's commit began.
+    /// Enters the epoch that a peer's commit began.
     pub(super) async fn follow(
         &mut self,
         who: &str,
@@ -200,11 +210,13 @@ impl Run {
             proposal: proposals.to_vec(),
             commit: commit.to_vec(),
         };
+
         let made =
             self.call(who, request, |mut c, r| async move { c.handle_commit(r).await }).await?;
         if !authenticator.is_empty() {
             same(who, &made.epoch_authenticator, authenticator)?;
         }
+
         self.tally.steps += 1;
         self.states.insert(who.to_owned(), made.state_id);
         self.recorder.followed(who, proposals, commit, &made.epoch_authenticator);

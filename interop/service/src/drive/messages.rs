@@ -8,7 +8,7 @@ use conclave_mls::Credential;
 use conclave_mls::wire::{Decode, MlsMessage, MlsMessageBody, Node, RatchetTreeExtension};
 
 impl Run {
-    /// A proposal was sent: the sender is not passive any more.
+    /// Notes that a proposal was sent, so that its sender is no longer passive.
     fn proposed(&mut self, who: &str, made: &ProposalResponse) {
         self.tally.proposals += 1;
         self.recorder.over(who);
@@ -16,7 +16,8 @@ impl Run {
     }
 
     pub(super) async fn add_proposal(&mut self, step: &Step) -> Result<(), Failed> {
-        let (who, state_id) = (&step.actor, self.state(&step.actor)?);
+        let who = &step.actor;
+        let state_id = self.state(&step.actor)?;
         let key_package = self.made(step.step("keyPackage"), "key_package")?;
         let request = AddProposalRequest { state_id, key_package };
         let made =
@@ -26,7 +27,8 @@ impl Run {
     }
 
     pub(super) async fn update_proposal(&mut self, step: &Step) -> Result<(), Failed> {
-        let (who, state_id) = (&step.actor, self.state(&step.actor)?);
+        let who = &step.actor;
+        let state_id = self.state(&step.actor)?;
         let request = UpdateProposalRequest { state_id };
         let made =
             self.call(who, request, |mut c, r| async move { c.update_proposal(r).await }).await?;
@@ -35,7 +37,8 @@ impl Run {
     }
 
     pub(super) async fn remove_proposal(&mut self, step: &Step) -> Result<(), Failed> {
-        let (who, state_id) = (&step.actor, self.state(&step.actor)?);
+        let who = &step.actor;
+        let state_id = self.state(&step.actor)?;
         let removed_id = step.text("removed").as_bytes().to_vec();
         let request = RemoveProposalRequest { state_id, removed_id };
         let made =
@@ -45,7 +48,8 @@ impl Run {
     }
 
     pub(super) async fn external_psk_proposal(&mut self, step: &Step) -> Result<(), Failed> {
-        let (who, state_id) = (&step.actor, self.state(&step.actor)?);
+        let who = &step.actor;
+        let state_id = self.state(&step.actor)?;
         let psk_id = self.made(step.step("pskID"), "psk_id")?;
         let request = ExternalPskProposalRequest { state_id, psk_id };
         let made = self
@@ -56,7 +60,8 @@ impl Run {
     }
 
     pub(super) async fn resumption_psk_proposal(&mut self, step: &Step) -> Result<(), Failed> {
-        let (who, state_id) = (&step.actor, self.state(&step.actor)?);
+        let who = &step.actor;
+        let state_id = self.state(&step.actor)?;
         let epoch_id = step.number("epochID");
         let request = ResumptionPskProposalRequest { state_id, epoch_id };
         let made = self
@@ -67,7 +72,8 @@ impl Run {
     }
 
     pub(super) async fn extensions_proposal(&mut self, step: &Step) -> Result<(), Failed> {
-        let (who, state_id) = (&step.actor, self.state(&step.actor)?);
+        let who = &step.actor;
+        let state_id = self.state(&step.actor)?;
         let extensions = extensions(step)?;
         let request = GroupContextExtensionsProposalRequest { state_id, extensions };
         let made =
@@ -96,6 +102,7 @@ impl Run {
             encryption_priv: made.encryption_priv,
             signature_priv: made.signature_priv,
         };
+
         self.keys.insert(joiner.to_owned(), keys);
         Ok(())
     }
@@ -108,7 +115,8 @@ impl Run {
             .call(signer, request, |mut c, r| async move { c.create_external_signer(r).await })
             .await?;
         self.signers.insert(signer.to_owned(), made.signer_id);
-        let (who, state_id) = (&step.actor, self.state(&step.actor)?);
+        let who = &step.actor;
+        let state_id = self.state(&step.actor)?;
         let external_sender = made.external_sender;
         let request = AddExternalSignerRequest { state_id, external_sender };
         let made = self
@@ -125,12 +133,13 @@ impl Run {
         let signer = self.signers.get(&step.actor).copied();
         let request = ExternalSignerProposalRequest {
             signer_id: signer.ok_or_else(|| format!("{:?} is no signer", step.actor))?,
-            // As the working group's runner: the service knows its place.
+            // As in the working group's runner: the service knows its place.
             signer_index: 0,
             group_info: info.group_info,
             ratchet_tree: info.ratchet_tree,
             description,
         };
+
         let made =
             self.call(&step.actor, request, |mut c, r| async move {
                 c.external_signer_proposal(r).await
@@ -158,15 +167,17 @@ impl Run {
 
     pub(super) async fn unprotect(&mut self, step: &Step) -> Result<(), Failed> {
         let from = step.step("ciphertext");
-        let (state_id, ciphertext) = (self.state(&step.actor)?, self.made(from, "ciphertext")?);
+        let state_id = self.state(&step.actor)?;
+        let ciphertext = self.made(from, "ciphertext")?;
         let request = UnprotectRequest { state_id, ciphertext };
         let read =
             self.call(&step.actor, request, |mut c, r| async move { c.unprotect(r).await }).await?;
         self.tally.read += 1;
         let sent = (self.made(from, "authenticated_data")?, self.made(from, "plaintext")?);
-        match (read.authenticated_data, read.plaintext) == sent {
-            true => Ok(()),
-            false => Err(format!("{} reads something else than was sent", step.actor)),
+        if (read.authenticated_data, read.plaintext) == sent {
+            Ok(())
+        } else {
+            Err(format!("{} reads something else than was sent", step.actor))
         }
     }
 
@@ -188,11 +199,12 @@ impl Run {
     }
 
     pub(super) async fn install_psk(&mut self, step: &Step) -> Result<(), Failed> {
-        // Some clients forget their PSKs on the way to a group's successor.
+        // Some clients forget their PSKs when a group is replaced.
         let (psk_id, psk_secret) = match step.reference("again") {
             Some(stored) => (self.made(stored, "psk_id")?, self.made(stored, "psk_secret")?),
             None => (super::fresh_id(), super::fresh_id()),
         };
+
         for who in step.texts("clients") {
             let state = self.states.get(&who).or_else(|| self.joins.get(&who)).copied();
             let request = StorePskRequest {
@@ -203,13 +215,14 @@ impl Run {
             self.call(&who, request, |mut c, r| async move { c.store_psk(r).await }).await?;
             self.recorder.psk(&who, &psk_id, &psk_secret);
         }
+
         self.keep("psk_id", &psk_id);
         self.keep("psk_secret", &psk_secret);
         Ok(())
     }
 
-    /// All members have the same epoch authenticator, exported secret, tree and context, and are
-    /// those whom the step names; and the group has the extensions that it names, if it does.
+    /// Checks that all members have the same epoch authenticator, exported secret, tree and context, and that
+    /// members and extensions are those that the step names.
     pub(super) async fn agree(&mut self, step: &Step) -> Result<(), Failed> {
         let mut names = step.texts("members");
         let mut first = None;
@@ -221,40 +234,47 @@ impl Run {
                 Some(_) => return Err(format!("{who} sees the group otherwise than the first")),
             }
         }
+
         let view = first.ok_or("there is nobody to agree")?;
         names.sort();
         if names != view.members {
             return Err(format!("the tree's members are {:?}", view.members));
         }
+
         if step.types("extensionTypes").is_some_and(|wanted| wanted != view.extensions) {
             return Err(format!("the group's extensions are {:?}", view.extensions));
         }
+
         self.tally.agreements += 1;
         Ok(())
     }
 
-    /// What a member sees of the group.
+    /// A member's view of the group.
     async fn view(&mut self, who: &str) -> Result<View, Failed> {
         let state_id = self.state(who)?;
         let request = StateAuthRequest { state_id };
         let auth = self.call(who, request, |mut c, r| async move { c.state_auth(r).await }).await?;
-        let (label, context) = ("interop".to_owned(), b"agree".to_vec());
+        let label = "interop".to_owned();
+        let context = b"agree".to_vec();
         let request = ExportRequest { state_id, label, context, key_length: 42 };
         let export = self.call(who, request, |mut c, r| async move { c.export(r).await }).await?;
         if export.exported_secret.len() != 42 {
             return Err(format!("{who} exports a secret of another length"));
         }
+
         let info = self.group_info(who, true).await?;
         let message = MlsMessage::from_bytes(&info.group_info).map_err(|e| e.to_string())?;
         let MlsMessageBody::GroupInfo(group_info) = message.body else {
             return Err(format!("{who} gives something else as a GroupInfo"));
         };
+
         let tree = RatchetTreeExtension::from_bytes(&info.ratchet_tree);
         let tree = tree.map_err(|e| format!("{who}'s tree: {e}"))?;
         let leaves = tree.nodes.iter().flatten().filter_map(|node| match node {
             Node::Leaf(leaf) => Some(&leaf.credential),
             Node::Parent(_) => None,
         });
+
         let mut members: Vec<String> = leaves.map(name_of).collect();
         members.sort();
         let context = group_info.group_context;
@@ -262,12 +282,13 @@ impl Run {
         let extensions = types.collect();
         let authenticator = auth.state_auth_secret;
         let context = format!("{context:?}");
-        let (exported, tree) = (export.exported_secret, info.ratchet_tree);
+        let exported = export.exported_secret;
+        let tree = info.ratchet_tree;
         Ok(View { authenticator, exported, tree, context, members, extensions })
     }
 }
 
-/// What all members have in common.
+/// The view that all members must share.
 #[derive(PartialEq, Eq)]
 struct View {
     authenticator: Vec<u8>,

@@ -18,7 +18,6 @@ pub use tally::Tally;
 
 use clients::{Client, Process, common_suites};
 use conclave_mls::crypto::{CryptoRng, Secret};
-use record::Vectors;
 use run::{Cell, Results};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +25,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// The scenarios that come with this program. The random one is made when it is wanted.
+/// The scenarios that come with this program. The random one is made on demand.
 const SCENARIOS: [(&str, &str); 7] = [
     ("welcome_join", include_str!("../../scenarios/welcome_join.json")),
     ("external_join", include_str!("../../scenarios/external_join.json")),
@@ -49,30 +48,29 @@ pub enum Handshake {
     Private,
 }
 
-/// Who plays whom.
+/// How actors are distributed over clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Roles {
-    /// By turns, beginning with each client once.
+    /// In turn, once beginning with each client.
     Turns,
-    /// Every way there is, of scripts of up to ten; the others by turns.
+    /// In every way, for scripts with at most ten ways; in turn for others.
     All,
 }
 
-/// What is to be driven, and how.
+/// The options of a run.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The services, as host:port. Without, two processes of this program are started, one for each
-    /// provider of cryptography.
+    /// The services, as host:port. Default: two processes of this program, one for each provider of
+    /// cryptography.
     #[arg(long, value_delimiter = ',')]
     pub clients: Vec<String>,
-    /// Cipher suites, by number. Default: all that all services have.
+    /// Cipher suites, by number. Default: all suites that all services support.
     #[arg(long, value_delimiter = ',')]
     pub suites: Vec<u32>,
-    /// Files of scripts in the working group's format, in place of the scenarios that come with the
-    /// program.
+    /// Files of scripts in the working group's format, instead of the scenarios that come with the program.
     #[arg(long)]
     pub config: Vec<PathBuf>,
-    /// Only scenarios or scripts of this name: `commit`, or `commit/update`.
+    /// Runs only scenarios or scripts with this name: `commit`, or `commit/update`.
     #[arg(long)]
     pub scenario: Vec<String>,
     /// How handshakes are framed.
@@ -81,33 +79,33 @@ pub struct Options {
     /// How ratchet trees travel.
     #[arg(long, value_delimiter = ',', default_value = "inside,outside")]
     pub tree: Vec<Tree>,
-    /// Who plays whom.
+    /// How actors are distributed over clients.
     #[arg(long, default_value = "turns")]
     pub roles: Roles,
     /// The seed of the random scenario; each cell has a script of its own.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// How many commits a random script has.
+    /// The number of commits in a random script.
     #[arg(long, default_value_t = 30)]
     pub commits: u32,
-    /// How many members a random script's group has at most.
+    /// The most members of a random script's group.
     #[arg(long, default_value_t = 12)]
     pub members: usize,
-    /// How many runs at a time. 1 for clients that do not bear calls at the same time, as that of MLS++.
+    /// The number of parallel runs: 1 for clients that cannot serve parallel calls, such as that of MLS++.
     #[arg(long, default_value_t = 4)]
     pub jobs: usize,
-    /// Started processes forget each group after every step, and load it from its rows.
+    /// Processes that this program starts drop each group after every step and load it from its rows.
     #[arg(long)]
     pub reload: bool,
-    /// Where `passive-client` vectors of what happened go: a file for each scenario.
+    /// The directory for `passive-client` vectors of the run: a file for each scenario.
     #[arg(long)]
     pub record: Option<PathBuf>,
 }
 
-/// Drives, and reports on the standard output.
+/// Runs scripts and reports on the standard output.
 ///
 /// # Errors
-/// If it cannot begin, or any run failed.
+/// If the run cannot begin, or a script failed.
 pub async fn drive(options: Options) -> Result<Tally, String> {
     let scenarios = chosen(&options)?;
     let (processes, clients) = connect(&options).await?;
@@ -116,8 +114,10 @@ pub async fn drive(options: Options) -> Result<Tally, String> {
         [] => common,
         some => some.to_vec(),
     };
+
     let clients = Arc::new(clients);
-    let (mut tally, mut failed) = (Tally::default(), 0);
+    let mut tally = Tally::default();
+    let mut failed = 0;
     for scenario in scenarios {
         let results = run_all(&options, &scenario, &suites, &clients).await?;
         let (sum, failures) = report::scenario(&scenario.name, &suites, &results);
@@ -128,6 +128,7 @@ pub async fn drive(options: Options) -> Result<Tally, String> {
             record::write(folder, &scenario.name, vectors.collect())?;
         }
     }
+
     drop(processes);
     report::total(&tally, failed);
     match failed {
@@ -137,7 +138,7 @@ pub async fn drive(options: Options) -> Result<Tally, String> {
     }
 }
 
-/// The scenarios that are wanted, with the scripts that are.
+/// The selected scenarios, with their selected scripts.
 fn chosen(options: &Options) -> Result<Vec<Scenario>, String> {
     let mut all = Vec::new();
     for path in &options.config {
@@ -145,13 +146,15 @@ fn chosen(options: &Options) -> Result<Vec<Scenario>, String> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         all.push(Scenario::parse(&name, &text)?);
     }
+
     if options.config.is_empty() {
         for (name, text) in SCENARIOS {
             all.push(Scenario::parse(name, text)?);
         }
-        // Each cell makes its own script of this.
+        // Each cell makes its own script from this one.
         all.push(Scenario { name: DEEP_RANDOM.to_owned(), scripts: Vec::new() });
     }
+
     let wanted = |name: &str| options.scenario.iter().any(|s| s == name);
     if !options.scenario.is_empty() {
         for scenario in &mut all {
@@ -161,10 +164,8 @@ fn chosen(options: &Options) -> Result<Vec<Scenario>, String> {
         }
         all.retain(|scenario| !scenario.scripts.is_empty() || wanted(&scenario.name));
     }
-    match all.is_empty() {
-        true => Err("there is no such scenario".to_owned()),
-        false => Ok(all),
-    }
+
+    if all.is_empty() { Err("there is no such scenario".to_owned()) } else { Ok(all) }
 }
 
 /// The services: given ones, or two processes of our own.
@@ -178,16 +179,18 @@ async fn connect(options: &Options) -> Result<(Vec<Process>, Vec<Client>), Strin
             processes.push(process);
         }
     }
+
     let mut clients = Vec::new();
     for address in &addresses {
         let client = Client::connect(address).await?;
         report::client(&client.name, &client.suites);
         clients.push(client);
     }
+
     Ok((processes, clients))
 }
 
-/// Runs all cells of a scenario, some at a time.
+/// Runs all cells of a scenario, some in parallel.
 async fn run_all(
     options: &Options,
     scenario: &Scenario,
@@ -197,22 +200,26 @@ async fn run_all(
     let places = Arc::new(Semaphore::new(options.jobs.max(1)));
     let mut runs = JoinSet::new();
     for (number, cell) in cells(options, scenario, suites, clients.len())?.into_iter().enumerate() {
-        let (places, clients) = (places.clone(), clients.clone());
+        let places = places.clone();
+        let clients = clients.clone();
         runs.spawn(async move {
             let _place = places.acquire_owned().await;
             (number, cell.clone(), cell.run(clients).await)
         });
     }
+
     let mut done = BTreeMap::new();
     while let Some(run) = runs.join_next().await {
         let (number, cell, outcome) = run.map_err(|e| format!("a run broke off: {e}"))?;
         done.insert(number, (cell, outcome));
     }
+
     let mut results = Results::new();
     for (cell, outcome) in done.into_values() {
         let key = (cell.script.name.clone(), cell.suite);
         results.entry(key).or_default().push((cell, outcome));
     }
+
     Ok(results)
 }
 
@@ -240,6 +247,7 @@ fn cells(
             }
         }
     }
+
     Ok(cells)
 }
 
@@ -256,6 +264,7 @@ fn of_script(
             .map(|first| (0..actors).map(|actor| (first + actor) % clients.max(1)).collect())
             .collect(),
     };
+
     let cell = |roles| Cell { script: script.clone(), suite, encrypt, tree, roles };
     ways.into_iter().map(cell).collect()
 }
@@ -272,7 +281,7 @@ fn distributions(actors: usize, clients: usize) -> Vec<Vec<usize>> {
     ways
 }
 
-/// 32 bytes that nothing else has: a group's identifier, a PSK.
+/// 32 unique bytes, for a group's identifier or a PSK.
 fn fresh_id() -> Vec<u8> {
     let mut system = rand_core::UnwrapErr(getrandom::SysRng);
     let rng: &mut dyn CryptoRng = &mut system;

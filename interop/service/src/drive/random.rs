@@ -1,5 +1,5 @@
-//! A random script: a group that grows, shrinks and talks for many epochs, by all kinds of proposals
-//! in all ways, and ends in a branch and a successor. A function of its seed.
+//! A random script: a group that grows, shrinks and exchanges messages for many epochs, by all kinds of
+//! proposals, and ends in a branch and a successor. It is a function of its seed.
 
 use super::script::Script;
 use chacha20::ChaCha20Rng;
@@ -7,10 +7,10 @@ use rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A random script of a number of commits, in a group of at most so many members.
+/// A random script with a number of commits, in a group of limited size.
 ///
 /// # Errors
-/// None; a script that cannot be read would be one.
+/// If the script cannot be parsed, which would be a bug.
 pub fn deep_random(seed: u64, commits: u32, members: usize) -> Result<Script, String> {
     let mut world = World::new(seed, members.max(3));
     for _ in 0..commits {
@@ -21,7 +21,7 @@ pub fn deep_random(seed: u64, commits: u32, members: usize) -> Result<Script, St
     Ok(Script { note: format!("seed {seed}, "), ..script })
 }
 
-/// The group as the script has made it.
+/// The group that the script has built so far.
 struct World {
     rng: ChaCha20Rng,
     steps: Vec<Value>,
@@ -29,10 +29,10 @@ struct World {
     people: u32,
     epoch: u64,
     members: Vec<String>,
-    /// The epoch that each member came in: it has the resumption PSKs from there on.
+    /// The epoch in which each member joined: it has the resumption PSKs from then on.
     since: BTreeMap<String, u64>,
     signers: Vec<String>,
-    /// Messages that somebody has still to read.
+    /// Messages that some member has not read yet.
     unread: Vec<(usize, String)>,
 }
 
@@ -51,7 +51,8 @@ struct Draft {
 
 impl World {
     fn new(seed: u64, most: usize) -> Self {
-        let (first, others) = ("a0".to_owned(), ["a1", "a2"].map(str::to_owned));
+        let first = "a0".to_owned();
+        let others = ["a1", "a2"].map(str::to_owned);
         let create = json!({"action": "createGroup", "actor": first, "members": others});
         let members: Vec<String> = [first].into_iter().chain(others).collect();
         let since = members.iter().map(|who| (who.clone(), 1)).collect();
@@ -68,7 +69,7 @@ impl World {
         }
     }
 
-    /// A number below `n`; 0 if there is none.
+    /// A number below `n`; 0 if `n` is 0.
     fn below(&mut self, n: usize) -> usize {
         let n = u64::try_from(n).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.rng.next_u64() % n).unwrap_or_default()
@@ -105,7 +106,7 @@ impl World {
         kept.cloned().collect()
     }
 
-    /// Some talk, a step into the next epoch, and what is read late.
+    /// Some messages, a step into the next epoch, and messages that are read late.
     fn round(&mut self) {
         self.talk();
         match self.below(8) {
@@ -134,6 +135,7 @@ impl World {
             let readers = self.others(&[&who]);
             self.unread.extend(readers.into_iter().map(|reader| (step, reader)));
         }
+
         for _ in 0..self.unread.len() / 2 {
             self.read_one();
         }
@@ -145,7 +147,7 @@ impl World {
         }
     }
 
-    /// Somebody reads something, in no order.
+    /// A member reads messages, in random order.
     fn read_one(&mut self) {
         let place = self.below(self.unread.len());
         if place < self.unread.len() {
@@ -154,18 +156,20 @@ impl World {
         }
     }
 
-    /// A new PSK that some people know.
+    /// A new PSK that some members know.
     fn psk(&mut self, people: &[String]) -> usize {
         self.push(json!({"action": "installExternalPSK", "clients": people}))
     }
 
     fn join_from_outside(&mut self) {
-        let (joiner, adder) = (self.newcomer(), self.anybody());
+        let joiner = self.newcomer();
+        let adder = self.anybody();
         let mut psks = Vec::new();
         if self.once_in(2) {
             let members = self.members.clone();
             psks.push(self.psk(&members));
         }
+
         let members = self.others(&[&adder]);
         self.push(json!({
             "action": "externalJoin", "actor": adder, "joiner": joiner, "members": members,
@@ -199,11 +203,12 @@ impl World {
         self.psks(&mut draft);
         self.extensions(&mut draft);
         if self.once_in(6) {
-            // Somebody else's commit, which loses.
+            // A commit by another member, which loses.
             let others = self.others(&[&draft.committer]);
             let loser = self.one_of(&others);
             self.push(json!({"action": "commit", "actor": loser, "force_path": true}));
         }
+
         let gone = |who: &String| draft.leavers.contains(who);
         let staying: Vec<String> = self.members.iter().filter(|who| !gone(who)).cloned().collect();
         let others: Vec<_> = staying.iter().filter(|who| **who != draft.committer).collect();
@@ -220,35 +225,37 @@ impl World {
             self.since.insert(joiner.clone(), self.epoch);
             self.members.push(joiner);
         }
+
         if let Some(signers) = draft.signers {
             self.signers = signers;
         }
     }
 
-    /// A proposal in one of the ways there are: by value, by a member, by an external signer.
+    /// Places a proposal in a random way: by value, by a member, or by an external signer.
     fn place(&mut self, draft: &mut Draft, description: Value, member: Value) {
         let way = self.below(3);
         if way == 0 {
             draft.by_value.push(description);
             return;
         }
+
         let signers = self.signers.clone();
-        let step = match way == 1 && !signers.is_empty() {
-            true => {
-                let (signer, member) = (self.one_of(&signers), self.anybody());
-                self.push(json!({
-                    "action": "externalSignerProposal", "actor": signer, "member": member,
-                    "description": description
-                }))
+        let step = if way == 1 && !signers.is_empty() {
+            let signer = self.one_of(&signers);
+            let member = self.anybody();
+            self.push(json!({
+                "action": "externalSignerProposal", "actor": signer, "member": member,
+                "description": description
+            }))
+        } else {
+            let mut step = member;
+            let who = self.anybody();
+            if let Some(fields) = step.as_object_mut() {
+                fields.insert("actor".to_owned(), who.into());
             }
-            false => {
-                let (mut step, who) = (member, self.anybody());
-                if let Some(fields) = step.as_object_mut() {
-                    fields.insert("actor".to_owned(), who.into());
-                }
-                self.push(step)
-            }
+            self.push(step)
         };
+
         draft.by_reference.push(step);
     }
 
@@ -305,7 +312,8 @@ impl World {
             let description = json!({"proposalType": "externalPSK", "pskID": psk});
             self.place(draft, description, json!({"action": "externalPSKProposal", "pskID": psk}));
         }
-        // Whoever comes in now has no PSK of a past epoch.
+
+        // New members have no resumption PSK of a past epoch.
         if draft.joiners.is_empty() && self.once_in(2) {
             let of = |who: &String| self.since.get(who).copied();
             let first = self.members.iter().filter_map(of).max().unwrap_or(self.epoch);
@@ -321,8 +329,10 @@ impl World {
         if !self.once_in(4) {
             return;
         }
+
         if self.signers.len() < 2 && !self.once_in(3) {
-            let (signer, member) = (self.newcomer(), self.anybody());
+            let signer = self.newcomer();
+            let member = self.anybody();
             let step = self.push(json!({
                 "action": "addExternalSigner", "actor": member, "signer": signer
             }));
@@ -330,7 +340,7 @@ impl World {
             let all = self.signers.iter().cloned().chain([signer]);
             draft.signers = Some(all.collect());
         } else {
-            // Required capabilities that require nothing, and nobody outside any more.
+            // Empty required capabilities, and no external senders any more.
             let extensions = json!([{"extension_type": 3, "extension_data": "AAAA"}]);
             let description =
                 json!({"proposalType": "groupContextExtensions", "extensions": extensions});
@@ -341,11 +351,12 @@ impl World {
         }
     }
 
-    /// A branch of all, and its successor.
+    /// A branch with all members, and its successor.
     fn end(&mut self) {
         while !self.unread.is_empty() {
             self.read_one();
         }
+
         self.agree();
         let creator = self.anybody();
         let members = self.others(&[&creator]);
@@ -387,7 +398,7 @@ mod tests {
             .flat_map(|seed| deep_random(seed, 20, 8).unwrap().steps)
             .map(|step| step.action)
             .collect();
-        // The others are parts of these: commits and joins step by step, and a GroupInfo.
+        // The other actions are parts of these: commits and joins step by step, and a GroupInfo.
         assert_eq!(actions.len(), 20, "{actions:?}");
     }
 }

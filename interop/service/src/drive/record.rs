@@ -1,14 +1,14 @@
-//! A recorder of `passive-client` vectors: whoever joins by a Welcome is followed, with its private
-//! keys and PSKs and all that it is given, until it sends a proposal or commit of its own: from
-//! then on somebody passive could not follow.
+//! A recorder of `passive-client` vectors. It follows each member that joins by a Welcome, with its private keys,
+//! its PSKs and the messages that it receives, until the member sends a proposal or commit: a passive client
+//! could not follow from then on.
 
-use conclave_mls::Proposal;
+use conclave_mls::group::Proposal;
 use conclave_mls::wire::{Content, Decode, Encode, MlsMessage, MlsMessageBody};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Vectors, as files hold them.
+/// Vectors in the format of their files.
 pub(super) type Vectors = Vec<Value>;
 
 /// A key package with its private keys.
@@ -20,7 +20,7 @@ pub(super) struct Keys {
     pub(super) signature_priv: Vec<u8>,
 }
 
-/// How somebody got in.
+/// How a member joined.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
     pub(super) suite: u32,
@@ -30,7 +30,7 @@ pub(super) struct Entry<'a> {
     pub(super) authenticator: &'a [u8],
 }
 
-/// What somebody did in a group.
+/// The record of one member in a group.
 #[derive(Debug)]
 struct Life {
     suite: u32,
@@ -50,13 +50,13 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    /// Somebody was told a PSK.
+    /// Notes that a client received a PSK.
     pub(super) fn psk(&mut self, who: &str, id: &[u8], secret: &[u8]) {
         let psk = json!({ "psk_id": hex(id), "psk": hex(secret) });
         self.psks.entry(who.to_owned()).or_default().push(psk);
     }
 
-    /// Somebody joined by a Welcome.
+    /// Notes that a member joined by a Welcome.
     pub(super) fn joined(&mut self, who: &str, keys: Keys, entry: Entry<'_>) {
         self.over(who);
         let tree = Some(entry.ratchet_tree).filter(|tree| !tree.is_empty());
@@ -71,7 +71,7 @@ impl Recorder {
         self.lives.insert(who.to_owned(), life);
     }
 
-    /// Somebody went into an epoch that somebody else's commit began.
+    /// Notes that a member entered the epoch of a peer's commit.
     pub(super) fn followed(
         &mut self,
         who: &str,
@@ -89,7 +89,7 @@ impl Recorder {
         }
     }
 
-    /// Somebody is not passive any more, or in this group.
+    /// Ends the record of a member that is no longer passive, or no longer in the group.
     pub(super) fn over(&mut self, who: &str) {
         let Some(life) = self.lives.remove(who) else { return };
         let psks = self.psks.get(who).cloned().unwrap_or_default();
@@ -115,7 +115,7 @@ impl Recorder {
     }
 }
 
-/// The key package in a newcomer's proposal to add itself, as a message.
+/// The key package in a new member's proposal to add itself, as a message.
 pub(super) fn key_package_of(proposal: &[u8]) -> Result<Vec<u8>, String> {
     let message = MlsMessage::from_bytes(proposal).map_err(|e| e.to_string())?;
     let MlsMessageBody::PublicMessage(message) = message.body else {
@@ -128,7 +128,7 @@ pub(super) fn key_package_of(proposal: &[u8]) -> Result<Vec<u8>, String> {
     MlsMessage::from(body).to_bytes().map_err(|e| e.to_string())
 }
 
-/// Writes a scenario's vectors into a file of the working group's format; none if there are none.
+/// Writes a scenario's vectors into a file in the working group's format; no file without vectors.
 pub(super) fn write(folder: &Path, scenario: &str, vectors: Vectors) -> Result<(), String> {
     if vectors.is_empty() {
         return Ok(());

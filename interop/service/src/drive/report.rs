@@ -1,4 +1,4 @@
-//! What a user sees.
+//! Reports for the user.
 
 use super::run::Results;
 use super::tally::Tally;
@@ -9,11 +9,12 @@ pub(super) fn client(name: &str, suites: &[u32]) {
     println!("{name}, suites {}", list(suites));
 }
 
-/// A table of a scenario's scripts by suite, and what failed. Gives the counts, and how many runs
-/// failed.
+/// Prints a table of a scenario's scripts by suite, and the failures. Returns the counts and the number of runs
+/// that failed.
 pub(super) fn scenario(name: &str, suites: &[u32], results: &Results) -> (Tally, usize) {
     let scripts: BTreeSet<&String> = results.keys().map(|(script, _)| script).collect();
-    let (mut tally, mut failed) = (Tally::default(), 0);
+    let mut tally = Tally::default();
+    let mut failed = 0;
     println!("{name}");
     for script in scripts {
         let mut cells = String::new();
@@ -25,6 +26,7 @@ pub(super) fn scenario(name: &str, suites: &[u32], results: &Results) -> (Tally,
         }
         println!("  {script:<32}{cells}");
     }
+
     for (cell, run) in results.values().flatten() {
         tally += run.tally;
         if let Some((step, why)) = &run.failure {
@@ -41,10 +43,11 @@ pub(super) fn scenario(name: &str, suites: &[u32], results: &Results) -> (Tally,
             );
         }
     }
+
     (tally, failed)
 }
 
-/// The last words.
+/// Prints the summary.
 pub(super) fn total(tally: &Tally, failed: usize) {
     println!("{tally}; {failed} failed");
 }

@@ -11,33 +11,33 @@ use std::future::Future;
 use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
 
-/// How a ratchet tree travels.
+/// How a ratchet tree is transported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Tree {
-    /// As the script says.
+    /// As in the script.
     Script,
     /// In Welcomes and GroupInfos.
     Inside,
-    /// Apart.
+    /// Separately.
     Outside,
 }
 
-/// One run that is to be made.
+/// The parameters of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Cell {
     pub(super) script: Arc<Script>,
     pub(super) suite: u32,
     pub(super) encrypt: bool,
     pub(super) tree: Tree,
-    /// For each actor, by its place in the script, which client plays it.
+    /// The client of each actor, by the actor's place in the script.
     pub(super) roles: Vec<usize>,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) tally: Tally,
-    /// The step that failed, and why.
+    /// The step that failed, and the reason.
     pub(super) failure: Option<(String, String)>,
     pub(super) vectors: Vec<Value>,
 }
@@ -49,16 +49,16 @@ pub(super) type Results = BTreeMap<(String, u32), Vec<(Cell, Outcome)>>;
 pub(super) struct Run {
     cell: Cell,
     clients: Arc<Vec<Client>>,
-    /// The suite now: a ReInit changes it.
+    /// The current suite, which a ReInit changes.
     pub(super) suite: u32,
     pub(super) tally: Tally,
     pub(super) recorder: Recorder,
     pub(super) states: BTreeMap<String, u32>,
     pub(super) joins: BTreeMap<String, u32>,
     pub(super) signers: BTreeMap<String, u32>,
-    /// The key packages that wait, with their private keys.
+    /// Unused key packages, with their private keys.
     pub(super) keys: BTreeMap<String, super::record::Keys>,
-    /// What each step made, by what it is.
+    /// The results of each step, by name.
     memory: Vec<BTreeMap<&'static str, Vec<u8>>>,
     place: usize,
 }
@@ -67,9 +67,10 @@ pub(super) struct Run {
 pub(super) type Failed = String;
 
 impl Cell {
-    /// Makes the run.
+    /// Runs the script.
     pub(super) async fn run(self, clients: Arc<Vec<Client>>) -> Outcome {
-        let (script, suite) = (self.script.clone(), self.suite);
+        let script = self.script.clone();
+        let suite = self.suite;
         let mut run = Run {
             cell: self,
             clients,
@@ -83,6 +84,7 @@ impl Cell {
             memory: vec![BTreeMap::new(); script.steps.len()],
             place: 0,
         };
+
         let mut failure = None;
         for (place, step) in script.steps.iter().enumerate() {
             run.place = place;
@@ -91,9 +93,11 @@ impl Cell {
                 break;
             }
         }
+
         if let Err(why) = run.free_all().await {
             failure.get_or_insert(("at the end".to_owned(), why));
         }
+
         Outcome { tally: run.tally, failure, vectors: run.recorder.finish() }
     }
 }
@@ -129,7 +133,7 @@ impl Run {
         }
     }
 
-    /// Calls the client that plays somebody.
+    /// Calls the client of an actor.
     pub(super) async fn call<Q, R, F>(
         &mut self,
         who: &str,
@@ -149,23 +153,24 @@ impl Run {
         let failed = |status: Status| {
             format!("{who} ({name}) answers {:?}: {}", status.code(), status.message())
         };
+
         answer.map(Response::into_inner).map_err(failed)
     }
 
-    /// Keeps what a step made.
+    /// Keeps a result of a step.
     pub(super) fn keep(&mut self, what: &'static str, bytes: &[u8]) {
         if let Some(memory) = self.memory.get_mut(self.place) {
             memory.insert(what, bytes.to_vec());
         }
     }
 
-    /// What a step made.
+    /// A result of a step.
     pub(super) fn made(&self, step: usize, what: &'static str) -> Result<Vec<u8>, Failed> {
         let made = self.memory.get(step).and_then(|memory| memory.get(what));
         made.cloned().ok_or_else(|| format!("step {step} made no {what}"))
     }
 
-    /// The proposals that some steps made.
+    /// The proposals of some steps.
     pub(super) fn proposals(&self, steps: &[usize]) -> Result<Vec<Vec<u8>>, Failed> {
         steps.iter().map(|step| self.made(*step, "proposal")).collect()
     }
@@ -182,7 +187,7 @@ impl Run {
         self.cell.encrypt
     }
 
-    /// Whether the tree travels apart.
+    /// Whether the tree is transported separately.
     pub(super) fn outside(&self, scripted: bool) -> bool {
         match self.cell.tree {
             Tree::Script => scripted,
@@ -191,7 +196,7 @@ impl Run {
         }
     }
 
-    /// Changes to the next suite that all clients have.
+    /// Changes to the next suite that all clients support.
     pub(super) fn change_suite(&mut self) -> Result<(), Failed> {
         let common = common_suites(&self.clients);
         let later = common.iter().find(|suite| **suite > self.suite);
@@ -200,7 +205,7 @@ impl Run {
         Ok(())
     }
 
-    /// The identifier of the group that the first step made, or one after it.
+    /// The identifier of the group that the first step made, or of one after it.
     pub(super) fn group_id(&self, change: bool) -> Result<Vec<u8>, Failed> {
         let mut group_id = self.made(0, "group_id")?;
         if change {
@@ -209,7 +214,7 @@ impl Run {
         Ok(group_id)
     }
 
-    /// A proposal's description, as calls have it.
+    /// A proposal's description, in the form of calls.
     pub(super) fn description(&mut self, it: &Fields) -> Result<ProposalDescription, Failed> {
         let kind = it.text("proposalType");
         let mut made = ProposalDescription {
@@ -217,6 +222,7 @@ impl Run {
             extensions: extensions(it)?,
             ..ProposalDescription::default()
         };
+
         match kind {
             "add" => made.key_package = self.made(it.step("keyPackage"), "key_package")?,
             "remove" => made.removed_id = it.text("removed").as_bytes().to_vec(),
@@ -231,6 +237,7 @@ impl Run {
             }
             _ => {}
         }
+
         Ok(made)
     }
 
@@ -242,7 +249,7 @@ impl Run {
         Ok(())
     }
 
-    /// Frees a state. Some clients do not have that call.
+    /// Frees a state. Some clients lack this call.
     pub(super) async fn free(&mut self, who: &str, state_id: u32) -> Result<(), Failed> {
         let request = FreeRequest { state_id };
         let freed = |mut c: Stub, r| async move {
@@ -257,17 +264,18 @@ impl Run {
     }
 }
 
-/// The extensions of a step or description, as calls have them.
+/// The extensions of a step or description, in the form of calls.
 pub(super) fn extensions(of: &Fields) -> Result<Vec<Extension>, Failed> {
     let one =
         |it: ScriptedExtension| Extension { extension_type: it.kind, extension_data: it.data };
     Ok(of.extensions()?.into_iter().map(one).collect())
 }
 
-/// That two views of an epoch are one.
+/// Checks that two views of an epoch are equal.
 pub(super) fn same(who: &str, found: &[u8], wanted: &[u8]) -> Result<(), Failed> {
-    match found == wanted && !wanted.is_empty() {
-        true => Ok(()),
-        false => Err(format!("{who} is in another epoch than the committer")),
+    if found == wanted && !wanted.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{who} is in another epoch than the committer"))
     }
 }

@@ -1,10 +1,10 @@
-//! Scripts, in the format of the working group's configurations: a file holds scripts by name, a
-//! script is a list of steps, a step names who does what. Steps refer to messages by the number of
-//! the step that made them.
+//! Scripts in the format of the working group's configurations: a file holds scripts by name, a script is a list
+//! of steps, a step names an actor and an action. Steps refer to messages by the number of the step that made
+//! them.
 //!
-//! Spelling is read leniently (`forcePath` and `force_path` are one field), as the working group's
-//! files have both. One action is ours: `agree`, which asks all members for what they must agree on.
-//! So is one field: `again` of `installExternalPSK`, the number of a step whose PSK is stored once more.
+//! Names are read leniently (`forcePath` and `force_path` are one field), because the working group's files have
+//! both. One action is an addition: `agree`, which compares all members' views. So is one field: `again` of
+//! `installExternalPSK`, the number of a step whose PSK is stored again.
 
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -19,15 +19,15 @@ pub struct Scenario {
     pub scripts: Vec<Script>,
 }
 
-/// What happens, step by step.
+/// A script: its steps in order.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// Its name in its file.
     pub name: String,
-    /// What else tells it from others of the name.
+    /// What distinguishes it from others of the same name.
     pub note: String,
     pub(super) steps: Vec<Step>,
-    /// Everybody who takes part, by the order of appearance.
+    /// All actors, in order of appearance.
     pub(super) actors: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Step {
     pub(super) action: String,
     pub(super) actor: String,
     fields: Fields,
-    /// As it was written, for reports.
+    /// The original text, for reports.
     pub(super) text: String,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Step {
 #[derive(Clone, Debug)]
 pub(super) struct Fields(Map<String, Value>);
 
-/// An extension, as a file writes it.
+/// An extension, in the form of files.
 #[derive(Clone, Debug)]
 pub(super) struct ScriptedExtension {
     pub(super) kind: u32,
@@ -56,7 +56,7 @@ impl Scenario {
     /// Reads a file's text.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of the first mistake.
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
         let at = |e: &dyn Display| format!("{name}: {e}");
         let file: Value = serde_json::from_str(text).map_err(|e| at(&e))?;
@@ -91,7 +91,7 @@ impl Step {
         Ok(Self { action, actor, fields, text: step.to_string() })
     }
 
-    /// Everybody whom the step names.
+    /// All actors that the step names.
     fn people(&self) -> Vec<String> {
         let mut people = vec![self.actor.clone()];
         for field in ["joiner", "signer", "member", "proposer", "committer", "welcomer"] {
@@ -164,7 +164,7 @@ impl Fields {
         numbers.map(|n| usize::try_from(n).unwrap_or(usize::MAX)).collect()
     }
 
-    /// The types that are to be there; none if the field is missing.
+    /// The expected types; none if the field is missing.
     pub(super) fn types(&self, name: &str) -> Option<Vec<u64>> {
         let list = self.get(name)?.as_array()?;
         Some(list.iter().filter_map(Value::as_u64).collect())
@@ -193,7 +193,9 @@ impl Fields {
 /// Base64 with padding, as JSON carries bytes for gRPC.
 fn base64(text: &str) -> Result<Vec<u8>, String> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bits, mut count, mut bytes) = (0u32, 0, Vec::new());
+    let mut bits = 0u32;
+    let mut count = 0;
+    let mut bytes = Vec::new();
     for c in text.trim_end_matches('=').bytes() {
         let digit = (0u32..).zip(DIGITS).find(|(_, digit)| **digit == c);
         let (digit, _) = digit.ok_or_else(|| format!("{text:?} is not base64"))?;
@@ -204,6 +206,7 @@ fn base64(text: &str) -> Result<Vec<u8>, String> {
             bytes.push((bits >> count) as u8);
         }
     }
+
     Ok(bytes)
 }
 

@@ -1,26 +1,26 @@
-//! What was exchanged.
+//! Counts of exchanged messages.
 
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Counts over a run, or over many.
+/// Counts over one run or many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Runs of a script.
     pub runs: u64,
     /// Calls of services.
     pub calls: u64,
-    /// Groups that came into being.
+    /// Groups created.
     pub groups: u64,
-    /// Epochs that a group went into.
+    /// Epochs that groups entered.
     pub epochs: u64,
-    /// Steps of a member into an epoch, by a commit or a Welcome.
+    /// Entries of a member into an epoch, by a commit or a Welcome.
     pub steps: u64,
     /// Proposals sent.
     pub proposals: u64,
     /// Commits sent.
     pub commits: u64,
-    /// Welcomes by which somebody joined.
+    /// Joins by a Welcome.
     pub welcomes: u64,
     /// Application messages sent.
     pub application: u64,

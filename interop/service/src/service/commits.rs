@@ -1,4 +1,4 @@
-//! Commits: one's own, from the request to the new epoch, and others'.
+//! Commits: our own, from the request to the new epoch, and those of peers.
 
 use super::Server;
 use super::failure::Failure;
@@ -6,10 +6,9 @@ use super::member::Member;
 use super::proposals::described;
 use super::tools::{Tools, group_info, now, rng};
 use crate::proto::*;
+use conclave_mls::group::{CommitMessages, CommitOptions, ExtensionType, NewProposal};
+use conclave_mls::join::{GroupInfoOptions, Link};
 use conclave_mls::wire::ProposalRef;
-use conclave_mls::{
-    CommitMessages, CommitOptions, Event, ExtensionType, GroupInfoOptions, Link, NewProposal,
-};
 
 impl Server {
     pub(crate) fn commit(&mut self, request: CommitRequest) -> Result<CommitResponse, Failure> {
@@ -19,6 +18,7 @@ impl Server {
         for message in &request.by_reference {
             references.push(member.hear(tools, message)?);
         }
+
         let by_value = request.by_value.into_iter();
         let by_value = by_value.map(|description| described(tools, member, description));
         let order = Order {
@@ -28,6 +28,7 @@ impl Server {
             external_tree: request.external_tree,
             link: None,
         };
+
         let messages = make_commit(tools, member, order)?;
         Ok(CommitResponse {
             welcome: welcome(&messages),
@@ -57,30 +58,30 @@ impl Server {
     }
 }
 
-/// Goes into the epoch of a commit with the proposals that it refers to.
+/// Enters the epoch of a commit, with the proposals that it refers to.
 pub(crate) fn follow(
     tools: &Tools,
     member: &mut Member,
     request: &HandleCommitRequest,
 ) -> Result<(), Failure> {
-    // The own commit's proposals are known; after it they are of a past epoch.
+    // The proposals of our own commit are known already.
     for message in &request.proposal {
         member.hear(tools, message)?;
     }
     member.follow(tools, &request.commit)
 }
 
-/// What a commit is to hold.
+/// The content of a commit.
 pub(crate) struct Order {
     pub(crate) proposals: Vec<NewProposal>,
-    /// The proposals of before that must be in it.
+    /// The received proposals that it must hold.
     pub(crate) references: Vec<ProposalRef>,
     pub(crate) force_path: bool,
     pub(crate) external_tree: bool,
     pub(crate) link: Option<Link>,
 }
 
-/// Makes a commit, which is then pending, in place of one that may have been before.
+/// Makes a commit, which replaces a pending one and is then pending itself.
 pub(crate) fn make_commit(
     tools: &Tools,
     member: &mut Member,
@@ -90,41 +91,43 @@ pub(crate) fn make_commit(
         let step = member.group().commit_rejected(&pending.id)?;
         member.take(tools, step)?;
     }
+
     let Order { proposals, references, force_path, external_tree, link } = order;
     let options = CommitOptions {
         proposals,
         force_path,
         framing: member.framing(),
         welcome_ratchet_tree: !external_tree,
-        // The tree of the new epoch, before that has begun.
+        // It holds the tree of the new epoch, before that epoch begins.
         group_info: external_tree
             .then_some(GroupInfoOptions { ratchet_tree: true, external_pub: false }),
         psks: member.psks().clone(),
         link,
         ..CommitOptions::default()
     };
+
     let step = member.group().commit(tools.crypto(), &mut rng(), now(), options)?;
-    let Event::Commit(messages) = member.take(tools, step)? else {
-        return Err(Failure::internal("no commit came of committing"));
-    };
+    let messages = member.take(tools, step)?;
+
     let committed: Vec<&ProposalRef> = member.group().pending_commit_references().collect();
     let left_out = references.iter().filter(|reference| !committed.contains(reference)).count();
     if left_out > 0 {
-        // The library leaves out what is not valid together. Here all of it was asked for.
+        // The library leaves out proposals that are not valid together; the harness asks for all of them.
         let step = member.group().commit_rejected(&messages.id)?;
         member.take(tools, step)?;
         let why = format!("{left_out} of the proposals by reference cannot be committed");
         return Err(Failure::not_now(why));
     }
+
     Ok(messages)
 }
 
-/// The Welcome; empty if nobody is added.
+/// The Welcome; empty if no member is added.
 pub(crate) fn welcome(messages: &CommitMessages) -> Vec<u8> {
     messages.welcomes.first().map(|welcome| welcome.message.clone()).unwrap_or_default()
 }
 
-/// The tree of the new epoch; empty if it was not asked for.
+/// The tree of the new epoch; empty if it was not requested.
 fn tree_of(messages: &CommitMessages) -> Result<Vec<u8>, Failure> {
     let Some(message) = &messages.group_info else { return Ok(Vec::new()) };
     let extensions = group_info(message)?.extensions;

@@ -1,8 +1,8 @@
-//! Why a call failed, as gRPC says it.
+//! Failed calls, as gRPC statuses.
 
 use conclave_mls::crypto::CryptoError;
+use conclave_mls::error::{Error, Misuse, Rejection};
 use conclave_mls::wire::{DecodeError, EncodeError};
-use conclave_mls::{Error, Misuse, Rejection};
 use std::fmt::Display;
 use tonic::Status;
 
@@ -16,17 +16,17 @@ impl Failure {
         Self(Status::not_found(format!("there is no {what} {id}")))
     }
 
-    /// A request that makes no sense.
+    /// A request with invalid arguments.
     pub(crate) fn invalid(why: impl Display) -> Self {
         Self(Status::invalid_argument(why.to_string()))
     }
 
-    /// A request that cannot be met in this state.
+    /// A request that the current state does not allow.
     pub(crate) fn not_now(why: impl Display) -> Self {
         Self(Status::failed_precondition(why.to_string()))
     }
 
-    /// What cannot happen.
+    /// A failure that should be impossible.
     pub(crate) fn internal(why: impl Display) -> Self {
         Self(Status::internal(why.to_string()))
     }

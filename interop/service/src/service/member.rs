@@ -3,34 +3,38 @@
 use super::failure::Failure;
 use super::tools::{Tools, judge_all, now, rng};
 use conclave_mls::crypto::Secret;
-use conclave_mls::rows::{Batch, RowKey};
-use conclave_mls::wire::ProposalRef;
-use conclave_mls::{
-    Answers, ApplicationMessage, Credential, Event, Framing, Group, LeafIndex, Link, Misuse,
-    NewGroup, NewProposal, OwnKeyPackage, PskType, Received, Refused, Transition, WelcomeStage,
-    apply,
+use conclave_mls::error::Misuse;
+use conclave_mls::group::{
+    Answers, ApplicationMessage, Committed, Framing, LeafIndex, NewGroup, NewProposal,
+    ProposalMessage, PskType, Refused,
 };
+use conclave_mls::join::{Link, WelcomeStage};
+use conclave_mls::key_package::OwnKeyPackage;
+use conclave_mls::storage::{Batch, Outcome, RowKey};
+use conclave_mls::wire::ProposalRef;
+use conclave_mls::{Credential, Epoch, Event, Group, Received, Transition, apply};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-/// PSKs of the application, by what they are called.
+/// PSKs of the application, by their names.
 pub(crate) type Psks = Vec<(PskType, Secret)>;
 
 /// A member of a group.
 pub(crate) struct Member {
     group: Group,
-    /// What a store would hold, if the group is to be loaded from it. Nothing else outlives the
-    /// process, so that otherwise nothing is kept.
+    /// The rows that a store would hold, if the group is loaded from them after every step. Nothing outlives
+    /// the process, so otherwise no rows are kept.
     rows: Option<BTreeMap<RowKey, Secret>>,
     psks: Psks,
     encrypt: bool,
-    /// The proposals of this epoch, by the messages that brought them: the harness gives all of them
-    /// with every commit, also those that were seen before or that this member has sent.
+    /// The proposals of the epoch [`Self::seen_in`], by their messages. The harness passes all of an epoch's
+    /// proposals with every commit, even those that this member has seen before or has sent.
     seen: BTreeMap<Vec<u8>, ProposalRef>,
+    seen_in: Epoch,
 }
 
 impl Member {
-    /// The member whose group has just come into being.
+    /// The member of a new group.
     pub(crate) fn new(tools: &Tools, new: NewGroup, psks: Psks, encrypt: bool) -> Self {
         let mut rows = tools.reload.then(BTreeMap::new);
         let write = |batch: &Batch| {
@@ -38,7 +42,8 @@ impl Member {
             Ok::<_, Infallible>(())
         };
         let Ok(group) = new.store(write);
-        Self { group, rows, psks, encrypt, seen: BTreeMap::new() }
+        let seen_in = group.epoch();
+        Self { group, rows, psks, encrypt, seen: BTreeMap::new(), seen_in }
     }
 
     pub(crate) fn group(&self) -> &Group {
@@ -62,12 +67,12 @@ impl Member {
         Framing { encrypt: self.encrypt, ..Framing::default() }
     }
 
-    /// By what members compare their views.
+    /// The epoch authenticator, by which members compare their views.
     pub(crate) fn authenticator(&self) -> Result<Vec<u8>, Failure> {
         Ok(self.group.epoch_authenticator()?.expose().to_vec())
     }
 
-    /// Who this is.
+    /// Our own credential.
     pub(crate) fn credential(&self) -> Result<Credential, Failure> {
         let me = self.group.own_member().ok_or_else(removed)?;
         Ok(me.credential)
@@ -78,29 +83,34 @@ impl Member {
         leaf_of(self.group.members(), identity)
     }
 
-    /// Writes the rows of a step, takes it, and gives out what came of it.
-    pub(crate) fn take(
+    /// Writes the rows of a step, applies it, and returns its outcome.
+    pub(crate) fn take<O: Outcome<Event>>(
         &mut self,
         tools: &Tools,
-        step: Transition<Group>,
-    ) -> Result<Event, Failure> {
+        step: Transition<Group, O>,
+    ) -> Result<O, Failure> {
         let rows = &mut self.rows;
-        let event = apply(&mut self.group, step, |write| {
+        let outcome = apply(&mut self.group, step, |write| {
             rows.iter_mut().for_each(|rows| write.batch.apply_to(rows));
             Ok::<_, Infallible>(())
         });
-        let event = event.map_err(Failure::internal)?;
-        if matches!(event, Event::Epoch(_)) {
+
+        let outcome = outcome.map_err(Failure::internal)?;
+
+        if self.seen_in != self.group.epoch() {
             self.seen.clear();
+            self.seen_in = self.group.epoch();
         }
+
         if let Some(rows) = self.rows.as_ref().filter(|rows| !rows.is_empty()) {
             let config = self.group.config().clone();
             self.group = Group::load(tools.crypto(), config, rows.clone())?;
         }
-        Ok(event)
+
+        Ok(outcome)
     }
 
-    /// A refused message; the key that it used up is deleted.
+    /// The failure of a refused message, whose key is deleted.
     fn refused(&mut self, tools: &Tools, refused: Refused) -> Failure {
         if let Some(deletion) = refused.key_deletion
             && let Err(failure) = self.take(tools, *deletion)
@@ -115,7 +125,7 @@ impl Member {
         received.map_err(|e| self.refused(tools, e))
     }
 
-    /// Proposes something.
+    /// Makes a proposal and returns its message.
     pub(crate) fn propose(
         &mut self,
         tools: &Tools,
@@ -126,72 +136,77 @@ impl Member {
         self.proposed(tools, step)
     }
 
-    /// Proposes to renew the own leaf.
+    /// Proposes to renew our own leaf.
     pub(crate) fn propose_update(&mut self, tools: &Tools) -> Result<Vec<u8>, Failure> {
         let framing = self.framing();
         let step = self.group.propose_update(tools.crypto(), &mut rng(), None, &framing)?;
         self.proposed(tools, step)
     }
 
-    fn proposed(&mut self, tools: &Tools, step: Transition<Group>) -> Result<Vec<u8>, Failure> {
-        let Event::Proposal { message, reference } = self.take(tools, step)? else {
-            return Err(Failure::internal("no proposal came of proposing"));
-        };
+    fn proposed(
+        &mut self,
+        tools: &Tools,
+        step: Transition<Group, ProposalMessage>,
+    ) -> Result<Vec<u8>, Failure> {
+        let ProposalMessage { message, reference } = self.take(tools, step)?;
         self.seen.insert(message.clone(), reference);
         Ok(message)
     }
 
-    /// Caches a proposal, unless it is known, and says how commits refer to it.
+    /// Caches a proposal unless it is known, and returns the reference by which commits name it.
     pub(crate) fn hear(&mut self, tools: &Tools, message: &[u8]) -> Result<ProposalRef, Failure> {
         if let Some(reference) = self.seen.get(message) {
             return Ok(reference.clone());
         }
+
         let Received::Proposal(stage) = self.process(tools, message)? else {
-            return Err(Failure::invalid("what was given as a proposal is something else"));
+            return Err(Failure::invalid("the proposal is another kind of message"));
         };
+
         let verdicts = judge_all(stage.credentials());
-        let step = stage.resolve(&self.group, tools.crypto(), &verdicts);
+        let step = stage.resolve(&self.group, &verdicts);
         let step = step.map_err(|e| self.refused(tools, e))?;
-        let Event::ProposalReceived { reference, .. } = self.take(tools, step)? else {
-            return Err(Failure::internal("no proposal came of a proposal"));
-        };
+        let cached = self.take(tools, step)?;
+
+        let reference = cached
+            .ok_or_else(|| Failure::invalid("the proposal came before in another message"))?
+            .reference;
         self.seen.insert(message.to_vec(), reference.clone());
         Ok(reference)
     }
 
-    /// Goes into the epoch that a commit begins, somebody's or one's own.
+    /// Enters the epoch that a commit begins: a peer's commit, or our own.
     pub(crate) fn follow(&mut self, tools: &Tools, message: &[u8]) -> Result<(), Failure> {
-        let step = match self.process(tools, message)? {
-            Received::OwnCommit(step) => step,
+        match self.process(tools, message)? {
+            Received::OwnCommit(step) => {
+                self.take(tools, step)?;
+                Ok(())
+            }
             Received::Commit(stage) => {
                 let verdicts = judge_all(stage.credentials());
                 let answers = Answers { verdicts, psks: self.psks.clone() };
                 let step = stage.resolve(&self.group, tools.crypto(), now(), &answers);
-                step.map_err(|e| self.refused(tools, e))?
+                let step = step.map_err(|e| self.refused(tools, e))?;
+                match self.take(tools, step)? {
+                    Committed::Epoch(_) => Ok(()),
+                    Committed::Removal(_) => {
+                        // The runner's order is that of the delivery service.
+                        let deletion = self.group.delete()?;
+                        self.take(tools, deletion)?;
+                        Err(removed())
+                    }
+                }
             }
-            _ => return Err(Failure::invalid("what was given as a commit is something else")),
-        };
-        self.arrive(tools, step)
+            _ => Err(Failure::invalid("the commit is another kind of message")),
+        }
     }
 
-    /// Goes into the epoch of the own pending commit.
+    /// Enters the epoch of our own pending commit.
     pub(crate) fn accepted(&mut self, tools: &Tools) -> Result<(), Failure> {
         let pending = self.group.pending_commit().ok_or(Misuse::NoCommitPending)?;
         let step = self.group.commit_accepted(tools.crypto(), now(), &pending.id)?;
-        self.arrive(tools, step)
-    }
-
-    fn arrive(&mut self, tools: &Tools, step: Transition<Group>) -> Result<(), Failure> {
-        match self.take(tools, step)? {
-            Event::Epoch(_) => Ok(()),
-            Event::Removal(_) => {
-                // The runner's order is the delivery service's.
-                let deletion = self.group.delete()?;
-                self.take(tools, deletion)?;
-                Err(removed())
-            }
-            _ => Err(Failure::internal("no epoch came of a commit")),
-        }
+        self.take(tools, step)?;
+        Ok(())
     }
 
     /// Reads application data.
@@ -200,12 +215,9 @@ impl Member {
         tools: &Tools,
         message: &[u8],
     ) -> Result<ApplicationMessage, Failure> {
-        let Received::Application(step) = self.process(tools, message)? else {
-            return Err(Failure::invalid("what was given as a ciphertext is something else"));
-        };
-        match self.take(tools, step)? {
-            Event::Application(read) => Ok(read),
-            _ => Err(Failure::internal("no data came of application data")),
+        match self.process(tools, message)? {
+            Received::Application(step) => self.take(tools, step),
+            _ => Err(Failure::invalid("the ciphertext is another kind of message")),
         }
     }
 }
@@ -216,7 +228,7 @@ fn removed() -> Failure {
 
 /// The leaf of an identity among members.
 pub(crate) fn leaf_of(
-    mut members: impl Iterator<Item = conclave_mls::Member>,
+    mut members: impl Iterator<Item = conclave_mls::group::Member>,
     identity: &[u8],
 ) -> Result<LeafIndex, Failure> {
     let found = members.find(|member| member.credential.identity() == Some(identity));

@@ -1,21 +1,19 @@
 //! The gRPC service: every call of the interface over `conclave-mls`.
 //!
-//! A call locks the whole service: it is there for conformance, not for load. Ids are given once and
-//! stay what they are: a commit leads a state to its next epoch under the same id.
+//! A call locks the whole service, which is for conformance, not for load. An id never changes its meaning: a
+//! commit leads a state to its next epoch under the same id.
 
 mod commits;
 mod failure;
 mod member;
 mod outside;
 mod proposals;
-mod serve;
+pub mod serve;
 mod states;
 mod successors;
 mod tables;
 mod tools;
 mod ways_in;
-
-pub use serve::{Listening, listen};
 
 use crate::proto::mls_client_server::MlsClient;
 use crate::proto::*;
@@ -31,7 +29,7 @@ pub struct Service {
     server: Mutex<Server>,
 }
 
-/// What calls work on.
+/// The state that calls work on.
 pub(crate) struct Server {
     name: String,
     tools: Tools,
@@ -39,8 +37,8 @@ pub(crate) struct Server {
 }
 
 impl Service {
-    /// A service that computes with a provider. With `reload`, a group is forgotten and loaded from
-    /// its rows after every step.
+    /// A service that computes with a provider. With `reload`, each group is dropped and loaded from its rows
+    /// after every step.
     #[must_use]
     pub fn new(provider: Box<dyn CryptoProvider>, reload: bool) -> Self {
         let name = format!("conclave ({})", provider.name());

@@ -1,4 +1,4 @@
-//! Proposals from outside the group: newcomers that knock, and external signers.
+//! Proposals from outside the group: by new members, and by external signers.
 
 use super::Server;
 use super::failure::Failure;
@@ -7,19 +7,20 @@ use super::proposals::{reinit, unknown_type};
 use super::tables::Join;
 use super::tools::{Tools, cipher_suite, extensions, given, group_info, judge_all, now, rng};
 use crate::proto::*;
+use conclave_mls::credential::{ExternalSender, SignaturePublicKey};
 use conclave_mls::crypto::{Secret, Suite};
+use conclave_mls::group::{ExtensionType, PreSharedKeyId, Proposal, PskType};
+use conclave_mls::join::ExternalTarget;
+use conclave_mls::observe::{Observer, ObserverStage};
 use conclave_mls::wire::{Encode, ResumptionPskUsage, find_extension};
-use conclave_mls::{
-    Credential, ExtensionType, ExternalSender, ExternalTarget, Observer, ObserverStage,
-    PreSharedKeyId, Proposal, PskType, SignaturePublicKey,
-};
+use conclave_mls::{Credential, Epoch};
 
 impl Server {
     pub(crate) fn new_member_add_proposal(
         &mut self,
         request: NewMemberAddProposalRequest,
     ) -> Result<NewMemberAddProposalResponse, Failure> {
-        // Nothing of it needs to be verified: a proposal to a group that is otherwise is refused.
+        // The GroupInfo need not be verified: a group with another context refuses the proposal.
         let context = group_info(&request.group_info)?.group_context;
         let credential = Credential::basic(&request.identity);
         let own = self.tools.key_package(context.cipher_suite, credential)?;
@@ -57,8 +58,9 @@ impl Server {
         let tools = &self.tools;
         let signer = self.tables.signer(request.signer_id)?;
         let wanted = request.description.ok_or_else(|| Failure::invalid("no description"))?;
-        // Verified: a false tree would make a Remove hit somebody else.
-        let (info, tree) = (&request.group_info, given(&request.ratchet_tree));
+        // The tree is verified: a false one would make a Remove hit another member.
+        let info = &request.group_info;
+        let tree = given(&request.ratchet_tree);
         let stage = ObserverStage::open(tools.crypto(), tools.config.clone(), info, tree)?;
         let verdicts = judge_all(stage.credentials());
         let group = stage.resolve(&verdicts)?;
@@ -70,8 +72,8 @@ impl Server {
     }
 }
 
-/// The place of a signer among the group's external senders: the one that the request names, if the
-/// signer stands there; else where it does stand.
+/// The place of a signer among the group's external senders: the place that the request names, if it is the
+/// signer's, or else the first that is.
 fn place_of(group: &Observer, key: &SignaturePublicKey, named: u32) -> Result<u32, Failure> {
     let list = &group.context().extensions;
     let senders: Option<Vec<ExternalSender>> =
@@ -83,13 +85,14 @@ fn place_of(group: &Observer, key: &SignaturePublicKey, named: u32) -> Result<u3
     place.copied().ok_or_else(|| Failure::not_now("the group does not list this signer"))
 }
 
-/// What a description says, of somebody outside.
+/// The proposal of a description, made from outside.
 fn proposal(tools: &Tools, group: &Observer, it: ProposalDescription) -> Result<Proposal, Failure> {
     let suite = Suite::new(tools.crypto(), group.context().cipher_suite)?;
     let psk = |psktype| {
         let psk_nonce = Secret::random(suite.nh(), &mut rng()).expose().into();
         Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce })
     };
+
     Ok(match it.proposal_type.as_slice() {
         b"add" => Proposal::Add(Box::new(tools.valid(&it.key_package)?.key_package().clone())),
         b"remove" => Proposal::Remove(leaf_of(group.members(), &it.removed_id)?),
@@ -97,7 +100,7 @@ fn proposal(tools: &Tools, group: &Observer, it: ProposalDescription) -> Result<
         b"resumptionPSK" => psk(PskType::Resumption {
             usage: ResumptionPskUsage::Application,
             psk_group_id: group.group_id().clone(),
-            psk_epoch: it.epoch_id,
+            psk_epoch: Epoch(it.epoch_id),
         }),
         b"groupContextExtensions" => Proposal::GroupContextExtensions(extensions(it.extensions)?),
         b"reinit" => Proposal::ReInit(reinit(it.group_id, it.cipher_suite, it.extensions)?),

@@ -5,10 +5,10 @@ use super::failure::Failure;
 use super::member::Member;
 use super::tools::{Tools, cipher_suite, extensions};
 use crate::proto::*;
+use conclave_mls::credential::ExternalSender;
+use conclave_mls::group::{Extension, ExtensionType, NewProposal, ProtocolVersion, ReInit};
 use conclave_mls::wire::{Decode, find_extension};
-use conclave_mls::{
-    Extension, ExtensionType, ExternalSender, Group, NewProposal, ProtocolVersion, ReInit,
-};
+use conclave_mls::{Epoch, Group};
 
 impl Server {
     pub(crate) fn add_proposal(
@@ -47,7 +47,7 @@ impl Server {
         &mut self,
         request: ResumptionPskProposalRequest,
     ) -> Result<ProposalResponse, Failure> {
-        let epoch = request.epoch_id;
+        let epoch = Epoch(request.epoch_id);
         self.propose(request.state_id, |member| resumption_psk(member.group(), epoch))
     }
 
@@ -97,7 +97,7 @@ impl Server {
     }
 }
 
-/// What a description says, in a member's group.
+/// The proposal of a description, made by a member.
 pub(crate) fn described(
     tools: &Tools,
     member: &Member,
@@ -107,7 +107,7 @@ pub(crate) fn described(
         b"add" => add(tools, &it.key_package)?,
         b"remove" => NewProposal::Remove(member.leaf_of(&it.removed_id)?),
         b"externalPSK" => NewProposal::ExternalPsk { psk_id: it.psk_id.into() },
-        b"resumptionPSK" => resumption_psk(member.group(), it.epoch_id)?,
+        b"resumptionPSK" => resumption_psk(member.group(), Epoch(it.epoch_id))?,
         b"groupContextExtensions" => {
             NewProposal::GroupContextExtensions(extensions(it.extensions)?)
         }
@@ -128,7 +128,7 @@ pub(crate) fn reinit(
 ) -> Result<ReInit, Failure> {
     Ok(ReInit {
         group_id: group_id.as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: cipher_suite(suite)?,
         extensions: extensions(list)?,
     })
@@ -138,8 +138,8 @@ fn add(tools: &Tools, key_package: &[u8]) -> Result<NewProposal, Failure> {
     Ok(NewProposal::Add(Box::new(tools.valid(key_package)?)))
 }
 
-fn resumption_psk(group: &Group, epoch: u64) -> Result<NewProposal, Failure> {
-    // Nobody could commit it, and the harness would look for the reason at the committer's.
+fn resumption_psk(group: &Group, epoch: Epoch) -> Result<NewProposal, Failure> {
+    // No member could commit the proposal, and the harness would blame the committer.
     if group.resumption_psk(epoch).is_none() {
         let why = format!("this member has no resumption PSK of epoch {epoch}");
         return Err(Failure::not_now(why));

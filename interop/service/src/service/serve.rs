@@ -12,20 +12,20 @@ use tokio::time::sleep;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-/// How long calls that are under way at the end may take.
+/// How long calls may take that are under way at the end.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A socket that accepts connections, which are not answered yet.
+/// A socket that accepts connections, but does not answer them yet.
 #[derive(Debug)]
 pub struct Listening {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-/// Opens a socket; port 0 is any that is free.
+/// Opens a socket; port 0 stands for any free port.
 ///
 /// # Errors
-/// If the address cannot be had.
+/// If the address is not available.
 pub async fn listen(host: &str, port: u16) -> std::io::Result<Listening> {
     let listener = TcpListener::bind((host, port)).await?;
     let address = listener.local_addr()?;
@@ -33,14 +33,14 @@ pub async fn listen(host: &str, port: u16) -> std::io::Result<Listening> {
 }
 
 impl Listening {
-    /// Where.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers calls until `end`, and those that are under way then, if they do not take long:
-    /// whoever keeps a connection open does not keep the service.
+    /// Answers calls until `end`, and finishes calls under way within a grace period. An open connection does not
+    /// keep the service running.
     ///
     /// # Errors
     /// If the socket fails.
@@ -59,10 +59,12 @@ impl Listening {
             end.await;
             ending.notify_one();
         };
+
         let grace = async {
             ending.notified().await;
             sleep(GRACE).await;
         };
+
         tokio::select! {
             done = server.serve_with_incoming_shutdown(incoming, end) => done,
             () = grace => Ok(()),

@@ -1,11 +1,12 @@
-//! What a member's state is used for between commits.
+//! Calls that use a member's state between commits.
 
 use super::Server;
 use super::failure::Failure;
 use super::tools::rng;
 use crate::proto::*;
 use conclave_mls::crypto::Secret;
-use conclave_mls::{Event, Framing, GroupInfoOptions, PskType, TreeRead};
+use conclave_mls::group::{Framing, PskType, TreeRead};
+use conclave_mls::join::GroupInfoOptions;
 
 impl Server {
     pub(crate) fn group_info(
@@ -16,10 +17,7 @@ impl Server {
         let inside = !request.external_tree;
         let options = GroupInfoOptions { ratchet_tree: inside, external_pub: true };
         let group_info = group.group_info(self.tools.crypto(), options)?;
-        let ratchet_tree = match inside {
-            true => Vec::new(),
-            false => group.tree().to_extension_bytes()?,
-        };
+        let ratchet_tree = if inside { Vec::new() } else { group.tree().to_extension_bytes()? };
         Ok(GroupInfoResponse { group_info, ratchet_tree })
     }
 
@@ -34,7 +32,8 @@ impl Server {
     pub(crate) fn export(&mut self, request: ExportRequest) -> Result<ExportResponse, Failure> {
         let group = self.tables.member(request.state_id)?.group();
         let length = usize::try_from(request.key_length).map_err(Failure::invalid)?;
-        let (label, context) = (request.label.as_bytes(), &request.context);
+        let label = request.label.as_bytes();
+        let context = &request.context;
         let secret = group.export(self.tools.crypto(), label, context, length)?;
         Ok(ExportResponse { exported_secret: secret.expose().to_vec() })
     }
@@ -43,12 +42,10 @@ impl Server {
         let member = self.tables.member(request.state_id)?;
         let authenticated_data = request.authenticated_data;
         let framing = Framing { authenticated_data, ..member.framing() };
-        let (crypto, data) = (self.tools.crypto(), &request.plaintext);
+        let crypto = self.tools.crypto();
+        let data = &request.plaintext;
         let step = member.group().encrypt(crypto, &mut rng(), data, &framing)?;
-        match member.take(&self.tools, step)? {
-            Event::Message(ciphertext) => Ok(ProtectResponse { ciphertext }),
-            _ => Err(Failure::internal("no message came of application data")),
-        }
+        Ok(ProtectResponse { ciphertext: member.take(&self.tools, step)? })
     }
 
     pub(crate) fn unprotect(

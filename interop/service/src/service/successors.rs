@@ -5,11 +5,11 @@ use super::commits::{Order, follow, make_commit, welcome};
 use super::failure::Failure;
 use super::member::{Member, Psks, join};
 use super::tables::{Join, Successor, Tables};
-use super::tools::{Tools, extensions, given, key_package_message, lifetime, rng};
+use super::tools::{Tools, extensions, given, lifetime, rng};
 use crate::proto::*;
-use conclave_mls::{
-    CipherSuite, Credential, Extension, Group, GroupId, GroupParams, Link, NewProposal, TreeRead,
-};
+use conclave_mls::group::{Extension, GroupParams, NewProposal, TreeRead};
+use conclave_mls::join::Link;
+use conclave_mls::{CipherSuite, Credential, Group, GroupId};
 
 /// A new group that continues another.
 struct Continuation {
@@ -22,7 +22,7 @@ struct Continuation {
     encrypt: bool,
 }
 
-/// How its members get in.
+/// How the members of a new group join it.
 struct Invitation<'a> {
     key_packages: &'a [Vec<u8>],
     force_path: bool,
@@ -30,7 +30,7 @@ struct Invitation<'a> {
 }
 
 impl Server {
-    /// A commit as any other: that it is a ReInit shows when it takes effect.
+    /// Commits as [`Server::commit`] does. Whether the commit closes the group shows when it takes effect.
     pub(crate) fn re_init_commit(
         &mut self,
         request: CommitRequest,
@@ -70,11 +70,13 @@ impl Server {
             psks: it.psks.clone(),
             encrypt: it.encrypt,
         };
+
         let invitation = Invitation {
             key_packages: &request.key_package,
             force_path: request.force_path,
             external_tree: request.external_tree,
         };
+
         let response = self.open(new, &invitation)?;
         self.tables.succeeded(request.reinit_id);
         Ok(response)
@@ -107,11 +109,13 @@ impl Server {
             psks: member.psks().clone(),
             encrypt: member.encrypts(),
         };
+
         let invitation = Invitation {
             key_packages: &request.key_packages,
             force_path: request.force_path,
             external_tree: request.external_tree,
         };
+
         self.open(new, &invitation)
     }
 
@@ -120,7 +124,8 @@ impl Server {
         request: HandleBranchRequest,
     ) -> Result<HandleBranchResponse, Failure> {
         let origin = self.tables.member(request.state_id)?;
-        let (link, encrypt) = (origin.group().branch_link()?, origin.encrypts());
+        let link = origin.group().branch_link()?;
+        let encrypt = origin.encrypts();
         let mut psks = origin.psks().clone();
         let Join { own, psks: more } = self.tables.join(request.transaction_id)?;
         psks.extend(more.iter().cloned());
@@ -132,7 +137,7 @@ impl Server {
         Ok(HandleBranchResponse { state_id: self.tables.add_member(member)?, epoch_authenticator })
     }
 
-    /// Creates a group, adds everybody in its first commit, and remembers it.
+    /// Creates a group, adds all other members in its first commit, and keeps its state.
     fn open(
         &mut self,
         new: Continuation,
@@ -143,22 +148,30 @@ impl Server {
         for message in invitation.key_packages {
             proposals.push(NewProposal::Add(Box::new(tools.valid(message)?)));
         }
+
         let params = GroupParams {
             extensions: new.extensions,
             ..GroupParams::new(new.group_id, new.suite, tools.leaf(new.creator), lifetime())
         };
-        let (config, signer) = (tools.config.clone(), tools.signer(new.suite)?);
+
+        let config = tools.config.clone();
+        let signer = tools.signer(new.suite)?;
         let group = Group::create(tools.crypto(), &mut rng(), config, params, signer)?;
         let mut member = Member::new(tools, group, new.psks, new.encrypt);
+
         let Invitation { force_path, external_tree, .. } = *invitation;
-        let (references, link) = (Vec::new(), Some(new.link));
-        let order = Order { proposals, references, force_path, external_tree, link };
+        let order = Order {
+            proposals,
+            references: Vec::new(),
+            force_path,
+            external_tree,
+            link: Some(new.link),
+        };
+
         let messages = make_commit(tools, &mut member, order)?;
         member.accepted(tools)?;
-        let ratchet_tree = match external_tree {
-            true => member.group().tree().to_extension_bytes()?,
-            false => Vec::new(),
-        };
+        let ratchet_tree =
+            if external_tree { member.group().tree().to_extension_bytes()? } else { Vec::new() };
         let epoch_authenticator = member.authenticator()?;
         let state_id = self.tables.add_member(member)?;
         let welcome = welcome(&messages);
@@ -166,7 +179,7 @@ impl Server {
     }
 }
 
-/// The group was closed: the way to its successor begins.
+/// Prepares the successor of a group that was closed.
 fn closed(
     tools: &Tools,
     tables: &mut Tables,
@@ -176,7 +189,7 @@ fn closed(
     let reinit = member.group().reinit().cloned();
     let reinit = reinit.ok_or_else(|| Failure::not_now("the commit has not closed the group"))?;
     let own = tools.key_package(reinit.cipher_suite, member.credential()?)?;
-    let key_package = key_package_message(own.key_package())?;
+    let key_package = own.message()?;
     let epoch_authenticator = member.authenticator()?;
     let successor = Successor {
         closed: state_id,
@@ -186,6 +199,7 @@ fn closed(
         psks: member.psks().clone(),
         encrypt: member.encrypts(),
     };
+
     let reinit_id = tables.add_successor(successor)?;
     Ok(HandleReInitCommitResponse { reinit_id, key_package, epoch_authenticator })
 }

@@ -1,29 +1,30 @@
-//! What the service remembers between calls, by ids that are given once: a state's id names nothing
-//! else, in any table.
+//! The state that the service keeps between calls, by ids that are unique over all tables.
 
 use super::failure::Failure;
 use super::member::{Member, Psks};
 use conclave_mls::crypto::SignatureKeyPair;
-use conclave_mls::{Link, OwnKeyPackage, ReInit};
+use conclave_mls::group::ReInit;
+use conclave_mls::join::Link;
+use conclave_mls::key_package::OwnKeyPackage;
 use std::collections::BTreeMap;
 
 /// A key package that waits for its Welcome.
 pub(crate) struct Join {
     /// The key package.
     pub(crate) own: OwnKeyPackage,
-    /// The PSKs that it was told.
+    /// The PSKs of its client.
     pub(crate) psks: Psks,
 }
 
 /// A member of a closed group on its way to the successor.
 pub(crate) struct Successor {
-    /// The closed group, which ends with the way to the successor.
+    /// The closed group. It is forgotten once this member is in the successor.
     pub(crate) closed: u32,
     /// The key package for the successor.
     pub(crate) own: OwnKeyPackage,
-    /// What proves that it is the successor.
+    /// The proof that the group is the successor.
     pub(crate) link: Link,
-    /// What it is to be.
+    /// The parameters of the successor.
     pub(crate) reinit: ReInit,
     /// The PSKs of the closed group's member.
     pub(crate) psks: Psks,
@@ -42,7 +43,7 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// A new id; never 0, by which the test runner means that it has none.
+    /// A new id; never 0, which means no id to the test runner.
     fn id(&mut self) -> Result<u32, Failure> {
         let next = self.last.checked_add(1);
         self.last = next.ok_or_else(|| Failure::internal("there are no more ids"))?;
@@ -89,26 +90,26 @@ impl Tables {
         self.signers.get(&id).ok_or_else(|| Failure::unknown("external signer", id))
     }
 
-    /// A key package has served.
+    /// Forgets a key package that was used.
     pub(crate) fn joined(&mut self, id: u32) {
         self.joins.remove(&id);
     }
 
-    /// A member is in the successor: the closed group is of no use any more.
+    /// Forgets a closed group whose member is in the successor.
     pub(crate) fn succeeded(&mut self, id: u32) {
         if let Some(successor) = self.successors.remove(&id) {
             self.members.remove(&successor.closed);
         }
     }
 
-    /// The PSKs of a member, or of somebody who is about to join.
+    /// The PSKs of a member, or of a client that is about to join.
     pub(crate) fn psks(&mut self, id: u32) -> Result<&mut Psks, Failure> {
         let join = self.joins.get_mut(&id).map(|join| &mut join.psks);
         let psks = join.or_else(|| self.members.get_mut(&id).map(Member::psks_mut));
         psks.ok_or_else(|| Failure::unknown("state or transaction", id))
     }
 
-    /// Forgets whatever an id names.
+    /// Forgets the value that an id names.
     pub(crate) fn free(&mut self, id: u32) -> Result<(), Failure> {
         let found = [
             self.members.remove(&id).is_some(),
@@ -116,9 +117,6 @@ impl Tables {
             self.successors.remove(&id).is_some(),
             self.signers.remove(&id).is_some(),
         ];
-        match found.contains(&true) {
-            true => Ok(()),
-            false => Err(Failure::unknown("state", id)),
-        }
+        if found.contains(&true) { Ok(()) } else { Err(Failure::unknown("state", id)) }
     }
 }

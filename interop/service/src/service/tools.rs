@@ -1,23 +1,25 @@
-//! What every call needs: cryptography, randomness, a clock, settings; and how the harness's values
-//! become Conclave's.
+//! What every call needs: cryptography, randomness, a clock, settings, and conversions from the harness's values
+//! to Conclave's.
 
 use super::failure::Failure;
 use crate::proto;
+use conclave_mls::credential::{CredentialRequest, LeafParams, signature_key_pair};
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
-use conclave_mls::wire::{Decode, Encode, GroupInfo, MlsMessage, MlsMessageBody};
-use conclave_mls::{
-    CipherSuite, Config, Credential, CredentialRequest, Extension, ExtensionType, KeyPackage,
-    KeyPackageParams, LeafParams, Lifetime, Limits, OwnKeyPackage, ValidKeyPackage, Verdict,
-    signature_key_pair,
+use conclave_mls::group::{Extension, ExtensionType};
+use conclave_mls::key_package::{
+    KeyPackageParams, Lifetime, OwnKeyPackage, ValidKeyPackage, key_package_from_message,
 };
-use std::time::{SystemTime, UNIX_EPOCH};
+use conclave_mls::limits::Limits;
+use conclave_mls::wire::{Decode, GroupInfo, MlsMessage, MlsMessageBody};
+use conclave_mls::{CipherSuite, Config, Credential, UnixTime, Verdict};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The suites of RFC 9420.
 const SUITES: std::ops::RangeInclusive<u16> = 1..=7;
 
 /// Cryptography and settings.
 pub(crate) struct Tools {
-    /// What computes.
+    /// The provider of cryptography.
     pub(crate) provider: Box<dyn CryptoProvider>,
     /// Settings of every group.
     pub(crate) config: Config,
@@ -28,11 +30,11 @@ pub(crate) struct Tools {
 impl Tools {
     pub(crate) fn new(provider: Box<dyn CryptoProvider>, reload: bool) -> Self {
         let limits = Limits {
-            // Scripts go back far.
+            // Scripts read messages of epochs long past.
             past_epochs: 64,
-            past_epoch_age: u64::MAX,
-            // MLS++ says that its key packages are valid for ever.
-            lifetime: u64::MAX,
+            past_epoch_age: Duration::MAX,
+            // The key packages of MLS++ never expire.
+            lifetime: Duration::MAX,
             ..Limits::default()
         };
         Self { provider, config: Config { limits, ..Config::default() }, reload }
@@ -69,12 +71,10 @@ impl Tools {
         Ok(OwnKeyPackage::generate(self.crypto(), &mut rng(), params, signer)?)
     }
 
-    /// Somebody's key package, checked.
+    /// Checks a key package.
     pub(crate) fn valid(&self, message: &[u8]) -> Result<ValidKeyPackage, Failure> {
-        let MlsMessageBody::KeyPackage(key_package) = MlsMessage::from_bytes(message)?.body else {
-            return Err(Failure::invalid("key_package is another kind of message"));
-        };
-        let stage = ValidKeyPackage::check(self.crypto(), now(), &self.config, *key_package)?;
+        let key_package = key_package_from_message(message)?;
+        let stage = ValidKeyPackage::check(self.crypto(), now(), &self.config, key_package)?;
         let verdict = judge(stage.credential());
         Ok(stage.resolve(verdict)?)
     }
@@ -85,15 +85,16 @@ pub(crate) fn rng() -> impl CryptoRng {
     rand_core::UnwrapErr(getrandom::SysRng)
 }
 
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// The system's time; 1970 if the clock is wrong.
+pub(crate) fn now() -> UnixTime {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixTime::since_unix_epoch(elapsed).unwrap_or(UnixTime::MIN)
 }
 
-/// Three months, begun an hour ago, as clocks differ.
+/// Three months from an hour ago, because clocks differ.
 pub(crate) fn lifetime() -> Lifetime {
-    let now = now();
-    Lifetime { not_before: now.saturating_sub(3600), not_after: now + 90 * 24 * 3600 }
+    const HOUR: Duration = Duration::from_secs(3600);
+    Lifetime::starting_at(now().saturating_sub(HOUR), 90 * 24 * HOUR)
 }
 
 /// The verdict on a credential: the harness has no authentication service, and only basic
@@ -110,7 +111,7 @@ pub(crate) fn judge_all(requests: &[CredentialRequest]) -> Vec<Verdict> {
     requests.iter().map(judge).collect()
 }
 
-/// A cipher suite, which fits 16 bits.
+/// A cipher suite; its number must fit 16 bits.
 pub(crate) fn cipher_suite(number: u32) -> Result<CipherSuite, Failure> {
     let number = u16::try_from(number);
     number.map(CipherSuite).map_err(|_| Failure::invalid("the cipher suite is over 16 bits"))
@@ -128,15 +129,9 @@ pub(crate) fn extensions(list: Vec<proto::Extension>) -> Result<Vec<Extension>, 
     list.into_iter().map(one).collect()
 }
 
-/// What is not given is empty.
+/// An optional field, which is empty if it is missing.
 pub(crate) fn given(bytes: &[u8]) -> Option<&[u8]> {
     (!bytes.is_empty()).then_some(bytes)
-}
-
-/// A key package as it is sent.
-pub(crate) fn key_package_message(key_package: &KeyPackage) -> Result<Vec<u8>, Failure> {
-    let body = MlsMessageBody::KeyPackage(Box::new(key_package.clone()));
-    Ok(MlsMessage::from(body).to_bytes()?)
 }
 
 /// A GroupInfo, decoded and not verified.

@@ -222,7 +222,7 @@ fn state_is_used_by_its_device_alone() {
         device: id.parse().unwrap(),
         cipher_suite: suite.map(CipherSuite),
         provider: provider(),
-        rng: Box::new(SeededRng::from_u64(0)),
+        rng: Box::new(TestRng(0)),
         store: world.devices[a].disk.clone(),
     };
     let refused = |suite| match Engine::open(setup("a/pc", Some(suite))) {

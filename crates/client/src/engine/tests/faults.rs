@@ -7,11 +7,9 @@ use crate::suites::HYBRID;
 use conclave_delivery::api::{
     ClaimKeyPackages, CountKeyPackages, Event, InboxItem, LogPage, Outcome, SubmitProposal,
 };
+use conclave_mls::group::{CommitOptions, Framing, LeafIndex, NewProposal, ProtocolVersion};
 use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{Content, Epoch, MlsMessage, MlsMessageBody, ProposalOrRef, ReInit};
-use conclave_mls::{
-    CommitOptions, Event as Step, Framing, LeafIndex, NewProposal, ProtocolVersion,
-};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -206,20 +204,19 @@ impl World {
     fn propose(&mut self, i: usize, proposal: NewProposal) {
         let engine = &mut self.devices[i].engine;
         let id = engine.book.current().unwrap().clone();
-        let (now, framing) = (engine.seconds(), Framing::default());
+        let (now, framing) = (engine.time(), Framing::default());
         let (provider, rng) = (&*engine.provider, &mut *engine.rng);
         let group = &engine.groups[&id].group;
         let step = group.propose(provider, rng, now, proposal, &framing).unwrap();
-        let event = engine.step(&id, step, |_| Vec::new()).unwrap();
-        let Some(Step::Proposal { message, .. }) = event else { panic!() };
-        self.call(i, SubmitProposal { proposal: message.into() }.into()).unwrap();
+        let proposed = engine.step(&id, step, |_| Vec::new()).unwrap().unwrap();
+        self.call(i, SubmitProposal { proposal: proposed.message.into() }.into()).unwrap();
     }
 
     /// The same, as a commit.
     fn commit(&mut self, i: usize, proposal: NewProposal) {
         let engine = &mut self.devices[i].engine;
         let id = engine.book.current().unwrap().clone();
-        let now = engine.seconds();
+        let now = engine.time();
         let (provider, rng) = (&*engine.provider, &mut *engine.rng);
         let (proposals, group_info) = (vec![proposal], Some(GROUP_INFO));
         let options = CommitOptions { proposals, group_info, ..CommitOptions::default() };
@@ -250,7 +247,7 @@ fn that_a_group_is_closed_is_told() {
     world.group("g", &[a, b]);
     let reinit = ReInit {
         group_id: b"another".as_slice().into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: HYBRID,
         extensions: Vec::new(),
     };

@@ -23,7 +23,7 @@ fn run(seed: u64, steps: u64) {
             8 if world.devices[i].id.user.as_str() != user && user != "a" => {
                 world.say(i, &format!("/remove {user}"));
             }
-            9 if i > 0 && world.rng.one_in(2) => world.say(i, "/leave"),
+            9 if i > 0 && world.rng.below(2) == 0 => world.say(i, "/leave"),
             10..=24 => {
                 said += 1;
                 let before = world.devices[i].engine.waiting();

@@ -3,7 +3,7 @@
 use crate::api::*;
 use crate::service::{Caller, Operation};
 use crate::testing::*;
-use conclave_mls::OwnKeyPackage;
+use conclave_mls::key_package::OwnKeyPackage;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]

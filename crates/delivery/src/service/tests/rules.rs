@@ -5,6 +5,7 @@ use crate::service::Limits;
 use crate::testing::*;
 use conclave_mls::crypto::{CryptoProvider, Suite};
 use conclave_mls::wire::Lifetime;
+use core::time::Duration;
 
 struct Room {
     desk: Desk,
@@ -36,7 +37,7 @@ fn opaque(group: &GroupId) -> CreateGroup {
 fn a_device_registers_again_with_its_key_and_with_no_other() {
     let mut r = room();
     let first = r.desk.register(&r.alice);
-    r.desk.now += 500;
+    r.desk.wait(500);
     assert_eq!(r.desk.register(&r.alice), first);
     let thief = Own { keys: Own::new("x/y", &mut r.dice).keys, ..r.alice.clone() };
     let refused = r.desk.anonymous(thief.registration(r.desk.now)).unwrap_err();
@@ -50,9 +51,11 @@ fn a_registration_needs_a_fresh_proof_over_all_of_it() {
     let good = r.alice.registration(NOW);
     let other = Register { device: "alice/tablet".parse().unwrap(), ..good.clone() };
     assert_eq!(refused(other), ErrorCode::BadProof);
-    assert_eq!(refused(Register { issued_at: NOW + 1, ..good.clone() }), ErrorCode::BadProof);
-    assert_eq!(refused(r.alice.registration(NOW - 601)), ErrorCode::Clock);
-    assert_eq!(refused(r.alice.registration(NOW + 601)), ErrorCode::Clock);
+    let later = Register { issued_at: NOW.as_secs() + 1, ..good.clone() };
+    assert_eq!(refused(later), ErrorCode::BadProof);
+    let skew = Duration::from_secs(601);
+    assert_eq!(refused(r.alice.registration(NOW.saturating_sub(skew))), ErrorCode::Clock);
+    assert_eq!(refused(r.alice.registration(NOW.saturating_add(skew))), ErrorCode::Clock);
     let strange = Register { cipher_suite: CipherSuite(0x7777), ..good };
     assert_eq!(refused(strange), ErrorCode::UnsupportedSuite);
 }
@@ -109,7 +112,8 @@ fn a_key_package_must_be_valid_and_the_publishers_own() {
     broken.signature = vec![0; 64].into();
     let broken = key_package_message(&broken);
     assert_eq!(publish(&r.alice, vec![message.clone(), broken]), ErrorCode::Invalid);
-    let expired = Lifetime { not_before: NOW - 9_000_000, not_after: NOW - 8_000_000 };
+    let now_secs = NOW.as_secs();
+    let expired = Lifetime { not_before: now_secs - 9_000_000, not_after: now_secs - 8_000_000 };
     let expired = r.alice.key_package(false, expired, &mut r.dice);
     let expired = key_package_message(expired.key_package());
     assert_eq!(publish(&r.alice, vec![expired]), ErrorCode::Invalid);
@@ -197,12 +201,12 @@ fn the_last_resort_is_given_when_nothing_else_is_left() {
     let mut r = room();
     let now = Own::lifetime(NOW);
     let one = r.alice.key_package(false, now, &mut r.dice);
-    let short = Lifetime { not_before: NOW - 1, not_after: NOW + 10 };
+    let short = Lifetime { not_before: NOW.as_secs() - 1, not_after: NOW.as_secs() + 10 };
     let short = r.alice.key_package(false, short, &mut r.dice);
     let old_last = r.alice.key_package(true, now, &mut r.dice);
     let last = r.alice.key_package(true, now, &mut r.dice);
     r.desk.publish(&r.alice, &[&short, &old_last, &one, &last]);
-    r.desk.now += 20;
+    r.desk.wait(20);
     let counts = r.desk.reply(&r.alice, CountKeyPackages {}).counts;
     let references = [&one, &last].map(|package| package.reference().clone()).to_vec();
     let want = KeyPackageCount { cipher_suite: SUITE, available: 1, last_resort: 1, references };
@@ -234,7 +238,7 @@ fn a_withdrawn_key_package_is_given_out_no_more() {
     assert_eq!(r.desk.reply(&r.alice, withdraw).withdrawn, 0, "a repeated request");
 
     let counted = r.desk.reply(&r.alice, CountKeyPackages {});
-    assert_eq!(counted.now, NOW);
+    assert_eq!(counted.now, NOW.as_secs());
     let references = vec![kept.reference().clone()];
     let want = KeyPackageCount { cipher_suite: SUITE, available: 1, last_resort: 0, references };
     assert_eq!(counted.counts, [want]);
@@ -328,16 +332,16 @@ fn a_message_of_an_epoch_that_ended_long_ago_is_to_be_made_again() {
     r.desk.reply(&r.alice, opaque(&group));
     let day = 24 * 60 * 60;
     // One epoch goes on for long; it is when it ends that counts.
-    r.desk.now += 30 * day;
+    r.desk.wait(30 * day);
     r.desk.reply(&r.alice, commit(private(&group, 0, ContentType::Commit, b"c")));
     let send = |r: &Room, epoch, data: &[u8]| {
         let message = private(&group, epoch, ContentType::Application, data);
         r.desk.reply(&r.alice, SendMessage { message })
     };
-    r.desk.now += day;
+    r.desk.wait(day);
     let accepted = Outcome::Accepted { epoch: 1, seq: 2 };
     assert_eq!(send(&r, 0, b"late"), accepted);
-    r.desk.now += 1;
+    r.desk.wait(1);
     assert_eq!(send(&r, 0, b"too late"), Outcome::WrongEpoch { epoch: 1, head: 2 });
     assert_eq!(send(&r, 0, b"late"), Outcome::Accepted { epoch: 0, seq: 2 }, "the answer was lost");
     assert_eq!(send(&r, 1, b"too late"), Outcome::Accepted { epoch: 1, seq: 3 });

@@ -3,11 +3,18 @@
 use crate::api::*;
 use crate::testing::*;
 use conclave_mls as mls;
+use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::Secret;
+use conclave_mls::group::{Answers, CommitOptions, Framing, GroupParams, NewProposal, TreeRead};
+use conclave_mls::join::{
+    ExternalJoinOptions, ExternalJoinStage, ExternalTarget, GroupInfoOptions, WelcomeStage,
+};
+use conclave_mls::key_package::{OwnKeyPackage, ValidKeyPackage};
+use conclave_mls::storage::Outcome as StepOutcome;
 use conclave_mls::wire::{
     Credential, Epoch, Extension, ExtensionType, ExternalSender, LeafIndex, PskType,
 };
-use conclave_mls::{CommitOptions, Framing, Group, NewProposal, OwnKeyPackage, TreeRead, Verdict};
+use conclave_mls::{Group, Received, Transition, Verdict};
 use core::convert::Infallible;
 
 const ID: [u8; 16] = [3; 16];
@@ -26,16 +33,15 @@ struct World {
     suite: CipherSuite,
 }
 
-fn stored<S: mls::State>(state: &mut S, step: mls::Transition<S>) -> S::Event {
-    mls::apply(state, step, |_| Ok::<_, Infallible>(())).unwrap()
+fn stored<O: StepOutcome<mls::Event>>(group: &mut Group, step: Transition<Group, O>) -> O {
+    mls::apply(group, step, |_| Ok::<_, Infallible>(())).unwrap()
 }
 
-fn accept(requests: &[mls::CredentialRequest]) -> Vec<Verdict> {
+fn accept(requests: &[CredentialRequest]) -> Vec<Verdict> {
     requests.iter().map(|_| Verdict::Accept).collect()
 }
 
-const INFO: mls::GroupInfoOptions =
-    mls::GroupInfoOptions { ratchet_tree: false, external_pub: true };
+const INFO: GroupInfoOptions = GroupInfoOptions { ratchet_tree: false, external_pub: true };
 
 impl World {
     fn new() -> Self {
@@ -52,7 +58,7 @@ impl World {
 
     fn create(&mut self, name: &str) -> Member {
         let own = self.device(name);
-        let params = mls::GroupParams {
+        let params = GroupParams {
             group_id: ID.into(),
             cipher_suite: self.suite,
             extensions: vec![],
@@ -76,7 +82,7 @@ impl World {
         let options =
             CommitOptions { proposals, group_info: Some(INFO), ..CommitOptions::default() };
         let step = by.group.commit(&PROVIDER, &mut self.dice, NOW, options).unwrap();
-        let mls::Event::Commit(messages) = stored(&mut by.group, step) else { panic!() };
+        let messages = stored(&mut by.group, step);
         SubmitCommit {
             welcomes: messages.welcomes.into_iter().map(|w| w.message.into()).collect(),
             group_info: messages.group_info.map(Into::into),
@@ -108,8 +114,7 @@ impl World {
         let claimed = self.desk.reply(&by.own, claim).devices.remove(0).key_package;
         assert_eq!(claimed, Some(key_package_message(package.key_package())));
         let config = mls::Config::default();
-        let stage =
-            mls::ValidKeyPackage::check(&PROVIDER, NOW, &config, package.key_package().clone());
+        let stage = ValidKeyPackage::check(&PROVIDER, NOW, &config, package.key_package().clone());
         let valid = stage.unwrap().resolve(Verdict::Accept).unwrap();
         (package, NewProposal::Add(Box::new(valid)))
     }
@@ -117,13 +122,9 @@ impl World {
     fn join(&mut self, own: Own, package: &OwnKeyPackage) -> Member {
         let mut page = self.desk.reply(&own, FetchInbox { limit: 10 });
         let item = page.items.remove(0);
-        let stage = mls::WelcomeStage::open(
-            &PROVIDER,
-            mls::Config::default(),
-            &item.welcome.welcome,
-            package,
-        )
-        .unwrap();
+        let stage =
+            WelcomeStage::open(&PROVIDER, mls::Config::default(), &item.welcome.welcome, package)
+                .unwrap();
         let tree = item.welcome.ratchet_tree.as_deref();
         let stage = stage.join(&PROVIDER, &[], tree, None);
         let stage = stage.unwrap();
@@ -148,23 +149,22 @@ impl World {
         let fetch = FetchLog { group_id: ID.into(), after: member.cursor, limit: 100 };
         for entry in self.desk.reply(&member.own, fetch).entries {
             member.cursor = entry.seq;
-            let received = member.group.process(&PROVIDER, NOW, &entry.message);
-            match received.map_err(|r| r.error).unwrap() {
-                mls::Received::Commit(stage) => {
+            match member.group.process(&PROVIDER, NOW, &entry.message).unwrap() {
+                Received::Commit(stage) => {
                     let verdicts = accept(stage.credentials());
-                    let answers = mls::Answers { verdicts, psks: vec![] };
-                    let step = stage.resolve(&member.group, &PROVIDER, NOW, &answers);
-                    stored(&mut member.group, step.map_err(|r| r.error).unwrap());
+                    let answers = Answers { verdicts, psks: vec![] };
+                    let step = stage.resolve(&member.group, &PROVIDER, NOW, &answers).unwrap();
+                    stored(&mut member.group, step);
                 }
-                mls::Received::Proposal(stage) => {
+                Received::Proposal(stage) => {
                     let verdicts = accept(stage.credentials());
-                    let step = stage.resolve(&member.group, &verdicts);
-                    stored(&mut member.group, step.map_err(|r| r.error).unwrap());
+                    let step = stage.resolve(&member.group, &verdicts).unwrap();
+                    stored(&mut member.group, step);
                 }
-                mls::Received::Application(step) | mls::Received::OwnCommit(step) => {
-                    drop(stored(&mut member.group, step));
-                }
-                mls::Received::Known => {}
+                Received::Application(step) => drop(stored(&mut member.group, step)),
+                Received::OwnCommit(step) => drop(stored(&mut member.group, step)),
+                Received::Known => {}
+                other => panic!("{other:?}"),
             }
         }
     }
@@ -185,16 +185,16 @@ impl World {
         &mut self,
         own: &Own,
         state: &GroupState,
-        removes: Option<LeafIndex>,
+        replaces: Option<LeafIndex>,
     ) -> (SubmitCommit, Group) {
         let (config, tree) = (mls::Config::default(), Some(&*state.ratchet_tree));
-        let stage = mls::ExternalJoinStage::open(&PROVIDER, config, &state.group_info, tree);
+        let stage = ExternalJoinStage::open(&PROVIDER, config, &state.group_info, tree);
         let stage = stage.unwrap();
         let verdicts = accept(stage.credentials());
-        let options = mls::ExternalJoinOptions {
-            removes,
+        let options = ExternalJoinOptions {
+            replaces,
             group_info: Some(INFO),
-            ..mls::ExternalJoinOptions::new(own.leaf(), own.keys.clone())
+            ..ExternalJoinOptions::new(own.leaf(), own.keys.clone())
         };
         let joined = stage.commit(&PROVIDER, &mut self.dice, &verdicts, options).unwrap();
         let request = SubmitCommit {
@@ -234,7 +234,7 @@ fn follows(mut w: World) {
     assert_eq!((page.head, page.entries.len()), (removal, 1), "its own removal");
 
     let step = carol.group.encrypt(&PROVIDER, &mut w.dice, b"now", &Framing::default()).unwrap();
-    let mls::Event::Message(message) = stored(&mut carol.group, step) else { panic!() };
+    let message = stored(&mut carol.group, step);
     let sent = w.desk.call(&carol.own, SendMessage { message: message.into() }).unwrap();
     assert!(!sent.seen.contains("now"), "{}", sent.seen);
     assert_eq!(w.desk.reply(&bob.own, fetch).entries, page.entries, "and nothing after");
@@ -300,13 +300,13 @@ fn what_messengers_cannot_follow_is_refused() {
         let framing = Framing::default();
         let step =
             alice.group.propose(&PROVIDER, &mut w.dice, NOW, proposal.clone(), &framing).unwrap();
-        let mls::Event::Proposal { message, .. } = stored(&mut alice.group, step) else { panic!() };
-        let submit = SubmitProposal { proposal: message.into() };
+        let proposed = stored(&mut alice.group, step);
+        let submit = SubmitProposal { proposal: proposed.message.into() };
         assert_eq!(w.desk.refused(&alice.own, submit), ErrorCode::Invalid, "{proposal:?}");
         let step = alice.group.discard_proposals().unwrap();
         stored(&mut alice.group, step);
         let step = alice.group.commit(&PROVIDER, &mut w.dice, NOW, options).unwrap();
-        let mls::Event::Commit(messages) = stored(&mut alice.group, step) else { panic!() };
+        let messages = stored(&mut alice.group, step);
         let refused = w.desk.refused(&alice.own, commit(messages.commit.into()));
         assert_eq!(refused, ErrorCode::Invalid, "{proposal:?}");
         let step = alice.group.commit_rejected(&messages.id).unwrap();
@@ -344,9 +344,8 @@ fn a_commit_names_proposals_that_the_service_has_seen() {
     let remove = NewProposal::Remove(carol.group.own_leaf());
     let framing = Framing::default();
     let step = bob.group.propose(&PROVIDER, &mut w.dice, NOW, remove, &framing).unwrap();
-    let mls::Event::Proposal { message, .. } = stored(&mut bob.group, step) else { panic!() };
-    let message = Bytes::from(message);
-    let submit = SubmitProposal { proposal: message.clone() };
+    let proposed = stored(&mut bob.group, step);
+    let submit = SubmitProposal { proposal: proposed.message.into() };
     assert_eq!(w.desk.refused(&carol.own, submit.clone()), ErrorCode::NotMember);
     let by_reference = w.staged(&mut bob, vec![]);
     let unseen = w.desk.call(&bob.own, by_reference.clone()).unwrap_err();
@@ -376,8 +375,8 @@ fn nobody_joins_from_outside_but_a_device_in_its_own_place() {
     for stranger in [&tablet, &mallory] {
         assert_eq!(w.desk.refused(stranger, info.clone()), ErrorCode::NotMember);
         // Somebody has handed it the GroupInfo.
-        for removes in [None, Some(alice.group.own_leaf())] {
-            let (request, _) = w.joining(stranger, &state, removes);
+        for replaces in [None, Some(alice.group.own_leaf())] {
+            let (request, _) = w.joining(stranger, &state, replaces);
             let e = w.desk.call(stranger, request.clone()).unwrap_err();
             assert_eq!(e.code, ErrorCode::NotMember, "{e}");
             assert!(e.detail.contains("a member has to invite it"), "{e}");
@@ -404,7 +403,7 @@ fn nobody_proposes_itself_from_outside() {
     w.create("alice/laptop");
     let tablet = w.device("alice/tablet");
     let package = tablet.key_package(false, Own::lifetime(NOW), &mut w.dice);
-    let target = mls::ExternalTarget::new(ID.into(), Epoch(0), SUITE);
+    let target = ExternalTarget::new(ID.into(), Epoch(0), SUITE);
     let proposal = target.propose_self(&PROVIDER, NOW, &package).unwrap();
     let submit = SubmitProposal { proposal: proposal.into() };
     assert_eq!(w.desk.refused(&tablet, submit), ErrorCode::NotMember);

@@ -4,7 +4,7 @@ use super::super::{Append, Appended, CommitEffects, GroupAdded, NewGroup};
 use super::read::{find_entry, find_group, known_device, ordered};
 use super::result::Sql;
 use crate::api::{Bytes, ContentType, DeviceId};
-use conclave_mls::rows::Batch;
+use conclave_mls::storage::Batch;
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) fn write_rows(db: &Connection, group: i64, batch: &Batch) -> Sql<()> {

@@ -17,7 +17,7 @@ use crate::api::{
     Bytes, CipherSuite, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef, LogEntry, Name,
 };
 use conclave_mls::crypto::Secret;
-use conclave_mls::rows::{RowKey, Table};
+use conclave_mls::storage::{RowKey, Table};
 use groups::{append, create_group};
 use key_packages::{add_key_packages, claim, key_packages, withdraw};
 use read::{

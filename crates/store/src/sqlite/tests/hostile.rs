@@ -41,7 +41,8 @@ fn swap(path: &Path, table: &str, one: &str, other: &str) {
 #[test]
 fn values_do_not_open_at_another_place() {
     let row = |number: u8, epoch: u64, table: u8, index: u64| {
-        let (epoch, index) = (crate::sqlite::ordered(epoch), crate::sqlite::ordered(index));
+        let epoch = crate::sqlite::ordered(epoch);
+        let index = crate::sqlite::ordered(index);
         format!("(grp = {number} AND epoch = {epoch} AND tbl = {table} AND idx = {index})")
     };
     let here = row(1, 1, Table::Ratchet as u8, 1);

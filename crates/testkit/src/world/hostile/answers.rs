@@ -1,5 +1,5 @@
-//! A real message that is answered badly: by a verdict that refuses, by PSKs that are missing or
-//! wrong, by a write that fails. The member then takes it as if nothing had been.
+//! Bad answers to a real message: a verdict that refuses, PSKs that are missing or wrong, a write that
+//! fails. Afterwards the member accepts the message as if it had come for the first time.
 
 use super::*;
 use crate::party::NotWritten;
@@ -16,15 +16,17 @@ pub(super) const KINDS: [&str; 7] =
     [POLICY, CREDENTIAL, MISCOUNTED, PSK_WITHHELD, PSK_WRONG, WRITE, FOLD];
 
 impl World {
-    /// Answers a real message badly, in two ways: those that came least often so far, if it asks
-    /// for such answers.
+    /// Answers a real message badly in up to two ways: those that came least often so far, of those
+    /// that the message allows.
     pub(in crate::world) fn answer_badly(&mut self, i: usize, message: &[u8]) {
         let mut kinds = KINDS;
         kinds.sort_by_key(|kind| self.hostile.refused[kind]);
         let mut done = 0;
         for kind in kinds {
-            let (now, psks) = (self.now, self.known_psks());
+            let now = self.now;
+            let psks = self.known_psks();
             let peer = &mut self.peers[i];
+
             let before = peer.seen();
             let answered = match kind {
                 WRITE => peer.cannot_write(now, message, &psks),
@@ -32,6 +34,7 @@ impl World {
                 _ => peer.answers(kind, now, message, psks),
             };
             assert!(peer.seen() == before, "{}, {kind}: it left a trace", peer.name);
+
             if answered {
                 self.hostile.count(kind);
                 done += 1;
@@ -44,35 +47,45 @@ impl World {
 }
 
 impl Peer {
-    fn cannot_write(&mut self, now: u64, message: &[u8], psks: &[(PskType, Secret)]) -> bool {
-        let Outcome::Step(step) = self.probe(now, message, psks) else { return false };
-        let failed = apply(&mut self.group, *step, |_| Err(NotWritten));
+    /// Fails to write the step that a message leads to; false if there is none.
+    fn cannot_write(&mut self, now: UnixTime, message: &[u8], psks: &[(PskType, Secret)]) -> bool {
+        let Ok(Some(step)) = self.probe(now, message, psks) else { return false };
+        let failed = apply(&mut self.group, step, |_| Err(NotWritten));
         assert_eq!(failed, Err(ApplyError::Write(NotWritten)));
         true
     }
 
-    fn drops_a_fold(&mut self, now: u64, message: &[u8], psks: &[(PskType, Secret)]) -> bool {
-        let Outcome::Step(step) = self.probe(now, message, psks) else { return false };
+    /// Drops a fold with the step that a message leads to; false if there is none.
+    fn drops_a_fold(&mut self, now: UnixTime, message: &[u8], psks: &[(PskType, Secret)]) -> bool {
+        let Ok(Some(step)) = self.probe(now, message, psks) else { return false };
         let mut fold = self.group.fold();
-        fold.push(*step).expect("fits its state");
+        fold.push(step).expect("computed from this state");
         true
     }
 
-    /// Whether the message asks for an answer that can be bad in this way.
-    fn answers(&self, kind: &str, now: u64, message: &[u8], psks: Vec<(PskType, Secret)>) -> bool {
-        let (group, provider) = (&self.group, &*self.provider);
-        let step = match group.process(provider, now, message) {
-            Ok(Received::Proposal(stage)) if kind == POLICY => Err(stage.refuse(group, "no")),
-            Ok(Received::Commit(stage)) if kind == POLICY => Err(stage.refuse(group, "no")),
+    /// Answers a message badly in this way; false if the message asks for no such answer.
+    fn answers(
+        &self,
+        kind: &str,
+        now: UnixTime,
+        message: &[u8],
+        psks: Vec<(PskType, Secret)>,
+    ) -> bool {
+        let group = &self.group;
+        let provider = self.provider;
+        let who = format!("{}, {kind}", self.name);
+        let refused = match group.process(provider, now, message) {
+            Ok(Received::Proposal(stage)) if kind == POLICY => stage.refuse(group, "no"),
+            Ok(Received::Commit(stage)) if kind == POLICY => stage.refuse(group, "no"),
             Ok(Received::Proposal(stage)) => {
                 let Some(verdicts) = verdicts(kind, stage.credentials().len()) else {
                     return false;
                 };
-                stage.resolve(group, &verdicts)
+                stage.resolve(group, &verdicts).expect_err(&who)
             }
             Ok(Received::Commit(stage)) => {
                 let n = stage.credentials().len();
-                // Who is removed needs no PSKs.
+                // A removed member needs no PSKs.
                 let asked = !stage.removes().any(|leaf| leaf == group.own_leaf())
                     && stage.psks().iter().any(|id| matches!(id.psktype, PskType::External { .. }));
                 let answers = match (kind, verdicts(kind, n)) {
@@ -87,12 +100,11 @@ impl Peer {
                     (_, Some(verdicts)) => Answers { verdicts, psks },
                     _ => return false,
                 };
-                stage.resolve(group, provider, now, &answers)
+                stage.resolve(group, provider, now, &answers).expect_err(&who)
             }
             _ => return false,
         };
-        let who = format!("{}, {kind}", self.name);
-        let refused = step.expect_err(&who);
+
         let right = matches!(
             (kind, &refused.error),
             (POLICY, Error::Rejected(Rejection::RefusedByPolicy { .. }))
@@ -102,7 +114,8 @@ impl Peer {
                 | (PSK_WRONG, Error::Rejected(Rejection::ConfirmationTag))
         );
         assert!(right, "{who}: refused for another reason: {}", refused.error);
-        // Who answers badly may answer again; who refuses is done with the message, and its key.
+
+        // A wrong answer may be corrected, so the key stays. A refusal is final and deletes the key.
         let done = matches!(refused.error, Error::Rejected(_));
         let encrypted = Insider::of(group).place(provider, message).is_some();
         assert_eq!(refused.key_deletion.is_some(), done && encrypted, "{who}");
@@ -113,8 +126,8 @@ impl Peer {
     }
 }
 
-/// Bad verdicts on so many credentials; none if the kind is of another sort, or there is nothing to
-/// refuse.
+/// Bad verdicts on this many credentials; none if the kind is another one, or there is no credential
+/// to refuse.
 fn verdicts(kind: &str, n: usize) -> Option<Vec<Verdict>> {
     let mut verdicts = vec![Verdict::Accept; n];
     match kind {

@@ -1,4 +1,4 @@
-//! Proposals and commits that a member has signed, tagged and encrypted as it should, whose content
+//! Proposals and commits that a member has signed, tagged and encrypted correctly, and whose content
 //! breaks a rule: lists, confirmation tags, paths.
 
 use super::damage::flip;
@@ -52,10 +52,10 @@ fn external_psk() -> PskType {
     PskType::External { psk_id: b"unknown".as_slice().into() }
 }
 
-/// A proposal that breaks a rule by itself, and which.
+/// A proposal that breaks a rule by itself, and a check for that rule.
 fn unruly(scene: &mut Scene<'_>) -> (Proposal, Because) {
     let group = &scene.victim.group;
-    let nh = Suite::new(&*scene.victim.provider, group.cipher_suite()).expect("supported").nh();
+    let nh = Suite::new(scene.victim.provider, group.cipher_suite()).expect("supported").nh();
     let branch = PskType::Resumption {
         usage: ResumptionPskUsage::Branch,
         psk_group_id: group.group_id().clone(),
@@ -101,14 +101,14 @@ fn unruly_proposal(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(forger.message(scene, Content::Proposal(proposal))?.because(because))
 }
 
-/// The real path with a list of proposals that is refused by itself.
+/// The real path with a list of proposals that breaks a rule by itself.
 fn unruly_list(scene: &mut Scene<'_>) -> Option<Variant> {
     let (forger, mut commit) = Forger::of_commit(scene)?;
     let me = forger.leaf();
     let other = scene.victim.group.tree().members().find(|leaf| *leaf != me)?;
     let reinit = |scene: &mut Scene<'_>| ReInit {
         group_id: scene.rng.bytes(16).into(),
-        version: ProtocolVersion::MLS10,
+        version: ProtocolVersion::MLS_1_0,
         cipher_suite: scene.victim.group.cipher_suite(),
         extensions: Vec::new(),
     };
@@ -141,7 +141,7 @@ fn unruly_list(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(forger.commit(scene, commit)?.because(because))
 }
 
-/// The real path with a proposal that nobody has seen, and that may still come.
+/// The real path with a reference to a proposal that nobody has seen: it may still come.
 fn unknown_proposal(scene: &mut Scene<'_>) -> Option<Variant> {
     let (forger, mut commit) = Forger::of_commit(scene)?;
     let reference = scene.rng.bytes(forger.tag.as_ref()?.len()).into();
@@ -150,8 +150,8 @@ fn unknown_proposal(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(variant.because(|r| matches!(r, Rejection::UnknownProposal(_))))
 }
 
-/// The real path with a list that would be valid: the path does not fit what comes of it, or the
-/// confirmation tag does not. An observer sees neither.
+/// The real path with another valid list. The path or the confirmation tag does not fit the epoch
+/// that results; an observer sees neither.
 fn other_list(scene: &mut Scene<'_>) -> Option<Variant> {
     let (forger, mut commit) = Forger::of_commit(scene)?;
     match scene.rng.below(2) {
@@ -173,15 +173,16 @@ fn zeros(tag: &mut Mac) {
     *tag = vec![0; tag.len()].into();
 }
 
-/// The real content under another confirmation tag, which an observer cannot check.
+/// The real content with another confirmation tag, which an observer cannot check.
 fn with_tag(scene: &mut Scene<'_>, edit: fn(&mut Mac, &mut SeededRng)) -> Option<Variant> {
     let (mut forger, commit) = Forger::of_commit(scene)?;
     edit(forger.tag.as_mut()?, scene.rng);
     let may_open = !forger.by_member(scene.victim.group.own_leaf());
     let variant = Variant { observable: false, ..forger.commit(scene, commit)? };
-    match may_open {
-        true => Some(variant.because(|r| matches!(r, Rejection::ConfirmationTag))),
-        false => Some(variant),
+    if may_open {
+        Some(variant.because(|r| matches!(r, Rejection::ConfirmationTag)))
+    } else {
+        Some(variant)
     }
 }
 
@@ -195,7 +196,7 @@ fn path_left_out(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(variant.because(|r| matches!(r, Rejection::PathMissing)))
 }
 
-/// The real commit with a path that breaks a rule in public.
+/// The real commit with a path that visibly breaks a rule.
 fn with_path(
     scene: &mut Scene<'_>,
     edit: fn(&mut UpdatePath, &mut SeededRng) -> Option<()>,
@@ -243,7 +244,8 @@ fn damage_leaf(path: &mut UpdatePath, rng: &mut SeededRng) -> Option<()> {
     Some(())
 }
 
-/// All secrets of the path damaged, so that the victim's is. An observer cannot open them anyway.
+/// The real commit with all path secrets damaged, the victim's among them. An observer cannot open
+/// them anyway.
 fn path_secrets_damaged(scene: &mut Scene<'_>) -> Option<Variant> {
     let (forger, mut commit) = Forger::of_commit(scene)?;
     let path = commit.path.as_mut()?;
@@ -256,22 +258,23 @@ fn path_secrets_damaged(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(Variant { observable: false, ..forger.commit(scene, commit)? })
 }
 
-/// The real commit with a leaf that breaks a rule, signed by who commits.
+/// The real commit with a leaf that breaks a rule, signed by the committer.
 fn with_leaf(
     scene: &mut Scene<'_>,
     edit: fn(&mut LeafNode, &Scene<'_>, LeafIndex) -> Option<()>,
 ) -> Option<Variant> {
     let (forger, mut commit) = Forger::of_commit(scene)?;
     let leaf = &mut commit.path.as_mut()?.leaf_node;
-    // With a new signature key the forger does not have its private half.
+    // The forger lacks the private half of a new signature key.
     if leaf.signature_key != forger.insider.signer.public {
         return None;
     }
+
     edit(leaf, scene, forger.leaf())?;
-    let (group_id, leaf_index) = (scene.victim.group.group_id(), forger.leaf());
-    let context = LeafNodeContext { group_id, leaf_index };
+    let context =
+        LeafNodeContext { group_id: scene.victim.group.group_id(), leaf_index: forger.leaf() };
     let tbs = LeafNodeTbs { leaf_node: leaf, context }.to_bytes().ok()?;
-    let suite = Suite::new(&*scene.victim.provider, scene.victim.group.cipher_suite()).ok()?;
+    let suite = Suite::new(scene.victim.provider, scene.victim.group.cipher_suite()).ok()?;
     leaf.signature =
         suite.sign_with_label(&forger.insider.signer, b"LeafNodeTBS", &tbs).ok()?.into();
     let variant = forger.commit(scene, commit)?;

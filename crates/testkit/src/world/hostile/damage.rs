@@ -1,4 +1,4 @@
-//! Damaged messages: what anybody on the way can do to one.
+//! Damaged messages, as anybody between sender and receiver can make them.
 
 use super::variant::{Kind, Scene, Variant};
 use crate::SeededRng;
@@ -45,7 +45,7 @@ pub(super) const KINDS: &[Kind] = kinds! {
     }),
 };
 
-/// Flips a bit, or adds a byte where there is none.
+/// Flips a bit; adds a byte if there is none.
 pub(super) fn flip(bytes: &mut Bytes, rng: &mut SeededRng) -> bool {
     let mut flipped = bytes.to_vec();
     match flipped.len() {
@@ -91,7 +91,7 @@ fn byte_lost(scene: &mut Scene<'_>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What is framed in one way goes by another's name.
+/// The message under another wire format.
 fn wire_format(scene: &mut Scene<'_>) -> Option<Vec<u8>> {
     let mut bytes = scene.message.to_vec();
     let others: Vec<u8> = (0..=6).filter(|n| *n != bytes[3]).collect();
@@ -147,7 +147,7 @@ fn another_sender(m: &mut PublicMessage, rng: &mut SeededRng) -> bool {
     m.content.sender != old
 }
 
-/// The content as it is, under another type.
+/// The same content under another type.
 fn content_type(scene: &mut Scene<'_>) -> Option<Vec<u8>> {
     let types = [ContentType::Application, ContentType::Proposal, ContentType::Commit];
     let mut body = MlsMessage::from_bytes(scene.message).ok()?.body;
@@ -164,7 +164,7 @@ fn content_type(scene: &mut Scene<'_>) -> Option<Vec<u8>> {
             content.sender.encode(&mut before).ok()?;
             content.authenticated_data.encode(&mut before).ok()?;
             let mut bytes = scene.message.to_vec();
-            // Behind version and wire format.
+            // After version and wire format.
             let at = 4 + before.finish().len();
             assert_eq!(bytes[at], content.content.content_type() as u8, "the encoding is known");
             bytes[at] = scene.rng.below(5) as u8;
@@ -174,7 +174,7 @@ fn content_type(scene: &mut Scene<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether two PublicMessages have the same content and signature: that is what an observer can
+/// Whether two PublicMessages have the same content and signature, which is all that an observer can
 /// check.
 pub(super) fn differs_in_tags_alone(one: &[u8], other: &[u8]) -> bool {
     let signed = |bytes: &[u8]| match MlsMessage::from_bytes(bytes).ok()?.body {

@@ -1,8 +1,8 @@
-//! Messages that a member has signed, tagged and encrypted as it should, against the rules.
+//! Messages that a member has signed, tagged and encrypted correctly, against the rules.
 //!
 //! The forger has the victim's keys of the epoch, and the name and signature key of the real
-//! message's sender. What needs the secrets of the next epoch is beyond it: no commit of its making
-//! has the right confirmation tag. A rule that is broken in public shows before the tag does.
+//! message's sender. It lacks the secrets of the next epoch, so that none of its commits has the
+//! right confirmation tag. Rules that can be checked in public are checked before the tag.
 
 use super::damage::flip;
 use super::variant::{Because, Kind, Scene, Variant};
@@ -26,23 +26,24 @@ pub(super) const KINDS: &[Kind] = &[
     Kind { name: "sealed: padding that is not zero", make: padding },
 ];
 
-/// A forger, and what the real message holds.
+/// A forger, and the contents of the real message.
 pub(super) struct Forger {
     pub(super) insider: Insider,
     pub(super) content: FramedContent,
     pub(super) tag: Option<Mac>,
-    /// The generation of the key, if it is encrypted.
+    /// The generation of the key, if the message is encrypted.
     pub(super) generation: Option<u32>,
 }
 
 impl Forger {
-    /// None if the message is not by a member of this epoch, or the victim cannot open it.
+    /// The forger of a message; none if it is not by a member of this epoch, or the victim cannot open
+    /// it.
     pub(super) fn of(scene: &mut Scene<'_>) -> Option<Self> {
         let sender = scene.sender?;
-        let provider = &*scene.victim.provider;
+        let provider = scene.victim.provider;
         let insider = Insider::of(&scene.victim.group).posing_as(&Insider::of(&sender.group));
         let (message, mut generation) = insider.open(provider, scene.message)?;
-        // Under the key of the real message, or one that comes later.
+        // Use the key of the real message, or a later one.
         if let Some(generation) = &mut generation
             && scene.rng.one_in(2)
         {
@@ -52,14 +53,14 @@ impl Forger {
         Some(Self { insider, content, tag: auth.confirmation_tag, generation })
     }
 
-    /// The same for a commit that does not remove the victim: who is removed cannot check more than
+    /// The forger of a commit that does not remove the victim: a removed member can check nothing but
     /// the signature.
     pub(super) fn of_commit(scene: &mut Scene<'_>) -> Option<(Self, Commit)> {
         let forger = Self::of(scene)?;
         let Content::Commit(commit) = forger.content.content.clone() else { return None };
-        let (victim, provider) = (&scene.victim.group, &*scene.victim.provider);
+        let victim = &scene.victim.group;
         let me = victim.own_leaf();
-        let removed = match victim.process(provider, scene.now, scene.message) {
+        let removed = match victim.process(scene.victim.provider, scene.now, scene.message) {
             Ok(Received::Commit(stage)) => stage.removes().any(|leaf| leaf == me),
             _ => false,
         };
@@ -74,7 +75,7 @@ impl Forger {
         self.insider.own_leaf
     }
 
-    /// The content signed and protected as the real message is.
+    /// Content signed and protected as the real message is.
     pub(super) fn message(self, scene: &mut Scene<'_>, content: Content) -> Option<Variant> {
         let framed = FramedContent { content, ..self.content.clone() };
         self.framed(scene, framed, |_| {})
@@ -86,7 +87,7 @@ impl Forger {
         content: FramedContent,
         edit: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Variant> {
-        let provider = &*scene.victim.provider;
+        let provider = scene.victim.provider;
         let wire_format = match self.generation {
             Some(_) => WireFormat::PRIVATE_MESSAGE,
             None => WireFormat::PUBLIC_MESSAGE,
@@ -98,6 +99,7 @@ impl Forger {
         let Some(generation) = self.generation else {
             return Some(Variant::of(self.insider.tagged(provider, signed)));
         };
+
         let mut plaintext = plaintext_of(&signed);
         edit(&mut plaintext);
         let header = &signed.content;
@@ -135,7 +137,7 @@ fn another_epoch(scene: &mut Scene<'_>) -> Option<Variant> {
     let content = FramedContent { epoch, ..forger.content.clone() };
     let application = matches!(content.content, Content::Application(_));
     let variant = Variant { opens: false, ..forger.framed(scene, content, |_| {})? };
-    // Application data of the last epoch is looked at, with keys that do not fit.
+    // A member still tries to open application data of the last epoch, with keys that do not fit.
     let old: Because = |r| matches!(r, Rejection::WrongEpoch { .. });
     Some(if application { variant } else { variant.because(old) })
 }
@@ -149,7 +151,7 @@ fn another_group(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(variant.because(|r| matches!(r, Rejection::WrongGroup)))
 }
 
-/// By another member's name, whose signature it is not.
+/// In the name of another member, which has not signed it.
 fn anothers_name(scene: &mut Scene<'_>) -> Option<Variant> {
     let forger = Forger::of(scene)?;
     let me = scene.victim.group.own_leaf();
@@ -161,7 +163,7 @@ fn anothers_name(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(forger.framed(scene, content, |_| {})?.because(invalid_signature))
 }
 
-/// Signed with the victim's own key, by another's name.
+/// In another member's name, signed with the victim's own key.
 fn anothers_key(scene: &mut Scene<'_>) -> Option<Variant> {
     let mut forger = Forger::of(scene)?;
     if forger.by_member(scene.victim.group.own_leaf()) {
@@ -177,7 +179,7 @@ fn another_wire_format(scene: &mut Scene<'_>) -> Option<Variant> {
     if forger.generation.is_some() {
         return None;
     }
-    let provider = &*scene.victim.provider;
+    let provider = scene.victim.provider;
     let content = forger.content.clone();
     let mut signed = forger.insider.sign(provider, WireFormat::PRIVATE_MESSAGE, content);
     signed.auth.confirmation_tag = forger.tag;
@@ -186,7 +188,7 @@ fn another_wire_format(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(Variant::of(message).because(invalid_signature))
 }
 
-/// A member's proposal or commit by the name of somebody who is none.
+/// A member's proposal or commit in the name of an outsider.
 fn from_outside(scene: &mut Scene<'_>) -> Option<Variant> {
     let forger = Forger::of(scene)?;
     let sender = match &forger.content.content {
@@ -196,7 +198,7 @@ fn from_outside(scene: &mut Scene<'_>) -> Option<Variant> {
         Content::Proposal(_) => Sender::External(scene.rng.below(2) as u32),
     };
     let content = FramedContent { sender, ..forger.content.clone() };
-    let provider = &*scene.victim.provider;
+    let provider = scene.victim.provider;
     let mut signed = forger.insider.sign(provider, WireFormat::PUBLIC_MESSAGE, content);
     signed.auth.confirmation_tag = forger.tag;
     Some(Variant::of(forger.insider.tagged(provider, signed)))
@@ -206,7 +208,7 @@ fn application_in_public(scene: &mut Scene<'_>) -> Option<Variant> {
     let forger = Forger::of(scene)?;
     let content = Content::Application(scene.rng.bytes(20).into());
     let content = FramedContent { content, ..forger.content.clone() };
-    let provider = &*scene.victim.provider;
+    let provider = scene.victim.provider;
     let signed = forger.insider.sign(provider, WireFormat::PUBLIC_MESSAGE, content);
     let message = forger.insider.tagged(provider, signed);
     let because: Because =
@@ -216,7 +218,7 @@ fn application_in_public(scene: &mut Scene<'_>) -> Option<Variant> {
 
 // ── what is sealed ───────────────────────────────────────────────────────────────────────────
 
-/// What opens and holds no content.
+/// A ciphertext that opens to no content.
 fn nonsense(scene: &mut Scene<'_>) -> Option<Variant> {
     let forger = Forger::of(scene)?;
     forger.generation?;

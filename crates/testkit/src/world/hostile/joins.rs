@@ -1,7 +1,11 @@
-//! What one joins by, damaged: Welcome, GroupInfo, ratchet tree, key package.
+//! Damaged Welcomes, GroupInfos, ratchet trees and key packages.
 
 use super::*;
-use conclave_wire::{Bytes, Decode, Encode, MlsMessage, MlsMessageBody, Welcome};
+use conclave_group::JoinStage;
+use conclave_wire::{
+    Bytes, Decode, Encode, EncryptedGroupSecrets, KeyPackageRef, MlsMessage, MlsMessageBody,
+    Welcome,
+};
 
 const WELCOME: &str = "joining: Welcome";
 const WELCOME_INFO: &str = "joining: Welcome's GroupInfo";
@@ -45,7 +49,7 @@ fn edited_welcome(bytes: &[u8], edit: impl FnOnce(&mut Welcome)) -> Vec<u8> {
 }
 
 impl World {
-    /// Somebody is to join by a Welcome that is not the one he was sent.
+    /// Checks that a newcomer cannot join by a damaged Welcome.
     pub(in crate::world) fn spoil_welcome(
         &mut self,
         provider: &dyn CryptoProvider,
@@ -58,6 +62,7 @@ impl World {
             WelcomeStage::open(provider, Config::default(), message, own)
                 .and_then(|stage| stage.join(provider, &psks, Some(tree), None))
         };
+
         let kinds = &KINDS[..5];
         let kind = self.hostile.rarer(kinds, |kind| kind);
         let rng = &mut self.hostile.rng;
@@ -71,10 +76,11 @@ impl World {
             WELCOME_SECRETS => edited_welcome(message, |welcome| {
                 let entry = welcome.secrets.iter_mut().find(|entry| entry.new_member == *mine);
                 let sealed = &mut entry.expect("an entry").encrypted_group_secrets;
-                match rng.one_in(2) {
-                    true => damage::flip(&mut sealed.ciphertext, rng),
-                    false => damage::flip(&mut sealed.kem_output, rng),
-                };
+                if rng.one_in(2) {
+                    damage::flip(&mut sealed.ciphertext, rng);
+                } else {
+                    damage::flip(&mut sealed.kem_output, rng);
+                }
             }),
             WELCOME_WITHOUT => edited_welcome(message, |welcome| {
                 welcome.secrets.retain(|entry| entry.new_member != *mine);
@@ -84,12 +90,13 @@ impl World {
                 message.to_vec()
             }
         };
+
         if let Ok(joined) = join(&spoilt, &spoilt_tree) {
-            // What was damaged is the entry of somebody else.
+            // The damage hit the entry of another newcomer.
             assert_eq!(kind, WELCOME, "it lets in");
             let real = join(message, tree).expect("the real one lets in");
-            let rows = |stage: conclave_group::JoinStage| {
-                let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+            let rows = |stage: JoinStage| {
+                let verdicts = accepting::all(stage.credentials());
                 stage.resolve(&verdicts).map(|new| new.batch().rows.clone())
             };
             assert_eq!(rows(joined), rows(real), "{kind}: into another group");
@@ -99,7 +106,7 @@ impl World {
         self.hostile.count(kind);
     }
 
-    /// Somebody is to join by a GroupInfo that was damaged, and the observer is to take it.
+    /// Checks that a newcomer cannot join by a damaged GroupInfo, and that the observer refuses it.
     pub(in crate::world) fn spoil_group_info(
         &mut self,
         provider: &dyn CryptoProvider,
@@ -111,13 +118,15 @@ impl World {
                 || ObserverStage::open(provider, Config::default(), info, tree).is_ok()
         };
         let spoilt = damaged(info, &mut self.hostile.rng);
-        assert!(!opens(&spoilt, tree), "a damaged GroupInfo lets in");
+        assert!(!opens(&spoilt, tree), "a damaged GroupInfo lets a newcomer in");
         self.hostile.count(GROUP_INFO);
+
         if let Some(tree) = tree {
             let spoilt = damaged(tree, &mut self.hostile.rng);
-            assert!(!opens(info, Some(&spoilt)), "a damaged tree lets in");
+            assert!(!opens(info, Some(&spoilt)), "a damaged tree lets a newcomer in");
             self.hostile.count(GROUP_INFO_TREE);
         }
+
         if let Some(watcher) = &self.watcher {
             let spoilt = damaged(info, &mut self.hostile.rng);
             let before = watcher.memory();
@@ -127,7 +136,7 @@ impl World {
         }
     }
 
-    /// Somebody is to be added by a key package that was damaged.
+    /// Checks that a damaged key package is not valid.
     pub(in crate::world) fn spoil_key_package(&mut self, own: &OwnKeyPackage) {
         let provider = provider_for(self.suite, true);
         let body = MlsMessageBody::KeyPackage(Box::new(own.key_package().clone()));
@@ -137,18 +146,15 @@ impl World {
         if let Ok(MlsMessage { body: MlsMessageBody::KeyPackage(kp) }) =
             MlsMessage::from_bytes(&spoilt)
         {
-            let checked = ValidKeyPackage::check(&*provider, self.now, &self.config, *kp);
+            let checked = ValidKeyPackage::check(provider, self.now, &self.config, *kp);
             assert!(checked.is_err(), "a damaged key package is valid");
         }
         self.hostile.count(KEY_PACKAGE);
     }
 }
 
-/// A Welcome's entries for others than the owner of a key package.
-fn welcome_of_all_others(
-    message: &[u8],
-    mine: &conclave_wire::KeyPackageRef,
-) -> Vec<conclave_wire::EncryptedGroupSecrets> {
+/// The entries of a Welcome that are not for this key package.
+fn welcome_of_all_others(message: &[u8], mine: &KeyPackageRef) -> Vec<EncryptedGroupSecrets> {
     match MlsMessage::from_bytes(message).expect("it was accepted").body {
         MlsMessageBody::Welcome(welcome) => {
             welcome.secrets.into_iter().filter(|entry| entry.new_member != *mine).collect()

@@ -36,7 +36,7 @@ fn stale(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(Variant::of(message).because(old))
 }
 
-/// Known if it is public or own, else its key is gone.
+/// A proposal of this epoch: known if it is public or our own; else its key is gone.
 fn same_epoch(scene: &mut Scene<'_>) -> Option<Variant> {
     let message = of_epoch(scene, |message, now| message == now)?;
     Some(Variant { known: true, ..Variant::of(message).because(gone) })
@@ -60,10 +60,11 @@ fn own(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(Variant { known: true, ..Variant::of(message).because(gone_or_old) })
 }
 
-/// An observer may take it if it is of this epoch: it does not know what the delivery service said.
+/// A commit that was given up. An observer may accept it in its epoch, as it does not know the delivery
+/// service's verdict.
 fn given_up(scene: &mut Scene<'_>) -> Option<Variant> {
     let message = scene.rng.pick(&scene.victim.past.given_up)?.clone();
-    // One that has not lost yet may still win.
+    // A commit that has not lost yet may still win.
     let pending = scene.victim.group.pending_commit();
     if pending.is_some_and(|messages| messages.commit == message) {
         return None;
@@ -76,7 +77,7 @@ fn foreign(scene: &mut Scene<'_>) -> Option<Variant> {
     Some(Variant::of(message).because(|r| matches!(r, Rejection::WrongGroup)))
 }
 
-/// A message of another group that says it is of this one and its epoch.
+/// A message of another group, under the name of this group and its epoch.
 fn relabelled(scene: &mut Scene<'_>) -> Option<Variant> {
     let mut message = MlsMessage::from_bytes(scene.rng.pick(&scene.archive.foreign)?).ok()?;
     let group = &scene.victim.group;

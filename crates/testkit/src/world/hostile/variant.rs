@@ -1,32 +1,33 @@
-//! Variants of a message that must be refused, and what shows that they were.
+//! Variants of a message that must be refused, and the checks of their refusal.
 
 use crate::SeededRng;
 use crate::world::archive::Archive;
 use crate::world::peer::SECRET_TREE;
 use crate::world::state::Peer;
 use conclave_group::{Error, Group, Rejection, Transition};
+use conclave_wire::UnixTime;
 
-/// The kind of what an observer refused, whatever it was.
+/// The kind under which all messages count that an observer refused.
 pub(super) const OBSERVED: &str = "by the observer";
 
-/// What must be seen of a refusal, beside that there is one.
+/// A check of the rule that a refusal names.
 pub(super) type Because = fn(&Rejection) -> bool;
 
 /// A message that must be refused.
 pub(super) struct Variant {
     pub(super) message: Vec<u8>,
-    /// That it is refused for the right reason, if there is only one.
+    /// Checks the reason of the refusal, if only one is right.
     pub(super) because: Option<Because>,
     /// Whether an observer must refuse it, too.
     pub(super) observable: bool,
     /// Whether its AEAD opens, so that its key is consumed.
     pub(super) opens: bool,
-    /// Whether it may be known, so that nothing is to be done.
+    /// Whether the member may know it already, and do nothing.
     pub(super) known: bool,
 }
 
 impl Variant {
-    /// What nobody takes for a message.
+    /// A variant that members and observers must refuse, for whatever reason.
     pub(super) fn of(message: Vec<u8>) -> Self {
         Self { message, because: None, observable: true, opens: false, known: false }
     }
@@ -36,20 +37,20 @@ impl Variant {
     }
 }
 
-/// What a variant is made from.
+/// The material for a variant.
 pub(super) struct Scene<'a> {
     pub(super) rng: &'a mut SeededRng,
-    pub(super) now: u64,
+    pub(super) now: UnixTime,
     /// The message that will be delivered.
     pub(super) message: &'a [u8],
-    /// Who gets the variant.
+    /// The member that receives the variant.
     pub(super) victim: &'a Peer,
-    /// Whose message it is, if that is a member who has not taken it back.
+    /// The sender of the message, if it is a member.
     pub(super) sender: Option<&'a Peer>,
     pub(super) archive: &'a Archive,
 }
 
-/// A kind of variant: its name, and how to make one if the scene allows.
+/// A kind of variant: its name, and a function that makes one if the scene allows it.
 #[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
@@ -61,7 +62,7 @@ pub(super) fn blames_the_message(error: &Error) -> bool {
     matches!(error, Error::Malformed(_) | Error::Rejected(_))
 }
 
-/// That a step writes no row but those of a secret tree.
+/// Checks that a step writes rows of a secret tree, and no others.
 pub(super) fn deletes_a_key_alone(who: &str, step: &Transition<Group>, epoch: u64) {
     let batch = step.batch();
     assert!(!batch.clear && batch.deleted_epochs.is_empty(), "{who}: it deletes more than a key");

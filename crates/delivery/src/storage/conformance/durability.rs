@@ -1,0 +1,63 @@
+//! What is there after a restart or a crash.
+
+use super::{Place, SUITE, commit, create, entry, info, package, register, won};
+use crate::api::{DeviceId, GroupId};
+use crate::storage::{CommitEffects, KeyPackagesAdded, Membership, Storage};
+
+pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    if place.is_exclusive() {
+        assert!(place.open().is_err(), "it is open twice");
+    }
+
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    if let Some(left) = place.crash(&storage) {
+        assert_eq!(left.open().unwrap().device(&bob), Ok(Some(info("bob/pc"))), "after a crash");
+    }
+    let group = fill(&storage, &alice, &bob);
+    if let Some(left) = place.crash(&storage) {
+        holds_all(&left.open().unwrap(), &group, &alice, &bob);
+    }
+    drop(storage);
+
+    let storage = place.open().unwrap();
+    holds_all(&storage, &group, &alice, &bob);
+    // Numbers go on where they were.
+    assert_eq!(won(&storage, entry(&group, &alice, 9)), 3);
+}
+
+/// Something of each kind.
+fn fill(storage: &impl Storage, alice: &DeviceId, bob: &DeviceId) -> GroupId {
+    let group = create(storage, 1, &[alice]);
+    let packages = vec![package(1), package(2)];
+    let added = storage.add_key_packages(bob, packages, 9, 0);
+    assert_eq!(added, Ok(KeyPackagesAdded::Stored(2)));
+    storage.claim_key_packages(vec![bob.clone()], SUITE, 0).unwrap();
+
+    let effects = CommitEffects {
+        added: vec![bob.clone()],
+        welcomes: vec![(b"welcome".as_slice().into(), vec![bob.clone()])],
+        ratchet_tree: Some(b"tree".as_slice().into()),
+        group_info: Some(b"info".as_slice().into()),
+        ..CommitEffects::default()
+    };
+    won(storage, commit(&group, alice, 1, 0, effects));
+    won(storage, entry(&group, alice, 2));
+    group
+}
+
+fn holds_all(storage: &impl Storage, group: &GroupId, alice: &DeviceId, bob: &DeviceId) {
+    let record = storage.group(group).unwrap().expect("the group");
+    assert_eq!((record.epoch, record.head, record.handshake), (1, 2, 1));
+    assert_eq!(storage.membership(group, alice), Ok(Membership::Member));
+    assert_eq!(storage.membership(group, bob), Ok(Membership::Member));
+    assert_eq!(storage.log(group, 0, 9, 9, usize::MAX).unwrap().len(), 2);
+    assert!(storage.public_state(group).unwrap().is_some());
+    assert_eq!(storage.inbox(bob, 9, 999).unwrap().1, 1);
+
+    let left = storage.key_packages(bob, 0).unwrap();
+    assert_eq!(left.len(), 1, "a package that was given out is back, or one is missing");
+    assert_eq!(left[0].message, package(2).message);
+    assert_eq!(storage.key_package_owner(&package(1).reference), Ok(Some(bob.clone())));
+}

@@ -1,0 +1,169 @@
+//! Groups: created once, with members who come and go.
+
+use super::{Place, commit, create, entry, id, new_group, register, won};
+use crate::api::{DeviceId, GroupId};
+use crate::storage::{CommitEffects, GroupAdded, GroupRecord, Membership, NewGroup, Storage};
+use conclave_mls::crypto::Secret;
+use conclave_mls::storage::{Batch, RowKey, Table};
+
+pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
+    creation(new);
+    members(new);
+    rows(new);
+    public_state(new);
+}
+
+fn creation<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let new = NewGroup { tracked: true, epoch: 1 << 63, ..new_group(1, &alice) };
+    assert_eq!(storage.group(&new.group_id), Ok(None));
+    assert_eq!(storage.create_group(new.clone(), 1), Ok(GroupAdded::There));
+    let record = GroupRecord { tracked: true, epoch: 1 << 63, head: 0, handshake: 0 };
+    assert_eq!(storage.group(&new.group_id), Ok(Some(record.clone())));
+
+    // The same request again does no harm, also over the limit. Another one does not take the place.
+    assert_eq!(storage.create_group(new.clone(), 1), Ok(GroupAdded::There));
+    let other = NewGroup { request_hash: [9; 32], epoch: 5, ..new_group(1, &bob) };
+    assert_eq!(storage.create_group(other, 1), Ok(GroupAdded::Another));
+    assert_eq!(storage.group(&new.group_id), Ok(Some(record)));
+    assert_eq!(storage.members(&new.group_id), Ok(vec![alice.clone()]));
+
+    // The limit is the creator's, and counts groups that the creator has left.
+    assert_eq!(storage.create_group(new_group(2, &alice), 1), Ok(GroupAdded::TooMany));
+    assert_eq!(storage.group(&GroupId::from([2])), Ok(None));
+    let leaving = CommitEffects { removed: vec![alice.clone()], ..CommitEffects::default() };
+    won(&storage, commit(&new.group_id, &alice, 1, 1 << 63, leaving));
+    assert_eq!(storage.create_group(new_group(2, &alice), 1), Ok(GroupAdded::TooMany));
+    assert_eq!(storage.create_group(new_group(2, &bob), 1), Ok(GroupAdded::There));
+
+    // A group with a member whom the service does not know fails, and leaves nothing.
+    let strange = NewGroup { members: vec![bob.clone(), id("x/y")], ..new_group(3, &bob) };
+    assert!(storage.create_group(strange, 9).is_err());
+    assert_eq!(storage.group(&GroupId::from([3])), Ok(None));
+    assert_eq!(storage.groups_of(&bob).unwrap().len(), 1);
+}
+
+fn sorted(mut devices: Vec<DeviceId>) -> Vec<DeviceId> {
+    devices.sort();
+    devices
+}
+
+fn members<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob, carol] = register(&storage, ["alice/pc", "bob/pc", "carol/pc"]);
+    let group = create(&storage, 1, &[&alice, &bob]);
+    let other = create(&storage, 2, &[&carol]);
+    let membership = |device: &DeviceId| storage.membership(&group, device).unwrap();
+    assert_eq!(sorted(storage.members(&group).unwrap()), [alice.clone(), bob.clone()]);
+    assert_eq!(membership(&bob), Membership::Member);
+    assert_eq!(membership(&carol), Membership::Stranger);
+    assert_eq!(membership(&id("x/y")), Membership::Stranger);
+
+    // One goes, one comes. The one that went may read up to the commit that removed it.
+    won(&storage, entry(&group, &alice, 1));
+    let effects = CommitEffects {
+        added: vec![carol.clone()],
+        removed: vec![bob.clone()],
+        ..CommitEffects::default()
+    };
+    assert_eq!(won(&storage, commit(&group, &alice, 2, 0, effects)), 2);
+    won(&storage, entry(&group, &alice, 3));
+    assert_eq!(sorted(storage.members(&group).unwrap()), [alice.clone(), carol.clone()]);
+    assert_eq!(membership(&bob), Membership::Former(2));
+    assert_eq!(membership(&carol), Membership::Member);
+    assert_eq!(storage.groups_of(&alice), Ok(vec![(group.clone(), 1, 3)]));
+    assert_eq!(storage.groups_of(&bob), Ok(vec![(group.clone(), 1, 2)]));
+    let of_carol = storage.groups_of(&carol).unwrap();
+    assert_eq!(of_carol.len(), 2);
+    assert!(of_carol.contains(&(group.clone(), 1, 3)) && of_carol.contains(&(other, 0, 0)));
+
+    // It returns; and one that a commit removes and adds again stays.
+    let effects = CommitEffects {
+        added: vec![bob.clone(), carol.clone()],
+        removed: vec![carol.clone()],
+        ..CommitEffects::default()
+    };
+    won(&storage, commit(&group, &alice, 4, 1, effects));
+    assert_eq!(membership(&bob), Membership::Member);
+    assert_eq!(membership(&carol), Membership::Member);
+
+    // A former member that is removed once more keeps what it may read.
+    let remove = |device: &DeviceId| CommitEffects {
+        removed: vec![device.clone()],
+        ..CommitEffects::default()
+    };
+    won(&storage, commit(&group, &alice, 5, 2, remove(&bob)));
+    won(&storage, commit(&group, &alice, 6, 3, remove(&bob)));
+    assert_eq!(membership(&bob), Membership::Former(5));
+}
+
+fn rows<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice] = register(&storage, ["alice/pc"]);
+    let key = |table, epoch, index| RowKey { table, epoch, index };
+    let header = key(Table::ObserverHeader, u64::MAX, 0);
+    let (old, high) = (key(Table::Tree, 3, 1), key(Table::Tree, 1 << 63, u64::MAX));
+    let batch = |id: &GroupId, rows: &[(RowKey, Option<&[u8]>)]| {
+        let mut batch = Batch::new(id.clone());
+        batch.rows = rows.iter().map(|(key, v)| (*key, v.map(Secret::copy_from))).collect();
+        batch
+    };
+    let group = GroupId::from([1]);
+    let first: [(RowKey, Option<&[u8]>); 3] =
+        [(header, Some(b"one")), (high, Some(b"")), (old, Some(b"old"))];
+    let new = NewGroup { rows: Some(batch(&group, &first)), ..new_group(1, &alice) };
+    storage.create_group(new, 9).unwrap();
+    let ensure = |expected: &[(RowKey, &[u8])]| {
+        let rows = storage.rows(&group).unwrap();
+        let found: Vec<(RowKey, &[u8])> = rows.iter().map(|(k, v)| (*k, v.expose())).collect();
+        assert_eq!(found, expected);
+    };
+    ensure(&[(old, b"old"), (high, b""), (header, b"one")]);
+
+    // Epochs go before rows are written.
+    let mut changes = batch(&group, &[(header, Some(b"two")), (high, None)]);
+    changes.deleted_epochs.insert(3);
+    let mut append = entry(&group, &alice, 1);
+    append.rows = Some(changes);
+    won(&storage, append);
+    ensure(&[(header, b"two")]);
+
+    let mut replacing = batch(&group, &[(old, Some(b"new"))]);
+    replacing.clear = true;
+    let mut append = entry(&group, &alice, 2);
+    append.rows = Some(replacing);
+    won(&storage, append);
+    ensure(&[(old, b"new")]);
+    assert!(storage.rows(&GroupId::from([9])).unwrap().is_empty());
+}
+
+fn public_state<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice] = register(&storage, ["alice/pc"]);
+    let group = create(&storage, 1, &[&alice]);
+    assert_eq!(storage.public_state(&group), Ok(None));
+
+    let with = |info: Option<&[u8]>, tree: Option<&[u8]>| CommitEffects {
+        group_info: info.map(Into::into),
+        ratchet_tree: tree.map(Into::into),
+        ..CommitEffects::default()
+    };
+    won(&storage, commit(&group, &alice, 1, 0, with(Some(b"info"), Some(b"tree"))));
+    let both = (b"info".as_slice().into(), b"tree".as_slice().into());
+    assert_eq!(storage.public_state(&group), Ok(Some(both.clone())));
+
+    // A message changes nothing. A commit without both leaves none.
+    won(&storage, entry(&group, &alice, 2));
+    assert_eq!(storage.public_state(&group), Ok(Some(both)));
+    for (n, epoch, info, tree) in
+        [(3, 1, Some(&b"info"[..]), None), (4, 2, None, Some(&b"tree"[..])), (5, 3, None, None)]
+    {
+        won(&storage, commit(&group, &alice, n, epoch, with(info, tree)));
+        assert_eq!(storage.public_state(&group), Ok(None));
+    }
+}

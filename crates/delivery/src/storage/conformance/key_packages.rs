@@ -1,0 +1,159 @@
+//! Key packages: stored all or none, each given out once.
+
+use super::{Place, SUITE, package, register};
+use crate::api::{Bytes, CipherSuite, DeviceId};
+use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage};
+use std::collections::BTreeSet;
+
+pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
+    claims(new);
+    last_resort(new);
+    lifetimes(new);
+    all_or_none(new);
+    withdrawals(new);
+    races(new);
+}
+
+fn add(
+    storage: &impl Storage,
+    owner: &DeviceId,
+    packages: Vec<KeyPackageRecord>,
+) -> KeyPackagesAdded {
+    storage.add_key_packages(owner, packages, 100, 0).unwrap()
+}
+
+/// Claims a package of one device.
+fn claim(storage: &impl Storage, owner: &DeviceId, now: u64) -> Option<Bytes> {
+    storage.claim_key_packages(vec![owner.clone()], SUITE, now).unwrap().remove(0)
+}
+
+fn listed(storage: &impl Storage, owner: &DeviceId) -> Vec<Bytes> {
+    storage.key_packages(owner, 0).unwrap().into_iter().map(|p| p.message).collect()
+}
+
+fn claims<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let other_suite = KeyPackageRecord { cipher_suite: CipherSuite(2), ..package(9) };
+    let packages = vec![package(1), other_suite.clone(), package(2)];
+    assert_eq!(add(&storage, &alice, packages), KeyPackagesAdded::Stored(3));
+    assert_eq!(add(&storage, &bob, vec![package(3)]), KeyPackagesAdded::Stored(1));
+
+    // What is stored already is passed over.
+    assert_eq!(add(&storage, &alice, vec![package(1), package(4)]), KeyPackagesAdded::Stored(1));
+    let all = [package(1), other_suite.clone(), package(2), package(4)].map(|p| p.message);
+    assert_eq!(listed(&storage, &alice), all);
+
+    // One for each device, in the order in which they were asked for, the oldest first.
+    let owners = vec![bob.clone(), alice.clone(), bob.clone()];
+    let claimed = storage.claim_key_packages(owners, SUITE, 0).unwrap();
+    assert_eq!(claimed, [Some(package(3).message), Some(package(1).message), None]);
+    assert_eq!(claim(&storage, &alice, 0), Some(package(2).message));
+    assert_eq!(claim(&storage, &alice, 0), Some(package(4).message));
+    assert_eq!(claim(&storage, &alice, 0), None, "only another suite's is left");
+    assert_eq!(listed(&storage, &alice), [other_suite.message]);
+
+    // Who had a package is known when it is gone, and it does not come again.
+    assert_eq!(storage.key_package_owner(&package(1).reference), Ok(Some(alice.clone())));
+    assert_eq!(storage.key_package_owner(&package(3).reference), Ok(Some(bob)));
+    assert_eq!(storage.key_package_owner(&package(8).reference), Ok(None));
+    assert_eq!(add(&storage, &alice, vec![package(1)]), KeyPackagesAdded::Stored(0));
+    assert_eq!(claim(&storage, &alice, 0), None, "a package is given out again");
+}
+
+fn last_resort<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice] = register(&storage, ["alice/pc"]);
+    let last = |n| KeyPackageRecord { last_resort: true, ..package(n) };
+    add(&storage, &alice, vec![last(1), package(2)]);
+    assert_eq!(claim(&storage, &alice, 0), Some(package(2).message), "before the last resort");
+    for _ in 0..2 {
+        assert_eq!(claim(&storage, &alice, 0), Some(last(1).message));
+    }
+
+    // A new one replaces it.
+    add(&storage, &alice, vec![last(3)]);
+    assert_eq!(claim(&storage, &alice, 0), Some(last(3).message));
+    assert_eq!(listed(&storage, &alice), [last(3).message]);
+    assert!(storage.key_packages(&alice, 0).unwrap()[0].last_resort);
+}
+
+fn lifetimes<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice] = register(&storage, ["alice/pc"]);
+    let until = |n, not_after| KeyPackageRecord { not_after, ..package(n) };
+    add(&storage, &alice, vec![until(1, 10), until(2, u64::MAX), until(3, 20)]);
+    assert_eq!(storage.key_packages(&alice, 10).unwrap().len(), 3, "its last second");
+    assert_eq!(storage.key_packages(&alice, 11).unwrap().len(), 2);
+    assert_eq!(claim(&storage, &alice, 11), Some(until(2, 0).message), "the first has expired");
+    assert_eq!(claim(&storage, &alice, 20), Some(until(3, 0).message));
+    assert_eq!(claim(&storage, &alice, 20), None);
+
+    // Those that have expired make room.
+    let added = storage.add_key_packages(&alice, vec![until(4, 100)], 1, 50);
+    assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
+    let added = storage.add_key_packages(&alice, vec![until(5, 200)], 1, 101);
+    assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
+}
+
+fn all_or_none<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    add(&storage, &bob, vec![package(1)]);
+
+    let reused = KeyPackageRecord { init_key_hash: [1; 32], ..package(3) };
+    let added = add(&storage, &alice, vec![package(2), reused, package(4)]);
+    assert_eq!(added, KeyPackagesAdded::InitKeyReused(1));
+    assert!(listed(&storage, &alice).is_empty(), "a part is stored");
+    assert_eq!(storage.key_package_owner(&package(2).reference), Ok(None));
+
+    let three = vec![package(2), package(3), package(4)];
+    let added = storage.add_key_packages(&alice, three.clone(), 2, 0);
+    assert_eq!(added, Ok(KeyPackagesAdded::TooMany));
+    assert!(listed(&storage, &alice).is_empty(), "a part is stored");
+    let added = storage.add_key_packages(&alice, three, 3, 0);
+    assert_eq!(added, Ok(KeyPackagesAdded::Stored(3)), "what was refused can be stored later");
+}
+
+fn withdrawals<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    add(&storage, &alice, vec![package(1), package(2)]);
+    add(&storage, &bob, vec![package(3)]);
+    let numbers = |owner| -> Vec<i64> {
+        storage.key_packages(owner, 0).unwrap().iter().map(|package| package.number).collect()
+    };
+    let (of_alice, of_bob) = (numbers(&alice), numbers(&bob));
+
+    // Only a device's own, and each once.
+    let asked = vec![of_alice[0], of_bob[0], of_alice[0]];
+    assert_eq!(storage.withdraw_key_packages(&alice, asked), Ok(1));
+    assert_eq!(listed(&storage, &alice), [package(2).message]);
+    assert_eq!(listed(&storage, &bob), [package(3).message]);
+
+    // A number is not given to another package.
+    storage.withdraw_key_packages(&alice, of_alice.clone()).unwrap();
+    add(&storage, &alice, vec![package(4)]);
+    assert!(numbers(&alice).iter().all(|number| !of_alice.contains(number)));
+}
+
+fn races<P: Place>(new: &dyn Fn() -> P) {
+    const COUNT: u8 = 24;
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice] = register(&storage, ["alice/pc"]);
+    add(&storage, &alice, (0..COUNT).map(package).collect());
+    let claimed: Vec<Option<Bytes>> = std::thread::scope(|scope| {
+        let one = || claim(&storage, &alice, 0);
+        let threads: Vec<_> = (0..=COUNT).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let given: BTreeSet<&[u8]> = claimed.iter().flatten().map(|message| &**message).collect();
+    assert_eq!(given.len(), usize::from(COUNT), "each package is given out once");
+    assert_eq!(claimed.iter().filter(|message| message.is_none()).count(), 1);
+}

@@ -1,0 +1,175 @@
+//! A group's log: one order for all, one commit for each handshake.
+
+use super::{Place, commit, create, entry, id, register, won};
+use crate::api::{ContentType, LogEntry};
+use crate::storage::{
+    Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage, StorageError,
+};
+
+pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
+    order(new);
+    compare_and_set(new);
+    pages(new);
+    failures(new);
+    races(new);
+}
+
+fn order<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let group = create(&storage, 1, &[&alice, &bob]);
+    let other = create(&storage, 2, &[&alice]);
+    let mut proposal = entry(&group, &bob, 2);
+    proposal.content_type = ContentType::Proposal;
+    let entries = [
+        entry(&group, &alice, 1),
+        proposal,
+        commit(&group, &alice, 3, 0, CommitEffects::default()),
+        Append { epoch: u64::MAX, ..entry(&group, &bob, 4) },
+    ];
+    for (seq, append) in (1..).zip(&entries) {
+        assert_eq!(won(&storage, append.clone()), seq);
+        won(&storage, Append { group_id: other.clone(), commit: None, ..append.clone() });
+    }
+
+    // Byte for byte, and nothing of the other group.
+    let expected: Vec<LogEntry> = (1..)
+        .zip(&entries)
+        .map(|(seq, append)| LogEntry {
+            seq,
+            epoch: append.epoch,
+            content_type: append.content_type,
+            sender: append.sender.clone(),
+            received_at: append.received_at,
+            message: append.message.clone(),
+        })
+        .collect();
+    assert_eq!(storage.log(&group, 0, u64::MAX, 100, usize::MAX), Ok(expected));
+    let record = GroupRecord { tracked: false, epoch: 1, head: 4, handshake: 3 };
+    assert_eq!(storage.group(&group), Ok(Some(record)));
+
+    let found = Found { seq: 2, epoch: 0, sender: bob };
+    assert_eq!(storage.find(&group, &[2; 32]), Ok(Some(found)));
+    assert_eq!(storage.find(&group, &[9; 32]), Ok(None));
+    assert_eq!(storage.epoch_ended(&group, 0), Ok(Some(103)));
+    assert_eq!(storage.epoch_ended(&group, 1), Ok(None));
+}
+
+fn compare_and_set<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let group = create(&storage, 1, &[&alice]);
+    let expecting = |handshake, append| Append { expected_handshake: Some(handshake), ..append };
+    let adding = || CommitEffects { added: vec![bob.clone()], ..CommitEffects::default() };
+    won(&storage, entry(&group, &alice, 1));
+    let first = expecting(0, commit(&group, &alice, 2, 0, CommitEffects::default()));
+    assert_eq!(storage.append(first.clone()), Ok(Appended::Won(2)), "messages do not count");
+
+    // A commit that knows less loses, and leaves nothing.
+    let now = GroupRecord { tracked: false, epoch: 1, head: 2, handshake: 2 };
+    let late = expecting(0, commit(&group, &alice, 3, 0, adding()));
+    assert_eq!(storage.append(late), Ok(Appended::Lost(now.clone())));
+    assert_eq!(storage.group(&group), Ok(Some(now)));
+    assert_eq!(storage.membership(&group, &bob), Ok(Membership::Stranger));
+    assert_eq!(storage.find(&group, &[3; 32]), Ok(None));
+
+    // The same entry again is recognised, whatever it expects.
+    let found = Found { seq: 2, epoch: 0, sender: alice.clone() };
+    assert_eq!(storage.append(first), Ok(Appended::Known(found.clone())));
+    let again = expecting(7, commit(&group, &alice, 2, 0, adding()));
+    assert_eq!(storage.append(again), Ok(Appended::Known(found)));
+    assert_eq!(storage.membership(&group, &bob), Ok(Membership::Stranger));
+
+    // A proposal counts as a handshake message, too.
+    let mut proposal = expecting(2, entry(&group, &alice, 4));
+    proposal.content_type = ContentType::Proposal;
+    assert_eq!(storage.append(proposal), Ok(Appended::Won(3)));
+    let late = expecting(2, commit(&group, &alice, 5, 1, adding()));
+    assert!(matches!(storage.append(late), Ok(Appended::Lost(_))));
+    let next = expecting(3, commit(&group, &alice, 5, 1, adding()));
+    assert_eq!(storage.append(next), Ok(Appended::Won(4)));
+    assert_eq!(storage.membership(&group, &bob), Ok(Membership::Member));
+}
+
+fn pages<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice] = register(&storage, ["alice/pc"]);
+    let group = create(&storage, 1, &[&alice]);
+    for n in 0..10 {
+        won(&storage, Append { message: vec![n; 100].into(), ..entry(&group, &alice, n) });
+    }
+    let seqs = |after, up_to, limit, bytes| -> Vec<u64> {
+        let log = storage.log(&group, after, up_to, limit, bytes).unwrap();
+        log.iter().map(|entry| entry.seq).collect()
+    };
+    assert_eq!(seqs(2, 9, 100, 250), [3, 4, 5], "at least one, and no more after enough");
+    assert_eq!(seqs(0, 2, 100, 1), [1]);
+    assert_eq!(seqs(7, 9, 100, 10_000), [8, 9]);
+    assert_eq!(seqs(0, 9, 4, 10_000), [1, 2, 3, 4]);
+    assert_eq!(seqs(u64::MAX, u64::MAX, 4, 10_000), []);
+}
+
+fn failures<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let group = create(&storage, 1, &[&alice]);
+
+    // A member or a recipient whom the service does not know, after effects that could be written.
+    let to_nobody = (b"welcome".as_slice().into(), vec![bob.clone(), id("x/y")]);
+    for effects in [
+        CommitEffects { added: vec![bob.clone(), id("x/y")], ..CommitEffects::default() },
+        CommitEffects {
+            added: vec![bob.clone()],
+            welcomes: vec![to_nobody],
+            ..CommitEffects::default()
+        },
+    ] {
+        let failed = storage.append(commit(&group, &alice, 1, 0, effects));
+        assert!(matches!(failed, Err(StorageError::Failed(_))), "{failed:?}");
+        assert_eq!(storage.group(&group).unwrap().unwrap().head, 0, "a part is written");
+        assert_eq!(storage.membership(&group, &bob), Ok(Membership::Stranger));
+        assert_eq!(storage.inbox_size(&bob), Ok((0, 0)));
+    }
+    assert_eq!(won(&storage, entry(&group, &alice, 1)), 1);
+}
+
+fn races<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice] = register(&storage, ["alice/pc"]);
+    let group = create(&storage, 1, &[&alice]);
+
+    // Of commits that expect the same handshake, one wins.
+    let results: Vec<Appended> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|n| {
+                let append = commit(&group, &alice, n, 0, CommitEffects::default());
+                let append = Append { expected_handshake: Some(0), ..append };
+                scope.spawn(|| storage.append(append).unwrap())
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let won = results.iter().filter(|result| matches!(result, Appended::Won(1))).count();
+    let lost = results.iter().filter(|result| matches!(result, Appended::Lost(_))).count();
+    assert_eq!((won, lost), (1, 15), "{results:?}");
+
+    // Entries that fail leave no gap and take none of the others along.
+    std::thread::scope(|scope| {
+        for n in 100..140 {
+            let added = vec![if n % 2 == 0 { id("x/y") } else { alice.clone() }];
+            let effects = CommitEffects { added, ..CommitEffects::default() };
+            let append = commit(&group, &alice, n, n.into(), effects);
+            let storage = &storage;
+            scope.spawn(move || assert_eq!(storage.append(append).is_ok(), n % 2 == 1));
+        }
+    });
+    let log = storage.log(&group, 1, u64::MAX, 100, usize::MAX).unwrap();
+    let seqs: Vec<u64> = log.iter().map(|entry| entry.seq).collect();
+    assert_eq!(seqs, (2..=21).collect::<Vec<_>>());
+    assert!(log.iter().all(|entry| entry.epoch % 2 == 1));
+}

@@ -1,0 +1,57 @@
+use conclave_mls::crypto::{CryptoProvider, CryptoRng};
+use conclave_mls::key_package::Lifetime;
+use conclave_mls::{Config, UnixTime};
+use core::fmt;
+use core::time::Duration;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// What a [`Device`](crate::Device) does everything with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The provider of cryptography.
+    pub provider: Arc<dyn CryptoProvider>,
+    /// Limits, policy and the application's own proposals, for all rooms. A room that was stored under another
+    /// policy does not load.
+    pub config: Config,
+    /// The clock. Default: the operating system's.
+    pub clock: Arc<dyn Fn() -> UnixTime + Send + Sync>,
+    /// How long key packages and fresh leaves are valid. Default 90 days.
+    pub lifetime: Duration,
+}
+
+impl Settings {
+    /// Defaults with this provider.
+    #[must_use]
+    pub fn new(provider: impl CryptoProvider + 'static) -> Self {
+        Self {
+            provider: Arc::new(provider),
+            config: Config::default(),
+            // A clock before 1970 shows no time, and the library refuses what is not valid yet.
+            clock: Arc::new(|| UnixTime::try_from(SystemTime::now()).unwrap_or(UnixTime::MIN)),
+            lifetime: Duration::from_secs(90 * 24 * 60 * 60),
+        }
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        (self.clock)()
+    }
+
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        Lifetime::starting_at(self.now(), self.lifetime)
+    }
+}
+
+/// The operating system's randomness. It panics if the system has none to give.
+pub(crate) fn rng() -> impl CryptoRng {
+    getrandom::rand_core::UnwrapErr(getrandom::SysRng)
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("config", &self.config)
+            .field("lifetime", &self.lifetime)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,30 @@
+//! The key schedule's step from one epoch to the next (section 8).
+
+use crate::error::Error;
+use conclave_crypto::{Secret, Suite};
+use conclave_schedule::{
+    CommitSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, psk_secret,
+};
+use conclave_wire::{Encode, GroupContext, PreSharedKeyId};
+
+/// Derives the secrets of the next epoch, and those for its Welcomes.
+pub(crate) fn next_epoch(
+    suite: &Suite<'_>,
+    init: &InitSecret,
+    commit: &CommitSecret,
+    psks: &[(PreSharedKeyId, Secret)],
+    context: &GroupContext,
+) -> Result<(WelcomeKeys, EpochSecrets), Error> {
+    let context = context.to_bytes()?;
+    let joiner = JoinerSecret::derive(suite, init, commit, &context)?;
+    let member = MemberSecret::derive(suite, &joiner, &psk_secret(suite, psks)?)?;
+    let (key, nonce) = member.welcome_key(suite)?;
+    Ok((WelcomeKeys { joiner, key, nonce }, member.epoch(suite, &context)?))
+}
+
+/// The secrets that a Welcome holds or is encrypted with.
+pub(crate) struct WelcomeKeys {
+    pub(crate) joiner: JoinerSecret,
+    pub(crate) key: Secret,
+    pub(crate) nonce: Secret,
+}

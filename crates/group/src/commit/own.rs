@@ -1,0 +1,204 @@
+//! Our own commits, up to the delivery service's verdict (section 12.4.1).
+
+use crate::commit::advance::{Advance, Incoming, PathSource};
+use crate::commit::options::CommitOptions;
+use crate::commit::seal::{Inputs, SealedCommit, seal};
+use crate::commit::validate::resolve_proposals;
+use crate::commit::welcome::{Joiner, WelcomeMaker};
+use crate::error::{Error, Misuse, Rejection};
+use crate::event::{CommitId, CommitMessages, Committed, EpochChange, Event};
+use crate::state::group::{Delta, Group};
+use crate::state::link::Link;
+use crate::state::pending::{OwnPath, PendingCommit, commit_id};
+use crate::store::rows::{RowKey, Table};
+use crate::transition::{Change, Transition};
+use crate::validate::list::Origin;
+use crate::validate::proposal::Linking;
+use crate::view::proposals::added_client;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, CryptoRng, Secret};
+use conclave_wire::{Content, PskType, Sender, UnixTime};
+
+/// # Committing
+impl Group {
+    /// Commits proposals. The commit is pending until [`Self::commit_accepted`] or
+    /// [`Self::commit_rejected`], or until another commit is received.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// use conclave_mls::group::CommitOptions;
+    ///
+    /// // `carol` is a proposal to add Carol, whose key package was checked.
+    /// let options = CommitOptions { proposals: vec![carol], ..CommitOptions::default() };
+    /// let step = alice.commit(&provider, &mut rng, now, options)?;
+    /// let messages = apply(&mut alice, step, |write| store.write(write))?;
+    /// // `messages.commit` is sent now, `messages.welcomes` once the commit is accepted.
+    /// # assert_eq!(messages.welcomes.len(), 1);
+    /// # Done::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the proposals break a rule, a key package is out of its lifetime (section 7.3), a PSK is
+    /// missing, or another commit of ours is pending.
+    pub fn commit(
+        &self,
+        provider: &dyn CryptoProvider,
+        rng: &mut dyn CryptoRng,
+        now: UnixTime,
+        options: CommitOptions,
+    ) -> Result<Transition<Self, CommitMessages>, Error> {
+        let suite = self.suite(provider)?;
+        let secrets = self.active()?;
+        if self.pending_commit.is_some() {
+            return Err(Misuse::CommitPending.into());
+        }
+        for proposal in &options.proposals {
+            proposal.check_lifetime(now, self.config())?;
+        }
+
+        // Section 12.4.1: choose and apply the proposals, and make the path.
+        let provided: Vec<(PskType, Secret)> =
+            options.psks.iter().cloned().chain(options.link.iter().map(Link::provided)).collect();
+        let mut draft = self.draft(&suite, rng, now, &options, &provided)?;
+        let psks = self.psk_values(&draft.applied.psks, &provided)?;
+        if let Some(link) = &options.link {
+            let context = draft.applied.provisional_context(&suite, self.view())?;
+            link.check_own(&context, &draft.applied.tree, self.own_leaf)?;
+        }
+
+        // Seal it. The new epoch knows the committer by its new key.
+        let inputs = Inputs {
+            group: self.view(),
+            own_leaf: self.own_leaf,
+            signer: options.leaf.as_ref().map_or(&self.signer, |leaf| &leaf.signer),
+            init: &secrets.init,
+            psks: &psks,
+            group_info_extensions: &options.group_info_extensions,
+        };
+        let framing = &options.framing;
+        let sign = |commit| self.sign(&suite, Content::Commit(commit), framing);
+        let sealed = seal(&suite, rng, &inputs, draft, sign)?;
+
+        // Protect it: an encrypted commit uses up a key.
+        let mut delta = Delta::default();
+        let mut batch = self.batch();
+        let commit = self.protect(&suite, rng, &sealed.content, framing, &mut delta, &mut batch)?;
+
+        // Section 12.4.3: the GroupInfo and the Welcomes of the new epoch.
+        let maker = sealed.group_info_maker(&suite, &inputs);
+        let group_info = options.group_info.map(|wanted| maker.message(wanted)).transpose()?;
+        let welcomes = WelcomeMaker {
+            group_info: &maker,
+            keys: &sealed.welcome,
+            path: sealed.path.as_ref(),
+            psks: &psks,
+        };
+        let recipients = options.welcome_recipients;
+        let ratchet_tree = options.welcome_ratchet_tree;
+        let welcomes = welcomes.make(rng, &joiners(&sealed), recipients, ratchet_tree)?;
+
+        // What is needed to apply it once it is accepted is stored until then.
+        let id = commit_id(&suite, &commit)?;
+        let messages = CommitMessages { id, commit, welcomes, group_info };
+        let SealedCommit { content, path, .. } = sealed;
+        let path = path.map(|path| OwnPath {
+            leaf_key: path.leaf_key.private,
+            keys: path.keys.keys,
+            commit_secret: path.keys.commit_secret,
+            signer: options.leaf.map(|leaf| leaf.signer),
+        });
+        let content = content.try_into()?;
+        let pending = PendingCommit { content, path, psks, messages: messages.clone() };
+        batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
+        delta.pending_commit = Change::Set(Box::new(pending));
+        Ok(self.step(delta, batch, messages))
+    }
+
+    /// The step of the pending commit that the delivery service accepted, into the new epoch.
+    ///
+    /// `id` names the commit that the verdict is about. Without it, a late verdict on a commit that
+    /// was given up would be taken for one on the next, and we would part from the group.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// # let step = alice.commit(&provider, &mut rng, now, Default::default())?;
+    /// # let messages = apply(&mut alice, step, |write| store.write(write))?;
+    /// // The delivery service has accepted `messages.commit`.
+    /// let step = alice.commit_accepted(&provider, now, &messages.id)?;
+    /// let change = apply(&mut alice, step, |write| store.write(write))?;
+    /// assert_eq!(change.epoch, alice.epoch());
+    /// # Done::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse::NoCommitPending`], [`Misuse::NotThisCommit`].
+    pub fn commit_accepted(
+        &self,
+        provider: &dyn CryptoProvider,
+        now: UnixTime,
+        id: &CommitId,
+    ) -> Result<Transition<Self, EpochChange>, Error> {
+        let suite = self.suite(provider)?;
+        let pending = self.judged_commit(id)?;
+        let sender = Sender::Member(self.own_leaf);
+        let commit = &pending.content.content.commit;
+
+        // Only the creator's first commit can link a group to another.
+        let linking = Linking::observed(self.epoch(), sender);
+        let list = resolve_proposals(self.view(), &suite, sender, commit, linking, Origin::Own)?;
+
+        let incoming = Incoming {
+            now,
+            content: &pending.content,
+            list: &list,
+            source: PathSource::Own(pending.path.as_ref()),
+            psks: &pending.psks,
+        };
+        let Advance { delta, batch, outcome } = self.advance(&suite, &incoming)?;
+        match outcome {
+            Committed::Epoch(change) => Ok(self.step(delta, batch, change)),
+            Committed::Removal(_) => Err(Rejection::CommitterRemoved.into()),
+        }
+    }
+
+    /// The step that drops the pending commit, which the delivery service rejected. What it
+    /// proposed by value is to be proposed again.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// # let step = alice.commit(&provider, &mut rng, now, Default::default())?;
+    /// # let messages = apply(&mut alice, step, |write| store.write(write))?;
+    /// // Another commit of this epoch came first.
+    /// let step = alice.commit_rejected(&messages.id)?;
+    /// apply(&mut alice, step, |write| store.write(write))?;
+    /// assert!(alice.pending_commit().is_none());
+    /// # Done::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse::NoCommitPending`], [`Misuse::NotThisCommit`].
+    pub fn commit_rejected(&self, id: &CommitId) -> Result<Transition<Self>, Error> {
+        self.judged_commit(id)?;
+        let delta = Delta { pending_commit: Change::Remove, ..Delta::default() };
+        let mut batch = self.batch();
+        batch.delete(RowKey::new(Table::PendingCommit, 0));
+        Ok(self.silent_step(delta, batch, Event::Discarded))
+    }
+
+    /// The pending commit, if it is the one that a verdict is about.
+    fn judged_commit(&self, id: &CommitId) -> Result<&PendingCommit, Error> {
+        let pending = self.pending_commit.as_deref().ok_or(Misuse::NoCommitPending)?;
+        if pending.messages.id == *id { Ok(pending) } else { Err(Misuse::NotThisCommit.into()) }
+    }
+}
+
+/// The clients that a commit adds.
+fn joiners<'a>(sealed: &'a SealedCommit<'_>) -> Vec<Joiner<'a>> {
+    let added = sealed.applied.added.iter();
+    let joiner = |(leaf, place): &(_, usize)| {
+        let key_package = added_client(&sealed.list.get(*place)?.proposal)?;
+        Some(Joiner { leaf: *leaf, key_package })
+    };
+    added.filter_map(joiner).collect()
+}

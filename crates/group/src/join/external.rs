@@ -1,0 +1,312 @@
+//! Joining by an external commit (section 12.4.3.2).
+
+use crate::commit::seal::{Draft, Inputs, SealedCommit, seal};
+use crate::commit::validate::StagedCommit;
+use crate::commit::welcome::GroupInfoOptions;
+use crate::config::Config;
+use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
+use crate::error::limit::Limit;
+use crate::error::{Error, Rejection};
+use crate::event::Member;
+use crate::join::by_welcome::{other_extensions, verified_state};
+use crate::join::create::NewGroup;
+use crate::key_package::LeafParams;
+use crate::limits::Limits;
+use crate::policy;
+use crate::send::random_nonce;
+use crate::state::group::{Group, Parts};
+use crate::state::public::PublicState;
+use crate::store::rows::Batch;
+use crate::validate::apply::apply;
+use crate::validate::credentials::join_credentials;
+use crate::validate::leaf::check_own_leaf;
+use crate::validate::list::{CheckedList, Committer, Origin};
+use crate::validate::proposal::Linking;
+use crate::view::members;
+use crate::view::proposals::ListedProposal;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, CryptoRng, Secret, SignatureKeyPair, Suite};
+use conclave_framing::{protect_public_from_outside, sign_content};
+use conclave_schedule::external_init_to;
+use conclave_tree::create_path;
+use conclave_wire::{
+    Bytes, Content, Decode, Encode, Extension, ExtensionType, FramedContent, GroupContext,
+    GroupInfo, HpkePublicKey, LeafIndex, MlsMessage, MlsMessageBody, PreSharedKeyId, Proposal,
+    ProposalType, PskType, Sender, WireFormat, find_extension,
+};
+
+/// A group that can be joined from outside. Its GroupInfo and tree are verified, and its members'
+/// credentials are to be judged.
+///
+/// ```
+#[doc = two_members!()]
+/// use conclave_mls::join::{ExternalJoinOptions, ExternalJoinStage};
+///
+/// # let options = conclave_mls::GroupInfoOptions { ratchet_tree: true, external_pub: true };
+/// # let info = alice.group_info(&provider, options)?;
+/// # let bob = identity(b"bob");
+/// // Bob has lost his state. `info` is a GroupInfo from the delivery service.
+/// let stage = ExternalJoinStage::open(&provider, Config::default(), &info, None)?;
+/// let old = stage.members().find(|member| member.credential == Credential::basic(b"bob"));
+/// let verdicts: Vec<Verdict> = stage.credentials().iter().map(|_| Verdict::Accept).collect();
+/// let options = ExternalJoinOptions {
+///     replaces: old.map(|member| member.index),
+///     ..bob.external_join_options()
+/// };
+/// let joined = stage.commit(&provider, &mut rng, &verdicts, options)?;
+/// // `joined.to_secret()` is stored, then `joined.commit` sent. Once that is accepted:
+/// let bob = joined.group.store(|rows| store.create(rows))?;
+/// # assert_eq!(bob.members().count(), 2);
+/// # Done::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct ExternalJoinStage {
+    public: PublicState,
+    external_pub: HpkePublicKey,
+    extensions: Vec<Extension>,
+    credentials: Vec<CredentialRequest>,
+    /// Proposals of the application's own types.
+    custom: Vec<Proposal>,
+}
+
+/// Options for joining from outside.
+/// [`Identity::external_join_options`](crate::Identity::external_join_options) makes them.
+#[derive(Clone, Debug)]
+pub struct ExternalJoinOptions {
+    /// Our leaf.
+    pub leaf: LeafParams,
+    /// The key pair that we sign with.
+    pub signer: SignatureKeyPair,
+    /// The old leaf of this client, to be removed (a "resync").
+    pub replaces: Option<LeafIndex>,
+    /// PSKs to inject, by their identifiers.
+    pub psks: Vec<(PskType, Secret)>,
+    /// The application's data that the commit authenticates.
+    pub authenticated_data: Vec<u8>,
+    /// Makes a GroupInfo of the new epoch with these contents.
+    pub group_info: Option<GroupInfoOptions>,
+}
+
+impl ExternalJoinOptions {
+    /// Options that join as a new member and do nothing else.
+    #[must_use]
+    pub fn new(leaf: LeafParams, signer: SignatureKeyPair) -> Self {
+        Self {
+            leaf,
+            signer,
+            replaces: None,
+            psks: Vec::new(),
+            authenticated_data: Vec::new(),
+            group_info: None,
+        }
+    }
+}
+
+/// An external commit: the group as it will be, and the messages that bring it about.
+///
+/// Store the group when the delivery service has accepted the commit. If it rejects the commit,
+/// drop the group and try again with a newer GroupInfo. Until its verdict, [`Self::to_secret`]
+/// keeps the commit over a restart.
+#[must_use = "the group is not stored yet"]
+#[derive(Debug)]
+pub struct ExternalCommit {
+    /// The group in its new epoch.
+    pub group: NewGroup,
+    /// The commit, an encoded MLSMessage.
+    pub commit: Vec<u8>,
+    /// The GroupInfo of the new epoch, an encoded MLSMessage, if it was asked for.
+    pub group_info: Option<Vec<u8>>,
+}
+
+/// Decodes a GroupInfo, an encoded MLSMessage.
+pub(crate) fn decode_group_info(limits: &Limits, message: &[u8]) -> Result<GroupInfo, Error> {
+    limits.check(Limit::JoinBytes, message.len())?;
+    match MlsMessage::from_bytes(message)?.body {
+        MlsMessageBody::GroupInfo(info) => Ok(*info),
+        MlsMessageBody::PublicMessage(_)
+        | MlsMessageBody::PrivateMessage(_)
+        | MlsMessageBody::Welcome(_)
+        | MlsMessageBody::KeyPackage(_) => Err(Rejection::UnexpectedMessage.into()),
+    }
+}
+
+impl ExternalJoinStage {
+    /// Verifies a GroupInfo, an encoded MLSMessage, and the ratchet tree, which is in it or given
+    /// separately.
+    ///
+    /// # Errors
+    /// If one of them breaks a rule, or the GroupInfo does not allow external commits.
+    pub fn open(
+        provider: &dyn CryptoProvider,
+        config: Config,
+        group_info: &[u8],
+        ratchet_tree: Option<&[u8]>,
+    ) -> Result<Self, Error> {
+        let info = decode_group_info(&config.limits, group_info)?;
+        let suite = Suite::new(provider, info.group_context.cipher_suite)?;
+        let external_pub = find_extension(&info.extensions, ExtensionType::EXTERNAL_PUB)?
+            .ok_or(Rejection::ExternalPubMissing)?;
+        let extensions = other_extensions(&info);
+        let public = verified_state(&suite, config, info, ratchet_tree)?;
+        let credentials = join_credentials(public.view(), None)?;
+        Ok(Self { public, external_pub, extensions, credentials, custom: Vec::new() })
+    }
+
+    /// The group's context.
+    #[must_use]
+    pub fn context(&self) -> &GroupContext {
+        &self.public.epoch.context
+    }
+
+    /// The members, by ascending leaf.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        members(&self.public.tree)
+    }
+
+    /// The GroupInfo's extensions, apart from those that RFC 9420 defines.
+    #[must_use]
+    pub fn group_info_extensions(&self) -> &[Extension] {
+        &self.extensions
+    }
+
+    /// The credentials to judge: those of all members and external senders.
+    #[must_use]
+    pub fn credentials(&self) -> &[CredentialRequest] {
+        &self.credentials
+    }
+
+    /// Adds a proposal of the application's own type to the commit that joins. The type's
+    /// [rules](conclave_wire::ProposalRules::external_commit) must allow it. `body` is encoded,
+    /// including its own length header if it has one.
+    #[must_use]
+    pub fn with_custom_proposal(mut self, proposal_type: ProposalType, body: Bytes) -> Self {
+        self.custom.push(Proposal::Custom { proposal_type, body });
+        self
+    }
+
+    /// Makes the commit that joins, if all verdicts accept. There is one for each credential, in
+    /// order.
+    ///
+    /// # Errors
+    /// If a verdict does not accept, or the options do not fit the group.
+    pub fn commit(
+        self,
+        provider: &dyn CryptoProvider,
+        rng: &mut dyn CryptoRng,
+        verdicts: &[Verdict],
+        options: ExternalJoinOptions,
+    ) -> Result<ExternalCommit, Error> {
+        check_verdicts(&self.credentials, verdicts)?;
+        let Self { mut public, external_pub, custom, .. } = self;
+        let suite = Suite::new(provider, public.epoch.context.cipher_suite)?;
+        let (kem_output, init) = external_init_to(&suite, &external_pub, rng)
+            .map_err(|e| Error::of_input(e, Rejection::InvalidPublicKey))?;
+
+        // Section 12.4.3.2: an ExternalInit, the Remove of our old leaf, PSKs.
+        let psks: Vec<(PreSharedKeyId, Secret)> = options
+            .psks
+            .iter()
+            .map(|(psktype, psk)| {
+                let psk_nonce = random_nonce(&suite, rng);
+                (PreSharedKeyId { psktype: psktype.clone(), psk_nonce }, psk.clone())
+            })
+            .collect();
+        let mut proposals = alloc::vec![Proposal::ExternalInit(kem_output)];
+        proposals.extend(options.replaces.map(Proposal::Remove));
+        proposals.extend(psks.iter().map(|(id, _)| Proposal::PreSharedKey(id.clone())));
+        proposals.extend(custom);
+        let draft = draft(&suite, rng, &public, proposals, &options)?;
+        let own_leaf = draft.own_leaf;
+
+        // Seal it, as a commit of our own is sealed.
+        let inputs = Inputs {
+            group: public.view(),
+            own_leaf,
+            signer: &options.signer,
+            init: &init,
+            psks: &psks,
+            group_info_extensions: &[],
+        };
+        let sign = |commit| {
+            let content = FramedContent {
+                group_id: public.view().group_id().clone(),
+                epoch: public.view().epoch(),
+                sender: Sender::NewMemberCommit,
+                authenticated_data: options.authenticated_data.as_slice().into(),
+                content: Content::Commit(commit),
+            };
+            let context = public.view().context();
+            Ok(sign_content(&suite, WireFormat::PUBLIC_MESSAGE, content, context, &options.signer)?)
+        };
+        let sealed = seal(&suite, rng, &inputs, draft.draft, sign)?;
+        let maker = sealed.group_info_maker(&suite, &inputs);
+        let group_info = options.group_info.map(|wanted| maker.message(wanted)).transpose()?;
+
+        // A client that is not a member yet sends in the clear.
+        let SealedCommit { applied, path, content, context, confirmation_tag, secrets, .. } =
+            sealed;
+        let message = protect_public_from_outside(content)?;
+        let commit =
+            MlsMessage::from(MlsMessageBody::PublicMessage(Box::new(message))).to_bytes()?;
+        public.config.limits.check(Limit::MessageBytes, commit.len())?;
+
+        // The group as it will be. All its rows are stored, so those of the change alone are not
+        // needed.
+        let provisional = context.clone();
+        let staged = StagedCommit { applied, committer: own_leaf, provisional };
+        let mut unused = Batch::new(context.group_id.clone());
+        let sender = Sender::NewMemberCommit;
+        let finished =
+            public.finish_commit(&suite, staged, context, confirmation_tag, sender, &mut unused)?;
+        let mut step = finished.delta;
+        public.swap(&mut step);
+
+        let mut private_keys = BTreeMap::new();
+        if let Some(path) = path {
+            private_keys.extend(path.keys.keys);
+            private_keys.insert(own_leaf.node(), path.leaf_key.private);
+        }
+        let signer = options.signer;
+        let parts = Parts { public, own_leaf, signer, secrets, private_keys };
+        let group = NewGroup::new(Group::from_parts(parts))?;
+        // A client that removes its old leaf may still have the state of that leaf stored.
+        let group = if options.replaces.is_some() { group.replacing() } else { group };
+        Ok(ExternalCommit { group, commit, group_info })
+    }
+}
+
+/// An external commit's proposals, applied, and its path.
+struct ExternalDraft<'a> {
+    draft: Draft<'a>,
+    own_leaf: LeafIndex,
+}
+
+fn draft<'a>(
+    suite: &Suite<'_>,
+    rng: &mut dyn CryptoRng,
+    public: &'a PublicState,
+    proposals: Vec<Proposal>,
+    options: &ExternalJoinOptions,
+) -> Result<ExternalDraft<'a>, Error> {
+    let sender = Sender::NewMemberCommit;
+    let list = proposals.into_iter().map(|p| ListedProposal::by_value(sender, p)).collect();
+
+    let view = public.view();
+    let linking = Linking::Forbidden;
+    let list = CheckedList::check(suite, view, Committer::External, list, linking, Origin::Own)?;
+    let mut applied = apply(view, &list)?;
+
+    let own_leaf = applied.tree.place_leaf()?;
+    let template = options.leaf.template(&options.signer.public);
+    let signer = &options.signer;
+    let group_id = view.group_id();
+    let tree = &mut applied.tree;
+    let path = create_path(suite, tree, own_leaf, template, signer, group_id, rng)?;
+    check_own_leaf(suite, view.limits, view.custom, &path.leaf_node)?;
+
+    applied.check(view)?;
+    policy::check_commit(&*public.config.policy, view, sender, &list, Some(&path.leaf_node))?;
+    Ok(ExternalDraft { draft: Draft { list, applied, path: Some(path) }, own_leaf })
+}

@@ -1,0 +1,7 @@
+//! The state of a group as a member or an observer holds it, and what waits in it.
+
+pub(crate) mod group;
+pub(crate) mod link;
+pub(crate) mod pending;
+pub(crate) mod public;
+pub(crate) mod stored;

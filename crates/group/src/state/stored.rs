@@ -1,0 +1,451 @@
+//! A member's rows: how they are written, and a group from them.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::event::Event;
+use crate::state::group::{CurrentSecrets, Delta, Group, PastEpoch};
+use crate::state::pending::{PendingCommit, PendingUpdate};
+use crate::state::public::PublicState;
+use crate::store::row_codec::{
+    Ledger, StoredRows, count_after, named, node_index, nothing_left, put_secret, take_secret,
+    tree_size,
+};
+use crate::store::rows::{Batch, RowKey, Table};
+use crate::transition::{Revision, Transition};
+use crate::view::epoch::PublicEpoch;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::vec::Vec;
+use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite};
+use conclave_schedule::{
+    EpochAuthenticator, ExporterSecret, ExternalSecret, InitSecret, MembershipKey, ResumptionPsk,
+    SecretTree, SecretTreeRow, SenderDataSecret,
+};
+use conclave_tree::TreeRead;
+use conclave_wire::{Bytes, Decode, Encode, Epoch, LeafIndex, NodeIndex, Reader, TreeSize, Writer};
+
+/// The header row.
+pub(crate) fn header_row(
+    public: &PublicEpoch,
+    own_leaf: LeafIndex,
+    tree_size: TreeSize,
+    signer: &SignatureKeyPair,
+    secrets: &CurrentSecrets,
+) -> Result<Secret, Error> {
+    let mut w = Writer::secret();
+    public.encode(&mut w)?;
+    own_leaf.encode(&mut w)?;
+    tree_size.leaf_count().encode(&mut w)?;
+    put_secret(&mut w, &signer.private)?;
+    signer.public.encode(&mut w)?;
+
+    put_secret(&mut w, secrets.init.as_secret())?;
+    put_secret(&mut w, secrets.sender_data.as_secret())?;
+    put_secret(&mut w, secrets.exporter.as_secret())?;
+    put_secret(&mut w, secrets.external.as_secret())?;
+    put_secret(&mut w, secrets.membership_key.as_secret())?;
+    put_secret(&mut w, secrets.resumption_psk.as_secret())?;
+    put_secret(&mut w, secrets.epoch_authenticator.as_secret())?;
+    Ok(Secret::new(w.finish()))
+}
+
+/// The contents of the header row.
+struct Header {
+    public: PublicEpoch,
+    own_leaf: LeafIndex,
+    tree_size: TreeSize,
+    signer: SignatureKeyPair,
+    secrets: CurrentSecrets,
+}
+
+fn header_from_row(bytes: &[u8]) -> Result<Header, Error> {
+    let mut r = Reader::new(bytes);
+    let header = Header {
+        public: PublicEpoch::decode(&mut r)?,
+        own_leaf: Decode::decode(&mut r)?,
+        tree_size: tree_size(&mut r)?,
+        signer: SignatureKeyPair::new(take_secret(&mut r)?, Decode::decode(&mut r)?),
+        secrets: CurrentSecrets {
+            init: InitSecret::from_secret(take_secret(&mut r)?),
+            sender_data: SenderDataSecret::from_secret(take_secret(&mut r)?),
+            exporter: ExporterSecret::from_secret(take_secret(&mut r)?),
+            external: ExternalSecret::from_secret(take_secret(&mut r)?),
+            membership_key: MembershipKey::from_secret(take_secret(&mut r)?),
+            resumption_psk: ResumptionPsk::from_secret(take_secret(&mut r)?),
+            epoch_authenticator: EpochAuthenticator::from_secret(take_secret(&mut r)?),
+        },
+    };
+    nothing_left(&r)?;
+    Ok(header)
+}
+
+pub(crate) fn past_epoch_row(past: &PastEpoch) -> Result<Secret, Error> {
+    let mut w = Writer::secret();
+    past.context.encode(&mut w)?;
+    put_secret(&mut w, past.sender_data.as_secret())?;
+    put_secret(&mut w, past.resumption_psk.as_secret())?;
+    past.tree_size.leaf_count().encode(&mut w)?;
+    past.ended.encode(&mut w)?;
+    u32::try_from(past.leaves.len()).unwrap_or(u32::MAX).encode(&mut w)?;
+    Ok(Secret::new(w.finish()))
+}
+
+/// A past epoch without its leaves, and the number of leaves that it should have.
+fn past_epoch_from_row(bytes: &[u8]) -> Result<(PastEpoch, u32), Error> {
+    let mut r = Reader::new(bytes);
+    let past = PastEpoch {
+        context: Decode::decode(&mut r)?,
+        sender_data: SenderDataSecret::from_secret(take_secret(&mut r)?),
+        resumption_psk: ResumptionPsk::from_secret(take_secret(&mut r)?),
+        tree_size: tree_size(&mut r)?,
+        ended: Decode::decode(&mut r)?,
+        leaves: BTreeMap::new(),
+    };
+    let leaves = Decode::decode(&mut r)?;
+    nothing_left(&r)?;
+    Ok((past, leaves))
+}
+
+pub(crate) fn past_leaf_row(leaf: Option<&[u8]>) -> Result<Secret, Error> {
+    let mut w = Writer::new();
+    leaf.map(Bytes::from).encode(&mut w)?;
+    Ok(Secret::new(w.finish()))
+}
+
+fn past_leaf_from_row(bytes: &[u8]) -> Result<Option<Bytes>, Error> {
+    Ok(Decode::from_bytes(bytes)?)
+}
+
+/// The rows of a secret tree's change.
+pub(crate) fn put_secret_tree_rows(
+    epoch: Epoch,
+    rows: impl IntoIterator<Item = (SecretTreeRow, Option<Secret>)>,
+    batch: &mut Batch,
+) {
+    for (row, value) in rows {
+        batch.set(secret_tree_key(epoch, row), value.as_ref().map(Secret::expose));
+    }
+}
+
+fn secret_tree_key(epoch: Epoch, row: SecretTreeRow) -> RowKey {
+    let (kind, index) = row.to_index();
+    let table = match kind {
+        0 => Table::SecretTreeNode,
+        1 => Table::Ratchet,
+        _ => Table::SkippedKey,
+    };
+    RowKey::of_epoch(table, epoch.0, index)
+}
+
+fn secret_tree_row(key: &RowKey) -> Option<SecretTreeRow> {
+    let kind = match key.table {
+        Table::SecretTreeNode => 0,
+        Table::Ratchet => 1,
+        Table::SkippedKey => 2,
+        Table::Header
+        | Table::Tree
+        | Table::PrivateKey
+        | Table::Proposal
+        | Table::PastEpoch
+        | Table::PastLeaf
+        | Table::PendingUpdate
+        | Table::PendingCommit
+        | Table::ObserverHeader
+        | Table::GroupInfo
+        | Table::Ledger
+        | Table::Policy => return None,
+    };
+    SecretTreeRow::from_index(kind, key.index)
+}
+
+/// Rows that are put together once all of them are read.
+#[derive(Default)]
+struct Loading<'a> {
+    secret_trees: BTreeMap<Epoch, Vec<(SecretTreeRow, &'a [u8])>>,
+    /// The number of leaves that each past epoch should have.
+    past_leaves: BTreeMap<Epoch, u32>,
+}
+
+/// # Storing
+impl Group {
+    /// All rows of the group: what a store holds after every batch so far.
+    ///
+    /// # Errors
+    /// None for a group that could be stored before.
+    pub fn rows(&self) -> Result<Batch, Error> {
+        let mut batch = self.batch();
+        batch.clear = true;
+        let Some(secrets) = &self.secrets else { return Ok(batch) };
+
+        // The epoch.
+        let size = self.public.tree.size();
+        let header = header_row(&self.public.epoch, self.own_leaf, size, &self.signer, secrets)?;
+        batch.put(RowKey::new(Table::Header, 0), header.expose());
+        self.public.put_rows(&mut batch)?;
+
+        // The keys.
+        for (node, key) in &self.private_keys {
+            batch.put(RowKey::new(Table::PrivateKey, node.0.into()), key.0.expose());
+        }
+        for (epoch, tree) in &self.secret_trees {
+            let rows = tree.rows().into_iter().map(|(row, secret)| (row, Some(secret)));
+            put_secret_tree_rows(*epoch, rows, &mut batch);
+        }
+
+        // Past epochs.
+        for (epoch, past) in &self.past {
+            batch.put(
+                RowKey::of_epoch(Table::PastEpoch, epoch.0, 0),
+                past_epoch_row(past)?.expose(),
+            );
+            for (leaf, encoded) in &past.leaves {
+                let key = RowKey::of_epoch(Table::PastLeaf, epoch.0, leaf.0.into());
+                batch.put(key, past_leaf_row(encoded.as_deref())?.expose());
+            }
+        }
+
+        // What waits.
+        for (place, update) in &self.pending_updates {
+            batch.put(RowKey::new(Table::PendingUpdate, *place), update.to_row()?.expose());
+        }
+        if let Some(pending) = &self.pending_commit {
+            batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
+        }
+
+        self.ledger().put(&mut batch);
+        Ok(batch)
+    }
+
+    /// A group from its stored rows, in any order: the sum of all batches that were written.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// # let mut rows = std::collections::BTreeMap::new();
+    /// # alice.rows()?.apply_to(&mut rows);
+    /// // `rows` is what the store gives back: pairs of a `RowKey` and a `Secret`.
+    /// let group = Group::load(&provider, Config::default(), rows)?;
+    /// assert_eq!(group.epoch(), alice.epoch());
+    /// # Done::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Storage`] if a row is damaged or missing, or does not fit the others: the text
+    /// names it. [`Misuse::OtherPolicy`](crate::Misuse::OtherPolicy) if the group was stored under
+    /// another policy.
+    pub fn load(
+        provider: &dyn CryptoProvider,
+        config: Config,
+        rows: impl IntoIterator<Item = (RowKey, Secret)>,
+    ) -> Result<Self, Error> {
+        let rows = StoredRows::new(rows);
+        let header = header_from_row(rows.single(Table::Header)?);
+        let header = named(&RowKey::new(Table::Header, 0), header)?;
+        rows.check(&header.public.context.group_id)?;
+        let suite = Suite::new(provider, header.public.context.cipher_suite)?;
+
+        let public =
+            PublicState::from_rows(&suite, config, header.public, header.tree_size, &rows)?;
+        let mut group = Self {
+            own_leaf: header.own_leaf,
+            signer: header.signer,
+            secrets: Some(Box::new(header.secrets)),
+            secret_trees: BTreeMap::new(),
+            past: BTreeMap::new(),
+            private_keys: BTreeMap::new(),
+            pending_updates: BTreeMap::new(),
+            pending_commit: None,
+            public,
+            revision: Revision::first(),
+        };
+        if group.public.tree.signature_key(group.own_leaf).as_ref() != Some(&group.signer.public) {
+            return Err(Error::storage("our leaf does not have the header's signature key"));
+        }
+
+        let mut loading = Loading::default();
+        for (key, row) in rows.iter() {
+            named(key, group.load_row(&suite, key, row, &mut loading))?;
+        }
+        group.check_past_epochs(loading.past_leaves)?;
+        group.load_secret_trees(loading.secret_trees)?;
+        group.ledger().check(&rows)?;
+        group.check_private_keys()?;
+        Ok(group)
+    }
+}
+
+impl Group {
+    /// Checks that past epochs follow each other up to the current one, each with all its leaves.
+    fn check_past_epochs(&self, past_leaves: BTreeMap<Epoch, u32>) -> Result<(), Error> {
+        for (epoch, wanted) in past_leaves {
+            let found = self.past.get(&epoch).map_or(0, |past| past.leaves.len());
+            if u32::try_from(found) != Ok(wanted) {
+                let what = format!("{found} PastLeaf rows of epoch {epoch}, not {wanted}");
+                return Err(Error::storage(what));
+            }
+        }
+
+        let mut next = self.epoch();
+        for past in self.past.keys().rev() {
+            if past.next() != Some(next) {
+                return Err(Error::storage(format!("a past epoch before {next} is missing")));
+            }
+            next = *past;
+        }
+        Ok(())
+    }
+
+    /// Puts together the secret tree of each epoch.
+    fn load_secret_trees(
+        &mut self,
+        mut secret_trees: BTreeMap<Epoch, Vec<(SecretTreeRow, &[u8])>>,
+    ) -> Result<(), Error> {
+        let mut sizes: BTreeMap<Epoch, TreeSize> =
+            self.past.iter().map(|(epoch, past)| (*epoch, past.tree_size)).collect();
+        sizes.insert(self.epoch(), self.public.tree.size());
+
+        for (epoch, size) in sizes {
+            let rows = secret_trees.remove(&epoch).unwrap_or_default();
+            let tree = SecretTree::load(size, rows.into_iter())
+                .map_err(|e| Error::storage(format!("secret tree of epoch {epoch}: {e}")))?;
+            self.secret_trees.insert(epoch, tree);
+        }
+        if let Some(epoch) = secret_trees.into_keys().next() {
+            return Err(Error::storage(format!("secret tree of unknown epoch {epoch}")));
+        }
+        Ok(())
+    }
+
+    /// Checks that there is a private key for our leaf and for each node above it that is not
+    /// blank, unless we have not learned it yet, and no other.
+    fn check_private_keys(&self) -> Result<(), Error> {
+        if let Some(node) = self.missing_private_key() {
+            let key = RowKey::new(Table::PrivateKey, node.0.into());
+            return Err(Error::storage(format!("{key} is missing")));
+        }
+        let above = self.own_leaf_and_above();
+        let found = above.filter(|node| self.private_keys.contains_key(node)).count();
+        if found != self.private_keys.len() {
+            return Err(Error::storage("a PrivateKey row is of a node that is not above our leaf"));
+        }
+        Ok(())
+    }
+
+    fn own_leaf_and_above(&self) -> impl Iterator<Item = NodeIndex> {
+        let me = self.own_leaf.node();
+        core::iter::once(me).chain(self.public.tree.size().direct_path(me))
+    }
+
+    /// Our leaf or a node above it, not blank, whose private key we should know and do not.
+    pub(crate) fn missing_private_key(&self) -> Option<NodeIndex> {
+        let tree = &self.public.tree;
+        let me = self.own_leaf;
+        self.own_leaf_and_above().find(|node| {
+            let known = match tree.parent(*node) {
+                Some(parent) => !parent.unmerged_leaves.contains(&me),
+                None => *node == me.node(),
+            };
+            known && !self.private_keys.contains_key(node)
+        })
+    }
+
+    fn ledger(&self) -> Ledger {
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Ledger {
+            past_epochs: count(self.past.len()),
+            proposals: count(self.public.proposals.len()),
+            pending_updates: count(self.pending_updates.len()),
+            single: self.pending_commit.is_some(),
+            policy: !self.public.epoch.policy.is_empty(),
+        }
+    }
+
+    /// A step of this state, with the count of its rows if that changes.
+    pub(crate) fn step<O: Into<Event>>(
+        &self,
+        delta: Delta,
+        mut batch: Batch,
+        outcome: O,
+    ) -> Transition<Self, O> {
+        self.put_ledger(&delta, &mut batch);
+        Transition::new(self, delta, batch, outcome)
+    }
+
+    /// A step without an outcome.
+    pub(crate) fn silent_step(
+        &self,
+        delta: Delta,
+        mut batch: Batch,
+        event: Event,
+    ) -> Transition<Self> {
+        self.put_ledger(&delta, &mut batch);
+        Transition::silent(self, delta, batch, event)
+    }
+
+    fn put_ledger(&self, delta: &Delta, batch: &mut Batch) {
+        let past = &self.past;
+        let past_epochs = count_after(past.len(), |k| past.contains_key(k), delta.past.iter());
+        let proposals = &self.public.proposals;
+        let changes = delta.public.proposals.iter();
+        let proposals = count_after(proposals.len(), |k| proposals.has(*k), changes);
+        let updates = &self.pending_updates;
+        let changes = delta.pending_updates.iter();
+        let pending_updates = count_after(updates.len(), |k| updates.contains_key(k), changes);
+
+        let ledger = Ledger {
+            past_epochs,
+            proposals,
+            pending_updates,
+            single: delta.pending_commit.is_some_after(self.pending_commit.is_some()),
+            policy: !delta.public.epoch.as_ref().unwrap_or(&self.public.epoch).policy.is_empty(),
+        };
+        if !batch.clear && ledger != self.ledger() {
+            ledger.put(batch);
+        }
+    }
+
+    fn load_row<'a>(
+        &mut self,
+        suite: &Suite<'_>,
+        key: &RowKey,
+        row: &'a [u8],
+        loading: &mut Loading<'a>,
+    ) -> Result<(), Error> {
+        match key.table {
+            Table::Header | Table::Tree | Table::Proposal | Table::Ledger | Table::Policy => {}
+            Table::PrivateKey => {
+                let node = NodeIndex(node_index(key));
+                self.private_keys.insert(node, HpkePrivateKey(Secret::copy_from(row)));
+            }
+            Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey => {
+                let place = secret_tree_row(key).ok_or_else(|| Error::storage("no such place"))?;
+                loading.secret_trees.entry(Epoch(key.epoch)).or_default().push((place, row));
+            }
+            Table::PastEpoch => {
+                let (past, leaves) = past_epoch_from_row(row)?;
+                loading.past_leaves.insert(Epoch(key.epoch), leaves);
+                self.past.insert(Epoch(key.epoch), past);
+            }
+            // Past leaves are sorted behind past epochs, so their epoch is known here.
+            Table::PastLeaf => {
+                let leaf = past_leaf_from_row(row)?;
+                let past = self
+                    .past
+                    .get_mut(&Epoch(key.epoch))
+                    .ok_or_else(|| Error::storage("its PastEpoch row is missing"))?;
+                past.leaves.insert(LeafIndex(node_index(key)), leaf);
+            }
+            Table::PendingUpdate => {
+                self.pending_updates.insert(key.index, PendingUpdate::from_row(row)?);
+            }
+            Table::PendingCommit => {
+                let pending = PendingCommit::from_row(suite, row, self.config())?;
+                self.pending_commit = Some(Box::new(pending));
+            }
+            Table::ObserverHeader | Table::GroupInfo => {
+                return Err(Error::storage("it is an observer's, not a member's"));
+            }
+        }
+        Ok(())
+    }
+}

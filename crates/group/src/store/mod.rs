@@ -1,0 +1,4 @@
+//! What a store keeps of a group, and how rows are encoded.
+
+pub(crate) mod row_codec;
+pub mod rows;

@@ -1,0 +1,173 @@
+//! Code that rows of several kinds share.
+
+use crate::error::Error;
+use crate::store::rows::{self, Batch, RowKey, Stored, Table};
+use alloc::format;
+use alloc::vec::Vec;
+use conclave_crypto::Secret;
+use conclave_tree::TreeError;
+use conclave_wire::{Decode, DecodeError, GroupId, Reader, TreeSize, Writer};
+use core::fmt::Display;
+
+/// The rows that a store gave back for a group, ordered by key. Of several rows with one key the
+/// last counts.
+pub(crate) struct StoredRows(Vec<(RowKey, Secret)>);
+
+impl StoredRows {
+    pub(crate) fn new(rows: impl IntoIterator<Item = (RowKey, Secret)>) -> Self {
+        // Rows often come from an iterator that cannot tell how many there are. A small group has about 30.
+        let rows_iter = rows.into_iter();
+        let mut rows = Vec::with_capacity(rows_iter.size_hint().0.max(32));
+        rows.extend(rows_iter);
+        // Stable, and linear for rows that come in order.
+        rows.sort_by_key(|(key, _)| *key);
+        rows.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                core::mem::swap(later, kept);
+            }
+            same
+        });
+        Self(rows)
+    }
+
+    /// The content of the only row of a table, which must be there.
+    pub(crate) fn single(&self, table: Table) -> Result<&[u8], Error> {
+        let key = RowKey::new(table, 0);
+        let row = self.0.binary_search_by_key(&key, |(key, _)| *key).ok();
+        let row = row.and_then(|at| self.0.get(at));
+        let (_, row) = row.ok_or_else(|| Error::storage(format!("{key} is missing")))?;
+        named(&key, rows::content(row))
+    }
+
+    /// Checks that every row is whole, of this group, and where it was written.
+    pub(crate) fn check(&self, group_id: &GroupId) -> Result<(), Error> {
+        let open = |(key, row): &(RowKey, Secret)| {
+            named(key, Stored::Row(group_id, key).open(row)).map(|_| ())
+        };
+        self.0.iter().try_for_each(open)
+    }
+
+    /// All rows, by key, with their contents.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&RowKey, &[u8])> {
+        self.0.iter().filter_map(|(key, row)| Some((key, rows::content(row).ok()?)))
+    }
+
+    /// The rows of a table that belong to no epoch.
+    pub(crate) fn of(&self, table: Table) -> impl Iterator<Item = (&RowKey, &[u8])> {
+        let first = RowKey::new(table, 0);
+        let last = RowKey::new(table, u64::MAX);
+        let start = self.0.partition_point(|(key, _)| *key < first);
+        let end = self.0.partition_point(|(key, _)| *key <= last);
+        let all = self.0.get(start..end).unwrap_or_default().iter();
+        all.filter_map(|(key, row)| Some((key, rows::content(row).ok()?)))
+    }
+}
+
+/// The number of rows of those kinds that come and go within an epoch, so that a missing one is
+/// noticed. It has a row of its own: a few bytes, written when they change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    pub(crate) past_epochs: u32,
+    pub(crate) proposals: u32,
+    pub(crate) pending_updates: u32,
+    /// Whether there is a pending commit; for an observer, a GroupInfo.
+    pub(crate) single: bool,
+    /// Whether there is the name of a policy.
+    pub(crate) policy: bool,
+}
+
+impl Ledger {
+    pub(crate) fn put(self, batch: &mut Batch) {
+        let counts = [self.past_epochs, self.proposals, self.pending_updates];
+        let mut row: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
+        row.push(u8::from(self.single) | u8::from(self.policy) << 1);
+        batch.put(RowKey::new(Table::Ledger, 0), &row);
+    }
+
+    /// Checks that as many rows were loaded as there should be.
+    pub(crate) fn check(self, rows: &StoredRows) -> Result<(), Error> {
+        let mut r = Reader::new(rows.single(Table::Ledger)?);
+        let past = u32::decode(&mut r)?;
+        let proposals = u32::decode(&mut r)?;
+        let updates = u32::decode(&mut r)?;
+        let flags = u8::decode(&mut r)?;
+        nothing_left(&r)?;
+
+        for (what, found, wanted) in [
+            ("PastEpoch", self.past_epochs, past),
+            ("Proposal", self.proposals, proposals),
+            ("PendingUpdate", self.pending_updates, updates),
+            ("PendingCommit or GroupInfo", self.single.into(), (flags & 1).into()),
+            ("Policy", self.policy.into(), (flags >> 1).into()),
+        ] {
+            if found != wanted {
+                return Err(Error::storage(format!("{found} {what} rows, not {wanted}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The number of entries that a map will have after changes to it.
+pub(crate) fn count_after<'a, K: Ord + 'a, V>(
+    before: usize,
+    has: impl Fn(&K) -> bool,
+    changes: impl Iterator<Item = (&'a K, &'a Option<V>)>,
+) -> u32
+where
+    V: 'a,
+{
+    let after = changes.fold(before, |count, (key, change)| match (has(key), change) {
+        (false, Some(_)) => count.saturating_add(1),
+        (true, None) => count.saturating_sub(1),
+        (true, Some(_)) | (false, None) => count,
+    });
+    u32::try_from(after).unwrap_or(u32::MAX)
+}
+
+/// Appends a secret as an `opaque<V>`.
+pub(crate) fn put_secret(w: &mut Writer, secret: &Secret) -> Result<(), Error> {
+    Ok(w.put_opaque(secret.expose())?)
+}
+
+pub(crate) fn take_secret(r: &mut Reader<'_>) -> Result<Secret, Error> {
+    Ok(Secret::copy_from(r.opaque()?))
+}
+
+/// The size of a tree, stored as its number of leaves.
+pub(crate) fn tree_size(r: &mut Reader<'_>) -> Result<TreeSize, Error> {
+    let leaves = u32::decode(r)?;
+    TreeSize::for_leaves(leaves)
+        .filter(|size| size.leaf_count() == leaves)
+        .ok_or_else(|| Error::storage(format!("no tree has {leaves} leaves")))
+}
+
+/// Checks that a row was read to its end.
+pub(crate) fn nothing_left(r: &Reader<'_>) -> Result<(), Error> {
+    match r.rest().len() {
+        0 => Ok(()),
+        n => Err(DecodeError::TrailingBytes(n).into()),
+    }
+}
+
+/// The error of a stored tree. The store is at fault, not a peer.
+pub(crate) fn damaged_tree(e: TreeError) -> Error {
+    match e {
+        TreeError::Crypto(e) => e.into(),
+        other => Error::storage(format!("ratchet tree: {other}")),
+    }
+}
+
+/// The index of a row's node or leaf. An index beyond every tree stays beyond it.
+pub(crate) fn node_index(key: &RowKey) -> u32 {
+    u32::try_from(key.index).unwrap_or(u32::MAX)
+}
+
+/// Puts the name of a row or another stored value before an error.
+pub(crate) fn named<T>(what: &dyn Display, result: Result<T, Error>) -> Result<T, Error> {
+    result.map_err(|e| match e {
+        Error::Storage(why) => Error::storage(format!("{what}: {why}")),
+        other => Error::storage(format!("{what}: {other}")),
+    })
+}

@@ -1,0 +1,44 @@
+//! The public part of an epoch.
+
+use crate::error::{Error, Rejection};
+use alloc::vec::Vec;
+use conclave_wire::{
+    Bytes, Decode, Encode, GroupContext, Mac, ProtocolVersion, ReInit, Reader, Writer,
+};
+
+/// The public part of an epoch, apart from the tree and the proposals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PublicEpoch {
+    pub(crate) context: GroupContext,
+    pub(crate) interim_transcript_hash: Bytes,
+    pub(crate) confirmation_tag: Mac,
+    /// The ReInit in the commit that began this epoch: the group is closed.
+    pub(crate) reinit: Option<ReInit>,
+    /// The [name](crate::Policy::id) of the policy that the epoch began under. It has a row of its
+    /// own.
+    pub(crate) policy: Vec<u8>,
+}
+
+impl PublicEpoch {
+    pub(crate) fn encode(&self, w: &mut Writer) -> Result<(), Error> {
+        self.context.encode(w)?;
+        self.interim_transcript_hash.encode(w)?;
+        self.confirmation_tag.encode(w)?;
+        self.reinit.encode(w)?;
+        Ok(())
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
+        let epoch = Self {
+            context: Decode::decode(r)?,
+            interim_transcript_hash: Decode::decode(r)?,
+            confirmation_tag: Decode::decode(r)?,
+            reinit: Decode::decode(r)?,
+            policy: Vec::new(),
+        };
+        if epoch.context.version != ProtocolVersion::MLS_1_0 {
+            return Err(Rejection::WrongVersion(epoch.context.version).into());
+        }
+        Ok(epoch)
+    }
+}
