@@ -1,5 +1,5 @@
 use crate::show::Show;
-use crate::{Area, Failure};
+use crate::{Area, Failure, Report};
 use conclave_crypto::{CryptoError, CryptoProvider};
 use std::fmt::{Arguments, Display};
 
@@ -139,5 +139,13 @@ impl<'a> Checks<'a> {
     fn failure(&self, case: Arguments<'_>, expected: String, found: String) -> Failure {
         let primitive = self.primitive.clone();
         Failure { area: self.area, primitive, case: case.to_string(), expected, found }
+    }
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, area: Checks<'_>) {
+        self.checks += area.count;
+        self.failures.extend(area.failures);
+        self.left_out.extend(area.left_out);
     }
 }

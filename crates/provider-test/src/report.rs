@@ -1,4 +1,3 @@
-use crate::checks::Checks;
 use std::fmt;
 
 /// The part of a provider that a check is about.
@@ -99,12 +98,6 @@ const LISTED: usize = 5;
 impl Report {
     pub(crate) fn new(provider: &str) -> Self {
         Self { provider: provider.to_owned(), checks: 0, failures: vec![], left_out: vec![] }
-    }
-
-    pub(crate) fn add(&mut self, area: Checks<'_>) {
-        self.checks += area.count;
-        self.failures.extend(area.failures);
-        self.left_out.extend(area.left_out);
     }
 
     /// Panics with the report if a check failed, or none was made.

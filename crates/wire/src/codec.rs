@@ -5,7 +5,9 @@
 //! the same bytes again. A hash or signature over a decoded value can therefore be computed from
 //! its re-encoding.
 
-use crate::ids::ProposalType;
+use crate::code_points::{
+    CipherSuite, CredentialType, ExtensionType, ProposalType, ProtocolVersion, WireFormat,
+};
 use crate::proposal_rules::ProposalRules;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -440,6 +442,22 @@ macro_rules! integer {
     )*};
 }
 integer!(u8 u16 u32 u64);
+
+macro_rules! code_point {
+    ($($t:ty)*) => {$(
+        impl Encode for $t {
+            fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+                self.0.encode(w)
+            }
+        }
+        impl Decode for $t {
+            fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                u16::decode(r).map(Self)
+            }
+        }
+    )*};
+}
+code_point!(CipherSuite CredentialType ExtensionType ProposalType ProtocolVersion WireFormat);
 
 impl<T: Encode> Encode for [T] {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {

@@ -1,7 +1,8 @@
 //! Credentials (section 5.3).
 
+use crate::code_points::CredentialType;
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec};
-use crate::ids::{Bytes, CredentialType};
+use crate::ids::Bytes;
 use alloc::vec::Vec;
 
 /// One DER-encoded X.509 certificate.

@@ -1,8 +1,9 @@
 //! Extensions (sections 7.2, 11.1, 12.1.8.1 and 13.4).
 
+use crate::code_points::{CredentialType, ExtensionType, ProposalType};
 use crate::codec::{Decode, codec};
 use crate::credential::Credential;
-use crate::ids::{Bytes, CredentialType, ExtensionType, ProposalType, SignaturePublicKey};
+use crate::ids::{Bytes, SignaturePublicKey};
 use crate::{DecodeError, Encode, EncodeError};
 use alloc::vec::Vec;
 

@@ -1,9 +1,10 @@
 //! Message framing (section 6).
 
+use crate::code_points::{ProtocolVersion, WireFormat};
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec, small_enum};
 use crate::epoch::Epoch;
-use crate::group_info::{ConfirmedTranscriptHashInput, GroupContext, GroupInfo, Welcome};
-use crate::ids::{Bytes, GroupId, Mac, ProtocolVersion, WireFormat};
+use crate::group_info::{GroupContext, GroupInfo, Welcome};
+use crate::ids::{Bytes, GroupId, Mac};
 use crate::key_package::KeyPackage;
 use crate::proposal::{Commit, Proposal};
 use crate::tree_math::LeafIndex;
@@ -232,15 +233,6 @@ pub struct AuthenticatedContent {
     pub auth: FramedContentAuthData,
 }
 
-impl AuthenticatedContent {
-    /// The input of the confirmed transcript hash, if this message is a commit (section 8.2).
-    #[must_use]
-    pub fn transcript_hash_input(&self) -> ConfirmedTranscriptHashInput<'_> {
-        let (content, signature) = (&self.content, &self.auth.signature);
-        ConfirmedTranscriptHashInput { wire_format: self.wire_format, content, signature }
-    }
-}
-
 impl Encode for AuthenticatedContent {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         self.wire_format.encode(w)?;
@@ -299,15 +291,6 @@ pub struct AuthenticatedCommit {
     pub confirmation_tag: Mac,
 }
 codec!(encode AuthenticatedCommit { wire_format, content, signature, confirmation_tag });
-
-impl AuthenticatedCommit {
-    /// The input of the confirmed transcript hash (section 8.2).
-    #[must_use]
-    pub fn transcript_hash_input(&self) -> ConfirmedTranscriptHashInput<'_, FramedCommit> {
-        let (content, signature) = (&self.content, &self.signature);
-        ConfirmedTranscriptHashInput { wire_format: self.wire_format, content, signature }
-    }
-}
 
 impl Decode for AuthenticatedCommit {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {

@@ -1,12 +1,11 @@
-//! The group's context, GroupInfo, Welcome, and the inputs of the transcript hashes (sections 8.1,
-//! 8.2 and 12.4.3).
+//! The group's context, GroupInfo and Welcome (sections 8.1 and 12.4.3).
 
 use crate::DecodeError;
+use crate::code_points::{CipherSuite, ProtocolVersion};
 use crate::codec::{Decode, Encode, EncodeError, Reader, Writer, codec};
 use crate::epoch::Epoch;
 use crate::extension::Extension;
-use crate::framing::FramedContent;
-use crate::ids::{Bytes, CipherSuite, GroupId, KeyPackageRef, Mac, ProtocolVersion, WireFormat};
+use crate::ids::{Bytes, GroupId, KeyPackageRef, Mac};
 use crate::psk::PreSharedKeyId;
 use crate::tree_math::LeafIndex;
 use crate::update_path::HpkeCiphertext;
@@ -161,30 +160,3 @@ pub struct Welcome {
     pub encrypted_group_info: Bytes,
 }
 codec!(Welcome { cipher_suite, secrets, encrypted_group_info });
-
-/// ConfirmedTranscriptHashInput (section 8.2).
-#[derive(Clone, Copy, Debug)]
-pub struct ConfirmedTranscriptHashInput<'a, C = FramedContent> {
-    /// The wire format that the commit was sent in.
-    pub wire_format: WireFormat,
-    /// The commit: a [`FramedContent`] or a [`FramedCommit`](crate::FramedCommit).
-    pub content: &'a C,
-    /// The commit's signature.
-    pub signature: &'a Bytes,
-}
-
-impl<C: Encode> Encode for ConfirmedTranscriptHashInput<'_, C> {
-    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        self.wire_format.encode(w)?;
-        self.content.encode(w)?;
-        self.signature.encode(w)
-    }
-}
-
-/// InterimTranscriptHashInput (section 8.2).
-#[derive(Clone, Copy, Debug)]
-pub struct InterimTranscriptHashInput<'a> {
-    /// The commit's confirmation tag.
-    pub confirmation_tag: &'a Mac,
-}
-codec!(encode InterimTranscriptHashInput<'a> { confirmation_tag });

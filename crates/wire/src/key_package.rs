@@ -1,8 +1,9 @@
 //! Key packages (section 10).
 
+use crate::code_points::{CipherSuite, ExtensionType, ProtocolVersion};
 use crate::codec::{Encode, EncodeError, Writer, codec};
 use crate::extension::Extension;
-use crate::ids::{Bytes, CipherSuite, ExtensionType, HpkePublicKey, ProtocolVersion};
+use crate::ids::{Bytes, HpkePublicKey};
 use crate::leaf_node::LeafNode;
 use alloc::vec::Vec;
 

@@ -1,12 +1,12 @@
 //! Leaf nodes (section 7.2).
 
+use crate::code_points::{
+    CipherSuite, CredentialType, ExtensionType, ProposalType, ProtocolVersion, grease,
+};
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec};
 use crate::credential::Credential;
 use crate::extension::Extension;
-use crate::ids::{
-    Bytes, CipherSuite, CredentialType, ExtensionType, GroupId, HpkePublicKey, ProposalType,
-    ProtocolVersion, SignaturePublicKey, grease,
-};
+use crate::ids::{Bytes, GroupId, HpkePublicKey, SignaturePublicKey};
 use crate::time::UnixTime;
 use crate::tree_math::LeafIndex;
 use alloc::vec::Vec;
@@ -194,7 +194,7 @@ impl Encode for LeafNodeTbs<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::is_grease;
+    use crate::code_points::is_grease;
     use alloc::vec;
 
     #[test]

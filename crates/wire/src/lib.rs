@@ -15,6 +15,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod code_points;
 pub mod codec;
 mod credential;
 mod epoch;
@@ -29,9 +30,14 @@ mod proposal_rules;
 mod psk;
 mod ratchet_tree;
 mod time;
+mod transcript;
 pub mod tree_math;
 mod update_path;
 
+pub use code_points::{
+    CipherSuite, CredentialType, ExtensionType, ProposalType, ProtocolVersion, WireFormat, grease,
+    is_grease,
+};
 pub use codec::{CustomProposal, Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 pub use credential::{Certificate, Credential};
 pub use epoch::Epoch;
@@ -45,13 +51,11 @@ pub use framing::{
     Sender, SenderData, SenderDataAad, SenderType,
 };
 pub use group_info::{
-    ConfirmedTranscriptHashInput, EncryptedGroupSecrets, GroupContext, GroupInfo, GroupInfoTbs,
-    GroupSecrets, InterimTranscriptHashInput, PathSecret, Welcome,
+    EncryptedGroupSecrets, GroupContext, GroupInfo, GroupInfoTbs, GroupSecrets, PathSecret, Welcome,
 };
 pub use ids::{
-    Bytes, CipherSuite, CredentialType, ExtensionType, GroupId, HashReference, HpkePublicKey,
-    KeyPackageRef, Mac, ProposalRef, ProposalType, ProtocolVersion, SignaturePublicKey, WireFormat,
-    grease, is_grease,
+    Bytes, GroupId, HashReference, HpkePublicKey, KeyPackageRef, Mac, ProposalRef,
+    SignaturePublicKey,
 };
 pub use key_package::{KeyPackage, KeyPackageTbs};
 pub use leaf_node::{
@@ -67,5 +71,6 @@ pub use ratchet_tree::{
 #[cfg(feature = "std")]
 pub use time::TimeOutOfRange;
 pub use time::UnixTime;
+pub use transcript::{ConfirmedTranscriptHashInput, InterimTranscriptHashInput};
 pub use tree_math::{LeafIndex, NodeIndex, TreeSize};
 pub use update_path::{HpkeCiphertext, UpdatePath, UpdatePathNode};

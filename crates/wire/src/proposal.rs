@@ -1,10 +1,11 @@
 //! Proposals and commits (sections 12.1 and 12.4).
 
+use crate::code_points::{CipherSuite, ProposalType, ProtocolVersion};
 use crate::codec::{
     CustomProposal, Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec,
 };
 use crate::extension::Extension;
-use crate::ids::{Bytes, CipherSuite, GroupId, ProposalRef, ProposalType, ProtocolVersion};
+use crate::ids::{Bytes, GroupId, ProposalRef};
 use crate::key_package::KeyPackage;
 use crate::leaf_node::LeafNode;
 use crate::proposal_rules::ProposalRules;

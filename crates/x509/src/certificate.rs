@@ -2,9 +2,9 @@
 //! fields.
 
 use crate::distinguished::CanonicalName;
+use crate::time::unix_time;
 use crate::{PresentedIdentifiers, X509Error};
 use conclave_mls::UnixTime;
-use core::time::Duration;
 use rustls_pki_types::{AlgorithmIdentifier, CertificateDer, SubjectPublicKeyInfoDer};
 use std::collections::BTreeSet;
 use webpki::EndEntityCert;
@@ -183,12 +183,6 @@ impl Parsed {
     pub(crate) fn presented_by_authority(&self) -> PresentedIdentifiers {
         PresentedIdentifiers::of_authority(&self.fields)
     }
-}
-
-/// A time in a certificate or a list, [`UnixTime::MAX`] at most. A certificate without an end names the year
-/// 9999 (RFC 5280 section 4.1.2.5).
-pub(crate) fn unix_time(since_1970: Duration) -> UnixTime {
-    UnixTime::since_unix_epoch(since_1970).unwrap_or(UnixTime::MAX)
 }
 
 /// Whether a certificate constrains the mail addresses in certificates below it. A malformed constraint

@@ -1,6 +1,6 @@
 //! Errors: why a credential was refused, and why a validator could not be set up.
 
-use crate::certificate::unix_time;
+use crate::time::unix_time;
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::SignatureScheme;
 use core::fmt;

@@ -66,6 +66,7 @@ mod revocation;
 mod search;
 mod settings;
 mod signatures;
+mod time;
 mod validator;
 
 #[cfg(test)]

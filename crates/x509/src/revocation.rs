@@ -1,9 +1,10 @@
 //! Revocation lists (RFC 5280 section 5): which of them cover a certificate, and what they say about it.
 
-use crate::certificate::{Parsed, Signed, unix_time};
+use crate::certificate::{Parsed, Signed};
 use crate::distinguished::CanonicalName;
 use crate::search::Path;
 use crate::signatures::Verifier;
+use crate::time::unix_time;
 use crate::{RevocationPolicy, X509Error};
 use conclave_mls::UnixTime;
 use rustls_pki_types::SubjectPublicKeyInfoDer;

@@ -1,4 +1,4 @@
-use super::{Crafted, Scene, add, item};
+use super::scene::{Crafted, Scene, add, item};
 use crate::checks::Checks;
 use conclave_crypto::testing::TestRng;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT as B, EIGHT_TORSION};

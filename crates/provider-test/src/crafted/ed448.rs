@@ -1,4 +1,4 @@
-use super::{Crafted, Scene, add};
+use super::scene::{Crafted, Scene, add};
 use crate::checks::Checks;
 use conclave_crypto::testing::TestRng;
 use crrl::ed448::{Point, Scalar};

@@ -1,15 +1,15 @@
 //! A member with the rows that it has written.
 
-use super::{
-    ALL, NOW, PROVIDER, Rows, SUITE, Setup, leaf_params, pending_id, rows_of, signer, stored, take,
+use super::client::{
+    ALL, NOW, PROVIDER, Rows, leaf_params, pending_id, rows_of, signer, stored, take,
 };
 use crate::{SeededRng, accepting};
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_group::{
     ApplicationMessage, CommitMessages, CommitOptions, EpochChange, Error, Event, Framing, Group,
-    LeafParams, LeafUpdate, NewGroup, NewProposal, Outcome, OwnKeyPackage, Refused, Transition,
+    LeafUpdate, NewGroup, NewProposal, Outcome, Refused, Transition,
 };
-use conclave_wire::{LeafIndex, PskType, UnixTime};
+use conclave_wire::{PskType, UnixTime};
 
 /// A member with the rows that it has written.
 pub struct Peer {
@@ -41,27 +41,6 @@ impl Peer {
         let Ok(group) = new.store(|batch| stored(&mut rows, batch));
         let rng = SeededRng::from_u64(seed).fork("peer");
         Self { group, rows, rng, psks: Vec::new(), provider: &PROVIDER }
-    }
-
-    /// A client that joins by a Welcome which holds the ratchet tree, with the usual settings.
-    ///
-    /// # Errors
-    /// If the Welcome does not let it in.
-    pub fn join(welcome: &[u8], own: &OwnKeyPackage, seed: u64) -> Result<Self, Error> {
-        Setup::of(own.key_package().cipher_suite).join(welcome, own, &[], seed)
-    }
-
-    /// A client that joins by an external commit, with the usual settings; and that commit.
-    ///
-    /// # Errors
-    /// If the GroupInfo does not let it in.
-    pub fn join_from_outside(
-        info: &[u8],
-        leaf: LeafParams,
-        replaces: Option<LeafIndex>,
-        seed: u64,
-    ) -> Result<(Self, Vec<u8>), Error> {
-        Setup::of(SUITE).join_from_outside(info, leaf, replaces, seed)
     }
 
     /// Applies a step and writes its rows. What is stored must then be what the state is.
@@ -212,5 +191,19 @@ impl Peer {
         };
         assert_eq!(self.all_rows(), self.rows);
         refused
+    }
+}
+
+/// Checks that all members are in the same epoch, with the same tree.
+///
+/// # Panics
+/// If they are not.
+pub fn agree(peers: &[Peer]) {
+    let epoch = |peer: &Peer| {
+        let authenticator = peer.group.epoch_authenticator().expect("a member").clone();
+        (authenticator, peer.group.tree().tree_hash().to_vec())
+    };
+    for pair in peers.windows(2) {
+        assert_eq!(epoch(&pair[0]), epoch(&pair[1]));
     }
 }

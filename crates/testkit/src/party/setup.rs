@@ -1,6 +1,7 @@
 //! The common settings of a group's members, and the beginning of a group.
 
-use super::{LIFETIME, PROVIDER, Peer, add, agree, commit_of, config, leaf_params, signer};
+use super::client::{LIFETIME, PROVIDER, SUITE, add, commit_of, config, leaf_params, signer};
+use super::peer::{Peer, agree};
 use crate::{SeededRng, accepting};
 use conclave_crypto::{CryptoProvider, Secret};
 use conclave_group::{
@@ -115,5 +116,29 @@ impl Setup {
     #[must_use]
     pub fn members(&self, n: usize) -> Vec<Peer> {
         self.group((0..n).map(|i| leaf_params(&format!("member {i}"), self.suite)).collect())
+    }
+}
+
+#[allow(clippy::missing_panics_doc)]
+impl Peer {
+    /// A client that joins by a Welcome which holds the ratchet tree, with the usual settings.
+    ///
+    /// # Errors
+    /// If the Welcome does not let it in.
+    pub fn join(welcome: &[u8], own: &OwnKeyPackage, seed: u64) -> Result<Self, Error> {
+        Setup::of(own.key_package().cipher_suite).join(welcome, own, &[], seed)
+    }
+
+    /// A client that joins by an external commit, with the usual settings; and that commit.
+    ///
+    /// # Errors
+    /// If the GroupInfo does not let it in.
+    pub fn join_from_outside(
+        info: &[u8],
+        leaf: LeafParams,
+        replaces: Option<LeafIndex>,
+        seed: u64,
+    ) -> Result<(Self, Vec<u8>), Error> {
+        Setup::of(SUITE).join_from_outside(info, leaf, replaces, seed)
     }
 }

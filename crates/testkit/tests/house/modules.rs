@@ -118,6 +118,10 @@ impl Crate {
                     self.import(scan, &[], module, exported);
                 }
                 Token::Word("mod") => {
+                    // A macro may name it: `mod $name { … }`.
+                    if scan.peek() == Some(Token::Mark('$')) {
+                        scan.take();
+                    }
                     let Some(Token::Word(name)) = scan.take() else { continue };
                     let inner = folder.join(name);
                     let child = if scan.take() == Some(Token::Mark('{')) {

@@ -1,6 +1,7 @@
 //! The service's secret, and devices.
 
-use super::{Place, id, info, register};
+use super::place::Place;
+use super::samples::{id, info, register};
 use crate::api::CipherSuite;
 use crate::storage::Storage;
 

@@ -1,6 +1,7 @@
 //! What is there after a restart or a crash.
 
-use super::{Place, SUITE, commit, create, entry, info, package, register, won};
+use super::place::Place;
+use super::samples::{SUITE, commit, create, entry, info, package, register, won};
 use crate::api::{DeviceId, GroupId};
 use crate::storage::{CommitEffects, KeyPackagesAdded, Membership, Storage};
 

@@ -1,6 +1,7 @@
 //! Groups: created once, with members who come and go.
 
-use super::{Place, commit, create, entry, id, new_group, register, won};
+use super::place::Place;
+use super::samples::{commit, create, entry, id, new_group, register, won};
 use crate::api::{DeviceId, GroupId};
 use crate::storage::{CommitEffects, GroupAdded, GroupRecord, Membership, NewGroup, Storage};
 use conclave_mls::crypto::Secret;

@@ -1,6 +1,7 @@
 //! Inboxes: Welcomes wait until their recipients have stored them.
 
-use super::{Place, commit, create, register, won};
+use super::place::Place;
+use super::samples::{commit, create, register, won};
 use crate::api::{Bytes, DeviceId, InboxItem};
 use crate::storage::{CommitEffects, Storage};
 

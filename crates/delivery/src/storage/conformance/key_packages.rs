@@ -1,6 +1,7 @@
 //! Key packages: stored all or none, each given out once.
 
-use super::{Place, SUITE, package, register};
+use super::place::Place;
+use super::samples::{SUITE, package, register};
 use crate::api::{Bytes, CipherSuite, DeviceId};
 use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage};
 use std::collections::BTreeSet;

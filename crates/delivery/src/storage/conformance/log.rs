@@ -1,6 +1,7 @@
 //! A group's log: one order for all, one commit for each handshake.
 
-use super::{Place, commit, create, entry, id, register, won};
+use super::place::Place;
+use super::samples::{commit, create, entry, id, register, won};
 use crate::api::{ContentType, LogEntry};
 use crate::storage::{
     Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage, StorageError,

@@ -1,0 +1,103 @@
+//! Devices, groups and entries to store.
+
+use crate::api::{CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId};
+use crate::storage::{
+    Append, Appended, CommitEffects, GroupAdded, KeyPackageRecord, NewGroup, Storage,
+};
+
+/// The suite of all devices and key packages that need no other.
+pub(super) const SUITE: CipherSuite = CipherSuite(1);
+
+/// A device name.
+pub(super) fn id(name: &str) -> DeviceId {
+    name.parse().unwrap()
+}
+
+pub(super) fn info(name: &str) -> DeviceInfo {
+    DeviceInfo {
+        device: id(name),
+        cipher_suite: SUITE,
+        signature_key: name.as_bytes().into(),
+        registered_at: 7,
+    }
+}
+
+/// Registers devices.
+pub(super) fn register<const N: usize>(storage: &impl Storage, names: [&str; N]) -> [DeviceId; N] {
+    names.map(|name| storage.register(&info(name)).unwrap().device)
+}
+
+/// A group of one member.
+pub(super) fn new_group(n: u8, creator: &DeviceId) -> NewGroup {
+    NewGroup {
+        group_id: GroupId::from([n]),
+        tracked: false,
+        epoch: 0,
+        request_hash: [n; 32],
+        creator: creator.clone(),
+        members: vec![creator.clone()],
+        rows: None,
+        now: 7,
+    }
+}
+
+/// Creates a group of these members, the first being the creator.
+pub(super) fn create(storage: &impl Storage, n: u8, members: &[&DeviceId]) -> GroupId {
+    let names = members.iter().copied().cloned().collect();
+    let new = NewGroup { members: names, ..new_group(n, members[0]) };
+    let group_id = new.group_id.clone();
+    assert_eq!(storage.create_group(new, 100), Ok(GroupAdded::There));
+    group_id
+}
+
+/// An application message, different for each number.
+pub(super) fn entry(group_id: &GroupId, sender: &DeviceId, n: u8) -> Append {
+    Append {
+        group_id: group_id.clone(),
+        expected_handshake: None,
+        epoch: 0,
+        content_type: ContentType::Application,
+        sender: sender.clone(),
+        received_at: 100 + u64::from(n),
+        hash: [n; 32],
+        message: vec![n; 3].into(),
+        commit: None,
+        rows: None,
+    }
+}
+
+/// A commit of an epoch with these effects.
+pub(super) fn commit(
+    group_id: &GroupId,
+    sender: &DeviceId,
+    n: u8,
+    epoch: u64,
+    effects: CommitEffects,
+) -> Append {
+    Append {
+        epoch,
+        content_type: ContentType::Commit,
+        commit: Some(effects),
+        ..entry(group_id, sender, n)
+    }
+}
+
+/// Appends an entry that has to win.
+pub(super) fn won(storage: &impl Storage, append: Append) -> u64 {
+    match storage.append(append).unwrap() {
+        Appended::Won(seq) => seq,
+        other => panic!("the entry is not appended: {other:?}"),
+    }
+}
+
+/// A key package, different for each number.
+pub(super) fn package(n: u8) -> KeyPackageRecord {
+    KeyPackageRecord {
+        reference: vec![n; 32].into(),
+        init_key_hash: [n; 32],
+        cipher_suite: SUITE,
+        not_after: 1000,
+        last_resort: false,
+        message: vec![n; 5].into(),
+    }
+}
