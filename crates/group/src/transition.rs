@@ -275,9 +275,9 @@ pub fn apply<S: State, O: Outcome<S::Event>, E: WriteError>(
 /// Begins to write a transition: [`apply`] for a write that is awaited.
 ///
 /// ```
-/// # use conclave_group as conclave_mls;
-/// use conclave_mls::{ApplyError, Group, Outcome, Transition, Write, WriteError, begin};
-/// # use conclave_mls::Event;
+#[doc = client!()]
+/// use conclave_mls::Transition;
+/// use conclave_mls::storage::{ApplyError, Outcome, Write, WriteError, begin};
 ///
 /// async fn apply_async<O: Outcome<Event>, E: WriteError>(
 ///     group: &mut Group,

@@ -132,7 +132,7 @@ pub mod credential {
 /// The application's rules for proposals and commits.
 pub mod policy {
     pub use conclave_group::{
-        Action, Actor, GroupView, Permission, Policy, Proposed, ProposedCommit, Rules,
+        Action, Actor, AllOf, GroupView, Permission, Policy, Proposed, ProposedCommit, Rules,
     };
 }
 
@@ -161,7 +161,8 @@ pub mod error {
     #[doc(no_inline)]
     pub use conclave_group::Error;
     pub use conclave_group::{
-        ApplyError, FramingError, LeafRule, Misuse, RatchetError, Rejection, Remedy, TreeError,
+        ApplyError, FramingError, LeafRule, LinkFault, Misuse, Obstacle, RatchetError, Rejection,
+        Remedy, TreeError,
     };
 }
 

@@ -38,9 +38,10 @@ impl Error {
     /// What to do about the error. The variant and its documentation say more.
     ///
     /// ```
-    /// # use conclave_group as conclave_mls;
-    /// # use conclave_wire::Epoch;
-    /// use conclave_mls::{Error, Rejection, Remedy};
+    #[doc = client!()]
+    /// use conclave_mls::Error;
+    /// use conclave_mls::error::{Rejection, Remedy};
+    /// # use conclave_mls::Epoch;
     ///
     /// let early = Error::Rejected(Rejection::WrongEpoch { message: Epoch(7), current: Epoch(5) });
     /// assert_eq!(early.remedy(), Remedy::FetchFrom(Epoch(5)));

@@ -60,8 +60,8 @@ pub struct ProposedCommit<'a> {
 /// the stages, about credentials.
 ///
 /// ```
-/// # use conclave_group as conclave_mls;
-/// use conclave_mls::{GroupView, Policy, ProposedCommit, Verdict};
+#[doc = client!()]
+/// use conclave_mls::policy::{GroupView, Policy, ProposedCommit};
 ///
 /// /// At most ten proposals in a commit.
 /// #[derive(Debug)]

@@ -21,9 +21,9 @@ use conclave_wire::{
 /// after it has lost its state:
 ///
 /// ```
-/// # use conclave_group as conclave_mls;
-/// # use conclave_wire::{Credential, ExtensionType, ProposalType};
-/// use conclave_mls::{Action, Actor, Permission, Policy, Rules};
+#[doc = client!()]
+/// use conclave_mls::group::{ExtensionType, ProposalType};
+/// use conclave_mls::policy::{Action, Actor, Permission, Rules};
 ///
 /// const ADMINS: ExtensionType = ExtensionType(0xf0ad);
 ///
@@ -40,12 +40,15 @@ use conclave_wire::{
 ///     keep_identity: true,
 ///     ..Rules::default()
 /// };
-/// assert!(!rules.id().is_empty());
 ///
 /// // The creator puts this into `GroupParams::extensions`.
 /// let admins = Actor::list_extension(ADMINS, &[Credential::basic(b"alice")])?;
-/// # assert_eq!(admins.extension_type, ADMINS);
-/// # Ok::<_, conclave_mls::Error>(())
+/// # let config = Config { policy: std::sync::Arc::new(rules), ..Config::default() };
+/// # let mut params = identity(b"alice").group_params(b"g".as_slice().into(), lifetime);
+/// # params.leaf.capabilities.extensions.push(ADMINS);
+/// # params.extensions.push(admins);
+/// # Group::create(&provider, &mut rng, config, params, identity(b"alice").signer)?;
+/// # Done::Ok(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -92,12 +95,12 @@ impl Rules {
     /// rules let a member commit. Otherwise a proposal could neither be committed nor left out.
     ///
     /// ```
-    /// # use conclave_group as conclave_mls;
-    /// use conclave_mls::{Config, Rules};
+    #[doc = client!()]
+    /// use conclave_mls::policy::Rules;
     /// use std::sync::Arc;
     /// # #[derive(Debug)]
     /// # struct SmallCommits;
-    /// # impl conclave_mls::Policy for SmallCommits {}
+    /// # impl conclave_mls::policy::Policy for SmallCommits {}
     ///
     /// let rules = Rules { keep_identity: true, ..Rules::default() };
     /// let config = Config { policy: Arc::new(rules.and(SmallCommits)), ..Config::default() };
