@@ -57,6 +57,7 @@ fn files_that_documents_name_exist() {
     let placeholder = |path: &&str| {
         path.split('/').any(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase()))
     };
+
     let mut missing = Vec::new();
     for document in documents() {
         let text = source(&document);

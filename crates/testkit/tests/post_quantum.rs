@@ -104,6 +104,7 @@ fn keys_are_of_the_suite(peers: &[Peer], suite: PqSuite) {
         0x0906 => 2592,
         other => panic!("not a scheme of these suites: {other:#06x}"),
     };
+
     for peer in peers {
         let leaf = peer.group.tree().leaf(peer.group.own_leaf()).unwrap();
         assert_eq!(leaf.encryption_key.len(), params.kem.public_key_len());

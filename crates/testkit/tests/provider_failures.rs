@@ -384,6 +384,7 @@ fn key_derivation_skips_candidates_that_are_out_of_range() {
         let hook = OutOfRange(AtomicUsize::new(out_of_range));
         Hooked::new(RustCrypto::new(), hook).kem_derive_key_pair(kem, &ikm)
     };
+
     for kem in [Kem::DhP256, Kem::DhP384, Kem::DhP521] {
         let plain = PROVIDER.kem_derive_key_pair(kem, &ikm).unwrap();
         let candidates = [0, 1, 2, 255].map(|n| derive(kem, n).unwrap());
@@ -394,6 +395,7 @@ fn key_derivation_skips_candidates_that_are_out_of_range() {
         }
         assert_eq!(derive(kem, 256), Err(CryptoError::KeyDerivationFailed));
     }
+
     for kem in [Kem::DhX25519, Kem::DhX448] {
         assert_eq!(derive(kem, 1), Err(CryptoError::InvalidPrivateKey));
     }

@@ -140,6 +140,7 @@ fn main() -> ExitCode {
         }
         Command::States { out, seed } => make_states(out.as_deref(), seed).map(|()| true),
     };
+
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -190,6 +191,7 @@ fn check(
             }
         }
     }
+
     let ran = ran(!sum.suites.is_empty(), &sum.suites, providers);
     let Sum { passed, failed, .. } = sum;
     writeln!(out, "total of {} files: {passed} passed, {failed} failed{ran}", files.len())?;
@@ -236,6 +238,7 @@ fn generate(
         }
         Some(SuiteArg::All) | None => None,
     };
+
     // Not with aws-lc, whose ECDSA signatures are random.
     let text = vectors::generate(kind, suites.as_deref(), &PORTABLE, &rng)?;
     match out {

@@ -82,6 +82,7 @@ mod tests {
         ] {
             assert_eq!(broken("README.md", bad).len(), 1, "{bad}");
         }
+
         let chapter = "crates/mls/src/guide/index.md";
         assert_eq!(broken(chapter, "[x](super::storage#sqlite) [y](super::storage)"), [""; 0]);
         assert_eq!(broken(chapter, "[x](super::storage#none) [y](super::none)").len(), 2);

@@ -99,11 +99,13 @@ pub fn find_test(test: &str) -> Result<(), String> {
     let [folder, modules @ .., name] = &parts[..] else {
         return Err("a test is named crate::module::name".to_owned());
     };
+
     let roots = ["crates", "interop"].map(|group| workspace().join(group).join(folder));
     let root = roots.into_iter().find(|root| root.is_dir());
     let Some(root) = root.filter(|_| !modules.is_empty()) else {
         return Err(format!("there is no crate {folder}"));
     };
+
     let mut tried = Vec::new();
     for split in (0..=modules.len()).rev() {
         let (path, inside) = modules.split_at_checked(split).unwrap_or_default();
@@ -181,6 +183,7 @@ mod tests {
         ] {
             assert_eq!(find_test(there), Ok(()));
         }
+
         for missing in [
             "testkit::docs::a_test_is_found_wherever_it_may_be_",
             "testkit::docs::elsewhere::tests_are_found_in_every_place",

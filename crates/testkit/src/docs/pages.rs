@@ -50,6 +50,7 @@ pub fn render(page: &str, tables: &Tables) -> Result<String, String> {
             }
         }
     }
+
     match open {
         Some(name) => Err(format!("the block {name:?} has no end")),
         None => Ok(out),

@@ -83,6 +83,7 @@ fn lines(benchmarks: &str, row: &str) -> Result<[Points; 3], String> {
             }
         }
     }
+
     if lines.first().is_some_and(|own| own.len() == SIZES.len()) {
         Ok(lines)
     } else {

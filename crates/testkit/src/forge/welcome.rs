@@ -174,6 +174,7 @@ impl OpenWelcome {
             new_member: self.new_member.clone(),
             encrypted_group_secrets: sealed.expect("sealed"),
         };
+
         Self::encode(Welcome {
             cipher_suite: self.cipher_suite,
             secrets: vec![entry],

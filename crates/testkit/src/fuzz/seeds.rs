@@ -153,6 +153,7 @@ fn ways(stage: &Stage, framed: &FramedContent) -> Vec<(u8, Vec<u8>)> {
         (5, encoded(framed)),
         (6 + 8 * kind, bytes.clone()),
     ];
+
     match framed.content {
         Content::Commit(_) => {
             ways.push((6 + 8 * (1 + 18), bytes.clone()));

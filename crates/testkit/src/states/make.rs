@@ -183,6 +183,7 @@ impl Scene {
             observe(&mut observer, &message).expect("a proposal");
             peers[1].receive(&message);
         }
+
         let rows = rows_of(observer.rows());
         let before = context(&peers[1]);
         let commit = peers[1].commit(CommitOptions::default()).expect("a commit").commit;

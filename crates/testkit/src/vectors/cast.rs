@@ -366,6 +366,7 @@ impl Cast<'_> {
             }
             Round::Extensions => NewProposal::GroupContextExtensions(self.extensions(rng)?),
         };
+
         if rng.one_in(2) {
             plan.by_value.push(proposal);
         } else {

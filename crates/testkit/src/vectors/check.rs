@@ -98,16 +98,19 @@ pub fn check(
         vector @ Value::Object(_) => vec![vector],
         _ => return Err(CheckError::NotVectors),
     };
+
     if vectors.is_empty() {
         return Err(CheckError::Empty);
     }
     if providers.is_empty() {
         return Err(CheckError::NoProvider);
     }
+
     let kind = match kind {
         Some(kind) => kind,
         None => Kind::detect(&vectors).ok_or(CheckError::UnknownKind)?,
     };
+
     // Check a vector without a suite once, and another one once with each provider.
     let rounds = if kind.has_suites() { providers.len() } else { 1 };
     let outcomes = on_all_cores(vectors.len() * rounds, |task| {
@@ -118,6 +121,7 @@ pub fn check(
             _ => Outcome::Failed(None, Problem::new("no such vector")),
         }
     });
+
     let mut report =
         Report { kind, passed: 0, failed: 0, failures: Vec::new(), suites: BTreeMap::new() };
     for (index, outcomes) in outcomes.chunks(rounds).enumerate() {
@@ -152,6 +156,7 @@ impl Report {
                 }
             }
         }
+
         if !ran {
             self.failures.push(Failure {
                 index,
@@ -262,6 +267,7 @@ fn on_all_cores<T: Send>(n: usize, task: impl Fn(usize) -> T + Sync) -> Vec<T> {
             done.push((i, task(i)));
         }
     };
+
     let cores = std::thread::available_parallelism().map_or(1, usize::from).min(n);
     let mut results: Vec<(usize, T)> = std::thread::scope(|scope| {
         let others: Vec<_> = (1..cores).map(|_| scope.spawn(work)).collect();

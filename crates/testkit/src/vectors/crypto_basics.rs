@@ -221,11 +221,13 @@ impl EncryptWithLabel {
             kem_output: Bytes::from(&self.kem_output),
             ciphertext: Bytes::from(&self.ciphertext),
         };
+
         let opened = suite.decrypt_with_label(&keys, label, &self.context, &ciphertext)?;
         same("plaintext", opened.expose(), &self.plaintext)?;
         let again = suite
             .encrypt_with_label(&keys.public, label, &self.context, &self.plaintext, rng)
             .at("encrypting again")?;
+
         let opened = suite
             .decrypt_with_label(&keys, label, &self.context, &again)
             .at("opening what was encrypted again")?;

@@ -52,6 +52,7 @@ pub fn generate(
         .map(|n| Suite::new(provider, CipherSuite(*n)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(GenerateError::Suite)?;
+
     let vectors = match kind {
         Kind::TreeMath => plain::<super::tree_math::TreeMath>(kind, rng),
         Kind::Deserialization => plain::<super::deserialization::Deserialization>(kind, rng),

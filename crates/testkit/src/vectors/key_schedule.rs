@@ -78,6 +78,7 @@ impl Epoch {
             &self.tree_hash,
             &self.confirmed_transcript_hash,
         );
+
         let group_context = context.to_bytes()?;
         let commit = CommitSecret::from_secret(self.commit_secret.secret());
         let psk = self.psk_secret.as_ref();
@@ -157,6 +158,7 @@ impl SuiteVector for KeySchedule {
             initial_init_secret: Hex(rng.bytes(nh)),
             epochs: Vec::new(),
         };
+
         let mut init = InitSecret::from_secret(vector.initial_init_secret.secret());
         for n in 0..3 {
             let mut epoch = Epoch {

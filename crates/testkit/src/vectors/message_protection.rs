@@ -243,6 +243,7 @@ impl Group<'_> {
             self.protect_public(content, None).is_err(),
             "application data was signed as a PublicMessage",
         )?;
+
         let mut message = self.sign(WireFormat::PRIVATE_MESSAGE, content, None)?;
         message.wire_format = WireFormat::PUBLIC_MESSAGE;
         let wire_format = message.wire_format;
@@ -255,6 +256,7 @@ impl Group<'_> {
             protect_public(self.suite, message.clone(), context, &self.membership_key).is_err(),
             "application data was protected as a PublicMessage",
         )?;
+
         let AuthenticatedContent { content, auth, .. } = &message;
         let content_tbs = FramedContentTbs { wire_format, content, context };
         let tbm = AuthenticatedContentTbm { content_tbs, auth }.to_bytes()?;
@@ -294,6 +296,7 @@ impl SuiteVector for MessageProtection {
             ProposalOrRef::Reference(reference.0.into()),
             ProposalOrRef::Proposal(proposal.clone()),
         ];
+
         let mut vector = Self {
             cipher_suite: suite.cipher_suite().0,
             group_id: Hex(rng.bytes(16)),
@@ -334,6 +337,7 @@ impl MessageProtection {
             let private = message(MlsMessageBody::PrivateMessage(private))?;
             protected.push((Hex(public), Hex(private)));
         }
+
         let mut protected = protected.into_iter();
         let mut next = || protected.next().unwrap_or_default();
         (self.proposal_pub, self.proposal_priv) = next();

@@ -132,6 +132,7 @@ impl Messages {
             proposal.encode_body(&mut w)?;
             Ok(w.finish().into())
         };
+
         let message =
             |body: MlsMessageBody| Ok::<Hex, Problem>(MlsMessage { body }.to_bytes()?.into());
         let key_package = sample::key_package(rng);
@@ -170,6 +171,7 @@ fn public_message(rng: &mut SeededRng, content: Content) -> MlsMessageBody {
         ContentType::Commit => Some(Mac(sample::bytes(rng, 32))),
         ContentType::Application | ContentType::Proposal => None,
     };
+
     MlsMessageBody::PublicMessage(Box::new(PublicMessage {
         content: FramedContent {
             group_id: sample::bytes(rng, 16).into(),

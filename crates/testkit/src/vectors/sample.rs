@@ -69,6 +69,7 @@ impl Client {
             extensions: Vec::new(),
             signature: Bytes::default(),
         };
+
         sign_leaf(suite, &mut leaf_node, &signer, &GroupId::default(), LeafIndex(0))?;
         let mut key_package = KeyPackage {
             version: ProtocolVersion::MLS_1_0,
@@ -78,6 +79,7 @@ impl Client {
             extensions: Vec::new(),
             signature: Bytes::default(),
         };
+
         let tbs = KeyPackageTbs(&key_package).to_bytes()?;
         key_package.signature = suite.sign_with_label(&signer, b"KeyPackageTBS", &tbs)?.into();
         Ok(Self { signer, init, leaf, key_package })

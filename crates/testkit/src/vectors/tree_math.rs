@@ -24,6 +24,7 @@ impl TreeMath {
         let each = |relation: fn(NodeIndex) -> Option<NodeIndex>| -> Vec<Option<u32>> {
             (0..size.node_count()).map(|i| relation(NodeIndex(i)).map(|n| n.0)).collect()
         };
+
         // Parent and sibling do not depend on the size, but the root has neither.
         let but_root = |mut nodes: Vec<Option<u32>>| {
             if let Some(at_root) = nodes.get_mut(root.0 as usize) {
@@ -31,6 +32,7 @@ impl TreeMath {
             }
             nodes
         };
+
         Self {
             n_leaves: size.leaf_count(),
             n_nodes: size.node_count(),
@@ -63,12 +65,14 @@ impl PlainVector for TreeMath {
         let size = TreeSize::for_leaves(self.n_leaves)
             .filter(|size| size.leaf_count() == self.n_leaves)
             .at(format_args!("no tree has {} leaves", self.n_leaves))?;
+
         same_value("n_nodes", &size.node_count(), &self.n_nodes)?;
         let listed = self.left.len().max(self.right.len()).max(self.parent.len());
         ensure(
             listed.max(self.sibling.len()) == self.n_nodes as usize,
             "the relations are not of n_nodes nodes",
         )?;
+
         let computed = Self::compute(size);
         same_value("root", &computed.root, &self.root)?;
         same_relation("left", &computed.left, &self.left)?;

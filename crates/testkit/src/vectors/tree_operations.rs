@@ -41,6 +41,7 @@ fn apply(
             return Err(Problem::new(format_args!("{kind:?} does not change the tree")));
         }
     }
+
     let mut delta = staged.into_delta(suite)?;
     tree.swap(&mut delta);
     tree.check_caches(suite)?;
@@ -74,6 +75,7 @@ impl SuiteVector for TreeOperations {
             // Two leaves are left of three, with a tree for four.
             Self::of(suite, &full, &Proposal::Remove(LeafIndex(3)), 2)?,
         ];
+
         let update = Proposal::Update(Box::new(full.update(LeafIndex(2), rng)?));
         vectors.push(Self::of(suite, &full, &update, 2)?);
         // A blank leaf in the middle is filled, unmerged at the nodes above it.

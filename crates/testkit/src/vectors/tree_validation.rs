@@ -43,6 +43,7 @@ impl SuiteVector for TreeValidation {
             let hash = tree.node_hash(node).at("a node has no tree hash")?;
             same(format_args!("the tree hash of node {i}"), hash, tree_hash)?;
         }
+
         let group_id = GroupId::from(&self.group_id);
         let verified = tree.verify(suite, &group_id).at("the tree is not valid")?;
         verified.check_caches(suite)?;

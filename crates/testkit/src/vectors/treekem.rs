@@ -77,6 +77,7 @@ impl LeafPrivate {
             &self.signature_priv,
             &leaf.signature_key,
         )?;
+
         let encryption = &self.encryption_priv;
         let leaf_key =
             keys::hpke_key_pair_of(suite, "encryption_priv", encryption, &leaf.encryption_key)?;
@@ -152,6 +153,7 @@ impl<'a> State<'a> {
             let (has, must) = (secret.is_some(), if receives { "lacks" } else { "has" });
             ensure(has == receives, format_args!("path_secrets {must} that of {leaf}"))?;
         }
+
         for leaf in self.receivers(sender) {
             let keys = self.open(&staged, sender, leaf, &path, &context).at(leaf)?;
             let computed = keys.secrets.first().map(|(_, secret)| secret).at("no path secret")?;
@@ -243,6 +245,7 @@ impl TreeKem {
                 .map(|(n, s)| NodeSecret { node: n.0, path_secret: Hex::of(s.expose()) })
                 .collect(),
         };
+
         let mut vector = Self {
             cipher_suite: suite.cipher_suite().0,
             group_id: Hex::of(&grown.group_id),
@@ -252,6 +255,7 @@ impl TreeKem {
             leaves_private: grown.members.iter().map(private).collect(),
             update_paths: Vec::new(),
         };
+
         let state = State::load(suite, &vector)?;
         let senders: Vec<LeafIndex> = grown.members.keys().copied().collect();
         let paths = senders
@@ -278,6 +282,7 @@ impl State<'_> {
             let keys = self.open(&staged, sender, leaf, &path, &context)?;
             Ok(keys.secrets.first().map(|(_, secret)| Hex::of(secret.expose())))
         };
+
         let path_secrets = leaves.map(LeafIndex).map(secret).collect::<Result<_, _>>()?;
         Ok(ListedPath {
             sender: sender.0,

@@ -103,6 +103,7 @@ impl<'a> Grown<'a> {
             let leaf = staged.add_leaf(&client.key_package.leaf_node)?;
             members.insert(leaf, Member::of(client));
         }
+
         let me = members.get_mut(&committer).at("the committer is no member")?;
         let template = staged.leaf(committer).at("the committer is not in the tree")?;
         let suite = &self.suite;
@@ -118,6 +119,7 @@ impl<'a> Grown<'a> {
                 }
             }
         }
+
         let mut delta = staged.into_delta(&self.suite)?;
         self.tree.swap(&mut delta);
         self.members = members;

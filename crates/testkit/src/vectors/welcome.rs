@@ -172,6 +172,7 @@ fn sealed_group_info(
         signer: LeafIndex(rng.below(100) as u32),
         signature: Bytes::default(),
     };
+
     group_info.confirmation_tag =
         confirmation_tag(suite, &secrets.confirmation_key, &transcript_hash)?;
     let tbs = GroupInfoTbs(&group_info).to_bytes()?;

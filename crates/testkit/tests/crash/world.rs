@@ -349,6 +349,7 @@ impl World {
             }
             break;
         }
+
         self.watch.entered(&peer.group);
         let joined = peer.group.epoch();
         self.nodes.push(Node { peer, disk, joined: joined.0, expected: BTreeSet::new() });

@@ -44,6 +44,7 @@ fn low_order(group: DhGroup) -> Vec<Vec<u8>> {
         }
         _ => p[28] = 0xfe,
     }
+
     let mut minus_one = p.clone();
     minus_one[0] -= 1;
     all.extend([core::mem::take(&mut zero), one, p, minus_one]);

@@ -488,6 +488,7 @@ fn a_committer_makes_exactly_the_valid_mixes() {
         }
         _ => None,
     };
+
     let atoms: Vec<Atom> = ALL_ATOMS.iter().copied().filter(|atom| new(*atom).is_some()).collect();
     for a in &atoms {
         for b in atoms.iter().map(Some).chain([None]) {

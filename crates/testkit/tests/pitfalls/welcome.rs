@@ -79,6 +79,7 @@ fn a_welcome_with_another_confirmation_tag_is_refused() {
         forged.welcome.info.confirmation_tag = other.as_slice().into();
         assert_eq!(forged.refused(), Rejection::ConfirmationTag.into(), "{n} bytes");
     }
+
     for bit in 0..8 * tag.len() {
         let mut flipped = tag.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
@@ -97,6 +98,7 @@ fn a_welcome_with_ciphertexts_of_another_length_is_refused() {
         |welcome| &mut welcome.secrets[0].encrypted_group_secrets.ciphertext,
         |welcome| &mut welcome.secrets[0].encrypted_group_secrets.kem_output,
     ];
+
     for part in parts {
         let bytes = part(&mut original.clone()).to_vec();
         for n in (0..bytes.len()).chain([bytes.len() + 1]) {

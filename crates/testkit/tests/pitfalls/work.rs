@@ -88,6 +88,7 @@ fn joining_hashes_and_verifies_in_proportion_to_the_group() {
         }
         assert_eq!(costs[3], Work { hashes: small[3].hashes, verified: 1 });
     }
+
     for (small, large) in small.iter().zip(&large).take(3) {
         assert!(large.hashes < 5 * small.hashes, "{small:?}, {large:?}");
     }

@@ -323,6 +323,7 @@ fn the_creator_of_a_linked_group_learns_at_once_that_it_does_not_fit() {
         assert_eq!(next.all_rows(), before);
         refused.map(rejection)
     };
+
     let other = CipherSuite(if SUITE.0 == 3 { 1 } else { 3 });
     let mismatch = |what| Some(Rejection::LinkMismatch(what));
     for (id, suite, extensions, link, rule) in [

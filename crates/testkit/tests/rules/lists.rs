@@ -229,9 +229,15 @@ fn messages_over_the_limits_are_refused() {
             commit((40..44).map(|n| add(&key_package("frank", n))).collect(), None),
         ),
     ];
+
     for (limits, limit, found, content) in cases {
         let scene = Scene::with(&Config { limits, ..Config::default() });
-        let over = |r: &Rejection| matches!(r, Rejection::OverLimit { limit: l, found: f, .. } if (*l, *f) == (limit, found));
+        let over = |rejection: &Rejection| match rejection {
+            Rejection::OverLimit { limit: over, found: size, .. } => {
+                (*over, *size) == (limit, found)
+            }
+            _ => false,
+        };
         scene.refused_by_all(&limit.to_string(), content, SeenBy::All, over);
     }
 }

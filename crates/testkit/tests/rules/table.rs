@@ -170,6 +170,7 @@ fn every_rule_that_a_peer_can_break_is_in_the_table() {
         let rules = variants.iter().filter(|variant| !exempt(variant));
         missing.extend(rules.map(|v| format!("{name}::{v}")).filter(|rule| !named.contains(rule)));
     }
+
     assert!(
         missing.is_empty(),
         "docs/rules.toml has no rule for {missing:?}. Add one for each (CONTRIBUTING.md says how):\n\
@@ -239,12 +240,14 @@ fn wrong_answer(rule: &Rule, sections: &BTreeSet<String>) -> Option<String> {
         let nothing = !answered && rule.must_note.is_none();
         return (!nothing).then(|| "the rule refuses nothing".to_owned());
     }
+
     if !answered {
         return Some("which section tells a receiver to refuse it?".to_owned());
     }
     if rule.ours.as_ref().is_some_and(|why| why.trim().is_empty()) {
         return Some("`ours` has a reason".to_owned());
     }
+
     if rule.must.is_empty() && rule.must_note.is_some() {
         return Some("`must_note` goes with `must`".to_owned());
     }
@@ -279,6 +282,7 @@ fn an_answer_has_sections_or_a_reason() {
         let rule: Rule = toml::from_str(&rule).unwrap();
         wrong_answer(&rule, &sections)
     };
+
     let section = "section = \"7.3\"\n";
     for good in [
         "must = [\"7.3\"]",
@@ -289,6 +293,7 @@ fn an_answer_has_sections_or_a_reason() {
     ] {
         assert_eq!(answer(&format!("{section}{good}")), None, "{good}");
     }
+
     for bad in [
         "",
         "must = []",
@@ -311,6 +316,7 @@ fn every_must_of_the_rfc_is_in_the_table() {
     for rule in rules() {
         *counted.entry(rule.section.unwrap_or_default()).or_default() += rule.musts;
     }
+
     for (section, musts) in MUSTS {
         let found = counted.remove(section).unwrap_or(0);
         assert_eq!(
@@ -319,6 +325,7 @@ fn every_must_of_the_rfc_is_in_the_table() {
              count {found}: add the rules that are missing, or correct `musts`"
         );
     }
+
     let surplus: Vec<_> = counted.iter().filter(|(_, musts)| **musts > 0).collect();
     assert!(surplus.is_empty(), "docs/rules.toml: these sections do not say MUST: {surplus:?}");
     assert_eq!(MUSTS.iter().map(|(_, musts)| musts).sum::<u32>(), 144);

@@ -61,6 +61,7 @@ fn unruly(scene: &mut Scene<'_>) -> (Proposal, Because) {
         psk_group_id: group.group_id().clone(),
         psk_epoch: group.epoch(),
     };
+
     let twice = Extension { extension_type: CUSTOM_EXTENSION, extension_data: Vec::new().into() };
     match scene.rng.below(5) {
         0 => {
@@ -112,6 +113,7 @@ fn unruly_list(scene: &mut Scene<'_>) -> Option<Variant> {
         cipher_suite: scene.victim.group.cipher_suite(),
         extensions: Vec::new(),
     };
+
     let remove = || Proposal::Remove(other);
     let nh = forger.tag.as_ref()?.len();
     let (list, because): (Vec<Proposal>, Because) = match scene.rng.below(8) {
