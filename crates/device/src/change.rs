@@ -2,7 +2,8 @@ use conclave_mls::Identity;
 use conclave_mls::group::{CommitOptions, Extension, LeafIndex, Member, NewProposal};
 use conclave_mls::key_package::ValidKeyPackage;
 
-/// What a change of a room is to do. An intent fills it in: [`Room::change`](crate::Room::change).
+/// The contents of a change to a room. The intent that is given to [`Room::change`](crate::Room::change) fills
+/// them in.
 #[derive(Debug, Default)]
 pub struct Changes {
     pub(crate) options: CommitOptions,

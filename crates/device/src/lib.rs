@@ -7,7 +7,7 @@
 //!
 //! | task | call |
 //! |---|---|
-//! | be somebody | [`Device::identity`] |
+//! | have an identity | [`Device::identity`] |
 //! | be invited | [`Device::key_packages`], [`Device::join`] |
 //! | create, load | [`Device::create`], [`Device::load`] |
 //! | add, remove, rotate | [`Room::change`], then [`Room::accepted`] or [`Room::rejected`] |

@@ -15,7 +15,7 @@ pub enum Received<'r> {
     Step(Step<'r, Event>),
     /// A proposal or commit brings credentials, or needs PSKs: answer first ([`Received::judge`]).
     Asks(Asking<'r>),
-    /// Nothing is to be done: the message is this device's own, or a copy.
+    /// There is nothing to do: the message is this device's own, or a copy.
     Nothing,
     /// The message was refused.
     Refused(Refusal<'r>),

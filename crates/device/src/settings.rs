@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// What a [`Device`](crate::Device) does everything with.
+/// The settings of a [`Device`](crate::Device), which all its rooms share.
 #[derive(Clone)]
 pub struct Settings {
     /// The provider of cryptography.

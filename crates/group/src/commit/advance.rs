@@ -2,7 +2,6 @@
 //! secrets, for received commits and for our own.
 
 use crate::commit::epoch::next_epoch;
-use crate::commit::finish::confirmed_after;
 use crate::commit::validate::{StagedCommit, validate_commit};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::Committed;
@@ -23,8 +22,8 @@ use conclave_schedule::{
 };
 use conclave_tree::{TreeError, TreeRead, open_path};
 use conclave_wire::{
-    AuthenticatedCommit, Encode, GroupContext, LeafIndex, Mac, NodeIndex, PreSharedKeyId, Proposal,
-    PskType, Sender, UnixTime, UpdatePath,
+    AuthenticatedCommit, Encode, LeafIndex, NodeIndex, PreSharedKeyId, Proposal, PskType, Sender,
+    UnixTime, UpdatePath,
 };
 
 /// The source of the secrets of a commit's path.
@@ -56,8 +55,6 @@ pub(crate) struct Incoming<'a> {
 /// The next epoch, once its confirmation tag has been found to match.
 struct Confirmed<'a> {
     staged: StagedCommit<'a>,
-    context: GroupContext,
-    tag: Mac,
     epoch: EpochSecrets,
     /// The private keys that we learned or made.
     keys: Vec<(NodeIndex, HpkePrivateKey)>,
@@ -125,10 +122,10 @@ impl Group {
             PathSource::Own(_) => Origin::Own,
         };
         let policy = &*self.config().policy;
-        let staged = validate_commit(self.view(), policy, suite, sender, list, path, origin)?;
+        let mut staged = validate_commit(self.view(), policy, suite, sender, list, path, origin)?;
 
         if staged.applied.removed.iter().any(|(leaf, _)| *leaf == self.own_leaf) {
-            return self.removal(suite, staged, content, sender);
+            return self.removal(suite, staged, content);
         }
 
         // Steps 8 and 9: the path secrets, and the init secret that they meet.
@@ -144,14 +141,12 @@ impl Group {
         };
 
         // Steps 10 to 12: transcript, key schedule, confirmation tag.
-        let mut context = staged.provisional.clone();
-        context.confirmed_transcript_hash =
-            confirmed_after(self.view(), suite, &content.transcript_hash_input())?;
-        let psks = incoming.psks;
-        let epoch = next_epoch(suite, &init, &path.commit_secret, psks, &context)?.1;
-        let tag = content.confirmation_tag.clone();
+        staged.enter_transcript(self.view(), suite, content)?;
+        let context = &staged.context;
+        let epoch = next_epoch(suite, &init, &path.commit_secret, incoming.psks, context)?.1;
+        let key = &epoch.confirmation_key;
         let confirmed = &context.confirmed_transcript_hash;
-        if !confirmation_tag_matches(suite, &epoch.confirmation_key, confirmed, &tag)? {
+        if !confirmation_tag_matches(suite, key, confirmed, &content.confirmation_tag)? {
             return Err(Rejection::ConfirmationTag.into());
         }
 
@@ -163,7 +158,7 @@ impl Group {
             path.keys.push((self.own_leaf.node(), update.leaf_key.clone()));
         }
         let keys = path.keys;
-        self.enter(suite, incoming, Confirmed { staged, context, tag, epoch, keys, signer })
+        self.enter(suite, incoming, Confirmed { staged, epoch, keys, signer })
     }
 
     /// Decrypts the path, or takes the secrets of our own.
@@ -187,7 +182,7 @@ impl Group {
                 Err(Error::storage("the pending commit lacks its path's secrets"))
             }
             (Some(path), PathSource::Received) => {
-                let context = staged.provisional.to_bytes()?;
+                let context = staged.context.to_bytes()?;
                 // If the commit takes our Update, the path is encrypted to the Update's key.
                 let known = |node: NodeIndex| match update {
                     Some(update) if node == self.own_leaf.node() => Some(update.leaf_key.clone()),
@@ -227,13 +222,13 @@ impl Group {
     ) -> Result<Advance, Error> {
         let mut batch = self.batch();
         let mut delta = Delta::default();
-        let Confirmed { staged, context, tag, epoch, keys, signer } = confirmed;
-        let sender = incoming.content.content.sender;
+        let Confirmed { staged, epoch, keys, signer } = confirmed;
+        let AuthenticatedCommit { content, confirmation_tag: tag, .. } = incoming.content;
 
         // The public half, and the private keys of its tree.
         self.renew_private_keys(&staged.applied.tree, keys, &mut delta, &mut batch);
         let finished =
-            self.public.finish_commit(suite, staged, context, tag, sender, &mut batch)?;
+            self.public.finish_commit(suite, staged, tag.clone(), content.sender, &mut batch)?;
         let mut change = finished.change;
         change.own = matches!(incoming.source, PathSource::Own(_));
         change.discarded_own_commit = !change.own && self.pending_commit.is_some();
@@ -333,17 +328,14 @@ impl Group {
     fn removal(
         &self,
         suite: &Suite<'_>,
-        staged: StagedCommit<'_>,
-        content: &AuthenticatedCommit,
-        sender: Sender,
+        mut staged: StagedCommit<'_>,
+        commit: &AuthenticatedCommit,
     ) -> Result<Advance, Error> {
-        let mut context = staged.provisional.clone();
-        context.confirmed_transcript_hash =
-            confirmed_after(self.view(), suite, &content.transcript_hash_input())?;
-        let tag = content.confirmation_tag.clone();
+        staged.enter_transcript(self.view(), suite, commit)?;
+        let AuthenticatedCommit { content, confirmation_tag: tag, .. } = commit;
         let mut unused = self.batch();
         let finished =
-            self.public.finish_commit(suite, staged, context, tag, sender, &mut unused)?;
+            self.public.finish_commit(suite, staged, tag.clone(), content.sender, &mut unused)?;
 
         let outcome = Committed::Removal(finished.change);
         Ok(Advance { delta: Delta::default(), batch: self.batch(), outcome })

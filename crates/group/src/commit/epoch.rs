@@ -1,11 +1,13 @@
-//! The key schedule's step from one epoch to the next (section 8).
+//! The transcript and the key schedule from one epoch to the next (section 8).
 
 use crate::error::Error;
+use crate::view::GroupView;
 use conclave_crypto::{Secret, Suite};
 use conclave_schedule::{
-    CommitSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, psk_secret,
+    CommitSecret, EpochSecrets, InitSecret, JoinerSecret, MemberSecret, confirmed_transcript_hash,
+    psk_secret,
 };
-use conclave_wire::{Encode, GroupContext, PreSharedKeyId};
+use conclave_wire::{Bytes, ConfirmedTranscriptHashInput, Encode, GroupContext, PreSharedKeyId};
 
 /// Derives the secrets of the next epoch, and those for its Welcomes.
 pub(crate) fn next_epoch(
@@ -27,4 +29,14 @@ pub(crate) struct WelcomeKeys {
     pub(crate) joiner: JoinerSecret,
     pub(crate) key: Secret,
     pub(crate) nonce: Secret,
+}
+
+/// The confirmed transcript hash with a commit added (section 8.2).
+pub(crate) fn confirmed_after(
+    group: GroupView<'_>,
+    suite: &Suite<'_>,
+    commit: &ConfirmedTranscriptHashInput<'_, impl Encode>,
+) -> Result<Bytes, Error> {
+    let interim = &group.epoch.interim_transcript_hash;
+    Ok(confirmed_transcript_hash(suite, interim, commit)?.to_vec().into())
 }

@@ -5,15 +5,12 @@ use crate::error::{Error, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::state::public::{PublicDelta, PublicState};
 use crate::store::rows::{Batch, RowKey, Table};
-use crate::view::GroupView;
 use crate::view::epoch::PublicEpoch;
 use alloc::vec::Vec;
 use conclave_crypto::Suite;
-use conclave_schedule::{confirmed_transcript_hash, interim_transcript_hash};
+use conclave_schedule::interim_transcript_hash;
 use conclave_tree::TreeRead;
-use conclave_wire::{
-    Bytes, ConfirmedTranscriptHashInput, Encode, GroupContext, LeafIndex, Mac, Sender,
-};
+use conclave_wire::{LeafIndex, Mac, Sender};
 
 /// The public half of a commit's step.
 pub(crate) struct FinishedCommit {
@@ -24,17 +21,16 @@ pub(crate) struct FinishedCommit {
 }
 
 impl PublicState {
-    /// Finishes a staged commit, whose confirmed transcript hash is in `context`.
+    /// Finishes a staged commit that is in the transcript.
     pub(crate) fn finish_commit(
         &self,
         suite: &Suite<'_>,
         staged: StagedCommit<'_>,
-        context: GroupContext,
         confirmation_tag: Mac,
         sender: Sender,
         batch: &mut Batch,
     ) -> Result<FinishedCommit, Error> {
-        let StagedCommit { applied, committer, .. } = staged;
+        let StagedCommit { applied, committer, context } = staged;
 
         // What the application is told.
         let tree = &applied.tree;
@@ -88,14 +84,4 @@ impl PublicState {
         };
         Ok(FinishedCommit { delta, change, replaced_leaves })
     }
-}
-
-/// The confirmed transcript hash with a commit added (section 8.2).
-pub(crate) fn confirmed_after(
-    group: GroupView<'_>,
-    suite: &Suite<'_>,
-    commit: &ConfirmedTranscriptHashInput<'_, impl Encode>,
-) -> Result<Bytes, Error> {
-    let interim = &group.epoch.interim_transcript_hash;
-    Ok(confirmed_transcript_hash(suite, interim, commit)?.to_vec().into())
 }

@@ -1,8 +1,7 @@
 //! From applied proposals to a signed and tagged commit (section 12.4.1): one pipeline for our own
 //! commits and those by which we join.
 
-use crate::commit::epoch::{WelcomeKeys, next_epoch};
-use crate::commit::finish::confirmed_after;
+use crate::commit::epoch::{WelcomeKeys, confirmed_after, next_epoch};
 use crate::commit::welcome::GroupInfoMaker;
 use crate::error::Error;
 use crate::validate::apply::Applied;

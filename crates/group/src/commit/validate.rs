@@ -21,6 +21,7 @@
 //! 13. The new state takes effect: `apply`, once the application has stored it.
 //! 14. After a ReInit the group is closed: `PublicEpoch::reinit`.
 
+use crate::commit::epoch::confirmed_after;
 use crate::error::limit::Limit;
 use crate::error::{Error, Rejection};
 use crate::policy::{self, Policy};
@@ -34,8 +35,8 @@ use alloc::collections::BTreeSet;
 use conclave_crypto::Suite;
 use conclave_tree::merge_path;
 use conclave_wire::{
-    Commit, GroupContext, LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, Proposal,
-    ProposalOrRef, Sender, UpdatePath,
+    AuthenticatedCommit, Commit, GroupContext, LeafIndex, LeafNode, LeafNodeContext,
+    LeafNodeSource, Proposal, ProposalOrRef, Sender, UpdatePath,
 };
 
 /// A commit that is valid as far as that can be known without secrets, applied to a staged tree.
@@ -43,8 +44,23 @@ pub(crate) struct StagedCommit<'a> {
     pub(crate) applied: Applied<'a>,
     /// The committer's leaf, in the new tree.
     pub(crate) committer: LeafIndex,
-    /// The context of the new epoch, with the old confirmed transcript hash.
-    pub(crate) provisional: GroupContext,
+    /// The context of the new epoch. It has the old confirmed transcript hash until
+    /// [`Self::enter_transcript`].
+    pub(crate) context: GroupContext,
+}
+
+impl StagedCommit<'_> {
+    /// Adds the commit to the transcript (section 8.2): step 10.
+    pub(crate) fn enter_transcript(
+        &mut self,
+        group: GroupView<'_>,
+        suite: &Suite<'_>,
+        commit: &AuthenticatedCommit,
+    ) -> Result<(), Error> {
+        self.context.confirmed_transcript_hash =
+            confirmed_after(group, suite, &commit.transcript_hash_input())?;
+        Ok(())
+    }
 }
 
 /// Looks up a commit's proposals and checks the list (section 12.2): step 4.
@@ -135,8 +151,8 @@ pub(crate) fn validate_commit<'a>(
     // The application's rules. For our own commit too: proposals may have come since it was made.
     policy::check_commit(policy, group, sender, list, path.map(|path| &path.leaf_node))?;
 
-    let provisional = applied.provisional_context(suite, group)?;
-    Ok(StagedCommit { applied, committer, provisional })
+    let context = applied.provisional_context(suite, group)?;
+    Ok(StagedCommit { applied, committer, context })
 }
 
 /// Checks the leaf node of a path (sections 7.3 and 12.4.2).

@@ -254,12 +254,11 @@ impl ExternalJoinStage {
 
         // The group as it will be. All its rows are stored, so those of the change alone are not
         // needed.
-        let provisional = context.clone();
-        let staged = StagedCommit { applied, committer: own_leaf, provisional };
         let mut unused = Batch::new(context.group_id.clone());
+        let staged = StagedCommit { applied, committer: own_leaf, context };
         let sender = Sender::NewMemberCommit;
         let finished =
-            public.finish_commit(&suite, staged, context, confirmation_tag, sender, &mut unused)?;
+            public.finish_commit(&suite, staged, confirmation_tag, sender, &mut unused)?;
         let mut step = finished.delta;
         public.swap(&mut step);
 

@@ -2,7 +2,7 @@
 
 use super::{providers, same};
 use conclave_crypto::hpke::{self, SharedInfo};
-use conclave_crypto::testing::TestRng;
+use conclave_crypto::testing::{StuckRng, TestRng};
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Hash, Kdf, SealItem, Secret,
     SignatureScheme, Suite, Suites,
@@ -10,7 +10,6 @@ use conclave_crypto::{
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::CipherSuite;
-use core::convert::Infallible;
 
 #[test]
 fn both_providers_have_the_same_suites() {
@@ -109,34 +108,12 @@ fn both_draw_the_same_keys_from_the_same_randomness() {
     }
 }
 
-/// A source that gives one byte over and over.
-struct Stuck(u8);
-
-impl rand_core::TryRng for Stuck {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::from_ne_bytes([self.0; 4]))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::from_ne_bytes([self.0; 8]))
-    }
-
-    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
-        to.fill(self.0);
-        Ok(())
-    }
-}
-
-impl rand_core::TryCryptoRng for Stuck {}
-
 #[test]
 fn key_generation_ends_if_the_randomness_is_stuck() {
     use SignatureScheme as S;
     for scheme in [S::EcdsaSecp256r1Sha256, S::EcdsaSecp384r1Sha384, S::EcdsaSecp521r1Sha512] {
         for byte in [0, 0xff] {
-            let result = same(|p| p.signature_key_pair(scheme, &mut Stuck(byte)));
+            let result = same(|p| p.signature_key_pair(scheme, &mut StuckRng(byte)));
             assert_eq!(result, Err(CryptoError::KeyDerivationFailed));
         }
     }
