@@ -88,7 +88,7 @@ impl Store for Doubtful {
 }
 
 #[test]
-fn an_identity_is_stored_once_and_refused_under_another_name() {
+fn an_identity_is_stored_once_and_another_credential_is_refused() {
     let (device, mut store) = (device(), MemoryStore::new());
     let alice = Credential::basic(b"alice");
     let first = device.identity(&mut store, "me", alice.clone(), SUITE).unwrap();
