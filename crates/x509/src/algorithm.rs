@@ -7,6 +7,9 @@ use rustls_pki_types::{
     AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
 };
 
+/// Algorithms that verify without MLS's crypto provider.
+pub(crate) type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
+
 /// A signature scheme of MLS in the terms of X.509.
 #[derive(Debug)]
 pub(crate) struct Scheme {
@@ -90,9 +93,9 @@ impl SignatureVerificationAlgorithm for ProviderAlgorithm<'_> {
     }
 }
 
-/// The algorithms added by the feature `aws-lc-rs`.
+/// Algorithms of X.509 that no signature scheme of MLS has, verified by AWS-LC.
 #[cfg(feature = "aws-lc-rs")]
-pub(crate) static MORE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = {
+pub(crate) static AWS_LC: Algorithms = {
     use webpki::aws_lc_rs as a;
     &[
         a::RSA_PKCS1_2048_8192_SHA256,
@@ -112,5 +115,3 @@ pub(crate) static MORE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = {
         a::ECDSA_P521_SHA384,
     ]
 };
-#[cfg(not(feature = "aws-lc-rs"))]
-pub(crate) static MORE_ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[];

@@ -75,7 +75,8 @@ pub enum X509Error {
     /// A signature on the path does not verify.
     InvalidSignature,
     /// A signature on the path uses an algorithm that is not supported, or one that does not match the
-    /// issuer's key.
+    /// issuer's key. RSA, and ECDSA over a hash other than the curve's own, need
+    /// `X509Validator::with_aws_lc`.
     UnsupportedSignatureAlgorithm,
     /// A signature on the path was made with an RSA key of fewer than 2048 bits.
     WeakIssuerKey {

@@ -19,9 +19,9 @@
 //!
 //! If several paths lead to roots, one that passes is enough. A revoked end entity is refused on every path.
 //!
-//! Certificates signed with MLS's signature schemes are verified by the group's own crypto provider. The
-//! feature `aws-lc-rs`, on by default, adds RSA and ECDSA with hashes other than the curve's own, which many
-//! CAs use. Without it, this crate is pure Rust.
+//! Certificates signed with MLS's signature schemes are verified by the group's own crypto provider. Many CAs
+//! sign with RSA, or with ECDSA over a hash other than the curve's own: the feature `aws-lc-rs` brings
+//! `X509Validator::with_aws_lc`, which accepts those, too. Without it, this crate is pure Rust.
 //!
 //! ```
 //! use conclave_mls::credential::CredentialRequest;

@@ -2,7 +2,7 @@
 //! and signatures that many credentials share only once.
 
 use crate::X509Error;
-use crate::algorithm::{MORE_ALGORITHMS, ProviderAlgorithm};
+use crate::algorithm::{Algorithms, ProviderAlgorithm};
 use crate::certificate::Signed;
 use conclave_mls::crypto::CryptoProvider;
 use core::cell::Cell;
@@ -57,6 +57,7 @@ pub(crate) enum Origin {
 pub(crate) struct Verifier<'a> {
     provider: &'a dyn CryptoProvider,
     schemes: Vec<ProviderAlgorithm<'a>>,
+    others: Algorithms,
     cache: &'a SignatureCache,
     remaining: Cell<usize>,
 }
@@ -64,16 +65,17 @@ pub(crate) struct Verifier<'a> {
 impl<'a> Verifier<'a> {
     pub(crate) fn new(
         provider: &'a dyn CryptoProvider,
+        others: Algorithms,
         cache: &'a SignatureCache,
         budget: usize,
     ) -> Self {
         let schemes = ProviderAlgorithm::all(provider);
-        Self { provider, schemes, cache, remaining: Cell::new(budget) }
+        Self { provider, schemes, others, cache, remaining: Cell::new(budget) }
     }
 
     pub(crate) fn algorithms(&self) -> impl Iterator<Item = &dyn SignatureVerificationAlgorithm> {
         let schemes = self.schemes.iter().map(|s| s as &dyn SignatureVerificationAlgorithm);
-        schemes.chain(MORE_ALGORITHMS.iter().copied())
+        schemes.chain(self.others.iter().copied())
     }
 
     /// Verifies a certificate's signature by a key.

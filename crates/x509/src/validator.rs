@@ -1,6 +1,6 @@
 //! The authentication service.
 
-use crate::algorithm::key_algorithm;
+use crate::algorithm::{Algorithms, key_algorithm};
 use crate::certificate::Parsed;
 use crate::revocation::{Revocation, RevocationList};
 use crate::search::{Intermediates, Path, Root, find_paths};
@@ -27,6 +27,7 @@ pub struct X509Validator {
     revocation: Revocation,
     policy: Box<dyn IdentityPolicy>,
     settings: Settings,
+    other_algorithms: Algorithms,
     cache: SignatureCache,
 }
 
@@ -38,6 +39,7 @@ impl fmt::Debug for X509Validator {
             .field("lists", &self.revocation.lists.len())
             .field("revocation", &self.revocation.policy)
             .field("settings", &self.settings)
+            .field("other_algorithms", &self.other_algorithms)
             .finish_non_exhaustive()
     }
 }
@@ -81,6 +83,7 @@ impl X509Validator {
             revocation: Revocation::default(),
             policy: Box::new(policy),
             settings: Settings::default(),
+            other_algorithms: &[],
             cache: SignatureCache::default(),
         })
     }
@@ -89,6 +92,17 @@ impl X509Validator {
     #[must_use]
     pub fn with_settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Accepts signatures of RSA keys of 2048 to 8192 bits and of ECDSA with a hash other than the curve's own
+    /// on certificates and revocation lists, as many CAs make them. AWS-LC verifies these, whatever provider
+    /// the group has. All members have to accept the same, or a commit that some of them refuse splits the
+    /// group.
+    #[cfg(feature = "aws-lc-rs")]
+    #[must_use]
+    pub fn with_aws_lc(mut self) -> Self {
+        self.other_algorithms = crate::algorithm::AWS_LC;
         self
     }
 
@@ -245,7 +259,7 @@ impl X509Validator {
         let of_one_name = roots.values().copied().max().unwrap_or(0);
         let more = of_one_name.max(1) - 1 + self.intermediates.most_of_one_name();
         let budget = self.settings.max_signature_checks.saturating_add(more);
-        Verifier::new(suite.provider(), &self.cache, budget)
+        Verifier::new(suite.provider(), self.other_algorithms, &self.cache, budget)
     }
 
     /// Returns whom a chain authenticates.

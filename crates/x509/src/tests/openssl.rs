@@ -30,10 +30,25 @@ const CHAINS: [(u16, Chain); 5] = [
     (5, chain!("p521")),
     (7, chain!("p384")),
 ];
-#[cfg(feature = "aws-lc-rs")]
 const MORE: [Chain; 2] = [chain!("rsa"), chain!("p521-sha256")];
 
-fn validate(suite: u16, [member, ca, root]: [&[u8]; 3]) -> Result<(), X509Error> {
+fn validator(root: &[u8]) -> X509Validator {
+    X509Validator::new(&[root], by_mail).unwrap()
+}
+
+fn validate(suite: u16, chain: Chain) -> Result<(), X509Error> {
+    validate_by(&validator(chain[2]), suite, chain)
+}
+
+fn validate_with_aws_lc(chain: Chain) -> Result<(), X509Error> {
+    validate_by(&validator(chain[2]).with_aws_lc(), 1, chain)
+}
+
+fn validate_by(
+    validator: &X509Validator,
+    suite: u16,
+    [member, ca, _]: Chain,
+) -> Result<(), X509Error> {
     let provider = RustCrypto::new();
     let suite = Suite::new(&provider, CipherSuite(suite)).unwrap();
 
@@ -55,7 +70,7 @@ fn validate(suite: u16, [member, ca, root]: [&[u8]; 3]) -> Result<(), X509Error>
         signature_key: member[at..at + len].into(),
         replaces: None,
     };
-    let who = X509Validator::new(&[root], by_mail).unwrap().validate(&suite, NOW, &request)?;
+    let who = validator.validate(&suite, NOW, &request)?;
     assert_eq!(who.identity, b"alice@example.org");
     assert_eq!(who.certified.presented.uris, ["im:alice@example.org"]);
     assert_eq!(who.certified.presented.common_names, ["Alice"]);
@@ -76,20 +91,20 @@ fn a_chain_to_another_root_of_the_same_name_is_refused() {
     assert_eq!(validate(1, [member, ca, root]), Err(X509Error::UnsupportedSignatureAlgorithm));
 }
 
-#[cfg(feature = "aws-lc-rs")]
 #[test]
-fn the_feature_adds_rsa_and_other_hashes() {
+fn rsa_and_other_hashes_are_accepted_only_when_asked_for() {
     for chain in MORE {
-        assert_eq!(validate(1, chain), Ok(()));
+        assert_eq!(validate(1, chain), Err(X509Error::UnsupportedSignatureAlgorithm));
+        assert_eq!(validate_with_aws_lc(chain), Ok(()));
     }
+    assert_eq!(validate_with_aws_lc(ED25519), Ok(()));
 }
 
-#[cfg(feature = "aws-lc-rs")]
 #[test]
 fn a_short_rsa_key_is_refused_with_its_length() {
     let root: &[u8] = include_bytes!("../../testdata/rsa1024-root.der");
     let member: &[u8] = include_bytes!("../../testdata/rsa1024-member.der");
-    let result = validate(1, [member, root, root]);
+    let result = validate_with_aws_lc([member, root, root]);
     assert_eq!(result, Err(X509Error::WeakIssuerKey { bits: 1024 }));
     assert!(result.unwrap_err().to_string().contains("1024 bits"));
 }
