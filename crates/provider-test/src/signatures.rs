@@ -188,8 +188,9 @@ fn damaged_signatures_and_keys(c: &mut Checks<'_>, scheme: SignatureScheme) {
         damaged[i] ^= 1 << (i % 8);
         check(format_args!("a signature damaged at {i}"), &pair.public, &damaged, false);
         check(format_args!("a signature cut to {i} bytes"), &pair.public, &signature[..i], false);
-        let at = format_args!("a signature without its first {} bytes", i + 1);
-        check(at, &pair.public, &signature[i + 1..], false);
+        let cut = i + 1;
+        let at = format_args!("a signature without its first {cut} bytes");
+        check(at, &pair.public, &signature[cut..], false);
     }
     let longer = [&signature[..], &[0]].concat();
     check(format_args!("a signature and a byte more"), &pair.public, &longer, false);
