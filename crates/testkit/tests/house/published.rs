@@ -76,3 +76,11 @@ fn a_published_crate_depends_on_published_versions() {
         }
     }
 }
+
+#[test]
+fn no_feature_is_on_by_default() {
+    for package in packages() {
+        let default = package["features"]["default"].as_array().map_or(0, Vec::len);
+        assert_eq!(default, 0, "{}", package["name"]);
+    }
+}

@@ -1,4 +1,4 @@
-//! A conformance kit for whoever writes a [`Storage`] (feature `testing`).
+//! A conformance kit for whoever writes a [`Storage`](super::Storage) (feature `testing`).
 //!
 //! ```
 //! use conclave_delivery::storage::conformance::{Place, check};
