@@ -160,8 +160,27 @@ impl World<'_> {
 
         let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::HalfEmpty) };
         plan.removes = left;
+        let name = self.members[by].name.clone();
         self.commit(plan)?;
+
+        if !self.half_empty_followed() {
+            // Not every member that followed this path could follow those of the others.
+            self.fill_left_half(&name)?;
+        }
+
         Ok(true)
+    }
+
+    /// A member adds a client, which takes the first leaf.
+    fn fill_left_half(&mut self, name: &str) -> Outcome {
+        let by = self.place(name);
+        let Some(joiner) = self.joiner(self.members[by].stack, Feature::Welcome)? else {
+            return Ok(());
+        };
+
+        let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitAdd) };
+        plan.joiners.push(joiner);
+        self.commit(plan)
     }
 
     /// Whether a member notices its removal if another takes its leaf in the same commit.
@@ -689,4 +708,33 @@ struct Said {
     actor: Stack,
     receivers: Vec<Stack>,
     features: [Feature; 2],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::Tally;
+
+    /// Whether the left half is still empty in the epoch in which a step that empties it ends. The members
+    /// of the right half are Conclave's, but count as of these stacks; the first of them commits.
+    fn left_half_stays_empty(right: [Stack; 2]) -> bool {
+        let mut tally = Tally::default();
+        let stacks = [Stack::Conclave];
+        let mut world = World::new(Suite::Rfc(1), &stacks, 4, 1, &mut tally, false).unwrap();
+        for (leaf, stack) in (2..).zip(right) {
+            let name = world.view.roster[leaf].1.clone();
+            let name = String::from_utf8(name).unwrap();
+            let place = world.place(&name);
+            world.members[place].stack = stack;
+        }
+
+        assert!(world.perform(Feature::HalfEmpty, right[0]).unwrap());
+        world.empties_half(&[])
+    }
+
+    #[test]
+    fn a_half_that_some_cannot_leave_empty_is_filled_again() {
+        assert!(!left_half_stays_empty([Stack::TsMls2, Stack::Conclave]));
+        assert!(left_half_stays_empty([Stack::OpenMls, Stack::Conclave]));
+    }
 }

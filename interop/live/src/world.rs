@@ -177,6 +177,12 @@ impl<'a> World<'a> {
         self.stacks.iter().all(|&one| self.stacks.iter().all(|&other| follows(one, other)))
     }
 
+    /// Whether all follow each other's paths in a tree whose left half is empty.
+    pub fn half_empty_followed(&self) -> bool {
+        let all = || self.members.iter().map(|slot| slot.stack);
+        all().all(|one| all().all(|other| self.allowed_to(Feature::HalfEmpty, one, other)))
+    }
+
     /// The leaf of a member.
     pub fn leaf(&self, name: &str) -> Option<u32> {
         let found = self.view.roster.iter().find(|(_, identity)| identity == name.as_bytes());
@@ -195,9 +201,7 @@ impl<'a> World<'a> {
 
     /// The members that the group can spare: those whose stack has another member.
     pub fn spare(&self, but: &[usize]) -> Vec<usize> {
-        let all = || self.members.iter().map(|slot| slot.stack);
-        let half_empty =
-            all().all(|one| all().all(|other| self.allowed_to(Feature::HalfEmpty, one, other)));
+        let half_empty = self.half_empty_followed();
         let spare = |&place: &usize| {
             self.of_stack(self.members[place].stack).len() > 1
                 && !but.contains(&place)
