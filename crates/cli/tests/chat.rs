@@ -437,7 +437,7 @@ fn two_new_devices_chat_post_quantum_and_both_see_it() {
 /// A terminal with post-quantum suites and one without: no group that is post-quantum, and
 /// another one only as its maker says so.
 #[test]
-fn who_has_no_post_quantum_suite_is_refused_and_a_classic_group_is_its_makers_word() {
+fn a_device_without_post_quantum_suites_joins_classic_groups_only() {
     let folder = folder();
     let server = Server::start(&folder.path().join("service"));
     let mut alice = Chat::start("alice", &server, folder.path());
@@ -480,7 +480,7 @@ fn who_has_no_post_quantum_suite_is_refused_and_a_classic_group_is_its_makers_wo
 }
 
 #[test]
-fn suites_are_listed_and_a_word_that_names_none_is_answered_with_the_list() {
+fn an_unknown_suite_is_answered_with_the_list_of_suites() {
     let chat = |suite: &str| {
         let args = ["chat", "alice", "--suite", suite, "--data", "/nowhere/to/be/found"];
         Command::new(CONCLAVE).args(args).stdin(Stdio::null()).output().unwrap()

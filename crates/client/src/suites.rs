@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_names_no_suite_or_several_is_answered_with_those_there_are() {
+    fn an_unknown_or_ambiguous_suite_is_answered_with_the_list() {
         for word in ["8", "0", "0x", "", "rsa", "65536", "0xf0c0"] {
             let said = find_suite(word).unwrap_err().to_string();
             assert!(said.contains("names no suite"), "{said}");

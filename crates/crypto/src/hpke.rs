@@ -4,7 +4,7 @@
 //! encrypting to many recipients extracts the info once.
 
 use crate::labeled::{Labeled, SuiteId};
-use crate::{CryptoError, CryptoProvider, HpkeKeyPair, SealItem, Secret, SuiteParams};
+use crate::{CryptoError, CryptoProvider, HpkeKeyPair, SealItem, Secret, SuiteParams, kem};
 use alloc::vec::Vec;
 use conclave_wire::{HpkeCiphertext, HpkePublicKey};
 
@@ -87,12 +87,25 @@ pub fn seal(
     info: &SharedInfo,
     item: &SealItem<'_>,
 ) -> Result<HpkeCiphertext, CryptoError> {
-    let (kem_output, shared_secret) = provider.kem_encap(suite.kem, item.public_key, item.seed)?;
+    let (kem_output, shared_secret) = kem::encap(provider, suite.kem, item.public_key, item.seed)?;
 
     let context = Context::new(provider, suite, &shared_secret, info)?;
     let (key, nonce) = context.key_and_nonce()?;
     let ciphertext = provider.aead_seal(suite.aead, &key, nonce.expose(), &[], item.plaintext)?;
     Ok(HpkeCiphertext { kem_output: kem_output.into(), ciphertext: ciphertext.into() })
+}
+
+/// [`seal`] for many recipients, in their order, with the same info.
+///
+/// # Errors
+/// The error of the first recipient that fails.
+pub fn seal_many(
+    provider: &dyn CryptoProvider,
+    suite: &SuiteParams,
+    info: &SharedInfo,
+    items: &[SealItem<'_>],
+) -> Result<Vec<HpkeCiphertext>, CryptoError> {
+    provider.seal_many(suite.kem, items, &|item| seal(provider, suite, info, item))
 }
 
 /// `OpenBase` with an empty AAD (RFC 9180 section 6.1).
@@ -106,7 +119,7 @@ pub fn open(
     key_pair: &HpkeKeyPair,
     ciphertext: &HpkeCiphertext,
 ) -> Result<Secret, CryptoError> {
-    let shared_secret = provider.kem_decap(suite.kem, key_pair, &ciphertext.kem_output)?;
+    let shared_secret = kem::decap(provider, suite.kem, key_pair, &ciphertext.kem_output)?;
 
     let context = Context::new(provider, suite, &shared_secret, info)?;
     let (key, nonce) = context.key_and_nonce()?;
@@ -126,7 +139,7 @@ pub fn export_to(
     length: usize,
 ) -> Result<(Vec<u8>, Secret), CryptoError> {
     let info = SharedInfo::new(provider, suite, &[])?;
-    let (kem_output, shared_secret) = provider.kem_encap(suite.kem, public, seed)?;
+    let (kem_output, shared_secret) = kem::encap(provider, suite.kem, public, seed)?;
     let context = Context::new(provider, suite, &shared_secret, &info)?;
     Ok((kem_output, context.export(exporter_context, length)?))
 }
@@ -144,6 +157,6 @@ pub fn export_from(
     length: usize,
 ) -> Result<Secret, CryptoError> {
     let info = SharedInfo::new(provider, suite, &[])?;
-    let shared_secret = provider.kem_decap(suite.kem, key_pair, kem_output)?;
+    let shared_secret = kem::decap(provider, suite.kem, key_pair, kem_output)?;
     Context::new(provider, suite, &shared_secret, &info)?.export(exporter_context, length)
 }

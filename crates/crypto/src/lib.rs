@@ -6,7 +6,7 @@
 //! * [`SuiteParams`]: the components that a cipher suite names (section 17.1);
 //! * [`Suites`]: the table of known suites, with the post-quantum ones at code points that the
 //!   application chooses;
-//! * [`hpke`]: RFC 9180's base mode, composed over a provider; [`Kem::parts`] says how its KEMs are built;
+//! * [`kem`] and [`hpke`]: HPKE's KEMs and RFC 9180's base mode, composed over a provider;
 //! * [`Suite`]: a provider and a cipher suite together, with all labelled operations;
 //! * [`Secret`] and the key types: wiped on drop, compared in constant time, never printed.
 //!
@@ -21,7 +21,7 @@ mod components;
 mod digest;
 mod error;
 pub mod hpke;
-mod kem;
+pub mod kem;
 mod keys;
 mod labeled;
 mod low_order;
@@ -38,7 +38,7 @@ pub use digest::{Digest, MAX_DIGEST_LEN};
 pub use error::CryptoError;
 pub use keys::{HpkeKeyPair, HpkePrivateKey, SignatureKeyPair};
 pub use low_order::has_low_order;
-pub use provider::{CryptoProvider, SealItem, VerifyItem};
+pub use provider::{CryptoProvider, Derive, Seal, SealItem, VerifyItem};
 pub use rand_core::CryptoRng;
 pub use secret::Secret;
 pub use suite::Suite;

@@ -1,7 +1,6 @@
-use crate::hpke::{self, SharedInfo};
 use crate::{
-    Aead, CryptoError, DhGroup, Digest, Hash, HpkeKeyPair, HpkePrivateKey, Kdf, Kem, MlKem, Secret,
-    SignatureKeyPair, SignatureScheme, SuiteParams, Suites, kem as kems,
+    Aead, CryptoError, DhGroup, Digest, Hash, HpkeKeyPair, Kdf, Kem, MlKem, Secret,
+    SignatureKeyPair, SignatureScheme, SuiteParams, Suites,
 };
 use alloc::vec::Vec;
 use conclave_wire::{CipherSuite, HpkeCiphertext, HpkePublicKey, SignaturePublicKey};
@@ -30,6 +29,12 @@ pub struct SealItem<'a> {
     pub seed: &'a Secret,
 }
 
+/// Derives one key pair of a batch; for [`CryptoProvider::derive_many`].
+pub type Derive<'a> = dyn Fn(&Secret) -> Result<HpkeKeyPair, CryptoError> + Sync + 'a;
+
+/// Encrypts to one recipient of a batch; for [`CryptoProvider::seal_many`].
+pub type Seal<'a> = dyn Fn(&SealItem<'_>) -> Result<HpkeCiphertext, CryptoError> + Sync + 'a;
+
 impl fmt::Debug for VerifyItem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifyItem").field("public_key", self.public_key).finish_non_exhaustive()
@@ -46,10 +51,11 @@ const NO_ML_KEM: CryptoError = CryptoError::UnsupportedComponent("ML-KEM");
 
 /// The primitives that MLS is composed of.
 ///
-/// A provider implements components, not suites; [`CryptoProvider::suite`] says which suites follow. All
-/// operations are deterministic in their inputs, except signing with schemes that the provider randomises,
-/// and none blocks for long. The batch operations default to loops; a native provider may run them on several
-/// cores, with the same results.
+/// A provider implements components, not suites; [`CryptoProvider::suite`] says which suites follow. KEMs and
+/// HPKE are composed of them, in [`kem`](crate::kem) and [`hpke`](crate::hpke). All operations are
+/// deterministic in their inputs, except signing with schemes that the provider randomises, and none blocks
+/// for long. The batch operations default to loops; a native provider may run them on several cores, with the
+/// same results.
 ///
 /// What a provider has to accept, refuse and answer is tested by `conclave-provider-test`.
 pub trait CryptoProvider: Send + Sync {
@@ -268,61 +274,6 @@ pub trait CryptoProvider: Send + Sync {
         Err(NO_ML_KEM)
     }
 
-    /// `DeriveKeyPair(ikm)` (RFC 9180 section 7.1.3, draft-ietf-hpke-pq).
-    ///
-    /// # Errors
-    /// If the provider lacks the KEM.
-    fn kem_derive_key_pair(&self, kem: Kem, ikm: &Secret) -> Result<HpkeKeyPair, CryptoError> {
-        kems::derive_key_pair(self.as_dyn(), kem, ikm)
-    }
-
-    /// `Encap(public)` with [`Kem::encap_seed_len`] bytes of randomness passed in:
-    /// `(kem_output, shared_secret)`.
-    ///
-    /// # Errors
-    /// If the key is invalid, or the provider lacks the KEM.
-    fn kem_encap(
-        &self,
-        kem: Kem,
-        public: &HpkePublicKey,
-        seed: &Secret,
-    ) -> Result<(Vec<u8>, Secret), CryptoError> {
-        kems::encap(self.as_dyn(), kem, public, seed)
-    }
-
-    /// `Decap(kem_output, private)`. The key pair's public half is passed in to save computing it.
-    ///
-    /// # Errors
-    /// If the encapsulation is invalid, or the provider lacks the KEM.
-    fn kem_decap(
-        &self,
-        kem: Kem,
-        key_pair: &HpkeKeyPair,
-        kem_output: &[u8],
-    ) -> Result<Secret, CryptoError> {
-        kems::decap(self.as_dyn(), kem, key_pair, kem_output)
-    }
-
-    /// The public key of a private key.
-    ///
-    /// # Errors
-    /// If the private key is invalid, or the provider lacks the KEM.
-    fn kem_public_key(
-        &self,
-        kem: Kem,
-        private: &HpkePrivateKey,
-    ) -> Result<HpkePublicKey, CryptoError> {
-        kems::public_key(self.as_dyn(), kem, private)
-    }
-
-    /// Checks that a public key is valid for the KEM.
-    ///
-    /// # Errors
-    /// If it is not, or the provider lacks the KEM.
-    fn kem_validate_public_key(&self, kem: Kem, public: &HpkePublicKey) -> Result<(), CryptoError> {
-        kems::validate_public_key(self.as_dyn(), kem, public)
-    }
-
     /// A fresh signature key pair, as a function of the randomness alone.
     ///
     /// # Errors
@@ -397,27 +348,31 @@ pub trait CryptoProvider: Send + Sync {
         inputs.iter().map(|input| self.hash(hash, &[input])).collect()
     }
 
-    /// Derives many key pairs, each as [`Self::kem_derive_key_pair`] does.
+    /// The key pair that `derive` makes of each seed, in their order.
     ///
     /// # Errors
-    /// If the provider lacks the KEM.
-    fn derive_many(&self, kem: Kem, ikms: &[Secret]) -> Result<Vec<HpkeKeyPair>, CryptoError> {
-        ikms.iter().map(|ikm| self.kem_derive_key_pair(kem, ikm)).collect()
+    /// The error of the first seed that fails.
+    fn derive_many(
+        &self,
+        kem: Kem,
+        ikms: &[Secret],
+        derive: &Derive<'_>,
+    ) -> Result<Vec<HpkeKeyPair>, CryptoError> {
+        let _ = kem;
+        ikms.iter().map(derive).collect()
     }
 
-    /// HPKE's single-shot encryption to many recipients with the same info.
+    /// The ciphertext that `seal` makes for each recipient, in their order.
     ///
     /// # Errors
     /// The error of the first recipient that fails.
     fn seal_many(
         &self,
-        suite: &SuiteParams,
-        info: &SharedInfo,
+        kem: Kem,
         items: &[SealItem<'_>],
+        seal: &Seal<'_>,
     ) -> Result<Vec<HpkeCiphertext>, CryptoError> {
-        items.iter().map(|item| hpke::seal(self.as_dyn(), suite, info, item)).collect()
+        let _ = kem;
+        items.iter().map(seal).collect()
     }
-
-    /// This provider as a trait object: `self`.
-    fn as_dyn(&self) -> &dyn CryptoProvider;
 }

@@ -1,7 +1,7 @@
 use crate::hpke::{self, SharedInfo};
 use crate::{
     CryptoError, CryptoProvider, Digest, HpkeKeyPair, HpkePrivateKey, SealItem, Secret,
-    SignatureKeyPair, SuiteParams, VerifyItem,
+    SignatureKeyPair, SuiteParams, VerifyItem, kem,
 };
 use alloc::vec::Vec;
 use conclave_wire::{
@@ -428,7 +428,7 @@ impl<'a> Suite<'a> {
     /// # Errors
     /// If the provider fails.
     pub fn derive_key_pair(&self, ikm: &Secret) -> Result<HpkeKeyPair, CryptoError> {
-        self.provider.kem_derive_key_pair(self.params.kem, ikm)
+        kem::derive_key_pair(self.provider, self.params.kem, ikm)
     }
 
     /// `KEM.DeriveKeyPair` for many secrets.
@@ -436,7 +436,7 @@ impl<'a> Suite<'a> {
     /// # Errors
     /// If the provider fails.
     pub fn derive_key_pairs(&self, ikms: &[Secret]) -> Result<Vec<HpkeKeyPair>, CryptoError> {
-        self.provider.derive_many(self.params.kem, ikms)
+        kem::derive_key_pairs(self.provider, self.params.kem, ikms)
     }
 
     /// A fresh KEM key pair.
@@ -452,7 +452,7 @@ impl<'a> Suite<'a> {
     /// # Errors
     /// If the private key is invalid.
     pub fn hpke_public_key(&self, private: &HpkePrivateKey) -> Result<HpkePublicKey, CryptoError> {
-        self.provider.kem_public_key(self.params.kem, private)
+        kem::public_key(self.provider, self.params.kem, private)
     }
 
     /// Checks that a KEM public key is valid.
@@ -460,7 +460,7 @@ impl<'a> Suite<'a> {
     /// # Errors
     /// If it is not.
     pub fn validate_hpke_public_key(&self, public: &HpkePublicKey) -> Result<(), CryptoError> {
-        self.provider.kem_validate_public_key(self.params.kem, public)
+        kem::validate_public_key(self.provider, self.params.kem, public)
     }
 
     /// `EncryptWithLabel(public, label, context, plaintext)` (section 5.1.3).
@@ -507,7 +507,7 @@ impl<'a> Suite<'a> {
             .map(|((public_key, plaintext), seed)| SealItem { public_key, plaintext, seed })
             .collect();
 
-        self.provider.seal_many(&self.params, &info, &items)
+        hpke::seal_many(self.provider, &self.params, &info, &items)
     }
 
     /// `DecryptWithLabel(private, label, context, kem_output, ciphertext)` (section 5.1.3).

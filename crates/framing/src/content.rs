@@ -53,14 +53,17 @@ impl UnverifiedContent {
     /// does not show whose key it is.
     #[must_use]
     pub fn new_member_key(&self) -> Option<&SignaturePublicKey> {
-        match (self.sender(), &self.0.content.content) {
-            (Sender::NewMemberCommit, Content::Commit(commit)) => {
+        let content = &self.0.content.content;
+        match self.sender() {
+            Sender::NewMemberCommit => {
+                let Content::Commit(commit) = content else { return None };
                 commit.path.as_ref().map(|path| &path.leaf_node.signature_key)
             }
-            (Sender::NewMemberProposal, Content::Proposal(Proposal::Add(key_package))) => {
+            Sender::NewMemberProposal => {
+                let Content::Proposal(Proposal::Add(key_package)) = content else { return None };
                 Some(&key_package.leaf_node.signature_key)
             }
-            _ => None,
+            Sender::Member(_) | Sender::External(_) => None,
         }
     }
 

@@ -57,7 +57,9 @@ pub(crate) fn check_confirmation_tag(message: &AuthenticatedContent) -> Result<(
         (Content::Proposal(_) | Content::Application(_), Some(_)) => {
             Err(FramingError::UnexpectedConfirmationTag)
         }
-        _ => Ok(()),
+        (Content::Commit(_), Some(_)) | (Content::Proposal(_) | Content::Application(_), None) => {
+            Ok(())
+        }
     }
 }
 

@@ -2,30 +2,45 @@
 //!
 //! # Where do I start?
 //!
-//! * [`guide::getting_started`] goes from nothing to a running program, one task after the other.
-//! * [The example below](#a-group-of-two) is a whole program: two members, one message.
-//! * `conclave-device` puts provider, clock, policy and identity in one place, for an application that brings
-//!   its own delivery service. It is what most applications want; this crate is what it is made of.
+//! * [`conclave-device`] is what most applications want: it holds provider, clock, policy and identity in one
+//!   place, for an application that brings its own delivery service. This crate is what it is made of.
+//! * [`guide::getting_started`] goes from nothing to a running program with both: what to depend on, and then
+//!   one task after the other.
+//! * [The example below](#a-group-of-two) is a whole program on this crate: two members, one message.
 //!
 //! # What do I bring?
 //!
-//! This crate has no clock, no randomness, no store and no network. They come in as arguments:
+//! This crate has no clock, no randomness, no files and no network. You bring:
 //!
-//! * a *provider of cryptography*: `conclave-provider-aws-lc` (fast, native) or `conclave-provider-rustcrypto`
+//! * a *provider of cryptography*: [`conclave-provider-aws-lc`] (fast, native), [`conclave-provider-rustcrypto`]
 //!   (portable: browsers, microcontrollers), or [your own](crypto::CryptoProvider);
-//! * a *store* of [two operations](storage): `conclave-store` has SQLite, encrypted or not, and memory;
-//! * a *delivery service* that orders a group's commits and holds key packages;
-//! * an *authentication service*: an answer to "is this [`credential`] who it says it is?"
+//! * the *time* and *randomness*, as arguments: [`UnixTime`], and a [`CryptoRng`](crypto::CryptoRng) such as the
+//!   operating system's;
+//! * a *store* of [two operations](storage): [`conclave-store`] has SQLite, encrypted or not, and memory;
+//! * a *delivery service* that carries messages, puts a group's commits into one order and holds key packages;
+//! * an *authentication service*: an answer to "is this [`credential`] who it says it is?" ([`conclave-x509`]
+//!   answers for certificates);
+//! * a [`Config`]: [limits](limits) and the [rules](policy) of your application. It has defaults.
 //!
 //! # What do I get?
 //!
+//! * All of RFC 9420 with its seven cipher suites, and [post-quantum suites](guide::post_quantum).
 //! * [`Group`]: a member's state. [`Group::create`], a [Welcome](join::WelcomeStage) and an [external
 //!   commit](join::ExternalJoinStage) lead to one; [`Group::load`] leads back to it after a restart.
 //! * [`Transition`]: every operation computes one and changes nothing. [`apply`] hands it to your store and
 //!   moves it in when it is written, so that memory, disk and wire cannot diverge in a crash.
-//! * Stages: what the application decides, above all about credentials, is asked between two calls, and
-//!   there is no way around the answer.
+//! * Stages, such as [`CommitStage`](group::CommitStage): what the application decides, above all about
+//!   credentials, is asked between two calls, and there is no way around the answer.
 //! * [`observe`]: a delivery service's view of a group, without its secrets.
+//!
+//! No independent audit has been made yet. What is promised and what is a draft is in [stability.md].
+//!
+//! [`conclave-device`]: https://docs.rs/conclave-device
+//! [`conclave-provider-aws-lc`]: https://docs.rs/conclave-provider-aws-lc
+//! [`conclave-provider-rustcrypto`]: https://docs.rs/conclave-provider-rustcrypto
+//! [`conclave-store`]: https://docs.rs/conclave-store
+//! [`conclave-x509`]: https://docs.rs/conclave-x509
+//! [stability.md]: https://github.com/conclave-mls/conclave/blob/main/docs/stability.md
 //!
 //! # Modules
 //!

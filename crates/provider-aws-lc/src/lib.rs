@@ -19,10 +19,9 @@ mod ml_kem;
 mod nist;
 
 use batch::Threads;
-use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::{
-    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, HpkeKeyPair, Kdf, Kem,
-    MlKem, SealItem, Secret, SignatureKeyPair, SignatureScheme, SuiteParams, Suites, VerifyItem,
+    Aead, CryptoError, CryptoProvider, CryptoRng, Derive, DhGroup, Digest, Hash, HpkeKeyPair, Kdf,
+    Kem, MlKem, Seal, SealItem, Secret, SignatureKeyPair, SignatureScheme, Suites, VerifyItem,
 };
 use conclave_provider_common::{ed25519, has, hash, sha3, xdh};
 use conclave_wire::{HpkeCiphertext, SignaturePublicKey};
@@ -344,22 +343,23 @@ impl CryptoProvider for AwsLc {
         self.threads.try_map(inputs, cost, |input| self.hash(hash, &[input]))
     }
 
-    fn derive_many(&self, kem: Kem, ikms: &[Secret]) -> Result<Vec<HpkeKeyPair>, CryptoError> {
+    fn derive_many(
+        &self,
+        kem: Kem,
+        ikms: &[Secret],
+        derive: &Derive<'_>,
+    ) -> Result<Vec<HpkeKeyPair>, CryptoError> {
         let cost = ikms.len() * batch::derive_cost(kem);
-        self.threads.try_map(ikms, cost, |ikm| self.kem_derive_key_pair(kem, ikm))
+        self.threads.try_map(ikms, cost, derive)
     }
 
     fn seal_many(
         &self,
-        suite: &SuiteParams,
-        info: &SharedInfo,
+        kem: Kem,
         items: &[SealItem<'_>],
+        seal: &Seal<'_>,
     ) -> Result<Vec<HpkeCiphertext>, CryptoError> {
-        let cost = items.len() * batch::seal_cost(suite.kem);
-        self.threads.try_map(items, cost, |item| hpke::seal(self, suite, info, item))
-    }
-
-    fn as_dyn(&self) -> &dyn CryptoProvider {
-        self
+        let cost = items.len() * batch::seal_cost(kem);
+        self.threads.try_map(items, cost, seal)
     }
 }

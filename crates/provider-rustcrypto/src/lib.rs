@@ -288,8 +288,4 @@ impl CryptoProvider for RustCrypto {
         });
         bad.map_or(Ok(()), Err)
     }
-
-    fn as_dyn(&self) -> &dyn CryptoProvider {
-        self
-    }
 }

@@ -8,6 +8,7 @@ use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::testing::TestRng;
 use conclave_crypto::{
     CryptoError, Hash, Kem, PqSuite, SealItem, Secret, SignatureScheme, SuiteParams, VerifyItem,
+    kem,
 };
 use conclave_wire::{CipherSuite, HpkePublicKey};
 
@@ -103,14 +104,14 @@ fn deriving_and_sealing(c: &mut Checks<'_>, suite: &SuiteParams) {
     let ikms = secrets(suite.kem.seed_len());
     let seeds = secrets(suite.kem.encap_seed_len());
 
-    let pairs = p.derive_many(suite.kem, &ikms);
+    let pairs = kem::derive_key_pairs(p, suite.kem, &ikms);
     let Some(pairs) = c.ok(format_args!("derive_many"), pairs) else { return };
     c.equal(format_args!("the number of key pairs"), pairs.len(), N);
     for (i, (ikm, found)) in ikms.iter().zip(&pairs).enumerate() {
-        let alone = p.kem_derive_key_pair(suite.kem, ikm);
+        let alone = kem::derive_key_pair(p, suite.kem, ikm);
         c.equal(format_args!("key pair {i} of a batch"), Ok(found.clone()), alone);
     }
-    let none = p.derive_many(suite.kem, &[]).map(|pairs| pairs.len());
+    let none = kem::derive_key_pairs(p, suite.kem, &[]).map(|pairs| pairs.len());
     c.equal(format_args!("no key pairs"), none, Ok(0));
 
     let info = SharedInfo::new(p, suite, b"info");
@@ -123,14 +124,14 @@ fn deriving_and_sealing(c: &mut Checks<'_>, suite: &SuiteParams) {
             seed: &seeds[i],
         })
         .collect();
-    let sealed = p.seal_many(suite, &info, &items);
+    let sealed = hpke::seal_many(p, suite, &info, &items);
     let Some(sealed) = c.ok(format_args!("seal_many"), sealed) else { return };
     c.equal(format_args!("the number of ciphertexts"), sealed.len(), N);
     for (i, (item, found)) in items.iter().zip(sealed).enumerate() {
         let alone = hpke::seal(p, suite, &info, item);
         c.equal(format_args!("ciphertext {i} of a batch"), Ok(found), alone);
     }
-    let none = p.seal_many(suite, &info, &[]).map(|sealed| sealed.len());
+    let none = hpke::seal_many(p, suite, &info, &[]).map(|sealed| sealed.len());
     c.equal(format_args!("no ciphertexts"), none, Ok(0));
 }
 
@@ -138,7 +139,7 @@ fn deriving_and_sealing(c: &mut Checks<'_>, suite: &SuiteParams) {
 fn sealing_to_bad_keys(c: &mut Checks<'_>, suite: &SuiteParams) {
     let p = c.provider;
     let seed = secret(&[1; 32]);
-    let good = p.kem_derive_key_pair(suite.kem, &seed).map(|pair| pair.public);
+    let good = kem::derive_key_pair(p, suite.kem, &seed).map(|pair| pair.public);
     let Some(good) = c.ok(format_args!("a key pair"), good) else { return };
     let info = SharedInfo::new(p, suite, b"");
     let Some(info) = c.ok(format_args!("an info"), info) else { return };
@@ -156,7 +157,7 @@ fn sealing_to_bad_keys(c: &mut Checks<'_>, suite: &SuiteParams) {
         let items: Vec<SealItem<'_>> = (0..200)
             .map(|i| SealItem { public_key: key(i), plaintext: &[], seed: &seed })
             .collect();
-        let found = p.seal_many(suite, &info, &items).map(|sealed| sealed.len());
+        let found = hpke::seal_many(p, suite, &info, &items).map(|sealed| sealed.len());
         c.equal(format_args!("two bad recipients of a batch"), found, Err(error));
     }
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::testing::{Hook, Hooked, Operation};
-use conclave_crypto::{CryptoError, CryptoProvider, Kem, Secret};
+use conclave_crypto::{CryptoError, CryptoProvider, Kem, Secret, kem};
 use conclave_group::{
     CommitMessages, CommitOptions, Error, Event, ExternalJoinOptions, Framing, Group,
     GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, NewProposal, Observer,
@@ -382,15 +382,15 @@ fn key_derivation_skips_candidates_that_are_out_of_range() {
     let ikm = Secret::copy_from(&[7; 32]);
     let derive = |kem, out_of_range| {
         let hook = OutOfRange(AtomicUsize::new(out_of_range));
-        Hooked::new(RustCrypto::new(), hook).kem_derive_key_pair(kem, &ikm)
+        kem::derive_key_pair(&Hooked::new(RustCrypto::new(), hook), kem, &ikm)
     };
 
     for kem in [Kem::DhP256, Kem::DhP384, Kem::DhP521] {
-        let plain = PROVIDER.kem_derive_key_pair(kem, &ikm).unwrap();
+        let plain = kem::derive_key_pair(&PROVIDER, kem, &ikm).unwrap();
         let candidates = [0, 1, 2, 255].map(|n| derive(kem, n).unwrap());
         assert_eq!(candidates[0], plain);
         for (i, pair) in candidates.iter().enumerate() {
-            assert_eq!(PROVIDER.kem_public_key(kem, &pair.private), Ok(pair.public.clone()));
+            assert_eq!(kem::public_key(&PROVIDER, kem, &pair.private), Ok(pair.public.clone()));
             assert!(candidates[..i].iter().all(|other| other.private != pair.private));
         }
         assert_eq!(derive(kem, 256), Err(CryptoError::KeyDerivationFailed));

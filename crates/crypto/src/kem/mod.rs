@@ -1,4 +1,5 @@
-//! The KEMs of HPKE, composed over a provider's key agreements, ML-KEM and hashes.
+//! The KEMs of HPKE, composed over a provider's key agreements, ML-KEM and hashes. [`Kem::parts`] says how
+//! each is built.
 
 mod dh;
 mod hybrid;
@@ -11,7 +12,10 @@ use dh::DhKem;
 use hybrid::Hybrid;
 
 /// `DeriveKeyPair(ikm)`: RFC 9180 section 7.1.3; draft-ietf-hpke-pq sections 3 and 4.
-pub(crate) fn derive_key_pair(
+///
+/// # Errors
+/// If the provider lacks the KEM.
+pub fn derive_key_pair(
     provider: &dyn CryptoProvider,
     kem: Kem,
     ikm: &Secret,
@@ -27,8 +31,24 @@ pub(crate) fn derive_key_pair(
     Ok(HpkeKeyPair { private, public })
 }
 
-/// `Encap(public)` with the randomness passed in.
-pub(crate) fn encap(
+/// [`derive_key_pair`] for many seeds, in their order.
+///
+/// # Errors
+/// If the provider lacks the KEM.
+pub fn derive_key_pairs(
+    provider: &dyn CryptoProvider,
+    kem: Kem,
+    ikms: &[Secret],
+) -> Result<Vec<HpkeKeyPair>, CryptoError> {
+    provider.derive_many(kem, ikms, &|ikm| derive_key_pair(provider, kem, ikm))
+}
+
+/// `Encap(public)` with [`Kem::encap_seed_len`] bytes of randomness passed in:
+/// `(kem_output, shared_secret)`.
+///
+/// # Errors
+/// If the key is invalid, or the provider lacks the KEM.
+pub fn encap(
     provider: &dyn CryptoProvider,
     kem: Kem,
     public: &HpkePublicKey,
@@ -41,8 +61,11 @@ pub(crate) fn encap(
     }
 }
 
-/// `Decap(kem_output, private)`.
-pub(crate) fn decap(
+/// `Decap(kem_output, private)`. The key pair's public half is passed in to save computing it.
+///
+/// # Errors
+/// If the encapsulation is invalid, or the provider lacks the KEM.
+pub fn decap(
     provider: &dyn CryptoProvider,
     kem: Kem,
     key_pair: &HpkeKeyPair,
@@ -61,7 +84,10 @@ pub(crate) fn decap(
 }
 
 /// The public key of a private key.
-pub(crate) fn public_key(
+///
+/// # Errors
+/// If the private key is invalid, or the provider lacks the KEM.
+pub fn public_key(
     provider: &dyn CryptoProvider,
     kem: Kem,
     private: &HpkePrivateKey,
@@ -75,7 +101,10 @@ pub(crate) fn public_key(
 }
 
 /// Checks that a public key is valid for the KEM.
-pub(crate) fn validate_public_key(
+///
+/// # Errors
+/// If it is not, or the provider lacks the KEM.
+pub fn validate_public_key(
     provider: &dyn CryptoProvider,
     kem: Kem,
     public: &HpkePublicKey,

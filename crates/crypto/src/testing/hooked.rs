@@ -60,8 +60,8 @@ pub trait Hook: Send + Sync {
 
 /// A provider that reports every call to another provider to a [`Hook`].
 ///
-/// KEMs and batches are the default compositions of [`CryptoProvider`], whatever the other provider does
-/// instead, so that the hook sees each primitive below them.
+/// Batches are the default loops of [`CryptoProvider`], whatever the other provider does instead, so that the
+/// hook sees each primitive below them.
 #[derive(Debug, Default)]
 pub struct Hooked<P, H> {
     provider: P,
@@ -276,10 +276,6 @@ impl<P: CryptoProvider, H: Hook> CryptoProvider for Hooked<P, H> {
     ) -> Result<(), CryptoError> {
         let verify = |p: &P| p.verify(scheme, public_key, message, signature);
         self.call(Operation::Verify, &[], verify)
-    }
-
-    fn as_dyn(&self) -> &dyn CryptoProvider {
-        self
     }
 }
 

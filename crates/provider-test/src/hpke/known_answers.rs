@@ -5,7 +5,7 @@ use crate::vectors::{hex, secret};
 use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::{
     Aead, Hash, HpkeKeyPair, HpkePrivateKey, Kdf, Kem, PqSuite, SealItem, SignatureScheme,
-    SuiteParams,
+    SuiteParams, kem,
 };
 use conclave_wire::{CipherSuite, HpkeCiphertext};
 
@@ -115,16 +115,16 @@ fn of_rfc_9180(c: &mut Checks<'_>) {
             private: HpkePrivateKey(secret(&hex(t.private))),
             public: hex(t.public).into(),
         };
-        let found = p.kem_derive_key_pair(kem, &secret(&hex(t.ikm_r)));
+        let found = kem::derive_key_pair(p, kem, &secret(&hex(t.ikm_r)));
         c.equal(format_args!("RFC 9180, DeriveKeyPair"), found, Ok(pair.clone()));
-        let found = p.kem_public_key(kem, &pair.private);
+        let found = kem::public_key(p, kem, &pair.private);
         c.equal(format_args!("RFC 9180, public key"), found, Ok(pair.public.clone()));
 
         let shared = secret(&hex(t.shared_secret));
         let seed = secret(&hex(t.ikm_e));
-        let found = p.kem_encap(kem, &pair.public, &seed);
+        let found = kem::encap(p, kem, &pair.public, &seed);
         c.equal(format_args!("RFC 9180, Encap"), found, Ok((hex(t.enc), shared.clone())));
-        let found = p.kem_decap(kem, &pair, &hex(t.enc));
+        let found = kem::decap(p, kem, &pair, &hex(t.enc));
         c.equal(format_args!("RFC 9180, Decap"), found, Ok(shared));
 
         let key = secret(&hex(t.key));
@@ -197,19 +197,19 @@ fn of_hybrids(c: &mut Checks<'_>) {
         }
 
         let private = HpkePrivateKey(secret(&[seed; 32]));
-        let public = p.kem_public_key(kem, &private);
+        let public = kem::public_key(p, kem, &private);
         let Some(public) = c.ok(format_args!("the draft's public key {seed}"), public) else {
             continue;
         };
         let randomness = secret(&vec![randomness; kem.encap_seed_len()]);
-        let made = p.kem_encap(kem, &public, &randomness);
+        let made = kem::encap(p, kem, &public, &randomness);
         let Some((ciphertext, found)) = c.ok(format_args!("the draft's vector {seed}"), made)
         else {
             continue;
         };
         c.equal(format_args!("the draft's vector {seed}"), found, secret(&hex(shared)));
         let pair = HpkeKeyPair { private, public };
-        let found = p.kem_decap(kem, &pair, &ciphertext);
+        let found = kem::decap(p, kem, &pair, &ciphertext);
         let at = format_args!("the draft's vector {seed}, decapsulated");
         c.equal(at, found, Ok(secret(&hex(shared))));
     }
@@ -268,7 +268,7 @@ fn of_the_post_quantum_draft(c: &mut Checks<'_>) {
             continue;
         }
 
-        let pair = p.kem_derive_key_pair(kem, &secret(&hex(t.ikm_r)));
+        let pair = kem::derive_key_pair(p, kem, &secret(&hex(t.ikm_r)));
         let at = format_args!("draft-ietf-hpke-pq, DeriveKeyPair");
         let Some(pair) = c.ok(at, pair) else { continue };
         c.equal(at, pair.private.0.clone(), secret(&hex(t.private)));
@@ -276,7 +276,7 @@ fn of_the_post_quantum_draft(c: &mut Checks<'_>) {
         let mut seed = hex(t.ikm_e);
         seed.resize(kem.encap_seed_len(), 0);
         let seed = secret(&seed);
-        let found = p.kem_encap(kem, &pair.public, &seed).map(|(_, shared)| shared);
+        let found = kem::encap(p, kem, &pair.public, &seed).map(|(_, shared)| shared);
         let expected = Ok(secret(&hex(t.shared_secret)));
         c.equal(format_args!("draft-ietf-hpke-pq, Encap"), found, expected);
 

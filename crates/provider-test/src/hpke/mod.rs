@@ -7,7 +7,8 @@ use crate::vectors::{INVALID_PRIVATE_KEY, INVALID_PUBLIC_KEY, secret};
 use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::testing::TestRng;
 use conclave_crypto::{
-    CryptoError, HpkeKeyPair, HpkePrivateKey, Kem, KemParts, PqSuite, SealItem, Secret, SuiteParams,
+    CryptoError, HpkeKeyPair, HpkePrivateKey, Kem, KemParts, PqSuite, SealItem, Secret,
+    SuiteParams, kem,
 };
 use conclave_wire::{CipherSuite, HpkePublicKey};
 
@@ -41,9 +42,9 @@ struct Exchange {
 fn exchange(c: &mut Checks<'_>, kem: Kem, seed: u64) -> Option<Exchange> {
     let p = c.provider;
     let mut rng = TestRng(seed);
-    let pair = p.kem_derive_key_pair(kem, &Secret::random(kem.seed_len(), &mut rng));
+    let pair = kem::derive_key_pair(p, kem, &Secret::random(kem.seed_len(), &mut rng));
     let pair = c.ok(format_args!("deriving a key pair"), pair)?;
-    let made = p.kem_encap(kem, &pair.public, &Secret::random(kem.encap_seed_len(), &mut rng));
+    let made = kem::encap(p, kem, &pair.public, &Secret::random(kem.encap_seed_len(), &mut rng));
     let (encapsulation, shared) = c.ok(format_args!("encapsulating"), made)?;
     Some(Exchange { pair, encapsulation, shared })
 }
@@ -60,11 +61,11 @@ fn lengths_and_determinism(c: &mut Checks<'_>, kem: Kem) {
     c.equal(format_args!("the length of a public key"), e.pair.public.len(), kem.public_key_len());
     c.equal(format_args!("the length of a private key"), e.pair.private.0.len(), kem.seed_len());
 
-    let public = p.kem_public_key(kem, &e.pair.private);
+    let public = kem::public_key(p, kem, &e.pair.private);
     c.equal(format_args!("the public key of a private key"), public, Ok(e.pair.public.clone()));
-    let valid = p.kem_validate_public_key(kem, &e.pair.public);
+    let valid = kem::validate_public_key(p, kem, &e.pair.public);
     c.equal(format_args!("validating a public key"), valid, Ok(()));
-    let opened = p.kem_decap(kem, &e.pair, &e.encapsulation);
+    let opened = kem::decap(p, kem, &e.pair, &e.encapsulation);
     c.equal(format_args!("decapsulating"), opened, Ok(e.shared.clone()));
 
     c.equal(format_args!("a key pair of the same secret"), again.pair, e.pair.clone());
@@ -73,10 +74,10 @@ fn lengths_and_determinism(c: &mut Checks<'_>, kem: Kem) {
     c.equal(format_args!("an encapsulation with the same randomness"), same, first);
     c.differs(format_args!("a key pair of another secret"), other.pair.clone(), e.pair.clone());
     let randomness = secret(&vec![0x55; kem.encap_seed_len()]);
-    let made = p.kem_encap(kem, &e.pair.public, &randomness);
+    let made = kem::encap(p, kem, &e.pair.public, &randomness);
     let first = Ok((e.encapsulation.clone(), e.shared.clone()));
     c.differs(format_args!("an encapsulation with other randomness"), made, first);
-    let opened = p.kem_decap(kem, &other.pair, &e.encapsulation);
+    let opened = kem::decap(p, kem, &other.pair, &e.encapsulation);
     c.differs(format_args!("decapsulating with another key"), opened, Ok(e.shared));
 }
 
@@ -97,7 +98,7 @@ fn damaged_encapsulations(c: &mut Checks<'_>, kem: Kem) {
     for at in [0, 1, 500, pq - 1] {
         let mut damaged = e.encapsulation.clone();
         damaged[at] ^= 1;
-        let found = p.kem_decap(kem, &e.pair, &damaged);
+        let found = kem::decap(p, kem, &e.pair, &damaged);
         let found = c.ok(format_args!("an encapsulation damaged at {at}"), found);
         let shared = Some(e.shared.clone());
         c.differs(format_args!("the secret of an encapsulation damaged at {at}"), found, shared);
@@ -106,7 +107,7 @@ fn damaged_encapsulations(c: &mut Checks<'_>, kem: Kem) {
     for at in pq..e.encapsulation.len() {
         let mut damaged = e.encapsulation.clone();
         damaged[at] ^= 1;
-        let found = p.kem_decap(kem, &e.pair, &damaged);
+        let found = kem::decap(p, kem, &e.pair, &damaged);
         c.differs(format_args!("an encapsulation damaged at {at}"), found, Ok(e.shared.clone()));
     }
 }
@@ -128,8 +129,8 @@ fn wrong_lengths(c: &mut Checks<'_>, kem: Kem) {
         }
         let public: HpkePublicKey = resized(&e.pair.public, len).into();
         let at = format_args!("a public key of {len} bytes");
-        c.equal(at, p.kem_validate_public_key(kem, &public), Err(INVALID_PUBLIC_KEY));
-        c.equal(at, p.kem_encap(kem, &public, &seed), Err(INVALID_PUBLIC_KEY));
+        c.equal(at, kem::validate_public_key(p, kem, &public), Err(INVALID_PUBLIC_KEY));
+        c.equal(at, kem::encap(p, kem, &public, &seed), Err(INVALID_PUBLIC_KEY));
     }
 
     let n = e.encapsulation.len();
@@ -137,7 +138,7 @@ fn wrong_lengths(c: &mut Checks<'_>, kem: Kem) {
         if len == n {
             continue;
         }
-        let found = p.kem_decap(kem, &e.pair, &resized(&e.encapsulation, len));
+        let found = kem::decap(p, kem, &e.pair, &resized(&e.encapsulation, len));
         let errors = [CryptoError::OpenFailed, INVALID_PUBLIC_KEY];
         c.refused(format_args!("an encapsulation of {len} bytes"), found, &errors);
     }
@@ -145,13 +146,13 @@ fn wrong_lengths(c: &mut Checks<'_>, kem: Kem) {
     for len in [0, 1, 31, 33, 63, 65, 96, 128] {
         let private = HpkePrivateKey(secret(&vec![7; len]));
         let at = format_args!("a private key of {len} bytes");
-        c.equal(at, p.kem_public_key(kem, &private), Err(INVALID_PRIVATE_KEY));
+        c.equal(at, kem::public_key(p, kem, &private), Err(INVALID_PRIVATE_KEY));
         let pair = HpkeKeyPair { private, public: e.pair.public.clone() };
-        c.equal(at, p.kem_decap(kem, &pair, &e.encapsulation), Err(INVALID_PRIVATE_KEY));
+        c.equal(at, kem::decap(p, kem, &pair, &e.encapsulation), Err(INVALID_PRIVATE_KEY));
     }
 
     for len in [0, 31, 33, 63, 65, 79, 159, 161] {
-        let found = p.kem_encap(kem, &e.pair.public, &secret(&vec![7; len]));
+        let found = kem::encap(p, kem, &e.pair.public, &secret(&vec![7; len]));
         let at = format_args!("randomness of {len} bytes");
         c.equal(at, found, Err(CryptoError::InvalidLength));
     }
@@ -181,8 +182,8 @@ fn coefficients_over_the_modulus(c: &mut Checks<'_>, kem: Kem) {
                 let public: HpkePublicKey = bytes.into();
                 let case = format_args!("a coefficient of {coefficient} near byte {at}");
                 let expected = valid.then_some(()).ok_or(INVALID_PUBLIC_KEY);
-                c.equal(case, p.kem_validate_public_key(kem, &public), expected);
-                c.equal(case, p.kem_encap(kem, &public, &seed).map(drop), expected);
+                c.equal(case, kem::validate_public_key(p, kem, &public), expected);
+                c.equal(case, kem::encap(p, kem, &public, &seed).map(drop), expected);
             }
         }
     }
@@ -206,10 +207,10 @@ fn traditional_part_of_low_order(c: &mut Checks<'_>, kem: Kem) {
 
     let public: HpkePublicKey = zeros(&e.pair.public).into();
     let at = format_args!("a public key with a traditional part of zeros");
-    c.equal(at, p.kem_validate_public_key(kem, &public), Err(INVALID_PUBLIC_KEY));
+    c.equal(at, kem::validate_public_key(p, kem, &public), Err(INVALID_PUBLIC_KEY));
     let seed = secret(&vec![7; kem.encap_seed_len()]);
-    c.equal(at, p.kem_encap(kem, &public, &seed), Err(error));
-    let found = p.kem_decap(kem, &e.pair, &zeros(&e.encapsulation));
+    c.equal(at, kem::encap(p, kem, &public, &seed), Err(error));
+    let found = kem::decap(p, kem, &e.pair, &zeros(&e.encapsulation));
     c.equal(format_args!("an encapsulation with a traditional part of zeros"), found, Err(error));
 }
 
@@ -224,7 +225,7 @@ fn scalars_out_of_range(c: &mut Checks<'_>) {
     let encap = |candidates: [u8; 4]| {
         let mut seed = vec![9; 32];
         seed.extend(candidates.iter().flat_map(|byte| [*byte; 32]));
-        p.kem_encap(kem, &e.pair.public, &secret(&seed))
+        kem::encap(p, kem, &e.pair.public, &secret(&seed))
     };
     let first = encap([5, 6, 7, 8]);
     for candidates in [[0xff, 0, 5, 8], [0, 0xff, 0xff, 5]] {

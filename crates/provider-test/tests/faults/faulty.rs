@@ -1,11 +1,10 @@
 //! A correct provider with faults put in.
 
-use conclave_crypto::hpke::{self, SharedInfo};
 use conclave_crypto::testing::TestRng;
 use conclave_crypto::{
-    Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, HpkeKeyPair,
-    HpkePrivateKey, Kdf, Kem, MlKem, SealItem, Secret, SignatureKeyPair, SignatureScheme,
-    SuiteParams, Suites, VerifyItem,
+    Aead, CryptoError, CryptoProvider, CryptoRng, Derive, DhGroup, Digest, Hash, HpkeKeyPair, Kdf,
+    Kem, MlKem, Seal, SealItem, Secret, SignatureKeyPair, SignatureScheme, SuiteParams, Suites,
+    VerifyItem,
 };
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::{CipherSuite, HpkeCiphertext, SignaturePublicKey};
@@ -37,7 +36,7 @@ pub(crate) enum Fault {
     CoefficientsOverTheModulus,
     EncapsulatesWithoutRandomness,
     PadsShortCiphertexts,
-    DerivesKeysWithoutLabel,
+    ShakeReadsOnePart,
     SignsWithHalvesOfTwoPairs,
     KeysIgnoreRandomness,
     KeysAreNotDeterministic,
@@ -290,7 +289,9 @@ impl CryptoProvider for Faulty {
     }
 
     fn shake256(&self, parts: &[&[u8]], length: usize) -> Result<Secret, CryptoError> {
-        let mut output = self.right.shake256(parts, length)?;
+        let read =
+            if self.has(Fault::ShakeReadsOnePart) { parts.len().min(1) } else { parts.len() };
+        let mut output = self.right.shake256(&parts[..read], length)?;
         if self.has(Fault::ShakeRepeatsItsFirstBlock)
             && let Some((first, rest)) = output.expose_mut().split_at_mut_checked(136)
         {
@@ -336,16 +337,6 @@ impl CryptoProvider for Faulty {
             return Ok(());
         }
         self.right.ml_kem_validate_public_key(ml_kem, public)
-    }
-
-    fn kem_derive_key_pair(&self, kem: Kem, ikm: &Secret) -> Result<HpkeKeyPair, CryptoError> {
-        if self.has(Fault::DerivesKeysWithoutLabel) && kem.is_post_quantum() {
-            let seed = self.shake256(&[ikm.expose()], kem.seed_len())?;
-            let private = HpkePrivateKey(seed);
-            let public = self.kem_public_key(kem, &private)?;
-            return Ok(HpkeKeyPair { private, public });
-        }
-        self.right.kem_derive_key_pair(kem, ikm)
     }
 
     fn signature_key_pair(
@@ -451,9 +442,13 @@ impl CryptoProvider for Faulty {
         Ok(hashes)
     }
 
-    fn derive_many(&self, kem: Kem, ikms: &[Secret]) -> Result<Vec<HpkeKeyPair>, CryptoError> {
-        let mut pairs: Vec<HpkeKeyPair> =
-            ikms.iter().map(|ikm| self.kem_derive_key_pair(kem, ikm)).collect::<Result<_, _>>()?;
+    fn derive_many(
+        &self,
+        _: Kem,
+        ikms: &[Secret],
+        derive: &Derive<'_>,
+    ) -> Result<Vec<HpkeKeyPair>, CryptoError> {
+        let mut pairs: Vec<HpkeKeyPair> = ikms.iter().map(derive).collect::<Result<_, _>>()?;
         if self.has(Fault::DropsLastKeyPair) {
             pairs.pop();
         }
@@ -462,19 +457,13 @@ impl CryptoProvider for Faulty {
 
     fn seal_many(
         &self,
-        suite: &SuiteParams,
-        info: &SharedInfo,
+        _: Kem,
         items: &[SealItem<'_>],
+        seal: &Seal<'_>,
     ) -> Result<Vec<HpkeCiphertext>, CryptoError> {
         let first = items.first().map(|item| item.seed).filter(|_| self.has(Fault::ReusesASeed));
-        let seal = |item: &SealItem<'_>| {
-            let item = SealItem { seed: first.unwrap_or(item.seed), ..*item };
-            hpke::seal(self, suite, info, &item)
-        };
+        let seal =
+            |item: &SealItem<'_>| seal(&SealItem { seed: first.unwrap_or(item.seed), ..*item });
         items.iter().map(seal).collect()
-    }
-
-    fn as_dyn(&self) -> &dyn CryptoProvider {
-        self
     }
 }

@@ -28,7 +28,7 @@ const FAULTS: [(Fault, Area, &str, &str); 31] = [
     (Fault::CoefficientsOverTheModulus, Area::MlKem, "ML-KEM-768", "Wycheproof MlKem768Encaps"),
     (Fault::EncapsulatesWithoutRandomness, Area::MlKem, "ML-KEM-1024", "MlKem1024Encaps"),
     (Fault::PadsShortCiphertexts, Area::MlKem, "ML-KEM-768", "a ciphertext of 1087 bytes"),
-    (Fault::DerivesKeysWithoutLabel, Area::Hpke, "MLKEM768-X25519", "DeriveKeyPair"),
+    (Fault::ShakeReadsOnePart, Area::Hpke, "MLKEM768-X25519", "DeriveKeyPair"),
     (Fault::SignsWithHalvesOfTwoPairs, Area::Signatures, "ed25519", "halves of two key pairs"),
     (Fault::KeysIgnoreRandomness, Area::Signatures, "ecdsa_secp256r1_sha256", "of 100"),
     (Fault::KeysAreNotDeterministic, Area::Signatures, "mldsa44", "of 0, again"),

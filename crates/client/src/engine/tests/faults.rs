@@ -166,7 +166,7 @@ fn what_makes_no_sense_for_a_while_costs_nothing() {
 }
 
 #[test]
-fn a_group_that_cannot_be_followed_is_tried_again_when_the_service_comes_back() {
+fn a_group_that_cannot_be_followed_is_retried_after_an_outage() {
     let mut world = World::new(61);
     let (a, b) = (world.add("a/pc"), world.add("b/pc"));
     world.group("g", &[a, b]);
@@ -366,7 +366,7 @@ fn what_is_proposed_and_cannot_be_committed_holds_nothing_up() {
 }
 
 #[test]
-fn a_service_that_takes_registrations_and_no_token_is_not_asked_without_a_pause() {
+fn a_service_that_takes_no_token_is_asked_with_pauses() {
     let mut world = World::new(70);
     let a = world.add("a/pc");
     world.fault = Some(Box::new(|request| {

@@ -83,7 +83,7 @@ fn a_group_is_classic_if_its_maker_says_so_and_all_are_told() {
 }
 
 #[test]
-fn a_device_that_has_no_key_package_of_the_groups_suite_is_named_and_left_out() {
+fn a_device_without_a_key_package_of_the_suite_is_named_and_left_out() {
     let mut world = World::new(22);
     let (a, b) = (world.add("a/pc"), world.add("b/pc"));
     let phone = world.add_classic("b/phone");
@@ -131,7 +131,7 @@ fn devices_that_cannot_be_added_are_named_and_keep_nobody_out() {
 
 /// The lies of a service that wants a conversation that it can read later.
 #[test]
-fn a_service_that_holds_post_quantum_key_packages_back_gets_no_other_group() {
+fn a_service_that_withholds_key_packages_downgrades_no_group() {
     fn nothing(reply: &mut Reply) {
         if let Reply::ClaimKeyPackages(claimed) = reply {
             claimed.devices.iter_mut().for_each(|device| device.key_package = None);
@@ -187,7 +187,7 @@ fn a_service_that_gives_out_classic_key_packages_instead_is_refused() {
 }
 
 #[test]
-fn a_service_that_answers_with_somebody_elses_key_package_brings_nobody_in() {
+fn a_key_package_of_somebody_else_brings_nobody_in() {
     let mut world = World::new(25);
     let [a, b, mallory] = ["a/pc", "b/pc", "mallory/pc"].map(|id| world.add(id));
     world.settle();
@@ -206,7 +206,7 @@ fn a_service_that_answers_with_somebody_elses_key_package_brings_nobody_in() {
 
 /// All that is said of these key packages is true but for one thing: whose they are.
 #[test]
-fn a_service_that_gives_out_a_key_package_under_another_devices_name_brings_nobody_in() {
+fn a_key_package_under_another_devices_name_brings_nobody_in() {
     let mut world = World::new(34);
     let [a, b, phone] = ["a/pc", "b/pc", "b/phone"].map(|id| world.add(id));
     let mallory = world.add("mallory/pc");
@@ -314,7 +314,7 @@ fn leaves_and_key_packages_say_which_suites_a_device_uses() {
 
 /// The order in which suites are published depends on hashes: both are tried.
 #[test]
-fn a_service_that_takes_key_packages_of_one_suite_alone_makes_a_device_ready() {
+fn a_device_is_ready_once_the_service_takes_one_suites_key_packages() {
     let mut last = BTreeSet::new();
     for seed in 30..38 {
         for (refused, other) in [(HYBRID, CLASSIC), (CLASSIC, HYBRID)] {

@@ -211,7 +211,7 @@ fn the_service_follows_a_group_through_adds_restarts_and_removals() {
 }
 
 #[test]
-fn the_service_follows_a_post_quantum_group_through_adds_restarts_and_removals() {
+fn the_service_follows_a_post_quantum_group_over_restarts() {
     follows(World { suite: HYBRID, ..World::new() });
 }
 
@@ -439,7 +439,7 @@ fn a_removed_device_comes_back_by_invitation_alone() {
 }
 
 #[test]
-fn a_tracked_group_is_created_by_one_of_its_members_with_registered_credentials() {
+fn a_tracked_group_is_created_by_a_member_with_registered_credentials() {
     let mut w = World::new();
     let alice = w.create("alice/laptop");
     let mallory = w.device("mallory/pc");
