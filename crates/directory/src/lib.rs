@@ -10,6 +10,8 @@ mod error;
 mod evidence;
 mod extension;
 mod finding;
+#[cfg(any(test, feature = "testing"))]
+pub mod fuzz;
 mod history;
 mod label;
 mod lookup;

@@ -8,6 +8,9 @@ use akd::tree_node::{TreeNode, TreeNodeType, TreeNodeWithPreviousValue};
 use akd::{Azks, AzksValue, NodeLabel};
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 
+/// A key and its value.
+pub(super) type Row = (Vec<u8>, Vec<u8>);
+
 /// The version of the records.
 const FORMAT: u8 = 1;
 
@@ -187,7 +190,7 @@ pub(super) fn value_state(user: &[u8], entry: &Entry, leaf: [u8; 32]) -> ValueSt
 }
 
 /// The rows of a record of `akd`. That of the tree as a whole is part of [`Current`].
-pub(super) fn of_record(record: &DbRecord) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DecodeOrEncode> {
+pub(super) fn of_record(record: &DbRecord) -> Result<Vec<Row>, DecodeOrEncode> {
     match record {
         DbRecord::Azks(_) => Ok(Vec::new()),
         DbRecord::TreeNode(node) => {

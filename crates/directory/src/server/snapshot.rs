@@ -2,7 +2,7 @@
 
 use super::error::DirectoryError;
 use super::records::{Records, RecordsError};
-use super::rows::{self, Current};
+use super::rows::{self, Current, Row};
 use akd::errors::StorageError;
 use akd::storage::types::{DbRecord, KeyData, ValueState, ValueStateRetrievalFlag};
 use akd::storage::{Database, DbSetState, Storable};
@@ -94,7 +94,7 @@ impl<R: Records> Shared<R> {
     }
 
     /// The tree's epoch and number of nodes, and all rows that were written.
-    pub(super) fn written(&self) -> (Option<(u64, u64)>, Vec<(Vec<u8>, Vec<u8>)>) {
+    pub(super) fn written(&self) -> (Option<(u64, u64)>, Vec<Row>) {
         let mut state = self.state();
         (state.tree, core::mem::take(&mut state.written).into_iter().collect())
     }

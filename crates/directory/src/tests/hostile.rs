@@ -299,3 +299,29 @@ fn many_waiting_roots_push_out_the_oldest() {
         is_canonical::<Auditor>(&edited);
     }
 }
+
+#[test]
+fn edited_proofs_panic_nowhere_behind_the_checks() {
+    let service = busy();
+    let fork = service.fork();
+    let (here, there) = (service.publish(&[("alice", 6)]), fork.publish(&[("alice", 7)]));
+    let two_roots = Evidence::two_roots(service.key(), here, there);
+    let seeds = [
+        (0, service.directory.lookup(b"alice").unwrap().proof),
+        (0, service.directory.lookup(b"nobody").unwrap().proof),
+        (1, service.directory.history(b"alice", Depth::Complete).unwrap().proof),
+        (2, service.directory.append_only(2, 5).unwrap()),
+        (3, two_roots.to_bytes().unwrap()),
+    ];
+    for (kind, seed) in seeds {
+        for edited in edits(&seed, 29) {
+            crate::fuzz::proofs(&*service.provider, &[&[kind], edited.as_slice()].concat());
+        }
+    }
+
+    let mut rng = TestRng(5);
+    for _ in 0..2000 {
+        let length = rng.below(400) as usize;
+        crate::fuzz::proofs(&*service.provider, &rng.bytes(length));
+    }
+}
