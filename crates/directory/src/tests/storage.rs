@@ -1,0 +1,202 @@
+use super::*;
+use crate::server::{Batch, DirectoryError, Put, Records, RecordsError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Records that fail when a test says so.
+#[derive(Clone, Default)]
+struct Failing {
+    records: MemoryRecords,
+    /// The number of reads until one fails; never, if 0.
+    reads: Arc<AtomicUsize>,
+    write: Arc<Mutex<Option<RecordsError>>>,
+}
+
+impl Records for Failing {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, RecordsError> {
+        let one_less = |n: usize| n.checked_sub(1);
+        if self.reads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) == Ok(1) {
+            return Err(RecordsError::Failed("a read".to_string()));
+        }
+        self.records.get(key)
+    }
+
+    fn put(&self, batch: Batch) -> Result<Put, RecordsError> {
+        match self.write.lock().unwrap().take() {
+            None => self.records.put(batch),
+            Some(RecordsError::Unknown(why)) => {
+                self.records.put(batch)?;
+                Err(RecordsError::Unknown(why))
+            }
+            Some(error) => Err(error),
+        }
+    }
+}
+
+fn open(records: &Failing) -> Result<Directory<Failing>, DirectoryError> {
+    Directory::open(records.clone(), Arc::new(RustCrypto::new()), signer(1), names(7), START)
+}
+
+fn entry(user: &str, length: u64) -> (Vec<u8>, Head) {
+    (user.as_bytes().to_vec(), head(0, user, length))
+}
+
+#[test]
+fn a_directory_goes_on_where_it_was() {
+    let service = Service::new();
+    service.publish(&[("alice", 1)]);
+    let root = service.directory.root().unwrap();
+
+    let again = Service::with(service.signer.clone(), service.names.clone(), service.records);
+    assert_eq!(again.directory.root().unwrap(), root);
+    assert_eq!(again.publish(&[("alice", 2)]).epoch, 2);
+}
+
+#[test]
+fn records_of_other_keys_are_refused() {
+    let records = Failing::default();
+    open(&records).unwrap();
+    let open = |signer, names| {
+        let provider = Arc::new(RustCrypto::new());
+        Directory::open(records.clone(), provider, signer, names, START).err()
+    };
+    assert_eq!(open(signer(1), names(7)), None);
+    assert_eq!(open(signer(2), names(7)), Some(DirectoryError::OtherKeys));
+    assert_eq!(open(signer(1), names(8)), Some(DirectoryError::OtherKeys));
+}
+
+#[test]
+fn a_batch_that_is_not_written_was_never_there() {
+    let records = Failing::default();
+    let directory = open(&records).unwrap();
+    directory.publish(&[entry("alice", 1)], START).unwrap();
+    let before = records.records.fork();
+
+    *records.write.lock().unwrap() = Some(RecordsError::Failed("full".to_string()));
+    let refused = directory.publish(&[entry("alice", 2), entry("bob", 1)], START);
+    assert_eq!(refused, Err(RecordsError::Failed("full".to_string()).into()));
+    assert_eq!(before.size(), records.records.size());
+
+    // Another batch takes its epoch: no root of it was shown to anybody.
+    let root = directory.publish(&[entry("carol", 1)], START).unwrap();
+    assert_eq!(root.epoch, 2);
+    let service = Service::with(signer(1), names(7), records.records.clone());
+    assert_eq!(service.lookup("bob"), Lookup::Absent);
+    assert!(matches!(service.lookup("alice"), Lookup::Present(entry) if entry.version == 1));
+}
+
+#[test]
+fn a_batch_of_unknown_outcome_may_be_published_again() {
+    let records = Failing::default();
+    let directory = open(&records).unwrap();
+    *records.write.lock().unwrap() = Some(RecordsError::Unknown("power".to_string()));
+    let batch = [entry("alice", 1)];
+    let unknown = directory.publish(&batch, START);
+    assert_eq!(unknown, Err(RecordsError::Unknown("power".to_string()).into()));
+    assert_eq!(directory.publish(&batch, START).unwrap().epoch, 1);
+}
+
+#[test]
+fn each_failed_read_is_an_error_and_changes_nothing() {
+    let records = Failing::default();
+    let directory = open(&records).unwrap();
+    let many: Vec<_> = (0..20).map(|n| entry(&format!("user-{n}"), 1)).collect();
+    directory.publish(&many, START).unwrap();
+    let root = directory.root().unwrap();
+
+    let batch = [entry("user-3", 2), entry("new", 1)];
+    let operations: [&dyn Fn() -> Option<DirectoryError>; 5] = [
+        &|| directory.lookup(b"user-3").err(),
+        &|| directory.lookup(b"nobody").err(),
+        &|| directory.history(b"user-3", crate::Depth::Complete).err(),
+        &|| directory.append_only(0, 1).err(),
+        &|| directory.publish(&batch, START).err(),
+    ];
+    for operation in operations {
+        let mut reads = 0;
+        loop {
+            reads += 1;
+            records.reads.store(reads, Ordering::SeqCst);
+            let error = operation();
+            // The operation took fewer reads than that.
+            if records.reads.swap(0, Ordering::SeqCst) > 0 {
+                assert_eq!(error, None);
+                break;
+            }
+            assert_eq!(error, Some(RecordsError::Failed("a read".to_string()).into()));
+            assert_eq!(directory.root().unwrap(), root);
+        }
+        assert!(reads > 3);
+    }
+    assert_eq!(directory.root().unwrap().epoch, 2);
+}
+
+#[test]
+fn two_processes_publish_one_after_the_other() {
+    let records = Failing::default();
+    let (first, second) = (open(&records).unwrap(), open(&records).unwrap());
+    let one = first.publish(&[entry("alice", 1)], START).unwrap();
+    let two = second.publish(&[entry("bob", 1)], START).unwrap();
+    assert_eq!((one.epoch, two.epoch), (1, 2));
+
+    // At the same time, one of them wins each epoch, and both get their names in.
+    let retry = |directory: &Directory<Failing>, batch: &[(Vec<u8>, Head)]| loop {
+        match directory.publish(batch, START) {
+            Ok(root) => return root.epoch,
+            Err(DirectoryError::Raced) => {}
+            Err(error) => panic!("{error}"),
+        }
+    };
+    std::thread::scope(|scope| {
+        for (directory, who) in [(&first, "left"), (&second, "right")] {
+            scope.spawn(move || {
+                for n in 0..8 {
+                    retry(directory, &[entry(&format!("{who}-{n}"), 1)]);
+                }
+            });
+        }
+    });
+    assert_eq!(first.root().unwrap().epoch, 18);
+    let service = Service::with(signer(1), names(7), records.records.clone());
+    for who in ["left", "right"] {
+        for n in 0..8 {
+            assert!(matches!(service.lookup(&format!("{who}-{n}")), Lookup::Present(_)));
+        }
+    }
+    assert!(first.append_only(0, 18).is_ok());
+}
+
+#[test]
+fn proofs_are_right_while_batches_are_published() {
+    let service = Service::new();
+    service.publish(&[("alice", 1)]);
+    std::thread::scope(|scope| {
+        let publisher =
+            scope.spawn(|| (2..30).for_each(|n| drop(service.publish(&[("alice", n)]))));
+        while !publisher.is_finished() {
+            match service.directory.lookup(b"alice") {
+                Ok(page) => assert!(service.check("alice", &page).is_ok()),
+                Err(error) => assert_eq!(error, DirectoryError::Raced),
+            }
+        }
+    });
+    assert!(matches!(service.lookup("alice"), Lookup::Present(entry) if entry.version == 29));
+}
+
+#[test]
+fn a_lost_record_is_noticed_before_anything_is_signed() {
+    let service = Service::new();
+    let names: Vec<_> = (0..6).map(|n| format!("user-{n}")).collect();
+    let batch: Vec<_> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    service.publish(&batch);
+    let newest = service.directory.root().unwrap();
+
+    for key in service.records.keys().into_iter().filter(|key| key[0] == 2) {
+        let hole = service.fork();
+        hole.records.remove(&key);
+        let all: Vec<_> = names.iter().map(|name| entry(name, 2)).collect();
+        assert!(hole.directory.publish(&all, START).is_err(), "{key:?}");
+        assert_eq!(hole.directory.root().unwrap(), newest);
+        assert!(hole.directory.append_only(0, 1).is_err());
+    }
+}
