@@ -3,18 +3,17 @@
 mod lines;
 mod restore;
 mod script;
-mod server_url;
 mod terminal;
 
 use crate::failure::{Failure, complain};
 use crate::folders;
 use crate::serve::default_address;
+use crate::server_url::parse_server;
 use conclave_client::{
     DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite, os_rng, suite_list,
 };
 use conclave_mls::CipherSuite;
 use conclave_store::SqliteStore;
-use server_url::parse_server;
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,7 +27,18 @@ separated by spaces, free text last.
 
   message GROUP NUMBER USER/DEVICE TIME TEXT
 
-TIME is when the service received the message, as 2026-01-31T18:30:00Z. In free
+TIME is when the service received the message, as 2026-01-31T18:30:00Z. Events
+of the account, where CHECK is the first part of a device's verification code:
+
+  link USER/DEVICE CODE                    this device waits: say '/link CODE'
+                                           on another one of the user's
+  admitting USER/DEVICE CHECK              /link: the device that is admitted
+  device USER/DEVICE TIME by DEVICE CHECK  /devices: a device, when it was added
+                                           and by which; '-' for the first one
+  alarm - TEXT                             the service contradicts itself about
+                                           a user: TEXT says what to do
+
+In free
 text, \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that
 would disturb the text around it. '/say TEXT' understands the same escapes;
 other lines are said as they are. A line is UTF-8 and has at most 65536 bytes;
@@ -68,12 +78,23 @@ pub(crate) struct Args {
     /// those of others who have no other].
     #[arg(long, value_name = "SUITE", value_parser = parse_suite)]
     suite: Option<SuiteArg>,
+    /// What lets a new user in, where the service takes new users by invitation.
+    #[arg(long, value_name = "CODE", value_parser = parse_invitation)]
+    invitation: Option<Invitation>,
     /// At the end of the input, listen for this many more seconds; a huge number means forever.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
     /// Go on at the end of the input, until a signal comes.
     #[arg(long)]
     stay: bool,
+}
+
+/// An invitation's bytes.
+#[derive(Clone, Debug)]
+struct Invitation(Vec<u8>);
+
+fn parse_invitation(text: &str) -> Result<Invitation, String> {
+    crate::admin::parse_invitation(text).map(Invitation)
 }
 
 /// What can be said of suites.
@@ -120,6 +141,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         provider: crate::provider::provider(),
         rng: os_rng(),
         store: SqliteStore::open(folder.join("state.sqlite"))?,
+        invitation: args.invitation.map(|invitation| invitation.0),
     })?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();
     let options = Options {

@@ -74,7 +74,7 @@ impl Service {
         let mut others = 0;
         for observed in seen {
             match observed.operation {
-                "register"
+                "submit-account"
                 | "publish-key-packages"
                 | "create-group"
                 | "claim-key-packages"
@@ -121,6 +121,14 @@ fn accept(device: &Device) -> Result<(), Failure> {
     device.write("/accept")
 }
 
+/// The code that a new device of a known user shows.
+fn link_code(device: &Device) -> Result<String, Failure> {
+    device.wait("the code", |output| match output {
+        Output::Answer(Answer::Link { code, .. }) => Some(code.clone()),
+        _ => None,
+    })
+}
+
 fn out_of_it(output: &Output) -> Option<()> {
     matches!(output, Output::News { news: News::Removed { .. }, .. }).then_some(())
 }
@@ -160,7 +168,7 @@ fn story(folder: &Path) -> Result<(), Failure> {
     let url = service.server.url();
     let start = |id: &str| Device::start(id, &url, folder);
 
-    step(1, "Everybody registers a key, and publishes key packages")?;
+    step(1, "Everybody creates an account, and publishes key packages")?;
     let mut alice = start("alice/laptop")?;
     let mut bob = start("bob/phone")?;
     let mut carol = start("carol/laptop")?;
@@ -228,18 +236,28 @@ fn story(folder: &Path) -> Result<(), Failure> {
     check(heard.is_sorted(), "Bob hears it in order")?;
     service.tell_seen()?;
 
-    step(6, "Alice adds her phone")?;
+    step(6, "Mallory wants to be Alice, and cannot; Alice links her phone")?;
+    let mallory = start("alice/tablet")?;
+    link_code(&mallory)?;
+    mallory.quit()?;
+    tell(
+        "Mallory has started a device in Alice's name. It waits for one of Alice's own devices to sign for \
+         it, for ever: the service cannot do that either.",
+    )?;
     let phone = start("alice/phone")?;
-    ready(&phone)?;
-    alice.write("/invite alice")?;
-    accept(&phone)?;
+    let code = link_code(&phone)?;
+    tell("Alice's phone shows a code, which she types on her laptop:")?;
+    alice.write(&format!("/link {code}"))?;
+    phone.wait("the group", |output| {
+        matches!(output, Output::News { news: News::Joined { .. }, .. }).then_some(())
+    })?;
     bob.wait("the phone", |output| added(output, "alice/phone"))?;
     phone.write(PHONE)?;
     bob.hears(PHONE)?;
     alice.hears(PHONE)?;
     tell(
-        "A device of its own, with keys of its own: it reads what comes, not what was before. And \
-         nobody adds one unseen.",
+        "A device of its own, with keys of its own: it reads what comes, not what was before. The laptop \
+         has signed for it and brought it into the group; everybody sees by whom it was added.",
     )?;
     service.tell_seen()?;
 
@@ -345,7 +363,7 @@ fn next_steps() -> Result<(), Failure> {
         "  conclave chat bob",
         "  conclave chat alice          then: /new dinner, /invite bob, and talk",
         "",
-        "  conclave chat alice --device phone         another device; /invite alice",
+        "  conclave chat alice --device phone         another device, which shows a code",
         "  echo 'Is anybody there?' | conclave chat alice       for scripts",
         "  conclave serve --observe                   what the service sees",
     ] {

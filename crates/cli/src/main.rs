@@ -1,11 +1,14 @@
 //! `conclave`: a delivery service, a messenger, and a demonstration of both.
 
+mod admin;
+mod audit;
 mod chat;
 mod demo;
 mod failure;
 mod folders;
 mod provider;
 mod serve;
+mod server_url;
 
 use clap::{Parser, Subcommand};
 use failure::complain;
@@ -25,6 +28,10 @@ enum Command {
     Serve(serve::Args),
     /// Chat as a user: at a prompt, or with lines from standard input.
     Chat(chat::Args),
+    /// Administer a service on this machine.
+    Admin(admin::Args),
+    /// Check that a service shows one directory of accounts to everybody: follow all that it publishes.
+    Audit(audit::Args),
     /// See it all at work: a service, three people, four devices, in one process.
     Demo,
 }
@@ -33,6 +40,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Chat(args) => chat::run(args),
+        Command::Admin(args) => admin::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Audit(args) => audit::run(args),
         Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| {

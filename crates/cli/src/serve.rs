@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::folders;
 use conclave_client::plain;
+use conclave_delivery::api;
 use conclave_delivery::http::Config;
 use conclave_delivery::serve;
 use conclave_delivery::storage::SqliteStorage;
@@ -12,20 +13,54 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The address to listen on; port 0 takes a free one. The service speaks plain HTTP: what is
-    /// sent is encrypted end to end, who talks to whom is not. Whoever reaches it can register
-    /// devices, further ones of any user too: listen where only those do who may.
+    /// sent is encrypted end to end, who talks to whom is not.
     #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_address())]
     listen: SocketAddr,
     /// The folder of the service's state [default: ~/.local/share/conclave/service].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Who may create an account [default: open on a loopback address, invitation elsewhere]. Invitations come from
+    /// `conclave admin invite`. Further devices are admitted by the user's own devices alone.
+    #[arg(long, value_name = "WHO")]
+    registration: Option<Registration>,
+    /// How often changes of accounts are published in the directory that `conclave audit` follows.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    publish_every: u64,
     /// Say what the service sees of each request, on standard error.
     #[arg(long)]
     observe: bool,
+}
+
+/// Who may create an account.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Registration {
+    /// Anybody who reaches the service.
+    Open,
+    /// Whoever has an invitation.
+    Invitation,
+    /// Nobody.
+    Closed,
+}
+
+impl Registration {
+    fn by_default(listen: &SocketAddr) -> Self {
+        if listen.ip().is_loopback() { Self::Open } else { Self::Invitation }
+    }
+}
+
+impl From<Registration> for api::Registration {
+    fn from(registration: Registration) -> Self {
+        match registration {
+            Registration::Open => Self::Open,
+            Registration::Invitation => Self::Invitation,
+            Registration::Closed => Self::Closed,
+        }
+    }
 }
 
 /// Where the service listens, and where messengers look for it.
@@ -43,6 +78,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let mut config = Config::new(crate::provider::provider());
     config.addr = args.listen;
+    let registration = args.registration.unwrap_or(Registration::by_default(&args.listen));
+    config.registration = registration.into();
+    config.publish_every = Duration::from_secs(args.publish_every);
     if args.observe {
         config.on_request = Some(Arc::new(|seen| {
             let _ = writeln!(std::io::stderr(), "{}", plain(&seen.to_string()));
@@ -51,6 +89,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let server = serve(config, SqliteStorage::open(&data)?)?;
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", server.url())?;
+    let who = match registration {
+        Registration::Open => "anybody may create an account",
+        Registration::Invitation => "new users need an invitation: conclave admin invite",
+        Registration::Closed => "no new accounts",
+    };
+    writeln!(out, "{who}")?;
     writeln!(out, "state in {}; end with Ctrl-C", data.display())?;
     out.flush()?;
     signals.forever().next();

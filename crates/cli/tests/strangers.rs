@@ -50,7 +50,8 @@ fn whoever_was_accepted_once_is_no_stranger_any_more() {
     assert!(bot.has("joined second") && !bot.has("invited"), "{bot:?}");
     assert!(bot.has("message trap 4 bot/main"), "lines go where they went before: {bot:?}");
 
-    // A device that bears the same name may be anybody's.
+    // The user's other devices were not accepted.
+    people.link("mallory/other", "mallory/main");
     people.chat("mallory/other", "/new third\n/invite bot\n");
     assert!(people.chat("bot/main", "").has("invited third 1 by mallory/other"));
 }
@@ -76,7 +77,7 @@ fn whom_one_invites_is_no_stranger() {
 fn a_declined_group_is_left_by_this_device_alone() {
     let people = People::new();
     people.chat("bot/main", "");
-    people.chat("bot/other", "");
+    people.link("bot/other", "bot/main");
     people.chat("mallory/main", "/new trap\n/invite bot\n");
     people.chat("bot/other", "/accept\n");
     people.chat("bot/main", "/decline\n");
@@ -104,6 +105,7 @@ fn a_blocked_user_brings_one_into_no_group() {
     let bot = people.chat("bot/main", "/block mallory\n/groups\n");
     assert!(!bot.line("group trap").unwrap().contains("invited"), "{bot:?}");
     people.chat("mallory/main", "/new second\n/invite bot\n");
+    people.link("mallory/other", "mallory/main");
     people.chat("mallory/other", "/new third\n/invite bot\n");
     let bot = people.chat("bot/main", format!("/groups\n{REPORT}"));
     for group in ["second", "third"] {
@@ -131,39 +133,35 @@ fn code(people: &People, lister: &str, device: &str) -> String {
     line.splitn(4, ' ').nth(3).unwrap().to_string()
 }
 
-/// Somebody registers a device in Bob's name, and Alice invites Bob.
+/// Bob's devices come in one after another; everybody is told which, by whom and with what code.
 #[test]
-fn a_device_that_comes_in_in_ones_own_name_is_warned_of() {
+fn every_device_that_comes_in_is_shown_with_its_code() {
     let people = People::new();
-    for device in ["bob/main", "bob/x", "carol/main"] {
+    for device in ["bob/main", "carol/main"] {
         people.chat(device, "");
     }
+    people.link("bob/x", "bob/main");
     let alice = people.chat("alice/main", "/new g\n/invite carol\n/invite bob\n");
     // By the same commit as bob/main.
-    let bob = people.chat("bob/main", "/accept\n/members\n");
-    let warning = bob.line("warning g ").unwrap().to_string();
-    let begin = format!("warning g {} bob/x by - ", warning.split(' ').nth(2).unwrap());
-    let short = warning.strip_prefix(&begin).unwrap();
-    assert!(code(&people, "bob/main", "bob/x").starts_with(short) && short.len() == 17, "{short}");
+    people.chat("bob/main", "/accept\n");
+    let short = code(&people, "bob/main", "bob/x")[..17].to_string();
     let carol = people.chat("carol/main", "");
     for who in [&alice, &carol] {
-        let added = who.lines.iter().find(|line| line.contains(" bob/x by alice/main "));
-        assert!(added.unwrap().starts_with("added g "), "{who:?}");
-        assert!(added.unwrap().ends_with(short), "{who:?}");
-        assert!(!who.has("warning"), "{who:?}");
+        assert!(who.says("added g ", &format!(" bob/x by alice/main {short}")), "{who:?}");
+        assert!(!who.has("note - bob/x"), "she knew of no other devices: {who:?}");
     }
 
     // Later than bob/main.
-    people.chat("bob/y", "");
-    people.chat("alice/main", "/invite bob\n");
-    let warned = people.chat("bob/main", "");
-    let line = warned.line("warning g ").unwrap();
-    assert!(line.contains(" bob/y by alice/main "), "{warned:?}");
-    assert!(warned.has("added g"), "{warned:?}");
-    assert!(!people.chat("carol/main", "").has("warning"));
+    people.link("bob/y", "bob/main");
+    let short = code(&people, "bob/main", "bob/y")[..17].to_string();
+    let carol = people.chat("carol/main", "");
+    let note = format!("note - bob/y ({short}) is a new device of bob, added by bob/main");
+    assert!(carol.has(&note), "{carol:?}");
+    assert!(carol.says("added g ", &format!(" bob/y by bob/main {short}")), "{carol:?}");
 }
 
-/// Mallory, a member, registers a device in Bob's name with the key that she is in with.
+/// Bob's first device was set up from Eve's store, or Eve has taken his name with the key that she is
+/// in with.
 #[test]
 fn a_device_with_a_members_key_keeps_nobody_else_out() {
     let people = People::new();
@@ -171,9 +169,8 @@ fn a_device_with_a_members_key_keeps_nobody_else_out() {
     people.chat("alice/main", "/new g\n/invite eve\n");
     people.chat("eve/x", "");
     people.copy_identity("eve/x", "bob/x");
-    for device in ["bob/x", "bob/good"] {
-        assert_eq!(people.chat(device, "").code, Some(0));
-    }
+    assert_eq!(people.chat("bob/x", "").code, Some(0));
+    people.link("bob/good", "bob/x");
     let alice = people.chat("alice/main", "/invite bob\n");
     assert!(alice.lines.iter().any(|line| line.contains(" bob/x is not invited: ")), "{alice:?}");
     assert!(alice.lines.iter().any(|line| line.contains(" bob/good by alice/main")), "{alice:?}");
@@ -182,16 +179,14 @@ fn a_device_with_a_members_key_keeps_nobody_else_out() {
 
 /// Two devices were set up from one store.
 #[test]
-fn of_devices_with_one_key_the_first_comes_in_and_all_others_with_it() {
+fn a_device_with_anothers_key_is_not_admitted() {
     let people = People::new();
     people.chat("bob/old", "");
     people.copy_identity("bob/old", "bob/new");
-    for device in ["bob/new", "bob/good"] {
-        people.chat(device, "");
-    }
-    let alice = people.chat("alice/main", "/new g\n/invite bob\n");
-    assert!(alice.lines.iter().any(|line| line.contains(" bob/new is not invited: ")), "{alice:?}");
-    for device in ["bob/old", "bob/good"] {
-        assert!(people.chat(device, "").has("joined g"), "{device}");
-    }
+    let (mut new, code) = people.waiting_device("bob/new");
+    let old = people.chat("bob/old", format!("/link {code}\n/devices\n"));
+    assert!(old.line("error ").unwrap().contains("has or had this key already"), "{old:?}");
+    assert!(old.has("device bob/old") && !old.has("device bob/new"), "{old:?}");
+    assert_eq!(old.code, Some(3));
+    new.kill_9();
 }

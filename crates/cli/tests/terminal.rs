@@ -141,13 +141,15 @@ fn the_terminal_is_restored_after_ctrl_c_and_ctrl_d() {
 #[test]
 fn the_terminal_is_restored_after_an_error() {
     let people = People::new();
-    Terminal::start(&people, "alice", "xterm").write("/quit\r");
-    // The device's registration is another's now.
-    let alice = people.data().join("alice");
-    std::fs::rename(&alice, people.data().join("old")).unwrap();
+    people.chat("alice/main", "");
+    people.link("alice/phone", "alice/main");
+    assert_eq!(people.chat("alice/main", "/revoke phone\n").code, Some(0));
     let (pty, pts) = pty_process::blocking::open().unwrap();
-    let mut child =
-        Command::new(CONCLAVE).args(people.args("alice")).env("TERM", "xterm").spawn(pts).unwrap();
+    let mut child = Command::new(CONCLAVE)
+        .args(people.args("alice/phone"))
+        .env("TERM", "xterm")
+        .spawn(pts)
+        .unwrap();
     let screen = Arc::new(Mutex::new(Vec::new()));
     let (pty, to) = (Arc::new(pty), screen.clone());
     let from = pty.clone();

@@ -1,10 +1,10 @@
 //! The messenger's own records: in memory and in the store, changed together.
 
 use crate::names::{Looks, is_readable};
-use crate::record::{GroupRecord, Identity, Item, Line, News, Trust, Who, Work};
-use conclave_delivery::api::{DeviceId, Name, short_group};
+use crate::record::{GroupRecord, IDENTITY_VERSION, Identity, Item, Line, News, Trust, Who, Work};
+use conclave_account::{Account, Entry, LinkCode};
+use conclave_delivery::api::{Bytes, DeviceId, Name, short_group};
 use conclave_mls::GroupId;
-use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::key_package::KeyPackageRef;
 use conclave_mls::storage::Batch;
 use conclave_mls::wire::codec::{Decode, Encode};
@@ -17,7 +17,15 @@ const CURRENT: &[u8] = b"current";
 const GROUP: &str = "group";
 const QUEUE: &str = "queue";
 const LINE: &str = "line";
-const PIN: &str = "pin";
+const CONFIRMED: &[u8] = b"confirmed";
+const ACCOUNT: &str = "account";
+const OWN_LOG: &str = "own-log";
+/// The users of whom the service has contradicted itself.
+const ALARMED: &str = "alarmed";
+/// The device that is being admitted, after the code that it has shown.
+const ADMITTED: &[u8] = b"admitted";
+/// The code by which this device was admitted.
+const TELL_READY: &[u8] = b"tell-ready";
 const TRUST: &str = "trust";
 const KEY_PACKAGE: &str = "key-package";
 const PUBLISH: &str = "publish";
@@ -34,7 +42,23 @@ pub(crate) enum Change {
     News(Option<GroupId>, News),
     /// The user was told.
     Shown(u64),
-    Pin(DeviceId, SignaturePublicKey),
+    /// A user's account, as far as its log was checked.
+    Account(Account),
+    /// A user's account is to be read anew.
+    ForgetAccount(Name),
+    /// An entry of the own account log.
+    OwnEntry(Entry),
+    /// Nothing is left of the own account, which the service has never taken.
+    ForgetOwnLog,
+    /// Whether the service has taken this device's account.
+    Confirmed(bool),
+    /// Whether the service has contradicted itself of a user, which the user was told.
+    Alarmed(Name, bool),
+    /// The device that was admitted and is to be told, and the code that it has shown; none when it is in the
+    /// groups.
+    Admitted(Option<(LinkCode, Name)>),
+    /// The code by which this device was admitted, until it has said that it is ready.
+    TellReady(Option<LinkCode>),
     /// What the user thinks of somebody's invitations; none if nothing.
     Trust(Who, Option<Trust>),
     Current(Option<GroupId>),
@@ -50,7 +74,9 @@ pub(crate) struct Book<S> {
     records: BTreeMap<GroupId, GroupRecord>,
     queue: BTreeMap<u64, Item>,
     lines: BTreeMap<u64, Line>,
-    pins: BTreeMap<DeviceId, SignaturePublicKey>,
+    accounts: BTreeMap<Name, Account>,
+    alarmed: BTreeSet<Name>,
+    confirmed: bool,
     current: Option<GroupId>,
     trust: BTreeMap<Who, Trust>,
     unpublished: BTreeSet<KeyPackageRef>,
@@ -78,6 +104,16 @@ fn number(what: &str, key: &[u8]) -> Result<u64, StoreError> {
     Ok(u64::from_be_bytes(key))
 }
 
+fn name(what: &str, bytes: &[u8]) -> Result<Name, StoreError> {
+    let text = core::str::from_utf8(bytes).map_err(|e| damaged(what, e))?;
+    text.parse().map_err(|e| damaged(what, e))
+}
+
+fn code(bytes: &[u8]) -> Result<LinkCode, StoreError> {
+    let text = core::str::from_utf8(bytes).map_err(|e| damaged("a code", e))?;
+    text.parse().map_err(|e| damaged("a code", e))
+}
+
 /// Somebody by the name that users write.
 fn who(name: &[u8]) -> Result<Who, StoreError> {
     let damaged = |e: &dyn core::fmt::Display| damaged("the trust in somebody", e);
@@ -101,7 +137,13 @@ fn history_key(group: &GroupId, seq: u64) -> Vec<u8> {
 impl<S: Store> Book<S> {
     /// Who the device is, if the store has been used before.
     pub(crate) fn identity_in(store: &S) -> Result<Option<Identity>, StoreError> {
-        store.get(META, IDENTITY)?.map(|bytes| decoded("the identity", &bytes)).transpose()
+        let Some(bytes) = store.get(META, IDENTITY)? else { return Ok(None) };
+        if bytes.expose().first().is_some_and(|version| *version < IDENTITY_VERSION) {
+            let what = "this folder was written before devices had accounts: move it away, and the \
+                        messenger begins anew";
+            return Err(StoreError::Damaged(what.into()));
+        }
+        decoded("the identity", &bytes).map(Some)
     }
 
     /// Writes the identity into a new store.
@@ -125,11 +167,16 @@ impl<S: Store> Book<S> {
         for (key, value) in all(LINE)? {
             lines.insert(number("the news", &key)?, decoded("the news", &value)?);
         }
-        let mut pins = BTreeMap::new();
-        for (key, value) in all(PIN)? {
-            let device = DeviceId::from_identity(&key).map_err(|e| damaged("a pinned key", e))?;
-            pins.insert(device, value.expose().into());
+        let mut accounts = BTreeMap::new();
+        for (_, value) in all(ACCOUNT)? {
+            let account: Account = decoded("an account", &value)?;
+            accounts.insert(account.user().clone(), account);
         }
+        let mut alarmed = BTreeSet::new();
+        for (key, _) in all(ALARMED)? {
+            alarmed.insert(name("a user", &key)?);
+        }
+        let confirmed = store.get(META, CONFIRMED)?.is_some();
         let mut trust = BTreeMap::new();
         for (key, value) in all(TRUST)? {
             let value = match value.expose() {
@@ -150,7 +197,9 @@ impl<S: Store> Book<S> {
             records,
             queue,
             lines,
-            pins,
+            accounts,
+            alarmed,
+            confirmed,
             current,
             trust,
             unpublished,
@@ -180,8 +229,48 @@ impl<S: Store> Book<S> {
         &self.lines
     }
 
-    pub(crate) fn pins(&self) -> &BTreeMap<DeviceId, SignaturePublicKey> {
-        &self.pins
+    pub(crate) fn accounts(&self) -> &BTreeMap<Name, Account> {
+        &self.accounts
+    }
+
+    /// A user's account.
+    pub(crate) fn account(&self, user: &Name) -> Option<&Account> {
+        self.accounts.get(user)
+    }
+
+    /// Whether the service has taken this device's account, or another device of the user has admitted this one.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Whether the user was told that the service has contradicted itself of somebody.
+    pub(crate) fn is_alarmed(&self, user: &Name) -> bool {
+        self.alarmed.contains(user)
+    }
+
+    /// All users of whom that holds.
+    pub(crate) fn alarmed(&self) -> impl Iterator<Item = &Name> {
+        self.alarmed.iter()
+    }
+
+    /// The device that was admitted and is not in the groups yet, and the code that it has shown.
+    pub(crate) fn admitted(&self) -> Result<Option<(LinkCode, Name)>, StoreError> {
+        let Some(stored) = self.store.get(META, ADMITTED)? else { return Ok(None) };
+        let space = stored.expose().iter().position(|byte| *byte == b' ').unwrap_or_default();
+        let (linked, device) = stored.expose().split_at(space);
+        Ok(Some((code(linked)?, name("a device", device.get(1..).unwrap_or_default())?)))
+    }
+
+    /// The code by which this device was admitted, if it has not said yet that it is ready.
+    pub(crate) fn tell_ready(&self) -> Result<Option<LinkCode>, StoreError> {
+        let stored = self.store.get(META, TELL_READY)?;
+        stored.map(|stored| code(stored.expose())).transpose()
+    }
+
+    /// All entries of the own account log.
+    pub(crate) fn own_log(&self) -> Result<Vec<Bytes>, StoreError> {
+        let entries = self.store.scan(OWN_LOG, &[], usize::MAX)?;
+        Ok(entries.into_iter().map(|(_, entry)| entry.expose().into()).collect())
     }
 
     /// What the user thinks of a device's invitations: what was said of the device counts for more
@@ -294,7 +383,7 @@ impl<S: Store> Book<S> {
         let mut next = self.next;
         for change in &changes {
             next += u64::from(matches!(change, Change::NewItem(_) | Change::News(..)));
-            write_change(&mut set, change, next.wrapping_sub(1))?;
+            write_change(&mut set, &self.identity, change, next.wrapping_sub(1))?;
         }
         self.store.write(&set)?;
         self.failures += failures(&changes, self.first);
@@ -332,9 +421,23 @@ impl<S: Store> Book<S> {
             Change::Shown(key) => {
                 self.lines.remove(&key);
             }
-            Change::Pin(device, key) => {
-                self.pins.insert(device, key);
+            Change::Account(account) => {
+                self.accounts.insert(account.user().clone(), account);
             }
+            Change::ForgetAccount(user) => {
+                self.accounts.remove(&user);
+            }
+            Change::Alarmed(user, true) => {
+                self.alarmed.insert(user);
+            }
+            Change::Alarmed(user, false) => {
+                self.alarmed.remove(&user);
+            }
+            Change::OwnEntry(_) | Change::Admitted(_) | Change::TellReady(_) => {}
+            Change::ForgetOwnLog => {
+                self.accounts.remove(&self.identity.device.user);
+            }
+            Change::Confirmed(confirmed) => self.confirmed = confirmed,
             Change::Trust(who, Some(trust)) => {
                 self.trust.insert(who, trust);
             }
@@ -364,7 +467,12 @@ fn failures(changes: &[Change], first: u64) -> usize {
 }
 
 /// Adds a change to what is written; `number` is the one that a new item or line gets.
-fn write_change(set: &mut WriteSet, change: &Change, number: u64) -> Result<(), StoreError> {
+fn write_change(
+    set: &mut WriteSet,
+    identity: &Identity,
+    change: &Change,
+    number: u64,
+) -> Result<(), StoreError> {
     match change {
         Change::Record(group, record) => set.put(GROUP, group.to_vec(), encoded(record)?),
         Change::NewItem(item) => set.put(QUEUE, number.to_be_bytes(), encoded(item)?),
@@ -378,7 +486,28 @@ fn write_change(set: &mut WriteSet, change: &Change, number: u64) -> Result<(), 
             set.put(LINE, number.to_be_bytes(), encoded(&line)?);
         }
         Change::Shown(key) => set.delete(LINE, key.to_be_bytes()),
-        Change::Pin(device, key) => set.put(PIN, device.identity(), key.to_vec()),
+        Change::Account(account) => {
+            set.put(ACCOUNT, account.user().to_string(), encoded(account)?);
+        }
+        Change::ForgetAccount(user) => set.delete(ACCOUNT, user.to_string()),
+        Change::OwnEntry(entry) => set.put(OWN_LOG, entry.sequence.to_be_bytes(), encoded(entry)?),
+        Change::ForgetOwnLog => {
+            set.delete(ACCOUNT, identity.device.user.to_string());
+            // What was never taken has one entry.
+            set.delete(OWN_LOG, 0u64.to_be_bytes());
+        }
+        Change::Confirmed(true) => set.put(META, CONFIRMED, vec![1]),
+        Change::Confirmed(false) => set.delete(META, CONFIRMED),
+        Change::Alarmed(user, true) => set.put(ALARMED, user.to_string(), Vec::new()),
+        Change::Alarmed(user, false) => set.delete(ALARMED, user.to_string()),
+        Change::Admitted(Some((code, device))) => {
+            set.put(META, ADMITTED, format!("{code} {device}").into_bytes());
+        }
+        Change::Admitted(None) => set.delete(META, ADMITTED),
+        Change::TellReady(Some(code)) => {
+            set.put(META, TELL_READY, code.to_string().into_bytes());
+        }
+        Change::TellReady(None) => set.delete(META, TELL_READY),
         Change::Trust(who, Some(Trust::Accepted)) => set.put(TRUST, who.to_string(), vec![1]),
         Change::Trust(who, Some(Trust::Blocked)) => set.put(TRUST, who.to_string(), vec![2]),
         Change::Trust(who, None) => set.delete(TRUST, who.to_string()),

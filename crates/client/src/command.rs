@@ -4,6 +4,7 @@ use crate::names::{MAX_GROUP_NAME, is_group_name};
 use crate::record::Who as WhoRecord;
 use crate::suites::{SuiteError, find_suite};
 use crate::text::unescaped;
+use conclave_account::LinkCode;
 use conclave_delivery::api::{DeviceId, Name};
 use conclave_mls::CipherSuite;
 use core::fmt;
@@ -44,6 +45,20 @@ pub enum Command {
     Block(Who),
     /// Show the codes to compare with somebody.
     Verify(Who),
+    /// Admit the device that shows this code to the own account.
+    Link(LinkCode),
+    /// Revoke a device of the own account.
+    Revoke(Name),
+    /// List a user's devices; the own ones, if nobody is named.
+    Devices(Option<Name>),
+    /// Make a recovery key for the own account; with the words of the one that it replaces, if there is one.
+    Recovery(Option<String>),
+    /// Show that the words of the new recovery key are written down: two of them.
+    ConfirmRecovery([String; 2]),
+    /// Add this new device to its user's account by the words of the recovery key.
+    Recover(String),
+    /// Take a user's account for another one from now on.
+    Acknowledge(Name),
     /// Show the last messages of the current group.
     History(usize),
     /// Say what can be said.
@@ -106,6 +121,12 @@ pub const HELP: &[(&str, &str)] = &[
     ("/accept [NAME]", "take an invitation: talk in that group, and trust whoever invited you"),
     ("/decline [NAME]", "refuse an invitation: this device leaves that group"),
     ("/block USER", "take no invitations of USER's; to /invite USER undoes it"),
+    ("/link CODE", "admit your device that shows this code, here and to all your groups"),
+    ("/devices [USER]", "list your devices, or USER's: since when, and added by which"),
+    ("/revoke DEVICE", "shut out a device of yours for good"),
+    ("/recovery", "make a recovery key: words on paper, for when all your devices are lost"),
+    ("/recover WORD...", "on a new device that shows a code: get your account back by those words"),
+    ("/acknowledge USER", "after a warning: take USER for who the service says now"),
     ("/leave", "leave the group; forget it, if the service has lost it"),
     ("/quit", "end; what could not be sent is sent next time"),
     ("anything else", "say it in the current group (//text says /text)"),
@@ -121,6 +142,10 @@ fn parse_who(word: &str) -> Result<Who, CommandError> {
         }
         false => Ok(WhoRecord { user: word.parse::<Name>().map_err(named)?, device: None }),
     }
+}
+
+fn parse_name(word: &str) -> Result<Name, CommandError> {
+    word.parse().map_err(|e| CommandError::Name(format!("{word:?}: {e}")))
 }
 
 fn parse_all(words: &[&str], usage: &'static str) -> Result<Vec<Who>, CommandError> {
@@ -192,6 +217,29 @@ impl Command {
             ("/block", _) => Err(CommandError::Usage("/block USER")),
             ("/verify", [who]) => Ok(Self::Verify(parse_who(who)?)),
             ("/verify", _) => Err(CommandError::Usage("/verify USER")),
+            ("/link", words @ [_, ..]) => {
+                let code = words.concat().parse();
+                let code = code.map_err(|e| CommandError::Name(format!("{e}")))?;
+                Ok(Self::Link(code))
+            }
+            ("/link", _) => Err(CommandError::Usage("/link CODE, as the new device shows it")),
+            ("/revoke", [device]) => Ok(Self::Revoke(parse_name(device)?)),
+            ("/revoke", _) => Err(CommandError::Usage("/revoke DEVICE; /devices lists them")),
+            ("/recovery", []) => Ok(Self::Recovery(None)),
+            ("/recovery", ["confirm", one, two]) => {
+                Ok(Self::ConfirmRecovery([(*one).to_string(), (*two).to_string()]))
+            }
+            ("/recovery", ["confirm", ..]) => {
+                Err(CommandError::Usage("/recovery confirm WORD WORD: the two that were asked for"))
+            }
+            ("/recovery", words) => Ok(Self::Recovery(Some(words.join(" ")))),
+            ("/recover", words @ [_, ..]) => Ok(Self::Recover(words.join(" "))),
+            ("/recover", _) => Err(CommandError::Usage("/recover WORD..., as you wrote them down")),
+            ("/devices", []) => Ok(Self::Devices(None)),
+            ("/devices", [user]) => Ok(Self::Devices(Some(parse_name(user)?))),
+            ("/devices", _) => Err(CommandError::Usage("/devices [USER]")),
+            ("/acknowledge", [user]) => Ok(Self::Acknowledge(parse_name(user)?)),
+            ("/acknowledge", _) => Err(CommandError::Usage("/acknowledge USER")),
             ("/history", []) => Ok(Self::History(20)),
             ("/history", [n]) => match n.parse() {
                 Ok(n) => Ok(Self::History(n)),

@@ -1,242 +1,296 @@
-//! Whom to believe: what the authentication service says of devices, and the keys that were
-//! believed before.
+//! Whom to believe: what users' account logs say, as far as this device has checked and stored them.
 //!
-//! A key is taken on first use if the service vouches for it, and pinned. A device that comes with
-//! another key than its pinned one is refused, whatever the service says.
+//! The service keeps the logs and cannot add to them. It can keep an entry back, or show another log under an old
+//! name: the first is noticed when the log is asked for again, the second at once, as another log does not
+//! continue the one that is stored.
 
-use conclave_delivery::api::{DeviceId, DeviceInfo, Name};
+use conclave_account::{Account, Entry, EntryError, EntryFault, Standing};
+use conclave_delivery::api::{AccountPage, DeviceId, Name};
 use conclave_mls::Verdict;
-use conclave_mls::credential::{CredentialRequest, CredentialSubject, SignaturePublicKey};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
+use conclave_mls::crypto::CryptoProvider;
+use core::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What the service said of users, this time.
+/// Who was asked for since credentials of theirs were last judged. Devices come and go, so what was known before
+/// says of no device that it does not exist; and what was asked for is not asked for again, or credentials of two
+/// devices that nobody has would be asked for in turn without end.
 #[derive(Default)]
 pub(crate) struct Directory {
-    users: HashMap<Name, Vec<DeviceInfo>>,
-    /// Who was asked for since credentials of theirs were last judged. Devices come and go, so what
-    /// was known before says of no device that it does not exist; and what was asked for is not
-    /// asked for again, or credentials of two devices that nobody has would be asked for in turn
-    /// without end.
     asked: BTreeSet<Name>,
 }
 
 /// What became of credentials.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Judged {
-    /// One verdict for each, and keys to pin with whatever they lead to.
-    Verdicts(Vec<Verdict>, Vec<(DeviceId, SignaturePublicKey)>),
-    /// The service has to be asked for these users' devices first.
+    /// One verdict for each.
+    Verdicts(Vec<Verdict>),
+    /// The service has to be asked for these users' logs first.
     Ask(Vec<Name>),
 }
 
-enum One {
-    Accept(Option<DeviceId>),
-    Refuse(String),
-    Ask(Name),
+/// Why what the service says of an account is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Contradiction {
+    /// Its log is shorter than it was.
+    Shorter {
+        /// How many entries were there before.
+        before: u64,
+        /// How many the service has now.
+        now: u64,
+    },
+    /// It does not continue the log that is known.
+    OtherLog(EntryError),
+    /// An entry is none.
+    Malformed(String),
+}
+
+impl fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shorter { before, now } => write!(
+                f,
+                "its log had {before} entries, and the service shows {now}: it keeps some back, or was set \
+                 back to a backup"
+            ),
+            Self::OtherLog(e) => write!(f, "{e}"),
+            Self::Malformed(e) => write!(f, "an entry of its log is malformed: {e}"),
+        }
+    }
+}
+
+/// The account after what the service says, and the entries that are new, if that continues what is known of it. The
+/// last known entry comes first, so that another log of the same length is noticed, too.
+pub(crate) fn continued(
+    provider: &dyn CryptoProvider,
+    user: &Name,
+    known: Option<&Account>,
+    page: &AccountPage,
+) -> Result<Option<(Account, Vec<Entry>)>, Contradiction> {
+    let before = known.map_or(0, |account| account.head().length);
+    if page.length < before {
+        return Err(Contradiction::Shorter { before, now: page.length });
+    }
+
+    let mut account = known.cloned();
+    let mut entries = Vec::new();
+    let mut overlap = false;
+    for bytes in &page.entries {
+        let malformed = |e: &dyn fmt::Display| Contradiction::Malformed(e.to_string());
+        let entry = Entry::from_bytes(bytes).map_err(|e| malformed(&e))?;
+        if let Some(known) = known
+            && entry.sequence + 1 == before
+        {
+            if entry.hash(provider).map_err(|e| malformed(&e))? != known.head().hash {
+                let (sequence, fault) = (entry.sequence, EntryFault::OtherHistory);
+                return Err(Contradiction::OtherLog(EntryError { sequence, fault }));
+            }
+            overlap = true;
+            continue;
+        }
+        let applied = match &mut account {
+            Some(account) => account.apply(provider, &entry),
+            None => Account::create(provider, &entry).map(|new| account = Some(new)),
+        };
+        applied.map_err(Contradiction::OtherLog)?;
+        entries.push(entry);
+    }
+    if known.is_some() && !overlap {
+        let what = "the service does not show the entry that was the last".to_string();
+        return Err(Contradiction::Malformed(what));
+    }
+    match account {
+        Some(account) if account.user() != user => {
+            Err(Contradiction::Malformed(format!("it is the log of {}", account.user())))
+        }
+        account => Ok(account.map(|account| (account, entries))),
+    }
+}
+
+/// Whether a credential stands in what a group has decided already: in its tree, or in what a member adds. A device
+/// that was active then may have been revoked since. To refuse it would not keep it out, but this device: the others
+/// have gone on. So it is taken, and removed at once.
+fn is_history(request: &CredentialRequest) -> bool {
+    let decided =
+        matches!(request.subject, CredentialSubject::Member(_) | CredentialSubject::NewMember);
+    let identity = request.credential.identity();
+    decided && request.replaces.as_ref().is_none_or(|old| old.identity() == identity)
 }
 
 impl Directory {
-    /// Takes what the service said of a user; nobody known is an empty list.
-    pub(crate) fn learn(&mut self, user: Name, devices: Vec<DeviceInfo>) {
-        self.users.insert(user, devices);
-    }
-
-    /// The same, where [`Judged::Ask`] asked for it.
-    pub(crate) fn answer(&mut self, user: Name, devices: Vec<DeviceInfo>) {
-        self.asked.insert(user.clone());
-        self.learn(user, devices);
+    /// Notes that the service was asked for a user.
+    pub(crate) fn answered(&mut self, user: Name) {
+        self.asked.insert(user);
     }
 
     /// Judges credentials. Nobody is asked for twice before there are verdicts.
     pub(crate) fn judge(
         &mut self,
-        pins: &BTreeMap<DeviceId, SignaturePublicKey>,
-        me: (&DeviceId, &SignaturePublicKey),
+        accounts: &BTreeMap<Name, Account>,
         requests: &[CredentialRequest],
     ) -> Judged {
-        let (mut verdicts, mut new, mut ask) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut verdicts, mut ask) = (Vec::new(), Vec::new());
         for request in requests {
-            verdicts.push(match self.judge_one(pins, me, request) {
-                One::Accept(pin) => {
-                    new.extend(pin.map(|device| (device, request.signature_key.clone())));
-                    Verdict::Accept
-                }
-                One::Refuse(reason) => Verdict::refuse(&reason),
-                One::Ask(user) => {
-                    ask.push(user);
-                    continue;
-                }
-            });
+            match self.judge_one(accounts, request) {
+                Ok(verdict) => verdicts.push(verdict),
+                Err(user) => ask.push(user),
+            }
         }
         if !ask.is_empty() {
             return Judged::Ask(ask);
         }
+
         let named = |r: &CredentialRequest| DeviceId::from_identity(r.credential.identity()?).ok();
         for device in requests.iter().filter_map(named) {
             self.asked.remove(&device.user);
         }
-        Judged::Verdicts(verdicts, new)
+        Judged::Verdicts(verdicts)
     }
 
+    /// The verdict on a credential, or whose log it takes.
     fn judge_one(
         &self,
-        pins: &BTreeMap<DeviceId, SignaturePublicKey>,
-        (me, my_key): (&DeviceId, &SignaturePublicKey),
+        accounts: &BTreeMap<Name, Account>,
         request: &CredentialRequest,
-    ) -> One {
-        let refuse = |reason: String| One::Refuse(reason);
+    ) -> Result<Verdict, Name> {
         if matches!(request.subject, CredentialSubject::ExternalSender(_)) {
-            return refuse("this messenger takes no proposals from outside the group".into());
+            let reason = "this messenger takes no proposals from outside the group";
+            return Ok(Verdict::refuse(reason));
         }
-        let Some(identity) = request.credential.identity() else {
-            return refuse("its credential is not a basic one".into());
+        let device = request.credential.identity().map(DeviceId::from_identity);
+        let Some(Ok(device)) = device else {
+            return Ok(Verdict::refuse("its credential names no device"));
         };
-        let device = match DeviceId::from_identity(identity) {
-            Ok(device) => device,
-            Err(e) => return refuse(format!("its credential names no device: {e}")),
-        };
-        let key = &request.signature_key;
-        if request.replaces.as_ref().is_some_and(|old| old.identity() != Some(identity)) {
-            return refuse(format!("{device} would take another device's place"));
+
+        let account = accounts.get(&device.user);
+        let standing = account.map(|a| a.standing(&device.device, &request.signature_key));
+        let may_have_grown = !matches!(standing, Some(Standing::Active(_) | Standing::Ended(..)));
+        if may_have_grown && !self.asked.contains(&device.user) {
+            return Err(device.user);
         }
-        if device == *me {
-            return match key == my_key {
-                true => One::Accept(None),
-                false => refuse(format!("somebody else uses the name {device}")),
-            };
-        }
-        match pins.get(&device) {
-            Some(pinned) if pinned == key => return One::Accept(None),
-            Some(_) => {
-                return refuse(format!(
-                    "the key of {device} has changed since it was first seen: it may be somebody \
-                     else. If its owner says that the device was set up anew, let it take another \
-                     device name"
-                ));
+        Ok(match account {
+            Some(_) if matches!(standing, Some(Standing::Ended(..))) && is_history(request) => {
+                Verdict::Accept
             }
-            None => {}
-        }
-        let mut known = self.users.get(&device.user).into_iter().flatten();
-        if known.any(|d| d.device == device && d.signature_key == *key) {
-            return One::Accept(Some(device));
-        }
-        match self.asked.contains(&device.user) {
-            true => refuse(format!("the service knows no {device} with this key")),
-            false => One::Ask(device.user),
-        }
+            Some(account) => account.verdict(request),
+            None => Verdict::refuse(&format!("there is no user {}", device.user)),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conclave_mls::{CipherSuite, Credential};
+    use conclave_account::{Author, Change, DeviceKey};
+    use conclave_delivery::api::{Bytes, DirectoryPage, SignedRoot};
+    use conclave_mls::credential::SignaturePublicKey;
+    use conclave_mls::crypto::{SignatureKeyPair, SignatureScheme};
+    use conclave_mls::wire::codec::Encode;
+    use conclave_mls::{Credential, UnixTime};
+    use conclave_provider_rustcrypto::RustCrypto;
 
-    fn request(device: &str, key: u8) -> CredentialRequest {
+    const PROVIDER: RustCrypto = RustCrypto::new();
+    const ED25519: SignatureScheme = SignatureScheme::Ed25519;
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn pair() -> SignatureKeyPair {
+        PROVIDER.signature_key_pair(ED25519, &mut rand_core::UnwrapErr(getrandom::SysRng)).unwrap()
+    }
+
+    fn device(user: &str, device: &str, pair: &SignatureKeyPair) -> DeviceKey {
+        DeviceKey::proved(&PROVIDER, &name(user), name(device), ED25519, pair).unwrap()
+    }
+
+    /// The log of a user with one device, called pc.
+    fn log(user: &str, pair: &SignatureKeyPair) -> (Account, Entry) {
+        let key = device(user, "pc", pair);
+        let entry =
+            Account::draft_creation(&PROVIDER, &name(user), key, pair, UnixTime::MIN).unwrap();
+        (Account::create(&PROVIDER, &entry).unwrap(), entry)
+    }
+
+    fn page(entries: &[&Entry], length: u64) -> AccountPage {
+        let entries = entries.iter().map(|entry| entry.to_bytes().unwrap().into()).collect();
+        let root = SignedRoot { epoch: 0, root: [0; 32], published_at: 0, signature: Vec::new() };
+        let directory = DirectoryPage { root, proof: Bytes::default() };
+        AccountPage { entries, length, directory }
+    }
+
+    fn request(device: &str, key: &SignaturePublicKey) -> CredentialRequest {
         CredentialRequest {
             subject: CredentialSubject::KeyPackage,
             credential: Credential::basic(device.as_bytes()),
-            signature_key: vec![key].into(),
+            signature_key: key.clone(),
             replaces: None,
         }
     }
 
-    fn info(device: &str, key: u8) -> DeviceInfo {
-        DeviceInfo {
-            device: device.parse().unwrap(),
-            cipher_suite: CipherSuite(1),
-            signature_key: vec![key].into(),
-            registered_at: 0,
+    #[test]
+    fn an_active_devices_key_is_accepted_without_asking_again() {
+        let key = pair();
+        let (account, entry) = log("bob", &key);
+        let read = continued(&PROVIDER, &name("bob"), None, &page(&[&entry], 1)).unwrap();
+        assert_eq!(read.unwrap().0, account);
+
+        let mut directory = Directory::default();
+        let wanted = request("bob/pc", &key.public);
+        let nobody = BTreeMap::new();
+        assert_eq!(
+            directory.judge(&nobody, std::slice::from_ref(&wanted)),
+            Judged::Ask(vec![name("bob")])
+        );
+        let accounts = BTreeMap::from([(name("bob"), account)]);
+        let accept = Judged::Verdicts(vec![Verdict::Accept]);
+        assert_eq!(directory.judge(&accounts, &[wanted]), accept);
+    }
+
+    #[test]
+    fn a_device_that_is_not_known_is_asked_for_once_each_time() {
+        let key = pair();
+        let accounts = BTreeMap::from([(name("bob"), log("bob", &key).0)]);
+        let mut directory = Directory::default();
+        let new = request("bob/phone", &pair().public);
+        for _ in 0..2 {
+            let ask = directory.judge(&accounts, std::slice::from_ref(&new));
+            assert_eq!(ask, Judged::Ask(vec![name("bob")]));
+            directory.answered(name("bob"));
+            let judged = directory.judge(&accounts, std::slice::from_ref(&new));
+            assert!(matches!(judged, Judged::Verdicts(v) if v != [Verdict::Accept]));
         }
     }
 
-    struct Case {
-        directory: Directory,
-        pins: BTreeMap<DeviceId, SignaturePublicKey>,
-    }
-
-    impl Case {
-        fn judge(&mut self, request: CredentialRequest) -> Judged {
-            let (me, key) = ("me/here".parse().unwrap(), vec![0].into());
-            self.directory.judge(&self.pins, (&me, &key), &[request])
-        }
-        fn accepts(&mut self, request: CredentialRequest) -> bool {
-            match self.judge(request) {
-                Judged::Verdicts(verdicts, _) => verdicts == [Verdict::Accept],
-                Judged::Ask(_) => panic!("no answer"),
-            }
-        }
-    }
-
-    fn case() -> Case {
-        Case { directory: Directory::default(), pins: BTreeMap::new() }
-    }
-
     #[test]
-    fn a_key_that_the_service_vouches_for_is_taken_and_pinned() {
-        let mut case = case();
-        assert!(matches!(case.judge(request("bob/pc", 1)), Judged::Ask(_)));
-        case.directory.learn("bob".parse().unwrap(), vec![info("bob/pc", 1)]);
-        let Judged::Verdicts(verdicts, pins) = case.judge(request("bob/pc", 1)) else { panic!() };
-        assert_eq!(verdicts, [Verdict::Accept]);
-        assert_eq!(pins, [("bob/pc".parse().unwrap(), vec![1].into())]);
-    }
+    fn a_log_that_is_shorter_or_another_one_is_not_believed() {
+        let (key, phone) = (pair(), pair());
+        let (account, first) = log("bob", &key);
+        let mut longer = account.clone();
+        let add = Change::AddDevice(device("bob", "phone", &phone));
+        let author = Author::Device(name("pc"));
+        let second = account.draft(&PROVIDER, author.clone(), &key, add, UnixTime::MIN).unwrap();
+        longer.apply(&PROVIDER, &second).unwrap();
 
-    #[test]
-    fn a_changed_key_is_refused_even_if_the_service_vouches_for_it() {
-        let mut case = case();
-        case.pins.insert("bob/pc".parse().unwrap(), vec![1].into());
-        case.directory.learn("bob".parse().unwrap(), vec![info("bob/pc", 2)]);
-        assert!(case.accepts(request("bob/pc", 1)));
-        assert!(!case.accepts(request("bob/pc", 2)));
-    }
-
-    #[test]
-    fn who_is_not_known_is_asked_for_once_more_each_time() {
-        let mut case = case();
-        let bob = || "bob".parse().unwrap();
-        // Whatever was known before: bob/pc may have come since.
-        case.directory.learn(bob(), vec![info("bob/phone", 2)]);
-        assert!(case.accepts(request("bob/phone", 2)));
-        assert!(matches!(case.judge(request("bob/pc", 1)), Judged::Ask(_)));
-        case.directory.answer(bob(), vec![]);
-        assert!(!case.accepts(request("bob/pc", 1)));
-        assert!(matches!(case.judge(request("bob/pc", 1)), Judged::Ask(_)));
-        case.directory.answer(bob(), vec![info("bob/pc", 1)]);
-        assert!(case.accepts(request("bob/pc", 1)));
-    }
-
-    #[test]
-    fn devices_that_nobody_has_are_asked_for_once() {
-        let mut case = case();
-        let devices = ["bob/a", "bob/b", "carol/a", "dave/a", "carol/b", "dave/b"];
-        let requests = devices.map(|device| request(device, 1));
-        let (me, key) = ("me/here".parse().unwrap(), vec![0].into());
-        let mut asked = Vec::new();
-        let verdicts = loop {
-            match case.directory.judge(&case.pins, (&me, &key), &requests) {
-                Judged::Verdicts(verdicts, _) => break verdicts,
-                Judged::Ask(users) => {
-                    let users = BTreeSet::from_iter(users);
-                    asked.extend(users.iter().map(ToString::to_string));
-                    assert!(asked.len() <= 3, "{asked:?}");
-                    users.into_iter().for_each(|user| case.directory.answer(user, vec![]));
-                }
-            }
+        let read = |known: &Account, page: &AccountPage| {
+            continued(&PROVIDER, &name("bob"), Some(known), page)
         };
-        assert!(verdicts.iter().all(|verdict| *verdict != Verdict::Accept));
-        assert_eq!(asked, ["bob", "carol", "dave"]);
-    }
+        assert_eq!(read(&account, &page(&[&first, &second], 2)).unwrap().unwrap().0, longer);
+        assert!(matches!(read(&account, &page(&[&second], 2)), Err(Contradiction::Malformed(_))));
+        let shorter = Contradiction::Shorter { before: 2, now: 1 };
+        assert_eq!(read(&longer, &page(&[], 1)), Err(shorter));
 
-    #[test]
-    fn nobody_takes_this_devices_name_or_anothers_place() {
-        let mut case = case();
-        assert!(case.accepts(request("me/here", 0)));
-        assert!(!case.accepts(request("me/here", 1)));
-        case.pins.insert("bob/pc".parse().unwrap(), vec![1].into());
-        let replaces = Some(Credential::basic(b"carol/pc"));
-        assert!(!case.accepts(CredentialRequest { replaces, ..request("bob/pc", 1) }));
-        let certificates = Vec::new();
-        let credential = Credential::X509 { certificates };
-        assert!(!case.accepts(CredentialRequest { credential, ..request("bob/pc", 1) }));
+        // Another account under this name, with entries that are valid in its own log.
+        let other_key = pair();
+        let (other, other_first) = log("bob", &other_key);
+        let add = Change::AddDevice(device("bob", "phone", &phone));
+        let foreign = other.draft(&PROVIDER, author, &other_key, add, UnixTime::MIN).unwrap();
+        for entries in [&[&other_first][..], &[&other_first, &foreign], &[&first, &foreign]] {
+            let read = read(&account, &page(entries, entries.len() as u64));
+            assert!(matches!(read, Err(Contradiction::OtherLog(_))), "{read:?}");
+        }
+        let carol = log("carol", &pair()).1;
+        let swapped = continued(&PROVIDER, &name("bob"), None, &page(&[&carol], 1));
+        assert!(matches!(swapped, Err(Contradiction::Malformed(_))));
     }
 }

@@ -31,6 +31,7 @@ mod shell;
 mod suites;
 mod text;
 mod time;
+mod words;
 
 pub use code::{epoch_code, member_code, pair_code};
 pub use command::{Command, CommandError, HELP, MAX_LINE, Who};
@@ -45,3 +46,4 @@ pub use suites::{
     suite_number,
 };
 pub use text::{escaped, plain, unescaped};
+pub use time::timestamp;

@@ -41,6 +41,42 @@ pub enum Answer {
     },
     /// The service answers again.
     Online,
+    /// This device waits until another one of the user's admits it by this code.
+    Link {
+        /// This device.
+        device: DeviceId,
+        /// The code.
+        code: String,
+    },
+    /// The words of a new recovery key, shown this once.
+    RecoveryWords {
+        /// The words, in order.
+        words: String,
+        /// Which of them are to be typed back, from 1.
+        places: [usize; 2],
+    },
+    /// A device is about to be admitted.
+    Admitting {
+        /// Which.
+        device: DeviceId,
+        /// The beginning of its verification code, which it shows, too.
+        code: String,
+    },
+    /// A device of an account.
+    Device {
+        /// Which.
+        device: DeviceId,
+        /// Whether that is this device.
+        own: bool,
+        /// When it was added, in seconds since 1970.
+        since: u64,
+        /// By which device or key; none for the first device.
+        by: Option<String>,
+        /// The beginning of its verification code.
+        code: String,
+    },
+    /// Something worth knowing.
+    Note(String),
     /// A command could not be carried out.
     Error(String),
     /// The commands.
@@ -150,10 +186,7 @@ fn news_line(group: &str, news: &News) -> String {
         News::Added { seq, who, by, code } => {
             format!("added {group} {seq} {who} by {by} {code}").trim_end().to_string()
         }
-        News::Namesake { seq, who, by, code } => {
-            let by = by.as_ref().map_or("-".to_string(), DeviceId::to_string);
-            format!("warning {group} {seq} {who} by {by} {code}")
-        }
+        News::Alarm { what } => format!("alarm {group} {}", escaped(what)),
         News::Invited { seq, by, code } => format!("invited {group} {seq} by {by} {code}"),
         News::Removed { seq, who, by } => format!("removed {group} {seq} {who} by {by}"),
         News::Leaving { seq, who } => format!("leaving {group} {seq} {who}"),
@@ -188,13 +221,7 @@ fn news_text(group: &str, news: &News) -> String {
                 false => format!("{group} * {by} added {who}{code}"),
             }
         }
-        News::Namesake { who, by, code, .. } => {
-            let by = by.as_ref().map_or("is here".into(), |by| format!("was added by {by}"));
-            format!(
-                "{group} ! WARNING: in your name, {who} ({code}) {by}. If it is not yours: /remove \
-                 {who}"
-            )
-        }
+        News::Alarm { what } => format!("!!! WARNING: {}", plain(what)),
         News::Invited { by, code, .. } => format!(
             "{group} ? {by} ({code}) wants you here: /accept to talk here, /decline to leave, or \
              /block {}",
@@ -234,6 +261,17 @@ impl Answer {
             Self::Ready { device } => format!("ready {device}"),
             Self::Offline { reason } => format!("offline {}", escaped(reason)),
             Self::Online => "online".into(),
+            Self::Link { device, code } => format!("link {device} {code}"),
+            Self::RecoveryWords { words, places: [one, two] } => {
+                format!("recovery-words {one} {two} {words}")
+            }
+            Self::Admitting { device, code } => format!("admitting {device} {code}"),
+            Self::Device { device, own, since, by, code } => {
+                let by = by.as_deref().unwrap_or("-").replace(' ', "-");
+                let own = if *own { " (you)" } else { "" };
+                format!("device {device} {} by {by} {code}{own}", timestamp(*since))
+            }
+            Self::Note(what) => format!("note - {}", escaped(what)),
             Self::Error(what) => format!("error {}", escaped(what)),
             Self::Help => {
                 let commands: Vec<&str> = HELP.iter().map(|(command, _)| *command).collect();
@@ -264,6 +302,30 @@ impl Answer {
             Self::Ready { device } => format!("* you are {device}; /help lists the commands"),
             Self::Offline { reason } => format!("! {}", plain(reason)),
             Self::Online => "* the service answers again".into(),
+            Self::Link { device, code } => format!(
+                "? {} has an account already. To make {device} one of its devices, write on another one of \
+                 them, within ten minutes:\n    /link {code}\n  If all of them are lost, write here: /recover, and the words of \
+                 your recovery key",
+                device.user
+            ),
+            Self::RecoveryWords { words, places: [one, two] } => format!(
+                "* Write these words down on paper, in order. They are not shown again:\n\n    {words}\n\n  Whoever \
+                 has them can add devices to your account and revoke yours, and so read what is said from \
+                 then on. To confirm, type words {one} and {two}: /recovery confirm WORD WORD"
+            ),
+            Self::Admitting { device, code } => {
+                format!("* admitting {device} ({code}) to your account; /revoke undoes it")
+            }
+            Self::Device { device, own, since, by, code } => {
+                let by = by.as_ref().map(|by| format!(", added by {by}")).unwrap_or_default();
+                let own = if *own { " (you)" } else { "" };
+                format!(
+                    "  {:<28} {code}, since {}{by}",
+                    format!("{device}{own}"),
+                    timestamp(*since)
+                )
+            }
+            Self::Note(what) => format!("* {}", plain(what)),
             Self::Error(what) => format!("! {}", plain(what)),
             Self::Help => {
                 let line = |(command, what): &(&str, &str)| format!("  {command:<18} {what}");

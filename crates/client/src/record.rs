@@ -2,6 +2,8 @@
 
 mod codec;
 
+pub(crate) use codec::IDENTITY_VERSION;
+
 use conclave_delivery::api::{DeviceId, Name};
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::{CipherSuite, GroupId};
@@ -168,17 +170,6 @@ pub enum News {
         /// codes were told.
         code: String,
     },
-    /// A device that bears this user's name is in the group. Anybody may have registered it.
-    Namesake {
-        /// The number of the commit that added it, or that added this device.
-        seq: u64,
-        /// Which.
-        who: DeviceId,
-        /// Who added it; none if it was there when this device came in, or came in together with it.
-        by: Option<DeviceId>,
-        /// The beginning of its verification code.
-        code: String,
-    },
     /// Somebody whom the user has not accepted yet has brought this device into a group. Nothing is
     /// said there until the user accepts it.
     Invited {
@@ -226,6 +217,11 @@ pub enum News {
     /// Something that the user wanted did not come about.
     Failed {
         /// What and why.
+        what: String,
+    },
+    /// Something that the user must know of, and decide on.
+    Alarm {
+        /// What, and what to do.
         what: String,
     },
     /// Something that the user wanted came about in part, or needed nothing.

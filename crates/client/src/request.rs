@@ -40,8 +40,12 @@ macro_rules! requests {
 }
 
 requests! {
-    Register => Registered,
-    ListDevices => Devices,
+    DescribeService => ServiceInfo,
+    SubmitAccount => AccountHead,
+    OpenSession => OpenedSession,
+    PutRelay => RelayStored,
+    FetchRelay => RelayContent,
+    FetchAccount => AccountPage,
     PublishKeyPackages => Published,
     CountKeyPackages => KeyPackageCounts,
     WithdrawKeyPackages => Withdrawn,

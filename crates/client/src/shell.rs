@@ -4,12 +4,13 @@ use crate::command::{Command, CommandError};
 use crate::engine::{Engine, EngineError};
 use crate::output::{Answer, Output};
 use crate::request::{Reply, Request};
-use conclave_delivery::http_client::{Client, ClientError, Events, Heard, Stop};
-use conclave_mls::crypto::CryptoRng;
+use conclave_delivery::http_client::{Client, ClientError, Events, Heard, Session, Stop};
+use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_store::Store;
 use core::fmt;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -49,7 +50,7 @@ pub struct Options {
     /// The service's address.
     pub url: String,
     /// Whether each line waits until what the ones before it asked for is done, unless the
-    /// service does not answer.
+    /// service or a device that was admitted does not answer.
     pub in_turn: bool,
     /// Whether it goes on when there is no more input.
     pub stay: bool,
@@ -112,17 +113,25 @@ fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Makes calls, one after another, and hands on the answers; the first of them registers, which
+/// A call to be made.
+struct Asked {
+    request: Request,
+    provider: Arc<dyn CryptoProvider>,
+    /// The key of the session that is to be opened.
+    session_key: Option<SignatureKeyPair>,
+}
+
+/// Makes calls, one after another, and hands on the answers; the first of them open a session, which
 /// is what the listener needs.
-fn caller(url: String, requests: &Receiver<Request>, to: &Sender<Message>) {
+fn caller(url: String, requests: &Receiver<Asked>, to: &Sender<Message>) {
     let mut client = Client::new(&url);
     let mut listening: Option<Stop> = None;
-    for request in requests {
+    for Asked { request, provider, session_key } in requests {
         let reply = request.call(&client);
-        if let Ok(Reply::Register(registered)) = &reply {
-            // A listener lives on for a while after it was stopped: a new one only for a new token.
-            if client.token() != Some(&registered.token) {
-                client = client.with_token(registered.token.clone());
+        if let (Ok(Reply::OpenSession(opened)), Some(key)) = (&reply, session_key) {
+            // A listener lives on for a while after it was stopped: a new one only for a new session.
+            if client.session().map(Session::token) != Some(&opened.token) {
+                client = client.with_session(Session::new(provider, key, opened.token.clone()));
                 if let Some(stop) = listening.take() {
                     stop.stop();
                 }
@@ -175,11 +184,15 @@ pub fn run<S: Store>(
     shell.run(screen)
 }
 
+fn is_error(output: &&Output) -> bool {
+    matches!(output, Output::Answer(Answer::Error(_)))
+}
+
 struct Shell<'a, S> {
     engine: Engine<S>,
     options: &'a Options,
     inbox: Receiver<Message>,
-    requests: Sender<Request>,
+    requests: Sender<Asked>,
     /// Input that waits for its turn.
     held: VecDeque<Message>,
     /// Since when there is no more input.
@@ -197,7 +210,9 @@ impl<S: Store> Shell<'_, S> {
             screen.current_group(self.engine.current_group().as_deref());
             if let Some(request) = self.engine.next(now())? {
                 // The thread lives as long as this end of the channel.
-                let _ = self.requests.send(request);
+                let session_key = self.engine.session_key().cloned();
+                let provider = self.engine.provider();
+                let _ = self.requests.send(Asked { request, provider, session_key });
             }
             // Deciding what is next may lead to news, too.
             let outputs = self.engine.outputs(now());
@@ -209,7 +224,7 @@ impl<S: Store> Shell<'_, S> {
             }
             let deadline = match self.deadline() {
                 Ok(deadline) => deadline,
-                Err(ended) => return Ok(ended),
+                Err(ended) => return self.finish(ended, screen),
             };
             match self.receive(deadline) {
                 Some(message @ (Message::Line(_) | Message::NoLine(_) | Message::End)) => {
@@ -219,6 +234,15 @@ impl<S: Store> Shell<'_, S> {
                 None => continue,
             }
         }
+    }
+
+    /// Says at the end what is not kept for the next time.
+    fn finish(&mut self, ended: Ended, screen: &mut dyn Screen) -> Result<Ended, RunError> {
+        self.engine.abandon();
+        let outputs = self.engine.outputs(now());
+        let refused = ended.refused + outputs.iter().filter(is_error).count();
+        self.show(&outputs, screen)?;
+        Ok(Ended { refused, ..ended })
     }
 
     /// Until when to wait; or the end.
@@ -281,7 +305,6 @@ impl<S: Store> Shell<'_, S> {
         self.engine.command(now(), command)?;
 
         let outputs = self.engine.outputs(now());
-        let is_error = |output: &&Output| matches!(output, Output::Answer(Answer::Error(_)));
         if can_fail {
             self.refused += outputs.iter().filter(is_error).count();
         }
@@ -310,12 +333,15 @@ impl<S: Store> Shell<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conclave_delivery::api::{Bytes, CipherSuite, Decode, Encode, Register, Registered, Token};
+    use conclave_account::Author;
+    use conclave_delivery::api::{Bytes, Decode, Encode, OpenSession, OpenedSession, Token};
+    use conclave_mls::crypto::SignatureScheme;
+    use conclave_provider_rustcrypto::RustCrypto;
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    /// Answers one request: a registration with a token that is its time, anything else with an
-    /// event stream.
+    /// Answers one request: a session with a token that is its time, anything else with an event
+    /// stream.
     fn answer(stream: &mut TcpStream) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut length = 0;
@@ -331,16 +357,16 @@ mod tests {
         let mut body = Vec::new();
         reader.take(length).read_to_end(&mut body).unwrap();
         let (mut head, mut reply) = ("HTTP/1.1 200 OK\r\n".to_string(), Vec::new());
-        if let Ok(register) = Register::from_bytes(&body) {
-            let token = Token::new(register.issued_at.to_string());
-            reply = Registered { token }.to_bytes().unwrap();
+        if let Ok(open) = OpenSession::from_bytes(&body) {
+            let token = Token::new(open.issued_at.to_string());
+            reply = OpenedSession { token, lifetime: 3600 }.to_bytes().unwrap();
             head += &format!("connection: close\r\ncontent-length: {}\r\n", reply.len());
         }
         stream.write_all(&[head.as_bytes(), b"\r\n", &reply].concat()).unwrap();
     }
 
     #[test]
-    fn there_is_a_listener_for_each_token_and_not_for_each_registration() {
+    fn there_is_one_listener_for_each_session() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", server.local_addr().unwrap());
         std::thread::spawn(move || {
@@ -352,15 +378,21 @@ mod tests {
         });
         let ((requests, asked), (to, inbox)) = (channel(), channel());
         std::thread::spawn(move || caller(url, &asked, &to));
+        let provider: Arc<dyn CryptoProvider> = Arc::new(RustCrypto::new());
+        let session_key =
+            provider.signature_key_pair(SignatureScheme::Ed25519, &mut *os_rng()).unwrap();
         for (issued_at, connected) in [(1, true), (1, false), (1, false), (2, true), (2, false)] {
-            let register = Register {
-                device: "a/pc".parse().unwrap(),
-                cipher_suite: CipherSuite(1),
-                signature_key: vec![1].into(),
+            let open = OpenSession {
+                user: "a".parse().unwrap(),
+                author: Author::Recovery,
+                key: vec![1].into(),
+                session_key: session_key.public.clone(),
                 issued_at,
                 signature: Bytes::default(),
             };
-            requests.send(register.into()).unwrap();
+            let (request, provider) = (open.into(), provider.clone());
+            let session_key = Some(session_key.clone());
+            requests.send(Asked { request, provider, session_key }).unwrap();
             let next = |ms| inbox.recv_timeout(Duration::from_millis(ms));
             let expected = 0..=usize::from(connected);
             let mut heard: Vec<Message> = expected.map(|_| next(10_000).unwrap()).collect();

@@ -22,7 +22,8 @@ fn parsed(time: u64) -> Option<Timestamp> {
 }
 
 /// Seconds since 1970 for scripts: UTC as RFC 3339 writes it, or `-` if there is no such time.
-pub(crate) fn timestamp(time: u64) -> String {
+#[must_use]
+pub fn timestamp(time: u64) -> String {
     parsed(time).map_or_else(|| "-".into(), |time| time.to_string())
 }
 

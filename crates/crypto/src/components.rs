@@ -24,6 +24,12 @@ macro_rules! component {
                 self as u16
             }
 
+            /// The one with a code point; none if this crate does not know it.
+            #[must_use]
+            pub fn from_code_point(code: u16) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.code_point() == code)
+            }
+
             /// The name in its registry.
             #[must_use]
             pub const fn name(self) -> &'static str {

@@ -1,6 +1,6 @@
-//! A delivery service for MLS groups (RFC 9750 section 5) with a thin authentication service.
+//! A delivery service for MLS groups (RFC 9750 section 5) that also keeps the users' account logs.
 //!
-//! It keeps what clients need from one another and cannot hand over themselves: key packages, the
+//! It keeps what clients need from one another and cannot hand over themselves: account logs, key packages, the
 //! one order of each group's messages, and Welcomes. It sees who talks in which group, when and
 //! how much; it never sees what.
 //!
@@ -16,6 +16,32 @@
 //! injects no PSKs, as the service cannot know whether all members have them. In an opaque group
 //! handshake messages are PrivateMessages: the service sees epoch and content type, which suffice to
 //! order commits, and is told who comes and goes.
+//!
+//! # Accounts
+//!
+//! A user is an account, and an account is a log that only the user's own devices and recovery key can extend (crate
+//! `conclave-account`). [`SubmitAccount`](api::SubmitAccount) creates an account with its first device, adds a device,
+//! revokes one or gives it another key; [`FetchAccount`](api::FetchAccount) gives the log to whoever has a session,
+//! and [`Event::Account`](api::Event::Account) tells those whom a change concerns. The service checks each entry as
+//! every client can. It takes no second log under a name, and no name that looks like another.
+//!
+//! When a device is revoked, its sessions and event streams end, and its key packages, its inbox and its memberships
+//! are deleted; when it gets another key, its sessions, streams and key packages. Its leaf nodes are the groups'
+//! affair: members have to remove them.
+//!
+//! Anybody may create an account, or whoever has an invitation, or nobody
+//! ([`Registration`](api::Registration)).
+//!
+//! # Sessions
+//!
+//! A device opens a session by a signature of its key ([`OpenSession`](api::OpenSession)) and gets a token. Each
+//! request is signed with a key that was made for the session ([`Proof`](api::Proof)) and has a number that counts once,
+//! so neither a stolen token nor an overheard request is worth anything. Sessions last an hour and are kept in memory:
+//! after a restart of the service devices open new ones. A session of the recovery key reaches its own account, and
+//! nothing else. An event stream that is open outlasts its session, unless the device is revoked or has another key.
+//!
+//! Devices that are being linked have no session yet: they leave each other sealed messages at places that cannot be
+//! guessed ([`PutRelay`](api::PutRelay), [`FetchRelay`](api::FetchRelay)), for ten minutes.
 #![forbid(unsafe_code)]
 
 pub mod api;

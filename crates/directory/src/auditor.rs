@@ -81,6 +81,12 @@ impl Auditor {
         Self { key: Arc::new(key), first: 0, roots: Vec::new() }
     }
 
+    /// The service's key.
+    #[must_use]
+    pub fn key(&self) -> &ServiceKey {
+        &self.key
+    }
+
     /// The last root.
     #[must_use]
     pub fn last(&self) -> Option<&SignedRoot> {

@@ -1,7 +1,7 @@
 //! Indices that make questions about all members cheap: the nodes of each key, and the number of
 //! members with each feature.
 
-use crate::view::{self, LeafView};
+use crate::view::{self, Codes, LeafView};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use conclave_wire::{CredentialType, ExtensionType, ProposalType};
@@ -148,6 +148,22 @@ pub enum Feature {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FeatureCounts(BTreeMap<Feature, i64>);
 
+/// Visits each code point of a list once.
+fn for_each_distinct(codes: Codes<'_>, mut visit: impl FnMut(u16)) {
+    // Most lists are short enough to be compared with themselves. Sorting takes an allocation.
+    const SHORT: usize = 8;
+    if codes.iter().nth(SHORT).is_none() {
+        let first = |(at, v): &(usize, u16)| !codes.iter().take(*at).any(|before| before == *v);
+        codes.iter().enumerate().filter(first).for_each(|(_, v)| visit(v));
+        return;
+    }
+
+    let mut codes: Vec<u16> = codes.iter().collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes.into_iter().for_each(visit);
+}
+
 impl FeatureCounts {
     fn add(&mut self, feature: Feature, change: i64) {
         let n = self.0.entry(feature).or_default();
@@ -167,10 +183,7 @@ impl FeatureCounts {
             (leaf.proposal_types, |v| Feature::Proposal(ProposalType(v))),
             (leaf.credential_types, |v| Feature::Credential(CredentialType(v))),
         ] {
-            let mut codes: Vec<u16> = codes.iter().collect();
-            codes.sort_unstable();
-            codes.dedup();
-            codes.into_iter().for_each(|v| self.add(feature(v), change));
+            for_each_distinct(codes, |v| self.add(feature(v), change));
         }
         self.add(Feature::CredentialInUse(leaf.credential_type), change);
     }

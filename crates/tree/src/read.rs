@@ -51,6 +51,16 @@ pub trait TreeRead {
         ParentNode::from_bytes(self.node(node)?).ok()
     }
 
+    /// Whether a leaf is among the unmerged leaves of a parent. `None` if the node is blank, outside
+    /// the tree, or a leaf.
+    fn is_unmerged(&self, parent: NodeIndex, leaf: LeafIndex) -> Option<bool> {
+        if parent.leaf().is_some() {
+            return None;
+        }
+        let parent = ParentView::parse(self.node(parent)?).ok()?;
+        Some(parent.unmerged_leaves().any(|unmerged| unmerged == leaf.0))
+    }
+
     /// Whether there is a member at a leaf.
     fn is_member(&self, leaf: LeafIndex) -> bool {
         self.node(leaf.node()).is_some()

@@ -49,6 +49,7 @@ impl Device {
             provider: crate::provider::provider(),
             rng: os_rng(),
             store: SqliteStore::open(state_file(folder, &id.to_string()))?,
+            invitation: None,
         })?;
         let options = Options {
             url: url.to_string(),
@@ -108,6 +109,12 @@ impl Device {
             }
             _ => None,
         })
+    }
+
+    /// Switches the device off, whatever it has to do.
+    pub(super) fn quit(self) -> Result<(), Failure> {
+        let _ = self.to.send(Message::Line("/quit".into()));
+        self.stop()
     }
 
     /// Switches the device off, after all that it has to do.

@@ -74,6 +74,18 @@ impl Process {
         }
     }
 
+    /// Ends the input, and waits for the process to end.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        drop(self.input.take());
+        self.child.wait().unwrap().code()
+    }
+
+    /// The user ends it.
+    pub(crate) fn end_now(&mut self) -> Option<i32> {
+        self.write("/quit");
+        self.child.wait().unwrap().code()
+    }
+
     pub(crate) fn kill_9(&mut self) {
         println!("{} is killed", self.name);
         self.child.kill().unwrap();
@@ -104,12 +116,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(data: &Path) -> Self {
-        Self::start_at(data, "127.0.0.1:0")
+        Self::start_at(data, "127.0.0.1:0", &[])
     }
 
-    fn start_at(data: &Path, listen: &str) -> Self {
-        let data_arg = data.to_str().unwrap();
-        let process = Process::start(&["serve", "--listen", listen, "--data", data_arg]);
+    fn start_at(data: &Path, listen: &str, options: &[&str]) -> Self {
+        let args = ["serve", "--listen", listen, "--data", data.to_str().unwrap()];
+        let process = Process::start(&[&args, options].concat());
         let first = process.line().unwrap();
         let address = first.strip_prefix("listening on http://").unwrap().to_string();
         Self { process, address, data: data.to_path_buf() }
@@ -127,7 +139,14 @@ impl Server {
     /// Dies, and comes back at the same address with other data.
     pub(crate) fn restart_with(&mut self, data: &Path) {
         self.process.kill_9();
-        *self = Self::start_at(data, &self.address);
+        *self = Self::start_at(data, &self.address, &[]);
+    }
+
+    /// Dies, and comes back at the same address with these options; what it says of them.
+    pub(crate) fn restart_as(&mut self, options: &[&str]) -> String {
+        self.process.kill_9();
+        *self = Self::start_at(&self.data.clone(), &self.address, options);
+        self.process.line().unwrap()
     }
 }
 
@@ -227,6 +246,14 @@ impl People {
         args.map(str::to_string).to_vec()
     }
 
+    /// Runs somebody's messenger whose state is in another folder of this name.
+    pub(crate) fn chat_elsewhere(&self, folder: &str, who: &str, input: &str) -> Done {
+        let mut args = self.args(who);
+        let data = self.folder.path().join(folder);
+        args[5] = data.to_str().unwrap().to_string();
+        run(&args, input.as_bytes())
+    }
+
     /// Runs a messenger as a script does: lines in, events out.
     pub(crate) fn chat(&self, who: &str, input: impl AsRef<[u8]>) -> Done {
         run(&self.args(who), input.as_ref())
@@ -237,6 +264,23 @@ impl People {
         let mut args = self.args(who);
         args.push("--stay".into());
         Process::start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Starts a new device of a known user; it, and the code that it shows.
+    pub(crate) fn waiting_device(&self, new: &str) -> (Process, String) {
+        let args = self.args(new);
+        let device = Process::start(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let code = device.until(&format!("link {new} ")).split(' ').nth(2).unwrap().to_string();
+        (device, code)
+    }
+
+    /// Sets up a further device of a user, which one of the others admits. Neither is running then.
+    pub(crate) fn link(&self, new: &str, by: &str) {
+        let (mut device, code) = self.waiting_device(new);
+        let linked = self.chat(by, format!("/link {code}\n"));
+        assert_eq!(linked.code, Some(0), "{linked:?}");
+        device.until(&format!("ready {new}"));
+        assert_eq!(device.end(), Some(0));
     }
 
     /// The stored state of a device that is not running.

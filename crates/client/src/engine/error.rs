@@ -1,6 +1,7 @@
 //! Why a messenger ends.
 
 use crate::suites::suite_names;
+use conclave_account::EntryError;
 use conclave_delivery::api::{DeviceId, ErrorCode};
 use conclave_mls::CipherSuite;
 use conclave_mls::crypto::CryptoError;
@@ -34,6 +35,8 @@ pub enum EngineError {
         /// Why, for people.
         detail: String,
     },
+    /// The own account cannot be made or moved on.
+    Account(EntryError),
     /// The cryptography does not do what is needed.
     Crypto(CryptoError),
     /// MLS does not do what it must always be able to do.
@@ -53,15 +56,19 @@ impl fmt::Display for EngineError {
                 suite_names(found.iter().copied())
             ),
             Self::NotRegistered { device, code, detail } => {
-                write!(f, "the service does not register {device} ({code}): {detail}")?;
+                write!(f, "the service does not take {device} ({code}): {detail}")?;
                 match code {
-                    ErrorCode::DeviceExists => f.write_str(
-                        ". If that device is yours and its state is lost, take another --device \
-                         name",
+                    ErrorCode::Revoked => f.write_str(
+                        ". If it is yours and was revoked by mistake, move its folder away and link it anew",
+                    ),
+                    ErrorCode::AccountForked | ErrorCode::BadProof => f.write_str(
+                        ". Nothing more is sent to this service: it shows an account under your name that \
+                         your devices did not make",
                     ),
                     _ => Ok(()),
                 }
             }
+            Self::Account(e) => fmt::Display::fmt(e, f),
             Self::Crypto(e) => fmt::Display::fmt(e, f),
             Self::Mls(e) => fmt::Display::fmt(e, f),
         }

@@ -6,12 +6,10 @@ use crate::book::Change;
 use crate::code::short_member_code;
 use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
-use conclave_delivery::api::{
-    AckInbox, FetchInbox, InboxItem, ListDevices, WelcomeItem, short_group,
-};
+use conclave_delivery::api::{AckInbox, FetchInbox, InboxItem, WelcomeItem, short_group};
 use conclave_mls::join::{JoinStage, WelcomeStage, welcome_recipients};
 use conclave_mls::key_package::{KeyPackageRef, OwnKeyPackage};
-use conclave_mls::{Config, Epoch, Group, GroupId};
+use conclave_mls::{Config, Epoch};
 use conclave_store::Store;
 
 /// How many invitations are fetched at once.
@@ -32,7 +30,7 @@ enum Taken {
 impl<S: Store> Engine<S> {
     pub(super) fn next_lookup(&mut self) -> Option<(Request, Purpose)> {
         let user = self.lookups.pop_first()?;
-        let request = ListDevices { user: user.clone() };
+        let request = self.fetch_account(user.clone());
         Some((request.into(), Purpose::Lookup(user)))
     }
 
@@ -95,7 +93,7 @@ impl<S: Store> Engine<S> {
             Ok(stage) => stage,
             Err(e) => return self.refuse_welcome(&reference, &own, invalid(e)),
         };
-        let Some((verdicts, mut changes)) = self.judge(stage.credentials()) else {
+        let Some(verdicts) = self.judge(stage.credentials()) else {
             return Ok(Taken::Later { waited: false });
         };
         let inviter = stage.inviter().clone();
@@ -111,12 +109,13 @@ impl<S: Store> Engine<S> {
         let earlier = self.book.record(id);
         let name = earlier.map(|record| record.name.clone()).unwrap_or_default();
         let has_left = earlier.is_some_and(|record| record.stage == Stage::Left);
-        let asks = has_left || self.book.trust(&by) != Some(Trust::Accepted);
+        let by_ourselves = by.user == self.device().user;
+        let asks = has_left || !(by_ourselves || self.book.trust(&by) == Some(Trust::Accepted));
         let asked_by = asks.then(|| by.clone());
         let (seq, epoch, joined_at) = (welcome.seq, welcome.epoch, self.now);
         let stage = Stage::Active;
         let record = GroupRecord { name, cursor: seq, epoch, stage, joined_at, asked_by };
-        changes.push(Change::Record(id.clone(), record));
+        let mut changes = vec![Change::Record(id.clone(), record)];
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));
         if asks {
@@ -125,7 +124,6 @@ impl<S: Store> Engine<S> {
             let code = short_member_code(&*self.provider, &by, &inviter.signature_key)?;
             changes.push(Self::news(id, News::Invited { seq, by, code }));
         }
-        changes.extend(self.namesakes(id, seq, new.peek())?);
         match self.book.current() {
             // It was left, and is not accepted yet.
             Some(current) if asks && current == id => changes.push(Change::Current(None)),
@@ -140,22 +138,9 @@ impl<S: Store> Engine<S> {
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;
         self.groups.insert(id.clone(), Live::new(group));
+        self.plan_removals(id);
         self.count_at = 0;
         Ok(Taken::Done)
-    }
-
-    /// Tells of other devices in a group that bear this user's name: they may have come by the same
-    /// commit as this one, which does not see that commit.
-    fn namesakes(&self, id: &GroupId, seq: u64, group: &Group) -> Result<Vec<Change>, EngineError> {
-        let me = self.device();
-        let mut changes = Vec::new();
-        for member in group.members() {
-            let device = device_of(&member.credential);
-            let Some(who) = device.filter(|who| who.user == me.user && who != me) else { continue };
-            let code = short_member_code(&*self.provider, &who, &member.signature_key)?;
-            changes.push(Self::news(id, News::Namesake { seq, who, by: None, code }));
-        }
-        Ok(changes)
     }
 
     /// The own key package that a Welcome is for.

@@ -120,6 +120,9 @@ impl<S: Store> Engine<S> {
             }
             _ => {}
         }
+        if settled {
+            self.plan_removals(id);
+        }
         self.plan_auto_commit(id);
         Ok(())
     }
@@ -135,7 +138,7 @@ impl<S: Store> Engine<S> {
     ) -> Result<(Option<Halt>, bool), EngineError> {
         let (provider, now) = (self.provider.clone(), self.time());
         let mut own = self.front_message_of(id);
-        let mut changes = Vec::new();
+        let changes = Vec::new();
         let (mut plan, mut halt) = (Vec::new(), None);
         let (mut cursor, mut epoch) = (record.cursor, group.epoch());
         let mut fold = group.fold();
@@ -151,8 +154,7 @@ impl<S: Store> Engine<S> {
                 What::Own
             } else {
                 let mut judge = |requests: &[CredentialRequest]| {
-                    let (verdicts, pins) = self.judge(requests)?;
-                    changes.extend(pins);
+                    let verdicts = self.judge(requests)?;
                     Some(verdicts)
                 };
                 match process(&*provider, fold.state(), now, entry, &mut judge) {
@@ -416,16 +418,13 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Tells that a device came in; in so many words, if it bears this user's name.
+    /// Tells that a device came in.
     fn added(&mut self, seq: u64, member: &Member, by: &DeviceId) {
         let Some(who) = device_of(&member.credential) else { return };
         // No provider that can be used at all lacks SHA-512.
         let code = short_member_code(self.provider, &who, &member.signature_key);
         let code = code.unwrap_or_default();
-        self.news(News::Added { seq, who: who.clone(), by: by.clone(), code: code.clone() });
-        if who.user == self.me.user && who != self.me {
-            self.news(News::Namesake { seq, who, by: Some(by.clone()), code });
-        }
+        self.news(News::Added { seq, who, by: by.clone(), code });
     }
 
     /// What the own commit was made for is done.

@@ -6,14 +6,18 @@
 //! whatever of the service's word on devices is needed, the inbox, and each group in turn. In a
 //! group the log comes first, then what is pending or next in the queue.
 
+mod access;
+mod accounts;
 mod contacts;
 mod error;
 mod groups;
 mod inbox;
 mod info;
 mod keys;
+mod linking;
 mod log;
 mod outgoing;
+mod recovery;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -26,10 +30,12 @@ use crate::output::{Answer, Output};
 use crate::record::{Identity, Item, Line, News, Stage, Work};
 use crate::request::Request;
 use crate::suites::{CLASSIC, HYBRID};
-use conclave_delivery::api::{DeviceId, ErrorCode, Event as Hint, InboxItem, Name, Register};
+use conclave_account::{Entry, LinkCode};
+use conclave_delivery::api::{DeviceId, ErrorCode, Event as Hint, InboxItem, Name};
 use conclave_delivery::http_client::Heard;
 use conclave_mls::credential::CredentialRequest;
-use conclave_mls::crypto::{CryptoProvider, CryptoRng, Suite};
+use conclave_mls::credential::SignaturePublicKey;
+use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
 use conclave_mls::key_package::{KeyPackageRef, ValidKeyPackage};
 use conclave_mls::storage::Outcome;
 use conclave_mls::{CipherSuite, Config, Event, Group, GroupId, Transition, UnixTime, apply};
@@ -37,6 +43,7 @@ use conclave_store::Store;
 use core::fmt;
 use core::time::Duration;
 pub use error::EngineError;
+use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT};
@@ -66,6 +73,8 @@ pub struct Setup<S> {
     pub rng: Box<dyn CryptoRng + Send>,
     /// The device's state.
     pub store: S,
+    /// What lets a new user in, where the service takes new users by invitation.
+    pub invitation: Option<Vec<u8>>,
 }
 
 impl<S> fmt::Debug for Setup<S> {
@@ -77,7 +86,27 @@ impl<S> fmt::Debug for Setup<S> {
 /// What the request under way is for.
 #[derive(Clone, Debug)]
 enum Purpose {
-    Register,
+    Describe,
+    /// The own account log.
+    SubmitLog,
+    OpenSession,
+    /// The offer of this device, which waits to be admitted.
+    Place,
+    /// Whether this device was admitted.
+    Look,
+    /// The word that this device, which was admitted, can be invited.
+    Ready,
+    /// The offer of a device that is to be admitted.
+    Offer,
+    /// A step on the way to the account by its recovery key.
+    Recover,
+    RecoverEntry(Box<Entry>),
+    /// A change of the own account.
+    OwnChange(Box<Entry>),
+    /// The log, for a device that was admitted.
+    Tell,
+    /// Whether a device that was admitted can be invited.
+    IsReady,
     /// Key packages of one suite.
     Publish(CipherSuite, Vec<KeyPackageRef>),
     Count,
@@ -160,11 +189,38 @@ pub struct Engine<S> {
     /// Milliseconds since 1970.
     now: u64,
     under_way: Option<Purpose>,
+    /// The service's key, once it has said it.
+    service_key: Option<SignaturePublicKey>,
+    /// How far the service's clock is ahead of this device's, in milliseconds.
+    service_ahead: i64,
+    /// Whether the service takes new users by invitation.
+    by_invitation: bool,
+    invitation: Option<Vec<u8>>,
+    /// Whether the own log is to be submitted before a session can be opened.
+    to_submit: bool,
+    /// Whether that was tried since there was a session.
+    resubmitted: bool,
+    session_key: Option<SignatureKeyPair>,
+    /// Whether there is a session.
     registered: bool,
-    /// Whether the service has refused this device's token since it last took it.
-    token_refused: bool,
-    /// Why the service did not register this device with its first suites, one after another.
-    unregistered: Vec<String>,
+    /// When another one is opened.
+    session_until: u64,
+    /// How many sessions in a row the service has refused.
+    sessions_refused: u32,
+    /// This device's wait to be admitted by another one of the user's.
+    waiting_link: Option<Waiting>,
+    /// The code by which this device was admitted, until it has said that it is ready.
+    tell_ready: Option<LinkCode>,
+    own_change: Option<OwnChange>,
+    /// The recovery key that the user is writing down.
+    new_words: Option<NewWords>,
+    /// This device's way to the account by its recovery key.
+    recovering: Option<Recovering>,
+    admission: Option<Admission>,
+    /// How much of what the user wanted of the account has failed after it was accepted.
+    account_failures: usize,
+    /// Revoked devices that are to leave groups, and when.
+    removals: BTreeMap<(GroupId, DeviceId), u64>,
     announced: bool,
     /// Whether the service has key packages of this device.
     invitable: bool,
@@ -202,7 +258,7 @@ impl<S: Store> Engine<S> {
     /// If the state cannot be read, or is not this device's, or the provider does not support one
     /// of its cipher suites.
     pub fn open(setup: Setup<S>) -> Result<Self, EngineError> {
-        let Setup { device, cipher_suite, provider, mut rng, mut store } = setup;
+        let Setup { device, cipher_suite, provider, mut rng, mut store, invitation } = setup;
         let stored = Book::identity_in(&store)?;
         let is_new = stored.is_none();
         let identity = match stored {
@@ -238,9 +294,24 @@ impl<S: Store> Engine<S> {
             answers: VecDeque::new(),
             now: 0,
             under_way: None,
+            service_key: None,
+            service_ahead: 0,
+            by_invitation: false,
+            invitation,
+            to_submit: false,
+            resubmitted: false,
+            session_key: None,
             registered: false,
-            token_refused: false,
-            unregistered: Vec::new(),
+            session_until: 0,
+            sessions_refused: 0,
+            waiting_link: None,
+            tell_ready: None,
+            own_change: None,
+            new_words: None,
+            recovering: None,
+            admission: None,
+            account_failures: 0,
+            removals: BTreeMap::new(),
             announced: false,
             invitable: false,
             refused_suites: BTreeSet::new(),
@@ -256,7 +327,10 @@ impl<S: Store> Engine<S> {
             strange: 0,
             offline: false,
         };
+        // What was made and perhaps never sent is sent again.
+        engine.to_submit = !engine.book.is_confirmed() && engine.own_account().is_some();
         engine.load_groups()?;
+        engine.resume_link()?;
         Ok(engine)
     }
 
@@ -297,12 +371,6 @@ impl<S: Store> Engine<S> {
         UnixTime::since_unix_epoch(Duration::from_millis(self.now)).unwrap_or(UnixTime::MAX)
     }
 
-    /// The suite to register with: the first that the service has not refused. Each serves, as
-    /// what is registered is the key, and all have the same signature scheme.
-    fn register_suite(&self) -> Option<CipherSuite> {
-        self.book.identity().suites().nth(self.unregistered.len())
-    }
-
     fn error(&mut self, what: impl Into<String>) {
         self.answers.push_back(Answer::Error(what.into()));
     }
@@ -313,7 +381,7 @@ impl<S: Store> Engine<S> {
         match heard {
             Heard::Connected => {
                 // Whoever waits for something else than an answer goes on waiting.
-                if self.offline && !self.token_refused {
+                if self.offline && self.sessions_refused == 0 {
                     self.wait = FIRST_WAIT;
                     self.retry_at = 0;
                 }
@@ -323,10 +391,18 @@ impl<S: Store> Engine<S> {
             }
             // Nothing else tells a device that only listens.
             Heard::Disconnected { error, .. } if error.code() == Some(ErrorCode::Unauthorized) => {
-                self.token_refused();
+                self.session_refused();
             }
             Heard::Disconnected { error, .. } => self.offline(&error.to_string()),
             Heard::Event(Hint::Inbox) => self.inbox_due = true,
+            Heard::Event(Hint::Account { user, length }) => {
+                // Of whom nothing is known, nothing is asked.
+                let known = self.book.account(&user).map(|account| account.head().length);
+                let alarmed = self.book.is_alarmed(&user);
+                if known.is_some_and(|known| known != length || alarmed) {
+                    self.lookups.insert(user);
+                }
+            }
             Heard::Event(Hint::Group { group_id, head, .. }) => {
                 if let Some(live) = self.groups.get_mut(&group_id)
                     && head > live.head
@@ -339,21 +415,10 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// The service answers. Until it takes this device's token, too, that is of little use.
+    /// The service answers. Until it takes this device's session, too, that is of little use.
     fn online(&mut self) {
-        if !self.token_refused && core::mem::take(&mut self.offline) {
+        if self.sessions_refused == 0 && core::mem::take(&mut self.offline) {
             self.answers.push_back(Answer::Online);
-        }
-    }
-
-    /// The service does not know this device, or not by its token: it was set up anew, or from a
-    /// backup, or has another secret. It may also never be content, so each attempt waits longer.
-    fn token_refused(&mut self) {
-        if !core::mem::replace(&mut self.token_refused, true) {
-            self.offline("the service no longer knows this device, which registers again");
-        }
-        if core::mem::replace(&mut self.registered, false) {
-            self.wait_longer();
         }
     }
 
@@ -386,6 +451,7 @@ impl<S: Store> Engine<S> {
     fn clamp_times(&mut self) {
         self.retry_at = self.retry_at.min(self.now.saturating_add(LONGEST_WAIT));
         self.count_at = self.count_at.min(self.now.saturating_add(COUNT_INTERVAL));
+        self.clamp_account_times();
         let latest = self.now.saturating_add(LONGEST_COMMIT_WAIT);
         for at in self.groups.values_mut().filter_map(|live| live.commit_at.as_mut()) {
             *at = latest.min(*at);
@@ -393,16 +459,11 @@ impl<S: Store> Engine<S> {
     }
 
     fn decide(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        if self.registered && self.session_until <= self.now {
+            self.registered = false;
+        }
         if !self.registered {
-            let identity = self.book.identity();
-            let suite = self.register_suite().unwrap_or(identity.cipher_suite);
-            let request = Register::signed(
-                &Suite::new(&*self.provider, suite)?,
-                identity.device.clone(),
-                &identity.signer,
-                self.time(),
-            )?;
-            return Ok(Some((request.into(), Purpose::Register)));
+            return self.next_access();
         }
         if let Some(next) = self.next_key_packages()? {
             return Ok(Some(next));
@@ -414,6 +475,16 @@ impl<S: Store> Engine<S> {
             return Ok(Some(next));
         }
         // What the inbox held may ask for somebody.
+        if let Some(next) = self.next_lookup() {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_ready()? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_account()? {
+            return Ok(Some(next));
+        }
+        // A change of the own account may have found that the log has grown.
         if let Some(next) = self.next_lookup() {
             return Ok(Some(next));
         }
@@ -437,9 +508,13 @@ impl<S: Store> Engine<S> {
             // Whatever is due waits for that.
             return Some(self.retry_at);
         }
+        if !self.registered {
+            return self.look_at();
+        }
         let may = |live: &&Live| live.stuck.is_none() && live.group.pending_commit().is_none();
         let commits = self.groups.values().filter(may).filter_map(|live| live.commit_at);
-        commits.chain([self.count_at]).min()
+        let known = [self.count_at, self.session_until];
+        commits.chain(known).chain(self.account_wake()).min()
     }
 
     /// Whether all that can be done now is done: nothing is to be sent, fetched or shown.
@@ -451,6 +526,8 @@ impl<S: Store> Engine<S> {
             && !self.inbox_due
             && self.inbox.is_empty()
             && self.acks.is_empty()
+            && self.account_is_settled()
+            && self.tell_ready.is_none()
             && self.lookups.is_empty()
             && self.lost_key_packages.is_empty()
             && self.book.unpublished().is_empty()
@@ -460,14 +537,17 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whether what the user says next, after something else, can build on that: all that can be
-    /// done now is done, or nothing can, as the service does not answer.
+    /// done now is done, or nothing can, as the service or a device that was admitted does not answer.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.is_settled() || (self.offline && self.under_way.is_none())
+        self.is_settled()
+            || (self.admitted_is_late() && self.under_way.is_none())
+            || (self.offline && self.under_way.is_none())
+            || self.waiting_link.as_ref().is_some_and(Waiting::is_shown)
     }
 
     /// How many things that the user asked for since this process began are not done yet, but for
-    /// departures that only somebody else can complete.
+    /// departures that only somebody else can complete. To be admitted to the account is one of them.
     #[must_use]
     pub fn waiting(&self) -> usize {
         let items = self.book.asked(|work| !matches!(work, Work::Leave { proposed: Some(_), .. }));
@@ -475,14 +555,16 @@ impl<S: Store> Engine<S> {
             let record = self.book.record(group);
             record.is_some_and(|record| matches!(record.stage, Stage::Creating(_)))
         };
-        items + self.made.iter().filter(creating).count()
+        let admission = self.waiting_link.is_some() || self.is_bringing_in();
+        let admission = usize::from(admission);
+        items + self.made.iter().filter(creating).count() + admission
     }
 
     /// How many things that the user has asked for since [`Self::open`] failed after they were
-    /// accepted, as [`News::Failed`] says.
+    /// accepted, as [`News::Failed`] or an error says.
     #[must_use]
     pub fn failures(&self) -> usize {
-        self.book.failures()
+        self.book.failures() + self.account_failures
     }
 
     /// Until when a line waits for its group's name.
@@ -527,17 +609,9 @@ impl<S: Store> Engine<S> {
     }
 
     /// Judges credentials; none if the service has to be asked first, which is then seen to.
-    fn judge(
-        &mut self,
-        requests: &[CredentialRequest],
-    ) -> Option<(Vec<conclave_mls::Verdict>, Vec<Change>)> {
-        let identity = self.book.identity();
-        let me = (&identity.device, &identity.signer.public);
-        match self.directory.judge(self.book.pins(), me, requests) {
-            Judged::Verdicts(verdicts, pins) => {
-                let pins = pins.into_iter().map(|(device, key)| Change::Pin(device, key));
-                Some((verdicts, pins.collect()))
-            }
+    fn judge(&mut self, requests: &[CredentialRequest]) -> Option<Vec<conclave_mls::Verdict>> {
+        match self.directory.judge(self.book.accounts(), requests) {
+            Judged::Verdicts(verdicts) => Some(verdicts),
             Judged::Ask(users) => {
                 self.lookups.extend(users);
                 None
@@ -568,6 +642,13 @@ impl<S: Store> Engine<S> {
     /// If the state cannot be written.
     pub fn command(&mut self, now: u64, command: Command) -> Result<(), EngineError> {
         self.now = now;
+        let allowed = matches!(command, Command::Help | Command::Quit | Command::Recover(_));
+        if self.waiting_link.is_some() && !allowed {
+            self.error(
+                "this device waits until another one of yours admits it: nothing is done before",
+            );
+            return Ok(());
+        }
         match command {
             Command::New { name, suite } => self.new_group(name, suite),
             Command::Invite(who) => {
@@ -600,6 +681,24 @@ impl<S: Store> Engine<S> {
             }
             Command::Verify(who) => self.verify(&who),
             Command::History(n) => self.history(n),
+            Command::Link(code) => {
+                self.link(code);
+                Ok(())
+            }
+            Command::Revoke(device) => {
+                self.revoke(device);
+                Ok(())
+            }
+            Command::Recovery(old) => self.new_recovery(old.as_deref()),
+            Command::ConfirmRecovery(words) => {
+                self.confirm_recovery(words.each_ref().map(String::as_str))
+            }
+            Command::Recover(words) => self.recover(&words),
+            Command::Devices(user) => {
+                self.list_devices(user);
+                Ok(())
+            }
+            Command::Acknowledge(user) => self.acknowledge(user),
             Command::Help => {
                 self.answers.push_back(Answer::Help);
                 Ok(())

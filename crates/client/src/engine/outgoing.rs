@@ -8,8 +8,7 @@ use crate::record::{Item, News, Who, Work};
 use crate::request::Request;
 use crate::suites::{CLASSIC, is_post_quantum, suite_name};
 use conclave_delivery::api::{
-    ClaimKeyPackages, ClaimedKeyPackage, DeviceId, DeviceInfo, ListDevices, Name, SendMessage,
-    SubmitCommit, SubmitProposal,
+    ClaimKeyPackages, ClaimedKeyPackage, DeviceId, Name, SendMessage, SubmitCommit, SubmitProposal,
 };
 use conclave_mls::crypto::CryptoRng;
 use conclave_mls::group::{CommitOptions, Framing, LeafIndex, NewProposal, Padding, Proposal};
@@ -197,7 +196,7 @@ impl<S: Store> Engine<S> {
         let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
         match core::mem::take(&mut live.inviting) {
             Inviting::NotBegun => {
-                let request = ListDevices { user: who.user.clone() };
+                let request = self.fetch_account(who.user.clone());
                 Ok(Some((request.into(), Purpose::InviteLookup(id.clone()))))
             }
             Inviting::Missing(missing) => {
@@ -287,17 +286,19 @@ impl<S: Store> Engine<S> {
         kept
     }
 
-    /// The service has told which devices an invited user has.
-    pub(super) fn invite_looked_up(
-        &mut self,
-        id: &GroupId,
-        devices: &[DeviceInfo],
-    ) -> Result<(), EngineError> {
+    /// The log of an invited user is known.
+    pub(super) fn invite_looked_up(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let Some((key, who)) = self.front_invite(id) else { return Ok(()) };
+        let account = self.book.account(&who.user);
+        let active = account.into_iter().flat_map(conclave_account::Account::active);
+        let devices: Vec<DeviceId> = active
+            .map(|device| DeviceId::new(who.user.clone(), device.name.clone()))
+            .filter(|device| who.includes(device))
+            .collect();
         let members = self.devices(id);
         let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
-        let wanted = devices.iter().map(|d| d.device.clone()).filter(|d| who.includes(d));
-        let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) = wanted.partition(present);
+        let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) =
+            devices.into_iter().partition(present);
         if missing.is_empty() {
             let news = match there.is_empty() {
                 true => News::Failed { what: format!("the service knows no {who}") },
@@ -316,7 +317,7 @@ impl<S: Store> Engine<S> {
         Ok(())
     }
 
-    fn front_invite(&self, id: &GroupId) -> Option<(u64, Who)> {
+    pub(super) fn front_invite(&self, id: &GroupId) -> Option<(u64, Who)> {
         match self.book.front(id)? {
             (key, Item { work: Work::Invite { who, .. }, .. }) => Some((key, who.clone())),
             _ => None,
@@ -334,7 +335,6 @@ impl<S: Store> Engine<S> {
         let suite = live.group.cipher_suite();
         let Inviting::Missing(asked) = core::mem::take(&mut live.inviting) else { return Ok(()) };
         let (mut packages, mut problems) = (Vec::new(), Vec::new());
-        let mut pins = Vec::new();
         for device in asked {
             let found = claimed.iter().find(|claimed| claimed.device == device);
             let Some(message) = found.and_then(|found| found.key_package.as_deref()) else {
@@ -342,17 +342,11 @@ impl<S: Store> Engine<S> {
                 continue;
             };
             match self.check_key_package(&device, suite, message) {
-                Ok((package, new)) => {
-                    packages.push(package);
-                    pins.extend(new);
-                }
+                Ok(package) => packages.push(package),
                 Err(e) => {
                     problems.push(format!("{device} is not invited: its key package: {e}"));
                 }
             }
-        }
-        if !pins.is_empty() {
-            self.book.commit(None, pins)?;
         }
         if let Some(live) = self.groups.get_mut(id) {
             live.inviting = Inviting::Claimed(packages, problems);
@@ -385,7 +379,7 @@ impl<S: Store> Engine<S> {
         device: &DeviceId,
         suite: CipherSuite,
         message: &[u8],
-    ) -> Result<(ValidKeyPackage, Vec<Change>), String> {
+    ) -> Result<ValidKeyPackage, String> {
         let package = key_package_from_message(message).map_err(|e| e.to_string())?;
         if package.cipher_suite != suite {
             let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
@@ -395,21 +389,21 @@ impl<S: Store> Engine<S> {
         let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), package)
             .map_err(|e| e.to_string())?;
         let credential = stage.credential().clone();
-        let (verdict, pins) = match self.judge(core::slice::from_ref(&credential)) {
+        let verdict = match self.judge(core::slice::from_ref(&credential)) {
             _ if credential.credential.identity() != Some(&device.identity()) => {
-                (Verdict::refuse("it is another device's"), Vec::new())
+                Verdict::refuse("it is another device's")
             }
-            Some((verdicts, pins)) => {
+            Some(verdicts) => {
                 let refuse = || Verdict::refuse("nobody vouches for it");
-                (verdicts.into_iter().next().unwrap_or_else(refuse), pins)
+                verdicts.into_iter().next().unwrap_or_else(refuse)
             }
-            // The list was fetched just before: the service contradicts itself.
+            // The log was fetched just before: it has no such device.
             None => {
                 self.lookups.remove(&device.user);
-                (Verdict::refuse("the service does not know its key"), Vec::new())
+                Verdict::refuse("its key is not in the account's log")
             }
         };
-        Ok((stage.resolve(verdict).map_err(|e| e.to_string())?, pins))
+        stage.resolve(verdict).map_err(|e| e.to_string())
     }
 
     /// The leaves of some devices.
@@ -430,6 +424,11 @@ impl<S: Store> Engine<S> {
         who: &Who,
     ) -> Result<Next, EngineError> {
         let leaves = self.leaves(id, |device| who.includes(device));
+        if leaves.is_empty() && self.is_ended(who) {
+            // Another member was faster.
+            self.give_up(id, key, [])?;
+            return Ok(None);
+        }
         if leaves.is_empty() {
             return self.failed(id, key, format!("{who} is not in the group"));
         }
@@ -493,7 +492,7 @@ impl<S: Store> Engine<S> {
     }
 }
 
-fn random(rng: &mut dyn CryptoRng) -> u64 {
+pub(super) fn random(rng: &mut dyn CryptoRng) -> u64 {
     let mut bytes = [0; 8];
     rng.fill_bytes(&mut bytes);
     u64::from_be_bytes(bytes)

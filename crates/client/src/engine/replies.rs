@@ -10,6 +10,17 @@ use conclave_delivery::http_client::ClientError;
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
+impl Purpose {
+    /// Whether the call is made before there is a session.
+    fn comes_before_a_session(&self) -> bool {
+        use Purpose::{Describe, Look, OpenSession, Place, Recover, RecoverEntry, SubmitLog};
+        matches!(
+            self,
+            Describe | SubmitLog | OpenSession | Place | Look | Recover | RecoverEntry(_)
+        )
+    }
+}
+
 impl<S: Store> Engine<S> {
     /// Takes the outcome of the call that [`Self::next`] gave out.
     ///
@@ -26,10 +37,10 @@ impl<S: Store> Engine<S> {
             Ok(reply) => {
                 self.online();
                 self.strange = 0;
-                // Only what needs the token shows that it is good.
-                if !matches!(purpose, Purpose::Register) {
+                // Only what needs the session shows that it is good.
+                if !purpose.comes_before_a_session() {
                     self.wait = FIRST_WAIT;
-                    self.token_refused = false;
+                    self.sessions_refused = 0;
                     self.online();
                 }
                 self.answered(purpose, reply)
@@ -62,8 +73,8 @@ impl<S: Store> Engine<S> {
     fn is_final(&mut self, purpose: &Purpose, error: &ClientError) -> bool {
         if matches!(error, ClientError::Strange(_)) {
             self.strange += 1;
-            // Without a registration there is nothing else to do.
-            return self.strange >= MAX_STRANGE && !matches!(purpose, Purpose::Register);
+            // Without a session there is nothing else to do.
+            return self.strange >= MAX_STRANGE && !purpose.comes_before_a_session();
         }
         !error.is_temporary()
     }
@@ -85,25 +96,46 @@ impl<S: Store> Engine<S> {
 
     fn answered(&mut self, purpose: Purpose, reply: Reply) -> Result<(), EngineError> {
         match (purpose, reply) {
-            (Purpose::Register, Reply::Register(_)) => {
-                self.registered = true;
-                self.unregistered.clear();
-                // The service may be another one than before, or know less than it did.
-                self.refused_suites.clear();
-                self.count_at = 0;
-                self.inbox_due = true;
-                for live in self.groups.values_mut() {
-                    live.sync = true;
-                    live.stuck = None;
-                }
+            (Purpose::Describe, Reply::DescribeService(info)) => {
+                self.described(info);
                 Ok(())
+            }
+            (Purpose::SubmitLog, Reply::SubmitAccount(_)) => self.log_submitted(),
+            (Purpose::OpenSession, Reply::OpenSession(session)) => self.session_opened(&session),
+            (Purpose::Place, Reply::PutRelay(_)) => {
+                self.placed();
+                Ok(())
+            }
+            (Purpose::Look, Reply::FetchRelay(there)) => self.looked(there.content.as_deref()),
+            (Purpose::Recover, Reply::OpenSession(_)) => {
+                self.recovery_opened();
+                Ok(())
+            }
+            (Purpose::Recover, Reply::FetchAccount(page)) => {
+                self.recovery_read(&page);
+                Ok(())
+            }
+            (Purpose::RecoverEntry(entry), Reply::SubmitAccount(_)) => self.recovered(*entry),
+            (Purpose::Offer, Reply::FetchRelay(there)) => self.offered(there.content.as_deref()),
+            (Purpose::OwnChange(entry), Reply::SubmitAccount(_)) => self.own_changed(*entry),
+            (Purpose::Ready, Reply::PutRelay(_)) => self.ready_told(),
+            (Purpose::Tell, Reply::PutRelay(_)) => {
+                self.told();
+                Ok(())
+            }
+            (Purpose::IsReady, Reply::FetchRelay(there)) => {
+                self.is_ready_answer(there.content.as_deref())
             }
             (Purpose::Publish(suite, references), Reply::PublishKeyPackages(_)) => {
                 self.published(suite, references, None)
             }
             (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
-            (Purpose::Lookup(user), Reply::ListDevices(devices)) => {
-                self.directory.answer(user, devices.devices);
+            (Purpose::Lookup(user), Reply::FetchAccount(page)) => {
+                if self.learn(&user, &page)? {
+                    self.lookups.insert(user);
+                } else {
+                    self.directory.answered(user);
+                }
                 Ok(())
             }
             (Purpose::Inbox, Reply::FetchInbox(page)) => {
@@ -137,11 +169,13 @@ impl<S: Store> Engine<S> {
             (Purpose::Proposal(id), Reply::SubmitProposal(outcome)) => {
                 self.outcome(&id, outcome, ContentType::Proposal, None)
             }
-            (Purpose::InviteLookup(id), Reply::ListDevices(devices)) => {
-                if let Some(user) = devices.devices.first().map(|d| d.device.user.clone()) {
-                    self.directory.learn(user, devices.devices.clone());
+            (Purpose::InviteLookup(id), Reply::FetchAccount(page)) => {
+                let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
+                // What there is more is asked for again.
+                if self.learn(&who.user, &page)? {
+                    return Ok(());
                 }
-                self.invite_looked_up(&id, &devices.devices)
+                self.invite_looked_up(&id)
             }
             (Purpose::InviteClaim(id), Reply::ClaimKeyPackages(claimed)) => {
                 self.invite_claimed(&id, claimed.devices)
@@ -266,27 +300,39 @@ impl<S: Store> Engine<S> {
     /// A call was refused, or is given up.
     fn refused(&mut self, purpose: Purpose, error: &ClientError) -> Result<(), EngineError> {
         let unauthorized = error.code() == Some(ErrorCode::Unauthorized);
-        if unauthorized && !matches!(purpose, Purpose::Register) {
-            self.token_refused();
+        if unauthorized && !purpose.comes_before_a_session() {
+            self.session_refused();
             self.again(purpose);
             return Ok(());
         }
         match purpose {
-            Purpose::Register => {
-                let ClientError::Refused { code, detail } = error.clone() else { return Ok(()) };
-                let (device, mut detail) = (self.device().clone(), detail);
-                if code == ErrorCode::UnsupportedSuite {
-                    self.unregistered.push(detail);
-                    if self.register_suite().is_some() {
-                        return Ok(());
-                    }
-                    detail = self.unregistered.join("; ");
-                }
-                Err(EngineError::NotRegistered { device, code, detail })
+            Purpose::Describe
+            | Purpose::SubmitLog
+            | Purpose::OpenSession
+            | Purpose::Place
+            | Purpose::Look => self.access_refused(&purpose, error),
+            Purpose::Recover | Purpose::RecoverEntry(_) => {
+                self.recovery_refused(error);
+                Ok(())
+            }
+            Purpose::OwnChange(_) => self.own_change_refused(error),
+            // It is there already: the answer was lost.
+            Purpose::Ready if error.code() == Some(ErrorCode::Invalid) => self.ready_told(),
+            Purpose::Tell if error.code() == Some(ErrorCode::Invalid) => {
+                self.told();
+                Ok(())
+            }
+            Purpose::Ready => {
+                self.error(error.to_string());
+                self.ready_told()
+            }
+            Purpose::Offer | Purpose::Tell | Purpose::IsReady => {
+                self.account_failed(error.to_string());
+                self.end_admission()
             }
             Purpose::Publish(suite, references) => self.published(suite, references, Some(error)),
             Purpose::Lookup(user) => {
-                self.directory.answer(user, Vec::new());
+                self.directory.answered(user);
                 Ok(())
             }
             Purpose::Count | Purpose::Withdraw(_) | Purpose::Inbox | Purpose::Ack(_) => {

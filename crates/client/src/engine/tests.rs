@@ -3,20 +3,23 @@
 mod behaviour;
 mod clocks;
 mod faults;
+mod linking;
+mod recovery;
 mod simulation;
 mod suites;
 
-use super::{Engine, Setup};
+use super::{Engine, EngineError, Setup};
 use crate::command::Command;
 use crate::output::Output;
 use crate::record::News;
 use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
 use conclave_crypto::testing::TestRng;
-use conclave_delivery::api::{DeviceId, ErrorCode, Token};
+use conclave_delivery::api::{Call, DeviceId, DeviceInfo, ErrorCode, Proof, Registration, Token};
 use conclave_delivery::http_client::{ClientError, Heard};
-use conclave_delivery::service::{Caller, Limits, Operation, Service, ServiceError};
+use conclave_delivery::service::{Caller, Holder, Limits, Operation, Service, ServiceError};
 use conclave_delivery::storage::SqliteStorage;
+use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::storage::RowKey;
 use conclave_mls::{CipherSuite, GroupId, UnixTime};
 use conclave_provider_rustcrypto::RustCrypto;
@@ -44,9 +47,10 @@ impl<S: Store> Engine<S> {
         };
         let groups: Vec<String> = self.groups.iter().map(group).collect();
         format!(
-            "registered {} under way {:?}, due {} {}, inbox {}, acks {:?}, lookups {:?}, to publish \
+            "registered {} admission {:?} under way {:?}, due {} {}, inbox {}, acks {:?}, lookups {:?}, to publish \
              {}, lines {}, answers {}, retry {}, {groups:?}",
             self.registered,
+            self.admission,
             self.under_way,
             self.count_at <= self.now,
             self.inbox_due,
@@ -94,6 +98,13 @@ impl Store for Disk {
     }
 }
 
+/// A device's session, and the number of its next request.
+struct Session {
+    token: Token,
+    key: SignatureKeyPair,
+    next: u64,
+}
+
 /// One device, over all the processes that it takes.
 struct Device {
     id: DeviceId,
@@ -101,15 +112,27 @@ struct Device {
     suite: Option<CipherSuite>,
     disk: Disk,
     engine: Engine<Disk>,
-    token: Option<Token>,
+    session: Option<Session>,
     hints: VecDeque<Heard>,
     /// All that it has shown, in order.
     shown: Vec<Output>,
     /// How many processes there were.
     life: u64,
+    /// Whether the last of them has ended, as this device was revoked.
+    revoked: bool,
 }
 
 impl Device {
+    /// This device as the service knows it.
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo {
+            device: self.id.clone(),
+            scheme: self.engine.scheme().unwrap(),
+            signature_key: self.engine.book.identity().signer.public.clone(),
+            active: true,
+        }
+    }
+
     /// What was said, as it has shown it: group, number, sender, text.
     fn messages(&self) -> Vec<(String, u64, String, String)> {
         let message = |output: &Output| match output {
@@ -171,7 +194,9 @@ fn provider() -> Arc<RustCrypto> {
 fn service(provider: Arc<RustCrypto>) -> (Service<SqliteStorage>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let storage = SqliteStorage::open(folder.path()).unwrap();
-    (Service::new(storage, provider, Limits::default()).unwrap(), folder)
+    let begun = UnixTime::from_secs(1_700_000_000).unwrap();
+    let limits = Limits::default();
+    (Service::new(storage, provider, limits, Registration::Open, begun).unwrap(), folder)
 }
 
 /// What devices do in longer intervals than this, in milliseconds, they do for ever.
@@ -216,6 +241,7 @@ impl World {
             provider: provider(),
             rng: Box::new(self.rng_of(id, life)),
             store: disk.clone(),
+            invitation: None,
         })
         .unwrap()
     }
@@ -225,8 +251,31 @@ impl World {
         let id: DeviceId = id.parse().unwrap();
         let engine = self.engine(&id, suite, &disk, 0);
         let (hints, shown) = (VecDeque::new(), Vec::new());
-        self.devices.push(Device { id, suite, disk, engine, token: None, hints, shown, life: 0 });
-        self.devices.len() - 1
+        let other = self.devices.iter().position(|device| device.id.user == id.user);
+        let session = None;
+        let (life, revoked) = (0, false);
+        self.devices.push(Device { id, suite, disk, engine, session, hints, shown, life, revoked });
+        let new = self.devices.len() - 1;
+        if let Some(other) = other {
+            self.link(new, other);
+        }
+        new
+    }
+
+    /// Lets a device of a user admit a new one.
+    fn link(&mut self, new: usize, other: usize) {
+        let code = loop {
+            let lines = self.devices[new].lines();
+            let shown = lines.iter().rev().find_map(|line| line.strip_prefix("link "));
+            if let Some((_, code)) = shown.and_then(|line| line.split_once(' ')) {
+                break code.to_string();
+            }
+            if (0..self.devices.len()).filter(|i| self.step(*i)).count() == 0 {
+                self.now += 1_000;
+            }
+        };
+        self.say(other, &format!("/link {code}"));
+        self.settle();
     }
 
     fn add(&mut self, id: &str) -> usize {
@@ -244,7 +293,7 @@ impl World {
         let engine = self.engine(&device.id, device.suite, &device.disk, device.life + 1);
         let device = &mut self.devices[i];
         device.engine = engine;
-        device.token = None;
+        device.session = None;
         device.hints.clear();
         device.life += 1;
     }
@@ -262,11 +311,24 @@ impl World {
         self.refused_suite == Some(suites::suite_of_key_package(key_package))
     }
 
+    /// Who calls, as the service sees it.
+    fn holder<C: Call>(&mut self, i: usize, request: &C) -> Result<Option<Holder>, ClientError> {
+        let now = self.time();
+        let Some(session) = self.devices[i].session.as_mut().filter(|_| !C::ANONYMOUS) else {
+            return Ok(None);
+        };
+        let body = request.to_bytes().unwrap();
+        let (provider, number) = (provider(), session.next);
+        session.next += 1;
+        let about = (C::PATH, body.as_slice());
+        let proof = Proof::signed(&*provider, &session.key, &session.token, number, about).unwrap();
+        let holder = self.service.authenticate(session.token.expose(), &proof, about, now);
+        let refused = |e: ServiceError| ClientError::Refused { code: e.code, detail: e.detail };
+        holder.map(Some).map_err(refused)
+    }
+
     /// What the service makes of a call.
     fn call(&mut self, i: usize, request: Request) -> Result<Reply, ClientError> {
-        let token = self.devices[i].token.clone();
-        let device = token.map(|token| self.service.authenticate(token.expose()).unwrap());
-        let caller = Caller { device, now: self.time() };
         if let Some(error) = self.fault.as_ref().and_then(|fault| fault(&request)) {
             return Err(error);
         }
@@ -279,14 +341,17 @@ impl World {
         macro_rules! run {
             ($($name:ident)*) => {
                 match request {
-                    $(Request::$name(request) => request
-                        .run(&self.service, &caller)
-                        .map(|done| (Reply::$name(done.reply), done.notices)),)*
+                    $(Request::$name(request) => {
+                        let holder = self.holder(i, &request)?;
+                        let caller = Caller { holder, now: self.time() };
+                        let done = request.run(&self.service, &caller);
+                        done.map(|done| (Reply::$name(done.reply), done.notices))
+                    })*
                 }
             };
         }
         let done = run!(
-            Register ListDevices PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount PublishKeyPackages CountKeyPackages WithdrawKeyPackages
             ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox
             AckInbox
         );
@@ -294,7 +359,7 @@ impl World {
             done.map_err(|ServiceError { code, detail }| ClientError::Refused { code, detail })?;
         for notice in notices {
             for device in &mut self.devices {
-                if notice.to.contains(&device.id) && device.token.is_some() {
+                if notice.to.contains(&device.id) && device.session.is_some() {
                     device.hints.push_back(Heard::Event(notice.event.clone()));
                 }
             }
@@ -313,19 +378,29 @@ impl World {
             false => self.call(i, request),
         };
         let reply = if lost(self) { Err(unreachable()) } else { reply };
-        if let Ok(Reply::Register(registered)) = &reply {
+        if let Ok(Reply::OpenSession(opened)) = &reply {
             // It listens from now on: what there is comes first.
-            let current = self.service.current_events(&self.devices[i].id).unwrap();
+            // The recovery key's session hears nothing.
+            let current = self.service.current_events(&self.devices[i].info()).unwrap_or_default();
             let device = &mut self.devices[i];
-            device.token = Some(registered.token.clone());
+            let key = device.engine.session_key().unwrap().clone();
+            device.session = Some(Session { token: opened.token.clone(), key, next: 1 });
             device.hints.extend(current.into_iter().map(Heard::Event));
         }
-        self.devices[i].engine.reply(self.now, reply).unwrap();
+        match self.devices[i].engine.reply(self.now, reply) {
+            Err(EngineError::NotRegistered { code: ErrorCode::Revoked, .. }) => {
+                self.devices[i].revoked = true;
+            }
+            taken => taken.unwrap(),
+        }
     }
 
     /// Lets a device do one thing; whether there was one.
     fn step(&mut self, i: usize) -> bool {
         let device = &mut self.devices[i];
+        if device.revoked {
+            return false;
+        }
         if let Some(hint) = device.hints.pop_front() {
             device.engine.heard(self.now, hint);
             return true;
@@ -352,13 +427,15 @@ impl World {
             if busy {
                 continue;
             }
-            let wakes = self.devices.iter().filter_map(|device| device.engine.wake_at());
+            let running = self.devices.iter().filter(|device| !device.revoked);
+            let wakes = running.filter_map(|device| device.engine.wake_at());
             match wakes.min() {
                 Some(at) if at <= self.now + SOON => self.now = self.now.max(at),
                 _ => return,
             }
         }
-        panic!("no end is in sight");
+        let states: Vec<String> = self.devices.iter().map(|d| d.engine.state()).collect();
+        panic!("no end is in sight: {states:#?}");
     }
 
     /// A group of these, made by the first of them.

@@ -9,8 +9,8 @@ use conclave_mls::{CipherSuite, GroupId};
 
 /// The format of the records; a later one gets another number.
 const VERSION: u8 = 1;
-/// The format of identities. In version 1 a device had one suite.
-const IDENTITY_VERSION: u8 = 2;
+/// The format of identities. Before version 3 devices had no accounts: such a state is not read.
+pub(crate) const IDENTITY_VERSION: u8 = 3;
 /// The format of groups' records. In version 1 there was no epoch, in version 2 nobody asked.
 const GROUP_VERSION: u8 = 3;
 
@@ -46,12 +46,12 @@ impl Encode for Identity {
 impl Decode for Identity {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let version = u8::decode(r)?;
-        if version != VERSION && version != IDENTITY_VERSION {
+        if version != IDENTITY_VERSION {
             return unknown("record version", version);
         }
-        let (device, cipher_suite) = (DeviceId::decode(r)?, CipherSuite::decode(r)?);
-        let other_suites =
-            if version == VERSION { Vec::new() } else { Vec::<CipherSuite>::decode(r)? };
+        let device = DeviceId::decode(r)?;
+        let cipher_suite = CipherSuite::decode(r)?;
+        let other_suites = Vec::<CipherSuite>::decode(r)?;
         let public = SignaturePublicKey::decode(r)?;
         let private = Secret::copy_from(r.opaque()?);
         let signer = SignatureKeyPair::new(private, public);
@@ -224,12 +224,9 @@ impl Encode for News {
                 by.encode(w)?;
                 put_text(w, code)
             }
-            Self::Namesake { seq, who, by, code } => {
+            Self::Alarm { what } => {
                 14u8.encode(w)?;
-                seq.encode(w)?;
-                who.encode(w)?;
-                by.encode(w)?;
-                put_text(w, code)
+                put_text(w, what)
             }
             Self::Invited { seq, by, code } => {
                 15u8.encode(w)?;
@@ -316,12 +313,7 @@ impl Decode for News {
                 by: Decode::decode(r)?,
                 code: text(r)?,
             },
-            14 => Self::Namesake {
-                seq: Decode::decode(r)?,
-                who: Decode::decode(r)?,
-                by: Decode::decode(r)?,
-                code: text(r)?,
-            },
+            14 => Self::Alarm { what: text(r)? },
             15 => Self::Invited { seq: Decode::decode(r)?, by: Decode::decode(r)?, code: text(r)? },
             other => return unknown("news", other),
         })
@@ -372,8 +364,7 @@ mod tests {
             News::Created { suite: None },
             News::Joined { seq: 3, by: a.clone(), suite: Some(CipherSuite(1)) },
             News::Added { seq: 4, who: b.clone(), by: a.clone(), code: "1".into() },
-            News::Namesake { seq: 4, who: b.clone(), by: None, code: "2".into() },
-            News::Namesake { seq: 4, who: b.clone(), by: Some(a.clone()), code: "2".into() },
+            News::Alarm { what: "that".into() },
             News::Invited { seq: 4, by: a.clone(), code: "3".into() },
             News::Removed { seq: 5, who: b.clone(), by: a.clone() },
             News::Leaving { seq: 6, who: b.clone() },
@@ -440,7 +431,7 @@ mod tests {
         assert!(read.suites().eq([CipherSuite(0xf0c2), CipherSuite(1)]));
         assert_eq!(read.signer.public, identity.signer.public);
         assert_eq!(read.signer.private.expose(), [1, 2]);
-        bytes[0] = 3;
+        bytes[0] = 4;
         assert!(Identity::from_bytes(&bytes).is_err(), "of a later version");
     }
 

@@ -1,120 +1,303 @@
-//! Users, their devices, and who they are.
+//! Users, their devices, and who calls.
 
-use super::{
-    Bytes, CipherSuite, Decode, DecodeError, DeviceId, Encode, EncodeError, Name, Reader,
-    SignaturePublicKey, Writer,
-};
+use super::{Bytes, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Name, Reader, Writer};
+use conclave_account::{Author, DeviceId};
 use conclave_mls::UnixTime;
-use conclave_mls::crypto::{CryptoError, SignatureKeyPair, Suite};
+use conclave_mls::credential::SignaturePublicKey;
+use conclave_mls::crypto::{
+    CryptoError, CryptoProvider, Hash, SignatureKeyPair, SignatureScheme, Suite,
+};
 use core::fmt;
 
-/// What a registration's signature is labelled with.
-const LABEL: &[u8] = b"Conclave device registration";
+/// What the signature that opens a session is labelled with.
+const SESSION_LABEL: &[u8] = b"Conclave session";
+/// What the signature of each request is labelled with.
+const REQUEST_LABEL: &[u8] = b"Conclave request";
+/// The signature scheme of session keys. They live for an hour, and sign every request.
+pub const SESSION_SCHEME: SignatureScheme = SignatureScheme::Ed25519;
 
 structs! {
-    /// Registers a device: user, device name, signature key.
+    /// Asks what this service is.
+    pub struct DescribeService {}
+
+    /// The reply to [`DescribeService`].
+    pub struct ServiceInfo {
+        /// The service's public key, of [`SESSION_SCHEME`]. It signs the roots of the directory, too.
+        pub key: SignaturePublicKey,
+        /// Who may create an account.
+        pub registration: Registration,
+        /// The service's time, in seconds since 1970.
+        pub now: u64,
+    }
+
+    /// Submits entries of a user's account log, and so creates an account, adds a device or revokes one.
     ///
-    /// The first to register a device's name has it, and anybody may add a device to a user. It is in
-    /// no group until a member adds it: members are shown it then, and people compare verification
-    /// codes. The same key may register again, as often as it likes, and gets the same
-    /// token; another key is refused ([`DeviceExists`](super::ErrorCode::DeviceExists)).
-    pub struct Register {
-        /// The device.
-        pub device: DeviceId,
-        /// A cipher suite whose signature scheme the key is of. The device's key packages can be
-        /// of any suite with that scheme.
-        pub cipher_suite: CipherSuite,
-        /// The device's key, as in its leaf nodes.
-        pub signature_key: SignaturePublicKey,
-        /// When the request was signed, in seconds since 1970. The service takes requests from
-        /// ten minutes ago to ten minutes ahead.
+    /// Whoever has the entries may submit them: each is signed, and nobody but the user's devices and recovery
+    /// key could have made it. The service takes those that follow on its own log and passes over those that it has,
+    /// so a request can be repeated, and a device submits its whole log to a service that has forgotten it.
+    pub struct SubmitAccount {
+        /// Whose log it is.
+        pub user: Name,
+        /// [`Entry`](conclave_account::Entry)s, ascending without gaps.
+        pub entries: Vec<Bytes>,
+        /// What lets a new account in, where registration is by invitation.
+        pub invitation: Option<Bytes>,
+    }
+
+    /// The reply to [`SubmitAccount`]: where the log ends now.
+    pub struct AccountHead {
+        /// How many entries it has.
+        pub length: u64,
+        /// The hash of the last one.
+        pub hash: Bytes,
+    }
+
+    /// Asks for a user's account log.
+    pub struct FetchAccount {
+        /// Whose.
+        pub user: Name,
+        /// How many entries the caller has.
+        pub after: u64,
+    }
+
+    /// The reply to [`FetchAccount`].
+    pub struct AccountPage {
+        /// The entries after those, ascending; not all of them, if they are many.
+        pub entries: Vec<Bytes>,
+        /// How many entries the log has.
+        pub length: u64,
+        /// What the directory says about the user: not yet all that the log has, if it has grown since the
+        /// last batch was published, and that there is no such name, if the account is that new.
+        pub directory: DirectoryPage,
+    }
+
+    /// Opens a session: shows that the caller has a device's key, or the recovery key, and introduces the key
+    /// that signs the session's requests.
+    pub struct OpenSession {
+        /// Whose account it is.
+        pub user: Name,
+        /// Who signs.
+        pub author: Author,
+        /// With which key: the account says whether it is the author's.
+        pub key: SignaturePublicKey,
+        /// The session's key, of [`SESSION_SCHEME`], made for it alone.
+        pub session_key: SignaturePublicKey,
+        /// When it was signed, in seconds since 1970. The service takes requests from ten minutes
+        /// ago to ten minutes ahead.
         pub issued_at: u64,
-        /// `SignWithLabel(., "Conclave device registration", the fields above)`: shows that the
-        /// one who registers has the key.
+        /// `SignWithLabel(., "Conclave session", service key and the fields above)`. It names the service, so that
+        /// no other one can use it.
         pub signature: Bytes,
     }
 
-    /// The reply to [`Register`].
-    pub struct Registered {
-        /// What shows later requests to be the device's.
+    /// The reply to [`OpenSession`].
+    pub struct OpenedSession {
+        /// What names the session in its requests.
         pub token: Token,
+        /// For how many seconds it is good.
+        pub lifetime: u64,
     }
 
-    /// Asks for a user's devices.
-    pub struct ListDevices {
-        /// The user.
-        pub user: Name,
+    /// Leaves something at the service for somebody who is to fetch it within minutes: how a new device and one
+    /// that is to admit it speak to each other.
+    pub struct PutRelay {
+        /// The place: 16 bytes that nobody guesses.
+        pub slot: Bytes,
+        /// What to keep: at most 64 KiB.
+        pub content: Bytes,
     }
 
-    /// The reply to [`ListDevices`]: what this service vouches for as an authentication service.
-    pub struct Devices {
-        /// The devices, in the order in which they registered.
-        pub devices: Vec<DeviceInfo>,
+    /// The reply to [`PutRelay`].
+    pub struct RelayStored {
+        /// For how many seconds it is kept.
+        pub lifetime: u64,
     }
 
-    /// A registered device.
-    pub struct DeviceInfo {
-        /// The device: accept its credential only with this identity and key.
-        pub device: DeviceId,
-        /// The cipher suite that it registered with.
-        pub cipher_suite: CipherSuite,
-        /// Its key.
-        pub signature_key: SignaturePublicKey,
-        /// When it registered, in seconds since 1970.
-        pub registered_at: u64,
+    /// Fetches what was left at a place.
+    pub struct FetchRelay {
+        /// The place.
+        pub slot: Bytes,
+    }
+
+    /// The reply to [`FetchRelay`].
+    pub struct RelayContent {
+        /// What is there; none if nothing is, or it has expired.
+        pub content: Option<Bytes>,
     }
 }
 
-struct RegisterTbs<'a>(&'a Register);
+/// Who may create an account at a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Anybody.
+    Open,
+    /// Whoever has an invitation.
+    Invitation,
+    /// Nobody.
+    Closed,
+}
 
-impl Encode for RegisterTbs<'_> {
+impl Encode for Registration {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        self.0.device.encode(w)?;
-        self.0.cipher_suite.encode(w)?;
-        self.0.signature_key.encode(w)?;
-        self.0.issued_at.encode(w)
+        let number: u8 = match self {
+            Self::Open => 1,
+            Self::Invitation => 2,
+            Self::Closed => 3,
+        };
+        number.encode(w)
     }
 }
 
-impl Register {
+impl Decode for Registration {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(r)? {
+            1 => Ok(Self::Open),
+            2 => Ok(Self::Invitation),
+            3 => Ok(Self::Closed),
+            other => Err(DecodeError::InvalidValue { field: "Registration", value: other.into() }),
+        }
+    }
+}
+
+/// A device of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// The device: accept its credential only with this identity and key.
+    pub device: DeviceId,
+    /// Its key's signature scheme.
+    pub scheme: SignatureScheme,
+    /// Its key; the last one, if it was revoked.
+    pub signature_key: SignaturePublicKey,
+    /// Whether it has not been revoked.
+    pub active: bool,
+}
+
+impl OpenSession {
     /// A signed request.
     ///
     /// # Errors
     /// If the provider cannot sign with the key.
     pub fn signed(
-        suite: &Suite<'_>,
-        device: DeviceId,
-        key_pair: &SignatureKeyPair,
+        provider: &dyn CryptoProvider,
+        service_key: &SignaturePublicKey,
+        (user, author): (Name, Author),
+        (scheme, key_pair): (SignatureScheme, &SignatureKeyPair),
+        session_key: SignaturePublicKey,
         now: UnixTime,
     ) -> Result<Self, CryptoError> {
-        let mut request = Self {
-            device,
-            cipher_suite: suite.cipher_suite(),
-            signature_key: key_pair.public.clone(),
-            issued_at: now.as_secs(),
-            signature: Bytes::default(),
-        };
-        let tbs = RegisterTbs(&request).to_bytes()?;
-        request.signature = suite.sign_with_label(key_pair, LABEL, &tbs)?.into();
+        let (key, issued_at) = (key_pair.public.clone(), now.as_secs());
+        let signature = Bytes::default();
+        let mut request = Self { user, author, key, session_key, issued_at, signature };
+        let content = request.content(service_key)?;
+        request.signature = provider.sign(scheme, key_pair, &content)?.into();
         Ok(request)
     }
 
-    /// Whether the request is signed with its key. The suite must be the request's.
+    /// Whether the request is signed with the key that it names, for a service.
     ///
     /// # Errors
     /// If it is not.
-    pub fn verify(&self, suite: &Suite<'_>) -> Result<(), CryptoError> {
-        let tbs = RegisterTbs(self).to_bytes()?;
-        suite.verify_with_label(&self.signature_key, LABEL, &tbs, &self.signature)
+    pub fn verify(
+        &self,
+        provider: &dyn CryptoProvider,
+        service_key: &SignaturePublicKey,
+        scheme: SignatureScheme,
+    ) -> Result<(), CryptoError> {
+        provider.verify(scheme, &self.key, &self.content(service_key)?, &self.signature)
+    }
+
+    fn content(&self, service_key: &SignaturePublicKey) -> Result<Vec<u8>, CryptoError> {
+        let mut w = Writer::new();
+        service_key.encode(&mut w)?;
+        self.user.encode(&mut w)?;
+        self.author.encode(&mut w)?;
+        self.key.encode(&mut w)?;
+        self.session_key.encode(&mut w)?;
+        self.issued_at.encode(&mut w)?;
+        Suite::sign_content(SESSION_LABEL, w.written())
     }
 }
 
-/// What a device authenticates itself with. A secret: never printed.
+/// The signature that goes with a request of a session, in the header [`PROOF_HEADER`](super::PROOF_HEADER): the
+/// request's number and, after a space, the signature in hexadecimal. So a token alone is worth nothing to whoever
+/// overhears it, and no request counts twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The request's number in the session: no two have the same.
+    pub number: u64,
+    /// `SignWithLabel(session key, "Conclave request", token, path, number, SHA-256(body))`.
+    pub signature: Bytes,
+}
+
+impl Proof {
+    /// The proof for a request.
+    ///
+    /// # Errors
+    /// If the provider cannot sign.
+    pub fn signed(
+        provider: &dyn CryptoProvider,
+        key_pair: &SignatureKeyPair,
+        token: &Token,
+        number: u64,
+        (path, body): (&str, &[u8]),
+    ) -> Result<Self, CryptoError> {
+        let content = request_content(provider, token.expose(), number, (path, body))?;
+        let signature = provider.sign(SESSION_SCHEME, key_pair, &content)?.into();
+        Ok(Self { number, signature })
+    }
+
+    /// Whether a session's key signed this request.
+    ///
+    /// # Errors
+    /// If it did not.
+    pub fn verify(
+        &self,
+        provider: &dyn CryptoProvider,
+        session_key: &SignaturePublicKey,
+        token: &str,
+        request: (&str, &[u8]),
+    ) -> Result<(), CryptoError> {
+        let content = request_content(provider, token, self.number, request)?;
+        provider.verify(SESSION_SCHEME, session_key, &content, &self.signature)
+    }
+
+    /// The text of the header.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{} ", self.number);
+        self.signature.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
+        text
+    }
+
+    /// The proof in a header's text; none if it is none.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (number, signature) = text.split_once(' ')?;
+        let signature = super::event::parse_hex(signature)?;
+        Some(Self { number: number.parse().ok()?, signature: signature.into() })
+    }
+}
+
+fn request_content(
+    provider: &dyn CryptoProvider,
+    token: &str,
+    number: u64,
+    (path, body): (&str, &[u8]),
+) -> Result<Vec<u8>, CryptoError> {
+    let mut w = Writer::new();
+    w.put_opaque(token.as_bytes())?;
+    w.put_opaque(path.as_bytes())?;
+    number.encode(&mut w)?;
+    w.put_opaque(&provider.hash(Hash::Sha256, &[body])?)?;
+    Suite::sign_content(REQUEST_LABEL, w.written())
+}
+
+/// What names a session. It takes the session's key to use it; still, it is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// A token as it came in a reply or was stored.
+    /// A token as it came in a reply.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)

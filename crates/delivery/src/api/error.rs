@@ -35,11 +35,27 @@ macro_rules! codes {
 codes! {
     /// The request is no encoding of what belongs to its path, or an MLS message in it is none.
     Malformed = "malformed", 400;
-    /// The token is missing or wrong: register first.
+    /// The token is missing, or names no session, or one that is over: open a session.
     Unauthorized = "unauthorized", 401;
-    /// A registration's signature does not verify.
+    /// A signature does not verify: that of a request, or the one that opens a session.
     BadProof = "bad-proof", 403;
-    /// A registration was signed too long ago or ahead: a clock is wrong.
+    /// A request of this number has come in this session, or so many of higher numbers that nobody can tell.
+    Replayed = "replayed", 403;
+    /// The device was revoked, or has another key now.
+    Revoked = "revoked", 403;
+    /// The account's log has no such active device.
+    UnknownDevice = "unknown-device", 403;
+    /// The account's log has another history than the service's.
+    AccountForked = "account-forked", 409;
+    /// An entry breaks a rule of account logs.
+    BadEntry = "bad-entry", 422;
+    /// The service takes no new accounts, or takes them by invitation alone.
+    RegistrationClosed = "registration-closed", 403;
+    /// The invitation is not one of this service's, or was used, or has expired.
+    BadInvitation = "bad-invitation", 403;
+    /// Another account has this name or one that looks like it.
+    NameTaken = "name-taken", 409;
+    /// A request was signed too long ago or ahead: a clock is wrong.
     Clock = "clock", 403;
     /// The caller may not do this: it is not, or no longer, in the group.
     NotMember = "not-member", 403;
@@ -47,12 +63,14 @@ codes! {
     UnknownOperation = "unknown-operation", 404;
     /// There is no such user.
     UnknownUser = "unknown-user", 404;
+    /// The directory has no entry of this user yet: the next batch publishes it.
+    NotPublished = "not-published", 404;
+    /// There is no directory of this epoch.
+    UnknownEpoch = "unknown-epoch", 404;
     /// There is no such group.
     UnknownGroup = "unknown-group", 404;
     /// The last commit came without a GroupInfo.
     NoGroupInfo = "no-group-info", 404;
-    /// The device is registered with another key.
-    DeviceExists = "device-exists", 409;
     /// The group exists, and was created by another request.
     GroupExists = "group-exists", 409;
     /// An init key was published before in another key package.

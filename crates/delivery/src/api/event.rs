@@ -1,12 +1,13 @@
-use super::GroupId;
+use super::{GroupId, Name};
 use core::fmt::Write;
 
 /// What the service pushes: hints. The log and the inbox are the truth.
 ///
 /// On the wire a Server-Sent Event: `event: group` with `data: GROUP EPOCH HEAD`, the group's
-/// identifier in hexadecimal, or `event: inbox`. A stream begins with one event for each of the
-/// device's groups, and one for its inbox unless that is empty, so nothing is missed between two
-/// streams; then comes `event: ready`. A comment line comes at least every ten seconds.
+/// identifier in hexadecimal, `event: account` with `data: USER LENGTH`, or `event: inbox`. A stream begins with one
+/// event for the user's own account and for that of each user in a common group, one for each of the device's groups,
+/// and one for its inbox unless that is empty, so nothing is missed between two streams; then comes `event: ready`. A
+/// comment line comes at least every ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// A group's log has grown, or had grown when the stream began.
@@ -17,6 +18,14 @@ pub enum Event {
         epoch: u64,
         /// The number of the last entry of its log.
         head: u64,
+    },
+    /// A user's account log has grown, or had grown when the stream began: the device's own, or that of somebody it
+    /// shares a group with.
+    Account {
+        /// Whose.
+        user: Name,
+        /// How many entries it has.
+        length: u64,
     },
     /// There is something in the inbox.
     Inbox,
@@ -37,6 +46,9 @@ impl Event {
                     let _ = write!(text, "{byte:02x}");
                 }
                 write!(text, " {epoch} {head}\n\n")
+            }
+            Self::Account { user, length } => {
+                write!(text, "event: account\ndata: {user} {length}\n\n")
             }
             Self::Inbox => write!(text, "event: inbox\ndata: -\n\n"),
             Self::Ready => write!(text, "event: ready\ndata: -\n\n"),
@@ -63,6 +75,7 @@ impl EventParser {
             let Self { event, data } = core::mem::take(self);
             return match event.as_str() {
                 "group" => parse_group(&data),
+                "account" => parse_account(&data),
                 "inbox" => Some(Event::Inbox),
                 "ready" => Some(Event::Ready),
                 _ => None,
@@ -79,6 +92,11 @@ fn parse_group(data: &str) -> Option<Event> {
     let epoch = words.next()?.parse().ok()?;
     let head = words.next()?.parse().ok()?;
     Some(Event::Group { group_id, epoch, head })
+}
+
+fn parse_account(data: &str) -> Option<Event> {
+    let (user, length) = data.split_once(' ')?;
+    Some(Event::Account { user: user.parse().ok()?, length: length.parse().ok()? })
 }
 
 pub(crate) fn parse_hex(text: &str) -> Option<Vec<u8>> {

@@ -2,9 +2,12 @@
 //!
 //! Each operation is a `POST` of an encoded request to [`Call::PATH`]; the reply's body is an
 //! encoded [`Call::Reply`]. Both are [`Encode`]d as RFC 9420 encodes structures, as
-//! `application/octet-stream`. All but [`Register`] carry the [`Token`] that registration gave:
-//! `authorization: Bearer …`. A refusal has a status that is not 200, the stable name of its
+//! `application/octet-stream`. A refusal has a status that is not 200, the stable name of its
 //! [`ErrorCode`] in the header [`ERROR_HEADER`], and a sentence for people as its body.
+//!
+//! All but the [anonymous](Call::ANONYMOUS) operations belong to a session, which [`OpenSession`] opens. They carry
+//! its [`Token`] as `authorization: Bearer …`, and in the header [`PROOF_HEADER`] a [`Proof`]: a signature over
+//! token, path, number and body by the session's key. Neither is worth anything without the other.
 //!
 //! Objects of MLS travel as encoded MLSMessages (`message/mls`), except the ratchet tree, which is
 //! the data of a `ratchet_tree` extension.
@@ -39,17 +42,26 @@ macro_rules! structs {
 }
 
 mod accounts;
+mod directory;
 mod error;
 mod event;
 mod groups;
 mod inbox;
 mod key_packages;
-mod names;
 
-pub use accounts::{DeviceInfo, Devices, ListDevices, Register, Registered, Token};
+pub use accounts::{
+    AccountHead, AccountPage, DescribeService, DeviceInfo, FetchAccount, FetchRelay, OpenSession,
+    OpenedSession, Proof, PutRelay, Registration, RelayContent, RelayStored, SESSION_SCHEME,
+    ServiceInfo, SubmitAccount, Token,
+};
+pub use conclave_account::{DeviceId, Name, NameError};
+pub use conclave_directory::SignedRoot;
 pub use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 pub use conclave_mls::wire::{
     Bytes, CipherSuite, ContentType, GroupId, KeyPackageRef, SignaturePublicKey,
+};
+pub use directory::{
+    DirectoryPage, ExtensionProof, FetchExtension, FetchHistory, FetchRoots, RootsPage,
 };
 pub use error::ErrorCode;
 pub use event::{Event, EventParser};
@@ -62,12 +74,23 @@ pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
     KeyPackageCounts, PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
 };
-pub use names::{DeviceId, Name, NameError, short_group};
+
+/// The first bytes of a group's identifier in hexadecimal, for people.
+#[must_use]
+pub fn short_group(group: &GroupId) -> String {
+    let mut text: String = group.iter().take(4).map(|b| format!("{b:02x}")).collect();
+    if group.len() > 4 {
+        text.push('…');
+    }
+    text
+}
 
 /// The media type of requests and replies.
 pub const CONTENT_TYPE: &str = "application/octet-stream";
 /// The header that names a refusal's [`ErrorCode`].
 pub const ERROR_HEADER: &str = "x-conclave-error";
+/// The header that holds a request's [`Proof`].
+pub const PROOF_HEADER: &str = "x-conclave-proof";
 /// Where the event stream is.
 pub const EVENTS_PATH: &str = "/v1/events";
 /// The longest body of a request, in bytes, unless the service is set up otherwise.
@@ -102,12 +125,19 @@ macro_rules! calls {
 
 calls! {
     true:
-    "register" Register => Registered;
+    "describe-service" DescribeService => ServiceInfo;
+    "submit-account" SubmitAccount => AccountHead;
+    "open-session" OpenSession => OpenedSession;
+    "put-relay" PutRelay => RelayStored;
+    "fetch-relay" FetchRelay => RelayContent;
+    "fetch-roots" FetchRoots => RootsPage;
+    "fetch-extension" FetchExtension => ExtensionProof;
 }
 
 calls! {
     false:
-    "list-devices" ListDevices => Devices;
+    "fetch-account" FetchAccount => AccountPage;
+    "fetch-history" FetchHistory => DirectoryPage;
     "publish-key-packages" PublishKeyPackages => Published;
     "count-key-packages" CountKeyPackages => KeyPackageCounts;
     "withdraw-key-packages" WithdrawKeyPackages => Withdrawn;

@@ -6,7 +6,7 @@ use crate::service::Service;
 use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// One request, as far as the service can see into it: what an operator, or anybody who takes over
 /// the service, learns. Payloads are not part of it.
@@ -43,6 +43,8 @@ pub(super) struct App<S> {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) max_body: usize,
     pub(super) patience: Duration,
+    /// A place for each long request of somebody without a session.
+    pub(super) long_anonymous: Arc<Semaphore>,
 }
 
 impl<S> App<S> {

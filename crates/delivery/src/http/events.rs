@@ -2,7 +2,7 @@
 
 use super::app::App;
 use super::listeners::Slot;
-use crate::api::DeviceId;
+use crate::api::DeviceInfo;
 use crate::storage::Storage;
 use futures_util::stream::{Stream, unfold};
 use std::convert::Infallible;
@@ -17,16 +17,16 @@ struct Listening<S> {
     app: Arc<App<S>>,
     slot: Arc<Slot>,
     stopping: watch::Receiver<bool>,
-    begun: Option<DeviceId>,
+    begun: Option<DeviceInfo>,
 }
 
 /// What a device is told from now on, beginning with what there is.
 pub(super) fn event_stream<S: Storage>(
     app: Arc<App<S>>,
-    device: DeviceId,
+    device: DeviceInfo,
 ) -> impl Stream<Item = Result<String, Infallible>> {
-    // Listening comes before looking, so that nothing falls between.
-    let slot = app.listeners.listen(device.clone());
+    // Listening comes before looking, so that nothing falls between: no event, and no revocation.
+    let slot = app.listeners.listen(device.device.clone());
     let stopping = app.stopping.clone();
     let listening = Listening { app, slot, stopping, begun: Some(device) };
     unfold(listening, |mut me| async move {
@@ -37,7 +37,7 @@ pub(super) fn event_stream<S: Storage>(
             let current = tokio::task::spawn_blocking(look).await.ok()?.ok()?;
             current.iter().for_each(|event| me.slot.put(event));
         }
-        let text = me.slot.take();
+        let text = me.slot.take()?;
         if !text.is_empty() {
             return Some((Ok(text), me));
         }
@@ -47,7 +47,7 @@ pub(super) fn event_stream<S: Storage>(
             let (stop, wake) = (std::pin::pin!(stop), std::pin::pin!(me.slot.changed()));
             match futures_util::future::select(stop, wake).await {
                 futures_util::future::Either::Left(_) => None,
-                futures_util::future::Either::Right(_) => Some(me.slot.take()),
+                futures_util::future::Either::Right(_) => me.slot.take(),
             }
         });
         match text.await {

@@ -3,12 +3,13 @@
 use super::app::{App, Observed};
 use super::events::event_stream;
 use crate::api::{
-    AckInbox, CONTENT_TYPE, ClaimKeyPackages, CountKeyPackages, CreateGroup, DeviceInfo,
-    ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchGroupInfo, FetchInbox, FetchLog,
-    ListDevices, PublishKeyPackages, Register, SendMessage, SubmitCommit, SubmitProposal,
+    AckInbox, CONTENT_TYPE, ClaimKeyPackages, CountKeyPackages, CreateGroup, DescribeService,
+    ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchExtension, FetchGroupInfo,
+    FetchHistory, FetchInbox, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
+    PublishKeyPackages, PutRelay, SendMessage, SubmitAccount, SubmitCommit, SubmitProposal,
     WithdrawKeyPackages,
 };
-use crate::service::{Caller, Done, Operation, ServiceError};
+use crate::service::{Caller, Done, Holder, Operation, ServiceError};
 use crate::storage::Storage;
 use axum::Router;
 use axum::body::Body;
@@ -21,14 +22,18 @@ use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is said to whoever comes without a token.
-const NO_TOKEN: &str = "this takes the token of a device: register first";
+const NO_TOKEN: &str = "this takes a session: open one";
 
 type Shared<S> = State<Arc<App<S>>>;
 
 /// The longest body of a request that is not [long](Operation::LONG), in bytes.
 const SHORT_BODY: usize = 64 << 10;
+
+/// The longest body of whoever has no session, in bytes: an account log of many entries.
+const ANONYMOUS_BODY: usize = 1 << 20;
 
 pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     fn route<S: Storage, O: Operation + Send + 'static>() -> MethodRouter<Arc<App<S>>>
@@ -46,7 +51,8 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
         };
     }
     routes!(
-        Register ListDevices PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+        DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension
+        FetchAccount FetchHistory PublishKeyPackages CountKeyPackages WithdrawKeyPackages
         ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo
         FetchInbox AckInbox
     )
@@ -62,13 +68,33 @@ pub(super) fn now() -> UnixTime {
     UnixTime::since_unix_epoch(elapsed).unwrap_or(UnixTime::MAX)
 }
 
-/// Whose token came with a request.
-fn caller<S: Storage>(app: &App<S>, headers: &HeaderMap) -> Result<DeviceInfo, ServiceError> {
-    let refuse = |detail| ServiceError::new(ErrorCode::Unauthorized, detail);
-    let value = headers.get(AUTHORIZATION).ok_or_else(|| refuse(NO_TOKEN))?;
+/// What a request of a session carries in its head.
+struct Credentials {
+    token: String,
+    proof: Proof,
+}
+
+/// A request's token and proof. The token is checked; the proof takes the whole request.
+fn credentials<S: Storage>(app: &App<S>, headers: &HeaderMap) -> Result<Credentials, ServiceError> {
+    let refuse = |code, detail| ServiceError::new(code, detail);
+    let unauthorized = |detail| refuse(ErrorCode::Unauthorized, detail);
+    let value = headers.get(AUTHORIZATION).ok_or_else(|| unauthorized(NO_TOKEN))?;
     let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer "));
-    let token = token.ok_or_else(|| refuse("the authorization is not a bearer token"))?;
-    app.service.authenticate(token)
+    let token = token.ok_or_else(|| unauthorized("the authorization is not a bearer token"))?;
+    app.service.check_token(token, now())?;
+
+    let proof = headers.get(PROOF_HEADER).and_then(|v| v.to_str().ok()).and_then(Proof::from_text);
+    let missing = "the request is not signed: a token alone is not enough";
+    let proof = proof.ok_or_else(|| refuse(ErrorCode::BadProof, missing))?;
+    Ok(Credentials { token: token.to_string(), proof })
+}
+
+fn authenticate<S: Storage>(
+    app: &App<S>,
+    credentials: &Credentials,
+    request: (&str, &[u8]),
+) -> Result<Holder, ServiceError> {
+    app.service.authenticate(&credentials.token, &credentials.proof, request, now())
 }
 
 /// Does something on a thread that may block: the storage does, and checking signatures takes a
@@ -82,19 +108,46 @@ async fn blocking<S: Storage, R: Send + 'static>(
     done.map_err(|_| ServiceError::new(ErrorCode::Unavailable, "the operation came to no end"))
 }
 
+/// Which bodies are kept.
+struct Keep {
+    /// The longest, in bytes.
+    longest: usize,
+    /// Where those longer than [`SHORT_BODY`] take a place, if they have to.
+    places: Option<Arc<Semaphore>>,
+}
+
+/// A request's body, and its place among the long ones.
+struct Kept {
+    body: Vec<u8>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
 /// Reads a body, and keeps it if it has `longest` bytes at most. A longer one is read on, up to what
 /// the server takes at all: a client that is still writing would not see the answer.
-async fn read_body<S>(app: &App<S>, body: Body, longest: usize) -> Result<Vec<u8>, ServiceError> {
+async fn read_body<S>(app: &App<S>, body: Body, keep: Keep) -> Result<Kept, ServiceError> {
     let mut chunks = body.into_data_stream();
-    let mut kept = Vec::new();
+    let mut kept = Kept { body: Vec::new(), place: None };
+    let mut longest = keep.longest;
+    let mut is_crowded = false;
     let reading = async {
         let mut length = 0usize;
         while let Some(chunk) = chunks.try_next().await? {
             length = length.saturating_add(chunk.len());
+            if let Some(places) = &keep.places
+                && length > SHORT_BODY
+                && length <= longest
+                && kept.place.is_none()
+            {
+                kept.place = places.clone().try_acquire_owned().ok();
+                if kept.place.is_none() {
+                    is_crowded = true;
+                    longest = 0;
+                }
+            }
             if length <= longest {
-                kept.extend_from_slice(&chunk);
+                kept.body.extend_from_slice(&chunk);
             } else if length <= app.max_body {
-                kept = Vec::new();
+                kept = Kept { body: Vec::new(), place: None };
             } else {
                 break;
             }
@@ -104,6 +157,11 @@ async fn read_body<S>(app: &App<S>, body: Body, longest: usize) -> Result<Vec<u8
     let refuse = |code, detail: String| Err(ServiceError::new(code, detail));
     match tokio::time::timeout(app.patience, reading).await {
         Ok(Ok(length)) if length <= longest => Ok(kept),
+        Ok(Ok(_)) if is_crowded => {
+            let detail =
+                "too many long requests come just now: try again, or send fewer entries at a time";
+            refuse(ErrorCode::Unavailable, detail.into())
+        }
         Ok(Ok(_)) => {
             refuse(ErrorCode::TooLarge, format!("such a request has at most {longest} bytes"))
         }
@@ -129,8 +187,9 @@ fn run<S: Storage, O: Operation>(
         let detail = format!("the body is no {} request: {e}", O::NAME);
         ServiceError::new(ErrorCode::Malformed, detail)
     })?;
-    let Done { reply, notices, seen } = request.run(&app.service, &caller)?;
+    let Done { reply, notices, ended, seen } = request.run(&app.service, &caller)?;
     notices.iter().for_each(|notice| app.listeners.tell(notice));
+    ended.iter().for_each(|device| app.listeners.end(device));
     let reply = reply.to_bytes().map_err(|e| {
         ServiceError::new(ErrorCode::Unavailable, format!("the reply is too long: {e}"))
     })?;
@@ -139,18 +198,26 @@ fn run<S: Storage, O: Operation>(
 
 fn respond<S: Storage, O: Operation>(
     app: &App<S>,
-    device: Result<Option<DeviceInfo>, ServiceError>,
-    body: Result<Vec<u8>, ServiceError>,
+    credentials: Result<Option<Credentials>, ServiceError>,
+    kept: Result<Kept, ServiceError>,
 ) -> Response {
     let mut observed = Observed {
         operation: O::NAME,
-        who: device.as_ref().ok().and_then(|d| d.as_ref()).map(|d| d.device.clone()),
-        request_bytes: body.as_ref().map_or(0, Vec::len),
+        who: None,
+        request_bytes: kept.as_ref().map_or(0, |kept| kept.body.len()),
         reply_bytes: 0,
         status: 200,
         summary: String::new(),
     };
-    let result = device.and_then(|device| run::<S, O>(app, Caller { device, now: now() }, &body?));
+    let result = credentials.and_then(|credentials| {
+        let Kept { body, place: _place } = kept?;
+        let holder = credentials.map(|sent| authenticate(app, &sent, (O::PATH, &body)));
+        let holder = holder.transpose()?;
+        if let Some(Holder::Device(info)) = &holder {
+            observed.who = Some(info.device.clone());
+        }
+        run::<S, O>(app, Caller { holder, now: now() }, &body)
+    });
     let response = match result {
         Ok((reply, seen)) => {
             observed.reply_bytes = reply.len();
@@ -172,19 +239,21 @@ async fn handle<S: Storage, O: Operation + 'static>(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    // Who calls comes before what: of whoever has no token, nothing is kept. A device that registers
-    // again may still carry the token of another service's making, so that one is not looked at.
-    let device = match O::ANONYMOUS {
+    // Who calls comes before what: of whoever has no session, nothing is kept. What opens one does not look at
+    // the token of another.
+    let sent = match O::ANONYMOUS {
         true => Ok(None),
-        false => blocking(&app, move |app| caller(app, &headers).map(Some)).await.flatten(),
+        false => credentials(&app, &headers).map(Some),
     };
-    let longest = match (&device, O::LONG) {
-        (Err(_), _) => 0,
-        (Ok(_), true) => app.max_body,
-        (Ok(_), false) => app.max_body.min(SHORT_BODY),
+    let (longest, places) = match (&sent, O::LONG) {
+        (Err(_), _) => (0, None),
+        (Ok(None), true) => (ANONYMOUS_BODY, Some(app.long_anonymous.clone())),
+        (Ok(Some(_)), true) => (app.max_body, None),
+        (Ok(_), false) => (SHORT_BODY, None),
     };
-    let body = read_body(&app, body, longest).await;
-    let response = blocking(&app, move |app| respond::<S, O>(app, device, body)).await;
+    let keep = Keep { longest: longest.min(app.max_body), places };
+    let body = read_body(&app, body, keep).await;
+    let response = blocking(&app, move |app| respond::<S, O>(app, sent, body)).await;
     response.unwrap_or_else(|e| refusal(&e))
 }
 
@@ -193,18 +262,25 @@ async fn unknown() -> Response {
 }
 
 async fn events<S: Storage>(State(app): Shared<S>, headers: HeaderMap) -> Response {
-    let known = blocking(&app, move |app| caller(app, &headers)).await.flatten();
-    let device = match known {
-        Ok(known) => known.device,
+    let known = blocking(&app, move |app| {
+        let sent = credentials(app, &headers)?;
+        authenticate(app, &sent, (EVENTS_PATH, &[]))
+    });
+    let device = match known.await.flatten() {
+        Ok(Holder::Device(known)) => known,
+        Ok(Holder::Recovery(_)) => {
+            let detail = "only a device listens";
+            return refusal(&ServiceError::new(ErrorCode::Unauthorized, detail));
+        }
         Err(e) => return refusal(&e),
     };
     app.observe(&Observed {
         operation: "events",
-        who: Some(device.clone()),
+        who: Some(device.device.clone()),
         request_bytes: 0,
         reply_bytes: 0,
         status: 200,
-        summary: format!("{device} listens"),
+        summary: format!("{} listens", device.device),
     });
     let stream = event_stream(app, device);
     let headers = [(TYPE_HEADER, "text/event-stream"), (CACHE_CONTROL, "no-store")];

@@ -1,7 +1,7 @@
 //! Pushing: each listener has a slot where events gather until its connection takes them. A slot
 //! holds the last head of each group, so a slow listener costs no more than its groups.
 
-use crate::api::{DeviceId, Event, GroupId};
+use crate::api::{DeviceId, Event, GroupId, Name};
 use crate::service::Notice;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,8 +14,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Default)]
 struct Waiting {
     groups: BTreeMap<GroupId, (u64, u64)>,
+    accounts: BTreeMap<Name, u64>,
     inbox: bool,
     ready: bool,
+    ended: bool,
 }
 
 /// One connection's slot.
@@ -34,6 +36,10 @@ impl Slot {
                 // Notices of two requests can overtake each other.
                 *known = (*known).max((*epoch, *head));
             }
+            Event::Account { user, length } => {
+                let known = waiting.accounts.entry(user.clone()).or_default();
+                *known = (*known).max(*length);
+            }
             Event::Inbox => waiting.inbox = true,
             Event::Ready => waiting.ready = true,
         }
@@ -46,9 +52,25 @@ impl Slot {
         self.wake.notified().await;
     }
 
-    pub(super) fn take(&self) -> String {
-        let Waiting { groups, inbox, ready } = core::mem::take(&mut *locked(&self.waiting));
+    /// Says nothing more, as the device is no longer active.
+    fn end(&self) {
+        locked(&self.waiting).ended = true;
+        self.wake.notify_one();
+    }
+
+    /// What has gathered, as text; none if there will be nothing more.
+    pub(super) fn take(&self) -> Option<String> {
+        let mut waiting = locked(&self.waiting);
+        if waiting.ended {
+            return None;
+        }
+        let Waiting { groups, accounts, inbox, ready, .. } = core::mem::take(&mut *waiting);
+        drop(waiting);
+
         let mut text = String::new();
+        for (user, length) in accounts {
+            text += &Event::Account { user, length }.to_text();
+        }
         for (group_id, (epoch, head)) in groups {
             text += &Event::Group { group_id, epoch, head }.to_text();
         }
@@ -58,7 +80,7 @@ impl Slot {
         if ready {
             text += &Event::Ready.to_text();
         }
-        text
+        Some(text)
     }
 }
 
@@ -84,6 +106,12 @@ impl Listeners {
                 slots.remove(device);
             }
         }
+    }
+
+    /// Cuts a device off.
+    pub(super) fn end(&self, device: &DeviceId) {
+        let listening = locked(&self.slots).remove(device);
+        listening.iter().flatten().filter_map(Weak::upgrade).for_each(|slot| slot.end());
     }
 
     pub(super) fn listen(&self, device: DeviceId) -> Arc<Slot> {

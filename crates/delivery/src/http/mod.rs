@@ -5,10 +5,11 @@ mod connections;
 mod events;
 mod handlers;
 mod listeners;
+mod publisher;
 
-use crate::api::MAX_BODY;
-use crate::service::{Limits, Service};
-use crate::storage::{Storage, StorageError};
+use crate::api::{MAX_BODY, Registration};
+use crate::service::{Limits, OpenError, Service};
+use crate::storage::Storage;
 use app::App;
 pub use app::{Observed, OnRequest};
 use conclave_mls::crypto::CryptoProvider;
@@ -18,10 +19,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// How long open connections have to finish when the server is stopped.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How many long requests of callers without a session are read or worked on at once. Each holds up to 1 MiB, and
+/// may ask for some thousand signatures to be checked.
+const LONG_ANONYMOUS: usize = 16;
 
 /// How a server is set up.
 #[derive(Clone)]
@@ -40,7 +45,11 @@ pub struct Config {
     pub patience: Duration,
     /// What the service puts up with.
     pub limits: Limits,
-    /// Whom to tell of each request.
+    /// Who may create an account. By default anybody: a server on the loopback interface is this machine's.
+    pub registration: Registration,
+    /// How often changes of accounts are published in the directory. Default ten seconds.
+    pub publish_every: Duration,
+    /// Whom to tell of each request, and of each batch that is published.
     pub on_request: Option<OnRequest>,
 }
 
@@ -60,6 +69,8 @@ impl Config {
             connections: 10_000,
             patience: Duration::from_secs(60),
             limits: Limits::default(),
+            registration: Registration::Open,
+            publish_every: Duration::from_secs(10),
             on_request: None,
         }
     }
@@ -81,7 +92,7 @@ pub enum StartError {
     /// The address cannot be listened on.
     Listen(SocketAddr, std::io::Error),
     /// The state cannot be read.
-    Storage(StorageError),
+    Service(OpenError),
     /// The threads cannot be started.
     Threads(std::io::Error),
 }
@@ -90,7 +101,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(addr, e) => write!(f, "cannot listen on {addr}: {e}"),
-            Self::Storage(e) => fmt::Display::fmt(e, f),
+            Self::Service(e) => fmt::Display::fmt(e, f),
             Self::Threads(e) => write!(f, "cannot start the server's threads: {e}"),
         }
     }
@@ -134,8 +145,9 @@ impl fmt::Debug for Server {
 /// # Errors
 /// If the state cannot be read or the address cannot be listened on.
 pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError> {
-    let service = Service::new(storage, config.provider.clone(), config.limits.clone())
-        .map_err(StartError::Storage)?;
+    let (provider, limits) = (config.provider.clone(), config.limits.clone());
+    let service = Service::new(storage, provider, limits, config.registration, handlers::now())
+        .map_err(StartError::Service)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("conclave-server")
@@ -153,8 +165,11 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         stopping: stopping.clone(),
         max_body: config.max_body,
         patience: config.patience,
+        long_anonymous: Arc::new(Semaphore::new(LONG_ANONYMOUS)),
     };
-    let router = handlers::router(Arc::new(app));
+    let app = Arc::new(app);
+    let router = handlers::router(app.clone());
+    runtime.spawn(publisher::publish(app, config.publish_every));
     let mut stopped = stopping;
     let serving = runtime.spawn(async move {
         let until = async move {

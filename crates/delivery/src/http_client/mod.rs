@@ -3,17 +3,24 @@
 mod events;
 
 use crate::api::{
-    CONTENT_TYPE, Call, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, Register, Token,
+    CONTENT_TYPE, Call, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, PROOF_HEADER,
+    Proof, Token,
 };
+use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair};
 use core::fmt;
 pub use events::{Events, Heard, Stop};
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use ureq::Agent;
 
 /// The longest reply that is read, in bytes: a page may exceed its length by one message, and a
 /// tree may come beside it.
 const MAX_REPLY: u64 = 4 * MAX_BODY as u64;
+
+/// How often a request is sent that others of its session overtake.
+const ATTEMPTS: usize = 3;
 
 /// Why a call gave no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +45,8 @@ pub enum ClientError {
     Strange(String),
     /// The request is too long to be encoded.
     TooLong,
+    /// The request cannot be signed.
+    Unsigned(String),
 }
 
 impl ClientError {
@@ -57,7 +66,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { code, .. } => *code == ErrorCode::Unavailable,
-            Self::Strange(_) | Self::TooLong => false,
+            Self::Strange(_) | Self::TooLong | Self::Unsigned(_) => false,
         }
     }
 }
@@ -71,18 +80,62 @@ impl fmt::Display for ClientError {
             Self::Refused { code, detail } => write!(f, "the service refuses ({code}): {detail}"),
             Self::Strange(what) => write!(f, "the service's answer makes no sense: {what}"),
             Self::TooLong => f.write_str("the request is too long"),
+            Self::Unsigned(reason) => write!(f, "the request cannot be signed: {reason}"),
         }
     }
 }
 
 impl core::error::Error for ClientError {}
 
+/// A session as its device has it: a token, and the key that signs its requests. Clones share the numbers of the
+/// requests, of which each is used once.
+#[derive(Clone)]
+pub struct Session {
+    provider: Arc<dyn CryptoProvider>,
+    key_pair: SignatureKeyPair,
+    token: Token,
+    requests: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// The session that the service opened for this key.
+    #[must_use]
+    pub fn new(
+        provider: Arc<dyn CryptoProvider>,
+        key_pair: SignatureKeyPair,
+        token: Token,
+    ) -> Self {
+        Self { provider, key_pair, token, requests: Arc::new(AtomicU64::new(1)) }
+    }
+
+    /// What names it.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The text of the header that proves a request.
+    fn proof(&self, path: &str, body: &[u8]) -> Result<String, ClientError> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let request = (path, body);
+        Proof::signed(&*self.provider, &self.key_pair, &self.token, number, request)
+            .map(|proof| proof.to_text())
+            .map_err(|e| ClientError::Unsigned(e.to_string()))
+    }
+}
+
 /// A client of one service, for one device. Clones share connections.
 #[derive(Clone)]
 pub struct Client {
     agent: Agent,
     url: String,
-    token: Option<Token>,
+    session: Option<Session>,
 }
 
 impl fmt::Debug for Client {
@@ -92,7 +145,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client of the service at `http://host:port`, that is not registered yet. It has no TLS: at
+    /// A client of the service at `http://host:port`, without a session. It has no TLS: at
     /// an address of another kind nobody is reached.
     ///
     /// Calls wait ten seconds for a connection and a minute for all.
@@ -106,35 +159,26 @@ impl Client {
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();
-        Self { agent, url: url.trim_end_matches('/').to_string(), token: None }
+        Self { agent, url: url.trim_end_matches('/').to_string(), session: None }
     }
 
-    /// The same client with a token, from now on.
+    /// The same client with a session, from now on.
     #[must_use]
-    pub fn with_token(mut self, token: Token) -> Self {
-        self.token = Some(token);
+    pub fn with_session(mut self, session: Session) -> Self {
+        self.session = Some(session);
         self
     }
 
-    /// The token, if there is one.
+    /// The session, if there is one.
     #[must_use]
-    pub fn token(&self) -> Option<&Token> {
-        self.token.as_ref()
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
     }
 
     /// The service's address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
-    }
-
-    /// Registers, and uses the token from now on.
-    ///
-    /// # Errors
-    /// As [`Self::call`].
-    pub fn register(&mut self, request: &Register) -> Result<(), ClientError> {
-        self.token = Some(self.call(request)?.token);
-        Ok(())
     }
 
     /// Calls an operation and waits for the reply.
@@ -148,15 +192,28 @@ impl Client {
             let detail = format!("a request has at most {MAX_BODY} bytes");
             return Err(ClientError::Refused { code: ErrorCode::TooLarge, detail });
         }
+        for _ in 1..ATTEMPTS {
+            match self.send::<C>(&body) {
+                // Others overtook it, so many that the service could not tell whether it was a repetition.
+                Err(e) if e.code() == Some(ErrorCode::Replayed) => {}
+                result => return result,
+            }
+        }
+        self.send::<C>(&body)
+    }
+
+    /// Sends an encoded request, as the session's next one.
+    fn send<C: Call>(&self, body: &[u8]) -> Result<C::Reply, ClientError> {
         let mut builder = self
             .agent
             .post(format!("{}{}", self.url, C::PATH))
             .header("content-type", CONTENT_TYPE);
-        // Whoever registers may be doing it because the token is no longer good.
-        if let Some(token) = self.token.as_ref().filter(|_| !C::ANONYMOUS) {
-            builder = builder.header("authorization", format!("Bearer {}", token.expose()));
+        if let Some(session) = self.session.as_ref().filter(|_| !C::ANONYMOUS) {
+            builder = builder
+                .header("authorization", format!("Bearer {}", session.token.expose()))
+                .header(PROOF_HEADER, session.proof(C::PATH, body)?);
         }
-        let response = builder.send(&body[..]).map_err(|e| self.unreachable(&e))?;
+        let response = builder.send(body).map_err(|e| self.unreachable(&e))?;
         let mut response = self.accepted(response)?;
         let reply = response
             .body_mut()
@@ -183,8 +240,10 @@ impl Client {
             .timeout_recv_response(Some(Duration::from_secs(10)))
             .timeout_per_read(Some(Duration::from_secs(30)))
             .build();
-        if let Some(token) = &self.token {
-            builder = builder.header("authorization", format!("Bearer {}", token.expose()));
+        if let Some(session) = &self.session {
+            builder = builder
+                .header("authorization", format!("Bearer {}", session.token.expose()))
+                .header(PROOF_HEADER, session.proof(EVENTS_PATH, &[])?);
         }
         let response = builder.call().map_err(|e| self.unreachable(&e))?;
         Ok(self.accepted(response)?.into_body().into_reader())

@@ -17,8 +17,8 @@ impl<S: Storage> Service<S> {
 
     /// That a device may join a group from outside: it is in the group and has fallen behind.
     ///
-    /// Not another device of a member's user: anybody can register one (see
-    /// [`Register`](crate::api::Register)).
+    /// Not another device of a member's user: the members have not seen it yet, and whoever has a stolen device
+    /// or the recovery key could have added it.
     pub(super) fn check_may_join(
         &self,
         group: &GroupId,

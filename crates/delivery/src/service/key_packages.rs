@@ -13,7 +13,7 @@ use conclave_mls::{Config, UnixTime, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<S: Storage> Service<S> {
-    /// Whether a credential and key are those of a registered device; that device.
+    /// Whether a credential and key are those of an active device; that device.
     pub(super) fn credential_owner(
         &self,
         credential: &conclave_mls::wire::Credential,
@@ -23,9 +23,10 @@ impl<S: Storage> Service<S> {
         let id = DeviceId::from_identity(identity)
             .map_err(|e| format!("the credential's identity is not user/device: {e}"))?;
         match self.storage.device(&id) {
+            Ok(Some(device)) if !device.active => Err(format!("{id} was revoked")),
             Ok(Some(device)) if device.signature_key == *signature_key => Ok(id),
-            Ok(Some(_)) => Err(format!("the key is not the one that {id} registered")),
-            Ok(None) => Err(format!("{id} is not registered")),
+            Ok(Some(_)) => Err(format!("the account of {} has another key for {id}", id.user)),
+            Ok(None) => Err(format!("the account of {} has no {id}", id.user)),
             Err(e) => Err(e.to_string()),
         }
     }
@@ -102,7 +103,7 @@ impl Operation for PublishKeyPackages {
             .collect::<Result<Vec<_>, _>>()?;
         let offered = packages.len();
         let id = &owner.device;
-        match service.storage.add_key_packages(id, packages, most, caller.now.as_secs())? {
+        match service.storage.add_key_packages(owner, packages, most, caller.now.as_secs())? {
             KeyPackagesAdded::Stored(stored) => {
                 let seen = format!("{offered} key packages of {id}, {stored} of them new");
                 Ok(Done::new(Published { stored }, seen))
@@ -112,6 +113,7 @@ impl Operation for PublishKeyPackages {
                 Err(ServiceError::new(ErrorCode::InitKeyReused, detail))
             }
             KeyPackagesAdded::TooMany => Err(too_many()),
+            KeyPackagesAdded::Ended => Err(ServiceError::revoked(id)),
         }
     }
 }
@@ -175,7 +177,8 @@ impl Operation for ClaimKeyPackages {
         if self.devices.len() > service.limits.devices {
             return Err(ServiceError::too_many("more devices are named than a user can have"));
         }
-        let known = service.storage.devices(&self.user)?;
+        let mut known = service.storage.devices(&self.user)?;
+        known.retain(|device| device.active);
         if known.is_empty() {
             let detail = format!("there is no user {}", self.user);
             return Err(ServiceError::new(ErrorCode::UnknownUser, detail));

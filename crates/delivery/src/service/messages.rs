@@ -245,9 +245,14 @@ impl<S: Storage> Service<S> {
         if submission.framed.is_from_outside() {
             added.push(submission.me.clone());
         }
-        for device in added.iter().chain(&request.removed) {
+        for device in &added {
+            if !self.storage.device(device)?.is_some_and(|known| known.active) {
+                return Err(ServiceError::invalid(format!("there is no active device {device}")));
+            }
+        }
+        for device in &request.removed {
             if self.storage.device(device)?.is_none() {
-                return Err(ServiceError::invalid(format!("{device} is not registered")));
+                return Err(ServiceError::invalid(format!("there is no device {device}")));
             }
         }
         let tree = request.ratchet_tree.as_ref();

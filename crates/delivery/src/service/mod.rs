@@ -2,24 +2,44 @@
 //! in, and what is to be told to other devices is given back.
 
 mod accounts;
+mod directory;
+mod error;
 mod framed;
 mod groups;
 mod inbox;
+mod invitations;
 mod key_packages;
+mod keys;
+mod long_proofs;
 mod messages;
+mod places;
+mod relay;
+mod sessions;
 #[cfg(test)]
 mod tests;
 mod tracked;
 mod view;
 
-use crate::api::{Call, DeviceId, DeviceInfo, ErrorCode, Event, GroupId, Token};
-use crate::storage::{Storage, StorageError};
+use crate::api::{Call, DeviceId, DeviceInfo, ErrorCode, Event, GroupId, Proof, Registration};
+use crate::storage::{DirectoryRecords, Storage};
+use conclave_directory::server::Directory;
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, Hash, Secret};
 use core::fmt;
 use core::time::Duration;
+pub use directory::Published;
+pub use error::{OpenError, ServiceError};
+pub use invitations::{INVITATION, invitation};
+use long_proofs::LongProofs;
+use places::Relay;
+pub use sessions::Holder;
+use sessions::Sessions;
 use std::sync::Arc;
 use view::Views;
+
+/// How many devices are told of a change of somebody's account, and of how many accounts a device that begins to
+/// listen is told.
+const MAX_TOLD: u32 = 10_000;
 
 /// What the service puts up with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +63,13 @@ pub struct Limits {
     pub inbox_bytes: u64,
     /// The longest group identifier, in bytes. Default 128.
     pub group_id: usize,
-    /// How far the clock of a device that registers may be off, in whole seconds. Default ten minutes.
+    /// How far the clock of a device may be off, in whole seconds, when it opens a session or changes its
+    /// account. Default ten minutes.
     pub clock_skew: Duration,
+    /// How long a session is good, in whole seconds. Default one hour.
+    pub session: Duration,
+    /// The most sessions that are open at once. Default 100,000, which are some 50 MB.
+    pub sessions: usize,
     /// The most devices that the submitter of a commit to an opaque group names. Default 50,000.
     pub named_devices: usize,
     /// How many groups' public state is kept in memory. Default 256.
@@ -63,50 +88,11 @@ impl Default for Limits {
             inbox_bytes: 128 << 20,
             group_id: 128,
             clock_skew: Duration::from_secs(600),
+            session: Duration::from_secs(3600),
+            sessions: 100_000,
             named_devices: 50_000,
             loaded_groups: 256,
         }
-    }
-}
-
-/// A refusal: nothing was changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceError {
-    /// What kind of refusal.
-    pub code: ErrorCode,
-    /// A sentence for people.
-    pub detail: String,
-}
-
-impl ServiceError {
-    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-
-    fn too_many(what: impl Into<String>) -> Self {
-        Self::new(ErrorCode::TooMany, what)
-    }
-
-    fn invalid(what: impl fmt::Display) -> Self {
-        Self::new(ErrorCode::Invalid, what.to_string())
-    }
-
-    fn not_member() -> Self {
-        Self::new(ErrorCode::NotMember, "the device is not in the group")
-    }
-}
-
-impl fmt::Display for ServiceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.detail)
-    }
-}
-
-impl core::error::Error for ServiceError {}
-
-impl From<StorageError> for ServiceError {
-    fn from(e: StorageError) -> Self {
-        Self::new(ErrorCode::Unavailable, e.to_string())
     }
 }
 
@@ -126,22 +112,29 @@ pub struct Done<R> {
     pub reply: R,
     /// What others get.
     pub notices: Vec<Notice>,
+    /// Devices that were revoked or have another key: whoever listens as one of them is to be cut off.
+    pub ended: Vec<DeviceId>,
     /// What the service saw: the fields that are in the clear, never a payload.
     pub seen: String,
 }
 
 impl<R> Done<R> {
     fn new(reply: R, seen: impl Into<String>) -> Self {
-        Self { reply, notices: Vec::new(), seen: seen.into() }
+        Self { reply, notices: Vec::new(), ended: Vec::new(), seen: seen.into() }
     }
 }
 
 /// The service.
 pub struct Service<S> {
-    storage: S,
+    storage: Arc<S>,
     provider: Arc<dyn CryptoProvider>,
     limits: Limits,
     secret: Secret,
+    registration: Registration,
+    directory: Directory<DirectoryRecords<S>>,
+    long_proofs: LongProofs,
+    sessions: Sessions,
+    relay: Relay,
     views: Views,
 }
 
@@ -154,17 +147,21 @@ impl<S> fmt::Debug for Service<S> {
 /// Who calls, and when.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The device whose token came with the request.
-    pub device: Option<DeviceInfo>,
+    /// Whose session the request belongs to.
+    pub holder: Option<Holder>,
     /// The time.
     pub now: UnixTime,
 }
 
 impl Caller {
     fn device(&self) -> Result<&DeviceInfo, ServiceError> {
-        self.device.as_ref().ok_or_else(|| {
-            ServiceError::new(ErrorCode::Unauthorized, "this takes the token of a device")
-        })
+        match &self.holder {
+            Some(Holder::Device(info)) => Ok(info),
+            _ => {
+                let detail = "this takes the session of a device";
+                Err(ServiceError::new(ErrorCode::Unauthorized, detail))
+            }
+        }
     }
 
     fn id(&self) -> Result<&DeviceId, ServiceError> {
@@ -190,56 +187,79 @@ pub trait Operation: Call {
 }
 
 impl<S: Storage> Service<S> {
-    /// The service over a storage.
+    /// The service over a storage. A new one begins its directory, which is empty, at `now`.
     ///
     /// # Errors
-    /// If the storage cannot be read.
+    /// If the storage cannot be read, or what is in it does not fit together.
     pub fn new(
         storage: S,
         provider: Arc<dyn CryptoProvider>,
         limits: Limits,
-    ) -> Result<Self, StorageError> {
+        registration: Registration,
+        now: UnixTime,
+    ) -> Result<Self, OpenError> {
+        let storage = Arc::new(storage);
         let secret = storage.secret()?;
+
+        let signer = keys::signer(&*provider, &secret)?;
+        let names = keys::names(&*provider, &secret)?;
+        let records = DirectoryRecords(storage.clone());
+        let directory = Directory::open(records, provider.clone(), signer, names, now.as_secs())?;
+
         let views = Views::new(limits.loaded_groups);
-        Ok(Self { storage, provider, limits, secret, views })
+        let sessions = Sessions::new(limits.sessions);
+        Ok(Self {
+            storage,
+            provider,
+            limits,
+            secret,
+            registration,
+            directory,
+            long_proofs: LongProofs::default(),
+            sessions,
+            relay: Relay::default(),
+            views,
+        })
     }
 
-    /// The device that a token was given to.
+    /// Whether a token names a session. It takes less than [`Self::authenticate`], for before the request is read.
     ///
     /// # Errors
-    /// If it was given to none.
-    pub fn authenticate(&self, token: &str) -> Result<DeviceInfo, ServiceError> {
-        let wrong = || ServiceError::new(ErrorCode::Unauthorized, "the token is wrong");
-        let (device, _) = token.rsplit_once('.').ok_or_else(wrong)?;
-        let id: DeviceId = device.parse().map_err(|_| wrong())?;
-        let device = self.storage.device(&id)?.ok_or_else(wrong)?;
-        let expected = self.token(&device)?;
-        // In constant time.
-        let same =
-            Secret::copy_from(expected.expose().as_bytes()) == Secret::copy_from(token.as_bytes());
-        if same { Ok(device) } else { Err(wrong()) }
+    /// If it names none, or one that is over.
+    pub fn check_token(&self, token: &str, now: UnixTime) -> Result<(), ServiceError> {
+        self.sessions.check_token(token, now)
     }
 
-    /// A device's token: its name and a MAC, so that registering again gives the same.
-    fn token(&self, device: &DeviceInfo) -> Result<Token, ServiceError> {
-        let id = device.device.to_string();
-        let parts: [&[u8]; 4] = [b"token\0", id.as_bytes(), b"\0", &device.signature_key];
-        let mac = self.provider.hmac(Hash::Sha256, &self.secret, &parts).map_err(provider_error)?;
-        let mut text = id;
-        text.push('.');
-        mac.iter().for_each(|b| text.push_str(&format!("{b:02x}")));
-        Ok(Token::new(text))
-    }
-
-    /// What a device is told when it begins to listen: the heads of its groups, and whether its
-    /// inbox holds something.
+    /// Who made a request: path and body.
     ///
     /// # Errors
-    /// If the storage cannot be read.
-    pub fn current_events(&self, device: &DeviceId) -> Result<Vec<Event>, ServiceError> {
-        let groups = self.storage.groups_of(device)?.into_iter();
+    /// If the token names no session, or the request is not signed with the session's key, or is a repetition.
+    pub fn authenticate(
+        &self,
+        token: &str,
+        proof: &Proof,
+        request: (&str, &[u8]),
+        now: UnixTime,
+    ) -> Result<Holder, ServiceError> {
+        self.sessions.authenticate(&*self.provider, token, proof, request, now)
+    }
+
+    /// What a device is told when it begins to listen: how long the account logs are that concern it, the heads
+    /// of its groups, and whether its inbox holds something.
+    ///
+    /// # Errors
+    /// If the device has been revoked or has another key, or the storage cannot be read.
+    pub fn current_events(&self, listener: &DeviceInfo) -> Result<Vec<Event>, ServiceError> {
+        let device = &listener.device;
+        // The account may have changed since the session was looked up.
+        if self.storage.device(device)?.as_ref() != Some(listener) {
+            return Err(ServiceError::revoked(device));
+        }
+        let accounts = self.storage.accounts_around(device, MAX_TOLD)?.into_iter();
         let mut events: Vec<Event> =
-            groups.map(|(group_id, epoch, head)| Event::Group { group_id, epoch, head }).collect();
+            accounts.map(|(user, length)| Event::Account { user, length }).collect();
+        let groups = self.storage.groups_of(device)?.into_iter();
+        events.extend(groups.map(|(group_id, epoch, head)| Event::Group { group_id, epoch, head }));
         if self.storage.inbox(device, 0, 0)?.1 > 0 {
             events.push(Event::Inbox);
         }
@@ -248,7 +268,7 @@ impl<S: Storage> Service<S> {
     }
 
     fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], ServiceError> {
-        let digest = self.provider.hash(Hash::Sha256, &[bytes]).map_err(provider_error)?;
+        let digest = self.provider.hash(Hash::Sha256, &[bytes]).map_err(error::provider_error)?;
         <[u8; 32]>::try_from(&*digest)
             .map_err(|_| ServiceError::new(ErrorCode::Unavailable, "SHA-256 is broken"))
     }
@@ -261,9 +281,4 @@ impl<S: Storage> Service<S> {
         }
         Ok(())
     }
-}
-
-/// The provider has no SHA-256, or failed.
-fn provider_error(e: conclave_mls::crypto::CryptoError) -> ServiceError {
-    ServiceError::new(ErrorCode::Unavailable, e.to_string())
 }

@@ -7,6 +7,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod records;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,11 @@ use crate::api::{
     Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef,
     LogEntry, Name,
 };
+pub use conclave_directory::server::{Batch as DirectoryBatch, Put};
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{Batch, RowKey};
 use core::fmt;
+pub use records::DirectoryRecords;
 pub use sqlite::SqliteStorage;
 
 /// Why the engine could not do what it was asked.
@@ -46,6 +49,49 @@ impl fmt::Display for StorageError {
 }
 
 impl core::error::Error for StorageError {}
+
+/// A user's account, as the service has checked its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// How many entries the log has.
+    pub length: u64,
+    /// The encoded [`Account`](conclave_account::Account).
+    pub state: Bytes,
+}
+
+/// Entries to be added to an account log, with all that they change. They were checked.
+#[derive(Clone, Debug)]
+pub struct AccountExtension {
+    /// Whose log it is.
+    pub user: Name,
+    /// What the user's name looks like: two names that look alike have the same.
+    pub skeleton: String,
+    /// How many entries the log has, as the caller knows it; 0 for a new account.
+    pub expected_length: u64,
+    /// The entries.
+    pub entries: Vec<Bytes>,
+    /// The encoded account after them.
+    pub state: Bytes,
+    /// The user's devices after them, those included that were revoked.
+    pub devices: Vec<DeviceInfo>,
+    /// The devices that they revoke. One that is active in `devices` all the same has only the name in common.
+    pub revoked: Vec<DeviceId>,
+    /// The hash of the invitation that a new account uses up.
+    pub invitation: Option<[u8; 32]>,
+}
+
+/// What became of an [`AccountExtension`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// It is stored.
+    Stored,
+    /// The log has another length by now. Nothing was written.
+    Raced,
+    /// Another account, this one, has a name that looks alike. Nothing was written.
+    NameTaken(String),
+    /// The invitation was used before. Nothing was written.
+    InvitationUsed,
+}
 
 /// A key package that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +132,8 @@ pub enum KeyPackagesAdded {
     InitKeyReused(usize),
     /// There would be more than the limit of one suite. None was stored.
     TooMany,
+    /// The device has been revoked, or has another key. None was stored.
+    Ended,
 }
 
 /// A group as it is now.
@@ -214,20 +262,48 @@ pub trait Storage: Send + Sync + 'static {
     /// A secret of this service, drawn once: 32 bytes.
     fn secret(&self) -> Result<Secret, StorageError>;
 
-    /// Stores a device unless one of that name is stored, and returns the one that then is.
-    fn register(&self, device: &DeviceInfo) -> Result<DeviceInfo, StorageError>;
+    /// A user's account.
+    fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError>;
 
-    /// A device.
+    /// Entries of a user's account log after the first `after`: `limit` at most, and no more after they
+    /// hold `bytes` bytes.
+    fn account_entries(
+        &self,
+        user: &Name,
+        after: u64,
+        limit: u32,
+        bytes: usize,
+    ) -> Result<Vec<Bytes>, StorageError>;
+
+    /// Adds entries to an account log, with all that they change or not at all: a device that is revoked loses its
+    /// key packages and its inbox, and is in no group any more, nor ever was; one that has another key loses its key
+    /// packages.
+    fn extend_account(&self, extension: AccountExtension) -> Result<Extended, StorageError>;
+
+    /// Accounts whose logs are longer than [`Self::mark_published`] said last: `limit` at most.
+    fn unpublished(&self, limit: u32) -> Result<Vec<(Name, AccountRecord)>, StorageError>;
+
+    /// Notes how many entries of these users' logs the directory has, unless more were noted before.
+    fn mark_published(&self, published: Vec<(Name, u64)>) -> Result<(), StorageError>;
+
+    /// The values of these keys of the directory's records, in their order.
+    fn directory_rows(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StorageError>;
+
+    /// Writes a batch of the directory's records, all or nothing, if its guard still has its value: see
+    /// [`Records`](conclave_directory::server::Records).
+    fn put_directory(&self, batch: DirectoryBatch) -> Result<Put, StorageError>;
+
+    /// A device, also one that was revoked.
     fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError>;
 
-    /// A user's devices, in the order in which they registered.
+    /// A user's devices, in the order in which their names were first used, also those that were revoked.
     fn devices(&self, user: &Name) -> Result<Vec<DeviceInfo>, StorageError>;
 
-    /// Stores key packages of a device, all or none, `cap` of one suite at most (expired ones
-    /// are deleted first). Those that were stored before are passed over.
+    /// Stores key packages of a device that is as the caller knows it, all or none, `cap` of one suite at
+    /// most (expired ones are deleted first). Those that were stored before are passed over.
     fn add_key_packages(
         &self,
-        owner: &DeviceId,
+        owner: &DeviceInfo,
         packages: Vec<KeyPackageRecord>,
         cap: u32,
         now: u64,
@@ -262,7 +338,7 @@ pub trait Storage: Send + Sync + 'static {
         reference: &KeyPackageRef,
     ) -> Result<Option<DeviceId>, StorageError>;
 
-    /// Creates a group, `cap` of one creator at most.
+    /// Creates a group, `cap` of one creator at most. Of its members, those that were revoked are passed over.
     fn create_group(&self, group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError>;
 
     /// A group.
@@ -278,7 +354,16 @@ pub trait Storage: Send + Sync + 'static {
     /// of the commit that removed it as head.
     fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, u64, u64)>, StorageError>;
 
-    /// Appends a message to a group's log, with all its effects or not at all.
+    /// This device's own user, and those who have a device in a group that it is in, or had one there that was
+    /// revoked, each with the length of the account's log, ascending by name: if they are more than `limit`, some of them.
+    fn accounts_around(
+        &self,
+        device: &DeviceId,
+        limit: u32,
+    ) -> Result<Vec<(Name, u64)>, StorageError>;
+
+    /// Appends a message to a group's log, with all its effects or not at all. Devices that were revoked are passed
+    /// over: they become no members and get no Welcomes.
     fn append(&self, append: Append) -> Result<Appended, StorageError>;
 
     /// The entry with a hash.

@@ -60,6 +60,26 @@ fn a_later_format_and_foreign_files_are_refused() {
     assert!(matches!(error, StorageError::Format(_)), "{error}");
 }
 
+/// Before account logs, anybody could register a device for any user: nothing of that can be taken over.
+#[test]
+fn a_folder_from_before_account_logs_is_refused_with_advice() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let path = dir.path().join("delivery.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("DROP TABLE account; DROP TABLE account_entry; DROP TABLE invitation")
+        .unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+    let before = std::fs::read(&path).unwrap();
+
+    let error = SqliteStorage::open(dir.path()).unwrap_err();
+    let StorageError::Format(what) = &error else { panic!("{error}") };
+    assert!(what.contains("format 1") && what.contains("move it away"), "{error}");
+    assert!(what.contains(path.to_str().unwrap()), "it names the file: {error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before, "it was changed");
+}
+
 #[cfg(unix)]
 #[test]
 fn files_that_others_can_read_become_their_owners_alone() {

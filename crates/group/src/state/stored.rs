@@ -7,8 +7,8 @@ use crate::state::group::{CurrentSecrets, Delta, Group, PastEpoch};
 use crate::state::pending::{PendingCommit, PendingUpdate};
 use crate::state::public::PublicState;
 use crate::store::row_codec::{
-    Ledger, StoredRows, count_after, named, node_index, nothing_left, put_secret, take_secret,
-    tree_size,
+    EpochRows, Ledger, StoredRows, count_after, named, node_index, nothing_left, put_secret,
+    take_secret, tree_size,
 };
 use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::{Revision, Transition};
@@ -159,12 +159,14 @@ fn secret_tree_row(key: &RowKey) -> Option<SecretTreeRow> {
     SecretTreeRow::from_index(kind, key.index)
 }
 
-/// Rows that are put together once all of them are read.
-#[derive(Default)]
-struct Loading<'a> {
-    secret_trees: BTreeMap<Epoch, Vec<(SecretTreeRow, &'a [u8])>>,
-    /// The number of leaves that each past epoch should have.
-    past_leaves: BTreeMap<Epoch, u32>,
+/// Checks that the next rows of secret trees belong to this epoch or a later one; if there is no epoch,
+/// that no rows are left.
+fn no_rows_before(epoch: Option<Epoch>, tables: &[EpochRows<'_>]) -> Result<(), Error> {
+    let next = tables.iter().filter_map(EpochRows::next_epoch).min();
+    match next.filter(|next| epoch.is_none_or(|epoch| *next < epoch.0)) {
+        Some(stray) => Err(Error::storage(format!("secret tree of unknown epoch {stray}"))),
+        None => Ok(()),
+    }
 }
 
 /// # Storing
@@ -262,12 +264,12 @@ impl Group {
             return Err(Error::storage("our leaf does not have the header's signature key"));
         }
 
-        let mut loading = Loading::default();
+        let mut past_leaves = Vec::new();
         for (key, row) in rows.iter() {
-            named(key, group.load_row(&suite, key, row, &mut loading))?;
+            named(key, group.load_row(&suite, key, row, &mut past_leaves))?;
         }
-        group.check_past_epochs(loading.past_leaves)?;
-        group.load_secret_trees(loading.secret_trees)?;
+        group.check_past_epochs(past_leaves)?;
+        group.load_secret_trees(&rows)?;
         group.ledger().check(&rows)?;
         group.check_private_keys()?;
         Ok(group)
@@ -276,7 +278,7 @@ impl Group {
 
 impl Group {
     /// Checks that past epochs follow each other up to the current one, each with all its leaves.
-    fn check_past_epochs(&self, past_leaves: BTreeMap<Epoch, u32>) -> Result<(), Error> {
+    fn check_past_epochs(&self, past_leaves: Vec<(Epoch, u32)>) -> Result<(), Error> {
         for (epoch, wanted) in past_leaves {
             let found = self.past.get(&epoch).map_or(0, |past| past.leaves.len());
             if u32::try_from(found) != Ok(wanted) {
@@ -296,24 +298,22 @@ impl Group {
     }
 
     /// Puts together the secret tree of each epoch.
-    fn load_secret_trees(
-        &mut self,
-        mut secret_trees: BTreeMap<Epoch, Vec<(SecretTreeRow, &[u8])>>,
-    ) -> Result<(), Error> {
-        let mut sizes: BTreeMap<Epoch, TreeSize> =
-            self.past.iter().map(|(epoch, past)| (*epoch, past.tree_size)).collect();
-        sizes.insert(self.epoch(), self.public.tree.size());
+    fn load_secret_trees(&mut self, rows: &StoredRows) -> Result<(), Error> {
+        let tables = [Table::SecretTreeNode, Table::Ratchet, Table::SkippedKey];
+        let mut tables = tables.map(|table| rows.of_epochs(table));
+        let current = (self.epoch(), self.public.tree.size());
+        let past = self.past.iter().map(|(epoch, past)| (*epoch, past.tree_size));
 
-        for (epoch, size) in sizes {
-            let rows = secret_trees.remove(&epoch).unwrap_or_default();
-            let tree = SecretTree::load(size, rows.into_iter())
+        for (epoch, size) in past.chain([current]) {
+            no_rows_before(Some(epoch), &tables)?;
+            let of_epoch = tables.each_mut().map(|rows| rows.take(epoch.0));
+            let of_epoch = of_epoch.into_iter().flat_map(EpochRows::contents);
+            let of_epoch = of_epoch.filter_map(|(key, row)| Some((secret_tree_row(key)?, row)));
+            let tree = SecretTree::load(size, of_epoch)
                 .map_err(|e| Error::storage(format!("secret tree of epoch {epoch}: {e}")))?;
             self.secret_trees.insert(epoch, tree);
         }
-        if let Some(epoch) = secret_trees.into_keys().next() {
-            return Err(Error::storage(format!("secret tree of unknown epoch {epoch}")));
-        }
-        Ok(())
+        no_rows_before(None, &tables)
     }
 
     /// Checks that there is a private key for our leaf and for each node above it that is not
@@ -341,8 +341,8 @@ impl Group {
         let tree = &self.public.tree;
         let me = self.own_leaf;
         self.own_leaf_and_above().find(|node| {
-            let known = match tree.parent(*node) {
-                Some(parent) => !parent.unmerged_leaves.contains(&me),
+            let known = match tree.is_unmerged(*node, me) {
+                Some(unmerged) => !unmerged,
                 None => *node == me.node(),
             };
             known && !self.private_keys.contains_key(node)
@@ -404,12 +404,14 @@ impl Group {
         }
     }
 
-    fn load_row<'a>(
+    /// Loads a row, unless it is loaded before or after, and notes how many leaves a past epoch should
+    /// have.
+    fn load_row(
         &mut self,
         suite: &Suite<'_>,
         key: &RowKey,
-        row: &'a [u8],
-        loading: &mut Loading<'a>,
+        row: &[u8],
+        past_leaves: &mut Vec<(Epoch, u32)>,
     ) -> Result<(), Error> {
         match key.table {
             Table::Header | Table::Tree | Table::Proposal | Table::Ledger | Table::Policy => {}
@@ -418,12 +420,11 @@ impl Group {
                 self.private_keys.insert(node, HpkePrivateKey(Secret::copy_from(row)));
             }
             Table::SecretTreeNode | Table::Ratchet | Table::SkippedKey => {
-                let place = secret_tree_row(key).ok_or_else(|| Error::storage("no such place"))?;
-                loading.secret_trees.entry(Epoch(key.epoch)).or_default().push((place, row));
+                secret_tree_row(key).ok_or_else(|| Error::storage("no such place"))?;
             }
             Table::PastEpoch => {
                 let (past, leaves) = past_epoch_from_row(row)?;
-                loading.past_leaves.insert(Epoch(key.epoch), leaves);
+                past_leaves.push((Epoch(key.epoch), leaves));
                 self.past.insert(Epoch(key.epoch), past);
             }
             // Past leaves are sorted behind past epochs, so their epoch is known here.

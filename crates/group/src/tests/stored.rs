@@ -320,6 +320,24 @@ fn past_epochs_load_without_gaps_and_with_their_secret_trees() {
 }
 
 #[test]
+fn a_secret_trees_row_of_no_kept_epoch_is_an_error() {
+    let mut peers = group_of(&["alice", "bob"]);
+    commits(&mut peers, 0, CommitOptions::default());
+
+    for epoch in [0, 3, RowKey::NO_EPOCH] {
+        for table in [Table::SecretTreeNode, Table::Ratchet, Table::SkippedKey] {
+            let error = load_error(&peers[1], |rows| {
+                let mut batch = Batch::new(b"a group".as_slice().into());
+                batch.put(RowKey::of_epoch(table, epoch, 0), &[7; 40]);
+                batch.apply_to(rows);
+            });
+            let what = format!("secret tree of unknown epoch {epoch}");
+            assert!(error.contains(&what), "{table:?}: {error}");
+        }
+    }
+}
+
+#[test]
 fn a_pending_commit_without_its_paths_secrets_is_not_applied() {
     let mut peers = group_of(&["alice", "bob"]);
     peers[0].commit(CommitOptions::default());

@@ -117,7 +117,7 @@ fn calls_whose_answers_make_no_sense_are_given_up() {
     let failed = [
         (50, (|r| matches!(r, Request::SubmitCommit(_))) as Which, 0, "failed g c is not invited"),
         (51, |r| matches!(r, Request::ClaimKeyPackages(_)), 0, "failed g c is not invited"),
-        (52, |r| matches!(r, Request::ListDevices(_)), 0, "failed g c is not invited"),
+        (52, |r| matches!(r, Request::FetchAccount(_)), 0, "failed g c is not invited"),
         (53, |r| matches!(r, Request::SendMessage(_)), 0, "failed g a message is not sent"),
         (54, |r| matches!(r, Request::FetchLog(_)), 1, "error g cannot go on"),
     ];
@@ -366,13 +366,14 @@ fn what_is_proposed_and_cannot_be_committed_holds_nothing_up() {
 }
 
 #[test]
-fn a_service_that_takes_no_token_is_asked_with_pauses() {
+fn a_service_that_takes_no_session_is_asked_with_pauses() {
     let mut world = World::new(70);
     let a = world.add("a/pc");
     world.fault = Some(Box::new(|request| {
         let (code, detail) = (ErrorCode::Unauthorized, "it was made so".into());
-        let register = matches!(request, Request::Register(_));
-        (!register).then_some(ClientError::Refused { code, detail })
+        use Request::{DescribeService, OpenSession, SubmitAccount};
+        let before = matches!(request, DescribeService(_) | SubmitAccount(_) | OpenSession(_));
+        (!before).then_some(ClientError::Refused { code, detail })
     }));
     let begun = world.now;
     for _ in 0..100 {

@@ -36,7 +36,7 @@ fn run(seed: u64, steps: u64) {
             34..=36 => world.say(i, "/accept"),
             31..=33 => {
                 // The stream breaks, and what was pushed meanwhile with it.
-                let current = world.service.current_events(&world.devices[i].id).unwrap();
+                let current = world.service.current_events(&world.devices[i].info()).unwrap();
                 let device = &mut world.devices[i];
                 device.hints.clear();
                 device.engine.heard(

@@ -1,3 +1,10 @@
+mod accounts;
+mod directory;
 mod model;
+mod races;
+mod registration;
+mod relay;
+mod room;
 mod rules;
+mod sessions;
 mod tracked;

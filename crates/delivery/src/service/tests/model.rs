@@ -1,7 +1,7 @@
 //! Random operations on the service, beside a model of what it promises.
 
 use crate::api::*;
-use crate::service::{Caller, Operation};
+use crate::service::{Caller, Holder, Operation};
 use crate::testing::*;
 use conclave_mls::key_package::OwnKeyPackage;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,8 +32,10 @@ impl Model {
     fn new(seed: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut dice = Dice(seed);
-        let names = ["a/1", "a/2", "b/1", "b/2", "c/1", "d/1"];
-        let devices: Vec<Own> = names.iter().map(|n| Own::new(n, &mut dice)).collect();
+        let mut devices: Vec<Own> =
+            ["a/1", "b/1", "c/1", "d/1"].iter().map(|n| Own::new(n, &mut dice)).collect();
+        let second = [0, 1].map(|first: usize| devices[first].add("2", &mut dice));
+        devices.extend(second);
         let desk = Desk::open(dir.path());
         devices.iter().for_each(|d| drop(desk.register(d)));
         let n = devices.len();
@@ -290,9 +292,9 @@ fn how_many_messages_a_second() {
         let own = Own::new("a/1", &mut dice);
         let id: GroupId = [1; 16].into();
         let kind = GroupKind::Opaque { epoch: 0 };
+        desk.register(&own);
         desk.reply(&own, CreateGroup { group_id: id.clone(), kind });
-        let device = desk.service.authenticate(desk.register(&own).expose()).unwrap();
-        let caller = Caller { device: Some(device), now: NOW };
+        let caller = Caller { holder: Some(Holder::Device(own.info())), now: NOW };
         let begun = std::time::Instant::now();
         std::thread::scope(|scope| {
             for sender in 0..senders {
@@ -312,12 +314,35 @@ fn how_many_messages_a_second() {
     }
 }
 
+/// The most that somebody without a session can ask for: a log of a thousand entries.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_a_whole_log_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut dice = Dice(9);
+    let desk = Desk::open(dir.path());
+    let mut own = Own::new("a/1", &mut dice);
+    for _ in 1..conclave_account::MAX_ENTRIES {
+        own.rotate(&mut dice);
+    }
+    let bytes = own.submission().to_bytes().unwrap().len();
+    for what in ["a new log", "the same again"] {
+        let begun = std::time::Instant::now();
+        desk.register(&own);
+        println!("{what} of {bytes} bytes: {:?}", begun.elapsed());
+    }
+    let begun = std::time::Instant::now();
+    desk.open_session(&own).unwrap();
+    println!("a session of that account: {:?}", begun.elapsed());
+}
+
 #[test]
 fn racing_commits_have_one_winner_each_epoch() {
     let dir = tempfile::tempdir().unwrap();
     let mut dice = Dice(9);
     let desk = Desk::open(dir.path());
     let own = Own::new("a/1", &mut dice);
+    desk.register(&own);
     let id: GroupId = [1; 16].into();
     desk.reply(&own, CreateGroup { group_id: id.clone(), kind: GroupKind::Opaque { epoch: 0 } });
     std::thread::scope(|scope| {

@@ -16,6 +16,7 @@ use conclave_mls::wire::{
 };
 use conclave_mls::{Group, Received, Transition, Verdict};
 use core::convert::Infallible;
+use std::collections::BTreeMap;
 
 const ID: [u8; 16] = [3; 16];
 
@@ -31,6 +32,8 @@ struct World {
     desk: Desk,
     dice: Dice,
     suite: CipherSuite,
+    /// The first device of each user, which adds the others.
+    first: BTreeMap<Name, Own>,
 }
 
 fn stored<O: StepOutcome<mls::Event>>(group: &mut Group, step: Transition<Group, O>) -> O {
@@ -47,11 +50,19 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let desk = Desk::open(dir.path());
-        Self { dir, desk, dice: Dice(77), suite: SUITE }
+        Self { dir, desk, dice: Dice(77), suite: SUITE, first: BTreeMap::new() }
     }
 
     fn device(&mut self, name: &str) -> Own {
-        let own = Own::new(name, &mut self.dice);
+        let id: DeviceId = name.parse().unwrap();
+        let own = match self.first.get_mut(&id.user) {
+            Some(first) => first.add(id.device.as_str(), &mut self.dice),
+            None => {
+                let first = Own::new(name, &mut self.dice);
+                self.first.insert(id.user, first.clone());
+                first
+            }
+        };
         self.desk.register(&own);
         own
     }
@@ -364,7 +375,7 @@ fn a_commit_names_proposals_that_the_service_has_seen() {
     carol.cursor = removal;
 }
 
-/// Anybody can register a device in a member's name.
+/// Also no other device of a member's user, which whoever has the recovery key could have added.
 #[test]
 fn nobody_joins_from_outside_but_a_device_in_its_own_place() {
     let mut w = World::new();
@@ -439,7 +450,7 @@ fn a_removed_device_comes_back_by_invitation_alone() {
 }
 
 #[test]
-fn a_tracked_group_is_created_by_a_member_with_registered_credentials() {
+fn a_tracked_group_is_created_by_a_member_with_the_accounts_keys() {
     let mut w = World::new();
     let alice = w.create("alice/laptop");
     let mallory = w.device("mallory/pc");
@@ -452,7 +463,7 @@ fn a_tracked_group_is_created_by_a_member_with_registered_credentials() {
     fresh.desk.register(&mallory);
     let create = CreateGroup { group_id: ID.into(), kind: kind.clone() };
     let e = fresh.desk.call(&mallory, create.clone()).unwrap_err();
-    assert_eq!(e.code, ErrorCode::Invalid, "alice is not registered there: {e}");
+    assert_eq!(e.code, ErrorCode::Invalid, "alice has no account there: {e}");
     fresh.desk.register(&alice.own);
     assert_eq!(fresh.desk.refused(&mallory, create), ErrorCode::NotMember);
     let other = CreateGroup { group_id: [4; 16].into(), kind };

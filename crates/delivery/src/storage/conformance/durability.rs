@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::samples::{SUITE, commit, create, entry, info, package, register, won};
 use crate::api::{DeviceId, GroupId};
-use crate::storage::{CommitEffects, KeyPackagesAdded, Membership, Storage};
+use crate::storage::{CommitEffects, DirectoryBatch, KeyPackagesAdded, Membership, Put, Storage};
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     let place = new();
@@ -32,9 +32,14 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
 fn fill(storage: &impl Storage, alice: &DeviceId, bob: &DeviceId) -> GroupId {
     let group = create(storage, 1, &[alice]);
     let packages = vec![package(1), package(2)];
-    let added = storage.add_key_packages(bob, packages, 9, 0);
+    let added = storage.add_key_packages(&info("bob/pc"), packages, 9, 0);
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(2)));
     storage.claim_key_packages(vec![bob.clone()], SUITE, 0).unwrap();
+
+    let row = (b"root".to_vec(), b"one".to_vec());
+    let batch = DirectoryBatch { guard: (row.0.clone(), None), rows: vec![row] };
+    assert_eq!(storage.put_directory(batch), Ok(Put::Written));
+    storage.mark_published(vec![(alice.user.clone(), 1)]).unwrap();
 
     let effects = CommitEffects {
         added: vec![bob.clone()],
@@ -56,6 +61,11 @@ fn holds_all(storage: &impl Storage, group: &GroupId, alice: &DeviceId, bob: &De
     assert_eq!(storage.log(group, 0, 9, 9, usize::MAX).unwrap().len(), 2);
     assert!(storage.public_state(group).unwrap().is_some());
     assert_eq!(storage.inbox(bob, 9, 999).unwrap().1, 1);
+
+    let rows = storage.directory_rows(&[b"root".to_vec()]);
+    assert_eq!(rows, Ok(vec![Some(b"one".to_vec())]), "the directory's records");
+    let unpublished = storage.unpublished(9).unwrap();
+    assert_eq!(unpublished.len(), 1, "what was published is forgotten, or what was not");
 
     let left = storage.key_packages(bob, 0).unwrap();
     assert_eq!(left.len(), 1, "a package that was given out is back, or one is missing");

@@ -1,9 +1,9 @@
 //! Key packages: stored all or none, each given out once.
 
 use super::place::Place;
-use super::samples::{SUITE, package, register};
-use crate::api::{Bytes, CipherSuite, DeviceId};
-use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage};
+use super::samples::{SUITE, current, extension, info, package, register};
+use crate::api::{Bytes, CipherSuite, DeviceId, DeviceInfo};
+use crate::storage::{Extended, KeyPackageRecord, KeyPackagesAdded, Storage};
 use std::collections::BTreeSet;
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
@@ -11,6 +11,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     last_resort(new);
     lifetimes(new);
     all_or_none(new);
+    ended(new);
     withdrawals(new);
     races(new);
 }
@@ -20,7 +21,7 @@ fn add(
     owner: &DeviceId,
     packages: Vec<KeyPackageRecord>,
 ) -> KeyPackagesAdded {
-    storage.add_key_packages(owner, packages, 100, 0).unwrap()
+    storage.add_key_packages(&current(storage, owner), packages, 100, 0).unwrap()
 }
 
 /// Claims a package of one device.
@@ -94,9 +95,9 @@ fn lifetimes<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(claim(&storage, &alice, 20), None);
 
     // Those that have expired make room.
-    let added = storage.add_key_packages(&alice, vec![until(4, 100)], 1, 50);
+    let added = storage.add_key_packages(&current(&storage, &alice), vec![until(4, 100)], 1, 50);
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
-    let added = storage.add_key_packages(&alice, vec![until(5, 200)], 1, 101);
+    let added = storage.add_key_packages(&current(&storage, &alice), vec![until(5, 200)], 1, 101);
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
 }
 
@@ -113,11 +114,30 @@ fn all_or_none<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(storage.key_package_owner(&package(2).reference), Ok(None));
 
     let three = vec![package(2), package(3), package(4)];
-    let added = storage.add_key_packages(&alice, three.clone(), 2, 0);
+    let added = storage.add_key_packages(&current(&storage, &alice), three.clone(), 2, 0);
     assert_eq!(added, Ok(KeyPackagesAdded::TooMany));
     assert!(listed(&storage, &alice).is_empty(), "a part is stored");
-    let added = storage.add_key_packages(&alice, three, 3, 0);
+    let added = storage.add_key_packages(&current(&storage, &alice), three, 3, 0);
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(3)), "what was refused can be stored later");
+}
+
+/// Key packages that were checked while the device had another key, or was active.
+fn ended<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice] = register(&storage, ["alice/pc"]);
+    let before = info("alice/pc");
+    let rotated = DeviceInfo { signature_key: vec![7; 4].into(), ..before.clone() };
+    let revoked = DeviceInfo { active: false, ..rotated.clone() };
+    for (length, now) in [(1, rotated.clone()), (2, revoked)] {
+        let extended = storage.extend_account(extension("alice", length, vec![now]));
+        assert_eq!(extended, Ok(Extended::Stored));
+        let known = if length == 1 { &before } else { &rotated };
+        let late = storage.add_key_packages(known, vec![package(1)], 9, 0);
+        assert_eq!(late, Ok(KeyPackagesAdded::Ended));
+        assert!(listed(&storage, &alice).is_empty());
+    }
+    assert_eq!(storage.key_package_owner(&package(1).reference), Ok(None));
 }
 
 fn withdrawals<P: Place>(new: &dyn Fn() -> P) {

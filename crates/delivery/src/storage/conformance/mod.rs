@@ -25,6 +25,7 @@
 )]
 
 mod accounts;
+mod directory;
 mod durability;
 mod groups;
 mod inbox;
@@ -40,8 +41,9 @@ pub use place::Place;
 /// # Panics
 /// If the storage breaks its contract.
 pub fn check<P: Place>(new: impl Fn() -> P) {
-    let checks: [fn(&dyn Fn() -> P); 6] = [
+    let checks: [fn(&dyn Fn() -> P); 7] = [
         accounts::check,
+        directory::check,
         key_packages::check,
         groups::check,
         log::check,

@@ -2,10 +2,12 @@
 
 use crate::api::{CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId};
 use crate::storage::{
-    Append, Appended, CommitEffects, GroupAdded, KeyPackageRecord, NewGroup, Storage,
+    AccountExtension, Append, Appended, CommitEffects, Extended, GroupAdded, KeyPackageRecord,
+    NewGroup, Storage,
 };
+use conclave_mls::crypto::SignatureScheme;
 
-/// The suite of all devices and key packages that need no other.
+/// The suite of all key packages that need no other.
 pub(super) const SUITE: CipherSuite = CipherSuite(1);
 
 /// A device name.
@@ -13,18 +15,51 @@ pub(super) fn id(name: &str) -> DeviceId {
     name.parse().unwrap()
 }
 
+/// An active device with a key of its own.
 pub(super) fn info(name: &str) -> DeviceInfo {
     DeviceInfo {
         device: id(name),
-        cipher_suite: SUITE,
+        scheme: SignatureScheme::Ed25519,
         signature_key: name.as_bytes().into(),
-        registered_at: 7,
+        active: true,
     }
 }
 
-/// Registers devices.
+/// An account after `expected_length` entries and one more, with these devices.
+pub(super) fn extension(
+    user: &str,
+    expected_length: u64,
+    devices: Vec<DeviceInfo>,
+) -> AccountExtension {
+    AccountExtension {
+        user: user.parse().unwrap(),
+        skeleton: user.into(),
+        expected_length,
+        entries: vec![format!("entry {expected_length} of {user}").into_bytes().into()],
+        state: format!("{user} after {expected_length}").into_bytes().into(),
+        devices,
+        revoked: vec![],
+        invitation: None,
+    }
+}
+
+/// Makes the accounts of these devices, or adds the devices to them.
 pub(super) fn register<const N: usize>(storage: &impl Storage, names: [&str; N]) -> [DeviceId; N] {
-    names.map(|name| storage.register(&info(name)).unwrap().device)
+    names.map(|name| {
+        let info = info(name);
+        let user = &info.device.user;
+        let length = storage.account(user).unwrap().map_or(0, |account| account.length);
+        let mut devices = storage.devices(user).unwrap();
+        devices.push(info.clone());
+        let extended = storage.extend_account(extension(user.as_str(), length, devices));
+        assert_eq!(extended, Ok(Extended::Stored));
+        info.device
+    })
+}
+
+/// A device as the storage has it.
+pub(super) fn current(storage: &impl Storage, id: &DeviceId) -> DeviceInfo {
+    storage.device(id).unwrap().expect("the device")
 }
 
 /// A group of one member.

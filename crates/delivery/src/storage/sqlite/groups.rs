@@ -1,7 +1,7 @@
 //! Writing groups: what one entry of a log changes, it changes in one step.
 
 use super::super::{Append, Appended, CommitEffects, GroupAdded, NewGroup};
-use super::read::{find_entry, find_group, known_device, ordered};
+use super::read::{active_device, find_entry, find_group, known_device, ordered};
 use super::result::Sql;
 use crate::api::{Bytes, ContentType, DeviceId};
 use conclave_mls::storage::Batch;
@@ -38,7 +38,9 @@ pub(super) fn add_members(db: &Connection, group: i64, members: &[DeviceId]) -> 
          ON CONFLICT DO UPDATE SET removed_seq = NULL",
     )?;
     for member in members {
-        add.execute([group, known_device(db, member)?])?;
+        if let Some(member) = active_device(db, member)? {
+            add.execute([group, member])?;
+        }
     }
     Ok(())
 }
@@ -78,8 +80,9 @@ pub(super) fn commit_effects(
     for (welcome, recipients) in &effects.welcomes {
         let welcome = put_blob(welcome)?;
         for recipient in recipients {
-            let device = known_device(db, recipient)?;
-            deliver.execute(params![device, group, epoch, seq, sender, welcome, tree])?;
+            if let Some(device) = active_device(db, recipient)? {
+                deliver.execute(params![device, group, epoch, seq, sender, welcome, tree])?;
+            }
         }
     }
     Ok(())
@@ -136,12 +139,8 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<G
         None => {}
     }
     let creator = known_device(db, &group.creator)?;
-    // A creator is a member or a former one, so that the index on those serves.
     let made: u32 = db
-        .prepare_cached(
-            "SELECT count(*) FROM member JOIN mls_group ON mls_group.id = grp
-             WHERE device = ?1 AND creator = ?1",
-        )?
+        .prepare_cached("SELECT count(*) FROM mls_group WHERE creator = ?")?
         .query_row([creator], |r| r.get(0))?;
     if made >= cap {
         return Ok(GroupAdded::TooMany);

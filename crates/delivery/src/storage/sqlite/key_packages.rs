@@ -1,19 +1,22 @@
 //! Key packages: stored all or none, taken one by one.
 
 use super::super::{KeyPackageRecord, KeyPackagesAdded, StoredKeyPackage};
-use super::read::{bytes, known_device};
+use super::read::{bytes, find_device, known_device};
 use super::result::Sql;
-use crate::api::{Bytes, CipherSuite, DeviceId};
+use crate::api::{Bytes, CipherSuite, DeviceId, DeviceInfo};
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) fn add_key_packages(
     db: &Connection,
-    owner: &DeviceId,
+    owner: &DeviceInfo,
     packages: &[KeyPackageRecord],
     cap: u32,
     now: u64,
 ) -> Sql<KeyPackagesAdded> {
-    let owner = known_device(db, owner)?;
+    if find_device(db, &owner.device)?.as_ref() != Some(owner) {
+        return Ok(KeyPackagesAdded::Ended);
+    }
+    let owner = known_device(db, &owner.device)?;
     db.prepare_cached("DELETE FROM key_package WHERE device = ? AND not_after < ?")?
         .execute(params![owner, now])?;
     let mut stored = 0;

@@ -3,19 +3,24 @@
 //! WAL with `synchronous=FULL`: what was answered is on disk. One connection writes, on a thread of
 //! its own; others read beside it.
 
+mod accounts;
+mod directory;
 mod groups;
+mod inbox;
 mod key_packages;
 mod read;
 mod result;
 mod writer;
 
 use super::{
-    Append, Appended, Found, GroupAdded, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
-    Membership, NewGroup, Storage, StorageError, StoredKeyPackage,
+    AccountExtension, AccountRecord, Append, Appended, DirectoryBatch, Extended, Found, GroupAdded,
+    GroupRecord, KeyPackageRecord, KeyPackagesAdded, Membership, NewGroup, Put, Storage,
+    StorageError, StoredKeyPackage,
 };
 use crate::api::{
     Bytes, CipherSuite, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef, LogEntry, Name,
 };
+use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
 use groups::{append, create_group};
@@ -32,7 +37,7 @@ use std::sync::{Mutex, PoisonError};
 use writer::Writer;
 
 /// The format that this version writes: SQLite's `user_version`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 3;
 /// Tells our files from other programs': SQLite's `application_id`, "CDLV".
 const APPLICATION_ID: u32 = 0x4344_4c56;
 /// How many connections read.
@@ -96,6 +101,12 @@ fn prepare(db: &Connection, path: &Path) -> Sql<Result<(), StorageError>> {
             "{shown} was written by a later version (format {found}; this one knows up to {FORMAT})"
         ));
     }
+    if known > 0 && found < FORMAT {
+        return format(format!(
+            "{shown} is of a version before the directory of accounts (format {found}; this one writes {FORMAT}): \
+             move it away, and messengers register anew"
+        ));
+    }
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "wal_autocheckpoint", 4000)?;
@@ -148,6 +159,29 @@ impl SqliteStorage {
         Ok(Self { writer, readers, next: 0.into(), _lock: lock })
     }
 
+    /// The secret of the service whose state is in a directory, which may be running.
+    ///
+    /// # Errors
+    /// If there is no service's state, or it cannot be read.
+    pub fn read_secret(directory: &Path) -> Result<Secret, StorageError> {
+        let path = directory.join("delivery.db");
+        let shown = path.display();
+        if !path.exists() {
+            let what = format!("there is no service's state in {}", directory.display());
+            return Err(StorageError::Format(what));
+        }
+        let db = connect(&path, true).map_err(failed)?;
+        let application: u32 =
+            db.pragma_query_value(None, "application_id", |r| r.get(0)).map_err(failed)?;
+        if application != APPLICATION_ID {
+            return Err(StorageError::Format(format!(
+                "{shown} is not a Conclave delivery service's"
+            )));
+        }
+        db.query_row("SELECT secret FROM service", [], |r| r.get(0).map(Secret::new))
+            .map_err(failed)
+    }
+
     fn read<R>(&self, f: impl FnOnce(&Connection) -> Sql<R>) -> Result<R, StorageError> {
         let free = self.readers.iter().find_map(|r| r.try_lock().ok());
         let db = match free {
@@ -171,22 +205,46 @@ impl Storage for SqliteStorage {
         })
     }
 
-    fn register(&self, device: &DeviceInfo) -> Result<DeviceInfo, StorageError> {
-        let device = device.clone();
+    fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError> {
+        self.read(|db| find_account(db, user))
+    }
+
+    fn account_entries(
+        &self,
+        user: &Name,
+        after: u64,
+        limit: u32,
+        bytes: usize,
+    ) -> Result<Vec<Bytes>, StorageError> {
+        self.read(|db| entries(db, user, after, limit, bytes))
+    }
+
+    fn extend_account(&self, extension: AccountExtension) -> Result<Extended, StorageError> {
         self.writer.write(move |db| {
-            db.prepare_cached(
-                "INSERT INTO device (user, name, suite, signature_key, registered_at)
-                 VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![
-                device.device.user.as_str(),
-                device.device.device.as_str(),
-                device.cipher_suite.0,
-                &*device.signature_key,
-                device.registered_at,
-            ])?;
-            find_device(db, &device.device)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+            db.execute_batch("SAVEPOINT account")?;
+            let extended = extend(db, &extension)?;
+            if extended != Extended::Stored {
+                db.execute_batch("ROLLBACK TO account")?;
+            }
+            db.execute_batch("RELEASE account")?;
+            Ok(extended)
         })
+    }
+
+    fn unpublished(&self, limit: u32) -> Result<Vec<(Name, AccountRecord)>, StorageError> {
+        self.read(|db| unpublished(db, limit))
+    }
+
+    fn mark_published(&self, published: Vec<(Name, u64)>) -> Result<(), StorageError> {
+        self.writer.write(move |db| mark_published(db, &published))
+    }
+
+    fn directory_rows(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
+        self.read(|db| directory::rows(db, keys))
+    }
+
+    fn put_directory(&self, batch: DirectoryBatch) -> Result<Put, StorageError> {
+        self.writer.write(move |db| directory::put(db, &batch))
     }
 
     fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError> {
@@ -205,7 +263,7 @@ impl Storage for SqliteStorage {
 
     fn add_key_packages(
         &self,
-        owner: &DeviceId,
+        owner: &DeviceInfo,
         packages: Vec<KeyPackageRecord>,
         cap: u32,
         now: u64,
@@ -315,6 +373,14 @@ impl Storage for SqliteStorage {
             })?
             .collect()
         })
+    }
+
+    fn accounts_around(
+        &self,
+        device: &DeviceId,
+        limit: u32,
+    ) -> Result<Vec<(Name, u64)>, StorageError> {
+        self.read(|db| accounts_around(db, device, limit))
     }
 
     fn append(&self, entry: Append) -> Result<Appended, StorageError> {
@@ -427,25 +493,9 @@ impl Storage for SqliteStorage {
         let device = device.clone();
         self.writer.write(move |db| {
             let device = known_device(db, &device)?;
-            for id in ids {
-                let id = i64::try_from(id).unwrap_or(i64::MAX);
-                let gone = db
-                    .prepare_cached(
-                        "DELETE FROM inbox WHERE id = ? AND device = ? RETURNING welcome, tree",
-                    )?
-                    .query_row([id, device], |r| {
-                        Ok([r.get::<_, Option<i64>>(0)?, r.get::<_, Option<i64>>(1)?])
-                    })
-                    .optional()?;
-                for blob in gone.into_iter().flatten().flatten() {
-                    db.prepare_cached(
-                        "DELETE FROM blob WHERE id = ?1 AND NOT EXISTS
-                         (SELECT 1 FROM inbox WHERE welcome = ?1 OR tree = ?1)",
-                    )?
-                    .execute([blob])?;
-                }
-            }
-            Ok(())
+            let ids: Vec<i64> =
+                ids.into_iter().map(|id| i64::try_from(id).unwrap_or(i64::MAX)).collect();
+            inbox::remove(db, device, &ids)
         })
     }
 }

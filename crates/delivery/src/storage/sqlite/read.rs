@@ -3,9 +3,9 @@
 use super::super::{Found, GroupRecord};
 use super::result::Sql;
 use crate::api::{
-    Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, LogEntry, Name,
-    WelcomeItem,
+    Bytes, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, LogEntry, Name, WelcomeItem,
 };
+use conclave_mls::crypto::SignatureScheme;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -24,11 +24,12 @@ pub(super) fn damaged(column: usize, what: &'static str) -> rusqlite::Error {
 
 /// The device whose user and name are the columns from `at` on.
 pub(super) fn device_id(row: &Row<'_>, at: usize) -> Sql<DeviceId> {
-    let name = |column: usize| -> Sql<Name> {
-        let text: String = row.get(column)?;
-        text.parse().map_err(|_| damaged(column, "no name"))
-    };
-    Ok(DeviceId::new(name(at)?, name(at + 1)?))
+    Ok(DeviceId::new(name(row, at)?, name(row, at + 1)?))
+}
+
+pub(super) fn name(row: &Row<'_>, column: usize) -> Sql<Name> {
+    let text: String = row.get(column)?;
+    text.parse().map_err(|_| damaged(column, "no name"))
 }
 
 pub(super) fn bytes(row: &Row<'_>, column: usize) -> Sql<Bytes> {
@@ -39,14 +40,15 @@ pub(super) fn optional_bytes(row: &Row<'_>, column: usize) -> Sql<Option<Bytes>>
     Ok(row.get_ref(column)?.as_blob_or_null()?.map(Into::into))
 }
 
-pub(super) const DEVICE_COLUMNS: &str = "user, name, suite, signature_key, registered_at";
+pub(super) const DEVICE_COLUMNS: &str = "user, name, scheme, signature_key, active";
 
 pub(super) fn device_info(row: &Row<'_>) -> Sql<DeviceInfo> {
+    let scheme = SignatureScheme::from_code_point(row.get(2)?);
     Ok(DeviceInfo {
         device: device_id(row, 0)?,
-        cipher_suite: CipherSuite(row.get(2)?),
+        scheme: scheme.ok_or_else(|| damaged(2, "unknown signature scheme"))?,
         signature_key: bytes(row, 3)?.into(),
-        registered_at: row.get(4)?,
+        active: row.get(4)?,
     })
 }
 
@@ -65,6 +67,14 @@ pub(super) fn device_number(db: &Connection, id: &DeviceId) -> Sql<Option<i64>> 
 /// The number of a device that was registered.
 pub(super) fn known_device(db: &Connection, id: &DeviceId) -> Sql<i64> {
     device_number(db, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// The number of a device that was registered; none if it was revoked.
+pub(super) fn active_device(db: &Connection, id: &DeviceId) -> Sql<Option<i64>> {
+    let (number, active) = db
+        .prepare_cached("SELECT id, active FROM device WHERE user = ? AND name = ?")?
+        .query_row([id.user.as_str(), id.device.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    Ok(Some(number).filter(|_| active))
 }
 
 pub(super) fn group_number(db: &Connection, id: &GroupId) -> Sql<Option<i64>> {

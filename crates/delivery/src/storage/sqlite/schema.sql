@@ -3,13 +3,35 @@
 
 CREATE TABLE service (secret BLOB NOT NULL);
 
+-- What each user's log says, so that it need not be checked again, which names look alike, and how many of its
+-- entries the directory has.
+CREATE TABLE account (
+    user TEXT PRIMARY KEY,
+    skeleton TEXT NOT NULL UNIQUE,
+    length INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    published INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX account_unpublished ON account (user) WHERE published < length;
+CREATE TABLE account_entry (
+    user TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    entry BLOB NOT NULL,
+    PRIMARY KEY (user, sequence)
+) WITHOUT ROWID;
+-- The directory's records.
+CREATE TABLE directory (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+-- The invitations that were used, by their hash.
+CREATE TABLE invitation (hash BLOB PRIMARY KEY) WITHOUT ROWID;
+
+-- A row stays when its device is revoked: logs name it as a sender.
 CREATE TABLE device (
     id INTEGER PRIMARY KEY,
     user TEXT NOT NULL,
     name TEXT NOT NULL,
-    suite INTEGER NOT NULL,
+    scheme INTEGER NOT NULL,
     signature_key BLOB NOT NULL,
-    registered_at INTEGER NOT NULL,
+    active INTEGER NOT NULL,
     UNIQUE (user, name)
 );
 
@@ -40,6 +62,7 @@ CREATE TABLE mls_group (
     group_info BLOB,
     ratchet_tree BLOB
 );
+CREATE INDEX group_by_creator ON mls_group (creator);
 
 -- A former member's row stays, with the commit that removed it: it may read up to there.
 CREATE TABLE member (
@@ -49,6 +72,13 @@ CREATE TABLE member (
     PRIMARY KEY (grp, device)
 ) WITHOUT ROWID;
 CREATE INDEX member_by_device ON member (device);
+
+-- Whose revoked devices were in a group: members who come back hear of it, and remove them.
+CREATE TABLE ended_member (
+    grp INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    PRIMARY KEY (grp, user)
+) WITHOUT ROWID;
 
 CREATE TABLE log (
     grp INTEGER NOT NULL,

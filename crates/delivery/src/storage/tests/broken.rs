@@ -7,14 +7,37 @@ use crate::storage::*;
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::RowKey;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
     /// The secret is another each time.
     SecretRedrawn,
-    /// Another registration takes a device's name.
-    NameTaken,
+    /// An extension that does not know the log's length is taken.
+    LengthIgnored,
+    /// A page of a log ignores how long it is.
+    AccountPageUnlimited,
+    /// Names that look alike are taken.
+    AlikeTaken,
+    /// An invitation is used again.
+    InvitationTwice,
+    /// An invitation is used up by an account that is refused.
+    InvitationLost,
+    /// A revoked device's key packages are given out.
+    RevokedClaimed,
+    /// A device that is revoked keeps its inbox.
+    RevokedInbox,
+    /// A device that is revoked stays in its groups.
+    RevokedMember,
+    /// A revoked device becomes a member.
+    RevokedAdded,
+    /// Key packages with a former key are stored.
+    EndedPublishes,
+    /// A device that has another key keeps its key packages.
+    RotatedClaimed,
+    /// A device that has another key loses its inbox.
+    RotatedInbox,
     /// A claimed package is given out again.
     ClaimedTwice,
     /// Expired packages are given out.
@@ -31,6 +54,8 @@ enum Fault {
     EntryTwice,
     /// Whoever was removed is a stranger.
     FormerForgotten,
+    /// Whoever was removed is told of the accounts of those who are in the group.
+    AccountsOfFormer,
     /// A commit's effects are written without the rest when it is refused.
     EffectsOnLoss,
     /// A page ignores how long it is.
@@ -39,6 +64,12 @@ enum Fault {
     GroupInfoKept,
     /// Items of others are acknowledged, too.
     AnyoneAcknowledges,
+    /// The directory's records are written whatever the guard says.
+    GuardIgnored,
+    /// What was published is not noted.
+    PublishedForgotten,
+    /// What has come since counts as published, too.
+    PublishedWhole,
     /// What was written last is lost with the opening.
     LastWriteLost,
 }
@@ -51,19 +82,55 @@ struct Broken {
 struct Opened {
     fault: Fault,
     storage: SqliteStorage,
+    kept: Mutex<Kept>,
+}
+
+/// What should be gone.
+#[derive(Default)]
+struct Kept {
+    packages: Vec<(DeviceId, StoredKeyPackage)>,
+    inboxes: Vec<(DeviceId, (u32, u64))>,
+    members: Vec<(GroupId, DeviceId)>,
 }
 
 impl Place for Broken {
     type Storage = Opened;
 
     fn open(&self) -> Result<Opened, StorageError> {
-        Ok(Opened { fault: self.fault, storage: self.folder.open()? })
+        let storage = self.folder.open()?;
+        Ok(Opened { fault: self.fault, storage, kept: Mutex::default() })
     }
 }
 
 impl Opened {
     fn has(&self, fault: Fault) -> bool {
         self.fault == fault
+    }
+
+    /// Keeps the key packages of devices that are revoked or have another key.
+    fn keep_packages(&self, extension: &AccountExtension) -> Result<(), StorageError> {
+        for device in &extension.devices {
+            let Some(known) = self.storage.device(&device.device)? else { continue };
+            let ends = match self.fault {
+                Fault::RevokedClaimed => extension.revoked.contains(&device.device),
+                _ => known.signature_key != device.signature_key,
+            };
+            if ends {
+                let packages = self.storage.key_packages(&device.device, 0)?;
+                let packages = packages.into_iter().map(|package| (device.device.clone(), package));
+                self.kept.lock().unwrap().packages.extend(packages);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the inboxes of devices that are revoked.
+    fn keep_inboxes(&self, extension: &AccountExtension) -> Result<(), StorageError> {
+        for device in &extension.revoked {
+            let size = self.storage.inbox_size(device)?;
+            self.kept.lock().unwrap().inboxes.push((device.clone(), size));
+        }
+        Ok(())
     }
 }
 
@@ -77,9 +144,87 @@ impl Storage for Opened {
         self.storage.secret()
     }
 
-    fn register(&self, device: &DeviceInfo) -> Result<DeviceInfo, StorageError> {
-        let stored = self.storage.register(device)?;
-        Ok(if self.has(Fault::NameTaken) { device.clone() } else { stored })
+    fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError> {
+        self.storage.account(user)
+    }
+
+    fn account_entries(
+        &self,
+        user: &Name,
+        after: u64,
+        limit: u32,
+        bytes: usize,
+    ) -> Result<Vec<Bytes>, StorageError> {
+        let bytes = if self.has(Fault::AccountPageUnlimited) { usize::MAX } else { bytes };
+        self.storage.account_entries(user, after, limit, bytes)
+    }
+
+    fn extend_account(&self, mut extension: AccountExtension) -> Result<Extended, StorageError> {
+        match self.fault {
+            Fault::LengthIgnored => {
+                let known = self.storage.account(&extension.user)?;
+                extension.expected_length = known.map_or(0, |account| account.length);
+            }
+            Fault::AlikeTaken => extension.skeleton = extension.user.as_str().into(),
+            Fault::InvitationTwice => extension.invitation = None,
+            Fault::RevokedClaimed | Fault::RotatedClaimed => self.keep_packages(&extension)?,
+            Fault::RevokedInbox => self.keep_inboxes(&extension)?,
+            Fault::RevokedMember => {
+                for device in &extension.revoked {
+                    let groups = self.storage.groups_of(device)?.into_iter();
+                    let members = groups.map(|(group, ..)| (group, device.clone()));
+                    self.kept.lock().unwrap().members.extend(members);
+                }
+            }
+            Fault::RotatedInbox => {
+                for device in &extension.devices {
+                    let id = &device.device;
+                    let known = self.storage.device(id)?;
+                    if known.is_some_and(|k| k.signature_key != device.signature_key) {
+                        let (items, _) = self.storage.inbox(id, u32::MAX, usize::MAX)?;
+                        let ids = items.into_iter().map(|item| item.id).collect();
+                        self.storage.ack_inbox(id, ids)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+
+        let extended = self.storage.extend_account(extension.clone())?;
+        if self.has(Fault::InvitationLost) && extended != Extended::Stored {
+            let user = "nobody".parse().unwrap();
+            let lost = AccountExtension { user, skeleton: "nobody".into(), ..extension };
+            self.storage.extend_account(lost)?;
+        }
+        Ok(extended)
+    }
+
+    fn unpublished(&self, limit: u32) -> Result<Vec<(Name, AccountRecord)>, StorageError> {
+        self.storage.unpublished(limit)
+    }
+
+    fn mark_published(&self, mut published: Vec<(Name, u64)>) -> Result<(), StorageError> {
+        if self.has(Fault::PublishedForgotten) {
+            return Ok(());
+        }
+        if self.has(Fault::PublishedWhole) {
+            for (user, length) in &mut published {
+                let known = self.storage.account(user)?;
+                *length = known.map_or(*length, |account| account.length);
+            }
+        }
+        self.storage.mark_published(published)
+    }
+
+    fn directory_rows(&self, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StorageError> {
+        self.storage.directory_rows(keys)
+    }
+
+    fn put_directory(&self, mut batch: DirectoryBatch) -> Result<Put, StorageError> {
+        if self.has(Fault::GuardIgnored) {
+            batch.guard.1 = self.storage.directory_rows(&[batch.guard.0.clone()])?.remove(0);
+        }
+        self.storage.put_directory(batch)
     }
 
     fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError> {
@@ -92,11 +237,16 @@ impl Storage for Opened {
 
     fn add_key_packages(
         &self,
-        owner: &DeviceId,
+        owner: &DeviceInfo,
         packages: Vec<KeyPackageRecord>,
         cap: u32,
         now: u64,
     ) -> Result<KeyPackagesAdded, StorageError> {
+        let current = self.storage.device(&owner.device)?;
+        let owner = match &current {
+            Some(current) if self.has(Fault::EndedPublishes) => current,
+            _ => owner,
+        };
         if self.has(Fault::PartOfPackages) {
             for package in packages.iter().take(1) {
                 self.storage.add_key_packages(owner, vec![package.clone()], cap, now)?;
@@ -110,7 +260,11 @@ impl Storage for Opened {
         owner: &DeviceId,
         now: u64,
     ) -> Result<Vec<StoredKeyPackage>, StorageError> {
-        self.storage.key_packages(owner, now)
+        let mut packages = self.storage.key_packages(owner, now)?;
+        let kept = self.kept.lock().unwrap();
+        let of_owner = kept.packages.iter().filter(|(device, _)| device == owner);
+        packages.extend(of_owner.map(|(_, package)| package.clone()));
+        Ok(packages)
     }
 
     fn withdraw_key_packages(
@@ -160,7 +314,11 @@ impl Storage for Opened {
 
     fn membership(&self, id: &GroupId, device: &DeviceId) -> Result<Membership, StorageError> {
         let found = self.storage.membership(id, device)?;
+        let left = &self.kept.lock().unwrap().members;
         match found {
+            Membership::Stranger if left.contains(&(id.clone(), device.clone())) => {
+                Ok(Membership::Member)
+            }
             Membership::Former(_) if self.has(Fault::FormerForgotten) => Ok(Membership::Stranger),
             found => Ok(found),
         }
@@ -174,10 +332,34 @@ impl Storage for Opened {
         self.storage.groups_of(device)
     }
 
+    fn accounts_around(
+        &self,
+        device: &DeviceId,
+        limit: u32,
+    ) -> Result<Vec<(Name, u64)>, StorageError> {
+        if !self.has(Fault::AccountsOfFormer) {
+            return self.storage.accounts_around(device, limit);
+        }
+        let mut users = std::collections::BTreeSet::from([device.user.clone()]);
+        for (group, ..) in self.storage.groups_of(device)? {
+            users.extend(self.storage.members(&group)?.into_iter().map(|member| member.user));
+        }
+        let length = |user: Name| Some((user.clone(), self.storage.account(&user).ok()??.length));
+        Ok(users.into_iter().filter_map(length).take(limit as usize).collect())
+    }
+
     fn append(&self, mut append: Append) -> Result<Appended, StorageError> {
         match self.fault {
             Fault::HandshakeIgnored => append.expected_handshake = None,
             Fault::EntryTwice => getrandom::fill(&mut append.hash).unwrap(),
+            Fault::RevokedAdded => {
+                for device in append.commit.iter().flat_map(|commit| &commit.added) {
+                    if self.storage.device(device)?.is_some_and(|known| !known.active) {
+                        let member = (append.group_id.clone(), device.clone());
+                        self.kept.lock().unwrap().members.push(member);
+                    }
+                }
+            }
             Fault::LastWriteLost if append.hash == [2; 32] => return Ok(Appended::Won(2)),
             Fault::GroupInfoKept => {
                 let kept = self.storage.public_state(&append.group_id)?;
@@ -235,7 +417,11 @@ impl Storage for Opened {
     }
 
     fn inbox_size(&self, device: &DeviceId) -> Result<(u32, u64), StorageError> {
-        self.storage.inbox_size(device)
+        let kept = self.kept.lock().unwrap();
+        match kept.inboxes.iter().find(|(owner, _)| owner == device) {
+            Some((_, size)) => Ok(*size),
+            None => self.storage.inbox_size(device),
+        }
     }
 
     fn ack_inbox(&self, device: &DeviceId, ids: Vec<u64>) -> Result<(), StorageError> {
@@ -260,7 +446,18 @@ fn a_storage_without_a_fault_passes() {
 fn each_fault_of_a_storage_is_found() {
     for fault in [
         Fault::SecretRedrawn,
-        Fault::NameTaken,
+        Fault::LengthIgnored,
+        Fault::AccountPageUnlimited,
+        Fault::AlikeTaken,
+        Fault::InvitationTwice,
+        Fault::InvitationLost,
+        Fault::RevokedClaimed,
+        Fault::RevokedInbox,
+        Fault::RevokedMember,
+        Fault::RevokedAdded,
+        Fault::EndedPublishes,
+        Fault::RotatedClaimed,
+        Fault::RotatedInbox,
         Fault::ClaimedTwice,
         Fault::ExpiredGivenOut,
         Fault::PartOfPackages,
@@ -269,10 +466,14 @@ fn each_fault_of_a_storage_is_found() {
         Fault::HandshakeIgnored,
         Fault::EntryTwice,
         Fault::FormerForgotten,
+        Fault::AccountsOfFormer,
         Fault::EffectsOnLoss,
         Fault::PageUnlimited,
         Fault::GroupInfoKept,
         Fault::AnyoneAcknowledges,
+        Fault::GuardIgnored,
+        Fault::PublishedForgotten,
+        Fault::PublishedWhole,
         Fault::LastWriteLost,
     ] {
         assert!(!passes(fault), "{fault:?} was not found");

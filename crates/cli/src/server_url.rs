@@ -9,7 +9,7 @@ const FORM: &str = "it must be http://HOST:PORT, as this program speaks no TLS i
 
 /// Takes an address, unless nothing can ever answer there: that would look as if the service were
 /// down.
-pub(super) fn parse_server(url: &str) -> Result<String, String> {
+pub(crate) fn parse_server(url: &str) -> Result<String, String> {
     let rest = url.strip_prefix("http://").ok_or(FORM)?;
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     if authority.is_empty() || authority.starts_with(':') {

@@ -1,4 +1,9 @@
-use super::{Decode, DecodeError, Encode, EncodeError, GroupId, Reader, Writer};
+//! Names of users and devices.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use core::fmt;
 use core::str::FromStr;
 
@@ -161,14 +166,4 @@ impl Decode for DeviceId {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { user: Decode::decode(r)?, device: Decode::decode(r)? })
     }
-}
-
-/// The first bytes of a group's identifier in hexadecimal, for people.
-#[must_use]
-pub fn short_group(group: &GroupId) -> String {
-    let mut text: String = group.iter().take(4).map(|b| format!("{b:02x}")).collect();
-    if group.len() > 4 {
-        text.push('…');
-    }
-    text
 }

@@ -1,0 +1,67 @@
+//! `conclave admin`.
+
+use crate::failure::Failure;
+use crate::folders;
+use conclave_client::os_rng;
+use conclave_delivery::service::invitation;
+use conclave_delivery::storage::SqliteStorage;
+use conclave_mls::UnixTime;
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make an invitation: it lets one new user in, once. The service may be running.
+    Invite(Invite),
+}
+
+#[derive(Debug, clap::Args)]
+struct Invite {
+    /// The folder of the service's state [default: ~/.local/share/conclave/service].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// For how many days it is good.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=3650))]
+    days: u64,
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let Command::Invite(invite) = args.command;
+    let data = match invite.data {
+        Some(data) => data,
+        None => folders::default_folder()?.join(folders::SERVICE),
+    };
+    let secret = SqliteStorage::read_secret(&data)?;
+
+    let day = Duration::from_secs(24 * 60 * 60);
+    let lifetime = day.saturating_mul(u32::try_from(invite.days)?);
+    let expires_at = UnixTime::try_from(SystemTime::now())?.saturating_add(lifetime);
+    let provider = crate::provider::provider();
+    let invitation = invitation(&*provider, &secret, &mut *os_rng(), expires_at)?;
+    writeln!(stdout(), "{}", to_text(&invitation))?;
+    Ok(())
+}
+
+/// An invitation as text: hexadecimal digits.
+fn to_text(invitation: &[u8]) -> String {
+    invitation.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads an invitation as a user types it.
+pub(crate) fn parse_invitation(text: &str) -> Result<Vec<u8>, String> {
+    let wrong = || "an invitation is what `conclave admin invite` prints".to_string();
+    let text = text.trim();
+    let length = conclave_delivery::service::INVITATION;
+    if text.len() != length * 2 || !text.is_ascii() {
+        return Err(wrong());
+    }
+    let digits = |n: usize| text.get(2 * n..2 * n + 2).unwrap_or_default();
+    (0..length).map(|n| u8::from_str_radix(digits(n), 16).map_err(|_| wrong())).collect()
+}

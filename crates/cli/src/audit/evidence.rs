@@ -1,0 +1,53 @@
+//! Checking a file of evidence.
+
+use crate::failure::{Failure, complain};
+use conclave_client::plain;
+use conclave_delivery::api::{DescribeService, SESSION_SCHEME};
+use conclave_delivery::http_client::Client;
+use conclave_directory::{Evidence, MAX_EVIDENCE, ServiceKey};
+use std::fs::File;
+use std::io::{Read, Write, stdout};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Says what a file proves, and of whom.
+pub(super) fn check(file: &Path, url: Option<&str>) -> Result<ExitCode, Failure> {
+    let unread = |e: std::io::Error| format!("{} cannot be read: {e}", file.display());
+    let mut bytes = Vec::new();
+    let most = MAX_EVIDENCE as u64 + 1;
+    File::open(file).map_err(unread)?.take(most).read_to_end(&mut bytes).map_err(unread)?;
+
+    let provider = crate::provider::provider();
+    let evidence = Evidence::read(&bytes).map_err(|e| format!("{}: {e}", file.display()))?;
+    let report = evidence.report(&*provider).map_err(|e| format!("{}: {e}", file.display()))?;
+    let mut out = stdout();
+    for line in report.lines() {
+        writeln!(out, "{}", plain(line))?;
+    }
+    writeln!(
+        out,
+        "It concerns everybody who uses the service with this key: its operator signed this, or somebody \
+         else has the key, or the service went on from an old backup."
+    )?;
+
+    if let Some(url) = url {
+        writeln!(out, "{}", whose(evidence.key(), url)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a key is that of the service at an address.
+fn whose(key: &ServiceKey, url: &str) -> Result<String, Failure> {
+    let info = Client::new(url).call(&DescribeService {}).inspect_err(|_| {
+        complain("whether it is about the service there cannot be said");
+    })?;
+    let there = ServiceKey { scheme: SESSION_SCHEME, public: info.key };
+    if there == *key {
+        return Ok(format!("The service at {url} has this key."));
+    }
+    Ok(format!(
+        "The service at {url} has another key now, {}: this is about another service, or about this one \
+         before it was set up anew.",
+        super::hex::hex(&there.public)
+    ))
+}

@@ -1,0 +1,232 @@
+//! The recovery key: made, written down, and used when all devices are lost.
+
+use super::linking::{NewWords, OwnChange, Recovering};
+use super::{Engine, EngineError, Purpose};
+use crate::book::Change;
+use crate::output::Answer;
+use crate::request::Request;
+use crate::words::{RECOVERY_SCHEME, WORDS, Words};
+use conclave_account::{self as account, Account, Author, Entry, RecoveryKey};
+use conclave_delivery::api::{
+    AccountPage, Encode, FetchAccount, OpenSession, SESSION_SCHEME, SubmitAccount,
+};
+use conclave_delivery::http_client::ClientError;
+use conclave_mls::credential::SignaturePublicKey;
+use conclave_mls::crypto::{CryptoError, SignatureKeyPair};
+use conclave_store::Store;
+
+impl<S: Store> Engine<S> {
+    /// Makes a recovery key and shows its words. If the account has one already, its words are asked for.
+    pub(super) fn new_recovery(&mut self, old: Option<&str>) -> Result<(), EngineError> {
+        let known = self.own_account().and_then(Account::recovery_key).map(|(_, key)| key.clone());
+        let old = match (known, old) {
+            (None, _) => None,
+            (Some(_), None) => {
+                self.error(
+                    "your account has a recovery key already. To replace it takes its words: \
+                     /recovery WORD...",
+                );
+                return Ok(());
+            }
+            (Some(known), Some(text)) => match self.key_of(text, &known)? {
+                Some(key) => Some(key),
+                None => return Ok(()),
+            },
+        };
+
+        let words = Words::new(&mut *self.rng)?;
+        let random = super::outgoing::random(&mut *self.rng) as usize;
+        let first = random % WORDS;
+        let second = (first + 1 + random / WORDS % (WORDS - 1)) % WORDS;
+        let places = [first.min(second) + 1, first.max(second) + 1];
+        self.answers.push_back(Answer::RecoveryWords { words: words.text().into(), places });
+        self.new_words = Some(NewWords { words, places, old });
+        Ok(())
+    }
+
+    /// The key of these words, if it is the known one; otherwise the user is told.
+    fn key_of(
+        &mut self,
+        text: &str,
+        known: &SignaturePublicKey,
+    ) -> Result<Option<SignatureKeyPair>, EngineError> {
+        let words = match Words::parse(text) {
+            Ok(words) => words,
+            Err(what) => {
+                self.error(what);
+                return Ok(None);
+            }
+        };
+        let key = words.key_pair(&*self.provider)?;
+        if key.public != *known {
+            self.error("these are not the words of your account's recovery key");
+            return Ok(None);
+        }
+        Ok(Some(key))
+    }
+
+    /// The user has typed two of the words back: the key goes into the account's log.
+    pub(super) fn confirm_recovery(&mut self, typed: [&str; 2]) -> Result<(), EngineError> {
+        if self.own_change.is_some() {
+            self.error("another change of your account is under way: try again in a moment");
+            return Ok(());
+        }
+        let Some(new) = self.new_words.take() else {
+            self.error("there are no words to confirm: /recovery makes some");
+            return Ok(());
+        };
+        let right = new.places.map(|place| new.words.word(place).to_string());
+        if typed.map(str::to_lowercase) != right {
+            self.error(format!(
+                "these are not words {} and {}: look at what you wrote down, and type them again",
+                new.places[0], new.places[1]
+            ));
+            self.new_words = Some(new);
+            return Ok(());
+        }
+
+        let key = new.words.key_pair(&*self.provider)?;
+        let user = &self.book.identity().device.user;
+        let recovery = RecoveryKey::proved(&*self.provider, user, RECOVERY_SCHEME, &key)?;
+        let change = account::Change::ReplaceRecovery(Some(recovery));
+        self.own_change = Some(OwnChange { change, code: None, recovery: new.old, tries: 0 });
+        Ok(())
+    }
+
+    /// Begins to add this new device to its user's account by the recovery key.
+    pub(super) fn recover(&mut self, text: &str) -> Result<(), EngineError> {
+        if self.waiting_link.is_none() {
+            self.error("this device has an account: to recover one takes a new device");
+            return Ok(());
+        }
+        match Words::parse(text) {
+            Ok(words) => {
+                let key = words.key_pair(&*self.provider)?;
+                self.recovering = Some(Recovering {
+                    key,
+                    open: false,
+                    entries: Vec::new(),
+                    account: None,
+                    complete: false,
+                });
+            }
+            Err(what) => self.error(what),
+        }
+        Ok(())
+    }
+
+    /// The next call on the way to an account by its recovery key.
+    pub(super) fn next_recovering(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        let me = self.device().clone();
+        let (Some(recovering), Some(service_key)) = (&self.recovering, &self.service_key) else {
+            return Ok(None);
+        };
+        if !recovering.open {
+            let session_key = self.provider.signature_key_pair(SESSION_SCHEME, &mut *self.rng)?;
+            let request = OpenSession::signed(
+                &*self.provider,
+                service_key,
+                (me.user, Author::Recovery),
+                (RECOVERY_SCHEME, &recovering.key),
+                session_key.public.clone(),
+                self.service_time(),
+            )?;
+            self.session_key = Some(session_key);
+            return Ok(Some((request.into(), Purpose::Recover)));
+        }
+        if !recovering.complete {
+            let after = recovering.entries.len() as u64;
+            return Ok(Some((FetchAccount { user: me.user, after }.into(), Purpose::Recover)));
+        }
+
+        let Some(account) = &recovering.account else { return Ok(None) };
+        let change = account::Change::AddDevice(self.own_key()?);
+        let (key, now) = (&recovering.key, self.time());
+        let drafted = account.draft(&*self.provider, Author::Recovery, key, change, now);
+        let checked = drafted.and_then(|entry| {
+            account.clone().apply(&*self.provider, &entry)?;
+            Ok(entry)
+        });
+        match checked {
+            Ok(entry) => {
+                let entries = vec![entry.to_bytes().map_err(CryptoError::from)?.into()];
+                let request = SubmitAccount { user: me.user, entries, invitation: None };
+                Ok(Some((request.into(), Purpose::RecoverEntry(Box::new(entry)))))
+            }
+            Err(e) => {
+                self.recovering = None;
+                self.error(format!("this device cannot be added: {}", e.fault));
+                Ok(None)
+            }
+        }
+    }
+
+    /// There is a session by the recovery key.
+    pub(super) fn recovery_opened(&mut self) {
+        if let Some(recovering) = &mut self.recovering {
+            recovering.open = true;
+        }
+    }
+
+    /// A part of the account's log, which is checked from its beginning.
+    pub(super) fn recovery_read(&mut self, page: &AccountPage) {
+        let Some(recovering) = &mut self.recovering else { return };
+        let provider = &*self.provider;
+        let user = &self.book.identity().device.user;
+        let read = page.entries.iter().try_for_each(|bytes| {
+            let entry = Entry::from_bytes(bytes).map_err(|e| e.to_string())?;
+            let applied = match &mut recovering.account {
+                Some(account) => account.apply(provider, &entry),
+                None => Account::create(provider, &entry).map(|new| {
+                    recovering.account = Some(new);
+                }),
+            };
+            applied.map_err(|e| e.to_string())?;
+            recovering.entries.push(entry);
+            Ok::<(), String>(())
+        });
+
+        recovering.complete = recovering.entries.len() as u64 >= page.length;
+        let own = recovering.account.as_ref().is_some_and(|account| {
+            let key = account.recovery_key().map(|(_, key)| key);
+            account.user() == user && key == Some(&recovering.key.public)
+        });
+        let what = match read {
+            Err(e) => format!("the log that the service shows is not valid: {e}"),
+            Ok(()) if recovering.complete && !own => {
+                "the log that the service shows has another recovery key".into()
+            }
+            Ok(()) if page.entries.is_empty() && !recovering.complete => {
+                "the service does not show all of the log".into()
+            }
+            Ok(()) => return,
+        };
+        self.recovering = None;
+        self.error(what);
+    }
+
+    /// This device is in the account.
+    pub(super) fn recovered(&mut self, entry: Entry) -> Result<(), EngineError> {
+        let Some(Recovering { mut entries, account: Some(mut account), .. }) =
+            self.recovering.take()
+        else {
+            return Ok(());
+        };
+        account.apply(&*self.provider, &entry).map_err(EngineError::Account)?;
+        entries.push(entry);
+        let mut changes: Vec<Change> = entries.into_iter().map(Change::OwnEntry).collect();
+        changes.extend([Change::Account(account), Change::Confirmed(true)]);
+        self.book.commit(None, changes)?;
+        self.waiting_link = None;
+        let what = "this device is in your account again. /devices lists the others: /revoke what is lost. \
+                    Others have to invite you into your groups anew";
+        self.answers.push_back(Answer::Note(what.into()));
+        Ok(())
+    }
+
+    /// The service has refused a step of it.
+    pub(super) fn recovery_refused(&mut self, error: &ClientError) {
+        self.recovering = None;
+        self.error(format!("your account is not recovered: {error}"));
+    }
+}

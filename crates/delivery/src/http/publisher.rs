@@ -1,0 +1,45 @@
+//! Publishing: what has changed in accounts goes into the directory in batches.
+
+use super::app::{App, Observed};
+use super::handlers::now;
+use crate::storage::Storage;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The shortest time between two batches.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Publishes at once what is left from before, and then in intervals, until the server is stopped.
+pub(super) async fn publish<S: Storage>(app: Arc<App<S>>, every: Duration) {
+    let mut stopping = app.stopping.clone();
+    loop {
+        let publishing = app.clone();
+        // A panic in it is no reason to publish no more.
+        let _ = tokio::task::spawn_blocking(move || publish_now(&publishing)).await;
+
+        let stop = stopping.wait_for(|stop| *stop);
+        if tokio::time::timeout(every.max(SHORTEST), stop).await.is_ok() {
+            return;
+        }
+    }
+}
+
+fn publish_now<S: Storage>(app: &App<S>) {
+    let (status, summary) = match app.service.publish(now()) {
+        Ok(None) => return,
+        Ok(Some(published)) => {
+            let (epoch, changes) = (published.root.epoch, published.changes);
+            (200, format!("directory {epoch}, {changes} users changed"))
+        }
+        // It is tried again the next time.
+        Err(e) => (e.code.status(), e.to_string()),
+    };
+    app.observe(&Observed {
+        operation: "publish",
+        who: None,
+        request_bytes: 0,
+        reply_bytes: 0,
+        status,
+        summary,
+    });
+}

@@ -1,0 +1,99 @@
+//! Why the service refuses, and why it does not open.
+
+use crate::api::{DeviceId, ErrorCode};
+use crate::storage::StorageError;
+use conclave_directory::server::DirectoryError;
+use conclave_mls::crypto::CryptoError;
+use core::fmt;
+
+/// A refusal: nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceError {
+    /// What kind of refusal.
+    pub code: ErrorCode,
+    /// A sentence for people.
+    pub detail: String,
+}
+
+impl ServiceError {
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into() }
+    }
+
+    pub(super) fn too_many(what: impl Into<String>) -> Self {
+        Self::new(ErrorCode::TooMany, what)
+    }
+
+    pub(super) fn invalid(what: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Invalid, what.to_string())
+    }
+
+    pub(super) fn not_member() -> Self {
+        Self::new(ErrorCode::NotMember, "the device is not in the group")
+    }
+
+    pub(super) fn revoked(device: &DeviceId) -> Self {
+        Self::new(ErrorCode::Revoked, format!("{device} was revoked, or has another key now"))
+    }
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl core::error::Error for ServiceError {}
+
+impl From<StorageError> for ServiceError {
+    fn from(e: StorageError) -> Self {
+        Self::new(ErrorCode::Unavailable, e.to_string())
+    }
+}
+
+/// Why a service cannot run over a storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The storage cannot be read.
+    Storage(StorageError),
+    /// The directory in it cannot be read, or is of other keys.
+    Directory(DirectoryError),
+    /// The provider cannot do what the service needs.
+    Crypto(CryptoError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Storage(e) => fmt::Display::fmt(e, f),
+            Self::Directory(e) => fmt::Display::fmt(e, f),
+            Self::Crypto(e) => fmt::Display::fmt(e, f),
+        }
+    }
+}
+
+impl core::error::Error for OpenError {}
+
+impl From<StorageError> for OpenError {
+    fn from(e: StorageError) -> Self {
+        Self::Storage(e)
+    }
+}
+
+impl From<DirectoryError> for OpenError {
+    fn from(e: DirectoryError) -> Self {
+        Self::Directory(e)
+    }
+}
+
+impl From<CryptoError> for OpenError {
+    fn from(e: CryptoError) -> Self {
+        Self::Crypto(e)
+    }
+}
+
+/// The provider has no SHA-256, or failed.
+pub(super) fn provider_error(e: CryptoError) -> ServiceError {
+    ServiceError::new(ErrorCode::Unavailable, e.to_string())
+}

@@ -1,0 +1,37 @@
+//! The service's keys. All follow from its secret, which a backup has to hold.
+
+use crate::api::SESSION_SCHEME;
+use conclave_directory::Signer;
+use conclave_directory::server::NameKey;
+use conclave_mls::crypto::{CryptoError, CryptoProvider, Kdf, Secret, SignatureKeyPair};
+
+/// What the key by which the service signs is derived with.
+const SIGNING_LABEL: &[u8] = b"Conclave service key";
+/// What the key that hides names in the directory is derived with.
+const NAMES_LABEL: &[u8] = b"Conclave directory names";
+
+fn derived(
+    provider: &dyn CryptoProvider,
+    secret: &Secret,
+    label: &[u8],
+) -> Result<Secret, CryptoError> {
+    provider.expand(Kdf::HkdfSha256, secret, &[label], NameKey::LEN)
+}
+
+/// The key by which the service signs: its public half is the service's identity.
+pub(super) fn signer(
+    provider: &dyn CryptoProvider,
+    secret: &Secret,
+) -> Result<Signer, CryptoError> {
+    let private = derived(provider, secret, SIGNING_LABEL)?;
+    let public = provider.signature_public_key(SESSION_SCHEME, &private)?;
+    Ok(Signer::new(SESSION_SCHEME, SignatureKeyPair::new(private, public)))
+}
+
+/// The key that hides names in the directory.
+pub(super) fn names(
+    provider: &dyn CryptoProvider,
+    secret: &Secret,
+) -> Result<NameKey, CryptoError> {
+    NameKey::new(derived(provider, secret, NAMES_LABEL)?).ok_or(CryptoError::InvalidLength)
+}

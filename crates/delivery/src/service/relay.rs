@@ -1,0 +1,31 @@
+//! What a new device and one that is to admit it leave each other.
+
+use super::{Caller, Done, Operation, Service, ServiceError};
+use crate::api::{FetchRelay, PutRelay, RelayContent, RelayStored};
+use crate::storage::Storage;
+
+impl Operation for PutRelay {
+    const LONG: bool = true;
+
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<RelayStored>, ServiceError> {
+        let seen = format!("{} bytes for a device to be linked", self.content.len());
+        let lifetime = service.relay.put(self.slot, self.content, caller.now)?.as_secs();
+        Ok(Done::new(RelayStored { lifetime }, seen))
+    }
+}
+
+impl Operation for FetchRelay {
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<RelayContent>, ServiceError> {
+        let content = service.relay.fetch(&self.slot, caller.now);
+        let seen = if content.is_some() { "taken" } else { "nothing there" };
+        Ok(Done::new(RelayContent { content }, format!("linking a device: {seen}")))
+    }
+}

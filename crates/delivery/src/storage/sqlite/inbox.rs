@@ -1,0 +1,35 @@
+//! Deleting what waits in inboxes.
+
+use super::result::Sql;
+use rusqlite::{Connection, OptionalExtension};
+
+/// Deletes items of a device's inbox, and what no other inbox holds of theirs.
+pub(super) fn remove(db: &Connection, device: i64, ids: &[i64]) -> Sql<()> {
+    for id in ids {
+        let gone = db
+            .prepare_cached(
+                "DELETE FROM inbox WHERE id = ? AND device = ? RETURNING welcome, tree",
+            )?
+            .query_row([*id, device], |r| {
+                Ok([r.get::<_, Option<i64>>(0)?, r.get::<_, Option<i64>>(1)?])
+            })
+            .optional()?;
+        for blob in gone.into_iter().flatten().flatten() {
+            db.prepare_cached(
+                "DELETE FROM blob WHERE id = ?1 AND NOT EXISTS
+                 (SELECT 1 FROM inbox WHERE welcome = ?1 OR tree = ?1)",
+            )?
+            .execute([blob])?;
+        }
+    }
+    Ok(())
+}
+
+/// Empties a device's inbox.
+pub(super) fn clear(db: &Connection, device: i64) -> Sql<()> {
+    let ids: Vec<i64> = db
+        .prepare_cached("SELECT id FROM inbox WHERE device = ?")?
+        .query_map([device], |r| r.get(0))?
+        .collect::<Sql<_>>()?;
+    remove(db, device, &ids)
+}
