@@ -69,4 +69,21 @@ impl Account {
         };
         entry.signed(provider, scheme, key_pair).map_err(|e| error(e.into()))
     }
+
+    /// The next entry of the log, as [`Self::draft`] makes it, if the rules allow it.
+    ///
+    /// # Errors
+    /// As [`Self::draft`] and [`Self::apply`].
+    pub fn draft_checked(
+        &self,
+        provider: &dyn CryptoProvider,
+        author: Author,
+        key_pair: &SignatureKeyPair,
+        change: Change,
+        now: UnixTime,
+    ) -> Result<Entry, EntryError> {
+        let entry = self.draft(provider, author, key_pair, change, now)?;
+        self.clone().apply(provider, &entry)?;
+        Ok(entry)
+    }
 }

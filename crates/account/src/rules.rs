@@ -27,13 +27,29 @@ impl Account {
         provider: &dyn CryptoProvider,
         entries: impl IntoIterator<Item = &'a Entry>,
     ) -> Result<Self, EntryError> {
-        let mut entries = entries.into_iter();
-        let empty = EntryError { sequence: 0, fault: EntryFault::MisplacedCreation };
-        let mut account = Self::create(provider, entries.next().ok_or(empty)?)?;
+        let mut account = None;
         for entry in entries {
-            account.apply(provider, entry)?;
+            Self::follow(&mut account, provider, entry)?;
         }
-        Ok(account)
+        account.ok_or(EntryError { sequence: 0, fault: EntryFault::MisplacedCreation })
+    }
+
+    /// Moves on what is known of an account by the next entry of its log: at first nothing is.
+    ///
+    /// # Errors
+    /// As [`Self::create`] if nothing is known, otherwise as [`Self::apply`]; then nothing has changed.
+    pub fn follow(
+        known: &mut Option<Self>,
+        provider: &dyn CryptoProvider,
+        entry: &Entry,
+    ) -> Result<(), EntryError> {
+        match known {
+            Some(account) => account.apply(provider, entry),
+            None => {
+                *known = Some(Self::create(provider, entry)?);
+                Ok(())
+            }
+        }
     }
 
     /// Moves the account on by the next entry of its log.

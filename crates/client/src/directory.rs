@@ -88,11 +88,7 @@ pub(crate) fn continued(
             overlap = true;
             continue;
         }
-        let applied = match &mut account {
-            Some(account) => account.apply(provider, &entry),
-            None => Account::create(provider, &entry).map(|new| account = Some(new)),
-        };
-        applied.map_err(Contradiction::OtherLog)?;
+        Account::follow(&mut account, provider, &entry).map_err(Contradiction::OtherLog)?;
         entries.push(entry);
     }
     if known.is_some() && !overlap {

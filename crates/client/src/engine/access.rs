@@ -13,6 +13,7 @@ use conclave_delivery::api::{
 };
 use conclave_delivery::http_client::ClientError;
 use conclave_mls::UnixTime;
+use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, SignatureKeyPair, SignatureScheme};
 use conclave_store::Store;
 use core::time::Duration;
@@ -94,19 +95,30 @@ impl<S: Store> Engine<S> {
             return Ok(Some((request.into(), Purpose::SubmitLog)));
         }
 
+        let key = (self.scheme()?, self.book.identity().signer.clone());
+        let author = Author::Device(self.device().device.clone());
+        let request = self.open_session(&service_key, author, key)?;
+        Ok(Some((request.into(), Purpose::OpenSession)))
+    }
+
+    /// The request for a session by one of the account's keys, with a new key for the session.
+    pub(super) fn open_session(
+        &mut self,
+        service_key: &SignaturePublicKey,
+        author: Author,
+        (scheme, key): (SignatureScheme, SignatureKeyPair),
+    ) -> Result<OpenSession, EngineError> {
         let session_key = self.provider.signature_key_pair(SESSION_SCHEME, &mut *self.rng)?;
-        let identity = self.book.identity();
-        let device = identity.device.clone();
         let request = OpenSession::signed(
             &*self.provider,
-            &service_key,
-            (device.user, Author::Device(device.device)),
-            (self.scheme()?, &identity.signer),
+            service_key,
+            (self.device().user.clone(), author),
+            (scheme, &key),
             session_key.public.clone(),
             self.service_time(),
         )?;
         self.session_key = Some(session_key);
-        Ok(Some((request.into(), Purpose::OpenSession)))
+        Ok(request)
     }
 
     /// Makes the entry that creates this user's account. It is stored before it is sent: what the service has taken
@@ -126,6 +138,11 @@ impl<S: Store> Engine<S> {
     /// The service has this user's log.
     pub(super) fn log_submitted(&mut self) -> Result<(), EngineError> {
         self.to_submit = false;
+        self.confirm()
+    }
+
+    /// The service has this device's account.
+    fn confirm(&mut self) -> Result<(), EngineError> {
         if !self.book.is_confirmed() {
             self.book.commit(None, vec![Change::Confirmed(true)])?;
         }
@@ -150,10 +167,7 @@ impl<S: Store> Engine<S> {
         // The log may have grown while this device was away.
         self.lookups.insert(self.device().user.clone());
         self.lookups.extend(self.book.alarmed().cloned());
-        if !self.book.is_confirmed() {
-            self.book.commit(None, vec![Change::Confirmed(true)])?;
-        }
-        Ok(())
+        self.confirm()
     }
 
     /// The service did not take the session: it has ended, or the service is another process now. A new one is

@@ -10,7 +10,7 @@ use crate::record::{Item, News, Stage, Who, Work};
 use crate::request::Request;
 use conclave_account::{self as account, Account, Author, LinkCode, Offer, Parcel, Standing};
 use conclave_delivery::api::{
-    AccountPage, Bytes, DeviceId, Encode, ErrorCode, FetchAccount, FetchRelay, Name, PutRelay,
+    AccountPage, DeviceId, Encode, ErrorCode, FetchAccount, FetchRelay, Name, PutRelay,
     SubmitAccount,
 };
 use conclave_delivery::http_client::ClientError;
@@ -31,6 +31,16 @@ const MAX_TRIES: u32 = 5;
 /// long at least, and up to this much more. The user's own devices do not wait.
 const REMOVAL_WAIT: u64 = 3_000;
 const REMOVAL_SPREAD: u64 = 5_000;
+
+/// The answer to whoever wants to change the account while it is changing.
+pub(super) const ACCOUNT_IS_BUSY: &str =
+    "another change of your account is under way: try again in a moment";
+
+/// The request that submits one entry of an account that the service has.
+pub(super) fn submit_entry(entry: &account::Entry) -> Result<SubmitAccount, EngineError> {
+    let bytes = entry.to_bytes().map_err(CryptoError::from)?;
+    Ok(SubmitAccount { user: entry.user.clone(), entries: vec![bytes.into()], invitation: None })
+}
 
 impl<S: Store> Engine<S> {
     /// The request for what is new in a user's log, with the last known entry before it.
@@ -304,7 +314,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn link(&mut self, code: LinkCode) {
         let waits = matches!(self.admission, None | Some(Admission::Ready { .. }));
         if !waits || self.own_change.is_some() {
-            self.error("another change of your account is under way: try again in a moment");
+            self.error(ACCOUNT_IS_BUSY);
             return;
         }
         // It does not come up, or shows another code now.
@@ -323,7 +333,7 @@ impl<S: Store> Engine<S> {
         } else if self.own_account().is_none_or(|account| account.device(&device).is_none()) {
             self.error(format!("you have no device {device}; /devices lists them"));
         } else if self.own_change.is_some() {
-            self.error("another change of your account is under way: try again in a moment");
+            self.error(ACCOUNT_IS_BUSY);
         } else {
             let change = account::Change::RevokeDevice(device);
             self.own_change = Some(OwnChange { change, code: None, recovery: None, tries: 0 });
@@ -390,12 +400,7 @@ impl<S: Store> Engine<S> {
         };
         let now = self.time();
         let change = wanted.change.clone();
-        let drafted = account.draft(&*self.provider, author, signer, change, now);
-        let checked = drafted.and_then(|entry| {
-            account.clone().apply(&*self.provider, &entry)?;
-            Ok(entry)
-        });
-        let entry = match checked {
+        let entry = match account.draft_checked(&*self.provider, author, signer, change, now) {
             Ok(entry) => entry,
             Err(e) => {
                 self.own_change = None;
@@ -403,9 +408,7 @@ impl<S: Store> Engine<S> {
                 return Ok(None);
             }
         };
-        let bytes: Bytes = entry.to_bytes().map_err(CryptoError::from)?.into();
-        let user = self.device().user.clone();
-        let request = SubmitAccount { user, entries: vec![bytes], invitation: None };
+        let request = submit_entry(&entry)?;
         Ok(Some((request.into(), Purpose::OwnChange(Box::new(entry)))))
     }
 

@@ -17,13 +17,6 @@ pub(super) struct Waiting {
     pub(super) look_at: u64,
 }
 
-impl Waiting {
-    /// Whether the user has the code.
-    pub(super) fn is_shown(&self) -> bool {
-        self.placed
-    }
-}
-
 /// A change of the own account under way.
 #[derive(Debug)]
 pub(super) struct OwnChange {

@@ -543,7 +543,7 @@ impl<S: Store> Engine<S> {
         self.is_settled()
             || (self.admitted_is_late() && self.under_way.is_none())
             || (self.offline && self.under_way.is_none())
-            || self.waiting_link.as_ref().is_some_and(Waiting::is_shown)
+            || self.waiting_link.as_ref().is_some_and(|waiting| waiting.placed)
     }
 
     /// How many things that the user asked for since this process began are not done yet, but for

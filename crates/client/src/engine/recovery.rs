@@ -1,18 +1,18 @@
 //! The recovery key: made, written down, and used when all devices are lost.
 
+use super::accounts::{ACCOUNT_IS_BUSY, submit_entry};
 use super::linking::{NewWords, OwnChange, Recovering};
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::directory::continued;
 use crate::output::Answer;
 use crate::request::Request;
 use crate::words::{RECOVERY_SCHEME, WORDS, Words};
 use conclave_account::{self as account, Account, Author, Entry, RecoveryKey};
-use conclave_delivery::api::{
-    AccountPage, Encode, FetchAccount, OpenSession, SESSION_SCHEME, SubmitAccount,
-};
+use conclave_delivery::api::{AccountPage, FetchAccount};
 use conclave_delivery::http_client::ClientError;
 use conclave_mls::credential::SignaturePublicKey;
-use conclave_mls::crypto::{CryptoError, SignatureKeyPair};
+use conclave_mls::crypto::SignatureKeyPair;
 use conclave_store::Store;
 
 impl<S: Store> Engine<S> {
@@ -68,7 +68,7 @@ impl<S: Store> Engine<S> {
     /// The user has typed two of the words back: the key goes into the account's log.
     pub(super) fn confirm_recovery(&mut self, typed: [&str; 2]) -> Result<(), EngineError> {
         if self.own_change.is_some() {
-            self.error("another change of your account is under way: try again in a moment");
+            self.error(ACCOUNT_IS_BUSY);
             return Ok(());
         }
         let Some(new) = self.new_words.take() else {
@@ -122,35 +122,23 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         };
         if !recovering.open {
-            let session_key = self.provider.signature_key_pair(SESSION_SCHEME, &mut *self.rng)?;
-            let request = OpenSession::signed(
-                &*self.provider,
-                service_key,
-                (me.user, Author::Recovery),
-                (RECOVERY_SCHEME, &recovering.key),
-                session_key.public.clone(),
-                self.service_time(),
-            )?;
-            self.session_key = Some(session_key);
+            let key = (RECOVERY_SCHEME, recovering.key.clone());
+            let service_key = service_key.clone();
+            let request = self.open_session(&service_key, Author::Recovery, key)?;
             return Ok(Some((request.into(), Purpose::Recover)));
         }
         if !recovering.complete {
-            let after = recovering.entries.len() as u64;
+            // The last known entry comes first.
+            let after = (recovering.entries.len() as u64).saturating_sub(1);
             return Ok(Some((FetchAccount { user: me.user, after }.into(), Purpose::Recover)));
         }
 
         let Some(account) = &recovering.account else { return Ok(None) };
         let change = account::Change::AddDevice(self.own_key()?);
         let (key, now) = (&recovering.key, self.time());
-        let drafted = account.draft(&*self.provider, Author::Recovery, key, change, now);
-        let checked = drafted.and_then(|entry| {
-            account.clone().apply(&*self.provider, &entry)?;
-            Ok(entry)
-        });
-        match checked {
+        match account.draft_checked(&*self.provider, Author::Recovery, key, change, now) {
             Ok(entry) => {
-                let entries = vec![entry.to_bytes().map_err(CryptoError::from)?.into()];
-                let request = SubmitAccount { user: me.user, entries, invitation: None };
+                let request = submit_entry(&entry)?;
                 Ok(Some((request.into(), Purpose::RecoverEntry(Box::new(entry)))))
             }
             Err(e) => {
@@ -171,35 +159,21 @@ impl<S: Store> Engine<S> {
     /// A part of the account's log, which is checked from its beginning.
     pub(super) fn recovery_read(&mut self, page: &AccountPage) {
         let Some(recovering) = &mut self.recovering else { return };
-        let provider = &*self.provider;
         let user = &self.book.identity().device.user;
-        let read = page.entries.iter().try_for_each(|bytes| {
-            let entry = Entry::from_bytes(bytes).map_err(|e| e.to_string())?;
-            let applied = match &mut recovering.account {
-                Some(account) => account.apply(provider, &entry),
-                None => Account::create(provider, &entry).map(|new| {
-                    recovering.account = Some(new);
-                }),
-            };
-            applied.map_err(|e| e.to_string())?;
-            recovering.entries.push(entry);
-            Ok::<(), String>(())
-        });
-
-        recovering.complete = recovering.entries.len() as u64 >= page.length;
-        let own = recovering.account.as_ref().is_some_and(|account| {
-            let key = account.recovery_key().map(|(_, key)| key);
-            account.user() == user && key == Some(&recovering.key.public)
-        });
-        let what = match read {
+        let what = match continued(&*self.provider, user, recovering.account.as_ref(), page) {
             Err(e) => format!("the log that the service shows is not valid: {e}"),
-            Ok(()) if recovering.complete && !own => {
+            Ok(Some((account, new))) if !new.is_empty() => {
+                recovering.entries.extend(new);
+                recovering.complete = account.head().length >= page.length;
+                let key = account.recovery_key().map(|(_, key)| key);
+                let own = key == Some(&recovering.key.public);
+                recovering.account = Some(account);
+                if own || !recovering.complete {
+                    return;
+                }
                 "the log that the service shows has another recovery key".into()
             }
-            Ok(()) if page.entries.is_empty() && !recovering.complete => {
-                "the service does not show all of the log".into()
-            }
-            Ok(()) => return,
+            Ok(_) => "the service does not show all of the log".into(),
         };
         self.recovering = None;
         self.error(what);

@@ -124,11 +124,7 @@ impl<S: Storage> Service<S> {
             if entry.issued_at > latest {
                 self.check_clock(entry.issued_at.as_secs(), now)?;
             }
-            let applied = match &mut account {
-                Some(account) => account.apply(provider, entry),
-                None => Account::create(provider, entry).map(|new| account = Some(new)),
-            };
-            applied.map_err(|e| refused_entry(user, &e))?;
+            Account::follow(&mut account, provider, entry).map_err(|e| refused_entry(user, &e))?;
         }
         account.ok_or_else(|| ServiceError::new(ErrorCode::BadEntry, "the log has no first entry"))
     }
