@@ -318,7 +318,7 @@ fn a_linked_device_is_in_every_group_by_one_commit_each() {
     people.chat("bob/main", "/new his\n/invite alice\n");
     people.chat("alice/main", "/accept his\n");
     let before = (epoch(&people, "alice/main"), epoch(&people, "bob/main"));
-    people.link("alice/phone", "alice/main");
+    people.link_into(2, "alice/phone", "alice/main");
     let bob = people.chat("bob/main", "soup?\n");
     assert!(bob.says("added his ", &format!(" alice/phone by alice/main {}", short(&bob))));
     assert_eq!(epoch(&people, "bob/main"), before.1 + 1);

@@ -276,10 +276,18 @@ impl People {
 
     /// Sets up a further device of a user, which one of the others admits. Neither is running then.
     pub(crate) fn link(&self, new: &str, by: &str) {
+        self.link_into(0, new, by);
+    }
+
+    /// The same, and waits until the new device has joined so many groups.
+    pub(crate) fn link_into(&self, groups: usize, new: &str, by: &str) {
         let (mut device, code) = self.waiting_device(new);
         let linked = self.chat(by, format!("/link {code}\n"));
         assert_eq!(linked.code, Some(0), "{linked:?}");
         device.until(&format!("ready {new}"));
+        for _ in 0..groups {
+            device.until("joined ");
+        }
         assert_eq!(device.end(), Some(0));
     }
 
