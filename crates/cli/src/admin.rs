@@ -3,7 +3,8 @@
 use crate::failure::Failure;
 use crate::folders;
 use conclave_client::os_rng;
-use conclave_delivery::service::invitation;
+use conclave_delivery::api::{parse_hex, to_hex};
+use conclave_delivery::service::{INVITATION, invitation};
 use conclave_delivery::storage::SqliteStorage;
 use conclave_mls::UnixTime;
 use std::io::{Write, stdout};
@@ -45,23 +46,12 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let expires_at = UnixTime::try_from(SystemTime::now())?.saturating_add(lifetime);
     let provider = crate::provider::provider();
     let invitation = invitation(&*provider, &secret, &mut *os_rng(), expires_at)?;
-    writeln!(stdout(), "{}", to_text(&invitation))?;
+    writeln!(stdout(), "{}", to_hex(&invitation))?;
     Ok(())
-}
-
-/// An invitation as text: hexadecimal digits.
-fn to_text(invitation: &[u8]) -> String {
-    invitation.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads an invitation as a user types it.
 pub(crate) fn parse_invitation(text: &str) -> Result<Vec<u8>, String> {
-    let wrong = || "an invitation is what `conclave admin invite` prints".to_string();
-    let text = text.trim();
-    let length = conclave_delivery::service::INVITATION;
-    if text.len() != length * 2 || !text.is_ascii() {
-        return Err(wrong());
-    }
-    let digits = |n: usize| text.get(2 * n..2 * n + 2).unwrap_or_default();
-    (0..length).map(|n| u8::from_str_radix(digits(n), 16).map_err(|_| wrong())).collect()
+    let invitation = parse_hex(text.trim()).filter(|bytes| bytes.len() == INVITATION);
+    invitation.ok_or_else(|| "an invitation is what `conclave admin invite` prints".to_string())
 }

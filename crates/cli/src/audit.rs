@@ -2,16 +2,15 @@
 
 mod evidence;
 mod follow;
-mod hex;
 mod state;
 
 use crate::failure::{Failure, complain};
 use crate::folders;
 use crate::server_url::parse_server;
 use conclave_client::timestamp;
+use conclave_delivery::api::to_hex;
 use conclave_directory::{Evidence, SignedRoot};
 use follow::{Follower, News, Trouble};
-use hex::hex;
 use state::State;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
@@ -113,7 +112,7 @@ fn end(trouble: Option<Trouble>) -> ExitCode {
 fn tell(news: &News<'_>) -> Result<(), Failure> {
     let mut out = stdout();
     match news {
-        News::Key(key) => writeln!(out, "key {} {}", key.scheme, hex(&key.public))?,
+        News::Key(key) => writeln!(out, "key {} {}", key.scheme, to_hex(&key.public))?,
         News::Root(root) => writeln!(out, "{}", root_line(root))?,
         News::Checked { from, to, newest } => writeln!(out, "checked {from} {to} {newest}")?,
     }
@@ -121,7 +120,7 @@ fn tell(news: &News<'_>) -> Result<(), Failure> {
 }
 
 fn root_line(root: &SignedRoot) -> String {
-    format!("root {} {} {}", root.epoch, timestamp(root.published_at), hex(&root.root))
+    format!("root {} {} {}", root.epoch, timestamp(root.published_at), to_hex(&root.root))
 }
 
 /// Says what the service did, and keeps the proof of it.

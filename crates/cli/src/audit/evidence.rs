@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, complain};
 use conclave_client::plain;
-use conclave_delivery::api::{DescribeService, SESSION_SCHEME};
+use conclave_delivery::api::{DescribeService, SESSION_SCHEME, to_hex};
 use conclave_delivery::http_client::Client;
 use conclave_directory::{Evidence, MAX_EVIDENCE, ServiceKey};
 use std::fs::File;
@@ -39,7 +39,7 @@ pub(super) fn check(file: &Path, url: Option<&str>) -> Result<ExitCode, Failure>
 /// Whether a key is that of the service at an address.
 fn whose(key: &ServiceKey, url: &str) -> Result<String, Failure> {
     let info = Client::new(url).call(&DescribeService {}).inspect_err(|_| {
-        complain("whether it is about the service there cannot be said");
+        complain("cannot tell whether the evidence is about the service there");
     })?;
     let there = ServiceKey { scheme: SESSION_SCHEME, public: info.key };
     if there == *key {
@@ -48,6 +48,6 @@ fn whose(key: &ServiceKey, url: &str) -> Result<String, Failure> {
     Ok(format!(
         "The service at {url} has another key now, {}: this is about another service, or about this one \
          before it was set up anew.",
-        super::hex::hex(&there.public)
+        to_hex(&there.public)
     ))
 }

@@ -3,7 +3,7 @@
 use super::state::State;
 use crate::failure::Failure;
 use conclave_delivery::api::{
-    DescribeService, ErrorCode, FetchExtension, FetchRoots, RootsPage, SESSION_SCHEME,
+    DescribeService, ErrorCode, FetchExtension, FetchRoots, RootsPage, SESSION_SCHEME, to_hex,
 };
 use conclave_delivery::http_client::{Client, ClientError};
 use conclave_directory::{AuditError, Audited, Auditor, Evidence, ServiceKey, SignedRoot};
@@ -181,7 +181,7 @@ impl Follower {
             Ok(Audited::Behind) => Ok(false),
             Ok(Audited::Lied(evidence)) => Err(Trouble::Lied(evidence)),
             Err(AuditError::Root(e)) => {
-                let key = super::hex::hex(&auditor.key().public);
+                let key = to_hex(&auditor.key().public);
                 let what = format!(
                     "root number {} is not one of the service that this audit follows, whose key is \
                      {key}: {e}. Another service answers there, the service was set up anew, or \

@@ -1,6 +1,9 @@
 //! Users, their devices, and who calls.
 
-use super::{Bytes, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Name, Reader, Writer};
+use super::{
+    Bytes, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Name, Reader, Writer,
+    parse_hex, to_hex,
+};
 use conclave_account::{Author, DeviceId};
 use conclave_mls::UnixTime;
 use conclave_mls::credential::SignaturePublicKey;
@@ -264,16 +267,14 @@ impl Proof {
     /// The text of the header.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = format!("{} ", self.number);
-        self.signature.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
-        text
+        format!("{} {}", self.number, to_hex(&self.signature))
     }
 
     /// The proof in a header's text; none if it is none.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         let (number, signature) = text.split_once(' ')?;
-        let signature = super::event::parse_hex(signature)?;
+        let signature = parse_hex(signature)?;
         Some(Self { number: number.parse().ok()?, signature: signature.into() })
     }
 }

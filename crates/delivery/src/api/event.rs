@@ -1,4 +1,4 @@
-use super::{GroupId, Name};
+use super::{GroupId, Name, parse_hex, to_hex};
 use core::fmt::Write;
 
 /// What the service pushes: hints. The log and the inbox are the truth.
@@ -41,11 +41,8 @@ impl Event {
         // Writing to a String cannot fail.
         let _ = match self {
             Self::Group { group_id, epoch, head } => {
-                text.push_str("event: group\ndata: ");
-                for byte in group_id.iter() {
-                    let _ = write!(text, "{byte:02x}");
-                }
-                write!(text, " {epoch} {head}\n\n")
+                let group = to_hex(group_id);
+                write!(text, "event: group\ndata: {group} {epoch} {head}\n\n")
             }
             Self::Account { user, length } => {
                 write!(text, "event: account\ndata: {user} {length}\n\n")
@@ -97,15 +94,4 @@ fn parse_group(data: &str) -> Option<Event> {
 fn parse_account(data: &str) -> Option<Event> {
     let (user, length) = data.split_once(' ')?;
     Some(Event::Account { user: user.parse().ok()?, length: length.parse().ok()? })
-}
-
-pub(crate) fn parse_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |c: u8| char::from(c).to_digit(16).map(|d| d as u8);
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-            _ => None,
-        })
-        .collect()
 }

@@ -46,6 +46,7 @@ mod directory;
 mod error;
 mod event;
 mod groups;
+mod hex;
 mod inbox;
 mod key_packages;
 
@@ -69,6 +70,7 @@ pub use groups::{
     CreateGroup, Created, FetchGroupInfo, FetchLog, GroupKind, GroupState, LogEntry, LogPage,
     Outcome, SendMessage, SubmitCommit, SubmitProposal,
 };
+pub use hex::{parse_hex, to_hex};
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
 pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
@@ -78,7 +80,7 @@ pub use key_packages::{
 /// The first bytes of a group's identifier in hexadecimal, for people.
 #[must_use]
 pub fn short_group(group: &GroupId) -> String {
-    let mut text: String = group.iter().take(4).map(|b| format!("{b:02x}")).collect();
+    let mut text = to_hex(group.get(..4).unwrap_or(group));
     if group.len() > 4 {
         text.push('…');
     }

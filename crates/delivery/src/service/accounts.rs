@@ -32,10 +32,7 @@ impl<S: Storage> Service<S> {
 
     fn account(&self, user: &Name) -> Result<Option<(AccountRecord, Account)>, ServiceError> {
         let Some(record) = self.storage.account(user)? else { return Ok(None) };
-        let account = Account::from_bytes(&record.state).map_err(|e| {
-            let detail = format!("the stored account of {user} is damaged: {e}");
-            ServiceError::new(ErrorCode::Unavailable, detail)
-        })?;
+        let account = stored_account(user, &record)?;
         Ok(Some((record, account)))
     }
 
@@ -153,6 +150,14 @@ impl<S: Storage> Service<S> {
             }
         }
     }
+}
+
+/// The account that is stored.
+pub(super) fn stored_account(user: &Name, record: &AccountRecord) -> Result<Account, ServiceError> {
+    Account::from_bytes(&record.state).map_err(|e| {
+        let detail = format!("the stored account of {user} is damaged: {e}");
+        ServiceError::new(ErrorCode::Unavailable, detail)
+    })
 }
 
 /// The devices of an account, the last of each name.

@@ -1,5 +1,6 @@
 //! The directory: what is published, and the proofs of it.
 
+use super::accounts::stored_account;
 use super::sessions::Holder;
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::api::{
@@ -7,11 +8,9 @@ use crate::api::{
     RootsPage, SignedRoot,
 };
 use crate::storage::Storage;
-use conclave_account::Account;
 use conclave_directory::server::{DirectoryError, Page};
 use conclave_directory::{Depth, Head};
 use conclave_mls::UnixTime;
-use conclave_mls::wire::codec::Decode;
 use core::time::Duration;
 
 /// The most names of a batch. What is left makes the next one.
@@ -68,11 +67,7 @@ impl<S: Storage> Service<S> {
         let mut batch = Vec::with_capacity(changed.len());
         let mut lengths = Vec::with_capacity(changed.len());
         for (user, record) in changed {
-            let account = Account::from_bytes(&record.state).map_err(|e| {
-                let detail = format!("the stored account of {user} is damaged: {e}");
-                ServiceError::new(ErrorCode::Unavailable, detail)
-            })?;
-            let head = account.head();
+            let head = stored_account(&user, &record)?.head();
             batch.push((directory_name(&user), Head { length: head.length, hash: head.hash }));
             lengths.push((user, head.length));
         }

@@ -4,7 +4,7 @@
 //! Nothing of it is stored: after a restart every device opens a new one, and no request of an old one counts.
 
 use super::error::ServiceError;
-use crate::api::{DeviceInfo, ErrorCode, Name, Proof, SignaturePublicKey, Token};
+use crate::api::{DeviceInfo, ErrorCode, Name, Proof, SignaturePublicKey, Token, to_hex};
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::CryptoProvider;
 use core::time::Duration;
@@ -131,7 +131,7 @@ fn random_token() -> Result<String, ServiceError> {
     getrandom::fill(&mut bytes).map_err(|e| {
         ServiceError::new(ErrorCode::Unavailable, format!("there is no randomness: {e}"))
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(to_hex(&bytes))
 }
 
 impl Sessions {

@@ -18,7 +18,7 @@ use akd::errors::AkdError;
 use akd::storage::StorageManager;
 use akd::{
     AkdLabel, AkdValue, Azks, Configuration, EpochHash, HistoryProof, LookupProof, MembershipProof,
-    UpdateProof, VersionFreshness,
+    NonMembershipProof, UpdateProof, VersionFreshness,
 };
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::wire::codec::{Decode, Encode};
@@ -408,10 +408,7 @@ fn present(proof: &LookupProof) -> Result<Kind, DirectoryError> {
     } else {
         Some(leaf(&proof.marker_vrf_proof, &proof.marker_proof)?)
     };
-    let superseded = NoLeaf {
-        name: array(&proof.freshness_vrf_proof)?,
-        absence: Absence::from_tree(&proof.freshness_proof),
-    };
+    let superseded = no_leaf(&proof.freshness_vrf_proof, &proof.freshness_proof)?;
     Ok(Kind::Present { version: proof.version, value, marker, superseded })
 }
 
@@ -440,6 +437,10 @@ fn leaf(name: &[u8], proof: &MembershipProof) -> Result<Leaf, DirectoryError> {
     })
 }
 
+fn no_leaf(name: &[u8], proof: &NonMembershipProof) -> Result<NoLeaf, DirectoryError> {
+    Ok(NoLeaf { name: array(name)?, absence: Absence::from_tree(proof) })
+}
+
 /// The history of a name, from the form in which the tree gives it.
 fn history(opening: Opening, proof: &HistoryProof) -> Result<History, DirectoryError> {
     let newest = proof.update_proofs.first().ok_or(DirectoryError::NoEntry)?;
@@ -451,11 +452,7 @@ fn history(opening: Opening, proof: &HistoryProof) -> Result<History, DirectoryE
         version: newest.version,
         updates: proof.update_proofs.iter().map(update).collect::<Result<_, _>>()?,
         past: past.map(|(name, proof)| leaf(name, proof)).collect::<Result<_, _>>()?,
-        future: future
-            .map(|(name, proof)| {
-                Ok(NoLeaf { name: array(name)?, absence: Absence::from_tree(proof) })
-            })
-            .collect::<Result<_, DirectoryError>>()?,
+        future: future.map(|(name, proof)| no_leaf(name, proof)).collect::<Result<_, _>>()?,
     })
 }
 
