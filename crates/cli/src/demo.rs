@@ -241,8 +241,8 @@ fn story(folder: &Path) -> Result<(), Failure> {
     link_code(&mallory)?;
     mallory.quit()?;
     tell(
-        "Mallory has started a device in Alice's name. It waits for one of Alice's own devices to sign for \
-         it, for ever: the service cannot do that either.",
+        "Mallory has started a device in Alice's name. It waits until one of Alice's own devices signs for \
+         it, which none will. The service cannot sign for it either.",
     )?;
     let phone = start("alice/phone")?;
     let code = link_code(&phone)?;

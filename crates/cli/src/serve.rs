@@ -74,6 +74,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         None => folders::default_folder()?.join(folders::SERVICE),
     };
     folders::make_private(&data)?;
+
     // From here on a signal is no sudden end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let mut config = Config::new(crate::provider::provider());
@@ -86,6 +87,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             let _ = writeln!(std::io::stderr(), "{}", plain(&seen.to_string()));
         }));
     }
+
     let server = serve(config, SqliteStorage::open(&data)?)?;
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", server.url())?;

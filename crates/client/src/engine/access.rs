@@ -222,6 +222,7 @@ impl<S: Store> Engine<S> {
             }
             _ => {}
         }
+
         let detail = match code {
             ErrorCode::RegistrationClosed if self.by_invitation => {
                 format!("{detail}. With an invitation: --invitation CODE")
@@ -244,7 +245,7 @@ impl<S: Store> Engine<S> {
 
     fn next_waiting(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         if self.waiting_link.as_ref().is_some_and(|waiting| waiting.expires <= self.now) {
-            let what = "nobody has used the code, which is good no longer: here is another one";
+            let what = "nobody has used the code in time; here is a new one";
             self.answers.push_back(Answer::Note(what.into()));
             self.wait_for_link()?;
         }

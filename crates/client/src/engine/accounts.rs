@@ -115,6 +115,7 @@ impl<S: Store> Engine<S> {
             Author::Device(name) => format!("{user}/{name}"),
             Author::Recovery => "the recovery key".to_string(),
         };
+
         let mut lines = Vec::new();
         for device in new.devices() {
             let was = old.devices().iter().find(|was| was.key == device.key);
@@ -131,6 +132,7 @@ impl<S: Store> Engine<S> {
                 _ => {}
             }
         }
+
         if old.recovery_key() != new.recovery_key() {
             lines.push(format!("{user} has another recovery key from now on"));
         }
@@ -320,7 +322,7 @@ impl<S: Store> Engine<S> {
         // It does not come up, or shows another code now.
         if let Some(Admission::Ready { device, .. }) = &self.admission {
             let id = DeviceId::new(self.device().user.clone(), device.clone());
-            let what = format!("{id} is waited for no longer: /invite {id} once it is ready");
+            let what = format!("no longer waiting for {id}: /invite {id} once it is ready");
             self.answers.push_back(Answer::Note(what));
         }
         self.admission = Some(Admission::Offer(code));
@@ -345,6 +347,7 @@ impl<S: Store> Engine<S> {
         if let Some(next) = self.next_own_change()? {
             return Ok(Some(next));
         }
+
         let provider = &*self.provider;
         match &mut self.admission {
             None => Ok(None),
@@ -381,6 +384,7 @@ impl<S: Store> Engine<S> {
     fn next_own_change(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         let Some(wanted) = &self.own_change else { return Ok(None) };
         let Some(account) = self.own_account() else { return Ok(None) };
+
         // The answer may have been lost, and the log says so.
         let done = match &wanted.change {
             account::Change::AddDevice(device) => {
@@ -393,6 +397,7 @@ impl<S: Store> Engine<S> {
             self.own_change_done()?;
             return Ok(None);
         }
+
         let identity = self.book.identity();
         let (author, signer) = match &wanted.recovery {
             Some(key) => (Author::Recovery, key),
@@ -408,6 +413,7 @@ impl<S: Store> Engine<S> {
                 return Ok(None);
             }
         };
+
         let request = submit_entry(&entry)?;
         Ok(Some((request.into(), Purpose::OwnChange(Box::new(entry)))))
     }
@@ -505,7 +511,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// If the admitted device can be invited, brings it into all groups of this one.
-    pub(super) fn is_ready_answer(&mut self, content: Option<&[u8]>) -> Result<(), EngineError> {
+    pub(super) fn admitted_is_ready(&mut self, content: Option<&[u8]>) -> Result<(), EngineError> {
         let Some(content) = content else { return Ok(()) };
         let Some(Admission::Ready { code, device, .. }) = self.admission.take() else {
             return Ok(());

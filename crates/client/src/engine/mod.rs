@@ -645,7 +645,7 @@ impl<S: Store> Engine<S> {
         let allowed = matches!(command, Command::Help | Command::Quit | Command::Recover(_));
         if self.waiting_link.is_some() && !allowed {
             self.error(
-                "this device waits until another one of yours admits it: nothing is done before",
+                "this device waits until another one of yours admits it, and can do nothing before that",
             );
             return Ok(());
         }

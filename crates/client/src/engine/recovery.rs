@@ -193,7 +193,7 @@ impl<S: Store> Engine<S> {
         self.book.commit(None, changes)?;
         self.waiting_link = None;
         let what = "this device is in your account again. /devices lists the others: /revoke what is lost. \
-                    Others have to invite you into your groups anew";
+                    Ask the others to invite you to your groups again";
         self.answers.push_back(Answer::Note(what.into()));
         Ok(())
     }

@@ -124,7 +124,7 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
             (Purpose::IsReady, Reply::FetchRelay(there)) => {
-                self.is_ready_answer(there.content.as_deref())
+                self.admitted_is_ready(there.content.as_deref())
             }
             (Purpose::Publish(suite, references), Reply::PublishKeyPackages(_)) => {
                 self.published(suite, references, None)

@@ -209,6 +209,7 @@ fn respond<S: Storage, O: Operation>(
         status: 200,
         summary: String::new(),
     };
+
     let result = credentials.and_then(|credentials| {
         let Kept { body, place: _place } = kept?;
         let holder = credentials.map(|sent| authenticate(app, &sent, (O::PATH, &body)));
@@ -218,6 +219,7 @@ fn respond<S: Storage, O: Operation>(
         }
         run::<S, O>(app, Caller { holder, now: now() }, &body)
     });
+
     let response = match result {
         Ok((reply, seen)) => {
             observed.reply_bytes = reply.len();
