@@ -142,6 +142,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         rng: os_rng(),
         store: SqliteStore::open(folder.join("state.sqlite"))?,
         invitation: args.invitation.map(|invitation| invitation.0),
+        folder,
     })?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();
     let options = Options {

@@ -1,8 +1,6 @@
 //! Where state is.
 
 use crate::failure::Failure;
-use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The service's folder in the default one, beside those of users.
@@ -22,28 +20,6 @@ pub(crate) fn default_folder() -> Result<PathBuf, Failure> {
 pub(crate) fn default_audits() -> Result<PathBuf, Failure> {
     // Every name in the other one may be a user's.
     Ok(default_folder()?.with_file_name("conclave-audit"))
-}
-
-/// Writes a file of which nobody ever sees a part, for its owner alone: what was there before stays until all
-/// of the new is on the disk.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".new");
-    let new = folder.join(name);
-
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    // On other systems a folder cannot be opened.
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
 }
 
 /// Makes a folder that only this user can look into, unless it is there.

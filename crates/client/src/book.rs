@@ -1,7 +1,10 @@
 //! The messenger's own records: in memory and in the store, changed together.
 
 use crate::names::{Looks, is_readable};
-use crate::record::{GroupRecord, IDENTITY_VERSION, Identity, Item, Line, News, Trust, Who, Work};
+use crate::record::{
+    GroupRecord, IDENTITY_VERSION, Identity, Item, Line, News, Trust, Unpublished, Who, Work,
+};
+use crate::watch::Watch;
 use conclave_account::{Account, Entry, LinkCode};
 use conclave_delivery::api::{Bytes, DeviceId, Name, short_group};
 use conclave_mls::GroupId;
@@ -30,6 +33,12 @@ const TRUST: &str = "trust";
 const KEY_PACKAGE: &str = "key-package";
 const PUBLISH: &str = "publish";
 const HISTORY: &str = "history";
+/// What is known of the service.
+const WATCH: &[u8] = b"service";
+/// Files of evidence against the service, numbered from 1.
+const EVIDENCE: &str = "evidence";
+/// The users of whom the directory does not have all.
+const BEHIND: &str = "behind";
 
 /// One change of the records.
 #[derive(Clone, Debug)]
@@ -59,6 +68,12 @@ pub(crate) enum Change {
     Admitted(Option<(LinkCode, Name)>),
     /// The code by which this device was admitted, until it has said that it is ready.
     TellReady(Option<LinkCode>),
+    /// What is known of the service.
+    Watch(Watch),
+    /// A new file of evidence against it.
+    Evidence(Vec<u8>),
+    /// What of a user's account the directory does not have; none if it has all.
+    Behind(Name, Option<Unpublished>),
     /// What the user thinks of somebody's invitations; none if nothing.
     Trust(Who, Option<Trust>),
     Current(Option<GroupId>),
@@ -77,6 +92,10 @@ pub(crate) struct Book<S> {
     accounts: BTreeMap<Name, Account>,
     alarmed: BTreeSet<Name>,
     confirmed: bool,
+    watch: Option<Watch>,
+    /// How many files of evidence there are.
+    evidence: u64,
+    behind: BTreeMap<Name, Unpublished>,
     current: Option<GroupId>,
     trust: BTreeMap<Who, Trust>,
     unpublished: BTreeSet<KeyPackageRef>,
@@ -177,6 +196,14 @@ impl<S: Store> Book<S> {
             alarmed.insert(name("a user", &key)?);
         }
         let confirmed = store.get(META, CONFIRMED)?.is_some();
+        let watch = store.get(META, WATCH)?;
+        let watch =
+            watch.map(|bytes| decoded("what is known of the service", &bytes)).transpose()?;
+        let evidence = all(EVIDENCE)?.len() as u64;
+        let mut behind = BTreeMap::new();
+        for (key, value) in all(BEHIND)? {
+            behind.insert(name("a user", &key)?, decoded("what is not published", &value)?);
+        }
         let mut trust = BTreeMap::new();
         for (key, value) in all(TRUST)? {
             let value = match value.expose() {
@@ -200,6 +227,9 @@ impl<S: Store> Book<S> {
             accounts,
             alarmed,
             confirmed,
+            watch,
+            evidence,
+            behind,
             current,
             trust,
             unpublished,
@@ -265,6 +295,27 @@ impl<S: Store> Book<S> {
     pub(crate) fn tell_ready(&self) -> Result<Option<LinkCode>, StoreError> {
         let stored = self.store.get(META, TELL_READY)?;
         stored.map(|stored| code(stored.expose())).transpose()
+    }
+
+    /// What is known of the service; none before it was met.
+    pub(crate) fn watch(&self) -> Option<&Watch> {
+        self.watch.as_ref()
+    }
+
+    /// How many files of evidence there are, numbered from 1.
+    pub(crate) fn evidence_count(&self) -> u64 {
+        self.evidence
+    }
+
+    /// A file of evidence.
+    pub(crate) fn evidence(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let bytes = self.store.get(EVIDENCE, &number.to_be_bytes())?;
+        Ok(bytes.map(|bytes| bytes.expose().to_vec()))
+    }
+
+    /// The users of whom the directory does not have all, and what it lacks.
+    pub(crate) fn behind(&self) -> &BTreeMap<Name, Unpublished> {
+        &self.behind
     }
 
     /// All entries of the own account log.
@@ -380,10 +431,15 @@ impl<S: Store> Book<S> {
     ) -> Result<(), StoreError> {
         let mut set = WriteSet::new();
         set.batches.extend(batch.cloned());
-        let mut next = self.next;
+        let (mut next, mut evidence) = (self.next, self.evidence);
         for change in &changes {
             next += u64::from(matches!(change, Change::NewItem(_) | Change::News(..)));
-            write_change(&mut set, &self.identity, change, next.wrapping_sub(1))?;
+            evidence += u64::from(matches!(change, Change::Evidence(_)));
+            let number = match change {
+                Change::Evidence(_) => evidence,
+                _ => next.wrapping_sub(1),
+            };
+            write_change(&mut set, &self.identity, change, number)?;
         }
         self.store.write(&set)?;
         self.failures += failures(&changes, self.first);
@@ -438,6 +494,14 @@ impl<S: Store> Book<S> {
                 self.accounts.remove(&self.identity.device.user);
             }
             Change::Confirmed(confirmed) => self.confirmed = confirmed,
+            Change::Watch(watch) => self.watch = Some(watch),
+            Change::Evidence(_) => self.evidence += 1,
+            Change::Behind(user, Some(lacking)) => {
+                self.behind.insert(user, lacking);
+            }
+            Change::Behind(user, None) => {
+                self.behind.remove(&user);
+            }
             Change::Trust(who, Some(trust)) => {
                 self.trust.insert(who, trust);
             }
@@ -466,7 +530,7 @@ fn failures(changes: &[Change], first: u64) -> usize {
     changes.iter().filter(failed).count()
 }
 
-/// Adds a change to what is written; `number` is the one that a new item or line gets.
+/// Adds a change to what is written; `number` is the one that a new item, line or file of evidence gets.
 fn write_change(
     set: &mut WriteSet,
     identity: &Identity,
@@ -508,6 +572,12 @@ fn write_change(
             set.put(META, TELL_READY, code.to_string().into_bytes());
         }
         Change::TellReady(None) => set.delete(META, TELL_READY),
+        Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
+        Change::Evidence(bytes) => set.put(EVIDENCE, number.to_be_bytes(), bytes.clone()),
+        Change::Behind(user, Some(lacking)) => {
+            set.put(BEHIND, user.to_string(), encoded(lacking)?);
+        }
+        Change::Behind(user, None) => set.delete(BEHIND, user.to_string()),
         Change::Trust(who, Some(Trust::Accepted)) => set.put(TRUST, who.to_string(), vec![1]),
         Change::Trust(who, Some(Trust::Blocked)) => set.put(TRUST, who.to_string(), vec![2]),
         Change::Trust(who, None) => set.delete(TRUST, who.to_string()),

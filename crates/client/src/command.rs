@@ -59,6 +59,8 @@ pub enum Command {
     Recover(String),
     /// Take a user's account for another one from now on.
     Acknowledge(Name),
+    /// Go on with the service after a warning about it.
+    AcknowledgeService,
     /// Show the last messages of the current group.
     History(usize),
     /// Say what can be said.
@@ -127,6 +129,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("/recovery", "make a recovery key: words on paper, for when all your devices are lost"),
     ("/recover WORD...", "on a new device that shows a code: get your account back by those words"),
     ("/acknowledge USER", "after a warning: take USER for who the service says now"),
+    ("/acknowledge service", "after a warning about the service: go on with it as it is now"),
     ("/leave", "leave the group; forget it, if the service has lost it"),
     ("/quit", "end; what could not be sent is sent next time"),
     ("anything else", "say it in the current group (//text says /text)"),
@@ -238,8 +241,11 @@ impl Command {
             ("/devices", []) => Ok(Self::Devices(None)),
             ("/devices", [user]) => Ok(Self::Devices(Some(parse_name(user)?))),
             ("/devices", _) => Err(CommandError::Usage("/devices [USER]")),
+            ("/acknowledge", ["service"]) => Ok(Self::AcknowledgeService),
             ("/acknowledge", [user]) => Ok(Self::Acknowledge(parse_name(user)?)),
-            ("/acknowledge", _) => Err(CommandError::Usage("/acknowledge USER")),
+            ("/acknowledge", _) => {
+                Err(CommandError::Usage("/acknowledge USER, or /acknowledge service"))
+            }
             ("/history", []) => Ok(Self::History(20)),
             ("/history", [n]) => match n.parse() {
                 Ok(n) => Ok(Self::History(n)),

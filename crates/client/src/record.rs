@@ -96,6 +96,17 @@ impl core::fmt::Display for Who {
     }
 }
 
+/// What of an account the service's directory does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unpublished {
+    /// How many entries the account's log had when that was noted.
+    pub(crate) length: u64,
+    /// The directory's epoch then.
+    pub(crate) epoch: u64,
+    /// The time then, in milliseconds since 1970.
+    pub(crate) since: u64,
+}
+
 /// Something that the user wants and that is not done yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Item {

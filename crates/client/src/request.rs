@@ -46,6 +46,8 @@ requests! {
     PutRelay => RelayStored,
     FetchRelay => RelayContent,
     FetchAccount => AccountPage,
+    FetchExtension => ExtensionProof,
+    FetchHistory => DirectoryPage,
     PublishKeyPackages => Published,
     CountKeyPackages => KeyPackageCounts,
     WithdrawKeyPackages => Withdrawn,

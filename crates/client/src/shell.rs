@@ -2,6 +2,7 @@
 
 use crate::command::{Command, CommandError};
 use crate::engine::{Engine, EngineError};
+use crate::files::write_private;
 use crate::output::{Answer, Output};
 use crate::request::{Reply, Request};
 use conclave_delivery::http_client::{Client, ClientError, Events, Heard, Session, Stop};
@@ -10,6 +11,7 @@ use conclave_store::Store;
 use core::fmt;
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -78,6 +80,8 @@ pub enum RunError {
     Engine(EngineError),
     /// Output cannot be shown.
     Screen(io::Error),
+    /// Evidence against the service cannot be written to this file.
+    Evidence(PathBuf, io::Error),
     /// The threads cannot be started.
     Threads(io::Error),
 }
@@ -87,6 +91,7 @@ impl fmt::Display for RunError {
         match self {
             Self::Engine(e) => fmt::Display::fmt(e, f),
             Self::Screen(e) => write!(f, "the output cannot be written: {e}"),
+            Self::Evidence(file, e) => write!(f, "{} cannot be written: {e}", file.display()),
             Self::Threads(e) => write!(f, "a thread cannot be started: {e}"),
         }
     }
@@ -214,6 +219,7 @@ impl<S: Store> Shell<'_, S> {
                 let provider = self.engine.provider();
                 let _ = self.requests.send(Asked { request, provider, session_key });
             }
+            self.write_evidence()?;
             // Deciding what is next may lead to news, too.
             let outputs = self.engine.outputs(now());
             self.show(&outputs, screen)?;
@@ -243,6 +249,16 @@ impl<S: Store> Shell<'_, S> {
         let refused = ended.refused + outputs.iter().filter(is_error).count();
         self.show(&outputs, screen)?;
         Ok(Ended { refused, ..ended })
+    }
+
+    /// Writes evidence against the service to files, before the user is told of them.
+    fn write_evidence(&mut self) -> Result<(), RunError> {
+        while let Some((file, bytes)) = self.engine.next_evidence()? {
+            if std::fs::read(&file).ok().as_ref() != Some(&bytes) {
+                write_private(&file, &bytes).map_err(|e| RunError::Evidence(file, e))?;
+            }
+        }
+        Ok(())
     }
 
     /// Until when to wait; or the end.

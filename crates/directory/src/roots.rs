@@ -101,6 +101,36 @@ impl Roots {
         self.waiting.iter().map(move |root| (newest.min(root.epoch), newest.max(root.epoch)))
     }
 
+    /// Whether a root is one of these: linked to the newest, or waiting for a proof.
+    #[must_use]
+    pub fn has(&self, signed: &SignedRoot) -> bool {
+        self.of_epoch(signed.epoch).is_some_and(|known| known.root == signed.root)
+    }
+
+    /// The evidence that a root and one of these cannot both be true, as they are of one epoch. Takes nothing: this
+    /// is for roots that a client no longer goes by, and still holds against the service.
+    ///
+    /// # Errors
+    /// [`RootError`] if the service did not sign the root.
+    pub fn contradicts(
+        &self,
+        provider: &dyn CryptoProvider,
+        signed: &SignedRoot,
+    ) -> Result<Option<Box<Evidence>>, RootError> {
+        signed.verify(provider, &self.key)?;
+        let other = self.of_epoch(signed.epoch).filter(|known| known.root != signed.root);
+        let evidence = |other: &SignedRoot| {
+            Box::new(Evidence::two_roots(Arc::clone(&self.key), other.clone(), signed.clone()))
+        };
+        Ok(other.map(evidence))
+    }
+
+    /// The root of an epoch, if it is remembered.
+    fn of_epoch(&self, epoch: u64) -> Option<&SignedRoot> {
+        let all = self.newest.iter().chain(&self.past).chain(&self.waiting);
+        all.into_iter().find(|root| root.epoch == epoch)
+    }
+
     /// Takes a root.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! What is known of a service, in a folder.
 
 use crate::failure::Failure;
-use crate::folders::write_private;
+use conclave_client::write_private;
 use conclave_directory::{Auditor, Evidence};
 use conclave_mls::wire::codec::{Decode, Encode};
 use std::fs::{File, OpenOptions, TryLockError};

@@ -50,6 +50,7 @@ impl Device {
             rng: os_rng(),
             store: SqliteStore::open(state_file(folder, &id.to_string()))?,
             invitation: None,
+            folder: folder.to_path_buf(),
         })?;
         let options = Options {
             url: url.to_string(),

@@ -54,11 +54,13 @@ impl<S: Store> Engine<S> {
     }
 
     /// The service has said what it is.
-    pub(super) fn described(&mut self, info: ServiceInfo) {
+    pub(super) fn described(&mut self, info: ServiceInfo) -> Result<(), EngineError> {
+        self.check_key(&info.key)?;
         let theirs = i64::try_from(info.now.saturating_mul(1000)).unwrap_or(i64::MAX);
         self.service_ahead = theirs.saturating_sub_unsigned(self.now);
         self.service_key = Some(info.key);
         self.by_invitation = info.registration == Registration::Invitation;
+        Ok(())
     }
 
     /// This user's account, as far as this device knows it.
@@ -79,7 +81,10 @@ impl<S: Store> Engine<S> {
             return Ok(Some((DescribeService {}.into(), Purpose::Describe)));
         };
         if self.recovering.is_some() {
-            return self.next_recovering();
+            return match self.watching.holds() {
+                true => Ok(self.next_proof()),
+                false => self.next_recovering(),
+            };
         }
         if self.waiting_link.is_some() {
             return self.next_waiting();
@@ -267,7 +272,8 @@ impl<S: Store> Engine<S> {
     /// When a device that waits looks again.
     pub(super) fn look_at(&self) -> Option<u64> {
         if self.recovering.is_some() {
-            return Some(self.now);
+            let waits = self.watching.holds();
+            return Some(if waits { self.watching.proof_at() } else { self.now });
         }
         self.waiting_link.as_ref().map(|waiting| waiting.look_at.min(waiting.expires))
     }

@@ -71,20 +71,20 @@ impl<S: Store> Engine<S> {
                 return Ok(false);
             }
         };
-        if self.book.is_alarmed(user) {
-            let what = format!(
-                "the service says of {user} again what it said before: the warning is settled"
-            );
-            let note = Change::News(None, News::Note { what });
-            self.book.commit(None, vec![note, Change::Alarmed(user.clone(), false)])?;
-        }
         let (new, entries) = read;
+        let Some(noted) = self.check_account(user, page, (&new, &entries))? else {
+            return Ok(false);
+        };
         if entries.is_empty() {
+            if !noted.is_empty() {
+                self.book.commit(None, noted)?;
+            }
             return Ok(false);
         }
 
         let more = new.head().length < page.length;
         let mut changes = self.news_of_account(user, &new);
+        changes.extend(noted);
         if *user == self.device().user {
             changes.extend(entries.into_iter().map(Change::OwnEntry));
         }
@@ -212,7 +212,9 @@ impl<S: Store> Engine<S> {
         );
         let news = Change::News(None, News::Note { what });
         let forget = Change::ForgetAccount(user.clone());
-        self.book.commit(None, vec![forget, Change::Alarmed(user.clone(), false), news])?;
+        let settled = Change::Alarmed(user.clone(), false);
+        let behind = Change::Behind(user.clone(), None);
+        self.book.commit(None, vec![forget, settled, behind, news])?;
         self.lookups.insert(user);
         Ok(())
     }

@@ -200,6 +200,10 @@ impl<S: Store> Engine<S> {
         if live.stuck.is_some() {
             return Ok(None);
         }
+        if live.asking && (self.watching.holds() || !self.lookups.is_empty()) {
+            return Ok(None);
+        }
+        live.asking = false;
         if let Stage::Creating(request) = &record.stage {
             let request = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
             return Ok(Some((request.into(), Purpose::Create(id.clone()))));

@@ -29,6 +29,10 @@ enum Taken {
 
 impl<S: Store> Engine<S> {
     pub(super) fn next_lookup(&mut self) -> Option<(Request, Purpose)> {
+        // One answer waits for a proof, and others would, too.
+        if self.watching.holds() {
+            return None;
+        }
         let user = self.lookups.pop_first()?;
         let request = self.fetch_account(user.clone());
         Some((request.into(), Purpose::Lookup(user)))

@@ -105,7 +105,10 @@ impl<S: Store> Engine<S> {
                 live.own_only = false;
             }
             match &halt {
-                Some(Halt::Ask) => live.sync = true,
+                Some(Halt::Ask) => {
+                    live.sync = true;
+                    live.asking = true;
+                }
                 // The service has no more to give than this.
                 None if page.entries.is_empty() && live.head <= live.asked_head => {
                     live.head = record.cursor;

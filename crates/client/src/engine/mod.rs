@@ -21,6 +21,7 @@ mod recovery;
 mod replies;
 #[cfg(test)]
 mod tests;
+mod transparency;
 mod waits;
 
 use crate::book::{Book, Change};
@@ -45,6 +46,7 @@ use core::time::Duration;
 pub use error::EngineError;
 use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT};
 
@@ -75,6 +77,9 @@ pub struct Setup<S> {
     pub store: S,
     /// What lets a new user in, where the service takes new users by invitation.
     pub invitation: Option<Vec<u8>>,
+    /// The folder of files of evidence against the service: the engine names them in what it tells the user, and
+    /// whoever runs it writes what [`Engine::next_evidence`] gives out.
+    pub folder: PathBuf,
 }
 
 impl<S> fmt::Debug for Setup<S> {
@@ -113,6 +118,13 @@ enum Purpose {
     /// Key packages whose secrets are gone.
     Withdraw(Vec<KeyPackageRef>),
     Lookup(Name),
+    /// The proof that one of the directory's roots extends another.
+    Extension {
+        from: u64,
+        to: u64,
+    },
+    /// What the directory has of the own user.
+    History,
     Inbox,
     Ack(Vec<u64>),
     Create(GroupId),
@@ -155,6 +167,8 @@ struct Live {
     own_only: bool,
     /// How often in a row the service refused something.
     refusals: u32,
+    /// Whether its log waits for somebody's account.
+    asking: bool,
     /// Why the group cannot be followed any further.
     stuck: Option<String>,
 }
@@ -171,6 +185,7 @@ impl Live {
             commit_at: None,
             own_only: false,
             refusals: 0,
+            asking: false,
             stuck: None,
         }
     }
@@ -181,6 +196,8 @@ pub struct Engine<S> {
     book: Book<S>,
     provider: Arc<dyn CryptoProvider>,
     rng: Box<dyn CryptoRng + Send>,
+    /// Where files of evidence are.
+    folder: PathBuf,
     directory: Directory,
     groups: BTreeMap<GroupId, Live>,
     /// The groups that were made since this process began.
@@ -221,6 +238,7 @@ pub struct Engine<S> {
     account_failures: usize,
     /// Revoked devices that are to leave groups, and when.
     removals: BTreeMap<(GroupId, DeviceId), u64>,
+    watching: transparency::Watching,
     announced: bool,
     /// Whether the service has key packages of this device.
     invitable: bool,
@@ -258,7 +276,8 @@ impl<S: Store> Engine<S> {
     /// If the state cannot be read, or is not this device's, or the provider does not support one
     /// of its cipher suites.
     pub fn open(setup: Setup<S>) -> Result<Self, EngineError> {
-        let Setup { device, cipher_suite, provider, mut rng, mut store, invitation } = setup;
+        let Setup { device, cipher_suite, provider, mut rng, mut store, invitation, folder } =
+            setup;
         let stored = Book::identity_in(&store)?;
         let is_new = stored.is_none();
         let identity = match stored {
@@ -288,6 +307,7 @@ impl<S: Store> Engine<S> {
             book: Book::load(store, identity)?,
             provider,
             rng,
+            folder,
             directory: Directory::default(),
             groups: BTreeMap::new(),
             made: BTreeSet::new(),
@@ -312,6 +332,7 @@ impl<S: Store> Engine<S> {
             admission: None,
             account_failures: 0,
             removals: BTreeMap::new(),
+            watching: transparency::Watching::default(),
             announced: false,
             invitable: false,
             refused_suites: BTreeSet::new(),
@@ -331,6 +352,7 @@ impl<S: Store> Engine<S> {
         engine.to_submit = !engine.book.is_confirmed() && engine.own_account().is_some();
         engine.load_groups()?;
         engine.resume_link()?;
+        engine.remind_of_service();
         Ok(engine)
     }
 
@@ -452,6 +474,7 @@ impl<S: Store> Engine<S> {
         self.retry_at = self.retry_at.min(self.now.saturating_add(LONGEST_WAIT));
         self.count_at = self.count_at.min(self.now.saturating_add(COUNT_INTERVAL));
         self.clamp_account_times();
+        self.clamp_watch_times();
         let latest = self.now.saturating_add(LONGEST_COMMIT_WAIT);
         for at in self.groups.values_mut().filter_map(|live| live.commit_at.as_mut()) {
             *at = latest.min(*at);
@@ -468,6 +491,11 @@ impl<S: Store> Engine<S> {
         if let Some(next) = self.next_key_packages()? {
             return Ok(Some(next));
         }
+        // A proof that does not come is due again later, so it does not hold up what stands below.
+        if let Some(next) = self.next_proof() {
+            return Ok(Some(next));
+        }
+        self.due_behind();
         if let Some(next) = self.next_lookup() {
             return Ok(Some(next));
         }
@@ -488,7 +516,10 @@ impl<S: Store> Engine<S> {
         if let Some(next) = self.next_lookup() {
             return Ok(Some(next));
         }
-        self.next_of_groups()
+        if let Some(next) = self.next_of_groups()? {
+            return Ok(Some(next));
+        }
+        Ok(self.next_history())
     }
 
     /// When [`Self::next`] or [`Self::outputs`] may have something new even if nothing comes in,
@@ -514,7 +545,7 @@ impl<S: Store> Engine<S> {
         let may = |live: &&Live| live.stuck.is_none() && live.group.pending_commit().is_none();
         let commits = self.groups.values().filter(may).filter_map(|live| live.commit_at);
         let known = [self.count_at, self.session_until];
-        commits.chain(known).chain(self.account_wake()).min()
+        commits.chain(known).chain(self.account_wake()).chain(self.watch_wake()).min()
     }
 
     /// Whether all that can be done now is done: nothing is to be sent, fetched or shown.
@@ -529,6 +560,7 @@ impl<S: Store> Engine<S> {
             && self.account_is_settled()
             && self.tell_ready.is_none()
             && self.lookups.is_empty()
+            && self.watch_is_settled()
             && self.lost_key_packages.is_empty()
             && self.book.unpublished().is_empty()
             && self.book.lines().is_empty()
@@ -642,7 +674,10 @@ impl<S: Store> Engine<S> {
     /// If the state cannot be written.
     pub fn command(&mut self, now: u64, command: Command) -> Result<(), EngineError> {
         self.now = now;
-        let allowed = matches!(command, Command::Help | Command::Quit | Command::Recover(_));
+        let allowed = matches!(
+            command,
+            Command::Help | Command::Quit | Command::Recover(_) | Command::AcknowledgeService
+        );
         if self.waiting_link.is_some() && !allowed {
             self.error(
                 "this device waits until another one of yours admits it, and can do nothing before that",
@@ -699,6 +734,7 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
             Command::Acknowledge(user) => self.acknowledge(user),
+            Command::AcknowledgeService => self.acknowledge_service(),
             Command::Help => {
                 self.answers.push_back(Answer::Help);
                 Ok(())

@@ -42,6 +42,7 @@ impl<S: Store> Engine<S> {
                     return Ok(Some((request.into(), Purpose::Message(id.clone()))));
                 }
                 Work::Send { .. } => self.seal(id, key, &item)?,
+                Work::Invite { .. } if self.watching.holds() => return Ok(None),
                 Work::Invite { who, .. } => self.next_invite(id, key, who)?,
                 Work::Remove { who, .. } => self.remove(id, key, &item, who)?,
                 Work::Leave { alone, proposed, .. } => {

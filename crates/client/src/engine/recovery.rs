@@ -157,8 +157,8 @@ impl<S: Store> Engine<S> {
     }
 
     /// A part of the account's log, which is checked from its beginning.
-    pub(super) fn recovery_read(&mut self, page: &AccountPage) {
-        let Some(recovering) = &mut self.recovering else { return };
+    pub(super) fn recovery_read(&mut self, page: &AccountPage) -> Result<(), EngineError> {
+        let Some(recovering) = &mut self.recovering else { return Ok(()) };
         let user = &self.book.identity().device.user;
         let what = match continued(&*self.provider, user, recovering.account.as_ref(), page) {
             Err(e) => format!("the log that the service shows is not valid: {e}"),
@@ -168,8 +168,11 @@ impl<S: Store> Engine<S> {
                 let key = account.recovery_key().map(|(_, key)| key);
                 let own = key == Some(&recovering.key.public);
                 recovering.account = Some(account);
-                if own || !recovering.complete {
-                    return;
+                if !recovering.complete {
+                    return Ok(());
+                }
+                if own {
+                    return self.check_recovered(page);
                 }
                 "the log that the service shows has another recovery key".into()
             }
@@ -177,6 +180,23 @@ impl<S: Store> Engine<S> {
         };
         self.recovering = None;
         self.error(what);
+        Ok(())
+    }
+
+    /// The whole log is read: it has to be the one that the directory has.
+    fn check_recovered(&mut self, page: &AccountPage) -> Result<(), EngineError> {
+        let user = self.device().user.clone();
+        let Some(Recovering { account: Some(account), entries, .. }) = &self.recovering else {
+            return Ok(());
+        };
+        let (account, entries) = (account.clone(), entries.clone());
+        match self.check_account(&user, page, (&account, &entries))? {
+            Some(changes) => Ok(self.book.commit(None, changes)?),
+            None => {
+                self.recovery_failed("what the service says of it is not believed");
+                Ok(())
+            }
+        }
     }
 
     /// This device is in the account.
@@ -200,7 +220,12 @@ impl<S: Store> Engine<S> {
 
     /// The service has refused a step of it.
     pub(super) fn recovery_refused(&mut self, error: &ClientError) {
+        self.recovery_failed(&error.to_string());
+    }
+
+    /// The account is not recovered.
+    pub(super) fn recovery_failed(&mut self, why: &str) {
         self.recovering = None;
-        self.error(format!("your account is not recovered: {error}"));
+        self.error(format!("your account is not recovered: {why}"));
     }
 }

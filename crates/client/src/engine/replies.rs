@@ -1,11 +1,12 @@
 //! What the service answers.
 
 use super::log::not_committed;
+use super::transparency::CONVICTED;
 use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Reply;
-use conclave_delivery::api::{ContentType, ErrorCode, LogEntry, LogPage, Outcome};
+use conclave_delivery::api::{AccountPage, ContentType, ErrorCode, LogEntry, LogPage, Outcome};
 use conclave_delivery::http_client::ClientError;
 use conclave_mls::GroupId;
 use conclave_store::Store;
@@ -13,10 +14,19 @@ use conclave_store::Store;
 impl Purpose {
     /// Whether the call is made before there is a session.
     fn comes_before_a_session(&self) -> bool {
-        use Purpose::{Describe, Look, OpenSession, Place, Recover, RecoverEntry, SubmitLog};
+        use Purpose::{
+            Describe, Extension, Look, OpenSession, Place, Recover, RecoverEntry, SubmitLog,
+        };
         matches!(
             self,
-            Describe | SubmitLog | OpenSession | Place | Look | Recover | RecoverEntry(_)
+            Describe
+                | SubmitLog
+                | OpenSession
+                | Place
+                | Look
+                | Recover
+                | RecoverEntry(_)
+                | Extension { .. }
         )
     }
 }
@@ -44,6 +54,10 @@ impl<S: Store> Engine<S> {
                     self.online();
                 }
                 self.answered(purpose, reply)
+            }
+            // It waits for itself alone.
+            Err(error) if let Purpose::Extension { from, to } = purpose => {
+                self.extension_failed((from, to), &error)
             }
             Err(error) if self.is_final(&purpose, &error) => {
                 if error.code().is_some() {
@@ -80,7 +94,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// The call is still to be made.
-    fn again(&mut self, purpose: Purpose) {
+    pub(super) fn again(&mut self, purpose: Purpose) {
         match purpose {
             Purpose::Count => self.count_at = 0,
             Purpose::Withdraw(references) => self.lost_key_packages = references,
@@ -89,6 +103,7 @@ impl<S: Store> Engine<S> {
             Purpose::Lookup(user) => {
                 self.lookups.insert(user);
             }
+            Purpose::History => self.history_again(),
             // The others follow from what is stored.
             _ => {}
         }
@@ -96,10 +111,7 @@ impl<S: Store> Engine<S> {
 
     fn answered(&mut self, purpose: Purpose, reply: Reply) -> Result<(), EngineError> {
         match (purpose, reply) {
-            (Purpose::Describe, Reply::DescribeService(info)) => {
-                self.described(info);
-                Ok(())
-            }
+            (Purpose::Describe, Reply::DescribeService(info)) => self.described(info),
             (Purpose::SubmitLog, Reply::SubmitAccount(_)) => self.log_submitted(),
             (Purpose::OpenSession, Reply::OpenSession(session)) => self.session_opened(&session),
             (Purpose::Place, Reply::PutRelay(_)) => {
@@ -109,10 +121,6 @@ impl<S: Store> Engine<S> {
             (Purpose::Look, Reply::FetchRelay(there)) => self.looked(there.content.as_deref()),
             (Purpose::Recover, Reply::OpenSession(_)) => {
                 self.recovery_opened();
-                Ok(())
-            }
-            (Purpose::Recover, Reply::FetchAccount(page)) => {
-                self.recovery_read(&page);
                 Ok(())
             }
             (Purpose::RecoverEntry(entry), Reply::SubmitAccount(_)) => self.recovered(*entry),
@@ -130,14 +138,11 @@ impl<S: Store> Engine<S> {
                 self.published(suite, references, None)
             }
             (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
-            (Purpose::Lookup(user), Reply::FetchAccount(page)) => {
-                if self.learn(&user, &page)? {
-                    self.lookups.insert(user);
-                } else {
-                    self.directory.answered(user);
-                }
-                Ok(())
+            (purpose, Reply::FetchAccount(page)) => self.account_page(purpose, page),
+            (Purpose::Extension { from, to }, Reply::FetchExtension(told)) => {
+                self.extended((from, to), &told.proof)
             }
+            (Purpose::History, Reply::FetchHistory(page)) => self.history_told(&page),
             (Purpose::Inbox, Reply::FetchInbox(page)) => {
                 // What is left is fetched when this is acknowledged.
                 self.inbox_due |= page.total as usize > page.items.len();
@@ -169,18 +174,41 @@ impl<S: Store> Engine<S> {
             (Purpose::Proposal(id), Reply::SubmitProposal(outcome)) => {
                 self.outcome(&id, outcome, ContentType::Proposal, None)
             }
-            (Purpose::InviteLookup(id), Reply::FetchAccount(page)) => {
-                let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
-                // What there is more is asked for again.
-                if self.learn(&who.user, &page)? {
-                    return Ok(());
-                }
-                self.invite_looked_up(&id)
-            }
             (Purpose::InviteClaim(id), Reply::ClaimKeyPackages(claimed)) => {
                 self.invite_claimed(&id, claimed.devices)
             }
             // What needs no more than to have arrived; and what cannot be, as each request has its own reply.
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what the service says of an account, after its root.
+    pub(super) fn take_account(
+        &mut self,
+        purpose: Purpose,
+        page: &AccountPage,
+    ) -> Result<(), EngineError> {
+        match purpose {
+            Purpose::Lookup(user) => {
+                if self.learn(&user, page)? {
+                    self.lookups.insert(user);
+                } else {
+                    self.directory.answered(user);
+                }
+                Ok(())
+            }
+            Purpose::InviteLookup(id) => {
+                let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
+                // What there is more is asked for again.
+                if self.learn(&who.user, page)? {
+                    return Ok(());
+                }
+                if self.is_convicted() && self.book.account(&who.user).is_none() {
+                    return self.page_refused(Purpose::InviteLookup(id), CONVICTED);
+                }
+                self.invite_looked_up(&id)
+            }
+            Purpose::Recover => self.recovery_read(page),
             _ => Ok(()),
         }
     }
@@ -339,6 +367,9 @@ impl<S: Store> Engine<S> {
                 self.error(error.to_string());
                 Ok(())
             }
+            // It is not published yet, or is asked for again later.
+            Purpose::History => Ok(()),
+            Purpose::Extension { from, to } => self.extension_failed((from, to), error),
             Purpose::Create(id) | Purpose::Log(id) => self.stick(&id, error.to_string()),
             Purpose::Commit(id) => self.refused_in_group(&id, error, true),
             Purpose::Message(id)

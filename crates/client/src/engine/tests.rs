@@ -7,6 +7,7 @@ mod linking;
 mod recovery;
 mod simulation;
 mod suites;
+mod transparency;
 
 use super::{Engine, EngineError, Setup};
 use crate::command::Command;
@@ -166,14 +167,26 @@ impl Device {
 }
 
 type Lie = Box<dyn Fn(&mut Reply)>;
+type Answers = Box<dyn Fn(usize, &Request) -> bool>;
 type Fault = Box<dyn Fn(&Request) -> Option<ClientError>>;
+
+/// Another service, and which calls of which devices it answers.
+struct Other {
+    service: Service<SqliteStorage>,
+    answers: Answers,
+    _folder: tempfile::TempDir,
+}
 
 /// A service and devices.
 struct World {
     service: Service<SqliteStorage>,
+    /// Who answers some calls in its place.
+    other: Option<Other>,
     devices: Vec<Device>,
     now: u64,
     seed: u64,
+    /// When the service publishes what has changed in accounts.
+    publish_at: u64,
     /// Decides what fails.
     rng: TestRng,
     /// One in so many calls gets lost, one in so many answers; 0 for none.
@@ -184,7 +197,7 @@ struct World {
     fault: Option<Fault>,
     /// A suite of which the service takes no key packages.
     refused_suite: Option<CipherSuite>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn provider() -> Arc<RustCrypto> {
@@ -217,7 +230,21 @@ impl World {
         let rng = TestRng(seed);
         let (devices, now) = (Vec::new(), 1_700_000_000_000);
         let (loss, lie, fault, refused_suite) = (0, None, None, None);
-        Self { service, devices, now, seed, rng, loss, lie, fault, refused_suite, _folder: folder }
+        let publish_at = now;
+        Self {
+            service,
+            other: None,
+            devices,
+            now,
+            seed,
+            publish_at,
+            rng,
+            loss,
+            lie,
+            fault,
+            refused_suite,
+            folder,
+        }
     }
 
     /// The randomness of one life of a device: what others draw does not move it.
@@ -242,6 +269,7 @@ impl World {
             rng: Box::new(self.rng_of(id, life)),
             store: disk.clone(),
             invitation: None,
+            folder: format!("/folder/of/{id}").into(),
         })
         .unwrap()
     }
@@ -327,8 +355,17 @@ impl World {
         holder.map(Some).map_err(refused)
     }
 
+    /// Publishes what has changed in accounts, if it is time.
+    fn publish(&mut self) {
+        if self.publish_at <= self.now {
+            self.service.publish(self.time()).unwrap();
+            self.publish_at = self.now + 10_000;
+        }
+    }
+
     /// What the service makes of a call.
     fn call(&mut self, i: usize, request: Request) -> Result<Reply, ClientError> {
+        self.publish();
         if let Some(error) = self.fault.as_ref().and_then(|fault| fault(&request)) {
             return Err(error);
         }
@@ -338,20 +375,23 @@ impl World {
             let detail = "it was made so".into();
             return Err(ClientError::Refused { code: ErrorCode::UnsupportedSuite, detail });
         }
+        let elsewhere = self.other.as_ref().is_some_and(|other| (other.answers)(i, &request));
         macro_rules! run {
             ($($name:ident)*) => {
                 match request {
                     $(Request::$name(request) => {
                         let holder = self.holder(i, &request)?;
+                        let other = self.other.as_ref().filter(|_| elsewhere);
+                        let answering = other.map_or(&self.service, |other| &other.service);
                         let caller = Caller { holder, now: self.time() };
-                        let done = request.run(&self.service, &caller);
+                        let done = request.run(answering, &caller);
                         done.map(|done| (Reply::$name(done.reply), done.notices))
                     })*
                 }
             };
         }
         let done = run!(
-            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory PublishKeyPackages CountKeyPackages WithdrawKeyPackages
             ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox
             AckInbox
         );

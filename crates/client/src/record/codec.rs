@@ -1,6 +1,6 @@
 //! How the records are encoded.
 
-use super::{GroupRecord, Identity, Item, Line, News, Payload, Stage, Who, Work};
+use super::{GroupRecord, Identity, Item, Line, News, Payload, Stage, Unpublished, Who, Work};
 use conclave_delivery::api::DeviceId;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
@@ -141,6 +141,23 @@ impl Payload {
             [2, rest @ ..] => Self::Name(text(rest)),
             _ => Self::Unknown,
         }
+    }
+}
+
+impl Encode for Unpublished {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        VERSION.encode(w)?;
+        self.length.encode(w)?;
+        self.epoch.encode(w)?;
+        self.since.encode(w)
+    }
+}
+
+impl Decode for Unpublished {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_version(r)?;
+        let (length, epoch) = (u64::decode(r)?, u64::decode(r)?);
+        Ok(Self { length, epoch, since: u64::decode(r)? })
     }
 }
 

@@ -267,6 +267,13 @@ impl<S: Storage> Service<S> {
         Ok(events)
     }
 
+    /// The directory, without the rules by which the service fills it: for tests of what others make of a service that
+    /// breaks them.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn directory(&self) -> &Directory<DirectoryRecords<S>> {
+        &self.directory
+    }
+
     fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], ServiceError> {
         let digest = self.provider.hash(Hash::Sha256, &[bytes]).map_err(error::provider_error)?;
         <[u8; 32]>::try_from(&*digest)

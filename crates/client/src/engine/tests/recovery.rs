@@ -24,7 +24,7 @@ impl World {
     }
 
     /// Switches on a new device that nobody links, until it shows its code.
-    fn add_alone(&mut self, id: &str) -> usize {
+    pub(super) fn add_alone(&mut self, id: &str) -> usize {
         let id: DeviceId = id.parse().unwrap();
         let disk = Disk::default();
         let engine = self.engine(&id, None, &disk, 0);
