@@ -35,8 +35,8 @@ of the account, where CHECK is the first part of a device's verification code:
   admitting USER/DEVICE CHECK              /link: the device that is admitted
   device USER/DEVICE TIME by DEVICE CHECK  /devices: a device, when it was added
                                            and by which; '-' for the first one
-  alarm - TEXT                             the service contradicts itself about
-                                           a user: TEXT says what to do
+  alarm - TEXT                             the service contradicts itself, or is
+                                           another one: TEXT says what to do
 
 In free
 text, \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that

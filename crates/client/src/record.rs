@@ -4,6 +4,7 @@ mod codec;
 
 pub(crate) use codec::IDENTITY_VERSION;
 
+use crate::watch::{KeyId, PassedRoot};
 use conclave_delivery::api::{DeviceId, Name};
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::{CipherSuite, GroupId};
@@ -53,6 +54,8 @@ pub(crate) struct GroupRecord {
     pub(crate) joined_at: u64,
     /// Who brought this device in, until the user accepts the group: nothing is said there before.
     pub(crate) asked_by: Option<DeviceId>,
+    /// Which root was passed on here last, since members came in: of which service, and its epoch.
+    pub(crate) passed: Option<(KeyId, u64)>,
 }
 
 /// Whom a command is about: all devices of a user, or one of them.
@@ -133,6 +136,9 @@ pub(crate) enum Work {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
     Text(String),
+    /// The same, and the newest root of the service's directory that its sender has seen. Made when a text is
+    /// sealed; what waits to be sent is a text.
+    Rooted(Box<PassedRoot>, String),
     /// What the group is called: for new members, who cannot have heard it before.
     Name(String),
     /// Something that a later version says.

@@ -62,6 +62,17 @@ pub(crate) enum Taken {
     Lied(Box<Evidence>),
 }
 
+/// What a member's word on the directory amounts to.
+#[derive(Debug)]
+pub(crate) enum Gossip {
+    /// A root.
+    Root(Taken),
+    /// The member knows the service by another key.
+    OtherKey,
+    /// It is no root of the service's: the member made it up.
+    Unsigned,
+}
+
 /// How a user's log and what the directory has of it fit together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Published {
@@ -71,6 +82,22 @@ pub(crate) enum Published {
     Behind(u64),
     /// The directory has another log, or more than was shown: why.
     Contradicted(&'static str),
+}
+
+/// The beginning of a service's key: what members name it by to each other.
+pub(crate) type KeyId = [u8; 8];
+
+/// What a member passes on inside its messages: the newest root that it has seen, and of which service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PassedRoot {
+    pub(crate) key: KeyId,
+    pub(crate) root: SignedRoot,
+}
+
+fn key_id(key: &SignaturePublicKey) -> KeyId {
+    let mut id = [0; 8];
+    id.iter_mut().zip(key.iter()).for_each(|(to, from)| *to = *from);
+    id
 }
 
 fn service_key(key: SignaturePublicKey) -> ServiceKey {
@@ -95,6 +122,16 @@ impl Watch {
         &self.roots.key().public
     }
 
+    fn key_id(&self) -> KeyId {
+        key_id(self.key())
+    }
+
+    /// What to pass on to other members; none while there is nothing in the directory.
+    pub(crate) fn to_pass(&self) -> Option<PassedRoot> {
+        let root = self.newest().filter(|root| root.epoch > 0)?;
+        Some(PassedRoot { key: self.key_id(), root: root.clone() })
+    }
+
     /// The newest root.
     pub(crate) fn newest(&self) -> Option<&SignedRoot> {
         self.roots.newest()
@@ -107,6 +144,11 @@ impl Watch {
     /// Whether there is proof that the service has shown two directories, which the user has not acknowledged.
     pub(crate) fn is_convicted(&self) -> bool {
         self.standing == Standing::Convicted
+    }
+
+    /// Whether this is, or was, a key of the service.
+    fn knows_key(&self, id: KeyId) -> bool {
+        self.key_id() == id || self.former.iter().any(|roots| key_id(&roots.key().public) == id)
     }
 
     /// The epochs between which the service owes a proof.
@@ -167,6 +209,25 @@ impl Watch {
         let found = same_key.filter_map(|roots| roots.contradicts(provider, root).ok()?).last()?;
         self.proved = true;
         Some(found)
+    }
+
+    /// Takes what a member has seen.
+    pub(crate) fn hear(
+        &mut self,
+        provider: &dyn CryptoProvider,
+        PassedRoot { key, root }: &PassedRoot,
+    ) -> Gossip {
+        if self.key_id() != *key {
+            // The member may not know yet.
+            return if self.knows_key(*key) { Gossip::Root(Taken::Past) } else { Gossip::OtherKey };
+        }
+        if self.former.iter().any(|roots| roots.has(root)) {
+            return Gossip::Root(Taken::Past);
+        }
+        match self.take(provider, root, Source::Gossip) {
+            Ok(taken) => Gossip::Root(taken),
+            Err(_) => Gossip::Unsigned,
+        }
     }
 
     /// Takes a proof that one root extends another. The error says why it proves nothing.

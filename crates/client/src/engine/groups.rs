@@ -89,8 +89,8 @@ impl<S: Store> Engine<S> {
         let request = CreateGroup { group_id: id.clone(), kind };
         let request = request.to_bytes().map_err(conclave_mls::Error::from)?;
         let stage = Stage::Creating(request);
-        let (joined_at, asked_by) = (self.now, None);
-        let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at, asked_by };
+        let (joined_at, asked_by, passed) = (self.now, None, None);
+        let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at, asked_by, passed };
         let changes = vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;

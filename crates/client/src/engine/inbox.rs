@@ -117,8 +117,8 @@ impl<S: Store> Engine<S> {
         let asks = has_left || !(by_ourselves || self.book.trust(&by) == Some(Trust::Accepted));
         let asked_by = asks.then(|| by.clone());
         let (seq, epoch, joined_at) = (welcome.seq, welcome.epoch, self.now);
-        let stage = Stage::Active;
-        let record = GroupRecord { name, cursor: seq, epoch, stage, joined_at, asked_by };
+        let (stage, passed) = (Stage::Active, None);
+        let record = GroupRecord { name, cursor: seq, epoch, stage, joined_at, asked_by, passed };
         let mut changes = vec![Change::Record(id.clone(), record)];
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));

@@ -6,6 +6,7 @@ use crate::book::{Book, Change};
 use crate::code::short_member_code;
 use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
+use crate::watch::PassedRoot;
 use conclave_delivery::api::{ContentType, DeviceId, LogEntry, LogPage};
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::CryptoProvider;
@@ -15,7 +16,7 @@ use conclave_mls::storage::Fold;
 use conclave_mls::{
     Credential, Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict,
 };
-use conclave_store::Store;
+use conclave_store::{Store, StoreError};
 use std::collections::VecDeque;
 
 /// The device that a credential names.
@@ -189,7 +190,7 @@ impl<S: Store> Engine<S> {
         }
         let mut settled = false;
         let record = GroupRecord { cursor, epoch: epoch.0, ..record.clone() };
-        let book = &mut self.book;
+        let (book, watching, folder) = (&mut self.book, &mut self.watching, &self.folder);
         fold.commit(|write| {
             let mut report = Report::new(&*provider, book, id, record, changes);
             let mut events = write.events.iter();
@@ -197,7 +198,11 @@ impl<S: Store> Engine<S> {
                 report.tell(book, planned, &mut events);
             }
             settled = report.settled;
-            book.commit(Some(write.batch), report.finish())
+            let heard = core::mem::take(&mut report.heard);
+            let gossip = watching.hear(&*provider, folder, book, (id, heard));
+            let mut changes = report.finish();
+            changes.extend(gossip.map_err(StoreError::failed)?);
+            book.commit(Some(write.batch), changes)
         })?;
         Ok((halt, settled))
     }
@@ -293,6 +298,8 @@ struct Report<'a> {
     /// The queue of the group, as it will be.
     items: VecDeque<(u64, Item)>,
     settled: bool,
+    /// The roots that members have passed on.
+    heard: Vec<(DeviceId, PassedRoot)>,
 }
 
 impl<'a> Report<'a> {
@@ -305,7 +312,7 @@ impl<'a> Report<'a> {
     ) -> Self {
         let items = book.items(id).map(|(key, item)| (key, item.clone())).collect();
         let (me, id) = (book.identity().device.clone(), id.clone());
-        Self { provider, me, id, record, changes, items, settled: false }
+        Self { provider, me, id, record, changes, items, settled: false, heard: Vec::new() }
     }
 
     fn finish(mut self) -> Vec<Change> {
@@ -353,6 +360,10 @@ impl<'a> Report<'a> {
                     let Some(sender) = device_of(&message.sender.credential) else { return };
                     match Payload::from_data(&message.data) {
                         Payload::Text(text) => {
+                            self.news(News::Message { seq, time, sender, own: false, text });
+                        }
+                        Payload::Rooted(root, text) => {
+                            self.heard.push((sender.clone(), *root));
                             self.news(News::Message { seq, time, sender, own: false, text });
                         }
                         Payload::Name(name) => self.named(book, &name),
@@ -404,6 +415,8 @@ impl<'a> Report<'a> {
         }
         for member in &change.added {
             self.added(seq, member, &by);
+            // Who is new has heard of no root.
+            self.record.passed = None;
         }
         if change.reinit.is_some() {
             let what = format!(

@@ -23,6 +23,7 @@ mod replies;
 mod tests;
 mod transparency;
 mod waits;
+mod watching;
 
 use crate::book::{Book, Change};
 use crate::command::Command;
@@ -49,6 +50,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT};
+use watching::Watching;
 
 /// The wait before the first repetition of a call that was not answered, in milliseconds; each
 /// doubles, up to the longest.
@@ -238,7 +240,7 @@ pub struct Engine<S> {
     account_failures: usize,
     /// Revoked devices that are to leave groups, and when.
     removals: BTreeMap<(GroupId, DeviceId), u64>,
-    watching: transparency::Watching,
+    watching: Watching,
     announced: bool,
     /// Whether the service has key packages of this device.
     invitable: bool,
@@ -332,7 +334,7 @@ impl<S: Store> Engine<S> {
             admission: None,
             account_failures: 0,
             removals: BTreeMap::new(),
-            watching: transparency::Watching::default(),
+            watching: Watching::default(),
             announced: false,
             invitable: false,
             refused_suites: BTreeSet::new(),

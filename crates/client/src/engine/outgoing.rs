@@ -4,9 +4,10 @@ use super::groups::GROUP_INFO;
 use super::waits::{COMMIT_SPREAD, COMMIT_WAIT, LEAVER_WAIT};
 use super::{Engine, EngineError, Inviting, Purpose};
 use crate::book::Change;
-use crate::record::{Item, News, Who, Work};
+use crate::record::{GroupRecord, Item, News, Payload, Who, Work};
 use crate::request::Request;
 use crate::suites::{CLASSIC, is_post_quantum, suite_name};
+use crate::watch::Watch;
 use conclave_delivery::api::{
     ClaimKeyPackages, ClaimedKeyPackage, DeviceId, Name, SendMessage, SubmitCommit, SubmitProposal,
 };
@@ -83,6 +84,7 @@ impl<S: Store> Engine<S> {
     /// Encrypts a message; if others' proposals have to be committed first, does that.
     fn seal(&mut self, id: &GroupId, key: u64, item: &Item) -> Result<Next, EngineError> {
         let Work::Send { payload, .. } = &item.work else { return Ok(None) };
+        let (data, record) = self.data_of(id, payload);
         let Some(live) = self.groups.get(id) else { return Ok(None) };
         if live.group.pending_proposals() > 0 {
             if !live.own_only {
@@ -95,7 +97,7 @@ impl<S: Store> Engine<S> {
             };
         }
         let (provider, rng) = (&*self.provider, &mut *self.rng);
-        let sealed = live.group.encrypt(provider, rng, &payload.to_data(), &Self::framing());
+        let sealed = live.group.encrypt(provider, rng, &data, &Self::framing());
         let step = match sealed {
             Ok(step) => step,
             Err(e) => return self.failed(id, key, format!("a message is not sent: {e}")),
@@ -105,9 +107,27 @@ impl<S: Store> Engine<S> {
         self.step(id, step, move |event| {
             let Event::Message(message) = event else { return Vec::new() };
             let work = Work::Send { payload, sealed: Some(message.clone()) };
-            vec![Change::Item(key, Some(Item { group, work }))]
+            let record = record.map(|record| Change::Record(group.clone(), record));
+            record.into_iter().chain([Change::Item(key, Some(Item { group, work }))]).collect()
         })?;
         Ok(None)
+    }
+
+    /// What a message says. A text takes along the newest root of the service's directory, if that is not what was
+    /// passed on last in this group; then the group's record changes, too. So members learn of it where somebody
+    /// speaks anyway, and no message is sent for it alone.
+    fn data_of(&self, id: &GroupId, payload: &Payload) -> (Vec<u8>, Option<GroupRecord>) {
+        let root = self.book.watch().and_then(Watch::to_pass).filter(|_| !self.is_alone(id));
+        if let (Payload::Text(text), Some(root), Some(record)) =
+            (payload, root, self.book.record(id))
+        {
+            let passed = Some((root.key, root.root.epoch));
+            if record.passed != passed {
+                let data = Payload::Rooted(Box::new(root), text.clone()).to_data();
+                return (data, Some(GroupRecord { passed, ..record.clone() }));
+            }
+        }
+        (payload.to_data(), None)
     }
 
     /// Makes a commit; `item` says that the front item is what it does.

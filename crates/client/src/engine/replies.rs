@@ -2,6 +2,7 @@
 
 use super::log::not_committed;
 use super::transparency::CONVICTED;
+use super::watching::Asked;
 use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
@@ -94,7 +95,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// The call is still to be made.
-    pub(super) fn again(&mut self, purpose: Purpose) {
+    fn again(&mut self, purpose: Purpose) {
         match purpose {
             Purpose::Count => self.count_at = 0,
             Purpose::Withdraw(references) => self.lost_key_packages = references,
@@ -138,7 +139,15 @@ impl<S: Store> Engine<S> {
                 self.published(suite, references, None)
             }
             (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
-            (purpose, Reply::FetchAccount(page)) => self.account_page(purpose, page),
+            (Purpose::Lookup(user), Reply::FetchAccount(page)) => {
+                self.account_page(Asked::Lookup(user), page)
+            }
+            (Purpose::InviteLookup(id), Reply::FetchAccount(page)) => {
+                self.account_page(Asked::Invite(id), page)
+            }
+            (Purpose::Recover, Reply::FetchAccount(page)) => {
+                self.account_page(Asked::Recover, page)
+            }
             (Purpose::Extension { from, to }, Reply::FetchExtension(told)) => {
                 self.extended((from, to), &told.proof)
             }
@@ -185,11 +194,11 @@ impl<S: Store> Engine<S> {
     /// Takes what the service says of an account, after its root.
     pub(super) fn take_account(
         &mut self,
-        purpose: Purpose,
+        asked: Asked,
         page: &AccountPage,
     ) -> Result<(), EngineError> {
-        match purpose {
-            Purpose::Lookup(user) => {
+        match asked {
+            Asked::Lookup(user) => {
                 if self.learn(&user, page)? {
                     self.lookups.insert(user);
                 } else {
@@ -197,19 +206,18 @@ impl<S: Store> Engine<S> {
                 }
                 Ok(())
             }
-            Purpose::InviteLookup(id) => {
+            Asked::Invite(id) => {
                 let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
                 // What there is more is asked for again.
                 if self.learn(&who.user, page)? {
                     return Ok(());
                 }
                 if self.is_convicted() && self.book.account(&who.user).is_none() {
-                    return self.page_refused(Purpose::InviteLookup(id), CONVICTED);
+                    return self.page_refused(Asked::Invite(id), CONVICTED);
                 }
                 self.invite_looked_up(&id)
             }
-            Purpose::Recover => self.recovery_read(page),
-            _ => Ok(()),
+            Asked::Recover => self.recovery_read(page),
         }
     }
 
@@ -294,7 +302,13 @@ impl<S: Store> Engine<S> {
         let Work::Send { payload, sealed: Some(_) } = &item.work else { return Ok(()) };
         let work = Work::Send { payload: payload.clone(), sealed: None };
         let item = Item { group: id.clone(), work };
-        Ok(self.book.commit(None, vec![Change::Item(key, Some(item))])?)
+        let mut changes = vec![Change::Item(key, Some(item))];
+        // A root that was in it is passed on again.
+        if let Some(record) = self.book.record(id).filter(|record| record.passed.is_some()) {
+            let record = GroupRecord { passed: None, ..record.clone() };
+            changes.push(Change::Record(id.clone(), record));
+        }
+        Ok(self.book.commit(None, changes)?)
     }
 
     fn cursor(&self, id: &GroupId) -> u64 {

@@ -3,6 +3,7 @@
 mod behaviour;
 mod clocks;
 mod faults;
+mod gossip;
 mod linking;
 mod recovery;
 mod simulation;

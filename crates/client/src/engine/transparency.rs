@@ -9,6 +9,7 @@
 //! * What the service merely does not show proves nothing. It holds up what depends on it, for as long as it
 //!   takes or until the user is told, and nothing else.
 
+use super::watching::{Asked, Watching, conviction, evidence_file, keep};
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::output::Answer;
@@ -17,16 +18,13 @@ use crate::request::Request;
 use crate::watch::{Published, Standing, Taken, Watch};
 use conclave_account::{Account, Device, Entry, EntryError};
 use conclave_delivery::api::{
-    AccountPage, DeviceId, DirectoryPage, Encode, FetchExtension, FetchHistory, Name, SignedRoot,
+    AccountPage, DirectoryPage, FetchExtension, FetchHistory, Name, SignedRoot,
 };
 use conclave_delivery::http_client::ClientError;
-use conclave_directory::{Depth, Evidence, Source, verify_history};
-use conclave_mls::GroupId;
+use conclave_directory::{Depth, Source, verify_history};
 use conclave_mls::credential::SignaturePublicKey;
-use conclave_mls::crypto::{CryptoError, CryptoProvider};
 use conclave_store::Store;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The wait before a proof that was not given is asked for again, in milliseconds. Each doubles, up to the longest:
 /// one while the user has not been told, another then.
@@ -52,8 +50,6 @@ const HISTORY_INTERVAL: u64 = 10 * 60 * 1000;
 /// of how many users.
 const RECHECK_INTERVAL: u64 = 10 * 60 * 1000;
 const MAX_RECHECKED: usize = 50;
-/// The most files of evidence that are kept.
-const MAX_EVIDENCE_FILES: u64 = 8;
 
 /// Why an answer is of no use while the service owes a proof.
 const NOT_SHOWN: &str = "the service does not show that its directory is the one of before";
@@ -62,100 +58,9 @@ const NOT_SHOWN: &str = "the service does not show that its directory is the one
 pub(super) const CONVICTED: &str =
     "the service has shown two directories, and you have not said /acknowledge service";
 
-/// What there is of it in memory alone.
-#[derive(Debug, Default)]
-pub(super) struct Watching {
-    /// An answer whose root waits for a proof.
-    held: Option<Box<(Purpose, AccountPage)>>,
-    /// How often in a row the service has shown an older root.
-    rollbacks: u32,
-    /// How often in a row it has not given a proof.
-    failed: u32,
-    /// When to ask for the next one.
-    proof_at: u64,
-    /// Who has seen the roots that wait for a proof.
-    seen_by: BTreeMap<u64, DeviceId>,
-    /// The group in which somebody has seen a newer root than the service has shown here.
-    recheck: Option<GroupId>,
-    recheck_at: u64,
-    /// Whose accounts could not be judged for want of a proof.
-    refused: Vec<Name>,
-    /// When to look again what is still not in the directory.
-    behind_at: u64,
-    /// When to check what the directory has of the own user.
-    history_at: u64,
-    /// How many files of evidence were given out.
-    given: u64,
-}
-
-impl Watching {
-    /// Whether an answer waits for a proof.
-    pub(super) fn holds(&self) -> bool {
-        self.held.is_some()
-    }
-
-    /// When the next proof is asked for.
-    pub(super) fn proof_at(&self) -> u64 {
-        self.proof_at
-    }
-}
-
 /// A key's beginning, for people.
 fn short(key: &[u8]) -> String {
     key.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The file of a piece of evidence.
-fn evidence_file(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("evidence-{number}.bin"))
-}
-
-/// Stores evidence, of which there are so many files before it; the sentence that says where it is.
-fn keep(
-    folder: &Path,
-    evidence: &Evidence,
-    before: u64,
-) -> Result<(Option<Change>, String), CryptoError> {
-    if before >= MAX_EVIDENCE_FILES {
-        let what = format!("There are {before} files of evidence in {} already", folder.display());
-        return Ok((None, what));
-    }
-    let file = evidence_file(folder, before + 1);
-    let file = file.display();
-    let what = format!(
-        "The evidence is in {file}, and anybody can check it: conclave audit --evidence {file}"
-    );
-    Ok((Some(Change::Evidence(evidence.to_bytes()?)), what))
-}
-
-/// The changes that note a proof that the service has shown two directories: the evidence, and a word to the user.
-/// `by` is the member whose word has shown it.
-fn conviction(
-    provider: &dyn CryptoProvider,
-    folder: &Path,
-    watch: &mut Watch,
-    before: u64,
-    (evidence, by): (&Evidence, Option<&DeviceId>),
-) -> Result<Vec<Change>, CryptoError> {
-    watch.standing = Standing::Convicted;
-    let finding = match evidence.check(provider) {
-        Ok(finding) => finding.to_string(),
-        Err(e) => e.to_string(),
-    };
-    let whom = match by {
-        Some(by) => {
-            format!("{by} was shown another directory than you; it concerns all who use it")
-        }
-        None => "It concerns all who use the service".to_string(),
-    };
-    let (file, kept) = keep(folder, evidence, before)?;
-    let what = format!(
-        "THE SERVICE HAS SHOWN TWO DIRECTORIES, or somebody else has its key. {finding} {whom}. Devices that you \
-         did not know before are not believed, and do not come into your groups. {kept}. Show it to the others and \
-         to whoever runs the service, and compare codes with whom it matters: /verify USER. To go on with the \
-         service as it is now: /acknowledge service"
-    );
-    Ok(file.into_iter().chain([Change::News(None, News::Alarm { what })]).collect())
 }
 
 impl<S: Store> Engine<S> {
@@ -217,7 +122,7 @@ impl<S: Store> Engine<S> {
         self.lookups.append(&mut self.watching.refused.drain(..).collect());
         self.watching = Watching { given, recheck_at, ..Watching::default() };
         if let Some(held) = held {
-            self.again(held.0);
+            self.ask_again(held.0);
         }
     }
 
@@ -278,37 +183,44 @@ impl<S: Store> Engine<S> {
     /// Takes an answer about an account: first its root, then what it says.
     pub(super) fn account_page(
         &mut self,
-        purpose: Purpose,
+        asked: Asked,
         page: AccountPage,
     ) -> Result<(), EngineError> {
         if self.is_convicted() {
-            return self.take_account(purpose, &page);
+            return self.take_account(asked, &page);
         }
         match self.take_root(&page.directory.root)? {
             Some(Taken::Newest) => {
                 self.watching.rollbacks = 0;
-                self.take_account(purpose, &page)
+                self.take_account(asked, &page)
             }
             Some(Taken::Waits) if self.watching.failed >= PROOF_TRIES => {
-                self.page_refused(purpose, NOT_SHOWN)
+                self.page_refused(asked, NOT_SHOWN)
             }
             Some(Taken::Waits) => {
                 if self.watching.failed == 0 {
                     self.watching.proof_at = self.now;
                 }
-                self.watching.held = Some(Box::new((purpose, page)));
+                self.watching.held = Some(Box::new((asked, page)));
                 Ok(())
             }
             Some(Taken::Rollback { newest, shown }) => {
                 if self.rolled_back(newest, shown)? {
-                    return self.account_page(purpose, page);
+                    return self.account_page(asked, page);
                 }
-                self.again(purpose);
+                self.ask_again(asked);
                 Ok(())
             }
             // What it was convicted by.
-            _ if self.is_convicted() => self.take_account(purpose, &page),
-            _ => self.page_refused(purpose, NOT_SHOWN),
+            _ if self.is_convicted() => self.take_account(asked, &page),
+            _ => self.page_refused(asked, NOT_SHOWN),
+        }
+    }
+
+    /// What was asked is still to be asked; whatever is not a look-up follows from what is stored.
+    fn ask_again(&mut self, asked: Asked) {
+        if let Asked::Lookup(user) = asked {
+            self.lookups.insert(user);
         }
     }
 
@@ -384,20 +296,19 @@ impl<S: Store> Engine<S> {
     }
 
     /// An answer about an account is not believed.
-    pub(super) fn page_refused(&mut self, purpose: Purpose, why: &str) -> Result<(), EngineError> {
-        match purpose {
-            Purpose::Lookup(user) => {
+    pub(super) fn page_refused(&mut self, asked: Asked, why: &str) -> Result<(), EngineError> {
+        match asked {
+            Asked::Lookup(user) => {
                 self.watching.refused.push(user.clone());
                 self.directory.answered(user);
             }
-            Purpose::InviteLookup(id) => {
+            Asked::Invite(id) => {
                 if let Some((key, who)) = self.front_invite(&id) {
                     let what = format!("{who} is not invited: {why}");
                     self.give_up(&id, key, [News::Failed { what }])?;
                 }
             }
-            Purpose::Recover => self.recovery_failed(why),
-            _ => {}
+            Asked::Recover => self.recovery_failed(why),
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! How the records are encoded.
 
 use super::{GroupRecord, Identity, Item, Line, News, Payload, Stage, Unpublished, Who, Work};
+use crate::watch::PassedRoot;
 use conclave_delivery::api::DeviceId;
+use conclave_directory::SignedRoot;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
@@ -11,8 +13,9 @@ use conclave_mls::{CipherSuite, GroupId};
 const VERSION: u8 = 1;
 /// The format of identities. Before version 3 devices had no accounts: such a state is not read.
 pub(crate) const IDENTITY_VERSION: u8 = 3;
-/// The format of groups' records. In version 1 there was no epoch, in version 2 nobody asked.
-const GROUP_VERSION: u8 = 3;
+/// The format of groups' records. In version 1 there was no epoch, in version 2 nobody asked, in version 3 no root
+/// was passed on.
+const GROUP_VERSION: u8 = 4;
 
 fn put_text(w: &mut Writer, text: &str) -> Result<(), EncodeError> {
     w.put_opaque(text.as_bytes())
@@ -74,6 +77,14 @@ impl Encode for GroupRecord {
         self.epoch.encode(w)?;
         self.joined_at.encode(w)?;
         self.asked_by.encode(w)?;
+        match &self.passed {
+            Some((key, epoch)) => {
+                1u8.encode(w)?;
+                w.put(key);
+                epoch.encode(w)?;
+            }
+            None => 0u8.encode(w)?,
+        }
         match &self.stage {
             Stage::Creating(request) => {
                 1u8.encode(w)?;
@@ -95,7 +106,11 @@ impl Decode for GroupRecord {
         let (name, cursor) = (text(r)?, u64::decode(r)?);
         let epoch = if version == VERSION { 0 } else { u64::decode(r)? };
         let joined_at = u64::decode(r)?;
-        let asked_by = if version < GROUP_VERSION { None } else { Decode::decode(r)? };
+        let asked_by = if version < 3 { None } else { Decode::decode(r)? };
+        let passed = match version >= GROUP_VERSION && flag(r)? {
+            true => Some((r.take_array()?, u64::decode(r)?)),
+            false => None,
+        };
         let stage = match u8::decode(r)? {
             1 => Stage::Creating(r.opaque()?.to_vec()),
             2 => Stage::Active,
@@ -103,7 +118,7 @@ impl Decode for GroupRecord {
             4 => Stage::Left,
             other => return unknown("stage", other),
         };
-        Ok(Self { name, cursor, epoch, stage, joined_at, asked_by })
+        Ok(Self { name, cursor, epoch, stage, joined_at, asked_by, passed })
     }
 }
 
@@ -120,15 +135,34 @@ impl Decode for Who {
     }
 }
 
+/// A root that is passed on: its service, its length in two bytes, and the root.
+fn passed_bytes(PassedRoot { key, root }: &PassedRoot) -> Vec<u8> {
+    // A root is shorter than that: its signature is bounded.
+    let root = root.to_bytes().unwrap_or_default();
+    let length = u16::try_from(root.len()).unwrap_or(u16::MAX);
+    [key.as_slice(), &length.to_be_bytes(), &root].concat()
+}
+
+/// The root, if it is one, and what comes after it.
+fn split_passed(data: &[u8]) -> Option<(Option<PassedRoot>, &[u8])> {
+    let (key, data) = data.split_first_chunk()?;
+    let (length, data) = data.split_first_chunk()?;
+    let (root, rest) = data.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let root = SignedRoot::from_bytes(root).ok();
+    Some((root.map(|root| PassedRoot { key: *key, root }), rest))
+}
+
 impl Payload {
     /// As the data of an application message.
     pub(crate) fn to_data(&self) -> Vec<u8> {
-        let (kind, text) = match self {
-            Self::Text(text) => (1u8, text.as_str()),
-            Self::Name(name) => (2, name.as_str()),
-            Self::Unknown => (0, ""),
+        let (kind, root, text) = match self {
+            Self::Text(text) => (1u8, None, text.as_str()),
+            Self::Name(name) => (2, None, name.as_str()),
+            Self::Rooted(root, text) => (3, Some(root), text.as_str()),
+            Self::Unknown => (0, None, ""),
         };
         let mut data = vec![kind];
+        data.extend(root.into_iter().flat_map(|root| passed_bytes(root)));
         data.extend_from_slice(text.as_bytes());
         data
     }
@@ -139,6 +173,12 @@ impl Payload {
         match data {
             [1, rest @ ..] => Self::Text(text(rest)),
             [2, rest @ ..] => Self::Name(text(rest)),
+            [3, rest @ ..] => match split_passed(rest) {
+                Some((Some(root), rest)) => Self::Rooted(Box::new(root), text(rest)),
+                // What is said counts all the same.
+                Some((None, rest)) => Self::Text(text(rest)),
+                None => Self::Unknown,
+            },
             _ => Self::Unknown,
         }
     }
@@ -417,10 +457,11 @@ mod tests {
     fn a_groups_record_is_read_as_it_was_written() {
         for stage in [Stage::Creating(vec![1]), Stage::Active, Stage::Removed, Stage::Left] {
             let (name, asked_by) = ("lunch".into(), Some(device("alice/laptop")));
-            let record = GroupRecord { name, cursor: 7, epoch: 3, stage, joined_at: 9, asked_by };
+            let (cursor, epoch, joined_at, passed) = (7, 3, 9, Some(([8; 8], 5)));
+            let record = GroupRecord { name, cursor, epoch, stage, joined_at, asked_by, passed };
             let mut bytes = record.to_bytes().unwrap();
             assert_eq!(GroupRecord::from_bytes(&bytes).unwrap(), record);
-            bytes[0] = 4;
+            bytes[0] = 5;
             assert!(GroupRecord::from_bytes(&bytes).is_err(), "of a later version");
         }
     }
@@ -430,11 +471,33 @@ mod tests {
         let number = |n: u8| [0, 0, 0, 0, 0, 0, 0, n];
         let first = [&[1, 1, b'g'][..], &number(7), &number(9), &[2]];
         let (name, stage) = ("g".into(), Stage::Active);
-        let record = GroupRecord { name, cursor: 7, epoch: 0, stage, joined_at: 9, asked_by: None };
+        let (cursor, epoch, joined_at, asked_by, passed) = (7, 0, 9, None, None);
+        let record = GroupRecord { name, cursor, epoch, stage, joined_at, asked_by, passed };
         assert_eq!(GroupRecord::from_bytes(&first.concat()).unwrap(), record);
         let second = [&[2, 1, b'g'][..], &number(7), &number(3), &number(9), &[2]];
         let record = GroupRecord { epoch: 3, ..record };
         assert_eq!(GroupRecord::from_bytes(&second.concat()).unwrap(), record);
+        let third = [&[3, 1, b'g'][..], &number(7), &number(3), &number(9), &[0, 2]];
+        assert_eq!(GroupRecord::from_bytes(&third.concat()).unwrap(), record);
+    }
+
+    #[test]
+    fn what_a_message_says_is_read_as_it_was_written_whatever_its_root_is() {
+        let root = SignedRoot { epoch: 3, root: [1; 32], published_at: 2, signature: vec![4; 64] };
+        let root = Box::new(PassedRoot { key: [9; 8], root });
+        let rooted = Payload::Rooted(root, "hello".into());
+        let data = rooted.to_data();
+        assert_eq!(data.len(), 1 + 8 + 2 + 115 + 5);
+        for said in [Payload::Text("hello".into()), Payload::Name("g".into()), rooted] {
+            assert_eq!(Payload::from_data(&said.to_data()), said);
+        }
+
+        let mut damaged = data.clone();
+        damaged[11] ^= 1;
+        assert_eq!(Payload::from_data(&damaged), Payload::Text("hello".into()));
+        for cut in 1..1 + 8 + 2 + 115 {
+            assert_eq!(Payload::from_data(&data[..cut]), Payload::Unknown, "{cut}");
+        }
     }
 
     #[test]

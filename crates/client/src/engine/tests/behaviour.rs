@@ -254,7 +254,8 @@ fn what_waits_in_a_lost_group_is_not_said_in_a_strangers() {
     world.settle();
     let group = world.devices[mallory].engine.book.current().cloned().unwrap();
     let (name, stage) = ("work".into(), Stage::Active);
-    let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at: 0, asked_by: None };
+    let (cursor, epoch, joined_at, asked_by, passed) = (0, 0, 0, None, None);
+    let record = GroupRecord { name, cursor, epoch, stage, joined_at, asked_by, passed };
     let payload = Payload::Text("between us".into());
     let item = Item { group: group.clone(), work: Work::Send { payload, sealed: None } };
     let before = vec![Change::Record(group, record), Change::NewItem(item)];

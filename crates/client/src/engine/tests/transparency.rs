@@ -73,7 +73,7 @@ impl World {
     }
 
     /// What the service says of a user.
-    fn page(&self, user: &str) -> AccountPage {
+    pub(super) fn page(&self, user: &str) -> AccountPage {
         let asker = Holder::Device(self.devices[0].info());
         let request = FetchAccount { user: user.parse().unwrap(), after: 0 };
         let caller = Caller { holder: Some(asker), now: self.time() };
