@@ -29,6 +29,8 @@ pub(crate) struct Watch {
     pub(crate) withheld: bool,
     /// The epoch up to which this device has checked what the directory has of its own user.
     pub(crate) checked: u64,
+    /// The epoch of the last entry of its own user that no device of the user made, and that the user was told of.
+    pub(crate) reported: u64,
 }
 
 /// What the user has to know of the service, and has not acknowledged.
@@ -114,6 +116,7 @@ impl Watch {
             proved: false,
             withheld: false,
             checked: 0,
+            reported: 0,
         }
     }
 
@@ -183,6 +186,7 @@ impl Watch {
         self.proved = false;
         self.withheld = false;
         self.checked = 0;
+        self.reported = 0;
     }
 
     /// Takes a root. The error says why it is none of the service's.
@@ -324,6 +328,7 @@ impl Encode for Watch {
         u8::from(self.proved).encode(w)?;
         u8::from(self.withheld).encode(w)?;
         self.checked.encode(w)?;
+        self.reported.encode(w)?;
         self.roots.encode(w)?;
         self.former.encode(w)
     }
@@ -344,13 +349,13 @@ impl Decode for Watch {
             }
         };
         let (proved, withheld) = (flag(r)?, flag(r)?);
-        let checked = u64::decode(r)?;
+        let (checked, reported) = (u64::decode(r)?, u64::decode(r)?);
         let roots = Roots::decode(r)?;
         let former: Vec<Roots> = Vec::decode(r)?;
         if former.len() > MAX_FORMER {
             let value = former.len() as u64;
             return Err(DecodeError::InvalidValue { field: "former roots", value });
         }
-        Ok(Self { roots, former, standing, proved, withheld, checked })
+        Ok(Self { roots, former, standing, proved, withheld, checked, reported })
     }
 }

@@ -57,7 +57,9 @@ impl<S: Store> Engine<S> {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(false),
             // It was set back to a backup: it is told what it has forgotten.
-            Err(Contradiction::Shorter { .. }) if *user == self.device().user => {
+            Err(Contradiction::Shorter { .. })
+                if *user == self.device().user && !core::mem::replace(&mut self.retold, true) =>
+            {
                 self.to_submit = true;
                 self.registered = false;
                 return Ok(false);
@@ -72,6 +74,9 @@ impl<S: Store> Engine<S> {
             }
         };
         let (new, entries) = read;
+        if *user == self.device().user {
+            self.retold = false;
+        }
         let Some(noted) = self.check_account(user, page, (&new, &entries))? else {
             return Ok(false);
         };

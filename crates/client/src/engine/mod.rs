@@ -219,6 +219,8 @@ pub struct Engine<S> {
     to_submit: bool,
     /// Whether that was tried since there was a session.
     resubmitted: bool,
+    /// Whether the service was told of the own log what it did not show, and has not shown it since.
+    retold: bool,
     session_key: Option<SignatureKeyPair>,
     /// Whether there is a session.
     registered: bool,
@@ -322,6 +324,7 @@ impl<S: Store> Engine<S> {
             invitation,
             to_submit: false,
             resubmitted: false,
+            retold: false,
             session_key: None,
             registered: false,
             session_until: 0,

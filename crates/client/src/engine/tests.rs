@@ -4,6 +4,7 @@ mod behaviour;
 mod clocks;
 mod faults;
 mod gossip;
+mod hostile;
 mod linking;
 mod recovery;
 mod simulation;
@@ -194,6 +195,8 @@ struct World {
     loss: u64,
     /// What a service that lies makes of its answers.
     lie: Option<Lie>,
+    /// To which device alone it lies.
+    lied_to: Option<usize>,
     /// Which calls go wrong, and how.
     fault: Option<Fault>,
     /// A suite of which the service takes no key packages.
@@ -230,7 +233,7 @@ impl World {
         let (service, folder) = service(provider);
         let rng = TestRng(seed);
         let (devices, now) = (Vec::new(), 1_700_000_000_000);
-        let (loss, lie, fault, refused_suite) = (0, None, None, None);
+        let (loss, lie, lied_to, fault, refused_suite) = (0, None, None, None, None);
         let publish_at = now;
         Self {
             service,
@@ -242,6 +245,7 @@ impl World {
             rng,
             loss,
             lie,
+            lied_to,
             fault,
             refused_suite,
             folder,
@@ -405,7 +409,7 @@ impl World {
                 }
             }
         }
-        if let Some(lie) = &self.lie {
+        if let Some(lie) = self.lie.as_ref().filter(|_| self.lied_to.is_none_or(|to| to == i)) {
             lie(&mut reply);
         }
         Ok(reply)

@@ -63,6 +63,14 @@ fn short(key: &[u8]) -> String {
     key.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What the user is told if the service publishes what the user's devices did not make.
+fn own_alarm(why: &str) -> String {
+    format!(
+        "what the service publishes under your name is not what your devices have made: {why}. Others may be shown \
+         keys that are not yours. Warn them, and compare codes: /verify USER"
+    )
+}
+
 impl<S: Store> Engine<S> {
     pub(super) fn is_convicted(&self) -> bool {
         self.book.watch().is_some_and(Watch::is_convicted)
@@ -499,10 +507,7 @@ impl<S: Store> Engine<S> {
             return Ok(());
         }
         let what = match *user == self.device().user {
-            true => format!(
-                "what the service publishes under your name is not what your devices have made: {why}. Others may \
-                 be shown keys that are not yours. Warn them, and compare codes: /verify USER"
-            ),
+            true => own_alarm(why),
             false => format!(
                 "what the service shows of {user} and what it publishes differ: {why}. Somebody may be putting \
                  themselves in {user}'s place. Ask {user} in another way; if all is well, /acknowledge {user}"
@@ -558,6 +563,7 @@ impl<S: Store> Engine<S> {
             }
         };
         let log = self.book.own_log()?;
+        let mut changes = Vec::new();
         for published in told {
             let at = usize::try_from(published.head.length).unwrap_or(usize::MAX);
             let Some(entry) = at.checked_sub(1).and_then(|at| log.get(at)) else {
@@ -568,16 +574,20 @@ impl<S: Store> Engine<S> {
             let entry = Entry::from_bytes(entry).map_err(|fault| {
                 EngineError::Account(EntryError { sequence: published.head.length - 1, fault })
             })?;
-            if entry.hash(&*provider)? != published.head.hash {
+            // What was published stays published, and is told once.
+            if entry.hash(&*provider)? != published.head.hash && published.epoch > watch.reported {
+                watch.reported = published.epoch;
                 let why = format!(
-                    "its directory number {} has another account under this name",
+                    "its directory number {} had another account under this name",
                     published.epoch
                 );
-                return self.alarm_about(&user, &why);
+                let what = own_alarm(&why);
+                changes.push(Change::News(None, News::Alarm { what }));
             }
         }
         watch.checked = watch.newest_epoch();
-        Ok(self.book.commit(None, vec![Change::Watch(watch)])?)
+        changes.push(Change::Watch(watch));
+        Ok(self.book.commit(None, changes)?)
     }
 
     /// The check was not made, as the call failed.
