@@ -53,7 +53,7 @@ fn whoever_was_accepted_once_is_no_stranger_any_more() {
     // The user's other devices were not accepted.
     people.link("mallory/other", "mallory/main");
     people.chat("mallory/other", "/new third\n/invite bot\n");
-    assert!(people.chat("bot/main", "").has("invited third 1 by mallory/other"));
+    assert!(people.chat("bot/main", "").has("invited third 3 by mallory/other"));
 }
 
 #[test]

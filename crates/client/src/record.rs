@@ -123,8 +123,8 @@ pub(crate) enum Work {
     /// Send a payload. Sealed in the write that advanced the ratchet, sent then.
     Send { payload: Payload, sealed: Option<Vec<u8>> },
     /// Add whoever of these devices is not in the group. `committing`: the group's pending commit
-    /// does it.
-    Invite { who: Who, committing: bool },
+    /// does it. `by_itself`: nobody has asked for it.
+    Invite { who: Who, committing: bool, by_itself: bool },
     /// Remove whoever of these devices is in the group.
     Remove { who: Who, committing: bool },
     /// Leave: remove the user's other devices, unless this one leaves `alone`, then propose to be

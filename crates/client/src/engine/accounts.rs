@@ -536,7 +536,7 @@ impl<S: Store> Engine<S> {
             record.is_some_and(|r| r.stage == Stage::Active && r.asked_by.is_none())
                 && !self.book.leaving(id)
         });
-        let work = || Work::Invite { who: who.clone(), committing: false };
+        let work = || Work::Invite { who: who.clone(), committing: false, by_itself: false };
         let items = groups.map(|group| Item { group: group.clone(), work: work() });
         let mut changes: Vec<Change> = items.map(Change::NewItem).collect();
         changes.push(Change::Admitted(None));

@@ -68,7 +68,9 @@ impl<S: Store> Engine<S> {
         let Some(mut record) = self.book.record(id).cloned() else { return Vec::new() };
         let Some(by) = record.asked_by.take() else { return Vec::new() };
         let trust = Change::Trust(by.into(), Some(Trust::Accepted));
-        vec![Change::Record(id.clone(), record), trust]
+        let members: Vec<DeviceId> = self.devices(id).into_iter().map(|(id, _)| id).collect();
+        let own = self.bring_in_own(id, &members);
+        [Change::Record(id.clone(), record), trust].into_iter().chain(own).collect()
     }
 
     /// Refuses an invitation.

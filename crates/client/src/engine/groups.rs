@@ -91,7 +91,9 @@ impl<S: Store> Engine<S> {
         let stage = Stage::Creating(request);
         let (joined_at, asked_by, passed) = (self.now, None, None);
         let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at, asked_by, passed };
-        let changes = vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
+        let mut changes =
+            vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
+        changes.extend(self.bring_in_own(&id, core::slice::from_ref(self.device())));
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;
         self.made.insert(id.clone());

@@ -6,7 +6,7 @@ use crate::book::Change;
 use crate::code::short_member_code;
 use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
-use conclave_delivery::api::{AckInbox, FetchInbox, InboxItem, WelcomeItem, short_group};
+use conclave_delivery::api::{AckInbox, DeviceId, FetchInbox, InboxItem, WelcomeItem, short_group};
 use conclave_mls::join::{JoinStage, WelcomeStage, welcome_recipients};
 use conclave_mls::key_package::{KeyPackageRef, OwnKeyPackage};
 use conclave_mls::{Config, Epoch};
@@ -135,6 +135,12 @@ impl<S: Store> Engine<S> {
             // to say there would be said to others.
             None if !asks => changes.push(Change::Current(Some(id.clone()))),
             _ => {}
+        }
+        if !asks && !by_ourselves {
+            let members = new.peek().members();
+            let members: Vec<DeviceId> = members.filter_map(|m| device_of(&m.credential)).collect();
+            let own = self.bring_in_own(id, &members).filter(|_| self.is_first_own(&members));
+            changes.extend(own);
         }
         if !own.key_package().is_last_resort() {
             changes.push(Change::KeyPackage(reference, None));

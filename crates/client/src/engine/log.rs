@@ -27,8 +27,8 @@ pub(super) fn device_of(credential: &Credential) -> Option<DeviceId> {
 /// What a commit was made for, to be done again; none for other work.
 pub(super) fn not_committed(work: &Work) -> Option<Work> {
     match work {
-        Work::Invite { who, committing: true } => {
-            Some(Work::Invite { who: who.clone(), committing: false })
+        Work::Invite { who, committing: true, by_itself } => {
+            Some(Work::Invite { who: who.clone(), committing: false, by_itself: *by_itself })
         }
         Work::Remove { who, committing: true } => {
             Some(Work::Remove { who: who.clone(), committing: false })

@@ -693,7 +693,7 @@ impl<S: Store> Engine<S> {
             Command::New { name, suite } => self.new_group(name, suite),
             Command::Invite(who) => {
                 self.unblock(&who)?;
-                let work = |who| Work::Invite { who, committing: false };
+                let work = |who| Work::Invite { who, committing: false, by_itself: false };
                 self.queue(who.into_iter().map(work).collect())
             }
             Command::Accept(group) => self.accept(group.as_deref()),

@@ -245,7 +245,8 @@ impl<S: Store> Engine<S> {
     ) -> Result<Next, EngineError> {
         while !packages.is_empty() {
             let adds = packages.iter().map(|package| NewProposal::Add(Box::new(package.clone())));
-            let work = Work::Invite { who: who.clone(), committing: true };
+            let by_itself = self.invites_by_itself(id);
+            let work = Work::Invite { who: who.clone(), committing: true, by_itself };
             let item = Item { group: id.clone(), work };
             let notes = problems.iter().map(|what| News::Note { what: what.clone() });
             let also = notes.clone().map(|note| Self::news(id, note)).collect();
@@ -256,7 +257,7 @@ impl<S: Store> Engine<S> {
 
             let addable = self.addable(id, &packages, &mut problems);
             if addable.len() == packages.len() {
-                let failed = News::Failed { what: format!("{who} cannot be added: {e}") };
+                let failed = self.not_invited(id, format!("{who} cannot be added: {e}"));
                 let notes: Vec<News> =
                     problems.into_iter().map(|what| News::Note { what }).collect();
                 self.give_up(id, key, notes.into_iter().chain([failed]))?;
@@ -265,9 +266,44 @@ impl<S: Store> Engine<S> {
             packages = addable;
         }
 
-        let failed = problems.into_iter().map(|what| News::Failed { what });
+        let failed: Vec<News> =
+            problems.into_iter().map(|what| self.not_invited(id, what)).collect();
         self.give_up(id, key, failed)?;
         Ok(None)
+    }
+
+    /// Whether the invitation at the front of a group's queue is one that nobody has asked for.
+    fn invites_by_itself(&self, id: &GroupId) -> bool {
+        let front = self.book.front(id).map(|(_, item)| &item.work);
+        matches!(front, Some(Work::Invite { by_itself: true, .. }))
+    }
+
+    /// What the user is told of an invitation that did not come about: a failure, if somebody has asked for it.
+    pub(super) fn not_invited(&self, id: &GroupId, what: String) -> News {
+        match self.invites_by_itself(id) {
+            true => News::Note { what },
+            false => News::Failed { what },
+        }
+    }
+
+    /// Sees to it that the user's other devices come into a group which has these members; nothing if all are there.
+    pub(super) fn bring_in_own(&self, id: &GroupId, members: &[DeviceId]) -> Option<Change> {
+        let user = self.device().user.clone();
+        let is_missing = |name: &Name| {
+            !members.iter().any(|member| member.user == user && member.device == *name)
+        };
+        let missing = self.own_account()?.active().any(|device| is_missing(&device.name));
+        let who = Who { user: user.clone(), device: None };
+        let work = Work::Invite { who, committing: false, by_itself: true };
+        missing.then(|| Change::NewItem(Item { group: id.clone(), work }))
+    }
+
+    /// Whether this is the first of the user's devices in a group, which acts for all of them.
+    pub(super) fn is_first_own(&self, members: &[DeviceId]) -> bool {
+        let me = self.device();
+        let own = self.own_account().into_iter().flat_map(conclave_account::Account::active);
+        let own = own.map(|device| DeviceId::new(me.user.clone(), device.name.clone()));
+        own.into_iter().find(|device| members.contains(device)).as_ref() == Some(me)
     }
 
     /// Those of these key packages that can be added beside the group's members and the ones before
@@ -320,6 +356,9 @@ impl<S: Store> Engine<S> {
         let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
         let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) =
             devices.into_iter().partition(present);
+        if missing.is_empty() && self.invites_by_itself(id) {
+            return self.give_up(id, key, []);
+        }
         if missing.is_empty() {
             let news = match there.is_empty() {
                 true => News::Failed { what: format!("the service knows no {who}") },

@@ -419,8 +419,9 @@ impl<S: Store> Engine<S> {
         let (key, what) = match front {
             // If a commit was refused, it had to come before the message.
             Some((key, Work::Send { .. })) => (key, "a message is not sent".into()),
-            Some((key, Work::Invite { who, committing })) if committing == commit => {
-                (key, format!("{who} is not invited"))
+            Some((key, Work::Invite { who, committing, .. })) if committing == commit => {
+                let news = self.not_invited(id, format!("{who} is not invited: {error}"));
+                return self.give_up(id, key, [news]);
             }
             Some((key, Work::Remove { who, committing })) if committing == commit => {
                 (key, format!("{who} is not removed"))

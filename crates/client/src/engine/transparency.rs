@@ -312,8 +312,8 @@ impl<S: Store> Engine<S> {
             }
             Asked::Invite(id) => {
                 if let Some((key, who)) = self.front_invite(&id) {
-                    let what = format!("{who} is not invited: {why}");
-                    self.give_up(&id, key, [News::Failed { what }])?;
+                    let news = self.not_invited(&id, format!("{who} is not invited: {why}"));
+                    self.give_up(&id, key, [news])?;
                 }
             }
             Asked::Recover => self.recovery_failed(why),

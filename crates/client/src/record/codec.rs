@@ -211,8 +211,8 @@ impl Encode for Item {
                 w.put_opaque(&payload.to_data())?;
                 w.put_opaque(sealed.as_deref().unwrap_or_default())
             }
-            Work::Invite { who, committing } => {
-                2u8.encode(w)?;
+            Work::Invite { who, committing, by_itself } => {
+                (if *by_itself { 6u8 } else { 2 }).encode(w)?;
                 who.encode(w)?;
                 u8::from(*committing).encode(w)
             }
@@ -239,7 +239,10 @@ impl Decode for Item {
         let some = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec());
         let work = match u8::decode(r)? {
             1 => Work::Send { payload: Payload::from_data(r.opaque()?), sealed: some(r.opaque()?) },
-            2 => Work::Invite { who: Who::decode(r)?, committing: flag(r)? },
+            kind @ (2 | 6) => {
+                let (who, committing) = (Who::decode(r)?, flag(r)?);
+                Work::Invite { who, committing, by_itself: kind == 6 }
+            }
             3 => Work::Remove { who: Who::decode(r)?, committing: flag(r)? },
             kind @ (4 | 5) => {
                 let (committing, epoch) = (flag(r)?, u64::decode(r)?);
@@ -406,7 +409,8 @@ mod tests {
         for work in [
             Work::Send { payload: Payload::Text("hi".into()), sealed: None },
             Work::Send { payload: Payload::Name("lunch".into()), sealed: Some(vec![1, 2]) },
-            Work::Invite { who: who.clone(), committing: true },
+            Work::Invite { who: who.clone(), committing: true, by_itself: false },
+            Work::Invite { who: who.clone(), committing: false, by_itself: true },
             Work::Remove { who: Who { device: None, ..who }, committing: false },
             Work::Leave { alone: true, committing: false, proposed: Some((7, vec![9])) },
             Work::Leave { alone: false, committing: true, proposed: None },

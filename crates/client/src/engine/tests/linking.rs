@@ -323,3 +323,80 @@ fn a_warning_is_acknowledged_in_a_later_process_too() {
     other.settle();
     assert!(other.devices[b].has_line("joined h"), "{:?}", other.devices[a].lines());
 }
+
+impl World {
+    fn epoch(&self, i: usize, name: &str) -> u64 {
+        let engine = &self.devices[i].engine;
+        let id = engine.book.records().keys().find(|id| engine.group_name(id) == name).unwrap();
+        engine.groups[id].group.epoch().0
+    }
+}
+
+#[test]
+fn a_new_group_has_all_devices_of_its_user_before_anything_is_said() {
+    let mut world = World::new(91);
+    let main = world.add("a/pc");
+    world.settle();
+    world.say(main, "/new alone");
+    world.settle();
+    assert_eq!(world.epoch(main, "alone"), 0, "there is nobody to bring in");
+    let (phone, pad) = (world.add("a/phone"), world.add("a/pad"));
+    world.say(main, "/new g");
+    world.say(main, "soup?");
+    world.settle();
+    assert_eq!(world.epoch(main, "g"), 1, "one commit");
+    for i in [phone, pad] {
+        assert_eq!(world.devices[i].messages().last().unwrap().3, "soup?");
+        assert!(!world.devices[i].has_line("invited g"), "it is not asked");
+    }
+    for i in [phone, pad] {
+        world.say(i, "/switch g");
+    }
+    world.agree(&[main, phone, pad]);
+}
+
+#[test]
+fn an_accepted_group_takes_in_the_users_other_devices() {
+    let mut world = World::new(92);
+    let (main, phone) = (world.add("a/pc"), world.add("a/phone"));
+    let bob = world.add("b/pc");
+    world.settle();
+    world.say(bob, "/new g");
+    world.say(bob, "/invite a/phone");
+    world.settle();
+    assert!(!world.devices[main].has_line("joined g"), "it is not accepted yet");
+    world.say(phone, "/accept g");
+    world.settle();
+    assert!(world.devices[main].has_line("joined g"), "{:?}", world.devices[phone].lines());
+    assert_eq!(world.epoch(bob, "g"), 2, "one commit each");
+
+    // From now on bob is no stranger: it is not asked, and one of the two brings in the third.
+    let pad = world.add("a/pad");
+    world.say(bob, "/new h");
+    world.say(bob, "/invite a/phone");
+    world.settle();
+    for i in [main, pad] {
+        assert!(world.devices[i].has_line("joined h"), "{:?}", world.devices[i].lines());
+    }
+    assert_eq!(world.epoch(bob, "h"), 2);
+    for device in &world.devices {
+        assert!(!device.has_line("failed") && !device.has_line("error"), "{:?}", device.lines());
+    }
+}
+
+#[test]
+fn a_device_of_ones_own_that_cannot_be_brought_in_is_no_failure() {
+    let mut world = World::new(93);
+    let main = world.add("a/pc");
+    world.refused_suite = Some(crate::suites::HYBRID);
+    world.add("a/phone");
+    world.settle();
+    world.refused_suite = None;
+    world.say(main, "/new g");
+    world.say(main, "hello");
+    world.settle();
+    assert!(world.devices[main].has_line("note g a/phone is not invited"));
+    assert!(!world.devices[main].has_line("failed"), "{:?}", world.devices[main].lines());
+    assert_eq!(world.devices[main].engine.failures(), 0);
+    assert_eq!(world.devices[main].messages().len(), 1);
+}
