@@ -1,6 +1,7 @@
 //! `conclave chat`.
 
 mod lines;
+mod qr;
 mod restore;
 mod script;
 mod terminal;

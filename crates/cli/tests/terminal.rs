@@ -28,6 +28,13 @@ struct Terminal {
 
 impl Terminal {
     fn start(people: &People, user: &str, term: &str) -> Self {
+        let terminal = Self::open(people, user, term);
+        terminal.wait_for(&format!("you are {user}/main"));
+        terminal
+    }
+
+    /// One that may not come so far.
+    fn open(people: &People, user: &str, term: &str) -> Self {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(pty_process::Size::new(24, 100)).unwrap();
         let child = Command::new(CONCLAVE)
@@ -44,9 +51,7 @@ impl Terminal {
                 to.lock().unwrap().extend_from_slice(&buffer[..n]);
             }
         });
-        let terminal = Self { pty, child, screen };
-        terminal.wait_for(&format!("you are {user}/main"));
-        terminal
+        Self { pty, child, screen }
     }
 
     fn write(&self, keys: &str) {
@@ -220,4 +225,23 @@ fn old_messages_are_shown_with_their_time() {
     let time = before.rsplit("g | ").next().unwrap();
     let form = |(i, c): (usize, char)| if i == 2 { c == ':' } else { c.is_ascii_digit() };
     assert!(time.len() == 5 && time.chars().enumerate().all(form), "{time:?}");
+}
+
+#[test]
+fn a_code_for_linking_is_shown_as_text_and_to_cameras() {
+    let people = People::new();
+    people.chat("alice/main", "");
+    let phone = Terminal::open(&people, "alice/phone", "xterm");
+    phone.wait_for("your recovery key");
+    phone.wait_until("picture", |phone| phone.shown().matches("\u{1b}[40;97m").count() == 17);
+    let shown = phone.shown();
+    let (_, code) = shown.split_once("/link ").unwrap();
+    let code = code.split_whitespace().next().unwrap().to_string();
+    assert_eq!(code.len(), 39, "{code}");
+    drop(phone);
+
+    // A terminal that can show lines alone gets the text alone, as a script does.
+    let dumb = Terminal::open(&people, "alice/phone", "dumb");
+    dumb.wait_for("your recovery key");
+    assert!(dumb.shown().contains("/link ") && !dumb.shown().contains('█'), "{}", dumb.shown());
 }

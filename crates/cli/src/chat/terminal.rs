@@ -1,11 +1,11 @@
 //! At a terminal: a prompt that keeps what is being written when something comes in; without
 //! editing, if the terminal cannot move its cursor.
 
-use super::lines;
 use super::restore::Restore;
+use super::{lines, qr};
 use crate::failure::Failure;
 use conclave_client::{
-    Command, Ended, Engine, Message, Options, Output, Screen, run as run_engine,
+    Answer, Command, Ended, Engine, Message, Options, Output, Screen, run as run_engine,
 };
 use conclave_store::Store;
 use rustyline::config::Configurer;
@@ -30,7 +30,7 @@ impl<P: ExternalPrinter> Screen for Terminal<P> {
         // While a line is being written, this hands the text to its reader, who prints it in a
         // moment: whoever kills the process just then does not see it, though it counts as shown.
         // What was said stays in /history.
-        self.printer.print(text_of(outputs)).map_err(io::Error::other)
+        self.printer.print(with_pictures(outputs)).map_err(io::Error::other)
     }
 
     fn current_group(&mut self, name: Option<&str>) {
@@ -59,6 +59,17 @@ impl Screen for Teletype {
 
 fn text_of(outputs: &[Output]) -> String {
     outputs.iter().map(|output| output.to_text() + "\n").collect()
+}
+
+/// The same, and each code for linking as a picture, too.
+fn with_pictures(outputs: &[Output]) -> String {
+    let shown = |output: &Output| match output {
+        Output::Answer(Answer::Link { code, .. }) => {
+            text_of(core::slice::from_ref(output)) + &qr::picture(code).unwrap_or_default()
+        }
+        output => text_of(core::slice::from_ref(output)),
+    };
+    outputs.iter().map(shown).collect()
 }
 
 type Input = Editor<(), MemHistory>;
