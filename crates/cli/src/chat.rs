@@ -36,6 +36,8 @@ of the account, where CHECK is the first part of a device's verification code:
   admitting USER/DEVICE CHECK              /link: the device that is admitted
   device USER/DEVICE TIME by DEVICE CHECK  /devices: a device, when it was added
                                            and by which; '-' for the first one
+  member GROUP USER/DEVICE CODE since TIME by DEVICE
+                                           /members: the same, in a group
   alarm - TEXT                             the service contradicts itself, or is
                                            another one: TEXT says what to do
 

@@ -244,13 +244,8 @@ fn a_running_device_that_is_revoked_ends_and_says_why() {
 }
 
 #[test]
-fn a_change_of_the_account_that_is_not_done_is_said_not_to_be() {
-    let mut people = alice_with_a_phone();
-    people.server.process.kill_9();
-    let done = people.chat("alice/main", "/revoke phone\n/quit\n");
-    assert!(done.has("error perhaps phone is not revoked"), "{done:?}");
-    assert_eq!(done.code, Some(3));
-    people.restart_service_with("service");
+fn a_change_of_the_account_that_cannot_be_done_is_said_not_to_be() {
+    let people = alice_with_a_phone();
     for (command, why) in [
         ("/revoke main", "error this is the device that you are using"),
         ("/revoke nosuch", "error you have no device nosuch"),
@@ -261,6 +256,21 @@ fn a_change_of_the_account_that_is_not_done_is_said_not_to_be() {
         assert!(done.has(why) && done.code == Some(3), "{done:?}");
     }
     assert!(people.chat("alice/main", "/devices\n").has("device alice/phone"));
+}
+
+#[test]
+fn a_revocation_that_finds_no_service_is_done_when_there_is_one() {
+    let mut people = alice_with_a_phone();
+    people.server.process.kill_9();
+    let done = people.chat("alice/main", "/revoke phone\n/quit\n");
+    assert_eq!(done.code, Some(4), "{done:?}");
+    assert!(done.stderr.contains("kept for the next time: 1 of what you wanted"), "{done:?}");
+    people.restart_service_with("service");
+    let done = people.chat("alice/main", "");
+    assert!(done.has("note - alice/phone was revoked by alice/main"), "{done:?}");
+    assert_eq!(lines(&people.chat("alice/main", "/devices\n"), "device ").len(), 1);
+    let phone = people.chat("alice/phone", "");
+    assert!(phone.stderr.contains("(revoked)"), "{phone:?}");
 }
 
 #[test]

@@ -33,6 +33,8 @@ const TRUST: &str = "trust";
 const KEY_PACKAGE: &str = "key-package";
 const PUBLISH: &str = "publish";
 const HISTORY: &str = "history";
+/// The own devices that are to be revoked.
+const REVOKING: &str = "revoking";
 /// What is known of the service.
 const WATCH: &[u8] = b"service";
 /// Files of evidence against the service, numbered from 1.
@@ -68,6 +70,8 @@ pub(crate) enum Change {
     Admitted(Option<(LinkCode, Name)>),
     /// The code by which this device was admitted, until it has said that it is ready.
     TellReady(Option<LinkCode>),
+    /// Whether a device of this user is to be revoked.
+    Revoking(Name, bool),
     /// What is known of the service.
     Watch(Watch),
     /// A new file of evidence against it.
@@ -92,6 +96,7 @@ pub(crate) struct Book<S> {
     accounts: BTreeMap<Name, Account>,
     alarmed: BTreeSet<Name>,
     confirmed: bool,
+    revoking: BTreeSet<Name>,
     watch: Option<Watch>,
     /// How many files of evidence there are.
     evidence: u64,
@@ -196,6 +201,10 @@ impl<S: Store> Book<S> {
             alarmed.insert(name("a user", &key)?);
         }
         let confirmed = store.get(META, CONFIRMED)?.is_some();
+        let mut revoking = BTreeSet::new();
+        for (key, _) in all(REVOKING)? {
+            revoking.insert(name("a device", &key)?);
+        }
         let watch = store.get(META, WATCH)?;
         let watch =
             watch.map(|bytes| decoded("what is known of the service", &bytes)).transpose()?;
@@ -227,6 +236,7 @@ impl<S: Store> Book<S> {
             accounts,
             alarmed,
             confirmed,
+            revoking,
             watch,
             evidence,
             behind,
@@ -295,6 +305,11 @@ impl<S: Store> Book<S> {
     pub(crate) fn tell_ready(&self) -> Result<Option<LinkCode>, StoreError> {
         let stored = self.store.get(META, TELL_READY)?;
         stored.map(|stored| code(stored.expose())).transpose()
+    }
+
+    /// The devices of this user that are to be revoked.
+    pub(crate) fn revoking(&self) -> &BTreeSet<Name> {
+        &self.revoking
     }
 
     /// What is known of the service; none before it was met.
@@ -494,6 +509,12 @@ impl<S: Store> Book<S> {
                 self.accounts.remove(&self.identity.device.user);
             }
             Change::Confirmed(confirmed) => self.confirmed = confirmed,
+            Change::Revoking(device, true) => {
+                self.revoking.insert(device);
+            }
+            Change::Revoking(device, false) => {
+                self.revoking.remove(&device);
+            }
             Change::Watch(watch) => self.watch = Some(watch),
             Change::Evidence(_) => self.evidence += 1,
             Change::Behind(user, Some(lacking)) => {
@@ -572,6 +593,8 @@ fn write_change(
             set.put(META, TELL_READY, code.to_string().into_bytes());
         }
         Change::TellReady(None) => set.delete(META, TELL_READY),
+        Change::Revoking(device, true) => set.put(REVOKING, device.to_string(), Vec::new()),
+        Change::Revoking(device, false) => set.delete(REVOKING, device.to_string()),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
         Change::Evidence(bytes) => set.put(EVIDENCE, number.to_be_bytes(), bytes.clone()),
         Change::Behind(user, Some(lacking)) => {

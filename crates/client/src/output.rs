@@ -117,6 +117,10 @@ pub enum Answer {
         own: bool,
         /// The code of its name and key.
         code: String,
+        /// When its user's account took it in, in seconds since 1970; none if that account does not say so any more.
+        since: Option<u64>,
+        /// By which device or key; none for the first device.
+        by: Option<String>,
     },
     /// A code to compare.
     Pair {
@@ -288,9 +292,11 @@ impl Answer {
             Self::Epoch { group, epoch, code, suite } => {
                 format!("epoch {group} {epoch} {code} {}", suite_words(Some(*suite)))
             }
-            Self::Member { group, device, own, code } => {
+            Self::Member { group, device, own, code, since, by } => {
                 let own = if *own { " (you)" } else { "" };
-                format!("member {group} {device} {code}{own}")
+                let by = by.as_deref().unwrap_or("-").replace(' ', "-");
+                let since = since.map(|since| format!(" since {} by {by}", timestamp(since)));
+                format!("member {group} {device} {code}{}{own}", since.unwrap_or_default())
             }
             Self::Pair { me, other, code } => format!("verify {me} {other} {code}"),
             Self::History { group, news } => format!("history {}", news_line(group, news)),
@@ -348,9 +354,15 @@ impl Answer {
                 let suite = suite_text(*suite);
                 format!("  {group}, epoch {epoch}, {suite}. All members see this code: {code}")
             }
-            Self::Member { device, own, code, .. } => {
+            Self::Member { device, own, code, since, by, .. } => {
                 let own = if *own { " (you)" } else { "" };
-                format!("  {:<28} {code}", format!("{device}{own}"))
+                let since = since.map(|since| format!(", since {}", clock(since)));
+                let by = by.as_ref().map(|by| format!(", added by {by}")).unwrap_or_default();
+                format!(
+                    "  {:<28} {code}{}{by}",
+                    format!("{device}{own}"),
+                    since.unwrap_or_default()
+                )
             }
             Self::Pair { me, other, code } => {
                 let (first, second) = code.split_at_checked(35).unwrap_or((code, ""));

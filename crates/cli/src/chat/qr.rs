@@ -63,7 +63,7 @@ mod tests {
         assert!(widths.iter().all(|width| *width == 33));
 
         // The margin is light, and three corners have the pattern that cameras look for.
-        let margin = |n: usize| n < MARGIN || n >= 33 - MARGIN;
+        let margin = |n: usize| !(MARGIN..33 - MARGIN).contains(&n);
         for (y, row) in rows.iter().enumerate() {
             for (x, dark) in row.iter().enumerate() {
                 assert!(!(*dark && (margin(x) || margin(y))), "{x} {y}");

@@ -42,6 +42,15 @@ pub(super) fn submit_entry(entry: &account::Entry) -> Result<SubmitAccount, Engi
     Ok(SubmitAccount { user: entry.user.clone(), entries: vec![bytes.into()], invitation: None })
 }
 
+/// Who has added a device, for people; none for the first one of an account.
+pub(super) fn added_by(device: &account::Device) -> Option<String> {
+    match &device.added_by {
+        Author::Device(name) if *name == device.name => None,
+        Author::Device(name) => Some(name.to_string()),
+        Author::Recovery => Some("the recovery key".to_string()),
+    }
+}
+
 impl<S: Store> Engine<S> {
     /// The request for what is new in a user's log, with the last known entry before it.
     pub(super) fn fetch_account(&self, user: Name) -> FetchAccount {
@@ -235,11 +244,7 @@ impl<S: Store> Engine<S> {
         for device in account.active() {
             let id = DeviceId::new(user.clone(), device.name.clone());
             let code = short_member_code(&*self.provider, &id, &device.key).unwrap_or_default();
-            let by = match &device.added_by {
-                Author::Device(name) if *name == device.name => None,
-                Author::Device(name) => Some(name.to_string()),
-                Author::Recovery => Some("the recovery key".to_string()),
-            };
+            let by = added_by(device);
             let (own, since) = (id == *self.device(), device.added_at.as_secs());
             answers.push(Answer::Device { device: id, own, since, by, code });
         }
@@ -248,7 +253,10 @@ impl<S: Store> Engine<S> {
 
     /// Whether something is under way that the user waits for.
     pub(super) fn account_is_settled(&self) -> bool {
-        self.own_change.is_none() && self.admission.is_none() && self.removals.is_empty()
+        self.own_change.is_none()
+            && self.book.revoking().is_empty()
+            && self.admission.is_none()
+            && self.removals.is_empty()
     }
 
     /// Whether a device was admitted that is not in the groups yet. That is kept for the next time.
@@ -286,9 +294,8 @@ impl<S: Store> Engine<S> {
     /// Gives up what the user wanted of the account and is not kept for the next time, and says so.
     pub fn abandon(&mut self) {
         match self.own_change.take().map(|wanted| wanted.change) {
-            Some(account::Change::RevokeDevice(device)) => self.error(format!(
-                "perhaps {device} is not revoked, as the service does not answer: /revoke it again"
-            )),
+            // That is kept.
+            Some(account::Change::RevokeDevice(_)) => {}
             Some(_) => self.error(
                 "perhaps the device is not admitted, as the service does not answer: /link again",
             ),
@@ -335,22 +342,52 @@ impl<S: Store> Engine<S> {
         self.admission = Some(Admission::Offer(code));
     }
 
-    /// Revokes a device of this user.
-    pub(super) fn revoke(&mut self, device: Name) {
+    /// Revokes a device of this user. That is kept until the service has taken it, also in later processes: a device
+    /// that was stolen is not forgotten because nobody answers.
+    pub(super) fn revoke(&mut self, device: Name) -> Result<(), EngineError> {
         if device == self.device().device {
             self.error("this is the device that you are using: revoke it from another one");
         } else if self.own_account().is_none_or(|account| account.device(&device).is_none()) {
             self.error(format!("you have no device {device}; /devices lists them"));
-        } else if self.own_change.is_some() {
-            self.error(ACCOUNT_IS_BUSY);
         } else {
-            let change = account::Change::RevokeDevice(device);
+            if self.offline {
+                let what = format!("{device} is revoked as soon as the service answers");
+                self.answers.push_back(Answer::Note(what));
+            }
+            self.revocations.insert(device.clone());
+            self.book.commit(None, vec![Change::Revoking(device, true)])?;
+        }
+        Ok(())
+    }
+
+    /// How many of the revocations that were asked for in this process are not done.
+    pub(super) fn open_revocations(&self) -> usize {
+        self.revocations.intersection(self.book.revoking()).count()
+    }
+
+    /// Begins with the next revocation that is kept.
+    fn next_revocation(&mut self) {
+        if self.own_change.is_some() {
+            return;
+        }
+        if let Some(device) = self.book.revoking().first() {
+            let change = account::Change::RevokeDevice(device.clone());
             self.own_change = Some(OwnChange { change, code: None, recovery: None, tries: 0 });
         }
     }
 
+    /// A change of the own account is over. A revocation need not be kept any more.
+    fn end_own_change(&mut self) -> Result<Option<OwnChange>, EngineError> {
+        let ended = self.own_change.take();
+        if let Some(account::Change::RevokeDevice(device)) = ended.as_ref().map(|e| &e.change) {
+            self.book.commit(None, vec![Change::Revoking(device.clone(), false)])?;
+        }
+        Ok(ended)
+    }
+
     pub(super) fn next_account(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         self.due_removals()?;
+        self.next_revocation();
         if let Some(next) = self.next_own_change()? {
             return Ok(Some(next));
         }
@@ -415,7 +452,7 @@ impl<S: Store> Engine<S> {
         let entry = match account.draft_checked(&*self.provider, author, signer, change, now) {
             Ok(entry) => entry,
             Err(e) => {
-                self.own_change = None;
+                self.end_own_change()?;
                 self.account_failed(format!("your account stays as it is: {}", e.fault));
                 return Ok(None);
             }
@@ -442,7 +479,7 @@ impl<S: Store> Engine<S> {
 
     /// The account is as the user wants it. An admitted device is to be told.
     fn own_change_done(&mut self) -> Result<(), EngineError> {
-        let Some(done) = self.own_change.take() else { return Ok(()) };
+        let Some(done) = self.end_own_change()? else { return Ok(()) };
         if let (Some(code), account::Change::AddDevice(device)) = (done.code, done.change) {
             self.tell(code, device.name)?;
         }
@@ -464,7 +501,7 @@ impl<S: Store> Engine<S> {
             self.lookups.insert(self.device().user.clone());
             return Ok(());
         }
-        self.own_change = None;
+        self.end_own_change()?;
         self.account_failed(format!("your account stays as it is: {error}"));
         Ok(())
     }

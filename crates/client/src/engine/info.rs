@@ -1,5 +1,6 @@
 //! What the user can look at.
 
+use super::accounts::added_by;
 use super::{Engine, EngineError};
 use crate::book::Change;
 use crate::code::{epoch_code, member_code, pair_code};
@@ -77,11 +78,17 @@ impl<S: Store> Engine<S> {
                 suite,
             });
         }
-        for (device, key) in self.devices(&id) {
+        // Those of each user together.
+        for (device, key) in BTreeMap::from_iter(self.devices(&id)) {
             let code = member_code(&*self.provider, &device, &key)?;
             let own = device == *self.device();
             let group = group.clone();
-            self.answers.push_back(Answer::Member { group, device, own, code });
+            let known = self.book.account(&device.user).and_then(|account| {
+                account.active().find(|known| known.name == device.device && known.key == key)
+            });
+            let since = known.map(|known| known.added_at.as_secs());
+            let by = known.and_then(added_by);
+            self.answers.push_back(Answer::Member { group, device, own, code, since, by });
         }
         Ok(())
     }

@@ -233,6 +233,8 @@ pub struct Engine<S> {
     /// The code by which this device was admitted, until it has said that it is ready.
     tell_ready: Option<LinkCode>,
     own_change: Option<OwnChange>,
+    /// The devices whose revocation was asked for since this process began.
+    revocations: BTreeSet<Name>,
     /// The recovery key that the user is writing down.
     new_words: Option<NewWords>,
     /// This device's way to the account by its recovery key.
@@ -332,6 +334,7 @@ impl<S: Store> Engine<S> {
             waiting_link: None,
             tell_ready: None,
             own_change: None,
+            revocations: BTreeSet::new(),
             new_words: None,
             recovering: None,
             admission: None,
@@ -587,14 +590,19 @@ impl<S: Store> Engine<S> {
     /// departures that only somebody else can complete. To be admitted to the account is one of them.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        let items = self.book.asked(|work| !matches!(work, Work::Leave { proposed: Some(_), .. }));
+        let items = self.book.asked(|work| {
+            !matches!(
+                work,
+                Work::Leave { proposed: Some(_), .. } | Work::Invite { by_itself: true, .. }
+            )
+        });
         let creating = |group: &&GroupId| {
             let record = self.book.record(group);
             record.is_some_and(|record| matches!(record.stage, Stage::Creating(_)))
         };
         let admission = self.waiting_link.is_some() || self.is_bringing_in();
-        let admission = usize::from(admission);
-        items + self.made.iter().filter(creating).count() + admission
+        let account = usize::from(admission) + self.open_revocations();
+        items + self.made.iter().filter(creating).count() + account
     }
 
     /// How many things that the user has asked for since [`Self::open`] failed after they were
@@ -725,10 +733,7 @@ impl<S: Store> Engine<S> {
                 self.link(code);
                 Ok(())
             }
-            Command::Revoke(device) => {
-                self.revoke(device);
-                Ok(())
-            }
+            Command::Revoke(device) => self.revoke(device),
             Command::Recovery(old) => self.new_recovery(old.as_deref()),
             Command::ConfirmRecovery(words) => {
                 self.confirm_recovery(words.each_ref().map(String::as_str))

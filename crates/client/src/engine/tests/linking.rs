@@ -356,6 +356,31 @@ fn a_new_group_has_all_devices_of_its_user_before_anything_is_said() {
 }
 
 #[test]
+fn members_are_shown_by_user_with_since_when_and_by_which_device() {
+    let mut world = World::new(95);
+    let (bob, main) = (world.add("b/pc"), world.add("a/pc"));
+    world.settle();
+    world.now += 1_000_000;
+    world.add("a/phone");
+    world.settle();
+    world.group("g", &[bob, main]);
+    world.say(bob, "/members");
+    world.settle();
+    let lines = world.devices[bob].lines();
+    let members: Vec<&String> = lines.iter().filter(|l| l.starts_with("member g ")).collect();
+    let ends = [
+        ("a/pc", " since 2023-11-14T22:13:20Z by -"),
+        ("a/phone", " since 2023-11-14T22:30:00Z by pc"),
+        ("b/pc", " since 2023-11-14T22:13:20Z by - (you)"),
+    ];
+    assert_eq!(members.len(), ends.len(), "{members:?}");
+    for (line, (device, end)) in members.iter().zip(ends) {
+        let begin = format!("member g {device} ");
+        assert!(line.starts_with(&begin) && line.ends_with(end), "{line} {end}");
+    }
+}
+
+#[test]
 fn an_accepted_group_takes_in_the_users_other_devices() {
     let mut world = World::new(92);
     let (main, phone) = (world.add("a/pc"), world.add("a/phone"));
@@ -399,4 +424,37 @@ fn a_device_of_ones_own_that_cannot_be_brought_in_is_no_failure() {
     assert!(!world.devices[main].has_line("failed"), "{:?}", world.devices[main].lines());
     assert_eq!(world.devices[main].engine.failures(), 0);
     assert_eq!(world.devices[main].messages().len(), 1);
+}
+
+#[test]
+fn revocations_outlive_a_service_that_does_not_answer_and_the_process() {
+    let mut world = World::new(94);
+    let (main, phone, pad) = (world.add("a/pc"), world.add("a/phone"), world.add("a/pad"));
+    world.settle();
+    world.devices.truncate(pad);
+    world.devices.truncate(phone);
+    world.fault = Some(Box::new(|_| Some(unreachable())));
+    world.say(main, "/new g");
+    world.step(main);
+    world.say(main, "/revoke phone");
+    world.say(main, "/revoke pad");
+    for _ in 0..20 {
+        world.step(main);
+    }
+    assert!(world.devices[main].has_line("note - pad is revoked as soon as the service answers"));
+    assert_eq!(world.devices[main].engine.waiting(), 3, "the group, two devices");
+    assert!(!world.devices[main].engine.is_settled());
+
+    world.kill(main);
+    assert_eq!(world.devices[main].engine.waiting(), 0, "this process was asked for nothing");
+    world.fault = None;
+    world.settle();
+    for device in ["phone", "pad"] {
+        assert!(world.devices[main].has_line(&format!("note - a/{device} was revoked by a/pc")));
+    }
+    assert_eq!(world.devices[main].engine.failures(), 0, "{:?}", world.devices[main].lines());
+    assert_eq!(world.log_length(main), 5);
+    world.kill(main);
+    world.settle();
+    assert_eq!(world.log_length(main), 5, "they are done");
 }
