@@ -340,11 +340,7 @@ impl<S: Store> Engine<S> {
         (from, to): (u64, u64),
         proof: &[u8],
     ) -> Result<(), EngineError> {
-        let Some(mut watch) = self.book.watch().filter(|w| w.owed().contains(&(from, to))).cloned()
-        else {
-            // The user, or another proof, has settled it.
-            return Ok(());
-        };
+        let Some(mut watch) = self.book.watch().cloned() else { return Ok(()) };
         let taken = match watch.prove(&*self.provider, proof) {
             Ok(taken) => taken,
             Err(e) => return self.not_extended((from, to), &e.to_string()),
@@ -385,6 +381,7 @@ impl<S: Store> Engine<S> {
         (from, to): (u64, u64),
         why: &str,
     ) -> Result<(), EngineError> {
+        // The user, or another proof, may have settled it while the question was under way.
         if !self.book.watch().is_some_and(|watch| watch.owed().contains(&(from, to))) {
             return Ok(());
         }

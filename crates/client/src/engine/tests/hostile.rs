@@ -252,33 +252,30 @@ fn a_withheld_revocation_is_noticed_by_the_next_message_of_somebody_who_knows() 
         let still = world.page("b");
         if with_proof {
             // It shows that the directory grew, and the old log.
-            world.say(b, "/revoke phone");
-            world.settle();
             world.lied_to = Some(c);
             world.lie_about("b", move |page| {
-                page.entries = still.entries.clone();
+                // c has asked for what comes after the first.
+                page.entries = still.entries[1..].to_vec();
                 page.length = still.length;
             });
         } else {
             world.fork_for(c);
-            world.devices[c].hints.clear();
-            world.say(b, "/revoke phone");
-            for _ in 0..50 {
-                world.step(b);
-                world.step(a);
-            }
-            world.devices[c].hints.retain(|h| !matches!(h, Heard::Event(e) if is_account(e)));
-            world.settle();
         }
+        world.say(b, "/revoke phone");
+        for _ in 0..50 {
+            world.step(b);
+            world.step(a);
+        }
+        world.devices[c].hints.retain(|h| !matches!(h, Heard::Event(e) if is_account(e)));
         world.pass(20_000);
         world.look_up(b);
-        assert_eq!(world.alarms(c).iter().filter(|a| a.contains("its directory")).count(), 0);
+        assert_eq!(world.alarms(c), Vec::<String>::new());
 
         world.say(b, "hello");
         world.pass(2 * MINUTE);
         let alarms = world.alarms(c).join("\n");
         let told = match with_proof {
-            true => "its log had 3 entries, and the service shows 2",
+            true => "its directory has entries of the account that it keeps back here",
             false => "which b/pc was shown one of",
         };
         assert!(alarms.contains(told), "{with_proof} {alarms}");

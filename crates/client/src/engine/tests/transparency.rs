@@ -383,6 +383,7 @@ fn a_proof_that_comes_after_the_user_has_acknowledged_alarms_nobody() {
     };
     world.say(a, "/acknowledge service");
     world.call_and_answer(a, request);
+    assert_eq!(world.devices[a].engine.watching.failed, 0, "it counts as no failure");
     world.settle();
     assert_eq!(world.devices[a].count("alarm"), 1, "{:?}", world.devices[a].lines());
     world.say(a, "/invite b");
