@@ -279,7 +279,7 @@ impl Client for ConclaveClient {
         let Received::Commit(stage) = received else { return Err("no commit".into()) };
 
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        let answers = Answers { verdicts, psks: Vec::new() };
+        let answers = Answers { verdicts, ..Answers::default() };
         let step = stage.resolve(group, &self.provider, now, &answers).map_err(refused)?;
         self.take(step)?;
         Ok(())

@@ -6,7 +6,7 @@
 //! * [`SuiteParams`]: the components that a cipher suite names (section 17.1);
 //! * [`Suites`]: the table of known suites, with the post-quantum ones at code points that the
 //!   application chooses;
-//! * [`kem`] and [`hpke`]: HPKE's KEMs and RFC 9180's base mode, composed over a provider;
+//! * [`kem`] and [`hpke`]: HPKE's KEMs and RFC 9180's base and PSK modes, composed over a provider;
 //! * [`Suite`]: a provider and a cipher suite together, with all labelled operations;
 //! * [`Secret`] and the key types: wiped on drop, compared in constant time, never printed.
 //!

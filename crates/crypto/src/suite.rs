@@ -1,4 +1,4 @@
-use crate::hpke::{self, SharedInfo};
+use crate::hpke::{self, Psk, SharedInfo};
 use crate::{
     CryptoError, CryptoProvider, Digest, HpkeKeyPair, HpkePrivateKey, SealItem, Secret,
     SignatureKeyPair, SuiteParams, VerifyItem, kem,
@@ -523,6 +523,42 @@ impl<'a> Suite<'a> {
     ) -> Result<Secret, CryptoError> {
         let info = SharedInfo::new(self.provider, &self.params, &labelled(label, context)?)?;
         hpke::open(self.provider, &self.params, &info, key_pair, ciphertext)
+    }
+
+    /// HPKE's `SealPSK` to a public key (RFC 9180 section 6.1).
+    ///
+    /// # Errors
+    /// If the public key is invalid, or the PSK or its name is empty.
+    pub fn seal_psk(
+        &self,
+        public: &HpkePublicKey,
+        psk: &Psk<'_>,
+        info: &[u8],
+        aad: &[u8],
+        plaintext: &[u8],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<HpkeCiphertext, CryptoError> {
+        let seed = Secret::random(self.params.kem.encap_seed_len(), rng);
+        let item = SealItem { public_key: public, plaintext, seed: &seed };
+        hpke::seal_psk(self.provider, &self.params, psk, info, aad, &item)
+    }
+
+    /// The receiver's side of [`Self::seal_psk`].
+    ///
+    /// # Errors
+    /// If the ciphertext does not open, or the PSK or its name is empty.
+    pub fn open_psk(
+        &self,
+        key_pair: &HpkeKeyPair,
+        psk: &Psk<'_>,
+        info: &[u8],
+        aad: &[u8],
+        kem_output: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<Secret, CryptoError> {
+        let provider = self.provider;
+        let suite = &self.params;
+        hpke::open_psk(provider, suite, psk, info, aad, key_pair, kem_output, ciphertext)
     }
 
     /// HPKE's export to a public key, with an empty info (section 8.3): `(kem_output, exported)`.

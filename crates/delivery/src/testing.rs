@@ -8,8 +8,8 @@ use conclave_mls::credential::LeafParams;
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme, Suite, Suites};
 use conclave_mls::key_package::{KeyPackageParams, OwnKeyPackage};
 use conclave_mls::wire::{
-    Credential, EncryptedGroupSecrets, Epoch, HpkeCiphertext, KeyPackage, Lifetime, MlsMessage,
-    MlsMessageBody, PrivateMessage, UnixTime, Welcome,
+    Credential, EncryptedGroupSecrets, Epoch, HpkeCiphertext, KeyPackage, LeafIndex, Lifetime,
+    MlsMessage, MlsMessageBody, PrivateMessage, TargetedMessage, UnixTime, Welcome,
 };
 use conclave_provider_rustcrypto::RustCrypto;
 use core::convert::Infallible;
@@ -249,6 +249,18 @@ pub(crate) fn private(
         authenticated_data: Bytes::default(),
         encrypted_sender_data: Bytes::default(),
         ciphertext: data.into(),
+    }))
+}
+
+/// A message to one member, made up likewise.
+pub(crate) fn targeted(group: &GroupId, epoch: u64) -> Bytes {
+    message(MlsMessageBody::TargetedMessage(TargetedMessage {
+        group_id: group.clone(),
+        epoch: Epoch(epoch),
+        recipient_leaf_index: LeafIndex(0),
+        authenticated_data: Bytes::default(),
+        encrypted_sender_auth_data: Bytes::default(),
+        ciphertext: Bytes::default(),
     }))
 }
 

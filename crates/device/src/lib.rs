@@ -41,5 +41,5 @@ pub use error::Error;
 pub use receive::{Asking, Received, Refusal};
 pub use rejoin::{PendingRejoin, Rejoining};
 pub use room::Room;
-pub use settings::Settings;
+pub use settings::{Components, Settings};
 pub use step::{Prepared, Step};

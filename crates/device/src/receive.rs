@@ -91,16 +91,19 @@ impl<'r> Asking<'r> {
     }
 
     /// Answers: one verdict for each of [`Self::credentials`], in that order, and the PSKs by where they come
-    /// from.
+    /// from. For components, [`Settings::components`](crate::Settings::components) answers.
     pub fn resolve(self, verdicts: Vec<Verdict>, psks: Vec<(PskType, Secret)>) -> Received<'r> {
         let Self { group, settings, stage } = self;
         let step = match stage {
             Stage::Proposal(stage) => stage.resolve(group, &verdicts).map(|step| step.untyped()),
-            Stage::Commit(stage) => {
-                let answers = Answers { verdicts, psks };
-                let step = stage.resolve(group, &*settings.provider, settings.now(), &answers);
-                step.map(|step| step.untyped())
-            }
+            Stage::Commit(stage) => match settings.decide(stage.app_data()) {
+                Some(app_data) => {
+                    let answers = Answers { verdicts, psks, app_data };
+                    let step = stage.resolve(group, &*settings.provider, settings.now(), &answers);
+                    step.map(|step| step.untyped())
+                }
+                None => Err(stage.refuse(group, "a component finds an update of its data invalid")),
+            },
         };
         match step {
             Ok(step) => Received::Step(Step::new(group, step)),

@@ -3,9 +3,10 @@ use crate::error::Error;
 use crate::receive::{Asking, Received, Stage, refused};
 use crate::settings::{Settings, rng};
 use crate::step::Step;
-use conclave_mls::crypto::Secret;
+use conclave_mls::component::ComponentId;
+use conclave_mls::crypto::{CryptoRng, Secret};
 use conclave_mls::group::{
-    CommitId, CommitMessages, EpochChange, Framing, GroupView, NewProposal, Padding,
+    CommitId, CommitMessages, EpochChange, Framing, GroupView, NewProposal, Padding, Proposal,
     ProposalMessage,
 };
 use conclave_mls::join::GroupInfoOptions;
@@ -56,17 +57,39 @@ impl Room {
     /// find nothing left to do.
     ///
     /// # Errors
-    /// If the change breaks a rule, or a commit is pending.
+    /// If the change breaks a rule, a component finds its own update invalid, or a commit is pending.
     pub fn change(
         &mut self,
         intent: impl FnOnce(GroupView<'_>, &mut Changes),
     ) -> Result<Option<Step<'_, CommitMessages>>, Error> {
         let mut changes = Changes::default();
         intent(self.group.view(), &mut changes);
-        let Some(options) = changes.into_options() else { return Ok(None) };
+        let Some(mut options) = changes.into_options() else { return Ok(None) };
 
         let Settings { provider, .. } = &*self.settings;
-        let step = self.group.commit(&**provider, &mut rng(), self.settings.now(), options)?;
+        let rng = &mut rng();
+        let draft = |rng: &mut dyn CryptoRng, options| {
+            self.group.draft_commit(&**provider, rng, self.settings.now(), options)
+        };
+
+        // Others' updates that their component finds invalid are left out. If one of ours is, there is no
+        // answer, and sealing says so.
+        let mut drafted = draft(rng, options.clone())?;
+        let invalid = drafted.app_data().iter();
+        let invalid = invalid.filter(|request| (self.settings.components)(request).is_none());
+        let invalid: Vec<ComponentId> = invalid.map(|request| request.component_id).collect();
+        if !invalid.is_empty() {
+            let is_invalid = |proposal: &Proposal| match proposal {
+                Proposal::AppDataUpdate(update) => invalid.contains(&update.component_id),
+                _ => false,
+            };
+            let waiting = self.group.proposals().filter(|waiting| is_invalid(waiting.proposal));
+            options.leave_out.extend(waiting.map(|waiting| waiting.reference.clone()));
+            drafted = draft(rng, options)?;
+        }
+
+        let app_data = self.settings.decide(drafted.app_data()).unwrap_or_default();
+        let step = drafted.seal(rng, app_data)?;
         Ok(Some(Step::new(&mut self.group, step)))
     }
 
@@ -125,6 +148,7 @@ impl Room {
         let group = &mut self.group;
         Ok(match received {
             Mls::Application(step) => Received::Step(Step::new(group, step).untyped()),
+            Mls::Targeted(step) => Received::Step(Step::new(group, step).untyped()),
             Mls::OwnCommit(step) => Received::Step(Step::new(group, step).untyped()),
             Mls::Proposal(stage) => {
                 Received::Asks(Asking::new(group, settings, Stage::Proposal(stage)))

@@ -1,10 +1,16 @@
+use conclave_mls::component::AppDataRequest;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng};
 use conclave_mls::key_package::Lifetime;
+use conclave_mls::wire::Bytes;
 use conclave_mls::{Config, UnixTime};
 use core::fmt;
 use core::time::Duration;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+/// What a component makes of the updates of its data: its new data, or none if it does not know the
+/// component or finds an update invalid.
+pub type Components = dyn Fn(&AppDataRequest) -> Option<Bytes> + Send + Sync;
 
 /// The settings of a [`Device`](crate::Device), which all its rooms share.
 #[derive(Clone)]
@@ -18,6 +24,9 @@ pub struct Settings {
     pub clock: Arc<dyn Fn() -> UnixTime + Send + Sync>,
     /// How long key packages and fresh leaves are valid. Default 90 days.
     pub lifetime: Duration,
+    /// What components make of the updates of their data, in our commits and in those of others
+    /// (draft-ietf-mls-extensions-10). All members must decide alike. Default: no component is known.
+    pub components: Arc<Components>,
 }
 
 impl Settings {
@@ -30,7 +39,13 @@ impl Settings {
             // A clock before 1970 shows no time, and the library refuses what is not valid yet.
             clock: Arc::new(|| UnixTime::try_from(SystemTime::now()).unwrap_or(UnixTime::MIN)),
             lifetime: Duration::from_secs(90 * 24 * 60 * 60),
+            components: Arc::new(|_| None),
         }
+    }
+
+    /// The new data of each component; none if one finds an update invalid.
+    pub(crate) fn decide(&self, requests: &[AppDataRequest]) -> Option<Vec<Bytes>> {
+        requests.iter().map(|request| (self.components)(request)).collect()
     }
 
     pub(crate) fn now(&self) -> UnixTime {

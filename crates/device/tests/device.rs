@@ -5,7 +5,9 @@ use conclave_device::{
     Device, Error, JoinOptions, KEY_PACKAGES, MemoryStore, Received, Room, Settings, Store,
     WriteSet,
 };
+use conclave_mls::component::{AppDataRequest, ComponentId};
 use conclave_mls::credential::CredentialRequest;
+use conclave_mls::group::{NewProposal, ProposalType};
 use conclave_mls::storage::ApplyError;
 use conclave_mls::{CipherSuite, Credential, Event, Verdict};
 use conclave_provider_rustcrypto::RustCrypto;
@@ -13,6 +15,7 @@ use conclave_store::StoreError;
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
+use std::sync::Arc;
 
 const SUITE: CipherSuite = CipherSuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_ED25519;
 
@@ -229,4 +232,64 @@ fn a_refused_message_gives_the_deletion_of_its_key() {
     // The key is gone: the same bytes do not open again.
     let Received::Refused(refusal) = bob.receive(&sent.commit).unwrap() else { panic!() };
     assert!(refusal.step.is_none());
+}
+
+const TOPIC: ComponentId = ComponentId(0x8001);
+
+/// A topic is the last update, if none of them shouts.
+fn topics() -> Device {
+    let components = |request: &AppDataRequest| {
+        let mut updates = request.updates.iter().map(|(_, update)| update);
+        if request.component_id != TOPIC || updates.any(|update| update.ends_with(b"!")) {
+            return None;
+        }
+        request.updates.last().map(|(_, update)| update.clone())
+    };
+    Device::new(Settings { components: Arc::new(components), ..Settings::new(RustCrypto::new()) })
+}
+
+#[test]
+fn components_decide_in_commits_of_ours_and_of_others() {
+    let able = |device: &Device, store: &mut MemoryStore, name: &[u8]| {
+        let mut me = device.identity(store, "me", Credential::basic(name), SUITE).unwrap();
+        me.leaf = me.leaf.with_components(&[TOPIC]).unwrap();
+        me.leaf.capabilities.proposals.push(ProposalType::APP_DATA_UPDATE);
+        device.store_identity("me", me).unwrap().write(store).unwrap()
+    };
+    let set =
+        |topic: &[u8]| NewProposal::AppDataUpdate { component_id: TOPIC, update: topic.into() };
+    let (mut alices, mut bobs) = (MemoryStore::new(), MemoryStore::new());
+    let (device, deaf) = (topics(), device());
+    let me = able(&device, &mut bobs, b"bob");
+    let published = device.key_packages(&me, 1).unwrap().write(&mut bobs).unwrap();
+    let me = able(&device, &mut alices, b"alice");
+    let mut alice =
+        device.create(&me, b"room".as_slice().into()).unwrap().write(&mut alices).unwrap();
+    let client = device.check_key_package(&published[0]).unwrap().resolve(Verdict::Accept).unwrap();
+    let step = alice.change(|_, change| change.add(&client)).unwrap().unwrap();
+    let sent = step.write(&mut alices).unwrap();
+    alice.accepted(&sent.id).unwrap().write(&mut alices).unwrap();
+    let welcome = &sent.welcomes[0].message;
+    let joining = device.join(&bobs, welcome, JoinOptions::default()).unwrap();
+    let (mut bob, _) = joining.judge(accept).unwrap().write(&mut bobs).unwrap();
+
+    // Bob's shout waits, and Alice's commit leaves it out. Her own would not be made.
+    let shout = bob.propose(set(b"tea!")).unwrap().write(&mut bobs).unwrap().message;
+    read(&mut alice, &mut alices, &shout);
+    assert!(alice.change(|_, change| change.propose(set(b"milk!"))).is_err());
+    let step = alice.change(|_, change| change.propose(set(b"tea"))).unwrap().unwrap();
+    let sent = step.write(&mut alices).unwrap();
+    alice.accepted(&sent.id).unwrap().write(&mut alices).unwrap();
+
+    // A device whose program does not know the component refuses the commit, and Bob's follows it.
+    let mut unaware = deaf.load(&bobs, bob.id()).unwrap().unwrap();
+    match unaware.receive(&sent.commit).unwrap().judge(accept) {
+        Received::Refused(refusal) => assert!(refusal.error.to_string().contains("component")),
+        other => panic!("{other:?}"),
+    }
+    match read(&mut bob, &mut bobs, &sent.commit) {
+        Event::Epoch(change) => assert_eq!(change.app_data[0].new.as_deref(), Some(&b"tea"[..])),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(bob.group().extensions(), alice.group().extensions());
 }

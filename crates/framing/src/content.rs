@@ -102,6 +102,16 @@ pub enum Verified {
 }
 
 impl Verified {
+    /// The message's authenticated data.
+    #[must_use]
+    pub fn authenticated_data(&self) -> &[u8] {
+        match self {
+            Self::Proposal(content) => content.authenticated_data(),
+            Self::Commit(content) => &content.content.authenticated_data,
+            Self::Application(content) => content.authenticated_data(),
+        }
+    }
+
     fn new(suite: &Suite<'_>, message: AuthenticatedContent) -> Result<Self, FramingError> {
         // The reference hashes the whole message, so encode it before taking it apart.
         let referenced = match &message.content.content {

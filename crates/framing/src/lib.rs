@@ -6,6 +6,9 @@
 //!
 //!  PublicMessage ──open_public─────────────────────┐
 //!  PrivateMessage ─open_sender_data─▶ open_private─┴▶ UnverifiedContent ─verify─▶ Verified
+//!
+//!  TargetedContent ─protect_targeted─▶ TargetedMessage
+//!  TargetedMessage ─open_targeted_sender─▶ UnverifiedTargeted ─verify─▶ VerifiedTargeted ─open─▶ data
 //! ```
 //!
 //! Nothing here knows a group: the floor above passes in the GroupContext, keys and secrets. An
@@ -23,6 +26,7 @@ mod private;
 mod public;
 mod rules;
 mod sign;
+mod targeted;
 
 pub use content::{
     UnverifiedContent, Verified, VerifiedApplication, VerifiedCommit, VerifiedProposal,
@@ -32,6 +36,10 @@ pub use padding::Padding;
 pub use private::{open_private, open_sender_data, protect_private};
 pub use public::{open_public, protect_public, protect_public_from_outside};
 pub use sign::{sign_content, sign_proposal_from_outside, verify_signature};
+pub use targeted::{
+    TargetedContent, TargetedSecrets, UnverifiedTargeted, VerifiedTargeted, open_targeted_sender,
+    protect_targeted,
+};
 
 #[cfg(test)]
 mod testing;

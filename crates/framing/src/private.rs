@@ -166,7 +166,11 @@ fn padded_plaintext(
 ///
 /// # Errors
 /// If the ciphertext, which ends with a tag, would be longer than a vector can be.
-fn padded_length(plaintext: usize, padding: usize, tag: usize) -> Result<usize, EncodeError> {
+pub(crate) fn padded_length(
+    plaintext: usize,
+    padding: usize,
+    tag: usize,
+) -> Result<usize, EncodeError> {
     let padded = plaintext.saturating_add(padding);
     let length = padded.saturating_add(tag);
     if length > MAX_VECTOR_LEN {

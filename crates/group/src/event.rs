@@ -1,10 +1,12 @@
 //! The outcomes of transitions.
 
+use crate::app_data::{AppDataChange, EphemeralData};
 use crate::transition::Outcome;
 use alloc::vec::Vec;
+use conclave_crypto::Secret;
 use conclave_wire::{
-    Bytes, Credential, Epoch, KeyPackageRef, LeafIndex, LeafNode, ProposalRef, ProposalType,
-    ReInit, Sender, SignaturePublicKey,
+    Bytes, ComponentId, Credential, Epoch, KeyPackageRef, LeafIndex, LeafNode, ProposalRef,
+    ProposalType, ReInit, Sender, SignaturePublicKey,
 };
 use core::fmt;
 
@@ -57,7 +59,7 @@ pub struct CommitMessages {
     pub group_info: Option<Vec<u8>>,
 }
 
-/// A committed proposal of a type that RFC 9420 does not define. Its meaning is the application's.
+/// A committed proposal of the application's own type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomChange {
     /// The proposer.
@@ -87,7 +89,15 @@ pub struct EpochChange {
     pub extensions_changed: bool,
     /// If the group was closed: the parameters of the group that replaces it.
     pub reinit: Option<ReInit>,
-    /// The committed proposals of types that RFC 9420 does not define, in the commit's order.
+    /// The removed members that had asked for it themselves by a SelfRemove. They are among
+    /// [`Self::removed`].
+    pub left: Vec<LeafIndex>,
+    /// The data of committed AppEphemeral proposals, in the commit's order.
+    pub ephemeral: Vec<EphemeralData>,
+    /// What changed in the GroupContext's `app_data_dictionary` by AppDataUpdates, by ascending
+    /// component. [`Self::extensions_changed`] is then true.
+    pub app_data: Vec<AppDataChange>,
+    /// The committed proposals of the application's own types, in the commit's order.
     pub custom: Vec<CustomChange>,
     /// Whether this is our own pending commit.
     pub own: bool,
@@ -122,6 +132,29 @@ impl fmt::Debug for ApplicationMessage {
     }
 }
 
+/// A decrypted message to us alone (draft-ietf-mls-targeted-messages-02). The data is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TargetedApplicationMessage {
+    /// The sender, as of the epoch in which it was sent.
+    pub sender: Member,
+    /// The epoch in which it was sent.
+    pub epoch: Epoch,
+    /// The authenticated data that was not encrypted.
+    pub authenticated_data: Bytes,
+    /// The data.
+    pub data: Vec<u8>,
+}
+
+impl fmt::Debug for TargetedApplicationMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TargetedApplicationMessage")
+            .field("sender", &self.sender.index)
+            .field("epoch", &self.epoch)
+            .field("data", &format_args!("{} bytes", self.data.len()))
+            .finish_non_exhaustive()
+    }
+}
+
 /// A proposal of ours to send. It is cached as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProposalMessage {
@@ -140,6 +173,15 @@ pub struct CachedProposal {
     pub reference: ProposalRef,
     /// The type of the proposal.
     pub proposal_type: ProposalType,
+}
+
+/// A secret that a component has exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentSecret {
+    /// The component.
+    pub component_id: ComponentId,
+    /// The secret, `KDF.Nh` bytes.
+    pub secret: Secret,
 }
 
 /// The outcome of a received commit.
@@ -169,12 +211,16 @@ pub enum Event {
     Commit(CommitMessages),
     /// An application message was received.
     Application(ApplicationMessage),
+    /// A message to us alone was received.
+    Targeted(TargetedApplicationMessage),
     /// A proposal was received and cached.
     ProposalReceived(CachedProposal),
     /// A commit was applied: the group is in a new epoch.
     Epoch(EpochChange),
     /// A commit removes us, if the others accept it: see [`Committed::Removal`].
     Removal(EpochChange),
+    /// A component has exported its secret of the epoch.
+    Exported(ComponentSecret),
     /// The group's state was deleted.
     Deleted,
     /// The pending commit, cached proposals or past epochs were discarded.
@@ -215,6 +261,8 @@ outcomes! {
     ProposalMessage => Proposal,
     CommitMessages => Commit,
     ApplicationMessage => Application,
+    ComponentSecret => Exported,
+    TargetedApplicationMessage => Targeted,
     EpochChange => Epoch,
 }
 

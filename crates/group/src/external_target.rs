@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::error::reasons::Obstacle;
 use crate::error::{Error, Misuse};
 use crate::key_package::OwnKeyPackage;
+use crate::validate::safe_aad;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, SignatureKeyPair, Suite};
@@ -27,6 +28,8 @@ pub struct ExternalTarget {
     /// Its cipher suite.
     pub cipher_suite: CipherSuite,
     authenticated_data: Bytes,
+    /// Whether the group requires safe AAD.
+    safe_aad: bool,
     clock_skew: Duration,
 }
 
@@ -37,13 +40,22 @@ impl ExternalTarget {
     pub fn new(group_id: GroupId, epoch: Epoch, cipher_suite: CipherSuite) -> Self {
         let authenticated_data = Bytes::default();
         let clock_skew = Config::default().clock_skew;
-        Self { group_id, epoch, cipher_suite, authenticated_data, clock_skew }
+        Self { group_id, epoch, cipher_suite, authenticated_data, safe_aad: false, clock_skew }
     }
 
     /// The group of a context.
     pub(crate) fn of(context: &GroupContext, config: &Config) -> Self {
-        Self::new(context.group_id.clone(), context.epoch, context.cipher_suite)
-            .with_clock_skew(config.clock_skew)
+        // An epoch's extensions were checked when it began.
+        let safe_aad = safe_aad::is_required(&context.extensions).unwrap_or(false);
+        let target = Self::new(context.group_id.clone(), context.epoch, context.cipher_suite);
+        Self { safe_aad, ..target.with_clock_skew(config.clock_skew) }
+    }
+
+    /// The same group, which requires safe AAD (draft-ietf-mls-extensions-10): the component `safe_aad` is
+    /// in the dictionary of its GroupContext.
+    #[must_use]
+    pub fn with_safe_aad(self) -> Self {
+        Self { safe_aad: true, ..self }
     }
 
     /// The same group, for proposals that authenticate data of the application (section 6).
@@ -73,7 +85,8 @@ impl ExternalTarget {
     /// ```
     ///
     /// # Errors
-    /// If external senders may not make such a proposal.
+    /// If external senders may not make such a proposal, or the authenticated data is not the SafeAAD
+    /// that the group requires.
     pub fn propose(
         &self,
         provider: &dyn CryptoProvider,
@@ -116,7 +129,7 @@ impl ExternalTarget {
             group_id: self.group_id.clone(),
             epoch: self.epoch,
             sender,
-            authenticated_data: self.authenticated_data.clone(),
+            authenticated_data: safe_aad::to_send(self.safe_aad, &self.authenticated_data)?,
             content: Content::Proposal(proposal),
         };
         let signed = sign_proposal_from_outside(&suite, content, signer)?;

@@ -4,8 +4,10 @@ use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::reasons::CredentialSubject;
 use crate::error::{Error, Rejection};
+use crate::seed::KeySeed;
 use crate::store::row_codec::{named, nothing_left, take_secret};
 use crate::store::rows::Stored;
+use crate::validate::components::{check_dictionary, check_own_components};
 use crate::validate::key_package::{KEY_PACKAGE_LABEL, check_key_package, check_key_packages};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -16,10 +18,11 @@ use conclave_crypto::{
 };
 use conclave_tree::{check_own_leaf_rules, sign_leaf};
 use conclave_wire::{
-    Bytes, Capabilities, CipherSuite, Credential, Decode, Encode, Extension, ExtensionType,
-    GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex, LeafNode, LeafNodeContext,
-    LeafNodeSource, Lifetime, MlsMessage, MlsMessageBody, ProtocolVersion, Reader,
-    SignaturePublicKey, UnixTime, Writer, duplicate_extension,
+    AppDataDictionary, Bytes, Capabilities, CipherSuite, ComponentId, Credential, Decode, Encode,
+    Extension, ExtensionType, GroupId, KeyPackage, KeyPackageRef, KeyPackageTbs, LeafIndex,
+    LeafNode, LeafNodeContext, LeafNodeSource, Lifetime, MlsMessage, MlsMessageBody,
+    ProtocolVersion, Reader, SignaturePublicKey, UnixTime, Writer, duplicate_extension,
+    put_extension,
 };
 
 /// What a leaf node says about its client.
@@ -94,7 +97,8 @@ pub fn key_package_from_message(message: &[u8]) -> Result<KeyPackage, Error> {
         MlsMessageBody::PublicMessage(_)
         | MlsMessageBody::PrivateMessage(_)
         | MlsMessageBody::Welcome(_)
-        | MlsMessageBody::GroupInfo(_) => Err(Rejection::UnexpectedMessage.into()),
+        | MlsMessageBody::GroupInfo(_)
+        | MlsMessageBody::TargetedMessage(_) => Err(Rejection::UnexpectedMessage.into()),
     }
 }
 
@@ -140,7 +144,8 @@ pub struct KeyPackageParams {
     pub lifetime: Lifetime,
     /// Key package extensions, without `last_resort`.
     pub extensions: Vec<Extension>,
-    /// Whether it may be used more than once, if no other is left.
+    /// Whether it may be used more than once, if no other is left: then it has the extension
+    /// `last_resort`, which is in wide use. [`Self::with_last_resort_component`] is the draft's way.
     pub last_resort: bool,
 }
 
@@ -149,6 +154,30 @@ impl KeyPackageParams {
     #[must_use]
     pub fn new(cipher_suite: CipherSuite, leaf: LeafParams, lifetime: Lifetime) -> Self {
         Self { cipher_suite, leaf, lifetime, extensions: Vec::new(), last_resort: false }
+    }
+
+    /// The same key package with this data for a component in its dictionary
+    /// (draft-ietf-mls-extensions-10). The leaf must list its [components](LeafParams::with_components).
+    ///
+    /// # Errors
+    /// If the extensions hold a dictionary already and it is malformed.
+    pub fn with_component(
+        mut self,
+        component_id: ComponentId,
+        data: impl Into<Bytes>,
+    ) -> Result<Self, Error> {
+        let dictionary = AppDataDictionary::find(&self.extensions)?.unwrap_or_default();
+        put_extension(&mut self.extensions, dictionary.with(component_id, data).to_extension()?);
+        Ok(self)
+    }
+
+    /// The same key package, marked as one of last resort by the component `last_resort_key_package`. It
+    /// may have the extension as well: [`Self::last_resort`].
+    ///
+    /// # Errors
+    /// As for [`Self::with_component`].
+    pub fn with_last_resort_component(self) -> Result<Self, Error> {
+        self.with_component(ComponentId::LAST_RESORT_KEY_PACKAGE, Bytes::default())
     }
 }
 
@@ -167,7 +196,32 @@ impl OwnKeyPackage {
         let suite = Suite::new(provider, params.cipher_suite)?;
         let init = suite.hpke_key_pair(rng)?;
         let leaf = suite.hpke_key_pair(rng)?;
+        Self::with_keys(&suite, init, leaf, params, signer)
+    }
 
+    /// Makes a key package with encryption keys from a seed, in place of fresh randomness.
+    ///
+    /// # Errors
+    /// Those of [`Self::generate`], and if the seed has not the right length.
+    pub fn from_seed(
+        provider: &dyn CryptoProvider,
+        seed: &KeySeed,
+        params: KeyPackageParams,
+        signer: SignatureKeyPair,
+    ) -> Result<Self, Error> {
+        let suite = Suite::new(provider, params.cipher_suite)?;
+        let init = seed.init_key(&suite)?;
+        let leaf = seed.leaf_key(&suite)?;
+        Self::with_keys(&suite, init, leaf, params, signer)
+    }
+
+    fn with_keys(
+        suite: &Suite<'_>,
+        init: HpkeKeyPair,
+        leaf: HpkeKeyPair,
+        params: KeyPackageParams,
+        signer: SignatureKeyPair,
+    ) -> Result<Self, Error> {
         // The extensions, and that the leaf supports them.
         let mut leaf_node = params.leaf.template(&signer.public);
         let mut extensions = params.extensions;
@@ -175,6 +229,7 @@ impl OwnKeyPackage {
             let extension_type = ExtensionType::LAST_RESORT;
             extensions.push(Extension { extension_type, extension_data: Bytes::default() });
         }
+        check_dictionary(&extensions)?;
         if let Some(twice) = duplicate_extension(&extensions) {
             return Err(Rejection::DuplicateExtension(twice).into());
         }
@@ -186,12 +241,14 @@ impl OwnKeyPackage {
             }
         }
 
+        check_own_components(&leaf_node)?;
+
         // Sign the leaf, then the whole.
         leaf_node.encryption_key = leaf.public;
         leaf_node.leaf_node_source = LeafNodeSource::KeyPackage(params.lifetime);
         let nowhere = GroupId::default();
         let context = LeafNodeContext { group_id: &nowhere, leaf_index: LeafIndex(0) };
-        sign_leaf(&suite, &mut leaf_node, &signer, context)?;
+        sign_leaf(suite, &mut leaf_node, &signer, context)?;
         check_own_leaf_rules(&leaf_node, suite.cipher_suite()).map_err(Rejection::LeafRule)?;
         let mut key_package = KeyPackage {
             version: ProtocolVersion::MLS_1_0,
@@ -203,7 +260,7 @@ impl OwnKeyPackage {
         };
         let tbs = KeyPackageTbs(&key_package).to_bytes()?;
         key_package.signature = suite.sign_with_label(&signer, KEY_PACKAGE_LABEL, &tbs)?.into();
-        Self::assemble(&suite, key_package, init.private, leaf.private, signer)
+        Self::assemble(suite, key_package, init.private, leaf.private, signer)
     }
 
     fn assemble(

@@ -35,9 +35,15 @@ pub struct Limits {
     pub pending_bytes: usize,
     /// The number of PSKs in a commit or Welcome. Default 256.
     pub psks: usize,
+    /// The number of bindings in a credential of type `multi` or `weak-multi`, each with a signature to
+    /// verify. Default 16.
+    pub bindings: usize,
     /// How far a message may be ahead of its sender's ratchet, and how many skipped keys of a
     /// ratchet are kept. Default 2000 of each.
     pub ratchet: RatchetLimits,
+    /// The number of targeted messages that are read in an epoch. Each is remembered until the epoch
+    /// is deleted, so that none is read twice; further ones are refused. Default 2^14.
+    pub targeted_messages: usize,
     /// The number of past epochs that are kept, so that late messages still open and their
     /// resumption PSKs can be used. Default 3.
     pub past_epochs: usize,
@@ -60,7 +66,9 @@ impl Default for Limits {
             pending_proposals: 1 << 16,
             pending_bytes: 128 << 20,
             psks: 256,
+            bindings: 16,
             ratchet: RatchetLimits::default(),
+            targeted_messages: 1 << 14,
             past_epochs: 3,
             past_epoch_age: Duration::from_secs(7 * DAY),
             lifetime: Duration::from_secs(400 * DAY),
@@ -81,6 +89,8 @@ impl Limits {
             Limit::PendingProposals => self.pending_proposals,
             Limit::PendingBytes => self.pending_bytes,
             Limit::Psks => self.psks,
+            Limit::TargetedMessages => self.targeted_messages,
+            Limit::Bindings => self.bindings,
         };
 
         if found > allowed {

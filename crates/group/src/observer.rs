@@ -3,6 +3,7 @@
 //! It validates proposals and commits as a member does, apart from what takes the group's secrets:
 //! membership tags, path secrets and confirmation tags. Delivery services run it.
 
+use crate::app_data::AppDataRequest;
 use crate::commit::validate::{resolve_proposals, validate_commit};
 use crate::config::Config;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
@@ -11,15 +12,18 @@ use crate::event::{CachedProposal, EpochChange, Member};
 use crate::external_target::ExternalTarget;
 use crate::join::by_welcome::{check_group_info_signature, verified_state};
 use crate::join::external::decode_group_info;
+use crate::process::Answers;
 use crate::state::public::{PublicDelta, PublicState};
 use crate::store::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
 use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::{Change, Fold, Outcome, Revision, Sealed, State, Transition};
+use crate::validate::app_data::app_data_requests;
 use crate::validate::credentials::join_credentials;
 use crate::validate::credentials::{commit_credentials, proposal_credentials};
 use crate::validate::leaf::{check_group_info_extensions, check_public_key};
 use crate::validate::list::{CheckedList, Origin};
 use crate::validate::proposal::Linking;
+use crate::validate::safe_aad;
 use crate::view::GroupView;
 use crate::view::epoch::PublicEpoch;
 use crate::view::proposals::ListedProposal;
@@ -49,8 +53,8 @@ use conclave_wire::{
 /// let mut observer = stage.resolve(&verdicts)?;
 ///
 /// let stage = observer.process(&provider, &message)?;
-/// let verdicts = accept_all(stage.credentials().len());
-/// let step = stage.resolve(&observer, &provider, &verdicts)?;
+/// let answers = accept_all(stage.credentials().len()).into();
+/// let step = stage.resolve(&observer, &provider, &answers)?;
 /// match apply(&mut observer, step, |write| store.write(write))? {
 ///     ObserverEvent::Epoch(change) => println!("epoch {}", change.epoch),
 ///     _ => {}
@@ -74,6 +78,8 @@ pub struct ObserverDelta {
 /// The outcome of an observer's transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+// It is given out once and not kept in lists, so a box would only cost.
+#[allow(clippy::large_enum_variant)]
 pub enum ObserverEvent {
     /// A proposal was cached.
     ProposalReceived(CachedProposal),
@@ -123,6 +129,7 @@ pub struct ObservedStage {
     revision: Revision,
     checked: Checked,
     credentials: Vec<CredentialRequest>,
+    app_data: Vec<AppDataRequest>,
 }
 
 /// A message that was checked.
@@ -264,7 +271,9 @@ impl Observer {
         let content = open_public(&suite, *message, self.context(), None)?;
         let key = self.public.key_of_sender(&content)?;
 
-        let (checked, credentials) = match content.verify(&suite, self.context(), &key)? {
+        let verified = content.verify(&suite, self.context(), &key)?;
+        safe_aad::check_received(&self.context().extensions, verified.authenticated_data())?;
+        let (checked, credentials, app_data) = match verified {
             Verified::Proposal(content) => {
                 let sender = content.sender();
                 let proposal = content.proposal();
@@ -273,7 +282,7 @@ impl Observer {
                     self.public.check_lone_proposal(&suite, sender, proposal)?;
                 }
                 let credentials = proposal_credentials(self.view(), sender, proposal)?;
-                (Checked::Proposal(content), credentials)
+                (Checked::Proposal(content), credentials, Vec::new())
             }
             Verified::Commit(content) => {
                 let sender = content.content.sender;
@@ -284,11 +293,12 @@ impl Observer {
                     resolve_proposals(view, &suite, sender, commit, linking, Origin::Received)?;
                 let path = commit.path.as_deref();
                 let credentials = commit_credentials(view, sender, &list, path)?;
-                (Checked::Commit(content, list), credentials)
+                let app_data = app_data_requests(view, &list)?;
+                (Checked::Commit(content, list), credentials, app_data)
             }
             Verified::Application(_) => return Err(Rejection::UnexpectedMessage.into()),
         };
-        Ok(ObservedStage { revision: self.revision, checked, credentials })
+        Ok(ObservedStage { revision: self.revision, checked, credentials, app_data })
     }
 
     /// Takes a GroupInfo of the current epoch, an encoded MLSMessage, from a member, for clients
@@ -512,26 +522,35 @@ impl ObservedStage {
         &self.credentials
     }
 
+    /// The components whose data a commit updates, as in
+    /// [`CommitStage::app_data`](crate::CommitStage::app_data). If the observer does not know what the
+    /// updates mean, the committer has to tell it the new data, which nobody but members can check.
+    #[must_use]
+    pub fn app_data(&self) -> &[AppDataRequest] {
+        &self.app_data
+    }
+
     /// The step that caches the proposal or applies the commit, if all verdicts accept. There is
     /// one for each credential, in order.
     ///
     /// # Errors
-    /// If a verdict does not accept, the commit breaks a rule, or the observer has changed in the
-    /// meantime.
+    /// If a verdict does not accept, a component's data is missing, the commit breaks a rule, or the
+    /// observer has changed in the meantime.
     pub fn resolve(
         self,
         observer: &Observer,
         provider: &dyn CryptoProvider,
-        verdicts: &[Verdict],
+        answers: &Answers,
     ) -> Result<Transition<Observer, ObserverEvent>, Error> {
         if !observer.revision.is(self.revision) {
             return Err(Misuse::Stale.into());
         }
-        check_verdicts(&self.credentials, verdicts)?;
+        check_verdicts(&self.credentials, &answers.verdicts)?;
 
         match self.checked {
             Checked::Proposal(content) => observer.cache(content),
-            Checked::Commit(content, list) => {
+            Checked::Commit(content, mut list) => {
+                list.answer(&self.app_data, answers.app_data.clone())?;
                 let suite = Suite::new(provider, observer.context().cipher_suite)?;
                 observer.follow(&suite, &content, &list)
             }

@@ -4,19 +4,25 @@
 //! what it has to decide: credentials and PSKs. With the answers the message becomes a transition.
 //! A message that is rejected changes nothing, except that the key which it consumed is deleted.
 
+use crate::app_data::AppDataRequest;
 use crate::commit::advance::{Advance, Incoming, PathSource};
 use crate::commit::validate::resolve_proposals;
 use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
-use crate::event::{ApplicationMessage, CachedProposal, Committed, EpochChange, Event, Member};
+use crate::event::{
+    ApplicationMessage, CachedProposal, Committed, EpochChange, Event, Member,
+    TargetedApplicationMessage,
+};
 use crate::state::group::{Delta, Group, SecretTreeChange};
 use crate::state::stored::put_secret_tree_rows;
 use crate::store::rows::Batch;
 use crate::transition::{Revision, State, Transition};
+use crate::validate::app_data::app_data_requests;
 use crate::validate::credentials::{commit_credentials, proposal_credentials};
 use crate::validate::list::{CheckedList, Origin};
-use crate::validate::proposal::Linking;
-use crate::view::proposals::{ListedProposal, injected_psk, removed_leaf};
+use crate::validate::proposal::{Linking, check_readable};
+use crate::validate::safe_aad;
+use crate::view::proposals::{ListedProposal, injected_psk};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
@@ -27,8 +33,8 @@ use conclave_framing::{
 use conclave_schedule::{RatchetKind, SecretTreeDelta};
 use conclave_tree::encoded_signature_key;
 use conclave_wire::{
-    ContentType, Decode, Epoch, LeafIndex, LeafNode, MlsMessageBody, PreSharedKeyId,
-    PrivateMessage, Proposal, PskType, PublicMessage, Sender, UnixTime,
+    Bytes, ContentType, Decode, Epoch, GroupContext, LeafIndex, LeafNode, MlsMessageBody,
+    PreSharedKeyId, PrivateMessage, Proposal, PskType, PublicMessage, Sender, UnixTime,
 };
 use core::mem::take;
 
@@ -84,6 +90,8 @@ impl core::fmt::Display for Refused {
 pub enum Received {
     /// Application data. Apply the step to see it.
     Application(Transition<Group, ApplicationMessage>),
+    /// Data for us alone (draft-ietf-mls-targeted-messages-02). Apply the step to see it.
+    Targeted(Transition<Group, TargetedApplicationMessage>),
     /// A proposal. Its credentials are to be judged.
     Proposal(ProposalStage),
     /// A commit. Its credentials are to be judged and its PSKs provided.
@@ -153,7 +161,7 @@ pub struct ProposalStage {
 /// # let Ok(Received::Commit(stage)) = bob.process(&provider, now, &message) else { panic!() };
 /// // `stage` came from `Group::process`: judge the credentials, provide the PSKs, then follow.
 /// let verdicts = stage.credentials().iter().map(|_| Verdict::Accept).collect();
-/// let answers = Answers { verdicts, psks: Vec::new() };
+/// let answers = Answers { verdicts, ..Answers::default() };
 /// let step = stage.resolve(&bob, &provider, now, &answers).map_err(|refused| refused.error)?;
 /// match apply(&mut bob, step, |write| store.write(write))? {
 ///     Committed::Epoch(change) => assert_eq!(change.added.len(), 1),
@@ -168,16 +176,26 @@ pub struct CommitStage {
     list: CheckedList,
     credentials: Vec<CredentialRequest>,
     psks: Vec<PreSharedKeyId>,
+    app_data: Vec<AppDataRequest>,
     consumed: Consumed,
 }
 
-/// The application's answers to a [`CommitStage`].
+/// The application's answers to a [`CommitStage`], or to the commit in an
+/// [`ObservedStage`](crate::ObservedStage).
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
     /// One verdict for each of [`CommitStage::credentials`], in that order.
     pub verdicts: Vec<Verdict>,
-    /// The PSKs of [`CommitStage::psks`], by their identifiers.
+    /// The PSKs of [`CommitStage::psks`], by their identifiers. An observer needs none.
     pub psks: Vec<(PskType, Secret)>,
+    /// The new data of each of [`CommitStage::app_data`], in that order.
+    pub app_data: Vec<Bytes>,
+}
+
+impl From<Vec<Verdict>> for Answers {
+    fn from(verdicts: Vec<Verdict>) -> Self {
+        Self { verdicts, ..Self::default() }
+    }
 }
 
 /// An opened message, whose key is consumed.
@@ -207,13 +225,15 @@ impl Group {
     /// # (|| {
     /// let step = match bob.process(&provider, now, &message)? {
     ///     Received::Application(step) => step.untyped(),
+    ///     Received::Targeted(step) => step.untyped(),
     ///     Received::OwnCommit(step) => step.untyped(),
     ///     Received::Proposal(stage) => {
     ///         let verdicts = judge(stage.credentials());
     ///         stage.resolve(&bob, &verdicts)?.untyped()
     ///     }
     ///     Received::Commit(stage) => {
-    ///         let answers = Answers { verdicts: judge(stage.credentials()), psks: Vec::new() };
+    ///         let verdicts = judge(stage.credentials());
+    ///         let answers = Answers { verdicts, ..Answers::default() };
     ///         stage.resolve(&bob, &provider, now, &answers)?.untyped()
     ///     }
     ///     _ => return Ok(()), // known already
@@ -252,6 +272,9 @@ impl Group {
                     None => return Ok(Received::Known),
                 }
             }
+            MlsMessageBody::TargetedMessage(message) => {
+                return Ok(Received::Targeted(self.receive_targeted(&suite, &message)?));
+            }
             MlsMessageBody::Welcome(_)
             | MlsMessageBody::GroupInfo(_)
             | MlsMessageBody::KeyPackage(_) => return Err(Rejection::UnexpectedMessage.into()),
@@ -260,7 +283,12 @@ impl Group {
         // Every member can encrypt with another's keys. So a message that does not verify changes
         // nothing: otherwise it would consume a key that its owner has yet to send with.
         let Opened { content, epoch, generation, mut consumed } = opened;
-        let received = match self.verify(&suite, content, epoch)? {
+        let verified = self.verify(&suite, content, epoch)?;
+        let extensions = &self.context_in(epoch).extensions;
+        if let Err(error) = safe_aad::check_received(extensions, verified.authenticated_data()) {
+            return Err(self.refuse(error, consumed));
+        }
+        let received = match verified {
             Verified::Application(content) => {
                 return Ok(self.receive_application(content, epoch, generation, consumed)?);
             }
@@ -286,8 +314,12 @@ impl Group {
                 self.public.key_of_sender(&content)?
             }
         };
-        let context = self.past.get(&epoch).map_or(self.context(), |past| &past.context);
-        Ok(content.verify(suite, context, &key)?)
+        Ok(content.verify(suite, self.context_in(epoch), &key)?)
+    }
+
+    /// The context of the current epoch or of a past one that is kept.
+    fn context_in(&self, epoch: Epoch) -> &GroupContext {
+        self.past.get(&epoch).map_or(self.context(), |past| &past.context)
     }
 
     /// A refusal that deletes the key which the message consumed. If the message is not at fault,
@@ -408,6 +440,7 @@ impl Group {
 
         let sender = content.sender();
         let proposal = content.proposal();
+        check_readable(proposal, consumed.0.is_some())?;
         self.public.check_lone_proposal(suite, sender, proposal)?;
         let credentials = proposal_credentials(self.view(), sender, proposal)?;
         let consumed = take(consumed);
@@ -429,9 +462,10 @@ impl Group {
 
         let credentials = commit_credentials(view, sender, &list, commit.path.as_deref())?;
         let psks = list.iter().filter_map(|item| injected_psk(&item.proposal).cloned()).collect();
+        let app_data = app_data_requests(view, &list)?;
         let revision = self.revision();
         let consumed = take(consumed);
-        let stage = CommitStage { revision, content, list, credentials, psks, consumed };
+        let stage = CommitStage { revision, content, list, credentials, psks, app_data, consumed };
         Ok(Received::Commit(stage))
     }
 
@@ -539,7 +573,7 @@ impl CommitStage {
 
     /// The leaves of members that it removes.
     pub fn removes(&self) -> impl Iterator<Item = LeafIndex> {
-        self.list.iter().filter_map(|item| removed_leaf(&item.proposal))
+        self.list.iter().filter_map(ListedProposal::removed_leaf)
     }
 
     /// The message's authenticated data.
@@ -561,6 +595,14 @@ impl CommitStage {
         &self.psks
     }
 
+    /// The components whose data the commit updates, in ascending order
+    /// (draft-ietf-mls-extensions-10). Each decides what its updates mean: the answer is its new data.
+    /// If it does not know the component or finds an update invalid, [refuse](Self::refuse) the commit.
+    #[must_use]
+    pub fn app_data(&self) -> &[AppDataRequest] {
+        &self.app_data
+    }
+
     /// Refuses the commit by a rule of the application's own. A stage that is dropped instead
     /// leaves the key of an encrypted message undeleted (section 9.2).
     pub fn refuse(mut self, group: &Group, reason: &str) -> Refused {
@@ -571,8 +613,8 @@ impl CommitStage {
     /// The step into the new epoch, if all verdicts accept and the commit is valid.
     ///
     /// # Errors
-    /// If a verdict does not accept, a PSK is missing, the commit breaks a rule, or the group has
-    /// changed in the meantime.
+    /// If a verdict does not accept, a PSK or a component's data is missing, the commit breaks a rule,
+    /// or the group has changed in the meantime.
     pub fn resolve(
         mut self,
         group: &Group,
@@ -587,7 +629,7 @@ impl CommitStage {
     }
 
     fn step(
-        self,
+        mut self,
         group: &Group,
         provider: &dyn CryptoProvider,
         now: UnixTime,
@@ -595,6 +637,7 @@ impl CommitStage {
         consumed: &mut Consumed,
     ) -> Result<Transition<Group, Committed>, Error> {
         check_verdicts(&self.credentials, &answers.verdicts)?;
+        self.list.answer(&self.app_data, answers.app_data.clone())?;
         let suite = group.suite(provider)?;
         let psks = if self.removes().any(|leaf| leaf == group.own_leaf) {
             Vec::new()

@@ -2,28 +2,34 @@
 
 use crate::config::Config;
 use crate::error::limit::Limit;
+use crate::error::reasons::Obstacle;
 use crate::error::{Error, Misuse};
 use crate::event::{Event, ProposalMessage};
 use crate::key_package::{LeafParams, ValidKeyPackage};
+use crate::seed::KeySeed;
 use crate::state::group::{Delta, Group, SecretTreeChange};
 use crate::state::pending::PendingUpdate;
 use crate::state::stored::put_secret_tree_rows;
 use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::Transition;
+use crate::validate::app_data::dictionary_in;
+use crate::validate::components::check_own_components;
 use crate::validate::leaf::check_advertised;
+use crate::validate::proposal::{check_readable, check_supported};
+use crate::validate::safe_aad;
 use crate::view::proposals::ListedProposal;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
-use conclave_crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
+use conclave_crypto::{CryptoProvider, CryptoRng, HpkeKeyPair, SignatureKeyPair, Suite};
 use conclave_framing::{Padding, protect_private, protect_public, sign_content};
 use conclave_schedule::RatchetKind;
 use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
-    AuthenticatedContent, Bytes, Content, Encode, Epoch, Extension, FramedContent, GroupId,
-    LeafIndex, LeafNode, LeafNodeContext, LeafNodeSource, MlsMessage, MlsMessageBody,
-    PreSharedKeyId, Proposal, ProposalType, PskType, ReInit, ResumptionPskUsage, Sender, UnixTime,
-    WireFormat,
+    AppDataUpdate, AppDataUpdateOperation, AuthenticatedContent, Bytes, ComponentData, ComponentId,
+    Content, Encode, Epoch, Extension, FramedContent, GroupId, LeafIndex, LeafNode,
+    LeafNodeContext, LeafNodeSource, MlsMessage, MlsMessageBody, PreSharedKeyId, Proposal,
+    ProposalType, PskType, ReInit, ResumptionPskUsage, Sender, UnixTime, WireFormat,
 };
 
 /// Options for the framing of a message. The default sends handshake messages in the clear, without
@@ -33,7 +39,8 @@ pub struct Framing {
     /// Whether a proposal or commit is encrypted, so that the delivery service cannot follow it.
     /// Application data always is.
     pub encrypt: bool,
-    /// The application's data that is authenticated and not encrypted.
+    /// The application's data that is authenticated and not encrypted. In a group that requires safe AAD
+    /// it must be an encoded [`SafeAad`](conclave_wire::SafeAad); empty data becomes the one without items.
     pub authenticated_data: Vec<u8>,
     /// The padding of an encrypted message.
     pub padding: Padding,
@@ -52,6 +59,14 @@ pub enum NewProposal {
         /// The application's name for the PSK.
         psk_id: Bytes,
     },
+    /// Inject a PSK of a component (draft-ietf-mls-extensions-10, "Pre-Shared Keys"). Every member must
+    /// know the draft: others cannot read the proposal.
+    ApplicationPsk {
+        /// The component.
+        component_id: ComponentId,
+        /// The component's name for the PSK.
+        psk_id: Bytes,
+    },
     /// Inject the resumption PSK of an epoch of this or another group.
     ResumptionPsk {
         /// The group.
@@ -61,8 +76,35 @@ pub enum NewProposal {
     },
     /// Close the group and announce the one that replaces it.
     ReInit(ReInit),
-    /// Replace the GroupContext's extensions.
+    /// Replace the GroupContext's extensions. The `app_data_dictionary` stays as it is, whether the
+    /// list holds it or not.
     GroupContextExtensions(Vec<Extension>),
+    /// Update the data of a component in the GroupContext, as the component defines
+    /// (draft-ietf-mls-extensions-10). All members must support AppDataUpdate.
+    AppDataUpdate {
+        /// The component.
+        component_id: ComponentId,
+        /// The update.
+        update: Bytes,
+    },
+    /// Remove the data of a component from the GroupContext (draft-ietf-mls-extensions-10).
+    AppDataRemoval {
+        /// The component.
+        component_id: ComponentId,
+    },
+    /// Give a component data that belongs to the commit alone (draft-ietf-mls-extensions-10). All
+    /// members must support AppEphemeral.
+    AppEphemeral {
+        /// The component.
+        component_id: ComponentId,
+        /// The data.
+        data: Bytes,
+    },
+    /// Leave: ask to be removed, in a way that anybody can commit, even a client that joins from
+    /// outside (draft-ietf-mls-extensions-10). It is a message of its own, not encrypted, at most one
+    /// an epoch. All members must support it; see also
+    /// [`CustomProposal::self_remove`](conclave_wire::CustomProposal::self_remove).
+    SelfRemove,
     /// A proposal of the application's own type, which must be among
     /// [`Config::proposals`](crate::Config).
     Custom {
@@ -124,7 +166,7 @@ impl Group {
     ) -> Result<Transition<Self, ProposalMessage>, Error> {
         let suite = self.suite(provider)?;
         proposal.check_lifetime(now, self.config())?;
-        let proposal = make_proposal(&suite, rng, proposal);
+        let proposal = self.make_proposal(&suite, rng, proposal);
         self.send_proposal(&suite, rng, proposal, framing, None)
     }
 
@@ -151,19 +193,48 @@ impl Group {
     ) -> Result<Transition<Self, ProposalMessage>, Error> {
         let suite = self.suite(provider)?;
         self.active()?;
-
         let key = suite.hpke_key_pair(rng)?;
+        self.propose_update_to(&suite, rng, key, change, framing)
+    }
+
+    /// [`Self::propose_update`] to a leaf whose key comes from a seed, in place of fresh randomness.
+    ///
+    /// # Errors
+    /// Those of [`Self::propose_update`], and if the seed has not the right length.
+    pub fn propose_update_from_seed(
+        &self,
+        provider: &dyn CryptoProvider,
+        rng: &mut dyn CryptoRng,
+        seed: &KeySeed,
+        change: Option<LeafUpdate>,
+        framing: &Framing,
+    ) -> Result<Transition<Self, ProposalMessage>, Error> {
+        let suite = self.suite(provider)?;
+        self.active()?;
+        let key = seed.leaf_key(&suite)?;
+        self.propose_update_to(&suite, rng, key, change, framing)
+    }
+
+    fn propose_update_to(
+        &self,
+        suite: &Suite<'_>,
+        rng: &mut dyn CryptoRng,
+        key: HpkeKeyPair,
+        change: Option<LeafUpdate>,
+        framing: &Framing,
+    ) -> Result<Transition<Self, ProposalMessage>, Error> {
         let (mut leaf, signer) = self.leaf_template(change.as_ref())?;
         check_advertised(&self.config().proposals, &leaf)?;
+        check_own_components(&leaf)?;
         leaf.encryption_key = key.public;
         leaf.leaf_node_source = LeafNodeSource::Update;
         let group_id = self.group_id();
         let context = LeafNodeContext { group_id, leaf_index: self.own_leaf };
-        sign_leaf(&suite, &mut leaf, signer, context)?;
+        sign_leaf(suite, &mut leaf, signer, context)?;
 
         let signer = change.map(|change| change.signer);
         let pending = PendingUpdate { leaf_key: key.private, signer };
-        self.send_proposal(&suite, rng, Proposal::Update(Box::new(leaf)), framing, Some(pending))
+        self.send_proposal(suite, rng, Proposal::Update(Box::new(leaf)), framing, Some(pending))
     }
 
     fn send_proposal(
@@ -176,7 +247,12 @@ impl Group {
     ) -> Result<Transition<Self, ProposalMessage>, Error> {
         self.active()?;
         let sender = Sender::Member(self.own_leaf);
+        check_readable(&proposal, framing.encrypt)?;
+        if !matches!(proposal, Proposal::Custom { .. }) {
+            check_supported(self.view(), &proposal)?;
+        }
         self.public.check_lone_proposal(suite, sender, &proposal)?;
+        self.check_not_leaving(&proposal)?;
         let content = self.sign(suite, Content::Proposal(proposal.clone()), framing)?;
 
         let mut delta = Delta::default();
@@ -192,6 +268,21 @@ impl Group {
             delta.pending_updates.insert(place, Some(update));
         }
         Ok(self.step(delta, batch, ProposalMessage { message, reference }))
+    }
+
+    /// Checks that this client sends one SelfRemove an epoch (draft-ietf-mls-extensions-10).
+    fn check_not_leaving(&self, proposal: &Proposal) -> Result<(), Error> {
+        let mut pending = self.public.proposals.iter();
+        if matches!(proposal, Proposal::SelfRemove(_))
+            && pending.any(|(_, listed)| self.is_own_self_remove(listed))
+        {
+            return Err(Misuse::NotPossible(Obstacle::SelfRemovePending).into());
+        }
+        Ok(())
+    }
+
+    fn is_own_self_remove(&self, listed: &ListedProposal) -> bool {
+        listed.is_self_remove() && listed.sender == Sender::Member(self.own_leaf)
     }
 
     /// Encrypts application data to the members of this epoch.
@@ -219,9 +310,7 @@ impl Group {
     ) -> Result<Transition<Self, Vec<u8>>, Error> {
         let suite = self.suite(provider)?;
         self.active()?;
-        if !self.public.proposals.is_empty() && self.pending_commit.is_none() {
-            return Err(Misuse::ProposalsPending.into());
-        }
+        self.check_data_may_be_sent()?;
 
         let framing = Framing { encrypt: true, ..framing.clone() };
         let content = self.sign(&suite, Content::Application(data.into()), &framing)?;
@@ -232,7 +321,33 @@ impl Group {
         Ok(self.step(delta, batch, message?))
     }
 
-    /// Drops all proposals of this epoch, received and our own. From then on a commit that refers
+    /// The generation that the next application message of this epoch will have: the step of our
+    /// ratchet that [`Self::encrypt`] uses next. Clients that act as one member agree on it
+    /// beforehand, so that no two use the same (draft-ietf-mls-virtual-clients). A new epoch begins
+    /// at 0.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// let next = alice.next_generation()?;
+    /// let step = alice.encrypt(&provider, &mut rng, b"hello", &Default::default())?;
+    /// let message = apply(&mut alice, step, |write| store.write(write))?;
+    /// # let Ok(Received::Application(step)) = bob.process(&provider, now, &message) else { panic!() };
+    /// # let read = apply(&mut bob, step, |write| store.write(write))?;
+    /// assert_eq!(read.generation, next);
+    /// # Done::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the group was deleted.
+    pub fn next_generation(&self) -> Result<u32, Error> {
+        self.secrets()?;
+        let tree = self.secret_trees.get(&self.epoch());
+        let tree = tree.ok_or_else(|| Error::storage("the secret tree is missing"))?;
+        Ok(tree.next_generation(self.own_leaf, RatchetKind::Application))
+    }
+
+    /// Drops all proposals of this epoch, received and our own, but not a SelfRemove of ours, of which one
+    /// an epoch is allowed. From then on a commit that refers
     /// to one of them is refused, and this client falls behind. So this is only for proposals that
     /// others will not commit either.
     ///
@@ -255,7 +370,10 @@ impl Group {
 
         let mut delta = Delta::default();
         let mut batch = self.batch();
-        for place in self.public.proposals.places() {
+        for (place, listed) in self.public.proposals.iter() {
+            if self.is_own_self_remove(listed) {
+                continue;
+            }
             delta.public.proposals.insert(place, None);
             batch.delete(RowKey::new(Table::Proposal, place));
         }
@@ -264,6 +382,14 @@ impl Group {
             batch.delete(RowKey::new(Table::PendingUpdate, *place));
         }
         Ok(self.silent_step(delta, batch, Event::Discarded))
+    }
+
+    /// Checks that no proposal waits for us to commit it (section 12.4).
+    pub(crate) fn check_data_may_be_sent(&self) -> Result<(), Error> {
+        if !self.public.proposals.is_empty() && self.pending_commit.is_none() {
+            return Err(Misuse::ProposalsPending.into());
+        }
+        Ok(())
     }
 
     /// Our leaf as a template for a new one, and the key that signs it.
@@ -294,7 +420,10 @@ impl Group {
             group_id: self.group_id().clone(),
             epoch: self.epoch(),
             sender: Sender::Member(self.own_leaf),
-            authenticated_data: framing.authenticated_data.as_slice().into(),
+            authenticated_data: safe_aad::to_send(
+                safe_aad::is_required(self.extensions())?,
+                &framing.authenticated_data,
+            )?,
             content,
         };
         Ok(sign_content(suite, wire_format, content, self.context(), &self.signer)?)
@@ -350,27 +479,53 @@ pub(crate) fn random_nonce(suite: &Suite<'_>, rng: &mut dyn CryptoRng) -> Bytes 
     nonce.into()
 }
 
-pub(crate) fn make_proposal(
-    suite: &Suite<'_>,
-    rng: &mut dyn CryptoRng,
-    new: NewProposal,
-) -> Proposal {
-    let psktype = match new {
-        NewProposal::Add(valid) => return Proposal::Add(Box::new(valid.key_package().clone())),
-        NewProposal::Remove(leaf) => return Proposal::Remove(leaf),
-        NewProposal::ReInit(reinit) => return Proposal::ReInit(reinit),
-        NewProposal::GroupContextExtensions(extensions) => {
-            return Proposal::GroupContextExtensions(extensions);
-        }
-        NewProposal::Custom { proposal_type, body } => {
-            return Proposal::Custom { proposal_type, body };
-        }
-        NewProposal::ExternalPsk { psk_id } => PskType::External { psk_id },
-        NewProposal::ResumptionPsk { group_id, epoch } => PskType::Resumption {
-            usage: ResumptionPskUsage::Application,
-            psk_group_id: group_id,
-            psk_epoch: epoch,
-        },
-    };
-    Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: random_nonce(suite, rng) })
+impl Group {
+    pub(crate) fn make_proposal(
+        &self,
+        suite: &Suite<'_>,
+        rng: &mut dyn CryptoRng,
+        new: NewProposal,
+    ) -> Proposal {
+        let psktype = match new {
+            NewProposal::Add(valid) => return Proposal::Add(Box::new(valid.key_package().clone())),
+            NewProposal::Remove(leaf) => return Proposal::Remove(leaf),
+            NewProposal::ReInit(reinit) => return Proposal::ReInit(reinit),
+            NewProposal::GroupContextExtensions(mut extensions) => {
+                let dictionary = dictionary_in(self.extensions());
+                if dictionary_in(&extensions).is_none() {
+                    extensions.extend(dictionary.cloned());
+                }
+                return Proposal::GroupContextExtensions(extensions);
+            }
+            NewProposal::AppDataUpdate { component_id, update } => {
+                let operation = AppDataUpdateOperation::Update(update);
+                return Proposal::AppDataUpdate(AppDataUpdate { component_id, operation });
+            }
+            NewProposal::AppDataRemoval { component_id } => {
+                let operation = AppDataUpdateOperation::Remove;
+                return Proposal::AppDataUpdate(AppDataUpdate { component_id, operation });
+            }
+            NewProposal::AppEphemeral { component_id, data } => {
+                return Proposal::AppEphemeral(ComponentData { component_id, data });
+            }
+            NewProposal::SelfRemove => {
+                let mut known = self.config().proposals.iter();
+                let format = known.find_map(|known| known.self_remove).unwrap_or_default();
+                return Proposal::SelfRemove(format);
+            }
+            NewProposal::Custom { proposal_type, body } => {
+                return Proposal::Custom { proposal_type, body };
+            }
+            NewProposal::ExternalPsk { psk_id } => PskType::External { psk_id },
+            NewProposal::ApplicationPsk { component_id, psk_id } => {
+                PskType::Application { component_id, psk_id }
+            }
+            NewProposal::ResumptionPsk { group_id, epoch } => PskType::Resumption {
+                usage: ResumptionPskUsage::Application,
+                psk_group_id: group_id,
+                psk_epoch: epoch,
+            },
+        };
+        Proposal::PreSharedKey(PreSharedKeyId { psktype, psk_nonce: random_nonce(suite, rng) })
+    }
 }

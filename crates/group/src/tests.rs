@@ -1,10 +1,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod app_data;
 mod batches;
+mod bindings;
 mod choices;
 mod commits;
+mod components;
 mod covering;
 mod custom;
+mod draft_scene;
 mod errors;
 mod fixture;
 mod identity;
@@ -12,11 +16,15 @@ mod joining;
 mod key_packages;
 mod limits;
 mod messages;
+mod mixed_lists;
 mod observing;
 mod policy;
 mod proposals;
 mod reports;
 mod rules;
+mod seeds;
+mod self_remove;
 mod steps;
 mod stored;
+mod targeted;
 mod wrong_states;

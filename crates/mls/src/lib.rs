@@ -50,6 +50,7 @@
 //! | [`join`] | ways into a group: Welcomes, external commits, linked groups |
 //! | [`key_package`] | how clients are invited |
 //! | [`credential`] | the question at every stage: is this client who it says it is? |
+//! | [`component`] | parts of the application that share a group |
 //! | [`policy`] | rules of the application for proposals and commits |
 //! | [`limits`] | bounds on everything that others can make grow |
 //! | [`storage`] | transitions, rows, writes |
@@ -78,9 +79,9 @@ pub mod group {
     pub use conclave_group::{
         Answers, ApplicationMessage, CachedProposal, CommitId, CommitMessages, CommitOptions,
         CommitStage, Committed, CustomChange, EpochAuthenticator, EpochChange, Framing,
-        GroupParams, GroupView, LeafUpdate, Member, NewGroup, NewProposal, Padding,
+        GroupParams, GroupView, KeySeed, LeafUpdate, Member, NewGroup, NewProposal, Padding,
         PendingProposal, ProposalMessage, ProposalStage, ProvidedPsks, Refused, ResumptionPsk,
-        Status, WelcomeMessage,
+        Status, TargetedApplicationMessage, WelcomeMessage,
     };
     #[doc(no_inline)]
     pub use conclave_group::{Config, Event, Group, Received};
@@ -88,7 +89,7 @@ pub mod group {
     pub use conclave_wire::{
         CustomProposal, Extension, ExtensionType, GroupContext, LeafIndex, PreSharedKeyId,
         Proposal, ProposalRules, ProposalType, ProtocolVersion, PskType, ReInit,
-        RequiredCapabilities, Sender,
+        RequiredCapabilities, SelfRemove, Sender,
     };
 }
 
@@ -110,12 +111,15 @@ pub mod key_package {
 
 /// Credentials: who a client is, and the application's verdict on it.
 pub mod credential {
-    pub use conclave_group::{CredentialRequest, CredentialSubject, LeafParams};
+    pub use conclave_group::{CredentialRequest, CredentialSubject, LeafParams, sign_binding};
     #[doc(no_inline)]
     pub use conclave_group::{Identity, Verdict};
     #[doc(no_inline)]
     pub use conclave_wire::Credential;
-    pub use conclave_wire::{Capabilities, CredentialType, ExternalSender, SignaturePublicKey};
+    pub use conclave_wire::{
+        Capabilities, CredentialBinding, CredentialType, ExternalSender, MultiCredential,
+        SignaturePublicKey,
+    };
 
     use crate::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
     use crate::{CipherSuite, Error};
@@ -142,6 +146,22 @@ pub mod credential {
     ) -> Result<SignatureKeyPair, Error> {
         Ok(Suite::new(provider, cipher_suite)?.signature_key_pair(rng)?)
     }
+}
+
+/// Components: parts of the application that share a group, each with keys, secrets and data of its own
+/// (draft-ietf-mls-extensions-10). [`guide::components`](crate::guide::components) shows them.
+pub mod component {
+    pub use conclave_group::{
+        AppDataChange, AppDataRequest, CommitDraft, Component, ComponentSecret, EphemeralData,
+        PublicComponent,
+    };
+    pub use conclave_wire::{
+        AppAck, AppDataDictionary, AppDataUpdate, AppDataUpdateOperation, ApplicationFraming,
+        ComponentData, ComponentId, ComponentsList, HpkeCiphertext, MediaType, MediaTypeList,
+        MessageRange, Parameter, SafeAad, SafeAadItem, WireFormat, WireFormats,
+    };
+    #[doc(no_inline)]
+    pub use conclave_wire::{Decode, Encode};
 }
 
 /// The application's rules for proposals and commits.

@@ -1,9 +1,9 @@
 //! From one epoch's `init_secret` to the next epoch's secrets (section 8).
 
 use crate::{
-    CommitSecret, ConfirmationKey, EncryptionSecret, EpochAuthenticator, ExporterSecret,
-    ExternalSecret, InitSecret, JoinerSecret, MembershipKey, PskSecret, ResumptionPsk,
-    SenderDataSecret, WelcomeSecret,
+    ApplicationExportSecret, CommitSecret, ConfirmationKey, EncryptionSecret, EpochAuthenticator,
+    ExporterSecret, ExternalSecret, InitSecret, JoinerSecret, MembershipKey, PskSecret,
+    ResumptionPsk, SenderDataSecret, WelcomeSecret,
 };
 use conclave_crypto::{CryptoError, Secret, Suite};
 use core::fmt;
@@ -83,8 +83,23 @@ impl MemberSecret {
         suite: &Suite<'_>,
         group_context: &[u8],
     ) -> Result<EpochSecrets, CryptoError> {
-        let epoch = suite.expand_with_label(&self.0, b"epoch", group_context, suite.nh())?;
-        EpochSecrets::from_epoch_secret(suite, epoch)
+        EpochSecrets::from_epoch_secret(suite, self.epoch_secret(suite, group_context)?)
+    }
+
+    /// [`Self::epoch`] with [`EpochSecrets::application_export`].
+    ///
+    /// # Errors
+    /// As [`Self::epoch`].
+    pub fn epoch_with_application_export(
+        self,
+        suite: &Suite<'_>,
+        group_context: &[u8],
+    ) -> Result<EpochSecrets, CryptoError> {
+        EpochSecrets::with_application_export(suite, self.epoch_secret(suite, group_context)?)
+    }
+
+    fn epoch_secret(&self, suite: &Suite<'_>, group_context: &[u8]) -> Result<Secret, CryptoError> {
+        suite.expand_with_label(&self.0, b"epoch", group_context, suite.nh())
     }
 }
 
@@ -109,6 +124,9 @@ pub struct EpochSecrets {
     pub epoch_authenticator: EpochAuthenticator,
     /// `init_secret`, for the next epoch.
     pub init: InitSecret,
+    /// `application_export_secret`, the root of the epoch's [`ExporterTree`](crate::ExporterTree), if
+    /// [it was asked for](Self::with_application_export): RFC 9420 does not have it.
+    pub application_export: Option<ApplicationExportSecret>,
 }
 
 impl EpochSecrets {
@@ -118,6 +136,20 @@ impl EpochSecrets {
     /// # Errors
     /// If the provider fails.
     pub fn from_epoch_secret(suite: &Suite<'_>, epoch: Secret) -> Result<Self, CryptoError> {
+        Self::derive(suite, &epoch)
+    }
+
+    /// [`Self::from_epoch_secret`] with [`Self::application_export`].
+    ///
+    /// # Errors
+    /// If the provider fails.
+    pub fn with_application_export(suite: &Suite<'_>, epoch: Secret) -> Result<Self, CryptoError> {
+        let export = suite.derive_secret(&epoch, b"application_export")?;
+        let application_export = Some(ApplicationExportSecret::from_secret(export));
+        Ok(Self { application_export, ..Self::derive(suite, &epoch)? })
+    }
+
+    fn derive(suite: &Suite<'_>, epoch: &Secret) -> Result<Self, CryptoError> {
         let labels: [&[u8]; 9] = [
             b"sender data",
             b"encryption",
@@ -140,7 +172,7 @@ impl EpochSecrets {
             resumption_psk,
             epoch_authenticator,
             init,
-        ] = suite.expand_with_labels(&epoch, labels, &[])?;
+        ] = suite.expand_with_labels(epoch, labels, &[])?;
 
         Ok(Self {
             sender_data: SenderDataSecret::from_secret(sender_data),
@@ -152,6 +184,7 @@ impl EpochSecrets {
             resumption_psk: ResumptionPsk::from_secret(resumption_psk),
             epoch_authenticator: EpochAuthenticator::from_secret(epoch_authenticator),
             init: InitSecret::from_secret(init),
+            application_export: None,
         })
     }
 }

@@ -16,7 +16,9 @@
 extern crate alloc;
 
 mod epoch;
+mod exporter_tree;
 mod external;
+mod node_secrets;
 mod psk;
 mod secret_tree;
 mod secrets;
@@ -24,6 +26,7 @@ mod sender_data;
 mod transcript;
 
 pub use epoch::{EpochSecrets, MemberSecret, export};
+pub use exporter_tree::{ExporterError, ExporterTree, ExporterTreeDelta};
 pub use external::{external_init_from, external_init_to, external_key_pair};
 pub use psk::psk_secret;
 pub use secret_tree::{
@@ -31,9 +34,9 @@ pub use secret_tree::{
     SecretTreeRow,
 };
 pub use secrets::{
-    CommitSecret, ConfirmationKey, EncryptionSecret, EpochAuthenticator, ExporterSecret,
-    ExternalSecret, InitSecret, JoinerSecret, MembershipKey, PskSecret, ResumptionPsk,
-    SenderDataSecret, WelcomeSecret,
+    ApplicationExportSecret, CommitSecret, ConfirmationKey, EncryptionSecret, EpochAuthenticator,
+    ExporterSecret, ExternalSecret, InitSecret, JoinerSecret, MembershipKey, PskSecret,
+    ResumptionPsk, SenderDataSecret, WelcomeSecret,
 };
 pub use sender_data::sender_data_key_nonce;
 pub use transcript::{

@@ -76,6 +76,9 @@ secrets! {
     /// `epoch_authenticator`: equal for two clients in the same epoch of the same group, so that
     /// they can compare it over another channel (section 8.7).
     EpochAuthenticator;
+    /// `application_export_secret`: the root of the [`ExporterTree`](crate::ExporterTree)
+    /// (draft-ietf-mls-extensions-10, "Exported Secrets").
+    ApplicationExportSecret;
 }
 
 impl CommitSecret {

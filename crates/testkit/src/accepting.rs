@@ -2,13 +2,14 @@
 //! [`party`](crate::party), the [`world`](crate::world), the fuzzers' stage and the vectors' cast.
 
 use crate::SeededRng;
-use conclave_crypto::{CryptoProvider, Secret};
+use conclave_crypto::{CryptoProvider, CryptoRng, Secret};
 use conclave_group::{
-    Answers, Config, CredentialRequest, Error, Event, ExternalCommit, ExternalJoinOptions,
-    ExternalJoinStage, Group, Link, NewGroup, Observer, ObserverEvent, ObserverStage,
-    OwnKeyPackage, Received, Refused, Transition, Verdict, WelcomeStage,
+    Answers, AppDataRequest, CommitMessages, CommitOptions, Config, CredentialRequest, Error,
+    Event, ExternalCommit, ExternalJoinOptions, ExternalJoinStage, Group, Link, NewGroup, Observer,
+    ObserverEvent, ObserverStage, OwnKeyPackage, Received, Refused, Transition, Verdict,
+    WelcomeStage,
 };
-use conclave_wire::{PreSharedKeyId, PskType, UnixTime};
+use conclave_wire::{Bytes, PreSharedKeyId, PskType, UnixTime};
 
 /// PSKs with where they come from.
 pub type Psks = Vec<(PskType, Secret)>;
@@ -17,6 +18,34 @@ pub type Psks = Vec<(PskType, Secret)>;
 #[must_use]
 pub fn all(credentials: &[CredentialRequest]) -> Vec<Verdict> {
     vec![Verdict::Accept; credentials.len()]
+}
+
+/// The rule of every component here: updates are appended, and the last 64 bytes are kept.
+#[must_use]
+pub fn app_data(requests: &[AppDataRequest]) -> Vec<Bytes> {
+    let append = |request: &AppDataRequest| {
+        let mut data = request.current.as_deref().unwrap_or_default().to_vec();
+        request.updates.iter().for_each(|(_, update)| data.extend_from_slice(update));
+        let surplus = data.len().saturating_sub(64);
+        data.split_off(surplus).into()
+    };
+    requests.iter().map(append).collect()
+}
+
+/// A commit of a group, with the components' answers.
+///
+/// # Errors
+/// If the commit cannot be made.
+pub fn commit(
+    group: &Group,
+    provider: &dyn CryptoProvider,
+    rng: &mut dyn CryptoRng,
+    now: UnixTime,
+    options: CommitOptions,
+) -> Result<Transition<Group, CommitMessages>, Error> {
+    let draft = group.draft_commit(provider, rng, now, options)?;
+    let app_data = app_data(draft.app_data());
+    draft.seal(rng, app_data)
 }
 
 /// Answers every request for PSKs with these, whatever is requested.
@@ -46,13 +75,18 @@ pub fn process(
 ) -> Result<Option<Transition<Group, Event>>, Refused> {
     Ok(Some(match group.process(provider, now, message)? {
         Received::Application(step) => step.untyped(),
+        Received::Targeted(step) => step.untyped(),
         Received::OwnCommit(step) => step.untyped(),
         Received::Proposal(stage) => {
             let verdicts = all(stage.credentials());
             stage.resolve(group, &verdicts)?.untyped()
         }
         Received::Commit(stage) => {
-            let answers = Answers { verdicts: all(stage.credentials()), psks: psks(stage.psks()) };
+            let answers = Answers {
+                verdicts: all(stage.credentials()),
+                psks: psks(stage.psks()),
+                app_data: app_data(stage.app_data()),
+            };
             stage.resolve(group, provider, now, &answers)?.untyped()
         }
         Received::Known => return Ok(None),
@@ -71,7 +105,8 @@ pub fn observe(
 ) -> Result<Transition<Observer, ObserverEvent>, Error> {
     let stage = observer.process(provider, message)?;
     let verdicts = all(stage.credentials());
-    stage.resolve(observer, provider, &verdicts)
+    let app_data = app_data(stage.app_data());
+    stage.resolve(observer, provider, &Answers { verdicts, app_data, ..Answers::default() })
 }
 
 /// The group that a Welcome leads to. `tree` is the ratchet tree, if the Welcome does not hold it.

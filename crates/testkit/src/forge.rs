@@ -68,7 +68,9 @@ impl Insider {
         let header = rows.get(&RowKey::new(Table::Header, 0)).cloned().flatten();
         let header = header.expect("a member has a header");
         let mut r = Reader::new(content(&header).expect("a whole row"));
-        let context = GroupContext::decode(&mut r).expect("context");
+        // Stored without the data of components, so the group's own is taken.
+        let _stored = GroupContext::decode(&mut r).expect("context");
+        let context = group.context().clone();
         let _interim = Bytes::decode(&mut r).expect("interim transcript hash");
         let _tag = Mac::decode(&mut r).expect("confirmation tag");
         let _reinit = Option::<ReInit>::decode(&mut r).expect("reinit");

@@ -4,12 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use conclave_crypto::{CryptoProvider, HpkeKeyPair, HpkePrivateKey, Secret, Suite};
+use conclave_framing::TargetedSecrets;
 use conclave_group::rows::{RowKey, Table, content};
 use conclave_group::{
     CommitOptions, Config, Event, Framing, Limits, NewProposal, OwnKeyPackage, RatchetLimits,
 };
 use conclave_schedule::{
-    CommitSecret, EpochSecrets, InitSecret, JoinerSecret, RatchetKind, psk_secret,
+    CommitSecret, EpochSecrets, ExporterSecret, InitSecret, JoinerSecret, RatchetKind, psk_secret,
 };
 use conclave_testkit::forge::Insider;
 use conclave_testkit::party::*;
@@ -292,6 +293,42 @@ fn the_secrets_of_a_past_epoch_are_deleted_with_it() {
                 assert_gone(&peers[3], secret, name);
             }
             commits(&mut peers, 1, CommitOptions::default());
+        }
+    }
+}
+
+#[test]
+fn what_opens_targeted_messages_of_a_past_epoch_is_deleted_with_it() {
+    for past_epochs in 0..3 {
+        let setup = setup(1, past_epochs, portable);
+        let leaf = |name: &&str| inviting(leaf_params(name, setup.suite));
+        let mut peers = setup.group(["alice", "bob", "carol"].iter().map(leaf).collect());
+        let suite = Suite::new(setup.provider, setup.suite).unwrap();
+
+        let insider = Insider::of(&peers[1].group);
+        let exporter = insider.stored_secret("exporter_secret");
+        let secrets =
+            TargetedSecrets::derive(&suite, &ExporterSecret::from_secret(exporter.clone()));
+        let TargetedSecrets { psk, sender_auth_data } = secrets.unwrap();
+        let leaf_key = private_key(&peers[1].rows, 2);
+        assert_stored(&peers[1].rows, exporter, "exporter_secret");
+        let kept = [
+            ("targeted_message_psk", psk),
+            ("sender_auth_data_secret", sender_auth_data.into_secret()),
+            ("the leaf's private key", leaf_key),
+        ];
+
+        commits(&mut peers, 1, path());
+        for round in 0..3 {
+            assert_gone(&peers[1], exporter, "exporter_secret");
+            for (name, secret) in &kept {
+                if round < past_epochs {
+                    assert_stored(&peers[1].rows, secret, name);
+                } else {
+                    assert_gone(&peers[1], secret, name);
+                }
+            }
+            commits(&mut peers, 0, CommitOptions::default());
         }
     }
 }

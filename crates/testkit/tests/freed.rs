@@ -210,14 +210,22 @@ fn says(peers: &mut [Peer], from: usize) {
     }
 }
 
+/// Lets one member read what another said to it alone.
+fn is_told(peer: &mut Peer, message: &[u8]) {
+    let mut read = peer.hears(message);
+    assert_eq!(read.data, DATA);
+    read.data.fill(0);
+}
+
 /// The life of a group: it is created; members are added by Welcomes, with and without a path and with
-/// PSKs; messages are sent, received and skipped; there are updates, accepted and rejected commits, an
+/// PSKs; messages are sent, received and skipped, to all and to one; there are updates, accepted and rejected commits, an
 /// external join and a removal. In between, everybody loads its rows. Returns the authenticator of the
 /// last epoch.
 fn life(suite: u16, provider: Maker) -> Secret {
     let provider = provider();
     let setup = Setup { provider, ..Setup::of(CipherSuite(suite)) };
-    let mut peers = setup.members(4);
+    let leaf = |name: &str| inviting(leaf_params(name, setup.suite));
+    let mut peers = setup.group(["alice", "bob", "carol", "dave"].map(leaf).into());
     says(&mut peers, 0);
     let path = CommitOptions { force_path: true, ..CommitOptions::default() };
 
@@ -239,6 +247,8 @@ fn life(suite: u16, provider: Maker) -> Secret {
     peers[2].reads(&skipped[1]).data.fill(0);
     peers.iter_mut().for_each(Peer::reload);
     peers[2].reads(&skipped[0]).data.fill(0);
+    let told = [1, 2].map(|_| peers[1].tell(LeafIndex(2), DATA));
+    is_told(&mut peers[2], &told[0]);
 
     // A message with another key's signature, and one with padding other than zeros, open and are
     // refused.
@@ -252,6 +262,7 @@ fn life(suite: u16, provider: Maker) -> Secret {
     peers[2].reload();
     commits(&mut peers, 0, CommitOptions { framing: encrypted(), ..path.clone() });
     says(&mut peers, 2);
+    is_told(&mut peers[2], &told[1]);
 
     let leaf = Some(peers[3].new_leaf("renamed"));
     peers[3].commit(CommitOptions { leaf: leaf.clone(), ..path.clone() }).expect("a commit");

@@ -14,9 +14,14 @@ use conclave_testkit::party::*;
 use conclave_tree::TreeRead;
 use conclave_wire::{Credential, Encode, LeafIndex};
 
-/// Lets each member send a message, which all others read.
+/// Lets each member send a message, which all others read, and one to the next member alone.
 fn all_speak(peers: &mut [Peer]) {
     for from in 0..peers.len() {
+        let next = (from + 1) % peers.len();
+        let leaf = peers[next].group.own_leaf();
+        let message = peers[from].tell(leaf, b"psst");
+        assert_eq!(peers[next].hears(&message).data, b"psst");
+
         let message = peers[from].say(b"hello");
         for (i, peer) in peers.iter_mut().enumerate() {
             if i != from {
@@ -38,7 +43,7 @@ fn setup(suite: PqSuite, provider: &'static dyn CryptoProvider) -> Setup {
 fn life(suite: PqSuite) {
     let native = setup(suite, native());
     let portable = setup(suite, portable());
-    let leaf = |name| leaf_params(name, native.suite);
+    let leaf = |name| inviting(leaf_params(name, native.suite));
     let mut peers = vec![native.found(leaf("founder"))];
 
     let own = [

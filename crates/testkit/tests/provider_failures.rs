@@ -133,7 +133,7 @@ struct Life {
 impl Life {
     fn key_package(suite: CipherSuite, name: &str) -> OwnKeyPackage {
         let own = comes_to_be("making a key package", |p, rng| {
-            let leaf = leaf_params(name, suite);
+            let leaf = inviting(leaf_params(name, suite));
             let params = KeyPackageParams::new(suite, leaf, LIFETIME);
             let signer = signer(suite, name.len() as u64);
             OwnKeyPackage::generate(p, &mut rng.fork(name), params, signer)
@@ -282,12 +282,27 @@ impl Life {
         };
         hears(bob, "decrypting ahead", &said[2]);
         hears(bob, "decrypting late", &said[0]);
+
+        let to = bob.group.own_leaf();
+        let group = &self.peers[0].group;
+        let told = [1, 2].map(|seed| {
+            comes_to_be("encrypting to one member", |p, _| {
+                let rng = &mut SeededRng::from_u64(seed);
+                group.encrypt_to(p, rng, to, b"psst", &Framing::default())
+            })
+        });
+        let is_told = |bob: &mut Peer, what: &str, message: &[u8]| {
+            let Event::Targeted(read) = receive(what, bob, message) else { panic!("no data") };
+            assert_eq!(read.data, b"psst");
+        };
+        is_told(&mut self.peers[1], "decrypting a targeted message", &told[0]);
         for place in 2..self.peers.len() {
             self.peers[place].receive(&said[1]);
         }
 
         self.commits(3, &CommitOptions::default());
         hears(&mut self.peers[1], "decrypting in a past epoch", &said[1]);
+        is_told(&mut self.peers[1], "decrypting a targeted message of a past epoch", &told[1]);
     }
 
     fn outsider(&mut self) {

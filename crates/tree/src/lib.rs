@@ -46,6 +46,7 @@ pub use read::{TreeRead, encoded_signature_key};
 pub use staged::StagedTree;
 pub use tree::RatchetTree;
 pub use treekem::{
-    NewPath, PathKeys, create_path, keys_from_path_secret, merge_path, open_path, seal_path,
+    NewPath, PathKeys, PathOrigin, create_path, create_path_from, keys_from_path_secret,
+    merge_path, open_path, seal_path,
 };
 pub use unverified::UnverifiedTree;

@@ -53,6 +53,26 @@ fn node_key(suite: &Suite<'_>, path_secret: &Secret) -> Result<HpkeKeyPair, Tree
     Ok(suite.derive_key_pair(&suite.derive_secret(path_secret, b"node")?)?)
 }
 
+/// What a path's keys derive from: all that is random in it.
+#[derive(Clone, Debug)]
+pub struct PathOrigin {
+    /// The input of `DeriveKeyPair` for the leaf's key pair.
+    pub leaf: Secret,
+    /// The path secret of the lowest node of the filtered direct path: `KDF.Nh` bytes.
+    pub path: Secret,
+}
+
+impl PathOrigin {
+    /// A fresh origin.
+    #[must_use]
+    pub fn random(suite: &Suite<'_>, rng: &mut dyn CryptoRng) -> Self {
+        Self {
+            leaf: Secret::random(suite.params().kem.seed_len(), rng),
+            path: Secret::random(suite.nh(), rng),
+        }
+    }
+}
+
 /// Creates fresh keys for a leaf and its filtered direct path, and puts them into the tree (section
 /// 7.5): blanks the direct path, sets keys and parent hashes, and sets the signed leaf with source
 /// `commit`.
@@ -71,11 +91,29 @@ pub fn create_path(
     group_id: &GroupId,
     rng: &mut dyn CryptoRng,
 ) -> Result<NewPath, TreeError> {
+    let origin = PathOrigin::random(suite, rng);
+    create_path_from(suite, tree, sender, template, signer, group_id, origin)
+}
+
+/// [`create_path`] with keys from a given origin, which must not be used again.
+///
+/// # Errors
+/// Those of [`create_path`]; [`TreeError::PathKeyInTree`] if the origin was used before and one of
+/// its keys is still in the tree.
+pub fn create_path_from(
+    suite: &Suite<'_>,
+    tree: &mut StagedTree<'_>,
+    sender: LeafIndex,
+    template: LeafNode,
+    signer: &SignatureKeyPair,
+    group_id: &GroupId,
+    origin: PathOrigin,
+) -> Result<NewPath, TreeError> {
     let path = tree.filtered_direct_path(sender);
-    let leaf_key = suite.hpke_key_pair(rng)?;
+    let leaf_key = suite.derive_key_pair(&origin.leaf)?;
 
     // section 7.4: path secrets, and the key pairs of their nodes
-    let mut next = Secret::random(suite.nh(), rng);
+    let mut next = origin.path;
     let mut secrets = Vec::with_capacity(path.len());
     let mut node_secrets = Vec::with_capacity(path.len());
     for (node, _) in &path {
@@ -88,6 +126,14 @@ pub fn create_path(
     for ((node, _), key_pair) in path.iter().zip(suite.derive_key_pairs(&node_secrets)?) {
         keys.push((*node, key_pair.private));
         public_keys.push(key_pair.public);
+    }
+
+    // section 12.4.2: what others would refuse
+    let leaf = core::iter::once((sender.node(), &leaf_key.public));
+    for (node, key) in leaf.chain(path.iter().map(|(node, _)| *node).zip(&public_keys)) {
+        if let Some(other) = tree.find_encryption_key(key) {
+            return Err(TreeError::PathKeyInTree { node, other });
+        }
     }
 
     // section 7.9: parent hashes

@@ -81,7 +81,7 @@ impl Member {
             return Err("not a commit".into());
         };
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        let answers = Answers { verdicts, psks: Vec::new() };
+        let answers = Answers { verdicts, ..Answers::default() };
         let step = stage.resolve(&self.group, &CRYPTO, page.now, &answers);
         self.take(step.map_err(|refused| refused.error)?)?;
         Ok(())

@@ -1,5 +1,6 @@
 //! Code points that the IANA registers (section 17).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 macro_rules! code_point {
@@ -77,6 +78,8 @@ code_point! {
         GROUP_INFO = 4 "mls_group_info",
         /// A KeyPackage.
         KEY_PACKAGE = 5 "mls_key_package",
+        /// A TargetedMessage (draft-ietf-mls-targeted-messages-02).
+        TARGETED_MESSAGE = 6 "mls_targeted_message",
     }
     /// A type of extension (section 17.3).
     ExtensionType {
@@ -90,6 +93,13 @@ code_point! {
         EXTERNAL_PUB = 4 "external_pub",
         /// `external_senders`, in a GroupContext (section 12.1.8.1).
         EXTERNAL_SENDERS = 5 "external_senders",
+        /// `app_data_dictionary`, in a GroupContext, LeafNode, KeyPackage or GroupInfo
+        /// (draft-ietf-mls-extensions-10).
+        APP_DATA_DICTIONARY = 6 "app_data_dictionary",
+        /// `supported_wire_formats`, in a LeafNode (draft-ietf-mls-extensions-10).
+        SUPPORTED_WIRE_FORMATS = 7 "supported_wire_formats",
+        /// `required_wire_formats`, in a GroupContext (draft-ietf-mls-extensions-10).
+        REQUIRED_WIRE_FORMATS = 8 "required_wire_formats",
         /// `last_resort`, in a KeyPackage (draft-ietf-mls-extensions up to -07; in wide use).
         LAST_RESORT = 0x000a "last_resort_key_package",
     }
@@ -109,6 +119,12 @@ code_point! {
         EXTERNAL_INIT = 6 "external_init",
         /// GroupContextExtensions (section 12.1.7).
         GROUP_CONTEXT_EXTENSIONS = 7 "group_context_extensions",
+        /// AppDataUpdate (draft-ietf-mls-extensions-10).
+        APP_DATA_UPDATE = 8 "app_data_update",
+        /// AppEphemeral (draft-ietf-mls-extensions-10).
+        APP_EPHEMERAL = 9 "app_ephemeral",
+        /// SelfRemove (draft-ietf-mls-extensions-10).
+        SELF_REMOVE = 0x000a "self_remove",
     }
     /// A type of credential (section 17.5).
     CredentialType {
@@ -116,6 +132,25 @@ code_point! {
         BASIC = 1 "basic",
         /// A chain of X.509 certificates.
         X509 = 2 "x509",
+        /// Several credentials, all of which hold (draft-ietf-mls-extensions-10).
+        MULTI = 3 "multi",
+        /// Several credentials, of which each client checks those that it supports
+        /// (draft-ietf-mls-extensions-10).
+        WEAK_MULTI = 4 "weak-multi",
+    }
+    /// An application component (draft-ietf-mls-extensions-10, "MLS Component Types"). Values from
+    /// 0x8000 are for private use.
+    ComponentId {
+        /// The components that a client supports or a group requires.
+        APP_COMPONENTS = 1 "app_components",
+        /// The components that send safe AAD.
+        SAFE_AAD = 2 "safe_aad",
+        /// The media types that a client supports or a group requires.
+        CONTENT_MEDIA_TYPES = 3 "content_media_types",
+        /// Marks a key package as one of last resort.
+        LAST_RESORT_KEY_PACKAGE = 4 "last_resort_key_package",
+        /// Acknowledgements of application messages.
+        APP_ACK = 5 "app_ack",
     }
 }
 
@@ -133,6 +168,12 @@ impl ProposalType {
     pub fn is_default(self) -> bool {
         (1..=7).contains(&self.0)
     }
+
+    /// Whether this library defines it: RFC 9420's types, and those of draft-ietf-mls-extensions-10.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        (1..=0x000a).contains(&self.0)
+    }
 }
 
 /// Whether a code point is reserved for GREASE (section 13.5).
@@ -149,17 +190,38 @@ pub fn grease(pick: u8) -> u16 {
     (i << 12) | (i << 4) | 0x0a0a
 }
 
+/// Inserts a value at a place that `at` picks, unless the list already has it.
+pub(crate) fn put_in<T: PartialEq>(list: &mut Vec<T>, value: T, at: u8) {
+    if !list.contains(&value) {
+        // At most the length of the list, so the place exists.
+        let place = usize::from(at) % list.len().saturating_add(1);
+        list.insert(place, value);
+    }
+}
+
+/// Picks one of the eight components that are reserved for GREASE (draft-ietf-mls-extensions-10, "MLS
+/// Component Types"): 0x0a0a to 0x7a7a. Any number picks one.
+pub(crate) fn grease_component(pick: u8) -> u16 {
+    grease(pick % 8)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::string::ToString;
-    use alloc::vec::Vec;
 
     #[test]
     fn every_number_picks_a_grease_value_and_each_can_be_picked() {
         let picked: Vec<u16> = (0..=u8::MAX).map(grease).collect();
         assert!(picked.iter().all(|v| is_grease(*v)));
         assert!((0..=u16::MAX).filter(|v| is_grease(*v)).all(|v| picked.contains(&v)));
+    }
+
+    #[test]
+    fn components_for_grease_are_below_those_for_private_use() {
+        let picked: Vec<u16> = (0..=u8::MAX).map(grease_component).collect();
+        assert!(picked.iter().all(|v| is_grease(*v) && *v < 0x8000));
+        assert!((0..0x8000).filter(|v| is_grease(*v)).all(|v| picked.contains(&v)));
     }
 
     #[test]

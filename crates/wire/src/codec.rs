@@ -6,9 +6,10 @@
 //! its re-encoding.
 
 use crate::code_points::{
-    CipherSuite, CredentialType, ExtensionType, ProposalType, ProtocolVersion, WireFormat,
+    CipherSuite, ComponentId, CredentialType, ExtensionType, ProposalType, ProtocolVersion,
+    WireFormat,
 };
-use crate::proposal_rules::ProposalRules;
+use crate::proposal_rules::{ProposalRules, SelfRemove};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -201,7 +202,8 @@ fn length_header(length: usize) -> Result<([u8; 4], usize), EncodeError> {
     }
 }
 
-/// A proposal type beyond RFC 9420's, with the columns of its registration (section 17.4).
+/// A proposal type beyond those that this library defines, with the columns of its registration
+/// (section 17.4).
 ///
 /// A proposal's body has no length header (section 12.1), so only a reader that knows the type can
 /// tell where the body ends.
@@ -214,6 +216,8 @@ pub struct CustomProposal {
     pub read: fn(&mut Reader<'_>) -> Result<(), DecodeError>,
     /// How proposals of the type may be used. Default: by members alone, in commits without a path.
     pub rules: ProposalRules,
+    /// The format of SelfRemove, if the type is another code point of it.
+    pub self_remove: Option<SelfRemove>,
 }
 
 impl CustomProposal {
@@ -223,7 +227,30 @@ impl CustomProposal {
         proposal_type: ProposalType,
         read: fn(&mut Reader<'_>) -> Result<(), DecodeError>,
     ) -> Self {
-        Self { proposal_type, read, rules: ProposalRules::default() }
+        Self { proposal_type, read, rules: ProposalRules::default(), self_remove: None }
+    }
+
+    /// SelfRemove under another code point than the draft's, or with a body that is a vector: as others
+    /// send it. This client sends the first SelfRemove in its list, or the draft's without one.
+    ///
+    /// ```
+    /// use conclave_wire::{CustomProposal, ProposalType, SelfRemove};
+    ///
+    /// // RCS and mls-rs.
+    /// let format = SelfRemove { proposal_type: ProposalType(0xf003), length_prefixed: false };
+    /// let known = CustomProposal::self_remove(format);
+    /// assert!(known.rules.path_required);
+    /// ```
+    #[must_use]
+    pub fn self_remove(format: SelfRemove) -> Self {
+        let read =
+            if format.length_prefixed { read_empty_vector } else { |_: &mut Reader<'_>| Ok(()) };
+        Self {
+            proposal_type: format.proposal_type,
+            read,
+            rules: SelfRemove::RULES,
+            self_remove: Some(format),
+        }
     }
 
     /// A type with an empty body.
@@ -242,6 +269,13 @@ impl CustomProposal {
     #[must_use]
     pub fn with_rules(self, rules: ProposalRules) -> Self {
         Self { rules, ..self }
+    }
+}
+
+fn read_empty_vector(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match r.opaque()?.len() {
+        0 => Ok(()),
+        n => Err(DecodeError::TrailingBytes(n)),
     }
 }
 
@@ -279,7 +313,7 @@ impl<'a> Reader<'a> {
         Self::with_proposals(bytes, &[])
     }
 
-    /// A reader of all of `bytes` that knows these proposal types beyond RFC 9420's.
+    /// A reader of all of `bytes` that knows these proposal types beyond those of this library.
     #[must_use]
     pub fn with_proposals(bytes: &'a [u8], proposals: &'a [CustomProposal]) -> Self {
         let room = bytes.len().saturating_mul(ROOM_PER_BYTE).saturating_add(ROOM);
@@ -295,7 +329,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The format of a proposal type beyond RFC 9420's, if this reader knows it.
+    /// The format of a proposal type beyond those of this library, if this reader knows it.
     #[must_use]
     pub fn custom_proposal(&self, proposal_type: ProposalType) -> Option<&'a CustomProposal> {
         self.proposals.iter().find(|known| known.proposal_type == proposal_type)
@@ -457,7 +491,9 @@ macro_rules! code_point {
         }
     )*};
 }
-code_point!(CipherSuite CredentialType ExtensionType ProposalType ProtocolVersion WireFormat);
+code_point!(
+    CipherSuite ComponentId CredentialType ExtensionType ProposalType ProtocolVersion WireFormat
+);
 
 impl<T: Encode> Encode for [T] {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {

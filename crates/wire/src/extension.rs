@@ -1,6 +1,6 @@
 //! Extensions (sections 7.2, 11.1, 12.1.8.1 and 13.4).
 
-use crate::code_points::{CredentialType, ExtensionType, ProposalType};
+use crate::code_points::{CredentialType, ExtensionType, ProposalType, WireFormat};
 use crate::codec::{Decode, codec};
 use crate::credential::Credential;
 use crate::ids::{Bytes, SignaturePublicKey};
@@ -24,6 +24,14 @@ impl Extension {
     /// If the value is too long to encode.
     pub fn new(extension_type: ExtensionType, value: &impl Encode) -> Result<Self, EncodeError> {
         Ok(Self { extension_type, extension_data: value.to_bytes()?.into() })
+    }
+}
+
+/// Puts an extension into a list, in place of one of its type.
+pub fn put_extension(list: &mut Vec<Extension>, extension: Extension) {
+    match list.iter_mut().find(|e| e.extension_type == extension.extension_type) {
+        Some(old) => *old = extension,
+        None => list.push(extension),
     }
 }
 
@@ -73,3 +81,13 @@ pub struct ExternalSender {
     pub credential: Credential,
 }
 codec!(ExternalSender { signature_key, credential });
+
+/// Wire formats beyond those of RFC 9420: the content of `supported_wire_formats` in a leaf node, and of
+/// `required_wire_formats` in a GroupContext (draft-ietf-mls-extensions-10, "Negotiating Extensions and
+/// Components").
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WireFormats {
+    /// The formats.
+    pub wire_formats: Vec<WireFormat>,
+}
+codec!(WireFormats { wire_formats });

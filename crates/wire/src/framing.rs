@@ -7,6 +7,7 @@ use crate::group_info::{GroupContext, GroupInfo, Welcome};
 use crate::ids::{Bytes, GroupId, Mac};
 use crate::key_package::KeyPackage;
 use crate::proposal::{Commit, Proposal};
+use crate::targeted::TargetedMessage;
 use crate::tree_math::LeafIndex;
 use alloc::boxed::Box;
 use core::fmt;
@@ -558,6 +559,8 @@ pub enum MlsMessageBody {
     GroupInfo(Box<GroupInfo>),
     /// A KeyPackage.
     KeyPackage(Box<KeyPackage>),
+    /// A message to one member.
+    TargetedMessage(TargetedMessage),
 }
 
 /// MLSMessage: the outermost structure of everything that is sent (section 6). Its media type is
@@ -578,15 +581,17 @@ impl MlsMessage {
             MlsMessageBody::Welcome(_) => WireFormat::WELCOME,
             MlsMessageBody::GroupInfo(_) => WireFormat::GROUP_INFO,
             MlsMessageBody::KeyPackage(_) => WireFormat::KEY_PACKAGE,
+            MlsMessageBody::TargetedMessage(_) => WireFormat::TARGETED_MESSAGE,
         }
     }
 
-    /// The group and epoch of a PublicMessage, PrivateMessage or GroupInfo.
+    /// The group and epoch of a PublicMessage, PrivateMessage, TargetedMessage or GroupInfo.
     #[must_use]
     pub fn group_and_epoch(&self) -> Option<(&GroupId, Epoch)> {
         match &self.body {
             MlsMessageBody::PublicMessage(m) => Some((&m.content.group_id, m.content.epoch)),
             MlsMessageBody::PrivateMessage(m) => Some((&m.group_id, m.epoch)),
+            MlsMessageBody::TargetedMessage(m) => Some((&m.group_id, m.epoch)),
             MlsMessageBody::GroupInfo(g) => {
                 Some((&g.group_context.group_id, g.group_context.epoch))
             }
@@ -602,7 +607,8 @@ impl MlsMessage {
             MlsMessageBody::PrivateMessage(m) => Some(m.content_type),
             MlsMessageBody::Welcome(_)
             | MlsMessageBody::GroupInfo(_)
-            | MlsMessageBody::KeyPackage(_) => None,
+            | MlsMessageBody::KeyPackage(_)
+            | MlsMessageBody::TargetedMessage(_) => None,
         }
     }
 }
@@ -623,6 +629,7 @@ impl Encode for MlsMessage {
             MlsMessageBody::Welcome(m) => m.encode(w),
             MlsMessageBody::GroupInfo(m) => m.encode(w),
             MlsMessageBody::KeyPackage(m) => m.encode(w),
+            MlsMessageBody::TargetedMessage(m) => m.encode(w),
         }
     }
 }
@@ -642,6 +649,7 @@ impl Decode for MlsMessage {
             WireFormat::WELCOME => MlsMessageBody::Welcome(Decode::decode(r)?),
             WireFormat::GROUP_INFO => MlsMessageBody::GroupInfo(Decode::decode(r)?),
             WireFormat::KEY_PACKAGE => MlsMessageBody::KeyPackage(Decode::decode(r)?),
+            WireFormat::TARGETED_MESSAGE => MlsMessageBody::TargetedMessage(Decode::decode(r)?),
             WireFormat(value) => {
                 return Err(DecodeError::InvalidValue { field: "WireFormat", value: value.into() });
             }

@@ -1,7 +1,8 @@
 //! Key packages (section 10).
 
-use crate::code_points::{CipherSuite, ExtensionType, ProtocolVersion};
+use crate::code_points::{CipherSuite, ComponentId, ExtensionType, ProtocolVersion};
 use crate::codec::{Encode, EncodeError, Writer, codec};
+use crate::component::AppDataDictionary;
 use crate::extension::Extension;
 use crate::ids::{Bytes, HpkePublicKey};
 use crate::leaf_node::LeafNode;
@@ -27,10 +28,17 @@ codec!(KeyPackage { version, cipher_suite, init_key, leaf_node, extensions, sign
 
 impl KeyPackage {
     /// Whether the package is marked as a last resort, which may be used more than once if no other
-    /// is left.
+    /// is left: by the extension `last_resort`, or by the component `last_resort_key_package` of its
+    /// `app_data_dictionary` (draft-ietf-mls-extensions-10). A dictionary that is malformed marks
+    /// nothing.
     #[must_use]
     pub fn is_last_resort(&self) -> bool {
+        let component = || {
+            let dictionary = AppDataDictionary::find(&self.extensions).ok().flatten();
+            dictionary.is_some_and(|d| d.get(ComponentId::LAST_RESORT_KEY_PACKAGE).is_some())
+        };
         self.extensions.iter().any(|e| e.extension_type == ExtensionType::LAST_RESORT)
+            || component()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Leaf nodes (section 7.2).
 
 use crate::code_points::{
-    CipherSuite, CredentialType, ExtensionType, ProposalType, ProtocolVersion, grease,
+    CipherSuite, CredentialType, ExtensionType, ProposalType, ProtocolVersion, grease, put_in,
 };
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec};
 use crate::credential::Credential;
@@ -47,15 +47,6 @@ impl Capabilities {
         put_in(&mut self.proposals, ProposalType(grease(c)), at_c);
         put_in(&mut self.credentials, CredentialType(grease(d)), at_d);
         self
-    }
-}
-
-/// Inserts a value at a place that `at` picks, unless the list already has it.
-fn put_in<T: PartialEq>(list: &mut Vec<T>, value: T, at: u8) {
-    if !list.contains(&value) {
-        // At most the length of the list, so the place exists.
-        let place = usize::from(at) % list.len().saturating_add(1);
-        list.insert(place, value);
     }
 }
 

@@ -1,14 +1,15 @@
-//! Proposals and commits (sections 12.1 and 12.4).
+//! Proposals and commits (sections 12.1 and 12.4, and draft-ietf-mls-extensions-10).
 
-use crate::code_points::{CipherSuite, ProposalType, ProtocolVersion};
+use crate::code_points::{CipherSuite, ComponentId, ProposalType, ProtocolVersion};
 use crate::codec::{
     CustomProposal, Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec,
 };
+use crate::component::ComponentData;
 use crate::extension::Extension;
 use crate::ids::{Bytes, GroupId, ProposalRef};
 use crate::key_package::KeyPackage;
 use crate::leaf_node::LeafNode;
-use crate::proposal_rules::ProposalRules;
+use crate::proposal_rules::{ProposalRules, SelfRemove};
 use crate::psk::PreSharedKeyId;
 use crate::tree_math::LeafIndex;
 use crate::update_path::UpdatePath;
@@ -29,6 +30,51 @@ pub struct ReInit {
 }
 codec!(ReInit { group_id, version, cipher_suite, extensions });
 
+/// AppDataUpdate: changes the data of one component in the GroupContext
+/// (draft-ietf-mls-extensions-10, "Updating Application Data in the GroupContext").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppDataUpdate {
+    /// The component.
+    pub component_id: ComponentId,
+    /// The change.
+    pub operation: AppDataUpdateOperation,
+}
+codec!(AppDataUpdate { component_id, operation });
+
+/// What an AppDataUpdate does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppDataUpdateOperation {
+    /// Changes the component's data as the component itself defines.
+    Update(Bytes),
+    /// Removes the component's data.
+    Remove,
+}
+
+impl Encode for AppDataUpdateOperation {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        match self {
+            Self::Update(update) => {
+                1u8.encode(w)?;
+                update.encode(w)
+            }
+            Self::Remove => 2u8.encode(w),
+        }
+    }
+}
+
+impl Decode for AppDataUpdateOperation {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(r)? {
+            1 => Ok(Self::Update(Decode::decode(r)?)),
+            2 => Ok(Self::Remove),
+            other => {
+                let value = other.into();
+                Err(DecodeError::InvalidValue { field: "AppDataUpdateOperation", value })
+            }
+        }
+    }
+}
+
 /// A proposed change to a group (section 12.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proposal {
@@ -46,10 +92,16 @@ pub enum Proposal {
     ExternalInit(Bytes),
     /// Replaces the GroupContext's extensions.
     GroupContextExtensions(Vec<Extension>),
-    /// A proposal of a type beyond RFC 9420's. It decodes only if the reader knows the type as a
+    /// Changes a component's data in the GroupContext (draft-ietf-mls-extensions-10).
+    AppDataUpdate(AppDataUpdate),
+    /// Gives a component data that belongs to the commit alone (draft-ietf-mls-extensions-10).
+    AppEphemeral(ComponentData),
+    /// Removes the sender (draft-ietf-mls-extensions-10).
+    SelfRemove(SelfRemove),
+    /// A proposal of another type. It decodes only if the reader knows the type as a
     /// [`CustomProposal`](crate::CustomProposal).
     Custom {
-        /// The type, which is none of RFC 9420's.
+        /// The type, which is none of those above.
         proposal_type: ProposalType,
         /// The encoded body, including its length header if it has one.
         body: Bytes,
@@ -68,12 +120,15 @@ impl Proposal {
             Self::ReInit(_) => ProposalType::REINIT,
             Self::ExternalInit(_) => ProposalType::EXTERNAL_INIT,
             Self::GroupContextExtensions(_) => ProposalType::GROUP_CONTEXT_EXTENSIONS,
+            Self::AppDataUpdate(_) => ProposalType::APP_DATA_UPDATE,
+            Self::AppEphemeral(_) => ProposalType::APP_EPHEMERAL,
+            Self::SelfRemove(format) => format.proposal_type,
             Self::Custom { proposal_type, .. } => *proposal_type,
         }
     }
 
-    /// The rules for proposals of this type (section 17.4); `custom` lists the types beyond RFC 9420's that
-    /// are known. None if the type is not known.
+    /// The rules for proposals of this type (section 17.4); `custom` lists the types beyond those of this
+    /// library that are known. None if the type is not known.
     #[must_use]
     pub fn rules(&self, custom: &[CustomProposal]) -> Option<ProposalRules> {
         let [external_senders, path_required, external_commit] = match self {
@@ -84,6 +139,8 @@ impl Proposal {
             Self::ReInit(_) => [true, false, false],
             Self::ExternalInit(_) => [false, true, true],
             Self::GroupContextExtensions(_) => [true, true, false],
+            Self::AppDataUpdate(_) | Self::AppEphemeral(_) => [true, false, true],
+            Self::SelfRemove(_) => return Some(SelfRemove::RULES),
             Self::Custom { proposal_type, .. } => {
                 let known = custom.iter().find(|known| known.proposal_type == *proposal_type)?;
                 return Some(known.rules);
@@ -105,6 +162,10 @@ impl Proposal {
             Self::ReInit(reinit) => reinit.encode(w),
             Self::ExternalInit(kem_output) => kem_output.encode(w),
             Self::GroupContextExtensions(extensions) => extensions.encode(w),
+            Self::AppDataUpdate(update) => update.encode(w),
+            Self::AppEphemeral(data) => data.encode(w),
+            Self::SelfRemove(format) if format.length_prefixed => 0u8.encode(w),
+            Self::SelfRemove(_) => Ok(()),
             Self::Custom { body, .. } => {
                 w.put(body);
                 Ok(())
@@ -127,10 +188,23 @@ impl Proposal {
             ProposalType::GROUP_CONTEXT_EXTENSIONS => {
                 Decode::decode(r).map(Self::GroupContextExtensions)
             }
+            ProposalType::APP_DATA_UPDATE => Decode::decode(r).map(Self::AppDataUpdate),
+            ProposalType::APP_EPHEMERAL => Decode::decode(r).map(Self::AppEphemeral),
             proposal_type => {
-                let value = proposal_type.0.into();
-                let unknown = DecodeError::InvalidValue { field: "ProposalType", value };
-                let known = r.custom_proposal(proposal_type).ok_or(unknown)?;
+                let known = match r.custom_proposal(proposal_type) {
+                    Some(CustomProposal { self_remove: Some(format), read, .. }) => {
+                        read(r)?;
+                        return Ok(Self::SelfRemove(*format));
+                    }
+                    _ if proposal_type == ProposalType::SELF_REMOVE => {
+                        return Ok(Self::SelfRemove(SelfRemove::DRAFT));
+                    }
+                    Some(known) => known,
+                    None => {
+                        let value = proposal_type.0.into();
+                        return Err(DecodeError::InvalidValue { field: "ProposalType", value });
+                    }
+                };
 
                 let before = r.rest();
                 (known.read)(r)?;
@@ -235,10 +309,67 @@ mod tests {
     }
 
     #[test]
-    fn a_format_cannot_redefine_a_proposal_of_the_rfc() {
+    fn components_proposals_and_self_removes_round_trip() {
+        let id = ComponentId(0x8001);
+        let update = AppDataUpdateOperation::Update([7].into());
+        let remove = AppDataUpdateOperation::Remove;
+        let cases = [
+            (
+                Proposal::AppDataUpdate(AppDataUpdate { component_id: id, operation: update }),
+                &[0, 8, 0x80, 1, 1, 1, 7][..],
+            ),
+            (
+                Proposal::AppDataUpdate(AppDataUpdate { component_id: id, operation: remove }),
+                &[0, 8, 0x80, 1, 2],
+            ),
+            (
+                Proposal::AppEphemeral(ComponentData { component_id: id, data: [9].into() }),
+                &[0, 9, 0x80, 1, 1, 9],
+            ),
+            (Proposal::SelfRemove(SelfRemove::DRAFT), &[0, 10]),
+        ];
+        for (proposal, bytes) in cases {
+            assert_eq!(proposal.to_bytes().unwrap(), bytes);
+            assert_eq!(Proposal::from_bytes(bytes), Ok(proposal));
+        }
+
+        for operation in [0, 3] {
+            let value = operation.into();
+            let error = DecodeError::InvalidValue { field: "AppDataUpdateOperation", value };
+            assert_eq!(Proposal::from_bytes(&[0, 8, 0x80, 1, operation, 0]), Err(error));
+        }
+    }
+
+    #[test]
+    fn self_removes_have_the_code_point_and_body_of_the_profile() {
+        let bare = SelfRemove { proposal_type: EMPTY, length_prefixed: false };
+        let prefixed = SelfRemove { proposal_type: VECTOR, length_prefixed: true };
+        let draft = SelfRemove { length_prefixed: true, ..SelfRemove::DRAFT };
+        let formats = [bare, prefixed, draft].map(CustomProposal::self_remove);
+        for (format, bytes) in
+            [(bare, &[0xf0, 3][..]), (prefixed, &[0xf0, 4, 0]), (draft, &[0, 10, 0])]
+        {
+            let proposal = Proposal::SelfRemove(format);
+            assert_eq!(proposal.to_bytes().unwrap(), bytes);
+            assert_eq!(
+                Proposal::from_reader(Reader::with_proposals(bytes, &formats)),
+                Ok(proposal)
+            );
+        }
+
+        let filled = Reader::with_proposals(&[0xf0, 4, 1, 0], &formats);
+        assert_eq!(Proposal::from_reader(filled), Err(DecodeError::TrailingBytes(1)));
+    }
+
+    #[test]
+    fn a_format_cannot_redefine_a_proposal_of_the_library() {
         let formats = [CustomProposal::empty(ProposalType::REMOVE)];
         let bytes = Proposal::Remove(LeafIndex(3)).to_bytes().unwrap();
         let decoded = Proposal::from_reader(Reader::with_proposals(&bytes, &formats));
         assert_eq!(decoded, Ok(Proposal::Remove(LeafIndex(3))));
+
+        let formats = [CustomProposal::vector(ProposalType::SELF_REMOVE)];
+        let decoded = Proposal::from_reader(Reader::with_proposals(&[0, 10], &formats));
+        assert_eq!(decoded, Ok(Proposal::SelfRemove(SelfRemove::DRAFT)));
     }
 }

@@ -1,5 +1,6 @@
 //! Identifiers of pre-shared keys (section 8.4).
 
+use crate::code_points::ComponentId;
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec, small_enum};
 use crate::epoch::Epoch;
 use crate::ids::{Bytes, GroupId};
@@ -33,6 +34,14 @@ pub enum PskType {
         /// The epoch.
         psk_epoch: Epoch,
     },
+    /// A PSK that a component of the application provides (draft-ietf-mls-extensions-10, "Pre-Shared
+    /// Keys"). Components' PSKs are kept apart from each other's and from external ones.
+    Application {
+        /// The component.
+        component_id: ComponentId,
+        /// The component's identifier of the PSK.
+        psk_id: Bytes,
+    },
 }
 
 /// Identifies one use of a PSK: the nonce is fresh each time the PSK is injected.
@@ -58,6 +67,11 @@ impl Encode for PskType {
                 psk_group_id.encode(w)?;
                 psk_epoch.encode(w)
             }
+            Self::Application { component_id, psk_id } => {
+                3u8.encode(w)?;
+                component_id.encode(w)?;
+                psk_id.encode(w)
+            }
         }
     }
 }
@@ -70,6 +84,10 @@ impl Decode for PskType {
                 usage: Decode::decode(r)?,
                 psk_group_id: Decode::decode(r)?,
                 psk_epoch: Decode::decode(r)?,
+            }),
+            3 => Ok(Self::Application {
+                component_id: Decode::decode(r)?,
+                psk_id: Decode::decode(r)?,
             }),
             other => Err(DecodeError::InvalidValue { field: "PSKType", value: other.into() }),
         }
@@ -87,3 +105,20 @@ pub struct PskLabel<'a> {
     pub count: u16,
 }
 codec!(encode PskLabel<'a> { id, index, count });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_components_psk_names_component_and_psk() {
+        let psktype = PskType::Application {
+            component_id: ComponentId(0x8001),
+            psk_id: b"id".as_slice().into(),
+        };
+        let id = PreSharedKeyId { psktype, psk_nonce: [9, 9].into() };
+        let bytes = id.to_bytes().unwrap();
+        assert_eq!(bytes, b"\x03\x80\x01\x02id\x02\x09\x09");
+        assert_eq!(PreSharedKeyId::from_bytes(&bytes), Ok(id));
+    }
+}

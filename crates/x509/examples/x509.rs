@@ -166,7 +166,7 @@ fn receive(group: &mut Group, validator: &X509Validator, commit: &[u8]) -> Resul
     let Received::Commit(stage) = received else { return Err("not a commit".into()) };
     let suite = Suite::new(&CRYPTO, SUITE)?;
     let verdicts = validator.judge_all(&suite, now(), stage.credentials());
-    let answers = Answers { verdicts, psks: Vec::new() };
+    let answers = Answers { verdicts, ..Answers::default() };
     let step = stage.resolve(group, &CRYPTO, now(), &answers).map_err(|refused| refused.error)?;
     take(group, step).map(drop)
 }

@@ -3,17 +3,20 @@
 
 use crate::member::{
     Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
-    Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
+    Outside, REPLACES, ReInit, Received, Result, TOPIC, View, application_psk,
+    encode_external_sender, leaf_dictionary, now, updated,
 };
 use crate::rng;
 use crate::suite::{POINTS, Suite};
 use chacha20::ChaCha20Rng;
+use conclave_mls::component::{AppDataDictionary, ComponentId};
 use conclave_mls::credential::{LeafParams, signature_key_pair};
 use conclave_mls::crypto::{self, CryptoProvider, Secret, SignatureKeyPair};
 use conclave_mls::error::Error;
 use conclave_mls::group::{
-    Answers, CommitOptions, Committed, EpochChange, ExtensionType, Framing, GroupParams, LeafIndex,
-    NewGroup, NewProposal, PreSharedKeyId, Proposal, ProtocolVersion, PskType, Refused,
+    Answers, CommitOptions, Committed, CustomProposal, EpochChange, ExtensionType, Framing,
+    GroupParams, LeafIndex, NewGroup, NewProposal, PreSharedKeyId, Proposal, ProposalType,
+    ProtocolVersion, PskType, Refused, Sender,
 };
 use conclave_mls::join::{
     ExternalJoinOptions, ExternalJoinStage, ExternalTarget, GroupInfoOptions, Link, WelcomeStage,
@@ -24,7 +27,8 @@ use conclave_mls::key_package::{
 };
 use conclave_mls::storage::{Batch, Outcome, RowKey};
 use conclave_mls::wire::{
-    Decode, Encode, MlsMessage, MlsMessageBody, RatchetTreeExtension, find_extension,
+    AppDataUpdate, AppDataUpdateOperation, Bytes, Decode, Encode, MlsMessage, MlsMessageBody,
+    RatchetTreeExtension, SelfRemove, WireFormat, find_extension,
 };
 use conclave_mls::{
     CipherSuite, Config, Credential, Epoch, Event, Group, Transition, Verdict, apply,
@@ -35,12 +39,20 @@ use conclave_testkit::forge::Insider;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
+mod drafts;
+
+pub use drafts::observer;
+
 /// A client of Conclave.
 pub struct Conclave {
     provider: Box<dyn CryptoProvider>,
     rng: ChaCha20Rng,
     name: Vec<u8>,
     suite: CipherSuite,
+    /// The drafts that it implements.
+    drafts: Profile,
+    /// What the last commit gave to components.
+    ephemeral: Vec<(u16, Vec<u8>)>,
     signer: SignatureKeyPair,
     key_packages: Vec<OwnKeyPackage>,
     psks: Vec<(PskType, Secret)>,
@@ -63,6 +75,7 @@ pub fn new(name: &str, suite: Suite) -> Result<Conclave> {
     };
 
     let mut rng = rng::of_name(name)?;
+    let drafts = Profile::of(suite);
     let suite = CipherSuite(suite.code_point());
     let signer = signature_key_pair(&*provider, &mut rng, suite)?;
     Ok(Conclave {
@@ -70,6 +83,8 @@ pub fn new(name: &str, suite: Suite) -> Result<Conclave> {
         rng,
         name: name.into(),
         suite,
+        drafts,
+        ephemeral: Vec::new(),
         signer,
         key_packages: Vec::new(),
         psks: Vec::new(),
@@ -78,12 +93,64 @@ pub fn new(name: &str, suite: Suite) -> Result<Conclave> {
     })
 }
 
-fn leaf(name: &[u8], suite: CipherSuite) -> LeafParams {
-    let suites: Vec<CipherSuite> = Suite::code_points().into_iter().map(CipherSuite).collect();
-    debug_assert!(suites.contains(&suite));
-    let mut leaf = LeafParams::new(Credential::basic(name), &suites);
-    leaf.capabilities.extensions.push(ExtensionType(TOPIC));
-    leaf
+/// The drafts that a client implements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    /// None.
+    Plain,
+    /// Those of extensions and of targeted messages.
+    Extended,
+    /// SelfRemove, at the code point of RCS.
+    Rcs,
+}
+
+/// SelfRemove as RCS and mls-rs have it.
+const RCS: SelfRemove = SelfRemove { proposal_type: ProposalType(0xf003), length_prefixed: false };
+
+impl Profile {
+    fn of(suite: Suite) -> Self {
+        match suite {
+            Suite::Rfc(_) | Suite::Draft(_) | Suite::Mended(_) => Self::Plain,
+            Suite::Extended(_) => Self::Extended,
+            Suite::Rcs(_) => Self::Rcs,
+        }
+    }
+
+    fn config(self) -> Config {
+        let rcs = || CustomProposal::self_remove(RCS);
+        let proposals = (self == Self::Rcs).then(rcs).into_iter().collect();
+        Config { proposals, ..Config::default() }
+    }
+
+    fn leaf(self, mut leaf: LeafParams) -> Result<LeafParams> {
+        let proposals = &mut leaf.capabilities.proposals;
+        match self {
+            Self::Plain => Ok(leaf),
+            Self::Rcs => {
+                proposals.push(RCS.proposal_type);
+                Ok(leaf)
+            }
+            Self::Extended => {
+                proposals.extend([
+                    ProposalType::APP_DATA_UPDATE,
+                    ProposalType::APP_EPHEMERAL,
+                    ProposalType::SELF_REMOVE,
+                ]);
+                for entry in leaf_dictionary().entries() {
+                    leaf = leaf.with_component(entry.component_id, entry.data.clone())?;
+                }
+                // Numbers without a meaning, which all have to ignore.
+                let leaf = leaf.with_component_grease([1, 2, 3, 4, 5, 6])?;
+                Ok(leaf.with_wire_formats(&[WireFormat::TARGETED_MESSAGE])?)
+            }
+        }
+    }
+}
+
+/// The new data of a component, as it means its updates.
+fn answer(component: ComponentId, current: Option<&Bytes>, updates: &[(Sender, Bytes)]) -> Bytes {
+    let updates = updates.iter().map(|(_, update)| &**update);
+    updated(component.0, current.map(|data| &**data), updates).into()
 }
 
 fn lifetime() -> Lifetime {
@@ -112,6 +179,14 @@ fn reinit_of(next: &ReInit) -> conclave_mls::group::ReInit {
 }
 
 impl Conclave {
+    fn leaf(&self) -> Result<LeafParams> {
+        let suites: Vec<CipherSuite> = Suite::code_points().into_iter().map(CipherSuite).collect();
+        debug_assert!(suites.contains(&self.suite));
+        let mut leaf = LeafParams::new(Credential::basic(&self.name), &suites);
+        leaf.capabilities.extensions.push(ExtensionType(TOPIC));
+        self.drafts.leaf(leaf)
+    }
+
     /// Its cryptography.
     pub fn provider(&self) -> &dyn CryptoProvider {
         &*self.provider
@@ -144,7 +219,9 @@ impl Conclave {
         refused.error
     }
 
-    fn arrived(change: &EpochChange) -> Received {
+    fn arrived(&mut self, change: &EpochChange) -> Received {
+        let data = change.ephemeral.iter().map(|e| (e.component_id.0, e.data.to_vec()));
+        self.ephemeral = data.collect();
         if change.reinit.is_some() { Received::Closed } else { Received::Epoch }
     }
 
@@ -162,7 +239,7 @@ impl Conclave {
     fn valid(&self, message: &[u8]) -> Result<ValidKeyPackage> {
         let key_package = key_package_from_message(message)?;
         let stage =
-            ValidKeyPackage::check(&*self.provider, now(), &Config::default(), key_package)?;
+            ValidKeyPackage::check(&*self.provider, now(), &self.drafts.config(), key_package)?;
         Ok(stage.resolve(Verdict::Accept)?)
     }
 
@@ -178,6 +255,22 @@ impl Conclave {
             },
             Change::Extensions(list) => NewProposal::GroupContextExtensions(extensions(list)),
             Change::ReInit(next) => NewProposal::ReInit(reinit_of(next)),
+            Change::SelfRemove => NewProposal::SelfRemove,
+            Change::AppData(component, update) => NewProposal::AppDataUpdate {
+                component_id: ComponentId(*component),
+                update: update.as_slice().into(),
+            },
+            Change::AppDataRemoval(component) => {
+                NewProposal::AppDataRemoval { component_id: ComponentId(*component) }
+            }
+            Change::Ephemeral(component, data) => NewProposal::AppEphemeral {
+                component_id: ComponentId(*component),
+                data: data.as_slice().into(),
+            },
+            Change::ApplicationPsk(id) => NewProposal::ApplicationPsk {
+                component_id: ComponentId(REPLACES),
+                psk_id: id.as_slice().into(),
+            },
         })
     }
 
@@ -204,7 +297,8 @@ impl Conclave {
         }
 
         let signer = self.signer.clone();
-        let new = Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
+        let new =
+            Group::create(&*self.provider, &mut self.rng, self.drafts.config(), params, signer)?;
         self.enter(new)?;
         let options = CommitOptions { proposals, link: Some(link), ..CommitOptions::default() };
         let group = self.group.as_ref().ok_or("in no group")?;
@@ -219,7 +313,7 @@ impl Conclave {
         let recipients = welcome_recipients(welcome)?;
         let own = self.key_packages.iter().position(|own| recipients.contains(own.reference()));
         let own = self.key_packages.remove(own.ok_or("the Welcome is for somebody else")?);
-        let stage = WelcomeStage::open(&*self.provider, Config::default(), welcome, &own)?;
+        let stage = WelcomeStage::open(&*self.provider, self.drafts.config(), welcome, &own)?;
         let join = stage.join(&*self.provider, &self.psks, tree, link)?;
         let verdicts = accept_all(join.credentials());
         self.signer = own.signer().clone();
@@ -229,7 +323,7 @@ impl Conclave {
 
 impl Member for Conclave {
     fn key_package(&mut self) -> Result<Vec<u8>> {
-        let params = KeyPackageParams::new(self.suite, leaf(&self.name, self.suite), lifetime());
+        let params = KeyPackageParams::new(self.suite, self.leaf()?, lifetime());
         let signer = self.signer.clone();
         let own = OwnKeyPackage::generate(&*self.provider, &mut self.rng, params, signer)?;
         let message = own.message()?;
@@ -240,15 +334,11 @@ impl Member for Conclave {
     fn create(&mut self, group_id: &[u8], list: &[Extension]) -> Result<()> {
         let params = GroupParams {
             extensions: extensions(list),
-            ..GroupParams::new(
-                group_id.into(),
-                self.suite,
-                leaf(&self.name, self.suite),
-                lifetime(),
-            )
+            ..GroupParams::new(group_id.into(), self.suite, self.leaf()?, lifetime())
         };
         let signer = self.signer.clone();
-        let new = Group::create(&*self.provider, &mut self.rng, Config::default(), params, signer)?;
+        let new =
+            Group::create(&*self.provider, &mut self.rng, self.drafts.config(), params, signer)?;
         self.enter(new)
     }
 
@@ -263,7 +353,8 @@ impl Member for Conclave {
         psk: Option<&[u8]>,
         resync: bool,
     ) -> Result<Vec<u8>> {
-        let stage = ExternalJoinStage::open(&*self.provider, Config::default(), group_info, tree)?;
+        let stage =
+            ExternalJoinStage::open(&*self.provider, self.drafts.config(), group_info, tree)?;
         let verdicts = accept_all(stage.credentials());
         let own = Credential::basic(&self.name);
         let old = stage.members().find(|member| resync && member.credential == own);
@@ -276,7 +367,7 @@ impl Member for Conclave {
                 .filter(|(known, _)| Some(known) == id.as_ref())
                 .cloned()
                 .collect(),
-            ..ExternalJoinOptions::new(leaf(&self.name, self.suite), self.signer.clone())
+            ..ExternalJoinOptions::new(self.leaf()?, self.signer.clone())
         };
 
         let joined = stage.commit(&*self.provider, &mut self.rng, &verdicts, options)?;
@@ -301,8 +392,11 @@ impl Member for Conclave {
     }
 
     fn know_psk(&mut self, id: &[u8], secret: &[u8]) -> Result<()> {
-        let id = PskType::External { psk_id: id.into() };
-        self.psks.push((id, Secret::copy_from(secret)));
+        let external = PskType::External { psk_id: id.into() };
+        self.psks.push((external, Secret::copy_from(secret)));
+        let component_id = ComponentId(REPLACES);
+        let of_component = PskType::Application { component_id, psk_id: id.into() };
+        self.psks.push((of_component, Secret::copy_from(&application_psk(secret))));
         Ok(())
     }
 
@@ -334,7 +428,10 @@ impl Member for Conclave {
         };
 
         let group = self.group.as_ref().ok_or("in no group")?;
-        let step = group.commit(&*self.provider, &mut self.rng, now(), options)?;
+        let draft = group.draft_commit(&*self.provider, &mut self.rng, now(), options)?;
+        let asked = draft.app_data().iter();
+        let data = asked.map(|a| answer(a.component_id, a.current.as_ref(), &a.updates)).collect();
+        let step = draft.seal(&mut self.rng, data)?;
         let messages = self.take(step)?;
         let welcome = messages.welcomes.into_iter().next().map(|welcome| welcome.message);
         Ok(Commit { commit: messages.commit, welcome })
@@ -344,7 +441,8 @@ impl Member for Conclave {
         let group = self.group()?;
         let pending = group.pending_commit().ok_or("no commit is pending")?;
         let step = group.commit_accepted(&*self.provider, now(), &pending.id)?;
-        self.take(step)?;
+        let change = self.take(step)?;
+        self.arrived(&change);
         Ok(())
     }
 
@@ -371,7 +469,15 @@ impl Member for Conclave {
                 let authenticated_data = Some(read.authenticated_data.to_vec());
                 Ok(Received::Data { data: read.data, authenticated_data })
             }
-            Stage::OwnCommit(step) => Ok(Self::arrived(&self.take(step)?)),
+            Stage::Targeted(step) => {
+                let read = self.take(step)?;
+                let authenticated_data = Some(read.authenticated_data.to_vec());
+                Ok(Received::Data { data: read.data, authenticated_data })
+            }
+            Stage::OwnCommit(step) => {
+                let change = self.take(step)?;
+                Ok(self.arrived(&change))
+            }
             Stage::Proposal(stage) => {
                 let verdicts = accept_all(stage.credentials());
                 let step = match stage.resolve(group, &verdicts) {
@@ -383,13 +489,16 @@ impl Member for Conclave {
             }
             Stage::Commit(stage) => {
                 let verdicts = accept_all(stage.credentials());
-                let answers = Answers { verdicts, psks: self.psks.clone() };
+                let asked = stage.app_data().iter();
+                let app_data =
+                    asked.map(|a| answer(a.component_id, a.current.as_ref(), &a.updates)).collect();
+                let answers = Answers { verdicts, psks: self.psks.clone(), app_data };
                 let step = match stage.resolve(group, &*self.provider, now, &answers) {
                     Ok(step) => step,
                     Err(refused) => return Err(self.refused(refused).into()),
                 };
                 match self.take(step)? {
-                    Committed::Epoch(change) => Ok(Self::arrived(&change)),
+                    Committed::Epoch(change) => Ok(self.arrived(&change)),
                     Committed::Removal(_) => {
                         // The script stands for the delivery service, which orders commits.
                         let deletion = self.group()?.delete()?;
@@ -413,7 +522,7 @@ impl Member for Conclave {
 
     fn view(&mut self, context: &[u8]) -> Result<View> {
         let rows = self.rows.iter().map(|(key, value)| (*key, value.clone()));
-        let group = Group::load(&*self.provider, Config::default(), rows)?;
+        let group = Group::load(&*self.provider, self.drafts.config(), rows)?;
         let label = EXPORT_LABEL.as_bytes();
         let exported = group.export(&*self.provider, label, context, EXPORT_LENGTH)?;
         let identity = |credential: &Credential| match credential {
@@ -446,11 +555,13 @@ impl Member for Conclave {
             return Err("not a GroupInfo".into());
         };
 
-        let target = ExternalTarget::new(
-            info.group_context.group_id.clone(),
-            info.group_context.epoch,
-            info.group_context.cipher_suite,
-        );
+        let context = &info.group_context;
+        let mut target =
+            ExternalTarget::new(context.group_id.clone(), context.epoch, context.cipher_suite);
+        let dictionary = AppDataDictionary::find(&context.extensions)?.unwrap_or_default();
+        if dictionary.get(ComponentId::SAFE_AAD).is_some() {
+            target = target.with_safe_aad();
+        }
         let proposal = match what {
             Outside::Add(message) => Proposal::Add(Box::new(key_package_from_message(message)?)),
             Outside::Remove(index) => Proposal::Remove(LeafIndex(*index)),
@@ -462,6 +573,10 @@ impl Member for Conclave {
                     psk_nonce: nonce.expose().into(),
                 })
             }
+            Outside::AppData(component, update) => Proposal::AppDataUpdate(AppDataUpdate {
+                component_id: ComponentId(*component),
+                operation: AppDataUpdateOperation::Update(update.as_slice().into()),
+            }),
             Outside::Itself => {
                 self.key_package()?;
                 let own = self.key_packages.last().ok_or("no key package")?;
@@ -483,7 +598,7 @@ impl Member for Conclave {
         let group_id = next.group_id.as_slice().into();
         let params = GroupParams {
             extensions: extensions(&next.extensions),
-            ..GroupParams::new(group_id, self.suite, leaf(&self.name, self.suite), lifetime())
+            ..GroupParams::new(group_id, self.suite, self.leaf()?, lifetime())
         };
         self.open_linked(params, link, key_packages)
     }
@@ -503,12 +618,7 @@ impl Member for Conclave {
         let own = self.group()?.extensions().to_vec();
         let params = GroupParams {
             extensions: other.map_or(own, extensions),
-            ..GroupParams::new(
-                group_id.into(),
-                self.suite,
-                leaf(&self.name, self.suite),
-                lifetime(),
-            )
+            ..GroupParams::new(group_id.into(), self.suite, self.leaf()?, lifetime())
         };
 
         self.open_linked(params, link, key_packages)

@@ -1,5 +1,6 @@
 //! The features that stacks try on each other.
 
+use crate::suite::Suite;
 use std::fmt;
 
 macro_rules! features {
@@ -74,6 +75,33 @@ features! {
     ReInitSuite, "reinit-suite", "ReInit into another suite";
     Branch, "branch", "branch";
     BranchExtensions, "branch-extensions", "the same, with other extensions";
+    SelfRemove, "self-remove", "proposal: SelfRemove";
+    ExternalJoinSelfRemove, "external-join-self-remove", "external commit: another's SelfRemove";
+    CommitAppData, "commit-app-data", "commit: AppDataUpdates, several for one component";
+    DictionaryFirst, "dictionary-first", "the same, in a dictionary in front of other extensions";
+    CommitAppDataRemoval, "commit-app-data-removal", "commit: AppDataUpdate that removes";
+    ProposeAppData, "propose-app-data", "proposal: AppDataUpdate";
+    DataThenExtensions, "data-then-extensions",
+        "commit: GroupContext extensions, proposed after an AppDataUpdate";
+    ProposeAppDataRemoval, "propose-app-data-removal", "proposal: AppDataUpdate that removes";
+    ExternalJoinAppData, "external-join-app-data", "external commit: AppDataUpdates";
+    ExternalSenderAppData, "external-sender-app-data", "external sender: AppDataUpdate";
+    ObserveAppData, "observe-app-data", "commit of AppDataUpdates, followed by an observer";
+    DictionaryByExtensions, "dictionary-by-extensions",
+        "commit: GroupContext extensions with another dictionary";
+    CommitEphemeral, "commit-ephemeral", "commit: AppEphemeral";
+    ProposeEphemeral, "propose-ephemeral", "proposal: AppEphemeral";
+    ExternalJoinEphemeral, "external-join-ephemeral", "external commit: AppEphemeral";
+    CommitApplicationPsk, "commit-application-psk", "commit: application PSK";
+    ProposeApplicationPsk, "propose-application-psk", "proposal: application PSK";
+    SafeExport, "safe-export", "exported secret of a component, once";
+    SafeAad, "safe-aad", "messages with a SafeAAD";
+    MalformedSafeAad, "malformed-safe-aad", "malformed SafeAAD, refused";
+    SafeAadTail, "safe-aad-tail", "SafeAAD with other data behind it, refused";
+    OutsideSafeAad, "outside-safe-aad", "newcomer proposes to add itself, with a SafeAAD";
+    LateSafeAad, "late-safe-aad", "message of an epoch before SafeAADs";
+    Targeted, "targeted", "targeted message";
+    TargetedMended, "targeted-mended", "the same, with the draft's HPKE inputs supplied";
 }
 
 impl Feature {
@@ -97,6 +125,26 @@ impl Feature {
                 | Self::Message
                 | Self::OutOfOrder
         )
+    }
+
+    /// Whether a draft has it, and not RFC 9420.
+    pub fn is_draft(self) -> bool {
+        self >= Self::SelfRemove
+    }
+
+    /// Whether clients that have a suite have it at all.
+    pub fn fits(self, suite: Suite) -> bool {
+        match suite {
+            Suite::Rfc(_) | Suite::Draft(_) | Suite::Mended(_) => !self.is_draft(),
+            Suite::Extended(_) => true,
+            Suite::Rcs(_) => self <= Self::ExternalJoinSelfRemove,
+        }
+    }
+
+    /// Whether the page has it in the table of a suite: what is of RFC 9420 is there in the table of that.
+    pub fn is_shown(self, suite: Suite) -> bool {
+        let plain = matches!(suite, Suite::Rfc(_) | Suite::Draft(_) | Suite::Mended(_));
+        self.fits(suite) && self.is_draft() != plain
     }
 
     /// Whether no other step can follow it.

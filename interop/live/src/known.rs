@@ -17,6 +17,8 @@ pub enum Blame {
     Theirs,
     /// The RFC leaves it open.
     Open,
+    /// Conclave departs from a draft, and means to.
+    Ours,
 }
 
 /// A difference.
@@ -264,6 +266,55 @@ const OWN_EXTENSIONS: Difference = Difference {
     ..ANY
 };
 
+/// The features of messages to one member.
+const TARGETED: Difference = Difference {
+    mark: 'A',
+    features: &[Feature::Targeted],
+    others: true,
+    blame: Blame::Theirs,
+    text: "OpenMLS 0.9 seals targeted messages as draft-ietf-mls-targeted-messages-01 does: HPKE's AAD is a \
+           TargetedMessageTBM, its info an EncryptContext without a context. Version -02 (section \"Application \
+           Data Encryption\") has the `authenticated_data` as AAD, and as info a TargetedMessageContext with both \
+           leaves. All else is the same, as the next row shows: the driver gives OpenMLS's provider the inputs of \
+           -02, and the messages open.",
+    ..ANY
+};
+
+const TAIL: Difference = Difference {
+    mark: 'B',
+    features: &[Feature::SafeAadTail],
+    receivers: &[Stack::OpenMls],
+    blame: Blame::Theirs,
+    text: "OpenMLS takes a SafeAAD with other data behind it, and sends it if its host sets both. Version -10 of \
+           draft-ietf-mls-extensions (section \"Safe Additional Authenticated Data\") frames the entire \
+           `authenticated_data`; before -10, data without a frame could follow.",
+    ..ANY
+};
+
+const DICTIONARY_FIRST: Difference = Difference {
+    mark: 'J',
+    features: &[Feature::DictionaryFirst],
+    others: true,
+    blame: Blame::Theirs,
+    text: "OpenMLS moves a dictionary that it changes to the end of the GroupContext's extensions \
+           (`Extensions::add_or_replace`). By draft-ietf-mls-extensions-10 (section \"Updating Application Data in \
+           the GroupContext\"), the entry's data is set; only an extension that is new goes to the end. So the \
+           confirmation tags differ where another extension is behind the dictionary. (In all other steps it is the \
+           last one.)",
+    ..ANY
+};
+
+const DICTIONARY_BY_EXTENSIONS: Difference = Difference {
+    mark: 'C',
+    features: &[Feature::DictionaryByExtensions],
+    blame: Blame::Ours,
+    text: "Conclave never lets a GroupContextExtensions proposal change the dictionary. \
+           draft-ietf-mls-extensions-10 (section \"Updating Application Data in the GroupContext\") forbids it where \
+           `required_capabilities` list AppDataUpdate. In other groups it would be a way around the components' own \
+           rules; the draft itself says that AppDataUpdate is used after the group's creation.",
+    ..ANY
+};
+
 /// All differences.
 pub static ALL: &[Difference] = &[
     Difference {
@@ -431,7 +482,7 @@ pub static ALL: &[Difference] = &[
         actors: TS_MLS,
         receivers: &[Stack::Conclave],
         suites: |suite| match suite {
-            Suite::Rfc(n) => [2, 5, 7].contains(&n),
+            Suite::Rfc(n) | Suite::Extended(n) | Suite::Rcs(n) => [2, 5, 7].contains(&n),
             Suite::Draft(suite) | Suite::Mended(suite) => {
                 [PqSuite::MlKem768Aes256P256, PqSuite::MlKem1024Aes256P384].contains(&suite)
             }
@@ -452,6 +503,85 @@ pub static ALL: &[Difference] = &[
                leaf: it checks whether the leaf is empty after all proposals. It then tries to \
                decrypt the path and fails. By section 12.4.2 it has to check whether a Remove names \
                it.",
+        ..ANY
+    },
+    TARGETED,
+    TAIL,
+    DICTIONARY_FIRST,
+    Difference { actors: &[Stack::Conclave], ..DICTIONARY_BY_EXTENSIONS },
+    Difference { receivers: &[Stack::Conclave], ..DICTIONARY_BY_EXTENSIONS },
+    Difference {
+        mark: 'K',
+        features: &[Feature::DataThenExtensions],
+        actors: &[Stack::OpenMls],
+        blame: Blame::Theirs,
+        text: "OpenMLS cannot commit a GroupContextExtensions proposal that it received after an AppDataUpdate: it \
+               lists them in that order, and refuses the order. By draft-ietf-mls-extensions-10 (section \"Updating \
+               Application Data in the GroupContext\"), a GroupContextExtensions proposal can be followed by \
+               AppDataUpdates; Conclave puts them behind it, and reads any order.",
+        ..ANY
+    },
+    Difference {
+        mark: 'L',
+        features: &[Feature::OutsideSafeAad],
+        actors: &[Stack::OpenMls],
+        blame: Blame::Theirs,
+        text: "OpenMLS's proposals from outside the group, of newcomers and of external senders, have no \
+               authenticated data, and its host cannot give them any. In a group with the component `safe_aad` all \
+               members refuse them, OpenMLS's too. By draft-ietf-mls-extensions-10 (section \"Safe Additional \
+               Authenticated Data\"), a SafeAAD without items is sent there.",
+        ..ANY
+    },
+    Difference {
+        mark: 'D',
+        features: &[Feature::MalformedSafeAad],
+        actors: &[Stack::OpenMls],
+        text: "OpenMLS has no function that sends a malformed SafeAAD.",
+        ..ANY
+    },
+    Difference {
+        mark: 'E',
+        features: &[Feature::ProposeEphemeral, Feature::ExternalJoinEphemeral],
+        actors: &[Stack::OpenMls],
+        text: "OpenMLS commits an AppEphemeral by value; it has no function that proposes one, or adds one to an \
+               external commit.",
+        ..ANY
+    },
+    Difference {
+        mark: 'F',
+        features: &[Feature::ExternalJoinEphemeral],
+        receivers: &[Stack::OpenMls],
+        blame: Blame::Theirs,
+        text: "OpenMLS refuses an external commit with an AppEphemeral (`validate_external_commit`). By \
+               draft-ietf-mls-extensions-10 (section \"Attaching Application Data to a Commit\"), AppEphemeral \
+               proposals can be included in an external Commit.",
+        ..ANY
+    },
+    Difference {
+        mark: 'G',
+        features: &[Feature::ExternalSenderAppData],
+        actors: &[Stack::OpenMls],
+        text: "OpenMLS has no function by which an external sender proposes an AppDataUpdate.",
+        ..ANY
+    },
+    Difference {
+        mark: 'H',
+        features: &[Feature::ExternalSenderAppData],
+        receivers: &[Stack::OpenMls],
+        blame: Blame::Theirs,
+        text: "OpenMLS refuses AppDataUpdates from external senders \
+               (`process_external_authenticated_content`). By draft-ietf-mls-extensions-10 (section \"Updating \
+               Application Data in the GroupContext\"), an AppDataUpdate proposal can be sent by an external sender.",
+        ..ANY
+    },
+    Difference {
+        mark: 'I',
+        features: &[Feature::LateSafeAad],
+        receivers: &[Stack::OpenMls],
+        blame: Blame::Theirs,
+        text: "OpenMLS asks the current epoch's GroupContext whether authenticated data is a SafeAAD, for a message \
+               of a past epoch too. So a late message from before the group had the component `safe_aad` is refused \
+               (and with debug assertions, tls_codec 0.5 panics at some of them). The framing of a message is that of its epoch's GroupContext (RFC 9420 section 6.1).",
         ..ANY
     },
 ];

@@ -5,6 +5,7 @@
 //! printed with the command that repeats exactly the same steps.
 
 mod conclave;
+mod drafts;
 mod failure;
 mod feature;
 mod known;
@@ -49,7 +50,8 @@ struct Arguments {
     /// How long to run scripts (90s, 10m, 2h), instead of a number of them.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     time: Option<Duration>,
-    /// The suites: 1 to 7 of RFC 9420; TBD1 to TBD11 of the post-quantum draft, as the stacks publish
+    /// The suites: 1 to 7 of RFC 9420; 1x to 3x the same, by clients that also implement the drafts of
+    /// extensions and of targeted messages; 1r to 7r the same, with SelfRemove as in RCS; TBD1 to TBD11 of the post-quantum draft, as the stacks publish
     /// them; TBD1+ to TBD11+ the same, with what each stack's provider lacks of the draft supplied.
     #[arg(long, value_delimiter = ',', default_values_t = Suite::all())]
     suites: Vec<Suite>,
@@ -216,7 +218,7 @@ fn complete(arguments: &Arguments, stacks: &[Stack], stop: &AtomicBool, tally: &
         let begin = Instant::now();
         for &actor in &stacks {
             for &receiver in stacks.iter().filter(|&&receiver| receiver != actor) {
-                for &feature in Feature::ALL {
+                for &feature in Feature::ALL.iter().filter(|feature| feature.is_shown(suite)) {
                     if stop.load(Ordering::SeqCst) {
                         return;
                     }

@@ -28,6 +28,19 @@ takes the input itself as the seed, which only a hash of 64 bytes fits), and ML-
 that it takes ML-DSA-87 from. The KEMs, HPKE, the signatures and all of MLS are the stacks' own. mls-rs's \
 provider has no place where its KEMs' identifiers or their combiner could be changed.";
 
+const EXTENDED: &str = "Drafts of extensions and of targeted messages
+
+Groups of clients that also implement draft-ietf-mls-extensions-10 and draft-ietf-mls-targeted-messages-02, as \
+far as their stack does: OpenMLS with its features `extensions-draft` and `targeted-messages-draft`. The random \
+scripts mix these steps with all those above. Two components are the driver's own: the last update of one \
+replaces its data, those of the other are appended.";
+
+const RCS: &str = "SelfRemove as in RCS
+
+mls-rs, with its feature `self_remove_proposal`, has nothing of that draft but SelfRemove, and at the code point \
+0xf003 of the GSMA's RCS. Conclave has it there if its configuration says so; OpenMLS has the draft's, 0x000a, \
+alone.";
+
 const TS_MLS_2: &str = "The host of ts-mls 2.0 supplies one thing: it checks whether a commit removes the client. \
 ts-mls 2.0 does not notice, goes on to the commit's path, fails there, and never returns if its leaf lies \
 outside of the new tree.";
@@ -77,6 +90,13 @@ fn tables(tally: &Tally, stacks: &[Stack], suites: &[Suite]) -> Result<String> {
         pair_table(&mut page, tally, &pairs, &of_rfc)?;
     }
 
+    let extended: Vec<Suite> = of(|suite| matches!(suite, Suite::Extended(_)));
+    let rcs: Vec<Suite> = of(|suite| matches!(suite, Suite::Rcs(_)));
+    for (text, suites) in [(EXTENDED, extended), (RCS, rcs)] {
+        writeln!(page, "\n### {text}\n")?;
+        pair_table(&mut page, tally, &pairs, &suites)?;
+    }
+
     for (text, suites) in [(DRAFT, draft), (MENDED, mended)] {
         writeln!(page, "\n### {text}\n")?;
         stack_table(&mut page, stacks, &suites)?;
@@ -119,7 +139,8 @@ fn pair_table(
     writeln!(page, "|---|{}", "---|".repeat(head.len()))?;
     let row: Vec<String> = pairs.iter().map(|&pair| numbers(&shared(pair))).collect();
     writeln!(page, "| *suites* | {} |", row.join(" | "))?;
-    for &feature in Feature::ALL {
+    let shown = |feature: &&Feature| suites.iter().any(|suite| feature.is_shown(*suite));
+    for &feature in Feature::ALL.iter().filter(shown) {
         let row: Vec<String> = pairs
             .iter()
             .map(|&(one, other)| cell(tally, feature, (one, other), &shared((one, other))))
@@ -188,6 +209,7 @@ fn differences(page: &mut String, tally: &Tally) -> Result<()> {
             Blame::Lacks => "not implemented",
             Blame::Theirs => "theirs",
             Blame::Open => "left open by the RFC",
+            Blame::Ours => "ours, on purpose",
         };
         writeln!(page, "| {} | {whose} | {} |", difference.mark, difference.text)?;
     }

@@ -48,6 +48,16 @@ pub enum Change {
     Extensions(Vec<Extension>),
     /// Close the group.
     ReInit(ReInit),
+    /// Remove the sender. By reference only, and in the clear.
+    SelfRemove,
+    /// Update the data of a component in the GroupContext.
+    AppData(u16, Vec<u8>),
+    /// Remove the data of a component.
+    AppDataRemoval(u16),
+    /// Give a component data with the commit.
+    Ephemeral(u16, Vec<u8>),
+    /// Inject the PSK of this identifier of the component [`REPLACES`].
+    ApplicationPsk(Vec<u8>),
 }
 
 /// How a commit is made.
@@ -130,13 +140,98 @@ pub enum Outside {
     ExternalPsk(Vec<u8>),
     /// A newcomer proposes to add itself.
     Itself,
+    /// An external sender of index 0 proposes to update the data of a component.
+    AppData(u16, Vec<u8>),
+}
+
+/// A component of the application, from the range for private use, whose data the last update replaces.
+pub const REPLACES: u16 = 0x8001;
+/// A component whose updates are appended to its data.
+pub const APPENDS: u16 = 0x8002;
+/// The component `safe_aad`, whose data the last update replaces here.
+pub const SAFE_AAD: u16 = 2;
+/// The extension `app_data_dictionary`.
+pub const DICTIONARY: u16 = 6;
+
+/// What the updates of a component mean, in their order.
+pub fn updated<'a>(
+    component: u16,
+    old: Option<&[u8]>,
+    updates: impl Iterator<Item = &'a [u8]>,
+) -> Vec<u8> {
+    let mut data = old.unwrap_or_default().to_vec();
+    for update in updates {
+        if component != APPENDS {
+            data.clear();
+        }
+        data.extend_from_slice(update);
+    }
+    data
+}
+
+/// The application PSK beside an external one of the same identifier.
+pub fn application_psk(secret: &[u8]) -> Vec<u8> {
+    secret.iter().rev().copied().collect()
+}
+
+/// A dictionary by which a leaf lists [`REPLACES`] and [`APPENDS`] as components that it supports, in
+/// authenticated data too.
+pub fn leaf_dictionary() -> conclave_mls::component::AppDataDictionary {
+    use conclave_mls::component::{AppDataDictionary, ComponentId, ComponentsList, Encode};
+    let [supported, safe_aad] = [vec![1, SAFE_AAD, REPLACES, APPENDS], vec![REPLACES, APPENDS]]
+        .map(|ids| ComponentsList::of(&ids.into_iter().map(ComponentId).collect::<Vec<_>>()))
+        .map(|list| list.to_bytes().unwrap_or_default());
+    AppDataDictionary::default()
+        .with(ComponentId::APP_COMPONENTS, supported)
+        .with(ComponentId::SAFE_AAD, safe_aad)
+}
+
+/// What a stack has of the drafts. By default, a stack has nothing.
+pub trait Drafts {
+    /// The secret of a component in this epoch, which can be taken once.
+    fn safe_export(&mut self, _component: u16) -> Result<Vec<u8>> {
+        Err(NO_DRAFTS.into())
+    }
+    /// What the commit that began this epoch gave to components.
+    fn ephemeral(&mut self) -> Result<Vec<(u16, Vec<u8>)>> {
+        Err(NO_DRAFTS.into())
+    }
+    /// Joins by a GroupInfo with a tree, makes these changes by value and commits these SelfRemoves.
+    fn join_external_with(
+        &mut self,
+        _group_info: &[u8],
+        _changes: &[Change],
+        _leaving: &[Vec<u8>],
+    ) -> Result<Vec<u8>> {
+        Err(NO_DRAFTS.into())
+    }
+    /// A message to the group with this authenticated data, even if it breaks the draft's rules.
+    fn with_authenticated_data(&mut self, _authenticated_data: &[u8]) -> Result<Vec<u8>> {
+        Err(NO_DRAFTS.into())
+    }
+    /// Encrypts data to the member at a leaf.
+    fn send_to(&mut self, _leaf: u32, _data: &[u8], _authenticated_data: &[u8]) -> Result<Vec<u8>> {
+        Err(NO_DRAFTS.into())
+    }
+    /// Supplies the inputs of HPKE for targeted messages, if the stack's differ from the draft's; or no longer.
+    fn mend_targeted(&mut self, _mended: bool) {}
+}
+
+const NO_DRAFTS: &str = "the stack has nothing of this draft";
+
+/// A client that follows a group without being a member.
+pub trait Observe {
+    /// Processes a PublicMessage.
+    fn follow(&mut self, message: &[u8]) -> Result<()>;
+    /// The epoch, and the GroupContext's extensions.
+    fn state(&self) -> Result<(u64, Vec<Extension>)>;
 }
 
 /// A client with at most one group.
 ///
 /// A member's own commit is pending until [`Member::accept`] or [`Member::discard`]. For a stack without
 /// pending commits, the driver keeps the previous state.
-pub trait Member {
+pub trait Member: Drafts {
     /// A new key package, an MLSMessage, whose private keys the client keeps.
     fn key_package(&mut self) -> Result<Vec<u8>>;
     /// Makes new signature keys by the stack's own means, where the driver makes them differently.

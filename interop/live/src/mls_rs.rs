@@ -5,13 +5,14 @@
 //! another code point.
 
 use crate::member::{
-    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LIFETIME, Linked, Member, Outside,
-    ReInit, Received, Result, TOPIC, View, encode_external_sender,
+    Change, Commit, Drafts, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LIFETIME, Linked, Member,
+    Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender,
 };
 use crate::suite::{POINTS, Suite};
 use conclave_mls::crypto::PqSuite;
 use mls_rs::client_builder::MlsConfig;
 use mls_rs::external_client::ExternalClient;
+use mls_rs::group::proposal::ProposalType;
 use mls_rs::group::{CommitEffect, ExportedTree, Group, ReceivedMessage, Roster};
 use mls_rs::identity::SigningIdentity;
 use mls_rs::identity::basic::{BasicCredential, BasicIdentityProvider};
@@ -155,6 +156,7 @@ fn keys(name: &[u8], suite: CipherSuite) -> Result<(SignatureSecretKey, SigningI
 
 /// A new client.
 pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
+    let rcs = matches!(suite, Suite::Rcs(_));
     let suite = CipherSuite::from(suite.code_point());
     let (signer, identity) = keys(name.as_bytes(), suite)?;
     let rules = Rules(Arc::new(Mutex::new(How { private: false, path: false, tree: true })));
@@ -167,6 +169,7 @@ pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
         .psk_store(psks.clone())
         .mls_rules(rules.clone())
         .extension_type(ExtensionType::from(TOPIC))
+        .custom_proposal_types(rcs.then_some(ProposalType::SELF_REMOVE))
         .key_package_lifetime(LIFETIME)
         .signing_identity(identity.clone(), signer.clone(), suite)
         .build();
@@ -229,6 +232,26 @@ impl<C: MlsConfig> MlsRs<C> {
 
 fn first(welcomes: &[MlsMessage]) -> Result<Linked> {
     Ok(Linked { welcome: welcomes.first().ok_or("no Welcome")?.to_bytes()?, tree: None })
+}
+
+impl<C: MlsConfig> Drafts for MlsRs<C> {
+    fn join_external_with(
+        &mut self,
+        group_info: &[u8],
+        changes: &[Change],
+        leaving: &[Vec<u8>],
+    ) -> Result<Vec<u8>> {
+        if !changes.is_empty() {
+            return Err("mls-rs takes no other proposals here".into());
+        }
+        let mut builder = self.client.external_commit_builder()?;
+        for message in leaving {
+            builder = builder.with_received_custom_proposal(MlsMessage::from_bytes(message)?);
+        }
+        let (group, commit) = builder.build(MlsMessage::from_bytes(group_info)?)?;
+        self.enter(group)?;
+        Ok(commit.to_bytes()?)
+    }
 }
 
 impl<C: MlsConfig> Member for MlsRs<C> {
@@ -312,6 +335,8 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                 extensions(&next.extensions),
                 no_aad,
             )?,
+            Change::SelfRemove => group.propose_self_remove(no_aad)?,
+            other => return Err(format!("mls-rs has no {other:?}").into()),
         };
 
         let message = message.to_bytes()?;
@@ -339,6 +364,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
                     CipherSuite::from(next.suite.code_point()),
                     extensions(&next.extensions),
                 )?,
+                other => return Err(format!("mls-rs commits no {other:?}").into()),
             };
         }
 
@@ -442,6 +468,7 @@ impl<C: MlsConfig> Member for MlsRs<C> {
             Outside::ExternalPsk(id) => {
                 observe()?.propose_external_psk(ExternalPskId::new(id.clone()), Vec::new())?
             }
+            Outside::AppData(..) => return Err("mls-rs has no AppDataUpdate".into()),
             Outside::Itself => {
                 self.client.external_add_proposal(&info, None, Vec::new(), none(), none(), None)?
             }

@@ -5,7 +5,7 @@
 
 use crate::member::{
     Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
-    Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender, now,
+    Outside, ReInit, Received, Result, TOPIC, View, application_psk, encode_external_sender, now,
 };
 use crate::suite::Suite;
 use conclave_mls::wire::{Decode, Encode};
@@ -18,14 +18,24 @@ use openmls::schedule::psk::ResumptionPskUsage;
 use openmls::schedule::{PreSharedKeyId, Psk};
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::{MemoryStorage, RustCrypto};
+use openmls_traits::crypto::HpkeSealPskResolvedAadError;
 use openmls_traits::crypto::OpenMlsCrypto;
 use openmls_traits::types::{
     AeadType, CryptoError, ExporterSecret, HashType, HpkeCiphertext, HpkeConfig, HpkeKemType,
     HpkeKeyPair, KemOutput, SignatureScheme,
 };
 
+mod draft_types;
+mod drafts;
+
+pub use drafts::observer;
+
 struct OpenMls {
     provider: Provider,
+    /// Whether it implements the drafts of extensions and of targeted messages.
+    extended: bool,
+    /// What the last commit gave to components.
+    ephemeral: Vec<(u16, Vec<u8>)>,
     suite: Ciphersuite,
     name: Vec<u8>,
     signer: SignatureKeyPair,
@@ -67,6 +77,8 @@ type Answer<T> = std::result::Result<T, CryptoError>;
 struct Crypto {
     own: RustCrypto,
     mended: bool,
+    /// Whether targeted messages are sealed as the draft's version -02 has it.
+    targeted: bool,
 }
 
 impl Crypto {
@@ -208,6 +220,44 @@ impl OpenMlsCrypto for Crypto {
         self.own.hpke_setup_sender_and_export(config, key, info, context, length)
     }
 
+    fn hpke_open_psk(
+        &self,
+        config: HpkeConfig,
+        input: &HpkeCiphertext,
+        key: &[u8],
+        info: &[u8],
+        aad: &[u8],
+        psk: &[u8],
+        psk_id: &[u8],
+    ) -> Answer<Vec<u8>> {
+        let inputs = self.targeted.then(|| draft_types::targeted_inputs(aad)).transpose()?;
+        let (info, aad) = inputs.unwrap_or_else(|| (info.to_vec(), aad.to_vec()));
+        self.own.hpke_open_psk(config, input, key, &info, &aad, psk, psk_id)
+    }
+
+    fn hpke_seal_psk_resolved_aad<F, E>(
+        &self,
+        config: HpkeConfig,
+        key: &[u8],
+        info: &[u8],
+        data: &[u8],
+        psk: &[u8],
+        psk_id: &[u8],
+        aad: F,
+    ) -> std::result::Result<HpkeCiphertext, HpkeSealPskResolvedAadError<E>>
+    where
+        F: FnOnce(&[u8]) -> std::result::Result<Vec<u8>, E>,
+    {
+        if !self.targeted {
+            return self.own.hpke_seal_psk_resolved_aad(config, key, info, data, psk, psk_id, aad);
+        }
+        // OpenMLS's AAD says what the draft's inputs are made of.
+        let aad = aad(&[]).map_err(HpkeSealPskResolvedAadError::AadBuildError)?;
+        let inputs = draft_types::targeted_inputs(&aad);
+        let (info, aad) = inputs.map_err(HpkeSealPskResolvedAadError::CryptoError)?;
+        self.own.hpke_seal_psk_resolved_aad(config, key, &info, data, psk, psk_id, |_| Ok(aad))
+    }
+
     fn hpke_setup_receiver_and_export(
         &self,
         config: HpkeConfig,
@@ -225,6 +275,7 @@ impl OpenMlsCrypto for Crypto {
 pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
     let mut provider = Provider::default();
     provider.crypto.mended = matches!(suite, Suite::Mended(_));
+    let extended = matches!(suite, Suite::Extended(_));
     let suite = Ciphersuite::try_from(suite.code_point())?;
     let signer = SignatureKeyPair::new(suite.signature_algorithm())?;
     signer.store(provider.storage())?;
@@ -232,17 +283,20 @@ pub fn client(name: &str, suite: Suite) -> Result<Box<dyn Member>> {
         credential: BasicCredential::new(name.as_bytes().to_vec()).into(),
         signature_key: signer.public().into(),
     };
-    Ok(Box::new(OpenMls { provider, suite, name: name.into(), signer, credential, group: None }))
+    let name = name.into();
+    let ephemeral = Vec::new();
+    let group = None;
+    Ok(Box::new(OpenMls { provider, extended, ephemeral, suite, name, signer, credential, group }))
 }
 
-fn capabilities() -> Capabilities {
+fn capabilities(extended: bool) -> Capabilities {
     let known = |point: u16| Ciphersuite::try_from(point).ok();
     let suites: Vec<Ciphersuite> = Suite::code_points().into_iter().filter_map(known).collect();
     Capabilities::new(
         Some(&[ProtocolVersion::Mls10]),
         Some(&suites),
-        Some(&[ExtensionType::Unknown(TOPIC)]),
-        Some(&[]),
+        Some(if extended { draft_types::EXTENSIONS } else { &[ExtensionType::Unknown(TOPIC)] }),
+        Some(if extended { draft_types::PROPOSALS } else { &[] }),
         Some(&[CredentialType::Basic]),
     )
 }
@@ -304,10 +358,18 @@ impl OpenMls {
         }
     }
 
+    fn leaf(&self) -> Result<LeafNodeParameters> {
+        Ok(LeafNodeParameters::builder()
+            .with_capabilities(capabilities(self.extended))
+            .with_extensions(draft_types::leaf_extensions(self.extended)?)
+            .build())
+    }
+
     fn new_key_package(&mut self) -> Result<KeyPackage> {
         let bundle = KeyPackage::builder()
             .key_package_lifetime(lifetime())
-            .leaf_node_capabilities(capabilities())
+            .leaf_node_capabilities(capabilities(self.extended))
+            .leaf_node_extensions(draft_types::leaf_extensions(self.extended)?)
             .build(self.suite, &self.provider, &self.signer, self.credential.clone())?;
         Ok(bundle.key_package().clone())
     }
@@ -330,8 +392,18 @@ impl OpenMls {
                     openmls::schedule::psk::ResumptionPsk::new(usage, group_id, (*epoch).into());
                 Some(self.psk_id(Psk::Resumption(resumption))?)
             }
+            Change::ApplicationPsk(id) => Some(self.psk_id(draft_types::psk(id))?),
             _ => None,
         })
+    }
+
+    /// Goes on into the epoch of a commit.
+    fn follow(&mut self, staged: StagedCommit) -> Result<Received> {
+        self.ephemeral = draft_types::ephemeral_of(&staged);
+        let removed = staged.self_removed();
+        let group = self.group.as_mut().ok_or("in no group")?;
+        group.merge_staged_commit(&self.provider, staged)?;
+        Ok(if removed { Received::Removed } else { Received::Epoch })
     }
 }
 
@@ -347,7 +419,8 @@ impl Member for OpenMls {
             .use_ratchet_tree_extension(true)
             .max_past_epochs(3)
             .number_of_resumption_psks(8)
-            .capabilities(capabilities())
+            .capabilities(capabilities(self.extended))
+            .with_leaf_node_extensions(draft_types::leaf_extensions(self.extended)?)?
             .lifetime(lifetime())
             .with_group_context_extensions(extensions(list)?)
             .build();
@@ -384,7 +457,7 @@ impl Member for OpenMls {
             self.leave()?;
         }
 
-        let leaf = LeafNodeParameters::builder().with_capabilities(capabilities()).build();
+        let leaf = self.leaf()?;
         let psk = match psk {
             Some(id) => self.psk_of(&Change::ExternalPsk(id.to_vec()))?,
             None => None,
@@ -419,7 +492,9 @@ impl Member for OpenMls {
 
     fn know_psk(&mut self, id: &[u8], secret: &[u8]) -> Result<()> {
         let external = openmls::schedule::ExternalPsk::new(id.to_vec());
-        Ok(self.psk_id(Psk::External(external))?.store(&self.provider, secret)?)
+        self.psk_id(Psk::External(external))?.store(&self.provider, secret)?;
+        let of_component = application_psk(secret);
+        Ok(self.psk_id(draft_types::psk(id))?.store(&self.provider, &of_component)?)
     }
 
     fn propose(&mut self, change: &Change, private: bool) -> Result<Vec<u8>> {
@@ -439,13 +514,24 @@ impl Member for OpenMls {
             Change::Update => {
                 group.propose_self_update(provider, signer, LeafNodeParameters::default())?
             }
-            Change::ExternalPsk(_) | Change::ResumptionPsk(_) => {
+            Change::ExternalPsk(_) | Change::ResumptionPsk(_) | Change::ApplicationPsk(_) => {
                 group.propose_pre_shared_key(provider, signer, psk.ok_or("no PSK")?)?
             }
             Change::Extensions(list) => {
                 let list = extensions(list)?;
                 group.propose_group_context_extensions(provider, list, signer)?
             }
+            Change::SelfRemove => {
+                group.set_configuration(provider.storage(), &config(false))?;
+                let message = group.leave_group_via_self_remove(provider, signer)?;
+                return Ok(message.tls_serialize_detached()?);
+            }
+            Change::AppData(..) | Change::AppDataRemoval(_) => {
+                let proposal = draft_types::update(change).ok_or("no AppDataUpdate")?;
+                let by_reference = ProposalOrRefType::Reference;
+                group.propose(provider, signer, draft_types::propose(&proposal), by_reference)?
+            }
+            Change::Ephemeral(..) => return Err("OpenMLS cannot propose an AppEphemeral".into()),
             Change::ReInit(_) => return Err("OpenMLS cannot propose a ReInit".into()),
         };
 
@@ -457,15 +543,26 @@ impl Member for OpenMls {
         let mut removes = vec![];
         let mut lists = vec![];
         let mut psks = vec![];
+        let mut drafts = vec![];
         for change in changes {
             match change {
                 Change::Add(message) => adds.push(key_package(message, self.provider.crypto())?),
                 Change::Remove(leaf) => removes.push(LeafNodeIndex::new(*leaf)),
                 Change::Extensions(list) => lists.push(extensions(list)?),
-                Change::ExternalPsk(_) | Change::ResumptionPsk(_) => {
+                Change::ExternalPsk(_) | Change::ResumptionPsk(_) | Change::ApplicationPsk(_) => {
                     psks.extend(self.psk_of(change)?)
                 }
-                Change::Update => return Err("an Update cannot be committed by value".into()),
+                Change::AppData(..) | Change::AppDataRemoval(_) => {
+                    let proposal = draft_types::update(change).ok_or("no AppDataUpdate")?;
+                    drafts.push(Proposal::AppDataUpdate(Box::new(proposal)));
+                }
+                Change::Ephemeral(component, data) => {
+                    let proposal = AppEphemeralProposal::new(*component, data.clone());
+                    drafts.push(Proposal::AppEphemeral(Box::new(proposal)));
+                }
+                Change::Update | Change::SelfRemove => {
+                    return Err(format!("{change:?} cannot be committed by value").into());
+                }
                 Change::ReInit(_) => return Err("OpenMLS cannot commit a ReInit".into()),
             }
         }
@@ -485,8 +582,11 @@ impl Member for OpenMls {
             builder = builder.propose_group_context_extensions(list)?;
         }
 
+        let mut builder = builder.add_proposals(drafts).load_psks(self.provider.storage())?;
+        let proposals: Vec<_> = builder.app_data_update_proposals().cloned().collect();
+        let updates = draft_types::answers(builder.app_data_dictionary_updater(), proposals.iter());
+        builder.with_app_data_dictionary_updates(updates);
         let bundle = builder
-            .load_psks(self.provider.storage())?
             .use_ratchet_tree_extension(how.tree)
             .build(self.provider.rand(), self.provider.crypto(), &self.signer, |_| true)?
             .stage_commit(&self.provider)?;
@@ -497,6 +597,7 @@ impl Member for OpenMls {
 
     fn accept(&mut self) -> Result<()> {
         let group = self.group.as_mut().ok_or("in no group")?;
+        self.ephemeral = group.pending_commit().map(draft_types::ephemeral_of).unwrap_or_default();
         Ok(group.merge_pending_commit(&self.provider)?)
     }
 
@@ -506,7 +607,11 @@ impl Member for OpenMls {
     }
 
     fn receive(&mut self, message: &[u8]) -> Result<Received> {
-        let message = MlsMessageIn::tls_deserialize_exact(message)?.try_into_protocol_message()?;
+        let message = MlsMessageIn::tls_deserialize_exact(message)?;
+        if message.wire_format() == WireFormat::TargetedMessage {
+            return self.receive_targeted(message);
+        }
+        let message = message.try_into_protocol_message()?;
         let group = self.group.as_mut().ok_or("in no group")?;
         let processed = group.process_message(&self.provider, message)?;
         let authenticated_data = processed.aad().to_vec();
@@ -520,10 +625,12 @@ impl Member for OpenMls {
                 group.store_pending_proposal(self.provider.storage(), *proposal)?;
                 Ok(Received::Proposal)
             }
-            ProcessedMessageContent::StagedCommitMessage(staged) => {
-                let removed = staged.self_removed();
-                group.merge_staged_commit(&self.provider, *staged)?;
-                Ok(if removed { Received::Removed } else { Received::Epoch })
+            ProcessedMessageContent::StagedCommitMessage(staged) => self.follow(*staged),
+            ProcessedMessageContent::UnresolvedAppDataCommit(commit) => {
+                let updater = group.app_data_dictionary_updater();
+                let updates = draft_types::answers(updater, commit.app_data_update_proposals());
+                let staged = group.stage_app_data_commit(&self.provider, *commit, updates)?;
+                self.follow(staged)
             }
             _ => Err("our own message".into()),
         }
@@ -531,7 +638,8 @@ impl Member for OpenMls {
 
     fn send(&mut self, data: &[u8], authenticated_data: &[u8]) -> Result<Vec<u8>> {
         let group = self.group.as_mut().ok_or("in no group")?;
-        group.set_aad(authenticated_data.to_vec());
+        let data_behind = draft_types::set_safe_aad(group, authenticated_data)?;
+        group.set_aad(data_behind.to_vec());
         let message = group.create_message(&self.provider, &self.signer, data)?;
         Ok(message.tls_serialize_detached()?)
     }
@@ -594,6 +702,9 @@ impl Member for OpenMls {
             )?,
             (Outside::ExternalPsk(_), _) => {
                 return Err("OpenMLS cannot propose a PSK from outside".into());
+            }
+            (Outside::AppData(..), _) => {
+                return Err("OpenMLS cannot propose an AppDataUpdate from outside".into());
             }
             (Outside::Itself, Some(own)) => JoinProposal::new::<
                 <Provider as OpenMlsProvider>::StorageProvider,

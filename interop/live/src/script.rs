@@ -129,7 +129,8 @@ impl Script {
 /// Random steps, mostly ones that this script has not taken yet.
 fn random_steps(world: &mut World<'_>, dice: &mut Dice, steps: usize) -> Outcome {
     let mut done: BTreeSet<(Feature, Stack)> = BTreeSet::new();
-    let all: Vec<Feature> = Feature::ALL.iter().copied().filter(|f| f.is_step()).collect();
+    let fits = |f: &Feature| f.is_step() && f.fits(world.suite);
+    let all: Vec<Feature> = Feature::ALL.iter().copied().filter(fits).collect();
     for _ in 0..steps {
         let mut choices = Vec::new();
         for &feature in all.iter().filter(|feature| !feature.is_last()) {
@@ -170,7 +171,8 @@ pub fn probe(tally: &mut Tally, stacks: &[Stack], suites: &[Suite], seed: u64) {
                 for &receiver in stacks {
                     let both = |suite: &&Suite| {
                         let found = known::find((feature, actor, receiver, **suite));
-                        found.is_some_and(|found| std::ptr::eq(found, difference))
+                        feature.is_shown(**suite)
+                            && found.is_some_and(|found| std::ptr::eq(found, difference))
                             && actor.has(**suite)
                             && receiver.has(**suite)
                     };

@@ -1,6 +1,6 @@
 //! The implementations that share groups.
 
-use crate::member::{Member, Result};
+use crate::member::{Member, Observe, Result};
 use crate::suite::{Suite, in_openmls};
 use conclave_mls::crypto::PqSuite;
 use std::fmt;
@@ -72,9 +72,12 @@ impl Stack {
     pub fn has(self, suite: Suite) -> bool {
         match (self, suite) {
             (Self::Conclave, _) | (Self::TsMls1 | Self::TsMls2, Suite::Rfc(_)) => true,
-            (Self::OpenMls, Suite::Rfc(n)) => n <= 3,
+            (Self::OpenMls, Suite::Rfc(n) | Suite::Extended(n)) => n <= 3,
             (Self::OpenMls, Suite::Draft(suite) | Suite::Mended(suite)) => in_openmls(suite),
-            (Self::MlsRs, Suite::Rfc(n)) => [1, 2, 3, 5, 7].contains(&n),
+            (Self::MlsRs, Suite::Rfc(n) | Suite::Rcs(n)) => [1, 2, 3, 5, 7].contains(&n),
+            // OpenMLS has SelfRemove at the draft's code point only, mls-rs at the one of RCS only.
+            (Self::OpenMls, Suite::Rcs(_)) | (Self::MlsRs, Suite::Extended(_)) => false,
+            (Self::TsMls1 | Self::TsMls2, Suite::Extended(_) | Suite::Rcs(_)) => false,
             // Only two of its post-quantum suites have the components of one of the draft's.
             (Self::MlsRs, Suite::Draft(suite)) => {
                 [PqSuite::MlKem768X25519Aes128Ed25519, PqSuite::MlKem1024Aes256P384]
@@ -93,6 +96,15 @@ impl Stack {
             Self::TsMls1 => crate::ts_mls::available(1),
             Self::TsMls2 => crate::ts_mls::available(2),
             _ => Ok(()),
+        }
+    }
+
+    /// A client that follows the group of a GroupInfo with a tree, without being a member.
+    pub fn observer(self, group_info: &[u8], suite: Suite) -> Result<Box<dyn Observe>> {
+        match self {
+            Self::Conclave => crate::conclave::observer(group_info, suite),
+            Self::OpenMls => crate::openmls::observer(group_info, suite),
+            other => Err(format!("{other} is not tried as an observer").into()),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, failure};
 use crate::feature::Feature;
-use crate::member::{Change, Extension, How, Outside, ReInit, Received};
+use crate::member::{APPENDS, Change, Extension, How, Outside, ReInit, Received};
 use crate::stack::Stack;
 use crate::suite::Suite;
 use crate::world::{Outcome, Plan, Slot, World, list};
@@ -14,13 +14,17 @@ const EXTERNAL_SENDERS: u16 = 5;
 impl World<'_> {
     /// Takes a step that shows a feature, by a member or client of this stack.
     pub fn perform(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
-        // A late message is delivered only to members that can read it; of half a tree, only the other half
+        // Some messages are delivered only to members that can read them, or refuse them; of half a tree, only the other half
         // follows the commit.
-        let some = matches!(feature, Feature::LateLeft | Feature::HalfEmpty);
-        if !some && !self.allowed(feature, stack) {
+        let some = matches!(
+            feature,
+            Feature::LateLeft | Feature::HalfEmpty | Feature::LateSafeAad | Feature::SafeAadTail
+        );
+        if !feature.fits(self.suite) || !some && !self.allowed(feature, stack) {
             return Ok(false);
         }
 
+        let before = self.view.authenticator.clone();
         let done = match feature {
             Feature::CommitAdd | Feature::WelcomeTreeApart => self.add(feature, stack)?,
             Feature::CommitRemove | Feature::CommitRemoveAdd => self.remove(feature, stack)?,
@@ -51,25 +55,28 @@ impl World<'_> {
             Feature::ExternalSenderAdd
             | Feature::ExternalSenderRemove
             | Feature::ExternalSenderPsk
+            | Feature::ExternalSenderAppData
             | Feature::NewMemberProposal => self.outside(feature, stack)?,
             Feature::ReInit | Feature::ReInitSuite => self.reinit(feature, stack)?,
             Feature::Branch | Feature::BranchExtensions => self.branch(feature, stack)?,
+            feature if feature.is_draft() => self.perform_draft(feature, stack)?,
             other => self.perform(other.step(), stack)?,
         };
 
-        if done {
+        // Not in the same epoch again: OpenMLS keeps only few keys for late messages.
+        if done && self.view.authenticator != before {
             self.chatter()?;
         }
 
         Ok(done)
     }
 
-    fn one_of(&mut self, stack: Stack) -> Option<usize> {
+    pub(crate) fn one_of(&mut self, stack: Stack) -> Option<usize> {
         let all = self.of_stack(stack);
         self.dice.pick(&all).copied()
     }
 
-    fn how(&mut self) -> How {
+    pub(crate) fn how(&mut self) -> How {
         let private = self.dice.one_in(2);
         let path = self.dice.one_in(2);
         How { private, path: path && self.paths(), tree: true }
@@ -188,7 +195,7 @@ impl World<'_> {
         self.allowed_to(Feature::RemovedReplaced, by, self.members[place].stack)
     }
 
-    fn change(&mut self, feature: Feature) -> Outcome<Option<Change>> {
+    pub(crate) fn change(&mut self, feature: Feature) -> Outcome<Option<Change>> {
         Ok(Some(match feature {
             Feature::CommitExternalPsk | Feature::ProposeExternalPsk => {
                 Change::ExternalPsk(self.new_psk()?)
@@ -200,13 +207,14 @@ impl World<'_> {
                 Change::Extensions(self.new_extensions(true))
             }
             Feature::UnlistedExtensions => Change::Extensions(self.new_extensions(false)),
-            Feature::ClearExtensions => Change::Extensions(Vec::new()),
-            _ => return Ok(None),
+            Feature::ClearExtensions => Change::Extensions(self.cleared_extensions()),
+            draft => return self.draft_change(draft),
         }))
     }
 
-    fn simple(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
-        if feature == Feature::ClearExtensions && self.view.extensions.is_empty() {
+    pub(crate) fn simple(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        let topic = self.view.extensions.iter().any(|e| e.kind == crate::member::TOPIC);
+        if feature == Feature::ClearExtensions && !topic {
             let list = self.new_extensions(true);
             if !self.set_extensions(list)? {
                 return Ok(false);
@@ -228,7 +236,7 @@ impl World<'_> {
     }
 
     /// A member whose stack can do it sets the extensions.
-    fn set_extensions(&mut self, list: Vec<Extension>) -> Outcome<bool> {
+    pub(crate) fn set_extensions(&mut self, list: Vec<Extension>) -> Outcome<bool> {
         let mut able: Vec<usize> = (0..self.members.len()).collect();
         able.retain(|&p| self.allowed(Feature::CommitExtensions, self.members[p].stack));
         let Some(&by) = self.dice.pick(&able) else { return Ok(false) };
@@ -246,6 +254,10 @@ impl World<'_> {
             Feature::ProposeExternalPsk => Feature::CommitExternalPsk,
             Feature::ProposeResumptionPsk => Feature::CommitResumptionPsk,
             Feature::ProposeExtensions => Feature::CommitExtensions,
+            Feature::ProposeAppData => Feature::CommitAppData,
+            Feature::ProposeAppDataRemoval => Feature::CommitAppDataRemoval,
+            Feature::ProposeEphemeral => Feature::CommitEphemeral,
+            Feature::ProposeApplicationPsk => Feature::CommitApplicationPsk,
             _ => Feature::CommitByReference,
         }
     }
@@ -257,7 +269,7 @@ impl World<'_> {
         path && self.allowed(Self::committed(proposal), stack)
     }
 
-    fn propose_one(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+    pub(crate) fn propose_one(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let Some(from) = self.one_of(stack) else { return Ok(false) };
         let mut able: Vec<usize> = (0..self.members.len()).filter(|&p| p != from).collect();
         able.retain(|&p| {
@@ -285,14 +297,21 @@ impl World<'_> {
             Feature::ProposeExternalPsk,
             Feature::ProposeExtensions,
         ];
+        if matches!(self.suite, Suite::Extended(_)) {
+            let drafts = [Feature::ProposeAppData, Feature::ProposeEphemeral];
+            kinds.extend(drafts.iter().chain(&drafts));
+        }
         self.dice.shuffle(&mut kinds);
         let mut plan = Plan { how: self.how(), ..Plan::new(by, Feature::CommitByReference) };
         let mut said = Vec::new();
         let wanted = 1 + self.dice.below(3);
         for feature in kinds {
             let Some(&place) = from.last() else { break };
-            let can =
-                self.allowed(feature, self.members[place].stack) && self.can_commit(feature, stack);
+            let behind = feature == Feature::ProposeExtensions
+                && plan.along.contains(&Feature::CommitAppData);
+            let can = self.allowed(feature, self.members[place].stack)
+                && self.can_commit(feature, stack)
+                && (!behind || self.allowed(Feature::DataThenExtensions, stack));
             if said.len() == wanted || !can || plan.removes_by_reference.contains(&place) {
                 continue;
             }
@@ -313,13 +332,18 @@ impl World<'_> {
             plan.along.push(Feature::CommitExternalPsk);
         }
 
+        let data = Feature::CommitAppData;
+        if plan.along.contains(&data) && self.dice.one_in(2) && self.allowed(data, stack) {
+            plan.changes.extend(self.change(data)?);
+        }
+
         self.commit(plan)?;
         self.count(&said);
         Ok(true)
     }
 
     /// Counts proposals that have taken effect.
-    fn count(&mut self, said: &[Said]) {
+    pub(crate) fn count(&mut self, said: &[Said]) {
         for one in said {
             for &receiver in &one.receivers {
                 for feature in one.features {
@@ -330,7 +354,12 @@ impl World<'_> {
     }
 
     /// A member proposes and all others keep the proposal; its effect goes into the plan.
-    fn propose(&mut self, feature: Feature, from: usize, plan: &mut Plan) -> Outcome<Option<Said>> {
+    pub(crate) fn propose(
+        &mut self,
+        feature: Feature,
+        from: usize,
+        plan: &mut Plan,
+    ) -> Outcome<Option<Said>> {
         let change = match feature {
             Feature::ProposeAdd => {
                 let by = self.members[plan.by].stack;
@@ -356,13 +385,18 @@ impl World<'_> {
                 Change::Remove(leaf)
             }
             Feature::ProposeUpdate => Change::Update,
+            Feature::SelfRemove => {
+                plan.removes_by_reference.push(from);
+                Change::SelfRemove
+            }
             other => match self.change(other)? {
                 Some(change) => change,
                 None => return Ok(None),
             },
         };
 
-        let private = self.dice.one_in(2);
+        let secret = change != Change::SelfRemove && self.observers.is_empty();
+        let private = secret && self.dice.one_in(2);
         let slot = &mut self.members[from];
         let actor = slot.stack;
         self.log.push(format!("{} proposes {}", slot.name, list(std::slice::from_ref(&change))));
@@ -533,7 +567,11 @@ impl World<'_> {
     }
 
     /// An outsider proposes, a member commits.
-    fn outside(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+    pub(crate) fn outside(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
+        let newcomer = matches!(feature, Feature::NewMemberProposal | Feature::OutsideSafeAad);
+        if self.has_safe_aad() && !self.allowed(Feature::OutsideSafeAad, stack) {
+            return Ok(false);
+        }
         let mut able: Vec<usize> = (0..self.members.len()).collect();
         able.retain(|&p| self.allowed(Feature::CommitByReference, self.members[p].stack));
         if able.is_empty() || !self.has_room() {
@@ -541,7 +579,7 @@ impl World<'_> {
         }
 
         let mut client = self.client(stack)?;
-        if feature != Feature::NewMemberProposal {
+        if !newcomer {
             let sender = client.member.external_sender();
             let mut sender = sender.map_err(|e| failure(feature, stack, stack, &*e))?;
             // external_senders<V>, with one sender.
@@ -552,7 +590,8 @@ impl World<'_> {
             }
             data.append(&mut sender);
             let mut list = self.new_extensions(true);
-            list.push(Extension { kind: EXTERNAL_SENDERS, data });
+            // The dictionary stays the last.
+            list.insert(0, Extension { kind: EXTERNAL_SENDERS, data });
             if !self.set_extensions(list)? {
                 return Ok(false);
             }
@@ -582,6 +621,10 @@ impl World<'_> {
                 plan.along.push(Feature::CommitExternalPsk);
                 Outside::ExternalPsk(self.new_psk()?)
             }
+            Feature::ExternalSenderAppData => {
+                plan.along.push(Feature::CommitAppData);
+                Outside::AppData(APPENDS, self.dice.bytes(4))
+            }
             _ => Outside::Itself,
         };
 
@@ -594,7 +637,7 @@ impl World<'_> {
         self.log.push(format!("{} proposes from outside ({feature})", client.name));
         let made = client.member.propose_outside(&info, &what);
         let message = made.map_err(|e| failure(feature, stack, stack, &*e))?;
-        if feature == Feature::NewMemberProposal {
+        if newcomer {
             plan.waiting.push(client);
         }
 
@@ -614,7 +657,9 @@ impl World<'_> {
         if feature == Feature::ReInitSuite {
             let mut shared = Suite::all();
             shared.retain(|&s| {
-                s != self.suite && crate::known::company(&self.stacks, s) == self.stacks
+                s != self.suite
+                    && s.is_alike(self.suite)
+                    && crate::known::company(&self.stacks, s) == self.stacks
             });
             let Some(&other) = self.dice.pick(&shared) else { return Ok(false) };
             suite = other;
@@ -652,7 +697,7 @@ impl World<'_> {
     fn branch(&mut self, feature: Feature, stack: Stack) -> Outcome<bool> {
         let Some(by) = self.one_of(stack) else { return Ok(false) };
         let name = self.members[by].name.clone();
-        if self.dice.one_in(2) {
+        if self.members.len() > 2 && self.dice.one_in(2) {
             // One of the spare members stays behind.
             let spare = self.spare(&[by]);
             if let Some(&behind) = self.dice.pick(&spare) {
@@ -704,7 +749,7 @@ impl World<'_> {
 }
 
 /// A proposal that awaits its commit.
-struct Said {
+pub(crate) struct Said {
     actor: Stack,
     receivers: Vec<Stack>,
     features: [Feature; 2],

@@ -14,6 +14,11 @@ pub enum Suite {
     /// The same, but each host supplies what its stack lacks of the draft: stacks take their cryptography
     /// from a provider.
     Mended(PqSuite),
+    /// One of RFC 9420, by clients that also implement draft-ietf-mls-extensions-10 and
+    /// draft-ietf-mls-targeted-messages-02, as far as their stack does.
+    Extended(u16),
+    /// One of RFC 9420, by clients that also implement SelfRemove, at the code point of the GSMA's RCS.
+    Rcs(u16),
 }
 
 /// The code points of the post-quantum suites, which are not yet assigned: those of OpenMLS, which are
@@ -36,13 +41,25 @@ impl Suite {
     pub fn all() -> Vec<Self> {
         let of_draft = || PqSuite::ALL.into_iter().filter(|suite| in_openmls(*suite));
         let of_rfc = (1..=7).map(Self::Rfc);
-        of_rfc.chain(of_draft().map(Self::Draft)).chain(of_draft().map(Self::Mended)).collect()
+        let post_quantum = of_draft().map(Self::Draft).chain(of_draft().map(Self::Mended));
+        let extended = (1..=3).map(Self::Extended).chain([1, 2, 3, 5, 7].map(Self::Rcs));
+        of_rfc.chain(post_quantum).chain(extended).collect()
+    }
+
+    /// Whether clients advertise the same in both, so that a group can move from one into the other.
+    pub fn is_alike(self, other: Self) -> bool {
+        let kind = |suite| match suite {
+            Self::Rfc(_) | Self::Draft(_) | Self::Mended(_) => 0,
+            Self::Extended(_) => 1,
+            Self::Rcs(_) => 2,
+        };
+        kind(self) == kind(other)
     }
 
     /// The code point on the wire.
     pub fn code_point(self) -> u16 {
         match self {
-            Self::Rfc(n) => n,
+            Self::Rfc(n) | Self::Extended(n) | Self::Rcs(n) => n,
             Self::Draft(suite) | Self::Mended(suite) => {
                 POINTS.code_point(suite).map_or(0, |at| at.0)
             }
@@ -64,6 +81,8 @@ impl fmt::Display for Suite {
             Self::Rfc(n) => write!(f, "{n}"),
             Self::Draft(suite) => write!(f, "TBD{}", *suite as usize + 1),
             Self::Mended(suite) => write!(f, "TBD{}+", *suite as usize + 1),
+            Self::Extended(n) => write!(f, "{n}x"),
+            Self::Rcs(n) => write!(f, "{n}r"),
         }
     }
 }
@@ -86,12 +105,13 @@ mod tests {
     #[test]
     fn a_suite_is_found_by_its_name_and_has_a_code_point() {
         let all = Suite::all();
-        assert_eq!(all.len(), 7 + 8 + 8);
+        assert_eq!(all.len(), 7 + 8 + 8 + 3 + 5);
         for suite in all {
             assert_eq!(suite.to_string().parse(), Ok(suite));
             assert_ne!(suite.code_point(), 0);
         }
         assert_eq!("TBD9+".parse(), Ok(Suite::Mended(PqSuite::MlKem768X25519ChaCha20MlDsa44)));
+        assert_eq!("2x".parse(), Ok(Suite::Extended(2)));
         assert!("TBD3".parse::<Suite>().is_err(), "no two stacks have it");
         assert_eq!(Suite::code_points().len(), 7 + 8);
     }

@@ -1,8 +1,8 @@
 //! ts-mls: for each version a process of Node that holds all its clients. The program talks to it over pipes.
 
 use crate::member::{
-    Change, Commit, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked, Member,
-    Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender,
+    Change, Commit, Drafts, EXPORT_LABEL, EXPORT_LENGTH, Extension, How, LEEWAY, LIFETIME, Linked,
+    Member, Outside, ReInit, Received, Result, TOPIC, View, encode_external_sender,
 };
 use crate::suite::Suite;
 use serde_json::{Value, json};
@@ -146,6 +146,12 @@ fn change(change: &Change) -> Value {
             "suite": next.suite.code_point(),
             "extensions": extensions(&next.extensions),
         }),
+        // The driver has none of the drafts' and says so.
+        Change::SelfRemove
+        | Change::AppData(..)
+        | Change::AppDataRemoval(_)
+        | Change::Ephemeral(..)
+        | Change::ApplicationPsk(_) => json!({ "kind": "of a draft" }),
     }
 }
 
@@ -179,6 +185,8 @@ impl Drop for TsMls {
         let _ = self.tell(json!({ "op": "drop" }));
     }
 }
+
+impl Drafts for TsMls {}
 
 impl Member for TsMls {
     fn key_package(&mut self) -> Result<Vec<u8>> {
@@ -309,6 +317,7 @@ impl Member for TsMls {
             Outside::Add(message) => change(&Change::Add(message.clone())),
             Outside::Remove(leaf) => change(&Change::Remove(*leaf)),
             Outside::ExternalPsk(id) => change(&Change::ExternalPsk(id.clone())),
+            Outside::AppData(..) => return Err("ts-mls has no AppDataUpdate".into()),
             Outside::Itself => Value::Null,
         };
         self.ask_bytes(

@@ -3,11 +3,14 @@
 use crate::failure::{Failure, failure};
 use crate::feature::Feature;
 use crate::known;
-use crate::member::{Change, Extension, How, Member, Received, Result, View};
+use crate::member::{
+    Change, DICTIONARY, Extension, How, Member, Observe, REPLACES, Received, Result, SAFE_AAD, View,
+};
 use crate::rng::Dice;
 use crate::stack::Stack;
 use crate::suite::Suite;
 use crate::tally::Tally;
+use std::collections::BTreeSet;
 
 /// The outcome of a step: whether it was possible, or what went wrong.
 pub type Outcome<T = ()> = std::result::Result<T, Failure>;
@@ -33,6 +36,8 @@ struct Letter {
     leaf: Option<u32>,
     epoch: u64,
     data: Vec<u8>,
+    /// Whether the authenticated data is a SafeAAD.
+    safe: bool,
     authenticated_data: Vec<u8>,
     message: Vec<u8>,
 }
@@ -57,6 +62,10 @@ pub struct World<'a> {
     pub log: Vec<String>,
     /// Whether known differences are looked for instead of avoided.
     pub probing: bool,
+    /// Clients that follow the group without being members, for a while.
+    pub observers: Vec<(Stack, Box<dyn Observe>)>,
+    /// The components whose secrets were exported, in whatever epoch.
+    pub exported: BTreeSet<u16>,
     psks: Vec<(Vec<u8>, Vec<u8>)>,
     letters: Vec<Letter>,
     clients: usize,
@@ -96,6 +105,8 @@ impl<'a> World<'a> {
             view,
             log: Vec::new(),
             probing,
+            observers: Vec::new(),
+            exported: BTreeSet::new(),
             psks: Vec::new(),
             letters: Vec::new(),
             clients: 0,
@@ -243,6 +254,11 @@ impl<'a> World<'a> {
                 }
                 Err(e) => return Err(failure(feature, actor, slot.stack, &*e)),
             }
+        }
+
+        for (stack, observer) in &mut self.observers {
+            let followed = observer.follow(message);
+            followed.map_err(|e| failure(Feature::ObserveAppData, actor, *stack, &*e))?;
         }
         Ok(())
     }
@@ -416,6 +432,19 @@ impl<'a> World<'a> {
         let aad = self.dice.below(20);
         let data = self.dice.bytes(length);
         let authenticated_data = self.dice.bytes(aad);
+        self.write_data(place, data, authenticated_data)
+    }
+
+    fn write_data(
+        &mut self,
+        place: usize,
+        data: Vec<u8>,
+        mut authenticated_data: Vec<u8>,
+    ) -> Outcome<Letter> {
+        let safe = self.has_safe_aad();
+        if safe {
+            authenticated_data = safe_aad(&authenticated_data);
+        }
         let leaf = self.leaf(&self.members[place].name);
         let slot = &mut self.members[place];
         let sent = slot.member.send(&data, &authenticated_data);
@@ -423,7 +452,7 @@ impl<'a> World<'a> {
         let from = slot.name.clone();
         let stack = slot.stack;
         let epoch = self.view.epoch;
-        Ok(Letter { from, stack, leaf, epoch, data, authenticated_data, message })
+        Ok(Letter { from, stack, leaf, epoch, data, safe, authenticated_data, message })
     }
 
     fn read(&mut self, place: usize, letter: &Letter, feature: Feature) -> Outcome {
@@ -449,6 +478,9 @@ impl<'a> World<'a> {
 
         self.tally.messages += 1;
         self.tally.passed(feature, actor, receiver, self.suite);
+        if letter.safe {
+            self.tally.passed(Feature::SafeAad, actor, receiver, self.suite);
+        }
         Ok(())
     }
 
@@ -469,7 +501,11 @@ impl<'a> World<'a> {
         self.letters = wait;
         for letter in due {
             let stays = letter.leaf.is_some() && self.leaf(&letter.from) == letter.leaf;
-            let feature = if stays { Feature::Late } else { Feature::LateLeft };
+            let feature = match stays {
+                _ if self.has_safe_aad() && !letter.safe => Feature::LateSafeAad,
+                true => Feature::Late,
+                false => Feature::LateLeft,
+            };
             for place in 0..self.members.len() {
                 let stack = self.members[place].stack;
                 if self.allowed_to(feature, letter.stack, stack) {
@@ -483,6 +519,13 @@ impl<'a> World<'a> {
     /// A member sends a message that the others read only in a later epoch.
     pub fn write_late(&mut self, place: usize) -> Outcome {
         let letter = self.write(place)?;
+        self.letters.push(letter);
+        Ok(())
+    }
+
+    /// The same, without authenticated data.
+    pub fn write_late_plain(&mut self, place: usize) -> Outcome {
+        let letter = self.write_data(place, b"plain".to_vec(), Vec::new())?;
         self.letters.push(letter);
         Ok(())
     }
@@ -501,16 +544,54 @@ impl<'a> World<'a> {
     }
 
     /// Extensions for a GroupContext: one of a private type and, if `listed`, one that requires that type.
+    /// The dictionary of components stays as it is.
     pub fn new_extensions(&mut self, listed: bool) -> Vec<Extension> {
         let length = 1 + self.dice.below(20);
         let topic = Extension { kind: crate::member::TOPIC, data: self.dice.bytes(length) };
         let mut list = vec![topic];
         if listed {
-            // required_capabilities: extension types, proposal types, credential types.
-            let [high, low] = crate::member::TOPIC.to_be_bytes();
-            list.push(Extension { kind: 3, data: vec![2, high, low, 0, 2, 0, 1] });
+            list.push(self.required_capabilities());
         }
+        list.extend(self.dictionary());
         list
+    }
+
+    /// The dictionary of components, if there is one, with what OpenMLS wants for it; otherwise nothing.
+    pub fn cleared_extensions(&mut self) -> Vec<Extension> {
+        let Some(dictionary) = self.dictionary() else { return Vec::new() };
+        vec![self.required_capabilities(), dictionary]
+    }
+
+    fn required_capabilities(&mut self) -> Extension {
+        // required_capabilities: extension types, proposal types, credential types.
+        let [high, low] = crate::member::TOPIC.to_be_bytes();
+        let data = match self.suite {
+            // The dictionary, and AppDataUpdate, AppEphemeral and SelfRemove.
+            Suite::Extended(_) if self.dice.one_in(2) => {
+                vec![4, high, low, 0, 6, 6, 0, 8, 0, 9, 0, 10, 2, 0, 1]
+            }
+            Suite::Extended(_) => vec![4, high, low, 0, 6, 0, 2, 0, 1],
+            _ => vec![2, high, low, 0, 2, 0, 1],
+        };
+        Extension { kind: 3, data }
+    }
+
+    /// The dictionary of components, if the group has one.
+    pub fn dictionary(&self) -> Option<Extension> {
+        self.view.extensions.iter().find(|e| e.kind == DICTIONARY).cloned()
+    }
+
+    /// Whether the group's dictionary has data of a component.
+    pub fn has_data(&self, component: u16) -> bool {
+        use conclave_mls::component::{AppDataDictionary, ComponentId, Decode};
+        let dictionary =
+            self.dictionary().and_then(|e| AppDataDictionary::from_bytes(&e.data).ok());
+        dictionary.is_some_and(|dictionary| dictionary.get(ComponentId(component)).is_some())
+    }
+
+    /// Whether all authenticated data is a SafeAAD.
+    pub fn has_safe_aad(&self) -> bool {
+        self.has_data(SAFE_AAD)
     }
 
     /// An epoch whose resumption PSK all members have: the current one or one of the two before.
@@ -541,7 +622,8 @@ impl Letter {
         let from = String::new();
         let leaf = None;
         let epoch = 0;
-        Self { from, stack, leaf, epoch, data, authenticated_data, message }
+        let safe = false;
+        Self { from, stack, leaf, epoch, data, safe, authenticated_data, message }
     }
 }
 
@@ -584,6 +666,16 @@ impl Plan {
     }
 }
 
+/// A SafeAAD with one item for some data, and none for no data.
+fn safe_aad(data: &[u8]) -> Vec<u8> {
+    use conclave_mls::component::{ComponentId, Encode, SafeAad};
+    let mut aad = SafeAad::default();
+    if !data.is_empty() {
+        aad = aad.with(ComponentId(REPLACES), data);
+    }
+    aad.to_bytes().unwrap_or_default()
+}
+
 /// Changes without their bytes.
 pub fn list(changes: &[Change]) -> String {
     let one = |change: &Change| match change {
@@ -596,6 +688,11 @@ pub fn list(changes: &[Change]) -> String {
             format!("extensions {:?}", list.iter().map(|e| e.kind).collect::<Vec<_>>())
         }
         Change::ReInit(next) => format!("reinit into suite {}", next.suite),
+        Change::SelfRemove => "self remove".to_owned(),
+        Change::AppData(component, _) => format!("data of {component:#x}"),
+        Change::AppDataRemoval(component) => format!("no data of {component:#x}"),
+        Change::Ephemeral(component, _) => format!("ephemeral data of {component:#x}"),
+        Change::ApplicationPsk(_) => "application PSK".to_owned(),
     };
 
     let all: Vec<String> = changes.iter().map(one).collect();

@@ -230,6 +230,8 @@ fn process(
 ) -> Result<Step, Halt> {
     match group.process(provider, now, &entry.message) {
         Ok(Received::Known) => Ok((What::Nothing, None)),
+        // This messenger sends no messages to one member, and has nobody to show them to.
+        Ok(Received::Targeted(_)) => Ok((What::Nothing, None)),
         Ok(Received::Application(step)) => Ok((What::Event, Some(step.untyped()))),
         Ok(Received::OwnCommit(step)) => Ok((What::Event, Some(step.untyped()))),
         Ok(Received::Proposal(stage)) => {
@@ -255,7 +257,7 @@ fn process(
         }
         Ok(Received::Commit(stage)) => {
             let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
-            let answers = Answers { verdicts, psks: Vec::new() };
+            let answers = Answers { verdicts, ..Answers::default() };
             let out = stage.removes().any(|leaf| leaf == group.own_leaf());
             match stage.resolve(group, provider, now, &answers) {
                 Ok(step) if out => Ok((What::Out, Some(step.untyped()))),

@@ -60,7 +60,7 @@ impl Policy for NoPsks {
                 usage: ResumptionPskUsage::Reinit | ResumptionPskUsage::Branch,
                 ..
             } => Verdict::Accept,
-            PskType::External { .. } | PskType::Resumption { .. } => {
+            PskType::External { .. } | PskType::Application { .. } | PskType::Resumption { .. } => {
                 Verdict::refuse("there may be members who do not have this PSK")
             }
         }
@@ -192,7 +192,7 @@ impl<S: Storage> Service<S> {
             observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
         let verdicts = self.judge(stage.credentials());
         let transition =
-            stage.resolve(observer, provider, &verdicts).map_err(ServiceError::invalid)?;
+            stage.resolve(observer, provider, &verdicts.into()).map_err(ServiceError::invalid)?;
         let mut fold = observer.fold();
         fold.push(transition).map_err(ServiceError::invalid)?;
         if let Some(info) = &request.group_info {
@@ -255,7 +255,7 @@ impl<S: Storage> Service<S> {
         }
         let verdicts = self.judge(stage.credentials());
         let transition =
-            stage.resolve(observer, provider, &verdicts).map_err(ServiceError::invalid)?;
+            stage.resolve(observer, provider, &verdicts.into()).map_err(ServiceError::invalid)?;
         let mut seq = 0;
         let applied = apply(observer, transition, |write| -> Result<(), Stopped> {
             let append = Append { rows: Some(write.batch.clone()), ..submission.append(group) };

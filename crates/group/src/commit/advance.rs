@@ -5,9 +5,11 @@ use crate::commit::epoch::next_epoch;
 use crate::commit::validate::{StagedCommit, validate_commit};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::Committed;
+use crate::state::exporter::{self, ExporterChange};
 use crate::state::group::{CurrentSecrets, Delta, Group, PastEpoch, SecretTreeChange};
 use crate::state::pending::{OwnPath, PendingUpdate};
-use crate::state::stored::{header_row, past_epoch_row, past_leaf_row, put_secret_tree_rows};
+use crate::state::stored::{header_row, past_epoch_row, past_value_row, put_secret_tree_rows};
+use crate::store::context_codec::AppDataChanges;
 use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::Change;
 use crate::validate::list::{CheckedList, Origin};
@@ -17,13 +19,13 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::{HpkePrivateKey, Secret, SignatureKeyPair, Suite};
 use conclave_schedule::{
-    CommitSecret, EpochSecrets, ResumptionPsk, SecretTree, confirmation_tag_matches,
-    external_init_from, external_key_pair,
+    ApplicationExportSecret, CommitSecret, EpochSecrets, ExporterTree, ResumptionPsk, SecretTree,
+    confirmation_tag_matches, external_init_from, external_key_pair,
 };
 use conclave_tree::{TreeError, TreeRead, open_path};
 use conclave_wire::{
-    AuthenticatedCommit, Encode, LeafIndex, NodeIndex, PreSharedKeyId, Proposal, PskType, Sender,
-    UnixTime, UpdatePath,
+    AuthenticatedCommit, Encode, Epoch, LeafIndex, NodeIndex, PreSharedKeyId, Proposal, PskType,
+    Sender, UnixTime, UpdatePath,
 };
 
 /// The source of the secrets of a commit's path.
@@ -62,6 +64,12 @@ struct Confirmed<'a> {
     signer: Option<&'a SignatureKeyPair>,
 }
 
+/// What differs in the next epoch, as it was in the one that ends.
+struct Replaced {
+    leaves: Vec<(LeafIndex, Option<Vec<u8>>)>,
+    app_data: AppDataChanges,
+}
+
 /// What a commit leads to.
 pub(crate) struct Advance {
     pub(crate) delta: Delta,
@@ -87,7 +95,9 @@ impl Group {
                 {
                     self.resumption_psk(*psk_epoch).map(ResumptionPsk::as_secret)
                 }
-                PskType::Resumption { .. } | PskType::External { .. } => None,
+                PskType::Resumption { .. }
+                | PskType::External { .. }
+                | PskType::Application { .. } => None,
             };
             own.or_else(|| given.get(&id.psktype).copied())
         }
@@ -143,7 +153,9 @@ impl Group {
         // Steps 10 to 12: transcript, key schedule, confirmation tag.
         staged.enter_transcript(self.view(), suite, content)?;
         let context = &staged.context;
-        let epoch = next_epoch(suite, &init, &path.commit_secret, incoming.psks, context)?.1;
+        let exports = exporter::exports(&staged.applied.tree, self.own_leaf);
+        let commit_secret = &path.commit_secret;
+        let epoch = next_epoch(suite, &init, commit_secret, incoming.psks, context, exports)?.1;
         let key = &epoch.confirmation_key;
         let confirmed = &context.confirmed_transcript_hash;
         if !confirmation_tag_matches(suite, key, confirmed, &content.confirmation_tag)? {
@@ -235,7 +247,9 @@ impl Group {
         delta.public = finished.delta;
 
         // The epoch that ends becomes a past one, and what waited in it is gone.
-        self.retire(incoming.now, finished.replaced_leaves, &mut delta, &mut batch)?;
+        let replaced =
+            Replaced { leaves: finished.replaced_leaves, app_data: finished.replaced_data };
+        self.retire(suite, incoming.now, replaced, &mut delta, &mut batch)?;
         for place in self.pending_updates.keys() {
             delta.pending_updates.insert(*place, None);
             batch.delete(RowKey::new(Table::PendingUpdate, *place));
@@ -247,12 +261,13 @@ impl Group {
 
         // The secrets of the new epoch.
         delta.signer = signer.cloned();
-        let (secrets, encryption) = CurrentSecrets::split(epoch);
+        let (secrets, encryption, export) = CurrentSecrets::split(epoch);
         let size = delta.public.tree.as_ref().map_or(self.public.tree.size(), |t| t.size());
         let tree = SecretTree::new(size, encryption);
         let rows = tree.rows().into_iter().map(|(row, secret)| (row, Some(secret)));
         put_secret_tree_rows(change.epoch, rows, &mut batch);
         delta.secret_trees.insert(change.epoch, SecretTreeChange::Whole(Some(tree)));
+        self.renew_exporter(change.epoch, export, &mut delta, &mut batch);
         if let Some(public) = &delta.public.epoch {
             let signer = signer.unwrap_or(&self.signer);
             let header = header_row(public, self.own_leaf, size, signer, &secrets)?;
@@ -261,6 +276,24 @@ impl Group {
         delta.secrets = Change::Set(Box::new(secrets));
 
         Ok(Advance { delta, batch, outcome: Committed::Epoch(change) })
+    }
+
+    /// Replaces what components can export.
+    fn renew_exporter(
+        &self,
+        epoch: Epoch,
+        export: Option<ApplicationExportSecret>,
+        delta: &mut Delta,
+        batch: &mut Batch,
+    ) {
+        if let Some(old) = &self.exporter {
+            exporter::delete_rows(self.epoch(), old, batch);
+        }
+        let new = export.map(ExporterTree::new);
+        if let Some(new) = &new {
+            exporter::put_rows(epoch, new, batch);
+        }
+        delta.exporter = ExporterChange::Whole(new);
     }
 
     /// Replaces the private keys of the nodes that changed: by the new ones that we learned, or by
@@ -290,8 +323,9 @@ impl Group {
     /// Makes the current epoch a past one, and drops past epochs that are over the limits.
     fn retire(
         &self,
+        suite: &Suite<'_>,
         now: UnixTime,
-        replaced: Vec<(LeafIndex, Option<Vec<u8>>)>,
+        replaced: Replaced,
         delta: &mut Delta,
         batch: &mut Batch,
     ) -> Result<(), Error> {
@@ -301,6 +335,7 @@ impl Group {
         self.expire(now, keep, delta, batch);
 
         if !keep {
+            self.targeted_read.forget(epoch, &mut delta.targeted_read);
             delta.secret_trees.insert(epoch, SecretTreeChange::Whole(None));
             batch.deleted_epochs.insert(epoch.0);
             return Ok(());
@@ -312,12 +347,28 @@ impl Group {
             resumption_psk: secrets.resumption_psk.clone(),
             tree_size: self.public.tree.size(),
             ended: now.as_secs(),
-            leaves: replaced.into_iter().map(|(leaf, old)| (leaf, old.map(Into::into))).collect(),
+            leaves: replaced
+                .leaves
+                .into_iter()
+                .map(|(leaf, old)| (leaf, old.map(Into::into)))
+                .collect(),
+            targeted: self.targeted_keys_to_keep(suite)?,
         };
-        batch.put(RowKey::of_epoch(Table::PastEpoch, epoch.0, 0), past_epoch_row(&past)?.expose());
+        batch.put(
+            RowKey::of_epoch(Table::PastEpoch, epoch.0, 0),
+            past_epoch_row(&past, replaced.app_data.len())?.expose(),
+        );
         for (leaf, old) in &past.leaves {
             let key = RowKey::of_epoch(Table::PastLeaf, epoch.0, leaf.0.into());
-            batch.put(key, past_leaf_row(old.as_deref())?.expose());
+            batch.put(key, past_value_row(old.as_deref())?.expose());
+        }
+        for (component, old) in &replaced.app_data {
+            let key = RowKey::of_epoch(Table::PastAppData, epoch.0, component.0.into());
+            batch.put(key, past_value_row(old.as_deref())?.expose());
+        }
+        if let Some(keys) = &past.targeted {
+            let key = RowKey::of_epoch(Table::TargetedKeys, epoch.0, 0);
+            batch.put(key, keys.to_row()?.expose());
         }
         delta.past.insert(epoch, Some(past));
         Ok(())

@@ -1,16 +1,20 @@
 //! The received proposals that a commit takes.
 
 use crate::view::GroupView;
-use crate::view::proposals::{ListedProposal, removed_leaf};
-use alloc::collections::BTreeSet;
+use crate::view::proposals::ListedProposal;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use conclave_tree::TreeRead;
-use conclave_wire::{LeafIndex, PreSharedKeyId, Proposal, Sender, SignaturePublicKey};
+use conclave_wire::{
+    AppDataUpdate, AppDataUpdateOperation, ComponentId, LeafIndex, PreSharedKeyId, Proposal,
+    Sender, SignaturePublicKey,
+};
 
 /// The received proposals that a member can commit together with `wanted`, which takes precedence:
-/// Removes before Updates, a member's last Update, the last GroupContextExtensions, no ReInit
-/// beside others, nothing about the committer's own leaf, no client twice (section 12.2), and PSKs
-/// up to the limit.
+/// SelfRemoves before Removes, both before Updates, a member's last Update, the last
+/// GroupContextExtensions, no ReInit beside others, nothing about the committer's own leaf, no
+/// client twice (section 12.2), PSKs up to the limit, and what the last AppDataUpdate of a component
+/// does, updates or a removal.
 pub(crate) fn committable<'a>(
     committer: LeafIndex,
     group: GroupView<'a>,
@@ -22,12 +26,15 @@ pub(crate) fn committable<'a>(
     }
 
     let all = received.iter().copied().chain(wanted);
-    let removed: BTreeSet<LeafIndex> =
-        all.filter_map(|item| removed_leaf(&item.proposal)).collect();
+    let removed: BTreeSet<LeafIndex> = all.filter_map(ListedProposal::removed_leaf).collect();
+    let leaving = received.iter().filter(|item| item.is_self_remove());
+    let leaving = leaving.filter_map(|item| item.removed_leaf()).collect();
     let mut seen = Seen {
         committer,
         group,
         removed: &removed,
+        leaving: BTreeSet::new(),
+        updated: BTreeMap::new(),
         leaves: BTreeSet::new(),
         psks: BTreeSet::new(),
         keys: BTreeSet::new(),
@@ -36,6 +43,7 @@ pub(crate) fn committable<'a>(
     for item in wanted {
         seen.admits(item);
     }
+    seen.leaving = leaving;
 
     // From the last to the first, so that the last of several conflicting ones wins.
     let mut kept: Vec<&ListedProposal> =
@@ -57,6 +65,10 @@ struct Seen<'a> {
     group: GroupView<'a>,
     /// The leaves that the list removes.
     removed: &'a BTreeSet<LeafIndex>,
+    /// The leaves of members who asked for it themselves. A Remove of one is invalid.
+    leaving: BTreeSet<LeafIndex>,
+    /// The components whose data the list changes, and whether it removes it.
+    updated: BTreeMap<ComponentId, bool>,
     leaves: BTreeSet<LeafIndex>,
     psks: BTreeSet<&'a PreSharedKeyId>,
     keys: BTreeSet<&'a SignaturePublicKey>,
@@ -71,7 +83,19 @@ impl<'a> Seen<'a> {
                 let Sender::Member(leaf) = item.sender else { return false };
                 leaf != self.committer && !self.removed.contains(&leaf) && self.leaves.insert(leaf)
             }
-            Proposal::Remove(leaf) => *leaf != self.committer && self.leaves.insert(*leaf),
+            Proposal::Remove(leaf) => {
+                *leaf != self.committer && !self.leaving.contains(leaf) && self.leaves.insert(*leaf)
+            }
+            Proposal::SelfRemove(_) => item
+                .removed_leaf()
+                .is_some_and(|leaf| leaf != self.committer && self.leaves.insert(leaf)),
+            Proposal::AppDataUpdate(AppDataUpdate { component_id, operation }) => {
+                let removes = matches!(operation, AppDataUpdateOperation::Remove);
+                match self.updated.get(component_id) {
+                    None => self.updated.insert(*component_id, removes).is_none(),
+                    Some(removed) => !removes && !removed,
+                }
+            }
             Proposal::Add(key_package) => {
                 let key = &key_package.leaf_node.signature_key;
                 let member = self.group.tree.member_with_signature_key(key);
@@ -83,7 +107,7 @@ impl<'a> Seen<'a> {
             Proposal::GroupContextExtensions(_) => {
                 !core::mem::replace(&mut self.context_extensions, true)
             }
-            Proposal::ReInit(_) | Proposal::Custom { .. } => true,
+            Proposal::ReInit(_) | Proposal::AppEphemeral(_) | Proposal::Custom { .. } => true,
             Proposal::ExternalInit(_) => false,
         }
     }

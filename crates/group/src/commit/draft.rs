@@ -10,18 +10,19 @@ use crate::error::reasons::Obstacle;
 use crate::error::{Error, Misuse, Rejection};
 use crate::policy;
 use crate::policy::covering::fitting_beside;
-use crate::send::{make_proposal, random_nonce};
+use crate::send::random_nonce;
 use crate::state::group::Group;
 use crate::validate::apply::apply;
 use crate::validate::leaf::check_own_leaf;
 use crate::validate::list::{CheckedList, Committer, Origin};
 use crate::validate::proposal::Linking;
 use crate::view::proposals::{ListedProposal, added_client, injected_psk};
+use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoRng, Suite};
-use conclave_tree::create_path;
-use conclave_wire::{Epoch, PreSharedKeyId, Proposal, Sender, UnixTime};
+use conclave_tree::{PathOrigin, create_path_from};
+use conclave_wire::{Epoch, PreSharedKeyId, Proposal, ProposalRef, Sender, UnixTime};
 
 /// Whether the application's policy judges a draft.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,8 +43,9 @@ impl Group {
     ) -> Result<Draft<'_>, Error> {
         let me = Sender::Member(self.own_leaf);
         let new = options.proposals.iter().cloned();
-        let mut wanted: Vec<ListedProposal> =
-            new.map(|new| ListedProposal::by_value(me, make_proposal(suite, rng, new))).collect();
+        let mut wanted: Vec<ListedProposal> = new
+            .map(|new| ListedProposal::by_value(me, self.make_proposal(suite, rng, new)))
+            .collect();
 
         if let Some(link) = &options.link {
             let psk_nonce = random_nonce(suite, rng);
@@ -63,8 +65,11 @@ impl Group {
             return self.apply_draft(suite, rng, options, all, Judged::Yes);
         }
 
-        let received =
-            if options.received { self.committable(&wanted, provided) } else { Vec::new() };
+        let received = if options.received {
+            self.committable(&wanted, provided, options)
+        } else {
+            Vec::new()
+        };
         // Adds whose key packages have expired while they waited are left out, unless the
         // application's rules insist on them: the other members need not look at the clock (section
         // 7.3).
@@ -126,6 +131,7 @@ impl Group {
         &self,
         wanted: &[ListedProposal],
         provided: &ProvidedPsks,
+        options: &CommitOptions,
     ) -> Vec<ListedProposal> {
         let known = self.psk_lookup(provided);
         let received = self.public.proposals.iter().map(|(_, listed)| listed);
@@ -139,7 +145,11 @@ impl Group {
         let known_psk = |item: &&ListedProposal| {
             injected_psk(&item.proposal).is_none_or(|id| known(id).is_some())
         };
-        let usable: Vec<_> = received.filter(permitted).filter(known_psk).collect();
+        let left_out: BTreeSet<&ProposalRef> = options.leave_out.iter().collect();
+        let kept = |item: &&ListedProposal| {
+            item.reference.as_ref().is_none_or(|reference| !left_out.contains(reference))
+        };
+        let usable: Vec<_> = received.filter(kept).filter(permitted).filter(known_psk).collect();
         committable(self.own_leaf, self.view(), &usable, wanted)
     }
 
@@ -157,16 +167,25 @@ impl Group {
     ) -> Result<Draft<'_>, Error> {
         // Proposals that others depend on go first.
         received.sort_by_key(|item| match item.proposal {
-            Proposal::Remove(_) => 0,
+            Proposal::Remove(_) | Proposal::SelfRemove(_) => 0,
             Proposal::Update(_) => 1,
             Proposal::PreSharedKey(_)
             | Proposal::ReInit(_)
             | Proposal::ExternalInit(_)
             | Proposal::GroupContextExtensions(_) => 2,
-            Proposal::Add(_) | Proposal::Custom { .. } => 3,
+            Proposal::Add(_)
+            | Proposal::AppDataUpdate(_)
+            | Proposal::AppEphemeral(_)
+            | Proposal::Custom { .. } => 3,
         });
         let depends_on_them = |item: &ListedProposal| {
-            matches!(item.proposal, Proposal::Add(_) | Proposal::Custom { .. })
+            matches!(
+                item.proposal,
+                Proposal::Add(_)
+                    | Proposal::AppDataUpdate(_)
+                    | Proposal::AppEphemeral(_)
+                    | Proposal::Custom { .. }
+            )
         };
         let more = received.split_off(received.partition_point(|item| !depends_on_them(item)));
 
@@ -211,9 +230,12 @@ impl Group {
         suite: &Suite<'_>,
         rng: &mut dyn CryptoRng,
         options: &CommitOptions,
-        list: Vec<ListedProposal>,
+        mut list: Vec<ListedProposal>,
         judged: Judged,
     ) -> Result<Draft<'_>, Error> {
+        // A GroupContextExtensions proposal "can be followed by" AppDataUpdates (draft-ietf-mls-extensions-10,
+        // "Updating Application Data in the GroupContext"). OpenMLS refuses them in front of it.
+        list.sort_by_key(|item| matches!(item.proposal, Proposal::AppDataUpdate(_)));
         let linking = match &options.link {
             Some(_) if self.epoch() == Epoch::FIRST => Linking::Allowed,
             Some(_) => return Err(Misuse::NotPossible(Obstacle::NotNew).into()),
@@ -226,17 +248,23 @@ impl Group {
         let mut applied = apply(self.view(), &list)?;
 
         let mut path = None;
-        if applied.needs_path || options.force_path || options.leaf.is_some() {
+        let changed = options.leaf.is_some() || options.seed.is_some();
+        if applied.needs_path || options.force_path || changed {
             let (template, signer) = self.leaf_template(options.leaf.as_ref())?;
             let group_id = self.group_id();
             let tree = &mut applied.tree;
-            let new = create_path(suite, tree, me, template, signer, group_id, rng)?;
+            let origin = match &options.seed {
+                Some(seed) => seed.path(suite)?,
+                None => PathOrigin::random(suite, rng),
+            };
+            let new = create_path_from(suite, tree, me, template, signer, group_id, origin)?;
             let Config { limits, proposals, .. } = self.config();
             check_own_leaf(suite, limits, proposals, &new.leaf_node)?;
             path = Some(new);
         }
 
-        applied.check(self.view())?;
+        // What an AppDataUpdate leads to is checked once its component has answered.
+        applied.check_before_updates(self.view(), &list)?;
         let draft = Draft { list, applied, path };
         if judged == Judged::Yes {
             self.judge(&draft)?;

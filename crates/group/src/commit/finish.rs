@@ -4,6 +4,7 @@ use crate::commit::validate::StagedCommit;
 use crate::error::{Error, Rejection};
 use crate::event::{EpochChange, Member};
 use crate::state::public::{PublicDelta, PublicState};
+use crate::store::context_codec::{AppDataChanges, dictionary, differences};
 use crate::store::rows::{Batch, RowKey, Table};
 use crate::view::epoch::PublicEpoch;
 use alloc::vec::Vec;
@@ -18,6 +19,8 @@ pub(crate) struct FinishedCommit {
     pub(crate) change: EpochChange,
     /// The leaves that differ in the new tree, with their old encodings.
     pub(crate) replaced_leaves: Vec<(LeafIndex, Option<Vec<u8>>)>,
+    /// The components whose data differs in the new epoch, with their old data.
+    pub(crate) replaced_data: AppDataChanges,
 }
 
 impl PublicState {
@@ -49,6 +52,9 @@ impl PublicState {
             updated: applied.updated.iter().filter_map(|leaf| member(*leaf)).collect(),
             extensions_changed: context.extensions != self.epoch.context.extensions,
             reinit: applied.reinit.clone(),
+            left: applied.left,
+            ephemeral: applied.ephemeral,
+            app_data: applied.app_data,
             custom: applied.custom,
             own: false,
             discarded_own_commit: false,
@@ -59,6 +65,16 @@ impl PublicState {
         let tree = applied.tree.into_delta(suite)?;
         for (node, row) in tree.rows() {
             batch.set(RowKey::new(Table::Tree, node.into()), row.as_deref());
+        }
+
+        // The data of components.
+        let replaced_data = differences(&self.epoch.context.extensions, &context.extensions)?;
+        if !replaced_data.is_empty() {
+            let new = dictionary(&context.extensions)?;
+            for component in replaced_data.keys() {
+                let key = RowKey::new(Table::AppData, component.0.into());
+                batch.set(key, new.get(component).map(|data| &**data));
+            }
         }
 
         // The epoch's header, the policy's name, and the proposals, which all end with their epoch.
@@ -82,6 +98,6 @@ impl PublicState {
             tree: Some(tree),
             proposals: self.proposals.places().map(|place| (place, None)).collect(),
         };
-        Ok(FinishedCommit { delta, change, replaced_leaves })
+        Ok(FinishedCommit { delta, change, replaced_leaves, replaced_data })
     }
 }

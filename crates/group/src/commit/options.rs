@@ -1,6 +1,7 @@
 //! What a commit does.
 
 use crate::commit::welcome::GroupInfoOptions;
+use crate::seed::KeySeed;
 use crate::send::{Framing, LeafUpdate, NewProposal};
 use crate::state::link::Link;
 use alloc::vec::Vec;
@@ -19,10 +20,16 @@ pub struct CommitOptions {
     /// [`Policy::committable`](crate::Policy::committable) is not asked, and the lifetimes of their
     /// key packages are not checked again. Default none: [`Self::received`] decides.
     pub references: Option<Vec<ProposalRef>>,
+    /// Received proposals that the commit leaves out, such as AppDataUpdates that their component
+    /// finds invalid. Default none. It has no effect beside [`Self::references`].
+    pub leave_out: Vec<ProposalRef>,
     /// Whether the commit renews our keys even if it need not. Default false.
     pub force_path: bool,
     /// A change of our leaf, which takes a path.
     pub leaf: Option<LeafUpdate>,
+    /// What the new keys of our leaf and of the nodes above it derive from, which takes a path.
+    /// Default: fresh randomness.
+    pub seed: Option<KeySeed>,
     /// How the commit is framed.
     pub framing: Framing,
     /// Whether Welcomes hold the ratchet tree. If not, give it to new members in another way.
@@ -48,8 +55,10 @@ impl Default for CommitOptions {
             proposals: Vec::new(),
             received: true,
             references: None,
+            leave_out: Vec::new(),
             force_path: false,
             leaf: None,
+            seed: None,
             framing: Framing::default(),
             welcome_ratchet_tree: true,
             welcome_recipients: usize::MAX,

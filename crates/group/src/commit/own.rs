@@ -1,8 +1,9 @@
 //! Our own commits, up to the delivery service's verdict (section 12.4.1).
 
+use crate::app_data::AppDataRequest;
 use crate::commit::advance::{Advance, Incoming, PathSource};
 use crate::commit::options::CommitOptions;
-use crate::commit::seal::{Inputs, SealedCommit, seal};
+use crate::commit::seal::{Draft, Inputs, SealedCommit, seal};
 use crate::commit::validate::resolve_proposals;
 use crate::commit::welcome::{Joiner, WelcomeMaker};
 use crate::error::{Error, Misuse, Rejection};
@@ -12,13 +13,15 @@ use crate::state::link::Link;
 use crate::state::pending::{OwnPath, PendingCommit, commit_id};
 use crate::store::rows::{RowKey, Table};
 use crate::transition::{Change, Transition};
+use crate::validate::app_data::app_data_requests;
 use crate::validate::list::Origin;
 use crate::validate::proposal::Linking;
 use crate::view::proposals::added_client;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use conclave_crypto::{CryptoProvider, CryptoRng, Secret};
-use conclave_wire::{Content, PskType, Sender, UnixTime};
+use conclave_crypto::{CryptoProvider, CryptoRng, Secret, Suite};
+use conclave_wire::{Bytes, Content, PreSharedKeyId, Proposal, PskType, Sender, UnixTime};
+use core::fmt;
 
 /// # Committing
 impl Group {
@@ -40,7 +43,8 @@ impl Group {
     ///
     /// # Errors
     /// If the proposals break a rule, a key package is out of its lifetime (section 7.3), a PSK is
-    /// missing, or another commit of ours is pending.
+    /// missing, or another commit of ours is pending. [`Misuse::AppDataCount`] if the commit updates
+    /// the data of components: use [`Self::draft_commit`].
     pub fn commit(
         &self,
         provider: &dyn CryptoProvider,
@@ -48,8 +52,39 @@ impl Group {
         now: UnixTime,
         options: CommitOptions,
     ) -> Result<Transition<Self, CommitMessages>, Error> {
+        self.draft_commit(provider, rng, now, options)?.seal(rng, Vec::new())
+    }
+
+    /// Chooses the proposals of a commit, so that the components whose data it updates can be asked
+    /// (draft-ietf-mls-extensions-10). [`Self::commit`] is for commits that update none.
+    ///
+    /// ```
+    #[doc = two_components!()]
+    /// use conclave_mls::group::{CommitOptions, NewProposal};
+    ///
+    /// let update = NewProposal::AppDataUpdate { component_id: TOPIC, update: b"tea".as_slice().into() };
+    /// let options = CommitOptions { proposals: vec![update], ..CommitOptions::default() };
+    /// let draft = alice.draft_commit(&provider, &mut rng, now, options)?;
+    /// // In this component an update is the new value, and the last one counts.
+    /// let last = |request: &AppDataRequest| request.updates.last().map(|(_, data)| data.clone());
+    /// let data = draft.app_data().iter().filter_map(last).collect();
+    /// let step = draft.seal(&mut rng, data)?;
+    /// let messages = apply(&mut alice, step, |write| store.write(write))?;
+    /// # assert!(messages.welcomes.is_empty());
+    /// # Done::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Self::commit`], apart from [`Misuse::AppDataCount`].
+    pub fn draft_commit<'a>(
+        &'a self,
+        provider: &'a dyn CryptoProvider,
+        rng: &mut dyn CryptoRng,
+        now: UnixTime,
+        options: CommitOptions,
+    ) -> Result<CommitDraft<'a>, Error> {
         let suite = self.suite(provider)?;
-        let secrets = self.active()?;
+        self.active()?;
         if self.pending_commit.is_some() {
             return Err(Misuse::CommitPending.into());
         }
@@ -60,59 +95,10 @@ impl Group {
         // Section 12.4.1: choose and apply the proposals, and make the path.
         let provided: Vec<(PskType, Secret)> =
             options.psks.iter().cloned().chain(options.link.iter().map(Link::provided)).collect();
-        let mut draft = self.draft(&suite, rng, now, &options, &provided)?;
+        let draft = self.draft(&suite, rng, now, &options, &provided)?;
         let psks = self.psk_values(&draft.applied.psks, &provided)?;
-        if let Some(link) = &options.link {
-            let context = draft.applied.provisional_context(&suite, self.view())?;
-            link.check_own(&context, &draft.applied.tree, self.own_leaf)?;
-        }
-
-        // Seal it. The new epoch knows the committer by its new key.
-        let inputs = Inputs {
-            group: self.view(),
-            own_leaf: self.own_leaf,
-            signer: options.leaf.as_ref().map_or(&self.signer, |leaf| &leaf.signer),
-            init: &secrets.init,
-            psks: &psks,
-            group_info_extensions: &options.group_info_extensions,
-        };
-        let framing = &options.framing;
-        let sign = |commit| self.sign(&suite, Content::Commit(commit), framing);
-        let sealed = seal(&suite, rng, &inputs, draft, sign)?;
-
-        // Protect it: an encrypted commit uses up a key.
-        let mut delta = Delta::default();
-        let mut batch = self.batch();
-        let commit = self.protect(&suite, rng, &sealed.content, framing, &mut delta, &mut batch)?;
-
-        // Section 12.4.3: the GroupInfo and the Welcomes of the new epoch.
-        let maker = sealed.group_info_maker(&suite, &inputs);
-        let group_info = options.group_info.map(|wanted| maker.message(wanted)).transpose()?;
-        let welcomes = WelcomeMaker {
-            group_info: &maker,
-            keys: &sealed.welcome,
-            path: sealed.path.as_ref(),
-            psks: &psks,
-        };
-        let recipients = options.welcome_recipients;
-        let ratchet_tree = options.welcome_ratchet_tree;
-        let welcomes = welcomes.make(rng, &joiners(&sealed), recipients, ratchet_tree)?;
-
-        // What is needed to apply it once it is accepted is stored until then.
-        let id = commit_id(&suite, &commit)?;
-        let messages = CommitMessages { id, commit, welcomes, group_info };
-        let SealedCommit { content, path, .. } = sealed;
-        let path = path.map(|path| OwnPath {
-            leaf_key: path.leaf_key.private,
-            keys: path.keys.keys,
-            commit_secret: path.keys.commit_secret,
-            signer: options.leaf.map(|leaf| leaf.signer),
-        });
-        let content = content.try_into()?;
-        let pending = PendingCommit { content, path, psks, messages: messages.clone() };
-        batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
-        delta.pending_commit = Change::Set(Box::new(pending));
-        Ok(self.step(delta, batch, messages))
+        let app_data = app_data_requests(self.view(), &draft.list)?;
+        Ok(CommitDraft { group: self, suite, options, draft, psks, app_data })
     }
 
     /// The step of the pending commit that the delivery service accepted, into the new epoch.
@@ -146,7 +132,10 @@ impl Group {
 
         // Only the creator's first commit can link a group to another.
         let linking = Linking::observed(self.epoch(), sender);
-        let list = resolve_proposals(self.view(), &suite, sender, commit, linking, Origin::Own)?;
+        let mut list =
+            resolve_proposals(self.view(), &suite, sender, commit, linking, Origin::Own)?;
+        let app_data = app_data_requests(self.view(), &list)?;
+        list.answer(&app_data, pending.app_data.clone())?;
 
         let incoming = Incoming {
             now,
@@ -190,6 +179,109 @@ impl Group {
     fn judged_commit(&self, id: &CommitId) -> Result<&PendingCommit, Error> {
         let pending = self.pending_commit.as_deref().ok_or(Misuse::NoCommitPending)?;
         if pending.messages.id == *id { Ok(pending) } else { Err(Misuse::NotThisCommit.into()) }
+    }
+}
+
+/// A commit whose proposals are chosen, with questions to the components whose data it updates.
+/// [`Group::draft_commit`] makes it.
+#[must_use = "a draft changes nothing until it is sealed and its step applied"]
+pub struct CommitDraft<'a> {
+    group: &'a Group,
+    suite: Suite<'a>,
+    options: CommitOptions,
+    draft: Draft<'a>,
+    psks: Vec<(PreSharedKeyId, Secret)>,
+    app_data: Vec<AppDataRequest>,
+}
+
+impl fmt::Debug for CommitDraft<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitDraft").field("app_data", &self.app_data).finish_non_exhaustive()
+    }
+}
+
+impl CommitDraft<'_> {
+    /// The proposals that the commit takes, each with its proposer.
+    pub fn proposals(&self) -> impl Iterator<Item = (Sender, &Proposal)> {
+        self.draft.list.iter().map(|item| (item.sender, &item.proposal))
+    }
+
+    /// The components whose data the commit updates, in ascending order. If one finds an update
+    /// invalid, draft the commit again and [leave it out](CommitOptions::leave_out).
+    #[must_use]
+    pub fn app_data(&self) -> &[AppDataRequest] {
+        &self.app_data
+    }
+
+    /// The step that makes the commit, with the new data of each of [`Self::app_data`], in that order.
+    /// It is pending from then on, as after [`Group::commit`].
+    ///
+    /// # Errors
+    /// [`Misuse::AppDataCount`], and if the new data is over a limit.
+    pub fn seal(
+        self,
+        rng: &mut dyn CryptoRng,
+        app_data: Vec<Bytes>,
+    ) -> Result<Transition<Group, CommitMessages>, Error> {
+        let Self { group, suite, options, mut draft, psks, app_data: requests } = self;
+        draft.list.answer(&requests, app_data)?;
+        draft.applied.update_app_data(&draft.list)?;
+        if !draft.applied.app_data.is_empty() {
+            draft.applied.check(group.view())?;
+        }
+        let app_data = draft.list.app_data().to_vec();
+        if let Some(link) = &options.link {
+            let context = draft.applied.provisional_context(&suite, group.view())?;
+            link.check_own(&context, &draft.applied.tree, group.own_leaf)?;
+        }
+
+        // Seal it. The new epoch knows the committer by its new key.
+        let inputs = Inputs {
+            group: group.view(),
+            own_leaf: group.own_leaf,
+            signer: options.leaf.as_ref().map_or(&group.signer, |leaf| &leaf.signer),
+            init: &group.active()?.init,
+            psks: &psks,
+            group_info_extensions: &options.group_info_extensions,
+        };
+        let framing = &options.framing;
+        let sign = |commit| group.sign(&suite, Content::Commit(commit), framing);
+        let sealed = seal(&suite, rng, &inputs, draft, sign)?;
+
+        // Protect it: an encrypted commit uses up a key.
+        let mut delta = Delta::default();
+        let mut batch = group.batch();
+        let commit =
+            group.protect(&suite, rng, &sealed.content, framing, &mut delta, &mut batch)?;
+
+        // Section 12.4.3: the GroupInfo and the Welcomes of the new epoch.
+        let maker = sealed.group_info_maker(&suite, &inputs);
+        let group_info = options.group_info.map(|wanted| maker.message(wanted)).transpose()?;
+        let welcomes = WelcomeMaker {
+            group_info: &maker,
+            keys: &sealed.welcome,
+            path: sealed.path.as_ref(),
+            psks: &psks,
+        };
+        let recipients = options.welcome_recipients;
+        let ratchet_tree = options.welcome_ratchet_tree;
+        let welcomes = welcomes.make(rng, &joiners(&sealed), recipients, ratchet_tree)?;
+
+        // What is needed to apply it once it is accepted is stored until then.
+        let id = commit_id(&suite, &commit)?;
+        let messages = CommitMessages { id, commit, welcomes, group_info };
+        let SealedCommit { content, path, .. } = sealed;
+        let path = path.map(|path| OwnPath {
+            leaf_key: path.leaf_key.private,
+            keys: path.keys.keys,
+            commit_secret: path.keys.commit_secret,
+            signer: options.leaf.map(|leaf| leaf.signer),
+        });
+        let content = content.try_into()?;
+        let pending = PendingCommit { content, path, psks, app_data, messages: messages.clone() };
+        batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
+        delta.pending_commit = Change::Set(Box::new(pending));
+        Ok(group.step(delta, batch, messages))
     }
 }
 

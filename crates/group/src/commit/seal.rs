@@ -4,6 +4,7 @@
 use crate::commit::epoch::{WelcomeKeys, confirmed_after, next_epoch};
 use crate::commit::welcome::GroupInfoMaker;
 use crate::error::Error;
+use crate::state::exporter::exports;
 use crate::validate::apply::Applied;
 use crate::validate::list::CheckedList;
 use crate::view::GroupView;
@@ -95,7 +96,9 @@ pub(crate) fn seal<'a>(
         Some(path) => CommitSecret::from_secret(path.keys.commit_secret.clone()),
         None => CommitSecret::zero(suite),
     };
-    let (welcome, secrets) = next_epoch(suite, inputs.init, &commit_secret, inputs.psks, &context)?;
+    let exports = exports(&applied.tree, inputs.own_leaf);
+    let (welcome, secrets) =
+        next_epoch(suite, inputs.init, &commit_secret, inputs.psks, &context, exports)?;
     let confirmed = &context.confirmed_transcript_hash;
     let confirmation_tag = confirmation_tag(suite, &secrets.confirmation_key, confirmed)?;
     content.auth.confirmation_tag = Some(confirmation_tag.clone());

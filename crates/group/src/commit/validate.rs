@@ -33,10 +33,10 @@ use crate::view::GroupView;
 use crate::view::proposals::{ListedProposal, encoded_len};
 use alloc::collections::BTreeSet;
 use conclave_crypto::Suite;
-use conclave_tree::merge_path;
+use conclave_tree::{TreeRead, merge_path};
 use conclave_wire::{
     AuthenticatedCommit, Commit, GroupContext, LeafIndex, LeafNode, LeafNodeContext,
-    LeafNodeSource, Proposal, ProposalOrRef, Sender, UpdatePath,
+    LeafNodeSource, Proposal, ProposalOrRef, SelfRemove, Sender, UpdatePath,
 };
 
 /// A commit that is valid as far as that can be known without secrets, applied to a staged tree.
@@ -75,12 +75,17 @@ pub(crate) fn resolve_proposals(
     group.limits.check(Limit::Proposals, commit.proposals.len())?;
     check_references(group, commit)?;
 
+    let from_outside = sender == Sender::NewMemberCommit;
     let resolve = |item: &ProposalOrRef| match item {
         ProposalOrRef::Proposal(p) => Ok(ListedProposal::by_value(sender, p.clone())),
-        ProposalOrRef::Reference(_) if sender == Sender::NewMemberCommit => {
-            Err(Error::from(Rejection::ExternalReference))
-        }
         ProposalOrRef::Reference(reference) => match group.pending.find(reference) {
+            // A client that joins from outside can refer to SelfRemoves, and to nothing else.
+            Some((_, listed)) if from_outside && !listed.is_self_remove() => {
+                Err(Error::from(Rejection::ExternalReference))
+            }
+            None if from_outside && !can_be_left_by_self_remove(group) => {
+                Err(Rejection::ExternalReference.into())
+            }
             Some((_, listed)) => Ok(listed.clone()),
             None => Err(Rejection::UnknownProposal(reference.clone()).into()),
         },
@@ -89,8 +94,16 @@ pub(crate) fn resolve_proposals(
     CheckedList::check(suite, group, Committer::of(sender), list, linking, origin)
 }
 
+/// Whether all members support SelfRemove under some code point: then a reference that a client which
+/// joins makes can be to one that we have not received.
+fn can_be_left_by_self_remove(group: GroupView<'_>) -> bool {
+    let profiles = group.custom.iter().filter_map(|known| known.self_remove);
+    let mut formats = core::iter::once(SelfRemove::DRAFT).chain(profiles);
+    formats.any(|format| group.tree.all_support_proposal(format.proposal_type))
+}
+
 /// Checks that a commit references twice only what may be in a list twice, which is nothing that
-/// RFC 9420 defines (section 12.2). Copies count against [`Limit::PendingBytes`]: a reference is
+/// RFC 9420 defines (section 12.2) and no SelfRemove. Copies count against [`Limit::PendingBytes`]: a reference is
 /// short, and the proposal can be long.
 fn check_references(group: GroupView<'_>, commit: &Commit) -> Result<(), Error> {
     let mut references = BTreeSet::new();
@@ -102,7 +115,11 @@ fn check_references(group: GroupView<'_>, commit: &Commit) -> Result<(), Error> 
         }
 
         match group.pending.find(reference).map(|(_, listed)| &listed.proposal) {
-            Some(proposal @ Proposal::Custom { .. }) => {
+            Some(
+                proposal @ (Proposal::AppDataUpdate(_)
+                | Proposal::AppEphemeral(_)
+                | Proposal::Custom { .. }),
+            ) => {
                 bytes = bytes.saturating_add(encoded_len(proposal));
                 group.limits.check(Limit::PendingBytes, bytes)?;
             }
@@ -126,6 +143,7 @@ pub(crate) fn validate_commit<'a>(
 ) -> Result<StagedCommit<'a>, Error> {
     // Step 6, section 12.3: apply the proposals.
     let mut applied = apply(group, list)?;
+    applied.update_app_data(list)?;
 
     // Step 7, section 12.4: a path is there if the proposals need one.
     if applied.needs_path && path.is_none() {

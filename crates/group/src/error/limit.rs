@@ -24,6 +24,10 @@ pub enum Limit {
     PendingBytes,
     /// [`Limits::psks`](crate::Limits::psks).
     Psks,
+    /// [`Limits::targeted_messages`](crate::Limits::targeted_messages).
+    TargetedMessages,
+    /// [`Limits::bindings`](crate::Limits::bindings).
+    Bindings,
 }
 
 impl fmt::Display for Limit {
@@ -38,6 +42,8 @@ impl fmt::Display for Limit {
             Self::PendingProposals => "pending proposals",
             Self::PendingBytes => "bytes of pending proposals",
             Self::Psks => "PSKs",
+            Self::TargetedMessages => "targeted messages of an epoch",
+            Self::Bindings => "bindings of a credential",
         })
     }
 }

@@ -8,14 +8,15 @@ mod text;
 use crate::error::limit::Limit;
 use crate::error::reasons::{CredentialSubject, LinkFault, Obstacle};
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use conclave_crypto::CryptoError;
 use conclave_framing::FramingError;
-use conclave_schedule::RatchetError;
+use conclave_schedule::{ExporterError, RatchetError};
 use conclave_tree::{LeafRule, TreeError};
 use conclave_wire::{
-    CipherSuite, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType, LeafIndex,
-    NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion,
+    CipherSuite, ComponentId, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType,
+    LeafIndex, NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, WireFormat,
 };
 
 /// An operation that failed. It changed nothing. [`Self::remedy`] says what to do.
@@ -37,7 +38,7 @@ pub enum Error {
     Storage(Box<str>),
 }
 
-/// A rule of RFC 9420 that a message or object breaks.
+/// A rule of RFC 9420, or of an extension where it says so, that a message or object breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -102,14 +103,14 @@ pub enum Rejection {
     UpdateFromOutside,
     /// A commit refers to a proposal that was not received in this epoch (section 12.4).
     UnknownProposal(ProposalRef),
-    /// A commit refers twice to a proposal of a type that RFC 9420 defines. None of these can be in
-    /// a commit twice (section 12.2).
+    /// A commit refers twice to a proposal of a type that cannot be in a commit twice: all that RFC
+    /// 9420 defines (section 12.2), and SelfRemove.
     RepeatedReference(ProposalRef),
     /// A commit by a member holds an Update by that member (section 12.2).
     CommitterUpdates,
     /// A commit by a member removes that member (section 12.2).
     CommitterRemoved,
-    /// Several Updates or Removes for one leaf (section 12.2).
+    /// Several Updates, Removes or SelfRemoves for one leaf (section 12.2).
     SeveralChangesOfLeaf(LeafIndex),
     /// A Remove of a leaf that is blank or not in the tree (section 12.1.3).
     RemoveOfNobody(LeafIndex),
@@ -122,6 +123,23 @@ pub enum Rejection {
     PskNonceLength,
     /// Several GroupContextExtensions proposals (section 12.2).
     SeveralGroupContextExtensions,
+    /// A SelfRemove by value in a commit (draft-ietf-mls-extensions-10).
+    SelfRemoveByValue,
+    /// A SelfRemove in a PrivateMessage, which clients that join from outside could not read
+    /// (draft-ietf-mls-extensions-10).
+    SelfRemoveEncrypted,
+    /// A SelfRemove from a sender that is not a member (draft-ietf-mls-extensions-10).
+    SelfRemoveFromOutside,
+    /// A GroupContextExtensions proposal that changes the `app_data_dictionary`: only AppDataUpdate
+    /// may. draft-ietf-mls-extensions-10 says so where AppDataUpdate is a required proposal type; that
+    /// it holds everywhere is our own rule.
+    AppDataByExtensions,
+    /// An AppDataUpdate that removes the data of a component that has none
+    /// (draft-ietf-mls-extensions-10).
+    AppDataMissing(ComponentId),
+    /// AppDataUpdates that remove a component's data twice, or remove and update it
+    /// (draft-ietf-mls-extensions-10).
+    AppDataConflict(ComponentId),
     /// A ReInit beside other proposals (section 12.2).
     ReInitNotAlone,
     /// A ReInit to an older version (section 12.1.5).
@@ -134,7 +152,8 @@ pub enum Rejection {
     ExternalRemoves,
     /// An external commit with a proposal that it may not hold (section 12.2).
     ExternalProposal(ProposalType),
-    /// An external commit that refers to a proposal (section 12.4.3.2).
+    /// An external commit that refers to a proposal (section 12.4.3.2), other than a SelfRemove
+    /// (draft-ietf-mls-extensions-10).
     ExternalReference,
     /// A commit that needs a path and has none (section 12.4).
     PathMissing,
@@ -199,6 +218,39 @@ pub enum Rejection {
     TooManyPsks,
     /// An external proposal of a type that external senders may not make (section 12.1.8).
     ExternalSenderProposal(ProposalType),
+    /// A member does not support a component that the group requires
+    /// (draft-ietf-mls-extensions-10, "Negotiating Extensions and Components").
+    UnsupportedComponent(ComponentId),
+    /// A member does not send the safe AAD of a component that the group requires
+    /// (draft-ietf-mls-extensions-10, "Negotiating Extensions and Components").
+    UnsupportedSafeAad(ComponentId),
+    /// A member does not support a wire format that the group requires
+    /// (draft-ietf-mls-extensions-10, "Negotiating Extensions and Components").
+    UnsupportedWireFormat(WireFormat),
+    /// A message's authenticated data is not a SafeAAD, as the group requires
+    /// (draft-ietf-mls-extensions-10, "Safe Additional Authenticated Data").
+    SafeAad(DecodeError),
+    /// A component's signature does not verify (draft-ietf-mls-extensions-10, "Signature Keys").
+    ComponentSignature,
+    /// What was encrypted to a component does not open (draft-ietf-mls-extensions-10, "Hybrid Public
+    /// Key Encryption (HPKE) Keys").
+    ComponentOpen,
+    /// A targeted message for the member at another leaf (draft-ietf-mls-targeted-messages-02).
+    NotRecipient(LeafIndex),
+    /// A targeted message that was read before. Our own rule: the draft leaves replays to the
+    /// application.
+    ReplayedTargetedMessage,
+    /// A credential of several has no binding, or one to a credential of several again. Our own rule:
+    /// draft-ietf-mls-extensions-10 does not speak of these.
+    BindingShape,
+    /// A binding's signature does not verify (draft-ietf-mls-extensions-10, "Credential Bindings").
+    BindingSignature,
+    /// A member does not support the suite and credential type of a binding in a `multi` credential
+    /// (draft-ietf-mls-extensions-10, "Verifying a Multi-Credential").
+    UnsupportedBinding(CipherSuite, CredentialType),
+    /// A member supports no binding of a `weak-multi` credential
+    /// (draft-ietf-mls-extensions-10, "Verifying a Multi-Credential").
+    NoSupportedBinding,
     /// Something exceeds this client's [`Limits`](crate::Limits).
     OverLimit {
         /// Which bound.
@@ -240,6 +292,13 @@ pub enum Misuse {
         /// How many verdicts were given.
         given: usize,
     },
+    /// There are more or fewer new values than components that the commit updates.
+    AppDataCount {
+        /// How many components there are.
+        wanted: usize,
+        /// How many values were given.
+        given: usize,
+    },
     /// The ratchet tree is neither given nor in the GroupInfo.
     TreeMissing,
     /// The link to the old group is needed and was not given.
@@ -247,6 +306,15 @@ pub enum Misuse {
     /// Our leaf advertises a type of proposal that is not among the
     /// [implemented](crate::Config::proposals) ones (section 13.4).
     NotImplemented(ProposalType),
+    /// Our leaf advertises `app_data_dictionary` and does not list its components
+    /// (draft-ietf-mls-extensions-10, "Attaching Application Data to MLS Messages"):
+    /// [`LeafParams::with_components`](crate::LeafParams::with_components) does both.
+    ComponentsNotListed,
+    /// The component has exported its secret of this epoch. Another is there in the next one.
+    SecretConsumed(ComponentId),
+    /// The authenticated data to send is not a SafeAAD, as the group requires
+    /// (draft-ietf-mls-extensions-10, "Safe Additional Authenticated Data").
+    NotSafeAad(DecodeError),
     /// Something stands in the way.
     NotPossible(Obstacle),
 }
@@ -341,6 +409,16 @@ impl From<RatchetError> for Error {
         match e {
             RatchetError::Crypto(e) => Self::Crypto(e),
             other => Self::Rejected(Rejection::Ratchet(other)),
+        }
+    }
+}
+
+impl From<ExporterError> for Error {
+    fn from(e: ExporterError) -> Self {
+        match e {
+            ExporterError::Crypto(e) => Self::Crypto(e),
+            ExporterError::Consumed(component) => Misuse::SecretConsumed(component).into(),
+            damaged => Self::storage(format!("{damaged}")),
         }
     }
 }

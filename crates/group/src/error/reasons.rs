@@ -68,7 +68,21 @@ pub enum Obstacle {
     OtherSuite,
     /// `ratchet_tree` and `external_pub` are not the application's to set.
     GroupInfoExtension,
+    /// We have sent a SelfRemove in this epoch, and one is enough.
+    SelfRemovePending,
+    /// There is no member at the leaf.
+    NoSuchMember,
+    /// The epoch began without secrets for components: our leaf did not advertise
+    /// `app_data_dictionary`.
+    NoComponentSecrets,
     /// A policy returned [`Verdict::Later`](crate::Verdict::Later), but it has everything it needs
     /// to judge.
     PolicyCannotWait,
+    /// A [`KeySeed`](crate::KeySeed) is not `KDF.Nh` bytes long.
+    SeedLength,
+    /// A targeted message is for another member than ourselves.
+    OwnLeaf,
+    /// The member's leaf does not list `mls_targeted_message` in its extension
+    /// `supported_wire_formats` (draft-ietf-mls-extensions).
+    TargetedUnsupported,
 }

@@ -18,7 +18,7 @@ pub enum Remedy {
     RetryLater,
     /// Compute the step again: the group has changed since.
     Recompute,
-    /// Give what is missing (a PSK, the ratchet tree, a link), then try again.
+    /// Give what is missing (a PSK, a component's data, the ratchet tree, a link), then try again.
     Provide,
     /// Settle the pending commit, or commit the pending proposals, then try again.
     CommitFirst,
@@ -83,12 +83,18 @@ impl Misuse {
             Self::Stale => Remedy::Recompute,
             Self::Deleted | Self::Reinitialized => Remedy::Over,
             Self::CommitPending | Self::ProposalsPending => Remedy::CommitFirst,
-            Self::PskUnavailable(_) | Self::TreeMissing | Self::LinkMissing => Remedy::Provide,
+            Self::PskUnavailable(_)
+            | Self::AppDataCount { .. }
+            | Self::TreeMissing
+            | Self::LinkMissing => Remedy::Provide,
             // A late verdict: the commit was settled before.
             Self::NoCommitPending | Self::NotThisCommit => Remedy::Drop,
             Self::OtherPolicy
             | Self::VerdictCount { .. }
             | Self::NotImplemented(_)
+            | Self::ComponentsNotListed
+            | Self::SecretConsumed(_)
+            | Self::NotSafeAad(_)
             | Self::NotPossible(_) => Remedy::Fix,
         }
     }

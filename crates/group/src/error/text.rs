@@ -63,13 +63,29 @@ impl fmt::Display for Rejection {
             Self::RepeatedReference(r) => write!(f, "the commit refers to proposal {r:?} twice"),
             Self::CommitterUpdates => f.write_str("the commit holds an Update by its committer"),
             Self::CommitterRemoved => f.write_str("the commit removes its committer"),
-            Self::SeveralChangesOfLeaf(l) => write!(f, "several Updates or Removes for {l}"),
+            Self::SeveralChangesOfLeaf(l) => {
+                write!(f, "several Updates, Removes or SelfRemoves for {l}")
+            }
             Self::RemoveOfNobody(l) => write!(f, "a Remove for {l}, which is blank"),
             Self::DuplicatePsk => f.write_str("a PSK occurs twice"),
             Self::PskUsage => f.write_str("a reinit or branch PSK where it is not allowed"),
             Self::PskNonceLength => f.write_str("a PSK nonce has the wrong length"),
             Self::SeveralGroupContextExtensions => {
                 f.write_str("several GroupContextExtensions proposals")
+            }
+            Self::SelfRemoveByValue => f.write_str("a SelfRemove by value"),
+            Self::SelfRemoveEncrypted => f.write_str("an encrypted SelfRemove"),
+            Self::SelfRemoveFromOutside => {
+                f.write_str("a SelfRemove from a sender that is not a member")
+            }
+            Self::AppDataByExtensions => f.write_str(
+                "a GroupContextExtensions proposal that changes the app_data_dictionary",
+            ),
+            Self::AppDataMissing(id) => {
+                write!(f, "an AppDataUpdate removes the data of component {id}, which has none")
+            }
+            Self::AppDataConflict(id) => {
+                write!(f, "AppDataUpdates that conflict in component {id}")
             }
             Self::ReInitNotAlone => f.write_str("a ReInit beside other proposals"),
             Self::ReInitVersion(v) => write!(f, "a ReInit to the older version {v}"),
@@ -81,7 +97,9 @@ impl fmt::Display for Rejection {
             Self::ExternalProposal(t) => {
                 write!(f, "an external commit with a proposal of type {t}")
             }
-            Self::ExternalReference => f.write_str("an external commit that refers to a proposal"),
+            Self::ExternalReference => {
+                f.write_str("an external commit that refers to a proposal other than a SelfRemove")
+            }
             Self::PathMissing => f.write_str("the commit needs a path and has none"),
             Self::ConfirmationTag => f.write_str("the confirmation tag does not match"),
             Self::UnknownExternalSender(i) => write!(f, "there is no external sender {i}"),
@@ -122,8 +140,31 @@ impl fmt::Display for Rejection {
             Self::ExternalSenderProposal(t) => {
                 write!(f, "external senders may not propose type {t}")
             }
+            Self::NotRecipient(l) => write!(f, "the targeted message is for {l}, not for us"),
+            Self::ReplayedTargetedMessage => f.write_str("the targeted message was read before"),
             Self::OverLimit { limit, found, allowed } => {
                 write!(f, "{found} {limit} exceed this client's limit of {allowed}")
+            }
+            Self::UnsupportedComponent(c) => write!(f, "a member does not support component {c}"),
+            Self::UnsupportedSafeAad(c) => {
+                write!(f, "a member does not support safe AAD of component {c}")
+            }
+            Self::UnsupportedWireFormat(w) => {
+                write!(f, "a member does not support wire format {w}")
+            }
+            Self::SafeAad(e) => write!(f, "the authenticated data is not a SafeAAD: {e}"),
+            Self::ComponentSignature => f.write_str("the component's signature does not verify"),
+            Self::ComponentOpen => f.write_str("the component's ciphertext does not open"),
+            Self::BindingShape => {
+                f.write_str("a credential of several has no binding, or one to several again")
+            }
+            Self::BindingSignature => f.write_str("a credential binding's signature is wrong"),
+            Self::UnsupportedBinding(suite, kind) => write!(
+                f,
+                "a member does not support a binding of suite {suite} and credential type {kind}",
+            ),
+            Self::NoSupportedBinding => {
+                f.write_str("a member supports no binding of a weak multi-credential")
             }
             Self::TooManyPsks => f.write_str("more PSKs than can be counted"),
         }
@@ -162,12 +203,25 @@ impl fmt::Display for Misuse {
             Self::VerdictCount { wanted, given } => {
                 write!(f, "{given} verdicts were given for {wanted} credentials")
             }
+            Self::AppDataCount { wanted, given } => write!(
+                f,
+                "{given} values were given for {wanted} components whose data the commit updates",
+            ),
             Self::TreeMissing => f.write_str("the ratchet tree is needed and was not given"),
             Self::LinkMissing => f.write_str("the old group's link is needed and was not given"),
             Self::NotImplemented(t) => write!(
                 f,
                 "the leaf advertises proposals of type {t}, which are not in Config::proposals",
             ),
+            Self::ComponentsNotListed => f.write_str(
+                "the leaf advertises app_data_dictionary and does not list its app_components",
+            ),
+            Self::SecretConsumed(c) => {
+                write!(f, "component {c} has exported its secret of this epoch")
+            }
+            Self::NotSafeAad(e) => {
+                write!(f, "the authenticated data to send must be a SafeAAD: {e}")
+            }
             Self::NotPossible(obstacle) => obstacle.fmt(f),
         }
     }
@@ -203,7 +257,15 @@ impl fmt::Display for Obstacle {
             Self::GroupInfoExtension => {
                 "ratchet_tree and external_pub are not the application's to set"
             }
+            Self::SelfRemovePending => "we have asked to be removed in this epoch already",
+            Self::NoSuchMember => "there is no member at the leaf",
+            Self::NoComponentSecrets => {
+                "our leaf did not advertise app_data_dictionary when the epoch began"
+            }
             Self::PolicyCannotWait => "a policy cannot judge later",
+            Self::SeedLength => "the seed does not have the length of the cipher suite's secrets",
+            Self::OwnLeaf => "a targeted message to ourselves",
+            Self::TargetedUnsupported => "the member's leaf does not list targeted messages",
         })
     }
 }

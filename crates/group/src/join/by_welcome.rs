@@ -10,9 +10,11 @@ use crate::event::Member;
 use crate::join::create::NewGroup;
 use crate::key_package::OwnKeyPackage;
 use crate::limits::Limits;
+use crate::state::exporter::{epoch_secrets, exports};
 use crate::state::group::{Group, Parts};
 use crate::state::link::{Link, Unmatched, linking_psk};
 use crate::state::public::PublicState;
+use crate::validate::components::check_joined_tree;
 use crate::validate::credentials::join_credentials;
 use crate::validate::leaf as rules;
 use crate::view::epoch::PublicEpoch;
@@ -92,7 +94,8 @@ fn decode_welcome(message: &[u8]) -> Result<Welcome, Error> {
         MlsMessageBody::PublicMessage(_)
         | MlsMessageBody::PrivateMessage(_)
         | MlsMessageBody::GroupInfo(_)
-        | MlsMessageBody::KeyPackage(_) => Err(Rejection::UnexpectedMessage.into()),
+        | MlsMessageBody::KeyPackage(_)
+        | MlsMessageBody::TargetedMessage(_) => Err(Rejection::UnexpectedMessage.into()),
     }
 }
 
@@ -147,7 +150,7 @@ impl WelcomeStage {
     pub fn linked_group(&self) -> Option<&GroupId> {
         match &linking_psk(&self.secrets.psks).ok()??.psktype {
             PskType::Resumption { psk_group_id, .. } => Some(psk_group_id),
-            PskType::External { .. } => None,
+            PskType::External { .. } | PskType::Application { .. } => None,
         }
     }
 
@@ -187,7 +190,8 @@ impl WelcomeStage {
         let inviter = Member::of(signer, &leaf);
 
         // The epoch's secrets, which the confirmation tag must match.
-        let secrets = member.epoch(&suite, &epoch.context.to_bytes()?)?;
+        let exports = exports(tree, own_leaf);
+        let secrets = epoch_secrets(&suite, member, &epoch.context.to_bytes()?, exports)?;
         let confirmed = &epoch.context.confirmed_transcript_hash;
         let key = &secrets.confirmation_key;
         if !confirmation_tag_matches(&suite, key, confirmed, &epoch.confirmation_tag)? {
@@ -410,6 +414,7 @@ pub(crate) fn verified_state(
     drop(extensions);
     let tree = tree.verify(suite, &context.group_id)?;
     rules::check_group_support(limits, &tree, &context.extensions)?;
+    check_joined_tree(&tree, &context.extensions)?;
 
     let confirmed = &context.confirmed_transcript_hash;
     let interim = interim_transcript_hash(suite, confirmed, &confirmation_tag)?;

@@ -3,9 +3,12 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::key_package::LeafParams;
+use crate::seed::KeySeed;
+use crate::state::exporter::exports;
 use crate::state::group::{Group, Parts};
 use crate::state::public::PublicState;
 use crate::store::rows::Batch;
+use crate::validate::components::check_joined_tree;
 use crate::validate::leaf as rules;
 use crate::view::epoch::PublicEpoch;
 use crate::view::proposals::ProposalCache;
@@ -135,19 +138,48 @@ impl Group {
         signer: SignatureKeyPair,
     ) -> Result<NewGroup, Error> {
         let suite = Suite::new(provider, params.cipher_suite)?;
+        let leaf_key = suite.hpke_key_pair(rng)?;
+        Self::create_with(&suite, rng, leaf_key, config, params, signer)
+    }
 
+    /// [`Self::create`] with the key of our leaf from a seed, in place of fresh randomness.
+    ///
+    /// # Errors
+    /// Those of [`Self::create`], and if the seed has not the right length.
+    pub fn create_from_seed(
+        provider: &dyn CryptoProvider,
+        rng: &mut dyn CryptoRng,
+        seed: &KeySeed,
+        config: Config,
+        params: GroupParams,
+        signer: SignatureKeyPair,
+    ) -> Result<NewGroup, Error> {
+        let suite = Suite::new(provider, params.cipher_suite)?;
+        let leaf_key = seed.leaf_key(&suite)?;
+        Self::create_with(&suite, rng, leaf_key, config, params, signer)
+    }
+
+    fn create_with(
+        suite: &Suite<'_>,
+        rng: &mut dyn CryptoRng,
+        leaf_key: HpkeKeyPair,
+        config: Config,
+        params: GroupParams,
+        signer: SignatureKeyPair,
+    ) -> Result<NewGroup, Error> {
         // Section 7.2: our leaf, and a tree of it alone.
-        let HpkeKeyPair { private, public } = suite.hpke_key_pair(rng)?;
+        let HpkeKeyPair { private, public } = leaf_key;
         let mut leaf = params.leaf.template(&signer.public);
         leaf.encryption_key = public;
         leaf.leaf_node_source = LeafNodeSource::KeyPackage(params.lifetime);
         let own_leaf = LeafIndex(0);
         let context = LeafNodeContext { group_id: &params.group_id, leaf_index: own_leaf };
-        sign_leaf(&suite, &mut leaf, &signer, context)?;
-        rules::check_leaf(&suite, &config.limits, &leaf, context)?;
-        rules::check_own_leaf(&suite, &config.limits, &config.proposals, &leaf)?;
-        let tree = RatchetTree::new(&suite, &leaf)?;
+        sign_leaf(suite, &mut leaf, &signer, context)?;
+        rules::check_leaf(suite, &config.limits, &leaf, context)?;
+        rules::check_own_leaf(suite, &config.limits, &config.proposals, &leaf)?;
+        let tree = RatchetTree::new(suite, &leaf)?;
         rules::check_group_support(&config.limits, &tree, &params.extensions)?;
+        check_joined_tree(&tree, &params.extensions)?;
 
         // Section 11: epoch 0, with a random epoch secret.
         let context = GroupContext {
@@ -159,9 +191,14 @@ impl Group {
             confirmed_transcript_hash: Bytes::default(),
             extensions: params.extensions,
         };
-        let secrets = EpochSecrets::from_epoch_secret(&suite, Secret::random(suite.nh(), rng))?;
-        let tag = confirmation_tag(&suite, &secrets.confirmation_key, &[])?;
-        let interim = interim_transcript_hash(&suite, &[], &tag)?;
+        let secret = Secret::random(suite.nh(), rng);
+        let secrets = if exports(&tree, own_leaf) {
+            EpochSecrets::with_application_export(suite, secret)?
+        } else {
+            EpochSecrets::from_epoch_secret(suite, secret)?
+        };
+        let tag = confirmation_tag(suite, &secrets.confirmation_key, &[])?;
+        let interim = interim_transcript_hash(suite, &[], &tag)?;
         let epoch = PublicEpoch {
             context,
             interim_transcript_hash: interim.to_vec().into(),

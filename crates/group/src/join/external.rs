@@ -13,28 +13,32 @@ use crate::join::create::NewGroup;
 use crate::key_package::LeafParams;
 use crate::limits::Limits;
 use crate::policy;
+use crate::seed::KeySeed;
 use crate::send::random_nonce;
 use crate::state::group::{Group, Parts};
 use crate::state::public::PublicState;
 use crate::store::rows::Batch;
+use crate::validate::app_data::app_data_requests;
 use crate::validate::apply::apply;
 use crate::validate::credentials::join_credentials;
 use crate::validate::leaf::check_own_leaf;
 use crate::validate::list::{CheckedList, Committer, Origin};
-use crate::validate::proposal::Linking;
+use crate::validate::proposal::{Linking, check_supported};
+use crate::validate::safe_aad;
 use crate::view::members;
 use crate::view::proposals::ListedProposal;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, CryptoRng, Secret, SignatureKeyPair, Suite};
-use conclave_framing::{protect_public_from_outside, sign_content};
+use conclave_framing::{Verified, open_public, protect_public_from_outside, sign_content};
 use conclave_schedule::external_init_to;
-use conclave_tree::create_path;
+use conclave_tree::{PathOrigin, create_path_from};
 use conclave_wire::{
-    Bytes, Content, Decode, Encode, Extension, ExtensionType, FramedContent, GroupContext,
-    GroupInfo, HpkePublicKey, LeafIndex, MlsMessage, MlsMessageBody, PreSharedKeyId, Proposal,
-    ProposalType, PskType, Sender, WireFormat, find_extension,
+    AppDataUpdate, AppDataUpdateOperation, Bytes, ComponentData, ComponentId, Content, Decode,
+    Encode, Extension, ExtensionType, FramedContent, GroupContext, GroupInfo, HpkePublicKey,
+    LeafIndex, MlsMessage, MlsMessageBody, PreSharedKeyId, Proposal, ProposalType, PskType, Sender,
+    WireFormat, find_extension,
 };
 
 /// A group that can be joined from outside. Its GroupInfo and tree are verified, and its members'
@@ -67,8 +71,11 @@ pub struct ExternalJoinStage {
     external_pub: HpkePublicKey,
     extensions: Vec<Extension>,
     credentials: Vec<CredentialRequest>,
-    /// Proposals of the application's own types.
-    custom: Vec<Proposal>,
+    /// Proposals of the application's own types and of components.
+    more: Vec<Proposal>,
+    /// The new data of components that the commit updates.
+    app_data: BTreeMap<ComponentId, Bytes>,
+    seed: Option<KeySeed>,
 }
 
 /// Options for joining from outside.
@@ -83,7 +90,8 @@ pub struct ExternalJoinOptions {
     pub replaces: Option<LeafIndex>,
     /// PSKs to inject, by their identifiers.
     pub psks: Vec<(PskType, Secret)>,
-    /// The application's data that the commit authenticates.
+    /// The application's data that the commit authenticates: as in
+    /// [`Framing`](crate::Framing::authenticated_data).
     pub authenticated_data: Vec<u8>,
     /// Makes a GroupInfo of the new epoch with these contents.
     pub group_info: Option<GroupInfoOptions>,
@@ -128,7 +136,8 @@ pub(crate) fn decode_group_info(limits: &Limits, message: &[u8]) -> Result<Group
         MlsMessageBody::PublicMessage(_)
         | MlsMessageBody::PrivateMessage(_)
         | MlsMessageBody::Welcome(_)
-        | MlsMessageBody::KeyPackage(_) => Err(Rejection::UnexpectedMessage.into()),
+        | MlsMessageBody::KeyPackage(_)
+        | MlsMessageBody::TargetedMessage(_) => Err(Rejection::UnexpectedMessage.into()),
     }
 }
 
@@ -151,7 +160,10 @@ impl ExternalJoinStage {
         let extensions = other_extensions(&info);
         let public = verified_state(&suite, config, info, ratchet_tree)?;
         let credentials = join_credentials(public.view(), None)?;
-        Ok(Self { public, external_pub, extensions, credentials, custom: Vec::new() })
+        let more = Vec::new();
+        let app_data = BTreeMap::new();
+        let seed = None;
+        Ok(Self { public, external_pub, extensions, credentials, more, app_data, seed })
     }
 
     /// The group's context.
@@ -182,7 +194,113 @@ impl ExternalJoinStage {
     /// including its own length header if it has one.
     #[must_use]
     pub fn with_custom_proposal(mut self, proposal_type: ProposalType, body: Bytes) -> Self {
-        self.custom.push(Proposal::Custom { proposal_type, body });
+        self.more.push(Proposal::Custom { proposal_type, body });
+        self
+    }
+
+    /// Updates the data of a component by the commit that joins (draft-ietf-mls-extensions-10): the
+    /// update as the component defines it, and the data that it leads to. If a component is updated
+    /// several times, the last data counts. The current data is in [`Self::context`].
+    #[must_use]
+    pub fn with_app_data_update(
+        mut self,
+        component_id: ComponentId,
+        update: Bytes,
+        data: Bytes,
+    ) -> Self {
+        let operation = AppDataUpdateOperation::Update(update);
+        self.more.push(Proposal::AppDataUpdate(AppDataUpdate { component_id, operation }));
+        self.app_data.insert(component_id, data);
+        self
+    }
+
+    /// Removes the data of a component by the commit that joins (draft-ietf-mls-extensions-10).
+    #[must_use]
+    pub fn with_app_data_removal(mut self, component_id: ComponentId) -> Self {
+        let operation = AppDataUpdateOperation::Remove;
+        self.more.push(Proposal::AppDataUpdate(AppDataUpdate { component_id, operation }));
+        self
+    }
+
+    /// Gives a component data that belongs to the commit that joins (draft-ietf-mls-extensions-10).
+    #[must_use]
+    pub fn with_app_ephemeral(mut self, component_id: ComponentId, data: Bytes) -> Self {
+        self.more.push(Proposal::AppEphemeral(ComponentData { component_id, data }));
+        self
+    }
+
+    /// Takes a SelfRemove of this epoch, an encoded MLSMessage, which the commit that joins then
+    /// refers to (draft-ietf-mls-extensions-10). A client that joins fetches all that are pending,
+    /// together with the GroupInfo, and takes each: those who asked to leave need not ask again.
+    ///
+    /// Its signature is verified. Its membership tag cannot be, by anybody who is not a member.
+    ///
+    /// ```
+    #[doc = two_components!()]
+    /// use conclave_mls::group::{Framing, NewProposal};
+    /// use conclave_mls::join::ExternalJoinStage;
+    ///
+    /// # let options = conclave_mls::GroupInfoOptions { ratchet_tree: true, external_pub: true };
+    /// # let info = alice.group_info(&provider, options)?;
+    /// let leave = NewProposal::SelfRemove;
+    /// let step = bob.propose(&provider, &mut rng, now, leave, &Framing::default())?;
+    /// let message = apply(&mut bob, step, |write| store.write(write))?.message;
+    ///
+    /// let mut stage = ExternalJoinStage::open(&provider, Config::default(), &info, None)?;
+    /// if let Err(error) = stage.take_self_remove(&provider, &message) {
+    ///     println!("this one is left out: {error}");
+    /// }
+    /// # assert_eq!(stage.leaving().count(), 1);
+    /// # Done::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// If it is no SelfRemove of a member in this epoch, breaks a rule, or this member has sent
+    /// another one. The stage is as before.
+    pub fn take_self_remove(
+        &mut self,
+        provider: &dyn CryptoProvider,
+        message: &[u8],
+    ) -> Result<(), Error> {
+        let suite = Suite::new(provider, self.context().cipher_suite)?;
+        let MlsMessageBody::PublicMessage(message) = self.public.decode_message(message)? else {
+            return Err(Rejection::UnexpectedMessage.into());
+        };
+        self.public.check_current(&message.content.group_id, message.content.epoch)?;
+        let content = open_public(&suite, *message, self.context(), None)?;
+        let key = self.public.key_of_sender(&content)?;
+        let verified = content.verify(&suite, self.context(), &key)?;
+        safe_aad::check_received(&self.context().extensions, verified.authenticated_data())?;
+        let Verified::Proposal(content) = verified else {
+            return Err(Rejection::UnexpectedMessage.into());
+        };
+
+        let sender = content.sender();
+        let (proposal, reference) = content.into_parts();
+        let listed = ListedProposal { sender, proposal, reference: Some(reference) };
+        let leaf = match listed.removed_leaf() {
+            Some(leaf) if listed.is_self_remove() => leaf,
+            _ => return Err(Rejection::UnexpectedMessage.into()),
+        };
+        if self.leaving().any(|leaving| leaving == leaf) {
+            return Err(Rejection::SeveralChangesOfLeaf(leaf).into());
+        }
+        self.public.check_lone_proposal(&suite, sender, &listed.proposal)?;
+        check_supported(self.public.view(), &listed.proposal)?;
+        self.public.proposals.set(self.public.proposals.next_place(), Some(listed));
+        Ok(())
+    }
+
+    /// The leaves of the members whose SelfRemoves were taken, in that order.
+    pub fn leaving(&self) -> impl Iterator<Item = LeafIndex> {
+        self.public.proposals.iter().filter_map(|(_, listed)| listed.removed_leaf())
+    }
+
+    /// Derives the keys of our leaf and of the nodes above it from a seed, in place of fresh
+    /// randomness.
+    #[must_use]
+    pub fn with_seed(mut self, seed: KeySeed) -> Self {
+        self.seed = Some(seed);
         self
     }
 
@@ -199,12 +317,13 @@ impl ExternalJoinStage {
         options: ExternalJoinOptions,
     ) -> Result<ExternalCommit, Error> {
         check_verdicts(&self.credentials, verdicts)?;
-        let Self { mut public, external_pub, custom, .. } = self;
+        let Self { mut public, external_pub, more, app_data, seed, .. } = self;
         let suite = Suite::new(provider, public.epoch.context.cipher_suite)?;
         let (kem_output, init) = external_init_to(&suite, &external_pub, rng)
             .map_err(|e| Error::of_input(e, Rejection::InvalidPublicKey))?;
 
-        // Section 12.4.3.2: an ExternalInit, the Remove of our old leaf, PSKs.
+        // Section 12.4.3.2: an ExternalInit, the Remove of our old leaf, PSKs. If the old leaf has
+        // asked to leave, a Remove would be invalid beside its SelfRemove.
         let psks: Vec<(PreSharedKeyId, Secret)> = options
             .psks
             .iter()
@@ -213,11 +332,23 @@ impl ExternalJoinStage {
                 (PreSharedKeyId { psktype: psktype.clone(), psk_nonce }, psk.clone())
             })
             .collect();
+        let leaving: Vec<ListedProposal> =
+            public.proposals.iter().map(|(_, listed)| listed.clone()).collect();
+        let leaves =
+            |leaf: &LeafIndex| leaving.iter().any(|item| item.removed_leaf() == Some(*leaf));
         let mut proposals = alloc::vec![Proposal::ExternalInit(kem_output)];
-        proposals.extend(options.replaces.map(Proposal::Remove));
+        proposals.extend(options.replaces.filter(|leaf| !leaves(leaf)).map(Proposal::Remove));
         proposals.extend(psks.iter().map(|(id, _)| Proposal::PreSharedKey(id.clone())));
-        proposals.extend(custom);
-        let draft = draft(&suite, rng, &public, proposals, &options)?;
+        proposals.extend(more);
+        let sender = Sender::NewMemberCommit;
+        let proposals = proposals.into_iter().map(|p| ListedProposal::by_value(sender, p));
+        let list = proposals.chain(leaving).collect();
+        let app_data = app_data.into_values().collect();
+        let origin = match &seed {
+            Some(seed) => seed.path(&suite)?,
+            None => PathOrigin::random(&suite, rng),
+        };
+        let draft = draft(&suite, origin, &public, list, app_data, &options)?;
         let own_leaf = draft.own_leaf;
 
         // Seal it, as a commit of our own is sealed.
@@ -229,12 +360,14 @@ impl ExternalJoinStage {
             psks: &psks,
             group_info_extensions: &[],
         };
+        let required = safe_aad::is_required(&public.epoch.context.extensions)?;
+        let authenticated_data = safe_aad::to_send(required, &options.authenticated_data)?;
         let sign = |commit| {
             let content = FramedContent {
                 group_id: public.view().group_id().clone(),
                 epoch: public.view().epoch(),
                 sender: Sender::NewMemberCommit,
-                authenticated_data: options.authenticated_data.as_slice().into(),
+                authenticated_data,
                 content: Content::Commit(commit),
             };
             let context = public.view().context();
@@ -284,25 +417,27 @@ struct ExternalDraft<'a> {
 
 fn draft<'a>(
     suite: &Suite<'_>,
-    rng: &mut dyn CryptoRng,
+    origin: PathOrigin,
     public: &'a PublicState,
-    proposals: Vec<Proposal>,
+    list: Vec<ListedProposal>,
+    app_data: Vec<Bytes>,
     options: &ExternalJoinOptions,
 ) -> Result<ExternalDraft<'a>, Error> {
     let sender = Sender::NewMemberCommit;
-    let list = proposals.into_iter().map(|p| ListedProposal::by_value(sender, p)).collect();
-
     let view = public.view();
     let linking = Linking::Forbidden;
-    let list = CheckedList::check(suite, view, Committer::External, list, linking, Origin::Own)?;
+    let mut list =
+        CheckedList::check(suite, view, Committer::External, list, linking, Origin::Own)?;
+    list.answer(&app_data_requests(view, &list)?, app_data)?;
     let mut applied = apply(view, &list)?;
+    applied.update_app_data(&list)?;
 
     let own_leaf = applied.tree.place_leaf()?;
     let template = options.leaf.template(&options.signer.public);
     let signer = &options.signer;
     let group_id = view.group_id();
     let tree = &mut applied.tree;
-    let path = create_path(suite, tree, own_leaf, template, signer, group_id, rng)?;
+    let path = create_path_from(suite, tree, own_leaf, template, signer, group_id, origin)?;
     check_own_leaf(suite, view.limits, view.custom, &path.leaf_node)?;
 
     applied.check(view)?;

@@ -9,18 +9,22 @@ use crate::error::Error;
 use crate::error::limit::Limit;
 use crate::limits::Limits;
 use crate::policy::{Proposed, ProposedCommit};
+use crate::validate::app_data::may_require;
 use crate::validate::apply::{Applied, apply};
+use crate::validate::bindings::Bindings;
+use crate::validate::components::Requirements;
 use crate::validate::leaf as rules;
 use crate::validate::list::{CheckedList, Committer, check_list};
 use crate::view::GroupView;
-use crate::view::proposals::{ListedProposal, added_client, removed_leaf};
+use crate::view::proposals::{ListedProposal, added_client, leaving_member, removed_leaf};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use conclave_tree::{Feature, TreeRead};
 use conclave_wire::{
-    Bytes, CredentialType, ExtensionType, HpkePublicKey, LeafIndex, LeafNode, Proposal,
-    ProposalType, Sender, SignaturePublicKey, TreeSize,
+    Bytes, CredentialType, ExtensionType, HpkePublicKey, LeafIndex, LeafNode, MultiCredential,
+    Proposal, ProposalRef, ProposalType, Sender, SignaturePublicKey, TreeSize,
 };
+use core::cell::OnceCell;
 
 /// The first pending proposal that a member's commit does not cover and that would be valid in it.
 /// A Remove of a member whose Update is committed would be in the Update's place.
@@ -92,22 +96,26 @@ impl<'c> Covered<'c> {
                 Proposal::Update(_) => {
                     covered.updated.insert(*sender);
                 }
-                Proposal::Remove(leaf) => {
-                    covered.removed.insert(*leaf);
+                Proposal::Remove(_) | Proposal::SelfRemove(_) => {
+                    covered.removed.extend(removed_leaf(*sender, proposal));
                 }
                 Proposal::GroupContextExtensions(_) => covered.context_extensions = true,
                 Proposal::ReInit(_) => covered.closes = true,
                 Proposal::Custom { proposal_type, body } => {
                     covered.custom.insert((*sender, *proposal_type, body));
                 }
-                Proposal::PreSharedKey(_) | Proposal::ExternalInit(_) => {}
+                Proposal::PreSharedKey(_)
+                | Proposal::ExternalInit(_)
+                | Proposal::AppDataUpdate(_)
+                | Proposal::AppEphemeral(_) => {}
             }
         }
         covered
     }
 
     /// Whether the commit holds a pending proposal or one that takes its place, or removes its
-    /// proposer. Nobody can see which PSKs the committer knows, so these count as covered.
+    /// proposer. Nobody can see which PSKs the committer knows, or what it knows of components, so
+    /// these count as covered.
     fn covers(&self, item: &Proposed<'_>) -> bool {
         if self.closes
             || matches!(item.sender, Sender::Member(leaf) if self.removed.contains(&leaf))
@@ -116,11 +124,15 @@ impl<'c> Covered<'c> {
         }
 
         match item.proposal {
-            Proposal::PreSharedKey(_) => true,
+            Proposal::PreSharedKey(_) | Proposal::AppDataUpdate(_) | Proposal::AppEphemeral(_) => {
+                true
+            }
             Proposal::Add(key_package) => self.added.contains(&key_package.leaf_node.signature_key),
             // No Update takes the place of a Remove (section 12.2).
             Proposal::Update(_) => self.updated.contains(&item.sender),
             Proposal::Remove(leaf) => self.removed.contains(leaf),
+            // Its proposer is not removed.
+            Proposal::SelfRemove(_) => false,
             Proposal::GroupContextExtensions(_) => self.context_extensions,
             Proposal::ReInit(_) => self.any,
             Proposal::Custom { proposal_type, body } => {
@@ -144,10 +156,15 @@ struct Outcome<'a> {
     proposals: BTreeSet<ProposalType>,
     credentials: BTreeSet<CredentialType>,
     in_use: BTreeSet<CredentialType>,
+    /// What it requires of leaves beside that. None if an AppDataUpdate may change it: what comes of one
+    /// is known to its component alone.
+    requirements: Option<Requirements>,
     /// The types of proposal beyond RFC 9420's that the commit holds. All who process it list them.
-    custom: BTreeSet<ProposalType>,
+    beyond: BTreeSet<ProposalType>,
     /// The number of new members that list a type of proposal.
     added_with: BTreeMap<ProposalType, u32>,
+    /// The bindings of all members, from when a leaf is first compared with them.
+    bindings: OnceCell<Option<Bindings>>,
     /// The Adds that were taken.
     taken: Taken<'a>,
 }
@@ -156,6 +173,7 @@ struct Outcome<'a> {
 #[derive(Default)]
 struct Taken<'a> {
     count: u32,
+    leaves: Vec<&'a LeafNode>,
     encryption_keys: BTreeSet<&'a HpkePublicKey>,
     signature_keys: BTreeSet<&'a SignaturePublicKey>,
     /// The number of them that list a type of credential.
@@ -173,8 +191,12 @@ impl<'a> Outcome<'a> {
     ) -> Result<Self, Error> {
         // Apply the commit.
         let limits = group.limits;
-        let listed =
-            |item: &Proposed<'_>| ListedProposal::by_value(item.sender, item.proposal.clone());
+        // A SelfRemove is valid only by reference. To which one does not matter here.
+        let listed = |item: &Proposed<'_>| ListedProposal {
+            sender: item.sender,
+            proposal: item.proposal.clone(),
+            reference: item.by_reference.then(|| ProposalRef::from([].as_slice())),
+        };
         let list: Vec<ListedProposal> = committed.iter().map(listed).collect();
         check_list(limits, group.custom, Committer::Member(committer), &list)?;
         let list = CheckedList::of_checked(list);
@@ -182,7 +204,7 @@ impl<'a> Outcome<'a> {
         if let Some(leaf) = leaf {
             applied.tree.update_leaf(committer, leaf)?;
         }
-        applied.check(group)?;
+        applied.check_before_updates(group, &list)?;
 
         // What the group asks of its members after it.
         let required = rules::required_capabilities(&applied.extensions)?.unwrap_or_default();
@@ -201,9 +223,15 @@ impl<'a> Outcome<'a> {
             proposals: required.proposal_types.into_iter().filter(|t| !t.is_default()).collect(),
             credentials: required.credential_types.into_iter().collect(),
             in_use: applied.tree.credential_types_in_use().into_iter().collect(),
-            custom: applied.custom.iter().map(|change| change.proposal_type).collect(),
+            requirements: if committed.iter().any(|item| may_require(item.proposal)) {
+                None
+            } else {
+                Some(Requirements::of(&applied.extensions)?)
+            },
+            beyond: applied.beyond.clone(),
             len: committed.len(),
             added_with,
+            bindings: OnceCell::new(),
             applied,
             group,
             committer,
@@ -217,7 +245,7 @@ impl<'a> Outcome<'a> {
 
     /// Whether the commit would be valid with one more proposal, which it does not cover.
     fn has_room_for(&self, covered: &Covered<'_>, item: &Proposed<'_>) -> bool {
-        let replaces = removed_leaf(item.proposal)
+        let replaces = removed_leaf(item.sender, item.proposal)
             .is_some_and(|leaf| covered.updated.contains(&Sender::Member(leaf)));
         let len = self.len.saturating_add(usize::from(!replaces));
         if self.limits().check(Limit::Proposals, len).is_err() {
@@ -232,12 +260,26 @@ impl<'a> Outcome<'a> {
             },
             // What holds for all members holds for fewer.
             Proposal::Remove(leaf) => *leaf != self.committer && self.group.tree.is_member(*leaf),
+            // Others decide how many of these wait, so the members' leaves are not read for each: one
+            // that requires something else of them may be left out.
             Proposal::GroupContextExtensions(extensions) => {
                 rules::check_extension_support(self.limits(), &self.applied.tree, extensions)
                     .is_ok()
+                    && Requirements::of(extensions).is_ok_and(|new| Some(new) == self.requirements)
+            }
+            Proposal::SelfRemove(format) => {
+                leaving_member(item.sender)
+                    .is_some_and(|leaf| leaf != self.committer && self.group.tree.is_member(leaf))
+                    && self.all_support(format.proposal_type)
             }
             Proposal::ReInit(_) => self.len == 0,
-            Proposal::Custom { proposal_type, .. } => self.can_hold(*proposal_type),
+            Proposal::AppDataUpdate(_) | Proposal::AppEphemeral(_) => {
+                self.all_support(item.proposal.proposal_type())
+            }
+            Proposal::Custom { proposal_type, .. } => {
+                self.all_support(*proposal_type)
+                    && rules::custom_proposal(self.group.custom, *proposal_type).is_ok()
+            }
             // It covers every PSK, and an ExternalInit is not pending.
             Proposal::PreSharedKey(_) | Proposal::ExternalInit(_) => false,
         }
@@ -251,6 +293,10 @@ impl<'a> Outcome<'a> {
         let LeafNode { encryption_key, signature_key, credential, capabilities, .. } =
             &key_package.leaf_node;
         self.taken.count = self.taken.count.saturating_add(1);
+        self.taken.leaves.push(&key_package.leaf_node);
+        if let Some(all) = self.bindings.get_mut() {
+            all.take_if(|all| all.add(self.group.limits, &key_package.leaf_node).is_err());
+        }
         self.taken.encryption_keys.insert(encryption_key);
         self.taken.signature_keys.insert(signature_key);
         self.in_use.insert(credential.credential_type());
@@ -279,6 +325,7 @@ impl<'a> Outcome<'a> {
             && tree.member_with_signature_key(&leaf.signature_key).is_none()
             && all_listing.saturating_add(listing) == members
             && self.lists_what_it_has_to(leaf, None)
+            && self.bindings_fit(leaf)
     }
 
     fn can_update(&self, index: LeafIndex, new: &LeafNode) -> bool {
@@ -294,7 +341,25 @@ impl<'a> Outcome<'a> {
             && tree.member_with_signature_key(&new.signature_key).is_none_or(|leaf| leaf == index)
             && others_list.saturating_add(1) == tree.member_count()
             && self.lists_what_it_has_to(new, Some(&old))
-            && is_within(&self.custom, &set(&new.capabilities.proposals))
+            && is_within(&self.beyond, &set(&new.capabilities.proposals))
+            && self.bindings_fit(new)
+    }
+
+    /// Whether a leaf and the members support each other's bindings. A leaf that an Update replaces
+    /// counts among them, so an Update that fits only without it may be left out.
+    fn bindings_fit(&self, leaf: &LeafNode) -> bool {
+        let new = leaf.credential.credential_type();
+        if !self.in_use.iter().chain([&new]).any(|t| MultiCredential::is_type(*t)) {
+            return true;
+        }
+        let all = self.bindings.get_or_init(|| {
+            let mut all = Bindings::of_tree(self.limits(), &self.applied.tree).ok()?;
+            for taken in &self.taken.leaves {
+                all.add(self.limits(), taken).ok()?;
+            }
+            Some(all)
+        });
+        all.as_ref().is_some_and(|all| all.fit(self.limits(), leaf))
     }
 
     /// Whether a leaf's capabilities list what the group asks of every member. `replaced` is the
@@ -310,18 +375,18 @@ impl<'a> Outcome<'a> {
         is_within(&self.extensions, &set(&capabilities.extensions))
             && is_within(&self.proposals, &set(&capabilities.proposals))
             && is_within(&self.credentials, &credentials)
+            && self.requirements.as_ref().is_some_and(|required| required.met_by(leaf))
             && listed <= credentials.len()
             && self.in_use.iter().all(|t| credentials.contains(t) || Some(*t) == last_of_its_type)
     }
 
     /// Whether all members that process the commit list a type of proposal beyond RFC 9420's.
-    fn can_hold(&self, wanted: ProposalType) -> bool {
+    fn all_support(&self, wanted: ProposalType) -> bool {
         let tree = &self.applied.tree;
         let new = u32::try_from(self.applied.added.len()).unwrap_or(u32::MAX);
         let added_with = self.added_with.get(&wanted).copied().unwrap_or(0);
         let listing = tree.members_with(Feature::Proposal(wanted)).saturating_sub(added_with);
         listing == tree.member_count().saturating_sub(new)
-            && rules::custom_proposal(self.group.custom, wanted).is_ok()
     }
 }
 

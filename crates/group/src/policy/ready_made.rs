@@ -71,8 +71,9 @@ pub struct Rules {
     /// place).
     ///
     /// These do not count: proposals that the committer may not commit; those that are not valid
-    /// beside what it commits, so that nobody can block the group by a proposal; PSKs, as nobody
-    /// can see which the committer knows; and proposals of members that it removes.
+    /// beside what it commits, so that nobody can block the group by a proposal; PSKs, AppDataUpdates
+    /// and AppEphemerals, as nobody can see which PSKs the committer knows and what it knows of
+    /// components; and proposals of members that it removes.
     ///
     /// Every client must have the same proposals pending when a commit comes, so this is for a
     /// delivery service that keeps proposals and commits in one order. A commit that was overtaken
@@ -80,7 +81,7 @@ pub struct Rules {
     /// again.
     pub cover_all_pending: bool,
     /// Extensions of the GroupContext that must stay as they are: present with this content, or
-    /// absent.
+    /// absent. With `app_data_dictionary` among them, AppDataUpdates are refused.
     pub immutable_extensions: Vec<ExtensionType>,
     /// Whether a member's credential must stay the same, in Updates, in paths, and when it joins
     /// again in place of its old leaf. For credentials that change, as certificates do, write a
@@ -161,7 +162,9 @@ fn replaced_leaf(commit: &ProposedCommit<'_>) -> Option<LeafIndex> {
     match commit.sender {
         Sender::Member(leaf) => Some(leaf),
         Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => {
-            commit.proposals.iter().find_map(|item| removed_leaf(item.proposal))
+            let removes = |proposal: &Proposal| !matches!(proposal, Proposal::SelfRemove(_));
+            let mut proposals = commit.proposals.iter().filter(|item| removes(item.proposal));
+            proposals.find_map(|item| removed_leaf(item.sender, item.proposal))
         }
     }
 }
@@ -206,12 +209,22 @@ impl Policy for Rules {
             }
             (Proposal::GroupContextExtensions(new), _) => self.check_extensions(group, new),
             (Proposal::ReInit(reinit), _) => self.check_extensions(group, &reinit.extensions),
+            (Proposal::AppDataUpdate(_), _) => {
+                let dictionary = ExtensionType::APP_DATA_DICTIONARY;
+                if self.immutable_extensions.contains(&dictionary) {
+                    Verdict::refuse(&format!("extension {dictionary} may not change"))
+                } else {
+                    Verdict::Accept
+                }
+            }
             (
                 Proposal::Update(_)
                 | Proposal::Add(_)
                 | Proposal::Remove(_)
                 | Proposal::PreSharedKey(_)
                 | Proposal::ExternalInit(_)
+                | Proposal::AppEphemeral(_)
+                | Proposal::SelfRemove(_)
                 | Proposal::Custom { .. },
                 _,
             ) => Verdict::Accept,
@@ -239,10 +252,13 @@ impl Policy for Rules {
         let party = Party { sender, returns: Some(replaced.is_some()) };
         let types = || commit.proposals.iter().map(|item| item.proposal.proposal_type());
 
-        // Its proposals by themselves do not tell whether a client that joins returns.
+        // Its proposals by themselves do not tell whether a client that joins returns. Those by reference
+        // are of members: SelfRemoves.
         if sender == Sender::NewMemberCommit {
             let may = Permitted::to(party, &self.propose, group);
-            if let Some(t) = types().find(|t| !may.allows(*t)) {
+            let own = commit.proposals.iter().filter(|item| !item.by_reference);
+            let mut own = own.map(|item| item.proposal.proposal_type());
+            if let Some(t) = own.find(|t| !may.allows(*t)) {
                 return Verdict::refuse(&format!("{} may not propose {t}", name(sender)));
             }
         }

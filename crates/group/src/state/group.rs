@@ -5,8 +5,10 @@ use crate::error::{Error, Misuse};
 use crate::event::{Event, Member};
 use crate::external_target::ExternalTarget;
 use crate::limits::Limits;
+use crate::state::exporter::ExporterChange;
 use crate::state::pending::{PendingCommit, PendingUpdate};
 use crate::state::public::{PublicDelta, PublicState};
+use crate::state::targeted::{TargetedKeys, TargetedRead, TargetedReadDelta};
 use crate::store::rows::Batch;
 use crate::transition::{Change, Fold, Revision, Sealed, State, Transition, swap_map, swap_value};
 use crate::view::GroupView;
@@ -15,8 +17,9 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite};
 use conclave_schedule::{
-    EpochAuthenticator, EpochSecrets, ExporterSecret, ExternalSecret, InitSecret, MembershipKey,
-    ResumptionPsk, SecretTree, SecretTreeDelta, SenderDataSecret, export,
+    ApplicationExportSecret, EncryptionSecret, EpochAuthenticator, EpochSecrets, ExporterSecret,
+    ExporterTree, ExternalSecret, InitSecret, MembershipKey, ResumptionPsk, SecretTree,
+    SecretTreeDelta, SenderDataSecret, export,
 };
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
@@ -46,6 +49,8 @@ pub(crate) struct PastEpoch {
     pub(crate) ended: u64,
     /// The leaves that differ in the next epoch, as they were. None for a blank one.
     pub(crate) leaves: BTreeMap<LeafIndex, Option<Bytes>>,
+    /// What opens late targeted messages, if there may be any.
+    pub(crate) targeted: Option<TargetedKeys>,
 }
 
 /// Our standing in the group.
@@ -76,7 +81,10 @@ pub struct Group {
     pub(crate) secrets: Option<Box<CurrentSecrets>>,
     /// By epoch, the current one included.
     pub(crate) secret_trees: BTreeMap<Epoch, SecretTree>,
+    /// What components can still export in the current epoch, if our leaf advertises the draft.
+    pub(crate) exporter: Option<ExporterTree>,
     pub(crate) past: BTreeMap<Epoch, PastEpoch>,
+    pub(crate) targeted_read: TargetedRead,
     pub(crate) private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
     pub(crate) pending_updates: BTreeMap<u64, PendingUpdate>,
     pub(crate) pending_commit: Option<Box<PendingCommit>>,
@@ -98,7 +106,9 @@ pub struct Delta {
     pub(crate) signer: Option<SignatureKeyPair>,
     pub(crate) secrets: Change<Box<CurrentSecrets>>,
     pub(crate) secret_trees: BTreeMap<Epoch, SecretTreeChange>,
+    pub(crate) exporter: ExporterChange,
     pub(crate) past: BTreeMap<Epoch, Option<PastEpoch>>,
+    pub(crate) targeted_read: TargetedReadDelta,
     pub(crate) private_keys: BTreeMap<NodeIndex, Option<HpkePrivateKey>>,
     pub(crate) pending_updates: BTreeMap<u64, Option<PendingUpdate>>,
     pub(crate) pending_commit: Change<Box<PendingCommit>>,
@@ -140,7 +150,9 @@ impl State for Group {
                 }
             }
         }
+        delta.exporter.swap(&mut self.exporter);
         swap_map(&mut self.past, &mut delta.past);
+        self.targeted_read.swap(&mut delta.targeted_read);
         swap_map(&mut self.private_keys, &mut delta.private_keys);
         swap_map(&mut self.pending_updates, &mut delta.pending_updates);
         delta.pending_commit.swap(&mut self.pending_commit);
@@ -169,13 +181,15 @@ impl Group {
         let epoch = parts.public.epoch.context.epoch;
         let size = parts.public.tree.size();
 
-        let (secrets, encryption) = CurrentSecrets::split(parts.secrets);
+        let (secrets, encryption, export) = CurrentSecrets::split(parts.secrets);
         Self {
             own_leaf: parts.own_leaf,
             signer: parts.signer,
             secrets: Some(Box::new(secrets)),
             secret_trees: BTreeMap::from([(epoch, SecretTree::new(size, encryption))]),
+            exporter: export.map(ExporterTree::new),
             past: BTreeMap::new(),
+            targeted_read: TargetedRead::default(),
             private_keys: parts.private_keys,
             pending_updates: BTreeMap::new(),
             pending_commit: None,
@@ -461,7 +475,9 @@ impl Group {
                 .keys()
                 .map(|epoch| (*epoch, SecretTreeChange::Whole(None)))
                 .collect(),
+            exporter: ExporterChange::Whole(None),
             past: self.past.keys().map(|epoch| (*epoch, None)).collect(),
+            targeted_read: self.targeted_read.forget_all(),
             private_keys: self.private_keys.keys().map(|node| (*node, None)).collect(),
             pending_updates: self.pending_updates.keys().map(|place| (*place, None)).collect(),
             pending_commit: Change::Remove,
@@ -556,6 +572,7 @@ impl Group {
 
         for epoch in self.past.keys().take(surplus.max(last_old)) {
             delta.past.insert(*epoch, None);
+            self.targeted_read.forget(*epoch, &mut delta.targeted_read);
             delta.secret_trees.insert(*epoch, SecretTreeChange::Whole(None));
             batch.deleted_epochs.insert(epoch.0);
         }
@@ -563,8 +580,11 @@ impl Group {
 }
 
 impl CurrentSecrets {
-    /// Takes an epoch's secrets apart. The confirmation key is not needed again.
-    pub(crate) fn split(secrets: EpochSecrets) -> (Self, conclave_schedule::EncryptionSecret) {
+    /// Takes an epoch's secrets apart, into those that stay as they are and the roots of its trees. The
+    /// confirmation key is not needed again.
+    pub(crate) fn split(
+        secrets: EpochSecrets,
+    ) -> (Self, EncryptionSecret, Option<ApplicationExportSecret>) {
         let current = Self {
             init: secrets.init,
             sender_data: secrets.sender_data,
@@ -574,6 +594,6 @@ impl CurrentSecrets {
             resumption_psk: secrets.resumption_psk,
             epoch_authenticator: secrets.epoch_authenticator,
         };
-        (current, secrets.encryption)
+        (current, secrets.encryption, secrets.application_export)
     }
 }

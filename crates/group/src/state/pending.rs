@@ -24,6 +24,8 @@ pub(crate) struct PendingCommit {
     pub(crate) path: Option<OwnPath>,
     /// The PSKs that the commit injects, in its order.
     pub(crate) psks: Vec<(PreSharedKeyId, Secret)>,
+    /// The new data of the components that the commit updates, in ascending order.
+    pub(crate) app_data: Vec<Bytes>,
     pub(crate) messages: CommitMessages,
 }
 
@@ -136,6 +138,9 @@ impl PendingCommit {
         }
 
         self.messages.encode(&mut w)?;
+        if !self.app_data.is_empty() {
+            self.app_data.encode(&mut w)?;
+        }
         Ok(Secret::new(w.finish()))
     }
 
@@ -150,13 +155,14 @@ impl PendingCommit {
         let path = if take_flag(&mut r)? { Some(OwnPath::decode(&mut r)?) } else { None };
         let psks = take_list(&mut r, |r| Ok((Decode::decode(r)?, take_secret(r)?)))?;
         let messages = CommitMessages::decode(suite, &mut r)?;
+        let app_data = if r.is_empty() { Vec::new() } else { Decode::decode(&mut r)? };
         nothing_left(&r)?;
 
         let content = match sealed {
             Some(content) => content,
             None => public_content(&messages.commit, config)?,
         };
-        Ok(Self { content, path, psks, messages })
+        Ok(Self { content, path, psks, app_data, messages })
     }
 }
 
@@ -177,7 +183,8 @@ fn public_content(message: &[u8], config: &Config) -> Result<AuthenticatedCommit
         MlsMessageBody::PrivateMessage(_)
         | MlsMessageBody::Welcome(_)
         | MlsMessageBody::GroupInfo(_)
-        | MlsMessageBody::KeyPackage(_) => {
+        | MlsMessageBody::KeyPackage(_)
+        | MlsMessageBody::TargetedMessage(_) => {
             Err(Error::storage("the pending commit is not a PublicMessage"))
         }
     }

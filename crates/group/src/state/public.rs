@@ -4,7 +4,8 @@ use crate::config::Config;
 use crate::error::limit::Limit;
 use crate::error::{Error, Misuse, Rejection};
 use crate::policy::{self, Proposed};
-use crate::store::row_codec::{StoredRows, damaged_tree, named, node_index};
+use crate::store::context_codec::{AppData, dictionary, restore_context};
+use crate::store::row_codec::{StoredRows, component_id, damaged_tree, named, node_index};
 use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::swap_value;
 use crate::validate::leaf::external_senders;
@@ -177,6 +178,12 @@ impl PublicState {
             ));
         }
 
+        let mut data = AppData::new();
+        for (key, row) in rows.of(Table::AppData) {
+            data.insert(named(key, component_id(key))?, row.into());
+        }
+        restore_context(&mut epoch.context, &data, 0)?;
+
         epoch.policy = rows.of(Table::Policy).next().map_or_else(Vec::new, |(_, row)| row.to_vec());
         if !config.adopt_policy && epoch.policy != config.policy.id() {
             return Err(Misuse::OtherPolicy.into());
@@ -199,6 +206,9 @@ impl PublicState {
         }
         if !self.epoch.policy.is_empty() {
             batch.put(RowKey::new(Table::Policy, 0), &self.epoch.policy);
+        }
+        for (component, data) in dictionary(&self.epoch.context.extensions)? {
+            batch.put(RowKey::new(Table::AppData, component.0.into()), &data);
         }
         Ok(())
     }

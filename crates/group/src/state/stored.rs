@@ -3,12 +3,17 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::Event;
+use crate::state::exporter;
 use crate::state::group::{CurrentSecrets, Delta, Group, PastEpoch};
 use crate::state::pending::{PendingCommit, PendingUpdate};
 use crate::state::public::PublicState;
+use crate::state::targeted::{TargetedKeys, TargetedRead};
+use crate::store::context_codec::{
+    AppDataChanges, dictionary, differences, put_context, restore_context,
+};
 use crate::store::row_codec::{
-    EpochRows, Ledger, StoredRows, count_after, named, node_index, nothing_left, put_secret,
-    take_secret, tree_size,
+    EpochRows, Ledger, StoredRows, component_id, count_after, named, node_index, nothing_left,
+    put_secret, take_secret, tree_size,
 };
 use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::{Revision, Transition};
@@ -80,9 +85,10 @@ fn header_from_row(bytes: &[u8]) -> Result<Header, Error> {
     Ok(header)
 }
 
-pub(crate) fn past_epoch_row(past: &PastEpoch) -> Result<Secret, Error> {
+/// The row of a past epoch, since which the data of so many components has changed.
+pub(crate) fn past_epoch_row(past: &PastEpoch, changed: usize) -> Result<Secret, Error> {
     let mut w = Writer::secret();
-    past.context.encode(&mut w)?;
+    put_context(&mut w, &past.context, changed)?;
     put_secret(&mut w, past.sender_data.as_secret())?;
     put_secret(&mut w, past.resumption_psk.as_secret())?;
     past.tree_size.leaf_count().encode(&mut w)?;
@@ -101,20 +107,26 @@ fn past_epoch_from_row(bytes: &[u8]) -> Result<(PastEpoch, u32), Error> {
         tree_size: tree_size(&mut r)?,
         ended: Decode::decode(&mut r)?,
         leaves: BTreeMap::new(),
+        targeted: None,
     };
     let leaves = Decode::decode(&mut r)?;
     nothing_left(&r)?;
     Ok((past, leaves))
 }
 
-pub(crate) fn past_leaf_row(leaf: Option<&[u8]>) -> Result<Secret, Error> {
+/// The row of a leaf, or of a component's data, as it was in a past epoch.
+pub(crate) fn past_value_row(value: Option<&[u8]>) -> Result<Secret, Error> {
     let mut w = Writer::new();
-    leaf.map(Bytes::from).encode(&mut w)?;
+    value.map(Bytes::from).encode(&mut w)?;
     Ok(Secret::new(w.finish()))
 }
 
-fn past_leaf_from_row(bytes: &[u8]) -> Result<Option<Bytes>, Error> {
+fn past_value_from_row(bytes: &[u8]) -> Result<Option<Bytes>, Error> {
     Ok(Decode::from_bytes(bytes)?)
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 /// The rows of a secret tree's change.
@@ -154,7 +166,12 @@ fn secret_tree_row(key: &RowKey) -> Option<SecretTreeRow> {
         | Table::ObserverHeader
         | Table::GroupInfo
         | Table::Ledger
-        | Table::Policy => return None,
+        | Table::Policy
+        | Table::AppData
+        | Table::PastAppData
+        | Table::ExporterNode
+        | Table::TargetedKeys
+        | Table::TargetedRead => return None,
     };
     SecretTreeRow::from_index(kind, key.index)
 }
@@ -195,17 +212,31 @@ impl Group {
             put_secret_tree_rows(*epoch, rows, &mut batch);
         }
 
+        if let Some(tree) = &self.exporter {
+            exporter::put_rows(self.epoch(), tree, &mut batch);
+        }
+
         // Past epochs.
         for (epoch, past) in &self.past {
-            batch.put(
-                RowKey::of_epoch(Table::PastEpoch, epoch.0, 0),
-                past_epoch_row(past)?.expose(),
-            );
+            let next = epoch.next().and_then(|next| self.past.get(&next));
+            let next = next.map_or(self.context(), |next| &next.context);
+            let changed = differences(&past.context.extensions, &next.extensions)?;
+            let row = past_epoch_row(past, changed.len())?;
+            batch.put(RowKey::of_epoch(Table::PastEpoch, epoch.0, 0), row.expose());
             for (leaf, encoded) in &past.leaves {
                 let key = RowKey::of_epoch(Table::PastLeaf, epoch.0, leaf.0.into());
-                batch.put(key, past_leaf_row(encoded.as_deref())?.expose());
+                batch.put(key, past_value_row(encoded.as_deref())?.expose());
+            }
+            for (component, old) in changed {
+                let key = RowKey::of_epoch(Table::PastAppData, epoch.0, component.0.into());
+                batch.put(key, past_value_row(old.as_deref())?.expose());
+            }
+            if let Some(keys) = &past.targeted {
+                let key = RowKey::of_epoch(Table::TargetedKeys, epoch.0, 0);
+                batch.put(key, keys.to_row()?.expose());
             }
         }
+        self.targeted_read.put_rows(&mut batch);
 
         // What waits.
         for (place, update) in &self.pending_updates {
@@ -253,7 +284,9 @@ impl Group {
             signer: header.signer,
             secrets: Some(Box::new(header.secrets)),
             secret_trees: BTreeMap::new(),
+            exporter: None,
             past: BTreeMap::new(),
+            targeted_read: TargetedRead::default(),
             private_keys: BTreeMap::new(),
             pending_updates: BTreeMap::new(),
             pending_commit: None,
@@ -269,7 +302,9 @@ impl Group {
             named(key, group.load_row(&suite, key, row, &mut past_leaves))?;
         }
         group.check_past_epochs(past_leaves)?;
+        group.restore_past_contexts(&rows)?;
         group.load_secret_trees(&rows)?;
+        group.exporter = exporter::load(&rows, group.epoch())?;
         group.ledger().check(&rows)?;
         group.check_private_keys()?;
         Ok(group)
@@ -295,6 +330,39 @@ impl Group {
             next = *past;
         }
         Ok(())
+    }
+
+    /// Puts the data of components into the contexts of past epochs, from the last to the first: a row
+    /// holds what differs from the epoch after it.
+    fn restore_past_contexts(&mut self, rows: &StoredRows) -> Result<(), Error> {
+        let mut changes: BTreeMap<Epoch, AppDataChanges> = BTreeMap::new();
+        for (key, row) in rows.of_epochs(Table::PastAppData).contents() {
+            let old =
+                named(key, component_id(key).and_then(|id| Ok((id, past_value_from_row(row)?))));
+            changes.entry(Epoch(key.epoch)).or_default().extend([old?]);
+        }
+
+        let mut data = dictionary(&self.public.epoch.context.extensions)?;
+        for (epoch, past) in self.past.iter_mut().rev() {
+            let changed = changes.remove(epoch).unwrap_or_default();
+            let count = changed.len();
+            for (component, old) in changed {
+                match old {
+                    Some(old) => data.insert(component, old),
+                    None => data.remove(&component),
+                };
+            }
+            named(
+                &RowKey::of_epoch(Table::PastEpoch, epoch.0, 0),
+                restore_context(&mut past.context, &data, count),
+            )?;
+        }
+        match changes.keys().next() {
+            Some(stray) => {
+                Err(Error::storage(format!("PastAppData rows of unknown epoch {stray}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Puts together the secret tree of each epoch.
@@ -350,13 +418,15 @@ impl Group {
     }
 
     fn ledger(&self) -> Ledger {
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
         Ledger {
             past_epochs: count(self.past.len()),
             proposals: count(self.public.proposals.len()),
             pending_updates: count(self.pending_updates.len()),
+            targeted_keys: count(self.past.values().filter(|past| past.targeted.is_some()).count()),
+            targeted_read: count(self.targeted_read.total_after(&BTreeMap::new())),
             single: self.pending_commit.is_some(),
             policy: !self.public.epoch.policy.is_empty(),
+            exporter: self.exporter.is_some(),
         }
     }
 
@@ -396,12 +466,23 @@ impl Group {
             past_epochs,
             proposals,
             pending_updates,
+            targeted_keys: self.targeted_keys_after(delta),
+            targeted_read: count(self.targeted_read.total_after(&delta.targeted_read)),
             single: delta.pending_commit.is_some_after(self.pending_commit.is_some()),
             policy: !delta.public.epoch.as_ref().unwrap_or(&self.public.epoch).policy.is_empty(),
+            exporter: delta.exporter.is_some_after(self.exporter.is_some()),
         };
         if !batch.clear && ledger != self.ledger() {
             ledger.put(batch);
         }
+    }
+
+    /// The number of past epochs with keys for targeted messages, after a step.
+    fn targeted_keys_after(&self, delta: &Delta) -> u32 {
+        let changed = |epoch: &Epoch| delta.past.contains_key(epoch);
+        let kept = self.past.iter().filter(|(epoch, _)| !changed(epoch)).map(|(_, past)| past);
+        let new = delta.past.values().flatten();
+        count(kept.chain(new).filter(|past| past.targeted.is_some()).count())
     }
 
     /// Loads a row, unless it is loaded before or after, and notes how many leaves a past epoch should
@@ -414,7 +495,14 @@ impl Group {
         past_leaves: &mut Vec<(Epoch, u32)>,
     ) -> Result<(), Error> {
         match key.table {
-            Table::Header | Table::Tree | Table::Proposal | Table::Ledger | Table::Policy => {}
+            Table::Header
+            | Table::Tree
+            | Table::Proposal
+            | Table::Ledger
+            | Table::Policy
+            | Table::AppData
+            | Table::PastAppData
+            | Table::ExporterNode => {}
             Table::PrivateKey => {
                 let node = NodeIndex(node_index(key));
                 self.private_keys.insert(node, HpkePrivateKey(Secret::copy_from(row)));
@@ -429,12 +517,25 @@ impl Group {
             }
             // Past leaves are sorted behind past epochs, so their epoch is known here.
             Table::PastLeaf => {
-                let leaf = past_leaf_from_row(row)?;
+                let leaf = past_value_from_row(row)?;
                 let past = self
                     .past
                     .get_mut(&Epoch(key.epoch))
                     .ok_or_else(|| Error::storage("its PastEpoch row is missing"))?;
                 past.leaves.insert(LeafIndex(node_index(key)), leaf);
+            }
+            Table::TargetedKeys => {
+                let keys = TargetedKeys::from_row(row)?;
+                let past = self.past.get_mut(&Epoch(key.epoch));
+                past.ok_or_else(|| Error::storage("its PastEpoch row is missing"))?.targeted =
+                    Some(keys);
+            }
+            Table::TargetedRead => {
+                let epoch = Epoch(key.epoch);
+                if epoch != self.epoch() && !self.past.contains_key(&epoch) {
+                    return Err(Error::storage("its PastEpoch row is missing"));
+                }
+                self.targeted_read.load(epoch, key.index, row);
             }
             Table::PendingUpdate => {
                 self.pending_updates.insert(key.index, PendingUpdate::from_row(row)?);

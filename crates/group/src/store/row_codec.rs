@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_tree::TreeError;
-use conclave_wire::{Decode, DecodeError, GroupId, Reader, TreeSize, Writer};
+use conclave_wire::{ComponentId, Decode, DecodeError, GroupId, Reader, TreeSize, Writer};
 use core::fmt::Display;
 
 /// The rows that a store gave back for a group, ordered by key. Of several rows with one key the
@@ -103,17 +103,27 @@ pub(crate) struct Ledger {
     pub(crate) past_epochs: u32,
     pub(crate) proposals: u32,
     pub(crate) pending_updates: u32,
+    /// Past epochs with a TargetedKeys row.
+    pub(crate) targeted_keys: u32,
+    pub(crate) targeted_read: u32,
     /// Whether there is a pending commit; for an observer, a GroupInfo.
     pub(crate) single: bool,
     /// Whether there is the name of a policy.
     pub(crate) policy: bool,
+    /// Whether the epoch has an exporter tree, which finds its missing rows by itself.
+    pub(crate) exporter: bool,
 }
 
 impl Ledger {
     pub(crate) fn put(self, batch: &mut Batch) {
         let counts = [self.past_epochs, self.proposals, self.pending_updates];
         let mut row: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
-        row.push(u8::from(self.single) | u8::from(self.policy) << 1);
+        row.push(u8::from(self.single) | u8::from(self.policy) << 1 | u8::from(self.exporter) << 2);
+        // Groups without targeted messages have none of these counts, as before there were any.
+        let targeted = [self.targeted_keys, self.targeted_read];
+        if targeted != [0, 0] {
+            row.extend(targeted.iter().flat_map(|count| count.to_be_bytes()));
+        }
         batch.put(RowKey::new(Table::Ledger, 0), &row);
     }
 
@@ -124,14 +134,22 @@ impl Ledger {
         let proposals = u32::decode(&mut r)?;
         let updates = u32::decode(&mut r)?;
         let flags = u8::decode(&mut r)?;
+        let (mut keys, mut read) = (0, 0);
+        if !r.is_empty() {
+            keys = u32::decode(&mut r)?;
+            read = u32::decode(&mut r)?;
+        }
         nothing_left(&r)?;
 
         for (what, found, wanted) in [
             ("PastEpoch", self.past_epochs, past),
             ("Proposal", self.proposals, proposals),
             ("PendingUpdate", self.pending_updates, updates),
+            ("TargetedKeys", self.targeted_keys, keys),
+            ("TargetedRead", self.targeted_read, read),
             ("PendingCommit or GroupInfo", self.single.into(), (flags & 1).into()),
-            ("Policy", self.policy.into(), (flags >> 1).into()),
+            ("Policy", self.policy.into(), (flags >> 1 & 1).into()),
+            ("sets of ExporterNode", self.exporter.into(), (flags >> 2).into()),
         ] {
             if found != wanted {
                 return Err(Error::storage(format!("{found} {what} rows, not {wanted}")));
@@ -194,6 +212,12 @@ pub(crate) fn damaged_tree(e: TreeError) -> Error {
 /// The index of a row's node or leaf. An index beyond every tree stays beyond it.
 pub(crate) fn node_index(key: &RowKey) -> u32 {
     u32::try_from(key.index).unwrap_or(u32::MAX)
+}
+
+/// The component of a row.
+pub(crate) fn component_id(key: &RowKey) -> Result<ComponentId, Error> {
+    let id = u16::try_from(key.index).map_err(|_| Error::storage("there is no such component"))?;
+    Ok(ComponentId(id))
 }
 
 /// Puts the name of a row or another stored value before an error.

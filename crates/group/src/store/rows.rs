@@ -49,6 +49,17 @@ pub enum Table {
     Ledger = 14,
     /// The name of the group's [policy](crate::Policy::id), unless it is empty. One row.
     Policy = 15,
+    /// What components can still export in the current epoch (draft-ietf-mls-extensions-10): a secret
+    /// of its exporter tree, or nothing for a component that has exported, by node index.
+    ExporterNode = 16,
+    /// The data of a component in the GroupContext's `app_data_dictionary`, by component.
+    AppData = 17,
+    /// A component's data as it was in a past epoch, by component, if it has changed since.
+    PastAppData = 18,
+    /// What opens targeted messages to us of a past epoch. One row for an epoch that may have some.
+    TargetedKeys = 19,
+    /// The hash of a targeted message that was read, by order of arrival.
+    TargetedRead = 20,
 }
 
 impl Table {
@@ -71,6 +82,11 @@ impl Table {
             13 => Self::GroupInfo,
             14 => Self::Ledger,
             15 => Self::Policy,
+            16 => Self::ExporterNode,
+            17 => Self::AppData,
+            18 => Self::PastAppData,
+            19 => Self::TargetedKeys,
+            20 => Self::TargetedRead,
             _ => return None,
         })
     }

@@ -5,7 +5,7 @@ use crate::store::rows::{Batch, RowKey, Table};
 use rand_core::TryRng;
 
 /// All kinds of rows. A new kind must be added here.
-const TABLES: [Table; 15] = [
+const TABLES: [Table; 20] = [
     Table::Header,
     Table::Tree,
     Table::PrivateKey,
@@ -21,13 +21,18 @@ const TABLES: [Table; 15] = [
     Table::GroupInfo,
     Table::Ledger,
     Table::Policy,
+    Table::ExporterNode,
+    Table::AppData,
+    Table::PastAppData,
+    Table::TargetedKeys,
+    Table::TargetedRead,
 ];
 
 #[test]
 fn table_numbers_lead_back_to_their_tables() {
     for (number, table) in (1..).zip(TABLES) {
         assert_eq!(table as u8, number);
-        assert_eq!(Table::from_number(number), Some(table));
+        assert_eq!(Table::from_number(table as u8), Some(table));
     }
     let known = (0..=u8::MAX).filter(|n| Table::from_number(*n).is_some());
     assert_eq!(known.count(), TABLES.len());
@@ -44,7 +49,7 @@ fn random_batch(rng: &mut TestRng) -> Batch {
     for _ in 0..below(rng, 8) {
         let table = TABLES[below(rng, TABLES.len() as u64) as usize];
         // The kinds whose rows are deleted with an epoch.
-        let of_epoch = (4..=6).contains(&(table as u8)) || (8..=9).contains(&(table as u8));
+        let of_epoch = matches!(table as u8, 4..=6 | 8..=9 | 20..=21);
         let index = [0, 1, u64::MAX][below(rng, 3) as usize];
         let key = if of_epoch {
             RowKey::of_epoch(table, below(rng, 3), index)

@@ -205,7 +205,7 @@ fn an_undecided_credential_costs_nothing_and_can_be_asked_again() {
     let resolve = |peer: &Peer, verdict: Verdict| {
         let received = peer.group.process(&PROVIDER, NOW, &commit).unwrap();
         let Received::Commit(stage) = received else { panic!("no commit") };
-        let answers = Answers { verdicts: vec![verdict], psks: Vec::new() };
+        let answers = Answers { verdicts: vec![verdict], ..Answers::default() };
         stage.resolve(&peer.group, &PROVIDER, NOW, &answers)
     };
 
@@ -379,6 +379,7 @@ fn a_commit_stage_waits_for_all_its_answers() {
     let answers = |verdicts: &[Verdict], psks: &[(PskType, Secret)]| Answers {
         verdicts: verdicts.to_vec(),
         psks: psks.to_vec(),
+        ..Answers::default()
     };
     let given = core::slice::from_ref(&secret);
     let resolve =

@@ -117,7 +117,7 @@ fn watch(peer: &Peer) -> Observer {
 fn observe(observer: &mut Observer, message: &[u8]) -> Result<ObserverEvent, Error> {
     let stage = observer.process(&PROVIDER, message)?;
     let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    let step = stage.resolve(observer, &PROVIDER, &verdicts)?;
+    let step = stage.resolve(observer, &PROVIDER, &verdicts.into())?;
     Ok(apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap())
 }
 

@@ -10,8 +10,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::CryptoError;
 use conclave_wire::{
-    CipherSuite, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType, LeafIndex,
-    NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, PskType,
+    CipherSuite, ComponentId, CredentialType, DecodeError, EncodeError, Epoch, ExtensionType,
+    LeafIndex, NodeIndex, PreSharedKeyId, ProposalRef, ProposalType, ProtocolVersion, PskType,
+    WireFormat,
 };
 use core::error::Error as _;
 
@@ -31,6 +32,7 @@ fn each_rejection_has_its_own_text_and_names_what_it_found() {
     let proposal = ProposalType(0x4711);
     let extension = ExtensionType(0x4711);
     let credential = CredentialType(0x4711);
+    let component = ComponentId(0x4711);
     let reference = ProposalRef::from([0x47, 0x11].as_slice());
     let reason: Box<str> = "not on Sundays".into();
 
@@ -65,12 +67,18 @@ fn each_rejection_has_its_own_text_and_names_what_it_found() {
         (R::RepeatedReference(reference), "twice"),
         (R::CommitterUpdates, "Update by its committer"),
         (R::CommitterRemoved, "removes its committer"),
-        (R::SeveralChangesOfLeaf(leaf), "several Updates or Removes for leaf 4711"),
+        (R::SeveralChangesOfLeaf(leaf), "several Updates, Removes or SelfRemoves for leaf 4711"),
         (R::RemoveOfNobody(leaf), "Remove for leaf 4711"),
         (R::DuplicatePsk, "PSK occurs twice"),
         (R::PskUsage, "reinit or branch PSK where it is not"),
         (R::PskNonceLength, "nonce"),
         (R::SeveralGroupContextExtensions, "several GroupContextExtensions"),
+        (R::SelfRemoveByValue, "SelfRemove by value"),
+        (R::SelfRemoveEncrypted, "encrypted SelfRemove"),
+        (R::SelfRemoveFromOutside, "SelfRemove from a sender"),
+        (R::AppDataByExtensions, "changes the app_data_dictionary"),
+        (R::AppDataMissing(ComponentId(0x4711)), "removes the data of component 0x4711"),
+        (R::AppDataConflict(ComponentId(0x4711)), "conflict in component 0x4711"),
         (R::ReInitNotAlone, "ReInit beside"),
         (R::ReInitVersion(ProtocolVersion(0x4711)), "older version 0x4711"),
         (R::ExternalInitByMember, "ExternalInit in a member's"),
@@ -103,7 +111,19 @@ fn each_rejection_has_its_own_text_and_names_what_it_found() {
         (R::PathOpen, "path secret does not open"),
         (R::ExternalInitOpen, "external init secret"),
         (R::ExternalKeyUnchanged, "removed member"),
+        (R::UnsupportedComponent(component), "not support component 0x4711"),
+        (R::UnsupportedSafeAad(component), "safe AAD of component 0x4711"),
+        (R::UnsupportedWireFormat(WireFormat(0x4711)), "wire format 0x4711"),
+        (R::SafeAad(DecodeError::Truncated), "not a SafeAAD: the input ends"),
+        (R::ComponentSignature, "component's signature"),
+        (R::ComponentOpen, "component's ciphertext"),
+        (R::BindingShape, "no binding, or"),
+        (R::BindingSignature, "binding's signature"),
+        (R::UnsupportedBinding(CipherSuite(0x4711), credential), "0x4711 and credential type"),
+        (R::NoSupportedBinding, "supports no binding"),
         (R::TooManyPsks, "more PSKs"),
+        (R::NotRecipient(leaf), "is for leaf 4711"),
+        (R::ReplayedTargetedMessage, "read before"),
         (R::ExternalSenderProposal(proposal), "external senders may not propose type 0x4711"),
         (
             R::OverLimit { limit: Limit::Psks, found: 4711, allowed: 815 },
@@ -154,6 +174,7 @@ fn each_detail_of_an_error_has_its_own_text() {
         (Limit::PendingProposals, "pending"),
         (Limit::PendingBytes, "bytes of pending"),
         (Limit::Psks, "PSKs"),
+        (Limit::Bindings, "bindings"),
     ]);
     check(&[
         (CredentialSubject::KeyPackage, "key package"),
@@ -184,7 +205,13 @@ fn each_detail_of_an_error_has_its_own_text() {
         (Obstacle::NoCounterpart, "cannot be matched"),
         (Obstacle::OtherSuite, "another cipher suite"),
         (Obstacle::GroupInfoExtension, "external_pub"),
+        (Obstacle::SelfRemovePending, "asked to be removed"),
+        (Obstacle::NoSuchMember, "no member at the leaf"),
+        (Obstacle::NoComponentSecrets, "did not advertise app_data_dictionary"),
         (Obstacle::PolicyCannotWait, "later"),
+        (Obstacle::SeedLength, "the seed"),
+        (Obstacle::OwnLeaf, "to ourselves"),
+        (Obstacle::TargetedUnsupported, "does not list"),
     ]);
 }
 
@@ -205,9 +232,13 @@ fn each_misuse_has_its_own_text() {
         (Misuse::ProposalsPending, "must be committed"),
         (Misuse::PskUnavailable(Box::new(id)), "4711"),
         (Misuse::VerdictCount { wanted: 4711, given: 815 }, "815 verdicts were given for 4711"),
+        (Misuse::AppDataCount { wanted: 4711, given: 815 }, "815 values were given for 4711"),
         (Misuse::TreeMissing, "ratchet tree"),
         (Misuse::LinkMissing, "link"),
         (Misuse::NotImplemented(ProposalType(0x4711)), "type 0x4711"),
+        (Misuse::ComponentsNotListed, "its app_components"),
+        (Misuse::SecretConsumed(ComponentId(0x4711)), "component 0x4711"),
+        (Misuse::NotSafeAad(DecodeError::Truncated), "must be a SafeAAD: the input ends"),
         (Misuse::NotPossible(Obstacle::NotClosed), "was not closed"),
     ]);
     check(&[
@@ -234,6 +265,8 @@ fn each_class_of_error_has_its_remedy() {
         (R::KeyPackageSignature.into(), Remedy::Drop),
         (R::Framing(FramingError::InvalidSignature).into(), Remedy::Drop),
         (R::Ratchet(RatchetError::KeyGone { leaf, generation: 1 }).into(), Remedy::Drop),
+        (R::NotRecipient(leaf).into(), Remedy::Drop),
+        (R::ReplayedTargetedMessage.into(), Remedy::Drop),
         (epochs(4, 5).into(), Remedy::Drop),
         (epochs(6, 5).into(), Remedy::FetchFrom(Epoch(5))),
         (R::UnknownProposal(reference.clone()).into(), Remedy::FetchProposal(reference)),
@@ -251,11 +284,15 @@ fn each_class_of_error_has_its_remedy() {
         (Misuse::NoCommitPending.into(), Remedy::Drop),
         (Misuse::NotThisCommit.into(), Remedy::Drop),
         (Misuse::PskUnavailable(Box::new(id)).into(), Remedy::Provide),
+        (Misuse::AppDataCount { wanted: 1, given: 0 }.into(), Remedy::Provide),
         (Misuse::TreeMissing.into(), Remedy::Provide),
         (Misuse::LinkMissing.into(), Remedy::Provide),
         (Misuse::OtherPolicy.into(), Remedy::Fix),
         (Misuse::VerdictCount { wanted: 1, given: 2 }.into(), Remedy::Fix),
         (Misuse::NotImplemented(ProposalType(0x4711)).into(), Remedy::Fix),
+        (Misuse::ComponentsNotListed.into(), Remedy::Fix),
+        (Misuse::SecretConsumed(ComponentId(1)).into(), Remedy::Fix),
+        (Misuse::NotSafeAad(DecodeError::Truncated).into(), Remedy::Fix),
         (Misuse::NotPossible(Obstacle::NotClosed).into(), Remedy::Fix),
         (Error::Undecided(subject), Remedy::RetryLater),
         (CryptoError::Provider("no memory").into(), Remedy::Fix),

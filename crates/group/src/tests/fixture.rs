@@ -3,10 +3,11 @@
 use crate::state::group::Delta;
 use crate::store::rows::{Batch, RowKey};
 use crate::{
-    Answers, ApplicationMessage, CachedProposal, CommitId, CommitMessages, CommitOptions, Config,
-    EpochChange, Error, Event, Framing, Group, GroupParams, KeyPackageParams, LeafParams,
-    LeafUpdate, NewGroup, NewProposal, Outcome, OwnKeyPackage, Received, Refused, Rejection,
-    Transition, ValidKeyPackage, Verdict, WelcomeStage, WriteError, apply,
+    Answers, AppDataRequest, ApplicationMessage, CachedProposal, CommitId, CommitMessages,
+    CommitOptions, Config, EpochChange, Error, Event, Framing, Group, GroupParams,
+    KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal, Outcome, OwnKeyPackage,
+    Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict, WelcomeStage, WriteError,
+    apply,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -17,9 +18,9 @@ use conclave_crypto::{CryptoRng, Secret, SignatureKeyPair, Suite};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
-    AuthenticatedContent, CipherSuite, Commit, Content, Credential, Extension, ExtensionType,
-    LeafIndex, LeafNodeContext, LeafNodeSource, Lifetime, Proposal, ProposalOrRef, PskType,
-    UnixTime,
+    AuthenticatedContent, Bytes, CipherSuite, Commit, Content, Credential, Extension,
+    ExtensionType, LeafIndex, LeafNodeContext, LeafNodeSource, Lifetime, Proposal, ProposalOrRef,
+    PskType, UnixTime,
 };
 use core::convert::Infallible;
 
@@ -107,8 +108,12 @@ impl Peer {
     }
 
     pub(super) fn found_with(name: &str, config: Config, group_id: &[u8]) -> Self {
+        Self::found_by(leaf_params(name), config, group_id)
+    }
+
+    pub(super) fn found_by(leaf: LeafParams, config: Config, group_id: &[u8]) -> Self {
         let mut rng = TestRng(7);
-        let params = GroupParams::new(group_id.into(), SUITE, leaf_params(name), LIFETIME);
+        let params = GroupParams::new(group_id.into(), SUITE, leaf, LIFETIME);
         let signer = signer(&mut rng);
         let new = Group::create(&PROVIDER, &mut rng, config, params, signer).unwrap();
         Self::settle(new, 1)
@@ -162,7 +167,9 @@ impl Peer {
         &mut self,
         options: CommitOptions,
     ) -> Result<Transition<Group, CommitMessages>, Error> {
-        self.group.commit(&PROVIDER, &mut self.rng, NOW, options)
+        let draft = self.group.draft_commit(&PROVIDER, &mut self.rng, NOW, options)?;
+        let app_data = appended(draft.app_data());
+        draft.seal(&mut self.rng, app_data)
     }
 
     pub(super) fn propose_update(
@@ -204,6 +211,7 @@ impl Peer {
     ) -> Result<Option<Transition<Group, Event>>, Refused> {
         Ok(Some(match self.group.process(&PROVIDER, NOW, message)? {
             Received::Application(step) => step.untyped(),
+            Received::Targeted(step) => step.untyped(),
             Received::OwnCommit(step) => step.untyped(),
             Received::Proposal(stage) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];
@@ -211,7 +219,8 @@ impl Peer {
             }
             Received::Commit(stage) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-                let answers = Answers { verdicts, psks: self.psks.clone() };
+                let psks = self.psks.clone();
+                let answers = Answers { verdicts, psks, app_data: appended(stage.app_data()) };
                 stage.resolve(&self.group, &PROVIDER, NOW, &answers)?.untyped()
             }
             Received::Known => return Ok(None),
@@ -319,20 +328,42 @@ impl Peer {
     }
 }
 
+/// What the components of these tests do with updates: they append them.
+pub(super) fn appended(requests: &[AppDataRequest]) -> Vec<Bytes> {
+    let append = |request: &AppDataRequest| {
+        let mut data = request.current.as_deref().unwrap_or_default().to_vec();
+        request.updates.iter().for_each(|(_, update)| data.extend_from_slice(update));
+        data.into()
+    };
+    requests.iter().map(append).collect()
+}
+
 /// A group of members with these names, in order.
 pub(super) fn group_of(names: &[&str]) -> Vec<Peer> {
     group_with(names, Config::default())
 }
 
 pub(super) fn group_with(names: &[&str], config: Config) -> Vec<Peer> {
+    group_of_leaves(names, config, leaf_params)
+}
+
+/// A group whose members have these leaves.
+pub(super) fn group_of_leaves(
+    names: &[&str],
+    config: Config,
+    leaf: fn(&str) -> LeafParams,
+) -> Vec<Peer> {
     let (first, others) = names.split_first().unwrap();
-    let mut peers = vec![Peer::found_with(first, config.clone(), b"a group")];
+    let mut peers = vec![Peer::found_by(leaf(first), config.clone(), b"a group")];
     if others.is_empty() {
         return peers;
     }
 
-    let owns: Vec<OwnKeyPackage> =
-        others.iter().zip(100..).map(|(name, seed)| key_package(name, seed)).collect();
+    let owns: Vec<OwnKeyPackage> = others
+        .iter()
+        .zip(100..)
+        .map(|(n, seed)| key_package_of(leaf(n), &mut TestRng(seed)))
+        .collect();
     let adds = owns.iter().map(|own| NewProposal::Add(valid(own))).collect();
     let messages = peers[0].commit(commit_of(adds));
     peers[0].accepted();

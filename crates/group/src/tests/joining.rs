@@ -389,7 +389,7 @@ fn an_observer_follows_a_linked_group_from_its_first_commit() {
     let commit = founder.commit(CommitOptions { link, ..add }).commit;
     founder.accepted();
     let stage = observer.process(&PROVIDER, &commit).unwrap();
-    let step = stage.resolve(&observer, &PROVIDER, &[Verdict::Accept]).unwrap();
+    let step = stage.resolve(&observer, &PROVIDER, &vec![Verdict::Accept].into()).unwrap();
     let event = apply(&mut observer, step, |_| Ok::<_, Infallible>(())).unwrap();
     assert!(matches!(event, ObserverEvent::Epoch(_)));
     assert_eq!(observer.tree().tree_hash(), founder.group.tree().tree_hash());

@@ -3,9 +3,9 @@
 
 use super::fixture::*;
 use crate::{
-    CommitOptions, Config, Error, ExternalCommit, ExternalJoinOptions, ExternalJoinStage, Framing,
-    Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, LeafUpdate, Limit, Limits,
-    NewProposal, Observer, ObserverStage, OwnKeyPackage, RatchetError, Received, Rejection,
+    Answers, CommitOptions, Config, Error, ExternalCommit, ExternalJoinOptions, ExternalJoinStage,
+    Framing, Group, GroupInfoOptions, GroupParams, KeyPackageParams, LeafParams, LeafUpdate, Limit,
+    Limits, NewProposal, Observer, ObserverStage, OwnKeyPackage, RatchetError, Received, Rejection,
     ValidKeyPackage, Verdict, WelcomeStage, apply,
 };
 use alloc::vec;
@@ -22,7 +22,7 @@ use core::time::Duration;
 
 const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 
-fn limits_of(limit: Limit, allowed: usize) -> Limits {
+pub(super) fn limits_of(limit: Limit, allowed: usize) -> Limits {
     let mut limits = Limits::default();
     *match limit {
         Limit::MessageBytes => &mut limits.message_bytes,
@@ -34,6 +34,8 @@ fn limits_of(limit: Limit, allowed: usize) -> Limits {
         Limit::PendingProposals => &mut limits.pending_proposals,
         Limit::PendingBytes => &mut limits.pending_bytes,
         Limit::Psks => &mut limits.psks,
+        Limit::TargetedMessages => &mut limits.targeted_messages,
+        Limit::Bindings => &mut limits.bindings,
     } = allowed;
     limits
 }
@@ -75,7 +77,7 @@ fn observes(observer: &mut Observer, limits: Limits, message: &[u8]) -> Result<(
     let before = observer.rows().unwrap();
     let stage = observer.process(&PROVIDER, message)?;
     let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    let result = stage.resolve(observer, &PROVIDER, &verdicts).map(|_| ());
+    let result = stage.resolve(observer, &PROVIDER, &verdicts.into()).map(|_| ());
     assert_eq!(observer.rows().unwrap(), before);
     result
 }
@@ -83,7 +85,7 @@ fn observes(observer: &mut Observer, limits: Limits, message: &[u8]) -> Result<(
 /// An observer takes a message without credentials.
 fn takes(observer: &mut Observer, message: &[u8]) {
     let stage = observer.process(&PROVIDER, message).unwrap();
-    let step = stage.resolve(observer, &PROVIDER, &[]).unwrap();
+    let step = stage.resolve(observer, &PROVIDER, &Answers::default()).unwrap();
     apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap();
 }
 

@@ -2,9 +2,9 @@
 
 use super::fixture::*;
 use crate::{
-    ApplyError, CommitOptions, Config, Error, ExternalJoinStage, Framing, GroupInfoOptions, Misuse,
-    NewProposal, Observer, ObserverEvent, ObserverStage, Outcome, Rejection, Transition, Verdict,
-    apply,
+    Answers, ApplyError, CommitOptions, Config, Error, ExternalJoinStage, Framing,
+    GroupInfoOptions, Misuse, NewProposal, Observer, ObserverEvent, ObserverStage, Outcome,
+    Rejection, Transition, Verdict, apply,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -45,7 +45,7 @@ fn an_observer_reports_who_proposes_or_commits_what() {
     assert_eq!(stage.authenticated_data(), b"a request");
     assert!(stage.credentials().is_empty());
 
-    let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
+    let step = stage.resolve(&observer, &PROVIDER, &Answers::default()).unwrap();
     take(&mut observer, step);
     let options = CommitOptions { framing: about(b"a deed"), ..CommitOptions::default() };
     let commit = peers[0].commit(options).commit;
@@ -63,7 +63,7 @@ fn an_observer_takes_only_a_group_info_of_its_group_and_epoch() {
     let old = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
     let commit = commits(&mut peers, 0, CommitOptions::default()).commit;
     let stage = observer.process(&PROVIDER, &commit).unwrap();
-    let step = stage.resolve(&observer, &PROVIDER, &[]).unwrap();
+    let step = stage.resolve(&observer, &PROVIDER, &Answers::default()).unwrap();
     take(&mut observer, step);
     assert_eq!(observer.group_info(), None);
 
@@ -99,12 +99,12 @@ fn an_observer_finds_steps_and_stages_of_another_state_stale() {
     // A stage of the same age, but of another group.
     let other = observer_of(&Peer::found_with("alice", Config::default(), b"another group"));
     let stale = Error::from(Misuse::Stale);
-    assert_eq!(stage(0).resolve(&other, &PROVIDER, &[]).unwrap_err(), stale);
+    assert_eq!(stage(0).resolve(&other, &PROVIDER, &Answers::default()).unwrap_err(), stale);
 
-    let first = first.resolve(&observer, &PROVIDER, &[]).unwrap();
-    let second = second.resolve(&observer, &PROVIDER, &[]).unwrap();
+    let first = first.resolve(&observer, &PROVIDER, &Answers::default()).unwrap();
+    let second = second.resolve(&observer, &PROVIDER, &Answers::default()).unwrap();
     take(&mut observer, first);
-    assert_eq!(late.resolve(&observer, &PROVIDER, &[]).unwrap_err(), stale);
+    assert_eq!(late.resolve(&observer, &PROVIDER, &Answers::default()).unwrap_err(), stale);
 
     let before = observer.rows().unwrap();
     let failed = apply(&mut observer, second, |_| -> Result<(), Infallible> { panic!("written") });
@@ -123,7 +123,7 @@ fn an_observer_folds_many_messages_into_one_write() {
 
     for message in &messages {
         let stage = fold.state().process(&PROVIDER, message).unwrap();
-        let step = stage.resolve(fold.state(), &PROVIDER, &[]).unwrap();
+        let step = stage.resolve(fold.state(), &PROVIDER, &Answers::default()).unwrap();
         fold.push(step).unwrap();
     }
 

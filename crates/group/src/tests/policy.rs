@@ -53,7 +53,7 @@ fn observed(
 ) -> Result<Transition<Observer, ObserverEvent>, Error> {
     let stage = observer.process(&PROVIDER, message)?;
     let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    stage.resolve(observer, &PROVIDER, &verdicts)
+    stage.resolve(observer, &PROVIDER, &verdicts.into())
 }
 
 impl Scene {

@@ -4,7 +4,8 @@ use super::fixture::*;
 use crate::store::row_codec::count_after;
 use crate::store::rows::{Batch, FORMAT, RowKey, Table, content};
 use crate::{
-    CommitOptions, Config, Error, Group, NewProposal, Observer, ObserverStage, OwnKeyPackage,
+    Answers, CommitOptions, Config, Error, Group, NewProposal, Observer, ObserverStage,
+    OwnKeyPackage,
 };
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -154,7 +155,7 @@ fn a_damaged_or_missing_row_of_an_observer_is_named() {
     let removal = peers[1].propose(NewProposal::Remove(LeafIndex(0)), &Default::default());
     let stage = observer.process(&PROVIDER, &removal).expect("a proposal");
 
-    let step = stage.resolve(&observer, &PROVIDER, &[]).expect("a step");
+    let step = stage.resolve(&observer, &PROVIDER, &Answers::default()).expect("a step");
     let written = crate::apply(&mut observer, step, |write| stored(&mut rows, write.batch));
     written.expect("written");
     let load = |rows: Rows| Observer::load(&PROVIDER, Config::default(), rows).map(drop);

@@ -259,7 +259,9 @@ fn an_observers_steps_and_stages_fit_only_its_own_state() {
         [0, 1].map(|who: usize| peers[who].commit(CommitOptions::default()).commit);
     let stage = |message: &[u8]| observer.process(&PROVIDER, message).unwrap();
     let steps = || {
-        let resolve = |message: &[u8]| stage(message).resolve(&observer, &PROVIDER, &[]).unwrap();
+        let resolve = |message: &[u8]| {
+            stage(message).resolve(&observer, &PROVIDER, &Answers::default()).unwrap()
+        };
         vec![
             ("proposal", resolve(&proposal)),
             ("commit", resolve(&first)),
@@ -268,12 +270,17 @@ fn an_observers_steps_and_stages_fit_only_its_own_state() {
     };
 
     let mut later = load();
-    let step = later.process(&PROVIDER, &proposal).unwrap().resolve(&later, &PROVIDER, &[]);
+    let step = later.process(&PROVIDER, &proposal).unwrap().resolve(
+        &later,
+        &PROVIDER,
+        &Answers::default(),
+    );
     apply(&mut later, step.unwrap(), |_| Ok::<_, NotWritten>(())).unwrap();
 
     // One commit of the epoch was applied in between. The other may not follow.
     let mut next = load();
-    let step = next.process(&PROVIDER, &second).unwrap().resolve(&next, &PROVIDER, &[]);
+    let step =
+        next.process(&PROVIDER, &second).unwrap().resolve(&next, &PROVIDER, &Answers::default());
     apply(&mut next, step.unwrap(), |_| Ok::<_, NotWritten>(())).unwrap();
     let other = watch(&Peer::found_with("alice", Config::default(), b"another group"));
     let wrong = [
@@ -285,7 +292,7 @@ fn an_observers_steps_and_stages_fit_only_its_own_state() {
 
     for (what, mut wrong) in wrong {
         for message in [&proposal, &first] {
-            let error = stage(message).resolve(&wrong, &PROVIDER, &[]).unwrap_err();
+            let error = stage(message).resolve(&wrong, &PROVIDER, &Answers::default()).unwrap_err();
             assert_eq!(error, Misuse::Stale.into(), "{what}");
         }
         refuses_all(what, &mut wrong, steps());

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::error::reasons::CredentialSubject;
 use crate::validate::leaf::external_senders;
 use crate::view::GroupView;
-use crate::view::proposals::{ListedProposal, removed_leaf};
+use crate::view::proposals::ListedProposal;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use conclave_tree::{RatchetTree, TreeRead};
@@ -39,6 +39,9 @@ pub(crate) fn proposal_credentials(
         | Proposal::PreSharedKey(_)
         | Proposal::ReInit(_)
         | Proposal::ExternalInit(_)
+        | Proposal::AppDataUpdate(_)
+        | Proposal::AppEphemeral(_)
+        | Proposal::SelfRemove(_)
         | Proposal::Custom { .. } => Ok(Vec::new()),
     }
 }
@@ -77,7 +80,9 @@ fn joiner_request(
     leaf: &LeafNode,
 ) -> Option<CredentialRequest> {
     let mut request = leaf_request(CredentialSubject::ExternalJoiner, leaf, None)?;
-    let mut removed = list.iter().filter_map(|item| removed_leaf(&item.proposal));
+    // Not a SelfRemove: that is of a member who leaves, whoever joins.
+    let mut removed =
+        list.iter().filter(|item| !item.is_self_remove()).filter_map(ListedProposal::removed_leaf);
     let replaced = removed.find_map(|leaf| Some((leaf, group.tree.leaf(leaf)?)));
     if let Some((leaf, old)) = replaced {
         request.subject = CredentialSubject::ExternalReplacement(leaf);

@@ -28,7 +28,7 @@ pub(crate) fn check_key_package_fits(
         return Err(Rejection::WrongCipherSuite(kp.cipher_suite).into());
     }
     leaf::check_leaf_bytes(limits, &kp.leaf_node)?;
-    Ok(leaf::check_extension_list(limits, &kp.extensions)?)
+    leaf::check_extension_list(limits, &kp.extensions)
 }
 
 /// Checks a key package by section 10.1, except for lifetime and credential.

@@ -3,13 +3,15 @@
 use crate::error::limit::Limit;
 use crate::error::{Error, Misuse, Rejection};
 use crate::limits::Limits;
+use crate::validate::bindings;
+use crate::validate::components::{check_dictionary, check_leaf_components, check_own_components};
 use alloc::vec::Vec;
 use conclave_crypto::Suite;
 use conclave_tree::{TreeRead, check_leaf_rules, check_own_leaf_rules, verify_leaf_signature};
 use conclave_wire::{
     CustomProposal, Encode, Extension, ExtensionType, ExternalSender, HpkePublicKey, LeafNode,
-    LeafNodeContext, ProposalType, RequiredCapabilities, duplicate_extension, find_extension,
-    is_grease,
+    LeafNodeContext, MultiCredential, ProposalType, RequiredCapabilities, duplicate_extension,
+    find_extension, is_grease,
 };
 
 /// Checks a leaf node by itself: its own lists, its key, its signature.
@@ -31,6 +33,8 @@ pub(crate) fn check_leaf_unsigned(
 ) -> Result<(), Error> {
     check_leaf_bytes(limits, leaf)?;
     check_leaf_rules(leaf).map_err(Rejection::LeafRule)?;
+    check_leaf_components(leaf)?;
+    bindings::check_shape(limits, &leaf.credential)?;
     check_public_key(suite, &leaf.encryption_key)
 }
 
@@ -44,6 +48,8 @@ pub(crate) fn check_own_leaf(
 ) -> Result<(), Error> {
     check_leaf_bytes(limits, leaf)?;
     check_advertised(implemented, leaf)?;
+    check_own_components(leaf)?;
+    bindings::check_shape(limits, &leaf.credential)?;
     Ok(check_own_leaf_rules(leaf, suite.cipher_suite()).map_err(Rejection::LeafRule)?)
 }
 
@@ -54,7 +60,9 @@ pub(crate) fn check_advertised(
     implemented: &[CustomProposal],
     leaf: &LeafNode,
 ) -> Result<(), Error> {
-    let implemented = |wanted| implemented.iter().any(|known| known.proposal_type == wanted);
+    let implemented = |wanted: ProposalType| {
+        wanted.is_known() || implemented.iter().any(|known| known.proposal_type == wanted)
+    };
     let mut advertised = leaf.capabilities.proposals.iter().copied();
     match advertised.find(|t| !t.is_default() && !is_grease(t.0) && !implemented(*t)) {
         Some(t) => Err(Misuse::NotImplemented(t).into()),
@@ -72,12 +80,13 @@ pub(crate) fn check_public_key(suite: &Suite<'_>, key: &HpkePublicKey) -> Result
     suite.validate_hpke_public_key(key).map_err(|e| Error::of_input(e, Rejection::InvalidPublicKey))
 }
 
-/// Checks that a list of extensions is within its limit and holds no type twice (section 13.4).
-pub(crate) fn check_extension_list(limits: &Limits, list: &[Extension]) -> Result<(), Rejection> {
+/// Checks that a list of extensions is within its limit and holds no type twice (section 13.4), and that
+/// its data of components can be read.
+pub(crate) fn check_extension_list(limits: &Limits, list: &[Extension]) -> Result<(), Error> {
     check_extension_bytes(limits, list.iter())?;
     match duplicate_extension(list) {
-        Some(twice) => Err(Rejection::DuplicateExtension(twice)),
-        None => Ok(()),
+        Some(twice) => Err(Rejection::DuplicateExtension(twice).into()),
+        None => check_dictionary(list),
     }
 }
 
@@ -85,12 +94,13 @@ pub(crate) fn check_extension_list(limits: &Limits, list: &[Extension]) -> Resul
 pub(crate) fn check_group_info_extensions(
     limits: &Limits,
     list: &[Extension],
-) -> Result<(), Rejection> {
+) -> Result<(), Error> {
     if let Some(twice) = duplicate_extension(list) {
-        return Err(Rejection::DuplicateExtension(twice));
+        return Err(Rejection::DuplicateExtension(twice).into());
     }
     let others = list.iter().filter(|e| e.extension_type != ExtensionType::RATCHET_TREE);
-    check_extension_bytes(limits, others)
+    check_extension_bytes(limits, others)?;
+    check_dictionary(list)
 }
 
 /// Whether RFC 9420 defines an extension for GroupInfos, so that it is not the application's to
@@ -121,8 +131,11 @@ pub(crate) fn check_group_support(
 ) -> Result<(), Error> {
     check_extension_support(limits, tree, extensions)?;
     let in_use = tree.credential_types_in_use();
-    if let Some(t) = in_use.into_iter().find(|t| !tree.all_support_credential(*t)) {
-        return Err(Rejection::UnsupportedCredential(t).into());
+    if let Some(t) = in_use.iter().find(|t| !tree.all_support_credential(**t)) {
+        return Err(Rejection::UnsupportedCredential(*t).into());
+    }
+    if in_use.into_iter().any(MultiCredential::is_type) {
+        bindings::check_support(limits, tree)?;
     }
     Ok(())
 }
@@ -157,13 +170,15 @@ pub(crate) fn check_extension_support(
     Ok(())
 }
 
-/// What this client knows of a proposal type that RFC 9420 does not define.
+/// What this client knows of a proposal type that this library does not define.
 pub(crate) fn custom_proposal(
     implemented: &[CustomProposal],
     wanted: ProposalType,
 ) -> Result<&CustomProposal, Rejection> {
     let known = implemented.iter().find(|known| known.proposal_type == wanted);
-    known.filter(|_| !wanted.is_default()).ok_or(Rejection::UnsupportedProposal(wanted))
+    known
+        .filter(|known| !wanted.is_known() && known.self_remove.is_none())
+        .ok_or(Rejection::UnsupportedProposal(wanted))
 }
 
 /// The content of the `required_capabilities` extension, if there is one.

@@ -1,8 +1,10 @@
 //! The rules for a list of proposals as a whole (section 12.2).
 
+use crate::app_data::{AppDataRequest, check_count};
 use crate::error::limit::Limit;
 use crate::error::{Error, Rejection};
 use crate::limits::Limits;
+use crate::validate::app_data::check_operations;
 use crate::validate::key_package::{check_key_package_fits, check_key_packages};
 use crate::validate::proposal::{Linking, check_proposal};
 use crate::view::GroupView;
@@ -10,7 +12,7 @@ use crate::view::proposals::{ListedProposal, injected_psk};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use conclave_crypto::Suite;
-use conclave_wire::{CustomProposal, LeafIndex, Proposal, Sender};
+use conclave_wire::{Bytes, CustomProposal, LeafIndex, Proposal, Sender};
 
 /// The kind of committer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,11 @@ pub(crate) enum Origin {
 /// The proposals of a commit, checked by all rules except those on the resulting tree. Valid for
 /// the epoch that they were checked against.
 #[derive(Clone, Debug)]
-pub(crate) struct CheckedList(Vec<ListedProposal>);
+pub(crate) struct CheckedList {
+    list: Vec<ListedProposal>,
+    /// The new data of the components that the list updates, in ascending order.
+    app_data: Vec<Bytes>,
+}
 
 impl CheckedList {
     /// Checks a list: as a whole, and each proposal by value by itself. A proposal by reference was
@@ -71,19 +77,35 @@ impl CheckedList {
         }
         // In batches: a commit can add thousands.
         check_key_packages(suite, group.limits, added.into_iter()).map_err(|(_, error)| error)?;
-        Ok(Self(list))
+        Ok(Self::of_checked(list))
     }
 
     /// A list that passed [`check_list`], of proposals that were checked before.
     pub(crate) fn of_checked(list: Vec<ListedProposal>) -> Self {
-        Self(list)
+        Self { list, app_data: Vec::new() }
+    }
+
+    /// Takes the answers of the components that the list updates, one for each request.
+    pub(crate) fn answer(
+        &mut self,
+        requests: &[AppDataRequest],
+        app_data: Vec<Bytes>,
+    ) -> Result<(), Error> {
+        check_count(requests, &app_data)?;
+        self.app_data = app_data;
+        Ok(())
+    }
+
+    /// The answers of the components that the list updates, in ascending order.
+    pub(crate) fn app_data(&self) -> &[Bytes] {
+        &self.app_data
     }
 }
 
 impl core::ops::Deref for CheckedList {
     type Target = [ListedProposal];
     fn deref(&self) -> &[ListedProposal] {
-        &self.0
+        &self.list
     }
 }
 
@@ -94,10 +116,15 @@ pub(crate) fn check_list(
     committer: Committer,
     list: &[ListedProposal],
 ) -> Result<(), Rejection> {
+    // draft-ietf-mls-extensions-10: SelfRemove only by reference.
+    if list.iter().any(|item| item.is_self_remove() && item.reference.is_none()) {
+        return Err(Rejection::SelfRemoveByValue);
+    }
     match committer {
         Committer::Member(leaf) => check_member_list(leaf, list)?,
         Committer::External => check_external_list(custom, list)?,
     }
+    check_operations(list)?;
 
     let mut psks = BTreeSet::new();
     for id in list.iter().filter_map(|item| injected_psk(&item.proposal)) {
@@ -127,10 +154,13 @@ fn check_member_list(committer: LeafIndex, list: &[ListedProposal]) -> Result<()
                 // Refused as a proposal by itself.
                 Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => None,
             },
-            Proposal::Remove(leaf) if *leaf == committer => {
-                return Err(Rejection::CommitterRemoved);
+            Proposal::Remove(_) | Proposal::SelfRemove(_) => {
+                let removed = item.removed_leaf();
+                if removed == Some(committer) {
+                    return Err(Rejection::CommitterRemoved);
+                }
+                removed
             }
-            Proposal::Remove(leaf) => Some(*leaf),
 
             Proposal::ReInit(_) if list.len() > 1 => return Err(Rejection::ReInitNotAlone),
             Proposal::ExternalInit(_) => return Err(Rejection::ExternalInitByMember),
@@ -145,6 +175,8 @@ fn check_member_list(committer: LeafIndex, list: &[ListedProposal]) -> Result<()
             Proposal::Add(_)
             | Proposal::PreSharedKey(_)
             | Proposal::ReInit(_)
+            | Proposal::AppDataUpdate(_)
+            | Proposal::AppEphemeral(_)
             | Proposal::Custom { .. } => None,
         };
         if let Some(leaf) = changed_leaf
@@ -156,20 +188,28 @@ fn check_member_list(committer: LeafIndex, list: &[ListedProposal]) -> Result<()
     Ok(())
 }
 
-/// The list of an external commit. All proposals are by value: a reference is refused when it is
-/// looked up.
+/// The list of an external commit. All proposals but SelfRemoves are by value: any other reference is
+/// refused when it is looked up.
 fn check_external_list(
     custom: &[CustomProposal],
     list: &[ListedProposal],
 ) -> Result<(), Rejection> {
     let mut inits = 0;
     let mut removes = 0;
-    for ListedProposal { proposal, .. } in list {
+    let mut removed = BTreeSet::new();
+    let mut removed_twice = None;
+    for item in list {
+        let proposal = &item.proposal;
         if !proposal.rules(custom).is_some_and(|rules| rules.external_commit) {
             return Err(Rejection::ExternalProposal(proposal.proposal_type()));
         }
         inits += usize::from(matches!(proposal, Proposal::ExternalInit(_)));
         removes += usize::from(matches!(proposal, Proposal::Remove(_)));
+        if let Some(leaf) = item.removed_leaf()
+            && !removed.insert(leaf)
+        {
+            removed_twice = Some(leaf);
+        }
     }
 
     if inits != 1 {
@@ -177,6 +217,9 @@ fn check_external_list(
     }
     if removes > 1 {
         return Err(Rejection::ExternalRemoves);
+    }
+    if let Some(leaf) = removed_twice {
+        return Err(Rejection::SeveralChangesOfLeaf(leaf));
     }
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use crate::error::{Error, Rejection};
 use crate::store::row_codec::nothing_left;
+use crate::validate::app_data;
 use crate::validate::key_package::check_key_package;
 use crate::validate::leaf::{
     check_extension_list, check_leaf, custom_proposal, external_senders, required_capabilities,
 };
 use crate::view::GroupView;
+use crate::view::proposals::leaving_member;
 use conclave_crypto::Suite;
 use conclave_tree::TreeRead;
 use conclave_wire::{
@@ -50,9 +52,36 @@ pub(crate) fn check_proposal(
         // Only an external commit may hold one, which the list's rules see to.
         Proposal::ExternalInit(_) => Ok(()),
         Proposal::GroupContextExtensions(extensions) => check_context_extensions(group, extensions),
+        Proposal::AppDataUpdate(update) => app_data::check_update(group, update),
+        // What its data means is the component's business.
+        Proposal::AppEphemeral(_) => Ok(()),
+        Proposal::SelfRemove(_) => match leaving_member(sender) {
+            Some(_) => Ok(()),
+            None => Err(Rejection::SelfRemoveFromOutside.into()),
+        },
         Proposal::Custom { proposal_type, body } => {
             check_custom(group, sender, *proposal_type, body)
         }
+    }
+}
+
+/// Checks that a SelfRemove is not encrypted: clients that join from outside have to read it.
+pub(crate) fn check_readable(proposal: &Proposal, encrypted: bool) -> Result<(), Rejection> {
+    if encrypted && matches!(proposal, Proposal::SelfRemove(_)) {
+        return Err(Rejection::SelfRemoveEncrypted);
+    }
+    Ok(())
+}
+
+/// Checks that all members support a type that RFC 9420 does not define, before we send it. What others
+/// send is judged when it is committed: a member that does not support it may be removed by then
+/// (section 12.2).
+pub(crate) fn check_supported(group: GroupView<'_>, proposal: &Proposal) -> Result<(), Error> {
+    let proposal_type = proposal.proposal_type();
+    if group.tree.all_support_proposal(proposal_type) {
+        Ok(())
+    } else {
+        Err(Rejection::UnsupportedProposal(proposal_type).into())
     }
 }
 
@@ -87,7 +116,7 @@ fn check_reinit(group: GroupView<'_>, reinit: &ReInit) -> Result<(), Error> {
     if reinit.version < group.context().version {
         return Err(Rejection::ReInitVersion(reinit.version).into());
     }
-    Ok(check_extension_list(group.limits, &reinit.extensions)?)
+    check_extension_list(group.limits, &reinit.extensions)
 }
 
 /// Section 12.1.7.
@@ -96,7 +125,7 @@ fn check_context_extensions(group: GroupView<'_>, extensions: &[Extension]) -> R
     // An extension that cannot be read would keep every member from committing the proposal.
     external_senders(extensions)?;
     required_capabilities(extensions)?;
-    Ok(())
+    Ok(app_data::check_context_extensions(group, extensions)?)
 }
 
 /// The registration of a type beyond RFC 9420's (section 17.4).

@@ -1,6 +1,7 @@
 //! The public part of an epoch.
 
 use crate::error::{Error, Rejection};
+use crate::store::context_codec::put_context;
 use alloc::vec::Vec;
 use conclave_wire::{
     Bytes, Decode, Encode, GroupContext, Mac, ProtocolVersion, ReInit, Reader, Writer,
@@ -21,13 +22,14 @@ pub(crate) struct PublicEpoch {
 
 impl PublicEpoch {
     pub(crate) fn encode(&self, w: &mut Writer) -> Result<(), Error> {
-        self.context.encode(w)?;
+        put_context(w, &self.context, 0)?;
         self.interim_transcript_hash.encode(w)?;
         self.confirmation_tag.encode(w)?;
         self.reinit.encode(w)?;
         Ok(())
     }
 
+    /// Decodes an epoch. Its context still lacks the data of components, which has rows of its own.
     pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self, Error> {
         let epoch = Self {
             context: Decode::decode(r)?,

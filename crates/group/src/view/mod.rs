@@ -3,6 +3,7 @@
 //! The rules of `validate` and an application's [`Policy`](crate::Policy) judge by this and nothing
 //! else, so that all clients come to the same answer.
 
+mod components;
 pub(crate) mod epoch;
 pub(crate) mod proposals;
 

@@ -19,19 +19,40 @@ impl ListedProposal {
     pub(crate) fn by_value(sender: Sender, proposal: Proposal) -> Self {
         Self { sender, proposal, reference: None }
     }
+
+    /// The leaf that it removes.
+    pub(crate) fn removed_leaf(&self) -> Option<LeafIndex> {
+        removed_leaf(self.sender, &self.proposal)
+    }
+
+    /// Whether it is a SelfRemove.
+    pub(crate) fn is_self_remove(&self) -> bool {
+        matches!(self.proposal, Proposal::SelfRemove(_))
+    }
 }
 
 /// The leaf that a proposal removes.
-pub(crate) fn removed_leaf(proposal: &Proposal) -> Option<LeafIndex> {
+pub(crate) fn removed_leaf(sender: Sender, proposal: &Proposal) -> Option<LeafIndex> {
     match proposal {
         Proposal::Remove(leaf) => Some(*leaf),
+        Proposal::SelfRemove(_) => leaving_member(sender),
         Proposal::Add(_)
         | Proposal::Update(_)
         | Proposal::PreSharedKey(_)
         | Proposal::ReInit(_)
         | Proposal::ExternalInit(_)
         | Proposal::GroupContextExtensions(_)
+        | Proposal::AppDataUpdate(_)
+        | Proposal::AppEphemeral(_)
         | Proposal::Custom { .. } => None,
+    }
+}
+
+/// The leaf of the member who sent a SelfRemove. Nobody else can.
+pub(crate) fn leaving_member(sender: Sender) -> Option<LeafIndex> {
+    match sender {
+        Sender::Member(leaf) => Some(leaf),
+        Sender::External(_) | Sender::NewMemberProposal | Sender::NewMemberCommit => None,
     }
 }
 
@@ -45,6 +66,9 @@ pub(crate) fn injected_psk(proposal: &Proposal) -> Option<&PreSharedKeyId> {
         | Proposal::ReInit(_)
         | Proposal::ExternalInit(_)
         | Proposal::GroupContextExtensions(_)
+        | Proposal::AppDataUpdate(_)
+        | Proposal::AppEphemeral(_)
+        | Proposal::SelfRemove(_)
         | Proposal::Custom { .. } => None,
     }
 }
@@ -59,6 +83,9 @@ pub(crate) fn added_client(proposal: &Proposal) -> Option<&KeyPackage> {
         | Proposal::ReInit(_)
         | Proposal::ExternalInit(_)
         | Proposal::GroupContextExtensions(_)
+        | Proposal::AppDataUpdate(_)
+        | Proposal::AppEphemeral(_)
+        | Proposal::SelfRemove(_)
         | Proposal::Custom { .. } => None,
     }
 }

@@ -15,6 +15,7 @@ mod common;
 mod member;
 
 mod branch;
+mod components;
 mod create_and_join;
 mod custom_proposal;
 mod external_join;
@@ -37,7 +38,7 @@ struct Task {
     run: fn() -> common::Result,
 }
 
-const TASKS: [Task; 14] = [
+const TASKS: [Task; 15] = [
     Task {
         name: "create_and_join",
         shows: "a group, a key package, a Welcome, and who is let in",
@@ -102,6 +103,11 @@ const TASKS: [Task; 14] = [
         name: "custom_proposal",
         shows: "a proposal, an extension and a credential of the application's own",
         run: custom_proposal::run,
+    },
+    Task {
+        name: "components",
+        shows: "drafts of the next standard: data of components, and leaving by one message",
+        run: components::run,
     },
     Task { name: "limits", shows: "bounds on what others can make grow", run: limits::run },
 ];

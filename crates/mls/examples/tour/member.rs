@@ -132,7 +132,7 @@ impl Member {
             }
             Received::Commit(stage) => {
                 let verdicts = stage.credentials().iter().map(judge).collect();
-                let answers = Answers { verdicts, psks: Vec::new() };
+                let answers = Answers { verdicts, ..Answers::default() };
                 stage.resolve(&self.group, &CRYPTO, now(), &answers)?.untyped()
             }
             _ => return Ok(None),

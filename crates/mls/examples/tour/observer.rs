@@ -21,7 +21,7 @@ impl Service {
         let stage = self.observer.process(&CRYPTO, message)?;
         // A service can enforce rules of its own here: `stage.sender()`, `stage.proposals()`.
         let verdicts = directory.judge_all(stage.credentials());
-        let step = stage.resolve(&self.observer, &CRYPTO, &verdicts)?;
+        let step = stage.resolve(&self.observer, &CRYPTO, &verdicts.into())?;
         self.take(step)
     }
 

@@ -24,7 +24,7 @@ fn follow(
     // `stage.psks()` names the PSKs to look up; here the caller did.
     assert_eq!(stage.psks().len(), 1);
     let verdicts = directory.judge_all(stage.credentials());
-    let answers = Answers { verdicts, psks: psks.to_vec() };
+    let answers = Answers { verdicts, psks: psks.to_vec(), ..Answers::default() };
     match stage.resolve(&member.group, &CRYPTO, now(), &answers) {
         Ok(step) => member.take(step),
         Err(refused) => Err(member.refuse(refused)?.into()),

@@ -24,6 +24,10 @@ pub mod messages {
     #![doc = include_str!("messages.md")]
 }
 
+pub mod targeted_messages {
+    #![doc = include_str!("targeted_messages.md")]
+}
+
 pub mod recovery {
     #![doc = include_str!("recovery.md")]
 }
@@ -42,6 +46,10 @@ pub mod policies {
 
 pub mod extensions {
     #![doc = include_str!("extensions.md")]
+}
+
+pub mod components {
+    #![doc = include_str!("components.md")]
 }
 
 pub mod linked_groups {

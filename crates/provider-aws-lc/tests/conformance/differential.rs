@@ -1,7 +1,7 @@
 //! The same inputs give the same results with both providers, hostile inputs included.
 
 use super::{providers, same};
-use conclave_crypto::hpke::{self, SharedInfo};
+use conclave_crypto::hpke::{self, Psk, SharedInfo};
 use conclave_crypto::testing::{StuckRng, TestRng};
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Hash, Kdf, SealItem, Secret,
@@ -9,7 +9,7 @@ use conclave_crypto::{
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_wire::CipherSuite;
+use conclave_wire::{CipherSuite, HpkeCiphertext};
 
 #[test]
 fn both_providers_have_the_same_suites() {
@@ -175,6 +175,15 @@ fn hpke_agrees_and_opens_what_the_other_sealed() {
                 same(|p| hpke::export_to(p, &suite, &pair.public, &seed, b"context", 32).unwrap());
             let received = same(|p| hpke::export_from(p, &suite, &pair, &enc, b"context", 32));
             assert_eq!(received, Ok(exported));
+
+            let key = Secret::random(32, rng);
+            let psk = Psk { psk: &key, id: b"name" };
+            let sealed = same(|p| hpke::seal_psk(p, &suite, &psk, b"info", b"aad", &item).unwrap());
+            let HpkeCiphertext { kem_output, ciphertext } = &sealed;
+            let opened = same(|p| {
+                hpke::open_psk(p, &suite, &psk, b"info", b"aad", &pair, kem_output, ciphertext)
+            });
+            assert_eq!(opened.unwrap().expose(), plaintext);
 
             for at in (0..enc.len()).step_by(1 + enc.len() / 50) {
                 let mut damaged = enc.clone();

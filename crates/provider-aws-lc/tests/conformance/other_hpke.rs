@@ -4,9 +4,9 @@ use super::same;
 use ::hpke::aead::{AesGcm128, AesGcm256, ChaCha20Poly1305};
 use ::hpke::kdf::{HkdfSha256, HkdfSha384};
 use ::hpke::kem::{MlKem768, MlKem768P256, MlKem1024, MlKem1024P384, XWing};
-use ::hpke::{Deserializable, OpModeR, OpModeS, Serializable, setup_sender_with_rng};
+use ::hpke::{Deserializable, OpModeR, OpModeS, PskBundle, Serializable, setup_sender_with_rng};
 use ::hpke::{setup_receiver, single_shot_open, single_shot_seal_with_rng};
-use conclave_crypto::hpke::{self, SharedInfo};
+use conclave_crypto::hpke::{self, Psk, SharedInfo};
 use conclave_crypto::testing::TestRng;
 use conclave_crypto::{CryptoProvider, PqSuite, SealItem, Secret, SuiteParams, kem};
 use conclave_wire::{CipherSuite, HpkeCiphertext};
@@ -90,6 +90,28 @@ where
             b"",
         );
         assert_eq!(opened.unwrap(), plaintext);
+
+        // One with a PSK.
+        let key = rng.bytes(32);
+        let seed_with_psk = rng.bytes(kem.encap_seed_len());
+        let bundle = PskBundle::new(&key, b"name").unwrap();
+        let (theirs, ciphertext) = single_shot_seal_with_rng::<A, F, K>(
+            &OpModeS::Psk(bundle),
+            &public,
+            b"info",
+            &plaintext,
+            b"aad",
+            &mut Given(seed_with_psk.clone()),
+        )
+        .unwrap();
+        let key = Secret::copy_from(&key);
+        let psk = Psk { psk: &key, id: b"name" };
+        let seed_with_psk = Secret::copy_from(&seed_with_psk);
+        let item =
+            SealItem { public_key: &pair.public, plaintext: &plaintext, seed: &seed_with_psk };
+        let ours = same(|p| hpke::seal_psk(p, &suite, &psk, b"info", b"aad", &item)).unwrap();
+        assert_eq!(&ours.kem_output[..], theirs.to_bytes().as_slice(), "{}", suite.name);
+        assert_eq!(&ours.ciphertext[..], ciphertext, "{}", suite.name);
 
         // One export each way.
         let (enc, exported) =

@@ -2,7 +2,7 @@
 
 use crate::checks::Checks;
 use crate::vectors::{hex, secret};
-use conclave_crypto::hpke::{self, SharedInfo};
+use conclave_crypto::hpke::{self, Psk, SharedInfo};
 use conclave_crypto::{
     Aead, Hash, HpkeKeyPair, HpkePrivateKey, Kdf, Kem, PqSuite, SealItem, SignatureScheme,
     SuiteParams, kem,
@@ -11,6 +11,7 @@ use conclave_wire::{CipherSuite, HpkeCiphertext};
 
 pub(super) fn run(c: &mut Checks<'_>) {
     of_rfc_9180(c);
+    of_the_psk_mode(c);
     of_hybrids(c);
     of_the_post_quantum_draft(c);
 }
@@ -145,6 +146,59 @@ fn of_rfc_9180(c: &mut Checks<'_>) {
         c.equal(format_args!("RFC 9180, without associated data"), found, Ok(expected.clone()));
         let opened = hpke::open(p, &t.suite, &info, &pair, &expected);
         c.equal(format_args!("RFC 9180, opening"), opened, Ok(secret(&plaintext)));
+    }
+}
+
+/// What RFC 9180's appendix A gives for a PSK mode set-up, less what follows from the rest.
+struct PskAnswer {
+    suite: SuiteParams,
+    ikm_e: &'static str,
+    enc: &'static str,
+    private: &'static str,
+    public: &'static str,
+    ciphertext: &'static str,
+}
+
+const PSK: &str = "0247fd33b913760fa1fa51e1892d9f307fbe65eb171e8132c2af18555a738b82";
+const PSK_ID: &str = "456e6e796e20447572696e206172616e204d6f726961";
+
+/// Section A.1.2.
+const PSK_ANSWERS: [PskAnswer; 1] = [PskAnswer {
+    suite: suite(Kem::DhX25519, Kdf::HkdfSha256, Aead::Aes128Gcm),
+    ikm_e: "78628c354e46f3e169bd231be7b2ff1c77aa302460a26dbfa15515684c00130b",
+    enc: "0ad0950d9fb9588e59690b74f1237ecdf1d775cd60be2eca57af5a4b0471c91b",
+    private: "c5eb01eb457fe6c6f57577c5413b931550a162c71a03ac8d196babbd4e5ce0fd",
+    public: "9fed7e8c17387560e92cc6462a68049657246a09bfa8ade7aefe589672016366",
+    ciphertext: "e52c6fed7f758d0cf7145689f21bc1be6ec9ea097fef4e959440012f4feb73fb
+                 611b946199e681f4cfc34db8ea",
+}];
+
+fn of_the_psk_mode(c: &mut Checks<'_>) {
+    let p = c.provider;
+    for t in &PSK_ANSWERS {
+        let SuiteParams { kem, kdf, aead, .. } = t.suite;
+        let has = p.has_kem(kem) && p.has_kdf(kdf) && p.has_aead(aead);
+        if !has || !c.begin(kem) {
+            continue;
+        }
+
+        let (psk, id) = (secret(&hex(PSK)), hex(PSK_ID));
+        let psk = Psk { psk: &psk, id: &id };
+        let pair = HpkeKeyPair {
+            private: HpkePrivateKey(secret(&hex(t.private))),
+            public: hex(t.public).into(),
+        };
+        let (plaintext, seed) = (hex(PLAINTEXT), secret(&hex(t.ikm_e)));
+        let item = SealItem { public_key: &pair.public, plaintext: &plaintext, seed: &seed };
+        let found = hpke::seal_psk(p, &t.suite, &psk, &hex(INFO), &hex(AAD), &item);
+        let expected =
+            HpkeCiphertext { kem_output: hex(t.enc).into(), ciphertext: hex(t.ciphertext).into() };
+        c.equal(format_args!("RFC 9180, SealPSK"), found, Ok(expected));
+
+        let (enc, ciphertext) = (hex(t.enc), hex(t.ciphertext));
+        let (info, aad) = (hex(INFO), hex(AAD));
+        let found = hpke::open_psk(p, &t.suite, &psk, &info, &aad, &pair, &enc, &ciphertext);
+        c.equal(format_args!("RFC 9180, OpenPSK"), found, Ok(secret(&plaintext)));
     }
 }
 

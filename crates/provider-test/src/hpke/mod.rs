@@ -1,16 +1,16 @@
-//! KEMs and HPKE's base mode.
+//! KEMs and HPKE's base and PSK modes.
 
 mod known_answers;
 
 use crate::checks::Checks;
 use crate::vectors::{INVALID_PRIVATE_KEY, INVALID_PUBLIC_KEY, secret};
-use conclave_crypto::hpke::{self, SharedInfo};
+use conclave_crypto::hpke::{self, Psk, SharedInfo};
 use conclave_crypto::testing::TestRng;
 use conclave_crypto::{
     CryptoError, HpkeKeyPair, HpkePrivateKey, Kem, KemParts, PqSuite, SealItem, Secret,
     SuiteParams, kem,
 };
-use conclave_wire::{CipherSuite, HpkePublicKey};
+use conclave_wire::{CipherSuite, HpkeCiphertext, HpkePublicKey};
 
 pub(crate) fn run(c: &mut Checks<'_>) {
     for kem in Kem::ALL.iter().copied() {
@@ -285,5 +285,54 @@ fn suites_round_trip(c: &mut Checks<'_>) {
         c.equal(format_args!("the exported secret"), received, Ok(exported.clone()));
         let received = hpke::export_from(p, &suite, &e.pair, &kem_output, b"other", 32);
         c.differs(format_args!("a secret exported in another context"), received, Ok(exported));
+
+        psk_round_trip(c, &suite, &e.pair);
     }
+}
+
+/// In the PSK mode, what is sealed opens with the same PSK, name, info and associated data, and with no
+/// other.
+fn psk_round_trip(c: &mut Checks<'_>, suite: &SuiteParams, pair: &HpkeKeyPair) {
+    let p = c.provider;
+    let (key, other) = (secret(&[1; 32]), secret(&[2; 32]));
+    let psk = Psk { psk: &key, id: b"name" };
+    let seed = secret(&vec![7; suite.kem.encap_seed_len()]);
+    let item = SealItem { public_key: &pair.public, plaintext: b"plaintext", seed: &seed };
+    let seal = |psk: &Psk<'_>| hpke::seal_psk(p, suite, psk, b"info", b"aad", &item);
+    let Some(sealed) = c.ok(format_args!("sealing with a PSK"), seal(&psk)) else { return };
+    let open = |psk: &Psk<'_>, info: &[u8], aad: &[u8]| {
+        let HpkeCiphertext { kem_output, ciphertext } = &sealed;
+        hpke::open_psk(p, suite, psk, info, aad, pair, kem_output, ciphertext)
+    };
+
+    let opened = open(&psk, b"info", b"aad");
+    c.equal(format_args!("opening with a PSK"), opened, Ok(secret(b"plaintext")));
+    let failed = [CryptoError::OpenFailed];
+    for (what, opened) in [
+        ("another PSK", open(&Psk { psk: &other, ..psk }, b"info", b"aad")),
+        ("a PSK of another name", open(&Psk { id: b"other", ..psk }, b"info", b"aad")),
+        ("another info", open(&psk, b"other", b"aad")),
+        ("other associated data", open(&psk, b"info", b"other")),
+        ("the base mode", base_open(c, suite, pair, &sealed)),
+    ] {
+        c.refused(format_args!("opening with a PSK and {what}"), opened, &failed);
+    }
+
+    let none = secret(&[]);
+    for psk in [Psk { psk: &none, ..psk }, Psk { id: b"", ..psk }] {
+        let empty = [CryptoError::InvalidLength];
+        c.refused(format_args!("sealing with an empty PSK or name"), seal(&psk), &empty);
+        let opened = open(&psk, b"info", b"aad");
+        c.refused(format_args!("opening with an empty PSK or name"), opened, &empty);
+    }
+}
+
+fn base_open(
+    c: &Checks<'_>,
+    suite: &SuiteParams,
+    pair: &HpkeKeyPair,
+    sealed: &HpkeCiphertext,
+) -> Result<Secret, CryptoError> {
+    let info = SharedInfo::new(c.provider, suite, b"info")?;
+    hpke::open(c.provider, suite, &info, pair, sealed)
 }

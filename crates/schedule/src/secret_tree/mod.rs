@@ -17,10 +17,11 @@ pub use ratchet::{MessageKey, RatchetKind, RatchetLimits};
 pub use row::SecretTreeRow;
 
 use crate::EncryptionSecret;
+use crate::node_secrets::{NodeSecrets, consume_path, swap_entries};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use conclave_crypto::{Secret, Suite};
-use conclave_wire::{LeafIndex, NodeIndex, TreeSize};
+use conclave_crypto::Suite;
+use conclave_wire::{LeafIndex, TreeSize};
 use core::fmt;
 use ratchet::{Ratchet, RatchetId};
 
@@ -29,7 +30,7 @@ use ratchet::{Ratchet, RatchetId};
 pub struct SecretTree {
     size: TreeSize,
     /// Secrets of nodes below which no leaf has been opened.
-    nodes: BTreeMap<NodeIndex, Secret>,
+    nodes: NodeSecrets,
     /// Both ratchets of each opened leaf.
     ratchets: BTreeMap<RatchetId, Ratchet>,
     /// Unused keys of generations that a ratchet has passed.
@@ -197,45 +198,13 @@ impl SecretTree {
             return Ok(ratchet.clone());
         }
 
-        let leaf_secret = self.consume_path(suite, id.leaf, delta)?;
+        let nodes = &mut delta.nodes;
+        let leaf_secret = consume_path(suite, self.size, &self.nodes, id.leaf, nodes)?
+            .ok_or(RatchetError::SecretMissing(id.leaf))?;
         let opened = Ratchet::first(suite, &leaf_secret, id.kind)?;
         let other = RatchetId { leaf: id.leaf, kind: id.kind.other() };
         delta.ratchets.insert(other, Some(Ratchet::first(suite, &leaf_secret, other.kind)?));
         Ok(opened)
-    }
-
-    /// Derives a leaf's secret from the lowest secret above it. The delta consumes that secret and
-    /// keeps the secrets of the siblings on the way (section 9.2).
-    fn consume_path(
-        &self,
-        suite: &Suite<'_>,
-        leaf: LeafIndex,
-        delta: &mut SecretTreeDelta,
-    ) -> Result<Secret, RatchetError> {
-        let target = leaf.node();
-        let (mut at, secret) = core::iter::once(target)
-            .chain(self.size.direct_path(target))
-            .find_map(|node| Some((node, self.nodes.get(&node)?)))
-            .ok_or(RatchetError::SecretMissing(leaf))?;
-        let mut secret = secret.clone();
-        delta.nodes.insert(at, None);
-
-        while let Some((left, right)) = at.children() {
-            let derive = |side: &[u8]| suite.expand_with_label(&secret, b"tree", side, suite.nh());
-            let left_secret = derive(b"left")?;
-            let right_secret = derive(b"right")?;
-
-            if left.covers(target) {
-                delta.nodes.insert(right, Some(right_secret));
-                at = left;
-                secret = left_secret;
-            } else {
-                delta.nodes.insert(left, Some(left_secret));
-                at = right;
-                secret = right_secret;
-            }
-        }
-        Ok(secret)
     }
 
     /// The key of a generation that was skipped, with the delta of its use.
@@ -344,15 +313,6 @@ fn level(counts: impl Iterator<Item = usize> + Clone, room: usize) -> usize {
         }
     }
     fits
-}
-
-fn swap_entries<K: Ord + Copy, V>(map: &mut BTreeMap<K, V>, changes: &mut BTreeMap<K, Option<V>>) {
-    for (key, value) in changes {
-        *value = match value.take() {
-            Some(new) => map.insert(*key, new),
-            None => map.remove(key),
-        };
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
+use conclave_crypto::Secret;
 use conclave_crypto::testing::{Counter, Hooked, Operation};
 use conclave_provider_rustcrypto::RustCrypto;
 

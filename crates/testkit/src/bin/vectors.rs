@@ -42,7 +42,7 @@ enum Command {
         /// The kind: tree-math, crypto-basics, secret-tree, message-protection, key-schedule,
         /// psk_secret, transcript-hashes, welcome, tree-operations, tree-validation, treekem,
         /// messages, passive-client-welcome, passive-client-handling-commit,
-        /// passive-client-random or deserialization.
+        /// passive-client-random, deserialization or targeted-messages.
         #[arg(value_parser = str::parse::<Kind>)]
         kind: Kind,
         /// The cipher suite by its name or number (also as `0xf0c1`); `all` for the seven of RFC 9420, which

@@ -138,6 +138,9 @@ fn wanted(proposal: Proposal) -> Option<NewProposal> {
         Proposal::Custom { proposal_type, body } => NewProposal::Custom { proposal_type, body },
         Proposal::PreSharedKey(PreSharedKeyId { psktype, .. }) => match psktype {
             PskType::External { psk_id } => NewProposal::ExternalPsk { psk_id },
+            PskType::Application { component_id, psk_id } => {
+                NewProposal::ApplicationPsk { component_id, psk_id }
+            }
             PskType::Resumption { psk_group_id: group_id, psk_epoch: epoch, .. } => {
                 NewProposal::ResumptionPsk { group_id, epoch }
             }
@@ -151,6 +154,9 @@ fn provided(proposals: &[NewProposal]) -> Vec<(PskType, Secret)> {
     let usage = ResumptionPskUsage::Application;
     let psks = proposals.iter().filter_map(|proposal| match proposal.clone() {
         NewProposal::ExternalPsk { psk_id } => Some(PskType::External { psk_id }),
+        NewProposal::ApplicationPsk { component_id, psk_id } => {
+            Some(PskType::Application { component_id, psk_id })
+        }
         NewProposal::ResumptionPsk { group_id, epoch } if *group_id != *GROUP => {
             Some(PskType::Resumption { usage, psk_group_id: group_id, psk_epoch: epoch })
         }

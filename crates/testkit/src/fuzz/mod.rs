@@ -31,8 +31,8 @@ use conclave_crypto::Suite;
 use conclave_tree::{TreeRead, UnverifiedTree};
 use conclave_wire::{
     Commit, Decode, Encode, GroupContext, GroupInfo, GroupSecrets, KeyPackage, LeafNode,
-    MlsMessage, PrivateMessageContent, Proposal, RatchetTreeExtension, Reader, SenderData, Welcome,
-    Writer,
+    MlsMessage, PrivateMessageContent, Proposal, RatchetTreeExtension, Reader, SenderData,
+    TargetedMessageContent, TargetedMessageSenderAuthData, Welcome, Writer,
 };
 
 /// A function that takes any bytes.
@@ -63,6 +63,12 @@ pub fn decode(bytes: &[u8]) {
     }
 
     let Some((kind, bytes)) = bytes.split_first() else { return };
+    // Above the others, whose numbers the kept inputs have.
+    match kind {
+        254 => return canonical::<TargetedMessageSenderAuthData>(bytes),
+        255 => return targeted_plaintext(bytes),
+        _ => {}
+    }
     match kind % 14 {
         0 => canonical::<MlsMessage>(bytes),
         1 => canonical::<Welcome>(bytes),
@@ -87,6 +93,12 @@ fn tree(bytes: &[u8]) {
     let Ok(tree) = tree.verify(&suite, &stage::GROUP.into()) else { return };
     assert_eq!(tree.to_extension_bytes().as_deref(), Ok(bytes));
     tree.check_caches(&suite).expect("cached values are right");
+}
+
+/// Decodes the plaintext of a targeted message: data and padding.
+fn targeted_plaintext(bytes: &[u8]) {
+    let Ok(content) = TargetedMessageContent::from_plaintext(bytes) else { return };
+    assert_eq!(content.to_bytes().as_deref(), Ok(bytes), "not canonical");
 }
 
 /// Decodes the plaintext of a PrivateMessage: content without its type, and padding.

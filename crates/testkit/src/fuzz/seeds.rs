@@ -7,9 +7,10 @@ use crate::party::{CUSTOM_PROPOSALS, PROVIDER, Rows, SUITE, rows_of};
 use conclave_group::rows::content;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    Bytes, Content, ExtensionType, FramedContent, LeafIndex, LeafNode, LeafNodeSource,
-    MlsMessageBody, PreSharedKeyId, Proposal, ProposalOrRef, ProtocolVersion, PskType, ReInit,
-    WireFormat, Writer,
+    AppDataUpdate, AppDataUpdateOperation, Bytes, ComponentData, Content, ExtensionType,
+    FramedContent, LeafIndex, LeafNode, LeafNodeSource, MlsMessageBody, PreSharedKeyId, Proposal,
+    ProposalOrRef, ProtocolVersion, PskType, ReInit, SelfRemove, TargetedMessageContent,
+    TargetedMessageSenderAuthData, WireFormat, Writer,
 };
 use std::collections::BTreeMap;
 
@@ -58,6 +59,8 @@ fn contents(stage: &Stage) -> Vec<FramedContent> {
     let nonce = vec![7; 32].into();
     let psktype = PskType::External { psk_id: b"a psk".as_slice().into() };
     let leaf = insider.tree.leaf(insider.own_leaf).expect("a member");
+    let component_id = stage::COMPONENT;
+    let update = AppDataUpdateOperation::Update(b"new".as_slice().into());
     let new = [
         Proposal::Add(Box::new(stage.newcomer.key_package().clone())),
         Proposal::Update(Box::new(LeafNode {
@@ -71,10 +74,18 @@ fn contents(stage: &Stage) -> Vec<FramedContent> {
         Proposal::GroupContextExtensions(insider.context.extensions.clone()),
         Proposal::Custom { proposal_type: CUSTOM_PROPOSALS[2], body },
         Proposal::Custom { proposal_type: stage::EMPTY, body: Vec::new().into() },
+        Proposal::SelfRemove(SelfRemove::DRAFT),
+        Proposal::AppEphemeral(ComponentData { component_id, data: Vec::new().into() }),
+        Proposal::AppDataUpdate(AppDataUpdate { component_id, operation: update }),
+        Proposal::AppDataUpdate(AppDataUpdate {
+            component_id,
+            operation: AppDataUpdateOperation::Remove,
+        }),
     ];
 
     all.extend(new.iter().map(|p| insider.framed(Content::Proposal(p.clone()))));
-    let listed = vec![new[0].clone(), new[3].clone(), new[6].clone()];
+    let listed =
+        vec![new[0].clone(), new[3].clone(), new[6].clone(), new[9].clone(), new[10].clone()];
     all.push(insider.framed(Insider::commit(listed, None)));
     all
 }
@@ -115,6 +126,13 @@ fn decode(stage: &Stage) -> Vec<Vec<u8>> {
 
     let content = stage.insider.framed(Content::Application(b"hello".as_slice().into()));
     let signed = stage.insider.sign(&PROVIDER, WireFormat::PRIVATE_MESSAGE, content);
+    let sender_data = TargetedMessageSenderAuthData {
+        sender_leaf_index: LeafIndex(2),
+        signature: vec![7; 64].into(),
+        kem_output: vec![8; 32].into(),
+    };
+    let told = TargetedMessageContent { application_data: b"hello", padding: 3 };
+    seeds.extend([as_kind(254, encoded(&sender_data)), as_kind(255, encoded(&told))]);
     seeds.push(as_kind(14 + 12, plaintext(signed.content.content, signed.auth)));
     seeds
 }

@@ -12,9 +12,9 @@ use conclave_group::{
     LeafParams, Limits, NewProposal, Observer, OwnKeyPackage, RatchetLimits,
 };
 use conclave_wire::{
-    Bytes, Content, CustomProposal, Decode, Encode, Epoch, Extension, ExtensionType,
-    ExternalSender, GroupInfo, LeafIndex, MlsMessage, MlsMessageBody, Proposal, ProposalOrRef,
-    ProposalRef, ProposalRules, ProposalType, Reader, UpdatePath,
+    AppDataDictionary, Bytes, ComponentId, Content, CustomProposal, Decode, Encode, Epoch,
+    Extension, ExtensionType, ExternalSender, GroupInfo, LeafIndex, MlsMessage, MlsMessageBody,
+    Proposal, ProposalOrRef, ProposalRef, ProposalRules, ProposalType, Reader, UpdatePath,
 };
 use std::cell::RefCell;
 
@@ -48,6 +48,9 @@ pub(super) struct Stage {
     pub(super) messages: Vec<Vec<u8>>,
 }
 
+/// The component that all clients know.
+pub(super) const COMPONENT: ComponentId = ComponentId(0x8001);
+
 /// The settings of all clients: limits are low, so that runs reach them.
 pub(super) fn config() -> Config {
     let mut proposals: Vec<_> = CUSTOM_PROPOSALS.map(CustomProposal::vector).into();
@@ -74,9 +77,10 @@ pub(super) fn with<T>(run: impl FnOnce(&mut Stage) -> T) -> T {
 }
 
 pub(super) fn leaf(name: &str) -> LeafParams {
-    let mut leaf = party::leaf_params(name, SUITE);
+    let mut leaf = party::inviting(party::leaf_params(name, SUITE));
     leaf.capabilities.proposals.extend(CUSTOM_PROPOSALS);
     leaf.capabilities.proposals.push(EMPTY);
+    party::support_components(&mut leaf, &[COMPONENT]);
     leaf
 }
 
@@ -92,7 +96,9 @@ fn joined(welcome: &[u8], own: &OwnKeyPackage, seed: u64) -> Peer {
 
 /// Alice founds a group; bob and carol join.
 fn found() -> Vec<Peer> {
-    let params = GroupParams::new(GROUP.into(), SUITE, leaf("alice"), party::LIFETIME);
+    let mut params = GroupParams::new(GROUP.into(), SUITE, leaf("alice"), party::LIFETIME);
+    let dictionary = AppDataDictionary::default().with(COMPONENT, b"a topic".as_slice());
+    params.extensions.push(dictionary.to_extension().expect("an encoding"));
     let mut rng = SeededRng::from_u64(1);
     let signer = party::signer(SUITE, 1);
     let new = Group::create(&PROVIDER, &mut rng, config(), params, signer);
@@ -136,9 +142,14 @@ fn build() -> Stage {
     party::commits(&mut peers, 2, renew());
     let late = [b"one", b"two"].map(|data| peers[0].say(data));
     peers[1].reads(&late[1]);
+    let bob = peers[1].group.own_leaf();
+    let mut told = vec![peers[0].tell(bob, b"late")];
     party::commits(&mut peers, 1, renew());
     let data = [b"1", b"2", b"3"].map(|data| peers[0].say(data));
     peers[1].reads(&data[1]);
+    let heard = peers[2].tell(bob, b"heard");
+    peers[1].hears(&heard);
+    told.push(peers[0].tell(bob, b"new"));
     let mut messages = vec![late[0].clone(), data[0].clone(), data[2].clone()];
 
     // The forgers, and messages by which newcomers join.
@@ -163,7 +174,13 @@ fn build() -> Stage {
     party::deliver(&mut peers, 1, &update);
     let remove = peers[0].propose(NewProposal::Remove(LeafIndex(2)), &public);
     party::deliver(&mut peers, 0, &remove);
-    for message in [&update, &remove] {
+    let leave = peers[2].propose(NewProposal::SelfRemove, &public);
+    party::deliver(&mut peers, 2, &leave);
+    let data = b"another".as_slice().into();
+    let data = NewProposal::AppDataUpdate { component_id: COMPONENT, update: data };
+    let data = peers[2].propose(data, &public);
+    party::deliver(&mut peers, 2, &data);
+    for message in [&update, &remove, &leave, &data] {
         party::observe(&mut observer, message).expect("a proposal");
     }
     let pending = commit_of(vec![custom(EMPTY, &[])]);
@@ -176,6 +193,7 @@ fn build() -> Stage {
     let last = by(&mut alice);
     let (references, path) = committed(last.first().expect("a commit"));
     messages.extend(last);
+    messages.extend(told);
     Stage {
         alice,
         bob,

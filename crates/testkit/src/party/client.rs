@@ -11,7 +11,8 @@ use conclave_group::{
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::{
-    CipherSuite, Credential, CustomProposal, ExtensionType, Lifetime, ProposalType, UnixTime,
+    AppDataDictionary, CipherSuite, ComponentId, ComponentsList, Credential, CustomProposal,
+    Encode, Extension, ExtensionType, Lifetime, ProposalType, UnixTime, WireFormat,
 };
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -148,6 +149,37 @@ pub fn encrypted() -> Framing {
 pub fn leaf_params(name: &str, suite: CipherSuite) -> LeafParams {
     let mut leaf = LeafParams::new(Credential::basic(name.as_bytes()), &[suite]);
     leaf.capabilities.extensions.push(CUSTOM);
+    leaf
+}
+
+/// Lets a leaf support the proposals of draft-ietf-mls-extensions-10, and these components.
+///
+/// # Panics
+/// If there are too many components.
+pub fn support_components(leaf: &mut LeafParams, components: &[ComponentId]) {
+    leaf.capabilities.extensions.push(ExtensionType::APP_DATA_DICTIONARY);
+    leaf.capabilities.proposals.extend([
+        ProposalType::APP_DATA_UPDATE,
+        ProposalType::APP_EPHEMERAL,
+        ProposalType::SELF_REMOVE,
+    ]);
+    let known = ComponentsList { component_ids: components.to_vec() };
+    let mut dictionary = AppDataDictionary::default();
+    let known = known.to_bytes().expect("an encoding");
+    dictionary.set(ComponentId::APP_COMPONENTS, known.into());
+    leaf.extensions.push(dictionary.to_extension().expect("an encoding"));
+}
+
+/// The same leaf, which invites targeted messages.
+///
+/// # Panics
+/// Never: the list is short.
+#[must_use]
+pub fn inviting(mut leaf: LeafParams) -> LeafParams {
+    let formats = vec![WireFormat::TARGETED_MESSAGE];
+    let listed = ExtensionType::SUPPORTED_WIRE_FORMATS;
+    leaf.capabilities.extensions.push(listed);
+    leaf.extensions.push(Extension::new(listed, &formats).expect("an encoding"));
     leaf
 }
 

@@ -7,9 +7,9 @@ use crate::{SeededRng, accepting};
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_group::{
     ApplicationMessage, CommitMessages, CommitOptions, EpochChange, Error, Event, Framing, Group,
-    LeafUpdate, NewGroup, NewProposal, Outcome, Refused, Transition,
+    LeafUpdate, NewGroup, NewProposal, Outcome, Refused, TargetedApplicationMessage, Transition,
 };
-use conclave_wire::{PskType, UnixTime};
+use conclave_wire::{LeafIndex, PskType, UnixTime};
 
 /// A member with the rows that it has written.
 pub struct Peer {
@@ -107,7 +107,7 @@ impl Peer {
     /// If the commit cannot be made.
     pub fn commit(&mut self, mut options: CommitOptions) -> Result<CommitMessages, Error> {
         options.psks.extend(self.psks.iter().cloned());
-        let step = self.group.commit(self.provider, &mut self.rng, NOW, options)?;
+        let step = accepting::commit(&self.group, self.provider, &mut self.rng, NOW, options)?;
         Ok(self.take(step))
     }
 
@@ -141,6 +141,13 @@ impl Peer {
         let framing = Framing::default();
         let step = self.group.encrypt(self.provider, &mut self.rng, data, &framing);
         self.take(step.expect("a message"))
+    }
+
+    /// Encrypts data to one member, whose leaf must invite it.
+    pub fn tell(&mut self, recipient: LeafIndex, data: &[u8]) -> Vec<u8> {
+        let framing = Framing::default();
+        let told = self.group.encrypt_to(self.provider, &mut self.rng, recipient, data, &framing);
+        told.expect("a member who takes it")
     }
 
     /// A GroupInfo by which anyone can join.
@@ -180,6 +187,14 @@ impl Peer {
         match self.receive(message) {
             Event::Application(message) => message,
             other => panic!("no application data: {other:?}"),
+        }
+    }
+
+    /// Reads a message to it alone.
+    pub fn hears(&mut self, message: &[u8]) -> TargetedApplicationMessage {
+        match self.receive(message) {
+            Event::Targeted(message) => message,
+            other => panic!("no data for it alone: {other:?}"),
         }
     }
 

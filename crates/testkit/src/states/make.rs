@@ -6,16 +6,21 @@ use super::{
     MemberState, ObserverState, Row, States, Unread,
 };
 use crate::party::{
-    ALL, CUSTOM_PROPOSALS, LIFETIME, PROVIDER, Peer, Rows, add, agree, commit_of, commits, config,
-    deliver, key_package_of, leaf_params, observe, rows_of, signer, watch,
+    ALL, CUSTOM_PROPOSALS, LIFETIME, PROVIDER, Peer, Rows, Setup, add, agree, commit_of, commits,
+    config, deliver, inviting, key_package_of, leaf_params, observe, rows_of, signer,
+    support_components, watch,
 };
 use crate::{SeededRng, accepting};
 use conclave_group::{
     CommitOptions, ExternalJoinOptions, Framing, Group, GroupParams, Identity, LeafParams, Link,
     NewProposal, OwnKeyPackage,
 };
-use conclave_wire::{CipherSuite, Credential, Encode, GroupId, LeafIndex, ProtocolVersion, ReInit};
+use conclave_wire::{
+    CipherSuite, ComponentId, Credential, Encode, GroupId, LeafIndex, ProtocolVersion, ReInit,
+};
 use rand_core::Rng;
+
+const COMPONENTS: [ComponentId; 2] = [ComponentId(0x8001), ComponentId(0x8002)];
 
 /// States in a suite, in the current format; the same seed makes the same ones.
 ///
@@ -31,6 +36,7 @@ pub fn make(cipher_suite: u16, rng: &SeededRng) -> States {
         members: vec![
             scene("every table").with_something_in_every_table(),
             scene("blank nodes").beside_blank_nodes(),
+            scene("drafts").with_components_and_targeted_messages(),
         ],
         observer: scene("observer").observer(),
         key_package: scene("key package").key_package(),
@@ -172,6 +178,52 @@ impl Scene {
             next_epoch_authenticator: authenticator(&peers[2]),
             ..state
         }
+    }
+
+    /// A member with data of components, one of which has exported its secret; with targeted messages, read
+    /// and to come; with a SelfRemove and an AppDataUpdate that its pending commit takes.
+    fn with_components_and_targeted_messages(mut self) -> MemberState {
+        let mut peers = self.able_group(&["alice", "bob", "carol"]);
+        let update = |update: &[u8]| NewProposal::AppDataUpdate {
+            component_id: COMPONENTS[0],
+            update: update.into(),
+        };
+        let other = NewProposal::AppDataUpdate {
+            component_id: COMPONENTS[1],
+            update: b"other".as_slice().into(),
+        };
+        commits(&mut peers, 0, commit_of(vec![update(b"one, "), other]));
+        let past = peers[0].say(b"under the old dictionary");
+        let removal = NewProposal::AppDataRemoval { component_id: COMPONENTS[1] };
+        commits(&mut peers, 2, commit_of(vec![update(b"two, "), removal]));
+
+        let bob = peers[1].group.own_leaf();
+        let targeted = peers[0].tell(bob, b"read");
+        peers[1].receive(&targeted);
+        let step = peers[1].group.component(COMPONENTS[0]).export_secret(peers[1].provider);
+        let _ = peers[1].take(step.expect("not exported yet"));
+
+        for (who, proposal) in [(2, NewProposal::SelfRemove), (0, update(b"three"))] {
+            let message = peers[who].propose(proposal, &Framing::default());
+            deliver(&mut peers, who, &message);
+        }
+        let commit = peers[1].commit(CommitOptions::default()).expect("a commit").commit;
+
+        let unread = [(past, b"under the old dictionary".as_slice())];
+        let state = member("components and targeted messages", &peers[1], &unread);
+        peers[0].receive(&commit);
+        MemberState { next_epoch_authenticator: authenticator(&peers[0]), ..state }
+    }
+
+    /// A group of clients that support components and take targeted messages.
+    fn able_group(&mut self, names: &[&str]) -> Vec<Peer> {
+        let setup = Setup::of(self.suite);
+        let leaves = names.iter().map(|name| {
+            let mut leaf = leaf_params(name, self.suite);
+            support_components(&mut leaf, &COMPONENTS);
+            inviting(leaf)
+        });
+        setup.group(leaves.collect())
     }
 
     fn observer(mut self) -> ObserverState {

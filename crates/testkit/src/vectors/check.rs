@@ -198,6 +198,9 @@ fn check_one(kind: Kind, vector: &Value, provider: &dyn CryptoProvider) -> Outco
             of_suite::<super::transcript_hashes::TranscriptHashes>(vector, provider)
         }
         Kind::Welcome => of_suite::<super::welcome::Welcome>(vector, provider),
+        Kind::TargetedMessages => {
+            of_suite::<super::targeted_messages::TargetedMessages>(vector, provider)
+        }
         Kind::TreeOperations => {
             of_suite::<super::tree_operations::TreeOperations>(vector, provider)
         }
@@ -205,6 +208,7 @@ fn check_one(kind: Kind, vector: &Value, provider: &dyn CryptoProvider) -> Outco
             of_suite::<super::tree_validation::TreeValidation>(vector, provider)
         }
         Kind::TreeKem => of_suite::<super::treekem::TreeKem>(vector, provider),
+        Kind::Components => of_suite::<super::components::Components>(vector, provider),
         Kind::PassiveClientWelcome
         | Kind::PassiveClientHandlingCommit
         | Kind::PassiveClientRandom => {

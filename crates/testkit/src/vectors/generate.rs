@@ -68,6 +68,9 @@ pub fn generate(
             of_suites::<super::transcript_hashes::TranscriptHashes>(kind, &suites, rng)
         }
         Kind::Welcome => of_suites::<super::welcome::Welcome>(kind, &suites, rng),
+        Kind::TargetedMessages => {
+            of_suites::<super::targeted_messages::TargetedMessages>(kind, &suites, rng)
+        }
         Kind::TreeOperations => {
             of_suites::<super::tree_operations::TreeOperations>(kind, &suites, rng)
         }
@@ -75,6 +78,7 @@ pub fn generate(
             of_suites::<super::tree_validation::TreeValidation>(kind, &suites, rng)
         }
         Kind::TreeKem => of_suites::<super::treekem::TreeKem>(kind, &suites, rng),
+        Kind::Components => of_suites::<super::components::Components>(kind, &suites, rng),
         Kind::PassiveClientWelcome
         | Kind::PassiveClientHandlingCommit
         | Kind::PassiveClientRandom => {

@@ -2,7 +2,7 @@ use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
 
-/// A kind of file, with the name of the working group's file.
+/// A kind of file, with the name of the working group's file if it is one of theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum Kind {
@@ -22,11 +22,13 @@ pub enum Kind {
     PassiveClientHandlingCommit,
     PassiveClientRandom,
     Deserialization,
+    Components,
+    TargetedMessages,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::TreeMath,
         Self::CryptoBasics,
         Self::SecretTree,
@@ -43,9 +45,11 @@ impl Kind {
         Self::PassiveClientHandlingCommit,
         Self::PassiveClientRandom,
         Self::Deserialization,
+        Self::Components,
+        Self::TargetedMessages,
     ];
 
-    /// The name of the working group's file, without `.json`.
+    /// The name of the file, without `.json`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -65,7 +69,16 @@ impl Kind {
             Self::PassiveClientHandlingCommit => "passive-client-handling-commit",
             Self::PassiveClientRandom => "passive-client-random",
             Self::Deserialization => "deserialization",
+            Self::Components => "components",
+            Self::TargetedMessages => "targeted-messages",
         }
+    }
+
+    /// Whether the working group's collection has files of this kind. The format of others is in
+    /// `vectors/FORMAT.md`.
+    #[must_use]
+    pub fn is_of_working_group(self) -> bool {
+        !matches!(self, Self::Components | Self::TargetedMessages)
     }
 
     /// Whether vectors of this kind name a cipher suite.
@@ -95,7 +108,7 @@ impl Kind {
 
     /// The kind, determined by a field that no other format has.
     fn of_vector(vector: &Value) -> Option<Self> {
-        const TELLING: [(&str, Kind); 14] = [
+        const TELLING: [(&str, Kind); 16] = [
             ("n_leaves", Kind::TreeMath),
             ("derive_tree_secret", Kind::CryptoBasics),
             ("sender_data", Kind::SecretTree),
@@ -110,6 +123,8 @@ impl Kind {
             ("mls_welcome", Kind::Messages),
             ("initial_epoch_authenticator", Kind::PassiveClientWelcome),
             ("vlbytes_header", Kind::Deserialization),
+            ("component_operation_label", Kind::Components),
+            ("targeted_message", Kind::TargetedMessages),
         ];
         let fields = vector.as_object()?;
         TELLING.iter().find(|(field, _)| fields.contains_key(*field)).map(|(_, kind)| *kind)

@@ -1,4 +1,5 @@
-//! The working group's test vectors: all 16 kinds of files, checked and generated.
+//! Test vectors: all 16 kinds of the working group's files, those of a draft and those of this project,
+//! checked and generated.
 //!
 //! Each format has a module with its structure, the check of a vector, and the generation of one.
 //! [`check()`] checks a file with any number of crypto providers, each on the suites that it supports;
@@ -7,6 +8,7 @@
 mod cast;
 mod check;
 mod compare;
+mod components;
 mod crypto_basics;
 mod deserialization;
 mod generate;
@@ -18,9 +20,11 @@ mod message_protection;
 mod messages;
 mod passive_client;
 mod problem;
+mod proposals_of_components;
 mod psk_secret;
 mod sample;
 mod secret_tree;
+mod targeted_messages;
 mod transcript_hashes;
 mod tree_math;
 mod tree_operations;

@@ -20,7 +20,9 @@ impl World {
         let suites: Vec<CipherSuite> = SUITES.iter().map(|s| s.cipher_suite).collect();
         let mut leaf = LeafParams::new(Credential::basic(name.as_bytes()), &suites);
         leaf.capabilities.extensions.push(CUSTOM_EXTENSION);
-        leaf
+        support_components(&mut leaf, &COMPONENTS);
+        // Every second client takes targeted messages.
+        if self.clients.is_multiple_of(2) { inviting(leaf) } else { leaf }
     }
 
     pub(super) fn lifetime(&self) -> Lifetime {

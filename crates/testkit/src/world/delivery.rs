@@ -89,8 +89,11 @@ impl World {
         self.observe(&messages.commit);
         self.hostile.archive.keep(&messages.commit);
 
+        let provider = provider_for(self.suite, true);
+        if let Some(info) = &messages.group_info {
+            self.spoil_observed_info(provider, info);
+        }
         if let (Some(info), Some(watcher)) = (&messages.group_info, &mut self.watcher) {
-            let provider = provider_for(self.suite, true);
             let step = watcher.observer.take_group_info(provider, info).expect("a member's");
             watcher.take(step);
         }
@@ -201,7 +204,7 @@ impl World {
 
     pub(super) fn deliver_held(&mut self, i: usize, held: &Held) {
         let now = self.now;
-        if self.hostile.rng.one_in(3) {
+        if held.targeted || self.hostile.rng.one_in(3) {
             let sender = self.peers.iter().position(|p| p.group.own_leaf() == held.sender);
             self.harass(i, sender, &held.message);
             self.answer_badly(i, &held.message);
@@ -218,19 +221,30 @@ impl World {
         }
 
         let event = peer.receive(now, &held.message, &[]);
-        let Some(Event::Application(read)) = event else { panic!("no message: {event:?}") };
-        assert_eq!((read.epoch, read.sender.index), (held.epoch, held.sender));
-        assert_eq!(read.data, held.data);
+        let (epoch, sender, data) = match event {
+            Some(Event::Application(read)) if !held.targeted => {
+                (read.epoch, read.sender.index, read.data)
+            }
+            Some(Event::Targeted(read)) if held.targeted => {
+                (read.epoch, read.sender.index, read.data)
+            }
+            other => panic!("no message: {other:?}"),
+        };
+        assert_eq!((epoch, sender), (held.epoch, held.sender));
+        assert_eq!(data, held.data);
         peer.past.read(&held.message);
-        self.count("message read");
+        self.count(if held.targeted { "targeted message read" } else { "message read" });
 
         if twice {
             let peer = &mut self.peers[i];
             peer.reload();
             let refused = peer.group.process(peer.provider, now, &held.message);
             let error = refused.expect_err("a replay").error;
-            let gone =
-                matches!(error, Error::Rejected(Rejection::Ratchet(RatchetError::KeyGone { .. })));
+            let gone = match &error {
+                Error::Rejected(Rejection::Ratchet(RatchetError::KeyGone { .. })) => !held.targeted,
+                Error::Rejected(Rejection::ReplayedTargetedMessage) => held.targeted,
+                _ => false,
+            };
             assert!(gone, "{error}");
             self.count("replay refused");
         }

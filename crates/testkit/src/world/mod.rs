@@ -18,6 +18,7 @@
 mod archive;
 mod check;
 mod clients;
+mod components;
 mod delivery;
 mod hostile;
 mod peer;
@@ -27,27 +28,31 @@ mod watcher;
 mod ways_in;
 
 use crate::forge::Insider;
-use crate::party::{ALL, NOW, Rows, pending_id, rows_of, stored, take};
+use crate::party::{
+    ALL, NOW, Rows, inviting, pending_id, rows_of, stored, support_components, take,
+};
 use crate::{SeededRng, accepting};
 use clients::Joiner;
 use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite};
 use conclave_group::rows::{RowKey, Table};
 use conclave_group::{
-    Answers, ApplyError, CommitMessages, CommitOptions, Config, Error, Event, ExternalJoinOptions,
-    ExternalJoinStage, ExternalTarget, Framing, Group, GroupInfoOptions, GroupParams,
-    KeyPackageParams, LeafParams, LeafUpdate, Link, Member, Misuse, NewGroup, NewProposal,
-    Observer, ObserverEvent, ObserverStage, Outcome, OwnKeyPackage, Received, Refused, Rejection,
-    Status, Transition, ValidKeyPackage, Verdict, WelcomeStage, apply,
+    Answers, AppDataRequest, ApplyError, CommitMessages, CommitOptions, Config, Error, Event,
+    ExternalJoinOptions, ExternalJoinStage, ExternalTarget, Framing, Group, GroupInfoOptions,
+    GroupParams, KeyPackageParams, LeafParams, LeafUpdate, Link, Member, Misuse, NewGroup,
+    NewProposal, Observer, ObserverEvent, ObserverStage, Obstacle, Outcome, OwnKeyPackage,
+    Received, Refused, Rejection, Status, Transition, ValidKeyPackage, Verdict, WelcomeStage,
+    apply,
 };
 use conclave_schedule::RatchetError;
 use conclave_tree::TreeRead;
 use conclave_wire::{
-    CipherSuite, Credential, CredentialType, Epoch, Extension, ExtensionType, ExternalSender,
-    GroupContext, GroupId, LeafIndex, Lifetime, NodeIndex, Proposal, ProtocolVersion, PskType,
-    ReInit, RequiredCapabilities, ResumptionPskUsage, UnixTime,
+    AppDataDictionary, Bytes, CipherSuite, Credential, CredentialType, Epoch, Extension,
+    ExtensionType, ExternalSender, GroupContext, GroupId, LeafIndex, Lifetime, NodeIndex, Proposal,
+    ProtocolVersion, PskType, ReInit, RequiredCapabilities, ResumptionPskUsage, Sender, UnixTime,
+    WireFormat, find_extension,
 };
 use rand_core::Rng;
-use state::{CUSTOM_EXTENSION, Held, Hostile, Peer, SUITES, Watcher, provider_for};
+use state::{COMPONENTS, CUSTOM_EXTENSION, Held, Hostile, Peer, SUITES, Watcher, provider_for};
 pub use state::{Counts, World, WorldParams};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -112,7 +112,7 @@ impl Peer {
         now: UnixTime,
         options: CommitOptions,
     ) -> CommitMessages {
-        let step = self.group.commit(self.provider, rng, now, options);
+        let step = accepting::commit(&self.group, self.provider, rng, now, options);
         let step = step.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         self.take(step)
     }

@@ -5,21 +5,26 @@ use crate::SeededRng;
 use crate::party::{Rows, native, portable};
 use conclave_crypto::{CryptoProvider, Secret, SignatureKeyPair, Suites};
 use conclave_group::{Config, Framing, Group, Observer, Padding};
-use conclave_wire::{CipherSuite, Epoch, ExtensionType, LeafIndex, UnixTime};
+use conclave_wire::{CipherSuite, ComponentId, Epoch, ExtensionType, LeafIndex, UnixTime};
 use rand_core::Rng;
 use std::collections::BTreeMap;
 
 /// An extension type of private use that all clients here support.
 pub(super) const CUSTOM_EXTENSION: ExtensionType = ExtensionType(0xf001);
+/// The components that all clients here know.
+pub(super) const COMPONENTS: [ComponentId; 3] =
+    [ComponentId(0x8001), ComponentId(0x8002), ComponentId(0xff00)];
 /// All suites, the post-quantum ones at Conclave's code points.
 pub(super) const SUITES: Suites = Suites::CONCLAVE;
 
-/// An application message that a member has not received yet.
+/// An application message or a targeted one that a member has not received yet.
 pub(super) struct Held {
     pub(super) epoch: Epoch,
     pub(super) message: Vec<u8>,
     pub(super) data: Vec<u8>,
     pub(super) sender: LeafIndex,
+    /// Whether it is for this member alone.
+    pub(super) targeted: bool,
 }
 
 /// A member with the rows that it has written.

@@ -10,7 +10,7 @@ impl World {
 
         let n = self.peers.len();
         let full = n >= self.params.max_members;
-        match self.below(100) {
+        match self.below(112) {
             0..12 if !full => self.add(),
             12..20 if !full => self.propose_add(),
             20..26 if n > 2 => self.remove(),
@@ -26,6 +26,9 @@ impl World {
             73..75 if n > 1 && n < 12 => self.reinitialize(),
             75..80 => self.reload(),
             80..84 if n > 1 => self.commit_is_rejected(),
+            100..106 => self.update_components(),
+            106..112 if n > 2 => self.leave(),
+            84..90 if n > 1 => self.whisper(),
             _ => self.talk(),
         }
 
@@ -274,8 +277,52 @@ impl World {
                 }
                 let message = message.clone();
                 let data = data.clone();
-                self.peers[i].held.push(Held { epoch, message, data, sender: leaf });
+                let held = Held { epoch, message, data, sender: leaf, targeted: false };
+                self.peers[i].held.push(held);
             }
+        }
+    }
+
+    /// Messages to one member, if its leaf invites them, which are held back like all others.
+    pub(super) fn whisper(&mut self) {
+        self.count("targeted messages");
+        let n = 1 + self.below(4);
+        for _ in 0..n {
+            let sender = self.some_peer();
+            let recipient = self.some_peer();
+            if sender == recipient {
+                continue;
+            }
+            let size = self.below(100);
+            let framing = self.framing();
+            let data = self.bytes(size);
+
+            let to = self.peers[recipient].group.own_leaf();
+            let peer = &self.peers[sender];
+            let leaf = peer.group.tree().leaf(to).expect("a member");
+            let invited = find_extension::<Vec<WireFormat>>(
+                &leaf.extensions,
+                ExtensionType::SUPPORTED_WIRE_FORMATS,
+            );
+            let sent = peer.group.encrypt_to(peer.provider, &mut self.rng, to, &data, &framing);
+            let message = match invited.expect("an encoding") {
+                Some(_) => sent.expect("a member who takes it"),
+                None => {
+                    let obstacle = Misuse::NotPossible(Obstacle::TargetedUnsupported);
+                    assert_eq!(sent, Err(Error::Misuse(obstacle)));
+                    continue;
+                }
+            };
+
+            let epoch = peer.group.epoch();
+            let sender = peer.group.own_leaf();
+            for other in self.peers.iter().filter(|peer| peer.group.own_leaf() != to) {
+                let refused = other.group.process(other.provider, self.now, &message);
+                let error = refused.expect_err("for another member").error;
+                assert_eq!(error, Error::Rejected(Rejection::NotRecipient(to)));
+            }
+            let held = Held { epoch, message, data, sender, targeted: true };
+            self.peers[recipient].held.push(held);
         }
     }
 }

@@ -47,18 +47,28 @@ impl World {
             accepting::join_from_outside(provider, &mut self.rng, config, &info, tree, options)
                 .unwrap_or_else(|error| panic!("{name} cannot join: {error}"));
 
-        // All follow it.
-        self.harass_somebody(None, &joined.commit);
+        self.follow_joiner(&joined.commit, &[]);
+        self.settle(name, provider, joined.group);
+    }
+
+    /// All follow an external commit. `left` are the members who leave by it.
+    pub(super) fn follow_joiner(&mut self, commit: &[u8], left: &[LeafIndex]) {
+        self.harass_somebody(None, commit);
         let psks = self.known_psks();
         for i in self.shuffled() {
-            let event = self.peers[i].receive(self.now, &joined.commit, &psks);
-            let Some(Event::Epoch(change)) = event else { panic!("no new epoch") };
+            let leaves = left.contains(&self.peers[i].group.own_leaf());
+            let change = match self.peers[i].receive(self.now, commit, &psks) {
+                Some(Event::Epoch(change)) if !leaves => change,
+                Some(Event::Removal(change)) if leaves => change,
+                other => panic!("no new epoch: {other:?}"),
+            };
             assert!(change.external && change.added.len() == 1);
+            assert_eq!(change.left, left);
         }
-        self.hostile.archive.keep(&joined.commit);
+        self.peers.retain(|peer| !left.contains(&peer.group.own_leaf()));
+        self.hostile.archive.keep(commit);
         // An external commit is public even if the members' messages are encrypted.
-        self.observe(&joined.commit);
-        self.settle(name, provider, joined.group);
+        self.observe(commit);
     }
 
     /// Branches off a second group of some members, which is dropped again.

@@ -143,7 +143,8 @@ fn a_group_and_its_outputs_print_no_secret() {
     let received = peers[1].group.process(&PROVIDER, NOW, &messages.commit).unwrap();
     p.show("CommitStage", &received);
     let Received::Commit(stage) = received else { panic!("no commit") };
-    let answers = Answers { verdicts: accepting::all(stage.credentials()), psks };
+    let answers =
+        Answers { verdicts: accepting::all(stage.credentials()), psks, ..Answers::default() };
     p.show("Answers", &answers);
     let refused = stage.resolve(&peers[1].group, &PROVIDER, NOW, &Answers::default());
     p.show("Refused", &refused);

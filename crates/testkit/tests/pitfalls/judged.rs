@@ -57,7 +57,7 @@ fn message_is_judged(peer: &Peer, observer: &Observer, message: &[u8]) -> Vec<St
         let resolved = match process() {
             Received::Proposal(stage) => stage.resolve(&peer.group, verdicts).map(drop),
             Received::Commit(stage) => {
-                let answers = Answers { verdicts: verdicts.to_vec(), psks: Vec::new() };
+                let answers = Answers { verdicts: verdicts.to_vec(), ..Answers::default() };
                 stage.resolve(&peer.group, &PROVIDER, NOW, &answers).map(drop)
             }
             other => panic!("{other:?}"),
@@ -67,7 +67,9 @@ fn message_is_judged(peer: &Peer, observer: &Observer, message: &[u8]) -> Vec<St
 
     let observe = || observer.process(&PROVIDER, message).unwrap();
     assert_eq!(names(observe().credentials()), asked);
-    drop(judged(asked.len(), |verdicts| observe().resolve(observer, &PROVIDER, verdicts)));
+    drop(judged(asked.len(), |verdicts| {
+        observe().resolve(observer, &PROVIDER, &verdicts.to_vec().into())
+    }));
     asked
 }
 

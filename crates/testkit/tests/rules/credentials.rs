@@ -24,7 +24,7 @@ fn asked(scene: &Scene, message: &[u8]) -> Vec<CredentialRequest> {
         }
         Received::Commit(stage) => {
             let requests = stage.credentials().to_vec();
-            let answers = Answers { verdicts: refusals(requests.len()), psks: Vec::new() };
+            let answers = Answers { verdicts: refusals(requests.len()), ..Answers::default() };
             (requests, stage.resolve(judge, &PROVIDER, NOW, &answers).unwrap_err().error)
         }
         other => panic!("{other:?}"),
@@ -36,7 +36,8 @@ fn asked(scene: &Scene, message: &[u8]) -> Vec<CredentialRequest> {
     let before = scene.observer.rows().unwrap();
     let stage = scene.observer.process(&PROVIDER, message).unwrap();
     assert_eq!(stage.credentials(), requests);
-    let failed = stage.resolve(&scene.observer, &PROVIDER, &refusals(requests.len())).unwrap_err();
+    let failed =
+        stage.resolve(&scene.observer, &PROVIDER, &refusals(requests.len()).into()).unwrap_err();
     assert_eq!(rejection(failed), refused(requests[0].subject));
     assert_eq!(scene.observer.rows().unwrap(), before);
     requests

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    Capabilities, CipherSuite, Credential, Extension, ExtensionType, LeafNode, LeafNodeSource,
-    Lifetime, PskType, Welcome,
+    AppDataDictionary, Capabilities, CipherSuite, ComponentId, Credential, Extension,
+    ExtensionType, LeafNode, LeafNodeSource, Lifetime, PskType, Welcome,
 };
 use alloc::format;
 use alloc::vec;
@@ -55,7 +55,7 @@ fn commit(confirmation_tag: Option<Mac>) -> PublicMessage {
 }
 
 /// A message of each wire format.
-fn messages() -> [MlsMessage; 5] {
+fn messages() -> [MlsMessage; 6] {
     let info = GroupInfo {
         group_context: context(),
         extensions: Vec::new(),
@@ -76,12 +76,21 @@ fn messages() -> [MlsMessage; 5] {
         secrets: Vec::new(),
         encrypted_group_info: Bytes::default(),
     };
+    let targeted = TargetedMessage {
+        group_id: b"a group".as_slice().into(),
+        epoch: Epoch(7),
+        recipient_leaf_index: LeafIndex(2),
+        authenticated_data: Bytes::default(),
+        encrypted_sender_auth_data: Bytes::default(),
+        ciphertext: Bytes::default(),
+    };
     [
         MlsMessageBody::PublicMessage(Box::new(commit(Some(Mac::default())))),
         MlsMessageBody::PrivateMessage(private),
         MlsMessageBody::GroupInfo(Box::new(info)),
         MlsMessageBody::Welcome(welcome),
         MlsMessageBody::KeyPackage(Box::new(key_package())),
+        MlsMessageBody::TargetedMessage(targeted),
     ]
     .map(MlsMessage::from)
 }
@@ -96,6 +105,7 @@ fn messages_show_their_unencrypted_group_epoch_and_content_type() {
         (place, None),
         (None, None),
         (None, None),
+        (place, None),
     ];
     for (message, shown) in messages().iter().zip(shown) {
         assert_eq!((message.group_and_epoch(), message.content_type()), shown, "{message:?}");
@@ -107,7 +117,7 @@ fn a_message_of_an_unknown_wire_format_or_version_is_refused() {
     for message in messages() {
         let bytes = message.to_bytes().unwrap();
         assert_eq!(MlsMessage::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
-        for value in [0, 6, 0x0a0a] {
+        for value in [0, 7, 0x0a0a] {
             let mut changed = bytes.clone();
             changed.splice(2..4, u16::to_be_bytes(value));
             let unknown = DecodeError::InvalidValue { field: "WireFormat", value: value.into() };
@@ -122,7 +132,7 @@ fn a_message_of_an_unknown_wire_format_or_version_is_refused() {
 
 #[test]
 fn a_psk_of_an_unknown_type_is_refused() {
-    for value in [0, 3, 255] {
+    for value in [0, 4, 255] {
         let unknown = DecodeError::InvalidValue { field: "PSKType", value: value.into() };
         assert_eq!(PskType::from_bytes(&[value, 0, 0]), Err(unknown));
     }
@@ -222,6 +232,22 @@ fn a_last_resort_key_package_has_the_extension() {
     assert!(!key_package.is_last_resort());
     key_package.extensions.push(extension(ExtensionType::LAST_RESORT));
     assert!(key_package.is_last_resort());
+}
+
+#[test]
+fn a_last_resort_key_package_has_the_component() {
+    let mut key_package = key_package();
+    let mut dictionary = AppDataDictionary::default();
+    dictionary.set(ComponentId(0x8001), Bytes::default());
+    key_package.extensions = vec![dictionary.to_extension().unwrap()];
+    assert!(!key_package.is_last_resort());
+    dictionary.set(ComponentId::LAST_RESORT_KEY_PACKAGE, Bytes::default());
+    key_package.extensions = vec![dictionary.to_extension().unwrap()];
+    assert!(key_package.is_last_resort());
+
+    let extension_type = ExtensionType::APP_DATA_DICTIONARY;
+    key_package.extensions = vec![Extension { extension_type, extension_data: [9].into() }];
+    assert!(!key_package.is_last_resort());
 }
 
 #[test]

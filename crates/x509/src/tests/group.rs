@@ -125,7 +125,7 @@ fn receive(service: &Service, group: &mut Group, message: &[u8]) -> Result<(), E
     let Received::Commit(stage) = group.process(&provider, NOW, message).unwrap() else { panic!() };
     let verdicts = service.judge(stage.credentials());
     assert_eq!(verdicts.len(), 1);
-    let answers = Answers { verdicts, psks: vec![] };
+    let answers = Answers { verdicts, ..Answers::default() };
     let step = stage.resolve(group, &provider, NOW, &answers).map_err(|refused| refused.error)?;
     written(group, step);
     Ok(())
@@ -155,7 +155,7 @@ fn an_offline_member_follows_a_renewal_that_has_since_expired() {
     let now = NOW.saturating_add(Duration::from_secs(YEAR) + 5 * day);
     let answers = |moment, stage: &CommitStage| {
         let verdicts = service.judge_at(moment, stage.credentials());
-        Answers { verdicts, psks: vec![] }
+        Answers { verdicts, ..Answers::default() }
     };
     let received = carol.process(&provider, now, &message).unwrap();
     let Received::Commit(stage) = received else { panic!() };

@@ -184,7 +184,7 @@ impl Member {
             }
             Received::Commit(stage) => {
                 let verdicts = judge_all(stage.credentials());
-                let answers = Answers { verdicts, psks: self.psks.clone() };
+                let answers = Answers { verdicts, psks: self.psks.clone(), ..Answers::default() };
                 let step = stage.resolve(&self.group, tools.crypto(), now(), &answers);
                 let step = step.map_err(|e| self.refused(tools, e))?;
                 match self.take(tools, step)? {

@@ -205,6 +205,9 @@ fn a_message_of_the_wrong_kind_is_refused() {
     assert_eq!(r.desk.refused(&r.alice, commit(application)), ErrorCode::Invalid);
     let send = SendMessage { message: proposal };
     assert_eq!(r.desk.refused(&r.alice, send), ErrorCode::Invalid);
+    let send = SendMessage { message: targeted(&group, 0) };
+    assert_eq!(r.desk.refused(&r.alice, send), ErrorCode::Invalid);
+    assert_eq!(r.desk.refused(&r.alice, commit(targeted(&group, 0))), ErrorCode::Invalid);
     let mut trailing = private(&group, 0, ContentType::Application, b"x").into_vec();
     trailing.push(0);
     let send = SendMessage { message: trailing.into() };

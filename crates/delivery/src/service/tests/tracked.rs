@@ -163,7 +163,7 @@ impl World {
             match member.group.process(&PROVIDER, NOW, &entry.message).unwrap() {
                 Received::Commit(stage) => {
                     let verdicts = accept(stage.credentials());
-                    let answers = Answers { verdicts, psks: vec![] };
+                    let answers = Answers { verdicts, ..Answers::default() };
                     let step = stage.resolve(&member.group, &PROVIDER, NOW, &answers).unwrap();
                     stored(&mut member.group, step);
                 }

@@ -90,14 +90,14 @@ impl Peer {
                     && stage.psks().iter().any(|id| matches!(id.psktype, PskType::External { .. }));
                 let answers = match (kind, verdicts(kind, n)) {
                     (PSK_WITHHELD, _) if asked => {
-                        Answers { verdicts: vec![Verdict::Accept; n], psks: Vec::new() }
+                        Answers { verdicts: vec![Verdict::Accept; n], ..Answers::default() }
                     }
                     (PSK_WRONG, _) if asked => {
                         let wrong = |(kind, _)| (kind, Secret::new(vec![1; 32]));
                         let psks = psks.into_iter().map(wrong).collect();
-                        Answers { verdicts: vec![Verdict::Accept; n], psks }
+                        Answers { verdicts: vec![Verdict::Accept; n], psks, ..Answers::default() }
                     }
-                    (_, Some(verdicts)) => Answers { verdicts, psks },
+                    (_, Some(verdicts)) => Answers { verdicts, psks, ..Answers::default() },
                     _ => return false,
                 };
                 stage.resolve(group, provider, now, &answers).expect_err(&who)

@@ -4,7 +4,7 @@ use super::variant::{Kind, Scene, Variant};
 use crate::SeededRng;
 use conclave_wire::{
     Bytes, ContentType, Decode, Encode, Epoch, LeafIndex, MlsMessage, MlsMessageBody,
-    PrivateMessage, PublicMessage, Sender, Writer,
+    PrivateMessage, PublicMessage, Sender, TargetedMessage, Writer,
 };
 
 macro_rules! kinds {
@@ -42,6 +42,19 @@ pub(super) const KINDS: &[Kind] = kinds! {
     "damaged: encrypted sender data": |s| private(s, |m, r| flip(&mut m.encrypted_sender_data, r)),
     "damaged: encrypted sender data cut short": |s| private(s, |m, r| {
         shorten(&mut m.encrypted_sender_data, r)
+    }),
+    "targeted: header": |s| targeted(s, |m, r| match r.below(3) {
+        0 => shift(&mut m.epoch, r),
+        1 => flip(&mut m.authenticated_data, r),
+        _ => {
+            m.recipient_leaf_index.0 ^= 1 << r.below(5);
+            true
+        }
+    }),
+    "targeted: sealed parts": |s| targeted(s, |m, r| match r.below(3) {
+        0 => flip(&mut m.ciphertext, r),
+        1 => shorten(&mut m.ciphertext, r),
+        _ => flip(&mut m.encrypted_sender_auth_data, r),
     }),
 };
 
@@ -94,7 +107,7 @@ fn byte_lost(scene: &mut Scene<'_>) -> Option<Vec<u8>> {
 /// The message under another wire format.
 fn wire_format(scene: &mut Scene<'_>) -> Option<Vec<u8>> {
     let mut bytes = scene.message.to_vec();
-    let others: Vec<u8> = (0..=6).filter(|n| *n != bytes[3]).collect();
+    let others: Vec<u8> = (0..=7).filter(|n| *n != bytes[3]).collect();
     bytes[3] = *scene.rng.pick(&others)?;
     Some(bytes)
 }
@@ -129,6 +142,15 @@ fn private(
     edit: fn(&mut PrivateMessage, &mut SeededRng) -> bool,
 ) -> Option<Vec<u8>> {
     edited(scene, |_, _| false, edit)
+}
+
+fn targeted(
+    scene: &mut Scene<'_>,
+    edit: fn(&mut TargetedMessage, &mut SeededRng) -> bool,
+) -> Option<Vec<u8>> {
+    let mut body = MlsMessage::from_bytes(scene.message).ok()?.body;
+    let MlsMessageBody::TargetedMessage(message) = &mut body else { return None };
+    if edit(message, scene.rng) { encoded(body) } else { None }
 }
 
 fn another_sender(m: &mut PublicMessage, rng: &mut SeededRng) -> bool {

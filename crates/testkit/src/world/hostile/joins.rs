@@ -106,7 +106,7 @@ impl World {
         self.hostile.count(kind);
     }
 
-    /// Checks that a newcomer cannot join by a damaged GroupInfo, and that the observer refuses it.
+    /// Checks that a newcomer cannot join by a damaged GroupInfo, and that the observer refuses one.
     pub(in crate::world) fn spoil_group_info(
         &mut self,
         provider: &dyn CryptoProvider,
@@ -127,13 +127,21 @@ impl World {
             self.hostile.count(GROUP_INFO_TREE);
         }
 
-        if let Some(watcher) = &self.watcher {
-            let spoilt = damaged(info, &mut self.hostile.rng);
-            let before = watcher.memory();
-            assert!(watcher.observer.take_group_info(provider, &spoilt).is_err(), "it is taken");
-            assert!(watcher.memory() == before, "a refused GroupInfo left a trace");
-            self.hostile.count(OBSERVED_INFO);
-        }
+        self.spoil_observed_info(provider, info);
+    }
+
+    /// Checks that the observer refuses a damaged GroupInfo.
+    pub(in crate::world) fn spoil_observed_info(
+        &mut self,
+        provider: &dyn CryptoProvider,
+        info: &[u8],
+    ) {
+        let Some(watcher) = &self.watcher else { return };
+        let spoilt = damaged(info, &mut self.hostile.rng);
+        let before = watcher.memory();
+        assert!(watcher.observer.take_group_info(provider, &spoilt).is_err(), "it is taken");
+        assert!(watcher.memory() == before, "a refused GroupInfo left a trace");
+        self.hostile.count(OBSERVED_INFO);
     }
 
     /// Checks that a damaged key package is not valid.

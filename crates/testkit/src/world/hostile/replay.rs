@@ -50,9 +50,13 @@ fn gone_or_old(r: &Rejection) -> bool {
     gone(r) || matches!(r, Rejection::WrongEpoch { .. })
 }
 
+fn read_or_old(r: &Rejection) -> bool {
+    gone_or_old(r) || matches!(r, Rejection::ReplayedTargetedMessage)
+}
+
 fn read_before(scene: &mut Scene<'_>) -> Option<Variant> {
     let message = scene.rng.pick(&scene.victim.past.read)?.clone();
-    Some(Variant::of(message).because(gone_or_old))
+    Some(Variant::of(message).because(read_or_old))
 }
 
 fn own(scene: &mut Scene<'_>) -> Option<Variant> {
