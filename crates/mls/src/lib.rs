@@ -149,7 +149,7 @@ pub mod credential {
 }
 
 /// Components: parts of the application that share a group, each with keys, secrets and data of its own
-/// (draft-ietf-mls-extensions-10). [`guide::components`](crate::guide::components) shows them.
+/// (draft-ietf-mls-extensions-10). [`guide::components`] shows them.
 pub mod component {
     pub use conclave_group::{
         AppDataChange, AppDataRequest, CommitDraft, Component, ComponentSecret, EphemeralData,
