@@ -3,7 +3,7 @@
 
 use crate::code_points::{ComponentId, ExtensionType, grease_component, put_in};
 use crate::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, codec};
-use crate::extension::{Extension, find_extension};
+use crate::extension::{Extension, extension_of_type, find_extension};
 use crate::ids::Bytes;
 use alloc::vec::Vec;
 
@@ -53,8 +53,8 @@ impl AppDataDictionary {
         extensions: &[Extension],
         component_id: ComponentId,
     ) -> Result<Option<&[u8]>, DecodeError> {
-        let is_dictionary = |e: &&Extension| e.extension_type == ExtensionType::APP_DATA_DICTIONARY;
-        let Some(extension) = extensions.iter().find(is_dictionary) else { return Ok(None) };
+        let dictionary = extension_of_type(extensions, ExtensionType::APP_DATA_DICTIONARY);
+        let Some(extension) = dictionary else { return Ok(None) };
 
         let mut entries = Reader::new(Reader::new(&extension.extension_data).opaque()?);
         while !entries.is_empty() {

@@ -35,6 +35,12 @@ pub fn put_extension(list: &mut Vec<Extension>, extension: Extension) {
     }
 }
 
+/// The extension of a type in a list, with its data encoded.
+#[must_use]
+pub fn extension_of_type(list: &[Extension], extension_type: ExtensionType) -> Option<&Extension> {
+    list.iter().find(|e| e.extension_type == extension_type)
+}
+
 /// Finds the extension of a type in a list and decodes its data.
 ///
 /// # Errors
@@ -43,10 +49,7 @@ pub fn find_extension<T: Decode>(
     list: &[Extension],
     extension_type: ExtensionType,
 ) -> Result<Option<T>, DecodeError> {
-    list.iter()
-        .find(|e| e.extension_type == extension_type)
-        .map(|e| T::from_bytes(&e.extension_data))
-        .transpose()
+    extension_of_type(list, extension_type).map(|e| T::from_bytes(&e.extension_data)).transpose()
 }
 
 /// A type that occurs twice in a list, which is not allowed (section 13.4): the smallest one.

@@ -51,7 +51,7 @@ pub use credential::{Certificate, Credential};
 pub use epoch::Epoch;
 pub use extension::{
     Extension, ExternalSender, RequiredCapabilities, WireFormats, duplicate_extension,
-    find_extension, put_extension,
+    extension_of_type, find_extension, put_extension,
 };
 pub use framing::{
     AuthenticatedCommit, AuthenticatedContent, AuthenticatedContentTbm, Content, ContentType,

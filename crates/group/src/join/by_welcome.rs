@@ -30,7 +30,7 @@ use conclave_tree::{RatchetTree, TreeError, TreeRead, UnverifiedTree, keys_from_
 use conclave_wire::{
     Decode, Encode, Extension, ExtensionType, GroupContext, GroupId, GroupInfo, GroupInfoTbs,
     GroupSecrets, LeafIndex, MlsMessage, MlsMessageBody, NodeIndex, PreSharedKeyId,
-    ProtocolVersion, PskType, ResumptionPskUsage, SignaturePublicKey, Welcome,
+    ProtocolVersion, PskType, ResumptionPskUsage, SignaturePublicKey, Welcome, extension_of_type,
 };
 use core::fmt;
 
@@ -392,8 +392,7 @@ pub(crate) fn verified_state(
     rules::check_group_info_extensions(limits, &info.extensions)?;
 
     // Section 12.4.3.3: the tree.
-    let is_tree = |e: &&Extension| e.extension_type == ExtensionType::RATCHET_TREE;
-    let inside = info.extensions.iter().find(is_tree);
+    let inside = extension_of_type(&info.extensions, ExtensionType::RATCHET_TREE);
     let bytes = ratchet_tree.or(inside.map(|e| &*e.extension_data)).ok_or(Misuse::TreeMissing)?;
     limits.check(Limit::JoinBytes, bytes.len())?;
     let tree = UnverifiedTree::decode_within(suite, bytes, limits.tree_leaves)

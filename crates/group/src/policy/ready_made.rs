@@ -12,7 +12,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use conclave_wire::{
     Encode, EncodeError, Epoch, Extension, ExtensionType, LeafIndex, LeafNode, Proposal, Sender,
-    Writer,
+    Writer, extension_of_type,
 };
 
 /// Rules that many groups have. The default has none.
@@ -131,7 +131,8 @@ impl Rules {
     /// Checks extensions that a proposal would give the group or its successor.
     fn check_extensions(&self, group: GroupView<'_>, new: &[Extension]) -> Verdict {
         let old = group.extensions();
-        let changed = |t: &&ExtensionType| extension(old, **t) != extension(new, **t);
+        let changed =
+            |t: &&ExtensionType| extension_of_type(old, **t) != extension_of_type(new, **t);
         if let Some(t) = self.immutable_extensions.iter().find(changed) {
             return Verdict::refuse(&format!("extension {t} may not change"));
         }
@@ -141,10 +142,6 @@ impl Rules {
             None => Verdict::Accept,
         }
     }
-}
-
-fn extension(list: &[Extension], wanted: ExtensionType) -> Option<&Extension> {
-    list.iter().find(|e| e.extension_type == wanted)
 }
 
 /// What refusals call a sender.

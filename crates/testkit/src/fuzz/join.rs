@@ -12,7 +12,9 @@ use conclave_group::{
     Verdict,
 };
 use conclave_tree::UnverifiedTree;
-use conclave_wire::{Decode, ExtensionType, GroupInfo, GroupSecrets, KeyPackage, LeafIndex};
+use conclave_wire::{
+    Decode, ExtensionType, GroupInfo, GroupSecrets, KeyPackage, LeafIndex, extension_of_type,
+};
 
 /// Gives a newcomer a Welcome or a GroupInfo that a member has made of any bytes, or the bytes as
 /// they are. The rows of a newcomer that gets in load again.
@@ -68,7 +70,7 @@ fn welcome(stage: &Stage, flags: u8, input: &mut Input<'_>) -> Result<(), Error>
 
 /// Gives a GroupInfo the hash of its tree, and alice as its signer.
 fn put_right(suite: &Suite<'_>, info: &mut GroupInfo, flags: u8, apart: &[u8]) {
-    let within = info.extensions.iter().find(|e| e.extension_type == ExtensionType::RATCHET_TREE);
+    let within = extension_of_type(&info.extensions, ExtensionType::RATCHET_TREE);
     let within = within.map(|e| e.extension_data.clone());
     let tree = within.as_deref().unwrap_or(apart);
     if flags & 1 == 0
