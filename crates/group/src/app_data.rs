@@ -1,7 +1,6 @@
 //! Data of application components in commits (draft-ietf-mls-extensions-10, "Updating Application Data
 //! in the GroupContext" and "Attaching Application Data to a Commit").
 
-use crate::error::{Error, Misuse};
 use alloc::vec::Vec;
 use conclave_wire::{Bytes, ComponentId, Sender};
 
@@ -38,14 +37,4 @@ pub struct EphemeralData {
     pub component_id: ComponentId,
     /// The data.
     pub data: Bytes,
-}
-
-/// Checks that there is one value for each request.
-pub(crate) fn check_count(requests: &[AppDataRequest], data: &[Bytes]) -> Result<(), Error> {
-    if requests.len() != data.len() {
-        let wanted = requests.len();
-        let given = data.len();
-        return Err(Misuse::AppDataCount { wanted, given }.into());
-    }
-    Ok(())
 }

@@ -23,18 +23,17 @@ use crate::validate::credentials::{commit_credentials, proposal_credentials};
 use crate::validate::leaf::{check_group_info_extensions, check_public_key};
 use crate::validate::list::{CheckedList, Origin};
 use crate::validate::proposal::Linking;
-use crate::validate::safe_aad;
 use crate::view::GroupView;
 use crate::view::epoch::PublicEpoch;
 use crate::view::proposals::ListedProposal;
 use crate::view::proposals::PendingProposal;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
-use conclave_framing::{Verified, VerifiedCommit, VerifiedProposal, open_public};
+use conclave_framing::{Verified, VerifiedCommit, VerifiedProposal};
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Encode, Epoch, ExtensionType, GroupContext, GroupId, GroupInfo, HpkePublicKey, MlsMessageBody,
-    Proposal, Reader, Sender, TreeSize, Writer, find_extension,
+    Encode, Epoch, ExtensionType, GroupContext, GroupId, GroupInfo, HpkePublicKey, Proposal,
+    Reader, Sender, TreeSize, Writer, extension_of_type, find_extension,
 };
 
 /// The public state of a group, followed without its secrets.
@@ -262,18 +261,7 @@ impl Observer {
         message: &[u8],
     ) -> Result<ObservedStage, Error> {
         let suite = Suite::new(provider, self.context().cipher_suite)?;
-        let MlsMessageBody::PublicMessage(message) = self.public.decode_message(message)? else {
-            return Err(Rejection::UnexpectedMessage.into());
-        };
-
-        // Section 6: of this epoch, and signed by its sender.
-        self.public.check_current(&message.content.group_id, message.content.epoch)?;
-        let content = open_public(&suite, *message, self.context(), None)?;
-        let key = self.public.key_of_sender(&content)?;
-
-        let verified = content.verify(&suite, self.context(), &key)?;
-        safe_aad::check_received(&self.context().extensions, verified.authenticated_data())?;
-        let (checked, credentials, app_data) = match verified {
+        let (checked, credentials, app_data) = match self.public.verify(&suite, message)? {
             Verified::Proposal(content) => {
                 let sender = content.sender();
                 let proposal = content.proposal();
@@ -356,7 +344,7 @@ impl Observer {
         check_group_info_signature(&suite, &info, &key)?;
         check_group_info_extensions(&self.public.config.limits, &info.extensions)?;
         let external_pub = can_be_joined_by(&suite, &info)?;
-        let tree = info.extensions.iter().find(|e| e.extension_type == ExtensionType::RATCHET_TREE);
+        let tree = extension_of_type(&info.extensions, ExtensionType::RATCHET_TREE);
         if tree.is_some_and(|tree| !self.is_own_tree(&tree.extension_data)) {
             return Err(Rejection::TreeHash.into());
         }
@@ -550,7 +538,7 @@ impl ObservedStage {
         match self.checked {
             Checked::Proposal(content) => observer.cache(content),
             Checked::Commit(content, mut list) => {
-                list.answer(&self.app_data, answers.app_data.clone())?;
+                list.answer(answers.app_data.clone())?;
                 let suite = Suite::new(provider, observer.context().cipher_suite)?;
                 observer.follow(&suite, &content, &list)
             }

@@ -637,7 +637,7 @@ impl CommitStage {
         consumed: &mut Consumed,
     ) -> Result<Transition<Group, Committed>, Error> {
         check_verdicts(&self.credentials, &answers.verdicts)?;
-        self.list.answer(&self.app_data, answers.app_data.clone())?;
+        self.list.answer(answers.app_data.clone())?;
         let suite = group.suite(provider)?;
         let psks = if self.removes().any(|leaf| leaf == group.own_leaf) {
             Vec::new()

@@ -134,8 +134,7 @@ impl Group {
         let linking = Linking::observed(self.epoch(), sender);
         let mut list =
             resolve_proposals(self.view(), &suite, sender, commit, linking, Origin::Own)?;
-        let app_data = app_data_requests(self.view(), &list)?;
-        list.answer(&app_data, pending.app_data.clone())?;
+        list.answer(pending.app_data.clone())?;
 
         let incoming = Incoming {
             now,
@@ -223,8 +222,8 @@ impl CommitDraft<'_> {
         rng: &mut dyn CryptoRng,
         app_data: Vec<Bytes>,
     ) -> Result<Transition<Group, CommitMessages>, Error> {
-        let Self { group, suite, options, mut draft, psks, app_data: requests } = self;
-        draft.list.answer(&requests, app_data)?;
+        let Self { group, suite, options, mut draft, psks, .. } = self;
+        draft.list.answer(app_data)?;
         draft.applied.update_app_data(&draft.list)?;
         if !draft.applied.app_data.is_empty() {
             draft.applied.check(group.view())?;

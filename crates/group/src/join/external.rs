@@ -18,7 +18,6 @@ use crate::send::random_nonce;
 use crate::state::group::{Group, Parts};
 use crate::state::public::PublicState;
 use crate::store::rows::Batch;
-use crate::validate::app_data::app_data_requests;
 use crate::validate::apply::apply;
 use crate::validate::credentials::join_credentials;
 use crate::validate::leaf::check_own_leaf;
@@ -31,7 +30,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, CryptoRng, Secret, SignatureKeyPair, Suite};
-use conclave_framing::{Verified, open_public, protect_public_from_outside, sign_content};
+use conclave_framing::{Verified, protect_public_from_outside, sign_content};
 use conclave_schedule::external_init_to;
 use conclave_tree::{PathOrigin, create_path_from};
 use conclave_wire::{
@@ -263,15 +262,7 @@ impl ExternalJoinStage {
         message: &[u8],
     ) -> Result<(), Error> {
         let suite = Suite::new(provider, self.context().cipher_suite)?;
-        let MlsMessageBody::PublicMessage(message) = self.public.decode_message(message)? else {
-            return Err(Rejection::UnexpectedMessage.into());
-        };
-        self.public.check_current(&message.content.group_id, message.content.epoch)?;
-        let content = open_public(&suite, *message, self.context(), None)?;
-        let key = self.public.key_of_sender(&content)?;
-        let verified = content.verify(&suite, self.context(), &key)?;
-        safe_aad::check_received(&self.context().extensions, verified.authenticated_data())?;
-        let Verified::Proposal(content) = verified else {
+        let Verified::Proposal(content) = self.public.verify(&suite, message)? else {
             return Err(Rejection::UnexpectedMessage.into());
         };
 
@@ -428,7 +419,7 @@ fn draft<'a>(
     let linking = Linking::Forbidden;
     let mut list =
         CheckedList::check(suite, view, Committer::External, list, linking, Origin::Own)?;
-    list.answer(&app_data_requests(view, &list)?, app_data)?;
+    list.answer(app_data)?;
     let mut applied = apply(view, &list)?;
     applied.update_app_data(&list)?;
 

@@ -10,12 +10,13 @@ use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::swap_value;
 use crate::validate::leaf::external_senders;
 use crate::validate::proposal::{Linking, check_proposal};
+use crate::validate::safe_aad;
 use crate::view::GroupView;
 use crate::view::epoch::PublicEpoch;
 use crate::view::proposals::{ListedProposal, ProposalCache, ProposalChanges, encoded_len};
 use alloc::vec::Vec;
 use conclave_crypto::Suite;
-use conclave_framing::UnverifiedContent;
+use conclave_framing::{UnverifiedContent, Verified, open_public};
 use conclave_tree::{RatchetTree, TreeDelta, TreeRead};
 use conclave_wire::{
     Decode, Encode, Epoch, GroupId, MlsMessage, MlsMessageBody, Proposal, Reader, Sender,
@@ -86,6 +87,23 @@ impl PublicState {
         self.config.limits.check(Limit::MessageBytes, message.len())?;
         let reader = Reader::with_proposals(message, &self.config.proposals);
         Ok(MlsMessage::from_reader(reader)?.body)
+    }
+
+    /// Verifies a PublicMessage to the group in this epoch, an encoded MLSMessage, as far as it can be
+    /// without the membership key (section 6).
+    pub(crate) fn verify(&self, suite: &Suite<'_>, message: &[u8]) -> Result<Verified, Error> {
+        let MlsMessageBody::PublicMessage(message) = self.decode_message(message)? else {
+            return Err(Rejection::UnexpectedMessage.into());
+        };
+
+        let context = &self.epoch.context;
+        self.check_current(&message.content.group_id, message.content.epoch)?;
+        let content = open_public(suite, *message, context, None)?;
+        let key = self.key_of_sender(&content)?;
+
+        let verified = content.verify(suite, context, &key)?;
+        safe_aad::check_received(&context.extensions, verified.authenticated_data())?;
+        Ok(verified)
     }
 
     /// Checks that a message is of this group.

@@ -11,6 +11,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use conclave_wire::{
     AppDataDictionary, Bytes, ComponentId, Encode, Extension, ExtensionType, GroupContext, Writer,
+    extension_of_type,
 };
 
 /// The first byte of the marker.
@@ -28,7 +29,7 @@ pub(crate) fn put_context(
     context: &GroupContext,
     changed: usize,
 ) -> Result<(), Error> {
-    if !context.extensions.iter().any(is_dictionary) {
+    if dictionary_in(&context.extensions).is_none() {
         return Ok(context.encode(w)?);
     }
 
@@ -98,7 +99,7 @@ pub(crate) fn dictionary(extensions: &[Extension]) -> Result<AppData, Error> {
 
 /// The components whose data differs between two lists of extensions, with their data in the first.
 pub(crate) fn differences(from: &[Extension], to: &[Extension]) -> Result<AppDataChanges, Error> {
-    if from.iter().find(|e| is_dictionary(e)) == to.iter().find(|e| is_dictionary(e)) {
+    if dictionary_in(from) == dictionary_in(to) {
         return Ok(AppDataChanges::new());
     }
 
@@ -107,6 +108,11 @@ pub(crate) fn differences(from: &[Extension], to: &[Extension]) -> Result<AppDat
     let all: Vec<&ComponentId> = from.keys().chain(to.keys()).collect();
     let differ = all.into_iter().filter(|id| from.get(id) != to.get(id));
     Ok(differ.map(|id| (*id, from.get(id).cloned())).collect())
+}
+
+/// The `app_data_dictionary` extension in a list, encoded.
+pub(crate) fn dictionary_in(extensions: &[Extension]) -> Option<&Extension> {
+    extension_of_type(extensions, ExtensionType::APP_DATA_DICTIONARY)
 }
 
 fn is_dictionary(extension: &Extension) -> bool {

@@ -169,7 +169,7 @@ fn library(group: &Group, committer: Option<LeafIndex>, list: &[Listed]) -> Resu
     let (linking, origin) = (Linking::Forbidden, Origin::Received);
     let mut list = resolve_proposals(view, &suite(), sender, &commit, linking, origin)?;
     let requests = app_data_requests(view, &list)?;
-    list.answer(&requests, appended(&requests))?;
+    list.answer(appended(&requests))?;
     let mut applied = apply(view, &list)?;
     applied.update_app_data(&list)?;
     applied.check(view)?;

@@ -3,13 +3,14 @@
 
 use crate::app_data::{AppDataChange, AppDataRequest};
 use crate::error::{Error, Misuse, Rejection};
+use crate::store::context_codec::dictionary_in;
 use crate::view::GroupView;
 use crate::view::proposals::ListedProposal;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use conclave_wire::{
     AppDataDictionary, AppDataUpdate, AppDataUpdateOperation, Bytes, ComponentId, Extension,
-    ExtensionType, Proposal, Sender,
+    Proposal, Sender, put_extension,
 };
 
 /// Checks that a list either removes a component's data once or updates it, and not both.
@@ -60,11 +61,6 @@ pub(crate) fn may_require(proposal: &Proposal) -> bool {
     matches!(proposal, Proposal::AppDataUpdate(update) if lists.contains(&update.component_id))
 }
 
-/// The `app_data_dictionary` extension in a list, encoded.
-pub(crate) fn dictionary_in(extensions: &[Extension]) -> Option<&Extension> {
-    extensions.iter().find(|e| e.extension_type == ExtensionType::APP_DATA_DICTIONARY)
-}
-
 /// The components whose data a list of proposals updates, in ascending order.
 pub(crate) fn app_data_requests(
     group: GroupView<'_>,
@@ -91,6 +87,16 @@ pub(crate) fn app_data_requests(
     Ok(updates.into_iter().map(request).collect())
 }
 
+/// Checks that there is one answer for each component whose data a list of proposals updates.
+pub(crate) fn check_answers(list: &[ListedProposal], answers: &[Bytes]) -> Result<(), Error> {
+    let updates = list.iter().filter_map(app_data_update);
+    let updates = updates.filter(|u| matches!(u.operation, AppDataUpdateOperation::Update(_)));
+    let updated: BTreeSet<ComponentId> = updates.map(|update| update.component_id).collect();
+
+    let (wanted, given) = (updated.len(), answers.len());
+    if wanted == given { Ok(()) } else { Err(Misuse::AppDataCount { wanted, given }.into()) }
+}
+
 /// Changes the dictionary in a list of extensions as a list of proposals asks; `answers` has the new
 /// data of each component that it updates, in ascending order of the components.
 pub(crate) fn change_dictionary(
@@ -109,10 +115,7 @@ pub(crate) fn change_dictionary(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let updated = wanted.values().filter(|update| update.is_some()).count();
-    if updated != answers.len() {
-        return Err(Misuse::AppDataCount { wanted: updated, given: answers.len() }.into());
-    }
+    check_answers(list, answers)?;
     let updated = wanted.values_mut().filter_map(Option::as_mut);
     updated.zip(answers).for_each(|(update, answer)| *update = answer);
 
@@ -127,11 +130,7 @@ pub(crate) fn change_dictionary(
     }
 
     // A dictionary that is new is the last extension.
-    let changed = dictionary.to_extension()?;
-    match extensions.iter_mut().find(|e| e.extension_type == changed.extension_type) {
-        Some(place) => *place = changed,
-        None => extensions.push(changed),
-    }
+    put_extension(extensions, dictionary.to_extension()?);
     Ok(changes)
 }
 

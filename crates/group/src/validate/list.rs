@@ -1,10 +1,9 @@
 //! The rules for a list of proposals as a whole (section 12.2).
 
-use crate::app_data::{AppDataRequest, check_count};
 use crate::error::limit::Limit;
 use crate::error::{Error, Rejection};
 use crate::limits::Limits;
-use crate::validate::app_data::check_operations;
+use crate::validate::app_data::{check_answers, check_operations};
 use crate::validate::key_package::{check_key_package_fits, check_key_packages};
 use crate::validate::proposal::{Linking, check_proposal};
 use crate::view::GroupView;
@@ -85,13 +84,9 @@ impl CheckedList {
         Self { list, app_data: Vec::new() }
     }
 
-    /// Takes the answers of the components that the list updates, one for each request.
-    pub(crate) fn answer(
-        &mut self,
-        requests: &[AppDataRequest],
-        app_data: Vec<Bytes>,
-    ) -> Result<(), Error> {
-        check_count(requests, &app_data)?;
+    /// Takes the answers of the components that the list updates, one for each.
+    pub(crate) fn answer(&mut self, app_data: Vec<Bytes>) -> Result<(), Error> {
+        check_answers(&self.list, &app_data)?;
         self.app_data = app_data;
         Ok(())
     }
