@@ -39,7 +39,7 @@ fn proposes(peers: &mut [Peer], who: usize, proposal: NewProposal) -> Vec<u8> {
 #[test]
 fn updates_reach_their_component_in_the_commits_order() {
     let mut peers = scene(&[(TOPIC, b"tea"), (ComponentId(9), b"x")]);
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     for (who, bytes) in [(1, b" and"), (2, b" mil")] {
         let message = proposes(&mut peers, who, update(TOPIC, bytes));
         observe(&mut observer, &message).unwrap();
@@ -81,7 +81,7 @@ fn updates_reach_their_component_in_the_commits_order() {
 #[test]
 fn the_first_update_adds_the_dictionary_at_the_end() {
     let mut peers =
-        scene_with(["alice", "bob"].map(able).into(), custom_extensions(), &Config::default());
+        group_from(["alice", "bob"].map(able).into(), custom_extensions(), &Config::default());
     commits(&mut peers, 0, commit_of(vec![update(TOPIC, b"tea")]));
     agree(&peers);
     let types = peers[1].group.extensions().iter().map(|e| e.extension_type);
@@ -97,7 +97,7 @@ fn the_first_update_adds_the_dictionary_at_the_end() {
 #[test]
 fn updates_and_removals_of_one_component_conflict() {
     let mut peers = scene(&[(TOPIC, b"tea")]);
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let add = || AppDataUpdateOperation::Update([1].into());
     let drop = || AppDataUpdateOperation::Remove;
     let conflict = Rejection::AppDataConflict(TOPIC);
@@ -138,7 +138,7 @@ fn data_that_is_not_there_cannot_be_removed() {
 #[test]
 fn context_extensions_leave_the_dictionary_alone() {
     let mut peers = scene(&[(TOPIC, b"tea")]);
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let by_extensions = Rejection::AppDataByExtensions;
     for extensions in [
         vec![],
@@ -217,7 +217,7 @@ fn a_committer_leaves_out_what_a_component_finds_invalid() {
 #[test]
 fn a_client_that_joins_from_outside_updates_components() {
     let mut peers = scene(&[(TOPIC, b"tea"), (ROLES, b"all")]);
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let info = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
     let stage = || ExternalJoinStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
     let options = || ExternalJoinOptions::new(able("dave"), signer(&mut TestRng(77)));
@@ -259,7 +259,7 @@ fn external_senders_propose_updates_and_ephemeral_data() {
     let listed = ExternalSender { signature_key: service.public.clone(), credential };
     let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &vec![listed]).unwrap();
     let leaves = ["alice", "bob"].map(able).into();
-    let mut peers = scene_with(leaves, vec![extension], &Config::default());
+    let mut peers = group_from(leaves, vec![extension], &Config::default());
     let target =
         ExternalTarget::new(peers[0].group.group_id().clone(), peers[0].group.epoch(), SUITE);
 
@@ -308,7 +308,7 @@ fn all_members_must_support_the_proposals() {
     let mut leaf = able("carol");
     leaf.capabilities.proposals.clear();
     let leaves = vec![able("alice"), able("bob"), leaf];
-    let mut peers = scene_with(leaves, vec![dictionary(&[(TOPIC, b"tea")])], &Config::default());
+    let mut peers = group_from(leaves, vec![dictionary(&[(TOPIC, b"tea")])], &Config::default());
     let ephemeral = NewProposal::AppEphemeral { component_id: TOPIC, data: [1].into() };
     for (proposal, t) in [
         (update(TOPIC, b"!"), ProposalType::APP_DATA_UPDATE),
@@ -398,7 +398,7 @@ fn a_policy_that_wants_all_covered_knows_what_components_are_required() {
     let config = Config { policy: Arc::new(rules), ..Config::default() };
     let leaves = ["alice", "bob"].map(able).into();
     let dictionary = dictionary(&[(ComponentId::APP_COMPONENTS, &required)]);
-    let mut peers = scene_with(leaves, vec![dictionary], &config);
+    let mut peers = group_from(leaves, vec![dictionary], &config);
     let mut without = able("dave");
     without.extensions.clear();
     let knows_nothing = ComponentsList::default().to_bytes().unwrap();
@@ -428,7 +428,7 @@ fn what_an_update_makes_required_need_not_be_covered() {
     let rules = Rules { cover_all_pending: true, ..Rules::default() };
     let config = Config { policy: Arc::new(rules), ..Config::default() };
     let leaves = ["alice", "bob"].map(able).into();
-    let mut peers = scene_with(leaves, Vec::new(), &config);
+    let mut peers = group_from(leaves, Vec::new(), &config);
     let mut without = able("dave");
     without.extensions.clear();
     let knows_nothing = ComponentsList::default().to_bytes().unwrap();
@@ -449,7 +449,7 @@ fn a_dictionary_can_be_immutable() {
     let rules = Rules { immutable_extensions, ..Rules::default() };
     let config = Config { policy: Arc::new(rules), ..Config::default() };
     let leaves = ["alice", "bob"].map(able).into();
-    let mut peers = scene_with(leaves, vec![dictionary(&[(TOPIC, b"tea")])], &config);
+    let mut peers = group_from(leaves, vec![dictionary(&[(TOPIC, b"tea")])], &config);
     for change in [update(TOPIC, b"!"), update(ROLES, b"!"), removal(TOPIC)] {
         let refused = rejection(cannot_propose(&mut peers[1], change));
         assert!(matches!(refused, Rejection::RefusedByPolicy { .. }), "{refused}");
@@ -462,7 +462,7 @@ fn a_commit_that_requires_less_adds_who_fits_then() {
     let leaves = ["alice", "bob"].map(able).into();
     let lists = dictionary(&[(ComponentId::APP_COMPONENTS, &required)]);
     let config = Config::default();
-    let mut peers = scene_with(leaves, vec![lists], &config);
+    let mut peers = group_from(leaves, vec![lists], &config);
     let mut without = able("dave");
     without.extensions.clear();
     let knows_nothing = ComponentsList::default().to_bytes().unwrap();

@@ -2,9 +2,9 @@
 
 use super::fixture::*;
 use crate::{
-    CommitOptions, Config, CredentialRequest, CredentialSubject, Error, Framing, Group,
-    GroupParams, KeyPackageParams, LeafParams, LeafUpdate, Limit, Limits, NewProposal,
-    OwnKeyPackage, Rejection, Rules, ValidKeyPackage, Verdict, sign_binding,
+    CommitOptions, Config, CredentialRequest, CredentialSubject, Error, Framing, KeyPackageParams,
+    LeafParams, LeafUpdate, Limit, Limits, NewProposal, OwnKeyPackage, Rejection, Rules,
+    ValidKeyPackage, Verdict, sign_binding,
 };
 use alloc::sync::Arc;
 use alloc::vec;
@@ -70,21 +70,12 @@ fn invited(
     OwnKeyPackage::generate(&PROVIDER, &mut TestRng(5), params, signer)
 }
 
-fn group_of_leaves(first: LeafParams, second: LeafParams) -> Vec<Peer> {
-    group_of_leaves_under(first, second, &Config::default())
+fn pair(first: LeafParams, second: LeafParams) -> Vec<Peer> {
+    pair_under(first, second, &Config::default())
 }
 
-fn group_of_leaves_under(first: LeafParams, second: LeafParams, config: &Config) -> Vec<Peer> {
-    let params = GroupParams::new(b"a group".as_slice().into(), SUITE, first, LIFETIME);
-    let mut rng = TestRng(7);
-    let signer = signer(&mut rng);
-    let new = Group::create(&PROVIDER, &mut rng, config.clone(), params, signer).unwrap();
-    let mut peers = vec![Peer::settle(new, 1)];
-    let own = key_package_of(second, &mut TestRng(100));
-    let messages = peers[0].commit(commit_of(vec![NewProposal::Add(valid(&own))]));
-    peers[0].accepted();
-    peers.push(Peer::join(&messages.welcomes[0].message, &own, config.clone(), 2));
-    peers
+fn pair_under(first: LeafParams, second: LeafParams, config: &Config) -> Vec<Peer> {
+    group_from(vec![first, second], Vec::new(), config)
 }
 
 /// The rule that refuses to add a client: its commit by us, and by others.
@@ -239,10 +230,10 @@ fn a_credential_of_several_has_no_more_bindings_than_the_limit() {
 fn all_members_support_every_binding_of_a_multi_credential() {
     let kinds = [(SUITE, Credential::basic(b"carol")), (P256, token())];
     let own = invited(broad("carol"), false, &kinds).unwrap();
-    let mut peers = group_of_leaves(broad("alice"), broad("bob"));
+    let mut peers = pair(broad("alice"), broad("bob"));
     assert_eq!(refusal(&mut peers, &own), None);
 
-    let mut peers = group_of_leaves(broad("alice"), plain("bob"));
+    let mut peers = pair(broad("alice"), plain("bob"));
     let rule = Rejection::UnsupportedBinding(P256, TOKEN);
     assert_eq!(refusal(&mut peers, &own), Some(rule));
     // Suite and type count, each by itself.
@@ -252,14 +243,14 @@ fn all_members_support_every_binding_of_a_multi_credential() {
         assert_eq!(refusal(&mut peers, &own), Some(rule));
     }
     // And those who cannot judge such credentials at all.
-    let mut peers = group_of_leaves(broad("alice"), leaf_params("bob"));
+    let mut peers = pair(broad("alice"), leaf_params("bob"));
     let rule = Rejection::UnsupportedCredential(CredentialType::MULTI);
     assert_eq!(refusal(&mut peers, &own), Some(rule));
 }
 
 #[test]
 fn each_member_supports_a_binding_of_a_weak_multi_credential() {
-    let mut peers = group_of_leaves(broad("alice"), plain("bob"));
+    let mut peers = pair(broad("alice"), plain("bob"));
     let either = [(P256, token()), (SUITE, Credential::basic(b"carol"))];
     let own = invited(broad("carol"), true, &either).unwrap();
     assert_eq!(refusal(&mut peers, &own), None);
@@ -271,7 +262,7 @@ fn each_member_supports_a_binding_of_a_weak_multi_credential() {
 fn what_a_member_presents_binds_those_who_come_and_those_who_change() {
     let kinds = [(SUITE, Credential::basic(b"carol")), (P256, token())];
     let own = invited(broad("carol"), false, &kinds).unwrap();
-    let mut peers = group_of_leaves(broad("alice"), broad("bob"));
+    let mut peers = pair(broad("alice"), broad("bob"));
     let messages = commits(&mut peers, 0, commit_of(vec![NewProposal::Add(valid(&own))]));
     peers.push(Peer::join(&messages.welcomes[0].message, &own, Config::default(), 3));
     agree(&peers);
@@ -311,7 +302,7 @@ fn a_credential_of_several_that_does_not_fit_may_be_left_out() {
         (broad("alice"), false, &kinds[..], true),
     ] {
         let own = invited(broad("carol"), weak, own).unwrap();
-        let mut peers = group_of_leaves_under(leaf, broad("bob"), &config);
+        let mut peers = pair_under(leaf, broad("bob"), &config);
         let add = NewProposal::Add(valid(&own));
         let message = peers[1].propose(add, &Framing::default());
         deliver(&mut peers, 1, &message);
@@ -323,7 +314,7 @@ fn a_credential_of_several_that_does_not_fit_may_be_left_out() {
 
     // What a member presents is asked of who comes.
     let own = invited(broad("carol"), false, &kinds).unwrap();
-    let mut peers = group_of_leaves_under(broad("alice"), broad("bob"), &config);
+    let mut peers = pair_under(broad("alice"), broad("bob"), &config);
     commits(&mut peers, 0, commit_of(vec![NewProposal::Add(valid(&own))]));
     for (leaf, fits) in [(plain("dave"), false), (broad("dave"), true)] {
         let dave = key_package_of(leaf, &mut TestRng(300));

@@ -3,15 +3,12 @@
 use super::fixture::*;
 use crate::{
     CommitOptions, Config, Error, ExternalCommit, ExternalJoinOptions, ExternalJoinStage, Framing,
-    GroupInfoOptions, Misuse, NewProposal, ObserverStage, Received, Rejection, Verdict,
-    WelcomeStage,
+    Misuse, NewProposal, ObserverStage, Received, Rejection, Verdict, WelcomeStage,
 };
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
 use conclave_wire::{Extension, ExtensionType, LeafIndex, Proposal, ProposalRef, Sender};
-
-const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 
 fn note() -> Extension {
     Extension { extension_type: CUSTOM, extension_data: b"note".as_slice().into() }

@@ -3,9 +3,8 @@
 use super::fixture::*;
 use crate::{
     CommitOptions, Config, CustomChange, Error, ExternalJoinOptions, ExternalJoinStage,
-    ExternalTarget, Framing, Group, GroupInfoOptions, LeafParams, LeafUpdate, Misuse, NewProposal,
-    Observer, ObserverEvent, ObserverStage, OwnKeyPackage, ProposalMessage, Rejection, Rules,
-    ValidKeyPackage, Verdict, WelcomeStage, apply,
+    ExternalTarget, Framing, Group, LeafParams, LeafUpdate, Misuse, NewProposal, Observer,
+    ObserverEvent, OwnKeyPackage, ProposalMessage, Rejection, Rules, Verdict, WelcomeStage,
 };
 use alloc::sync::Arc;
 use alloc::vec;
@@ -16,9 +15,7 @@ use conclave_wire::{
     Extension, ExtensionType, ExternalSender, LeafIndex, MlsMessage, Proposal, ProposalOrRef,
     ProposalRules, ProposalType, Reader, RequiredCapabilities, Sender,
 };
-use core::convert::Infallible;
 
-const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 /// One number, followed by as many vectors.
 const OWN: ProposalType = ProposalType(0xf001);
 const EMPTY: ProposalType = ProposalType(0xf002);
@@ -71,54 +68,16 @@ fn change(leaf: u32, proposal_type: ProposalType, body: &[u8]) -> CustomChange {
 }
 
 fn add(own: &OwnKeyPackage) -> NewProposal {
-    let kp = own.key_package().clone();
-    let stage = ValidKeyPackage::check(&PROVIDER, NOW, &config(), kp).unwrap();
-    NewProposal::Add(stage.resolve(Verdict::Accept).unwrap().into())
+    NewProposal::Add(valid_under(own, &config()))
 }
 
 /// Members with these leaves, in order.
 fn group(leaves: Vec<LeafParams>, extensions: Vec<Extension>) -> Vec<Peer> {
-    let mut rng = TestRng(7);
-    let mut leaves = leaves.into_iter();
-    let params = crate::GroupParams {
-        group_id: b"a group".as_slice().into(),
-        cipher_suite: SUITE,
-        extensions,
-        leaf: leaves.next().unwrap(),
-        lifetime: LIFETIME,
-    };
-
-    let keys = signer(&mut rng);
-    let new = Group::create(&PROVIDER, &mut rng, config(), params, keys).unwrap();
-    let mut peers = vec![Peer::settle(new, 1)];
-    let owns: Vec<_> =
-        leaves.zip(100..).map(|(leaf, seed)| key_package_of(leaf, &mut TestRng(seed))).collect();
-    let messages = peers[0].commit(commit_of(owns.iter().map(add).collect()));
-    peers[0].accepted();
-
-    for (own, seed) in owns.iter().zip(2..) {
-        peers.push(Peer::join(&messages.welcomes[0].message, own, config(), seed));
-    }
-    agree(&peers);
-    peers
+    group_from(leaves, extensions, &config())
 }
 
 fn able_group() -> Vec<Peer> {
     group(["alice", "bob", "carol"].map(able).into(), Vec::new())
-}
-
-fn watch(peer: &Peer) -> Observer {
-    let info = peer.group.group_info(&PROVIDER, ALL).unwrap();
-    let stage = ObserverStage::open(&PROVIDER, config(), &info, None).unwrap();
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    stage.resolve(&verdicts).unwrap()
-}
-
-fn observe(observer: &mut Observer, message: &[u8]) -> Result<ObserverEvent, Error> {
-    let stage = observer.process(&PROVIDER, message)?;
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    let step = stage.resolve(observer, &PROVIDER, &verdicts.into())?;
-    Ok(apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap())
 }
 
 /// Checks that all members and an observer refuse a message with the same error.
@@ -143,7 +102,7 @@ fn custom_proposals_reach_everyone_in_the_commits_order() {
         [(OWN, &[2, 1, 9, 0]), (EMPTY, &[]), (OPEN, &[3, 1, 2, 3]), (OWN, &[0])];
     for framing in [Framing::default(), encrypted()] {
         let mut peers = able_group();
-        let mut observer = watch(&peers[0]);
+        let mut observer = observer_of(&peers[0]);
         let mut expected = Vec::new();
         for (n, (t, body)) in bodies.into_iter().enumerate() {
             let who = n % 2 + 1;
@@ -188,7 +147,7 @@ fn custom_proposals_reach_everyone_in_the_commits_order() {
 #[test]
 fn a_custom_type_can_require_a_path() {
     let mut peers = able_group();
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let missing = Error::from(Rejection::PathMissing);
     let framing = Framing::default();
     let forged = peers[0].forge_commit(vec![by_value(HEAVY, &[0])], &framing);
@@ -222,7 +181,7 @@ fn external_senders_propose_only_the_types_registered_for_them() {
     let listed = ExternalSender { signature_key: service.public.clone(), credential };
     let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &vec![listed]).unwrap();
     let mut peers = group(["alice", "bob"].map(able).into(), vec![extension]);
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let target = ExternalTarget::new(observer.group_id().clone(), observer.epoch(), SUITE);
 
     let sent = |proposal_type, body: &[u8]| {
@@ -252,7 +211,7 @@ fn external_senders_propose_only_the_types_registered_for_them() {
 #[test]
 fn an_unimplemented_type_is_neither_read_nor_sent() {
     let mut peers = able_group();
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let framing = Framing::default();
     let forged = peers[0].forge_commit(vec![by_value(ALIEN, &[0])], &framing);
     refused_by_all(&peers[1..], &mut observer, &forged, &unknown(ALIEN));
@@ -306,7 +265,7 @@ fn with_body(peer: &mut Peer, t: ProposalType, body: &[u8]) -> Vec<u8> {
 #[test]
 fn a_body_with_missing_or_trailing_bytes_is_refused() {
     let mut peers = able_group();
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let good: [(ProposalType, &[u8]); 3] =
         [(OWN, &[2, 1, 9, 2, 7, 7]), (EMPTY, &[]), (OPEN, &[3, 1, 2, 3])];
     for (t, body) in good {
@@ -356,7 +315,7 @@ fn applications_may_disagree_about_a_types_format() {
 fn a_type_that_a_member_does_not_support_is_not_committed() {
     let plain = leaf_params("carol");
     let mut peers = group(vec![able("alice"), able("bob"), plain], Vec::new());
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let unsupported = Error::from(Rejection::UnsupportedProposal(OPEN));
     let framing = Framing::default();
     let wanted = commit_of(vec![custom(OPEN, &[0])]);
@@ -462,7 +421,7 @@ fn rows_of_a_type_no_longer_implemented_are_named() {
 
     let message = peers[1].propose(custom(EMPTY, &[]), &Framing::default());
     named(&peers[1], "Proposal");
-    let mut observer = watch(&peers[2]);
+    let mut observer = observer_of(&peers[2]);
     observe(&mut observer, &message).unwrap();
     let rows = observer.rows().unwrap().rows.into_iter();
     let rows = rows.filter_map(|(key, row)| Some((key, row?)));
@@ -492,7 +451,7 @@ fn an_external_commit_holds_a_custom_type_only_if_allowed() {
     };
 
     let mut peers = able_group();
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
 
     // If its rules do not allow it, it is neither sent nor received.
     let rule = Error::from(Rejection::ExternalProposal(OPEN));
@@ -589,7 +548,7 @@ fn an_equal_custom_proposal_of_its_sender_covers_it() {
 #[test]
 fn a_commit_may_refer_twice_to_a_custom_proposal() {
     let mut peers = able_group();
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let step = peers[0].group.propose(
         &PROVIDER,
         &mut TestRng(1),

@@ -4,10 +4,10 @@ use crate::state::group::Delta;
 use crate::store::rows::{Batch, RowKey};
 use crate::{
     Answers, AppDataRequest, ApplicationMessage, CachedProposal, CommitId, CommitMessages,
-    CommitOptions, Config, EpochChange, Error, Event, Framing, Group, GroupParams,
-    KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal, Outcome, OwnKeyPackage,
-    Received, Refused, Rejection, Transition, ValidKeyPackage, Verdict, WelcomeStage, WriteError,
-    apply,
+    CommitOptions, Config, EpochChange, Error, Event, Framing, Group, GroupInfoOptions,
+    GroupParams, KeyPackageParams, LeafParams, LeafUpdate, NewGroup, NewProposal, Observer,
+    ObserverEvent, ObserverStage, Outcome, OwnKeyPackage, Received, Refused, Rejection, Transition,
+    ValidKeyPackage, Verdict, WelcomeStage, WriteError, apply,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -27,6 +27,9 @@ use core::convert::Infallible;
 pub(super) static PROVIDER: RustCrypto = RustCrypto::new();
 pub(super) const SUITE: CipherSuite = CipherSuite(1);
 pub(super) const NOW: UnixTime = at(1_700_000_000);
+/// A GroupInfo that lets in every client that has it.
+pub(super) const ALL: GroupInfoOptions =
+    GroupInfoOptions { ratchet_tree: true, external_pub: true };
 /// An extension of private use that all members support.
 pub(super) const CUSTOM: ExtensionType = ExtensionType(0xf001);
 pub(super) const LIFETIME: Lifetime =
@@ -72,8 +75,12 @@ pub(super) fn key_package(name: &str, seed: u64) -> OwnKeyPackage {
 }
 
 pub(super) fn valid(own: &OwnKeyPackage) -> Box<ValidKeyPackage> {
+    valid_under(own, &Config::default())
+}
+
+pub(super) fn valid_under(own: &OwnKeyPackage, config: &Config) -> Box<ValidKeyPackage> {
     let kp = own.key_package().clone();
-    let stage = ValidKeyPackage::check(&PROVIDER, NOW, &Config::default(), kp).unwrap();
+    let stage = ValidKeyPackage::check(&PROVIDER, NOW, config, kp).unwrap();
     Box::new(stage.resolve(Verdict::Accept).unwrap())
 }
 
@@ -112,11 +119,15 @@ impl Peer {
     }
 
     pub(super) fn found_by(leaf: LeafParams, config: Config, group_id: &[u8]) -> Self {
-        let mut rng = TestRng(7);
         let params = GroupParams::new(group_id.into(), SUITE, leaf, LIFETIME);
+        Self::try_found(params, config).unwrap()
+    }
+
+    pub(super) fn try_found(params: GroupParams, config: Config) -> Result<Self, Error> {
+        let mut rng = TestRng(7);
         let signer = signer(&mut rng);
-        let new = Group::create(&PROVIDER, &mut rng, config, params, signer).unwrap();
-        Self::settle(new, 1)
+        let new = Group::create(&PROVIDER, &mut rng, config, params, signer)?;
+        Ok(Self::settle(new, 1))
     }
 
     pub(super) fn join(welcome: &[u8], own: &OwnKeyPackage, config: Config, seed: u64) -> Self {
@@ -347,24 +358,33 @@ pub(super) fn group_with(names: &[&str], config: Config) -> Vec<Peer> {
     group_of_leaves(names, config, leaf_params)
 }
 
-/// A group whose members have these leaves.
+/// A group whose members have this leaf, each with its name.
 pub(super) fn group_of_leaves(
     names: &[&str],
     config: Config,
     leaf: fn(&str) -> LeafParams,
 ) -> Vec<Peer> {
-    let (first, others) = names.split_first().unwrap();
-    let mut peers = vec![Peer::found_by(leaf(first), config.clone(), b"a group")];
-    if others.is_empty() {
+    group_from(names.iter().map(|name| leaf(name)).collect(), Vec::new(), &config)
+}
+
+/// A group with these extensions whose members have these leaves, in order.
+pub(super) fn group_from(
+    leaves: Vec<LeafParams>,
+    extensions: Vec<Extension>,
+    config: &Config,
+) -> Vec<Peer> {
+    let mut leaves = leaves.into_iter();
+    let founder = leaves.next().unwrap();
+    let mut params = GroupParams::new(b"a group".as_slice().into(), SUITE, founder, LIFETIME);
+    params.extensions = extensions;
+    let mut peers = vec![Peer::try_found(params, config.clone()).unwrap()];
+
+    let owns: Vec<_> =
+        leaves.zip(100..).map(|(leaf, seed)| key_package_of(leaf, &mut TestRng(seed))).collect();
+    if owns.is_empty() {
         return peers;
     }
-
-    let owns: Vec<OwnKeyPackage> = others
-        .iter()
-        .zip(100..)
-        .map(|(n, seed)| key_package_of(leaf(n), &mut TestRng(seed)))
-        .collect();
-    let adds = owns.iter().map(|own| NewProposal::Add(valid(own))).collect();
+    let adds = owns.iter().map(|own| NewProposal::Add(valid_under(own, config))).collect();
     let messages = peers[0].commit(commit_of(adds));
     peers[0].accepted();
 
@@ -373,6 +393,36 @@ pub(super) fn group_of_leaves(
     }
     agree(&peers);
     peers
+}
+
+/// An observer of a member's group, under the same settings.
+pub(super) fn observer_of(peer: &Peer) -> Observer {
+    let info = peer.group.group_info(&PROVIDER, ALL).unwrap();
+    let config = peer.group.config().clone();
+    let stage = ObserverStage::open(&PROVIDER, config, &info, None).unwrap();
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    stage.resolve(&verdicts).unwrap()
+}
+
+/// Gives an observer a message, and loads it anew from its rows.
+pub(super) fn observe(observer: &mut Observer, message: &[u8]) -> Result<ObserverEvent, Error> {
+    let stage = observer.process(&PROVIDER, message)?;
+    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+    let app_data = appended(stage.app_data());
+    let answers = Answers { verdicts, app_data, ..Answers::default() };
+    let step = stage.resolve(observer, &PROVIDER, &answers)?;
+
+    let mut rows = Rows::new();
+    observer.rows().unwrap().apply_to(&mut rows);
+    let event = apply(observer, step, |write| {
+        write.batch.apply_to(&mut rows);
+        Ok::<_, Infallible>(())
+    })
+    .unwrap();
+    let config = observer.public.config.clone();
+    let loaded = Observer::load(&PROVIDER, config, rows).unwrap();
+    assert_eq!(loaded.rows().unwrap(), observer.rows().unwrap());
+    Ok(event)
 }
 
 /// Checks that all members are in the same epoch.

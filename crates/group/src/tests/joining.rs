@@ -19,8 +19,6 @@ use core::convert::Infallible;
 use core::time::Duration;
 use rand_core::{TryCryptoRng, TryRng};
 
-const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
-
 fn joins(welcome: &[u8], own: &OwnKeyPackage, link: Option<&Link>) -> Result<JoinStage, Error> {
     WelcomeStage::open(&PROVIDER, Config::default(), welcome, own)?.join(&PROVIDER, &[], None, link)
 }

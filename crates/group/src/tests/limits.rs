@@ -20,8 +20,6 @@ use conclave_wire::{
 use core::convert::Infallible;
 use core::time::Duration;
 
-const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
-
 pub(super) fn limits_of(limit: Limit, allowed: usize) -> Limits {
     let mut limits = Limits::default();
     *match limit {

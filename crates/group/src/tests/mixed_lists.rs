@@ -190,7 +190,7 @@ fn world(rng: &mut TestRng) -> (Vec<Peer>, Vec<Listed>) {
     dana.capabilities.proposals.clear();
     let leaves = vec![able("alice"), able("bob"), able("carol"), dana, able("erin")];
     let entries: &[(ComponentId, &[u8])] = &[(TOPIC, b"tea"), (ROLES, b"all")];
-    let mut peers = scene_with(leaves, vec![dictionary(entries)], &Config::default());
+    let mut peers = group_from(leaves, vec![dictionary(entries)], &Config::default());
 
     let mut sent = Vec::new();
     for _ in 0..12 {

@@ -3,10 +3,9 @@
 use super::fixture::*;
 use crate::{
     Answers, ApplyError, CommitOptions, Config, Error, ExternalJoinStage, Framing,
-    GroupInfoOptions, Misuse, NewProposal, Observer, ObserverEvent, ObserverStage, Outcome,
-    Rejection, Transition, Verdict, apply,
+    GroupInfoOptions, Misuse, NewProposal, Observer, ObserverEvent, Outcome, Rejection, Transition,
+    apply,
 };
-use alloc::vec;
 use alloc::vec::Vec;
 use conclave_tree::TreeRead;
 use conclave_wire::{
@@ -14,15 +13,6 @@ use conclave_wire::{
     MlsMessage, MlsMessageBody, Proposal, Sender,
 };
 use core::convert::Infallible;
-
-const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
-
-fn observer_of(peer: &Peer) -> Observer {
-    let info = peer.group.group_info(&PROVIDER, ALL).unwrap();
-    let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    stage.resolve(&verdicts).unwrap()
-}
 
 fn take<O: Outcome<ObserverEvent>>(observer: &mut Observer, step: Transition<Observer, O>) -> O {
     apply(observer, step, |_| Ok::<_, Infallible>(())).unwrap()

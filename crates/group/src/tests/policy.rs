@@ -4,9 +4,9 @@ use super::fixture::*;
 use crate::store::rows::{RowKey, Table};
 use crate::{
     Action, Actor, AllOf, CommitOptions, Config, Error, ExternalCommit, ExternalJoinOptions,
-    ExternalJoinStage, ExternalTarget, Framing, Group, GroupInfoOptions, GroupView, LeafUpdate,
-    Misuse, NewProposal, Observer, ObserverEvent, ObserverStage, Permission, Policy, Proposed,
-    ProposedCommit, Rejection, Rules, Transition, Verdict, apply,
+    ExternalJoinStage, ExternalTarget, Framing, Group, GroupView, LeafUpdate, Misuse, NewProposal,
+    Observer, ObserverEvent, ObserverStage, Permission, Policy, Proposed, ProposedCommit,
+    Rejection, Rules, Transition, Verdict, apply,
 };
 use alloc::format;
 use alloc::sync::Arc;
@@ -19,7 +19,6 @@ use conclave_wire::{
 };
 use core::convert::Infallible;
 
-const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 const BOB: LeafIndex = LeafIndex(1);
 const CAROL: LeafIndex = LeafIndex(2);
 

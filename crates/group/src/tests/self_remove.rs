@@ -50,7 +50,7 @@ fn enter(stage: ExternalJoinStage, options: ExternalJoinOptions) -> (Peer, Vec<u
 #[test]
 fn a_member_leaves_by_one_message_that_another_member_commits() {
     let mut peers = scene(&[]);
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let message = leave(&mut peers, 1);
     observe(&mut observer, &message).unwrap();
     peers.iter_mut().for_each(Peer::reload);
@@ -94,7 +94,7 @@ fn a_member_asks_once_an_epoch_and_not_encrypted() {
 #[test]
 fn every_member_must_support_it() {
     let leaves = vec![able("alice"), able("bob"), leaf_params("carol")];
-    let mut peers = scene_with(leaves, Vec::new(), &Config::default());
+    let mut peers = group_from(leaves, Vec::new(), &Config::default());
     let unsupported = Error::from(Rejection::UnsupportedProposal(ProposalType::SELF_REMOVE));
     assert_eq!(cannot_propose(&mut peers[1], NewProposal::SelfRemove), unsupported);
     let framing = Framing::default();
@@ -122,8 +122,8 @@ fn it_is_refused_by_value_from_outside_and_from_the_committer() {
     let listed = ExternalSender { signature_key: service.public.clone(), credential };
     let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &vec![listed]).unwrap();
     let leaves = ["alice", "bob", "carol"].map(able).into();
-    let mut peers = scene_with(leaves, vec![extension], &Config::default());
-    let mut observer = watch(&peers[0]);
+    let mut peers = group_from(leaves, vec![extension], &Config::default());
+    let mut observer = observer_of(&peers[0]);
 
     let proposal = Proposal::SelfRemove(SelfRemove::DRAFT);
     let by_value = ProposalOrRef::Proposal(proposal.clone());
@@ -178,7 +178,7 @@ fn it_takes_precedence_over_removes_and_updates_of_the_same_leaf() {
 #[test]
 fn a_client_that_joins_from_outside_commits_pending_self_removes() {
     let mut peers = scene(&[]);
-    let mut observer = watch(&peers[0]);
+    let mut observer = observer_of(&peers[0]);
     let framing = Framing::default();
     let message = leave(&mut peers, 1);
     observe(&mut observer, &message).unwrap();
@@ -236,8 +236,8 @@ fn an_external_commit_refers_to_self_removes_alone() {
     let (stage, options) = join(&peers[2], "dave");
     let (_, commit) = enter(stage, options);
 
-    // The signature is not that of the changed commit, but references are looked up behind it, so the
-    // commit is taken apart and judged as a list.
+    // A changed commit fails at its signature, before its references are looked up, so each list is
+    // judged by itself.
     let Ok(Received::Commit(_)) = peers[2].group.process(&PROVIDER, NOW, &commit) else {
         panic!("a commit")
     };
@@ -272,7 +272,7 @@ fn other_code_points_and_prefixed_bodies_follow_the_profile() {
         let config = Config { proposals, ..Config::default() };
         let able = |name| able_with(name, &[format.proposal_type]);
         let leaves = ["alice", "bob", "carol"].map(able).into();
-        let mut peers = scene_with(leaves, Vec::new(), &config);
+        let mut peers = group_from(leaves, Vec::new(), &config);
 
         let message = leave(&mut peers, 1);
         let body = Proposal::SelfRemove(format).to_bytes().unwrap();
@@ -300,7 +300,7 @@ fn a_policy_that_wants_all_covered_insists_on_self_removes() {
     let rules = Rules { cover_all_pending: true, ..Rules::default() };
     let config = Config { policy: Arc::new(rules), ..Config::default() };
     let leaves = ["alice", "bob", "carol"].map(able).into();
-    let mut peers = scene_with(leaves, Vec::new(), &config);
+    let mut peers = group_from(leaves, Vec::new(), &config);
     leave(&mut peers, 1);
     let nothing = crate::CommitOptions { received: false, ..commit_of(vec![]) };
     let error = peers[0].try_commit(nothing).unwrap_err();
@@ -321,7 +321,7 @@ fn a_commit_with_self_removes_has_to_cover_the_rest() {
     let rules = Rules { cover_all_pending: true, ..Rules::default() };
     let config = Config { policy: Arc::new(rules), ..Config::default() };
     let leaves = ["alice", "bob", "carol"].map(able).into();
-    let mut peers = scene_with(leaves, Vec::new(), &config);
+    let mut peers = group_from(leaves, Vec::new(), &config);
     let dave = key_package_of(able("dave"), &mut TestRng(300));
     let add = peers[2].propose(add_with(&dave, &config), &Framing::default());
     deliver(&mut peers, 2, &add);
@@ -351,7 +351,7 @@ fn a_joiner_needs_no_permission_to_propose_what_members_proposed() {
     };
     let config = Config { policy: Arc::new(rules), ..Config::default() };
     let leaves = ["alice", "bob", "carol"].map(able).into();
-    let mut peers = scene_with(leaves, Vec::new(), &config);
+    let mut peers = group_from(leaves, Vec::new(), &config);
     let message = leave(&mut peers, 1);
 
     let (mut stage, options) = join(&peers[0], "dave");
@@ -362,7 +362,7 @@ fn a_joiner_needs_no_permission_to_propose_what_members_proposed() {
 
 #[test]
 fn a_client_that_joins_can_be_the_only_one_left() {
-    let mut peers = scene_with(vec![able("alice")], Vec::new(), &Config::default());
+    let mut peers = group_from(vec![able("alice")], Vec::new(), &Config::default());
     let message = leave(&mut peers, 0);
     let (mut stage, options) = join(&peers[0], "dave");
     stage.take_self_remove(&PROVIDER, &message).unwrap();

@@ -5,9 +5,9 @@ use super::limits::limits_of;
 use crate::state::targeted::supports_targeted;
 use crate::store::rows::{Batch, RowKey, Table, content};
 use crate::{
-    ApplyError, CommitOptions, Config, Error, Event, Framing, FramingError, Group,
-    GroupInfoOptions, LeafParams, Limit, Misuse, NewProposal, ObserverStage, Obstacle, Padding,
-    Received, Rejection, TargetedApplicationMessage, Transition, Verdict, apply, begin,
+    ApplyError, CommitOptions, Config, Error, Event, Framing, FramingError, Group, LeafParams,
+    Limit, Misuse, NewProposal, Obstacle, Padding, Received, Rejection, TargetedApplicationMessage,
+    Transition, Verdict, apply, begin,
 };
 use alloc::vec;
 use alloc::vec::Vec;
@@ -32,11 +32,8 @@ const NOBODY: LeafIndex = LeafIndex(3);
 
 /// A leaf that invites targeted messages.
 fn inviting(name: &str) -> LeafParams {
-    let mut leaf = leaf_params(name);
-    let formats = vec![WireFormat::PRIVATE_MESSAGE, WireFormat::TARGETED_MESSAGE];
-    leaf.capabilities.extensions.push(ExtensionType::SUPPORTED_WIRE_FORMATS);
-    leaf.extensions.push(Extension::new(ExtensionType::SUPPORTED_WIRE_FORMATS, &formats).unwrap());
-    leaf
+    let formats = [WireFormat::PRIVATE_MESSAGE, WireFormat::TARGETED_MESSAGE];
+    leaf_params(name).with_wire_formats(&formats).unwrap()
 }
 
 fn three_with(config: Config) -> Vec<Peer> {
@@ -679,11 +676,7 @@ fn a_fold_of_targeted_messages_is_written_or_undone_as_a_whole() {
 #[test]
 fn an_observer_refuses_targeted_messages() {
     let mut peers = three();
-    let all = GroupInfoOptions { ratchet_tree: true, external_pub: true };
-    let info = peers[0].group.group_info(&PROVIDER, all).unwrap();
-    let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
-    let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-    let observer = stage.resolve(&verdicts).unwrap();
+    let observer = observer_of(&peers[0]);
     let message = peers[0].tell(BOB, b"psst");
     let refused = observer.process(&PROVIDER, &message).unwrap_err();
     assert_eq!(refused, Rejection::UnexpectedMessage.into());

@@ -4,15 +4,13 @@
 
 use super::fixture::*;
 use crate::{
-    Answers, ApplyError, CommitOptions, Config, Event, Framing, Group, GroupInfoOptions, Misuse,
-    NewProposal, Observer, ObserverStage, Outcome, Received, State, Transition, Verdict, apply,
-    begin,
+    Answers, ApplyError, CommitOptions, Config, Event, Framing, Group, Misuse, NewProposal,
+    Observer, Outcome, Received, State, Transition, apply, begin,
 };
 use alloc::vec;
 use alloc::vec::Vec;
 use conclave_wire::{LeafIndex, UnixTime};
 
-const ALL: GroupInfoOptions = GroupInfoOptions { ratchet_tree: true, external_pub: true };
 const CAROL: LeafIndex = LeafIndex(2);
 
 /// Alice, Bob and Carol, with a past epoch, and messages of Alice that Bob has not seen.
@@ -239,14 +237,7 @@ fn a_stage_fits_only_the_state_it_was_computed_from() {
 #[test]
 fn an_observers_steps_and_stages_fit_only_its_own_state() {
     let mut peers = group_of(&["alice", "bob", "carol"]);
-    let watch = |peer: &Peer| {
-        let info = peer.group.group_info(&PROVIDER, ALL).unwrap();
-        let stage = ObserverStage::open(&PROVIDER, Config::default(), &info, None).unwrap();
-        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
-        stage.resolve(&verdicts).unwrap()
-    };
-
-    let observer = watch(&peers[0]);
+    let observer = observer_of(&peers[0]);
     let load = || {
         let mut rows = Rows::new();
         observer.rows().unwrap().apply_to(&mut rows);
@@ -282,7 +273,7 @@ fn an_observers_steps_and_stages_fit_only_its_own_state() {
     let step =
         next.process(&PROVIDER, &second).unwrap().resolve(&next, &PROVIDER, &Answers::default());
     apply(&mut next, step.unwrap(), |_| Ok::<_, NotWritten>(())).unwrap();
-    let other = watch(&Peer::found_with("alice", Config::default(), b"another group"));
+    let other = observer_of(&Peer::found_with("alice", Config::default(), b"another group"));
     let wrong = [
         ("the same rows loaded again", load()),
         ("a later state", later),

@@ -107,7 +107,7 @@ fn what_can_be_exported_ends_with_its_epoch() {
         let limits = Limits { past_epochs, ..Limits::default() };
         let config = Config { limits, ..Config::default() };
         let leaves = vec![with_components("alice"), with_components("bob")];
-        let mut peers = group_under(leaves, vec![], config);
+        let mut peers = group_from(leaves, vec![], &config);
         for id in [POLLS, FILES, ComponentId(7)] {
             export(&mut peers[0], id);
         }
