@@ -80,8 +80,7 @@ pub(super) fn leaf(name: &str) -> LeafParams {
     let mut leaf = party::inviting(party::leaf_params(name, SUITE));
     leaf.capabilities.proposals.extend(CUSTOM_PROPOSALS);
     leaf.capabilities.proposals.push(EMPTY);
-    party::support_components(&mut leaf, &[COMPONENT]);
-    leaf
+    party::supporting(leaf, &[COMPONENT])
 }
 
 fn key_package(name: &str, seed: u64) -> OwnKeyPackage {

@@ -11,8 +11,8 @@ use conclave_group::{
 use conclave_provider_aws_lc::AwsLc;
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_wire::{
-    AppDataDictionary, CipherSuite, ComponentId, ComponentsList, Credential, CustomProposal,
-    Encode, Extension, ExtensionType, Lifetime, ProposalType, UnixTime, WireFormat,
+    CipherSuite, ComponentId, ComponentsList, Credential, CustomProposal, Encode, ExtensionType,
+    Lifetime, ProposalType, UnixTime, WireFormat,
 };
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -152,22 +152,19 @@ pub fn leaf_params(name: &str, suite: CipherSuite) -> LeafParams {
     leaf
 }
 
-/// Lets a leaf support the proposals of draft-ietf-mls-extensions-10, and these components.
+/// The same leaf, which supports the proposals of draft-ietf-mls-extensions-10 and these components.
 ///
 /// # Panics
-/// If there are too many components.
-pub fn support_components(leaf: &mut LeafParams, components: &[ComponentId]) {
-    leaf.capabilities.extensions.push(ExtensionType::APP_DATA_DICTIONARY);
+/// If there are too many components, or the leaf has a malformed dictionary.
+#[must_use]
+pub fn supporting(mut leaf: LeafParams, components: &[ComponentId]) -> LeafParams {
     leaf.capabilities.proposals.extend([
         ProposalType::APP_DATA_UPDATE,
         ProposalType::APP_EPHEMERAL,
         ProposalType::SELF_REMOVE,
     ]);
-    let known = ComponentsList { component_ids: components.to_vec() };
-    let mut dictionary = AppDataDictionary::default();
-    let known = known.to_bytes().expect("an encoding");
-    dictionary.set(ComponentId::APP_COMPONENTS, known.into());
-    leaf.extensions.push(dictionary.to_extension().expect("an encoding"));
+    let known = ComponentsList::of(components).to_bytes().expect("an encoding");
+    leaf.with_component(ComponentId::APP_COMPONENTS, known).expect("a dictionary")
 }
 
 /// The same leaf, which invites targeted messages.
@@ -175,12 +172,8 @@ pub fn support_components(leaf: &mut LeafParams, components: &[ComponentId]) {
 /// # Panics
 /// Never: the list is short.
 #[must_use]
-pub fn inviting(mut leaf: LeafParams) -> LeafParams {
-    let formats = vec![WireFormat::TARGETED_MESSAGE];
-    let listed = ExtensionType::SUPPORTED_WIRE_FORMATS;
-    leaf.capabilities.extensions.push(listed);
-    leaf.extensions.push(Extension::new(listed, &formats).expect("an encoding"));
-    leaf
+pub fn inviting(leaf: LeafParams) -> LeafParams {
+    leaf.with_wire_formats(&[WireFormat::TARGETED_MESSAGE]).expect("a short list")
 }
 
 /// A signature key pair of a suite.

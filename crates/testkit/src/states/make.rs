@@ -7,8 +7,8 @@ use super::{
 };
 use crate::party::{
     ALL, CUSTOM_PROPOSALS, LIFETIME, PROVIDER, Peer, Rows, Setup, add, agree, commit_of, commits,
-    config, deliver, inviting, key_package_of, leaf_params, observe, rows_of, signer,
-    support_components, watch,
+    config, deliver, inviting, key_package_of, leaf_params, observe, rows_of, signer, supporting,
+    watch,
 };
 use crate::{SeededRng, accepting};
 use conclave_group::{
@@ -218,11 +218,9 @@ impl Scene {
     /// A group of clients that support components and take targeted messages.
     fn able_group(&mut self, names: &[&str]) -> Vec<Peer> {
         let setup = Setup::of(self.suite);
-        let leaves = names.iter().map(|name| {
-            let mut leaf = leaf_params(name, self.suite);
-            support_components(&mut leaf, &COMPONENTS);
-            inviting(leaf)
-        });
+        let leaves = names
+            .iter()
+            .map(|name| inviting(supporting(leaf_params(name, self.suite), &COMPONENTS)));
         setup.group(leaves.collect())
     }
 

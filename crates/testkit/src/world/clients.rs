@@ -20,7 +20,7 @@ impl World {
         let suites: Vec<CipherSuite> = SUITES.iter().map(|s| s.cipher_suite).collect();
         let mut leaf = LeafParams::new(Credential::basic(name.as_bytes()), &suites);
         leaf.capabilities.extensions.push(CUSTOM_EXTENSION);
-        support_components(&mut leaf, &COMPONENTS);
+        let leaf = supporting(leaf, &COMPONENTS);
         // Every second client takes targeted messages.
         if self.clients.is_multiple_of(2) { inviting(leaf) } else { leaf }
     }

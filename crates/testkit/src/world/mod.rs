@@ -28,9 +28,7 @@ mod watcher;
 mod ways_in;
 
 use crate::forge::Insider;
-use crate::party::{
-    ALL, NOW, Rows, inviting, pending_id, rows_of, stored, support_components, take,
-};
+use crate::party::{ALL, NOW, Rows, inviting, pending_id, rows_of, stored, supporting, take};
 use crate::{SeededRng, accepting};
 use clients::Joiner;
 use conclave_crypto::{CryptoProvider, HpkePrivateKey, Secret, SignatureKeyPair, Suite};
