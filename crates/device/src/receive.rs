@@ -97,12 +97,14 @@ impl<'r> Asking<'r> {
         let step = match stage {
             Stage::Proposal(stage) => stage.resolve(group, &verdicts).map(|step| step.untyped()),
             Stage::Commit(stage) => match settings.decide(stage.app_data()) {
-                Some(app_data) => {
+                Ok(app_data) => {
                     let answers = Answers { verdicts, psks, app_data };
                     let step = stage.resolve(group, &*settings.provider, settings.now(), &answers);
                     step.map(|step| step.untyped())
                 }
-                None => Err(stage.refuse(group, "a component finds an update of its data invalid")),
+                Err(_) => {
+                    Err(stage.refuse(group, "a component finds an update of its data invalid"))
+                }
             },
         };
         match step {

@@ -10,6 +10,7 @@ use conclave_mls::group::{
     ProposalMessage,
 };
 use conclave_mls::join::GroupInfoOptions;
+use conclave_mls::wire::ProposalRef;
 use conclave_mls::{Epoch, Group, GroupId};
 use std::sync::Arc;
 
@@ -75,22 +76,25 @@ impl Room {
         // Others' updates that their component finds invalid are left out. If one of ours is, there is no
         // answer, and sealing says so.
         let mut drafted = draft(rng, options.clone())?;
-        let invalid = drafted.app_data().iter();
-        let invalid = invalid.filter(|request| (self.settings.components)(request).is_none());
-        let invalid: Vec<ComponentId> = invalid.map(|request| request.component_id).collect();
-        if !invalid.is_empty() {
-            let is_invalid = |proposal: &Proposal| match proposal {
-                Proposal::AppDataUpdate(update) => invalid.contains(&update.component_id),
-                _ => false,
-            };
-            let waiting = self.group.proposals().filter(|waiting| is_invalid(waiting.proposal));
-            options.leave_out.extend(waiting.map(|waiting| waiting.reference.clone()));
+        let mut app_data = self.settings.decide(drafted.app_data());
+        if let Err(invalid) = app_data {
+            options.leave_out.extend(self.waiting_updates(&invalid));
             drafted = draft(rng, options)?;
+            app_data = self.settings.decide(drafted.app_data());
         }
 
-        let app_data = self.settings.decide(drafted.app_data()).unwrap_or_default();
-        let step = drafted.seal(rng, app_data)?;
+        let step = drafted.seal(rng, app_data.unwrap_or_default())?;
         Ok(Some(Step::new(&mut self.group, step)))
+    }
+
+    /// The waiting proposals that change the data of these components.
+    fn waiting_updates(&self, components: &[ComponentId]) -> impl Iterator<Item = ProposalRef> {
+        let changes = |proposal: &Proposal| match proposal {
+            Proposal::AppDataUpdate(update) => components.contains(&update.component_id),
+            _ => false,
+        };
+        let waiting = self.group.proposals().filter(move |waiting| changes(waiting.proposal));
+        waiting.map(|waiting| waiting.reference.clone())
     }
 
     /// The messages of the commit that waits for its verdict: after a restart, send them again.

@@ -1,4 +1,4 @@
-use conclave_mls::component::AppDataRequest;
+use conclave_mls::component::{AppDataRequest, ComponentId};
 use conclave_mls::crypto::{CryptoProvider, CryptoRng};
 use conclave_mls::key_package::Lifetime;
 use conclave_mls::wire::Bytes;
@@ -43,9 +43,20 @@ impl Settings {
         }
     }
 
-    /// The new data of each component; none if one finds an update invalid.
-    pub(crate) fn decide(&self, requests: &[AppDataRequest]) -> Option<Vec<Bytes>> {
-        requests.iter().map(|request| (self.components)(request)).collect()
+    /// The new data of each component, or the components that find an update invalid.
+    pub(crate) fn decide(
+        &self,
+        requests: &[AppDataRequest],
+    ) -> Result<Vec<Bytes>, Vec<ComponentId>> {
+        let mut data = Vec::with_capacity(requests.len());
+        let mut invalid = Vec::new();
+        for request in requests {
+            match (self.components)(request) {
+                Some(new) => data.push(new),
+                None => invalid.push(request.component_id),
+            }
+        }
+        if invalid.is_empty() { Ok(data) } else { Err(invalid) }
     }
 
     pub(crate) fn now(&self) -> UnixTime {
