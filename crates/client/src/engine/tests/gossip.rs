@@ -77,7 +77,7 @@ impl World {
 }
 
 /// A group of a, b and c whose accounts are published, and all of whom know it.
-fn published(seed: u64) -> (World, [usize; 3]) {
+pub(super) fn published(seed: u64) -> (World, [usize; 3]) {
     let mut world = World::new(seed);
     let all = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
     world.group("g", &all);

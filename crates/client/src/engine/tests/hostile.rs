@@ -1,9 +1,10 @@
 //! A service that lies, with all its own keys: who notices, when, what they see, and what they can prove.
 
+use super::gossip::published;
 use super::transparency::forked;
 use super::*;
 use conclave_account::{Account, Author, Change, DeviceKey, Entry};
-use conclave_delivery::api::{AccountPage, Encode, Name};
+use conclave_delivery::api::{AccountPage, Bytes, Encode, Event, Name, SubmitAccount};
 use conclave_directory::{Finding, Head};
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme};
 
@@ -27,6 +28,24 @@ fn add_ghost(account: &Account, signer: &SignatureKeyPair, ghost: &SignatureKeyP
     let add = Change::AddDevice(device_key(account.user().as_str(), "ghost", ghost));
     let time = account.last_change();
     account.draft(&*provider(), Author::Device(name("pc")), signer, add, time).unwrap()
+}
+
+/// The first entry of a false account, with one device called `pc`.
+fn false_creation(user: &str, now: UnixTime) -> Entry {
+    let attacker = key_pair(10);
+    let key = device_key(user, "pc", &attacker);
+    Account::draft_creation(&*provider(), &name(user), key, &attacker, now).unwrap()
+}
+
+/// Somebody registers a false account under a user's name.
+fn create_falsely(service: &Service<SqliteStorage>, user: &str, now: UnixTime) {
+    let entry = false_creation(user, now);
+    let submit = SubmitAccount {
+        user: name(user),
+        entries: vec![entry.to_bytes().unwrap().into()],
+        invitation: None,
+    };
+    submit.run(service, &Caller { holder: None, now }).unwrap();
 }
 
 /// Where a log ends with this entry.
@@ -64,23 +83,13 @@ impl World {
     }
 }
 
-/// A group of a, b and c, all published.
-fn published(seed: u64) -> (World, [usize; 3]) {
-    let mut world = World::new(seed);
-    let all = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
-    world.group("g", &all);
-    world.pass(20_000);
-    all.iter().for_each(|i| world.look_up(*i));
-    (world, all)
-}
-
 /// Noticed by whoever looks the user up, before anything is said.
 #[test]
 fn a_ghost_device_that_the_service_signs_for_is_refused_at_once() {
     let (mut world, [a, b, _]) = published(1);
     let (ghost, services) = (key_pair(10), key_pair(11));
     let entry = add_ghost(&world.account(b), &services, &ghost);
-    let bytes: conclave_delivery::api::Bytes = entry.to_bytes().unwrap().into();
+    let bytes: Bytes = entry.to_bytes().unwrap().into();
     world.lie_about("b", move |page| {
         page.entries.push(bytes.clone());
         page.length += 1;
@@ -149,11 +158,8 @@ fn a_replaced_first_key_is_refused_where_the_directory_has_the_true_one() {
     let (mut world, [a, ..]) = published(4);
     world.add("d/pc");
     world.pass(20_000);
-    let attacker = key_pair(10);
-    let key = device_key("d", "pc", &attacker);
-    let time = world.time();
-    let entry = Account::draft_creation(&*provider(), &name("d"), key, &attacker, time).unwrap();
-    let bytes: conclave_delivery::api::Bytes = entry.to_bytes().unwrap().into();
+    let entry = false_creation("d", world.time());
+    let bytes: Bytes = entry.to_bytes().unwrap().into();
     world.lie_about("d", move |page| page.entries = vec![bytes.clone()]);
     world.say(a, "/invite d");
     world.settle();
@@ -172,18 +178,9 @@ fn a_replaced_first_key_in_a_forked_directory_is_proved_by_the_first_message() {
     world.fork_for(c);
     // The true d registers, and at the fork a false one.
     world.add("d/pc");
-    let attacker = key_pair(10);
-    let key = device_key("d", "pc", &attacker);
-    let time = world.time();
-    let entry = Account::draft_creation(&*provider(), &name("d"), key, &attacker, time).unwrap();
-    let submit = conclave_delivery::api::SubmitAccount {
-        user: name("d"),
-        entries: vec![entry.to_bytes().unwrap().into()],
-        invitation: None,
-    };
     let fork = &world.other.as_ref().unwrap().service;
-    submit.run(fork, &Caller { holder: None, now: time }).unwrap();
-    fork.publish(time).unwrap();
+    create_falsely(fork, "d", world.time());
+    fork.publish(world.time()).unwrap();
     world.pass(20_000);
     world.look_up(a);
     world.look_up(b);
@@ -282,8 +279,8 @@ fn a_withheld_revocation_is_noticed_by_the_next_message_of_somebody_who_knows() 
     }
 }
 
-fn is_account(event: &conclave_delivery::api::Event) -> bool {
-    matches!(event, conclave_delivery::api::Event::Account { .. })
+fn is_account(event: &Event) -> bool {
+    matches!(event, Event::Account { .. })
 }
 
 /// With a stolen key of one of the user's devices the service makes two logs, each of which is valid.
@@ -295,7 +292,7 @@ fn two_logs_for_two_people_are_told_to_one_of_them() {
     let [one, two] = [20, 21].map(|seed| add_ghost(&account, &stolen, &key_pair(seed)));
     world.publish_for("b", head(&one));
     for (i, entry) in [(a, one), (c, two)] {
-        let bytes: conclave_delivery::api::Bytes = entry.to_bytes().unwrap().into();
+        let bytes: Bytes = entry.to_bytes().unwrap().into();
         world.lie_about("b", move |page| {
             page.entries.push(bytes.clone());
             page.length = 2;
@@ -325,16 +322,7 @@ fn two_logs_for_two_people_are_told_to_one_of_them() {
 #[test]
 fn a_first_key_that_was_false_from_the_first_day_is_seen_by_its_owner_alone() {
     let (mut world, [a, ..]) = published(10);
-    let attacker = key_pair(10);
-    let key = device_key("d", "pc", &attacker);
-    let time = world.time();
-    let entry = Account::draft_creation(&*provider(), &name("d"), key, &attacker, time).unwrap();
-    let submit = conclave_delivery::api::SubmitAccount {
-        user: name("d"),
-        entries: vec![entry.to_bytes().unwrap().into()],
-        invitation: None,
-    };
-    submit.run(&world.service, &Caller { holder: None, now: time }).unwrap();
+    create_falsely(&world.service, "d", world.time());
     world.pass(20_000);
     world.say(a, "/invite d");
     world.settle();

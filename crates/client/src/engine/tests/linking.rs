@@ -24,6 +24,17 @@ impl World {
         (new, self.code(new))
     }
 
+    /// The service hands out other contents of the relay, where `instead` names one for the true one.
+    fn relay_lies(&mut self, instead: impl Fn(&[u8]) -> Option<Vec<u8>> + 'static) {
+        self.lie = Some(Box::new(move |reply| {
+            if let Reply::FetchRelay(RelayContent { content: Some(content) }) = reply
+                && let Some(other) = instead(content)
+            {
+                *content = other.as_slice().into();
+            }
+        }));
+    }
+
     /// The code that a device has shown last.
     fn code(&self, i: usize) -> String {
         let lines = self.devices[i].lines();
@@ -92,12 +103,7 @@ fn a_relay_that_changes_the_offer_admits_nobody() {
     let Reply::FetchRelay(seconds) = world.call(main, slot(&second)).unwrap() else { panic!() };
     let contents = [seconds.content.unwrap().to_vec(), vec![7; 300], Vec::new()];
     for content in contents {
-        let there = content.clone();
-        world.lie = Some(Box::new(move |reply| {
-            if let Reply::FetchRelay(RelayContent { content: Some(content) }) = reply {
-                *content = there.as_slice().into();
-            }
-        }));
+        world.relay_lies(move |_| Some(content.clone()));
         world.say(main, &format!("/link {first}"));
         world.for_a_while(2_000);
     }
@@ -112,13 +118,7 @@ fn a_relay_that_changes_the_log_makes_no_device() {
     let main = world.add("a/pc");
     world.group("g", &[main]);
     let (phone, code) = world.waiting("a/phone");
-    world.lie = Some(Box::new(|reply| {
-        if let Reply::FetchRelay(RelayContent { content: Some(content) }) = reply
-            && content.len() > 300
-        {
-            *content = vec![7; content.len()].as_slice().into();
-        }
-    }));
+    world.relay_lies(|true_one| (true_one.len() > 300).then(|| vec![7; true_one.len()]));
     world.say(main, &format!("/link {code}"));
     world.for_a_while(5_000);
     let lines = world.devices[phone].lines();
@@ -142,13 +142,7 @@ fn a_relay_that_changes_the_last_word_is_named_and_costs_an_invitation() {
     let main = world.add("a/pc");
     world.group("g", &[main]);
     let (phone, code) = world.waiting("a/phone");
-    world.lie = Some(Box::new(|reply| {
-        if let Reply::FetchRelay(RelayContent { content: Some(content) }) = reply
-            && content.len() < 60
-        {
-            *content = vec![7; content.len()].as_slice().into();
-        }
-    }));
+    world.relay_lies(|true_one| (true_one.len() < 60).then(|| vec![7; true_one.len()]));
     world.say(main, &format!("/link {code}"));
     world.for_a_while(5_000);
     let told = "error the service has changed what a/phone left there";

@@ -145,22 +145,27 @@ fn a_service_with_another_key_is_told_once_and_gone_on_with() {
     assert!(world.devices[a].has_line("error there is nothing to acknowledge of the service"));
 }
 
-#[test]
-fn a_directory_that_went_back_is_told_once_and_gone_on_with() {
-    let mut world = World::new(6);
+/// A group of a and b that has invited c. Then the service is restored from a backup of before c registered.
+fn restored(seed: u64) -> (World, usize, usize, tempfile::TempDir) {
+    let mut world = World::new(seed);
     let (a, b) = (world.add("a/pc"), world.add("b/pc"));
     world.group("g", &[a, b]);
     world.pass(20_000);
-    let (copy, _folder) = forked(world.folder.path());
+    let (copy, folder) = forked(world.folder.path());
     world.add("c/pc");
     world.pass(20_000);
     world.say(a, "/invite c");
     world.settle();
     assert_eq!(world.devices[a].count("added g"), 2, "{:?}", world.devices[a].lines());
 
-    // Restored from a backup of before c.
     world.devices.pop();
     world.swap(copy);
+    (world, a, b, folder)
+}
+
+#[test]
+fn a_directory_that_went_back_is_told_once_and_gone_on_with() {
+    let (mut world, a, b, _folder) = restored(6);
     let alarm = world.until(a, "alarm - the service's directory went back");
     assert!(alarm.contains("number 1") && alarm.contains("number 2"), "{alarm}");
     assert!(world.evidence(a).is_empty(), "an old root proves nothing");
@@ -183,19 +188,9 @@ fn a_directory_that_went_back_is_told_once_and_gone_on_with() {
 /// As a restored service does, too, that went on before this device came back: only the user can know.
 #[test]
 fn after_a_proof_of_two_directories_no_new_device_is_believed() {
-    let mut world = World::new(16);
-    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
-    world.group("g", &[a, b]);
-    world.pass(20_000);
-    let (copy, _folder) = forked(world.folder.path());
-    world.add("c/pc");
-    world.pass(20_000);
-    world.say(a, "/invite c");
-    world.settle();
-    world.devices.pop();
+    let (mut world, a, b, _folder) = restored(16);
 
     // Another one with the same number.
-    world.swap(copy);
     let d = world.add("d/pc");
     world.until(d, "ready");
     world.now += 20_000;
