@@ -273,7 +273,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn look_at(&self) -> Option<u64> {
         if self.recovering.is_some() {
             let waits = self.watching.holds();
-            return Some(if waits { self.watching.proof_at() } else { self.now });
+            return Some(if waits { self.watching.proof_at } else { self.now });
         }
         self.waiting_link.as_ref().map(|waiting| waiting.look_at.min(waiting.expires))
     }

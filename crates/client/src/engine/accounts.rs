@@ -62,7 +62,7 @@ impl<S: Store> Engine<S> {
     /// Takes what the service says of a user; whether there is more to ask for.
     pub(super) fn learn(&mut self, user: &Name, page: &AccountPage) -> Result<bool, EngineError> {
         let known = self.book.account(user);
-        let read = match continued(&*self.provider, user, known, page) {
+        let (new, entries) = match continued(&*self.provider, user, known, page) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(false),
             // It was set back to a backup: it is told what it has forgotten.
@@ -82,7 +82,7 @@ impl<S: Store> Engine<S> {
                 return Ok(false);
             }
         };
-        let (new, entries) = read;
+
         if *user == self.device().user {
             self.retold = false;
         }

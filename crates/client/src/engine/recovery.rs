@@ -10,7 +10,6 @@ use crate::request::Request;
 use crate::words::{RECOVERY_SCHEME, WORDS, Words};
 use conclave_account::{self as account, Account, Author, Entry, RecoveryKey};
 use conclave_delivery::api::{AccountPage, FetchAccount};
-use conclave_delivery::http_client::ClientError;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_store::Store;
@@ -216,11 +215,6 @@ impl<S: Store> Engine<S> {
                     Ask the others to invite you to your groups again";
         self.answers.push_back(Answer::Note(what.into()));
         Ok(())
-    }
-
-    /// The service has refused a step of it.
-    pub(super) fn recovery_refused(&mut self, error: &ClientError) {
-        self.recovery_failed(&error.to_string());
     }
 
     /// The account is not recovered.

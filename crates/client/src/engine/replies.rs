@@ -58,7 +58,7 @@ impl<S: Store> Engine<S> {
             }
             // It waits for itself alone.
             Err(error) if let Purpose::Extension { from, to } = purpose => {
-                self.extension_failed((from, to), &error)
+                self.not_extended((from, to), &error.to_string())
             }
             Err(error) if self.is_final(&purpose, &error) => {
                 if error.code().is_some() {
@@ -354,7 +354,7 @@ impl<S: Store> Engine<S> {
             | Purpose::Place
             | Purpose::Look => self.access_refused(&purpose, error),
             Purpose::Recover | Purpose::RecoverEntry(_) => {
-                self.recovery_refused(error);
+                self.recovery_failed(&error.to_string());
                 Ok(())
             }
             Purpose::OwnChange(_) => self.own_change_refused(error),
@@ -383,7 +383,7 @@ impl<S: Store> Engine<S> {
             }
             // It is not published yet, or is asked for again later.
             Purpose::History => Ok(()),
-            Purpose::Extension { from, to } => self.extension_failed((from, to), error),
+            Purpose::Extension { from, to } => self.not_extended((from, to), &error.to_string()),
             Purpose::Create(id) | Purpose::Log(id) => self.stick(&id, error.to_string()),
             Purpose::Commit(id) => self.refused_in_group(&id, error, true),
             Purpose::Message(id)

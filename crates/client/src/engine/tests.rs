@@ -456,6 +456,9 @@ impl World {
         }
         let outputs = device.engine.outputs(self.now);
         device.engine.shown(&outputs).unwrap();
+        for line in outputs.iter().map(Output::to_line) {
+            assert!(!line.contains("  "), "a sentence with a gap: {line}");
+        }
         let busy = !outputs.is_empty();
         device.shown.extend(outputs);
         busy

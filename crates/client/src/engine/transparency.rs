@@ -20,7 +20,6 @@ use conclave_account::{Account, Device, Entry, EntryError};
 use conclave_delivery::api::{
     AccountPage, DirectoryPage, FetchExtension, FetchHistory, Name, SignedRoot,
 };
-use conclave_delivery::http_client::ClientError;
 use conclave_directory::{Depth, Source, verify_history};
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_store::Store;
@@ -646,14 +645,5 @@ impl<S: Store> Engine<S> {
         let number = self.watching.given;
         let file = evidence_file(&self.folder, number);
         Ok(self.book.evidence(number)?.map(|bytes| (file, bytes)))
-    }
-
-    /// The same as [`Self::not_extended`], as the call failed.
-    pub(super) fn extension_failed(
-        &mut self,
-        epochs: (u64, u64),
-        error: &ClientError,
-    ) -> Result<(), EngineError> {
-        self.not_extended(epochs, &error.to_string())
     }
 }

@@ -61,11 +61,6 @@ impl Watching {
         self.held.is_some()
     }
 
-    /// When the next proof is asked for.
-    pub(super) fn proof_at(&self) -> u64 {
-        self.proof_at
-    }
-
     /// Compares what members of a group have seen with what this device has. What has to be noted of it.
     ///
     /// # Errors
@@ -99,17 +94,8 @@ impl Watching {
                     }
                 }
                 Gossip::Root(_) => {}
-                Gossip::OtherKey => changes.extend(self.told_once(by, |by| News::Alarm {
-                    what: format!(
-                        "{by} knows the service by another key than this device: somebody stands between one of                          you and the service, or it was set up anew and one of you has not heard of it. Ask {by}                          in another way, and compare codes: /verify {}",
-                        by.user
-                    ),
-                })),
-                Gossip::Unsigned => changes.extend(self.told_once(by, |by| News::Note {
-                    what: format!(
-                        "{by} passes on a root of the directory that the service has not signed: that says nothing                          about the service"
-                    ),
-                })),
+                Gossip::OtherKey => changes.extend(self.told_once(by, other_key)),
+                Gossip::Unsigned => changes.extend(self.told_once(by, unsigned_root)),
             }
         }
         if book.watch() != Some(&watch) {
@@ -123,6 +109,25 @@ impl Watching {
         let is_new = self.odd.len() < MAX_REMEMBERED && self.odd.insert(by.clone());
         is_new.then(|| Change::News(None, news(&by)))
     }
+}
+
+/// A member knows the service by another key.
+fn other_key(by: &DeviceId) -> News {
+    let what = format!(
+        "{by} knows the service by another key than this device: somebody stands between one of you and the \
+         service, or it was set up anew and one of you has not heard of it. Ask {by} in another way, and compare \
+         codes: /verify {}",
+        by.user
+    );
+    News::Alarm { what }
+}
+
+/// A member has passed on a root that it has made up.
+fn unsigned_root(by: &DeviceId) -> News {
+    let what = format!(
+        "{by} passes on a root of the directory that the service has not signed: that says nothing about the service"
+    );
+    News::Note { what }
 }
 
 /// The file of a piece of evidence.
