@@ -3,9 +3,9 @@
 use crate::failure::Failure;
 use crate::folders;
 use conclave_client::os_rng;
-use conclave_delivery::api::{parse_hex, to_hex};
 use conclave_delivery::service::{INVITATION, invitation};
 use conclave_delivery::storage::SqliteStorage;
+use conclave_delivery_api::{parse_hex, to_hex};
 use conclave_mls::UnixTime;
 use std::io::{Write, stdout};
 use std::path::PathBuf;

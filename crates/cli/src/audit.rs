@@ -8,7 +8,7 @@ use crate::failure::{Failure, complain};
 use crate::folders;
 use crate::server_url::parse_server;
 use conclave_client::timestamp;
-use conclave_delivery::api::to_hex;
+use conclave_delivery_api::to_hex;
 use conclave_directory::{Evidence, SignedRoot};
 use follow::{Follower, News, Trouble};
 use state::State;

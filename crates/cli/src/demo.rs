@@ -6,10 +6,10 @@ mod print;
 
 use crate::failure::Failure;
 use conclave_client::{Answer, News, Output, is_post_quantum};
-use conclave_delivery::api::GroupId;
 use conclave_delivery::http::Config;
 use conclave_delivery::storage::{SqliteStorage, Storage};
 use conclave_delivery::{Observed, Server, serve};
+use conclave_delivery_api::GroupId;
 use conclave_mls::{CipherSuite, Config as GroupConfig, Group, Received, UnixTime, apply};
 use conclave_store::{SqliteStore, Store};
 use people::{Device, state_file};

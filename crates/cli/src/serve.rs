@@ -3,10 +3,10 @@
 use crate::failure::Failure;
 use crate::folders;
 use conclave_client::plain;
-use conclave_delivery::api;
 use conclave_delivery::http::Config;
 use conclave_delivery::serve;
 use conclave_delivery::storage::SqliteStorage;
+use conclave_delivery_api as api;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::Write;

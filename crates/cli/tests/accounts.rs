@@ -13,11 +13,11 @@ mod common;
 use common::{CONCLAVE, Done, PATIENCE, People, Process, copy_folder, run};
 use conclave_account::{Account, Author, Change, DeviceKey, Entry};
 use conclave_client::{Name, SUITES, os_rng};
-use conclave_delivery::api::{
+use conclave_delivery::http_client::{Client, ClientError, Session};
+use conclave_delivery_api::{
     CountKeyPackages, DescribeService, Encode, ErrorCode, FetchAccount, FetchInbox, OpenSession,
     SESSION_SCHEME, SubmitAccount,
 };
-use conclave_delivery::http_client::{Client, ClientError, Session};
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme};
 use conclave_provider_aws_lc::AwsLc;

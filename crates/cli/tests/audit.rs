@@ -11,8 +11,8 @@
 mod common;
 
 use common::{Done, PATIENCE, Process, copy_folder, run};
-use conclave_delivery::api::FetchRoots;
 use conclave_delivery::http_client::Client;
+use conclave_delivery_api::FetchRoots;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use crate::record::{
 };
 use crate::watch::Watch;
 use conclave_account::{Account, Entry, LinkCode};
-use conclave_delivery::api::{Bytes, DeviceId, Name, short_group};
+use conclave_delivery_api::{Bytes, DeviceId, Name, short_group};
 use conclave_mls::GroupId;
 use conclave_mls::key_package::KeyPackageRef;
 use conclave_mls::storage::Batch;

@@ -1,7 +1,7 @@
 //! Codes by which people make sure, over a channel that they trust, that nobody stands between
 //! them: equal on both screens, or somebody does.
 
-use conclave_delivery::api::DeviceId;
+use conclave_delivery_api::DeviceId;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, Hash};
 use conclave_mls::wire::codec::{Encode, Writer};

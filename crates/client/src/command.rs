@@ -5,7 +5,7 @@ use crate::record::Who as WhoRecord;
 use crate::suites::{SuiteError, find_suite};
 use crate::text::unescaped;
 use conclave_account::LinkCode;
-use conclave_delivery::api::{DeviceId, Name};
+use conclave_delivery_api::{DeviceId, Name};
 use conclave_mls::CipherSuite;
 use core::fmt;
 

@@ -5,7 +5,7 @@
 //! continue the one that is stored.
 
 use conclave_account::{Account, Entry, EntryError, EntryFault, Standing};
-use conclave_delivery::api::{AccountPage, DeviceId, Name};
+use conclave_delivery_api::{AccountPage, DeviceId, Name};
 use conclave_mls::Verdict;
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::CryptoProvider;
@@ -178,7 +178,7 @@ impl Directory {
 mod tests {
     use super::*;
     use conclave_account::{Author, Change, DeviceKey};
-    use conclave_delivery::api::{Bytes, DirectoryPage, SignedRoot};
+    use conclave_delivery_api::{Bytes, DirectoryPage, SignedRoot};
     use conclave_mls::credential::SignaturePublicKey;
     use conclave_mls::crypto::{SignatureKeyPair, SignatureScheme};
     use conclave_mls::wire::codec::Encode;

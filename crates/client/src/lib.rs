@@ -37,7 +37,7 @@ mod words;
 
 pub use code::{epoch_code, member_code, pair_code};
 pub use command::{Command, CommandError, HELP, MAX_LINE, Who};
-pub use conclave_delivery::api::{DeviceId, Name, NameError};
+pub use conclave_delivery_api::{DeviceId, Name, NameError};
 pub use engine::{Engine, EngineError, Setup};
 pub use files::write_private;
 pub use output::{Answer, Output};

@@ -5,7 +5,7 @@ use crate::record::News;
 use crate::suites::{is_post_quantum, suite_text, suite_words};
 use crate::text::{escaped, plain, plain_lines};
 use crate::time::{clock, is_late, timestamp};
-use conclave_delivery::api::DeviceId;
+use conclave_delivery_api::DeviceId;
 use conclave_mls::CipherSuite;
 
 /// Something to show.

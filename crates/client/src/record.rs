@@ -5,7 +5,7 @@ mod codec;
 pub(crate) use codec::IDENTITY_VERSION;
 
 use crate::watch::{KeyId, PassedRoot};
-use conclave_delivery::api::{DeviceId, Name};
+use conclave_delivery_api::{DeviceId, Name};
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::{CipherSuite, GroupId};
 

@@ -1,7 +1,7 @@
 //! Calls of the service as values, so that who decides on a call need not be who makes it.
 
-use conclave_delivery::api;
 use conclave_delivery::http_client::{Client, ClientError};
+use conclave_delivery_api as api;
 
 macro_rules! requests {
     ($($name:ident => $reply:ident),* $(,)?) => {

@@ -350,7 +350,7 @@ impl<S: Store> Shell<'_, S> {
 mod tests {
     use super::*;
     use conclave_account::Author;
-    use conclave_delivery::api::{Bytes, Decode, Encode, OpenSession, OpenedSession, Token};
+    use conclave_delivery_api::{Bytes, Decode, Encode, OpenSession, OpenedSession, Token};
     use conclave_mls::crypto::SignatureScheme;
     use conclave_provider_rustcrypto::RustCrypto;
     use std::io::{BufRead, BufReader, Read, Write};

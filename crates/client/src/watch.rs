@@ -1,7 +1,7 @@
 //! What this device knows of its service: its key, the roots of its directory, and what the user has to know of it.
 
 use conclave_account::{Account, Entry};
-use conclave_delivery::api::{AccountPage, Name, SESSION_SCHEME};
+use conclave_delivery_api::{AccountPage, Name, SESSION_SCHEME};
 use conclave_directory::{
     Agreement, Evidence, Lookup, ProofError, Roots, Seen, ServiceKey, SignedRoot, Source,
     verify_lookup,

@@ -4,7 +4,7 @@
 //! one order of each group's messages, and Welcomes. It sees who talks in which group, when and
 //! how much; it never sees what.
 //!
-//! * [`api`]: every request, reply and event, and how they are encoded; no I/O;
+//! * What client and service say to each other is a crate of its own, [`conclave_delivery_api`];
 //! * `service` (feature `server`): the rules, over a `storage` trait, with the time passed in;
 //! * `storage` (feature `server`): what an engine has to provide, and SQLite;
 //! * `http` (feature `server`): the HTTP server, [`serve`];
@@ -20,9 +20,9 @@
 //! # Accounts
 //!
 //! A user is an account, and an account is a log that only the user's own devices and recovery key can extend (crate
-//! `conclave-account`). [`SubmitAccount`](api::SubmitAccount) creates an account with its first device, adds a device,
-//! revokes one or gives it another key; [`FetchAccount`](api::FetchAccount) gives the log to whoever has a session,
-//! and [`Event::Account`](api::Event::Account) tells those whom a change concerns. The service checks each entry as
+//! `conclave-account`). [`SubmitAccount`](conclave_delivery_api::SubmitAccount) creates an account with its first device, adds a device,
+//! revokes one or gives it another key; [`FetchAccount`](conclave_delivery_api::FetchAccount) gives the log to whoever has a session,
+//! and [`Event::Account`](conclave_delivery_api::Event::Account) tells those whom a change concerns. The service checks each entry as
 //! every client can. It takes no second log under a name, and no name that looks like another.
 //!
 //! When a device is revoked, its sessions and event streams end, and its key packages, its inbox and its memberships
@@ -30,21 +30,20 @@
 //! affair: members have to remove them.
 //!
 //! Anybody may create an account, or whoever has an invitation, or nobody
-//! ([`Registration`](api::Registration)).
+//! ([`Registration`](conclave_delivery_api::Registration)).
 //!
 //! # Sessions
 //!
-//! A device opens a session by a signature of its key ([`OpenSession`](api::OpenSession)) and gets a token. Each
-//! request is signed with a key that was made for the session ([`Proof`](api::Proof)) and has a number that counts once,
+//! A device opens a session by a signature of its key ([`OpenSession`](conclave_delivery_api::OpenSession)) and gets a token. Each
+//! request is signed with a key that was made for the session ([`Proof`](conclave_delivery_api::Proof)) and has a number that counts once,
 //! so neither a stolen token nor an overheard request is worth anything. Sessions last an hour and are kept in memory:
 //! after a restart of the service devices open new ones. A session of the recovery key reaches its own account, and
 //! nothing else. An event stream that is open outlasts its session, unless the device is revoked or has another key.
 //!
 //! Devices that are being linked have no session yet: they leave each other sealed messages at places that cannot be
-//! guessed ([`PutRelay`](api::PutRelay), [`FetchRelay`](api::FetchRelay)), for ten minutes.
+//! guessed ([`PutRelay`](conclave_delivery_api::PutRelay), [`FetchRelay`](conclave_delivery_api::FetchRelay)), for ten minutes.
 #![forbid(unsafe_code)]
 
-pub mod api;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "client")]

@@ -1,9 +1,10 @@
 //! What the tests of this crate share: devices with keys and key packages, and made-up messages.
 
-use crate::api::*;
 use crate::service::{Caller, Done, Holder, Limits, Operation, Service, ServiceError};
+use crate::storage::DeviceInfo;
 use crate::storage::SqliteStorage;
 use conclave_account::{Account, Author, Change, DeviceKey, Entry, RecoveryKey};
+use conclave_delivery_api::*;
 use conclave_mls::credential::LeafParams;
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme, Suite, Suites};
 use conclave_mls::key_package::{KeyPackageParams, OwnKeyPackage};

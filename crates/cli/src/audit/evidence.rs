@@ -2,8 +2,8 @@
 
 use crate::failure::{Failure, complain};
 use conclave_client::plain;
-use conclave_delivery::api::{DescribeService, SESSION_SCHEME, to_hex};
 use conclave_delivery::http_client::Client;
+use conclave_delivery_api::{DescribeService, SESSION_SCHEME, to_hex};
 use conclave_directory::{Evidence, MAX_EVIDENCE, ServiceKey};
 use std::fs::File;
 use std::io::{Read, Write, stdout};

@@ -2,10 +2,10 @@
 
 use super::state::State;
 use crate::failure::Failure;
-use conclave_delivery::api::{
+use conclave_delivery::http_client::{Client, ClientError};
+use conclave_delivery_api::{
     DescribeService, ErrorCode, FetchExtension, FetchRoots, RootsPage, SESSION_SCHEME, to_hex,
 };
-use conclave_delivery::http_client::{Client, ClientError};
 use conclave_directory::{AuditError, Audited, Auditor, Evidence, ServiceKey, SignedRoot};
 use conclave_mls::crypto::CryptoProvider;
 use core::fmt;

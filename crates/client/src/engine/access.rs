@@ -7,11 +7,11 @@ use crate::book::Change;
 use crate::output::Answer;
 use crate::request::Request;
 use conclave_account::{Account, Author, DeviceKey, Entry, LinkCode, Offer, Parcel, Standing};
-use conclave_delivery::api::{
+use conclave_delivery::http_client::ClientError;
+use conclave_delivery_api::{
     Bytes, Decode, DescribeService, Encode, ErrorCode, FetchRelay, OpenSession, OpenedSession,
     PutRelay, Registration, SESSION_SCHEME, ServiceInfo, SubmitAccount,
 };
-use conclave_delivery::http_client::ClientError;
 use conclave_mls::UnixTime;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, SignatureKeyPair, SignatureScheme};

@@ -9,11 +9,11 @@ use crate::output::Answer;
 use crate::record::{Item, News, Stage, Who, Work};
 use crate::request::Request;
 use conclave_account::{self as account, Account, Author, LinkCode, Offer, Parcel, Standing};
-use conclave_delivery::api::{
+use conclave_delivery::http_client::ClientError;
+use conclave_delivery_api::{
     AccountPage, DeviceId, Encode, ErrorCode, FetchAccount, FetchRelay, Name, PutRelay,
     SubmitAccount,
 };
-use conclave_delivery::http_client::ClientError;
 use conclave_mls::GroupId;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::CryptoError;

@@ -4,7 +4,7 @@
 use super::{Engine, EngineError};
 use crate::book::Change;
 use crate::record::{Item, News, Trust, Who, Work};
-use conclave_delivery::api::DeviceId;
+use conclave_delivery_api::DeviceId;
 use conclave_mls::GroupId;
 use conclave_store::Store;
 

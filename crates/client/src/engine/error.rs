@@ -2,7 +2,7 @@
 
 use crate::suites::suite_names;
 use conclave_account::EntryError;
-use conclave_delivery::api::{DeviceId, ErrorCode};
+use conclave_delivery_api::{DeviceId, ErrorCode};
 use conclave_mls::CipherSuite;
 use conclave_mls::crypto::CryptoError;
 use conclave_mls::error::Misuse;

@@ -6,7 +6,7 @@ use crate::names::look_alike;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
 use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
-use conclave_delivery::api::{CreateGroup, Decode, Encode, FetchLog, GroupKind};
+use conclave_delivery_api::{CreateGroup, Decode, Encode, FetchLog, GroupKind};
 use conclave_mls::group::{GroupParams, TreeRead};
 use conclave_mls::join::GroupInfoOptions;
 use conclave_mls::{CipherSuite, Config, Group, GroupId};

@@ -6,7 +6,7 @@ use crate::book::Change;
 use crate::code::short_member_code;
 use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
-use conclave_delivery::api::{AckInbox, DeviceId, FetchInbox, InboxItem, WelcomeItem, short_group};
+use conclave_delivery_api::{AckInbox, DeviceId, FetchInbox, InboxItem, WelcomeItem, short_group};
 use conclave_mls::join::{JoinStage, WelcomeStage, welcome_recipients};
 use conclave_mls::key_package::{KeyPackageRef, OwnKeyPackage};
 use conclave_mls::{Config, Epoch};

@@ -6,7 +6,7 @@ use crate::book::Change;
 use crate::code::{epoch_code, member_code, pair_code};
 use crate::output::Answer;
 use crate::record::{Stage, Who};
-use conclave_delivery::api::DeviceId;
+use conclave_delivery_api::DeviceId;
 use conclave_mls::GroupId;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_store::Store;

@@ -5,10 +5,10 @@ use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::request::Request;
 use crate::suites::suite_name;
-use conclave_delivery::api::{
+use conclave_delivery::http_client::ClientError;
+use conclave_delivery_api::{
     Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages, WithdrawKeyPackages,
 };
-use conclave_delivery::http_client::ClientError;
 use conclave_mls::credential::LeafParams;
 use conclave_mls::key_package::{KeyPackageParams, KeyPackageRef, Lifetime, OwnKeyPackage};
 use conclave_mls::wire::LeafNodeSource;

@@ -2,7 +2,7 @@
 
 use crate::words::Words;
 use conclave_account::{self as account, Account, Entry, LinkCode};
-use conclave_delivery::api::Name;
+use conclave_delivery_api::Name;
 use conclave_mls::crypto::SignatureKeyPair;
 
 /// A new device that waits to be admitted.

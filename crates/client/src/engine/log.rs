@@ -7,7 +7,7 @@ use crate::code::short_member_code;
 use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use crate::watch::PassedRoot;
-use conclave_delivery::api::{ContentType, DeviceId, LogEntry, LogPage};
+use conclave_delivery_api::{ContentType, DeviceId, LogEntry, LogPage};
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::error::Rejection;

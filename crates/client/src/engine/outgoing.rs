@@ -8,7 +8,7 @@ use crate::record::{GroupRecord, Item, News, Payload, Who, Work};
 use crate::request::Request;
 use crate::suites::{CLASSIC, is_post_quantum, suite_name};
 use crate::watch::Watch;
-use conclave_delivery::api::{
+use conclave_delivery_api::{
     ClaimKeyPackages, ClaimedKeyPackage, DeviceId, Name, SendMessage, SubmitCommit, SubmitProposal,
 };
 use conclave_mls::crypto::CryptoRng;

@@ -9,7 +9,7 @@ use crate::output::Answer;
 use crate::request::Request;
 use crate::words::{RECOVERY_SCHEME, WORDS, Words};
 use conclave_account::{self as account, Account, Author, Entry, RecoveryKey};
-use conclave_delivery::api::{AccountPage, FetchAccount};
+use conclave_delivery_api::{AccountPage, FetchAccount};
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_store::Store;

@@ -7,8 +7,8 @@ use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose}
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Reply;
-use conclave_delivery::api::{AccountPage, ContentType, ErrorCode, LogEntry, LogPage, Outcome};
 use conclave_delivery::http_client::ClientError;
+use conclave_delivery_api::{AccountPage, ContentType, ErrorCode, LogEntry, LogPage, Outcome};
 use conclave_mls::GroupId;
 use conclave_store::Store;
 

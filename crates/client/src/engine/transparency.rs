@@ -17,7 +17,7 @@ use crate::record::{News, Unpublished};
 use crate::request::Request;
 use crate::watch::{Published, Standing, Taken, Watch};
 use conclave_account::{Account, Device, Entry, EntryError};
-use conclave_delivery::api::{
+use conclave_delivery_api::{
     AccountPage, DirectoryPage, FetchExtension, FetchHistory, Name, SignedRoot,
 };
 use conclave_directory::{Depth, Source, verify_history};

@@ -3,7 +3,7 @@
 use crate::book::{Book, Change};
 use crate::record::News;
 use crate::watch::{Gossip, PassedRoot, Standing, Taken, Watch};
-use conclave_delivery::api::{AccountPage, DeviceId, Encode, Name};
+use conclave_delivery_api::{AccountPage, DeviceId, Encode, Name};
 use conclave_directory::Evidence;
 use conclave_mls::GroupId;
 use conclave_mls::crypto::{CryptoError, CryptoProvider};

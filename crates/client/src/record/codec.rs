@@ -2,7 +2,7 @@
 
 use super::{GroupRecord, Identity, Item, Line, News, Payload, Stage, Unpublished, Who, Work};
 use crate::watch::PassedRoot;
-use conclave_delivery::api::DeviceId;
+use conclave_delivery_api::DeviceId;
 use conclave_directory::SignedRoot;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{Secret, SignatureKeyPair};

@@ -1,8 +1,8 @@
 //! What the handlers share, and what an operator sees of requests.
 
 use super::listeners::Listeners;
-use crate::api::DeviceId;
 use crate::service::Service;
+use conclave_delivery_api::DeviceId;
 use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;

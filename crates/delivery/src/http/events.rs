@@ -2,7 +2,7 @@
 
 use super::app::App;
 use super::listeners::Slot;
-use crate::api::DeviceInfo;
+use crate::storage::DeviceInfo;
 use crate::storage::Storage;
 use futures_util::stream::{Stream, unfold};
 use std::convert::Infallible;

@@ -2,13 +2,6 @@
 
 use super::app::{App, Observed};
 use super::events::event_stream;
-use crate::api::{
-    AckInbox, CONTENT_TYPE, ClaimKeyPackages, CountKeyPackages, CreateGroup, DescribeService,
-    ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchExtension, FetchGroupInfo,
-    FetchHistory, FetchInbox, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
-    PublishKeyPackages, PutRelay, SendMessage, SubmitAccount, SubmitCommit, SubmitProposal,
-    WithdrawKeyPackages,
-};
 use crate::service::{Caller, Done, Holder, Operation, ServiceError};
 use crate::storage::Storage;
 use axum::Router;
@@ -18,6 +11,13 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE as TYPE_HEAD
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use conclave_delivery_api::{
+    AckInbox, CONTENT_TYPE, ClaimKeyPackages, CountKeyPackages, CreateGroup, DescribeService,
+    ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchExtension, FetchGroupInfo,
+    FetchHistory, FetchInbox, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
+    PublishKeyPackages, PutRelay, SendMessage, SubmitAccount, SubmitCommit, SubmitProposal,
+    WithdrawKeyPackages,
+};
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     macro_rules! routes {
         ($($operation:ident)*) => {
             Router::new()$(.route(
-                <$operation as crate::api::Call>::PATH,
+                <$operation as conclave_delivery_api::Call>::PATH,
                 route::<S, $operation>(),
             ))*
         };

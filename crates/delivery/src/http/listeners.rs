@@ -1,8 +1,8 @@
 //! Pushing: each listener has a slot where events gather until its connection takes them. A slot
 //! holds the last head of each group, so a slow listener costs no more than its groups.
 
-use crate::api::{DeviceId, Event, GroupId, Name};
 use crate::service::Notice;
+use conclave_delivery_api::{DeviceId, Event, GroupId, Name};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;

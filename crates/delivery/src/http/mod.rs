@@ -7,11 +7,11 @@ mod handlers;
 mod listeners;
 mod publisher;
 
-use crate::api::{MAX_BODY, Registration};
 use crate::service::{Limits, OpenError, Service};
 use crate::storage::Storage;
 use app::App;
 pub use app::{Observed, OnRequest};
+use conclave_delivery_api::{MAX_BODY, Registration};
 use conclave_mls::crypto::CryptoProvider;
 use core::fmt;
 use listeners::Listeners;

@@ -1,12 +1,12 @@
 //! Server and client over real sockets.
 
-use crate::api::*;
 use crate::http::handlers::now;
 use crate::http::{Config, LONG_ANONYMOUS, Observed, Server};
 use crate::http_client::{Client, ClientError, Events, Heard, Session};
 use crate::storage::SqliteStorage;
 use crate::testing::*;
 use conclave_account::Author;
+use conclave_delivery_api::*;
 use conclave_mls::crypto::SignatureKeyPair;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

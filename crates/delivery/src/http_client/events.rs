@@ -1,5 +1,5 @@
 use super::{Client, ClientError};
-use crate::api::{Event, EventParser};
+use conclave_delivery_api::{Event, EventParser};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -2,7 +2,7 @@
 
 mod events;
 
-use crate::api::{
+use conclave_delivery_api::{
     CONTENT_TYPE, Call, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, PROOF_HEADER,
     Proof, Token,
 };

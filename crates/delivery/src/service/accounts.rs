@@ -3,13 +3,13 @@
 use super::invitations;
 use super::sessions::Holder;
 use super::{Caller, Done, MAX_TOLD, Notice, Operation, Service, ServiceError};
-use crate::api::{
-    AccountHead, AccountPage, Bytes, Decode, DescribeService, DeviceId, DeviceInfo, Encode,
-    ErrorCode, Event, FetchAccount, Name, OpenSession, OpenedSession, Registration, ServiceInfo,
-    SubmitAccount,
-};
+use crate::storage::DeviceInfo;
 use crate::storage::{AccountExtension, AccountRecord, Extended, Storage};
 use conclave_account::{Account, Author, Change, Entry, EntryFault, MAX_ENTRIES, Standing};
+use conclave_delivery_api::{
+    AccountHead, AccountPage, Bytes, Decode, DescribeService, DeviceId, Encode, ErrorCode, Event,
+    FetchAccount, Name, OpenSession, OpenedSession, Registration, ServiceInfo, SubmitAccount,
+};
 use conclave_mls::UnixTime;
 use conclave_mls::credential::SignaturePublicKey;
 use std::collections::BTreeSet;
@@ -312,24 +312,20 @@ impl Operation for FetchAccount {
     }
 }
 
-impl OpenSession {
-    /// Who has the key that the request is signed with.
-    fn holder<S: Storage>(
-        &self,
-        service: &Service<S>,
-        account: &Account,
-    ) -> Result<Holder, ServiceError> {
-        let user = &self.user;
-        let (scheme, holder) = match &self.author {
+impl<S: Storage> Service<S> {
+    /// Who has the key that a request for a session is signed with.
+    fn holder(&self, request: &OpenSession, account: &Account) -> Result<Holder, ServiceError> {
+        let user = &request.user;
+        let (scheme, holder) = match &request.author {
             Author::Recovery => match account.recovery_key() {
-                Some((scheme, key)) if *key == self.key => {
+                Some((scheme, key)) if *key == request.key => {
                     (scheme, Ok(Holder::Recovery(user.clone())))
                 }
                 _ => return refuse(ErrorCode::BadProof, "this is not the account's recovery key"),
             },
             Author::Device(name) => {
                 let id = DeviceId::new(user.clone(), name.clone());
-                match account.standing(name, &self.key) {
+                match account.standing(name, &request.key) {
                     Standing::Active(device) => {
                         let (scheme, signature_key) = (device.scheme, device.key.clone());
                         let info = DeviceInfo { device: id, scheme, signature_key, active: true };
@@ -351,8 +347,8 @@ impl OpenSession {
         };
 
         // However many keys the account has or had, this is the only signature that is checked.
-        let service_key = service.public_key();
-        if self.verify(&*service.provider, &service_key, scheme).is_err() {
+        let service_key = self.public_key();
+        if request.verify(&*self.provider, &service_key, scheme).is_err() {
             let detail = "the request is not signed with this key for this service";
             return refuse(ErrorCode::BadProof, detail);
         }
@@ -371,7 +367,7 @@ impl Operation for OpenSession {
             return refuse(ErrorCode::Malformed, "the session's key is no Ed25519 key");
         }
         let (record, account) = service.known_account(&self.user)?;
-        let holder = self.holder(service, &account)?;
+        let holder = service.holder(&self, &account)?;
         let lifetime = service.limits.session;
         let opened = service.sessions.open(holder, self.session_key, caller.now, lifetime);
         let (token, lifetime) = opened?;

@@ -3,11 +3,11 @@
 use super::accounts::stored_account;
 use super::sessions::Holder;
 use super::{Caller, Done, Operation, Service, ServiceError};
-use crate::api::{
+use crate::storage::Storage;
+use conclave_delivery_api::{
     DirectoryPage, ErrorCode, ExtensionProof, FetchExtension, FetchHistory, FetchRoots, Name,
     RootsPage, SignedRoot,
 };
-use crate::storage::Storage;
 use conclave_directory::server::{DirectoryError, Page};
 use conclave_directory::{Depth, Head};
 use conclave_mls::UnixTime;
@@ -39,10 +39,9 @@ impl From<DirectoryError> for ServiceError {
     }
 }
 
-impl From<Page> for DirectoryPage {
-    fn from(page: Page) -> Self {
-        Self { root: page.root, proof: page.proof.into() }
-    }
+/// A page of the directory as a reply holds it.
+fn replied(page: Page) -> DirectoryPage {
+    DirectoryPage { root: page.root, proof: page.proof.into() }
 }
 
 impl<S: Storage> Service<S> {
@@ -81,7 +80,7 @@ impl<S: Storage> Service<S> {
 
     /// What the directory says about a user.
     pub(super) fn directory_page(&self, user: &Name) -> Result<DirectoryPage, ServiceError> {
-        Ok(self.directory.lookup(&directory_name(user))?.into())
+        Ok(replied(self.directory.lookup(&directory_name(user))?))
     }
 }
 
@@ -133,6 +132,6 @@ impl Operation for FetchHistory {
         let _turn = service.long_proofs.begin()?;
         let page = service.directory.history(&directory_name(user), Depth::Complete)?;
         let seen = format!("{user}, {} bytes", page.proof.len());
-        Ok(Done::new(page.into(), seen))
+        Ok(Done::new(replied(page), seen))
     }
 }

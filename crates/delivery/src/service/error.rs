@@ -1,7 +1,7 @@
 //! Why the service refuses, and why it does not open.
 
-use crate::api::{DeviceId, ErrorCode};
 use crate::storage::StorageError;
+use conclave_delivery_api::{DeviceId, ErrorCode};
 use conclave_directory::server::DirectoryError;
 use conclave_mls::crypto::CryptoError;
 use core::fmt;

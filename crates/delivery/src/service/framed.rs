@@ -1,7 +1,7 @@
 //! What of a message can be seen without any key.
 
 use super::ServiceError;
-use crate::api::ErrorCode;
+use conclave_delivery_api::ErrorCode;
 use conclave_mls::wire::{
     ContentType, Decode, GroupId, MlsMessage, MlsMessageBody, PublicMessage, Sender,
 };

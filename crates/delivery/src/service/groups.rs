@@ -1,11 +1,11 @@
 //! Making groups and reading them.
 
 use super::{Caller, Done, Operation, Service, ServiceError};
-use crate::api::{
+use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Storage};
+use conclave_delivery_api::{
     CreateGroup, Created, DeviceId, Encode, ErrorCode, FetchGroupInfo, FetchLog, GroupId,
     GroupKind, GroupState, LogPage, MAX_PAGE, PAGE_BYTES, short_group,
 };
-use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Storage};
 
 impl<S: Storage> Service<S> {
     /// A group, which a stranger is told nothing of that it could not guess.

@@ -1,6 +1,6 @@
 use super::{Caller, Done, Operation, Service, ServiceError};
-use crate::api::{AckInbox, Acknowledged, FetchInbox, InboxPage, MAX_PAGE, PAGE_BYTES};
 use crate::storage::Storage;
+use conclave_delivery_api::{AckInbox, Acknowledged, FetchInbox, InboxPage, MAX_PAGE, PAGE_BYTES};
 
 impl Operation for FetchInbox {
     fn run<S: Storage>(

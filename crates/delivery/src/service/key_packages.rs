@@ -1,11 +1,12 @@
 use super::framed::decode_message;
 use super::{Caller, Done, Operation, Service, ServiceError};
-use crate::api::{
+use crate::storage::DeviceInfo;
+use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage, StoredKeyPackage};
+use conclave_delivery_api::{
     Bytes, CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,
-    DeviceId, DeviceInfo, Encode, ErrorCode, KeyPackageCount, KeyPackageCounts, KeyPackageRef,
+    DeviceId, Encode, ErrorCode, KeyPackageCount, KeyPackageCounts, KeyPackageRef,
     PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
 };
-use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage, StoredKeyPackage};
 use conclave_mls::crypto::Suite;
 use conclave_mls::key_package::ValidKeyPackage;
 use conclave_mls::wire::{LeafNodeSource, MlsMessageBody};

@@ -1,6 +1,6 @@
 //! The service's keys. All follow from its secret, which a backup has to hold.
 
-use crate::api::SESSION_SCHEME;
+use conclave_delivery_api::SESSION_SCHEME;
 use conclave_directory::Signer;
 use conclave_directory::server::NameKey;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, Kdf, Secret, SignatureKeyPair};

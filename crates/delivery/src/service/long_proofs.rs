@@ -1,7 +1,7 @@
 //! How many long proofs are made at once: anybody may ask for them.
 
 use super::error::ServiceError;
-use crate::api::ErrorCode;
+use conclave_delivery_api::ErrorCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many long proofs are made at once. Whoever comes while so many are is to try again: such a proof may take

@@ -3,11 +3,11 @@
 use super::framed::{Framed, decode_message};
 use super::view::{SharedView, View, lock};
 use super::{Caller, Done, Notice, Operation, Service, ServiceError};
-use crate::api::{
+use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
+use conclave_delivery_api::{
     Bytes, ContentType, DeviceId, ErrorCode, Event, GroupId, Outcome, SendMessage, SubmitCommit,
     SubmitProposal, short_group,
 };
-use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
 use conclave_mls::UnixTime;
 use conclave_mls::wire::{Epoch, MlsMessageBody, Sender};
 use std::collections::{BTreeMap, BTreeSet};

@@ -20,8 +20,9 @@ mod tests;
 mod tracked;
 mod view;
 
-use crate::api::{Call, DeviceId, DeviceInfo, ErrorCode, Event, GroupId, Proof, Registration};
+use crate::storage::DeviceInfo;
 use crate::storage::{DirectoryRecords, Storage};
+use conclave_delivery_api::{Call, DeviceId, ErrorCode, Event, GroupId, Proof, Registration};
 use conclave_directory::server::Directory;
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, Hash, Secret};

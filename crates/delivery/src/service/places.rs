@@ -5,7 +5,7 @@
 //! has to send more, in the seconds that linking takes, than all the places hold.
 
 use super::error::ServiceError;
-use crate::api::{Bytes, ErrorCode};
+use conclave_delivery_api::{Bytes, ErrorCode};
 use conclave_mls::UnixTime;
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};

@@ -1,8 +1,8 @@
 //! What a new device and one that is to admit it leave each other.
 
 use super::{Caller, Done, Operation, Service, ServiceError};
-use crate::api::{FetchRelay, PutRelay, RelayContent, RelayStored};
 use crate::storage::Storage;
+use conclave_delivery_api::{FetchRelay, PutRelay, RelayContent, RelayStored};
 
 impl Operation for PutRelay {
     const LONG: bool = true;

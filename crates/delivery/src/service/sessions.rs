@@ -4,7 +4,8 @@
 //! Nothing of it is stored: after a restart every device opens a new one, and no request of an old one counts.
 
 use super::error::ServiceError;
-use crate::api::{DeviceInfo, ErrorCode, Name, Proof, SignaturePublicKey, Token, to_hex};
+use crate::storage::DeviceInfo;
+use conclave_delivery_api::{ErrorCode, Name, Proof, SignaturePublicKey, Token, to_hex};
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::CryptoProvider;
 use core::time::Duration;

@@ -4,8 +4,8 @@
 use super::messages::Submission;
 use super::view::{View, lock};
 use super::{Service, ServiceError};
-use crate::api::{Bytes, DeviceId, ErrorCode, GroupId, GroupState, SubmitCommit};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
+use conclave_delivery_api::{Bytes, DeviceId, ErrorCode, GroupId, GroupState, SubmitCommit};
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::group::{EpochChange, GroupView, TreeRead};
 use conclave_mls::observe::{Observer, ObserverEvent, ObserverStage};

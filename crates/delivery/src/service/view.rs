@@ -1,7 +1,7 @@
 //! What the service holds of groups in memory: a lock for each, and the public state of tracked
 //! ones.
 
-use crate::api::GroupId;
+use conclave_delivery_api::GroupId;
 use conclave_mls::observe::Observer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -12,16 +12,29 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use crate::api::{
-    Bytes, CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef,
-    LogEntry, Name,
+use conclave_delivery_api::{
+    Bytes, CipherSuite, ContentType, DeviceId, GroupId, InboxItem, KeyPackageRef, LogEntry, Name,
 };
 pub use conclave_directory::server::{Batch as DirectoryBatch, Put};
-use conclave_mls::crypto::Secret;
+use conclave_mls::credential::SignaturePublicKey;
+use conclave_mls::crypto::{Secret, SignatureScheme};
 use conclave_mls::storage::{Batch, RowKey};
 use core::fmt;
 pub use records::DirectoryRecords;
 pub use sqlite::SqliteStorage;
+
+/// A device of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// The device: accept its credential only with this identity and key.
+    pub device: DeviceId,
+    /// Its key's signature scheme.
+    pub scheme: SignatureScheme,
+    /// Its key; the last one, if it was revoked.
+    pub signature_key: SignaturePublicKey,
+    /// Whether it has not been revoked.
+    pub active: bool,
+}
 
 /// Why the engine could not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]

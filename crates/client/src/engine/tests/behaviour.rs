@@ -2,7 +2,7 @@ use super::*;
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, Payload, Stage, Work};
 use crate::suites::HYBRID;
-use conclave_delivery::api::CountKeyPackages;
+use conclave_delivery_api::CountKeyPackages;
 
 #[test]
 fn people_talk_and_see_the_same_codes() {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::suites::HYBRID;
-use conclave_delivery::api::{ClaimKeyPackages, CountKeyPackages};
+use conclave_delivery_api::{ClaimKeyPackages, CountKeyPackages};
 
 const HOUR: u64 = 60 * 60 * 1000;
 const DAY: u64 = 24 * HOUR;

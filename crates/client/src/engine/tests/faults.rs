@@ -5,7 +5,7 @@ use super::*;
 use crate::engine::groups::GROUP_INFO;
 use crate::engine::waits::COUNT_INTERVAL;
 use crate::suites::HYBRID;
-use conclave_delivery::api::{
+use conclave_delivery_api::{
     ClaimKeyPackages, CountKeyPackages, Event, InboxItem, LogPage, Outcome, SubmitProposal,
 };
 use conclave_mls::group::{CommitOptions, Framing, LeafIndex, NewProposal, ProtocolVersion};

@@ -3,7 +3,7 @@
 use super::transparency::forked;
 use super::*;
 use crate::record::Payload;
-use conclave_delivery::api::Outcome;
+use conclave_delivery_api::Outcome;
 use conclave_directory::{Finding, Head, SignedRoot, Signer};
 use conclave_mls::Event;
 use conclave_mls::crypto::CryptoProvider;
@@ -226,7 +226,7 @@ fn say_payload(world: &mut World, from: usize, payload: &Payload) {
             Vec::new()
         })
         .unwrap();
-    let request = conclave_delivery::api::SendMessage { message: message.into() };
+    let request = conclave_delivery_api::SendMessage { message: message.into() };
     world.call(from, request.into()).unwrap();
     world.settle();
 }
@@ -241,9 +241,9 @@ fn a_root_that_a_member_made_up_says_nothing_about_the_service() {
 
     // Signed by a key of its own.
     let pair = provider()
-        .signature_key_pair(conclave_delivery::api::SESSION_SCHEME, &mut TestRng(1))
+        .signature_key_pair(conclave_delivery_api::SESSION_SCHEME, &mut TestRng(1))
         .unwrap();
-    let signer = Signer::new(conclave_delivery::api::SESSION_SCHEME, pair);
+    let signer = Signer::new(conclave_delivery_api::SESSION_SCHEME, pair);
     passed.root = signer.root(&*provider(), passed.root.epoch, [1; 32], 7).unwrap();
     say_payload(&mut world, b, &Payload::Rooted(Box::new(passed.clone()), "three".into()));
     for i in [a, c] {

@@ -4,7 +4,7 @@ use super::gossip::published;
 use super::transparency::forked;
 use super::*;
 use conclave_account::{Account, Author, Change, DeviceKey, Entry};
-use conclave_delivery::api::{AccountPage, Bytes, Encode, Event, Name, SubmitAccount};
+use conclave_delivery_api::{AccountPage, Bytes, Encode, Event, Name, SubmitAccount};
 use conclave_directory::{Finding, Head};
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme};
 

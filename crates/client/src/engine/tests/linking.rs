@@ -1,7 +1,7 @@
 //! Devices that come into an account and go out of it: whatever the service makes of their words, and whoever is away.
 
 use super::*;
-use conclave_delivery::api::RelayContent;
+use conclave_delivery_api::RelayContent;
 
 const MINUTE: u64 = 60_000;
 
@@ -98,7 +98,7 @@ fn a_relay_that_changes_the_offer_admits_nobody() {
     let slot = |code: &str| {
         let code: conclave_account::LinkCode = code.parse().unwrap();
         let slot = code.slot(&*provider(), conclave_account::Parcel::Offer).unwrap();
-        conclave_delivery::api::FetchRelay { slot: slot.into() }.into()
+        conclave_delivery_api::FetchRelay { slot: slot.into() }.into()
     };
     let Reply::FetchRelay(seconds) = world.call(main, slot(&second)).unwrap() else { panic!() };
     let contents = [seconds.content.unwrap().to_vec(), vec![7; 300], Vec::new()];

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::suites::{HYBRID, suite_name, suite_number};
-use conclave_delivery::api::{ClaimKeyPackages, CountKeyPackages, PublishKeyPackages};
+use conclave_delivery_api::{ClaimKeyPackages, CountKeyPackages, PublishKeyPackages};
 use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::Purpose;
-use conclave_delivery::api::{AccountPage, ExtensionProof, FetchAccount};
+use conclave_delivery_api::{AccountPage, ExtensionProof, FetchAccount};
 use conclave_directory::{Evidence, Finding, Head};
 use std::path::Path;
 
@@ -468,7 +468,7 @@ fn a_directory_that_publishes_nothing_for_a_day_is_told() {
 
 #[test]
 fn what_is_known_of_a_service_is_read_as_it_was_written() {
-    use conclave_delivery::api::{Decode, Encode};
+    use conclave_delivery_api::{Decode, Encode};
     let mut world = World::new(18);
     let a = world.add("a/pc");
     world.settle();

@@ -1,10 +1,10 @@
 //! Account logs: what the service takes, and what it does with devices that come and go.
 
 use super::room::{Room, room};
-use crate::api::*;
 use crate::service::{Limits, ServiceError};
 use crate::testing::*;
 use conclave_account::{Change, Entry};
+use conclave_delivery_api::*;
 use std::collections::BTreeSet;
 
 /// Submits entries; where the log ends then, or why they are refused.

@@ -1,9 +1,9 @@
 //! What the service publishes of accounts, and proves.
 
-use crate::api::*;
 use crate::service::Holder;
 use crate::service::long_proofs::{LongProofs, MAX_LONG_PROOFS};
 use crate::testing::*;
+use conclave_delivery_api::*;
 use conclave_directory::{
     Agreement, Audited, Auditor, Depth, Lookup, Root, ServiceKey, verify_append_only,
     verify_history, verify_lookup,

@@ -1,8 +1,8 @@
 //! Random operations on the service, beside a model of what it promises.
 
-use crate::api::*;
 use crate::service::{Caller, Holder, Operation};
 use crate::testing::*;
+use conclave_delivery_api::*;
 use conclave_mls::key_package::OwnKeyPackage;
 use std::collections::{BTreeMap, BTreeSet};
 

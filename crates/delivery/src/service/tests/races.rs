@@ -1,7 +1,7 @@
 //! What comes between: an account that changes while another request is in work.
 
-use crate::api::*;
 use crate::testing::*;
+use conclave_delivery_api::*;
 use conclave_mls::crypto::CryptoError;
 use conclave_mls::crypto::testing::{Counter, Hook, Hooked, Operation};
 use std::sync::{Arc, Mutex};

@@ -1,9 +1,9 @@
 //! Who may create an account.
 
-use crate::api::*;
 use crate::service::{INVITATION, Limits, ServiceError, invitation};
 use crate::storage::{SqliteStorage, Storage};
 use crate::testing::*;
+use conclave_delivery_api::*;
 use conclave_mls::UnixTime;
 use core::time::Duration;
 use std::path::Path;

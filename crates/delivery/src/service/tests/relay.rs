@@ -1,9 +1,9 @@
 //! The places where devices that are being linked leave each other something.
 
 use super::room::room;
-use crate::api::*;
 use crate::service::ServiceError;
 use crate::testing::*;
+use conclave_delivery_api::*;
 
 fn put(desk: &Desk, slot: &[u8], content: &[u8]) -> Result<u64, ServiceError> {
     let request = PutRelay { slot: slot.into(), content: content.into() };

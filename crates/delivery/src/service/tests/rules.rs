@@ -1,9 +1,9 @@
 //! Single rules of the service.
 
 use super::room::{Room, room, room_with};
-use crate::api::*;
 use crate::service::Limits;
 use crate::testing::*;
+use conclave_delivery_api::*;
 use conclave_mls::wire::Lifetime;
 
 fn opaque(group: &GroupId) -> CreateGroup {

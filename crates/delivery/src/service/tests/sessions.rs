@@ -1,10 +1,10 @@
 //! Sessions: who may open one, what it takes to use it, and when it ends.
 
 use super::room::{Room, room, room_with};
-use crate::api::*;
 use crate::service::{Holder, Limits, ServiceError};
 use crate::testing::*;
 use conclave_account::Author;
+use conclave_delivery_api::*;
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::SignatureKeyPair;
 use core::time::Duration;

@@ -1,7 +1,7 @@
 //! Tracked groups: real members, a service that watches.
 
-use crate::api::*;
 use crate::testing::*;
+use conclave_delivery_api::*;
 use conclave_mls as mls;
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::Secret;

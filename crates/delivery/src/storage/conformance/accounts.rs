@@ -2,10 +2,11 @@
 
 use super::place::Place;
 use super::samples::{SUITE, commit, create, current, extension, id, info, package, register, won};
-use crate::api::{Bytes, DeviceId, DeviceInfo, GroupId};
+use crate::storage::DeviceInfo;
 use crate::storage::{
     AccountExtension, AccountRecord, CommitEffects, Extended, KeyPackagesAdded, Membership, Storage,
 };
+use conclave_delivery_api::{Bytes, DeviceId, GroupId};
 use conclave_mls::crypto::SignatureScheme;
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {

@@ -2,8 +2,8 @@
 
 use super::place::Place;
 use super::samples::{SUITE, commit, create, entry, info, package, register, won};
-use crate::api::{DeviceId, GroupId};
 use crate::storage::{CommitEffects, DirectoryBatch, KeyPackagesAdded, Membership, Put, Storage};
+use conclave_delivery_api::{DeviceId, GroupId};
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     let place = new();

@@ -2,8 +2,8 @@
 
 use super::place::Place;
 use super::samples::{commit, create, entry, id, new_group, register, won};
-use crate::api::{DeviceId, GroupId};
 use crate::storage::{CommitEffects, GroupAdded, GroupRecord, Membership, NewGroup, Storage};
+use conclave_delivery_api::{DeviceId, GroupId};
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{Batch, RowKey, Table};
 

@@ -2,8 +2,8 @@
 
 use super::place::Place;
 use super::samples::{commit, create, register, won};
-use crate::api::{Bytes, DeviceId, InboxItem};
 use crate::storage::{CommitEffects, Storage};
+use conclave_delivery_api::{Bytes, DeviceId, InboxItem};
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     let place = new();

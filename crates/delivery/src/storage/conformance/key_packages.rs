@@ -2,8 +2,9 @@
 
 use super::place::Place;
 use super::samples::{SUITE, current, extension, info, package, register};
-use crate::api::{Bytes, CipherSuite, DeviceId, DeviceInfo};
+use crate::storage::DeviceInfo;
 use crate::storage::{Extended, KeyPackageRecord, KeyPackagesAdded, Storage};
+use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
 use std::collections::BTreeSet;
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {

@@ -2,10 +2,10 @@
 
 use super::place::Place;
 use super::samples::{commit, create, entry, id, register, won};
-use crate::api::{ContentType, LogEntry};
 use crate::storage::{
     Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage, StorageError,
 };
+use conclave_delivery_api::{ContentType, LogEntry};
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     order(new);

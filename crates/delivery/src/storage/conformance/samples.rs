@@ -1,10 +1,11 @@
 //! Devices, groups and entries to store.
 
-use crate::api::{CipherSuite, ContentType, DeviceId, DeviceInfo, GroupId};
+use crate::storage::DeviceInfo;
 use crate::storage::{
     AccountExtension, Append, Appended, CommitEffects, Extended, GroupAdded, KeyPackageRecord,
     NewGroup, Storage,
 };
+use conclave_delivery_api::{CipherSuite, ContentType, DeviceId, GroupId};
 use conclave_mls::crypto::SignatureScheme;
 
 /// The suite of all key packages that need no other.

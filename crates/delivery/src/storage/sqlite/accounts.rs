@@ -4,7 +4,8 @@ use super::super::{AccountExtension, AccountRecord, Extended};
 use super::inbox;
 use super::read::{bytes, damaged, device_number, known_device, name, page};
 use super::result::Sql;
-use crate::api::{Bytes, DeviceId, DeviceInfo, Name};
+use crate::storage::DeviceInfo;
+use conclave_delivery_api::{Bytes, DeviceId, Name};
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) fn find_account(db: &Connection, user: &Name) -> Sql<Option<AccountRecord>> {

@@ -3,7 +3,7 @@
 use super::super::{Append, Appended, CommitEffects, GroupAdded, NewGroup};
 use super::read::{active_device, find_entry, find_group, known_device, ordered};
 use super::result::Sql;
-use crate::api::{Bytes, ContentType, DeviceId};
+use conclave_delivery_api::{Bytes, ContentType, DeviceId};
 use conclave_mls::storage::Batch;
 use rusqlite::{Connection, OptionalExtension, params};
 

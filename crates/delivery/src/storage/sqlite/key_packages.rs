@@ -3,7 +3,8 @@
 use super::super::{KeyPackageRecord, KeyPackagesAdded, StoredKeyPackage};
 use super::read::{bytes, find_device, known_device};
 use super::result::Sql;
-use crate::api::{Bytes, CipherSuite, DeviceId, DeviceInfo};
+use crate::storage::DeviceInfo;
+use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub(super) fn add_key_packages(

@@ -17,10 +17,11 @@ use super::{
     GroupRecord, KeyPackageRecord, KeyPackagesAdded, Membership, NewGroup, Put, Storage,
     StorageError, StoredKeyPackage,
 };
-use crate::api::{
-    Bytes, CipherSuite, DeviceId, DeviceInfo, GroupId, InboxItem, KeyPackageRef, LogEntry, Name,
-};
+use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
+use conclave_delivery_api::{
+    Bytes, CipherSuite, DeviceId, GroupId, InboxItem, KeyPackageRef, LogEntry, Name,
+};
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
 use groups::{append, create_group};

@@ -2,8 +2,9 @@
 
 use super::super::{Found, GroupRecord};
 use super::result::Sql;
-use crate::api::{
-    Bytes, ContentType, DeviceId, DeviceInfo, GroupId, InboxItem, LogEntry, Name, WelcomeItem,
+use crate::storage::DeviceInfo;
+use conclave_delivery_api::{
+    Bytes, ContentType, DeviceId, GroupId, InboxItem, LogEntry, Name, WelcomeItem,
 };
 use conclave_mls::crypto::SignatureScheme;
 use rusqlite::types::Type;

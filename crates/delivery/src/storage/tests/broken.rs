@@ -1,9 +1,9 @@
 //! The kit finds what is wrong with a storage: each of these has one fault.
 
 use super::Folder;
-use crate::api::*;
 use crate::storage::conformance::{Place, check};
 use crate::storage::*;
+use conclave_delivery_api::*;
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::RowKey;
 use std::panic::{AssertUnwindSafe, catch_unwind};

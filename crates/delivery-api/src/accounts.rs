@@ -4,7 +4,7 @@ use super::{
     Bytes, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Name, Reader, Writer,
     parse_hex, to_hex,
 };
-use conclave_account::{Author, DeviceId};
+use conclave_account::Author;
 use conclave_mls::UnixTime;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{
@@ -160,19 +160,6 @@ impl Decode for Registration {
             other => Err(DecodeError::InvalidValue { field: "Registration", value: other.into() }),
         }
     }
-}
-
-/// A device of an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// The device: accept its credential only with this identity and key.
-    pub device: DeviceId,
-    /// Its key's signature scheme.
-    pub scheme: SignatureScheme,
-    /// Its key; the last one, if it was revoked.
-    pub signature_key: SignaturePublicKey,
-    /// Whether it has not been revoked.
-    pub active: bool,
 }
 
 impl OpenSession {

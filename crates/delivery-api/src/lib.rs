@@ -13,6 +13,9 @@
 //! the data of a `ratchet_tree` extension.
 //!
 //! `GET` [`EVENTS_PATH`] is a stream of Server-Sent Events: see [`Event`].
+//!
+//! The crate has no I/O: service, client and clients in other languages are written against it.
+#![forbid(unsafe_code)]
 
 /// Implements the codec for structures as their fields in order.
 macro_rules! structs {
@@ -51,7 +54,7 @@ mod inbox;
 mod key_packages;
 
 pub use accounts::{
-    AccountHead, AccountPage, DescribeService, DeviceInfo, FetchAccount, FetchRelay, OpenSession,
+    AccountHead, AccountPage, DescribeService, FetchAccount, FetchRelay, OpenSession,
     OpenedSession, Proof, PutRelay, Registration, RelayContent, RelayStored, SESSION_SCHEME,
     ServiceInfo, SubmitAccount, Token,
 };
