@@ -10,13 +10,10 @@
 
 mod common;
 
-use common::{Done, PATIENCE, Process, copy_folder, run};
-use conclave_delivery::http_client::Client;
-use conclave_delivery_api::FetchRoots;
+use common::{Done, Process, copy_folder, run, wait_for_root};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// A service that publishes every second, its users and its auditor.
 struct Audited {
@@ -60,12 +57,7 @@ impl Audited {
     fn register(&self, user: &str, root: u64) {
         let (url, users) = (self.url(), self.path("users"));
         run(&["chat", user, "--server", &url, "--data", users.to_str().unwrap()], b"");
-        let client = Client::new(&url);
-        let begun = Instant::now();
-        while client.call(&FetchRoots { from: 0 }).unwrap().newest < root {
-            assert!(begun.elapsed() < PATIENCE, "root {root} is not published");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_for_root(&url, root);
     }
 
     fn args(&self) -> Vec<String> {

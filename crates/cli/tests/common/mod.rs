@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+use conclave_delivery::http_client::Client;
+use conclave_delivery_api::FetchRoots;
 use conclave_store::{SqliteStore, Store, WriteSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -147,6 +149,16 @@ impl Server {
         self.process.kill_9();
         *self = Self::start_at(&self.data.clone(), &self.address, options);
         self.process.line().unwrap()
+    }
+}
+
+/// Waits until a service has published the root of this number.
+pub(crate) fn wait_for_root(url: &str, root: u64) {
+    let client = Client::new(url);
+    let begun = Instant::now();
+    while client.call(&FetchRoots { from: 0 }).unwrap().newest < root {
+        assert!(begun.elapsed() < PATIENCE, "root {root} is not published");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
