@@ -88,7 +88,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         }));
     }
 
-    let server = serve(config, SqliteStorage::open(&data)?)?;
+    let storage = SqliteStorage::open(&data)?;
+    let upgraded = storage.upgraded().cloned();
+    let server = serve(config, storage)?;
     let mut out = std::io::stdout();
     writeln!(out, "listening on {}", server.url())?;
     let who = match registration {
@@ -97,6 +99,9 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Registration::Closed => "no new accounts",
     };
     writeln!(out, "{who}")?;
+    if let Some(upgrade) = upgraded {
+        writeln!(out, "{upgrade}")?;
+    }
     writeln!(out, "state in {}; end with Ctrl-C", data.display())?;
     out.flush()?;
     signals.forever().next();

@@ -21,7 +21,7 @@ use conclave_mls::crypto::{Secret, SignatureScheme};
 use conclave_mls::storage::{Batch, RowKey};
 use core::fmt;
 pub use records::DirectoryRecords;
-pub use sqlite::SqliteStorage;
+pub use sqlite::{SqliteStorage, Upgrade};
 
 /// A device of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

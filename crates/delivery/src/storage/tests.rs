@@ -47,10 +47,10 @@ fn a_later_format_and_foreign_files_are_refused() {
 
     let path = dir.path().join("delivery.db");
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.pragma_update(None, "user_version", 9).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
     drop(db);
     let error = SqliteStorage::open(dir.path()).unwrap_err();
-    assert!(matches!(&error, StorageError::Format(what) if what.contains("format 9")), "{error}");
+    assert!(matches!(&error, StorageError::Format(what) if what.contains("format 99")), "{error}");
 
     let other = tempfile::tempdir().unwrap();
     let db = rusqlite::Connection::open(other.path().join("delivery.db")).unwrap();
@@ -78,6 +78,56 @@ fn a_folder_from_before_account_logs_is_refused_with_advice() {
     assert!(what.contains("format 1") && what.contains("move it away"), "{error}");
     assert!(what.contains(path.to_str().unwrap()), "it names the file: {error}");
     assert_eq!(std::fs::read(&path).unwrap(), before, "it was changed");
+}
+
+/// The database of format 3 in a folder of its own.
+fn format_3() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let db = rusqlite::Connection::open(dir.path().join("delivery.db")).unwrap();
+    db.execute_batch(include_str!("../../../../vectors/delivery/format-3.sql")).unwrap();
+    dir
+}
+
+#[test]
+fn an_upgrade_whose_copy_cannot_be_kept_changes_nothing() {
+    let dir = format_3();
+    let obstacle = dir.path().join("delivery.db.format-3.part");
+    std::fs::create_dir(&obstacle).unwrap();
+    let error = SqliteStorage::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("Nothing was changed"), "{error}");
+    assert!(error.contains(obstacle.to_str().unwrap()), "it names the file: {error}");
+    let db = rusqlite::Connection::open(dir.path().join("delivery.db")).unwrap();
+    let format: u32 = db.pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
+    assert_eq!(format, 3);
+    drop(db);
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    let storage = open(dir.path());
+    let kept = &storage.upgraded().unwrap().kept;
+    assert_eq!(*kept, dir.path().join("delivery.db.format-3"));
+    assert!(!obstacle.exists());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn an_upgrade_that_fails_half_way_changes_nothing() {
+    let dir = format_3();
+    let path = dir.path().join("delivery.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    // The last statement of the step to format 4 finds its index gone.
+    db.execute_batch("DROP INDEX member_by_device").unwrap();
+    drop(db);
+    let error = SqliteStorage::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("from format 3") && error.contains("unchanged"), "{error}");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    let format: u32 = db.pragma_query_value(None, "user_version", |r| r.get(0)).unwrap();
+    assert_eq!(format, 3);
+    let columns = "SELECT count(*) FROM pragma_table_info('mls_group') WHERE name = 'group_info'";
+    assert_eq!(db.query_row(columns, [], |r| r.get::<_, u32>(0)).unwrap(), 1);
 }
 
 #[cfg(unix)]

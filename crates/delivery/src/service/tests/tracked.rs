@@ -1,5 +1,7 @@
 //! Tracked groups: real members, a service that watches.
 
+mod golden;
+
 use crate::testing::*;
 use conclave_delivery_api::*;
 use conclave_mls as mls;

@@ -60,9 +60,14 @@ pub(super) fn commit_effects(
     }
     // Who is removed and added by one commit stays.
     add_members(db, group, &effects.added)?;
-    let tree = effects.ratchet_tree.as_ref().filter(|_| effects.group_info.is_some());
-    db.prepare_cached("UPDATE mls_group SET group_info = ?, ratchet_tree = ? WHERE id = ?")?
-        .execute(params![effects.group_info.as_deref(), tree.map(|t| t.as_slice()), group])?;
+    match &effects.group_info {
+        Some(info) => db
+            .prepare_cached(
+                "INSERT OR REPLACE INTO public_state (grp, group_info, ratchet_tree) VALUES (?, ?, ?)",
+            )?
+            .execute(params![group, info.as_slice(), effects.ratchet_tree.as_deref()])?,
+        None => db.prepare_cached("DELETE FROM public_state WHERE grp = ?")?.execute([group])?,
+    };
     let put_blob = |blob: &Bytes| -> Sql<i64> {
         db.prepare_cached("INSERT INTO blob (bytes) VALUES (?) RETURNING id")?
             .query_row([blob.as_slice()], |r| r.get(0))

@@ -4,7 +4,10 @@
 //! its own; others read beside it.
 
 mod accounts;
+mod copy;
 mod directory;
+mod files;
+mod formats;
 mod groups;
 mod inbox;
 mod key_packages;
@@ -24,6 +27,8 @@ use conclave_delivery_api::{
 };
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
+use files::private_file;
+pub use formats::Upgrade;
 use groups::{append, create_group};
 use key_packages::{add_key_packages, claim, key_packages, withdraw};
 use read::{
@@ -32,18 +37,13 @@ use read::{
 };
 use result::{Sql, failed};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use writer::Writer;
 
-/// The format that this version writes: SQLite's `user_version`.
-const FORMAT: u32 = 3;
-/// Tells our files from other programs': SQLite's `application_id`, "CDLV".
-const APPLICATION_ID: u32 = 0x4344_4c56;
 /// How many connections read.
 const READERS: usize = 4;
-const SCHEMA: &str = include_str!("schema.sql");
 
 /// The service's state in a directory.
 #[derive(Debug)]
@@ -52,28 +52,8 @@ pub struct SqliteStorage {
     writer: Writer,
     readers: Vec<Mutex<Connection>>,
     next: std::sync::atomic::AtomicUsize,
+    upgraded: Option<Upgrade>,
     _lock: File,
-}
-
-/// Opens a file of ours, and creates it if there is none, for its owner alone. One that others could
-/// access loses those permissions.
-fn private_file(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mut permissions = file.metadata()?.permissions();
-        if permissions.mode() & 0o077 != 0 {
-            permissions.set_mode(permissions.mode() & 0o700);
-            file.set_permissions(permissions)?;
-        }
-    }
-    Ok(file)
 }
 
 fn connect(path: &Path, read_only: bool) -> Sql<Connection> {
@@ -87,51 +67,14 @@ fn connect(path: &Path, read_only: bool) -> Sql<Connection> {
     Ok(db)
 }
 
-/// Brings the file to the current format. `Ok(Err(_))` says why it cannot.
-fn prepare(db: &Connection, path: &Path) -> Sql<Result<(), StorageError>> {
-    let format = |what: String| Ok(Err(StorageError::Format(what)));
-    let known: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0))?;
-    let application: u32 = db.pragma_query_value(None, "application_id", |r| r.get(0))?;
-    let found: u32 = db.pragma_query_value(None, "user_version", |r| r.get(0))?;
-    let shown = path.display();
-    if known > 0 && application != APPLICATION_ID {
-        return format(format!("{shown} is not a Conclave delivery service's"));
-    }
-    if found > FORMAT {
-        return format(format!(
-            "{shown} was written by a later version (format {found}; this one knows up to {FORMAT})"
-        ));
-    }
-    if known > 0 && found < FORMAT {
-        return format(format!(
-            "{shown} is of a version before the directory of accounts (format {found}; this one writes {FORMAT}): \
-             move it away, and messengers register anew"
-        ));
-    }
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "wal_autocheckpoint", 4000)?;
-    if known == 0 {
-        let mut secret = Secret::zero(32);
-        if let Err(e) = getrandom::fill(secret.expose_mut()) {
-            return Ok(Err(StorageError::Failed(format!("no randomness: {e}"))));
-        }
-        db.execute_batch("BEGIN IMMEDIATE")?;
-        db.execute_batch(SCHEMA)?;
-        db.execute("INSERT INTO service (secret) VALUES (?)", [secret.expose()])?;
-        db.pragma_update(None, "application_id", APPLICATION_ID)?;
-        db.pragma_update(None, "user_version", FORMAT)?;
-        db.execute_batch("COMMIT")?;
-    }
-    Ok(Ok(()))
-}
-
 impl SqliteStorage {
     /// Opens the state in a directory, and creates both if there are none. Only the user can read
     /// the files.
     ///
+    /// A database of an earlier format is brought to the current one, see [`Self::upgraded`].
+    ///
     /// # Errors
-    /// If another process has it open, if it is of a later format, or cannot be opened.
+    /// If another process has it open, if it is of a later format, or cannot be opened or upgraded.
     pub fn open(directory: &Path) -> Result<Self, StorageError> {
         let file = |e: std::io::Error| {
             StorageError::Failed(format!("{} cannot be opened: {e}", directory.display()))
@@ -153,11 +96,11 @@ impl SqliteStorage {
             }
         }
         let db = connect(&path, false).map_err(failed)?;
-        prepare(&db, &path).map_err(failed)??;
+        let upgraded = formats::prepare(&db, &path)?;
         let readers = (0..READERS).map(|_| connect(&path, true).map(Mutex::new));
         let readers = readers.collect::<Sql<_>>().map_err(failed)?;
         let writer = Writer::start(db)?;
-        Ok(Self { writer, readers, next: 0.into(), _lock: lock })
+        Ok(Self { writer, readers, next: 0.into(), upgraded, _lock: lock })
     }
 
     /// The secret of the service whose state is in a directory, which may be running.
@@ -166,21 +109,20 @@ impl SqliteStorage {
     /// If there is no service's state, or it cannot be read.
     pub fn read_secret(directory: &Path) -> Result<Secret, StorageError> {
         let path = directory.join("delivery.db");
-        let shown = path.display();
         if !path.exists() {
             let what = format!("there is no service's state in {}", directory.display());
             return Err(StorageError::Format(what));
         }
         let db = connect(&path, true).map_err(failed)?;
-        let application: u32 =
-            db.pragma_query_value(None, "application_id", |r| r.get(0)).map_err(failed)?;
-        if application != APPLICATION_ID {
-            return Err(StorageError::Format(format!(
-                "{shown} is not a Conclave delivery service's"
-            )));
-        }
+        formats::known_format(&db, &path).map_err(failed)??;
         db.query_row("SELECT secret FROM service", [], |r| r.get(0).map(Secret::new))
             .map_err(failed)
+    }
+
+    /// What became of a database that had an earlier format when it was opened.
+    #[must_use]
+    pub fn upgraded(&self) -> Option<&Upgrade> {
+        self.upgraded.as_ref()
     }
 
     fn read<R>(&self, f: impl FnOnce(&Connection) -> Sql<R>) -> Result<R, StorageError> {
@@ -428,8 +370,8 @@ impl Storage for SqliteStorage {
     fn public_state(&self, id: &GroupId) -> Result<Option<(Bytes, Bytes)>, StorageError> {
         self.read(|db| {
             db.prepare_cached(
-                "SELECT group_info, ratchet_tree FROM mls_group
-                 WHERE group_id = ? AND group_info NOT NULL AND ratchet_tree NOT NULL",
+                "SELECT group_info, ratchet_tree FROM public_state
+                 WHERE grp = (SELECT id FROM mls_group WHERE group_id = ?) AND ratchet_tree NOT NULL",
             )?
             .query_row([id.as_ref()], |r| Ok((bytes(r, 0)?, bytes(r, 1)?)))
             .optional()

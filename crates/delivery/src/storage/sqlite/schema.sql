@@ -58,11 +58,15 @@ CREATE TABLE mls_group (
     handshake INTEGER NOT NULL,
     creator INTEGER NOT NULL,
     request_hash BLOB NOT NULL,
-    created_at INTEGER NOT NULL,
-    group_info BLOB,
-    ratchet_tree BLOB
+    created_at INTEGER NOT NULL
 );
 CREATE INDEX group_by_creator ON mls_group (creator);
+-- Of opaque groups; apart from what each message changes, as it can be megabytes.
+CREATE TABLE public_state (
+    grp INTEGER PRIMARY KEY,
+    group_info BLOB NOT NULL,
+    ratchet_tree BLOB
+);
 
 -- A former member's row stays, with the commit that removed it: it may read up to there.
 CREATE TABLE member (
@@ -71,7 +75,7 @@ CREATE TABLE member (
     removed_seq INTEGER,
     PRIMARY KEY (grp, device)
 ) WITHOUT ROWID;
-CREATE INDEX member_by_device ON member (device);
+CREATE INDEX member_by_device ON member (device, grp, removed_seq);
 
 -- Whose revoked devices were in a group: members who come back hear of it, and remove them.
 CREATE TABLE ended_member (

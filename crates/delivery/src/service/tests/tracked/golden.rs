@@ -1,0 +1,386 @@
+//! Databases of every format that was ever written, as text: each is upgraded, and answers as it did.
+
+use super::*;
+use crate::service::{Holder, Limits, invitation};
+use crate::storage::{Membership, SqliteStorage, Storage};
+use conclave_mls::crypto::CryptoProvider as _;
+use core::time::Duration;
+use rusqlite::Connection;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Two groups whose handshake messages are private.
+const OPAQUE: [[u8; 16]; 2] = [[5; 16], [6; 16]];
+const USERS: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/delivery")
+}
+
+fn shown(bytes: &[u8]) -> String {
+    let digest = PROVIDER.hash(mls::crypto::Hash::Sha256, &[bytes]).unwrap();
+    format!("{} bytes {}", bytes.len(), to_hex(&digest[..8]))
+}
+
+/// The database as SQL text.
+fn dump(path: &Path) -> String {
+    let db = Connection::open(path).unwrap();
+    let number = |pragma| db.pragma_query_value(None, pragma, |r| r.get::<_, u32>(0)).unwrap();
+    let (application, format) = (number("application_id"), number("user_version"));
+    let mut text = format!(
+        "PRAGMA application_id = {application};\nPRAGMA user_version = {format};\nBEGIN;\n"
+    );
+    let texts = |sql: &str| -> Vec<String> {
+        let mut statement = db.prepare(sql).unwrap();
+        statement.query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let own = "sql NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY type = 'index', rowid";
+    for statement in texts(&format!("SELECT sql FROM sqlite_schema WHERE {own}")) {
+        writeln!(text, "{statement};").unwrap();
+    }
+    // Inserting rows counts: what was counted is set at the end.
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table'
+                  ORDER BY name = 'sqlite_sequence', rowid";
+    for table in texts(tables) {
+        if table == "sqlite_sequence" {
+            text += "DELETE FROM sqlite_sequence;\n";
+        }
+        let columns = texts(&format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
+        let quoted: Vec<String> = columns.iter().map(|c| format!("quote({c})")).collect();
+        for row in texts(&format!("SELECT {} FROM {table}", quoted.join(" || ',' || "))) {
+            let columns = columns.join(", ");
+            writeln!(text, "INSERT INTO {table} ({columns}) VALUES ({row});").unwrap();
+        }
+    }
+    text + "COMMIT;\n"
+}
+
+/// What a storage answers to every question about the golden users and groups.
+fn answers(storage: &SqliteStorage) -> String {
+    let mut text = format!("secret {}\n", shown(storage.secret().unwrap().expose()));
+    let now = NOW.as_secs();
+    let mut devices = Vec::new();
+    for user in USERS.map(|user| user.parse::<Name>().unwrap()) {
+        let Some(account) = storage.account(&user).unwrap() else { continue };
+        writeln!(text, "account {user}, {} entries, {}", account.length, shown(&account.state))
+            .unwrap();
+        for entry in storage.account_entries(&user, 0, 100, usize::MAX).unwrap() {
+            writeln!(text, "  entry {}", shown(&entry)).unwrap();
+        }
+        for known in storage.devices(&user).unwrap() {
+            let key = to_hex(&known.signature_key[..8]);
+            let (device, scheme) = (&known.device, known.scheme.code_point());
+            writeln!(text, "  device {device}, {scheme}, {key}, active {}", known.active).unwrap();
+            devices.push(known.device);
+        }
+    }
+    writeln!(text, "unpublished {}", storage.unpublished(100).unwrap().len()).unwrap();
+
+    for device in &devices {
+        writeln!(text, "of {device}").unwrap();
+        for package in storage.key_packages(device, now).unwrap() {
+            let (number, suite) = (package.number, package.cipher_suite.0);
+            let (last, message) = (package.last_resort, shown(&package.message));
+            writeln!(text, "  key package {number}, {suite}, last resort {last}, {message}")
+                .unwrap();
+        }
+        let (items, total) = storage.inbox(device, 100, usize::MAX).unwrap();
+        for InboxItem { id, welcome: w } in items {
+            let group = to_hex(&w.group_id);
+            let tree = w.ratchet_tree.as_deref().map(shown);
+            let what = format!("{}, tree {tree:?}", shown(&w.welcome));
+            let from = format!("{group}, epoch {}, {}, by {}", w.epoch, w.seq, w.sender);
+            writeln!(text, "  inbox {id} of {total}: {from}, {what}").unwrap();
+        }
+        for (group, epoch, head) in storage.groups_of(device).unwrap() {
+            writeln!(text, "  group {}, epoch {epoch}, up to {head}", to_hex(&group)).unwrap();
+        }
+        for (user, length) in storage.accounts_around(device, 100).unwrap() {
+            writeln!(text, "  near {user}, {length}").unwrap();
+        }
+    }
+
+    for id in [ID, OPAQUE[0], OPAQUE[1]].map(GroupId::from) {
+        let group = storage.group(&id).unwrap().unwrap();
+        let (tracked, epoch, head) = (group.tracked, group.epoch, group.head);
+        let name = to_hex(&id);
+        let handshake = group.handshake;
+        writeln!(text, "group {name}, tracked {tracked}, epoch {epoch}, {head}, {handshake}")
+            .unwrap();
+        for member in storage.members(&id).unwrap() {
+            writeln!(text, "  member {member}").unwrap();
+        }
+        for device in &devices {
+            if let Membership::Former(seq) = storage.membership(&id, device).unwrap() {
+                writeln!(text, "  former {device}, {seq}").unwrap();
+            }
+        }
+        for entry in storage.log(&id, 0, u64::MAX, 1000, usize::MAX).unwrap() {
+            let (seq, epoch, sender) = (entry.seq, entry.epoch, entry.sender);
+            let (content, message) = (entry.content_type, shown(&entry.message));
+            writeln!(text, "  log {seq}, epoch {epoch}, {content:?}, {sender}, {message}").unwrap();
+            let hash = PROVIDER.hash(mls::crypto::Hash::Sha256, &[&entry.message]).unwrap();
+            let found = storage.find(&id, (&*hash).try_into().unwrap()).unwrap().unwrap();
+            assert_eq!((found.seq, found.epoch, found.sender), (seq, epoch, sender));
+        }
+        for epoch in 0..epoch {
+            let ended = storage.epoch_ended(&id, epoch).unwrap();
+            writeln!(text, "  epoch {epoch} ended {ended:?}").unwrap();
+        }
+        if let Some((info, tree)) = storage.public_state(&id).unwrap() {
+            writeln!(text, "  info {}, tree {}", shown(&info), shown(&tree)).unwrap();
+        }
+        for (key, value) in storage.rows(&id).unwrap() {
+            let (table, epoch, index) = (key.table as u8, key.epoch, key.index);
+            writeln!(text, "  row {epoch}, {table}, {index}: {}", shown(value.expose())).unwrap();
+        }
+    }
+    text
+}
+
+/// The GroupInfo of an epoch of a group.
+fn group_info(dice: &mut Dice, own: &Own, id: &GroupId, epoch: u64) -> Bytes {
+    let params = GroupParams {
+        group_id: id.clone(),
+        cipher_suite: SUITE,
+        extensions: vec![],
+        leaf: own.leaf(),
+        lifetime: Own::lifetime(NOW),
+    };
+    let new = Group::create(&PROVIDER, dice, mls::Config::default(), params, own.keys.clone());
+    let mut group = new.unwrap().store(|_| Ok::<_, Infallible>(())).unwrap();
+    for _ in 0..epoch {
+        let step = group.commit(&PROVIDER, dice, NOW, CommitOptions::default()).unwrap();
+        stored(&mut group, step);
+        let id = group.pending_commit().unwrap().id.clone();
+        let step = group.commit_accepted(&PROVIDER, NOW, &id).unwrap();
+        stored(&mut group, step);
+    }
+    group.group_info(&PROVIDER, INFO).unwrap().into()
+}
+
+/// A service that was used for a while: tracked and opaque groups, people who came, went and lost devices.
+fn used() -> World {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let mut bob = w.add(&mut alice, "bob/phone");
+    let mut tablet = w.add(&mut alice, "alice/tablet");
+    w.catch_up(&mut bob);
+    let mut carol = w.add(&mut bob, "carol/pc");
+    w.desk.service.publish(NOW).unwrap().unwrap();
+
+    for text in [b"one".as_slice(), b"two", b"three"] {
+        let step = bob.group.encrypt(&PROVIDER, &mut w.dice, text, &Framing::default()).unwrap();
+        let message = stored(&mut bob.group, step);
+        w.desk.reply(&bob.own, SendMessage { message: message.into() });
+    }
+    w.catch_up(&mut alice);
+    w.catch_up(&mut tablet);
+    w.catch_up(&mut carol);
+    let leaf = carol.group.own_leaf();
+    let request = w.staged(&mut alice, vec![NewProposal::Remove(leaf)]);
+    w.submit(&mut alice, request);
+    w.catch_up(&mut bob);
+
+    // A Welcome that nobody has fetched, and a proposal that nobody has committed.
+    let dave = w.device("dave/phone");
+    let (_, add) = w.invited(&alice, &dave);
+    let request = w.staged(&mut alice, vec![add]);
+    w.submit(&mut alice, request);
+    w.catch_up(&mut bob);
+    let step = bob.group.propose_update(&PROVIDER, &mut w.dice, None, &Framing::default());
+    let proposal = stored(&mut bob.group, step.unwrap()).message.into();
+    w.desk.reply(&bob.own, SubmitProposal { proposal });
+
+    // A device that is revoked while it is in a group, one with another key, and a recovery key.
+    let user: Name = "alice".parse().unwrap();
+    let mut first = w.first[&user].clone();
+    first.revoke("tablet");
+    first.rotate(&mut w.dice);
+    first.recovery(&mut w.dice);
+    w.desk.register(&first);
+    w.first.insert(user, first.clone());
+    w.desk.service.publish(NOW.saturating_add(Duration::from_secs(60))).unwrap().unwrap();
+
+    let lifetime = Own::lifetime(NOW);
+    let packages =
+        [false, false, false, true].map(|last| first.key_package(last, lifetime, &mut w.dice));
+    w.desk.publish(&first, &packages.each_ref());
+    let hybrid = bob.own.key_package_of(HYBRID, true, lifetime, &mut w.dice);
+    w.desk.publish(&bob.own, &[&hybrid]);
+
+    for (id, private_messages) in OPAQUE.map(GroupId::from).iter().zip([4u8, 1]) {
+        let kind = GroupKind::Opaque { epoch: 0 };
+        w.desk.reply(&bob.own, CreateGroup { group_id: id.clone(), kind });
+        let package = carol.own.key_package(false, lifetime, &mut w.dice);
+        w.desk.publish(&carol.own, &[&package]);
+        let request = SubmitCommit {
+            welcomes: vec![welcome(std::slice::from_ref(package.reference()))],
+            ratchet_tree: Some(vec![9; 300].into()),
+            added: vec![carol.own.id.clone(), first.id.clone()],
+            ..commit(private(id, 0, ContentType::Commit, b"adds carol"))
+        };
+        w.desk.reply(&bob.own, request);
+        for n in 0..private_messages {
+            let message = private(id, 1, ContentType::Application, &[n; 40]);
+            w.desk.reply(&carol.own, SendMessage { message });
+        }
+        let removed = vec![first.id.clone()];
+        let removal = private(id, 1, ContentType::Commit, b"removes alice");
+        let group_info = Some(group_info(&mut w.dice, &carol.own, id, 2));
+        let ratchet_tree = Some(vec![8; 400].into());
+        let removal = SubmitCommit { removed, group_info, ratchet_tree, ..commit(removal) };
+        w.desk.reply(&carol.own, removal);
+    }
+
+    // Somebody who came by an invitation.
+    let (dir, mut dice) = (w.dir, w.dice);
+    drop(w.desk);
+    let desk = Desk::new(dir.path(), Limits::default(), Registration::Invitation);
+    let later = NOW.saturating_add(Duration::from_secs(1000));
+    let secret = SqliteStorage::read_secret(dir.path()).unwrap();
+    let invitation = Some(invitation(&PROVIDER, &secret, &mut dice, later).unwrap().into());
+    let erin = Own::new("erin/pc", &mut dice);
+    desk.anonymous(SubmitAccount { invitation, ..erin.submission() }).unwrap();
+    World { dir, desk, dice, suite: SUITE, first: w.first }
+}
+
+/// The format of a database.
+fn format(path: &Path) -> u32 {
+    let db = Connection::open(path).unwrap();
+    db.pragma_query_value(None, "user_version", |r| r.get(0)).unwrap()
+}
+
+/// Tables with their columns and indices, in an order that does not depend on how they came about.
+fn schema(path: &Path) -> String {
+    let db = Connection::open(path).unwrap();
+    let lines = |sql: &str| -> Vec<String> {
+        let mut statement = db.prepare(sql).unwrap();
+        statement.query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let tables = lines(
+        "SELECT name || ', without rowid ' || wr || ', strict ' || strict FROM pragma_table_list
+         WHERE schema = 'main' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+    );
+    let columns = lines(
+        "SELECT t.name || '.' || c.name || ' ' || c.type || ', not null ' || c.\"notnull\" || ', default '
+            || ifnull(c.dflt_value, '-') || ', primary key ' || c.pk || ', hidden ' || c.hidden
+         FROM pragma_table_list AS t JOIN pragma_table_xinfo(t.name) AS c
+         WHERE t.schema = 'main' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.name, c.name",
+    );
+    let indices = lines(
+        "SELECT t.name || ' by ' || iif(i.origin = 'c', i.name, i.origin) || ', unique ' || i.\"unique\"
+            || ', partial ' || i.partial || ': '
+            || (SELECT group_concat(ifnull(x.name, 'rowid') || ' ' || x.desc || ' ' || x.coll || ' ' || x.key)
+                FROM pragma_index_xinfo(i.name) AS x)
+            || ifnull(substr(s.sql, instr(s.sql, 'WHERE')), '')
+         FROM pragma_table_list AS t JOIN pragma_index_list(t.name) AS i
+         LEFT JOIN sqlite_schema AS s ON s.name = i.name AND i.partial
+         WHERE t.schema = 'main' AND t.name NOT LIKE 'sqlite_%' ORDER BY 1",
+    );
+    let counters = lines(
+        "SELECT name || ' counts' FROM sqlite_schema WHERE sql LIKE '%AUTOINCREMENT%' ORDER BY name",
+    );
+    let others =
+        lines("SELECT name FROM sqlite_schema WHERE type NOT IN ('table', 'index') ORDER BY name");
+    [tables, columns, indices, counters, others].concat().join("\n")
+}
+
+/// A golden database of every format from the first on, in a folder of its own.
+fn golden() -> Vec<(u32, String, tempfile::TempDir)> {
+    let current = tempfile::tempdir().unwrap();
+    drop(SqliteStorage::open(current.path()).unwrap());
+    let current = format(&current.path().join("delivery.db"));
+    let one = |format: u32| {
+        let path = folder().join(format!("format-{format}.sql"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| {
+            panic!("{}: {e}; CONTRIBUTING.md says how it is made", path.display())
+        });
+        let dir = tempfile::tempdir().unwrap();
+        let db = Connection::open(dir.path().join("delivery.db")).unwrap();
+        db.execute_batch(&text).unwrap();
+        (format, text, dir)
+    };
+    (3..=current).map(one).collect()
+}
+
+#[test]
+fn databases_of_every_format_upgrade_and_answer_as_before() {
+    let new = tempfile::tempdir().unwrap();
+    drop(SqliteStorage::open(new.path()).unwrap());
+    let new = new.path().join("delivery.db");
+
+    let all = golden();
+    let newest = all.last().unwrap().0;
+    for (from, text, dir) in all {
+        let path = dir.path().join("delivery.db");
+        assert_eq!(format(&path), from, "format-{from}.sql");
+        let storage = SqliteStorage::open(dir.path()).unwrap();
+        let expected =
+            std::fs::read_to_string(folder().join(format!("format-{from}.txt"))).unwrap();
+        assert_eq!(answers(&storage), expected, "format {from}");
+
+        let upgraded = storage.upgraded().cloned();
+        assert_eq!(upgraded.is_some(), from < newest, "format {from}");
+        if let Some(upgrade) = upgraded {
+            assert_eq!((upgrade.from, upgrade.to), (from, newest));
+            // Which row comes first means nothing.
+            let sorted = |text: &str| {
+                let mut lines: Vec<_> = text.lines().map(str::to_string).collect();
+                lines.sort_unstable();
+                lines
+            };
+            let is_same = sorted(&dump(&upgrade.kept)) == sorted(&text);
+            assert!(is_same, "the copy of format {from} is not the database as it was");
+        }
+        drop(storage);
+        assert_eq!(schema(&path), schema(&new), "format {from}");
+        assert!(SqliteStorage::open(dir.path()).unwrap().upgraded().is_none(), "once is enough");
+    }
+}
+
+#[test]
+fn a_service_goes_on_with_databases_of_every_format() {
+    for (from, _, dir) in golden() {
+        let desk = Desk::open(dir.path());
+        let holder = |id: &str| {
+            let id: DeviceId = id.parse().unwrap();
+            let devices = desk.service.storage.devices(&id.user).unwrap();
+            Holder::Device(devices.into_iter().find(|known| known.device == id).unwrap())
+        };
+        let [alice, bob] = ["alice/laptop", "bob/phone"].map(holder);
+
+        // The observer's rows make the group's state again, of the epoch that its log is in.
+        let fetch = FetchGroupInfo { group_id: ID.into() };
+        let state = desk.run(Some(alice.clone()), fetch).unwrap().reply;
+        assert_eq!((state.epoch, state.head), (5, 9), "format {from}");
+        let message = private(&ID.into(), 5, ContentType::Application, b"after the upgrade");
+        let sent = desk.run(Some(bob), SendMessage { message }).unwrap().reply;
+        assert_eq!(sent, Outcome::Accepted { epoch: 5, seq: 10 }, "format {from}");
+
+        // Whoever was to be published is, and the proofs hold.
+        let published = desk.service.publish(desk.now).unwrap().unwrap();
+        assert_eq!(published.changes, 1, "format {from}");
+        let page = desk.run(Some(alice), FetchHistory {}).unwrap().reply;
+        assert_eq!(page.root, published.root, "format {from}");
+    }
+}
+
+/// Writes the golden database of the current format, once: `cargo test -p conclave-delivery golden -- --ignored`.
+#[test]
+#[ignore = "writes a file: once for each format"]
+fn write_the_golden_database_of_this_format() {
+    let World { dir, desk, .. } = used();
+    drop(desk);
+    let storage = SqliteStorage::open(dir.path()).unwrap();
+    let answers = answers(&storage);
+    drop(storage);
+    let database = dir.path().join("delivery.db");
+    let (text, format) = (dump(&database), format(&database));
+
+    std::fs::create_dir_all(folder()).unwrap();
+    let path = folder().join(format!("format-{format}.sql"));
+    assert!(!path.exists(), "{} is golden: it is never written again", path.display());
+    std::fs::write(path, text).unwrap();
+    std::fs::write(folder().join(format!("format-{format}.txt")), answers).unwrap();
+}
