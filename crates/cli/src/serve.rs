@@ -1,66 +1,46 @@
 //! `conclave serve`.
 
-use crate::failure::Failure;
+mod settings;
+mod sources;
+mod values;
+
+use crate::failure::{Failure, complain};
 use crate::folders;
 use conclave_client::plain;
 use conclave_delivery::http::Config;
 use conclave_delivery::serve;
 use conclave_delivery::storage::SqliteStorage;
-use conclave_delivery_api as api;
+use conclave_delivery_api::Registration;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use sources::{CONFIG_VARIABLE, File, Flags, Gathered, gather};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+
+/// How settings are given.
+const SOURCES: &str = "\
+Each setting is a flag, an environment variable, and a key of the file that --config names. --publish-every 30 is
+CONCLAVE_PUBLISH_EVERY=30, and in the file:
+
+  publish-every = 30
+
+A flag counts more than a variable, a variable more than the file, the file more than the default. Sizes are bytes, or
+as \"16 MiB\"; times are seconds, or as \"5 m\", \"1 h\", \"7 d\".";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = SOURCES)]
 pub(crate) struct Args {
-    /// The address to listen on; port 0 takes a free one. The service speaks plain HTTP: what is
-    /// sent is encrypted end to end, who talks to whom is not.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value_t = default_address())]
-    listen: SocketAddr,
-    /// The folder of the service's state [default: ~/.local/share/conclave/service].
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Who may create an account [default: open on a loopback address, invitation elsewhere]. Invitations come from
-    /// `conclave admin invite`. Further devices are admitted by the user's own devices alone.
-    #[arg(long, value_name = "WHO")]
-    registration: Option<Registration>,
-    /// How often changes of accounts are published in the directory that `conclave audit` follows.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    publish_every: u64,
-    /// Say what the service sees of each request, on standard error.
+    /// The file of settings, in TOML [variable: CONCLAVE_CONFIG].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Say what is in force and where it comes from, as such a file, and serve nothing.
     #[arg(long)]
-    observe: bool,
-}
-
-/// Who may create an account.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Registration {
-    /// Anybody who reaches the service.
-    Open,
-    /// Whoever has an invitation.
-    Invitation,
-    /// Nobody.
-    Closed,
-}
-
-impl Registration {
-    fn by_default(listen: &SocketAddr) -> Self {
-        if listen.ip().is_loopback() { Self::Open } else { Self::Invitation }
-    }
-}
-
-impl From<Registration> for api::Registration {
-    fn from(registration: Registration) -> Self {
-        match registration {
-            Registration::Open => Self::Open,
-            Registration::Invitation => Self::Invitation,
-            Registration::Closed => Self::Closed,
-        }
-    }
+    check: bool,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 /// Where the service listens, and where messengers look for it.
@@ -68,8 +48,33 @@ pub(crate) fn default_address() -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Config::PORT)
 }
 
-pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let data = match args.data {
+/// The settings from all sources; or what is wrong with them.
+fn gathered(args: &Args) -> Result<Gathered, Vec<String>> {
+    let path = args.config.clone().or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+    let text = path.as_deref().map(std::fs::read_to_string).transpose().map_err(|e| {
+        let shown = path.as_deref().unwrap_or("".as_ref()).display();
+        vec![format!("the file of settings {shown} cannot be read: {e}")]
+    })?;
+    let file = path.as_deref().zip(text.as_deref()).map(|(path, text)| File { path, text });
+    gather(&args.flags, |name| std::env::var(name).ok(), file.as_ref())
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let gathered = match gathered(&args) {
+        Ok(gathered) => gathered,
+        Err(wrong) => {
+            wrong.iter().for_each(|why| complain(why));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let mut out = std::io::stdout();
+    if args.check {
+        write!(out, "{}", gathered.to_toml())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let settings = gathered.settings;
+    let data = match settings.data.clone() {
         Some(data) => data,
         None => folders::default_folder()?.join(folders::SERVICE),
     };
@@ -77,27 +82,22 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 
     // From here on a signal is no sudden end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let mut config = Config::new(crate::provider::provider());
-    config.addr = args.listen;
-    let registration = args.registration.unwrap_or(Registration::by_default(&args.listen));
-    config.registration = registration.into();
-    config.publish_every = Duration::from_secs(args.publish_every);
-    if args.observe {
+    let mut config = settings.config();
+    if settings.observe {
         config.on_request = Some(Arc::new(|seen| {
             let _ = writeln!(std::io::stderr(), "{}", plain(&seen.to_string()));
         }));
     }
-
-    let storage = SqliteStorage::open(&data)?;
-    let upgraded = storage.upgraded().cloned();
-    let server = serve(config, storage)?;
-    let mut out = std::io::stdout();
-    writeln!(out, "listening on {}", server.url())?;
-    let who = match registration {
+    let who = match config.registration {
         Registration::Open => "anybody may create an account",
         Registration::Invitation => "new users need an invitation: conclave admin invite",
         Registration::Closed => "no new accounts",
     };
+
+    let storage = SqliteStorage::open(&data)?;
+    let upgraded = storage.upgraded().cloned();
+    let server = serve(config, storage)?;
+    writeln!(out, "listening on {}", server.url())?;
     writeln!(out, "{who}")?;
     if let Some(upgrade) = upgraded {
         writeln!(out, "{upgrade}")?;
@@ -107,5 +107,5 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
     signals.forever().next();
     server.shutdown();
     writeln!(out, "stopped")?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -56,6 +56,12 @@ pub struct Config {
 impl Config {
     /// The port that the service listens on by default.
     pub const PORT: u16 = 4820;
+    /// The default of [`Self::connections`].
+    pub const CONNECTIONS: usize = 10_000;
+    /// The default of [`Self::patience`].
+    pub const PATIENCE: Duration = Duration::from_secs(60);
+    /// The default of [`Self::publish_every`].
+    pub const PUBLISH_EVERY: Duration = Duration::from_secs(10);
 
     /// A server on the loopback interface, so that nobody but this machine's users can reach it:
     /// it speaks plain HTTP, as does the client. What makes it safe to expose has to stand between
@@ -66,11 +72,11 @@ impl Config {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, Self::PORT)),
             provider,
             max_body: MAX_BODY,
-            connections: 10_000,
-            patience: Duration::from_secs(60),
+            connections: Self::CONNECTIONS,
+            patience: Self::PATIENCE,
             limits: Limits::default(),
             registration: Registration::Open,
-            publish_every: Duration::from_secs(10),
+            publish_every: Self::PUBLISH_EVERY,
             on_request: None,
         }
     }

@@ -1,0 +1,263 @@
+//! What an operator can set. One table has it all: its rows are the flags, the variables, the keys of the file, their
+//! defaults, their help, and the table of `docs/operating.md`.
+
+use super::values::{Registration, Size, Value};
+use conclave_delivery::http::Config;
+use conclave_delivery::service::Limits;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One row: how a setting is named, read and shown.
+pub(crate) struct Setting {
+    /// What it belongs to.
+    pub(crate) section: &'static str,
+    /// Its key in the file; with two dashes, its flag.
+    pub(crate) name: &'static str,
+    /// What stands for its value in the help.
+    pub(crate) placeholder: &'static str,
+    /// What it is for.
+    help: &'static str,
+    /// Whether the flag alone says something.
+    pub(crate) is_switch: bool,
+    /// Reads it into its place.
+    pub(crate) set: fn(&mut Settings, &str) -> Result<(), String>,
+    /// The value as TOML, unless it is not set.
+    pub(crate) get: fn(&Settings) -> Option<String>,
+}
+
+impl Setting {
+    /// The environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("CONCLAVE_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    pub(crate) fn help(&self) -> &'static str {
+        self.help.trim()
+    }
+
+    /// The default as TOML, unless there is none.
+    pub(crate) fn default(&self) -> Option<String> {
+        (self.get)(&Settings::default())
+    }
+}
+
+macro_rules! settings {
+    ($($section:literal: {$(
+        $(#[doc = $help:literal])+
+        $name:literal $field:ident: $type:ty = $default:expr, $placeholder:literal $(, $range:expr)?;
+    )*})*) => {
+        /// What is in force.
+        #[derive(Clone, Debug, PartialEq)]
+        pub(crate) struct Settings {
+            $($($(#[doc = $help])+ pub(crate) $field: $type,)*)*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($($field: $default,)*)* }
+            }
+        }
+
+        /// All of them, in the order of the documents.
+        pub(crate) const TABLE: &[Setting] = &[$($(Setting {
+            section: $section,
+            name: $name,
+            placeholder: $placeholder,
+            help: concat!($($help),+),
+            is_switch: <$type as Value>::IS_SWITCH,
+            set: |settings, text| {
+                settings.$field = Value::parse(text, &one_of!(ANY $(, $range)?))?;
+                Ok(())
+            },
+            get: |settings| settings.$field.show(),
+        },)*)*];
+    };
+}
+
+macro_rules! one_of {
+    ($default:expr) => {
+        $default
+    };
+    ($default:expr, $value:expr) => {
+        $value
+    };
+}
+
+const ANY: RangeInclusive<u64> = 0..=u64::MAX;
+const SOME: RangeInclusive<u64> = 1..=u64::MAX;
+/// Enough for the longest structures, and far from what could be added up past the end.
+const SIZES: RangeInclusive<u64> = 4096..=1 << 40;
+const TIMES: RangeInclusive<u64> = 1..=10 * 365 * 86_400;
+
+settings! {
+    "Service": {
+        /// The address to listen on; port 0 takes a free one.
+        "listen" listen: SocketAddr = super::default_address(), "ADDRESS:PORT";
+        /// The folder of the service's state. Unless it is set: ~/.local/share/conclave/service.
+        "data" data: Option<PathBuf> = None, "DIR";
+        /// Who may create an account: open (anybody), invitation (from `conclave admin invite`), closed (nobody), or
+        /// by-address: open on a loopback address, invitation elsewhere. Further devices are admitted by the user's
+        /// own devices alone.
+        "registration" registration: Registration = Registration::ByAddress, "WHO";
+        /// How often changes of accounts are published in the directory that `conclave audit` follows.
+        "publish-every" publish_every: Duration = Config::PUBLISH_EVERY, "TIME", 1..=86_400;
+    }
+    "What is kept": {
+        /// The most key packages of one device and suite.
+        "key-packages" key_packages: u32 = Limits::default().key_packages, "COUNT", SOME;
+        /// The most devices of one user.
+        "devices" devices: usize = Limits::default().devices, "COUNT", SOME;
+        /// How many epochs after its own an application message is still taken.
+        "past-epochs" past_epochs: u64 = Limits::default().past_epochs, "COUNT";
+        /// How long after its epoch has ended an application message is still taken.
+        "past-epoch-age" past_epoch_age: Duration = Limits::default().past_epoch_age, "TIME", 0..=7 * 86_400;
+        /// The most groups that one device makes.
+        "groups" groups: u32 = Limits::default().groups, "COUNT", SOME;
+        /// The most Welcomes that wait in the inbox of one device, which takes no further ones then.
+        "inbox-items" inbox_items: u32 = Limits::default().inbox_items, "COUNT", SOME;
+        /// The most bytes of them, the trees that go with them included.
+        "inbox-bytes" inbox_bytes: Size = Size(Limits::default().inbox_bytes), "SIZE", SIZES;
+        /// The longest group identifier, in bytes.
+        "group-id" group_id: usize = Limits::default().group_id, "COUNT", 1..=65_535;
+        /// How far the clock of a device may be off when it opens a session or changes its account.
+        "clock-skew" clock_skew: Duration = Limits::default().clock_skew, "TIME", TIMES;
+        /// How long a session is good.
+        "session" session: Duration = Limits::default().session, "TIME", TIMES;
+        /// The most sessions that are open at once: 100,000 are some 50 MB.
+        "sessions" sessions: usize = Limits::default().sessions, "COUNT", SOME;
+        /// The most devices that the submitter of a commit to an opaque group names.
+        "named-devices" named_devices: usize = Limits::default().named_devices, "COUNT", SOME;
+        /// How many groups' public state is kept in memory.
+        "loaded-groups" loaded_groups: usize = Limits::default().loaded_groups, "COUNT", SOME;
+    }
+    "Connections": {
+        /// The longest body of a request.
+        "max-body" max_body: Size = Size(conclave_delivery_api::MAX_BODY as u64), "SIZE", 65_536..=1 << 30;
+        /// The most connections at once.
+        "connections" connections: usize = Config::CONNECTIONS, "COUNT", SOME;
+        /// How long a client may take to send the head of a request, and then its body.
+        "patience" patience: Duration = Config::PATIENCE, "TIME", TIMES;
+    }
+    "Logs": {
+        /// Say what the service sees of each request, on standard error.
+        "observe" observe: bool = false, "BOOL";
+    }
+}
+
+impl Settings {
+    /// What they are for the service's rules.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            key_packages: self.key_packages,
+            devices: self.devices,
+            past_epochs: self.past_epochs,
+            past_epoch_age: self.past_epoch_age,
+            groups: self.groups,
+            inbox_items: self.inbox_items,
+            inbox_bytes: self.inbox_bytes.0,
+            group_id: self.group_id,
+            clock_skew: self.clock_skew,
+            session: self.session,
+            sessions: self.sessions,
+            named_devices: self.named_devices,
+            loaded_groups: self.loaded_groups,
+        }
+    }
+
+    /// What they are for the server.
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config::new(crate::provider::provider());
+        config.addr = self.listen;
+        config.max_body = usize::try_from(self.max_body.0).unwrap_or(usize::MAX);
+        config.connections = self.connections;
+        config.patience = self.patience;
+        config.limits = self.limits();
+        config.registration = self.registration.at(&self.listen);
+        config.publish_every = self.publish_every;
+        config
+    }
+}
+
+/// The table of `docs/operating.md`.
+#[cfg(test)]
+fn markdown() -> String {
+    use super::values::Shown;
+    use std::fmt::Write;
+
+    let mut text = String::new();
+    let mut section = "";
+    for setting in TABLE {
+        if setting.section != section {
+            section = setting.section;
+            let _ = write!(
+                text,
+                "\n### {section}\n\n| flag | variable | key | default | what it is |\n|---|---|---|---|---|\n"
+            );
+        }
+        let Setting { name, placeholder, .. } = setting;
+        let (variable, default) = (setting.variable(), Shown(setting.default()));
+        let help = setting.help().replace('<', "&lt;");
+        let flag =
+            if setting.is_switch { format!("--{name}") } else { format!("--{name} {placeholder}") };
+        let _ = writeln!(text, "| `{flag}` | `{variable}` | `{name}` | `{default}` | {help} |");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_written_alike_everywhere() {
+        let mut names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TABLE.len());
+        for name in names {
+            let odd = |c: char| !(c.is_ascii_lowercase() || c == '-');
+            assert!(!name.contains(odd), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_default_can_be_written_and_is_the_servers_own() {
+        let mut settings = Settings::default();
+        for setting in TABLE {
+            if let Some(default) = setting.default() {
+                let text = default.trim_matches('"');
+                (setting.set)(&mut settings, text)
+                    .unwrap_or_else(|e| panic!("{}: {e}", setting.name));
+            }
+        }
+        assert_eq!(settings, Settings::default());
+
+        assert_eq!(settings.limits(), Limits::default());
+        let (config, own) = (settings.config(), Config::new(crate::provider::provider()));
+        assert_eq!(config.addr, own.addr);
+        assert_eq!((config.max_body, config.connections), (own.max_body, own.connections));
+        assert_eq!((config.patience, config.publish_every), (own.patience, own.publish_every));
+        assert_eq!(config.registration, own.registration);
+    }
+
+    /// With `CONCLAVE_RENDER=1` it writes the table instead.
+    #[test]
+    fn the_operators_page_has_this_table() {
+        const BEGIN: &str = "<!-- settings: begin -->\n";
+        const END: &str = "\n<!-- settings: end -->";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (table, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("CONCLAVE_RENDER").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", markdown())).unwrap();
+            return;
+        }
+        assert!(
+            table == markdown(),
+            "docs/operating.md is behind the settings: CONCLAVE_RENDER=1 cargo test -p conclave-cli operators_page"
+        );
+    }
+}
