@@ -50,6 +50,20 @@ pub(crate) fn key_algorithm(scheme: SignatureScheme) -> Option<AlgorithmIdentifi
     SCHEMES.iter().find(|row| row.scheme == scheme).map(|row| row.key)
 }
 
+/// How X.509 names a signature scheme: the contents of the AlgorithmIdentifiers (DER, without tag and length) of
+/// its keys and of its signatures. None if X.509 has no keys for the scheme.
+#[must_use]
+pub fn algorithm_identifiers(scheme: SignatureScheme) -> Option<(&'static [u8], &'static [u8])> {
+    let row = SCHEMES.iter().find(|row| row.scheme == scheme)?;
+    Some((row.key.as_ref(), row.signature.as_ref()))
+}
+
+/// Returns the signature scheme of keys with this content of the AlgorithmIdentifier.
+#[must_use]
+pub fn scheme_of(algorithm: &[u8]) -> Option<SignatureScheme> {
+    SCHEMES.iter().find(|row| *row.key.as_ref() == *algorithm).map(|row| row.scheme)
+}
+
 /// Verifies certificate signatures of one scheme with MLS's crypto provider. MLS and X.509 encode
 /// signatures and public keys the same way (section 5.1.2; RFC 5480, RFC 8410, RFC 9881).
 #[derive(Clone, Copy)]

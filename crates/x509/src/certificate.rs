@@ -81,14 +81,16 @@ impl Parsed {
 
     /// Whether the public key belongs to an algorithm, parameters included.
     pub(crate) fn has_key_of(&self, algorithm: AlgorithmIdentifier) -> bool {
-        let spki = &self.fields.tbs_certificate().subject_public_key_info().algorithm;
-        let Ok(mut content) = spki.oid.to_der() else { return false };
-        let Ok(parameters) = spki.parameters.as_ref().map(Encode::to_der).transpose() else {
-            return false;
-        };
+        self.key_algorithm().is_some_and(|content| content == algorithm.as_ref())
+    }
 
+    /// The content of the AlgorithmIdentifier of the public key.
+    pub(crate) fn key_algorithm(&self) -> Option<Vec<u8>> {
+        let spki = &self.fields.tbs_certificate().subject_public_key_info().algorithm;
+        let mut content = spki.oid.to_der().ok()?;
+        let parameters = spki.parameters.as_ref().map(Encode::to_der).transpose().ok()?;
         content.extend(parameters.unwrap_or_default());
-        content == algorithm.as_ref()
+        Some(content)
     }
 
     /// The public key's bits, if they form whole bytes.

@@ -57,6 +57,7 @@
 mod algorithm;
 mod certificate;
 mod distinguished;
+mod end_entity;
 mod error;
 mod load;
 mod names;
@@ -72,10 +73,12 @@ mod validator;
 #[cfg(test)]
 mod tests;
 
+pub use algorithm::{algorithm_identifiers, scheme_of};
+pub use end_entity::EndEntity;
 pub use error::{SetupError, X509Error};
 pub use load::{
-    LoadError, certificates_from_pem, key_pair_from_pem, key_pair_from_pkcs8,
-    revocation_lists_from_pem,
+    LoadError, any_key_pair_from_pem, certificates_from_pem, key_pair_from_pem,
+    key_pair_from_pkcs8, revocation_lists_from_pem,
 };
 pub use names::PresentedIdentifiers;
 pub use policy::{Authority, Certified, IdentityPolicy, Predecessor};

@@ -1,7 +1,9 @@
 //! Loading files of other tools: PEM (RFC 7468) and private keys in PKCS#8 (RFC 5958).
 
-use crate::algorithm::key_algorithm;
-use conclave_mls::crypto::{CryptoError, Secret, SignatureKeyPair, SignatureScheme, Suite};
+use crate::algorithm::{key_algorithm, scheme_of};
+use conclave_mls::crypto::{
+    CryptoError, CryptoProvider, Secret, SignatureKeyPair, SignatureScheme, Suite,
+};
 use core::fmt;
 use pkcs8::PrivateKeyInfoRef;
 use rustls_pki_types::pem::PemObject;
@@ -93,6 +95,27 @@ pub fn key_pair_from_pem(suite: &Suite<'_>, pem: &[u8]) -> Result<SignatureKeyPa
     key_pair_from_pkcs8(suite, key.secret_pkcs8_der())
 }
 
+/// Loads a signature key pair of any scheme of MLS from the first `PRIVATE KEY` section of a PEM text, such as
+/// a CA's key. What is wiped is as with [`key_pair_from_pem`].
+///
+/// # Errors
+/// As [`key_pair_from_pem`]; a key of an algorithm that MLS does not have is
+/// [`Malformed`](LoadError::Malformed).
+pub fn any_key_pair_from_pem(
+    provider: &dyn CryptoProvider,
+    pem: &[u8],
+) -> Result<(SignatureScheme, SignatureKeyPair), LoadError> {
+    let key = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|e| match e {
+        rustls_pki_types::pem::Error::NoItemsFound => LoadError::Empty,
+        _ => LoadError::Pem,
+    })?;
+    let key = Zeroizing::new(key);
+    let info =
+        PrivateKeyInfoRef::from_der(key.secret_pkcs8_der()).map_err(|_| LoadError::Malformed)?;
+    let scheme = scheme_of(&algorithm_of(&info)?).ok_or(LoadError::Malformed)?;
+    Ok((scheme, key_pair_of(provider, scheme, &info)?))
+}
+
 /// Loads a member's signature key pair from a private key in PKCS#8 (DER), for groups of this suite. The
 /// provider gets the key in the form that this project's providers take: the seed for EdDSA (RFC 8410) and
 /// ML-DSA (RFC 9881), the scalar for ECDSA (RFC 5915).
@@ -102,16 +125,29 @@ pub fn key_pair_from_pem(suite: &Suite<'_>, pem: &[u8]) -> Result<SignatureKeyPa
 pub fn key_pair_from_pkcs8(suite: &Suite<'_>, key: &[u8]) -> Result<SignatureKeyPair, LoadError> {
     let info = PrivateKeyInfoRef::from_der(key).map_err(|_| LoadError::Malformed)?;
     let scheme = suite.params().signature;
-    let mut algorithm = info.algorithm.oid.to_der().map_err(|_| LoadError::Malformed)?;
-    let parameters = info.algorithm.parameters.as_ref().map(Encode::to_der).transpose();
-    algorithm.extend(parameters.map_err(|_| LoadError::Malformed)?.unwrap_or_default());
+    let algorithm = algorithm_of(&info)?;
     if key_algorithm(scheme).is_none_or(|wanted| *wanted.as_ref() != *algorithm) {
         return Err(LoadError::WrongKeyAlgorithm { scheme });
     }
+    key_pair_of(suite.provider(), scheme, &info)
+}
 
+/// Returns the content of a key's AlgorithmIdentifier.
+fn algorithm_of(info: &PrivateKeyInfoRef<'_>) -> Result<Vec<u8>, LoadError> {
+    let mut algorithm = info.algorithm.oid.to_der().map_err(|_| LoadError::Malformed)?;
+    let parameters = info.algorithm.parameters.as_ref().map(Encode::to_der).transpose();
+    algorithm.extend(parameters.map_err(|_| LoadError::Malformed)?.unwrap_or_default());
+    Ok(algorithm)
+}
+
+/// Returns a scheme's key pair; the public key is computed.
+fn key_pair_of(
+    provider: &dyn CryptoProvider,
+    scheme: SignatureScheme,
+    info: &PrivateKeyInfoRef<'_>,
+) -> Result<SignatureKeyPair, LoadError> {
     let private = private_key(scheme, info.private_key.as_bytes())?;
     let private = Secret::new(private.to_vec());
-    let provider = suite.provider();
     let public = provider.signature_public_key(scheme, &private).map_err(LoadError::Crypto)?;
     Ok(SignatureKeyPair::new(private, public))
 }

@@ -10,7 +10,7 @@ use crate::{
     Settings, SetupError, X509Error,
 };
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
-use conclave_mls::crypto::Suite;
+use conclave_mls::crypto::{CryptoProvider, SignatureScheme, Suite};
 use conclave_mls::wire::Certificate;
 use conclave_mls::{Credential, UnixTime, Verdict};
 use core::fmt;
@@ -210,6 +210,21 @@ impl X509Validator {
         moment: impl Into<Moment>,
         request: &CredentialRequest,
     ) -> Result<Authenticated, X509Error> {
+        self.validate_key(suite.provider(), suite.params().signature, moment, request)
+    }
+
+    /// Judges a credential as [`Self::validate`] does, with a key of this signature scheme, outside of any
+    /// group.
+    ///
+    /// # Errors
+    /// As [`Self::validate`].
+    pub fn validate_key(
+        &self,
+        provider: &dyn CryptoProvider,
+        scheme: SignatureScheme,
+        moment: impl Into<Moment>,
+        request: &CredentialRequest,
+    ) -> Result<Authenticated, X509Error> {
         let Credential::X509 { certificates } = &request.credential else {
             return Err(X509Error::NotX509);
         };
@@ -222,14 +237,15 @@ impl X509Validator {
             return Err(X509Error::TooManyIdentifiers { count });
         }
 
-        check_key(suite, end_entity, request)?;
+        check_key(scheme, end_entity, request)?;
         if self.settings.require_key_purpose && !end_entity.has_key_purposes() {
             return Err(X509Error::KeyPurpose);
         }
 
-        let authenticated = self.authenticate(suite, moment.into(), request, &chain, presented)?;
+        let authenticated =
+            self.authenticate(provider, moment.into(), request, &chain, presented)?;
         if let Some(old) = &request.replaces {
-            self.check_successor(suite, old, &authenticated.certified)?;
+            self.check_successor(provider, old, &authenticated.certified)?;
         }
         Ok(authenticated)
     }
@@ -251,7 +267,7 @@ impl X509Validator {
     }
 
     /// Returns a verifier for the signatures of one credential.
-    fn verifier<'a>(&'a self, suite: &Suite<'a>) -> Verifier<'a> {
+    fn verifier<'a>(&'a self, provider: &'a dyn CryptoProvider) -> Verifier<'a> {
         let mut roots: BTreeMap<_, usize> = BTreeMap::new();
         for root in &self.roots {
             *roots.entry(&root.name).or_default() += 1;
@@ -259,19 +275,19 @@ impl X509Validator {
         let of_one_name = roots.values().copied().max().unwrap_or(0);
         let more = of_one_name.max(1) - 1 + self.intermediates.most_of_one_name();
         let budget = self.settings.max_signature_checks.saturating_add(more);
-        Verifier::new(suite.provider(), self.other_algorithms, &self.cache, budget)
+        Verifier::new(provider, self.other_algorithms, &self.cache, budget)
     }
 
     /// Returns whom a chain authenticates.
     fn authenticate(
         &self,
-        suite: &Suite<'_>,
+        provider: &dyn CryptoProvider,
         moment: Moment,
         request: &CredentialRequest,
         chain: &[Parsed],
         presented: PresentedIdentifiers,
     ) -> Result<Authenticated, X509Error> {
-        let verifier = self.verifier(suite);
+        let verifier = self.verifier(provider);
         let paths = find_paths(chain, &self.intermediates, &self.roots, &verifier)?;
 
         // First of all: a certificate that is revoked on one path is revoked, whatever other paths there are.
@@ -341,14 +357,14 @@ impl X509Validator {
     /// was accepted when it was new.
     fn check_successor(
         &self,
-        suite: &Suite<'_>,
+        provider: &dyn CryptoProvider,
         old: &Credential,
         new: &Certified,
     ) -> Result<(), X509Error> {
         let accepted = match old {
             Credential::X509 { certificates } => {
                 let old = self
-                    .predecessor(suite, certificates)
+                    .predecessor(provider, certificates)
                     .ok_or(X509Error::PredecessorUnreadable)?;
                 self.policy.is_successor(Predecessor::X509(&old), new)
             }
@@ -362,14 +378,18 @@ impl X509Validator {
 
     /// Returns what an old credential says, and who vouched for it, if a path can be verified at the last time
     /// at which it was valid. None if the credential cannot be read.
-    fn predecessor(&self, suite: &Suite<'_>, chain: &[Certificate]) -> Option<Certified> {
+    fn predecessor(
+        &self,
+        provider: &dyn CryptoProvider,
+        chain: &[Certificate],
+    ) -> Option<Certified> {
         let end_entity = Parsed::parse(&chain.first()?.cert_data, 0).ok()?;
         let presented = end_entity.presented()?;
         let certificate = end_entity.der().to_vec();
         let unverified =
             || Certified { presented: presented.clone(), certificate, issuers: vec![], root: None };
 
-        let verifier = self.verifier(suite);
+        let verifier = self.verifier(provider);
         let Ok(chain) = self.parse(chain) else { return Some(unverified()) };
         let paths = find_paths(&chain, &self.intermediates, &self.roots, &verifier);
         let purposes = &self.settings.key_purposes;
@@ -403,11 +423,10 @@ fn is_present(request: &CredentialRequest) -> bool {
 
 /// Checks that the end entity's key is the leaf's (section 5.3).
 fn check_key(
-    suite: &Suite<'_>,
+    scheme: SignatureScheme,
     end_entity: &Parsed,
     request: &CredentialRequest,
 ) -> Result<(), X509Error> {
-    let scheme = suite.params().signature;
     if !key_algorithm(scheme).is_some_and(|algorithm| end_entity.has_key_of(algorithm)) {
         return Err(X509Error::WrongKeyAlgorithm { scheme });
     }
