@@ -27,7 +27,9 @@ structs! {
     pub struct ServiceInfo {
         /// The service's public key, of [`SESSION_SCHEME`]. It signs the roots of the directory, too.
         pub key: SignaturePublicKey,
-        /// Who may create an account.
+        /// Whose word it takes on which key is whose.
+        pub mode: Mode,
+        /// Who may create an account; nobody where devices are certified.
         pub registration: Registration,
         /// The service's time, in seconds since 1970.
         pub now: u64,
@@ -126,6 +128,35 @@ structs! {
     pub struct RelayContent {
         /// What is there; none if nothing is, or it has expired.
         pub content: Option<Bytes>,
+    }
+}
+
+/// Whose word a service takes on which key is whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The users' own devices: each user has an account log, and a directory shows all of them.
+    Accounts,
+    /// A CA's: each device has a certificate.
+    Certificates,
+}
+
+impl Encode for Mode {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        let number: u8 = match self {
+            Self::Accounts => 1,
+            Self::Certificates => 2,
+        };
+        number.encode(w)
+    }
+}
+
+impl Decode for Mode {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(r)? {
+            1 => Ok(Self::Accounts),
+            2 => Ok(Self::Certificates),
+            other => Err(DecodeError::InvalidValue { field: "Mode", value: other.into() }),
+        }
     }
 }
 

@@ -49,6 +49,11 @@ codes! {
     AccountForked = "account-forked", 409;
     /// An entry breaks a rule of account logs.
     BadEntry = "bad-entry", 422;
+    /// A certificate is not one of a CA that the service trusts, or has expired, or breaks another rule.
+    BadCertificate = "bad-certificate", 403;
+    /// The service has accounts and was asked about certificates, or the other way round: see
+    /// [`Mode`](super::Mode).
+    WrongMode = "wrong-mode", 409;
     /// The service takes no new accounts, or takes them by invitation alone.
     RegistrationClosed = "registration-closed", 403;
     /// The invitation is not one of this service's, or was used, or has expired.

@@ -4,7 +4,7 @@ use core::fmt::Write;
 /// What the service pushes: hints. The log and the inbox are the truth.
 ///
 /// On the wire a Server-Sent Event: `event: group` with `data: GROUP EPOCH HEAD`, the group's
-/// identifier in hexadecimal, `event: account` with `data: USER LENGTH`, or `event: inbox`. A stream begins with one
+/// identifier in hexadecimal, `event: account` with `data: USER LENGTH`, `event: certificates` with `data: USER`, or `event: inbox`. A stream begins with one
 /// event for the user's own account and for that of each user in a common group, one for each of the device's groups,
 /// and one for its inbox unless that is empty, so nothing is missed between two streams; then comes `event: ready`. A
 /// comment line comes at least every ten seconds.
@@ -27,6 +27,12 @@ pub enum Event {
         /// How many entries it has.
         length: u64,
     },
+    /// A user's device has another certificate, or one of them counts no more: the device's own user, or one that
+    /// it shares a group with.
+    Certificates {
+        /// Whose.
+        user: Name,
+    },
     /// There is something in the inbox.
     Inbox,
     /// All that was there when the stream began has been told.
@@ -46,6 +52,9 @@ impl Event {
             }
             Self::Account { user, length } => {
                 write!(text, "event: account\ndata: {user} {length}\n\n")
+            }
+            Self::Certificates { user } => {
+                write!(text, "event: certificates\ndata: {user}\n\n")
             }
             Self::Inbox => write!(text, "event: inbox\ndata: -\n\n"),
             Self::Ready => write!(text, "event: ready\ndata: -\n\n"),
@@ -73,6 +82,7 @@ impl EventParser {
             return match event.as_str() {
                 "group" => parse_group(&data),
                 "account" => parse_account(&data),
+                "certificates" => Some(Event::Certificates { user: data.parse().ok()? }),
                 "inbox" => Some(Event::Inbox),
                 "ready" => Some(Event::Ready),
                 _ => None,

@@ -45,6 +45,7 @@ macro_rules! structs {
 }
 
 mod accounts;
+mod certificates;
 mod directory;
 mod error;
 mod event;
@@ -54,9 +55,12 @@ mod inbox;
 mod key_packages;
 
 pub use accounts::{
-    AccountHead, AccountPage, DescribeService, FetchAccount, FetchRelay, OpenSession,
+    AccountHead, AccountPage, DescribeService, FetchAccount, FetchRelay, Mode, OpenSession,
     OpenedSession, Proof, PutRelay, Registration, RelayContent, RelayStored, SESSION_SCHEME,
     ServiceInfo, SubmitAccount, Token,
+};
+pub use certificates::{
+    CertificateChain, CertificateTaken, CertificatesPage, FetchCertificates, SubmitCertificate,
 };
 pub use conclave_account::{DeviceId, Name, NameError};
 pub use conclave_directory::SignedRoot;
@@ -132,6 +136,7 @@ calls! {
     true:
     "describe-service" DescribeService => ServiceInfo;
     "submit-account" SubmitAccount => AccountHead;
+    "submit-certificate" SubmitCertificate => CertificateTaken;
     "open-session" OpenSession => OpenedSession;
     "put-relay" PutRelay => RelayStored;
     "fetch-relay" FetchRelay => RelayContent;
@@ -143,6 +148,7 @@ calls! {
     false:
     "fetch-account" FetchAccount => AccountPage;
     "fetch-history" FetchHistory => DirectoryPage;
+    "fetch-certificates" FetchCertificates => CertificatesPage;
     "publish-key-packages" PublishKeyPackages => Published;
     "count-key-packages" CountKeyPackages => KeyPackageCounts;
     "withdraw-key-packages" WithdrawKeyPackages => Withdrawn;

@@ -40,10 +40,14 @@ fn requests_and_replies_round_trip() {
     check(&RootsPage { roots: vec![root.clone(), root], newest: 7 });
     check(&FetchExtension { from: 1, to: u64::MAX });
     for registration in [Registration::Open, Registration::Invitation, Registration::Closed] {
-        let info = ServiceInfo { key: vec![7; 32].into(), registration, now: 1 };
-        check(&info);
+        for mode in [Mode::Accounts, Mode::Certificates] {
+            let info = ServiceInfo { key: vec![7; 32].into(), mode, registration, now: 1 };
+            check(&info);
+        }
     }
     check(&OpenedSession { token: Token::new("a/b.00".into()), lifetime: 7 });
+    let chain = CertificateChain { certificates: vec![bytes.clone()] };
+    check(&CertificatesPage { devices: vec![chain], lists: Some(vec![bytes.clone()]) });
     check(&RelayContent { content: None });
     assert!(Token::from_bytes(&[3, b'a', b'\n', b'b']).is_err(), "would break a header");
 }
@@ -54,6 +58,7 @@ fn events_round_trip_and_strange_lines_are_passed_over() {
         Event::Group { group_id: [0xab, 0, 0xff].into(), epoch: 3, head: u64::MAX },
         Event::Group { group_id: GroupId::default(), epoch: 0, head: 0 },
         Event::Account { user: "a.b-c".parse().unwrap(), length: u64::MAX },
+        Event::Certificates { user: "a.b-c".parse().unwrap() },
         Event::Inbox,
         Event::Ready,
     ];

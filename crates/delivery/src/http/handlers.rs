@@ -13,10 +13,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use conclave_delivery_api::{
     AckInbox, CONTENT_TYPE, ClaimKeyPackages, CountKeyPackages, CreateGroup, DescribeService,
-    ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchExtension, FetchGroupInfo,
-    FetchHistory, FetchInbox, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
-    PublishKeyPackages, PutRelay, SendMessage, SubmitAccount, SubmitCommit, SubmitProposal,
-    WithdrawKeyPackages,
+    ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchCertificates, FetchExtension,
+    FetchGroupInfo, FetchHistory, FetchInbox, FetchLog, FetchRelay, FetchRoots, OpenSession,
+    PROOF_HEADER, Proof, PublishKeyPackages, PutRelay, SendMessage, SubmitAccount,
+    SubmitCertificate, SubmitCommit, SubmitProposal, WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
@@ -52,7 +52,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     }
     routes!(
         DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension
-        FetchAccount FetchHistory PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+        FetchAccount FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages WithdrawKeyPackages
         ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo
         FetchInbox AckInbox
     )
@@ -187,7 +187,7 @@ fn run<S: Storage, O: Operation>(
         let detail = format!("the body is no {} request: {e}", O::NAME);
         ServiceError::new(ErrorCode::Malformed, detail)
     })?;
-    let Done { reply, notices, ended, seen } = request.run(&app.service, &caller)?;
+    let Done { reply, notices, ended, seen } = app.service.run(request, &caller)?;
     notices.iter().for_each(|notice| app.listeners.tell(notice));
     ended.iter().for_each(|device| app.listeners.end(device));
     let reply = reply.to_bytes().map_err(|e| {

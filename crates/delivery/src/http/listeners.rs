@@ -3,7 +3,7 @@
 
 use crate::service::Notice;
 use conclave_delivery_api::{DeviceId, Event, GroupId, Name};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
 
@@ -15,6 +15,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Waiting {
     groups: BTreeMap<GroupId, (u64, u64)>,
     accounts: BTreeMap<Name, u64>,
+    certificates: BTreeSet<Name>,
     inbox: bool,
     ready: bool,
     ended: bool,
@@ -40,6 +41,9 @@ impl Slot {
                 let known = waiting.accounts.entry(user.clone()).or_default();
                 *known = (*known).max(*length);
             }
+            Event::Certificates { user } => {
+                waiting.certificates.insert(user.clone());
+            }
             Event::Inbox => waiting.inbox = true,
             Event::Ready => waiting.ready = true,
         }
@@ -64,12 +68,16 @@ impl Slot {
         if waiting.ended {
             return None;
         }
-        let Waiting { groups, accounts, inbox, ready, .. } = core::mem::take(&mut *waiting);
+        let Waiting { groups, accounts, certificates, inbox, ready, .. } =
+            core::mem::take(&mut *waiting);
         drop(waiting);
 
         let mut text = String::new();
         for (user, length) in accounts {
             text += &Event::Account { user, length }.to_text();
+        }
+        for user in certificates {
+            text += &Event::Certificates { user }.to_text();
         }
         for (group_id, (epoch, head)) in groups {
             text += &Event::Group { group_id, epoch, head }.to_text();

@@ -6,16 +6,19 @@ mod events;
 mod handlers;
 mod listeners;
 mod publisher;
+mod sweeper;
 
-use crate::service::{Limits, OpenError, Service};
+use crate::service::{Authority, Limits, OpenError, Service};
 use crate::storage::Storage;
 use app::App;
 pub use app::{Observed, OnRequest};
-use conclave_delivery_api::{MAX_BODY, Registration};
+use conclave_certificates::{Roots, RootsError};
+use conclave_delivery_api::{MAX_BODY, Mode, Registration};
 use conclave_mls::crypto::CryptoProvider;
 use core::fmt;
 use listeners::Listeners;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -27,6 +30,15 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How many long requests of callers without a session are read or worked on at once. Each holds up to 1 MiB, and
 /// may ask for some thousand signatures to be checked.
 const LONG_ANONYMOUS: usize = 16;
+
+/// The CAs that certify a service's devices.
+#[derive(Clone, Debug)]
+pub struct CertifiersConfig {
+    /// Their root certificates (DER).
+    pub roots: Vec<Vec<u8>>,
+    /// The file of their revocation lists (PEM). It is read again whenever it has changed.
+    pub revocations: Option<PathBuf>,
+}
 
 /// How a server is set up.
 #[derive(Clone)]
@@ -47,6 +59,8 @@ pub struct Config {
     pub limits: Limits,
     /// Who may create an account. By default anybody: a server on the loopback interface is this machine's.
     pub registration: Registration,
+    /// The CAs that certify devices, instead of accounts. By default there are none.
+    pub certifiers: Option<CertifiersConfig>,
     /// How often changes of accounts are published in the directory. Default ten seconds.
     pub publish_every: Duration,
     /// Whom to tell of each request, and of each batch that is published.
@@ -76,6 +90,7 @@ impl Config {
             patience: Self::PATIENCE,
             limits: Limits::default(),
             registration: Registration::Open,
+            certifiers: None,
             publish_every: Self::PUBLISH_EVERY,
             on_request: None,
         }
@@ -99,6 +114,10 @@ pub enum StartError {
     Listen(SocketAddr, std::io::Error),
     /// The state cannot be read.
     Service(OpenError),
+    /// The CAs' certificates cannot be trusted.
+    Roots(RootsError),
+    /// The file of revocation lists cannot be used.
+    Revocations(String),
     /// The threads cannot be started.
     Threads(std::io::Error),
 }
@@ -108,6 +127,8 @@ impl fmt::Display for StartError {
         match self {
             Self::Listen(addr, e) => write!(f, "cannot listen on {addr}: {e}"),
             Self::Service(e) => fmt::Display::fmt(e, f),
+            Self::Roots(e) => fmt::Display::fmt(e, f),
+            Self::Revocations(what) => f.write_str(what),
             Self::Threads(e) => write!(f, "cannot start the server's threads: {e}"),
         }
     }
@@ -152,7 +173,25 @@ impl fmt::Debug for Server {
 /// If the state cannot be read or the address cannot be listened on.
 pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError> {
     let (provider, limits) = (config.provider.clone(), config.limits.clone());
-    let service = Service::new(storage, provider, limits, config.registration, handlers::now())
+    let mut revocations = None;
+    let authority = match config.certifiers {
+        None => config.registration.into(),
+        Some(CertifiersConfig { roots, revocations: file }) => {
+            let mut roots = Roots::new(roots).map_err(StartError::Roots)?;
+            if let Some(file) = file {
+                let (file, lists) =
+                    sweeper::ListFile::open(file).map_err(StartError::Revocations)?;
+                roots.learn(&*provider, &lists);
+                if roots.lists().is_empty() {
+                    let what = format!("{file}: no list in it is signed by a root of --trust");
+                    return Err(StartError::Revocations(what));
+                }
+                revocations = Some(file);
+            }
+            Authority::from(roots)
+        }
+    };
+    let service = Service::new(storage, provider, limits, authority, handlers::now())
         .map_err(StartError::Service)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -175,7 +214,10 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
     };
     let app = Arc::new(app);
     let router = handlers::router(app.clone());
-    runtime.spawn(publisher::publish(app, config.publish_every));
+    match app.service.mode() {
+        Mode::Accounts => runtime.spawn(publisher::publish(app, config.publish_every)),
+        Mode::Certificates => runtime.spawn(sweeper::sweep(app, revocations)),
+    };
     let mut stopped = stopping;
     let serving = runtime.spawn(async move {
         let until = async move {

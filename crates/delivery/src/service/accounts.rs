@@ -8,7 +8,7 @@ use crate::storage::{AccountExtension, AccountRecord, Extended, Storage};
 use conclave_account::{Account, Author, Change, Entry, EntryFault, MAX_ENTRIES, Standing};
 use conclave_delivery_api::{
     AccountHead, AccountPage, Bytes, Decode, DescribeService, DeviceId, Encode, ErrorCode, Event,
-    FetchAccount, Name, OpenSession, OpenedSession, Registration, ServiceInfo, SubmitAccount,
+    FetchAccount, Mode, Name, OpenSession, OpenedSession, Registration, ServiceInfo, SubmitAccount,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::credential::SignaturePublicKey;
@@ -55,7 +55,10 @@ impl<S: Storage> Service<S> {
 
     /// Everybody whom a change of an account concerns: those of the user's devices that were active before, and all
     /// who share a group with one of them.
-    fn concerned(&self, before: &[DeviceInfo]) -> Result<BTreeSet<DeviceId>, ServiceError> {
+    pub(super) fn concerned(
+        &self,
+        before: &[DeviceInfo],
+    ) -> Result<BTreeSet<DeviceId>, ServiceError> {
         let active = before.iter().filter(|device| device.active);
         let mut told: BTreeSet<DeviceId> = active.map(|device| device.device.clone()).collect();
         let mut groups = BTreeSet::new();
@@ -215,7 +218,8 @@ impl Operation for DescribeService {
     ) -> Result<Done<ServiceInfo>, ServiceError> {
         let info = ServiceInfo {
             key: service.public_key(),
-            registration: service.registration,
+            mode: service.mode(),
+            registration: service.registration(),
             now: caller.now.as_secs(),
         };
         Ok(Done::new(info, "says what it is"))
@@ -224,6 +228,7 @@ impl Operation for DescribeService {
 
 impl Operation for SubmitAccount {
     const LONG: bool = true;
+    const MODE: Option<Mode> = Some(Mode::Accounts);
 
     fn run<S: Storage>(
         self,
@@ -284,6 +289,8 @@ impl Operation for SubmitAccount {
 }
 
 impl Operation for FetchAccount {
+    const MODE: Option<Mode> = Some(Mode::Accounts);
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,
@@ -356,6 +363,25 @@ impl<S: Storage> Service<S> {
     }
 }
 
+impl<S: Storage> Service<S> {
+    /// The certified device that a request for a session is signed by.
+    fn certified_holder(&self, request: &OpenSession) -> Result<Holder, ServiceError> {
+        let Author::Device(name) = &request.author else {
+            return refuse(ErrorCode::WrongMode, "this service has no accounts to recover");
+        };
+        let id = DeviceId::new(request.user.clone(), name.clone());
+        let info = self.certified_device(&id)?;
+        let service_key = self.public_key();
+        if info.signature_key != request.key
+            || request.verify(&*self.provider, &service_key, info.scheme).is_err()
+        {
+            let detail = format!("the request is not signed with the certified key of {id}");
+            return refuse(ErrorCode::BadProof, detail);
+        }
+        Ok(Holder::Device(info))
+    }
+}
+
 impl Operation for OpenSession {
     fn run<S: Storage>(
         self,
@@ -366,15 +392,26 @@ impl Operation for OpenSession {
         if self.session_key.len() != SESSION_KEY {
             return refuse(ErrorCode::Malformed, "the session's key is no Ed25519 key");
         }
-        let (record, account) = service.known_account(&self.user)?;
-        let holder = service.holder(&self, &account)?;
+        let (record, holder) = match service.mode() {
+            Mode::Accounts => {
+                let (record, account) = service.known_account(&self.user)?;
+                (Some(record), service.holder(&self, &account)?)
+            }
+            Mode::Certificates => (None, service.certified_holder(&self)?),
+        };
         let lifetime = service.limits.session;
-        let opened = service.sessions.open(holder, self.session_key, caller.now, lifetime);
+        let opened = service.sessions.open(holder.clone(), self.session_key, caller.now, lifetime);
         let (token, lifetime) = opened?;
 
         // Whoever changes the account ends sessions after that. If it has changed since it was read, that may have
         // been before this session was there.
-        if service.storage.account(&self.user)? != Some(record) {
+        let is_same = match &holder {
+            Holder::Device(info) if record.is_none() => {
+                service.storage.device(&info.device)?.as_ref() == Some(info)
+            }
+            _ => service.storage.account(&self.user)? == record,
+        };
+        if !is_same {
             service.sessions.close(&token);
             let detail = "the account has changed meanwhile: try again";
             return refuse(ErrorCode::Unavailable, detail);
@@ -395,7 +432,7 @@ impl<S: Storage> Service<S> {
         invitation: Option<&Bytes>,
         now: UnixTime,
     ) -> Result<Option<[u8; 32]>, ServiceError> {
-        match (self.registration, invitation) {
+        match (self.registration(), invitation) {
             (Registration::Open, _) => Ok(None),
             (Registration::Closed, _) => {
                 refuse(ErrorCode::RegistrationClosed, "this service takes no new users")

@@ -5,7 +5,7 @@ use super::sessions::Holder;
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::storage::Storage;
 use conclave_delivery_api::{
-    DirectoryPage, ErrorCode, ExtensionProof, FetchExtension, FetchHistory, FetchRoots, Name,
+    DirectoryPage, ErrorCode, ExtensionProof, FetchExtension, FetchHistory, FetchRoots, Mode, Name,
     RootsPage, SignedRoot,
 };
 use conclave_directory::server::{DirectoryError, Page};
@@ -90,6 +90,8 @@ fn directory_name(user: &Name) -> Vec<u8> {
 }
 
 impl Operation for FetchRoots {
+    const MODE: Option<Mode> = Some(Mode::Accounts);
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,
@@ -103,6 +105,8 @@ impl Operation for FetchRoots {
 }
 
 impl Operation for FetchExtension {
+    const MODE: Option<Mode> = Some(Mode::Accounts);
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,
@@ -116,6 +120,8 @@ impl Operation for FetchExtension {
 }
 
 impl Operation for FetchHistory {
+    const MODE: Option<Mode> = Some(Mode::Accounts);
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,

@@ -1,7 +1,7 @@
 //! Why the service refuses, and why it does not open.
 
 use crate::storage::StorageError;
-use conclave_delivery_api::{DeviceId, ErrorCode};
+use conclave_delivery_api::{DeviceId, ErrorCode, Mode};
 use conclave_directory::server::DirectoryError;
 use conclave_mls::crypto::CryptoError;
 use core::fmt;
@@ -59,6 +59,8 @@ pub enum OpenError {
     Storage(StorageError),
     /// The directory in it cannot be read, or is of other keys.
     Directory(DirectoryError),
+    /// What is in it is of a service of this mode, and not of this one's.
+    Mode(Mode),
     /// The provider cannot do what the service needs.
     Crypto(CryptoError),
 }
@@ -68,6 +70,12 @@ impl fmt::Display for OpenError {
         match self {
             Self::Storage(e) => fmt::Display::fmt(e, f),
             Self::Directory(e) => fmt::Display::fmt(e, f),
+            Self::Mode(Mode::Accounts) => f.write_str(
+                "the state is of a service with accounts: start it without --trust, or in another folder",
+            ),
+            Self::Mode(Mode::Certificates) => f.write_str(
+                "the state is of a service whose devices are certified: start it with --trust, or in another folder",
+            ),
             Self::Crypto(e) => fmt::Display::fmt(e, f),
         }
     }

@@ -51,7 +51,12 @@ impl Operation for CreateGroup {
         let (epoch, members, rows, what) = match &self.kind {
             GroupKind::Opaque { epoch } => (*epoch, vec![me.clone()], None, "opaque"),
             GroupKind::Tracked { group_info, ratchet_tree } => {
-                let first = service.first_view(&self.group_id, me, group_info, ratchet_tree)?;
+                let first = service.first_view(
+                    &self.group_id,
+                    me,
+                    (group_info, ratchet_tree),
+                    caller.now,
+                )?;
                 (first.epoch, first.members, Some(first.rows), "tracked")
             }
         };

@@ -14,24 +14,6 @@ use conclave_mls::{Config, UnixTime, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<S: Storage> Service<S> {
-    /// Whether a credential and key are those of an active device; that device.
-    pub(super) fn credential_owner(
-        &self,
-        credential: &conclave_mls::wire::Credential,
-        signature_key: &conclave_mls::wire::SignaturePublicKey,
-    ) -> Result<DeviceId, String> {
-        let identity = credential.identity().ok_or("the credential is not a basic one")?;
-        let id = DeviceId::from_identity(identity)
-            .map_err(|e| format!("the credential's identity is not user/device: {e}"))?;
-        match self.storage.device(&id) {
-            Ok(Some(device)) if !device.active => Err(format!("{id} was revoked")),
-            Ok(Some(device)) if device.signature_key == *signature_key => Ok(id),
-            Ok(Some(_)) => Err(format!("the account of {} has another key for {id}", id.user)),
-            Ok(None) => Err(format!("the account of {} has no {id}", id.user)),
-            Err(e) => Err(e.to_string()),
-        }
-    }
-
     /// A stored key package's reference (section 5.2): a hash of the key package without the
     /// MLSMessage around it. None if it was stored by a service that knew more suites than this one.
     fn reference(&self, stored: &StoredKeyPackage) -> Option<KeyPackageRef> {
@@ -51,14 +33,15 @@ impl<S: Storage> Service<S> {
         let MlsMessageBody::KeyPackage(key_package) = decode_message(&message)? else {
             return Err(ServiceError::invalid("the message holds no KeyPackage"));
         };
-        if self.provider.suite(key_package.cipher_suite).is_none() {
+        let suite = key_package.cipher_suite;
+        if self.provider.suite(suite).is_none() {
             let detail = format!("{:?} is not supported", key_package.cipher_suite);
             return Err(ServiceError::new(ErrorCode::UnsupportedSuite, detail));
         }
         let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), *key_package)
             .map_err(ServiceError::invalid)?;
         let asked = stage.credential();
-        let verdict = match self.credential_owner(&asked.credential, &asked.signature_key) {
+        let verdict = match self.credential_owner(suite, asked, now) {
             Ok(id) if id == owner.device => Verdict::Accept,
             Ok(id) => Verdict::refuse(&format!("it is {id}'s")),
             Err(reason) => Verdict::refuse(&reason),

@@ -2,6 +2,8 @@
 //! in, and what is to be told to other devices is given back.
 
 mod accounts;
+mod authority;
+mod certificates;
 mod directory;
 mod error;
 mod framed;
@@ -22,7 +24,9 @@ mod view;
 
 use crate::storage::DeviceInfo;
 use crate::storage::{DirectoryRecords, Storage};
-use conclave_delivery_api::{Call, DeviceId, ErrorCode, Event, GroupId, Proof, Registration};
+pub use authority::{Authority, Certifiers};
+pub use certificates::Swept;
+use conclave_delivery_api::{Call, DeviceId, ErrorCode, Event, GroupId, Mode, Proof};
 use conclave_directory::server::Directory;
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, Hash, Secret};
@@ -131,7 +135,7 @@ pub struct Service<S> {
     provider: Arc<dyn CryptoProvider>,
     limits: Limits,
     secret: Secret,
-    registration: Registration,
+    authority: Authority,
     directory: Directory<DirectoryRecords<S>>,
     long_proofs: LongProofs,
     sessions: Sessions,
@@ -174,6 +178,8 @@ impl Caller {
 pub trait Operation: Call {
     /// Whether it may be as long as the server takes any. Most say little, in much less.
     const LONG: bool = false;
+    /// The only mode that has it; none if both do.
+    const MODE: Option<Mode> = None;
 
     /// Does it.
     ///
@@ -187,6 +193,19 @@ pub trait Operation: Call {
     ) -> Result<Done<Self::Reply>, ServiceError>;
 }
 
+/// That a storage holds no state of the other mode.
+fn check_folder(storage: &impl Storage, authority: &Authority) -> Result<(), OpenError> {
+    match authority {
+        Authority::Accounts(_) if !storage.all_certificates(i64::MIN, 1)?.is_empty() => {
+            Err(OpenError::Mode(Mode::Certificates))
+        }
+        Authority::Certificates(_) if storage.has_accounts()? => {
+            Err(OpenError::Mode(Mode::Accounts))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl<S: Storage> Service<S> {
     /// The service over a storage. A new one begins its directory, which is empty, at `now`.
     ///
@@ -196,10 +215,11 @@ impl<S: Storage> Service<S> {
         storage: S,
         provider: Arc<dyn CryptoProvider>,
         limits: Limits,
-        registration: Registration,
+        authority: impl Into<Authority>,
         now: UnixTime,
     ) -> Result<Self, OpenError> {
-        let storage = Arc::new(storage);
+        let (storage, authority) = (Arc::new(storage), authority.into());
+        check_folder(&*storage, &authority)?;
         let secret = storage.secret()?;
 
         let signer = keys::signer(&*provider, &secret)?;
@@ -214,13 +234,26 @@ impl<S: Storage> Service<S> {
             provider,
             limits,
             secret,
-            registration,
+            authority,
             directory,
             long_proofs: LongProofs::default(),
             sessions,
             relay: Relay::default(),
             views,
         })
+    }
+
+    /// Does an operation, if it is one of this service's mode.
+    ///
+    /// # Errors
+    /// As [`Operation::run`].
+    pub fn run<O: Operation>(
+        &self,
+        operation: O,
+        caller: &Caller,
+    ) -> Result<Done<O::Reply>, ServiceError> {
+        self.check_mode::<O>()?;
+        operation.run(self, caller)
     }
 
     /// Whether a token names a session. It takes less than [`Self::authenticate`], for before the request is read.

@@ -2,10 +2,12 @@
 
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::storage::Storage;
-use conclave_delivery_api::{FetchRelay, PutRelay, RelayContent, RelayStored};
+use conclave_delivery_api::{FetchRelay, Mode, PutRelay, RelayContent, RelayStored};
 
 impl Operation for PutRelay {
     const LONG: bool = true;
+
+    const MODE: Option<Mode> = Some(Mode::Accounts);
 
     fn run<S: Storage>(
         self,
@@ -19,6 +21,8 @@ impl Operation for PutRelay {
 }
 
 impl Operation for FetchRelay {
+    const MODE: Option<Mode> = Some(Mode::Accounts);
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,

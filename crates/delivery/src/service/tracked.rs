@@ -1,6 +1,8 @@
 //! Tracked groups: the service follows each as an observer, who checks what a member would check
 //! but for what needs the group's secrets.
 
+use super::authority::named;
+use super::framed::decode_message;
 use super::messages::Submission;
 use super::view::{View, lock};
 use super::{Service, ServiceError};
@@ -13,9 +15,9 @@ use conclave_mls::policy::{Policy, Proposed};
 use conclave_mls::storage::Batch;
 use conclave_mls::storage::{ApplyError, Write, WriteError};
 use conclave_mls::wire::{
-    Credential, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
+    MlsMessageBody, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
 };
-use conclave_mls::{Config, Verdict, apply};
+use conclave_mls::{CipherSuite, Config, UnixTime, Verdict, apply};
 use std::sync::Arc;
 
 /// A group as its creator shows it.
@@ -71,13 +73,6 @@ fn config() -> Config {
     Config { policy: Arc::new(NoPsks), ..Config::default() }
 }
 
-/// The device that a credential names. Judged before, it is a registered one.
-fn named(credential: &Credential) -> Result<DeviceId, ServiceError> {
-    let identity = credential.identity().unwrap_or_default();
-    DeviceId::from_identity(identity)
-        .map_err(|e| ServiceError::invalid(format!("a credential names no device: {e}")))
-}
-
 /// The devices that these credentials name.
 fn devices(members: &[conclave_mls::group::Member]) -> Result<Vec<DeviceId>, ServiceError> {
     members.iter().map(|m| named(&m.credential)).collect()
@@ -95,14 +90,19 @@ impl<S: Storage> Service<S> {
     /// The authentication service's verdicts: each credential must name a registered device and
     /// come with its key, and whoever changes a credential must stay the same device. External
     /// senders are refused, as messengers do: a commit that names one would leave all of them behind.
-    fn judge(&self, requests: &[CredentialRequest]) -> Vec<Verdict> {
+    fn judge(
+        &self,
+        suite: CipherSuite,
+        requests: &[CredentialRequest],
+        now: UnixTime,
+    ) -> Vec<Verdict> {
         let judge = |request: &CredentialRequest| {
             if matches!(request.subject, CredentialSubject::ExternalSender(_)) {
                 return Verdict::refuse("members take no proposals from outside the group");
             }
-            let owner = self.credential_owner(&request.credential, &request.signature_key);
+            let owner = self.credential_owner(suite, request, now);
             let same = request.replaces.as_ref().is_none_or(|before| {
-                before.identity().is_some() && before.identity() == request.credential.identity()
+                named(before).is_ok_and(|before| owner.as_ref() == Ok(&before))
             });
             match owner {
                 Ok(_) if same => Verdict::Accept,
@@ -118,12 +118,16 @@ impl<S: Storage> Service<S> {
         &self,
         group: &GroupId,
         me: &DeviceId,
-        group_info: &[u8],
-        ratchet_tree: &[u8],
+        (group_info, ratchet_tree): (&[u8], &[u8]),
+        now: UnixTime,
     ) -> Result<FirstView, ServiceError> {
         let stage = ObserverStage::open(&*self.provider, config(), group_info, Some(ratchet_tree))
             .map_err(ServiceError::invalid)?;
-        let verdicts = self.judge(stage.credentials());
+        let MlsMessageBody::GroupInfo(info) = decode_message(group_info)? else {
+            return Err(ServiceError::invalid("what is given as a GroupInfo is none"));
+        };
+        let suite = info.group_context.cipher_suite;
+        let verdicts = self.judge(suite, stage.credentials(), now);
         let observer = stage.resolve(&verdicts).map_err(ServiceError::invalid)?;
         if observer.group_id() != group {
             return Err(ServiceError::invalid("the GroupInfo is of another group"));
@@ -190,7 +194,8 @@ impl<S: Storage> Service<S> {
         let observer = self.observer(view, &submission.framed.group_id, group)?;
         let stage =
             observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
-        let verdicts = self.judge(stage.credentials());
+        let suite = observer.view().cipher_suite();
+        let verdicts = self.judge(suite, stage.credentials(), submission.now);
         let transition =
             stage.resolve(observer, provider, &verdicts.into()).map_err(ServiceError::invalid)?;
         let mut fold = observer.fold();
@@ -253,7 +258,8 @@ impl<S: Storage> Service<S> {
         if let Some(author) = author {
             check_author(&named(&author)?, submission.me)?;
         }
-        let verdicts = self.judge(stage.credentials());
+        let suite = observer.view().cipher_suite();
+        let verdicts = self.judge(suite, stage.credentials(), submission.now);
         let transition =
             stage.resolve(observer, provider, &verdicts.into()).map_err(ServiceError::invalid)?;
         let mut seq = 0;

@@ -106,6 +106,32 @@ pub enum Extended {
     InvitationUsed,
 }
 
+/// A device's certificate, which was judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateRecord {
+    /// The device, with the certificate's key.
+    pub info: DeviceInfo,
+    /// The chain, as an encoded X.509 credential.
+    pub chain: Bytes,
+    /// The first second at which it is valid.
+    pub not_before: u64,
+    /// The last one.
+    pub not_after: u64,
+}
+
+/// What became of a certificate that was to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certified {
+    /// It is the device's from now on.
+    Stored,
+    /// It was the device's before.
+    Known,
+    /// The device has this one, which was issued later. Nothing was written.
+    Superseded(CertificateRecord),
+    /// The user would have more devices than the limit. Nothing was written.
+    TooMany,
+}
+
 /// A key package that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPackageRecord {
@@ -292,6 +318,27 @@ pub trait Storage: Send + Sync + 'static {
     /// key packages and its inbox, and is in no group any more, nor ever was; one that has another key loses its key
     /// packages.
     fn extend_account(&self, extension: AccountExtension) -> Result<Extended, StorageError>;
+
+    /// Whether there is any account.
+    fn has_accounts(&self) -> Result<bool, StorageError>;
+
+    /// Stores a device's certificate, unless the device is active and has one that was issued later; `cap` active
+    /// devices of a user at most. A device that has another key than before loses its key packages.
+    fn certify(&self, record: CertificateRecord, cap: usize) -> Result<Certified, StorageError>;
+
+    /// The certificates of a user's active devices, in the order in which the devices' names were first used.
+    fn certificates(&self, user: &Name) -> Result<Vec<CertificateRecord>, StorageError>;
+
+    /// Certificates of active devices after a number, ascending, `limit` at most: each with its number.
+    fn all_certificates(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, CertificateRecord)>, StorageError>;
+
+    /// Ends a device, if its certificate is still this one: it loses its key packages and its inbox, and is in no
+    /// group any more, nor ever was. Returns whether it was active.
+    fn end_certified(&self, record: CertificateRecord) -> Result<bool, StorageError>;
 
     /// Accounts whose logs are longer than [`Self::mark_published`] said last: `limit` at most.
     fn unpublished(&self, limit: u32) -> Result<Vec<(Name, AccountRecord)>, StorageError>;

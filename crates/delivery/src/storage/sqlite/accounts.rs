@@ -130,7 +130,7 @@ pub(super) fn extend(db: &Connection, extension: &AccountExtension) -> Sql<Exten
 }
 
 /// Deletes what a revoked device has: another device may take its name.
-fn revoke(db: &Connection, device: &DeviceId) -> Sql<()> {
+pub(super) fn revoke(db: &Connection, device: &DeviceId) -> Sql<()> {
     // One that the same extension adds has nothing yet.
     let Some(number) = device_number(db, device)? else { return Ok(()) };
     db.prepare_cached("DELETE FROM key_package WHERE device = ?")?.execute([number])?;
@@ -145,7 +145,7 @@ fn revoke(db: &Connection, device: &DeviceId) -> Sql<()> {
 }
 
 /// Stores a device as its account says. Key packages that hold a former key of its are of no use.
-fn set_device(db: &Connection, device: &DeviceInfo) -> Sql<()> {
+pub(super) fn set_device(db: &Connection, device: &DeviceInfo) -> Sql<()> {
     let DeviceInfo { device: id, scheme, signature_key, active } = device;
     db.prepare_cached(
         "DELETE FROM key_package WHERE device =

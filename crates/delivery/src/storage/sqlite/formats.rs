@@ -20,7 +20,10 @@ const OLDEST: u32 = 3;
 type Step = fn(&Connection) -> Sql<()>;
 
 /// The steps from [`OLDEST`] on, each to the format that follows. One that was released never changes.
-const STEPS: &[Step] = &[|db| db.execute_batch(include_str!("formats/4.sql"))];
+const STEPS: &[Step] = &[
+    |db| db.execute_batch(include_str!("formats/4.sql")),
+    |db| db.execute_batch(include_str!("formats/5.sql")),
+];
 
 /// The format that this version writes: SQLite's `user_version`.
 const FORMAT: u32 = OLDEST + STEPS.len() as u32;

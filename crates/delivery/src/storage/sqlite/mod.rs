@@ -4,6 +4,7 @@
 //! its own; others read beside it.
 
 mod accounts;
+mod certificates;
 mod copy;
 mod directory;
 mod files;
@@ -16,9 +17,9 @@ mod result;
 mod writer;
 
 use super::{
-    AccountExtension, AccountRecord, Append, Appended, DirectoryBatch, Extended, Found, GroupAdded,
-    GroupRecord, KeyPackageRecord, KeyPackagesAdded, Membership, NewGroup, Put, Storage,
-    StorageError, StoredKeyPackage,
+    AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
+    DirectoryBatch, Extended, Found, GroupAdded, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
+    Membership, NewGroup, Put, Storage, StorageError, StoredKeyPackage,
 };
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
@@ -160,6 +161,30 @@ impl Storage for SqliteStorage {
         bytes: usize,
     ) -> Result<Vec<Bytes>, StorageError> {
         self.read(|db| entries(db, user, after, limit, bytes))
+    }
+
+    fn has_accounts(&self) -> Result<bool, StorageError> {
+        self.read(|db| db.query_row("SELECT EXISTS (SELECT * FROM account)", [], |row| row.get(0)))
+    }
+
+    fn certify(&self, record: CertificateRecord, cap: usize) -> Result<Certified, StorageError> {
+        self.writer.write(move |db| certificates::certify(db, &record, cap))
+    }
+
+    fn certificates(&self, user: &Name) -> Result<Vec<CertificateRecord>, StorageError> {
+        self.read(|db| certificates::of_user(db, user))
+    }
+
+    fn all_certificates(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, CertificateRecord)>, StorageError> {
+        self.read(|db| certificates::page(db, after, limit))
+    }
+
+    fn end_certified(&self, record: CertificateRecord) -> Result<bool, StorageError> {
+        self.writer.write(move |db| certificates::end(db, &record))
     }
 
     fn extend_account(&self, extension: AccountExtension) -> Result<Extended, StorageError> {

@@ -35,6 +35,14 @@ CREATE TABLE device (
     UNIQUE (user, name)
 );
 
+-- The certificates of devices, where a CA certifies them.
+CREATE TABLE certificate (
+    device INTEGER PRIMARY KEY,
+    chain BLOB NOT NULL,
+    not_before INTEGER NOT NULL,
+    not_after INTEGER NOT NULL
+);
+
 CREATE TABLE key_package (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     device INTEGER NOT NULL,
