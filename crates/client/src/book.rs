@@ -1,5 +1,6 @@
 //! The messenger's own records: in memory and in the store, changed together.
 
+use crate::certified::CertifiedRecord;
 use crate::names::{Looks, is_readable};
 use crate::record::{
     GroupRecord, IDENTITY_VERSION, Identity, Item, Line, News, Trust, Unpublished, Who, Work,
@@ -8,6 +9,7 @@ use crate::watch::Watch;
 use conclave_account::{Account, Entry, LinkCode};
 use conclave_delivery_api::{Bytes, DeviceId, Name, short_group};
 use conclave_mls::GroupId;
+use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::key_package::KeyPackageRef;
 use conclave_mls::storage::Batch;
 use conclave_mls::wire::codec::{Decode, Encode};
@@ -35,6 +37,10 @@ const PUBLISH: &str = "publish";
 const HISTORY: &str = "history";
 /// The own devices that are to be revoked.
 const REVOKING: &str = "revoking";
+/// What is trusted where a CA certifies devices.
+const CERTIFIED: &[u8] = b"certified";
+/// A key pair for which this device has asked for a certificate.
+const NEXT_KEY: &[u8] = b"next-key";
 /// What is known of the service.
 const WATCH: &[u8] = b"service";
 /// Files of evidence against the service, numbered from 1.
@@ -76,6 +82,8 @@ pub(crate) enum Change {
     Watch(Watch),
     /// A new file of evidence against it.
     Evidence(Vec<u8>),
+    /// What is trusted where a CA certifies devices.
+    Certified(CertifiedRecord),
     /// What of a user's account the directory does not have; none if it has all.
     Behind(Name, Option<Unpublished>),
     /// What the user thinks of somebody's invitations; none if nothing.
@@ -174,6 +182,42 @@ impl<S: Store> Book<S> {
     pub(crate) fn set_identity(store: &mut S, identity: &Identity) -> Result<(), StoreError> {
         let mut set = WriteSet::new();
         set.put(META, IDENTITY, encoded(identity)?);
+        store.write(&set)
+    }
+
+    /// What is trusted of certificates, if the store is of a device that a CA certifies.
+    pub(crate) fn certified_in(store: &S) -> Result<Option<CertifiedRecord>, StoreError> {
+        let stored = store.get(META, CERTIFIED)?;
+        stored.map(|bytes| decoded("the certificates", &bytes)).transpose()
+    }
+
+    /// The key pair for which a certificate was asked, beside the one that is in use.
+    pub(crate) fn next_key_in(store: &S) -> Result<Option<SignatureKeyPair>, StoreError> {
+        let Some(bytes) = store.get(META, NEXT_KEY)? else { return Ok(None) };
+        let identity: Identity = decoded("the next key", &bytes)?;
+        Ok(Some(identity.signer))
+    }
+
+    /// Whether the store is of a device with an account.
+    pub(crate) fn has_account(store: &S) -> Result<bool, StoreError> {
+        Ok(store.get(META, CONFIRMED)?.is_some() && store.get(META, CERTIFIED)?.is_none()
+            || !store.scan(OWN_LOG, &[], 1)?.is_empty())
+    }
+
+    /// Writes who the device is, and what it trusts of certificates. With `next`, the identity's key is one that is
+    /// asked for, and the one in use stays.
+    pub(crate) fn set_certified(
+        store: &mut S,
+        identity: &Identity,
+        record: &CertifiedRecord,
+        next: bool,
+    ) -> Result<(), StoreError> {
+        let mut set = WriteSet::new();
+        match next {
+            true => set.put(META, NEXT_KEY, encoded(identity)?),
+            false => set.put(META, IDENTITY, encoded(identity)?),
+        }
+        set.put(META, CERTIFIED, encoded(record)?);
         store.write(&set)
     }
 
@@ -504,7 +548,10 @@ impl<S: Store> Book<S> {
             Change::Alarmed(user, false) => {
                 self.alarmed.remove(&user);
             }
-            Change::OwnEntry(_) | Change::Admitted(_) | Change::TellReady(_) => {}
+            Change::OwnEntry(_)
+            | Change::Admitted(_)
+            | Change::TellReady(_)
+            | Change::Certified(_) => {}
             Change::ForgetOwnLog => {
                 self.accounts.remove(&self.identity.device.user);
             }
@@ -595,6 +642,7 @@ fn write_change(
         Change::TellReady(None) => set.delete(META, TELL_READY),
         Change::Revoking(device, true) => set.put(REVOKING, device.to_string(), Vec::new()),
         Change::Revoking(device, false) => set.delete(REVOKING, device.to_string()),
+        Change::Certified(record) => set.put(META, CERTIFIED, encoded(record)?),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
         Change::Evidence(bytes) => set.put(EVIDENCE, number.to_be_bytes(), bytes.clone()),
         Change::Behind(user, Some(lacking)) => {

@@ -5,6 +5,7 @@
 //! continue the one that is stored.
 
 use conclave_account::{Account, Entry, EntryError, EntryFault, Standing};
+use conclave_certificates::device_of;
 use conclave_delivery_api::{AccountPage, DeviceId, Name};
 use conclave_mls::Verdict;
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
@@ -25,7 +26,8 @@ pub(crate) struct Directory {
 pub(crate) enum Judged {
     /// One verdict for each.
     Verdicts(Vec<Verdict>),
-    /// The service has to be asked for these users' logs first.
+    /// The service has to be asked first: for these users' logs, or for any user's certificates, whose answer comes
+    /// with revocation lists.
     Ask(Vec<Name>),
 }
 
@@ -106,11 +108,11 @@ pub(crate) fn continued(
 /// Whether a credential stands in what a group has decided already: in its tree, or in what a member adds. A device
 /// that was active then may have been revoked since. To refuse it would not keep it out, but this device: the others
 /// have gone on. So it is taken, and removed at once.
-fn is_history(request: &CredentialRequest) -> bool {
+pub(crate) fn is_history(request: &CredentialRequest) -> bool {
     let decided =
         matches!(request.subject, CredentialSubject::Member(_) | CredentialSubject::NewMember);
-    let identity = request.credential.identity();
-    decided && request.replaces.as_ref().is_none_or(|old| old.identity() == identity)
+    let device = device_of(&request.credential);
+    decided && request.replaces.as_ref().is_none_or(|old| device_of(old) == device)
 }
 
 impl Directory {

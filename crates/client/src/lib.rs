@@ -18,11 +18,14 @@
 //! not shown again; messages are in the history.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod book;
+mod certified;
 mod code;
 mod command;
 mod directory;
 mod engine;
+mod enrolment;
 mod files;
 mod names;
 mod output;
@@ -39,6 +42,7 @@ pub use code::{epoch_code, member_code, pair_code};
 pub use command::{Command, CommandError, HELP, MAX_LINE, Who};
 pub use conclave_delivery_api::{DeviceId, Name, NameError};
 pub use engine::{Engine, EngineError, Setup};
+pub use enrolment::{CertificateFiles, certificate_request};
 pub use files::write_private;
 pub use output::{Answer, Output};
 pub use record::News;

@@ -75,6 +75,19 @@ pub enum Answer {
         /// The beginning of its verification code.
         code: String,
     },
+    /// A device that a CA has certified.
+    Certified {
+        /// Which.
+        device: DeviceId,
+        /// Whether that is this device.
+        own: bool,
+        /// From when its certificate is valid, in seconds since 1970.
+        since: u64,
+        /// Until when.
+        until: u64,
+        /// The beginning of its verification code.
+        code: String,
+    },
     /// Something worth knowing.
     Note(String),
     /// A command could not be carried out.
@@ -275,6 +288,11 @@ impl Answer {
                 let own = if *own { " (you)" } else { "" };
                 format!("device {device} {} by {by} {code}{own}", timestamp(*since))
             }
+            Self::Certified { device, own, since, until, code } => {
+                let own = if *own { " (you)" } else { "" };
+                let (since, until) = (timestamp(*since), timestamp(*until));
+                format!("certified {device} {since} until {until} {code}{own}")
+            }
             Self::Note(what) => format!("note - {}", escaped(what)),
             Self::Error(what) => format!("error {}", escaped(what)),
             Self::Help => {
@@ -328,6 +346,14 @@ impl Answer {
                 format!(
                     "  {:<28} {code}, since {}{by}",
                     format!("{device}{own}"),
+                    timestamp(*since)
+                )
+            }
+            Self::Certified { device, own, since, until, code } => {
+                let own = if *own { " (you)" } else { "" };
+                let (device, until) = (format!("{device}{own}"), timestamp(*until));
+                format!(
+                    "  {device:<28} {code}, certified since {} until {until}",
                     timestamp(*since)
                 )
             }

@@ -48,6 +48,8 @@ requests! {
     FetchAccount => AccountPage,
     FetchExtension => ExtensionProof,
     FetchHistory => DirectoryPage,
+    SubmitCertificate => CertificateTaken,
+    FetchCertificates => CertificatesPage,
     PublishKeyPackages => Published,
     CountKeyPackages => KeyPackageCounts,
     WithdrawKeyPackages => Withdrawn,

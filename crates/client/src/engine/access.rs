@@ -55,7 +55,11 @@ impl<S: Store> Engine<S> {
 
     /// The service has said what it is.
     pub(super) fn described(&mut self, info: ServiceInfo) -> Result<(), EngineError> {
-        self.check_key(&info.key)?;
+        self.check_mode(&info)?;
+        // Where a CA certifies devices, nothing depends on the service's key but the sessions themselves.
+        if self.authority.certified().is_none() {
+            self.check_key(&info.key)?;
+        }
         let theirs = i64::try_from(info.now.saturating_mul(1000)).unwrap_or(i64::MAX);
         self.service_ahead = theirs.saturating_sub_unsigned(self.now);
         self.service_key = Some(info.key);
@@ -89,7 +93,12 @@ impl<S: Store> Engine<S> {
         if self.waiting_link.is_some() {
             return self.next_waiting();
         }
-        if self.own_account().is_none() {
+        if self.to_submit
+            && let Some(request) = self.show_certificate()?
+        {
+            return Ok(Some((request.into(), Purpose::SubmitLog)));
+        }
+        if self.authority.certified().is_none() && self.own_account().is_none() {
             self.create_account()?;
         }
         if self.to_submit {
@@ -172,6 +181,7 @@ impl<S: Store> Engine<S> {
         // The log may have grown while this device was away.
         self.lookups.insert(self.device().user.clone());
         self.lookups.extend(self.book.alarmed().cloned());
+        self.remind_of_expiry();
         self.confirm()
     }
 

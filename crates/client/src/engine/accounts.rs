@@ -169,7 +169,7 @@ impl<S: Store> Engine<S> {
             let what = (group.clone(), device.clone());
             if device == *self.device()
                 || self.removals.contains_key(&what)
-                || !self.has_ended(&device, &key)
+                || !self.has_ended(group, &device, &key)
             {
                 continue;
             }
@@ -181,13 +181,19 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whether a device's key is known to count no more.
-    fn has_ended(&self, device: &DeviceId, key: &SignaturePublicKey) -> bool {
+    fn has_ended(&mut self, group: &GroupId, device: &DeviceId, key: &SignaturePublicKey) -> bool {
+        if self.certificate_has_ended(group, device, key) {
+            return true;
+        }
         let account = self.book.account(&device.user);
         account.is_some_and(|a| matches!(a.standing(&device.device, key), Standing::Ended(..)))
     }
 
     /// Whether no device of this name is active.
     pub(super) fn is_ended(&self, who: &Who) -> bool {
+        if self.was_ended(who) {
+            return true;
+        }
         let (Some(account), Some(device)) = (self.book.account(&who.user), &who.device) else {
             return false;
         };
@@ -203,7 +209,7 @@ impl<S: Store> Engine<S> {
             self.removals.remove(&(group.clone(), device.clone()));
             let there = self.devices(&group).into_iter().find(|(member, _)| *member == device);
             let Some((_, key)) = there else { continue };
-            if self.has_ended(&device, &key) {
+            if self.has_ended(&group, &device, &key) {
                 let work = Work::Remove { who: device.into(), committing: false };
                 self.book.commit(None, vec![Change::NewItem(Item { group, work })])?;
             }
@@ -236,6 +242,9 @@ impl<S: Store> Engine<S> {
     /// Lists a user's devices.
     pub(super) fn list_devices(&mut self, user: Option<Name>) {
         let user = user.unwrap_or_else(|| self.device().user.clone());
+        if self.list_certificates(&user) {
+            return;
+        }
         let Some(account) = self.book.account(&user) else {
             self.error(format!("no account of {user} is known here: invite {user} first"));
             return;

@@ -35,6 +35,8 @@ pub enum EngineError {
         /// Why, for people.
         detail: String,
     },
+    /// This device's certificate is missing or cannot be used: why, and what to do.
+    Certificate(String),
     /// The own account cannot be made or moved on.
     Account(EntryError),
     /// The cryptography does not do what is needed.
@@ -68,6 +70,7 @@ impl fmt::Display for EngineError {
                     _ => Ok(()),
                 }
             }
+            Self::Certificate(what) => f.write_str(what),
             Self::Account(e) => fmt::Display::fmt(e, f),
             Self::Crypto(e) => fmt::Display::fmt(e, f),
             Self::Mls(e) => fmt::Display::fmt(e, f),

@@ -222,6 +222,9 @@ impl<S: Store> Engine<S> {
             Some(request) => return Ok(Some((request.into(), Purpose::Commit(id.clone())))),
             None => {}
         }
+        if !delivered && let Some(next) = self.next_renewal(id)? {
+            return Ok(Some(next));
+        }
         if !delivered && let Some(next) = self.next_item(id)? {
             return Ok(Some(next));
         }

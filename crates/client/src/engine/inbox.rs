@@ -28,14 +28,14 @@ enum Taken {
 }
 
 impl<S: Store> Engine<S> {
-    pub(super) fn next_lookup(&mut self) -> Option<(Request, Purpose)> {
+    pub(super) fn next_lookup(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         // One answer waits for a proof, and others would, too.
         if self.watching.holds() {
-            return None;
+            return Ok(None);
         }
-        let user = self.lookups.pop_first()?;
-        let request = self.fetch_account(user.clone());
-        Some((request.into(), Purpose::Lookup(user)))
+        let Some(user) = self.lookups.pop_first() else { return Ok(None) };
+        let request = self.fetch_user(user.clone())?;
+        Ok(Some((request, Purpose::Lookup(user))))
     }
 
     pub(super) fn next_inbox(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {

@@ -130,11 +130,8 @@ impl<S: Store> Engine<S> {
     pub(super) fn verify(&mut self, who: &Who) -> Result<(), EngineError> {
         let members: Vec<_> = self.groups.keys().flat_map(|id| self.devices(id)).collect();
         // In order, and each once.
-        let active = self.book.accounts().values().flat_map(|account| {
-            let id = |name| DeviceId::new(account.user().clone(), name);
-            account.active().map(move |device| (id(device.name.clone()), device.key.clone()))
-        });
-        let mut found: BTreeMap<DeviceId, SignaturePublicKey> = active.collect();
+        let active = self.authority.devices_of(self.book.accounts(), &who.user);
+        let mut found: BTreeMap<DeviceId, SignaturePublicKey> = active.into_iter().collect();
         found.extend(members);
         let (me, key) = {
             let identity = self.book.identity();

@@ -9,10 +9,10 @@ use conclave_delivery::http_client::ClientError;
 use conclave_delivery_api::{
     Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages, WithdrawKeyPackages,
 };
+use conclave_mls::CipherSuite;
 use conclave_mls::credential::LeafParams;
 use conclave_mls::key_package::{KeyPackageParams, KeyPackageRef, Lifetime, OwnKeyPackage};
 use conclave_mls::wire::LeafNodeSource;
-use conclave_mls::{CipherSuite, Credential};
 use conclave_store::Store;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ impl<S: Store> Engine<S> {
     /// its provider has: others can rely on it.
     pub(super) fn leaf(&self) -> LeafParams {
         let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
-        LeafParams::new(Credential::basic(&self.device().identity()), &suites)
+        LeafParams::new(self.authority.own_credential(self.device()), &suites)
     }
 
     pub(super) fn next_key_packages(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
@@ -84,14 +84,22 @@ impl<S: Store> Engine<S> {
         let own = self.own_key_packages()?;
         let held: BTreeSet<&KeyPackageRef> =
             counts.counts.iter().flat_map(|count| &count.references).collect();
-        let known = |reference: &KeyPackageRef| own.iter().any(|o| o.reference() == reference);
+        // After a renewal, those with the former certificate are of no use either.
+        let (credential, signer) =
+            (self.leaf().credential, self.book.identity().signer.public.clone());
+        let is_current = |own: &OwnKeyPackage| {
+            own.key_package().leaf_node.credential == credential && own.signer().public == signer
+        };
+        let known = |reference: &KeyPackageRef| {
+            own.iter().any(|own| own.reference() == reference && is_current(own))
+        };
         self.lost_key_packages =
             held.iter().copied().filter(|held| !known(held)).cloned().collect();
 
         let mut changes = self.expired_key_packages(&own, &held, counts.now);
         let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
         for suite in suites {
-            let usable = own.iter().filter(|own| held.contains(own.reference()));
+            let usable = own.iter().filter(|own| held.contains(own.reference()) && is_current(own));
             let usable = usable.map(OwnKeyPackage::key_package);
             let of_suite = usable.filter(|package| package.cipher_suite == suite);
             let (last_resort, others): (Vec<_>, Vec<_>) =

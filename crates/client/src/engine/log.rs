@@ -7,22 +7,16 @@ use crate::code::short_member_code;
 use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use crate::watch::PassedRoot;
+pub(super) use conclave_certificates::device_of;
 use conclave_delivery_api::{ContentType, DeviceId, LogEntry, LogPage};
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::error::Rejection;
 use conclave_mls::group::{Answers, EpochChange, Member, Proposal, Refused, Sender, Status};
 use conclave_mls::storage::Fold;
-use conclave_mls::{
-    Credential, Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict,
-};
+use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
 use conclave_store::{Store, StoreError};
 use std::collections::VecDeque;
-
-/// The device that a credential names.
-pub(super) fn device_of(credential: &Credential) -> Option<DeviceId> {
-    DeviceId::from_identity(credential.identity()?).ok()
-}
 
 /// What a commit was made for, to be done again; none for other work.
 pub(super) fn not_committed(work: &Work) -> Option<Work> {
@@ -157,10 +151,8 @@ impl<S: Store> Engine<S> {
             let what = if own.take_if(|own| **own == *entry.message).is_some() {
                 What::Own
             } else {
-                let mut judge = |requests: &[CredentialRequest]| {
-                    let verdicts = self.judge(requests)?;
-                    Some(verdicts)
-                };
+                let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
+                let mut judge = |requests: &[CredentialRequest]| self.judge_sent(requests, sent);
                 match process(&*provider, fold.state(), now, entry, &mut judge) {
                     Ok((what, transition)) => {
                         if let Some(transition) = transition {

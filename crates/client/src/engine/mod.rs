@@ -8,6 +8,7 @@
 
 mod access;
 mod accounts;
+mod certificates;
 mod contacts;
 mod error;
 mod groups;
@@ -25,13 +26,14 @@ mod transparency;
 mod waits;
 mod watching;
 
+use crate::authority::Authority;
 use crate::book::{Book, Change};
 use crate::command::Command;
 use crate::directory::{Directory, Judged};
+use crate::enrolment::{self, CertificateFiles};
 use crate::output::{Answer, Output};
-use crate::record::{Identity, Item, Line, News, Stage, Work};
+use crate::record::{Item, Line, News, Stage, Work};
 use crate::request::Request;
-use crate::suites::{CLASSIC, HYBRID};
 use conclave_account::{Entry, LinkCode};
 use conclave_delivery::http_client::Heard;
 use conclave_delivery_api::{DeviceId, ErrorCode, Event as Hint, InboxItem, Name};
@@ -79,6 +81,8 @@ pub struct Setup<S> {
     pub store: S,
     /// What lets a new user in, where the service takes new users by invitation.
     pub invitation: Option<Vec<u8>>,
+    /// What makes it a device that a CA certifies, if that is new.
+    pub certificates: CertificateFiles,
     /// The folder of files of evidence against the service: the engine names them in what it tells the user, and
     /// whoever runs it writes what [`Engine::next_evidence`] gives out.
     pub folder: PathBuf,
@@ -173,6 +177,8 @@ struct Live {
     asking: bool,
     /// Why the group cannot be followed any further.
     stuck: Option<String>,
+    /// The epoch in which this device has tried last to renew its leaf.
+    renewed_in: Option<u64>,
 }
 
 impl Live {
@@ -189,6 +195,7 @@ impl Live {
             refusals: 0,
             asking: false,
             stuck: None,
+            renewed_in: None,
         }
     }
 }
@@ -200,7 +207,9 @@ pub struct Engine<S> {
     rng: Box<dyn CryptoRng + Send>,
     /// Where files of evidence are.
     folder: PathBuf,
-    directory: Directory,
+    authority: Authority,
+    /// When new devices of this user are to be invited into its groups.
+    newcomers_at: Option<u64>,
     groups: BTreeMap<GroupId, Live>,
     /// The groups that were made since this process began.
     made: BTreeSet<GroupId>,
@@ -282,11 +291,11 @@ impl<S: Store> Engine<S> {
     /// If the state cannot be read, or is not this device's, or the provider does not support one
     /// of its cipher suites.
     pub fn open(setup: Setup<S>) -> Result<Self, EngineError> {
-        let Setup { device, cipher_suite, provider, mut rng, mut store, invitation, folder } =
-            setup;
+        let Setup { device, cipher_suite, provider, mut rng, mut store, .. } = setup;
+        let (invitation, folder) = (setup.invitation, setup.folder);
         let stored = Book::identity_in(&store)?;
         let is_new = stored.is_none();
-        let identity = match stored {
+        let mut identity = match stored {
             Some(found) if found.device != device => {
                 return Err(EngineError::OtherDevice { found: found.device });
             }
@@ -294,27 +303,26 @@ impl<S: Store> Engine<S> {
                 return Err(EngineError::OtherSuite { found: found.suites().collect() });
             }
             Some(found) => found,
-            None => {
-                let (cipher_suite, other_suites) = match cipher_suite {
-                    Some(suite) => (suite, Vec::new()),
-                    None => (HYBRID, vec![CLASSIC]),
-                };
-                let suite = Suite::new(&*provider, cipher_suite)?;
-                let signer = suite.signature_key_pair(&mut *rng)?;
-                Identity { device, cipher_suite, other_suites, signer }
-            }
+            None => enrolment::new_identity(&*provider, &mut *rng, device, cipher_suite)?,
         };
         // Fails now rather than later, and before anything is stored.
         identity.suites().try_for_each(|suite| Suite::new(&*provider, suite).map(|_| ()))?;
+        let files = setup.certificates;
+        let certified = enrolment::open(&mut store, &*provider, &mut identity, files)?;
         if is_new {
             Book::set_identity(&mut store, &identity)?;
         }
+        let authority = match certified {
+            Some(certified) => Authority::Certificates(Box::new(certified)),
+            None => Authority::Accounts(Directory::default()),
+        };
         let mut engine = Self {
             book: Book::load(store, identity)?,
             provider,
             rng,
             folder,
-            directory: Directory::default(),
+            authority,
+            newcomers_at: None,
             groups: BTreeMap::new(),
             made: BTreeSet::new(),
             answers: VecDeque::new(),
@@ -357,7 +365,8 @@ impl<S: Store> Engine<S> {
             offline: false,
         };
         // What was made and perhaps never sent is sent again.
-        engine.to_submit = !engine.book.is_confirmed() && engine.own_account().is_some();
+        engine.to_submit = engine.authority.certified().is_some()
+            || !engine.book.is_confirmed() && engine.own_account().is_some();
         engine.load_groups()?;
         engine.resume_link()?;
         engine.remind_of_service();
@@ -433,6 +442,11 @@ impl<S: Store> Engine<S> {
                     self.lookups.insert(user);
                 }
             }
+            Heard::Event(Hint::Certificates { user }) => {
+                if self.authority.certified().is_some() {
+                    self.lookups.insert(user);
+                }
+            }
             Heard::Event(Hint::Group { group_id, head, .. }) => {
                 if let Some(live) = self.groups.get_mut(&group_id)
                     && head > live.head
@@ -504,14 +518,14 @@ impl<S: Store> Engine<S> {
             return Ok(Some(next));
         }
         self.due_behind();
-        if let Some(next) = self.next_lookup() {
+        if let Some(next) = self.next_lookup()? {
             return Ok(Some(next));
         }
         if let Some(next) = self.next_inbox()? {
             return Ok(Some(next));
         }
         // What the inbox held may ask for somebody.
-        if let Some(next) = self.next_lookup() {
+        if let Some(next) = self.next_lookup()? {
             return Ok(Some(next));
         }
         if let Some(next) = self.next_ready()? {
@@ -520,8 +534,9 @@ impl<S: Store> Engine<S> {
         if let Some(next) = self.next_account()? {
             return Ok(Some(next));
         }
+        self.invite_newcomers()?;
         // A change of the own account may have found that the log has grown.
-        if let Some(next) = self.next_lookup() {
+        if let Some(next) = self.next_lookup()? {
             return Ok(Some(next));
         }
         if let Some(next) = self.next_of_groups()? {
@@ -553,7 +568,13 @@ impl<S: Store> Engine<S> {
         let may = |live: &&Live| live.stuck.is_none() && live.group.pending_commit().is_none();
         let commits = self.groups.values().filter(may).filter_map(|live| live.commit_at);
         let known = [self.count_at, self.session_until];
-        commits.chain(known).chain(self.account_wake()).chain(self.watch_wake()).min()
+        let newcomers = self.newcomers_at;
+        commits
+            .chain(known)
+            .chain(newcomers)
+            .chain(self.account_wake())
+            .chain(self.watch_wake())
+            .min()
     }
 
     /// Whether all that can be done now is done: nothing is to be sent, fetched or shown.
@@ -566,6 +587,7 @@ impl<S: Store> Engine<S> {
             && self.inbox.is_empty()
             && self.acks.is_empty()
             && self.account_is_settled()
+            && self.newcomers_at.is_none()
             && self.tell_ready.is_none()
             && self.lookups.is_empty()
             && self.watch_is_settled()
@@ -655,7 +677,17 @@ impl<S: Store> Engine<S> {
 
     /// Judges credentials; none if the service has to be asked first, which is then seen to.
     fn judge(&mut self, requests: &[CredentialRequest]) -> Option<Vec<conclave_mls::Verdict>> {
-        match self.directory.judge(self.book.accounts(), requests) {
+        self.judge_sent(requests, self.time())
+    }
+
+    /// The same for credentials that were sent at a time by the service's clock.
+    fn judge_sent(
+        &mut self,
+        requests: &[CredentialRequest],
+        sent: UnixTime,
+    ) -> Option<Vec<conclave_mls::Verdict>> {
+        let times = (self.time(), sent);
+        match self.authority.judge(&*self.provider, self.book.accounts(), times, requests) {
             Judged::Verdicts(verdicts) => Some(verdicts),
             Judged::Ask(users) => {
                 self.lookups.extend(users);
@@ -695,6 +727,9 @@ impl<S: Store> Engine<S> {
             self.error(
                 "this device waits until another one of yours admits it, and can do nothing before that",
             );
+            return Ok(());
+        }
+        if self.refuse_account_command(&command) {
             return Ok(());
         }
         match command {

@@ -147,6 +147,7 @@ impl<S: Store> Engine<S> {
             ..CommitOptions::default()
         };
         let now = self.time();
+        let options = CommitOptions { leaf: self.leaf_update(live), ..options };
         let step = match live.group.commit(&*self.provider, &mut *self.rng, now, options) {
             Ok(step) => step,
             Err(e) => return Ok(Err(e)),
@@ -158,6 +159,27 @@ impl<S: Store> Engine<S> {
         }
         let request = self.pending_commit(id);
         Ok(Ok(request.map(|request| (request.into(), Purpose::Commit(id.clone())))))
+    }
+
+    /// Commits this device's certificate and key to a group, if they are not what its leaf there has. That is tried
+    /// once in an epoch.
+    pub(super) fn next_renewal(&mut self, id: &GroupId) -> Result<Next, EngineError> {
+        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let epoch = live.group.epoch().0;
+        if live.renewed_in == Some(epoch) || self.leaf_update(live).is_none() {
+            return Ok(None);
+        }
+        if let Some(live) = self.groups.get_mut(id) {
+            live.renewed_in = Some(epoch);
+        }
+        match self.commit(id, Vec::new(), None, Vec::new())? {
+            Ok(next) => Ok(next),
+            Err(e) => {
+                let name = self.group_name(id);
+                self.error(format!("{name}: the renewed certificate cannot be shown yet: {e}"));
+                Ok(None)
+            }
+        }
     }
 
     /// Commits what others have proposed.
@@ -217,8 +239,8 @@ impl<S: Store> Engine<S> {
         let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
         match core::mem::take(&mut live.inviting) {
             Inviting::NotBegun => {
-                let request = self.fetch_account(who.user.clone());
-                Ok(Some((request.into(), Purpose::InviteLookup(id.clone()))))
+                let request = self.fetch_user(who.user.clone())?;
+                Ok(Some((request, Purpose::InviteLookup(id.clone()))))
             }
             Inviting::Missing(missing) => {
                 let devices: Vec<Name> = missing.iter().map(|d| d.device.clone()).collect();
@@ -292,7 +314,8 @@ impl<S: Store> Engine<S> {
         let is_missing = |name: &Name| {
             !members.iter().any(|member| member.user == user && member.device == *name)
         };
-        let missing = self.own_account()?.active().any(|device| is_missing(&device.name));
+        let own = self.authority.devices_of(self.book.accounts(), &user);
+        let missing = own.iter().any(|(device, _)| is_missing(&device.device));
         let who = Who { user: user.clone(), device: None };
         let work = Work::Invite { who, committing: false, by_itself: true };
         missing.then(|| Change::NewItem(Item { group: id.clone(), work }))
@@ -301,9 +324,8 @@ impl<S: Store> Engine<S> {
     /// Whether this is the first of the user's devices in a group, which acts for all of them.
     pub(super) fn is_first_own(&self, members: &[DeviceId]) -> bool {
         let me = self.device();
-        let own = self.own_account().into_iter().flat_map(conclave_account::Account::active);
-        let own = own.map(|device| DeviceId::new(me.user.clone(), device.name.clone()));
-        own.into_iter().find(|device| members.contains(device)).as_ref() == Some(me)
+        let own = self.authority.devices_of(self.book.accounts(), &me.user);
+        own.iter().map(|(device, _)| device).find(|device| members.contains(device)) == Some(me)
     }
 
     /// Those of these key packages that can be added beside the group's members and the ones before
@@ -346,12 +368,9 @@ impl<S: Store> Engine<S> {
     /// The log of an invited user is known.
     pub(super) fn invite_looked_up(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let Some((key, who)) = self.front_invite(id) else { return Ok(()) };
-        let account = self.book.account(&who.user);
-        let active = account.into_iter().flat_map(conclave_account::Account::active);
-        let devices: Vec<DeviceId> = active
-            .map(|device| DeviceId::new(who.user.clone(), device.name.clone()))
-            .filter(|device| who.includes(device))
-            .collect();
+        let known = self.authority.devices_of(self.book.accounts(), &who.user);
+        let devices: Vec<DeviceId> =
+            known.into_iter().map(|(device, _)| device).filter(|d| who.includes(d)).collect();
         let members = self.devices(id);
         let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
         let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) =
@@ -450,7 +469,7 @@ impl<S: Store> Engine<S> {
             .map_err(|e| e.to_string())?;
         let credential = stage.credential().clone();
         let verdict = match self.judge(core::slice::from_ref(&credential)) {
-            _ if credential.credential.identity() != Some(&device.identity()) => {
+            _ if super::log::device_of(&credential.credential).as_ref() != Some(device) => {
                 Verdict::refuse("it is another device's")
             }
             Some(verdicts) => {

@@ -113,7 +113,9 @@ impl<S: Store> Engine<S> {
     fn answered(&mut self, purpose: Purpose, reply: Reply) -> Result<(), EngineError> {
         match (purpose, reply) {
             (Purpose::Describe, Reply::DescribeService(info)) => self.described(info),
-            (Purpose::SubmitLog, Reply::SubmitAccount(_)) => self.log_submitted(),
+            (Purpose::SubmitLog, Reply::SubmitAccount(_) | Reply::SubmitCertificate(_)) => {
+                self.log_submitted()
+            }
             (Purpose::OpenSession, Reply::OpenSession(session)) => self.session_opened(&session),
             (Purpose::Place, Reply::PutRelay(_)) => {
                 self.placed();
@@ -144,6 +146,16 @@ impl<S: Store> Engine<S> {
             }
             (Purpose::InviteLookup(id), Reply::FetchAccount(page)) => {
                 self.account_page(Asked::Invite(id), page)
+            }
+            (Purpose::Lookup(user), Reply::FetchCertificates(page)) => {
+                self.take_certificates(&user, &page)?;
+                self.authority.answered(user);
+                Ok(())
+            }
+            (Purpose::InviteLookup(id), Reply::FetchCertificates(page)) => {
+                let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
+                self.take_certificates(&who.user, &page)?;
+                self.invite_looked_up(&id)
             }
             (Purpose::Recover, Reply::FetchAccount(page)) => {
                 self.account_page(Asked::Recover, page)
@@ -202,7 +214,7 @@ impl<S: Store> Engine<S> {
                 if self.learn(&user, page)? {
                     self.lookups.insert(user);
                 } else {
-                    self.directory.answered(user);
+                    self.authority.answered(user);
                 }
                 Ok(())
             }
@@ -374,7 +386,7 @@ impl<S: Store> Engine<S> {
             }
             Purpose::Publish(suite, references) => self.published(suite, references, Some(error)),
             Purpose::Lookup(user) => {
-                self.directory.answered(user);
+                self.authority.answered(user);
                 Ok(())
             }
             Purpose::Count | Purpose::Withdraw(_) | Purpose::Inbox | Purpose::Ack(_) => {

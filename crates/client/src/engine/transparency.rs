@@ -307,7 +307,7 @@ impl<S: Store> Engine<S> {
         match asked {
             Asked::Lookup(user) => {
                 self.watching.refused.push(user.clone());
-                self.directory.answered(user);
+                self.authority.answered(user);
             }
             Asked::Invite(id) => {
                 if let Some((key, who)) = self.front_invite(&id) {

@@ -1,0 +1,86 @@
+//! Whose word counts on which key is whose. All that depends on it asks here.
+
+use crate::certified::Certified;
+use crate::directory::{Directory, Judged};
+use conclave_account::Account;
+use conclave_delivery_api::{DeviceId, Mode, Name};
+use conclave_mls::credential::{CredentialRequest, SignaturePublicKey};
+use conclave_mls::crypto::CryptoProvider;
+use conclave_mls::{Credential, UnixTime};
+use std::collections::BTreeMap;
+
+/// Whose word counts.
+pub(crate) enum Authority {
+    /// The users' own devices: their account logs, in the service's directory.
+    Accounts(Directory),
+    /// That of CAs.
+    Certificates(Box<Certified>),
+}
+
+impl Authority {
+    pub(crate) fn mode(&self) -> Mode {
+        match self {
+            Self::Accounts(_) => Mode::Accounts,
+            Self::Certificates(_) => Mode::Certificates,
+        }
+    }
+
+    pub(crate) fn certified(&self) -> Option<&Certified> {
+        match self {
+            Self::Accounts(_) => None,
+            Self::Certificates(certified) => Some(certified),
+        }
+    }
+
+    /// This device's credential.
+    pub(crate) fn own_credential(&self, device: &DeviceId) -> Credential {
+        match self {
+            Self::Accounts(_) => Credential::basic(&device.identity()),
+            Self::Certificates(certified) => certified.credential(),
+        }
+    }
+
+    /// The active devices of a user, as far as they are known.
+    pub(crate) fn devices_of(
+        &self,
+        accounts: &BTreeMap<Name, Account>,
+        user: &Name,
+    ) -> Vec<(DeviceId, SignaturePublicKey)> {
+        match self {
+            Self::Accounts(_) => {
+                let active = accounts.get(user).into_iter().flat_map(Account::active);
+                active
+                    .map(|active| {
+                        (DeviceId::new(user.clone(), active.name.clone()), active.key.clone())
+                    })
+                    .collect()
+            }
+            Self::Certificates(certified) => {
+                let devices = certified.devices_of(user).iter();
+                devices.map(|known| (known.device.clone(), known.key.clone())).collect()
+            }
+        }
+    }
+
+    /// Notes that the service was asked for a user.
+    pub(crate) fn answered(&mut self, user: Name) {
+        match self {
+            Self::Accounts(directory) => directory.answered(user),
+            Self::Certificates(certified) => certified.answered(),
+        }
+    }
+
+    /// Judges credentials, which were sent at a time by the service's clock.
+    pub(crate) fn judge(
+        &mut self,
+        provider: &dyn CryptoProvider,
+        accounts: &BTreeMap<Name, Account>,
+        times: (UnixTime, UnixTime),
+        requests: &[CredentialRequest],
+    ) -> Judged {
+        match self {
+            Self::Accounts(directory) => directory.judge(accounts, requests),
+            Self::Certificates(certified) => certified.judge(provider, times, requests),
+        }
+    }
+}
