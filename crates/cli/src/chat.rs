@@ -7,11 +7,12 @@ mod script;
 mod terminal;
 
 use crate::failure::{Failure, complain};
-use crate::folders;
+use crate::folders::{self, read_file};
 use crate::serve::default_address;
 use crate::server_url::parse_server;
 use conclave_client::{
-    DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite, os_rng, suite_list,
+    CertificateFiles, DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite,
+    os_rng, suite_list,
 };
 use conclave_mls::CipherSuite;
 use conclave_store::SqliteStore;
@@ -38,6 +39,9 @@ of the account, where CHECK is the first part of a device's verification code:
                                            and by which; '-' for the first one
   member GROUP USER/DEVICE CODE since TIME by DEVICE
                                            /members: the same, in a group
+  certified USER/DEVICE TIME until TIME CHECK
+                                           /devices where a CA certifies them:
+                                           from when to when
   alarm - TEXT                             the service contradicts itself, or is
                                            another one: TEXT says what to do
 
@@ -84,6 +88,13 @@ pub(crate) struct Args {
     /// What lets a new user in, where the service takes new users by invitation.
     #[arg(long, value_name = "CODE", value_parser = parse_invitation)]
     invitation: Option<Invitation>,
+    /// This device's certificate, where a CA certifies devices: what `conclave ca issue` wrote (PEM). It is kept, and
+    /// given again when it was renewed.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// The root of the CA that certifies devices (PEM), which is trusted instead of accounts. It is kept.
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
     /// At the end of the input, listen for this many more seconds; a huge number means forever.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -102,12 +113,12 @@ fn parse_invitation(text: &str) -> Result<Invitation, String> {
 
 /// What can be said of suites.
 #[derive(Clone, Copy, Debug)]
-enum SuiteArg {
+pub(crate) enum SuiteArg {
     List,
     One(CipherSuite),
 }
 
-fn parse_suite(word: &str) -> Result<SuiteArg, SuiteError> {
+pub(crate) fn parse_suite(word: &str) -> Result<SuiteArg, SuiteError> {
     match word {
         "list" => Ok(SuiteArg::List),
         word => find_suite(word).map(SuiteArg::One),
@@ -126,18 +137,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let Some(user) = args.user else {
         return Err("USER is missing: conclave chat USER; --help shows the rest".into());
     };
-    let base = match args.data {
-        Some(data) => data,
-        None if user.as_str() == folders::SERVICE => {
-            return Err(
-                "`conclave serve` keeps its state where that user's would be: use --data DIR"
-                    .into(),
-            );
-        }
-        None => folders::default_folder()?,
+    let folder = folders::device_folder(args.data, &user, &args.device)?;
+    let certificates = CertificateFiles {
+        certificate: args.certificate.map(read_file).transpose()?,
+        trust: args.trust.map(read_file).transpose()?,
     };
-    let folder = base.join(user.as_str()).join(args.device.as_str());
-    folders::make_private(&folder)?;
     let engine = Engine::open(Setup {
         device: DeviceId::new(user, args.device),
         cipher_suite,
@@ -145,6 +149,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         rng: os_rng(),
         store: SqliteStore::open(folder.join("state.sqlite"))?,
         invitation: args.invitation.map(|invitation| invitation.0),
+        certificates,
         folder,
     })?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();

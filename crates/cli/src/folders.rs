@@ -1,7 +1,12 @@
 //! Where state is.
 
 use crate::failure::Failure;
+use conclave_client::Name;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// The most that is read from standard input, in bytes.
+const MAX_FILE: u64 = 16 << 20;
 
 /// The service's folder in the default one, beside those of users.
 pub(crate) const SERVICE: &str = "service";
@@ -20,6 +25,37 @@ pub(crate) fn default_folder() -> Result<PathBuf, Failure> {
 pub(crate) fn default_audits() -> Result<PathBuf, Failure> {
     // Every name in the other one may be a user's.
     Ok(default_folder()?.with_file_name("conclave-audit"))
+}
+
+/// The folder of a device's state, which is made unless it is there.
+pub(crate) fn device_folder(
+    data: Option<PathBuf>,
+    user: &Name,
+    device: &Name,
+) -> Result<PathBuf, Failure> {
+    let base = match data {
+        Some(data) => data,
+        None if user.as_str() == SERVICE => {
+            return Err(
+                "`conclave serve` keeps its state where that user's would be: use --data DIR"
+                    .into(),
+            );
+        }
+        None => default_folder()?,
+    };
+    let folder = base.join(user.as_str()).join(device.as_str());
+    make_private(&folder)?;
+    Ok(folder)
+}
+
+/// Reads a file that the user named; `-` is standard input.
+pub(crate) fn read_file(path: PathBuf) -> Result<Vec<u8>, Failure> {
+    if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().take(MAX_FILE).read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    std::fs::read(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()).into())
 }
 
 /// Makes a folder that only this user can look into, unless it is there.

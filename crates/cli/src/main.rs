@@ -2,6 +2,8 @@
 
 mod admin;
 mod audit;
+mod ca;
+mod certificate;
 mod chat;
 mod demo;
 mod failure;
@@ -28,6 +30,10 @@ enum Command {
     Serve(serve::Args),
     /// Chat as a user: at a prompt, or with lines from standard input.
     Chat(chat::Args),
+    /// Certify devices: be the CA of an organisation whose service trusts it instead of accounts.
+    Ca(ca::Args),
+    /// Ask a CA to certify a device.
+    Certificate(certificate::Args),
     /// Administer a service on this machine.
     Admin(admin::Args),
     /// Check that a service shows one directory of accounts to everybody: follow all that it publishes.
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Chat(args) => chat::run(args),
+        Command::Ca(args) => ca::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Certificate(args) => certificate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Admin(args) => admin::run(args).map(|()| ExitCode::SUCCESS),
         Command::Audit(args) => audit::run(args),
         Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),

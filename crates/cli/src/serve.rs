@@ -6,11 +6,13 @@ mod values;
 
 use crate::failure::{Failure, complain};
 use crate::folders;
+use conclave_certificates::Bundle;
 use conclave_client::plain;
-use conclave_delivery::http::Config;
+use conclave_delivery::http::{CertifiersConfig, Config};
 use conclave_delivery::serve;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::Registration;
+use settings::Settings;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use sources::{CONFIG_VARIABLE, File, Flags, Gathered, gather};
@@ -59,6 +61,20 @@ fn gathered(args: &Args) -> Result<Gathered, Vec<String>> {
     gather(&args.flags, |name| std::env::var(name).ok(), file.as_ref())
 }
 
+/// The CAs that certify devices, if the service is to trust some.
+fn certifiers(settings: &Settings) -> Result<Option<CertifiersConfig>, Failure> {
+    let Some(trust) = settings.trust.clone() else {
+        return match settings.revocations {
+            Some(_) => Err("--revocations belongs to --trust: lists of which CA?".into()),
+            None => Ok(None),
+        };
+    };
+    let text = folders::read_file(trust.clone())?;
+    let bundle = Bundle::from_pem(&text).map_err(|e| format!("{}: {e}", trust.display()))?;
+    let revocations = settings.revocations.clone();
+    Ok(Some(CertifiersConfig { roots: bundle.certificates, revocations }))
+}
+
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let gathered = match gathered(&args) {
         Ok(gathered) => gathered,
@@ -83,12 +99,17 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     // From here on a signal is no sudden end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let mut config = settings.config();
+    config.certifiers = certifiers(&settings)?;
     if settings.observe {
         config.on_request = Some(Arc::new(|seen| {
             let _ = writeln!(std::io::stderr(), "{}", plain(&seen.to_string()));
         }));
     }
     let who = match config.registration {
+        _ if config.certifiers.is_some() && settings.revocations.is_none() => {
+            "devices are certified by a CA; WITHOUT --revocations none of them is ever revoked"
+        }
+        _ if config.certifiers.is_some() => "devices are certified by a CA",
         Registration::Open => "anybody may create an account",
         Registration::Invitation => "new users need an invitation: conclave admin invite",
         Registration::Closed => "no new accounts",

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use conclave_client::{
-    DeviceId, Engine, Message, News, Options, Output, Screen, Setup, os_rng, run,
+    CertificateFiles, DeviceId, Engine, Message, News, Options, Output, Screen, Setup, os_rng, run,
 };
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,7 @@ impl Device {
             rng: os_rng(),
             store: SqliteStore::open(state_file(folder, &id.to_string()))?,
             invitation: None,
+            certificates: CertificateFiles::default(),
             folder: folder.to_path_buf(),
         })?;
         let options = Options {

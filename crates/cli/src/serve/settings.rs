@@ -101,6 +101,11 @@ settings! {
         /// by-address: open on a loopback address, invitation elsewhere. Further devices are admitted by the user's
         /// own devices alone.
         "registration" registration: Registration = Registration::ByAddress, "WHO";
+        /// The root certificates (PEM) of the CAs that certify devices. Set, it turns the mode of certificates on: there
+        /// are no accounts then.
+        "trust" trust: Option<PathBuf> = None, "FILE";
+        /// The revocation lists (PEM) of these CAs. The file is read again whenever it changes.
+        "revocations" revocations: Option<PathBuf> = None, "FILE";
         /// How often changes of accounts are published in the directory that `conclave audit` follows.
         "publish-every" publish_every: Duration = Config::PUBLISH_EVERY, "TIME", 1..=86_400;
     }
