@@ -58,7 +58,32 @@ fn gathered(args: &Args) -> Result<Gathered, Vec<String>> {
         vec![format!("the file of settings {shown} cannot be read: {e}")]
     })?;
     let file = path.as_deref().zip(text.as_deref()).map(|(path, text)| File { path, text });
-    gather(&args.flags, |name| std::env::var(name).ok(), file.as_ref())
+    let gathered = gather(&args.flags, |name| std::env::var(name).ok(), file.as_ref())?;
+    match gathered.settings.contradictions() {
+        wrong if wrong.is_empty() => Ok(gathered),
+        wrong => Err(wrong),
+    }
+}
+
+/// How many files are kept back for what is no connection: the database, its readers, the logs.
+const OTHER_FILES: usize = 64;
+
+/// How many files this process may have open, after it has asked for as many as it can get.
+fn open_files() -> usize {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let current = match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => limit.maximum,
+            Err(_) => limit.current,
+        };
+        // None means that there is no limit.
+        current.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
+    }
+    #[cfg(not(unix))]
+    usize::MAX
 }
 
 /// The CAs that certify devices, if the service is to trust some.
@@ -99,6 +124,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     // From here on a signal is no sudden end.
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let mut config = settings.config();
+    let files = open_files();
+    if config.connections > files.saturating_sub(OTHER_FILES) {
+        config.connections = files.saturating_sub(OTHER_FILES).max(1);
+        let connections = config.connections;
+        complain(&format!(
+            "there are {connections} connections at most, as the system allows {files} open files: raise its limit (ulimit -n, LimitNOFILE=)"
+        ));
+    }
+
     config.certifiers = certifiers(&settings)?;
     if settings.observe {
         config.on_request = Some(Arc::new(|seen| {

@@ -88,6 +88,12 @@ codes! {
     Invalid = "invalid", 422;
     /// The service does not know the cipher suite.
     UnsupportedSuite = "unsupported-suite", 422;
+    /// More requests or bytes came than the service takes of a device, user or address in that time: wait for as long
+    /// as `retry-after` says.
+    RateLimited = "rate-limited", 429;
+    /// The service holds as much as it can, or as much as it does for one user or address: wait for as long as
+    /// `retry-after` says.
+    Overloaded = "overloaded", 503;
     /// The service cannot do this now; try again.
     Unavailable = "unavailable", 503;
 }

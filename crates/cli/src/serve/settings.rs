@@ -2,7 +2,7 @@
 //! defaults, their help, and the table of `docs/operating.md`.
 
 use super::values::{Registration, Size, Value};
-use conclave_delivery::http::Config;
+use conclave_delivery::http::{Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate};
 use conclave_delivery::service::Limits;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -89,7 +89,12 @@ const ANY: RangeInclusive<u64> = 0..=u64::MAX;
 const SOME: RangeInclusive<u64> = 1..=u64::MAX;
 /// Enough for the longest structures, and far from what could be added up past the end.
 const SIZES: RangeInclusive<u64> = 4096..=1 << 40;
+const RATES: RangeInclusive<u64> = 1..=1_000_000_000;
 const TIMES: RangeInclusive<u64> = 1..=10 * 365 * 86_400;
+
+fn front() -> FrontLimits {
+    FrontLimits::default()
+}
 
 settings! {
     "Service": {
@@ -140,10 +145,55 @@ settings! {
     "Connections": {
         /// The longest body of a request.
         "max-body" max_body: Size = Size(conclave_delivery_api::MAX_BODY as u64), "SIZE", 65_536..=1 << 30;
-        /// The most connections at once.
+        /// The most connections at once, fewer if the system's limit of open files is lower. For one more, the one
+        /// without a session that has waited longest ends; a quarter is kept back for those with a session.
         "connections" connections: usize = Config::CONNECTIONS, "COUNT", SOME;
+        /// The most connections of one address: an IPv4 address, or the first 64 bits of an IPv6 address.
+        "connections-per-address" connections_per_address: usize = front().connections_of_address, "COUNT", SOME;
+        /// The most event streams in all.
+        "streams" streams: usize = front().streams, "COUNT", SOME;
+        /// The most event streams of one address.
+        "streams-per-address" streams_per_address: usize = front().streams_of_address, "COUNT", SOME;
+        /// The most event streams of one user.
+        "streams-per-user" streams_per_user: usize = front().streams_of_user, "COUNT", SOME;
+        /// The most event streams of one device; one more ends the oldest.
+        "streams-per-device" streams_per_device: usize = front().streams_of_device, "COUNT", SOME;
         /// How long a client may take to send the head of a request, and then its body.
         "patience" patience: Duration = Config::PATIENCE, "TIME", TIMES;
+        /// How long a client may take nothing of what is sent to it.
+        "stall" stall: Duration = front().stall, "TIME", TIMES;
+        /// The fewest bytes a second that a client takes of what is sent to it.
+        "minimum-rate" minimum_rate: Size = Size(front().minimum_rate), "SIZE", 1..=1 << 30;
+        /// The most memory that bodies and replies hold at once: at least 8 times max-body. One address may hold a
+        /// quarter of it, one user an eighth.
+        "memory" memory: Size = Size(front().memory as u64), "SIZE", 1 << 20..=1 << 40;
+    }
+    "Rates": {
+        /// How long a rate may be used up at once: ten seconds at 50 requests a second are 500 requests.
+        "burst" burst: Duration = front().burst, "TIME", 1..=3600;
+        /// Requests a second of one device.
+        "device-requests" device_requests: u64 = front().device.requests, "COUNT", RATES;
+        /// Bytes a second of one device, both ways.
+        "device-bytes" device_bytes: Size = Size(front().device.bytes), "SIZE", SIZES;
+        /// Requests a second of one user.
+        "user-requests" user_requests: u64 = front().user.requests, "COUNT", RATES;
+        /// Bytes a second of one user, both ways.
+        "user-bytes" user_bytes: Size = Size(front().user.bytes), "SIZE", SIZES;
+        /// Requests a second of all sessions at one address.
+        "address-requests" address_requests: u64 = front().address.requests, "COUNT", RATES;
+        /// Bytes a second of all sessions at one address, both ways.
+        "address-bytes" address_bytes: Size = Size(front().address.bytes), "SIZE", SIZES;
+        /// Requests a second without a session from one address.
+        "anonymous-requests" anonymous_requests: u64 = front().anonymous.requests, "COUNT", RATES;
+        /// Bytes a second without a session from one address, both ways.
+        "anonymous-bytes" anonymous_bytes: Size = Size(front().anonymous.bytes), "SIZE", SIZES;
+    }
+    "Proxies": {
+        /// The proxies that are believed when they say for whom a request is: addresses and networks, with commas
+        /// between them in a flag or variable.
+        "trusted-proxies" trusted_proxies: Vec<Network> = Vec::new(), "ADDRESS,NETWORK/BITS,...";
+        /// Which header those proxies write: x-forwarded-for or forwarded.
+        "forwarded-header" forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor, "NAME";
     }
     "Logs": {
         /// Say what the service sees of each request, on standard error.
@@ -171,14 +221,50 @@ impl Settings {
         }
     }
 
+    /// What they are for the server's front.
+    pub(crate) fn front(&self) -> FrontLimits {
+        let rate = |requests, bytes: Size| Rate { requests, bytes: bytes.0 };
+        FrontLimits {
+            device: rate(self.device_requests, self.device_bytes),
+            user: rate(self.user_requests, self.user_bytes),
+            address: rate(self.address_requests, self.address_bytes),
+            anonymous: rate(self.anonymous_requests, self.anonymous_bytes),
+            burst: self.burst,
+            connections_of_address: self.connections_per_address,
+            streams: self.streams,
+            streams_of_address: self.streams_per_address,
+            streams_of_user: self.streams_per_user,
+            streams_of_device: self.streams_per_device,
+            memory: self.memory.as_usize(),
+            stall: self.stall,
+            minimum_rate: self.minimum_rate.0,
+        }
+    }
+
+    /// What does not fit together, one sentence each.
+    pub(crate) fn contradictions(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.memory.0 / 8 < self.max_body.0 {
+            wrong.push(
+                "memory is less than 8 times max-body, so one user's request would not fit: raise memory or lower \
+                 max-body"
+                    .into(),
+            );
+        }
+        wrong
+    }
+
     /// What they are for the server.
     pub(crate) fn config(&self) -> Config {
         let mut config = Config::new(crate::provider::provider());
         config.addr = self.listen;
-        config.max_body = usize::try_from(self.max_body.0).unwrap_or(usize::MAX);
+        config.max_body = self.max_body.as_usize();
         config.connections = self.connections;
         config.patience = self.patience;
         config.limits = self.limits();
+        config.front = self.front();
+        config.proxies =
+            Proxies { trusted: self.trusted_proxies.clone(), header: self.forwarded_header };
         config.registration = self.registration.at(&self.listen);
         config.publish_every = self.publish_every;
         config
@@ -232,7 +318,7 @@ mod tests {
         let mut settings = Settings::default();
         for setting in TABLE {
             if let Some(default) = setting.default() {
-                let text = default.trim_matches('"');
+                let text = default.trim_matches(['"', '[', ']']);
                 (setting.set)(&mut settings, text)
                     .unwrap_or_else(|e| panic!("{}: {e}", setting.name));
             }
@@ -240,11 +326,27 @@ mod tests {
         assert_eq!(settings, Settings::default());
 
         assert_eq!(settings.limits(), Limits::default());
+        assert_eq!(settings.front(), FrontLimits::default());
         let (config, own) = (settings.config(), Config::new(crate::provider::provider()));
         assert_eq!(config.addr, own.addr);
         assert_eq!((config.max_body, config.connections), (own.max_body, own.connections));
         assert_eq!((config.patience, config.publish_every), (own.patience, own.publish_every));
         assert_eq!(config.registration, own.registration);
+        assert_eq!(config.proxies, own.proxies);
+        assert_eq!(settings.contradictions(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_together_are_told() {
+        let mib = |memory: u64, max_body: u64| Settings {
+            memory: Size(memory << 20),
+            max_body: Size(max_body << 20),
+            ..Settings::default()
+        };
+        assert!(mib(80, 10).contradictions().is_empty());
+        assert!(
+            mib(79, 10).contradictions()[0].starts_with("memory is less than 8 times max-body")
+        );
     }
 
     /// With `CONCLAVE_RENDER=1` it writes the table instead.

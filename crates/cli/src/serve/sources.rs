@@ -22,7 +22,7 @@ impl clap::Args for Flags {
                 Some(default) => {
                     format!("{} [default: {}]", setting.help(), default.trim_matches('"'))
                 }
-                None => setting.help().to_string(),
+                _ => setting.help().to_string(),
             };
             let arg = Arg::new(setting.name)
                 .long(setting.name)

@@ -1,5 +1,6 @@
 //! The kinds of value that a setting has: how people write them, and how they are shown.
 
+use conclave_delivery::http::{ForwardedHeader, Network};
 use conclave_delivery_api as api;
 use core::fmt;
 use std::net::SocketAddr;
@@ -81,6 +82,13 @@ counts!(u32 usize);
 /// A number of bytes: `65536`, `64 KiB`, `16 MiB`, `2 GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
+
+impl Size {
+    /// The most that this machine counts, if it is more.
+    pub(crate) fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 const UNITS_OF_SIZE: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
 
@@ -183,6 +191,18 @@ impl<V: Value> Value for Option<V> {
     }
 }
 
+/// Those with commas between them, or a list in the file.
+impl Value for Vec<Network> {
+    fn parse(text: &str, _: &RangeInclusive<u64>) -> Result<Self, String> {
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect()
+    }
+
+    fn show(&self) -> Option<String> {
+        let shown: Vec<String> = self.iter().map(|network| quoted(&network.to_string())).collect();
+        Some(format!("[{}]", shown.join(", ")))
+    }
+}
+
 /// A kind of value that is one of a few words.
 macro_rules! words {
     ($type:ident: $($word:literal => $variant:ident),*) => {
@@ -215,6 +235,8 @@ pub(crate) enum Registration {
 }
 
 words!(Registration: "by-address" => ByAddress, "open" => Open, "invitation" => Invitation, "closed" => Closed);
+
+words!(ForwardedHeader: "x-forwarded-for" => XForwardedFor, "forwarded" => Forwarded);
 
 impl Registration {
     /// What it means for a service that listens there.

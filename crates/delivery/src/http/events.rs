@@ -1,11 +1,16 @@
 //! The event stream of one connection.
 
 use super::app::App;
+use super::gate::Busy;
 use super::listeners::Slot;
+use super::places::Place;
+use super::refusal::Refusal;
 use crate::storage::DeviceInfo;
 use crate::storage::Storage;
+use conclave_delivery_api::Name;
 use futures_util::stream::{Stream, unfold};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,17 +23,41 @@ struct Listening<S> {
     slot: Arc<Slot>,
     stopping: watch::Receiver<bool>,
     begun: Option<DeviceInfo>,
+    _places: (StreamPlaces, Busy),
+}
+
+/// A stream's places among those of all, of its address and of its user.
+pub(super) struct StreamPlaces {
+    _all: Place<()>,
+    _address: Place<IpAddr>,
+    _user: Place<Name>,
+}
+
+impl StreamPlaces {
+    /// Places for one more stream.
+    pub(super) fn take<S>(app: &App<S>, address: IpAddr, user: &Name) -> Result<Self, Refusal> {
+        let none = |limit| move || Refusal::overloaded(limit, "too many event streams are open");
+        let front = &app.front;
+        let of_address = front.streams_of_address.take(address);
+        let of_user = front.streams_of_user.take(user.clone());
+        Ok(Self {
+            _all: front.streams.take(()).ok_or_else(none("streams"))?,
+            _address: of_address.ok_or_else(none("streams of an address"))?,
+            _user: of_user.ok_or_else(none("streams of a user"))?,
+        })
+    }
 }
 
 /// What a device is told from now on, beginning with what there is.
 pub(super) fn event_stream<S: Storage>(
     app: Arc<App<S>>,
     device: DeviceInfo,
+    places: (StreamPlaces, Busy),
 ) -> impl Stream<Item = Result<String, Infallible>> {
     // Listening comes before looking, so that nothing falls between: no event, and no revocation.
-    let slot = app.listeners.listen(device.device.clone());
+    let slot = app.listeners.listen(device.device.clone(), app.front.streams_of_device);
     let stopping = app.stopping.clone();
-    let listening = Listening { app, slot, stopping, begun: Some(device) };
+    let listening = Listening { app, slot, stopping, begun: Some(device), _places: places };
     unfold(listening, |mut me| async move {
         if let Some(device) = me.begun.take() {
             let app = me.app.clone();

@@ -1,27 +1,32 @@
 //! One handler for all operations, and one for the event stream.
 
 use super::app::{App, Observed};
-use super::events::event_stream;
+use super::events::{StreamPlaces, event_stream};
+use super::gate::{Busy, Connection, owner};
+use super::memory::{Held, Owner};
+use super::refusal::Refusal;
+use super::reply::Reply;
 use crate::service::{Caller, Done, Holder, Operation, ServiceError};
 use crate::storage::Storage;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE as TYPE_HEADER};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use conclave_delivery_api::{
-    AckInbox, CONTENT_TYPE, ClaimKeyPackages, CountKeyPackages, CreateGroup, DescribeService,
-    ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchCertificates, FetchExtension,
-    FetchGroupInfo, FetchHistory, FetchInbox, FetchLog, FetchRelay, FetchRoots, OpenSession,
-    PROOF_HEADER, Proof, PublishKeyPackages, PutRelay, SendMessage, SubmitAccount,
-    SubmitCertificate, SubmitCommit, SubmitProposal, WithdrawKeyPackages,
+    AckInbox, ClaimKeyPackages, CountKeyPackages, CreateGroup, DescribeService, EVENTS_PATH,
+    Encode, ErrorCode, FetchAccount, FetchCertificates, FetchExtension, FetchGroupInfo,
+    FetchHistory, FetchInbox, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
+    PublishKeyPackages, PutRelay, SendMessage, SubmitAccount, SubmitCertificate, SubmitCommit,
+    SubmitProposal, WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is said to whoever comes without a token.
@@ -34,6 +39,9 @@ const SHORT_BODY: usize = 64 << 10;
 
 /// The longest body of whoever has no session, in bytes: an account log of many entries.
 const ANONYMOUS_BODY: usize = 1 << 20;
+
+/// From which length on a reply has to find room in memory, in bytes.
+const LONG_REPLY: usize = 1 << 20;
 
 pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     fn route<S: Storage, O: Operation + Send + 'static>() -> MethodRouter<Arc<App<S>>>
@@ -74,7 +82,56 @@ struct Credentials {
     proof: Proof,
 }
 
-/// A request's token and proof. The token is checked; the proof takes the whole request.
+/// A request that has come, before anything is known of who sent it.
+struct Arrival {
+    connection: Arc<Connection>,
+    /// What its client's address counts for.
+    address: IpAddr,
+    busy: Busy,
+}
+
+impl Arrival {
+    fn new<S>(app: &App<S>, connection: Arc<Connection>, headers: &HeaderMap) -> Self {
+        let address = owner(app.front.proxies.client(connection.address, headers));
+        Self { busy: connection.begin_request(), connection, address }
+    }
+
+    /// Counts a request that belongs to no session.
+    fn without_session<S>(&self, app: &App<S>) -> Result<(), Refusal> {
+        app.front.rates.anonymous(&self.address, Instant::now())
+    }
+
+    /// A request's token and proof. The token is checked; the proof takes the whole request.
+    fn credentials<S: Storage>(
+        &self,
+        app: &App<S>,
+        headers: &HeaderMap,
+    ) -> Result<Credentials, Refusal> {
+        app.front.rates.address(&self.address, Instant::now())?;
+        credentials(app, headers).or_else(|e| {
+            self.without_session(app)?;
+            Err(e.into())
+        })
+    }
+
+    /// Whose session signed the request.
+    fn authenticate<S: Storage>(
+        &self,
+        app: &App<S>,
+        sent: &Credentials,
+        request: (&str, &[u8]),
+    ) -> Result<Holder, Refusal> {
+        let holder = app.service.authenticate(&sent.token, &sent.proof, request, now());
+        let holder = holder.or_else(|e| {
+            self.without_session(app)?;
+            Err(Refusal::from(e))
+        })?;
+        self.connection.has_session();
+        app.front.rates.holder(&holder, Instant::now())?;
+        Ok(holder)
+    }
+}
+
 fn credentials<S: Storage>(app: &App<S>, headers: &HeaderMap) -> Result<Credentials, ServiceError> {
     let refuse = |code, detail| ServiceError::new(code, detail);
     let unauthorized = |detail| refuse(ErrorCode::Unauthorized, detail);
@@ -87,14 +144,6 @@ fn credentials<S: Storage>(app: &App<S>, headers: &HeaderMap) -> Result<Credenti
     let missing = "the request is not signed: a token alone is not enough";
     let proof = proof.ok_or_else(|| refuse(ErrorCode::BadProof, missing))?;
     Ok(Credentials { token: token.to_string(), proof })
-}
-
-fn authenticate<S: Storage>(
-    app: &App<S>,
-    credentials: &Credentials,
-    request: (&str, &[u8]),
-) -> Result<Holder, ServiceError> {
-    app.service.authenticate(&credentials.token, &credentials.proof, request, now())
 }
 
 /// Does something on a thread that may block: the storage does, and checking signatures takes a
@@ -114,67 +163,88 @@ struct Keep {
     longest: usize,
     /// Where those longer than [`SHORT_BODY`] take a place, if they have to.
     places: Option<Arc<Semaphore>>,
+    /// What holds their memory.
+    held: Held,
 }
 
-/// A request's body, and its place among the long ones.
+/// A request's body, its memory, and its place among the long ones.
 struct Kept {
     body: Vec<u8>,
+    held: Held,
     place: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads a body, and keeps it if it has `longest` bytes at most. A longer one is read on, up to what
-/// the server takes at all: a client that is still writing would not see the answer.
-async fn read_body<S>(app: &App<S>, body: Body, keep: Keep) -> Result<Kept, ServiceError> {
-    let mut chunks = body.into_data_stream();
-    let mut kept = Kept { body: Vec::new(), place: None };
-    let mut longest = keep.longest;
-    let mut is_crowded = false;
-    let reading = async {
-        let mut length = 0usize;
-        while let Some(chunk) = chunks.try_next().await? {
-            length = length.saturating_add(chunk.len());
-            if let Some(places) = &keep.places
-                && length > SHORT_BODY
-                && length <= longest
-                && kept.place.is_none()
-            {
-                kept.place = places.clone().try_acquire_owned().ok();
-                if kept.place.is_none() {
-                    is_crowded = true;
-                    longest = 0;
-                }
-            }
-            if length <= longest {
-                kept.body.extend_from_slice(&chunk);
-            } else if length <= app.max_body {
-                kept = Kept { body: Vec::new(), place: None };
-            } else {
-                break;
-            }
+impl Kept {
+    /// Takes one more part.
+    fn push(&mut self, part: &[u8], keep: (usize, Option<&Arc<Semaphore>>)) -> Result<(), Refusal> {
+        let (longest, places) = keep;
+        let length = self.body.len().saturating_add(part.len());
+        if length > longest {
+            let detail = format!("such a request has at most {longest} bytes");
+            return Err(ServiceError::new(ErrorCode::TooLarge, detail).into());
         }
-        Ok::<usize, axum::Error>(length)
-    };
-    let refuse = |code, detail: String| Err(ServiceError::new(code, detail));
-    match tokio::time::timeout(app.patience, reading).await {
-        Ok(Ok(length)) if length <= longest => Ok(kept),
-        Ok(Ok(_)) if is_crowded => {
+        if let Some(places) = places
+            && length > SHORT_BODY
+            && self.place.is_none()
+        {
             let detail =
                 "too many long requests come just now: try again, or send fewer entries at a time";
-            refuse(ErrorCode::Unavailable, detail.into())
+            let place = places.clone().try_acquire_owned();
+            self.place = Some(place.map_err(|_| Refusal::overloaded("long requests", detail))?);
         }
-        Ok(Ok(_)) => {
-            refuse(ErrorCode::TooLarge, format!("such a request has at most {longest} bytes"))
+        if self.held.grow(part.len()).is_err() {
+            let detail = "there is no memory for the request just now: try again";
+            return Err(Refusal::overloaded("memory", detail));
         }
-        Ok(Err(e)) => refuse(ErrorCode::Malformed, e.to_string()),
-        Err(_) => refuse(ErrorCode::Unavailable, "the request did not come in time".into()),
+        self.body.extend_from_slice(part);
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.body = Vec::new();
+        self.held.release();
+        self.place = None;
     }
 }
 
-fn refusal(e: &ServiceError) -> Response {
-    let status = StatusCode::from_u16(e.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let headers =
-        [(TYPE_HEADER.as_str(), "text/plain; charset=utf-8"), (ERROR_HEADER, e.code.name())];
-    (status, headers, format!("{}\n", e.detail)).into_response()
+/// Reads a body, and keeps it if it may be. One that may not is read on, up to what the server takes at all: a client
+/// that is still writing would not see the answer. Returns how many bytes came, too.
+async fn read_body<S>(app: &App<S>, body: Body, keep: Keep) -> (Result<Kept, Refusal>, usize) {
+    let Keep { longest, places, held } = keep;
+    let mut parts = body.into_data_stream();
+    let mut kept = Kept { body: Vec::new(), held, place: None };
+    let mut refused = None;
+    let mut length = 0usize;
+    let reading = async {
+        while let Some(part) = parts.try_next().await? {
+            length = length.saturating_add(part.len());
+            if length > app.max_body {
+                break;
+            }
+            if refused.is_none()
+                && let Err(e) = kept.push(&part, (longest, places.as_ref()))
+            {
+                kept.forget();
+                refused = Some(e);
+            }
+        }
+        Ok::<(), axum::Error>(())
+    };
+    let read = tokio::time::timeout(app.patience, reading).await;
+    let refuse = |code, detail: String| Err(ServiceError::new(code, detail).into());
+    let result = match read {
+        Ok(Ok(())) => match refused {
+            Some(refusal) => Err(refusal),
+            None if length > app.max_body => {
+                let most = app.max_body;
+                refuse(ErrorCode::TooLarge, format!("a request has at most {most} bytes"))
+            }
+            None => Ok(kept),
+        },
+        Ok(Err(e)) => refuse(ErrorCode::Malformed, e.to_string()),
+        Err(_) => refuse(ErrorCode::Unavailable, "the request did not come in time".into()),
+    };
+    (result, length)
 }
 
 /// Decodes, runs, tells whoever listens, encodes.
@@ -196,56 +266,88 @@ fn run<S: Storage, O: Operation>(
     Ok((reply, seen))
 }
 
-fn respond<S: Storage, O: Operation>(
-    app: &App<S>,
-    credentials: Result<Option<Credentials>, ServiceError>,
-    kept: Result<Kept, ServiceError>,
-) -> Response {
+/// The memory of a reply. One that is long only tells something, so it may be asked for again; what changed something
+/// is answered in less.
+fn hold_reply<S>(app: &App<S>, owner: Owner, length: usize) -> Result<Held, Refusal> {
+    let mut held = app.front.memory.hold(owner);
+    if length <= LONG_REPLY {
+        held.grow_anyway(length);
+    } else if held.grow(length).is_err() {
+        let detail = "there is no memory for the reply just now: try again";
+        return Err(Refusal::overloaded("memory", detail));
+    }
+    Ok(held)
+}
+
+/// A request with its body, or why it is refused.
+struct Request {
+    arrival: Arrival,
+    sent: Result<Option<Credentials>, Refusal>,
+    kept: Result<Kept, Refusal>,
+    /// How many bytes came.
+    length: usize,
+}
+
+fn respond<S: Storage, O: Operation>(app: &App<S>, request: Request) -> Response {
+    let Request { arrival, sent, kept, length } = request;
     let mut observed = Observed {
         operation: O::NAME,
         who: None,
-        request_bytes: kept.as_ref().map_or(0, |kept| kept.body.len()),
+        request_bytes: length,
         reply_bytes: 0,
         status: 200,
         summary: String::new(),
     };
 
-    let result = credentials.and_then(|credentials| {
-        let Kept { body, place: _place } = kept?;
-        let holder = credentials.map(|sent| authenticate(app, &sent, (O::PATH, &body)));
-        let holder = holder.transpose()?;
-        if let Some(Holder::Device(info)) = &holder {
-            observed.who = Some(info.device.clone());
+    let mut holder = None;
+    let result = sent.and_then(|sent| {
+        let Kept { body, held: _held, place: _place } = kept?;
+        if let Some(sent) = sent {
+            let found = arrival.authenticate(app, &sent, (O::PATH, &body))?;
+            holder = Some(found);
         }
-        run::<S, O>(app, Caller { holder, now: now() }, &body)
+        let (reply, seen) = run::<S, O>(app, Caller { holder: holder.clone(), now: now() }, &body)?;
+        let owner = match &holder {
+            Some(holder) => Owner::User(holder.user().clone()),
+            None => Owner::Address(arrival.address),
+        };
+        let held = hold_reply(app, owner, reply.len())?;
+        Ok((reply, held, seen))
     });
+    if let Some(Holder::Device(info)) = &holder {
+        observed.who = Some(info.device.clone());
+    }
 
     let response = match result {
-        Ok((reply, seen)) => {
+        Ok((reply, held, seen)) => {
             observed.reply_bytes = reply.len();
             observed.summary = seen;
-            ([(TYPE_HEADER, CONTENT_TYPE)], reply).into_response()
+            Reply::new(reply, held, arrival.busy).into_response()
         }
-        Err(e) => {
-            observed.status = e.code.status();
-            observed.summary = e.to_string();
-            refusal(&e)
+        Err(refusal) => {
+            observed.status = refusal.error.code.status();
+            observed.summary = refusal.error.to_string();
+            refusal.into_response()
         }
     };
+    let bytes = length.saturating_add(observed.reply_bytes) as u64;
+    app.front.rates.spend(&arrival.address, holder.as_ref(), bytes, Instant::now());
     app.observe(&observed);
     response
 }
 
 async fn handle<S: Storage, O: Operation + 'static>(
     State(app): Shared<S>,
+    Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let arrival = Arrival::new(&app, connection, &headers);
     // Who calls comes before what: of whoever has no session, nothing is kept. What opens one does not look at
     // the token of another.
     let sent = match O::ANONYMOUS {
-        true => Ok(None),
-        false => credentials(&app, &headers).map(Some),
+        true => arrival.without_session(&app).map(|()| None),
+        false => arrival.credentials(&app, &headers).map(Some),
     };
     let (longest, places) = match (&sent, O::LONG) {
         (Err(_), _) => (0, None),
@@ -253,28 +355,46 @@ async fn handle<S: Storage, O: Operation + 'static>(
         (Ok(Some(_)), true) => (app.max_body, None),
         (Ok(_), false) => (SHORT_BODY, None),
     };
-    let keep = Keep { longest: longest.min(app.max_body), places };
-    let body = read_body(&app, body, keep).await;
-    let response = blocking(&app, move |app| respond::<S, O>(app, sent, body)).await;
-    response.unwrap_or_else(|e| refusal(&e))
+    // Whose session it is shows only when the body is there.
+    let held = app.front.memory.hold(Owner::Address(arrival.address));
+    let keep = Keep { longest: longest.min(app.max_body), places, held };
+    let (kept, length) = read_body(&app, body, keep).await;
+    let request = Request { arrival, sent, kept, length };
+    let response = blocking(&app, move |app| respond::<S, O>(app, request)).await;
+    response.unwrap_or_else(|e| Refusal::from(e).into_response())
 }
 
 async fn unknown() -> Response {
-    refusal(&ServiceError::new(ErrorCode::UnknownOperation, "there is no such operation"))
+    let detail = "there is no such operation";
+    Refusal::from(ServiceError::new(ErrorCode::UnknownOperation, detail)).into_response()
 }
 
-async fn events<S: Storage>(State(app): Shared<S>, headers: HeaderMap) -> Response {
+async fn events<S: Storage>(
+    State(app): Shared<S>,
+    Extension(connection): Extension<Arc<Connection>>,
+    headers: HeaderMap,
+) -> Response {
+    let arrival = Arrival::new(&app, connection, &headers);
+    let address = arrival.address;
     let known = blocking(&app, move |app| {
-        let sent = credentials(app, &headers)?;
-        authenticate(app, &sent, (EVENTS_PATH, &[]))
+        let sent = arrival.credentials(app, &headers)?;
+        let holder = arrival.authenticate(app, &sent, (EVENTS_PATH, &[]))?;
+        Ok::<_, Refusal>((holder, arrival.busy))
     });
-    let device = match known.await.flatten() {
-        Ok(Holder::Device(known)) => known,
-        Ok(Holder::Recovery(_)) => {
-            let detail = "only a device listens";
-            return refusal(&ServiceError::new(ErrorCode::Unauthorized, detail));
-        }
-        Err(e) => return refusal(&e),
+    let known =
+        known.await.map_err(Refusal::from).flatten().and_then(|(holder, busy)| match holder {
+            Holder::Device(known) => {
+                let places = StreamPlaces::take(&app, address, &known.device.user)?;
+                Ok((known, places, busy))
+            }
+            Holder::Recovery(_) => {
+                let detail = "only a device listens";
+                Err(ServiceError::new(ErrorCode::Unauthorized, detail).into())
+            }
+        });
+    let (device, places, busy) = match known {
+        Ok(known) => known,
+        Err(refusal) => return refusal.into_response(),
     };
     app.observe(&Observed {
         operation: "events",
@@ -284,7 +404,7 @@ async fn events<S: Storage>(State(app): Shared<S>, headers: HeaderMap) -> Respon
         status: 200,
         summary: format!("{} listens", device.device),
     });
-    let stream = event_stream(app, device);
+    let stream = event_stream(app, device, (places, busy));
     let headers = [(TYPE_HEADER, "text/event-stream"), (CACHE_CONTROL, "no-store")];
     (headers, Body::from_stream(stream)).into_response()
 }

@@ -122,11 +122,16 @@ impl Listeners {
         listening.iter().flatten().filter_map(Weak::upgrade).for_each(|slot| slot.end());
     }
 
-    pub(super) fn listen(&self, device: DeviceId) -> Arc<Slot> {
+    /// A slot for one more connection of a device. If it has `most` already, the oldest ends: the device may have left
+    /// the network that it was of.
+    pub(super) fn listen(&self, device: DeviceId, most: usize) -> Arc<Slot> {
         let slot = Arc::new(Slot::default());
         let mut slots = locked(&self.slots);
         let listening = slots.entry(device).or_default();
         listening.retain(|slot| slot.strong_count() > 0);
+        while listening.len() >= most.max(1) {
+            listening.remove(0).upgrade().iter().for_each(|oldest| oldest.end());
+        }
         listening.push(Arc::downgrade(&slot));
         slot
     }

@@ -3,25 +3,36 @@
 mod app;
 mod connections;
 mod events;
+mod gate;
 mod handlers;
+mod limits;
 mod listeners;
+mod memory;
+mod places;
+mod proxies;
 mod publisher;
+mod rates;
+mod refusal;
+mod reply;
+mod stall;
 mod sweeper;
 
 use crate::service::{Authority, Limits, OpenError, Service};
 use crate::storage::Storage;
-use app::App;
+use app::{App, Front};
 pub use app::{Observed, OnRequest};
 use conclave_certificates::{Roots, RootsError};
 use conclave_delivery_api::{MAX_BODY, Mode, Registration};
 use conclave_mls::crypto::CryptoProvider;
+use connections::Door;
 use core::fmt;
+pub use limits::{FrontLimits, Rate};
 use listeners::Listeners;
+pub use proxies::{ForwardedHeader, Network, Proxies};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 /// How long open connections have to finish when the server is stopped.
@@ -39,6 +50,9 @@ pub struct CertifiersConfig {
     /// The file of their revocation lists (PEM). It is read again whenever it has changed.
     pub revocations: Option<PathBuf>,
 }
+/// How many requests are worked on at once: so many replies may be made before it is known whether there is room for
+/// them.
+const AT_ONCE: usize = 128;
 
 /// How a server is set up.
 #[derive(Clone)]
@@ -49,14 +63,18 @@ pub struct Config {
     pub provider: Arc<dyn CryptoProvider>,
     /// The longest body of a request, in bytes. Default [`MAX_BODY`].
     pub max_body: usize,
-    /// The most connections at once; further ones wait. A client that listens has one for that.
-    /// Default 10,000.
+    /// The most connections at once. For one more, the one without a session that has waited longest ends; a quarter
+    /// is kept back for those with a session. A client that listens has one for that. Default 10,000.
     pub connections: usize,
     /// How long a client may take to send the head of a request, and then its body. Default one
     /// minute.
     pub patience: Duration,
     /// What the service puts up with.
     pub limits: Limits,
+    /// What the front puts up with.
+    pub front: FrontLimits,
+    /// Which proxies are believed.
+    pub proxies: Proxies,
     /// Who may create an account. By default anybody: a server on the loopback interface is this machine's.
     pub registration: Registration,
     /// The CAs that certify devices, instead of accounts. By default there are none.
@@ -89,6 +107,8 @@ impl Config {
             connections: Self::CONNECTIONS,
             patience: Self::PATIENCE,
             limits: Limits::default(),
+            front: FrontLimits::default(),
+            proxies: Proxies::default(),
             registration: Registration::Open,
             certifiers: None,
             publish_every: Self::PUBLISH_EVERY,
@@ -195,14 +215,16 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         .map_err(StartError::Service)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .max_blocking_threads(AT_ONCE)
         .thread_name("conclave-server")
         .enable_all()
         .build()
         .map_err(StartError::Threads)?;
     let cannot = |e| StartError::Listen(config.addr, e);
-    let listener = runtime.block_on(TcpListener::bind(config.addr)).map_err(cannot)?;
+    let listener = runtime.block_on(async { connections::listen(config.addr) }).map_err(cannot)?;
     let addr = listener.local_addr().map_err(cannot)?;
     let (stop, stopping) = watch::channel(false);
+    let proxies = Arc::new(config.proxies);
     let app = App {
         service,
         listeners: Listeners::default(),
@@ -211,7 +233,9 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         max_body: config.max_body,
         patience: config.patience,
         long_anonymous: Arc::new(Semaphore::new(LONG_ANONYMOUS)),
+        front: Front::new(&config.front, proxies.clone()),
     };
+    let door = Door::new(config.connections, &config.front, proxies, config.patience);
     let app = Arc::new(app);
     let router = handlers::router(app.clone());
     match app.service.mode() {
@@ -224,8 +248,7 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
             // An error is the end of the sender, which is a stop too.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let (most, patience) = (config.connections, config.patience);
-        connections::serve(listener, router, most, patience, until).await;
+        connections::serve(listener, router, door, until).await;
     });
     Ok(Server { addr, stop, runtime: Some(runtime), serving: Some(serving) })
 }

@@ -1,7 +1,9 @@
 //! Server and client over real sockets.
 
+mod front;
+
 use crate::http::handlers::now;
-use crate::http::{Config, LONG_ANONYMOUS, Observed, Server};
+use crate::http::{Config, FrontLimits, LONG_ANONYMOUS, Observed, Server};
 use crate::http_client::{Client, ClientError, Events, Heard, Session};
 use crate::storage::SqliteStorage;
 use crate::testing::*;
@@ -287,22 +289,6 @@ fn requests_that_say_little_are_short_whatever_others_may_be() {
 }
 
 #[test]
-fn of_connections_there_are_so_many_and_the_next_waits() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = serve(dir.path(), Config { connections: 1, ..config(0) });
-    let first = TcpStream::connect(server.local_addr()).unwrap();
-    let mut second = TcpStream::connect(server.local_addr()).unwrap();
-    second.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    second.write_all(posted("submit-account", None, 0).as_bytes()).unwrap();
-    let mut reply = [0; 12];
-    assert!(second.read(&mut reply).is_err(), "it is served beside the first");
-    drop(first);
-    second.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    second.read_exact(&mut reply).unwrap();
-    assert_eq!(&reply, b"HTTP/1.1 400");
-}
-
-#[test]
 fn events_begin_with_what_there_is_and_follow_what_comes() {
     let dir = tempfile::tempdir().unwrap();
     let server = serve(dir.path(), config(0));
@@ -540,7 +526,7 @@ fn a_recovery_session_does_not_listen() {
 #[test]
 fn of_long_requests_without_a_session_there_are_so_many() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(dir.path(), config(0));
+    let server = serve(dir.path(), Config { front: FrontLimits::unlimited(), ..config(0) });
     let begin = || {
         let mut stream = TcpStream::connect(server.local_addr()).unwrap();
         stream.write_all(posted("submit-account", None, 200_000).as_bytes()).unwrap();
@@ -552,7 +538,7 @@ fn of_long_requests_without_a_session_there_are_so_many() {
         let head = posted("submit-account", None, 200_000);
         exchange(&server, &head, &[0; 200_000]).unwrap()
     };
-    let crowded = |reply: &str| reply.contains("x-conclave-error: unavailable");
+    let crowded = |reply: &str| reply.contains("x-conclave-error: overloaded");
     let patience = Instant::now();
     while !crowded(&whole()) {
         // It took a place before one of those did, which is refused.

@@ -8,6 +8,8 @@ use std::time::Duration;
 /// How long the first wait between two attempts is; each doubles, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// The longest wait that the service can ask for.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
 /// The longest line of the stream that is read, in bytes.
 const MAX_LINE: u64 = 64 * 1024;
 
@@ -76,6 +78,8 @@ pub struct Events {
     parser: EventParser,
     wait: Option<Duration>,
     next_wait: Duration,
+    /// How long the service has asked to wait when the stream ends.
+    retry: Option<Duration>,
 }
 
 impl core::fmt::Debug for Events {
@@ -93,6 +97,7 @@ impl Events {
             parser: EventParser::default(),
             wait: None,
             next_wait: FIRST_WAIT,
+            retry: None,
         }
     }
 
@@ -105,9 +110,10 @@ impl Events {
     fn disconnected(&mut self, error: ClientError) -> Heard {
         self.stream = None;
         self.parser = EventParser::default();
-        let retry_in = self.next_wait;
+        let asked = self.retry.take().or_else(|| error.wait()).unwrap_or_default();
+        let retry_in = self.next_wait.max(asked.min(LONGEST_ASKED));
         self.wait = Some(retry_in);
-        self.next_wait = (retry_in * 2).min(LONGEST_WAIT);
+        self.next_wait = (self.next_wait * 2).min(LONGEST_WAIT);
         Heard::Disconnected { error, retry_in }
     }
 
@@ -123,7 +129,12 @@ impl Events {
             let reason = match read {
                 Ok(_) if line.last() == Some(&b'\n') => {
                     let line = String::from_utf8_lossy(&line);
-                    match self.parser.line(line.trim_end_matches(['\n', '\r'])) {
+                    let line = line.trim_end_matches(['\n', '\r']);
+                    if let Some(millis) = line.strip_prefix("retry: ") {
+                        self.retry = millis.parse().ok().map(Duration::from_millis);
+                        continue;
+                    }
+                    match self.parser.line(line) {
                         Some(event) => {
                             self.next_wait = FIRST_WAIT;
                             return Some(Heard::Event(event));

@@ -22,6 +22,9 @@ const MAX_REPLY: u64 = 4 * MAX_BODY as u64;
 /// How often a request is sent that others of its session overtake.
 const ATTEMPTS: usize = 3;
 
+/// How long a call waits altogether because the service asks it to.
+const LONGEST_OBEYED: Duration = Duration::from_secs(30);
+
 /// Why a call gave no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,6 +44,16 @@ pub enum ClientError {
         /// A sentence for people.
         detail: String,
     },
+    /// The service refused because this client sends too much, or because there is too much to do, and changed
+    /// nothing: the same call may succeed later.
+    Postponed {
+        /// Why.
+        code: ErrorCode,
+        /// A sentence for people.
+        detail: String,
+        /// How long the service asks to wait.
+        retry_after: Duration,
+    },
     /// What answers is no Conclave service, or one of another version.
     Strange(String),
     /// The request is too long to be encoded.
@@ -54,7 +67,15 @@ impl ClientError {
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Refused { code, .. } => Some(*code),
+            Self::Refused { code, .. } | Self::Postponed { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// How long the service asks this client to wait.
+    fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Postponed { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }
@@ -64,7 +85,7 @@ impl ClientError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Postponed { .. } => true,
             Self::Refused { code, .. } => *code == ErrorCode::Unavailable,
             Self::Strange(_) | Self::TooLong | Self::Unsigned(_) => false,
         }
@@ -77,7 +98,9 @@ impl fmt::Display for ClientError {
             Self::Unreachable { url, reason } => {
                 write!(f, "the service at {url} does not answer: {reason}")
             }
-            Self::Refused { code, detail } => write!(f, "the service refuses ({code}): {detail}"),
+            Self::Refused { code, detail } | Self::Postponed { code, detail, .. } => {
+                write!(f, "the service refuses ({code}): {detail}")
+            }
             Self::Strange(what) => write!(f, "the service's answer makes no sense: {what}"),
             Self::TooLong => f.write_str("the request is too long"),
             Self::Unsigned(reason) => write!(f, "the request cannot be signed: {reason}"),
@@ -148,7 +171,8 @@ impl Client {
     /// A client of the service at `http://host:port`, without a session. It has no TLS: at
     /// an address of another kind nobody is reached.
     ///
-    /// Calls wait ten seconds for a connection and a minute for all.
+    /// Calls wait ten seconds for a connection and a minute for all. If the service asks for it, a call waits and is
+    /// sent again, for up to half a minute.
     #[must_use]
     pub fn new(url: &str) -> Self {
         let agent = Agent::config_builder()
@@ -190,16 +214,27 @@ impl Client {
         if body.len() > MAX_BODY {
             // Cut off on the way, it would look as if nobody answered.
             let detail = format!("a request has at most {MAX_BODY} bytes");
-            return Err(ClientError::Refused { code: ErrorCode::TooLarge, detail });
+            let code = ErrorCode::TooLarge;
+            return Err(ClientError::Refused { code, detail });
         }
-        for _ in 1..ATTEMPTS {
-            match self.send::<C>(&body) {
-                // Others overtook it, so many that the service could not tell whether it was a repetition.
-                Err(e) if e.code() == Some(ErrorCode::Replayed) => {}
-                result => return result,
+        let mut waited = Duration::ZERO;
+        let mut overtaken = 0;
+        loop {
+            let error = match self.send::<C>(&body) {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            // Others overtook it, so many that the service could not tell whether it was a repetition.
+            if error.code() == Some(ErrorCode::Replayed) && overtaken + 1 < ATTEMPTS {
+                overtaken += 1;
+                continue;
             }
+            let Some(wait) = error.wait().filter(|wait| waited + *wait <= LONGEST_OBEYED) else {
+                return Err(error);
+            };
+            std::thread::sleep(wait);
+            waited += wait;
         }
-        self.send::<C>(&body)
     }
 
     /// Sends an encoded request, as the session's next one.
@@ -262,10 +297,17 @@ impl Client {
         let Some(code) = code.and_then(ErrorCode::from_name) else {
             return Err(ClientError::Strange(format!("status {status}")));
         };
+        let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
+        let retry_after = retry_after.and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
         let detail = response.body_mut().with_config().limit(4096).read_to_string();
         // It may end up on a terminal.
         let detail: String =
             detail.unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
-        Err(ClientError::Refused { code, detail })
+        Err(match (code, retry_after) {
+            (ErrorCode::RateLimited | ErrorCode::Overloaded, Some(retry_after)) => {
+                ClientError::Postponed { code, detail, retry_after }
+            }
+            _ => ClientError::Refused { code, detail },
+        })
     }
 }

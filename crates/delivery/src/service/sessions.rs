@@ -27,7 +27,9 @@ pub enum Holder {
 }
 
 impl Holder {
-    fn user(&self) -> &Name {
+    /// Whose session it is.
+    #[must_use]
+    pub fn user(&self) -> &Name {
         match self {
             Self::Device(info) => &info.device.user,
             Self::Recovery(user) => user,

@@ -1,0 +1,70 @@
+//! A refusal as it goes out: what the service says, or the front before it.
+
+use crate::service::ServiceError;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use conclave_delivery_api::{ERROR_HEADER, ErrorCode};
+use std::time::Duration;
+
+/// How soon to try again what could not be done just now, if nothing else is known.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) error: ServiceError,
+    /// When to try again, if that may help.
+    pub(super) retry_after: Option<Duration>,
+    /// The limit of the front that was met, if it was one.
+    pub(super) limit: Option<&'static str>,
+}
+
+impl Refusal {
+    /// There was too much of something in too short a time.
+    pub(super) fn too_fast(limit: &'static str, wait: Duration) -> Self {
+        let seconds = whole_seconds(wait);
+        let detail =
+            format!("there are too many requests or bytes ({limit}): try again in {seconds} s");
+        Self {
+            error: ServiceError::new(ErrorCode::RateLimited, detail),
+            retry_after: Some(wait),
+            limit: Some(limit),
+        }
+    }
+
+    /// There is too much of something just now.
+    pub(super) fn overloaded(limit: &'static str, detail: &str) -> Self {
+        Self {
+            error: ServiceError::new(ErrorCode::Overloaded, detail),
+            retry_after: Some(SOON),
+            limit: Some(limit),
+        }
+    }
+}
+
+impl From<ServiceError> for Refusal {
+    fn from(error: ServiceError) -> Self {
+        let retry_after = (error.code == ErrorCode::Unavailable).then_some(SOON);
+        Self { error, retry_after, limit: None }
+    }
+}
+
+/// At least one, as it stands in the header.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let code = self.error.code;
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let headers =
+            [(CONTENT_TYPE.as_str(), "text/plain; charset=utf-8"), (ERROR_HEADER, code.name())];
+        let mut response = (status, headers, format!("{}\n", self.error.detail)).into_response();
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        response
+    }
+}

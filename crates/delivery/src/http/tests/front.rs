@@ -1,0 +1,298 @@
+//! What a few cannot take from all: connections, streams, memory, and the server's time.
+
+use super::*;
+use crate::http::{Proxies, Rate};
+
+/// A connection from one of this machine's own addresses: 127.0.0.n.
+fn connect_from(n: u8, server: &Server) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, n], 0)))?;
+        socket.connect(server.local_addr()).await
+    });
+    let stream = stream.unwrap().into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// Writes a request, and reads until the connection ends.
+fn ask(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
+    // What the server refuses it need not read.
+    let _ = stream.write_all(head.as_bytes());
+    let _ = stream.write_all(body);
+    let mut reply = Vec::new();
+    let _ = stream.read_to_end(&mut reply);
+    String::from_utf8_lossy(&reply).to_lowercase()
+}
+
+fn describe(more: &str) -> String {
+    posted("describe-service", None, 0).replace("host: x\r\n", &format!("host: x\r\n{more}"))
+}
+
+fn limited(front: FrontLimits) -> Config {
+    Config { front, ..config(0) }
+}
+
+const SLOW: Rate = Rate { requests: 2, bytes: 1 << 30 };
+
+#[test]
+fn a_flood_from_one_address_is_refused_and_others_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let burst = Duration::from_secs(60);
+    let anonymous = Rate { requests: 1, ..SLOW };
+    let server = serve(dir.path(), limited(FrontLimits { anonymous, burst, ..Default::default() }));
+    let replies: Vec<String> =
+        (0..80).map(|_| ask(&mut connect_from(2, &server), &describe(""), b"")).collect();
+    let served = replies.iter().filter(|reply| reply.starts_with("http/1.1 200 ")).count();
+    assert!((60..80).contains(&served), "a burst of 60: {served}");
+    let refused = replies.last().unwrap();
+    assert!(refused.starts_with("http/1.1 429 "), "{refused}");
+    assert!(refused.contains("x-conclave-error: rate-limited"), "{refused}");
+    assert!(refused.contains("retry-after: "), "{refused}");
+
+    assert!(ask(&mut connect_from(3, &server), &describe(""), b"").starts_with("http/1.1 200 "));
+    // A token that names nothing is no way around it.
+    let wrong = posted("fetch-inbox", Some(&Token::new("00".into())), 0);
+    let reply = ask(&mut connect_from(2, &server), &wrong, b"");
+    assert!(reply.contains("x-conclave-error: rate-limited"), "{reply}");
+    let (alice, _) = two(&server);
+    assert!(alice.call(&FetchInbox { limit: 1 }).is_ok());
+}
+
+/// The replies to requests of a session, one after another, until one is refused; at most so many.
+fn served_in_a_row(server: &Server, session: &OwnSession, from: u64, most: u64) -> (u64, String) {
+    let body = FetchInbox { limit: 1 }.to_bytes().unwrap();
+    for n in 0..most {
+        let head = signed(session, from + n, FetchInbox::PATH, &body);
+        let reply = exchange(server, &head, &body).unwrap();
+        if !reply.starts_with("http/1.1 200 ") {
+            return (n, reply);
+        }
+    }
+    (most, String::new())
+}
+
+#[test]
+fn a_device_and_a_user_have_a_rate_each_and_a_client_waits_as_it_is_asked_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let burst = Duration::from_secs(10);
+    let user = Rate { requests: 3, ..SLOW };
+    let front = FrontLimits { device: SLOW, user, burst, ..Default::default() };
+    let server = serve(dir.path(), limited(front));
+    let mut dice = Dice(3);
+    let mut alice = Own::new("alice/pc", &mut dice);
+    let [phone, tablet] = ["phone", "tablet"].map(|name| alice.add(name, &mut dice));
+    Client::new(&server.url()).call(&alice.submission()).unwrap();
+    let [pc, phone] = [&alice, &phone].map(|own| {
+        let (pair, opened) = open_session(&Client::new(&server.url()), own).unwrap();
+        OwnSession { token: opened.token, pair, lifetime: opened.lifetime }
+    });
+
+    let (served, refused) = served_in_a_row(&server, &pc, 1, 100);
+    assert!((20..30).contains(&served), "{served}");
+    assert!(
+        refused.starts_with("http/1.1 429 ") && refused.contains("rate of a device"),
+        "{refused}"
+    );
+    let (served, refused) = served_in_a_row(&server, &phone, 1, 100);
+    assert!((10..20).contains(&served), "what the user has left: {served}");
+    assert!(refused.contains("rate of a user"), "{refused}");
+
+    let client = known_client(&server, &tablet);
+    for _ in 0..3 {
+        assert!(client.call(&FetchInbox { limit: 1 }).is_ok(), "it does not wait");
+    }
+}
+
+/// A stream that says at once whether it is open; what the refusal says.
+fn listen(client: &Client) -> Result<Events, ClientError> {
+    let mut events = client.events();
+    match events.next().unwrap() {
+        Heard::Connected => Ok(events),
+        Heard::Disconnected { error, .. } => Err(error),
+        Heard::Event(event) => panic!("{event:?}"),
+    }
+}
+
+#[test]
+fn streams_have_an_end_for_a_device_a_user_an_address_and_in_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let front = FrontLimits {
+        streams: 4,
+        streams_of_address: 3,
+        streams_of_user: 2,
+        streams_of_device: 1,
+        ..Default::default()
+    };
+    let trusted = vec!["127.0.0.9".parse().unwrap()];
+    let proxies = Proxies { trusted, ..Default::default() };
+    let server = serve(dir.path(), Config { proxies, ..limited(front) });
+    let mut dice = Dice(3);
+    let mut alice = Own::new("alice/pc", &mut dice);
+    let [phone, tablet] = ["phone", "tablet"].map(|name| alice.add(name, &mut dice));
+    let pc = client(&server, &alice);
+    let [phone, tablet] = [phone, tablet].map(|own| known_client(&server, &own));
+    let [bob, carol] =
+        ["bob/pc", "carol/pc"].map(|name| client(&server, &Own::new(name, &mut dice)));
+
+    // One more of a device ends its first, which may be of a network that is gone.
+    let mut first = listen(&pc).unwrap();
+    wait_for(&mut first, |heard| *heard == Heard::Event(Event::Ready));
+    let _second = listen(&pc).unwrap();
+    assert!(stream_ends(&mut first));
+
+    let open = listen(&phone).unwrap();
+    let refused = listen(&tablet).err().unwrap();
+    assert_eq!(refused.code(), Some(ErrorCode::Overloaded), "{refused}");
+    assert!(refused.is_temporary(), "{refused}");
+    let _bob = listen(&bob).unwrap();
+    assert_eq!(listen(&carol).err().and_then(|e| e.code()), Some(ErrorCode::Overloaded));
+
+    // A place comes back with the next line that does not arrive.
+    drop(open);
+    let begun = Instant::now();
+    while listen(&carol).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "its place does not come back");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn idle_connections_without_a_session_do_not_keep_others_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), Config { connections: 100, ..config(0) });
+    let (alice, bob) = two(&server);
+    group_of_two(&alice);
+    let mut events = bob.events();
+    wait_for(&mut events, |heard| *heard == Heard::Event(Event::Ready));
+
+    let idle: Vec<TcpStream> = (0..400).map(|n| connect_from(2 + (n % 8) as u8, &server)).collect();
+    // Whoever has a session keeps it and its streams, and whoever has none gets in.
+    assert!(matches!(send(&alice, "one"), Outcome::Accepted { .. }));
+    let heard = wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, Heard::Event(_)));
+    assert_eq!(head(&heard), Some(2), "{heard:?}");
+    assert!(Client::new(&server.url()).call(&DescribeService {}).is_ok());
+    drop(idle);
+}
+
+#[test]
+fn a_newcomer_gets_in_for_whoever_has_waited_longest() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), Config { connections: 1, ..config(0) });
+    let mut first = connect_from(2, &server);
+    let reply = ask(&mut connect_from(3, &server), &describe(""), b"");
+    assert!(reply.starts_with("http/1.1 200 "), "{reply}");
+    assert_eq!(first.read(&mut [0; 1]).unwrap(), 0, "it has to go");
+
+    // Nobody has to go who has a session.
+    let mut dice = Dice(3);
+    let member = client(&server, &Own::new("alice/pc", &mut dice));
+    assert!(member.call(&FetchInbox { limit: 1 }).is_ok());
+    let reply = ask(&mut connect_from(3, &server), "", b"");
+    assert!(reply.starts_with("http/1.1 503 ") && reply.contains("retry-after: "), "{reply}");
+    assert!(reply.contains("x-conclave-error: overloaded"), "{reply}");
+}
+
+/// Bob's session, and a group whose log has a page of more than three MiB.
+fn with_a_long_log(server: &Server) -> (Client, OwnSession) {
+    let (own_alice, own_bob) = owners();
+    let alice = client(server, &own_alice);
+    Client::new(&server.url()).call(&own_bob.submission()).unwrap();
+    group_of_two(&alice);
+    for n in 0..3u8 {
+        let text = vec![n; 1_100_000];
+        let message = private(&ID.into(), 1, ContentType::Application, &text);
+        alice.call(&SendMessage { message }).unwrap();
+    }
+    let (pair, opened) = open_session(&Client::new(&server.url()), &own_bob).unwrap();
+    (alice, OwnSession { token: opened.token, pair, lifetime: opened.lifetime })
+}
+
+#[test]
+fn slow_readers_hold_their_share_of_memory_and_only_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let front = FrontLimits {
+        // Bob may hold four MiB: one page.
+        memory: 32 << 20,
+        stall: Duration::from_millis(700),
+        ..Default::default()
+    };
+    let server = serve(dir.path(), limited(front));
+    let (alice, bob) = with_a_long_log(&server);
+    let body = FetchLog { group_id: ID.into(), after: 0, limit: 100 }.to_bytes().unwrap();
+    let page = |number: u64| {
+        let mut stream = connect_from(2, &server);
+        let head = signed(&bob, number, FetchLog::PATH, &body);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&body).unwrap();
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).unwrap();
+        (stream, String::from_utf8(begin.to_vec()).unwrap())
+    };
+    let (slow, first) = page(1);
+    assert_eq!(first, "HTTP/1.1 200");
+    let (_, second) = page(2);
+    assert_eq!(second, "HTTP/1.1 503", "a second page for the same user");
+    // Alice has her own share.
+    assert_eq!(log(&alice).entries.len(), 4);
+
+    // Whoever reads nothing is given up, and the memory is there again.
+    let begun = Instant::now();
+    while page(3 + begun.elapsed().as_millis() as u64).1 != "HTTP/1.1 200" {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the slow reader holds it for ever");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let mut slow = slow;
+    let mut rest = Vec::new();
+    let _ = slow.read_to_end(&mut rest);
+    assert!(rest.len() < 3_300_000, "it was sent all of it: {}", rest.len());
+}
+
+#[test]
+fn unfinished_bodies_hold_their_share_of_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    // An address may hold four MiB.
+    let front = FrontLimits { memory: 16 << 20, ..FrontLimits::unlimited() };
+    let server = serve(dir.path(), limited(front));
+    let (alice, bob) = owners();
+    let (alice, bob) = (client(&server, &alice), own_session(&server, &bob));
+    let head = posted("send-message", Some(&bob.token), 4_000_000);
+    let begun = Instant::now();
+    let unfinished = loop {
+        let mut first = connect_from(2, &server);
+        first.write_all(head.as_bytes()).unwrap();
+        first.write_all(&vec![0; 3_500_000]).unwrap();
+        // The server may still be reading it, so that the next one is there first.
+        std::thread::sleep(Duration::from_millis(200));
+        let reply = ask(&mut connect_from(2, &server), &head, &vec![0; 4_000_000]);
+        if reply.contains("x-conclave-error: overloaded") {
+            break first;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{reply}");
+    };
+    let message = private(&ID.into(), 1, ContentType::Application, &[0; 1_000_000]);
+    let refused = alice.call(&SendMessage { message }).unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::UnknownGroup), "others have memory");
+    drop(unfinished);
+}
+
+#[test]
+fn the_clients_behind_a_trusted_proxy_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let burst = Duration::from_secs(30);
+    let front =
+        FrontLimits { anonymous: Rate { requests: 1, ..SLOW }, burst, ..Default::default() };
+    let trusted = vec!["127.0.0.2".parse().unwrap()];
+    let proxies = Proxies { trusted, ..Default::default() };
+    let server = serve(dir.path(), Config { proxies, ..limited(front) });
+    let served = |from: u8, client: &str| {
+        let head = describe(&format!("x-forwarded-for: {client}\r\n"));
+        ask(&mut connect_from(from, &server), &head, b"").starts_with("http/1.1 200 ")
+    };
+    assert!((0..100).any(|_| !served(2, "192.0.2.1")));
+    assert!(served(2, "192.0.2.2") && served(2, "192.0.2.1, 192.0.2.3"));
+    // Whoever is no proxy speaks for itself, whatever it says.
+    assert!((0..100).any(|n| !served(3, &format!("192.0.2.{n}"))));
+}
