@@ -38,6 +38,13 @@ impl fmt::Display for Observed {
     }
 }
 
+impl Observed {
+    /// Something that the server does by itself.
+    pub(super) fn of_server(operation: &'static str, status: u16, summary: String) -> Self {
+        Self { operation, who: None, request_bytes: 0, reply_bytes: 0, status, summary }
+    }
+}
+
 /// Called after each request, on the server's threads: it should be quick.
 pub type OnRequest = Arc<dyn Fn(&Observed) + Send + Sync>;
 

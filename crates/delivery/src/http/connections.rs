@@ -1,12 +1,12 @@
 //! Taking connections.
 
 use super::gate::{Connection, Gate, NoRoom};
-use super::limits::FrontLimits;
 use super::proxies::Proxies;
 use super::stall::{Pace, Stalling, Traffic};
+use super::tls::Tls;
 use axum::Router;
 use conclave_delivery_api::{ERROR_HEADER, ErrorCode};
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// How long nobody is let in when the system cannot: it may be out of files.
@@ -52,23 +53,8 @@ pub(super) struct Door {
     /// How long a client may take for the head of a request.
     pub(super) patience: Duration,
     pub(super) pace: Pace,
-}
-
-impl Door {
-    pub(super) fn new(
-        most: usize,
-        limits: &FrontLimits,
-        proxies: Arc<Proxies>,
-        patience: Duration,
-    ) -> Self {
-        Self {
-            gate: Gate::new(most, limits.connections_of_address),
-            traffic: Arc::default(),
-            proxies,
-            patience,
-            pace: Pace { stall: limits.stall, minimum_rate: limits.minimum_rate },
-        }
-    }
+    /// Unless it speaks plain HTTP.
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 /// The next connection.
@@ -126,14 +112,24 @@ pub(super) async fn serve(
             // Replies are written whole: nothing is gained by waiting for more.
             let _ = stream.set_nodelay(true);
             let stream = Stalling::new(stream, door.pace, door.traffic.clone());
-            let (service, watcher) = (service.clone(), connections.watcher());
-            let patience = door.patience;
+            let serving = Serving {
+                service: service.clone(),
+                connection: entered.connection.clone(),
+                watcher: connections.watcher(),
+                patience: door.patience,
+            };
+            let acceptor = door.tls.as_ref().map(|tls| tls.acceptor());
             tokio::spawn(async move {
                 let connection = entered.connection.clone();
-                let served =
-                    pin!(serve_one(stream, service, connection.clone(), watcher, patience));
-                // Whatever goes wrong with it is its client's affair.
-                if let Either::Right(_) = select(served, pin!(connection.evicted())).await {}
+                let served = async move {
+                    let Some(acceptor) = acceptor else { return serving.serve(stream).await };
+                    let shaking = tokio::time::timeout(serving.patience, acceptor.accept(stream));
+                    // Whatever goes wrong with it is its client's affair.
+                    if let Ok(Ok(stream)) = shaking.await {
+                        serving.serve(stream).await;
+                    }
+                };
+                select(pin!(served), pin!(connection.evicted())).await;
                 drop(entered);
             });
         }
@@ -143,18 +139,23 @@ pub(super) async fn serve(
     connections.shutdown().await;
 }
 
-async fn serve_one(
-    stream: Stalling<TcpStream>,
+/// What serves one connection.
+struct Serving {
     service: TowerToHyperService<Router>,
     connection: Arc<Connection>,
     watcher: Watcher,
     patience: Duration,
-) {
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(connection.clone());
-        service.call(request)
-    });
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(BUFFER);
-    let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
+}
+
+impl Serving {
+    async fn serve<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: T) {
+        let Self { service, connection, watcher, patience } = self;
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(connection.clone());
+            service.call(request)
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(BUFFER);
+        let _ = watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await;
+    }
 }

@@ -16,6 +16,7 @@ mod refusal;
 mod reply;
 mod stall;
 mod sweeper;
+mod tls;
 
 use crate::service::{Authority, Limits, OpenError, Service};
 use crate::storage::Storage;
@@ -26,13 +27,16 @@ use conclave_delivery_api::{MAX_BODY, Mode, Registration};
 use conclave_mls::crypto::CryptoProvider;
 use connections::Door;
 use core::fmt;
+use gate::Gate;
 pub use limits::{FrontLimits, Rate};
 use listeners::Listeners;
 pub use proxies::{ForwardedHeader, Network, Proxies};
+use stall::Pace;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+pub use tls::TlsFiles;
 use tokio::sync::{Semaphore, watch};
 
 /// How long open connections have to finish when the server is stopped.
@@ -50,6 +54,7 @@ pub struct CertifiersConfig {
     /// The file of their revocation lists (PEM). It is read again whenever it has changed.
     pub revocations: Option<PathBuf>,
 }
+
 /// How many requests are worked on at once: so many replies may be made before it is known whether there is room for
 /// them.
 const AT_ONCE: usize = 128;
@@ -73,6 +78,8 @@ pub struct Config {
     pub limits: Limits,
     /// What the front puts up with.
     pub front: FrontLimits,
+    /// TLS. By default the server speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// Which proxies are believed.
     pub proxies: Proxies,
     /// Who may create an account. By default anybody: a server on the loopback interface is this machine's.
@@ -95,9 +102,8 @@ impl Config {
     /// The default of [`Self::publish_every`].
     pub const PUBLISH_EVERY: Duration = Duration::from_secs(10);
 
-    /// A server on the loopback interface, so that nobody but this machine's users can reach it:
-    /// it speaks plain HTTP, as does the client. What makes it safe to expose has to stand between
-    /// the two, at both ends: a VPN, or TLS by a proxy here and one on the client's machine.
+    /// A server on the loopback interface, so that nobody but this machine's users can reach it: it speaks plain
+    /// HTTP. One that others reach needs [`Self::tls`], or a proxy or VPN that encrypts.
     #[must_use]
     pub fn new(provider: Arc<dyn CryptoProvider>) -> Self {
         Self {
@@ -108,6 +114,7 @@ impl Config {
             patience: Self::PATIENCE,
             limits: Limits::default(),
             front: FrontLimits::default(),
+            tls: None,
             proxies: Proxies::default(),
             registration: Registration::Open,
             certifiers: None,
@@ -138,6 +145,8 @@ pub enum StartError {
     Roots(RootsError),
     /// The file of revocation lists cannot be used.
     Revocations(String),
+    /// The certificate and key for TLS cannot be used.
+    Tls(String),
     /// The threads cannot be started.
     Threads(std::io::Error),
 }
@@ -148,7 +157,7 @@ impl fmt::Display for StartError {
             Self::Listen(addr, e) => write!(f, "cannot listen on {addr}: {e}"),
             Self::Service(e) => fmt::Display::fmt(e, f),
             Self::Roots(e) => fmt::Display::fmt(e, f),
-            Self::Revocations(what) => f.write_str(what),
+            Self::Revocations(what) | Self::Tls(what) => f.write_str(what),
             Self::Threads(e) => write!(f, "cannot start the server's threads: {e}"),
         }
     }
@@ -159,6 +168,7 @@ impl core::error::Error for StartError {}
 /// A running server. Dropped, it stops.
 pub struct Server {
     addr: SocketAddr,
+    scheme: &'static str,
     stop: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
     serving: Option<tokio::task::JoinHandle<()>>,
@@ -235,8 +245,22 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         long_anonymous: Arc::new(Semaphore::new(LONG_ANONYMOUS)),
         front: Front::new(&config.front, proxies.clone()),
     };
-    let door = Door::new(config.connections, &config.front, proxies, config.patience);
     let app = Arc::new(app);
+    let tls = config.tls.map(tls::Tls::open).transpose().map_err(StartError::Tls)?;
+    let tls = tls.map(|(tls, seen)| {
+        runtime.spawn(tls::watch(app.clone(), tls.clone(), seen));
+        tls
+    });
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let FrontLimits { connections_of_address, stall, minimum_rate, .. } = config.front;
+    let door = Door {
+        gate: Gate::new(config.connections, connections_of_address),
+        traffic: Arc::default(),
+        proxies,
+        patience: config.patience,
+        pace: Pace { stall, minimum_rate },
+        tls,
+    };
     let router = handlers::router(app.clone());
     match app.service.mode() {
         Mode::Accounts => runtime.spawn(publisher::publish(app, config.publish_every)),
@@ -250,7 +274,7 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         };
         connections::serve(listener, router, door, until).await;
     });
-    Ok(Server { addr, stop, runtime: Some(runtime), serving: Some(serving) })
+    Ok(Server { addr, scheme, stop, runtime: Some(runtime), serving: Some(serving) })
 }
 
 impl Server {
@@ -263,7 +287,7 @@ impl Server {
     /// Its address for clients: `http://127.0.0.1:4820`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("{}://{}", self.scheme, self.addr)
     }
 
     /// Stops: no new requests; those in work are finished, event streams are ended, the state is

@@ -34,12 +34,5 @@ fn publish_now<S: Storage>(app: &App<S>) {
         // It is tried again the next time.
         Err(e) => (e.code.status(), e.to_string()),
     };
-    app.observe(&Observed {
-        operation: "publish",
-        who: None,
-        request_bytes: 0,
-        reply_bytes: 0,
-        status,
-        summary,
-    });
+    app.observe(&Observed::of_server("publish", status, summary));
 }

@@ -87,14 +87,7 @@ pub(super) async fn sweep<S: Storage>(app: Arc<App<S>>, file: Option<ListFile>) 
 }
 
 fn observe<S: Storage>(app: &App<S>, status: u16, summary: String) {
-    app.observe(&Observed {
-        operation: "certificates",
-        who: None,
-        request_bytes: 0,
-        reply_bytes: 0,
-        status,
-        summary,
-    });
+    app.observe(&Observed::of_server("certificates", status, summary));
 }
 
 /// Takes what is new in the file; whether there is a newer list. What is wrong with it is said once.

@@ -1,6 +1,7 @@
 //! A blocking client of the service.
 
 mod events;
+mod tls;
 
 use conclave_delivery_api::{
     CONTENT_TYPE, Call, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, PROOF_HEADER,
@@ -13,6 +14,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+pub use tls::TlsRoots;
 use ureq::Agent;
 
 /// The longest reply that is read, in bytes: a page may exceed its length by one message, and a
@@ -168,14 +170,25 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client of the service at `http://host:port`, without a session. It has no TLS: at
-    /// an address of another kind nobody is reached.
+    /// A client of the service at `https://host:port`, or `http://host:port` where nobody listens in, without a
+    /// session. At an address of another kind nobody is reached. A service at `https://` has to have a certificate from
+    /// one of the system's roots.
     ///
     /// Calls wait ten seconds for a connection and a minute for all. If the service asks for it, a call waits and is
     /// sent again, for up to half a minute.
     #[must_use]
     pub fn new(url: &str) -> Self {
+        match url.starts_with("https:") {
+            true => Self::with_roots(url, &TlsRoots::of_system()),
+            false => Self::with_roots(url, &TlsRoots::none()),
+        }
+    }
+
+    /// The same, for a service whose certificate is from one of these roots.
+    #[must_use]
+    pub fn with_roots(url: &str, roots: &TlsRoots) -> Self {
         let agent = Agent::config_builder()
+            .tls_config(roots.config())
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
