@@ -6,7 +6,7 @@ mod state;
 
 use crate::failure::{Failure, complain};
 use crate::folders;
-use crate::server_url::parse_server;
+use crate::server_url::{TlsArgs, parse_server};
 use conclave_client::timestamp;
 use conclave_delivery_api::to_hex;
 use conclave_directory::{Evidence, SignedRoot};
@@ -46,6 +46,8 @@ pub(crate) struct Args {
     /// The service, as for `conclave chat --server`.
     #[arg(value_parser = parse_server, required_unless_present = "evidence")]
     url: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// The folder of what is known of the service [default: one for each address in
     /// ~/.local/share/conclave-audit].
     #[arg(long, value_name = "DIR", conflicts_with = "evidence")]
@@ -66,17 +68,19 @@ const LIED: u8 = 3;
 const WITHHELD: u8 = 4;
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
-    if let Some(file) = args.evidence {
-        return evidence::check(&file, args.url.as_deref());
+    let client = |url: &str| args.tls.client(url);
+    if let Some(file) = &args.evidence {
+        let service = args.url.as_deref().map(client).transpose()?;
+        return evidence::check(file, service.as_ref());
     }
-    let url = args.url.ok_or("URL is missing: conclave audit URL")?;
+    let url = args.url.as_deref().ok_or("URL is missing: conclave audit URL")?;
     let folder = match args.data {
         Some(data) => data,
-        None => folders::default_audits()?.join(folder_name(&url)),
+        None => folders::default_audits()?.join(folder_name(url)),
     };
     folders::make_private(&folder)?;
     let state = State::open(&folder)?;
-    let mut follower = Follower::new(&url, state)?;
+    let mut follower = Follower::new(client(url)?, state)?;
 
     let mut said = None;
     loop {
@@ -141,5 +145,6 @@ fn convict(follower: &Follower, evidence: &Evidence) -> Result<ExitCode, Failure
 /// A folder's name for an address.
 fn folder_name(url: &str) -> String {
     let kept = |c: char| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' };
-    url.trim_start_matches("http://").trim_end_matches('/').chars().map(kept).collect()
+    let address = url.trim_start_matches("https://").trim_start_matches("http://");
+    address.trim_end_matches('/').chars().map(kept).collect()
 }

@@ -9,7 +9,7 @@ mod terminal;
 use crate::failure::{Failure, complain};
 use crate::folders::{self, read_file};
 use crate::serve::default_address;
-use crate::server_url::parse_server;
+use crate::server_url::{TlsArgs, parse_server};
 use conclave_client::{
     CertificateFiles, DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite,
     os_rng, suite_list,
@@ -70,12 +70,13 @@ pub(crate) struct Args {
     /// Which of your devices this is.
     #[arg(long, value_name = "NAME", default_value = "main")]
     device: Name,
-    /// The service, which `conclave serve` runs on this machine unless it is told otherwise. It is
-    /// reached by plain http: where others may listen, through a VPN, or a proxy or tunnel on this
-    /// machine that speaks TLS.
+    /// The service, which `conclave serve` runs on this machine unless it is told otherwise. Where others may
+    /// listen in, it has to be an https:// address.
     #[arg(long, value_name = "URL", default_value_t = format!("http://{}", default_address()),
           value_parser = parse_server)]
     server: String,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// The folder of all users' state [default: ~/.local/share/conclave]. This device's is in
     /// USER/DEVICE below it.
     #[arg(long, value_name = "DIR")]
@@ -154,6 +155,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     })?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();
     let options = Options {
+        roots: args.tls.roots()?,
         url: args.server,
         in_turn: !interactive,
         stay: args.stay,

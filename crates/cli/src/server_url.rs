@@ -1,16 +1,17 @@
 //! Which addresses of services can be reached at all.
 
+use crate::failure::Failure;
+use conclave_delivery::http_client::{Client, TlsRoots};
 use http::Uri;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
-const FORM: &str = "it must be http://HOST:PORT, as this program speaks no TLS itself. To reach a \
-                    service over TLS, run a proxy or tunnel on this machine (stunnel, or ssh -L, \
-                    say) and give its address, as http://127.0.0.1:PORT; or use a VPN";
+const FORM: &str = "it must be https://HOST:PORT, or http://HOST:PORT where nobody listens in";
 
 /// Takes an address, unless nothing can ever answer there: that would look as if the service were
 /// down.
 pub(crate) fn parse_server(url: &str) -> Result<String, String> {
-    let rest = url.strip_prefix("http://").ok_or(FORM)?;
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or(FORM)?;
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     if authority.is_empty() || authority.starts_with(':') {
         return Err(FORM.into());
@@ -62,6 +63,33 @@ fn is_host(host: &str) -> bool {
     name.len() <= 253 && name.split('.').all(is_label)
 }
 
+/// Whose certificates are trusted, for services at `https://`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TlsArgs {
+    /// The file of root certificates that an https:// service's has to come from, in PEM [default: those that this
+    /// system trusts].
+    #[arg(long, value_name = "FILE")]
+    tls_root: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// The roots, unless they are the system's.
+    pub(crate) fn roots(&self) -> Result<Option<TlsRoots>, Failure> {
+        let Some(file) = &self.tls_root else { return Ok(None) };
+        let shown = file.display();
+        let text = std::fs::read(file).map_err(|e| format!("{shown} cannot be read: {e}"))?;
+        TlsRoots::from_pem(&text).map(Some).map_err(|e| format!("{shown}: {e}").into())
+    }
+
+    /// A client of the service at an address.
+    pub(crate) fn client(&self, url: &str) -> Result<Client, Failure> {
+        Ok(match self.roots()? {
+            Some(roots) => Client::with_roots(url, &roots),
+            None => Client::new(url),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::parse_server;
@@ -74,10 +102,16 @@ mod tests {
             "http://[::1]:4820",
             "http://chat.example.org:80/conclave",
             "http://my_host-2.local.:65535/",
+            "https://chat.example.org",
+            "https://[::1]:443/",
         ] {
             assert_eq!(parse_server(url).as_deref(), Ok(url));
         }
         for url in [
+            "127.0.0.1:80",
+            "https://",
+            "https://:443",
+            "ftp://127.0.0.1",
             "http://127.0.0.1:99999",
             "http://127.0.0.1:0",
             "http://127.0.0.1:",

@@ -5,7 +5,7 @@ use crate::engine::{Engine, EngineError};
 use crate::files::write_private;
 use crate::output::{Answer, Output};
 use crate::request::{Reply, Request};
-use conclave_delivery::http_client::{Client, ClientError, Events, Heard, Session, Stop};
+use conclave_delivery::http_client::{Client, ClientError, Events, Heard, Session, Stop, TlsRoots};
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_store::Store;
 use core::fmt;
@@ -51,6 +51,8 @@ pub trait Screen {
 pub struct Options {
     /// The service's address.
     pub url: String,
+    /// Which roots the certificate of a service at `https://` may come from. If none are named, the system's.
+    pub roots: Option<TlsRoots>,
     /// Whether each line waits until what the ones before it asked for is done, unless the
     /// service or a device that was admitted does not answer.
     pub in_turn: bool,
@@ -128,8 +130,8 @@ struct Asked {
 
 /// Makes calls, one after another, and hands on the answers; the first of them open a session, which
 /// is what the listener needs.
-fn caller(url: String, requests: &Receiver<Asked>, to: &Sender<Message>) {
-    let mut client = Client::new(&url);
+fn caller(client: Client, requests: &Receiver<Asked>, to: &Sender<Message>) {
+    let mut client = client;
     let mut listening: Option<Stop> = None;
     for Asked { request, provider, session_key } in requests {
         let reply = request.call(&client);
@@ -178,10 +180,13 @@ pub fn run<S: Store>(
 ) -> Result<Ended, RunError> {
     let (to, inbox) = inbox;
     let (requests, asked) = channel();
-    let url = options.url.clone();
+    let client = match &options.roots {
+        Some(roots) => Client::with_roots(&options.url, roots),
+        None => Client::new(&options.url),
+    };
     std::thread::Builder::new()
         .name("conclave-caller".into())
-        .spawn(move || caller(url, &asked, &to))
+        .spawn(move || caller(client, &asked, &to))
         .map_err(RunError::Threads)?;
     let held = VecDeque::new();
     let (ended, settled, quit, refused) = (None, None, false, 0);
@@ -393,7 +398,7 @@ mod tests {
             }
         });
         let ((requests, asked), (to, inbox)) = (channel(), channel());
-        std::thread::spawn(move || caller(url, &asked, &to));
+        std::thread::spawn(move || caller(client, &asked, &to));
         let provider: Arc<dyn CryptoProvider> = Arc::new(RustCrypto::new());
         let session_key =
             provider.signature_key_pair(SignatureScheme::Ed25519, &mut *os_rng()).unwrap();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Says what a file proves, and of whom.
-pub(super) fn check(file: &Path, url: Option<&str>) -> Result<ExitCode, Failure> {
+pub(super) fn check(file: &Path, service: Option<&Client>) -> Result<ExitCode, Failure> {
     let unread = |e: std::io::Error| format!("{} cannot be read: {e}", file.display());
     let mut bytes = Vec::new();
     let most = MAX_EVIDENCE as u64 + 1;
@@ -30,17 +30,18 @@ pub(super) fn check(file: &Path, url: Option<&str>) -> Result<ExitCode, Failure>
          else has the key, or the service went on from an old backup."
     )?;
 
-    if let Some(url) = url {
-        writeln!(out, "{}", whose(evidence.key(), url)?)?;
+    if let Some(service) = service {
+        writeln!(out, "{}", whose(evidence.key(), service)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Whether a key is that of the service at an address.
-fn whose(key: &ServiceKey, url: &str) -> Result<String, Failure> {
-    let info = Client::new(url).call(&DescribeService {}).inspect_err(|_| {
+fn whose(key: &ServiceKey, service: &Client) -> Result<String, Failure> {
+    let info = service.call(&DescribeService {}).inspect_err(|_| {
         complain("cannot tell whether the evidence is about the service there");
     })?;
+    let url = service.url();
     let there = ServiceKey { scheme: SESSION_SCHEME, public: info.key };
     if there == *key {
         return Ok(format!("The service at {url} has this key."));

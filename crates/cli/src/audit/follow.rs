@@ -77,10 +77,10 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(url: &str, state: State) -> Result<Self, Failure> {
+    pub(super) fn new(client: Client, state: State) -> Result<Self, Failure> {
         let auditor = state.load()?;
         let provider = crate::provider::provider();
-        Ok(Self { client: Client::new(url), provider, state, auditor })
+        Ok(Self { client, provider, state, auditor })
     }
 
     pub(super) fn provider(&self) -> &dyn CryptoProvider {

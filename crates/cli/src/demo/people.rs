@@ -55,6 +55,7 @@ impl Device {
         })?;
         let options = Options {
             url: url.to_string(),
+            roots: None,
             in_turn: true,
             stay: false,
             linger: Duration::ZERO,

@@ -2,7 +2,9 @@
 //! defaults, their help, and the table of `docs/operating.md`.
 
 use super::values::{Registration, Size, Value};
-use conclave_delivery::http::{Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate};
+use conclave_delivery::http::{
+    Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
+};
 use conclave_delivery::service::Limits;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -98,7 +100,7 @@ fn front() -> FrontLimits {
 
 settings! {
     "Service": {
-        /// The address to listen on; port 0 takes a free one.
+        /// The address to listen on; port 0 takes a free one. One that others reach needs TLS.
         "listen" listen: SocketAddr = super::default_address(), "ADDRESS:PORT";
         /// The folder of the service's state. Unless it is set: ~/.local/share/conclave/service.
         "data" data: Option<PathBuf> = None, "DIR";
@@ -188,6 +190,16 @@ settings! {
         /// Bytes a second without a session from one address, both ways.
         "anonymous-bytes" anonymous_bytes: Size = Size(front().anonymous.bytes), "SIZE", SIZES;
     }
+    "TLS": {
+        /// The file with the server's certificate, and those that lead from it to a root, in PEM. It is read again when
+        /// it changes.
+        "tls-certificate" tls_certificate: Option<PathBuf> = None, "FILE";
+        /// The file with the private key of that certificate, in PEM.
+        "tls-key" tls_key: Option<PathBuf> = None, "FILE";
+        /// Speak plain HTTP at an address that others reach: where a proxy or a VPN encrypts. What is sent is encrypted
+        /// end to end all the same; who talks to whom is not.
+        "allow-plain-http" allow_plain_http: bool = false, "BOOL";
+    }
     "Proxies": {
         /// The proxies that are believed when they say for whom a request is: addresses and networks, with commas
         /// between them in a flag or variable.
@@ -241,9 +253,24 @@ impl Settings {
         }
     }
 
+    fn tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { certificate, key })
+    }
+
     /// What does not fit together, one sentence each.
     pub(crate) fn contradictions(&self) -> Vec<String> {
         let mut wrong = Vec::new();
+        match (self.tls(), self.tls_certificate.is_some() || self.tls_key.is_some()) {
+            (Some(files), _) => wrong.extend(files.check().err()),
+            (None, true) => wrong.push("tls-certificate and tls-key belong together: set both".into()),
+            (None, false) if self.listen.ip().is_loopback() || self.allow_plain_http => {}
+            (None, false) => wrong.push(format!(
+                "others may reach {}, and there is no TLS: set tls-certificate and tls-key, or listen on 127.0.0.1; \
+                 where a proxy or a VPN encrypts, set allow-plain-http",
+                self.listen
+            )),
+        }
         if self.memory.0 / 8 < self.max_body.0 {
             wrong.push(
                 "memory is less than 8 times max-body, so one user's request would not fit: raise memory or lower \
@@ -263,6 +290,7 @@ impl Settings {
         config.patience = self.patience;
         config.limits = self.limits();
         config.front = self.front();
+        config.tls = self.tls();
         config.proxies =
             Proxies { trusted: self.trusted_proxies.clone(), header: self.forwarded_header };
         config.registration = self.registration.at(&self.listen);

@@ -1,6 +1,7 @@
 //! Server and client over real sockets.
 
 mod front;
+mod tls;
 
 use crate::http::handlers::now;
 use crate::http::{Config, FrontLimits, LONG_ANONYMOUS, Observed, Server};
