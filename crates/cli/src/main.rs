@@ -11,6 +11,7 @@ mod folders;
 mod provider;
 mod serve;
 mod server_url;
+mod validate;
 
 use clap::{Parser, Subcommand};
 use failure::complain;
@@ -38,6 +39,8 @@ enum Command {
     Admin(admin::Args),
     /// Check that a service shows one directory of accounts to everybody: follow all that it publishes.
     Audit(audit::Args),
+    /// Judge what a delivery service of your own is given: key packages, commits, Welcomes. Nothing is kept.
+    Validate(validate::Args),
     /// See it all at work: a service, three people, four devices, in one process.
     Demo,
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Certificate(args) => certificate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Admin(args) => admin::run(args).map(|()| ExitCode::SUCCESS),
         Command::Audit(args) => audit::run(args),
+        Command::Validate(args) => validate::run(args),
         Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| {
