@@ -121,7 +121,7 @@ impl Server {
         Self::start_at(data, "127.0.0.1:0", &[])
     }
 
-    fn start_at(data: &Path, listen: &str, options: &[&str]) -> Self {
+    pub(crate) fn start_at(data: &Path, listen: &str, options: &[&str]) -> Self {
         let args = ["serve", "--listen", listen, "--data", data.to_str().unwrap()];
         let process = Process::start(&[&args, options].concat());
         let first = process.line().unwrap();

@@ -238,6 +238,13 @@ impl<S: Store> Engine<S> {
             _ => {}
         }
 
+        if self.authority.certified().is_some() {
+            let device = self.device();
+            return Err(EngineError::Certificate(format!(
+                "the service does not take {device} ({code}): {detail}. A certificate that counts comes from the CA; \
+                 start with --certificate FILE"
+            )));
+        }
         let detail = match code {
             ErrorCode::RegistrationClosed if self.by_invitation => {
                 format!("{detail}. With an invitation: --invitation CODE")

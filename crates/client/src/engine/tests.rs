@@ -275,6 +275,7 @@ impl World {
             rng: Box::new(self.rng_of(id, life)),
             store: disk.clone(),
             invitation: None,
+            certificates: Default::default(),
             folder: format!("/folder/of/{id}").into(),
         })
         .unwrap()
@@ -397,7 +398,7 @@ impl World {
             };
         }
         let done = run!(
-            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages WithdrawKeyPackages
             ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox
             AckInbox
         );

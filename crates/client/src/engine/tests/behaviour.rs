@@ -225,6 +225,7 @@ fn state_is_used_by_its_device_alone() {
         rng: Box::new(TestRng(0)),
         store: world.devices[a].disk.clone(),
         invitation: None,
+        certificates: Default::default(),
         folder: std::path::PathBuf::new(),
     };
     let refused = |suite| match Engine::open(setup("a/pc", Some(suite))) {

@@ -389,6 +389,7 @@ fn a_folder_from_before_accounts_is_refused_with_advice() {
         rng: Box::new(TestRng(0)),
         store: old,
         invitation: None,
+        certificates: Default::default(),
         folder: std::path::PathBuf::new(),
     });
     let refused = opened.unwrap_err().to_string();

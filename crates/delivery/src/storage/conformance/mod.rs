@@ -25,6 +25,7 @@
 )]
 
 mod accounts;
+mod certificates;
 mod directory;
 mod durability;
 mod groups;
@@ -41,8 +42,9 @@ pub use place::Place;
 /// # Panics
 /// If the storage breaks its contract.
 pub fn check<P: Place>(new: impl Fn() -> P) {
-    let checks: [fn(&dyn Fn() -> P); 7] = [
+    let checks: [fn(&dyn Fn() -> P); 8] = [
         accounts::check,
+        certificates::check,
         directory::check,
         key_packages::check,
         groups::check,

@@ -70,6 +70,10 @@ enum Fault {
     PublishedForgotten,
     /// What has come since counts as published, too.
     PublishedWhole,
+    /// An older certificate takes the place of a newer one.
+    OlderCertifies,
+    /// A certified device that ends stays in its groups.
+    EndedStays,
     /// What was written last is lost with the opening.
     LastWriteLost,
 }
@@ -142,6 +146,37 @@ impl Storage for Opened {
             return Ok(secret);
         }
         self.storage.secret()
+    }
+
+    fn has_accounts(&self) -> Result<bool, StorageError> {
+        self.storage.has_accounts()
+    }
+
+    fn certify(&self, record: CertificateRecord, cap: usize) -> Result<Certified, StorageError> {
+        if self.has(Fault::OlderCertifies) {
+            let record = CertificateRecord { not_before: u64::from(u32::MAX), ..record };
+            return self.storage.certify(record, cap);
+        }
+        self.storage.certify(record, cap)
+    }
+
+    fn certificates(&self, user: &Name) -> Result<Vec<CertificateRecord>, StorageError> {
+        self.storage.certificates(user)
+    }
+
+    fn all_certificates(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, CertificateRecord)>, StorageError> {
+        self.storage.all_certificates(after, limit)
+    }
+
+    fn end_certified(&self, record: CertificateRecord) -> Result<bool, StorageError> {
+        if self.has(Fault::EndedStays) {
+            return Ok(true);
+        }
+        self.storage.end_certified(record)
     }
 
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError> {
@@ -474,6 +509,8 @@ fn each_fault_of_a_storage_is_found() {
         Fault::GuardIgnored,
         Fault::PublishedForgotten,
         Fault::PublishedWhole,
+        Fault::OlderCertifies,
+        Fault::EndedStays,
         Fault::LastWriteLost,
     ] {
         assert!(!passes(fault), "{fault:?} was not found");
