@@ -8,7 +8,7 @@
 //! * [`Ca`]: what a CA signs: its own certificate, those of devices, revocation lists.
 //!
 //! A device's certificate names it in a URI among its alternative names, in the manner of MIMI:
-//! `mimi://DOMAIN/d/USER/DEVICE`. A root says for which domain it speaks, as `mimi://DOMAIN`.
+//! `mimi://DOMAIN/d/USER~DEVICE`. A root says for which domain it speaks, as `mimi://DOMAIN`.
 //!
 //! It has no I/O and no clock.
 #![forbid(unsafe_code)]

@@ -7,6 +7,8 @@ use core::fmt;
 
 /// What the URIs of MIMI's identifiers begin with (draft-ietf-mimi-protocol-06 section 4).
 const SCHEME: &str = "mimi://";
+/// What stands between user and device: unreserved in URIs, and in no name.
+const BETWEEN: char = '~';
 /// The longest domain, in bytes (RFC 1035 section 2.3.4).
 const MAX_DOMAIN: usize = 253;
 
@@ -45,7 +47,7 @@ pub fn check_domain(domain: &str) -> Result<(), DomainError> {
 /// The URI that names a device of a domain.
 #[must_use]
 pub fn device_uri(domain: &str, device: &DeviceId) -> String {
-    format!("{SCHEME}{domain}/d/{}/{}", device.user, device.device)
+    format!("{SCHEME}{domain}/d/{}{BETWEEN}{}", device.user, device.device)
 }
 
 /// The URI that names a domain.
@@ -70,7 +72,8 @@ pub(crate) fn domain_in(presented: &PresentedIdentifiers) -> Option<&str> {
 pub(crate) fn device_in(presented: &PresentedIdentifiers) -> Option<(&str, DeviceId)> {
     let (domain, device) = only_uri(presented)?.split_once("/d/")?;
     check_domain(domain).ok()?;
-    Some((domain, device.parse().ok()?))
+    let (user, device) = device.split_once(BETWEEN)?;
+    Some((domain, DeviceId::new(user.parse().ok()?, device.parse().ok()?)))
 }
 
 /// The device that a credential names, be it a basic one or a certificate. Nothing about it is verified: ask this of

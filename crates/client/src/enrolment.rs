@@ -182,7 +182,7 @@ fn take_key(
         }
         None => {
             return refuse(
-                "the certificate names no device: it needs a URI mimi://DOMAIN/d/USER/DEVICE",
+                "the certificate names no device: it needs a URI mimi://DOMAIN/d/USER~DEVICE",
             );
         }
     }
