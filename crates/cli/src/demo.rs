@@ -365,7 +365,7 @@ fn next_steps() -> Result<(), Failure> {
         "",
         "  conclave chat alice --device phone         another device, which shows a code",
         "  echo 'Is anybody there?' | conclave chat alice       for scripts",
-        "  conclave serve --observe                   what the service sees",
+        "  conclave serve --log-level debug --log-names         what the service sees",
     ] {
         print::plain(command)?;
     }

@@ -8,6 +8,7 @@ mod chat;
 mod demo;
 mod failure;
 mod folders;
+mod health;
 mod provider;
 mod serve;
 mod server_url;
@@ -37,6 +38,8 @@ enum Command {
     Certificate(certificate::Args),
     /// Administer a service on this machine.
     Admin(admin::Args),
+    /// Ask a service whether it is ready.
+    Health(health::Args),
     /// Check that a service shows one directory of accounts to everybody: follow all that it publishes.
     Audit(audit::Args),
     /// Judge what a delivery service of your own is given: key packages, commits, Welcomes. Nothing is kept.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Ca(args) => ca::run(args).map(|()| ExitCode::SUCCESS),
         Command::Certificate(args) => certificate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Admin(args) => admin::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Health(args) => health::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),

@@ -1,5 +1,6 @@
 //! `conclave serve`.
 
+mod log;
 mod settings;
 mod sources;
 mod values;
@@ -7,11 +8,11 @@ mod values;
 use crate::failure::{Failure, complain};
 use crate::folders;
 use conclave_certificates::Bundle;
-use conclave_client::plain;
 use conclave_delivery::http::{CertifiersConfig, Config};
 use conclave_delivery::serve;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::Registration;
+use log::{Level, Log};
 use settings::Settings;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -21,6 +22,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 
 /// How settings are given.
 const SOURCES: &str = "\
@@ -121,24 +123,22 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     folders::make_private(&data)?;
 
-    // From here on a signal is no sudden end.
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let log = settings.log();
+    let stop = signals(log)?;
     let mut config = settings.config();
     let files = open_files();
     if config.connections > files.saturating_sub(OTHER_FILES) {
         config.connections = files.saturating_sub(OTHER_FILES).max(1);
         let connections = config.connections;
-        complain(&format!(
-            "there are {connections} connections at most, as the system allows {files} open files: raise its limit (ulimit -n, LimitNOFILE=)"
-        ));
+        let what = format!(
+            "there are {connections} connections at most, as the system allows {files} open files: raise its limit \
+             (ulimit -n, or LimitNOFILE= of systemd)"
+        );
+        log.say(Level::Warn, "limits", &what);
     }
 
     config.certifiers = certifiers(&settings)?;
-    if settings.observe {
-        config.on_request = Some(Arc::new(|seen| {
-            let _ = writeln!(std::io::stderr(), "{}", plain(&seen.to_string()));
-        }));
-    }
+    config.on_request = Some(Arc::new(move |observed| log.observed(observed)));
     let who = match config.registration {
         _ if config.certifiers.is_some() && settings.revocations.is_none() => {
             "devices are certified by a CA; WITHOUT --revocations none of them is ever revoked"
@@ -153,14 +153,42 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let upgraded = storage.upgraded().cloned();
     let server = serve(config, storage)?;
     writeln!(out, "listening on {}", server.url())?;
+    if let Some(monitor) = server.monitor_addr() {
+        log.say(Level::Info, "metrics", &format!("http://{monitor}/metrics"));
+    }
     writeln!(out, "{who}")?;
     if let Some(upgrade) = upgraded {
         writeln!(out, "{upgrade}")?;
     }
     writeln!(out, "state in {}; end with Ctrl-C", data.display())?;
     out.flush()?;
-    signals.forever().next();
-    server.shutdown();
+
+    // An error is the end of the thread that waits for signals, which is a stop too.
+    let _ = stop.recv();
+    log.say(Level::Info, "stop", "requests in work are finished");
+    server.leave();
+    std::thread::sleep(settings.stop_delay);
+    if !server.shutdown() {
+        let grace = settings.grace.as_secs();
+        complain(&format!("stopped, with requests that were in work for more than {grace} s"));
+        return Ok(ExitCode::FAILURE);
+    }
     writeln!(out, "stopped")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// From here on a signal is no sudden end, but the second one. What comes out is told of the first.
+fn signals(log: Log) -> Result<Receiver<()>, Failure> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let (to, first) = channel();
+    std::thread::Builder::new().name("conclave-signals".into()).spawn(move || {
+        let mut signals = signals.forever();
+        let _ = signals.next().map(|_| to.send(()));
+        if let Some(signal) = signals.next() {
+            log.say(Level::Warn, "stop", "a second signal: requests in work are not finished");
+            // What was acknowledged is on disk. As a shell says of whom a signal has ended:
+            std::process::exit(128 + signal);
+        }
+    })?;
+    Ok(first)
 }

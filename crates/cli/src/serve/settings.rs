@@ -1,6 +1,7 @@
 //! What an operator can set. One table has it all: its rows are the flags, the variables, the keys of the file, their
 //! defaults, their help, and the table of `docs/operating.md`.
 
+use super::log::{Level, Log, LogFormat};
 use super::values::{Registration, Size, Value};
 use conclave_delivery::http::{
     Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
@@ -207,9 +208,23 @@ settings! {
         /// Which header those proxies write: x-forwarded-for or forwarded.
         "forwarded-header" forwarded_header: ForwardedHeader = ForwardedHeader::XForwardedFor, "NAME";
     }
-    "Logs": {
-        /// Say what the service sees of each request, on standard error.
-        "observe" observe: bool = false, "BOOL";
+    "Watching": {
+        /// Where metrics (/metrics, as Prometheus reads them) and health (/health/live, /health/ready) are shown in the
+        /// clear: an address that only those who watch can reach. Health is shown where the service listens, too.
+        "metrics" metrics: Option<SocketAddr> = None, "ADDRESS:PORT";
+        /// How the lines on standard error look: text or json.
+        "log" log: LogFormat = LogFormat::Text, "FORMAT";
+        /// How much is said there: warn, info, or debug, which is a line for each request.
+        "log-level" log_level: Level = Level::Info, "LEVEL";
+        /// Name users, devices and groups in those lines.
+        "log-names" log_names: bool = false, "BOOL";
+    }
+    "Stopping": {
+        /// How long the service goes on after it was told to stop and says that it is not ready, so that a proxy
+        /// before it takes notice.
+        "stop-delay" stop_delay: Duration = Duration::ZERO, "TIME", 0..=3600;
+        /// How long requests in work have to finish then.
+        "grace" grace: Duration = Config::GRACE, "TIME", 0..=3600;
     }
 }
 
@@ -253,6 +268,11 @@ impl Settings {
         }
     }
 
+    /// What they are for the lines on standard error.
+    pub(crate) fn log(&self) -> Log {
+        Log { format: self.log, level: self.log_level, names: self.log_names }
+    }
+
     fn tls(&self) -> Option<TlsFiles> {
         let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
         Some(TlsFiles { certificate, key })
@@ -291,6 +311,8 @@ impl Settings {
         config.limits = self.limits();
         config.front = self.front();
         config.tls = self.tls();
+        config.monitor = self.metrics;
+        config.grace = self.grace;
         config.proxies =
             Proxies { trusted: self.trusted_proxies.clone(), header: self.forwarded_header };
         config.registration = self.registration.at(&self.listen);
@@ -302,7 +324,6 @@ impl Settings {
 /// The table of `docs/operating.md`.
 #[cfg(test)]
 fn markdown() -> String {
-    use super::values::Shown;
     use std::fmt::Write;
 
     let mut text = String::new();
@@ -316,7 +337,8 @@ fn markdown() -> String {
             );
         }
         let Setting { name, placeholder, .. } = setting;
-        let (variable, default) = (setting.variable(), Shown(setting.default()));
+        let variable = setting.variable();
+        let default = setting.default().unwrap_or_else(|| "not set".into());
         let help = setting.help().replace('<', "&lt;");
         let flag =
             if setting.is_switch { format!("--{name}") } else { format!("--{name} {placeholder}") };

@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_a_file_that_says_the_same() {
-        let said = "listen = \"[::1]:80\"\ndata = \"/a \\\"b\\\"\"\nsessions = 7\nmax-body = 70_000\nobserve = true\n";
+        let said = "listen = \"[::1]:80\"\ndata = \"/a \\\"b\\\"\"\nsessions = 7\nmax-body = 70_000\nlog-names = true\n";
         let first = gather(&Flags::default(), |_| None, Some(&file(said))).unwrap();
         let shown = first.to_toml();
         let again = gather(&Flags::default(), |_| None, Some(&file(&shown))).unwrap();

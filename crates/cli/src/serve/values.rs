@@ -1,8 +1,8 @@
 //! The kinds of value that a setting has: how people write them, and how they are shown.
 
+use super::log::{Level, LogFormat};
 use conclave_delivery::http::{ForwardedHeader, Network};
 use conclave_delivery_api as api;
-use core::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -238,6 +238,9 @@ words!(Registration: "by-address" => ByAddress, "open" => Open, "invitation" => 
 
 words!(ForwardedHeader: "x-forwarded-for" => XForwardedFor, "forwarded" => Forwarded);
 
+words!(LogFormat: "text" => Text, "json" => Json);
+words!(Level: "warn" => Warn, "info" => Info, "debug" => Debug);
+
 impl Registration {
     /// What it means for a service that listens there.
     pub(crate) fn at(self, listen: &SocketAddr) -> api::Registration {
@@ -247,15 +250,6 @@ impl Registration {
             Self::ByAddress | Self::Invitation => api::Registration::Invitation,
             Self::Closed => api::Registration::Closed,
         }
-    }
-}
-
-/// A value as a cell of a table for people.
-pub(crate) struct Shown(pub(crate) Option<String>);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_deref().unwrap_or("not set"))
     }
 }
 

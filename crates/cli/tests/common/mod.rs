@@ -26,10 +26,15 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_with_stderr(args, Stdio::inherit())
+    }
+
+    pub(crate) fn start_with_stderr(args: &[&str], stderr: impl Into<Stdio>) -> Self {
         let mut child = Command::new(CONCLAVE)
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());

@@ -23,6 +23,8 @@ struct Listening<S> {
     slot: Arc<Slot>,
     stopping: watch::Receiver<bool>,
     begun: Option<DeviceInfo>,
+    /// Whether all has been said.
+    is_last: bool,
     _places: (StreamPlaces, Busy),
 }
 
@@ -48,6 +50,12 @@ impl StreamPlaces {
     }
 }
 
+/// When to come back after the server has stopped: not all at the same moment.
+fn retry() -> String {
+    let spread = getrandom::u32().unwrap_or_default() % 2500;
+    format!("retry: {}\n\n", 500 + spread)
+}
+
 /// What a device is told from now on, beginning with what there is.
 pub(super) fn event_stream<S: Storage>(
     app: Arc<App<S>>,
@@ -57,8 +65,12 @@ pub(super) fn event_stream<S: Storage>(
     // Listening comes before looking, so that nothing falls between: no event, and no revocation.
     let slot = app.listeners.listen(device.device.clone(), app.front.streams_of_device);
     let stopping = app.stopping.clone();
-    let listening = Listening { app, slot, stopping, begun: Some(device), _places: places };
+    let listening =
+        Listening { app, slot, stopping, begun: Some(device), is_last: false, _places: places };
     unfold(listening, |mut me| async move {
+        if me.is_last {
+            return None;
+        }
         if let Some(device) = me.begun.take() {
             let app = me.app.clone();
             let look = move || app.service.current_events(&device);
@@ -75,7 +87,10 @@ pub(super) fn event_stream<S: Storage>(
         let text = tokio::time::timeout(PING, async {
             let (stop, wake) = (std::pin::pin!(stop), std::pin::pin!(me.slot.changed()));
             match futures_util::future::select(stop, wake).await {
-                futures_util::future::Either::Left(_) => None,
+                futures_util::future::Either::Left(_) => {
+                    me.is_last = true;
+                    Some(retry())
+                }
                 futures_util::future::Either::Right(_) => me.slot.take(),
             }
         });

@@ -1,17 +1,18 @@
 //! One handler for all operations, and one for the event stream.
 
-use super::app::{App, Observed};
+use super::app::{App, Observed, RequestId};
 use super::events::{StreamPlaces, event_stream};
 use super::gate::{Busy, Connection, owner};
 use super::memory::{Held, Owner};
+use super::monitor;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use crate::service::{Caller, Done, Holder, Operation, ServiceError};
 use crate::storage::Storage;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE as TYPE_HEADER};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
@@ -40,6 +41,9 @@ const SHORT_BODY: usize = 64 << 10;
 /// The longest body of whoever has no session, in bytes: an account log of many entries.
 const ANONYMOUS_BODY: usize = 1 << 20;
 
+/// The header of a response that names its request.
+const REQUEST_HEADER: &str = "x-conclave-request";
+
 /// From which length on a reply has to find room in memory, in bytes.
 const LONG_REPLY: usize = 1 << 20;
 
@@ -65,6 +69,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
         FetchInbox AckInbox
     )
     .route(EVENTS_PATH, get(events::<S>))
+    .merge(monitor::health())
     .fallback(unknown)
     .method_not_allowed_fallback(unknown)
     .with_state(app)
@@ -88,12 +93,24 @@ struct Arrival {
     /// What its client's address counts for.
     address: IpAddr,
     busy: Busy,
+    id: RequestId,
+    begun: Instant,
 }
 
 impl Arrival {
     fn new<S>(app: &App<S>, connection: Arc<Connection>, headers: &HeaderMap) -> Self {
         let address = owner(app.front.proxies.client(connection.address, headers));
-        Self { busy: connection.begin_request(), connection, address }
+        let (id, begun) = (app.ids.next(), Instant::now());
+        Self { busy: connection.begin_request(), connection, address, id, begun }
+    }
+
+    /// What is told of it so far.
+    fn observed(&self, operation: &'static str) -> Observed {
+        Observed {
+            id: Some(self.id),
+            address: Some(self.address),
+            ..Observed::of_server(operation, 200, String::new())
+        }
     }
 
     /// Counts a request that belongs to no session.
@@ -290,14 +307,8 @@ struct Request {
 
 fn respond<S: Storage, O: Operation>(app: &App<S>, request: Request) -> Response {
     let Request { arrival, sent, kept, length } = request;
-    let mut observed = Observed {
-        operation: O::NAME,
-        who: None,
-        request_bytes: length,
-        reply_bytes: 0,
-        status: 200,
-        summary: String::new(),
-    };
+    let mut observed = arrival.observed(O::NAME);
+    observed.request_bytes = length;
 
     let mut holder = None;
     let result = sent.and_then(|sent| {
@@ -325,13 +336,13 @@ fn respond<S: Storage, O: Operation>(app: &App<S>, request: Request) -> Response
             Reply::new(reply, held, arrival.busy).into_response()
         }
         Err(refusal) => {
-            observed.status = refusal.error.code.status();
-            observed.summary = refusal.error.to_string();
+            observed.refused(&refusal);
             refusal.into_response()
         }
     };
     let bytes = length.saturating_add(observed.reply_bytes) as u64;
     app.front.rates.spend(&arrival.address, holder.as_ref(), bytes, Instant::now());
+    observed.elapsed = Some(arrival.begun.elapsed());
     app.observe(&observed);
     response
 }
@@ -359,9 +370,18 @@ async fn handle<S: Storage, O: Operation + 'static>(
     let held = app.front.memory.hold(Owner::Address(arrival.address));
     let keep = Keep { longest: longest.min(app.max_body), places, held };
     let (kept, length) = read_body(&app, body, keep).await;
+    let id = arrival.id;
     let request = Request { arrival, sent, kept, length };
     let response = blocking(&app, move |app| respond::<S, O>(app, request)).await;
-    response.unwrap_or_else(|e| Refusal::from(e).into_response())
+    named(response.unwrap_or_else(|e| Refusal::from(e).into_response()), id)
+}
+
+/// A response with its request's name.
+fn named(mut response: Response, id: RequestId) -> Response {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(REQUEST_HEADER, value);
+    }
+    response
 }
 
 async fn unknown() -> Response {
@@ -375,7 +395,8 @@ async fn events<S: Storage>(
     headers: HeaderMap,
 ) -> Response {
     let arrival = Arrival::new(&app, connection, &headers);
-    let address = arrival.address;
+    let (id, address, begun) = (arrival.id, arrival.address, arrival.begun);
+    let mut observed = arrival.observed("events");
     let known = blocking(&app, move |app| {
         let sent = arrival.credentials(app, &headers)?;
         let holder = arrival.authenticate(app, &sent, (EVENTS_PATH, &[]))?;
@@ -392,19 +413,21 @@ async fn events<S: Storage>(
                 Err(ServiceError::new(ErrorCode::Unauthorized, detail).into())
             }
         });
-    let (device, places, busy) = match known {
-        Ok(known) => known,
-        Err(refusal) => return refusal.into_response(),
+    observed.elapsed = Some(begun.elapsed());
+    let response = match known {
+        Ok((device, places, busy)) => {
+            observed.who = Some(device.device.clone());
+            observed.summary = format!("{} listens", device.device);
+            app.observe(&observed);
+            let stream = event_stream(app, device, (places, busy));
+            let headers = [(TYPE_HEADER, "text/event-stream"), (CACHE_CONTROL, "no-store")];
+            (headers, Body::from_stream(stream)).into_response()
+        }
+        Err(refusal) => {
+            observed.refused(&refusal);
+            app.observe(&observed);
+            refusal.into_response()
+        }
     };
-    app.observe(&Observed {
-        operation: "events",
-        who: Some(device.device.clone()),
-        request_bytes: 0,
-        reply_bytes: 0,
-        status: 200,
-        summary: format!("{} listens", device.device),
-    });
-    let stream = event_stream(app, device, (places, busy));
-    let headers = [(TYPE_HEADER, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-    (headers, Body::from_stream(stream)).into_response()
+    named(response, id)
 }

@@ -5,9 +5,12 @@ mod connections;
 mod events;
 mod gate;
 mod handlers;
+mod health;
 mod limits;
 mod listeners;
 mod memory;
+mod metrics;
+mod monitor;
 mod places;
 mod proxies;
 mod publisher;
@@ -20,8 +23,8 @@ mod tls;
 
 use crate::service::{Authority, Limits, OpenError, Service};
 use crate::storage::Storage;
-use app::{App, Front};
-pub use app::{Observed, OnRequest};
+use app::{App, Front, RequestIds};
+pub use app::{Observed, OnRequest, RequestId};
 use conclave_certificates::{Roots, RootsError};
 use conclave_delivery_api::{MAX_BODY, Mode, Registration};
 use conclave_mls::crypto::CryptoProvider;
@@ -30,6 +33,7 @@ use core::fmt;
 use gate::Gate;
 pub use limits::{FrontLimits, Rate};
 use listeners::Listeners;
+use metrics::Sources;
 pub use proxies::{ForwardedHeader, Network, Proxies};
 use stall::Pace;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,8 +43,11 @@ use std::time::Duration;
 pub use tls::TlsFiles;
 use tokio::sync::{Semaphore, watch};
 
-/// How long open connections have to finish when the server is stopped.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long the state has to be closed when all connections have ended.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// The most connections of those who watch the server.
+const MONITORS: usize = 64;
 
 /// How many long requests of callers without a session are read or worked on at once. Each holds up to 1 MiB, and
 /// may ask for some thousand signatures to be checked.
@@ -88,6 +95,11 @@ pub struct Config {
     pub certifiers: Option<CertifiersConfig>,
     /// How often changes of accounts are published in the directory. Default ten seconds.
     pub publish_every: Duration,
+    /// Where the server's health and metrics are shown, in the clear. By default nowhere; health is shown where it
+    /// listens, too.
+    pub monitor: Option<SocketAddr>,
+    /// How long requests in work have to finish when the server is stopped. Default ten seconds.
+    pub grace: Duration,
     /// Whom to tell of each request, and of each batch that is published.
     pub on_request: Option<OnRequest>,
 }
@@ -99,6 +111,8 @@ impl Config {
     pub const CONNECTIONS: usize = 10_000;
     /// The default of [`Self::patience`].
     pub const PATIENCE: Duration = Duration::from_secs(60);
+    /// The default of [`Self::grace`].
+    pub const GRACE: Duration = Duration::from_secs(10);
     /// The default of [`Self::publish_every`].
     pub const PUBLISH_EVERY: Duration = Duration::from_secs(10);
 
@@ -119,6 +133,8 @@ impl Config {
             registration: Registration::Open,
             certifiers: None,
             publish_every: Self::PUBLISH_EVERY,
+            monitor: None,
+            grace: Self::GRACE,
             on_request: None,
         }
     }
@@ -168,6 +184,9 @@ impl core::error::Error for StartError {}
 /// A running server. Dropped, it stops.
 pub struct Server {
     addr: SocketAddr,
+    monitored: Option<SocketAddr>,
+    leave: Box<dyn Fn() + Send + Sync>,
+    grace: Duration,
     scheme: &'static str,
     stop: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
@@ -244,6 +263,9 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         patience: config.patience,
         long_anonymous: Arc::new(Semaphore::new(LONG_ANONYMOUS)),
         front: Front::new(&config.front, proxies.clone()),
+        metrics: metrics::Metrics::new(),
+        health: health::Health::new(),
+        ids: RequestIds::new(),
     };
     let app = Arc::new(app);
     let tls = config.tls.map(tls::Tls::open).transpose().map_err(StartError::Tls)?;
@@ -261,7 +283,18 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         pace: Pace { stall, minimum_rate },
         tls,
     };
+    // Whoever starts it is told whether it is ready.
+    health::try_now(&app);
+    runtime.spawn(health::watch(app.clone()));
+    let sources = Sources { gate: door.gate.clone(), traffic: door.traffic.clone() };
+    let monitored = config.monitor.map(|address| {
+        let router = monitor::router(app.clone(), sources);
+        monitor_at(&runtime, address, router, stopping.clone())
+    });
+    let monitored = monitored.transpose()?;
     let router = handlers::router(app.clone());
+    let leaving = app.clone();
+    let leave = Box::new(move || leaving.health.leave());
     match app.service.mode() {
         Mode::Accounts => runtime.spawn(publisher::publish(app, config.publish_every)),
         Mode::Certificates => runtime.spawn(sweeper::sweep(app, revocations)),
@@ -274,10 +307,58 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         };
         connections::serve(listener, router, door, until).await;
     });
-    Ok(Server { addr, scheme, stop, runtime: Some(runtime), serving: Some(serving) })
+    Ok(Server {
+        addr,
+        monitored,
+        leave,
+        grace: config.grace,
+        scheme,
+        stop,
+        runtime: Some(runtime),
+        serving: Some(serving),
+    })
+}
+
+/// Listens for those who watch the server.
+fn monitor_at(
+    runtime: &tokio::runtime::Runtime,
+    address: SocketAddr,
+    router: axum::Router,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<SocketAddr, StartError> {
+    let cannot = |e| StartError::Listen(address, e);
+    let listener = runtime.block_on(async { connections::listen(address) }).map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    let FrontLimits { stall, minimum_rate, .. } = FrontLimits::default();
+    let door = Door {
+        gate: Gate::new(MONITORS, MONITORS),
+        traffic: Arc::default(),
+        proxies: Arc::default(),
+        patience: Config::PATIENCE,
+        pace: Pace { stall, minimum_rate },
+        tls: None,
+    };
+    runtime.spawn(async move {
+        let until = async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        connections::serve(listener, router, door, until).await;
+    });
+    Ok(address)
 }
 
 impl Server {
+    /// Where it is watched, if it is.
+    #[must_use]
+    pub fn monitor_addr(&self) -> Option<SocketAddr> {
+        self.monitored
+    }
+
+    /// Says to whoever asks that it is not ready any more, and goes on serving.
+    pub fn leave(&self) {
+        (self.leave)();
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
@@ -290,19 +371,22 @@ impl Server {
         format!("{}://{}", self.scheme, self.addr)
     }
 
-    /// Stops: no new requests; those in work are finished, event streams are ended, the state is
-    /// closed.
-    pub fn shutdown(mut self) {
-        self.stop_now();
+    /// Stops: no new requests; those in work are finished, event streams are ended, and say when to come back, the
+    /// state is closed. Returns whether all of that was done within [`Config::grace`].
+    pub fn shutdown(mut self) -> bool {
+        self.stop_now()
     }
 
-    fn stop_now(&mut self) {
+    fn stop_now(&mut self) -> bool {
+        (self.leave)();
         let _ = self.stop.send(true);
-        let Some(runtime) = self.runtime.take() else { return };
-        if let Some(serving) = self.serving.take() {
-            let _ = runtime.block_on(async { tokio::time::timeout(GRACE, serving).await });
-        }
-        runtime.shutdown_timeout(GRACE);
+        let Some(runtime) = self.runtime.take() else { return true };
+        let grace = self.grace;
+        let finished = self.serving.take().is_none_or(|serving| {
+            runtime.block_on(async { tokio::time::timeout(grace, serving).await }).is_ok()
+        });
+        runtime.shutdown_timeout(CLOSING);
+        finished
     }
 }
 

@@ -26,8 +26,9 @@ pub(super) async fn publish<S: Storage>(app: Arc<App<S>>, every: Duration) {
 
 fn publish_now<S: Storage>(app: &App<S>) {
     let (status, summary) = match app.service.publish(now()) {
-        Ok(None) => return,
+        Ok(None) => return app.metrics.has_published(),
         Ok(Some(published)) => {
+            app.metrics.has_published();
             let (epoch, changes) = (published.root.epoch, published.changes);
             (200, format!("directory {epoch}, {changes} users changed"))
         }

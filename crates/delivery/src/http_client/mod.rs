@@ -273,6 +273,23 @@ impl Client {
             .map_err(|e| ClientError::Strange(format!("the reply to {}: {e}", C::NAME)))
     }
 
+    /// Asks whether the service can do its work.
+    ///
+    /// # Errors
+    /// If it does not answer; or if it cannot, and why.
+    pub fn ready(&self) -> Result<(), ClientError> {
+        let response = self.agent.get(format!("{}/health/ready", self.url)).call();
+        let mut response = response.map_err(|e| self.unreachable(&e))?;
+        match response.status().as_u16() {
+            200 => Ok(()),
+            503 => {
+                let detail = text(&mut response).trim().to_string();
+                Err(ClientError::Refused { code: ErrorCode::Unavailable, detail })
+            }
+            status => Err(ClientError::Strange(format!("status {status}"))),
+        }
+    }
+
     fn unreachable(&self, e: &ureq::Error) -> ClientError {
         ClientError::Unreachable { url: self.url.clone(), reason: e.to_string() }
     }
@@ -312,10 +329,7 @@ impl Client {
         };
         let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after = retry_after.and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
-        let detail = response.body_mut().with_config().limit(4096).read_to_string();
-        // It may end up on a terminal.
-        let detail: String =
-            detail.unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+        let detail = text(&mut response);
         Err(match (code, retry_after) {
             (ErrorCode::RateLimited | ErrorCode::Overloaded, Some(retry_after)) => {
                 ClientError::Postponed { code, detail, retry_after }
@@ -323,4 +337,10 @@ impl Client {
             _ => ClientError::Refused { code, detail },
         })
     }
+}
+
+/// A sentence of the service's. It may end up on a terminal.
+fn text(response: &mut ureq::http::Response<ureq::Body>) -> String {
+    let text = response.body_mut().with_config().limit(4096).read_to_string();
+    text.unwrap_or_default().chars().filter(|c| !c.is_control()).collect()
 }

@@ -256,6 +256,20 @@ impl<S: Storage> Service<S> {
         operation.run(self, caller)
     }
 
+    /// Reads and writes the storage, and changes nothing.
+    ///
+    /// # Errors
+    /// If it can do one of them not.
+    pub fn probe(&self) -> Result<(), ServiceError> {
+        Ok(self.storage.probe()?)
+    }
+
+    /// How many sessions are open, those included that have ended since the last one was opened.
+    #[must_use]
+    pub fn open_sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
     /// Whether a token names a session. It takes less than [`Self::authenticate`], for before the request is read.
     ///
     /// # Errors

@@ -182,6 +182,11 @@ impl Sessions {
         Ok((Token::new(token), lifetime.as_secs()))
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.locked().by_token.len()
+    }
+
     /// Ends a session.
     pub(super) fn close(&self, token: &Token) {
         self.locked().remove(token.expose());

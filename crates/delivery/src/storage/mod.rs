@@ -301,6 +301,9 @@ pub trait Storage: Send + Sync + 'static {
     /// A secret of this service, drawn once: 32 bytes.
     fn secret(&self) -> Result<Secret, StorageError>;
 
+    /// Reads, and writes durably, and changes nothing: for whoever asks whether the storage works.
+    fn probe(&self) -> Result<(), StorageError>;
+
     /// A user's account.
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError>;
 

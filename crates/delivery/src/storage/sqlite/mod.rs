@@ -149,6 +149,12 @@ impl Storage for SqliteStorage {
         })
     }
 
+    fn probe(&self) -> Result<(), StorageError> {
+        self.secret()?;
+        // The page is written, and flushed, although it is what it was.
+        self.writer.write(|db| db.execute("UPDATE service SET secret = secret", []).map(drop))
+    }
+
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError> {
         self.read(|db| find_account(db, user))
     }

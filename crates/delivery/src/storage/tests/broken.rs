@@ -179,6 +179,10 @@ impl Storage for Opened {
         self.storage.end_certified(record)
     }
 
+    fn probe(&self) -> Result<(), StorageError> {
+        self.storage.probe()
+    }
+
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError> {
         self.storage.account(user)
     }
