@@ -2,6 +2,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod ca;
 mod certificate;
 mod chat;
@@ -40,6 +41,10 @@ enum Command {
     Admin(admin::Args),
     /// Ask a service whether it is ready.
     Health(health::Args),
+    /// Copy a service's state to a new folder, and check the copy. The service may be running.
+    Backup(backup::Backup),
+    /// Make a service's data folder from a backup, which is checked first.
+    Restore(backup::Restore),
     /// Check that a service shows one directory of accounts to everybody: follow all that it publishes.
     Audit(audit::Args),
     /// Judge what a delivery service of your own is given: key packages, commits, Welcomes. Nothing is kept.
@@ -56,6 +61,8 @@ fn main() -> ExitCode {
         Command::Certificate(args) => certificate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Admin(args) => admin::run(args).map(|()| ExitCode::SUCCESS),
         Command::Health(args) => health::run(args),
+        Command::Backup(args) => backup::back_up(args).map(|()| ExitCode::SUCCESS),
+        Command::Restore(args) => backup::put_back(args).map(|()| ExitCode::SUCCESS),
         Command::Audit(args) => audit::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),

@@ -7,6 +7,7 @@
 //! * What client and service say to each other is a crate of its own, [`conclave_delivery_api`];
 //! * `service` (feature `server`): the rules, over a `storage` trait, with the time passed in;
 //! * `storage` (feature `server`): what an engine has to provide, and SQLite;
+//! * `backup` (feature `server`): copies of a service's state, checked before they count;
 //! * `http` (feature `server`): the HTTP server, [`serve`];
 //! * `http_client` (feature `client`): a blocking client with an event stream.
 //!
@@ -44,6 +45,8 @@
 //! guessed ([`PutRelay`](conclave_delivery_api::PutRelay), [`FetchRelay`](conclave_delivery_api::FetchRelay)), for ten minutes.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "server")]
+pub mod backup;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "client")]

@@ -164,7 +164,7 @@ pub(super) fn stored_account(user: &Name, record: &AccountRecord) -> Result<Acco
 }
 
 /// The devices of an account, the last of each name.
-fn devices(account: &Account) -> Vec<DeviceInfo> {
+pub(super) fn devices(account: &Account) -> Vec<DeviceInfo> {
     let mut devices: Vec<DeviceInfo> = Vec::new();
     for device in account.devices() {
         let id = DeviceId::new(account.user().clone(), device.name.clone());

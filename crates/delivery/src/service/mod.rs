@@ -20,6 +20,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod verify;
 mod view;
 
 use crate::storage::DeviceInfo;
@@ -40,6 +41,7 @@ use places::Relay;
 pub use sessions::Holder;
 use sessions::Sessions;
 use std::sync::Arc;
+pub use verify::{VerifyError, verify};
 use view::Views;
 
 /// How many devices are told of a change of somebody's account, and of how many accounts a device that begins to

@@ -21,7 +21,7 @@ use conclave_mls::crypto::{Secret, SignatureScheme};
 use conclave_mls::storage::{Batch, RowKey};
 use core::fmt;
 pub use records::DirectoryRecords;
-pub use sqlite::{SqliteStorage, Upgrade};
+pub use sqlite::{Counts, SqliteStorage, Upgrade};
 
 /// A device of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub enum StorageError {
     InUse(String),
     /// The data was written by a later version, or is not the service's.
     Format(String),
+    /// The files are damaged; nothing was written.
+    Damaged(String),
     /// The engine failed; nothing was written.
     Failed(String),
     /// The engine failed while it wrote: the step may have happened. Read before trying again.
@@ -55,6 +57,11 @@ impl fmt::Display for StorageError {
         match self {
             Self::InUse(path) => write!(f, "{path} is in use by another process"),
             Self::Format(what) => f.write_str(what),
+            Self::Damaged(what) => write!(
+                f,
+                "the service's delivery.db is damaged ({what}): stop the service, look at what `conclave admin check` \
+                 finds, and restore a backup with `conclave restore`"
+            ),
             Self::Failed(reason) => write!(f, "storage failed: {reason}"),
             Self::Unknown(reason) => write!(f, "storage failed while writing: {reason}"),
         }

@@ -154,3 +154,91 @@ fn files_that_others_can_read_become_their_owners_alone() {
         assert_eq!(mode, 0o600, "{file:?}");
     }
 }
+
+#[test]
+fn after_a_clean_stop_the_database_is_whole_without_its_wal() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let secret = storage.secret().unwrap();
+    // Somebody who reads keeps SQLite from deleting the WAL, but not from emptying it.
+    let reader = SqliteStorage::open_read_only(dir.path()).unwrap();
+    assert_eq!(reader.secret().unwrap(), secret);
+    drop(storage);
+
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(dir.path().join("delivery.db"), copy.path().join("delivery.db")).unwrap();
+    assert_eq!(open(copy.path()).secret().unwrap(), secret);
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_acknowledged_once_the_database_or_its_wal_is_gone() {
+    for file in ["delivery.db", "delivery.db-wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = open(dir.path());
+        storage.mark_published(vec![]).unwrap();
+
+        let (path, aside) = (dir.path().join(file), dir.path().join("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        let error = storage.mark_published(vec![]).unwrap_err();
+        assert!(matches!(&error, StorageError::Unknown(what) if what.contains(file)), "{error}");
+        std::fs::copy(&aside, &path).unwrap();
+        assert!(storage.mark_published(vec![]).is_err(), "another file, if with the same contents");
+
+        std::fs::rename(&aside, &path).unwrap();
+        storage.mark_published(vec![]).unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_removed_lock_file_lets_no_second_process_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    std::fs::remove_file(dir.path().join("delivery.lock")).unwrap();
+    let error = SqliteStorage::open(dir.path()).unwrap_err();
+    assert!(matches!(error, StorageError::InUse(_)), "{error}");
+    drop(storage);
+    open(dir.path());
+}
+
+#[test]
+fn damaged_pages_are_found_and_named() {
+    use std::io::{Seek, SeekFrom, Write};
+    let dir = format_3();
+    drop(open(dir.path()));
+    open(dir.path()).check().unwrap();
+
+    let path = dir.path().join("delivery.db");
+    let pages = std::fs::metadata(&path).unwrap().len() / 4096;
+    let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for page in 1..pages {
+        file.seek(SeekFrom::Start(page * 4096)).unwrap();
+        file.write_all(&[0xff; 64]).unwrap();
+    }
+    drop(file);
+    let error = SqliteStorage::open_read_only(dir.path()).and_then(|s| s.check()).unwrap_err();
+    assert!(matches!(error, StorageError::Damaged(_)), "{error}");
+    let text = error.to_string();
+    for part in ["delivery.db", "admin check", "conclave restore"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn rows_that_contradict_each_other_are_found() {
+    let faults = [
+        ("UPDATE mls_group SET head = head + 1", "the log of group"),
+        ("DELETE FROM log WHERE seq = 2", "has a gap"),
+        ("DELETE FROM blob", "Welcome is missing"),
+        ("DELETE FROM device WHERE name = 'pc'", "no device"),
+    ];
+    for (fault, said) in faults {
+        let dir = format_3();
+        let db = rusqlite::Connection::open(dir.path().join("delivery.db")).unwrap();
+        db.execute_batch(fault).unwrap();
+        drop(db);
+        let error = open(dir.path()).check().unwrap_err().to_string();
+        assert!(error.contains(said), "{fault}: {error}");
+    }
+}

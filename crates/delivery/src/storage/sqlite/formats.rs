@@ -81,7 +81,22 @@ pub(super) fn known_format(db: &Connection, path: &Path) -> Sql<Result<u32, Stor
 fn configure(db: &Connection) -> Sql<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "wal_autocheckpoint", 4000)
+    db.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    // The first look makes the WAL, which is watched from then on.
+    is_empty(db).map(drop)
+}
+
+/// Refuses a database that is not of the current format, for whoever only looks.
+pub(super) fn check_current(db: &Connection, path: &Path) -> Result<(), StorageError> {
+    let format = known_format(db, path).map_err(failed)??;
+    if format == FORMAT {
+        return Ok(());
+    }
+    Err(StorageError::Format(format!(
+        "{} has format {format}, and this version looks into format {FORMAT} alone: use the version that wrote it, or \
+         let `conclave serve` upgrade it",
+        path.display()
+    )))
 }
 
 /// Makes the database of a new service.

@@ -11,6 +11,7 @@ mod files;
 mod formats;
 mod groups;
 mod inbox;
+mod inventory;
 mod key_packages;
 mod read;
 mod result;
@@ -28,9 +29,10 @@ use conclave_delivery_api::{
 };
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
-use files::private_file;
+use files::{Held, Watched, private_file};
 pub use formats::Upgrade;
 use groups::{append, create_group};
+pub use inventory::Counts;
 use key_packages::{add_key_packages, claim, key_packages, withdraw};
 use read::{
     DEVICE_COLUMNS, bytes, damaged, device_id, device_info, find_device, find_entry, find_group,
@@ -38,7 +40,6 @@ use read::{
 };
 use result::{Sql, failed};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use writer::Writer;
@@ -49,12 +50,12 @@ const READERS: usize = 4;
 /// The service's state in a directory.
 #[derive(Debug)]
 pub struct SqliteStorage {
-    // Dropped in this order: the lock last.
-    writer: Writer,
+    // Dropped in this order: the readers first, so that the writer empties the WAL, and the lock last.
     readers: Vec<Mutex<Connection>>,
+    writer: Writer,
     next: std::sync::atomic::AtomicUsize,
     upgraded: Option<Upgrade>,
-    _lock: File,
+    _held: Option<Held>,
 }
 
 fn connect(path: &Path, read_only: bool) -> Sql<Connection> {
@@ -66,6 +67,20 @@ fn connect(path: &Path, read_only: bool) -> Sql<Connection> {
     let db = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
+}
+
+fn open_readers(path: &Path) -> Result<Vec<Mutex<Connection>>, StorageError> {
+    let readers = (0..READERS).map(|_| connect(path, true).map(Mutex::new));
+    readers.collect::<Sql<_>>().map_err(failed)
+}
+
+/// The database in a directory.
+fn existing(directory: &Path) -> Result<PathBuf, StorageError> {
+    let path = directory.join("delivery.db");
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(StorageError::Format(format!("there is no service's state in {}", directory.display())))
 }
 
 impl SqliteStorage {
@@ -81,12 +96,7 @@ impl SqliteStorage {
             StorageError::Failed(format!("{} cannot be opened: {e}", directory.display()))
         };
         std::fs::create_dir_all(directory).map_err(file)?;
-        let lock_path = directory.join("delivery.lock");
-        let lock = private_file(&lock_path).map_err(file)?;
-        lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => StorageError::InUse(directory.display().to_string()),
-            TryLockError::Error(e) => file(e),
-        })?;
+        let held = Held::take(directory)?;
         let path: PathBuf = directory.join("delivery.db");
         private_file(&path).map_err(file)?;
         // SQLite gives those beside it the database's mode when it creates them.
@@ -98,10 +108,61 @@ impl SqliteStorage {
         }
         let db = connect(&path, false).map_err(failed)?;
         let upgraded = formats::prepare(&db, &path)?;
-        let readers = (0..READERS).map(|_| connect(&path, true).map(Mutex::new));
-        let readers = readers.collect::<Sql<_>>().map_err(failed)?;
-        let writer = Writer::start(db)?;
-        Ok(Self { writer, readers, next: 0.into(), upgraded, _lock: lock })
+        let readers = open_readers(&path)?;
+        let watched = Watched::new([path, directory.join("delivery.db-wal")]).map_err(file)?;
+        let writer = Writer::start(db, watched)?;
+        Ok(Self { readers, writer, next: 0.into(), upgraded, _held: Some(held) })
+    }
+
+    /// Opens the state in a directory to look at it: it may be a running service's, or a backup. Whatever writes fails.
+    ///
+    /// # Errors
+    /// If there is none, or if it is of another format.
+    pub fn open_read_only(directory: &Path) -> Result<Self, StorageError> {
+        let path = existing(directory)?;
+        let db = connect(&path, true).map_err(failed)?;
+        formats::check_current(&db, &path)?;
+        let readers = open_readers(&path)?;
+        let writer = Writer::start(db, Watched::default())?;
+        Ok(Self { readers, writer, next: 0.into(), upgraded: None, _held: None })
+    }
+
+    /// Writes a copy of the state in a directory, which may be a running service's, to another directory, which is
+    /// there. The service goes on meanwhile. The copy's pages have been checked and are on the disk when this returns.
+    ///
+    /// # Errors
+    /// If there is no state, if it is of a later format, or if the copy cannot be written.
+    pub fn copy(directory: &Path, to: &Path) -> Result<(), StorageError> {
+        let path = existing(directory)?;
+        let db = connect(&path, true).map_err(failed)?;
+        formats::known_format(&db, &path).map_err(failed)??;
+        copy::write(&db, &to.join("delivery.db")).map_err(StorageError::Failed)
+    }
+
+    /// Looks for damaged pages and rows that contradict each other. It reads everything.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] says what it found.
+    pub fn check(&self) -> Result<(), StorageError> {
+        self.read(|db| Ok(copy::check_pages(db)))?.map_err(StorageError::Damaged)?;
+        let found = self.read(inventory::contradictions)?;
+        if found.is_empty() { Ok(()) } else { Err(StorageError::Damaged(found.join("; "))) }
+    }
+
+    /// How much there is. It counts every row.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn counts(&self) -> Result<Counts, StorageError> {
+        self.read(inventory::counts)
+    }
+
+    /// Users by name, those after one: `limit` at most.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn users_after(&self, after: &str, limit: u32) -> Result<Vec<Name>, StorageError> {
+        self.read(|db| inventory::users_after(db, after, limit))
     }
 
     /// The secret of the service whose state is in a directory, which may be running.
@@ -109,11 +170,7 @@ impl SqliteStorage {
     /// # Errors
     /// If there is no service's state, or it cannot be read.
     pub fn read_secret(directory: &Path) -> Result<Secret, StorageError> {
-        let path = directory.join("delivery.db");
-        if !path.exists() {
-            let what = format!("there is no service's state in {}", directory.display());
-            return Err(StorageError::Format(what));
-        }
+        let path = existing(directory)?;
         let db = connect(&path, true).map_err(failed)?;
         formats::known_format(&db, &path).map_err(failed)??;
         db.query_row("SELECT secret FROM service", [], |r| r.get(0).map(Secret::new))

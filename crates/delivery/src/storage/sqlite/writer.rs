@@ -1,6 +1,7 @@
 //! One thread that writes, many that wait: whatever has come while the disk was busy goes into one
 //! transaction, so that one flush makes all of it durable (group commit).
 
+use super::files::Watched;
 use super::result::failed;
 use crate::storage::StorageError;
 use rusqlite::Connection;
@@ -13,7 +14,8 @@ const MOST: usize = 256;
 
 /// Tells the one who waits what became of a step, once the transaction is over.
 type Tell = Box<dyn FnOnce(Result<(), StorageError>) + Send>;
-type Step = Box<dyn FnOnce(&Connection) -> Tell + Send>;
+/// Runs within a transaction, or hears that there is none.
+type Step = Box<dyn FnOnce(Result<&Connection, StorageError>) -> Tell + Send>;
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -22,12 +24,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which owns the connection.
-    pub(super) fn start(db: Connection) -> Result<Self, StorageError> {
+    /// Starts the thread, which owns the connection. Nothing is acknowledged any more once a watched file is gone.
+    pub(super) fn start(db: Connection, watched: Watched) -> Result<Self, StorageError> {
         let (steps, queue) = channel();
         let thread = std::thread::Builder::new()
             .name("conclave-writer".into())
-            .spawn(move || run(&db, &queue))
+            .spawn(move || run(&db, &queue, &watched))
             .map_err(|e| StorageError::Failed(e.to_string()))?;
         Ok(Self { steps: Mutex::new(Some(steps)), thread: Some(thread) })
     }
@@ -40,7 +42,7 @@ impl Writer {
     ) -> Result<R, StorageError> {
         let (answer, wait) = channel();
         let step: Step = Box::new(move |db| {
-            let result = in_savepoint(db, step).map_err(failed);
+            let result = db.and_then(|db| in_savepoint(db, step).map_err(failed));
             Box::new(move |committed| {
                 // Whoever does not wait any more need not be told.
                 let _ = answer.send(result.and_then(|value| committed.map(|()| value)));
@@ -76,22 +78,25 @@ fn in_savepoint<R>(
     result
 }
 
-fn run(db: &Connection, queue: &Receiver<Step>) {
+fn run(db: &Connection, queue: &Receiver<Step>, watched: &Watched) {
     while let Ok(first) = queue.recv() {
-        if db.execute_batch("BEGIN IMMEDIATE").is_err() {
-            // The step is dropped, and whoever waits for it sees its channel close.
+        if let Err(e) = db.execute_batch("BEGIN IMMEDIATE") {
+            first(Err(failed(e)))(Ok(()));
             continue;
         }
-        let mut told = vec![first(db)];
+        let mut told = vec![first(Ok(db))];
         while told.len() < MOST
             && let Ok(step) = queue.try_recv()
         {
-            told.push(step(db));
+            told.push(step(Ok(db)));
         }
         let committed = db.execute_batch("COMMIT").map_err(|e| {
             let _ = db.execute_batch("ROLLBACK");
             StorageError::Unknown(e.to_string())
         });
-        told.into_iter().for_each(|tell| tell(committed.clone()));
+        let kept = committed.and_then(|()| watched.check().map_err(StorageError::Unknown));
+        told.into_iter().for_each(|tell| tell(kept.clone()));
     }
+    // So that the database is whole without its WAL. If somebody reads just now, SQLite does it the next time.
+    let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
 }
