@@ -1,52 +1,131 @@
 //! `conclave admin`.
 
+mod act;
+mod report;
+mod socket;
+
+use crate::backup::data_folder;
 use crate::failure::Failure;
-use crate::folders;
-use conclave_client::os_rng;
-use conclave_delivery::service::{INVITATION, invitation};
-use conclave_delivery::storage::SqliteStorage;
-use conclave_delivery_api::{parse_hex, to_hex};
+use conclave_client::plain;
+use conclave_delivery::service::{Act, INVITATION, Service, verify};
+use conclave_delivery::storage::{SqliteStorage, StorageError};
+use conclave_delivery_api::{Name, parse_hex};
 use conclave_mls::UnixTime;
+use report::Shape;
+pub(crate) use socket::AdminSocket;
 use std::io::{Write, stdout};
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
+    /// The folder of the service's state [default: ~/.local/share/conclave/service].
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print one JSON object a line.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
+/// The service may be running, or not.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make an invitation: it lets one new user in, once. The service may be running.
-    Invite(Invite),
-}
-
-#[derive(Debug, clap::Args)]
-struct Invite {
-    /// The folder of the service's state [default: ~/.local/share/conclave/service].
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// For how many days it is good.
-    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=3650))]
-    days: u64,
+    /// How the service is: what it holds, and how large its files are.
+    Status,
+    /// Who has an account.
+    Users,
+    /// A user's devices, those that were revoked included.
+    Devices {
+        /// The user.
+        user: Name,
+    },
+    /// The groups whose logs take the most room.
+    Groups,
+    /// Make an invitation: it lets one new user in, once.
+    Invite {
+        /// For how many days it is good.
+        #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
+    },
+    /// Invitations that are neither used nor expired, by their hashes.
+    Invitations,
+    /// Block a user: its sessions end, and its key packages are not given out. Its account stays its own.
+    Block {
+        /// The user.
+        user: Name,
+    },
+    /// Let a blocked user in again.
+    Unblock {
+        /// The user.
+        user: Name,
+    },
+    /// Drop messages that are older, or more of a group, than the service is set to keep, and free their room.
+    Compact,
+    /// Check all that is stored: pages, rows, account logs, the directory's roots. It reads everything.
+    Check,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let Command::Invite(invite) = args.command;
-    let data = match invite.data {
-        Some(data) => data,
-        None => folders::default_folder()?.join(folders::SERVICE),
+    let data = data_folder(args.data)?;
+    let shape = if args.json { Shape::Json } else { Shape::Table };
+    let act = match args.command {
+        Command::Check => return check(&data),
+        Command::Status => Act::Status,
+        Command::Users => Act::Users,
+        Command::Devices { user } => Act::Devices(user),
+        Command::Groups => Act::Groups,
+        Command::Invite { days } => Act::Invite(days),
+        Command::Invitations => Act::Invitations,
+        Command::Block { user } => Act::Block(user),
+        Command::Unblock { user } => Act::Unblock(user),
+        Command::Compact => Act::Compact,
     };
-    let secret = SqliteStorage::read_secret(&data)?;
+    // A script that invites takes the line as it is.
+    let shape = if matches!(act, Act::Invite(_)) && !args.json { Shape::First } else { shape };
+    let answer = match socket::ask(&data, &act, shape)? {
+        Some(answer) => answer,
+        None => ask_stopped(&data, act, shape)?,
+    };
+    // Names and hashes alone are in it, but whoever answers could be anybody.
+    for line in answer.lines() {
+        writeln!(stdout(), "{}", plain(line))?;
+    }
+    Ok(())
+}
 
-    let day = Duration::from_secs(24 * 60 * 60);
-    let lifetime = day.saturating_mul(u32::try_from(invite.days)?);
-    let expires_at = UnixTime::try_from(SystemTime::now())?.saturating_add(lifetime);
-    let provider = crate::provider::provider();
-    let invitation = invitation(&*provider, &secret, &mut *os_rng(), expires_at)?;
-    writeln!(stdout(), "{}", to_hex(&invitation))?;
+/// Does it without a service that runs.
+fn ask_stopped(data: &Path, act: Act, shape: Shape) -> Result<String, Failure> {
+    // Without a state there is nothing to administer, and none is begun.
+    SqliteStorage::read_secret(data)?;
+    if act == Act::Compact {
+        return Err(
+            "no service runs there, and it alone knows what it is set to keep: start it first"
+                .into(),
+        );
+    }
+    let storage = SqliteStorage::open(data).map_err(|e| match e {
+        StorageError::InUse(_) => Failure::from(format!(
+            "{e}, but {} leads to no service: if one runs there, stop it and start it again",
+            socket::path(data).display()
+        )),
+        e => e.into(),
+    })?;
+    let now = UnixTime::try_from(SystemTime::now())?;
+    let service = Service::to_look(storage, crate::provider::provider(), now)?;
+    Ok(shape.show(&service.administer(act, now)?.reply))
+}
+
+fn check(data: &Path) -> Result<(), Failure> {
+    let now = UnixTime::try_from(SystemTime::now())?;
+    let storage = SqliteStorage::open_read_only(data)?;
+    let (counts, root) = verify(storage, crate::provider::provider(), now)?;
+    let (users, groups, messages) = (counts.accounts, counts.groups, counts.log_entries);
+    writeln!(
+        stdout(),
+        "all is well: {users} users, {groups} groups, {messages} messages, the directory up to root {root}"
+    )?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod settings;
 mod sources;
 mod values;
 
+use crate::admin::AdminSocket;
 use crate::failure::{Failure, complain};
 use crate::folders;
 use conclave_certificates::Bundle;
@@ -152,6 +153,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let storage = SqliteStorage::open(&data)?;
     let upgraded = storage.upgraded().cloned();
     let server = serve(config, storage)?;
+    let _admin = AdminSocket::open(&data, server.administer())?;
     writeln!(out, "listening on {}", server.url())?;
     if let Some(monitor) = server.monitor_addr() {
         log.say(Level::Info, "metrics", &format!("http://{monitor}/metrics"));

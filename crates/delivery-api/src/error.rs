@@ -64,6 +64,8 @@ codes! {
     Clock = "clock", 403;
     /// The caller may not do this: it is not, or no longer, in the group.
     NotMember = "not-member", 403;
+    /// An administrator of the service has blocked the user.
+    Blocked = "blocked", 403;
     /// There is no such operation.
     UnknownOperation = "unknown-operation", 404;
     /// There is no such user.
@@ -82,6 +84,8 @@ codes! {
     InitKeyReused = "init-key-reused", 409;
     /// There would be more of something than the service keeps.
     TooMany = "too-many", 409;
+    /// The beginning of the group's log is kept no longer, and the caller asks for a part of it.
+    LogTruncated = "log-truncated", 410;
     /// The request is longer than the service takes.
     TooLarge = "too-large", 413;
     /// A rule of RFC 9420 or of the service is broken.

@@ -144,6 +144,11 @@ settings! {
         "named-devices" named_devices: usize = Limits::default().named_devices, "COUNT", SOME;
         /// How many groups' public state is kept in memory.
         "loaded-groups" loaded_groups: usize = Limits::default().loaded_groups, "COUNT", SOME;
+        /// How long messages are kept in a group's log: `conclave admin compact` drops older ones. Unless it is set:
+        /// without end.
+        "log-age" log_age: Option<Duration> = Limits::default().log_age, "TIME", TIMES;
+        /// How many messages of a group are kept likewise. Unless it is set: all.
+        "log-entries" log_entries: Option<u64> = Limits::default().log_entries, "COUNT", SOME;
     }
     "Connections": {
         /// The longest body of a request.
@@ -245,6 +250,8 @@ impl Settings {
             sessions: self.sessions,
             named_devices: self.named_devices,
             loaded_groups: self.loaded_groups,
+            log_age: self.log_age,
+            log_entries: self.log_entries,
         }
     }
 

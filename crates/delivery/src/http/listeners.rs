@@ -101,7 +101,7 @@ pub(super) struct Listeners {
 impl Listeners {
     pub(super) fn tell(&self, notice: &Notice) {
         let mut slots = locked(&self.slots);
-        for device in &notice.to {
+        for device in notice.to.iter() {
             let Some(listening) = slots.get_mut(device) else { continue };
             listening.retain(|slot| match slot.upgrade() {
                 Some(slot) => {

@@ -21,12 +21,12 @@ mod stall;
 mod sweeper;
 mod tls;
 
-use crate::service::{Authority, Limits, OpenError, Service};
-use crate::storage::Storage;
+use crate::service::{Act, Authority, Limits, OpenError, Report, Service, ServiceError};
+use crate::storage::administration::Administration;
 use app::{App, Front, RequestIds};
 pub use app::{Observed, OnRequest, RequestId};
 use conclave_certificates::{Roots, RootsError};
-use conclave_delivery_api::{MAX_BODY, Mode, Registration};
+use conclave_delivery_api::{ErrorCode, MAX_BODY, Mode, Registration};
 use conclave_mls::crypto::CryptoProvider;
 use connections::Door;
 use core::fmt;
@@ -191,6 +191,39 @@ pub struct Server {
     stop: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
     serving: Option<tokio::task::JoinHandle<()>>,
+    administer: Administer,
+}
+
+/// Asks a running server what an administrator asks. It keeps nothing alive.
+#[derive(Clone)]
+pub struct Administer(Arc<dyn Fn(Act) -> Result<Report, ServiceError> + Send + Sync>);
+
+impl fmt::Debug for Administer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Administer")
+    }
+}
+
+impl Administer {
+    fn of<S: Administration>(app: &Arc<App<S>>) -> Self {
+        let app = Arc::downgrade(app);
+        Self(Arc::new(move |act| {
+            let stopped = "the service is being stopped";
+            let app =
+                app.upgrade().ok_or_else(|| ServiceError::new(ErrorCode::Unavailable, stopped))?;
+            let done = app.service.administer(act, handlers::now())?;
+            done.ended.iter().for_each(|device| app.listeners.end(device));
+            Ok(done.reply)
+        }))
+    }
+
+    /// Does what is asked, on this thread.
+    ///
+    /// # Errors
+    /// If there is no such user, or the storage fails, or the server has stopped.
+    pub fn run(&self, act: Act) -> Result<Report, ServiceError> {
+        (self.0)(act)
+    }
 }
 
 impl fmt::Debug for Server {
@@ -220,7 +253,7 @@ impl fmt::Debug for Server {
 ///
 /// # Errors
 /// If the state cannot be read or the address cannot be listened on.
-pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError> {
+pub fn serve(config: Config, storage: impl Administration) -> Result<Server, StartError> {
     let (provider, limits) = (config.provider.clone(), config.limits.clone());
     let mut revocations = None;
     let authority = match config.certifiers {
@@ -268,6 +301,7 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         ids: RequestIds::new(),
     };
     let app = Arc::new(app);
+    let administer = Administer::of(&app);
     let tls = config.tls.map(tls::Tls::open).transpose().map_err(StartError::Tls)?;
     let tls = tls.map(|(tls, seen)| {
         runtime.spawn(tls::watch(app.clone(), tls.clone(), seen));
@@ -316,6 +350,7 @@ pub fn serve(config: Config, storage: impl Storage) -> Result<Server, StartError
         stop,
         runtime: Some(runtime),
         serving: Some(serving),
+        administer,
     })
 }
 
@@ -363,6 +398,12 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What administers it.
+    #[must_use]
+    pub fn administer(&self) -> Administer {
+        self.administer.clone()
     }
 
     /// Its address for clients: `http://127.0.0.1:4820`.

@@ -69,7 +69,7 @@ impl<S: Storage> Service<S> {
             if told.len() >= MAX_TOLD as usize {
                 break;
             }
-            told.extend(self.storage.members(&group)?);
+            told.extend(self.storage.members(&group)?.iter().cloned());
         }
         Ok(told)
     }
@@ -392,6 +392,9 @@ impl Operation for OpenSession {
         if self.session_key.len() != SESSION_KEY {
             return refuse(ErrorCode::Malformed, "the session's key is no Ed25519 key");
         }
+        if service.storage.is_blocked(&self.user)? {
+            return Err(ServiceError::blocked(&self.user));
+        }
         let (record, holder) = match service.mode() {
             Mode::Accounts => {
                 let (record, account) = service.known_account(&self.user)?;
@@ -411,6 +414,10 @@ impl Operation for OpenSession {
             }
             _ => service.storage.account(&self.user)? == record,
         };
+        if service.storage.is_blocked(&self.user)? {
+            service.sessions.close(&token);
+            return Err(ServiceError::blocked(&self.user));
+        }
         if !is_same {
             service.sessions.close(&token);
             let detail = "the account has changed meanwhile: try again";

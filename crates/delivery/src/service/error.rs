@@ -1,7 +1,7 @@
 //! Why the service refuses, and why it does not open.
 
 use crate::storage::StorageError;
-use conclave_delivery_api::{DeviceId, ErrorCode, Mode};
+use conclave_delivery_api::{DeviceId, ErrorCode, Mode, Name};
 use conclave_directory::server::DirectoryError;
 use conclave_mls::crypto::CryptoError;
 use core::fmt;
@@ -30,6 +30,15 @@ impl ServiceError {
 
     pub(super) fn not_member() -> Self {
         Self::new(ErrorCode::NotMember, "the device is not in the group")
+    }
+
+    pub(super) fn unknown_user(user: &Name) -> Self {
+        Self::new(ErrorCode::UnknownUser, format!("there is no user {user}"))
+    }
+
+    pub(super) fn blocked(user: &Name) -> Self {
+        let detail = format!("{user} is blocked: only whoever runs the service can change that");
+        Self::new(ErrorCode::Blocked, detail)
     }
 
     pub(super) fn revoked(device: &DeviceId) -> Self {

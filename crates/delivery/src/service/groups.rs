@@ -102,6 +102,15 @@ impl Operation for FetchLog {
         };
         let limit = self.limit.min(MAX_PAGE);
         let entries = service.storage.log(&self.group_id, self.after, head, limit, PAGE_BYTES)?;
+        // The beginning of a log may have been dropped; its last entry never is.
+        let first = entries.first().map(|entry| entry.seq);
+        if let Some(first) = first.filter(|first| *first != self.after.saturating_add(1)) {
+            let detail = format!(
+                "the log begins with number {first} now: what came after {} is kept no longer",
+                self.after
+            );
+            return Err(ServiceError::new(ErrorCode::LogTruncated, detail));
+        }
         let seen = format!(
             "group {}, {me} fetches {} messages after {}",
             short_group(&self.group_id),

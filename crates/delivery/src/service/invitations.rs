@@ -10,7 +10,7 @@
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, CryptoRng, Hash, Secret};
 
-const NUMBER: usize = 16;
+pub(super) const NUMBER: usize = 16;
 const MAC: usize = 16;
 /// The length of an invitation, in bytes.
 pub const INVITATION: usize = NUMBER + 8 + MAC;
@@ -34,8 +34,19 @@ pub fn invitation(
     rng: &mut dyn CryptoRng,
     expires_at: UnixTime,
 ) -> Result<Vec<u8>, CryptoError> {
-    let mut invitation = vec![0; NUMBER];
-    rng.fill_bytes(&mut invitation);
+    let mut number = [0; NUMBER];
+    rng.fill_bytes(&mut number);
+    numbered(provider, secret, number, expires_at)
+}
+
+/// The invitation of a number, which must be random.
+pub(super) fn numbered(
+    provider: &dyn CryptoProvider,
+    secret: &Secret,
+    number: [u8; NUMBER],
+    expires_at: UnixTime,
+) -> Result<Vec<u8>, CryptoError> {
+    let mut invitation = number.to_vec();
     invitation.extend(expires_at.as_secs().to_be_bytes());
     let mac = mac(provider, secret, &invitation)?;
     invitation.extend(mac.expose());

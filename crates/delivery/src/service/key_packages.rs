@@ -167,6 +167,9 @@ impl Operation for ClaimKeyPackages {
             let detail = format!("there is no user {}", self.user);
             return Err(ServiceError::new(ErrorCode::UnknownUser, detail));
         }
+        if service.storage.is_blocked(&self.user)? {
+            return Err(ServiceError::blocked(&self.user));
+        }
         let wanted = |id: &DeviceId| {
             id != me && (self.devices.is_empty() || self.devices.contains(&id.device))
         };

@@ -163,15 +163,17 @@ impl<S: Storage> Service<S> {
         effects: &CommitEffects,
     ) -> Result<Vec<Notice>, ServiceError> {
         let mut to = self.storage.members(group)?;
-        to.extend(effects.removed.iter().cloned());
-        to.sort_unstable();
-        to.dedup();
+        if !effects.removed.is_empty() {
+            let removed = effects.removed.iter().cloned();
+            let told: BTreeSet<DeviceId> = to.iter().cloned().chain(removed).collect();
+            to = told.into_iter().collect();
+        }
         let event = Event::Group { group_id: group.clone(), epoch, head };
         let mut notices = vec![Notice { to, event }];
         let welcomed: Vec<DeviceId> =
             effects.welcomes.iter().flat_map(|(_, to)| to.clone()).collect();
         if !welcomed.is_empty() {
-            notices.push(Notice { to: welcomed, event: Event::Inbox });
+            notices.push(Notice { to: welcomed.into(), event: Event::Inbox });
         }
         Ok(notices)
     }

@@ -2,6 +2,7 @@
 //! in, and what is to be told to other devices is given back.
 
 mod accounts;
+mod administration;
 mod authority;
 mod certificates;
 mod directory;
@@ -25,9 +26,10 @@ mod view;
 
 use crate::storage::DeviceInfo;
 use crate::storage::{DirectoryRecords, Storage};
+pub use administration::{Act, Field, Report};
 pub use authority::{Authority, Certifiers};
 pub use certificates::Swept;
-use conclave_delivery_api::{Call, DeviceId, ErrorCode, Event, GroupId, Mode, Proof};
+use conclave_delivery_api::{Call, DeviceId, ErrorCode, Event, GroupId, Mode, Proof, Registration};
 use conclave_directory::server::Directory;
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, Hash, Secret};
@@ -81,6 +83,11 @@ pub struct Limits {
     pub named_devices: usize,
     /// How many groups' public state is kept in memory. Default 256.
     pub loaded_groups: usize,
+    /// How long messages are kept in a group's log, in whole seconds: older ones are dropped when an administrator
+    /// compacts. Default: without end.
+    pub log_age: Option<Duration>,
+    /// How many messages of a group are kept likewise. Default: all.
+    pub log_entries: Option<u64>,
 }
 
 impl Default for Limits {
@@ -99,6 +106,8 @@ impl Default for Limits {
             sessions: 100_000,
             named_devices: 50_000,
             loaded_groups: 256,
+            log_age: None,
+            log_entries: None,
         }
     }
 }
@@ -107,7 +116,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// Who is to be told.
-    pub to: Vec<DeviceId>,
+    pub to: Arc<[DeviceId]>,
     /// What.
     pub event: Event,
 }
@@ -220,8 +229,31 @@ impl<S: Storage> Service<S> {
         authority: impl Into<Authority>,
         now: UnixTime,
     ) -> Result<Self, OpenError> {
-        let (storage, authority) = (Arc::new(storage), authority.into());
-        check_folder(&*storage, &authority)?;
+        let authority = authority.into();
+        check_folder(&storage, &authority)?;
+        Self::assembled(storage, provider, limits, authority, now)
+    }
+
+    /// The service over a storage, whoever certifies its devices: to look at what there is, not to serve it.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn to_look(
+        storage: S,
+        provider: Arc<dyn CryptoProvider>,
+        now: UnixTime,
+    ) -> Result<Self, OpenError> {
+        Self::assembled(storage, provider, Limits::default(), Registration::Closed.into(), now)
+    }
+
+    fn assembled(
+        storage: S,
+        provider: Arc<dyn CryptoProvider>,
+        limits: Limits,
+        authority: Authority,
+        now: UnixTime,
+    ) -> Result<Self, OpenError> {
+        let storage = Arc::new(storage);
         let secret = storage.secret()?;
 
         let signer = keys::signer(&*provider, &secret)?;

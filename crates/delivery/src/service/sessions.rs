@@ -182,7 +182,7 @@ impl Sessions {
         Ok((Token::new(token), lifetime.as_secs()))
     }
 
-    /// How many there are.
+    /// How many there are; some may be over.
     pub(super) fn count(&self) -> usize {
         self.locked().by_token.len()
     }

@@ -5,6 +5,7 @@
 //! log takes an entry only if the last handshake message is still the one that the caller saw.
 //! That is little enough for an engine that is spread over several machines.
 
+pub mod administration;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod records;
@@ -22,6 +23,7 @@ use conclave_mls::storage::{Batch, RowKey};
 use core::fmt;
 pub use records::DirectoryRecords;
 pub use sqlite::{Counts, SqliteStorage, Upgrade};
+use std::sync::Arc;
 
 /// A device of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -363,6 +365,9 @@ pub trait Storage: Send + Sync + 'static {
     /// [`Records`](conclave_directory::server::Records).
     fn put_directory(&self, batch: DirectoryBatch) -> Result<Put, StorageError>;
 
+    /// Whether an administrator has blocked a user.
+    fn is_blocked(&self, user: &Name) -> Result<bool, StorageError>;
+
     /// A device, also one that was revoked.
     fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError>;
 
@@ -418,7 +423,7 @@ pub trait Storage: Send + Sync + 'static {
     fn membership(&self, id: &GroupId, device: &DeviceId) -> Result<Membership, StorageError>;
 
     /// The members of a group.
-    fn members(&self, id: &GroupId) -> Result<Vec<DeviceId>, StorageError>;
+    fn members(&self, id: &GroupId) -> Result<Arc<[DeviceId]>, StorageError>;
 
     /// The groups that a device is in, with epoch and head; and those it was in, with the number
     /// of the commit that removed it as head.

@@ -399,7 +399,7 @@ fn effects(r: &Room) -> (BTreeSet<String>, BTreeSet<String>) {
     for notice in &done.notices {
         assert_eq!(notice.event, Event::Account { user: user.clone(), length });
     }
-    let told = done.notices.iter().flat_map(|notice| &notice.to).map(ToString::to_string);
+    let told = done.notices.iter().flat_map(|notice| notice.to.iter()).map(ToString::to_string);
     (told.collect(), done.ended.iter().map(ToString::to_string).collect())
 }
 

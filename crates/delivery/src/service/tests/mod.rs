@@ -1,4 +1,5 @@
 mod accounts;
+mod administration;
 mod directory;
 mod model;
 mod races;

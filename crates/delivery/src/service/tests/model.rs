@@ -180,7 +180,7 @@ impl Model {
         let seq = group.log.len() as u64;
         let done = done.unwrap();
         assert_eq!(done.reply, Outcome::Accepted { epoch, seq });
-        let told: BTreeSet<&DeviceId> = done.notices.iter().flat_map(|n| &n.to).collect();
+        let told: BTreeSet<&DeviceId> = done.notices.iter().flat_map(|n| n.to.iter()).collect();
         let members = group.members.iter().map(|m| &self.devices[*m].id).collect();
         assert_eq!(told, members);
     }

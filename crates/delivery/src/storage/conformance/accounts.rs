@@ -235,7 +235,7 @@ fn revocations<P: Place>(new: &dyn Fn() -> P) {
         assert_eq!(&*items[0].welcome.welcome, b"for both");
         assert_eq!(items[0].welcome.ratchet_tree, Some(Bytes::from(b"tree".as_slice())));
         assert_eq!(claimed(&storage, &pc), Some(package(1).message));
-        assert_eq!(storage.members(&GroupId::from([1])), Ok(vec![pc]));
+        assert_eq!(storage.members(&GroupId::from([1])), Ok([pc].into()));
     }
 }
 
@@ -267,7 +267,7 @@ fn revoked_members<P: Place>(new: &dyn Fn() -> P) {
     won(&storage, commit(&group, &pc, 3, 2, removal));
     create(&storage, 3, &[&pc, &phone]);
     nothing_is_left(&storage, &phone);
-    assert_eq!(storage.members(&GroupId::from([3])), Ok(vec![pc.clone()]));
+    assert_eq!(storage.members(&GroupId::from([3])), Ok([pc.clone()].into()));
     assert_eq!(storage.inbox_size(&pc).unwrap().0, 2);
 }
 

@@ -29,7 +29,7 @@ fn creation<P: Place>(new: &dyn Fn() -> P) {
     let other = NewGroup { request_hash: [9; 32], epoch: 5, ..new_group(1, &bob) };
     assert_eq!(storage.create_group(other, 1), Ok(GroupAdded::Another));
     assert_eq!(storage.group(&new.group_id), Ok(Some(record)));
-    assert_eq!(storage.members(&new.group_id), Ok(vec![alice.clone()]));
+    assert_eq!(storage.members(&new.group_id), Ok([alice.clone()].into()));
 
     // The limit is the creator's, and counts groups that the creator has left.
     assert_eq!(storage.create_group(new_group(2, &alice), 1), Ok(GroupAdded::TooMany));
@@ -46,7 +46,8 @@ fn creation<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(storage.groups_of(&bob).unwrap().len(), 1);
 }
 
-fn sorted(mut devices: Vec<DeviceId>) -> Vec<DeviceId> {
+fn sorted(devices: std::sync::Arc<[DeviceId]>) -> Vec<DeviceId> {
+    let mut devices = devices.to_vec();
     devices.sort();
     devices
 }

@@ -23,6 +23,7 @@ type Step = fn(&Connection) -> Sql<()>;
 const STEPS: &[Step] = &[
     |db| db.execute_batch(include_str!("formats/4.sql")),
     |db| db.execute_batch(include_str!("formats/5.sql")),
+    |db| db.execute_batch(include_str!("formats/6.sql")),
 ];
 
 /// The format that this version writes: SQLite's `user_version`.
@@ -104,6 +105,8 @@ fn create(db: &Connection) -> Result<(), StorageError> {
     let mut secret = Secret::zero(32);
     getrandom::fill(secret.expose_mut())
         .map_err(|e| StorageError::Failed(format!("there is no randomness: {e}")))?;
+    // Before there are tables: later it takes a copy of the whole database.
+    db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     in_transaction(db, || {
         db.execute_batch(SCHEMA)?;
         db.execute("INSERT INTO service (secret) VALUES (?)", [secret.expose()])?;
@@ -127,8 +130,8 @@ fn in_transaction(db: &Connection, work: impl FnOnce() -> Sql<()>) -> Sql<()> {
 /// then: checked and on the disk.
 pub(super) fn prepare(db: &Connection, path: &Path) -> Result<Option<Upgrade>, StorageError> {
     if is_empty(db).map_err(failed)? {
-        configure(db).map_err(failed)?;
         create(db)?;
+        configure(db).map_err(failed)?;
         return Ok(None);
     }
     let from = known_format(db, path).map_err(failed)??;

@@ -1,8 +1,6 @@
 //! What a database holds in all: for backups, checks and whoever administers the service.
 
-use super::read::name;
 use super::result::Sql;
-use conclave_delivery_api::Name;
 use rusqlite::Connection;
 
 /// How much a service's state holds.
@@ -27,12 +25,6 @@ pub(super) fn counts(db: &Connection) -> Sql<Counts> {
         key_packages: count("SELECT count(*) FROM key_package")?,
         inbox_items: count("SELECT count(*) FROM inbox")?,
     })
-}
-
-pub(super) fn users_after(db: &Connection, after: &str, limit: u32) -> Sql<Vec<Name>> {
-    db.prepare_cached("SELECT user FROM account WHERE user > ? ORDER BY user LIMIT ?")?
-        .query_map((after, limit), |r| name(r, 0))?
-        .collect()
 }
 
 /// Rows that point nowhere, and logs with gaps: a sentence each, few of them.

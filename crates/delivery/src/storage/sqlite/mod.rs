@@ -4,6 +4,7 @@
 //! its own; others read beside it.
 
 mod accounts;
+mod administration;
 mod certificates;
 mod copy;
 mod directory;
@@ -13,6 +14,7 @@ mod groups;
 mod inbox;
 mod inventory;
 mod key_packages;
+mod members;
 mod read;
 mod result;
 mod writer;
@@ -34,6 +36,7 @@ pub use formats::Upgrade;
 use groups::{append, create_group};
 pub use inventory::Counts;
 use key_packages::{add_key_packages, claim, key_packages, withdraw};
+use members::Members;
 use read::{
     DEVICE_COLUMNS, bytes, damaged, device_id, device_info, find_device, find_entry, find_group,
     group_number, inbox_item, known_device, log_entry, ordered, page, unordered,
@@ -41,7 +44,7 @@ use read::{
 use result::{Sql, failed};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use writer::Writer;
 
 /// How many connections read.
@@ -54,6 +57,7 @@ pub struct SqliteStorage {
     readers: Vec<Mutex<Connection>>,
     writer: Writer,
     next: std::sync::atomic::AtomicUsize,
+    members: Members,
     upgraded: Option<Upgrade>,
     _held: Option<Held>,
 }
@@ -111,7 +115,14 @@ impl SqliteStorage {
         let readers = open_readers(&path)?;
         let watched = Watched::new([path, directory.join("delivery.db-wal")]).map_err(file)?;
         let writer = Writer::start(db, watched)?;
-        Ok(Self { readers, writer, next: 0.into(), upgraded, _held: Some(held) })
+        Ok(Self {
+            readers,
+            writer,
+            next: 0.into(),
+            members: Members::default(),
+            upgraded,
+            _held: Some(held),
+        })
     }
 
     /// Opens the state in a directory to look at it: it may be a running service's, or a backup. Whatever writes fails.
@@ -124,7 +135,8 @@ impl SqliteStorage {
         formats::check_current(&db, &path)?;
         let readers = open_readers(&path)?;
         let writer = Writer::start(db, Watched::default())?;
-        Ok(Self { readers, writer, next: 0.into(), upgraded: None, _held: None })
+        let (members, upgraded) = (Members::default(), None);
+        Ok(Self { readers, writer, next: 0.into(), members, upgraded, _held: None })
     }
 
     /// Writes a copy of the state in a directory, which may be a running service's, to another directory, which is
@@ -155,14 +167,6 @@ impl SqliteStorage {
     /// If it cannot be read.
     pub fn counts(&self) -> Result<Counts, StorageError> {
         self.read(inventory::counts)
-    }
-
-    /// Users by name, those after one: `limit` at most.
-    ///
-    /// # Errors
-    /// If they cannot be read.
-    pub fn users_after(&self, after: &str, limit: u32) -> Result<Vec<Name>, StorageError> {
-        self.read(|db| inventory::users_after(db, after, limit))
     }
 
     /// The secret of the service whose state is in a directory, which may be running.
@@ -247,11 +251,14 @@ impl Storage for SqliteStorage {
     }
 
     fn end_certified(&self, record: CertificateRecord) -> Result<bool, StorageError> {
-        self.writer.write(move |db| certificates::end(db, &record))
+        let ended = self.writer.write(move |db| certificates::end(db, &record));
+        self.members.forget_all();
+        ended
     }
 
     fn extend_account(&self, extension: AccountExtension) -> Result<Extended, StorageError> {
-        self.writer.write(move |db| {
+        let revokes = !extension.revoked.is_empty();
+        let extended = self.writer.write(move |db| {
             db.execute_batch("SAVEPOINT account")?;
             let extended = extend(db, &extension)?;
             if extended != Extended::Stored {
@@ -259,7 +266,11 @@ impl Storage for SqliteStorage {
             }
             db.execute_batch("RELEASE account")?;
             Ok(extended)
-        })
+        });
+        if revokes {
+            self.members.forget_all();
+        }
+        extended
     }
 
     fn unpublished(&self, limit: u32) -> Result<Vec<(Name, AccountRecord)>, StorageError> {
@@ -276,6 +287,13 @@ impl Storage for SqliteStorage {
 
     fn put_directory(&self, batch: DirectoryBatch) -> Result<Put, StorageError> {
         self.writer.write(move |db| directory::put(db, &batch))
+    }
+
+    fn is_blocked(&self, user: &Name) -> Result<bool, StorageError> {
+        self.read(|db| {
+            db.prepare_cached("SELECT EXISTS (SELECT 1 FROM blocked_user WHERE user = ?)")?
+                .query_row([user.as_str()], |r| r.get(0))
+        })
     }
 
     fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError> {
@@ -353,7 +371,10 @@ impl Storage for SqliteStorage {
     }
 
     fn create_group(&self, group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError> {
-        self.writer.write(move |db| create_group(db, &group, cap))
+        let id = group.group_id.clone();
+        let added = self.writer.write(move |db| create_group(db, &group, cap));
+        self.members.forget(&id);
+        added
     }
 
     fn group(&self, id: &GroupId) -> Result<Option<GroupRecord>, StorageError> {
@@ -381,8 +402,8 @@ impl Storage for SqliteStorage {
         })
     }
 
-    fn members(&self, id: &GroupId) -> Result<Vec<DeviceId>, StorageError> {
-        self.read(|db| {
+    fn members(&self, id: &GroupId) -> Result<Arc<[DeviceId]>, StorageError> {
+        let read = |db: &Connection| {
             let Some(group) = group_number(db, id)? else { return Ok(Vec::new()) };
             db.prepare_cached(
                 "SELECT user, name FROM member JOIN device ON device.id = device
@@ -390,7 +411,8 @@ impl Storage for SqliteStorage {
             )?
             .query_map([group], |r| device_id(r, 0))?
             .collect()
-        })
+        };
+        self.members.of(id, || self.read(read))
     }
 
     fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, u64, u64)>, StorageError> {
@@ -415,7 +437,13 @@ impl Storage for SqliteStorage {
     }
 
     fn append(&self, entry: Append) -> Result<Appended, StorageError> {
-        self.writer.write(move |db| append(db, &entry))
+        let commits = entry.commit.is_some().then(|| entry.group_id.clone());
+        let appended = self.writer.write(move |db| append(db, &entry));
+        // Also if it failed: it may have been written.
+        if let Some(group) = commits {
+            self.members.forget(&group);
+        }
+        appended
     }
 
     fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError> {

@@ -23,6 +23,14 @@ CREATE TABLE account_entry (
 CREATE TABLE directory (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 -- The invitations that were used, by their hash.
 CREATE TABLE invitation (hash BLOB PRIMARY KEY) WITHOUT ROWID;
+-- Users whom an administrator has blocked.
+CREATE TABLE blocked_user (user TEXT PRIMARY KEY) WITHOUT ROWID;
+-- Invitations that were made, until somebody looks after they were used or have expired.
+CREATE TABLE issued_invitation (
+    hash BLOB PRIMARY KEY,
+    issued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
 
 -- A row stays when its device is revoked: logs name it as a sender.
 CREATE TABLE device (

@@ -69,10 +69,11 @@ fn in_savepoint<R>(
     db: &Connection,
     step: impl FnOnce(&Connection) -> rusqlite::Result<R>,
 ) -> rusqlite::Result<R> {
-    db.execute_batch("SAVEPOINT step")?;
+    let run = |sql| db.prepare_cached(sql)?.execute([]).map(drop);
+    run("SAVEPOINT step")?;
     let result = step(db);
     match &result {
-        Ok(_) => db.execute_batch("RELEASE step")?,
+        Ok(_) => run("RELEASE step")?,
         Err(_) => db.execute_batch("ROLLBACK TO step; RELEASE step")?,
     }
     result

@@ -7,7 +7,7 @@ use conclave_delivery_api::*;
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::RowKey;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
@@ -266,6 +266,10 @@ impl Storage for Opened {
         self.storage.put_directory(batch)
     }
 
+    fn is_blocked(&self, user: &Name) -> Result<bool, StorageError> {
+        self.storage.is_blocked(user)
+    }
+
     fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError> {
         self.storage.device(id)
     }
@@ -363,7 +367,7 @@ impl Storage for Opened {
         }
     }
 
-    fn members(&self, id: &GroupId) -> Result<Vec<DeviceId>, StorageError> {
+    fn members(&self, id: &GroupId) -> Result<Arc<[DeviceId]>, StorageError> {
         self.storage.members(id)
     }
 
@@ -381,7 +385,7 @@ impl Storage for Opened {
         }
         let mut users = std::collections::BTreeSet::from([device.user.clone()]);
         for (group, ..) in self.storage.groups_of(device)? {
-            users.extend(self.storage.members(&group)?.into_iter().map(|member| member.user));
+            users.extend(self.storage.members(&group)?.iter().map(|member| member.user.clone()));
         }
         let length = |user: Name| Some((user.clone(), self.storage.account(&user).ok()??.length));
         Ok(users.into_iter().filter_map(length).take(limit as usize).collect())

@@ -1,7 +1,8 @@
 //! Databases of every format that was ever written, as text: each is upgraded, and answers as it did.
 
 use super::*;
-use crate::service::{Holder, Limits, invitation};
+use crate::service::{Act, Holder, Limits, invitation};
+use crate::storage::administration::Administration as _;
 use crate::storage::{Membership, SqliteStorage, Storage};
 use conclave_mls::crypto::CryptoProvider as _;
 use core::time::Duration;
@@ -64,6 +65,9 @@ fn answers(storage: &SqliteStorage) -> String {
         let Some(account) = storage.account(&user).unwrap() else { continue };
         writeln!(text, "account {user}, {} entries, {}", account.length, shown(&account.state))
             .unwrap();
+        if storage.is_blocked(&user).unwrap() {
+            text += "  blocked\n";
+        }
         for entry in storage.account_entries(&user, 0, 100, usize::MAX).unwrap() {
             writeln!(text, "  entry {}", shown(&entry)).unwrap();
         }
@@ -107,7 +111,7 @@ fn answers(storage: &SqliteStorage) -> String {
         let handshake = group.handshake;
         writeln!(text, "group {name}, tracked {tracked}, epoch {epoch}, {head}, {handshake}")
             .unwrap();
-        for member in storage.members(&id).unwrap() {
+        for member in storage.members(&id).unwrap().iter() {
             writeln!(text, "  member {member}").unwrap();
         }
         for device in &devices {
@@ -134,6 +138,11 @@ fn answers(storage: &SqliteStorage) -> String {
             let (table, epoch, index) = (key.table as u8, key.epoch, key.index);
             writeln!(text, "  row {epoch}, {table}, {index}: {}", shown(value.expose())).unwrap();
         }
+    }
+    for invitation in storage.open_invitations(now).unwrap() {
+        let (issued, expires) = (invitation.issued_at, invitation.expires_at);
+        writeln!(text, "invitation {}, {issued}, {expires}", to_hex(&invitation.hash[..8]))
+            .unwrap();
     }
     text
 }
@@ -242,6 +251,8 @@ fn used() -> World {
     let invitation = Some(invitation(&PROVIDER, &secret, &mut dice, later).unwrap().into());
     let erin = Own::new("erin/pc", &mut dice);
     desk.anonymous(SubmitAccount { invitation, ..erin.submission() }).unwrap();
+    desk.service.administer(Act::Invite(30), NOW).unwrap();
+    desk.service.administer(Act::Block(erin.id.user), NOW).unwrap();
     World { dir, desk, dice, suite: SUITE, first: w.first }
 }
 

@@ -1,0 +1,66 @@
+//! Administering a service, running and stopped, in real processes.
+
+mod common;
+
+use common::{Done, People, run};
+use std::os::unix::fs::PermissionsExt;
+
+struct Admin(String);
+
+impl Admin {
+    fn run(&self, args: &[&str]) -> Done {
+        run(&[&["admin"], args, &["--data", &self.0]].concat(), b"")
+    }
+}
+
+#[test]
+fn an_administrator_looks_invites_and_blocks() {
+    let mut people = People::new();
+    let data = people.service_data("service");
+    let admin = Admin(data.to_str().unwrap().into());
+    let mode = std::fs::metadata(data.join("admin.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(admin.run(&["users"]).lines, ["there are none"]);
+    assert_eq!(people.chat("bob", "/quit\n").code, Some(0));
+    assert_eq!(people.chat("alice", "/new tea\n/invite bob\nhello\n").code, Some(0));
+
+    let users = admin.run(&["users", "--json"]);
+    assert_eq!(
+        users.lines,
+        [
+            r#"{"user":"alice","devices":1,"groups_made":1,"blocked":false}"#,
+            r#"{"user":"bob","devices":1,"groups_made":0,"blocked":false}"#,
+        ]
+    );
+    assert!(admin.run(&["groups"]).says("members", "2"));
+    assert!(admin.run(&["devices", "alice"]).says("device", "alice/main"));
+
+    assert_eq!(admin.run(&["block", "bob"]).code, Some(0));
+    let bob = people.chat("bob", "/quit\n");
+    assert!(format!("{bob:?}").contains("is blocked"), "{bob:?}");
+    // It is so for a service that was started anew, and when none runs.
+    people.server.kill_9_and_restart();
+    let restarted = admin.run(&["users"]);
+    assert!(restarted.says("bob", "yes"), "{restarted:?}");
+    people.server.process.terminate();
+    assert!(!data.join("admin.sock").exists());
+    assert_eq!(admin.run(&["unblock", "bob"]).code, Some(0));
+
+    let invited = admin.run(&["invite", "--days", "2"]);
+    assert_eq!(invited.lines.len(), 1);
+    assert_eq!(invited.lines[0].len(), 80, "an invitation and nothing else: {invited:?}");
+    assert!(admin.run(&["invitations"]).has("hash"));
+    assert!(admin.run(&["check"]).has("all is well: 2 users"));
+    let nobody = admin.run(&["devices", "nobody"]);
+    assert_eq!(nobody.code, Some(1));
+    assert!(nobody.stderr.contains("there is no user nobody"), "{nobody:?}");
+}
+
+#[test]
+fn a_folder_without_a_state_is_not_made_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = Admin(folder.path().to_str().unwrap().into()).run(&["status"]);
+    assert_eq!(status.code, Some(1));
+    assert!(status.stderr.contains("no service's state"), "{status:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

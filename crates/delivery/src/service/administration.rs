@@ -1,0 +1,198 @@
+//! What an administrator asks of a service. None of it changes an account's log, which only its user's devices can.
+
+use super::{Done, Service, ServiceError, invitations};
+use crate::storage::administration::{Administration, InvitationSummary, Retention};
+use conclave_delivery_api::{ErrorCode, Name, to_hex};
+use conclave_mls::UnixTime;
+use core::time::Duration;
+
+/// How many users are read at once, and how many groups are listed.
+const PAGE: u32 = 500;
+const LARGEST: u32 = 50;
+
+/// What an administrator asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// How the service is.
+    Status,
+    /// Who has an account.
+    Users,
+    /// A user's devices, those that were revoked included.
+    Devices(Name),
+    /// The groups with the most bytes in their logs.
+    Groups,
+    /// An invitation for one new user that is good for so many days.
+    Invite(u32),
+    /// Invitations that are neither used nor expired.
+    Invitations,
+    /// Ends a user's sessions, opens no more, and gives out none of its key packages.
+    Block(Name),
+    /// Lets a user in again.
+    Unblock(Name),
+    /// Drops messages that are older or more than [`Limits`](super::Limits) keeps.
+    Compact,
+}
+
+/// One value of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// A text.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// An answer: rows with named values, all rows with the same names.
+pub type Report = Vec<Vec<(&'static str, Field)>>;
+
+fn text(value: impl ToString) -> Field {
+    Field::Text(value.to_string())
+}
+
+impl<S: Administration> Service<S> {
+    /// Does what an administrator asks.
+    ///
+    /// # Errors
+    /// If there is no such user, or the storage fails.
+    pub fn administer(&self, act: Act, now: UnixTime) -> Result<Done<Report>, ServiceError> {
+        let report = match act {
+            Act::Status => self.report_status()?,
+            Act::Users => self.report_users()?,
+            Act::Devices(user) => self.report_devices(&user)?,
+            Act::Groups => self.report_groups()?,
+            Act::Invite(days) => self.invite(days, now)?,
+            Act::Invitations => self.report_invitations(now)?,
+            Act::Block(user) => return self.set_blocked(&user, true),
+            Act::Unblock(user) => return self.set_blocked(&user, false),
+            Act::Compact => self.compact(now)?,
+        };
+        Ok(Done::new(report, ""))
+    }
+
+    fn report_status(&self) -> Result<Report, ServiceError> {
+        let status = self.storage.status()?;
+        let counts = status.counts;
+        Ok(vec![vec![
+            ("format", Field::Number(status.format.into())),
+            ("users", Field::Number(counts.accounts)),
+            ("devices", Field::Number(counts.devices)),
+            ("groups", Field::Number(counts.groups)),
+            ("messages", Field::Number(counts.log_entries)),
+            ("key_packages", Field::Number(counts.key_packages)),
+            ("welcomes", Field::Number(counts.inbox_items)),
+            ("sessions", Field::Number(self.sessions.count() as u64)),
+            ("directory_root", Field::Number(self.directory.root()?.epoch)),
+            ("bytes", Field::Number(status.bytes)),
+            ("free_bytes", Field::Number(status.free_bytes)),
+            ("wal_bytes", Field::Number(status.wal_bytes)),
+        ]])
+    }
+
+    fn report_users(&self) -> Result<Report, ServiceError> {
+        let mut report = Vec::new();
+        let mut users = self.storage.users("", PAGE)?;
+        while let Some(last) = users.last().cloned() {
+            report.extend(users.into_iter().map(|known| {
+                vec![
+                    ("user", text(known.user)),
+                    ("devices", Field::Number(known.devices)),
+                    ("groups_made", Field::Number(known.groups)),
+                    ("blocked", Field::Flag(known.blocked)),
+                ]
+            }));
+            users = self.storage.users(last.user.as_str(), PAGE)?;
+        }
+        Ok(report)
+    }
+
+    fn report_devices(&self, user: &Name) -> Result<Report, ServiceError> {
+        let devices = self.storage.devices(user)?;
+        if devices.is_empty() {
+            return Err(ServiceError::unknown_user(user));
+        }
+        let rows = devices.into_iter().map(|known| {
+            vec![
+                ("device", text(known.device)),
+                ("active", Field::Flag(known.active)),
+                ("scheme", text(format!("{:?}", known.scheme))),
+                ("key", text(to_hex(&known.signature_key))),
+            ]
+        });
+        Ok(rows.collect())
+    }
+
+    fn report_groups(&self) -> Result<Report, ServiceError> {
+        let groups = self.storage.largest_groups(LARGEST)?.into_iter();
+        let rows = groups.map(|group| {
+            vec![
+                ("group", text(to_hex(&group.group_id))),
+                ("tracked", Field::Flag(group.tracked)),
+                ("epoch", Field::Number(group.epoch)),
+                ("members", Field::Number(group.members)),
+                ("messages", Field::Number(group.entries)),
+                ("bytes", Field::Number(group.bytes)),
+            ]
+        });
+        Ok(rows.collect())
+    }
+
+    fn invite(&self, days: u32, now: UnixTime) -> Result<Report, ServiceError> {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let expires_at = now.saturating_add(day.saturating_mul(days));
+        let mut number = [0; invitations::NUMBER];
+        getrandom::fill(&mut number).map_err(|e| {
+            ServiceError::new(ErrorCode::Unavailable, format!("there is no randomness: {e}"))
+        })?;
+        let made = invitations::numbered(&*self.provider, &self.secret, number, expires_at)
+            .map_err(super::error::provider_error)?;
+        self.storage.record_invitation(InvitationSummary {
+            hash: self.sha256(&made)?,
+            issued_at: now.as_secs(),
+            expires_at: expires_at.as_secs(),
+        })?;
+        Ok(vec![vec![
+            ("invitation", text(to_hex(&made))),
+            ("expires_at", Field::Number(expires_at.as_secs())),
+        ]])
+    }
+
+    fn report_invitations(&self, now: UnixTime) -> Result<Report, ServiceError> {
+        let open = self.storage.open_invitations(now.as_secs())?.into_iter();
+        let rows = open.map(|invitation| {
+            vec![
+                ("hash", text(to_hex(&invitation.hash))),
+                ("issued_at", Field::Number(invitation.issued_at)),
+                ("expires_at", Field::Number(invitation.expires_at)),
+            ]
+        });
+        Ok(rows.collect())
+    }
+
+    fn set_blocked(&self, user: &Name, blocked: bool) -> Result<Done<Report>, ServiceError> {
+        if !self.storage.set_blocked(user, blocked)? {
+            return Err(ServiceError::unknown_user(user));
+        }
+        let row = vec![("user", text(user)), ("blocked", Field::Flag(blocked))];
+        let mut done = Done::new(vec![row], "");
+        if blocked {
+            // A session that was opened meanwhile is closed by whoever opened it.
+            self.sessions.keep(user, &[], false);
+            done.ended = self.storage.devices(user)?.into_iter().map(|d| d.device).collect();
+        }
+        Ok(done)
+    }
+
+    fn compact(&self, now: UnixTime) -> Result<Report, ServiceError> {
+        let age = self.limits.log_age;
+        let before = age.map(|age| now.as_secs().saturating_sub(age.as_secs()));
+        let retention = Retention { before, entries: self.limits.log_entries };
+        let compacted = self.storage.compact(retention)?;
+        Ok(vec![vec![
+            ("messages_dropped", Field::Number(compacted.entries)),
+            ("groups_cut", Field::Number(compacted.groups)),
+            ("bytes", Field::Number(self.storage.status()?.bytes)),
+        ]])
+    }
+}
