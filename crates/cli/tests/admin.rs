@@ -1,5 +1,13 @@
 //! Administering a service, running and stopped, in real processes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "the helpers of tests, too, are tests"
+)]
+
 mod common;
 
 use common::{Done, People, run};

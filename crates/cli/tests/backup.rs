@@ -1,5 +1,13 @@
 //! Backups of a service that runs, in real processes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "the helpers of tests, too, are tests"
+)]
+
 mod common;
 
 use common::{People, Server, run};

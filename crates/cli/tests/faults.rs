@@ -4,6 +4,14 @@
 //! It runs for half a minute. `CONCLAVE_FAULTS_SECONDS=600 cargo test -p conclave-cli --test faults -- --nocapture`
 //! runs it for ten.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "the helpers of tests, too, are tests"
+)]
+
 #[path = "faults/check.rs"]
 mod check;
 mod common;
