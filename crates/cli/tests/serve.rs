@@ -1,5 +1,13 @@
 //! `conclave serve` as an operator runs it: settings, TLS, health, metrics, logs, and stopping.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "the helpers of tests, too, are tests"
+)]
+
 mod common;
 
 use common::{PATIENCE, Process, run};
