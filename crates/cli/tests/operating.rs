@@ -71,5 +71,6 @@ fn the_operators_page_leads_from_a_bare_machine_to_a_service() {
     assert!(status.success(), "{}\n{}", read("log"), read("service.log"));
     let out = read("out");
     assert!(out.contains("message dinner 1 alice/main"), "{out}");
+    assert!(out.contains("message dinner 2 alice/main"), "after the restore: {out}");
     assert!(out.contains("\nroot "), "the audit has seen no root: {out}");
 }

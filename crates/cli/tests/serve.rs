@@ -170,7 +170,10 @@ fn health_metrics_and_logs_tell_what_happens_and_name_nobody() {
     ] {
         assert!(page.contains(line), "{line}: {page}");
     }
+    let count = page.split_once("\nconclave_writer_batch_count ").unwrap().1;
+    assert!(count.split_once('\n').unwrap().0.parse::<u64>().unwrap() > 0, "{page}");
     for name in [
+        "writer_waiting",
         "connections",
         "event_streams",
         "held_memory_bytes",
@@ -201,6 +204,24 @@ fn health_metrics_and_logs_tell_what_happens_and_name_nobody() {
         "{log}"
     );
     assert!(log.contains("\"device\":\"alice/main\""), "{log}");
+}
+
+#[test]
+fn a_service_whose_database_is_gone_is_not_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path(), &[]);
+    assert_eq!(run(&["health", &service.url], b"").code, Some(0));
+    std::fs::remove_file(dir.path().join("service/delivery.db")).unwrap();
+    let begun = Instant::now();
+    loop {
+        let health = run(&["health", &service.url], b"");
+        if health.code == Some(1) && health.stderr.contains("delivery.db") {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{health:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(service.log().contains("warn health what=\"the storage fails"), "{}", service.log());
 }
 
 /// A request whose body does not come to its end.

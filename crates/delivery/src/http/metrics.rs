@@ -4,7 +4,7 @@
 use super::app::{App, Observed};
 use super::gate::Gate;
 use super::stall::Traffic;
-use crate::storage::Storage;
+use crate::storage::{BATCH_SIZES, Storage, WriterLoad};
 use core::fmt::Write;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -145,8 +145,25 @@ pub(super) fn page<S: Storage>(app: &App<S>, sources: &Sources) -> String {
     page.single("ready", "gauge", "Whether the service can do its work: 1 or 0.", ready);
     let up = app.metrics.begun.elapsed().as_secs();
     page.single("uptime_seconds", "counter", "How long the server has been running.", up);
+    if let Some(load) = app.service.writer_load() {
+        writer(&mut page, &load);
+    }
     process(&mut page);
     page.0
+}
+
+fn writer(page: &mut Page, load: &WriterLoad) {
+    let help = "Writes that wait for the storage, or are being written.";
+    page.single("writer_waiting", "gauge", help, load.waiting);
+    let name = "writer_batch";
+    page.family(name, "histogram", "How many writes went into one transaction, with one flush.");
+    let bucket = format!("{name}_bucket");
+    for (most, count) in BATCH_SIZES.iter().zip(&load.batches) {
+        page.value(&bucket, &format!("le=\"{most}\""), count);
+    }
+    page.value(&bucket, "le=\"+Inf\"", load.transactions);
+    page.value(&format!("{name}_sum"), "", load.steps);
+    page.value(&format!("{name}_count"), "", load.transactions);
 }
 
 fn requests(page: &mut Page, metrics: &Metrics) {

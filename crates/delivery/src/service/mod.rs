@@ -25,7 +25,7 @@ mod verify;
 mod view;
 
 use crate::storage::DeviceInfo;
-use crate::storage::{DirectoryRecords, Storage};
+use crate::storage::{DirectoryRecords, Storage, WriterLoad};
 pub use administration::{Act, Field, Report};
 pub use authority::{Authority, Certifiers};
 pub use certificates::Swept;
@@ -296,6 +296,11 @@ impl<S: Storage> Service<S> {
     /// If it can do one of them not.
     pub fn probe(&self) -> Result<(), ServiceError> {
         Ok(self.storage.probe()?)
+    }
+
+    /// How busy the storage's writer is, if it says.
+    pub fn writer_load(&self) -> Option<WriterLoad> {
+        self.storage.writer_load()
     }
 
     /// How many sessions are open, those included that have ended since the last one was opened.

@@ -282,6 +282,22 @@ pub struct CommitEffects {
     pub group_info: Option<Bytes>,
 }
 
+/// The sizes up to which batches are counted in [`WriterLoad::batches`].
+pub const BATCH_SIZES: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/// What a storage's writer has to do, and has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriterLoad {
+    /// Steps that wait, or are being written.
+    pub waiting: u64,
+    /// Steps that were written so far.
+    pub steps: u64,
+    /// Transactions that they took.
+    pub transactions: u64,
+    /// How many transactions had up to [`BATCH_SIZES`] steps each.
+    pub batches: [u64; BATCH_SIZES.len()],
+}
+
 /// What became of an [`Append`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
@@ -312,6 +328,11 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Reads, and writes durably, and changes nothing: for whoever asks whether the storage works.
     fn probe(&self) -> Result<(), StorageError>;
+
+    /// How busy its writer is, if it has one.
+    fn writer_load(&self) -> Option<WriterLoad> {
+        None
+    }
 
     /// A user's account.
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError>;

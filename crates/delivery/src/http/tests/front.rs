@@ -296,3 +296,109 @@ fn the_clients_behind_a_trusted_proxy_are_told_apart() {
     // Whoever is no proxy speaks for itself, whatever it says.
     assert!((0..100).any(|n| !served(3, &format!("192.0.2.{n}"))));
 }
+
+/// What a member's calls take: the half and the 99th of a hundred, in milliseconds.
+fn latency(client: &Client) -> (f64, f64) {
+    let mut times: Vec<f64> = (0..200)
+        .map(|_| {
+            let begun = Instant::now();
+            client.call(&FetchInbox { limit: 1 }).unwrap();
+            begun.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    (times[100], times[198])
+}
+
+/// The memory of this process, clients included, in MiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
+}
+
+#[test]
+#[ignore = "prints figures: cargo test -p conclave-delivery --features server,client --lib cost_others -- --ignored --nocapture"]
+fn what_attackers_cost_others() {
+    let dir = tempfile::tempdir().unwrap();
+    // The member is measured by more calls than a device may make.
+    let many = Rate { requests: 1_000_000, ..FrontLimits::default().device };
+    let front = FrontLimits { device: many, user: many, ..Default::default() };
+    let server = serve(dir.path(), limited(front));
+    let (alice, bob) = with_a_long_log(&server);
+    let show = |what: &str, (half, most): (f64, f64)| {
+        println!("{what:<52} {half:>7.2} {most:>7.2} {:>6}", resident());
+    };
+    println!("{:<52} {:>7} {:>7} {:>6}", "a member's call, ms and MiB", "p50", "p99", "memory");
+    show("alone", latency(&alice));
+
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let files: usize = files.split_whitespace().next().unwrap().parse().unwrap();
+    let count = 10_000.min((files - 300) / 2);
+    let idle: Vec<TcpStream> =
+        (0..count).map(|n| connect_from(2 + (n % 16) as u8, &server)).collect();
+    show(&format!("{count} idle connections of 16 addresses"), latency(&alice));
+    let begun = Instant::now();
+    let reply = ask(&mut connect_from(99, &server), &describe(""), b"");
+    let millis = begun.elapsed().as_secs_f64() * 1000.0;
+    println!("  a newcomer's first call takes {millis:.1} ms: {}", reply.lines().next().unwrap());
+    drop(idle);
+
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (stop, server) = (&stop, &server);
+        let flood = move |n: u8| {
+            let mut counts = (0, 0);
+            let head = describe("").replace("connection: close\r\n", "");
+            let begun = Instant::now();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) && begun.elapsed().as_secs() < 30
+            {
+                let mut stream = connect_from(n, server);
+                for _ in 0..50 {
+                    let mut reply = [0; 1024];
+                    if stream.write_all(head.as_bytes()).is_err() {
+                        break;
+                    }
+                    let Ok(length @ 1..) = stream.read(&mut reply) else { break };
+                    match reply[..length].starts_with(b"HTTP/1.1 200 ") {
+                        true => counts.0 += 1,
+                        false => counts.1 += 1,
+                    }
+                }
+            }
+            counts
+        };
+        let floods: Vec<_> = (20..22).map(|n| scope.spawn(move || flood(n))).collect();
+        show("2 addresses flood it without a session", latency(&alice));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for counts in floods.into_iter().map(|thread| thread.join().unwrap()) {
+            println!("  of one's requests {} are served and {} refused", counts.0, counts.1);
+        }
+    });
+
+    let body = FetchLog { group_id: ID.into(), after: 0, limit: 100 }.to_bytes().unwrap();
+    let slow: Vec<TcpStream> = (0..40)
+        .map(|n| {
+            let mut stream = connect_from(30, &server);
+            let head = signed(&bob, n + 1, FetchLog::PATH, &body);
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&body).unwrap();
+            stream
+        })
+        .collect();
+    show("40 readers of 3.3 MB that read nothing", latency(&alice));
+    drop(slow);
+
+    let head = posted("send-message", Some(&bob.token), 16_000_000);
+    let unfinished: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut stream = connect_from(31, &server);
+            stream.write_all(head.as_bytes()).unwrap();
+            let _ = stream.write_all(&vec![0; 15_000_000]);
+            stream
+        })
+        .collect();
+    show("40 bodies of 15 MB that do not end", latency(&alice));
+    drop(unfinished);
+}

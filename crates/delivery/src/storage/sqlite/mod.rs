@@ -22,7 +22,7 @@ mod writer;
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
     DirectoryBatch, Extended, Found, GroupAdded, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
-    Membership, NewGroup, Put, Storage, StorageError, StoredKeyPackage,
+    Membership, NewGroup, Put, Storage, StorageError, StoredKeyPackage, WriterLoad,
 };
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
@@ -214,6 +214,10 @@ impl Storage for SqliteStorage {
         self.secret()?;
         // The page is written, and flushed, although it is what it was.
         self.writer.write(|db| db.execute("UPDATE service SET secret = secret", []).map(drop))
+    }
+
+    fn writer_load(&self) -> Option<WriterLoad> {
+        Some(self.writer.load())
     }
 
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError> {

@@ -3,10 +3,10 @@
 
 use super::files::Watched;
 use super::result::failed;
-use crate::storage::StorageError;
+use crate::storage::{BATCH_SIZES, StorageError, WriterLoad};
 use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// The most steps that go into one transaction.
@@ -20,6 +20,7 @@ type Step = Box<dyn FnOnce(Result<&Connection, StorageError>) -> Tell + Send>;
 #[derive(Debug)]
 pub(super) struct Writer {
     steps: Mutex<Option<Sender<Step>>>,
+    load: Arc<Mutex<WriterLoad>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -27,11 +28,17 @@ impl Writer {
     /// Starts the thread, which owns the connection. Nothing is acknowledged any more once a watched file is gone.
     pub(super) fn start(db: Connection, watched: Watched) -> Result<Self, StorageError> {
         let (steps, queue) = channel();
+        let load = Arc::<Mutex<WriterLoad>>::default();
+        let counted = load.clone();
         let thread = std::thread::Builder::new()
             .name("conclave-writer".into())
-            .spawn(move || run(&db, &queue, &watched))
+            .spawn(move || run(&db, &queue, &watched, &counted))
             .map_err(|e| StorageError::Failed(e.to_string()))?;
-        Ok(Self { steps: Mutex::new(Some(steps)), thread: Some(thread) })
+        Ok(Self { steps: Mutex::new(Some(steps)), load, thread: Some(thread) })
+    }
+
+    pub(super) fn load(&self) -> WriterLoad {
+        count(&self.load, |load| load.clone())
     }
 
     /// Runs a step in a transaction, and returns when it is durable. A step that fails leaves
@@ -50,9 +57,15 @@ impl Writer {
         });
         let gone = || StorageError::Failed("the writer has stopped".into());
         let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        steps.ok_or_else(gone)?.send(step).map_err(|_| gone())?;
+        let steps = steps.ok_or_else(gone)?;
+        count(&self.load, |load| load.waiting += 1);
+        steps.send(step).map_err(|_| gone())?;
         wait.recv().map_err(|_| StorageError::Unknown("the writer has stopped".into()))?
     }
+}
+
+fn count<R>(load: &Mutex<WriterLoad>, f: impl FnOnce(&mut WriterLoad) -> R) -> R {
+    f(&mut load.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl Drop for Writer {
@@ -79,9 +92,10 @@ fn in_savepoint<R>(
     result
 }
 
-fn run(db: &Connection, queue: &Receiver<Step>, watched: &Watched) {
+fn run(db: &Connection, queue: &Receiver<Step>, watched: &Watched, load: &Mutex<WriterLoad>) {
     while let Ok(first) = queue.recv() {
         if let Err(e) = db.execute_batch("BEGIN IMMEDIATE") {
+            count(load, |load| load.waiting = load.waiting.saturating_sub(1));
             first(Err(failed(e)))(Ok(()));
             continue;
         }
@@ -96,6 +110,15 @@ fn run(db: &Connection, queue: &Receiver<Step>, watched: &Watched) {
             StorageError::Unknown(e.to_string())
         });
         let kept = committed.and_then(|()| watched.check().map_err(StorageError::Unknown));
+        count(load, |load| {
+            let steps = told.len() as u64;
+            load.waiting = load.waiting.saturating_sub(steps);
+            load.steps += steps;
+            load.transactions += 1;
+            for (most, count) in BATCH_SIZES.iter().zip(&mut load.batches) {
+                *count += u64::from(steps <= *most);
+            }
+        });
         told.into_iter().for_each(|tell| tell(kept.clone()));
     }
     // So that the database is whole without its WAL. If somebody reads just now, SQLite does it the next time.
