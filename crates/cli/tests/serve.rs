@@ -283,4 +283,11 @@ fn requests_that_do_not_end_are_told_by_the_exit_code_and_a_second_signal_ends_a
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(service.process.terminate(), 128 + 15);
     drop(request);
+
+    // Nobody waits for those who have not said what they want.
+    let mut service = Service::start(dir.path(), &["--grace", "1 h"]);
+    let mut silent = TcpStream::connect(service.url.strip_prefix("http://").unwrap()).unwrap();
+    silent.write_all(b"POST /v1/sub").unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(service.process.terminate(), 0);
 }

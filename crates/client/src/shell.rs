@@ -398,7 +398,7 @@ mod tests {
             }
         });
         let ((requests, asked), (to, inbox)) = (channel(), channel());
-        std::thread::spawn(move || caller(client, &asked, &to));
+        std::thread::spawn(move || caller(Client::new(&url), &asked, &to));
         let provider: Arc<dyn CryptoProvider> = Arc::new(RustCrypto::new());
         let session_key =
             provider.signature_key_pair(SignatureScheme::Ed25519, &mut *os_rng()).unwrap();

@@ -196,6 +196,12 @@ impl Gate {
         state.open.len().saturating_sub(self.with_session.load(Ordering::Relaxed))
     }
 
+    /// How many requests are in work.
+    pub(super) fn in_work(&self) -> usize {
+        let state = self.locked();
+        state.open.values().map(|connection| connection.requests.load(Ordering::Relaxed)).sum()
+    }
+
     /// How many there are: in all, and without a session.
     pub(super) fn count(&self) -> (usize, usize) {
         let state = self.locked();

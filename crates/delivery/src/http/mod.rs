@@ -30,6 +30,7 @@ use conclave_delivery_api::{ErrorCode, MAX_BODY, Mode, Registration};
 use conclave_mls::crypto::CryptoProvider;
 use connections::Door;
 use core::fmt;
+use futures_util::future::{Either, select};
 use gate::Gate;
 pub use limits::{FrontLimits, Rate};
 use listeners::Listeners;
@@ -38,6 +39,7 @@ pub use proxies::{ForwardedHeader, Network, Proxies};
 use stall::Pace;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 pub use tls::TlsFiles;
@@ -45,6 +47,10 @@ use tokio::sync::{Semaphore, watch};
 
 /// How long the state has to be closed when all connections have ended.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether requests are still in work, and how long their replies have to be sent.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The most connections of those who watch the server.
 const MONITORS: usize = 64;
@@ -186,6 +192,7 @@ pub struct Server {
     addr: SocketAddr,
     monitored: Option<SocketAddr>,
     leave: Box<dyn Fn() + Send + Sync>,
+    gate: Arc<Gate>,
     grace: Duration,
     scheme: &'static str,
     stop: watch::Sender<bool>,
@@ -320,6 +327,7 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
     // Whoever starts it is told whether it is ready.
     health::try_now(&app);
     runtime.spawn(health::watch(app.clone()));
+    let gate = door.gate.clone();
     let sources = Sources { gate: door.gate.clone(), traffic: door.traffic.clone() };
     let monitored = config.monitor.map(|address| {
         let router = monitor::router(app.clone(), sources);
@@ -343,6 +351,7 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
     });
     Ok(Server {
         addr,
+        gate,
         monitored,
         leave,
         grace: config.grace,
@@ -422,9 +431,25 @@ impl Server {
         (self.leave)();
         let _ = self.stop.send(true);
         let Some(runtime) = self.runtime.take() else { return true };
-        let grace = self.grace;
         let finished = self.serving.take().is_none_or(|serving| {
-            runtime.block_on(async { tokio::time::timeout(grace, serving).await }).is_ok()
+            runtime.block_on(async {
+                let mut serving = pin!(serving);
+                let idle = pin!(async {
+                    while self.gate.in_work() > 0 {
+                        tokio::time::sleep(BETWEEN_LOOKS).await;
+                    }
+                });
+                let done = tokio::time::timeout(self.grace, select(serving.as_mut(), idle));
+                let Ok(done) = done.await.map(|done| matches!(done, Either::Left(_))) else {
+                    return false;
+                };
+                // Nothing is in work any more. What is left of replies goes out; of those who have not said what they
+                // want, nobody waits.
+                if !done {
+                    let _ = tokio::time::timeout(LAST_WORDS, serving).await;
+                }
+                true
+            })
         });
         runtime.shutdown_timeout(CLOSING);
         finished
