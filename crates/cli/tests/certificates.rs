@@ -37,6 +37,17 @@ impl Company {
         Self { folder, server }
     }
 
+    /// The service goes on with these roots, and with the CA's revocation lists or without.
+    fn trusting(mut self, roots: &[&str], lists: bool) -> Self {
+        let all: Vec<u8> =
+            roots.iter().flat_map(|root| std::fs::read(self.path(root)).unwrap()).collect();
+        let (trust, list) = (self.text("trust.pem"), self.text("ca/crl.pem"));
+        std::fs::write(&trust, all).unwrap();
+        let options = ["--trust", &trust, "--revocations", &list];
+        self.server.restart_as(if lists { &options } else { &options[..2] });
+        self
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -266,6 +277,175 @@ fn a_renewed_certificate_goes_on_chatting_with_the_same_key_and_with_another() {
     assert_ne!(before, after, "the verification code is that of the new key");
     laptop.write("welcome back");
     until_message(&main, "welcome back");
+}
+
+#[test]
+fn a_service_that_certifies_devices_itself_adds_none_to_an_account_or_a_group() {
+    let company = Company::new();
+    let made = company.ca_of("rogue", &["root", "--domain", "example.com"], "");
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let company = company.trusting(&["ca/root.pem", "rogue/root.pem"], true);
+    let [alice, bob] = ["alice/laptop", "bob/main"].map(|who| company.certified(who));
+    assert_eq!(run(&bob, b"").code, Some(0));
+
+    // Whoever runs the service has made a device of bob, and the service takes it.
+    let request = company.request("bob", "evil", &[]);
+    let issued = company.ca_of("rogue", &["issue", "-"], &request);
+    let file = company.keep("bob/evil", &issued);
+    let mut evil = company.chat_with("bob/evil", &file);
+    *evil.last_mut().unwrap() = company.text("trust.pem");
+    let ready = run(&evil, b"");
+    assert!(ready.has("ready bob/evil"), "the service does take it: {ready:?}");
+
+    let mut laptop = company.stay(&alice);
+    laptop.write("/new team");
+    laptop.write("/invite bob");
+    assert!(laptop.until("added team ").contains("bob/main"));
+    laptop.write("/invite bob/evil");
+    laptop.until("failed team ");
+    laptop.write("/members");
+    let members = [laptop.until("member team "), laptop.until("member team ")];
+    assert!(members.iter().all(|member| !member.contains("bob/evil")), "{members:?}");
+
+    // Nor does alice come into a group of that device.
+    let mut evil = company.stay(&evil);
+    evil.write("/new trap");
+    evil.until("created trap");
+    evil.write("/invite alice");
+    evil.until("added trap ");
+    let refusal = laptop.until("failed - bob/evil's invitation");
+    assert!(refusal.contains("is refused"), "{refusal}");
+}
+
+#[test]
+fn a_service_that_keeps_revocation_lists_back_is_noticed() {
+    let company = Company::with_root(&["--list-lifetime", "6s"]);
+    let [alice, bob] = ["alice/laptop", "bob/main"].map(|who| company.certified(who));
+    assert_eq!(run(&bob, b"").code, Some(0));
+    let company = company.trusting(&["ca/root.pem"], false);
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    let at = alice.iter().position(|word| word == "--server").unwrap();
+    let mut alice = alice;
+    alice[at + 1] = company.server.url();
+    let invited = run(&alice, b"/new team\n/invite bob\n");
+    assert_eq!(invited.code, Some(3), "{invited:?}");
+    let failed = invited.line("failed team ").unwrap();
+    assert!(failed.contains("a revocation list expired"), "{failed}");
+
+    let fresh = company.ca(&["crl"]);
+    assert_eq!(fresh.code, Some(0), "{fresh:?}");
+    let _company = company.trusting(&["ca/root.pem"], true);
+    let invited = run(&alice, b"/switch team\n/invite bob\n");
+    assert!(invited.has("added team "), "{invited:?}");
+}
+
+#[test]
+fn keys_and_cas_of_ml_dsa_work_in_their_suites() {
+    for (ca, suite) in [("ml-dsa-65", "mldsa65"), ("ed25519", "mldsa87"), ("ml-dsa-65", "hybrid")] {
+        let company = Company::with_root(&["--algorithm", ca]);
+        let alice = company.certified_as("alice/laptop", &["--suite", suite], &[]);
+        let bob = company.certified_as("bob/main", &["--suite", suite], &[]);
+        let [mut alice, mut bob] = [alice, bob].map(|args| company.stay(&args));
+        bob.until("ready bob/main");
+        alice.write("/new team");
+        alice.write("/invite bob");
+        alice.until("added team ");
+        bob.until("invited ");
+        bob.write("/accept");
+        bob.write("with ML-DSA");
+        until_message(&alice, "with ML-DSA");
+        alice.write("hello");
+        until_message(&bob, "hello");
+    }
+}
+
+#[test]
+fn a_device_whose_certificate_expires_leaves_a_running_group() {
+    let company = Company::new();
+    let laptop = company.certified("alice/laptop");
+    let phone = company.certified_as("bob/phone", &[], &["--lifetime", "20s"]);
+    let [mut laptop, phone] = [laptop, phone].map(|args| company.stay(&args));
+    phone.until("note - the certificate of bob/phone expires at").contains("renew").then_some(());
+    laptop.write("/new team");
+    laptop.write("/invite bob");
+    laptop.until("added team ");
+    assert!(laptop.until("removed team ").contains("bob/phone"));
+    let listed = company.ca(&["list"]);
+    assert!(listed.lines.iter().any(|l| l.contains("bob/phone") && l.ends_with("expired")));
+}
+
+/// The blocks of commands on the page, run one after another in one folder.
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_page_work() {
+    let page = include_str!("../../../docs/certificates.md");
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let mut server = None;
+    let mut url = String::new();
+    let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut commands = 0;
+    for line in blocks.flat_map(str::lines) {
+        commands += 1;
+        if let Some(options) = line.strip_prefix("conclave serve ") {
+            let options: Vec<String> = options
+                .split(' ')
+                .map(|word| if word.contains('/') { format!("{dir}/{word}") } else { word.into() })
+                .collect();
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
+            let started = Server::start_at(&folder.path().join("service"), "127.0.0.1:0", &options);
+            url = started.url();
+            server = Some(started);
+            continue;
+        }
+        let line = line.replace("conclave chat ", &format!("conclave chat --server {url} "));
+        let binaries = std::path::Path::new(common::CONCLAVE).parent().unwrap().display();
+        let path = format!("{binaries}:{}", std::env::var("PATH").unwrap());
+        let output = std::process::Command::new("sh")
+            .args(["-c", &line])
+            .current_dir(dir)
+            .env("PATH", path)
+            .env("XDG_DATA_HOME", format!("{dir}/data"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+    }
+    assert!(server.is_some() && commands > 10);
+}
+
+#[test]
+fn a_ca_keeps_its_key_to_itself_and_makes_no_device_twice() {
+    let company = Company::new();
+    let again = company.ca_of("ca", &["root", "--domain", "example.com"], "");
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("there is a CA in"), "{again:?}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |name: &str| company.path(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode("ca"), mode("ca/ca.key")], [0o700, 0o600]);
+    }
+    let key = std::fs::read_to_string(company.path("ca/ca.key")).unwrap();
+    let secret = key.lines().nth(1).unwrap();
+
+    let request = company.request("alice", "laptop", &[]);
+    let issue = |args: &[&str]| company.ca_of("ca", &[&["issue", "-"], args].concat(), &request);
+    let other = issue(&["--device", "alice/phone"]);
+    assert!(other.stderr.contains("the request is of alice/laptop"), "{other:?}");
+    let first = issue(&["--device", "alice/laptop"]);
+    let second = issue(&[]);
+    assert_eq!([first.code, second.code], [Some(0), Some(1)]);
+    assert!(second.stderr.contains("conclave ca renew alice/laptop"), "{second:?}");
+    let outlasting = company.ca(&["renew", "alice/laptop", "--lifetime", "9999d"]);
+    assert!(outlasting.stderr.contains("would outlast the CA's own"), "{outlasting:?}");
+    let nobody = company.ca(&["revoke", "bob"]);
+    assert!(nobody.stderr.contains("no certificate is meant"), "{nobody:?}");
+    let serial = company.ca(&["list"]).lines[0].split(' ').next().unwrap().to_string();
+    assert_eq!(company.ca(&["revoke", "--serial", &serial]).code, Some(0));
+    assert_eq!(issue(&[]).code, Some(0), "a revoked device can be certified anew");
+    for done in [&first, &second, &outlasting] {
+        assert!(!done.lines.join("\n").contains(secret) && !done.stderr.contains(secret));
+    }
 }
 
 fn until_message(process: &Process, text: &str) {

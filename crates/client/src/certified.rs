@@ -66,6 +66,8 @@ pub(crate) struct Certified {
     scheme: SignatureScheme,
     /// The devices of users, as the service has shown their certificates.
     devices: BTreeMap<Name, Vec<CertifiedDevice>>,
+    /// Why a certificate that the service has shown of a user is not accepted.
+    refused: BTreeMap<Name, String>,
     /// Devices that were seen to have ended.
     ended: BTreeSet<DeviceId>,
     /// Whether the service was asked for fresh lists since credentials were last judged.
@@ -74,8 +76,8 @@ pub(crate) struct Certified {
 
 impl Certified {
     pub(crate) fn new(roots: Roots, chain: Vec<Bytes>, scheme: SignatureScheme) -> Self {
-        let (devices, ended) = (BTreeMap::new(), BTreeSet::new());
-        Self { roots, chain, scheme, devices, ended, asked: false }
+        let (devices, refused, ended) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { roots, chain, scheme, devices, refused, ended, asked: false }
     }
 
     pub(crate) fn record(&self) -> CertifiedRecord {
@@ -152,6 +154,7 @@ impl Certified {
         let lists = page.lists.iter().flatten().map(|list| list.to_vec());
         let is_new = self.roots.learn(provider, &lists.collect::<Vec<_>>());
 
+        self.refused.remove(user);
         let mut devices = Vec::new();
         for chain in page.devices.iter().take(MAX_DEVICES) {
             let credential = credential(&chain.certificates);
@@ -163,10 +166,15 @@ impl Certified {
                 signature_key: read.key.clone(),
                 replaces: None,
             };
-            let judged = self.roots.judge(provider, scheme, now, &request);
-            if let Some(device) = judged.ok().filter(|device| device.user == *user) {
-                let valid = (read.not_before.as_secs(), read.not_after.as_secs());
-                devices.push(CertifiedDevice { device, key: read.key, valid });
+            match self.roots.judge(provider, scheme, now, &request) {
+                Ok(device) if device.user == *user => {
+                    let valid = (read.not_before.as_secs(), read.not_after.as_secs());
+                    devices.push(CertifiedDevice { device, key: read.key, valid });
+                }
+                Ok(_) => {}
+                Err(e) => {
+                    self.refused.insert(user.clone(), e.to_string());
+                }
             }
         }
         self.devices.insert(user.clone(), devices);
@@ -176,6 +184,11 @@ impl Certified {
     /// The devices of a user whose certificates count.
     pub(crate) fn devices_of(&self, user: &Name) -> &[CertifiedDevice] {
         self.devices.get(user).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Why a certificate of a user is not accepted, if that is so of one that the service has shown.
+    pub(crate) fn refusal(&self, user: &Name) -> Option<&str> {
+        self.refused.get(user).map(String::as_str)
     }
 
     /// Judges credentials. If all that is missing is a fresh revocation list, the service is asked for it once.

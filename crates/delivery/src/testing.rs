@@ -4,6 +4,7 @@ use crate::service::{Caller, Done, Holder, Limits, Operation, Service, ServiceEr
 use crate::storage::DeviceInfo;
 use crate::storage::SqliteStorage;
 use conclave_account::{Account, Author, Change, DeviceKey, Entry, RecoveryKey};
+use conclave_certificates::Roots;
 use conclave_delivery_api::*;
 use conclave_mls::credential::LeafParams;
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme, Suite, Suites};
@@ -335,6 +336,13 @@ impl Desk {
         Self { service, now: NOW }
     }
 
+    /// A service that trusts CAs.
+    pub(crate) fn trusting(directory: &Path, roots: Roots) -> Self {
+        let storage = SqliteStorage::open(directory).unwrap();
+        let service = Service::new(storage, provider(), Limits::default(), roots, NOW).unwrap();
+        Self { service, now: NOW }
+    }
+
     pub(crate) fn with_provider(directory: &Path, provider: Arc<dyn CryptoProvider>) -> Self {
         let storage = SqliteStorage::open(directory).unwrap();
         let limits = Limits::default();
@@ -352,7 +360,7 @@ impl Desk {
         holder: Option<Holder>,
         op: O,
     ) -> Result<Done<O::Reply>, ServiceError> {
-        op.run(&self.service, &Caller { holder, now: self.now })
+        self.service.run(op, &Caller { holder, now: self.now })
     }
 
     pub(crate) fn anonymous<O: Operation>(&self, op: O) -> Result<Done<O::Reply>, ServiceError> {

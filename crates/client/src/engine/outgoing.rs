@@ -380,7 +380,7 @@ impl<S: Store> Engine<S> {
         }
         if missing.is_empty() {
             let news = match there.is_empty() {
-                true => News::Failed { what: format!("the service knows no {who}") },
+                true => News::Failed { what: self.no_device_of(&who) },
                 false => News::Note {
                     what: format!(
                         "all devices of {who} are in the group; if one of them never came in: \
@@ -394,6 +394,17 @@ impl<S: Store> Engine<S> {
             live.inviting = Inviting::Missing(missing);
         }
         Ok(())
+    }
+
+    /// Why there is no device of somebody to invite.
+    fn no_device_of(&self, who: &Who) -> String {
+        let refusal = self.authority.certified().and_then(|c| c.refusal(&who.user));
+        match refusal {
+            Some(why) => {
+                format!("{who} is not invited: the certificate of a device of {}: {why}", who.user)
+            }
+            None => format!("the service knows no {who}"),
+        }
     }
 
     pub(super) fn front_invite(&self, id: &GroupId) -> Option<(u64, Who)> {

@@ -155,6 +155,7 @@ impl<S: Store> Engine<S> {
             (Purpose::InviteLookup(id), Reply::FetchCertificates(page)) => {
                 let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
                 self.take_certificates(&who.user, &page)?;
+                self.authority.answered(who.user);
                 self.invite_looked_up(&id)
             }
             (Purpose::Recover, Reply::FetchAccount(page)) => {

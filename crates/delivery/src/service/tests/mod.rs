@@ -1,5 +1,6 @@
 mod accounts;
 mod administration;
+mod certificates;
 mod directory;
 mod model;
 mod races;
