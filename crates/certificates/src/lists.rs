@@ -11,8 +11,8 @@ use x509_cert::ext::pkix::crl::IssuingDistributionPoint;
 /// What a revocation list says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListInfo {
-    /// Its issuer's name in DER, and which part of the issuer's certificates it covers.
-    pub(crate) slot: (Vec<u8>, Vec<u8>),
+    /// Which part of its issuer's certificates it covers: an extension in DER, empty for all of them.
+    pub(crate) scope: Vec<u8>,
     /// Its number, as big-endian bytes of one length, and its time: of two lists, the greater is the newer one.
     pub(crate) version: ([u8; 20], UnixTime),
     /// When its successor is due.
@@ -43,7 +43,7 @@ impl ListInfo {
         let seconds =
             |time: &x509_cert::time::Time| UnixTime::from_secs(time.to_unix_duration().as_secs());
         Some(Self {
-            slot: (content.issuer.to_der().ok()?, scope),
+            scope,
             version: (version, seconds(&content.this_update)?),
             next_update: seconds(content.next_update.as_ref()?)?,
             revoked: content.revoked_certificates.as_ref().map_or(0, Vec::len),
@@ -51,19 +51,20 @@ impl ListInfo {
     }
 }
 
-/// Whether one of these roots signed a list.
-pub(crate) fn is_signed_by(provider: &dyn CryptoProvider, roots: &[Vec<u8>], der: &[u8]) -> bool {
-    let read = || {
-        let list = CertificateList::<x509_cert::certificate::Rfc5280>::from_der(der).ok()?;
-        let content = list.tbs_cert_list.to_der().ok()?;
-        let signature = list.signature.as_bytes()?.to_vec();
-        let issuer = list.tbs_cert_list.issuer.to_der().ok()?;
-        Some((content, signature, issuer))
-    };
-    let Some((content, signature, issuer)) = read() else { return false };
-    roots.iter().filter_map(|root| EndEntity::from_der(root)).any(|root| {
+/// The place of the root that signed a list; none if none of these did. Two roots may have one name.
+pub(crate) fn signer(
+    provider: &dyn CryptoProvider,
+    roots: &[Vec<u8>],
+    der: &[u8],
+) -> Option<usize> {
+    let list = CertificateList::<x509_cert::certificate::Rfc5280>::from_der(der).ok()?;
+    let content = list.tbs_cert_list.to_der().ok()?;
+    let signature = list.signature.as_bytes()?;
+    let issuer = list.tbs_cert_list.issuer.to_der().ok()?;
+    roots.iter().position(|root| {
+        let Some(root) = EndEntity::from_der(root) else { return false };
         let Some(scheme) = root.scheme else { return false };
         root.presented.subject == issuer
-            && provider.verify(scheme, &root.key, &content, &signature).is_ok()
+            && provider.verify(scheme, &root.key, &content, signature).is_ok()
     })
 }

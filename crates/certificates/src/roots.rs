@@ -1,6 +1,6 @@
 //! Whom to believe.
 
-use crate::lists::{ListInfo, is_signed_by};
+use crate::lists::{ListInfo, signer};
 use crate::names::{device_in, domain_in};
 use crate::pem::Bundle;
 use conclave_account::DeviceId;
@@ -16,6 +16,8 @@ use core::time::Duration;
 
 /// The most roots.
 const MAX_ROOTS: usize = 16;
+/// The most revocation lists: a CA may have several, each for a part of its certificates.
+const MAX_LISTS: usize = 64;
 /// The longest revocation list, in bytes: some 100,000 certificates.
 const MAX_LIST: usize = 4 << 20;
 /// For how long before it becomes valid a certificate is taken: the clocks of a CA and a device may differ.
@@ -97,6 +99,8 @@ pub struct Roots {
     certificates: Vec<Vec<u8>>,
     domain: String,
     lists: Vec<Vec<u8>>,
+    /// The place of the root that signed each of them.
+    signers: Vec<usize>,
     validator: X509Validator,
 }
 
@@ -142,7 +146,7 @@ impl Roots {
         let validator =
             X509Validator::new(&certificates, policy).map_err(|_| RootsError::Malformed(0))?;
         let validator = validator.with_settings(settings());
-        Ok(Self { certificates, domain, lists: Vec::new(), validator })
+        Ok(Self { certificates, domain, lists: Vec::new(), signers: Vec::new(), validator })
     }
 
     /// Trusts the certificates of a PEM text, and takes the revocation lists in it that they have signed.
@@ -183,32 +187,40 @@ impl Roots {
     /// Takes revocation lists (DER) that a root has signed and that are newer than those that are known. Returns
     /// whether there was one, and passes over all others: who passes lists on can neither make nor bring back one.
     pub fn learn(&mut self, provider: &dyn CryptoProvider, lists: &[Vec<u8>]) -> bool {
-        let mut known = self.lists.clone();
+        let (mut known, mut signers) = (self.lists.clone(), self.signers.clone());
         let mut is_new = false;
         for list in lists.iter().filter(|list| list.len() <= MAX_LIST) {
-            let Some(info) = ListInfo::of(list) else { continue };
-            let place = known
-                .iter()
-                .position(|old| ListInfo::of(old).is_some_and(|old| old.slot == info.slot));
-            let newer = place.and_then(|i| known.get(i)).and_then(|old| ListInfo::of(old));
-            let is_newer = newer.is_none_or(|old| info.version > old.version);
-            let is_full = place.is_none() && known.len() >= 4 * MAX_ROOTS;
-            if !is_newer || is_full || !is_signed_by(provider, &self.certificates, list) {
+            if known.contains(list) {
                 continue;
             }
-            match place.and_then(|i| known.get_mut(i)) {
-                Some(old) => *old = list.clone(),
-                None => known.push(list.clone()),
+            let Some(info) = ListInfo::of(list) else { continue };
+            let Some(signer) = signer(provider, &self.certificates, list) else { continue };
+            let old = known.iter().zip(&signers).position(|(old, by)| {
+                *by == signer && ListInfo::of(old).is_some_and(|old| old.scope == info.scope)
+            });
+            match old {
+                Some(i) => {
+                    let Some(old) = known.get_mut(i) else { continue };
+                    if ListInfo::of(old).is_none_or(|old| old.version < info.version) {
+                        *old = list.clone();
+                        is_new = true;
+                    }
+                }
+                None if known.len() < MAX_LISTS => {
+                    known.push(list.clone());
+                    signers.push(signer);
+                    is_new = true;
+                }
+                None => {}
             }
-            is_new = true;
         }
-        if is_new
-            && self.validator.set_revocation_lists(&known, RevocationPolicy::default()).is_ok()
-        {
-            self.lists = known;
-            return true;
+
+        let policy = RevocationPolicy::default();
+        if !is_new || self.validator.set_revocation_lists(&known, policy).is_err() {
+            return false;
         }
-        false
+        (self.lists, self.signers) = (known, signers);
+        true
     }
 
     /// Judges a credential with a key of this scheme, and returns the device that it authenticates.

@@ -187,6 +187,21 @@ fn a_revoked_certificate_is_refused_and_its_member_has_ended() {
 }
 
 #[test]
+fn two_cas_of_one_name_have_a_list_each() {
+    let (one, two) = (ca(ED25519, 1), ca(ED25519, 2));
+    let certificates = [&one, &two].map(|ca| ca.certificate().to_vec());
+    let mut roots = Roots::new(certificates.to_vec()).unwrap();
+    let devices = [&one, &two].map(|ca| Device::new(ca, "alice/laptop", ED25519, days(-1, 30)));
+    let gone = Revoked { serial: devices[1].serial.clone(), at: at(NOW) };
+    let lists = [(&one, vec![]), (&two, vec![gone])]
+        .map(|(ca, gone)| ca.revocation_list(&PROVIDER, 1, days(0, 7), &gone).unwrap());
+    assert!(roots.learn(&PROVIDER, &lists));
+    assert_eq!(roots.lists(), lists);
+    assert!(devices[0].judged(&roots).is_ok());
+    assert_eq!(devices[1].judged(&roots), Err(X509Error::Revoked));
+}
+
+#[test]
 fn a_list_that_has_run_out_is_noticed() {
     let ca = ca(ED25519, 1);
     let mut roots = trusting(&ca);
