@@ -134,10 +134,18 @@ fn serve(data: &std::path::Path, address: &str, room: Option<u64>) -> Child {
     let limit =
         room.map_or(String::new(), |room| format!("trap '' XFSZ; ulimit -f {};", room / 512));
     let script = format!("{limit} exec \"$@\"");
+    let many = "1000000";
+    // What it lets one address do is not what this is about.
+    let rates =
+        ["--device-requests", "--user-requests", "--address-requests", "--anonymous-requests"];
     let arguments = ["serve", "--listen", address, "--data", data.to_str().unwrap()];
+    let bytes = ["--device-bytes", "--user-bytes", "--address-bytes", "--anonymous-bytes"];
+    let limits =
+        rates.map(|rate| [rate, many]).into_iter().chain(bytes.map(|rate| [rate, "1 GiB"]));
     let mut child = Command::new("sh")
         .args(["-c", &script, "sh", CONCLAVE])
         .args(arguments)
+        .args(limits.flatten())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

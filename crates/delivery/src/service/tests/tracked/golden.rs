@@ -377,6 +377,66 @@ fn a_service_goes_on_with_databases_of_every_format() {
     }
 }
 
+/// Makes a database one of format 3 again, with all that such a one can hold.
+fn back_to_format_3(dir: &Path) {
+    let golden = std::fs::read_to_string(folder().join("format-3.sql")).unwrap();
+    let schema = golden.split("INSERT INTO").next().unwrap();
+    let (old, current) = (dir.join("old.db"), dir.join("delivery.db"));
+    let db = Connection::open(&old).unwrap();
+    db.execute_batch(&format!("{schema} COMMIT")).unwrap();
+    db.execute("ATTACH ? AS current", [current.to_str().unwrap()]).unwrap();
+    db.execute_batch("CREATE TEMP VIEW old_group AS SELECT * FROM current.mls_group LEFT JOIN current.public_state
+                      ON grp = id").unwrap();
+    let texts = |sql: &str| -> Vec<String> {
+        let mut statement = db.prepare(sql).unwrap();
+        statement.query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    for table in texts("SELECT name FROM main.sqlite_schema WHERE type = 'table'") {
+        let columns =
+            texts(&format!("SELECT name FROM pragma_table_info('{table}', 'main')")).join(", ");
+        let from =
+            if table == "mls_group" { "old_group".into() } else { format!("current.{table}") };
+        db.execute_batch(&format!(
+            "DELETE FROM main.{table}; INSERT INTO main.{table} ({columns}) SELECT {columns} FROM {from}"
+        ))
+        .unwrap();
+    }
+    drop(db);
+    std::fs::rename(old, current).unwrap();
+}
+
+#[test]
+fn members_go_on_over_an_upgrade_from_format_3() {
+    let mut w = World::new();
+    let mut alice = w.create("alice/laptop");
+    let mut bob = w.add(&mut alice, "bob/phone");
+    // What bob has not read, and a Welcome that nobody has fetched.
+    let step = alice.group.encrypt(&PROVIDER, &mut w.dice, b"before", &Framing::default()).unwrap();
+    let message = stored(&mut alice.group, step);
+    w.desk.reply(&alice.own, SendMessage { message: message.into() });
+    let dave = w.device("dave/phone");
+    let (package, add) = w.invited(&alice, &dave);
+    let request = w.staged(&mut alice, vec![add]);
+    w.submit(&mut alice, request);
+
+    let World { dir, desk, dice, suite, first } = w;
+    drop(desk);
+    back_to_format_3(dir.path());
+    let desk = Desk::open(dir.path());
+    assert_eq!(desk.service.storage.upgraded().map(|upgrade| upgrade.from), Some(3));
+    let mut w = World { dir, desk, dice, suite, first };
+
+    w.catch_up(&mut bob);
+    let mut dave = w.join(dave, &package);
+    let request = w.staged(&mut bob, vec![]);
+    w.submit(&mut bob, request);
+    for member in [&mut alice, &mut dave] {
+        w.catch_up(member);
+        assert_eq!(member.group.epoch_authenticator(), bob.group.epoch_authenticator());
+    }
+    assert_eq!([alice.cursor, bob.cursor, dave.cursor], [4; 3], "no number is missing");
+}
+
 /// Writes the golden database of the current format, once: `cargo test -p conclave-delivery golden -- --ignored`.
 #[test]
 #[ignore = "writes a file: once for each format"]
