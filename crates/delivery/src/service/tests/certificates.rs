@@ -82,7 +82,7 @@ fn code<T: core::fmt::Debug>(result: Result<T, crate::service::ServiceError>) ->
 
 #[test]
 fn a_certified_device_comes_in_by_its_certificate_and_its_key() {
-    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(1));
+    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(11));
     let ca = ca(1);
     let desk = desk(&ca, &folder);
     let alice = Certified::new(&ca, "alice/pc", days(-1, 30), dice);
@@ -105,7 +105,7 @@ fn a_certified_device_comes_in_by_its_certificate_and_its_key() {
 
 #[test]
 fn each_mode_refuses_the_others_credentials_and_calls() {
-    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(2));
+    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(102));
     let ca = ca(1);
     let certified = desk(&ca, &folder);
     let alice = Certified::new(&ca, "alice/pc", days(-1, 30), dice);
@@ -147,7 +147,7 @@ fn each_mode_refuses_the_others_credentials_and_calls() {
 
 #[test]
 fn a_certificate_that_does_not_count_is_refused_with_the_reason() {
-    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(3));
+    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(103));
     let (ca, other) = (ca(1), ca(2));
     let desk = desk(&ca, &folder);
     for (certified, why) in [
@@ -167,7 +167,7 @@ fn a_certificate_that_does_not_count_is_refused_with_the_reason() {
 
 #[test]
 fn a_later_certificate_takes_the_place_of_the_former_and_not_the_other_way_round() {
-    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(4));
+    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(104));
     let ca = ca(1);
     let desk = desk(&ca, &folder);
     let old = Certified::new(&ca, "alice/pc", days(-5, 30), dice);
@@ -187,7 +187,7 @@ fn a_later_certificate_takes_the_place_of_the_former_and_not_the_other_way_round
 
 #[test]
 fn what_is_revoked_or_expired_ends_with_all_that_it_had() {
-    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(5));
+    let (folder, dice) = (tempfile::tempdir().unwrap(), &mut Dice(105));
     let ca = ca(1);
     let mut desk = desk(&ca, &folder);
     let alice = Certified::new(&ca, "alice/pc", days(-1, 300), dice);
