@@ -21,7 +21,7 @@ pub enum Authority {
 /// The CAs that certify devices. Their revocation lists change.
 #[derive(Debug)]
 pub struct Certifiers {
-    roots: RwLock<Roots>,
+    roots: Box<RwLock<Roots>>,
 }
 
 impl From<Registration> for Authority {
@@ -32,7 +32,7 @@ impl From<Registration> for Authority {
 
 impl From<Roots> for Authority {
     fn from(roots: Roots) -> Self {
-        Self::Certificates(Certifiers { roots: RwLock::new(roots) })
+        Self::Certificates(Certifiers { roots: Box::new(RwLock::new(roots)) })
     }
 }
 
