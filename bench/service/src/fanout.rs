@@ -4,7 +4,9 @@ use crate::Failure;
 use crate::people::{self, Device};
 use crate::process::Service;
 use crate::results::{Results, percentile};
-use conclave_delivery_api::{ContentType, EVENTS_PATH, Outcome, PROOF_HEADER, Proof, SendMessage, SubmitCommit};
+use conclave_delivery_api::{
+    ContentType, EVENTS_PATH, Outcome, PROOF_HEADER, Proof, SendMessage, SubmitCommit,
+};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -26,7 +28,8 @@ impl Listener {
     fn open(address: &str, device: &Device) -> Result<Self, Failure> {
         let (pair, token) = &device.session;
         // The first request of its session, and the only one.
-        let proof = Proof::signed(&*people::provider(), pair, token, 1, (EVENTS_PATH, &[]))?.to_text();
+        let proof =
+            Proof::signed(&*people::provider(), pair, token, 1, (EVENTS_PATH, &[]))?.to_text();
         let token = token.expose();
         let mut stream = TcpStream::connect(address)?;
         write!(

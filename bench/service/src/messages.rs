@@ -1,10 +1,10 @@
 //! Durable messages of a kibibyte: how many a second, and how long each takes.
 
+use crate::Failure;
 use crate::floor::{self, SENDERS};
 use crate::people::{self, Device};
 use crate::process::Service;
 use crate::results::{Results, percentile};
-use crate::Failure;
 use conclave_delivery::service::{Caller, Holder, Limits, Operation};
 use conclave_delivery::storage::{DeviceInfo, SqliteStorage};
 use conclave_delivery_api::{CreateGroup, GroupId, GroupKind, Outcome, Registration, SendMessage};
@@ -138,7 +138,8 @@ pub fn large(
 fn fill(data: &Path, groups: usize, users: usize) -> Result<(), Failure> {
     let storage = SqliteStorage::open(data)?;
     let (limits, open, now) = (Limits::default(), Registration::Open, people::now()?);
-    let service = conclave_delivery::service::Service::new(storage, people::provider(), limits, open, now)?;
+    let service =
+        conclave_delivery::service::Service::new(storage, people::provider(), limits, open, now)?;
     let all = std::sync::atomic::AtomicUsize::new(0);
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {

@@ -4,9 +4,9 @@ use crate::Failure;
 use conclave_account::{Account, Author, Change, DeviceKey};
 use conclave_delivery::http_client::{Client, Session};
 use conclave_delivery_api::*;
+use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, SignatureScheme};
 use conclave_mls::wire::{Epoch, MlsMessage, MlsMessageBody, PrivateMessage};
-use conclave_mls::UnixTime;
 use conclave_provider_aws_lc::AwsLc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -51,12 +51,14 @@ pub fn user(url: &str, name: &str, devices: usize) -> Result<Vec<Device>, Failur
     for n in 1..devices {
         let (name, keys, proved) = key(n)?;
         let author = Author::Device(first.clone());
-        let entry = account.draft(&*provider, author, &first_keys, Change::AddDevice(proved), now)?;
+        let entry =
+            account.draft(&*provider, author, &first_keys, Change::AddDevice(proved), now)?;
         account.apply(&*provider, &entry)?;
         log.push(entry);
         all.push((name, keys));
     }
-    let entries = log.iter().map(|entry| Ok(entry.to_bytes()?.into())).collect::<Result<_, Failure>>()?;
+    let entries =
+        log.iter().map(|entry| Ok(entry.to_bytes()?.into())).collect::<Result<_, Failure>>()?;
     let anonymous = Client::new(url);
     anonymous.call(&SubmitAccount { user: user.clone(), entries, invitation: None })?;
 
@@ -65,7 +67,8 @@ pub fn user(url: &str, name: &str, devices: usize) -> Result<Vec<Device>, Failur
         let pair = provider.signature_key_pair(SESSION_SCHEME, &mut rng())?;
         let who = (user.clone(), Author::Device(name.clone()));
         let public = pair.public.clone();
-        let request = OpenSession::signed(&*provider, &service_key, who, (SCHEME, &keys), public, now)?;
+        let request =
+            OpenSession::signed(&*provider, &service_key, who, (SCHEME, &keys), public, now)?;
         let opened = anonymous.call(&request)?;
         let session = Session::new(provider.clone(), pair.clone(), opened.token.clone());
         let client = anonymous.clone().with_session(session);
@@ -76,7 +79,12 @@ pub fn user(url: &str, name: &str, devices: usize) -> Result<Vec<Device>, Failur
 }
 
 /// A PrivateMessage that is made up, which the service cannot know.
-pub fn private(group: &GroupId, epoch: u64, content_type: ContentType, data: Vec<u8>) -> Result<Bytes, Failure> {
+pub fn private(
+    group: &GroupId,
+    epoch: u64,
+    content_type: ContentType,
+    data: Vec<u8>,
+) -> Result<Bytes, Failure> {
     let body = MlsMessageBody::PrivateMessage(PrivateMessage {
         group_id: group.clone(),
         epoch: Epoch(epoch),

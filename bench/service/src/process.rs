@@ -52,13 +52,18 @@ impl Service {
         Ok(line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?.parse()?)
     }
 
-    /// CPU time of the process so far, in seconds: user and system.
+    /// CPU time of the process so far, in seconds.
     pub fn cpu(&self) -> Result<f64, Failure> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-        let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<f64>().ok()).unwrap_or(f64::NAN);
-        Ok((ticks(11) + ticks(12)) / 100.0)
+        cpu(&self.child.id().to_string())
     }
+}
+
+/// CPU time of a process so far, in seconds: user and system. `self` is this one.
+pub fn cpu(process: &str) -> Result<f64, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    Ok((ticks(11) + ticks(12)) / 100.0)
 }
 
 impl Drop for Service {

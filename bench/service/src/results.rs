@@ -20,7 +20,13 @@ impl Results {
         self.beside(what, value, unit, None);
     }
 
-    pub fn beside(&mut self, what: impl Into<String>, value: f64, unit: &'static str, floor: Option<f64>) {
+    pub fn beside(
+        &mut self,
+        what: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        floor: Option<f64>,
+    ) {
         let what = what.into();
         // Each as soon as it is there: a whole run takes minutes.
         eprintln!("{what}: {value:.2} {unit}");
