@@ -50,6 +50,9 @@ pub(crate) fn back_up(args: Backup) -> Result<(), Failure> {
 
 pub(crate) fn put_back(args: Restore) -> Result<(), Failure> {
     let data = data_folder(args.data)?;
+    if let Some(parent) = data.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        folders::make_private(parent)?;
+    }
     let now = UnixTime::try_from(SystemTime::now())?;
     let inventory = restore(&args.backup, &data, crate::provider::provider(), now)?;
     say("restored to", &data, &inventory)

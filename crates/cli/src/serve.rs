@@ -153,7 +153,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let storage = SqliteStorage::open(&data)?;
     let upgraded = storage.upgraded().cloned();
     let server = serve(config, storage)?;
-    let _admin = AdminSocket::open(&data, server.administer())?;
+    // Without it the service is as good for its users.
+    let admin = AdminSocket::open(&data, server.administer());
+    let _admin = admin.map_err(|e| complain(&format!("{e}. The service runs without it"))).ok();
     writeln!(out, "listening on {}", server.url())?;
     if let Some(monitor) = server.monitor_addr() {
         log.say(Level::Info, "metrics", &format!("http://{monitor}/metrics"));
