@@ -84,3 +84,27 @@ fn a_state_that_does_not_hold_is_no_backup_and_not_restored() {
         assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 0, "nothing is left");
     }
 }
+
+#[test]
+fn backups_hold_that_are_made_while_others_write() {
+    let (data, room) = (golden(), tempfile::tempdir().unwrap());
+    let desk = Desk::open(data.path());
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let made = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut dice = Dice(5);
+            for n in 0.. {
+                desk.register(&Own::new(&format!("user-{n}/pc"), &mut dice));
+                if over.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let made: Vec<_> =
+            (0..3).map(|n| backup_of(data.path(), &room.path().join(n.to_string()))).collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        made
+    });
+    let users: Vec<u64> = made.into_iter().map(|made| made.unwrap().counts.accounts).collect();
+    assert!(users.is_sorted() && users[0] < users[2], "nobody wrote meanwhile: {users:?}");
+}
