@@ -307,8 +307,8 @@ fn takeover(files: &Path, number: u64, carols: &Path, bobs: &Path) -> Result<(),
     let storage = SqliteStorage::open(files)?;
     let bob = "bob/phone".parse()?;
     let groups = storage.groups_of(&bob)?;
-    let (group, _, head) = groups.first().ok_or("the service has lost the group")?;
-    let log = storage.log(group, number.saturating_sub(1), *head, 1, usize::MAX)?;
+    let (group, end) = groups.first().ok_or("the service has lost the group")?;
+    let log = storage.log(group, number.saturating_sub(1), end.seq, 1, usize::MAX)?;
     let entry = log.first().ok_or("the service has lost the message")?;
     let bytes = entry.message.len();
     tell(&format!("Message {number} of the log, {bytes} bytes, is the one about the surprise."))?;

@@ -11,6 +11,13 @@
 mod common;
 
 use common::{Done, Process, copy_folder, run, wait_for_root};
+use conclave_delivery_api::{
+    ChainHash, Encode, GroupId, Incarnation, LogEvidence, LogPosition, Receipt, SESSION_SCHEME,
+    to_hex,
+};
+use conclave_mls::UnixTime;
+use conclave_mls::crypto::{CryptoProvider, Secret, SignatureKeyPair};
+use conclave_provider_aws_lc::AwsLc;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -244,5 +251,51 @@ fn an_auditors_state_is_its_owners_alone() {
     for file in files {
         let file = file.unwrap().path();
         assert_eq!(mode(file.clone()), 0o600, "{}", file.display());
+    }
+}
+
+#[test]
+fn receipts_that_cannot_both_be_true_convict_a_service() {
+    let provider = AwsLc::new();
+    let pair = |seed| {
+        let private = Secret::copy_from(&[seed; 32]);
+        let public = provider.signature_public_key(SESSION_SCHEME, &private).unwrap();
+        SignatureKeyPair::new(private, public)
+    };
+    let (service, other) = (pair(1), pair(2));
+    let receipt = |number, chain| {
+        let (now, incarnation) =
+            (UnixTime::from_secs(1_700_000_000).unwrap(), Incarnation { id: [1; 16], number });
+        let position = LogPosition { seq: 4, epoch: 2, chain: ChainHash([chain; 32]) };
+        let place = (GroupId::from([7; 16]), position);
+        Receipt::signed(&provider, &service, incarnation, place, now).unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("evidence");
+    let check = |key: &SignatureKeyPair, second: Receipt| {
+        let evidence = LogEvidence {
+            service_key: key.public.clone(),
+            first: receipt(1, 8),
+            second,
+            before: ChainHash::EMPTY,
+            links: Vec::new(),
+        };
+        std::fs::write(&file, evidence.to_bytes().unwrap()).unwrap();
+        run(&["audit", "--evidence", file.to_str().unwrap()], b"")
+    };
+
+    let done = check(&service, receipt(1, 9));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let text = done.lines.join("\n");
+    for part in ["07".repeat(16), "08".repeat(32), "09".repeat(32), to_hex(&service.public)] {
+        assert!(text.contains(&part), "{text}");
+    }
+    // Restored between them, the same, and of another key.
+    for (key, second) in
+        [(&service, receipt(2, 9)), (&service, receipt(1, 8)), (&other, receipt(1, 9))]
+    {
+        let done = check(key, second);
+        assert_eq!(done.code, Some(1), "{:?}", done.lines);
+        assert!(done.stderr.contains("this proves nothing"), "{}", done.stderr);
     }
 }

@@ -5,7 +5,7 @@ mod codec;
 pub(crate) use codec::IDENTITY_VERSION;
 
 use crate::watch::{KeyId, PassedRoot};
-use conclave_delivery_api::{DeviceId, Name};
+use conclave_delivery_api::{ChainHash, DeviceId, Name, Receipt};
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::{CipherSuite, GroupId};
 
@@ -47,6 +47,10 @@ pub(crate) struct GroupRecord {
     pub(crate) name: String,
     /// The number of the last log entry that was processed.
     pub(crate) cursor: u64,
+    /// The hash of the log up to that entry; none if it was processed before hashes were noted.
+    pub(crate) chain: Option<ChainHash>,
+    /// The service's word on the latest place of the log that it has shown; none if it was used as evidence.
+    pub(crate) receipt: Option<Receipt>,
     /// The last epoch that this device was a member in; 0 if that was not noted.
     pub(crate) epoch: u64,
     pub(crate) stage: Stage,

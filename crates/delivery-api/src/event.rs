@@ -1,10 +1,11 @@
-use super::{GroupId, Name, parse_hex, to_hex};
+use super::{ChainHash, GroupId, LogPosition, Name, parse_hex, to_hex};
 use core::fmt::Write;
 
 /// What the service pushes: hints. The log and the inbox are the truth.
 ///
-/// On the wire a Server-Sent Event: `event: group` with `data: GROUP EPOCH HEAD`, the group's
-/// identifier in hexadecimal, `event: account` with `data: USER LENGTH`, `event: certificates` with `data: USER`, or `event: inbox`. A stream begins with one
+/// On the wire a Server-Sent Event: `event: group` with `data: GROUP EPOCH HEAD CHAIN`, the group's
+/// identifier and the hash of its log in hexadecimal, `event: account` with `data: USER LENGTH`,
+/// `event: certificates` with `data: USER`, or `event: inbox`. A stream begins with one
 /// event for the user's own account and for that of each user in a common group, one for each of the device's groups,
 /// and one for its inbox unless that is empty, so nothing is missed between two streams; then comes `event: ready`. A
 /// comment line comes at least every ten seconds.
@@ -14,10 +15,8 @@ pub enum Event {
     Group {
         /// The group.
         group_id: GroupId,
-        /// The epoch that it is in.
-        epoch: u64,
-        /// The number of the last entry of its log.
-        head: u64,
+        /// Where it ends.
+        position: LogPosition,
     },
     /// A user's account log has grown, or had grown when the stream began: the device's own, or that of somebody it
     /// shares a group with.
@@ -46,9 +45,9 @@ impl Event {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = match self {
-            Self::Group { group_id, epoch, head } => {
+            Self::Group { group_id, position: LogPosition { seq, epoch, chain } } => {
                 let group = to_hex(group_id);
-                write!(text, "event: group\ndata: {group} {epoch} {head}\n\n")
+                write!(text, "event: group\ndata: {group} {epoch} {seq} {chain}\n\n")
             }
             Self::Account { user, length } => {
                 write!(text, "event: account\ndata: {user} {length}\n\n")
@@ -97,8 +96,9 @@ fn parse_group(data: &str) -> Option<Event> {
     // An empty identifier is an empty word.
     let group_id = parse_hex(words.next()?)?.into();
     let epoch = words.next()?.parse().ok()?;
-    let head = words.next()?.parse().ok()?;
-    Some(Event::Group { group_id, epoch, head })
+    let seq = words.next()?.parse().ok()?;
+    let chain = ChainHash(parse_hex(words.next()?)?.try_into().ok()?);
+    Some(Event::Group { group_id, position: LogPosition { seq, epoch, chain } })
 }
 
 fn parse_account(data: &str) -> Option<Event> {

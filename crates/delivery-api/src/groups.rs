@@ -1,7 +1,8 @@
 //! Groups: one log each, in which each epoch has one commit.
 
 use super::{
-    Bytes, ContentType, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, Writer,
+    Bytes, ChainHash, ChainInput, ContentType, Decode, DecodeError, DeviceId, Encode, EncodeError,
+    GroupId, Reader, Receipt, Writer,
 };
 
 structs! {
@@ -16,10 +17,8 @@ structs! {
 
     /// The reply to [`CreateGroup`].
     pub struct Created {
-        /// The epoch that the group is in.
-        pub epoch: u64,
-        /// The number of the last entry of its log; 0 for a new group.
-        pub head: u64,
+        /// Where its log ends: at the beginning, for a new group.
+        pub receipt: Receipt,
     }
 
     /// Submits a commit, which is accepted if the group is in the epoch that the commit was made
@@ -80,8 +79,11 @@ structs! {
         /// The number of the last entry that the caller may have: when the page ends there, there
         /// is no more.
         pub head: u64,
-        /// The epoch that the group is in.
-        pub epoch: u64,
+        /// The hash of the log before the first entry; none if what came before is kept no longer.
+        pub before: Option<ChainHash>,
+        /// Where the page ends: at its last entry. Without one, at the entry that was asked to be followed, or at
+        /// the head if that comes before it.
+        pub end: Receipt,
     }
 
     /// One message of a group.
@@ -108,14 +110,30 @@ structs! {
 
     /// The reply to [`FetchGroupInfo`].
     pub struct GroupState {
-        /// The epoch.
-        pub epoch: u64,
-        /// The number of the last entry of the log: an external joiner reads on from there.
-        pub head: u64,
+        /// Where the log ends: an external joiner reads on from there.
+        pub receipt: Receipt,
         /// An MLSMessage that holds the GroupInfo.
         pub group_info: Bytes,
         /// The ratchet tree.
         pub ratchet_tree: Bytes,
+    }
+}
+
+impl LogPage {
+    /// The hashes of the log after each entry, ascending; none if they do not lead to the end of the page, or the
+    /// entries have gaps: such a page makes no sense. `known` is the hash before the first entry, for when the service
+    /// does not have it any more.
+    #[must_use]
+    pub fn chains(&self, group: &GroupId, known: Option<ChainHash>) -> Option<Vec<ChainHash>> {
+        let mut chain = self.before.or(known)?;
+        let mut seq = self.end.position.seq.checked_sub(self.entries.len() as u64)?;
+        let mut chains = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            seq += 1;
+            chain = ChainInput::of(group, entry).after(&chain).ok().filter(|_| entry.seq == seq)?;
+            chains.push(chain);
+        }
+        (self.end.position.chain == chain && self.end.group_id == *group).then_some(chains)
     }
 }
 
@@ -166,44 +184,56 @@ impl Decode for GroupKind {
 }
 
 /// The answer to a message that is well-formed, valid and from somebody who may send it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It is in the log.
     Accepted {
-        /// The epoch after it: for a commit, the one that it began.
-        epoch: u64,
-        /// Its number in the log.
-        seq: u64,
+        /// Its place in the log.
+        receipt: Receipt,
+        /// When it came, in seconds since 1970.
+        received_at: u64,
     },
     /// It was made in an epoch that is over (or not begun), and is not in the log. Fetch the log,
     /// and make it again.
     WrongEpoch {
-        /// The epoch that the group is in.
-        epoch: u64,
-        /// The number of the last entry of the log.
-        head: u64,
+        /// Where the log ends.
+        receipt: Receipt,
     },
+}
+
+impl Outcome {
+    /// Where the message is in the log; or else where the log ends.
+    #[must_use]
+    pub fn receipt(&self) -> &Receipt {
+        match self {
+            Self::Accepted { receipt, .. } | Self::WrongEpoch { receipt } => receipt,
+        }
+    }
 }
 
 impl Encode for Outcome {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        let (kind, a, b) = match self {
-            Self::Accepted { epoch, seq } => (1u8, epoch, seq),
-            Self::WrongEpoch { epoch, head } => (2u8, epoch, head),
-        };
-        kind.encode(w)?;
-        a.encode(w)?;
-        b.encode(w)
+        match self {
+            Self::Accepted { receipt, received_at } => {
+                1u8.encode(w)?;
+                receipt.encode(w)?;
+                received_at.encode(w)
+            }
+            Self::WrongEpoch { receipt } => {
+                2u8.encode(w)?;
+                receipt.encode(w)
+            }
+        }
     }
 }
 
 impl Decode for Outcome {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let kind = u8::decode(r)?;
-        let (epoch, n) = (u64::decode(r)?, u64::decode(r)?);
-        match kind {
-            1 => Ok(Self::Accepted { epoch, seq: n }),
-            2 => Ok(Self::WrongEpoch { epoch, head: n }),
+        match u8::decode(r)? {
+            1 => {
+                Ok(Self::Accepted { receipt: Decode::decode(r)?, received_at: Decode::decode(r)? })
+            }
+            2 => Ok(Self::WrongEpoch { receipt: Decode::decode(r)? }),
             other => Err(DecodeError::InvalidValue { field: "Outcome", value: other.into() }),
         }
     }

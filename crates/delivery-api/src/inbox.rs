@@ -1,6 +1,8 @@
 //! A device's inbox: what is for it alone, until it says that it has it.
 
-use super::{Bytes, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, Writer};
+use super::{
+    Bytes, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, LogPosition, Reader, Writer,
+};
 
 structs! {
     /// Asks for what is in the caller's inbox, the oldest first.
@@ -29,10 +31,9 @@ structs! {
     pub struct WelcomeItem {
         /// The group, as the commit says that came with it.
         pub group_id: GroupId,
-        /// The epoch that the commit began: the new member's first.
-        pub epoch: u64,
-        /// The commit's number in the log: the new member reads on from there.
-        pub seq: u64,
+        /// The commit's place in the log: the new member reads on from there, and its first epoch is the one that
+        /// the commit began.
+        pub position: LogPosition,
         /// The device that submitted the commit.
         pub sender: DeviceId,
         /// An MLSMessage that holds the Welcome.

@@ -46,6 +46,7 @@ macro_rules! structs {
 
 mod accounts;
 mod certificates;
+mod chain;
 mod directory;
 mod error;
 mod event;
@@ -53,6 +54,7 @@ mod groups;
 mod hex;
 mod inbox;
 mod key_packages;
+mod receipt;
 
 pub use accounts::{
     AccountHead, AccountPage, DescribeService, FetchAccount, FetchRelay, Mode, OpenSession,
@@ -62,6 +64,7 @@ pub use accounts::{
 pub use certificates::{
     CertificateChain, CertificateTaken, CertificatesPage, FetchCertificates, SubmitCertificate,
 };
+pub use chain::{ChainHash, ChainInput, LogPosition, sha256};
 pub use conclave_account::{DeviceId, Name, NameError};
 pub use conclave_directory::SignedRoot;
 pub use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
@@ -83,6 +86,8 @@ pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
     KeyPackageCounts, PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
 };
+
+pub use receipt::{Incarnation, Link, LogEvidence, LogEvidenceError, MAX_LOG_EVIDENCE, Receipt};
 
 /// The first bytes of a group's identifier in hexadecimal, for people.
 #[must_use]

@@ -4,6 +4,45 @@ fn device(text: &str) -> DeviceId {
     text.parse().unwrap()
 }
 
+fn log_entry() -> LogEntry {
+    LogEntry {
+        seq: 2,
+        epoch: 1,
+        content_type: ContentType::Commit,
+        sender: device("a/b"),
+        received_at: 3,
+        message: [4, 5].into(),
+    }
+}
+
+#[test]
+fn a_logs_hash_depends_on_all_of_an_entry_and_of_what_came_before() {
+    let (group, before) = (GroupId::from([7; 16]), ChainHash([8; 32]));
+    let hash = |group: &GroupId, entry: &LogEntry, before: &ChainHash| {
+        ChainInput::of(group, entry).after(before).unwrap()
+    };
+    let entry = log_entry();
+    // Computed apart from this code, by Python's hashlib.
+    let expected = "044d8a0641a1dc8014ba89b548ac66170a4d076cbaa6e17645dd999574a8d01d";
+    assert_eq!(hash(&group, &entry, &before).to_string(), expected);
+
+    let others = [
+        hash(&[6; 16].into(), &entry, &before),
+        hash(&group, &LogEntry { seq: 3, ..entry.clone() }, &before),
+        hash(&group, &LogEntry { epoch: 2, ..entry.clone() }, &before),
+        hash(&group, &LogEntry { content_type: ContentType::Proposal, ..entry.clone() }, &before),
+        hash(&group, &LogEntry { sender: device("a/c"), ..entry.clone() }, &before),
+        hash(&group, &LogEntry { received_at: 4, ..entry.clone() }, &before),
+        hash(&group, &LogEntry { message: [4, 6].into(), ..entry.clone() }, &before),
+        hash(&group, &entry, &ChainHash::EMPTY),
+    ];
+    let mut all: Vec<String> = others.iter().map(ToString::to_string).collect();
+    all.push(expected.into());
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 9, "one of them makes no difference");
+}
+
 #[test]
 fn requests_and_replies_round_trip() {
     fn check<T: Encode + Decode + PartialEq + core::fmt::Debug>(value: &T) {
@@ -27,8 +66,18 @@ fn requests_and_replies_round_trip() {
         added: vec![device("a/b")],
         removed: vec![],
     });
-    check(&Outcome::Accepted { epoch: 1, seq: 2 });
-    check(&Outcome::WrongEpoch { epoch: 1, head: 2 });
+    let position = LogPosition { seq: 2, epoch: 1, chain: ChainHash([9; 32]) };
+    let receipt = Receipt {
+        incarnation: Incarnation { id: [3; 16], number: 2 },
+        group_id: [7; 16].into(),
+        position,
+        issued_at: 5,
+        signature: vec![6; 64],
+    };
+    check(&Outcome::Accepted { receipt: receipt.clone(), received_at: 3 });
+    check(&Outcome::WrongEpoch { receipt: receipt.clone() });
+    let (before, end) = (Some(ChainHash([4; 32])), receipt);
+    check(&LogPage { entries: vec![log_entry()], head: u64::MAX, before, end });
     check(&SubmitAccount {
         user: "a".parse().unwrap(),
         entries: vec![bytes.clone(), Bytes::default()],
@@ -55,8 +104,11 @@ fn requests_and_replies_round_trip() {
 #[test]
 fn events_round_trip_and_strange_lines_are_passed_over() {
     let events = [
-        Event::Group { group_id: [0xab, 0, 0xff].into(), epoch: 3, head: u64::MAX },
-        Event::Group { group_id: GroupId::default(), epoch: 0, head: 0 },
+        Event::Group {
+            group_id: [0xab, 0, 0xff].into(),
+            position: LogPosition { seq: u64::MAX, epoch: 3, chain: ChainHash([0xcd; 32]) },
+        },
+        Event::Group { group_id: GroupId::default(), position: LogPosition::beginning(0) },
         Event::Account { user: "a.b-c".parse().unwrap(), length: u64::MAX },
         Event::Certificates { user: "a.b-c".parse().unwrap() },
         Event::Inbox,
@@ -64,6 +116,8 @@ fn events_round_trip_and_strange_lines_are_passed_over() {
     ];
     let mut text =
         String::from(": hello\n\nevent: news\ndata: x\n\nevent: group\ndata: 0g 1 2\n\n");
+    // Without a whole hash it is none.
+    text += "event: group\ndata: ab 1 2\n\nevent: group\ndata: ab 1 2 cdcd\n\n";
     events.iter().for_each(|e| text += &e.to_text());
     text += "data: \n\nevent: group\ndata: abc 1 2\n\nevent: group\n\n";
     let mut parser = EventParser::default();

@@ -426,6 +426,21 @@ pub(crate) fn crash_copy(from: &Path) -> tempfile::TempDir {
     copy
 }
 
+/// What an outcome says of epochs and numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Brief {
+    Accepted { epoch: u64, seq: u64 },
+    WrongEpoch { epoch: u64, head: u64 },
+}
+
+pub(crate) fn brief(outcome: &Outcome) -> Brief {
+    let LogPosition { seq, epoch, .. } = outcome.receipt().position;
+    match outcome {
+        Outcome::Accepted { .. } => Brief::Accepted { epoch, seq },
+        Outcome::WrongEpoch { .. } => Brief::WrongEpoch { epoch, head: seq },
+    }
+}
+
 pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
     SubmitCommit {
         commit,

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, complain};
 use conclave_client::plain;
 use conclave_delivery::http_client::Client;
-use conclave_delivery_api::{DescribeService, SESSION_SCHEME, to_hex};
+use conclave_delivery_api::{DescribeService, LogEvidence, SESSION_SCHEME, to_hex};
 use conclave_directory::{Evidence, MAX_EVIDENCE, ServiceKey};
 use std::fs::File;
 use std::io::{Read, Write, stdout};
@@ -18,8 +18,17 @@ pub(super) fn check(file: &Path, service: Option<&Client>) -> Result<ExitCode, F
     File::open(file).map_err(unread)?.take(most).read_to_end(&mut bytes).map_err(unread)?;
 
     let provider = crate::provider::provider();
-    let evidence = Evidence::read(&bytes).map_err(|e| format!("{}: {e}", file.display()))?;
-    let report = evidence.report(&*provider).map_err(|e| format!("{}: {e}", file.display()))?;
+    let (report, key) = match LogEvidence::is_kind_of(&bytes) {
+        true => LogEvidence::read(&bytes)
+            .and_then(|evidence| {
+                let public = evidence.service_key.clone();
+                Ok((evidence.report(&*provider)?, ServiceKey { scheme: SESSION_SCHEME, public }))
+            })
+            .map_err(|e| format!("{}: {e}", file.display()))?,
+        false => Evidence::read(&bytes)
+            .and_then(|evidence| Ok((evidence.report(&*provider)?, evidence.key().clone())))
+            .map_err(|e| format!("{}: {e}", file.display()))?,
+    };
     let mut out = stdout();
     for line in report.lines() {
         writeln!(out, "{}", plain(line))?;
@@ -31,7 +40,7 @@ pub(super) fn check(file: &Path, service: Option<&Client>) -> Result<ExitCode, F
     )?;
 
     if let Some(service) = service {
-        writeln!(out, "{}", whose(evidence.key(), service)?)?;
+        writeln!(out, "{}", whose(&key, service)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use crate::names::look_alike;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
 use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
-use conclave_delivery_api::{CreateGroup, Decode, Encode, FetchLog, GroupKind};
+use conclave_delivery_api::{ChainHash, CreateGroup, Decode, Encode, FetchLog, GroupKind};
 use conclave_mls::group::{GroupParams, TreeRead};
 use conclave_mls::join::GroupInfoOptions;
 use conclave_mls::{CipherSuite, Config, Group, GroupId};
@@ -90,7 +90,10 @@ impl<S: Store> Engine<S> {
         let request = request.to_bytes().map_err(conclave_mls::Error::from)?;
         let stage = Stage::Creating(request);
         let (joined_at, asked_by, passed) = (self.now, None, None);
-        let record = GroupRecord { name, cursor: 0, epoch: 0, stage, joined_at, asked_by, passed };
+        let (chain, receipt) = (Some(ChainHash::EMPTY), None);
+        let (cursor, epoch) = (0, 0);
+        let record =
+            GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
         let mut changes =
             vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
         changes.extend(self.bring_in_own(&id, core::slice::from_ref(self.device())));

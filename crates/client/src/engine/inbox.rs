@@ -6,7 +6,9 @@ use crate::book::Change;
 use crate::code::short_member_code;
 use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
-use conclave_delivery_api::{AckInbox, DeviceId, FetchInbox, InboxItem, WelcomeItem, short_group};
+use conclave_delivery_api::{
+    AckInbox, DeviceId, FetchInbox, InboxItem, LogPosition, WelcomeItem, short_group,
+};
 use conclave_mls::join::{JoinStage, WelcomeStage, welcome_recipients};
 use conclave_mls::key_package::{KeyPackageRef, OwnKeyPackage};
 use conclave_mls::{Config, Epoch};
@@ -63,7 +65,7 @@ impl<S: Store> Engine<S> {
         let id = &welcome.group_id;
         let (cursor, last) = self.book.record(id).map_or((0, 0), |r| (r.cursor, r.epoch));
         let current = self.groups.get(id).map_or(0, |live| live.group.epoch().0);
-        if welcome.epoch <= current.max(last) {
+        if welcome.position.epoch <= current.max(last) {
             // Fetched once more, as the answer to the last acknowledgement was lost. Or the service
             // repeats it: taken, it would bring a past epoch back, and its keys into use again.
             return Ok(Taken::Done);
@@ -116,9 +118,11 @@ impl<S: Store> Engine<S> {
         let by_ourselves = by.user == self.device().user;
         let asks = has_left || !(by_ourselves || self.book.trust(&by) == Some(Trust::Accepted));
         let asked_by = asks.then(|| by.clone());
-        let (seq, epoch, joined_at) = (welcome.seq, welcome.epoch, self.now);
-        let (stage, passed) = (Stage::Active, None);
-        let record = GroupRecord { name, cursor: seq, epoch, stage, joined_at, asked_by, passed };
+        let LogPosition { seq, epoch, chain } = welcome.position;
+        let (stage, joined_at, passed) = (Stage::Active, self.now, None);
+        let (cursor, chain, receipt) = (seq, Some(chain), None);
+        let record =
+            GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
         let mut changes = vec![Change::Record(id.clone(), record)];
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));
@@ -177,7 +181,7 @@ impl<S: Store> Engine<S> {
         let stage = WelcomeStage::open(provider, Config::default(), &welcome.welcome, own)?;
         let stage = stage.join(provider, &[], tree, None)?;
         let joined = stage.context();
-        if joined.group_id != welcome.group_id || joined.epoch != Epoch(welcome.epoch) {
+        if joined.group_id != welcome.group_id || joined.epoch != Epoch(welcome.position.epoch) {
             return Err(conclave_mls::error::Rejection::WrongGroup.into());
         }
         Ok(stage)

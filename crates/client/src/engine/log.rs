@@ -8,7 +8,7 @@ use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use crate::watch::PassedRoot;
 pub(super) use conclave_certificates::device_of;
-use conclave_delivery_api::{ContentType, DeviceId, LogEntry, LogPage};
+use conclave_delivery_api::{ChainHash, ContentType, DeviceId, LogEntry, LogPage, LogPosition};
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::error::Rejection;
@@ -16,7 +16,7 @@ use conclave_mls::group::{Answers, EpochChange, Member, Proposal, Refused, Sende
 use conclave_mls::storage::Fold;
 use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
 use conclave_store::{Store, StoreError};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What a commit was made for, to be done again; none for other work.
 pub(super) fn not_committed(work: &Work) -> Option<Work> {
@@ -69,6 +69,8 @@ enum Halt {
     Ask,
     /// The entry of this number is missing.
     Gap(u64),
+    /// The service's log is another one than the one that was processed so far: why.
+    OtherLog(String),
     /// This device is out.
     Out,
     /// A commit cannot be followed.
@@ -84,8 +86,9 @@ type Judge<'a> = dyn FnMut(&[CredentialRequest]) -> Option<Vec<Verdict>> + 'a;
 impl<S: Store> Engine<S> {
     /// Processes a page of a group's log, from the cursor on.
     pub(super) fn take_page(&mut self, id: &GroupId, page: &LogPage) -> Result<(), EngineError> {
-        let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
+        let Some(mut record) = self.book.record(id).cloned() else { return Ok(()) };
         let Some(mut live) = self.groups.remove(id) else { return Ok(()) };
+        record.receipt = live.receipt.clone();
         let result = self.take_entries(id, &mut live.group, &record, page);
         let out = live.group.status() == Status::Deleted;
         if !out {
@@ -116,6 +119,7 @@ impl<S: Store> Engine<S> {
             Some(Halt::Gap(seq)) => {
                 self.stick(id, format!("the service has lost message {seq} of its log"))?;
             }
+            Some(Halt::OtherLog(reason)) => self.stick(id, reason)?,
             _ => {}
         }
         if settled {
@@ -139,15 +143,12 @@ impl<S: Store> Engine<S> {
         let changes = Vec::new();
         let (mut plan, mut halt) = (Vec::new(), None);
         let (mut cursor, mut epoch) = (record.cursor, group.epoch());
+        let mut chains = match chained(id, record, page) {
+            Ok(chains) => chains,
+            Err(halt) => return Ok((Some(halt), false)),
+        };
         let mut fold = group.fold();
-        for entry in &page.entries {
-            if entry.seq <= cursor {
-                continue;
-            }
-            if Some(entry.seq) != cursor.checked_add(1) {
-                halt = Some(Halt::Gap(cursor.saturating_add(1)));
-                break;
-            }
+        for entry in page.entries.iter().filter(|entry| entry.seq > record.cursor) {
             let what = if own.take_if(|own| **own == *entry.message).is_some() {
                 What::Own
             } else {
@@ -181,7 +182,8 @@ impl<S: Store> Engine<S> {
             return Ok((halt, false));
         }
         let mut settled = false;
-        let record = GroupRecord { cursor, epoch: epoch.0, ..record.clone() };
+        let chain = chains.remove(&cursor);
+        let record = GroupRecord { cursor, chain, epoch: epoch.0, ..record.clone() };
         let (book, watching, folder) = (&mut self.book, &mut self.watching, &self.folder);
         fold.commit(|write| {
             let mut report = Report::new(&*provider, book, id, record, changes);
@@ -206,6 +208,42 @@ impl<S: Store> Engine<S> {
             _ => None,
         }
     }
+}
+
+/// The hashes of the log after each entry of a page, with the entry's number. They are looked at first: nothing is
+/// taken of a log that is another one than before.
+fn chained(
+    id: &GroupId,
+    record: &GroupRecord,
+    page: &LogPage,
+) -> Result<BTreeMap<u64, ChainHash>, Halt> {
+    let cursor = record.cursor;
+    let after = page.end.position.seq.saturating_sub(page.entries.len() as u64);
+    if after > cursor {
+        return Err(Halt::Gap(cursor.saturating_add(1)));
+    }
+    let known = record.chain.filter(|_| after == cursor);
+    let Some(before) = page.before.or(known) else {
+        // Neither the service nor this device knows any more what came before.
+        let LogPosition { seq, chain, .. } = page.end.position;
+        return Ok(BTreeMap::from([(seq, chain)]));
+    };
+    let Some(chains) = page.chains(id, Some(before)) else {
+        let what =
+            format!("what the service shows of its log after message {cursor} does not add up");
+        return Err(Halt::OtherLog(what));
+    };
+
+    let mut places: BTreeMap<u64, ChainHash> = (after.saturating_add(1)..).zip(chains).collect();
+    places.insert(after, before);
+    let known = record.chain.zip(places.get(&cursor));
+    if known.is_some_and(|(known, shown)| known != *shown) {
+        let what = format!(
+            "the service's log up to message {cursor} is not the one that it has shown this device before"
+        );
+        return Err(Halt::OtherLog(what));
+    }
+    Ok(places)
 }
 
 fn push<O>(fold: &mut Fold<'_, Group>, step: Transition<Group, O>) -> Result<(), EngineError> {

@@ -18,6 +18,7 @@ mod keys;
 mod linking;
 mod log;
 mod outgoing;
+mod receipts;
 mod recovery;
 mod replies;
 #[cfg(test)]
@@ -36,7 +37,9 @@ use crate::record::{Item, Line, News, Stage, Work};
 use crate::request::Request;
 use conclave_account::{Entry, LinkCode};
 use conclave_delivery::http_client::Heard;
-use conclave_delivery_api::{DeviceId, ErrorCode, Event as Hint, InboxItem, Name};
+use conclave_delivery_api::{
+    DeviceId, ErrorCode, Event as Hint, InboxItem, LogPosition, Name, Receipt,
+};
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
@@ -179,6 +182,8 @@ struct Live {
     stuck: Option<String>,
     /// The epoch in which this device has tried last to renew its leaf.
     renewed_in: Option<u64>,
+    /// The service's word on the latest place of the log that it has shown. It is stored with what is read next.
+    receipt: Option<Receipt>,
 }
 
 impl Live {
@@ -196,6 +201,7 @@ impl Live {
             asking: false,
             stuck: None,
             renewed_in: None,
+            receipt: None,
         }
     }
 }
@@ -276,6 +282,8 @@ pub struct Engine<S> {
     /// How many answers in a row made no sense.
     strange: u32,
     offline: bool,
+    /// Whether the stream of hints begins.
+    connecting: bool,
 }
 
 impl<S> fmt::Debug for Engine<S> {
@@ -363,6 +371,7 @@ impl<S: Store> Engine<S> {
             wait: FIRST_WAIT,
             strange: 0,
             offline: false,
+            connecting: false,
         };
         // What was made and perhaps never sent is sent again.
         engine.to_submit = engine.authority.certified().is_some()
@@ -381,7 +390,8 @@ impl<S: Store> Engine<S> {
             let rows = self.book.store().load(id)?;
             match Group::load(&*self.provider, Config::default(), rows) {
                 Ok(group) => {
-                    self.groups.insert(id.clone(), Live::new(group));
+                    let receipt = record.receipt.clone();
+                    self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
                 }
                 Err(e) => {
                     let name = &record.name;
@@ -419,6 +429,7 @@ impl<S: Store> Engine<S> {
         self.now = now;
         match heard {
             Heard::Connected => {
+                self.connecting = true;
                 // Whoever waits for something else than an answer goes on waiting.
                 if self.offline && self.sessions_refused == 0 {
                     self.wait = FIRST_WAIT;
@@ -447,15 +458,26 @@ impl<S: Store> Engine<S> {
                     self.lookups.insert(user);
                 }
             }
-            Heard::Event(Hint::Group { group_id, head, .. }) => {
-                if let Some(live) = self.groups.get_mut(&group_id)
-                    && head > live.head
-                {
-                    live.head = head;
-                    live.stuck = None;
-                }
+            Heard::Event(Hint::Group { group_id, position }) => {
+                self.heard_of_group(&group_id, position);
             }
-            Heard::Event(Hint::Ready) => {}
+            Heard::Event(Hint::Ready) => self.connecting = false,
+        }
+    }
+
+    /// Takes a hint of where a group's log ends. One that this device has overtaken says nothing; but when the
+    /// stream begins, the service says where all logs end then.
+    fn heard_of_group(&mut self, id: &GroupId, LogPosition { seq, chain, .. }: LogPosition) {
+        let Some(record) = self.book.record(id) else { return };
+        let Some(live) = self.groups.get_mut(id) else { return };
+        if seq > live.head {
+            live.head = seq;
+            live.stuck = None;
+        }
+        let other = seq == record.cursor && record.chain.is_some_and(|known| known != chain);
+        if other || (self.connecting && seq < record.cursor) {
+            // The log says more.
+            live.sync = true;
         }
     }
 

@@ -8,8 +8,11 @@ use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Reply;
 use conclave_delivery::http_client::ClientError;
-use conclave_delivery_api::{AccountPage, ContentType, ErrorCode, LogEntry, LogPage, Outcome};
+use conclave_delivery_api::{
+    AccountPage, ChainInput, ContentType, Decode, ErrorCode, LogEntry, LogPage, Outcome,
+};
 use conclave_mls::GroupId;
+use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_store::Store;
 
 impl Purpose {
@@ -32,6 +35,15 @@ impl Purpose {
     }
 }
 
+/// The epoch that an encoded message was made in.
+fn epoch_of(message: &[u8]) -> Option<u64> {
+    match MlsMessage::from_bytes(message).ok()?.body {
+        MlsMessageBody::PublicMessage(message) => Some(message.content.epoch.0),
+        MlsMessageBody::PrivateMessage(message) => Some(message.epoch.0),
+        _ => None,
+    }
+}
+
 impl<S: Store> Engine<S> {
     /// Takes the outcome of the call that [`Self::next`] gave out.
     ///
@@ -44,7 +56,7 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         self.now = now;
         let Some(purpose) = self.under_way.take() else { return Ok(()) };
-        match reply {
+        match reply.and_then(|reply| self.checked_receipt(&purpose, reply)) {
             Ok(reply) => {
                 self.online();
                 self.strange = 0;
@@ -171,10 +183,15 @@ impl<S: Store> Engine<S> {
                 self.inbox.extend(page.items.into_iter().map(|item| (item, 0)));
                 Ok(())
             }
-            (Purpose::Create(id), Reply::CreateGroup(_)) => self.created(&id),
+            (Purpose::Create(id), Reply::CreateGroup(created)) => {
+                self.take_receipt(&id, &created.receipt, None)?;
+                self.created(&id)
+            }
             (Purpose::Log(id), Reply::FetchLog(page)) => {
-                if page.head < self.cursor(&id) {
-                    return self.lost_data(&id, page.head);
+                self.take_receipt(&id, &page.end, Some(&page))?;
+                let end = page.end.position.seq;
+                if end < self.cursor(&id) {
+                    return self.lost_data(&id, end);
                 }
                 if let Some(live) = self.groups.get_mut(&id) {
                     live.sync = false;
@@ -272,38 +289,51 @@ impl<S: Store> Engine<S> {
         message: Option<Vec<u8>>,
     ) -> Result<(), EngineError> {
         let cursor = self.cursor(id);
-        let (sender, received_at) = (self.device().clone(), self.time().as_secs());
+        self.take_receipt(id, outcome.receipt(), None)?;
+        let sender = self.device().clone();
         let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
         live.refusals = 0;
         match outcome {
             // What is waited for is not in the log yet, as far as this device has seen it. (Its
             // proposal may be: it stays until somebody commits it.)
-            Outcome::Accepted { seq, .. } if message.is_some() && seq <= cursor => {
-                self.lost_data(id, seq)
+            Outcome::Accepted { receipt, .. }
+                if message.is_some() && receipt.position.seq <= cursor =>
+            {
+                self.lost_data(id, receipt.position.seq)
             }
-            Outcome::Accepted { epoch, seq } => {
+            Outcome::Accepted { receipt: end, received_at } => {
+                let seq = end.position.seq;
                 live.delivered = true;
                 live.head = live.head.max(seq);
                 // Nobody else's came between: no need to fetch it to know it.
-                if let Some(message) = message
-                    && Some(seq) == cursor.checked_add(1)
+                if Some(seq) == cursor.checked_add(1)
+                    && let Some(message) = message
+                    && let Some(epoch) = epoch_of(&message)
                 {
                     let (message, head) = (message.into(), live.head);
                     let entry = LogEntry { seq, epoch, content_type, sender, received_at, message };
-                    return self.take_page(id, &LogPage { entries: vec![entry], head, epoch });
+                    let before = self.book.record(id).and_then(|record| record.chain);
+                    let input = ChainInput::of(id, &entry);
+                    let chain = before.and_then(|before| input.after(&before).ok());
+                    // If this is not how the log goes on, it shows that itself.
+                    if let Some(before) = before.filter(|_| chain == Some(end.position.chain)) {
+                        let page =
+                            LogPage { entries: vec![entry], head, before: Some(before), end };
+                        return self.take_page(id, &page);
+                    }
                 }
                 Ok(())
             }
-            Outcome::WrongEpoch { epoch, .. } if epoch < live.group.epoch().0 => {
-                let own = live.group.epoch();
+            Outcome::WrongEpoch { receipt } if receipt.position.epoch < live.group.epoch().0 => {
+                let (epoch, own) = (receipt.position.epoch, live.group.epoch());
                 let what = format!(
                     "the service has lost data: it is in epoch {epoch} and this device in {own}"
                 );
                 self.stick(id, what)
             }
-            Outcome::WrongEpoch { head, .. } => {
+            Outcome::WrongEpoch { receipt } => {
                 live.sync = true;
-                live.head = live.head.max(head);
+                live.head = live.head.max(receipt.position.seq);
                 self.unseal(id)
             }
         }

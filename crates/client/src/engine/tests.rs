@@ -6,6 +6,7 @@ mod faults;
 mod gossip;
 mod hostile;
 mod linking;
+mod logs;
 mod recovery;
 mod simulation;
 mod suites;
@@ -22,7 +23,10 @@ use conclave_delivery::http_client::{ClientError, Heard};
 use conclave_delivery::service::{Caller, Holder, Limits, Operation, Service, ServiceError};
 use conclave_delivery::storage::DeviceInfo;
 use conclave_delivery::storage::SqliteStorage;
-use conclave_delivery_api::{Call, DeviceId, ErrorCode, Proof, Registration, Token};
+use conclave_delivery_api::{
+    Call, DeviceId, ErrorCode, Incarnation, LogPosition, Outcome, Proof, Receipt, Registration,
+    Token,
+};
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::storage::RowKey;
 use conclave_mls::{CipherSuite, GroupId, UnixTime};
@@ -413,8 +417,34 @@ impl World {
         }
         if let Some(lie) = self.lie.as_ref().filter(|_| self.lied_to.is_none_or(|to| to == i)) {
             lie(&mut reply);
+            self.sign_lie(&mut reply);
         }
         Ok(reply)
+    }
+
+    /// The service's word on a place in a group's log, whether or not it has one.
+    fn receipt(&self, group_id: &GroupId, position: LogPosition) -> Receipt {
+        let (incarnation, group_id) = (Incarnation { id: [0; 16], number: 1 }, group_id.clone());
+        let (issued_at, signature) = (self.time().as_secs(), Vec::new());
+        let receipt = Receipt { incarnation, group_id, position, issued_at, signature };
+        self.service.sign_again(receipt).unwrap()
+    }
+
+    /// The service signs its lies, but for those that have no signature at all.
+    fn sign_lie(&self, reply: &mut Reply) {
+        let receipt = match reply {
+            Reply::CreateGroup(created) => &mut created.receipt,
+            Reply::FetchLog(page) => &mut page.end,
+            Reply::SubmitCommit(outcome)
+            | Reply::SubmitProposal(outcome)
+            | Reply::SendMessage(outcome) => match outcome {
+                Outcome::Accepted { receipt, .. } | Outcome::WrongEpoch { receipt } => receipt,
+            },
+            _ => return,
+        };
+        if !receipt.signature.is_empty() {
+            *receipt = self.service.sign_again(receipt.clone()).unwrap();
+        }
     }
 
     /// The same, over a connection that fails at times; and the answer to the device.

@@ -275,7 +275,7 @@ impl<S: Store> Engine<S> {
         if let Some(newest) = watch.newest().cloned()
             && let Some(evidence) = watch.proof_of_before(provider, &newest)
         {
-            let (file, kept) = keep(&self.folder, &evidence, before)?;
+            let (file, kept) = keep(&self.folder, &*evidence, before)?;
             let what = format!(
                 "what the service shows since it went back contradicts what it has shown before. {kept}"
             );

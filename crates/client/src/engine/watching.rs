@@ -138,7 +138,7 @@ pub(super) fn evidence_file(folder: &Path, number: u64) -> PathBuf {
 /// Stores evidence, of which there are so many files before it; the sentence that says where it is.
 pub(super) fn keep(
     folder: &Path,
-    evidence: &Evidence,
+    evidence: &impl Encode,
     before: u64,
 ) -> Result<(Option<Change>, String), CryptoError> {
     if before >= MAX_EVIDENCE_FILES {

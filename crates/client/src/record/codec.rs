@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 pub(crate) const IDENTITY_VERSION: u8 = 3;
 /// The format of groups' records. In version 1 there was no epoch, in version 2 nobody asked, in version 3 no root
 /// was passed on.
-const GROUP_VERSION: u8 = 4;
+const GROUP_VERSION: u8 = 6;
 
 fn put_text(w: &mut Writer, text: &str) -> Result<(), EncodeError> {
     w.put_opaque(text.as_bytes())
@@ -74,6 +74,8 @@ impl Encode for GroupRecord {
         GROUP_VERSION.encode(w)?;
         put_text(w, &self.name)?;
         self.cursor.encode(w)?;
+        self.chain.encode(w)?;
+        self.receipt.encode(w)?;
         self.epoch.encode(w)?;
         self.joined_at.encode(w)?;
         self.asked_by.encode(w)?;
@@ -104,10 +106,12 @@ impl Decode for GroupRecord {
             return unknown("record version", version);
         }
         let (name, cursor) = (text(r)?, u64::decode(r)?);
+        let chain = if version < 5 { None } else { Decode::decode(r)? };
+        let receipt = if version < 6 { None } else { Decode::decode(r)? };
         let epoch = if version == VERSION { 0 } else { u64::decode(r)? };
         let joined_at = u64::decode(r)?;
         let asked_by = if version < 3 { None } else { Decode::decode(r)? };
-        let passed = match version >= GROUP_VERSION && flag(r)? {
+        let passed = match version >= 4 && flag(r)? {
             true => Some((r.take_array()?, u64::decode(r)?)),
             false => None,
         };
@@ -118,7 +122,7 @@ impl Decode for GroupRecord {
             4 => Stage::Left,
             other => return unknown("stage", other),
         };
-        Ok(Self { name, cursor, epoch, stage, joined_at, asked_by, passed })
+        Ok(Self { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed })
     }
 }
 
@@ -398,6 +402,7 @@ impl Decode for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conclave_delivery_api::{ChainHash, Incarnation, LogPosition, Receipt};
 
     fn device(name: &str) -> DeviceId {
         name.parse().unwrap()
@@ -462,10 +467,29 @@ mod tests {
         for stage in [Stage::Creating(vec![1]), Stage::Active, Stage::Removed, Stage::Left] {
             let (name, asked_by) = ("lunch".into(), Some(device("alice/laptop")));
             let (cursor, epoch, joined_at, passed) = (7, 3, 9, Some(([8; 8], 5)));
-            let record = GroupRecord { name, cursor, epoch, stage, joined_at, asked_by, passed };
+            let chain = Some(ChainHash([6; 32]));
+            let receipt = Receipt {
+                incarnation: Incarnation { id: [3; 16], number: 2 },
+                group_id: [7; 16].into(),
+                position: LogPosition::beginning(3),
+                issued_at: 5,
+                signature: vec![6; 64],
+            };
+            let receipt = Some(receipt);
+            let record = GroupRecord {
+                name,
+                cursor,
+                chain,
+                receipt,
+                epoch,
+                stage,
+                joined_at,
+                asked_by,
+                passed,
+            };
             let mut bytes = record.to_bytes().unwrap();
             assert_eq!(GroupRecord::from_bytes(&bytes).unwrap(), record);
-            bytes[0] = 5;
+            bytes[0] = 7;
             assert!(GroupRecord::from_bytes(&bytes).is_err(), "of a later version");
         }
     }
@@ -476,13 +500,17 @@ mod tests {
         let first = [&[1, 1, b'g'][..], &number(7), &number(9), &[2]];
         let (name, stage) = ("g".into(), Stage::Active);
         let (cursor, epoch, joined_at, asked_by, passed) = (7, 0, 9, None, None);
-        let record = GroupRecord { name, cursor, epoch, stage, joined_at, asked_by, passed };
+        let (chain, receipt) = (None, None);
+        let record =
+            GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
         assert_eq!(GroupRecord::from_bytes(&first.concat()).unwrap(), record);
         let second = [&[2, 1, b'g'][..], &number(7), &number(3), &number(9), &[2]];
         let record = GroupRecord { epoch: 3, ..record };
         assert_eq!(GroupRecord::from_bytes(&second.concat()).unwrap(), record);
         let third = [&[3, 1, b'g'][..], &number(7), &number(3), &number(9), &[0, 2]];
         assert_eq!(GroupRecord::from_bytes(&third.concat()).unwrap(), record);
+        let fourth = [&[4, 1, b'g'][..], &number(7), &number(3), &number(9), &[0, 0, 2]];
+        assert_eq!(GroupRecord::from_bytes(&fourth.concat()).unwrap(), record);
     }
 
     #[test]

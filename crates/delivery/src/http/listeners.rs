@@ -2,7 +2,7 @@
 //! holds the last head of each group, so a slow listener costs no more than its groups.
 
 use crate::service::Notice;
-use conclave_delivery_api::{DeviceId, Event, GroupId, Name};
+use conclave_delivery_api::{DeviceId, Event, GroupId, LogPosition, Name};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[derive(Default)]
 struct Waiting {
-    groups: BTreeMap<GroupId, (u64, u64)>,
+    groups: BTreeMap<GroupId, LogPosition>,
     accounts: BTreeMap<Name, u64>,
     certificates: BTreeSet<Name>,
     inbox: bool,
@@ -32,10 +32,10 @@ impl Slot {
     pub(super) fn put(&self, event: &Event) {
         let mut waiting = locked(&self.waiting);
         match event {
-            Event::Group { group_id, epoch, head } => {
-                let known = waiting.groups.entry(group_id.clone()).or_default();
+            Event::Group { group_id, position } => {
+                let known = waiting.groups.entry(group_id.clone()).or_insert(*position);
                 // Notices of two requests can overtake each other.
-                *known = (*known).max((*epoch, *head));
+                *known = (*known).max(*position);
             }
             Event::Account { user, length } => {
                 let known = waiting.accounts.entry(user.clone()).or_default();
@@ -79,8 +79,8 @@ impl Slot {
         for user in certificates {
             text += &Event::Certificates { user }.to_text();
         }
-        for (group_id, (epoch, head)) in groups {
-            text += &Event::Group { group_id, epoch, head }.to_text();
+        for (group_id, position) in groups {
+            text += &Event::Group { group_id, position }.to_text();
         }
         if inbox {
             text += &Event::Inbox.to_text();

@@ -72,12 +72,12 @@ fn group_of_two(alice: &Client) {
         added: vec!["bob/pc".parse().unwrap()],
         ..commit(private(&ID.into(), 0, ContentType::Commit, b"add"))
     };
-    assert_eq!(alice.call(&add), Ok(Outcome::Accepted { epoch: 1, seq: 1 }));
+    assert_eq!(brief(&alice.call(&add).unwrap()), Brief::Accepted { epoch: 1, seq: 1 });
 }
 
-fn send(from: &Client, text: &str) -> Outcome {
+fn send(from: &Client, text: &str) -> Brief {
     let message = private(&ID.into(), 1, ContentType::Application, text.as_bytes());
-    from.call(&SendMessage { message }).unwrap()
+    brief(&from.call(&SendMessage { message }).unwrap())
 }
 
 fn log(client: &Client) -> LogPage {
@@ -91,7 +91,7 @@ fn wait_for(events: &mut Events, wanted: impl Fn(&Heard) -> bool) -> Heard {
 
 fn head(heard: &Heard) -> Option<u64> {
     match heard {
-        Heard::Event(Event::Group { head, .. }) => Some(*head),
+        Heard::Event(Event::Group { position, .. }) => Some(position.seq),
         _ => None,
     }
 }
@@ -102,7 +102,7 @@ fn messages_go_through_and_survive_a_restart() {
     let server = serve(dir.path(), config(0));
     let (alice, bob) = two(&server);
     group_of_two(&alice);
-    assert_eq!(send(&bob, "hello"), Outcome::Accepted { epoch: 1, seq: 2 });
+    assert_eq!(send(&bob, "hello"), Brief::Accepted { epoch: 1, seq: 2 });
     let before = log(&alice);
     assert_eq!(before.entries.len(), 2);
     let port = server.local_addr().port();
@@ -112,13 +112,15 @@ fn messages_go_through_and_survive_a_restart() {
     let server = serve(dir.path(), config(port));
     let (own_alice, own_bob) = owners();
     let alice = known_client(&server, &own_alice);
-    assert_eq!(log(&alice), before, "with a new session");
+    let after = log(&alice);
+    assert_eq!(after.entries, before.entries, "with a new session");
+    assert_eq!(after.end.position, before.end.position);
     drop(server);
     // A process that dies leaves its log behind; what was answered is in it.
     let first = serve(dir.path(), config(0));
     assert_eq!(
         send(&known_client(&first, &own_bob), "again"),
-        Outcome::Accepted { epoch: 1, seq: 3 }
+        Brief::Accepted { epoch: 1, seq: 3 }
     );
     let crashed = crash_copy(dir.path());
     let server = serve(crashed.path(), config(0));
@@ -132,7 +134,7 @@ fn refusals_are_told_by_code_and_in_words() {
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     let stale = commit(private(&ID.into(), 0, ContentType::Commit, b"late"));
-    assert_eq!(bob.call(&stale), Ok(Outcome::WrongEpoch { epoch: 1, head: 1 }));
+    assert_eq!(brief(&bob.call(&stale).unwrap()), Brief::WrongEpoch { epoch: 1, head: 1 });
     let unknown =
         alice.call(&FetchAccount { user: "carol".parse().unwrap(), after: 0 }).unwrap_err();
     assert_eq!(unknown.code(), Some(ErrorCode::UnknownUser));
@@ -298,7 +300,7 @@ fn events_begin_with_what_there_is_and_follow_what_comes() {
     let mut events = bob.events();
     assert_eq!(events.next(), Some(Heard::Connected));
     let account = |user: &str| Event::Account { user: user.parse().unwrap(), length: 1 };
-    let group = Event::Group { group_id: ID.into(), epoch: 1, head: 1 };
+    let group = Event::Group { group_id: ID.into(), position: log(&bob).end.position };
     for now in [account("alice"), account("bob"), group] {
         assert_eq!(events.next(), Some(Heard::Event(now)));
     }

@@ -4,7 +4,7 @@ use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Storage};
 use conclave_delivery_api::{
     CreateGroup, Created, DeviceId, Encode, ErrorCode, FetchGroupInfo, FetchLog, GroupId,
-    GroupKind, GroupState, LogPage, MAX_PAGE, PAGE_BYTES, short_group,
+    GroupKind, GroupState, LogPage, LogPosition, MAX_PAGE, PAGE_BYTES, short_group,
 };
 
 impl<S: Storage> Service<S> {
@@ -12,6 +12,22 @@ impl<S: Storage> Service<S> {
     pub(super) fn known_group(&self, id: &GroupId) -> Result<GroupRecord, ServiceError> {
         self.storage.group(id)?.ok_or_else(|| {
             ServiceError::new(ErrorCode::UnknownGroup, "there is no group with this identifier")
+        })
+    }
+
+    /// The place of an entry that is in a group's log.
+    fn position(
+        &self,
+        id: &GroupId,
+        group: &GroupRecord,
+        seq: u64,
+    ) -> Result<LogPosition, ServiceError> {
+        if seq == group.head {
+            return Ok(group.position());
+        }
+        self.storage.position(id, seq)?.ok_or_else(|| {
+            let detail = format!("message {seq} of the group's log is kept no longer");
+            ServiceError::new(ErrorCode::LogTruncated, detail)
         })
     }
 
@@ -83,7 +99,8 @@ impl Operation for CreateGroup {
             }
         }
         let group = service.known_group(&self.group_id)?;
-        Ok(Done::new(Created { epoch: group.epoch, head: group.head }, seen))
+        let receipt = service.receipt(&self.group_id, group.position(), caller.now)?;
+        Ok(Done::new(Created { receipt }, seen))
     }
 }
 
@@ -111,13 +128,18 @@ impl Operation for FetchLog {
             );
             return Err(ServiceError::new(ErrorCode::LogTruncated, detail));
         }
+        let end = entries.last().map_or(self.after.min(head), |entry| entry.seq);
+        let before = end.saturating_sub(entries.len() as u64);
+        let end = service.position(&self.group_id, &group, end)?;
+        let before = service.storage.position(&self.group_id, before)?.map(|before| before.chain);
+        let end = service.receipt(&self.group_id, end, caller.now)?;
         let seen = format!(
             "group {}, {me} fetches {} messages after {}",
             short_group(&self.group_id),
             entries.len(),
             self.after
         );
-        Ok(Done::new(LogPage { entries, head, epoch: group.epoch }, seen))
+        Ok(Done::new(LogPage { entries, head, before, end }, seen))
     }
 }
 
@@ -130,9 +152,10 @@ impl Operation for FetchGroupInfo {
         let me = caller.id()?;
         service.known_group(&self.group_id)?;
         service.check_may_join(&self.group_id, me)?;
-        let state = service.group_state(&self.group_id)?;
+        let state = service.group_state(&self.group_id, caller.now)?;
         let short = short_group(&self.group_id);
-        let seen = format!("group {short}, GroupInfo and tree of epoch {}", state.epoch);
+        let seen =
+            format!("group {short}, GroupInfo and tree of epoch {}", state.receipt.position.epoch);
         Ok(Done::new(state, seen))
     }
 }

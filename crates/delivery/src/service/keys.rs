@@ -19,13 +19,18 @@ fn derived(
 }
 
 /// The key by which the service signs: its public half is the service's identity.
-pub(super) fn signer(
+pub(super) fn key_pair(
     provider: &dyn CryptoProvider,
     secret: &Secret,
-) -> Result<Signer, CryptoError> {
+) -> Result<SignatureKeyPair, CryptoError> {
     let private = derived(provider, secret, SIGNING_LABEL)?;
     let public = provider.signature_public_key(SESSION_SCHEME, &private)?;
-    Ok(Signer::new(SESSION_SCHEME, SignatureKeyPair::new(private, public)))
+    Ok(SignatureKeyPair::new(private, public))
+}
+
+/// The same key, for the directory.
+pub(super) fn signer(key_pair: &SignatureKeyPair) -> Signer {
+    Signer::new(SESSION_SCHEME, key_pair.clone())
 }
 
 /// The key that hides names in the directory.

@@ -5,8 +5,8 @@ use super::view::{SharedView, View, lock};
 use super::{Caller, Done, Notice, Operation, Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
 use conclave_delivery_api::{
-    Bytes, ContentType, DeviceId, ErrorCode, Event, GroupId, Outcome, SendMessage, SubmitCommit,
-    SubmitProposal, short_group,
+    Bytes, ContentType, DeviceId, ErrorCode, Event, GroupId, LogPosition, Outcome, SendMessage,
+    SubmitCommit, SubmitProposal, short_group,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::wire::{Epoch, MlsMessageBody, Sender};
@@ -86,23 +86,27 @@ impl<S: Storage> Service<S> {
         let group = self.known_group(id)?;
         let seen = self.seen(&submission);
         let known = |found: &Found| {
-            let epoch = found.epoch + u64::from(wanted == ContentType::Commit);
-            let reply = Outcome::Accepted { epoch, seq: found.seq };
-            Done::new(reply, format!("{seen}: in the log already, number {}", found.seq))
+            let (position, received_at) = (found.position, found.received_at);
+            let receipt = self.receipt(id, position, caller.now)?;
+            let seen = format!("{seen}: in the log already, number {}", position.seq);
+            Ok(Done::new(Outcome::Accepted { receipt, received_at }, seen))
         };
         if let Some(found) = self.admit(&submission)? {
-            return Ok(known(&found));
+            drop(view);
+            return known(&found);
         }
         let in_time = match wanted {
             ContentType::Application => self.is_still_read(&group, &submission)?,
             ContentType::Proposal | ContentType::Commit => submission.framed.epoch == group.epoch,
         };
         let wrong_epoch = |group: &GroupRecord| {
-            let reply = Outcome::WrongEpoch { epoch: group.epoch, head: group.head };
-            Done::new(reply, format!("{seen}: refused, the group is in epoch {}", group.epoch))
+            let receipt = self.receipt(id, group.position(), caller.now)?;
+            let seen = format!("{seen}: refused, the group is in epoch {}", group.epoch);
+            Ok(Done::new(Outcome::WrongEpoch { receipt }, seen))
         };
         if !in_time {
-            return Ok(wrong_epoch(&group));
+            drop(view);
+            return wrong_epoch(&group);
         }
         let appended = append(&mut view, &group, &submission);
         let in_doubt = match &appended {
@@ -114,16 +118,17 @@ impl<S: Storage> Service<S> {
             // Memory may not be what the storage holds.
             view.loaded = None;
         }
-        let (seq, effects) = match appended? {
-            (Appended::Won(seq), effects) => (seq, effects),
-            (Appended::Known(found), _) => return Ok(known(&found)),
-            // Only another process can have come between: this one holds the lock.
-            (Appended::Lost(now), _) => return Ok(wrong_epoch(&now)),
-        };
         drop(view);
-        let epoch = group.epoch + u64::from(wanted == ContentType::Commit);
-        let mut done = Done::new(Outcome::Accepted { epoch, seq }, format!("{seen}: number {seq}"));
-        done.notices = self.notices(id, epoch, seq, &effects)?;
+        let (position, effects) = match appended? {
+            (Appended::Won(position), effects) => (position, effects),
+            (Appended::Known(found), _) => return known(&found),
+            // Only another process can have come between: this one held the lock.
+            (Appended::Lost(now), _) => return wrong_epoch(&now),
+        };
+        let receipt = self.receipt(id, position, caller.now)?;
+        let reply = Outcome::Accepted { receipt, received_at: submission.now.as_secs() };
+        let mut done = Done::new(reply, format!("{seen}: number {}", position.seq));
+        done.notices = self.notices(id, position, &effects)?;
         Ok(done)
     }
 
@@ -158,8 +163,7 @@ impl<S: Storage> Service<S> {
     fn notices(
         &self,
         group: &GroupId,
-        epoch: u64,
-        head: u64,
+        position: LogPosition,
         effects: &CommitEffects,
     ) -> Result<Vec<Notice>, ServiceError> {
         let mut to = self.storage.members(group)?;
@@ -168,7 +172,7 @@ impl<S: Storage> Service<S> {
             let told: BTreeSet<DeviceId> = to.iter().cloned().chain(removed).collect();
             to = told.into_iter().collect();
         }
-        let event = Event::Group { group_id: group.clone(), epoch, head };
+        let event = Event::Group { group_id: group.clone(), position };
         let mut notices = vec![Notice { to, event }];
         let welcomed: Vec<DeviceId> =
             effects.welcomes.iter().flat_map(|(_, to)| to.clone()).collect();

@@ -29,10 +29,13 @@ use crate::storage::{DirectoryRecords, Storage, WriterLoad};
 pub use administration::{Act, Field, Report};
 pub use authority::{Authority, Certifiers};
 pub use certificates::Swept;
-use conclave_delivery_api::{Call, DeviceId, ErrorCode, Event, GroupId, Mode, Proof, Registration};
+use conclave_delivery_api::{
+    Call, DeviceId, ErrorCode, Event, GroupId, Incarnation, LogPosition, Mode, Proof, Receipt,
+    Registration,
+};
 use conclave_directory::server::Directory;
 use conclave_mls::UnixTime;
-use conclave_mls::crypto::{CryptoProvider, Hash, Secret};
+use conclave_mls::crypto::{CryptoProvider, Hash, Secret, SignatureKeyPair};
 use core::fmt;
 use core::time::Duration;
 pub use directory::Published;
@@ -147,6 +150,9 @@ pub struct Service<S> {
     limits: Limits,
     secret: Secret,
     authority: Authority,
+    /// What receipts are signed with.
+    key_pair: SignatureKeyPair,
+    incarnation: Incarnation,
     directory: Directory<DirectoryRecords<S>>,
     long_proofs: LongProofs,
     sessions: Sessions,
@@ -256,7 +262,9 @@ impl<S: Storage> Service<S> {
         let storage = Arc::new(storage);
         let secret = storage.secret()?;
 
-        let signer = keys::signer(&*provider, &secret)?;
+        let key_pair = keys::key_pair(&*provider, &secret)?;
+        let signer = keys::signer(&key_pair);
+        let incarnation = storage.incarnation()?;
         let names = keys::names(&*provider, &secret)?;
         let records = DirectoryRecords(storage.clone());
         let directory = Directory::open(records, provider.clone(), signer, names, now.as_secs())?;
@@ -269,6 +277,8 @@ impl<S: Storage> Service<S> {
             limits,
             secret,
             authority,
+            key_pair,
+            incarnation,
             directory,
             long_proofs: LongProofs::default(),
             sessions,
@@ -346,7 +356,7 @@ impl<S: Storage> Service<S> {
         let mut events: Vec<Event> =
             accounts.map(|(user, length)| Event::Account { user, length }).collect();
         let groups = self.storage.groups_of(device)?.into_iter();
-        events.extend(groups.map(|(group_id, epoch, head)| Event::Group { group_id, epoch, head }));
+        events.extend(groups.map(|(group_id, position)| Event::Group { group_id, position }));
         if self.storage.inbox(device, 0, 0)?.1 > 0 {
             events.push(Event::Inbox);
         }
@@ -354,11 +364,37 @@ impl<S: Storage> Service<S> {
         Ok(events)
     }
 
+    /// The same receipt, signed again after it was changed: for tests of what others make of a service that lies.
+    ///
+    /// # Errors
+    /// If the provider cannot sign.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sign_again(&self, changed: Receipt) -> Result<Receipt, ServiceError> {
+        let Receipt { incarnation, group_id, position, issued_at, .. } = changed;
+        let now = UnixTime::from_secs(issued_at).unwrap_or(UnixTime::MAX);
+        let place = (group_id, position);
+        Receipt::signed(&*self.provider, &self.key_pair, incarnation, place, now)
+            .map_err(error::provider_error)
+    }
+
     /// The directory, without the rules by which the service fills it: for tests of what others make of a service that
     /// breaks them.
     #[cfg(any(test, feature = "testing"))]
     pub fn directory(&self) -> &Directory<DirectoryRecords<S>> {
         &self.directory
+    }
+
+    /// The service's word on a place in a group's log. To sign takes as long as a few reads: it is done once an answer,
+    /// and holds nobody up.
+    fn receipt(
+        &self,
+        group: &GroupId,
+        position: LogPosition,
+        now: UnixTime,
+    ) -> Result<Receipt, ServiceError> {
+        let place = (group.clone(), position);
+        Receipt::signed(&*self.provider, &self.key_pair, self.incarnation, place, now)
+            .map_err(error::provider_error)
     }
 
     fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], ServiceError> {

@@ -217,17 +217,17 @@ impl<S: Storage> Service<S> {
                 ..submission.append(group)
             };
             match self.storage.append(append).map_err(ServiceError::from)? {
-                Appended::Won(seq) => won = Some((seq, effects)),
+                Appended::Won(position) => won = Some((position, effects)),
                 other => return Err(Stopped::Other(other)),
             }
             Ok(())
         });
         match (written, won) {
-            (Ok(_), Some((seq, effects))) => {
+            (Ok(_), Some((position, effects))) => {
                 if let Some((handshake, _)) = &mut view.loaded {
-                    *handshake = seq;
+                    *handshake = position.seq;
                 }
-                Ok((Appended::Won(seq), effects))
+                Ok((Appended::Won(position), effects))
             }
             (Err(Stopped::Other(other)), _) => Ok((other, CommitEffects::default())),
             (Err(Stopped::Refused(e)), _) => {
@@ -262,35 +262,39 @@ impl<S: Storage> Service<S> {
         let verdicts = self.judge(suite, stage.credentials(), submission.now);
         let transition =
             stage.resolve(observer, provider, &verdicts.into()).map_err(ServiceError::invalid)?;
-        let mut seq = 0;
+        let mut won = None;
         let applied = apply(observer, transition, |write| -> Result<(), Stopped> {
             let append = Append { rows: Some(write.batch.clone()), ..submission.append(group) };
             match self.storage.append(append).map_err(ServiceError::from)? {
-                Appended::Won(number) => seq = number,
+                Appended::Won(position) => won = Some(position),
                 other => return Err(Stopped::Other(other)),
             }
             Ok(())
         });
-        match applied {
-            Ok(_) => {
+        match (applied, won) {
+            (Ok(_), Some(position)) => {
                 if let Some((handshake, _)) = &mut view.loaded {
-                    *handshake = seq;
+                    *handshake = position.seq;
                 }
-                Ok(Appended::Won(seq))
+                Ok(Appended::Won(position))
             }
-            Err(ApplyError::Write(Stopped::Other(other))) => Ok(other),
-            Err(ApplyError::Write(Stopped::Refused(e))) => {
+            (Err(ApplyError::Write(Stopped::Other(other))), _) => Ok(other),
+            (Err(ApplyError::Write(Stopped::Refused(e))), _) => {
                 view.loaded = None;
                 Err(e)
             }
-            Err(ApplyError::Stale | ApplyError::Reload) => {
+            (Ok(_), None) | (Err(ApplyError::Stale | ApplyError::Reload), _) => {
                 Err(ServiceError::new(ErrorCode::Unavailable, "the group has changed meanwhile"))
             }
         }
     }
 
     /// What an external join needs.
-    pub(super) fn group_state(&self, id: &GroupId) -> Result<GroupState, ServiceError> {
+    pub(super) fn group_state(
+        &self,
+        id: &GroupId,
+        now: UnixTime,
+    ) -> Result<GroupState, ServiceError> {
         let shared = self.views.of(id);
         let mut view = lock(&shared);
         let group = self.known_group(id)?;
@@ -306,6 +310,8 @@ impl<S: Storage> Service<S> {
         } else {
             self.storage.public_state(id)?.ok_or_else(none)?
         };
-        Ok(GroupState { epoch: group.epoch, head: group.head, group_info, ratchet_tree })
+        drop(view);
+        let receipt = self.receipt(id, group.position(), now)?;
+        Ok(GroupState { receipt, group_info, ratchet_tree })
     }
 }

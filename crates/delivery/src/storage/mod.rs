@@ -14,7 +14,8 @@ mod sqlite;
 mod tests;
 
 use conclave_delivery_api::{
-    Bytes, CipherSuite, ContentType, DeviceId, GroupId, InboxItem, KeyPackageRef, LogEntry, Name,
+    Bytes, ChainHash, CipherSuite, ContentType, DeviceId, GroupId, InboxItem, Incarnation,
+    KeyPackageRef, LogEntry, LogPosition, Name,
 };
 pub use conclave_directory::server::{Batch as DirectoryBatch, Put};
 use conclave_mls::credential::SignaturePublicKey;
@@ -193,8 +194,18 @@ pub struct GroupRecord {
     pub epoch: u64,
     /// The number of the last entry of its log.
     pub head: u64,
+    /// The hash of its log.
+    pub chain: ChainHash,
     /// The number of the last commit or proposal in its log; 0 if there is none.
     pub handshake: u64,
+}
+
+impl GroupRecord {
+    /// Where its log ends.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        LogPosition { seq: self.head, epoch: self.epoch, chain: self.chain }
+    }
 }
 
 /// A group to be created.
@@ -301,8 +312,8 @@ pub struct WriterLoad {
 /// What became of an [`Append`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It is in the log, under this number.
-    Won(u64),
+    /// It is in the log, at this place.
+    Won(LogPosition),
     /// A message with this hash was in the log already. Nothing was written.
     Known(Found),
     /// Another handshake message came first; this is the group now. Nothing was written.
@@ -312,12 +323,12 @@ pub enum Appended {
 /// An entry of a log, found by its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its number.
-    pub seq: u64,
-    /// The epoch that it was made in.
-    pub epoch: u64,
+    /// Its place.
+    pub position: LogPosition,
     /// Who submitted it.
     pub sender: DeviceId,
+    /// When it came, in seconds since 1970.
+    pub received_at: u64,
 }
 
 /// What a storage engine provides. Methods block, and may be called from several threads.
@@ -333,6 +344,9 @@ pub trait Storage: Send + Sync + 'static {
     fn writer_load(&self) -> Option<WriterLoad> {
         None
     }
+
+    /// Which life of its state this is: another one after it was restored from a backup, and no other time.
+    fn incarnation(&self) -> Result<Incarnation, StorageError>;
 
     /// A user's account.
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError>;
@@ -446,9 +460,9 @@ pub trait Storage: Send + Sync + 'static {
     /// The members of a group.
     fn members(&self, id: &GroupId) -> Result<Arc<[DeviceId]>, StorageError>;
 
-    /// The groups that a device is in, with epoch and head; and those it was in, with the number
-    /// of the commit that removed it as head.
-    fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, u64, u64)>, StorageError>;
+    /// The groups that a device is in, with where their logs end; and those it was in, with the place
+    /// of the commit that removed it.
+    fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, LogPosition)>, StorageError>;
 
     /// This device's own user, and those who have a device in a group that it is in, or had one there that was
     /// revoked, each with the length of the account's log, ascending by name: if they are more than `limit`, some of them.
@@ -458,9 +472,13 @@ pub trait Storage: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<(Name, u64)>, StorageError>;
 
-    /// Appends a message to a group's log, with all its effects or not at all. Devices that were revoked are passed
+    /// Appends a message to a group's log, which is hashed by [`ChainInput`](conclave_delivery_api::ChainInput), with
+    /// all its effects or not at all. Devices that were revoked are passed
     /// over: they become no members and get no Welcomes.
     fn append(&self, append: Append) -> Result<Appended, StorageError>;
+
+    /// The place of the entry with this number, or of the beginning for 0; none if there is no such entry.
+    fn position(&self, id: &GroupId, seq: u64) -> Result<Option<LogPosition>, StorageError>;
 
     /// The entry with a hash.
     fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError>;

@@ -255,8 +255,10 @@ fn what_waits_in_a_lost_group_is_not_said_in_a_strangers() {
     world.settle();
     let group = world.devices[mallory].engine.book.current().cloned().unwrap();
     let (name, stage) = ("work".into(), Stage::Active);
-    let (cursor, epoch, joined_at, asked_by, passed) = (0, 0, 0, None, None);
-    let record = GroupRecord { name, cursor, epoch, stage, joined_at, asked_by, passed };
+    let (cursor, chain, receipt) = (0, None, None);
+    let (epoch, joined_at, asked_by, passed) = (0, 0, None, None);
+    let record =
+        GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
     let payload = Payload::Text("between us".into());
     let item = Item { group: group.clone(), work: Work::Send { payload, sealed: None } };
     let before = vec![Change::Record(group, record), Change::NewItem(item)];

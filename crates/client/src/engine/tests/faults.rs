@@ -6,7 +6,8 @@ use crate::engine::groups::GROUP_INFO;
 use crate::engine::waits::COUNT_INTERVAL;
 use crate::suites::HYBRID;
 use conclave_delivery_api::{
-    ClaimKeyPackages, CountKeyPackages, Event, InboxItem, LogPage, Outcome, SubmitProposal,
+    ClaimKeyPackages, CountKeyPackages, Event, InboxItem, LogPage, LogPosition, Outcome,
+    SubmitProposal,
 };
 use conclave_mls::group::{CommitOptions, Framing, LeafIndex, NewProposal, ProtocolVersion};
 use conclave_mls::wire::codec::Decode;
@@ -266,12 +267,12 @@ fn that_a_group_is_closed_is_told() {
 fn a_service_that_is_set_back_within_an_epoch_is_noticed() {
     fn shorter(reply: &mut Reply) {
         if let Reply::FetchLog(page) = reply {
-            (page.head, page.entries) = (1, Vec::new());
+            (page.head, page.end.position.seq, page.entries) = (1, 1, Vec::new());
         }
     }
     fn earlier(reply: &mut Reply) {
-        if let Reply::SendMessage(outcome) = reply {
-            *outcome = Outcome::Accepted { epoch: 1, seq: 2 };
+        if let Reply::SendMessage(Outcome::Accepted { receipt, .. }) = reply {
+            receipt.position.seq = 2;
         }
     }
     for (seed, lie) in [(65, shorter as fn(&mut Reply)), (66, earlier)] {
@@ -295,7 +296,7 @@ fn numbers_that_no_log_reaches_do_no_harm() {
     let (a, b) = (world.add("a/pc"), world.add("b/pc"));
     world.lie = Some(Box::new(|reply| match reply {
         Reply::FetchInbox(page) => {
-            page.items.iter_mut().for_each(|item| item.welcome.seq = u64::MAX);
+            page.items.iter_mut().for_each(|item| item.welcome.position.seq = u64::MAX);
         }
         Reply::FetchLog(page) => page.head = u64::MAX,
         _ => {}
@@ -305,8 +306,8 @@ fn numbers_that_no_log_reaches_do_no_harm() {
     world.settle();
     // Nor do those of what it is told to be the number of what it says.
     world.lie = Some(Box::new(|reply| {
-        if let Reply::SendMessage(Outcome::Accepted { seq, .. }) = reply {
-            *seq = u64::MAX;
+        if let Reply::SendMessage(Outcome::Accepted { receipt, .. }) = reply {
+            receipt.position.seq = u64::MAX;
         }
     }));
     world.say(a, "hello");
@@ -416,12 +417,16 @@ fn what_is_due_and_cannot_be_done_wakes_nobody() {
     let mut world = about_to_commit(76);
     let engine = &mut world.devices[0].engine;
     let id = engine.book.current().unwrap().clone();
-    let (at, head) = (engine.wake_at().unwrap(), engine.book.record(&id).unwrap().cursor);
+    let (at, record) = (engine.wake_at().unwrap(), engine.book.record(&id).unwrap());
+    let (head, before) = (record.cursor, record.chain.unwrap());
+    let place = |seq, epoch| LogPosition { seq, epoch, chain: before };
+    let (later, end) = (world.receipt(&id, place(head + 2, 3)), world.receipt(&id, place(head, 2)));
+    let engine = &mut world.devices[0].engine;
     assert!(matches!(engine.next(at).unwrap(), Some(Request::SubmitCommit(_))));
-    let accepted = Outcome::Accepted { epoch: 3, seq: head + 2 };
+    let accepted = Outcome::Accepted { receipt: later, received_at: 1 };
     engine.reply(at, Ok(Reply::SubmitCommit(accepted))).unwrap();
     assert!(matches!(engine.next(at).unwrap(), Some(Request::FetchLog(_))));
-    let page = LogPage { entries: Vec::new(), head, epoch: 2 };
+    let page = LogPage { entries: Vec::new(), head, before: Some(before), end };
     engine.reply(at, Ok(Reply::FetchLog(page))).unwrap();
     assert!(engine.next(at).unwrap().is_none());
     assert!(!wakes_soon(engine, at));

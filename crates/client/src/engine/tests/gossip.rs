@@ -3,7 +3,7 @@
 use super::transparency::forked;
 use super::*;
 use crate::record::Payload;
-use conclave_delivery_api::Outcome;
+use conclave_delivery_api::{LogPosition, Outcome};
 use conclave_directory::{Finding, Head, SignedRoot, Signer};
 use conclave_mls::Event;
 use conclave_mls::crypto::CryptoProvider;
@@ -202,7 +202,8 @@ fn a_message_of_an_epoch_that_is_over_passes_its_root_on_again() {
         }
     };
     assert!(passed(&world).is_some());
-    let late = Outcome::WrongEpoch { epoch: 9, head: 0 };
+    let id = world.devices[a].engine.book.current().unwrap().clone();
+    let late = Outcome::WrongEpoch { receipt: world.receipt(&id, LogPosition::beginning(9)) };
     world.devices[a].engine.reply(world.now, Ok(Reply::SendMessage(late))).unwrap();
     assert_eq!(passed(&world), None);
     let Request::SendMessage(first) = request else { panic!() };

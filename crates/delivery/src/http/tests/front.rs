@@ -170,7 +170,7 @@ fn idle_connections_without_a_session_do_not_keep_others_out() {
 
     let idle: Vec<TcpStream> = (0..400).map(|n| connect_from(2 + (n % 8) as u8, &server)).collect();
     // Whoever has a session keeps it and its streams, and whoever has none gets in.
-    assert!(matches!(send(&alice, "one"), Outcome::Accepted { .. }));
+    assert!(matches!(send(&alice, "one"), Brief::Accepted { .. }));
     let heard = wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, Heard::Event(_)));
     assert_eq!(head(&heard), Some(2), "{heard:?}");
     assert!(Client::new(&server.url()).call(&DescribeService {}).is_ok());

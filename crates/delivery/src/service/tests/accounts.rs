@@ -447,7 +447,10 @@ fn a_stream_begins_with_the_accounts_that_concern_it() {
 
     let told = r.desk.service.current_events(&r.bob.info()).unwrap();
     let account = |own: &Own, length| Event::Account { user: own.id.user.clone(), length };
-    let group = Event::Group { group_id: [5; 16].into(), epoch: 1, head: 1 };
+    let log = FetchLog { group_id: [5; 16].into(), after: 0, limit: 100 };
+    let position = r.desk.reply(&r.bob, log).end.position;
+    assert_eq!((position.seq, position.epoch), (1, 1));
+    let group = Event::Group { group_id: [5; 16].into(), position };
     assert_eq!(told, [account(&r.alice, 3), account(&r.bob, 1), group, Event::Ready]);
 }
 

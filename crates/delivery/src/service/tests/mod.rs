@@ -4,6 +4,7 @@ mod certificates;
 mod directory;
 mod model;
 mod races;
+mod receipts;
 mod registration;
 mod relay;
 mod room;

@@ -13,6 +13,8 @@ struct GroupModel {
     members: BTreeSet<usize>,
     /// Former members, with the number of the commit that removed each.
     former: BTreeMap<usize, u64>,
+    /// The hashes of the log that pages have led to.
+    chains: BTreeMap<u64, ChainHash>,
 }
 
 struct Model {
@@ -81,7 +83,8 @@ impl Model {
             // Only the creator's own request, repeated, is no conflict.
             if let Ok(done) = done {
                 let head = group.log.len() as u64;
-                assert_eq!(done.reply, Created { epoch: group.epoch, head });
+                let position = done.reply.receipt.position;
+                assert_eq!((position.epoch, position.seq), (group.epoch, head));
             }
             return;
         }
@@ -144,13 +147,13 @@ impl Model {
         let done = done.unwrap();
         if epoch != group.epoch {
             let head = group.log.len() as u64;
-            assert_eq!(done.reply, Outcome::WrongEpoch { epoch: group.epoch, head });
+            assert_eq!(brief(&done.reply), Brief::WrongEpoch { epoch: group.epoch, head });
             return;
         }
         group.log.push((ContentType::Commit, epoch, request.commit.clone()));
         group.epoch += 1;
         let seq = group.log.len() as u64;
-        assert_eq!(done.reply, Outcome::Accepted { epoch: group.epoch, seq });
+        assert_eq!(brief(&done.reply), Brief::Accepted { epoch: group.epoch, seq });
         if !request.removed.is_empty() {
             group.members.remove(&target);
             group.former.insert(target, seq);
@@ -179,7 +182,7 @@ impl Model {
         group.log.push((ContentType::Application, epoch, message));
         let seq = group.log.len() as u64;
         let done = done.unwrap();
-        assert_eq!(done.reply, Outcome::Accepted { epoch, seq });
+        assert_eq!(brief(&done.reply), Brief::Accepted { epoch, seq });
         let told: BTreeSet<&DeviceId> = done.notices.iter().flat_map(|n| n.to.iter()).collect();
         let members = group.members.iter().map(|m| &self.devices[*m].id).collect();
         assert_eq!(told, members);
@@ -201,7 +204,7 @@ impl Model {
             ContentType::Commit => (self.desk.reply(own, commit(message)), epoch + 1),
             _ => (self.desk.reply(own, SendMessage { message }), epoch),
         };
-        assert_eq!(reply, Outcome::Accepted { epoch, seq });
+        assert_eq!(brief(&reply), Brief::Accepted { epoch, seq });
     }
 
     fn acknowledge(&mut self) {
@@ -239,7 +242,9 @@ impl Model {
             }
         };
         let page = done.unwrap().reply;
-        assert_eq!((page.head, page.epoch), (head, group.epoch));
+        assert_eq!(page.head, head);
+        self.check_end(&page, &id, after);
+        let group = &self.groups[&id];
         let want = (after + 1..=head).take(7);
         let got: Vec<u64> = page.entries.iter().map(|e| e.seq).collect();
         assert_eq!(got, want.collect::<Vec<_>>(), "without gaps");
@@ -248,6 +253,35 @@ impl Model {
             assert_eq!((entry.content_type, entry.epoch), (*kind, *epoch));
             assert_eq!(entry.message, *message);
         }
+    }
+
+    /// Where a page ends: the log's hash is the one that its entries lead to.
+    fn check_end(&mut self, page: &LogPage, id: &GroupId, after: u64) {
+        let last = page.entries.last().map_or(after.min(page.head), |entry| entry.seq);
+        let group = self.groups.get_mut(id).unwrap();
+        let done = group.log.iter().take(last as usize);
+        let commits = done.filter(|(kind, ..)| *kind == ContentType::Commit).count() as u64;
+        let all = group.log.iter().filter(|(kind, ..)| *kind == ContentType::Commit).count() as u64;
+        assert_eq!(
+            (page.end.position.seq, page.end.position.epoch),
+            (last, group.epoch - all + commits)
+        );
+
+        let first = last - page.entries.len() as u64;
+        let mut chain = match first {
+            0 => Some(ChainHash::EMPTY),
+            _ => group.chains.get(&first).copied(),
+        };
+        for entry in &page.entries {
+            let Some(before) = chain else { return };
+            let next = ChainInput::of(id, entry).after(&before).unwrap();
+            let known = *group.chains.entry(entry.seq).or_insert(next);
+            assert_eq!(known, next, "the log was rewritten");
+            chain = Some(next);
+        }
+        assert!(chain.is_none_or(|chain| chain == page.end.position.chain));
+        assert!(page.chains(id, None).is_some());
+        assert_eq!(page.end.verify(&PROVIDER, &self.desk.service_key()), Ok(()));
     }
 
     /// The process dies, and the next one goes on with what is on disk.

@@ -190,7 +190,8 @@ fn strangers_see_and_send_nothing() {
     assert_eq!(r.desk.refused(&r.bob, info.clone()), ErrorCode::NotMember);
     assert_eq!(r.desk.refused(&r.alice, info), ErrorCode::NoGroupInfo);
     assert_eq!(r.desk.refused(&r.bob, opaque(&group)), ErrorCode::GroupExists);
-    assert_eq!(r.desk.reply(&r.alice, opaque(&group)), Created { epoch: 0, head: 0 }, "repeated");
+    let repeated = r.desk.reply(&r.alice, opaque(&group));
+    assert_eq!(repeated.receipt.position, LogPosition::beginning(0));
     let nowhere = SendMessage { message: private(&[6].into(), 0, ContentType::Application, b"x") };
     assert_eq!(r.desk.refused(&r.bob, nowhere), ErrorCode::UnknownGroup);
 }
@@ -221,19 +222,19 @@ fn late_messages_are_taken_for_a_few_epochs() {
     r.desk.reply(&r.alice, opaque(&group));
     for epoch in 0..5 {
         let commit = commit(private(&group, epoch, ContentType::Commit, b"c"));
-        let accepted = Outcome::Accepted { epoch: epoch + 1, seq: epoch + 1 };
-        assert_eq!(r.desk.reply(&r.alice, commit), accepted);
+        let accepted = Brief::Accepted { epoch: epoch + 1, seq: epoch + 1 };
+        assert_eq!(brief(&r.desk.reply(&r.alice, commit)), accepted);
     }
     let send = |epoch| {
         let message = private(&group, epoch, ContentType::Application, b"late");
-        r.desk.reply(&r.alice, SendMessage { message })
+        brief(&r.desk.reply(&r.alice, SendMessage { message }))
     };
-    let wrong = Outcome::WrongEpoch { epoch: 5, head: 5 };
+    let wrong = Brief::WrongEpoch { epoch: 5, head: 5 };
     assert_eq!((send(1), send(6)), (wrong, wrong));
-    assert_eq!(send(2), Outcome::Accepted { epoch: 5, seq: 6 });
+    assert_eq!(send(2), Brief::Accepted { epoch: 5, seq: 6 });
     let proposal = private(&group, 4, ContentType::Proposal, b"p");
     let refused = r.desk.reply(&r.alice, SubmitProposal { proposal });
-    assert_eq!(refused, Outcome::WrongEpoch { epoch: 5, head: 6 });
+    assert_eq!(brief(&refused), Brief::WrongEpoch { epoch: 5, head: 6 });
 }
 
 #[test]
@@ -247,15 +248,15 @@ fn a_message_of_an_epoch_that_ended_long_ago_is_to_be_made_again() {
     r.desk.reply(&r.alice, commit(private(&group, 0, ContentType::Commit, b"c")));
     let send = |r: &Room, epoch, data: &[u8]| {
         let message = private(&group, epoch, ContentType::Application, data);
-        r.desk.reply(&r.alice, SendMessage { message })
+        brief(&r.desk.reply(&r.alice, SendMessage { message }))
     };
     r.desk.wait(day);
-    let accepted = Outcome::Accepted { epoch: 1, seq: 2 };
+    let accepted = Brief::Accepted { epoch: 1, seq: 2 };
     assert_eq!(send(&r, 0, b"late"), accepted);
     r.desk.wait(1);
-    assert_eq!(send(&r, 0, b"too late"), Outcome::WrongEpoch { epoch: 1, head: 2 });
-    assert_eq!(send(&r, 0, b"late"), Outcome::Accepted { epoch: 0, seq: 2 }, "the answer was lost");
-    assert_eq!(send(&r, 1, b"too late"), Outcome::Accepted { epoch: 1, seq: 3 });
+    assert_eq!(send(&r, 0, b"too late"), Brief::WrongEpoch { epoch: 1, head: 2 });
+    assert_eq!(send(&r, 0, b"late"), accepted, "the answer was lost");
+    assert_eq!(send(&r, 1, b"too late"), Brief::Accepted { epoch: 1, seq: 3 });
 }
 
 #[test]

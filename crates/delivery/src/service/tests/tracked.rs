@@ -86,7 +86,7 @@ impl World {
             ratchet_tree: group.tree().to_extension_bytes().unwrap().into(),
         };
         let created = self.desk.reply(&own, CreateGroup { group_id: ID.into(), kind });
-        assert_eq!(created, Created { epoch: 0, head: 0 });
+        assert_eq!(created.receipt.position, LogPosition::beginning(0));
         Member { own, group, cursor: 0 }
     }
 
@@ -105,7 +105,7 @@ impl World {
 
     fn submit(&mut self, by: &mut Member, request: SubmitCommit) -> u64 {
         let reply = self.desk.reply(&by.own, request);
-        let Outcome::Accepted { epoch, seq } = reply else { panic!("{reply:?}") };
+        let Brief::Accepted { epoch, seq } = brief(&reply) else { panic!("{reply:?}") };
         let id = by.group.pending_commit().unwrap().id.clone();
         let step = by.group.commit_accepted(&PROVIDER, NOW, &id).unwrap();
         stored(&mut by.group, step);
@@ -144,9 +144,9 @@ impl World {
         let verdicts = accept(stage.credentials());
         let new = stage.resolve(&verdicts).unwrap();
         let group = new.store(|_| Ok::<_, Infallible>(())).unwrap();
-        assert_eq!(group.epoch(), Epoch(item.welcome.epoch));
+        assert_eq!(group.epoch(), Epoch(item.welcome.position.epoch));
         self.desk.reply(&own, AckInbox { ids: vec![item.id] });
-        Member { own, group, cursor: item.welcome.seq }
+        Member { own, group, cursor: item.welcome.position.seq }
     }
 
     fn add(&mut self, by: &mut Member, name: &str) -> Member {
@@ -237,7 +237,7 @@ fn follows(mut w: World) {
     assert_eq!(alice.group.epoch_authenticator(), carol.group.epoch_authenticator());
     let state = w.state(&carol.own);
     assert_eq!(*state.ratchet_tree, *alice.group.tree().to_extension_bytes().unwrap());
-    assert_eq!(state.epoch, 2);
+    assert_eq!(state.receipt.position.epoch, 2);
 
     let leaf = bob.group.own_leaf();
     let request = w.staged(&mut carol, vec![NewProposal::Remove(leaf)]);
@@ -336,7 +336,7 @@ fn of_two_commits_one_wins_and_the_other_is_made_again() {
     let (mine, his) = (w.staged(&mut alice, vec![]), w.staged(&mut bob, vec![]));
     let first = w.submit(&mut alice, mine.clone());
     let lost = w.desk.reply(&bob.own, his);
-    assert_eq!(lost, Outcome::WrongEpoch { epoch: 2, head: first });
+    assert_eq!(brief(&lost), Brief::WrongEpoch { epoch: 2, head: first });
     let id = bob.group.pending_commit().unwrap().id.clone();
     let step = bob.group.commit_rejected(&id).unwrap();
     stored(&mut bob.group, step);
@@ -344,7 +344,7 @@ fn of_two_commits_one_wins_and_the_other_is_made_again() {
     let again = w.staged(&mut bob, vec![]);
     w.submit(&mut bob, again);
     let repeated = w.desk.reply(&alice.own, mine);
-    assert_eq!(repeated, Outcome::Accepted { epoch: 2, seq: first }, "the answer was lost");
+    assert_eq!(brief(&repeated), Brief::Accepted { epoch: 2, seq: first }, "the answer was lost");
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn a_commit_names_proposals_that_the_service_has_seen() {
     assert_eq!(unseen.code, ErrorCode::Invalid, "{unseen}");
 
     let accepted = w.desk.reply(&bob.own, submit.clone());
-    assert_eq!(accepted, Outcome::Accepted { epoch: 2, seq: 3 });
+    assert_eq!(brief(&accepted), Brief::Accepted { epoch: 2, seq: 3 });
     assert_eq!(w.desk.reply(&bob.own, submit), accepted, "repeated");
     w.restart();
     let removal = w.submit(&mut bob, by_reference);
@@ -404,7 +404,7 @@ fn nobody_joins_from_outside_but_a_device_in_its_own_place() {
     let state = w.state(&bob.own);
     let (request, group) = w.joining(&bob.own, &state, Some(bob.group.own_leaf()));
     let accepted = w.desk.reply(&bob.own, request);
-    assert_eq!(accepted, Outcome::Accepted { epoch: 2, seq: 2 });
+    assert_eq!(brief(&accepted), Brief::Accepted { epoch: 2, seq: 2 });
     w.catch_up(&mut alice);
     assert_eq!(alice.group.epoch_authenticator(), group.epoch_authenticator());
 }
@@ -431,7 +431,7 @@ fn a_removed_device_comes_back_by_invitation_alone() {
     let (request, group) =
         w.joining(&tablet.own, &w.state(&tablet.own), Some(tablet.group.own_leaf()));
     let accepted = w.desk.reply(&tablet.own, request);
-    assert_eq!(accepted, Outcome::Accepted { epoch: 2, seq: 2 });
+    assert_eq!(brief(&accepted), Brief::Accepted { epoch: 2, seq: 2 });
     w.catch_up(&mut alice);
     assert_eq!(alice.group.epoch_authenticator(), group.epoch_authenticator());
 
@@ -448,7 +448,7 @@ fn a_removed_device_comes_back_by_invitation_alone() {
     w.submit(&mut alice, request);
     let tablet = w.join(own, &package);
     assert_eq!(alice.group.epoch_authenticator(), tablet.group.epoch_authenticator());
-    assert_eq!(w.state(&tablet.own).epoch, 4);
+    assert_eq!(w.state(&tablet.own).receipt.position.epoch, 4);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::samples::{commit, create, entry, id, new_group, register, won};
 use crate::storage::{CommitEffects, GroupAdded, GroupRecord, Membership, NewGroup, Storage};
-use conclave_delivery_api::{DeviceId, GroupId};
+use conclave_delivery_api::{ChainHash, DeviceId, GroupId, LogPosition};
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{Batch, RowKey, Table};
 
@@ -21,7 +21,8 @@ fn creation<P: Place>(new: &dyn Fn() -> P) {
     let new = NewGroup { tracked: true, epoch: 1 << 63, ..new_group(1, &alice) };
     assert_eq!(storage.group(&new.group_id), Ok(None));
     assert_eq!(storage.create_group(new.clone(), 1), Ok(GroupAdded::There));
-    let record = GroupRecord { tracked: true, epoch: 1 << 63, head: 0, handshake: 0 };
+    let chain = ChainHash::EMPTY;
+    let record = GroupRecord { tracked: true, epoch: 1 << 63, head: 0, chain, handshake: 0 };
     assert_eq!(storage.group(&new.group_id), Ok(Some(record.clone())));
 
     // The same request again does no harm, also over the limit. Another one does not take the place.
@@ -76,11 +77,14 @@ fn members<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(sorted(storage.members(&group).unwrap()), [alice.clone(), carol.clone()]);
     assert_eq!(membership(&bob), Membership::Former(2));
     assert_eq!(membership(&carol), Membership::Member);
-    assert_eq!(storage.groups_of(&alice), Ok(vec![(group.clone(), 1, 3)]));
-    assert_eq!(storage.groups_of(&bob), Ok(vec![(group.clone(), 1, 2)]));
+    let place = |seq| storage.position(&group, seq).unwrap().unwrap();
+    assert_eq!((place(2).epoch, place(3).epoch), (1, 1));
+    assert_eq!(storage.groups_of(&alice), Ok(vec![(group.clone(), place(3))]));
+    assert_eq!(storage.groups_of(&bob), Ok(vec![(group.clone(), place(2))]));
     let of_carol = storage.groups_of(&carol).unwrap();
     assert_eq!(of_carol.len(), 2);
-    assert!(of_carol.contains(&(group.clone(), 1, 3)) && of_carol.contains(&(other, 0, 0)));
+    assert!(of_carol.contains(&(group.clone(), place(3))));
+    assert!(of_carol.contains(&(other, LogPosition::beginning(0))));
 
     // It returns; and one that a commit removes and adds again stays.
     let effects = CommitEffects {

@@ -37,7 +37,8 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     let welcomes: Vec<&[u8]> = of_bob.iter().map(|item| &*item.welcome.welcome).collect();
     assert_eq!(welcomes, [&b"for two"[..], b"for bob", b"later"]);
     let first = &of_bob[0].welcome;
-    assert_eq!((&first.group_id, first.epoch, first.seq), (&group, 1, seq));
+    let position = storage.position(&group, seq).unwrap().unwrap();
+    assert_eq!((&first.group_id, first.position, position.epoch), (&group, position, 1));
     assert_eq!(first.sender, alice);
     assert_eq!(first.ratchet_tree, Some(Bytes::from(b"tree".as_slice())));
     assert_eq!(of_bob[2].welcome.ratchet_tree, None);

@@ -5,10 +5,11 @@ use super::samples::{commit, create, entry, id, register, won};
 use crate::storage::{
     Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage, StorageError,
 };
-use conclave_delivery_api::{ContentType, LogEntry};
+use conclave_delivery_api::{ChainInput, ContentType, GroupId, LogEntry, LogPosition};
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     order(new);
+    chain(new);
     compare_and_set(new);
     pages(new);
     failures(new);
@@ -47,14 +48,69 @@ fn order<P: Place>(new: &dyn Fn() -> P) {
         })
         .collect();
     assert_eq!(storage.log(&group, 0, u64::MAX, 100, usize::MAX), Ok(expected));
-    let record = GroupRecord { tracked: false, epoch: 1, head: 4, handshake: 3 };
+    let LogPosition { chain, .. } = place_of(&storage, &group, 4);
+    let record = GroupRecord { tracked: false, epoch: 1, head: 4, chain, handshake: 3 };
     assert_eq!(storage.group(&group), Ok(Some(record)));
 
-    let found = Found { seq: 2, epoch: 0, sender: bob };
+    let position = place_of(&storage, &group, 2);
+    let found = Found { position, sender: bob, received_at: 102 };
     assert_eq!(storage.find(&group, &[2; 32]), Ok(Some(found)));
     assert_eq!(storage.find(&group, &[9; 32]), Ok(None));
     assert_eq!(storage.epoch_ended(&group, 0), Ok(Some(103)));
     assert_eq!(storage.epoch_ended(&group, 1), Ok(None));
+}
+
+fn place_of(storage: &impl Storage, group: &GroupId, seq: u64) -> LogPosition {
+    storage.position(group, seq).unwrap().expect("an entry of this number")
+}
+
+/// The log is hashed as clients hash it, and each place has the epoch that the group was in after it.
+fn chain<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let group = create(&storage, 1, &[&alice, &bob]);
+    let other = create(&storage, 2, &[&bob]);
+    assert_eq!(storage.position(&group, 0), Ok(Some(LogPosition::beginning(0))));
+    let entries = [
+        entry(&group, &alice, 1),
+        commit(&group, &alice, 2, 0, CommitEffects::default()),
+        // Made before the commit, and late.
+        entry(&group, &bob, 3),
+        commit(&group, &bob, 4, 1, CommitEffects::default()),
+        Append { epoch: 2, ..entry(&group, &bob, 5) },
+    ];
+
+    let mut expected = vec![LogPosition::beginning(0)];
+    for (append, epoch) in entries.iter().zip([0, 1, 1, 2, 2]) {
+        // What the group was created in is still known when it is in another epoch.
+        assert_eq!(storage.position(&group, 0), Ok(Some(LogPosition::beginning(0))));
+        let before = expected.last().unwrap();
+        let input = ChainInput {
+            group_id: &group,
+            seq: before.seq + 1,
+            epoch: append.epoch,
+            content_type: append.content_type,
+            sender: &append.sender,
+            received_at: append.received_at,
+            message_hash: append.hash,
+        };
+        let chain = input.after(&before.chain).unwrap();
+        let position = LogPosition { seq: before.seq + 1, epoch, chain };
+        assert_eq!(storage.append(append.clone()), Ok(Appended::Won(position)));
+        assert_eq!(storage.group(&group).unwrap().unwrap().position(), position);
+        // Entries of another group make no difference.
+        won(&storage, Append { group_id: other.clone(), commit: None, ..append.clone() });
+        expected.push(position);
+    }
+    for position in &expected {
+        assert_eq!(storage.position(&group, position.seq), Ok(Some(*position)));
+    }
+    assert_eq!(storage.find(&group, &[3; 32]).unwrap().unwrap().position, expected[3]);
+    assert_eq!(storage.position(&group, 6), Ok(None));
+    assert_eq!(storage.position(&group, u64::MAX), Ok(None));
+    assert_eq!(storage.position(&GroupId::from([9]), 0), Ok(None));
+    assert_ne!(place_of(&storage, &other, 5).chain, expected[5].chain);
 }
 
 fn compare_and_set<P: Place>(new: &dyn Fn() -> P) {
@@ -66,10 +122,12 @@ fn compare_and_set<P: Place>(new: &dyn Fn() -> P) {
     let adding = || CommitEffects { added: vec![bob.clone()], ..CommitEffects::default() };
     won(&storage, entry(&group, &alice, 1));
     let first = expecting(0, commit(&group, &alice, 2, 0, CommitEffects::default()));
-    assert_eq!(storage.append(first.clone()), Ok(Appended::Won(2)), "messages do not count");
+    assert_eq!(won(&storage, first.clone()), 2, "messages do not count");
 
     // A commit that knows less loses, and leaves nothing.
-    let now = GroupRecord { tracked: false, epoch: 1, head: 2, handshake: 2 };
+    let position = place_of(&storage, &group, 2);
+    let chain = position.chain;
+    let now = GroupRecord { tracked: false, epoch: 1, head: 2, chain, handshake: 2 };
     let late = expecting(0, commit(&group, &alice, 3, 0, adding()));
     assert_eq!(storage.append(late), Ok(Appended::Lost(now.clone())));
     assert_eq!(storage.group(&group), Ok(Some(now)));
@@ -77,7 +135,7 @@ fn compare_and_set<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(storage.find(&group, &[3; 32]), Ok(None));
 
     // The same entry again is recognised, whatever it expects.
-    let found = Found { seq: 2, epoch: 0, sender: alice.clone() };
+    let found = Found { position, sender: alice.clone(), received_at: 102 };
     assert_eq!(storage.append(first), Ok(Appended::Known(found.clone())));
     let again = expecting(7, commit(&group, &alice, 2, 0, adding()));
     assert_eq!(storage.append(again), Ok(Appended::Known(found)));
@@ -86,11 +144,11 @@ fn compare_and_set<P: Place>(new: &dyn Fn() -> P) {
     // A proposal counts as a handshake message, too.
     let mut proposal = expecting(2, entry(&group, &alice, 4));
     proposal.content_type = ContentType::Proposal;
-    assert_eq!(storage.append(proposal), Ok(Appended::Won(3)));
+    assert_eq!(won(&storage, proposal), 3);
     let late = expecting(2, commit(&group, &alice, 5, 1, adding()));
     assert!(matches!(storage.append(late), Ok(Appended::Lost(_))));
     let next = expecting(3, commit(&group, &alice, 5, 1, adding()));
-    assert_eq!(storage.append(next), Ok(Appended::Won(4)));
+    assert_eq!(won(&storage, next), 4);
     assert_eq!(storage.membership(&group, &bob), Ok(Membership::Member));
 }
 
@@ -155,7 +213,7 @@ fn races<P: Place>(new: &dyn Fn() -> P) {
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    let won = results.iter().filter(|result| matches!(result, Appended::Won(1))).count();
+    let won = results.iter().filter(|r| matches!(r, Appended::Won(p) if p.seq == 1)).count();
     let lost = results.iter().filter(|result| matches!(result, Appended::Lost(_))).count();
     assert_eq!((won, lost), (1, 15), "{results:?}");
 

@@ -118,10 +118,10 @@ pub(super) fn commit(
     }
 }
 
-/// Appends an entry that has to win.
+/// Appends an entry that has to win; its number.
 pub(super) fn won(storage: &impl Storage, append: Append) -> u64 {
     match storage.append(append).unwrap() {
-        Appended::Won(seq) => seq,
+        Appended::Won(position) => position.seq,
         other => panic!("the entry is not appended: {other:?}"),
     }
 }

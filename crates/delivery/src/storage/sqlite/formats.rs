@@ -3,7 +3,10 @@
 //! A new format is a new entry of [`STEPS`], the same change in `schema.sql`, and a golden database of it in
 //! `vectors/delivery`; `CONTRIBUTING.md` says how.
 
+mod chain;
+
 use super::copy::{self, beside};
+use super::incarnation;
 use super::result::{Sql, failed};
 use crate::storage::StorageError;
 use conclave_mls::crypto::Secret;
@@ -24,6 +27,7 @@ const STEPS: &[Step] = &[
     |db| db.execute_batch(include_str!("formats/4.sql")),
     |db| db.execute_batch(include_str!("formats/5.sql")),
     |db| db.execute_batch(include_str!("formats/6.sql")),
+    chain::step,
 ];
 
 /// The format that this version writes: SQLite's `user_version`.
@@ -109,7 +113,11 @@ fn create(db: &Connection) -> Result<(), StorageError> {
     db.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     in_transaction(db, || {
         db.execute_batch(SCHEMA)?;
-        db.execute("INSERT INTO service (secret) VALUES (?)", [secret.expose()])?;
+        db.execute(
+            "INSERT INTO service (secret, incarnation, incarnations) VALUES (?, x'', 0)",
+            [secret.expose()],
+        )?;
+        incarnation::begin(db)?;
         db.pragma_update(None, "application_id", APPLICATION_ID)?;
         db.pragma_update(None, "user_version", FORMAT)
     })

@@ -3,7 +3,7 @@
 use super::super::{Append, Appended, CommitEffects, GroupAdded, NewGroup};
 use super::read::{active_device, find_entry, find_group, known_device, ordered};
 use super::result::Sql;
-use conclave_delivery_api::{Bytes, ContentType, DeviceId};
+use conclave_delivery_api::{Bytes, ChainHash, ChainInput, ContentType, DeviceId, LogPosition};
 use conclave_mls::storage::Batch;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -48,7 +48,7 @@ pub(super) fn add_members(db: &Connection, group: i64, members: &[DeviceId]) -> 
 pub(super) fn commit_effects(
     db: &Connection,
     group: i64,
-    seq: u64,
+    LogPosition { seq, chain, .. }: LogPosition,
     append: &Append,
     effects: &CommitEffects,
 ) -> Sql<()> {
@@ -78,15 +78,16 @@ pub(super) fn commit_effects(
     let tree = effects.ratchet_tree.as_ref().map(put_blob).transpose()?;
     let sender = known_device(db, &append.sender)?;
     let mut deliver = db.prepare_cached(
-        "INSERT INTO inbox (device, grp, epoch, seq, sender, welcome, tree)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO inbox (device, grp, epoch, seq, sender, welcome, tree, chain)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let epoch = ordered(append.epoch.saturating_add(1));
     for (welcome, recipients) in &effects.welcomes {
         let welcome = put_blob(welcome)?;
         for recipient in recipients {
             if let Some(device) = active_device(db, recipient)? {
-                deliver.execute(params![device, group, epoch, seq, sender, welcome, tree])?;
+                deliver
+                    .execute(params![device, group, epoch, seq, sender, welcome, tree, chain.0])?;
             }
         }
     }
@@ -103,9 +104,20 @@ pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
         return Ok(Appended::Lost(record));
     }
     let seq = record.head.saturating_add(1);
+    let input = ChainInput {
+        group_id: &append.group_id,
+        seq,
+        epoch: append.epoch,
+        content_type: append.content_type,
+        sender: &append.sender,
+        received_at: append.received_at,
+        message_hash: append.hash,
+    };
+    let unencodable = |e| rusqlite::Error::ToSqlConversionFailure(Box::new(e));
+    let chain = input.after(&record.chain).map_err(unencodable)?;
     db.prepare_cached(
-        "INSERT INTO log (grp, seq, epoch, content_type, sender, received_at, hash, message)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO log (grp, seq, epoch, content_type, sender, received_at, hash, chain, message)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         group,
@@ -115,6 +127,7 @@ pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
         known_device(db, &append.sender)?,
         append.received_at,
         append.hash,
+        chain.0,
         append.message.as_slice(),
     ])?;
     let epoch = record.epoch.saturating_add(u64::from(append.commit.is_some()));
@@ -122,15 +135,18 @@ pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
         ContentType::Application => record.handshake,
         ContentType::Proposal | ContentType::Commit => seq,
     };
-    db.prepare_cached("UPDATE mls_group SET epoch = ?, head = ?, handshake = ? WHERE id = ?")?
-        .execute(params![ordered(epoch), seq, handshake, group])?;
+    db.prepare_cached(
+        "UPDATE mls_group SET epoch = ?, head = ?, chain = ?, handshake = ? WHERE id = ?",
+    )?
+    .execute(params![ordered(epoch), seq, chain.0, handshake, group])?;
+    let position = LogPosition { seq, epoch, chain };
     if let Some(effects) = &append.commit {
-        commit_effects(db, group, seq, append, effects)?;
+        commit_effects(db, group, position, append, effects)?;
     }
     if let Some(batch) = &append.rows {
         write_rows(db, group, batch)?;
     }
-    Ok(Appended::Won(seq))
+    Ok(Appended::Won(position))
 }
 
 pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<GroupAdded> {
@@ -152,15 +168,16 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<G
     }
     let number: i64 = db
         .prepare_cached(
-            "INSERT INTO mls_group (group_id, tracked, epoch, head, handshake, creator,
+            "INSERT INTO mls_group (group_id, tracked, epoch, head, chain, handshake, creator,
                 request_hash, created_at)
-             VALUES (?, ?, ?, 0, 0, ?, ?, ?) RETURNING id",
+             VALUES (?, ?, ?, 0, ?, 0, ?, ?, ?) RETURNING id",
         )?
         .query_row(
             params![
                 group.group_id.as_ref(),
                 group.tracked,
                 ordered(group.epoch),
+                ChainHash::EMPTY.0,
                 creator,
                 group.request_hash,
                 group.now,

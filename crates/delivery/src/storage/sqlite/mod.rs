@@ -12,6 +12,7 @@ mod files;
 mod formats;
 mod groups;
 mod inbox;
+mod incarnation;
 mod inventory;
 mod key_packages;
 mod members;
@@ -27,7 +28,8 @@ use super::{
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
 use conclave_delivery_api::{
-    Bytes, CipherSuite, DeviceId, GroupId, InboxItem, KeyPackageRef, LogEntry, Name,
+    Bytes, CipherSuite, DeviceId, GroupId, InboxItem, Incarnation, KeyPackageRef, LogEntry,
+    LogPosition, Name,
 };
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
@@ -39,7 +41,8 @@ use key_packages::{add_key_packages, claim, key_packages, withdraw};
 use members::Members;
 use read::{
     DEVICE_COLUMNS, bytes, damaged, device_id, device_info, find_device, find_entry, find_group,
-    group_number, inbox_item, known_device, log_entry, ordered, page, unordered,
+    find_position, group_number, inbox_item, known_device, log_entry, ordered, page, position,
+    unordered,
 };
 use result::{Sql, failed};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -218,6 +221,10 @@ impl Storage for SqliteStorage {
 
     fn writer_load(&self) -> Option<WriterLoad> {
         Some(self.writer.load())
+    }
+
+    fn incarnation(&self) -> Result<Incarnation, StorageError> {
+        self.read(incarnation::incarnation)
     }
 
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError> {
@@ -419,15 +426,18 @@ impl Storage for SqliteStorage {
         self.members.of(id, || self.read(read))
     }
 
-    fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, u64, u64)>, StorageError> {
+    fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, LogPosition)>, StorageError> {
         self.read(|db| {
+            // A commit removed it: the group was in the next epoch after that. When that is kept no longer, there is
+            // nothing left to read.
             db.prepare_cached(
-                "SELECT group_id, epoch, ifnull(removed_seq, head) FROM member
-                 JOIN mls_group ON mls_group.id = grp WHERE device = ? ORDER BY grp",
+                "SELECT group_id, ifnull(log.seq, head), ifnull(log.epoch + 1, mls_group.epoch),
+                    ifnull(log.chain, mls_group.chain)
+                 FROM member JOIN mls_group ON mls_group.id = member.grp
+                 LEFT JOIN log ON log.grp = member.grp AND log.seq = removed_seq
+                 WHERE device = ? AND (removed_seq IS NULL OR log.seq NOT NULL) ORDER BY member.grp",
             )?
-            .query_map([known_device(db, device)?], |r| {
-                Ok((bytes(r, 0)?.into(), unordered(r.get(1)?), r.get(2)?))
-            })?
+            .query_map([known_device(db, device)?], |r| Ok((bytes(r, 0)?.into(), position(r, 1)?)))?
             .collect()
         })
     }
@@ -448,6 +458,10 @@ impl Storage for SqliteStorage {
             self.members.forget(&group);
         }
         appended
+    }
+
+    fn position(&self, id: &GroupId, seq: u64) -> Result<Option<LogPosition>, StorageError> {
+        self.read(|db| find_position(db, id, seq))
     }
 
     fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError> {
@@ -528,9 +542,9 @@ impl Storage for SqliteStorage {
                 .prepare_cached("SELECT count(*) FROM inbox WHERE device = ?")?
                 .query_row([device], |r| r.get(0))?;
             let mut statement = db.prepare_cached(
-                "SELECT inbox.id, group_id, inbox.epoch, seq, user, name, welcome.bytes, tree.bytes
-                 FROM inbox JOIN mls_group ON mls_group.id = grp
-                 JOIN device ON device.id = sender
+                "SELECT inbox.id, group_id, inbox.seq, inbox.epoch, inbox.chain, user, name, welcome.bytes, tree.bytes
+                 FROM inbox JOIN mls_group ON mls_group.id = inbox.grp
+                 JOIN device ON device.id = inbox.sender
                  JOIN blob AS welcome ON welcome.id = inbox.welcome
                  LEFT JOIN blob AS tree ON tree.id = inbox.tree
                  WHERE inbox.device = ? ORDER BY inbox.id LIMIT ?",

@@ -4,7 +4,8 @@ use super::super::{Found, GroupRecord};
 use super::result::Sql;
 use crate::storage::DeviceInfo;
 use conclave_delivery_api::{
-    Bytes, ContentType, DeviceId, GroupId, InboxItem, LogEntry, Name, WelcomeItem,
+    Bytes, ChainHash, ContentType, DeviceId, GroupId, InboxItem, LogEntry, LogPosition, Name,
+    WelcomeItem,
 };
 use conclave_mls::crypto::SignatureScheme;
 use rusqlite::types::Type;
@@ -86,26 +87,60 @@ pub(super) fn group_number(db: &Connection, id: &GroupId) -> Sql<Option<i64>> {
 
 pub(super) fn find_group(db: &Connection, id: &GroupId) -> Sql<Option<(i64, GroupRecord)>> {
     db.prepare_cached(
-        "SELECT id, tracked, epoch, head, handshake FROM mls_group WHERE group_id = ?",
+        "SELECT id, tracked, handshake, head, epoch, chain FROM mls_group WHERE group_id = ?",
     )?
     .query_row([id.as_ref()], |r| {
-        let epoch = unordered(r.get(2)?);
-        let (tracked, head, handshake) = (r.get(1)?, r.get(3)?, r.get(4)?);
-        Ok((r.get(0)?, GroupRecord { tracked, epoch, head, handshake }))
+        let LogPosition { seq: head, epoch, chain } = position(r, 3)?;
+        let (tracked, handshake) = (r.get(1)?, r.get(2)?);
+        Ok((r.get(0)?, GroupRecord { tracked, epoch, head, chain, handshake }))
     })
     .optional()
 }
 
 pub(super) fn find_entry(db: &Connection, id: &GroupId, hash: &[u8; 32]) -> Sql<Option<Found>> {
-    db.prepare_cached(
-        "SELECT seq, log.epoch, user, name FROM log
+    db.prepare_cached(&format!(
+        "SELECT {POSITION}, user, name, received_at FROM log
          JOIN mls_group ON mls_group.id = grp JOIN device ON device.id = sender
-         WHERE group_id = ? AND hash = ?",
-    )?
+         WHERE group_id = ? AND hash = ?"
+    ))?
     .query_row(params![id.as_ref(), hash], |r| {
-        let (seq, epoch) = (r.get(0)?, unordered(r.get(1)?));
-        Ok(Found { seq, epoch, sender: device_id(r, 2)? })
+        let (position, sender, received_at) = (position(r, 0)?, device_id(r, 3)?, r.get(5)?);
+        Ok(Found { position, sender, received_at })
     })
+    .optional()
+}
+
+/// The columns of an entry's place, for [`position`]. The group was in the epoch that the next commit ended, which
+/// comes few epochs after the one that a late message was made in.
+const POSITION: &str = "log.seq,
+    ifnull((SELECT next.epoch FROM log AS next
+        WHERE next.content_type = 3 AND next.grp = log.grp AND next.epoch >= log.epoch AND next.seq > log.seq
+        ORDER BY next.epoch LIMIT 1), mls_group.epoch),
+    log.chain";
+
+/// The place whose number, epoch and hash are the columns from `at` on.
+pub(super) fn position(row: &Row<'_>, at: usize) -> Sql<LogPosition> {
+    let (epoch, chain) = (unordered(row.get(at + 1)?), ChainHash(row.get(at + 2)?));
+    Ok(LogPosition { seq: row.get(at)?, epoch, chain })
+}
+
+pub(super) fn find_position(db: &Connection, id: &GroupId, seq: u64) -> Sql<Option<LogPosition>> {
+    if seq > 0 {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        return db
+            .prepare_cached(&format!(
+                "SELECT {POSITION} FROM log JOIN mls_group ON mls_group.id = grp
+                 WHERE group_id = ? AND seq = ?"
+            ))?
+            .query_row(params![id.as_ref(), seq], |r| position(r, 0))
+            .optional();
+    }
+    db.prepare_cached(
+        "SELECT ifnull((SELECT log.epoch FROM log WHERE content_type = 3 AND grp = mls_group.id
+            ORDER BY log.epoch LIMIT 1), epoch)
+         FROM mls_group WHERE group_id = ?",
+    )?
+    .query_row([id.as_ref()], |r| Ok(LogPosition::beginning(unordered(r.get(0)?))))
     .optional()
 }
 
@@ -126,19 +161,22 @@ pub(super) fn page<T>(
     Ok(items)
 }
 
+pub(super) fn content_type(row: &Row<'_>, column: usize) -> Sql<ContentType> {
+    match row.get(column)? {
+        1u8 => Ok(ContentType::Application),
+        2 => Ok(ContentType::Proposal),
+        3 => Ok(ContentType::Commit),
+        _ => Err(damaged(column, "no content type")),
+    }
+}
+
 pub(super) fn log_entry(row: &Row<'_>) -> Sql<(LogEntry, usize)> {
-    let content_type = match row.get(2)? {
-        1u8 => ContentType::Application,
-        2 => ContentType::Proposal,
-        3 => ContentType::Commit,
-        _ => return Err(damaged(2, "no content type")),
-    };
     let message = bytes(row, 6)?;
     let size = message.len();
     let entry = LogEntry {
         seq: row.get(0)?,
         epoch: unordered(row.get(1)?),
-        content_type,
+        content_type: content_type(row, 2)?,
         sender: device_id(row, 3)?,
         received_at: row.get(5)?,
         message,
@@ -147,13 +185,12 @@ pub(super) fn log_entry(row: &Row<'_>) -> Sql<(LogEntry, usize)> {
 }
 
 pub(super) fn inbox_item(row: &Row<'_>) -> Sql<(InboxItem, usize)> {
-    let (welcome, ratchet_tree) = (bytes(row, 6)?, optional_bytes(row, 7)?);
+    let (welcome, ratchet_tree) = (bytes(row, 7)?, optional_bytes(row, 8)?);
     let size = welcome.len() + ratchet_tree.as_ref().map_or(0, |t| t.len());
     let welcome = WelcomeItem {
         group_id: bytes(row, 1)?.into(),
-        epoch: unordered(row.get(2)?),
-        seq: row.get(3)?,
-        sender: device_id(row, 4)?,
+        position: position(row, 2)?,
+        sender: device_id(row, 5)?,
         welcome,
         ratchet_tree,
     };

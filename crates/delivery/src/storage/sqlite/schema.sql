@@ -1,7 +1,8 @@
 -- The delivery service's state. Epochs, indices of rows and their epochs are unsigned 64-bit
 -- numbers with the top bit flipped, so that SQLite's signed order is theirs.
 
-CREATE TABLE service (secret BLOB NOT NULL);
+-- `incarnation` is drawn anew when the state is restored from a backup, and `incarnations` counts.
+CREATE TABLE service (secret BLOB NOT NULL, incarnation BLOB NOT NULL, incarnations INTEGER NOT NULL);
 
 -- What each user's log says, so that it need not be checked again, which names look alike, and how many of its
 -- entries the directory has.
@@ -71,6 +72,7 @@ CREATE TABLE mls_group (
     tracked INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     head INTEGER NOT NULL,
+    chain BLOB NOT NULL,
     handshake INTEGER NOT NULL,
     creator INTEGER NOT NULL,
     request_hash BLOB NOT NULL,
@@ -108,6 +110,7 @@ CREATE TABLE log (
     sender INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
     hash BLOB NOT NULL,
+    chain BLOB NOT NULL,
     message BLOB NOT NULL,
     UNIQUE (grp, seq)
 );
@@ -125,7 +128,8 @@ CREATE TABLE inbox (
     seq INTEGER NOT NULL,
     sender INTEGER NOT NULL,
     welcome INTEGER NOT NULL,
-    tree INTEGER
+    tree INTEGER,
+    chain BLOB NOT NULL DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000'
 );
 CREATE INDEX inbox_by_device ON inbox (device, id);
 CREATE INDEX inbox_by_welcome ON inbox (welcome);

@@ -183,6 +183,10 @@ impl Storage for Opened {
         self.storage.probe()
     }
 
+    fn incarnation(&self) -> Result<Incarnation, StorageError> {
+        self.storage.incarnation()
+    }
+
     fn account(&self, user: &Name) -> Result<Option<AccountRecord>, StorageError> {
         self.storage.account(user)
     }
@@ -371,7 +375,7 @@ impl Storage for Opened {
         self.storage.members(id)
     }
 
-    fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, u64, u64)>, StorageError> {
+    fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, LogPosition)>, StorageError> {
         self.storage.groups_of(device)
     }
 
@@ -391,6 +395,10 @@ impl Storage for Opened {
         Ok(users.into_iter().filter_map(length).take(limit as usize).collect())
     }
 
+    fn position(&self, id: &GroupId, seq: u64) -> Result<Option<LogPosition>, StorageError> {
+        self.storage.position(id, seq)
+    }
+
     fn append(&self, mut append: Append) -> Result<Appended, StorageError> {
         match self.fault {
             Fault::HandshakeIgnored => append.expected_handshake = None,
@@ -403,7 +411,9 @@ impl Storage for Opened {
                     }
                 }
             }
-            Fault::LastWriteLost if append.hash == [2; 32] => return Ok(Appended::Won(2)),
+            Fault::LastWriteLost if append.hash == [2; 32] => {
+                return Ok(Appended::Won(LogPosition { seq: 2, ..LogPosition::beginning(0) }));
+            }
             Fault::GroupInfoKept => {
                 let kept = self.storage.public_state(&append.group_id)?;
                 if let (Some(commit), Some((info, tree))) = (&mut append.commit, kept) {

@@ -93,10 +93,14 @@ fn answers(storage: &SqliteStorage) -> String {
             let group = to_hex(&w.group_id);
             let tree = w.ratchet_tree.as_deref().map(shown);
             let what = format!("{}, tree {tree:?}", shown(&w.welcome));
-            let from = format!("{group}, epoch {}, {}, by {}", w.epoch, w.seq, w.sender);
+            let LogPosition { seq, epoch, chain } = w.position;
+            assert_eq!(storage.position(&w.group_id, seq).unwrap().unwrap().chain, chain);
+            let from = format!("{group}, epoch {epoch}, {seq}, by {}", w.sender);
             writeln!(text, "  inbox {id} of {total}: {from}, {what}").unwrap();
         }
-        for (group, epoch, head) in storage.groups_of(device).unwrap() {
+        for (group, end) in storage.groups_of(device).unwrap() {
+            assert_eq!(storage.position(&group, end.seq), Ok(Some(end)));
+            let (epoch, head) = (storage.group(&group).unwrap().unwrap().epoch, end.seq);
             writeln!(text, "  group {}, epoch {epoch}, up to {head}", to_hex(&group)).unwrap();
         }
         for (user, length) in storage.accounts_around(device, 100).unwrap() {
@@ -119,14 +123,18 @@ fn answers(storage: &SqliteStorage) -> String {
                 writeln!(text, "  former {device}, {seq}").unwrap();
             }
         }
+        let mut chain = ChainHash::EMPTY;
         for entry in storage.log(&id, 0, u64::MAX, 1000, usize::MAX).unwrap() {
+            chain = ChainInput::of(&id, &entry).after(&chain).unwrap();
             let (seq, epoch, sender) = (entry.seq, entry.epoch, entry.sender);
             let (content, message) = (entry.content_type, shown(&entry.message));
             writeln!(text, "  log {seq}, epoch {epoch}, {content:?}, {sender}, {message}").unwrap();
             let hash = PROVIDER.hash(mls::crypto::Hash::Sha256, &[&entry.message]).unwrap();
             let found = storage.find(&id, (&*hash).try_into().unwrap()).unwrap().unwrap();
-            assert_eq!((found.seq, found.epoch, found.sender), (seq, epoch, sender));
+            assert_eq!((found.position.seq, found.sender), (seq, sender));
+            assert_eq!(found.position.chain, chain, "the log's hash, which was not stored once");
         }
+        assert_eq!(group.chain, chain);
         for epoch in 0..epoch {
             let ended = storage.epoch_ended(&id, epoch).unwrap();
             writeln!(text, "  epoch {epoch} ended {ended:?}").unwrap();
@@ -364,10 +372,14 @@ fn a_service_goes_on_with_databases_of_every_format() {
         // The observer's rows make the group's state again, of the epoch that its log is in.
         let fetch = FetchGroupInfo { group_id: ID.into() };
         let state = desk.run(Some(alice.clone()), fetch).unwrap().reply;
-        assert_eq!((state.epoch, state.head), (5, 9), "format {from}");
+        assert_eq!(
+            (state.receipt.position.epoch, state.receipt.position.seq),
+            (5, 9),
+            "format {from}"
+        );
         let message = private(&ID.into(), 5, ContentType::Application, b"after the upgrade");
         let sent = desk.run(Some(bob), SendMessage { message }).unwrap().reply;
-        assert_eq!(sent, Outcome::Accepted { epoch: 5, seq: 10 }, "format {from}");
+        assert_eq!(brief(&sent), Brief::Accepted { epoch: 5, seq: 10 }, "format {from}");
 
         // Whoever was to be published is, and the proofs hold.
         let published = desk.service.publish(desk.now).unwrap().unwrap();
