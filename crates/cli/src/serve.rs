@@ -9,8 +9,10 @@ use crate::admin::AdminSocket;
 use crate::failure::{Failure, complain};
 use crate::folders;
 use conclave_certificates::Bundle;
+use conclave_delivery::attachments::FolderStore;
 use conclave_delivery::http::{CertifiersConfig, Config};
 use conclave_delivery::serve;
+use conclave_delivery::service::AttachmentLimits;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::Registration;
 use log::{Level, Log};
@@ -20,7 +22,7 @@ use signal_hook::iterator::Signals;
 use sources::{CONFIG_VARIABLE, File, Flags, Gathered, gather};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -103,6 +105,21 @@ fn certifiers(settings: &Settings) -> Result<Option<CertifiersConfig>, Failure> 
     Ok(Some(CertifiersConfig { roots: bundle.certificates, revocations }))
 }
 
+/// Where attachments are kept, and what of them.
+fn attachments(
+    settings: &Settings,
+    data: &Path,
+) -> Result<Option<(FolderStore, AttachmentLimits)>, Failure> {
+    if settings.no_attachments {
+        return Ok(None);
+    }
+    let folder = settings.attachments.clone().unwrap_or_else(|| data.join("attachments"));
+    let store = FolderStore::open(&folder).map_err(|e| {
+        format!("the folder of attachments {} cannot be used: {e}", folder.display())
+    })?;
+    Ok(Some((store, settings.attachment_limits())))
+}
+
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let gathered = match gathered(&args) {
         Ok(gathered) => gathered,
@@ -139,6 +156,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     }
 
     config.certifiers = certifiers(&settings)?;
+    config.attachments = attachments(&settings, &data)?;
     config.on_request = Some(Arc::new(move |observed| log.observed(observed)));
     let who = match config.registration {
         _ if config.certifiers.is_some() && settings.revocations.is_none() => {

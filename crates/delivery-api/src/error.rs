@@ -76,6 +76,14 @@ codes! {
     UnknownEpoch = "unknown-epoch", 404;
     /// There is no such group.
     UnknownGroup = "unknown-group", 404;
+    /// There is no such attachment, or no longer; or the service keeps none.
+    UnknownAttachment = "unknown-attachment", 404;
+    /// The bytes before these are missing: ask how far the upload has come.
+    UploadGap = "upload-gap", 409;
+    /// What was uploaded does not have the hash. It was thrown away.
+    HashMismatch = "hash-mismatch", 422;
+    /// The user's uploads, or all, would be more than the service keeps.
+    Quota = "quota", 413;
     /// The last commit came without a GroupInfo.
     NoGroupInfo = "no-group-info", 404;
     /// The group exists, and was created by another request.

@@ -45,6 +45,7 @@ macro_rules! structs {
 }
 
 mod accounts;
+mod attachments;
 mod certificates;
 mod chain;
 mod directory;
@@ -60,6 +61,10 @@ pub use accounts::{
     AccountHead, AccountPage, DescribeService, FetchAccount, FetchRelay, Mode, OpenSession,
     OpenedSession, Proof, PutRelay, Registration, RelayContent, RelayStored, SESSION_SCHEME,
     ServiceInfo, SubmitAccount, Token,
+};
+pub use attachments::{
+    AttachmentPart, BeginUpload, DeleteAttachment, Deleted, FetchAttachment, MAX_PART, Upload,
+    UploadPart,
 };
 pub use certificates::{
     CertificateChain, CertificateTaken, CertificatesPage, FetchCertificates, SubmitCertificate,
@@ -166,6 +171,10 @@ calls! {
     "fetch-group-info" FetchGroupInfo => GroupState;
     "fetch-inbox" FetchInbox => InboxPage;
     "ack-inbox" AckInbox => Acknowledged;
+    "begin-upload" BeginUpload => Upload;
+    "upload-part" UploadPart => Upload;
+    "fetch-attachment" FetchAttachment => AttachmentPart;
+    "delete-attachment" DeleteAttachment => Deleted;
 }
 
 #[cfg(test)]

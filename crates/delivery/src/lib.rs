@@ -46,6 +46,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "server")]
+pub mod attachments;
+#[cfg(feature = "server")]
 pub mod backup;
 #[cfg(feature = "server")]
 pub mod http;

@@ -6,7 +6,7 @@ use super::values::{Registration, Size, Value};
 use conclave_delivery::http::{
     Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
 };
-use conclave_delivery::service::Limits;
+use conclave_delivery::service::{AttachmentLimits, Limits};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -95,6 +95,10 @@ const SIZES: RangeInclusive<u64> = 4096..=1 << 40;
 const RATES: RangeInclusive<u64> = 1..=1_000_000_000;
 const TIMES: RangeInclusive<u64> = 1..=10 * 365 * 86_400;
 
+fn kept() -> AttachmentLimits {
+    AttachmentLimits::default()
+}
+
 fn front() -> FrontLimits {
     FrontLimits::default()
 }
@@ -149,6 +153,23 @@ settings! {
         "log-age" log_age: Option<Duration> = Limits::default().log_age, "TIME", TIMES;
         /// How many messages of a group are kept likewise. Unless it is set: all.
         "log-entries" log_entries: Option<u64> = Limits::default().log_entries, "COUNT", SOME;
+    }
+    "Attachments": {
+        /// The folder of attachments, which members upload encrypted. Unless it is set: `attachments` in the folder of the
+        /// service's state.
+        "attachments" attachments: Option<PathBuf> = None, "DIR";
+        /// Keep no attachments.
+        "no-attachments" no_attachments: bool = false, "BOOL";
+        /// The longest attachment.
+        "attachment-size" attachment_size: Size = Size(kept().size), "SIZE", SIZES;
+        /// The most bytes of one user's attachments, those included that are still to be uploaded.
+        "attachment-quota" attachment_quota: Size = Size(kept().quota), "SIZE", SIZES;
+        /// The most bytes of all attachments.
+        "attachment-total" attachment_total: Size = Size(kept().total), "SIZE", SIZES;
+        /// How long an attachment is kept.
+        "attachment-age" attachment_age: Duration = kept().lifetime, "TIME", TIMES;
+        /// How long an upload is kept that is not complete.
+        "upload-age" upload_age: Duration = kept().unfinished, "TIME", TIMES;
     }
     "Connections": {
         /// The longest body of a request.
@@ -252,6 +273,17 @@ impl Settings {
             loaded_groups: self.loaded_groups,
             log_age: self.log_age,
             log_entries: self.log_entries,
+        }
+    }
+
+    /// What they are for attachments.
+    pub(crate) fn attachment_limits(&self) -> AttachmentLimits {
+        AttachmentLimits {
+            size: self.attachment_size.0,
+            quota: self.attachment_quota.0,
+            total: self.attachment_total.0,
+            lifetime: self.attachment_age,
+            unfinished: self.upload_age,
         }
     }
 

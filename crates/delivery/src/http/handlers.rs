@@ -17,11 +17,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use conclave_delivery_api::{
-    AckInbox, ClaimKeyPackages, CountKeyPackages, CreateGroup, DescribeService, EVENTS_PATH,
-    Encode, ErrorCode, FetchAccount, FetchCertificates, FetchExtension, FetchGroupInfo,
-    FetchHistory, FetchInbox, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
-    PublishKeyPackages, PutRelay, SendMessage, SubmitAccount, SubmitCertificate, SubmitCommit,
-    SubmitProposal, WithdrawKeyPackages,
+    AckInbox, BeginUpload, ClaimKeyPackages, CountKeyPackages, CreateGroup, DeleteAttachment,
+    DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchAttachment,
+    FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox, FetchLog,
+    FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof, PublishKeyPackages, PutRelay,
+    SendMessage, SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal, UploadPart,
+    WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
@@ -66,7 +67,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
         DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension
         FetchAccount FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages WithdrawKeyPackages
         ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo
-        FetchInbox AckInbox
+        FetchInbox AckInbox BeginUpload UploadPart FetchAttachment DeleteAttachment
     )
     .route(EVENTS_PATH, get(events::<S>))
     .merge(monitor::health())

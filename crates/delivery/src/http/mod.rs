@@ -3,6 +3,7 @@
 mod app;
 mod connections;
 mod events;
+mod expiry;
 mod gate;
 mod handlers;
 mod health;
@@ -21,7 +22,10 @@ mod stall;
 mod sweeper;
 mod tls;
 
-use crate::service::{Act, Authority, Limits, OpenError, Report, Service, ServiceError};
+use crate::attachments::FolderStore;
+use crate::service::{
+    Act, AttachmentLimits, Authority, Limits, OpenError, Report, Service, ServiceError,
+};
 use crate::storage::administration::Administration;
 use app::{App, Front, RequestIds};
 pub use app::{Observed, OnRequest, RequestId};
@@ -89,6 +93,8 @@ pub struct Config {
     pub patience: Duration,
     /// What the service puts up with.
     pub limits: Limits,
+    /// Where attachments are kept, and what of them. By default none are.
+    pub attachments: Option<(FolderStore, AttachmentLimits)>,
     /// What the front puts up with.
     pub front: FrontLimits,
     /// TLS. By default the server speaks plain HTTP.
@@ -133,6 +139,7 @@ impl Config {
             connections: Self::CONNECTIONS,
             patience: Self::PATIENCE,
             limits: Limits::default(),
+            attachments: None,
             front: FrontLimits::default(),
             tls: None,
             proxies: Proxies::default(),
@@ -280,8 +287,12 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
             Authority::from(roots)
         }
     };
-    let service = Service::new(storage, provider, limits, authority, handlers::now())
+    let mut service = Service::new(storage, provider, limits, authority, handlers::now())
         .map_err(StartError::Service)?;
+    let keeps_attachments = config.attachments.is_some();
+    if let Some((store, limits)) = config.attachments {
+        service = service.with_attachments(store, limits);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(AT_ONCE)
@@ -337,6 +348,9 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
     let router = handlers::router(app.clone());
     let leaving = app.clone();
     let leave = Box::new(move || leaving.health.leave());
+    if keeps_attachments {
+        runtime.spawn(expiry::sweep(app.clone()));
+    }
     match app.service.mode() {
         Mode::Accounts => runtime.spawn(publisher::publish(app, config.publish_every)),
         Mode::Certificates => runtime.spawn(sweeper::sweep(app, revocations)),

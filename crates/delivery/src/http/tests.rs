@@ -1,5 +1,6 @@
 //! Server and client over real sockets.
 
+mod attachments;
 mod front;
 mod tls;
 

@@ -2,6 +2,7 @@
 
 mod events;
 mod tls;
+mod transfers;
 
 use conclave_delivery_api::{
     CONTENT_TYPE, Call, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, PROOF_HEADER,
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 pub use tls::TlsRoots;
+pub use transfers::{TransferError, attachment_hash};
 use ureq::Agent;
 
 /// The longest reply that is read, in bytes: a page may exceed its length by one message, and a

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod administration;
+mod attachments;
 mod authority;
 mod certificates;
 mod directory;
@@ -24,9 +25,12 @@ mod tracked;
 mod verify;
 mod view;
 
+use crate::attachments::AttachmentStore;
 use crate::storage::DeviceInfo;
 use crate::storage::{DirectoryRecords, Storage, WriterLoad};
 pub use administration::{Act, Field, Report};
+pub use attachments::AttachmentLimits;
+use attachments::Attachments;
 pub use authority::{Authority, Certifiers};
 pub use certificates::Swept;
 use conclave_delivery_api::{
@@ -158,6 +162,7 @@ pub struct Service<S> {
     sessions: Sessions,
     relay: Relay,
     views: Views,
+    attachments: Option<Attachments>,
 }
 
 impl<S> fmt::Debug for Service<S> {
@@ -284,6 +289,7 @@ impl<S: Storage> Service<S> {
             sessions,
             relay: Relay::default(),
             views,
+            attachments: None,
         })
     }
 
@@ -317,6 +323,17 @@ impl<S: Storage> Service<S> {
     #[must_use]
     pub fn open_sessions(&self) -> usize {
         self.sessions.count()
+    }
+
+    /// The same service, which keeps attachments, too.
+    #[must_use]
+    pub fn with_attachments(
+        mut self,
+        store: impl AttachmentStore,
+        limits: AttachmentLimits,
+    ) -> Self {
+        self.attachments = Some(Attachments::new(Box::new(store), limits));
+        self
     }
 
     /// Whether a token names a session. It takes less than [`Self::authenticate`], for before the request is read.

@@ -331,6 +331,47 @@ pub struct Found {
     pub received_at: u64,
 }
 
+/// A user's upload of an attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadRecord {
+    /// The attachment's length, in bytes.
+    pub size: u64,
+    /// How many bytes are there.
+    pub received: u64,
+    /// Whether the attachment is there whole, and has its hash.
+    pub complete: bool,
+    /// Until when it is kept, in seconds since 1970.
+    pub expires_at: u64,
+}
+
+/// An upload to be begun.
+#[derive(Clone, Debug)]
+pub struct NewUpload {
+    /// SHA-256 of the content.
+    pub hash: [u8; 32],
+    /// Who uploads it.
+    pub user: Name,
+    /// Its length, in bytes.
+    pub size: u64,
+    /// Whether the content is there. If not, a complete upload begins anew.
+    pub is_there: bool,
+    /// Until when it is kept if it is not completed.
+    pub expires_at: u64,
+    /// Until when it is kept if the attachment is there already, uploaded by somebody else.
+    pub complete_expires_at: u64,
+}
+
+/// What became of a [`NewUpload`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadBegun {
+    /// It is there: made now, or before. If it is complete, it lasts until the later of both times.
+    There(UploadRecord),
+    /// The user's uploads would be longer than the quota. Nothing was written.
+    OverQuota,
+    /// All uploads would be longer than the service keeps. Nothing was written.
+    Full,
+}
+
 /// What a storage engine provides. Methods block, and may be called from several threads.
 #[allow(clippy::missing_errors_doc, reason = "all fail with StorageError alone")]
 pub trait Storage: Send + Sync + 'static {
@@ -516,4 +557,40 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Deletes items of a device's inbox.
     fn ack_inbox(&self, device: &DeviceId, ids: Vec<u64>) -> Result<(), StorageError>;
+
+    /// Begins a user's upload. The sizes of one user's uploads add up to `quota` bytes at most, those of all to `total`.
+    fn begin_upload(
+        &self,
+        new: NewUpload,
+        quota: u64,
+        total: u64,
+    ) -> Result<UploadBegun, StorageError>;
+
+    /// A user's upload.
+    fn upload(&self, hash: &[u8; 32], user: &Name) -> Result<Option<UploadRecord>, StorageError>;
+
+    /// Notes that so many bytes of a user's upload are there, unless more were noted before.
+    fn advance_upload(
+        &self,
+        hash: [u8; 32],
+        user: &Name,
+        received: u64,
+    ) -> Result<(), StorageError>;
+
+    /// Notes that a user's upload is complete, and until when it is kept now; whether there is such an upload.
+    fn complete_upload(
+        &self,
+        hash: [u8; 32],
+        user: &Name,
+        expires_at: u64,
+    ) -> Result<bool, StorageError>;
+
+    /// The length of an attachment, if an upload of it is complete.
+    fn attachment(&self, hash: &[u8; 32]) -> Result<Option<u64>, StorageError>;
+
+    /// Forgets a user's upload; whether there was one.
+    fn remove_upload(&self, hash: [u8; 32], user: &Name) -> Result<bool, StorageError>;
+
+    /// Uploads that are kept no longer than until `now`: `limit` at most.
+    fn expired_uploads(&self, now: u64, limit: u32) -> Result<Vec<([u8; 32], Name)>, StorageError>;
 }

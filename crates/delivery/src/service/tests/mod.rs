@@ -1,5 +1,6 @@
 mod accounts;
 mod administration;
+mod attachments;
 mod certificates;
 mod directory;
 mod model;

@@ -34,6 +34,7 @@ mod key_packages;
 mod log;
 mod place;
 mod samples;
+mod uploads;
 
 pub use place::Place;
 
@@ -42,7 +43,7 @@ pub use place::Place;
 /// # Panics
 /// If the storage breaks its contract.
 pub fn check<P: Place>(new: impl Fn() -> P) {
-    let checks: [fn(&dyn Fn() -> P); 8] = [
+    let checks: [fn(&dyn Fn() -> P); 9] = [
         accounts::check,
         certificates::check,
         directory::check,
@@ -50,6 +51,7 @@ pub fn check<P: Place>(new: impl Fn() -> P) {
         groups::check,
         log::check,
         inbox::check,
+        uploads::check,
         durability::check,
     ];
     for check in checks {

@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     |db| db.execute_batch(include_str!("formats/5.sql")),
     |db| db.execute_batch(include_str!("formats/6.sql")),
     chain::step,
+    |db| db.execute_batch(include_str!("formats/8.sql")),
 ];
 
 /// The format that this version writes: SQLite's `user_version`.

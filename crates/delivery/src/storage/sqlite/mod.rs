@@ -18,12 +18,14 @@ mod key_packages;
 mod members;
 mod read;
 mod result;
+mod uploads;
 mod writer;
 
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
     DirectoryBatch, Extended, Found, GroupAdded, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
-    Membership, NewGroup, Put, Storage, StorageError, StoredKeyPackage, WriterLoad,
+    Membership, NewGroup, NewUpload, Put, Storage, StorageError, StoredKeyPackage, UploadBegun,
+    UploadRecord, WriterLoad,
 };
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
@@ -574,5 +576,51 @@ impl Storage for SqliteStorage {
                 ids.into_iter().map(|id| i64::try_from(id).unwrap_or(i64::MAX)).collect();
             inbox::remove(db, device, &ids)
         })
+    }
+
+    fn begin_upload(
+        &self,
+        new: NewUpload,
+        quota: u64,
+        total: u64,
+    ) -> Result<UploadBegun, StorageError> {
+        self.writer.write(move |db| uploads::begin(db, &new, quota, total))
+    }
+
+    fn upload(&self, hash: &[u8; 32], user: &Name) -> Result<Option<UploadRecord>, StorageError> {
+        self.read(|db| uploads::find(db, hash, user.as_str()))
+    }
+
+    fn advance_upload(
+        &self,
+        hash: [u8; 32],
+        user: &Name,
+        received: u64,
+    ) -> Result<(), StorageError> {
+        let user = user.clone();
+        self.writer.write(move |db| uploads::advance(db, &hash, user.as_str(), received))
+    }
+
+    fn complete_upload(
+        &self,
+        hash: [u8; 32],
+        user: &Name,
+        expires_at: u64,
+    ) -> Result<bool, StorageError> {
+        let user = user.clone();
+        self.writer.write(move |db| uploads::complete(db, &hash, user.as_str(), expires_at))
+    }
+
+    fn attachment(&self, hash: &[u8; 32]) -> Result<Option<u64>, StorageError> {
+        self.read(|db| uploads::attachment(db, hash))
+    }
+
+    fn remove_upload(&self, hash: [u8; 32], user: &Name) -> Result<bool, StorageError> {
+        let user = user.clone();
+        self.writer.write(move |db| uploads::remove(db, &hash, user.as_str()))
+    }
+
+    fn expired_uploads(&self, now: u64, limit: u32) -> Result<Vec<([u8; 32], Name)>, StorageError> {
+        self.read(|db| uploads::expired(db, now, limit))
     }
 }

@@ -74,6 +74,10 @@ enum Fault {
     OlderCertifies,
     /// A certified device that ends stays in its groups.
     EndedStays,
+    /// A user's uploads may be longer than the quota.
+    QuotaIgnored,
+    /// An upload is given out before it is complete.
+    UnfinishedGivenOut,
     /// What was written last is lost with the opening.
     LastWriteLost,
 }
@@ -483,6 +487,56 @@ impl Storage for Opened {
         }
         self.storage.ack_inbox(device, ids)
     }
+
+    fn begin_upload(
+        &self,
+        new: NewUpload,
+        quota: u64,
+        total: u64,
+    ) -> Result<UploadBegun, StorageError> {
+        let quota = if self.has(Fault::QuotaIgnored) { u64::MAX } else { quota };
+        self.storage.begin_upload(new, quota, total)
+    }
+
+    fn upload(&self, hash: &[u8; 32], user: &Name) -> Result<Option<UploadRecord>, StorageError> {
+        self.storage.upload(hash, user)
+    }
+
+    fn advance_upload(
+        &self,
+        hash: [u8; 32],
+        user: &Name,
+        received: u64,
+    ) -> Result<(), StorageError> {
+        self.storage.advance_upload(hash, user, received)
+    }
+
+    fn complete_upload(
+        &self,
+        hash: [u8; 32],
+        user: &Name,
+        expires_at: u64,
+    ) -> Result<bool, StorageError> {
+        self.storage.complete_upload(hash, user, expires_at)
+    }
+
+    fn attachment(&self, hash: &[u8; 32]) -> Result<Option<u64>, StorageError> {
+        if self.has(Fault::UnfinishedGivenOut) {
+            let of = |user: &str| self.storage.upload(hash, &user.parse().unwrap());
+            if let Some(upload) = of("alice")? {
+                return Ok(Some(upload.size));
+            }
+        }
+        self.storage.attachment(hash)
+    }
+
+    fn remove_upload(&self, hash: [u8; 32], user: &Name) -> Result<bool, StorageError> {
+        self.storage.remove_upload(hash, user)
+    }
+
+    fn expired_uploads(&self, now: u64, limit: u32) -> Result<Vec<([u8; 32], Name)>, StorageError> {
+        self.storage.expired_uploads(now, limit)
+    }
 }
 
 fn passes(fault: Fault) -> bool {
@@ -529,6 +583,8 @@ fn each_fault_of_a_storage_is_found() {
         Fault::PublishedWhole,
         Fault::OlderCertifies,
         Fault::EndedStays,
+        Fault::QuotaIgnored,
+        Fault::UnfinishedGivenOut,
         Fault::LastWriteLost,
     ] {
         assert!(!passes(fault), "{fault:?} was not found");

@@ -1,0 +1,35 @@
+//! Attachments whose time is over are deleted.
+
+use super::app::{App, Observed};
+use super::handlers::now;
+use crate::storage::Storage;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often expired attachments are looked for.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Looks at once, and then in intervals, until the server is stopped.
+pub(super) async fn sweep<S: Storage>(app: Arc<App<S>>) {
+    let mut stopping = app.stopping.clone();
+    loop {
+        let sweeping = app.clone();
+        // A panic in it is no reason to sweep no more.
+        let _ = tokio::task::spawn_blocking(move || sweep_now(&sweeping)).await;
+
+        let stop = stopping.wait_for(|stop| *stop);
+        if tokio::time::timeout(LOOK, stop).await.is_ok() {
+            return;
+        }
+    }
+}
+
+fn sweep_now<S: Storage>(app: &App<S>) {
+    let (status, summary) = match app.service.sweep_attachments(now()) {
+        Ok(0) => return,
+        Ok(deleted) => (200, format!("{deleted} uploads have expired")),
+        // It is tried again the next time.
+        Err(e) => (e.code.status(), e.to_string()),
+    };
+    app.observe(&Observed::of_server("attachments", status, summary));
+}

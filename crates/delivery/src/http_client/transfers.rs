@@ -1,0 +1,135 @@
+//! Attachments, part by part: what is cut off goes on from where it was.
+
+use super::{Client, ClientError};
+use conclave_delivery_api::{BeginUpload, FetchAttachment, MAX_PART, Upload, UploadPart};
+use core::fmt;
+use sha2::{Digest, Sha256};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+/// Why a transfer has stopped. To call again goes on from where it was.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// The service did not answer, or refused.
+    Client(ClientError),
+    /// The local file cannot be read or written.
+    File(io::Error),
+    /// The local file is not what is transferred: it does not have the hash, or is longer or shorter.
+    OtherFile,
+}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(e) => fmt::Display::fmt(e, f),
+            Self::File(e) => write!(f, "the file on this machine: {e}"),
+            Self::OtherFile => {
+                f.write_str("the file on this machine does not have the attachment's hash")
+            }
+        }
+    }
+}
+
+impl core::error::Error for TransferError {}
+
+impl From<ClientError> for TransferError {
+    fn from(e: ClientError) -> Self {
+        Self::Client(e)
+    }
+}
+
+impl From<io::Error> for TransferError {
+    fn from(e: io::Error) -> Self {
+        Self::File(e)
+    }
+}
+
+/// SHA-256 of a whole file, by which an attachment is named, and the file's length in bytes. No more than a part of it
+/// is in memory at once.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn attachment_hash(file: &mut (impl Read + Seek)) -> io::Result<([u8; 32], u64)> {
+    file.seek(SeekFrom::Start(0))?;
+    let (hasher, length) = hashed(file)?;
+    Ok((hasher.finalize().into(), length))
+}
+
+fn hashed(file: &mut impl Read) -> io::Result<(Sha256, u64)> {
+    let (mut hasher, mut length) = (Sha256::new(), 0);
+    loop {
+        let part = next_part(file)?;
+        if part.is_empty() {
+            return Ok((hasher, length));
+        }
+        hasher.update(&part);
+        length += part.len() as u64;
+    }
+}
+
+fn next_part(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut part = Vec::new();
+    file.take(MAX_PART as u64).read_to_end(&mut part)?;
+    Ok(part)
+}
+
+impl Client {
+    /// Uploads a file of this hash and length, from where an earlier call has stopped. `progress` is told after each part
+    /// how many bytes the service has.
+    ///
+    /// # Errors
+    /// If the file is another one or cannot be read, or the service does not answer or refuses.
+    pub fn upload(
+        &self,
+        file: &mut (impl Read + Seek),
+        (hash, size): (&[u8; 32], u64),
+        mut progress: impl FnMut(u64),
+    ) -> Result<Upload, TransferError> {
+        let mut upload = self.call(&BeginUpload { hash: (*hash).into(), size })?;
+        progress(upload.received);
+        while upload.received < size {
+            file.seek(SeekFrom::Start(upload.received))?;
+            let content = next_part(file)?;
+            if content.is_empty() {
+                return Err(TransferError::OtherFile);
+            }
+            let (hash, offset) = ((*hash).into(), upload.received);
+            upload = self.call(&UploadPart { hash, offset, content: content.into() })?;
+            progress(upload.received);
+        }
+        Ok(upload)
+    }
+
+    /// Fetches an attachment into a file, behind what is in it from an earlier call, and checks the whole. `progress` is
+    /// told after each part how many bytes are there, and how many there are in all.
+    ///
+    /// # Errors
+    /// If the file does not have the hash in the end, or cannot be read or written, or the service does not answer or
+    /// refuses.
+    pub fn download(
+        &self,
+        hash: &[u8; 32],
+        file: &mut (impl Read + Write + Seek),
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<u64, TransferError> {
+        file.seek(SeekFrom::Start(0))?;
+        let (mut hasher, mut offset) = hashed(file)?;
+        loop {
+            let length = MAX_PART as u32;
+            let part = self.call(&FetchAttachment { hash: (*hash).into(), offset, length })?;
+            file.write_all(&part.content)?;
+            hasher.update(&part.content);
+            offset += part.content.len() as u64;
+            progress(offset, part.size);
+            if offset >= part.size || part.content.is_empty() {
+                break;
+            }
+        }
+
+        file.flush()?;
+        match hasher.finalize()[..] == hash[..] {
+            true => Ok(offset),
+            false => Err(TransferError::OtherFile),
+        }
+    }
+}
