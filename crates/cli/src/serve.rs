@@ -10,18 +10,18 @@ use crate::failure::{Failure, complain};
 use crate::folders;
 use conclave_certificates::Bundle;
 use conclave_delivery::attachments::FolderStore;
-use conclave_delivery::http::{CertifiersConfig, Config};
+use conclave_delivery::http::CertifiersConfig;
 use conclave_delivery::serve;
 use conclave_delivery::service::AttachmentLimits;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::Registration;
 use log::{Level, Log};
 use settings::Settings;
+pub(crate) use settings::default_address;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use sources::{CONFIG_VARIABLE, File, Flags, Gathered, gather};
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -48,11 +48,6 @@ pub(crate) struct Args {
     check: bool,
     #[command(flatten)]
     flags: Flags,
-}
-
-/// Where the service listens, and where messengers look for it.
-pub(crate) fn default_address() -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Config::PORT)
 }
 
 /// The settings from all sources; or what is wrong with them.

@@ -7,10 +7,15 @@ use conclave_delivery::http::{
     Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
 };
 use conclave_delivery::service::{AttachmentLimits, Limits};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Where the service listens, and where messengers look for it.
+pub(crate) fn default_address() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Config::PORT)
+}
 
 /// One row: how a setting is named, read and shown.
 pub(crate) struct Setting {
@@ -106,7 +111,7 @@ fn front() -> FrontLimits {
 settings! {
     "Service": {
         /// The address to listen on; port 0 takes a free one. One that others reach needs TLS.
-        "listen" listen: SocketAddr = super::default_address(), "ADDRESS:PORT";
+        "listen" listen: SocketAddr = default_address(), "ADDRESS:PORT";
         /// The folder of the service's state. Unless it is set: ~/.local/share/conclave/service.
         "data" data: Option<PathBuf> = None, "DIR";
         /// Who may create an account: open (anybody), invitation (from `conclave admin invite`), closed (nobody), or

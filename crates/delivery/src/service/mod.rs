@@ -6,6 +6,7 @@ mod administration;
 mod attachments;
 mod authority;
 mod certificates;
+mod credentials;
 mod directory;
 mod error;
 mod framed;

@@ -176,7 +176,11 @@ fn a_later_certificate_takes_the_place_of_the_former_and_not_the_other_way_round
     let key_packages = vec![old.key_package(dice)];
     desk.call(&old.own, PublishKeyPackages { key_packages }).unwrap();
     let taken = desk.anonymous(new.submission()).unwrap();
-    assert_eq!(taken.ended, [new.own.id.clone()], "whoever listens with the former key is cut off");
+    assert_eq!(
+        taken.ended,
+        std::slice::from_ref(&new.own.id),
+        "whoever listens with the former key is cut off"
+    );
     assert_eq!(code(desk.anonymous(old.opening(&desk))), ErrorCode::BadProof);
     let left = desk.call(&new.own, CountKeyPackages {}).unwrap().reply.counts;
     assert_eq!(left, [], "those of the former key are gone");
@@ -219,14 +223,14 @@ fn what_is_revoked_or_expired_ends_with_all_that_it_had() {
     assert!(desk.service.set_revocation_lists(&[list(2, &[revoked])]));
     assert!(!desk.service.set_revocation_lists(&[list(1, &[])]), "an older one comes too late");
     let swept = desk.service.sweep(desk.now).unwrap();
-    assert_eq!(swept.ended, [gone.own.id.clone()]);
+    assert_eq!(swept.ended, std::slice::from_ref(&gone.own.id));
     assert_eq!(swept.notices[0].event, Event::Certificates { user: gone.own.id.user.clone() });
     assert_eq!(member(&desk, &gone), Membership::Stranger);
     assert_eq!(code(desk.anonymous(gone.opening(&desk))), ErrorCode::Revoked);
     assert_eq!(code(desk.anonymous(gone.submission())), ErrorCode::Revoked);
 
     desk.wait(31 * DAY);
-    assert_eq!(desk.service.sweep(desk.now).unwrap().ended, [late.own.id.clone()]);
+    assert_eq!(desk.service.sweep(desk.now).unwrap().ended, std::slice::from_ref(&late.own.id));
     assert_eq!(member(&desk, &late), Membership::Stranger);
     assert_eq!(member(&desk, &alice), Membership::Member);
     let claim =
