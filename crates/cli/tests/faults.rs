@@ -90,12 +90,15 @@ impl Load {
                 self.insist(device, &SendMessage { message: bytes.clone() })
             };
             match outcome {
-                Outcome::Accepted { epoch, seq } => {
+                Outcome::Accepted { receipt, .. } => {
+                    let LogPosition { epoch, seq, .. } = receipt.position;
                     let sent = Sent { group: which, seq, bytes, began, answered: Instant::now() };
                     self.history.lock().unwrap().sent.push(sent);
                     epochs.insert(which, epoch);
                 }
-                Outcome::WrongEpoch { epoch, .. } => drop(epochs.insert(which, epoch)),
+                Outcome::WrongEpoch { receipt } => {
+                    epochs.insert(which, receipt.position.epoch);
+                }
             }
         }
     }
