@@ -1,10 +1,11 @@
 //! One handler for all operations, and one for the event stream.
 
-use super::app::{App, Observed, RequestId};
+use super::app::App;
 use super::events::{StreamPlaces, event_stream};
 use super::gate::{Busy, Connection, owner};
 use super::memory::{Held, Owner};
 use super::monitor;
+use super::observed::{Observed, RequestId};
 use super::refusal::Refusal;
 use super::reply::Reply;
 use crate::service::{Caller, Done, Holder, Operation, ServiceError};

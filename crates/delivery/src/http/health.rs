@@ -1,13 +1,9 @@
 //! Whether the service can do its work: it has read and written its storage not long ago, and is not stopping.
 
-use super::app::{App, Observed};
-use crate::storage::Storage;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often the storage is tried.
-const EVERY: Duration = Duration::from_secs(5);
 /// After how long a trial that was good counts no more: the one after it has come to no end.
 const STALE: Duration = Duration::from_secs(20);
 
@@ -45,35 +41,10 @@ impl Health {
     }
 
     /// Notes what became of a trial; whether that is another outcome than the last.
-    fn tried(&self, result: Result<(), String>) -> bool {
+    pub(super) fn tried(&self, result: Result<(), String>) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_other = last.0 != result;
         *last = (result, Instant::now());
         is_other
-    }
-}
-
-/// Tries the storage in intervals, until the server is stopped.
-pub(super) async fn watch<S: Storage>(app: Arc<App<S>>) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        let trying = app.clone();
-        // A panic is no answer, so what was known grows stale.
-        let _ = tokio::task::spawn_blocking(move || try_now(&trying)).await;
-        let stop = stopping.wait_for(|stop| *stop);
-        if tokio::time::timeout(EVERY, stop).await.is_ok() {
-            return;
-        }
-    }
-}
-
-pub(super) fn try_now<S: Storage>(app: &App<S>) {
-    let result = app.service.probe().map_err(|e| e.to_string());
-    let (status, summary) = match &result {
-        Ok(()) => (200, "the storage answers".to_string()),
-        Err(e) => (503, format!("the storage fails: {e}")),
-    };
-    if app.health.tried(result) {
-        app.observe(&Observed::of_server("health", status, summary));
     }
 }

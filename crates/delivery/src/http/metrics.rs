@@ -1,14 +1,12 @@
 //! What a server counts, as Prometheus reads it: the text format 0.0.4. Nothing of it names a user, a device, a group or
 //! an address.
 
-use super::app::{App, Observed};
-use super::gate::Gate;
-use super::stall::Traffic;
-use crate::storage::{BATCH_SIZES, Storage, WriterLoad};
+use super::observed::Observed;
+use crate::storage::{BATCH_SIZES, WriterLoad};
 use core::fmt::Write;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Up to how many seconds a request of each bucket took, in milliseconds.
@@ -36,7 +34,7 @@ struct Counted {
 #[derive(Debug)]
 pub(super) struct Metrics {
     counted: Mutex<Counted>,
-    begun: Instant,
+    pub(super) begun: Instant,
     /// When publishing came to its end last, in milliseconds since the beginning.
     published: AtomicU64,
 }
@@ -79,7 +77,7 @@ impl Metrics {
         self.published.store(at, Ordering::Relaxed);
     }
 
-    fn since_published(&self) -> Duration {
+    pub(super) fn since_published(&self) -> Duration {
         let at = Duration::from_millis(self.published.load(Ordering::Relaxed));
         self.begun.elapsed().saturating_sub(at)
     }
@@ -87,7 +85,7 @@ impl Metrics {
 
 /// A page in the making.
 #[derive(Default)]
-struct Page(String);
+pub(super) struct Page(pub(super) String);
 
 impl Page {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
@@ -102,57 +100,19 @@ impl Page {
         };
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl core::fmt::Display) {
+    pub(super) fn single(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        value: impl core::fmt::Display,
+    ) {
         self.family(name, kind, help);
         self.value(name, "", value);
     }
 }
 
-/// What connections are counted by.
-#[derive(Clone)]
-pub(super) struct Sources {
-    pub(super) gate: Arc<Gate>,
-    pub(super) traffic: Arc<Traffic>,
-}
-
-/// All that there is to count, now.
-pub(super) fn page<S: Storage>(app: &App<S>, sources: &Sources) -> String {
-    let mut page = Page::default();
-    requests(&mut page, &app.metrics);
-
-    let (connections, without_session) = sources.gate.count();
-    let (refused, evicted) = sources.gate.turned_away();
-    page.single("connections", "gauge", "Open connections.", connections);
-    let help = "Open connections without a session.";
-    page.single("connections_without_session", "gauge", help, without_session);
-    page.single("connections_refused_total", "counter", "Connections that found no room.", refused);
-    let help = "Connections without a session that made room for others.";
-    page.single("connections_evicted_total", "counter", help, evicted);
-    page.single("event_streams", "gauge", "Open event streams.", app.front.streams.taken());
-    page.single("sessions", "gauge", "Open sessions.", app.service.open_sessions());
-    let help = "Memory held by bodies and replies, in bytes.";
-    page.single("held_memory_bytes", "gauge", help, app.front.memory.held());
-    let (received, sent) = (&sources.traffic.received, &sources.traffic.sent);
-    let help = "Bytes that came through connections, TLS included.";
-    page.single("received_bytes_total", "counter", help, received.load(Ordering::Relaxed));
-    let help = "Bytes that went through connections, TLS included.";
-    page.single("sent_bytes_total", "counter", help, sent.load(Ordering::Relaxed));
-
-    let help = "How long ago all changes of accounts had been published, in seconds.";
-    let since = app.metrics.since_published().as_secs_f64();
-    page.single("publish_age_seconds", "gauge", help, since);
-    let ready = u8::from(app.health.ready().is_ok());
-    page.single("ready", "gauge", "Whether the service can do its work: 1 or 0.", ready);
-    let up = app.metrics.begun.elapsed().as_secs();
-    page.single("uptime_seconds", "counter", "How long the server has been running.", up);
-    if let Some(load) = app.service.writer_load() {
-        writer(&mut page, &load);
-    }
-    process(&mut page);
-    page.0
-}
-
-fn writer(page: &mut Page, load: &WriterLoad) {
+pub(super) fn writer(page: &mut Page, load: &WriterLoad) {
     let help = "Writes that wait for the storage, or are being written.";
     page.single("writer_waiting", "gauge", help, load.waiting);
     let name = "writer_batch";
@@ -166,7 +126,7 @@ fn writer(page: &mut Page, load: &WriterLoad) {
     page.value(&format!("{name}_count"), "", load.transactions);
 }
 
-fn requests(page: &mut Page, metrics: &Metrics) {
+pub(super) fn requests(page: &mut Page, metrics: &Metrics) {
     let counted = metrics.locked();
     page.family("requests_total", "counter", "Requests by call and outcome.");
     for ((call, outcome), count) in &counted.requests {
@@ -200,7 +160,7 @@ fn requests(page: &mut Page, metrics: &Metrics) {
 }
 
 /// What the system says of this process, where it does.
-fn process(page: &mut Page) {
+pub(super) fn process(page: &mut Page) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = resident.and_then(|text| text.trim().strip_suffix(" kB")?.parse::<u64>().ok());

@@ -12,6 +12,7 @@ mod listeners;
 mod memory;
 mod metrics;
 mod monitor;
+mod observed;
 mod places;
 mod proxies;
 mod publisher;
@@ -27,8 +28,7 @@ use crate::service::{
     Act, AttachmentLimits, Authority, Limits, OpenError, Report, Service, ServiceError,
 };
 use crate::storage::administration::Administration;
-use app::{App, Front, RequestIds};
-pub use app::{Observed, OnRequest, RequestId};
+use app::{App, Front};
 use conclave_certificates::{Roots, RootsError};
 use conclave_delivery_api::{ErrorCode, MAX_BODY, Mode, Registration};
 use conclave_mls::crypto::CryptoProvider;
@@ -38,7 +38,9 @@ use futures_util::future::{Either, select};
 use gate::Gate;
 pub use limits::{FrontLimits, Rate};
 use listeners::Listeners;
-use metrics::Sources;
+use monitor::Sources;
+use observed::RequestIds;
+pub use observed::{Observed, OnRequest, RequestId};
 pub use proxies::{ForwardedHeader, Network, Proxies};
 use stall::Pace;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -336,8 +338,8 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
         tls,
     };
     // Whoever starts it is told whether it is ready.
-    health::try_now(&app);
-    runtime.spawn(health::watch(app.clone()));
+    monitor::try_now(&app);
+    runtime.spawn(monitor::watch(app.clone()));
     let gate = door.gate.clone();
     let sources = Sources { gate: door.gate.clone(), traffic: door.traffic.clone() };
     let monitored = config.monitor.map(|address| {

@@ -1,7 +1,8 @@
 //! Certified devices end when their CA says so, or their time has come.
 
-use super::app::{App, Observed};
+use super::app::App;
 use super::handlers::now;
+use super::observed::Observed;
 use crate::storage::Storage;
 use conclave_certificates::Bundle;
 use core::fmt;

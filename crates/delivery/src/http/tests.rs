@@ -609,7 +609,14 @@ fn a_running_server_publishes_accounts_by_itself() {
     assert!(nobody.call(&FetchExtension { from: 0, to: 1 }).is_ok());
     assert_eq!(nobody.call(&FetchHistory {}).unwrap_err().code(), Some(ErrorCode::Unauthorized));
     assert!(alice.call(&FetchHistory {}).is_ok());
-    let seen = seen.lock().unwrap();
-    let published = seen.iter().find(|o| o.operation == "publish").unwrap();
+    // It is told after it is done.
+    let told = || seen.lock().unwrap().iter().find(|o| o.operation == "publish").cloned();
+    let published = loop {
+        match told() {
+            Some(published) => break published,
+            None => assert!(begun.elapsed() < Duration::from_secs(30), "nobody is told of it"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
     assert!(published.summary.starts_with("directory 1, "), "{published}");
 }

@@ -1,6 +1,7 @@
 //! TLS: the server's certificate and key, which are read again when their files change.
 
-use super::app::{App, Observed};
+use super::app::App;
+use super::observed::Observed;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
