@@ -1,7 +1,8 @@
 //! Attachments whose time is over are deleted.
 
-use super::app::{App, Observed};
+use super::app::App;
 use super::handlers::now;
+use super::observed::Observed;
 use crate::storage::Storage;
 use std::sync::Arc;
 use std::time::Duration;
