@@ -162,6 +162,7 @@ pub fn backup(
 }
 
 /// Makes the data folder of a service from a backup, which is checked first, and upgraded if it is of an earlier format.
+/// It begins another incarnation.
 ///
 /// # Errors
 /// If the folder is there and not empty (a service may use it), or the backup does not hold. Then nothing was restored.
@@ -175,6 +176,8 @@ pub fn restore(
     SqliteStorage::copy(backup, &unfinished.path)?;
     let storage = SqliteStorage::open(&unfinished.path)?;
     let upgraded = storage.upgraded().cloned();
+    // Logs may be shorter than clients have seen them: they are told that this is another life of the state.
+    storage.begin_incarnation()?;
     let inventory = inventory(storage, &unfinished.database(), provider, now)?;
     // The backup itself holds it as it was.
     if let Some(upgrade) = upgraded {

@@ -37,6 +37,11 @@ fn a_backup_of_a_running_service_is_restored_as_it_was() {
     assert!(!room.path().join("first.part").exists() && !room.path().join("second.part").exists());
     let storage = SqliteStorage::open(&second).unwrap();
     assert_eq!(storage.secret().unwrap(), SqliteStorage::read_secret(data.path()).unwrap());
+    // Whoever has receipts of the first life does not take the second one for a lie.
+    let begun = SqliteStorage::open(&first).unwrap().incarnation().unwrap();
+    let anew = storage.incarnation().unwrap();
+    assert_eq!((begun.number, anew.number), (1, 2));
+    assert_ne!(begun.id, anew.id);
     assert!(storage.account(&late.id.user).unwrap().is_none());
 }
 

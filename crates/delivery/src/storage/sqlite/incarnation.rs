@@ -10,8 +10,7 @@ pub(super) fn incarnation(db: &Connection) -> Sql<Incarnation> {
     })
 }
 
-/// Begins the next one, within a transaction: for a state that is made, and for one that was put back from a backup,
-/// before it is opened.
+/// Begins the next one, within a transaction: for a state that is made, and for one that was put back from a backup.
 pub(super) fn begin(db: &Connection) -> Sql<()> {
     let mut id = [0; 16];
     let failed = |e: getrandom::Error| {

@@ -192,6 +192,14 @@ impl SqliteStorage {
         self.upgraded.as_ref()
     }
 
+    /// Begins the next incarnation: for a state that was put back from a backup, before it is used.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn begin_incarnation(&self) -> Result<(), StorageError> {
+        self.writer.write(incarnation::begin)
+    }
+
     fn read<R>(&self, f: impl FnOnce(&Connection) -> Sql<R>) -> Result<R, StorageError> {
         let free = self.readers.iter().find_map(|r| r.try_lock().ok());
         let db = match free {
