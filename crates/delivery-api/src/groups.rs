@@ -1,8 +1,8 @@
 //! Groups: one log each, in which each epoch has one commit.
 
 use super::{
-    Bytes, ChainHash, ChainInput, ContentType, Decode, DecodeError, DeviceId, Encode, EncodeError,
-    GroupId, Reader, Receipt, Writer,
+    Bytes, ChainHash, ChainInput, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId,
+    LogEntry, Reader, Receipt, Writer,
 };
 
 structs! {
@@ -86,22 +86,6 @@ structs! {
         pub end: Receipt,
     }
 
-    /// One message of a group.
-    pub struct LogEntry {
-        /// Its number, from 1, without gaps.
-        pub seq: u64,
-        /// The epoch that it was made in.
-        pub epoch: u64,
-        /// What it holds.
-        pub content_type: ContentType,
-        /// The device that submitted it. A hint: only MLS says who a message's author is.
-        pub sender: DeviceId,
-        /// When it came, in seconds since 1970.
-        pub received_at: u64,
-        /// The MLSMessage, byte for byte as it was submitted.
-        pub message: Bytes,
-    }
-
     /// Asks for what an external join needs. For devices in the group alone.
     pub struct FetchGroupInfo {
         /// The group.
@@ -126,10 +110,11 @@ impl LogPage {
     #[must_use]
     pub fn chains(&self, group: &GroupId, known: Option<ChainHash>) -> Option<Vec<ChainHash>> {
         let mut chain = self.before.or(known)?;
-        let mut seq = self.end.position.seq.checked_sub(self.entries.len() as u64)?;
+        let before = self.end.position.seq.checked_sub(self.entries.len() as u64)?;
         let mut chains = Vec::with_capacity(self.entries.len());
-        for entry in &self.entries {
-            seq += 1;
+        for (index, entry) in self.entries.iter().enumerate() {
+            // No more than where the page ends, however far that is.
+            let seq = before + index as u64 + 1;
             chain = ChainInput::of(group, entry).after(&chain).ok().filter(|_| entry.seq == seq)?;
             chains.push(chain);
         }

@@ -49,6 +49,7 @@ mod attachments;
 mod certificates;
 mod chain;
 mod directory;
+mod entry;
 mod error;
 mod event;
 mod groups;
@@ -79,11 +80,12 @@ pub use conclave_mls::wire::{
 pub use directory::{
     DirectoryPage, ExtensionProof, FetchExtension, FetchHistory, FetchRoots, RootsPage,
 };
+pub use entry::{LogEntry, MAX_PAGE};
 pub use error::ErrorCode;
 pub use event::{Event, EventParser};
 pub use groups::{
-    CreateGroup, Created, FetchGroupInfo, FetchLog, GroupKind, GroupState, LogEntry, LogPage,
-    Outcome, SendMessage, SubmitCommit, SubmitProposal,
+    CreateGroup, Created, FetchGroupInfo, FetchLog, GroupKind, GroupState, LogPage, Outcome,
+    SendMessage, SubmitCommit, SubmitProposal,
 };
 pub use hex::{parse_hex, to_hex};
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
@@ -114,8 +116,6 @@ pub const PROOF_HEADER: &str = "x-conclave-proof";
 pub const EVENTS_PATH: &str = "/v1/events";
 /// The longest body of a request, in bytes, unless the service is set up otherwise.
 pub const MAX_BODY: usize = 16 << 20;
-/// The most entries that one [`LogPage`] or [`InboxPage`] holds.
-pub const MAX_PAGE: u32 = 1000;
 /// A page ends with the entry that makes its messages at least this long, in bytes.
 pub const PAGE_BYTES: usize = 4 << 20;
 

@@ -2,7 +2,7 @@
 
 use super::{
     ChainHash, ChainInput, ContentType, Decode, DecodeError, DeviceId, Encode, EncodeError,
-    GroupId, LogEntry, LogPosition, Reader, SESSION_SCHEME, Writer, to_hex,
+    GroupId, LogEntry, LogPosition, MAX_PAGE, Reader, SESSION_SCHEME, Writer, to_hex,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::credential::SignaturePublicKey;
@@ -20,7 +20,7 @@ const MAGIC: &[u8; 8] = b"CNCLVELG";
 /// The longest signature in bytes: that of [`SESSION_SCHEME`].
 const MAX_SIGNATURE: usize = 64;
 /// The most links of evidence: those of a page.
-const MAX_LINKS: usize = super::MAX_PAGE as usize;
+const MAX_LINKS: usize = MAX_PAGE as usize;
 /// The longest file of [`LogEvidence`] in bytes.
 pub const MAX_LOG_EVIDENCE: usize = 1 << 20;
 

@@ -3,10 +3,12 @@
 
 use conclave_delivery_api::{Name, to_hex};
 use core::fmt;
+use core::time::Duration;
 use sha2::{Digest, Sha256};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many bytes are hashed at a time.
 const CHUNK: usize = 1 << 20;
@@ -156,5 +158,58 @@ impl AttachmentStore for FolderStore {
 
     fn delete(&self, hash: &[u8; 32]) -> io::Result<()> {
         remove(&self.whole(hash))
+    }
+}
+
+/// What the service puts up with in attachments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachmentLimits {
+    /// The longest one, in bytes. Default 2 GiB.
+    pub size: u64,
+    /// The most bytes of one user, those included that are still to be uploaded. Default 10 GiB.
+    pub quota: u64,
+    /// The most bytes of all. Default 100 GiB.
+    pub total: u64,
+    /// How long an attachment is kept, in whole seconds. Default 30 days.
+    pub lifetime: Duration,
+    /// How long an upload is kept that is not complete, in whole seconds. Default one day.
+    pub unfinished: Duration,
+}
+
+impl Default for AttachmentLimits {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 60 * 60);
+        Self {
+            size: 2 << 30,
+            quota: 10 << 30,
+            total: 100 << 30,
+            lifetime: day * 30,
+            unfinished: day,
+        }
+    }
+}
+
+/// What the service needs for attachments.
+pub(crate) struct Attachments {
+    pub(crate) store: Box<dyn AttachmentStore>,
+    pub(crate) limits: AttachmentLimits,
+    /// Held where a content and the record of it change together: else one upload could be published while
+    /// the same content of another is deleted.
+    changing: Mutex<()>,
+}
+
+impl fmt::Debug for Attachments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachments").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Attachments {
+    pub(crate) fn new(store: Box<dyn AttachmentStore>, limits: AttachmentLimits) -> Self {
+        Self { store, limits, changing: Mutex::new(()) }
+    }
+
+    pub(crate) fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

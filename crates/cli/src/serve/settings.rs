@@ -3,10 +3,11 @@
 
 use super::log::{Level, Log, LogFormat};
 use super::values::{Registration, Size, Value};
+use conclave_delivery::attachments::AttachmentLimits;
 use conclave_delivery::http::{
     Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
 };
-use conclave_delivery::service::{AttachmentLimits, Limits};
+use conclave_delivery::service::Limits;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;

@@ -23,10 +23,8 @@ mod stall;
 mod sweeper;
 mod tls;
 
-use crate::attachments::FolderStore;
-use crate::service::{
-    Act, AttachmentLimits, Authority, Limits, OpenError, Report, Service, ServiceError,
-};
+use crate::attachments::{AttachmentLimits, FolderStore};
+use crate::service::{Act, Authority, Limits, OpenError, Report, Service, ServiceError};
 use crate::storage::administration::Administration;
 use app::{App, Front};
 use conclave_certificates::{Roots, RootsError};

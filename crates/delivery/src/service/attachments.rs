@@ -1,72 +1,16 @@
 //! Attachments: uploaded in parts, kept for a while, given to whoever knows their hash.
 
 use super::{Caller, Done, Operation, Service, ServiceError};
-use crate::attachments::AttachmentStore;
+use crate::attachments::Attachments;
 use crate::storage::{NewUpload, Storage, UploadBegun, UploadRecord};
 use conclave_delivery_api::{
     AttachmentPart, BeginUpload, Bytes, DeleteAttachment, Deleted, ErrorCode, FetchAttachment,
     MAX_PART, Name, Upload, UploadPart, to_hex,
 };
 use conclave_mls::UnixTime;
-use core::fmt;
-use core::time::Duration;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many uploads that have expired are deleted in one go.
 const MAX_SWEPT: u32 = 1_000;
-
-/// What the service puts up with in attachments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttachmentLimits {
-    /// The longest one, in bytes. Default 2 GiB.
-    pub size: u64,
-    /// The most bytes of one user, those included that are still to be uploaded. Default 10 GiB.
-    pub quota: u64,
-    /// The most bytes of all. Default 100 GiB.
-    pub total: u64,
-    /// How long an attachment is kept, in whole seconds. Default 30 days.
-    pub lifetime: Duration,
-    /// How long an upload is kept that is not complete, in whole seconds. Default one day.
-    pub unfinished: Duration,
-}
-
-impl Default for AttachmentLimits {
-    fn default() -> Self {
-        let day = Duration::from_secs(24 * 60 * 60);
-        Self {
-            size: 2 << 30,
-            quota: 10 << 30,
-            total: 100 << 30,
-            lifetime: day * 30,
-            unfinished: day,
-        }
-    }
-}
-
-/// What the service needs for attachments.
-pub(super) struct Attachments {
-    store: Box<dyn AttachmentStore>,
-    limits: AttachmentLimits,
-    /// Held where a content and the record of it change together: else one upload could be published while
-    /// the same content of another is deleted.
-    changing: Mutex<()>,
-}
-
-impl fmt::Debug for Attachments {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachments").field("limits", &self.limits).finish_non_exhaustive()
-    }
-}
-
-impl Attachments {
-    pub(super) fn new(store: Box<dyn AttachmentStore>, limits: AttachmentLimits) -> Self {
-        Self { store, limits, changing: Mutex::new(()) }
-    }
-
-    fn changing(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 fn hash_of(hash: &Bytes) -> Result<[u8; 32], ServiceError> {
     <[u8; 32]>::try_from(&**hash)

@@ -26,12 +26,10 @@ mod tracked;
 mod verify;
 mod view;
 
-use crate::attachments::AttachmentStore;
+use crate::attachments::{AttachmentLimits, AttachmentStore, Attachments};
 use crate::storage::DeviceInfo;
 use crate::storage::{DirectoryRecords, Storage, WriterLoad};
 pub use administration::{Act, Field, Report};
-pub use attachments::AttachmentLimits;
-use attachments::Attachments;
 pub use authority::{Authority, Certifiers};
 pub use certificates::Swept;
 use conclave_delivery_api::{

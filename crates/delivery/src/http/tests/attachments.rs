@@ -1,9 +1,8 @@
 //! Attachments over real sockets, cut off and gone on with.
 
 use super::*;
-use crate::attachments::FolderStore;
+use crate::attachments::{AttachmentLimits, FolderStore};
 use crate::http_client::{TransferError, attachment_hash};
-use crate::service::AttachmentLimits;
 use std::io::Cursor;
 
 fn with_attachments(directory: &Path, port: u16) -> Server {

@@ -1,8 +1,8 @@
 //! Attachments: uploaded in parts, complete only with their hash, gone when their time is over.
 
 use super::room::{Room, room};
-use crate::attachments::{AttachmentStore, FolderStore};
-use crate::service::{AttachmentLimits, ServiceError};
+use crate::attachments::{AttachmentLimits, AttachmentStore, FolderStore};
+use crate::service::ServiceError;
 use crate::storage::Storage;
 use crate::testing::*;
 use conclave_delivery_api::*;
