@@ -303,11 +303,20 @@ fn request_content(
     number: u64,
     (path, body): (&str, &[u8]),
 ) -> Result<Vec<u8>, CryptoError> {
+    signed_content((token, path), number, &provider.hash(Hash::Sha256, &[body])?)
+}
+
+/// What a request's signature is over.
+pub(crate) fn signed_content(
+    (token, path): (&str, &str),
+    number: u64,
+    body_hash: &[u8],
+) -> Result<Vec<u8>, CryptoError> {
     let mut w = Writer::new();
     w.put_opaque(token.as_bytes())?;
     w.put_opaque(path.as_bytes())?;
     number.encode(&mut w)?;
-    w.put_opaque(&provider.hash(Hash::Sha256, &[body])?)?;
+    w.put_opaque(body_hash)?;
     Suite::sign_content(REQUEST_LABEL, w.written())
 }
 

@@ -28,6 +28,14 @@ macro_rules! codes {
                     $(Self::$variant => $status),*
                 }
             }
+
+            /// The lines of its documentation.
+            #[cfg(test)]
+            pub(crate) fn docs(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant => &[$(stringify!($meta)),*]),*
+                }
+            }
         }
     };
 }

@@ -14,7 +14,8 @@
 //!
 //! `GET` [`EVENTS_PATH`] is a stream of Server-Sent Events: see [`Event`].
 //!
-//! The crate has no I/O: service, client and clients in other languages are written against it.
+//! The crate has no I/O: service and client are written against it. For clients in other languages, `docs/api.md` has
+//! every structure byte by byte; tests make it from this crate.
 #![forbid(unsafe_code)]
 
 /// Implements the codec for structures as their fields in order.
@@ -39,6 +40,20 @@ macro_rules! structs {
                 let _ = &r;
                 $(let $field = Decode::decode(r)?;)*
                 Ok(Self { $($field),* })
+            }
+        }
+        #[cfg(test)]
+        impl crate::reference::Described for $name {
+            const STRUCTURE: crate::reference::Structure = crate::reference::Structure {
+                name: stringify!($name),
+                docs: &[$(stringify!($meta)),*],
+                fields: &[$((stringify!($field), stringify!($t), &[$(stringify!($fmeta)),*])),*],
+            };
+        }
+        #[cfg(test)]
+        impl crate::reference::Parts for $name {
+            fn parts(&self) -> Vec<(&'static str, Vec<u8>)> {
+                vec![$((stringify!($field), self.$field.to_bytes().unwrap())),*]
             }
         }
     )*};
@@ -132,18 +147,21 @@ pub trait Call: Encode + Decode {
 }
 
 macro_rules! calls {
-    ($anonymous:literal: $($name:literal $request:ty => $reply:ty;)*) => {$(
-        impl Call for $request {
+    ($all:ident $anonymous:literal: $($name:literal $request:ty => $reply:ty;)*) => {
+        $(impl Call for $request {
             const NAME: &'static str = $name;
             const PATH: &'static str = concat!("/v1/", $name);
             const ANONYMOUS: bool = $anonymous;
             type Reply = $reply;
-        }
-    )*};
+        })*
+        /// The names of these calls.
+        #[cfg(test)]
+        const $all: &[&str] = &[$($name),*];
+    };
 }
 
 calls! {
-    true:
+    ANONYMOUS_CALLS true:
     "describe-service" DescribeService => ServiceInfo;
     "submit-account" SubmitAccount => AccountHead;
     "submit-certificate" SubmitCertificate => CertificateTaken;
@@ -155,7 +173,7 @@ calls! {
 }
 
 calls! {
-    false:
+    SESSION_CALLS false:
     "fetch-account" FetchAccount => AccountPage;
     "fetch-history" FetchHistory => DirectoryPage;
     "fetch-certificates" FetchCertificates => CertificatesPage;
@@ -177,5 +195,7 @@ calls! {
     "delete-attachment" DeleteAttachment => Deleted;
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

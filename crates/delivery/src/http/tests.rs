@@ -2,6 +2,7 @@
 
 mod attachments;
 mod front;
+mod hostile;
 mod tls;
 
 use crate::http::handlers::now;

@@ -1,0 +1,119 @@
+use super::super::samples::{NOW, cut, device, group, hash, position, receipt};
+use super::{Entry, Rules, Who, call};
+use crate::{
+    AckInbox, Acknowledged, ChainHash, ContentType, CreateGroup, Created, ErrorCode,
+    FetchGroupInfo, FetchInbox, FetchLog, GroupKind, GroupState, InboxItem, InboxPage, LogEntry,
+    LogPage, Outcome, SendMessage, SubmitCommit, SubmitProposal, WelcomeItem,
+};
+
+const SUBMITTED: Rules = Rules {
+    who: Who::Member,
+    is_long: true,
+    errors: &[ErrorCode::Invalid],
+    again: "changes nothing more; of a message in the log it gives the place, to its sender even after it was removed",
+    ..Rules::ONCE
+};
+
+pub(super) fn calls() -> Vec<Entry> {
+    let accepted = || Outcome::Accepted { receipt: receipt(), received_at: NOW };
+    let entry = LogEntry {
+        seq: 7,
+        epoch: 1,
+        content_type: ContentType::Commit,
+        sender: device("alice/pc"),
+        received_at: NOW,
+        message: cut(6),
+    };
+    vec![
+        call(
+            Rules {
+                is_long: true,
+                errors: &[
+                    ErrorCode::GroupExists,
+                    ErrorCode::NotMember,
+                    ErrorCode::TooMany,
+                    ErrorCode::Invalid,
+                ],
+                limits: "by default 10,000 groups of a device, and 1 to 128 bytes of an identifier; the caller is a \
+                         member of a tracked group's tree",
+                ..Rules::ONCE
+            },
+            &CreateGroup { group_id: group(), kind: GroupKind::Opaque { epoch: 0 } },
+            &Created { receipt: receipt() },
+        ),
+        call(
+            Rules {
+                errors: &[ErrorCode::Invalid, ErrorCode::TooMany],
+                limits: "by default 50,000 devices are named, and 1,000 Welcomes or 128 MiB wait in an inbox",
+                ..SUBMITTED
+            },
+            &SubmitCommit {
+                commit: cut(6),
+                welcomes: vec![cut(7)],
+                group_info: Some(cut(8)),
+                ratchet_tree: Some(cut(9)),
+                added: vec![device("bob/pc")],
+                removed: vec![],
+            },
+            &accepted(),
+        ),
+        call(SUBMITTED, &SubmitProposal { proposal: cut(6) }, &accepted()),
+        call(
+            Rules {
+                limits: "by default 3 epochs after its own, and a day after its own has ended",
+                ..SUBMITTED
+            },
+            &SendMessage { message: cut(6) },
+            &Outcome::WrongEpoch { receipt: receipt() },
+        ),
+        call(
+            Rules {
+                who: Who::MemberOrFormer,
+                errors: &[ErrorCode::LogTruncated],
+                limits: "`MAX_PAGE` entries; a page ends with the one that makes its messages `PAGE_BYTES` or longer",
+                ..Rules::READ
+            },
+            &FetchLog { group_id: group(), after: 6, limit: 100 },
+            &LogPage {
+                entries: vec![entry],
+                head: 7,
+                before: Some(ChainHash(hash(0xcb))),
+                end: receipt(),
+            },
+        ),
+        call(
+            Rules {
+                who: Who::Member,
+                errors: &[ErrorCode::NoGroupInfo, ErrorCode::Invalid],
+                ..Rules::READ
+            },
+            &FetchGroupInfo { group_id: group() },
+            &GroupState { receipt: receipt(), group_info: cut(8), ratchet_tree: cut(9) },
+        ),
+    ]
+}
+
+pub(super) fn inbox() -> Vec<Entry> {
+    let welcome = WelcomeItem {
+        group_id: group(),
+        position: position(),
+        sender: device("alice/pc"),
+        welcome: cut(7),
+        ratchet_tree: Some(cut(9)),
+    };
+    vec![
+        call(
+            Rules {
+                limits: "`MAX_PAGE` items; a page ends with the one that makes them `PAGE_BYTES` or longer",
+                ..Rules::READ
+            },
+            &FetchInbox { limit: 100 },
+            &InboxPage { items: vec![InboxItem { id: 41, welcome }], total: 1 },
+        ),
+        call(
+            Rules { errors: &[ErrorCode::TooMany], limits: "`MAX_PAGE` items", ..Rules::ONCE },
+            &AckInbox { ids: vec![41] },
+            &Acknowledged {},
+        ),
+    ]
+}
