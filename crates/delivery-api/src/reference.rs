@@ -28,16 +28,16 @@ fn events() -> Vec<(Event, &'static str)> {
     ];
     let words = |event: &Event| match event {
         Event::Group { .. } => {
-            "The log of a group that the device is in has grown: the group's identifier, the epoch, the number of the last entry, \
-             and the hash of the log."
+            "The log of a group that the device is in has grown: the group's identifier, the epoch, the number of the \
+             last entry, and the hash of the log."
         }
         Event::Account { .. } => {
-            "The account log of the device's own user, or of one that it shares a group with, has grown: the user, and how many \
-             entries it has."
+            "The account log of the device's own user, or of one that it shares a group with, has grown: the user, and \
+             how many entries it has."
         }
         Event::Certificates { .. } => {
-            "A device of the own user, or of one that it shares a group with, has another certificate, or its certificate counts \
-             no more: the user."
+            "A device of the own user, or of one that it shares a group with, has another certificate, or its \
+             certificate counts no more: the user."
         }
         Event::Inbox => "There is something in the device's inbox.",
         Event::Ready => "All that was there when the stream began has been told.",

@@ -27,10 +27,10 @@ A call is a `POST` over HTTP/1.1 to the call's path. Its body is the encoded req
 If the service does what is asked, it answers with the status 200 and the encoded reply as the body. The header
 `x-conclave-request` of a response names the request, as the service's log does.
 
-Structures are declared in the presentation language of TLS (RFC 8446 section 3), with `optional<T>` and the vectors `<V>`
-of variable size that RFC 9420 sections 2.1.1 and 2.1.2 add. Numbers are big-endian. A body ends with the last byte of its
-structure. Objects of MLS are encoded MLSMessages (RFC 9420 section 6), which the service keeps byte for byte; a ratchet
-tree is the data of a `ratchet_tree` extension (section 12.4.3.3).
+Structures are declared in the presentation language of TLS (RFC 8446 section 3), with `optional<T>` and the vectors
+`<V>` of variable size that RFC 9420 sections 2.1.1 and 2.1.2 add. Numbers are big-endian. A body ends with the last
+byte of its structure. Objects of MLS are encoded MLSMessages (RFC 9420 section 6), which the service keeps byte for
+byte; a ratchet tree is the data of a `ratchet_tree` extension (section 12.4.3.3).
 
 | name | value | what it is |
 |---|---|---|
@@ -51,17 +51,17 @@ fn signatures() -> String {
     format!(
         "## Sessions
 
-[`open-session`](#open-session) opens a session: it shows that the caller has a device's key or a user's recovery key, and
-introduces a key pair that the caller made for this session. Calls of a session have two more headers:
+[`open-session`](#open-session) opens a session: it shows that the caller has a device's key or a user's recovery
+key, and introduces a key pair that the caller made for this session. Calls of a session have two more headers:
 
 ```text
 authorization: Bearer TOKEN
 {PROOF_HEADER}: NUMBER SIGNATURE
 ```
 
-`TOKEN` is that of [`OpenedSession`](#open-session). `NUMBER` is a decimal number from 1 that no other request of the session has; requests
-may overtake each other by up to 63. `SIGNATURE` is in hexadecimal, `SignWithLabel(session key, \"Conclave request\",
-RequestContent)` (RFC 9420 section 5.1.2) by Ed25519:
+`TOKEN` is that of [`OpenedSession`](#open-session). `NUMBER` is a decimal number from 1 that no other request of
+the session has; requests may overtake each other by up to 63. `SIGNATURE` is in hexadecimal, of Ed25519:
+`SignWithLabel(session key, \"Conclave request\", RequestContent)` (RFC 9420 section 5.1.2).
 
 ```text
 struct {{
@@ -72,8 +72,8 @@ struct {{
 }} RequestContent;
 ```
 
-To repeat a request, sign it again with another number. For example, these are the bytes that are signed for request 12 of
-the session with the token `{token}`: [`fetch-inbox`](#fetch-inbox) with the body `{body}`.
+To repeat a request, sign it again with another number. For example, these are the bytes that are signed for request
+12 of the session with the token `{token}`: [`fetch-inbox`](#fetch-inbox) with the body `{body}`.
 
 ```text
 {content}```
@@ -92,8 +92,8 @@ struct {{
 }} SessionContent;
 ```
 
-Sessions end when their time is over, with the service's process, and when their device is revoked or gets another key, or
-its user is blocked: the next request is refused as `unauthorized`.
+Sessions end when their time is over, with the service's process, and when their device is revoked or gets another
+key, or its user is blocked: the next request is refused as `unauthorized`.
 
 "
     )
@@ -103,9 +103,10 @@ fn errors() -> String {
     let mut text = format!(
         "## Errors
 
-A refusal has a status that is not 200, the name of its error in the header `{ERROR_HEADER}`, and a sentence for people as its
-body (`text/plain`, UTF-8). It has changed nothing, except that after `unavailable` nobody knows: to send the request again
-does no harm. `rate-limited`, `overloaded` and `unavailable` come with `retry-after`, in seconds.
+A refusal has a status that is not 200, the name of its error in the header `{ERROR_HEADER}`, and a sentence for
+people as its body (`text/plain`, UTF-8). It has changed nothing, except that after `unavailable` nobody knows: to
+send the request again does no harm. `rate-limited`, `overloaded` and `unavailable` come with `retry-after`, in
+seconds.
 
 Every call can be refused as {}.
 Every call of a session can be refused as {}, too. The table of
@@ -128,11 +129,12 @@ fn stream() -> String {
     let mut text = format!(
         "## Events
 
-`GET {EVENTS_PATH}`, with the headers of a device's session and a signature over an empty body, is a stream of Server-Sent
-Events (`text/event-stream`) without end. Events are hints: the logs and the inbox are the truth. A stream begins with what
-there is, which `ready` ends; between two streams nothing is missed. Several events of a kind may become one. A comment
-(`:`) comes every ten seconds at least. A service that stops says when to come back (`retry:`, in milliseconds). A device
-has four streams unless the service is set up otherwise, and the next one ends the oldest.
+`GET {EVENTS_PATH}`, with the headers of a device's session and a signature over an empty body, is a stream of
+Server-Sent Events (`text/event-stream`) without end. Events are hints: the logs and the inbox are the truth. A
+stream begins with what there is, which `ready` ends; between two streams nothing is missed. Several events of a
+kind may become one. A comment (`:`) comes every ten seconds at least. A service that stops says when to come back
+(`retry:`, in milliseconds). A device has four streams unless the service is set up otherwise, and the next one ends
+the oldest.
 
 "
     );
@@ -148,9 +150,10 @@ has four streams unless the service is set up otherwise, and the next one ends t
 const VERSIONS: &str = "## Versions
 
 `/v1/` in the paths is the version of all calls, and there is no other. What is promised of it stands in
-[stability](stability.md). Structures have no room for additions: whoever decodes one takes exactly what is declared here.
-Calls, errors and events may be added: a client goes by the status of an error that it does not know, and passes over events
-that it does not know. Receipts, roots and entries of account logs are signed and kept, so each has a version number.
+[stability](stability.md). Structures have no room for additions: whoever decodes one takes exactly what is declared
+here. Calls, errors and events may be added: a client goes by the status of an error that it does not know, and
+passes over events that it does not know. Receipts, roots and entries of account logs are signed and kept, so each
+has a version number.
 
 ";
 
@@ -237,9 +240,9 @@ fn call(entry: &Entry, reply: Option<&Structure>) -> String {
 
 const TYPES: &str = "## Types
 
-Entries of account logs are declared in [`entry.rs`](../crates/account/src/entry.rs) of `conclave-account`, which checks them, too.
-Proofs of the directory are those of `conclave-directory`, whose `verify_lookup`, `verify_history` and `verify_append_only`
-check them.
+Entries of account logs are declared in [`entry.rs`](../crates/account/src/entry.rs) of `conclave-account`, which
+checks them, too. Proofs of the directory are those of `conclave-directory`, whose `verify_lookup`, `verify_history`
+and `verify_append_only` check them.
 
 ";
 

@@ -71,7 +71,7 @@ pub(super) fn others() -> Vec<Other> {
         other("Bytes", "opaque Bytes<V>;", &[("two bytes", &Bytes::from([1, 2]))]),
         other(
             "ChainHash",
-            "// SHA-256 of a message, or of a group's log up to an entry: that of ChainInput, or 32 zeros without entries.\n\
+            "// SHA-256: of a message, or of ChainInput for a log up to an entry. 32 zeros for a log without entries.\n\
              opaque ChainHash[32];\n\n\
              struct {\n    opaque label<V> = \"Conclave log entry 1\";\n    GroupId group_id;\n    uint64 seq;\n    \
              uint64 epoch;\n    ContentType content_type;\n    DeviceId sender;\n    uint64 received_at;\n    \

@@ -3,7 +3,7 @@ use super::{Entry, Rules, Who, call};
 use crate::{
     AckInbox, Acknowledged, ChainHash, ContentType, CreateGroup, Created, ErrorCode,
     FetchGroupInfo, FetchInbox, FetchLog, GroupKind, GroupState, InboxItem, InboxPage, LogEntry,
-    LogPage, Outcome, SendMessage, SubmitCommit, SubmitProposal, WelcomeItem,
+    LogPage, LogPosition, Outcome, Receipt, SendMessage, SubmitCommit, SubmitProposal, WelcomeItem,
 };
 
 const SUBMITTED: Rules = Rules {
@@ -39,7 +39,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 ..Rules::ONCE
             },
             &CreateGroup { group_id: group(), kind: GroupKind::Opaque { epoch: 0 } },
-            &Created { receipt: receipt() },
+            &Created { receipt: Receipt { position: LogPosition::beginning(0), ..receipt() } },
         ),
         call(
             Rules {

@@ -1,5 +1,5 @@
-//! Every call as `docs/api.md` has it, tried by somebody who means harm: without a session, with another's, with a recovery
-//! key's, as a stranger to the group and as a removed member, with bodies that are too long or malformed, twice.
+//! Every call as `docs/api.md` has it, tried by somebody who means harm: without a session, with another's, with a
+//! recovery key's, as a stranger to the group and as a removed member, with bodies that are too long or malformed, twice.
 
 use super::*;
 use crate::http::CertifiersConfig;
@@ -210,9 +210,10 @@ fn a_service_that_trusts_a_ca_has_the_calls_that_the_page_says() {
     for row in rows() {
         number += 1;
         let body = row.request(1);
-        let head = match row.is_anonymous() {
-            true => posted(&row.name, None, body.len()),
-            false => signed(&session, number, &row.path(), &body),
+        let head = if row.is_anonymous() {
+            posted(&row.name, None, body.len())
+        } else {
+            signed(&session, number, &row.path(), &body)
         };
         let said = said(&exchange(&server, &head, &body).unwrap());
         assert_eq!(row.services == "with accounts", said == "wrong-mode", "{}: {said}", row.name);
@@ -227,9 +228,10 @@ fn no_call_takes_a_body_that_is_malformed_or_longer_than_the_page_says() {
         let (fits, longer) = (vec![0xff; row.longest], vec![0xff; row.longest + 1]);
         let cases = [(with_more, "malformed"), (fits, "malformed"), (longer, "too-large")];
         for (body, expected) in cases {
-            let said = match row.is_anonymous() {
-                true => room.send(&posted(&row.name, None, body.len()), &body),
-                false => room.ask("alice", &row, &body),
+            let said = if row.is_anonymous() {
+                room.send(&posted(&row.name, None, body.len()), &body)
+            } else {
+                room.ask("alice", &row, &body)
             };
             assert_eq!(said, expected, "{}, {} bytes", row.name, body.len());
         }
