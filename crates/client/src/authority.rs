@@ -4,7 +4,7 @@ use crate::certified::Certified;
 use crate::directory::{Directory, Judged};
 use conclave_account::Account;
 use conclave_delivery_api::{DeviceId, Mode, Name};
-use conclave_mls::credential::{CredentialRequest, SignaturePublicKey};
+use conclave_mls::credential::{CredentialRequest, ExternalSender, SignaturePublicKey};
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::{Credential, UnixTime};
 use std::collections::BTreeMap;
@@ -67,6 +67,34 @@ impl Authority {
         match self {
             Self::Accounts(directory) => directory.answered(user),
             Self::Certificates(certified) => certified.answered(),
+        }
+    }
+
+    /// Notes what the service is as an external sender.
+    pub(crate) fn set_sender(&mut self, sender: ExternalSender) {
+        if let Self::Accounts(directory) = self {
+            directory.set_sender(sender);
+        }
+    }
+
+    /// The service as an external sender; none if it has not said its key, or proposes nothing as CAs revoke devices.
+    pub(crate) fn sender(&self) -> Option<&ExternalSender> {
+        match self {
+            Self::Accounts(directory) => directory.sender(),
+            Self::Certificates(_) => None,
+        }
+    }
+
+    /// Whether a device's key was revoked by its user; none if the service has to be asked first.
+    pub(crate) fn judge_revoked(
+        &mut self,
+        accounts: &BTreeMap<Name, Account>,
+        device: &DeviceId,
+        key: &SignaturePublicKey,
+    ) -> Option<bool> {
+        match self {
+            Self::Accounts(directory) => directory.judge_revoked(accounts, device, key),
+            Self::Certificates(_) => Some(false),
         }
     }
 

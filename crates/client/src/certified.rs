@@ -1,7 +1,7 @@
 //! Whom to believe where a CA certifies devices: its roots, this device's certificate, and the revocation lists that
 //! the service passes on and cannot make.
 
-use crate::directory::{Judged, is_history};
+use crate::directory::{Judged, NOBODY_FROM_OUTSIDE, is_history};
 use conclave_certificates::{EndEntity, Moment, Roots, Standing, credential, device_of};
 use conclave_delivery_api::{
     Bytes, CertificatesPage, Decode, DecodeError, DeviceId, Encode, EncodeError, Name, Reader,
@@ -201,8 +201,12 @@ impl Certified {
         let moment = Moment::now(now).sent(sent);
         let mut verdicts = Vec::new();
         for request in requests {
-            if matches!(request.subject, CredentialSubject::ExternalSender(_)) {
-                let reason = "this messenger takes no proposals from outside the group";
+            let from_outside = match request.subject {
+                CredentialSubject::ExternalSender(_) => Some("proposals come from members alone"),
+                CredentialSubject::ExternalJoiner => Some(NOBODY_FROM_OUTSIDE),
+                _ => None,
+            };
+            if let Some(reason) = from_outside {
                 verdicts.push(Verdict::refuse(reason));
                 continue;
             }

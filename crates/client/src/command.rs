@@ -36,6 +36,8 @@ pub enum Command {
     Switch(String),
     /// Leave the current group.
     Leave,
+    /// Begin the current group anew, in another one with the same members.
+    Reset,
     /// Accept a group that somebody has brought this device into, and that person's further
     /// invitations; the only such group, if none is named.
     Accept(Option<String>),
@@ -131,6 +133,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("/acknowledge USER", "after a warning: take USER for who the service says now"),
     ("/acknowledge service", "after a warning about the service: go on with it as it is now"),
     ("/leave", "leave the group; forget it, if the service has lost it"),
+    ("/reset", "begin the group anew with the same members, if it cannot go on"),
     ("/quit", "end; what could not be sent is sent next time"),
     ("anything else", "say it in the current group (//text says /text)"),
     ("/say TEXT", r"say it, with \n for a line end, \t, \\ for \ and \u{1F35C} for a character"),
@@ -210,6 +213,7 @@ impl Command {
             ("/switch", [name]) => Ok(Self::Switch((*name).to_string())),
             ("/switch", _) => Err(CommandError::Usage("/switch NAME; /groups lists them")),
             ("/leave", []) => Ok(Self::Leave),
+            ("/reset", []) => Ok(Self::Reset),
             ("/accept", []) => Ok(Self::Accept(None)),
             ("/accept", [name]) => Ok(Self::Accept(Some((*name).to_string()))),
             ("/accept", _) => Err(CommandError::Usage("/accept [NAME]; /groups lists them")),

@@ -8,7 +8,9 @@ use conclave_account::{Account, Entry, EntryError, EntryFault, Standing};
 use conclave_certificates::device_of;
 use conclave_delivery_api::{AccountPage, DeviceId, Name};
 use conclave_mls::Verdict;
-use conclave_mls::credential::{CredentialRequest, CredentialSubject};
+use conclave_mls::credential::{
+    CredentialRequest, CredentialSubject, ExternalSender, SignaturePublicKey,
+};
 use conclave_mls::crypto::CryptoProvider;
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +21,13 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(crate) struct Directory {
     asked: BTreeSet<Name>,
+    /// The service as an external sender of groups, once it has said its key.
+    sender: Option<ExternalSender>,
 }
+
+/// Why an external commit is refused that does not replace its sender's own leaf.
+pub(crate) const NOBODY_FROM_OUTSIDE: &str =
+    "nobody joins from outside but in place of the own former leaf";
 
 /// What became of credentials.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,7 +123,44 @@ pub(crate) fn is_history(request: &CredentialRequest) -> bool {
     decided && request.replaces.as_ref().is_none_or(|old| device_of(old) == device)
 }
 
+/// Whether a device's key was revoked, as its user's account says. A key that another one took the place of is not
+/// revoked while the device is active: it has to update its leaf.
+pub(crate) fn is_revoked(
+    accounts: &BTreeMap<Name, Account>,
+    device: &DeviceId,
+    key: &SignaturePublicKey,
+) -> bool {
+    let Some(account) = accounts.get(&device.user) else { return false };
+    match account.standing(&device.device, key) {
+        Standing::Ended(_, end) => !end.rotated || account.device(&device.device).is_none(),
+        Standing::Active(_) | Standing::OtherKey(_) | Standing::Unknown => false,
+    }
+}
+
 impl Directory {
+    /// Notes what the service is as an external sender.
+    pub(crate) fn set_sender(&mut self, sender: ExternalSender) {
+        self.sender = Some(sender);
+    }
+
+    /// The service as an external sender, if it has said its key.
+    pub(crate) fn sender(&self) -> Option<&ExternalSender> {
+        self.sender.as_ref()
+    }
+
+    /// The same as [`is_revoked`]; none if the service has to be asked first, as the log may have grown.
+    pub(crate) fn judge_revoked(
+        &mut self,
+        accounts: &BTreeMap<Name, Account>,
+        device: &DeviceId,
+        key: &SignaturePublicKey,
+    ) -> Option<bool> {
+        match is_revoked(accounts, device, key) {
+            true => Some(true),
+            false => self.asked.remove(&device.user).then_some(false),
+        }
+    }
+
     /// Notes that the service was asked for a user.
     pub(crate) fn answered(&mut self, user: Name) {
         self.asked.insert(user);
@@ -145,15 +190,30 @@ impl Directory {
         Judged::Verdicts(verdicts)
     }
 
+    /// The verdict on an external sender: it may be the service alone, whose proposals this device checks.
+    fn judge_sender(&self, request: &CredentialRequest) -> Verdict {
+        let is_service = self.sender.as_ref().is_some_and(|sender| {
+            sender.credential == request.credential && sender.signature_key == request.signature_key
+        });
+        match is_service {
+            true => Verdict::Accept,
+            false => Verdict::refuse("it takes proposals from outside that are not the service's"),
+        }
+    }
+
     /// The verdict on a credential, or whose log it takes.
     fn judge_one(
         &self,
         accounts: &BTreeMap<Name, Account>,
         request: &CredentialRequest,
     ) -> Result<Verdict, Name> {
-        if matches!(request.subject, CredentialSubject::ExternalSender(_)) {
-            let reason = "this messenger takes no proposals from outside the group";
-            return Ok(Verdict::refuse(reason));
+        match request.subject {
+            CredentialSubject::ExternalSender(_) => return Ok(self.judge_sender(request)),
+            // The service does not let it in either, unless it breaks the rules.
+            CredentialSubject::ExternalJoiner => {
+                return Ok(Verdict::refuse(NOBODY_FROM_OUTSIDE));
+            }
+            _ => {}
         }
         let device = request.credential.identity().map(DeviceId::from_identity);
         let Some(Ok(device)) = device else {
@@ -181,7 +241,6 @@ mod tests {
     use super::*;
     use conclave_account::{Author, Change, DeviceKey};
     use conclave_delivery_api::{Bytes, DirectoryPage, SignedRoot};
-    use conclave_mls::credential::SignaturePublicKey;
     use conclave_mls::crypto::{SignatureKeyPair, SignatureScheme};
     use conclave_mls::wire::codec::Encode;
     use conclave_mls::{Credential, UnixTime};

@@ -34,7 +34,9 @@ pub(crate) enum Stage {
     Creating(Vec<u8>),
     /// A member.
     Active,
-    /// Removed by somebody else.
+    /// It was reset. What is to be sent waits for the successor, which this device is not in yet.
+    Ended,
+    /// Removed by somebody else, or reset.
     Removed,
     /// Left.
     Left,

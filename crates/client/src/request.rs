@@ -55,6 +55,7 @@ requests! {
     WithdrawKeyPackages => Withdrawn,
     ClaimKeyPackages => ClaimedKeyPackages,
     CreateGroup => Created,
+    ResetGroup => WasReset,
     SubmitCommit => Outcome,
     SubmitProposal => Outcome,
     SendMessage => Outcome,

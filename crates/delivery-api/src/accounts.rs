@@ -5,11 +5,11 @@ use super::{
     parse_hex, to_hex,
 };
 use conclave_account::Author;
-use conclave_mls::UnixTime;
-use conclave_mls::credential::SignaturePublicKey;
+use conclave_mls::credential::{ExternalSender, SignaturePublicKey};
 use conclave_mls::crypto::{
     CryptoError, CryptoProvider, Hash, SignatureKeyPair, SignatureScheme, Suite,
 };
+use conclave_mls::{Credential, UnixTime};
 use core::fmt;
 
 /// What the signature that opens a session is labelled with.
@@ -18,6 +18,8 @@ const SESSION_LABEL: &[u8] = b"Conclave session";
 const REQUEST_LABEL: &[u8] = b"Conclave request";
 /// The signature scheme of session keys. They live for an hour, and sign every request.
 pub const SESSION_SCHEME: SignatureScheme = SignatureScheme::Ed25519;
+/// The identity of the service as an external sender: no device has it, as no user's name is empty.
+const SENDER_IDENTITY: &[u8] = b"/service";
 
 structs! {
     /// Asks what this service is.
@@ -27,6 +29,8 @@ structs! {
     pub struct ServiceInfo {
         /// The service's public key, of [`SESSION_SCHEME`]. It signs the roots of the directory, too.
         pub key: SignaturePublicKey,
+        /// The key of the service as an [external sender](Self::external_sender), of [`SESSION_SCHEME`].
+        pub sender_key: SignaturePublicKey,
         /// Whose word it takes on which key is whose.
         pub mode: Mode,
         /// Who may create an account; nobody where devices are certified.
@@ -191,6 +195,22 @@ impl Decode for Registration {
             other => Err(DecodeError::InvalidValue { field: "Registration", value: other.into() }),
         }
     }
+}
+
+impl ServiceInfo {
+    /// What a group puts into its `external_senders` (RFC 9420 section 12.1.8.1) for the service to propose the
+    /// removal of members that were revoked. The identity is no device's. Only groups of a suite whose signature
+    /// scheme is [`SESSION_SCHEME`] can use it.
+    #[must_use]
+    pub fn external_sender(&self) -> ExternalSender {
+        external_sender(self.sender_key.clone())
+    }
+}
+
+/// The service with this key as an external sender.
+#[must_use]
+pub fn external_sender(signature_key: SignaturePublicKey) -> ExternalSender {
+    ExternalSender { signature_key, credential: Credential::basic(SENDER_IDENTITY) }
 }
 
 impl OpenSession {

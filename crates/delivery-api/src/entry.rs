@@ -16,7 +16,8 @@ structs! {
         pub epoch: u64,
         /// What it holds.
         pub content_type: ContentType,
-        /// The device that submitted it. A hint: only MLS says who a message's author is.
+        /// The device that submitted it; of a proposal of the service's own, the one that is to be removed. A hint:
+        /// only MLS says who a message's author is.
         pub sender: DeviceId,
         /// When it came, in seconds since 1970.
         pub received_at: u64,

@@ -84,6 +84,8 @@ codes! {
     UnknownEpoch = "unknown-epoch", 404;
     /// There is no such group.
     UnknownGroup = "unknown-group", 404;
+    /// The group was reset: it has a successor, and takes nothing more.
+    GroupEnded = "group-ended", 410;
     /// There is no such attachment, or no longer; or the service keeps none.
     UnknownAttachment = "unknown-attachment", 404;
     /// The bytes before these are missing: ask how far the upload has come.

@@ -4,8 +4,8 @@ use core::fmt::Write;
 /// What the service pushes: hints. The log and the inbox are the truth.
 ///
 /// On the wire a Server-Sent Event: `event: group` with `data: GROUP EPOCH HEAD CHAIN`, the group's
-/// identifier and the hash of its log in hexadecimal, `event: account` with `data: USER LENGTH`,
-/// `event: certificates` with `data: USER`, or `event: inbox`. A stream begins with one
+/// identifier and the hash of its log in hexadecimal, `event: ended` with `data: GROUP SUCCESSOR`, both in hexadecimal,
+/// `event: account` with `data: USER LENGTH`, `event: certificates` with `data: USER`, or `event: inbox`. A stream begins with one
 /// event for the user's own account and for that of each user in a common group, one for each of the device's groups,
 /// and one for its inbox unless that is empty, so nothing is missed between two streams; then comes `event: ready`. A
 /// comment line comes at least every ten seconds.
@@ -17,6 +17,13 @@ pub enum Event {
         group_id: GroupId,
         /// Where it ends.
         position: LogPosition,
+    },
+    /// A group was reset: it takes nothing more, and another takes its place.
+    Ended {
+        /// The group.
+        group_id: GroupId,
+        /// The other one.
+        successor: GroupId,
     },
     /// A user's account log has grown, or had grown when the stream began: the device's own, or that of somebody it
     /// shares a group with.
@@ -49,6 +56,10 @@ impl Event {
                 let group = to_hex(group_id);
                 write!(text, "event: group\ndata: {group} {epoch} {seq} {chain}\n\n")
             }
+            Self::Ended { group_id, successor } => {
+                let (group, successor) = (to_hex(group_id), to_hex(successor));
+                write!(text, "event: ended\ndata: {group} {successor}\n\n")
+            }
             Self::Account { user, length } => {
                 write!(text, "event: account\ndata: {user} {length}\n\n")
             }
@@ -80,6 +91,7 @@ impl EventParser {
             let Self { event, data } = core::mem::take(self);
             return match event.as_str() {
                 "group" => parse_group(&data),
+                "ended" => parse_ended(&data),
                 "account" => parse_account(&data),
                 "certificates" => Some(Event::Certificates { user: data.parse().ok()? }),
                 "inbox" => Some(Event::Inbox),
@@ -99,6 +111,12 @@ fn parse_group(data: &str) -> Option<Event> {
     let seq = words.next()?.parse().ok()?;
     let chain = ChainHash(parse_hex(words.next()?)?.try_into().ok()?);
     Some(Event::Group { group_id, position: LogPosition { seq, epoch, chain } })
+}
+
+fn parse_ended(data: &str) -> Option<Event> {
+    let (group, successor) = data.split_once(' ')?;
+    let (group_id, successor) = (parse_hex(group)?.into(), parse_hex(successor)?.into());
+    Some(Event::Ended { group_id, successor })
 }
 
 fn parse_account(data: &str) -> Option<Event> {

@@ -21,6 +21,27 @@ structs! {
         pub receipt: Receipt,
     }
 
+    /// Ends a group that is of no use any more, as somebody's state or the service's is broken, and creates another in
+    /// its place. Only a device in the group can. The log of the old group stays as it is, and nothing is added to it;
+    /// its members are told by an event. The caller invites them into the successor.
+    ///
+    /// To repeat the request gives the same answer.
+    pub struct ResetGroup {
+        /// The group that ends.
+        pub group_id: GroupId,
+        /// Its successor, whose identifier [names](super::successor_id) the old group.
+        pub successor: CreateGroup,
+    }
+
+    /// The reply to [`ResetGroup`].
+    pub struct WasReset {
+        /// The group's successor: another one than the caller's if somebody was faster, who then invites the caller.
+        /// The caller's was not created.
+        pub successor: GroupId,
+        /// Where the log of the successor ends: at the beginning, if it is new; none if it is not the caller's.
+        pub receipt: Option<Receipt>,
+    }
+
     /// Submits a commit, which is accepted if the group is in the epoch that the commit was made
     /// in and nobody else's came first.
     ///
@@ -84,6 +105,8 @@ structs! {
         /// Where the page ends: at its last entry. Without one, at the entry that was asked to be followed, or at
         /// the head if that comes before it.
         pub end: Receipt,
+        /// The group that took its place, if it was reset: then the log ends here.
+        pub successor: Option<GroupId>,
     }
 
     /// Asks for what an external join needs. For devices in the group alone.

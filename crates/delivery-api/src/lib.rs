@@ -72,11 +72,12 @@ mod hex;
 mod inbox;
 mod key_packages;
 mod receipt;
+mod successor;
 
 pub use accounts::{
     AccountHead, AccountPage, DescribeService, FetchAccount, FetchRelay, Mode, OpenSession,
     OpenedSession, Proof, PutRelay, Registration, RelayContent, RelayStored, SESSION_SCHEME,
-    ServiceInfo, SubmitAccount, Token,
+    ServiceInfo, SubmitAccount, Token, external_sender,
 };
 pub use attachments::{
     AttachmentPart, BeginUpload, DeleteAttachment, Deleted, FetchAttachment, MAX_PART, Upload,
@@ -100,7 +101,7 @@ pub use error::ErrorCode;
 pub use event::{Event, EventParser};
 pub use groups::{
     CreateGroup, Created, FetchGroupInfo, FetchLog, GroupKind, GroupState, LogPage, Outcome,
-    SendMessage, SubmitCommit, SubmitProposal,
+    ResetGroup, SendMessage, SubmitCommit, SubmitProposal, WasReset,
 };
 pub use hex::{parse_hex, to_hex};
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
@@ -108,6 +109,7 @@ pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
     KeyPackageCounts, PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
 };
+pub use successor::{is_successor, successor_id};
 
 pub use receipt::{Incarnation, Link, LogEvidence, LogEvidenceError, MAX_LOG_EVIDENCE, Receipt};
 
@@ -182,6 +184,7 @@ calls! {
     "withdraw-key-packages" WithdrawKeyPackages => Withdrawn;
     "claim-key-packages" ClaimKeyPackages => ClaimedKeyPackages;
     "create-group" CreateGroup => Created;
+    "reset-group" ResetGroup => WasReset;
     "submit-commit" SubmitCommit => Outcome;
     "submit-proposal" SubmitProposal => Outcome;
     "send-message" SendMessage => Outcome;

@@ -12,7 +12,7 @@ mod types;
 use super::{ANONYMOUS_CALLS, ErrorCode, Event, SESSION_CALLS};
 use calls::{Entry, OF_OTHER_PATHS, topics};
 pub(crate) use described::{Described, Parts, Structure};
-use samples::{alice, group, position};
+use samples::{alice, group, position, successor};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use types::{others, structures};
@@ -21,6 +21,7 @@ use types::{others, structures};
 fn events() -> Vec<(Event, &'static str)> {
     let events = vec![
         Event::Group { group_id: group(), position: position() },
+        Event::Ended { group_id: group(), successor: successor() },
         Event::Account { user: alice(), length: 3 },
         Event::Certificates { user: alice() },
         Event::Inbox,
@@ -30,6 +31,10 @@ fn events() -> Vec<(Event, &'static str)> {
         Event::Group { .. } => {
             "The log of a group that the device is in has grown: the group's identifier, the epoch, the number of the \
              last entry, and the hash of the log."
+        }
+        Event::Ended { .. } => {
+            "A group that the device is in was reset, and takes nothing more: its identifier, and that of the group that took its \
+             place."
         }
         Event::Account { .. } => {
             "The account log of the device's own user, or of one that it shares a group with, has grown: the user, and \

@@ -76,8 +76,16 @@ fn requests_and_replies_round_trip() {
     };
     check(&Outcome::Accepted { receipt: receipt.clone(), received_at: 3 });
     check(&Outcome::WrongEpoch { receipt: receipt.clone() });
+    let group_id = GroupId::from([7; 16]);
+    let successor = CreateGroup { group_id: [8; 32].into(), kind: GroupKind::Opaque { epoch: 3 } };
+    check(&ResetGroup { group_id: group_id.clone(), successor });
+    check(&WasReset { successor: group_id.clone(), receipt: None });
+    check(&WasReset { successor: group_id.clone(), receipt: Some(receipt.clone()) });
     let (before, end) = (Some(ChainHash([4; 32])), receipt);
-    check(&LogPage { entries: vec![log_entry()], head: u64::MAX, before, end });
+    for successor in [None, Some(group_id)] {
+        let entries = vec![log_entry()];
+        check(&LogPage { entries, head: u64::MAX, before, end: end.clone(), successor });
+    }
     check(&SubmitAccount {
         user: "a".parse().unwrap(),
         entries: vec![bytes.clone(), Bytes::default()],
@@ -90,7 +98,9 @@ fn requests_and_replies_round_trip() {
     check(&FetchExtension { from: 1, to: u64::MAX });
     for registration in [Registration::Open, Registration::Invitation, Registration::Closed] {
         for mode in [Mode::Accounts, Mode::Certificates] {
-            let info = ServiceInfo { key: vec![7; 32].into(), mode, registration, now: 1 };
+            let sender_key = vec![8; 32].into();
+            let key = vec![7; 32].into();
+            let info = ServiceInfo { key, sender_key, mode, registration, now: 1 };
             check(&info);
         }
     }
@@ -109,6 +119,7 @@ fn events_round_trip_and_strange_lines_are_passed_over() {
             position: LogPosition { seq: u64::MAX, epoch: 3, chain: ChainHash([0xcd; 32]) },
         },
         Event::Group { group_id: GroupId::default(), position: LogPosition::beginning(0) },
+        Event::Ended { group_id: [7; 16].into(), successor: [8; 32].into() },
         Event::Account { user: "a.b-c".parse().unwrap(), length: u64::MAX },
         Event::Certificates { user: "a.b-c".parse().unwrap() },
         Event::Inbox,

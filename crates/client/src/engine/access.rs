@@ -62,6 +62,8 @@ impl<S: Store> Engine<S> {
         }
         let theirs = i64::try_from(info.now.saturating_mul(1000)).unwrap_or(i64::MAX);
         self.service_ahead = theirs.saturating_sub_unsigned(self.now);
+        self.authority.set_sender(info.external_sender());
+        self.remake_groups()?;
         self.service_key = Some(info.key);
         self.by_invitation = info.registration == Registration::Invitation;
         Ok(())

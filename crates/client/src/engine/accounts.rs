@@ -1,6 +1,7 @@
 //! Accounts: this user's own, and what others' logs say.
 
 use super::linking::{Admission, OwnChange};
+use super::log::device_of;
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
@@ -17,6 +18,7 @@ use conclave_delivery_api::{
 use conclave_mls::GroupId;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::CryptoError;
+use conclave_mls::group::Proposal;
 use conclave_store::Store;
 
 /// How often the device that has admitted another one looks whether that can be invited, and for how long, in
@@ -27,8 +29,8 @@ const READY_WAIT: u64 = 5 * 60 * 1000;
 const READY_PATIENCE: u64 = 5_000;
 /// How often a change of the own account is made again, as another device's came first.
 const MAX_TRIES: u32 = 5;
-/// How long members of a group wait before one of them removes another user's revoked device, in milliseconds: so
-/// long at least, and up to this much more. The user's own devices do not wait.
+/// How long members of a group wait before one of them removes a revoked device of its own accord, in milliseconds: so
+/// long at least, and up to this much more. The user's own devices do not wait, but where the service proposes it.
 const REMOVAL_WAIT: u64 = 3_000;
 const REMOVAL_SPREAD: u64 = 5_000;
 
@@ -165,7 +167,10 @@ impl<S: Store> Engine<S> {
 
     /// Sees to it that devices which are no longer active leave a group.
     pub(super) fn plan_removals(&mut self, group: &GroupId) {
-        for (device, key) in self.devices(group) {
+        let members = self.devices(group);
+        let is_member = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
+        self.removals.retain(|(id, device), _| id != group || is_member(device));
+        for (device, key) in members {
             let what = (group.clone(), device.clone());
             if device == *self.device()
                 || self.removals.contains_key(&what)
@@ -173,7 +178,8 @@ impl<S: Store> Engine<S> {
             {
                 continue;
             }
-            let own = device.user == self.device().user;
+            // Where the service proposes it, members commit that, and nobody need do it alone.
+            let own = device.user == self.device().user && !self.names_service(group);
             let spread = super::outgoing::random(&mut *self.rng) % REMOVAL_SPREAD;
             let wait = if own { 0 } else { REMOVAL_WAIT + spread };
             self.removals.insert(what, self.now.saturating_add(wait));
@@ -209,12 +215,27 @@ impl<S: Store> Engine<S> {
             self.removals.remove(&(group.clone(), device.clone()));
             let there = self.devices(&group).into_iter().find(|(member, _)| *member == device);
             let Some((_, key)) = there else { continue };
-            if self.has_ended(&group, &device, &key) {
+            if self.is_to_be_removed(&group, &device) {
+                let later = self.now.saturating_add(REMOVAL_WAIT + REMOVAL_SPREAD);
+                self.removals.insert((group, device), later);
+            } else if self.has_ended(&group, &device, &key) {
                 let work = Work::Remove { who: device.into(), committing: false };
                 self.book.commit(None, vec![Change::NewItem(Item { group, work })])?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a device's removal is proposed, and will be committed by this device if nobody else does.
+    fn is_to_be_removed(&self, id: &GroupId, device: &DeviceId) -> bool {
+        let Some(live) = self.groups.get(id).filter(|_| self.takes_received(id)) else {
+            return false;
+        };
+        let removed = live.group.view().proposals().filter_map(|pending| match pending.proposal {
+            Proposal::Remove(leaf) => live.group.member(*leaf),
+            _ => None,
+        });
+        removed.filter_map(|member| device_of(&member.credential)).any(|member| member == *device)
     }
 
     /// Forgets what is known of a user, whose account is another one now. It is read anew.

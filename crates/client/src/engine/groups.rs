@@ -7,8 +7,11 @@ use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
 use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
 use conclave_delivery_api::{ChainHash, CreateGroup, Decode, Encode, FetchLog, GroupKind};
+use conclave_mls::credential::ExternalSender;
 use conclave_mls::group::{GroupParams, TreeRead};
 use conclave_mls::join::GroupInfoOptions;
+use conclave_mls::storage::Batch;
+use conclave_mls::wire::{Extension, ExtensionType, find_extension};
 use conclave_mls::{CipherSuite, Config, Group, GroupId};
 use conclave_store::Store;
 
@@ -66,14 +69,26 @@ impl<S: Store> Engine<S> {
         }
         let mut id = vec![0; GROUP_ID];
         self.rng.fill_bytes(&mut id);
+        let id = GroupId::from(id);
+        let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
+        self.create_group((id, name), cipher_suite, own.into_iter().collect())
+    }
+
+    /// Makes a group with this identifier and name, and makes it the current one. It replaces one that this device has
+    /// made and the service does not have.
+    pub(super) fn create_group(
+        &mut self,
+        (id, name): (GroupId, String),
+        cipher_suite: CipherSuite,
+        changes: Vec<Change>,
+    ) -> Result<(), EngineError> {
         let params = GroupParams {
-            group_id: id.into(),
+            group_id: id.clone(),
             cipher_suite,
-            extensions: Vec::new(),
+            extensions: self.group_extensions()?,
             leaf: self.leaf(),
             lifetime: self.lifetime(),
         };
-        let id = params.group_id.clone();
         let signer = self.book.identity().signer.clone();
         let provider = &*self.provider;
         let new = Group::create(provider, &mut *self.rng, Config::default(), params, signer)?;
@@ -94,13 +109,58 @@ impl<S: Store> Engine<S> {
         let (cursor, epoch) = (0, 0);
         let record =
             GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
-        let mut changes =
-            vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
-        changes.extend(self.bring_in_own(&id, core::slice::from_ref(self.device())));
+        let mut all = vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
+        all.extend(changes);
         let book = &mut self.book;
-        let group = new.store(|batch| book.commit(Some(batch), changes))?;
+        let is_known = book.record(&id).is_some();
+        let group = new.store(|batch| {
+            let batch = Batch { new: !is_known, clear: is_known, ..batch.clone() };
+            book.commit(Some(&batch), all)
+        })?;
         self.made.insert(id.clone());
         self.groups.insert(id, Live::new(group));
+        Ok(())
+    }
+
+    /// The extensions of a new group: it takes proposals of the service, if that has said its key, so that revoked
+    /// devices leave the group even if no device of their user's is there.
+    fn group_extensions(&self) -> Result<Vec<Extension>, EngineError> {
+        let Some(sender) = self.authority.sender() else { return Ok(Vec::new()) };
+        let senders = vec![sender.clone()];
+        let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &senders);
+        Ok(vec![extension.map_err(conclave_mls::Error::from)?])
+    }
+
+    /// The external senders that a group names.
+    fn named_senders(&self, id: &GroupId) -> Vec<ExternalSender> {
+        let Some(live) = self.groups.get(id) else { return Vec::new() };
+        let extensions = &live.group.context().extensions;
+        let named = find_extension(extensions, ExtensionType::EXTERNAL_SENDERS).ok().flatten();
+        named.unwrap_or_default()
+    }
+
+    /// Whether the service proposes the removal of revoked devices in a group.
+    pub(super) fn names_service(&self, id: &GroupId) -> bool {
+        let sender = self.authority.sender();
+        sender.is_some_and(|sender| self.named_senders(id).contains(sender))
+    }
+
+    /// Makes groups anew that the service does not have yet, and that name it by a key which it had before: it was
+    /// set up anew meanwhile, and would refuse them.
+    pub(super) fn remake_groups(&mut self) -> Result<(), EngineError> {
+        let records = self.book.records().iter();
+        let creating = records.filter(|(_, record)| matches!(record.stage, Stage::Creating(_)));
+        let outdated: Vec<(GroupId, String, CipherSuite)> = creating
+            .filter(|(id, _)| !self.named_senders(id).is_empty() && !self.names_service(id))
+            .filter_map(|(id, record)| {
+                let suite = self.groups.get(id)?.group.cipher_suite();
+                Some((id.clone(), record.name.clone(), suite))
+            })
+            .collect();
+        for (id, name, suite) in outdated {
+            let current = Change::Current(self.book.current().cloned());
+            self.create_group((id, name), suite, vec![current])?;
+        }
         Ok(())
     }
 
@@ -131,7 +191,7 @@ impl<S: Store> Engine<S> {
     /// Leaves a group without a word to the others: nobody else is in it, or none can be said.
     pub(super) fn forget(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
-        let mut batch = conclave_mls::storage::Batch::new(id.clone());
+        let mut batch = Batch::new(id.clone());
         batch.clear = true;
         let (seq, by) = (record.cursor, self.device().clone());
         let record = GroupRecord { stage: Stage::Left, asked_by: None, ..record };
@@ -210,6 +270,9 @@ impl<S: Store> Engine<S> {
         }
         live.asking = false;
         if let Stage::Creating(request) = &record.stage {
+            if let Some(request) = self.reset_request(id, request)? {
+                return Ok(Some((request.into(), Purpose::Create(id.clone()))));
+            }
             let request = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
             return Ok(Some((request.into(), Purpose::Create(id.clone()))));
         }

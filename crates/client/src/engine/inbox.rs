@@ -112,11 +112,13 @@ impl<S: Store> Engine<S> {
         if self.book.trust(&by) == Some(Trust::Blocked) {
             return self.drop_welcome(&reference, &own, Vec::new());
         }
+        let old = self.succeeded_by(id, &by, &inviter.signature_key);
         let earlier = self.book.record(id);
         let name = earlier.map(|record| record.name.clone()).unwrap_or_default();
         let has_left = earlier.is_some_and(|record| record.stage == Stage::Left);
         let by_ourselves = by.user == self.device().user;
-        let asks = has_left || !(by_ourselves || self.book.trust(&by) == Some(Trust::Accepted));
+        let is_trusted = by_ourselves || self.book.trust(&by) == Some(Trust::Accepted);
+        let asks = has_left || !(is_trusted || old.is_some());
         let asked_by = asks.then(|| by.clone());
         let LogPosition { seq, epoch, chain } = welcome.position;
         let (stage, joined_at, passed) = (Stage::Active, self.now, None);
@@ -133,6 +135,9 @@ impl<S: Store> Engine<S> {
             changes.push(Self::news(id, News::Invited { seq, by, code }));
         }
         match self.book.current() {
+            Some(current) if old.as_ref() == Some(current) => {
+                changes.push(Change::Current(Some(id.clone())));
+            }
             // It was left, and is not accepted yet.
             Some(current) if asks && current == id => changes.push(Change::Current(None)),
             // Never instead of another, even if this device is out of that: what the user is about
@@ -152,6 +157,9 @@ impl<S: Store> Engine<S> {
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;
         self.groups.insert(id.clone(), Live::new(group));
+        if let Some(old) = old {
+            self.take_over(&old, id)?;
+        }
         self.plan_removals(id);
         self.count_at = 0;
         Ok(Taken::Done)

@@ -12,7 +12,9 @@ use conclave_delivery_api::{ChainHash, ContentType, DeviceId, LogEntry, LogPage,
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::error::Rejection;
-use conclave_mls::group::{Answers, EpochChange, Member, Proposal, Refused, Sender, Status};
+use conclave_mls::group::{
+    Answers, EpochChange, Member, Proposal, ProposalStage, Refused, Sender, Status,
+};
 use conclave_mls::storage::Fold;
 use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
 use conclave_store::{Store, StoreError};
@@ -52,6 +54,8 @@ enum What {
     Out,
     /// The next event of the fold: a proposal of this device's, and whom it is about, if anybody.
     Proposal(DeviceId, Proposed),
+    /// The next event of the fold: the service proposes to remove a device which nobody has revoked, as far as known.
+    Doubted(Option<DeviceId>),
     /// It cannot be read. `event`: its key is deleted, which is the next event of the fold.
     Refused { sender: DeviceId, reason: String, event: bool },
 }
@@ -80,8 +84,36 @@ enum Halt {
 /// One entry's step: what it leads to, and its transition.
 type Step = (What, Option<Transition<Group, Event>>);
 
-/// Judges credentials; none if somebody has to be asked for first.
-type Judge<'a> = dyn FnMut(&[CredentialRequest]) -> Option<Vec<Verdict>> + 'a;
+/// Who knows whose key is whose. The answers are none if somebody has to be asked for first.
+trait Judge {
+    /// The verdicts on credentials.
+    fn verdicts(&mut self, requests: &[CredentialRequest]) -> Option<Vec<Verdict>>;
+
+    /// Whether a member was revoked, as its user's account says.
+    fn is_revoked(&mut self, member: &Member) -> Option<bool>;
+}
+
+/// The engine, about something that was sent at a time by the service's clock.
+struct JudgeOf<'a, S> {
+    engine: &'a mut Engine<S>,
+    sent: UnixTime,
+}
+
+impl<S: Store> Judge for JudgeOf<'_, S> {
+    fn verdicts(&mut self, requests: &[CredentialRequest]) -> Option<Vec<Verdict>> {
+        self.engine.judge_sent(requests, self.sent)
+    }
+
+    fn is_revoked(&mut self, member: &Member) -> Option<bool> {
+        let Engine { authority, book, lookups, .. } = &mut *self.engine;
+        let Some(device) = device_of(&member.credential) else { return Some(false) };
+        let revoked = authority.judge_revoked(book.accounts(), &device, &member.signature_key);
+        if revoked.is_none() {
+            lookups.insert(device.user);
+        }
+        revoked
+    }
+}
 
 impl<S: Store> Engine<S> {
     /// Processes a page of a group's log, from the cursor on.
@@ -153,7 +185,7 @@ impl<S: Store> Engine<S> {
                 What::Own
             } else {
                 let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
-                let mut judge = |requests: &[CredentialRequest]| self.judge_sent(requests, sent);
+                let mut judge = JudgeOf { engine: self, sent };
                 match process(&*provider, fold.state(), now, entry, &mut judge) {
                     Ok((what, transition)) => {
                         if let Some(transition) = transition {
@@ -256,7 +288,7 @@ fn process(
     group: &Group,
     now: UnixTime,
     entry: &LogEntry,
-    judge: &mut Judge<'_>,
+    judge: &mut dyn Judge,
 ) -> Result<Step, Halt> {
     match group.process(provider, now, &entry.message) {
         Ok(Received::Known) => Ok((What::Nothing, None)),
@@ -264,6 +296,9 @@ fn process(
         Ok(Received::Targeted(_)) => Ok((What::Nothing, None)),
         Ok(Received::Application(step)) => Ok((What::Event, Some(step.untyped()))),
         Ok(Received::OwnCommit(step)) => Ok((What::Event, Some(step.untyped()))),
+        Ok(Received::Proposal(stage)) if !matches!(stage.sender(), Sender::Member(_)) => {
+            proposed_from_outside(group, entry, stage, judge)
+        }
         Ok(Received::Proposal(stage)) => {
             let device = |leaf| device_of(&group.member(leaf)?.credential);
             let from = match stage.sender() {
@@ -276,7 +311,7 @@ fn process(
                 _ => None,
             };
             let proposed = proposed.unwrap_or(Proposed::Other);
-            let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
+            let verdicts = judge.verdicts(stage.credentials()).ok_or(Halt::Ask)?;
             match stage.resolve(group, &verdicts) {
                 Ok(step) => {
                     let from = from.unwrap_or_else(|| entry.sender.clone());
@@ -286,7 +321,7 @@ fn process(
             }
         }
         Ok(Received::Commit(stage)) => {
-            let verdicts = judge(stage.credentials()).ok_or(Halt::Ask)?;
+            let verdicts = judge.verdicts(stage.credentials()).ok_or(Halt::Ask)?;
             let answers = Answers { verdicts, ..Answers::default() };
             let out = stage.removes().any(|leaf| leaf == group.own_leaf());
             match stage.resolve(group, provider, now, &answers) {
@@ -296,6 +331,38 @@ fn process(
             }
         }
         Ok(_) => Err(Halt::Stuck(format!("this version cannot read message {}", entry.seq))),
+        Err(refused) => refuse(entry, refused),
+    }
+}
+
+/// What a proposal from outside the group leads to: no stranger proposes itself, and the service may propose the
+/// removal of a revoked device alone.
+///
+/// If the account does not say that it was revoked, this device leaves it out of its commits, see
+/// [`Engine::takes_received`]: so the service can remove nobody. Yet it is kept. The service may have withheld the
+/// revocation here alone, and a commit of a member who knows of it has to be followed.
+fn proposed_from_outside(
+    group: &Group,
+    entry: &LogEntry,
+    stage: ProposalStage,
+    judge: &mut dyn Judge,
+) -> Result<Step, Halt> {
+    let member = match (stage.sender(), stage.proposal()) {
+        (Sender::External(_), Proposal::Remove(leaf)) => group.member(*leaf),
+        _ => None,
+    };
+    let Some(member) = member else {
+        let reason = "nobody outside the group may propose this";
+        return refuse(entry, stage.refuse(group, reason));
+    };
+    let what = match judge.is_revoked(&member) {
+        None => return Err(Halt::Ask),
+        // The user hears of the revocation by the account, and of the removal when it is committed.
+        Some(true) => What::Event,
+        Some(false) => What::Doubted(device_of(&member.credential)),
+    };
+    match stage.resolve(group, &[]) {
+        Ok(step) => Ok((what, Some(step.untyped()))),
         Err(refused) => refuse(entry, refused),
     }
 }
@@ -419,6 +486,15 @@ impl<'a> Report<'a> {
                     }
                     Proposed::Other => {}
                 }
+            }
+            What::Doubted(who) => {
+                events.next();
+                let who = who.map_or("a member".to_string(), |who| who.to_string());
+                let what = format!(
+                    "the service proposes to remove {who}, which nobody has revoked as far as this device knows: it \
+                     does not do it"
+                );
+                self.news(News::Note { what });
             }
             What::Refused { sender, reason, event } => {
                 if event {

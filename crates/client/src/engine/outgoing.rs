@@ -1,9 +1,10 @@
 //! What the user wants, done one after another: sealing, committing, proposing.
 
 use super::groups::GROUP_INFO;
-use super::waits::{COMMIT_SPREAD, COMMIT_WAIT, LEAVER_WAIT};
+use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
 use super::{Engine, EngineError, Inviting, Purpose};
 use crate::book::Change;
+use crate::directory::is_revoked;
 use crate::record::{GroupRecord, Item, News, Payload, Who, Work};
 use crate::request::Request;
 use crate::suites::{CLASSIC, is_post_quantum, suite_name};
@@ -12,10 +13,13 @@ use conclave_delivery_api::{
     ClaimKeyPackages, ClaimedKeyPackage, DeviceId, Name, SendMessage, SubmitCommit, SubmitProposal,
 };
 use conclave_mls::crypto::CryptoRng;
-use conclave_mls::group::{CommitOptions, Framing, LeafIndex, NewProposal, Padding, Proposal};
+use conclave_mls::group::{
+    CommitOptions, Framing, LeafIndex, NewProposal, Padding, Proposal, Sender,
+};
 use conclave_mls::key_package::{ValidKeyPackage, key_package_from_message};
 use conclave_mls::{CipherSuite, Config, Event, GroupId, Verdict};
 use conclave_store::Store;
+use std::collections::BTreeSet;
 
 type Next = Option<(Request, Purpose)>;
 
@@ -87,7 +91,7 @@ impl<S: Store> Engine<S> {
         let (data, record) = self.data_of(id, payload);
         let Some(live) = self.groups.get(id) else { return Ok(None) };
         if live.group.pending_proposals() > 0 {
-            if !live.own_only {
+            if self.takes_received(id) {
                 return self.commit_proposals(id);
             }
             // Without them a commit ends the epoch that they are of.
@@ -141,7 +145,7 @@ impl<S: Store> Engine<S> {
         let Some(live) = self.groups.get(id) else { return Ok(Ok(None)) };
         let options = CommitOptions {
             proposals,
-            received: !live.own_only,
+            received: self.takes_received(id),
             framing: Self::framing(),
             group_info: Some(GROUP_INFO),
             ..CommitOptions::default()
@@ -182,6 +186,23 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// Whether commits take what others have proposed: unless one with it did not succeed in this epoch, or the service
+    /// proposes to remove a device that its user has not revoked.
+    pub(super) fn takes_received(&self, id: &GroupId) -> bool {
+        let Some(live) = self.groups.get(id).filter(|live| !live.own_only) else { return false };
+        let accounts = self.book.accounts();
+        let is_due = |leaf: LeafIndex| {
+            let Some(member) = live.group.member(leaf) else { return false };
+            let device = super::log::device_of(&member.credential);
+            device.is_some_and(|device| is_revoked(accounts, &device, &member.signature_key))
+        };
+        live.group.view().proposals().all(|pending| match (pending.sender, pending.proposal) {
+            (Sender::Member(_), _) => true,
+            (_, Proposal::Remove(leaf)) => is_due(*leaf),
+            _ => false,
+        })
+    }
+
     /// Commits what others have proposed.
     fn commit_proposals(&mut self, id: &GroupId) -> Result<Next, EngineError> {
         match self.commit(id, Vec::new(), None, Vec::new())? {
@@ -206,20 +227,31 @@ impl<S: Store> Engine<S> {
     /// Plans when to commit others' proposals, if there are any.
     pub(super) fn plan_auto_commit(&mut self, id: &GroupId) {
         let leaving = self.book.leaving(id);
+        let takes_received = self.takes_received(id);
         let Some(live) = self.groups.get_mut(id) else { return };
         let own_leaf = live.group.own_leaf();
-        let mut proposals = live.group.view().proposals();
-        let removed =
-            proposals.any(|p| matches!(p.proposal, Proposal::Remove(leaf) if *leaf == own_leaf));
+        let proposals = live.group.view().proposals();
+        let out: BTreeSet<LeafIndex> = proposals
+            .filter_map(|pending| match pending.proposal {
+                Proposal::Remove(leaf) => Some(*leaf),
+                _ => None,
+            })
+            .collect();
 
         // A member cannot commit its own removal, and its commit of anything else undoes the proposal. So this
         // device commits only if nobody does who is to stay.
-        let (least, wait) = if leaving || removed { (2, LEAVER_WAIT) } else { (1, COMMIT_WAIT) };
-        if live.own_only || live.group.pending_proposals() < least {
+        let (least, wait) = match leaving || out.contains(&own_leaf) {
+            true => (2, LEAVER_WAIT),
+            false => (1, COMMIT_WAIT),
+        };
+        if !takes_received || live.group.pending_proposals() < least {
             live.commit_at = None;
         } else if live.commit_at.is_none() {
-            let spread = random(&mut *self.rng) % COMMIT_SPREAD;
-            live.commit_at = Some(self.now.saturating_add(wait + spread));
+            let stay = live.group.members().filter(|member| !out.contains(&member.index));
+            let before = stay.take_while(|member| member.index < own_leaf).count();
+            let turn = u64::from((before + 1).ilog2().min(LAST_TURN)) * COMMIT_TURN;
+            let spread = random(&mut *self.rng) % COMMIT_TURN;
+            live.commit_at = Some(self.now.saturating_add(wait + turn + spread));
         }
     }
 
@@ -338,15 +370,12 @@ impl<S: Store> Engine<S> {
         problems: &mut Vec<String>,
     ) -> Vec<ValidKeyPackage> {
         let Some(live) = self.groups.get(id) else { return packages.to_vec() };
-        let (now, provider) = (self.time(), &*self.provider);
-        let rng = &mut *self.rng;
+        let (now, received) = (self.time(), self.takes_received(id));
+        let (provider, rng) = (&*self.provider, &mut *self.rng);
         let mut attempt = |packages: &[ValidKeyPackage]| {
             let adds = packages.iter().map(|package| NewProposal::Add(Box::new(package.clone())));
-            let options = CommitOptions {
-                proposals: adds.collect(),
-                received: !live.own_only,
-                ..CommitOptions::default()
-            };
+            let options =
+                CommitOptions { proposals: adds.collect(), received, ..CommitOptions::default() };
             live.group.commit(provider, rng, now, options).map(drop)
         };
         if attempt(&[]).is_err() {

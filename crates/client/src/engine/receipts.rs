@@ -14,6 +14,7 @@ use conclave_store::Store;
 fn receipt_of(reply: &Reply) -> Option<&Receipt> {
     match reply {
         Reply::CreateGroup(created) => Some(&created.receipt),
+        Reply::ResetGroup(reset) => reset.receipt.as_ref(),
         Reply::SubmitCommit(outcome)
         | Reply::SubmitProposal(outcome)
         | Reply::SendMessage(outcome) => Some(outcome.receipt()),
@@ -63,15 +64,20 @@ impl<S: Store> Engine<S> {
         purpose: &Purpose,
         reply: Reply,
     ) -> Result<Reply, ClientError> {
-        let Some((receipt, group)) = receipt_of(&reply).zip(group_of(purpose)) else {
-            return Ok(reply);
+        let unsigned =
+            Err(ClientError::Strange("a receipt that the service has not signed".into()));
+        let Some(group) = group_of(purpose) else { return Ok(reply) };
+        let Some(receipt) = receipt_of(&reply) else {
+            // The successor that another device has made of a group is not this device's yet.
+            let lacks = matches!(&reply, Reply::ResetGroup(reset) if reset.successor == *group);
+            return if lacks { unsigned } else { Ok(reply) };
         };
         let signed = self.service_key.as_ref().is_some_and(|key| {
             receipt.group_id == *group && receipt.verify(&*self.provider, key).is_ok()
         });
         match signed {
             true => Ok(reply),
-            false => Err(ClientError::Strange("a receipt that the service has not signed".into())),
+            false => unsigned,
         }
     }
 

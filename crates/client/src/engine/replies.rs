@@ -187,6 +187,13 @@ impl<S: Store> Engine<S> {
                 self.take_receipt(&id, &created.receipt, None)?;
                 self.created(&id)
             }
+            (Purpose::Create(id), Reply::ResetGroup(reset)) => {
+                if let Some(receipt) = &reset.receipt {
+                    self.take_receipt(&id, receipt, None)?;
+                }
+                self.was_reset(&id, &reset.successor)?;
+                self.created(&id)
+            }
             (Purpose::Log(id), Reply::FetchLog(page)) => {
                 self.take_receipt(&id, &page.end, Some(&page))?;
                 let end = page.end.position.seq;
@@ -200,7 +207,13 @@ impl<S: Store> Engine<S> {
                         live.head = page.head;
                     }
                 }
-                self.take_page(&id, &page)
+                self.take_page(&id, &page)?;
+                // Whoever cannot follow it to its end goes on all the same.
+                let is_read = self.cursor(&id) == page.head || self.is_gone(&id);
+                match page.successor.is_some() && is_read {
+                    true => self.has_ended_for(&id),
+                    false => Ok(()),
+                }
             }
             (Purpose::Commit(id), Reply::SubmitCommit(outcome)) => {
                 let commit = self.pending_commit(&id).map(|pending| pending.commit.into_vec());
@@ -317,8 +330,8 @@ impl<S: Store> Engine<S> {
                     let chain = before.and_then(|before| input.after(&before).ok());
                     // If this is not how the log goes on, it shows that itself.
                     if let Some(before) = before.filter(|_| chain == Some(end.position.chain)) {
-                        let page =
-                            LogPage { entries: vec![entry], head, before: Some(before), end };
+                        let (entries, before) = (vec![entry], Some(before));
+                        let page = LogPage { entries, head, before, end, successor: None };
                         return self.take_page(id, &page);
                     }
                 }
@@ -374,7 +387,9 @@ impl<S: Store> Engine<S> {
         if let Some(live) = self.groups.get_mut(id) {
             live.stuck = Some(reason.clone());
             live.sync = true;
-            self.error(format!("{name} cannot go on: {reason}. /leave forgets it here"));
+            self.error(format!(
+                "{name} cannot go on: {reason}. /reset begins it anew with the same members, /leave forgets it here"
+            ));
         }
         match self.book.leaving(id) {
             true => self.forget(id),
@@ -427,6 +442,7 @@ impl<S: Store> Engine<S> {
             // It is not published yet, or is asked for again later.
             Purpose::History => Ok(()),
             Purpose::Extension { from, to } => self.not_extended((from, to), &error.to_string()),
+            Purpose::Create(id) if self.nothing_to_reset(&id, error.code())? => Ok(()),
             Purpose::Create(id) | Purpose::Log(id) => self.stick(&id, error.to_string()),
             Purpose::Commit(id) => self.refused_in_group(&id, error, true),
             Purpose::Message(id)

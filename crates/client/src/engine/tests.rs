@@ -7,7 +7,9 @@ mod gossip;
 mod hostile;
 mod linking;
 mod logs;
+mod outsiders;
 mod recovery;
+mod resets;
 mod simulation;
 mod suites;
 mod transparency;
@@ -403,7 +405,7 @@ impl World {
         }
         let done = run!(
             DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages WithdrawKeyPackages
-            ClaimKeyPackages CreateGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox
+            ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox
             AckInbox
         );
         let (mut reply, notices) =

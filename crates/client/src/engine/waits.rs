@@ -4,10 +4,13 @@
 /// invite nobody.
 pub(super) const COUNT_INTERVAL: u64 = 60 * 60 * 1000;
 
-/// How long others' proposals wait for somebody to commit them, in milliseconds: so long at
-/// least, and up to this much more, at random, so that not all members do it at once.
+/// How long others' proposals wait for somebody to commit them, in milliseconds. Members take turns: the one with the
+/// lowest leaf comes first, then two, then four and so on, each for this long, and within a turn at random. So one
+/// commits if it is there, few do at once if many are away, and a large group waits little longer than a small one.
 pub(super) const COMMIT_WAIT: u64 = 200;
-pub(super) const COMMIT_SPREAD: u64 = 1_000;
-/// The same for one who wants to leave, too.
+pub(super) const COMMIT_TURN: u64 = 400;
+/// The wait for the first turn of one who wants to leave, too.
 pub(super) const LEAVER_WAIT: u64 = 4_000;
-pub(super) const LONGEST_COMMIT_WAIT: u64 = LEAVER_WAIT + COMMIT_SPREAD;
+/// The last turn, for all whom the others leave over: from the 4,096th member on.
+pub(super) const LAST_TURN: u32 = 12;
+pub(super) const LONGEST_COMMIT_WAIT: u64 = LEAVER_WAIT + (LAST_TURN as u64 + 1) * COMMIT_TURN;

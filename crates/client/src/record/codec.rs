@@ -95,6 +95,7 @@ impl Encode for GroupRecord {
             Stage::Active => 2u8.encode(w),
             Stage::Removed => 3u8.encode(w),
             Stage::Left => 4u8.encode(w),
+            Stage::Ended => 5u8.encode(w),
         }
     }
 }
@@ -120,6 +121,7 @@ impl Decode for GroupRecord {
             2 => Stage::Active,
             3 => Stage::Removed,
             4 => Stage::Left,
+            5 => Stage::Ended,
             other => return unknown("stage", other),
         };
         Ok(Self { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed })

@@ -20,6 +20,11 @@ pub(super) fn group() -> GroupId {
     core::array::from_fn::<u8, 16, _>(|i| i as u8).into()
 }
 
+/// Stands for the group that takes the place of [`group`].
+pub(super) fn successor() -> GroupId {
+    [0x5a; 32].into()
+}
+
 /// A few bytes that stand for an object.
 pub(super) fn cut(n: u8) -> Bytes {
     [n, 1, 2, 3].into()

@@ -8,7 +8,7 @@ use crate::{
     ClaimedKeyPackages, ContentType, Created, Deleted, DirectoryPage, Encode, ExtensionProof,
     GroupKind, GroupState, InboxItem, InboxPage, Incarnation, KeyPackageCount, KeyPackageCounts,
     KeyPackageRef, LogEntry, LogPage, Mode, OpenedSession, Outcome, Published, Registration,
-    RelayContent, RelayStored, RootsPage, ServiceInfo, SignaturePublicKey, Token, Upload,
+    RelayContent, RelayStored, RootsPage, ServiceInfo, SignaturePublicKey, Token, Upload, WasReset,
     WelcomeItem, Withdrawn,
 };
 use conclave_account::Author;
@@ -22,7 +22,7 @@ pub(super) fn structures() -> Vec<Structure> {
         AccountHead AccountPage Acknowledged AttachmentPart CertificateChain CertificateTaken CertificatesPage
         ClaimedKeyPackage ClaimedKeyPackages Created Deleted DirectoryPage ExtensionProof GroupState InboxItem
         InboxPage KeyPackageCount KeyPackageCounts LogEntry LogPage OpenedSession Published RelayContent
-        RelayStored RootsPage ServiceInfo Upload WelcomeItem Withdrawn
+        RelayStored RootsPage ServiceInfo Upload WasReset WelcomeItem Withdrawn
     )
 }
 

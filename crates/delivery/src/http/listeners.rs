@@ -14,6 +14,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Default)]
 struct Waiting {
     groups: BTreeMap<GroupId, LogPosition>,
+    /// Groups that were reset, with their successors.
+    reset: BTreeMap<GroupId, GroupId>,
     accounts: BTreeMap<Name, u64>,
     certificates: BTreeSet<Name>,
     inbox: bool,
@@ -44,6 +46,9 @@ impl Slot {
             Event::Certificates { user } => {
                 waiting.certificates.insert(user.clone());
             }
+            Event::Ended { group_id, successor } => {
+                waiting.reset.insert(group_id.clone(), successor.clone());
+            }
             Event::Inbox => waiting.inbox = true,
             Event::Ready => waiting.ready = true,
         }
@@ -68,7 +73,7 @@ impl Slot {
         if waiting.ended {
             return None;
         }
-        let Waiting { groups, accounts, certificates, inbox, ready, .. } =
+        let Waiting { groups, reset, accounts, certificates, inbox, ready, .. } =
             core::mem::take(&mut *waiting);
         drop(waiting);
 
@@ -81,6 +86,9 @@ impl Slot {
         }
         for (group_id, position) in groups {
             text += &Event::Group { group_id, position }.to_text();
+        }
+        for (group_id, successor) in reset {
+            text += &Event::Ended { group_id, successor }.to_text();
         }
         if inbox {
             text += &Event::Inbox.to_text();

@@ -1,4 +1,5 @@
-//! Publishing: what has changed in accounts goes into the directory in batches.
+//! Publishing: what has changed in accounts goes into the directory in batches. And what is left of proposing the
+//! removal of revoked devices.
 
 use super::app::App;
 use super::handlers::now;
@@ -26,6 +27,9 @@ pub(super) async fn publish<S: Storage>(app: Arc<App<S>>, every: Duration) {
 }
 
 fn publish_now<S: Storage>(app: &App<S>) {
+    // What fails is tried again the next time.
+    let notices = app.service.propose_removals(now()).unwrap_or_default();
+    notices.iter().for_each(|notice| app.listeners.tell(notice));
     let (status, summary) = match app.service.publish(now()) {
         Ok(None) => return app.metrics.has_published(),
         Ok(Some(published)) => {

@@ -218,6 +218,7 @@ impl Operation for DescribeService {
     ) -> Result<Done<ServiceInfo>, ServiceError> {
         let info = ServiceInfo {
             key: service.public_key(),
+            sender_key: service.sender.public.clone(),
             mode: service.mode(),
             registration: service.registration(),
             now: caller.now.as_secs(),
@@ -283,6 +284,8 @@ impl Operation for SubmitAccount {
             told.extend(active.into_iter().map(|device| device.device));
             let event = Event::Account { user: user.clone(), length: head.length };
             done.notices.push(Notice { to: told.into_iter().collect(), event });
+            // The log has the entries in any case. What fails here is done later.
+            done.notices.extend(service.propose_removals(caller.now).unwrap_or_default());
         }
         Ok(done)
     }

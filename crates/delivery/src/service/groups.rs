@@ -1,10 +1,12 @@
 //! Making groups and reading them.
 
-use super::{Caller, Done, Operation, Service, ServiceError};
+use super::error::provider_error;
+use super::{Caller, Done, Notice, Operation, Service, ServiceError};
 use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Storage};
 use conclave_delivery_api::{
-    CreateGroup, Created, DeviceId, Encode, ErrorCode, FetchGroupInfo, FetchLog, GroupId,
-    GroupKind, GroupState, LogPage, LogPosition, MAX_PAGE, PAGE_BYTES, short_group,
+    CreateGroup, Created, DeviceId, Encode, ErrorCode, Event, FetchGroupInfo, FetchLog, GroupId,
+    GroupKind, GroupState, LogPage, LogPosition, MAX_PAGE, PAGE_BYTES, ResetGroup, WasReset,
+    is_successor, short_group,
 };
 
 impl<S: Storage> Service<S> {
@@ -49,6 +51,55 @@ impl<S: Storage> Service<S> {
     }
 }
 
+impl<S: Storage> Service<S> {
+    /// Creates a group, in place of another one if that is named. Says what became of it, and what was seen.
+    fn create(
+        &self,
+        caller: &Caller,
+        request: &CreateGroup,
+        predecessor: Option<GroupId>,
+    ) -> Result<(GroupAdded, String), ServiceError> {
+        let me = caller.id()?;
+        self.check_group_id(&request.group_id)?;
+        // Who repeats the request gets the same answer; who else makes the same one does not.
+        let mut hashed = me.to_bytes().map_err(ServiceError::invalid)?;
+        request.to_bytes().map_err(ServiceError::invalid)?.iter().for_each(|b| hashed.push(*b));
+        let request_hash = self.sha256(&hashed)?;
+        let short = short_group(&request.group_id);
+        let (epoch, members, rows, what) = match &request.kind {
+            GroupKind::Opaque { epoch } => (*epoch, vec![me.clone()], None, "opaque"),
+            GroupKind::Tracked { group_info, ratchet_tree } => {
+                let first =
+                    self.first_view(&request.group_id, me, (group_info, ratchet_tree), caller.now)?;
+                (first.epoch, first.members, Some(first.rows), "tracked")
+            }
+        };
+        let seen = format!("group {short}, {what}, epoch {epoch}, {} members", members.len());
+        let group = NewGroup {
+            group_id: request.group_id.clone(),
+            tracked: rows.is_some(),
+            epoch,
+            request_hash,
+            creator: me.clone(),
+            members,
+            rows,
+            predecessor,
+            now: caller.now.as_secs(),
+        };
+        let most = self.limits.groups;
+        match self.storage.create_group(group, most)? {
+            GroupAdded::Another => {
+                let detail = format!("there is another group {short}");
+                Err(ServiceError::new(ErrorCode::GroupExists, detail))
+            }
+            GroupAdded::TooMany => {
+                Err(ServiceError::too_many(format!("{me} has made {most} groups already")))
+            }
+            added @ (GroupAdded::There | GroupAdded::Succeeded(_)) => Ok((added, seen)),
+        }
+    }
+}
+
 impl Operation for CreateGroup {
     const LONG: bool = true;
 
@@ -57,50 +108,56 @@ impl Operation for CreateGroup {
         service: &Service<S>,
         caller: &Caller,
     ) -> Result<Done<Created>, ServiceError> {
-        let me = caller.id()?;
-        service.check_group_id(&self.group_id)?;
-        // Who repeats the request gets the same answer; who else makes the same one does not.
-        let mut request = me.to_bytes().map_err(ServiceError::invalid)?;
-        self.to_bytes().map_err(ServiceError::invalid)?.iter().for_each(|b| request.push(*b));
-        let request_hash = service.sha256(&request)?;
-        let short = short_group(&self.group_id);
-        let (epoch, members, rows, what) = match &self.kind {
-            GroupKind::Opaque { epoch } => (*epoch, vec![me.clone()], None, "opaque"),
-            GroupKind::Tracked { group_info, ratchet_tree } => {
-                let first = service.first_view(
-                    &self.group_id,
-                    me,
-                    (group_info, ratchet_tree),
-                    caller.now,
-                )?;
-                (first.epoch, first.members, Some(first.rows), "tracked")
-            }
-        };
-        let seen = format!("group {short}, {what}, epoch {epoch}, {} members", members.len());
-        let group = NewGroup {
-            group_id: self.group_id.clone(),
-            tracked: rows.is_some(),
-            epoch,
-            request_hash,
-            creator: me.clone(),
-            members,
-            rows,
-            now: caller.now.as_secs(),
-        };
-        let most = service.limits.groups;
-        match service.storage.create_group(group, most)? {
-            GroupAdded::There => {}
-            GroupAdded::Another => {
-                let detail = format!("there is another group {short}");
-                return Err(ServiceError::new(ErrorCode::GroupExists, detail));
-            }
-            GroupAdded::TooMany => {
-                return Err(ServiceError::too_many(format!("{me} has made {most} groups already")));
-            }
-        }
+        let (_, seen) = service.create(caller, &self, None)?;
         let group = service.known_group(&self.group_id)?;
         let receipt = service.receipt(&self.group_id, group.position(), caller.now)?;
         Ok(Done::new(Created { receipt }, seen))
+    }
+}
+
+impl Operation for ResetGroup {
+    const LONG: bool = true;
+
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<WasReset>, ServiceError> {
+        let (old, me) = (&self.group_id, caller.id()?);
+        let group = service.known_group(old)?;
+        if service.storage.membership(old, me)? != Membership::Member {
+            return Err(ServiceError::not_member());
+        }
+        let new = &self.successor.group_id;
+        if !is_successor(&*service.provider, new, old).map_err(provider_error)? {
+            let detail = "the successor's identifier does not name the group that it succeeds";
+            return Err(ServiceError::invalid(detail));
+        }
+        let short = short_group(old);
+        if let Some(successor) = group.successor.filter(|successor| successor != new) {
+            let seen = format!("group {short} was reset before");
+            return Ok(Done::new(WasReset { successor, receipt: None }, seen));
+        }
+
+        let (added, seen) = service.create(caller, &self.successor, Some(old.clone()))?;
+        let successor = match added {
+            GroupAdded::Succeeded(another) => another,
+            _ => new.clone(),
+        };
+        let receipt = match successor == *new {
+            true => {
+                let position = service.known_group(new)?.position();
+                Some(service.receipt(new, position, caller.now)?)
+            }
+            false => None,
+        };
+        let seen =
+            format!("group {short} ends, and goes on in {}: {seen}", short_group(&successor));
+        let mut done = Done::new(WasReset { successor: successor.clone(), receipt }, seen);
+        let to = service.storage.members(old)?;
+        let event = Event::Ended { group_id: old.clone(), successor };
+        done.notices.push(Notice { to, event });
+        Ok(done)
     }
 }
 
@@ -112,9 +169,9 @@ impl Operation for FetchLog {
     ) -> Result<Done<LogPage>, ServiceError> {
         let me = caller.id()?;
         let group = service.known_group(&self.group_id)?;
-        let head = match service.storage.membership(&self.group_id, me)? {
-            Membership::Member => group.head,
-            Membership::Former(seq) => seq,
+        let (head, successor) = match service.storage.membership(&self.group_id, me)? {
+            Membership::Member => (group.head, group.successor.clone()),
+            Membership::Former(seq) => (seq, None),
             Membership::Stranger => return Err(ServiceError::not_member()),
         };
         let limit = self.limit.min(MAX_PAGE);
@@ -139,7 +196,7 @@ impl Operation for FetchLog {
             entries.len(),
             self.after
         );
-        Ok(Done::new(LogPage { entries, head, before, end }, seen))
+        Ok(Done::new(LogPage { entries, head, before, end, successor }, seen))
     }
 }
 

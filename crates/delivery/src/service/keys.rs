@@ -10,6 +10,9 @@ const SIGNING_LABEL: &[u8] = b"Conclave service key";
 /// What the key that hides names in the directory is derived with.
 const NAMES_LABEL: &[u8] = b"Conclave directory names";
 
+/// What the key by which the service proposes removals is derived with.
+const SENDER_LABEL: &[u8] = b"Conclave external sender";
+
 fn derived(
     provider: &dyn CryptoProvider,
     secret: &Secret,
@@ -31,6 +34,17 @@ pub(super) fn key_pair(
 /// The same key, for the directory.
 pub(super) fn signer(key_pair: &SignatureKeyPair) -> Signer {
     Signer::new(SESSION_SCHEME, key_pair.clone())
+}
+
+/// The key by which the service proposes removals in groups that name it. It signs MLS messages, whose contents are
+/// others', so it is another one than the service's own.
+pub(super) fn sender(
+    provider: &dyn CryptoProvider,
+    secret: &Secret,
+) -> Result<SignatureKeyPair, CryptoError> {
+    let private = derived(provider, secret, SENDER_LABEL)?;
+    let public = provider.signature_public_key(SESSION_SCHEME, &private)?;
+    Ok(SignatureKeyPair::new(private, public))
 }
 
 /// The key that hides names in the directory.

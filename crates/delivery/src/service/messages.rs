@@ -95,6 +95,9 @@ impl<S: Storage> Service<S> {
             drop(view);
             return known(&found);
         }
+        if let Some(successor) = &group.successor {
+            return Err(ended(successor));
+        }
         let in_time = match wanted {
             ContentType::Application => self.is_still_read(&group, &submission)?,
             ContentType::Proposal | ContentType::Commit => submission.framed.epoch == group.epoch,
@@ -118,10 +121,17 @@ impl<S: Storage> Service<S> {
             // Memory may not be what the storage holds.
             view.loaded = None;
         }
+        let is_won = matches!(appended, Ok((Appended::Won(_), _)));
+        let proposed = match is_won && group.tracked && wanted == ContentType::Commit {
+            // A proposal of the epoch that has ended counts no more. What fails here is done later.
+            true => self.propose_removals_in(&mut view, id, caller.now).unwrap_or_default(),
+            false => None,
+        };
         drop(view);
         let (position, effects) = match appended? {
             (Appended::Won(position), effects) => (position, effects),
             (Appended::Known(found), _) => return known(&found),
+            (Appended::Ended(successor), _) => return Err(ended(&successor)),
             // Only another process can have come between: this one held the lock.
             (Appended::Lost(now), _) => return wrong_epoch(&now),
         };
@@ -129,6 +139,7 @@ impl<S: Storage> Service<S> {
         let reply = Outcome::Accepted { receipt, received_at: submission.now.as_secs() };
         let mut done = Done::new(reply, format!("{seen}: number {}", position.seq));
         done.notices = self.notices(id, position, &effects)?;
+        done.notices.extend(proposed);
         Ok(done)
     }
 
@@ -271,6 +282,12 @@ impl<S: Storage> Service<S> {
             group_info: request.group_info,
         })
     }
+}
+
+/// The refusal of what comes into a group that was reset.
+fn ended(successor: &GroupId) -> ServiceError {
+    let detail = format!("the group was reset, and goes on in {}", short_group(successor));
+    ServiceError::new(ErrorCode::GroupEnded, detail)
 }
 
 /// Whether what is given as a GroupInfo is one, of this group and epoch.

@@ -19,6 +19,7 @@ mod long_proofs;
 mod messages;
 mod places;
 mod relay;
+mod removals;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -152,6 +153,8 @@ pub struct Service<S> {
     provider: Arc<dyn CryptoProvider>,
     limits: Limits,
     secret: Secret,
+    /// Signs proposals in groups that name the service.
+    sender: SignatureKeyPair,
     authority: Authority,
     /// What receipts are signed with.
     key_pair: SignatureKeyPair,
@@ -268,6 +271,7 @@ impl<S: Storage> Service<S> {
 
         let key_pair = keys::key_pair(&*provider, &secret)?;
         let signer = keys::signer(&key_pair);
+        let sender = keys::sender(&*provider, &secret)?;
         let incarnation = storage.incarnation()?;
         let names = keys::names(&*provider, &secret)?;
         let records = DirectoryRecords(storage.clone());
@@ -280,6 +284,7 @@ impl<S: Storage> Service<S> {
             provider,
             limits,
             secret,
+            sender,
             authority,
             key_pair,
             incarnation,
@@ -373,6 +378,8 @@ impl<S: Storage> Service<S> {
             accounts.map(|(user, length)| Event::Account { user, length }).collect();
         let groups = self.storage.groups_of(device)?.into_iter();
         events.extend(groups.map(|(group_id, position)| Event::Group { group_id, position }));
+        let ended = self.storage.ended_groups_of(device)?.into_iter();
+        events.extend(ended.map(|(group_id, successor)| Event::Ended { group_id, successor }));
         if self.storage.inbox(device, 0, 0)?.1 > 0 {
             events.push(Event::Inbox);
         }
@@ -398,6 +405,13 @@ impl<S: Storage> Service<S> {
     #[cfg(any(test, feature = "testing"))]
     pub fn directory(&self) -> &Directory<DirectoryRecords<S>> {
         &self.directory
+    }
+
+    /// The key by which the service proposes removals: for tests of what members make of a service that breaks the
+    /// rules.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sender(&self) -> &SignatureKeyPair {
+        &self.sender
     }
 
     /// The service's word on a place in a group's log. To sign takes as long as a few reads: it is done once an answer,

@@ -88,8 +88,8 @@ fn check_author(author: &DeviceId, me: &DeviceId) -> Result<(), ServiceError> {
 
 impl<S: Storage> Service<S> {
     /// The authentication service's verdicts: each credential must name a registered device and
-    /// come with its key, and whoever changes a credential must stay the same device. External
-    /// senders are refused, as messengers do: a commit that names one would leave all of them behind.
+    /// come with its key, and whoever changes a credential must stay the same device. Of external senders only
+    /// this service is taken, as messengers do: a commit that names another would leave all of them behind.
     fn judge(
         &self,
         suite: CipherSuite,
@@ -98,7 +98,12 @@ impl<S: Storage> Service<S> {
     ) -> Vec<Verdict> {
         let judge = |request: &CredentialRequest| {
             if matches!(request.subject, CredentialSubject::ExternalSender(_)) {
-                return Verdict::refuse("members take no proposals from outside the group");
+                return match self.is_own_sender(request) {
+                    true => Verdict::Accept,
+                    false => {
+                        Verdict::refuse("members take proposals from outside of this service alone")
+                    }
+                };
             }
             let owner = self.credential_owner(suite, request, now);
             let same = request.replaces.as_ref().is_none_or(|before| {
@@ -142,7 +147,7 @@ impl<S: Storage> Service<S> {
     }
 
     /// The observer of a group, loaded unless the one in memory is current.
-    fn observer<'v>(
+    pub(super) fn observer<'v>(
         &self,
         view: &'v mut View,
         id: &GroupId,
@@ -253,7 +258,12 @@ impl<S: Storage> Service<S> {
         let author = match stage.sender() {
             Sender::Member(leaf) => observer.tree().leaf(leaf).map(|leaf| leaf.credential),
             Sender::NewMemberProposal => stage.credentials().first().map(|c| c.credential.clone()),
-            Sender::External(_) | Sender::NewMemberCommit => None,
+            Sender::External(_) => {
+                let proposal = stage.proposals().next().map(|(_, proposal)| proposal);
+                self.check_external(observer, proposal)?;
+                None
+            }
+            Sender::NewMemberCommit => None,
         };
         if let Some(author) = author {
             check_author(&named(&author)?, submission.me)?;

@@ -198,6 +198,8 @@ pub struct GroupRecord {
     pub chain: ChainHash,
     /// The number of the last commit or proposal in its log; 0 if there is none.
     pub handshake: u64,
+    /// The group that took its place, if it was reset.
+    pub successor: Option<GroupId>,
 }
 
 impl GroupRecord {
@@ -225,12 +227,14 @@ pub struct NewGroup {
     pub members: Vec<DeviceId>,
     /// The observer's rows.
     pub rows: Option<Batch>,
+    /// The group that ends as this one begins.
+    pub predecessor: Option<GroupId>,
     /// When.
     pub now: u64,
 }
 
 /// What became of a group that was to be created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupAdded {
     /// It is there: made now, or by the same request before.
     There,
@@ -238,6 +242,8 @@ pub enum GroupAdded {
     Another,
     /// Its creator would have made more than the limit.
     TooMany,
+    /// Its predecessor has another successor, this one. Nothing was written.
+    Succeeded(GroupId),
 }
 
 /// Whether a device is in a group.
@@ -318,6 +324,8 @@ pub enum Appended {
     Known(Found),
     /// Another handshake message came first; this is the group now. Nothing was written.
     Lost(GroupRecord),
+    /// The group was reset: this is its successor. Nothing was written.
+    Ended(GroupId),
 }
 
 /// An entry of a log, found by its hash.
@@ -404,7 +412,7 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Adds entries to an account log, with all that they change or not at all: a device that is revoked loses its
     /// key packages and its inbox, and is in no group any more, nor ever was; one that has another key loses its key
-    /// packages.
+    /// packages. In tracked groups its removal is due from then on.
     fn extend_account(&self, extension: AccountExtension) -> Result<Extended, StorageError>;
 
     /// Whether there is any account.
@@ -489,7 +497,7 @@ pub trait Storage: Send + Sync + 'static {
         reference: &KeyPackageRef,
     ) -> Result<Option<DeviceId>, StorageError>;
 
-    /// Creates a group, `cap` of one creator at most. Of its members, those that were revoked are passed over.
+    /// Creates a group, `cap` of one creator at most, and ends its predecessor, if it has one. Of its members, those that were revoked are passed over.
     fn create_group(&self, group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError>;
 
     /// A group.
@@ -504,6 +512,9 @@ pub trait Storage: Send + Sync + 'static {
     /// The groups that a device is in, with where their logs end; and those it was in, with the place
     /// of the commit that removed it.
     fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, LogPosition)>, StorageError>;
+
+    /// The groups that a device is in and that were reset, each with its successor.
+    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, GroupId)>, StorageError>;
 
     /// This device's own user, and those who have a device in a group that it is in, or had one there that was
     /// revoked, each with the length of the account's log, ascending by name: if they are more than `limit`, some of them.
@@ -520,6 +531,16 @@ pub trait Storage: Send + Sync + 'static {
 
     /// The place of the entry with this number, or of the beginning for 0; none if there is no such entry.
     fn position(&self, id: &GroupId, seq: u64) -> Result<Option<LogPosition>, StorageError>;
+
+    /// Tracked groups in which the removal of revoked members is due: `limit` at most. It is from the revocation on
+    /// until [`Self::removals_proposed`] notes otherwise, and after each commit that leaves such a member in the group.
+    fn due_removals(&self, limit: u32) -> Result<Vec<GroupId>, StorageError>;
+
+    /// The revoked members whose removal from a group is due.
+    fn due_removals_in(&self, id: &GroupId) -> Result<Vec<DeviceId>, StorageError>;
+
+    /// Notes that no removal from a group is due, if it is still in this epoch.
+    fn removals_proposed(&self, id: &GroupId, epoch: u64) -> Result<(), StorageError>;
 
     /// The entry with a hash.
     fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError>;

@@ -426,7 +426,8 @@ fn what_is_due_and_cannot_be_done_wakes_nobody() {
     let accepted = Outcome::Accepted { receipt: later, received_at: 1 };
     engine.reply(at, Ok(Reply::SubmitCommit(accepted))).unwrap();
     assert!(matches!(engine.next(at).unwrap(), Some(Request::FetchLog(_))));
-    let page = LogPage { entries: Vec::new(), head, before: Some(before), end };
+    let (entries, before) = (Vec::new(), Some(before));
+    let page = LogPage { entries, head, before, end, successor: None };
     engine.reply(at, Ok(Reply::FetchLog(page))).unwrap();
     assert!(engine.next(at).unwrap().is_none());
     assert!(!wakes_soon(engine, at));

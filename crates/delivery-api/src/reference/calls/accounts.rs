@@ -17,6 +17,7 @@ pub(super) fn calls() -> Vec<Entry> {
             &DescribeService {},
             &ServiceInfo {
                 key: vec![0x6b; 32].into(),
+                sender_key: vec![0x6c; 32].into(),
                 mode: Mode::Accounts,
                 registration: Registration::Open,
                 now: NOW,

@@ -1,15 +1,16 @@
-use super::super::samples::{NOW, cut, device, group, hash, position, receipt};
+use super::super::samples::{NOW, cut, device, group, hash, position, receipt, successor};
 use super::{Entry, Rules, Who, call};
 use crate::{
     AckInbox, Acknowledged, ChainHash, ContentType, CreateGroup, Created, ErrorCode,
     FetchGroupInfo, FetchInbox, FetchLog, GroupKind, GroupState, InboxItem, InboxPage, LogEntry,
-    LogPage, LogPosition, Outcome, Receipt, SendMessage, SubmitCommit, SubmitProposal, WelcomeItem,
+    LogPage, LogPosition, Outcome, Receipt, ResetGroup, SendMessage, SubmitCommit, SubmitProposal,
+    WasReset, WelcomeItem,
 };
 
 const SUBMITTED: Rules = Rules {
     who: Who::Member,
     is_long: true,
-    errors: &[ErrorCode::Invalid],
+    errors: &[ErrorCode::GroupEnded, ErrorCode::Invalid],
     again: "changes nothing more; of a message in the log it gives the place, to its sender even after it was removed",
     ..Rules::ONCE
 };
@@ -43,7 +44,27 @@ pub(super) fn calls() -> Vec<Entry> {
         ),
         call(
             Rules {
-                errors: &[ErrorCode::Invalid, ErrorCode::TooMany],
+                who: Who::Member,
+                is_long: true,
+                errors: &[ErrorCode::GroupExists, ErrorCode::TooMany, ErrorCode::Invalid],
+                limits: "those of `create-group`, for the successor",
+                ..Rules::ONCE
+            },
+            &ResetGroup {
+                group_id: group(),
+                successor: CreateGroup {
+                    group_id: successor(),
+                    kind: GroupKind::Opaque { epoch: 0 },
+                },
+            },
+            &WasReset {
+                successor: successor(),
+                receipt: Some(Receipt { group_id: successor(), ..receipt() }),
+            },
+        ),
+        call(
+            Rules {
+                errors: &[ErrorCode::GroupEnded, ErrorCode::Invalid, ErrorCode::TooMany],
                 limits: "by default 50,000 devices are named, and 1,000 Welcomes or 128 MiB wait in an inbox",
                 ..SUBMITTED
             },
@@ -79,6 +100,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 head: 7,
                 before: Some(ChainHash(hash(0xcb))),
                 end: receipt(),
+                successor: None,
             },
         ),
         call(

@@ -8,6 +8,8 @@ mod races;
 mod receipts;
 mod registration;
 mod relay;
+mod removals;
+mod resets;
 mod room;
 mod rules;
 mod sessions;

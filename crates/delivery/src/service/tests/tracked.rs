@@ -2,6 +2,7 @@
 
 mod golden;
 
+use crate::service::Done;
 use crate::testing::*;
 use conclave_delivery_api::*;
 use conclave_mls as mls;
@@ -20,25 +21,30 @@ use conclave_mls::{Group, Received, Transition, Verdict};
 use core::convert::Infallible;
 use std::collections::BTreeMap;
 
-const ID: [u8; 16] = [3; 16];
+pub(super) const ID: [u8; 16] = [3; 16];
 
 /// A member: its device and its group.
-struct Member {
-    own: Own,
-    group: Group,
-    cursor: u64,
+pub(super) struct Member {
+    pub(super) own: Own,
+    pub(super) group: Group,
+    pub(super) cursor: u64,
 }
 
-struct World {
+pub(super) struct World {
     dir: tempfile::TempDir,
-    desk: Desk,
-    dice: Dice,
+    pub(super) desk: Desk,
+    pub(super) dice: Dice,
     suite: CipherSuite,
+    /// Of groups that are created.
+    pub(super) extensions: Vec<Extension>,
     /// The first device of each user, which adds the others.
-    first: BTreeMap<Name, Own>,
+    pub(super) first: BTreeMap<Name, Own>,
 }
 
-fn stored<O: StepOutcome<mls::Event>>(group: &mut Group, step: Transition<Group, O>) -> O {
+pub(super) fn stored<O: StepOutcome<mls::Event>>(
+    group: &mut Group,
+    step: Transition<Group, O>,
+) -> O {
     mls::apply(group, step, |_| Ok::<_, Infallible>(())).unwrap()
 }
 
@@ -49,13 +55,14 @@ fn accept(requests: &[CredentialRequest]) -> Vec<Verdict> {
 const INFO: GroupInfoOptions = GroupInfoOptions { ratchet_tree: false, external_pub: true };
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let desk = Desk::open(dir.path());
-        Self { dir, desk, dice: Dice(77), suite: SUITE, first: BTreeMap::new() }
+        let (extensions, first) = (Vec::new(), BTreeMap::new());
+        Self { dir, desk, dice: Dice(77), suite: SUITE, extensions, first }
     }
 
-    fn device(&mut self, name: &str) -> Own {
+    pub(super) fn device(&mut self, name: &str) -> Own {
         let id: DeviceId = name.parse().unwrap();
         let own = match self.first.get_mut(&id.user) {
             Some(first) => first.add(id.device.as_str(), &mut self.dice),
@@ -69,12 +76,12 @@ impl World {
         own
     }
 
-    fn create(&mut self, name: &str) -> Member {
+    pub(super) fn create(&mut self, name: &str) -> Member {
         let own = self.device(name);
         let params = GroupParams {
             group_id: ID.into(),
             cipher_suite: self.suite,
-            extensions: vec![],
+            extensions: self.extensions.clone(),
             leaf: own.leaf(),
             lifetime: Own::lifetime(NOW),
         };
@@ -91,7 +98,7 @@ impl World {
     }
 
     /// Stages a commit.
-    fn staged(&mut self, by: &mut Member, proposals: Vec<NewProposal>) -> SubmitCommit {
+    pub(super) fn staged(&mut self, by: &mut Member, proposals: Vec<NewProposal>) -> SubmitCommit {
         let options =
             CommitOptions { proposals, group_info: Some(INFO), ..CommitOptions::default() };
         let step = by.group.commit(&PROVIDER, &mut self.dice, NOW, options).unwrap();
@@ -103,15 +110,19 @@ impl World {
         }
     }
 
-    fn submit(&mut self, by: &mut Member, request: SubmitCommit) -> u64 {
-        let reply = self.desk.reply(&by.own, request);
-        let Brief::Accepted { epoch, seq } = brief(&reply) else { panic!("{reply:?}") };
+    pub(super) fn submit(&mut self, by: &mut Member, request: SubmitCommit) -> u64 {
+        self.submitted(by, request).reply.receipt().position.seq
+    }
+
+    pub(super) fn submitted(&mut self, by: &mut Member, request: SubmitCommit) -> Done<Outcome> {
+        let done = self.desk.call(&by.own, request).unwrap();
+        let Brief::Accepted { epoch, seq } = brief(&done.reply) else { panic!("{done:?}") };
         let id = by.group.pending_commit().unwrap().id.clone();
         let step = by.group.commit_accepted(&PROVIDER, NOW, &id).unwrap();
         stored(&mut by.group, step);
         assert_eq!(by.group.epoch(), Epoch(epoch));
         by.cursor = seq;
-        seq
+        done
     }
 
     /// Somebody's key package, claimed.
@@ -149,7 +160,7 @@ impl World {
         Member { own, group, cursor: item.welcome.position.seq }
     }
 
-    fn add(&mut self, by: &mut Member, name: &str) -> Member {
+    pub(super) fn add(&mut self, by: &mut Member, name: &str) -> Member {
         let own = self.device(name);
         let (package, add) = self.invited(by, &own);
         let request = self.staged(by, vec![add]);
@@ -158,7 +169,7 @@ impl World {
     }
 
     /// Reads what is new in the log.
-    fn catch_up(&self, member: &mut Member) {
+    pub(super) fn catch_up(&self, member: &mut Member) {
         let fetch = FetchLog { group_id: ID.into(), after: member.cursor, limit: 100 };
         for entry in self.desk.reply(&member.own, fetch).entries {
             member.cursor = entry.seq;
@@ -183,7 +194,7 @@ impl World {
     }
 
     /// The next process opens what is on disk.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.dir = crash_copy(self.dir.path());
         self.desk = Desk::open(self.dir.path());
     }

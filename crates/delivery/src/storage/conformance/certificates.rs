@@ -64,6 +64,7 @@ fn a_device_that_ends_loses_all(storage: &impl Storage) {
         creator: id("alice/pc"),
         members,
         rows: None,
+        predecessor: None,
         now: 1,
     };
     let group_id = group.group_id.clone();

@@ -2,7 +2,9 @@
 
 use super::place::Place;
 use super::samples::{commit, create, entry, id, new_group, register, won};
-use crate::storage::{CommitEffects, GroupAdded, GroupRecord, Membership, NewGroup, Storage};
+use crate::storage::{
+    Appended, CommitEffects, GroupAdded, GroupRecord, Membership, NewGroup, Storage,
+};
 use conclave_delivery_api::{ChainHash, DeviceId, GroupId, LogPosition};
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{Batch, RowKey, Table};
@@ -10,6 +12,7 @@ use conclave_mls::storage::{Batch, RowKey, Table};
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     creation(new);
     members(new);
+    resets(new);
     rows(new);
     public_state(new);
 }
@@ -21,8 +24,9 @@ fn creation<P: Place>(new: &dyn Fn() -> P) {
     let new = NewGroup { tracked: true, epoch: 1 << 63, ..new_group(1, &alice) };
     assert_eq!(storage.group(&new.group_id), Ok(None));
     assert_eq!(storage.create_group(new.clone(), 1), Ok(GroupAdded::There));
-    let chain = ChainHash::EMPTY;
-    let record = GroupRecord { tracked: true, epoch: 1 << 63, head: 0, chain, handshake: 0 };
+    let (chain, successor) = (ChainHash::EMPTY, None);
+    let record =
+        GroupRecord { tracked: true, epoch: 1 << 63, head: 0, chain, handshake: 0, successor };
     assert_eq!(storage.group(&new.group_id), Ok(Some(record.clone())));
 
     // The same request again does no harm, also over the limit. Another one does not take the place.
@@ -104,6 +108,40 @@ fn members<P: Place>(new: &dyn Fn() -> P) {
     won(&storage, commit(&group, &alice, 5, 2, remove(&bob)));
     won(&storage, commit(&group, &alice, 6, 3, remove(&bob)));
     assert_eq!(membership(&bob), Membership::Former(5));
+}
+
+/// A group ends as another takes its place.
+fn resets<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob, carol] = register(&storage, ["alice/pc", "bob/pc", "carol/pc"]);
+    let old = create(&storage, 1, &[&alice, &bob, &carol]);
+    let removal = CommitEffects { removed: vec![carol.clone()], ..CommitEffects::default() };
+    won(&storage, commit(&old, &alice, 20, 0, removal));
+    let message = entry(&old, &alice, 21);
+    won(&storage, message.clone());
+    let successor =
+        |n, by: &DeviceId| NewGroup { predecessor: Some(old.clone()), ..new_group(n, by) };
+    assert_eq!(storage.create_group(successor(2, &alice), 1), Ok(GroupAdded::TooMany));
+    assert_eq!(storage.group(&old).unwrap().unwrap().successor, None, "nothing was written");
+    assert_eq!(storage.create_group(successor(2, &bob), 1), Ok(GroupAdded::There));
+    assert_eq!(storage.create_group(successor(2, &bob), 1), Ok(GroupAdded::There), "repeated");
+    let first = GroupId::from([2]);
+    let late = storage.create_group(successor(3, &alice), 9);
+    assert_eq!(late, Ok(GroupAdded::Succeeded(first.clone())));
+    assert_eq!(storage.group(&GroupId::from([3])), Ok(None));
+
+    // Nothing comes into it any more, and what is in it stays.
+    drop(storage);
+    let storage = place.open().unwrap();
+    let append = |n| storage.append(entry(&old, &alice, n)).unwrap();
+    assert_eq!(append(22), Appended::Ended(first.clone()));
+    assert!(matches!(append(21), Appended::Known(_)));
+    assert_eq!(storage.log(&old, 0, 9, 9, 999).unwrap().len(), 2);
+    let record = storage.group(&old).unwrap().unwrap();
+    assert_eq!((record.head, record.successor), (2, Some(first.clone())));
+    assert_eq!(storage.ended_groups_of(&alice), Ok(vec![(old, first)]));
+    assert_eq!(storage.ended_groups_of(&carol), Ok(vec![]), "it was out before");
 }
 
 fn rows<P: Place>(new: &dyn Fn() -> P) {

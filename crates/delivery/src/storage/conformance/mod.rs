@@ -33,6 +33,7 @@ mod inbox;
 mod key_packages;
 mod log;
 mod place;
+mod removals;
 mod samples;
 mod uploads;
 
@@ -43,7 +44,7 @@ pub use place::Place;
 /// # Panics
 /// If the storage breaks its contract.
 pub fn check<P: Place>(new: impl Fn() -> P) {
-    let checks: [fn(&dyn Fn() -> P); 9] = [
+    let checks: [fn(&dyn Fn() -> P); 10] = [
         accounts::check,
         certificates::check,
         directory::check,
@@ -52,6 +53,7 @@ pub fn check<P: Place>(new: impl Fn() -> P) {
         log::check,
         inbox::check,
         uploads::check,
+        removals::check,
         durability::check,
     ];
     for check in checks {

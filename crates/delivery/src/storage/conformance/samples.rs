@@ -73,6 +73,7 @@ pub(super) fn new_group(n: u8, creator: &DeviceId) -> NewGroup {
         creator: creator.clone(),
         members: vec![creator.clone()],
         rows: None,
+        predecessor: None,
         now: 7,
     }
 }

@@ -3,6 +3,7 @@
 use super::super::{AccountExtension, AccountRecord, Extended};
 use super::inbox;
 use super::read::{bytes, damaged, device_number, known_device, name, page};
+use super::removals;
 use super::result::Sql;
 use crate::storage::DeviceInfo;
 use conclave_delivery_api::{Bytes, DeviceId, Name};
@@ -140,6 +141,7 @@ pub(super) fn revoke(db: &Connection, device: &DeviceId) -> Sql<()> {
          WHERE device = ? AND removed_seq IS NULL",
     )?
     .execute([number])?;
+    removals::revoked(db, number)?;
     db.prepare_cached("DELETE FROM member WHERE device = ?")?.execute([number])?;
     inbox::clear(db, number)
 }

@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     |db| db.execute_batch(include_str!("formats/6.sql")),
     chain::step,
     |db| db.execute_batch(include_str!("formats/8.sql")),
+    |db| db.execute_batch(include_str!("formats/9.sql")),
 ];
 
 /// The format that this version writes: SQLite's `user_version`.

@@ -2,6 +2,7 @@
 
 use super::super::{Append, Appended, CommitEffects, GroupAdded, NewGroup};
 use super::read::{active_device, find_entry, find_group, known_device, ordered};
+use super::removals;
 use super::result::Sql;
 use conclave_delivery_api::{Bytes, ChainHash, ChainInput, ContentType, DeviceId, LogPosition};
 use conclave_mls::storage::Batch;
@@ -58,6 +59,7 @@ pub(super) fn commit_effects(
     for member in &effects.removed {
         remove.execute(params![seq, group, known_device(db, member)?])?;
     }
+    removals::committed(db, group, &effects.removed)?;
     // Who is removed and added by one commit stays.
     add_members(db, group, &effects.added)?;
     match &effects.group_info {
@@ -99,6 +101,9 @@ pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
         find_group(db, &append.group_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     if let Some(found) = find_entry(db, &append.group_id, &append.hash)? {
         return Ok(Appended::Known(found));
+    }
+    if let Some(successor) = record.successor {
+        return Ok(Appended::Ended(successor));
     }
     if append.expected_handshake.is_some_and(|expected| expected != record.handshake) {
         return Ok(Appended::Lost(record));
@@ -159,6 +164,13 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<G
         Some(_) => return Ok(GroupAdded::Another),
         None => {}
     }
+    if let Some(predecessor) = &group.predecessor {
+        let (_, record) =
+            find_group(db, predecessor)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        if let Some(successor) = record.successor {
+            return Ok(GroupAdded::Succeeded(successor));
+        }
+    }
     let creator = known_device(db, &group.creator)?;
     let made: u32 = db
         .prepare_cached("SELECT count(*) FROM mls_group WHERE creator = ?")?
@@ -184,6 +196,10 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<G
             ],
             |r| r.get(0),
         )?;
+    if let Some(predecessor) = &group.predecessor {
+        db.prepare_cached("UPDATE mls_group SET successor = ? WHERE group_id = ?")?
+            .execute([group.group_id.as_ref(), predecessor.as_ref()])?;
+    }
     add_members(db, number, &group.members)?;
     if let Some(rows) = &group.rows {
         write_rows(db, number, rows)?;

@@ -17,6 +17,7 @@ mod inventory;
 mod key_packages;
 mod members;
 mod read;
+mod removals;
 mod result;
 mod uploads;
 mod writer;
@@ -452,6 +453,19 @@ impl Storage for SqliteStorage {
         })
     }
 
+    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, GroupId)>, StorageError> {
+        self.read(|db| {
+            db.prepare_cached(
+                "SELECT group_id, successor FROM member JOIN mls_group ON mls_group.id = grp
+                 WHERE device = ? AND removed_seq IS NULL AND successor NOT NULL ORDER BY grp",
+            )?
+            .query_map([known_device(db, device)?], |r| {
+                Ok((bytes(r, 0)?.into(), bytes(r, 1)?.into()))
+            })?
+            .collect()
+        })
+    }
+
     fn accounts_around(
         &self,
         device: &DeviceId,
@@ -472,6 +486,19 @@ impl Storage for SqliteStorage {
 
     fn position(&self, id: &GroupId, seq: u64) -> Result<Option<LogPosition>, StorageError> {
         self.read(|db| find_position(db, id, seq))
+    }
+
+    fn due_removals(&self, limit: u32) -> Result<Vec<GroupId>, StorageError> {
+        self.read(|db| removals::due(db, limit))
+    }
+
+    fn due_removals_in(&self, id: &GroupId) -> Result<Vec<DeviceId>, StorageError> {
+        self.read(|db| removals::due_in(db, id))
+    }
+
+    fn removals_proposed(&self, id: &GroupId, epoch: u64) -> Result<(), StorageError> {
+        let id = id.clone();
+        self.writer.write(move |db| removals::proposed(db, &id, epoch))
     }
 
     fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError> {

@@ -87,12 +87,15 @@ pub(super) fn group_number(db: &Connection, id: &GroupId) -> Sql<Option<i64>> {
 
 pub(super) fn find_group(db: &Connection, id: &GroupId) -> Sql<Option<(i64, GroupRecord)>> {
     db.prepare_cached(
-        "SELECT id, tracked, handshake, head, epoch, chain FROM mls_group WHERE group_id = ?",
+        "SELECT id, tracked, handshake, head, epoch, chain, successor FROM mls_group
+         WHERE group_id = ?",
     )?
     .query_row([id.as_ref()], |r| {
         let LogPosition { seq: head, epoch, chain } = position(r, 3)?;
         let (tracked, handshake) = (r.get(1)?, r.get(2)?);
-        Ok((r.get(0)?, GroupRecord { tracked, epoch, head, chain, handshake }))
+        let successor: Option<Vec<u8>> = r.get(6)?;
+        let successor = successor.map(GroupId::from);
+        Ok((r.get(0)?, GroupRecord { tracked, epoch, head, chain, handshake, successor }))
     })
     .optional()
 }

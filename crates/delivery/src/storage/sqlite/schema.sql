@@ -76,7 +76,9 @@ CREATE TABLE mls_group (
     handshake INTEGER NOT NULL,
     creator INTEGER NOT NULL,
     request_hash BLOB NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    -- The group that took its place when it was reset.
+    successor BLOB
 );
 CREATE INDEX group_by_creator ON mls_group (creator);
 -- Of opaque groups; apart from what each message changes, as it can be megabytes.
@@ -101,6 +103,15 @@ CREATE TABLE ended_member (
     user TEXT NOT NULL,
     PRIMARY KEY (grp, user)
 ) WITHOUT ROWID;
+
+-- Revoked devices that are still members of tracked groups, and whether their removal is to be proposed.
+CREATE TABLE to_remove (
+    grp INTEGER NOT NULL,
+    device INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    PRIMARY KEY (grp, device)
+) WITHOUT ROWID;
+CREATE INDEX to_remove_due ON to_remove (grp) WHERE due;
 
 CREATE TABLE log (
     grp INTEGER NOT NULL,

@@ -64,6 +64,14 @@ enum Fault {
     GroupInfoKept,
     /// Items of others are acknowledged, too.
     AnyoneAcknowledges,
+    /// A group that was reset takes messages.
+    EndedTakes,
+    /// The successor of a group is replaced by another.
+    SucceededTwice,
+    /// The removal of a revoked device is due in a group that it has left.
+    RemovalKept,
+    /// What was proposed in an epoch that has ended counts.
+    RemovalTooEarly,
     /// The directory's records are written whatever the guard says.
     GuardIgnored,
     /// What was published is not noted.
@@ -99,6 +107,7 @@ struct Kept {
     packages: Vec<(DeviceId, StoredKeyPackage)>,
     inboxes: Vec<(DeviceId, (u32, u64))>,
     members: Vec<(GroupId, DeviceId)>,
+    removal: Option<GroupId>,
 }
 
 impl Place for Broken {
@@ -354,7 +363,13 @@ impl Storage for Opened {
         self.storage.key_package_owner(reference)
     }
 
-    fn create_group(&self, group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError> {
+    fn create_group(&self, mut group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError> {
+        if self.has(Fault::SucceededTwice) {
+            let ended = |id: &GroupId| {
+                self.storage.group(id).unwrap().is_some_and(|group| group.successor.is_some())
+            };
+            group.predecessor = group.predecessor.filter(|id| !ended(id));
+        }
         let cap = if self.has(Fault::GroupsUnlimited) { u32::MAX } else { cap };
         self.storage.create_group(group, cap)
     }
@@ -383,6 +398,10 @@ impl Storage for Opened {
         self.storage.groups_of(device)
     }
 
+    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, GroupId)>, StorageError> {
+        self.storage.ended_groups_of(device)
+    }
+
     fn accounts_around(
         &self,
         device: &DeviceId,
@@ -404,6 +423,10 @@ impl Storage for Opened {
     }
 
     fn append(&self, mut append: Append) -> Result<Appended, StorageError> {
+        let ended = self.storage.group(&append.group_id)?.is_some_and(|g| g.successor.is_some());
+        if ended && self.has(Fault::EndedTakes) {
+            return Ok(Appended::Won(LogPosition::beginning(0)));
+        }
         match self.fault {
             Fault::HandshakeIgnored => append.expected_handshake = None,
             Fault::EntryTwice => getrandom::fill(&mut append.hash).unwrap(),
@@ -434,6 +457,26 @@ impl Storage for Opened {
             self.storage.append(sneaked)?;
         }
         Ok(result)
+    }
+
+    fn due_removals(&self, limit: u32) -> Result<Vec<GroupId>, StorageError> {
+        let kept = self.kept.lock().unwrap();
+        match kept.removal.clone().filter(|_| self.has(Fault::RemovalKept)) {
+            Some(group) => Ok(vec![group]),
+            None => self.storage.due_removals(limit),
+        }
+    }
+
+    fn due_removals_in(&self, id: &GroupId) -> Result<Vec<DeviceId>, StorageError> {
+        self.kept.lock().unwrap().removal = Some(id.clone());
+        self.storage.due_removals_in(id)
+    }
+
+    fn removals_proposed(&self, id: &GroupId, epoch: u64) -> Result<(), StorageError> {
+        match self.storage.group(id)?.filter(|_| self.has(Fault::RemovalTooEarly)) {
+            Some(group) => self.storage.removals_proposed(id, group.epoch),
+            None => self.storage.removals_proposed(id, epoch),
+        }
     }
 
     fn find(&self, id: &GroupId, hash: &[u8; 32]) -> Result<Option<Found>, StorageError> {
@@ -578,6 +621,10 @@ fn each_fault_of_a_storage_is_found() {
         Fault::PageUnlimited,
         Fault::GroupInfoKept,
         Fault::AnyoneAcknowledges,
+        Fault::EndedTakes,
+        Fault::SucceededTwice,
+        Fault::RemovalKept,
+        Fault::RemovalTooEarly,
         Fault::GuardIgnored,
         Fault::PublishedForgotten,
         Fault::PublishedWhole,

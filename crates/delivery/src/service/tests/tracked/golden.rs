@@ -261,7 +261,7 @@ fn used() -> World {
     desk.anonymous(SubmitAccount { invitation, ..erin.submission() }).unwrap();
     desk.service.administer(Act::Invite(30), NOW).unwrap();
     desk.service.administer(Act::Block(erin.id.user), NOW).unwrap();
-    World { dir, desk, dice, suite: SUITE, first: w.first }
+    World { dir, desk, dice, suite: SUITE, extensions: vec![], first: w.first }
 }
 
 /// The format of a database.
@@ -431,12 +431,12 @@ fn members_go_on_over_an_upgrade_from_format_3() {
     let request = w.staged(&mut alice, vec![add]);
     w.submit(&mut alice, request);
 
-    let World { dir, desk, dice, suite, first } = w;
+    let World { dir, desk, dice, suite, extensions, first } = w;
     drop(desk);
     back_to_format_3(dir.path());
     let desk = Desk::open(dir.path());
     assert_eq!(desk.service.storage.upgraded().map(|upgrade| upgrade.from), Some(3));
-    let mut w = World { dir, desk, dice, suite, first };
+    let mut w = World { dir, desk, dice, suite, extensions, first };
 
     w.catch_up(&mut bob);
     let mut dave = w.join(dave, &package);

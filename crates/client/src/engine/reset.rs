@@ -1,0 +1,243 @@
+//! A group that is broken goes on in another one, which a member makes in its place.
+
+use super::log::device_of;
+use super::{Engine, EngineError, Live};
+use crate::book::Change;
+use crate::record::{GroupRecord, Item, News, Stage, Who, Work};
+use conclave_delivery_api::{
+    CreateGroup, Decode, DeviceId, ErrorCode, ResetGroup, is_successor, successor_id,
+};
+use conclave_mls::credential::SignaturePublicKey;
+use conclave_mls::storage::Batch;
+use conclave_mls::{Config, Group, GroupId};
+use conclave_store::Store;
+
+/// How many bytes of a successor's identifier are random.
+const RANDOM: usize = 16;
+
+impl<S: Store> Engine<S> {
+    /// Begins the current group anew: makes its successor, with the same members. What is to be sent is sent there.
+    pub(super) fn reset(&mut self) -> Result<(), EngineError> {
+        let Some(old) = self.book.current().cloned() else {
+            self.error("you are in no group");
+            return Ok(());
+        };
+        let name = self.group_name(&old);
+        let Some(record) = self.book.record(&old).filter(|record| record.stage == Stage::Active)
+        else {
+            self.error(format!("you are not in {name} any more: a member has to begin it anew"));
+            return Ok(());
+        };
+        if record.asked_by.is_some() {
+            let what = self.question(&old);
+            self.error(what);
+            return Ok(());
+        }
+        let Some(live) = self.groups.get(&old) else {
+            self.error(format!(
+                "{name} cannot be loaded, so that its members are not known: another member has to begin it anew"
+            ));
+            return Ok(());
+        };
+        let (suite, known) = (live.group.cipher_suite(), record.name.clone());
+        if self.successor_under_way(&old).is_some() {
+            self.error(format!("{name} is being begun anew"));
+            return Ok(());
+        }
+
+        let mut random = [0; RANDOM];
+        self.rng.fill_bytes(&mut random);
+        let id = successor_id(&*self.provider, &old, random)?;
+        let members = self.devices(&old).into_iter().map(|(device, _)| device);
+        let others: Vec<DeviceId> = members.filter(|device| device != self.device()).collect();
+        let invite = |device: DeviceId| {
+            let work = Work::Invite { who: device.into(), committing: false, by_itself: false };
+            Change::NewItem(Item { group: id.clone(), work })
+        };
+        let mut changes: Vec<Change> = others
+            .into_iter()
+            .filter(|device| !self.is_ended(&Who::from(device.clone())))
+            .map(invite)
+            .collect();
+        changes.push(self.set_aside(&old, &known));
+        self.create_group((id, known), suite, changes)
+    }
+
+    /// The change that gives a group's name up to its successor.
+    fn set_aside(&self, old: &GroupId, name: &str) -> Change {
+        let record = self.book.record(old).cloned();
+        let aside = self.book.free_name(old, &format!("{name}-old"));
+        let record = record.map(|record| GroupRecord { name: aside, ..record });
+        // It was looked up just before.
+        record.map_or(Change::Current(self.book.current().cloned()), |record| {
+            Change::Record(old.clone(), record)
+        })
+    }
+
+    /// The group that another one takes the place of, if this device knows it.
+    pub(super) fn predecessor(&self, id: &GroupId) -> Option<GroupId> {
+        let names = |old: &&GroupId| is_successor(&*self.provider, id, old).unwrap_or(false);
+        self.book.records().keys().find(names).cloned()
+    }
+
+    /// The successor of a group that this device has made and the service does not have yet.
+    fn successor_under_way(&self, old: &GroupId) -> Option<GroupId> {
+        let mut records = self.book.records().iter();
+        let creating = |record: &GroupRecord| matches!(record.stage, Stage::Creating(_));
+        let found = records.find(|(id, record)| {
+            creating(record) && is_successor(&*self.provider, id, old).unwrap_or(false)
+        });
+        found.map(|(id, _)| id.clone())
+    }
+
+    /// The request that creates a group, if it takes the place of another.
+    pub(super) fn reset_request(
+        &self,
+        id: &GroupId,
+        request: &[u8],
+    ) -> Result<Option<ResetGroup>, EngineError> {
+        let Some(old) = self.predecessor(id).filter(|old| self.ends(old)) else { return Ok(None) };
+        let successor = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
+        Ok(Some(ResetGroup { group_id: old, successor }))
+    }
+
+    /// Whether a group can end, as it has not ended for this device.
+    fn ends(&self, old: &GroupId) -> bool {
+        self.book.record(old).is_some_and(|record| record.stage == Stage::Active)
+    }
+
+    /// The service has no such group any more, so there is none to end: the successor is made all the same.
+    pub(super) fn nothing_to_reset(
+        &mut self,
+        id: &GroupId,
+        code: Option<ErrorCode>,
+    ) -> Result<bool, EngineError> {
+        match self.predecessor(id) {
+            Some(old) if code == Some(ErrorCode::UnknownGroup) && self.ends(&old) => {
+                self.retire(&old, id)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The service has reset a group for this device, or for another one which was faster.
+    pub(super) fn was_reset(
+        &mut self,
+        made: &GroupId,
+        successor: &GroupId,
+    ) -> Result<(), EngineError> {
+        let Some(old) = self.predecessor(made) else { return Ok(()) };
+        if made == successor {
+            return self.retire(&old, made);
+        }
+        // Nothing was said in the one that was made here.
+        let mut batch = Batch::new(made.clone());
+        batch.clear = true;
+        let items: Vec<(u64, Item)> =
+            self.book.items(made).map(|(key, item)| (key, item.clone())).collect();
+        let mut changes = Vec::new();
+        for (key, item) in items {
+            changes.push(Change::Item(key, None));
+            if matches!(item.work, Work::Send { .. }) {
+                changes.push(Change::NewItem(Item { group: old.clone(), ..item }));
+            }
+        }
+        let records = (self.book.record(made).cloned(), self.book.record(&old).cloned());
+        if let (Some(new), Some(before)) = records {
+            let name = new.name.clone();
+            let gone = GroupRecord { name: String::new(), stage: Stage::Left, ..new };
+            changes.push(Change::Record(made.clone(), gone));
+            changes.push(Change::Record(old.clone(), GroupRecord { name, ..before }));
+        }
+        changes.push(Change::Current(Some(old.clone())));
+        self.book.commit(Some(&batch), changes)?;
+        self.groups.remove(made);
+        self.has_ended_for(&old)
+    }
+
+    /// The service says that a group has ended. What this device has to send waits for the successor, into which whoever
+    /// makes it invites this device.
+    pub(super) fn has_ended_for(&mut self, old: &GroupId) -> Result<(), EngineError> {
+        let Some(record) = self.book.record(old).filter(|_| self.ends(old)).cloned() else {
+            return Ok(());
+        };
+        let name = self.group_name(old);
+        let what = format!(
+            "a member begins {name} anew, as it could not go on for somebody: nothing can be said here any more, \
+             and what you write is sent there as soon as that member has invited you"
+        );
+        let record = GroupRecord { stage: Stage::Ended, ..record };
+        let news = Self::news(old, News::Note { what });
+        self.book.commit(None, vec![Change::Record(old.clone(), record), news])?;
+        self.groups.remove(old);
+        Ok(())
+    }
+
+    /// A group has ended, and this device is in its successor: what was to be sent is sent there.
+    pub(super) fn retire(&mut self, old: &GroupId, new: &GroupId) -> Result<(), EngineError> {
+        let Some(record) = self.book.record(old).cloned() else { return Ok(()) };
+        let mut changes = Vec::new();
+        let items: Vec<(u64, Item)> =
+            self.book.items(old).map(|(key, item)| (key, item.clone())).collect();
+        for (key, item) in items {
+            changes.push(Change::Item(key, None));
+            if let Work::Send { payload, .. } = item.work {
+                let work = Work::Send { payload, sealed: None };
+                changes.push(Change::NewItem(Item { group: new.clone(), work }));
+            }
+        }
+        let before = self.group_name(old);
+        let what = format!(
+            "this group takes the place of {before}, where what was said before is: /switch {before}"
+        );
+        changes.push(Self::news(new, News::Note { what }));
+        changes.push(Change::Record(old.clone(), GroupRecord { stage: Stage::Removed, ..record }));
+        let mut batch = Batch::new(old.clone());
+        batch.clear = true;
+        self.book.commit(Some(&batch), changes)?;
+        self.groups.remove(old);
+        Ok(())
+    }
+
+    /// This device has come into the successor of a group: it goes on under the same name.
+    pub(super) fn take_over(&mut self, old: &GroupId, new: &GroupId) -> Result<(), EngineError> {
+        let name = self.book.record(old).map(|record| record.name.clone()).unwrap_or_default();
+        if let Some(record) = self.book.record(new).filter(|_| !name.is_empty()).cloned() {
+            let aside = self.set_aside(old, &name);
+            let record = GroupRecord { name, ..record };
+            self.book.commit(None, vec![aside, Change::Record(new.clone(), record)])?;
+        }
+        self.retire(old, new)
+    }
+
+    /// The group that this invitation's group takes the place of: one that this device is in, and that the inviter is
+    /// in by what this device has of it. So nobody else gets past the user's question.
+    pub(super) fn succeeded_by(
+        &self,
+        id: &GroupId,
+        inviter: &DeviceId,
+        key: &SignaturePublicKey,
+    ) -> Option<GroupId> {
+        let old = self.predecessor(id)?;
+        let record = self.book.record(&old)?;
+        let in_it = matches!(record.stage, Stage::Active | Stage::Ended);
+        if !in_it || record.asked_by.is_some() {
+            return None;
+        }
+        let is_inviter = |group: &Group| {
+            group.members().any(|member| {
+                member.signature_key == *key
+                    && device_of(&member.credential).as_ref() == Some(inviter)
+            })
+        };
+        let is_in = match self.groups.get(&old) {
+            Some(Live { group, .. }) => is_inviter(group),
+            None => {
+                let rows = self.book.store().load(&old).ok()?;
+                is_inviter(&Group::load(&*self.provider, Config::default(), rows).ok()?)
+            }
+        };
+        is_in.then_some(old)
+    }
+}
