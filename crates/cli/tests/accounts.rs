@@ -435,9 +435,9 @@ fn a_service_beyond_this_machine_takes_new_users_by_invitation() {
     for (listen, says) in
         [("0.0.0.0:0", "new users need an invitation"), ("[::1]:0", "anybody may")]
     {
-        let service =
-            Process::start(&["serve", "--listen", listen, "--data", data.to_str().unwrap()]);
-        service.until(says);
+        let args =
+            ["serve", "--allow-plain-http", "--listen", listen, "--data", data.to_str().unwrap()];
+        Process::start(&args).until(says);
     }
 }
 
