@@ -73,8 +73,8 @@ const NAME_WAIT: u64 = 3_000;
 pub struct Setup<S> {
     /// Who this device is.
     pub device: DeviceId,
-    /// The only cipher suite of a new device. If it is not given, a new device has [`HYBRID`] for
-    /// the groups that it makes, and [`CLASSIC`] besides. A device that was set up before keeps its
+    /// The only cipher suite of a new device. If it is not given, a new device has [`HYBRID`](crate::suites::HYBRID) for
+    /// the groups that it makes, and [`CLASSIC`](crate::suites::CLASSIC) besides. A device that was set up before keeps its
     /// suites: another choice is an error then.
     pub cipher_suite: Option<CipherSuite>,
     /// The cryptography, with the code points of [`SUITES`](crate::SUITES).
