@@ -1,17 +1,16 @@
 //! The contents of attachments, apart from the rest of the service's state: what engine keeps them is a
 //! [`AttachmentStore`], and a [`FolderStore`] keeps them as files.
 
+use crate::hashing::hashed;
 use conclave_delivery_api::{Name, to_hex};
 use core::fmt;
 use core::time::Duration;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many bytes are hashed at a time.
-const CHUNK: usize = 1 << 20;
 /// What the name of a file ends with, as long as it is not complete.
 const PART: &str = ".part";
 
@@ -117,14 +116,7 @@ impl AttachmentStore for FolderStore {
             opened => opened?,
         };
 
-        let (mut hasher, mut length) = (Sha256::new(), 0);
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            let read = file.read(&mut chunk)?;
-            let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-            hasher.update(bytes);
-            length += read as u64;
-        }
+        let (hasher, length) = hashed(&mut file)?;
         let is_right = length == size && hasher.finalize()[..] == hash[..];
         if !is_right {
             remove(&path)?;

@@ -49,6 +49,8 @@
 pub mod attachments;
 #[cfg(feature = "server")]
 pub mod backup;
+#[cfg(any(feature = "server", feature = "client"))]
+mod hashing;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "client")]

@@ -3,6 +3,7 @@
 use super::app::App;
 use super::handlers::now;
 use super::observed::Observed;
+use super::repeat::repeat;
 use crate::storage::Storage;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +13,7 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// Looks at once, and then in intervals, until the server is stopped.
 pub(super) async fn sweep<S: Storage>(app: Arc<App<S>>) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        let sweeping = app.clone();
-        // A panic in it is no reason to sweep no more.
-        let _ = tokio::task::spawn_blocking(move || sweep_now(&sweeping)).await;
-
-        let stop = stopping.wait_for(|stop| *stop);
-        if tokio::time::timeout(LOOK, stop).await.is_ok() {
-            return;
-        }
-    }
+    repeat(app, LOOK, sweep_now).await;
 }
 
 fn sweep_now<S: Storage>(app: &App<S>) {

@@ -18,6 +18,7 @@ mod proxies;
 mod publisher;
 mod rates;
 mod refusal;
+mod repeat;
 mod reply;
 mod stall;
 mod sweeper;

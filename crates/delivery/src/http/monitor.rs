@@ -4,6 +4,7 @@ use super::app::App;
 use super::gate::Gate;
 use super::metrics::{Page, process, requests, writer};
 use super::observed::Observed;
+use super::repeat::repeat;
 use super::stall::Traffic;
 use crate::storage::Storage;
 use axum::Router;
@@ -89,18 +90,9 @@ fn page<S: Storage>(app: &App<S>, sources: &Sources) -> String {
     page.0
 }
 
-/// Tries the storage in intervals, until the server is stopped.
+/// Tries the storage in intervals, until the server is stopped. A panic is no answer, so what was known grows stale.
 pub(super) async fn watch<S: Storage>(app: Arc<App<S>>) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        let trying = app.clone();
-        // A panic is no answer, so what was known grows stale.
-        let _ = tokio::task::spawn_blocking(move || try_now(&trying)).await;
-        let stop = stopping.wait_for(|stop| *stop);
-        if tokio::time::timeout(EVERY, stop).await.is_ok() {
-            return;
-        }
-    }
+    repeat(app, EVERY, try_now).await;
 }
 
 pub(super) fn try_now<S: Storage>(app: &App<S>) {

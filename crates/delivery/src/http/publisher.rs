@@ -4,6 +4,7 @@
 use super::app::App;
 use super::handlers::now;
 use super::observed::Observed;
+use super::repeat::repeat;
 use crate::storage::Storage;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +14,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 
 /// Publishes at once what is left from before, and then in intervals, until the server is stopped.
 pub(super) async fn publish<S: Storage>(app: Arc<App<S>>, every: Duration) {
-    let mut stopping = app.stopping.clone();
-    loop {
-        let publishing = app.clone();
-        // A panic in it is no reason to publish no more.
-        let _ = tokio::task::spawn_blocking(move || publish_now(&publishing)).await;
-
-        let stop = stopping.wait_for(|stop| *stop);
-        if tokio::time::timeout(every.max(SHORTEST), stop).await.is_ok() {
-            return;
-        }
-    }
+    repeat(app, every.max(SHORTEST), publish_now).await;
 }
 
 fn publish_now<S: Storage>(app: &App<S>) {

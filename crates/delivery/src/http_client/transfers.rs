@@ -1,9 +1,10 @@
 //! Attachments, part by part: what is cut off goes on from where it was.
 
 use super::{Client, ClientError};
+use crate::hashing::{hashed, next_part};
 use conclave_delivery_api::{BeginUpload, FetchAttachment, MAX_PART, Upload, UploadPart};
 use core::fmt;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Why a transfer has stopped. To call again goes on from where it was.
@@ -53,24 +54,6 @@ pub fn attachment_hash(file: &mut (impl Read + Seek)) -> io::Result<([u8; 32], u
     file.seek(SeekFrom::Start(0))?;
     let (hasher, length) = hashed(file)?;
     Ok((hasher.finalize().into(), length))
-}
-
-fn hashed(file: &mut impl Read) -> io::Result<(Sha256, u64)> {
-    let (mut hasher, mut length) = (Sha256::new(), 0);
-    loop {
-        let part = next_part(file)?;
-        if part.is_empty() {
-            return Ok((hasher, length));
-        }
-        hasher.update(&part);
-        length += part.len() as u64;
-    }
-}
-
-fn next_part(file: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut part = Vec::new();
-    file.take(MAX_PART as u64).read_to_end(&mut part)?;
-    Ok(part)
 }
 
 impl Client {

@@ -2,7 +2,7 @@
 
 use super::{Done, Service, ServiceError, invitations};
 use crate::storage::administration::{Administration, InvitationSummary, Retention};
-use conclave_delivery_api::{ErrorCode, Name, to_hex};
+use conclave_delivery_api::{ErrorCode, Name, sha256, to_hex};
 use conclave_mls::UnixTime;
 use core::time::Duration;
 
@@ -148,7 +148,7 @@ impl<S: Administration> Service<S> {
         let made = invitations::numbered(&*self.provider, &self.secret, number, expires_at)
             .map_err(super::error::provider_error)?;
         self.storage.record_invitation(InvitationSummary {
-            hash: self.sha256(&made)?,
+            hash: sha256(&made),
             issued_at: now.as_secs(),
             expires_at: expires_at.as_secs(),
         })?;

@@ -118,21 +118,18 @@ impl Operation for BeginUpload {
             let detail = format!("an attachment has at most {} bytes", limits.size);
             return Err(ServiceError::new(ErrorCode::TooLarge, detail));
         }
-        let new = NewUpload {
-            hash,
-            user: me.user.clone(),
-            size: self.size,
-            is_there: false,
-            expires_at: caller.now.saturating_add(limits.unfinished).as_secs(),
-            complete_expires_at: caller.now.saturating_add(limits.lifetime).as_secs(),
-        };
-
         let begun = {
             // Else the same attachment of another user could be deleted meanwhile.
             let _changing = attachments.changing();
-            // A service that was restored from a backup has records without contents: they are uploaded again.
-            let is_there = attachments.store.contains(&hash).map_err(failed)?;
-            let new = NewUpload { is_there, ..new };
+            let new = NewUpload {
+                hash,
+                user: me.user.clone(),
+                size: self.size,
+                // A service that was restored from a backup has records without contents: they are uploaded again.
+                is_there: attachments.store.contains(&hash).map_err(failed)?,
+                expires_at: caller.now.saturating_add(limits.unfinished).as_secs(),
+                complete_expires_at: caller.now.saturating_add(limits.lifetime).as_secs(),
+            };
             service.storage.begin_upload(new, limits.quota, limits.total)?
         };
         let mut record = match begun {

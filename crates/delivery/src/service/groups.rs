@@ -6,7 +6,7 @@ use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Storage};
 use conclave_delivery_api::{
     CreateGroup, Created, DeviceId, Encode, ErrorCode, Event, FetchGroupInfo, FetchLog, GroupId,
     GroupKind, GroupState, LogPage, LogPosition, MAX_PAGE, PAGE_BYTES, ResetGroup, WasReset,
-    is_successor, short_group,
+    is_successor, sha256, short_group,
 };
 
 impl<S: Storage> Service<S> {
@@ -64,7 +64,7 @@ impl<S: Storage> Service<S> {
         // Who repeats the request gets the same answer; who else makes the same one does not.
         let mut hashed = me.to_bytes().map_err(ServiceError::invalid)?;
         request.to_bytes().map_err(ServiceError::invalid)?.iter().for_each(|b| hashed.push(*b));
-        let request_hash = self.sha256(&hashed)?;
+        let request_hash = sha256(&hashed);
         let short = short_group(&request.group_id);
         let (epoch, members, rows, what) = match &request.kind {
             GroupKind::Opaque { epoch } => (*epoch, vec![me.clone()], None, "opaque"),

@@ -5,7 +5,7 @@ use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage, StoredKeyPacka
 use conclave_delivery_api::{
     Bytes, CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,
     DeviceId, Encode, ErrorCode, KeyPackageCount, KeyPackageCounts, KeyPackageRef,
-    PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
+    PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn, sha256,
 };
 use conclave_mls::crypto::Suite;
 use conclave_mls::key_package::ValidKeyPackage;
@@ -53,7 +53,7 @@ impl<S: Storage> Service<S> {
         };
         Ok(KeyPackageRecord {
             reference: valid.reference().clone(),
-            init_key_hash: self.sha256(&key_package.init_key)?,
+            init_key_hash: sha256(&key_package.init_key),
             cipher_suite: key_package.cipher_suite,
             not_after: lifetime.not_after,
             last_resort: key_package.is_last_resort(),

@@ -6,7 +6,7 @@ use super::{Caller, Done, Notice, Operation, Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
 use conclave_delivery_api::{
     Bytes, ContentType, DeviceId, ErrorCode, Event, GroupId, LogPosition, Outcome, SendMessage,
-    SubmitCommit, SubmitProposal, short_group,
+    SubmitCommit, SubmitProposal, sha256, short_group,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::wire::{Epoch, MlsMessageBody, Sender};
@@ -72,7 +72,7 @@ impl<S: Storage> Service<S> {
         ) -> Result<(Appended, CommitEffects), ServiceError>,
     ) -> Result<Done<Outcome>, ServiceError> {
         let framed = Framed::decode(&message, wanted)?;
-        let hash = self.sha256(&message)?;
+        let hash = sha256(&message);
         let submission = Submission { me: caller.id()?, now: caller.now, framed, message, hash };
         let id = &submission.framed.group_id;
         self.known_group(id)?;

@@ -39,7 +39,7 @@ use conclave_delivery_api::{
 };
 use conclave_directory::server::Directory;
 use conclave_mls::UnixTime;
-use conclave_mls::crypto::{CryptoProvider, Hash, Secret, SignatureKeyPair};
+use conclave_mls::crypto::{CryptoProvider, Secret, SignatureKeyPair};
 use core::fmt;
 use core::time::Duration;
 pub use directory::Published;
@@ -425,12 +425,6 @@ impl<S: Storage> Service<S> {
         let place = (group.clone(), position);
         Receipt::signed(&*self.provider, &self.key_pair, self.incarnation, place, now)
             .map_err(error::provider_error)
-    }
-
-    fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], ServiceError> {
-        let digest = self.provider.hash(Hash::Sha256, &[bytes]).map_err(error::provider_error)?;
-        <[u8; 32]>::try_from(&*digest)
-            .map_err(|_| ServiceError::new(ErrorCode::Unavailable, "SHA-256 is broken"))
     }
 
     fn check_group_id(&self, id: &GroupId) -> Result<(), ServiceError> {

@@ -7,7 +7,7 @@ use super::view::{View, lock};
 use super::{Notice, Service, ServiceError};
 use crate::storage::{Appended, Storage};
 use conclave_delivery_api::{
-    ContentType, DeviceId, ErrorCode, Event, GroupId, SESSION_SCHEME, external_sender,
+    ContentType, DeviceId, ErrorCode, Event, GroupId, SESSION_SCHEME, external_sender, sha256,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::credential::{CredentialRequest, ExternalSender, SignaturePublicKey};
@@ -98,7 +98,7 @@ impl<S: Storage> Service<S> {
             wanted.extend(self.removal(observer, leaf)?.map(|message| (device, message)));
         }
         for (device, message) in wanted {
-            let hash = self.sha256(&message)?;
+            let hash = sha256(&message);
             let framed = Framed::decode(&message, ContentType::Proposal)?;
             // The log names a device for each entry: here that which is to leave.
             let submission = Submission { me: &device, now, framed, message: message.into(), hash };

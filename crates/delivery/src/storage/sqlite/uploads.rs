@@ -39,21 +39,14 @@ fn counted(db: &Connection, user: &str) -> Sql<u64> {
         .map(Option::unwrap_or_default)
 }
 
-fn count(db: &Connection, user: &str, bytes: u64) -> Sql<()> {
+/// Counts bytes of a user's, or takes them back.
+fn count(db: &Connection, user: &str, bytes: i64) -> Sql<()> {
     for of in [user, ALL] {
         db.prepare_cached(
             "INSERT INTO upload_bytes (user, bytes) VALUES (?, ?)
              ON CONFLICT (user) DO UPDATE SET bytes = bytes + excluded.bytes",
         )?
         .execute(params![of, bytes])?;
-    }
-    Ok(())
-}
-
-fn discount(db: &Connection, user: &str, bytes: u64) -> Sql<()> {
-    for of in [user, ALL] {
-        db.prepare_cached("UPDATE upload_bytes SET bytes = bytes - ? WHERE user = ?")?
-            .execute(params![bytes, of])?;
     }
     db.prepare_cached("DELETE FROM upload_bytes WHERE user = ? AND bytes <= 0")?.execute([user])?;
     Ok(())
@@ -96,7 +89,7 @@ pub(super) fn begin(db: &Connection, new: &NewUpload, quota: u64, total: u64) ->
          VALUES (?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![hash, user, begun.size, begun.received, complete, begun.expires_at])?;
-    count(db, user, new.size)?;
+    count(db, user, new.size.cast_signed())?;
     Ok(UploadBegun::There(begun))
 }
 
@@ -118,12 +111,12 @@ pub(super) fn complete(db: &Connection, hash: &[u8; 32], user: &str, expires_at:
 }
 
 pub(super) fn remove(db: &Connection, hash: &[u8; 32], user: &str) -> Sql<bool> {
-    let size: Option<u64> = db
+    let size: Option<i64> = db
         .prepare_cached("DELETE FROM upload WHERE hash = ? AND user = ? RETURNING size")?
         .query_row(params![hash, user], |row| row.get(0))
         .optional()?;
     if let Some(size) = size {
-        discount(db, user, size)?;
+        count(db, user, -size)?;
     }
     Ok(size.is_some())
 }
