@@ -77,14 +77,31 @@ async fn serve(options: Serve) -> Result<(), String> {
     let host = options.host;
     let port = options.port;
     let socket = listen(&host, port).await.map_err(|e| format!("{host}:{port}: {e}"))?;
+    let end = interrupted();
     println!("conclave-interop listens at {}", socket.address());
-    let end = async {
-        // Without signals, only a kill ends the service.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-
     let service = Service::new(provider, options.reload);
     socket.serve(service, end).await.map_err(|e| e.to_string())
+}
+
+/// Ends when the process is interrupted, counted from the call and not from the first poll: whoever
+/// reads where the service listens may interrupt it at once.
+#[cfg(unix)]
+fn interrupted() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = signal(SignalKind::interrupt());
+    async {
+        match signals {
+            Ok(mut signals) => drop(signals.recv().await),
+            // Without signals, only a kill ends the service.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() {
+    // Without signals, only a kill ends the service.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
