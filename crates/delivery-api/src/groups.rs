@@ -110,6 +110,11 @@ structs! {
     }
 
     /// Asks for what an external join needs. For devices in the group alone.
+    ///
+    /// An external commit ends the epoch like any other, and what members have proposed in it with it. It may not
+    /// refer to their proposals (RFC 9420 section 12.4.3.2), but for SelfRemoves, all of which it has to take
+    /// (draft-ietf-mls-extensions-10). So the pending proposals come along: the joiner's commit takes the SelfRemoves,
+    /// and the joiner knows what its commit discards, which it may propose or commit itself once it is in.
     pub struct FetchGroupInfo {
         /// The group.
         pub group_id: GroupId,
@@ -123,6 +128,12 @@ structs! {
         pub group_info: Bytes,
         /// The ratchet tree.
         pub ratchet_tree: Bytes,
+        /// The proposals of this epoch that wait for a commit, by their order in the log: at most
+        /// [`MAX_PAGE`](super::MAX_PAGE), up to the one that makes their messages [`PAGE_BYTES`](super::PAGE_BYTES) or
+        /// longer. None of an opaque group: nobody outside can read them.
+        pub proposals: Vec<LogEntry>,
+        /// How many wait in all.
+        pub pending: u32,
     }
 }
 

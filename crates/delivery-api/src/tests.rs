@@ -81,6 +81,13 @@ fn requests_and_replies_round_trip() {
     check(&ResetGroup { group_id: group_id.clone(), successor });
     check(&WasReset { successor: group_id.clone(), receipt: None });
     check(&WasReset { successor: group_id.clone(), receipt: Some(receipt.clone()) });
+    check(&GroupState {
+        receipt: receipt.clone(),
+        group_info: bytes.clone(),
+        ratchet_tree: bytes.clone(),
+        proposals: vec![log_entry(), log_entry()],
+        pending: 3,
+    });
     let (before, end) = (Some(ChainHash([4; 32])), receipt);
     for successor in [None, Some(group_id)] {
         let entries = vec![log_entry()];

@@ -11,7 +11,7 @@ use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme, Su
 use conclave_mls::key_package::{KeyPackageParams, OwnKeyPackage};
 use conclave_mls::wire::{
     Credential, EncryptedGroupSecrets, Epoch, HpkeCiphertext, KeyPackage, LeafIndex, Lifetime,
-    MlsMessage, MlsMessageBody, PrivateMessage, TargetedMessage, UnixTime, Welcome,
+    MlsMessage, MlsMessageBody, PrivateMessage, ProposalType, TargetedMessage, UnixTime, Welcome,
 };
 use conclave_provider_rustcrypto::RustCrypto;
 use core::convert::Infallible;
@@ -194,7 +194,9 @@ impl Own {
     }
 
     pub(crate) fn leaf(&self) -> LeafParams {
-        LeafParams::new(Credential::basic(&self.id.identity()), &[SUITE, HYBRID])
+        let mut leaf = LeafParams::new(Credential::basic(&self.id.identity()), &[SUITE, HYBRID]);
+        leaf.capabilities.proposals.push(ProposalType::SELF_REMOVE);
+        leaf
     }
 
     pub(crate) fn lifetime(now: UnixTime) -> Lifetime {

@@ -211,8 +211,9 @@ impl Operation for FetchGroupInfo {
         service.check_may_join(&self.group_id, me)?;
         let state = service.group_state(&self.group_id, caller.now)?;
         let short = short_group(&self.group_id);
+        let (epoch, pending) = (state.receipt.position.epoch, state.pending);
         let seen =
-            format!("group {short}, GroupInfo and tree of epoch {}", state.receipt.position.epoch);
+            format!("group {short}, GroupInfo and tree of epoch {epoch}, {pending} proposals");
         Ok(Done::new(state, seen))
     }
 }

@@ -7,15 +7,17 @@ use super::messages::Submission;
 use super::view::{View, lock};
 use super::{Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
-use conclave_delivery_api::{Bytes, DeviceId, ErrorCode, GroupId, GroupState, SubmitCommit};
+use conclave_delivery_api::{
+    Bytes, DeviceId, ErrorCode, GroupId, GroupState, MAX_PAGE, PAGE_BYTES, SubmitCommit,
+};
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
-use conclave_mls::group::{EpochChange, GroupView, TreeRead};
+use conclave_mls::group::{EpochChange, GroupView, Member, TreeRead};
 use conclave_mls::observe::{Observer, ObserverEvent, ObserverStage};
 use conclave_mls::policy::{Policy, Proposed};
 use conclave_mls::storage::Batch;
 use conclave_mls::storage::{ApplyError, Write, WriteError};
 use conclave_mls::wire::{
-    MlsMessageBody, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
+    LeafIndex, MlsMessageBody, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
 };
 use conclave_mls::{CipherSuite, Config, UnixTime, Verdict, apply};
 use std::sync::Arc;
@@ -74,8 +76,16 @@ fn config() -> Config {
 }
 
 /// The devices that these credentials name.
-fn devices(members: &[conclave_mls::group::Member]) -> Result<Vec<DeviceId>, ServiceError> {
+fn devices(members: &[Member]) -> Result<Vec<DeviceId>, ServiceError> {
     members.iter().map(|m| named(&m.credential)).collect()
+}
+
+/// The leaf of a member who asks to leave by a SelfRemove.
+fn leaving_leaf((sender, proposal): (Sender, &Proposal)) -> Option<LeafIndex> {
+    match (sender, proposal) {
+        (Sender::Member(leaf), Proposal::SelfRemove(_)) => Some(leaf),
+        _ => None,
+    }
 }
 
 fn check_author(author: &DeviceId, me: &DeviceId) -> Result<(), ServiceError> {
@@ -164,10 +174,10 @@ impl<S: Storage> Service<S> {
         loaded.ok_or_else(|| ServiceError::new(ErrorCode::Unavailable, "the group is not loaded"))
     }
 
-    /// What a commit changes for the service.
+    /// What a commit changes for the service. `leaving` are the leaves of those who go by a SelfRemove.
     fn seen_effects(
         &self,
-        change: &EpochChange,
+        (change, leaving): (&EpochChange, &[LeafIndex]),
         me: &DeviceId,
         welcomes: Vec<Bytes>,
         ratchet_tree: Option<Bytes>,
@@ -175,8 +185,13 @@ impl<S: Storage> Service<S> {
         let committer = named(&change.committer.credential)?;
         check_author(&committer, me)?;
         let (added, removed) = (devices(&change.added)?, devices(&change.removed)?);
-        // Section 12.4.3.2 leaves it to the application who joins from outside.
-        if change.external && removed != [committer.clone()] {
+        // Section 12.4.3.2 leaves it to the application who joins from outside. Whoever has asked to leave goes along.
+        let is_own = |(member, device): (&Member, &DeviceId)| {
+            *device == committer || leaving.contains(&member.index)
+        };
+        let takes_own_place =
+            removed.contains(&committer) && change.removed.iter().zip(&removed).all(is_own);
+        if change.external && !takes_own_place {
             let detail = format!(
                 "an external commit must replace its sender's own leaf and no other: {committer} \
                  does not, so a member has to invite it"
@@ -201,6 +216,7 @@ impl<S: Storage> Service<S> {
             observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
         let suite = observer.view().cipher_suite();
         let verdicts = self.judge(suite, stage.credentials(), submission.now);
+        let leaving: Vec<LeafIndex> = stage.proposals().filter_map(leaving_leaf).collect();
         let transition =
             stage.resolve(observer, provider, &verdicts.into()).map_err(ServiceError::invalid)?;
         let mut fold = observer.fold();
@@ -215,7 +231,8 @@ impl<S: Storage> Service<S> {
             let Some(ObserverEvent::Epoch(change)) = write.events.first() else {
                 return Err(ServiceError::invalid("the message is no commit").into());
             };
-            let effects = self.seen_effects(change, submission.me, welcomes, ratchet_tree)?;
+            let seen = (change, leaving.as_slice());
+            let effects = self.seen_effects(seen, submission.me, welcomes, ratchet_tree)?;
             let append = Append {
                 commit: Some(effects.clone()),
                 rows: Some(write.batch.clone()),
@@ -312,16 +329,23 @@ impl<S: Storage> Service<S> {
             let detail = "the last commit came without a GroupInfo";
             ServiceError::new(ErrorCode::NoGroupInfo, detail)
         };
-        let (group_info, ratchet_tree) = if group.tracked {
+        let (group_info, ratchet_tree, pending) = if group.tracked {
             let observer = self.observer(&mut view, id, &group)?;
             let info = observer.group_info().ok_or_else(none)?.into();
             let tree = observer.tree().to_extension_bytes().map_err(ServiceError::invalid)?;
-            (info, tree.into())
+            (info, tree.into(), observer.proposals().count())
         } else {
-            self.storage.public_state(id)?.ok_or_else(none)?
+            let (info, tree) = self.storage.public_state(id)?.ok_or_else(none)?;
+            (info, tree, 0)
+        };
+        // While the lock is held, so that they are those of this epoch.
+        let proposals = match pending {
+            0 => Vec::new(),
+            _ => self.storage.proposals(id, group.epoch, MAX_PAGE, PAGE_BYTES)?,
         };
         drop(view);
         let receipt = self.receipt(id, group.position(), now)?;
-        Ok(GroupState { receipt, group_info, ratchet_tree })
+        let pending = u32::try_from(pending).unwrap_or(u32::MAX);
+        Ok(GroupState { receipt, group_info, ratchet_tree, proposals, pending })
     }
 }

@@ -559,6 +559,16 @@ pub trait Storage: Send + Sync + 'static {
         bytes: usize,
     ) -> Result<Vec<LogEntry>, StorageError>;
 
+    /// The proposals of an epoch in a group's log, ascending: `limit` at most, and no more after they hold `bytes`
+    /// bytes. However long the log is, that takes no longer.
+    fn proposals(
+        &self,
+        id: &GroupId,
+        epoch: u64,
+        limit: u32,
+        bytes: usize,
+    ) -> Result<Vec<LogEntry>, StorageError>;
+
     /// An opaque group's GroupInfo and ratchet tree, if the last commit came with both.
     fn public_state(&self, id: &GroupId) -> Result<Option<(Bytes, Bytes)>, StorageError>;
 

@@ -17,7 +17,7 @@ const SUBMITTED: Rules = Rules {
 
 pub(super) fn calls() -> Vec<Entry> {
     let accepted = || Outcome::Accepted { receipt: receipt(), received_at: NOW };
-    let entry = LogEntry {
+    let entry = || LogEntry {
         seq: 7,
         epoch: 1,
         content_type: ContentType::Commit,
@@ -25,6 +25,8 @@ pub(super) fn calls() -> Vec<Entry> {
         received_at: NOW,
         message: cut(6),
     };
+    let proposal =
+        LogEntry { epoch: 2, content_type: ContentType::Proposal, message: cut(5), ..entry() };
     vec![
         call(
             Rules {
@@ -96,7 +98,7 @@ pub(super) fn calls() -> Vec<Entry> {
             },
             &FetchLog { group_id: group(), after: 6, limit: 100 },
             &LogPage {
-                entries: vec![entry],
+                entries: vec![entry()],
                 head: 7,
                 before: Some(ChainHash(hash(0xcb))),
                 end: receipt(),
@@ -107,10 +109,17 @@ pub(super) fn calls() -> Vec<Entry> {
             Rules {
                 who: Who::Member,
                 errors: &[ErrorCode::NoGroupInfo, ErrorCode::Invalid],
+                limits: "`MAX_PAGE` proposals, up to the one that makes their messages `PAGE_BYTES` or longer",
                 ..Rules::READ
             },
             &FetchGroupInfo { group_id: group() },
-            &GroupState { receipt: receipt(), group_info: cut(8), ratchet_tree: cut(9) },
+            &GroupState {
+                receipt: receipt(),
+                group_info: cut(8),
+                ratchet_tree: cut(9),
+                proposals: vec![proposal],
+                pending: 1,
+            },
         ),
     ]
 }

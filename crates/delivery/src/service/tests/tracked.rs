@@ -1,6 +1,7 @@
 //! Tracked groups: real members, a service that watches.
 
 mod golden;
+mod joining;
 
 use crate::service::Done;
 use crate::testing::*;

@@ -12,6 +12,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     chain(new);
     compare_and_set(new);
     pages(new);
+    proposals(new);
     failures(new);
     races(new);
 }
@@ -169,6 +170,41 @@ fn pages<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(seqs(7, 9, 100, 10_000), [8, 9]);
     assert_eq!(seqs(0, 9, 4, 10_000), [1, 2, 3, 4]);
     assert_eq!(seqs(u64::MAX, u64::MAX, 4, 10_000), []);
+}
+
+/// Those of one epoch, and nothing else of it.
+fn proposals<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let group = create(&storage, 1, &[&alice, &bob]);
+    let other = create(&storage, 2, &[&alice]);
+    let proposal = |group: &GroupId, n: u8, epoch| Append {
+        content_type: ContentType::Proposal,
+        epoch,
+        message: vec![n; 100].into(),
+        ..entry(group, &bob, n)
+    };
+    won(&storage, proposal(&group, 1, 0));
+    won(&storage, commit(&group, &alice, 2, 0, CommitEffects::default()));
+    won(&storage, entry(&group, &alice, 3));
+    for n in 4..8 {
+        won(&storage, proposal(&group, n, 1));
+    }
+    won(&storage, proposal(&other, 9, 1));
+
+    let seqs = |epoch, limit, bytes| -> Vec<u64> {
+        let found = storage.proposals(&group, epoch, limit, bytes).unwrap();
+        found.iter().map(|entry| entry.seq).collect()
+    };
+    assert_eq!(seqs(1, 100, usize::MAX), [4, 5, 6, 7]);
+    assert_eq!(seqs(0, 100, usize::MAX), [1]);
+    assert_eq!(seqs(2, 100, usize::MAX), []);
+    assert_eq!(seqs(1, 2, usize::MAX), [4, 5]);
+    assert_eq!(seqs(1, 100, 150), [4, 5], "no more after enough");
+    let all = storage.log(&group, 3, u64::MAX, 100, usize::MAX).unwrap();
+    assert_eq!(storage.proposals(&group, 1, 100, usize::MAX), Ok(all), "entries as in the log");
+    assert_eq!(storage.proposals(&GroupId::from([7]), 1, 100, usize::MAX), Ok(vec![]));
 }
 
 fn failures<P: Place>(new: &dyn Fn() -> P) {

@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     chain::step,
     |db| db.execute_batch(include_str!("formats/8.sql")),
     |db| db.execute_batch(include_str!("formats/9.sql")),
+    |db| db.execute_batch(include_str!("formats/10.sql")),
 ];
 
 /// The format that this version writes: SQLite's `user_version`.

@@ -538,6 +538,24 @@ impl Storage for SqliteStorage {
         })
     }
 
+    fn proposals(
+        &self,
+        id: &GroupId,
+        epoch: u64,
+        limit: u32,
+        bytes: usize,
+    ) -> Result<Vec<LogEntry>, StorageError> {
+        self.read(|db| {
+            let Some(group) = group_number(db, id)? else { return Ok(Vec::new()) };
+            let mut statement = db.prepare_cached(
+                "SELECT seq, epoch, content_type, user, name, received_at, message
+                 FROM log INDEXED BY proposal_by_epoch JOIN device ON device.id = sender
+                 WHERE content_type = 2 AND grp = ? AND epoch = ? ORDER BY seq LIMIT ?",
+            )?;
+            page(&mut statement.query(params![group, ordered(epoch), limit])?, bytes, log_entry)
+        })
+    }
+
     fn public_state(&self, id: &GroupId) -> Result<Option<(Bytes, Bytes)>, StorageError> {
         self.read(|db| {
             db.prepare_cached(

@@ -128,6 +128,7 @@ CREATE TABLE log (
 CREATE UNIQUE INDEX log_by_hash ON log (grp, hash);
 -- One commit per epoch, whatever else goes wrong.
 CREATE UNIQUE INDEX commit_by_epoch ON log (grp, epoch) WHERE content_type = 3;
+CREATE INDEX proposal_by_epoch ON log (grp, epoch, seq) WHERE content_type = 2;
 
 -- Welcomes and trees, once for all who get them.
 CREATE TABLE blob (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);

@@ -60,6 +60,8 @@ enum Fault {
     EffectsOnLoss,
     /// A page ignores how long it is.
     PageUnlimited,
+    /// Proposals of other epochs come, too.
+    ProposalsOfOthers,
     /// A GroupInfo outlives the commit after it.
     GroupInfoKept,
     /// Items of others are acknowledged, too.
@@ -499,6 +501,21 @@ impl Storage for Opened {
         self.storage.log(id, after, up_to, limit, bytes)
     }
 
+    fn proposals(
+        &self,
+        id: &GroupId,
+        epoch: u64,
+        limit: u32,
+        bytes: usize,
+    ) -> Result<Vec<LogEntry>, StorageError> {
+        if self.has(Fault::ProposalsOfOthers) {
+            let all = self.storage.log(id, 0, u64::MAX, limit, bytes)?;
+            let is_proposal = |entry: &LogEntry| entry.content_type == ContentType::Proposal;
+            return Ok(all.into_iter().filter(is_proposal).collect());
+        }
+        self.storage.proposals(id, epoch, limit, bytes)
+    }
+
     fn public_state(&self, id: &GroupId) -> Result<Option<(Bytes, Bytes)>, StorageError> {
         self.storage.public_state(id)
     }
@@ -619,6 +636,7 @@ fn each_fault_of_a_storage_is_found() {
         Fault::AccountsOfFormer,
         Fault::EffectsOnLoss,
         Fault::PageUnlimited,
+        Fault::ProposalsOfOthers,
         Fault::GroupInfoKept,
         Fault::AnyoneAcknowledges,
         Fault::EndedTakes,
