@@ -52,7 +52,7 @@ requests! {
     FetchCertificates => CertificatesPage,
     PublishKeyPackages => Published,
     CountKeyPackages => KeyPackageCounts,
-    WithdrawKeyPackages => Withdrawn,
+    ReplaceKeyPackages => Published,
     ClaimKeyPackages => ClaimedKeyPackages,
     CreateGroup => Created,
     ResetGroup => WasReset,

@@ -16,7 +16,20 @@ structs! {
         pub key_packages: Vec<Bytes>,
     }
 
-    /// The reply to [`PublishKeyPackages`].
+    /// Replaces all key packages of the caller's of one suite, in one step: those that are not
+    /// among these are given out no more, the last resort included. Without any, the device cannot
+    /// be invited into groups of the suite.
+    ///
+    /// Each is checked as in [`PublishKeyPackages`]. One that was published before is kept, unless
+    /// it was claimed, so a request whose reply was lost can be repeated.
+    pub struct ReplaceKeyPackages {
+        /// The suite.
+        pub cipher_suite: CipherSuite,
+        /// MLSMessages that hold a KeyPackage of this suite each.
+        pub key_packages: Vec<Bytes>,
+    }
+
+    /// The reply to [`PublishKeyPackages`] and [`ReplaceKeyPackages`].
     pub struct Published {
         /// How many were stored: those that were not published before.
         pub stored: u32,

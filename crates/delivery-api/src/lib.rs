@@ -107,7 +107,8 @@ pub use hex::{parse_hex, to_hex};
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
 pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
-    KeyPackageCounts, PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn,
+    KeyPackageCounts, PublishKeyPackages, Published, ReplaceKeyPackages, WithdrawKeyPackages,
+    Withdrawn,
 };
 pub use successor::{is_successor, successor_id};
 
@@ -180,6 +181,7 @@ calls! {
     "fetch-history" FetchHistory => DirectoryPage;
     "fetch-certificates" FetchCertificates => CertificatesPage;
     "publish-key-packages" PublishKeyPackages => Published;
+    "replace-key-packages" ReplaceKeyPackages => Published;
     "count-key-packages" CountKeyPackages => KeyPackageCounts;
     "withdraw-key-packages" WithdrawKeyPackages => Withdrawn;
     "claim-key-packages" ClaimKeyPackages => ClaimedKeyPackages;

@@ -7,7 +7,7 @@ use crate::request::Request;
 use crate::suites::suite_name;
 use conclave_delivery::http_client::ClientError;
 use conclave_delivery_api::{
-    Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages, WithdrawKeyPackages,
+    Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages, ReplaceKeyPackages,
 };
 use conclave_mls::CipherSuite;
 use conclave_mls::credential::LeafParams;
@@ -41,15 +41,14 @@ impl<S: Store> Engine<S> {
 
     pub(super) fn next_key_packages(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         // One suite after another: a service that does not take one may take the others.
-        let mut suite = None;
+        let mut suite = self.to_replace.keys().next().copied();
         let (mut references, mut gone) = (Vec::new(), Vec::new());
         let mut key_packages: Vec<Bytes> = Vec::new();
         for reference in self.book.unpublished() {
-            let Some(secret) = self.book.key_package(reference)? else {
+            let Some(own) = self.key_package_of(reference)? else {
                 gone.push(Change::Publish(reference.clone(), false));
                 continue;
             };
-            let own = OwnKeyPackage::from_secret(&*self.provider, &secret)?;
             let of = own.key_package().cipher_suite;
             if *suite.get_or_insert(of) != of {
                 continue;
@@ -61,14 +60,18 @@ impl<S: Store> Engine<S> {
         if !gone.is_empty() {
             self.book.commit(None, gone)?;
         }
-        if let Some(suite) = suite {
-            let request = PublishKeyPackages { key_packages };
-            return Ok(Some((request.into(), Purpose::Publish(suite, references))));
-        }
-        if !self.lost_key_packages.is_empty() {
-            let references = core::mem::take(&mut self.lost_key_packages);
-            let request = WithdrawKeyPackages { references: references.clone() };
-            return Ok(Some((request.into(), Purpose::Withdraw(references))));
+        if let Some(cipher_suite) = suite {
+            let purpose = Purpose::Publish(cipher_suite, references);
+            let Some(kept) = self.to_replace.get(&cipher_suite) else {
+                return Ok(Some((PublishKeyPackages { key_packages }.into(), purpose)));
+            };
+            for reference in kept {
+                if let Some(own) = self.key_package_of(reference)? {
+                    key_packages.push(own.message()?.into());
+                }
+            }
+            let request = ReplaceKeyPackages { cipher_suite, key_packages };
+            return Ok(Some((request.into(), purpose)));
         }
         if self.count_at <= self.now {
             self.count_at = self.now.saturating_add(COUNT_INTERVAL);
@@ -77,9 +80,19 @@ impl<S: Store> Engine<S> {
         Ok(None)
     }
 
+    /// A key package whose secrets are here.
+    fn key_package_of(
+        &self,
+        reference: &KeyPackageRef,
+    ) -> Result<Option<OwnKeyPackage>, EngineError> {
+        let secret = self.book.key_package(reference)?;
+        let own = secret.map(|secret| OwnKeyPackage::from_secret(&*self.provider, &secret));
+        Ok(own.transpose()?)
+    }
+
     /// The service has these: makes more, if they are few. They are stored before they are
-    /// published. Those whose secrets are gone are withdrawn: whoever is invited by one of them is in
-    /// the group and never gets in.
+    /// published. Where the secrets of some are gone, all of that suite are replaced: whoever is invited by one of
+    /// them is in the group and never gets in.
     pub(super) fn counted(&mut self, counts: &KeyPackageCounts) -> Result<(), EngineError> {
         let own = self.own_key_packages()?;
         let held: BTreeSet<&KeyPackageRef> =
@@ -93,8 +106,14 @@ impl<S: Store> Engine<S> {
         let known = |reference: &KeyPackageRef| {
             own.iter().any(|own| own.reference() == reference && is_current(own))
         };
-        self.lost_key_packages =
-            held.iter().copied().filter(|held| !known(held)).cloned().collect();
+        self.to_replace.clear();
+        for count in &counts.counts {
+            let (kept, lost): (Vec<_>, Vec<_>) =
+                count.references.iter().cloned().partition(|reference| known(reference));
+            if !lost.is_empty() {
+                self.to_replace.insert(count.cipher_suite, kept);
+            }
+        }
 
         let mut changes = self.expired_key_packages(&own, &held, counts.now);
         let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
@@ -178,9 +197,10 @@ impl<S: Store> Engine<S> {
         references: Vec<KeyPackageRef>,
         refused: Option<&ClientError>,
     ) -> Result<(), EngineError> {
+        self.to_replace.remove(&suite);
         let done = references.iter().cloned().map(|reference| Change::Publish(reference, false));
         let mut changes: Vec<Change> = done.collect();
-        self.invitable |= refused.is_none();
+        self.invitable |= refused.is_none() && !references.is_empty();
         if let Some(error) = refused {
             // Anything else may be over by the next count: a clock that is wrong, say.
             if error.code() == Some(ErrorCode::UnsupportedSuite) {

@@ -125,8 +125,6 @@ enum Purpose {
     /// Key packages of one suite.
     Publish(CipherSuite, Vec<KeyPackageRef>),
     Count,
-    /// Key packages whose secrets are gone.
-    Withdraw(Vec<KeyPackageRef>),
     Lookup(Name),
     /// The proof that one of the directory's roots extends another.
     Extension {
@@ -267,8 +265,8 @@ pub struct Engine<S> {
     /// Suites that the service does not support: no key packages of them are made again in this
     /// process.
     refused_suites: BTreeSet<CipherSuite>,
-    /// Key packages at the service whose secrets are gone: to be withdrawn.
-    lost_key_packages: Vec<KeyPackageRef>,
+    /// Suites of which the service has key packages whose secrets are gone: all are to be replaced, but these.
+    to_replace: BTreeMap<CipherSuite, Vec<KeyPackageRef>>,
     /// When key packages are counted next.
     count_at: u64,
     inbox_due: bool,
@@ -361,7 +359,7 @@ impl<S: Store> Engine<S> {
             announced: false,
             invitable: false,
             refused_suites: BTreeSet::new(),
-            lost_key_packages: Vec::new(),
+            to_replace: BTreeMap::new(),
             count_at: 0,
             inbox_due: true,
             inbox: VecDeque::new(),
@@ -621,7 +619,7 @@ impl<S: Store> Engine<S> {
             && self.tell_ready.is_none()
             && self.lookups.is_empty()
             && self.watch_is_settled()
-            && self.lost_key_packages.is_empty()
+            && self.to_replace.is_empty()
             && self.book.unpublished().is_empty()
             && self.book.lines().is_empty()
             && self.answers.is_empty()

@@ -110,7 +110,6 @@ impl<S: Store> Engine<S> {
     fn again(&mut self, purpose: Purpose) {
         match purpose {
             Purpose::Count => self.count_at = 0,
-            Purpose::Withdraw(references) => self.lost_key_packages = references,
             Purpose::Inbox => self.inbox_due = true,
             Purpose::Ack(ids) => self.acks.extend(ids),
             Purpose::Lookup(user) => {
@@ -149,9 +148,10 @@ impl<S: Store> Engine<S> {
             (Purpose::IsReady, Reply::FetchRelay(there)) => {
                 self.admitted_is_ready(there.content.as_deref())
             }
-            (Purpose::Publish(suite, references), Reply::PublishKeyPackages(_)) => {
-                self.published(suite, references, None)
-            }
+            (
+                Purpose::Publish(suite, references),
+                Reply::PublishKeyPackages(_) | Reply::ReplaceKeyPackages(_),
+            ) => self.published(suite, references, None),
             (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
             (Purpose::Lookup(user), Reply::FetchAccount(page)) => {
                 self.account_page(Asked::Lookup(user), page)
@@ -435,7 +435,7 @@ impl<S: Store> Engine<S> {
                 self.authority.answered(user);
                 Ok(())
             }
-            Purpose::Count | Purpose::Withdraw(_) | Purpose::Inbox | Purpose::Ack(_) => {
+            Purpose::Count | Purpose::Inbox | Purpose::Ack(_) => {
                 self.error(error.to_string());
                 Ok(())
             }

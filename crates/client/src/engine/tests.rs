@@ -404,7 +404,7 @@ impl World {
             };
         }
         let done = run!(
-            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
             ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox
             AckInbox
         );

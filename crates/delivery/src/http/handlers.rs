@@ -22,8 +22,8 @@ use conclave_delivery_api::{
     DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchAttachment,
     FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox, FetchLog,
     FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof, PublishKeyPackages, PutRelay,
-    ResetGroup, SendMessage, SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal,
-    UploadPart, WithdrawKeyPackages,
+    ReplaceKeyPackages, ResetGroup, SendMessage, SubmitAccount, SubmitCertificate, SubmitCommit,
+    SubmitProposal, UploadPart, WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
@@ -66,7 +66,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     }
     routes!(
         DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension
-        FetchAccount FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages WithdrawKeyPackages
+        FetchAccount FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages ReplaceKeyPackages CountKeyPackages WithdrawKeyPackages
         ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo
         FetchInbox AckInbox BeginUpload UploadPart FetchAttachment DeleteAttachment
     )

@@ -1,11 +1,13 @@
 use super::framed::decode_message;
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::storage::DeviceInfo;
-use crate::storage::{KeyPackageRecord, KeyPackagesAdded, Storage, StoredKeyPackage};
+use crate::storage::{
+    KeyPackageRecord, KeyPackagesAdded, NewKeyPackages, Storage, StoredKeyPackage,
+};
 use conclave_delivery_api::{
     Bytes, CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,
     DeviceId, Encode, ErrorCode, KeyPackageCount, KeyPackageCounts, KeyPackageRef,
-    PublishKeyPackages, Published, WithdrawKeyPackages, Withdrawn, sha256,
+    PublishKeyPackages, Published, ReplaceKeyPackages, WithdrawKeyPackages, Withdrawn, sha256,
 };
 use conclave_mls::crypto::Suite;
 use conclave_mls::key_package::ValidKeyPackage;
@@ -60,6 +62,64 @@ impl<S: Storage> Service<S> {
             message,
         })
     }
+
+    /// Key packages of the caller's that were checked, all of one suite if they replace the others of it.
+    fn new_key_packages(
+        &self,
+        caller: &Caller,
+        messages: Vec<Bytes>,
+        replaced: Option<CipherSuite>,
+    ) -> Result<NewKeyPackages, ServiceError> {
+        let owner = caller.device()?;
+        let cap = self.limits.key_packages;
+        // Before each costs two signature checks.
+        if messages.len() > cap as usize + 1 {
+            return Err(self.too_many_key_packages());
+        }
+        let mut packages = Vec::new();
+        for message in messages {
+            let package = self.check_key_package(owner, message, caller.now)?;
+            if replaced.is_some_and(|suite| package.cipher_suite != suite) {
+                let (suite, i) = (package.cipher_suite, packages.len());
+                let detail = format!(
+                    "key package {i} is of {suite:?}, which is not the suite that is replaced"
+                );
+                return Err(ServiceError::invalid(detail));
+            }
+            packages.push(package);
+        }
+        let (owner, now) = (owner.clone(), caller.now.as_secs());
+        Ok(NewKeyPackages { owner, packages, replaced, cap, now })
+    }
+
+    fn too_many_key_packages(&self) -> ServiceError {
+        let most = self.limits.key_packages;
+        ServiceError::too_many(format!("a device has at most {most} key packages of a suite"))
+    }
+
+    fn publish_key_packages(
+        &self,
+        caller: &Caller,
+        messages: Vec<Bytes>,
+        replaced: Option<CipherSuite>,
+    ) -> Result<Done<Published>, ServiceError> {
+        let new = self.new_key_packages(caller, messages, replaced)?;
+        let (id, offered) = (caller.id()?, new.packages.len());
+        match self.storage.add_key_packages(new)? {
+            KeyPackagesAdded::Stored(stored) => {
+                let instead = replaced.map(|suite| format!(", instead of all of {suite:?}"));
+                let instead = instead.unwrap_or_default();
+                let seen = format!("{offered} key packages of {id}, {stored} of them new{instead}");
+                Ok(Done::new(Published { stored }, seen))
+            }
+            KeyPackagesAdded::InitKeyReused(i) => {
+                let detail = format!("the init key of key package {i} was published before");
+                Err(ServiceError::new(ErrorCode::InitKeyReused, detail))
+            }
+            KeyPackagesAdded::TooMany => Err(self.too_many_key_packages()),
+            KeyPackagesAdded::Ended => Err(ServiceError::revoked(id)),
+        }
+    }
 }
 
 impl Operation for PublishKeyPackages {
@@ -70,35 +130,19 @@ impl Operation for PublishKeyPackages {
         service: &Service<S>,
         caller: &Caller,
     ) -> Result<Done<Published>, ServiceError> {
-        let owner = caller.device()?;
-        let most = service.limits.key_packages;
-        let too_many = || {
-            let detail = format!("a device has at most {most} key packages of a suite");
-            ServiceError::new(ErrorCode::TooMany, detail)
-        };
-        // Before each costs two signature checks.
-        if self.key_packages.len() > most as usize + 1 {
-            return Err(too_many());
-        }
-        let packages = self
-            .key_packages
-            .into_iter()
-            .map(|message| service.check_key_package(owner, message, caller.now))
-            .collect::<Result<Vec<_>, _>>()?;
-        let offered = packages.len();
-        let id = &owner.device;
-        match service.storage.add_key_packages(owner, packages, most, caller.now.as_secs())? {
-            KeyPackagesAdded::Stored(stored) => {
-                let seen = format!("{offered} key packages of {id}, {stored} of them new");
-                Ok(Done::new(Published { stored }, seen))
-            }
-            KeyPackagesAdded::InitKeyReused(i) => {
-                let detail = format!("the init key of key package {i} was published before");
-                Err(ServiceError::new(ErrorCode::InitKeyReused, detail))
-            }
-            KeyPackagesAdded::TooMany => Err(too_many()),
-            KeyPackagesAdded::Ended => Err(ServiceError::revoked(id)),
-        }
+        service.publish_key_packages(caller, self.key_packages, None)
+    }
+}
+
+impl Operation for ReplaceKeyPackages {
+    const LONG: bool = true;
+
+    fn run<S: Storage>(
+        self,
+        service: &Service<S>,
+        caller: &Caller,
+    ) -> Result<Done<Published>, ServiceError> {
+        service.publish_key_packages(caller, self.key_packages, Some(self.cipher_suite))
     }
 }
 

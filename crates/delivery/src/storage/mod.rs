@@ -159,6 +159,21 @@ pub struct KeyPackageRecord {
     pub message: Bytes,
 }
 
+/// Key packages of one device, to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKeyPackages {
+    /// The device, as the caller knows it.
+    pub owner: DeviceInfo,
+    /// The key packages. Those that were stored before are passed over.
+    pub packages: Vec<KeyPackageRecord>,
+    /// The suite of which the device keeps none but these.
+    pub replaced: Option<CipherSuite>,
+    /// The most of one suite, those of last resort not counted.
+    pub cap: u32,
+    /// The time: those that have expired are deleted first.
+    pub now: u64,
+}
+
 /// A key package that waits to be claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKeyPackage {
@@ -458,15 +473,8 @@ pub trait Storage: Send + Sync + 'static {
     /// A user's devices, in the order in which their names were first used, also those that were revoked.
     fn devices(&self, user: &Name) -> Result<Vec<DeviceInfo>, StorageError>;
 
-    /// Stores key packages of a device that is as the caller knows it, all or none, `cap` of one suite at
-    /// most (expired ones are deleted first). Those that were stored before are passed over.
-    fn add_key_packages(
-        &self,
-        owner: &DeviceInfo,
-        packages: Vec<KeyPackageRecord>,
-        cap: u32,
-        now: u64,
-    ) -> Result<KeyPackagesAdded, StorageError>;
+    /// Stores key packages of a device that is as the caller knows it, all or none, and deletes those that they replace.
+    fn add_key_packages(&self, new: NewKeyPackages) -> Result<KeyPackagesAdded, StorageError>;
 
     /// The key packages of a device that have not expired, the oldest first.
     fn key_packages(

@@ -1,8 +1,11 @@
 use super::*;
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, Payload, Stage, Work};
-use crate::suites::HYBRID;
-use conclave_delivery_api::CountKeyPackages;
+use crate::suites::{CLASSIC, HYBRID};
+use conclave_delivery_api::{CountKeyPackages, KeyPackageCount, KeyPackageRef};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 #[test]
 fn people_talk_and_see_the_same_codes() {
@@ -212,6 +215,52 @@ fn key_packages_without_secrets_are_not_published() {
     let request = engine.next(now).unwrap();
     assert!(request.is_none(), "{request:?}");
     assert!(engine.book.unpublished().is_empty() && engine.is_settled());
+}
+
+#[test]
+fn where_secrets_are_lost_a_suites_key_packages_are_replaced_in_one_call() {
+    let mut world = World::new(14);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.settle();
+    let held = |world: &mut World| {
+        let reply = world.call(b, CountKeyPackages {}.into()).unwrap();
+        let Reply::CountKeyPackages(counts) = reply else { panic!("{reply:?}") };
+        let of = |c: KeyPackageCount| (c.cipher_suite, (c.references, c.available, c.last_resort));
+        counts.counts.into_iter().map(of).collect::<BTreeMap<_, _>>()
+    };
+    let before = held(&mut world);
+
+    // Seven of one suite's are lost, the last resort among them.
+    let lost = before[&HYBRID].0[4..].to_vec();
+    let forget = |reference: &KeyPackageRef| Change::KeyPackage(reference.clone(), None);
+    world.devices[b].engine.book.commit(None, lost.iter().map(forget).collect()).unwrap();
+    let calls = Rc::new(RefCell::new(Vec::new()));
+    let seen = calls.clone();
+    world.fault = Some(Box::new(move |request| {
+        match request {
+            Request::ReplaceKeyPackages(request) => {
+                seen.borrow_mut().push((request.cipher_suite, request.key_packages.len()));
+            }
+            Request::PublishKeyPackages(_) => panic!("a call more than is needed"),
+            _ => {}
+        }
+        // The first is lost on the way.
+        (seen.borrow().len() == 1 && matches!(request, Request::ReplaceKeyPackages(_)))
+            .then(unreachable)
+    }));
+    world.now += 60 * 60 * 1000;
+    world.settle();
+    world.fault = None;
+    assert_eq!(*calls.borrow(), [(HYBRID, 11), (HYBRID, 11)]);
+
+    let after = held(&mut world);
+    assert_eq!(after[&CLASSIC], before[&CLASSIC]);
+    let (references, available, last_resort) = &after[&HYBRID];
+    assert_eq!((*available, *last_resort), (10, 1));
+    assert!(lost.iter().all(|reference| !references.contains(reference)));
+    assert_eq!(references[..4], before[&HYBRID].0[..4], "those that can be used stay");
+    world.group("g", &[a, b]);
+    assert!(world.devices[b].has_line("joined g"));
 }
 
 #[test]

@@ -3,8 +3,17 @@ use super::{Entry, Rules, call};
 use crate::{
     CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,
     ErrorCode, KeyPackageCount, KeyPackageCounts, PublishKeyPackages, Published,
-    WithdrawKeyPackages, Withdrawn,
+    ReplaceKeyPackages, WithdrawKeyPackages, Withdrawn,
 };
+
+/// What key packages are refused with.
+const OF_KEY_PACKAGES: &[ErrorCode] = &[
+    ErrorCode::InitKeyReused,
+    ErrorCode::TooMany,
+    ErrorCode::UnsupportedSuite,
+    ErrorCode::Invalid,
+    ErrorCode::Revoked,
+];
 
 pub(super) fn calls() -> Vec<Entry> {
     let reference = || hash(0x4b).to_vec().into();
@@ -13,18 +22,23 @@ pub(super) fn calls() -> Vec<Entry> {
         call(
             Rules {
                 is_long: true,
-                errors: &[
-                    ErrorCode::InitKeyReused,
-                    ErrorCode::TooMany,
-                    ErrorCode::UnsupportedSuite,
-                    ErrorCode::Invalid,
-                    ErrorCode::Revoked,
-                ],
+                errors: OF_KEY_PACKAGES,
                 limits: "by default 200 of a device and suite",
                 again: "stores those that are missing: none",
                 ..Rules::ONCE
             },
             &PublishKeyPackages { key_packages: vec![cut(5)] },
+            &Published { stored: 1 },
+        ),
+        call(
+            Rules {
+                is_long: true,
+                errors: OF_KEY_PACKAGES,
+                limits: "by default 200 of a device and suite",
+                again: "stores those that are missing: none; one that was claimed meanwhile does not come back",
+                ..Rules::ONCE
+            },
+            &ReplaceKeyPackages { cipher_suite, key_packages: vec![cut(5)] },
             &Published { stored: 1 },
         ),
         call(

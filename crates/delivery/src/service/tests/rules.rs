@@ -4,6 +4,7 @@ use super::room::{Room, room, room_with};
 use crate::service::Limits;
 use crate::testing::*;
 use conclave_delivery_api::*;
+use conclave_mls::key_package::OwnKeyPackage;
 use conclave_mls::wire::Lifetime;
 
 fn opaque(group: &GroupId) -> CreateGroup {
@@ -156,6 +157,48 @@ fn a_withdrawn_key_package_is_given_out_no_more() {
     assert_eq!(claimed(&r), Some(key_package_message(kept.key_package())));
     assert_eq!(claimed(&r), None);
     assert_eq!(r.desk.publish(&r.alice, &[&gone]).stored, 0, "it does not come back");
+}
+
+#[test]
+fn key_packages_of_a_suite_are_replaced_in_one_step() {
+    let mut r = room();
+    let lifetime = Own::lifetime(NOW);
+    let mut new = |last, suite| r.alice.key_package_of(suite, last, lifetime, &mut r.dice);
+    let [old, kept, old_last] = [false, false, true].map(|last| new(last, SUITE));
+    let [fresh, last] = [false, true].map(|last| new(last, SUITE));
+    let other = new(false, HYBRID);
+    r.desk.publish(&r.alice, &[&old, &kept, &old_last, &other]);
+    let held = |r: &Room| -> Vec<_> {
+        let counts = r.desk.reply(&r.alice, CountKeyPackages {}).counts.into_iter();
+        counts.flat_map(|count| count.references).collect()
+    };
+    let references = |packages: &[&OwnKeyPackage]| -> Vec<_> {
+        packages.iter().map(|package| package.reference().clone()).collect()
+    };
+    let replace = |packages: &[&OwnKeyPackage]| {
+        let messages = packages.iter().map(|p| key_package_message(p.key_package()));
+        ReplaceKeyPackages { cipher_suite: SUITE, key_packages: messages.collect() }
+    };
+
+    // One of another suite, or another's: nothing is replaced.
+    for refused in [
+        replace(&[&fresh, &other]),
+        ReplaceKeyPackages { cipher_suite: HYBRID, ..replace(&[&fresh]) },
+    ] {
+        assert_eq!(r.desk.refused(&r.alice, refused), ErrorCode::Invalid);
+    }
+    assert_eq!(r.desk.refused(&r.bob, replace(&[&fresh])), ErrorCode::Invalid);
+    assert_eq!(held(&r), references(&[&old, &kept, &old_last, &other]));
+
+    for stored in [2, 0] {
+        let request = replace(&[&kept, &fresh, &last]);
+        assert_eq!(r.desk.reply(&r.alice, request).stored, stored);
+        assert_eq!(held(&r), references(&[&kept, &fresh, &last, &other]));
+    }
+    assert_eq!(r.desk.publish(&r.alice, &[&old]).stored, 0, "it does not come back");
+    let count = vec![Bytes::default(); 202];
+    let many = ReplaceKeyPackages { cipher_suite: SUITE, key_packages: count };
+    assert_eq!(r.desk.refused(&r.alice, many), ErrorCode::TooMany);
 }
 
 #[test]

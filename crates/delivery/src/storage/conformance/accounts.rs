@@ -1,7 +1,9 @@
 //! The service's secret, account logs and the devices that they hold.
 
 use super::place::Place;
-use super::samples::{SUITE, commit, create, current, extension, id, info, package, register, won};
+use super::samples::{
+    SUITE, commit, create, current, extension, id, info, package, packages_of, register, won,
+};
 use crate::storage::DeviceInfo;
 use crate::storage::{
     AccountExtension, AccountRecord, CommitEffects, Extended, KeyPackagesAdded, Membership, Storage,
@@ -182,7 +184,8 @@ fn filled(storage: &impl Storage) -> [DeviceId; 2] {
     let leaving = CommitEffects { removed: vec![phone.clone()], ..CommitEffects::default() };
     won(storage, commit(&left, &phone, 1, 0, leaving));
     for (n, device) in (1..).zip([&pc, &phone]) {
-        let added = storage.add_key_packages(&current(storage, device), vec![package(n)], 9, 0);
+        let new = packages_of(&current(storage, device), vec![package(n)]);
+        let added = storage.add_key_packages(new);
         assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
     }
     let effects = CommitEffects {

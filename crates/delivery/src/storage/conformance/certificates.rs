@@ -1,7 +1,7 @@
 //! Certified devices.
 
 use super::Place;
-use super::samples::{id, info};
+use super::samples::{id, info, packages_of};
 use crate::storage::{
     CertificateRecord, Certified, KeyPackagesAdded, Membership, NewGroup, Storage,
 };
@@ -42,7 +42,7 @@ fn later_certificates_count(storage: &impl Storage) {
     let other_key = record("alice/pc", "another key", 300);
     put(storage, &other_key);
     assert_eq!(storage.device(&first.info.device), Ok(Some(other_key.info)));
-    let added = storage.add_key_packages(&same_key.info, vec![], 9, 0);
+    let added = storage.add_key_packages(packages_of(&same_key.info, vec![]));
     assert_eq!(added, Ok(KeyPackagesAdded::Ended));
 
     put(storage, &record("alice/phone", "key of the phone", 100));

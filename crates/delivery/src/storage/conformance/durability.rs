@@ -1,7 +1,7 @@
 //! What is there after a restart or a crash.
 
 use super::place::Place;
-use super::samples::{SUITE, commit, create, entry, info, package, register, won};
+use super::samples::{SUITE, commit, create, entry, info, package, packages_of, register, won};
 use crate::storage::{CommitEffects, DirectoryBatch, KeyPackagesAdded, Membership, Put, Storage};
 use conclave_delivery_api::{DeviceId, GroupId};
 
@@ -32,7 +32,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
 fn fill(storage: &impl Storage, alice: &DeviceId, bob: &DeviceId) -> GroupId {
     let group = create(storage, 1, &[alice]);
     let packages = vec![package(1), package(2)];
-    let added = storage.add_key_packages(&info("bob/pc"), packages, 9, 0);
+    let added = storage.add_key_packages(packages_of(&info("bob/pc"), packages));
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(2)));
     storage.claim_key_packages(vec![bob.clone()], SUITE, 0).unwrap();
 

@@ -1,9 +1,9 @@
 //! Key packages: stored all or none, each given out once.
 
 use super::place::Place;
-use super::samples::{SUITE, current, extension, info, package, register};
+use super::samples::{SUITE, current, extension, info, package, packages_of, register};
 use crate::storage::DeviceInfo;
-use crate::storage::{Extended, KeyPackageRecord, KeyPackagesAdded, Storage};
+use crate::storage::{Extended, KeyPackageRecord, KeyPackagesAdded, NewKeyPackages, Storage};
 use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
 use std::collections::BTreeSet;
 
@@ -12,6 +12,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     last_resort(new);
     lifetimes(new);
     all_or_none(new);
+    replaced(new);
     ended(new);
     withdrawals(new);
     races(new);
@@ -22,7 +23,7 @@ fn add(
     owner: &DeviceId,
     packages: Vec<KeyPackageRecord>,
 ) -> KeyPackagesAdded {
-    storage.add_key_packages(&current(storage, owner), packages, 100, 0).unwrap()
+    storage.add_key_packages(packages_of(&current(storage, owner), packages)).unwrap()
 }
 
 /// Claims a package of one device.
@@ -96,10 +97,11 @@ fn lifetimes<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(claim(&storage, &alice, 20), None);
 
     // Those that have expired make room.
-    let added = storage.add_key_packages(&current(&storage, &alice), vec![until(4, 100)], 1, 50);
-    assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
-    let added = storage.add_key_packages(&current(&storage, &alice), vec![until(5, 200)], 1, 101);
-    assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
+    for (package, now) in [(until(4, 100), 50), (until(5, 200), 101)] {
+        let new = packages_of(&current(&storage, &alice), vec![package]);
+        let added = storage.add_key_packages(NewKeyPackages { cap: 1, now, ..new });
+        assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
+    }
 }
 
 fn all_or_none<P: Place>(new: &dyn Fn() -> P) {
@@ -115,11 +117,45 @@ fn all_or_none<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(storage.key_package_owner(&package(2).reference), Ok(None));
 
     let three = vec![package(2), package(3), package(4)];
-    let added = storage.add_key_packages(&current(&storage, &alice), three.clone(), 2, 0);
+    let three = packages_of(&current(&storage, &alice), three);
+    let added = storage.add_key_packages(NewKeyPackages { cap: 2, ..three.clone() });
     assert_eq!(added, Ok(KeyPackagesAdded::TooMany));
     assert!(listed(&storage, &alice).is_empty(), "a part is stored");
-    let added = storage.add_key_packages(&current(&storage, &alice), three, 3, 0);
+    let added = storage.add_key_packages(NewKeyPackages { cap: 3, ..three });
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(3)), "what was refused can be stored later");
+}
+
+fn replaced<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let last = |n| KeyPackageRecord { last_resort: true, ..package(n) };
+    let other_suite = KeyPackageRecord { cipher_suite: CipherSuite(2), ..package(5) };
+    add(&storage, &alice, vec![package(1), package(2), package(3), last(4), other_suite.clone()]);
+    add(&storage, &bob, vec![package(6)]);
+    assert_eq!(claim(&storage, &alice, 0), Some(package(1).message));
+    let replace = |packages, cap| {
+        let new = packages_of(&current(&storage, &alice), packages);
+        storage.add_key_packages(NewKeyPackages { replaced: Some(SUITE), cap, ..new }).unwrap()
+    };
+
+    // What is refused replaces nothing.
+    let before = listed(&storage, &alice);
+    let reused = KeyPackageRecord { init_key_hash: [6; 32], ..package(7) };
+    assert_eq!(replace(vec![package(8), reused], 9), KeyPackagesAdded::InitKeyReused(1));
+    assert_eq!(replace(vec![package(8), package(9)], 1), KeyPackagesAdded::TooMany);
+    assert_eq!(listed(&storage, &alice), before, "a part was replaced");
+
+    // One stays, one comes; one that was claimed does not come back. Another suite's and another device's stay.
+    let wanted = vec![package(1), package(3), package(7)];
+    for stored in [1, 0] {
+        assert_eq!(replace(wanted.clone(), 2), KeyPackagesAdded::Stored(stored));
+        let left = [package(3), other_suite.clone(), package(7)].map(|p| p.message);
+        assert_eq!(listed(&storage, &alice), left);
+        assert_eq!(listed(&storage, &bob), [package(6).message]);
+    }
+    assert_eq!(replace(vec![], 2), KeyPackagesAdded::Stored(0));
+    assert_eq!(listed(&storage, &alice), [other_suite.message]);
 }
 
 /// Key packages that were checked while the device had another key, or was active.
@@ -134,7 +170,7 @@ fn ended<P: Place>(new: &dyn Fn() -> P) {
         let extended = storage.extend_account(extension("alice", length, vec![now]));
         assert_eq!(extended, Ok(Extended::Stored));
         let known = if length == 1 { &before } else { &rotated };
-        let late = storage.add_key_packages(known, vec![package(1)], 9, 0);
+        let late = storage.add_key_packages(packages_of(known, vec![package(1)]));
         assert_eq!(late, Ok(KeyPackagesAdded::Ended));
         assert!(listed(&storage, &alice).is_empty());
     }

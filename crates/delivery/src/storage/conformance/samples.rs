@@ -3,7 +3,7 @@
 use crate::storage::DeviceInfo;
 use crate::storage::{
     AccountExtension, Append, Appended, CommitEffects, Extended, GroupAdded, KeyPackageRecord,
-    NewGroup, Storage,
+    NewGroup, NewKeyPackages, Storage,
 };
 use conclave_delivery_api::{CipherSuite, ContentType, DeviceId, GroupId};
 use conclave_mls::crypto::SignatureScheme;
@@ -137,4 +137,9 @@ pub(super) fn package(n: u8) -> KeyPackageRecord {
         last_resort: false,
         message: vec![n; 5].into(),
     }
+}
+
+/// These key packages of a device, which has at most 100.
+pub(super) fn packages_of(owner: &DeviceInfo, packages: Vec<KeyPackageRecord>) -> NewKeyPackages {
+    NewKeyPackages { owner: owner.clone(), packages, replaced: None, cap: 100, now: 0 }
 }

@@ -1,25 +1,24 @@
 //! Key packages: stored all or none, taken one by one.
 
-use super::super::{KeyPackageRecord, KeyPackagesAdded, StoredKeyPackage};
+use super::super::{KeyPackagesAdded, NewKeyPackages, StoredKeyPackage};
 use super::read::{bytes, find_device, known_device};
 use super::result::Sql;
-use crate::storage::DeviceInfo;
 use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeSet;
 
-pub(super) fn add_key_packages(
-    db: &Connection,
-    owner: &DeviceInfo,
-    packages: &[KeyPackageRecord],
-    cap: u32,
-    now: u64,
-) -> Sql<KeyPackagesAdded> {
+pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<KeyPackagesAdded> {
+    let NewKeyPackages { owner, packages, replaced, cap, now } = new;
     if find_device(db, &owner.device)?.as_ref() != Some(owner) {
         return Ok(KeyPackagesAdded::Ended);
     }
     let owner = known_device(db, &owner.device)?;
     db.prepare_cached("DELETE FROM key_package WHERE device = ? AND not_after < ?")?
         .execute(params![owner, now])?;
+    if let Some(suite) = replaced {
+        let kept: BTreeSet<&[u8]> = packages.iter().map(|package| &*package.message).collect();
+        delete_others(db, owner, *suite, &kept)?;
+    }
     let mut stored = 0;
     for (i, package) in packages.iter().enumerate() {
         let known = db
@@ -61,12 +60,30 @@ pub(super) fn add_key_packages(
                  WHERE device = ? AND suite = ? AND NOT last_resort",
             )?
             .query_row(params![owner, suite], |r| r.get(0))?;
-        if count > cap {
+        if count > *cap {
             return Ok(KeyPackagesAdded::TooMany);
         }
         stored += 1;
     }
     Ok(KeyPackagesAdded::Stored(stored))
+}
+
+/// Deletes a device's key packages of a suite but these.
+fn delete_others(
+    db: &Connection,
+    owner: i64,
+    suite: CipherSuite,
+    kept: &BTreeSet<&[u8]>,
+) -> Sql<()> {
+    let stored: Vec<(i64, Bytes)> = db
+        .prepare_cached("SELECT id, message FROM key_package WHERE device = ? AND suite = ?")?
+        .query_map(params![owner, suite.0], |r| Ok((r.get(0)?, bytes(r, 1)?)))?
+        .collect::<Sql<_>>()?;
+    let mut delete = db.prepare_cached("DELETE FROM key_package WHERE id = ?")?;
+    for (id, _) in stored.iter().filter(|(_, message)| !kept.contains(&**message)) {
+        delete.execute([id])?;
+    }
+    Ok(())
 }
 
 pub(super) fn claim(

@@ -24,8 +24,8 @@ mod writer;
 
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
-    DirectoryBatch, Extended, Found, GroupAdded, GroupRecord, KeyPackageRecord, KeyPackagesAdded,
-    Membership, NewGroup, NewUpload, Put, Storage, StorageError, StoredKeyPackage, UploadBegun,
+    DirectoryBatch, Extended, Found, GroupAdded, GroupRecord, KeyPackagesAdded, Membership,
+    NewGroup, NewKeyPackages, NewUpload, Put, Storage, StorageError, StoredKeyPackage, UploadBegun,
     UploadRecord, WriterLoad,
 };
 use crate::storage::DeviceInfo;
@@ -332,17 +332,10 @@ impl Storage for SqliteStorage {
         })
     }
 
-    fn add_key_packages(
-        &self,
-        owner: &DeviceInfo,
-        packages: Vec<KeyPackageRecord>,
-        cap: u32,
-        now: u64,
-    ) -> Result<KeyPackagesAdded, StorageError> {
-        let owner = owner.clone();
+    fn add_key_packages(&self, new: NewKeyPackages) -> Result<KeyPackagesAdded, StorageError> {
         self.writer.write(move |db| {
             db.execute_batch("SAVEPOINT packages")?;
-            let added = add_key_packages(db, &owner, &packages, cap, now)?;
+            let added = add_key_packages(db, &new)?;
             if !matches!(added, KeyPackagesAdded::Stored(_)) {
                 db.execute_batch("ROLLBACK TO packages")?;
             }

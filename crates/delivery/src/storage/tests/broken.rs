@@ -44,6 +44,8 @@ enum Fault {
     ExpiredGivenOut,
     /// Packages that were stored before the refused one stay.
     PartOfPackages,
+    /// Packages that were replaced stay.
+    NothingReplaced,
     /// Packages are withdrawn whoever has them.
     AnyoneWithdraws,
     /// The limit of groups is ignored.
@@ -297,24 +299,18 @@ impl Storage for Opened {
         self.storage.devices(user)
     }
 
-    fn add_key_packages(
-        &self,
-        owner: &DeviceInfo,
-        packages: Vec<KeyPackageRecord>,
-        cap: u32,
-        now: u64,
-    ) -> Result<KeyPackagesAdded, StorageError> {
-        let current = self.storage.device(&owner.device)?;
-        let owner = match &current {
-            Some(current) if self.has(Fault::EndedPublishes) => current,
-            _ => owner,
-        };
-        if self.has(Fault::PartOfPackages) {
-            for package in packages.iter().take(1) {
-                self.storage.add_key_packages(owner, vec![package.clone()], cap, now)?;
-            }
+    fn add_key_packages(&self, mut new: NewKeyPackages) -> Result<KeyPackagesAdded, StorageError> {
+        if self.has(Fault::EndedPublishes) {
+            new.owner = self.storage.device(&new.owner.device)?.unwrap_or(new.owner);
         }
-        self.storage.add_key_packages(owner, packages, cap, now)
+        if self.has(Fault::PartOfPackages) {
+            let packages = new.packages.iter().take(1).cloned().collect();
+            self.storage.add_key_packages(NewKeyPackages { packages, ..new.clone() })?;
+        }
+        if self.has(Fault::NothingReplaced) {
+            new.replaced = None;
+        }
+        self.storage.add_key_packages(new)
     }
 
     fn key_packages(
@@ -628,6 +624,7 @@ fn each_fault_of_a_storage_is_found() {
         Fault::ClaimedTwice,
         Fault::ExpiredGivenOut,
         Fault::PartOfPackages,
+        Fault::NothingReplaced,
         Fault::AnyoneWithdraws,
         Fault::GroupsUnlimited,
         Fault::HandshakeIgnored,
