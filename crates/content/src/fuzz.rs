@@ -1,0 +1,248 @@
+//! Properties that hold whatever bytes come: for fuzzers, and for tests with random bytes.
+
+use crate::content::{Expiration, MimiContent};
+use crate::derived::MessageDerivedValues;
+use crate::extensions::{ExtensionKey, Extensions};
+use crate::external::ExternalPart;
+use crate::id::{MessageId, Salt};
+use crate::limits::Limits;
+use crate::part::{Disposition, MultiPart, NestedPart, Part, PartSemantics, UnknownPart};
+use crate::status::MessageStatusReport;
+use crate::{Secret, Value};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What decodes encodes to the same bytes.
+///
+/// # Panics
+/// If it does not.
+#[allow(clippy::expect_used, reason = "a failure is a finding")]
+pub fn decode(bytes: &[u8]) {
+    let limits = Limits::default();
+    if let Ok(content) = MimiContent::decode(bytes, &limits) {
+        assert_eq!(content.encode().as_deref(), Ok(bytes), "another encoding");
+        assert!(content.nested_part.parts().count() <= limits.parts);
+    }
+    if let Ok(report) = MessageStatusReport::decode(bytes, &limits) {
+        assert_eq!(report.encode(), bytes, "another encoding");
+    }
+    if let Ok(derived) = MessageDerivedValues::decode(bytes, &limits) {
+        assert_eq!(derived.encode(), bytes, "another encoding");
+    }
+    if let Ok(value) = Value::from_cbor(bytes) {
+        assert_eq!(value.as_cbor(), bytes, "another encoding");
+    }
+}
+
+/// A message that is built from bytes decodes as itself, if it is one that may be sent at all.
+///
+/// # Panics
+/// If it does not.
+pub fn built(bytes: &[u8]) {
+    let content = Builder(bytes).content();
+    if let Ok(encoded) = content.encode() {
+        let decoded = MimiContent::decode(&encoded, &Limits::default());
+        assert_eq!(decoded.as_ref(), Ok(&content), "another message");
+        decode(&encoded);
+    }
+}
+
+/// Makes messages of bytes, so that a fuzzer need not find lengths that fit together.
+pub(crate) struct Builder<'a>(pub(crate) &'a [u8]);
+
+impl Builder<'_> {
+    /// The next byte; 0 at the end, which chooses what needs no more.
+    fn byte(&mut self) -> u8 {
+        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        self.0 = rest;
+        *first
+    }
+
+    fn number(&mut self) -> u64 {
+        let bytes = self.byte() % 9;
+        (0..bytes).fold(0, |n, _| n << 8 | u64::from(self.byte()))
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let length = usize::from(self.byte()).min(self.0.len());
+        let (bytes, rest) = self.0.split_at(length);
+        self.0 = rest;
+        bytes.into()
+    }
+
+    fn text(&mut self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    fn id(&mut self) -> Option<MessageId> {
+        match self.byte() % 3 {
+            0 => None,
+            1 => Some(MessageId([MessageId::SHA_256; 32])),
+            _ => Some(MessageId([self.byte(); 32])),
+        }
+    }
+
+    fn value(&mut self) -> Value {
+        match self.byte() % 3 {
+            0 => Value::unsigned(self.number()),
+            1 => Value::text(&self.text()),
+            _ => Value::from_cbor(&self.bytes()).unwrap_or(Value::unsigned(0)),
+        }
+    }
+
+    fn values(&mut self) -> Vec<Value> {
+        (0..self.byte() % 4).map(|_| self.value()).collect()
+    }
+
+    fn key(&mut self) -> ExtensionKey {
+        match self.byte() % 4 {
+            0 => ExtensionKey::Integer(i64::from(self.byte())),
+            1 => ExtensionKey::Integer(self.number().cast_signed()),
+            _ => ExtensionKey::Text(self.text()),
+        }
+    }
+
+    pub(crate) fn content(&mut self) -> MimiContent {
+        let salt = Salt([self.byte(); 16]);
+        let expires = match self.byte() % 3 {
+            0 => None,
+            kind => {
+                Some(Expiration { relative: kind == 1, time: (self.number() & 0xffff_ffff) as u32 })
+            }
+        };
+        MimiContent {
+            salt,
+            replaces: self.id(),
+            topic_id: self.bytes(),
+            expires,
+            in_reply_to: self.id(),
+            mimi_extensions: Extensions(
+                (0..self.byte() % 5).map(|_| (self.key(), self.value())).collect(),
+            ),
+            nested_part: self.part(0),
+            later: if self.byte() % 4 == 3 { self.values() } else { Vec::new() },
+        }
+    }
+
+    fn part(&mut self, depth: u8) -> NestedPart {
+        let disposition = Disposition(self.byte() % 12);
+        let language = if self.byte() % 4 == 3 { self.text() } else { String::new() };
+        let part = match self.byte() % 8 {
+            0 => Part::Null,
+            1 if self.byte().is_multiple_of(2) => {
+                return NestedPart { language, ..self.markdown() };
+            }
+            1 | 2 => {
+                let content_type = self.text();
+                return NestedPart::single(disposition, &content_type, &self.bytes());
+            }
+            3 => Part::External(Box::new(self.external())),
+            4 => Part::Unknown(UnknownPart {
+                cardinality: 4 + self.number() / 2,
+                items: self.values(),
+            }),
+            // One level more than is allowed.
+            _ if depth < 5 => Part::Multi(self.multi(depth)),
+            _ => Part::Null,
+        };
+        NestedPart { disposition, language, part }
+    }
+
+    fn markdown(&mut self) -> NestedPart {
+        let part = self.byte() % 8;
+        let text = format!("{} ![](cid:{part}@local.invalid)", self.text());
+        NestedPart::single(Disposition::RENDER, "text/markdown;variant=GFM-MIMI", text.as_bytes())
+    }
+
+    fn multi(&mut self, depth: u8) -> MultiPart {
+        let part_semantics = match self.byte() % 3 {
+            0 => PartSemantics::ChooseOne,
+            1 => PartSemantics::SingleUnit,
+            _ => PartSemantics::ProcessAll,
+        };
+        let parts = (0..1 + self.byte() % 4).map(|_| self.part(depth + 1)).collect();
+        MultiPart { part_semantics, parts }
+    }
+
+    fn external(&mut self) -> ExternalPart {
+        ExternalPart {
+            content_type: self.text(),
+            url: self.text(),
+            expires: u32::from(self.byte()),
+            size: self.number(),
+            enc_alg: u16::from(self.byte()),
+            key: Secret::new(self.bytes()),
+            nonce: self.bytes(),
+            aad: self.bytes(),
+            hash_alg: self.byte(),
+            content_hash: self.bytes(),
+            description: self.text(),
+            filename: self.text(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SplitMix64: numbers that look random, the same in each run.
+    pub(crate) struct Numbers(pub(crate) u64);
+
+    impl Numbers {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }
+
+        fn below(&mut self, n: usize) -> usize {
+            (self.next() % n as u64) as usize
+        }
+
+        fn bytes(&mut self, n: usize) -> Vec<u8> {
+            (0..n).map(|_| self.next() as u8).collect()
+        }
+    }
+
+    #[test]
+    fn random_bytes_break_no_property() {
+        let mut numbers = Numbers(1);
+        for n in 0..20_000 {
+            decode(&numbers.bytes(n % 60));
+        }
+    }
+
+    #[test]
+    fn messages_made_of_random_bytes_decode_as_themselves() {
+        let mut numbers = Numbers(2);
+        let mut sendable = 0;
+        for n in 0..5_000 {
+            let bytes = numbers.bytes(20 + n % 400);
+            sendable += usize::from(Builder(&bytes).content().encode().is_ok());
+            built(&bytes);
+        }
+        assert!(sendable > 500, "{sendable} of them are messages");
+    }
+
+    #[test]
+    fn edited_messages_are_refused_or_encode_as_they_came() {
+        let mut numbers = Numbers(3);
+        let mut decoded = 0;
+        for n in 0..5_000 {
+            let content = Builder(&numbers.bytes(20 + n % 200)).content();
+            let Ok(mut bytes) = content.encode() else { continue };
+            for _ in 0..1 + numbers.below(3) {
+                let at = numbers.below(bytes.len());
+                bytes[at] ^= 1 << numbers.below(8);
+            }
+            decoded += usize::from(MimiContent::decode(&bytes, &Limits::default()).is_ok());
+            decode(&bytes);
+            decode(&bytes[..numbers.below(bytes.len())]);
+        }
+        assert!(decoded > 50, "{decoded} of them decode");
+    }
+}
