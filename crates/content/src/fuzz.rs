@@ -1,14 +1,17 @@
 //! Properties that hold whatever bytes come: for fuzzers, and for tests with random bytes.
 
+use crate::choose::text_rank;
 use crate::content::{Expiration, MimiContent};
 use crate::derived::MessageDerivedValues;
 use crate::extensions::{ExtensionKey, Extensions};
 use crate::external::ExternalPart;
+use crate::history::{History, KnownMessage};
 use crate::id::{MessageId, Salt};
 use crate::limits::Limits;
+use crate::meaning::{Arrival, Meaning, ReferenceState, interpret};
 use crate::part::{Disposition, MultiPart, NestedPart, Part, PartSemantics, UnknownPart};
 use crate::status::MessageStatusReport;
-use crate::{Secret, Value};
+use crate::{Secret, Value, markdown, safe};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -33,6 +36,73 @@ pub fn decode(bytes: &[u8]) {
     }
     if let Ok(value) = Value::from_cbor(bytes) {
         assert_eq!(value.as_cbor(), bytes, "another encoding");
+    }
+}
+
+/// Nothing that a message says panics a client, and only its author changes a message.
+///
+/// # Panics
+/// If it does.
+pub fn interpreted(bytes: &[u8]) {
+    let limits = Limits::default();
+    let built = Builder(bytes).content();
+    let decoded = MimiContent::decode(bytes, &limits);
+    for content in core::iter::once(&built).chain(&decoded) {
+        let by = bytes.last().copied().unwrap_or_default();
+        let history = Messages { by };
+        let sender = content.mimi_extensions.sender_uri().unwrap_or("alice");
+        let room = content.mimi_extensions.room_uri().unwrap_or_default();
+        let id = MessageId([0xff; 32]);
+        let arrival = Arrival { id, sender, room, accepted_at: u64::from(by) << 24 };
+        let meaning = interpret(content, &arrival, &history, &text_rank);
+        if let Meaning::Edit { of, .. } | Meaning::Delete { of } = &meaning
+            && of.state == ReferenceState::Known
+        {
+            assert_eq!(history.message(&of.id).map(|known| known.author), Some(sender));
+        }
+        for part in content.nested_part.parts() {
+            shown(part);
+        }
+    }
+}
+
+/// Shows what a part holds.
+fn shown(part: &NestedPart) {
+    match &part.part {
+        Part::Single(single) => {
+            let text = String::from_utf8_lossy(&single.content);
+            let sent = markdown::without_html(&text);
+            assert_eq!(markdown::without_html(&sent), sent, "tags are left");
+            let _ = markdown::links(&text);
+            assert!(!safe::line(&text, 80).contains(safe::is_harmful));
+        }
+        Part::External(external) => {
+            let _ = external.fetch(0);
+            if let Some(name) = safe::file_name(&external.filename) {
+                assert!(name.len() <= 200 && !name.contains(['/', '\\']), "{name}");
+                assert!(!name.starts_with('.'), "{name}");
+            }
+        }
+        Part::Null | Part::Multi(_) | Part::Unknown(_) => {}
+    }
+}
+
+/// A history in which messages refer to each other at random.
+struct Messages {
+    by: u8,
+}
+
+impl History for Messages {
+    fn message(&self, id: &MessageId) -> Option<KnownMessage<'_>> {
+        let [_, first, ..] = id.0;
+        let refer =
+            |bit: u8| (self.by & bit != 0).then(|| MessageId([first.wrapping_add(self.by); 32]));
+        (first != 0xff && first & 3 != 3).then(|| KnownMessage {
+            author: if first & 4 == 0 { "alice" } else { "bob" },
+            replaces: refer(1),
+            in_reply_to: refer(2),
+            is_deleted: first & 8 != 0,
+        })
     }
 }
 
@@ -224,6 +294,7 @@ mod tests {
             let bytes = numbers.bytes(20 + n % 400);
             sendable += usize::from(Builder(&bytes).content().encode().is_ok());
             built(&bytes);
+            interpreted(&bytes);
         }
         assert!(sendable > 500, "{sendable} of them are messages");
     }

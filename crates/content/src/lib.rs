@@ -11,32 +11,35 @@
 //! * **Nothing is lost.** Dispositions, extensions, kinds of parts and fields that the draft does not know are kept as
 //!   they came.
 //!
-//! The crate has no I/O, no clock and no randomness, and works without `std`. Sections in its documentation are the
-//! draft's, if nothing else is said.
+//! * **Making.** A [`Draft`] is a text, a reply, a reaction, an edit, a deletion, an attachment or a receipt, and
+//!   refuses what others would.
+//! * **Meaning.** [`interpret`] says what a message is to a client: one of the [`Meaning`]s, all of which a client has to
+//!   answer. The draft's rules are behind it: who may edit what, which parts of a body are shown, when a message expires,
+//!   and which reference leads nowhere.
+//! * **Showing.** What others write is theirs: [`safe`] makes text, lines and file names fit to show and to store, and
+//!   [`markdown`] finds links and mentions, and links that lie.
+//!
+//! The crate has no I/O, no clock and no randomness, and works without `std`. It encrypts nothing: an [`ExternalPart`]
+//! carries what a caller's AEAD needs. Sections in its documentation are the draft's, if nothing else is said.
 //!
 //! ```
-//! use conclave_content::{Disposition, Extensions, Limits, MessageId, MimiContent, NestedPart, Salt};
+//! use conclave_content::{Arrival, Draft, Limits, Meaning, MessageId, MimiContent, Salt, interpret, text_rank};
 //!
 //! let (alice, room) = ("mimi://example.com/u/alice", "mimi://example.com/r/lunch");
-//! let content = MimiContent {
-//!     salt: Salt([7; 16]), // random, in a real message
-//!     replaces: None,
-//!     topic_id: Vec::new(),
-//!     expires: None,
-//!     in_reply_to: None,
-//!     mimi_extensions: Extensions::of(alice, room),
-//!     nested_part: NestedPart::single(Disposition::RENDER, "text/plain;charset=utf-8", b"Hungry?"),
-//!     later: Vec::new(),
-//! };
+//! let salt = Salt([7; 16]); // random, in a real message
+//! let sent = Draft::markdown("*Hungry?*").finish(salt, alice, room)?;
 //!
-//! // What is encrypted and sent, and by what other messages refer to it.
-//! let bytes = content.encode()?;
-//! let id = MessageId::derive(alice, room, &bytes, &content.salt)?;
+//! // `sent.bytes` is encrypted and sent; by `sent.id`, other messages refer to it. Bob receives the bytes, and knows
+//! // by MLS who sent them.
+//! let content = MimiContent::decode(&sent.bytes, &Limits::default())?;
+//! let id = MessageId::derive(alice, room, &sent.bytes, &content.salt)?;
+//! let arrival = Arrival { id, sender: alice, room, accepted_at: 1_800_000_000 };
 //!
-//! // What the others receive.
-//! let received = MimiContent::decode(&bytes, &Limits::default())?;
-//! assert_eq!(received, content);
-//! assert_eq!(MessageId::derive(alice, room, &bytes, &received.salt)?, id);
+//! // `()` is the history of somebody who knows no earlier message, `text_rank` a client that shows text.
+//! match interpret(&content, &arrival, &(), &text_rank) {
+//!     Meaning::Text(body) => assert_eq!(body.leaves[0].text(), Some("*Hungry?*")),
+//!     other => panic!("{other:?}"),
+//! }
 //! # Ok::<_, Box<dyn core::error::Error>>(())
 //! ```
 #![no_std]
@@ -46,6 +49,7 @@ extern crate alloc;
 
 mod error;
 mod limits;
+mod media;
 
 mod cbor;
 
@@ -58,17 +62,34 @@ mod content;
 mod derived;
 mod status;
 
+pub mod markdown;
+pub mod safe;
+
+mod choose;
+mod compose;
+mod expiry;
+mod history;
+mod meaning;
+
 #[cfg(any(test, feature = "testing"))]
 pub mod fuzz;
 
 pub use cbor::Value;
+pub use choose::{Chosen, Leaf, Rank, choose, text_rank};
+pub use compose::{ComposeError, Draft, Outgoing};
 pub use conclave_crypto::Secret;
 pub use content::{Expiration, MIMI_CONTENT, MimiContent};
 pub use derived::{MessageDerivedValues, Timestamp};
 pub use error::{ContentError, Fault};
+pub use expiry::Lifetime;
 pub use extensions::{ExtensionKey, Extensions};
 pub use external::{Aead, Decryption, ExternalFault, ExternalPart, Fetch, HashAlgorithm};
+pub use history::{History, KnownMessage, Replacing};
 pub use id::{MessageId, Salt, UriTooLong};
 pub use limits::{Limit, Limits, MAX_DEPTH};
+pub use meaning::{
+    Arrival, Ignored, MAX_REACTION, Meaning, Reference, ReferenceState, Unknown, interpret,
+};
+pub use media::{GFM_MIMI, TEXT_PLAIN, essence, is_media_type};
 pub use part::{Disposition, MultiPart, NestedPart, Part, PartSemantics, SinglePart, UnknownPart};
 pub use status::{MIMI_MESSAGE_STATUS, MessageStatus, MessageStatusReport, PerMessageStatus};
