@@ -1,5 +1,7 @@
 //! The messenger's own records: in memory and in the store, changed together.
 
+mod hidden;
+
 use crate::certified::CertifiedRecord;
 use crate::names::{Looks, is_readable};
 use crate::record::{
@@ -9,12 +11,14 @@ use crate::watch::Watch;
 use conclave_account::{Account, Entry, LinkCode};
 use conclave_delivery_api::{Bytes, DeviceId, Name, short_group};
 use conclave_mls::GroupId;
-use conclave_mls::crypto::SignatureKeyPair;
+use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_mls::key_package::KeyPackageRef;
 use conclave_mls::storage::Batch;
 use conclave_mls::wire::codec::{Decode, Encode};
 use conclave_store::{Secret, Store, StoreError, WriteSet};
+use hidden::{Hidden, Namespace};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const META: &str = "meta";
 const IDENTITY: &[u8] = b"identity";
@@ -23,20 +27,20 @@ const GROUP: &str = "group";
 const QUEUE: &str = "queue";
 const LINE: &str = "line";
 const CONFIRMED: &[u8] = b"confirmed";
-const ACCOUNT: &str = "account";
+const ACCOUNT: Namespace = Namespace { now: "accounts", before: "account" };
 const OWN_LOG: &str = "own-log";
 /// The users of whom the service has contradicted itself.
-const ALARMED: &str = "alarmed";
+const ALARMED: Namespace = Namespace { now: "alarmed-users", before: "alarmed" };
 /// The device that is being admitted, after the code that it has shown.
 const ADMITTED: &[u8] = b"admitted";
 /// The code by which this device was admitted.
 const TELL_READY: &[u8] = b"tell-ready";
-const TRUST: &str = "trust";
+const TRUST: Namespace = Namespace { now: "trusted", before: "trust" };
 const KEY_PACKAGE: &str = "key-package";
 const PUBLISH: &str = "publish";
 const HISTORY: &str = "history";
 /// The own devices that are to be revoked.
-const REVOKING: &str = "revoking";
+const REVOKING: Namespace = Namespace { now: "revoking-devices", before: "revoking" };
 /// What is trusted where a CA certifies devices.
 const CERTIFIED: &[u8] = b"certified";
 /// A key pair for which this device has asked for a certificate.
@@ -46,7 +50,8 @@ const WATCH: &[u8] = b"service";
 /// Files of evidence against the service, numbered from 1.
 const EVIDENCE: &str = "evidence";
 /// The users of whom the directory does not have all.
-const BEHIND: &str = "behind";
+const BEHIND: Namespace = Namespace { now: "behind-users", before: "behind" };
+const HIDDEN: &[Namespace] = &[ACCOUNT, ALARMED, TRUST, REVOKING, BEHIND];
 
 /// One change of the records.
 #[derive(Clone, Debug)]
@@ -97,6 +102,7 @@ pub(crate) enum Change {
 /// The records, and the store that they and the groups are in.
 pub(crate) struct Book<S> {
     store: S,
+    hidden: Hidden,
     identity: Identity,
     records: BTreeMap<GroupId, GroupRecord>,
     queue: BTreeMap<u64, Item>,
@@ -136,8 +142,7 @@ fn number(what: &str, key: &[u8]) -> Result<u64, StoreError> {
     Ok(u64::from_be_bytes(key))
 }
 
-fn name(what: &str, bytes: &[u8]) -> Result<Name, StoreError> {
-    let text = core::str::from_utf8(bytes).map_err(|e| damaged(what, e))?;
+fn name(what: &str, text: &str) -> Result<Name, StoreError> {
     text.parse().map_err(|e| damaged(what, e))
 }
 
@@ -147,9 +152,8 @@ fn code(bytes: &[u8]) -> Result<LinkCode, StoreError> {
 }
 
 /// Somebody by the name that users write.
-fn who(name: &[u8]) -> Result<Who, StoreError> {
+fn who(name: &str) -> Result<Who, StoreError> {
     let damaged = |e: &dyn core::fmt::Display| damaged("the trust in somebody", e);
-    let name = core::str::from_utf8(name).map_err(|e| damaged(&e))?;
     match name.contains('/') {
         true => name.parse::<DeviceId>().map(Who::from).map_err(|e| damaged(&e)),
         false => {
@@ -221,8 +225,15 @@ impl<S: Store> Book<S> {
         store.write(&set)
     }
 
-    pub(crate) fn load(store: S, identity: Identity) -> Result<Self, StoreError> {
+    pub(crate) fn load(
+        mut store: S,
+        identity: Identity,
+        provider: Arc<dyn CryptoProvider>,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, StoreError> {
+        let hidden = Hidden::open(&mut store, provider, rng, HIDDEN)?;
         let all = |namespace: &str| store.scan(namespace, &[], usize::MAX);
+        let all_named = |namespace| hidden.all(&store, namespace);
         let mut records = BTreeMap::new();
         for (key, value) in all(GROUP)? {
             records.insert(GroupId::from(key), decoded("a group's record", &value)?);
@@ -236,17 +247,17 @@ impl<S: Store> Book<S> {
             lines.insert(number("the news", &key)?, decoded("the news", &value)?);
         }
         let mut accounts = BTreeMap::new();
-        for (_, value) in all(ACCOUNT)? {
+        for (_, value) in all_named(ACCOUNT)? {
             let account: Account = decoded("an account", &value)?;
             accounts.insert(account.user().clone(), account);
         }
         let mut alarmed = BTreeSet::new();
-        for (key, _) in all(ALARMED)? {
+        for (key, _) in all_named(ALARMED)? {
             alarmed.insert(name("a user", &key)?);
         }
         let confirmed = store.get(META, CONFIRMED)?.is_some();
         let mut revoking = BTreeSet::new();
-        for (key, _) in all(REVOKING)? {
+        for (key, _) in all_named(REVOKING)? {
             revoking.insert(name("a device", &key)?);
         }
         let watch = store.get(META, WATCH)?;
@@ -254,11 +265,11 @@ impl<S: Store> Book<S> {
             watch.map(|bytes| decoded("what is known of the service", &bytes)).transpose()?;
         let evidence = all(EVIDENCE)?.len() as u64;
         let mut behind = BTreeMap::new();
-        for (key, value) in all(BEHIND)? {
+        for (key, value) in all_named(BEHIND)? {
             behind.insert(name("a user", &key)?, decoded("what is not published", &value)?);
         }
         let mut trust = BTreeMap::new();
-        for (key, value) in all(TRUST)? {
+        for (key, value) in all_named(TRUST)? {
             let value = match value.expose() {
                 [1] => Trust::Accepted,
                 [2] => Trust::Blocked,
@@ -273,6 +284,7 @@ impl<S: Store> Book<S> {
         let (first, failures) = (next, 0);
         Ok(Self {
             store,
+            hidden,
             identity,
             records,
             queue,
@@ -340,9 +352,10 @@ impl<S: Store> Book<S> {
     /// The device that was admitted and is not in the groups yet, and the code that it has shown.
     pub(crate) fn admitted(&self) -> Result<Option<(LinkCode, Name)>, StoreError> {
         let Some(stored) = self.store.get(META, ADMITTED)? else { return Ok(None) };
-        let space = stored.expose().iter().position(|byte| *byte == b' ').unwrap_or_default();
-        let (linked, device) = stored.expose().split_at(space);
-        Ok(Some((code(linked)?, name("a device", device.get(1..).unwrap_or_default())?)))
+        let what = "the device that was admitted";
+        let stored = core::str::from_utf8(stored.expose()).map_err(|e| damaged(what, e))?;
+        let (linked, device) = stored.split_once(' ').unwrap_or_default();
+        Ok(Some((code(linked.as_bytes())?, name("a device", device)?)))
     }
 
     /// The code by which this device was admitted, if it has not said yet that it is ready.
@@ -498,7 +511,7 @@ impl<S: Store> Book<S> {
                 Change::Evidence(_) => evidence,
                 _ => next.wrapping_sub(1),
             };
-            write_change(&mut set, &self.identity, change, number)?;
+            write_change(&mut set, (&self.identity, &self.hidden), change, number)?;
         }
         self.store.write(&set)?;
         self.failures += failures(&changes, self.first);
@@ -601,7 +614,7 @@ fn failures(changes: &[Change], first: u64) -> usize {
 /// Adds a change to what is written; `number` is the one that a new item, line or file of evidence gets.
 fn write_change(
     set: &mut WriteSet,
-    identity: &Identity,
+    (identity, hidden): (&Identity, &Hidden),
     change: &Change,
     number: u64,
 ) -> Result<(), StoreError> {
@@ -619,19 +632,19 @@ fn write_change(
         }
         Change::Shown(key) => set.delete(LINE, key.to_be_bytes()),
         Change::Account(account) => {
-            set.put(ACCOUNT, account.user().to_string(), encoded(account)?);
+            hidden.put(set, ACCOUNT, account.user(), &encoded(account)?)?;
         }
-        Change::ForgetAccount(user) => set.delete(ACCOUNT, user.to_string()),
+        Change::ForgetAccount(user) => hidden.delete(set, ACCOUNT, user)?,
         Change::OwnEntry(entry) => set.put(OWN_LOG, entry.sequence.to_be_bytes(), encoded(entry)?),
         Change::ForgetOwnLog => {
-            set.delete(ACCOUNT, identity.device.user.to_string());
+            hidden.delete(set, ACCOUNT, &identity.device.user)?;
             // What was never taken has one entry.
             set.delete(OWN_LOG, 0u64.to_be_bytes());
         }
         Change::Confirmed(true) => set.put(META, CONFIRMED, vec![1]),
         Change::Confirmed(false) => set.delete(META, CONFIRMED),
-        Change::Alarmed(user, true) => set.put(ALARMED, user.to_string(), Vec::new()),
-        Change::Alarmed(user, false) => set.delete(ALARMED, user.to_string()),
+        Change::Alarmed(user, true) => hidden.put(set, ALARMED, user, &[])?,
+        Change::Alarmed(user, false) => hidden.delete(set, ALARMED, user)?,
         Change::Admitted(Some((code, device))) => {
             set.put(META, ADMITTED, format!("{code} {device}").into_bytes());
         }
@@ -640,18 +653,18 @@ fn write_change(
             set.put(META, TELL_READY, code.to_string().into_bytes());
         }
         Change::TellReady(None) => set.delete(META, TELL_READY),
-        Change::Revoking(device, true) => set.put(REVOKING, device.to_string(), Vec::new()),
-        Change::Revoking(device, false) => set.delete(REVOKING, device.to_string()),
+        Change::Revoking(device, true) => hidden.put(set, REVOKING, device, &[])?,
+        Change::Revoking(device, false) => hidden.delete(set, REVOKING, device)?,
         Change::Certified(record) => set.put(META, CERTIFIED, encoded(record)?),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
         Change::Evidence(bytes) => set.put(EVIDENCE, number.to_be_bytes(), bytes.clone()),
         Change::Behind(user, Some(lacking)) => {
-            set.put(BEHIND, user.to_string(), encoded(lacking)?);
+            hidden.put(set, BEHIND, user, &encoded(lacking)?)?;
         }
-        Change::Behind(user, None) => set.delete(BEHIND, user.to_string()),
-        Change::Trust(who, Some(Trust::Accepted)) => set.put(TRUST, who.to_string(), vec![1]),
-        Change::Trust(who, Some(Trust::Blocked)) => set.put(TRUST, who.to_string(), vec![2]),
-        Change::Trust(who, None) => set.delete(TRUST, who.to_string()),
+        Change::Behind(user, None) => hidden.delete(set, BEHIND, user)?,
+        Change::Trust(who, Some(Trust::Accepted)) => hidden.put(set, TRUST, who, &[1])?,
+        Change::Trust(who, Some(Trust::Blocked)) => hidden.put(set, TRUST, who, &[2])?,
+        Change::Trust(who, None) => hidden.delete(set, TRUST, who)?,
         Change::Current(Some(group)) => set.put(META, CURRENT, group.to_vec()),
         Change::Current(None) => set.delete(META, CURRENT),
         Change::KeyPackage(reference, Some(secret)) => {

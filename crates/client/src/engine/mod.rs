@@ -324,7 +324,7 @@ impl<S: Store> Engine<S> {
             None => Authority::Accounts(Directory::default()),
         };
         let mut engine = Self {
-            book: Book::load(store, identity)?,
+            book: Book::load(store, identity, provider.clone(), &mut *rng)?,
             provider,
             rng,
             folder,
