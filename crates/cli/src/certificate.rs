@@ -3,9 +3,9 @@
 use crate::chat::{SuiteArg, parse_suite};
 use crate::failure::Failure;
 use crate::folders;
+use crate::sealing::{Asked, SealArgs, open_state};
 use conclave_certificates::{REQUEST, to_pem};
 use conclave_client::{DeviceId, Name, certificate_request, os_rng};
-use conclave_store::SqliteStore;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
@@ -37,6 +37,8 @@ struct Request {
     /// Ask for another key than the one in use. The device changes to it when it gets the certificate.
     #[arg(long)]
     new_key: bool,
+    #[command(flatten)]
+    seal: SealArgs,
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
@@ -47,7 +49,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         None => None,
     };
     let folder = folders::device_folder(request.data, &request.user, &request.device)?;
-    let mut store = SqliteStore::open(folder.join("state.sqlite"))?;
+    let asked = Asked::by(&request.user, &request.device);
+    let mut store = open_state(&folder, &request.seal, &asked)?;
     let device = DeviceId::new(request.user, request.device);
     let provider = crate::provider::provider();
     let wanted = (&device, suite);

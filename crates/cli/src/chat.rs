@@ -2,12 +2,12 @@
 
 mod lines;
 mod qr;
-mod restore;
 mod script;
 mod terminal;
 
 use crate::failure::{Failure, complain};
 use crate::folders::{self, read_file};
+use crate::sealing::{Asked, SealArgs, open_state};
 use crate::serve::default_address;
 use crate::server_url::{TlsArgs, parse_server};
 use conclave_client::{
@@ -15,7 +15,6 @@ use conclave_client::{
     os_rng, suite_list,
 };
 use conclave_mls::CipherSuite;
-use conclave_store::SqliteStore;
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +76,8 @@ pub(crate) struct Args {
     server: String,
     #[command(flatten)]
     tls: TlsArgs,
+    #[command(flatten)]
+    seal: SealArgs,
     /// The folder of all users' state [default: ~/.local/share/conclave]. This device's is in
     /// USER/DEVICE below it.
     #[arg(long, value_name = "DIR")]
@@ -143,12 +144,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         certificate: args.certificate.map(read_file).transpose()?,
         trust: args.trust.map(read_file).transpose()?,
     };
+    let store = open_state(&folder, &args.seal, &Asked::by(&user, &args.device))?;
     let engine = Engine::open(Setup {
         device: DeviceId::new(user, args.device),
         cipher_suite,
         provider: crate::provider::provider(),
         rng: os_rng(),
-        store: SqliteStore::open(folder.join("state.sqlite"))?,
+        store,
         invitation: args.invitation.map(|invitation| invitation.0),
         certificates,
         folder,

@@ -11,6 +11,9 @@ mod failure;
 mod folders;
 mod health;
 mod provider;
+mod restore;
+mod seal;
+mod sealing;
 mod serve;
 mod server_url;
 mod validate;
@@ -37,6 +40,8 @@ enum Command {
     Ca(ca::Args),
     /// Ask a CA to certify a device.
     Certificate(certificate::Args),
+    /// Seal a device's state under a passphrase, or change the passphrase.
+    Seal(seal::Args),
     /// Administer a service on this machine.
     Admin(admin::Args),
     /// Ask a service whether it is ready.
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => chat::run(args),
         Command::Ca(args) => ca::run(args).map(|()| ExitCode::SUCCESS),
         Command::Certificate(args) => certificate::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Seal(args) => seal::run(args).map(|()| ExitCode::SUCCESS),
         Command::Admin(args) => admin::run(args).map(|()| ExitCode::SUCCESS),
         Command::Health(args) => health::run(args),
         Command::Backup(args) => backup::back_up(args).map(|()| ExitCode::SUCCESS),

@@ -144,6 +144,32 @@ fn the_terminal_is_restored_after_ctrl_c_and_ctrl_d() {
 }
 
 #[test]
+fn a_passphrase_is_asked_for_and_not_shown() {
+    let people = People::new();
+    let passphrase = "correct horse battery staple";
+    let file = people.data().join("passphrase");
+    std::fs::create_dir_all(people.data()).unwrap();
+    std::fs::write(&file, passphrase).unwrap();
+    let mut args = people.args("alice");
+    args.extend(["--passphrase-file".into(), file.to_string_lossy().into_owned()]);
+    assert_eq!(common::run(&args, b"").code, Some(0));
+
+    let terminal = Terminal::open(&people, "alice", "xterm");
+    terminal.wait_for("Passphrase: ");
+    terminal.write(&format!("{passphrase}\r"));
+    terminal.wait_for("you are alice/main");
+    assert!(!terminal.shown().contains(passphrase), "{}", terminal.shown());
+
+    // Whoever gives up gets the echo back.
+    drop(terminal);
+    let mut terminal = Terminal::open(&people, "alice", "xterm");
+    terminal.wait_for("Passphrase: ");
+    terminal.write("\u{3}");
+    assert_eq!(terminal.child.wait().unwrap().signal(), Some(2));
+    assert!(terminal.is_usable());
+}
+
+#[test]
 fn the_terminal_is_restored_after_an_error() {
     let people = People::new();
     people.chat("alice/main", "");

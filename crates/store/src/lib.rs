@@ -7,7 +7,8 @@
 //!
 //! * [`MemoryStore`]: for tests, and the model that other stores are compared with;
 //! * [`SqliteStore`]: one file that survives the death of the process at any moment, in
-//!   [plaintext](SqliteStore::open) or [encrypted](SqliteStore::open_encrypted) (feature `sqlite`).
+//!   [plaintext](SqliteStore::open) or [encrypted](SqliteStore::open_encrypted) (feature `sqlite`);
+//! * [`KeyFile`]: the key of an encrypted store under a passphrase (feature `passphrase`).
 //!
 //! [`apply`], [`apply_fold`] and [`apply_new`] write a group's steps, or a new group, together with what the
 //! application keeps beside them.
@@ -16,10 +17,15 @@
 //!
 //! Values are [`Secret`]s on both sides of the trait: wiped when dropped, never printed.
 #![forbid(unsafe_code)]
-#![cfg_attr(not(feature = "sqlite"), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(
+    not(all(feature = "sqlite", feature = "passphrase")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 mod apply;
 mod error;
+#[cfg(feature = "passphrase")]
+mod key_file;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -30,6 +36,8 @@ pub use conclave_mls::GroupId;
 pub use conclave_mls::crypto::Secret;
 pub use conclave_mls::storage::{Batch, RowKey, Table, WriteError};
 pub use error::{Cause, StoreError};
+#[cfg(feature = "passphrase")]
+pub use key_file::{KeyFile, KeyFileError};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

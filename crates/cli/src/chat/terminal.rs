@@ -1,9 +1,9 @@
 //! At a terminal: a prompt that keeps what is being written when something comes in; without
 //! editing, if the terminal cannot move its cursor.
 
-use super::restore::Restore;
 use super::{lines, qr};
 use crate::failure::Failure;
+use crate::restore::Restore;
 use conclave_client::{
     Answer, Command, Ended, Engine, Message, Options, Output, Screen, run as run_engine,
 };
@@ -15,6 +15,9 @@ use rustyline::{Editor, ExternalPrinter};
 use std::io::{self, Stdout, Write, stdout};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Turns bracketed paste off, which the line editor turns on.
+const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l";
 
 /// The prompt, shared by the one who shows it and the one who knows it.
 type Prompt = Arc<Mutex<String>>;
@@ -105,7 +108,7 @@ pub(super) fn run<S: Store>(engine: Engine<S>, options: &Options) -> Result<Ende
     let Ok(printer) = editor.create_external_printer() else {
         return run_teletype(engine, options);
     };
-    let restore = Restore::at_end()?;
+    let restore = Restore::at_end(BRACKETED_PASTE_OFF)?;
     let prompt = Prompt::new(Mutex::new("> ".into()));
     let mut screen = Terminal { printer, prompt: prompt.clone(), group: None };
     let (to, inbox) = channel();

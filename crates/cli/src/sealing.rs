@@ -1,0 +1,191 @@
+//! A device's state, sealed or not: how it is opened, and when its key changes.
+//!
+//! The state is `state.sqlite`; the key of a sealed one is in `state.key`, under a passphrase. A new key is
+//! written to `state.key.new` first, then the state is encrypted under it in one transaction, then the file gets
+//! its name. So whenever a crash comes, one of the two files opens the state, and the next start tidies up.
+
+mod passphrase;
+
+use crate::failure::{Failure, complain};
+use crate::provider::provider;
+use conclave_client::{Name, write_private};
+use conclave_store::{KeyFile, KeyFileError, Secret, SqliteStore, StoreError};
+pub(crate) use passphrase::{SealArgs, new_passphrase};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The device whose state is opened: what messages name.
+pub(crate) struct Asked(String);
+
+impl Asked {
+    pub(crate) fn by(user: &Name, device: &Name) -> Self {
+        match device.as_str() {
+            "main" => Self(user.to_string()),
+            device => Self(format!("{user} --device {device}")),
+        }
+    }
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The files of a device's state.
+struct Files {
+    state: PathBuf,
+    key: PathBuf,
+    new_key: PathBuf,
+}
+
+impl Files {
+    fn of(folder: &Path) -> Self {
+        let [state, key, new_key] =
+            ["state.sqlite", "state.key", "state.key.new"].map(|name| folder.join(name));
+        Self { state, key, new_key }
+    }
+
+    /// The key that the passphrase opens, if there is a file of one.
+    fn key_in(file: &Path, passphrase: &Secret) -> Result<Option<Secret>, Failure> {
+        let Some(file) = read_key_file(file)? else { return Ok(None) };
+        match file.open(&*provider(), passphrase) {
+            Ok(key) => Ok(Some(key)),
+            Err(KeyFileError::WrongPassphrase) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn has_key(&self) -> bool {
+        self.key.exists() || self.new_key.exists()
+    }
+
+    /// Opens a state by whichever file's key is the state's.
+    fn open_sealed(&self, passphrase: &Secret) -> Result<SqliteStore, Failure> {
+        for file in [&self.key, &self.new_key] {
+            let Some(key) = Self::key_in(file, passphrase)? else { continue };
+            let store = match SqliteStore::open_encrypted(&self.state, &key, provider()) {
+                Err(StoreError::WrongKey(_)) => continue,
+                store => store?,
+            };
+            // The other one is of a change that was finished, or never came to anything.
+            if file == &self.new_key {
+                std::fs::rename(&self.new_key, &self.key)?;
+            } else {
+                remove(&self.new_key)?;
+            }
+            return Ok(store);
+        }
+        Err(format!("the passphrase does not open {}", self.state.display()).into())
+    }
+
+    /// Encrypts an open state under a new key, or for the first time.
+    fn rekey(&self, store: &mut SqliteStore, passphrase: &Secret) -> Result<(), Failure> {
+        let (file, key) = KeyFile::create(&*provider(), passphrase)?;
+        write_private(&self.new_key, &file.to_bytes())?;
+        store.rekey(&key, provider())?;
+        std::fs::rename(&self.new_key, &self.key)?;
+        Ok(())
+    }
+}
+
+/// Opens the state of a device, and makes a new one unless it is there: sealed, if a passphrase is named.
+///
+/// At a terminal the passphrase of a sealed state is asked for; a script is told how to name it.
+pub(crate) fn open_state(
+    folder: &Path,
+    args: &SealArgs,
+    asked: &Asked,
+) -> Result<SqliteStore, Failure> {
+    let files = Files::of(folder);
+    let is_new = !files.state.exists();
+    if is_plain(&files)? {
+        if args.passphrase()?.is_some() {
+            let why = "a passphrase is named, and this device's state is not sealed";
+            return Err(format!("{why}: `conclave seal {asked}` seals it").into());
+        }
+        remove(&files.new_key)?;
+        return Ok(SqliteStore::open(&files.state)?);
+    }
+
+    if files.has_key() {
+        return files.open_sealed(&args.current()?);
+    }
+    if !is_new {
+        let (state, key) = (files.state.display(), files.key.display());
+        return Err(format!("{state} is sealed, and its key is gone: {key} is missing").into());
+    }
+    let Some(passphrase) = args.passphrase()? else {
+        let readable = "whoever reads this device's folder reads its messages and keys";
+        complain(&format!("{readable}: `conclave seal {asked}` seals it under a passphrase"));
+        return Ok(SqliteStore::open(&files.state)?);
+    };
+    let (file, key) = KeyFile::create(&*provider(), &passphrase)?;
+    write_private(&files.key, &file.to_bytes())?;
+    Ok(SqliteStore::open_encrypted(&files.state, &key, provider())?)
+}
+
+/// Seals a state under a new passphrase: its key, or with `new_key` everything anew under another key.
+/// Returns whether it was sealed before.
+pub(crate) fn seal_state(
+    folder: &Path,
+    args: &SealArgs,
+    new: impl FnOnce() -> Result<Secret, Failure>,
+    new_key: bool,
+) -> Result<bool, Failure> {
+    let files = Files::of(folder);
+    if !files.state.exists() {
+        return Err(
+            format!("there is no state of a device: {} is missing", files.state.display()).into()
+        );
+    }
+    if is_plain(&files)? {
+        let mut store = SqliteStore::open(&files.state)?;
+        files.rekey(&mut store, &new()?)?;
+        return Ok(false);
+    }
+
+    // While it is open, nobody else changes the key.
+    let passphrase = args.current()?;
+    let mut store = files.open_sealed(&passphrase)?;
+    let new = new()?;
+    if new_key {
+        files.rekey(&mut store, &new)?;
+    } else {
+        let key = Files::key_in(&files.key, &passphrase)?.ok_or("the key has changed meanwhile")?;
+        let file = KeyFile::seal(&*provider(), &new, &key)?;
+        write_private(&files.key, &file.to_bytes())?;
+    }
+    Ok(true)
+}
+
+/// Whether there is a state that is not sealed.
+fn is_plain(files: &Files) -> Result<bool, Failure> {
+    if !files.state.exists() {
+        return Ok(false);
+    }
+    match SqliteStore::open(&files.state) {
+        Ok(_) => Ok(true),
+        Err(StoreError::Encrypted(_)) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn read_key_file(path: &Path) -> Result<Option<KeyFile>, Failure> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(format!("{} cannot be read: {e}", path.display()).into()),
+    };
+    let file = KeyFile::from_bytes(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(Some(file))
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
+            Err(format!("{} cannot be removed: {e}", path.display()).into())
+        }
+        _ => Ok(()),
+    }
+}
