@@ -110,8 +110,8 @@ codes! {
     Invalid = "invalid", 422;
     /// The service does not know the cipher suite.
     UnsupportedSuite = "unsupported-suite", 422;
-    /// More requests or bytes came than the service takes of a device, user or address in that time: wait for as long
-    /// as `retry-after` says.
+    /// More requests, bytes or claims of key packages came than the service takes of a device, user or address in that
+    /// time: wait for as long as `retry-after` says.
     RateLimited = "rate-limited", 429;
     /// The service holds as much as it can, or as much as it does for one user or address: wait for as long as
     /// `retry-after` says.

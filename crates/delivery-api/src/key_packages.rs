@@ -9,7 +9,7 @@ structs! {
     /// Publishes key packages of the caller's. All of them are taken, or none.
     ///
     /// Each must be valid (RFC 9420 section 10.1) with the caller's registered key and identity,
-    /// and its init key must never have been published before. To publish the same package again
+    /// and its init key must not be that of another key package that was published before and has not expired. To publish the same package again
     /// does nothing, so a request whose reply was lost can be repeated.
     pub struct PublishKeyPackages {
         /// MLSMessages that hold a KeyPackage each. One of last resort replaces the one before.
@@ -76,6 +76,10 @@ structs! {
     ///
     /// A package is given out once. When a device has none left, its package of last resort is
     /// given, if it has one.
+    ///
+    /// How often one user claims another's, and anybody's, is limited. Of a user whose packages all
+    /// others together claim too often, the packages of last resort alone are given for a while, and
+    /// the claim is refused if there are none. The user's own devices may claim as they like.
     pub struct ClaimKeyPackages {
         /// Whose.
         pub user: Name,

@@ -56,6 +56,8 @@ pub mod http;
 #[cfg(feature = "client")]
 pub mod http_client;
 #[cfg(feature = "server")]
+mod meters;
+#[cfg(feature = "server")]
 pub mod service;
 #[cfg(feature = "server")]
 pub mod storage;

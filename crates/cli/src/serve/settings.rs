@@ -7,7 +7,7 @@ use conclave_delivery::attachments::AttachmentLimits;
 use conclave_delivery::http::{
     Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
 };
-use conclave_delivery::service::Limits;
+use conclave_delivery::service::{ClaimLimits, Limits};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -103,6 +103,10 @@ const TIMES: RangeInclusive<u64> = 1..=10 * 365 * 86_400;
 
 fn kept() -> AttachmentLimits {
     AttachmentLimits::default()
+}
+
+fn claims() -> ClaimLimits {
+    ClaimLimits::default()
 }
 
 fn front() -> FrontLimits {
@@ -222,6 +226,16 @@ settings! {
         "anonymous-requests" anonymous_requests: u64 = front().anonymous.requests, "COUNT", RATES;
         /// Bytes a second without a session from one address, both ways.
         "anonymous-bytes" anonymous_bytes: Size = Size(front().anonymous.bytes), "SIZE", SIZES;
+        /// How often one user may claim another's key packages within claim-period: at once, or spread over it. A claim
+        /// takes one of each device.
+        "claims-per-pair" claims_per_pair: u32 = claims().pair, "COUNT", SOME;
+        /// How often one user may claim key packages of all others likewise.
+        "claims-per-asker" claims_per_asker: u32 = claims().asker, "COUNT", SOME;
+        /// How often one user's key packages may be claimed by all others likewise. After that each device gives its
+        /// key package of last resort, which is not used up.
+        "claims-per-target" claims_per_target: u32 = claims().target, "COUNT", SOME;
+        /// How long it takes until as many claims can be made again.
+        "claim-period" claim_period: Duration = claims().period, "TIME", TIMES;
     }
     "TLS": {
         /// The file with the server's certificate, and those that lead from it to a root, in PEM. It is read again when
@@ -265,6 +279,12 @@ impl Settings {
     pub(crate) fn limits(&self) -> Limits {
         Limits {
             key_packages: self.key_packages,
+            claims: ClaimLimits {
+                pair: self.claims_per_pair,
+                asker: self.claims_per_asker,
+                target: self.claims_per_target,
+                period: self.claim_period,
+            },
             devices: self.devices,
             past_epochs: self.past_epochs,
             past_epoch_age: self.past_epoch_age,

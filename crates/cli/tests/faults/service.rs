@@ -138,10 +138,11 @@ fn serve(data: &std::path::Path, address: &str, room: Option<u64>) -> Child {
     // What it lets one address do is not what this is about.
     let rates =
         ["--device-requests", "--user-requests", "--address-requests", "--anonymous-requests"];
+    let claims = ["--claims-per-pair", "--claims-per-asker", "--claims-per-target"];
     let arguments = ["serve", "--listen", address, "--data", data.to_str().unwrap()];
     let bytes = ["--device-bytes", "--user-bytes", "--address-bytes", "--anonymous-bytes"];
     let limits =
-        rates.map(|rate| [rate, many]).into_iter().chain(bytes.map(|rate| [rate, "1 GiB"]));
+        rates.into_iter().chain(claims).map(|rate| [rate, many]).chain(bytes.map(|rate| [rate, "1 GiB"]));
     let mut child = Command::new("sh")
         .args(["-c", &script, "sh", CONCLAVE])
         .args(arguments)

@@ -3,6 +3,7 @@
 use super::log::not_committed;
 use super::transparency::CONVICTED;
 use super::watching::Asked;
+use super::waits::LONGEST_CLAIM_WAIT;
 use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
@@ -102,6 +103,12 @@ impl<S: Store> Engine<S> {
             self.strange += 1;
             // Without a session there is nothing else to do.
             return self.strange >= MAX_STRANGE && !purpose.comes_before_a_session();
+        }
+        // So many key packages were claimed that it takes a while until there are more: nothing else waits for it.
+        if matches!(purpose, Purpose::InviteClaim(_))
+            && let ClientError::Postponed { code: ErrorCode::RateLimited, retry_after, .. } = error
+        {
+            return *retry_after > LONGEST_CLAIM_WAIT;
         }
         !error.is_temporary()
     }

@@ -22,7 +22,7 @@ use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
 use conclave_crypto::testing::TestRng;
 use conclave_delivery::http_client::{ClientError, Heard};
-use conclave_delivery::service::{Caller, Holder, Limits, Operation, Service, ServiceError};
+use conclave_delivery::service::{Caller, Holder, Limit, Limits, Operation, Service, ServiceError};
 use conclave_delivery::storage::DeviceInfo;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::{
@@ -409,7 +409,12 @@ impl World {
             AckInbox
         );
         let (mut reply, notices) =
-            done.map_err(|ServiceError { code, detail }| ClientError::Refused { code, detail })?;
+            done.map_err(|ServiceError { code, detail, limit }| match limit {
+                Some(Limit { wait: retry_after, .. }) => {
+                    ClientError::Postponed { code, detail, retry_after }
+                }
+                None => ClientError::Refused { code, detail },
+            })?;
         for notice in notices {
             for device in &mut self.devices {
                 if notice.to.contains(&device.id) && device.session.is_some() {

@@ -1,5 +1,11 @@
 //! How long an engine waits for what.
 
+use core::time::Duration;
+
+/// How long the claim of a key package waits because the service asks it to. An invitation that would wait for longer
+/// fails.
+pub(super) const LONGEST_CLAIM_WAIT: Duration = Duration::from_secs(30);
+
 /// How often key packages are counted even if no Welcome came, in milliseconds: somebody may take them and
 /// invite nobody.
 pub(super) const COUNT_INTERVAL: u64 = 60 * 60 * 1000;

@@ -132,7 +132,7 @@ pub(super) fn requests(page: &mut Page, metrics: &Metrics) {
     for ((call, outcome), count) in &counted.requests {
         page.value("requests_total", &format!("call=\"{call}\",outcome=\"{outcome}\""), count);
     }
-    page.family("refused_total", "counter", "Requests refused by a limit of the front.");
+    page.family("refused_total", "counter", "Requests refused by a limit.");
     for (limit, count) in &counted.refused {
         page.value("refused_total", &format!("limit=\"{limit}\""), count);
     }

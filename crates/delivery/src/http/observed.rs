@@ -25,7 +25,7 @@ pub struct Observed {
     pub elapsed: Option<Duration>,
     /// Why it was refused, if it was.
     pub code: Option<ErrorCode>,
-    /// The limit of the front that it met, if it met one.
+    /// The limit that it met, if it met one.
     pub limit: Option<&'static str>,
     /// The length of the request's body, in bytes.
     pub request_bytes: usize,

@@ -1,23 +1,17 @@
 //! How fast requests and bytes come, for each device, user and address.
 //!
-//! A meter holds, for requests and for bytes, until when what has come so far would keep its owner busy at the allowed
-//! rate. That may lie as far ahead as the burst is long. Of a request the bytes are known when it is over, so they may
-//! lead further ahead, and the next request waits.
+//! Of a request the bytes are known when it is over, so they may lead further ahead than the burst is long, and the next
+//! request waits.
 
 use super::limits::{FrontLimits, Rate};
 use super::refusal::Refusal;
+use crate::meters::{AtRest, MAX_METERS, Meter, Meters};
 use crate::service::Holder;
 use conclave_delivery_api::{DeviceId, Name};
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// The most owners that have a meter of their own. Those beyond share one.
-const MAX_METERS: usize = 100_000;
-/// How often those that are at rest are looked for when there are so many.
-const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 
 /// The longest that an owner has to wait for bytes that came already.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -28,105 +22,84 @@ fn takes(amount: u64, per_second: u64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
+/// Meters of requests and of bytes.
 #[derive(Clone, Copy, Debug)]
-struct Meter {
-    requests: Instant,
-    bytes: Instant,
+struct Both {
+    requests: Meter,
+    bytes: Meter,
 }
 
-impl Meter {
-    fn at_rest(now: Instant) -> Self {
-        Self { requests: now, bytes: now }
-    }
-
+impl Both {
     /// Counts a request, unless it is one too many; then, how long to wait.
     fn take(&mut self, rate: Rate, burst: Duration, now: Instant) -> Result<(), Duration> {
-        let ahead = self.requests.saturating_duration_since(now) + takes(1, rate.requests);
-        let of_bytes = self.bytes.saturating_duration_since(now);
-        let wait = ahead.saturating_sub(burst).max(of_bytes.saturating_sub(burst));
+        let one = takes(1, rate.requests);
+        let of_bytes = self.bytes.wait(Duration::ZERO, burst, now);
+        let wait = self.requests.wait(one, burst, now).max(of_bytes);
         if !wait.is_zero() {
             return Err(wait);
         }
-        self.requests = now + ahead;
+        self.requests.add(one, Duration::MAX, now);
         Ok(())
     }
 
     fn spend(&mut self, rate: Rate, burst: Duration, bytes: u64, now: Instant) {
-        let ahead = self.bytes.saturating_duration_since(now);
-        self.bytes = now + ahead.saturating_add(takes(bytes, rate.bytes)).min(burst + LONGEST_WAIT);
+        self.bytes.add(takes(bytes, rate.bytes), burst + LONGEST_WAIT, now);
+    }
+}
+
+impl AtRest for Both {
+    fn at_rest(now: Instant) -> Self {
+        Self { requests: Meter::at_rest(now), bytes: Meter::at_rest(now) }
     }
 
     fn is_at_rest(&self, now: Instant) -> bool {
-        self.requests <= now && self.bytes <= now
+        self.requests.is_at_rest(now) && self.bytes.is_at_rest(now)
     }
 }
 
+/// What all owners of a kind may have, and have had.
 #[derive(Debug)]
 struct Owners<K> {
-    meters: HashMap<K, Meter>,
-    /// Of those for whom there is no room.
-    shared: Meter,
-    swept: Instant,
-}
-
-/// The meters of all owners of a kind.
-#[derive(Debug)]
-struct Meters<K> {
-    owners: Mutex<Owners<K>>,
+    meters: Mutex<Meters<K, Both>>,
     rate: Rate,
     burst: Duration,
-    most: usize,
 }
 
-impl<K: Hash + Eq + Clone> Meters<K> {
+impl<K: Hash + Eq + Clone> Owners<K> {
     fn new(rate: Rate, burst: Duration, most: usize) -> Self {
-        let now = Instant::now();
-        let owners = Owners { meters: HashMap::new(), shared: Meter::at_rest(now), swept: now };
-        Self { owners: Mutex::new(owners), rate, burst, most }
+        Self { meters: Mutex::new(Meters::new(most)), rate, burst }
     }
 
-    fn with<R>(&self, owner: &K, now: Instant, f: impl FnOnce(&mut Meter) -> R) -> R {
-        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        let Owners { meters, shared, swept } = &mut *owners;
-        if let Some(meter) = meters.get_mut(owner) {
-            return f(meter);
-        }
-        if meters.len() >= self.most && now.saturating_duration_since(*swept) >= BETWEEN_SWEEPS {
-            meters.retain(|_, meter| !meter.is_at_rest(now));
-            *swept = now;
-        }
-        match meters.len() < self.most {
-            true => f(meters.entry(owner.clone()).or_insert_with(|| Meter::at_rest(now))),
-            false => f(shared),
-        }
+    fn locked(&self) -> MutexGuard<'_, Meters<K, Both>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take(&self, owner: &K, now: Instant) -> Result<(), Duration> {
-        self.with(owner, now, |meter| meter.take(self.rate, self.burst, now))
+        self.locked().of(owner, now).take(self.rate, self.burst, now)
     }
 
     fn spend(&self, owner: &K, bytes: u64, now: Instant) {
-        self.with(owner, now, |meter| meter.spend(self.rate, self.burst, bytes, now));
+        self.locked().of(owner, now).spend(self.rate, self.burst, bytes, now);
     }
 }
 
 /// All meters of a server.
 #[derive(Debug)]
 pub(super) struct Rates {
-    devices: Meters<DeviceId>,
-    users: Meters<Name>,
-    addresses: Meters<IpAddr>,
-    anonymous: Meters<IpAddr>,
+    devices: Owners<DeviceId>,
+    users: Owners<Name>,
+    addresses: Owners<IpAddr>,
+    anonymous: Owners<IpAddr>,
 }
 
 impl Rates {
     pub(super) fn new(limits: &FrontLimits) -> Self {
         let burst = limits.burst;
         Self {
-            devices: Meters::new(limits.device, burst, MAX_METERS),
-            users: Meters::new(limits.user, burst, MAX_METERS),
-            addresses: Meters::new(limits.address, burst, MAX_METERS),
-            anonymous: Meters::new(limits.anonymous, burst, MAX_METERS),
+            devices: Owners::new(limits.device, burst, MAX_METERS),
+            users: Owners::new(limits.user, burst, MAX_METERS),
+            addresses: Owners::new(limits.address, burst, MAX_METERS),
+            anonymous: Owners::new(limits.anonymous, burst, MAX_METERS),
         }
     }
 
@@ -180,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_taken_whole_and_then_the_rate_and_each_owner_has_its_own() {
-        let meters = Meters::new(RATE, BURST, 10);
+        let meters = Owners::new(RATE, BURST, 10);
         let begin = Instant::now();
         assert_eq!((0..100).filter(|_| meters.take(&"a", begin).is_ok()).count(), 20);
         assert_eq!(meters.take(&"a", begin), Err(Duration::from_millis(100)));
@@ -199,7 +172,7 @@ mod tests {
 
     #[test]
     fn bytes_are_paid_for_afterwards_and_hold_up_the_next_request() {
-        let meters = Meters::new(RATE, BURST, 10);
+        let meters = Owners::new(RATE, BURST, 10);
         let begin = Instant::now();
         meters.spend(&"a", 2000, begin);
         assert!(meters.take(&"a", begin).is_ok(), "at the edge");
@@ -213,16 +186,15 @@ mod tests {
 
     #[test]
     fn owners_beyond_the_room_share_a_meter_until_others_are_at_rest() {
-        let meters = Meters::new(RATE, BURST, 2);
+        let meters = Owners::new(RATE, BURST, 2);
         let begin = Instant::now();
         for owner in 0..100 {
             let _ = meters.take(&owner, begin);
         }
-        assert_eq!(meters.owners.lock().unwrap().meters.len(), 2);
+        assert_eq!(meters.locked().count(), 2);
         assert!(meters.take(&0, begin).is_ok(), "it has a meter of its own");
         assert!(meters.take(&100, begin).is_err(), "98 have used up what they share");
         assert!(meters.take(&100, begin + Duration::from_secs(5)).is_ok());
-        let owners = meters.owners.lock().unwrap();
-        assert!(owners.meters.contains_key(&100) && owners.meters.len() == 1, "{owners:?}");
+        assert_eq!(meters.locked().count(), 1, "the others' are gone");
     }
 }

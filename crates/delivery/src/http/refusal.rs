@@ -1,6 +1,6 @@
 //! A refusal as it goes out: what the service says, or the front before it.
 
-use crate::service::ServiceError;
+use crate::service::{ServiceError, whole_seconds};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -16,21 +16,14 @@ pub(super) struct Refusal {
     pub(super) error: ServiceError,
     /// When to try again, if that may help.
     pub(super) retry_after: Option<Duration>,
-    /// The limit of the front that was met, if it was one.
+    /// The limit that was met, if it was one.
     pub(super) limit: Option<&'static str>,
 }
 
 impl Refusal {
     /// There was too much of something in too short a time.
     pub(super) fn too_fast(limit: &'static str, wait: Duration) -> Self {
-        let seconds = whole_seconds(wait);
-        let detail =
-            format!("there are too many requests or bytes ({limit}): try again in {seconds} s");
-        Self {
-            error: ServiceError::new(ErrorCode::RateLimited, detail),
-            retry_after: Some(wait),
-            limit: Some(limit),
-        }
+        ServiceError::too_fast("requests or bytes", limit, wait).into()
     }
 
     /// There is too much of something just now.
@@ -45,14 +38,11 @@ impl Refusal {
 
 impl From<ServiceError> for Refusal {
     fn from(error: ServiceError) -> Self {
-        let retry_after = (error.code == ErrorCode::Unavailable).then_some(SOON);
-        Self { error, retry_after, limit: None }
+        let soon = (error.code == ErrorCode::Unavailable).then_some(SOON);
+        let limit = error.limit;
+        let retry_after = limit.map(|limit| limit.wait).or(soon);
+        Self { error, retry_after, limit: limit.map(|limit| limit.name) }
     }
-}
-
-/// At least one, as it stands in the header.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 impl IntoResponse for Refusal {

@@ -5,6 +5,7 @@ use conclave_delivery_api::{DeviceId, ErrorCode, Mode, Name};
 use conclave_directory::server::DirectoryError;
 use conclave_mls::crypto::CryptoError;
 use core::fmt;
+use core::time::Duration;
 
 /// A refusal: nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,11 +14,30 @@ pub struct ServiceError {
     pub code: ErrorCode,
     /// A sentence for people.
     pub detail: String,
+    /// The limit that was met, if waiting helps.
+    pub limit: Option<Limit>,
+}
+
+/// A limit that was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What it is of.
+    pub name: &'static str,
+    /// When the same request fits into it.
+    pub wait: Duration,
 }
 
 impl ServiceError {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), limit: None }
+    }
+
+    /// There was too much of something in too short a time.
+    pub(crate) fn too_fast(what: &str, name: &'static str, wait: Duration) -> Self {
+        let limit = Limit { name, wait };
+        let seconds = limit.whole_seconds();
+        let detail = format!("there are too many {what} ({name}): try again in {seconds} s");
+        Self { limit: Some(limit), ..Self::new(ErrorCode::RateLimited, detail) }
     }
 
     pub(super) fn too_many(what: impl Into<String>) -> Self {
@@ -44,6 +64,19 @@ impl ServiceError {
     pub(super) fn revoked(device: &DeviceId) -> Self {
         Self::new(ErrorCode::Revoked, format!("{device} was revoked, or has another key now"))
     }
+}
+
+impl Limit {
+    /// How long to wait, in whole seconds: at least one.
+    #[must_use]
+    pub fn whole_seconds(&self) -> u64 {
+        whole_seconds(self.wait)
+    }
+}
+
+/// At least one.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 impl fmt::Display for ServiceError {

@@ -1,8 +1,9 @@
+use super::claims::{Counted, none_left};
 use super::framed::decode_message;
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::storage::DeviceInfo;
 use crate::storage::{
-    KeyPackageRecord, KeyPackagesAdded, NewKeyPackages, Storage, StoredKeyPackage,
+    Give, KeyPackageRecord, KeyPackagesAdded, NewKeyPackages, Storage, StoredKeyPackage,
 };
 use conclave_delivery_api::{
     Bytes, CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,
@@ -218,9 +219,14 @@ impl Operation for ClaimKeyPackages {
             id != me && (self.devices.is_empty() || self.devices.contains(&id.device))
         };
         let owners: Vec<DeviceId> = known.into_iter().map(|d| d.device).filter(wanted).collect();
-        let now = caller.now.as_secs();
-        let claimed = service.storage.claim_key_packages(owners.clone(), self.cipher_suite, now)?;
+        let (between, now) = ((&me.user, &self.user), caller.now);
+        let Counted { give, wait } = service.claims.take(&service.limits.claims, between, now)?;
+        let (suite, now) = (self.cipher_suite, now.as_secs());
+        let claimed = service.storage.claim_key_packages(owners.clone(), suite, give, now)?;
         let found = claimed.iter().flatten().count();
+        if give == Give::LastResort && found == 0 && !owners.is_empty() {
+            return Err(none_left(wait));
+        }
         let seen = format!("{me} takes {found} key packages of {}", self.user);
         let devices = owners
             .into_iter()

@@ -6,6 +6,7 @@ mod administration;
 mod attachments;
 mod authority;
 mod certificates;
+mod claims;
 mod credentials;
 mod directory;
 mod error;
@@ -33,6 +34,8 @@ use crate::storage::{DirectoryRecords, Storage, WriterLoad};
 pub use administration::{Act, Field, Report};
 pub use authority::{Authority, Certifiers};
 pub use certificates::Swept;
+pub use claims::ClaimLimits;
+use claims::Claims;
 use conclave_delivery_api::{
     Call, DeviceId, ErrorCode, Event, GroupId, Incarnation, LogPosition, Mode, Proof, Receipt,
     Registration,
@@ -43,7 +46,8 @@ use conclave_mls::crypto::{CryptoProvider, Secret, SignatureKeyPair};
 use core::fmt;
 use core::time::Duration;
 pub use directory::Published;
-pub use error::{OpenError, ServiceError};
+pub(crate) use error::whole_seconds;
+pub use error::{Limit, OpenError, ServiceError};
 pub use invitations::{INVITATION, invitation};
 use long_proofs::LongProofs;
 use places::Relay;
@@ -62,6 +66,8 @@ const MAX_TOLD: u32 = 10_000;
 pub struct Limits {
     /// The most key packages of one device and suite. Default 200.
     pub key_packages: u32,
+    /// How many key packages are claimed, by whom and of whom.
+    pub claims: ClaimLimits,
     /// The most devices of one user. Default 50.
     pub devices: usize,
     /// How many epochs after its own an application message is still taken. Default 3.
@@ -101,6 +107,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             key_packages: 200,
+            claims: ClaimLimits::default(),
             devices: 50,
             past_epochs: 3,
             past_epoch_age: Duration::from_secs(24 * 60 * 60),
@@ -162,6 +169,7 @@ pub struct Service<S> {
     directory: Directory<DirectoryRecords<S>>,
     long_proofs: LongProofs,
     sessions: Sessions,
+    claims: Claims,
     relay: Relay,
     views: Views,
     attachments: Option<Attachments>,
@@ -291,6 +299,7 @@ impl<S: Storage> Service<S> {
             directory,
             long_proofs: LongProofs::default(),
             sessions,
+            claims: Claims::new(now),
             relay: Relay::default(),
             views,
             attachments: None,

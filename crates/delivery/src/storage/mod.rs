@@ -187,6 +187,18 @@ pub struct StoredKeyPackage {
     pub message: Bytes,
 }
 
+/// How long after a key package has expired it is known whose it was, in seconds: a Welcome may be under way.
+pub const REMEMBERED: u64 = 24 * 60 * 60;
+
+/// Which key packages are given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Give {
+    /// The oldest, which is gone then; the one of last resort if there is no other.
+    Next,
+    /// That of last resort alone, which stays.
+    LastResort,
+}
+
 /// What became of key packages that were to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyPackagesAdded {
@@ -474,6 +486,7 @@ pub trait Storage: Send + Sync + 'static {
     fn devices(&self, user: &Name) -> Result<Vec<DeviceInfo>, StorageError>;
 
     /// Stores key packages of a device that is as the caller knows it, all or none, and deletes those that they replace.
+    /// Forgets what is kept of others that expired more than [`REMEMBERED`] ago: more than it adds.
     fn add_key_packages(&self, new: NewKeyPackages) -> Result<KeyPackagesAdded, StorageError>;
 
     /// The key packages of a device that have not expired, the oldest first.
@@ -490,16 +503,17 @@ pub trait Storage: Send + Sync + 'static {
         numbers: Vec<i64>,
     ) -> Result<u32, StorageError>;
 
-    /// Takes one key package of each of these devices: the oldest that has not expired, or else
-    /// the one of last resort, which stays. One answer for each device, in order.
+    /// Takes one key package of each of these devices, of those that have not expired. One answer for each device,
+    /// in order.
     fn claim_key_packages(
         &self,
         owners: Vec<DeviceId>,
         suite: CipherSuite,
+        give: Give,
         now: u64,
     ) -> Result<Vec<Option<Bytes>>, StorageError>;
 
-    /// Whose key package this is or was.
+    /// Whose key package this is or was, unless it expired more than [`REMEMBERED`] ago.
     fn key_package_owner(
         &self,
         reference: &KeyPackageRef,

@@ -142,6 +142,20 @@ fn calls_whose_answers_make_no_sense_are_given_up() {
 }
 
 #[test]
+fn an_invitation_for_which_too_much_was_claimed_fails_and_holds_nothing_up() {
+    let limited = |seconds| ClientError::Postponed {
+        code: ErrorCode::RateLimited,
+        detail: "it was made so".into(),
+        retry_after: Duration::from_secs(seconds),
+    };
+    let which = |r: &Request| matches!(r, Request::ClaimKeyPackages(_));
+    let world = nothing_is_held_up(60, which, limited(31));
+    let told = format!("failed g c is not invited: {}", limited(31));
+    assert!(world.devices[0].has_line(&told), "{:?}", world.devices[0].lines());
+    assert!(!world.devices[0].has_line("offline"));
+}
+
+#[test]
 fn requests_that_are_too_long_are_given_up() {
     let which = |r: &Request| matches!(r, Request::SubmitCommit(_));
     let world = nothing_is_held_up(59, which, ClientError::TooLong);

@@ -62,7 +62,9 @@ pub(super) fn calls() -> Vec<Entry> {
         call(
             Rules {
                 errors: &[ErrorCode::UnknownUser, ErrorCode::Blocked, ErrorCode::TooMany],
-                limits: "as many devices are named as a user may have, by default 50",
+                limits: "as many devices are named as a user may have, by default 50; by default one user claims another's 30 times an \
+                         hour, and all others' 1,000 times; after 200 claims an hour of one user's only packages of \
+                         last resort are given",
                 again: "claims another package of each device",
                 ..Rules::ONCE
             },

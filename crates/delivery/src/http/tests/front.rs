@@ -61,6 +61,22 @@ fn a_flood_from_one_address_is_refused_and_others_are_served() {
     assert!(alice.call(&FetchInbox { limit: 1 }).is_ok());
 }
 
+#[test]
+fn a_claim_too_many_says_when_to_come_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), config(0));
+    let (alice, _) = two(&server);
+    let (user, devices) = ("bob".parse().unwrap(), vec![]);
+    let claim = ClaimKeyPackages { user, cipher_suite: SUITE, devices };
+    assert_eq!((0..30).filter(|_| alice.call(&claim).is_ok()).count(), 30);
+    match alice.call(&claim).unwrap_err() {
+        ClientError::Postponed { code: ErrorCode::RateLimited, retry_after, .. } => {
+            assert!((60..=120).contains(&retry_after.as_secs()), "{retry_after:?}");
+        }
+        e => panic!("{e}"),
+    }
+}
+
 /// The replies to requests of a session, one after another, until one is refused; at most so many.
 fn served_in_a_row(server: &Server, session: &OwnSession, from: u64, most: u64) -> (u64, String) {
     let body = FetchInbox { limit: 1 }.to_bytes().unwrap();

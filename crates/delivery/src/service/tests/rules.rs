@@ -1,11 +1,12 @@
 //! Single rules of the service.
 
 use super::room::{Room, room, room_with};
-use crate::service::Limits;
+use crate::service::{ClaimLimits, Limits, ServiceError};
 use crate::testing::*;
 use conclave_delivery_api::*;
 use conclave_mls::key_package::OwnKeyPackage;
 use conclave_mls::wire::Lifetime;
+use core::time::Duration;
 
 fn opaque(group: &GroupId) -> CreateGroup {
     CreateGroup { group_id: group.clone(), kind: GroupKind::Opaque { epoch: 0 } }
@@ -131,6 +132,45 @@ fn the_last_resort_is_given_when_nothing_else_is_left() {
     assert_eq!(claim(), key_package_message(one.key_package()), "the expired one is passed over");
     assert_eq!(claim(), key_package_message(last.key_package()));
     assert_eq!(claim(), key_package_message(last.key_package()), "it stays");
+}
+
+#[test]
+fn nobody_drains_anothers_key_packages() {
+    let claims = ClaimLimits { pair: 4, asker: 5, target: 6, period: Duration::from_secs(60) };
+    let mut r = room_with(Limits { claims, ..Limits::default() });
+    let carol = Own::new("carol/pc", &mut r.dice);
+    r.desk.register(&carol);
+    let claim = |r: &Room, by: &Own, of: &Own| {
+        let user = of.id.user.clone();
+        let claim = ClaimKeyPackages { user, cipher_suite: SUITE, devices: vec![] };
+        r.desk.call(by, claim).map(|mut done| done.reply.devices.remove(0).key_package)
+    };
+    let lifetime = Own::lifetime(NOW);
+    let of_alice: Vec<_> =
+        (0..9).map(|_| r.alice.key_package(false, lifetime, &mut r.dice)).collect();
+    r.desk.publish(&r.alice, &of_alice.iter().collect::<Vec<_>>());
+    let given = |n: usize| Ok(Some(key_package_message(of_alice[n].key_package())));
+    let wait = |refused: Result<_, ServiceError>| {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::RateLimited);
+        refused.limit.unwrap().wait.as_secs()
+    };
+
+    // One of her, and one of all.
+    assert_eq!([(); 4].map(|()| claim(&r, &r.bob, &r.alice)), [0, 1, 2, 3].map(given));
+    assert_eq!(wait(claim(&r, &r.bob, &r.alice)), 15);
+    assert_eq!(claim(&r, &r.bob, &carol), Ok(None));
+    assert_eq!(wait(claim(&r, &r.bob, &carol)), 12);
+
+    // All of her: she has none of last resort, and keeps the others.
+    assert_eq!([(); 2].map(|()| claim(&r, &carol, &r.alice)), [4, 5].map(given));
+    assert_eq!(wait(claim(&r, &carol, &r.alice)), 10);
+    let last = r.alice.key_package(true, lifetime, &mut r.dice);
+    r.desk.publish(&r.alice, &[&last]);
+    r.desk.wait(9);
+    assert_eq!(claim(&r, &carol, &r.alice), Ok(Some(key_package_message(last.key_package()))));
+    r.desk.wait(30);
+    assert_eq!([(); 2].map(|()| claim(&r, &r.bob, &r.alice)), [6, 7].map(given));
 }
 
 #[test]

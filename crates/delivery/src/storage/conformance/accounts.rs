@@ -6,7 +6,7 @@ use super::samples::{
 };
 use crate::storage::DeviceInfo;
 use crate::storage::{
-    AccountExtension, AccountRecord, CommitEffects, Extended, KeyPackagesAdded, Membership, Storage,
+    AccountExtension, AccountRecord, CommitEffects, Extended, Give, KeyPackagesAdded, Membership, Storage,
 };
 use conclave_delivery_api::{Bytes, DeviceId, GroupId};
 use conclave_mls::crypto::SignatureScheme;
@@ -201,7 +201,7 @@ fn filled(storage: &impl Storage) -> [DeviceId; 2] {
 }
 
 fn claimed(storage: &impl Storage, device: &DeviceId) -> Option<Bytes> {
-    storage.claim_key_packages(vec![device.clone()], SUITE, 0).unwrap().remove(0)
+    storage.claim_key_packages(vec![device.clone()], SUITE, Give::Next, 0).unwrap().remove(0)
 }
 
 /// Alice revokes her phone; and if there is another device of that name, adds it.

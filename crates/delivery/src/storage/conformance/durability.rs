@@ -2,7 +2,7 @@
 
 use super::place::Place;
 use super::samples::{SUITE, commit, create, entry, info, package, packages_of, register, won};
-use crate::storage::{CommitEffects, DirectoryBatch, KeyPackagesAdded, Membership, Put, Storage};
+use crate::storage::{CommitEffects, DirectoryBatch, Give, KeyPackagesAdded, Membership, Put, Storage};
 use conclave_delivery_api::{DeviceId, GroupId};
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
@@ -34,7 +34,7 @@ fn fill(storage: &impl Storage, alice: &DeviceId, bob: &DeviceId) -> GroupId {
     let packages = vec![package(1), package(2)];
     let added = storage.add_key_packages(packages_of(&info("bob/pc"), packages));
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(2)));
-    storage.claim_key_packages(vec![bob.clone()], SUITE, 0).unwrap();
+    storage.claim_key_packages(vec![bob.clone()], SUITE, Give::Next, 0).unwrap();
 
     let row = (b"root".to_vec(), b"one".to_vec());
     let batch = DirectoryBatch { guard: (row.0.clone(), None), rows: vec![row] };

@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::samples::{SUITE, current, extension, info, package, packages_of, register};
 use crate::storage::DeviceInfo;
-use crate::storage::{Extended, KeyPackageRecord, KeyPackagesAdded, NewKeyPackages, Storage};
+use crate::storage::{Extended, Give, KeyPackageRecord, KeyPackagesAdded, NewKeyPackages, REMEMBERED, Storage};
 use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
 use std::collections::BTreeSet;
 
@@ -11,6 +11,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     claims(new);
     last_resort(new);
     lifetimes(new);
+    forgotten(new);
     all_or_none(new);
     replaced(new);
     ended(new);
@@ -28,7 +29,7 @@ fn add(
 
 /// Claims a package of one device.
 fn claim(storage: &impl Storage, owner: &DeviceId, now: u64) -> Option<Bytes> {
-    storage.claim_key_packages(vec![owner.clone()], SUITE, now).unwrap().remove(0)
+    storage.claim_key_packages(vec![owner.clone()], SUITE, Give::Next, now).unwrap().remove(0)
 }
 
 fn listed(storage: &impl Storage, owner: &DeviceId) -> Vec<Bytes> {
@@ -51,7 +52,7 @@ fn claims<P: Place>(new: &dyn Fn() -> P) {
 
     // One for each device, in the order in which they were asked for, the oldest first.
     let owners = vec![bob.clone(), alice.clone(), bob.clone()];
-    let claimed = storage.claim_key_packages(owners, SUITE, 0).unwrap();
+    let claimed = storage.claim_key_packages(owners, SUITE, Give::Next, 0).unwrap();
     assert_eq!(claimed, [Some(package(3).message), Some(package(1).message), None]);
     assert_eq!(claim(&storage, &alice, 0), Some(package(2).message));
     assert_eq!(claim(&storage, &alice, 0), Some(package(4).message));
@@ -76,6 +77,18 @@ fn last_resort<P: Place>(new: &dyn Fn() -> P) {
     for _ in 0..2 {
         assert_eq!(claim(&storage, &alice, 0), Some(last(1).message));
     }
+
+    // It alone, of those who have one.
+    let [bob] = register(&storage, ["bob/pc"]);
+    add(&storage, &alice, vec![package(4)]);
+    add(&storage, &bob, vec![package(5)]);
+    for _ in 0..2 {
+        let owners = vec![bob.clone(), alice.clone()];
+        let claimed = storage.claim_key_packages(owners, SUITE, Give::LastResort, 0).unwrap();
+        assert_eq!(claimed, [None, Some(last(1).message)]);
+    }
+    assert_eq!(claim(&storage, &alice, 0), Some(package(4).message), "it was not used up");
+    assert_eq!(claim(&storage, &bob, 0), Some(package(5).message), "it was not used up");
 
     // A new one replaces it.
     add(&storage, &alice, vec![last(3)]);
@@ -102,6 +115,32 @@ fn lifetimes<P: Place>(new: &dyn Fn() -> P) {
         let added = storage.add_key_packages(NewKeyPackages { cap: 1, now, ..new });
         assert_eq!(added, Ok(KeyPackagesAdded::Stored(1)));
     }
+}
+
+/// What is remembered of a key package ends some time after it, whoever's it was.
+fn forgotten<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let until = |n, not_after| KeyPackageRecord { not_after, ..package(n) };
+    add(&storage, &alice, vec![until(1, 10), until(2, 10), until(3, 20)]);
+    assert_eq!(claim(&storage, &alice, 0), Some(until(1, 0).message));
+    let later = |packages, now| {
+        let new = packages_of(&current(&storage, &bob), packages);
+        storage.add_key_packages(NewKeyPackages { now, ..new }).unwrap()
+    };
+    let owner = |n| storage.key_package_owner(&package(n).reference).unwrap();
+
+    let expired = 10 + REMEMBERED;
+    let again = KeyPackageRecord { init_key_hash: [1; 32], ..until(5, u64::MAX) };
+    assert_eq!(later(vec![until(4, u64::MAX)], expired), KeyPackagesAdded::Stored(1));
+    assert_eq!(later(vec![again.clone()], expired), KeyPackagesAdded::InitKeyReused(0));
+    assert_eq!([1, 2, 3].map(owner), [(); 3].map(|()| Some(alice.clone())));
+
+    assert_eq!(later(vec![again], expired + 1), KeyPackagesAdded::Stored(1));
+    assert_eq!([1, 2, 3].map(owner), [None, None, Some(alice.clone())]);
+    assert_eq!([4, 5].map(owner), [Some(bob.clone()), Some(bob.clone())]);
+    assert!(storage.key_packages(&alice, 0).unwrap().is_empty(), "they have expired");
 }
 
 fn all_or_none<P: Place>(new: &dyn Fn() -> P) {

@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     |db| db.execute_batch(include_str!("formats/8.sql")),
     |db| db.execute_batch(include_str!("formats/9.sql")),
     |db| db.execute_batch(include_str!("formats/10.sql")),
+    |db| db.execute_batch(include_str!("formats/11.sql")),
 ];
 
 /// The format that this version writes: SQLite's `user_version`.

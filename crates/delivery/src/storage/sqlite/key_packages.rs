@@ -1,6 +1,6 @@
 //! Key packages: stored all or none, taken one by one.
 
-use super::super::{KeyPackagesAdded, NewKeyPackages, StoredKeyPackage};
+use super::super::{REMEMBERED, Give, KeyPackagesAdded, NewKeyPackages, StoredKeyPackage};
 use super::read::{bytes, find_device, known_device};
 use super::result::Sql;
 use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
@@ -15,6 +15,7 @@ pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<Key
     let owner = known_device(db, &owner.device)?;
     db.prepare_cached("DELETE FROM key_package WHERE device = ? AND not_after < ?")?
         .execute(params![owner, now])?;
+    forget_expired(db, *now)?;
     if let Some(suite) = replaced {
         let kept: BTreeSet<&[u8]> = packages.iter().map(|package| &*package.message).collect();
         delete_others(db, owner, *suite, &kept)?;
@@ -22,7 +23,7 @@ pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<Key
     let mut stored = 0;
     for (i, package) in packages.iter().enumerate() {
         let known = db
-            .prepare_cached("SELECT reference FROM init_key WHERE hash = ?")?
+            .prepare_cached("SELECT reference FROM known_key_package WHERE init_key = ?")?
             .query_row([package.init_key_hash], |r| bytes(r, 0))
             .optional()?;
         match known {
@@ -32,10 +33,13 @@ pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<Key
         }
         let reference: &[u8] = &package.reference;
         let suite = package.cipher_suite.0;
-        db.prepare_cached("INSERT INTO init_key (hash, reference) VALUES (?, ?)")?
-            .execute(params![package.init_key_hash, reference])?;
-        db.prepare_cached("INSERT INTO key_package_owner (reference, device) VALUES (?, ?)")?
-            .execute(params![reference, owner])?;
+        // Later than anybody lives is for ever.
+        let not_after = i64::try_from(package.not_after).unwrap_or(i64::MAX);
+        db.prepare_cached(
+            "INSERT INTO known_key_package (reference, init_key, device, not_after)
+             VALUES (?, ?, ?, ?)",
+        )?
+        .execute(params![reference, package.init_key_hash, owner, not_after])?;
         if package.last_resort {
             db.prepare_cached(
                 "DELETE FROM key_package WHERE device = ? AND suite = ? AND last_resort",
@@ -50,8 +54,7 @@ pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<Key
             owner,
             suite,
             package.last_resort,
-            // Later than anybody lives is for ever.
-            i64::try_from(package.not_after).unwrap_or(i64::MAX),
+            not_after,
             package.message.as_slice(),
         ])?;
         let count: u32 = db
@@ -66,6 +69,22 @@ pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<Key
         stored += 1;
     }
     Ok(KeyPackagesAdded::Stored(stored))
+}
+
+/// Forgets some of those that have expired, whosever they are, and what is remembered of those that are gone. More
+/// than any call adds, so that in the end all are forgotten.
+fn forget_expired(db: &Connection, now: u64) -> Sql<()> {
+    db.prepare_cached(
+        "DELETE FROM key_package WHERE id IN
+            (SELECT id FROM key_package WHERE not_after < ? ORDER BY not_after LIMIT 1000)",
+    )?
+    .execute([now])?;
+    db.prepare_cached(
+        "DELETE FROM known_key_package WHERE reference IN
+            (SELECT reference FROM known_key_package WHERE not_after < ? ORDER BY not_after LIMIT 1000)",
+    )?
+    .execute([now.saturating_sub(REMEMBERED)])?;
+    Ok(())
 }
 
 /// Deletes a device's key packages of a suite but these.
@@ -90,19 +109,14 @@ pub(super) fn claim(
     db: &Connection,
     owner: &DeviceId,
     suite: CipherSuite,
+    give: Give,
     now: u64,
 ) -> Sql<Option<Bytes>> {
     let owner = known_device(db, owner)?;
-    let popped = db
-        .prepare_cached(
-            "DELETE FROM key_package WHERE id = (
-                SELECT id FROM key_package
-                WHERE device = ? AND suite = ? AND NOT last_resort AND not_after >= ?
-                ORDER BY id LIMIT 1
-             ) RETURNING message",
-        )?
-        .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
-        .optional()?;
+    let popped = match give {
+        Give::Next => pop(db, owner, suite, now)?,
+        Give::LastResort => None,
+    };
     if popped.is_some() {
         return Ok(popped);
     }
@@ -112,6 +126,20 @@ pub(super) fn claim(
     )?
     .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
     .optional()
+}
+
+/// Takes the oldest that is not of last resort.
+fn pop(db: &Connection, owner: i64, suite: CipherSuite, now: u64) -> Sql<Option<Bytes>> {
+    db
+        .prepare_cached(
+            "DELETE FROM key_package WHERE id = (
+                SELECT id FROM key_package
+                WHERE device = ? AND suite = ? AND NOT last_resort AND not_after >= ?
+                ORDER BY id LIMIT 1
+             ) RETURNING message",
+        )?
+        .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
+        .optional()
 }
 
 pub(super) fn key_packages(

@@ -24,7 +24,7 @@ mod writer;
 
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
-    DirectoryBatch, Extended, Found, GroupAdded, GroupRecord, KeyPackagesAdded, Membership,
+    DirectoryBatch, Extended, Found, Give, GroupAdded, GroupRecord, KeyPackagesAdded, Membership,
     NewGroup, NewKeyPackages, NewUpload, Put, Storage, StorageError, StoredKeyPackage, UploadBegun,
     UploadRecord, WriterLoad,
 };
@@ -365,10 +365,11 @@ impl Storage for SqliteStorage {
         &self,
         owners: Vec<DeviceId>,
         suite: CipherSuite,
+        give: Give,
         now: u64,
     ) -> Result<Vec<Option<Bytes>>, StorageError> {
         self.writer
-            .write(move |db| owners.iter().map(|owner| claim(db, owner, suite, now)).collect())
+            .write(move |db| owners.iter().map(|owner| claim(db, owner, suite, give, now)).collect())
     }
 
     fn key_package_owner(
@@ -377,7 +378,7 @@ impl Storage for SqliteStorage {
     ) -> Result<Option<DeviceId>, StorageError> {
         self.read(|db| {
             db.prepare_cached(
-                "SELECT user, name FROM key_package_owner JOIN device ON device.id = device
+                "SELECT user, name FROM known_key_package JOIN device ON device.id = device
                  WHERE reference = ?",
             )?
             .query_row([reference.as_ref()], |r| device_id(r, 0))

@@ -61,10 +61,17 @@ CREATE TABLE key_package (
     message BLOB NOT NULL
 );
 CREATE INDEX key_package_by_device ON key_package (device, suite, last_resort, id);
+CREATE INDEX key_package_by_expiry ON key_package (not_after);
 
--- Kept when the package is gone: Welcomes name it, and its init key must not come again.
-CREATE TABLE key_package_owner (reference BLOB PRIMARY KEY, device INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE init_key (hash BLOB PRIMARY KEY, reference BLOB NOT NULL) WITHOUT ROWID;
+-- Kept when the package is gone, until a day after it has expired: Welcomes name it, and its init key must not come
+-- again.
+CREATE TABLE known_key_package (
+    reference BLOB PRIMARY KEY,
+    init_key BLOB NOT NULL UNIQUE,
+    device INTEGER NOT NULL,
+    not_after INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX known_key_package_by_expiry ON known_key_package (not_after);
 
 CREATE TABLE mls_group (
     id INTEGER PRIMARY KEY,

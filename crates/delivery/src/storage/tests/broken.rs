@@ -46,6 +46,8 @@ enum Fault {
     PartOfPackages,
     /// Packages that were replaced stay.
     NothingReplaced,
+    /// Others are given out in the place of the last resort.
+    LastResortSpared,
     /// Packages are withdrawn whoever has them.
     AnyoneWithdraws,
     /// The limit of groups is ignored.
@@ -343,6 +345,7 @@ impl Storage for Opened {
         &self,
         owners: Vec<DeviceId>,
         suite: CipherSuite,
+        give: Give,
         now: u64,
     ) -> Result<Vec<Option<Bytes>>, StorageError> {
         if self.has(Fault::ClaimedTwice) {
@@ -351,7 +354,8 @@ impl Storage for Opened {
             return Ok(owners.iter().map(first).collect());
         }
         let now = if self.has(Fault::ExpiredGivenOut) { 0 } else { now };
-        self.storage.claim_key_packages(owners, suite, now)
+        let give = if self.has(Fault::LastResortSpared) { Give::Next } else { give };
+        self.storage.claim_key_packages(owners, suite, give, now)
     }
 
     fn key_package_owner(
@@ -625,6 +629,7 @@ fn each_fault_of_a_storage_is_found() {
         Fault::ExpiredGivenOut,
         Fault::PartOfPackages,
         Fault::NothingReplaced,
+        Fault::LastResortSpared,
         Fault::AnyoneWithdraws,
         Fault::GroupsUnlimited,
         Fault::HandshakeIgnored,
