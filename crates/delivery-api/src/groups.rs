@@ -66,6 +66,12 @@ structs! {
         pub added: Vec<DeviceId>,
         /// In an opaque group, whom the commit removes. Not looked at in a tracked one.
         pub removed: Vec<DeviceId>,
+        /// Key packages of the caller's that can be claimed only if the commit is accepted: they are
+        /// published in the same step, by the rules of
+        /// [`PublishKeyPackages`](super::PublishKeyPackages), and if one breaks them, the commit is
+        /// refused. So a device whose commit loses does not give out what belongs to the state that
+        /// the commit would have made. One that changes its key first has to register it.
+        pub key_packages: Vec<Bytes>,
     }
 
     /// Submits a proposal, which is accepted in its epoch alone. To submit it again gives the

@@ -65,6 +65,7 @@ fn requests_and_replies_round_trip() {
         ratchet_tree: Some(bytes.clone()),
         added: vec![device("a/b")],
         removed: vec![],
+        key_packages: vec![bytes.clone()],
     });
     let position = LogPosition { seq: 2, epoch: 1, chain: ChainHash([9; 32]) };
     let receipt = Receipt {

@@ -451,5 +451,6 @@ pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
         ratchet_tree: None,
         added: vec![],
         removed: vec![],
+        key_packages: vec![],
     }
 }

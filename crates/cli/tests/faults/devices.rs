@@ -126,6 +126,7 @@ pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
         ratchet_tree: None,
         added: vec![],
         removed: vec![],
+        key_packages: vec![],
     }
 }
 

@@ -34,6 +34,7 @@ impl<S: Store> Engine<S> {
             ratchet_tree: None,
             added: Vec::new(),
             removed: Vec::new(),
+            key_packages: Vec::new(),
         })
     }
 

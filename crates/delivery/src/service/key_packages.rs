@@ -3,7 +3,7 @@ use super::framed::decode_message;
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::storage::DeviceInfo;
 use crate::storage::{
-    Give, KeyPackageRecord, KeyPackagesAdded, NewKeyPackages, Storage, StoredKeyPackage,
+    Give, KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, Storage, StoredKeyPackage,
 };
 use conclave_delivery_api::{
     Bytes, CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,
@@ -65,7 +65,7 @@ impl<S: Storage> Service<S> {
     }
 
     /// Key packages of the caller's that were checked, all of one suite if they replace the others of it.
-    fn new_key_packages(
+    pub(super) fn new_key_packages(
         &self,
         caller: &Caller,
         messages: Vec<Bytes>,
@@ -98,6 +98,22 @@ impl<S: Storage> Service<S> {
         ServiceError::too_many(format!("a device has at most {most} key packages of a suite"))
     }
 
+    /// Why key packages of a device are not stored.
+    pub(super) fn key_packages_refused(
+        &self,
+        refused: KeyPackagesRefused,
+        owner: &DeviceId,
+    ) -> ServiceError {
+        match refused {
+            KeyPackagesRefused::InitKeyReused(i) => {
+                let detail = format!("the init key of key package {i} was published before");
+                ServiceError::new(ErrorCode::InitKeyReused, detail)
+            }
+            KeyPackagesRefused::TooMany => self.too_many_key_packages(),
+            KeyPackagesRefused::Ended => ServiceError::revoked(owner),
+        }
+    }
+
     fn publish_key_packages(
         &self,
         caller: &Caller,
@@ -113,12 +129,7 @@ impl<S: Storage> Service<S> {
                 let seen = format!("{offered} key packages of {id}, {stored} of them new{instead}");
                 Ok(Done::new(Published { stored }, seen))
             }
-            KeyPackagesAdded::InitKeyReused(i) => {
-                let detail = format!("the init key of key package {i} was published before");
-                Err(ServiceError::new(ErrorCode::InitKeyReused, detail))
-            }
-            KeyPackagesAdded::TooMany => Err(self.too_many_key_packages()),
-            KeyPackagesAdded::Ended => Err(ServiceError::revoked(id)),
+            KeyPackagesAdded::Refused(refused) => Err(self.key_packages_refused(refused, id)),
         }
     }
 }

@@ -132,6 +132,9 @@ impl<S: Storage> Service<S> {
             (Appended::Won(position), effects) => (position, effects),
             (Appended::Known(found), _) => return known(&found),
             (Appended::Ended(successor), _) => return Err(ended(&successor)),
+            (Appended::KeyPackages(refused), _) => {
+                return Err(self.key_packages_refused(refused, submission.me));
+            }
             // Only another process can have come between: this one held the lock.
             (Appended::Lost(now), _) => return wrong_epoch(&now),
         };
@@ -280,6 +283,7 @@ impl<S: Storage> Service<S> {
             welcomes,
             ratchet_tree: request.ratchet_tree,
             group_info: request.group_info,
+            key_packages: None,
         })
     }
 }
@@ -314,6 +318,7 @@ impl Operation for SubmitCommit {
         caller: &Caller,
     ) -> Result<Done<Outcome>, ServiceError> {
         let commit = core::mem::take(&mut self.commit);
+        let key_packages = core::mem::take(&mut self.key_packages);
         service.submit(caller, commit, ContentType::Commit, |view, group, submission| {
             let framed = &submission.framed;
             let epoch = framed.epoch.checked_add(1);
@@ -321,10 +326,15 @@ impl Operation for SubmitCommit {
             if let Some(info) = &self.group_info {
                 check_group_info(info, &framed.group_id, epoch)?;
             }
+            let key_packages = match key_packages.is_empty() {
+                true => None,
+                false => Some(service.new_key_packages(caller, key_packages, None)?),
+            };
             if group.tracked {
-                return service.append_tracked_commit(view, group, submission, self);
+                let request = (self, key_packages);
+                return service.append_tracked_commit(view, group, submission, request);
             }
-            let effects = service.told_effects(self, submission)?;
+            let effects = CommitEffects { key_packages, ..service.told_effects(self, submission)? };
             let commit = Some(effects.clone());
             let append = Append { commit, ..submission.append(group) };
             Ok((service.storage.append(append)?, effects))

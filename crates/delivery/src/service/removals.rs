@@ -107,7 +107,8 @@ impl<S: Storage> Service<S> {
                 Ok(Appended::Known(_)) => {}
                 // Nobody commits anything there any more.
                 Ok(Appended::Ended(_)) => break,
-                Ok(Appended::Lost(_)) => {
+                // A proposal comes without key packages.
+                Ok(Appended::Lost(_) | Appended::KeyPackages(_)) => {
                     view.loaded = None;
                     let detail = "the group has changed meanwhile";
                     return Err(ServiceError::new(ErrorCode::Unavailable, detail));

@@ -6,7 +6,7 @@ use super::framed::decode_message;
 use super::messages::Submission;
 use super::view::{View, lock};
 use super::{Service, ServiceError};
-use crate::storage::{Append, Appended, CommitEffects, GroupRecord, Storage};
+use crate::storage::{Append, Appended, CommitEffects, GroupRecord, NewKeyPackages, Storage};
 use conclave_delivery_api::{
     Bytes, DeviceId, ErrorCode, GroupId, GroupState, MAX_PAGE, PAGE_BYTES, SubmitCommit,
 };
@@ -199,7 +199,8 @@ impl<S: Storage> Service<S> {
             return Err(ServiceError::invalid(detail));
         }
         let welcomes = self.route_welcomes(welcomes, ratchet_tree.as_ref(), &added)?;
-        Ok(CommitEffects { added, removed, welcomes, ratchet_tree, group_info: None })
+        let effects = CommitEffects { added, removed, welcomes, ..CommitEffects::default() };
+        Ok(CommitEffects { ratchet_tree, ..effects })
     }
 
     /// Checks a commit and, if it holds, appends it together with the observer's next state.
@@ -208,7 +209,7 @@ impl<S: Storage> Service<S> {
         view: &mut View,
         group: &GroupRecord,
         submission: &Submission<'_>,
-        request: SubmitCommit,
+        (request, key_packages): (SubmitCommit, Option<NewKeyPackages>),
     ) -> Result<(Appended, CommitEffects), ServiceError> {
         let provider = &*self.provider;
         let observer = self.observer(view, &submission.framed.group_id, group)?;
@@ -233,6 +234,7 @@ impl<S: Storage> Service<S> {
             };
             let seen = (change, leaving.as_slice());
             let effects = self.seen_effects(seen, submission.me, welcomes, ratchet_tree)?;
+            let effects = CommitEffects { key_packages, ..effects };
             let append = Append {
                 commit: Some(effects.clone()),
                 rows: Some(write.batch.clone()),

@@ -204,11 +204,18 @@ pub enum Give {
 pub enum KeyPackagesAdded {
     /// This many were new and are stored.
     Stored(u32),
-    /// The one of this index has an init key that another package had. None was stored.
+    /// None was stored.
+    Refused(KeyPackagesRefused),
+}
+
+/// Why key packages are not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyPackagesRefused {
+    /// The one of this index has an init key that another package had.
     InitKeyReused(usize),
-    /// There would be more than the limit of one suite. None was stored.
+    /// There would be more than the limit of one suite.
     TooMany,
-    /// The device has been revoked, or has another key. None was stored.
+    /// The device has been revoked, or has another key.
     Ended,
 }
 
@@ -324,6 +331,8 @@ pub struct CommitEffects {
     /// The GroupInfo of an opaque group, replacing the one before even if there is none. The
     /// observer keeps that of a tracked group.
     pub group_info: Option<Bytes>,
+    /// Key packages that are stored with the commit.
+    pub key_packages: Option<NewKeyPackages>,
 }
 
 /// The sizes up to which batches are counted in [`WriterLoad::batches`].
@@ -353,6 +362,8 @@ pub enum Appended {
     Lost(GroupRecord),
     /// The group was reset: this is its successor. Nothing was written.
     Ended(GroupId),
+    /// The key packages that come with it cannot be stored. Nothing was written.
+    KeyPackages(KeyPackagesRefused),
 }
 
 /// An entry of a log, found by its hash.

@@ -66,8 +66,16 @@ pub(super) fn calls() -> Vec<Entry> {
         ),
         call(
             Rules {
-                errors: &[ErrorCode::GroupEnded, ErrorCode::Invalid, ErrorCode::TooMany],
-                limits: "by default 50,000 devices are named, and 1,000 Welcomes or 128 MiB wait in an inbox",
+                errors: &[
+                    ErrorCode::GroupEnded,
+                    ErrorCode::InitKeyReused,
+                    ErrorCode::Invalid,
+                    ErrorCode::Revoked,
+                    ErrorCode::TooMany,
+                    ErrorCode::UnsupportedSuite,
+                ],
+                limits: "by default 50,000 devices are named, 1,000 Welcomes or 128 MiB wait in an inbox, and a device \
+                         has 200 key packages of a suite",
                 ..SUBMITTED
             },
             &SubmitCommit {
@@ -77,6 +85,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 ratchet_tree: Some(cut(9)),
                 added: vec![device("bob/pc")],
                 removed: vec![],
+                key_packages: vec![cut(5)],
             },
             &accepted(),
         ),

@@ -13,4 +13,5 @@ mod resets;
 mod room;
 mod rules;
 mod sessions;
+mod staged;
 mod tracked;

@@ -3,7 +3,7 @@
 use super::Place;
 use super::samples::{id, info, packages_of};
 use crate::storage::{
-    CertificateRecord, Certified, KeyPackagesAdded, Membership, NewGroup, Storage,
+    CertificateRecord, Certified, KeyPackagesAdded, KeyPackagesRefused, Membership, NewGroup, Storage,
 };
 use conclave_delivery_api::DeviceId;
 
@@ -43,7 +43,7 @@ fn later_certificates_count(storage: &impl Storage) {
     put(storage, &other_key);
     assert_eq!(storage.device(&first.info.device), Ok(Some(other_key.info)));
     let added = storage.add_key_packages(packages_of(&same_key.info, vec![]));
-    assert_eq!(added, Ok(KeyPackagesAdded::Ended));
+    assert_eq!(added, Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::Ended)));
 
     put(storage, &record("alice/phone", "key of the phone", 100));
     let third = record("alice/tablet", "key of the tablet", 100);

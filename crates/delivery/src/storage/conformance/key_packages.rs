@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::samples::{SUITE, current, extension, info, package, packages_of, register};
 use crate::storage::DeviceInfo;
-use crate::storage::{Extended, Give, KeyPackageRecord, KeyPackagesAdded, NewKeyPackages, REMEMBERED, Storage};
+use crate::storage::{Extended, Give, KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, REMEMBERED, Storage};
 use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
 use std::collections::BTreeSet;
 
@@ -134,7 +134,7 @@ fn forgotten<P: Place>(new: &dyn Fn() -> P) {
     let expired = 10 + REMEMBERED;
     let again = KeyPackageRecord { init_key_hash: [1; 32], ..until(5, u64::MAX) };
     assert_eq!(later(vec![until(4, u64::MAX)], expired), KeyPackagesAdded::Stored(1));
-    assert_eq!(later(vec![again.clone()], expired), KeyPackagesAdded::InitKeyReused(0));
+    assert_eq!(later(vec![again.clone()], expired), KeyPackagesAdded::Refused(KeyPackagesRefused::InitKeyReused(0)));
     assert_eq!([1, 2, 3].map(owner), [(); 3].map(|()| Some(alice.clone())));
 
     assert_eq!(later(vec![again], expired + 1), KeyPackagesAdded::Stored(1));
@@ -151,14 +151,14 @@ fn all_or_none<P: Place>(new: &dyn Fn() -> P) {
 
     let reused = KeyPackageRecord { init_key_hash: [1; 32], ..package(3) };
     let added = add(&storage, &alice, vec![package(2), reused, package(4)]);
-    assert_eq!(added, KeyPackagesAdded::InitKeyReused(1));
+    assert_eq!(added, KeyPackagesAdded::Refused(KeyPackagesRefused::InitKeyReused(1)));
     assert!(listed(&storage, &alice).is_empty(), "a part is stored");
     assert_eq!(storage.key_package_owner(&package(2).reference), Ok(None));
 
     let three = vec![package(2), package(3), package(4)];
     let three = packages_of(&current(&storage, &alice), three);
     let added = storage.add_key_packages(NewKeyPackages { cap: 2, ..three.clone() });
-    assert_eq!(added, Ok(KeyPackagesAdded::TooMany));
+    assert_eq!(added, Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany)));
     assert!(listed(&storage, &alice).is_empty(), "a part is stored");
     let added = storage.add_key_packages(NewKeyPackages { cap: 3, ..three });
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(3)), "what was refused can be stored later");
@@ -181,8 +181,8 @@ fn replaced<P: Place>(new: &dyn Fn() -> P) {
     // What is refused replaces nothing.
     let before = listed(&storage, &alice);
     let reused = KeyPackageRecord { init_key_hash: [6; 32], ..package(7) };
-    assert_eq!(replace(vec![package(8), reused], 9), KeyPackagesAdded::InitKeyReused(1));
-    assert_eq!(replace(vec![package(8), package(9)], 1), KeyPackagesAdded::TooMany);
+    assert_eq!(replace(vec![package(8), reused], 9), KeyPackagesAdded::Refused(KeyPackagesRefused::InitKeyReused(1)));
+    assert_eq!(replace(vec![package(8), package(9)], 1), KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany));
     assert_eq!(listed(&storage, &alice), before, "a part was replaced");
 
     // One stays, one comes; one that was claimed does not come back. Another suite's and another device's stay.
@@ -210,7 +210,7 @@ fn ended<P: Place>(new: &dyn Fn() -> P) {
         assert_eq!(extended, Ok(Extended::Stored));
         let known = if length == 1 { &before } else { &rotated };
         let late = storage.add_key_packages(packages_of(known, vec![package(1)]));
-        assert_eq!(late, Ok(KeyPackagesAdded::Ended));
+        assert_eq!(late, Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::Ended)));
         assert!(listed(&storage, &alice).is_empty());
     }
     assert_eq!(storage.key_package_owner(&package(1).reference), Ok(None));

@@ -1,16 +1,20 @@
 //! A group's log: one order for all, one commit for each handshake.
 
 use super::place::Place;
-use super::samples::{commit, create, entry, id, register, won};
-use crate::storage::{
-    Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage, StorageError,
+use super::samples::{
+    commit, create, current, entry, id, package, packages_of, register, won,
 };
-use conclave_delivery_api::{ChainInput, ContentType, GroupId, LogEntry, LogPosition};
+use crate::storage::{
+    Append, Appended, CommitEffects, DeviceInfo, Found, GroupRecord, KeyPackageRecord,
+    KeyPackagesAdded, KeyPackagesRefused, Membership, Storage, StorageError,
+};
+use conclave_delivery_api::{Bytes, ChainInput, ContentType, GroupId, LogEntry, LogPosition};
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     order(new);
     chain(new);
     compare_and_set(new);
+    staged_key_packages(new);
     pages(new);
     proposals(new);
     failures(new);
@@ -151,6 +155,45 @@ fn compare_and_set<P: Place>(new: &dyn Fn() -> P) {
     let next = expecting(3, commit(&group, &alice, 5, 1, adding()));
     assert_eq!(won(&storage, next), 4);
     assert_eq!(storage.membership(&group, &bob), Ok(Membership::Member));
+}
+
+/// Key packages that come with a commit are stored with it, or not at all.
+fn staged_key_packages<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let group = create(&storage, 1, &[&alice, &bob]);
+    let others = packages_of(&current(&storage, &bob), vec![package(1)]);
+    assert_eq!(storage.add_key_packages(others), Ok(KeyPackagesAdded::Stored(1)));
+    let staged = |n, owner: &DeviceInfo, packages: Vec<KeyPackageRecord>| {
+        let key_packages = Some(packages_of(owner, packages));
+        let effects = CommitEffects { key_packages, ..CommitEffects::default() };
+        Append { expected_handshake: Some(0), ..commit(&group, &alice, n, 0, effects) }
+    };
+    let owner = current(&storage, &alice);
+    let stored = || -> Vec<Bytes> {
+        storage.key_packages(&alice, 0).unwrap().into_iter().map(|p| p.message).collect()
+    };
+
+    // If they are refused, the commit is.
+    let before = storage.group(&group).unwrap();
+    let reused = KeyPackageRecord { init_key_hash: [1; 32], ..package(3) };
+    let reused = staged(2, &owner, vec![package(2), reused]);
+    let refused = Appended::KeyPackages(KeyPackagesRefused::InitKeyReused(1));
+    assert_eq!(storage.append(reused), Ok(refused));
+    let ended = DeviceInfo { active: false, ..owner.clone() };
+    let refused = Appended::KeyPackages(KeyPackagesRefused::Ended);
+    assert_eq!(storage.append(staged(3, &ended, vec![package(2)])), Ok(refused));
+    assert_eq!(storage.group(&group), Ok(before), "the commit was taken");
+    assert!(stored().is_empty(), "a part is stored");
+
+    assert_eq!(won(&storage, staged(4, &owner, vec![package(4), package(5)])), 1);
+    let lost = storage.append(staged(6, &owner, vec![package(6)]));
+    assert!(matches!(lost, Ok(Appended::Lost(_))), "{lost:?}");
+    let known = storage.append(staged(4, &owner, vec![package(7)]));
+    assert!(matches!(known, Ok(Appended::Known(_))), "{known:?}");
+    assert_eq!(stored(), [package(4), package(5)].map(|package| package.message));
+    assert_eq!(storage.key_package_owner(&package(6).reference), Ok(None));
 }
 
 fn pages<P: Place>(new: &dyn Fn() -> P) {

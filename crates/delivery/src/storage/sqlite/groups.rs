@@ -1,6 +1,7 @@
 //! Writing groups: what one entry of a log changes, it changes in one step.
 
-use super::super::{Append, Appended, CommitEffects, GroupAdded, NewGroup};
+use super::super::{Append, Appended, CommitEffects, GroupAdded, KeyPackagesAdded, NewGroup};
+use super::key_packages::add_key_packages;
 use super::read::{active_device, find_entry, find_group, known_device, ordered};
 use super::removals;
 use super::result::Sql;
@@ -107,6 +108,12 @@ pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
     }
     if append.expected_handshake.is_some_and(|expected| expected != record.handshake) {
         return Ok(Appended::Lost(record));
+    }
+    // First: nothing is written if they are refused.
+    if let Some(packages) = append.commit.as_ref().and_then(|effects| effects.key_packages.as_ref())
+        && let KeyPackagesAdded::Refused(refused) = add_key_packages(db, packages)?
+    {
+        return Ok(Appended::KeyPackages(refused));
     }
     let seq = record.head.saturating_add(1);
     let input = ChainInput {

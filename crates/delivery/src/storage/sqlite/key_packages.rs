@@ -1,16 +1,27 @@
 //! Key packages: stored all or none, taken one by one.
 
-use super::super::{REMEMBERED, Give, KeyPackagesAdded, NewKeyPackages, StoredKeyPackage};
+use super::super::{REMEMBERED, Give, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, StoredKeyPackage};
 use super::read::{bytes, find_device, known_device};
 use super::result::Sql;
 use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 
+/// Stores key packages, all or none.
 pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<KeyPackagesAdded> {
+    db.execute_batch("SAVEPOINT packages")?;
+    let added = add_all(db, new)?;
+    if matches!(added, KeyPackagesAdded::Refused(_)) {
+        db.execute_batch("ROLLBACK TO packages")?;
+    }
+    db.execute_batch("RELEASE packages")?;
+    Ok(added)
+}
+
+fn add_all(db: &Connection, new: &NewKeyPackages) -> Sql<KeyPackagesAdded> {
     let NewKeyPackages { owner, packages, replaced, cap, now } = new;
     if find_device(db, &owner.device)?.as_ref() != Some(owner) {
-        return Ok(KeyPackagesAdded::Ended);
+        return Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::Ended));
     }
     let owner = known_device(db, &owner.device)?;
     db.prepare_cached("DELETE FROM key_package WHERE device = ? AND not_after < ?")?
@@ -28,7 +39,7 @@ pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<Key
             .optional()?;
         match known {
             Some(reference) if reference == package.reference.0 => continue,
-            Some(_) => return Ok(KeyPackagesAdded::InitKeyReused(i)),
+            Some(_) => return Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::InitKeyReused(i))),
             None => {}
         }
         let reference: &[u8] = &package.reference;
@@ -64,7 +75,7 @@ pub(super) fn add_key_packages(db: &Connection, new: &NewKeyPackages) -> Sql<Key
             )?
             .query_row(params![owner, suite], |r| r.get(0))?;
         if count > *cap {
-            return Ok(KeyPackagesAdded::TooMany);
+            return Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany));
         }
         stored += 1;
     }

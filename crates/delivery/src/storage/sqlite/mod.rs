@@ -333,15 +333,7 @@ impl Storage for SqliteStorage {
     }
 
     fn add_key_packages(&self, new: NewKeyPackages) -> Result<KeyPackagesAdded, StorageError> {
-        self.writer.write(move |db| {
-            db.execute_batch("SAVEPOINT packages")?;
-            let added = add_key_packages(db, &new)?;
-            if !matches!(added, KeyPackagesAdded::Stored(_)) {
-                db.execute_batch("ROLLBACK TO packages")?;
-            }
-            db.execute_batch("RELEASE packages")?;
-            Ok(added)
-        })
+        self.writer.write(move |db| add_key_packages(db, &new))
     }
 
     fn key_packages(

@@ -48,6 +48,8 @@ enum Fault {
     NothingReplaced,
     /// Others are given out in the place of the last resort.
     LastResortSpared,
+    /// Key packages of a commit that loses are stored.
+    StagedOnLoss,
     /// Packages are withdrawn whoever has them.
     AnyoneWithdraws,
     /// The limit of groups is ignored.
@@ -443,6 +445,11 @@ impl Storage for Opened {
             Fault::LastWriteLost if append.hash == [2; 32] => {
                 return Ok(Appended::Won(LogPosition { seq: 2, ..LogPosition::beginning(0) }));
             }
+            Fault::StagedOnLoss => {
+                if let Some(new) = append.commit.iter().find_map(|c| c.key_packages.clone()) {
+                    self.storage.add_key_packages(new)?;
+                }
+            }
             Fault::GroupInfoKept => {
                 let kept = self.storage.public_state(&append.group_id)?;
                 if let (Some(commit), Some((info, tree))) = (&mut append.commit, kept) {
@@ -630,6 +637,7 @@ fn each_fault_of_a_storage_is_found() {
         Fault::PartOfPackages,
         Fault::NothingReplaced,
         Fault::LastResortSpared,
+        Fault::StagedOnLoss,
         Fault::AnyoneWithdraws,
         Fault::GroupsUnlimited,
         Fault::HandshakeIgnored,
