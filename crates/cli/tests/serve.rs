@@ -109,6 +109,25 @@ fn settings_are_checked_and_what_is_wrong_ends_the_command() {
 }
 
 #[test]
+fn a_messenger_that_is_too_old_is_told_to_update_and_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_with = |minimum: &str| {
+        let service = Service::start(dir.path(), &["--minimum-clients", minimum]);
+        chat(dir.path(), &service.url, "alice", &[], "/new dinner\nsoup?\n")
+    };
+    let refused = run_with("other/1.0.0,conclave/99.0.0");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let told = format!(
+        "conclave/{} is too old for this service, which serves conclave/99.0.0 and later: update it",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(refused.stderr.contains(&told), "{refused:?}");
+
+    let served = run_with("other/1.0.0,conclave/0.0.1");
+    assert_eq!(served.code, Some(0), "{served:?}");
+}
+
+#[test]
 fn people_talk_over_tls() {
     let dir = tempfile::tempdir().unwrap();
     let mut params = CertificateParams::new([]).unwrap();

@@ -1,8 +1,8 @@
 //! Users, their devices, and who calls.
 
 use super::{
-    Bytes, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Name, Reader, Writer,
-    parse_hex, to_hex,
+    Bytes, ClientVersion, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Name, Reader,
+    Writer, parse_hex, to_hex,
 };
 use conclave_account::Author;
 use conclave_mls::credential::{ExternalSender, SignaturePublicKey};
@@ -37,6 +37,9 @@ structs! {
         pub registration: Registration,
         /// The service's time, in seconds since 1970.
         pub now: u64,
+        /// The oldest versions that it serves, of clients of these names. If there are any, each client
+        /// says what it is.
+        pub minimum_clients: Vec<ClientVersion>,
     }
 
     /// Submits entries of a user's account log, and so creates an account, adds a device or revokes one.

@@ -43,6 +43,8 @@ macro_rules! codes {
 codes! {
     /// The request is no encoding of what belongs to its path, or an MLS message in it is none.
     Malformed = "malformed", 400;
+    /// The client is older than the service serves, or does not say what it is: update it. To try again is of no use.
+    ClientOutdated = "client-outdated", 403;
     /// The token is missing, or names no session, or one that is over: open a session.
     Unauthorized = "unauthorized", 401;
     /// A signature does not verify: that of a request, or the one that opens a session.

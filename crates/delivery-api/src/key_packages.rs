@@ -9,8 +9,8 @@ structs! {
     /// Publishes key packages of the caller's. All of them are taken, or none.
     ///
     /// Each must be valid (RFC 9420 section 10.1) with the caller's registered key and identity,
-    /// and its init key must not be that of another key package that was published before and has not expired. To publish the same package again
-    /// does nothing, so a request whose reply was lost can be repeated.
+    /// and its init key must not be that of another one that was published before, as long as that has not expired. To
+    /// publish the same package again does nothing, so a request whose reply was lost can be repeated.
     pub struct PublishKeyPackages {
         /// MLSMessages that hold a KeyPackage each. One of last resort replaces the one before.
         pub key_packages: Vec<Bytes>,

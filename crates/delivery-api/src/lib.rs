@@ -73,6 +73,7 @@ mod inbox;
 mod key_packages;
 mod receipt;
 mod successor;
+mod version;
 
 pub use accounts::{
     AccountHead, AccountPage, DescribeService, FetchAccount, FetchRelay, Mode, OpenSession,
@@ -111,6 +112,7 @@ pub use key_packages::{
     Withdrawn,
 };
 pub use successor::{is_successor, successor_id};
+pub use version::ClientVersion;
 
 pub use receipt::{Incarnation, Link, LogEvidence, LogEvidenceError, MAX_LOG_EVIDENCE, Receipt};
 
@@ -130,6 +132,10 @@ pub const CONTENT_TYPE: &str = "application/octet-stream";
 pub const ERROR_HEADER: &str = "x-conclave-error";
 /// The header that holds a request's [`Proof`].
 pub const PROOF_HEADER: &str = "x-conclave-proof";
+/// The header that names a client and its version: a [`ClientVersion`] as text. A service may serve some clients from a
+/// version on alone ([`ServiceInfo::minimum_clients`]), and clients that do not say what they are not at all; but for
+/// [`DescribeService`], which it answers to all.
+pub const CLIENT_HEADER: &str = "x-conclave-client";
 /// Where the event stream is.
 pub const EVENTS_PATH: &str = "/v1/events";
 /// The longest body of a request, in bytes, unless the service is set up otherwise.

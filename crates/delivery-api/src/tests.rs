@@ -108,7 +108,14 @@ fn requests_and_replies_round_trip() {
         for mode in [Mode::Accounts, Mode::Certificates] {
             let sender_key = vec![8; 32].into();
             let key = vec![7; 32].into();
-            let info = ServiceInfo { key, sender_key, mode, registration, now: 1 };
+            let info = ServiceInfo {
+                key,
+                sender_key,
+                mode,
+                registration,
+                now: 1,
+                minimum_clients: vec![],
+            };
             check(&info);
         }
     }

@@ -8,6 +8,7 @@ use conclave_delivery::http::{
     Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
 };
 use conclave_delivery::service::{ClaimLimits, Limits};
+use conclave_delivery_api::ClientVersion;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -128,6 +129,9 @@ settings! {
         "trust" trust: Option<PathBuf> = None, "FILE";
         /// The revocation lists (PEM) of these CAs. The file is read again whenever it changes.
         "revocations" revocations: Option<PathBuf> = None, "FILE";
+        /// The oldest clients that are served, as conclave/0.4.0: of each name from that version on. Set, clients that do
+        /// not say what they are are refused, too. With commas between them in a flag or variable.
+        "minimum-clients" minimum_clients: Vec<ClientVersion> = Vec::new(), "NAME/VERSION,...";
         /// How often changes of accounts are published in the directory that `conclave audit` follows.
         "publish-every" publish_every: Duration = Config::PUBLISH_EVERY, "TIME", 1..=86_400;
     }
@@ -299,6 +303,7 @@ impl Settings {
             loaded_groups: self.loaded_groups,
             log_age: self.log_age,
             log_entries: self.log_entries,
+            minimum_clients: self.minimum_clients.clone(),
         }
     }
 

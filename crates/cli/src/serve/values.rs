@@ -3,6 +3,7 @@
 use super::log::{Level, LogFormat};
 use conclave_delivery::http::{ForwardedHeader, Network};
 use conclave_delivery_api as api;
+use conclave_delivery_api::ClientVersion;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -191,17 +192,23 @@ impl<V: Value> Value for Option<V> {
     }
 }
 
-/// Those with commas between them, or a list in the file.
-impl Value for Vec<Network> {
-    fn parse(text: &str, _: &RangeInclusive<u64>) -> Result<Self, String> {
-        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect()
-    }
+/// A kind of value of which there may be several: with commas between them, or a list in the file.
+macro_rules! lists {
+    ($($one:ty)*) => {$(
+        impl Value for Vec<$one> {
+            fn parse(text: &str, _: &RangeInclusive<u64>) -> Result<Self, String> {
+                text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect()
+            }
 
-    fn show(&self) -> Option<String> {
-        let shown: Vec<String> = self.iter().map(|network| quoted(&network.to_string())).collect();
-        Some(format!("[{}]", shown.join(", ")))
-    }
+            fn show(&self) -> Option<String> {
+                let shown: Vec<String> = self.iter().map(|one| quoted(&one.to_string())).collect();
+                Some(format!("[{}]", shown.join(", ")))
+            }
+        }
+    )*};
 }
+
+lists!(Network ClientVersion);
 
 /// A kind of value that is one of a few words.
 macro_rules! words {

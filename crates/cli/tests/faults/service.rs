@@ -141,8 +141,11 @@ fn serve(data: &std::path::Path, address: &str, room: Option<u64>) -> Child {
     let claims = ["--claims-per-pair", "--claims-per-asker", "--claims-per-target"];
     let arguments = ["serve", "--listen", address, "--data", data.to_str().unwrap()];
     let bytes = ["--device-bytes", "--user-bytes", "--address-bytes", "--anonymous-bytes"];
-    let limits =
-        rates.into_iter().chain(claims).map(|rate| [rate, many]).chain(bytes.map(|rate| [rate, "1 GiB"]));
+    let limits = rates
+        .into_iter()
+        .chain(claims)
+        .map(|rate| [rate, many])
+        .chain(bytes.map(|rate| [rate, "1 GiB"]));
     let mut child = Command::new("sh")
         .args(["-c", &script, "sh", CONCLAVE])
         .args(arguments)

@@ -35,6 +35,8 @@ pub enum EngineError {
         /// Why, for people.
         detail: String,
     },
+    /// The service serves no client as old as this one: why, for people. Nothing is sent to it any more.
+    Outdated(String),
     /// This device's certificate is missing or cannot be used: why, and what to do.
     Certificate(String),
     /// The own account cannot be made or moved on.
@@ -69,6 +71,9 @@ impl fmt::Display for EngineError {
                     ),
                     _ => Ok(()),
                 }
+            }
+            Self::Outdated(why) => {
+                write!(f, "this messenger is too old: {why}. What is not sent yet is kept")
             }
             Self::Certificate(what) => f.write_str(what),
             Self::Account(e) => fmt::Display::fmt(e, f),

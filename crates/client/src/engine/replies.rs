@@ -2,8 +2,8 @@
 
 use super::log::not_committed;
 use super::transparency::CONVICTED;
-use super::watching::Asked;
 use super::waits::LONGEST_CLAIM_WAIT;
+use super::watching::Asked;
 use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
@@ -57,6 +57,9 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         self.now = now;
         let Some(purpose) = self.under_way.take() else { return Ok(()) };
+        if let Err(ClientError::Refused { code: ErrorCode::ClientOutdated, detail }) = &reply {
+            return Err(EngineError::Outdated(detail.clone()));
+        }
         match reply.and_then(|reply| self.checked_receipt(&purpose, reply)) {
             Ok(reply) => {
                 self.online();

@@ -9,7 +9,7 @@ mod groups;
 mod key_packages;
 
 use super::described::{Described, Parts, Structure};
-use crate::{Call, Decode, Encode, ErrorCode, Mode};
+use crate::{Call, Decode, DescribeService, Encode, ErrorCode, Mode};
 use core::fmt::Debug;
 
 /// Who may make a call.
@@ -55,6 +55,8 @@ pub(super) const ALWAYS: &[ErrorCode] = &[
     ErrorCode::Overloaded,
     ErrorCode::Unavailable,
 ];
+/// What every call but `describe-service` may be refused with.
+pub(super) const OF_CLIENTS: &[ErrorCode] = &[ErrorCode::ClientOutdated];
 /// What every call of a session may be refused with.
 pub(super) const OF_SESSIONS: &[ErrorCode] =
     &[ErrorCode::Unauthorized, ErrorCode::BadProof, ErrorCode::Replayed];
@@ -111,11 +113,18 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Whether clients may call it that are too old for everything else.
+    fn takes_any_client(&self) -> bool {
+        self.name == DescribeService::NAME
+    }
+
     /// All that it may be refused with.
     pub(super) fn errors(&self) -> Vec<ErrorCode> {
         let of_session = if self.is_anonymous { &[] } else { OF_SESSIONS };
+        let of_client = if self.takes_any_client() { &[] } else { OF_CLIENTS };
         let of_mode: &[ErrorCode] = if self.mode.is_some() { &[ErrorCode::WrongMode] } else { &[] };
-        let all = [ALWAYS, of_session, of_mode, self.who.errors(), self.own_errors].concat();
+        let all =
+            [ALWAYS, of_client, of_session, of_mode, self.who.errors(), self.own_errors].concat();
         ErrorCode::ALL.iter().copied().filter(|code| all.contains(code)).collect()
     }
 
@@ -123,7 +132,7 @@ impl Entry {
     pub(super) fn further_errors(&self) -> Vec<ErrorCode> {
         let mut errors = self.errors();
         let of_session = if self.is_anonymous { &[] } else { OF_SESSIONS };
-        errors.retain(|code| !ALWAYS.contains(code) && !of_session.contains(code));
+        errors.retain(|code| ![ALWAYS, OF_CLIENTS, of_session].concat().contains(code));
         errors
     }
 }

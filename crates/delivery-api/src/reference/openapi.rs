@@ -1,11 +1,13 @@
 //! `docs/openapi.json`. OpenAPI has no words for the bytes of a body, so their declarations are texts.
 
-use super::calls::{Entry, Example, OF_SESSIONS, Topic};
+use super::calls::{Entry, Example, OF_CLIENTS, OF_SESSIONS, Topic};
 use super::described::prose;
 use super::json::{Json, object, text};
 use super::page::{longest, services};
 use super::types::{others, structures};
-use crate::{CONTENT_TYPE, ERROR_HEADER, EVENTS_PATH, ErrorCode, PROOF_HEADER, to_hex};
+use crate::{
+    CLIENT_HEADER, CONTENT_TYPE, ERROR_HEADER, EVENTS_PATH, ErrorCode, PROOF_HEADER, to_hex,
+};
 use std::collections::BTreeMap;
 
 fn string() -> Json {
@@ -53,6 +55,16 @@ fn security(is_anonymous: bool) -> Json {
     Json::List(vec![object([("session", all()), ("proof", all())])])
 }
 
+/// What a call has in its head beside a session.
+fn parameters() -> Json {
+    Json::List(vec![object([
+        ("name", text(CLIENT_HEADER)),
+        ("in", text("header")),
+        ("description", text("NAME/MAJOR.MINOR.PATCH of the client: docs/api.md#calls")),
+        ("schema", string()),
+    ])])
+}
+
 fn operation(topic: &Topic, entry: &Entry) -> Json {
     let docs = prose(entry.request.docs).replace('\n', " ");
     let summary = docs.split_once(". ").map_or(docs.trim_end_matches('.'), |(first, _)| first);
@@ -77,6 +89,7 @@ fn operation(topic: &Topic, entry: &Entry) -> Json {
         ("tags", Json::List(vec![text(topic.title)])),
         ("summary", text(summary)),
         ("description", text(description)),
+        ("parameters", parameters()),
         ("security", security(entry.is_anonymous)),
         ("requestBody", request),
         ("responses", responses(reply, &entry.errors())),
@@ -85,8 +98,11 @@ fn operation(topic: &Topic, entry: &Entry) -> Json {
 }
 
 fn events() -> Json {
-    let codes =
-        [OF_SESSIONS, &[ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::Unavailable]];
+    let codes = [
+        OF_SESSIONS,
+        OF_CLIENTS,
+        &[ErrorCode::RateLimited, ErrorCode::Overloaded, ErrorCode::Unavailable],
+    ];
     let reply = object([
         ("description", text("Server-Sent Events without end: docs/api.md#events")),
         ("content", object([("text/event-stream", object([("schema", string())]))])),
@@ -94,6 +110,7 @@ fn events() -> Json {
     let get = object([
         ("operationId", text("events")),
         ("summary", text("Hints of what is new for a device")),
+        ("parameters", parameters()),
         ("security", security(false)),
         ("responses", responses(reply, &codes.concat())),
     ]);

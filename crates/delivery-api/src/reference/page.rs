@@ -1,13 +1,13 @@
 //! `docs/api.md`.
 
-use super::calls::{ALWAYS, Entry, Example, OF_SESSIONS, Topic};
+use super::calls::{ALWAYS, Entry, Example, OF_CLIENTS, OF_SESSIONS, Topic};
 use super::described::{Structure, prose};
 use super::events;
 use super::types::{Other, others, structures};
 use crate::accounts::signed_content;
 use crate::{
-    CONTENT_TYPE, Call, ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchInbox, MAX_BODY,
-    MAX_PAGE, MAX_PART, Mode, PAGE_BYTES, PROOF_HEADER, sha256, to_hex,
+    CLIENT_HEADER, CONTENT_TYPE, Call, ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchInbox,
+    MAX_BODY, MAX_PAGE, MAX_PART, Mode, PAGE_BYTES, PROOF_HEADER, sha256, to_hex,
 };
 
 /// The digits of a line: 32 bytes.
@@ -26,6 +26,16 @@ What `conclave serve` and its clients say to each other, byte by byte: enough to
 A call is a `POST` over HTTP/1.1 to the call's path. Its body is the encoded request (`content-type: {CONTENT_TYPE}`).
 If the service does what is asked, it answers with the status 200 and the encoded reply as the body. The header
 `x-conclave-request` of a response names the request, as the service's log does.
+
+A client says which it is, and its version, in three numbers:
+
+```text
+{CLIENT_HEADER}: NAME/MAJOR.MINOR.PATCH
+```
+
+A service may be set up to serve clients of a name from a version on alone. It says so in `minimum_clients` of
+[`describe-service`](#describe-service), which it answers to all; everything else it refuses to older ones, and to
+clients that do not say what they are, as `client-outdated`.
 
 Structures are declared in the presentation language of TLS (RFC 8446 section 3), with `optional<T>` and the vectors
 `<V>` of variable size that RFC 9420 sections 2.1.1 and 2.1.2 add. Numbers are big-endian. A body ends with the last
@@ -108,7 +118,8 @@ people as its body (`text/plain`, UTF-8). It has changed nothing, except that af
 send the request again does no harm. `rate-limited`, `overloaded` and `unavailable` come with `retry-after`, in
 seconds.
 
-Every call can be refused as {}.
+Every call can be refused as {}. Every
+call but `describe-service` can be refused as {}, too.
 Every call of a session can be refused as {}, too. The table of
 each call has the others.
 
@@ -116,6 +127,7 @@ each call has the others.
 |---|---|---|
 ",
         codes(ALWAYS),
+        codes(OF_CLIENTS),
         codes(OF_SESSIONS)
     );
     for code in ErrorCode::ALL {

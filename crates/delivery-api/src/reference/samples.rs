@@ -1,8 +1,8 @@
 //! Values that examples are made of. Objects of MLS, signatures and proofs are cut to a few bytes in them.
 
 use crate::{
-    Bytes, ChainHash, DeviceId, DirectoryPage, GroupId, Incarnation, LogPosition, Name, Receipt,
-    SignedRoot,
+    Bytes, ChainHash, ClientVersion, DeviceId, DirectoryPage, GroupId, Incarnation, LogPosition,
+    Name, Receipt, SignedRoot,
 };
 
 /// 2026-11-29, 12:00:00 UTC, in seconds since 1970.
@@ -10,6 +10,11 @@ pub(super) const NOW: u64 = 1_795_953_600;
 
 pub(super) fn alice() -> Name {
     "alice".parse().unwrap()
+}
+
+/// A version of a client.
+pub(super) fn client() -> ClientVersion {
+    "conclave/0.4.0".parse().unwrap()
 }
 
 pub(super) fn device(text: &str) -> DeviceId {

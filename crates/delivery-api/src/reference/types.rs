@@ -5,11 +5,11 @@ use super::samples::{NOW, alice, cut, device, group, hash, position, receipt, ro
 use crate::{
     AccountHead, AccountPage, Acknowledged, AttachmentPart, Bytes, CertificateChain,
     CertificateTaken, CertificatesPage, ChainHash, CipherSuite, ClaimedKeyPackage,
-    ClaimedKeyPackages, ContentType, Created, Deleted, DirectoryPage, Encode, ExtensionProof,
-    GroupKind, GroupState, InboxItem, InboxPage, Incarnation, KeyPackageCount, KeyPackageCounts,
-    KeyPackageRef, LogEntry, LogPage, Mode, OpenedSession, Outcome, Published, Registration,
-    RelayContent, RelayStored, RootsPage, ServiceInfo, SignaturePublicKey, Token, Upload, WasReset,
-    WelcomeItem, Withdrawn,
+    ClaimedKeyPackages, ClientVersion, ContentType, Created, Deleted, DirectoryPage, Encode,
+    ExtensionProof, GroupKind, GroupState, InboxItem, InboxPage, Incarnation, KeyPackageCount,
+    KeyPackageCounts, KeyPackageRef, LogEntry, LogPage, Mode, OpenedSession, Outcome, Published,
+    Registration, RelayContent, RelayStored, RootsPage, ServiceInfo, SignaturePublicKey, Token,
+    Upload, WasReset, WelcomeItem, Withdrawn,
 };
 use conclave_account::Author;
 
@@ -20,7 +20,7 @@ pub(super) fn structures() -> Vec<Structure> {
     }
     all!(
         AccountHead AccountPage Acknowledged AttachmentPart CertificateChain CertificateTaken CertificatesPage
-        ClaimedKeyPackage ClaimedKeyPackages Created Deleted DirectoryPage ExtensionProof GroupState InboxItem
+        ClaimedKeyPackage ClaimedKeyPackages ClientVersion Created Deleted DirectoryPage ExtensionProof GroupState InboxItem
         InboxPage KeyPackageCount KeyPackageCounts LogEntry LogPage OpenedSession Published RelayContent
         RelayStored RootsPage ServiceInfo Upload WasReset WelcomeItem Withdrawn
     )

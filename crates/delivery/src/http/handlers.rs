@@ -18,12 +18,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use conclave_delivery_api::{
-    AckInbox, BeginUpload, ClaimKeyPackages, CountKeyPackages, CreateGroup, DeleteAttachment,
-    DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount, FetchAttachment,
-    FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox, FetchLog,
-    FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof, PublishKeyPackages, PutRelay,
-    ReplaceKeyPackages, ResetGroup, SendMessage, SubmitAccount, SubmitCertificate, SubmitCommit,
-    SubmitProposal, UploadPart, WithdrawKeyPackages,
+    AckInbox, BeginUpload, CLIENT_HEADER, ClaimKeyPackages, CountKeyPackages, CreateGroup,
+    DeleteAttachment, DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount,
+    FetchAttachment, FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox,
+    FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof, PublishKeyPackages,
+    PutRelay, ReplaceKeyPackages, ResetGroup, SendMessage, SubmitAccount, SubmitCertificate,
+    SubmitCommit, SubmitProposal, UploadPart, WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
@@ -163,6 +163,12 @@ fn credentials<S: Storage>(app: &App<S>, headers: &HeaderMap) -> Result<Credenti
     let missing = "the request is not signed: a token alone is not enough";
     let proof = proof.ok_or_else(|| refuse(ErrorCode::BadProof, missing))?;
     Ok(Credentials { token: token.to_string(), proof })
+}
+
+/// Whether the client is one that is served.
+fn check_client<S: Storage>(app: &App<S>, headers: &HeaderMap) -> Result<(), Refusal> {
+    let said = headers.get(CLIENT_HEADER).and_then(|value| value.to_str().ok());
+    Ok(app.service.check_client(said)?)
 }
 
 /// Does something on a thread that may block: the storage does, and checking signatures takes a
@@ -362,6 +368,10 @@ async fn handle<S: Storage, O: Operation + 'static>(
         true => arrival.without_session(&app).map(|()| None),
         false => arrival.credentials(&app, &headers).map(Some),
     };
+    let sent = match O::ANY_CLIENT {
+        true => sent,
+        false => sent.and_then(|sent| check_client(&app, &headers).map(|()| sent)),
+    };
     let (longest, places) = match (&sent, O::LONG) {
         (Err(_), _) => (0, None),
         (Ok(None), true) => (ANONYMOUS_BODY, Some(app.long_anonymous.clone())),
@@ -401,6 +411,7 @@ async fn events<S: Storage>(
     let mut observed = arrival.observed("events");
     let known = blocking(&app, move |app| {
         let sent = arrival.credentials(app, &headers)?;
+        check_client(app, &headers)?;
         let holder = arrival.authenticate(app, &sent, (EVENTS_PATH, &[]))?;
         Ok::<_, Refusal>((holder, arrival.busy))
     });

@@ -4,10 +4,12 @@ mod attachments;
 mod front;
 mod hostile;
 mod tls;
+mod versions;
 
 use crate::http::handlers::now;
 use crate::http::{Config, FrontLimits, LONG_ANONYMOUS, Observed, Server};
 use crate::http_client::{Client, ClientError, Events, Heard, Session};
+use crate::service::Limits;
 use crate::storage::SqliteStorage;
 use crate::testing::*;
 use conclave_account::Author;

@@ -5,8 +5,8 @@ mod tls;
 mod transfers;
 
 use conclave_delivery_api::{
-    CONTENT_TYPE, Call, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, PROOF_HEADER,
-    Proof, Token,
+    CLIENT_HEADER, CONTENT_TYPE, Call, ClientVersion, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode,
+    MAX_BODY, PROOF_HEADER, Proof, Token,
 };
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair};
 use core::fmt;
@@ -162,6 +162,8 @@ impl Session {
 pub struct Client {
     agent: Agent,
     url: String,
+    /// Which client this is, as it stands in the header.
+    version: String,
     session: Option<Session>,
 }
 
@@ -198,7 +200,16 @@ impl Client {
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();
-        Self { agent, url: url.trim_end_matches('/').to_string(), session: None }
+        let version = concat!("conclave/", env!("CARGO_PKG_VERSION")).to_string();
+        Self { agent, url: url.trim_end_matches('/').to_string(), version, session: None }
+    }
+
+    /// The same client, which says that it is of this version, not of Conclave's: for applications with a name of their
+    /// own.
+    #[must_use]
+    pub fn with_version(mut self, version: &ClientVersion) -> Self {
+        self.version = version.to_string();
+        self
     }
 
     /// The same client with a session, from now on.
@@ -257,7 +268,8 @@ impl Client {
         let mut builder = self
             .agent
             .post(format!("{}{}", self.url, C::PATH))
-            .header("content-type", CONTENT_TYPE);
+            .header("content-type", CONTENT_TYPE)
+            .header(CLIENT_HEADER, &self.version);
         if let Some(session) = self.session.as_ref().filter(|_| !C::ANONYMOUS) {
             builder = builder
                 .header("authorization", format!("Bearer {}", session.token.expose()))
@@ -306,7 +318,8 @@ impl Client {
             .timeout_global(None)
             .timeout_recv_response(Some(Duration::from_secs(10)))
             .timeout_per_read(Some(Duration::from_secs(30)))
-            .build();
+            .build()
+            .header(CLIENT_HEADER, &self.version);
         if let Some(session) = &self.session {
             builder = builder
                 .header("authorization", format!("Bearer {}", session.token.expose()))

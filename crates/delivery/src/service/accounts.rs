@@ -211,6 +211,8 @@ fn refused_entry(user: &Name, e: &conclave_account::EntryError) -> ServiceError 
 }
 
 impl Operation for DescribeService {
+    const ANY_CLIENT: bool = true;
+
     fn run<S: Storage>(
         self,
         service: &Service<S>,
@@ -222,6 +224,7 @@ impl Operation for DescribeService {
             mode: service.mode(),
             registration: service.registration(),
             now: caller.now.as_secs(),
+            minimum_clients: service.limits.minimum_clients.clone(),
         };
         Ok(Done::new(info, "says what it is"))
     }

@@ -99,7 +99,8 @@ impl Claims {
                 **meter = Meter::at_rest(now);
             }
         }
-        let wait = |(meter, count): &(&mut Meter, u32)| meter.wait(share(period, *count), period, now);
+        let wait =
+            |(meter, count): &(&mut Meter, u32)| meter.wait(share(period, *count), period, now);
         let names = ["claims of one user by another", "claims by one user"];
         for (name, meter) in names.into_iter().zip(&meters) {
             let wait = wait(meter);
@@ -169,11 +170,10 @@ mod tests {
         assert!((0..5).all(|n| claim_of(n, 0) == Ok(Give::Next)));
         assert!((5..50).all(|n| claim_of(n, 0) == Ok(Give::LastResort)));
         // However many came, it is over as soon as after those that were served.
-        assert_eq!([11, 12, 12].map(|s| claim_of(60 + s as usize, s)).map(Result::unwrap), [
-            Give::LastResort,
-            Give::Next,
-            Give::LastResort
-        ]);
+        assert_eq!(
+            [11, 12, 12].map(|s| claim_of(60 + s as usize, s)).map(Result::unwrap),
+            [Give::LastResort, Give::Next, Give::LastResort]
+        );
         assert_eq!(claim(&claims, "user-0", "carol", 12), Ok(Give::Next));
     }
 
@@ -183,8 +183,12 @@ mod tests {
         for _ in 0..9 {
             let _ = claim(&claims, "alice", "bob", 0);
         }
-        let askers = ["carol", "dave", "erin", "frank"].map(|asker| claim(&claims, asker, "bob", 0));
-        assert_eq!(askers.map(Result::unwrap), [Give::Next, Give::Next, Give::Next, Give::LastResort]);
+        let askers =
+            ["carol", "dave", "erin", "frank"].map(|asker| claim(&claims, asker, "bob", 0));
+        assert_eq!(
+            askers.map(Result::unwrap),
+            [Give::Next, Give::Next, Give::Next, Give::LastResort]
+        );
         assert_eq!(["carol", "dave"].map(|of| claim(&claims, "alice", of, 0)), [Ok(Give::Next); 2]);
     }
 

@@ -34,10 +34,9 @@ impl ServiceError {
 
     /// There was too much of something in too short a time.
     pub(crate) fn too_fast(what: &str, name: &'static str, wait: Duration) -> Self {
-        let limit = Limit { name, wait };
-        let seconds = limit.whole_seconds();
+        let seconds = whole_seconds(wait);
         let detail = format!("there are too many {what} ({name}): try again in {seconds} s");
-        Self { limit: Some(limit), ..Self::new(ErrorCode::RateLimited, detail) }
+        Self { limit: Some(Limit { name, wait }), ..Self::new(ErrorCode::RateLimited, detail) }
     }
 
     pub(super) fn too_many(what: impl Into<String>) -> Self {
@@ -66,15 +65,7 @@ impl ServiceError {
     }
 }
 
-impl Limit {
-    /// How long to wait, in whole seconds: at least one.
-    #[must_use]
-    pub fn whole_seconds(&self) -> u64 {
-        whole_seconds(self.wait)
-    }
-}
-
-/// At least one.
+/// At least one, as it stands in texts and headers.
 pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }

@@ -3,7 +3,8 @@ use super::framed::decode_message;
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::storage::DeviceInfo;
 use crate::storage::{
-    Give, KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, Storage, StoredKeyPackage,
+    Give, KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, Storage,
+    StoredKeyPackage,
 };
 use conclave_delivery_api::{
     Bytes, CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,

@@ -37,8 +37,8 @@ pub use certificates::Swept;
 pub use claims::ClaimLimits;
 use claims::Claims;
 use conclave_delivery_api::{
-    Call, DeviceId, ErrorCode, Event, GroupId, Incarnation, LogPosition, Mode, Proof, Receipt,
-    Registration,
+    CLIENT_HEADER, Call, ClientVersion, DeviceId, ErrorCode, Event, GroupId, Incarnation,
+    LogPosition, Mode, Proof, Receipt, Registration,
 };
 use conclave_directory::server::Directory;
 use conclave_mls::UnixTime;
@@ -101,6 +101,9 @@ pub struct Limits {
     pub log_age: Option<Duration>,
     /// How many messages of a group are kept likewise. Default: all.
     pub log_entries: Option<u64>,
+    /// The oldest versions that are served, of clients of these names. If there are any, each client has to say what
+    /// it is. Default: none.
+    pub minimum_clients: Vec<ClientVersion>,
 }
 
 impl Default for Limits {
@@ -122,6 +125,7 @@ impl Default for Limits {
             loaded_groups: 256,
             log_age: None,
             log_entries: None,
+            minimum_clients: Vec::new(),
         }
     }
 }
@@ -212,6 +216,8 @@ pub trait Operation: Call {
     const LONG: bool = false;
     /// The only mode that has it; none if both do.
     const MODE: Option<Mode> = None;
+    /// Whether clients may ask for it that are too old for everything else.
+    const ANY_CLIENT: bool = false;
 
     /// Does it.
     ///
@@ -347,6 +353,32 @@ impl<S: Storage> Service<S> {
     ) -> Self {
         self.attachments = Some(Attachments::new(Box::new(store), limits));
         self
+    }
+
+    /// Whether a client is served that says, in [`CLIENT_HEADER`], that it is of this version.
+    ///
+    /// # Errors
+    /// [`ClientOutdated`](ErrorCode::ClientOutdated) if it is too old, or if it says nothing and some are.
+    pub fn check_client(&self, said: Option<&str>) -> Result<(), ServiceError> {
+        let oldest = &self.limits.minimum_clients;
+        let refuse = |detail| Err(ServiceError::new(ErrorCode::ClientOutdated, detail));
+        if oldest.is_empty() {
+            return Ok(());
+        }
+        let Some(version) = said.and_then(|said| said.parse::<ClientVersion>().ok()) else {
+            let oldest: Vec<String> = oldest.iter().map(ToString::to_string).collect();
+            return refuse(format!(
+                "the client does not say which version it is ({CLIENT_HEADER}: NAME/MAJOR.MINOR.PATCH), and this service \
+                 serves none before {}: update it",
+                oldest.join(", ")
+            ));
+        };
+        match oldest.iter().find(|oldest| version.is_older_than(oldest)) {
+            Some(oldest) => refuse(format!(
+                "{version} is too old for this service, which serves {oldest} and later: update it"
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Whether a token names a session. It takes less than [`Self::authenticate`], for before the request is read.

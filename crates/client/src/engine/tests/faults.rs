@@ -156,6 +156,33 @@ fn an_invitation_for_which_too_much_was_claimed_fails_and_holds_nothing_up() {
 }
 
 #[test]
+fn a_messenger_that_is_too_old_says_so_and_stops() {
+    for (seed, which) in [
+        (61, (|r| matches!(r, Request::OpenSession(_))) as Which),
+        (62, |r| matches!(r, Request::SubmitAccount(_))),
+        (63, |r| matches!(r, Request::CountKeyPackages(_))),
+    ] {
+        let mut world = World::new(seed);
+        let a = world.add("a/pc");
+        let ended = (0..20).find_map(|_| {
+            let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+            if !which(&request) {
+                world.call_and_answer(a, request);
+                return None;
+            }
+            let (code, detail) = (ErrorCode::ClientOutdated, "it was made so: update it".into());
+            let refused = Err(ClientError::Refused { code, detail });
+            Some(world.devices[a].engine.reply(world.now, refused).unwrap_err())
+        });
+        let ended = ended.unwrap();
+        assert!(matches!(ended, EngineError::Outdated(_)), "{ended:?}");
+        let told =
+            "this messenger is too old: it was made so: update it. What is not sent yet is kept";
+        assert_eq!(ended.to_string(), told);
+    }
+}
+
+#[test]
 fn requests_that_are_too_long_are_given_up() {
     let which = |r: &Request| matches!(r, Request::SubmitCommit(_));
     let world = nothing_is_held_up(59, which, ClientError::TooLong);

@@ -1,4 +1,4 @@
-use super::super::samples::{NOW, alice, cut, device, directory, hash};
+use super::super::samples::{NOW, alice, client, cut, device, directory, hash};
 use super::{Entry, Rules, Who, call};
 use crate::{
     AccountHead, AccountPage, DescribeService, ErrorCode, FetchAccount, FetchRelay, Mode,
@@ -21,6 +21,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 mode: Mode::Accounts,
                 registration: Registration::Open,
                 now: NOW,
+                minimum_clients: vec![client()],
             },
         ),
         call(

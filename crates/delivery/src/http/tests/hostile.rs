@@ -15,8 +15,8 @@ const LONGEST: usize = 2 << 20;
 const GROUP: [u8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
 /// What the page's table says of a call.
-struct Row {
-    name: String,
+pub(super) struct Row {
+    pub(super) name: String,
     who: String,
     longest: usize,
     services: String,
@@ -26,7 +26,7 @@ struct Row {
     errors: BTreeSet<String>,
 }
 
-fn rows() -> Vec<Row> {
+pub(super) fn rows() -> Vec<Row> {
     let (_, table) = PAGE.split_once("## All calls\n").unwrap();
     let rows = table.lines().skip_while(|line| !line.starts_with("| [`"));
     let row = |line: &str| {
@@ -52,16 +52,16 @@ fn rows() -> Vec<Row> {
 }
 
 impl Row {
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         format!("/v1/{}", self.name)
     }
 
-    fn is_anonymous(&self) -> bool {
+    pub(super) fn is_anonymous(&self) -> bool {
         self.who == "anybody, without a session"
     }
 
     /// A request that gets as far as it can; each says something else in messages.
-    fn request(&self, n: u8) -> Vec<u8> {
+    pub(super) fn request(&self, n: u8) -> Vec<u8> {
         let message = |kind| private(&GROUP.into(), 2, kind, &[n]);
         match self.name.as_str() {
             "submit-commit" => commit(message(ContentType::Commit)).to_bytes().unwrap(),
@@ -77,7 +77,7 @@ impl Row {
 }
 
 /// The error that a reply names, or `ok`.
-fn said(reply: &str) -> String {
+pub(super) fn said(reply: &str) -> String {
     if reply.starts_with("http/1.1 200 ") {
         return "ok".into();
     }

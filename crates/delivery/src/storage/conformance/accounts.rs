@@ -6,7 +6,8 @@ use super::samples::{
 };
 use crate::storage::DeviceInfo;
 use crate::storage::{
-    AccountExtension, AccountRecord, CommitEffects, Extended, Give, KeyPackagesAdded, Membership, Storage,
+    AccountExtension, AccountRecord, CommitEffects, Extended, Give, KeyPackagesAdded, Membership,
+    Storage,
 };
 use conclave_delivery_api::{Bytes, DeviceId, GroupId};
 use conclave_mls::crypto::SignatureScheme;

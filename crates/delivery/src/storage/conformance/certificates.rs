@@ -3,7 +3,8 @@
 use super::Place;
 use super::samples::{id, info, packages_of};
 use crate::storage::{
-    CertificateRecord, Certified, KeyPackagesAdded, KeyPackagesRefused, Membership, NewGroup, Storage,
+    CertificateRecord, Certified, KeyPackagesAdded, KeyPackagesRefused, Membership, NewGroup,
+    Storage,
 };
 use conclave_delivery_api::DeviceId;
 

@@ -2,7 +2,9 @@
 
 use super::place::Place;
 use super::samples::{SUITE, commit, create, entry, info, package, packages_of, register, won};
-use crate::storage::{CommitEffects, DirectoryBatch, Give, KeyPackagesAdded, Membership, Put, Storage};
+use crate::storage::{
+    CommitEffects, DirectoryBatch, Give, KeyPackagesAdded, Membership, Put, Storage,
+};
 use conclave_delivery_api::{DeviceId, GroupId};
 
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {

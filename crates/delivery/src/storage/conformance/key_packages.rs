@@ -3,7 +3,10 @@
 use super::place::Place;
 use super::samples::{SUITE, current, extension, info, package, packages_of, register};
 use crate::storage::DeviceInfo;
-use crate::storage::{Extended, Give, KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, REMEMBERED, Storage};
+use crate::storage::{
+    Extended, Give, KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages,
+    REMEMBERED, Storage,
+};
 use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
 use std::collections::BTreeSet;
 
@@ -134,7 +137,10 @@ fn forgotten<P: Place>(new: &dyn Fn() -> P) {
     let expired = 10 + REMEMBERED;
     let again = KeyPackageRecord { init_key_hash: [1; 32], ..until(5, u64::MAX) };
     assert_eq!(later(vec![until(4, u64::MAX)], expired), KeyPackagesAdded::Stored(1));
-    assert_eq!(later(vec![again.clone()], expired), KeyPackagesAdded::Refused(KeyPackagesRefused::InitKeyReused(0)));
+    assert_eq!(
+        later(vec![again.clone()], expired),
+        KeyPackagesAdded::Refused(KeyPackagesRefused::InitKeyReused(0))
+    );
     assert_eq!([1, 2, 3].map(owner), [(); 3].map(|()| Some(alice.clone())));
 
     assert_eq!(later(vec![again], expired + 1), KeyPackagesAdded::Stored(1));
@@ -181,8 +187,14 @@ fn replaced<P: Place>(new: &dyn Fn() -> P) {
     // What is refused replaces nothing.
     let before = listed(&storage, &alice);
     let reused = KeyPackageRecord { init_key_hash: [6; 32], ..package(7) };
-    assert_eq!(replace(vec![package(8), reused], 9), KeyPackagesAdded::Refused(KeyPackagesRefused::InitKeyReused(1)));
-    assert_eq!(replace(vec![package(8), package(9)], 1), KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany));
+    assert_eq!(
+        replace(vec![package(8), reused], 9),
+        KeyPackagesAdded::Refused(KeyPackagesRefused::InitKeyReused(1))
+    );
+    assert_eq!(
+        replace(vec![package(8), package(9)], 1),
+        KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany)
+    );
     assert_eq!(listed(&storage, &alice), before, "a part was replaced");
 
     // One stays, one comes; one that was claimed does not come back. Another suite's and another device's stay.

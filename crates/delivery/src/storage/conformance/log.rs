@@ -1,9 +1,7 @@
 //! A group's log: one order for all, one commit for each handshake.
 
 use super::place::Place;
-use super::samples::{
-    commit, create, current, entry, id, package, packages_of, register, won,
-};
+use super::samples::{commit, create, current, entry, id, package, packages_of, register, won};
 use crate::storage::{
     Append, Appended, CommitEffects, DeviceInfo, Found, GroupRecord, KeyPackageRecord,
     KeyPackagesAdded, KeyPackagesRefused, Membership, Storage, StorageError,

@@ -1,6 +1,8 @@
 //! Key packages: stored all or none, taken one by one.
 
-use super::super::{REMEMBERED, Give, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, StoredKeyPackage};
+use super::super::{
+    Give, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, REMEMBERED, StoredKeyPackage,
+};
 use super::read::{bytes, find_device, known_device};
 use super::result::Sql;
 use conclave_delivery_api::{Bytes, CipherSuite, DeviceId};
@@ -141,16 +143,15 @@ pub(super) fn claim(
 
 /// Takes the oldest that is not of last resort.
 fn pop(db: &Connection, owner: i64, suite: CipherSuite, now: u64) -> Sql<Option<Bytes>> {
-    db
-        .prepare_cached(
-            "DELETE FROM key_package WHERE id = (
+    db.prepare_cached(
+        "DELETE FROM key_package WHERE id = (
                 SELECT id FROM key_package
                 WHERE device = ? AND suite = ? AND NOT last_resort AND not_after >= ?
                 ORDER BY id LIMIT 1
              ) RETURNING message",
-        )?
-        .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
-        .optional()
+    )?
+    .query_row(params![owner, suite.0, now], |r| bytes(r, 0))
+    .optional()
 }
 
 pub(super) fn key_packages(

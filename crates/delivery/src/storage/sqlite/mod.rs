@@ -360,8 +360,9 @@ impl Storage for SqliteStorage {
         give: Give,
         now: u64,
     ) -> Result<Vec<Option<Bytes>>, StorageError> {
-        self.writer
-            .write(move |db| owners.iter().map(|owner| claim(db, owner, suite, give, now)).collect())
+        self.writer.write(move |db| {
+            owners.iter().map(|owner| claim(db, owner, suite, give, now)).collect()
+        })
     }
 
     fn key_package_owner(

@@ -406,8 +406,14 @@ fn back_to_format_3(dir: &Path) {
     for table in texts("SELECT name FROM main.sqlite_schema WHERE type = 'table'") {
         let columns =
             texts(&format!("SELECT name FROM pragma_table_info('{table}', 'main')")).join(", ");
-        let from =
-            if table == "mls_group" { "old_group".into() } else { format!("current.{table}") };
+        let from = match table.as_str() {
+            "mls_group" => "old_group".into(),
+            "key_package_owner" => "current.known_key_package".into(),
+            "init_key" => {
+                "(SELECT init_key AS hash, reference FROM current.known_key_package)".into()
+            }
+            _ => format!("current.{table}"),
+        };
         db.execute_batch(&format!(
             "DELETE FROM main.{table}; INSERT INTO main.{table} ({columns}) SELECT {columns} FROM {from}"
         ))
