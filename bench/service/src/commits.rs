@@ -55,6 +55,7 @@ fn chain(url: &str, name: &str, length: usize) -> Result<Chain, Failure> {
             ratchet_tree: None,
             added: vec![],
             removed: vec![],
+            key_packages: vec![],
         });
         let id = group.pending_commit().ok_or("no commit is pending")?.id.clone();
         let step = group.commit_accepted(&*provider, now, &id)?;

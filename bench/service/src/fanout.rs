@@ -91,6 +91,7 @@ pub fn measure(results: &mut Results, service: &Service, count: usize) -> Result
         ratchet_tree: None,
         added: devices.iter().map(|device| device.id.clone()).collect(),
         removed: vec![],
+        key_packages: vec![],
     };
     sender.client.call(&commit)?;
 
