@@ -74,6 +74,9 @@ codes! {
     Clock = "clock", 403;
     /// The caller may not do this: it is not, or no longer, in the group.
     NotMember = "not-member", 403;
+    /// Nobody can join by the link: it was revoked, has expired or is used up, whoever made it has left, or it is none
+    /// of the group's. The service knows links of tracked groups alone.
+    BadLink = "bad-link", 403;
     /// An administrator of the service has blocked the user.
     Blocked = "blocked", 403;
     /// There is no such operation.

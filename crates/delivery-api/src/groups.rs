@@ -2,7 +2,7 @@
 
 use super::{
     Bytes, ChainHash, ChainInput, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId,
-    LogEntry, Reader, Receipt, Writer,
+    LogEntry, Reader, Receipt, SignaturePublicKey, Writer,
 };
 
 structs! {
@@ -48,8 +48,9 @@ structs! {
     /// To submit the same commit again gives the same answer, so a request whose reply was lost
     /// can be repeated. An external commit takes the same path. Its sender must be a device in the
     /// group that has fallen behind, and in a tracked group the commit must remove that device's own
-    /// leaf and nothing else (RFC 9420 section 12.4.3.2 calls this a resync). Whoever is not in the
-    /// group comes in by an invitation alone.
+    /// leaf and nothing else (RFC 9420 section 12.4.3.2 calls this a resync). Or its sender is not in
+    /// a tracked group and uses one of its join links, by an AppDataUpdate beside the ExternalInit and
+    /// nothing else. Whoever else is not in the group comes in by an invitation alone.
     pub struct SubmitCommit {
         /// The commit: a PublicMessage, or in an opaque group a PrivateMessage.
         pub commit: Bytes,
@@ -126,7 +127,20 @@ structs! {
         pub group_id: GroupId,
     }
 
-    /// The reply to [`FetchGroupInfo`].
+    /// Asks for what joining by a join link needs. For whoever has the link's secret; the caller need not be in the
+    /// group. Links are the data of the component 0x8c01 of a tracked group's GroupContext, which its members change by
+    /// AppDataUpdates.
+    pub struct FetchLinkedGroup {
+        /// The group.
+        pub group_id: GroupId,
+        /// The link's public key, of Ed25519.
+        pub key: SignaturePublicKey,
+        /// By that key, over the structure of `opaque label<V> = "Conclave join link fetch 1"`, the group's identifier
+        /// and the caller's `DeviceId`.
+        pub signature: Bytes,
+    }
+
+    /// The reply to [`FetchGroupInfo`] and [`FetchLinkedGroup`].
     pub struct GroupState {
         /// Where the log ends: an external joiner reads on from there.
         pub receipt: Receipt,

@@ -70,6 +70,8 @@ mod event;
 mod groups;
 mod hex;
 mod inbox;
+mod join_link;
+mod join_links;
 mod key_packages;
 mod receipt;
 mod successor;
@@ -101,11 +103,16 @@ pub use entry::{LogEntry, MAX_PAGE};
 pub use error::ErrorCode;
 pub use event::{Event, EventParser};
 pub use groups::{
-    CreateGroup, Created, FetchGroupInfo, FetchLog, GroupKind, GroupState, LogPage, Outcome,
-    ResetGroup, SendMessage, SubmitCommit, SubmitProposal, WasReset,
+    CreateGroup, Created, FetchGroupInfo, FetchLinkedGroup, FetchLog, GroupKind, GroupState,
+    LogPage, Outcome, ResetGroup, SendMessage, SubmitCommit, SubmitProposal, WasReset,
 };
 pub use hex::{parse_hex, to_hex};
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
+pub use join_link::{JoinLink, NoJoinLink, verify_fetch};
+pub use join_links::{
+    JOIN_LINKS, JoinLinkError, JoinLinkRecord, JoinLinks, JoinLinksUpdate, Judged, JudgedCommit,
+    MAX_JOIN_LINKS, judge_commit, supporting_join_links, verify_use,
+};
 pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
     KeyPackageCounts, PublishKeyPackages, Published, ReplaceKeyPackages, WithdrawKeyPackages,
@@ -198,6 +205,7 @@ calls! {
     "send-message" SendMessage => Outcome;
     "fetch-log" FetchLog => LogPage;
     "fetch-group-info" FetchGroupInfo => GroupState;
+    "fetch-linked-group" FetchLinkedGroup => GroupState;
     "fetch-inbox" FetchInbox => InboxPage;
     "ack-inbox" AckInbox => Acknowledged;
     "begin-upload" BeginUpload => Upload;

@@ -196,7 +196,7 @@ impl Own {
     pub(crate) fn leaf(&self) -> LeafParams {
         let mut leaf = LeafParams::new(Credential::basic(&self.id.identity()), &[SUITE, HYBRID]);
         leaf.capabilities.proposals.push(ProposalType::SELF_REMOVE);
-        leaf
+        supporting_join_links(leaf, &[]).unwrap()
     }
 
     pub(crate) fn lifetime(now: UnixTime) -> Lifetime {

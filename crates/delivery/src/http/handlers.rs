@@ -21,9 +21,9 @@ use conclave_delivery_api::{
     AckInbox, BeginUpload, CLIENT_HEADER, ClaimKeyPackages, CountKeyPackages, CreateGroup,
     DeleteAttachment, DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount,
     FetchAttachment, FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox,
-    FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof, PublishKeyPackages,
-    PutRelay, ReplaceKeyPackages, ResetGroup, SendMessage, SubmitAccount, SubmitCertificate,
-    SubmitCommit, SubmitProposal, UploadPart, WithdrawKeyPackages,
+    FetchLinkedGroup, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
+    PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, SendMessage, SubmitAccount,
+    SubmitCertificate, SubmitCommit, SubmitProposal, UploadPart, WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
@@ -67,7 +67,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     routes!(
         DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension
         FetchAccount FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages ReplaceKeyPackages CountKeyPackages WithdrawKeyPackages
-        ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo
+        ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo FetchLinkedGroup
         FetchInbox AckInbox BeginUpload UploadPart FetchAttachment DeleteAttachment
     )
     .route(EVENTS_PATH, get(events::<S>))

@@ -42,7 +42,12 @@ impl Submission<'_> {
 
 impl<S: Storage> Service<S> {
     /// Whether the caller may send this, and whether it is in the log already.
-    fn admit(&self, submission: &Submission<'_>) -> Result<Option<Found>, ServiceError> {
+    fn admit(
+        &self,
+        view: &mut View,
+        group: &GroupRecord,
+        submission: &Submission<'_>,
+    ) -> Result<Option<Found>, ServiceError> {
         let (id, me) = (&submission.framed.group_id, submission.me);
         let found = self.storage.find(id, &submission.hash)?;
         if found.as_ref().is_some_and(|f| f.sender == *me) {
@@ -50,10 +55,9 @@ impl<S: Storage> Service<S> {
         }
         let sender = submission.framed.public.as_ref().map(|m| m.content.sender);
         match sender {
-            Some(Sender::NewMemberCommit | Sender::NewMemberProposal) => {
-                self.check_may_join(id, me)?;
-            }
             _ if self.storage.membership(id, me)? == Membership::Member => {}
+            Some(Sender::NewMemberCommit) => self.check_link_use(view, group, submission)?,
+            Some(Sender::NewMemberProposal) => self.check_may_join(id, me)?,
             _ => return Err(ServiceError::not_member()),
         }
         Ok(found)
@@ -91,7 +95,7 @@ impl<S: Storage> Service<S> {
             let seen = format!("{seen}: in the log already, number {}", position.seq);
             Ok(Done::new(Outcome::Accepted { receipt, received_at }, seen))
         };
-        if let Some(found) = self.admit(&submission)? {
+        if let Some(found) = self.admit(&mut view, &group, &submission)? {
             drop(view);
             return known(&found);
         }

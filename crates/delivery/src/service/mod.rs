@@ -14,6 +14,7 @@ mod framed;
 mod groups;
 mod inbox;
 mod invitations;
+mod join_links;
 mod key_packages;
 mod keys;
 mod long_proofs;

@@ -3,16 +3,19 @@
 
 use super::authority::named;
 use super::framed::decode_message;
+use super::join_links::refusal;
 use super::messages::Submission;
 use super::view::{View, lock};
 use super::{Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, NewKeyPackages, Storage};
 use conclave_delivery_api::{
-    Bytes, DeviceId, ErrorCode, GroupId, GroupState, MAX_PAGE, PAGE_BYTES, SubmitCommit,
+    Bytes, DeviceId, ErrorCode, GroupId, GroupState, Judged, JudgedCommit, MAX_PAGE, PAGE_BYTES,
+    SubmitCommit, judge_commit,
 };
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
-use conclave_mls::group::{EpochChange, GroupView, Member, TreeRead};
-use conclave_mls::observe::{Observer, ObserverEvent, ObserverStage};
+use conclave_mls::crypto::CryptoProvider;
+use conclave_mls::group::{Answers, EpochChange, GroupView, Member, TreeRead};
+use conclave_mls::observe::{ObservedStage, Observer, ObserverEvent, ObserverStage};
 use conclave_mls::policy::{Policy, Proposed};
 use conclave_mls::storage::Batch;
 use conclave_mls::storage::{ApplyError, Write, WriteError};
@@ -94,6 +97,23 @@ fn check_author(author: &DeviceId, me: &DeviceId) -> Result<(), ServiceError> {
     }
     let detail = format!("the message is {author}'s, and was submitted by {me}");
     Err(ServiceError::new(ErrorCode::NotMember, detail))
+}
+
+/// Judges what a commit does to a group's join links, as members do.
+fn judge_links(
+    provider: &dyn CryptoProvider,
+    observer: &Observer,
+    stage: &ObservedStage,
+    now: UnixTime,
+) -> Result<Judged, ServiceError> {
+    let commit = JudgedCommit {
+        sender: stage.sender(),
+        proposals: stage.proposals().collect(),
+        credentials: stage.credentials(),
+        received_at: now.as_secs(),
+    };
+    let judged = judge_commit(provider, observer.view(), &commit, |c| named(c).ok());
+    judged.map_err(|e| refusal(&e))
 }
 
 impl<S: Storage> Service<S> {
@@ -179,8 +199,8 @@ impl<S: Storage> Service<S> {
         &self,
         (change, leaving): (&EpochChange, &[LeafIndex]),
         me: &DeviceId,
-        welcomes: Vec<Bytes>,
-        ratchet_tree: Option<Bytes>,
+        joins_by_link: bool,
+        (welcomes, ratchet_tree): (Vec<Bytes>, Option<Bytes>),
     ) -> Result<CommitEffects, ServiceError> {
         let committer = named(&change.committer.credential)?;
         check_author(&committer, me)?;
@@ -191,10 +211,10 @@ impl<S: Storage> Service<S> {
         };
         let takes_own_place =
             removed.contains(&committer) && change.removed.iter().zip(&removed).all(is_own);
-        if change.external && !takes_own_place {
+        if change.external && !(takes_own_place || joins_by_link) {
             let detail = format!(
-                "an external commit must replace its sender's own leaf and no other: {committer} \
-                 does not, so a member has to invite it"
+                "an external commit must replace its sender's own leaf and no other, or use a join link: \
+                 {committer} does not, so a member has to invite it"
             );
             return Err(ServiceError::invalid(detail));
         }
@@ -215,11 +235,14 @@ impl<S: Storage> Service<S> {
         let observer = self.observer(view, &submission.framed.group_id, group)?;
         let stage =
             observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
+        let Judged { app_data, joins_by_link } =
+            judge_links(provider, observer, &stage, submission.now)?;
         let suite = observer.view().cipher_suite();
         let verdicts = self.judge(suite, stage.credentials(), submission.now);
         let leaving: Vec<LeafIndex> = stage.proposals().filter_map(leaving_leaf).collect();
+        let answers = Answers { verdicts, app_data, ..Answers::default() };
         let transition =
-            stage.resolve(observer, provider, &verdicts.into()).map_err(ServiceError::invalid)?;
+            stage.resolve(observer, provider, &answers).map_err(ServiceError::invalid)?;
         let mut fold = observer.fold();
         fold.push(transition).map_err(ServiceError::invalid)?;
         if let Some(info) = &request.group_info {
@@ -232,8 +255,8 @@ impl<S: Storage> Service<S> {
             let Some(ObserverEvent::Epoch(change)) = write.events.first() else {
                 return Err(ServiceError::invalid("the message is no commit").into());
             };
-            let seen = (change, leaving.as_slice());
-            let effects = self.seen_effects(seen, submission.me, welcomes, ratchet_tree)?;
+            let (seen, with_it) = ((change, leaving.as_slice()), (welcomes, ratchet_tree));
+            let effects = self.seen_effects(seen, submission.me, joins_by_link, with_it)?;
             let effects = CommitEffects { key_packages, ..effects };
             let append = Append {
                 commit: Some(effects.clone()),
@@ -274,6 +297,9 @@ impl<S: Storage> Service<S> {
         let observer = self.observer(view, &submission.framed.group_id, group)?;
         let stage =
             observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
+        if stage.proposals().any(|(_, proposal)| matches!(proposal, Proposal::AppDataUpdate(_))) {
+            return Err(ServiceError::invalid("only a committer changes a component's data"));
+        }
         let author = match stage.sender() {
             Sender::Member(leaf) => observer.tree().leaf(leaf).map(|leaf| leaf.credential),
             Sender::NewMemberProposal => stage.credentials().first().map(|c| c.credential.clone()),

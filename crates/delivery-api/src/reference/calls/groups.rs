@@ -2,9 +2,9 @@ use super::super::samples::{NOW, cut, device, group, hash, position, receipt, su
 use super::{Entry, Rules, Who, call};
 use crate::{
     AckInbox, Acknowledged, ChainHash, ContentType, CreateGroup, Created, ErrorCode,
-    FetchGroupInfo, FetchInbox, FetchLog, GroupKind, GroupState, InboxItem, InboxPage, LogEntry,
-    LogPage, LogPosition, Outcome, Receipt, ResetGroup, SendMessage, SubmitCommit, SubmitProposal,
-    WasReset, WelcomeItem,
+    FetchGroupInfo, FetchInbox, FetchLinkedGroup, FetchLog, GroupKind, GroupState, InboxItem,
+    InboxPage, LogEntry, LogPage, LogPosition, Outcome, Receipt, ResetGroup, SendMessage,
+    SubmitCommit, SubmitProposal, WasReset, WelcomeItem,
 };
 
 const SUBMITTED: Rules = Rules {
@@ -26,7 +26,14 @@ pub(super) fn calls() -> Vec<Entry> {
         message: cut(6),
     };
     let proposal =
-        LogEntry { epoch: 2, content_type: ContentType::Proposal, message: cut(5), ..entry() };
+        || LogEntry { epoch: 2, content_type: ContentType::Proposal, message: cut(5), ..entry() };
+    let state = || GroupState {
+        receipt: receipt(),
+        group_info: cut(8),
+        ratchet_tree: cut(9),
+        proposals: vec![proposal()],
+        pending: 1,
+    };
     vec![
         call(
             Rules {
@@ -68,6 +75,7 @@ pub(super) fn calls() -> Vec<Entry> {
             Rules {
                 errors: &[
                     ErrorCode::GroupEnded,
+                    ErrorCode::BadLink,
                     ErrorCode::InitKeyReused,
                     ErrorCode::Invalid,
                     ErrorCode::Revoked,
@@ -122,13 +130,19 @@ pub(super) fn calls() -> Vec<Entry> {
                 ..Rules::READ
             },
             &FetchGroupInfo { group_id: group() },
-            &GroupState {
-                receipt: receipt(),
-                group_info: cut(8),
-                ratchet_tree: cut(9),
-                proposals: vec![proposal],
-                pending: 1,
+            &state(),
+        ),
+        call(
+            Rules {
+                errors: &[ErrorCode::BadLink, ErrorCode::NoGroupInfo, ErrorCode::Invalid],
+                ..Rules::READ
             },
+            &FetchLinkedGroup {
+                group_id: group(),
+                key: hash(0x4b).to_vec().into(),
+                signature: [0x51; 64].into(),
+            },
+            &state(),
         ),
     ]
 }

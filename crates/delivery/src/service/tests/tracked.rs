@@ -2,6 +2,7 @@
 
 mod golden;
 mod joining;
+mod links;
 
 use crate::service::Done;
 use crate::testing::*;
