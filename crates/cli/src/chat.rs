@@ -41,6 +41,14 @@ of the account, where CHECK is the first part of a device's verification code:
   certified USER/DEVICE TIME until TIME CHECK
                                            /devices where a CA certifies them:
                                            from when to when
+  invite-link GROUP LINK uses N until TIME /invite-link: a link into a group,
+                                           once the group has it
+  link-into GROUP NUMBER USER/DEVICE used N of MAX until TIME
+                                           /links: a link, and who made it
+  joined GROUP NUMBER link USER/DEVICE SUITE
+                                           /join: by whose link
+  added GROUP NUMBER USER/DEVICE link USER/DEVICE CHECK
+                                           who joined, and by whose link
   alarm - TEXT                             the service contradicts itself, or is
                                            another one: TEXT says what to do
 

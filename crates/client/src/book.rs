@@ -14,7 +14,7 @@ use conclave_mls::GroupId;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_mls::key_package::KeyPackageRef;
 use conclave_mls::storage::Batch;
-use conclave_mls::wire::codec::{Decode, Encode};
+use conclave_mls::wire::codec::{Decode, Encode, Writer};
 use conclave_store::{Secret, Store, StoreError, WriteSet};
 use hidden::{Hidden, Namespace};
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,8 +129,11 @@ fn damaged(what: &str, e: impl core::fmt::Display) -> StoreError {
     StoreError::Damaged(format!("{what}: {e}"))
 }
 
+/// The bytes of what is stored, some of which is secret.
 fn encoded(value: &impl Encode) -> Result<Vec<u8>, StoreError> {
-    value.to_bytes().map_err(StoreError::failed)
+    let mut w = Writer::secret();
+    value.encode(&mut w).map_err(StoreError::failed)?;
+    Ok(w.finish())
 }
 
 fn decoded<T: Decode>(what: &str, bytes: &Secret) -> Result<T, StoreError> {
@@ -460,6 +463,12 @@ impl<S: Store> Book<S> {
     pub(crate) fn asked(&self, counts: impl Fn(&Work) -> bool) -> usize {
         let asked = self.queue.range(self.first..);
         asked.filter(|(_, item)| counts(&item.work)).count()
+    }
+
+    /// The groups that are to be joined by a link.
+    pub(crate) fn joining(&self) -> Vec<GroupId> {
+        let joins = self.queue.values().filter(|item| matches!(item.work, Work::Join { .. }));
+        joins.map(|item| item.group.clone()).collect()
     }
 
     /// Whether leaving the group was asked for.

@@ -5,7 +5,7 @@ use crate::record::Who as WhoRecord;
 use crate::suites::{SuiteError, find_suite};
 use crate::text::unescaped;
 use conclave_account::LinkCode;
-use conclave_delivery_api::{DeviceId, Name};
+use conclave_delivery_api::{DeviceId, JoinLink, Name};
 use conclave_mls::CipherSuite;
 use core::fmt;
 
@@ -28,6 +28,19 @@ pub enum Command {
     Invite(Vec<Who>),
     /// Remove devices from the current group.
     Remove(Vec<Who>),
+    /// Make a link into the current group.
+    InviteLink {
+        /// How many devices may join by it.
+        max_uses: u32,
+        /// For how many seconds.
+        lifetime: u64,
+    },
+    /// List the links into the current group.
+    Links,
+    /// Revoke a link, by its number.
+    Unlink(u32),
+    /// Join a group by a link.
+    Join(JoinLink),
     /// List the current group's members.
     Members,
     /// List all groups.
@@ -116,6 +129,13 @@ impl core::error::Error for CommandError {}
 pub const HELP: &[(&str, &str)] = &[
     ("/new NAME [SUITE]", "make a group; classic as SUITE: for those without post-quantum suites"),
     ("/invite USER...", "add all devices of users that are not in yet"),
+    (
+        "/invite-link",
+        "make a link: who has it joins; --uses 1 --expires 7d, if you say nothing else",
+    ),
+    ("/links", "list the links into the group"),
+    ("/unlink N", "revoke a link"),
+    ("/join LINK", "join a group by a link"),
     ("/remove USER...", "remove users; USER/DEVICE, here too, is one device"),
     ("/members", "list members, each with its verification code"),
     ("/verify USER", "show the code that you and USER should both see"),
@@ -159,6 +179,47 @@ fn parse_all(words: &[&str], usage: &'static str) -> Result<Vec<Who>, CommandErr
         [] => Err(CommandError::Usage(usage)),
         words => words.iter().map(|word| parse_who(word)).collect(),
     }
+}
+
+/// How many devices join by a link, if nothing else is said: whoever passes it on does not let others in besides.
+const USUAL_USES: u32 = 1;
+const MAX_USES: u32 = 10_000;
+/// For how long a link is good, if nothing else is said, and at most, in seconds.
+const USUAL_LIFETIME: u64 = 7 * DAY;
+const MAX_LIFETIME: u64 = 90 * DAY;
+const DAY: u64 = 24 * 60 * 60;
+
+/// A time as `30m`, `12h`, `7d` or `4w`, in seconds.
+fn parse_lifetime(word: &str) -> Option<u64> {
+    let at = word.len().checked_sub(1)?;
+    let (number, unit) = word.split_at_checked(at)?;
+    let unit = match unit {
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => DAY,
+        "w" => 7 * DAY,
+        _ => return None,
+    };
+    let seconds = number.parse::<u64>().ok()?.checked_mul(unit)?;
+    (1..=MAX_LIFETIME).contains(&seconds).then_some(seconds)
+}
+
+fn parse_invite_link(words: &[&str]) -> Result<Command, CommandError> {
+    const USAGE: CommandError = CommandError::Usage(
+        "/invite-link [--uses N] [--expires TIME]: N up to 10000, TIME as 30m, 12h, 7d or 4w, up to 90d",
+    );
+    let (mut max_uses, mut lifetime) = (USUAL_USES, USUAL_LIFETIME);
+    for option in words.chunks(2) {
+        match option {
+            ["--uses", n] => {
+                let n = n.parse().ok().filter(|n| (1..=MAX_USES).contains(n));
+                max_uses = n.ok_or(USAGE)?;
+            }
+            ["--expires", time] => lifetime = parse_lifetime(time).ok_or(USAGE)?,
+            _ => return Err(USAGE),
+        }
+    }
+    Ok(Command::InviteLink { max_uses, lifetime })
 }
 
 impl Command {
@@ -207,6 +268,18 @@ impl Command {
             }
             ("/new", _) => Err(CommandError::Usage("/new NAME [SUITE], the name being one word")),
             ("/invite", words) => Ok(Self::Invite(parse_all(words, "/invite USER...")?)),
+            ("/invite-link", words) => parse_invite_link(words),
+            ("/links", []) => Ok(Self::Links),
+            ("/unlink", [number]) => match number.parse() {
+                Ok(number) => Ok(Self::Unlink(number)),
+                Err(_) => Err(CommandError::Usage("/unlink N; /links lists them")),
+            },
+            ("/unlink", _) => Err(CommandError::Usage("/unlink N; /links lists them")),
+            ("/join", [link]) => match link.parse() {
+                Ok(link) => Ok(Self::Join(link)),
+                Err(e) => Err(CommandError::Name(format!("{e}"))),
+            },
+            ("/join", _) => Err(CommandError::Usage("/join LINK, as you were given it")),
             ("/remove", words) => Ok(Self::Remove(parse_all(words, "/remove USER...")?)),
             ("/members", []) => Ok(Self::Members),
             ("/groups", []) => Ok(Self::Groups),
@@ -258,7 +331,7 @@ impl Command {
             ("/say", _) => Err(CommandError::Usage("/say TEXT")),
             ("/help", _) => Ok(Self::Help),
             ("/quit" | "/exit", []) => Ok(Self::Quit),
-            ("/members" | "/groups" | "/leave" | "/quit" | "/exit", _) => {
+            ("/members" | "/groups" | "/links" | "/leave" | "/quit" | "/exit", _) => {
                 Err(CommandError::Usage("this command stands alone"))
             }
             (other, _) => Err(CommandError::Unknown(other.to_string())),
@@ -304,6 +377,33 @@ mod tests {
         let longest = "x".repeat(MAX_LINE);
         assert_eq!(Command::parse(&format!("{longest}\r\n")), Ok(Command::Text(longest.clone())));
         assert_eq!(Command::parse(&(longest + "x")), Err(CommandError::TooLong));
+    }
+
+    #[test]
+    fn a_link_is_good_once_and_for_a_week_unless_something_else_is_said() {
+        let link = |max_uses, lifetime| Ok(Command::InviteLink { max_uses, lifetime });
+        assert_eq!(Command::parse("/invite-link"), link(1, 604_800));
+        assert_eq!(Command::parse("/invite-link --uses 20"), link(20, 604_800));
+        assert_eq!(Command::parse("/invite-link --expires 90m --uses 2"), link(2, 5_400));
+        assert_eq!(Command::parse("/invite-link --expires 12w"), link(1, 12 * 604_800));
+        for wrong in [
+            "--uses",
+            "--uses 0",
+            "--uses 10001",
+            "--uses -1",
+            "--expires 0d",
+            "--expires 91d",
+            "--expires 7",
+            "--expires d",
+            "--expires ü",
+            "--expires 9999999999999999999d",
+            "bob",
+        ] {
+            let parsed = Command::parse(&format!("/invite-link {wrong}"));
+            assert!(matches!(parsed, Err(CommandError::Usage(_))), "{wrong}");
+        }
+        assert!(matches!(Command::parse("/join conclave-join-0"), Err(CommandError::Name(_))));
+        assert_eq!(Command::parse("/unlink 3"), Ok(Command::Unlink(3)));
     }
 
     #[test]

@@ -88,6 +88,23 @@ pub enum Answer {
         /// The beginning of its verification code.
         code: String,
     },
+    /// A link into a group.
+    JoinLink {
+        /// The group.
+        group: String,
+        /// Its number.
+        number: u32,
+        /// Who made it.
+        maker: DeviceId,
+        /// How many have joined by it.
+        uses: u32,
+        /// How many may.
+        max_uses: u32,
+        /// When it ends, in seconds since 1970.
+        expires_at: u64,
+        /// Whether nobody can join by it any more.
+        over: bool,
+    },
     /// Something worth knowing.
     Note(String),
     /// A command could not be carried out.
@@ -203,6 +220,15 @@ fn news_line(group: &str, news: &News) -> String {
         News::Added { seq, who, by, code } => {
             format!("added {group} {seq} {who} by {by} {code}").trim_end().to_string()
         }
+        News::JoinedByLink { seq, maker, suite } => {
+            format!("joined {group} {seq} link {maker} {}", suite_words(Some(*suite)))
+        }
+        News::AddedByLink { seq, who, maker, code } => {
+            format!("added {group} {seq} {who} link {maker} {code}").trim_end().to_string()
+        }
+        News::LinkMade { text, max_uses, expires_at } => {
+            format!("invite-link {group} {text} uses {max_uses} until {}", timestamp(*expires_at))
+        }
         News::Alarm { what } => format!("alarm {group} {}", escaped(what)),
         News::Invited { seq, by, code } => format!("invited {group} {seq} by {by} {code}"),
         News::Removed { seq, who, by } => format!("removed {group} {seq} {who} by {by}"),
@@ -237,6 +263,23 @@ fn news_text(group: &str, news: &News) -> String {
                 true => format!("{group} * {who}{code} came back by itself"),
                 false => format!("{group} * {by} added {who}{code}"),
             }
+        }
+        News::JoinedByLink { maker, suite, .. } => format!(
+            "{group} * you have joined by a link of {maker}; it is {}; /members shows who is here",
+            promise(*suite)
+        ),
+        News::AddedByLink { who, maker, code, .. } => {
+            let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
+            format!("{group} * {who}{code} joined by a link of {maker}")
+        }
+        News::LinkMade { text, max_uses, expires_at } => {
+            let devices =
+                if *max_uses == 1 { "One device".into() } else { format!("{max_uses} devices") };
+            format!(
+                "{group} * Whoever has this link can join. {devices} can, until {}. It is not shown again; /links lists \
+                 it, /unlink revokes it:\n    /join {text}",
+                clock(*expires_at)
+            )
         }
         News::Alarm { what } => format!("!!! WARNING: {}", plain(what)),
         News::Invited { by, code, .. } => format!(
@@ -292,6 +335,13 @@ impl Answer {
                 let own = if *own { " (you)" } else { "" };
                 let (since, until) = (timestamp(*since), timestamp(*until));
                 format!("certified {device} {since} until {until} {code}{own}")
+            }
+            Self::JoinLink { group, number, maker, uses, max_uses, expires_at, over } => {
+                let state = if *over { " over" } else { "" };
+                let until = timestamp(*expires_at);
+                format!(
+                    "link-into {group} {number} {maker} used {uses} of {max_uses} until {until}{state}"
+                )
             }
             Self::Note(what) => format!("note - {}", escaped(what)),
             Self::Error(what) => format!("error {}", escaped(what)),
@@ -355,6 +405,13 @@ impl Answer {
                 format!(
                     "  {device:<28} {code}, certified since {} until {until}",
                     timestamp(*since)
+                )
+            }
+            Self::JoinLink { number, maker, uses, max_uses, expires_at, over, .. } => {
+                let until = clock(*expires_at);
+                let state = if *over { ": nobody joins by it any more" } else { "" };
+                format!(
+                    "  link {number} of {maker}, used {uses} of {max_uses} times, until {until}{state}"
                 )
             }
             Self::Note(what) => format!("* {}", plain(what)),

@@ -5,8 +5,8 @@ mod codec;
 pub(crate) use codec::IDENTITY_VERSION;
 
 use crate::watch::{KeyId, PassedRoot};
-use conclave_delivery_api::{ChainHash, DeviceId, Name, Receipt};
-use conclave_mls::crypto::SignatureKeyPair;
+use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, Name, Receipt};
+use conclave_mls::crypto::{Secret, SignatureKeyPair};
 use conclave_mls::{CipherSuite, GroupId};
 
 /// Who this device is.
@@ -136,6 +136,12 @@ pub(crate) enum Work {
     /// Leave: remove the user's other devices, unless this one leaves `alone`, then propose to be
     /// removed. The proposal is of one epoch.
     Leave { alone: bool, committing: bool, proposed: Option<(u64, Vec<u8>)> },
+    /// Make a join link, which ends at a time in seconds since 1970, and show it when the group has it.
+    MakeLink { link: JoinLink, expires_at: u64, max_uses: u32, committing: bool },
+    /// Revoke the join link of this number.
+    Unlink { number: u32, committing: bool },
+    /// Join the group by a link: with the commit and the group that it leads to, once they are made.
+    Join { link: JoinLink, commit: Option<Secret> },
 }
 
 /// What an application message says.
@@ -192,6 +198,35 @@ pub enum News {
         /// The beginning of the device's verification code; empty in news that were stored before
         /// codes were told.
         code: String,
+    },
+    /// This device is in a group from now on, by a join link.
+    JoinedByLink {
+        /// The number of its commit.
+        seq: u64,
+        /// Who made the link.
+        maker: DeviceId,
+        /// The group's suite.
+        suite: CipherSuite,
+    },
+    /// A device came in by a join link.
+    AddedByLink {
+        /// The number of its commit.
+        seq: u64,
+        /// Which.
+        who: DeviceId,
+        /// Who made the link.
+        maker: DeviceId,
+        /// The beginning of the device's verification code.
+        code: String,
+    },
+    /// A join link of this device's is in force: whoever has its text can join.
+    LinkMade {
+        /// The link. It is shown this once.
+        text: String,
+        /// How many devices may join by it.
+        max_uses: u32,
+        /// When it ends, in seconds since 1970.
+        expires_at: u64,
     },
     /// Somebody whom the user has not accepted yet has brought this device into a group. Nothing is
     /// said there until the user accepts it.

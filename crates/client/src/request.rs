@@ -60,6 +60,7 @@ requests! {
     SubmitProposal => Outcome,
     SendMessage => Outcome,
     FetchLog => LogPage,
+    FetchLinkedGroup => GroupState,
     FetchInbox => InboxPage,
     AckInbox => Acknowledged,
 }

@@ -5,7 +5,7 @@ use super::{lines, qr};
 use crate::failure::Failure;
 use crate::restore::Restore;
 use conclave_client::{
-    Answer, Command, Ended, Engine, Message, Options, Output, Screen, run as run_engine,
+    Answer, Command, Ended, Engine, Message, News, Options, Output, Screen, run as run_engine,
 };
 use conclave_store::Store;
 use rustyline::config::Configurer;
@@ -64,11 +64,14 @@ fn text_of(outputs: &[Output]) -> String {
     outputs.iter().map(|output| output.to_text() + "\n").collect()
 }
 
-/// The same, and each code for linking as a picture, too.
+/// The same, and each code for linking, and each link into a group, as a picture, too.
 fn with_pictures(outputs: &[Output]) -> String {
     let shown = |output: &Output| match output {
         Output::Answer(Answer::Link { code, .. }) => {
             text_of(core::slice::from_ref(output)) + &qr::picture(code).unwrap_or_default()
+        }
+        Output::News { news: News::LinkMade { text, .. }, .. } => {
+            text_of(core::slice::from_ref(output)) + &qr::picture(text).unwrap_or_default()
         }
         output => text_of(core::slice::from_ref(output)),
     };

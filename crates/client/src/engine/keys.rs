@@ -8,6 +8,7 @@ use crate::suites::suite_name;
 use conclave_delivery::http_client::ClientError;
 use conclave_delivery_api::{
     Bytes, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages, ReplaceKeyPackages,
+    supporting_join_links,
 };
 use conclave_mls::CipherSuite;
 use conclave_mls::credential::LeafParams;
@@ -36,7 +37,9 @@ impl<S: Store> Engine<S> {
     /// its provider has: others can rely on it.
     pub(super) fn leaf(&self) -> LeafParams {
         let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
-        LeafParams::new(self.authority.own_credential(self.device()), &suites)
+        let leaf = LeafParams::new(self.authority.own_credential(self.device()), &suites);
+        // A new leaf has no components that could be malformed.
+        supporting_join_links(leaf.clone(), &[]).unwrap_or(leaf)
     }
 
     pub(super) fn next_key_packages(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {

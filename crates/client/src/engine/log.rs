@@ -1,6 +1,7 @@
 //! The group's log: each entry is processed once, in order, and a page of them is one write.
 
 use super::groups::not_sent;
+use super::join_links::judge_received;
 use super::{Engine, EngineError, Inviting};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
@@ -8,8 +9,10 @@ use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use crate::watch::PassedRoot;
 pub(super) use conclave_certificates::device_of;
-use conclave_delivery_api::{ChainHash, ContentType, DeviceId, LogEntry, LogPage, LogPosition};
-use conclave_mls::credential::CredentialRequest;
+use conclave_delivery_api::{
+    ChainHash, ContentType, DeviceId, JOIN_LINKS, JoinLinks, Judged, LogEntry, LogPage, LogPosition,
+};
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::error::Rejection;
 use conclave_mls::group::{
@@ -31,6 +34,15 @@ pub(super) fn not_committed(work: &Work) -> Option<Work> {
         }
         Work::Leave { alone, committing: true, .. } => {
             Some(Work::Leave { alone: *alone, committing: false, proposed: None })
+        }
+        Work::MakeLink { link, expires_at, max_uses, committing: true } => Some(Work::MakeLink {
+            link: link.clone(),
+            expires_at: *expires_at,
+            max_uses: *max_uses,
+            committing: false,
+        }),
+        Work::Unlink { number, committing: true } => {
+            Some(Work::Unlink { number: *number, committing: false })
         }
         _ => None,
     }
@@ -299,6 +311,9 @@ fn process(
         Ok(Received::Proposal(stage)) if !matches!(stage.sender(), Sender::Member(_)) => {
             proposed_from_outside(group, entry, stage, judge)
         }
+        Ok(Received::Proposal(stage)) if matches!(stage.proposal(), Proposal::AppDataUpdate(_)) => {
+            refuse(entry, stage.refuse(group, "only a committer changes a component's data"))
+        }
         Ok(Received::Proposal(stage)) => {
             let device = |leaf| device_of(&group.member(leaf)?.credential);
             let from = match stage.sender() {
@@ -321,8 +336,18 @@ fn process(
             }
         }
         Ok(Received::Commit(stage)) => {
-            let verdicts = judge.verdicts(stage.credentials()).ok_or(Halt::Ask)?;
-            let answers = Answers { verdicts, ..Answers::default() };
+            let Judged { app_data, joins_by_link } =
+                match judge_received(provider, group, &stage, entry.received_at) {
+                    Ok(judged) => judged,
+                    Err(e) => return refuse(entry, stage.refuse(group, &e.to_string())),
+                };
+            let mut credentials = stage.credentials().to_vec();
+            if joins_by_link {
+                // The link stands for a member's word, by which others are added.
+                credentials.iter_mut().for_each(|c| c.subject = CredentialSubject::NewMember);
+            }
+            let verdicts = judge.verdicts(&credentials).ok_or(Halt::Ask)?;
+            let answers = Answers { verdicts, app_data, ..Answers::default() };
             let out = stage.removes().any(|leaf| leaf == group.own_leaf());
             match stage.resolve(group, provider, now, &answers) {
                 Ok(step) if out => Ok((What::Out, Some(step.untyped()))),
@@ -385,6 +410,14 @@ fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
     let (sender, reason) = (entry.sender.clone(), refused.error.to_string());
     let step = refused.key_deletion.map(|step| step.untyped());
     Ok((What::Refused { sender, reason, event: step.is_some() }, step))
+}
+
+/// Who made the link by which somebody joined, if somebody did.
+fn maker_of_link(change: &EpochChange) -> Option<DeviceId> {
+    let links = change.app_data.iter().find(|data| data.component_id == JOIN_LINKS)?;
+    let before = JoinLinks::of_data(links.old.as_ref());
+    let after = JoinLinks::of_data(links.new.as_ref());
+    after.used_since(&before).filter(|_| change.external).map(|link| link.maker.clone())
 }
 
 /// Turns what happened in a group into changes of the records.
@@ -521,8 +554,9 @@ impl<'a> Report<'a> {
                 self.news(News::Removed { seq, who, by: by.clone() });
             }
         }
+        let maker = maker_of_link(change);
         for member in &change.added {
-            self.added(seq, member, &by);
+            self.added(seq, member, &by, maker.as_ref());
             // Who is new has heard of no root.
             self.record.passed = None;
         }
@@ -542,13 +576,16 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Tells that a device came in.
-    fn added(&mut self, seq: u64, member: &Member, by: &DeviceId) {
+    /// Tells that a device came in: by a commit of somebody's, or by a link that somebody has made.
+    fn added(&mut self, seq: u64, member: &Member, by: &DeviceId, maker: Option<&DeviceId>) {
         let Some(who) = device_of(&member.credential) else { return };
         // No provider that can be used at all lacks SHA-512.
         let code = short_member_code(self.provider, &who, &member.signature_key);
         let code = code.unwrap_or_default();
-        self.news(News::Added { seq, who, by: by.clone(), code });
+        self.news(match maker {
+            Some(maker) => News::AddedByLink { seq, who, maker: maker.clone(), code },
+            None => News::Added { seq, who, by: by.clone(), code },
+        });
     }
 
     /// What the own commit was made for is done.
@@ -571,6 +608,18 @@ impl<'a> Report<'a> {
             }
             Some(Work::Invite { committing: true, .. } | Work::Remove { committing: true, .. }) => {
                 self.set_front(None)
+            }
+            Some(Work::MakeLink { link, expires_at, max_uses, committing: true }) => {
+                let (expires_at, max_uses) = (*expires_at, *max_uses);
+                // What was decoded, or fits a new group's identifier, encodes.
+                let text = link.to_text().unwrap_or_default();
+                self.news(News::LinkMade { text, max_uses, expires_at });
+                self.set_front(None);
+            }
+            Some(Work::Unlink { number, committing: true }) => {
+                let what = format!("link {number} is revoked: nobody joins by it any more");
+                self.news(News::Note { what });
+                self.set_front(None);
             }
             Some(Work::Leave { alone, committing: true, .. }) => {
                 let alone = *alone;

@@ -14,6 +14,8 @@ mod error;
 mod groups;
 mod inbox;
 mod info;
+mod join_links;
+mod joining;
 mod keys;
 mod linking;
 mod log;
@@ -39,7 +41,7 @@ use crate::request::Request;
 use conclave_account::{Entry, LinkCode};
 use conclave_delivery::http_client::Heard;
 use conclave_delivery_api::{
-    DeviceId, ErrorCode, Event as Hint, InboxItem, LogPosition, Name, Receipt,
+    DeviceId, ErrorCode, Event as Hint, GroupState, InboxItem, LogPosition, Name, Receipt,
 };
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::credential::SignaturePublicKey;
@@ -143,6 +145,10 @@ enum Purpose {
     Proposal(GroupId),
     InviteLookup(GroupId),
     InviteClaim(GroupId),
+    /// The state of a group that is to be joined by a link.
+    LinkedGroup(GroupId),
+    /// The commit that joins it.
+    JoinCommit(GroupId),
 }
 
 /// How far the invitation at the front of a group's queue has come in this process.
@@ -218,6 +224,8 @@ pub struct Engine<S> {
     groups: BTreeMap<GroupId, Live>,
     /// The groups that were made since this process began.
     made: BTreeSet<GroupId>,
+    /// The states of groups that are joined by a link as soon as their members' accounts are known.
+    linked: BTreeMap<GroupId, GroupState>,
     answers: VecDeque<Answer>,
     /// Milliseconds since 1970.
     now: u64,
@@ -332,6 +340,7 @@ impl<S: Store> Engine<S> {
             newcomers_at: None,
             groups: BTreeMap::new(),
             made: BTreeSet::new(),
+            linked: BTreeMap::new(),
             answers: VecDeque::new(),
             now: 0,
             under_way: None,
@@ -563,7 +572,11 @@ impl<S: Store> Engine<S> {
             return Ok(Some(next));
         }
         self.invite_newcomers()?;
-        // A change of the own account may have found that the log has grown.
+        if let Some(next) = self.next_joining()? {
+            return Ok(Some(next));
+        }
+        // A change of the own account may have found that the log has grown, a group to join may have members that
+        // nothing is known of.
         if let Some(next) = self.next_lookup()? {
             return Ok(Some(next));
         }
@@ -618,6 +631,7 @@ impl<S: Store> Engine<S> {
             && self.newcomers_at.is_none()
             && self.tell_ready.is_none()
             && self.lookups.is_empty()
+            && self.book.joining().is_empty()
             && self.watch_is_settled()
             && self.to_replace.is_empty()
             && self.book.unpublished().is_empty()
@@ -779,6 +793,13 @@ impl<S: Store> Engine<S> {
                 let work = |who| Work::Remove { who, committing: false };
                 self.queue(who.into_iter().map(work).collect())
             }
+            Command::InviteLink { max_uses, lifetime } => self.new_link(max_uses, lifetime),
+            Command::Links => {
+                self.list_links();
+                Ok(())
+            }
+            Command::Unlink(number) => self.queue(vec![Work::Unlink { number, committing: false }]),
+            Command::Join(link) => self.join(link),
             Command::Leave => self.leave(),
             Command::Reset => self.reset(),
             Command::Text(text) => {

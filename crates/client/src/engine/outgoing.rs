@@ -1,6 +1,7 @@
 //! What the user wants, done one after another: sealing, committing, proposing.
 
 use super::groups::GROUP_INFO;
+use super::join_links::judge_own;
 use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
 use super::{Engine, EngineError, Inviting, Purpose};
 use crate::book::Change;
@@ -53,6 +54,13 @@ impl<S: Store> Engine<S> {
                 Work::Remove { who, .. } => self.remove(id, key, &item, who)?,
                 Work::Leave { alone, proposed, .. } => {
                     self.next_leave(id, key, *alone, proposed.as_ref())?
+                }
+                Work::MakeLink { .. } => self.make_link(id, key, &item)?,
+                Work::Unlink { number, .. } => self.revoke_link(id, key, *number)?,
+                // It is in.
+                Work::Join { .. } => {
+                    self.give_up(id, key, [])?;
+                    None
                 }
             };
             if next.is_some() {
@@ -136,7 +144,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Makes a commit; `item` says that the front item is what it does.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         id: &GroupId,
         proposals: Vec<NewProposal>,
@@ -153,7 +161,12 @@ impl<S: Store> Engine<S> {
         };
         let now = self.time();
         let options = CommitOptions { leaf: self.leaf_update(live), ..options };
-        let step = match live.group.commit(&*self.provider, &mut *self.rng, now, options) {
+        let (provider, rng) = (&*self.provider, &mut *self.rng);
+        let step = live.group.draft_commit(provider, rng, now, options).and_then(|draft| {
+            let app_data = judge_own(provider, &live.group, &draft)?;
+            draft.seal(rng, app_data)
+        });
+        let step = match step {
             Ok(step) => step,
             Err(e) => return Ok(Err(e)),
         };
@@ -556,7 +569,10 @@ impl<S: Store> Engine<S> {
         let work = Work::Remove { who: who.clone(), committing: true };
         let committing = Item { work, ..item.clone() };
         match self.commit(id, removes, Some((key, committing)), Vec::new())? {
-            Ok(next) => Ok(next),
+            Ok(next) => {
+                self.warn_of_links(id, who);
+                Ok(next)
+            }
             Err(e) => self.failed(id, key, format!("{who} cannot be removed: {e}")),
         }
     }

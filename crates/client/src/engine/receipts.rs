@@ -19,6 +19,7 @@ fn receipt_of(reply: &Reply) -> Option<&Receipt> {
         | Reply::SubmitProposal(outcome)
         | Reply::SendMessage(outcome) => Some(outcome.receipt()),
         Reply::FetchLog(page) => Some(&page.end),
+        Reply::FetchLinkedGroup(state) => Some(&state.receipt),
         _ => None,
     }
 }
@@ -30,7 +31,9 @@ fn group_of(purpose: &Purpose) -> Option<&GroupId> {
         | Purpose::Log(id)
         | Purpose::Commit(id)
         | Purpose::Message(id)
-        | Purpose::Proposal(id) => Some(id),
+        | Purpose::Proposal(id)
+        | Purpose::LinkedGroup(id)
+        | Purpose::JoinCommit(id) => Some(id),
         _ => None,
     }
 }

@@ -239,6 +239,13 @@ impl<S: Store> Engine<S> {
             (Purpose::InviteClaim(id), Reply::ClaimKeyPackages(claimed)) => {
                 self.invite_claimed(&id, claimed.devices)
             }
+            (Purpose::LinkedGroup(id), Reply::FetchLinkedGroup(state)) => {
+                self.linked_shown(id, state);
+                Ok(())
+            }
+            (Purpose::JoinCommit(id), Reply::SubmitCommit(outcome)) => {
+                self.join_judged(&id, outcome)
+            }
             // What needs no more than to have arrived; and what cannot be, as each request has its own reply.
             _ => Ok(()),
         }
@@ -454,6 +461,7 @@ impl<S: Store> Engine<S> {
             Purpose::Extension { from, to } => self.not_extended((from, to), &error.to_string()),
             Purpose::Create(id) if self.nothing_to_reset(&id, error.code())? => Ok(()),
             Purpose::Create(id) | Purpose::Log(id) => self.stick(&id, error.to_string()),
+            Purpose::LinkedGroup(id) | Purpose::JoinCommit(id) => self.join_refused(&id, error),
             Purpose::Commit(id) => self.refused_in_group(&id, error, true),
             Purpose::Message(id)
             | Purpose::Proposal(id)
@@ -497,6 +505,12 @@ impl<S: Store> Engine<S> {
             }
             Some((key, Work::Leave { committing, .. })) if committing == commit => {
                 (key, "you are not out".into())
+            }
+            Some((key, Work::MakeLink { committing, .. })) if committing == commit => {
+                (key, "no link is made".into())
+            }
+            Some((key, Work::Unlink { number, committing })) if committing == commit => {
+                (key, format!("link {number} is not revoked"))
             }
             _ => {
                 self.error(format!("a commit failed: {error}"));

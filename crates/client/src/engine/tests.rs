@@ -6,6 +6,7 @@ mod faults;
 mod gossip;
 mod hostile;
 mod linking;
+mod links;
 mod logs;
 mod outsiders;
 mod recovery;
@@ -405,7 +406,7 @@ impl World {
         }
         let done = run!(
             DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
-            ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchInbox
+            ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchLinkedGroup FetchInbox
             AckInbox
         );
         let (mut reply, notices) =

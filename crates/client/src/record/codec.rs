@@ -2,7 +2,7 @@
 
 use super::{GroupRecord, Identity, Item, Line, News, Payload, Stage, Unpublished, Who, Work};
 use crate::watch::PassedRoot;
-use conclave_delivery_api::DeviceId;
+use conclave_delivery_api::{DeviceId, JoinLink};
 use conclave_directory::SignedRoot;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
@@ -29,6 +29,16 @@ fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
 
 fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
     Ok(u8::decode(r)? != 0)
+}
+
+fn put_link(w: &mut Writer, link: &JoinLink) -> Result<(), EncodeError> {
+    put_text(w, &link.to_text()?)
+}
+
+fn link(r: &mut Reader<'_>) -> Result<JoinLink, DecodeError> {
+    let text = text(r)?;
+    let invalid = DecodeError::InvalidValue { field: "join link", value: text.len() as u64 };
+    text.parse().map_err(|_| invalid)
 }
 
 fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
@@ -234,6 +244,23 @@ impl Encode for Item {
                 epoch.encode(w)?;
                 w.put_opaque(&message)
             }
+            Work::MakeLink { link, expires_at, max_uses, committing } => {
+                7u8.encode(w)?;
+                put_link(w, link)?;
+                expires_at.encode(w)?;
+                max_uses.encode(w)?;
+                u8::from(*committing).encode(w)
+            }
+            Work::Unlink { number, committing } => {
+                8u8.encode(w)?;
+                number.encode(w)?;
+                u8::from(*committing).encode(w)
+            }
+            Work::Join { link, commit } => {
+                9u8.encode(w)?;
+                put_link(w, link)?;
+                w.put_opaque(commit.as_ref().map(Secret::expose).unwrap_or_default())
+            }
         }
     }
 }
@@ -254,6 +281,18 @@ impl Decode for Item {
                 let (committing, epoch) = (flag(r)?, u64::decode(r)?);
                 let proposed = some(r.opaque()?).map(|message| (epoch, message));
                 Work::Leave { alone: kind == 5, committing, proposed }
+            }
+            7 => Work::MakeLink {
+                link: link(r)?,
+                expires_at: Decode::decode(r)?,
+                max_uses: Decode::decode(r)?,
+                committing: flag(r)?,
+            },
+            8 => Work::Unlink { number: Decode::decode(r)?, committing: flag(r)? },
+            9 => {
+                let (link, commit) = (link(r)?, r.opaque()?);
+                let commit = (!commit.is_empty()).then(|| Secret::copy_from(commit));
+                Work::Join { link, commit }
             }
             other => return unknown("work", other),
         };
@@ -299,6 +338,25 @@ impl Encode for News {
                 seq.encode(w)?;
                 by.encode(w)?;
                 put_text(w, code)
+            }
+            Self::JoinedByLink { seq, maker, suite } => {
+                16u8.encode(w)?;
+                seq.encode(w)?;
+                maker.encode(w)?;
+                suite.encode(w)
+            }
+            Self::AddedByLink { seq, who, maker, code } => {
+                17u8.encode(w)?;
+                seq.encode(w)?;
+                who.encode(w)?;
+                maker.encode(w)?;
+                put_text(w, code)
+            }
+            Self::LinkMade { text, max_uses, expires_at } => {
+                18u8.encode(w)?;
+                put_text(w, text)?;
+                max_uses.encode(w)?;
+                expires_at.encode(w)
             }
             Self::Removed { seq, who, by } => {
                 5u8.encode(w)?;
@@ -381,6 +439,22 @@ impl Decode for News {
             },
             14 => Self::Alarm { what: text(r)? },
             15 => Self::Invited { seq: Decode::decode(r)?, by: Decode::decode(r)?, code: text(r)? },
+            16 => Self::JoinedByLink {
+                seq: Decode::decode(r)?,
+                maker: Decode::decode(r)?,
+                suite: Decode::decode(r)?,
+            },
+            17 => Self::AddedByLink {
+                seq: Decode::decode(r)?,
+                who: Decode::decode(r)?,
+                maker: Decode::decode(r)?,
+                code: text(r)?,
+            },
+            18 => Self::LinkMade {
+                text: text(r)?,
+                max_uses: Decode::decode(r)?,
+                expires_at: Decode::decode(r)?,
+            },
             other => return unknown("news", other),
         })
     }
@@ -404,6 +478,7 @@ impl Decode for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conclave_crypto::testing::TestRng;
     use conclave_delivery_api::{ChainHash, Incarnation, LogPosition, Receipt};
 
     fn device(name: &str) -> DeviceId {
@@ -413,6 +488,7 @@ mod tests {
     #[test]
     fn items_and_news_are_read_as_they_were_written() {
         let who = Who { user: "bob".parse().unwrap(), device: Some("phone".parse().unwrap()) };
+        let link = JoinLink::new(&mut TestRng(1), b"g".as_slice().into(), "lunch");
         for work in [
             Work::Send { payload: Payload::Text("hi".into()), sealed: None },
             Work::Send { payload: Payload::Name("lunch".into()), sealed: Some(vec![1, 2]) },
@@ -421,6 +497,10 @@ mod tests {
             Work::Remove { who: Who { device: None, ..who }, committing: false },
             Work::Leave { alone: true, committing: false, proposed: Some((7, vec![9])) },
             Work::Leave { alone: false, committing: true, proposed: None },
+            Work::MakeLink { link: link.clone(), expires_at: 9, max_uses: 2, committing: true },
+            Work::Unlink { number: 3, committing: false },
+            Work::Join { link: link.clone(), commit: None },
+            Work::Join { link, commit: Some(Secret::copy_from(&[1, 2])) },
         ] {
             let item = Item { group: b"g".as_slice().into(), work };
             assert_eq!(Item::from_bytes(&item.to_bytes().unwrap()).unwrap(), item);
@@ -437,6 +517,9 @@ mod tests {
             News::Removed { seq: 5, who: b.clone(), by: a.clone() },
             News::Leaving { seq: 6, who: b.clone() },
             News::Out { seq: 7, by: a, left: true },
+            News::JoinedByLink { seq: 9, maker: b.clone(), suite: CipherSuite(1) },
+            News::AddedByLink { seq: 9, who: b.clone(), maker: b.clone(), code: "1".into() },
+            News::LinkMade { text: "t".into(), max_uses: 1, expires_at: 2 },
             News::Unreadable { seq: 8, sender: b, reason: "r".into() },
             News::Failed { what: "f".into() },
             News::Note { what: "n".into() },

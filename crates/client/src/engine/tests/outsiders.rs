@@ -32,12 +32,12 @@ impl World {
         (world, main, members, phone)
     }
 
-    fn group_id(&self, i: usize) -> GroupId {
+    pub(super) fn group_id(&self, i: usize) -> GroupId {
         self.devices[i].engine.groups.keys().next().unwrap().clone()
     }
 
     /// Runs an operation as a device that the service takes for it.
-    fn run_as<O: Operation>(&self, i: usize, op: O) -> O::Reply {
+    pub(super) fn run_as<O: Operation>(&self, i: usize, op: O) -> O::Reply {
         let holder = Some(Holder::Device(self.devices[i].info()));
         op.run(&self.service, &Caller { holder, now: self.time() }).unwrap().reply
     }
@@ -53,10 +53,21 @@ impl World {
 
     /// From now on the service shows one entry more in the group's log than it has, and signs for it.
     fn smuggle(&mut self, by: usize, content_type: ContentType, message: Vec<u8>) {
+        self.smuggle_at(by, content_type, message, 0);
+    }
+
+    /// The same, as if it had come at a time, in seconds since 1970.
+    pub(super) fn smuggle_at(
+        &mut self,
+        by: usize,
+        content_type: ContentType,
+        message: Vec<u8>,
+        received_at: u64,
+    ) {
         let (sender, seq) = (self.devices[by].id.clone(), self.log(0).len() as u64 + 1);
         let epoch = self.devices[0].engine.groups.values().next().unwrap().group.epoch().0;
         let entry =
-            LogEntry { seq, epoch, content_type, sender, received_at: 0, message: message.into() };
+            LogEntry { seq, epoch, content_type, sender, received_at, message: message.into() };
         let next = epoch + u64::from(content_type == ContentType::Commit);
         let group = self.group_id(0);
         self.lie = Some(Box::new(move |reply| {
