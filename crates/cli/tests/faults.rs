@@ -1,9 +1,10 @@
-//! A service that is killed, runs out of room and finds half-written data, under load, in real processes; and a check
-//! over all that its clients saw.
+//! A service that is killed, loses its power, runs out of room and has a disk that fails, under load, in real processes;
+//! and a check over all that its clients saw.
 //!
 //! It runs for half a minute. `CONCLAVE_FAULTS_SECONDS=600 cargo test -p conclave-cli --test faults -- --nocapture`
 //! runs it for ten.
 
+#![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,12 +18,17 @@ mod check;
 mod common;
 #[path = "faults/devices.rs"]
 mod devices;
+#[path = "faults/disk.rs"]
+mod disk;
+#[path = "faults/failing_disks.rs"]
+mod failing_disks;
 #[path = "faults/service.rs"]
 mod service;
 
 use check::{History, Sent};
+use conclave_delivery::http_client::ClientError;
 use conclave_delivery_api::*;
-use devices::{Device, SUITE, key_packages, private};
+use devices::{Device, SUITE, group_of, key_packages, private};
 use service::{Fault, Service};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -54,17 +60,21 @@ impl Load {
 
     /// Calls until there is an answer: whatever was lost is sent again, byte for byte.
     fn insist<C: Call>(&self, device: &Device, request: &C) -> C::Reply {
+        self.insist_that(C::NAME, || device.call(request))
+    }
+
+    fn insist_that<R>(&self, name: &str, call: impl Fn() -> Result<R, ClientError>) -> R {
         let begun = Instant::now();
         loop {
-            match device.call(request) {
+            match call() {
                 Ok(reply) => {
                     self.answers.fetch_add(1, Ordering::Relaxed);
                     return reply;
                 }
-                Err(e) => assert!(e.is_temporary() || e.code().is_none(), "{}: {e}", C::NAME),
+                Err(e) => assert!(e.is_temporary() || e.code().is_none(), "{name}: {e}"),
             }
             self.refusals.fetch_add(1, Ordering::Relaxed);
-            assert!(begun.elapsed() < Duration::from_secs(120), "{} is never answered", C::NAME);
+            assert!(begun.elapsed() < Duration::from_secs(120), "{name} is never answered");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -118,6 +128,18 @@ impl Load {
         self.history.lock().unwrap().read.push(logs);
     }
 
+    /// Makes new accounts, so that there is something to publish in the directory.
+    fn register(&self, url: &str) {
+        for n in 0.. {
+            if self.is_over() {
+                return;
+            }
+            let (device, request) = Device::new(url, &format!("guest-{n}"));
+            self.insist_that(SubmitAccount::NAME, || device.ask(&request));
+            std::thread::sleep(Duration::from_millis(150));
+        }
+    }
+
     fn publish(&self, who: usize) {
         while !self.is_over() {
             let key_packages = key_packages(&self.members[who], 10);
@@ -151,14 +173,7 @@ fn nothing_acknowledged_is_lost_whatever_happens_to_the_service() {
     let members: Vec<Device> =
         (0..MEMBERS).map(|n| Device::register(&service.url(), &format!("user-{n}"))).collect();
     let groups: Vec<GroupId> = (0..GROUPS).map(|n| GroupId::from([n; 16])).collect();
-    for group in &groups {
-        let kind = GroupKind::Opaque { epoch: 0 };
-        members[0].call(&CreateGroup { group_id: group.clone(), kind }).unwrap();
-        let bytes = private(group, 0, ContentType::Commit, b"all come in");
-        let added = members.iter().map(|member| member.id.clone()).collect();
-        let commit = SubmitCommit { added, ..devices::commit(bytes) };
-        assert!(matches!(members[0].call(&commit).unwrap(), Outcome::Accepted { .. }));
-    }
+    groups.iter().for_each(|group| group_of(&members, group));
 
     let load = Load {
         groups,
@@ -175,6 +190,8 @@ fn nothing_acknowledged_is_lost_whatever_happens_to_the_service() {
         (0..2).for_each(|who| drop(scope.spawn(move || load.read(who))));
         scope.spawn(move || load.publish(0));
         (1..4).for_each(|who| drop(scope.spawn(move || load.claim(who, 0))));
+        let url = service.url();
+        scope.spawn(move || load.register(&url));
 
         let end = Instant::now() + Duration::from_secs(seconds());
         while Instant::now() < end {

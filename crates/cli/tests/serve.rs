@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{PATIENCE, Process, run};
+use common::{PATIENCE, Process, get, run};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -52,16 +52,6 @@ impl Service {
             assert!(begun.elapsed() < PATIENCE, "{log}");
         }
     }
-}
-
-/// The answer to a GET.
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
 }
 
 fn chat(folder: &Path, url: &str, who: &str, more: &[&str], input: &str) -> common::Done {

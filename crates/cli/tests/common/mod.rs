@@ -5,9 +5,11 @@
 use conclave_delivery::http_client::Client;
 use conclave_delivery_api::FetchRoots;
 use conclave_store::{SqliteStore, Store, WriteSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio, id};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -30,13 +32,14 @@ impl Process {
     }
 
     pub(crate) fn start_with_stderr(args: &[&str], stderr: impl Into<Stdio>) -> Self {
-        let mut child = Command::new(CONCLAVE)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(stderr)
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(CONCLAVE);
+        command.args(args).stderr(stderr);
+        Self::of(args.iter().take(2).copied().collect::<Vec<_>>().join(" "), command)
+    }
+
+    /// Starts a command that is set up apart from its input and output.
+    pub(crate) fn of(name: String, mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let (to, lines) = channel();
         std::thread::spawn(move || {
@@ -47,7 +50,6 @@ impl Process {
                 line.clear();
             }
         });
-        let name = args.iter().take(2).copied().collect::<Vec<_>>().join(" ");
         Self { name, input: child.stdin.take(), child, lines }
     }
 
@@ -155,6 +157,36 @@ impl Server {
         *self = Self::start_at(&self.data.clone(), &self.address, options);
         self.process.line().unwrap()
     }
+}
+
+/// The answer to a GET.
+pub(crate) fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+/// A library of `preload`, built once a run, that stands between a command and its system; none where that cannot be.
+pub(crate) fn preloaded(name: &str) -> Option<PathBuf> {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock().unwrap();
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.so", id()));
+    if library.exists() {
+        return Some(library);
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/preload/{name}.c"));
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let mut build = Command::new(compiler);
+    build.args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]);
+    build.arg(&library).arg(source);
+    if cfg!(target_os = "linux") && build.status().is_ok_and(|status| status.success()) {
+        return Some(library);
+    }
+    println!("NOT TESTED: what takes {name}.c. It is built on Linux, by a C compiler");
+    None
 }
 
 /// Waits until a service has published the root of this number.

@@ -21,7 +21,6 @@ pub(crate) struct Device {
     keys: SignatureKeyPair,
     provider: Arc<dyn CryptoProvider>,
     client: Client,
-    service_key: SignaturePublicKey,
     session: Mutex<Option<Session>>,
 }
 
@@ -32,28 +31,39 @@ fn now() -> UnixTime {
 impl Device {
     /// A new user with one device.
     pub(crate) fn register(url: &str, user: &str) -> Self {
+        let (device, request) = Self::new(url, user);
+        device.client.call(&request).unwrap();
+        device
+    }
+
+    /// A new user with one device, and what makes the account.
+    pub(crate) fn new(url: &str, user: &str) -> (Self, SubmitAccount) {
         let provider: Arc<dyn CryptoProvider> = Arc::new(AwsLc::new());
         let (user, device): (Name, Name) = (user.parse().unwrap(), "main".parse().unwrap());
         let keys = provider.signature_key_pair(SCHEME, &mut *os_rng()).unwrap();
         let proved = DeviceKey::proved(&*provider, &user, device.clone(), SCHEME, &keys).unwrap();
         let entry: Entry =
             Account::draft_creation(&*provider, &user, proved, &keys, now()).unwrap();
-        let client = Client::new(url);
         let entries = vec![entry.to_bytes().unwrap().into()];
-        client.call(&SubmitAccount { user: user.clone(), entries, invitation: None }).unwrap();
-        let service_key = client.call(&DescribeService {}).unwrap().key;
+        let request = SubmitAccount { user: user.clone(), entries, invitation: None };
         let id = DeviceId::new(user, device);
-        Self { id, keys, provider, client, service_key, session: Mutex::default() }
+        let client = Client::new(url);
+        (Self { id, keys, provider, client, session: Mutex::default() }, request)
     }
 
     fn open(&self) -> Result<Session, ClientError> {
         let pair = self.provider.signature_key_pair(SESSION_SCHEME, &mut *os_rng()).unwrap();
         let who = (self.id.user.clone(), Author::Device(self.id.device.clone()));
         let (own, public) = ((SCHEME, &self.keys), pair.public.clone());
-        let request =
-            OpenSession::signed(&*self.provider, &self.service_key, who, own, public, now());
+        let service = self.client.call(&DescribeService {})?.key;
+        let request = OpenSession::signed(&*self.provider, &service, who, own, public, now());
         let opened = self.client.call(&request.unwrap())?;
         Ok(Session::new(self.provider.clone(), pair, opened.token))
+    }
+
+    /// Calls without a session.
+    pub(crate) fn ask<C: Call>(&self, request: &C) -> Result<C::Reply, ClientError> {
+        self.client.call(request)
     }
 
     /// Calls, in a session that is opened if there is none or the service has forgotten it.
@@ -128,6 +138,16 @@ pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
         removed: vec![],
         key_packages: vec![],
     }
+}
+
+/// Makes a group that all devices are in.
+pub(crate) fn group_of(members: &[Device], group: &GroupId) {
+    let kind = GroupKind::Opaque { epoch: 0 };
+    members[0].call(&CreateGroup { group_id: group.clone(), kind }).unwrap();
+    let bytes = private(group, 0, ContentType::Commit, b"all come in");
+    let added = members.iter().map(|member| member.id.clone()).collect();
+    let outcome = members[0].call(&SubmitCommit { added, ..commit(bytes) }).unwrap();
+    assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
 }
 
 /// New key packages of a device.

@@ -124,6 +124,8 @@ pub(super) fn writer(page: &mut Page, load: &WriterLoad) {
     page.value(&bucket, "le=\"+Inf\"", load.transactions);
     page.value(&format!("{name}_sum"), "", load.steps);
     page.value(&format!("{name}_count"), "", load.transactions);
+    let help = "Transactions that could not be written, or not for certain.";
+    page.single("writer_failed_total", "counter", help, load.failed);
 }
 
 pub(super) fn requests(page: &mut Page, metrics: &Metrics) {

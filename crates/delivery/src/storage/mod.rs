@@ -347,6 +347,8 @@ pub struct WriterLoad {
     pub steps: u64,
     /// Transactions that they took.
     pub transactions: u64,
+    /// Transactions that could not be written, or not for certain.
+    pub failed: u64,
     /// How many transactions had up to [`BATCH_SIZES`] steps each.
     pub batches: [u64; BATCH_SIZES.len()],
 }

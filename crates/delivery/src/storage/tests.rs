@@ -170,6 +170,16 @@ fn after_a_clean_stop_the_database_is_whole_without_its_wal() {
     assert_eq!(open(copy.path()).secret().unwrap(), secret);
 }
 
+#[test]
+fn a_probe_writes_to_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = open(dir.path());
+    let length = || std::fs::metadata(dir.path().join("delivery.db-wal")).unwrap().len();
+    let before = length();
+    storage.probe().unwrap();
+    assert!(length() > before, "what it says of the disk is a guess");
+}
+
 #[cfg(unix)]
 #[test]
 fn nothing_is_acknowledged_once_the_database_or_its_wal_is_gone() {

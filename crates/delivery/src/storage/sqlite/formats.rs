@@ -128,6 +128,12 @@ fn create(db: &Connection) -> Result<(), StorageError> {
     .map_err(failed)
 }
 
+/// Writes the database's first page, and flushes it, although it is what it was. (A row that is updated to what it was is
+/// not written.)
+pub(super) fn write_again(db: &Connection) -> Sql<()> {
+    db.pragma_update(None, "application_id", APPLICATION_ID)
+}
+
 fn in_transaction(db: &Connection, work: impl FnOnce() -> Sql<()>) -> Sql<()> {
     db.execute_batch("BEGIN IMMEDIATE")?;
     let result = work().and_then(|()| db.execute_batch("COMMIT"));

@@ -226,8 +226,7 @@ impl Storage for SqliteStorage {
 
     fn probe(&self) -> Result<(), StorageError> {
         self.secret()?;
-        // The page is written, and flushed, although it is what it was.
-        self.writer.write(|db| db.execute("UPDATE service SET secret = secret", []).map(drop))
+        self.writer.write(formats::write_again)
     }
 
     fn writer_load(&self) -> Option<WriterLoad> {

@@ -2,7 +2,7 @@
 //! transaction, so that one flush makes all of it durable (group commit).
 
 use super::files::Watched;
-use super::result::failed;
+use super::result::{failed, reason};
 use crate::storage::{BATCH_SIZES, StorageError, WriterLoad};
 use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -95,24 +95,28 @@ fn in_savepoint<R>(
 fn run(db: &Connection, queue: &Receiver<Step>, watched: &Watched, load: &Mutex<WriterLoad>) {
     while let Ok(first) = queue.recv() {
         if let Err(e) = db.execute_batch("BEGIN IMMEDIATE") {
-            count(load, |load| load.waiting = load.waiting.saturating_sub(1));
+            count(load, |load| {
+                load.waiting = load.waiting.saturating_sub(1);
+                load.failed += 1;
+            });
             first(Err(failed(e)))(Ok(()));
             continue;
         }
         let mut told = vec![first(Ok(db))];
         while told.len() < MOST
+            && is_open(db)
             && let Ok(step) = queue.try_recv()
         {
             told.push(step(Ok(db)));
         }
-        let committed = db.execute_batch("COMMIT").map_err(|e| {
-            let _ = db.execute_batch("ROLLBACK");
-            StorageError::Unknown(e.to_string())
-        });
-        let kept = committed.and_then(|()| watched.check().map_err(StorageError::Unknown));
+        let kept = commit(db).and_then(|()| watched.check().map_err(StorageError::Unknown));
         count(load, |load| {
             let steps = told.len() as u64;
             load.waiting = load.waiting.saturating_sub(steps);
+            if kept.is_err() {
+                load.failed += 1;
+                return;
+            }
             load.steps += steps;
             load.transactions += 1;
             for (most, count) in BATCH_SIZES.iter().zip(&mut load.batches) {
@@ -123,4 +127,70 @@ fn run(db: &Connection, queue: &Receiver<Step>, watched: &Watched, load: &Mutex<
     }
     // So that the database is whole without its WAL. If somebody reads just now, SQLite does it the next time.
     let _ = db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// Whether the transaction is still open: SQLite itself rolls it back if the disk fails in the middle of a step.
+fn is_open(db: &Connection) -> bool {
+    !db.is_autocommit()
+}
+
+fn commit(db: &Connection) -> Result<(), StorageError> {
+    if !is_open(db) {
+        // The step that failed knows why. Those before it are undone with it.
+        let undone = "the disk failed in the same transaction, and nothing of it was written";
+        return Err(StorageError::Failed(undone.into()));
+    }
+    db.execute_batch("COMMIT").map_err(|e| {
+        let _ = db.execute_batch("ROLLBACK");
+        StorageError::Unknown(reason(&e))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_before_one_that_ends_the_transaction_are_not_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n)").unwrap();
+        let writer = Writer::start(db, Watched::default()).unwrap();
+
+        let put =
+            |n: u32| move |db: &Connection| db.execute("INSERT INTO t VALUES (?)", [n]).map(drop);
+        let (hold, held) = channel::<()>();
+        let results = std::thread::scope(|scope| {
+            let writer = &writer;
+            // The others come while this one is at work, and go into its transaction.
+            let first = scope.spawn(move || {
+                writer.write(move |db| {
+                    let _ = held.recv();
+                    put(1)(db)
+                })
+            });
+            while writer.load().waiting < 1 {}
+            let second = scope.spawn(move || {
+                // As SQLite does when a page cannot be written.
+                writer.write(|db| db.execute_batch("ROLLBACK; INSERT INTO nothing VALUES (1)"))
+            });
+            while writer.load().waiting < 2 {}
+            // It is in the queue before the next one.
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let third = scope.spawn(move || writer.write(put(3)));
+            while writer.load().waiting < 3 {}
+            hold.send(()).unwrap();
+            [first, second, third].map(|thread| thread.join().unwrap())
+        });
+
+        assert!(matches!(results[0], Err(StorageError::Failed(_))), "{results:?}");
+        assert!(results[1].is_err() && results[2].is_ok(), "{results:?}");
+        let load = writer.load();
+        assert_eq!((load.failed, load.steps, load.transactions), (1, 1, 1));
+        drop(writer);
+        let db = Connection::open(&path).unwrap();
+        let kept: u32 = db.query_row("SELECT sum(n) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, 3);
+    }
 }
