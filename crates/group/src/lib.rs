@@ -101,6 +101,7 @@ mod join;
 #[deny(clippy::wildcard_enum_match_arm)]
 mod process;
 
+mod group_info;
 mod identity;
 mod observer;
 
@@ -127,6 +128,7 @@ pub use event::{
     WelcomeMessage,
 };
 pub use external_target::ExternalTarget;
+pub use group_info::GroupInfoMisfit;
 pub use identity::Identity;
 pub use join::by_welcome::{JoinStage, WelcomeStage, welcome_recipients};
 pub use join::create::{GroupParams, NewGroup};

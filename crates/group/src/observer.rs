@@ -10,8 +10,11 @@ use crate::credentials::{CredentialRequest, Verdict, check_verdicts};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{CachedProposal, EpochChange, Member};
 use crate::external_target::ExternalTarget;
-use crate::join::by_welcome::{check_group_info_signature, verified_state};
+use crate::group_info::{GroupInfoMisfit, can_be_joined_by, group_info_misfits};
+use crate::join::by_welcome::verified_state;
 use crate::join::external::decode_group_info;
+use crate::policy::covering::left_out;
+use crate::policy::{Proposed, ProposedCommit};
 use crate::process::Answers;
 use crate::state::public::{PublicDelta, PublicState};
 use crate::store::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
@@ -20,20 +23,19 @@ use crate::transition::{Change, Fold, Outcome, Revision, Sealed, State, Transiti
 use crate::validate::app_data::app_data_requests;
 use crate::validate::credentials::join_credentials;
 use crate::validate::credentials::{commit_credentials, proposal_credentials};
-use crate::validate::leaf::{check_group_info_extensions, check_public_key};
 use crate::validate::list::{CheckedList, Origin};
-use crate::validate::proposal::Linking;
+use crate::validate::proposal::{Linking, check_supported};
 use crate::view::GroupView;
 use crate::view::epoch::PublicEpoch;
-use crate::view::proposals::ListedProposal;
-use crate::view::proposals::PendingProposal;
+use crate::view::proposals::{ListedProposal, PendingProposal, leaving_member};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_framing::{Verified, VerifiedCommit, VerifiedProposal};
 use conclave_tree::{RatchetTree, TreeRead};
 use conclave_wire::{
-    Encode, Epoch, ExtensionType, GroupContext, GroupId, GroupInfo, HpkePublicKey, Proposal,
-    Reader, Sender, TreeSize, Writer, extension_of_type, find_extension,
+    Encode, Epoch, GroupContext, GroupId, GroupInfo, LeafIndex, Proposal, Reader, Sender, TreeSize,
+    Writer,
 };
 
 /// The public state of a group, followed without its secrets.
@@ -322,39 +324,8 @@ impl Observer {
         let suite = Suite::new(provider, self.context().cipher_suite)?;
         let info = decode_group_info(&self.public.config.limits, group_info)?;
 
-        // It is of this epoch.
-        let epoch = &self.public.epoch;
-        if info.group_context.group_id != epoch.context.group_id {
-            return Err(Rejection::WrongGroup.into());
-        }
-        if info.group_context.epoch != epoch.context.epoch {
-            let message = info.group_context.epoch;
-            let current = epoch.context.epoch;
-            return Err(Rejection::WrongEpoch { message, current }.into());
-        }
-        if info.group_context != epoch.context {
-            return Err(Rejection::TreeHash.into());
-        }
-        if info.confirmation_tag != epoch.confirmation_tag {
-            return Err(Rejection::ConfirmationTag.into());
-        }
-
-        // A member signed it, and it has what it takes to join.
-        let key = self.public.tree.signature_key(info.signer).ok_or(Rejection::GroupInfoSigner)?;
-        check_group_info_signature(&suite, &info, &key)?;
-        check_group_info_extensions(&self.public.config.limits, &info.extensions)?;
-        let external_pub = can_be_joined_by(&suite, &info)?;
-        let tree = extension_of_type(&info.extensions, ExtensionType::RATCHET_TREE);
-        if tree.is_some_and(|tree| !self.is_own_tree(&tree.extension_data)) {
-            return Err(Rejection::TreeHash.into());
-        }
-
-        // It does not contradict an earlier one.
-        if let Some(before) = &self.group_info {
-            let before = decode_group_info(&self.public.config.limits, before)?;
-            if can_be_joined_by(&suite, &before)? != external_pub {
-                return Err(Rejection::ExternalPubChanged.into());
-            }
+        if let Some(first) = self.misfits(&suite, &info)?.into_iter().next() {
+            return Err(first.error);
         }
 
         let mut batch = Batch::new(self.group_id().clone());
@@ -367,8 +338,29 @@ impl Observer {
         Ok(Transition::silent(self, delta, batch, ObserverEvent::GroupInfo))
     }
 
-    fn is_own_tree(&self, encoded: &[u8]) -> bool {
-        self.tree().to_extension_bytes().is_ok_and(|own| own == encoded)
+    /// All in which a GroupInfo, an encoded MLSMessage, does not fit this state: for whoever wants to know why
+    /// [`Self::take_group_info`] refuses it. Of one of another group, suite or epoch, the GroupContext alone is
+    /// compared. It is signed by whoever made it, so believe no more of it than that.
+    ///
+    /// # Errors
+    /// If it is malformed or breaks a rule by itself, whatever the state.
+    pub fn group_info_misfits(
+        &self,
+        provider: &dyn CryptoProvider,
+        group_info: &[u8],
+    ) -> Result<Vec<GroupInfoMisfit>, Error> {
+        let suite = Suite::new(provider, self.context().cipher_suite)?;
+        let info = decode_group_info(&self.public.config.limits, group_info)?;
+        self.misfits(&suite, &info)
+    }
+
+    fn misfits(&self, suite: &Suite<'_>, info: &GroupInfo) -> Result<Vec<GroupInfoMisfit>, Error> {
+        // It must not contradict an earlier one of its epoch.
+        let before = self.group_info.as_deref().map(|before| {
+            let before = decode_group_info(&self.public.config.limits, before)?;
+            can_be_joined_by(suite, &before)
+        });
+        group_info_misfits(suite, &self.public, before.transpose()?.as_ref(), info)
     }
 }
 
@@ -454,15 +446,6 @@ impl Observer {
     }
 }
 
-/// The key by which clients join from outside. It fails if the GroupInfo has none (section
-/// 12.4.3.2).
-fn can_be_joined_by(suite: &Suite<'_>, info: &GroupInfo) -> Result<HpkePublicKey, Error> {
-    let key = find_extension(&info.extensions, ExtensionType::EXTERNAL_PUB)?
-        .ok_or(Rejection::ExternalPubMissing)?;
-    check_public_key(suite, &key)?;
-    Ok(key)
-}
-
 fn observer_header(epoch: &PublicEpoch, size: TreeSize) -> Result<Vec<u8>, Error> {
     let mut w = Writer::new();
     epoch.encode(&mut w)?;
@@ -493,6 +476,42 @@ impl ObservedStage {
             Checked::Proposal(content) => ([].iter(), Some((content.sender(), content.proposal()))),
         };
         list.map(|item| (item.sender, &item.proposal)).chain(own)
+    }
+
+    /// Those of these pending proposals of the observer's that a commit leaves out, though it would be valid with
+    /// each of them: neither are they in it, nor does something in it take their place. An external commit can
+    /// hold SelfRemoves alone. PSKs and updates of components are not counted: who commits may lack what they take.
+    ///
+    /// Section 12.4 asks a committer to take all proposals that it has received; whether a commit that does not is
+    /// refused is the caller's decision.
+    #[must_use]
+    pub fn left_out<'a>(
+        &self,
+        observer: &'a Observer,
+        pending: impl Iterator<Item = PendingProposal<'a>>,
+    ) -> Vec<PendingProposal<'a>> {
+        let Checked::Commit(content, list) = &self.checked else { return Vec::new() };
+        let sender = content.content.sender;
+        match sender {
+            Sender::Member(committer) => {
+                let path = content.content.commit.path.as_deref();
+                let proposals = list.iter().map(Proposed::from).collect();
+                let leaf = path.map(|path| &path.leaf_node);
+                let commit = ProposedCommit { sender, proposals, leaf };
+                left_out(observer.view(), committer, &commit, pending).collect()
+            }
+            Sender::NewMemberCommit => {
+                let removed: BTreeSet<LeafIndex> =
+                    list.iter().filter_map(ListedProposal::removed_leaf).collect();
+                let stays = |item: &PendingProposal<'a>| {
+                    matches!(item.proposal, Proposal::SelfRemove(_))
+                        && leaving_member(item.sender).is_some_and(|leaf| !removed.contains(&leaf))
+                        && check_supported(observer.view(), item.proposal).is_ok()
+                };
+                pending.filter(stays).collect()
+            }
+            Sender::External(_) | Sender::NewMemberProposal => Vec::new(),
+        }
     }
 
     /// The message's authenticated data.

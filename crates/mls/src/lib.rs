@@ -188,7 +188,9 @@ pub mod storage {
 
 /// Observers: a group's public state, followed without its secrets. What a delivery service runs.
 pub mod observe {
-    pub use conclave_group::{GroupView, ObservedStage, Observer, ObserverEvent, ObserverStage};
+    pub use conclave_group::{
+        GroupInfoMisfit, GroupView, ObservedStage, Observer, ObserverEvent, ObserverStage,
+    };
 }
 
 /// Errors, grouped by who is at fault.

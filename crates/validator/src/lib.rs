@@ -46,6 +46,8 @@ mod verdicts;
 pub use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 pub use conclave_mls::group::{Member, Sender};
 pub use conclave_mls::key_package::KeyPackageRef;
+pub use conclave_mls::observe::GroupInfoMisfit;
+pub use conclave_mls::wire::ProposalRef;
 pub use refusal::Refusal;
 pub use state::{GroupState, StateError};
 pub use validator::{Answers, Validator};

@@ -2,6 +2,7 @@
 
 use conclave_mls::Error;
 use conclave_mls::error::Rejection;
+use conclave_mls::observe::GroupInfoMisfit;
 use conclave_mls::wire::ComponentId;
 use core::fmt;
 
@@ -11,6 +12,8 @@ use core::fmt;
 pub enum Refusal {
     /// It breaks a rule, does not verify, or is of a suite that is not supported.
     Mls(Error),
+    /// The GroupInfo does not fit the group: why, and where.
+    GroupInfo(Error, Vec<GroupInfoMisfit>),
     /// The commit updates the data of these components, and [`Answers::app_data`](crate::Answers::app_data) does not
     /// have as many values.
     AppDataMissing(Vec<ComponentId>),
@@ -26,13 +29,15 @@ impl Refusal {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Mls(Error::Malformed(_)) => "malformed",
-            Self::Mls(Error::Rejected(Rejection::WrongEpoch { .. })) => "wrong-epoch",
-            Self::Mls(Error::Rejected(Rejection::WrongGroup)) => "wrong-group",
-            Self::Mls(Error::Rejected(_)) => "rejected",
-            Self::Mls(Error::Crypto(_)) => "unsupported",
-            Self::Mls(Error::Storage(_)) => "bad-state",
-            Self::Mls(_) => "invalid",
+            Self::Mls(error) | Self::GroupInfo(error, _) => match error {
+                Error::Malformed(_) => "malformed",
+                Error::Rejected(Rejection::WrongEpoch { .. }) => "wrong-epoch",
+                Error::Rejected(Rejection::WrongGroup) => "wrong-group",
+                Error::Rejected(_) => "rejected",
+                Error::Crypto(_) => "unsupported",
+                Error::Storage(_) => "bad-state",
+                _ => "invalid",
+            },
             Self::AppDataMissing(_) => "app-data-missing",
             Self::WelcomeForNobody(_) => "welcome-for-nobody",
             Self::NotWelcomedOnce(_) => "not-welcomed-once",
@@ -44,6 +49,10 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mls(e) => fmt::Display::fmt(e, f),
+            Self::GroupInfo(e, misfits) => {
+                let fields: Vec<&str> = misfits.iter().map(|misfit| misfit.field).collect();
+                write!(f, "{e}: the GroupInfo does not fit the group in {}", fields.join(", "))
+            }
             Self::AppDataMissing(components) => {
                 write!(f, "the commit updates the data of components")?;
                 components.iter().try_for_each(|id| write!(f, " {:#06x}", id.0))?;

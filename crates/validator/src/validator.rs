@@ -122,6 +122,8 @@ impl<'a> Validator<'a> {
         let kind = if stage.is_commit() { Kind::Commit } else { Kind::Proposal };
         let (sender, credentials) = (stage.sender(), stage.credentials().to_vec());
         let key_packages = self.added_key_packages(&observer, &stage)?;
+        let left_out = stage.left_out(&observer, observer.proposals());
+        let left_out = left_out.iter().map(|pending| pending.reference.clone()).collect();
         let given = group::Answers {
             verdicts: vec![Verdict::Accept; credentials.len()],
             app_data: answers.app_data.clone(),
@@ -136,6 +138,7 @@ impl<'a> Validator<'a> {
             sender,
             added: Vec::new(),
             key_packages,
+            left_out,
             removed: Vec::new(),
             updated: Vec::new(),
             components: Vec::new(),
@@ -159,11 +162,17 @@ impl<'a> Validator<'a> {
     /// an epoch is right.
     ///
     /// # Errors
-    /// If it is of another epoch, no member signed it, it contradicts the group's state or an earlier one, or nobody can join
-    /// by it.
+    /// [`Refusal::GroupInfo`] if it is of another epoch, no member signed it, it contradicts the group's state or an
+    /// earlier one, or nobody can join by it.
     pub fn group_info(&self, state: &GroupState, group_info: &[u8]) -> Result<GroupState, Refusal> {
         let mut observer = self.observer(state)?;
-        let step = observer.take_group_info(self.provider, group_info)?;
+        let step = observer.take_group_info(self.provider, group_info).map_err(|error| {
+            let misfits = observer.group_info_misfits(self.provider, group_info);
+            match misfits.unwrap_or_default() {
+                none if none.is_empty() => Refusal::Mls(error),
+                misfits => Refusal::GroupInfo(error, misfits),
+            }
+        })?;
         applied(&mut observer, step)?;
         Ok(GroupState::of(&observer)?)
     }

@@ -4,7 +4,7 @@ use crate::GroupState;
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::group::{Member, Sender};
 use conclave_mls::key_package::{KeyPackageRef, Lifetime};
-use conclave_mls::wire::{Bytes, ComponentId};
+use conclave_mls::wire::{Bytes, ComponentId, ProposalRef};
 use conclave_mls::{CipherSuite, GroupId};
 
 /// A valid key package.
@@ -70,6 +70,9 @@ pub struct MessageVerdict {
     pub added: Vec<Member>,
     /// The key packages by which it adds them, in that order. Whoever joins from outside has none.
     pub key_packages: Vec<KeyPackageRef>,
+    /// The pending proposals that a commit leaves out, though it would be valid with each of them: how a commit refers to
+    /// them. Section 12.4 asks a committer to take all that it has received.
+    pub left_out: Vec<ProposalRef>,
     /// Those whom it removes.
     pub removed: Vec<Member>,
     /// Those who have another leaf afterwards, as they are then.

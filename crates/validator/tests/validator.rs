@@ -44,12 +44,16 @@ fn a_group_is_followed_through_its_stored_bytes() {
     assert_eq!((proposed.kind, proposed.sender), (Kind::Proposal, Sender::Member(LeafIndex(1))));
     let without = state;
     state = stored(&proposed.next);
+    let passed_over = commits(&mut peers[0], CommitOptions::default());
+    let judged = validator().message(&state, &passed_over.commit, &Answers::default()).unwrap();
+    assert_eq!(judged.left_out.len(), 1, "the proposal");
+    peers[0].rejected();
     peers[0].receive(&message);
     let made = commits(&mut peers[0], CommitOptions::default());
     assert_eq!(refusal(&without, &made.commit), "rejected", "the proposal is unknown");
     let judged = validator().message(&state, &made.commit, &Answers::default()).unwrap();
     assert_eq!((judged.kind, judged.next.epoch()), (Kind::Commit, state.epoch() + 1));
-    assert_eq!(judged.removed.len(), 1);
+    assert_eq!((judged.removed.len(), judged.left_out.len()), (1, 0));
     assert_eq!(judged.removed[0].index, LeafIndex(2));
     state = stored(&judged.next);
 
@@ -59,6 +63,14 @@ fn a_group_is_followed_through_its_stored_bytes() {
     assert_eq!(Epoch(state.epoch()), observed.epoch());
     let with_info = validator().group_info(&state, &peers[0].group_info()).unwrap();
     assert_eq!(with_info.epoch(), state.epoch());
+
+    // That of another epoch is refused field by field.
+    let refused = validator().group_info(&without, &peers[0].group_info()).unwrap_err();
+    let Refusal::GroupInfo(_, misfits) = &refused else { panic!("{refused}") };
+    let fields: Vec<&str> = misfits.iter().map(|misfit| misfit.field).collect();
+    assert_eq!(fields, ["epoch", "tree_hash", "confirmed_transcript_hash"]);
+    assert_eq!(refused.code(), "wrong-epoch");
+    assert!(refused.to_string().contains("tree_hash"), "{refused}");
 }
 
 #[test]

@@ -26,26 +26,30 @@ use conclave_wire::{
 };
 use core::cell::OnceCell;
 
-/// The first pending proposal that a member's commit does not cover and that would be valid in it.
+/// The pending proposals that a member's commit does not cover and each of which would be valid in it.
 /// A Remove of a member whose Update is committed would be in the Update's place.
-pub(crate) fn first_left_out<'a>(
+pub(crate) fn left_out<'a, T: Copy>(
     group: GroupView<'_>,
     committer: LeafIndex,
     commit: &ProposedCommit<'_>,
-    mut pending: impl Iterator<Item = Proposed<'a>>,
-) -> Option<Proposed<'a>> {
+    pending: impl Iterator<Item = T>,
+) -> impl Iterator<Item = T>
+where
+    Proposed<'a>: From<T>,
+{
     let committed = &commit.proposals;
     let covered = Covered::by(committed);
 
     // Usually nothing is left out. Then the commit need not be applied.
     let mut outcome = None;
-    pending.find(|item| {
-        if covered.covers(item) {
+    pending.filter(move |item| {
+        let item = Proposed::from(*item);
+        if covered.covers(&item) {
             return false;
         }
         let outcome = outcome
             .get_or_insert_with(|| Outcome::of(group, committer, committed, commit.leaf).ok());
-        outcome.as_ref().is_some_and(|outcome| outcome.has_room_for(&covered, item))
+        outcome.as_ref().is_some_and(|outcome| outcome.has_room_for(&covered, &item))
     })
 }
 

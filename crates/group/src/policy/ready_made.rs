@@ -2,7 +2,7 @@
 
 use crate::credentials::Verdict;
 use crate::policy::all_of::AllOf;
-use crate::policy::covering::first_left_out;
+use crate::policy::covering::left_out;
 use crate::policy::permissions::{Party, Permission, Permitted};
 use crate::policy::{Policy, Proposed, ProposedCommit};
 use crate::view::GroupView;
@@ -120,7 +120,7 @@ impl Rules {
     ) -> Option<Proposed<'a>> {
         let may_commit = |item: &Proposed<'_>| may.allows(item.proposal.proposal_type());
         let pending = group.proposals().map(Proposed::from).filter(may_commit);
-        first_left_out(group, committer, commit, pending)
+        left_out(group, committer, commit, pending).next()
     }
 
     /// Whether a leaf node keeps the credential of the member that it replaces.

@@ -2,7 +2,7 @@
 //! outcome must find the same as applying the commit together with each of them.
 
 use super::fixture::*;
-use crate::policy::covering::{first_left_out, fitting_beside};
+use crate::policy::covering::{fitting_beside, left_out};
 use crate::policy::{Proposed, ProposedCommit};
 use crate::state::public::PublicState;
 use crate::validate::apply::apply;
@@ -320,20 +320,19 @@ fn a_proposal_is_left_out_if_the_commit_could_have_held_it() {
             let commit = ProposedCommit { sender, proposals: committed.clone(), leaf: None };
             for item in &pending {
                 let item = proposed(item);
-                let found = first_left_out(group.view(), committer, &commit, [item].into_iter());
+                let found = left_out(group.view(), committer, &commit, [item].into_iter()).next();
                 let wanted = is_left_out(group.view(), committer, &committed, item);
                 assert_eq!(found.is_some(), wanted, "{committer}: {committed:#?}\n{item:#?}");
                 seen[usize::from(kinds(item.proposal))][usize::from(wanted)] += 1;
             }
-            let first =
-                first_left_out(group.view(), committer, &commit, pending.iter().map(proposed));
+            let found = left_out(group.view(), committer, &commit, pending.iter().map(proposed));
             let wanted = pending
                 .iter()
                 .map(proposed)
-                .find(|item| is_left_out(group.view(), committer, &committed, *item));
-            let place =
-                |item: Option<Proposed<'_>>| item.map(|item| core::ptr::from_ref(item.proposal));
-            assert_eq!(place(first), place(wanted));
+                .filter(|item| is_left_out(group.view(), committer, &committed, *item));
+            let place = |item: Proposed<'_>| core::ptr::from_ref(item.proposal);
+            let wanted: Vec<_> = wanted.map(place).collect();
+            assert_eq!(found.map(place).collect::<Vec<_>>(), wanted);
         }
     }
 

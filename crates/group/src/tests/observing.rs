@@ -69,7 +69,18 @@ fn an_observer_takes_only_a_group_info_of_its_group_and_epoch() {
     let fork = fork[0].group.group_info(&PROVIDER, ALL).unwrap();
     assert_eq!(refused(&fork), Rejection::TreeHash);
 
+    let fields = |info: &[u8]| -> Vec<&str> {
+        let misfits = observer.group_info_misfits(&PROVIDER, info).unwrap();
+        misfits.iter().map(|misfit| misfit.field).collect()
+    };
+    let after_other_commits = ["tree_hash", "confirmed_transcript_hash"];
+    assert_eq!(fields(&old), [&["epoch"][..], &after_other_commits].concat());
+    assert!(fields(&other).starts_with(&["group_id", "epoch"]));
+    assert!(fields(&fork).starts_with(&after_other_commits), "{:?}", fields(&fork));
+    assert!(fields(&fork).contains(&"confirmation_tag"));
+
     let current = peers[1].group.group_info(&PROVIDER, ALL).unwrap();
+    assert_eq!(fields(&current), [] as [&str; 0]);
     let step = observer.take_group_info(&PROVIDER, &current).unwrap();
     assert_eq!(take(&mut observer, step.untyped()), ObserverEvent::GroupInfo);
     assert_eq!(observer.group_info(), Some(&*current));
@@ -164,6 +175,12 @@ fn a_group_info_nobody_can_join_by_is_not_taken() {
     ] {
         let error = observer.take_group_info(&PROVIDER, &info).unwrap_err();
         assert_eq!(rejection(error), why);
+        let misfits = observer.group_info_misfits(&PROVIDER, &info).unwrap();
+        assert_eq!(misfits.len(), 1, "{misfits:?}");
+        let is_tree = why == Rejection::TreeHash;
+        assert_eq!(misfits[0].field, if is_tree { "ratchet_tree" } else { "external_pub" });
+        assert_eq!(misfits[0].found.is_none(), why == Rejection::ExternalPubMissing);
+        assert!(misfits[0].expected.is_some() && misfits[0].expected != misfits[0].found);
         assert_eq!(observer.group_info(), Some(&*good));
     }
 
