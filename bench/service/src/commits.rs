@@ -56,6 +56,7 @@ fn chain(url: &str, name: &str, length: usize) -> Result<Chain, Failure> {
             added: vec![],
             removed: vec![],
             key_packages: vec![],
+            leaves_out: vec![],
         });
         let id = group.pending_commit().ok_or("no commit is pending")?.id.clone();
         let step = group.commit_accepted(&*provider, now, &id)?;

@@ -92,6 +92,7 @@ pub fn measure(results: &mut Results, service: &Service, count: usize) -> Result
         added: devices.iter().map(|device| device.id.clone()).collect(),
         removed: vec![],
         key_packages: vec![],
+        leaves_out: vec![],
     };
     sender.client.call(&commit)?;
 

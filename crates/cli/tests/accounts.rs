@@ -101,7 +101,7 @@ fn submit(url: &str, user: &str, entry: &Entry) -> Result<u64, ClientError> {
 #[track_caller]
 fn refused<T>(result: Result<T, ClientError>, code: ErrorCode, why: &str) {
     match result {
-        Err(ClientError::Refused { code: found, detail }) => {
+        Err(ClientError::Refused { code: found, detail, .. }) => {
             assert_eq!(found, code, "{detail}");
             assert!(detail.contains(why), "{detail}");
         }

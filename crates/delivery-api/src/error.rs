@@ -101,6 +101,14 @@ codes! {
     Quota = "quota", 413;
     /// The last commit came without a GroupInfo.
     NoGroupInfo = "no-group-info", 404;
+    /// A GroupInfo, or a ratchet tree, does not fit the group as it is after the commit: the details say where.
+    GroupInfoMismatch = "group-info-mismatch", 422;
+    /// The commit leaves out pending proposals that it has to cover: removals of revoked devices, which the service
+    /// proposed, and of members who asked to leave. The details list them.
+    ProposalsMissing = "proposals-missing", 409;
+    /// A message has a device's credential or key that counts no more: the details list the devices, and what is
+    /// expected of them.
+    DevicesOutdated = "devices-outdated", 409;
     /// The group exists, and was created by another request.
     GroupExists = "group-exists", 409;
     /// An init key was published before in another key package.

@@ -51,6 +51,11 @@ structs! {
     /// leaf and nothing else (RFC 9420 section 12.4.3.2 calls this a resync). Or its sender is not in
     /// a tracked group and uses one of its join links, by an AppDataUpdate beside the ExternalInit and
     /// nothing else. Whoever else is not in the group comes in by an invitation alone.
+    ///
+    /// A commit in a tracked group has to cover the removals that are pending of revoked devices, which the service has
+    /// proposed, and of members who have asked to leave: refer to them, or do the same by value. An external one refers to
+    /// the SelfRemoves among them. One that has crossed such a proposal is refused with `proposals-missing`, whose details
+    /// list what to take, and is made again.
     pub struct SubmitCommit {
         /// The commit: a PublicMessage, or in an opaque group a PrivateMessage.
         pub commit: Bytes,
@@ -73,6 +78,9 @@ structs! {
         /// refused. So a device whose commit loses does not give out what belongs to the state that
         /// the commit would have made. One that changes its key first has to register it.
         pub key_packages: Vec<Bytes>,
+        /// In a tracked group, the ProposalRefs of those proposals that the commit leaves out although it would have to
+        /// cover them: the sender knows of them, and cannot or will not take them. At most [`MAX_PAGE`](super::MAX_PAGE).
+        pub leaves_out: Vec<Bytes>,
     }
 
     /// Submits a proposal, which is accepted in its epoch alone. To submit it again gives the

@@ -3,7 +3,8 @@
 //! Each operation is a `POST` of an encoded request to [`Call::PATH`]; the reply's body is an
 //! encoded [`Call::Reply`]. Both are [`Encode`]d as RFC 9420 encodes structures, as
 //! `application/octet-stream`. A refusal has a status that is not 200, the stable name of its
-//! [`ErrorCode`] in the header [`ERROR_HEADER`], and a sentence for people as its body.
+//! [`ErrorCode`] in the header [`ERROR_HEADER`], and a sentence for people as its body. If there is something that a
+//! client can act on, the body is an encoded [`Refusal`] instead, as `application/octet-stream`.
 //!
 //! All but the [anonymous](Call::ANONYMOUS) operations belong to a session, which [`OpenSession`] opens. They carry
 //! its [`Token`] as `authorization: Bearer …`, and in the header [`PROOF_HEADER`] a [`Proof`]: a signature over
@@ -74,6 +75,7 @@ mod join_link;
 mod join_links;
 mod key_packages;
 mod receipt;
+mod refusal;
 mod successor;
 mod version;
 
@@ -120,6 +122,11 @@ pub use key_packages::{
 };
 pub use successor::{is_successor, successor_id};
 pub use version::ClientVersion;
+
+pub use refusal::{
+    Details, DeviceRemedy, FieldMisfit, MAX_LISTED, MAX_REFUSAL, MAX_SHOWN, MissingProposal,
+    OutdatedDevice, Refusal,
+};
 
 pub use receipt::{Incarnation, Link, LogEvidence, LogEvidenceError, MAX_LOG_EVIDENCE, Receipt};
 

@@ -66,6 +66,7 @@ fn requests_and_replies_round_trip() {
         added: vec![device("a/b")],
         removed: vec![],
         key_packages: vec![bytes.clone()],
+        leaves_out: vec![bytes.clone()],
     });
     let position = LogPosition { seq: 2, epoch: 1, chain: ChainHash([9; 32]) };
     let receipt = Receipt {
@@ -89,6 +90,35 @@ fn requests_and_replies_round_trip() {
         proposals: vec![log_entry(), log_entry()],
         pending: 3,
     });
+    let misfit = |n| FieldMisfit::of("tree_hash", Some(&[n; 65]), Some(&[n; 64]));
+    let missing = |seq| MissingProposal { reference: bytes.clone(), seq };
+    let outdated = |remedy| OutdatedDevice { device: device("a/b"), remedy };
+    let details = |n: usize| {
+        [
+            Details::GroupInfo((0..n).map(|n| misfit(n as u8)).collect()),
+            Details::Proposals {
+                end: position,
+                missing: (0..n as u64).map(missing).collect(),
+                total: u32::MAX,
+            },
+            Details::Devices {
+                devices: (0..n).map(|_| outdated(DeviceRemedy::Renew)).collect(),
+                total: 1,
+            },
+        ]
+    };
+    for details in details(2) {
+        check(&Refusal { detail: bytes.clone(), details });
+    }
+    check(&outdated(DeviceRemedy::Remove));
+    let longest = details(MAX_LISTED).into_iter().map(|details| {
+        let refusal = Refusal { detail: vec![b'x'; 4096].into(), details };
+        refusal.to_bytes().unwrap().len()
+    });
+    assert!(longest.max().unwrap() < MAX_REFUSAL);
+    for details in details(MAX_LISTED + 1) {
+        assert!(Details::from_bytes(&details.to_bytes().unwrap()).is_err(), "too many");
+    }
     let (before, end) = (Some(ChainHash([4; 32])), receipt);
     for successor in [None, Some(group_id)] {
         let entries = vec![log_entry()];

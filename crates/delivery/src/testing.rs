@@ -452,5 +452,6 @@ pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
         added: vec![],
         removed: vec![],
         key_packages: vec![],
+        leaves_out: vec![],
     }
 }

@@ -1,12 +1,12 @@
 //! Verdicts as JSON: identifiers in hexadecimal, objects of MLS and states in base64.
 
 use base64ct::{Base64, Encoding};
-use conclave_delivery_api::to_hex;
+use conclave_delivery_api::{Bytes, MAX_SHOWN, sha256, to_hex};
 use conclave_mls::UnixTime;
 use conclave_mls::wire::{Credential, Encode};
 use conclave_validator::{
-    CredentialRequest, CredentialSubject, GroupState, GroupVerdict, KeyPackageVerdict, Kind,
-    Member, MessageVerdict, Refusal, Sender, WelcomeVerdict,
+    CredentialRequest, CredentialSubject, GroupInfoMisfit, GroupState, GroupVerdict,
+    KeyPackageVerdict, Kind, Member, MessageVerdict, Refusal, Sender, WelcomeVerdict,
 };
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -18,7 +18,14 @@ pub(super) fn now() -> Result<UnixTime, crate::failure::Failure> {
 
 /// What is said of something, valid or not.
 pub(super) fn verdict(judged: Result<Value, Refusal>) -> Value {
-    let refused = |e: Refusal| json!({ "valid": false, "code": e.code(), "reason": e.to_string() });
+    let refused = |e: Refusal| {
+        let mut said = json!({ "valid": false, "code": e.code(), "reason": e.to_string() });
+        if let (Refusal::GroupInfo(_, misfits), Value::Object(fields)) = (&e, &mut said) {
+            let misfits = misfits.iter().map(misfit).collect();
+            fields.insert("misfits".into(), Value::Array(misfits));
+        }
+        said
+    };
     let valid = |mut fields: Value| {
         if let Value::Object(fields) = &mut fields {
             fields.insert("valid".into(), true.into());
@@ -26,6 +33,17 @@ pub(super) fn verdict(judged: Result<Value, Refusal>) -> Value {
         fields
     };
     judged.map_or_else(refused, valid)
+}
+
+/// A field of a GroupInfo that does not fit. Of a long value it has the SHA-256.
+fn misfit(misfit: &GroupInfoMisfit) -> Value {
+    let shown = |value: &Option<Bytes>| {
+        let value = value.as_ref()?;
+        let hash = || to_hex(&sha256(value));
+        Some(if value.len() > MAX_SHOWN { hash() } else { to_hex(value) })
+    };
+    let (expected, found) = (shown(&misfit.expected), shown(&misfit.found));
+    json!({ "field": misfit.field, "expected": expected, "found": found })
 }
 
 pub(super) fn key_package(verdict: &KeyPackageVerdict) -> Value {
@@ -66,6 +84,7 @@ pub(super) fn message(verdict: &MessageVerdict) -> Value {
         "sender": sender(&verdict.sender),
         "added": members(&verdict.added),
         "key_packages": references.collect::<Vec<_>>(),
+        "left_out": verdict.left_out.iter().map(|reference| to_hex(reference)).collect::<Vec<_>>(),
         "removed": members(&verdict.removed),
         "updated": members(&verdict.updated),
         "components": components.collect::<Vec<_>>(),

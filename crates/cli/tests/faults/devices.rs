@@ -137,6 +137,7 @@ pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
         added: vec![],
         removed: vec![],
         key_packages: vec![],
+        leaves_out: vec![],
     }
 }
 

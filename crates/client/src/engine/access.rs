@@ -209,7 +209,7 @@ impl<S: Store> Engine<S> {
         purpose: &Purpose,
         error: &ClientError,
     ) -> Result<(), EngineError> {
-        let ClientError::Refused { code, detail } = error.clone() else { return Ok(()) };
+        let ClientError::Refused { code, detail, .. } = error.clone() else { return Ok(()) };
         let confirmed = self.book.is_confirmed();
         match (purpose, code) {
             // Somebody has this name already: one of this user's other devices, if it is the user's.

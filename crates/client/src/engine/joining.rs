@@ -93,6 +93,7 @@ impl<S: Store> Engine<S> {
                 added: Vec::new(),
                 removed: Vec::new(),
                 key_packages: Vec::new(),
+                leaves_out: Vec::new(),
             };
             return Ok(Some((request.into(), Purpose::JoinCommit(id.clone()))));
         }

@@ -145,6 +145,8 @@ impl<S: Store> Engine<S> {
                 live.inviting = Inviting::NotBegun;
                 live.commit_at = None;
                 live.own_only = false;
+                live.remedies = 0;
+                live.demanded.clear();
             }
             match &halt {
                 Some(Halt::Ask) => {

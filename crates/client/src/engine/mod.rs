@@ -22,6 +22,7 @@ mod log;
 mod outgoing;
 mod receipts;
 mod recovery;
+mod remedies;
 mod replies;
 mod reset;
 #[cfg(test)]
@@ -48,6 +49,7 @@ use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
 use conclave_mls::key_package::{KeyPackageRef, ValidKeyPackage};
 use conclave_mls::storage::Outcome;
+use conclave_mls::wire::ProposalRef;
 use conclave_mls::{CipherSuite, Config, Event, Group, GroupId, Transition, UnixTime, apply};
 use conclave_store::Store;
 use core::fmt;
@@ -181,6 +183,10 @@ struct Live {
     own_only: bool,
     /// How often in a row the service refused something.
     refusals: u32,
+    /// How often in this epoch this device did what a refusal asked for.
+    remedies: u32,
+    /// The proposals that the service wants commits of this epoch to take.
+    demanded: BTreeSet<ProposalRef>,
     /// Whether its log waits for somebody's account.
     asking: bool,
     /// Why the group cannot be followed any further.
@@ -203,6 +209,8 @@ impl Live {
             commit_at: None,
             own_only: false,
             refusals: 0,
+            remedies: 0,
+            demanded: BTreeSet::new(),
             asking: false,
             stuck: None,
             renewed_in: None,

@@ -3,7 +3,7 @@
 use super::groups::GROUP_INFO;
 use super::join_links::judge_own;
 use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
-use super::{Engine, EngineError, Inviting, Purpose};
+use super::{Engine, EngineError, Inviting, Live, Purpose};
 use crate::book::Change;
 use crate::directory::is_revoked;
 use crate::record::{GroupRecord, Item, News, Payload, Who, Work};
@@ -15,7 +15,7 @@ use conclave_delivery_api::{
 };
 use conclave_mls::crypto::CryptoRng;
 use conclave_mls::group::{
-    CommitOptions, Framing, LeafIndex, NewProposal, Padding, Proposal, Sender,
+    CommitOptions, Framing, LeafIndex, NewProposal, Padding, PendingProposal, Proposal, Sender,
 };
 use conclave_mls::key_package::{ValidKeyPackage, key_package_from_message};
 use conclave_mls::{CipherSuite, Config, Event, GroupId, Verdict};
@@ -36,6 +36,7 @@ impl<S: Store> Engine<S> {
             added: Vec::new(),
             removed: Vec::new(),
             key_packages: Vec::new(),
+            leaves_out: self.left_out_on_purpose(id),
         })
     }
 
@@ -204,17 +205,22 @@ impl<S: Store> Engine<S> {
     /// proposes to remove a device that its user has not revoked.
     pub(super) fn takes_received(&self, id: &GroupId) -> bool {
         let Some(live) = self.groups.get(id).filter(|live| !live.own_only) else { return false };
-        let accounts = self.book.accounts();
+        live.group.view().proposals().all(|pending| !self.is_doubted(live, &pending))
+    }
+
+    /// Whether a proposal is one of the service's about which this device knows no reason.
+    pub(super) fn is_doubted(&self, live: &Live, pending: &PendingProposal<'_>) -> bool {
         let is_due = |leaf: LeafIndex| {
             let Some(member) = live.group.member(leaf) else { return false };
             let device = super::log::device_of(&member.credential);
+            let accounts = self.book.accounts();
             device.is_some_and(|device| is_revoked(accounts, &device, &member.signature_key))
         };
-        live.group.view().proposals().all(|pending| match (pending.sender, pending.proposal) {
-            (Sender::Member(_), _) => true,
-            (_, Proposal::Remove(leaf)) => is_due(*leaf),
-            _ => false,
-        })
+        match (pending.sender, pending.proposal) {
+            (Sender::Member(_), _) => false,
+            (_, Proposal::Remove(leaf)) => !is_due(*leaf),
+            _ => true,
+        }
     }
 
     /// Commits what others have proposed.

@@ -478,6 +478,9 @@ impl<S: Store> Engine<S> {
         error: &ClientError,
         commit: bool,
     ) -> Result<(), EngineError> {
+        if commit && self.remedy(id, error)? {
+            return Ok(());
+        }
         let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
         live.refusals += 1;
         if live.refusals == 1 && error.code() != Some(ErrorCode::UnknownUser) {
@@ -488,7 +491,7 @@ impl<S: Store> Engine<S> {
         if error.code() == Some(ErrorCode::UnknownGroup) {
             return self.stick(id, error.to_string());
         }
-        if commit && self.reject_commit(id)? {
+        if commit && self.reject_commit(id, false)? {
             self.leave_proposals_out(id, error);
             return Ok(());
         }
@@ -520,12 +523,12 @@ impl<S: Store> Engine<S> {
         self.give_up(id, key, [News::Failed { what: format!("{what}: {error}") }])
     }
 
-    /// Forgets the own commit. If it held what others have proposed, which may be why it was refused,
+    /// Forgets the own commit. If `again`, or if it held what others have proposed, which may be why it was refused,
     /// what it was made for is to be done again, and that is the answer.
-    fn reject_commit(&mut self, id: &GroupId) -> Result<bool, EngineError> {
+    pub(super) fn reject_commit(&mut self, id: &GroupId, again: bool) -> Result<bool, EngineError> {
         let Some(live) = self.groups.get(id) else { return Ok(false) };
         let Some(pending) = live.group.pending_commit() else { return Ok(false) };
-        let again = live.group.pending_commit_references().next().is_some();
+        let again = again || live.group.pending_commit_references().next().is_some();
         let front = self.book.front(id).filter(|_| again);
         let change = front.and_then(|(key, item)| {
             let work = not_committed(&item.work)?;

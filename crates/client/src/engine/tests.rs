@@ -10,6 +10,7 @@ mod links;
 mod logs;
 mod outsiders;
 mod recovery;
+mod remedies;
 mod resets;
 mod simulation;
 mod suites;
@@ -209,6 +210,8 @@ struct World {
     fault: Option<Fault>,
     /// A suite of which the service takes no key packages.
     refused_suite: Option<CipherSuite>,
+    /// What the service has refused, and to which device.
+    refusals: Vec<(usize, ErrorCode)>,
     folder: tempfile::TempDir,
 }
 
@@ -256,6 +259,7 @@ impl World {
             lied_to,
             fault,
             refused_suite,
+            refusals: Vec::new(),
             folder,
         }
     }
@@ -365,7 +369,7 @@ impl World {
         let about = (C::PATH, body.as_slice());
         let proof = Proof::signed(&*provider, &session.key, &session.token, number, about).unwrap();
         let holder = self.service.authenticate(session.token.expose(), &proof, about, now);
-        let refused = |e: ServiceError| ClientError::Refused { code: e.code, detail: e.detail };
+        let refused = |e: ServiceError| ClientError::refused(e.code, e.detail);
         holder.map(Some).map_err(refused)
     }
 
@@ -386,8 +390,7 @@ impl World {
         if let Request::PublishKeyPackages(publish) = &request
             && publish.key_packages.iter().any(|p| self.refuses(p))
         {
-            let detail = "it was made so".into();
-            return Err(ClientError::Refused { code: ErrorCode::UnsupportedSuite, detail });
+            return Err(ClientError::refused(ErrorCode::UnsupportedSuite, "it was made so"));
         }
         let elsewhere = self.other.as_ref().is_some_and(|other| (other.answers)(i, &request));
         macro_rules! run {
@@ -409,13 +412,16 @@ impl World {
             ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchLinkedGroup FetchInbox
             AckInbox
         );
-        let (mut reply, notices) =
-            done.map_err(|ServiceError { code, detail, limit }| match limit {
+        let (mut reply, notices) = done.map_err(|e| {
+            let ServiceError { code, detail, limit, details } = e;
+            self.refusals.push((i, code));
+            match limit {
                 Some(Limit { wait: retry_after, .. }) => {
                     ClientError::Postponed { code, detail, retry_after }
                 }
-                None => ClientError::Refused { code, detail },
-            })?;
+                None => ClientError::Refused { code, detail, details },
+            }
+        })?;
         for notice in notices {
             for device in &mut self.devices {
                 if notice.to.contains(&device.id) && device.session.is_some() {

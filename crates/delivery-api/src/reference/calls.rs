@@ -12,6 +12,10 @@ use super::described::{Described, Parts, Structure};
 use crate::{Call, Decode, DescribeService, Encode, ErrorCode, Mode};
 use core::fmt::Debug;
 
+/// What comes with details.
+pub(super) const WITH_DETAILS: &[ErrorCode] =
+    &[ErrorCode::GroupInfoMismatch, ErrorCode::ProposalsMissing, ErrorCode::DevicesOutdated];
+
 /// Who may make a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {

@@ -1,6 +1,6 @@
 //! `docs/openapi.json`. OpenAPI has no words for the bytes of a body, so their declarations are texts.
 
-use super::calls::{Entry, Example, OF_CLIENTS, OF_SESSIONS, Topic};
+use super::calls::{Entry, Example, OF_CLIENTS, OF_SESSIONS, Topic, WITH_DETAILS};
 use super::described::prose;
 use super::json::{Json, object, text};
 use super::page::{longest, services};
@@ -28,13 +28,18 @@ fn refusals(codes: &[ErrorCode]) -> Vec<(String, Json)> {
         by_status.entry(code.status()).or_default().push(code.name());
     }
     let refusal = |(status, names): (u16, Vec<&str>)| {
+        let mut bodies = vec![("text/plain", object([("schema", string())]))];
+        if WITH_DETAILS.iter().any(|code| names.contains(&code.name())) {
+            bodies.push((CONTENT_TYPE, object([("schema", object([]))])));
+        }
+        let bodies = bodies.into_iter().map(|(name, body)| (name.to_string(), body));
         let all = Json::List(names.iter().map(|name| text(*name)).collect());
         let schema = object([("type", text("string")), ("enum", all)]);
         let header = object([("required", Json::Flag(true)), ("schema", schema)]);
         let response = object([
             ("description", text(names.join(", "))),
             ("headers", object([(ERROR_HEADER, header)])),
-            ("content", object([("text/plain", object([("schema", string())]))])),
+            ("content", Json::Object(bodies.collect())),
         ]);
         (status.to_string(), response)
     };

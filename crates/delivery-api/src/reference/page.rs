@@ -1,6 +1,6 @@
 //! `docs/api.md`.
 
-use super::calls::{ALWAYS, Entry, Example, OF_CLIENTS, OF_SESSIONS, Topic};
+use super::calls::{ALWAYS, Entry, Example, OF_CLIENTS, OF_SESSIONS, Topic, WITH_DETAILS};
 use super::described::{Structure, prose};
 use super::events;
 use super::types::{Other, others, structures};
@@ -114,7 +114,8 @@ fn errors() -> String {
         "## Errors
 
 A refusal has a status that is not 200, the name of its error in the header `{ERROR_HEADER}`, and a sentence for
-people as its body (`text/plain`, UTF-8). It has changed nothing, except that after `unavailable` nobody knows: to
+people as its body (`text/plain`, UTF-8). The errors {} come with details that a client can act on: the body
+is a [`Refusal`](#refusal) then (`{CONTENT_TYPE}`, up to 64 KiB). A refusal has changed nothing, except that after `unavailable` nobody knows: to
 send the request again does no harm. `rate-limited`, `overloaded` and `unavailable` come with `retry-after`, in
 seconds.
 
@@ -126,6 +127,7 @@ each call has the others.
 | error | status | meaning |
 |---|---|---|
 ",
+        codes(WITH_DETAILS),
         codes(ALWAYS),
         codes(OF_CLIENTS),
         codes(OF_SESSIONS)

@@ -5,9 +5,10 @@ use super::samples::{NOW, alice, cut, device, group, hash, position, receipt, ro
 use crate::{
     AccountHead, AccountPage, Acknowledged, AttachmentPart, Bytes, CertificateChain,
     CertificateTaken, CertificatesPage, ChainHash, CipherSuite, ClaimedKeyPackage,
-    ClaimedKeyPackages, ClientVersion, ContentType, Created, Deleted, DirectoryPage, Encode,
-    ExtensionProof, GroupKind, GroupState, InboxItem, InboxPage, Incarnation, KeyPackageCount,
-    KeyPackageCounts, KeyPackageRef, LogEntry, LogPage, Mode, OpenedSession, Outcome, Published,
+    ClaimedKeyPackages, ClientVersion, ContentType, Created, Deleted, Details, DeviceRemedy,
+    DirectoryPage, Encode, ExtensionProof, FieldMisfit, GroupKind, GroupState, InboxItem,
+    InboxPage, Incarnation, KeyPackageCount, KeyPackageCounts, KeyPackageRef, LogEntry, LogPage,
+    MissingProposal, Mode, OpenedSession, Outcome, OutdatedDevice, Published, Refusal,
     Registration, RelayContent, RelayStored, RootsPage, ServiceInfo, SignaturePublicKey, Token,
     Upload, WasReset, WelcomeItem, Withdrawn,
 };
@@ -20,9 +21,10 @@ pub(super) fn structures() -> Vec<Structure> {
     }
     all!(
         AccountHead AccountPage Acknowledged AttachmentPart CertificateChain CertificateTaken CertificatesPage
-        ClaimedKeyPackage ClaimedKeyPackages ClientVersion Created Deleted DirectoryPage ExtensionProof GroupState InboxItem
-        InboxPage KeyPackageCount KeyPackageCounts LogEntry LogPage OpenedSession Published RelayContent
-        RelayStored RootsPage ServiceInfo Upload WasReset WelcomeItem Withdrawn
+        ClaimedKeyPackage ClaimedKeyPackages ClientVersion Created Deleted DirectoryPage ExtensionProof FieldMisfit GroupState InboxItem
+        InboxPage KeyPackageCount KeyPackageCounts LogEntry LogPage MissingProposal OpenedSession OutdatedDevice Published
+        RelayContent
+        Refusal RelayStored RootsPage ServiceInfo Upload WasReset WelcomeItem Withdrawn
     )
 }
 
@@ -89,9 +91,52 @@ pub(super) fn others() -> Vec<Other> {
             &[("a commit", &ContentType::Commit)],
         ),
         other(
+            "Details",
+            "enum { group_info(1), proposals(2), devices(3), (255) } DetailsType;\n\n\
+             // Each list has at most 64 items.\n\
+             struct {\n    DetailsType details;\n    select (Details.details) {\n        \
+             // The parts of a GroupInfo or ratchet tree that do not fit the group, by their order in it.\n        \
+             case group_info:\n            FieldMisfit misfits<V>;\n        \
+             // Pending proposals that a commit has to cover and does not: fetch the log up to its end, and make the\n        \
+             // commit again with them.\n        \
+             case proposals:\n            LogPosition end;         // of the log\n            \
+             MissingProposal missing<V>;\n            uint32 total;            // how many there are in all\n        \
+             // Devices of which a message has something that counts no more.\n        \
+             case devices:\n            OutdatedDevice devices<V>;\n            uint32 total;\n    };\n} Details;",
+            &[
+                ("a GroupInfo of another epoch", &Details::GroupInfo(vec![epoch_misfit()])),
+                (
+                    "a missing proposal",
+                    &Details::Proposals {
+                        end: position(),
+                        missing: vec![MissingProposal { reference: cut(0x9f), seq: 7 }],
+                        total: 1,
+                    },
+                ),
+                (
+                    "a revoked device",
+                    &Details::Devices {
+                        devices: vec![OutdatedDevice {
+                            device: device("bob/pc"),
+                            remedy: DeviceRemedy::Remove,
+                        }],
+                        total: 1,
+                    },
+                ),
+            ],
+        ),
+        other(
             "DeviceId",
             "struct {\n    Name user;\n    Name device;\n} DeviceId;",
             &[("alice/pc", &device("alice/pc"))],
+        ),
+        other(
+            "DeviceRemedy",
+            "// What is expected of a device that is out of date, or of those who meant to add it. Remove: it was revoked,\n\
+             // so leave it out, and remove what leaf it has. Renew: it has another key now, so claim one of its new key\n\
+             // packages; if it is in the group, it renews its leaf.\n\
+             enum { remove(1), renew(2), (255) } DeviceRemedy;",
+            &[("remove", &DeviceRemedy::Remove), ("renew", &DeviceRemedy::Renew)],
         ),
         other(
             "GroupId",
@@ -206,6 +251,11 @@ pub(super) fn others() -> Vec<Other> {
             &[("a short one", &Token::new("3f".into()))],
         ),
     ]
+}
+
+fn epoch_misfit() -> FieldMisfit {
+    let epoch = |n: u64| n.encoded();
+    FieldMisfit::of("epoch", Some(&epoch(3)), Some(&epoch(2)))
 }
 
 impl Parts for Outcome {

@@ -4,7 +4,7 @@ use crate::service::{ServiceError, whole_seconds};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use conclave_delivery_api::{ERROR_HEADER, ErrorCode};
+use conclave_delivery_api::{self as api, ERROR_HEADER, Encode, ErrorCode};
 use std::time::Duration;
 
 /// How soon to try again what could not be done just now, if nothing else is known.
@@ -45,13 +45,25 @@ impl From<ServiceError> for Refusal {
     }
 }
 
+/// The body of a refusal, and its media type. Without details it is a sentence for people.
+fn body(error: &ServiceError) -> (&'static str, Vec<u8>) {
+    let details = error.details.as_deref().and_then(|details| {
+        let detail = error.detail.as_bytes().into();
+        api::Refusal { detail, details: details.clone() }.to_bytes().ok()
+    });
+    match details {
+        Some(body) => (api::CONTENT_TYPE, body),
+        None => ("text/plain; charset=utf-8", format!("{}\n", error.detail).into_bytes()),
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let code = self.error.code;
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        let headers =
-            [(CONTENT_TYPE.as_str(), "text/plain; charset=utf-8"), (ERROR_HEADER, code.name())];
-        let mut response = (status, headers, format!("{}\n", self.error.detail)).into_response();
+        let (kind, body) = body(&self.error);
+        let headers = [(CONTENT_TYPE.as_str(), kind), (ERROR_HEADER, code.name())];
+        let mut response = (status, headers, body).into_response();
         if let Some(wait) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }

@@ -3,6 +3,7 @@
 mod attachments;
 mod front;
 mod hostile;
+mod refusals;
 mod tls;
 mod versions;
 

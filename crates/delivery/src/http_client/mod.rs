@@ -5,8 +5,8 @@ mod tls;
 mod transfers;
 
 use conclave_delivery_api::{
-    CLIENT_HEADER, CONTENT_TYPE, Call, ClientVersion, Decode, ERROR_HEADER, EVENTS_PATH, ErrorCode,
-    MAX_BODY, PROOF_HEADER, Proof, Token,
+    Bytes, CLIENT_HEADER, CONTENT_TYPE, Call, ClientVersion, Decode, Details, ERROR_HEADER,
+    EVENTS_PATH, ErrorCode, MAX_BODY, MAX_REFUSAL, PROOF_HEADER, Proof, Reader, Token,
 };
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair};
 use core::fmt;
@@ -47,6 +47,8 @@ pub enum ClientError {
         code: ErrorCode,
         /// A sentence for people.
         detail: String,
+        /// What can be done about it, if the service says so.
+        details: Option<Box<Details>>,
     },
     /// The service refused because this client sends too much, or because there is too much to do, and changed
     /// nothing: the same call may succeed later.
@@ -72,6 +74,21 @@ impl ClientError {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused { code, .. } | Self::Postponed { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// A refusal without details.
+    #[must_use]
+    pub fn refused(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self::Refused { code, detail: detail.into(), details: None }
+    }
+
+    /// What can be done about a refusal, if the service said so.
+    #[must_use]
+    pub fn details(&self) -> Option<&Details> {
+        match self {
+            Self::Refused { details, .. } => details.as_deref(),
             _ => None,
         }
     }
@@ -102,7 +119,7 @@ impl fmt::Display for ClientError {
             Self::Unreachable { url, reason } => {
                 write!(f, "the service at {url} does not answer: {reason}")
             }
-            Self::Refused { code, detail } | Self::Postponed { code, detail, .. } => {
+            Self::Refused { code, detail, .. } | Self::Postponed { code, detail, .. } => {
                 write!(f, "the service refuses ({code}): {detail}")
             }
             Self::Strange(what) => write!(f, "the service's answer makes no sense: {what}"),
@@ -240,8 +257,7 @@ impl Client {
         if body.len() > MAX_BODY {
             // Cut off on the way, it would look as if nobody answered.
             let detail = format!("a request has at most {MAX_BODY} bytes");
-            let code = ErrorCode::TooLarge;
-            return Err(ClientError::Refused { code, detail });
+            return Err(ClientError::refused(ErrorCode::TooLarge, detail));
         }
         let mut waited = Duration::ZERO;
         let mut overtaken = 0;
@@ -298,7 +314,7 @@ impl Client {
             200 => Ok(()),
             503 => {
                 let detail = text(&mut response).trim().to_string();
-                Err(ClientError::Refused { code: ErrorCode::Unavailable, detail })
+                Err(ClientError::refused(ErrorCode::Unavailable, detail))
             }
             status => Err(ClientError::Strange(format!("status {status}"))),
         }
@@ -344,18 +360,37 @@ impl Client {
         };
         let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after = retry_after.and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
-        let detail = text(&mut response);
+        let (detail, details) = said(&mut response);
         Err(match (code, retry_after) {
             (ErrorCode::RateLimited | ErrorCode::Overloaded, Some(retry_after)) => {
                 ClientError::Postponed { code, detail, retry_after }
             }
-            _ => ClientError::Refused { code, detail },
+            _ => ClientError::Refused { code, detail, details: details.map(Box::new) },
         })
     }
+}
+
+/// Why the service refuses, for people, and what can be done about it.
+fn said(response: &mut ureq::http::Response<ureq::Body>) -> (String, Option<Details>) {
+    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+    if kind != Some(CONTENT_TYPE) {
+        return (text(response), None);
+    }
+    let body = response.body_mut().with_config().limit(MAX_REFUSAL as u64).read_to_vec();
+    let body = body.unwrap_or_default();
+    let mut r = Reader::new(&body);
+    let detail = Bytes::decode(&mut r).unwrap_or_default();
+    // A later service may say what this client does not know.
+    let details = Details::decode(&mut r).ok().filter(|_| r.is_empty());
+    (printable(&String::from_utf8_lossy(&detail)), details)
 }
 
 /// A sentence of the service's. It may end up on a terminal.
 fn text(response: &mut ureq::http::Response<ureq::Body>) -> String {
     let text = response.body_mut().with_config().limit(4096).read_to_string();
-    text.unwrap_or_default().chars().filter(|c| !c.is_control()).collect()
+    printable(&text.unwrap_or_default())
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }

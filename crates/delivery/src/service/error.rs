@@ -1,7 +1,7 @@
 //! Why the service refuses, and why it does not open.
 
 use crate::storage::StorageError;
-use conclave_delivery_api::{DeviceId, ErrorCode, Mode, Name};
+use conclave_delivery_api::{Details, DeviceId, ErrorCode, Mode, Name};
 use conclave_directory::server::DirectoryError;
 use conclave_mls::crypto::CryptoError;
 use core::fmt;
@@ -14,6 +14,8 @@ pub struct ServiceError {
     pub code: ErrorCode,
     /// A sentence for people.
     pub detail: String,
+    /// What its client can do about it, if there is something.
+    pub details: Option<Box<Details>>,
     /// The limit that was met, if waiting helps.
     pub limit: Option<Limit>,
 }
@@ -29,7 +31,12 @@ pub struct Limit {
 
 impl ServiceError {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), limit: None }
+        Self { code, detail: detail.into(), details: None, limit: None }
+    }
+
+    /// The same refusal with details.
+    pub(super) fn with(self, details: Details) -> Self {
+        Self { details: Some(Box::new(details)), ..self }
     }
 
     /// There was too much of something in too short a time.

@@ -1,9 +1,12 @@
 //! What of a message can be seen without any key.
 
 use super::ServiceError;
+use super::error::provider_error;
 use conclave_delivery_api::ErrorCode;
+use conclave_mls::crypto::Suite;
 use conclave_mls::wire::{
-    ContentType, Decode, GroupId, MlsMessage, MlsMessageBody, PublicMessage, Sender,
+    AuthenticatedContent, ContentType, Decode, Encode, GroupId, MlsMessage, MlsMessageBody,
+    ProposalRef, PublicMessage, Sender, WireFormat,
 };
 
 /// An MLSMessage from outside.
@@ -12,6 +15,18 @@ pub(super) fn decode_message(bytes: &[u8]) -> Result<MlsMessageBody, ServiceErro
     message
         .map(|m| m.body)
         .map_err(|e| ServiceError::new(ErrorCode::Malformed, format!("the MLSMessage: {e}")))
+}
+
+/// How a commit refers to a proposal that came as a PublicMessage (RFC 9420 section 5.2).
+pub(super) fn proposal_ref(suite: &Suite<'_>, message: &[u8]) -> Result<ProposalRef, ServiceError> {
+    let MlsMessageBody::PublicMessage(message) = decode_message(message)? else {
+        return Err(ServiceError::invalid("a proposal in the log is no PublicMessage"));
+    };
+    let PublicMessage { content, auth, .. } = *message;
+    let wire_format = WireFormat::PUBLIC_MESSAGE;
+    let content = AuthenticatedContent { wire_format, content, auth };
+    let encoded = content.to_bytes().map_err(ServiceError::invalid)?;
+    suite.proposal_ref(&encoded).map_err(provider_error)
 }
 
 /// The visible part of a PublicMessage or PrivateMessage.

@@ -1,15 +1,17 @@
 //! Messages into a group's log: the one place where their order is decided.
 
 use super::framed::{Framed, decode_message};
+use super::misfits::check_group_info;
+use super::outdated::devices_outdated;
 use super::view::{SharedView, View, lock};
 use super::{Caller, Done, Notice, Operation, Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
 use conclave_delivery_api::{
-    Bytes, ContentType, DeviceId, ErrorCode, Event, GroupId, LogPosition, Outcome, SendMessage,
-    SubmitCommit, SubmitProposal, sha256, short_group,
+    Bytes, ContentType, DeviceId, DeviceRemedy, ErrorCode, Event, GroupId, LogPosition, MAX_PAGE,
+    Outcome, OutdatedDevice, SendMessage, SubmitCommit, SubmitProposal, sha256, short_group,
 };
 use conclave_mls::UnixTime;
-use conclave_mls::wire::{Epoch, MlsMessageBody, Sender};
+use conclave_mls::wire::{MlsMessageBody, Sender};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A message on its way into the log.
@@ -269,10 +271,19 @@ impl<S: Storage> Service<S> {
         if submission.framed.is_from_outside() {
             added.push(submission.me.clone());
         }
+        let mut revoked = Vec::new();
         for device in &added {
-            if !self.storage.device(device)?.is_some_and(|known| known.active) {
-                return Err(ServiceError::invalid(format!("there is no active device {device}")));
+            let Some(known) = self.storage.device(device)? else {
+                return Err(ServiceError::invalid(format!("there is no device {device}")));
+            };
+            if !known.active {
+                let remedy = DeviceRemedy::Remove;
+                revoked.push(OutdatedDevice { device: device.clone(), remedy });
             }
+        }
+        if let Some(first) = revoked.first() {
+            let detail = format!("the commit adds {}, which was revoked", first.device);
+            return Err(devices_outdated(detail, revoked));
         }
         for device in &request.removed {
             if self.storage.device(device)?.is_none() {
@@ -298,21 +309,6 @@ fn ended(successor: &GroupId) -> ServiceError {
     ServiceError::new(ErrorCode::GroupEnded, detail)
 }
 
-/// Whether what is given as a GroupInfo is one, of this group and epoch.
-pub(super) fn check_group_info(
-    message: &[u8],
-    group: &GroupId,
-    epoch: u64,
-) -> Result<(), ServiceError> {
-    let MlsMessageBody::GroupInfo(info) = decode_message(message)? else {
-        return Err(ServiceError::invalid("what is given as a GroupInfo is none"));
-    };
-    if info.group_context.group_id != *group || info.group_context.epoch != Epoch(epoch) {
-        return Err(ServiceError::invalid("the GroupInfo is of another group or epoch"));
-    }
-    Ok(())
-}
-
 impl Operation for SubmitCommit {
     const LONG: bool = true;
 
@@ -327,8 +323,8 @@ impl Operation for SubmitCommit {
             let framed = &submission.framed;
             let epoch = framed.epoch.checked_add(1);
             let epoch = epoch.ok_or_else(|| ServiceError::invalid("there is no next epoch"))?;
-            if let Some(info) = &self.group_info {
-                check_group_info(info, &framed.group_id, epoch)?;
+            if self.leaves_out.len() > MAX_PAGE as usize {
+                return Err(ServiceError::too_many("the commit leaves out too many proposals"));
             }
             let key_packages = match key_packages.is_empty() {
                 true => None,
@@ -337,6 +333,9 @@ impl Operation for SubmitCommit {
             if group.tracked {
                 let request = (self, key_packages);
                 return service.append_tracked_commit(view, group, submission, request);
+            }
+            if let Some(info) = &self.group_info {
+                check_group_info(info, &framed.group_id, epoch)?;
             }
             let effects = CommitEffects { key_packages, ..service.told_effects(self, submission)? };
             let commit = Some(effects.clone());

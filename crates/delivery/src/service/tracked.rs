@@ -2,9 +2,11 @@
 //! but for what needs the group's secrets.
 
 use super::authority::named;
-use super::framed::decode_message;
+use super::covering::uncovered;
+use super::error::provider_error;
 use super::join_links::refusal;
 use super::messages::Submission;
+use super::misfits::{check_tree, decode_group_info, group_info_refused};
 use super::view::{View, lock};
 use super::{Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, NewKeyPackages, Storage};
@@ -13,14 +15,14 @@ use conclave_delivery_api::{
     SubmitCommit, judge_commit,
 };
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
-use conclave_mls::crypto::CryptoProvider;
+use conclave_mls::crypto::{CryptoProvider, Suite};
 use conclave_mls::group::{Answers, EpochChange, GroupView, Member, TreeRead};
 use conclave_mls::observe::{ObservedStage, Observer, ObserverEvent, ObserverStage};
 use conclave_mls::policy::{Policy, Proposed};
 use conclave_mls::storage::Batch;
 use conclave_mls::storage::{ApplyError, Write, WriteError};
 use conclave_mls::wire::{
-    LeafIndex, MlsMessageBody, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
+    LeafIndex, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
 };
 use conclave_mls::{CipherSuite, Config, UnixTime, Verdict, apply};
 use std::sync::Arc;
@@ -158,12 +160,10 @@ impl<S: Storage> Service<S> {
     ) -> Result<FirstView, ServiceError> {
         let stage = ObserverStage::open(&*self.provider, config(), group_info, Some(ratchet_tree))
             .map_err(ServiceError::invalid)?;
-        let MlsMessageBody::GroupInfo(info) = decode_message(group_info)? else {
-            return Err(ServiceError::invalid("what is given as a GroupInfo is none"));
-        };
-        let suite = info.group_context.cipher_suite;
-        let verdicts = self.judge(suite, stage.credentials(), now);
-        let observer = stage.resolve(&verdicts).map_err(ServiceError::invalid)?;
+        let suite = decode_group_info(group_info)?.group_context.cipher_suite;
+        let credentials = stage.credentials().to_vec();
+        let verdicts = self.judge(suite, &credentials, now);
+        let observer = stage.resolve(&verdicts).map_err(|e| self.refused_with(e, &credentials))?;
         if observer.group_id() != group {
             return Err(ServiceError::invalid("the GroupInfo is of another group"));
         }
@@ -232,22 +232,37 @@ impl<S: Storage> Service<S> {
         (request, key_packages): (SubmitCommit, Option<NewKeyPackages>),
     ) -> Result<(Appended, CommitEffects), ServiceError> {
         let provider = &*self.provider;
-        let observer = self.observer(view, &submission.framed.group_id, group)?;
+        let id = &submission.framed.group_id;
+        let observer = self.observer(view, id, group)?;
         let stage =
             observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
         let Judged { app_data, joins_by_link } =
             judge_links(provider, observer, &stage, submission.now)?;
         let suite = observer.view().cipher_suite();
-        let verdicts = self.judge(suite, stage.credentials(), submission.now);
+        let credentials = stage.credentials().to_vec();
+        let verdicts = self.judge(suite, &credentials, submission.now);
         let leaving: Vec<LeafIndex> = stage.proposals().filter_map(leaving_leaf).collect();
+        let mut uncovered = uncovered(observer, &stage);
+        uncovered.retain(|reference| !request.leaves_out.contains(&reference.0));
         let answers = Answers { verdicts, app_data, ..Answers::default() };
-        let transition =
-            stage.resolve(observer, provider, &answers).map_err(ServiceError::invalid)?;
+        let transition = stage
+            .resolve(observer, provider, &answers)
+            .map_err(|e| self.refused_with(e, &credentials))?;
+        if !uncovered.is_empty() {
+            let suite = Suite::new(provider, suite).map_err(provider_error)?;
+            return Err(self.proposals_missing((id, group), &suite, uncovered)?);
+        }
+
         let mut fold = observer.fold();
         fold.push(transition).map_err(ServiceError::invalid)?;
         if let Some(info) = &request.group_info {
+            decode_group_info(info)?;
             let taken = fold.state().take_group_info(provider, info);
-            fold.push(taken.map_err(ServiceError::invalid)?).map_err(ServiceError::invalid)?;
+            let taken = taken.map_err(|e| group_info_refused(fold.state(), provider, info, &e))?;
+            fold.push(taken).map_err(ServiceError::invalid)?;
+        }
+        if let Some(tree) = &request.ratchet_tree {
+            check_tree(fold.state(), tree)?;
         }
         let mut won = None;
         let SubmitCommit { welcomes, ratchet_tree, .. } = request;
@@ -314,9 +329,11 @@ impl<S: Storage> Service<S> {
             check_author(&named(&author)?, submission.me)?;
         }
         let suite = observer.view().cipher_suite();
-        let verdicts = self.judge(suite, stage.credentials(), submission.now);
-        let transition =
-            stage.resolve(observer, provider, &verdicts.into()).map_err(ServiceError::invalid)?;
+        let credentials = stage.credentials().to_vec();
+        let verdicts = self.judge(suite, &credentials, submission.now);
+        let transition = stage
+            .resolve(observer, provider, &verdicts.into())
+            .map_err(|e| self.refused_with(e, &credentials))?;
         let mut won = None;
         let applied = apply(observer, transition, |write| -> Result<(), Stopped> {
             let append = Append { rows: Some(write.batch.clone()), ..submission.append(group) };

@@ -366,8 +366,7 @@ fn refers(request: &Request) -> bool {
 }
 
 fn refuse_what_refers(request: &Request) -> Option<ClientError> {
-    let (code, detail) = (ErrorCode::Invalid, "it was made so".into());
-    refers(request).then_some(ClientError::Refused { code, detail })
+    refers(request).then(|| ClientError::refused(ErrorCode::Invalid, "it was made so"))
 }
 
 #[test]
@@ -413,10 +412,9 @@ fn a_service_that_takes_no_session_is_asked_with_pauses() {
     let mut world = World::new(70);
     let a = world.add("a/pc");
     world.fault = Some(Box::new(|request| {
-        let (code, detail) = (ErrorCode::Unauthorized, "it was made so".into());
         use Request::{DescribeService, OpenSession, SubmitAccount};
         let before = matches!(request, DescribeService(_) | SubmitAccount(_) | OpenSession(_));
-        (!before).then_some(ClientError::Refused { code, detail })
+        (!before).then(|| ClientError::refused(ErrorCode::Unauthorized, "it was made so"))
     }));
     let begun = world.now;
     for _ in 0..100 {

@@ -48,7 +48,7 @@ impl World {
         new
     }
 
-    fn errors(&self, i: usize) -> Vec<String> {
+    pub(super) fn errors(&self, i: usize) -> Vec<String> {
         self.devices[i].lines().into_iter().filter(|line| line.starts_with("error ")).collect()
     }
 }

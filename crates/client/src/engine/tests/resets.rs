@@ -120,8 +120,7 @@ fn a_group_that_the_service_has_lost_is_begun_anew_all_the_same() {
     let (mut world, all) = World::with_history(10);
     let old = world.active(0)[0].clone();
     world.fault = Some(Box::new(|request| {
-        let code = ErrorCode::UnknownGroup;
-        let refused = ClientError::Refused { code, detail: "it was made so".into() };
+        let refused = ClientError::refused(ErrorCode::UnknownGroup, "it was made so");
         matches!(request, Request::ResetGroup(_)).then_some(refused)
     }));
     world.say(0, "/reset");

@@ -10,7 +10,7 @@ use crate::{
 const SUBMITTED: Rules = Rules {
     who: Who::Member,
     is_long: true,
-    errors: &[ErrorCode::GroupEnded, ErrorCode::Invalid],
+    errors: &[ErrorCode::GroupEnded, ErrorCode::Invalid, ErrorCode::DevicesOutdated],
     again: "changes nothing more; of a message in the log it gives the place, to its sender even after it was removed",
     ..Rules::ONCE
 };
@@ -43,6 +43,7 @@ pub(super) fn calls() -> Vec<Entry> {
                     ErrorCode::NotMember,
                     ErrorCode::TooMany,
                     ErrorCode::Invalid,
+                    ErrorCode::DevicesOutdated,
                 ],
                 limits: "by default 10,000 groups of a device, and 1 to 128 bytes of an identifier; the caller is a \
                          member of a tracked group's tree",
@@ -55,7 +56,12 @@ pub(super) fn calls() -> Vec<Entry> {
             Rules {
                 who: Who::Member,
                 is_long: true,
-                errors: &[ErrorCode::GroupExists, ErrorCode::TooMany, ErrorCode::Invalid],
+                errors: &[
+                    ErrorCode::GroupExists,
+                    ErrorCode::TooMany,
+                    ErrorCode::Invalid,
+                    ErrorCode::DevicesOutdated,
+                ],
                 limits: "those of `create-group`, for the successor",
                 ..Rules::ONCE
             },
@@ -78,12 +84,15 @@ pub(super) fn calls() -> Vec<Entry> {
                     ErrorCode::BadLink,
                     ErrorCode::InitKeyReused,
                     ErrorCode::Invalid,
+                    ErrorCode::GroupInfoMismatch,
+                    ErrorCode::ProposalsMissing,
+                    ErrorCode::DevicesOutdated,
                     ErrorCode::Revoked,
                     ErrorCode::TooMany,
                     ErrorCode::UnsupportedSuite,
                 ],
                 limits: "by default 50,000 devices are named, 1,000 Welcomes or 128 MiB wait in an inbox, and a device \
-                         has 200 key packages of a suite",
+                         has 200 key packages of a suite; `MAX_PAGE` proposals are left out",
                 ..SUBMITTED
             },
             &SubmitCommit {
@@ -94,6 +103,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 added: vec![device("bob/pc")],
                 removed: vec![],
                 key_packages: vec![cut(5)],
+                leaves_out: vec![],
             },
             &accepted(),
         ),

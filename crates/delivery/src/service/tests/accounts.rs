@@ -383,7 +383,7 @@ fn a_revoked_device_is_not_added_to_a_group() {
         added: vec![phone.id.clone()],
         ..commit(private(&group, 0, ContentType::Commit, b"add"))
     };
-    assert_eq!(r.desk.refused(&r.bob, add), ErrorCode::Invalid);
+    assert_eq!(r.desk.refused(&r.bob, add), ErrorCode::DevicesOutdated);
     let remove = SubmitCommit {
         removed: vec![phone.id.clone()],
         ..commit(private(&group, 0, ContentType::Commit, b"remove"))

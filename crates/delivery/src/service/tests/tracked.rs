@@ -3,6 +3,7 @@
 mod golden;
 mod joining;
 mod links;
+mod refusals;
 
 use crate::service::Done;
 use crate::testing::*;
@@ -201,13 +202,13 @@ impl World {
         self.desk = Desk::open(self.dir.path());
     }
 
-    fn state(&self, own: &Own) -> GroupState {
+    pub(super) fn state(&self, own: &Own) -> GroupState {
         self.desk.reply(own, FetchGroupInfo { group_id: ID.into() })
     }
 
     /// A device's external commit into a group, in place of an old leaf of its own if it has one;
     /// and the group as it then is.
-    fn joining(
+    pub(super) fn joining(
         &mut self,
         own: &Own,
         state: &GroupState,
@@ -295,7 +296,7 @@ fn a_commit_that_members_would_refuse_changes_nothing() {
     assert_eq!(refused(strange).code, ErrorCode::Invalid, "a Welcome for nobody");
     let old_info = Some(w.state(&bob.own).group_info);
     let stale = SubmitCommit { group_info: old_info, ..request.clone() };
-    assert_eq!(refused(stale).code, ErrorCode::Invalid, "another epoch's GroupInfo");
+    assert_eq!(refused(stale).code, ErrorCode::GroupInfoMismatch, "another epoch's GroupInfo");
 
     w.submit(&mut bob, request);
     w.catch_up(&mut alice);
