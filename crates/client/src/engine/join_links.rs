@@ -1,10 +1,10 @@
 //! Join links: making, showing and revoking them, and what commits do to them.
 
-use super::log::device_of;
 use super::{Engine, EngineError, Purpose};
 use crate::output::Answer;
 use crate::record::{Item, News, Who, Work};
 use crate::request::Request;
+use conclave_certificates::device_of;
 use conclave_delivery_api::{
     Bytes, JoinLink, JoinLinkError, JoinLinkRecord, JoinLinks, JoinLinksUpdate, Judged,
     JudgedCommit, judge_commit,
