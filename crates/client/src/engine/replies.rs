@@ -57,7 +57,7 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         self.now = now;
         let Some(purpose) = self.under_way.take() else { return Ok(()) };
-        if let Err(ClientError::Refused { code: ErrorCode::ClientOutdated, detail }) = &reply {
+        if let Err(ClientError::Refused { code: ErrorCode::ClientOutdated, detail, .. }) = &reply {
             return Err(EngineError::Outdated(detail.clone()));
         }
         match reply.and_then(|reply| self.checked_receipt(&purpose, reply)) {

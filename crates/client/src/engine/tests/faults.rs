@@ -171,7 +171,7 @@ fn a_messenger_that_is_too_old_says_so_and_stops() {
                 return None;
             }
             let (code, detail) = (ErrorCode::ClientOutdated, "it was made so: update it".into());
-            let refused = Err(ClientError::Refused { code, detail });
+            let refused = Err(ClientError::Refused { code, detail, details: None });
             Some(world.devices[a].engine.reply(world.now, refused).unwrap_err())
         });
         let ended = ended.unwrap();

@@ -28,7 +28,7 @@ fn a_client_that_is_too_old_is_told_so_and_a_later_one_is_served() {
         let info = client.call(&DescribeService {}).unwrap();
         assert!(info.minimum_clients.contains(&version(&oldest)), "{info:?}");
         match client.call(&alice.submission()).unwrap_err() {
-            ClientError::Refused { code: ErrorCode::ClientOutdated, detail } => {
+            ClientError::Refused { code: ErrorCode::ClientOutdated, detail, .. } => {
                 let expected = format!(
                     "{old} is too old for this service, which serves {oldest} and later: update it"
                 );
