@@ -9,7 +9,7 @@ use crate::record::{
 };
 use crate::watch::Watch;
 use conclave_account::{Account, Entry, LinkCode};
-use conclave_delivery_api::{Bytes, DeviceId, Name, short_group};
+use conclave_delivery_api::{Bytes, DeviceId, Incarnation, Name, short_group};
 use conclave_mls::GroupId;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_mls::key_package::KeyPackageRef;
@@ -47,6 +47,8 @@ const CERTIFIED: &[u8] = b"certified";
 const NEXT_KEY: &[u8] = b"next-key";
 /// What is known of the service.
 const WATCH: &[u8] = b"service";
+/// Which life of its state the service was in when it was last asked.
+const INCARNATION: &[u8] = b"incarnation";
 /// Files of evidence against the service, numbered from 1.
 const EVIDENCE: &str = "evidence";
 /// The users of whom the directory does not have all.
@@ -85,6 +87,8 @@ pub(crate) enum Change {
     Revoking(Name, bool),
     /// What is known of the service.
     Watch(Watch),
+    /// Which life of its state the service is in.
+    Incarnation(Incarnation),
     /// A new file of evidence against it.
     Evidence(Vec<u8>),
     /// What is trusted where a CA certifies devices.
@@ -112,6 +116,7 @@ pub(crate) struct Book<S> {
     confirmed: bool,
     revoking: BTreeSet<Name>,
     watch: Option<Watch>,
+    incarnation: Option<Incarnation>,
     /// How many files of evidence there are.
     evidence: u64,
     behind: BTreeMap<Name, Unpublished>,
@@ -266,6 +271,9 @@ impl<S: Store> Book<S> {
         let watch = store.get(META, WATCH)?;
         let watch =
             watch.map(|bytes| decoded("what is known of the service", &bytes)).transpose()?;
+        let incarnation = store.get(META, INCARNATION)?;
+        let incarnation =
+            incarnation.map(|bytes| decoded("the service's incarnation", &bytes)).transpose()?;
         let evidence = all(EVIDENCE)?.len() as u64;
         let mut behind = BTreeMap::new();
         for (key, value) in all_named(BEHIND)? {
@@ -297,6 +305,7 @@ impl<S: Store> Book<S> {
             confirmed,
             revoking,
             watch,
+            incarnation,
             evidence,
             behind,
             current,
@@ -375,6 +384,11 @@ impl<S: Store> Book<S> {
     /// What is known of the service; none before it was met.
     pub(crate) fn watch(&self) -> Option<&Watch> {
         self.watch.as_ref()
+    }
+
+    /// Which life of its state the service was in when it was last asked; none if it was not asked.
+    pub(crate) fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation
     }
 
     /// How many files of evidence there are, numbered from 1.
@@ -585,6 +599,7 @@ impl<S: Store> Book<S> {
                 self.revoking.remove(&device);
             }
             Change::Watch(watch) => self.watch = Some(watch),
+            Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
             Change::Evidence(_) => self.evidence += 1,
             Change::Behind(user, Some(lacking)) => {
                 self.behind.insert(user, lacking);
@@ -666,6 +681,7 @@ fn write_change(
         Change::Revoking(device, false) => hidden.delete(set, REVOKING, device)?,
         Change::Certified(record) => set.put(META, CERTIFIED, encoded(record)?),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
+        Change::Incarnation(incarnation) => set.put(META, INCARNATION, encoded(incarnation)?),
         Change::Evidence(bytes) => set.put(EVIDENCE, number.to_be_bytes(), bytes.clone()),
         Change::Behind(user, Some(lacking)) => {
             hidden.put(set, BEHIND, user, &encoded(lacking)?)?;

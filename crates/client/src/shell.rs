@@ -355,7 +355,9 @@ impl<S: Store> Shell<'_, S> {
 mod tests {
     use super::*;
     use conclave_account::Author;
-    use conclave_delivery_api::{Bytes, Decode, Encode, OpenSession, OpenedSession, Token};
+    use conclave_delivery_api::{
+        Bytes, Decode, Encode, Incarnation, OpenSession, OpenedSession, Token,
+    };
     use conclave_mls::crypto::SignatureScheme;
     use conclave_provider_rustcrypto::RustCrypto;
     use std::io::{BufRead, BufReader, Read, Write};
@@ -380,7 +382,8 @@ mod tests {
         let (mut head, mut reply) = ("HTTP/1.1 200 OK\r\n".to_string(), Vec::new());
         if let Ok(open) = OpenSession::from_bytes(&body) {
             let token = Token::new(open.issued_at.to_string());
-            reply = OpenedSession { token, lifetime: 3600 }.to_bytes().unwrap();
+            let incarnation = Incarnation { id: [1; 16], number: 1 };
+            reply = OpenedSession { token, lifetime: 3600, incarnation }.to_bytes().unwrap();
             head += &format!("connection: close\r\ncontent-length: {}\r\n", reply.len());
         }
         stream.write_all(&[head.as_bytes(), b"\r\n", &reply].concat()).unwrap();

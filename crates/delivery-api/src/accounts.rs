@@ -1,7 +1,7 @@
 //! Users, their devices, and who calls.
 
 use super::{
-    Bytes, ClientVersion, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Name, Reader,
+    Bytes, ClientVersion, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Incarnation, Name, Reader,
     Writer, parse_hex, to_hex,
 };
 use conclave_account::Author;
@@ -40,6 +40,8 @@ structs! {
         /// The oldest versions that it serves, of clients of these names. If there are any, each client
         /// says what it is.
         pub minimum_clients: Vec<ClientVersion>,
+        /// Which life of its state this is: another one after it was restored from a backup or set up anew.
+        pub incarnation: Incarnation,
     }
 
     /// Submits entries of a user's account log, and so creates an account, adds a device or revokes one.
@@ -108,6 +110,9 @@ structs! {
         pub token: Token,
         /// For how many seconds it is good.
         pub lifetime: u64,
+        /// Which life of the service's state it is of: if another one than before, compare what the logs of all groups
+        /// hold.
+        pub incarnation: Incarnation,
     }
 
     /// Leaves something at the service for somebody who is to fetch it within minutes: how a new device and one

@@ -1,16 +1,19 @@
-use super::{ChainHash, GroupId, LogPosition, Name, parse_hex, to_hex};
+use super::{ChainHash, GroupId, Incarnation, LogPosition, Name, parse_hex, to_hex};
 use core::fmt::Write;
 
 /// What the service pushes: hints. The log and the inbox are the truth.
 ///
 /// On the wire a Server-Sent Event: `event: group` with `data: GROUP EPOCH HEAD CHAIN`, the group's
 /// identifier and the hash of its log in hexadecimal, `event: ended` with `data: GROUP SUCCESSOR`, both in hexadecimal,
-/// `event: account` with `data: USER LENGTH`, `event: certificates` with `data: USER`, or `event: inbox`. A stream begins with one
+/// `event: account` with `data: USER LENGTH`, `event: certificates` with `data: USER`, `event: inbox`, or
+/// `event: incarnation` with `data: ID NUMBER`, the identifier in hexadecimal. A stream begins with the incarnation, one
 /// event for the user's own account and for that of each user in a common group, one for each of the device's groups,
 /// and one for its inbox unless that is empty, so nothing is missed between two streams; then comes `event: ready`. A
 /// comment line comes at least every ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
+    /// Which life of the service's state the stream is of. It comes first, and once.
+    Incarnation(Incarnation),
     /// A group's log has grown, or had grown when the stream began.
     Group {
         /// The group.
@@ -52,6 +55,9 @@ impl Event {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = match self {
+            Self::Incarnation(Incarnation { id, number }) => {
+                write!(text, "event: incarnation\ndata: {} {number}\n\n", to_hex(id))
+            }
             Self::Group { group_id, position: LogPosition { seq, epoch, chain } } => {
                 let group = to_hex(group_id);
                 write!(text, "event: group\ndata: {group} {epoch} {seq} {chain}\n\n")
@@ -90,6 +96,7 @@ impl EventParser {
         } else if line.is_empty() {
             let Self { event, data } = core::mem::take(self);
             return match event.as_str() {
+                "incarnation" => parse_incarnation(&data),
                 "group" => parse_group(&data),
                 "ended" => parse_ended(&data),
                 "account" => parse_account(&data),
@@ -111,6 +118,12 @@ fn parse_group(data: &str) -> Option<Event> {
     let seq = words.next()?.parse().ok()?;
     let chain = ChainHash(parse_hex(words.next()?)?.try_into().ok()?);
     Some(Event::Group { group_id, position: LogPosition { seq, epoch, chain } })
+}
+
+fn parse_incarnation(data: &str) -> Option<Event> {
+    let (id, number) = data.split_once(' ')?;
+    let id = parse_hex(id)?.try_into().ok()?;
+    Some(Event::Incarnation(Incarnation { id, number: number.parse().ok()? }))
 }
 
 fn parse_ended(data: &str) -> Option<Event> {

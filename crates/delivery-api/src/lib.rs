@@ -73,6 +73,7 @@ mod hex;
 mod inbox;
 mod join_link;
 mod join_links;
+mod incarnation;
 mod key_packages;
 mod receipt;
 mod refusal;
@@ -115,6 +116,7 @@ pub use join_links::{
     JOIN_LINKS, JoinLinkError, JoinLinkRecord, JoinLinks, JoinLinksUpdate, Judged, JudgedCommit,
     MAX_JOIN_LINKS, judge_commit, supporting_join_links, verify_use,
 };
+pub use incarnation::Incarnation;
 pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
     KeyPackageCounts, PublishKeyPackages, Published, ReplaceKeyPackages, WithdrawKeyPackages,
@@ -129,6 +131,7 @@ pub use refusal::{
 };
 
 pub use receipt::{Incarnation, Link, LogEvidence, LogEvidenceError, MAX_LOG_EVIDENCE, Receipt};
+pub use receipt::{Link, LogEvidence, LogEvidenceError, MAX_LOG_EVIDENCE, Receipt};
 
 /// The first bytes of a group's identifier in hexadecimal, for people.
 #[must_use]

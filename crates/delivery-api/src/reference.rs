@@ -12,7 +12,7 @@ mod types;
 use super::{ANONYMOUS_CALLS, ErrorCode, Event, SESSION_CALLS};
 use calls::{Entry, OF_OTHER_PATHS, topics};
 pub(crate) use described::{Described, Parts, Structure};
-use samples::{alice, group, position, successor};
+use samples::{INCARNATION, alice, group, position, successor};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use types::{others, structures};
@@ -20,6 +20,7 @@ use types::{others, structures};
 /// One event of each kind, and when it comes.
 fn events() -> Vec<(Event, &'static str)> {
     let events = vec![
+        Event::Incarnation(INCARNATION),
         Event::Group { group_id: group(), position: position() },
         Event::Ended { group_id: group(), successor: successor() },
         Event::Account { user: alice(), length: 3 },
@@ -28,6 +29,10 @@ fn events() -> Vec<(Event, &'static str)> {
         Event::Ready,
     ];
     let words = |event: &Event| match event {
+        Event::Incarnation(_) => {
+            "Which life of the service's state the stream is of: its identifier, and its number. It comes first. If it is \
+             another one than before, the service was restored from a backup or set up anew, and logs may be shorter."
+        }
         Event::Group { .. } => {
             "The log of a group that the device is in has grown: the group's identifier, the epoch, the number of the \
              last entry, and the hash of the log."

@@ -138,6 +138,7 @@ fn requests_and_replies_round_trip() {
         for mode in [Mode::Accounts, Mode::Certificates] {
             let sender_key = vec![8; 32].into();
             let key = vec![7; 32].into();
+            let incarnation = Incarnation { id: [9; 16], number: 2 };
             let info = ServiceInfo {
                 key,
                 sender_key,
@@ -145,11 +146,13 @@ fn requests_and_replies_round_trip() {
                 registration,
                 now: 1,
                 minimum_clients: vec![],
+                incarnation,
             };
             check(&info);
         }
     }
-    check(&OpenedSession { token: Token::new("a/b.00".into()), lifetime: 7 });
+    let incarnation = Incarnation { id: [9; 16], number: u64::MAX };
+    check(&OpenedSession { token: Token::new("a/b.00".into()), lifetime: 7, incarnation });
     let chain = CertificateChain { certificates: vec![bytes.clone()] };
     check(&CertificatesPage { devices: vec![chain], lists: Some(vec![bytes.clone()]) });
     check(&RelayContent { content: None });
@@ -159,6 +162,7 @@ fn requests_and_replies_round_trip() {
 #[test]
 fn events_round_trip_and_strange_lines_are_passed_over() {
     let events = [
+        Event::Incarnation(Incarnation { id: [0xe1; 16], number: u64::MAX }),
         Event::Group {
             group_id: [0xab, 0, 0xff].into(),
             position: LogPosition { seq: u64::MAX, epoch: 3, chain: ChainHash([0xcd; 32]) },
@@ -174,6 +178,8 @@ fn events_round_trip_and_strange_lines_are_passed_over() {
         String::from(": hello\n\nevent: news\ndata: x\n\nevent: group\ndata: 0g 1 2\n\n");
     // Without a whole hash it is none.
     text += "event: group\ndata: ab 1 2\n\nevent: group\ndata: ab 1 2 cdcd\n\n";
+    // An identifier is whole, and has a number.
+    text += "event: incarnation\ndata: e1e1 1\n\nevent: incarnation\ndata: 00\n\n";
     events.iter().for_each(|e| text += &e.to_text());
     text += "data: \n\nevent: group\ndata: abc 1 2\n\nevent: group\n\n";
     let mut parser = EventParser::default();

@@ -178,6 +178,7 @@ impl<S: Store> Engine<S> {
             live.sync = true;
             live.stuck = None;
         }
+        self.take_incarnation(session.incarnation)?;
         let groups: Vec<_> = self.groups.keys().cloned().collect();
         groups.iter().for_each(|group| self.plan_removals(group));
         // The log may have grown while this device was away.

@@ -13,6 +13,7 @@ mod contacts;
 mod error;
 mod groups;
 mod inbox;
+mod incarnation;
 mod info;
 mod join_links;
 mod joining;
@@ -460,6 +461,7 @@ impl<S: Store> Engine<S> {
                 self.session_refused();
             }
             Heard::Disconnected { error, .. } => self.offline(&error.to_string()),
+            Heard::Event(Hint::Incarnation(current)) => self.heard_incarnation(current),
             Heard::Event(Hint::Inbox) => self.inbox_due = true,
             Heard::Event(Hint::Account { user, length }) => {
                 // Of whom nothing is known, nothing is asked.

@@ -12,6 +12,7 @@ mod outsiders;
 mod recovery;
 mod remedies;
 mod resets;
+mod restored;
 mod simulation;
 mod suites;
 mod transparency;
@@ -28,8 +29,8 @@ use conclave_delivery::service::{Caller, Holder, Limit, Limits, Operation, Servi
 use conclave_delivery::storage::DeviceInfo;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::{
-    Call, DeviceId, ErrorCode, Incarnation, LogPosition, Outcome, Proof, Receipt, Registration,
-    Token,
+    Call, DeviceId, ErrorCode, Event, Incarnation, LogPosition, Outcome, Proof, Receipt,
+    Registration, Token,
 };
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::storage::RowKey;

@@ -8,6 +8,9 @@ use crate::{
 /// 2026-11-29, 12:00:00 UTC, in seconds since 1970.
 pub(super) const NOW: u64 = 1_795_953_600;
 
+/// The first life of a service's state.
+pub(super) const INCARNATION: Incarnation = Incarnation { id: [0x1d; 16], number: 1 };
+
 pub(super) fn alice() -> Name {
     "alice".parse().unwrap()
 }
@@ -45,7 +48,7 @@ pub(super) fn position() -> LogPosition {
 
 pub(super) fn receipt() -> Receipt {
     Receipt {
-        incarnation: Incarnation { id: [0x1d; 16], number: 1 },
+        incarnation: INCARNATION,
         group_id: group(),
         position: position(),
         issued_at: NOW,

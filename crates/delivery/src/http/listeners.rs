@@ -2,7 +2,7 @@
 //! holds the last head of each group, so a slow listener costs no more than its groups.
 
 use crate::service::Notice;
-use conclave_delivery_api::{DeviceId, Event, GroupId, LogPosition, Name};
+use conclave_delivery_api::{DeviceId, Event, GroupId, Incarnation, LogPosition, Name};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
@@ -13,6 +13,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[derive(Default)]
 struct Waiting {
+    incarnation: Option<Incarnation>,
     groups: BTreeMap<GroupId, LogPosition>,
     /// Groups that were reset, with their successors.
     reset: BTreeMap<GroupId, GroupId>,
@@ -34,6 +35,7 @@ impl Slot {
     pub(super) fn put(&self, event: &Event) {
         let mut waiting = locked(&self.waiting);
         match event {
+            Event::Incarnation(incarnation) => waiting.incarnation = Some(*incarnation),
             Event::Group { group_id, position } => {
                 let known = waiting.groups.entry(group_id.clone()).or_insert(*position);
                 // Notices of two requests can overtake each other.
@@ -73,11 +75,14 @@ impl Slot {
         if waiting.ended {
             return None;
         }
-        let Waiting { groups, reset, accounts, certificates, inbox, ready, .. } =
+        let Waiting { incarnation, groups, reset, accounts, certificates, inbox, ready, .. } =
             core::mem::take(&mut *waiting);
         drop(waiting);
 
         let mut text = String::new();
+        if let Some(incarnation) = incarnation {
+            text += &Event::Incarnation(incarnation).to_text();
+        }
         for (user, length) in accounts {
             text += &Event::Account { user, length }.to_text();
         }

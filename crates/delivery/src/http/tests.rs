@@ -305,8 +305,11 @@ fn events_begin_with_what_there_is_and_follow_what_comes() {
     let mut events = bob.events();
     assert_eq!(events.next(), Some(Heard::Connected));
     let account = |user: &str| Event::Account { user: user.parse().unwrap(), length: 1 };
-    let group = Event::Group { group_id: ID.into(), position: log(&bob).end.position };
-    for now in [account("alice"), account("bob"), group] {
+    let page = log(&bob);
+    let group = Event::Group { group_id: ID.into(), position: page.end.position };
+    let incarnation = bob.call(&DescribeService {}).unwrap().incarnation;
+    assert_eq!(incarnation, page.end.incarnation);
+    for now in [Event::Incarnation(incarnation), account("alice"), account("bob"), group] {
         assert_eq!(events.next(), Some(Heard::Event(now)));
     }
     assert_eq!(events.next(), Some(Heard::Event(Event::Ready)));

@@ -225,6 +225,7 @@ impl Operation for DescribeService {
             registration: service.registration(),
             now: caller.now.as_secs(),
             minimum_clients: service.limits.minimum_clients.clone(),
+            incarnation: service.incarnation,
         };
         Ok(Done::new(info, "says what it is"))
     }
@@ -434,7 +435,8 @@ impl Operation for OpenSession {
             Author::Recovery => "the recovery key",
         };
         let seen = format!("{} by {who}", self.user);
-        Ok(Done::new(OpenedSession { token, lifetime }, seen))
+        let incarnation = service.incarnation;
+        Ok(Done::new(OpenedSession { token, lifetime, incarnation }, seen))
     }
 }
 

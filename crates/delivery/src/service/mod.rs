@@ -407,7 +407,7 @@ impl<S: Storage> Service<S> {
         self.sessions.authenticate(&*self.provider, token, proof, request, now)
     }
 
-    /// What a device is told when it begins to listen: how long the account logs are that concern it, the heads
+    /// What a device is told when it begins to listen: which life of its state the service is in, how long the account logs are that concern it, the heads
     /// of its groups, and whether its inbox holds something.
     ///
     /// # Errors
@@ -419,8 +419,8 @@ impl<S: Storage> Service<S> {
             return Err(ServiceError::revoked(device));
         }
         let accounts = self.storage.accounts_around(device, MAX_TOLD)?.into_iter();
-        let mut events: Vec<Event> =
-            accounts.map(|(user, length)| Event::Account { user, length }).collect();
+        let mut events = vec![Event::Incarnation(self.incarnation)];
+        events.extend(accounts.map(|(user, length)| Event::Account { user, length }));
         let groups = self.storage.groups_of(device)?.into_iter();
         events.extend(groups.map(|(group_id, position)| Event::Group { group_id, position }));
         let ended = self.storage.ended_groups_of(device)?.into_iter();

@@ -22,7 +22,7 @@ pub(super) fn forked(folder: &Path) -> (Service<SqliteStorage>, tempfile::TempDi
 
 impl World {
     /// The service becomes another one, with which no device has a session; what it was is returned.
-    fn swap(&mut self, service: Service<SqliteStorage>) -> Service<SqliteStorage> {
+    pub(super) fn swap(&mut self, service: Service<SqliteStorage>) -> Service<SqliteStorage> {
         self.publish_at = self.now;
         for device in &mut self.devices {
             device.session = None;

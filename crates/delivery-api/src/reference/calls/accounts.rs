@@ -1,4 +1,4 @@
-use super::super::samples::{NOW, alice, client, cut, device, directory, hash};
+use super::super::samples::{INCARNATION, NOW, alice, client, cut, device, directory, hash};
 use super::{Entry, Rules, Who, call};
 use crate::{
     AccountHead, AccountPage, DescribeService, ErrorCode, FetchAccount, FetchRelay, Mode,
@@ -22,6 +22,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 registration: Registration::Open,
                 now: NOW,
                 minimum_clients: vec![client()],
+                incarnation: INCARNATION,
             },
         ),
         call(
@@ -79,7 +80,11 @@ pub(super) fn calls() -> Vec<Entry> {
                 issued_at: NOW,
                 signature: vec![0x51; 64].into(),
             },
-            &OpenedSession { token: Token::new("3f".repeat(32)), lifetime: 3600 },
+            &OpenedSession {
+                token: Token::new("3f".repeat(32)),
+                lifetime: 3600,
+                incarnation: INCARNATION,
+            },
         ),
         call(
             Rules {

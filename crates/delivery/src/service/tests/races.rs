@@ -86,7 +86,7 @@ fn no_session_outlives_a_revocation_that_came_between() {
             break;
         }
         if let Ok(opened) = opened {
-            let OpenedSession { token, lifetime } = opened.reply;
+            let OpenedSession { token, lifetime, .. } = opened.reply;
             let session = OwnSession { token, pair, lifetime };
             assert!(
                 s.desk.request(&session, 1).is_err(),

@@ -277,7 +277,7 @@ fn to_open_a_session_again_changes_nothing() {
     // The reply was lost; or somebody repeats what was overheard.
     r.desk.wait(500);
     let again = r.desk.anonymous(opening).unwrap().reply;
-    assert_eq!(again, OpenedSession { token: first.token, lifetime: 3100 });
+    assert_eq!(again, OpenedSession { lifetime: 3100, ..first });
     assert_eq!(code(r.desk.request(&session, 1)), ErrorCode::Replayed);
     r.desk.wait(3100);
     assert_eq!(code(r.desk.request(&session, 2)), ErrorCode::Unauthorized, "it is no longer");

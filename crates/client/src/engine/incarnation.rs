@@ -1,0 +1,44 @@
+//! A service that was restored from a backup or set up anew: it may have lost what it acknowledged.
+
+use super::{Engine, EngineError};
+use crate::book::Change;
+use crate::record::News;
+use conclave_delivery_api::Incarnation;
+use conclave_store::Store;
+
+impl<S: Store> Engine<S> {
+    /// Takes note of the life that the service's state is in. If it is another one than before, the user is told, and
+    /// whatever was delivered is looked for in the logs.
+    pub(super) fn take_incarnation(&mut self, current: Incarnation) -> Result<(), EngineError> {
+        let known = self.book.incarnation();
+        if known == Some(current) {
+            return Ok(());
+        }
+        let mut changes = vec![Change::Incarnation(current)];
+        if let Some(known) = known {
+            let what = match current.number > known.number {
+                true => "the service was restored from a backup",
+                false => "the service was set up anew",
+            };
+            let what = format!(
+                "{what}, and may have lost what it had taken: this device compares the logs of all its groups with \
+                 what it holds"
+            );
+            changes.push(Change::News(None, News::Note { what }));
+        }
+        self.book.commit(None, changes)?;
+        for live in self.groups.values_mut() {
+            (live.sync, live.delivered, live.stuck) = (true, false, None);
+            // What the service said of its logs is over.
+            (live.head, live.asked_head) = (0, 0);
+        }
+        Ok(())
+    }
+
+    /// The stream of events is of another life than the session: a new session says which.
+    pub(super) fn heard_incarnation(&mut self, current: Incarnation) {
+        if self.book.incarnation().is_some_and(|known| known != current) {
+            self.session_refused();
+        }
+    }
+}
