@@ -43,6 +43,45 @@ fn a_backup_of_a_busy_service_lets_its_users_go_on() {
 }
 
 #[test]
+fn what_a_restored_service_lost_is_given_back_by_its_users() {
+    let mut people = People::new();
+    let [data, backup, restored] =
+        ["service", "backup", "restored"].map(|name| people.service_data(name));
+    let [data, backup, restored] = [&data, &backup, &restored].map(|path| path.to_str().unwrap());
+    for user in ["bob", "carol", "dave"] {
+        assert_eq!(people.chat(user, "/quit\n").code, Some(0));
+    }
+    people.chat("alice", "/new tea\n/invite bob\n/invite carol\n");
+    for user in ["bob", "carol"] {
+        assert_eq!(people.chat(user, "/accept tea\n").code, Some(0));
+    }
+    assert_eq!(run(&["backup", backup, "--data", data], b"").code, Some(0));
+
+    // Messages and a commit that the backup does not have, and that carol has not seen.
+    people.chat("alice", "lost one\n/invite dave\nlost two\n");
+    people.chat("dave", "/accept tea\n");
+    people.chat("bob", "lost three\n");
+    assert_eq!(run(&["restore", backup, "--data", restored], b"").code, Some(0));
+    people.restart_service_with("restored");
+
+    let bob = people.chat("bob", "");
+    assert_eq!(bob.code, Some(0), "{bob:?}");
+    assert!(bob.has("note - the service was restored from a backup"), "{bob:?}");
+    assert!(bob.has("note tea the service has back what it had lost"), "{bob:?}");
+    let carol = people.chat("carol", "after\n");
+    assert_eq!(carol.code, Some(0), "{carol:?}");
+    for text in ["lost one", "lost two", "lost three"] {
+        assert!(carol.texts("tea").contains(&text), "{carol:?}");
+    }
+    for user in ["dave", "alice"] {
+        let read = people.chat(user, "");
+        assert_eq!(read.code, Some(0), "{read:?}");
+        assert!(read.texts("tea").contains(&"after"), "{read:?}");
+        assert!(!read.has("error"), "{read:?}");
+    }
+}
+
+#[test]
 fn a_service_whose_database_is_gone_acknowledges_nothing() {
     let mut people = People::new();
     assert_eq!(people.chat("alice", "/quit\n").code, Some(0));

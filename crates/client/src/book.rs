@@ -5,11 +5,11 @@ mod hidden;
 use crate::certified::CertifiedRecord;
 use crate::names::{Looks, is_readable};
 use crate::record::{
-    GroupRecord, IDENTITY_VERSION, Identity, Item, Line, News, Trust, Unpublished, Who, Work,
+    GroupRecord, IDENTITY_VERSION, Identity, Item, Kept, Line, News, Trust, Unpublished, Who, Work,
 };
 use crate::watch::Watch;
 use conclave_account::{Account, Entry, LinkCode};
-use conclave_delivery_api::{Bytes, DeviceId, Incarnation, Name, short_group};
+use conclave_delivery_api::{Bytes, DeviceId, Incarnation, Name, sha256, short_group};
 use conclave_mls::GroupId;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_mls::key_package::KeyPackageRef;
@@ -39,6 +39,10 @@ const TRUST: Namespace = Namespace { now: "trusted", before: "trust" };
 const KEY_PACKAGE: &str = "key-package";
 const PUBLISH: &str = "publish";
 const HISTORY: &str = "history";
+/// The last entries of each group's log, in case the service loses them.
+const KEPT: &str = "kept";
+/// Those that it has lost.
+const MISSING: &str = "missing";
 /// The own devices that are to be revoked.
 const REVOKING: Namespace = Namespace { now: "revoking-devices", before: "revoking" };
 /// What is trusted where a CA certifies devices.
@@ -54,6 +58,9 @@ const EVIDENCE: &str = "evidence";
 /// The users of whom the directory does not have all.
 const BEHIND: Namespace = Namespace { now: "behind-users", before: "behind" };
 const HIDDEN: &[Namespace] = &[ACCOUNT, ALARMED, TRUST, REVOKING, BEHIND];
+
+/// The hashes of messages, by their number in the log that they were in.
+pub(crate) type Hashes = BTreeMap<u64, [u8; 32]>;
 
 /// One change of the records.
 #[derive(Clone, Debug)]
@@ -89,6 +96,10 @@ pub(crate) enum Change {
     Watch(Watch),
     /// Which life of its state the service is in.
     Incarnation(Incarnation),
+    /// An entry of a log, to be kept or not any more.
+    Kept(GroupId, u64, Option<Box<Kept>>),
+    /// One that the service has lost.
+    Missing(GroupId, u64, Option<Box<Kept>>),
     /// A new file of evidence against it.
     Evidence(Vec<u8>),
     /// What is trusted where a CA certifies devices.
@@ -120,6 +131,7 @@ pub(crate) struct Book<S> {
     /// How many files of evidence there are.
     evidence: u64,
     behind: BTreeMap<Name, Unpublished>,
+    missing: BTreeMap<GroupId, Hashes>,
     current: Option<GroupId>,
     trust: BTreeMap<Who, Trust>,
     unpublished: BTreeSet<KeyPackageRef>,
@@ -169,6 +181,13 @@ fn who(name: &str) -> Result<Who, StoreError> {
             Ok(Who { user, device: None })
         }
     }
+}
+
+/// The earliest comes first.
+fn entry_key(group: &GroupId, seq: u64) -> Vec<u8> {
+    let mut key = encoded(group).unwrap_or_default();
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
 }
 
 /// The latest comes first.
@@ -279,6 +298,13 @@ impl<S: Store> Book<S> {
         for (key, value) in all_named(BEHIND)? {
             behind.insert(name("a user", &key)?, decoded("what is not published", &value)?);
         }
+        let mut missing: BTreeMap<GroupId, Hashes> = BTreeMap::new();
+        for (key, value) in all(MISSING)? {
+            let (group, _) = key.split_at(key.len().saturating_sub(8));
+            let group = GroupId::from_bytes(group).map_err(|e| damaged("what is missing", e))?;
+            let Kept { entry, .. } = decoded("what is missing", &value)?;
+            missing.entry(group).or_default().insert(entry.seq, sha256(&entry.message));
+        }
         let mut trust = BTreeMap::new();
         for (key, value) in all_named(TRUST)? {
             let value = match value.expose() {
@@ -308,6 +334,7 @@ impl<S: Store> Book<S> {
             incarnation,
             evidence,
             behind,
+            missing,
             current,
             trust,
             unpublished,
@@ -389,6 +416,33 @@ impl<S: Store> Book<S> {
     /// Which life of its state the service was in when it was last asked; none if it was not asked.
     pub(crate) fn incarnation(&self) -> Option<Incarnation> {
         self.incarnation
+    }
+
+    /// What the service has lost of a group's log, as far as it is not there again.
+    pub(crate) fn missing(&self, group: &GroupId) -> Option<&Hashes> {
+        self.missing.get(group)
+    }
+
+    /// The entries of that, ascending.
+    pub(crate) fn missing_entries(&self, group: &GroupId) -> Result<Vec<Kept>, StoreError> {
+        self.entries(MISSING, group, usize::MAX)
+    }
+
+    /// The first of the entries that are kept of a group's log, ascending: so many at most.
+    pub(crate) fn kept(&self, group: &GroupId, limit: usize) -> Result<Vec<Kept>, StoreError> {
+        self.entries(KEPT, group, limit)
+    }
+
+    fn entries(
+        &self,
+        namespace: &str,
+        group: &GroupId,
+        limit: usize,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let prefix = encoded(group)?;
+        let found = self.store.scan(namespace, &prefix, limit)?.into_iter();
+        let of_group = found.take_while(|(key, _)| key.starts_with(&prefix));
+        of_group.map(|(_, value)| decoded("an entry of a log", &value)).collect()
     }
 
     /// How many files of evidence there are, numbered from 1.
@@ -600,6 +654,19 @@ impl<S: Store> Book<S> {
             }
             Change::Watch(watch) => self.watch = Some(watch),
             Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
+            Change::Kept(..) => {}
+            Change::Missing(group, seq, Some(kept)) => {
+                let hash = sha256(&kept.entry.message);
+                self.missing.entry(group).or_default().insert(seq, hash);
+            }
+            Change::Missing(group, seq, None) => {
+                if let Some(missing) = self.missing.get_mut(&group) {
+                    missing.remove(&seq);
+                    if missing.is_empty() {
+                        self.missing.remove(&group);
+                    }
+                }
+            }
             Change::Evidence(_) => self.evidence += 1,
             Change::Behind(user, Some(lacking)) => {
                 self.behind.insert(user, lacking);
@@ -682,6 +749,14 @@ fn write_change(
         Change::Certified(record) => set.put(META, CERTIFIED, encoded(record)?),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
         Change::Incarnation(incarnation) => set.put(META, INCARNATION, encoded(incarnation)?),
+        Change::Kept(group, seq, Some(kept)) => {
+            set.put(KEPT, entry_key(group, *seq), encoded(&**kept)?);
+        }
+        Change::Kept(group, seq, None) => set.delete(KEPT, entry_key(group, *seq)),
+        Change::Missing(group, seq, Some(kept)) => {
+            set.put(MISSING, entry_key(group, *seq), encoded(&**kept)?);
+        }
+        Change::Missing(group, seq, None) => set.delete(MISSING, entry_key(group, *seq)),
         Change::Evidence(bytes) => set.put(EVIDENCE, number.to_be_bytes(), bytes.clone()),
         Change::Behind(user, Some(lacking)) => {
             hidden.put(set, BEHIND, user, &encoded(lacking)?)?;

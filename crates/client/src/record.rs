@@ -5,7 +5,7 @@ mod codec;
 pub(crate) use codec::IDENTITY_VERSION;
 
 use crate::watch::{KeyId, PassedRoot};
-use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, Name, Receipt};
+use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, LogEntry, Name, Receipt};
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
 use conclave_mls::{CipherSuite, GroupId};
 
@@ -62,6 +62,16 @@ pub(crate) struct GroupRecord {
     pub(crate) asked_by: Option<DeviceId>,
     /// Which root was passed on here last, since members came in: of which service, and its epoch.
     pub(crate) passed: Option<(KeyId, u64)>,
+}
+
+/// An entry of a group's log, kept in case the service loses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// The hash of the log before it.
+    pub(crate) before: ChainHash,
+    pub(crate) entry: LogEntry,
+    /// The service's word on its place, if a page ended there.
+    pub(crate) receipt: Option<Receipt>,
 }
 
 /// Whom a command is about: all devices of a user, or one of them.

@@ -56,6 +56,7 @@ requests! {
     ClaimKeyPackages => ClaimedKeyPackages,
     CreateGroup => Created,
     ResetGroup => WasReset,
+    RestoreLog => LogRestored,
     SubmitCommit => Outcome,
     SubmitProposal => Outcome,
     SendMessage => Outcome,

@@ -1,8 +1,8 @@
 //! Users, their devices, and who calls.
 
 use super::{
-    Bytes, ClientVersion, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Incarnation, Name, Reader,
-    Writer, parse_hex, to_hex,
+    Bytes, ClientVersion, Decode, DecodeError, DirectoryPage, Encode, EncodeError, Incarnation,
+    Name, Reader, Writer, parse_hex, to_hex,
 };
 use conclave_account::Author;
 use conclave_mls::credential::{ExternalSender, SignaturePublicKey};

@@ -50,6 +50,24 @@ impl Decode for ChainHash {
     }
 }
 
+/// The hashes of a log after each of these entries, ascending; none if they have gaps or do not lead to this place.
+pub(crate) fn chains(
+    group: &GroupId,
+    mut chain: ChainHash,
+    entries: &[LogEntry],
+    end: LogPosition,
+) -> Option<Vec<ChainHash>> {
+    let before = end.seq.checked_sub(entries.len() as u64)?;
+    let mut chains = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        // No more than where they end, however far that is.
+        let seq = before + index as u64 + 1;
+        chain = ChainInput::of(group, entry).after(&chain).ok().filter(|_| entry.seq == seq)?;
+        chains.push(chain);
+    }
+    (end.chain == chain).then_some(chains)
+}
+
 /// A place in a group's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPosition {

@@ -1,7 +1,8 @@
 //! Groups: one log each, in which each epoch has one commit.
 
+use super::chain::chains;
 use super::{
-    Bytes, ChainHash, ChainInput, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId,
+    Bytes, ChainHash, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId,
     LogEntry, Reader, Receipt, SignaturePublicKey, Writer,
 };
 
@@ -171,16 +172,8 @@ impl LogPage {
     /// does not have it any more.
     #[must_use]
     pub fn chains(&self, group: &GroupId, known: Option<ChainHash>) -> Option<Vec<ChainHash>> {
-        let mut chain = self.before.or(known)?;
-        let before = self.end.position.seq.checked_sub(self.entries.len() as u64)?;
-        let mut chains = Vec::with_capacity(self.entries.len());
-        for (index, entry) in self.entries.iter().enumerate() {
-            // No more than where the page ends, however far that is.
-            let seq = before + index as u64 + 1;
-            chain = ChainInput::of(group, entry).after(&chain).ok().filter(|_| entry.seq == seq)?;
-            chains.push(chain);
-        }
-        (self.end.position.chain == chain && self.end.group_id == *group).then_some(chains)
+        let chains = chains(group, self.before.or(known)?, &self.entries, self.end.position);
+        chains.filter(|_| self.end.group_id == *group)
     }
 }
 

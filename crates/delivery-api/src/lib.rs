@@ -77,6 +77,7 @@ mod incarnation;
 mod key_packages;
 mod receipt;
 mod refusal;
+mod restored;
 mod successor;
 mod version;
 
@@ -122,6 +123,7 @@ pub use key_packages::{
     KeyPackageCounts, PublishKeyPackages, Published, ReplaceKeyPackages, WithdrawKeyPackages,
     Withdrawn,
 };
+pub use restored::{LogRestored, RestoreLog};
 pub use successor::{is_successor, successor_id};
 pub use version::ClientVersion;
 
@@ -130,7 +132,6 @@ pub use refusal::{
     OutdatedDevice, Refusal,
 };
 
-pub use receipt::{Incarnation, Link, LogEvidence, LogEvidenceError, MAX_LOG_EVIDENCE, Receipt};
 pub use receipt::{Link, LogEvidence, LogEvidenceError, MAX_LOG_EVIDENCE, Receipt};
 
 /// The first bytes of a group's identifier in hexadecimal, for people.
@@ -210,6 +211,7 @@ calls! {
     "claim-key-packages" ClaimKeyPackages => ClaimedKeyPackages;
     "create-group" CreateGroup => Created;
     "reset-group" ResetGroup => WasReset;
+    "restore-log" RestoreLog => LogRestored;
     "submit-commit" SubmitCommit => Outcome;
     "submit-proposal" SubmitProposal => Outcome;
     "send-message" SendMessage => Outcome;

@@ -119,6 +119,13 @@ fn requests_and_replies_round_trip() {
     for details in details(MAX_LISTED + 1) {
         assert!(Details::from_bytes(&details.to_bytes().unwrap()).is_err(), "too many");
     }
+    check(&LogRestored { receipt: receipt.clone(), taken: u32::MAX });
+    check(&RestoreLog {
+        group_id: group_id.clone(),
+        before: ChainHash([4; 32]),
+        entries: vec![log_entry()],
+        end: receipt.clone(),
+    });
     let (before, end) = (Some(ChainHash([4; 32])), receipt);
     for successor in [None, Some(group_id)] {
         let entries = vec![log_entry()];

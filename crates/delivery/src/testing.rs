@@ -455,3 +455,11 @@ pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
         leaves_out: vec![],
     }
 }
+
+/// A copy of a service, in the next life of its state.
+pub(crate) fn next_life(dir: &Path) -> (tempfile::TempDir, Desk) {
+    let dir = crash_copy(dir);
+    SqliteStorage::open(dir.path()).unwrap().begin_incarnation().unwrap();
+    let desk = Desk::open(dir.path());
+    (dir, desk)
+}

@@ -208,6 +208,7 @@ impl<S: Store> Engine<S> {
             changes.push(Self::news(id, News::Note { what }));
         }
         changes.extend(self.nothing_to_do(id));
+        changes.extend(self.keep_nothing(id)?);
         self.book.commit(Some(&batch), changes)?;
         self.groups.remove(id);
         Ok(())
@@ -235,6 +236,7 @@ impl<S: Store> Engine<S> {
             proposed && live.delivered
         };
         !live.sync
+            && !self.is_missing_something(id)
             && live.head <= record.cursor
             && !matches!(record.stage, Stage::Creating(_))
             && live.group.pending_commit().is_none()
@@ -259,6 +261,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn next_of_group(&mut self, id: &GroupId) -> Result<Option<(Request, Purpose)>, EngineError> {
+        self.resume_giving(id);
         let (Some(live), Some(record)) = (self.groups.get_mut(id), self.book.record(id)) else {
             return Ok(None);
         };
@@ -278,10 +281,17 @@ impl<S: Store> Engine<S> {
         }
         if live.sync || live.head > record.cursor {
             live.asked_head = live.head;
-            let request = FetchLog { group_id: id.clone(), after: record.cursor, limit: PAGE };
+            let after = live.restoring.compares_from().unwrap_or(record.cursor);
+            let request = FetchLog { group_id: id.clone(), after, limit: PAGE };
             return Ok(Some((request.into(), Purpose::Log(id.clone()))));
         }
-        let delivered = live.delivered;
+        let (delivered, held) = (live.delivered, live.restoring.held_until(self.now).is_some());
+        if self.is_missing_something(id) {
+            return self.next_given_back(id);
+        }
+        if held {
+            return Ok(None);
+        }
         match self.pending_commit(id) {
             // What was delivered is the commit: the log will bring it.
             Some(_) if delivered => return Ok(None),

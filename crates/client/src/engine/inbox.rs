@@ -11,6 +11,7 @@ use conclave_delivery_api::{
 };
 use conclave_mls::join::{JoinStage, WelcomeStage, welcome_recipients};
 use conclave_mls::key_package::{KeyPackageRef, OwnKeyPackage};
+use conclave_mls::storage::Batch;
 use conclave_mls::{Config, Epoch};
 use conclave_store::Store;
 
@@ -154,8 +155,14 @@ impl<S: Store> Engine<S> {
         if !own.key_package().is_last_resort() {
             changes.push(Change::KeyPackage(reference, None));
         }
+        changes.extend(self.keep_nothing(id)?);
+        // One that could not be followed any further gives way.
+        let is_here = !self.book.store().load(id)?.is_empty();
         let book = &mut self.book;
-        let group = new.store(|batch| book.commit(Some(batch), changes))?;
+        let group = new.store(|batch| {
+            let batch = Batch { new: !is_here, clear: is_here, ..batch.clone() };
+            book.commit(Some(&batch), changes)
+        })?;
         self.groups.insert(id.clone(), Live::new(group));
         if let Some(old) = old {
             self.take_over(&old, id)?;

@@ -15,8 +15,8 @@ impl<S: Store> Engine<S> {
             return Ok(());
         }
         let mut changes = vec![Change::Incarnation(current)];
-        if let Some(known) = known {
-            let what = match current.number > known.number {
+        if known.is_some() {
+            let what = match current.number > 1 {
                 true => "the service was restored from a backup",
                 false => "the service was set up anew",
             };
@@ -27,7 +27,11 @@ impl<S: Store> Engine<S> {
             changes.push(Change::News(None, News::Note { what }));
         }
         self.book.commit(None, changes)?;
+        self.was_restored |= known.is_some();
         for live in self.groups.values_mut() {
+            if known.is_some() {
+                live.restoring.begin(self.now);
+            }
             (live.sync, live.delivered, live.stuck) = (true, false, None);
             // What the service said of its logs is over.
             (live.head, live.asked_head) = (0, 0);

@@ -2,6 +2,7 @@
 
 use super::groups::not_sent;
 use super::join_links::judge_received;
+use super::kept::keep;
 use super::{Engine, EngineError, Inviting};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
@@ -11,6 +12,7 @@ use crate::watch::PassedRoot;
 pub(super) use conclave_certificates::device_of;
 use conclave_delivery_api::{
     ChainHash, ContentType, DeviceId, JOIN_LINKS, JoinLinks, Judged, LogEntry, LogPage, LogPosition,
+    sha256,
 };
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::CryptoProvider;
@@ -21,7 +23,7 @@ use conclave_mls::group::{
 use conclave_mls::storage::Fold;
 use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
 use conclave_store::{Store, StoreError};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a commit was made for, to be done again; none for other work.
 pub(super) fn not_committed(work: &Work) -> Option<Work> {
@@ -79,8 +81,12 @@ enum Proposed {
     Other,
 }
 
+/// Why a group cannot go on of which the service has lost a commit, and has taken another one in its place.
+const FORKED: &str = "the service was restored from a backup, and members who did not know the last epoch have gone on in \
+                      another way before it was given back";
+
 /// Why the rest of a page is not processed.
-enum Halt {
+pub(super) enum Halt {
     /// The service has to be asked for somebody first, which is seen to.
     Ask,
     /// The entry of this number is missing.
@@ -168,6 +174,7 @@ impl<S: Store> Engine<S> {
             Some(Halt::OtherLog(reason)) => self.stick(id, reason)?,
             _ => {}
         }
+        self.note_found(id, page, record.cursor)?;
         if settled {
             self.plan_removals(id);
         }
@@ -186,7 +193,10 @@ impl<S: Store> Engine<S> {
     ) -> Result<(Option<Halt>, bool), EngineError> {
         let (provider, now) = (self.provider.clone(), self.time());
         let mut own = self.front_message_of(id);
-        let changes = Vec::new();
+        // What this device has read in a log that the service has lost.
+        let lost =
+            self.book.missing(id).map(|lost| lost.values().copied().collect::<BTreeSet<_>>());
+        let lost = lost.unwrap_or_default();
         let (mut plan, mut halt) = (Vec::new(), None);
         let (mut cursor, mut epoch) = (record.cursor, group.epoch());
         let mut chains = match chained(id, record, page) {
@@ -195,7 +205,15 @@ impl<S: Store> Engine<S> {
         };
         let mut fold = group.fold();
         for entry in page.entries.iter().filter(|entry| entry.seq > record.cursor) {
-            let what = if own.take_if(|own| **own == *entry.message).is_some() {
+            let what = if !lost.is_empty() && lost.contains(&sha256(&entry.message)) {
+                What::Nothing
+            } else if !lost.is_empty()
+                && entry.content_type == ContentType::Commit
+                && entry.epoch < epoch.0
+            {
+                halt = Some(Halt::Stuck(FORKED.into()));
+                break;
+            } else if own.take_if(|own| **own == *entry.message).is_some() {
                 What::Own
             } else {
                 let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
@@ -228,6 +246,10 @@ impl<S: Store> Engine<S> {
             return Ok((halt, false));
         }
         let mut settled = false;
+        let changes = match halt {
+            Some(Halt::Out) => self.keep_nothing(id)?,
+            _ => keep(&self.book, id, page, (record.cursor, cursor), &chains)?,
+        };
         let chain = chains.remove(&cursor);
         let record = GroupRecord { cursor, chain, epoch: epoch.0, ..record.clone() };
         let (book, watching, folder) = (&mut self.book, &mut self.watching, &self.folder);
@@ -258,7 +280,7 @@ impl<S: Store> Engine<S> {
 
 /// The hashes of the log after each entry of a page, with the entry's number. They are looked at first: nothing is
 /// taken of a log that is another one than before.
-fn chained(
+pub(super) fn chained(
     id: &GroupId,
     record: &GroupRecord,
     page: &LogPage,

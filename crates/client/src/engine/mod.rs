@@ -17,6 +17,7 @@ mod incarnation;
 mod info;
 mod join_links;
 mod joining;
+mod kept;
 mod keys;
 mod linking;
 mod log;
@@ -26,6 +27,7 @@ mod recovery;
 mod remedies;
 mod replies;
 mod reset;
+mod restored;
 #[cfg(test)]
 mod tests;
 mod transparency;
@@ -57,6 +59,7 @@ use core::fmt;
 use core::time::Duration;
 pub use error::EngineError;
 use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
+use restored::Restoring;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -142,6 +145,8 @@ enum Purpose {
     Ack(Vec<u64>),
     Create(GroupId),
     Log(GroupId),
+    /// What the service has lost of a group's log.
+    Restore(GroupId),
     Commit(GroupId),
     /// The front item's message.
     Message(GroupId),
@@ -196,6 +201,7 @@ struct Live {
     renewed_in: Option<u64>,
     /// The service's word on the latest place of the log that it has shown. It is stored with what is read next.
     receipt: Option<Receipt>,
+    restoring: Restoring,
 }
 
 impl Live {
@@ -216,6 +222,7 @@ impl Live {
             stuck: None,
             renewed_in: None,
             receipt: None,
+            restoring: Restoring::default(),
         }
     }
 }
@@ -241,6 +248,8 @@ pub struct Engine<S> {
     under_way: Option<Purpose>,
     /// The service's key, once it has said it.
     service_key: Option<SignaturePublicKey>,
+    /// Whether it was restored from a backup, or set up anew, since this process began.
+    was_restored: bool,
     /// How far the service's clock is ahead of this device's, in milliseconds.
     service_ahead: i64,
     /// Whether the service takes new users by invitation.
@@ -354,6 +363,7 @@ impl<S: Store> Engine<S> {
             now: 0,
             under_way: None,
             service_key: None,
+            was_restored: false,
             service_ahead: 0,
             by_invitation: false,
             invitation,
@@ -545,8 +555,9 @@ impl<S: Store> Engine<S> {
         self.clamp_account_times();
         self.clamp_watch_times();
         let latest = self.now.saturating_add(LONGEST_COMMIT_WAIT);
-        for at in self.groups.values_mut().filter_map(|live| live.commit_at.as_mut()) {
-            *at = latest.min(*at);
+        for live in self.groups.values_mut() {
+            live.commit_at = live.commit_at.map(|at| latest.min(at));
+            live.restoring.clamp(self.now);
         }
     }
 
@@ -620,8 +631,12 @@ impl<S: Store> Engine<S> {
         let commits = self.groups.values().filter(may).filter_map(|live| live.commit_at);
         let known = [self.count_at, self.session_until];
         let newcomers = self.newcomers_at;
+        let given_back = self.groups.iter().filter_map(|(id, live)| self.give_at(id, live));
+        let held = self.groups.values().filter_map(|live| live.restoring.held_until(self.now));
         commits
             .chain(known)
+            .chain(given_back)
+            .chain(held)
             .chain(newcomers)
             .chain(self.account_wake())
             .chain(self.watch_wake())

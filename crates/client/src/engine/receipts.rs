@@ -20,6 +20,7 @@ fn receipt_of(reply: &Reply) -> Option<&Receipt> {
         | Reply::SendMessage(outcome) => Some(outcome.receipt()),
         Reply::FetchLog(page) => Some(&page.end),
         Reply::FetchLinkedGroup(state) => Some(&state.receipt),
+        Reply::RestoreLog(restored) => Some(&restored.receipt),
         _ => None,
     }
 }
@@ -29,6 +30,7 @@ fn group_of(purpose: &Purpose) -> Option<&GroupId> {
     match purpose {
         Purpose::Create(id)
         | Purpose::Log(id)
+        | Purpose::Restore(id)
         | Purpose::Commit(id)
         | Purpose::Message(id)
         | Purpose::Proposal(id)

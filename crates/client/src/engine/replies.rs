@@ -204,7 +204,11 @@ impl<S: Store> Engine<S> {
                 self.was_reset(&id, &reset.successor)?;
                 self.created(&id)
             }
+            (Purpose::Restore(id), Reply::RestoreLog(restored)) => self.given_back(&id, &restored),
             (Purpose::Log(id), Reply::FetchLog(page)) => {
+                if self.has_lost(&id, &page)? {
+                    return Ok(());
+                }
                 self.take_receipt(&id, &page.end, Some(&page))?;
                 let end = page.end.position.seq;
                 if end < self.cursor(&id) {
@@ -460,8 +464,10 @@ impl<S: Store> Engine<S> {
             Purpose::History => Ok(()),
             Purpose::Extension { from, to } => self.not_extended((from, to), &error.to_string()),
             Purpose::Create(id) if self.nothing_to_reset(&id, error.code())? => Ok(()),
-            Purpose::Create(id) | Purpose::Log(id) => self.stick(&id, error.to_string()),
             Purpose::LinkedGroup(id) | Purpose::JoinCommit(id) => self.join_refused(&id, error),
+            Purpose::Create(id) => self.stick(&id, error.to_string()),
+            Purpose::Log(id) => self.log_refused(&id, error),
+            Purpose::Restore(id) => self.not_given_back(&id, error),
             Purpose::Commit(id) => self.refused_in_group(&id, error, true),
             Purpose::Message(id)
             | Purpose::Proposal(id)

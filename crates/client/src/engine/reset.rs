@@ -193,6 +193,7 @@ impl<S: Store> Engine<S> {
         );
         changes.push(Self::news(new, News::Note { what }));
         changes.push(Change::Record(old.clone(), GroupRecord { stage: Stage::Removed, ..record }));
+        changes.extend(self.keep_nothing(old)?);
         let mut batch = Batch::new(old.clone());
         batch.clear = true;
         self.book.commit(Some(&batch), changes)?;

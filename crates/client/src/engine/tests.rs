@@ -410,7 +410,7 @@ impl World {
         }
         let done = run!(
             DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
-            ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchLinkedGroup FetchInbox
+            ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage FetchLog FetchLinkedGroup FetchInbox
             AckInbox
         );
         let (mut reply, notices) = done.map_err(|e| {

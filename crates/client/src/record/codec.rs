@@ -1,6 +1,8 @@
 //! How the records are encoded.
 
-use super::{GroupRecord, Identity, Item, Line, News, Payload, Stage, Unpublished, Who, Work};
+use super::{
+    GroupRecord, Identity, Item, Kept, Line, News, Payload, Stage, Unpublished, Who, Work,
+};
 use crate::watch::PassedRoot;
 use conclave_delivery_api::{DeviceId, JoinLink};
 use conclave_directory::SignedRoot;
@@ -135,6 +137,23 @@ impl Decode for GroupRecord {
             other => return unknown("stage", other),
         };
         Ok(Self { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed })
+    }
+}
+
+impl Encode for Kept {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        VERSION.encode(w)?;
+        self.before.encode(w)?;
+        self.entry.encode(w)?;
+        self.receipt.encode(w)
+    }
+}
+
+impl Decode for Kept {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        check_version(r)?;
+        let (before, entry) = (Decode::decode(r)?, Decode::decode(r)?);
+        Ok(Self { before, entry, receipt: Decode::decode(r)? })
     }
 }
 
@@ -479,7 +498,9 @@ impl Decode for Line {
 mod tests {
     use super::*;
     use conclave_crypto::testing::TestRng;
-    use conclave_delivery_api::{ChainHash, Incarnation, LogPosition, Receipt};
+    use conclave_delivery_api::{
+        ChainHash, ContentType, Incarnation, LogEntry, LogPosition, Receipt,
+    };
 
     fn device(name: &str) -> DeviceId {
         name.parse().unwrap()
@@ -577,6 +598,23 @@ mod tests {
             bytes[0] = 7;
             assert!(GroupRecord::from_bytes(&bytes).is_err(), "of a later version");
         }
+    }
+
+    #[test]
+    fn a_kept_entry_is_read_as_it_was_written() {
+        let entry = LogEntry {
+            seq: 7,
+            epoch: 3,
+            content_type: ContentType::Proposal,
+            sender: device("alice/laptop"),
+            received_at: 9,
+            message: [1, 2].into(),
+        };
+        let kept = Kept { before: ChainHash([4; 32]), entry, receipt: None };
+        let mut bytes = kept.to_bytes().unwrap();
+        assert_eq!(Kept::from_bytes(&bytes).unwrap(), kept);
+        bytes[0] = 2;
+        assert!(Kept::from_bytes(&bytes).is_err(), "of a later version");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     ClaimedKeyPackages, ClientVersion, ContentType, Created, Deleted, Details, DeviceRemedy,
     DirectoryPage, Encode, ExtensionProof, FieldMisfit, GroupKind, GroupState, InboxItem,
     InboxPage, Incarnation, KeyPackageCount, KeyPackageCounts, KeyPackageRef, LogEntry, LogPage,
+    LogRestored,
     MissingProposal, Mode, OpenedSession, Outcome, OutdatedDevice, Published, Refusal,
     Registration, RelayContent, RelayStored, RootsPage, ServiceInfo, SignaturePublicKey, Token,
     Upload, WasReset, WelcomeItem, Withdrawn,
@@ -22,7 +23,7 @@ pub(super) fn structures() -> Vec<Structure> {
     all!(
         AccountHead AccountPage Acknowledged AttachmentPart CertificateChain CertificateTaken CertificatesPage
         ClaimedKeyPackage ClaimedKeyPackages ClientVersion Created Deleted DirectoryPage ExtensionProof FieldMisfit GroupState InboxItem
-        InboxPage KeyPackageCount KeyPackageCounts LogEntry LogPage MissingProposal OpenedSession OutdatedDevice Published
+        InboxPage KeyPackageCount KeyPackageCounts LogEntry LogPage LogRestored MissingProposal OpenedSession OutdatedDevice Published
         RelayContent
         Refusal RelayStored RootsPage ServiceInfo Upload WasReset WelcomeItem Withdrawn
     )

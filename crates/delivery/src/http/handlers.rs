@@ -22,7 +22,7 @@ use conclave_delivery_api::{
     DeleteAttachment, DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount,
     FetchAttachment, FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox,
     FetchLinkedGroup, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
-    PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, SendMessage, SubmitAccount,
+    PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, RestoreLog, SendMessage, SubmitAccount,
     SubmitCertificate, SubmitCommit, SubmitProposal, UploadPart, WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
@@ -67,7 +67,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     routes!(
         DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension
         FetchAccount FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages ReplaceKeyPackages CountKeyPackages WithdrawKeyPackages
-        ClaimKeyPackages CreateGroup ResetGroup SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo FetchLinkedGroup
+        ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo FetchLinkedGroup
         FetchInbox AckInbox BeginUpload UploadPart FetchAttachment DeleteAttachment
     )
     .route(EVENTS_PATH, get(events::<S>))

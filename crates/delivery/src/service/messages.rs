@@ -21,6 +21,8 @@ pub(super) struct Submission<'a> {
     pub(super) framed: Framed,
     pub(super) message: Bytes,
     pub(super) hash: [u8; 32],
+    /// Whether the log had it in a former life of the service's state: then anybody may submit it.
+    pub(super) is_restored: bool,
 }
 
 impl Submission<'_> {
@@ -52,7 +54,7 @@ impl<S: Storage> Service<S> {
     ) -> Result<Option<Found>, ServiceError> {
         let (id, me) = (&submission.framed.group_id, submission.me);
         let found = self.storage.find(id, &submission.hash)?;
-        if found.as_ref().is_some_and(|f| f.sender == *me) {
+        if submission.is_restored || found.as_ref().is_some_and(|f| f.sender == *me) {
             return Ok(found);
         }
         let sender = submission.framed.public.as_ref().map(|m| m.content.sender);
@@ -79,7 +81,23 @@ impl<S: Storage> Service<S> {
     ) -> Result<Done<Outcome>, ServiceError> {
         let framed = Framed::decode(&message, wanted)?;
         let hash = sha256(&message);
-        let submission = Submission { me: caller.id()?, now: caller.now, framed, message, hash };
+        let (me, now) = (caller.id()?, caller.now);
+        let submission = Submission { me, now, framed, message, hash, is_restored: false };
+        self.take(&submission, now, append)
+    }
+
+    /// The same for a submission, whose own time may be another one than now.
+    pub(super) fn take(
+        &self,
+        submission: &Submission<'_>,
+        now: UnixTime,
+        append: impl FnOnce(
+            &mut View,
+            &GroupRecord,
+            &Submission<'_>,
+        ) -> Result<(Appended, CommitEffects), ServiceError>,
+    ) -> Result<Done<Outcome>, ServiceError> {
+        let wanted = submission.framed.content_type;
         let id = &submission.framed.group_id;
         self.known_group(id)?;
         // Handshake messages of a group come one at a time; application messages need no lock.
@@ -90,14 +108,14 @@ impl<S: Storage> Service<S> {
         };
         let mut view = lock(&shared);
         let group = self.known_group(id)?;
-        let seen = self.seen(&submission);
+        let seen = self.seen(submission);
         let known = |found: &Found| {
             let (position, received_at) = (found.position, found.received_at);
-            let receipt = self.receipt(id, position, caller.now)?;
+            let receipt = self.receipt(id, position, now)?;
             let seen = format!("{seen}: in the log already, number {}", position.seq);
             Ok(Done::new(Outcome::Accepted { receipt, received_at }, seen))
         };
-        if let Some(found) = self.admit(&mut view, &group, &submission)? {
+        if let Some(found) = self.admit(&mut view, &group, submission)? {
             drop(view);
             return known(&found);
         }
@@ -105,11 +123,11 @@ impl<S: Storage> Service<S> {
             return Err(ended(successor));
         }
         let in_time = match wanted {
-            ContentType::Application => self.is_still_read(&group, &submission)?,
+            ContentType::Application => self.is_still_read(&group, submission)?,
             ContentType::Proposal | ContentType::Commit => submission.framed.epoch == group.epoch,
         };
         let wrong_epoch = |group: &GroupRecord| {
-            let receipt = self.receipt(id, group.position(), caller.now)?;
+            let receipt = self.receipt(id, group.position(), now)?;
             let seen = format!("{seen}: refused, the group is in epoch {}", group.epoch);
             Ok(Done::new(Outcome::WrongEpoch { receipt }, seen))
         };
@@ -117,7 +135,7 @@ impl<S: Storage> Service<S> {
             drop(view);
             return wrong_epoch(&group);
         }
-        let appended = append(&mut view, &group, &submission);
+        let appended = append(&mut view, &group, submission);
         let in_doubt = match &appended {
             Ok((Appended::Won(_), _)) => false,
             Ok(_) => true,
@@ -128,9 +146,11 @@ impl<S: Storage> Service<S> {
             view.loaded = None;
         }
         let is_won = matches!(appended, Ok((Appended::Won(_), _)));
-        let proposed = match is_won && group.tracked && wanted == ContentType::Commit {
+        let begins_epoch = is_won && group.tracked && wanted == ContentType::Commit;
+        // What comes next of a restored log is of this epoch.
+        let proposed = match begins_epoch && !submission.is_restored {
             // A proposal of the epoch that has ended counts no more. What fails here is done later.
-            true => self.propose_removals_in(&mut view, id, caller.now).unwrap_or_default(),
+            true => self.propose_removals_in(&mut view, id, now).unwrap_or_default(),
             false => None,
         };
         drop(view);
@@ -144,7 +164,7 @@ impl<S: Storage> Service<S> {
             // Only another process can have come between: this one held the lock.
             (Appended::Lost(now), _) => return wrong_epoch(&now),
         };
-        let receipt = self.receipt(id, position, caller.now)?;
+        let receipt = self.receipt(id, position, now)?;
         let reply = Outcome::Accepted { receipt, received_at: submission.now.as_secs() };
         let mut done = Done::new(reply, format!("{seen}: number {}", position.seq));
         done.notices = self.notices(id, position, &effects)?;
@@ -303,8 +323,33 @@ impl<S: Storage> Service<S> {
     }
 }
 
+impl<S: Storage> Service<S> {
+    /// Appends a proposal.
+    pub(super) fn append_proposal(
+        &self,
+        view: &mut View,
+        group: &GroupRecord,
+        submission: &Submission<'_>,
+    ) -> Result<(Appended, CommitEffects), ServiceError> {
+        let appended = match group.tracked {
+            true => self.append_tracked_proposal(view, group, submission)?,
+            false => self.storage.append(submission.append(group))?,
+        };
+        Ok((appended, CommitEffects::default()))
+    }
+
+    /// Appends an application message.
+    pub(super) fn append_application(
+        &self,
+        group: &GroupRecord,
+        submission: &Submission<'_>,
+    ) -> Result<(Appended, CommitEffects), ServiceError> {
+        Ok((self.storage.append(submission.append(group))?, CommitEffects::default()))
+    }
+}
+
 /// The refusal of what comes into a group that was reset.
-fn ended(successor: &GroupId) -> ServiceError {
+pub(super) fn ended(successor: &GroupId) -> ServiceError {
     let detail = format!("the group was reset, and goes on in {}", short_group(successor));
     ServiceError::new(ErrorCode::GroupEnded, detail)
 }
@@ -355,12 +400,7 @@ impl Operation for SubmitProposal {
     ) -> Result<Done<Outcome>, ServiceError> {
         let wanted = ContentType::Proposal;
         service.submit(caller, self.proposal, wanted, |view, group, submission| {
-            let appended = if group.tracked {
-                service.append_tracked_proposal(view, group, submission)?
-            } else {
-                service.storage.append(submission.append(group))?
-            };
-            Ok((appended, CommitEffects::default()))
+            service.append_proposal(view, group, submission)
         })
     }
 }
@@ -375,8 +415,7 @@ impl Operation for SendMessage {
     ) -> Result<Done<Outcome>, ServiceError> {
         let wanted = ContentType::Application;
         service.submit(caller, self.message, wanted, |_, group, submission| {
-            let appended = service.storage.append(submission.append(group))?;
-            Ok((appended, CommitEffects::default()))
+            service.append_application(group, submission)
         })
     }
 }

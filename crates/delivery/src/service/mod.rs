@@ -25,6 +25,7 @@ mod outdated;
 mod places;
 mod relay;
 mod removals;
+mod restored;
 mod sessions;
 #[cfg(test)]
 mod tests;

@@ -101,7 +101,8 @@ impl<S: Storage> Service<S> {
             let hash = sha256(&message);
             let framed = Framed::decode(&message, ContentType::Proposal)?;
             // The log names a device for each entry: here that which is to leave.
-            let submission = Submission { me: &device, now, framed, message: message.into(), hash };
+            let (message, is_restored) = (message.into(), false);
+            let submission = Submission { me: &device, now, framed, message, hash, is_restored };
             match self.append_tracked_proposal(view, &group, &submission) {
                 Ok(Appended::Won(position)) => newest = Some(position),
                 Ok(Appended::Known(_)) => {}

@@ -3,7 +3,7 @@ use super::{Entry, Rules, Who, call};
 use crate::{
     AckInbox, Acknowledged, ChainHash, ContentType, CreateGroup, Created, ErrorCode,
     FetchGroupInfo, FetchInbox, FetchLinkedGroup, FetchLog, GroupKind, GroupState, InboxItem,
-    InboxPage, LogEntry, LogPage, LogPosition, Outcome, Receipt, ResetGroup, SendMessage,
+    InboxPage, LogEntry, LogPage, LogPosition, LogRestored, Outcome, Receipt, ResetGroup, RestoreLog, SendMessage,
     SubmitCommit, SubmitProposal, WasReset, WelcomeItem,
 };
 
@@ -76,6 +76,27 @@ pub(super) fn calls() -> Vec<Entry> {
                 successor: successor(),
                 receipt: Some(Receipt { group_id: successor(), ..receipt() }),
             },
+        ),
+        call(
+            Rules {
+                is_long: true,
+                errors: &[
+                    ErrorCode::BadProof,
+                    ErrorCode::UnknownGroup,
+                    ErrorCode::UnknownDevice,
+                    ErrorCode::GroupEnded,
+                    ErrorCode::Invalid,
+                ],
+                limits: "1 to `MAX_PAGE` entries",
+                ..Rules::ONCE
+            },
+            &RestoreLog {
+                group_id: group(),
+                before: ChainHash(hash(0xcb)),
+                entries: vec![entry()],
+                end: receipt(),
+            },
+            &LogRestored { receipt: receipt(), taken: 1 },
         ),
         call(
             Rules {

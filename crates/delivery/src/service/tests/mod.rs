@@ -10,6 +10,7 @@ mod registration;
 mod relay;
 mod removals;
 mod resets;
+mod restored;
 mod room;
 mod rules;
 mod sessions;

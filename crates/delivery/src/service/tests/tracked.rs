@@ -196,6 +196,11 @@ impl World {
         }
     }
 
+    /// The service as it is now, in the next life of its state.
+    pub(super) fn next_life(&self) -> (tempfile::TempDir, Desk) {
+        next_life(self.dir.path())
+    }
+
     /// The next process opens what is on disk.
     pub(super) fn restart(&mut self) {
         self.dir = crash_copy(self.dir.path());
