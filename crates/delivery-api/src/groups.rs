@@ -2,8 +2,8 @@
 
 use super::chain::chains;
 use super::{
-    Bytes, ChainHash, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId,
-    LogEntry, Reader, Receipt, SignaturePublicKey, Writer,
+    Bytes, ChainHash, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, LogEntry,
+    Reader, Receipt, SignaturePublicKey, Writer,
 };
 
 structs! {

@@ -71,9 +71,9 @@ mod event;
 mod groups;
 mod hex;
 mod inbox;
+mod incarnation;
 mod join_link;
 mod join_links;
-mod incarnation;
 mod key_packages;
 mod receipt;
 mod refusal;
@@ -112,12 +112,12 @@ pub use groups::{
 };
 pub use hex::{parse_hex, to_hex};
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
+pub use incarnation::Incarnation;
 pub use join_link::{JoinLink, NoJoinLink, verify_fetch};
 pub use join_links::{
     JOIN_LINKS, JoinLinkError, JoinLinkRecord, JoinLinks, JoinLinksUpdate, Judged, JudgedCommit,
     MAX_JOIN_LINKS, judge_commit, supporting_join_links, verify_use,
 };
-pub use incarnation::Incarnation;
 pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,
     KeyPackageCounts, PublishKeyPackages, Published, ReplaceKeyPackages, WithdrawKeyPackages,

@@ -162,11 +162,14 @@ settings! {
         "named-devices" named_devices: usize = Limits::default().named_devices, "COUNT", SOME;
         /// How many groups' public state is kept in memory.
         "loaded-groups" loaded_groups: usize = Limits::default().loaded_groups, "COUNT", SOME;
-        /// How long messages are kept in a group's log: `conclave admin compact` drops older ones. Unless it is set:
-        /// without end.
+        /// How long messages are kept in a group's log. A device that was away for longer has to be invited again. Unless
+        /// it is set: without end.
         "log-age" log_age: Option<Duration> = Limits::default().log_age, "TIME", TIMES;
         /// How many messages of a group are kept likewise. Unless it is set: all.
         "log-entries" log_entries: Option<u64> = Limits::default().log_entries, "COUNT", SOME;
+        /// How often messages are dropped that are kept no longer, if log-age or log-entries is set. `conclave admin
+        /// compact` does it at once.
+        "compact-every" compact_every: Duration = Config::COMPACT_EVERY, "TIME", 1..=86_400;
     }
     "Attachments": {
         /// The folder of attachments, which members upload encrypted. Unless it is set: `attachments` in the folder of the
@@ -387,6 +390,7 @@ impl Settings {
             Proxies { trusted: self.trusted_proxies.clone(), header: self.forwarded_header };
         config.registration = self.registration.at(&self.listen);
         config.publish_every = self.publish_every;
+        config.compact_every = self.compact_every;
         config
     }
 }
@@ -451,6 +455,7 @@ mod tests {
         assert_eq!(config.addr, own.addr);
         assert_eq!((config.max_body, config.connections), (own.max_body, own.connections));
         assert_eq!((config.patience, config.publish_every), (own.patience, own.publish_every));
+        assert_eq!(config.compact_every, own.compact_every);
         assert_eq!(config.registration, own.registration);
         assert_eq!(config.proxies, own.proxies);
         assert_eq!(settings.contradictions(), Vec::<String>::new());

@@ -281,7 +281,7 @@ impl<S: Store> Engine<S> {
         }
         if live.sync || live.head > record.cursor {
             live.asked_head = live.head;
-            let after = live.restoring.compares_from().unwrap_or(record.cursor);
+            let after = live.restoring.compare.unwrap_or(record.cursor);
             let request = FetchLog { group_id: id.clone(), after, limit: PAGE };
             return Ok(Some((request.into(), Purpose::Log(id.clone()))));
         }

@@ -11,8 +11,8 @@ use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use crate::watch::PassedRoot;
 pub(super) use conclave_certificates::device_of;
 use conclave_delivery_api::{
-    ChainHash, ContentType, DeviceId, JOIN_LINKS, JoinLinks, Judged, LogEntry, LogPage, LogPosition,
-    sha256,
+    ChainHash, ContentType, DeviceId, JOIN_LINKS, JoinLinks, Judged, LogEntry, LogPage,
+    LogPosition, sha256,
 };
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::CryptoProvider;
@@ -153,6 +153,9 @@ impl<S: Store> Engine<S> {
                 live.own_only = false;
                 live.remedies = 0;
                 live.demanded.clear();
+            }
+            if halt.is_some() {
+                live.restoring.waits = false;
             }
             match &halt {
                 Some(Halt::Ask) => {

@@ -28,6 +28,7 @@ mod remedies;
 mod replies;
 mod reset;
 mod restored;
+mod restoring;
 #[cfg(test)]
 mod tests;
 mod transparency;
@@ -59,7 +60,7 @@ use core::fmt;
 use core::time::Duration;
 pub use error::EngineError;
 use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
-use restored::Restoring;
+use restoring::Restoring;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -9,6 +9,7 @@
 
 use super::log::chained;
 use super::outgoing::random;
+use super::restoring::{LONGEST_WAIT, Restoring};
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, Kept, News};
@@ -20,62 +21,14 @@ use conclave_delivery_api::{
 };
 use conclave_mls::GroupId;
 use conclave_store::Store;
-use std::collections::BTreeSet;
 
-/// How long nothing new is said in any group after the service was restored, in milliseconds: members who have what it
-/// lost are to come first.
-pub(super) const GRACE: u64 = 10_000;
 /// Within how many milliseconds members begin to give back, at random, so that few give back the same.
 const SPREAD: u64 = 2_000;
-/// The wait before the service is offered again what it did not take, in milliseconds; each doubles, up to the longest.
+/// The wait before the service is offered again what it did not take, in milliseconds; each doubles, up to
+/// [`LONGEST_WAIT`].
 const FIRST_WAIT: u64 = 2_000;
-const LONGEST_WAIT: u64 = 300_000;
 /// After how many refusals the user is told.
 const QUIET_TRIES: u32 = 3;
-
-/// How far a group has come with giving back.
-#[derive(Debug, Default)]
-pub(super) struct Restoring {
-    /// From where on the log is read, to see where it became another one.
-    compare: Option<u64>,
-    /// Until when nothing new is said.
-    hold_until: u64,
-    /// When something is given back next.
-    give_at: u64,
-    /// How often in a row the service did not take it.
-    tries: u32,
-    /// The former numbers of entries that were read in the log again.
-    found: BTreeSet<u64>,
-    /// The former number of the last entry that the service dealt with, and where its log ended then.
-    given: Option<(u64, u64)>,
-    /// Whether the group waits for the service to take what it refused.
-    waits: bool,
-    /// Whether the user was told that the group waits.
-    told: bool,
-}
-
-impl Restoring {
-    /// From where on the log is read next, if not from where it was read last.
-    pub(super) fn compares_from(&self) -> Option<u64> {
-        self.compare
-    }
-
-    /// The service was restored just now.
-    pub(super) fn begin(&mut self, now: u64) {
-        *self = Self { hold_until: now.saturating_add(GRACE), ..Self::default() };
-    }
-
-    /// Until when nothing new may be said; none if it may.
-    pub(super) fn held_until(&self, now: u64) -> Option<u64> {
-        (self.hold_until > now).then_some(self.hold_until)
-    }
-
-    /// No time lies further ahead than it is ever set: it does if the clock was set back.
-    pub(super) fn clamp(&mut self, now: u64) {
-        self.hold_until = self.hold_until.min(now.saturating_add(GRACE));
-        self.give_at = self.give_at.min(now.saturating_add(LONGEST_WAIT));
-    }
-}
 
 impl<S: Store> Engine<S> {
     /// Whether what this device has of a group's log is of another life of the service's state than this one.
@@ -188,6 +141,11 @@ impl<S: Store> Engine<S> {
                             in it before has to come back first";
                 self.wait_for_members(id, what.into())
             }
+            Some(ErrorCode::LogTruncated) => {
+                let what = "the service keeps messages for some time only, and this device was away for longer: a member \
+                            has to /remove it and /invite it again";
+                self.wait_for_members(id, what.into())
+            }
             _ => self.stick(id, error.to_string()),
         }
     }
@@ -199,7 +157,7 @@ impl<S: Store> Engine<S> {
 
     /// When a group has something to give back next; none if it has not, or cannot.
     pub(super) fn give_at(&self, id: &GroupId, live: &Live) -> Option<u64> {
-        let may = live.stuck.is_none() || live.restoring.waits;
+        let may = !live.asking && (live.stuck.is_none() || live.restoring.waits);
         (may && self.is_missing_something(id)).then_some(live.restoring.give_at)
     }
 

@@ -8,8 +8,7 @@ use crate::{
     ClaimedKeyPackages, ClientVersion, ContentType, Created, Deleted, Details, DeviceRemedy,
     DirectoryPage, Encode, ExtensionProof, FieldMisfit, GroupKind, GroupState, InboxItem,
     InboxPage, Incarnation, KeyPackageCount, KeyPackageCounts, KeyPackageRef, LogEntry, LogPage,
-    LogRestored,
-    MissingProposal, Mode, OpenedSession, Outcome, OutdatedDevice, Published, Refusal,
+    LogRestored, MissingProposal, Mode, OpenedSession, Outcome, OutdatedDevice, Published, Refusal,
     Registration, RelayContent, RelayStored, RootsPage, ServiceInfo, SignaturePublicKey, Token,
     Upload, WasReset, WelcomeItem, Withdrawn,
 };

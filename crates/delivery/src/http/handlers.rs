@@ -22,8 +22,9 @@ use conclave_delivery_api::{
     DeleteAttachment, DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount,
     FetchAttachment, FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox,
     FetchLinkedGroup, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
-    PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, RestoreLog, SendMessage, SubmitAccount,
-    SubmitCertificate, SubmitCommit, SubmitProposal, UploadPart, WithdrawKeyPackages,
+    PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, RestoreLog, SendMessage,
+    SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal, UploadPart,
+    WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;

@@ -1,6 +1,7 @@
 //! The HTTP server: a thin shell around [`Service`].
 
 mod app;
+mod compactor;
 mod connections;
 mod events;
 mod expiry;
@@ -108,6 +109,8 @@ pub struct Config {
     pub certifiers: Option<CertifiersConfig>,
     /// How often changes of accounts are published in the directory. Default ten seconds.
     pub publish_every: Duration,
+    /// How often messages are dropped that logs are to keep no longer, if [`Limits`] say of any. Default one hour.
+    pub compact_every: Duration,
     /// Where the server's health and metrics are shown, in the clear. By default nowhere; health is shown where it
     /// listens, too.
     pub monitor: Option<SocketAddr>,
@@ -128,6 +131,8 @@ impl Config {
     pub const GRACE: Duration = Duration::from_secs(10);
     /// The default of [`Self::publish_every`].
     pub const PUBLISH_EVERY: Duration = Duration::from_secs(10);
+    /// The default of [`Self::compact_every`].
+    pub const COMPACT_EVERY: Duration = Duration::from_secs(60 * 60);
 
     /// A server on the loopback interface, so that nobody but this machine's users can reach it: it speaks plain
     /// HTTP. One that others reach needs [`Self::tls`], or a proxy or VPN that encrypts.
@@ -147,6 +152,7 @@ impl Config {
             registration: Registration::Open,
             certifiers: None,
             publish_every: Self::PUBLISH_EVERY,
+            compact_every: Self::COMPACT_EVERY,
             monitor: None,
             grace: Self::GRACE,
             on_request: None,
@@ -351,6 +357,9 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
     let leave = Box::new(move || leaving.health.leave());
     if keeps_attachments {
         runtime.spawn(expiry::sweep(app.clone()));
+    }
+    if app.service.forgets() {
+        runtime.spawn(compactor::compact(app.clone(), config.compact_every));
     }
     match app.service.mode() {
         Mode::Accounts => runtime.spawn(publisher::publish(app, config.publish_every)),

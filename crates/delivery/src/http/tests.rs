@@ -297,6 +297,33 @@ fn requests_that_say_little_are_short_whatever_others_may_be() {
 }
 
 #[test]
+fn a_log_forgets_by_itself_what_it_is_set_to_keep_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { log_entries: Some(3), ..Default::default() };
+    let compact_every = Duration::from_millis(20);
+    let server = serve(dir.path(), Config { limits, compact_every, ..config(0) });
+    let (alice, bob) = two(&server);
+    group_of_two(&alice);
+    for text in ["one", "two", "three", "four"] {
+        send(&alice, text);
+    }
+    let fetch = |after| bob.call(&FetchLog { group_id: ID.into(), after, limit: 10 });
+    let until = Instant::now() + Duration::from_secs(20);
+    while fetch(1).is_ok() {
+        assert!(Instant::now() < until, "nothing was dropped");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(fetch(1).unwrap_err().code(), Some(ErrorCode::LogTruncated));
+
+    // Who comes later than what was dropped cannot know the hash before it, but follows all that is left.
+    let known = fetch(5).unwrap().end.position.chain;
+    let page = fetch(2).unwrap();
+    assert_eq!((page.entries.len(), page.before), (3, None));
+    let kept = fetch(3).unwrap();
+    assert_eq!(kept.chains(&ID.into(), None).unwrap().last(), Some(&known));
+}
+
+#[test]
 fn events_begin_with_what_there_is_and_follow_what_comes() {
     let dir = tempfile::tempdir().unwrap();
     let server = serve(dir.path(), config(0));

@@ -1,7 +1,7 @@
 //! What an administrator asks of a service. None of it changes an account's log, which only its user's devices can.
 
 use super::{Done, Service, ServiceError, invitations};
-use crate::storage::administration::{Administration, InvitationSummary, Retention};
+use crate::storage::administration::{Administration, Compacted, InvitationSummary, Retention};
 use conclave_delivery_api::{ErrorCode, Name, sha256, to_hex};
 use conclave_mls::UnixTime;
 use core::time::Duration;
@@ -66,7 +66,7 @@ impl<S: Administration> Service<S> {
             Act::Invitations => self.report_invitations(now)?,
             Act::Block(user) => return self.set_blocked(&user, true),
             Act::Unblock(user) => return self.set_blocked(&user, false),
-            Act::Compact => self.compact(now)?,
+            Act::Compact => self.report_compact(now)?,
         };
         Ok(Done::new(report, ""))
     }
@@ -184,11 +184,26 @@ impl<S: Administration> Service<S> {
         Ok(done)
     }
 
-    fn compact(&self, now: UnixTime) -> Result<Report, ServiceError> {
+    /// Whether logs keep messages for some time only, or so many only.
+    #[must_use]
+    pub fn forgets(&self) -> bool {
+        self.limits.log_age.is_some() || self.limits.log_entries.is_some()
+    }
+
+    /// Drops messages that are older or more than [`Limits`](super::Limits) keeps, in small steps between which others
+    /// write. The last message of each log stays, and the hashes of what is dropped are in those that follow.
+    ///
+    /// # Errors
+    /// If the storage fails.
+    pub fn compact(&self, now: UnixTime) -> Result<Compacted, ServiceError> {
         let age = self.limits.log_age;
         let before = age.map(|age| now.as_secs().saturating_sub(age.as_secs()));
         let retention = Retention { before, entries: self.limits.log_entries };
-        let compacted = self.storage.compact(retention)?;
+        Ok(self.storage.compact(retention)?)
+    }
+
+    fn report_compact(&self, now: UnixTime) -> Result<Report, ServiceError> {
+        let compacted = self.compact(now)?;
         Ok(vec![vec![
             ("messages_dropped", Field::Number(compacted.entries)),
             ("groups_cut", Field::Number(compacted.groups)),

@@ -101,8 +101,8 @@ pub struct Limits {
     pub named_devices: usize,
     /// How many groups' public state is kept in memory. Default 256.
     pub loaded_groups: usize,
-    /// How long messages are kept in a group's log, in whole seconds: older ones are dropped when an administrator
-    /// compacts. Default: without end.
+    /// How long messages are kept in a group's log, in whole seconds: older ones are dropped, by the server in
+    /// intervals and when an administrator compacts. Default: without end.
     pub log_age: Option<Duration>,
     /// How many messages of a group are kept likewise. Default: all.
     pub log_entries: Option<u64>,

@@ -24,6 +24,7 @@ fn nothing_beside() -> SubmitCommit {
         added: Vec::new(),
         removed: Vec::new(),
         key_packages: Vec::new(),
+        leaves_out: Vec::new(),
     }
 }
 

@@ -248,7 +248,8 @@ impl<S: Storage> Service<S> {
         let transition = stage
             .resolve(observer, provider, &answers)
             .map_err(|e| self.refused_with(e, &credentials))?;
-        if !uncovered.is_empty() {
+        // Of a commit that the log had once, this was judged then.
+        if !uncovered.is_empty() && !submission.is_restored {
             let suite = Suite::new(provider, suite).map_err(provider_error)?;
             return Err(self.proposals_missing((id, group), &suite, uncovered)?);
         }

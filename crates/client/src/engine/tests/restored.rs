@@ -2,6 +2,7 @@
 
 use super::*;
 use conclave_delivery::backup;
+use conclave_delivery::service::Act;
 
 /// A group g of a, b and c, in which everybody has said something.
 fn talking(seed: u64) -> (World, [usize; 3]) {
@@ -36,7 +37,7 @@ impl World {
         // Whoever listens is cut off, and has no session when it comes back.
         for device in &mut self.devices {
             let (code, detail) = (ErrorCode::Unauthorized, "there is no such session".into());
-            let error = ClientError::Refused { code, detail };
+            let error = ClientError::Refused { code, detail, details: None };
             device.hints.push_back(Heard::Disconnected { error, retry_in: Default::default() });
         }
     }
@@ -297,7 +298,7 @@ fn what_a_restored_service_does_not_take_back_is_told_and_the_others_go_on() {
     world.restore(&saved);
     world.fault = Some(Box::new(|request| {
         let (code, detail) = (ErrorCode::Invalid, "it was made so".into());
-        let refused = ClientError::Refused { code, detail };
+        let refused = ClientError::Refused { code, detail, details: None };
         matches!(request, Request::RestoreLog(_)).then_some(refused)
     }));
     world.settle();
@@ -330,4 +331,43 @@ fn what_is_kept_of_a_log_has_an_end() {
     world.say(a, "/leave");
     world.settle();
     assert_eq!(kept(&world).len(), 0);
+}
+
+/// A service whose logs keep three messages.
+fn forgetful(seed: u64) -> (World, [usize; 3]) {
+    let mut world = World::new(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let storage = SqliteStorage::open(folder.path()).unwrap();
+    let limits = Limits { log_entries: Some(3), ..Limits::default() };
+    let begun = world.time();
+    let service = Service::new(storage, provider(), limits, Registration::Open, begun);
+    world.swap(service.unwrap());
+    world.folder = folder;
+    let all = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
+    world.group("g", &all);
+    (world, all)
+}
+
+#[test]
+fn a_device_that_was_away_for_longer_than_logs_keep_is_told_and_invited_again() {
+    for (seed, missed) in [(412, 3), (413, 4)] {
+        let (mut world, [a, b, c]) = forgetful(seed);
+        world.off(&[c]);
+        for n in 0..missed {
+            world.say(a, &format!("missed {n}"));
+            world.settle();
+        }
+        world.service.administer(Act::Compact, world.time()).unwrap();
+        world.on(&[c]);
+        world.settle();
+        let told = "note g g waits: the service keeps messages for some time only, and this device";
+        assert_eq!(world.devices[c].count(told), usize::from(missed > 3), "{missed}");
+        if missed > 3 {
+            for line in ["/remove c", "/invite c"] {
+                world.say(a, line);
+                world.settle();
+            }
+        }
+        world.all_talk(&[a, b, c]);
+    }
 }

@@ -3,8 +3,8 @@ use super::{Entry, Rules, Who, call};
 use crate::{
     AckInbox, Acknowledged, ChainHash, ContentType, CreateGroup, Created, ErrorCode,
     FetchGroupInfo, FetchInbox, FetchLinkedGroup, FetchLog, GroupKind, GroupState, InboxItem,
-    InboxPage, LogEntry, LogPage, LogPosition, LogRestored, Outcome, Receipt, ResetGroup, RestoreLog, SendMessage,
-    SubmitCommit, SubmitProposal, WasReset, WelcomeItem,
+    InboxPage, LogEntry, LogPage, LogPosition, LogRestored, Outcome, Receipt, ResetGroup,
+    RestoreLog, SendMessage, SubmitCommit, SubmitProposal, WasReset, WelcomeItem,
 };
 
 const SUBMITTED: Rules = Rules {

@@ -156,7 +156,9 @@ impl Administration for SqliteStorage {
             compacted.groups += u64::from(dropped > 0);
             last = group;
         }
-        self.release()?;
+        if compacted.entries > 0 {
+            self.release()?;
+        }
         Ok(compacted)
     }
 
