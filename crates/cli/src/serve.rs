@@ -9,11 +9,13 @@ use crate::admin::AdminSocket;
 use crate::failure::{Failure, complain};
 use crate::folders;
 use conclave_certificates::Bundle;
-use conclave_delivery::attachments::{AttachmentLimits, FolderStore};
+use conclave_delivery::attachments::{AttachmentLimits, AttachmentStore, FolderStore};
 use conclave_delivery::http::CertifiersConfig;
+use conclave_delivery::s3::{Credentials, Place, S3Store};
 use conclave_delivery::serve;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::Registration;
+use conclave_mls::crypto::Secret;
 use log::{Level, Log};
 use settings::Settings;
 pub(crate) use settings::default_address;
@@ -99,11 +101,10 @@ fn certifiers(settings: &Settings) -> Result<Option<CertifiersConfig>, Failure> 
     Ok(Some(CertifiersConfig { roots: bundle.certificates, revocations }))
 }
 
+type KeptAttachments = (Arc<dyn AttachmentStore>, AttachmentLimits);
+
 /// Where attachments are kept, and what of them.
-fn attachments(
-    settings: &Settings,
-    data: &Path,
-) -> Result<Option<(FolderStore, AttachmentLimits)>, Failure> {
+fn attachments(settings: &Settings, data: &Path) -> Result<Option<KeptAttachments>, Failure> {
     if settings.no_attachments {
         return Ok(None);
     }
@@ -111,7 +112,31 @@ fn attachments(
     let store = FolderStore::open(&folder).map_err(|e| {
         format!("the folder of attachments {} cannot be used: {e}", folder.display())
     })?;
-    Ok(Some((store, settings.attachment_limits())))
+    let limits = settings.attachment_limits();
+    match settings.bucket() {
+        None => Ok(Some((Arc::new(store), limits))),
+        Some(place) => Ok(Some((Arc::new(in_bucket(place?, store)?), limits))),
+    }
+}
+
+/// The bucket of attachments, with the credentials of the environment.
+fn in_bucket(place: Place, uploads: FolderStore) -> Result<S3Store, Failure> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let needed = |name: &str| {
+        variable(name).ok_or_else(|| format!("attachments-bucket needs the variable {name}"))
+    };
+    let secret = |text: String| Secret::new(text.into_bytes());
+    let credentials = Credentials {
+        access_key: needed("AWS_ACCESS_KEY_ID")?,
+        secret_key: secret(needed("AWS_SECRET_ACCESS_KEY")?),
+        session_token: variable("AWS_SESSION_TOKEN").map(secret),
+    };
+    let store = S3Store::new(place, credentials, crate::provider::provider(), uploads);
+    // Messages do not wait for it.
+    if let Err(e) = store.check() {
+        complain(&format!("attachments cannot be kept yet: {e}. The service runs without them"));
+    }
+    Ok(store)
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {

@@ -216,6 +216,38 @@ fn health_metrics_and_logs_tell_what_happens_and_name_nobody() {
 }
 
 #[test]
+fn a_service_whose_bucket_does_not_answer_serves_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let serve = || {
+        let mut command = Command::new(common::CONCLAVE);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(dir.path().join("service"));
+        // Nobody listens there.
+        command.args(["--attachments-bucket", "http://127.0.0.1:1/files"]);
+        command.env_remove("AWS_ACCESS_KEY_ID");
+        command
+    };
+    let refused = serve().output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("attachments-bucket needs the variable AWS_ACCESS_KEY_ID"), "{said}");
+    assert_eq!(refused.status.code(), Some(1));
+
+    let stderr = dir.path().join("stderr");
+    let mut command = serve();
+    command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "between us");
+    command.stderr(std::fs::File::create(&stderr).unwrap());
+    let process = Process::of("service".into(), command);
+    let url = process.until("listening on ").split_off("listening on ".len());
+    assert_eq!(run(&["health", &url], b"").code, Some(0));
+    let said = std::fs::read_to_string(&stderr).unwrap();
+    let why = "attachments cannot be kept yet: http://127.0.0.1:1 does not answer";
+    assert!(said.contains(why) && !said.contains("between us"), "{said}");
+    let talk = chat(dir.path(), &url, "alice", &[], "/new dinner\nsoup\n");
+    assert!(talk.says("message dinner 1 alice/main", " soup"), "{talk:?}");
+}
+
+#[test]
 fn a_service_whose_database_is_gone_is_not_ready() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start(dir.path(), &[]);

@@ -1,5 +1,5 @@
-//! The contents of attachments, apart from the rest of the service's state: what engine keeps them is a
-//! [`AttachmentStore`], and a [`FolderStore`] keeps them as files.
+//! The contents of attachments, apart from the rest of the service's state: what engine keeps them is an
+//! [`AttachmentStore`]. A [`FolderStore`] keeps them as files, an `S3Store` (module `s3`) in a bucket.
 
 use crate::hashing::hashed;
 use conclave_delivery_api::{Name, to_hex};
@@ -9,7 +9,7 @@ use sha2::Digest;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the name of a file ends with, as long as it is not complete.
 const PART: &str = ".part";
@@ -65,8 +65,14 @@ impl FolderStore {
     }
 
     /// Uploads of several users do not get in each other's way. A name has no sign that a file's name cannot have.
-    fn part(&self, hash: &[u8; 32], user: &Name) -> PathBuf {
+    pub(crate) fn part(&self, hash: &[u8; 32], user: &Name) -> PathBuf {
         self.folder.join(format!("{}-{user}{PART}", to_hex(hash)))
+    }
+
+    /// Whether there is something of a user's upload.
+    #[cfg(feature = "client")]
+    pub(crate) fn has_part(&self, hash: &[u8; 32], user: &Name) -> io::Result<bool> {
+        self.part(hash, user).try_exists()
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -183,7 +189,7 @@ impl Default for AttachmentLimits {
 
 /// What the service needs for attachments.
 pub(crate) struct Attachments {
-    pub(crate) store: Box<dyn AttachmentStore>,
+    pub(crate) store: Arc<dyn AttachmentStore>,
     pub(crate) limits: AttachmentLimits,
     /// Held where a content and the record of it change together: else one upload could be published while
     /// the same content of another is deleted.
@@ -197,7 +203,7 @@ impl fmt::Debug for Attachments {
 }
 
 impl Attachments {
-    pub(crate) fn new(store: Box<dyn AttachmentStore>, limits: AttachmentLimits) -> Self {
+    pub(crate) fn new(store: Arc<dyn AttachmentStore>, limits: AttachmentLimits) -> Self {
         Self { store, limits, changing: Mutex::new(()) }
     }
 
@@ -205,3 +211,6 @@ impl Attachments {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -9,6 +9,7 @@
 //! * `storage` (feature `server`): what an engine has to provide, and SQLite;
 //! * `backup` (feature `server`): copies of a service's state, checked before they count;
 //! * `http` (feature `server`): the HTTP server, [`serve`];
+//! * `s3` (features `server` and `client`): attachments in a bucket;
 //! * `http_client` (feature `client`): a blocking client with an event stream.
 //!
 //! A group is *tracked* or *opaque*. In a tracked group handshake messages are PublicMessages: the
@@ -57,6 +58,8 @@ pub mod http;
 pub mod http_client;
 #[cfg(feature = "server")]
 mod meters;
+#[cfg(all(feature = "server", feature = "client"))]
+pub mod s3;
 #[cfg(feature = "server")]
 pub mod service;
 #[cfg(feature = "server")]

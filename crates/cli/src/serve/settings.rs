@@ -7,6 +7,7 @@ use conclave_delivery::attachments::AttachmentLimits;
 use conclave_delivery::http::{
     Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
 };
+use conclave_delivery::s3::{MAX_SIZE, Place};
 use conclave_delivery::service::{ClaimLimits, Limits};
 use conclave_delivery_api::ClientVersion;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -175,6 +176,12 @@ settings! {
         /// The folder of attachments, which members upload encrypted. Unless it is set: `attachments` in the folder of the
         /// service's state.
         "attachments" attachments: Option<PathBuf> = None, "DIR";
+        /// A bucket that keeps complete attachments instead, in an object store that speaks S3: https://HOST/BUCKET or
+        /// https://HOST/BUCKET/PREFIX. The folder then holds uploads that are not complete. The credentials are the
+        /// variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, if they are temporary, AWS_SESSION_TOKEN.
+        "attachments-bucket" attachments_bucket: Option<String> = None, "URL";
+        /// The region of that store, as its requests name it.
+        "attachments-region" attachments_region: String = "us-east-1".into(), "NAME";
         /// Keep no attachments.
         "no-attachments" no_attachments: bool = false, "BOOL";
         /// The longest attachment.
@@ -321,6 +328,12 @@ impl Settings {
         }
     }
 
+    /// The bucket of attachments, if there is one; or what is wrong with its address.
+    pub(crate) fn bucket(&self) -> Option<Result<Place, String>> {
+        let url = self.attachments_bucket.as_deref()?;
+        Some(Place::parse(url, &self.attachments_region))
+    }
+
     /// What they are for the server's front.
     pub(crate) fn front(&self) -> FrontLimits {
         let rate = |requests, bytes: Size| Rate { requests, bytes: bytes.0 };
@@ -363,6 +376,14 @@ impl Settings {
                  where a proxy or a VPN encrypts, set allow-plain-http",
                 self.listen
             )),
+        }
+        wrong.extend(
+            self.bucket().and_then(Result::err).map(|why| format!("attachments-bucket: {why}")),
+        );
+        if self.attachments_bucket.is_some() && self.attachment_size.0 > MAX_SIZE {
+            wrong.push(
+                "attachment-size is more than attachments-bucket takes: lower it to 5 GiB".into(),
+            );
         }
         if self.memory.0 / 8 < self.max_body.0 {
             wrong.push(
@@ -472,6 +493,18 @@ mod tests {
         assert!(
             mib(79, 10).contradictions()[0].starts_with("memory is less than 8 times max-body")
         );
+
+        let bucket = |url: &str, attachment_size| Settings {
+            attachments_bucket: Some(url.into()),
+            attachment_size: Size(attachment_size),
+            ..Settings::default()
+        };
+        assert!(bucket("https://s3.example.org/files", 5 << 30).contradictions().is_empty());
+        assert!(
+            bucket("s3://files", 1 << 30).contradictions()[0].starts_with("attachments-bucket: ")
+        );
+        let too_long = bucket("https://s3.example.org/files", (5 << 30) + 1).contradictions();
+        assert!(too_long[0].starts_with("attachment-size is more"), "{too_long:?}");
     }
 
     /// With `CONCLAVE_RENDER=1` it writes the table instead.

@@ -168,6 +168,20 @@ impl Value for SocketAddr {
     }
 }
 
+/// A text that is read elsewhere.
+impl Value for String {
+    fn parse(text: &str, _: &RangeInclusive<u64>) -> Result<Self, String> {
+        match text.trim() {
+            "" => Err("the text is empty".into()),
+            text => Ok(text.into()),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(self))
+    }
+}
+
 impl Value for PathBuf {
     fn parse(text: &str, _: &RangeInclusive<u64>) -> Result<Self, String> {
         match text {

@@ -25,7 +25,7 @@ mod stall;
 mod sweeper;
 mod tls;
 
-use crate::attachments::{AttachmentLimits, FolderStore};
+use crate::attachments::{AttachmentLimits, AttachmentStore};
 use crate::service::{Act, Authority, Limits, OpenError, Report, Service, ServiceError};
 use crate::storage::administration::Administration;
 use app::{App, Front};
@@ -96,7 +96,7 @@ pub struct Config {
     /// What the service puts up with.
     pub limits: Limits,
     /// Where attachments are kept, and what of them. By default none are.
-    pub attachments: Option<(FolderStore, AttachmentLimits)>,
+    pub attachments: Option<(Arc<dyn AttachmentStore>, AttachmentLimits)>,
     /// What the front puts up with.
     pub front: FrontLimits,
     /// TLS. By default the server speaks plain HTTP.

@@ -39,7 +39,7 @@ impl TlsRoots {
         }
     }
 
-    pub(super) fn config(&self) -> TlsConfig {
+    pub(crate) fn config(&self) -> TlsConfig {
         TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -353,10 +353,10 @@ impl<S: Storage> Service<S> {
     #[must_use]
     pub fn with_attachments(
         mut self,
-        store: impl AttachmentStore,
+        store: Arc<dyn AttachmentStore>,
         limits: AttachmentLimits,
     ) -> Self {
-        self.attachments = Some(Attachments::new(Box::new(store), limits));
+        self.attachments = Some(Attachments::new(store, limits));
         self
     }
 

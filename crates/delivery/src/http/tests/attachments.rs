@@ -1,12 +1,13 @@
 //! Attachments over real sockets, cut off and gone on with.
 
 use super::*;
-use crate::attachments::{AttachmentLimits, FolderStore};
+use crate::attachments::{AttachmentLimits, AttachmentStore, FolderStore};
 use crate::http_client::{TransferError, attachment_hash};
 use std::io::Cursor;
 
 fn with_attachments(directory: &Path, port: u16) -> Server {
     let store = FolderStore::open(&directory.join("attachments")).unwrap();
+    let store: Arc<dyn AttachmentStore> = Arc::new(store);
     let attachments = Some((store, AttachmentLimits::default()));
     serve(directory, Config { attachments, ..config(port) })
 }

@@ -8,13 +8,14 @@ use crate::testing::*;
 use conclave_delivery_api::*;
 use core::time::Duration;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 const DAY: u64 = 24 * 60 * 60;
 
 fn room_with_attachments(limits: AttachmentLimits) -> Room {
     let mut r = room();
     let store = FolderStore::open(&r.dir.path().join("attachments")).unwrap();
-    r.desk.service = r.desk.service.with_attachments(store, limits);
+    r.desk.service = r.desk.service.with_attachments(Arc::new(store), limits);
     r
 }
 
