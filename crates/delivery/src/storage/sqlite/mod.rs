@@ -48,6 +48,7 @@ use read::{
     unordered,
 };
 use result::{Sql, failed};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +77,8 @@ fn connect(path: &Path, read_only: bool) -> Sql<Connection> {
     };
     let db = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.set_prepared_statement_cache_capacity(64);
+    // A plan is made once. Otherwise SQLite makes that of some searches again for each value that is bound.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(db)
 }
 
