@@ -179,8 +179,11 @@ async fn blocking<S: Storage, R: Send + 'static>(
     work: impl FnOnce(&App<S>) -> R + Send + 'static,
 ) -> Result<R, ServiceError> {
     let app = app.clone();
-    let done = tokio::task::spawn_blocking(move || work(&app)).await;
-    done.map_err(|_| ServiceError::new(ErrorCode::Unavailable, "the operation came to no end"))
+    tokio::task::spawn_blocking(move || work(&app)).await.map_err(|_| no_end())
+}
+
+fn no_end() -> ServiceError {
+    ServiceError::new(ErrorCode::Unavailable, "the operation came to no end")
 }
 
 /// Which bodies are kept.
@@ -273,18 +276,17 @@ async fn read_body<S>(app: &App<S>, body: Body, keep: Keep) -> (Result<Kept, Ref
     (result, length)
 }
 
-/// Decodes, runs, tells whoever listens, encodes.
-fn run<S: Storage, O: Operation>(
-    app: &App<S>,
-    caller: Caller,
-    body: &[u8],
-) -> Result<(Vec<u8>, String), ServiceError> {
-    let request = O::from_bytes(body).map_err(|e| {
+fn decoded<O: Operation>(body: &[u8]) -> Result<O, ServiceError> {
+    O::from_bytes(body).map_err(|e| {
         let detail = format!("the body is no {} request: {e}", O::NAME);
         ServiceError::new(ErrorCode::Malformed, detail)
-    })?;
-    let Done { reply, notices, ended, seen } = app.service.run(request, &caller)?;
-    notices.iter().for_each(|notice| app.listeners.tell(notice));
+    })
+}
+
+/// Tells whoever listens, and encodes.
+fn encoded<S, R: Encode>(app: &App<S>, done: Done<R>) -> Result<(Vec<u8>, String), ServiceError> {
+    let Done { reply, notices, ended, seen } = done;
+    app.listeners.spread(notices);
     ended.iter().for_each(|device| app.listeners.end(device));
     let reply = reply.to_bytes().map_err(|e| {
         ServiceError::new(ErrorCode::Unavailable, format!("the reply is too long: {e}"))
@@ -314,54 +316,133 @@ struct Request {
     length: usize,
 }
 
-fn respond<S: Storage, O: Operation>(app: &App<S>, request: Request) -> Response {
-    let Request { arrival, sent, kept, length } = request;
-    let mut observed = arrival.observed(O::NAME);
-    observed.request_bytes = length;
-
-    let mut holder = None;
-    let result = sent.and_then(|sent| {
-        let Kept { body, held: _held, place: _place } = kept?;
-        if let Some(sent) = sent {
-            let found = arrival.authenticate(app, &sent, (O::PATH, &body))?;
-            holder = Some(found);
-        }
-        let (reply, seen) = run::<S, O>(app, Caller { holder: holder.clone(), now: now() }, &body)?;
-        let owner = match &holder {
-            Some(holder) => Owner::User(holder.user().clone()),
-            None => Owner::Address(arrival.address),
-        };
-        let held = hold_reply(app, owner, reply.len())?;
-        Ok((reply, held, seen))
-    });
-    if let Some(Holder::Device(info)) = &holder {
-        observed.who = Some(info.device.clone());
-    }
-
-    let response = match result {
-        Ok((reply, held, seen)) => {
-            observed.reply_bytes = reply.len();
-            observed.summary = seen;
-            Reply::new(reply, held, arrival.busy).into_response()
-        }
-        Err(refusal) => {
-            observed.refused(&refusal);
-            refusal.into_response()
-        }
-    };
-    let bytes = length.saturating_add(observed.reply_bytes) as u64;
-    app.front.rates.spend(&arrival.address, holder.as_ref(), bytes, Instant::now());
-    observed.elapsed = Some(arrival.begun.elapsed());
-    app.observe(&observed);
-    response
+/// A request whose caller is known, and what holds its memory and its place.
+struct Admitted {
+    arrival: Arrival,
+    observed: Observed,
+    caller: Caller,
+    kept: Kept,
 }
 
-async fn handle<S: Storage, O: Operation + 'static>(
+impl Admitted {
+    /// Looks who calls, and counts a request that is refused.
+    fn new<S: Storage, O: Operation>(app: &App<S>, request: Request) -> Result<Self, Refusal> {
+        let Request { arrival, sent, kept, length } = request;
+        let mut observed = arrival.observed(O::NAME);
+        observed.request_bytes = length;
+
+        let known = sent.and_then(|sent| {
+            let kept = kept?;
+            let authenticate = |sent| arrival.authenticate(app, &sent, (O::PATH, &kept.body));
+            Ok((sent.map(authenticate).transpose()?, kept))
+        });
+        match known {
+            Ok((holder, kept)) => {
+                if let Some(Holder::Device(info)) = &holder {
+                    observed.who = Some(info.device.clone());
+                }
+                Ok(Self { arrival, observed, caller: Caller { holder, now: now() }, kept })
+            }
+            Err(refusal) => {
+                observed.refused(&refusal);
+                finished(app, (&arrival.address, None), arrival.begun, observed);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn run<S: Storage, O: Operation>(self, app: &App<S>) -> Response {
+        let done = decoded::<O>(&self.kept.body)
+            .and_then(|request| app.service.run(request, &self.caller));
+        self.answered(app, done)
+    }
+
+    fn answered<S, R: Encode>(self, app: &App<S>, done: Result<Done<R>, ServiceError>) -> Response {
+        let Self { arrival, mut observed, caller, kept: _kept } = self;
+        let Arrival { address, begun, busy, .. } = arrival;
+        let owner = match &caller.holder {
+            Some(holder) => Owner::User(holder.user().clone()),
+            None => Owner::Address(address),
+        };
+        let result = done.and_then(|done| encoded(app, done)).map_err(Refusal::from);
+        let result = result.and_then(|(reply, seen)| {
+            let held = hold_reply(app, owner, reply.len())?;
+            Ok((reply, held, seen))
+        });
+        let response = match result {
+            Ok((reply, held, seen)) => {
+                observed.reply_bytes = reply.len();
+                observed.summary = seen;
+                Reply::new(reply, held, busy).into_response()
+            }
+            Err(refusal) => {
+                observed.refused(&refusal);
+                refusal.into_response()
+            }
+        };
+        finished(app, (&address, caller.holder.as_ref()), begun, observed);
+        response
+    }
+}
+
+/// Counts a request that has its answer.
+fn finished<S>(
+    app: &App<S>,
+    (address, holder): (&IpAddr, Option<&Holder>),
+    begun: Instant,
+    mut observed: Observed,
+) {
+    let now = Instant::now();
+    let bytes = observed.request_bytes.saturating_add(observed.reply_bytes) as u64;
+    app.front.rates.spend(address, holder, bytes, now);
+    observed.elapsed = Some(now.saturating_duration_since(begun));
+    app.observe(&observed);
+}
+
+/// Does what is asked on a thread that may block.
+async fn respond<S: Storage, O: Operation + 'static>(
+    app: &Arc<App<S>>,
+    request: Request,
+) -> Result<Response, ServiceError> {
+    let work = move |app: &App<S>| match Admitted::new::<S, O>(app, request) {
+        Ok(admitted) => admitted.run::<S, O>(app),
+        Err(refusal) => refusal.into_response(),
+    };
+    blocking(app, work).await
+}
+
+/// Does what is asked on the thread that read it, which does other things while the storage writes. What it computes is
+/// little, and to change threads twice would cost as much again.
+async fn respond_here<S: Storage, O: Operation + Send + 'static>(
+    app: Arc<App<S>>,
+    request: Request,
+) -> Result<Response, ServiceError>
+where
+    O::Reply: Send,
+{
+    let admitted = match Admitted::new::<S, O>(&app, request) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Ok(refusal.into_response()),
+    };
+    let done = match decoded::<O>(&admitted.kept.body) {
+        Ok(request) => app.service.wait(request, &admitted.caller).await,
+        Err(e) => Err(e),
+    };
+    match done.transpose() {
+        Some(done) => Ok(admitted.answered(&app, done)),
+        None => blocking(&app, move |app| admitted.run::<S, O>(app)).await,
+    }
+}
+
+async fn handle<S: Storage, O: Operation + Send + 'static>(
     State(app): Shared<S>,
     Extension(connection): Extension<Arc<Connection>>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
+) -> Response
+where
+    O::Reply: Send,
+{
     let arrival = Arrival::new(&app, connection, &headers);
     // Who calls comes before what: of whoever has no session, nothing is kept. What opens one does not look at
     // the token of another.
@@ -385,7 +466,15 @@ async fn handle<S: Storage, O: Operation + 'static>(
     let (kept, length) = read_body(&app, body, keep).await;
     let id = arrival.id;
     let request = Request { arrival, sent, kept, length };
-    let response = blocking(&app, move |app| respond::<S, O>(app, request)).await;
+    // To hash a long one takes a while.
+    let response = match O::WAITS && length <= SHORT_BODY {
+        // In a task of its own: what has begun comes to its end even if the client goes.
+        true => match tokio::spawn(respond_here::<S, O>(app, request)).await {
+            Ok(response) => response,
+            Err(_) => Err(no_end()),
+        },
+        false => respond::<S, O>(&app, request).await,
+    };
     named(response.unwrap_or_else(|e| Refusal::from(e).into_response()), id)
 }
 

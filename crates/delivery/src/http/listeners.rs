@@ -105,27 +105,55 @@ impl Slot {
     }
 }
 
+/// How many devices are told of something in one go.
+const PART: usize = 128;
+
+type Slots = HashMap<DeviceId, Vec<Weak<Slot>>>;
+
 /// Who listens.
 #[derive(Default)]
 pub(super) struct Listeners {
-    slots: Mutex<HashMap<DeviceId, Vec<Weak<Slot>>>>,
+    slots: Arc<Mutex<Slots>>,
+}
+
+fn tell(slots: &Mutex<Slots>, devices: &[DeviceId], event: &Event) {
+    let mut slots = locked(slots);
+    for device in devices {
+        let Some(listening) = slots.get_mut(device) else { continue };
+        listening.retain(|slot| match slot.upgrade() {
+            Some(slot) => {
+                slot.put(event);
+                true
+            }
+            None => false,
+        });
+        if listening.is_empty() {
+            slots.remove(device);
+        }
+    }
 }
 
 impl Listeners {
+    /// Tells everybody before it returns.
     pub(super) fn tell(&self, notice: &Notice) {
-        let mut slots = locked(&self.slots);
-        for device in notice.to.iter() {
-            let Some(listening) = slots.get_mut(device) else { continue };
-            listening.retain(|slot| match slot.upgrade() {
-                Some(slot) => {
-                    slot.put(&notice.event);
-                    true
-                }
-                None => false,
-            });
-            if listening.is_empty() {
-                slots.remove(device);
+        tell(&self.slots, &notice.to, &notice.event);
+    }
+
+    /// Tells few at once, and many in a task of its own: whoever has sent a message to a large group does not wait
+    /// until all have been told, and others are served meanwhile.
+    pub(super) fn spread(&self, notices: Vec<Notice>) {
+        for notice in notices {
+            if notice.to.len() <= PART {
+                self.tell(&notice);
+                continue;
             }
+            let slots = self.slots.clone();
+            tokio::spawn(async move {
+                for devices in notice.to.chunks(PART) {
+                    tell(&slots, devices, &notice.event);
+                    tokio::task::yield_now().await;
+                }
+            });
         }
     }
 
@@ -147,5 +175,33 @@ impl Listeners {
         }
         listening.push(Arc::downgrade(&slot));
         slot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_sends_to_many_does_not_wait_until_all_have_been_told() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let listeners = Listeners::default();
+            let devices: Vec<DeviceId> =
+                (0..3 * PART + 1).map(|n| format!("user-{n}/pc").parse().unwrap()).collect();
+            let slots: Vec<Arc<Slot>> =
+                devices.iter().map(|device| listeners.listen(device.clone(), 1)).collect();
+            let told = || slots.iter().filter(|slot| locked(&slot.waiting).inbox).count();
+            let notice = |to: &[DeviceId]| Notice { to: to.into(), event: Event::Inbox };
+
+            listeners.spread(vec![notice(&devices)]);
+            assert_eq!(told(), 0, "the sender waits");
+            listeners.spread(vec![notice(&devices[..2])]);
+            assert_eq!(told(), 2, "few are told at once");
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(told(), slots.len());
+        });
     }
 }

@@ -301,7 +301,7 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
         service = service.with_attachments(store, limits);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(std::thread::available_parallelism().map_or(2, |n| n.get().max(2)))
         .max_blocking_threads(AT_ONCE)
         .thread_name("conclave-server")
         .enable_all()

@@ -8,7 +8,7 @@ use super::{Caller, Done, Notice, Operation, Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
 use conclave_delivery_api::{
     Bytes, ContentType, DeviceId, DeviceRemedy, ErrorCode, Event, GroupId, LogPosition, MAX_PAGE,
-    Outcome, OutdatedDevice, SendMessage, SubmitCommit, SubmitProposal, sha256, short_group,
+    Outcome, OutdatedDevice, SubmitCommit, SubmitProposal, sha256, short_group,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::wire::{MlsMessageBody, Sender};
@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A message on its way into the log.
 pub(super) struct Submission<'a> {
     pub(super) me: &'a DeviceId,
+    /// Whether it has to be a member in the step that appends: whoever joins is none yet, what is restored is of
+    /// anybody, and the service's own proposals name a device that is none any more.
+    pub(super) by_member: bool,
     pub(super) now: UnixTime,
     pub(super) framed: Framed,
     pub(super) message: Bytes,
@@ -25,13 +28,35 @@ pub(super) struct Submission<'a> {
     pub(super) is_restored: bool,
 }
 
-impl Submission<'_> {
+impl<'a> Submission<'a> {
+    /// A message that is to hold what is wanted.
+    pub(super) fn decode(
+        caller: &'a Caller,
+        message: Bytes,
+        wanted: ContentType,
+    ) -> Result<Self, ServiceError> {
+        let framed = Framed::decode(&message, wanted)?;
+        let hash = sha256(&message);
+        let (me, now) = (caller.id()?, caller.now);
+        let sender = framed.public.as_ref().map(|message| message.content.sender);
+        let by_member = sender != Some(Sender::NewMemberCommit);
+        Ok(Self { me, by_member, now, framed, message, hash, is_restored: false })
+    }
+
     /// What is appended, without the effects of a commit.
     pub(super) fn append(&self, group: &GroupRecord) -> Append {
         let handshake = self.framed.content_type != ContentType::Application;
+        let expected_handshake = handshake.then_some(group.handshake);
+        Append { expected_handshake, ..self.append_message() }
+    }
+
+    /// The same for a message that depends on none before it.
+    pub(super) fn append_message(&self) -> Append {
         Append {
             group_id: self.framed.group_id.clone(),
-            expected_handshake: handshake.then_some(group.handshake),
+            expected_handshake: None,
+            by_member: self.by_member,
+            in_epoch: false,
             epoch: self.framed.epoch,
             content_type: self.framed.content_type,
             sender: self.me.clone(),
@@ -68,7 +93,7 @@ impl<S: Storage> Service<S> {
     }
 
     /// Takes a message into the log. `append` makes the record, and may refuse.
-    fn submit(
+    pub(super) fn submit(
         &self,
         caller: &Caller,
         message: Bytes,
@@ -79,11 +104,8 @@ impl<S: Storage> Service<S> {
             &Submission<'_>,
         ) -> Result<(Appended, CommitEffects), ServiceError>,
     ) -> Result<Done<Outcome>, ServiceError> {
-        let framed = Framed::decode(&message, wanted)?;
-        let hash = sha256(&message);
-        let (me, now) = (caller.id()?, caller.now);
-        let submission = Submission { me, now, framed, message, hash, is_restored: false };
-        self.take(&submission, now, append)
+        let submission = Submission::decode(caller, message, wanted)?;
+        self.take(&submission, caller.now, append)
     }
 
     /// The same for a submission, whose own time may be another one than now.
@@ -158,6 +180,7 @@ impl<S: Storage> Service<S> {
             (Appended::Won(position), effects) => (position, effects),
             (Appended::Known(found), _) => return known(&found),
             (Appended::Ended(successor), _) => return Err(ended(&successor)),
+            (Appended::NoMember, _) => return Err(ServiceError::not_member()),
             (Appended::KeyPackages(refused), _) => {
                 return Err(self.key_packages_refused(refused, submission.me));
             }
@@ -193,14 +216,14 @@ impl<S: Storage> Service<S> {
         }
     }
 
-    fn seen(&self, submission: &Submission<'_>) -> String {
+    pub(super) fn seen(&self, submission: &Submission<'_>) -> String {
         let (group, bytes) = (&submission.framed.group_id, submission.message.len());
         let seen = submission.framed.seen();
         format!("group {}, {}: {seen}, {bytes} bytes", short_group(group), submission.me)
     }
 
     /// Who is to be told of an entry: members, those whom it removed, and those with a Welcome.
-    fn notices(
+    pub(super) fn notices(
         &self,
         group: &GroupId,
         position: LogPosition,
@@ -401,21 +424,6 @@ impl Operation for SubmitProposal {
         let wanted = ContentType::Proposal;
         service.submit(caller, self.proposal, wanted, |view, group, submission| {
             service.append_proposal(view, group, submission)
-        })
-    }
-}
-
-impl Operation for SendMessage {
-    const LONG: bool = true;
-
-    fn run<S: Storage>(
-        self,
-        service: &Service<S>,
-        caller: &Caller,
-    ) -> Result<Done<Outcome>, ServiceError> {
-        let wanted = ContentType::Application;
-        service.submit(caller, self.message, wanted, |_, group, submission| {
-            service.append_application(group, submission)
         })
     }
 }

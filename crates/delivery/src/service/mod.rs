@@ -26,6 +26,7 @@ mod places;
 mod relay;
 mod removals;
 mod restored;
+mod sending;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -223,6 +224,8 @@ pub trait Operation: Call {
     const MODE: Option<Mode> = None;
     /// Whether clients may ask for it that are too old for everything else.
     const ANY_CLIENT: bool = false;
+    /// Whether [`Self::wait`] may do it.
+    const WAITS: bool = false;
 
     /// Does it.
     ///
@@ -234,6 +237,19 @@ pub trait Operation: Call {
         service: &Service<S>,
         caller: &Caller,
     ) -> Result<Done<Self::Reply>, ServiceError>;
+
+    /// Does it without holding up the thread while the storage writes; none if only [`Self::run`] can do it. Once
+    /// begun it has to be brought to its end, or nobody else is told what it did.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    fn wait<S: Storage>(
+        self,
+        _: &Service<S>,
+        _: &Caller,
+    ) -> impl Future<Output = Result<Option<Done<Self::Reply>>, ServiceError>> + Send {
+        async { Ok(None) }
+    }
 }
 
 /// That a storage holds no state of the other mode.
@@ -328,6 +344,19 @@ impl<S: Storage> Service<S> {
     ) -> Result<Done<O::Reply>, ServiceError> {
         self.check_mode::<O>()?;
         operation.run(self, caller)
+    }
+
+    /// Does it without holding up the thread while the storage writes; none if only [`Self::run`] can do it.
+    ///
+    /// # Errors
+    /// As [`Operation::run`].
+    pub async fn wait<O: Operation + Send>(
+        &self,
+        operation: O,
+        caller: &Caller,
+    ) -> Result<Option<Done<O::Reply>>, ServiceError> {
+        self.check_mode::<O>()?;
+        operation.wait(self, caller).await
     }
 
     /// Reads and writes the storage, and changes nothing.

@@ -101,15 +101,16 @@ impl<S: Storage> Service<S> {
             let hash = sha256(&message);
             let framed = Framed::decode(&message, ContentType::Proposal)?;
             // The log names a device for each entry: here that which is to leave.
-            let (message, is_restored) = (message.into(), false);
-            let submission = Submission { me: &device, now, framed, message, hash, is_restored };
+            let (me, message, is_restored) = (&device, message.into(), false);
+            let submission =
+                Submission { me, by_member: false, now, framed, message, hash, is_restored };
             match self.append_tracked_proposal(view, &group, &submission) {
                 Ok(Appended::Won(position)) => newest = Some(position),
                 Ok(Appended::Known(_)) => {}
                 // Nobody commits anything there any more.
                 Ok(Appended::Ended(_)) => break,
                 // A proposal comes without key packages.
-                Ok(Appended::Lost(_) | Appended::KeyPackages(_)) => {
+                Ok(Appended::Lost(_) | Appended::NoMember | Appended::KeyPackages(_)) => {
                     view.loaded = None;
                     let detail = "the group has changed meanwhile";
                     return Err(ServiceError::new(ErrorCode::Unavailable, detail));

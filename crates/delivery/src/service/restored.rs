@@ -69,6 +69,7 @@ impl<S: Storage> Service<S> {
         let received_at = UnixTime::from_secs(entry.received_at).unwrap_or(now).min(now);
         let submission = Submission {
             me: &entry.sender,
+            by_member: false,
             now: received_at,
             framed,
             message,

@@ -299,6 +299,11 @@ pub struct Append {
     /// The group's [`GroupRecord::handshake`] as the caller knows it, if the message depends on
     /// it: for proposals and commits.
     pub expected_handshake: Option<u64>,
+    /// Whether the sender has to be a member, in the very step that appends: a device that was revoked or removed
+    /// before it adds nothing, whatever the caller has read.
+    pub by_member: bool,
+    /// Whether the group has to be in the epoch that the message was made in.
+    pub in_epoch: bool,
     /// The epoch that the message was made in.
     pub epoch: u64,
     /// What it holds.
@@ -360,8 +365,11 @@ pub enum Appended {
     Won(LogPosition),
     /// A message with this hash was in the log already. Nothing was written.
     Known(Found),
-    /// Another handshake message came first; this is the group now. Nothing was written.
+    /// Another handshake message came first, or the group is in another epoch than it has to be; this is the group
+    /// now. Nothing was written.
     Lost(GroupRecord),
+    /// The sender has to be a member and is none; or there is no such group to be a member of. Nothing was written.
+    NoMember,
     /// The group was reset: this is its successor. Nothing was written.
     Ended(GroupId),
     /// The key packages that come with it cannot be stored. Nothing was written.
@@ -563,6 +571,15 @@ pub trait Storage: Send + Sync + 'static {
     /// all its effects or not at all. Devices that were revoked are passed
     /// over: they become no members and get no Welcomes.
     fn append(&self, append: Append) -> Result<Appended, StorageError>;
+
+    /// The same for a message that is no commit, if possible without holding up the thread until it is durable. The
+    /// message may be written even if nobody waits to the end.
+    fn append_later(
+        &self,
+        append: Append,
+    ) -> impl Future<Output = Result<Appended, StorageError>> + Send {
+        async { self.append(append) }
+    }
 
     /// The place of the entry with this number, or of the beginning for 0; none if there is no such entry.
     fn position(&self, id: &GroupId, seq: u64) -> Result<Option<LogPosition>, StorageError>;

@@ -1,10 +1,13 @@
 //! What comes between: an account that changes while another request is in work.
 
+use super::room::room;
+use crate::service::{Caller, Holder};
 use crate::testing::*;
 use conclave_delivery_api::*;
 use conclave_mls::crypto::CryptoError;
 use conclave_mls::crypto::testing::{Counter, Hook, Hooked, Operation};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 type Change = Box<dyn FnOnce() + Send>;
 
@@ -192,4 +195,54 @@ fn a_submission_costs_its_new_entries_alone() {
     }
     broken.log[0].signature = vec![7; 64].into();
     assert_eq!(cost(&broken), (1, Err(ErrorCode::BadEntry)));
+}
+
+#[test]
+fn nothing_of_a_device_is_taken_once_its_revocation_is_answered() {
+    let mut r = room();
+    let mut tablet = r.bob.add("tablet", &mut r.dice);
+    r.desk.register(&r.bob);
+    let group: GroupId = [5; 16].into();
+    let kind = GroupKind::Opaque { epoch: 0 };
+    r.desk.reply(&r.alice, CreateGroup { group_id: group.clone(), kind });
+    let add = commit(private(&group, 0, ContentType::Commit, b"add"));
+    r.desk.reply(&r.alice, SubmitCommit { added: vec![r.bob.id.clone()], ..add });
+    let head = || {
+        let fetch = FetchLog { group_id: group.clone(), after: 0, limit: 0 };
+        r.desk.reply(&r.alice, fetch).head
+    };
+
+    // Some wait in their thread until the storage has written, as callers of the library do, some as the server does.
+    let send = |thread: u8, n: u32| {
+        let data = [&[thread][..], &n.to_be_bytes()].concat();
+        let message = private(&group, 1, ContentType::Application, &data);
+        let caller = Caller { holder: Some(Holder::Device(r.bob.info())), now: NOW };
+        let request = SendMessage { message };
+        if thread < 2 {
+            return r.desk.service.run(request, &caller).map(Some);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(r.desk.service.wait(request, &caller))
+    };
+    let (told, last) = std::thread::scope(|scope| {
+        let send = &send;
+        let until_refused =
+            |thread| (0..100_000).find(|n| !matches!(send(thread, *n), Ok(Some(_))));
+        let threads: Vec<_> =
+            (0..4).map(|thread| scope.spawn(move || until_refused(thread))).collect();
+        let begun = Instant::now();
+        while head() < 40 && begun.elapsed() < Duration::from_secs(60) {
+            std::thread::yield_now();
+        }
+        tablet.revoke("phone");
+        r.desk.register(&tablet);
+        let told = head();
+        for thread in threads {
+            assert!(thread.join().unwrap().is_some(), "it is never refused");
+        }
+        (told, head())
+    });
+    assert!(told >= 40, "nobody is served");
+    assert_eq!(told, last);
+    assert_eq!(send(0, 200_000).unwrap_err().code, ErrorCode::NotMember);
 }

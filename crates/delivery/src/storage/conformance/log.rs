@@ -1,10 +1,12 @@
 //! A group's log: one order for all, one commit for each handshake.
 
 use super::place::Place;
-use super::samples::{commit, create, current, entry, id, package, packages_of, register, won};
+use super::samples::{
+    commit, create, current, entry, extension, id, package, packages_of, register, waited, won,
+};
 use crate::storage::{
-    Append, Appended, CommitEffects, DeviceInfo, Found, GroupRecord, KeyPackageRecord,
-    KeyPackagesAdded, KeyPackagesRefused, Membership, Storage, StorageError,
+    AccountExtension, Append, Appended, CommitEffects, DeviceInfo, Found, GroupRecord,
+    KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, Membership, Storage, StorageError,
 };
 use conclave_delivery_api::{Bytes, ChainInput, ContentType, GroupId, LogEntry, LogPosition};
 
@@ -13,6 +15,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     chain(new);
     compare_and_set(new);
     staged_key_packages(new);
+    senders(new);
     pages(new);
     proposals(new);
     failures(new);
@@ -192,6 +195,52 @@ fn staged_key_packages<P: Place>(new: &dyn Fn() -> P) {
     assert!(matches!(known, Ok(Appended::Known(_))), "{known:?}");
     assert_eq!(stored(), [package(4), package(5)].map(|package| package.message));
     assert_eq!(storage.key_package_owner(&package(6).reference), Ok(None));
+}
+
+/// Whether a sender is a member, and of which epoch a message is, shows in the step that appends it.
+fn senders<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob, eve] = register(&storage, ["alice/pc", "bob/pc", "eve/pc"]);
+    let group = create(&storage, 1, &[&alice, &bob]);
+    let from = |sender, n| Append { by_member: true, ..entry(&group, sender, n) };
+    let now = |append| Append { in_epoch: true, ..append };
+    assert_eq!(won(&storage, now(from(&alice, 1))), 1);
+    assert_eq!(won(&storage, now(from(&bob, 2))), 2);
+    let is_known = |append| matches!(storage.append(append), Ok(Appended::Known(_)));
+    let is_refused = |append: Append| {
+        let head = storage.group(&group).unwrap().unwrap().head;
+        // Through both doors.
+        let refused = storage.append(append.clone());
+        let later = waited(storage.append_later(append.clone()));
+        assert_eq!(refused, later);
+        assert_eq!(storage.group(&group).unwrap().unwrap().head, head);
+        assert_eq!(storage.find(&group, &[7; 32]), Ok(None));
+        refused == Ok(Appended::NoMember)
+    };
+
+    // A stranger adds nothing, and does not learn what is there; nor is there anything in a group that is none.
+    assert!(is_refused(from(&eve, 7)) && is_refused(from(&eve, 1)));
+    assert!(is_refused(Append { group_id: GroupId::from([9]), ..from(&alice, 7) }));
+    assert!(is_known(from(&alice, 2)) && is_known(from(&bob, 2)));
+
+    // The group goes on: what was made before is late, unless that does not matter.
+    let leaves = CommitEffects { removed: vec![alice.clone()], ..CommitEffects::default() };
+    assert_eq!(
+        won(&storage, Append { by_member: true, ..commit(&group, &alice, 3, 0, leaves) }),
+        3
+    );
+    let record = storage.group(&group).unwrap().unwrap();
+    assert_eq!(storage.append(now(from(&bob, 7))), Ok(Appended::Lost(record)));
+    assert_eq!(won(&storage, from(&bob, 4)), 4);
+    assert_eq!(won(&storage, Append { epoch: 1, ..now(from(&bob, 5)) }), 5);
+
+    // Who was removed or revoked adds nothing from then on, and may ask for what it sent before.
+    assert!(is_refused(from(&alice, 7)) && is_known(from(&alice, 1)));
+    let revoked = vec![bob.clone()];
+    let extension = AccountExtension { revoked, ..extension("bob", 1, vec![]) };
+    storage.extend_account(extension).unwrap();
+    assert!(is_refused(from(&bob, 7)) && is_known(from(&bob, 2)));
 }
 
 fn pages<P: Place>(new: &dyn Fn() -> P) {

@@ -92,6 +92,8 @@ pub(super) fn entry(group_id: &GroupId, sender: &DeviceId, n: u8) -> Append {
     Append {
         group_id: group_id.clone(),
         expected_handshake: None,
+        by_member: false,
+        in_epoch: false,
         epoch: 0,
         content_type: ContentType::Application,
         sender: sender.clone(),
@@ -125,6 +127,11 @@ pub(super) fn won(storage: &impl Storage, append: Append) -> u64 {
         Appended::Won(position) => position.seq,
         other => panic!("the entry is not appended: {other:?}"),
     }
+}
+
+/// What comes of something that does not hold up the thread.
+pub(super) fn waited<T>(what: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(what)
 }
 
 /// A key package, different for each number.

@@ -1,8 +1,13 @@
 //! Writing groups: what one entry of a log changes, it changes in one step.
 
-use super::super::{Append, Appended, CommitEffects, GroupAdded, KeyPackagesAdded, NewGroup};
+use super::super::{
+    Append, Appended, CommitEffects, GroupAdded, GroupRecord, KeyPackagesAdded, NewGroup,
+};
 use super::key_packages::add_key_packages;
-use super::read::{active_device, find_entry, find_group, known_device, ordered};
+use super::read::{
+    FoundSender, active_device, find_entry, find_group, find_sender, group_number, known_device,
+    ordered,
+};
 use super::removals;
 use super::result::Sql;
 use conclave_delivery_api::{Bytes, ChainHash, ChainInput, ContentType, DeviceId, LogPosition};
@@ -97,24 +102,45 @@ pub(super) fn commit_effects(
     Ok(())
 }
 
+/// Why an entry may not be appended to a group of this state, if it may not.
+fn refused(append: &Append, record: &GroupRecord, is_member: bool) -> Option<Appended> {
+    if append.by_member && !is_member {
+        return Some(Appended::NoMember);
+    }
+    if let Some(successor) = &record.successor {
+        return Some(Appended::Ended(successor.clone()));
+    }
+    let came_between = append.expected_handshake.is_some_and(|known| known != record.handshake);
+    let is_over = append.in_epoch && append.epoch != record.epoch;
+    (came_between || is_over).then(|| Appended::Lost(record.clone()))
+}
+
 pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
-    let (group, record) =
-        find_group(db, &append.group_id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    if let Some(found) = find_entry(db, &append.group_id, &append.hash)? {
-        return Ok(Appended::Known(found));
+    let Some(found) = find_sender(db, &append.group_id, &append.sender)? else {
+        let is_unknown = append.by_member && group_number(db, &append.group_id)?.is_none();
+        return match is_unknown {
+            true => Ok(Appended::NoMember),
+            false => Err(rusqlite::Error::QueryReturnedNoRows),
+        };
+    };
+    let FoundSender { group, record, sender, is_member } = found;
+    if let Some(refused) = refused(append, &record, is_member) {
+        // Its sender may ask for its place, whatever has become of the group. Of others', only members hear.
+        let known = find_entry(db, &append.group_id, &append.hash)?
+            .filter(|known| refused != Appended::NoMember || known.sender == append.sender);
+        return Ok(known.map_or(refused, Appended::Known));
     }
-    if let Some(successor) = record.successor {
-        return Ok(Appended::Ended(successor));
-    }
-    if append.expected_handshake.is_some_and(|expected| expected != record.handshake) {
-        return Ok(Appended::Lost(record));
-    }
-    // First: nothing is written if they are refused.
+    // First: nothing is written if they are refused, nor if the commit was here before.
     if let Some(packages) = append.commit.as_ref().and_then(|effects| effects.key_packages.as_ref())
-        && let KeyPackagesAdded::Refused(refused) = add_key_packages(db, packages)?
     {
-        return Ok(Appended::KeyPackages(refused));
+        if let Some(known) = find_entry(db, &append.group_id, &append.hash)? {
+            return Ok(Appended::Known(known));
+        }
+        if let KeyPackagesAdded::Refused(refused) = add_key_packages(db, packages)? {
+            return Ok(Appended::KeyPackages(refused));
+        }
     }
+
     let seq = record.head.saturating_add(1);
     let input = ChainInput {
         group_id: &append.group_id,
@@ -127,21 +153,27 @@ pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
     };
     let unencodable = |e| rusqlite::Error::ToSqlConversionFailure(Box::new(e));
     let chain = input.after(&record.chain).map_err(unencodable)?;
-    db.prepare_cached(
-        "INSERT INTO log (grp, seq, epoch, content_type, sender, received_at, hash, chain, message)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        group,
-        seq,
-        ordered(append.epoch),
-        append.content_type as u8,
-        known_device(db, &append.sender)?,
-        append.received_at,
-        append.hash,
-        chain.0,
-        append.message.as_slice(),
-    ])?;
+    // The index finds what is there already: to look first would be to search it twice.
+    let inserted = db
+        .prepare_cached(
+            "INSERT INTO log (grp, seq, epoch, content_type, sender, received_at, hash, chain, message)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (grp, hash) DO NOTHING",
+        )?
+        .execute(params![
+            group,
+            seq,
+            ordered(append.epoch),
+            append.content_type as u8,
+            sender,
+            append.received_at,
+            append.hash,
+            chain.0,
+            append.message.as_slice(),
+        ])?;
+    if inserted == 0 {
+        let known = find_entry(db, &append.group_id, &append.hash)?;
+        return known.map(Appended::Known).ok_or(rusqlite::Error::QueryReturnedNoRows);
+    }
     let epoch = record.epoch.saturating_add(u64::from(append.commit.is_some()));
     let handshake = match append.content_type {
         ContentType::Application => record.handshake,

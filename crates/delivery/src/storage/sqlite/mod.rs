@@ -473,6 +473,13 @@ impl Storage for SqliteStorage {
         appended
     }
 
+    async fn append_later(&self, entry: Append) -> Result<Appended, StorageError> {
+        if entry.commit.is_some() {
+            return self.append(entry);
+        }
+        self.writer.write_later(move |db| append(db, &entry)).await
+    }
+
     fn position(&self, id: &GroupId, seq: u64) -> Result<Option<LogPosition>, StorageError> {
         self.read(|db| find_position(db, id, seq))
     }

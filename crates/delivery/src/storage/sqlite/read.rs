@@ -90,12 +90,42 @@ pub(super) fn find_group(db: &Connection, id: &GroupId) -> Sql<Option<(i64, Grou
         "SELECT id, tracked, handshake, head, epoch, chain, successor FROM mls_group
          WHERE group_id = ?",
     )?
-    .query_row([id.as_ref()], |r| {
-        let LogPosition { seq: head, epoch, chain } = position(r, 3)?;
-        let (tracked, handshake) = (r.get(1)?, r.get(2)?);
-        let successor: Option<Vec<u8>> = r.get(6)?;
-        let successor = successor.map(GroupId::from);
-        Ok((r.get(0)?, GroupRecord { tracked, epoch, head, chain, handshake, successor }))
+    .query_row([id.as_ref()], |r| Ok((r.get(0)?, group_record(r)?)))
+    .optional()
+}
+
+/// The group of a row whose first columns are those of [`find_group`].
+fn group_record(row: &Row<'_>) -> Sql<GroupRecord> {
+    let LogPosition { seq: head, epoch, chain } = position(row, 3)?;
+    let (tracked, handshake) = (row.get(1)?, row.get(2)?);
+    let successor = optional_bytes(row, 6)?.map(GroupId::from);
+    Ok(GroupRecord { tracked, epoch, head, chain, handshake, successor })
+}
+
+/// A group and a device, each by its number, and whether the one is a member of the other.
+pub(super) struct FoundSender {
+    pub(super) group: i64,
+    pub(super) record: GroupRecord,
+    pub(super) sender: i64,
+    pub(super) is_member: bool,
+}
+
+/// All that is asked before an entry is appended, in one search.
+pub(super) fn find_sender(
+    db: &Connection,
+    id: &GroupId,
+    sender: &DeviceId,
+) -> Sql<Option<FoundSender>> {
+    db.prepare_cached(
+        "SELECT mls_group.id, tracked, handshake, head, epoch, chain, successor, device.id,
+            member.device NOT NULL AND removed_seq IS NULL
+         FROM mls_group JOIN device ON user = ? AND name = ?
+         LEFT JOIN member ON member.grp = mls_group.id AND member.device = device.id
+         WHERE group_id = ?",
+    )?
+    .query_row(params![sender.user.as_str(), sender.device.as_str(), id.as_ref()], |r| {
+        let (group, record) = (r.get(0)?, group_record(r)?);
+        Ok(FoundSender { group, record, sender: r.get(7)?, is_member: r.get(8)? })
     })
     .optional()
 }

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use tokio::sync::oneshot;
 
 /// The most steps that go into one transaction.
 const MOST: usize = 256;
@@ -48,20 +49,42 @@ impl Writer {
         step: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StorageError> {
         let (answer, wait) = channel();
+        // Whoever does not wait any more need not be told.
+        self.enqueue(step, move |result| drop(answer.send(result)))?;
+        wait.recv().map_err(|_| stopped())?
+    }
+
+    /// The same, without holding up the thread meanwhile.
+    pub(super) async fn write_later<R: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StorageError> {
+        let (answer, wait) = oneshot::channel();
+        self.enqueue(step, move |result| drop(answer.send(result)))?;
+        wait.await.map_err(|_| stopped())?
+    }
+
+    /// Puts a step in the queue. `tell` is called on the writer's thread, so it should be quick.
+    fn enqueue<R: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
+        tell: impl FnOnce(Result<R, StorageError>) + Send + 'static,
+    ) -> Result<(), StorageError> {
         let step: Step = Box::new(move |db| {
             let result = db.and_then(|db| in_savepoint(db, step).map_err(failed));
-            Box::new(move |committed| {
-                // Whoever does not wait any more need not be told.
-                let _ = answer.send(result.and_then(|value| committed.map(|()| value)));
-            })
+            Box::new(move |committed| tell(result.and_then(|value| committed.map(|()| value))))
         });
         let gone = || StorageError::Failed("the writer has stopped".into());
-        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let steps = steps.ok_or_else(gone)?;
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let steps = steps.as_ref().ok_or_else(gone)?;
         count(&self.load, |load| load.waiting += 1);
-        steps.send(step).map_err(|_| gone())?;
-        wait.recv().map_err(|_| StorageError::Unknown("the writer has stopped".into()))?
+        steps.send(step).map_err(|_| gone())
     }
+}
+
+/// Nobody says what became of a step.
+fn stopped() -> StorageError {
+    StorageError::Unknown("the writer has stopped".into())
 }
 
 fn count<R>(load: &Mutex<WriterLoad>, f: impl FnOnce(&mut WriterLoad) -> R) -> R {

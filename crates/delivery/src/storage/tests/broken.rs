@@ -56,6 +56,10 @@ enum Fault {
     GroupsUnlimited,
     /// A commit need not know the last handshake message.
     HandshakeIgnored,
+    /// Whoever is no member appends.
+    StrangerAppends,
+    /// A message of an epoch that is over counts as one of the current epoch.
+    EpochIgnored,
     /// An entry is appended again.
     EntryTwice,
     /// Whoever was removed is a stranger.
@@ -433,6 +437,8 @@ impl Storage for Opened {
         }
         match self.fault {
             Fault::HandshakeIgnored => append.expected_handshake = None,
+            Fault::StrangerAppends => append.by_member = false,
+            Fault::EpochIgnored => append.in_epoch = false,
             Fault::EntryTwice => getrandom::fill(&mut append.hash).unwrap(),
             Fault::RevokedAdded => {
                 for device in append.commit.iter().flat_map(|commit| &commit.added) {
@@ -641,6 +647,8 @@ fn each_fault_of_a_storage_is_found() {
         Fault::AnyoneWithdraws,
         Fault::GroupsUnlimited,
         Fault::HandshakeIgnored,
+        Fault::StrangerAppends,
+        Fault::EpochIgnored,
         Fault::EntryTwice,
         Fault::FormerForgotten,
         Fault::AccountsOfFormer,
