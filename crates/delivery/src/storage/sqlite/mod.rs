@@ -22,6 +22,9 @@ mod result;
 mod uploads;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
     DirectoryBatch, Extended, Found, Give, GroupAdded, GroupRecord, KeyPackagesAdded, Membership,

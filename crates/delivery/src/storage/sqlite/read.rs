@@ -110,24 +110,25 @@ pub(super) struct FoundSender {
     pub(super) is_member: bool,
 }
 
+pub(super) const SENDER: &str =
+    "SELECT mls_group.id, tracked, handshake, head, epoch, chain, successor, device.id,
+        member.device NOT NULL AND removed_seq IS NULL
+     FROM mls_group JOIN device ON user = ? AND name = ?
+     LEFT JOIN member ON member.grp = mls_group.id AND member.device = device.id
+     WHERE group_id = ?";
+
 /// All that is asked before an entry is appended, in one search.
 pub(super) fn find_sender(
     db: &Connection,
     id: &GroupId,
     sender: &DeviceId,
 ) -> Sql<Option<FoundSender>> {
-    db.prepare_cached(
-        "SELECT mls_group.id, tracked, handshake, head, epoch, chain, successor, device.id,
-            member.device NOT NULL AND removed_seq IS NULL
-         FROM mls_group JOIN device ON user = ? AND name = ?
-         LEFT JOIN member ON member.grp = mls_group.id AND member.device = device.id
-         WHERE group_id = ?",
-    )?
-    .query_row(params![sender.user.as_str(), sender.device.as_str(), id.as_ref()], |r| {
-        let (group, record) = (r.get(0)?, group_record(r)?);
-        Ok(FoundSender { group, record, sender: r.get(7)?, is_member: r.get(8)? })
-    })
-    .optional()
+    db.prepare_cached(SENDER)?
+        .query_row(params![sender.user.as_str(), sender.device.as_str(), id.as_ref()], |r| {
+            let (group, record) = (r.get(0)?, group_record(r)?);
+            Ok(FoundSender { group, record, sender: r.get(7)?, is_member: r.get(8)? })
+        })
+        .optional()
 }
 
 pub(super) fn find_entry(db: &Connection, id: &GroupId, hash: &[u8; 32]) -> Sql<Option<Found>> {
