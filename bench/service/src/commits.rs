@@ -124,9 +124,9 @@ pub fn tracked(results: &mut Results, service: &Service, length: usize) -> Resul
         let all = (groups * length) as f64;
         let what = format!("commits to {groups} tracked groups");
         results.put(&what, all / begun.elapsed().as_secs_f64(), "/s");
-        let took = (service.cpu()? - before) * 1e3 / all;
-        let each = (groups > 1).then_some(alone * 1e3 / all);
-        results.beside(format!("{what}: CPU of the service each"), took, "ms", each);
+        let took = (service.cpu()? - before) * 1e6 / all;
+        let each = (groups > 1).then_some(alone * 1e6 / all);
+        results.beside(format!("{what}: CPU of the service each"), took, "µs", each);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What the disk takes: durable inserts of messages of a kibibyte into SQLite, by one writer that does nothing else.
 
 use crate::Failure;
+use crate::process::cpu;
 use crate::results::Results;
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -11,6 +12,11 @@ pub const SENDERS: [usize; 3] = [1, 16, 64];
 
 pub fn name(senders: usize) -> String {
     format!("raw SQLite, {senders} rows a transaction")
+}
+
+/// CPU time of a row.
+pub fn cpu_name(senders: usize) -> String {
+    format!("{}: CPU each", name(senders))
 }
 
 /// Rows a second, grouped, with the service's durability and its indices for a log.
@@ -28,7 +34,7 @@ pub fn messages(results: &mut Results, dir: &Path, time: Duration) -> Result<(),
     let message = vec![7u8; 1024 + 60];
     let mut seq = 0u64;
     for rows in SENDERS {
-        let (begun, before) = (Instant::now(), seq);
+        let (begun, before, spent) = (Instant::now(), seq, cpu("self")?);
         while begun.elapsed() < time {
             db.execute_batch("BEGIN IMMEDIATE")?;
             for _ in 0..rows {
@@ -39,7 +45,9 @@ pub fn messages(results: &mut Results, dir: &Path, time: Duration) -> Result<(),
             }
             db.execute_batch("COMMIT")?;
         }
-        results.put(name(rows), (seq - before) as f64 / begun.elapsed().as_secs_f64(), "/s");
+        let inserted = (seq - before) as f64;
+        results.put(name(rows), inserted / begun.elapsed().as_secs_f64(), "/s");
+        results.put(cpu_name(rows), (cpu("self")? - spent) * 1e6 / inserted, "µs");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod floor;
 mod messages;
 mod people;
 mod plot;
+mod prepared;
 mod process;
 mod results;
 
@@ -75,6 +76,7 @@ fn main() -> Result<(), Failure> {
     floor::messages(&mut results, dir.path(), size.seconds)?;
     let service = Service::start(&dir.path().join("small"))?;
     messages::rates(&mut results, &service, size.seconds)?;
+    prepared::rates(&mut results, &service, size.seconds)?;
     messages::half_load(&mut results, &service, size.seconds)?;
     commits::tracked(&mut results, &service, size.commits)?;
     drop(service);

@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::floor::{self, SENDERS};
 use crate::people::{self, Device};
-use crate::process::Service;
+use crate::process::{Service, cpu};
 use crate::results::{Results, percentile};
 use conclave_delivery::service::{Caller, Holder, Limits, Operation};
 use conclave_delivery::storage::{DeviceInfo, SqliteStorage};
@@ -85,14 +85,17 @@ pub fn senders(url: &str, prefix: &str, count: usize) -> Result<Vec<(Device, Gro
 pub fn rates(results: &mut Results, service: &Service, time: Duration) -> Result<(), Failure> {
     for count in SENDERS {
         let senders = senders(&service.url, &format!("rate-{count}-"), count)?;
-        let before = service.cpu()?;
+        let (before, own) = (service.cpu()?, cpu("self")?);
         let (took, rate) = load(&senders, time, Duration::ZERO)?;
         let floor = results.get(&floor::name(count));
         results.beside(name(count), rate, "/s", floor);
-        let cpu = (service.cpu()? - before) * 1e3 / took.len() as f64;
+        let spent = [service.cpu()? - before, cpu("self")? - own];
+        let [service, senders] = spent.map(|seconds| seconds * 1e6 / took.len() as f64);
         results.put(format!("{}: p50", name(count)), percentile(&took, 50), "ms");
         results.put(format!("{}: p99", name(count)), percentile(&took, 99), "ms");
-        results.put(format!("{}: CPU of the service each", name(count)), cpu, "ms");
+        let floor = results.get(&floor::cpu_name(count));
+        results.beside(format!("{}: CPU of the service each", name(count)), service, "µs", floor);
+        results.put(format!("{}: CPU of the senders each", name(count)), senders, "µs");
     }
     Ok(())
 }
