@@ -125,14 +125,12 @@ impl<R: Records> Directory<R> {
         let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let (guard, current) = self.current()?;
         let snapshot = Shared::new(&self.records, Some(&current));
-        self.check(&snapshot, batch)?;
-
-        let updates = batch
-            .iter()
-            .map(|(user, head)| (AkdLabel(user.clone()), AkdValue(head.to_array().to_vec())))
-            .collect();
-        let EpochHash(epoch, tree) =
-            run(&snapshot, async { self.tree(&snapshot).await?.publish(updates).await })?;
+        let grown = self.check(&snapshot, batch).and_then(|()| self.grow(&snapshot, batch));
+        // What was read while another process published may be of two epochs, and what it led to says nothing.
+        if self.records.get(CURRENT)?.as_ref() != Some(&guard) {
+            return Err(DirectoryError::Raced);
+        }
+        let EpochHash(epoch, tree) = grown?;
         if epoch == current.root.epoch {
             return Ok(current.root);
         }
@@ -140,6 +138,19 @@ impl<R: Records> Directory<R> {
         // Time does not go back from one root to the next, whatever the clock does.
         let now = now.max(current.root.published_at);
         self.write(&snapshot, Some(guard), epoch, tree, now)
+    }
+
+    /// Puts a batch into a snapshot's tree.
+    fn grow(
+        &self,
+        snapshot: &Shared<R>,
+        batch: &[(Vec<u8>, Head)],
+    ) -> Result<EpochHash, DirectoryError> {
+        let updates = batch
+            .iter()
+            .map(|(user, head)| (AkdLabel(user.clone()), AkdValue(head.to_array().to_vec())))
+            .collect();
+        run(snapshot, async { self.tree(snapshot).await?.publish(updates).await })
     }
 
     /// Signs the newest root again, with a new time: the service says that nothing has happened since. A client

@@ -3,12 +3,16 @@ use crate::server::{Batch, DirectoryError, Put, Records, RecordsError};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Records that fail when a test says so.
+type Meanwhile = Box<dyn FnOnce() + Send>;
+
+/// Records that fail when a test says so, or to which something happens then.
 #[derive(Clone, Default)]
 struct Failing {
     records: MemoryRecords,
     /// The number of reads until one fails; never, if 0.
     reads: Arc<AtomicUsize>,
+    /// What happens before that read, which does not fail then.
+    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
     write: Arc<Mutex<Option<RecordsError>>>,
 }
 
@@ -16,7 +20,9 @@ impl Records for Failing {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, RecordsError> {
         let one_less = |n: usize| n.checked_sub(1);
         if self.reads.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less) == Ok(1) {
-            return Err(RecordsError::Failed("a read".to_string()));
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            let failed = RecordsError::Failed("a read".to_string());
+            meanwhile.ok_or(failed).map(|happens| happens())?;
         }
         self.records.get(key)
     }
@@ -164,6 +170,35 @@ fn two_processes_publish_one_after_the_other() {
         }
     }
     assert!(first.append_only(0, 18).is_ok());
+}
+
+#[test]
+fn whatever_was_read_while_another_process_published_is_a_race() {
+    for read in 1.. {
+        let records = Failing::default();
+        let directory = open(&records).unwrap();
+        directory.publish(&[entry("alice", 1), entry("bob", 1)], START).unwrap();
+
+        // The tree keeps two states of a node: of what was read before, nothing may be left after two more.
+        let other = Service::with(signer(1), names(7), records.records.clone());
+        *records.meanwhile.lock().unwrap() = Some(Box::new(move || {
+            other.publish(&[("carol", 1), ("alice", 2)]);
+            other.publish(&[("dave", 1), ("alice", 3)]);
+        }));
+        records.reads.store(read, Ordering::SeqCst);
+        match directory.publish(&[entry("alice", 2), entry("erin", 1)], START) {
+            Err(DirectoryError::Raced) => {}
+            // It has read all before.
+            Ok(root) => assert_eq!((root.epoch, read > 5), (2, true)),
+            // The others came before the first read.
+            Err(error) => {
+                assert_eq!((read, error), (1, DirectoryError::NotLonger(b"alice".into())))
+            }
+        }
+        if records.reads.load(Ordering::SeqCst) > 0 {
+            return;
+        }
+    }
 }
 
 #[test]
