@@ -14,11 +14,11 @@ pub(crate) use passphrase::{SealArgs, new_passphrase};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The device whose state is opened: what messages name.
-pub(crate) struct Asked(String);
+/// A device as the arguments of a command name it: `alice --device phone`.
+pub(crate) struct DeviceArgs(String);
 
-impl Asked {
-    pub(crate) fn by(user: &Name, device: &Name) -> Self {
+impl DeviceArgs {
+    pub(crate) fn of(user: &Name, device: &Name) -> Self {
         match device.as_str() {
             "main" => Self(user.to_string()),
             device => Self(format!("{user} --device {device}")),
@@ -26,7 +26,7 @@ impl Asked {
     }
 }
 
-impl std::fmt::Display for Asked {
+impl std::fmt::Display for DeviceArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
@@ -95,14 +95,14 @@ impl Files {
 pub(crate) fn open_state(
     folder: &Path,
     args: &SealArgs,
-    asked: &Asked,
+    device: &DeviceArgs,
 ) -> Result<SqliteStore, Failure> {
     let files = Files::of(folder);
     let is_new = !files.state.exists();
     if is_plain(&files)? {
         if args.passphrase()?.is_some() {
             let why = "a passphrase is named, and this device's state is not sealed";
-            return Err(format!("{why}: `conclave seal {asked}` seals it").into());
+            return Err(format!("{why}: `conclave seal {device}` seals it").into());
         }
         remove(&files.new_key)?;
         return Ok(SqliteStore::open(&files.state)?);
@@ -117,7 +117,7 @@ pub(crate) fn open_state(
     }
     let Some(passphrase) = args.passphrase()? else {
         let readable = "whoever reads this device's folder reads its messages and keys";
-        complain(&format!("{readable}: `conclave seal {asked}` seals it under a passphrase"));
+        complain(&format!("{readable}: `conclave seal {device}` seals it under a passphrase"));
         return Ok(SqliteStore::open(&files.state)?);
     };
     let (file, key) = KeyFile::create(&*provider(), &passphrase)?;
