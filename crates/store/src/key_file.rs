@@ -1,6 +1,6 @@
 //! The key of an encrypted store, under a passphrase.
 
-use crate::Secret;
+use crate::{Secret, aead};
 use argon2::{Algorithm, Argon2, Params, Version};
 use conclave_mls::crypto::{Aead, CryptoError, CryptoProvider};
 use core::fmt;
@@ -89,9 +89,7 @@ impl KeyFile {
         if key.len() != KEY_LEN {
             return Err(KeyFileError::Format);
         }
-        let strongest = [Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
-        let aead = strongest.into_iter().find(|aead| provider.has_aead(*aead));
-        let aead = aead.unwrap_or(Aead::ChaCha20Poly1305);
+        let aead = aead::preferred(provider);
         let mut salt = [0; SALT_LEN];
         getrandom::fill(&mut salt).map_err(|_| KeyFileError::NoRandomness)?;
 
@@ -145,9 +143,7 @@ impl KeyFile {
 
         let salt = rest.take()?;
         let number = u16::from_be_bytes(rest.take()?);
-        let known = [Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
-        let aead = known.into_iter().find(|aead| *aead as u16 == number);
-        let aead = aead.ok_or(KeyFileError::Format)?;
+        let aead = aead::by_number(number).ok_or(KeyFileError::Format)?;
         let sealed = rest.take()?;
         if rest.0.is_empty() {
             Ok(Self { costs, salt, aead, sealed })

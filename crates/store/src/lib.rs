@@ -22,6 +22,8 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
+#[cfg(any(feature = "sqlite", feature = "passphrase"))]
+mod aead;
 mod apply;
 mod error;
 #[cfg(feature = "passphrase")]

@@ -17,7 +17,7 @@
 //! Checking", 2003). Nobody without the key can compute a mark, and the sums are sealed themselves. They
 //! change with each write by what the write adds and removes, and cost no reading of the rest.
 
-use crate::{GroupId, RowKey, Secret, StoreError};
+use crate::{GroupId, RowKey, Secret, StoreError, aead};
 use conclave_mls::crypto::{Aead, CryptoError, CryptoProvider, Kdf};
 use core::fmt;
 use std::sync::Arc;
@@ -172,12 +172,7 @@ impl Sealer {
         key: &Secret,
         provider: Arc<dyn CryptoProvider>,
     ) -> Result<(Self, Header), StoreError> {
-        let aead = if provider.has_aead(Aead::Aes256Gcm) {
-            Aead::Aes256Gcm
-        } else {
-            Aead::ChaCha20Poly1305
-        };
-        Self::create_with(aead, key, provider)
+        Self::create_with(aead::preferred(&*provider), key, provider)
     }
 
     pub(super) fn create_with(
@@ -198,11 +193,7 @@ impl Sealer {
         provider: Arc<dyn CryptoProvider>,
         header: &Header,
     ) -> Result<Option<Self>, StoreError> {
-        let known = [Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
-        let Some(aead) = known.into_iter().find(|aead| *aead as u16 == header.aead) else {
-            return Ok(None);
-        };
-
+        let Some(aead) = aead::by_number(header.aead) else { return Ok(None) };
         let sealer = Self::new(key, provider, aead, &header.salt)?;
         let is_right = Secret::new(sealer.key_check()?) == Secret::copy_from(&header.key_check);
         Ok(is_right.then_some(sealer))
