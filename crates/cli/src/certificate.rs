@@ -3,7 +3,7 @@
 use crate::chat::{SuiteArg, parse_suite};
 use crate::failure::Failure;
 use crate::folders;
-use crate::sealing::{DeviceArgs, SealArgs, open_state};
+use crate::sealing::{SealArgs, device_args, open_state};
 use conclave_certificates::{REQUEST, to_pem};
 use conclave_client::{DeviceId, Name, certificate_request, os_rng};
 use std::io::{Write, stdout};
@@ -49,7 +49,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         None => None,
     };
     let folder = folders::device_folder(request.data, &request.user, &request.device)?;
-    let named = DeviceArgs::of(&request.user, &request.device);
+    let named = device_args(&request.user, &request.device);
     let mut store = open_state(&folder, &request.seal, &named)?;
     let device = DeviceId::new(request.user, request.device);
     let provider = crate::provider::provider();

@@ -7,7 +7,7 @@ mod terminal;
 
 use crate::failure::{Failure, complain};
 use crate::folders::{self, read_file};
-use crate::sealing::{DeviceArgs, SealArgs, open_state};
+use crate::sealing::{SealArgs, device_args, open_state};
 use crate::serve::default_address;
 use crate::server_url::{TlsArgs, parse_server};
 use conclave_client::{
@@ -152,7 +152,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         certificate: args.certificate.map(read_file).transpose()?,
         trust: args.trust.map(read_file).transpose()?,
     };
-    let store = open_state(&folder, &args.seal, &DeviceArgs::of(&user, &args.device))?;
+    let store = open_state(&folder, &args.seal, &device_args(&user, &args.device))?;
     let engine = Engine::open(Setup {
         device: DeviceId::new(user, args.device),
         cipher_suite,

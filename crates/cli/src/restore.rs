@@ -17,7 +17,7 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    /// What the terminal is told if its mode has changed, say to forget what the mode does not show.
+    /// `farewell` is written to the terminal if its mode has changed: it undoes what is no part of the mode.
     pub(crate) fn at_end(farewell: &'static [u8]) -> Result<Self, Failure> {
         let before = tcgetattr(stdin())?;
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;

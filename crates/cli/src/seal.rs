@@ -13,9 +13,9 @@ Without the passphrase, whoever has the folder reads nothing that the device
 said, heard or holds keys for. A passphrase that is lost is lost: link the
 device anew, or use the account's recovery key.
 
-To change the passphrase is one small write, and the state's key stays the
-same: who knew the old passphrase and has an old copy of the folder reads the
-new state, too. Say --new-key if that may be so.
+Changing the passphrase leaves the state's key as it is, so whoever knows the
+old passphrase and has an old copy of the folder reads the new state, too.
+--new-key changes the key as well.
 
 Evidence against a service is in files of its own, for others to read.";
 

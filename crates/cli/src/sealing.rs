@@ -15,20 +15,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A device as the arguments of a command name it: `alice --device phone`.
-pub(crate) struct DeviceArgs(String);
-
-impl DeviceArgs {
-    pub(crate) fn of(user: &Name, device: &Name) -> Self {
-        match device.as_str() {
-            "main" => Self(user.to_string()),
-            device => Self(format!("{user} --device {device}")),
-        }
-    }
-}
-
-impl std::fmt::Display for DeviceArgs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+pub(crate) fn device_args(user: &Name, device: &Name) -> String {
+    match device.as_str() {
+        "main" => user.to_string(),
+        device => format!("{user} --device {device}"),
     }
 }
 
@@ -60,8 +50,20 @@ impl Files {
         self.key.exists() || self.new_key.exists()
     }
 
-    /// Opens a state by whichever file's key is the state's.
-    fn open_sealed(&self, passphrase: &Secret) -> Result<SqliteStore, Failure> {
+    /// Opens a state that is not sealed; none if there is no state, or a sealed one.
+    fn open_plain(&self) -> Result<Option<SqliteStore>, Failure> {
+        if !self.state.exists() {
+            return Ok(None);
+        }
+        match SqliteStore::open(&self.state) {
+            Ok(store) => Ok(Some(store)),
+            Err(StoreError::Encrypted(_)) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Opens a state by whichever file's key is the state's, and returns the key, too.
+    fn open_sealed(&self, passphrase: &Secret) -> Result<(SqliteStore, Secret), Failure> {
         for file in [&self.key, &self.new_key] {
             let Some(key) = Self::key_in(file, passphrase)? else { continue };
             let store = match SqliteStore::open_encrypted(&self.state, &key, provider()) {
@@ -74,7 +76,7 @@ impl Files {
             } else {
                 remove(&self.new_key)?;
             }
-            return Ok(store);
+            return Ok((store, key));
         }
         Err(format!("the passphrase does not open {}", self.state.display()).into())
     }
@@ -95,26 +97,26 @@ impl Files {
 pub(crate) fn open_state(
     folder: &Path,
     args: &SealArgs,
-    device: &DeviceArgs,
+    device: &str,
 ) -> Result<SqliteStore, Failure> {
     let files = Files::of(folder);
-    let is_new = !files.state.exists();
-    if is_plain(&files)? {
+    if let Some(store) = files.open_plain()? {
         if args.passphrase()?.is_some() {
             let why = "a passphrase is named, and this device's state is not sealed";
             return Err(format!("{why}: `conclave seal {device}` seals it").into());
         }
         remove(&files.new_key)?;
-        return Ok(SqliteStore::open(&files.state)?);
+        return Ok(store);
     }
 
     if files.has_key() {
-        return files.open_sealed(&args.current()?);
+        return Ok(files.open_sealed(&args.current()?)?.0);
     }
-    if !is_new {
+    if files.state.exists() {
         let (state, key) = (files.state.display(), files.key.display());
         return Err(format!("{state} is sealed, and its key is gone: {key} is missing").into());
     }
+
     let Some(passphrase) = args.passphrase()? else {
         let readable = "whoever reads this device's folder reads its messages and keys";
         complain(&format!("{readable}: `conclave seal {device}` seals it under a passphrase"));
@@ -139,36 +141,21 @@ pub(crate) fn seal_state(
             format!("there is no state of a device: {} is missing", files.state.display()).into()
         );
     }
-    if is_plain(&files)? {
-        let mut store = SqliteStore::open(&files.state)?;
+    if let Some(mut store) = files.open_plain()? {
         files.rekey(&mut store, &new()?)?;
         return Ok(false);
     }
 
     // While it is open, nobody else changes the key.
-    let passphrase = args.current()?;
-    let mut store = files.open_sealed(&passphrase)?;
+    let (mut store, key) = files.open_sealed(&args.current()?)?;
     let new = new()?;
     if new_key {
         files.rekey(&mut store, &new)?;
     } else {
-        let key = Files::key_in(&files.key, &passphrase)?.ok_or("the key has changed meanwhile")?;
         let file = KeyFile::seal(&*provider(), &new, &key)?;
         write_private(&files.key, &file.to_bytes())?;
     }
     Ok(true)
-}
-
-/// Whether there is a state that is not sealed.
-fn is_plain(files: &Files) -> Result<bool, Failure> {
-    if !files.state.exists() {
-        return Ok(false);
-    }
-    match SqliteStore::open(&files.state) {
-        Ok(_) => Ok(true),
-        Err(StoreError::Encrypted(_)) => Ok(false),
-        Err(e) => Err(e.into()),
-    }
 }
 
 fn read_key_file(path: &Path) -> Result<Option<KeyFile>, Failure> {

@@ -59,22 +59,19 @@ pub(crate) fn new_passphrase(
     file: Option<&Path>,
     command: Option<&str>,
 ) -> Result<Secret, Failure> {
-    let passphrase = match named(file, command, NEW)? {
-        Some(passphrase) => passphrase,
-        None if at_terminal() => {
-            let passphrase = long_enough(ask("New passphrase: ")?)?;
-            if ask("The same again: ")? != passphrase {
-                return Err("the two are not the same: nothing was changed".into());
-            }
-            passphrase
-        }
-        None => {
-            let how =
-                "use --new-passphrase-file, --new-passphrase-command or CONCLAVE_NEW_PASSPHRASE";
-            return Err(format!("no new passphrase is named: {how}").into());
-        }
-    };
-    long_enough(passphrase)
+    if let Some(passphrase) = named(file, command, NEW)? {
+        return long_enough(passphrase);
+    }
+    if !at_terminal() {
+        let how = "use --new-passphrase-file, --new-passphrase-command or CONCLAVE_NEW_PASSPHRASE";
+        return Err(format!("no new passphrase is named: {how}").into());
+    }
+
+    let passphrase = long_enough(ask("New passphrase: ")?)?;
+    if ask("The same again: ")? != passphrase {
+        return Err("the two are not the same: nothing was changed".into());
+    }
+    Ok(passphrase)
 }
 
 fn long_enough(passphrase: Secret) -> Result<Secret, Failure> {
@@ -179,6 +176,9 @@ fn ask(prompt: &str) -> Result<Secret, Failure> {
         length += 1;
     }
     drop(restore);
+    if length == 0 {
+        return Err("no passphrase was typed".into());
+    }
     let typed = line.expose().get(..length).unwrap_or_default().to_vec();
     first_line(typed, "what was typed")
 }
