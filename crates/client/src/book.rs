@@ -192,9 +192,7 @@ fn entry_key(group: &GroupId, seq: u64) -> Vec<u8> {
 
 /// The latest comes first.
 fn history_key(group: &GroupId, seq: u64) -> Vec<u8> {
-    let mut key = encoded(group).unwrap_or_default();
-    key.extend_from_slice(&(u64::MAX - seq).to_be_bytes());
-    key
+    entry_key(group, u64::MAX - seq)
 }
 
 impl<S: Store> Book<S> {

@@ -170,9 +170,9 @@ fn a_messenger_that_is_too_old_says_so_and_stops() {
                 world.call_and_answer(a, request);
                 return None;
             }
-            let (code, detail) = (ErrorCode::ClientOutdated, "it was made so: update it".into());
-            let refused = Err(ClientError::Refused { code, detail, details: None });
-            Some(world.devices[a].engine.reply(world.now, refused).unwrap_err())
+            let refused =
+                ClientError::refused(ErrorCode::ClientOutdated, "it was made so: update it");
+            Some(world.devices[a].engine.reply(world.now, Err(refused)).unwrap_err())
         });
         let ended = ended.unwrap();
         assert!(matches!(ended, EngineError::Outdated(_)), "{ended:?}");

@@ -36,8 +36,7 @@ impl World {
         self.folder = folder;
         // Whoever listens is cut off, and has no session when it comes back.
         for device in &mut self.devices {
-            let (code, detail) = (ErrorCode::Unauthorized, "there is no such session".into());
-            let error = ClientError::Refused { code, detail, details: None };
+            let error = ClientError::refused(ErrorCode::Unauthorized, "there is no such session");
             device.hints.push_back(Heard::Disconnected { error, retry_in: Default::default() });
         }
     }
@@ -297,8 +296,7 @@ fn what_a_restored_service_does_not_take_back_is_told_and_the_others_go_on() {
     world.settle();
     world.restore(&saved);
     world.fault = Some(Box::new(|request| {
-        let (code, detail) = (ErrorCode::Invalid, "it was made so".into());
-        let refused = ClientError::Refused { code, detail, details: None };
+        let refused = ClientError::refused(ErrorCode::Invalid, "it was made so");
         matches!(request, Request::RestoreLog(_)).then_some(refused)
     }));
     world.settle();
