@@ -49,14 +49,8 @@ fn chain(url: &str, name: &str, length: usize) -> Result<Chain, Failure> {
         let step = group.commit(&*provider, &mut rng, now, options)?;
         let messages = conclave_mls::apply(&mut group, step, |_| Ok::<_, Infallible>(()))?;
         commits.push(SubmitCommit {
-            commit: messages.commit.into(),
-            welcomes: vec![],
             group_info: messages.group_info.map(Into::into),
-            ratchet_tree: None,
-            added: vec![],
-            removed: vec![],
-            key_packages: vec![],
-            leaves_out: vec![],
+            ..SubmitCommit::new(messages.commit.into())
         });
         let id = group.pending_commit().ok_or("no commit is pending")?.id.clone();
         let step = group.commit_accepted(&*provider, now, &id)?;

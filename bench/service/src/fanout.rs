@@ -85,14 +85,8 @@ pub fn measure(results: &mut Results, service: &Service, count: usize) -> Result
     }
     let group = people::group(&sender)?;
     let commit = SubmitCommit {
-        commit: people::private(&group, 0, ContentType::Commit, vec![1])?,
-        welcomes: vec![],
-        group_info: None,
-        ratchet_tree: None,
         added: devices.iter().map(|device| device.id.clone()).collect(),
-        removed: vec![],
-        key_packages: vec![],
-        leaves_out: vec![],
+        ..SubmitCommit::new(people::private(&group, 0, ContentType::Commit, vec![1])?)
     };
     sender.client.call(&commit)?;
 

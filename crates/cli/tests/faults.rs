@@ -95,7 +95,7 @@ impl Load {
             let content = if is_commit { ContentType::Commit } else { ContentType::Application };
             let bytes = private(group, epoch, content, data.as_bytes());
             let outcome = if is_commit {
-                self.insist(device, &devices::commit(bytes.clone()))
+                self.insist(device, &SubmitCommit::new(bytes.clone()))
             } else {
                 self.insist(device, &SendMessage { message: bytes.clone() })
             };

@@ -166,6 +166,23 @@ structs! {
     }
 }
 
+impl SubmitCommit {
+    /// A commit with nothing beside it.
+    #[must_use]
+    pub fn new(commit: Bytes) -> Self {
+        Self {
+            commit,
+            welcomes: Vec::new(),
+            group_info: None,
+            ratchet_tree: None,
+            added: Vec::new(),
+            removed: Vec::new(),
+            key_packages: Vec::new(),
+            leaves_out: Vec::new(),
+        }
+    }
+}
+
 impl LogPage {
     /// The hashes of the log after each entry, ascending; none if they do not lead to the end of the page, or the
     /// entries have gaps: such a page makes no sense. `known` is the hash before the first entry, for when the service

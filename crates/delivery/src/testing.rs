@@ -443,19 +443,6 @@ pub(crate) fn brief(outcome: &Outcome) -> Brief {
     }
 }
 
-pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
-    SubmitCommit {
-        commit,
-        welcomes: vec![],
-        group_info: None,
-        ratchet_tree: None,
-        added: vec![],
-        removed: vec![],
-        key_packages: vec![],
-        leaves_out: vec![],
-    }
-}
-
 /// A copy of a service, in the next life of its state.
 pub(crate) fn next_life(dir: &Path) -> (tempfile::TempDir, Desk) {
     let dir = crash_copy(dir);

@@ -128,26 +128,13 @@ pub(crate) fn private(
     }))
 }
 
-pub(crate) fn commit(commit: Bytes) -> SubmitCommit {
-    SubmitCommit {
-        commit,
-        welcomes: vec![],
-        group_info: None,
-        ratchet_tree: None,
-        added: vec![],
-        removed: vec![],
-        key_packages: vec![],
-        leaves_out: vec![],
-    }
-}
-
 /// Makes a group that all devices are in.
 pub(crate) fn group_of(members: &[Device], group: &GroupId) {
     let kind = GroupKind::Opaque { epoch: 0 };
     members[0].call(&CreateGroup { group_id: group.clone(), kind }).unwrap();
     let bytes = private(group, 0, ContentType::Commit, b"all come in");
     let added = members.iter().map(|member| member.id.clone()).collect();
-    let outcome = members[0].call(&SubmitCommit { added, ..commit(bytes) }).unwrap();
+    let outcome = members[0].call(&SubmitCommit { added, ..SubmitCommit::new(bytes) }).unwrap();
     assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
 }
 

@@ -86,14 +86,8 @@ impl<S: Store> Engine<S> {
         if let Some(secret) = &commit {
             let made = ExternalCommit::from_secret(&*self.provider, Config::default(), secret)?;
             let request = SubmitCommit {
-                commit: made.commit.into(),
-                welcomes: Vec::new(),
                 group_info: made.group_info.map(Into::into),
-                ratchet_tree: None,
-                added: Vec::new(),
-                removed: Vec::new(),
-                key_packages: Vec::new(),
-                leaves_out: Vec::new(),
+                ..SubmitCommit::new(made.commit.into())
             };
             return Ok(Some((request.into(), Purpose::JoinCommit(id.clone()))));
         }

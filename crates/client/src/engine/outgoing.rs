@@ -29,14 +29,10 @@ impl<S: Store> Engine<S> {
     pub(super) fn pending_commit(&self, id: &GroupId) -> Option<SubmitCommit> {
         let messages = self.groups.get(id)?.group.pending_commit()?;
         Some(SubmitCommit {
-            commit: messages.commit.as_slice().into(),
             welcomes: messages.welcomes.iter().map(|w| w.message.as_slice().into()).collect(),
             group_info: messages.group_info.as_deref().map(Into::into),
-            ratchet_tree: None,
-            added: Vec::new(),
-            removed: Vec::new(),
-            key_packages: Vec::new(),
             leaves_out: self.left_out_on_purpose(id),
+            ..SubmitCommit::new(messages.commit.as_slice().into())
         })
     }
 

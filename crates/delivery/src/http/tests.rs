@@ -75,7 +75,7 @@ fn group_of_two(alice: &Client) {
     alice.call(&CreateGroup { group_id: ID.into(), kind }).unwrap();
     let add = SubmitCommit {
         added: vec!["bob/pc".parse().unwrap()],
-        ..commit(private(&ID.into(), 0, ContentType::Commit, b"add"))
+        ..SubmitCommit::new(private(&ID.into(), 0, ContentType::Commit, b"add"))
     };
     assert_eq!(brief(&alice.call(&add).unwrap()), Brief::Accepted { epoch: 1, seq: 1 });
 }
@@ -138,7 +138,7 @@ fn refusals_are_told_by_code_and_in_words() {
     let server = serve(dir.path(), Config { max_body: 10_000, ..config(0) });
     let (alice, bob) = two(&server);
     group_of_two(&alice);
-    let stale = commit(private(&ID.into(), 0, ContentType::Commit, b"late"));
+    let stale = SubmitCommit::new(private(&ID.into(), 0, ContentType::Commit, b"late"));
     assert_eq!(brief(&bob.call(&stale).unwrap()), Brief::WrongEpoch { epoch: 1, head: 1 });
     let unknown =
         alice.call(&FetchAccount { user: "carol".parse().unwrap(), after: 0 }).unwrap_err();

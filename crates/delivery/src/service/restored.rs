@@ -14,20 +14,6 @@ use conclave_delivery_api::{
 };
 use conclave_mls::UnixTime;
 
-/// What goes with a commit, of one that is given back: its Welcomes are lost.
-fn nothing_beside() -> SubmitCommit {
-    SubmitCommit {
-        commit: Bytes::default(),
-        welcomes: Vec::new(),
-        group_info: None,
-        ratchet_tree: None,
-        added: Vec::new(),
-        removed: Vec::new(),
-        key_packages: Vec::new(),
-        leaves_out: Vec::new(),
-    }
-}
-
 impl<S: Storage> Service<S> {
     /// That the log had these entries in another life of this service's state.
     fn check_restored(&self, request: &RestoreLog) -> Result<(), ServiceError> {
@@ -81,7 +67,9 @@ impl<S: Storage> Service<S> {
                 ContentType::Application => self.append_application(group, submission),
                 ContentType::Proposal => self.append_proposal(view, group, submission),
                 ContentType::Commit if group.tracked => {
-                    self.append_tracked_commit(view, group, submission, (nothing_beside(), None))
+                    // Its Welcomes are lost.
+                    let nothing_beside = SubmitCommit::new(Bytes::default());
+                    self.append_tracked_commit(view, group, submission, (nothing_beside, None))
                 }
                 ContentType::Commit => Err(ServiceError::invalid(
                     "whom a commit of an opaque group adds, only its sender can say: it has to submit it again",

@@ -64,7 +64,7 @@ impl Row {
     pub(super) fn request(&self, n: u8) -> Vec<u8> {
         let message = |kind| private(&GROUP.into(), 2, kind, &[n]);
         match self.name.as_str() {
-            "submit-commit" => commit(message(ContentType::Commit)).to_bytes().unwrap(),
+            "submit-commit" => SubmitCommit::new(message(ContentType::Commit)).to_bytes().unwrap(),
             "submit-proposal" => {
                 SubmitProposal { proposal: message(ContentType::Proposal) }.to_bytes().unwrap()
             }
@@ -114,8 +114,10 @@ impl Room {
         client.call(&CreateGroup { group_id: GROUP.into(), kind }).unwrap();
         let bob: DeviceId = "bob/pc".parse().unwrap();
         let message = |epoch| private(&GROUP.into(), epoch, ContentType::Commit, b"x");
-        client.call(&SubmitCommit { added: vec![bob.clone()], ..commit(message(0)) }).unwrap();
-        client.call(&SubmitCommit { removed: vec![bob], ..commit(message(1)) }).unwrap();
+        client
+            .call(&SubmitCommit { added: vec![bob.clone()], ..SubmitCommit::new(message(0)) })
+            .unwrap();
+        client.call(&SubmitCommit { removed: vec![bob], ..SubmitCommit::new(message(1)) }).unwrap();
 
         let service = client.call(&DescribeService {}).unwrap();
         let (pair, who) = (session_pair(), (alice.id.user.clone(), Author::Recovery));

@@ -14,7 +14,7 @@ fn what_a_client_can_do_about_a_refusal_comes_over_http() {
     alice.call(&CreateGroup { group_id: ID.into(), kind }).unwrap();
 
     let message = private(&ID.into(), 0, ContentType::Commit, b"x");
-    let request = SubmitCommit { added: vec![phone.id.clone()], ..commit(message) };
+    let request = SubmitCommit { added: vec![phone.id.clone()], ..SubmitCommit::new(message) };
     let refused = alice.call(&request).unwrap_err();
     assert_eq!(refused.code(), Some(ErrorCode::DevicesOutdated));
     let devices = vec![OutdatedDevice { device: phone.id, remedy: DeviceRemedy::Remove }];

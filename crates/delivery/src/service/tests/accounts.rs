@@ -318,7 +318,7 @@ fn invite(r: &mut Room, own: &Own, group: &GroupId) {
     let request = SubmitCommit {
         added: vec![own.id.clone()],
         welcomes: vec![welcome(std::slice::from_ref(package.reference()))],
-        ..commit(private(group, 0, ContentType::Commit, b"add"))
+        ..SubmitCommit::new(private(group, 0, ContentType::Commit, b"add"))
     };
     r.desk.reply(&r.bob, request);
 }
@@ -363,7 +363,7 @@ fn a_device_under_a_revoked_ones_name_has_nothing_of_it() {
         let request = SubmitCommit {
             added: vec![new.id.clone()],
             welcomes: vec![welcome(std::slice::from_ref(package.reference()))],
-            ..commit(private(&group, 1, ContentType::Commit, b"add"))
+            ..SubmitCommit::new(private(&group, 1, ContentType::Commit, b"add"))
         };
         r.desk.reply(&r.bob, request);
         assert_eq!(r.desk.reply(&new, FetchInbox { limit: 10 }).total, 1);
@@ -381,12 +381,12 @@ fn a_revoked_device_is_not_added_to_a_group() {
     r.desk.reply(&r.bob, CreateGroup { group_id: group.clone(), kind });
     let add = SubmitCommit {
         added: vec![phone.id.clone()],
-        ..commit(private(&group, 0, ContentType::Commit, b"add"))
+        ..SubmitCommit::new(private(&group, 0, ContentType::Commit, b"add"))
     };
     assert_eq!(r.desk.refused(&r.bob, add), ErrorCode::DevicesOutdated);
     let remove = SubmitCommit {
         removed: vec![phone.id.clone()],
-        ..commit(private(&group, 0, ContentType::Commit, b"remove"))
+        ..SubmitCommit::new(private(&group, 0, ContentType::Commit, b"remove"))
     };
     assert!(r.desk.call(&r.bob, remove).is_ok(), "its leaf may still be there");
 }

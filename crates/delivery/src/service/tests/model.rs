@@ -126,7 +126,7 @@ impl Model {
         let stale = self.dice.roll(4) == 0;
         let group = &self.groups[&id];
         let epoch = if stale { group.epoch.wrapping_sub(1) } else { group.epoch };
-        let mut request = commit(private(&id, epoch, ContentType::Commit, &self.data()));
+        let mut request = SubmitCommit::new(private(&id, epoch, ContentType::Commit, &self.data()));
         let is_member = self.groups[&id].members.contains(&target);
         let mut reference = None;
         if is_member && target != device {
@@ -201,7 +201,7 @@ impl Model {
         let seq = place as u64 + 1;
         let own = &self.devices[member];
         let (reply, epoch) = match kind {
-            ContentType::Commit => (self.desk.reply(own, commit(message)), epoch + 1),
+            ContentType::Commit => (self.desk.reply(own, SubmitCommit::new(message)), epoch + 1),
             _ => (self.desk.reply(own, SendMessage { message }), epoch),
         };
         assert_eq!(brief(&reply), Brief::Accepted { epoch, seq });
@@ -384,7 +384,8 @@ fn racing_commits_have_one_winner_each_epoch() {
             let (desk, own, id) = (&desk, &own, &id);
             scope.spawn(move || {
                 for epoch in 0..20 {
-                    let wins = commit(private(id, epoch, ContentType::Commit, &[thread]));
+                    let wins =
+                        SubmitCommit::new(private(id, epoch, ContentType::Commit, &[thread]));
                     desk.reply(own, wins);
                     let message = private(id, epoch, ContentType::Application, &[thread]);
                     desk.reply(own, SendMessage { message });

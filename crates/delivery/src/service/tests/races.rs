@@ -205,7 +205,7 @@ fn nothing_of_a_device_is_taken_once_its_revocation_is_answered() {
     let group: GroupId = [5; 16].into();
     let kind = GroupKind::Opaque { epoch: 0 };
     r.desk.reply(&r.alice, CreateGroup { group_id: group.clone(), kind });
-    let add = commit(private(&group, 0, ContentType::Commit, b"add"));
+    let add = SubmitCommit::new(private(&group, 0, ContentType::Commit, b"add"));
     r.desk.reply(&r.alice, SubmitCommit { added: vec![r.bob.id.clone()], ..add });
     let head = || {
         let fetch = FetchLog { group_id: group.clone(), after: 0, limit: 0 };

@@ -121,7 +121,7 @@ fn what_its_own_receipt_does_not_show_is_not_taken_back() {
 fn commits_of_opaque_groups_are_submitted_again_by_their_authors() {
     let (r, _dir, desk, _) = set_back();
     let message = private(&ID.into(), 0, ContentType::Commit, b"x");
-    r.desk.reply(&r.alice, commit(message.clone()));
+    r.desk.reply(&r.alice, SubmitCommit::new(message.clone()));
     let lost = fetch(&r.desk, &r.alice, 1);
     // What came before it is.
     assert_eq!(desk.reply(&r.alice, giving_back(&lost)).taken, 3);
@@ -129,7 +129,7 @@ fn commits_of_opaque_groups_are_submitted_again_by_their_authors() {
         desk.refused(&r.alice, giving_back(&fetch(&r.desk, &r.alice, 4))),
         ErrorCode::Invalid
     );
-    desk.reply(&r.alice, commit(message));
+    desk.reply(&r.alice, SubmitCommit::new(message));
     assert_eq!(desk.reply(&r.alice, giving_back(&lost)).taken, 4);
 }
 

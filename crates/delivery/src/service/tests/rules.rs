@@ -267,7 +267,7 @@ fn strangers_see_and_send_nothing() {
     assert_eq!(r.desk.refused(&r.bob, fetch), ErrorCode::NotMember);
     let send = SendMessage { message: private(&group, 0, ContentType::Application, b"x") };
     assert_eq!(r.desk.refused(&r.bob, send), ErrorCode::NotMember);
-    let submit = commit(private(&group, 0, ContentType::Commit, b"x"));
+    let submit = SubmitCommit::new(private(&group, 0, ContentType::Commit, b"x"));
     assert_eq!(r.desk.refused(&r.bob, submit), ErrorCode::NotMember);
     let info = FetchGroupInfo { group_id: group.clone() };
     assert_eq!(r.desk.refused(&r.bob, info.clone()), ErrorCode::NotMember);
@@ -286,12 +286,15 @@ fn a_message_of_the_wrong_kind_is_refused() {
     r.desk.reply(&r.alice, opaque(&group));
     let application = private(&group, 0, ContentType::Application, b"x");
     let proposal = private(&group, 0, ContentType::Proposal, b"x");
-    assert_eq!(r.desk.refused(&r.alice, commit(application)), ErrorCode::Invalid);
+    assert_eq!(r.desk.refused(&r.alice, SubmitCommit::new(application)), ErrorCode::Invalid);
     let send = SendMessage { message: proposal };
     assert_eq!(r.desk.refused(&r.alice, send), ErrorCode::Invalid);
     let send = SendMessage { message: targeted(&group, 0) };
     assert_eq!(r.desk.refused(&r.alice, send), ErrorCode::Invalid);
-    assert_eq!(r.desk.refused(&r.alice, commit(targeted(&group, 0))), ErrorCode::Invalid);
+    assert_eq!(
+        r.desk.refused(&r.alice, SubmitCommit::new(targeted(&group, 0))),
+        ErrorCode::Invalid
+    );
     let mut trailing = private(&group, 0, ContentType::Application, b"x").into_vec();
     trailing.push(0);
     let send = SendMessage { message: trailing.into() };
@@ -304,7 +307,7 @@ fn late_messages_are_taken_for_a_few_epochs() {
     let group: GroupId = [5; 16].into();
     r.desk.reply(&r.alice, opaque(&group));
     for epoch in 0..5 {
-        let commit = commit(private(&group, epoch, ContentType::Commit, b"c"));
+        let commit = SubmitCommit::new(private(&group, epoch, ContentType::Commit, b"c"));
         let accepted = Brief::Accepted { epoch: epoch + 1, seq: epoch + 1 };
         assert_eq!(brief(&r.desk.reply(&r.alice, commit)), accepted);
     }
@@ -328,7 +331,7 @@ fn a_message_of_an_epoch_that_ended_long_ago_is_to_be_made_again() {
     let day = 24 * 60 * 60;
     // One epoch goes on for long; it is when it ends that counts.
     r.desk.wait(30 * day);
-    r.desk.reply(&r.alice, commit(private(&group, 0, ContentType::Commit, b"c")));
+    r.desk.reply(&r.alice, SubmitCommit::new(private(&group, 0, ContentType::Commit, b"c")));
     let send = |r: &Room, epoch, data: &[u8]| {
         let message = private(&group, epoch, ContentType::Application, data);
         brief(&r.desk.reply(&r.alice, SendMessage { message }))
@@ -359,7 +362,7 @@ fn an_inbox_is_bounded_until_it_is_fetched() {
                 added: vec![bob.id.clone()],
                 welcomes: vec![welcome; welcomes],
                 ratchet_tree: Some(vec![7; 1000].into()),
-                ..commit(private(&[5].into(), epoch, ContentType::Commit, b"c"))
+                ..SubmitCommit::new(private(&[5].into(), epoch, ContentType::Commit, b"c"))
             };
             let done = r.desk.call(&r.alice, request);
             epoch += u64::from(done.is_ok());
@@ -390,7 +393,7 @@ fn a_device_makes_so_many_groups() {
     let swap = SubmitCommit {
         added: vec![r.bob.id.clone()],
         removed: vec![r.alice.id.clone()],
-        ..commit(private(&[1].into(), 0, ContentType::Commit, b"c"))
+        ..SubmitCommit::new(private(&[1].into(), 0, ContentType::Commit, b"c"))
     };
     r.desk.reply(&r.alice, swap);
     assert!(make(&r.bob, 5).is_ok());

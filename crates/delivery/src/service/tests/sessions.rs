@@ -386,7 +386,7 @@ fn the_recovery_key_reaches_its_account_and_nothing_else() {
         WithdrawKeyPackages { references: vec![] },
         ClaimKeyPackages { user: user.clone(), cipher_suite: SUITE, devices: vec![] },
         CreateGroup { group_id: [6].into(), kind: GroupKind::Opaque { epoch: 0 } },
-        commit(message(ContentType::Commit)),
+        SubmitCommit::new(message(ContentType::Commit)),
         SubmitProposal { proposal: message(ContentType::Proposal) },
         SendMessage { message: message(ContentType::Application) },
         FetchLog { group_id: group.clone(), after: 0, limit: 1 },

@@ -22,7 +22,8 @@ fn key_packages_of_a_commit_are_published_if_it_wins() {
     let kind = GroupKind::Opaque { epoch: 0 };
     r.desk.reply(&r.alice, CreateGroup { group_id: group.clone(), kind });
     let message = |epoch, data: &[u8]| private(&group, epoch, ContentType::Commit, data);
-    let add = SubmitCommit { added: vec![r.bob.id.clone()], ..commit(message(0, b"add")) };
+    let add =
+        SubmitCommit { added: vec![r.bob.id.clone()], ..SubmitCommit::new(message(0, b"add")) };
     r.desk.reply(&r.alice, add);
     let lifetime = Own::lifetime(NOW);
     let [of_alice, first, last] =
@@ -32,18 +33,20 @@ fn key_packages_of_a_commit_are_published_if_it_wins() {
         });
     let submit = |r: &Room, by: &Own, epoch, data: &[u8], packages: &[&OwnKeyPackage]| {
         let key_packages = messages(packages);
-        let request = SubmitCommit { key_packages, ..commit(message(epoch, data)) };
+        let request = SubmitCommit { key_packages, ..SubmitCommit::new(message(epoch, data)) };
         r.desk.call(by, request).map(|done| brief(&done.reply)).map_err(|e| e.code)
     };
 
     // A bad one refuses the commit, which can come without it.
     let both = [&first, &of_alice];
     assert_eq!(submit(&r, &r.bob, 1, b"bob's", &both), Err(ErrorCode::Invalid), "another's");
-    let garbage =
-        SubmitCommit { key_packages: vec![[1, 2].into()], ..commit(message(1, b"bob's")) };
+    let garbage = SubmitCommit {
+        key_packages: vec![[1, 2].into()],
+        ..SubmitCommit::new(message(1, b"bob's"))
+    };
     assert_eq!(r.desk.refused(&r.bob, garbage), ErrorCode::Malformed);
     let many = vec![Bytes::default(); 202];
-    let many = SubmitCommit { key_packages: many, ..commit(message(1, b"bob's")) };
+    let many = SubmitCommit { key_packages: many, ..SubmitCommit::new(message(1, b"bob's")) };
     assert_eq!(r.desk.refused(&r.bob, many), ErrorCode::TooMany);
     assert_eq!(held(&r.desk, &r.bob), []);
 

@@ -109,7 +109,7 @@ impl World {
         SubmitCommit {
             welcomes: messages.welcomes.into_iter().map(|w| w.message.into()).collect(),
             group_info: messages.group_info.map(Into::into),
-            ..commit(messages.commit.into())
+            ..SubmitCommit::new(messages.commit.into())
         }
     }
 
@@ -231,7 +231,7 @@ impl World {
         let joined = stage.commit(&PROVIDER, &mut self.dice, &verdicts, options).unwrap();
         let request = SubmitCommit {
             group_info: joined.group_info.clone().map(Into::into),
-            ..commit(joined.commit.clone().into())
+            ..SubmitCommit::new(joined.commit.clone().into())
         };
         (request, joined.group.store(|_| Ok::<_, Infallible>(())).unwrap())
     }
@@ -295,7 +295,7 @@ fn a_commit_that_members_would_refuse_changes_nothing() {
     assert_eq!(e.code, ErrorCode::Invalid, "{e}");
     let e = w.desk.call(&alice.own, request.clone()).unwrap_err();
     assert_eq!(e.code, ErrorCode::NotMember, "somebody else's commit: {e}");
-    let hidden = commit(private(&ID.into(), 1, ContentType::Commit, b"?"));
+    let hidden = SubmitCommit::new(private(&ID.into(), 1, ContentType::Commit, b"?"));
     assert_eq!(refused(hidden).code, ErrorCode::Invalid, "cannot be followed");
     let strange = SubmitCommit { welcomes: vec![welcome(&[[7; 32].into()])], ..request.clone() };
     assert_eq!(refused(strange).code, ErrorCode::Invalid, "a Welcome for nobody");
@@ -339,7 +339,7 @@ fn what_messengers_cannot_follow_is_refused() {
         stored(&mut alice.group, step);
         let step = alice.group.commit(&PROVIDER, &mut w.dice, NOW, options).unwrap();
         let messages = stored(&mut alice.group, step);
-        let refused = w.desk.refused(&alice.own, commit(messages.commit.into()));
+        let refused = w.desk.refused(&alice.own, SubmitCommit::new(messages.commit.into()));
         assert_eq!(refused, ErrorCode::Invalid, "{proposal:?}");
         let step = alice.group.commit_rejected(&messages.id).unwrap();
         stored(&mut alice.group, step);

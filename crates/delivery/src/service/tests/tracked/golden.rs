@@ -235,7 +235,7 @@ fn used() -> World {
             welcomes: vec![welcome(std::slice::from_ref(package.reference()))],
             ratchet_tree: Some(vec![9; 300].into()),
             added: vec![carol.own.id.clone(), first.id.clone()],
-            ..commit(private(id, 0, ContentType::Commit, b"adds carol"))
+            ..SubmitCommit::new(private(id, 0, ContentType::Commit, b"adds carol"))
         };
         w.desk.reply(&bob.own, request);
         for n in 0..private_messages {
@@ -246,7 +246,8 @@ fn used() -> World {
         let removal = private(id, 1, ContentType::Commit, b"removes alice");
         let group_info = Some(group_info(&mut w.dice, &carol.own, id, 2));
         let ratchet_tree = Some(vec![8; 400].into());
-        let removal = SubmitCommit { removed, group_info, ratchet_tree, ..commit(removal) };
+        let removal =
+            SubmitCommit { removed, group_info, ratchet_tree, ..SubmitCommit::new(removal) };
         w.desk.reply(&carol.own, removal);
     }
 

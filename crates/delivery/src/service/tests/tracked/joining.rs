@@ -31,7 +31,8 @@ impl World {
         };
         let joined = stage.commit(&PROVIDER, &mut self.dice, &verdicts, options).unwrap();
         let group_info = joined.group_info.clone().map(Into::into);
-        let request = SubmitCommit { group_info, ..commit(joined.commit.clone().into()) };
+        let request =
+            SubmitCommit { group_info, ..SubmitCommit::new(joined.commit.clone().into()) };
         (request, joined.group.store(|_| Ok::<_, Infallible>(())).unwrap())
     }
 }
@@ -119,7 +120,7 @@ fn an_opaque_groups_proposals_do_not_come_along() {
     let request = SubmitCommit {
         group_info: made.group_info.map(Into::into),
         ratchet_tree: Some(Bytes::from([1])),
-        ..commit(message(ContentType::Commit, 0))
+        ..SubmitCommit::new(message(ContentType::Commit, 0))
     };
     w.desk.reply(&own, request);
     w.desk.reply(&own, SubmitProposal { proposal: message(ContentType::Proposal, 1) });

@@ -44,7 +44,7 @@ impl World {
         let messages = stored(&mut by.group, step);
         SubmitCommit {
             group_info: messages.group_info.map(Into::into),
-            ..commit_of(messages.commit)
+            ..SubmitCommit::new(messages.commit.into())
         }
     }
 
@@ -108,7 +108,7 @@ impl World {
         let joined = stage.commit(&PROVIDER, &mut self.dice, &verdicts, options).unwrap();
         let request = SubmitCommit {
             group_info: joined.group_info.clone().map(Into::into),
-            ..commit_of(joined.commit.clone())
+            ..SubmitCommit::new(joined.commit.clone().into())
         };
         (request, joined.group.store(|_| Ok::<_, Infallible>(())).unwrap())
     }
@@ -143,10 +143,6 @@ impl World {
             stored(&mut member.group, step);
         }
     }
-}
-
-fn commit_of(message: Vec<u8>) -> SubmitCommit {
-    commit(message.into())
 }
 
 #[test]
