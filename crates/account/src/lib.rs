@@ -47,6 +47,7 @@
 
 extern crate alloc;
 
+mod base32;
 mod limits;
 mod names;
 
@@ -63,6 +64,7 @@ mod stored;
 mod verdict;
 
 pub use account::{Account, AccountId, Device, End, Head, Standing};
+pub use base32::{base32, from_base32};
 pub use entry::{Author, Change, DeviceKey, Entry, RecoveryKey};
 pub use error::{EntryError, EntryFault};
 pub use limits::{MAX_DEVICES, MAX_ENTRIES, MAX_ENTRY, MAX_KEY, MAX_SIGNATURE};

@@ -10,21 +10,20 @@
 //! A code has 160 bits: 120 of the secret, and 40 of the commitment, so that somebody who sees the code and runs the
 //! relay, too, would have to try 2^40 offers within minutes to put in their own.
 
+use crate::base32::{base32, from_base32};
 use crate::entry::DeviceKey;
 use crate::names::Name;
 use alloc::string::String;
 use alloc::vec::Vec;
 use conclave_mls::crypto::{Aead, CryptoError, CryptoProvider, CryptoRng, Hash, Kdf, Secret};
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
-use core::fmt;
+use core::fmt::{self, Write};
 use core::str::FromStr;
 
 const SECRET: usize = 15;
 const COMMITMENT: usize = 5;
 const CODE: usize = SECRET + COMMITMENT;
 const NONCE: usize = 12;
-/// The digits of a code: without those that look like others.
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SALT: &[u8] = b"Conclave link 1";
 
 /// What a new device offers to the account that it is to be in.
@@ -207,14 +206,11 @@ impl LinkCode {
 /// Eight groups of four.
 impl fmt::Display for LinkCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bit = |n: usize| self.0.get(n / 8).map_or(0, |byte| byte >> (7 - n % 8) & 1);
-        for digit in 0..CODE * 8 / 5 {
-            if digit > 0 && digit % 4 == 0 {
+        for (n, digit) in base32(&self.0).chars().enumerate() {
+            if n > 0 && n % 4 == 0 {
                 f.write_str("-")?;
             }
-            let value = (0..5).fold(0, |value, n| value << 1 | bit(digit * 5 + n));
-            let digit = DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
-            write!(f, "{}", char::from(digit))?;
+            f.write_char(digit)?;
         }
         Ok(())
     }
@@ -226,29 +222,14 @@ impl FromStr for LinkCode {
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
         let letters = text.chars().filter(|c| !matches!(c, '-' | ' '));
-        let letters: String = letters.map(|c| c.to_ascii_lowercase()).collect();
-        if letters.len() != CODE * 8 / 5 {
-            return Err(LinkError::NoCode);
-        }
-
-        let mut code = [0u8; CODE];
-        for (position, letter) in letters.bytes().enumerate() {
-            let letter = match letter {
-                b'o' => b'0',
-                b'i' | b'l' => b'1',
-                other => other,
-            };
-            let value =
-                DIGITS.iter().position(|digit| *digit == letter).ok_or(LinkError::NoCode)?;
-            for n in 0..5 {
-                let at = position * 5 + n;
-                if value >> (4 - n) & 1 == 1
-                    && let Some(byte) = code.get_mut(at / 8)
-                {
-                    *byte |= 0x80 >> (at % 8);
-                }
-            }
-        }
+        let digit = |letter: char| match letter.to_ascii_lowercase() {
+            'o' => '0',
+            'i' | 'l' => '1',
+            other => other,
+        };
+        let letters: String = letters.map(digit).collect();
+        let code = Secret::new(from_base32(&letters).ok_or(LinkError::NoCode)?);
+        let code = code.expose().try_into().map_err(|_| LinkError::NoCode)?;
         Ok(Self(code))
     }
 }

@@ -37,10 +37,10 @@ structs! {
         pub registration: Registration,
         /// The service's time, in seconds since 1970.
         pub now: u64,
-        /// The oldest versions that it serves, of clients of these names. If there are any, each client
-        /// says what it is.
+        /// The oldest version of each named client that the service accepts. If there are any,
+        /// every client must name itself.
         pub minimum_clients: Vec<ClientVersion>,
-        /// Which life of its state this is: another one after it was restored from a backup or set up anew.
+        /// The incarnation of its state. It changes when the service is restored from a backup or set up anew.
         pub incarnation: Incarnation,
     }
 
@@ -110,7 +110,7 @@ structs! {
         pub token: Token,
         /// For how many seconds it is good.
         pub lifetime: u64,
-        /// Which life of the service's state it is of: if another one than before, compare what the logs of all groups
+        /// The incarnation of the service's state. If it has changed, compare the logs of all groups with what you
         /// hold.
         pub incarnation: Incarnation,
     }

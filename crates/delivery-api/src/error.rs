@@ -43,7 +43,7 @@ macro_rules! codes {
 codes! {
     /// The request is no encoding of what belongs to its path, or an MLS message in it is none.
     Malformed = "malformed", 400;
-    /// The client is older than the service serves, or does not say what it is: update it. To try again is of no use.
+    /// The client is older than the service accepts, or does not name its version: update it. Retrying does not help.
     ClientOutdated = "client-outdated", 403;
     /// The token is missing, or names no session, or one that is over: open a session.
     Unauthorized = "unauthorized", 401;
@@ -74,8 +74,8 @@ codes! {
     Clock = "clock", 403;
     /// The caller may not do this: it is not, or no longer, in the group.
     NotMember = "not-member", 403;
-    /// Nobody can join by the link: it was revoked, has expired or is used up, whoever made it has left, or it is none
-    /// of the group's. The service knows links of tracked groups alone.
+    /// Nobody can join by the link: it was revoked, has expired or is used up, whoever made it has left, or the group
+    /// has no such link. The service knows only the links of tracked groups.
     BadLink = "bad-link", 403;
     /// An administrator of the service has blocked the user.
     Blocked = "blocked", 403;
@@ -106,7 +106,7 @@ codes! {
     /// The commit leaves out pending proposals that it has to cover: removals of revoked devices, which the service
     /// proposed, and of members who asked to leave. The details list them.
     ProposalsMissing = "proposals-missing", 409;
-    /// A message has a device's credential or key that counts no more: the details list the devices, and what is
+    /// A message holds a credential or key that is no longer a device's: the details list the devices, and what is
     /// expected of them.
     DevicesOutdated = "devices-outdated", 409;
     /// The group exists, and was created by another request.

@@ -12,7 +12,7 @@ use core::fmt::Write;
 /// comment line comes at least every ten seconds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
-    /// Which life of the service's state the stream is of. It comes first, and once.
+    /// The incarnation of the service's state. It comes first, and once.
     Incarnation(Incarnation),
     /// A group's log has grown, or had grown when the stream began.
     Group {

@@ -46,12 +46,12 @@ structs! {
     /// Submits a commit, which is accepted if the group is in the epoch that the commit was made
     /// in and nobody else's came first.
     ///
-    /// To submit the same commit again gives the same answer, so a request whose reply was lost
-    /// can be repeated. An external commit takes the same path. Its sender must be a device in the
-    /// group that has fallen behind, and in a tracked group the commit must remove that device's own
-    /// leaf and nothing else (RFC 9420 section 12.4.3.2 calls this a resync). Or its sender is not in
-    /// a tracked group and uses one of its join links, by an AppDataUpdate beside the ExternalInit and
-    /// nothing else. Whoever else is not in the group comes in by an invitation alone.
+    /// To submit the same commit again gives the same answer, so a request whose reply was lost can be repeated. An
+    /// external commit takes the same path. Its sender must be a device in the group that has fallen behind, and in a
+    /// tracked group the commit must remove that device's own leaf (RFC 9420 section 12.4.3.2 calls this a resync).
+    /// Or its sender is not in a tracked group and uses one of its join links, by an AppDataUpdate beside the
+    /// ExternalInit. Neither does anything else, except that it takes the pending SelfRemoves. Any other device needs
+    /// an invitation.
     ///
     /// A commit in a tracked group has to cover the removals that are pending of revoked devices, which the service has
     /// proposed, and of members who have asked to leave: refer to them, or do the same by value. An external one refers to

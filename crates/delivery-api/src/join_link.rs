@@ -8,6 +8,7 @@ use super::{
     Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, SESSION_SCHEME, Writer,
     sha256,
 };
+use conclave_account::{base32, from_base32};
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, CryptoRng, Kdf, Secret, SignatureKeyPair};
 use core::fmt;
@@ -15,8 +16,6 @@ use core::str::FromStr;
 
 /// What the text of a link begins with.
 const PREFIX: &str = "conclave-join-";
-/// The digits after it: without those that look like others.
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const VERSION: u8 = 1;
 const SECRET: usize = 16;
 const CHECKSUM: usize = 4;
@@ -60,8 +59,8 @@ impl fmt::Display for NoJoinLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "this is no link into a group: one begins with {PREFIX}, and a part of this one is missing or mistyped, \
-             or it is of a later version"
+            "this is not a join link: one begins with {PREFIX}. Part of it may be missing or mistyped, or it is from a \
+             later version"
         )
     }
 }
@@ -173,11 +172,11 @@ impl JoinLink {
     }
 }
 
-/// Whether a signature is by a link's key, for an external commit of this group and epoch with this key in its leaf.
+/// Checks that a signature is by a link's key, for an external commit of this group and epoch with this key in its leaf.
 ///
 /// # Errors
 /// If it is not.
-pub(super) fn signed_use(
+pub fn verify_use(
     provider: &dyn CryptoProvider,
     key: &SignaturePublicKey,
     (group_id, epoch, leaf_key): (&GroupId, u64, &SignaturePublicKey),
@@ -187,7 +186,7 @@ pub(super) fn signed_use(
     provider.verify(SESSION_SCHEME, key, &content, signature)
 }
 
-/// Whether a signature is by a link's key, of a device that asks for the state of this group.
+/// Checks that a signature is by a link's key, of a device that asks for the state of this group.
 ///
 /// # Errors
 /// If it is not.
@@ -199,33 +198,6 @@ pub fn verify_fetch(
 ) -> Result<(), CryptoError> {
     let content = fetch_content(group_id, device)?;
     provider.verify(SESSION_SCHEME, key, &content, signature)
-}
-
-/// Bytes as digits of five bits, the last one filled up with zeros.
-fn base32(bytes: &[u8]) -> String {
-    let bit = |n: usize| bytes.get(n / 8).map_or(0, |byte| byte >> (7 - n % 8) & 1);
-    let digit = |at: usize| {
-        let value = (0..5).fold(0u8, |value, n| value << 1 | bit(at * 5 + n));
-        DIGITS.get(usize::from(value)).copied().map_or('0', char::from)
-    };
-    (0..(bytes.len() * 8).div_ceil(5)).map(digit).collect()
-}
-
-/// The bytes of such digits in either case; none if they are not what [`base32`] makes.
-fn from_base32(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut value, mut bits) = (Vec::new(), 0u16, 0);
-    for letter in text.bytes() {
-        let letter = letter.to_ascii_lowercase();
-        let digit = DIGITS.iter().position(|digit| *digit == letter)?;
-        value = value << 5 | u16::try_from(digit).ok()?;
-        bits += 5;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from(value >> bits).ok()?);
-            value &= (1 << bits) - 1;
-        }
-    }
-    (value == 0 && bits < 5).then_some(bytes)
 }
 
 /// Reads a link in either case.
@@ -305,7 +277,7 @@ mod tests {
         let signature = link.sign_use(&PROVIDER, 3, &leaf).unwrap();
         let good = |group: [u8; 16], epoch, leaf: [u8; 32], signature: &[u8]| {
             let leaf = leaf.to_vec().into();
-            signed_use(&PROVIDER, &key, (&group.into(), epoch, &leaf), signature).is_ok()
+            verify_use(&PROVIDER, &key, (&group.into(), epoch, &leaf), signature).is_ok()
         };
         assert!(good([7; 16], 3, [1; 32], &signature));
         assert!(!good([8; 16], 3, [1; 32], &signature));

@@ -10,8 +10,8 @@
 //! The time that a link's end is compared with is when the service received the commit: the log's hash covers it, so
 //! all members are shown the same.
 
-use super::join_link::signed_use;
-use super::{Bytes, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, Writer};
+use super::join_link::verify_use;
+use super::{Bytes, Decode, DecodeError, DeviceId, Encode, EncodeError, Reader, Writer};
 use conclave_mls::Credential;
 use conclave_mls::component::{AppDataUpdate, AppDataUpdateOperation, ComponentId};
 use conclave_mls::credential::{
@@ -51,7 +51,17 @@ impl JoinLinkRecord {
     /// Whether nobody can join by it any more, at a time in seconds since 1970: it has ended, or is used up.
     #[must_use]
     pub fn is_over(&self, at: u64) -> bool {
-        at >= self.expires_at || self.uses >= self.max_uses
+        self.over(at).is_some()
+    }
+
+    fn over(&self, at: u64) -> Option<JoinLinkError> {
+        if at >= self.expires_at {
+            Some(JoinLinkError::Expired)
+        } else if self.uses >= self.max_uses {
+            Some(JoinLinkError::UsedUp)
+        } else {
+            None
+        }
     }
 }
 
@@ -213,12 +223,12 @@ impl fmt::Display for JoinLinkError {
             Self::Unknown => f.write_str("the link was revoked, or is not one of this group's"),
             Self::Expired => f.write_str("the link has expired"),
             Self::UsedUp => f.write_str("the link is used up: as many have joined by it as may"),
-            Self::MakerGone => f.write_str("whoever made the link is no longer in the group"),
+            Self::MakerGone => f.write_str("the member who made the link is no longer in the group"),
             Self::BadSignature => f.write_str("the link's key has not signed this"),
-            Self::Malformed(e) => write!(f, "what is said of join links is malformed: {e}"),
+            Self::Malformed(e) => write!(f, "the join link data is malformed: {e}"),
             Self::TooMany => write!(f, "a group has {MAX_JOIN_LINKS} join links at most"),
             Self::BadLink => {
-                f.write_str("a new join link has no uses, or a key that is none of its own")
+                f.write_str("a new join link must allow at least one use and have an Ed25519 key that no other link has")
             }
             Self::NotAllowed(what) => f.write_str(what),
         }
@@ -285,21 +295,37 @@ impl JoinLinks {
     pub fn usable(
         &self,
         key: &SignaturePublicKey,
-        members: impl Iterator<Item = DeviceId>,
+        mut members: impl Iterator<Item = DeviceId>,
         at: u64,
     ) -> Result<&JoinLinkRecord, JoinLinkError> {
         let link = self.links.iter().find(|link| link.key == *key).ok_or(JoinLinkError::Unknown)?;
-        if at >= link.expires_at {
-            return Err(JoinLinkError::Expired);
+        if let Some(over) = link.over(at) {
+            return Err(over);
         }
-        if link.uses >= link.max_uses {
-            return Err(JoinLinkError::UsedUp);
-        }
-        let mut members = members;
         if !members.any(|member| member == link.maker) {
             return Err(JoinLinkError::MakerGone);
         }
         Ok(link)
+    }
+
+    /// Makes a member's changes.
+    fn change(
+        &mut self,
+        maker: &DeviceId,
+        updates: Vec<JoinLinksUpdate>,
+    ) -> Result<(), JoinLinkError> {
+        for update in updates {
+            match update {
+                JoinLinksUpdate::Make { key, expires_at, max_uses } => {
+                    self.make(maker.clone(), key, (expires_at, max_uses))?;
+                }
+                JoinLinksUpdate::Revoke { key } => self.revoke(&key)?,
+                JoinLinksUpdate::Use { .. } => {
+                    return Err(JoinLinkError::NotAllowed("a member cannot use a join link"));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn make(
@@ -342,19 +368,6 @@ impl JoinLinks {
             link.uses = link.uses.saturating_add(1);
         }
     }
-}
-
-/// Checks that a signature is by a link's key, for an external commit of this group and epoch with this key in its leaf.
-///
-/// # Errors
-/// [`JoinLinkError::BadSignature`].
-pub fn verify_use(
-    provider: &dyn CryptoProvider,
-    key: &SignaturePublicKey,
-    about: (&GroupId, u64, &SignaturePublicKey),
-    signature: &[u8],
-) -> Result<(), JoinLinkError> {
-    signed_use(provider, key, about, signature).map_err(|_| JoinLinkError::BadSignature)
 }
 
 /// A commit, as far as it matters to a group's links: what a stage shows of it.
@@ -413,6 +426,33 @@ pub fn judge_commit(
     commit: &JudgedCommit<'_>,
     device_of: impl Fn(&Credential) -> Option<DeviceId>,
 ) -> Result<Judged, JoinLinkError> {
+    let updates = updates_of(commit)?;
+    if updates.is_empty() {
+        return Ok(Judged::default());
+    }
+
+    let mut links = JoinLinks::of(group)?;
+    match commit.sender {
+        Sender::Member(leaf) => {
+            let maker = group.credential(leaf).and_then(|credential| device_of(&credential));
+            let nobody = JoinLinkError::NotAllowed("the committer's credential names no device");
+            links.change(&maker.ok_or(nobody)?, updates)?;
+        }
+        Sender::NewMemberCommit => {
+            let key = judge_use(provider, group, commit, (&links, updates), device_of)?;
+            links.count_use(&key);
+        }
+        Sender::External(_) | Sender::NewMemberProposal => {
+            return Err(JoinLinkError::NotAllowed("only members and joiners commit"));
+        }
+    }
+    let data = links.to_bytes().map_err(|_| JoinLinkError::TooMany)?;
+    let joins_by_link = commit.sender == Sender::NewMemberCommit;
+    Ok(Judged { app_data: vec![data.into()], joins_by_link })
+}
+
+/// The changes of join links in a commit, which changes no other component.
+fn updates_of(commit: &JudgedCommit<'_>) -> Result<Vec<JoinLinksUpdate>, JoinLinkError> {
     let changes = commit.proposals.iter().filter_map(|(by, proposal)| match proposal {
         Proposal::AppDataUpdate(update) => Some((by, update)),
         _ => None,
@@ -423,61 +463,41 @@ pub fn judge_commit(
             return Err(JoinLinkError::NotAllowed("nobody may remove a component's data"));
         };
         if *component_id != JOIN_LINKS {
-            return Err(JoinLinkError::NotAllowed("a component is changed that nobody here knows"));
+            return Err(JoinLinkError::NotAllowed("the commit changes an unknown component"));
         }
         if *by != commit.sender {
             return Err(JoinLinkError::NotAllowed("only a committer changes join links"));
         }
         updates.push(JoinLinksUpdate::from_bytes(update)?);
     }
-    if updates.is_empty() {
-        return Ok(Judged::default());
-    }
+    Ok(updates)
+}
 
-    let mut links = JoinLinks::of(group)?;
-    let joins_by_link = match commit.sender {
-        Sender::Member(leaf) => {
-            let maker = group.credential(leaf).and_then(|credential| device_of(&credential));
-            let maker = maker.ok_or(JoinLinkError::NotAllowed("its committer is no device"))?;
-            for update in updates {
-                match update {
-                    JoinLinksUpdate::Make { key, expires_at, max_uses } => {
-                        links.make(maker.clone(), key, (expires_at, max_uses))?;
-                    }
-                    JoinLinksUpdate::Revoke { key } => links.revoke(&key)?,
-                    JoinLinksUpdate::Use { .. } => {
-                        return Err(JoinLinkError::NotAllowed("a member uses no join link"));
-                    }
-                }
-            }
-            false
-        }
-        Sender::NewMemberCommit => {
-            let (key, signature) = match <[JoinLinksUpdate; 1]>::try_from(updates) {
-                Ok([JoinLinksUpdate::Use { key, signature }]) => (key, signature),
-                _ => {
-                    let what = "whoever joins from outside uses one join link, and changes none";
-                    return Err(JoinLinkError::NotAllowed(what));
-                }
-            };
-            let members = || group.members().filter_map(|member| device_of(&member.credential));
-            links.usable(&key, members(), commit.received_at)?;
-            let joiner = joiner_of(commit)?;
-            let device = device_of(&joiner.credential);
-            if device.is_none_or(|device| members().any(|member| member == device)) {
-                return Err(JoinLinkError::NotAllowed("whoever joins by a link is a new device"));
-            }
-            let about = (group.group_id(), group.epoch().0, &joiner.signature_key);
-            verify_use(provider, &key, about, &signature)?;
-            links.count_use(&key);
-            true
-        }
-        Sender::External(_) | Sender::NewMemberProposal => {
-            return Err(JoinLinkError::NotAllowed("only members and joiners commit"));
-        }
+/// The key of the link by which a device joins.
+fn judge_use(
+    provider: &dyn CryptoProvider,
+    group: GroupView<'_>,
+    commit: &JudgedCommit<'_>,
+    (links, updates): (&JoinLinks, Vec<JoinLinksUpdate>),
+    device_of: impl Fn(&Credential) -> Option<DeviceId>,
+) -> Result<SignaturePublicKey, JoinLinkError> {
+    let Ok([JoinLinksUpdate::Use { key, signature }]) = <[JoinLinksUpdate; 1]>::try_from(updates)
+    else {
+        let what = "a device that joins from outside uses one join link and changes none";
+        return Err(JoinLinkError::NotAllowed(what));
     };
-    let data = links.to_bytes().map_err(|_| JoinLinkError::TooMany)?;
-    Ok(Judged { app_data: vec![data.into()], joins_by_link })
+    let members = || group.members().filter_map(|member| device_of(&member.credential));
+    links.usable(&key, members(), commit.received_at)?;
+
+    let joiner = joiner_of(commit)?;
+    let device = device_of(&joiner.credential);
+    if device.is_none_or(|device| members().any(|member| member == device)) {
+        let what = "a device that joins by a link must be new to the group";
+        return Err(JoinLinkError::NotAllowed(what));
+    }
+    let about = (group.group_id(), group.epoch().0, &joiner.signature_key);
+    verify_use(provider, &key, about, &signature).map_err(|_| JoinLinkError::BadSignature)?;
+    Ok(key)
 }
 
 /// Whoever joins by a commit, which does nothing but that.
@@ -497,7 +517,7 @@ fn joiner_of<'a>(commit: &JudgedCommit<'a>) -> Result<&'a CredentialRequest, Joi
         Some(joiner) if commit.proposals.iter().all(|(_, proposal)| is_needed(proposal)) => {
             Ok(joiner)
         }
-        _ => Err(JoinLinkError::NotAllowed("whoever joins by a link does nothing else")),
+        _ => Err(JoinLinkError::NotAllowed("a device that joins by a link does nothing else")),
     }
 }
 

@@ -77,9 +77,9 @@ structs! {
     /// A package is given out once. When a device has none left, its package of last resort is
     /// given, if it has one.
     ///
-    /// How often one user claims another's, and anybody's, is limited. Of a user whose packages all
-    /// others together claim too often, the packages of last resort alone are given for a while, and
-    /// the claim is refused if there are none. The user's own devices may claim as they like.
+    /// The service limits how often one user claims another's, and all others'. If all others together
+    /// claim one user's too often, that user's devices give only packages of last resort for a while; a
+    /// claim is refused if there are none. The user's own devices may claim as they like.
     pub struct ClaimKeyPackages {
         /// Whose.
         pub user: Name,

@@ -113,10 +113,10 @@ pub use groups::{
 pub use hex::{parse_hex, to_hex};
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
 pub use incarnation::Incarnation;
-pub use join_link::{JoinLink, NoJoinLink, verify_fetch};
+pub use join_link::{JoinLink, NoJoinLink, verify_fetch, verify_use};
 pub use join_links::{
     JOIN_LINKS, JoinLinkError, JoinLinkRecord, JoinLinks, JoinLinksUpdate, Judged, JudgedCommit,
-    MAX_JOIN_LINKS, judge_commit, supporting_join_links, verify_use,
+    MAX_JOIN_LINKS, judge_commit, supporting_join_links,
 };
 pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,

@@ -30,8 +30,8 @@ fn events() -> Vec<(Event, &'static str)> {
     ];
     let words = |event: &Event| match event {
         Event::Incarnation(_) => {
-            "Which life of the service's state the stream is of: its identifier, and its number. It comes first. If it is \
-             another one than before, the service was restored from a backup or set up anew, and logs may be shorter."
+            "The incarnation of the service's state: its identifier and its number. It comes first. If it is not the one \
+             from before, the service was restored from a backup or set up anew, and logs may be shorter."
         }
         Event::Group { .. } => {
             "The log of a group that the device is in has grown: the group's identifier, the epoch, the number of the \

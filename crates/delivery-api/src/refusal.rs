@@ -100,7 +100,7 @@ pub enum Details {
         /// How many there are in all.
         total: u32,
     },
-    /// Devices of which a message has something that counts no more.
+    /// Devices of which a message holds an outdated credential or key.
     Devices {
         /// The devices, each once.
         devices: Vec<OutdatedDevice>,

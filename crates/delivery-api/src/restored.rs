@@ -6,12 +6,13 @@ use super::{
 };
 
 structs! {
-    /// Gives back what a service that was restored from a backup has lost of a group's log: entries that it had in
-    /// a former life of its state, as its own receipt shows.
+    /// Gives back what a service that was restored from a backup has lost of a group's log: entries that it had in a
+    /// former incarnation, as its own receipt shows.
     ///
-    /// Whoever has them may give them back, those of others too. Each that the log does not hold is appended as it was,
-    /// with its sender and its time, if the group can take it now: so a log that ends where the first of them began
-    /// becomes what it was. Application messages of epochs that have ended long ago are passed over.
+    /// Whoever has them may give them back, those of others too. Each that the log does not hold is appended as it
+    /// was, with its sender and its time, if the group can take it now: so a log that ends where the first of them
+    /// began becomes what it was. Application messages of epochs that have ended long ago are passed over. A commit
+    /// of an opaque group is refused: only its sender can say whom it adds, and has to submit it again.
     pub struct RestoreLog {
         /// The group.
         pub group_id: GroupId,

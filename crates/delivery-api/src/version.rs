@@ -43,7 +43,7 @@ impl FromStr for ClientVersion {
 
     /// Reads `NAME/MAJOR.MINOR.PATCH`, as [`Display`](fmt::Display) writes it and in no other way.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no version of a client, like conclave/0.4.0");
+        let wrong = || format!("{text:?} is not a client version such as conclave/0.4.0");
         let (name, numbers) = text.split_once('/').ok_or_else(wrong)?;
         let name = name.parse().map_err(|_| wrong())?;
         let numbers: Result<Vec<u32>, _> = numbers.split('.').map(str::parse).collect();

@@ -75,16 +75,17 @@ impl<K: Hash + Eq + Clone, M: AtRest> Meters<K, M> {
 
     /// The meter of an owner.
     pub(crate) fn of(&mut self, owner: &K, now: Instant) -> &mut M {
-        let is_known = self.meters.contains_key(owner);
-        let is_full = self.meters.len() >= self.most;
-        if !is_known && is_full && now.saturating_duration_since(self.swept) >= BETWEEN_SWEEPS {
-            self.meters.retain(|_, meter| !meter.is_at_rest(now));
-            self.swept = now;
+        if !self.meters.contains_key(owner) {
+            let is_full = self.meters.len() >= self.most;
+            if is_full && now.saturating_duration_since(self.swept) >= BETWEEN_SWEEPS {
+                self.meters.retain(|_, meter| !meter.is_at_rest(now));
+                self.swept = now;
+            }
+            if self.meters.len() < self.most {
+                self.meters.insert(owner.clone(), M::at_rest(now));
+            }
         }
-        match is_known || self.meters.len() < self.most {
-            true => self.meters.entry(owner.clone()).or_insert_with(|| M::at_rest(now)),
-            false => &mut self.shared,
-        }
+        self.meters.get_mut(owner).unwrap_or(&mut self.shared)
     }
 
     /// How many have a meter of their own.

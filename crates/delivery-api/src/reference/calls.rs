@@ -29,6 +29,8 @@ pub(super) enum Who {
     Member,
     /// With the session of a device that is or was in the group.
     MemberOrFormer,
+    /// With the session of a device that is in the group, or joins it by a link.
+    MemberOrJoiner,
 }
 
 impl Who {
@@ -39,6 +41,7 @@ impl Who {
             Self::DeviceOrRecovery => "a device, or the recovery key",
             Self::Member => "a device in the group",
             Self::MemberOrFormer => "a device in the group, or removed from it",
+            Self::MemberOrJoiner => "a device in the group, or one that joins it by a link",
         }
     }
 
@@ -46,7 +49,9 @@ impl Who {
     fn errors(self) -> &'static [ErrorCode] {
         match self {
             Self::Anybody | Self::Device | Self::DeviceOrRecovery => &[],
-            Self::Member | Self::MemberOrFormer => &[ErrorCode::NotMember, ErrorCode::UnknownGroup],
+            Self::Member | Self::MemberOrFormer | Self::MemberOrJoiner => {
+                &[ErrorCode::NotMember, ErrorCode::UnknownGroup]
+            }
         }
     }
 }

@@ -33,9 +33,9 @@ A client says which it is, and its version, in three numbers:
 {CLIENT_HEADER}: NAME/MAJOR.MINOR.PATCH
 ```
 
-A service may be set up to serve clients of a name from a version on alone. It says so in `minimum_clients` of
-[`describe-service`](#describe-service), which it answers to all; everything else it refuses to older ones, and to
-clients that do not say what they are, as `client-outdated`.
+A service can set the oldest version of each client that it serves. `minimum_clients` of
+[`describe-service`](#describe-service), which every client may call, lists them. All other calls by older clients,
+and by clients without the header, are refused as `client-outdated`.
 
 Structures are declared in the presentation language of TLS (RFC 8446 section 3), with `optional<T>` and the vectors
 `<V>` of variable size that RFC 9420 sections 2.1.1 and 2.1.2 add. Numbers are big-endian. A body ends with the last
@@ -114,8 +114,8 @@ fn errors() -> String {
         "## Errors
 
 A refusal has a status that is not 200, the name of its error in the header `{ERROR_HEADER}`, and a sentence for
-people as its body (`text/plain`, UTF-8). The errors {} come with details that a client can act on: the body
-is a [`Refusal`](#refusal) then (`{CONTENT_TYPE}`, up to 64 KiB). A refusal has changed nothing, except that after `unavailable` nobody knows: to
+people as its body (`text/plain`, UTF-8). With the errors {}, which carry details that a client can act on, the body
+is a [`Refusal`](#refusal) instead (`{CONTENT_TYPE}`, up to 64 KiB). A refusal has changed nothing, except that after `unavailable` nobody knows: to
 send the request again does no harm. `rate-limited`, `overloaded` and `unavailable` come with `retry-after`, in
 seconds.
 

@@ -101,7 +101,7 @@ pub(super) fn others() -> Vec<Other> {
              // commit again with them.\n        \
              case proposals:\n            LogPosition end;         // of the log\n            \
              MissingProposal missing<V>;\n            uint32 total;            // how many there are in all\n        \
-             // Devices of which a message has something that counts no more.\n        \
+             // Devices of which a message holds an outdated credential or key.\n        \
              case devices:\n            OutdatedDevice devices<V>;\n            uint32 total;\n    };\n} Details;",
             &[
                 ("a GroupInfo of another epoch", &Details::GroupInfo(vec![epoch_misfit()])),

@@ -66,7 +66,7 @@ impl Observed {
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         self.status = refusal.error.code.status();
         self.code = Some(refusal.error.code);
-        self.limit = refusal.limit;
+        self.limit = refusal.limit();
         self.summary = refusal.error.to_string();
     }
 }

@@ -1,6 +1,6 @@
 //! A refusal as it goes out: what the service says, or the front before it.
 
-use crate::service::{ServiceError, whole_seconds};
+use crate::service::{Limit, ServiceError, whole_seconds};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -14,10 +14,6 @@ const SOON: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) error: ServiceError,
-    /// When to try again, if that may help.
-    pub(super) retry_after: Option<Duration>,
-    /// The limit that was met, if it was one.
-    pub(super) limit: Option<&'static str>,
 }
 
 impl Refusal {
@@ -28,20 +24,25 @@ impl Refusal {
 
     /// There is too much of something just now.
     pub(super) fn overloaded(limit: &'static str, detail: &str) -> Self {
-        Self {
-            error: ServiceError::new(ErrorCode::Overloaded, detail),
-            retry_after: Some(SOON),
-            limit: Some(limit),
-        }
+        let limit = Some(Limit { name: limit, wait: SOON });
+        Self { error: ServiceError { limit, ..ServiceError::new(ErrorCode::Overloaded, detail) } }
+    }
+
+    /// The limit that was met, if it was one.
+    pub(super) fn limit(&self) -> Option<&'static str> {
+        self.error.limit.map(|limit| limit.name)
+    }
+
+    /// When to try again, if that may help.
+    fn retry_after(&self) -> Option<Duration> {
+        let soon = (self.error.code == ErrorCode::Unavailable).then_some(SOON);
+        self.error.limit.map(|limit| limit.wait).or(soon)
     }
 }
 
 impl From<ServiceError> for Refusal {
     fn from(error: ServiceError) -> Self {
-        let soon = (error.code == ErrorCode::Unavailable).then_some(SOON);
-        let limit = error.limit;
-        let retry_after = limit.map(|limit| limit.wait).or(soon);
-        Self { error, retry_after, limit: limit.map(|limit| limit.name) }
+        Self { error }
     }
 }
 
@@ -64,7 +65,7 @@ impl IntoResponse for Refusal {
         let (kind, body) = body(&self.error);
         let headers = [(CONTENT_TYPE.as_str(), kind), (ERROR_HEADER, code.name())];
         let mut response = (status, headers, body).into_response();
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = self.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         response

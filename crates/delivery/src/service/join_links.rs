@@ -66,7 +66,8 @@ impl<S: Storage> Service<S> {
             return self.check_may_join(id, submission.me);
         };
         let about = (id, epoch, leaf_key);
-        verify_use(&*self.provider, &key, about, &signature).map_err(|e| refusal(&e))?;
+        verify_use(&*self.provider, &key, about, &signature)
+            .map_err(|_| refusal(&JoinLinkError::BadSignature))?;
         check_usable(self.observer(view, id, group)?, &key, submission.now.as_secs())
     }
 

@@ -36,11 +36,15 @@ impl<'a> Submission<'a> {
         wanted: ContentType,
     ) -> Result<Self, ServiceError> {
         let framed = Framed::decode(&message, wanted)?;
-        let hash = sha256(&message);
-        let (me, now) = (caller.id()?, caller.now);
+        Ok(Self::new(caller.id()?, caller.now, framed, message))
+    }
+
+    /// A message of a device's that came at a time.
+    pub(super) fn new(me: &'a DeviceId, now: UnixTime, framed: Framed, message: Bytes) -> Self {
         let sender = framed.public.as_ref().map(|message| message.content.sender);
         let by_member = sender != Some(Sender::NewMemberCommit);
-        Ok(Self { me, by_member, now, framed, message, hash, is_restored: false })
+        let hash = sha256(&message);
+        Self { me, by_member, now, framed, message, hash, is_restored: false }
     }
 
     /// What is appended, without the effects of a commit.
@@ -92,32 +96,13 @@ impl<S: Storage> Service<S> {
         Ok(found)
     }
 
-    /// Takes a message into the log. `append` makes the record, and may refuse.
+    /// Takes a message into the log, at a time that may be another one than the message's own. `append` makes the
+    /// record, and may refuse.
     pub(super) fn submit(
-        &self,
-        caller: &Caller,
-        message: Bytes,
-        wanted: ContentType,
-        append: impl FnOnce(
-            &mut View,
-            &GroupRecord,
-            &Submission<'_>,
-        ) -> Result<(Appended, CommitEffects), ServiceError>,
-    ) -> Result<Done<Outcome>, ServiceError> {
-        let submission = Submission::decode(caller, message, wanted)?;
-        self.take(&submission, caller.now, append)
-    }
-
-    /// The same for a submission, whose own time may be another one than now.
-    pub(super) fn take(
         &self,
         submission: &Submission<'_>,
         now: UnixTime,
-        append: impl FnOnce(
-            &mut View,
-            &GroupRecord,
-            &Submission<'_>,
-        ) -> Result<(Appended, CommitEffects), ServiceError>,
+        append: impl FnOnce(&mut View, &GroupRecord) -> Result<(Appended, CommitEffects), ServiceError>,
     ) -> Result<Done<Outcome>, ServiceError> {
         let wanted = submission.framed.content_type;
         let id = &submission.framed.group_id;
@@ -128,6 +113,7 @@ impl<S: Storage> Service<S> {
         } else {
             self.views.of(id)
         };
+
         let mut view = lock(&shared);
         let group = self.known_group(id)?;
         let seen = self.seen(submission);
@@ -137,6 +123,7 @@ impl<S: Storage> Service<S> {
             let seen = format!("{seen}: in the log already, number {}", position.seq);
             Ok(Done::new(Outcome::Accepted { receipt, received_at }, seen))
         };
+
         if let Some(found) = self.admit(&mut view, &group, submission)? {
             drop(view);
             return known(&found);
@@ -144,6 +131,7 @@ impl<S: Storage> Service<S> {
         if let Some(successor) = &group.successor {
             return Err(ended(successor));
         }
+
         let in_time = match wanted {
             ContentType::Application => self.is_still_read(&group, submission)?,
             ContentType::Proposal | ContentType::Commit => submission.framed.epoch == group.epoch,
@@ -157,7 +145,8 @@ impl<S: Storage> Service<S> {
             drop(view);
             return wrong_epoch(&group);
         }
-        let appended = append(&mut view, &group, submission);
+
+        let appended = append(&mut view, &group);
         let in_doubt = match &appended {
             Ok((Appended::Won(_), _)) => false,
             Ok(_) => true,
@@ -167,6 +156,7 @@ impl<S: Storage> Service<S> {
             // Memory may not be what the storage holds.
             view.loaded = None;
         }
+
         let is_won = matches!(appended, Ok((Appended::Won(_), _)));
         let begins_epoch = is_won && group.tracked && wanted == ContentType::Commit;
         // What comes next of a restored log is of this epoch.
@@ -176,6 +166,7 @@ impl<S: Storage> Service<S> {
             false => None,
         };
         drop(view);
+
         let (position, effects) = match appended? {
             (Appended::Won(position), effects) => (position, effects),
             (Appended::Known(found), _) => return known(&found),
@@ -187,12 +178,24 @@ impl<S: Storage> Service<S> {
             // Only another process can have come between: this one held the lock.
             (Appended::Lost(now), _) => return wrong_epoch(&now),
         };
-        let receipt = self.receipt(id, position, now)?;
-        let reply = Outcome::Accepted { receipt, received_at: submission.now.as_secs() };
-        let mut done = Done::new(reply, format!("{seen}: number {}", position.seq));
-        done.notices = self.notices(id, position, &effects)?;
+        let mut done = self.accepted(submission, position, &effects, now)?;
         done.notices.extend(proposed);
         Ok(done)
+    }
+
+    /// The answer to a message that the log has taken, and who is told of it.
+    pub(super) fn accepted(
+        &self,
+        submission: &Submission<'_>,
+        position: LogPosition,
+        effects: &CommitEffects,
+        now: UnixTime,
+    ) -> Result<Done<Outcome>, ServiceError> {
+        let id = &submission.framed.group_id;
+        let receipt = self.receipt(id, position, now)?;
+        let reply = Outcome::Accepted { receipt, received_at: submission.now.as_secs() };
+        let seen = format!("{}: number {}", self.seen(submission), position.seq);
+        Ok(Done { notices: self.notices(id, position, effects)?, ..Done::new(reply, seen) })
     }
 
     /// Whether an application message is of the current epoch, or of one that ended so lately that
@@ -216,14 +219,14 @@ impl<S: Storage> Service<S> {
         }
     }
 
-    pub(super) fn seen(&self, submission: &Submission<'_>) -> String {
+    fn seen(&self, submission: &Submission<'_>) -> String {
         let (group, bytes) = (&submission.framed.group_id, submission.message.len());
         let seen = submission.framed.seen();
         format!("group {}, {}: {seen}, {bytes} bytes", short_group(group), submission.me)
     }
 
     /// Who is to be told of an entry: members, those whom it removed, and those with a Welcome.
-    pub(super) fn notices(
+    fn notices(
         &self,
         group: &GroupId,
         position: LogPosition,
@@ -387,7 +390,8 @@ impl Operation for SubmitCommit {
     ) -> Result<Done<Outcome>, ServiceError> {
         let commit = core::mem::take(&mut self.commit);
         let key_packages = core::mem::take(&mut self.key_packages);
-        service.submit(caller, commit, ContentType::Commit, |view, group, submission| {
+        let submission = Submission::decode(caller, commit, ContentType::Commit)?;
+        service.submit(&submission, caller.now, |view, group| {
             let framed = &submission.framed;
             let epoch = framed.epoch.checked_add(1);
             let epoch = epoch.ok_or_else(|| ServiceError::invalid("there is no next epoch"))?;
@@ -400,12 +404,13 @@ impl Operation for SubmitCommit {
             };
             if group.tracked {
                 let request = (self, key_packages);
-                return service.append_tracked_commit(view, group, submission, request);
+                return service.append_tracked_commit(view, group, &submission, request);
             }
             if let Some(info) = &self.group_info {
                 check_group_info(info, &framed.group_id, epoch)?;
             }
-            let effects = CommitEffects { key_packages, ..service.told_effects(self, submission)? };
+            let effects =
+                CommitEffects { key_packages, ..service.told_effects(self, &submission)? };
             let commit = Some(effects.clone());
             let append = Append { commit, ..submission.append(group) };
             Ok((service.storage.append(append)?, effects))
@@ -421,9 +426,9 @@ impl Operation for SubmitProposal {
         service: &Service<S>,
         caller: &Caller,
     ) -> Result<Done<Outcome>, ServiceError> {
-        let wanted = ContentType::Proposal;
-        service.submit(caller, self.proposal, wanted, |view, group, submission| {
-            service.append_proposal(view, group, submission)
+        let submission = Submission::decode(caller, self.proposal, ContentType::Proposal)?;
+        service.submit(&submission, caller.now, |view, group| {
+            service.append_proposal(view, group, &submission)
         })
     }
 }

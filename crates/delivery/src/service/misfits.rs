@@ -52,6 +52,9 @@ pub(super) fn group_info_refused(
     group_info: &[u8],
     error: &Error,
 ) -> ServiceError {
+    if let Err(refused) = decode_group_info(group_info) {
+        return refused;
+    }
     let misfits = observer.group_info_misfits(provider, group_info).unwrap_or_default();
     if misfits.is_empty() {
         return ServiceError::invalid(error);

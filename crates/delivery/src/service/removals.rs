@@ -7,7 +7,7 @@ use super::view::{View, lock};
 use super::{Notice, Service, ServiceError};
 use crate::storage::{Appended, Storage};
 use conclave_delivery_api::{
-    ContentType, DeviceId, ErrorCode, Event, GroupId, SESSION_SCHEME, external_sender, sha256,
+    ContentType, DeviceId, ErrorCode, Event, GroupId, SESSION_SCHEME, external_sender,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::credential::{CredentialRequest, ExternalSender, SignaturePublicKey};
@@ -98,12 +98,12 @@ impl<S: Storage> Service<S> {
             wanted.extend(self.removal(observer, leaf)?.map(|message| (device, message)));
         }
         for (device, message) in wanted {
-            let hash = sha256(&message);
             let framed = Framed::decode(&message, ContentType::Proposal)?;
             // The log names a device for each entry: here that which is to leave.
-            let (me, message, is_restored) = (&device, message.into(), false);
-            let submission =
-                Submission { me, by_member: false, now, framed, message, hash, is_restored };
+            let submission = Submission {
+                by_member: false,
+                ..Submission::new(&device, now, framed, message.into())
+            };
             match self.append_tracked_proposal(view, &group, &submission) {
                 Ok(Appended::Won(position)) => newest = Some(position),
                 Ok(Appended::Known(_)) => {}

@@ -10,7 +10,7 @@ use super::{Caller, Done, Operation, Service};
 use crate::storage::Storage;
 use conclave_delivery_api::{
     Bytes, ContentType, ErrorCode, GroupId, LogEntry, LogRestored, MAX_PAGE, Outcome, RestoreLog,
-    SubmitCommit, sha256, short_group,
+    SubmitCommit, short_group,
 };
 use conclave_mls::UnixTime;
 
@@ -43,39 +43,39 @@ impl<S: Storage> Service<S> {
         entry: &LogEntry,
         now: UnixTime,
     ) -> Result<Done<Outcome>, ServiceError> {
-        let (message, hash) = (entry.message.clone(), sha256(&entry.message));
-        let framed = Framed::decode(&message, entry.content_type)?;
+        let framed = Framed::decode(&entry.message, entry.content_type)?;
         if framed.group_id != *id || framed.epoch != entry.epoch {
             return Err(ServiceError::invalid("an entry is of another group or epoch"));
         }
         if self.storage.device(&entry.sender)?.is_none() {
-            let detail = format!("{} has to come back first, who sent one of them", entry.sender);
+            let detail = format!(
+                "{} sent one of the entries and has no device here: its account has to be restored first",
+                entry.sender
+            );
             return Err(ServiceError::new(ErrorCode::UnknownDevice, detail));
         }
         let received_at = UnixTime::from_secs(entry.received_at).unwrap_or(now).min(now);
         let submission = Submission {
-            me: &entry.sender,
             by_member: false,
-            now: received_at,
-            framed,
-            message,
-            hash,
             is_restored: true,
+            ..Submission::new(&entry.sender, received_at, framed, entry.message.clone())
         };
-        let done = self.take(&submission, now, |view, group, submission| {
+
+        let done = self.submit(&submission, now, |view, group| {
             match submission.framed.content_type {
-                ContentType::Application => self.append_application(group, submission),
-                ContentType::Proposal => self.append_proposal(view, group, submission),
+                ContentType::Application => self.append_application(group, &submission),
+                ContentType::Proposal => self.append_proposal(view, group, &submission),
                 ContentType::Commit if group.tracked => {
                     // Its Welcomes are lost.
                     let nothing_beside = SubmitCommit::new(Bytes::default());
-                    self.append_tracked_commit(view, group, submission, (nothing_beside, None))
+                    self.append_tracked_commit(view, group, &submission, (nothing_beside, None))
                 }
                 ContentType::Commit => Err(ServiceError::invalid(
                     "whom a commit of an opaque group adds, only its sender can say: it has to submit it again",
                 )),
             }
         })?;
+
         let is_late = |epoch| entry.content_type == ContentType::Application && epoch > entry.epoch;
         match &done.reply {
             Outcome::WrongEpoch { receipt } if !is_late(receipt.position.epoch) => {

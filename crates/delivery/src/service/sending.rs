@@ -14,9 +14,9 @@ impl Operation for SendMessage {
         service: &Service<S>,
         caller: &Caller,
     ) -> Result<Done<Outcome>, ServiceError> {
-        let wanted = ContentType::Application;
-        service.submit(caller, self.message, wanted, |_, group, submission| {
-            service.append_application(group, submission)
+        let submission = Submission::decode(caller, self.message, ContentType::Application)?;
+        service.submit(&submission, caller.now, |_, group| {
+            service.append_application(group, &submission)
         })
     }
 
@@ -32,11 +32,6 @@ impl Operation for SendMessage {
             return Ok(None);
         };
 
-        let id = &submission.framed.group_id;
-        let receipt = service.receipt(id, position, caller.now)?;
-        let reply = Outcome::Accepted { receipt, received_at: submission.now.as_secs() };
-        let seen = format!("{}: number {}", service.seen(&submission), position.seq);
-        let notices = service.notices(id, position, &CommitEffects::default())?;
-        Ok(Some(Done { notices, ..Done::new(reply, seen) }))
+        service.accepted(&submission, position, &CommitEffects::default(), caller.now).map(Some)
     }
 }

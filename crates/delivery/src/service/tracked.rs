@@ -219,8 +219,7 @@ impl<S: Storage> Service<S> {
             return Err(ServiceError::invalid(detail));
         }
         let welcomes = self.route_welcomes(welcomes, ratchet_tree.as_ref(), &added)?;
-        let effects = CommitEffects { added, removed, welcomes, ..CommitEffects::default() };
-        Ok(CommitEffects { ratchet_tree, ..effects })
+        Ok(CommitEffects { added, removed, welcomes, ratchet_tree, ..CommitEffects::default() })
     }
 
     /// Checks a commit and, if it holds, appends it together with the observer's next state.
@@ -257,7 +256,6 @@ impl<S: Storage> Service<S> {
         let mut fold = observer.fold();
         fold.push(transition).map_err(ServiceError::invalid)?;
         if let Some(info) = &request.group_info {
-            decode_group_info(info)?;
             let taken = fold.state().take_group_info(provider, info);
             let taken = taken.map_err(|e| group_info_refused(fold.state(), provider, info, &e))?;
             fold.push(taken).map_err(ServiceError::invalid)?;

@@ -114,6 +114,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 ],
                 limits: "by default 50,000 devices are named, 1,000 Welcomes or 128 MiB wait in an inbox, and a device \
                          has 200 key packages of a suite; `MAX_PAGE` proposals are left out",
+                who: Who::MemberOrJoiner,
                 ..SUBMITTED
             },
             &SubmitCommit {

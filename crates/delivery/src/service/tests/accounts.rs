@@ -355,6 +355,7 @@ fn a_device_under_a_revoked_ones_name_has_nothing_of_it() {
         let told = r.desk.service.current_events(&new.info()).unwrap();
         let length = r.alice.account.head().length;
         let user = r.alice.id.user.clone();
+        assert!(matches!(told[0], Event::Incarnation(_)), "{told:?}");
         assert_eq!(told[1..], [Event::Account { user, length }, Event::Ready]);
 
         // It is invited as any other.

@@ -111,6 +111,8 @@ fn what_its_own_receipt_does_not_show_is_not_taken_back() {
     for (n, (request, code)) in cases.into_iter().enumerate() {
         assert_eq!(desk.refused(&r.alice, request), code, "{n}");
     }
+    let e = desk.call(&r.alice, change(&many)).unwrap_err();
+    assert!(e.detail.contains("come at once"), "they do not add up either: {e}");
     // To the service that has lost nothing it is of its own life.
     assert_eq!(r.desk.refused(&r.alice, good.clone()), ErrorCode::Invalid);
     assert_eq!(fetch(&desk, &r.alice, 1).entries, []);
