@@ -1,7 +1,7 @@
 //! A device's state, sealed or not: how it is opened, and when its key changes.
 //!
 //! The state is `state.sqlite`; the key of a sealed one is in `state.key`, under a passphrase. A new key is
-//! written to `state.key.new` first, then the state is encrypted under it in one transaction, then the file gets
+//! written to `state.key.next` first, then the state is encrypted under it in one transaction, then the file gets
 //! its name. So whenever a crash comes, one of the two files opens the state, and the next start tidies up.
 
 mod passphrase;
@@ -32,7 +32,7 @@ struct Files {
 impl Files {
     fn of(folder: &Path) -> Self {
         let [state, key, new_key] =
-            ["state.sqlite", "state.key", "state.key.new"].map(|name| folder.join(name));
+            ["state.sqlite", "state.key", "state.key.next"].map(|name| folder.join(name));
         Self { state, key, new_key }
     }
 

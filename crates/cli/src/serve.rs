@@ -115,12 +115,12 @@ fn attachments(settings: &Settings, data: &Path) -> Result<Option<KeptAttachment
     let limits = settings.attachment_limits();
     match settings.bucket() {
         None => Ok(Some((Arc::new(store), limits))),
-        Some(place) => Ok(Some((Arc::new(in_bucket(place?, store)?), limits))),
+        Some(place) => Ok(Some((in_bucket(place?, store)?, limits))),
     }
 }
 
 /// The bucket of attachments, with the credentials of the environment.
-fn in_bucket(place: Place, uploads: FolderStore) -> Result<S3Store, Failure> {
+fn in_bucket(place: Place, uploads: FolderStore) -> Result<Arc<S3Store>, Failure> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let needed = |name: &str| {
         variable(name).ok_or_else(|| format!("attachments-bucket needs the variable {name}"))
@@ -132,10 +132,16 @@ fn in_bucket(place: Place, uploads: FolderStore) -> Result<S3Store, Failure> {
         session_token: variable("AWS_SESSION_TOKEN").map(secret),
     };
     let store = S3Store::new(place, credentials, crate::provider::provider(), uploads);
+    let store = Arc::new(store);
+    let checked = store.clone();
     // Messages do not wait for it.
-    if let Err(e) = store.check() {
-        complain(&format!("attachments cannot be kept yet: {e}. The service runs without them"));
-    }
+    std::thread::Builder::new().name("conclave-bucket".into()).spawn(move || {
+        if let Err(e) = checked.check() {
+            let what =
+                format!("attachments cannot be kept yet: {e}. The service runs without them");
+            complain(&what);
+        }
+    })?;
     Ok(store)
 }
 

@@ -134,8 +134,8 @@ fn without_its_passphrase_a_sealed_state_does_not_open() {
 
     std::fs::rename(key.with_extension("elsewhere"), &key).unwrap();
     let again = sealed.chat("alice", RIGHT, "/history\n");
-    assert!(again.lines.iter().any(|line| line.ends_with(" soup")), "{again:?}");
-    assert!(!again.lines.iter().any(|line| line.ends_with(" bread")), "{again:?}");
+    assert!(again.says("", " soup"), "{again:?}");
+    assert!(!again.says("", " bread"), "{again:?}");
 }
 
 #[test]
@@ -173,7 +173,11 @@ fn a_state_is_sealed_later_and_its_passphrase_and_key_change() {
     assert_eq!(sealed.chat("alice", RIGHT, "").code, Some(1));
     std::fs::write(&key, new).unwrap();
     let alice = sealed.chat("alice", RIGHT, "/history\n");
-    assert!(alice.lines.iter().any(|line| line.ends_with(" marzipan")), "{alice:?}");
+    assert!(alice.says("", " marzipan"), "{alice:?}");
+}
+
+fn says_soup_unsealed(sealed: &Sealed) -> bool {
+    sealed.people.chat("alice", "/history\n").says("", " soup")
 }
 
 #[test]
@@ -181,11 +185,14 @@ fn a_crash_between_key_and_state_loses_neither() {
     let sealed = Sealed::new();
     sealed.people.chat("alice", "/new lunch\nsoup\n");
     let folder = sealed.folder("alice");
-    let [state, key, new] = ["state.sqlite", "state.key", "state.key.new"].map(|f| folder.join(f));
-    let says_soup = |passphrase: &str| {
-        let alice = sealed.chat("alice", passphrase, "/history\n");
-        alice.lines.iter().any(|line| line.ends_with(" soup"))
-    };
+    let [state, key, new] = ["state.sqlite", "state.key", "state.key.next"].map(|f| folder.join(f));
+    let says_soup =
+        |passphrase: &str| sealed.chat("alice", passphrase, "/history\n").says("", " soup");
+
+    // A key's file that was not written to its end is no file of a key.
+    let half = folder.join("state.key.new");
+    std::fs::write(&half, b"half").unwrap();
+    assert!(says_soup_unsealed(&sealed));
 
     // The key's file was written, and the state was not yet encrypted: it is as it was.
     let plain = std::fs::read(&state).unwrap();
@@ -198,6 +205,9 @@ fn a_crash_between_key_and_state_loses_neither() {
 
     // The state was encrypted, and the key's file did not get its name.
     assert_eq!(sealed.seal("alice", None, RIGHT, &[]).code, Some(0));
+    std::fs::write(&half, b"half").unwrap();
+    let wrong = sealed.chat("alice", OTHER, "");
+    assert!(wrong.stderr.contains("the passphrase does not open"), "{wrong:?}");
     std::fs::rename(&key, &new).unwrap();
     assert!(says_soup(RIGHT));
     assert!(key.exists() && !new.exists());

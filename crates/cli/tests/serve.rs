@@ -240,8 +240,15 @@ fn a_service_whose_bucket_does_not_answer_serves_messages() {
     let process = Process::of("service".into(), command);
     let url = process.until("listening on ").split_off("listening on ".len());
     assert_eq!(run(&["health", &url], b"").code, Some(0));
-    let said = std::fs::read_to_string(&stderr).unwrap();
     let why = "attachments cannot be kept yet: http://127.0.0.1:1 does not answer";
+    let begun = Instant::now();
+    let said = loop {
+        let said = std::fs::read_to_string(&stderr).unwrap();
+        if said.contains(why) || begun.elapsed() > PATIENCE {
+            break said;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
     assert!(said.contains(why) && !said.contains("between us"), "{said}");
     let talk = chat(dir.path(), &url, "alice", &[], "/new dinner\nsoup\n");
     assert!(talk.says("message dinner 1 alice/main", " soup"), "{talk:?}");

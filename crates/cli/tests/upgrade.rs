@@ -2,8 +2,8 @@
 //! are as old as the database.
 //!
 //! `vectors/live/format-N` holds what was left when a service of format N and its users were stopped: its database,
-//! their states, and the time. The version that brought the format wrote it:
-//! `cargo test -p conclave-cli --test upgrade -- --ignored` writes that of the current one.
+//! their states, and the time. `cargo test -p conclave-cli --test upgrade -- --ignored` writes that of the current
+//! format.
 
 #![cfg(unix)]
 #![allow(
@@ -189,8 +189,7 @@ fn goes_on(golden: &Path) {
     people.iter_mut().for_each(|person| drop(person.until("offline")));
     people[0].says("alice while it is upgraded");
 
-    let service = town.start("service", &["serve", "--listen", &town.address], "service");
-    service.until("listening on");
+    let service = town.service();
     let kept = town.folder.path().join(format!("service/delivery.db.{format}"));
     let is_current = format == format!("format-{}", current_format());
     assert!(is_current || service.until("the state was upgraded from").contains("format"));

@@ -92,7 +92,7 @@ impl S3Store {
         if answer.status() == StatusCode::OK {
             return Ok(());
         }
-        match self.bucket.refusal("look", answer) {
+        match self.bucket.refusal("look up", answer) {
             e if e.kind() == ErrorKind::NotFound => Ok(()),
             e => Err(e),
         }
@@ -106,10 +106,11 @@ impl S3Store {
             StatusCode::OK => {
                 let length = answer.headers().get("content-length").and_then(|l| l.to_str().ok());
                 let length = length.and_then(|length| length.parse().ok());
-                let unknown = || io::Error::other("the object store does not say how long it is");
+                let unknown =
+                    || io::Error::other("the object store did not say how long the object is");
                 length.ok_or_else(unknown).map(Some)
             }
-            _ => Err(self.bucket.refusal("look", answer)),
+            _ => Err(self.bucket.refusal("look up", answer)),
         }
     }
 

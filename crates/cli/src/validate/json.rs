@@ -1,7 +1,7 @@
 //! Verdicts as JSON: identifiers in hexadecimal, objects of MLS and states in base64.
 
 use base64ct::{Base64, Encoding};
-use conclave_delivery_api::{Bytes, MAX_SHOWN, sha256, to_hex};
+use conclave_delivery_api::{Bytes, FieldMisfit, to_hex};
 use conclave_mls::UnixTime;
 use conclave_mls::wire::{Credential, Encode};
 use conclave_validator::{
@@ -37,12 +37,10 @@ pub(super) fn verdict(judged: Result<Value, Refusal>) -> Value {
 
 /// A field of a GroupInfo that does not fit. Of a long value it has the SHA-256.
 fn misfit(misfit: &GroupInfoMisfit) -> Value {
-    let shown = |value: &Option<Bytes>| {
-        let value = value.as_ref()?;
-        let hash = || to_hex(&sha256(value));
-        Some(if value.len() > MAX_SHOWN { hash() } else { to_hex(value) })
-    };
-    let (expected, found) = (shown(&misfit.expected), shown(&misfit.found));
+    let (expected, found) = (misfit.expected.as_deref(), misfit.found.as_deref());
+    let shown = FieldMisfit::of(misfit.field, expected, found);
+    let hex = |value: Option<Bytes>| value.map(|value| to_hex(&value));
+    let (expected, found) = (hex(shown.expected), hex(shown.found));
     json!({ "field": misfit.field, "expected": expected, "found": found })
 }
 

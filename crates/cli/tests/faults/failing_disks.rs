@@ -26,18 +26,22 @@ fn metric(metrics: &str, name: &str) -> f64 {
     value.unwrap_or_else(|| panic!("{name}: {page}")).parse().unwrap()
 }
 
-/// Waits until a service that cannot write says so, and counts it.
-fn is_not_ready(metrics: &str, why: &str) {
+fn failed(metrics: &str) -> f64 {
+    metric(metrics, "writer_failed_total")
+}
+
+/// Waits until a service that cannot write says so, and has counted more failures than before.
+fn wait_until_unready(metrics: &str, why: &str, failed_before: f64) {
     wait_for(&format!("it does not say that it is not ready: {why}"), || {
         let ready = get(metrics, "/health/ready");
         ready.starts_with("HTTP/1.1 503 ") && ready.contains(why)
     });
     assert!(get(metrics, "/health/live").starts_with("HTTP/1.1 200 "));
     assert_eq!(metric(metrics, "ready"), 0.0);
-    assert!(metric(metrics, "writer_failed_total") > 0.0);
+    assert!(failed(metrics) > failed_before);
 }
 
-fn is_ready(metrics: &str) {
+fn wait_until_ready(metrics: &str) {
     wait_for("it is not ready again", || metric(metrics, "ready") == 1.0);
 }
 
@@ -84,6 +88,7 @@ fn a_service_whose_disk_fails_refuses_reads_on_and_comes_back() {
         let known = length(&alice);
         let text = format!("{failing:?}");
         let content = text.repeat(5000).into_bytes();
+        let failed_before = failed(service.metrics());
 
         disk.fail(failing);
         let error = alice.call(&message(&text)).unwrap_err();
@@ -94,7 +99,7 @@ fn a_service_whose_disk_fails_refuses_reads_on_and_comes_back() {
         assert!(error.contains("unavailable"), "{failing:?}: {error}");
         let (_, guest) = Device::new(&service.url(), &format!("guest-{known}"));
         assert!(alice.ask(&guest).is_err(), "{failing:?}");
-        is_not_ready(service.metrics(), why);
+        wait_until_unready(service.metrics(), why, failed_before);
 
         disk.mend();
         // The same bytes again: whatever became of them, they are in the log once.
@@ -104,12 +109,13 @@ fn a_service_whose_disk_fails_refuses_reads_on_and_comes_back() {
         let uploaded = upload(&alice, &content).unwrap();
         assert_eq!(uploaded.received, content.len() as u64, "{failing:?}");
         alice.ask(&guest).unwrap();
-        is_ready(service.metrics());
+        wait_until_ready(service.metrics());
     }
-    // All that was refused meanwhile has left nothing behind.
+    // What was accepted is published.
     wait_for("what has changed is not published", || {
         metric(service.metrics(), "publish_age_seconds") < 2.0
     });
+    // What was refused has left nothing behind.
     service.check_state();
 }
 
@@ -243,12 +249,12 @@ fn a_full_file_system_stops_writers_alone_until_there_is_room() {
     };
     assert_eq!(refused.code(), Some(ErrorCode::Unavailable), "{refused}");
     assert!(refused.to_string().contains("the disk is full"), "{refused}");
-    is_not_ready(&metrics, "the disk is full");
+    wait_until_unready(&metrics, "the disk is full", 0.0);
     assert_eq!(length(&alice) as u64, sent, "what is read while the disk is full");
 
     drop(file);
     std::fs::remove_file(ballast).unwrap();
     assert_eq!(seq(alice.call(&message("there is room")).unwrap()), sent + 1);
-    is_ready(&metrics);
+    wait_until_ready(&metrics);
     assert_eq!(length(&alice) as u64, sent + 1);
 }

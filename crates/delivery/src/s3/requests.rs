@@ -77,7 +77,7 @@ impl Bucket {
                     let status = answer.status();
                     !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS
                 }
-                // The file on this machine.
+                // Our own file, or a request that cannot be made.
                 Err(e) => e.kind() != ErrorKind::Other,
             };
             match pauses.next() {
@@ -106,7 +106,7 @@ impl Bucket {
         let provider = &*self.provider;
         let headers =
             signed(provider, &self.credentials, &self.place.region, now.as_secs(), request)
-                .map_err(|e| io::Error::other(e.to_string()))?;
+                .map_err(|e| io::Error::new(ErrorKind::InvalidInput, e.to_string()))?;
 
         let mut builder = ureq::http::Request::builder().method(method).uri(self.place.url(name));
         for (name, value) in headers {
@@ -125,7 +125,8 @@ impl Bucket {
         request: Result<ureq::http::Request<B>, ureq::http::Error>,
         patience: Duration,
     ) -> io::Result<Response<Body>> {
-        let request = request.map_err(|e| io::Error::other(e.to_string()))?;
+        let request =
+            request.map_err(|e| io::Error::new(ErrorKind::InvalidInput, e.to_string()))?;
         let request = self.agent.configure_request(request).timeout_global(Some(patience)).build();
         let origin = self.place.origin();
         self.agent
@@ -149,7 +150,9 @@ impl Bucket {
         };
         io::Error::new(
             kind,
-            format!("{origin} cannot {what} in bucket {bucket}: {status}, {code:.80}"),
+            format!(
+                "{origin} refused to {what} an object in bucket {bucket}: {status}, {code:.80}"
+            ),
         )
     }
 }
