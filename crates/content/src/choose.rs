@@ -5,14 +5,14 @@ use crate::part::{MultiPart, NestedPart, Part, PartSemantics};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-/// How well a client shows a single or external part: the less the better, none if not at all.
+/// How well a client shows a single or external part: lower is better; none if it cannot.
 ///
 /// It sees the whole part, to judge by media type, language, disposition or size. A client that prefers PNG to GIF
 /// ranks PNG lower; one that reads French ranks French lower.
 pub type Rank<'r> = &'r dyn Fn(&NestedPart) -> Option<u32>;
 
-/// The rank of a client that shows text alone, the required types first (section 7.1), and offers external content for
-/// download.
+/// The rank of a client that shows the two required text types, Markdown first (section 7.1), and offers external
+/// content for download.
 #[must_use]
 pub fn text_rank(part: &NestedPart) -> Option<u32> {
     match &part.part {
@@ -28,7 +28,7 @@ pub fn text_rank(part: &NestedPart) -> Option<u32> {
 pub struct Chosen<'a> {
     /// The parts.
     pub leaves: Vec<Leaf<'a>>,
-    /// How many parts at one level or another the client should have processed, too, and cannot. Say so.
+    /// The number of parts that the client should have processed and could not. Tell the user.
     pub skipped: usize,
 }
 

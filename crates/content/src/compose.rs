@@ -10,7 +10,6 @@ use crate::markdown::without_html;
 use crate::media::{GFM_MIMI, TEXT_PLAIN};
 use crate::part::{Disposition, NestedPart, Part, PartSemantics};
 use crate::status::{MIMI_MESSAGE_STATUS, MessageStatusReport};
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use conclave_crypto::Secret;
@@ -58,17 +57,19 @@ pub enum ComposeError {
     External(ExternalFault),
     /// The sender's or the room's URI is too long.
     Uri(UriTooLong),
-    /// A reaction without text, or two in one.
+    /// There is no symbol, or one is empty or has whitespace in it.
     Reaction,
 }
 
 impl fmt::Display for ComposeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Content(error) => write!(f, "others would refuse this message: {error}"),
-            Self::External(error) => write!(f, "others would not fetch this attachment: {error}"),
+            Self::Content(error) => write!(f, "peers would refuse this message: {error}"),
+            Self::External(error) => write!(f, "peers would not fetch this attachment: {error}"),
             Self::Uri(error) => error.fmt(f),
-            Self::Reaction => f.write_str("a reaction is one symbol, without spaces around it"),
+            Self::Reaction => {
+                f.write_str("a reaction needs one or more symbols, each without whitespace")
+            }
         }
     }
 }
@@ -122,19 +123,18 @@ impl Draft {
         let part = |symbol: &&str| {
             NestedPart::single(Disposition::REACTION, TEXT_PLAIN, symbol.as_bytes())
         };
-        let mut parts: Vec<NestedPart> = symbols.iter().map(part).collect();
-        let body = match parts.pop() {
-            Some(only) if parts.is_empty() => only,
-            last => {
-                parts.extend(last);
-                let all = NestedPart::multi(PartSemantics::ProcessAll, parts);
-                NestedPart { disposition: Disposition::REACTION, ..all }
-            }
+        let body = if let [symbol] = symbols {
+            part(symbol)
+        } else {
+            let parts = symbols.iter().map(part).collect();
+            let all = NestedPart::multi(PartSemantics::ProcessAll, parts);
+            NestedPart { disposition: Disposition::REACTION, ..all }
         };
         Ok(Self::new(body).in_reply_to(to))
     }
 
-    /// Takes back a reaction of ours: `reaction` is the message that made it, `to` what it was to (section 5.7).
+    /// Takes back a reaction of ours: `reaction` is the message that made it, `to` the message that it was about
+    /// (section 5.7).
     #[must_use]
     pub fn unreaction(reaction: MessageId, to: MessageId) -> Self {
         Self::new(NestedPart::null(Disposition::REACTION)).replacing(reaction).in_reply_to(to)
@@ -151,11 +151,7 @@ impl Draft {
     /// The caller has encrypted and uploaded the content. The message holds its key.
     #[must_use]
     pub fn attachment(disposition: Disposition, external: ExternalPart) -> Self {
-        Self::new(NestedPart {
-            disposition,
-            language: String::new(),
-            part: Part::External(Box::new(external)),
-        })
+        Self::new(NestedPart::external(disposition, external))
     }
 
     /// A link to join a call or a conference (section 5.10).
@@ -235,7 +231,8 @@ impl Draft {
     /// The message, encoded, with its identifier. The salt is random and new; sender and room are their URIs.
     ///
     /// # Errors
-    /// [`ComposeError`] if others would refuse the message, or not fetch an attachment.
+    /// [`ComposeError`] if the message breaks the draft's encoding rules or the default [`Limits`](crate::Limits), a
+    /// URI is too long, or peers would not fetch an attachment.
     pub fn finish(self, salt: Salt, sender: &str, room: &str) -> Result<Outgoing, ComposeError> {
         for part in self.body.parts() {
             if let Part::External(external) = &part.part {

@@ -80,7 +80,7 @@ impl MimiContent {
         })
     }
 
-    /// Encodes the message. What was decoded encodes to the same bytes.
+    /// Encodes the message. What was decoded within the default [`Limits`] encodes to the same bytes.
     ///
     /// The bytes hold the keys of attachments: keep them where nobody else reads them.
     ///

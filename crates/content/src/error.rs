@@ -72,15 +72,15 @@ impl fmt::Display for Fault {
             Self::Bignum => f.write_str("the big integer is not in its preferred form"),
             Self::NotANumber => f.write_str("this NaN is not permitted"),
             Self::WrongType(expected) => write!(f, "not {expected}"),
-            Self::WrongLength(what) => write!(f, "{what} has another length"),
+            Self::WrongLength(what) => write!(f, "{what} has the wrong length"),
             Self::OutOfRange(what) => write!(f, "{what} is out of range"),
             Self::MapKey => f.write_str("this cannot be the key of a map"),
-            Self::DuplicateKey => f.write_str("the key comes twice"),
+            Self::DuplicateKey => f.write_str("the map has a key twice"),
             Self::KeyOrder => f.write_str("the keys are not in order"),
             Self::UnknownHashAlgorithm(id) => write!(f, "the hash algorithm {id} is unknown"),
             Self::UnknownPartSemantics(id) => write!(f, "the part semantics {id} are unknown"),
             Self::TooFewParts => f.write_str("a MultiPart has at least two parts"),
-            Self::OverLimit(limit) => write!(f, "more than the limit allows: {limit}"),
+            Self::OverLimit(limit) => write!(f, "limit exceeded: {limit}"),
         }
     }
 }

@@ -141,13 +141,17 @@ pub enum ExternalFault {
 impl fmt::Display for ExternalFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Expired(at) => write!(f, "the content was available until {at}"),
-            Self::Url => f.write_str("the address is no http or https URL"),
+            Self::Expired(at) => write!(f, "the content expired at {at} (seconds since 1970)"),
+            Self::Url => f.write_str("the URL is not a valid http or https URL"),
             Self::UnknownAead(id) => write!(f, "the AEAD {id} is unknown"),
-            Self::KeyLength => f.write_str("key or nonce have another length than the AEAD's"),
-            Self::KeyWithoutAead => f.write_str("there is a key, a nonce or data without an AEAD"),
+            Self::KeyLength => {
+                f.write_str("the key or the nonce has the wrong length for the AEAD")
+            }
+            Self::KeyWithoutAead => {
+                f.write_str("there is a key, a nonce or additional data, but no AEAD")
+            }
             Self::UnknownHash(id) => write!(f, "the hash algorithm {id} is unknown"),
-            Self::HashLength => f.write_str("the hash has another length than its algorithm's"),
+            Self::HashLength => f.write_str("the hash has the wrong length for its algorithm"),
         }
     }
 }

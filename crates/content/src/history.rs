@@ -3,7 +3,7 @@
 use crate::id::MessageId;
 use alloc::collections::BTreeSet;
 
-/// How many references are followed. Nobody can make a loop, as long as a hash is one; this bounds the work.
+/// How many references are followed. A loop would take a collision of the hash; this bounds the work.
 const MAX_STEPS: usize = 1000;
 
 /// What a client knows of the messages of a room.
@@ -35,7 +35,7 @@ pub struct KnownMessage<'a> {
     pub replaces: Option<MessageId>,
     /// The message that it replied to.
     pub in_reply_to: Option<MessageId>,
-    /// Whether its author deleted it.
+    /// Whether it was deleted, by its author or by somebody whom [`History::authorizes`] allowed.
     pub is_deleted: bool,
 }
 
@@ -52,7 +52,8 @@ pub struct Replacing<'a> {
     pub deletes: bool,
 }
 
-/// The first version of a message. An edit should name it (section 5.5); if it names a later version, that one does.
+/// The first version of a message. An edit should name it (section 5.5); if it names a later version, that version's
+/// `replaces` leads there.
 ///
 /// None if the versions lead back to themselves.
 pub(crate) fn first_version(id: MessageId, history: &dyn History) -> Option<MessageId> {

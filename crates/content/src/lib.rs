@@ -11,11 +11,11 @@
 //! * **Nothing is lost.** Dispositions, extensions, kinds of parts and fields that the draft does not know are kept as
 //!   they came.
 //!
-//! * **Making.** A [`Draft`] is a text, a reply, a reaction, an edit, a deletion, an attachment or a receipt, and
-//!   refuses what others would.
-//! * **Meaning.** [`interpret`] says what a message is to a client: one of the [`Meaning`]s, all of which a client has to
-//!   answer. The draft's rules are behind it: who may edit what, which parts of a body are shown, when a message expires,
-//!   and which reference leads nowhere.
+//! * **Making.** A [`Draft`] is a text, a reply, a reaction, an edit, a deletion, an attachment or a receipt. It
+//!   refuses a message that peers could not decode, and an attachment that they would not fetch.
+//! * **Meaning.** [`interpret`] says what a message is to a client: one of the [`Meaning`]s, each of which a client
+//!   has to handle. The draft's rules are behind it: who may edit what, which parts of a body are shown, when a
+//!   message expires, and which references form a loop.
 //! * **Showing.** What others write is theirs: [`safe`] makes text, lines and file names fit to show and to store, and
 //!   [`markdown`] finds links and mentions, and links that lie.
 //!

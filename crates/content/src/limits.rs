@@ -7,14 +7,14 @@ pub const MAX_DEPTH: usize = 4;
 
 /// Bounds on what is decoded, checked before anything is kept of it.
 ///
-/// The defaults are the draft's where it has any (sections 6.3 and 9.1), and a messenger's otherwise.
+/// The defaults are the draft's where it has any (sections 6.3 and 9.1), and our choice elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Octets of an encoding: 1 MiB.
     pub size: usize,
-    /// Octets that a decoded value may take in memory: 2 MiB.
+    /// Octets charged for a decoded value: 2 MiB. Spare capacity and the allocator's overhead come on top.
     pub memory: usize,
-    /// Levels of nested parts: 4. A larger value counts as 4, which the draft forbids to exceed.
+    /// Levels of nested parts: 4, the draft's maximum; a larger value counts as 4.
     pub depth: usize,
     /// Parts of a message, at all levels together: 1024.
     pub parts: usize,
@@ -40,7 +40,7 @@ impl Default for Limits {
     }
 }
 
-/// The field of [`Limits`] that was exceeded.
+/// The limit that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
@@ -50,8 +50,9 @@ pub enum Limit {
     Memory,
     /// [`Limits::depth`].
     Depth,
-    /// Levels of tags, maps and arrays in an extension: 4, its map being the first (section 6.3).
-    ExtensionDepth,
+    /// Levels of tags, maps and arrays in an item: 4 in an extension, its map being the first (section 6.3); 8 in an
+    /// item that only a later version knows.
+    ItemDepth,
     /// [`Limits::parts`].
     Parts,
     /// [`Limits::extensions`].
@@ -68,7 +69,7 @@ impl fmt::Display for Limit {
             Self::Size => "octets of an encoding",
             Self::Memory => "octets in memory",
             Self::Depth => "levels of nested parts",
-            Self::ExtensionDepth => "levels within an extension",
+            Self::ItemDepth => "levels within a CBOR item",
             Self::Parts => "parts of a message",
             Self::Extensions => "extensions of a message",
             Self::Statuses => "entries of a status report",

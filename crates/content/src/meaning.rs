@@ -31,10 +31,19 @@ pub struct Arrival<'a> {
 /// A message that another one refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reference {
-    /// Which.
+    /// Its identifier.
     pub id: MessageId,
     /// Whether it can be shown.
     pub state: ReferenceState,
+}
+
+impl Reference {
+    /// A reference that leads into no loop.
+    fn to(id: MessageId, history: &dyn History) -> Self {
+        let is_known = history.message(&id).is_some();
+        let state = if is_known { ReferenceState::Known } else { ReferenceState::Missing };
+        Self { id, state }
+    }
 }
 
 /// Whether a message that another one refers to can be shown.
@@ -55,29 +64,30 @@ pub enum Meaning<'a> {
     Text(Chosen<'a>),
     /// Something is said, or attached, in reply to another message.
     Reply {
-        /// To which.
+        /// The message that this one replies to.
         to: Reference,
-        /// What.
+        /// The body.
         body: Chosen<'a>,
     },
     /// Reactions to another message, one in each part.
     Reaction {
-        /// To which; none if the message does not say it, as in the draft's appendix B.2.
+        /// The message that they are about; none if this message does not name it, as in the draft's appendix B.2.
         to: Option<Reference>,
-        /// What.
+        /// The reactions.
         with: Chosen<'a>,
     },
-    /// Another body for a message by the same author. Nothing else of that message changes: its topic, expiration, and
-    /// what it replies to stay, whatever this message says of them (section 9.3).
+    /// A new body for an earlier message, by its author or by somebody whom [`History::authorizes`] allows. Nothing
+    /// else of that message changes: its topic, expiration, and what it replies to stay, whatever this message says
+    /// of them (section 9.3).
     Edit {
-        /// The first version of which. If it is missing, keep the edit until it comes, and ask again.
+        /// The first version of the message. If it is missing, keep the edit until it comes, and ask again.
         of: Reference,
         /// The new body.
         body: Chosen<'a>,
     },
-    /// A message is taken back by its author: a reaction, too.
+    /// An earlier message, or a reaction, is deleted by its author or by somebody whom [`History::authorizes`] allows.
     Delete {
-        /// The first version of which. If it is missing, keep the deletion until it comes, and ask again.
+        /// The first version of the message. If it is missing, keep the deletion until it comes, and ask again.
         of: Reference,
     },
     /// Content that is somewhere else, or meant to be stored.
@@ -122,7 +132,7 @@ pub enum Ignored {
     NotTheAuthor(MessageId),
     /// It edits or deletes a message that was deleted.
     Deleted(MessageId),
-    /// It edits or deletes a message whose versions lead nowhere.
+    /// It edits or deletes a message whose versions form a loop.
     Versions(MessageId),
 }
 
@@ -181,7 +191,7 @@ fn ignored(content: &MimiContent, arrival: &Arrival<'_>, history: &dyn History) 
     }
 
     let expires = content.expires?;
-    // What was deleted stays deleted, however late it is.
+    // A deletion counts even if it has expired, within the year that is sensible.
     let deletes = content.replaces.is_some() && content.nested_part.part == Part::Null;
     if !expires.is_sensible(arrival.accepted_at) {
         Some(Ignored::Expiration)
@@ -201,7 +211,8 @@ fn replaced_message(
 ) -> Result<Reference, Ignored> {
     let first = first_version(replaced, history).ok_or(Ignored::Versions(replaced))?;
     // Every version that is known has to be the sender's.
-    for id in [replaced, first] {
+    let versions = core::iter::once(replaced).chain((first != replaced).then_some(first));
+    for id in versions {
         let Some(message) = history.message(&id) else { continue };
         let replacing = Replacing { of: id, author: message.author, by: arrival.sender, deletes };
         if message.author != arrival.sender && !history.authorizes(&replacing) {
@@ -211,18 +222,15 @@ fn replaced_message(
             return Err(Ignored::Deleted(id));
         }
     }
-    let is_known = history.message(&first).is_some();
-    let state = if is_known { ReferenceState::Known } else { ReferenceState::Missing };
-    Ok(Reference { id: first, state })
+    Ok(Reference::to(first, history))
 }
 
 fn replied_to(id: MessageId, by: MessageId, history: &dyn History) -> Reference {
-    let state = match history.message(&id) {
-        _ if !chain_is_sound(id, by, history) => ReferenceState::Loop,
-        Some(_) => ReferenceState::Known,
-        None => ReferenceState::Missing,
-    };
-    Reference { id, state }
+    if chain_is_sound(id, by, history) {
+        Reference::to(id, history)
+    } else {
+        Reference { id, state: ReferenceState::Loop }
+    }
 }
 
 fn status_report(body: &NestedPart) -> Option<Result<MessageStatusReport, ContentError>> {

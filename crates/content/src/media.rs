@@ -3,10 +3,10 @@
 /// Text without markup.
 pub const TEXT_PLAIN: &str = "text/plain;charset=utf-8";
 
-/// GitHub Flavored Markdown as MIMI restricts it: no autolinks, no HTML (section 7.1.1).
+/// GitHub Flavored Markdown as MIMI restricts it: no Autolink extension (bare URLs), no HTML (section 7.1.1).
 pub const GFM_MIMI: &str = "text/markdown;variant=GFM-MIMI";
 
-/// The type and subtype, without parameters: `text/plain` of `Text/Plain; charset=utf-8`, in whatever case it came.
+/// The type and subtype, without parameters: `Text/Plain` of `Text/Plain; charset=utf-8`: the case stays as it came.
 #[must_use]
 pub fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()

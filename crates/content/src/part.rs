@@ -131,6 +131,12 @@ impl NestedPart {
         Self { disposition, language: String::new(), part: Part::Single(single) }
     }
 
+    /// A part whose content is somewhere else.
+    #[must_use]
+    pub fn external(disposition: Disposition, external: ExternalPart) -> Self {
+        Self { disposition, language: String::new(), part: Part::External(Box::new(external)) }
+    }
+
     /// A part without content.
     #[must_use]
     pub fn null(disposition: Disposition) -> Self {

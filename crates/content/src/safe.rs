@@ -25,7 +25,7 @@ pub fn text(text: &str) -> String {
     text.replace("\r\n", "\n").chars().map(safe).collect()
 }
 
-/// Text on one line, of at most so many characters, as for a description. What is cut off shows as `…`.
+/// Text on one line, as for a description: its first `most` characters, then `…` if there are more.
 #[must_use]
 pub fn line(text: &str, most: usize) -> String {
     let safe = |c: char| match c {

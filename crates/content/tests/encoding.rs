@@ -198,9 +198,9 @@ fn extensions_have_four_levels() {
     let four = "hex a1 190100 82 82 421234 d820 60 82 423456 19168b";
     assert!(decode(&with(5, four)).is_ok());
     let deeper = "hex a1 190100 82 82 421234 d820 80 82 423456 19168b";
-    refused(&with(5, deeper), Fault::OverLimit(Limit::ExtensionDepth));
-    refused(&with(5, "{10: [[[[]]]]}"), Fault::OverLimit(Limit::ExtensionDepth));
-    refused(&with(5, "{10: {0: {0: {0: {}}}}}"), Fault::OverLimit(Limit::ExtensionDepth));
+    refused(&with(5, deeper), Fault::OverLimit(Limit::ItemDepth));
+    refused(&with(5, "{10: [[[[]]]]}"), Fault::OverLimit(Limit::ItemDepth));
+    refused(&with(5, "{10: {0: {0: {0: {}}}}}"), Fault::OverLimit(Limit::ItemDepth));
 }
 
 #[test]

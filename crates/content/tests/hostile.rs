@@ -43,18 +43,18 @@ fn meaning<R>(body: &str, judge: impl FnOnce(Meaning<'_>) -> R) -> R {
 }
 
 #[test]
-fn parts_nested_a_million_deep_are_refused_at_the_fifth() {
+fn parts_nested_a_hundred_thousand_deep_are_refused_at_the_fifth() {
     let level = [0x85, 0x01, 0x60, 0x03, 0x02, 0x82];
     let bytes = [up_to_body(), level.repeat(100_000)].concat();
     refused(&bytes, Fault::OverLimit(Limit::Depth));
 }
 
 #[test]
-fn arrays_nested_a_million_deep_in_an_extension_are_refused() {
+fn arrays_nested_900_000_deep_in_an_extension_are_refused() {
     let head = encoded(&format!("[h'{}', null, h'', null, null]", "07".repeat(16)));
     let deep = |inner: u8| [&[0x87][..], &head[1..], &[0xa1, 0x0a], &vec![inner; 900_000]].concat();
     for inner in [0x81, 0xc1] {
-        refused(&deep(inner), Fault::OverLimit(Limit::ExtensionDepth));
+        refused(&deep(inner), Fault::OverLimit(Limit::ItemDepth));
     }
     // A map's first key is the next map.
     refused(&deep(0xa1), Fault::MapKey);
@@ -65,7 +65,7 @@ fn arrays_nested_in_fields_of_a_later_version_are_refused() {
     let mut bytes = with_body("[1, \"\", 0]");
     bytes[0] = 0x88;
     bytes.extend([0x81].repeat(900_000));
-    refused(&bytes, Fault::OverLimit(Limit::ExtensionDepth));
+    refused(&bytes, Fault::OverLimit(Limit::ItemDepth));
 }
 
 #[test]
@@ -84,14 +84,14 @@ fn counts_without_bytes_behind_them_reserve_nothing() {
 }
 
 #[test]
-fn a_thousand_parts_are_the_most() {
+fn two_thousand_parts_are_refused() {
     let parts = vec!["[1, \"\", 0]"; 2000].join(",");
     refused(&with_body(&format!("[1, \"\", 3, 2, [{parts}]]")), Fault::OverLimit(Limit::Parts));
 }
 
 #[test]
 fn small_bytes_that_grow_in_memory_are_refused() {
-    // Parts of three bytes that would each take a hundred times that.
+    // Parts of four bytes that each take many times that in memory.
     let parts = vec!["[1, \"\", 4]"; 1000].join(",");
     let bytes = with_body(&format!("[1, \"\", 3, 2, [{parts}]]"));
     assert!(decode(&bytes).is_ok());
@@ -104,7 +104,7 @@ fn small_bytes_that_grow_in_memory_are_refused() {
 }
 
 #[test]
-fn a_status_report_of_a_million_messages_is_refused() {
+fn a_status_report_of_five_thousand_messages_is_refused() {
     let report = MessageStatusReport::of(
         conclave_content::MessageStatus::READ,
         (0..5000_u32).map(|n| {
@@ -126,7 +126,7 @@ fn duplicate_keys_do_not_name_two_senders() {
 }
 
 #[test]
-fn a_text_that_is_not_utf8_is_refused_in_a_field_and_unknown_in_a_body() {
+fn what_is_not_utf8_is_refused_in_a_field_and_no_text_in_a_body() {
     let bytes = [up_to_body(), vec![0x83, 0x01, 0x62, 0xc3, 0x28, 0x00]].concat();
     refused(&bytes, Fault::NotUtf8);
     // Surrogates are no UTF-8.
@@ -182,7 +182,7 @@ fn a_file_name_with_a_path_stays_in_its_folder() {
 
 #[test]
 fn a_file_name_does_not_hide_its_extension() {
-    // Shown right to left, this would end in `gpj.exe`'s reverse.
+    // U+202E would show `gpj.exe` as `exe.jpg`.
     assert_eq!(safe::file_name("photo\u{202e}gpj.exe").as_deref(), Some("photogpj.exe"));
     let long = format!("{}.exe", "é".repeat(100_000));
     let name = safe::file_name(&long).unwrap();
@@ -309,13 +309,15 @@ fn a_page_of_text_is_no_reaction() {
 
 #[test]
 fn parts_that_contradict_each_other_show_what_is_there() {
-    // A deletion with a body edits; an empty choice of empty parts shows nothing, and says so.
+    // A choice of empty parts shows nothing, and says so.
     let nothing = "[1, \"\", 3, 0, [[1, \"\", 0], [1, \"\", 0]]]";
     meaning(nothing, |meaning| assert_eq!(meaning, Meaning::Unknown(Unknown::Parts)));
     // A reaction within a rendered whole is text; an attachment that is here is one.
     let mixed =
         "[1, \"\", 3, 2, [[2, \"\", 1, \"text/plain\", 'x'], [6, \"\", 1, \"text/plain\", 'y']]]";
     meaning(mixed, |meaning| assert!(matches!(meaning, Meaning::Text(_)), "{meaning:?}"));
+    let attached = "[6, \"\", 1, \"text/plain\", 'y']";
+    meaning(attached, |meaning| assert!(matches!(meaning, Meaning::Attachment(_)), "{meaning:?}"));
     // An unknown disposition counts as `render`.
     let unknown = "[200, \"\", 1, \"text/plain\", 'x']";
     meaning(unknown, |meaning| assert_eq!(body_text(&meaning), "x"));
@@ -336,7 +338,7 @@ fn alternatives_are_evaluated_in_one_pass() {
 }
 
 #[test]
-fn a_million_references_between_parts_take_little_time() {
+fn forty_thousand_references_between_parts_are_followed_in_one_pass() {
     let page = "cid:2@local.invalid ".repeat(40_000);
     let body = format!(
         "[1, \"\", 3, 2, [[1, \"\", 1, \"text/markdown;variant=GFM-MIMI\", '{page}'], [1, \"\", 1, \"text/plain\", 'x']]]"

@@ -170,8 +170,7 @@ fn attachments_are_sent_alone_or_beside_a_text() {
     room.say(ALICE, Draft::attachment(Disposition::ATTACHMENT, attachment()));
     assert!(matches!(room.last(), Meaning::Attachment(chosen) if chosen.leaves.len() == 1));
 
-    let part = Draft::attachment(Disposition::INLINE, attachment());
-    let part = part.finish(salt(1), ALICE, ROOM).unwrap().content.nested_part;
+    let part = NestedPart::external(Disposition::INLINE, attachment());
     room.say(ALICE, Draft::markdown("look").with(part.clone()).with(part));
     assert!(matches!(room.last(), Meaning::Text(chosen) if chosen.leaves.len() == 3));
 }

@@ -19,8 +19,9 @@ mod common;
 
 use common::{encoded, unhex};
 use conclave_content::{
-    Disposition, Limits, MessageDerivedValues, MessageId, MessageStatus, MessageStatusReport,
-    MimiContent, NestedPart, Part, PartSemantics, SinglePart, Timestamp,
+    Aead, Disposition, HashAlgorithm, Limits, MIMI_CONTENT, MessageDerivedValues, MessageId,
+    MessageStatus, MessageStatusReport, MimiContent, NestedPart, Part, PartSemantics, SinglePart,
+    Timestamp, Value, essence,
 };
 use std::fs::read_to_string;
 use std::path::PathBuf;
@@ -151,9 +152,9 @@ fn the_attachment_says_how_to_fetch_it() {
     assert_eq!(fetch.url, "https://example.com/storage/8ksB4bSrrRE.mp4");
     assert_eq!(fetch.size, Some(708_234_961));
     let decryption = fetch.decryption.unwrap();
-    assert_eq!(decryption.aead, conclave_content::Aead::Aes128Gcm);
+    assert_eq!(decryption.aead, Aead::Aes128Gcm);
     assert_eq!(decryption.key.expose(), unhex("21399320958a6f4c745dde670d95e0d8"));
-    assert_eq!(fetch.hash.unwrap().0, conclave_content::HashAlgorithm::Sha256);
+    assert_eq!(fetch.hash.unwrap().0, HashAlgorithm::Sha256);
     assert!(!format!("{external:?}").contains("57, 147"), "the key is printed");
 }
 
@@ -183,6 +184,32 @@ fn derived_values_are_read_and_written() {
     assert_eq!(derived.message_id, id("5.1-original"));
     assert_eq!(derived.hub_accepted_timestamp, Timestamp::Milliseconds(1_644_387_225_019));
     assert_eq!(derived.sender_leaf_index, 4);
+
+    // An extended time (RFC 9581) stays as it came.
+    let time = Value::from_cbor(&[0xd9, 0x03, 0xe9, 0xa1, 0x01, 0x18, 0x1e]).unwrap();
+    let hub_accepted_timestamp = Timestamp::Extended(time);
+    let extended = MessageDerivedValues { hub_accepted_timestamp, ..derived };
+    let read = MessageDerivedValues::decode(&extended.encode(), &Limits::default());
+    assert_eq!(read, Ok(extended));
+}
+
+#[test]
+fn numbers_are_those_of_the_registries() {
+    let dispositions = [Disposition::PROFILE, Disposition::ICON, Disposition::PREVIEW];
+    assert_eq!(dispositions.map(|disposition| disposition.0), [3, 5, 8]);
+    let statuses = [
+        MessageStatus::DELIVERED,
+        MessageStatus::DELETED,
+        MessageStatus::HIDDEN,
+        MessageStatus::ERROR,
+    ];
+    assert_eq!(statuses.map(|status| status.0), [1, 4, 5, 6]);
+    let aeads = [Aead::Aes256Gcm, Aead::ChaCha20Poly1305];
+    assert_eq!(aeads.map(|aead| (aead as u16, aead.key_length())), [(2, 32), (29, 32)]);
+    let hashes = [HashAlgorithm::Sha384, HashAlgorithm::Sha512];
+    assert_eq!(hashes.map(|hash| (hash as u8, hash.length())), [(7, 48), (8, 64)]);
+    assert_eq!(MIMI_CONTENT, "application/mimi-content");
+    assert_eq!(essence("Text/Plain; charset=utf-8"), "Text/Plain");
 }
 
 #[test]

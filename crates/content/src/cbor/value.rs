@@ -86,7 +86,7 @@ impl fmt::Debug for Value {
 pub(crate) fn skip_value(reader: &mut Reader<'_>, levels: usize) -> Result<(), ContentError> {
     let start = reader.offset();
     let item = reader.item()?;
-    let below = || levels.checked_sub(1).ok_or(Fault::OverLimit(Limit::ExtensionDepth).at(start));
+    let below = || levels.checked_sub(1).ok_or(Fault::OverLimit(Limit::ItemDepth).at(start));
     match item {
         Item::Array(count) => {
             let below = below()?;
