@@ -65,6 +65,7 @@ impl<S: Store> Engine<S> {
         self.authority.set_sender(info.external_sender());
         self.remake_groups()?;
         self.service_key = Some(info.key);
+        self.is_described = true;
         self.by_invitation = info.registration == Registration::Invitation;
         Ok(())
     }
@@ -83,7 +84,7 @@ impl<S: Store> Engine<S> {
 
     /// What is to be done before there is a session.
     pub(super) fn next_access(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
-        let Some(service_key) = self.service_key.clone() else {
+        let Some(service_key) = self.service_key.clone().filter(|_| self.is_described) else {
             return Ok(Some((DescribeService {}.into(), Purpose::Describe)));
         };
         if self.recovering.is_some() {
@@ -196,7 +197,7 @@ impl<S: Store> Engine<S> {
             return;
         }
         self.registered = false;
-        self.service_key = None;
+        self.is_described = false;
         self.sessions_refused += 1;
         if self.sessions_refused > QUIET_REFUSALS {
             self.offline("the service takes no session of this device");
@@ -229,7 +230,7 @@ impl<S: Store> Engine<S> {
             }
             // The service may have another key than it had when it was asked, or a clock was set since then.
             (Purpose::OpenSession, ErrorCode::BadProof | ErrorCode::Clock) if !self.resubmitted => {
-                self.service_key = None;
+                self.is_described = false;
                 self.resubmitted = true;
                 return Ok(());
             }

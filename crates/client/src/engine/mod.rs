@@ -247,8 +247,10 @@ pub struct Engine<S> {
     /// Milliseconds since 1970.
     now: u64,
     under_way: Option<Purpose>,
-    /// The service's key, once it has said it.
+    /// The service's key, once it has said it: also while it is to be asked again, for the answer under way.
     service_key: Option<SignaturePublicKey>,
+    /// Whether the service is not to be asked what it is: before a session, and whenever its key may have changed.
+    is_described: bool,
     /// Whether it was restored from a backup, or set up anew, since this process began.
     was_restored: bool,
     /// How far the service's clock is ahead of this device's, in milliseconds.
@@ -364,6 +366,7 @@ impl<S: Store> Engine<S> {
             now: 0,
             under_way: None,
             service_key: None,
+            is_described: false,
             was_restored: false,
             service_ahead: 0,
             by_invitation: false,

@@ -250,7 +250,7 @@ impl<S: Store> Engine<S> {
             Err(why) => {
                 self.withheld(&format!("its root number {} is none: {why}", root.epoch))?;
                 // It may have another key now.
-                self.service_key = None;
+                self.is_described = false;
                 self.registered = false;
                 Ok(None)
             }

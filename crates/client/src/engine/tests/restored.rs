@@ -91,6 +91,33 @@ fn a_stream_of_another_life_than_the_session_leads_to_another_session() {
     assert!(matches!(engine.next(world.now).unwrap(), Some(Request::DescribeService(_))));
 }
 
+#[test]
+fn an_answer_under_way_counts_when_the_session_ends_meanwhile() {
+    let (mut world, [a, b, _]) = talking(409);
+    let id = world.devices[a].engine.book.current().unwrap().clone();
+    let head = world.devices[a].engine.book.record(&id).unwrap().cursor;
+    world.off(&[a]);
+    world.say(b, "meanwhile");
+    world.settle();
+    world.devices[a].revoked = false;
+
+    let mut position = world.devices[b].engine.groups[&id].receipt.clone().unwrap().position;
+    position.seq = head + 1;
+    world.devices[a].hints.clear();
+    world.devices[a].engine.heard(world.now, Heard::Event(Event::Group { group_id: id, position }));
+    let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+    assert!(matches!(request, Request::FetchLog(_)), "{request:?}");
+    let page = world.call(a, request);
+    let error = ClientError::refused(ErrorCode::Unauthorized, "there is no such session");
+    let ended = Heard::Disconnected { error, retry_in: Default::default() };
+    world.devices[a].engine.heard(world.now, ended);
+    world.devices[a].engine.reply(world.now, page).unwrap();
+    world.settle();
+
+    assert!(world.devices[a].messages().iter().any(|message| message.3 == "meanwhile"));
+    assert_eq!(world.devices[a].count("offline "), 0, "{:?}", world.devices[a].lines());
+}
+
 impl World {
     /// A device is switched off: it hears and does nothing.
     fn off(&mut self, devices: &[usize]) {
