@@ -161,7 +161,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         store,
         invitation: args.invitation.map(|invitation| invitation.0),
         certificates,
-        folder,
+        evidence_place: folder.display().to_string(),
     })?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();
     let options = Options {
@@ -171,6 +171,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         stay: args.stay,
         linger: Duration::from_secs(args.wait),
         patience: Duration::from_secs(60),
+        folder,
     };
     let ended = match interactive {
         true => terminal::run(engine, &options)?,

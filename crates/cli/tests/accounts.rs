@@ -13,10 +13,10 @@ mod common;
 use common::{CONCLAVE, Done, PATIENCE, People, Process, copy_folder, run};
 use conclave_account::{Account, Author, Change, DeviceKey, Entry};
 use conclave_client::{Name, SUITES, os_rng};
-use conclave_delivery::http_client::{Client, ClientError, Session};
+use conclave_delivery::http_client::{Client, Session};
 use conclave_delivery_api::{
-    CountKeyPackages, DescribeService, Encode, ErrorCode, FetchAccount, FetchInbox, OpenSession,
-    SESSION_SCHEME, SubmitAccount,
+    CallError, CountKeyPackages, DescribeService, Encode, ErrorCode, FetchAccount, FetchInbox,
+    OpenSession, SESSION_SCHEME, SubmitAccount,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme};
@@ -48,7 +48,7 @@ fn open_session(
     user: &str,
     device: &str,
     key: &SignatureKeyPair,
-) -> Result<Session, ClientError> {
+) -> Result<Session, CallError> {
     let (client, provider, session_key) = (Client::new(url), provider(), key_pair());
     let service = client.call(&DescribeService {}).unwrap();
     let request = OpenSession::signed(
@@ -91,7 +91,7 @@ impl Party {
     }
 }
 
-fn submit(url: &str, user: &str, entry: &Entry) -> Result<u64, ClientError> {
+fn submit(url: &str, user: &str, entry: &Entry) -> Result<u64, CallError> {
     let entries = vec![entry.to_bytes().unwrap().into()];
     let request = SubmitAccount { user: name(user), entries, invitation: None };
     Client::new(url).call(&request).map(|head| head.length)
@@ -99,9 +99,9 @@ fn submit(url: &str, user: &str, entry: &Entry) -> Result<u64, ClientError> {
 
 /// Which refusal it is, and what it says.
 #[track_caller]
-fn refused<T>(result: Result<T, ClientError>, code: ErrorCode, why: &str) {
+fn refused<T>(result: Result<T, CallError>, code: ErrorCode, why: &str) {
     match result {
-        Err(ClientError::Refused { code: found, detail, .. }) => {
+        Err(CallError::Refused { code: found, detail, .. }) => {
             assert_eq!(found, code, "{detail}");
             assert!(detail.contains(why), "{detail}");
         }

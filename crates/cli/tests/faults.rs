@@ -26,7 +26,6 @@ mod failing_disks;
 mod service;
 
 use check::{History, Sent};
-use conclave_delivery::http_client::ClientError;
 use conclave_delivery_api::*;
 use devices::{Device, SUITE, group_of, key_packages, private};
 use service::{Fault, Service};
@@ -63,7 +62,7 @@ impl Load {
         self.insist_that(C::NAME, || device.call(request))
     }
 
-    fn insist_that<R>(&self, name: &str, call: impl Fn() -> Result<R, ClientError>) -> R {
+    fn insist_that<R>(&self, name: &str, call: impl Fn() -> Result<R, CallError>) -> R {
         let begun = Instant::now();
         loop {
             match call() {

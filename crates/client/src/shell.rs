@@ -1,11 +1,13 @@
 //! The threads around the engine: one calls the service, one listens to it, and this one decides.
 
-use crate::command::{Command, CommandError};
-use crate::engine::{Engine, EngineError};
 use crate::files::write_private;
-use crate::output::{Answer, Output};
-use crate::request::{Reply, Request};
-use conclave_delivery::http_client::{Client, ClientError, Events, Heard, Session, Stop, TlsRoots};
+use crate::lines::{CommandError, Input, parse_line};
+use conclave_delivery::http_client::{Client, Events, Session, Stop, TlsRoots};
+use conclave_delivery_api::Call;
+use conclave_engine::{
+    Answer, CallError, Command, Engine, EngineError, Evidence, Output, Reply, Request, StreamEvent,
+    Transport,
+};
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_store::Store;
 use core::fmt;
@@ -29,9 +31,9 @@ pub enum Message {
     /// There is no more input: what is to be sent is sent, then the messenger ends.
     End,
     /// The service's answer.
-    Reply(Result<Reply, ClientError>),
+    Reply(Result<Reply, CallError>),
     /// What the service pushes.
-    Heard(Heard),
+    Heard(StreamEvent),
 }
 
 /// Where output goes.
@@ -41,6 +43,12 @@ pub trait Screen {
     /// # Errors
     /// If nobody can see them any more; the messenger ends then.
     fn show(&mut self, outputs: &[Output]) -> io::Result<()>;
+
+    /// Shows what can be said.
+    ///
+    /// # Errors
+    /// As of [`Self::show`].
+    fn help(&mut self) -> io::Result<()>;
 
     /// Which group lines go to from now on.
     fn current_group(&mut self, name: Option<&str>);
@@ -63,6 +71,8 @@ pub struct Options {
     pub linger: Duration,
     /// How long, after there is no more input, it tries to do what is left to do.
     pub patience: Duration,
+    /// Where evidence against the service is written.
+    pub folder: PathBuf,
 }
 
 /// How a messenger ended.
@@ -120,6 +130,17 @@ fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The service over HTTP.
+struct Http<'a>(&'a Client);
+
+impl Transport for Http<'_> {
+    type Error = CallError;
+
+    fn call<C: Call>(&mut self, request: &C) -> Result<C::Reply, CallError> {
+        self.0.call(request)
+    }
+}
+
 /// A call to be made.
 struct Asked {
     request: Request,
@@ -134,7 +155,7 @@ fn caller(client: Client, requests: &Receiver<Asked>, to: &Sender<Message>) {
     let mut client = client;
     let mut listening: Option<Stop> = None;
     for Asked { request, provider, session_key } in requests {
-        let reply = request.call(&client);
+        let reply = request.call(&mut Http(&client));
         if let (Ok(Reply::OpenSession(opened)), Some(key)) = (&reply, session_key) {
             // A listener lives on for a while after it was stopped: a new one only for a new session.
             if client.session().map(Session::token) != Some(&opened.token) {
@@ -258,7 +279,8 @@ impl<S: Store> Shell<'_, S> {
 
     /// Writes evidence against the service to files, before the user is told of them.
     fn write_evidence(&mut self) -> Result<(), RunError> {
-        while let Some((file, bytes)) = self.engine.next_evidence()? {
+        while let Some(Evidence { file_name, bytes }) = self.engine.next_evidence()? {
+            let file = self.options.folder.join(file_name);
             if std::fs::read(&file).ok().as_ref() != Some(&bytes) {
                 write_private(&file, &bytes).map_err(|e| RunError::Evidence(file, e))?;
             }
@@ -304,9 +326,10 @@ impl<S: Store> Shell<'_, S> {
 
     fn take(&mut self, message: Message, screen: &mut dyn Screen) -> Result<(), RunError> {
         match message {
-            Message::Line(line) => match Command::parse(&line) {
-                Ok(Command::Quit) => self.end(true),
-                Ok(command) => self.command(command, screen)?,
+            Message::Line(line) => match parse_line(&line) {
+                Ok(Input::Quit) => self.end(true),
+                Ok(Input::Help) => screen.help().map_err(RunError::Screen)?,
+                Ok(Input::Command(command)) => self.command(command, screen)?,
                 Err(CommandError::Empty) => {}
                 Err(e) => self.refuse(e.to_string(), screen)?,
             },
@@ -356,7 +379,8 @@ mod tests {
     use super::*;
     use conclave_account::Author;
     use conclave_delivery_api::{
-        Bytes, Decode, Encode, Incarnation, OpenSession, OpenedSession, Token,
+        Bytes, Decode, Encode, ErrorCode, Incarnation, MAX_BODY, OpenSession, OpenedSession,
+        SendMessage, Token,
     };
     use conclave_mls::crypto::SignatureScheme;
     use conclave_provider_rustcrypto::RustCrypto;
@@ -421,9 +445,21 @@ mod tests {
             let expected = 0..=usize::from(connected);
             let mut heard: Vec<Message> = expected.map(|_| next(10_000).unwrap()).collect();
             heard.extend(core::iter::from_fn(|| next(200).ok()));
-            let is_connected = |m: &&Message| matches!(m, Message::Heard(Heard::Connected));
+            let is_connected = |m: &&Message| matches!(m, Message::Heard(StreamEvent::Connected));
             let count = heard.iter().filter(is_connected).count();
             assert_eq!(count, usize::from(connected), "{heard:?}");
         }
+    }
+
+    /// Sent, it would be cut off on the way, which looks as if nobody answered.
+    #[test]
+    fn what_no_service_takes_is_refused_before_it_is_sent() {
+        let nobody = Client::new("http://127.0.0.1:1");
+        let send = |len| {
+            let message = vec![0; len].into();
+            Request::from(SendMessage { message }).call(&mut Http(&nobody)).unwrap_err()
+        };
+        assert_eq!(send(MAX_BODY).code(), Some(ErrorCode::TooLarge));
+        assert!(send(1).is_temporary());
     }
 }

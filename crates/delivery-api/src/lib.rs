@@ -62,6 +62,7 @@ macro_rules! structs {
 
 mod accounts;
 mod attachments;
+mod call_error;
 mod certificates;
 mod chain;
 mod directory;
@@ -78,6 +79,7 @@ mod key_packages;
 mod receipt;
 mod refusal;
 mod restored;
+mod stream_event;
 mod successor;
 mod version;
 
@@ -90,6 +92,7 @@ pub use attachments::{
     AttachmentPart, BeginUpload, DeleteAttachment, Deleted, FetchAttachment, MAX_PART, Upload,
     UploadPart,
 };
+pub use call_error::CallError;
 pub use certificates::{
     CertificateChain, CertificateTaken, CertificatesPage, FetchCertificates, SubmitCertificate,
 };
@@ -124,6 +127,7 @@ pub use key_packages::{
     Withdrawn,
 };
 pub use restored::{LogRestored, RestoreLog};
+pub use stream_event::StreamEvent;
 pub use successor::{is_successor, successor_id};
 pub use version::ClientVersion;
 

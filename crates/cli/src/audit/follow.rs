@@ -2,9 +2,10 @@
 
 use super::state::State;
 use crate::failure::Failure;
-use conclave_delivery::http_client::{Client, ClientError};
+use conclave_delivery::http_client::Client;
 use conclave_delivery_api::{
-    DescribeService, ErrorCode, FetchExtension, FetchRoots, RootsPage, SESSION_SCHEME, to_hex,
+    CallError, DescribeService, ErrorCode, FetchExtension, FetchRoots, RootsPage, SESSION_SCHEME,
+    to_hex,
 };
 use conclave_directory::{AuditError, Audited, Auditor, Evidence, ServiceKey, SignedRoot};
 use conclave_mls::crypto::CryptoProvider;
@@ -59,9 +60,9 @@ impl From<Failure> for Trouble {
 }
 
 /// The failure of a call, where a service that answers has no reason to refuse.
-fn unanswered(e: &ClientError) -> Trouble {
+fn unanswered(e: &CallError) -> Trouble {
     match e {
-        ClientError::Unreachable { .. } => Trouble::Unreachable(e.to_string()),
+        CallError::Unreachable { .. } => Trouble::Unreachable(e.to_string()),
         _ => Trouble::Withheld(e.to_string()),
     }
 }
@@ -211,7 +212,7 @@ impl Follower {
                 Err(e) if e.code() == Some(ErrorCode::Unavailable) && attempts < ATTEMPTS => {
                     std::thread::sleep(PAUSE);
                 }
-                Err(e @ ClientError::Unreachable { .. }) => return Err(unanswered(&e)),
+                Err(e @ CallError::Unreachable { .. }) => return Err(unanswered(&e)),
                 Err(e) => {
                     let what = format!(
                         "the service does not prove that its directory number {to} holds what number \

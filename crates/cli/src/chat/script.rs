@@ -2,19 +2,31 @@
 
 use super::lines;
 use crate::failure::Failure;
-use conclave_client::{Ended, Engine, Options, Output, Screen, run as run_engine};
+use conclave_client::{
+    Ended, Engine, Options, Output, Render, Screen, help_line, run as run_engine,
+};
 use conclave_store::Store;
 use std::io::{Stdout, Write, stdout};
 use std::sync::mpsc::channel;
 
 struct Lines(Stdout);
 
+impl Lines {
+    fn write(&mut self, lines: &str) -> std::io::Result<()> {
+        self.0.write_all(lines.as_bytes())?;
+        self.0.flush()
+    }
+}
+
 impl Screen for Lines {
     fn show(&mut self, outputs: &[Output]) -> std::io::Result<()> {
         // One write, so that a reader sees whole lines.
         let lines: String = outputs.iter().map(|output| output.to_line() + "\n").collect();
-        self.0.write_all(lines.as_bytes())?;
-        self.0.flush()
+        self.write(&lines)
+    }
+
+    fn help(&mut self) -> std::io::Result<()> {
+        self.write(&(help_line() + "\n"))
     }
 
     fn current_group(&mut self, _name: Option<&str>) {}

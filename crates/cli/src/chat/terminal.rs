@@ -5,7 +5,8 @@ use super::{lines, qr};
 use crate::failure::Failure;
 use crate::restore::Restore;
 use conclave_client::{
-    Answer, Command, Ended, Engine, Message, News, Options, Output, Screen, run as run_engine,
+    Answer, Ended, Engine, Message, News, Options, Output, Render, Screen, help_text, parse_line,
+    run as run_engine,
 };
 use conclave_store::Store;
 use rustyline::config::Configurer;
@@ -36,6 +37,10 @@ impl<P: ExternalPrinter> Screen for Terminal<P> {
         self.printer.print(with_pictures(outputs)).map_err(io::Error::other)
     }
 
+    fn help(&mut self) -> io::Result<()> {
+        self.printer.print(help_text() + "\n").map_err(io::Error::other)
+    }
+
     fn current_group(&mut self, name: Option<&str>) {
         if self.group.as_deref() == name {
             return;
@@ -53,6 +58,11 @@ struct Teletype(Stdout);
 impl Screen for Teletype {
     fn show(&mut self, outputs: &[Output]) -> io::Result<()> {
         self.0.write_all(text_of(outputs).as_bytes())?;
+        self.0.flush()
+    }
+
+    fn help(&mut self) -> io::Result<()> {
+        writeln!(self.0, "{}", help_text())?;
         self.0.flush()
     }
 
@@ -99,7 +109,7 @@ fn read_input(mut editor: Input, prompt: &Prompt, to: &Sender<Message>) {
 /// terminal into raw mode after that was restored; hence it asks the messenger's own parser.
 fn ends(message: &Message) -> bool {
     match message {
-        Message::Line(line) => Command::parse(line) == Ok(Command::Quit),
+        Message::Line(line) => parse_line(line) == Ok(conclave_client::Input::Quit),
         message => matches!(message, Message::End),
     }
 }

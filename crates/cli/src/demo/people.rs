@@ -2,7 +2,8 @@
 
 use crate::failure::Failure;
 use conclave_client::{
-    CertificateFiles, DeviceId, Engine, Message, News, Options, Output, Screen, Setup, os_rng, run,
+    CertificateFiles, DeviceId, Engine, Message, News, Options, Output, Render, Screen, Setup,
+    os_rng, run,
 };
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,11 @@ impl Screen for Mirror {
     fn show(&mut self, outputs: &[Output]) -> std::io::Result<()> {
         let gone = |_| std::io::Error::other("nobody looks");
         outputs.iter().try_for_each(|output| self.0.send(output.clone()).map_err(gone))
+    }
+
+    // Nobody asks for it.
+    fn help(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 
     fn current_group(&mut self, _name: Option<&str>) {}
@@ -51,7 +57,7 @@ impl Device {
             store: SqliteStore::open(state_file(folder, &id.to_string()))?,
             invitation: None,
             certificates: CertificateFiles::default(),
-            folder: folder.to_path_buf(),
+            evidence_place: folder.display().to_string(),
         })?;
         let options = Options {
             url: url.to_string(),
@@ -60,6 +66,7 @@ impl Device {
             stay: false,
             linger: Duration::ZERO,
             patience: PATIENCE,
+            folder: folder.to_path_buf(),
         };
         let (to, inbox) = channel();
         let (mirror, screen) = channel();

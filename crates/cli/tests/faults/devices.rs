@@ -2,7 +2,7 @@
 
 use conclave_account::{Account, Author, DeviceKey, Entry};
 use conclave_client::os_rng;
-use conclave_delivery::http_client::{Client, ClientError, Session};
+use conclave_delivery::http_client::{Client, Session};
 use conclave_delivery_api::*;
 use conclave_mls::UnixTime;
 use conclave_mls::credential::LeafParams;
@@ -51,7 +51,7 @@ impl Device {
         (Self { id, keys, provider, client, session: Mutex::default() }, request)
     }
 
-    fn open(&self) -> Result<Session, ClientError> {
+    fn open(&self) -> Result<Session, CallError> {
         let pair = self.provider.signature_key_pair(SESSION_SCHEME, &mut *os_rng()).unwrap();
         let who = (self.id.user.clone(), Author::Device(self.id.device.clone()));
         let (own, public) = ((SCHEME, &self.keys), pair.public.clone());
@@ -62,12 +62,12 @@ impl Device {
     }
 
     /// Calls without a session.
-    pub(crate) fn ask<C: Call>(&self, request: &C) -> Result<C::Reply, ClientError> {
+    pub(crate) fn ask<C: Call>(&self, request: &C) -> Result<C::Reply, CallError> {
         self.client.call(request)
     }
 
     /// Calls, in a session that is opened if there is none or the service has forgotten it.
-    pub(crate) fn call<C: Call>(&self, request: &C) -> Result<C::Reply, ClientError> {
+    pub(crate) fn call<C: Call>(&self, request: &C) -> Result<C::Reply, CallError> {
         let known = self.session.lock().unwrap().clone();
         let session = match known {
             Some(session) => session,

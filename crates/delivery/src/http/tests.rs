@@ -9,7 +9,7 @@ mod versions;
 
 use crate::http::handlers::now;
 use crate::http::{Config, FrontLimits, LONG_ANONYMOUS, Observed, Server};
-use crate::http_client::{Client, ClientError, Events, Heard, Session};
+use crate::http_client::{Client, Events, Session};
 use crate::service::Limits;
 use crate::storage::SqliteStorage;
 use crate::testing::*;
@@ -37,7 +37,7 @@ fn serve(directory: &Path, config: Config) -> Server {
 fn open_session(
     client: &Client,
     own: &Own,
-) -> Result<(SignatureKeyPair, OpenedSession), ClientError> {
+) -> Result<(SignatureKeyPair, OpenedSession), CallError> {
     let service = client.call(&DescribeService {})?;
     let pair = session_pair();
     client.call(&own.opening(&service.key, &pair, now())).map(|opened| (pair, opened))
@@ -90,13 +90,13 @@ fn log(client: &Client) -> LogPage {
 }
 
 /// The next that is heard and is no event about a head that was told already.
-fn wait_for(events: &mut Events, wanted: impl Fn(&Heard) -> bool) -> Heard {
+fn wait_for(events: &mut Events, wanted: impl Fn(&StreamEvent) -> bool) -> StreamEvent {
     events.find(wanted).unwrap()
 }
 
-fn head(heard: &Heard) -> Option<u64> {
+fn head(heard: &StreamEvent) -> Option<u64> {
     match heard {
-        Heard::Event(Event::Group { position, .. }) => Some(position.seq),
+        StreamEvent::Event(Event::Group { position, .. }) => Some(position.seq),
         _ => None,
     }
 }
@@ -155,7 +155,7 @@ fn refusals_are_told_by_code_and_in_words() {
     assert_eq!(alice.call(&long).unwrap_err().code(), Some(ErrorCode::TooLarge));
     let nowhere = Client::new("http://127.0.0.1:1");
     let e = nowhere.call(&FetchInbox { limit: 1 }).unwrap_err();
-    assert!(matches!(e, ClientError::Unreachable { .. }) && e.is_temporary(), "{e}");
+    assert!(matches!(e, CallError::Unreachable { .. }) && e.is_temporary(), "{e}");
 }
 
 /// The service was started or set up anew, and the device has the old one's session.
@@ -254,7 +254,7 @@ fn whoever_sends_slowly_is_not_waited_for() {
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     let mut events = bob.events();
-    assert_eq!(events.next(), Some(Heard::Connected));
+    assert_eq!(events.next(), Some(StreamEvent::Connected));
     for nothing in ["", "POST /v1/sub", "POST /v1/submit-account HTTP/1.1\r\nhost: x\r\n"] {
         assert!(exchange(&server, nothing, b"").is_ok(), "{nothing} is waited for");
     }
@@ -269,7 +269,8 @@ fn whoever_sends_slowly_is_not_waited_for() {
     assert!(reply.contains("x-conclave-error: unavailable"), "{reply}");
     // But whoever listens has all the time that there is.
     send(&alice, "one");
-    let heard = wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, Heard::Event(_)));
+    let heard =
+        wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, StreamEvent::Event(_)));
     assert_eq!(head(&heard), Some(2), "{heard:?}");
 }
 
@@ -330,16 +331,16 @@ fn events_begin_with_what_there_is_and_follow_what_comes() {
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     let mut events = bob.events();
-    assert_eq!(events.next(), Some(Heard::Connected));
+    assert_eq!(events.next(), Some(StreamEvent::Connected));
     let account = |user: &str| Event::Account { user: user.parse().unwrap(), length: 1 };
     let page = log(&bob);
     let group = Event::Group { group_id: ID.into(), position: page.end.position };
     let incarnation = bob.call(&DescribeService {}).unwrap().incarnation;
     assert_eq!(incarnation, page.end.incarnation);
     for now in [Event::Incarnation(incarnation), account("alice"), account("bob"), group] {
-        assert_eq!(events.next(), Some(Heard::Event(now)));
+        assert_eq!(events.next(), Some(StreamEvent::Event(now)));
     }
-    assert_eq!(events.next(), Some(Heard::Event(Event::Ready)));
+    assert_eq!(events.next(), Some(StreamEvent::Event(Event::Ready)));
     send(&alice, "one");
     assert_eq!(head(&wait_for(&mut events, |h| head(h).is_some())), Some(2));
 
@@ -348,10 +349,10 @@ fn events_begin_with_what_there_is_and_follow_what_comes() {
     server.shutdown();
     assert!(begun.elapsed() < Duration::from_secs(4), "a stream holds nobody up");
     let heard = wait_for(&mut events, |_| true);
-    assert!(matches!(heard, Heard::Disconnected { .. }), "{heard:?}");
+    assert!(matches!(heard, StreamEvent::Disconnected { .. }), "{heard:?}");
     let server = serve(dir.path(), config(port));
     let heard = wait_for(&mut events, |_| true);
-    let Heard::Disconnected { error, .. } = heard else { panic!("{heard:?}") };
+    let StreamEvent::Disconnected { error, .. } = heard else { panic!("{heard:?}") };
     assert_eq!(error.code(), Some(ErrorCode::Unauthorized), "the session is gone with the server");
     let mut events = known_client(&server, &owners().1).events();
     let heard = wait_for(&mut events, |h| head(h).is_some());
@@ -371,7 +372,7 @@ fn a_stream_without_a_server_waits_and_can_be_stopped() {
         .by_ref()
         .take(3)
         .map(|heard| match heard {
-            Heard::Disconnected { retry_in, .. } => retry_in,
+            StreamEvent::Disconnected { retry_in, .. } => retry_in,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -505,7 +506,7 @@ fn stream_ends(events: &mut Events) -> bool {
         std::thread::sleep(Duration::from_secs(5));
         stop.stop();
     });
-    events.any(|heard| matches!(heard, Heard::Disconnected { .. }))
+    events.any(|heard| matches!(heard, StreamEvent::Disconnected { .. }))
 }
 
 #[test]
@@ -519,7 +520,7 @@ fn a_stream_is_cut_off_when_its_device_is_revoked_or_rotates() {
     let (laptops, phones) = (client(&server, &alice), known_client(&server, &phone));
     let [mut laptop_hears, mut phone_hears] = [&laptops, &phones].map(Client::events);
     for events in [&mut laptop_hears, &mut phone_hears] {
-        wait_for(events, |heard| *heard == Heard::Event(Event::Ready));
+        wait_for(events, |heard| *heard == StreamEvent::Event(Event::Ready));
     }
 
     alice.revoke("phone");
@@ -529,7 +530,7 @@ fn a_stream_is_cut_off_when_its_device_is_revoked_or_rotates() {
     assert_eq!(refused.code(), Some(ErrorCode::Unauthorized));
     assert_eq!(open_session(&anyone, &phone).unwrap_err().code(), Some(ErrorCode::Revoked));
     let told = Event::Account { user: alice.id.user.clone(), length: 3 };
-    wait_for(&mut laptop_hears, |heard| *heard == Heard::Event(told.clone()));
+    wait_for(&mut laptop_hears, |heard| *heard == StreamEvent::Event(told.clone()));
 
     alice.rotate(&mut dice);
     anyone.call(&alice.submission()).unwrap();
@@ -557,7 +558,7 @@ fn a_recovery_session_does_not_listen() {
     let fetch = FetchAccount { user: alice.id.user.clone(), after: 1 };
     assert_eq!(client.call(&fetch).unwrap().length, 2);
     let heard = client.events().next().unwrap();
-    let Heard::Disconnected { error, .. } = heard else { panic!("{heard:?}") };
+    let StreamEvent::Disconnected { error, .. } = heard else { panic!("{heard:?}") };
     assert_eq!(error.code(), Some(ErrorCode::Unauthorized));
 }
 

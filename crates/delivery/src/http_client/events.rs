@@ -1,5 +1,5 @@
-use super::{Client, ClientError};
-use conclave_delivery_api::{Event, EventParser};
+use super::Client;
+use conclave_delivery_api::{CallError, EventParser, StreamEvent};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -20,22 +20,6 @@ impl Client {
     pub fn events(&self) -> Events {
         Events::new(self.clone())
     }
-}
-
-/// What comes out of an event stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// The stream is open; what there is follows, up to [`Event::Ready`].
-    Connected,
-    /// The service says something.
-    Event(Event),
-    /// The stream is closed, or could not be opened; it is opened again after a while.
-    Disconnected {
-        /// Why.
-        error: ClientError,
-        /// When it will be tried again.
-        retry_in: Duration,
-    },
 }
 
 #[derive(Debug, Default)]
@@ -107,18 +91,18 @@ impl Events {
         self.stop.clone()
     }
 
-    fn disconnected(&mut self, error: ClientError) -> Heard {
+    fn disconnected(&mut self, error: CallError) -> StreamEvent {
         self.stream = None;
         self.parser = EventParser::default();
-        let asked = self.retry.take().or_else(|| error.wait()).unwrap_or_default();
+        let asked = self.retry.take().or_else(|| error.retry_after()).unwrap_or_default();
         let retry_in = self.next_wait.max(asked.min(LONGEST_ASKED));
         self.wait = Some(retry_in);
         self.next_wait = (self.next_wait * 2).min(LONGEST_WAIT);
-        Heard::Disconnected { error, retry_in }
+        StreamEvent::Disconnected { error, retry_in }
     }
 
     /// Reads lines until one completes an event.
-    fn read(&mut self) -> Option<Heard> {
+    fn read(&mut self) -> Option<StreamEvent> {
         loop {
             let stream = self.stream.as_mut()?;
             let mut line = Vec::new();
@@ -137,7 +121,7 @@ impl Events {
                     match self.parser.line(line) {
                         Some(event) => {
                             self.next_wait = FIRST_WAIT;
-                            return Some(Heard::Event(event));
+                            return Some(StreamEvent::Event(event));
                         }
                         None => continue,
                     }
@@ -146,15 +130,15 @@ impl Events {
                 Err(e) => e.to_string(),
             };
             let url = self.client.url.clone();
-            return Some(self.disconnected(ClientError::Unreachable { url, reason }));
+            return Some(self.disconnected(CallError::Unreachable { url, reason }));
         }
     }
 }
 
 impl Iterator for Events {
-    type Item = Heard;
+    type Item = StreamEvent;
 
-    fn next(&mut self) -> Option<Heard> {
+    fn next(&mut self) -> Option<StreamEvent> {
         if let Some(time) = self.wait.take() {
             self.stop.wait(time);
         }
@@ -167,7 +151,7 @@ impl Iterator for Events {
         Some(match self.client.open_events() {
             Ok(stream) => {
                 self.stream = Some(BufReader::new(Box::new(stream)));
-                Heard::Connected
+                StreamEvent::Connected
             }
             Err(error) => self.disconnected(error),
         })

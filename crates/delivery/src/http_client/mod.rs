@@ -5,12 +5,13 @@ mod tls;
 mod transfers;
 
 use conclave_delivery_api::{
-    Bytes, CLIENT_HEADER, CONTENT_TYPE, Call, ClientVersion, Decode, Details, ERROR_HEADER,
-    EVENTS_PATH, ErrorCode, MAX_BODY, MAX_REFUSAL, PROOF_HEADER, Proof, Reader, Token,
+    Bytes, CLIENT_HEADER, CONTENT_TYPE, Call, CallError, ClientVersion, Decode, Details,
+    ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, MAX_REFUSAL, PROOF_HEADER, Proof, Reader,
+    Token,
 };
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair};
 use core::fmt;
-pub use events::{Events, Heard, Stop};
+pub use events::{Events, Stop};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,108 +29,6 @@ const ATTEMPTS: usize = 3;
 
 /// How long a call waits altogether because the service asks it to.
 const LONGEST_OBEYED: Duration = Duration::from_secs(30);
-
-/// Why a call gave no reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// Nobody answers at this address. Nothing is known to have happened there; to try again is
-    /// safe.
-    Unreachable {
-        /// The service's address.
-        url: String,
-        /// What the system says.
-        reason: String,
-    },
-    /// The service refused, and changed nothing.
-    Refused {
-        /// Why.
-        code: ErrorCode,
-        /// A sentence for people.
-        detail: String,
-        /// What can be done about it, if the service says so.
-        details: Option<Box<Details>>,
-    },
-    /// The service refused because this client sends too much, or because there is too much to do, and changed
-    /// nothing: the same call may succeed later.
-    Postponed {
-        /// Why.
-        code: ErrorCode,
-        /// A sentence for people.
-        detail: String,
-        /// How long the service asks to wait.
-        retry_after: Duration,
-    },
-    /// What answers is no Conclave service, or one of another version.
-    Strange(String),
-    /// The request is too long to be encoded.
-    TooLong,
-    /// The request cannot be signed.
-    Unsigned(String),
-}
-
-impl ClientError {
-    /// Why the service refused, if it did.
-    #[must_use]
-    pub fn code(&self) -> Option<ErrorCode> {
-        match self {
-            Self::Refused { code, .. } | Self::Postponed { code, .. } => Some(*code),
-            _ => None,
-        }
-    }
-
-    /// A refusal without details.
-    #[must_use]
-    pub fn refused(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self::Refused { code, detail: detail.into(), details: None }
-    }
-
-    /// What can be done about a refusal, if the service said so.
-    #[must_use]
-    pub fn details(&self) -> Option<&Details> {
-        match self {
-            Self::Refused { details, .. } => details.as_deref(),
-            _ => None,
-        }
-    }
-
-    /// How long the service asks this client to wait.
-    fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Postponed { retry_after, .. } => Some(*retry_after),
-            _ => None,
-        }
-    }
-
-    /// Whether the same call may succeed later: nobody answered, or the service could not just
-    /// then. All operations can be repeated without harm.
-    #[must_use]
-    pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::Postponed { .. } => true,
-            Self::Refused { code, .. } => *code == ErrorCode::Unavailable,
-            Self::Strange(_) | Self::TooLong | Self::Unsigned(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable { url, reason } => {
-                write!(f, "the service at {url} does not answer: {reason}")
-            }
-            Self::Refused { code, detail, .. } | Self::Postponed { code, detail, .. } => {
-                write!(f, "the service refuses ({code}): {detail}")
-            }
-            Self::Strange(what) => write!(f, "the service's answer makes no sense: {what}"),
-            Self::TooLong => f.write_str("the request is too long"),
-            Self::Unsigned(reason) => write!(f, "the request cannot be signed: {reason}"),
-        }
-    }
-}
-
-impl core::error::Error for ClientError {}
 
 /// A session as its device has it: a token, and the key that signs its requests. Clones share the numbers of the
 /// requests, of which each is used once.
@@ -165,12 +64,12 @@ impl Session {
     }
 
     /// The text of the header that proves a request.
-    fn proof(&self, path: &str, body: &[u8]) -> Result<String, ClientError> {
+    fn proof(&self, path: &str, body: &[u8]) -> Result<String, CallError> {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request = (path, body);
         Proof::signed(&*self.provider, &self.key_pair, &self.token, number, request)
             .map(|proof| proof.to_text())
-            .map_err(|e| ClientError::Unsigned(e.to_string()))
+            .map_err(|e| CallError::Unsigned(e.to_string()))
     }
 }
 
@@ -252,12 +151,12 @@ impl Client {
     ///
     /// # Errors
     /// If the service does not answer, or refuses.
-    pub fn call<C: Call>(&self, request: &C) -> Result<C::Reply, ClientError> {
-        let body = request.to_bytes().map_err(|_| ClientError::TooLong)?;
+    pub fn call<C: Call>(&self, request: &C) -> Result<C::Reply, CallError> {
+        let body = request.to_bytes().map_err(|_| CallError::TooLong)?;
         if body.len() > MAX_BODY {
             // Cut off on the way, it would look as if nobody answered.
             let detail = format!("a request has at most {MAX_BODY} bytes");
-            return Err(ClientError::refused(ErrorCode::TooLarge, detail));
+            return Err(CallError::refused(ErrorCode::TooLarge, detail));
         }
         let mut waited = Duration::ZERO;
         let mut overtaken = 0;
@@ -271,7 +170,8 @@ impl Client {
                 overtaken += 1;
                 continue;
             }
-            let Some(wait) = error.wait().filter(|wait| waited + *wait <= LONGEST_OBEYED) else {
+            let Some(wait) = error.retry_after().filter(|wait| waited + *wait <= LONGEST_OBEYED)
+            else {
                 return Err(error);
             };
             std::thread::sleep(wait);
@@ -280,7 +180,7 @@ impl Client {
     }
 
     /// Sends an encoded request, as the session's next one.
-    fn send<C: Call>(&self, body: &[u8]) -> Result<C::Reply, ClientError> {
+    fn send<C: Call>(&self, body: &[u8]) -> Result<C::Reply, CallError> {
         let mut builder = self
             .agent
             .post(format!("{}{}", self.url, C::PATH))
@@ -300,32 +200,32 @@ impl Client {
             .read_to_vec()
             .map_err(|e| self.unreachable(&e))?;
         C::Reply::from_bytes(&reply)
-            .map_err(|e| ClientError::Strange(format!("the reply to {}: {e}", C::NAME)))
+            .map_err(|e| CallError::Strange(format!("the reply to {}: {e}", C::NAME)))
     }
 
     /// Asks whether the service can do its work.
     ///
     /// # Errors
     /// If it does not answer; or if it cannot, and why.
-    pub fn ready(&self) -> Result<(), ClientError> {
+    pub fn ready(&self) -> Result<(), CallError> {
         let response = self.agent.get(format!("{}/health/ready", self.url)).call();
         let mut response = response.map_err(|e| self.unreachable(&e))?;
         match response.status().as_u16() {
             200 => Ok(()),
             503 => {
                 let detail = text(&mut response).trim().to_string();
-                Err(ClientError::refused(ErrorCode::Unavailable, detail))
+                Err(CallError::refused(ErrorCode::Unavailable, detail))
             }
-            status => Err(ClientError::Strange(format!("status {status}"))),
+            status => Err(CallError::Strange(format!("status {status}"))),
         }
     }
 
-    fn unreachable(&self, e: &ureq::Error) -> ClientError {
-        ClientError::Unreachable { url: self.url.clone(), reason: e.to_string() }
+    fn unreachable(&self, e: &ureq::Error) -> CallError {
+        CallError::Unreachable { url: self.url.clone(), reason: e.to_string() }
     }
 
     /// Opens the event stream.
-    fn open_events(&self) -> Result<impl Read + Send + use<>, ClientError> {
+    fn open_events(&self) -> Result<impl Read + Send + use<>, CallError> {
         // The service sends a line every ten seconds.
         let mut builder = self
             .agent
@@ -349,23 +249,23 @@ impl Client {
     fn accepted(
         &self,
         mut response: ureq::http::Response<ureq::Body>,
-    ) -> Result<ureq::http::Response<ureq::Body>, ClientError> {
+    ) -> Result<ureq::http::Response<ureq::Body>, CallError> {
         let status = response.status();
         if status == 200 {
             return Ok(response);
         }
         let code = response.headers().get(ERROR_HEADER).and_then(|v| v.to_str().ok());
         let Some(code) = code.and_then(ErrorCode::from_name) else {
-            return Err(ClientError::Strange(format!("status {status}")));
+            return Err(CallError::Strange(format!("status {status}")));
         };
         let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after = retry_after.and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
         let (detail, details) = said(&mut response);
         Err(match (code, retry_after) {
             (ErrorCode::RateLimited | ErrorCode::Overloaded, Some(retry_after)) => {
-                ClientError::Postponed { code, detail, retry_after }
+                CallError::Postponed { code, detail, retry_after }
             }
-            _ => ClientError::Refused { code, detail, details: details.map(Box::new) },
+            _ => CallError::Refused { code, detail, details: details.map(Box::new) },
         })
     }
 }

@@ -1,8 +1,10 @@
 //! Attachments, part by part: what is cut off goes on from where it was.
 
-use super::{Client, ClientError};
+use super::Client;
 use crate::hashing::{hashed, next_part};
-use conclave_delivery_api::{BeginUpload, FetchAttachment, MAX_PART, Upload, UploadPart};
+use conclave_delivery_api::{
+    BeginUpload, CallError, FetchAttachment, MAX_PART, Upload, UploadPart,
+};
 use core::fmt;
 use sha2::Digest;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,7 +14,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 #[non_exhaustive]
 pub enum TransferError {
     /// The service did not answer, or refused.
-    Client(ClientError),
+    Client(CallError),
     /// The local file cannot be read or written.
     File(io::Error),
     /// The local file is not what is transferred: it does not have the hash, or is longer or shorter.
@@ -33,8 +35,8 @@ impl fmt::Display for TransferError {
 
 impl core::error::Error for TransferError {}
 
-impl From<ClientError> for TransferError {
-    fn from(e: ClientError) -> Self {
+impl From<CallError> for TransferError {
+    fn from(e: CallError) -> Self {
         Self::Client(e)
     }
 }

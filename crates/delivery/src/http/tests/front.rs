@@ -70,7 +70,7 @@ fn a_claim_too_many_says_when_to_come_again() {
     let claim = ClaimKeyPackages { user, cipher_suite: SUITE, devices };
     assert_eq!((0..30).filter(|_| alice.call(&claim).is_ok()).count(), 30);
     match alice.call(&claim).unwrap_err() {
-        ClientError::Postponed { code: ErrorCode::RateLimited, retry_after, .. } => {
+        CallError::Postponed { code: ErrorCode::RateLimited, retry_after, .. } => {
             assert!((60..=120).contains(&retry_after.as_secs()), "{retry_after:?}");
         }
         e => panic!("{e}"),
@@ -123,12 +123,12 @@ fn a_device_and_a_user_have_a_rate_each_and_a_client_waits_as_it_is_asked_to() {
 }
 
 /// A stream that says at once whether it is open; what the refusal says.
-fn listen(client: &Client) -> Result<Events, ClientError> {
+fn listen(client: &Client) -> Result<Events, CallError> {
     let mut events = client.events();
     match events.next().unwrap() {
-        Heard::Connected => Ok(events),
-        Heard::Disconnected { error, .. } => Err(error),
-        Heard::Event(event) => panic!("{event:?}"),
+        StreamEvent::Connected => Ok(events),
+        StreamEvent::Disconnected { error, .. } => Err(error),
+        StreamEvent::Event(event) => panic!("{event:?}"),
     }
 }
 
@@ -155,7 +155,7 @@ fn streams_have_an_end_for_a_device_a_user_an_address_and_in_all() {
 
     // One more of a device ends its first, which may be of a network that is gone.
     let mut first = listen(&pc).unwrap();
-    wait_for(&mut first, |heard| *heard == Heard::Event(Event::Ready));
+    wait_for(&mut first, |heard| *heard == StreamEvent::Event(Event::Ready));
     let _second = listen(&pc).unwrap();
     assert!(stream_ends(&mut first));
 
@@ -182,12 +182,13 @@ fn idle_connections_without_a_session_do_not_keep_others_out() {
     let (alice, bob) = two(&server);
     group_of_two(&alice);
     let mut events = bob.events();
-    wait_for(&mut events, |heard| *heard == Heard::Event(Event::Ready));
+    wait_for(&mut events, |heard| *heard == StreamEvent::Event(Event::Ready));
 
     let idle: Vec<TcpStream> = (0..400).map(|n| connect_from(2 + (n % 8) as u8, &server)).collect();
     // Whoever has a session keeps it and its streams, and whoever has none gets in.
     assert!(matches!(send(&alice, "one"), Brief::Accepted { .. }));
-    let heard = wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, Heard::Event(_)));
+    let heard =
+        wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, StreamEvent::Event(_)));
     assert_eq!(head(&heard), Some(2), "{heard:?}");
     assert!(Client::new(&server.url()).call(&DescribeService {}).is_ok());
     drop(idle);

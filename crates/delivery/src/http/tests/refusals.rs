@@ -19,7 +19,7 @@ fn what_a_client_can_do_about_a_refusal_comes_over_http() {
     assert_eq!(refused.code(), Some(ErrorCode::DevicesOutdated));
     let devices = vec![OutdatedDevice { device: phone.id, remedy: DeviceRemedy::Remove }];
     assert_eq!(refused.details(), Some(&Details::Devices { devices, total: 1 }));
-    let ClientError::Refused { detail, .. } = refused else { panic!("{refused}") };
+    let CallError::Refused { detail, .. } = refused else { panic!("{refused}") };
     assert_eq!(detail, "the commit adds alice/phone, which was revoked");
 
     // Without details it is a sentence.

@@ -57,7 +57,7 @@ fn calls_and_events_go_over_tls_to_whoever_trusts_the_certificate() {
     let [alice, bob] = [own_alice, own_bob].map(|own| member(&server, &authority.roots(), &own));
     group_of_two(&alice);
     let mut events = bob.events();
-    wait_for(&mut events, |heard| *heard == Heard::Event(Event::Ready));
+    wait_for(&mut events, |heard| *heard == StreamEvent::Event(Event::Ready));
     send(&alice, "one");
     assert_eq!(head(&wait_for(&mut events, |heard| head(heard).is_some())), Some(2));
 
@@ -68,7 +68,7 @@ fn calls_and_events_go_over_tls_to_whoever_trusts_the_certificate() {
         (Client::new(&server.url().replace("https", "http")), "no TLS"),
     ] {
         let refused = client.call(&DescribeService {}).unwrap_err();
-        assert!(matches!(refused, ClientError::Unreachable { .. }), "{what}: {refused}");
+        assert!(matches!(refused, CallError::Unreachable { .. }), "{what}: {refused}");
     }
 
     // Nobody is waited for who says nothing, or something else.
@@ -95,7 +95,7 @@ fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     let [alice, bob] = [own_alice, own_bob].map(|own| member(&server, &first.roots(), &own));
     group_of_two(&alice);
     let mut events = bob.events();
-    wait_for(&mut events, |heard| *heard == Heard::Event(Event::Ready));
+    wait_for(&mut events, |heard| *heard == StreamEvent::Event(Event::Ready));
     let wait_until = |what: &str, is_so: &dyn Fn() -> bool| {
         let begun = Instant::now();
         while !is_so() {
@@ -117,7 +117,8 @@ fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     wait_until("it goes on with the old one", &|| trusts(&second));
     assert!(!trusts(&first));
     send(&alice, "over the connection of before");
-    let heard = wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, Heard::Event(_)));
+    let heard =
+        wait_for(&mut events, |h| head(h) == Some(2) || !matches!(h, StreamEvent::Event(_)));
     assert_eq!(head(&heard), Some(2), "{heard:?}");
 }
 

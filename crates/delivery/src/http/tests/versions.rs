@@ -28,7 +28,7 @@ fn a_client_that_is_too_old_is_told_so_and_a_later_one_is_served() {
         let info = client.call(&DescribeService {}).unwrap();
         assert!(info.minimum_clients.contains(&version(&oldest)), "{info:?}");
         match client.call(&alice.submission()).unwrap_err() {
-            ClientError::Refused { code: ErrorCode::ClientOutdated, detail, .. } => {
+            CallError::Refused { code: ErrorCode::ClientOutdated, detail, .. } => {
                 let expected = format!(
                     "{old} is too old for this service, which serves {oldest} and later: update it"
                 );
@@ -45,11 +45,11 @@ fn a_client_that_is_too_old_is_told_so_and_a_later_one_is_served() {
         let client = Client::new(&server.url()).with_version(&version(&good));
         let client = client.with_session(known.clone());
         assert!(client.call(&FetchInbox { limit: 1 }).is_ok(), "{good}");
-        assert_eq!(client.events().next(), Some(Heard::Connected), "{good}");
+        assert_eq!(client.events().next(), Some(StreamEvent::Connected), "{good}");
     }
     let old = Client::new(&server.url()).with_version(&version("conclave/0.0.9"));
     match old.with_session(known).events().next() {
-        Some(Heard::Disconnected { error, .. }) => {
+        Some(StreamEvent::Disconnected { error, .. }) => {
             assert_eq!(error.code(), Some(ErrorCode::ClientOutdated));
         }
         heard => panic!("{heard:?}"),

@@ -1,0 +1,372 @@
+//! What a user can say.
+
+use super::suites::{SuiteError, find_suite};
+use super::text::unescaped;
+use conclave_delivery_api::{DeviceId, Name};
+use conclave_engine::{Command, Who};
+use core::fmt;
+
+/// The longest line that a user can write, in bytes, without its end.
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Something of the engine.
+    Command(Command),
+    /// Show what can be said.
+    Help,
+    /// End.
+    Quit,
+}
+
+/// Why a line is no command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandError {
+    /// There is nothing on it.
+    Empty,
+    /// It is longer than [`MAX_LINE`].
+    TooLong,
+    /// It begins with a command, and has more lines.
+    Lines,
+    /// There is no such command.
+    Unknown(String),
+    /// The command is written otherwise: how.
+    Usage(&'static str),
+    /// A name cannot be one.
+    Name(String),
+    /// A word names no suite, or several.
+    Suite(SuiteError),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("nothing to do"),
+            Self::TooLong => {
+                write!(f, "the line is longer than {MAX_LINE} bytes: nothing of it is said or done")
+            }
+            Self::Lines => f.write_str(
+                "a command takes one line, and this has several: nothing of it is said or done",
+            ),
+            Self::Unknown(what) => write!(f, "there is no command {what}; /help lists them"),
+            Self::Usage(usage) => write!(f, "usage: {usage}"),
+            Self::Name(what) => f.write_str(what),
+            Self::Suite(e) => fmt::Display::fmt(e, f),
+        }
+    }
+}
+
+impl core::error::Error for CommandError {}
+
+/// The commands, for people.
+pub const HELP: &[(&str, &str)] = &[
+    ("/new NAME [SUITE]", "make a group; classic as SUITE: for those without post-quantum suites"),
+    ("/invite USER...", "add all devices of users that are not in yet"),
+    (
+        "/invite-link",
+        "make a link: who has it joins; --uses 1 --expires 7d, if you say nothing else",
+    ),
+    ("/links", "list the links into the group"),
+    ("/unlink N", "revoke a link"),
+    ("/join LINK", "join a group by a link"),
+    ("/remove USER...", "remove users; USER/DEVICE, here too, is one device"),
+    ("/members", "list members, each with its verification code"),
+    ("/verify USER", "show the code that you and USER should both see"),
+    ("/groups", "list groups"),
+    ("/switch NAME", "talk in another group"),
+    ("/history [N]", "show the last N messages (20)"),
+    ("/accept [NAME]", "take an invitation: talk in that group, and trust whoever invited you"),
+    ("/decline [NAME]", "refuse an invitation: this device leaves that group"),
+    ("/block USER", "take no invitations of USER's; to /invite USER undoes it"),
+    ("/link CODE", "admit your device that shows this code, here and to all your groups"),
+    ("/devices [USER]", "list your devices, or USER's: since when, and added by which"),
+    ("/revoke DEVICE", "shut out a device of yours for good"),
+    ("/recovery", "make a recovery key: words on paper, for when all your devices are lost"),
+    ("/recover WORD...", "on a new device that shows a code: get your account back by those words"),
+    ("/acknowledge USER", "after a warning: take USER for who the service says now"),
+    ("/acknowledge service", "after a warning about the service: go on with it as it is now"),
+    ("/leave", "leave the group; forget it, if the service has lost it"),
+    ("/reset", "begin the group anew with the same members, if it cannot go on"),
+    ("/quit", "end; what could not be sent is sent next time"),
+    ("anything else", "say it in the current group (//text says /text)"),
+    ("/say TEXT", r"say it, with \n for a line end, \t, \\ for \ and \u{1F35C} for a character"),
+];
+
+/// The commands, as one line for scripts.
+#[must_use]
+pub fn help_line() -> String {
+    let commands: Vec<&str> = HELP.iter().map(|(command, _)| *command).collect();
+    format!("help {}", commands.join("; "))
+}
+
+/// The commands, for people.
+#[must_use]
+pub fn help_text() -> String {
+    let line = |(command, what): &(&str, &str)| format!("  {command:<18} {what}");
+    HELP.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn parse_who(word: &str) -> Result<Who, CommandError> {
+    let named = |e| CommandError::Name(format!("{word:?}: {e}"));
+    match word.contains('/') {
+        true => {
+            let DeviceId { user, device } = word.parse().map_err(named)?;
+            Ok(Who { user, device: Some(device) })
+        }
+        false => Ok(Who { user: word.parse::<Name>().map_err(named)?, device: None }),
+    }
+}
+
+fn parse_name(word: &str) -> Result<Name, CommandError> {
+    word.parse().map_err(|e| CommandError::Name(format!("{word:?}: {e}")))
+}
+
+fn parse_all(words: &[&str], usage: &'static str) -> Result<Vec<Who>, CommandError> {
+    match words {
+        [] => Err(CommandError::Usage(usage)),
+        words => words.iter().map(|word| parse_who(word)).collect(),
+    }
+}
+
+/// How many devices join by a link, if nothing else is said: whoever passes it on does not let others in besides.
+const USUAL_USES: u32 = 1;
+const MAX_USES: u32 = 10_000;
+/// For how long a link is good, if nothing else is said, and at most, in seconds.
+const USUAL_LIFETIME: u64 = 7 * DAY;
+const MAX_LIFETIME: u64 = 90 * DAY;
+const DAY: u64 = 24 * 60 * 60;
+
+/// A time as `30m`, `12h`, `7d` or `4w`, in seconds.
+fn parse_lifetime(word: &str) -> Option<u64> {
+    let at = word.len().checked_sub(1)?;
+    let (number, unit) = word.split_at_checked(at)?;
+    let unit = match unit {
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => DAY,
+        "w" => 7 * DAY,
+        _ => return None,
+    };
+    let seconds = number.parse::<u64>().ok()?.checked_mul(unit)?;
+    (1..=MAX_LIFETIME).contains(&seconds).then_some(seconds)
+}
+
+fn parse_invite_link(words: &[&str]) -> Result<Command, CommandError> {
+    const USAGE: CommandError = CommandError::Usage(
+        "/invite-link [--uses N] [--expires TIME]: N up to 10000, TIME as 30m, 12h, 7d or 4w, up to 90d",
+    );
+    let (mut max_uses, mut lifetime) = (USUAL_USES, USUAL_LIFETIME);
+    for option in words.chunks(2) {
+        match option {
+            ["--uses", n] => {
+                let n = n.parse().ok().filter(|n| (1..=MAX_USES).contains(n));
+                max_uses = n.ok_or(USAGE)?;
+            }
+            ["--expires", time] => lifetime = parse_lifetime(time).ok_or(USAGE)?,
+            _ => return Err(USAGE),
+        }
+    }
+    Ok(Command::InviteLink { max_uses, lifetime })
+}
+
+fn said(text: impl Into<String>) -> Input {
+    Input::Command(Command::Text(text.into()))
+}
+
+/// Reads a command of the engine's.
+fn parse_command(command: &str, words: &[&str]) -> Result<Command, CommandError> {
+    match (command, words) {
+        ("/new", [name, suite @ ..]) if suite.len() <= 1 => {
+            let suite = suite.first().map(|word| find_suite(word)).transpose();
+            let suite = suite.map_err(CommandError::Suite)?;
+            Ok(Command::New { name: (*name).to_string(), suite })
+        }
+        ("/new", _) => Err(CommandError::Usage("/new NAME [SUITE], the name being one word")),
+        ("/invite", words) => Ok(Command::Invite(parse_all(words, "/invite USER...")?)),
+        ("/invite-link", words) => parse_invite_link(words),
+        ("/links", []) => Ok(Command::Links),
+        ("/unlink", [number]) => match number.parse() {
+            Ok(number) => Ok(Command::Unlink(number)),
+            Err(_) => Err(CommandError::Usage("/unlink N; /links lists them")),
+        },
+        ("/unlink", _) => Err(CommandError::Usage("/unlink N; /links lists them")),
+        ("/join", [link]) => match link.parse() {
+            Ok(link) => Ok(Command::Join(link)),
+            Err(e) => Err(CommandError::Name(format!("{e}"))),
+        },
+        ("/join", _) => Err(CommandError::Usage("/join LINK, as you were given it")),
+        ("/remove", words) => Ok(Command::Remove(parse_all(words, "/remove USER...")?)),
+        ("/members", []) => Ok(Command::Members),
+        ("/groups", []) => Ok(Command::Groups),
+        ("/switch", [name]) => Ok(Command::Switch((*name).to_string())),
+        ("/switch", _) => Err(CommandError::Usage("/switch NAME; /groups lists them")),
+        ("/leave", []) => Ok(Command::Leave),
+        ("/reset", []) => Ok(Command::Reset),
+        ("/accept", []) => Ok(Command::Accept(None)),
+        ("/accept", [name]) => Ok(Command::Accept(Some((*name).to_string()))),
+        ("/accept", _) => Err(CommandError::Usage("/accept [NAME]; /groups lists them")),
+        ("/decline", []) => Ok(Command::Decline(None)),
+        ("/decline", [name]) => Ok(Command::Decline(Some((*name).to_string()))),
+        ("/decline", _) => Err(CommandError::Usage("/decline [NAME]; /groups lists them")),
+        ("/block", [who]) => Ok(Command::Block(parse_who(who)?)),
+        ("/block", _) => Err(CommandError::Usage("/block USER")),
+        ("/verify", [who]) => Ok(Command::Verify(parse_who(who)?)),
+        ("/verify", _) => Err(CommandError::Usage("/verify USER")),
+        ("/link", words @ [_, ..]) => {
+            let code = words.concat().parse();
+            let code = code.map_err(|e| CommandError::Name(format!("{e}")))?;
+            Ok(Command::Link(code))
+        }
+        ("/link", _) => Err(CommandError::Usage("/link CODE, as the new device shows it")),
+        ("/revoke", [device]) => Ok(Command::Revoke(parse_name(device)?)),
+        ("/revoke", _) => Err(CommandError::Usage("/revoke DEVICE; /devices lists them")),
+        ("/recovery", []) => Ok(Command::Recovery(None)),
+        ("/recovery", ["confirm", one, two]) => {
+            Ok(Command::ConfirmRecovery([(*one).to_string(), (*two).to_string()]))
+        }
+        ("/recovery", ["confirm", ..]) => {
+            Err(CommandError::Usage("/recovery confirm WORD WORD: the two that were asked for"))
+        }
+        ("/recovery", words) => Ok(Command::Recovery(Some(words.join(" ")))),
+        ("/recover", words @ [_, ..]) => Ok(Command::Recover(words.join(" "))),
+        ("/recover", _) => Err(CommandError::Usage("/recover WORD..., as you wrote them down")),
+        ("/devices", []) => Ok(Command::Devices(None)),
+        ("/devices", [user]) => Ok(Command::Devices(Some(parse_name(user)?))),
+        ("/devices", _) => Err(CommandError::Usage("/devices [USER]")),
+        ("/acknowledge", ["service"]) => Ok(Command::AcknowledgeService),
+        ("/acknowledge", [user]) => Ok(Command::Acknowledge(parse_name(user)?)),
+        ("/acknowledge", _) => {
+            Err(CommandError::Usage("/acknowledge USER, or /acknowledge service"))
+        }
+        ("/history", []) => Ok(Command::History(20)),
+        ("/history", [n]) => match n.parse() {
+            Ok(n) => Ok(Command::History(n)),
+            Err(_) => Err(CommandError::Usage("/history [N]")),
+        },
+        ("/say", _) => Err(CommandError::Usage("/say TEXT")),
+        ("/members" | "/groups" | "/links" | "/leave" | "/quit" | "/exit", _) => {
+            Err(CommandError::Usage("this command stands alone"))
+        }
+        (other, _) => Err(CommandError::Unknown(other.to_string())),
+    }
+}
+
+/// Reads a line. Text may hold line ends: a terminal gives them out where several lines were
+/// pasted.
+///
+/// # Errors
+/// If it begins with `/` and is no command, or is empty or too long.
+pub fn parse_line(line: &str) -> Result<Input, CommandError> {
+    let line = line.trim_end_matches(['\r', '\n']);
+    if line.len() > MAX_LINE {
+        return Err(CommandError::TooLong);
+    }
+    if line.trim().is_empty() {
+        return Err(CommandError::Empty);
+    }
+    if let Some(text) = line.strip_prefix("//") {
+        return Ok(said(format!("/{text}")));
+    }
+    if !line.starts_with('/') {
+        return Ok(said(line.to_string()));
+    }
+    if line.contains(['\r', '\n']) {
+        return Err(CommandError::Lines);
+    }
+    if let Some(text) = line.strip_prefix("/say ") {
+        let text = unescaped(text).filter(|text| !text.trim().is_empty());
+        let usage =
+            CommandError::Usage(r"/say TEXT, with \\ for each \ that is not \n, \t or \u{HEX}");
+        return text.map(said).ok_or(usage);
+    }
+    let mut words = line.split_whitespace();
+    let command = words.next().unwrap_or_default();
+    let words: Vec<&str> = words.collect();
+    match (command, words.as_slice()) {
+        ("/help", _) => Ok(Input::Help),
+        ("/quit" | "/exit", []) => Ok(Input::Quit),
+        (command, words) => parse_command(command, words).map(Input::Command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conclave_mls::CipherSuite;
+
+    fn command(line: &str) -> Result<Command, CommandError> {
+        parse_line(line).map(|input| match input {
+            Input::Command(command) => command,
+            other => panic!("{line:?}: {other:?}"),
+        })
+    }
+
+    #[test]
+    fn what_begins_with_a_slash_is_a_command_and_all_else_is_said() {
+        let lunch = |suite| Ok(Command::New { name: "lunch".into(), suite });
+        assert_eq!(command("/new lunch\n"), lunch(None));
+        assert_eq!(command("/new lunch classic"), lunch(Some(CipherSuite(1))));
+        assert!(matches!(command("/new lunch at noon"), Err(CommandError::Usage(_))));
+        assert!(matches!(command("/new lunch noon"), Err(CommandError::Suite(_))));
+        assert_eq!(command(" /new lunch"), Ok(Command::Text(" /new lunch".into())));
+        assert_eq!(command("//etc is a folder"), Ok(Command::Text("/etc is a folder".into())));
+        assert_eq!(command("/nwe x"), Err(CommandError::Unknown("/nwe".into())));
+        assert_eq!(command("  "), Err(CommandError::Empty));
+    }
+
+    #[test]
+    fn say_reads_the_escapes_that_scripts_are_shown() {
+        let text = |text: &str| Ok(Command::Text(text.into()));
+        assert_eq!(command(r"/say foo\nbar\\n"), text("foo\nbar\\n"));
+        assert_eq!(command(r"foo\nbar"), text(r"foo\nbar"));
+        assert_eq!(command("/say  /leave"), text(" /leave"));
+        for wrong in ["/say", "/say ", r"/say \n", r"/say a\b", "/say a\\"] {
+            assert!(matches!(command(wrong), Err(CommandError::Usage(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_command_has_one_line_and_no_line_is_too_long() {
+        assert_eq!(command("/leave\n/leave"), Err(CommandError::Lines));
+        assert_eq!(command("//a\nb"), Ok(Command::Text("/a\nb".into())));
+        let longest = "x".repeat(MAX_LINE);
+        assert_eq!(command(&format!("{longest}\r\n")), Ok(Command::Text(longest.clone())));
+        assert_eq!(command(&(longest + "x")), Err(CommandError::TooLong));
+    }
+
+    #[test]
+    fn a_link_is_good_once_and_for_a_week_unless_something_else_is_said() {
+        let link = |max_uses, lifetime| Ok(Command::InviteLink { max_uses, lifetime });
+        assert_eq!(command("/invite-link"), link(1, 604_800));
+        assert_eq!(command("/invite-link --uses 20"), link(20, 604_800));
+        assert_eq!(command("/invite-link --expires 90m --uses 2"), link(2, 5_400));
+        assert_eq!(command("/invite-link --expires 12w"), link(1, 12 * 604_800));
+        for wrong in [
+            "--uses",
+            "--uses 0",
+            "--uses 10001",
+            "--uses -1",
+            "--expires 0d",
+            "--expires 91d",
+            "--expires 7",
+            "--expires d",
+            "--expires ü",
+            "--expires 9999999999999999999d",
+            "bob",
+        ] {
+            let parsed = command(&format!("/invite-link {wrong}"));
+            assert!(matches!(parsed, Err(CommandError::Usage(_))), "{wrong}");
+        }
+        assert!(matches!(command("/join conclave-join-0"), Err(CommandError::Name(_))));
+        assert_eq!(command("/unlink 3"), Ok(Command::Unlink(3)));
+    }
+
+    #[test]
+    fn users_and_single_devices_can_be_named() {
+        let Ok(Command::Invite(who)) = command("/invite bob carol/phone") else { panic!() };
+        assert_eq!(who.iter().map(ToString::to_string).collect::<Vec<_>>(), ["bob", "carol/phone"]);
+        assert!(matches!(command("/invite Bob"), Err(CommandError::Name(_))));
+        assert!(matches!(command("/invite"), Err(CommandError::Usage(_))));
+    }
+}

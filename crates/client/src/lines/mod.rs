@@ -1,0 +1,16 @@
+//! What a user types and is shown: lines.
+//!
+//! The engine's own tests include this folder, too: they speak and read as users do. So it names the engine by its
+//! crate's name, and its own files by `super`.
+
+mod command;
+mod output;
+mod suites;
+mod text;
+mod time;
+
+pub use command::{CommandError, HELP, Input, MAX_LINE, help_line, help_text, parse_line};
+pub use output::Render;
+pub use suites::{SuiteError, find_suite, suite_list};
+pub use text::{escaped, plain, unescaped};
+pub use time::timestamp;

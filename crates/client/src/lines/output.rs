@@ -1,0 +1,372 @@
+//! What a user is told, as lines.
+
+use super::suites::{suite_text, suite_words};
+use super::text::{escaped, plain, plain_lines};
+use super::time::{clock, is_late, timestamp};
+use conclave_delivery_api::DeviceId;
+use conclave_engine::{Answer, News, Output, is_post_quantum};
+use conclave_mls::CipherSuite;
+
+/// How what the engine says is shown.
+pub trait Render {
+    /// As one line for scripts, without its end: words that are separated by spaces, the first of
+    /// them the kind. Free text comes last, and [escaped]. The word before a message's text is when
+    /// the service received it, in UTC as RFC 3339 writes it.
+    ///
+    /// A group's suite is two words, `post-quantum` or `pre-quantum` and the suite's name, or `- -`:
+    /// the last two of `created`, `joined` and `epoch`, those after the number of members of
+    /// `group`.
+    #[must_use]
+    fn to_line(&self) -> String;
+
+    /// For people: one or more lines.
+    #[must_use]
+    fn to_text(&self) -> String;
+}
+
+impl Render for Output {
+    fn to_line(&self) -> String {
+        match self {
+            Self::News { group, news, .. } => news_line(group, news),
+            Self::Answer(answer) => answer.to_line(),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        match self {
+            Self::News { group, news, .. } => news_text(group, news),
+            Self::Answer(answer) => answer.to_text(),
+        }
+    }
+}
+
+/// What a group's suite gives, for people; plainly, if it does not.
+fn promise(suite: CipherSuite) -> String {
+    let text = suite_text(suite);
+    match is_post_quantum(suite) {
+        true => text,
+        false => format!(
+            "{text}: who records what is said there can read it with a quantum computer of later"
+        ),
+    }
+}
+
+fn news_line(group: &str, news: &News) -> String {
+    let group = if group.is_empty() { "-" } else { group };
+    match news {
+        News::Message { seq, time, sender, text, .. } => {
+            format!("message {group} {seq} {sender} {} {}", timestamp(*time), escaped(text))
+        }
+        News::Created { suite } => format!("created {group} {}", suite_words(*suite)),
+        News::Joined { seq, by, suite } => {
+            format!("joined {group} {seq} by {by} {}", suite_words(*suite))
+        }
+        News::Added { seq, who, by, code } => {
+            format!("added {group} {seq} {who} by {by} {code}").trim_end().to_string()
+        }
+        News::JoinedByLink { seq, maker, suite } => {
+            format!("joined {group} {seq} link {maker} {}", suite_words(Some(*suite)))
+        }
+        News::AddedByLink { seq, who, maker, code } => {
+            format!("added {group} {seq} {who} link {maker} {code}").trim_end().to_string()
+        }
+        News::LinkMade { text, max_uses, expires_at } => {
+            format!("invite-link {group} {text} uses {max_uses} until {}", timestamp(*expires_at))
+        }
+        News::Alarm { what } => format!("alarm {group} {}", escaped(what)),
+        News::Invited { seq, by, code } => format!("invited {group} {seq} by {by} {code}"),
+        News::Removed { seq, who, by } => format!("removed {group} {seq} {who} by {by}"),
+        News::Leaving { seq, who } => format!("leaving {group} {seq} {who}"),
+        News::Out { seq, by, left: false } => format!("out {group} {seq} by {by}"),
+        News::Out { seq, by, left: true } => format!("left {group} {seq} by {by}"),
+        News::Unreadable { seq, sender, reason } => {
+            format!("unreadable {group} {seq} {sender} {}", escaped(reason))
+        }
+        News::Failed { what } => format!("failed {group} {}", escaped(what)),
+        News::Note { what } => format!("note {group} {}", escaped(what)),
+    }
+}
+
+fn news_text(group: &str, news: &News) -> String {
+    match news {
+        News::Message { time, sender, own, text, .. } => {
+            message_text(group, is_late(*time).then_some(*time), sender, *own, text)
+        }
+        News::Created { suite } => {
+            let suite = suite.map(|suite| format!(", {}", promise(suite))).unwrap_or_default();
+            format!("{group} * the group is made{suite}; /invite USER to add somebody")
+        }
+        News::Joined { by, suite, .. } => {
+            let suite = suite.map(|suite| format!("it is {}; ", promise(suite)));
+            let suite = suite.unwrap_or_default();
+            format!("{group} * {by} added you; {suite}/members shows who is here")
+        }
+        News::Added { who, by, code, .. } => {
+            let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
+            match who == by {
+                true => format!("{group} * {who}{code} came back by itself"),
+                false => format!("{group} * {by} added {who}{code}"),
+            }
+        }
+        News::JoinedByLink { maker, suite, .. } => format!(
+            "{group} * you have joined by a link of {maker}; it is {}; /members shows who is here",
+            promise(*suite)
+        ),
+        News::AddedByLink { who, maker, code, .. } => {
+            let code = if code.is_empty() { String::new() } else { format!(" ({code})") };
+            format!("{group} * {who}{code} joined by a link of {maker}")
+        }
+        News::LinkMade { text, max_uses, expires_at } => {
+            let devices =
+                if *max_uses == 1 { "One device".into() } else { format!("{max_uses} devices") };
+            format!(
+                "{group} * Whoever has this link can join. {devices} can, until {}. It is not shown again; /links lists \
+                 it, /unlink revokes it:\n    /join {text}",
+                clock(*expires_at)
+            )
+        }
+        News::Alarm { what } => format!("!!! WARNING: {}", plain(what)),
+        News::Invited { by, code, .. } => format!(
+            "{group} ? {by} ({code}) wants you here: /accept to talk here, /decline to leave, or \
+             /block {}",
+            by.user
+        ),
+        News::Removed { who, by, .. } => format!("{group} * {who} is out (committed by {by})"),
+        News::Leaving { who, .. } => format!("{group} * {who} wants to leave"),
+        News::Out { by, left: false, .. } => format!("{group} * {by} removed you"),
+        News::Out { left: true, .. } => format!("{group} * you have left"),
+        News::Unreadable { seq, sender, reason } => {
+            format!("{group} ! message {seq} from {sender} cannot be read: {}", plain(reason))
+        }
+        News::Failed { what } if group.is_empty() => format!("! {}", plain(what)),
+        News::Failed { what } => format!("{group} ! {}", plain(what)),
+        News::Note { what } if group.is_empty() => format!("* {}", plain(what)),
+        News::Note { what } => format!("{group} * {}", plain(what)),
+    }
+}
+
+/// A message for people, with the time if that is worth telling.
+fn message_text(
+    group: &str,
+    time: Option<u64>,
+    sender: &DeviceId,
+    own: bool,
+    text: &str,
+) -> String {
+    let time = time.map(|time| clock(time) + " ").unwrap_or_default();
+    let own = if own { " (you)" } else { "" };
+    let margin = format!("{:width$} | ", "", width = group.chars().count());
+    format!("{group} | {time}{sender}{own}: {}", plain_lines(text, &margin))
+}
+
+fn expiry(device: &DeviceId, at: u64) -> String {
+    let at = timestamp(at);
+    format!("the certificate of {device} expires at {at}: ask the CA to renew it in time")
+}
+
+impl Render for Answer {
+    fn to_line(&self) -> String {
+        match self {
+            Self::Ready { device } => format!("ready {device}"),
+            Self::Offline { reason } => format!("offline {}", escaped(reason)),
+            Self::Online => "online".into(),
+            Self::Link { device, code } => format!("link {device} {code}"),
+            Self::RecoveryWords { words, places: [one, two] } => {
+                format!("recovery-words {one} {two} {words}")
+            }
+            Self::Admitting { device, code } => format!("admitting {device} {code}"),
+            Self::Device { device, own, since, by, code } => {
+                let by = by.as_deref().unwrap_or("-").replace(' ', "-");
+                let own = if *own { " (you)" } else { "" };
+                format!("device {device} {} by {by} {code}{own}", timestamp(*since))
+            }
+            Self::Certified { device, own, since, until, code } => {
+                let own = if *own { " (you)" } else { "" };
+                let (since, until) = (timestamp(*since), timestamp(*until));
+                format!("certified {device} {since} until {until} {code}{own}")
+            }
+            Self::JoinLink { group, number, maker, uses, max_uses, expires_at, over } => {
+                let state = if *over { " over" } else { "" };
+                let until = timestamp(*expires_at);
+                format!(
+                    "link-into {group} {number} {maker} used {uses} of {max_uses} until {until}{state}"
+                )
+            }
+            Self::CertificateExpires { device, at } => {
+                format!("note - {}", escaped(&expiry(device, *at)))
+            }
+            Self::Note(what) => format!("note - {}", escaped(what)),
+            Self::Error(what) => format!("error {}", escaped(what)),
+            Self::Group { name, current, epoch, members, suite, state } => {
+                let epoch = epoch.map_or("-".to_string(), |epoch| epoch.to_string());
+                let current = if *current { " current" } else { "" };
+                let state =
+                    if state.is_empty() { String::new() } else { format!(" {}", escaped(state)) };
+                let suite = suite_words(*suite);
+                format!("group {name} epoch {epoch} members {members} {suite}{current}{state}")
+            }
+            Self::Epoch { group, epoch, code, suite } => {
+                format!("epoch {group} {epoch} {code} {}", suite_words(Some(*suite)))
+            }
+            Self::Member { group, device, own, code, since, by } => {
+                let own = if *own { " (you)" } else { "" };
+                let by = by.as_deref().unwrap_or("-").replace(' ', "-");
+                let since = since.map(|since| format!(" since {} by {by}", timestamp(since)));
+                format!("member {group} {device} {code}{}{own}", since.unwrap_or_default())
+            }
+            Self::Pair { me, other, code } => format!("verify {me} {other} {code}"),
+            Self::History { group, news } => format!("history {}", news_line(group, news)),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        match self {
+            Self::Ready { device } => format!("* you are {device}; /help lists the commands"),
+            Self::Offline { reason } => format!("! {}", plain(reason)),
+            Self::Online => "* the service answers again".into(),
+            Self::Link { device, code } => format!(
+                "? {} has an account already. To make {device} one of its devices, write on another one of \
+                 them, within ten minutes:\n    /link {code}\n  If all of them are lost, write here: /recover, and the words of \
+                 your recovery key",
+                device.user
+            ),
+            Self::RecoveryWords { words, places: [one, two] } => format!(
+                "* Write these words down on paper, in order. They are not shown again:\n\n    {words}\n\n  Whoever \
+                 has them can add devices to your account and revoke yours, and so read what is said from \
+                 then on. To confirm, type words {one} and {two}: /recovery confirm WORD WORD"
+            ),
+            Self::Admitting { device, code } => {
+                format!("* admitting {device} ({code}) to your account; /revoke undoes it")
+            }
+            Self::Device { device, own, since, by, code } => {
+                let by = by.as_ref().map(|by| format!(", added by {by}")).unwrap_or_default();
+                let own = if *own { " (you)" } else { "" };
+                format!(
+                    "  {:<28} {code}, since {}{by}",
+                    format!("{device}{own}"),
+                    timestamp(*since)
+                )
+            }
+            Self::Certified { device, own, since, until, code } => {
+                let own = if *own { " (you)" } else { "" };
+                let (device, until) = (format!("{device}{own}"), timestamp(*until));
+                format!(
+                    "  {device:<28} {code}, certified since {} until {until}",
+                    timestamp(*since)
+                )
+            }
+            Self::JoinLink { number, maker, uses, max_uses, expires_at, over, .. } => {
+                let until = clock(*expires_at);
+                let state = if *over { ": nobody joins by it any more" } else { "" };
+                format!(
+                    "  link {number} of {maker}, used {uses} of {max_uses} times, until {until}{state}"
+                )
+            }
+            Self::CertificateExpires { device, at } => format!("* {}", expiry(device, *at)),
+            Self::Note(what) => format!("* {}", plain(what)),
+            Self::Error(what) => format!("! {}", plain(what)),
+            Self::Group { name, current, epoch, members, suite, state } => {
+                let mark = if *current { '>' } else { ' ' };
+                let state =
+                    if state.is_empty() { String::new() } else { format!(", {}", plain(state)) };
+                let suite = suite.map(|suite| format!(", {}", suite_text(suite)));
+                let suite = suite.unwrap_or_default();
+                match epoch {
+                    Some(epoch) => {
+                        format!("{mark} {name}: {members} devices, epoch {epoch}{suite}{state}")
+                    }
+                    None => format!("{mark} {name}{state}"),
+                }
+            }
+            Self::Epoch { group, epoch, code, suite } => {
+                let suite = suite_text(*suite);
+                format!("  {group}, epoch {epoch}, {suite}. All members see this code: {code}")
+            }
+            Self::Member { device, own, code, since, by, .. } => {
+                let own = if *own { " (you)" } else { "" };
+                let since = since.map(|since| format!(", since {}", clock(since)));
+                let by = by.as_ref().map(|by| format!(", added by {by}")).unwrap_or_default();
+                format!(
+                    "  {:<28} {code}{}{by}",
+                    format!("{device}{own}"),
+                    since.unwrap_or_default()
+                )
+            }
+            Self::Pair { me, other, code } => {
+                let (first, second) = code.split_at_checked(35).unwrap_or((code, ""));
+                format!(
+                    "  {me} and {other} both see, if nobody stands between them:\n    \
+                     {first}\n   {second}"
+                )
+            }
+            Self::History { group, news: News::Message { time, sender, own, text, .. } } => {
+                message_text(group, Some(*time), sender, *own, text)
+            }
+            Self::History { group, news } => news_text(group, news),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_elses_text_moves_the_terminal() {
+        let text = "a\u{1b}[2J\u{202e}b\n\\";
+        let sender: DeviceId = "bob/pc".parse().unwrap();
+        let news = News::Message { seq: 1, time: 0, sender, own: false, text: text.into() };
+        let output = Output::News { key: 0, group: "g".into(), news };
+        assert!(!output.to_text().contains('\u{1b}') && !output.to_line().contains('\u{1b}'));
+        assert!(!output.to_line().contains('\n') && !output.to_text().contains('\u{202e}'));
+        // The service's words, too.
+        let (name, state) = ("g".into(), "stuck: \u{1b}]0;\nmessage g".into());
+        let group =
+            Answer::Group { name, current: false, epoch: None, members: 0, suite: None, state };
+        let line = Output::Answer(group.clone()).to_line();
+        assert!(line.ends_with("stuck: \\u{1b}]0;\\nmessage g"), "{line}");
+        assert!(!Output::Answer(group).to_text().contains(char::is_control));
+    }
+
+    #[test]
+    fn nobody_elses_text_passes_for_another_message() {
+        let sender: DeviceId = "bob/pc".parse().unwrap();
+        let text = "shopping:\n- milk\ng | alice/pc: no".to_string();
+        let news = News::Message { seq: 1, time: u64::MAX, sender, own: false, text };
+        let output = Output::News { key: 0, group: "g".into(), news };
+        assert_eq!(output.to_text(), "g | bob/pc: shopping:\n  | - milk\n  | g | alice/pc: no");
+    }
+
+    #[test]
+    fn a_message_has_its_time_where_that_is_not_now() {
+        let sender: DeviceId = "bob/pc".parse().unwrap();
+        let message = |time| News::Message {
+            seq: 7,
+            time,
+            sender: sender.clone(),
+            own: false,
+            text: "hi".into(),
+        };
+        let shown = |time| {
+            let news = message(time);
+            Output::News { key: 0, group: "g".into(), news }.to_text()
+        };
+        let now = super::super::time::now();
+        assert_eq!(shown(now), "g | bob/pc: hi");
+        let late = shown(1_700_000_000);
+        assert!(late.starts_with("g | 2023-11-1") && late.ends_with(" bob/pc: hi"), "{late}");
+        let history = Answer::History { group: "g".into(), news: message(now) };
+        let line = Output::Answer(history.clone()).to_line();
+        assert!(line.starts_with("history message g 7 bob/pc 2"), "{line}");
+        assert!(Output::Answer(history).to_text().ends_with(" bob/pc: hi"));
+    }
+
+    #[test]
+    fn a_line_names_kind_group_number_and_sender_first() {
+        let sender: DeviceId = "bob/pc".parse().unwrap();
+        let news = News::Message { seq: 7, time: 0, sender, own: false, text: "hi there".into() };
+        let output = Output::News { key: 0, group: "lunch".into(), news };
+        let line = output.to_line();
+        assert_eq!(line, "message lunch 7 bob/pc 1970-01-01T00:00:00Z hi there");
+    }
+}

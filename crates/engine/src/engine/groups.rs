@@ -1,0 +1,316 @@
+//! Which call a group needs next.
+
+use super::{Engine, EngineError, Live, Purpose};
+use crate::book::Change;
+use crate::names::{MAX_GROUP_NAME, is_group_name, look_alike};
+use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
+use crate::request::Request;
+use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
+use conclave_delivery_api::{ChainHash, CreateGroup, Decode, Encode, FetchLog, GroupKind};
+use conclave_mls::credential::ExternalSender;
+use conclave_mls::group::{GroupParams, TreeRead};
+use conclave_mls::join::GroupInfoOptions;
+use conclave_mls::storage::Batch;
+use conclave_mls::wire::{Extension, ExtensionType, find_extension};
+use conclave_mls::{CipherSuite, Config, Group, GroupId};
+use conclave_store::Store;
+
+/// How many log entries are fetched, and written, at once.
+const PAGE: u32 = 200;
+/// How long a new group's identifier is, in bytes.
+const GROUP_ID: usize = 16;
+
+/// What the service keeps for those who join from outside: the tree it knows.
+pub(super) const GROUP_INFO: GroupInfoOptions =
+    GroupInfoOptions { ratchet_tree: false, external_pub: true };
+
+/// What is to be told of something that is not done, as this device is out.
+pub(super) fn not_sent(work: &Work) -> Option<News> {
+    match work {
+        Work::Send { payload: Payload::Text(text), .. } => {
+            Some(News::Failed { what: format!("not sent, as you are out: {text}") })
+        }
+        _ => None,
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// Makes a group, here first: in the suite that is chosen, or in the device's own. Never in
+    /// another because somebody has no key packages of it.
+    pub(super) fn new_group(
+        &mut self,
+        name: String,
+        chosen: Option<CipherSuite>,
+    ) -> Result<(), EngineError> {
+        if !is_group_name(&name) {
+            self.error(format!(
+                "a group's name has at most {MAX_GROUP_NAME} bytes, letters among them, and no characters that are \
+                 invisible or turn the text around them"
+            ));
+            return Ok(());
+        }
+        let identity = self.book.identity();
+        let cipher_suite = chosen.unwrap_or(identity.cipher_suite);
+        if !identity.suites().any(|suite| suite == cipher_suite) {
+            let option = match cipher_suite {
+                // What a new device has by itself.
+                HYBRID => String::new(),
+                other => format!(" --suite {}", suite_number(other)),
+            };
+            self.error(format!(
+                "this device uses {} only. Another device can use {}: conclave chat {} --device \
+                 NAME{option}",
+                suite_names(identity.suites()),
+                suite_name(cipher_suite),
+                identity.device.user,
+            ));
+            return Ok(());
+        }
+        let mut names = self.book.records().values().map(|record| &record.name);
+        if let Some(taken) = names.find(|taken| look_alike(taken, &name)).cloned() {
+            self.error(match taken == name {
+                true => format!("you have a group {name} already: /switch {name}"),
+                false => format!("{name} looks like your group {taken}: take another name"),
+            });
+            return Ok(());
+        }
+        let mut id = vec![0; GROUP_ID];
+        self.rng.fill_bytes(&mut id);
+        let id = GroupId::from(id);
+        let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
+        self.create_group((id, name), cipher_suite, own.into_iter().collect())
+    }
+
+    /// Makes a group with this identifier and name, and makes it the current one. It replaces one that this device has
+    /// made and the service does not have.
+    pub(super) fn create_group(
+        &mut self,
+        (id, name): (GroupId, String),
+        cipher_suite: CipherSuite,
+        changes: Vec<Change>,
+    ) -> Result<(), EngineError> {
+        let params = GroupParams {
+            group_id: id.clone(),
+            cipher_suite,
+            extensions: self.group_extensions()?,
+            leaf: self.leaf(),
+            lifetime: self.lifetime(),
+        };
+        let signer = self.book.identity().signer.clone();
+        let provider = &*self.provider;
+        let new = Group::create(provider, &mut *self.rng, Config::default(), params, signer)?;
+        let kind = GroupKind::Tracked {
+            group_info: new.peek().group_info(provider, GROUP_INFO)?.into(),
+            ratchet_tree: new
+                .peek()
+                .tree()
+                .to_extension_bytes()
+                .map_err(conclave_mls::Error::from)?
+                .into(),
+        };
+        let request = CreateGroup { group_id: id.clone(), kind };
+        let request = request.to_bytes().map_err(conclave_mls::Error::from)?;
+        let stage = Stage::Creating(request);
+        let (joined_at, asked_by, passed) = (self.now, None, None);
+        let (chain, receipt) = (Some(ChainHash::EMPTY), None);
+        let (cursor, epoch) = (0, 0);
+        let record =
+            GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
+        let mut all = vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
+        all.extend(changes);
+        let book = &mut self.book;
+        let is_known = book.record(&id).is_some();
+        let group = new.store(|batch| {
+            let batch = Batch { new: !is_known, clear: is_known, ..batch.clone() };
+            book.commit(Some(&batch), all)
+        })?;
+        self.made.insert(id.clone());
+        self.groups.insert(id, Live::new(group));
+        Ok(())
+    }
+
+    /// The extensions of a new group: it takes proposals of the service, if that has said its key, so that revoked
+    /// devices leave the group even if no device of their user's is there.
+    fn group_extensions(&self) -> Result<Vec<Extension>, EngineError> {
+        let Some(sender) = self.authority.sender() else { return Ok(Vec::new()) };
+        let senders = vec![sender.clone()];
+        let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &senders);
+        Ok(vec![extension.map_err(conclave_mls::Error::from)?])
+    }
+
+    /// The external senders that a group names.
+    fn named_senders(&self, id: &GroupId) -> Vec<ExternalSender> {
+        let Some(live) = self.groups.get(id) else { return Vec::new() };
+        let extensions = &live.group.context().extensions;
+        let named = find_extension(extensions, ExtensionType::EXTERNAL_SENDERS).ok().flatten();
+        named.unwrap_or_default()
+    }
+
+    /// Whether the service proposes the removal of revoked devices in a group.
+    pub(super) fn names_service(&self, id: &GroupId) -> bool {
+        let sender = self.authority.sender();
+        sender.is_some_and(|sender| self.named_senders(id).contains(sender))
+    }
+
+    /// Makes groups anew that the service does not have yet, and that name it by a key which it had before: it was
+    /// set up anew meanwhile, and would refuse them.
+    pub(super) fn remake_groups(&mut self) -> Result<(), EngineError> {
+        let records = self.book.records().iter();
+        let creating = records.filter(|(_, record)| matches!(record.stage, Stage::Creating(_)));
+        let outdated: Vec<(GroupId, String, CipherSuite)> = creating
+            .filter(|(id, _)| !self.named_senders(id).is_empty() && !self.names_service(id))
+            .filter_map(|(id, record)| {
+                let suite = self.groups.get(id)?.group.cipher_suite();
+                Some((id.clone(), record.name.clone(), suite))
+            })
+            .collect();
+        for (id, name, suite) in outdated {
+            let current = Change::Current(self.book.current().cloned());
+            self.create_group((id, name), suite, vec![current])?;
+        }
+        Ok(())
+    }
+
+    /// Asks to leave. Who is alone in a group, or cannot follow it any further, is out at once.
+    pub(super) fn leave(&mut self) -> Result<(), EngineError> {
+        let Some(id) = self.book.current().cloned() else {
+            self.error("you are in no group");
+            return Ok(());
+        };
+        if self.is_gone(&id) || self.is_alone(&id) && !self.book.leaving(&id) {
+            return self.forget(&id);
+        }
+        self.queue(vec![Work::Leave { alone: false, committing: false, proposed: None }])
+    }
+
+    /// Whether nothing can be done in a group that this device counts as one of its own: it cannot
+    /// be followed any further, or its state cannot be loaded.
+    pub(super) fn is_gone(&self, id: &GroupId) -> bool {
+        let record = self.book.record(id);
+        let own = record.is_some_and(|r| matches!(r.stage, Stage::Active | Stage::Creating(_)));
+        own && self.groups.get(id).is_none_or(|live| live.stuck.is_some())
+    }
+
+    pub(super) fn is_alone(&self, id: &GroupId) -> bool {
+        self.groups.get(id).is_some_and(|live| live.group.members().count() == 1)
+    }
+
+    /// Leaves a group without a word to the others: nobody else is in it, or none can be said.
+    pub(super) fn forget(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
+        let mut batch = Batch::new(id.clone());
+        batch.clear = true;
+        let (seq, by) = (record.cursor, self.device().clone());
+        let record = GroupRecord { stage: Stage::Left, asked_by: None, ..record };
+        let mut changes = vec![
+            Change::Record(id.clone(), record),
+            Self::news(id, News::Out { seq, by, left: true }),
+        ];
+        if self.is_gone(id) {
+            let me = self.device();
+            let what = format!(
+                "the group is forgotten here. If others are in it, they still count {me} among \
+                 them: ask them to /remove it"
+            );
+            changes.push(Self::news(id, News::Note { what }));
+        }
+        changes.extend(self.nothing_to_do(id));
+        changes.extend(self.keep_nothing(id)?);
+        self.book.commit(Some(&batch), changes)?;
+        self.groups.remove(id);
+        Ok(())
+    }
+
+    /// Empties a group's queue.
+    pub(super) fn nothing_to_do(&self, id: &GroupId) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (key, item) in self.book.items(id) {
+            changes.extend(not_sent(&item.work).map(|news| Self::news(id, news)));
+            changes.push(Change::Item(key, None));
+        }
+        changes
+    }
+
+    /// Whether nothing can be done in a group now.
+    pub(super) fn group_is_settled(&self, id: &GroupId, live: &Live) -> bool {
+        let Some(record) = self.book.record(id) else { return true };
+        if live.stuck.is_some() {
+            return true;
+        }
+        // A departure waits for somebody else.
+        let waits = |item: &Item| {
+            let proposed = matches!(item.work, Work::Leave { proposed: Some(_), .. });
+            proposed && live.delivered
+        };
+        !live.sync
+            && !self.is_missing_something(id)
+            && live.head <= record.cursor
+            && !matches!(record.stage, Stage::Creating(_))
+            && live.group.pending_commit().is_none()
+            && live.commit_at.is_none()
+            && self.book.front(id).is_none_or(|(_, item)| waits(item))
+    }
+
+    /// The next call of the next group that needs one.
+    pub(super) fn next_of_groups(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
+        // The one after the last served comes first, so that a busy group does not hold up others.
+        let after = |id: &&GroupId| self.last_group.as_ref().is_some_and(|last| **id > *last);
+        let start = ids.iter().position(|id| after(&id)).unwrap_or(0);
+        let (first, second) = ids.split_at(start);
+        for id in second.iter().chain(first) {
+            if let Some(next) = self.next_of_group(id)? {
+                self.last_group = Some(id.clone());
+                return Ok(Some(next));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_of_group(&mut self, id: &GroupId) -> Result<Option<(Request, Purpose)>, EngineError> {
+        self.resume_giving(id);
+        let (Some(live), Some(record)) = (self.groups.get_mut(id), self.book.record(id)) else {
+            return Ok(None);
+        };
+        if live.stuck.is_some() {
+            return Ok(None);
+        }
+        if live.asking && (self.watching.holds() || !self.lookups.is_empty()) {
+            return Ok(None);
+        }
+        live.asking = false;
+        if let Stage::Creating(request) = &record.stage {
+            if let Some(request) = self.reset_request(id, request)? {
+                return Ok(Some((request.into(), Purpose::Create(id.clone()))));
+            }
+            let request = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
+            return Ok(Some((request.into(), Purpose::Create(id.clone()))));
+        }
+        if live.sync || live.head > record.cursor {
+            live.asked_head = live.head;
+            let after = live.restoring.compare.unwrap_or(record.cursor);
+            let request = FetchLog { group_id: id.clone(), after, limit: PAGE };
+            return Ok(Some((request.into(), Purpose::Log(id.clone()))));
+        }
+        let (delivered, held) = (live.delivered, live.restoring.held_until(self.now).is_some());
+        if self.is_missing_something(id) {
+            return self.next_given_back(id);
+        }
+        if held {
+            return Ok(None);
+        }
+        match self.pending_commit(id) {
+            // What was delivered is the commit: the log will bring it.
+            Some(_) if delivered => return Ok(None),
+            Some(request) => return Ok(Some((request.into(), Purpose::Commit(id.clone())))),
+            None => {}
+        }
+        if !delivered && let Some(next) = self.next_renewal(id)? {
+            return Ok(Some(next));
+        }
+        if !delivered && let Some(next) = self.next_item(id)? {
+            return Ok(Some(next));
+        }
+        self.next_auto_commit(id)
+    }
+}

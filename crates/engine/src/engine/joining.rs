@@ -1,0 +1,257 @@
+//! Joining a group by a link: an external commit (RFC 9420 section 12.4.3.2) that uses it.
+//!
+//! What is under way stands in the queue, as other work does: first the link alone, then the commit with its group,
+//! stored before it is sent, so that a process that dies in between does not join twice.
+
+use super::groups::GROUP_INFO;
+use super::log::device_of;
+use super::{Engine, EngineError, Live, Purpose};
+use crate::book::Change;
+use crate::names::is_group_name;
+use crate::output::Answer;
+use crate::record::{GroupRecord, Item, News, Stage, Work};
+use crate::request::Request;
+use crate::suites::suite_name;
+use conclave_delivery_api::{
+    Bytes, CallError, DeviceId, Encode, FetchLinkedGroup, GroupState, JOIN_LINKS, JoinLink,
+    JoinLinkRecord, JoinLinks, JoinLinksUpdate, Outcome, Receipt, SubmitCommit,
+};
+use conclave_mls::component::AppDataDictionary;
+use conclave_mls::crypto::Secret;
+use conclave_mls::group::GroupContext;
+use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
+use conclave_mls::{Config, GroupId};
+use conclave_store::Store;
+
+type Next = Option<(Request, Purpose)>;
+
+/// Why a group is not joined: what the user is told.
+struct NotJoined(String);
+
+impl<E: core::fmt::Display> From<E> for NotJoined {
+    fn from(e: E) -> Self {
+        Self(e.to_string())
+    }
+}
+
+/// The links of a group that is about to be joined.
+fn links_in(context: &GroupContext) -> JoinLinks {
+    let data = AppDataDictionary::find_data(&context.extensions, JOIN_LINKS).ok().flatten();
+    JoinLinks::of_data(data.map(Bytes::from).as_ref())
+}
+
+impl<S: Store> Engine<S> {
+    /// Begins to join a group by a link.
+    pub(super) fn join(&mut self, link: JoinLink) -> Result<(), EngineError> {
+        let id = link.group_id().clone();
+        if self.groups.contains_key(&id) {
+            let name = self.group_name(&id);
+            self.error(format!("you are in {name} already: /switch {name} to talk there"));
+            return Ok(());
+        }
+        if self.joining(&id).is_some() {
+            self.error("you are joining this group already");
+            return Ok(());
+        }
+        let work = Work::Join { link, commit: None };
+        Ok(self.book.commit(None, vec![Change::NewItem(Item { group: id, work })])?)
+    }
+
+    /// A group's item in the queue, if it is to be joined: its key, the link, and the commit, if it is made.
+    fn joining(&self, id: &GroupId) -> Option<(u64, JoinLink, Option<Secret>)> {
+        self.book.items(id).find_map(|(key, item)| match &item.work {
+            Work::Join { link, commit } => Some((key, link.clone(), commit.clone())),
+            _ => None,
+        })
+    }
+
+    /// The next call on the way into a group.
+    pub(super) fn next_joining(&mut self) -> Result<Next, EngineError> {
+        for id in self.book.joining() {
+            if let Some(next) = self.next_joining_of(&id)? {
+                return Ok(Some(next));
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_joining_of(&mut self, id: &GroupId) -> Result<Next, EngineError> {
+        let Some((key, link, commit)) = self.joining(id) else { return Ok(None) };
+        if self.groups.contains_key(id) {
+            // Somebody has invited this device meanwhile.
+            self.book.commit(None, vec![Change::Item(key, None)])?;
+            return Ok(None);
+        }
+        if let Some(secret) = &commit {
+            let made = ExternalCommit::from_secret(&*self.provider, Config::default(), secret)?;
+            let request = SubmitCommit {
+                group_info: made.group_info.map(Into::into),
+                ..SubmitCommit::new(made.commit.into())
+            };
+            return Ok(Some((request.into(), Purpose::JoinCommit(id.clone()))));
+        }
+        let Some(state) = self.linked.remove(id) else {
+            let signature = link.sign_fetch(&*self.provider, self.device())?.into();
+            let key = link.key_pair(&*self.provider)?.public;
+            let request = FetchLinkedGroup { group_id: id.clone(), key, signature };
+            return Ok(Some((request.into(), Purpose::LinkedGroup(id.clone()))));
+        };
+        match self.make_join(&link, &state) {
+            Ok(Some(made)) => {
+                let work = Work::Join { link, commit: Some(made.to_secret()?) };
+                let item = Item { group: id.clone(), work };
+                self.book.commit(None, vec![Change::Item(key, Some(item))])?;
+                self.next_joining_of(id)
+            }
+            // Its members' accounts are asked for first.
+            Ok(None) => {
+                self.linked.insert(id.clone(), state);
+                Ok(None)
+            }
+            Err(NotJoined(why)) => {
+                self.not_joined(id, &why)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// The commit that joins; none while somebody's account has to be asked for.
+    fn make_join(
+        &mut self,
+        link: &JoinLink,
+        state: &GroupState,
+    ) -> Result<Option<ExternalCommit>, NotJoined> {
+        let (info, tree) = (&state.group_info, Some(&*state.ratchet_tree));
+        let stage = ExternalJoinStage::open(&*self.provider, Config::default(), info, tree)?;
+        let context = stage.context();
+        if context.group_id != *link.group_id() {
+            return Err(NotJoined("the service shows another group than the link's".into()));
+        }
+        let suite = context.cipher_suite;
+        if !self.book.identity().suites().any(|own| own == suite) {
+            let what = format!("the group uses {}, which this device does not", suite_name(suite));
+            return Err(NotJoined(what));
+        }
+        let key = link.key_pair(&*self.provider)?.public;
+        let links = links_in(context);
+        let members = stage.members().filter_map(|member| device_of(&member.credential));
+        links.usable(&key, members, self.service_time().as_secs())?;
+
+        let Some(verdicts) = self.judge(stage.credentials()) else { return Ok(None) };
+        let signer = self.book.identity().signer.clone();
+        let epoch = stage.context().epoch.0;
+        let signature = link.sign_use(&*self.provider, epoch, &signer.public)?.into();
+        let update = JoinLinksUpdate::Use { key: key.clone(), signature }.to_bytes()?.into();
+        let mut stage = stage.with_app_data_update(JOIN_LINKS, update, links.after_use(&key)?);
+        // An external commit has to take along whoever has asked to leave. What is no SelfRemove, is left out.
+        for proposal in &state.proposals {
+            let _ = stage.take_self_remove(&*self.provider, &proposal.message);
+        }
+        let options = ExternalJoinOptions {
+            group_info: Some(GROUP_INFO),
+            ..ExternalJoinOptions::new(self.leaf(), signer)
+        };
+        Ok(Some(stage.commit(&*self.provider, &mut *self.rng, &verdicts, options)?))
+    }
+
+    /// The service has shown the group of a link.
+    pub(super) fn linked_shown(&mut self, id: GroupId, state: GroupState) {
+        self.linked.insert(id, state);
+    }
+
+    /// The service's verdict on the commit that joins.
+    pub(super) fn join_judged(
+        &mut self,
+        id: &GroupId,
+        outcome: Outcome,
+    ) -> Result<(), EngineError> {
+        let Some((key, link, Some(secret))) = self.joining(id) else { return Ok(()) };
+        match outcome {
+            Outcome::Accepted { receipt, .. } => self.joined(id, &link, &secret, receipt),
+            // Another commit came first: it is made again, in the group as it is now.
+            Outcome::WrongEpoch { .. } => {
+                let work = Work::Join { link, commit: None };
+                let item = Item { group: id.clone(), work };
+                Ok(self.book.commit(None, vec![Change::Item(key, Some(item))])?)
+            }
+        }
+    }
+
+    /// This device is in the group.
+    fn joined(
+        &mut self,
+        id: &GroupId,
+        link: &JoinLink,
+        secret: &Secret,
+        receipt: Receipt,
+    ) -> Result<(), EngineError> {
+        let made = ExternalCommit::from_secret(&*self.provider, Config::default(), secret)?;
+        let new = made.group;
+        let name = match is_group_name(link.name()) {
+            true => self.book.free_name(id, link.name()),
+            false => String::new(),
+        };
+        let position = receipt.position;
+        let record = GroupRecord {
+            name,
+            cursor: position.seq,
+            chain: Some(position.chain),
+            receipt: Some(receipt),
+            epoch: position.epoch,
+            stage: Stage::Active,
+            joined_at: self.now,
+            asked_by: None,
+            passed: None,
+        };
+        let public = link.key_pair(&*self.provider)?.public;
+        let links = links_in(new.peek().context());
+        let used = links.links().iter().find(|link: &&JoinLinkRecord| link.key == public);
+        let maker = used.map_or_else(|| self.device().clone(), |link| link.maker.clone());
+        let (seq, suite) = (position.seq, new.peek().cipher_suite());
+        let members: Vec<DeviceId> =
+            new.peek().members().filter_map(|member| device_of(&member.credential)).collect();
+        let own = self.bring_in_own(id, &members).filter(|_| self.is_first_own(&members));
+
+        // Whatever was to be done in a group of this identifier was for those who were there then.
+        let mut changes = self.nothing_to_do(id);
+        changes.extend([
+            Change::Record(id.clone(), record),
+            Self::news(id, News::JoinedByLink { seq, maker, suite }),
+        ]);
+        changes.extend(own);
+        // Never instead of another: what the user is about to say there would be said to others.
+        if self.book.current().is_none() {
+            changes.push(Change::Current(Some(id.clone())));
+        }
+        let book = &mut self.book;
+        let group = new.store(|batch| book.commit(Some(batch), changes))?;
+        let receipt = self.book.record(id).and_then(|record| record.receipt.clone());
+        self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
+        if self.book.current() != Some(id) {
+            let name = self.group_name(id);
+            self.answers.push_back(Answer::Note(format!("/switch {name} to talk in {name}")));
+        }
+        self.plan_removals(id);
+        Ok(())
+    }
+
+    /// The service has refused a call on the way into a group.
+    pub(super) fn join_refused(
+        &mut self,
+        id: &GroupId,
+        error: &CallError,
+    ) -> Result<(), EngineError> {
+        self.not_joined(id, &error.to_string())
+    }
+
+    fn not_joined(&mut self, id: &GroupId, why: &str) -> Result<(), EngineError> {
+        let Some((key, link, _)) = self.joining(id) else { return Ok(()) };
+        let group = match is_group_name(link.name()) {
+            true => link.name().to_string(),
+            false => "the group".into(),
+        };
+        let what = format!("you have not joined {group}: {why}");
+        let news = Change::News(None, News::Failed { what });
+        Ok(self.book.commit(None, vec![Change::Item(key, None), news])?)
+    }
+}

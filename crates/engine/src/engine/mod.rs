@@ -1,0 +1,899 @@
+//! What the messenger decides: a machine that takes commands, replies and hints, and gives out
+//! one request after another and what is to be shown.
+//!
+//! At most one request is under way. What comes next is decided from what is stored, so that it
+//! does not matter when the last process died: first to register, then key packages, then
+//! whatever of the service's word on devices is needed, the inbox, and each group in turn. In a
+//! group the log comes first, then what is pending or next in the queue.
+
+mod access;
+mod accounts;
+mod certificates;
+mod contacts;
+mod error;
+mod groups;
+mod inbox;
+mod incarnation;
+mod info;
+mod join_links;
+mod joining;
+mod kept;
+mod keys;
+mod linking;
+mod log;
+mod outgoing;
+mod receipts;
+mod recovery;
+mod remedies;
+mod replies;
+mod reset;
+mod restored;
+mod restoring;
+#[cfg(test)]
+mod tests;
+mod transparency;
+mod waits;
+mod watching;
+
+use crate::authority::Authority;
+use crate::book::{Book, Change};
+use crate::command::Command;
+use crate::directory::{Directory, Judged};
+use crate::enrolment::{self, CertificateFiles};
+use crate::output::{Answer, Output};
+use crate::record::{Item, Line, News, Stage, Work};
+use crate::request::Request;
+use conclave_account::{Entry, LinkCode};
+use conclave_delivery_api::{
+    DeviceId, ErrorCode, Event as Hint, GroupState, InboxItem, LogPosition, Name, Receipt,
+    StreamEvent,
+};
+use conclave_mls::credential::CredentialRequest;
+use conclave_mls::credential::SignaturePublicKey;
+use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
+use conclave_mls::key_package::{KeyPackageRef, ValidKeyPackage};
+use conclave_mls::storage::Outcome;
+use conclave_mls::wire::ProposalRef;
+use conclave_mls::{CipherSuite, Config, Event, Group, GroupId, Transition, UnixTime, apply};
+use conclave_store::Store;
+use core::fmt;
+use core::time::Duration;
+pub use error::EngineError;
+use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
+use restoring::Restoring;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT};
+pub use watching::Evidence;
+use watching::Watching;
+
+/// The wait before the first repetition of a call that was not answered, in milliseconds; each
+/// doubles, up to the longest.
+const FIRST_WAIT: u64 = 200;
+const LONGEST_WAIT: u64 = 10_000;
+/// How many answers in a row may make no sense before the call counts as refused: so many take
+/// about twenty seconds, and what stands between here and the service may be restarted meanwhile.
+const MAX_STRANGE: u32 = 8;
+/// How long news of a group wait for its name, in milliseconds: whoever invites sends it right
+/// after the invitation.
+const NAME_WAIT: u64 = 3_000;
+
+/// What a messenger is made of.
+pub struct Setup<S> {
+    /// Who this device is.
+    pub device: DeviceId,
+    /// The only cipher suite of a new device. If it is not given, a new device has [`HYBRID`](crate::suites::HYBRID) for
+    /// the groups that it makes, and [`CLASSIC`](crate::suites::CLASSIC) besides. A device that was set up before keeps its
+    /// suites: another choice is an error then.
+    pub cipher_suite: Option<CipherSuite>,
+    /// The cryptography, with the code points of [`SUITES`](crate::SUITES).
+    pub provider: Arc<dyn CryptoProvider>,
+    /// The randomness: of the operating system, but in tests.
+    pub rng: Box<dyn CryptoRng + Send>,
+    /// The device's state.
+    pub store: S,
+    /// What lets a new user in, where the service takes new users by invitation.
+    pub invitation: Option<Vec<u8>>,
+    /// What makes it a device that a CA certifies, if that is new.
+    pub certificates: CertificateFiles,
+    /// Where the host keeps what [`Engine::next_evidence`] gives out, in the words in which the user is told of it: a
+    /// folder, without a separator at its end, or nothing.
+    pub evidence_place: String,
+}
+
+impl<S> fmt::Debug for Setup<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+/// What the request under way is for.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Describe,
+    /// The own account log.
+    SubmitLog,
+    OpenSession,
+    /// The offer of this device, which waits to be admitted.
+    Place,
+    /// Whether this device was admitted.
+    Look,
+    /// The word that this device, which was admitted, can be invited.
+    Ready,
+    /// The offer of a device that is to be admitted.
+    Offer,
+    /// A step on the way to the account by its recovery key.
+    Recover,
+    RecoverEntry(Box<Entry>),
+    /// A change of the own account.
+    OwnChange(Box<Entry>),
+    /// The log, for a device that was admitted.
+    Tell,
+    /// Whether a device that was admitted can be invited.
+    IsReady,
+    /// Key packages of one suite.
+    Publish(CipherSuite, Vec<KeyPackageRef>),
+    Count,
+    Lookup(Name),
+    /// The proof that one of the directory's roots extends another.
+    Extension {
+        from: u64,
+        to: u64,
+    },
+    /// What the directory has of the own user.
+    History,
+    Inbox,
+    Ack(Vec<u64>),
+    Create(GroupId),
+    Log(GroupId),
+    /// What the service has lost of a group's log.
+    Restore(GroupId),
+    Commit(GroupId),
+    /// The front item's message.
+    Message(GroupId),
+    Proposal(GroupId),
+    InviteLookup(GroupId),
+    InviteClaim(GroupId),
+    /// The state of a group that is to be joined by a link.
+    LinkedGroup(GroupId),
+    /// The commit that joins it.
+    JoinCommit(GroupId),
+}
+
+/// How far the invitation at the front of a group's queue has come in this process.
+#[derive(Debug, Default)]
+enum Inviting {
+    #[default]
+    NotBegun,
+    /// These devices are to be added.
+    Missing(Vec<DeviceId>),
+    /// These have been found good; and why other devices are not invited.
+    Claimed(Vec<ValidKeyPackage>, Vec<String>),
+}
+
+/// A group that this device is in.
+struct Live {
+    group: Group,
+    /// The number of the log's last entry, as far as known.
+    head: u64,
+    /// What `head` was when the log was last asked for.
+    asked_head: u64,
+    /// Whether the log is to be fetched whatever `head` says.
+    sync: bool,
+    /// Whether what is to be sent was taken by the service: the log will bring it.
+    delivered: bool,
+    inviting: Inviting,
+    /// When proposals of others are to be committed.
+    commit_at: Option<u64>,
+    /// Whether what others have proposed is left out of commits, as one with it did not succeed in
+    /// this epoch. It stays known: others may commit it, and what a commit refers to has to be there.
+    own_only: bool,
+    /// How often in a row the service refused something.
+    refusals: u32,
+    /// How often in this epoch this device did what a refusal asked for.
+    remedies: u32,
+    /// The proposals that the service wants commits of this epoch to take.
+    demanded: BTreeSet<ProposalRef>,
+    /// Whether its log waits for somebody's account.
+    asking: bool,
+    /// Why the group cannot be followed any further.
+    stuck: Option<String>,
+    /// The epoch in which this device has tried last to renew its leaf.
+    renewed_in: Option<u64>,
+    /// The service's word on the latest place of the log that it has shown. It is stored with what is read next.
+    receipt: Option<Receipt>,
+    restoring: Restoring,
+}
+
+impl Live {
+    fn new(group: Group) -> Self {
+        Self {
+            group,
+            head: 0,
+            asked_head: 0,
+            sync: true,
+            delivered: false,
+            inviting: Inviting::NotBegun,
+            commit_at: None,
+            own_only: false,
+            refusals: 0,
+            remedies: 0,
+            demanded: BTreeSet::new(),
+            asking: false,
+            stuck: None,
+            renewed_in: None,
+            receipt: None,
+            restoring: Restoring::default(),
+        }
+    }
+}
+
+/// A messenger for one device.
+pub struct Engine<S> {
+    book: Book<S>,
+    provider: Arc<dyn CryptoProvider>,
+    rng: Box<dyn CryptoRng + Send>,
+    evidence_place: String,
+    authority: Authority,
+    /// When new devices of this user are to be invited into its groups.
+    newcomers_at: Option<u64>,
+    groups: BTreeMap<GroupId, Live>,
+    /// The groups that were made since this process began.
+    made: BTreeSet<GroupId>,
+    /// The states of groups that are joined by a link as soon as their members' accounts are known.
+    linked: BTreeMap<GroupId, GroupState>,
+    answers: VecDeque<Answer>,
+    /// Milliseconds since 1970.
+    now: u64,
+    under_way: Option<Purpose>,
+    /// The service's key, once it has said it: also while it is to be asked again, for the answer under way.
+    service_key: Option<SignaturePublicKey>,
+    /// Whether the service is not to be asked what it is: before a session, and whenever its key may have changed.
+    is_described: bool,
+    /// Whether it was restored from a backup, or set up anew, since this process began.
+    was_restored: bool,
+    /// How far the service's clock is ahead of this device's, in milliseconds.
+    service_ahead: i64,
+    /// Whether the service takes new users by invitation.
+    by_invitation: bool,
+    invitation: Option<Vec<u8>>,
+    /// Whether the own log is to be submitted before a session can be opened.
+    to_submit: bool,
+    /// Whether that was tried since there was a session.
+    resubmitted: bool,
+    /// Whether the service was told of the own log what it did not show, and has not shown it since.
+    retold: bool,
+    session_key: Option<SignatureKeyPair>,
+    /// Whether there is a session.
+    registered: bool,
+    /// When another one is opened.
+    session_until: u64,
+    /// How many sessions in a row the service has refused.
+    sessions_refused: u32,
+    /// This device's wait to be admitted by another one of the user's.
+    waiting_link: Option<Waiting>,
+    /// The code by which this device was admitted, until it has said that it is ready.
+    tell_ready: Option<LinkCode>,
+    own_change: Option<OwnChange>,
+    /// The devices whose revocation was asked for since this process began.
+    revocations: BTreeSet<Name>,
+    /// The recovery key that the user is writing down.
+    new_words: Option<NewWords>,
+    /// This device's way to the account by its recovery key.
+    recovering: Option<Recovering>,
+    admission: Option<Admission>,
+    /// How much of what the user wanted of the account has failed after it was accepted.
+    account_failures: usize,
+    /// Revoked devices that are to leave groups, and when.
+    removals: BTreeMap<(GroupId, DeviceId), u64>,
+    watching: Watching,
+    announced: bool,
+    /// Whether the service has key packages of this device.
+    invitable: bool,
+    /// Suites that the service does not support: no key packages of them are made again in this
+    /// process.
+    refused_suites: BTreeSet<CipherSuite>,
+    /// Suites of which the service has key packages whose secrets are gone: all are to be replaced, but these.
+    to_replace: BTreeMap<CipherSuite, Vec<KeyPackageRef>>,
+    /// When key packages are counted next.
+    count_at: u64,
+    inbox_due: bool,
+    /// Invitations, and how often each had to wait for its group's log.
+    inbox: VecDeque<(InboxItem, u32)>,
+    acks: Vec<u64>,
+    lookups: BTreeSet<Name>,
+    /// The group that was served last.
+    last_group: Option<GroupId>,
+    retry_at: u64,
+    wait: u64,
+    /// How many answers in a row made no sense.
+    strange: u32,
+    offline: bool,
+    /// Whether the stream of hints begins.
+    connecting: bool,
+}
+
+impl<S> fmt::Debug for Engine<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("under_way", &self.under_way).finish_non_exhaustive()
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// A messenger from its state; a new one, if there is none.
+    ///
+    /// # Errors
+    /// If the state cannot be read, or is not this device's, or the provider does not support one
+    /// of its cipher suites.
+    pub fn open(setup: Setup<S>) -> Result<Self, EngineError> {
+        let Setup { device, cipher_suite, provider, mut rng, mut store, .. } = setup;
+        let (invitation, evidence_place) = (setup.invitation, setup.evidence_place);
+        let stored = Book::identity_in(&store)?;
+        let is_new = stored.is_none();
+        let mut identity = match stored {
+            Some(found) if found.device != device => {
+                return Err(EngineError::OtherDevice { found: found.device });
+            }
+            Some(found) if cipher_suite.is_some_and(|suite| found.suites().any(|s| s != suite)) => {
+                return Err(EngineError::OtherSuite { found: found.suites().collect() });
+            }
+            Some(found) => found,
+            None => enrolment::new_identity(&*provider, &mut *rng, device, cipher_suite)?,
+        };
+        // Fails now rather than later, and before anything is stored.
+        identity.suites().try_for_each(|suite| Suite::new(&*provider, suite).map(|_| ()))?;
+        let files = setup.certificates;
+        let certified = enrolment::open(&mut store, &*provider, &mut identity, files)?;
+        if is_new {
+            Book::set_identity(&mut store, &identity)?;
+        }
+        let authority = match certified {
+            Some(certified) => Authority::Certificates(Box::new(certified)),
+            None => Authority::Accounts(Directory::default()),
+        };
+        let mut engine = Self {
+            book: Book::load(store, identity, provider.clone(), &mut *rng)?,
+            provider,
+            rng,
+            evidence_place,
+            authority,
+            newcomers_at: None,
+            groups: BTreeMap::new(),
+            made: BTreeSet::new(),
+            linked: BTreeMap::new(),
+            answers: VecDeque::new(),
+            now: 0,
+            under_way: None,
+            service_key: None,
+            is_described: false,
+            was_restored: false,
+            service_ahead: 0,
+            by_invitation: false,
+            invitation,
+            to_submit: false,
+            resubmitted: false,
+            retold: false,
+            session_key: None,
+            registered: false,
+            session_until: 0,
+            sessions_refused: 0,
+            waiting_link: None,
+            tell_ready: None,
+            own_change: None,
+            revocations: BTreeSet::new(),
+            new_words: None,
+            recovering: None,
+            admission: None,
+            account_failures: 0,
+            removals: BTreeMap::new(),
+            watching: Watching::default(),
+            announced: false,
+            invitable: false,
+            refused_suites: BTreeSet::new(),
+            to_replace: BTreeMap::new(),
+            count_at: 0,
+            inbox_due: true,
+            inbox: VecDeque::new(),
+            acks: Vec::new(),
+            lookups: BTreeSet::new(),
+            last_group: None,
+            retry_at: 0,
+            wait: FIRST_WAIT,
+            strange: 0,
+            offline: false,
+            connecting: false,
+        };
+        // What was made and perhaps never sent is sent again.
+        engine.to_submit = engine.authority.certified().is_some()
+            || !engine.book.is_confirmed() && engine.own_account().is_some();
+        engine.load_groups()?;
+        engine.resume_link()?;
+        engine.remind_of_service();
+        Ok(engine)
+    }
+
+    fn load_groups(&mut self) -> Result<(), EngineError> {
+        for (id, record) in self.book.records() {
+            if !matches!(record.stage, Stage::Active | Stage::Creating(_)) {
+                continue;
+            }
+            let rows = self.book.store().load(id)?;
+            match Group::load(&*self.provider, Config::default(), rows) {
+                Ok(group) => {
+                    let receipt = record.receipt.clone();
+                    self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
+                }
+                Err(e) => {
+                    let name = &record.name;
+                    let what = format!("the group {name} cannot be loaded and is left out: {e}");
+                    self.answers.push_back(Answer::Error(what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// This device.
+    #[must_use]
+    pub fn device(&self) -> &DeviceId {
+        &self.book.identity().device
+    }
+
+    /// The name of the group that commands are about.
+    #[must_use]
+    pub fn current_group(&self) -> Option<String> {
+        self.book.current().map(|group| self.group_name(group))
+    }
+
+    /// The time as MLS and the service want it: in seconds.
+    fn time(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_millis(self.now)).unwrap_or(UnixTime::MAX)
+    }
+
+    fn error(&mut self, what: impl Into<String>) {
+        self.answers.push_back(Answer::Error(what.into()));
+    }
+
+    /// Takes a hint of the service's.
+    pub fn heard(&mut self, now: u64, heard: StreamEvent) {
+        self.now = now;
+        match heard {
+            StreamEvent::Connected => {
+                self.connecting = true;
+                // Whoever waits for something else than an answer goes on waiting.
+                if self.offline && self.sessions_refused == 0 {
+                    self.wait = FIRST_WAIT;
+                    self.retry_at = 0;
+                }
+                self.online();
+                // What could not be fetched or judged then may be now.
+                self.groups.values_mut().for_each(|live| live.stuck = None);
+            }
+            // Nothing else tells a device that only listens.
+            StreamEvent::Disconnected { error, .. }
+                if error.code() == Some(ErrorCode::Unauthorized) =>
+            {
+                self.session_refused();
+            }
+            StreamEvent::Disconnected { error, .. } => self.offline(&error.to_string()),
+            StreamEvent::Event(Hint::Incarnation(current)) => self.heard_incarnation(current),
+            StreamEvent::Event(Hint::Inbox) => self.inbox_due = true,
+            StreamEvent::Event(Hint::Account { user, length }) => {
+                // Of whom nothing is known, nothing is asked.
+                let known = self.book.account(&user).map(|account| account.head().length);
+                let alarmed = self.book.is_alarmed(&user);
+                if known.is_some_and(|known| known != length || alarmed) {
+                    self.lookups.insert(user);
+                }
+            }
+            StreamEvent::Event(Hint::Certificates { user }) => {
+                if self.authority.certified().is_some() {
+                    self.lookups.insert(user);
+                }
+            }
+            StreamEvent::Event(Hint::Group { group_id, position }) => {
+                self.heard_of_group(&group_id, position);
+            }
+            StreamEvent::Event(Hint::Ended { group_id, .. }) => {
+                // The log says so, after all that it has.
+                if let Some(live) = self.groups.get_mut(&group_id) {
+                    live.sync = true;
+                    live.stuck = None;
+                }
+            }
+            StreamEvent::Event(Hint::Ready) => self.connecting = false,
+        }
+    }
+
+    /// Takes a hint of where a group's log ends. One that this device has overtaken says nothing; but when the
+    /// stream begins, the service says where all logs end then.
+    fn heard_of_group(&mut self, id: &GroupId, LogPosition { seq, chain, .. }: LogPosition) {
+        let Some(record) = self.book.record(id) else { return };
+        let Some(live) = self.groups.get_mut(id) else { return };
+        if seq > live.head {
+            live.head = seq;
+            live.stuck = None;
+        }
+        let other = seq == record.cursor && record.chain.is_some_and(|known| known != chain);
+        if other || (self.connecting && seq < record.cursor) {
+            // The log says more.
+            live.sync = true;
+        }
+    }
+
+    /// The service answers. Until it takes this device's session, too, that is of little use.
+    fn online(&mut self) {
+        if self.sessions_refused == 0 && core::mem::take(&mut self.offline) {
+            self.answers.push_back(Answer::Online);
+        }
+    }
+
+    fn offline(&mut self, reason: &str) {
+        if !core::mem::replace(&mut self.offline, true) {
+            let reason = format!(
+                "{reason}. It is tried again; what you write is kept and sent when it answers"
+            );
+            self.answers.push_back(Answer::Offline { reason });
+        }
+    }
+
+    /// The next call to make; none while one is under way, or if there is nothing to do. What is
+    /// returned is to be made, and its outcome given to [`Self::reply`].
+    ///
+    /// # Errors
+    /// If the state cannot be written. Then the engine is to be dropped.
+    pub fn next(&mut self, now: u64) -> Result<Option<Request>, EngineError> {
+        self.now = now;
+        self.clamp_times();
+        if self.under_way.is_some() || now < self.retry_at {
+            return Ok(None);
+        }
+        let Some((request, purpose)) = self.decide()? else { return Ok(None) };
+        self.under_way = Some(purpose);
+        Ok(Some(request))
+    }
+
+    /// No time lies further ahead than it is ever set: it does if the clock was set back.
+    fn clamp_times(&mut self) {
+        self.retry_at = self.retry_at.min(self.now.saturating_add(LONGEST_WAIT));
+        self.count_at = self.count_at.min(self.now.saturating_add(COUNT_INTERVAL));
+        self.clamp_account_times();
+        self.clamp_watch_times();
+        let latest = self.now.saturating_add(LONGEST_COMMIT_WAIT);
+        for live in self.groups.values_mut() {
+            live.commit_at = live.commit_at.map(|at| latest.min(at));
+            live.restoring.clamp(self.now);
+        }
+    }
+
+    fn decide(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        if self.registered && self.session_until <= self.now {
+            self.registered = false;
+        }
+        if !self.registered {
+            return self.next_access();
+        }
+        if let Some(next) = self.next_key_packages()? {
+            return Ok(Some(next));
+        }
+        // A proof that does not come is due again later, so it does not hold up what stands below.
+        if let Some(next) = self.next_proof() {
+            return Ok(Some(next));
+        }
+        self.due_behind();
+        if let Some(next) = self.next_lookup()? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_inbox()? {
+            return Ok(Some(next));
+        }
+        // What the inbox held may ask for somebody.
+        if let Some(next) = self.next_lookup()? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_ready()? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_account()? {
+            return Ok(Some(next));
+        }
+        self.invite_newcomers()?;
+        if let Some(next) = self.next_joining()? {
+            return Ok(Some(next));
+        }
+        // A change of the own account may have found that the log has grown, a group to join may have members that
+        // nothing is known of.
+        if let Some(next) = self.next_lookup()? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_of_groups()? {
+            return Ok(Some(next));
+        }
+        Ok(self.next_history())
+    }
+
+    /// When [`Self::next`] or [`Self::outputs`] may have something new even if nothing comes in,
+    /// in milliseconds since 1970.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<u64> {
+        let names = self.book.lines().values().filter_map(|line| self.hidden_until(line));
+        names.chain(self.call_at()).min()
+    }
+
+    /// When there may be a call to make even if nothing comes in.
+    fn call_at(&self) -> Option<u64> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        if self.retry_at > self.now {
+            // Whatever is due waits for that.
+            return Some(self.retry_at);
+        }
+        if !self.registered {
+            return self.look_at();
+        }
+        let may = |live: &&Live| live.stuck.is_none() && live.group.pending_commit().is_none();
+        let commits = self.groups.values().filter(may).filter_map(|live| live.commit_at);
+        let known = [self.count_at, self.session_until];
+        let newcomers = self.newcomers_at;
+        let given_back = self.groups.iter().filter_map(|(id, live)| self.give_at(id, live));
+        let held = self.groups.values().filter_map(|live| live.restoring.held_until(self.now));
+        commits
+            .chain(known)
+            .chain(given_back)
+            .chain(held)
+            .chain(newcomers)
+            .chain(self.account_wake())
+            .chain(self.watch_wake())
+            .min()
+    }
+
+    /// Whether all that can be done now is done: nothing is to be sent, fetched or shown.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.registered
+            && self.under_way.is_none()
+            && self.count_at > self.now
+            && !self.inbox_due
+            && self.inbox.is_empty()
+            && self.acks.is_empty()
+            && self.account_is_settled()
+            && self.newcomers_at.is_none()
+            && self.tell_ready.is_none()
+            && self.lookups.is_empty()
+            && self.book.joining().is_empty()
+            && self.watch_is_settled()
+            && self.to_replace.is_empty()
+            && self.book.unpublished().is_empty()
+            && self.book.lines().is_empty()
+            && self.answers.is_empty()
+            && self.groups.iter().all(|(id, live)| self.group_is_settled(id, live))
+    }
+
+    /// Whether what the user says next, after something else, can build on that: all that can be
+    /// done now is done, or nothing can, as the service or a device that was admitted does not answer.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.is_settled()
+            || (self.admitted_is_late() && self.under_way.is_none())
+            || (self.offline && self.under_way.is_none())
+            || self.waiting_link.as_ref().is_some_and(|waiting| waiting.placed)
+    }
+
+    /// How many things that the user asked for since this process began are not done yet, but for
+    /// departures that only somebody else can complete. To be admitted to the account is one of them.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let items = self.book.asked(|work| {
+            !matches!(
+                work,
+                Work::Leave { proposed: Some(_), .. } | Work::Invite { by_itself: true, .. }
+            )
+        });
+        let creating = |group: &&GroupId| {
+            let record = self.book.record(group);
+            record.is_some_and(|record| matches!(record.stage, Stage::Creating(_)))
+        };
+        let admission = self.waiting_link.is_some() || self.is_bringing_in();
+        let account = usize::from(admission) + self.open_revocations();
+        items + self.made.iter().filter(creating).count() + account
+    }
+
+    /// How many things that the user has asked for since [`Self::open`] failed after they were
+    /// accepted, as [`News::Failed`] or an error says.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        self.book.failures() + self.account_failures
+    }
+
+    /// Until when a line waits for its group's name.
+    fn hidden_until(&self, line: &Line) -> Option<u64> {
+        let record = self.book.record(line.group.as_ref()?)?;
+        let until = record.joined_at.saturating_add(NAME_WAIT);
+        // It joined before now, unless the clock was set back.
+        let waits = record.name.is_empty() && (record.joined_at..until).contains(&self.now);
+        waits.then_some(until)
+    }
+
+    /// What is to be shown now, in order. News are given again until [`Self::shown`] was called
+    /// for them.
+    pub fn outputs(&mut self, now: u64) -> Vec<Output> {
+        self.now = now;
+        let visible = self.book.lines().iter().filter(|(_, l)| self.hidden_until(l).is_none());
+        let mut outputs: Vec<Output> = visible
+            .map(|(key, line)| Output::News {
+                key: *key,
+                group: line.group.as_ref().map(|g| self.group_name(g)).unwrap_or_default(),
+                news: line.news.clone(),
+            })
+            .collect();
+        outputs.extend(self.answers.drain(..).map(Output::Answer));
+        outputs
+    }
+
+    /// Takes note that these were shown.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn shown(&mut self, outputs: &[Output]) -> Result<(), EngineError> {
+        let shown = outputs.iter().filter_map(|output| match output {
+            Output::News { key, .. } => Some(Change::Shown(*key)),
+            Output::Answer(_) => None,
+        });
+        let shown: Vec<Change> = shown.collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        Ok(self.book.commit(None, shown)?)
+    }
+
+    /// Judges credentials; none if the service has to be asked first, which is then seen to.
+    fn judge(&mut self, requests: &[CredentialRequest]) -> Option<Vec<conclave_mls::Verdict>> {
+        self.judge_sent(requests, self.time())
+    }
+
+    /// The same for credentials that were sent at a time by the service's clock.
+    fn judge_sent(
+        &mut self,
+        requests: &[CredentialRequest],
+        sent: UnixTime,
+    ) -> Option<Vec<conclave_mls::Verdict>> {
+        let times = (self.time(), sent);
+        match self.authority.judge(&*self.provider, self.book.accounts(), times, requests) {
+            Judged::Verdicts(verdicts) => Some(verdicts),
+            Judged::Ask(users) => {
+                self.lookups.extend(users);
+                None
+            }
+        }
+    }
+
+    /// Writes a step of a group with what belongs to it, takes it, and gives out its outcome; none if
+    /// there is no such group.
+    fn step<O: Outcome<Event>>(
+        &mut self,
+        id: &GroupId,
+        step: Transition<Group, O>,
+        changes: impl FnOnce(&Event) -> Vec<Change>,
+    ) -> Result<Option<O>, EngineError> {
+        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
+        let book = &mut self.book;
+        let outcome = apply(&mut live.group, step, |write| {
+            let changes = write.events.first().map(changes).unwrap_or_default();
+            book.commit(Some(write.batch), changes)
+        })?;
+        Ok(Some(outcome))
+    }
+
+    /// Takes what the user said.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn command(&mut self, now: u64, command: Command) -> Result<(), EngineError> {
+        self.now = now;
+        let allowed = matches!(command, Command::Recover(_) | Command::AcknowledgeService);
+        if self.waiting_link.is_some() && !allowed {
+            self.error(
+                "this device waits until another one of yours admits it, and can do nothing before that",
+            );
+            return Ok(());
+        }
+        if self.refuse_account_command(&command) {
+            return Ok(());
+        }
+        match command {
+            Command::New { name, suite } => self.new_group(name, suite),
+            Command::Invite(who) => {
+                self.unblock(&who)?;
+                let work = |who| Work::Invite { who, committing: false, by_itself: false };
+                self.queue(who.into_iter().map(work).collect())
+            }
+            Command::Accept(group) => self.accept(group.as_deref()),
+            Command::Decline(group) => self.decline(group.as_deref()),
+            Command::Block(who) => self.block(who),
+            Command::Remove(who) => {
+                let me = self.device().clone();
+                if who.iter().any(|who| who.includes(&me)) {
+                    self.error("you cannot remove yourself: /leave");
+                    return Ok(());
+                }
+                let work = |who| Work::Remove { who, committing: false };
+                self.queue(who.into_iter().map(work).collect())
+            }
+            Command::InviteLink { max_uses, lifetime } => self.new_link(max_uses, lifetime),
+            Command::Links => {
+                self.list_links();
+                Ok(())
+            }
+            Command::Unlink(number) => self.queue(vec![Work::Unlink { number, committing: false }]),
+            Command::Join(link) => self.join(link),
+            Command::Leave => self.leave(),
+            Command::Reset => self.reset(),
+            Command::Text(text) => {
+                let payload = crate::record::Payload::Text(text);
+                self.queue(vec![Work::Send { payload, sealed: None }])
+            }
+            Command::Switch(name) => self.switch(&name),
+            Command::Members => self.members(),
+            Command::Groups => {
+                self.list_groups();
+                Ok(())
+            }
+            Command::Verify(who) => self.verify(&who),
+            Command::History(n) => self.history(n),
+            Command::Link(code) => {
+                self.link(code);
+                Ok(())
+            }
+            Command::Revoke(device) => self.revoke(device),
+            Command::Recovery(old) => self.new_recovery(old.as_deref()),
+            Command::ConfirmRecovery(words) => {
+                self.confirm_recovery(words.each_ref().map(String::as_str))
+            }
+            Command::Recover(words) => self.recover(&words),
+            Command::Devices(user) => {
+                self.list_devices(user);
+                Ok(())
+            }
+            Command::Acknowledge(user) => self.acknowledge(user),
+            Command::AcknowledgeService => self.acknowledge_service(),
+        }
+    }
+
+    /// Adds something to be done in the current group.
+    fn queue(&mut self, work: Vec<Work>) -> Result<(), EngineError> {
+        let Some(group) = self.book.current().cloned() else {
+            let what = match self.asking().first() {
+                Some(asking) => self.question(asking),
+                None => "you are in no group: /new NAME makes one, or somebody invites you".into(),
+            };
+            self.error(what);
+            return Ok(());
+        };
+        let name = self.group_name(&group);
+        if self.book.record(&group).is_some_and(|record| record.asked_by.is_some()) {
+            let what = self.question(&group);
+            self.error(what);
+            return Ok(());
+        }
+        // What is said in a group that has ended is sent in its successor.
+        let ended = self.book.record(&group).is_some_and(|record| record.stage == Stage::Ended);
+        let waits = ended && work.iter().all(|work| matches!(work, Work::Send { .. }));
+        if !waits && !self.groups.contains_key(&group) {
+            self.error(format!(
+                "you are no longer in {name}; /groups lists where you are, /switch NAME goes there"
+            ));
+            return Ok(());
+        }
+        if self.book.leaving(&group) {
+            self.error(format!("you are leaving {name}"));
+            return Ok(());
+        }
+        let items = work.into_iter().map(|work| Item { group: group.clone(), work });
+        Ok(self.book.commit(None, items.map(Change::NewItem).collect())?)
+    }
+
+    fn news(group: &GroupId, news: News) -> Change {
+        Change::News(Some(group.clone()), news)
+    }
+}

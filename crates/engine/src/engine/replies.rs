@@ -1,0 +1,542 @@
+//! What the service answers.
+
+use super::log::not_committed;
+use super::transparency::CONVICTED;
+use super::waits::LONGEST_CLAIM_WAIT;
+use super::watching::Asked;
+use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
+use crate::book::Change;
+use crate::record::{GroupRecord, Item, News, Stage, Work};
+use crate::request::Reply;
+use conclave_delivery_api::{
+    AccountPage, CallError, ChainInput, ContentType, Decode, ErrorCode, LogEntry, LogPage, Outcome,
+};
+use conclave_mls::GroupId;
+use conclave_mls::wire::{MlsMessage, MlsMessageBody};
+use conclave_store::Store;
+
+impl Purpose {
+    /// Whether the call is made before there is a session.
+    fn comes_before_a_session(&self) -> bool {
+        use Purpose::{
+            Describe, Extension, Look, OpenSession, Place, Recover, RecoverEntry, SubmitLog,
+        };
+        matches!(
+            self,
+            Describe
+                | SubmitLog
+                | OpenSession
+                | Place
+                | Look
+                | Recover
+                | RecoverEntry(_)
+                | Extension { .. }
+        )
+    }
+}
+
+/// The epoch that an encoded message was made in.
+fn epoch_of(message: &[u8]) -> Option<u64> {
+    match MlsMessage::from_bytes(message).ok()?.body {
+        MlsMessageBody::PublicMessage(message) => Some(message.content.epoch.0),
+        MlsMessageBody::PrivateMessage(message) => Some(message.epoch.0),
+        _ => None,
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// Takes the outcome of the call that [`Self::next`] gave out.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn reply(&mut self, now: u64, reply: Result<Reply, CallError>) -> Result<(), EngineError> {
+        self.now = now;
+        let Some(purpose) = self.under_way.take() else { return Ok(()) };
+        if let Err(CallError::Refused { code: ErrorCode::ClientOutdated, detail, .. }) = &reply {
+            return Err(EngineError::Outdated(detail.clone()));
+        }
+        match reply.and_then(|reply| self.checked_receipt(&purpose, reply)) {
+            Ok(reply) => {
+                self.online();
+                self.strange = 0;
+                // Only what needs the session shows that it is good.
+                if !purpose.comes_before_a_session() {
+                    self.wait = FIRST_WAIT;
+                    self.sessions_refused = 0;
+                    self.online();
+                }
+                self.answered(purpose, reply)
+            }
+            // It waits for itself alone.
+            Err(error) if let Purpose::Extension { from, to } = purpose => {
+                self.not_extended((from, to), &error.to_string())
+            }
+            Err(error) if self.is_final(&purpose, &error) => {
+                if error.code().is_some() {
+                    self.online();
+                }
+                self.strange = 0;
+                if error.code() != Some(ErrorCode::Unauthorized) {
+                    self.wait = FIRST_WAIT;
+                }
+                self.refused(purpose, &error)
+            }
+            Err(error) => {
+                self.again(purpose);
+                self.offline(&error.to_string());
+                self.wait_longer();
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn wait_longer(&mut self) {
+        self.retry_at = self.now.saturating_add(self.wait);
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+    }
+
+    /// Whether to make a call again is of no use.
+    fn is_final(&mut self, purpose: &Purpose, error: &CallError) -> bool {
+        if matches!(error, CallError::Strange(_)) {
+            self.strange += 1;
+            // Without a session there is nothing else to do.
+            return self.strange >= MAX_STRANGE && !purpose.comes_before_a_session();
+        }
+        // So many key packages were claimed that it takes a while until there are more: nothing else waits for it.
+        if matches!(purpose, Purpose::InviteClaim(_))
+            && let CallError::Postponed { code: ErrorCode::RateLimited, retry_after, .. } = error
+        {
+            return *retry_after > LONGEST_CLAIM_WAIT;
+        }
+        !error.is_temporary()
+    }
+
+    /// The call is still to be made.
+    fn again(&mut self, purpose: Purpose) {
+        match purpose {
+            Purpose::Count => self.count_at = 0,
+            Purpose::Inbox => self.inbox_due = true,
+            Purpose::Ack(ids) => self.acks.extend(ids),
+            Purpose::Lookup(user) => {
+                self.lookups.insert(user);
+            }
+            Purpose::History => self.history_again(),
+            // The others follow from what is stored.
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, purpose: Purpose, reply: Reply) -> Result<(), EngineError> {
+        match (purpose, reply) {
+            (Purpose::Describe, Reply::DescribeService(info)) => self.described(info),
+            (Purpose::SubmitLog, Reply::SubmitAccount(_) | Reply::SubmitCertificate(_)) => {
+                self.log_submitted()
+            }
+            (Purpose::OpenSession, Reply::OpenSession(session)) => self.session_opened(&session),
+            (Purpose::Place, Reply::PutRelay(_)) => {
+                self.placed();
+                Ok(())
+            }
+            (Purpose::Look, Reply::FetchRelay(there)) => self.looked(there.content.as_deref()),
+            (Purpose::Recover, Reply::OpenSession(_)) => {
+                self.recovery_opened();
+                Ok(())
+            }
+            (Purpose::RecoverEntry(entry), Reply::SubmitAccount(_)) => self.recovered(*entry),
+            (Purpose::Offer, Reply::FetchRelay(there)) => self.offered(there.content.as_deref()),
+            (Purpose::OwnChange(entry), Reply::SubmitAccount(_)) => self.own_changed(*entry),
+            (Purpose::Ready, Reply::PutRelay(_)) => self.ready_told(),
+            (Purpose::Tell, Reply::PutRelay(_)) => {
+                self.told();
+                Ok(())
+            }
+            (Purpose::IsReady, Reply::FetchRelay(there)) => {
+                self.admitted_is_ready(there.content.as_deref())
+            }
+            (
+                Purpose::Publish(suite, references),
+                Reply::PublishKeyPackages(_) | Reply::ReplaceKeyPackages(_),
+            ) => self.published(suite, references, None),
+            (Purpose::Count, Reply::CountKeyPackages(counts)) => self.counted(&counts),
+            (Purpose::Lookup(user), Reply::FetchAccount(page)) => {
+                self.account_page(Asked::Lookup(user), page)
+            }
+            (Purpose::InviteLookup(id), Reply::FetchAccount(page)) => {
+                self.account_page(Asked::Invite(id), page)
+            }
+            (Purpose::Lookup(user), Reply::FetchCertificates(page)) => {
+                self.take_certificates(&user, &page)?;
+                self.authority.answered(user);
+                Ok(())
+            }
+            (Purpose::InviteLookup(id), Reply::FetchCertificates(page)) => {
+                let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
+                self.take_certificates(&who.user, &page)?;
+                self.authority.answered(who.user);
+                self.invite_looked_up(&id)
+            }
+            (Purpose::Recover, Reply::FetchAccount(page)) => {
+                self.account_page(Asked::Recover, page)
+            }
+            (Purpose::Extension { from, to }, Reply::FetchExtension(told)) => {
+                self.extended((from, to), &told.proof)
+            }
+            (Purpose::History, Reply::FetchHistory(page)) => self.history_told(&page),
+            (Purpose::Inbox, Reply::FetchInbox(page)) => {
+                // What is left is fetched when this is acknowledged.
+                self.inbox_due |= page.total as usize > page.items.len();
+                self.inbox.extend(page.items.into_iter().map(|item| (item, 0)));
+                Ok(())
+            }
+            (Purpose::Create(id), Reply::CreateGroup(created)) => {
+                self.take_receipt(&id, &created.receipt, None)?;
+                self.created(&id)
+            }
+            (Purpose::Create(id), Reply::ResetGroup(reset)) => {
+                if let Some(receipt) = &reset.receipt {
+                    self.take_receipt(&id, receipt, None)?;
+                }
+                self.was_reset(&id, &reset.successor)?;
+                self.created(&id)
+            }
+            (Purpose::Restore(id), Reply::RestoreLog(restored)) => self.given_back(&id, &restored),
+            (Purpose::Log(id), Reply::FetchLog(page)) => {
+                if self.has_lost(&id, &page)? {
+                    return Ok(());
+                }
+                self.take_receipt(&id, &page.end, Some(&page))?;
+                let end = page.end.position.seq;
+                if end < self.cursor(&id) {
+                    return self.lost_data(&id, end);
+                }
+                if let Some(live) = self.groups.get_mut(&id) {
+                    live.sync = false;
+                    // A hint may have overtaken this answer.
+                    if live.head <= live.asked_head {
+                        live.head = page.head;
+                    }
+                }
+                self.take_page(&id, &page)?;
+                // Whoever cannot follow it to its end goes on all the same.
+                let is_read = self.cursor(&id) == page.head || self.is_gone(&id);
+                match page.successor.is_some() && is_read {
+                    true => self.has_ended_for(&id),
+                    false => Ok(()),
+                }
+            }
+            (Purpose::Commit(id), Reply::SubmitCommit(outcome)) => {
+                let commit = self.pending_commit(&id).map(|pending| pending.commit.into_vec());
+                self.outcome(&id, outcome, ContentType::Commit, commit)
+            }
+            (Purpose::Message(id), Reply::SendMessage(outcome)) => {
+                let sealed = self.front_message(&id);
+                self.outcome(&id, outcome, ContentType::Application, sealed)
+            }
+            (Purpose::Proposal(id), Reply::SubmitProposal(outcome)) => {
+                self.outcome(&id, outcome, ContentType::Proposal, None)
+            }
+            (Purpose::InviteClaim(id), Reply::ClaimKeyPackages(claimed)) => {
+                self.invite_claimed(&id, claimed.devices)
+            }
+            (Purpose::LinkedGroup(id), Reply::FetchLinkedGroup(state)) => {
+                self.linked_shown(id, state);
+                Ok(())
+            }
+            (Purpose::JoinCommit(id), Reply::SubmitCommit(outcome)) => {
+                self.join_judged(&id, outcome)
+            }
+            // What needs no more than to have arrived; and what cannot be, as each request has its own reply.
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what the service says of an account, after its root.
+    pub(super) fn take_account(
+        &mut self,
+        asked: Asked,
+        page: &AccountPage,
+    ) -> Result<(), EngineError> {
+        match asked {
+            Asked::Lookup(user) => {
+                if self.learn(&user, page)? {
+                    self.lookups.insert(user);
+                } else {
+                    self.authority.answered(user);
+                }
+                Ok(())
+            }
+            Asked::Invite(id) => {
+                let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
+                // What there is more is asked for again.
+                if self.learn(&who.user, page)? {
+                    return Ok(());
+                }
+                if self.is_convicted() && self.book.account(&who.user).is_none() {
+                    return self.page_refused(Asked::Invite(id), CONVICTED);
+                }
+                self.invite_looked_up(&id)
+            }
+            Asked::Recover => self.recovery_read(page),
+        }
+    }
+
+    /// Says, once, that this device can be invited, if only into groups of one of its suites.
+    pub(super) fn announce(&mut self) {
+        let ready = self.invitable && self.book.unpublished().is_empty();
+        if ready && !core::mem::replace(&mut self.announced, true) {
+            let device = self.device().clone();
+            self.answers.push_back(crate::output::Answer::Ready { device });
+        }
+    }
+
+    fn created(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some(record) = self.book.record(id).cloned() else { return Ok(()) };
+        if !matches!(record.stage, Stage::Creating(_)) {
+            // It was left meanwhile.
+            return Ok(());
+        }
+        let record = GroupRecord { stage: Stage::Active, ..record };
+        let suite = self.groups.get(id).map(|live| live.group.cipher_suite());
+        let news = Self::news(id, News::Created { suite });
+        Ok(self.book.commit(None, vec![Change::Record(id.clone(), record), news])?)
+    }
+
+    /// The message of the front item.
+    fn front_message(&self, id: &GroupId) -> Option<Vec<u8>> {
+        match &self.book.front(id)?.1.work {
+            Work::Send { sealed, .. } => sealed.clone(),
+            _ => None,
+        }
+    }
+
+    /// The service's verdict on something that was submitted.
+    fn outcome(
+        &mut self,
+        id: &GroupId,
+        outcome: Outcome,
+        content_type: ContentType,
+        message: Option<Vec<u8>>,
+    ) -> Result<(), EngineError> {
+        let cursor = self.cursor(id);
+        self.take_receipt(id, outcome.receipt(), None)?;
+        let sender = self.device().clone();
+        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        live.refusals = 0;
+        match outcome {
+            // What is waited for is not in the log yet, as far as this device has seen it. (Its
+            // proposal may be: it stays until somebody commits it.)
+            Outcome::Accepted { receipt, .. }
+                if message.is_some() && receipt.position.seq <= cursor =>
+            {
+                self.lost_data(id, receipt.position.seq)
+            }
+            Outcome::Accepted { receipt: end, received_at } => {
+                let seq = end.position.seq;
+                live.delivered = true;
+                live.head = live.head.max(seq);
+                // Nobody else's came between: no need to fetch it to know it.
+                if Some(seq) == cursor.checked_add(1)
+                    && let Some(message) = message
+                    && let Some(epoch) = epoch_of(&message)
+                {
+                    let (message, head) = (message.into(), live.head);
+                    let entry = LogEntry { seq, epoch, content_type, sender, received_at, message };
+                    let before = self.book.record(id).and_then(|record| record.chain);
+                    let input = ChainInput::of(id, &entry);
+                    let chain = before.and_then(|before| input.after(&before).ok());
+                    // If this is not how the log goes on, it shows that itself.
+                    if let Some(before) = before.filter(|_| chain == Some(end.position.chain)) {
+                        let (entries, before) = (vec![entry], Some(before));
+                        let page = LogPage { entries, head, before, end, successor: None };
+                        return self.take_page(id, &page);
+                    }
+                }
+                Ok(())
+            }
+            Outcome::WrongEpoch { receipt } if receipt.position.epoch < live.group.epoch().0 => {
+                let (epoch, own) = (receipt.position.epoch, live.group.epoch());
+                let what = format!(
+                    "the service has lost data: it is in epoch {epoch} and this device in {own}"
+                );
+                self.stick(id, what)
+            }
+            Outcome::WrongEpoch { receipt } => {
+                live.sync = true;
+                live.head = live.head.max(receipt.position.seq);
+                self.unseal(id)
+            }
+        }
+    }
+
+    /// The front message is to be encrypted again, in the epoch that the group is in then.
+    fn unseal(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some((key, item)) = self.book.front(id) else { return Ok(()) };
+        let Work::Send { payload, sealed: Some(_) } = &item.work else { return Ok(()) };
+        let work = Work::Send { payload: payload.clone(), sealed: None };
+        let item = Item { group: id.clone(), work };
+        let mut changes = vec![Change::Item(key, Some(item))];
+        // A root that was in it is passed on again.
+        if let Some(record) = self.book.record(id).filter(|record| record.passed.is_some()) {
+            let record = GroupRecord { passed: None, ..record.clone() };
+            changes.push(Change::Record(id.clone(), record));
+        }
+        Ok(self.book.commit(None, changes)?)
+    }
+
+    fn cursor(&self, id: &GroupId) -> u64 {
+        self.book.record(id).map_or(0, |record| record.cursor)
+    }
+
+    /// The service's log of a group, which ends with `head`, was longer before.
+    fn lost_data(&mut self, id: &GroupId, head: u64) -> Result<(), EngineError> {
+        let cursor = self.cursor(id);
+        let what = format!(
+            "the service has lost data: its log ends with message {head}, and this device has seen \
+             message {cursor}"
+        );
+        self.stick(id, what)
+    }
+
+    /// Says that a group cannot be followed any further. Whoever wanted to leave it is out.
+    pub(super) fn stick(&mut self, id: &GroupId, reason: String) -> Result<(), EngineError> {
+        let name = self.group_name(id);
+        if let Some(live) = self.groups.get_mut(id) {
+            live.stuck = Some(reason.clone());
+            live.sync = true;
+            self.error(format!(
+                "{name} cannot go on: {reason}. /reset begins it anew with the same members, /leave forgets it here"
+            ));
+        }
+        match self.book.leaving(id) {
+            true => self.forget(id),
+            false => Ok(()),
+        }
+    }
+
+    /// A call was refused, or is given up.
+    fn refused(&mut self, purpose: Purpose, error: &CallError) -> Result<(), EngineError> {
+        let unauthorized = error.code() == Some(ErrorCode::Unauthorized);
+        if unauthorized && !purpose.comes_before_a_session() {
+            self.session_refused();
+            self.again(purpose);
+            return Ok(());
+        }
+        match purpose {
+            Purpose::Describe
+            | Purpose::SubmitLog
+            | Purpose::OpenSession
+            | Purpose::Place
+            | Purpose::Look => self.access_refused(&purpose, error),
+            Purpose::Recover | Purpose::RecoverEntry(_) => {
+                self.recovery_failed(&error.to_string());
+                Ok(())
+            }
+            Purpose::OwnChange(_) => self.own_change_refused(error),
+            // It is there already: the answer was lost.
+            Purpose::Ready if error.code() == Some(ErrorCode::Invalid) => self.ready_told(),
+            Purpose::Tell if error.code() == Some(ErrorCode::Invalid) => {
+                self.told();
+                Ok(())
+            }
+            Purpose::Ready => {
+                self.error(error.to_string());
+                self.ready_told()
+            }
+            Purpose::Offer | Purpose::Tell | Purpose::IsReady => {
+                self.account_failed(error.to_string());
+                self.end_admission()
+            }
+            Purpose::Publish(suite, references) => self.published(suite, references, Some(error)),
+            Purpose::Lookup(user) => {
+                self.authority.answered(user);
+                Ok(())
+            }
+            Purpose::Count | Purpose::Inbox | Purpose::Ack(_) => {
+                self.error(error.to_string());
+                Ok(())
+            }
+            // It is not published yet, or is asked for again later.
+            Purpose::History => Ok(()),
+            Purpose::Extension { from, to } => self.not_extended((from, to), &error.to_string()),
+            Purpose::Create(id) if self.nothing_to_reset(&id, error.code())? => Ok(()),
+            Purpose::LinkedGroup(id) | Purpose::JoinCommit(id) => self.join_refused(&id, error),
+            Purpose::Create(id) => self.stick(&id, error.to_string()),
+            Purpose::Log(id) => self.log_refused(&id, error),
+            Purpose::Restore(id) => self.not_given_back(&id, error),
+            Purpose::Commit(id) => self.refused_in_group(&id, error, true),
+            Purpose::Message(id)
+            | Purpose::Proposal(id)
+            | Purpose::InviteLookup(id)
+            | Purpose::InviteClaim(id) => self.refused_in_group(&id, error, false),
+        }
+    }
+
+    /// Something that was to be done in a group was refused. This device may have missed why, so
+    /// the log is looked at before that is final.
+    fn refused_in_group(
+        &mut self,
+        id: &GroupId,
+        error: &CallError,
+        commit: bool,
+    ) -> Result<(), EngineError> {
+        if commit && self.remedy(id, error)? {
+            return Ok(());
+        }
+        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        live.refusals += 1;
+        if live.refusals == 1 && error.code() != Some(ErrorCode::UnknownUser) {
+            live.sync = true;
+            return Ok(());
+        }
+        live.refusals = 0;
+        if error.code() == Some(ErrorCode::UnknownGroup) {
+            return self.stick(id, error.to_string());
+        }
+        if commit && self.reject_commit(id, false)? {
+            self.leave_proposals_out(id, error);
+            return Ok(());
+        }
+        let front = self.book.front(id).map(|(key, item)| (key, item.work.clone()));
+        let (key, what) = match front {
+            // If a commit was refused, it had to come before the message.
+            Some((key, Work::Send { .. })) => (key, "a message is not sent".into()),
+            Some((key, Work::Invite { who, committing, .. })) if committing == commit => {
+                let news = self.not_invited(id, format!("{who} is not invited: {error}"));
+                return self.give_up(id, key, [news]);
+            }
+            Some((key, Work::Remove { who, committing })) if committing == commit => {
+                (key, format!("{who} is not removed"))
+            }
+            Some((key, Work::Leave { committing, .. })) if committing == commit => {
+                (key, "you are not out".into())
+            }
+            Some((key, Work::MakeLink { committing, .. })) if committing == commit => {
+                (key, "no link is made".into())
+            }
+            Some((key, Work::Unlink { number, committing })) if committing == commit => {
+                (key, format!("link {number} is not revoked"))
+            }
+            _ => {
+                self.error(format!("a commit failed: {error}"));
+                return Ok(());
+            }
+        };
+        self.give_up(id, key, [News::Failed { what: format!("{what}: {error}") }])
+    }
+
+    /// Forgets the own commit. If `again`, or if it held what others have proposed, which may be why it was refused,
+    /// what it was made for is to be done again, and that is the answer.
+    pub(super) fn reject_commit(&mut self, id: &GroupId, again: bool) -> Result<bool, EngineError> {
+        let Some(live) = self.groups.get(id) else { return Ok(false) };
+        let Some(pending) = live.group.pending_commit() else { return Ok(false) };
+        let again = again || live.group.pending_commit_references().next().is_some();
+        let front = self.book.front(id).filter(|_| again);
+        let change = front.and_then(|(key, item)| {
+            let work = not_committed(&item.work)?;
+            Some(Change::Item(key, Some(Item { group: id.clone(), work })))
+        });
+        let step = live.group.commit_rejected(&pending.id)?;
+        self.step(id, step, |_| change.into_iter().collect())?;
+        Ok(again)
+    }
+}

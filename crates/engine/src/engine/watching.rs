@@ -1,0 +1,192 @@
+//! What is known of the service in memory alone, what members say of it, and the proof that it lied.
+
+use crate::book::{Book, Change};
+use crate::record::News;
+use crate::watch::{Gossip, PassedRoot, Standing, Taken, Watch};
+use conclave_delivery_api::{AccountPage, DeviceId, Encode, Name};
+use conclave_directory::Evidence as TwoDirectories;
+use conclave_mls::GroupId;
+use conclave_mls::crypto::{CryptoError, CryptoProvider};
+use conclave_store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Of how many roots, and how many members, it is remembered who and that they said something.
+const MAX_REMEMBERED: usize = 16;
+/// The most files of evidence that are kept.
+const MAX_EVIDENCE_FILES: u64 = 8;
+
+/// What an answer about an account is for.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    /// To know the account.
+    Lookup(Name),
+    /// To invite its devices into a group.
+    Invite(GroupId),
+    /// To recover the own one.
+    Recover,
+}
+
+/// What there is of it in memory alone.
+#[derive(Debug, Default)]
+pub(super) struct Watching {
+    /// An answer whose root waits for a proof.
+    pub(super) held: Option<Box<(Asked, AccountPage)>>,
+    /// How often in a row the service has shown an older root.
+    pub(super) rollbacks: u32,
+    /// How often in a row it has not given a proof.
+    pub(super) failed: u32,
+    /// When to ask for the next one.
+    pub(super) proof_at: u64,
+    /// Who has seen the roots that wait for a proof.
+    pub(super) seen_by: BTreeMap<u64, DeviceId>,
+    /// Who has passed on something odd, which the user was told.
+    pub(super) odd: BTreeSet<DeviceId>,
+    /// The group in which somebody has seen a newer root than the service has shown here.
+    pub(super) recheck: Option<GroupId>,
+    pub(super) recheck_at: u64,
+    /// Whose accounts could not be judged for want of a proof.
+    pub(super) refused: Vec<Name>,
+    /// When to look again what is still not in the directory.
+    pub(super) behind_at: u64,
+    /// When to check what the directory has of the own user.
+    pub(super) history_at: u64,
+    /// How many files of evidence were given out.
+    pub(super) given: u64,
+}
+
+impl Watching {
+    /// Whether an answer waits for a proof.
+    pub(super) fn holds(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Compares what members of a group have seen with what this device has. What has to be noted of it.
+    ///
+    /// # Errors
+    /// If evidence cannot be encoded.
+    pub(super) fn hear<S: Store>(
+        &mut self,
+        provider: &dyn CryptoProvider,
+        place: &str,
+        book: &Book<S>,
+        (group, heard): (&GroupId, Vec<(DeviceId, PassedRoot)>),
+    ) -> Result<Vec<Change>, CryptoError> {
+        let Some(mut watch) = book.watch().filter(|watch| !watch.is_convicted()).cloned() else {
+            return Ok(Vec::new());
+        };
+        let mut changes = Vec::new();
+        for (by, passed) in heard {
+            let epoch = passed.root.epoch;
+            match watch.hear(provider, &passed) {
+                Gossip::Root(Taken::Lied(evidence)) => {
+                    let (before, found) = (book.evidence_count(), (&*evidence, Some(&by)));
+                    changes.extend(conviction(provider, place, &mut watch, before, found)?);
+                    break;
+                }
+                Gossip::Root(Taken::Waits) => {
+                    if epoch > watch.newest_epoch() {
+                        self.recheck = Some(group.clone());
+                    }
+                    self.seen_by.insert(epoch, by);
+                    if self.seen_by.len() > MAX_REMEMBERED {
+                        self.seen_by.pop_first();
+                    }
+                }
+                Gossip::Root(_) => {}
+                Gossip::OtherKey => changes.extend(self.told_once(by, other_key)),
+                Gossip::Unsigned => changes.extend(self.told_once(by, unsigned_root)),
+            }
+        }
+        if book.watch() != Some(&watch) {
+            changes.push(Change::Watch(watch));
+        }
+        Ok(changes)
+    }
+
+    /// The news of something odd that a member has said, unless it was told of that member before.
+    fn told_once(&mut self, by: DeviceId, news: impl Fn(&DeviceId) -> News) -> Option<Change> {
+        let is_new = self.odd.len() < MAX_REMEMBERED && self.odd.insert(by.clone());
+        is_new.then(|| Change::News(None, news(&by)))
+    }
+}
+
+/// A member knows the service by another key.
+fn other_key(by: &DeviceId) -> News {
+    let what = format!(
+        "{by} knows the service by another key than this device: somebody stands between one of you and the \
+         service, or it was set up anew and one of you has not heard of it. Ask {by} in another way, and compare \
+         codes: /verify {}",
+        by.user
+    );
+    News::Alarm { what }
+}
+
+/// A member has passed on a root that it has made up.
+fn unsigned_root(by: &DeviceId) -> News {
+    let what = format!(
+        "{by} passes on a root of the directory that the service has not signed: that says nothing about the service"
+    );
+    News::Note { what }
+}
+
+/// Evidence against the service that it has signed itself, for anybody to check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// What to call the file that it is kept in. Each piece has its own, and the same in every process.
+    pub file_name: String,
+    /// What `conclave audit --evidence` checks.
+    pub bytes: Vec<u8>,
+}
+
+/// The name of the file of a piece of evidence.
+pub(super) fn evidence_name(number: u64) -> String {
+    format!("evidence-{number}.bin")
+}
+
+/// Stores evidence, of which there are so many pieces before it; the sentence that says where it is.
+pub(super) fn keep(
+    place: &str,
+    evidence: &impl Encode,
+    before: u64,
+) -> Result<(Option<Change>, String), CryptoError> {
+    if before >= MAX_EVIDENCE_FILES {
+        let what = format!("There are {before} files of evidence in {place} already");
+        return Ok((None, what));
+    }
+    let name = evidence_name(before + 1);
+    let file = if place.is_empty() { name } else { format!("{place}/{name}") };
+    let what = format!(
+        "The evidence is in {file}, and anybody can check it: conclave audit --evidence {file}"
+    );
+    Ok((Some(Change::Evidence(evidence.to_bytes()?)), what))
+}
+
+/// The changes that note a proof that the service has shown two directories: the evidence, and a word to the user.
+/// `by` is the member whose word has shown it.
+pub(super) fn conviction(
+    provider: &dyn CryptoProvider,
+    place: &str,
+    watch: &mut Watch,
+    before: u64,
+    (evidence, by): (&TwoDirectories, Option<&DeviceId>),
+) -> Result<Vec<Change>, CryptoError> {
+    watch.standing = Standing::Convicted;
+    let finding = match evidence.check(provider) {
+        Ok(finding) => finding.to_string(),
+        Err(e) => e.to_string(),
+    };
+    let whom = match by {
+        Some(by) => {
+            format!("{by} was shown another directory than you; it concerns all who use it")
+        }
+        None => "It concerns all who use the service".to_string(),
+    };
+    let (file, kept) = keep(place, evidence, before)?;
+    let what = format!(
+        "THE SERVICE HAS SHOWN TWO DIRECTORIES, or somebody else has its key. {finding} {whom}. Devices that you \
+         did not know before are not believed, and do not come into your groups. {kept}. Show it to the others and \
+         to whoever runs the service, and compare codes with whom it matters: /verify USER. To go on with the \
+         service as it is now: /acknowledge service"
+    );
+    Ok(file.into_iter().chain([Change::News(None, News::Alarm { what })]).collect())
+}
