@@ -106,12 +106,14 @@ fn an_answer_under_way_counts_when_the_session_ends_meanwhile() {
     let mut position = world.devices[b].engine.groups[&id].receipt.clone().unwrap().position;
     position.seq = head + 1;
     world.devices[a].hints.clear();
-    world.devices[a].engine.heard(world.now, Heard::Event(Event::Group { group_id: id, position }));
+    world.devices[a]
+        .engine
+        .heard(world.now, StreamEvent::Event(Event::Group { group_id: id, position }));
     let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
     assert!(matches!(request, Request::FetchLog(_)), "{request:?}");
     let page = world.call(a, request);
-    let error = ClientError::refused(ErrorCode::Unauthorized, "there is no such session");
-    let ended = Heard::Disconnected { error, retry_in: Default::default() };
+    let error = CallError::refused(ErrorCode::Unauthorized, "there is no such session");
+    let ended = StreamEvent::Disconnected { error, retry_in: Default::default() };
     world.devices[a].engine.heard(world.now, ended);
     world.devices[a].engine.reply(world.now, page).unwrap();
     world.settle();
