@@ -80,7 +80,8 @@ impl Service {
                 | "claim-key-packages"
                 | "submit-commit"
                 | "submit-proposal"
-                | "send-message" => {
+                | "send-message"
+                | "send-messages" => {
                     print::line(&format!("{:>14} | {}", "service sees", observed.summary))?;
                 }
                 _ => others += 1,

@@ -98,6 +98,23 @@ structs! {
         pub message: Bytes,
     }
 
+    /// Sends application messages of one group and epoch, 1 to [`MAX_PAGE`](super::MAX_PAGE), in this order: each as by
+    /// [`SendMessage`], and all that the group takes in one step. So one device sends hundreds a second, however long
+    /// the service takes to make each step durable.
+    pub struct SendMessages {
+        /// The PrivateMessages.
+        pub messages: Vec<Bytes>,
+    }
+
+    /// The reply to [`SendMessages`].
+    pub struct SentMessages {
+        /// How many of the messages are in the log, from the first on. Those after them are not, unless they were sent
+        /// before: to send them again says why, or takes them.
+        pub taken: u32,
+        /// The verdict on the last one of these; on the first message if there are none.
+        pub outcome: Outcome,
+    }
+
     /// Asks for a part of a group's log. A former member gets it up to the commit that removed
     /// it, that commit included.
     pub struct FetchLog {

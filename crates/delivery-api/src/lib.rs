@@ -111,7 +111,8 @@ pub use error::ErrorCode;
 pub use event::{Event, EventParser};
 pub use groups::{
     CreateGroup, Created, FetchGroupInfo, FetchLinkedGroup, FetchLog, GroupKind, GroupState,
-    LogPage, Outcome, ResetGroup, SendMessage, SubmitCommit, SubmitProposal, WasReset,
+    LogPage, Outcome, ResetGroup, SendMessage, SendMessages, SentMessages, SubmitCommit,
+    SubmitProposal, WasReset,
 };
 pub use hex::{parse_hex, to_hex};
 pub use inbox::{AckInbox, Acknowledged, FetchInbox, InboxItem, InboxPage, WelcomeItem};
@@ -219,6 +220,7 @@ calls! {
     "submit-commit" SubmitCommit => Outcome;
     "submit-proposal" SubmitProposal => Outcome;
     "send-message" SendMessage => Outcome;
+    "send-messages" SendMessages => SentMessages;
     "fetch-log" FetchLog => LogPage;
     "fetch-group-info" FetchGroupInfo => GroupState;
     "fetch-linked-group" FetchLinkedGroup => GroupState;

@@ -9,8 +9,8 @@ use crate::{
     DirectoryPage, Encode, ExtensionProof, FieldMisfit, GroupKind, GroupState, InboxItem,
     InboxPage, Incarnation, KeyPackageCount, KeyPackageCounts, KeyPackageRef, LogEntry, LogPage,
     LogRestored, MissingProposal, Mode, OpenedSession, Outcome, OutdatedDevice, Published, Refusal,
-    Registration, RelayContent, RelayStored, RootsPage, ServiceInfo, SignaturePublicKey, Token,
-    Upload, WasReset, WelcomeItem, Withdrawn,
+    Registration, RelayContent, RelayStored, RootsPage, SentMessages, ServiceInfo,
+    SignaturePublicKey, Token, Upload, WasReset, WelcomeItem, Withdrawn,
 };
 use conclave_account::Author;
 
@@ -24,7 +24,7 @@ pub(super) fn structures() -> Vec<Structure> {
         ClaimedKeyPackage ClaimedKeyPackages ClientVersion Created Deleted DirectoryPage ExtensionProof FieldMisfit GroupState InboxItem
         InboxPage KeyPackageCount KeyPackageCounts LogEntry LogPage LogRestored MissingProposal OpenedSession OutdatedDevice Published
         RelayContent
-        Refusal RelayStored RootsPage ServiceInfo Upload WasReset WelcomeItem Withdrawn
+        Refusal RelayStored RootsPage SentMessages ServiceInfo Upload WasReset WelcomeItem Withdrawn
     )
 }
 

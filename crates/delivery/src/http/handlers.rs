@@ -23,7 +23,7 @@ use conclave_delivery_api::{
     FetchAttachment, FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox,
     FetchLinkedGroup, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
     PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, RestoreLog, SendMessage,
-    SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal, UploadPart,
+    SendMessages, SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal, UploadPart,
     WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
@@ -68,7 +68,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     routes!(
         DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension
         FetchAccount FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages ReplaceKeyPackages CountKeyPackages WithdrawKeyPackages
-        ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage FetchLog FetchGroupInfo FetchLinkedGroup
+        ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages FetchLog FetchGroupInfo FetchLinkedGroup
         FetchInbox AckInbox BeginUpload UploadPart FetchAttachment DeleteAttachment
     )
     .route(EVENTS_PATH, get(events::<S>))

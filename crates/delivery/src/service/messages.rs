@@ -116,17 +116,9 @@ impl<S: Storage> Service<S> {
 
         let mut view = lock(&shared);
         let group = self.known_group(id)?;
-        let seen = self.seen(submission);
-        let known = |found: &Found| {
-            let (position, received_at) = (found.position, found.received_at);
-            let receipt = self.receipt(id, position, now)?;
-            let seen = format!("{seen}: in the log already, number {}", position.seq);
-            Ok(Done::new(Outcome::Accepted { receipt, received_at }, seen))
-        };
-
         if let Some(found) = self.admit(&mut view, &group, submission)? {
             drop(view);
-            return known(&found);
+            return self.known(submission, &found, now);
         }
         if let Some(successor) = &group.successor {
             return Err(ended(successor));
@@ -138,6 +130,7 @@ impl<S: Storage> Service<S> {
         };
         let wrong_epoch = |group: &GroupRecord| {
             let receipt = self.receipt(id, group.position(), now)?;
+            let seen = self.seen(submission);
             let seen = format!("{seen}: refused, the group is in epoch {}", group.epoch);
             Ok(Done::new(Outcome::WrongEpoch { receipt }, seen))
         };
@@ -169,7 +162,7 @@ impl<S: Storage> Service<S> {
 
         let (position, effects) = match appended? {
             (Appended::Won(position), effects) => (position, effects),
-            (Appended::Known(found), _) => return known(&found),
+            (Appended::Known(found), _) => return self.known(submission, &found, now),
             (Appended::Ended(successor), _) => return Err(ended(&successor)),
             (Appended::NoMember, _) => return Err(ServiceError::not_member()),
             (Appended::KeyPackages(refused), _) => {
@@ -181,6 +174,20 @@ impl<S: Storage> Service<S> {
         let mut done = self.accepted(submission, position, &effects, now)?;
         done.notices.extend(proposed);
         Ok(done)
+    }
+
+    /// The answer to a message that the log had already.
+    pub(super) fn known(
+        &self,
+        submission: &Submission<'_>,
+        found: &Found,
+        now: UnixTime,
+    ) -> Result<Done<Outcome>, ServiceError> {
+        let (position, received_at) = (found.position, found.received_at);
+        let receipt = self.receipt(&submission.framed.group_id, position, now)?;
+        let seen =
+            format!("{}: in the log already, number {}", self.seen(submission), position.seq);
+        Ok(Done::new(Outcome::Accepted { receipt, received_at }, seen))
     }
 
     /// The answer to a message that the log has taken, and who is told of it.
@@ -226,7 +233,7 @@ impl<S: Storage> Service<S> {
     }
 
     /// Who is to be told of an entry: members, those whom it removed, and those with a Welcome.
-    fn notices(
+    pub(super) fn notices(
         &self,
         group: &GroupId,
         position: LogPosition,

@@ -376,6 +376,21 @@ pub enum Appended {
     KeyPackages(KeyPackagesRefused),
 }
 
+/// Appends one after another, up to the first that is not taken.
+fn append_each<A, E>(
+    appends: impl IntoIterator<Item = A>,
+    mut append: impl FnMut(A) -> Result<Appended, E>,
+) -> Result<Vec<Appended>, E> {
+    let mut all = Vec::new();
+    for each in appends {
+        all.push(append(each)?);
+        if !matches!(all.last(), Some(Appended::Won(_) | Appended::Known(_))) {
+            break;
+        }
+    }
+    Ok(all)
+}
+
 /// An entry of a log, found by its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -572,13 +587,15 @@ pub trait Storage: Send + Sync + 'static {
     /// over: they become no members and get no Welcomes.
     fn append(&self, append: Append) -> Result<Appended, StorageError>;
 
-    /// The same for a message that is no commit, if possible without holding up the thread until it is durable. The
-    /// message may be written even if nobody waits to the end.
-    fn append_later(
+    /// The same for messages that are no commits: in this order, and those that the group takes in one step, up to the
+    /// first that is neither [`Won`](Appended::Won) nor [`Known`](Appended::Known), whose answer is the last. If
+    /// possible it does not hold up the thread until they are durable. They may be written even if nobody waits to the
+    /// end.
+    fn append_all(
         &self,
-        append: Append,
-    ) -> impl Future<Output = Result<Appended, StorageError>> + Send {
-        async { self.append(append) }
+        appends: Vec<Append>,
+    ) -> impl Future<Output = Result<Vec<Appended>, StorageError>> + Send {
+        async { append_each(appends, |append| self.append(append)) }
     }
 
     /// The place of the entry with this number, or of the beginning for 0; none if there is no such entry.

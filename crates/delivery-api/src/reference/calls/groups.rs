@@ -4,7 +4,8 @@ use crate::{
     AckInbox, Acknowledged, ChainHash, ContentType, CreateGroup, Created, ErrorCode,
     FetchGroupInfo, FetchInbox, FetchLinkedGroup, FetchLog, GroupKind, GroupState, InboxItem,
     InboxPage, LogEntry, LogPage, LogPosition, LogRestored, Outcome, Receipt, ResetGroup,
-    RestoreLog, SendMessage, SubmitCommit, SubmitProposal, WasReset, WelcomeItem,
+    RestoreLog, SendMessage, SendMessages, SentMessages, SubmitCommit, SubmitProposal, WasReset,
+    WelcomeItem,
 };
 
 const SUBMITTED: Rules = Rules {
@@ -137,6 +138,14 @@ pub(super) fn calls() -> Vec<Entry> {
             },
             &SendMessage { message: cut(6) },
             &Outcome::WrongEpoch { receipt: receipt() },
+        ),
+        call(
+            Rules {
+                limits: "1 to `MAX_PAGE` messages of one group and epoch; each as by `send-message`",
+                ..SUBMITTED
+            },
+            &SendMessages { messages: vec![cut(6), cut(7)] },
+            &SentMessages { taken: 2, outcome: accepted() },
         ),
         call(
             Rules {

@@ -71,6 +71,10 @@ impl Row {
             "send-message" => {
                 SendMessage { message: message(ContentType::Application) }.to_bytes().unwrap()
             }
+            "send-messages" => {
+                let messages = vec![message(ContentType::Application)];
+                SendMessages { messages }.to_bytes().unwrap()
+            }
             _ => self.example.clone(),
         }
     }

@@ -13,6 +13,7 @@ mod resets;
 mod restored;
 mod room;
 mod rules;
+mod sending;
 mod sessions;
 mod staged;
 mod tracked;

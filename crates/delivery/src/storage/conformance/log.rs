@@ -16,6 +16,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     compare_and_set(new);
     staged_key_packages(new);
     senders(new);
+    many(new);
     pages(new);
     proposals(new);
     failures(new);
@@ -212,7 +213,7 @@ fn senders<P: Place>(new: &dyn Fn() -> P) {
         let head = storage.group(&group).unwrap().unwrap().head;
         // Through both doors.
         let refused = storage.append(append.clone());
-        let later = waited(storage.append_later(append.clone()));
+        let later = waited(storage.append_all(vec![append.clone()])).map(|all| all[0].clone());
         assert_eq!(refused, later);
         assert_eq!(storage.group(&group).unwrap().unwrap().head, head);
         assert_eq!(storage.find(&group, &[7; 32]), Ok(None));
@@ -241,6 +242,38 @@ fn senders<P: Place>(new: &dyn Fn() -> P) {
     let extension = AccountExtension { revoked, ..extension("bob", 1, vec![]) };
     storage.extend_account(extension).unwrap();
     assert!(is_refused(from(&bob, 7)) && is_known(from(&bob, 2)));
+}
+
+/// Many messages are appended in order and in one step, up to the first that is not taken.
+fn many<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let group = create(&storage, 1, &[&alice]);
+    let from = |sender, n| Append { by_member: true, in_epoch: true, ..entry(&group, sender, n) };
+    let append = |appends: Vec<Append>| waited(storage.append_all(appends)).unwrap();
+    let seqs = |appended: &[Appended]| -> Vec<u64> {
+        let seq = |one: &Appended| match one {
+            Appended::Won(position) => position.seq,
+            Appended::Known(found) => found.position.seq + 100,
+            _ => 0,
+        };
+        appended.iter().map(seq).collect()
+    };
+    assert_eq!(append(vec![]), []);
+    assert_eq!(seqs(&append((1..4).map(|n| from(&alice, n)).collect())), [1, 2, 3]);
+    // Those that are there already do not hold up the others.
+    assert_eq!(seqs(&append([2, 4, 1].map(|n| from(&alice, n)).into())), [102, 4, 101]);
+    let stopped = append(vec![from(&alice, 5), from(&bob, 6), from(&alice, 7)]);
+    assert_eq!(seqs(&stopped), [5, 0]);
+    assert_eq!(stopped[1], Appended::NoMember);
+    let late =
+        append(vec![from(&alice, 6), Append { epoch: 1, ..from(&alice, 7) }, from(&alice, 8)]);
+    assert_eq!(seqs(&late), [6, 0]);
+    assert!(matches!(late[1], Appended::Lost(_)));
+    let log = storage.log(&group, 0, 100, 100, usize::MAX).unwrap();
+    let texts: Vec<u8> = log.iter().map(|entry| entry.message[0]).collect();
+    assert_eq!(texts, [1, 2, 3, 4, 5, 6]);
 }
 
 fn pages<P: Place>(new: &dyn Fn() -> P) {

@@ -29,7 +29,7 @@ use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
     DirectoryBatch, Extended, Found, Give, GroupAdded, GroupRecord, KeyPackagesAdded, Membership,
     NewGroup, NewKeyPackages, NewUpload, Put, Storage, StorageError, StoredKeyPackage, UploadBegun,
-    UploadRecord, WriterLoad,
+    UploadRecord, WriterLoad, append_each,
 };
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
@@ -476,11 +476,12 @@ impl Storage for SqliteStorage {
         appended
     }
 
-    async fn append_later(&self, entry: Append) -> Result<Appended, StorageError> {
-        if entry.commit.is_some() {
-            return self.append(entry);
+    async fn append_all(&self, entries: Vec<Append>) -> Result<Vec<Appended>, StorageError> {
+        if entries.iter().any(|entry| entry.commit.is_some()) {
+            return append_each(entries, |entry| self.append(entry));
         }
-        self.writer.write_later(move |db| append(db, &entry)).await
+        let step = move |db: &Connection| append_each(&entries, |entry| append(db, entry));
+        self.writer.write_later(step).await
     }
 
     fn position(&self, id: &GroupId, seq: u64) -> Result<Option<LogPosition>, StorageError> {
