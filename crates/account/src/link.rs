@@ -107,6 +107,9 @@ impl fmt::Display for LinkError {
 impl core::error::Error for LinkError {}
 
 impl LinkCode {
+    /// How many bytes a code has.
+    pub const BYTES: usize = CODE;
+
     /// A new code for an offer.
     ///
     /// # Errors

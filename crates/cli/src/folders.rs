@@ -5,7 +5,7 @@ use conclave_client::Name;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The most that is read from standard input, in bytes.
+/// The most that is read of a file that the user names, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
 /// The service's folder in the default one, beside those of users.
@@ -48,14 +48,20 @@ pub(crate) fn device_folder(
     Ok(folder)
 }
 
-/// Reads a file that the user named; `-` is standard input.
+/// Reads a file that the user named, of at most 16 MiB; `-` is standard input.
 pub(crate) fn read_file(path: PathBuf) -> Result<Vec<u8>, Failure> {
+    let unread = |e: std::io::Error| format!("{} cannot be read: {e}", path.display());
+    let mut bytes = Vec::new();
     if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().take(MAX_FILE).read_to_end(&mut bytes)?;
-        return Ok(bytes);
+        std::io::stdin().take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    } else {
+        let file = std::fs::File::open(&path).map_err(unread)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unread)?;
     }
-    std::fs::read(&path).map_err(|e| format!("{} cannot be read: {e}", path.display()).into())
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("{} has more than {MAX_FILE} bytes", path.display()).into());
+    }
+    Ok(bytes)
 }
 
 /// Makes a folder that only this user can look into, unless it is there.

@@ -10,6 +10,7 @@ mod demo;
 mod failure;
 mod folders;
 mod health;
+mod inspect;
 mod provider;
 mod restore;
 mod seal;
@@ -54,6 +55,8 @@ enum Command {
     Audit(audit::Args),
     /// Judge what a delivery service of your own is given: key packages, commits, Welcomes. Nothing is kept.
     Validate(validate::Args),
+    /// Show what is in MLS messages, key packages, trees and other files. Nothing is needed but the file.
+    Inspect(inspect::Args),
     /// See it all at work: a service, three people, four devices, in one process.
     Demo,
 }
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::Restore(args) => backup::put_back(args).map(|()| ExitCode::SUCCESS),
         Command::Audit(args) => audit::run(args),
         Command::Validate(args) => validate::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| {

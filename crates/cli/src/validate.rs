@@ -3,6 +3,8 @@
 mod json;
 mod stream;
 
+pub(crate) use json::{now, parse_base64};
+
 use crate::failure::Failure;
 use crate::provider::provider;
 use conclave_validator::{Answers, GroupState, Refusal, Validator};
@@ -81,7 +83,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let validator = Validator::new(&*provider);
     match args.command {
         Command::KeyPackage { files } => {
-            let now = json::now()?;
+            let now = now()?;
             let mut code = ExitCode::SUCCESS;
             for file in files {
                 let judged = validator.key_package(&read(&file)?, now);

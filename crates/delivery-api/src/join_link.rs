@@ -91,6 +91,9 @@ fn fetch_content(group_id: &GroupId, device: &DeviceId) -> Result<Vec<u8>, Encod
 }
 
 impl JoinLink {
+    /// How many bytes the secret of a link has.
+    pub const SECRET_BYTES: usize = SECRET;
+
     /// A new link into a group. `name` is what its maker calls the group, and is cut if it has more than 128 bytes.
     #[must_use]
     pub fn new(rng: &mut dyn CryptoRng, group_id: GroupId, name: &str) -> Self {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::SystemTime;
 
 /// The time.
-pub(super) fn now() -> Result<UnixTime, crate::failure::Failure> {
+pub(crate) fn now() -> Result<UnixTime, crate::failure::Failure> {
     Ok(UnixTime::try_from(SystemTime::now())?)
 }
 
@@ -103,7 +103,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     Base64::encode_string(bytes)
 }
 
-pub(super) fn parse_base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn parse_base64(text: &str) -> Option<Vec<u8>> {
     Base64::decode_vec(text).ok()
 }
 

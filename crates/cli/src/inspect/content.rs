@@ -1,0 +1,143 @@
+//! What messages say: MIMI content and status reports, in CBOR.
+
+use super::value::{Field, Value};
+use super::walk::Stop;
+use conclave_content::{
+    ContentError, Disposition, ExtensionKey, ExternalPart, Limits, MessageId, MessageStatus,
+    MessageStatusReport, MimiContent, NestedPart, Part, PartSemantics,
+};
+
+fn stop(e: &ContentError) -> Stop {
+    Stop::new(e.offset, "", e.fault.to_string())
+}
+
+fn field(name: &'static str, value: Value) -> Field {
+    Field { name, value }
+}
+
+fn words(text: &str) -> Value {
+    Value::Words(text.into())
+}
+
+fn id(id: MessageId) -> Value {
+    Value::Bytes(id.0.to_vec())
+}
+
+/// Reads a message.
+pub(super) fn message(bytes: &[u8]) -> Result<Vec<Field>, Stop> {
+    let content = MimiContent::decode(bytes, &Limits::default()).map_err(|e| stop(&e))?;
+    let expires = content.expires.map(|expires| {
+        let time = u64::from(expires.time);
+        let time = if expires.relative { Value::Number(time) } else { Value::Time(time) };
+        let relative = words(if expires.relative { "after it is read" } else { "at a time" });
+        Value::Object(vec![field("counts", relative), field("seconds", time)])
+    });
+    let extensions = content.mimi_extensions.0.iter().map(|(key, value)| {
+        let key = match key {
+            ExtensionKey::Integer(n) => words(&n.to_string()),
+            ExtensionKey::Text(text) => words(text),
+        };
+        let value = match value.as_text() {
+            Some(text) => field("value", words(text)),
+            None => field("cbor", Value::Bytes(value.as_cbor().to_vec())),
+        };
+        Value::Object(vec![field("key", key), value])
+    });
+    let later = content.later.iter().map(|item| Value::Bytes(item.as_cbor().to_vec()));
+    Ok(vec![
+        field("salt", Value::Bytes(content.salt.0.to_vec())),
+        field("replaces", content.replaces.map_or(Value::Absent, id)),
+        field("topic_id", Value::Text(content.topic_id)),
+        field("expires", expires.unwrap_or(Value::Absent)),
+        field("in_reply_to", content.in_reply_to.map_or(Value::Absent, id)),
+        field("extensions", Value::List(extensions.collect())),
+        field("nested_part", nested(content.nested_part)),
+        field("later", Value::List(later.collect())),
+    ])
+}
+
+fn nested(part: NestedPart) -> Value {
+    let mut fields = vec![
+        field("disposition", disposition(part.disposition)),
+        field("language", Value::Words(part.language)),
+    ];
+    let (kind, more) = match part.part {
+        Part::Null => ("null", Vec::new()),
+        Part::Single(single) => (
+            "single",
+            vec![
+                field("content_type", Value::Words(single.content_type)),
+                field("content", Value::Text(single.content)),
+            ],
+        ),
+        Part::External(external) => ("external", external_fields(*external)),
+        Part::Multi(multi) => {
+            let semantics = match multi.part_semantics {
+                PartSemantics::ChooseOne => "chooseOne",
+                PartSemantics::SingleUnit => "singleUnit",
+                PartSemantics::ProcessAll => "processAll",
+            };
+            let parts = multi.parts.into_iter().map(nested).collect();
+            let parts = field("parts", Value::List(parts));
+            ("multi", vec![field("part_semantics", words(semantics)), parts])
+        }
+        Part::Unknown(unknown) => {
+            let items = unknown.items.iter().map(|item| Value::Bytes(item.as_cbor().to_vec()));
+            let number = Value::Number(unknown.cardinality);
+            let items = Value::List(items.collect());
+            ("unknown", vec![field("cardinality", number), field("items", items)])
+        }
+    };
+    fields.push(field("kind", words(kind)));
+    fields.extend(more);
+    Value::Object(fields)
+}
+
+/// An attachment elsewhere. Its key is a secret.
+fn external_fields(part: ExternalPart) -> Vec<Field> {
+    vec![
+        field("content_type", Value::Words(part.content_type)),
+        field("url", Value::Words(part.url)),
+        field("expires", Value::Time(part.expires.into())),
+        field("size", Value::Number(part.size)),
+        field("enc_alg", Value::Number(part.enc_alg.into())),
+        field("key", Value::Secret(part.key.expose().len())),
+        field("nonce", Value::Bytes(part.nonce)),
+        field("aad", Value::Bytes(part.aad)),
+        field("hash_alg", Value::Number(part.hash_alg.into())),
+        field("content_hash", Value::Bytes(part.content_hash)),
+        field("description", Value::Words(part.description)),
+        field("filename", Value::Words(part.filename)),
+    ]
+}
+
+fn disposition(disposition: Disposition) -> Value {
+    let names = [
+        "unspecified",
+        "render",
+        "reaction",
+        "profile",
+        "inline",
+        "icon",
+        "attachment",
+        "session",
+        "preview",
+    ];
+    let name = names.get(usize::from(disposition.0)).map(ToString::to_string);
+    Value::Code(disposition.0.into(), name)
+}
+
+/// Reads a status report.
+pub(super) fn status(bytes: &[u8]) -> Result<Vec<Field>, Stop> {
+    let report = MessageStatusReport::decode(bytes, &Limits::default()).map_err(|e| stop(&e))?;
+    let statuses = report.0.into_iter().map(|entry| {
+        let MessageStatus(number) = entry.status;
+        let names = ["unread", "delivered", "read", "expired", "deleted", "hidden", "error"];
+        let name = names.get(usize::from(number)).map(ToString::to_string);
+        Value::Object(vec![
+            field("message_id", id(entry.message_id)),
+            field("status", Value::Code(number.into(), name)),
+        ])
+    });
+    Ok(vec![field("statuses", Value::List(statuses.collect()))])
+}
