@@ -17,9 +17,10 @@ mod seal;
 mod sealing;
 mod serve;
 mod server_url;
+mod shell;
 mod validate;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::complain;
 use std::process::ExitCode;
 
@@ -57,6 +58,10 @@ enum Command {
     Validate(validate::Args),
     /// Show what is in MLS messages, key packages, trees and other files. Nothing is needed but the file.
     Inspect(inspect::Args),
+    /// Print what makes a shell complete command lines of conclave.
+    Completions(shell::Completions),
+    /// Print a page of the manual, or write all of them.
+    Man(shell::ManPage),
     /// See it all at work: a service, three people, four devices, in one process.
     Demo,
 }
@@ -75,6 +80,10 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args),
         Command::Validate(args) => validate::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Completions(args) => {
+            shell::complete(&args, Cli::command()).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Man(args) => shell::man(&args, Cli::command()).map(|()| ExitCode::SUCCESS),
         Command::Demo => demo::run().map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| {
