@@ -28,7 +28,12 @@ separated by spaces, free text last.
 
   message GROUP NUMBER USER/DEVICE TIME TEXT
 
-TIME is when the service received the message, as 2026-01-31T18:30:00Z. Events
+TIME is when the service received the message, as 2026-01-31T18:30:00Z. What
+another application sends that is not text is shown as what it is:
+
+  content GROUP NUMBER USER/DEVICE TIME BYTES MEDIA/TYPE
+
+Events
 of the account, where CHECK is the first part of a device's verification code:
 
   link USER/DEVICE CODE                    this device waits: say '/link CODE'

@@ -14,8 +14,8 @@ mod lines;
 mod shell;
 
 pub use conclave_engine::{
-    Answer, CLASSIC, CertificateFiles, Command, DeviceId, Engine, EngineError, Evidence, HYBRID,
-    Name, NameError, News, Output, Reply, Request, SUITES, Setup, Who, certificate_request,
+    Answer, CLASSIC, CertificateFiles, Command, Content, DeviceId, Engine, EngineError, Evidence,
+    HYBRID, Name, NameError, News, Output, Reply, Request, SUITES, Setup, Who, certificate_request,
     epoch_code, is_post_quantum, member_code, pair_code, suite_name, suite_number,
 };
 pub use files::write_private;

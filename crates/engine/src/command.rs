@@ -1,5 +1,6 @@
 //! What a user can want.
 
+use crate::content::Content;
 use crate::record::Who;
 use conclave_account::LinkCode;
 use conclave_delivery_api::{JoinLink, Name};
@@ -69,6 +70,6 @@ pub enum Command {
     AcknowledgeService,
     /// Show the last messages of the current group.
     History(usize),
-    /// Say something in the current group.
-    Text(String),
+    /// Say something in the current group: at most [`MAX_CONTENT`](crate::MAX_CONTENT) bytes.
+    Send(Content),
 }

@@ -4,6 +4,7 @@ mod codec;
 
 pub(crate) use codec::IDENTITY_VERSION;
 
+use crate::content::Content;
 use crate::watch::{KeyId, PassedRoot};
 use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, LogEntry, Name, Receipt};
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
@@ -154,17 +155,18 @@ pub(crate) enum Work {
     Join { link: JoinLink, commit: Option<Secret> },
 }
 
-/// What an application message says.
+/// The data of an application message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
-    Text(String),
-    /// The same, and the newest root of the service's directory that its sender has seen. Made when a text is
-    /// sealed; what waits to be sent is a text.
-    Rooted(Box<PassedRoot>, String),
+    /// What the application says.
+    Content(Content),
+    /// The same, and the newest root of the service's directory that its sender has seen. Made when content is
+    /// sealed; what waits to be sent is content.
+    Rooted(Box<PassedRoot>, Content),
     /// What the group is called: for new members, who cannot have heard it before.
     Name(String),
-    /// Something that a later version says.
-    Unknown,
+    /// Data of a kind that a later version makes.
+    Unknown(Vec<u8>),
 }
 
 /// What a user is told, once.
@@ -181,7 +183,7 @@ pub enum News {
         /// Whether that is this device.
         own: bool,
         /// What.
-        text: String,
+        content: Content,
     },
     /// A group that was made here is at the service.
     Created {

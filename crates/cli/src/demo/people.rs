@@ -114,7 +114,9 @@ impl Device {
     /// Waits until somebody is heard to say this; returns the message's number.
     pub(super) fn hears(&self, said: &str) -> Result<u64, Failure> {
         self.wait(&format!("{said:?}"), |output| match output {
-            Output::News { news: News::Message { seq, text, .. }, .. } if text == said => {
+            Output::News { news: News::Message { seq, content, .. }, .. }
+                if content.text() == Some(said) =>
+            {
                 Some(*seq)
             }
             _ => None,

@@ -3,7 +3,7 @@
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
 use conclave_delivery_api::{DeviceId, Name};
-use conclave_engine::{Command, Who};
+use conclave_engine::{Command, Content, Who};
 use core::fmt;
 
 /// The longest line that a user can write, in bytes, without its end.
@@ -171,7 +171,7 @@ fn parse_invite_link(words: &[&str]) -> Result<Command, CommandError> {
 }
 
 fn said(text: impl Into<String>) -> Input {
-    Input::Command(Command::Text(text.into()))
+    Input::Command(Command::Send(Content::from_text(text)))
 }
 
 /// Reads a command of the engine's.
@@ -309,15 +309,18 @@ mod tests {
         assert_eq!(command("/new lunch classic"), lunch(Some(CipherSuite(1))));
         assert!(matches!(command("/new lunch at noon"), Err(CommandError::Usage(_))));
         assert!(matches!(command("/new lunch noon"), Err(CommandError::Suite(_))));
-        assert_eq!(command(" /new lunch"), Ok(Command::Text(" /new lunch".into())));
-        assert_eq!(command("//etc is a folder"), Ok(Command::Text("/etc is a folder".into())));
+        assert_eq!(command(" /new lunch"), Ok(Command::Send(Content::from_text(" /new lunch"))));
+        assert_eq!(
+            command("//etc is a folder"),
+            Ok(Command::Send(Content::from_text("/etc is a folder")))
+        );
         assert_eq!(command("/nwe x"), Err(CommandError::Unknown("/nwe".into())));
         assert_eq!(command("  "), Err(CommandError::Empty));
     }
 
     #[test]
     fn say_reads_the_escapes_that_scripts_are_shown() {
-        let text = |text: &str| Ok(Command::Text(text.into()));
+        let text = |text: &str| Ok(Command::Send(Content::from_text(text)));
         assert_eq!(command(r"/say foo\nbar\\n"), text("foo\nbar\\n"));
         assert_eq!(command(r"foo\nbar"), text(r"foo\nbar"));
         assert_eq!(command("/say  /leave"), text(" /leave"));
@@ -329,9 +332,12 @@ mod tests {
     #[test]
     fn a_command_has_one_line_and_no_line_is_too_long() {
         assert_eq!(command("/leave\n/leave"), Err(CommandError::Lines));
-        assert_eq!(command("//a\nb"), Ok(Command::Text("/a\nb".into())));
+        assert_eq!(command("//a\nb"), Ok(Command::Send(Content::from_text("/a\nb"))));
         let longest = "x".repeat(MAX_LINE);
-        assert_eq!(command(&format!("{longest}\r\n")), Ok(Command::Text(longest.clone())));
+        assert_eq!(
+            command(&format!("{longest}\r\n")),
+            Ok(Command::Send(Content::from_text(longest.clone())))
+        );
         assert_eq!(command(&(longest + "x")), Err(CommandError::TooLong));
     }
 

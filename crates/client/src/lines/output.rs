@@ -4,7 +4,7 @@ use super::suites::{suite_text, suite_words};
 use super::text::{escaped, plain, plain_lines};
 use super::time::{clock, is_late, timestamp};
 use conclave_delivery_api::DeviceId;
-use conclave_engine::{Answer, News, Output, is_post_quantum};
+use conclave_engine::{Answer, Content, News, Output, is_post_quantum};
 use conclave_mls::CipherSuite;
 
 /// How what the engine says is shown.
@@ -54,8 +54,15 @@ fn promise(suite: CipherSuite) -> String {
 fn news_line(group: &str, news: &News) -> String {
     let group = if group.is_empty() { "-" } else { group };
     match news {
-        News::Message { seq, time, sender, text, .. } => {
-            format!("message {group} {seq} {sender} {} {}", timestamp(*time), escaped(text))
+        News::Message { seq, time, sender, content, .. } => {
+            let time = timestamp(*time);
+            match content.text() {
+                Some(text) => format!("message {group} {seq} {sender} {time} {}", escaped(text)),
+                None => {
+                    let (len, media_type) = (content.bytes().len(), content.media_type());
+                    format!("content {group} {seq} {sender} {time} {len} {}", escaped(media_type))
+                }
+            }
         }
         News::Created { suite } => format!("created {group} {}", suite_words(*suite)),
         News::Joined { seq, by, suite } => {
@@ -89,8 +96,8 @@ fn news_line(group: &str, news: &News) -> String {
 
 fn news_text(group: &str, news: &News) -> String {
     match news {
-        News::Message { time, sender, own, text, .. } => {
-            message_text(group, is_late(*time).then_some(*time), sender, *own, text)
+        News::Message { time, sender, own, content, .. } => {
+            message_text(group, is_late(*time).then_some(*time), sender, *own, content)
         }
         News::Created { suite } => {
             let suite = suite.map(|suite| format!(", {}", promise(suite))).unwrap_or_default();
@@ -151,10 +158,16 @@ fn message_text(
     time: Option<u64>,
     sender: &DeviceId,
     own: bool,
-    text: &str,
+    content: &Content,
 ) -> String {
     let time = time.map(|time| clock(time) + " ").unwrap_or_default();
     let own = if own { " (you)" } else { "" };
+    let Some(text) = content.text() else {
+        let (len, media_type) = (content.bytes().len(), plain(content.media_type()));
+        return format!(
+            "{group} ! {time}{sender}{own} sent {len} bytes of {media_type}, which this messenger does not show"
+        );
+    };
     let margin = format!("{:width$} | ", "", width = group.chars().count());
     format!("{group} | {time}{sender}{own}: {}", plain_lines(text, &margin))
 }
@@ -299,8 +312,8 @@ impl Render for Answer {
                      {first}\n   {second}"
                 )
             }
-            Self::History { group, news: News::Message { time, sender, own, text, .. } } => {
-                message_text(group, Some(*time), sender, *own, text)
+            Self::History { group, news: News::Message { time, sender, own, content, .. } } => {
+                message_text(group, Some(*time), sender, *own, content)
             }
             Self::History { group, news } => news_text(group, news),
         }
@@ -315,7 +328,13 @@ mod tests {
     fn nobody_elses_text_moves_the_terminal() {
         let text = "a\u{1b}[2J\u{202e}b\n\\";
         let sender: DeviceId = "bob/pc".parse().unwrap();
-        let news = News::Message { seq: 1, time: 0, sender, own: false, text: text.into() };
+        let news = News::Message {
+            seq: 1,
+            time: 0,
+            sender,
+            own: false,
+            content: Content::from_text(text),
+        };
         let output = Output::News { key: 0, group: "g".into(), news };
         assert!(!output.to_text().contains('\u{1b}') && !output.to_line().contains('\u{1b}'));
         assert!(!output.to_line().contains('\n') && !output.to_text().contains('\u{202e}'));
@@ -332,7 +351,13 @@ mod tests {
     fn nobody_elses_text_passes_for_another_message() {
         let sender: DeviceId = "bob/pc".parse().unwrap();
         let text = "shopping:\n- milk\ng | alice/pc: no".to_string();
-        let news = News::Message { seq: 1, time: u64::MAX, sender, own: false, text };
+        let news = News::Message {
+            seq: 1,
+            time: u64::MAX,
+            sender,
+            own: false,
+            content: Content::from_text(text),
+        };
         let output = Output::News { key: 0, group: "g".into(), news };
         assert_eq!(output.to_text(), "g | bob/pc: shopping:\n  | - milk\n  | g | alice/pc: no");
     }
@@ -345,7 +370,7 @@ mod tests {
             time,
             sender: sender.clone(),
             own: false,
-            text: "hi".into(),
+            content: Content::from_text("hi"),
         };
         let shown = |time| {
             let news = message(time);
@@ -364,9 +389,26 @@ mod tests {
     #[test]
     fn a_line_names_kind_group_number_and_sender_first() {
         let sender: DeviceId = "bob/pc".parse().unwrap();
-        let news = News::Message { seq: 7, time: 0, sender, own: false, text: "hi there".into() };
+        let news = News::Message {
+            seq: 7,
+            time: 0,
+            sender,
+            own: false,
+            content: Content::from_text("hi there"),
+        };
         let output = Output::News { key: 0, group: "lunch".into(), news };
         let line = output.to_line();
         assert_eq!(line, "message lunch 7 bob/pc 1970-01-01T00:00:00Z hi there");
+    }
+
+    #[test]
+    fn what_is_no_text_is_shown_as_what_it_is() {
+        let sender: DeviceId = "bob/pc".parse().unwrap();
+        let content = Content::new("application/mimi-content", [1, 2, 3]).unwrap();
+        let news = News::Message { seq: 7, time: u64::MAX, sender, own: false, content };
+        let output = Output::News { key: 0, group: "g".into(), news };
+        assert_eq!(output.to_line(), "content g 7 bob/pc - 3 application/mimi-content");
+        let text = "g ! bob/pc sent 3 bytes of application/mimi-content, which this messenger does not show";
+        assert_eq!(output.to_text(), text);
     }
 }

@@ -27,8 +27,12 @@ pub(super) const GROUP_INFO: GroupInfoOptions =
 /// What is to be told of something that is not done, as this device is out.
 pub(super) fn not_sent(work: &Work) -> Option<News> {
     match work {
-        Work::Send { payload: Payload::Text(text), .. } => {
-            Some(News::Failed { what: format!("not sent, as you are out: {text}") })
+        Work::Send { payload: Payload::Content(content), .. } => {
+            let what = match content.text() {
+                Some(text) => text.to_string(),
+                None => format!("{} bytes of {}", content.bytes().len(), content.media_type()),
+            };
+            Some(News::Failed { what: format!("not sent, as you are out: {what}") })
         }
         _ => None,
     }

@@ -6,6 +6,7 @@ use super::kept::keep;
 use super::{Engine, EngineError, Inviting};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
+use crate::content::{Content, MAX_CONTENT};
 use crate::names::is_group_name;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use crate::watch::PassedRoot;
@@ -507,9 +508,9 @@ impl<'a> Report<'a> {
         match what {
             What::Nothing => {}
             What::Own => {
-                if let Some(Work::Send { payload: Payload::Text(text), .. }) = self.front() {
-                    let (sender, text) = (book.identity().device.clone(), text.clone());
-                    self.news(News::Message { seq, time, sender, own: true, text });
+                if let Some(Work::Send { payload: Payload::Content(content), .. }) = self.front() {
+                    let (sender, content) = (book.identity().device.clone(), content.clone());
+                    self.news(News::Message { seq, time, sender, own: true, content });
                 }
                 self.set_front(None);
                 self.settled = true;
@@ -517,17 +518,7 @@ impl<'a> Report<'a> {
             What::Event | What::Out => match events.next() {
                 Some(Event::Application(message)) => {
                     let Some(sender) = device_of(&message.sender.credential) else { return };
-                    match Payload::from_data(&message.data) {
-                        Payload::Text(text) => {
-                            self.news(News::Message { seq, time, sender, own: false, text });
-                        }
-                        Payload::Rooted(root, text) => {
-                            self.heard.push((sender.clone(), *root));
-                            self.news(News::Message { seq, time, sender, own: false, text });
-                        }
-                        Payload::Name(name) => self.named(book, &name),
-                        Payload::Unknown => {}
-                    }
+                    self.said(book, (seq, time, sender), Payload::from_data(&message.data));
                 }
                 Some(Event::Epoch(change)) => self.epoch(seq, change, false),
                 Some(Event::Removal(change)) => self.epoch(seq, change, true),
@@ -563,6 +554,31 @@ impl<'a> Report<'a> {
                 self.news(News::Unreadable { seq, sender, reason });
             }
         }
+    }
+
+    /// A member says something.
+    fn said<S: Store>(
+        &mut self,
+        book: &Book<S>,
+        (seq, time, sender): (u64, u64, DeviceId),
+        payload: Payload,
+    ) {
+        let content = match payload {
+            Payload::Content(content) => content,
+            Payload::Rooted(root, content) => {
+                self.heard.push((sender.clone(), *root));
+                content
+            }
+            Payload::Name(name) => return self.named(book, &name),
+            Payload::Unknown(data) => Content::unknown(data),
+        };
+        self.news(match content.bytes().len() {
+            0..=MAX_CONTENT => News::Message { seq, time, sender, own: false, content },
+            len => {
+                let reason = format!("it has {len} bytes, and at most {MAX_CONTENT} are taken");
+                News::Unreadable { seq, sender, reason }
+            }
+        });
     }
 
     /// Somebody says what the group is called.

@@ -38,10 +38,11 @@ mod watching;
 use crate::authority::Authority;
 use crate::book::{Book, Change};
 use crate::command::Command;
+use crate::content::{Content, MAX_CONTENT};
 use crate::directory::{Directory, Judged};
 use crate::enrolment::{self, CertificateFiles};
 use crate::output::{Answer, Output};
-use crate::record::{Item, Line, News, Stage, Work};
+use crate::record::{Item, Line, News, Payload, Stage, Work};
 use crate::request::Request;
 use conclave_account::{Entry, LinkCode};
 use conclave_delivery_api::{
@@ -829,10 +830,7 @@ impl<S: Store> Engine<S> {
             Command::Join(link) => self.join(link),
             Command::Leave => self.leave(),
             Command::Reset => self.reset(),
-            Command::Text(text) => {
-                let payload = crate::record::Payload::Text(text);
-                self.queue(vec![Work::Send { payload, sealed: None }])
-            }
+            Command::Send(content) => self.send(content),
             Command::Switch(name) => self.switch(&name),
             Command::Members => self.members(),
             Command::Groups => {
@@ -858,6 +856,16 @@ impl<S: Store> Engine<S> {
             Command::Acknowledge(user) => self.acknowledge(user),
             Command::AcknowledgeService => self.acknowledge_service(),
         }
+    }
+
+    fn send(&mut self, content: Content) -> Result<(), EngineError> {
+        let len = content.bytes().len();
+        if len > MAX_CONTENT {
+            self.error(format!("a message has at most {MAX_CONTENT} bytes, and this has {len}"));
+            return Ok(());
+        }
+        let payload = Payload::Content(content);
+        self.queue(vec![Work::Send { payload, sealed: None }])
     }
 
     /// Adds something to be done in the current group.

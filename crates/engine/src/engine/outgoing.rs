@@ -123,17 +123,17 @@ impl<S: Store> Engine<S> {
         Ok(None)
     }
 
-    /// What a message says. A text takes along the newest root of the service's directory, if that is not what was
+    /// What a message says. Content takes along the newest root of the service's directory, if that is not what was
     /// passed on last in this group; then the group's record changes, too. So members learn of it where somebody
     /// speaks anyway, and no message is sent for it alone.
     fn data_of(&self, id: &GroupId, payload: &Payload) -> (Vec<u8>, Option<GroupRecord>) {
         let root = self.book.watch().and_then(Watch::to_pass).filter(|_| !self.is_alone(id));
-        if let (Payload::Text(text), Some(root), Some(record)) =
+        if let (Payload::Content(content), Some(root), Some(record)) =
             (payload, root, self.book.record(id))
         {
             let passed = Some((root.key, root.root.epoch));
             if record.passed != passed {
-                let data = Payload::Rooted(Box::new(root), text.clone()).to_data();
+                let data = Payload::Rooted(Box::new(root), content.clone()).to_data();
                 return (data, Some(GroupRecord { passed, ..record.clone() }));
             }
         }

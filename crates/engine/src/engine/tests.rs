@@ -154,8 +154,9 @@ impl Device {
     /// What was said, as it has shown it: group, number, sender, text.
     fn messages(&self) -> Vec<(String, u64, String, String)> {
         let message = |output: &Output| match output {
-            Output::News { group, news: News::Message { seq, sender, text, .. }, .. } => {
-                Some((group.clone(), *seq, sender.to_string(), text.clone()))
+            Output::News { group, news: News::Message { seq, sender, content, .. }, .. } => {
+                let text = content.text().unwrap_or_default().to_string();
+                Some((group.clone(), *seq, sender.to_string(), text))
             }
             _ => None,
         };

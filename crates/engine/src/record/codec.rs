@@ -3,6 +3,7 @@
 use super::{
     GroupRecord, Identity, Item, Kept, Line, News, Payload, Stage, Unpublished, Who, Work,
 };
+use crate::content::{Content, TEXT};
 use crate::watch::PassedRoot;
 use conclave_delivery_api::{DeviceId, JoinLink};
 use conclave_directory::SignedRoot;
@@ -41,6 +42,12 @@ fn link(r: &mut Reader<'_>) -> Result<JoinLink, DecodeError> {
     let text = text(r)?;
     let invalid = DecodeError::InvalidValue { field: "join link", value: text.len() as u64 };
     text.parse().map_err(|_| invalid)
+}
+
+fn content(r: &mut Reader<'_>) -> Result<Content, DecodeError> {
+    let (media_type, bytes) = (text(r)?, r.opaque()?);
+    let invalid = DecodeError::InvalidValue { field: "media type", value: media_type.len() as u64 };
+    Content::new(&media_type, bytes).map_err(|_| invalid)
 }
 
 fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
@@ -187,34 +194,79 @@ fn split_passed(data: &[u8]) -> Option<(Option<PassedRoot>, &[u8])> {
     Some((root.map(|root| PassedRoot { key: *key, root }), rest))
 }
 
+/// The kinds of data of application messages. Text has kinds without a media type, which every version reads.
+const SAID_TEXT: u8 = 1;
+const SAID_NAME: u8 = 2;
+const SAID_ROOTED_TEXT: u8 = 3;
+/// A media type, then the content to the end.
+const SAID: u8 = 4;
+const SAID_ROOTED: u8 = 5;
+
+/// Whether this is text in the words of [`TEXT`] itself, so that nothing is lost if they are left out.
+fn is_plain_text(content: &Content) -> bool {
+    content.media_type() == TEXT
+}
+
+/// A media type, then the content to the end.
+fn split_content(data: &[u8]) -> Option<Content> {
+    let mut r = Reader::new(data);
+    let media_type = core::str::from_utf8(r.opaque().ok()?).ok()?;
+    Content::new(media_type, r.rest()).ok()
+}
+
+fn content_bytes(content: &Content) -> Vec<u8> {
+    let mut w = Writer::secret();
+    // No media type is too long for it.
+    let _ = put_text(&mut w, content.media_type());
+    let mut bytes = w.finish();
+    bytes.extend_from_slice(content.bytes());
+    bytes
+}
+
 impl Payload {
     /// As the data of an application message.
     pub(crate) fn to_data(&self) -> Vec<u8> {
-        let (kind, root, text) = match self {
-            Self::Text(text) => (1u8, None, text.as_str()),
-            Self::Name(name) => (2, None, name.as_str()),
-            Self::Rooted(root, text) => (3, Some(root), text.as_str()),
-            Self::Unknown => (0, None, ""),
-        };
-        let mut data = vec![kind];
-        data.extend(root.into_iter().flat_map(|root| passed_bytes(root)));
-        data.extend_from_slice(text.as_bytes());
-        data
+        match self {
+            Self::Content(content) if is_plain_text(content) => {
+                [&[SAID_TEXT], content.bytes()].concat()
+            }
+            Self::Content(content) => [&[SAID][..], &content_bytes(content)].concat(),
+            Self::Rooted(root, content) if is_plain_text(content) => {
+                [&[SAID_ROOTED_TEXT], &passed_bytes(root)[..], content.bytes()].concat()
+            }
+            Self::Rooted(root, content) => {
+                [&[SAID_ROOTED], &passed_bytes(root)[..], &content_bytes(content)].concat()
+            }
+            Self::Name(name) => [&[SAID_NAME], name.as_bytes()].concat(),
+            Self::Unknown(data) => data.clone(),
+        }
     }
 
     /// From the data of an application message.
     pub(crate) fn from_data(data: &[u8]) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match data {
-            [1, rest @ ..] => Self::Text(text(rest)),
-            [2, rest @ ..] => Self::Name(text(rest)),
-            [3, rest @ ..] => match split_passed(rest) {
-                Some((Some(root), rest)) => Self::Rooted(Box::new(root), text(rest)),
-                // What is said counts all the same.
-                Some((None, rest)) => Self::Text(text(rest)),
-                None => Self::Unknown,
-            },
-            _ => Self::Unknown,
+        Self::of_known_kind(data).unwrap_or_else(|| Self::Unknown(data.to_vec()))
+    }
+
+    fn of_known_kind(data: &[u8]) -> Option<Self> {
+        let (kind, rest) = data.split_first()?;
+        // What is said counts, whatever its root is.
+        let rooted = |root: Option<PassedRoot>, content| match root {
+            Some(root) => Self::Rooted(Box::new(root), content),
+            None => Self::Content(content),
+        };
+        match *kind {
+            SAID_TEXT => Some(Self::Content(Content::text_of(rest.to_vec()))),
+            SAID_NAME => core::str::from_utf8(rest).ok().map(|name| Self::Name(name.to_string())),
+            SAID_ROOTED_TEXT => {
+                let (root, rest) = split_passed(rest)?;
+                Some(rooted(root, Content::text_of(rest.to_vec())))
+            }
+            SAID => split_content(rest).map(Self::Content),
+            SAID_ROOTED => {
+                let (root, rest) = split_passed(rest)?;
+                Some(rooted(root, split_content(rest)?))
+            }
+            _ => None,
         }
     }
 }
@@ -322,13 +374,19 @@ impl Decode for Item {
 impl Encode for News {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         match self {
-            Self::Message { seq, time, sender, own, text } => {
-                1u8.encode(w)?;
+            Self::Message { seq, time, sender, own, content } => {
+                // Valid text as earlier versions have stored it, and read it.
+                let text = content.text().filter(|_| is_plain_text(content));
+                let kind: u8 = if text.is_some() { 1 } else { 19 };
+                kind.encode(w)?;
                 seq.encode(w)?;
                 time.encode(w)?;
                 sender.encode(w)?;
                 u8::from(*own).encode(w)?;
-                put_text(w, text)
+                if text.is_none() {
+                    put_text(w, content.media_type())?;
+                }
+                w.put_opaque(content.bytes())
             }
             // 2 and 3 are the same without the suite, 4 is the same as 13 without the code.
             Self::Created { suite } => {
@@ -420,7 +478,7 @@ impl Decode for News {
                 time: Decode::decode(r)?,
                 sender: Decode::decode(r)?,
                 own: flag(r)?,
-                text: text(r)?,
+                content: Content::from_text(text(r)?),
             },
             2 => Self::Created { suite: None },
             3 => Self::Joined { seq: Decode::decode(r)?, by: Decode::decode(r)?, suite: None },
@@ -474,6 +532,13 @@ impl Decode for News {
                 max_uses: Decode::decode(r)?,
                 expires_at: Decode::decode(r)?,
             },
+            19 => Self::Message {
+                seq: Decode::decode(r)?,
+                time: Decode::decode(r)?,
+                sender: Decode::decode(r)?,
+                own: flag(r)?,
+                content: content(r)?,
+            },
             other => return unknown("news", other),
         })
     }
@@ -510,8 +575,10 @@ mod tests {
     fn items_and_news_are_read_as_they_were_written() {
         let who = Who { user: "bob".parse().unwrap(), device: Some("phone".parse().unwrap()) };
         let link = JoinLink::new(&mut TestRng(1), b"g".as_slice().into(), "lunch");
+        let other = Content::new("application/mimi-content", [0xa0, 0xff]).unwrap();
         for work in [
-            Work::Send { payload: Payload::Text("hi".into()), sealed: None },
+            Work::Send { payload: Payload::Content(Content::from_text("hi")), sealed: None },
+            Work::Send { payload: Payload::Content(other.clone()), sealed: None },
             Work::Send { payload: Payload::Name("lunch".into()), sealed: Some(vec![1, 2]) },
             Work::Invite { who: who.clone(), committing: true, by_itself: false },
             Work::Invite { who: who.clone(), committing: false, by_itself: true },
@@ -528,7 +595,21 @@ mod tests {
         }
         let (a, b) = (device("alice/laptop"), device("bob/phone"));
         for news in [
-            News::Message { seq: 1, time: 2, sender: a.clone(), own: true, text: "x".into() },
+            News::Message {
+                seq: 1,
+                time: 2,
+                sender: a.clone(),
+                own: true,
+                content: Content::from_text("x"),
+            },
+            News::Message { seq: 1, time: 2, sender: a.clone(), own: false, content: other },
+            News::Message {
+                seq: 1,
+                time: 2,
+                sender: a.clone(),
+                own: false,
+                content: Content::text_of(vec![0xff]),
+            },
             News::Created { suite: Some(CipherSuite(0xf0c2)) },
             News::Created { suite: None },
             News::Joined { seq: 3, by: a.clone(), suite: Some(CipherSuite(1)) },
@@ -640,19 +721,66 @@ mod tests {
     fn what_a_message_says_is_read_as_it_was_written_whatever_its_root_is() {
         let root = SignedRoot { epoch: 3, root: [1; 32], published_at: 2, signature: vec![4; 64] };
         let root = Box::new(PassedRoot { key: [9; 8], root });
-        let rooted = Payload::Rooted(root, "hello".into());
+        let (hello, mimi) = (Content::from_text("hello"), "application/mimi-content");
+        let other = Content::new(mimi, [0xa0, 0xff]).unwrap();
+        let rooted = Payload::Rooted(root.clone(), hello.clone());
+        let rooted_other = Payload::Rooted(root, other.clone());
         let data = rooted.to_data();
         assert_eq!(data.len(), 1 + 8 + 2 + 115 + 5);
-        for said in [Payload::Text("hello".into()), Payload::Name("g".into()), rooted] {
+        let said =
+            [Payload::Content(hello.clone()), Payload::Content(other), Payload::Name("g".into())];
+        for said in said.into_iter().chain([rooted, rooted_other.clone()]) {
             assert_eq!(Payload::from_data(&said.to_data()), said);
         }
 
         let mut damaged = data.clone();
         damaged[11] ^= 1;
-        assert_eq!(Payload::from_data(&damaged), Payload::Text("hello".into()));
+        assert_eq!(Payload::from_data(&damaged), Payload::Content(hello));
+        let unknown = |data: &[u8]| Payload::Unknown(data.to_vec());
         for cut in 1..1 + 8 + 2 + 115 {
-            assert_eq!(Payload::from_data(&data[..cut]), Payload::Unknown, "{cut}");
+            assert_eq!(Payload::from_data(&data[..cut]), unknown(&data[..cut]), "{cut}");
         }
+        let data = rooted_other.to_data();
+        for cut in 1..1 + 8 + 2 + 115 + 1 + mimi.len() {
+            assert_eq!(Payload::from_data(&data[..cut]), unknown(&data[..cut]), "{cut}");
+        }
+    }
+
+    #[test]
+    fn data_of_an_unknown_kind_or_media_type_is_kept_whole() {
+        let long = [&[4, 0x41, 0x00][..], &[b'a'; 256], b"hi"].concat();
+        for data in [
+            &[][..],
+            &[0],
+            &[6, 1, 2],
+            &[255],
+            &[2, 0xff],
+            &[4],
+            &[4, 3, b'a'],
+            &[4, 1, b'a'],
+            &long,
+        ] {
+            assert_eq!(Payload::from_data(data), Payload::Unknown(data.to_vec()), "{data:?}");
+            assert_eq!(Payload::from_data(data).to_data(), data);
+        }
+    }
+
+    /// Byte for byte, so that earlier versions read what this one says, and this one what they have stored.
+    #[test]
+    fn text_is_said_and_stored_as_it_always_was() {
+        let text = Content::from_text("hi");
+        assert_eq!(Payload::Content(text.clone()).to_data(), b"\x01hi");
+        let sender = device("a/b");
+        let news =
+            News::Message { seq: 7, time: 9, sender: sender.clone(), own: true, content: text };
+        let mut w = Writer::new();
+        1u8.encode(&mut w).unwrap();
+        7u64.encode(&mut w).unwrap();
+        9u64.encode(&mut w).unwrap();
+        sender.encode(&mut w).unwrap();
+        1u8.encode(&mut w).unwrap();
+        put_text(&mut w, "hi").unwrap();
+        assert_eq!(news.to_bytes().unwrap(), w.finish());
     }
 
     #[test]

@@ -1,11 +1,79 @@
 use super::*;
 use crate::book::Change;
+use crate::content::{Content, MAX_CONTENT, UNKNOWN_KIND};
 use crate::record::{GroupRecord, Item, Payload, Stage, Work};
 use crate::suites::{CLASSIC, HYBRID};
 use conclave_delivery_api::{CountKeyPackages, KeyPackageCount, KeyPackageRef};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// An application says what it likes, and what it says comes out as it went in, also after a restart.
+#[test]
+fn bytes_of_any_media_type_are_carried_and_kept() {
+    let mut world = World::new(71);
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add(id));
+    world.say(a, "/new g");
+    world.say(a, "/invite b");
+    world.settle();
+    world.say(b, "/accept");
+
+    let mimi = Content::new("application/mimi-content", [0xa0, 0xff, 0]).unwrap();
+    world.devices[a].engine.command(world.now, Command::Send(mimi.clone())).unwrap();
+    world.kill(a);
+    world.settle();
+    world.kill(b);
+    world.say(b, "/history");
+    world.settle();
+
+    for i in [a, b] {
+        let content = |output: &Output| match output {
+            Output::News { news: News::Message { content, .. }, .. } => Some(content.clone()),
+            _ => None,
+        };
+        let shown: Vec<Content> = world.devices[i].shown.iter().filter_map(content).collect();
+        assert_eq!(shown, std::slice::from_ref(&mimi), "{i}");
+        assert_eq!(world.devices[i].count("content g "), 1, "{i}");
+    }
+    assert_eq!(world.devices[b].count("history content g "), 1);
+}
+
+/// A member with another client sends what ours never does.
+#[test]
+fn odd_messages_are_given_as_such_and_hold_up_nothing() {
+    let mut world = World::new(72);
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add(id));
+    world.say(a, "/new g");
+    world.say(a, "/invite b");
+    world.settle();
+    world.say(b, "/accept");
+
+    let long = Content::new("a/b", vec![7; MAX_CONTENT + 1]).unwrap();
+    world.devices[a].engine.command(world.now, Command::Send(long.clone())).unwrap();
+    world.settle();
+    assert_eq!(world.devices[a].count("error a message has at most 1048576 bytes"), 1);
+
+    let latin = Content::new("text/plain;charset=utf-8", [0xe4]).unwrap();
+    for payload in
+        [Payload::Unknown(vec![9, 1, 2]), Payload::Content(latin), Payload::Content(long)]
+    {
+        gossip::say_payload(&mut world, a, &payload);
+    }
+    world.say(a, "hello");
+    world.settle();
+    let unknown = |output: &Output| match output {
+        Output::News { news: News::Message { content, .. }, .. } => {
+            content.media_type() == UNKNOWN_KIND && content.bytes() == [9, 1, 2]
+        }
+        _ => false,
+    };
+    assert_eq!(world.devices[b].shown.iter().filter(|output| unknown(output)).count(), 1);
+    assert!(world.devices[b].lines().iter().any(|line| {
+        line.starts_with("content g ") && line.ends_with(" 1 text/plain;charset=utf-8")
+    }));
+    assert_eq!(world.devices[b].count("unreadable g "), 1);
+    assert_eq!(world.devices[b].messages().last().unwrap().3, "hello");
+}
 
 /// A command need not have been a line that somebody has read.
 #[test]
@@ -322,7 +390,7 @@ fn what_waits_in_a_lost_group_is_not_said_in_a_strangers() {
     let (epoch, joined_at, asked_by, passed) = (0, 0, None, None);
     let record =
         GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
-    let payload = Payload::Text("between us".into());
+    let payload = Payload::Content(Content::from_text("between us"));
     let item = Item { group: group.clone(), work: Work::Send { payload, sealed: None } };
     let before = vec![Change::Record(group, record), Change::NewItem(item)];
     world.devices[alice].engine.book.commit(None, before).unwrap();

@@ -2,6 +2,7 @@
 
 use super::transparency::forked;
 use super::*;
+use crate::content::Content;
 use crate::record::Payload;
 use conclave_delivery_api::{LogPosition, Outcome};
 use conclave_directory::{Finding, Head, SignedRoot, Signer};
@@ -211,7 +212,7 @@ fn a_message_of_an_epoch_that_is_over_passes_its_root_on_again() {
 }
 
 /// Says something in the current group, as a member that has another program.
-fn say_payload(world: &mut World, from: usize, payload: &Payload) {
+pub(super) fn say_payload(world: &mut World, from: usize, payload: &Payload) {
     let engine = &mut world.devices[from].engine;
     let id = engine.book.current().unwrap().clone();
     let framing = conclave_mls::group::Framing::default();
@@ -237,8 +238,16 @@ fn a_root_that_a_member_made_up_says_nothing_about_the_service() {
     let (mut world, [a, b, c]) = published(6);
     let mut passed = world.devices[b].engine.book.watch().unwrap().to_pass().unwrap();
     passed.root.root = [1; 32];
-    say_payload(&mut world, b, &Payload::Rooted(Box::new(passed.clone()), "one".into()));
-    say_payload(&mut world, b, &Payload::Rooted(Box::new(passed.clone()), "two".into()));
+    say_payload(
+        &mut world,
+        b,
+        &Payload::Rooted(Box::new(passed.clone()), Content::from_text("one")),
+    );
+    say_payload(
+        &mut world,
+        b,
+        &Payload::Rooted(Box::new(passed.clone()), Content::from_text("two")),
+    );
 
     // Signed by a key of its own.
     let pair = provider()
@@ -246,7 +255,11 @@ fn a_root_that_a_member_made_up_says_nothing_about_the_service() {
         .unwrap();
     let signer = Signer::new(conclave_delivery_api::SESSION_SCHEME, pair);
     passed.root = signer.root(&*provider(), passed.root.epoch, [1; 32], 7).unwrap();
-    say_payload(&mut world, b, &Payload::Rooted(Box::new(passed.clone()), "three".into()));
+    say_payload(
+        &mut world,
+        b,
+        &Payload::Rooted(Box::new(passed.clone()), Content::from_text("three")),
+    );
     for i in [a, c] {
         let device = &world.devices[i];
         assert_eq!(device.messages().len(), 3);
@@ -261,7 +274,7 @@ fn a_member_who_knows_the_service_by_another_key_is_told() {
     let (mut world, [a, b, c]) = published(7);
     let mut passed = world.devices[b].engine.book.watch().unwrap().to_pass().unwrap();
     passed.key = [1; 8];
-    say_payload(&mut world, b, &Payload::Rooted(Box::new(passed), "hello".into()));
+    say_payload(&mut world, b, &Payload::Rooted(Box::new(passed), Content::from_text("hello")));
     for i in [a, c] {
         let line = world.devices[i].line("alarm - b/pc knows the service by another key").unwrap();
         assert!(line.contains("/verify b"), "{line}");
