@@ -363,7 +363,7 @@ impl<S: Store> Shell<'_, S> {
     fn show(&mut self, outputs: &[Output], screen: &mut dyn Screen) -> Result<(), RunError> {
         if !outputs.is_empty() {
             screen.show(outputs).map_err(RunError::Screen)?;
-            self.engine.shown(outputs)?;
+            self.engine.acknowledge(outputs)?;
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const META: &str = "meta";
+/// The first number that no event had before one was last acknowledged: none is given twice.
+const NUMBERS: &[u8] = b"numbers";
 const IDENTITY: &[u8] = b"identity";
 const CURRENT: &[u8] = b"current";
 const GROUP: &str = "group";
@@ -71,8 +73,8 @@ pub(crate) enum Change {
     Item(u64, Option<Item>),
     /// Something to tell the user. A message goes into the history, too.
     News(Option<GroupId>, News),
-    /// The user was told.
-    Shown(u64),
+    /// The host has taken what was to be told.
+    Acknowledged(u64),
     /// A user's account, as far as its log was checked.
     Account(Account),
     /// A user's account is to be read anew.
@@ -315,7 +317,8 @@ impl<S: Store> Book<S> {
         let unpublished = all(PUBLISH)?.into_iter().map(|(key, _)| key.into()).collect();
         let current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
         let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
-        let next = last.map_or(0, |last| last + 1);
+        let before = store.get(META, NUMBERS)?.map(|bytes| number("the numbers", bytes.expose()));
+        let next = last.map_or(0, |last| last + 1).max(before.transpose()?.unwrap_or_default());
         let (first, failures) = (next, 0);
         Ok(Self {
             store,
@@ -588,6 +591,9 @@ impl<S: Store> Book<S> {
             };
             write_change(&mut set, (&self.identity, &self.hidden), change, number)?;
         }
+        if changes.iter().any(|change| matches!(change, Change::Acknowledged(_))) {
+            set.put(META, NUMBERS, next.to_be_bytes());
+        }
         self.store.write(&set)?;
         self.failures += failures(&changes, self.first);
         for change in changes {
@@ -621,7 +627,7 @@ impl<S: Store> Book<S> {
                 let key = self.number();
                 self.lines.insert(key, Line { group, news });
             }
-            Change::Shown(key) => {
+            Change::Acknowledged(key) => {
                 self.lines.remove(&key);
             }
             Change::Account(account) => {
@@ -719,7 +725,7 @@ fn write_change(
             let line = Line { group: group.clone(), news: news.clone() };
             set.put(LINE, number.to_be_bytes(), encoded(&line)?);
         }
-        Change::Shown(key) => set.delete(LINE, key.to_be_bytes()),
+        Change::Acknowledged(key) => set.delete(LINE, key.to_be_bytes()),
         Change::Account(account) => {
             hidden.put(set, ACCOUNT, account.user(), &encoded(account)?)?;
         }

@@ -1,4 +1,36 @@
-//! What a client decides, for whatever application: an engine without I/O.
+//! The engine: all that a client of the delivery service decides, for any application.
+//!
+//! **The contract: give the engine one input, then drain what it wants, until it says when to wake it.** Inputs are a
+//! [`Command`], the reply to a [`Request`], a hint that the service pushes ([`StreamEvent`]), and the time, which comes
+//! with each of them. What it wants is one request at a time ([`Engine::next`]), evidence to be kept
+//! ([`Engine::next_evidence`]) and what it has to say ([`Engine::outputs`]); [`Engine::wake_at`] says when there may be more
+//! though nothing comes in. It has no thread, clock, file, socket or randomness of its own: each run is a function of
+//! its inputs. It knows no terminal: commands, events and answers are types. (Reasons and warnings are still sentences, in
+//! English, which name the messenger's commands.)
+//!
+//! # What is promised
+//!
+//! * Each step is one atomic write to the [`Store`](conclave_store::Store) that the engine was given. It is made before the
+//!   step's request or event leaves the engine. So a process may end at any moment: what is decided next follows from
+//!   what is stored.
+//! * A message that somebody else sent is stored, as an event and in the history, in the write that deletes its key and
+//!   moves the group's cursor. Our own is stored as ciphertext in the write that advances the ratchet, and sent until it
+//!   is seen in the group's log.
+//! * Events ([`Output::News`]) are numbered, kept until [acknowledged](Engine::acknowledge), and given again after a crash,
+//!   with the same number. So a host that stores them knows one that it has by its number; one that shows them may show
+//!   the last ones twice. Answers ([`Output::Answer`]) are not stored.
+//! * All members get the same messages of a group in the same order. What a message says is bytes with a media type
+//!   ([`Content`]), which the engine does not read.
+//! * After an error the engine is to be dropped and opened anew from its store: memory may be behind the disk.
+//!
+//! # The loop
+//!
+//! All that a host does, here with threads that listen; `cargo run -p conclave-engine --example shared_list` runs it.
+//! The messenger's (`conclave-client`) is the same with a user.
+//!
+#![doc = "```"]
+#![doc = include_str!("../examples/shared_list/host.rs")]
+#![doc = "```"]
 #![forbid(unsafe_code)]
 
 // The messenger's lines, which the tests use, name this crate as others do.

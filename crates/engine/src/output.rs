@@ -4,13 +4,14 @@ use crate::record::News;
 use conclave_delivery_api::DeviceId;
 use conclave_mls::CipherSuite;
 
-/// Something to show.
+/// Something that the engine says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Something that happened. It is stored until [`Engine::shown`](crate::Engine::shown) says
-    /// that it was printed.
+    /// An event: something that happened. It is numbered and stored until
+    /// [`Engine::acknowledge`](crate::Engine::acknowledge) takes note of it, and given again until then, after a crash,
+    /// too.
     News {
-        /// What to call it then.
+        /// Its number, which grows and is never given to another event.
         key: u64,
         /// The group's name; empty for news of no group.
         group: String,

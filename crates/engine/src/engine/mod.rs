@@ -1,5 +1,5 @@
-//! What the messenger decides: a machine that takes commands, replies and hints, and gives out
-//! one request after another and what is to be shown.
+//! What a client decides: a machine that takes commands, replies, hints and the time, and gives out one request after
+//! another and what there is to say.
 //!
 //! At most one request is under way. What comes next is decided from what is stored, so that it
 //! does not matter when the last process died: first to register, then key packages, then
@@ -79,7 +79,7 @@ const MAX_STRANGE: u32 = 8;
 /// after the invitation.
 const NAME_WAIT: u64 = 3_000;
 
-/// What a messenger is made of.
+/// What an engine is made of.
 pub struct Setup<S> {
     /// Who this device is.
     pub device: DeviceId,
@@ -229,7 +229,7 @@ impl Live {
     }
 }
 
-/// A messenger for one device.
+/// All that one device decides.
 pub struct Engine<S> {
     book: Book<S>,
     provider: Arc<dyn CryptoProvider>,
@@ -716,8 +716,8 @@ impl<S: Store> Engine<S> {
         waits.then_some(until)
     }
 
-    /// What is to be shown now, in order. News are given again until [`Self::shown`] was called
-    /// for them.
+    /// What the engine has to say, in order. News are numbered, kept until [`Self::acknowledge`] takes note of them, and
+    /// given again until then, by each call and after a crash. Answers are given once.
     pub fn outputs(&mut self, now: u64) -> Vec<Output> {
         self.now = now;
         let visible = self.book.lines().iter().filter(|(_, l)| self.hidden_until(l).is_none());
@@ -732,20 +732,20 @@ impl<S: Store> Engine<S> {
         outputs
     }
 
-    /// Takes note that these were shown.
+    /// Takes note that the host has taken these: shown or stored them. Their events are not given again.
     ///
     /// # Errors
     /// If the state cannot be written.
-    pub fn shown(&mut self, outputs: &[Output]) -> Result<(), EngineError> {
-        let shown = outputs.iter().filter_map(|output| match output {
-            Output::News { key, .. } => Some(Change::Shown(*key)),
+    pub fn acknowledge(&mut self, outputs: &[Output]) -> Result<(), EngineError> {
+        let taken = outputs.iter().filter_map(|output| match output {
+            Output::News { key, .. } => Some(Change::Acknowledged(*key)),
             Output::Answer(_) => None,
         });
-        let shown: Vec<Change> = shown.collect();
-        if shown.is_empty() {
+        let taken: Vec<Change> = taken.collect();
+        if taken.is_empty() {
             return Ok(());
         }
-        Ok(self.book.commit(None, shown)?)
+        Ok(self.book.commit(None, taken)?)
     }
 
     /// Judges credentials; none if the service has to be asked first, which is then seen to.
@@ -853,7 +853,7 @@ impl<S: Store> Engine<S> {
                 self.list_devices(user);
                 Ok(())
             }
-            Command::Acknowledge(user) => self.acknowledge(user),
+            Command::Acknowledge(user) => self.take_as_another(user),
             Command::AcknowledgeService => self.acknowledge_service(),
         }
     }

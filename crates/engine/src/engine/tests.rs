@@ -495,10 +495,26 @@ impl World {
 
     /// Lets a device do one thing; whether there was one.
     fn step(&mut self, i: usize) -> bool {
-        let device = &mut self.devices[i];
-        if device.revoked {
+        if self.devices[i].revoked {
             return false;
         }
+        if self.step_without_outputs(i) {
+            return true;
+        }
+        let device = &mut self.devices[i];
+        let outputs = device.engine.outputs(self.now);
+        device.engine.acknowledge(&outputs).unwrap();
+        for line in outputs.iter().map(Output::to_line) {
+            assert!(!line.contains("  "), "a sentence with a gap: {line}");
+        }
+        let busy = !outputs.is_empty();
+        device.shown.extend(outputs);
+        busy
+    }
+
+    /// The same, and nobody takes what it says.
+    fn step_without_outputs(&mut self, i: usize) -> bool {
+        let device = &mut self.devices[i];
         if let Some(hint) = device.hints.pop_front() {
             device.engine.heard(self.now, hint);
             return true;
@@ -507,14 +523,7 @@ impl World {
             self.call_and_answer(i, request);
             return true;
         }
-        let outputs = device.engine.outputs(self.now);
-        device.engine.shown(&outputs).unwrap();
-        for line in outputs.iter().map(Output::to_line) {
-            assert!(!line.contains("  "), "a sentence with a gap: {line}");
-        }
-        let busy = !outputs.is_empty();
-        device.shown.extend(outputs);
-        busy
+        false
     }
 
     /// Lets all devices do what they can until nobody has anything left to do soon; time passes as

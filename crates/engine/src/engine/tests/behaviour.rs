@@ -8,6 +8,36 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// A host that stores events knows by the number which of them it has.
+#[test]
+fn an_event_keeps_its_number_until_acknowledged_and_no_other_gets_it() {
+    let mut world = World::new(73);
+    let a = world.add("a/pc");
+    world.say(a, "/new g");
+    world.say(a, "one");
+    world.settle();
+    world.kill(a);
+    world.say(a, "two");
+    while world.step_without_outputs(a) {}
+
+    let given = world.devices[a].engine.outputs(world.now);
+    assert!(given.iter().any(|output| matches!(output, Output::News { .. })), "{given:?}");
+    world.kill(a);
+    let again = world.devices[a].engine.outputs(world.now);
+    let numbered = |outputs: &[Output]| -> Vec<Output> {
+        outputs.iter().filter(|output| matches!(output, Output::News { .. })).cloned().collect()
+    };
+    assert_eq!(numbered(&again), numbered(&given));
+
+    world.settle();
+    let number = |output: &Output| match output {
+        Output::News { key, .. } => Some(*key),
+        Output::Answer(_) => None,
+    };
+    let numbers: Vec<u64> = world.devices[a].shown.iter().filter_map(number).collect();
+    assert!(numbers.len() >= 3 && numbers.is_sorted_by(|one, two| one < two), "{numbers:?}");
+}
+
 /// An application says what it likes, and what it says comes out as it went in, also after a restart.
 #[test]
 fn bytes_of_any_media_type_are_carried_and_kept() {

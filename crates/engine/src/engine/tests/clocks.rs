@@ -20,7 +20,7 @@ impl World {
                 continue;
             }
             let outputs = device.engine.outputs(now);
-            device.engine.shown(&outputs).unwrap();
+            device.engine.acknowledge(&outputs).unwrap();
             if outputs.is_empty() {
                 break;
             }
