@@ -71,6 +71,7 @@ requests! {
     SubmitCommit => Outcome,
     SubmitProposal => Outcome,
     SendMessage => Outcome,
+    SendMessages => SentMessages,
     FetchLog => LogPage,
     FetchLinkedGroup => GroupState,
     FetchInbox => InboxPage,

@@ -196,7 +196,7 @@ impl<S: Store> Engine<S> {
         page: &LogPage,
     ) -> Result<(Option<Halt>, bool), EngineError> {
         let (provider, now) = (self.provider.clone(), self.time());
-        let mut own = self.front_message_of(id);
+        let mut own = VecDeque::from(self.sealed_messages(id));
         // What this device has read in a log that the service has lost.
         let lost =
             self.book.missing(id).map(|lost| lost.values().copied().collect::<BTreeSet<_>>());
@@ -217,7 +217,7 @@ impl<S: Store> Engine<S> {
             {
                 halt = Some(Halt::Stuck(FORKED.into()));
                 break;
-            } else if own.take_if(|own| **own == *entry.message).is_some() {
+            } else if own.pop_front_if(|own| **own == *entry.message).is_some() {
                 What::Own
             } else {
                 let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
@@ -273,12 +273,13 @@ impl<S: Store> Engine<S> {
         Ok((halt, settled))
     }
 
-    /// The sealed message at the front of a group's queue.
-    fn front_message_of(&self, id: &GroupId) -> Option<Vec<u8>> {
-        match &self.book.front(id)?.1.work {
+    /// The sealed messages at the front of a group's queue.
+    pub(super) fn sealed_messages(&self, id: &GroupId) -> Vec<Vec<u8>> {
+        let sealed = |(_, item): (u64, &Item)| match &item.work {
             Work::Send { sealed, .. } => sealed.clone(),
             _ => None,
-        }
+        };
+        self.book.items(id).map_while(sealed).collect()
     }
 }
 

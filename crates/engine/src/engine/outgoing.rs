@@ -2,6 +2,7 @@
 
 use super::groups::GROUP_INFO;
 use super::join_links::judge_own;
+use super::replies::epoch_of;
 use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
 use super::{Engine, EngineError, Inviting, Live, Purpose};
 use crate::book::Change;
@@ -11,7 +12,8 @@ use crate::request::Request;
 use crate::suites::{CLASSIC, is_post_quantum, suite_name};
 use crate::watch::Watch;
 use conclave_delivery_api::{
-    ClaimKeyPackages, ClaimedKeyPackage, DeviceId, Name, SendMessage, SubmitCommit, SubmitProposal,
+    Bytes, ClaimKeyPackages, ClaimedKeyPackage, DeviceId, Name, SendMessage, SendMessages,
+    SubmitCommit, SubmitProposal,
 };
 use conclave_mls::crypto::CryptoRng;
 use conclave_mls::group::{
@@ -23,6 +25,12 @@ use conclave_store::Store;
 use std::collections::BTreeSet;
 
 type Next = Option<(Request, Purpose)>;
+
+/// How many messages are encrypted in one write, and sent by one call.
+const BURST: usize = 64;
+/// How many bytes they have at most, unless it is one alone: so few that the service takes them without giving them to
+/// another thread.
+const BURST_BYTES: usize = 48 << 10;
 
 impl<S: Store> Engine<S> {
     /// The own commit that waits for the service's verdict, to be submitted.
@@ -41,11 +49,10 @@ impl<S: Store> Engine<S> {
         while let Some((key, item)) = self.book.front(id) {
             let item = item.clone();
             let next = match &item.work {
-                Work::Send { sealed: Some(sealed), .. } => {
-                    let request = SendMessage { message: sealed.as_slice().into() };
-                    return Ok(Some((request.into(), Purpose::Message(id.clone()))));
+                Work::Send { sealed: Some(_), .. } => {
+                    return Ok(Some((self.send_sealed(id), Purpose::Message(id.clone()))));
                 }
-                Work::Send { .. } => self.seal(id, key, &item)?,
+                Work::Send { .. } => self.seal(id, key)?,
                 Work::Invite { .. } if self.watching.holds() => return Ok(None),
                 Work::Invite { who, .. } => self.next_invite(id, key, who)?,
                 Work::Remove { who, .. } => self.remove(id, key, &item, who)?,
@@ -91,10 +98,29 @@ impl<S: Store> Engine<S> {
         Framing { padding: Padding::Padme, ..Framing::default() }
     }
 
-    /// Encrypts a message; if others' proposals have to be committed first, does that.
-    fn seal(&mut self, id: &GroupId, key: u64, item: &Item) -> Result<Next, EngineError> {
-        let Work::Send { payload, .. } = &item.work else { return Ok(None) };
-        let (data, record) = self.data_of(id, payload);
+    /// The call that sends the sealed messages at the front of the queue. After a refusal one goes alone, to find out
+    /// whether it is the one.
+    fn send_sealed(&self, id: &GroupId) -> Request {
+        let alone = self.groups.get(id).is_some_and(|live| live.refusals > 0);
+        let most = if alone { 1 } else { BURST };
+        let sealed = self.sealed_messages(id);
+        let epoch = sealed.first().and_then(|message| epoch_of(message));
+        let mut bytes = 0;
+        let mut of_burst = |message: &Vec<u8>| {
+            bytes += message.len();
+            bytes <= BURST_BYTES && epoch_of(message) == epoch
+        };
+        let count = sealed.iter().take(most).take_while(|message| of_burst(message)).count().max(1);
+        let mut messages = sealed.into_iter().take(count).map(Bytes::from);
+        match count {
+            1 => SendMessage { message: messages.next().unwrap_or_default() }.into(),
+            _ => SendMessages { messages: messages.collect() }.into(),
+        }
+    }
+
+    /// Encrypts the messages at the front of the queue, all in one write; if others' proposals have to be committed
+    /// first, does that.
+    fn seal(&mut self, id: &GroupId, key: u64) -> Result<Next, EngineError> {
         let Some(live) = self.groups.get(id) else { return Ok(None) };
         if live.group.pending_proposals() > 0 {
             if self.takes_received(id) {
@@ -106,21 +132,66 @@ impl<S: Store> Engine<S> {
                 Err(e) => self.failed(id, key, format!("a message is not sent: {e}")),
             };
         }
-        let (provider, rng) = (&*self.provider, &mut *self.rng);
-        let sealed = live.group.encrypt(provider, rng, &data, &Self::framing());
-        let step = match sealed {
-            Ok(step) => step,
-            Err(e) => return self.failed(id, key, format!("a message is not sent: {e}")),
+        match self.seal_burst(id)? {
+            Ok(()) => Ok(None),
+            Err(e) => self.failed(id, key, format!("a message is not sent: {e}")),
+        }
+    }
+
+    /// Encrypts the messages at the front of the queue, up to the first that cannot be; if that is the very first, the
+    /// answer is why.
+    fn seal_burst(&mut self, id: &GroupId) -> Result<Result<(), conclave_mls::Error>, EngineError> {
+        let waiting = |(key, item): (u64, &Item)| match &item.work {
+            Work::Send { payload, sealed: None } => Some((key, payload.clone())),
+            _ => None,
         };
-        let payload = payload.clone();
-        let group = id.clone();
-        self.step(id, step, move |event| {
-            let Event::Message(message) = event else { return Vec::new() };
-            let work = Work::Send { payload, sealed: Some(message.clone()) };
-            let record = record.map(|record| Change::Record(group.clone(), record));
-            record.into_iter().chain([Change::Item(key, Some(Item { group, work }))]).collect()
+        let waiting: Vec<(u64, Payload)> =
+            self.book.items(id).map_while(waiting).take(BURST).collect();
+        let mut record = None;
+        let mut bytes = 0;
+        let mut burst = Vec::new();
+        for (key, payload) in waiting {
+            let data = match record {
+                None => {
+                    let (data, changed) = self.data_of(id, &payload);
+                    record = changed;
+                    data
+                }
+                // A root goes along once.
+                Some(_) => payload.to_data(),
+            };
+            bytes += data.len();
+            if bytes > BURST_BYTES && !burst.is_empty() {
+                break;
+            }
+            burst.push((key, payload, data));
+        }
+
+        let Self { groups, provider, rng, book, .. } = self;
+        let Some(live) = groups.get_mut(id) else { return Ok(Ok(())) };
+        let mut fold = live.group.fold();
+        let mut sealed = Vec::new();
+        for (key, payload, data) in burst {
+            let step = fold.state().encrypt(&**provider, &mut **rng, &data, &Self::framing());
+            match step {
+                Ok(step) => fold.push(step.untyped()).map_err(|e| e.without_write())?,
+                Err(e) if sealed.is_empty() => return Ok(Err(e)),
+                Err(_) => break,
+            }
+            sealed.push((key, payload));
+        }
+
+        fold.commit(|write| {
+            let mut changes: Vec<Change> =
+                record.into_iter().map(|record| Change::Record(id.clone(), record)).collect();
+            for ((key, payload), event) in sealed.into_iter().zip(write.events) {
+                let Event::Message(message) = event else { continue };
+                let work = Work::Send { payload, sealed: Some(message.clone()) };
+                changes.push(Change::Item(key, Some(Item { group: id.clone(), work })));
+            }
+            book.commit(Some(write.batch), changes)
         })?;
-        Ok(None)
+        Ok(Ok(()))
     }
 
     /// What a message says. Content takes along the newest root of the service's directory, if that is not what was

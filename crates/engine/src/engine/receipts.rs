@@ -5,7 +5,9 @@ use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::record::{GroupRecord, News};
 use crate::request::Reply;
-use conclave_delivery_api::{CallError, ChainHash, Link, LogEvidence, LogPage, Receipt};
+use conclave_delivery_api::{
+    CallError, ChainHash, Link, LogEvidence, LogPage, Outcome, Receipt, SentMessages,
+};
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
@@ -17,6 +19,7 @@ fn receipt_of(reply: &Reply) -> Option<&Receipt> {
         Reply::SubmitCommit(outcome)
         | Reply::SubmitProposal(outcome)
         | Reply::SendMessage(outcome) => Some(outcome.receipt()),
+        Reply::SendMessages(sent) => Some(sent.outcome.receipt()),
         Reply::FetchLog(page) => Some(&page.end),
         Reply::FetchLinkedGroup(state) => Some(&state.receipt),
         Reply::RestoreLog(restored) => Some(&restored.receipt),
@@ -69,6 +72,11 @@ impl<S: Store> Engine<S> {
         reply: Reply,
     ) -> Result<Reply, CallError> {
         let unsigned = Err(CallError::Strange("a receipt that the service has not signed".into()));
+        if let Reply::SendMessages(SentMessages { taken, outcome }) = &reply
+            && (*taken == 0) == matches!(outcome, Outcome::Accepted { .. })
+        {
+            return Err(CallError::Strange("an answer that contradicts itself".into()));
+        }
         let Some(group) = group_of(purpose) else { return Ok(reply) };
         let Some(receipt) = receipt_of(&reply) else {
             // The successor that another device has made of a group is not this device's yet.

@@ -10,6 +10,7 @@ use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Reply;
 use conclave_delivery_api::{
     AccountPage, CallError, ChainInput, ContentType, Decode, ErrorCode, LogEntry, LogPage, Outcome,
+    Receipt, SentMessages,
 };
 use conclave_mls::GroupId;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
@@ -36,7 +37,7 @@ impl Purpose {
 }
 
 /// The epoch that an encoded message was made in.
-fn epoch_of(message: &[u8]) -> Option<u64> {
+pub(super) fn epoch_of(message: &[u8]) -> Option<u64> {
     match MlsMessage::from_bytes(message).ok()?.body {
         MlsMessageBody::PublicMessage(message) => Some(message.content.epoch.0),
         MlsMessageBody::PrivateMessage(message) => Some(message.epoch.0),
@@ -226,14 +227,19 @@ impl<S: Store> Engine<S> {
             }
             (Purpose::Commit(id), Reply::SubmitCommit(outcome)) => {
                 let commit = self.pending_commit(&id).map(|pending| pending.commit.into_vec());
+                let commit = commit.into_iter().collect();
                 self.outcome(&id, outcome, ContentType::Commit, commit)
             }
             (Purpose::Message(id), Reply::SendMessage(outcome)) => {
-                let sealed = self.front_message(&id);
+                let sealed = self.sealed_messages(&id).into_iter().take(1).collect();
+                self.outcome(&id, outcome, ContentType::Application, sealed)
+            }
+            (Purpose::Message(id), Reply::SendMessages(SentMessages { taken, outcome })) => {
+                let sealed = self.sealed_messages(&id).into_iter().take(taken as usize).collect();
                 self.outcome(&id, outcome, ContentType::Application, sealed)
             }
             (Purpose::Proposal(id), Reply::SubmitProposal(outcome)) => {
-                self.outcome(&id, outcome, ContentType::Proposal, None)
+                self.outcome(&id, outcome, ContentType::Proposal, Vec::new())
             }
             (Purpose::InviteClaim(id), Reply::ClaimKeyPackages(claimed)) => {
                 self.invite_claimed(&id, claimed.devices)
@@ -301,32 +307,23 @@ impl<S: Store> Engine<S> {
         Ok(self.book.commit(None, vec![Change::Record(id.clone(), record), news])?)
     }
 
-    /// The message of the front item.
-    fn front_message(&self, id: &GroupId) -> Option<Vec<u8>> {
-        match &self.book.front(id)?.1.work {
-            Work::Send { sealed, .. } => sealed.clone(),
-            _ => None,
-        }
-    }
-
-    /// The service's verdict on something that was submitted.
+    /// The service's verdict on messages that were submitted: if it has accepted them, these are they.
     fn outcome(
         &mut self,
         id: &GroupId,
         outcome: Outcome,
         content_type: ContentType,
-        message: Option<Vec<u8>>,
+        messages: Vec<Vec<u8>>,
     ) -> Result<(), EngineError> {
         let cursor = self.cursor(id);
         self.take_receipt(id, outcome.receipt(), None)?;
-        let sender = self.device().clone();
         let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
         live.refusals = 0;
         match outcome {
             // What is waited for is not in the log yet, as far as this device has seen it. (Its
             // proposal may be: it stays until somebody commits it.)
             Outcome::Accepted { receipt, .. }
-                if message.is_some() && receipt.position.seq <= cursor =>
+                if !messages.is_empty() && receipt.position.seq <= cursor =>
             {
                 self.lost_data(id, receipt.position.seq)
             }
@@ -334,22 +331,11 @@ impl<S: Store> Engine<S> {
                 let seq = end.position.seq;
                 live.delivered = true;
                 live.head = live.head.max(seq);
-                // Nobody else's came between: no need to fetch it to know it.
-                if Some(seq) == cursor.checked_add(1)
-                    && let Some(message) = message
-                    && let Some(epoch) = epoch_of(&message)
+                // Nobody else's came between: no need to fetch them to know them.
+                if Some(seq) == cursor.checked_add(messages.len() as u64)
+                    && let Some(page) = self.page_of(id, messages, (content_type, received_at), end)
                 {
-                    let (message, head) = (message.into(), live.head);
-                    let entry = LogEntry { seq, epoch, content_type, sender, received_at, message };
-                    let before = self.book.record(id).and_then(|record| record.chain);
-                    let input = ChainInput::of(id, &entry);
-                    let chain = before.and_then(|before| input.after(&before).ok());
-                    // If this is not how the log goes on, it shows that itself.
-                    if let Some(before) = before.filter(|_| chain == Some(end.position.chain)) {
-                        let (entries, before) = (vec![entry], Some(before));
-                        let page = LogPage { entries, head, before, end, successor: None };
-                        return self.take_page(id, &page);
-                    }
+                    return self.take_page(id, &page);
                 }
                 Ok(())
             }
@@ -368,14 +354,45 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// The front message is to be encrypted again, in the epoch that the group is in then.
+    /// The part of the log that own messages are; none if it does not lead to the end that the service says. Then the
+    /// log shows by itself how it goes on.
+    fn page_of(
+        &self,
+        id: &GroupId,
+        messages: Vec<Vec<u8>>,
+        (content_type, received_at): (ContentType, u64),
+        end: Receipt,
+    ) -> Option<LogPage> {
+        let record = self.book.record(id)?;
+        let (before, mut chain) = (record.chain?, record.chain?);
+        let mut entries = Vec::new();
+        for (seq, message) in (record.cursor.checked_add(1)?..).zip(messages) {
+            let epoch = epoch_of(&message)?;
+            let (sender, message) = (self.device().clone(), message.into());
+            let entry = LogEntry { seq, epoch, content_type, sender, received_at, message };
+            chain = ChainInput::of(id, &entry).after(&chain).ok()?;
+            entries.push(entry);
+        }
+
+        let head = self.groups.get(id)?.head;
+        let is_end = !entries.is_empty() && chain == end.position.chain;
+        is_end.then_some(LogPage { entries, head, before: Some(before), end, successor: None })
+    }
+
+    /// The sealed messages at the front are to be encrypted again, in the epoch that the group is in then.
     fn unseal(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        let Some((key, item)) = self.book.front(id) else { return Ok(()) };
-        let Work::Send { payload, sealed: Some(_) } = &item.work else { return Ok(()) };
-        let work = Work::Send { payload: payload.clone(), sealed: None };
-        let item = Item { group: id.clone(), work };
-        let mut changes = vec![Change::Item(key, Some(item))];
-        // A root that was in it is passed on again.
+        let unsealed = |(key, item): (u64, &Item)| match &item.work {
+            Work::Send { payload, sealed: Some(_) } => {
+                let work = Work::Send { payload: payload.clone(), sealed: None };
+                Some(Change::Item(key, Some(Item { group: id.clone(), work })))
+            }
+            _ => None,
+        };
+        let mut changes: Vec<Change> = self.book.items(id).map_while(unsealed).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        // A root that was in one of them is passed on again.
         if let Some(record) = self.book.record(id).filter(|record| record.passed.is_some()) {
             let record = GroupRecord { passed: None, ..record.clone() };
             changes.push(Change::Record(id.clone(), record));

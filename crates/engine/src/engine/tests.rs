@@ -6,6 +6,7 @@
 mod lines;
 
 mod behaviour;
+mod bursts;
 mod clocks;
 mod faults;
 mod gossip;
@@ -34,7 +35,7 @@ use conclave_delivery::storage::DeviceInfo;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::{
     Call, CallError, DeviceId, ErrorCode, Event, Incarnation, LogPosition, Outcome, Proof, Receipt,
-    Registration, StreamEvent, Token,
+    Registration, SentMessages, StreamEvent, Token,
 };
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::storage::RowKey;
@@ -237,6 +238,11 @@ fn service(provider: Arc<RustCrypto>) -> (Service<SqliteStorage>, tempfile::Temp
 /// What devices do in longer intervals than this, in milliseconds, they do for ever.
 const SOON: u64 = 60_000;
 
+/// Whether a call sends application messages.
+fn is_sending(request: &Request) -> bool {
+    matches!(request, Request::SendMessage(_) | Request::SendMessages(_))
+}
+
 fn unreachable() -> CallError {
     CallError::Unreachable { url: "here".into(), reason: "it was made so".into() }
 }
@@ -416,7 +422,7 @@ impl World {
         }
         let done = run!(
             DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
-            ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage FetchLog FetchLinkedGroup FetchInbox
+            ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages FetchLog FetchLinkedGroup FetchInbox
             AckInbox
         );
         let (mut reply, notices) = done.map_err(|e| {
@@ -458,7 +464,8 @@ impl World {
             Reply::FetchLog(page) => &mut page.end,
             Reply::SubmitCommit(outcome)
             | Reply::SubmitProposal(outcome)
-            | Reply::SendMessage(outcome) => match outcome {
+            | Reply::SendMessage(outcome)
+            | Reply::SendMessages(SentMessages { outcome, .. }) => match outcome {
                 Outcome::Accepted { receipt, .. } | Outcome::WrongEpoch { receipt } => receipt,
             },
             _ => return,

@@ -64,9 +64,11 @@ impl World {
         while length == 0 {
             match self.devices[from].engine.next(self.now).unwrap() {
                 Some(request) => {
-                    if let Request::SendMessage(send) = &request {
-                        length = send.message.len();
-                    }
+                    length = match &request {
+                        Request::SendMessage(send) => send.message.len(),
+                        Request::SendMessages(send) => send.messages[0].len(),
+                        _ => 0,
+                    };
                     self.call_and_answer(from, request);
                 }
                 None => self.now += 100,
@@ -141,7 +143,7 @@ fn gossip_makes_no_messages_and_few_calls() {
                 world.settle();
             }
         },
-        |request| matches!(request, Request::SendMessage(_) | Request::FetchExtension(_)),
+        |request| is_sending(request) || matches!(request, Request::FetchExtension(_)),
     );
     // 12 messages, and for each new root one proof for each device at most.
     assert!(calls <= 12 + 3 * 12, "{calls}");

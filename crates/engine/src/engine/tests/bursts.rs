@@ -1,0 +1,173 @@
+//! Many messages said at once.
+
+use super::*;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// The names of calls, in order.
+type Calls = Rc<RefCell<Vec<&'static str>>>;
+
+/// A group g of a and b.
+fn talking(seed: u64) -> (World, [usize; 2]) {
+    let mut world = World::new(seed);
+    let both = ["a/pc", "b/pc"].map(|id| world.add(id));
+    world.group("g", &both);
+    (world, both)
+}
+
+impl World {
+    fn say_all(&mut self, i: usize, texts: &[String]) {
+        texts.iter().for_each(|text| self.say(i, text));
+    }
+
+    /// The texts that a device has shown.
+    fn texts(&self, i: usize) -> Vec<String> {
+        self.devices[i].messages().into_iter().map(|message| message.3).collect()
+    }
+
+    /// Notes calls that send from now on.
+    fn note_sending(&mut self) -> Calls {
+        let calls = Calls::default();
+        let noted = calls.clone();
+        self.fault = Some(Box::new(move |request| {
+            noted.borrow_mut().extend(match request {
+                Request::SendMessage(_) => Some("one"),
+                Request::SendMessages(_) => Some("many"),
+                _ => None,
+            });
+            None
+        }));
+        calls
+    }
+}
+
+fn texts(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("text {n}")).collect()
+}
+
+#[test]
+fn what_is_said_at_once_goes_by_few_calls_and_arrives_in_order() {
+    let (mut world, [a, b]) = talking(801);
+    let calls = world.note_sending();
+    let said = texts(130);
+    world.say_all(a, &said);
+    world.settle();
+    assert_eq!(world.texts(b), said);
+    assert_eq!(world.texts(a), said);
+    assert_eq!(*calls.borrow(), ["many", "many", "many"]);
+    calls.borrow_mut().clear();
+    world.say(a, "one more");
+    world.settle();
+    assert_eq!(*calls.borrow(), ["one"]);
+}
+
+#[test]
+fn a_burst_has_few_bytes() {
+    let (mut world, [a, b]) = talking(802);
+    let sizes = Rc::<RefCell<Vec<usize>>>::default();
+    let noted = sizes.clone();
+    world.fault = Some(Box::new(move |request| {
+        if let Request::SendMessages(many) = request {
+            noted.borrow_mut().push(many.messages.iter().map(|m| m.len()).sum());
+        }
+        None
+    }));
+    let said: Vec<String> = (0..20).map(|n| format!("{n} {}", "x".repeat(5000))).collect();
+    world.say_all(a, &said);
+    world.settle();
+    assert_eq!(world.texts(b), said);
+    assert!(sizes.borrow().iter().all(|bytes| *bytes <= 48 << 10), "{sizes:?}");
+    assert!(sizes.borrow().len() >= 2, "{sizes:?}");
+}
+
+#[test]
+fn a_burst_that_an_epoch_overtakes_is_encrypted_again() {
+    let (mut world, [a, b]) = talking(803);
+    world.add("c/pc");
+    world.settle();
+    let said = texts(10);
+    world.say_all(a, &said);
+    // It is encrypted, and not sent yet, when several epochs begin.
+    let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+    assert!(matches!(&request, Request::SendMessages(many) if many.messages.len() == 10));
+    world.devices[a].revoked = true;
+    for _ in 0..3 {
+        world.say(b, "/invite c");
+        world.settle();
+        world.say(b, "/remove c");
+        world.settle();
+    }
+    world.devices[a].revoked = false;
+    world.call_and_answer(a, request);
+    world.settle();
+    assert_eq!(world.texts(b), said);
+    assert_eq!(world.texts(a), said);
+    assert!(world.refusals.is_empty(), "{:?}", world.refusals);
+}
+
+#[test]
+fn a_burst_whose_answer_was_lost_is_taken_once() {
+    let (mut world, [a, b]) = talking(804);
+    let said = texts(10);
+    world.say_all(a, &said);
+    let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+    world.call(a, request).unwrap();
+    world.kill(a);
+    // More is said before it is known.
+    world.say(a, "and more");
+    world.settle();
+    let all: Vec<String> = said.into_iter().chain(["and more".into()]).collect();
+    assert_eq!(world.texts(b), all);
+    assert_eq!(world.texts(a), all);
+}
+
+#[test]
+fn a_burst_that_is_refused_goes_message_by_message() {
+    let (mut world, [a, b]) = talking(805);
+    world.fault = Some(Box::new(|request| {
+        let is_many = matches!(request, Request::SendMessages(_));
+        is_many.then(|| CallError::refused(ErrorCode::Invalid, "it was made so"))
+    }));
+    let said = texts(3);
+    world.say_all(a, &said);
+    world.settle();
+    assert_eq!(world.texts(b), said);
+    assert!(!world.devices[a].has_line("error "), "{:?}", world.devices[a].lines());
+}
+
+#[test]
+fn how_many_the_service_says_it_has_taken_decides_nothing() {
+    for (seed, taken) in [(806, 1), (807, 64)] {
+        let (mut world, [a, b]) = talking(seed);
+        world.lie = Some(Box::new(move |reply| {
+            if let Reply::SendMessages(sent) = reply {
+                sent.taken = taken;
+            }
+        }));
+        let said = texts(10);
+        world.say_all(a, &said);
+        world.settle();
+        assert_eq!(world.texts(b), said);
+        assert_eq!(world.texts(a), said);
+    }
+}
+
+#[test]
+fn an_answer_to_a_burst_that_contradicts_itself_makes_no_sense() {
+    let (mut world, [a, b]) = talking(808);
+    world.lie = Some(Box::new(|reply| {
+        if let Reply::SendMessages(sent) = reply {
+            sent.taken = 0;
+        }
+    }));
+    let said = texts(10);
+    world.say_all(a, &said);
+    for _ in 0..20 {
+        world.step(a);
+    }
+    assert!(world.devices[a].has_line("offline the service's answer makes no sense"));
+    world.lie = None;
+    world.settle();
+    assert_eq!(world.texts(b), said);
+    assert_eq!(world.texts(a), said);
+}
