@@ -182,6 +182,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
 
     config.certifiers = certifiers(&settings)?;
     config.attachments = attachments(&settings, &data)?;
+    config.acme = settings.acme(&data).transpose()?;
     config.on_request = Some(Arc::new(move |observed| log.observed(observed)));
     let who = match config.registration {
         _ if config.certifiers.is_some() && settings.revocations.is_none() => {

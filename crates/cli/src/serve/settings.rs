@@ -5,14 +5,16 @@ use super::log::{Level, Log, LogFormat};
 use super::values::{Registration, Size, Value};
 use conclave_delivery::attachments::AttachmentLimits;
 use conclave_delivery::http::{
-    Config, ForwardedHeader, FrontLimits, Network, Proxies, Rate, TlsFiles,
+    AcmeConfig, Config, Contact, Domain, ForwardedHeader, FrontLimits, Network, Proxies, Rate,
+    TlsFiles,
 };
+use conclave_delivery::http_client::TlsRoots;
 use conclave_delivery::s3::{MAX_SIZE, Place};
 use conclave_delivery::service::{ClaimLimits, Limits};
 use conclave_delivery_api::ClientVersion;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where the service listens, and where messengers look for it.
@@ -257,6 +259,18 @@ settings! {
         "tls-certificate" tls_certificate: Option<PathBuf> = None, "FILE";
         /// The file with the private key of that certificate, in PEM.
         "tls-key" tls_key: Option<PathBuf> = None, "FILE";
+        /// Get the certificate from a CA instead, and renew it: for these domains, which have to lead to this service at
+        /// port 443. With commas between them in a flag or variable. Setting it agrees to the CA's terms of service.
+        "acme-domain" acme_domain: Vec<Domain> = Vec::new(), "NAME,...";
+        /// The e-mail addresses that the CA may write to, likewise.
+        "acme-contact" acme_contact: Vec<Contact> = Vec::new(), "ADDRESS,...";
+        /// The CA: where its ACME directory is.
+        "acme-directory" acme_directory: String = AcmeConfig::LETS_ENCRYPT.into(), "URL";
+        /// The root certificates (PEM) that the CA's own server is trusted by, instead of the system's: for a private CA.
+        "acme-root" acme_root: Option<PathBuf> = None, "FILE";
+        /// The folder of the account's key and the certificate. Unless it is set: `acme` in the folder of the service's
+        /// state.
+        "acme-folder" acme_folder: Option<PathBuf> = None, "DIR";
         /// Speak plain HTTP at an address that others reach: where a proxy or a VPN encrypts. What is sent is encrypted
         /// end to end all the same; who talks to whom is not.
         "allow-plain-http" allow_plain_http: bool = false, "BOOL";
@@ -364,19 +378,65 @@ impl Settings {
         Some(TlsFiles { certificate, key })
     }
 
-    /// What does not fit together, one sentence each.
-    pub(crate) fn contradictions(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
-        match (self.tls(), self.tls_certificate.is_some() || self.tls_key.is_some()) {
-            (Some(files), _) => wrong.extend(files.check().err()),
-            (None, true) => wrong.push("tls-certificate and tls-key belong together: set both".into()),
-            (None, false) if self.listen.ip().is_loopback() || self.allow_plain_http => {}
-            (None, false) => wrong.push(format!(
-                "others may reach {}, and there is no TLS: set tls-certificate and tls-key, or listen on 127.0.0.1; \
-                 where a proxy or a VPN encrypts, set allow-plain-http",
+    /// How the service gets a certificate by itself, if it is to; or what is wrong with that. `data` is the folder of
+    /// its state.
+    pub(crate) fn acme(&self, data: &Path) -> Option<Result<AcmeConfig, String>> {
+        if self.acme_domain.is_empty() {
+            let own = Self::default();
+            let has_more = self.acme_contact != own.acme_contact
+                || self.acme_directory != own.acme_directory
+                || self.acme_root.is_some()
+                || self.acme_folder.is_some();
+            let what = "acme-contact, acme-directory, acme-root and acme-folder belong to acme-domain: set it, too";
+            return has_more.then(|| Err(what.into()));
+        }
+        let roots = match &self.acme_root {
+            None => Ok(TlsRoots::of_system()),
+            Some(path) => std::fs::read(path)
+                .map_err(|e| e.to_string())
+                .and_then(|text| TlsRoots::from_pem(&text))
+                .map_err(|e| format!("acme-root: {}: {e}", path.display())),
+        };
+        Some(roots.and_then(|roots| {
+            let folder = self.acme_folder.clone().unwrap_or_else(|| data.join("acme"));
+            let config = AcmeConfig {
+                contacts: self.acme_contact.clone(),
+                directory: self.acme_directory.clone(),
+                roots,
+                ..AcmeConfig::new(self.acme_domain.clone(), folder)
+            };
+            config.check().map(|()| config)
+        }))
+    }
+
+    /// What is wrong with TLS, if something is.
+    fn wrong_with_tls(&self) -> Option<String> {
+        let has_files = self.tls_certificate.is_some() || self.tls_key.is_some();
+        match (self.tls(), self.acme("".as_ref())) {
+            (_, Some(Err(what))) => Some(what),
+            (_, Some(Ok(_))) if has_files => Some(
+                "acme-domain gets a certificate from a CA, and tls-certificate and tls-key bring one: set one or the \
+                 other"
+                    .into(),
+            ),
+            (_, Some(Ok(_))) => None,
+            (Some(files), None) => files.check().err(),
+            (None, None) if has_files => {
+                Some("tls-certificate and tls-key belong together: set both".into())
+            }
+            (None, None) if self.listen.ip().is_loopback() || self.allow_plain_http => None,
+            (None, None) => Some(format!(
+                "others may reach {}, and there is no TLS: set tls-certificate and tls-key, or acme-domain, or listen on \
+                 127.0.0.1; where a proxy or a VPN encrypts, set allow-plain-http",
                 self.listen
             )),
         }
+    }
+
+    /// What does not fit together, one sentence each.
+    pub(crate) fn contradictions(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        wrong.extend(self.wrong_with_tls());
         wrong.extend(
             self.bucket().and_then(Result::err).map(|why| format!("attachments-bucket: {why}")),
         );
@@ -505,6 +565,34 @@ mod tests {
         );
         let too_long = bucket("https://s3.example.org/files", (5 << 30) + 1).contradictions();
         assert!(too_long[0].starts_with("attachment-size is more"), "{too_long:?}");
+    }
+
+    #[test]
+    fn a_certificate_comes_from_files_or_from_a_ca() {
+        let by_acme = Settings {
+            listen: "0.0.0.0:443".parse().unwrap(),
+            acme_domain: vec!["chat.example.org".parse().unwrap()],
+            ..Settings::default()
+        };
+        assert_eq!(by_acme.contradictions(), Vec::<String>::new());
+        let config = by_acme.acme("data".as_ref()).unwrap().unwrap();
+        assert_eq!(config.folder, Path::new("data/acme"));
+        assert_eq!(config.directory, AcmeConfig::LETS_ENCRYPT);
+
+        let path = || Some(PathBuf::from("/nowhere"));
+        let nobody = Settings { acme_domain: Vec::new(), acme_folder: path(), ..by_acme.clone() };
+        for (settings, why) in [
+            (Settings { tls_key: path(), ..by_acme.clone() }, "set one or the other"),
+            (nobody, "acme-folder belong to acme-domain"),
+            (Settings { acme_root: path(), ..by_acme.clone() }, "acme-root: /nowhere: "),
+            (
+                Settings { acme_directory: "http://ca.example".into(), ..by_acme.clone() },
+                "a CA's directory is at https://",
+            ),
+        ] {
+            let wrong = settings.contradictions();
+            assert!(wrong.len() == 1 && wrong[0].contains(why), "{why}: {wrong:?}");
+        }
     }
 
     /// With `CONCLAVE_RENDER=1` it writes the table instead.

@@ -1,7 +1,7 @@
 //! The kinds of value that a setting has: how people write them, and how they are shown.
 
 use super::log::{Level, LogFormat};
-use conclave_delivery::http::{ForwardedHeader, Network};
+use conclave_delivery::http::{Contact, Domain, ForwardedHeader, Network};
 use conclave_delivery_api as api;
 use conclave_delivery_api::ClientVersion;
 use std::net::SocketAddr;
@@ -222,7 +222,7 @@ macro_rules! lists {
     )*};
 }
 
-lists!(Network ClientVersion);
+lists!(Network ClientVersion Domain Contact);
 
 /// A kind of value that is one of a few words.
 macro_rules! words {

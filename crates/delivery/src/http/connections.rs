@@ -126,7 +126,10 @@ pub(super) async fn serve(
                     let shaking = tokio::time::timeout(serving.patience, acceptor.accept(stream));
                     // Whatever goes wrong with it is its client's affair.
                     if let Ok(Ok(stream)) = shaking.await {
-                        serving.serve(stream).await;
+                        // The CA's has seen all that it came for.
+                        if !proves_a_name(stream.get_ref().1.alpn_protocol()) {
+                            serving.serve(stream).await;
+                        }
                     }
                 };
                 select(pin!(served), pin!(connection.evicted())).await;
@@ -137,6 +140,14 @@ pub(super) async fn serve(
     select(pin!(serving), pin!(stop)).await;
     drop(listener);
     connections.shutdown().await;
+}
+
+/// Whether a connection is a CA's that checks a name, by its protocol.
+fn proves_a_name(protocol: Option<&[u8]>) -> bool {
+    #[cfg(feature = "acme")]
+    return protocol == Some(super::acme::CHALLENGE_PROTOCOL);
+    #[cfg(not(feature = "acme"))]
+    return protocol.is_some_and(|_| false);
 }
 
 /// What serves one connection.

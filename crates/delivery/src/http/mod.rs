@@ -1,5 +1,7 @@
 //! The HTTP server: a thin shell around [`Service`].
 
+#[cfg(feature = "acme")]
+mod acme;
 mod app;
 mod compactor;
 mod connections;
@@ -24,10 +26,13 @@ mod reply;
 mod stall;
 mod sweeper;
 mod tls;
+mod validity;
 
 use crate::attachments::{AttachmentLimits, AttachmentStore};
 use crate::service::{Act, Authority, Limits, OpenError, Report, Service, ServiceError};
 use crate::storage::administration::Administration;
+#[cfg(feature = "acme")]
+pub use acme::{AcmeConfig, Contact, Domain};
 use app::{App, Front};
 use conclave_certificates::{Roots, RootsError};
 use conclave_delivery_api::{ErrorCode, MAX_BODY, Mode, Registration};
@@ -101,6 +106,10 @@ pub struct Config {
     pub front: FrontLimits,
     /// TLS. By default the server speaks plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// TLS with a certificate that the server gets and renews by itself, instead of [`Self::tls`]. By default it does
+    /// not.
+    #[cfg(feature = "acme")]
+    pub acme: Option<AcmeConfig>,
     /// Which proxies are believed.
     pub proxies: Proxies,
     /// Who may create an account. By default anybody: a server on the loopback interface is this machine's.
@@ -148,6 +157,8 @@ impl Config {
             attachments: None,
             front: FrontLimits::default(),
             tls: None,
+            #[cfg(feature = "acme")]
+            acme: None,
             proxies: Proxies::default(),
             registration: Registration::Open,
             certifiers: None,
@@ -327,11 +338,16 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
     };
     let app = Arc::new(app);
     let administer = Administer::of(&app);
-    let tls = config.tls.map(tls::Tls::open).transpose().map_err(StartError::Tls)?;
-    let tls = tls.map(|(tls, seen)| {
-        runtime.spawn(tls::watch(app.clone(), tls.clone(), seen));
+    #[cfg(feature = "acme")]
+    let by_acme = with_acme(config.acme, config.tls.is_some(), &runtime, &app)?;
+    #[cfg(not(feature = "acme"))]
+    let by_acme = None;
+    let by_files = config.tls.map(tls::Tls::open).transpose().map_err(StartError::Tls)?;
+    let by_files = by_files.map(|(tls, watched)| {
+        runtime.spawn(tls::watch(app.clone(), tls.clone(), watched));
         tls
     });
+    let tls = by_files.or(by_acme);
     let scheme = if tls.is_some() { "https" } else { "http" };
     let FrontLimits { connections_of_address, stall, minimum_rate, .. } = config.front;
     let door = Door {
@@ -346,7 +362,8 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
     monitor::try_now(&app);
     runtime.spawn(monitor::watch(app.clone()));
     let gate = door.gate.clone();
-    let sources = Sources { gate: door.gate.clone(), traffic: door.traffic.clone() };
+    let (traffic, tls) = (door.traffic.clone(), door.tls.clone());
+    let sources = Sources { gate: door.gate.clone(), traffic, tls };
     let monitored = config.monitor.map(|address| {
         let router = monitor::router(app.clone(), sources);
         monitor_at(&runtime, address, router, stopping.clone())
@@ -385,6 +402,26 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
         serving: Some(serving),
         administer,
     })
+}
+
+/// TLS with a certificate that the server gets by itself, if it is to.
+#[cfg(feature = "acme")]
+fn with_acme<S: Administration>(
+    config: Option<AcmeConfig>,
+    has_files: bool,
+    runtime: &tokio::runtime::Runtime,
+    app: &Arc<App<S>>,
+) -> Result<Option<Arc<tls::Tls>>, StartError> {
+    let Some(config) = config else { return Ok(None) };
+    if has_files {
+        let what = "a certificate comes from files or by ACME, not both";
+        return Err(StartError::Tls(what.into()));
+    }
+    let acme = acme::Acme::open(config).map_err(StartError::Tls)?;
+    let tls = acme.tls();
+    app.health.needs_certificate(tls.validity.clone());
+    runtime.spawn(acme::keep(app.clone(), acme));
+    Ok(Some(tls))
 }
 
 /// Listens for those who watch the server.

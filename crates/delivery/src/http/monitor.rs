@@ -6,6 +6,7 @@ use super::metrics::{Page, process, requests, writer};
 use super::observed::Observed;
 use super::repeat::repeat;
 use super::stall::Traffic;
+use super::tls::Tls;
 use crate::storage::Storage;
 use axum::Router;
 use axum::extract::State;
@@ -51,6 +52,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>, sources: Sources) -> Router {
 pub(super) struct Sources {
     pub(super) gate: Arc<Gate>,
     pub(super) traffic: Arc<Traffic>,
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 /// All that there is to count, now.
@@ -76,6 +78,10 @@ fn page<S: Storage>(app: &App<S>, sources: &Sources) -> String {
     let help = "Bytes that went through connections, TLS included.";
     page.single("sent_bytes_total", "counter", help, sent.load(Ordering::Relaxed));
 
+    if let Some(at) = sources.tls.as_ref().and_then(|tls| tls.validity.not_after()) {
+        let help = "Until when the certificate for TLS is valid, in seconds since 1970.";
+        page.single("certificate_expiry_seconds", "gauge", help, at);
+    }
     let help = "How long ago all changes of accounts had been published, in seconds.";
     let since = app.metrics.since_published().as_secs_f64();
     page.single("publish_age_seconds", "gauge", help, since);

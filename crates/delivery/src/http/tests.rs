@@ -1,5 +1,7 @@
 //! Server and client over real sockets.
 
+#[cfg(feature = "acme")]
+mod acme;
 mod attachments;
 mod front;
 mod hostile;

@@ -6,24 +6,24 @@ use crate::http_client::TlsRoots;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 /// A CA, as a client knows it.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+pub(super) struct Authority {
+    pub(super) issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Self { issuer }
     }
 
-    fn roots(&self) -> TlsRoots {
+    pub(super) fn roots(&self) -> TlsRoots {
         TlsRoots::from_pem(self.issuer.pem().as_bytes()).unwrap()
     }
 
     /// Writes a certificate for this machine, and its key.
-    fn certify(&self, files: &TlsFiles) {
+    pub(super) fn certify(&self, files: &TlsFiles) {
         let params = CertificateParams::new(["127.0.0.1".to_string()]).unwrap();
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

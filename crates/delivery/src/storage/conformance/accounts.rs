@@ -108,8 +108,8 @@ fn pages<P: Place>(new: &dyn Fn() -> P) {
     assert_eq!(page(0, 100, 1), [0]);
     assert_eq!(page(6, 3, 10_000), [6, 7, 8]);
     assert_eq!(page(9, 3, 10_000), [9]);
-    assert_eq!(page(10, 3, 10_000), []);
-    assert_eq!(page(u64::MAX, 3, 10_000), []);
+    assert!(page(10, 3, 10_000).is_empty());
+    assert!(page(u64::MAX, 3, 10_000).is_empty());
 }
 
 fn names<P: Place>(new: &dyn Fn() -> P) {
