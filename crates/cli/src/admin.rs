@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use conclave_client::plain;
 use conclave_delivery::service::{Act, INVITATION, Service, verify};
 use conclave_delivery::storage::{SqliteStorage, StorageError};
-use conclave_delivery_api::{Name, parse_hex};
+use conclave_delivery_api::{GroupId, Name, parse_hex};
 use conclave_mls::UnixTime;
 use report::Shape;
 pub(crate) use socket::AdminSocket;
@@ -61,6 +61,13 @@ enum Command {
         /// The user.
         user: Name,
     },
+    /// End a group that is beyond repair. Nothing comes into it any more, and its log stays. There is no way back; its
+    /// members are told, and any of them begins another in its place with /reset.
+    Reset {
+        /// The group, as `groups` prints it.
+        #[arg(value_parser = act::parse_group)]
+        group: GroupId,
+    },
     /// Drop messages that are older, or more of a group, than the service is set to keep, and free their room.
     Compact,
     /// Check all that is stored: pages, rows, account logs, the directory's roots. It reads everything.
@@ -80,6 +87,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Invitations => Act::Invitations,
         Command::Block { user } => Act::Block(user),
         Command::Unblock { user } => Act::Unblock(user),
+        Command::Reset { group } => Act::Reset(group),
         Command::Compact => Act::Compact,
     };
     // A script that invites takes the line as it is.

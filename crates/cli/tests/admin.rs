@@ -72,3 +72,47 @@ fn a_folder_without_a_state_is_not_made_one() {
     assert!(status.stderr.contains("no service's state"), "{status:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_group_that_the_administrator_ends_is_begun_anew_by_a_member() {
+    let people = People::new();
+    let data = people.service_data("service");
+    let admin = Admin(data.to_str().unwrap().into());
+    assert_eq!(people.chat("bob", "/quit\n").code, Some(0));
+    assert_eq!(people.chat("alice", "/new tea\n/invite bob\nhello\n").code, Some(0));
+    assert!(people.chat("bob", "/accept tea\nhi\n").has("joined tea"));
+    let mut bob = people.stay("bob");
+    bob.until("ready ");
+    let groups = admin.run(&["groups", "--json"]);
+    assert!(groups.lines[0].ends_with(r#""ended":false}"#), "{groups:?}");
+    let id = groups.lines[0].split('"').nth(3).unwrap();
+
+    for wrong in ["xy", "", "00"] {
+        let refused = admin.run(&["reset", wrong]);
+        assert_ne!(refused.code, Some(0), "{refused:?}");
+    }
+    let ended = admin.run(&["reset", id]);
+    assert!(ended.says("members", "2") && ended.says("successor", "none"), "{ended:?}");
+    assert!(admin.run(&["groups"]).says("ended", "yes"));
+    bob.until("note tea the administrator of the service has ended tea");
+    let mut alice = people.stay("alice");
+    alice.until("note tea the administrator of the service has ended tea");
+    alice.write("are you there?");
+    bob.write("/reset");
+    alice.until("note tea this group takes the place of tea-old");
+    assert!(bob.until("message tea ").ends_with(" are you there?"));
+    assert_eq!([alice.end_now(), bob.end_now()], [Some(0); 2]);
+
+    // What has a successor keeps it, also if the service is asked again.
+    people_know_the_successor(&admin, id);
+}
+
+fn people_know_the_successor(admin: &Admin, id: &str) {
+    let again = admin.run(&["reset", id]);
+    assert_eq!(again.code, Some(0));
+    let successor = again.line("successor").unwrap().split_whitespace().nth(1).unwrap();
+    assert_eq!(successor.len(), 64, "{again:?}");
+    let groups = admin.run(&["groups", "--json"]);
+    let row = groups.lines.iter().find(|line| line.contains(successor)).unwrap();
+    assert!(row.ends_with(r#""ended":false}"#), "{groups:?}");
+}

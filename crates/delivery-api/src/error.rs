@@ -89,7 +89,7 @@ codes! {
     UnknownEpoch = "unknown-epoch", 404;
     /// There is no such group.
     UnknownGroup = "unknown-group", 404;
-    /// The group was reset: it has a successor, and takes nothing more.
+    /// The group has ended, and takes nothing more: a member or the administrator has reset it.
     GroupEnded = "group-ended", 410;
     /// There is no such attachment, or no longer; or the service keeps none.
     UnknownAttachment = "unknown-attachment", 404;

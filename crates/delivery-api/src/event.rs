@@ -1,10 +1,10 @@
-use super::{ChainHash, GroupId, Incarnation, LogPosition, Name, parse_hex, to_hex};
+use super::{ChainHash, Ending, GroupId, Incarnation, LogPosition, Name, parse_hex, to_hex};
 use core::fmt::Write;
 
 /// What the service pushes: hints. The log and the inbox are the truth.
 ///
 /// On the wire a Server-Sent Event: `event: group` with `data: GROUP EPOCH HEAD CHAIN`, the group's
-/// identifier and the hash of its log in hexadecimal, `event: ended` with `data: GROUP SUCCESSOR`, both in hexadecimal,
+/// identifier and the hash of its log in hexadecimal, `event: ended` with `data: GROUP SUCCESSOR`, both in hexadecimal, or `-` for no successor,
 /// `event: account` with `data: USER LENGTH`, `event: certificates` with `data: USER`, `event: inbox`, or
 /// `event: incarnation` with `data: ID NUMBER`, the identifier in hexadecimal. A stream begins with the incarnation, one
 /// event for the user's own account and for that of each user in a common group, one for each of the device's groups,
@@ -21,12 +21,12 @@ pub enum Event {
         /// Where it ends.
         position: LogPosition,
     },
-    /// A group was reset: it takes nothing more, and another takes its place.
+    /// A group has ended: it takes nothing more.
     Ended {
         /// The group.
         group_id: GroupId,
-        /// The other one.
-        successor: GroupId,
+        /// How.
+        ending: Ending,
     },
     /// A user's account log has grown, or had grown when the stream began: the device's own, or that of somebody it
     /// shares a group with.
@@ -62,8 +62,9 @@ impl Event {
                 let group = to_hex(group_id);
                 write!(text, "event: group\ndata: {group} {epoch} {seq} {chain}\n\n")
             }
-            Self::Ended { group_id, successor } => {
-                let (group, successor) = (to_hex(group_id), to_hex(successor));
+            Self::Ended { group_id, ending } => {
+                let group = to_hex(group_id);
+                let successor = ending.successor().map_or("-".into(), |id| to_hex(id));
                 write!(text, "event: ended\ndata: {group} {successor}\n\n")
             }
             Self::Account { user, length } => {
@@ -128,8 +129,11 @@ fn parse_incarnation(data: &str) -> Option<Event> {
 
 fn parse_ended(data: &str) -> Option<Event> {
     let (group, successor) = data.split_once(' ')?;
-    let (group_id, successor) = (parse_hex(group)?.into(), parse_hex(successor)?.into());
-    Some(Event::Ended { group_id, successor })
+    let ending = match successor {
+        "-" => Ending::Unsucceeded,
+        successor => Ending::Succeeded(parse_hex(successor)?.into()),
+    };
+    Some(Event::Ended { group_id: parse_hex(group)?.into(), ending })
 }
 
 fn parse_account(data: &str) -> Option<Event> {

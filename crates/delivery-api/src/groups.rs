@@ -2,8 +2,8 @@
 
 use super::chain::chains;
 use super::{
-    Bytes, ChainHash, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, LogEntry,
-    Reader, Receipt, SignaturePublicKey, Writer,
+    Bytes, ChainHash, Decode, DecodeError, DeviceId, Encode, EncodeError, Ending, GroupId,
+    LogEntry, Reader, Receipt, SignaturePublicKey, Writer,
 };
 
 structs! {
@@ -24,7 +24,8 @@ structs! {
 
     /// Ends a group that is of no use any more, as somebody's state or the service's is broken, and creates another in
     /// its place. Only a device in the group can. The log of the old group stays as it is, and nothing is added to it;
-    /// its members are told by an event. The caller invites them into the successor.
+    /// its members are told by an event. The caller invites them into the successor. Of a group that the service's
+    /// administrator has ended, any member makes the successor likewise.
     ///
     /// To repeat the request gives the same answer.
     pub struct ResetGroup {
@@ -138,8 +139,8 @@ structs! {
         /// Where the page ends: at its last entry. Without one, at the entry that was asked to be followed, or at
         /// the head if that comes before it.
         pub end: Receipt,
-        /// The group that took its place, if it was reset: then the log ends here.
-        pub successor: Option<GroupId>,
+        /// How the group ended, if it has: then the log ends here.
+        pub ending: Option<Ending>,
     }
 
     /// Asks for what an external join needs. For devices in the group alone.

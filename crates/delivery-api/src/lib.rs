@@ -66,6 +66,7 @@ mod call_error;
 mod certificates;
 mod chain;
 mod directory;
+mod ending;
 mod entry;
 mod error;
 mod event;
@@ -106,6 +107,7 @@ pub use conclave_mls::wire::{
 pub use directory::{
     DirectoryPage, ExtensionProof, FetchExtension, FetchHistory, FetchRoots, RootsPage,
 };
+pub use ending::Ending;
 pub use entry::{LogEntry, MAX_PAGE};
 pub use error::ErrorCode;
 pub use event::{Event, EventParser};

@@ -9,7 +9,7 @@ mod page;
 mod samples;
 mod types;
 
-use super::{ANONYMOUS_CALLS, ErrorCode, Event, SESSION_CALLS};
+use super::{ANONYMOUS_CALLS, Ending, ErrorCode, Event, SESSION_CALLS};
 use calls::{Entry, OF_OTHER_PATHS, topics};
 pub(crate) use described::{Described, Parts, Structure};
 use samples::{INCARNATION, alice, group, position, successor};
@@ -22,7 +22,7 @@ fn events() -> Vec<(Event, &'static str)> {
     let events = vec![
         Event::Incarnation(INCARNATION),
         Event::Group { group_id: group(), position: position() },
-        Event::Ended { group_id: group(), successor: successor() },
+        Event::Ended { group_id: group(), ending: Ending::Succeeded(successor()) },
         Event::Account { user: alice(), length: 3 },
         Event::Certificates { user: alice() },
         Event::Inbox,
@@ -38,8 +38,8 @@ fn events() -> Vec<(Event, &'static str)> {
              last entry, and the hash of the log."
         }
         Event::Ended { .. } => {
-            "A group that the device is in was reset, and takes nothing more: its identifier, and that of the group that took its \
-             place."
+            "A group that the device is in has ended, and takes nothing more: its identifier, and that of the group that took its \
+             place; `-` if the administrator ended it and no member has begun another."
         }
         Event::Account { .. } => {
             "The account log of the device's own user, or of one that it shares a group with, has grown: the user, and \

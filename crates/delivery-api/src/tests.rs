@@ -127,9 +127,9 @@ fn requests_and_replies_round_trip() {
         end: receipt.clone(),
     });
     let (before, end) = (Some(ChainHash([4; 32])), receipt);
-    for successor in [None, Some(group_id)] {
+    for ending in [None, Some(Ending::Succeeded(group_id)), Some(Ending::Unsucceeded)] {
         let entries = vec![log_entry()];
-        check(&LogPage { entries, head: u64::MAX, before, end: end.clone(), successor });
+        check(&LogPage { entries, head: u64::MAX, before, end: end.clone(), ending });
     }
     check(&SubmitAccount {
         user: "a".parse().unwrap(),
@@ -175,7 +175,8 @@ fn events_round_trip_and_strange_lines_are_passed_over() {
             position: LogPosition { seq: u64::MAX, epoch: 3, chain: ChainHash([0xcd; 32]) },
         },
         Event::Group { group_id: GroupId::default(), position: LogPosition::beginning(0) },
-        Event::Ended { group_id: [7; 16].into(), successor: [8; 32].into() },
+        Event::Ended { group_id: [7; 16].into(), ending: Ending::Succeeded([8; 32].into()) },
+        Event::Ended { group_id: [7; 16].into(), ending: Ending::Unsucceeded },
         Event::Account { user: "a.b-c".parse().unwrap(), length: u64::MAX },
         Event::Certificates { user: "a.b-c".parse().unwrap() },
         Event::Inbox,

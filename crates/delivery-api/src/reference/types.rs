@@ -1,12 +1,12 @@
 //! The types of fields and replies: those that declare themselves, and those with a codec of their own.
 
 use super::described::{Described, Parts, Structure};
-use super::samples::{NOW, alice, cut, device, group, hash, position, receipt, root};
+use super::samples::{NOW, alice, cut, device, group, hash, position, receipt, root, successor};
 use crate::{
     AccountHead, AccountPage, Acknowledged, AttachmentPart, Bytes, CertificateChain,
     CertificateTaken, CertificatesPage, ChainHash, CipherSuite, ClaimedKeyPackage,
     ClaimedKeyPackages, ClientVersion, ContentType, Created, Deleted, Details, DeviceRemedy,
-    DirectoryPage, Encode, ExtensionProof, FieldMisfit, GroupKind, GroupState, InboxItem,
+    DirectoryPage, Encode, Ending, ExtensionProof, FieldMisfit, GroupKind, GroupState, InboxItem,
     InboxPage, Incarnation, KeyPackageCount, KeyPackageCounts, KeyPackageRef, LogEntry, LogPage,
     LogRestored, MissingProposal, Mode, OpenedSession, Outcome, OutdatedDevice, Published, Refusal,
     Registration, RelayContent, RelayStored, RootsPage, SentMessages, ServiceInfo,
@@ -137,6 +137,16 @@ pub(super) fn others() -> Vec<Other> {
              // packages; if it is in the group, it renews its leaf.\n\
              enum { remove(1), renew(2), (255) } DeviceRemedy;",
             &[("remove", &DeviceRemedy::Remove), ("renew", &DeviceRemedy::Renew)],
+        ),
+        other(
+            "Ending",
+            "// How a group ended: the group that a member began in its place, by `reset-group`. Empty if the service's\n\
+             // administrator ended it, and no member has begun another yet.\n\
+             opaque Ending<V>;",
+            &[
+                ("by a member", &Ending::Succeeded(successor())),
+                ("by the administrator", &Ending::Unsucceeded),
+            ],
         ),
         other(
             "GroupId",

@@ -2,7 +2,7 @@
 //! holds the last head of each group, so a slow listener costs no more than its groups.
 
 use crate::service::Notice;
-use conclave_delivery_api::{DeviceId, Event, GroupId, Incarnation, LogPosition, Name};
+use conclave_delivery_api::{DeviceId, Ending, Event, GroupId, Incarnation, LogPosition, Name};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
@@ -15,8 +15,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Waiting {
     incarnation: Option<Incarnation>,
     groups: BTreeMap<GroupId, LogPosition>,
-    /// Groups that were reset, with their successors.
-    reset: BTreeMap<GroupId, GroupId>,
+    /// Groups that have ended.
+    reset: BTreeMap<GroupId, Ending>,
     accounts: BTreeMap<Name, u64>,
     certificates: BTreeSet<Name>,
     inbox: bool,
@@ -48,8 +48,12 @@ impl Slot {
             Event::Certificates { user } => {
                 waiting.certificates.insert(user.clone());
             }
-            Event::Ended { group_id, successor } => {
-                waiting.reset.insert(group_id.clone(), successor.clone());
+            Event::Ended { group_id, ending } => {
+                let known = waiting.reset.entry(group_id.clone()).or_insert(ending.clone());
+                // Notices of two requests can overtake each other, and a successor is never taken back.
+                if *known == Ending::Unsucceeded {
+                    known.clone_from(ending);
+                }
             }
             Event::Inbox => waiting.inbox = true,
             Event::Ready => waiting.ready = true,
@@ -92,8 +96,8 @@ impl Slot {
         for (group_id, position) in groups {
             text += &Event::Group { group_id, position }.to_text();
         }
-        for (group_id, successor) in reset {
-            text += &Event::Ended { group_id, successor }.to_text();
+        for (group_id, ending) in reset {
+            text += &Event::Ended { group_id, ending }.to_text();
         }
         if inbox {
             text += &Event::Inbox.to_text();

@@ -245,6 +245,7 @@ impl Administer {
                 app.upgrade().ok_or_else(|| ServiceError::new(ErrorCode::Unavailable, stopped))?;
             let done = app.service.administer(act, handlers::now())?;
             done.ended.iter().for_each(|device| app.listeners.end(device));
+            done.notices.iter().for_each(|notice| app.listeners.tell(notice));
             Ok(done.reply)
         }))
     }
@@ -252,7 +253,7 @@ impl Administer {
     /// Does what is asked, on this thread.
     ///
     /// # Errors
-    /// If there is no such user, or the storage fails, or the server has stopped.
+    /// If there is no such user or group, or the storage fails, or the server has stopped.
     pub fn run(&self, act: Act) -> Result<Report, ServiceError> {
         (self.0)(act)
     }

@@ -12,7 +12,7 @@ mod versions;
 use crate::http::handlers::now;
 use crate::http::{Config, FrontLimits, LONG_ANONYMOUS, Observed, Server};
 use crate::http_client::{Client, Events, Session};
-use crate::service::Limits;
+use crate::service::{Act, Field, Limits};
 use crate::storage::SqliteStorage;
 use crate::testing::*;
 use conclave_account::Author;
@@ -501,6 +501,25 @@ fn a_request_that_was_overtaken_is_signed_again() {
 }
 
 /// Whether the stream ends within seconds, whatever it says before.
+#[test]
+fn members_who_listen_hear_that_the_administrator_has_ended_their_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), config(0));
+    let (alice, bob) = two(&server);
+    group_of_two(&alice);
+    let mut events = bob.events();
+    wait_for(&mut events, |heard| *heard == StreamEvent::Event(Event::Ready));
+
+    let report = server.administer().run(Act::Reset(ID.into())).unwrap();
+    assert!(report[0].contains(&("members", Field::Number(2))), "{report:?}");
+    let ended = Event::Ended { group_id: ID.into(), ending: Ending::Unsucceeded };
+    assert_eq!(wait_for(&mut events, |_| true), StreamEvent::Event(ended));
+    let request = SendMessage { message: private(&ID.into(), 1, ContentType::Application, b"x") };
+    let refused = alice.call(&request).unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::GroupEnded));
+    assert_eq!(log(&bob).ending, Some(Ending::Unsucceeded));
+}
+
 fn stream_ends(events: &mut Events) -> bool {
     let stop = events.stop_handle();
     // One that goes on is stopped at its next ping.

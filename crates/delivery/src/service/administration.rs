@@ -1,8 +1,8 @@
 //! What an administrator asks of a service. None of it changes an account's log, which only its user's devices can.
 
-use super::{Done, Service, ServiceError, invitations};
+use super::{Done, Notice, Service, ServiceError, invitations};
 use crate::storage::administration::{Administration, Compacted, InvitationSummary, Retention};
-use conclave_delivery_api::{ErrorCode, Name, sha256, to_hex};
+use conclave_delivery_api::{ErrorCode, Event, GroupId, Name, sha256, to_hex};
 use conclave_mls::UnixTime;
 use core::time::Duration;
 
@@ -29,6 +29,8 @@ pub enum Act {
     Block(Name),
     /// Lets a user in again.
     Unblock(Name),
+    /// Ends a group that is beyond repair, without a successor.
+    Reset(GroupId),
     /// Drops messages that are older or more than [`Limits`](super::Limits) keeps.
     Compact,
 }
@@ -55,7 +57,7 @@ impl<S: Administration> Service<S> {
     /// Does what an administrator asks.
     ///
     /// # Errors
-    /// If there is no such user, or the storage fails.
+    /// If there is no such user or group, or the storage fails.
     pub fn administer(&self, act: Act, now: UnixTime) -> Result<Done<Report>, ServiceError> {
         let report = match act {
             Act::Status => self.report_status()?,
@@ -66,6 +68,7 @@ impl<S: Administration> Service<S> {
             Act::Invitations => self.report_invitations(now)?,
             Act::Block(user) => return self.set_blocked(&user, true),
             Act::Unblock(user) => return self.set_blocked(&user, false),
+            Act::Reset(group) => return self.reset(&group),
             Act::Compact => self.report_compact(now)?,
         };
         Ok(Done::new(report, ""))
@@ -133,9 +136,30 @@ impl<S: Administration> Service<S> {
                 ("members", Field::Number(group.members)),
                 ("messages", Field::Number(group.entries)),
                 ("bytes", Field::Number(group.bytes)),
+                ("ended", Field::Flag(group.ended)),
             ]
         });
         Ok(rows.collect())
+    }
+
+    /// Ends a group, and tells its members. It gets no successor here: a member makes one, who knows by its own state
+    /// who belongs in it. The service must not be able to let anybody in.
+    fn reset(&self, id: &GroupId) -> Result<Done<Report>, ServiceError> {
+        let group = self.known_group(id)?;
+        let ending = self.storage.end_group(id)?.ok_or_else(|| {
+            ServiceError::new(ErrorCode::Unavailable, "the group has gone meanwhile")
+        })?;
+        let to = self.storage.members(id)?;
+        let row = vec![
+            ("group", text(to_hex(id))),
+            ("ended", Field::Flag(true)),
+            ("messages", Field::Number(group.head)),
+            ("members", Field::Number(to.len() as u64)),
+            ("successor", text(ending.successor().map_or("none".into(), |id| to_hex(id)))),
+        ];
+        let mut done = Done::new(vec![row], "");
+        done.notices.push(Notice { to, event: Event::Ended { group_id: id.clone(), ending } });
+        Ok(done)
     }
 
     fn invite(&self, days: u32, now: UnixTime) -> Result<Report, ServiceError> {

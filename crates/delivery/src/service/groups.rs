@@ -4,9 +4,9 @@ use super::error::provider_error;
 use super::{Caller, Done, Notice, Operation, Service, ServiceError};
 use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Storage};
 use conclave_delivery_api::{
-    CreateGroup, Created, DeviceId, Encode, ErrorCode, Event, FetchGroupInfo, FetchLog, GroupId,
-    GroupKind, GroupState, LogPage, LogPosition, MAX_PAGE, PAGE_BYTES, ResetGroup, WasReset,
-    is_successor, sha256, short_group,
+    CreateGroup, Created, DeviceId, Encode, Ending, ErrorCode, Event, FetchGroupInfo, FetchLog,
+    GroupId, GroupKind, GroupState, LogPage, LogPosition, MAX_PAGE, PAGE_BYTES, ResetGroup,
+    WasReset, is_successor, sha256, short_group,
 };
 
 impl<S: Storage> Service<S> {
@@ -134,7 +134,8 @@ impl Operation for ResetGroup {
             return Err(ServiceError::invalid(detail));
         }
         let short = short_group(old);
-        if let Some(successor) = group.successor.filter(|successor| successor != new) {
+        let before = group.ending.as_ref().and_then(Ending::successor);
+        if let Some(successor) = before.filter(|successor| *successor != new).cloned() {
             let seen = format!("group {short} was reset before");
             return Ok(Done::new(WasReset { successor, receipt: None }, seen));
         }
@@ -155,7 +156,8 @@ impl Operation for ResetGroup {
             format!("group {short} ends, and goes on in {}: {seen}", short_group(&successor));
         let mut done = Done::new(WasReset { successor: successor.clone(), receipt }, seen);
         let to = service.storage.members(old)?;
-        let event = Event::Ended { group_id: old.clone(), successor };
+        let ending = Ending::Succeeded(successor);
+        let event = Event::Ended { group_id: old.clone(), ending };
         done.notices.push(Notice { to, event });
         Ok(done)
     }
@@ -169,8 +171,8 @@ impl Operation for FetchLog {
     ) -> Result<Done<LogPage>, ServiceError> {
         let me = caller.id()?;
         let group = service.known_group(&self.group_id)?;
-        let (head, successor) = match service.storage.membership(&self.group_id, me)? {
-            Membership::Member => (group.head, group.successor.clone()),
+        let (head, ending) = match service.storage.membership(&self.group_id, me)? {
+            Membership::Member => (group.head, group.ending.clone()),
             Membership::Former(seq) => (seq, None),
             Membership::Stranger => return Err(ServiceError::not_member()),
         };
@@ -196,7 +198,7 @@ impl Operation for FetchLog {
             entries.len(),
             self.after
         );
-        Ok(Done::new(LogPage { entries, head, before, end, successor }, seen))
+        Ok(Done::new(LogPage { entries, head, before, end, ending }, seen))
     }
 }
 

@@ -83,7 +83,7 @@ impl<S: Storage> Service<S> {
         verify_fetch(&*self.provider, key, (group_id, me), signature)
             .map_err(|_| refusal(&JoinLinkError::BadSignature))?;
 
-        let is_followed = |group: &GroupRecord| group.tracked && group.successor.is_none();
+        let is_followed = |group: &GroupRecord| group.tracked && group.ending.is_none();
         let unknown = || refusal(&JoinLinkError::Unknown);
         let group = self.storage.group(group_id)?.filter(is_followed).ok_or_else(unknown)?;
         let shared = self.views.of(group_id);

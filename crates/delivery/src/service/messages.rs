@@ -7,8 +7,8 @@ use super::view::{SharedView, View, lock};
 use super::{Caller, Done, Notice, Operation, Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, Found, GroupRecord, Membership, Storage};
 use conclave_delivery_api::{
-    Bytes, ContentType, DeviceId, DeviceRemedy, ErrorCode, Event, GroupId, LogPosition, MAX_PAGE,
-    Outcome, OutdatedDevice, SubmitCommit, SubmitProposal, sha256, short_group,
+    Bytes, ContentType, DeviceId, DeviceRemedy, Ending, ErrorCode, Event, GroupId, LogPosition,
+    MAX_PAGE, Outcome, OutdatedDevice, SubmitCommit, SubmitProposal, sha256, short_group,
 };
 use conclave_mls::UnixTime;
 use conclave_mls::wire::{MlsMessageBody, Sender};
@@ -120,8 +120,8 @@ impl<S: Storage> Service<S> {
             drop(view);
             return self.known(submission, &found, now);
         }
-        if let Some(successor) = &group.successor {
-            return Err(ended(successor));
+        if let Some(ending) = &group.ending {
+            return Err(ended(ending));
         }
 
         let in_time = match wanted {
@@ -163,7 +163,7 @@ impl<S: Storage> Service<S> {
         let (position, effects) = match appended? {
             (Appended::Won(position), effects) => (position, effects),
             (Appended::Known(found), _) => return self.known(submission, &found, now),
-            (Appended::Ended(successor), _) => return Err(ended(&successor)),
+            (Appended::Ended(ending), _) => return Err(ended(&ending)),
             (Appended::NoMember, _) => return Err(ServiceError::not_member()),
             (Appended::KeyPackages(refused), _) => {
                 return Err(self.key_packages_refused(refused, submission.me));
@@ -381,9 +381,17 @@ impl<S: Storage> Service<S> {
     }
 }
 
-/// The refusal of what comes into a group that was reset.
-pub(super) fn ended(successor: &GroupId) -> ServiceError {
-    let detail = format!("the group was reset, and goes on in {}", short_group(successor));
+/// The refusal of what comes into a group that has ended.
+pub(super) fn ended(ending: &Ending) -> ServiceError {
+    let detail = match ending {
+        Ending::Succeeded(successor) => {
+            format!("the group was reset, and goes on in {}", short_group(successor))
+        }
+        Ending::Unsucceeded => {
+            "the service's administrator has ended the group: a member can begin another in its place"
+                .into()
+        }
+    };
     ServiceError::new(ErrorCode::GroupEnded, detail)
 }
 

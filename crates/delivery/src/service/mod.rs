@@ -454,7 +454,7 @@ impl<S: Storage> Service<S> {
         let groups = self.storage.groups_of(device)?.into_iter();
         events.extend(groups.map(|(group_id, position)| Event::Group { group_id, position }));
         let ended = self.storage.ended_groups_of(device)?.into_iter();
-        events.extend(ended.map(|(group_id, successor)| Event::Ended { group_id, successor }));
+        events.extend(ended.map(|(group_id, ending)| Event::Ended { group_id, ending }));
         if self.storage.inbox(device, 0, 0)?.1 > 0 {
             events.push(Event::Inbox);
         }

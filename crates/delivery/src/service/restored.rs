@@ -99,8 +99,8 @@ impl Operation for RestoreLog {
     ) -> Result<Done<LogRestored>, ServiceError> {
         let (me, id) = (caller.id()?, &self.group_id);
         service.check_restored(&self)?;
-        if let Some(successor) = service.known_group(id)?.successor {
-            return Err(ended(&successor));
+        if let Some(ending) = service.known_group(id)?.ending {
+            return Err(ended(&ending));
         }
 
         let (mut taken, mut notices, mut last) = (0u32, Vec::new(), Vec::new());

@@ -31,6 +31,8 @@ pub struct GroupSummary {
     pub entries: u64,
     /// The bytes of these.
     pub bytes: u64,
+    /// Whether it has ended: a member or an administrator has reset it.
+    pub ended: bool,
 }
 
 /// An invitation that was made and is not used.

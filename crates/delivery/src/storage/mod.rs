@@ -14,7 +14,7 @@ mod sqlite;
 mod tests;
 
 use conclave_delivery_api::{
-    Bytes, ChainHash, CipherSuite, ContentType, DeviceId, GroupId, InboxItem, Incarnation,
+    Bytes, ChainHash, CipherSuite, ContentType, DeviceId, Ending, GroupId, InboxItem, Incarnation,
     KeyPackageRef, LogEntry, LogPosition, Name,
 };
 pub use conclave_directory::server::{Batch as DirectoryBatch, Put};
@@ -232,8 +232,8 @@ pub struct GroupRecord {
     pub chain: ChainHash,
     /// The number of the last commit or proposal in its log; 0 if there is none.
     pub handshake: u64,
-    /// The group that took its place, if it was reset.
-    pub successor: Option<GroupId>,
+    /// How it ended, if it has.
+    pub ending: Option<Ending>,
 }
 
 impl GroupRecord {
@@ -370,8 +370,8 @@ pub enum Appended {
     Lost(GroupRecord),
     /// The sender has to be a member and is none; or there is no such group to be a member of. Nothing was written.
     NoMember,
-    /// The group was reset: this is its successor. Nothing was written.
-    Ended(GroupId),
+    /// The group has ended, in this way. Nothing was written.
+    Ended(Ending),
     /// The key packages that come with it cannot be stored. Nothing was written.
     KeyPackages(KeyPackagesRefused),
 }
@@ -571,8 +571,12 @@ pub trait Storage: Send + Sync + 'static {
     /// of the commit that removed it.
     fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, LogPosition)>, StorageError>;
 
-    /// The groups that a device is in and that were reset, each with its successor.
-    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, GroupId)>, StorageError>;
+    /// Ends a group for which there is no successor yet. How it has ended then: as it did before, if it had. None if
+    /// there is no such group.
+    fn end_group(&self, id: &GroupId) -> Result<Option<Ending>, StorageError>;
+
+    /// The groups that a device is in and that have ended, each with how.
+    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, Ending)>, StorageError>;
 
     /// This device's own user, and those who have a device in a group that it is in, or had one there that was
     /// revoked, each with the length of the account's log, ascending by name: if they are more than `limit`, some of them.

@@ -101,7 +101,9 @@ impl<S: Store> Engine<S> {
             let state = match (&record.stage, live.and_then(|live| live.stuck.as_ref())) {
                 (Stage::Removed, _) => "removed".into(),
                 (Stage::Left, _) => "left".into(),
-                (Stage::Ended, _) => "ended: a member begins it anew and invites you".into(),
+                (Stage::Ended, _) => {
+                    "ended: a member begins it anew with /reset, and invites you".into()
+                }
                 (_, Some(reason)) => format!("stuck: {reason}"),
                 _ if self.book.leaving(id) => "leaving".into(),
                 _ if record.asked_by.is_some() => {

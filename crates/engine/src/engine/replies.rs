@@ -220,9 +220,9 @@ impl<S: Store> Engine<S> {
                 self.take_page(&id, &page)?;
                 // Whoever cannot follow it to its end goes on all the same.
                 let is_read = self.cursor(&id) == page.head || self.is_gone(&id);
-                match page.successor.is_some() && is_read {
-                    true => self.has_ended_for(&id),
-                    false => Ok(()),
+                match &page.ending {
+                    Some(ending) if is_read => self.has_ended_for(&id, ending),
+                    _ => Ok(()),
                 }
             }
             (Purpose::Commit(id), Reply::SubmitCommit(outcome)) => {
@@ -376,7 +376,7 @@ impl<S: Store> Engine<S> {
 
         let head = self.groups.get(id)?.head;
         let is_end = !entries.is_empty() && chain == end.position.chain;
-        is_end.then_some(LogPage { entries, head, before: Some(before), end, successor: None })
+        is_end.then_some(LogPage { entries, head, before: Some(before), end, ending: None })
     }
 
     /// The sealed messages at the front are to be encrypted again, in the epoch that the group is in then.

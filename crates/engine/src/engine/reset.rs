@@ -1,11 +1,11 @@
 //! A group that is broken goes on in another one, which a member makes in its place.
 
 use super::log::device_of;
-use super::{Engine, EngineError, Live};
+use super::{Engine, EngineError};
 use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Who, Work};
 use conclave_delivery_api::{
-    CreateGroup, Decode, DeviceId, ErrorCode, ResetGroup, is_successor, successor_id,
+    CreateGroup, Decode, DeviceId, Ending, ErrorCode, ResetGroup, is_successor, successor_id,
 };
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::storage::Batch;
@@ -23,8 +23,7 @@ impl<S: Store> Engine<S> {
             return Ok(());
         };
         let name = self.group_name(&old);
-        let Some(record) = self.book.record(&old).filter(|record| record.stage == Stage::Active)
-        else {
+        let Some(record) = self.book.record(&old).filter(|_| self.is_in(&old)) else {
             self.error(format!("you are not in {name} any more: a member has to begin it anew"));
             return Ok(());
         };
@@ -33,13 +32,18 @@ impl<S: Store> Engine<S> {
             self.error(what);
             return Ok(());
         }
-        let Some(live) = self.groups.get(&old) else {
+        let roster = |group: &Group| {
+            let members = group.members().filter_map(|member| device_of(&member.credential));
+            (group.cipher_suite(), members.collect())
+        };
+        let Some((suite, members)): Option<(_, Vec<DeviceId>)> = self.look_into(&old, roster)
+        else {
             self.error(format!(
                 "{name} cannot be loaded, so that its members are not known: another member has to begin it anew"
             ));
             return Ok(());
         };
-        let (suite, known) = (live.group.cipher_suite(), record.name.clone());
+        let known = record.name.clone();
         if self.successor_under_way(&old).is_some() {
             self.error(format!("{name} is being begun anew"));
             return Ok(());
@@ -48,15 +52,13 @@ impl<S: Store> Engine<S> {
         let mut random = [0; RANDOM];
         self.rng.fill_bytes(&mut random);
         let id = successor_id(&*self.provider, &old, random)?;
-        let members = self.devices(&old).into_iter().map(|(device, _)| device);
-        let others: Vec<DeviceId> = members.filter(|device| device != self.device()).collect();
         let invite = |device: DeviceId| {
             let work = Work::Invite { who: device.into(), committing: false, by_itself: false };
             Change::NewItem(Item { group: id.clone(), work })
         };
-        let mut changes: Vec<Change> = others
+        let mut changes: Vec<Change> = members
             .into_iter()
-            .filter(|device| !self.is_ended(&Who::from(device.clone())))
+            .filter(|device| device != self.device() && !self.is_ended(&Who::from(device.clone())))
             .map(invite)
             .collect();
         changes.push(self.set_aside(&old, &known));
@@ -96,14 +98,24 @@ impl<S: Store> Engine<S> {
         id: &GroupId,
         request: &[u8],
     ) -> Result<Option<ResetGroup>, EngineError> {
-        let Some(old) = self.predecessor(id).filter(|old| self.ends(old)) else { return Ok(None) };
+        let Some(old) = self.predecessor(id).filter(|old| self.is_in(old)) else { return Ok(None) };
         let successor = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
         Ok(Some(ResetGroup { group_id: old, successor }))
     }
 
-    /// Whether a group can end, as it has not ended for this device.
-    fn ends(&self, old: &GroupId) -> bool {
-        self.book.record(old).is_some_and(|record| record.stage == Stage::Active)
+    /// Whether this device is in a group, or was when it ended, and in no successor of it.
+    fn is_in(&self, old: &GroupId) -> bool {
+        let stage = self.book.record(old).map(|record| &record.stage);
+        matches!(stage, Some(Stage::Active | Stage::Ended))
+    }
+
+    /// Reads something of a group that this device is in, or was when it ended.
+    fn look_into<T>(&self, id: &GroupId, look: impl FnOnce(&Group) -> T) -> Option<T> {
+        if let Some(live) = self.groups.get(id) {
+            return Some(look(&live.group));
+        }
+        let rows = self.book.store().load(id).ok()?;
+        Some(look(&Group::load(&*self.provider, Config::default(), rows).ok()?))
     }
 
     /// The service has no such group any more, so there is none to end: the successor is made all the same.
@@ -113,7 +125,7 @@ impl<S: Store> Engine<S> {
         code: Option<ErrorCode>,
     ) -> Result<bool, EngineError> {
         match self.predecessor(id) {
-            Some(old) if code == Some(ErrorCode::UnknownGroup) && self.ends(&old) => {
+            Some(old) if code == Some(ErrorCode::UnknownGroup) && self.is_in(&old) => {
                 self.retire(&old, id)?;
                 Ok(true)
             }
@@ -153,20 +165,33 @@ impl<S: Store> Engine<S> {
         changes.push(Change::Current(Some(old.clone())));
         self.book.commit(Some(&batch), changes)?;
         self.groups.remove(made);
-        self.has_ended_for(&old)
+        self.has_ended_for(&old, &Ending::Succeeded(successor.clone()))
     }
 
     /// The service says that a group has ended. What this device has to send waits for the successor, into which whoever
     /// makes it invites this device.
-    pub(super) fn has_ended_for(&mut self, old: &GroupId) -> Result<(), EngineError> {
-        let Some(record) = self.book.record(old).filter(|_| self.ends(old)).cloned() else {
+    ///
+    /// If the administrator has ended it, no device makes a successor before its user says so: the service's word alone
+    /// must not bring a device to invite anybody, and not all members' devices should begin at once.
+    pub(super) fn has_ended_for(
+        &mut self,
+        old: &GroupId,
+        ending: &Ending,
+    ) -> Result<(), EngineError> {
+        let Some(record) = self.book.record(old).filter(|_| self.is_in(old)).cloned() else {
             return Ok(());
         };
         let name = self.group_name(old);
-        let what = format!(
-            "a member begins {name} anew, as it could not go on for somebody: nothing can be said here any more, \
-             and what you write is sent there as soon as that member has invited you"
-        );
+        let what = match ending {
+            Ending::Succeeded(_) => format!(
+                "a member begins {name} anew, as it could not go on for somebody: nothing can be said here any more, \
+                 and what you write is sent there as soon as that member has invited you"
+            ),
+            Ending::Unsucceeded => format!(
+                "the administrator of the service has ended {name}: nothing can be said here any more. /reset begins \
+                 it anew with the same members, unless one of them is faster; what you write is sent there"
+            ),
+        };
         let record = GroupRecord { stage: Stage::Ended, ..record };
         let news = Self::news(old, News::Note { what });
         self.book.commit(None, vec![Change::Record(old.clone(), record), news])?;
@@ -221,9 +246,7 @@ impl<S: Store> Engine<S> {
         key: &SignaturePublicKey,
     ) -> Option<GroupId> {
         let old = self.predecessor(id)?;
-        let record = self.book.record(&old)?;
-        let in_it = matches!(record.stage, Stage::Active | Stage::Ended);
-        if !in_it || record.asked_by.is_some() {
+        if !self.is_in(&old) || self.book.record(&old)?.asked_by.is_some() {
             return None;
         }
         let is_inviter = |group: &Group| {
@@ -232,13 +255,6 @@ impl<S: Store> Engine<S> {
                     && device_of(&member.credential).as_ref() == Some(inviter)
             })
         };
-        let is_in = match self.groups.get(&old) {
-            Some(Live { group, .. }) => is_inviter(group),
-            None => {
-                let rows = self.book.store().load(&old).ok()?;
-                is_inviter(&Group::load(&*self.provider, Config::default(), rows).ok()?)
-            }
-        };
-        is_in.then_some(old)
+        self.look_into(&old, is_inviter)?.then_some(old)
     }
 }

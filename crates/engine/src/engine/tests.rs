@@ -30,7 +30,9 @@ use crate::record::News;
 use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
 use conclave_crypto::testing::TestRng;
-use conclave_delivery::service::{Caller, Holder, Limit, Limits, Operation, Service, ServiceError};
+use conclave_delivery::service::{
+    Caller, Holder, Limit, Limits, Notice, Operation, Service, ServiceError,
+};
 use conclave_delivery::storage::DeviceInfo;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::{
@@ -394,6 +396,17 @@ impl World {
         }
     }
 
+    /// Tells the devices that listen.
+    fn tell(&mut self, notices: Vec<Notice>) {
+        for notice in notices {
+            for device in &mut self.devices {
+                if notice.to.contains(&device.id) && device.session.is_some() {
+                    device.hints.push_back(StreamEvent::Event(notice.event.clone()));
+                }
+            }
+        }
+    }
+
     /// What the service makes of a call.
     fn call(&mut self, i: usize, request: Request) -> Result<Reply, CallError> {
         self.publish();
@@ -435,13 +448,7 @@ impl World {
                 None => CallError::Refused { code, detail, details },
             }
         })?;
-        for notice in notices {
-            for device in &mut self.devices {
-                if notice.to.contains(&device.id) && device.session.is_some() {
-                    device.hints.push_back(StreamEvent::Event(notice.event.clone()));
-                }
-            }
-        }
+        self.tell(notices);
         if let Some(lie) = self.lie.as_ref().filter(|_| self.lied_to.is_none_or(|to| to == i)) {
             lie(&mut reply);
             self.sign_lie(&mut reply);

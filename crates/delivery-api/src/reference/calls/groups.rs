@@ -160,7 +160,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 head: 7,
                 before: Some(ChainHash(hash(0xcb))),
                 end: receipt(),
-                successor: None,
+                ending: None,
             },
         ),
         call(

@@ -1,7 +1,7 @@
 //! A group that is broken ends, and another takes its place.
 
 use super::tracked::{ID, Member, World, stored};
-use crate::service::Notice;
+use crate::service::{Act, Notice};
 use crate::testing::*;
 use conclave_delivery_api::*;
 use conclave_mls::group::{Framing, NewProposal};
@@ -40,7 +40,8 @@ fn a_group_that_was_reset_takes_nothing_more_and_its_log_stays() {
     assert_eq!(receipt.verify(&PROVIDER, &w.desk.service_key()), Ok(()));
     let begins = LogPosition::beginning(0);
     assert_eq!((&receipt.group_id, receipt.position), (&successor, begins));
-    let event = Event::Ended { group_id: ID.into(), successor: successor.clone() };
+    let ending = Ending::Succeeded(successor);
+    let event = Event::Ended { group_id: ID.into(), ending: ending.clone() };
     let to = [alice.own.id.clone(), bob.own.id.clone()].into();
     assert_eq!(done.notices, [Notice { to, event: event.clone() }]);
 
@@ -48,7 +49,7 @@ fn a_group_that_was_reset_takes_nothing_more_and_its_log_stays() {
     assert_eq!(w.desk.refused(&bob.own, commit), ErrorCode::GroupEnded);
     assert_eq!(w.desk.reply(&alice.own, before), accepted, "the answer was lost");
     let page = w.desk.reply(&bob.own, FetchLog { group_id: ID.into(), after: 0, limit: 9 });
-    assert_eq!((page.entries.len(), page.successor), (2, Some(successor)));
+    assert_eq!((page.entries.len(), page.ending), (2, Some(ending)));
     // Who comes later is told, too.
     w.restart();
     let current = w.desk.service.current_events(&bob.own.info()).unwrap();
@@ -56,9 +57,45 @@ fn a_group_that_was_reset_takes_nothing_more_and_its_log_stays() {
     assert_eq!(w.desk.reply(&alice.own, request).successor, page_successor(&w, &bob));
 }
 
+#[test]
+fn what_an_administrator_ends_takes_nothing_more_and_a_member_may_succeed_it() {
+    let (mut w, mut alice, mut bob) = with_two();
+    let before = message(&mut w, &mut alice, b"before");
+    let after = message(&mut w, &mut bob, b"after");
+    let commit = w.staged(&mut bob, vec![]);
+    let accepted = w.desk.reply(&alice.own, before.clone());
+    let administer = |w: &World, id: GroupId| w.desk.service.administer(Act::Reset(id), w.desk.now);
+    assert_eq!(administer(&w, [9; 16].into()).unwrap_err().code, ErrorCode::UnknownGroup);
+    let to = [alice.own.id.clone(), bob.own.id.clone()].into();
+    let event = Event::Ended { group_id: ID.into(), ending: Ending::Unsucceeded };
+    let done = administer(&w, ID.into()).unwrap();
+    assert_eq!(done.notices, [Notice { to, event: event.clone() }]);
+
+    assert_eq!(w.desk.refused(&bob.own, after), ErrorCode::GroupEnded);
+    assert_eq!(w.desk.refused(&bob.own, commit), ErrorCode::GroupEnded);
+    assert_eq!(w.desk.reply(&alice.own, before), accepted, "the answer was lost");
+    w.restart();
+    let current = w.desk.service.current_events(&bob.own.info()).unwrap();
+    assert!(current.contains(&event), "{current:?}");
+    let fetch = FetchLog { group_id: ID.into(), after: 0, limit: 9 };
+    let page = w.desk.reply(&bob.own, fetch);
+    assert_eq!((page.entries.len(), page.ending), (2, Some(Ending::Unsucceeded)));
+
+    // It has no successor but the one that a member names.
+    let mallory = w.device("mallory/pc");
+    assert_eq!(w.desk.refused(&mallory, reset(&ID.into(), 1)), ErrorCode::NotMember);
+    let made = w.desk.reply(&bob.own, reset(&ID.into(), 2));
+    assert!(made.receipt.is_some());
+    let late = w.desk.reply(&alice.own, reset(&ID.into(), 3));
+    assert_eq!((late.successor, late.receipt), (made.successor.clone(), None));
+    let again = administer(&w, ID.into()).unwrap();
+    let ending = Ending::Succeeded(made.successor);
+    assert_eq!(again.notices[0].event, Event::Ended { group_id: ID.into(), ending });
+}
+
 fn page_successor(w: &World, by: &Member) -> GroupId {
     let fetch = FetchLog { group_id: ID.into(), after: 0, limit: 1 };
-    w.desk.reply(&by.own, fetch).successor.unwrap()
+    w.desk.reply(&by.own, fetch).ending.unwrap().successor().unwrap().clone()
 }
 
 #[test]
@@ -70,7 +107,7 @@ fn who_was_removed_before_hears_nothing_of_a_reset() {
     let done = w.desk.call(&alice.own, reset(&ID.into(), 1)).unwrap();
     assert_eq!(*done.notices[0].to, [alice.own.id.clone()]);
     let fetch = FetchLog { group_id: ID.into(), after: 0, limit: 9 };
-    assert_eq!(w.desk.reply(&bob.own, fetch).successor, None);
+    assert_eq!(w.desk.reply(&bob.own, fetch).ending, None);
     let told = w.desk.service.current_events(&bob.own.info()).unwrap();
     assert!(!told.iter().any(|event| matches!(event, Event::Ended { .. })), "{told:?}");
     assert_eq!(w.desk.refused(&bob.own, reset(&ID.into(), 1)), ErrorCode::NotMember);
@@ -103,5 +140,5 @@ fn only_a_device_in_a_group_resets_it() {
         assert_eq!(w.desk.refused(&alice.own, other.clone()), ErrorCode::Invalid);
     }
     let fetch = FetchLog { group_id: ID.into(), after: 0, limit: 1 };
-    assert_eq!(w.desk.reply(&alice.own, fetch).successor, None);
+    assert_eq!(w.desk.reply(&alice.own, fetch).ending, None);
 }

@@ -5,7 +5,7 @@ use super::samples::{commit, create, entry, id, new_group, register, won};
 use crate::storage::{
     Appended, CommitEffects, GroupAdded, GroupRecord, Membership, NewGroup, Storage,
 };
-use conclave_delivery_api::{ChainHash, DeviceId, GroupId, LogPosition};
+use conclave_delivery_api::{ChainHash, DeviceId, Ending, GroupId, LogPosition};
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{Batch, RowKey, Table};
 
@@ -13,6 +13,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     creation(new);
     members(new);
     resets(new);
+    ends_without_successor(new);
     rows(new);
     public_state(new);
 }
@@ -24,9 +25,9 @@ fn creation<P: Place>(new: &dyn Fn() -> P) {
     let new = NewGroup { tracked: true, epoch: 1 << 63, ..new_group(1, &alice) };
     assert_eq!(storage.group(&new.group_id), Ok(None));
     assert_eq!(storage.create_group(new.clone(), 1), Ok(GroupAdded::There));
-    let (chain, successor) = (ChainHash::EMPTY, None);
+    let (chain, ending) = (ChainHash::EMPTY, None);
     let record =
-        GroupRecord { tracked: true, epoch: 1 << 63, head: 0, chain, handshake: 0, successor };
+        GroupRecord { tracked: true, epoch: 1 << 63, head: 0, chain, handshake: 0, ending };
     assert_eq!(storage.group(&new.group_id), Ok(Some(record.clone())));
 
     // The same request again does no harm, also over the limit. Another one does not take the place.
@@ -123,7 +124,7 @@ fn resets<P: Place>(new: &dyn Fn() -> P) {
     let successor =
         |n, by: &DeviceId| NewGroup { predecessor: Some(old.clone()), ..new_group(n, by) };
     assert_eq!(storage.create_group(successor(2, &alice), 1), Ok(GroupAdded::TooMany));
-    assert_eq!(storage.group(&old).unwrap().unwrap().successor, None, "nothing was written");
+    assert_eq!(storage.group(&old).unwrap().unwrap().ending, None, "nothing was written");
     assert_eq!(storage.create_group(successor(2, &bob), 1), Ok(GroupAdded::There));
     assert_eq!(storage.create_group(successor(2, &bob), 1), Ok(GroupAdded::There), "repeated");
     let first = GroupId::from([2]);
@@ -135,13 +136,43 @@ fn resets<P: Place>(new: &dyn Fn() -> P) {
     drop(storage);
     let storage = place.open().unwrap();
     let append = |n| storage.append(entry(&old, &alice, n)).unwrap();
-    assert_eq!(append(22), Appended::Ended(first.clone()));
+    let ending = Ending::Succeeded(first);
+    assert_eq!(append(22), Appended::Ended(ending.clone()));
     assert!(matches!(append(21), Appended::Known(_)));
     assert_eq!(storage.log(&old, 0, 9, 9, 999).unwrap().len(), 2);
     let record = storage.group(&old).unwrap().unwrap();
-    assert_eq!((record.head, record.successor), (2, Some(first.clone())));
-    assert_eq!(storage.ended_groups_of(&alice), Ok(vec![(old, first)]));
+    assert_eq!((record.head, record.ending), (2, Some(ending.clone())));
+    assert_eq!(storage.ended_groups_of(&alice), Ok(vec![(old.clone(), ending.clone())]));
     assert_eq!(storage.ended_groups_of(&carol), Ok(vec![]), "it was out before");
+    assert_eq!(storage.end_group(&old), Ok(Some(ending.clone())), "it has ended before");
+    assert_eq!(storage.ended_groups_of(&alice), Ok(vec![(old, ending)]));
+}
+
+/// A group ends, and another takes its place later.
+fn ends_without_successor<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let old = create(&storage, 1, &[&alice, &bob]);
+    let other = create(&storage, 2, &[&alice]);
+    won(&storage, entry(&old, &alice, 1));
+    assert_eq!(storage.end_group(&GroupId::from([9])), Ok(None));
+    for _ in 0..2 {
+        assert_eq!(storage.end_group(&old), Ok(Some(Ending::Unsucceeded)));
+    }
+
+    drop(storage);
+    let storage = place.open().unwrap();
+    let refused = storage.append(entry(&old, &bob, 2)).unwrap();
+    assert_eq!(refused, Appended::Ended(Ending::Unsucceeded));
+    assert_eq!(storage.log(&old, 0, 9, 9, 999).unwrap().len(), 1);
+    assert_eq!(storage.ended_groups_of(&bob), Ok(vec![(old.clone(), Ending::Unsucceeded)]));
+    won(&storage, entry(&other, &alice, 1));
+
+    let successor = NewGroup { predecessor: Some(old.clone()), ..new_group(3, &bob) };
+    assert_eq!(storage.create_group(successor, 9), Ok(GroupAdded::There));
+    let ending = Ending::Succeeded([3].into());
+    assert_eq!(storage.ended_groups_of(&bob), Ok(vec![(old, ending)]));
 }
 
 fn rows<P: Place>(new: &dyn Fn() -> P) {

@@ -55,8 +55,8 @@ fn order<P: Place>(new: &dyn Fn() -> P) {
         })
         .collect();
     assert_eq!(storage.log(&group, 0, u64::MAX, 100, usize::MAX), Ok(expected));
-    let (LogPosition { chain, .. }, successor) = (place_of(&storage, &group, 4), None);
-    let record = GroupRecord { tracked: false, epoch: 1, head: 4, chain, handshake: 3, successor };
+    let (LogPosition { chain, .. }, ending) = (place_of(&storage, &group, 4), None);
+    let record = GroupRecord { tracked: false, epoch: 1, head: 4, chain, handshake: 3, ending };
     assert_eq!(storage.group(&group), Ok(Some(record)));
 
     let position = place_of(&storage, &group, 2);
@@ -133,8 +133,8 @@ fn compare_and_set<P: Place>(new: &dyn Fn() -> P) {
 
     // A commit that knows less loses, and leaves nothing.
     let position = place_of(&storage, &group, 2);
-    let (chain, successor) = (position.chain, None);
-    let now = GroupRecord { tracked: false, epoch: 1, head: 2, chain, handshake: 2, successor };
+    let (chain, ending) = (position.chain, None);
+    let now = GroupRecord { tracked: false, epoch: 1, head: 2, chain, handshake: 2, ending };
     let late = expecting(0, commit(&group, &alice, 3, 0, adding()));
     assert_eq!(storage.append(late), Ok(Appended::Lost(now.clone())));
     assert_eq!(storage.group(&group), Ok(Some(now)));

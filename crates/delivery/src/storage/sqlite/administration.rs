@@ -30,7 +30,7 @@ fn users(db: &Connection, after: &str, limit: u32) -> Sql<Vec<UserSummary>> {
 
 fn largest_groups(db: &Connection, limit: u32) -> Sql<Vec<GroupSummary>> {
     db.prepare_cached(
-        "SELECT group_id, tracked, epoch, entries, bytes,
+        "SELECT group_id, tracked, epoch, entries, bytes, successor NOT NULL,
             (SELECT count(*) FROM member WHERE grp = mls_group.id AND removed_seq IS NULL)
          FROM (
             SELECT grp, count(*) AS entries, sum(length(message)) AS bytes FROM log
@@ -44,7 +44,8 @@ fn largest_groups(db: &Connection, limit: u32) -> Sql<Vec<GroupSummary>> {
             epoch: unordered(r.get(2)?),
             entries: r.get(3)?,
             bytes: r.get(4)?,
-            members: r.get(5)?,
+            ended: r.get(5)?,
+            members: r.get(6)?,
         })
     })?
     .collect()

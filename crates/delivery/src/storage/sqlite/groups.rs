@@ -10,7 +10,9 @@ use super::read::{
 };
 use super::removals;
 use super::result::Sql;
-use conclave_delivery_api::{Bytes, ChainHash, ChainInput, ContentType, DeviceId, LogPosition};
+use conclave_delivery_api::{
+    Bytes, ChainHash, ChainInput, ContentType, DeviceId, Ending, GroupId, LogPosition,
+};
 use conclave_mls::storage::Batch;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -107,8 +109,8 @@ fn refused(append: &Append, record: &GroupRecord, is_member: bool) -> Option<App
     if append.by_member && !is_member {
         return Some(Appended::NoMember);
     }
-    if let Some(successor) = &record.successor {
-        return Some(Appended::Ended(successor.clone()));
+    if let Some(ending) = &record.ending {
+        return Some(Appended::Ended(ending.clone()));
     }
     let came_between = append.expected_handshake.is_some_and(|known| known != record.handshake);
     let is_over = append.in_epoch && append.epoch != record.epoch;
@@ -206,7 +208,7 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<G
     if let Some(predecessor) = &group.predecessor {
         let (_, record) =
             find_group(db, predecessor)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-        if let Some(successor) = record.successor {
+        if let Some(Ending::Succeeded(successor)) = record.ending {
             return Ok(GroupAdded::Succeeded(successor));
         }
     }
@@ -244,4 +246,13 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<G
         write_rows(db, number, rows)?;
     }
     Ok(GroupAdded::There)
+}
+
+/// Ends a group without a successor, unless it has ended; how it has ended then.
+pub(super) fn end_group(db: &Connection, id: &GroupId) -> Sql<Option<Ending>> {
+    db.prepare_cached(
+        "UPDATE mls_group SET successor = x'' WHERE group_id = ? AND successor IS NULL",
+    )?
+    .execute([id.as_ref()])?;
+    Ok(find_group(db, id)?.and_then(|(_, record)| record.ending))
 }

@@ -34,14 +34,14 @@ use super::{
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
 use conclave_delivery_api::{
-    Bytes, CipherSuite, DeviceId, GroupId, InboxItem, Incarnation, KeyPackageRef, LogEntry,
+    Bytes, CipherSuite, DeviceId, Ending, GroupId, InboxItem, Incarnation, KeyPackageRef, LogEntry,
     LogPosition, Name,
 };
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
 use files::{Held, Watched, private_file};
 pub use formats::Upgrade;
-use groups::{append, create_group};
+use groups::{append, create_group, end_group};
 pub use inventory::Counts;
 use key_packages::{add_key_packages, claim, key_packages, withdraw};
 use members::Members;
@@ -445,14 +445,19 @@ impl Storage for SqliteStorage {
         })
     }
 
-    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, GroupId)>, StorageError> {
+    fn end_group(&self, id: &GroupId) -> Result<Option<Ending>, StorageError> {
+        let id = id.clone();
+        self.writer.write(move |db| end_group(db, &id))
+    }
+
+    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, Ending)>, StorageError> {
         self.read(|db| {
             db.prepare_cached(
                 "SELECT group_id, successor FROM member JOIN mls_group ON mls_group.id = grp
                  WHERE device = ? AND removed_seq IS NULL AND successor NOT NULL ORDER BY grp",
             )?
             .query_map([known_device(db, device)?], |r| {
-                Ok((bytes(r, 0)?.into(), bytes(r, 1)?.into()))
+                Ok((bytes(r, 0)?.into(), GroupId::from(bytes(r, 1)?).into()))
             })?
             .collect()
         })

@@ -98,8 +98,8 @@ pub(super) fn find_group(db: &Connection, id: &GroupId) -> Sql<Option<(i64, Grou
 fn group_record(row: &Row<'_>) -> Sql<GroupRecord> {
     let LogPosition { seq: head, epoch, chain } = position(row, 3)?;
     let (tracked, handshake) = (row.get(1)?, row.get(2)?);
-    let successor = optional_bytes(row, 6)?.map(GroupId::from);
-    Ok(GroupRecord { tracked, epoch, head, chain, handshake, successor })
+    let ending = optional_bytes(row, 6)?.map(|successor| GroupId::from(successor).into());
+    Ok(GroupRecord { tracked, epoch, head, chain, handshake, ending })
 }
 
 /// A group and a device, each by its number, and whether the one is a member of the other.

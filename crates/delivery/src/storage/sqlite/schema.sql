@@ -84,7 +84,7 @@ CREATE TABLE mls_group (
     creator INTEGER NOT NULL,
     request_hash BLOB NOT NULL,
     created_at INTEGER NOT NULL,
-    -- The group that took its place when it was reset.
+    -- The group that took its place when it was reset; empty if an administrator ended it and none has.
     successor BLOB
 );
 CREATE INDEX group_by_creator ON mls_group (creator);

@@ -80,6 +80,8 @@ enum Fault {
     EndedTakes,
     /// The successor of a group is replaced by another.
     SucceededTwice,
+    /// A group that has a successor ends again, without one.
+    SucceededEndsAgain,
     /// The removal of a revoked device is due in a group that it has left.
     RemovalKept,
     /// What was proposed in an epoch that has ended counts.
@@ -374,7 +376,7 @@ impl Storage for Opened {
     fn create_group(&self, mut group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError> {
         if self.has(Fault::SucceededTwice) {
             let ended = |id: &GroupId| {
-                self.storage.group(id).unwrap().is_some_and(|group| group.successor.is_some())
+                self.storage.group(id).unwrap().is_some_and(|group| group.ending.is_some())
             };
             group.predecessor = group.predecessor.filter(|id| !ended(id));
         }
@@ -406,7 +408,15 @@ impl Storage for Opened {
         self.storage.groups_of(device)
     }
 
-    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, GroupId)>, StorageError> {
+    fn end_group(&self, id: &GroupId) -> Result<Option<Ending>, StorageError> {
+        if self.has(Fault::SucceededEndsAgain) {
+            self.storage.end_group(id)?;
+            return Ok(Some(Ending::Unsucceeded));
+        }
+        self.storage.end_group(id)
+    }
+
+    fn ended_groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, Ending)>, StorageError> {
         self.storage.ended_groups_of(device)
     }
 
@@ -431,7 +441,7 @@ impl Storage for Opened {
     }
 
     fn append(&self, mut append: Append) -> Result<Appended, StorageError> {
-        let ended = self.storage.group(&append.group_id)?.is_some_and(|g| g.successor.is_some());
+        let ended = self.storage.group(&append.group_id)?.is_some_and(|g| g.ending.is_some());
         if ended && self.has(Fault::EndedTakes) {
             return Ok(Appended::Won(LogPosition::beginning(0)));
         }
@@ -659,6 +669,7 @@ fn each_fault_of_a_storage_is_found() {
         Fault::AnyoneAcknowledges,
         Fault::EndedTakes,
         Fault::SucceededTwice,
+        Fault::SucceededEndsAgain,
         Fault::RemovalKept,
         Fault::RemovalTooEarly,
         Fault::GuardIgnored,

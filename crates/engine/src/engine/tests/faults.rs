@@ -466,7 +466,7 @@ fn what_is_due_and_cannot_be_done_wakes_nobody() {
     engine.reply(at, Ok(Reply::SubmitCommit(accepted))).unwrap();
     assert!(matches!(engine.next(at).unwrap(), Some(Request::FetchLog(_))));
     let (entries, before) = (Vec::new(), Some(before));
-    let page = LogPage { entries, head, before, end, successor: None };
+    let page = LogPage { entries, head, before, end, ending: None };
     engine.reply(at, Ok(Reply::FetchLog(page))).unwrap();
     assert!(engine.next(at).unwrap().is_none());
     assert!(!wakes_soon(engine, at));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::Stage;
+use conclave_delivery::service::Act;
 use conclave_delivery_api::successor_id;
 
 impl World {
@@ -112,6 +113,51 @@ fn a_successor_that_the_service_has_not_signed_for_is_none_yet() {
     world.lie = None;
     world.settle();
     world.all_go_on(&all, &old);
+}
+
+/// The service's administrator ends a group, and its members are told.
+fn end(world: &mut World, group: &GroupId) {
+    let act = Act::Reset(group.clone());
+    let done = world.service.administer(act, world.time()).unwrap();
+    world.tell(done.notices);
+    world.settle();
+}
+
+#[test]
+fn a_group_that_the_administrator_ends_goes_on_once_a_member_says_so() {
+    let (mut world, all) = World::with_history(13);
+    let old = world.active(0)[0].clone();
+    end(&mut world, &old);
+    for i in all {
+        assert_eq!(world.active(i), [], "no device begins by itself");
+        assert_eq!(
+            world.devices[i].count("note g the administrator of the service has ended g"),
+            1
+        );
+    }
+    world.say(2, "meanwhile");
+    world.settle();
+    world.kill(1);
+    world.say(1, "/reset");
+    world.settle();
+    world.all_go_on(&all, &old);
+    for i in all {
+        let count = world.devices[i].messages().iter().filter(|m| m.3 == "meanwhile").count();
+        assert_eq!(count, 1, "{:?}", world.devices[i].lines());
+    }
+}
+
+#[test]
+fn of_two_who_begin_anew_what_the_administrator_ended_one_does() {
+    for seed in 14..18 {
+        let (mut world, all) = World::with_history(seed);
+        let old = world.active(0)[0].clone();
+        end(&mut world, &old);
+        world.say(0, "/reset");
+        world.say(1, "/reset");
+        world.settle();
+        world.all_go_on(&all, &old);
+    }
 }
 
 /// The service was set up anew, or set back to a time before the group.
