@@ -6,9 +6,10 @@ mod socket;
 
 use crate::backup::data_folder;
 use crate::failure::Failure;
+use act::Given;
 use conclave_client::plain;
 use conclave_delivery::service::{Act, INVITATION, Service, verify};
-use conclave_delivery::storage::{SqliteStorage, StorageError};
+use conclave_delivery::storage::{Quota, SqliteStorage, StorageError};
 use conclave_delivery_api::{GroupId, Name, parse_hex};
 use conclave_mls::UnixTime;
 use report::Shape;
@@ -61,6 +62,16 @@ enum Command {
         /// The user.
         user: Name,
     },
+    /// Give a user more or less of something than everybody has, or show what it has: `default` is what the service is
+    /// set to give everybody. It holds at once; what the user has already stays.
+    Quota {
+        /// The user.
+        user: Name,
+        #[command(flatten)]
+        given: Quotas,
+    },
+    /// Users who have more or less of something than everybody.
+    Quotas,
     /// End a group that is beyond repair. Nothing comes into it any more, and its log stays. There is no way back; its
     /// members are told, and any of them begins another in its place with /reset.
     Reset {
@@ -72,6 +83,40 @@ enum Command {
     Compact,
     /// Check all that is stored: pages, rows, account logs, the directory's roots. It reads everything.
     Check,
+}
+
+/// What a user is given.
+#[derive(Debug, clap::Args)]
+struct Quotas {
+    /// The most groups that each of its devices makes.
+    #[arg(long, value_name = "COUNT", value_parser = act::parse_count)]
+    groups: Option<Given>,
+    /// The most key packages of each of its devices and of one suite.
+    #[arg(long, value_name = "COUNT", value_parser = act::parse_count)]
+    key_packages: Option<Given>,
+    /// The most bytes of its attachments, as 65536 or 20GiB.
+    #[arg(long, value_name = "SIZE", value_parser = act::parse_size)]
+    attachments: Option<Given>,
+    /// How often it claims key packages of all others within the service's claim-period.
+    #[arg(long, value_name = "COUNT", value_parser = act::parse_count)]
+    claims: Option<Given>,
+    /// What everybody has, of all that is not named.
+    #[arg(long)]
+    clear: bool,
+}
+
+impl Quotas {
+    fn list(&self) -> Vec<(Quota, Option<u64>)> {
+        let named = [
+            (Quota::Groups, self.groups),
+            (Quota::KeyPackages, self.key_packages),
+            (Quota::Attachments, self.attachments),
+            (Quota::Claims, self.claims),
+        ];
+        let cleared = self.clear.then_some(Given(None));
+        let given = named.into_iter().map(|(quota, given)| Some((quota, given.or(cleared)?.0)));
+        given.flatten().collect()
+    }
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
@@ -87,6 +132,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Command::Invitations => Act::Invitations,
         Command::Block { user } => Act::Block(user),
         Command::Unblock { user } => Act::Unblock(user),
+        Command::Quota { user, given } => Act::Quota(user, given.list()),
+        Command::Quotas => Act::Quotas,
         Command::Reset { group } => Act::Reset(group),
         Command::Compact => Act::Compact,
     };

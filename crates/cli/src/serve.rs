@@ -3,7 +3,7 @@
 mod log;
 mod settings;
 mod sources;
-mod values;
+pub(crate) mod values;
 
 use crate::admin::AdminSocket;
 use crate::failure::{Failure, complain};

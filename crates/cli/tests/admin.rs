@@ -36,8 +36,8 @@ fn an_administrator_looks_invites_and_blocks() {
     assert_eq!(
         users.lines,
         [
-            r#"{"user":"alice","devices":1,"groups_made":1,"blocked":false}"#,
-            r#"{"user":"bob","devices":1,"groups_made":0,"blocked":false}"#,
+            r#"{"user":"alice","devices":1,"groups_made":1,"blocked":false,"own_quota":false}"#,
+            r#"{"user":"bob","devices":1,"groups_made":0,"blocked":false,"own_quota":false}"#,
         ]
     );
     assert!(admin.run(&["groups"]).says("members", "2"));
@@ -48,8 +48,8 @@ fn an_administrator_looks_invites_and_blocks() {
     assert!(format!("{bob:?}").contains("is blocked"), "{bob:?}");
     // It is so for a service that was started anew, and when none runs.
     people.server.kill_9_and_restart();
-    let restarted = admin.run(&["users"]);
-    assert!(restarted.says("bob", "yes"), "{restarted:?}");
+    let restarted = admin.run(&["users", "--json"]);
+    assert!(restarted.lines[1].contains(r#""blocked":true"#), "{restarted:?}");
     people.server.process.terminate();
     assert!(!data.join("admin.sock").exists());
     assert_eq!(admin.run(&["unblock", "bob"]).code, Some(0));
@@ -62,6 +62,40 @@ fn an_administrator_looks_invites_and_blocks() {
     let nobody = admin.run(&["devices", "nobody"]);
     assert_eq!(nobody.code, Some(1));
     assert!(nobody.stderr.contains("there is no user nobody"), "{nobody:?}");
+}
+
+#[test]
+fn an_administrator_gives_a_user_more_or_less_than_everybody() {
+    let mut people = People::new();
+    let data = people.service_data("service");
+    let admin = Admin(data.to_str().unwrap().into());
+    assert_eq!(people.chat("alice", "/new tea\n").code, Some(0));
+    assert_eq!(admin.run(&["quotas"]).lines, ["there are none"]);
+    let nothing = admin.run(&["quota", "alice", "--json"]);
+    let shown = r#"{"user":"alice","groups":"default","key_packages":"default","attachments":"default","claims":"default"}"#;
+    assert_eq!(nothing.lines, [shown]);
+
+    let given =
+        admin.run(&["quota", "alice", "--groups", "1", "--attachments", "2 MiB", "--claims", "9"]);
+    assert!(given.says("groups", "1") && given.says("attachments", "2097152"), "{given:?}");
+    let refused = people.chat("alice", "/new coffee\n");
+    assert!(format!("{refused:?}").contains("has made 1 groups already"), "{refused:?}");
+    // A service that was started anew keeps it, and so does one that does not run.
+    people.server.kill_9_and_restart();
+    assert!(admin.run(&["quotas"]).says("claims", "9"));
+    people.server.process.terminate();
+    let cleared = admin.run(&["quota", "alice", "--clear", "--groups", "2", "--json"]);
+    assert_eq!(cleared.lines, [shown.replace(r#""groups":"default""#, r#""groups":2"#)]);
+    assert!(admin.run(&["users"]).says("own_quota", "yes"));
+    assert!(admin.run(&["quota", "alice", "--groups", "default"]).says("groups", "default"));
+
+    for wrong in
+        [["--groups", "-1"], ["--groups", "many"], ["--claims", "0"], ["--attachments", "1 TB"]]
+    {
+        let refused = admin.run(&["quota", "alice", wrong[0], wrong[1]]);
+        assert_ne!(refused.code, Some(0), "{refused:?}");
+    }
+    assert!(admin.run(&["quota", "nobody"]).stderr.contains("there is no user nobody"));
 }
 
 #[test]

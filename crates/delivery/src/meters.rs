@@ -88,6 +88,11 @@ impl<K: Hash + Eq + Clone, M: AtRest> Meters<K, M> {
         self.meters.get_mut(owner).unwrap_or(&mut self.shared)
     }
 
+    /// Lets an owner begin anew.
+    pub(crate) fn forget(&mut self, owner: &K) {
+        self.meters.remove(owner);
+    }
+
     /// How many have a meter of their own.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {

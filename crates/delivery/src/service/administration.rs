@@ -1,10 +1,12 @@
 //! What an administrator asks of a service. None of it changes an account's log, which only its user's devices can.
 
 use super::{Done, Notice, Service, ServiceError, invitations};
+use crate::storage::Quota;
 use crate::storage::administration::{Administration, Compacted, InvitationSummary, Retention};
 use conclave_delivery_api::{ErrorCode, Event, GroupId, Name, sha256, to_hex};
 use conclave_mls::UnixTime;
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 /// How many users are read at once, and how many groups are listed.
 const PAGE: u32 = 500;
@@ -29,6 +31,10 @@ pub enum Act {
     Block(Name),
     /// Lets a user in again.
     Unblock(Name),
+    /// What a user has more or less of than everybody, after giving it so much, or what everybody has.
+    Quota(Name, Vec<(Quota, Option<u64>)>),
+    /// Which users have more or less of something than everybody.
+    Quotas,
     /// Ends a group that is beyond repair, without a successor.
     Reset(GroupId),
     /// Drops messages that are older or more than [`Limits`](super::Limits) keeps.
@@ -53,6 +59,13 @@ fn text(value: impl ToString) -> Field {
     Field::Text(value.to_string())
 }
 
+/// A user's own quotas. The others are whatever the service is set to, which only a service that runs knows.
+fn quota_row(user: &Name, own: &BTreeMap<Quota, u64>) -> Vec<(&'static str, Field)> {
+    let value = |quota| own.get(&quota).map_or(text("default"), |most| Field::Number(*most));
+    let quotas = Quota::ALL.into_iter().map(|quota| (quota.name(), value(quota)));
+    core::iter::once(("user", text(user))).chain(quotas).collect()
+}
+
 impl<S: Administration> Service<S> {
     /// Does what an administrator asks.
     ///
@@ -68,6 +81,8 @@ impl<S: Administration> Service<S> {
             Act::Invitations => self.report_invitations(now)?,
             Act::Block(user) => return self.set_blocked(&user, true),
             Act::Unblock(user) => return self.set_blocked(&user, false),
+            Act::Quota(user, quotas) => self.set_quotas(&user, quotas)?,
+            Act::Quotas => self.report_quotas(None)?,
             Act::Reset(group) => return self.reset(&group),
             Act::Compact => self.report_compact(now)?,
         };
@@ -103,6 +118,7 @@ impl<S: Administration> Service<S> {
                     ("devices", Field::Number(known.devices)),
                     ("groups_made", Field::Number(known.groups)),
                     ("blocked", Field::Flag(known.blocked)),
+                    ("own_quota", Field::Flag(known.own_quota)),
                 ]
             }));
             users = self.storage.users(last.user.as_str(), PAGE)?;
@@ -206,6 +222,39 @@ impl<S: Administration> Service<S> {
             done.ended = self.storage.devices(user)?.into_iter().map(|d| d.device).collect();
         }
         Ok(done)
+    }
+
+    fn set_quotas(
+        &self,
+        user: &Name,
+        quotas: Vec<(Quota, Option<u64>)>,
+    ) -> Result<Report, ServiceError> {
+        for (quota, most) in &quotas {
+            let range = quota.range();
+            if most.is_some_and(|most| !range.contains(&most)) {
+                let (name, from, to) = (quota.name(), range.start(), range.end());
+                let detail = format!("{name} is out of range: write {from} to {to}, or default");
+                return Err(ServiceError::invalid(detail));
+            }
+        }
+        let changes_claims = quotas.iter().any(|(quota, _)| *quota == Quota::Claims);
+        if !self.storage.set_quotas(user, quotas)? {
+            return Err(ServiceError::unknown_user(user));
+        }
+        if changes_claims {
+            // Else what was claimed under the old one would count as much as it did there.
+            self.claims.forget(user);
+        }
+        let report = self.report_quotas(Some(user))?;
+        Ok(if report.is_empty() { vec![quota_row(user, &BTreeMap::new())] } else { report })
+    }
+
+    fn report_quotas(&self, user: Option<&Name>) -> Result<Report, ServiceError> {
+        let mut users: BTreeMap<Name, BTreeMap<Quota, u64>> = BTreeMap::new();
+        for (user, quota, most) in self.storage.quotas(user)? {
+            users.entry(user).or_default().insert(quota, most);
+        }
+        Ok(users.iter().map(|(user, own)| quota_row(user, own)).collect())
     }
 
     /// Whether logs keep messages for some time only, or so many only.

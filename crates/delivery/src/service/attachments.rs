@@ -2,7 +2,7 @@
 
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::attachments::Attachments;
-use crate::storage::{NewUpload, Storage, UploadBegun, UploadRecord};
+use crate::storage::{NewUpload, Quota, Storage, UploadBegun, UploadRecord};
 use conclave_delivery_api::{
     AttachmentPart, BeginUpload, Bytes, DeleteAttachment, Deleted, ErrorCode, FetchAttachment,
     MAX_PART, Name, Upload, UploadPart, to_hex,
@@ -118,6 +118,7 @@ impl Operation for BeginUpload {
             let detail = format!("an attachment has at most {} bytes", limits.size);
             return Err(ServiceError::new(ErrorCode::TooLarge, detail));
         }
+        let quota = service.most(&me.user, Quota::Attachments, limits.quota)?;
         let begun = {
             // Else the same attachment of another user could be deleted meanwhile.
             let _changing = attachments.changing();
@@ -130,7 +131,7 @@ impl Operation for BeginUpload {
                 expires_at: caller.now.saturating_add(limits.unfinished).as_secs(),
                 complete_expires_at: caller.now.saturating_add(limits.lifetime).as_secs(),
             };
-            service.storage.begin_upload(new, limits.quota, limits.total)?
+            service.storage.begin_upload(new, quota, limits.total)?
         };
         let mut record = match begun {
             UploadBegun::There(record) if record.size != self.size => {
@@ -141,7 +142,7 @@ impl Operation for BeginUpload {
             UploadBegun::OverQuota => {
                 let detail = format!(
                     "the attachments of {} would have more than {} bytes: delete some, or wait until some expire",
-                    me.user, limits.quota
+                    me.user, quota
                 );
                 return Err(ServiceError::new(ErrorCode::Quota, detail));
             }

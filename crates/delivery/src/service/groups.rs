@@ -2,7 +2,7 @@
 
 use super::error::provider_error;
 use super::{Caller, Done, Notice, Operation, Service, ServiceError};
-use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Storage};
+use crate::storage::{GroupAdded, GroupRecord, Membership, NewGroup, Quota, Storage};
 use conclave_delivery_api::{
     CreateGroup, Created, DeviceId, Encode, Ending, ErrorCode, Event, FetchGroupInfo, FetchLog,
     GroupId, GroupKind, GroupState, LogPage, LogPosition, MAX_PAGE, PAGE_BYTES, ResetGroup,
@@ -86,7 +86,7 @@ impl<S: Storage> Service<S> {
             predecessor,
             now: caller.now.as_secs(),
         };
-        let most = self.limits.groups;
+        let most = self.most(&me.user, Quota::Groups, self.limits.groups)?;
         match self.storage.create_group(group, most)? {
             GroupAdded::Another => {
                 let detail = format!("there is another group {short}");

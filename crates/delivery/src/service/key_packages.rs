@@ -1,14 +1,14 @@
-use super::claims::{Counted, none_left};
+use super::claims::{ClaimLimits, Counted, none_left};
 use super::framed::decode_message;
 use super::{Caller, Done, Operation, Service, ServiceError};
 use crate::storage::DeviceInfo;
 use crate::storage::{
-    Give, KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, Storage,
+    Give, KeyPackageRecord, KeyPackagesAdded, KeyPackagesRefused, NewKeyPackages, Quota, Storage,
     StoredKeyPackage,
 };
 use conclave_delivery_api::{
     Bytes, CipherSuite, ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages,
-    DeviceId, Encode, ErrorCode, KeyPackageCount, KeyPackageCounts, KeyPackageRef,
+    DeviceId, Encode, ErrorCode, KeyPackageCount, KeyPackageCounts, KeyPackageRef, Name,
     PublishKeyPackages, Published, ReplaceKeyPackages, WithdrawKeyPackages, Withdrawn, sha256,
 };
 use conclave_mls::crypto::Suite;
@@ -73,10 +73,10 @@ impl<S: Storage> Service<S> {
         replaced: Option<CipherSuite>,
     ) -> Result<NewKeyPackages, ServiceError> {
         let owner = caller.device()?;
-        let cap = self.limits.key_packages;
+        let cap = self.most_key_packages(&owner.device.user)?;
         // Before each costs two signature checks.
         if messages.len() > cap as usize + 1 {
-            return Err(self.too_many_key_packages());
+            return Err(too_many_key_packages(cap));
         }
         let mut packages = Vec::new();
         for message in messages {
@@ -94,9 +94,8 @@ impl<S: Storage> Service<S> {
         Ok(NewKeyPackages { owner, packages, replaced, cap, now })
     }
 
-    fn too_many_key_packages(&self) -> ServiceError {
-        let most = self.limits.key_packages;
-        ServiceError::too_many(format!("a device has at most {most} key packages of a suite"))
+    fn most_key_packages(&self, user: &Name) -> Result<u32, ServiceError> {
+        self.most(user, Quota::KeyPackages, self.limits.key_packages)
     }
 
     /// Why key packages of a device are not stored.
@@ -110,7 +109,10 @@ impl<S: Storage> Service<S> {
                 let detail = format!("the init key of key package {i} was published before");
                 ServiceError::new(ErrorCode::InitKeyReused, detail)
             }
-            KeyPackagesRefused::TooMany => self.too_many_key_packages(),
+            KeyPackagesRefused::TooMany => match self.most_key_packages(&owner.user) {
+                Ok(most) => too_many_key_packages(most),
+                Err(e) => e,
+            },
             KeyPackagesRefused::Ended => ServiceError::revoked(owner),
         }
     }
@@ -133,6 +135,10 @@ impl<S: Storage> Service<S> {
             KeyPackagesAdded::Refused(refused) => Err(self.key_packages_refused(refused, id)),
         }
     }
+}
+
+fn too_many_key_packages(most: u32) -> ServiceError {
+    ServiceError::too_many(format!("a device has at most {most} key packages of a suite"))
 }
 
 impl Operation for PublishKeyPackages {
@@ -232,7 +238,10 @@ impl Operation for ClaimKeyPackages {
         };
         let owners: Vec<DeviceId> = known.into_iter().map(|d| d.device).filter(wanted).collect();
         let (between, now) = ((&me.user, &self.user), caller.now);
-        let Counted { give, wait } = service.claims.take(&service.limits.claims, between, now)?;
+        let limits = &service.limits.claims;
+        let asker = service.most(&me.user, Quota::Claims, limits.asker)?;
+        let limits = ClaimLimits { asker, ..limits.clone() };
+        let Counted { give, wait } = service.claims.take(&limits, between, now)?;
         let (suite, now) = (self.cipher_suite, now.as_secs());
         let claimed = service.storage.claim_key_packages(owners.clone(), suite, give, now)?;
         let found = claimed.iter().flatten().count();

@@ -23,6 +23,7 @@ mod messages;
 mod misfits;
 mod outdated;
 mod places;
+mod quotas;
 mod relay;
 mod removals;
 mod restored;

@@ -1,6 +1,6 @@
 //! What an administrator needs of a storage beside the service's own questions.
 
-use super::{Counts, Storage, StorageError};
+use super::{Counts, Quota, Storage, StorageError};
 use conclave_delivery_api::{GroupId, Name};
 
 /// A user as an administrator sees it.
@@ -14,6 +14,8 @@ pub struct UserSummary {
     pub groups: u64,
     /// Whether the user is blocked.
     pub blocked: bool,
+    /// Whether it has more or less of something than everybody.
+    pub own_quota: bool,
 }
 
 /// A group as an administrator sees it.
@@ -97,6 +99,17 @@ pub trait Administration: Storage {
 
     /// Blocks a user, or lets it in again; whether there is such a user.
     fn set_blocked(&self, user: &Name, blocked: bool) -> Result<bool, StorageError>;
+
+    /// Gives a user so much of something, or what everybody has; whether there is such a user. What is not named stays
+    /// as it is.
+    fn set_quotas(
+        &self,
+        user: &Name,
+        quotas: Vec<(Quota, Option<u64>)>,
+    ) -> Result<bool, StorageError>;
+
+    /// What one user, or each, has more or less of than everybody, by user and quota.
+    fn quotas(&self, user: Option<&Name>) -> Result<Vec<(Name, Quota, u64)>, StorageError>;
 
     /// Drops the beginnings of logs. The last message of each stays. Others write meanwhile.
     fn compact(&self, retention: Retention) -> Result<Compacted, StorageError>;

@@ -8,6 +8,7 @@
 pub mod administration;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod quota;
 mod records;
 mod sqlite;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{Secret, SignatureScheme};
 use conclave_mls::storage::{Batch, RowKey};
 use core::fmt;
+pub use quota::Quota;
 pub use records::DirectoryRecords;
 pub use sqlite::{Counts, SqliteStorage, Upgrade};
 use std::sync::Arc;
@@ -514,6 +516,9 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Whether an administrator has blocked a user.
     fn is_blocked(&self, user: &Name) -> Result<bool, StorageError>;
+
+    /// What an administrator has given a user of something; none if it has what everybody has.
+    fn quota(&self, user: &Name, of: Quota) -> Result<Option<u64>, StorageError>;
 
     /// A device, also one that was revoked.
     fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError>;

@@ -4,6 +4,7 @@ mod attachments;
 mod certificates;
 mod directory;
 mod model;
+mod quotas;
 mod races;
 mod receipts;
 mod registration;

@@ -1,14 +1,14 @@
 //! Lists for administrators, and dropping what is kept no longer.
 
-use super::SqliteStorage;
 use super::inventory::counts;
 use super::read::{bytes, name, unordered};
 use super::result::{Sql, failed};
-use crate::storage::StorageError;
+use super::{SqliteStorage, quotas};
 use crate::storage::administration::{
     Administration, Compacted, GroupSummary, InvitationSummary, Retention, StorageStatus,
     UserSummary,
 };
+use crate::storage::{Quota, StorageError};
 use conclave_delivery_api::Name;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,13 +17,14 @@ const DROPPED_AT_ONCE: u32 = 500;
 
 fn users(db: &Connection, after: &str, limit: u32) -> Sql<Vec<UserSummary>> {
     db.prepare_cached(
-        "SELECT user, EXISTS (SELECT 1 FROM blocked_user WHERE blocked_user.user = device.user), sum(active),
+        "SELECT user, EXISTS (SELECT 1 FROM blocked_user WHERE blocked_user.user = device.user),
+            EXISTS (SELECT 1 FROM user_quota WHERE user_quota.user = device.user), sum(active),
             sum((SELECT count(*) FROM mls_group WHERE creator = device.id))
          FROM device WHERE user > ? GROUP BY user ORDER BY user LIMIT ?",
     )?
     .query_map((after, limit), |r| {
-        let (user, blocked) = (name(r, 0)?, r.get(1)?);
-        Ok(UserSummary { user, blocked, devices: r.get(2)?, groups: r.get(3)? })
+        let (user, blocked, own_quota) = (name(r, 0)?, r.get(1)?, r.get(2)?);
+        Ok(UserSummary { user, blocked, own_quota, devices: r.get(3)?, groups: r.get(4)? })
     })?
     .collect()
 }
@@ -129,6 +130,19 @@ impl Administration for SqliteStorage {
             }
             Ok(is_known)
         })
+    }
+
+    fn set_quotas(
+        &self,
+        user: &Name,
+        quotas: Vec<(Quota, Option<u64>)>,
+    ) -> Result<bool, StorageError> {
+        let user = user.clone();
+        self.writer.write(move |db| quotas::set(db, user.as_str(), &quotas))
+    }
+
+    fn quotas(&self, user: Option<&Name>) -> Result<Vec<(Name, Quota, u64)>, StorageError> {
+        self.read(|db| quotas::all(db, user.map(Name::as_str)))
     }
 
     fn compact(&self, retention: Retention) -> Result<Compacted, StorageError> {

@@ -88,16 +88,25 @@ pub(super) fn commit_effects(
     let tree = effects.ratchet_tree.as_ref().map(put_blob).transpose()?;
     let sender = known_device(db, &append.sender)?;
     let mut deliver = db.prepare_cached(
-        "INSERT INTO inbox (device, grp, epoch, seq, sender, welcome, tree, chain)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO inbox (device, grp, epoch, seq, sender, welcome, tree, chain, received_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let epoch = ordered(append.epoch.saturating_add(1));
     for (welcome, recipients) in &effects.welcomes {
         let welcome = put_blob(welcome)?;
         for recipient in recipients {
             if let Some(device) = active_device(db, recipient)? {
-                deliver
-                    .execute(params![device, group, epoch, seq, sender, welcome, tree, chain.0])?;
+                deliver.execute(params![
+                    device,
+                    group,
+                    epoch,
+                    seq,
+                    sender,
+                    welcome,
+                    tree,
+                    chain.0,
+                    append.received_at,
+                ])?;
             }
         }
     }

@@ -16,6 +16,7 @@ mod incarnation;
 mod inventory;
 mod key_packages;
 mod members;
+mod quotas;
 mod read;
 mod removals;
 mod result;
@@ -28,8 +29,8 @@ mod tests;
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
     DirectoryBatch, Extended, Found, Give, GroupAdded, GroupRecord, KeyPackagesAdded, Membership,
-    NewGroup, NewKeyPackages, NewUpload, Put, Storage, StorageError, StoredKeyPackage, UploadBegun,
-    UploadRecord, WriterLoad, append_each,
+    NewGroup, NewKeyPackages, NewUpload, Put, Quota, Storage, StorageError, StoredKeyPackage,
+    UploadBegun, UploadRecord, WriterLoad, append_each,
 };
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
@@ -321,6 +322,10 @@ impl Storage for SqliteStorage {
             db.prepare_cached("SELECT EXISTS (SELECT 1 FROM blocked_user WHERE user = ?)")?
                 .query_row([user.as_str()], |r| r.get(0))
         })
+    }
+
+    fn quota(&self, user: &Name, of: Quota) -> Result<Option<u64>, StorageError> {
+        self.read(|db| quotas::find(db, user.as_str(), of))
     }
 
     fn device(&self, id: &DeviceId) -> Result<Option<DeviceInfo>, StorageError> {

@@ -26,6 +26,14 @@ CREATE TABLE directory (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID
 CREATE TABLE invitation (hash BLOB PRIMARY KEY) WITHOUT ROWID;
 -- Users whom an administrator has blocked.
 CREATE TABLE blocked_user (user TEXT PRIMARY KEY) WITHOUT ROWID;
+-- What an administrator has given single users of something (1 groups, 2 key packages, 3 bytes of attachments, 4
+-- claims), instead of what the service is set to give everybody.
+CREATE TABLE user_quota (
+    user TEXT NOT NULL,
+    kind INTEGER NOT NULL,
+    most INTEGER NOT NULL,
+    PRIMARY KEY (user, kind)
+) WITHOUT ROWID;
 -- Invitations that were made, until somebody looks after they were used or have expired.
 CREATE TABLE issued_invitation (
     hash BLOB PRIMARY KEY,
@@ -148,9 +156,11 @@ CREATE TABLE inbox (
     sender INTEGER NOT NULL,
     welcome INTEGER NOT NULL,
     tree INTEGER,
-    chain BLOB NOT NULL DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000'
+    chain BLOB NOT NULL DEFAULT x'0000000000000000000000000000000000000000000000000000000000000000',
+    received_at INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX inbox_by_device ON inbox (device, id);
+CREATE INDEX inbox_by_age ON inbox (received_at);
 CREATE INDEX inbox_by_welcome ON inbox (welcome);
 CREATE INDEX inbox_by_tree ON inbox (tree) WHERE tree IS NOT NULL;
 

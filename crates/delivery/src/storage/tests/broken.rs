@@ -297,6 +297,10 @@ impl Storage for Opened {
         self.storage.put_directory(batch)
     }
 
+    fn quota(&self, user: &Name, of: Quota) -> Result<Option<u64>, StorageError> {
+        self.storage.quota(user, of)
+    }
+
     fn is_blocked(&self, user: &Name) -> Result<bool, StorageError> {
         self.storage.is_blocked(user)
     }

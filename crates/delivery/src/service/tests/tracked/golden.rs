@@ -3,7 +3,7 @@
 use super::*;
 use crate::service::{Act, Holder, Limits, invitation};
 use crate::storage::administration::Administration as _;
-use crate::storage::{Membership, SqliteStorage, Storage};
+use crate::storage::{Membership, Quota, SqliteStorage, Storage};
 use conclave_mls::crypto::CryptoProvider as _;
 use core::time::Duration;
 use rusqlite::Connection;
@@ -67,6 +67,11 @@ fn answers(storage: &SqliteStorage) -> String {
             .unwrap();
         if storage.is_blocked(&user).unwrap() {
             text += "  blocked\n";
+        }
+        for quota in Quota::ALL {
+            if let Some(most) = storage.quota(&user, quota).unwrap() {
+                writeln!(text, "  quota of {}: {most}", quota.name()).unwrap();
+            }
         }
         for entry in storage.account_entries(&user, 0, 100, usize::MAX).unwrap() {
             writeln!(text, "  entry {}", shown(&entry)).unwrap();
@@ -261,6 +266,8 @@ fn used() -> World {
     let erin = Own::new("erin/pc", &mut dice);
     desk.anonymous(SubmitAccount { invitation, ..erin.submission() }).unwrap();
     desk.service.administer(Act::Invite(30), NOW).unwrap();
+    let quotas = vec![(Quota::Groups, Some(0)), (Quota::Attachments, Some(1 << 40))];
+    desk.service.administer(Act::Quota(erin.id.user.clone(), quotas), NOW).unwrap();
     desk.service.administer(Act::Block(erin.id.user), NOW).unwrap();
     World { dir, desk, dice, suite: SUITE, extensions: vec![], first: w.first }
 }
