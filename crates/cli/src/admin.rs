@@ -79,7 +79,8 @@ enum Command {
         #[arg(value_parser = act::parse_group)]
         group: GroupId,
     },
-    /// Drop messages that are older, or more of a group, than the service is set to keep, and free their room.
+    /// Drop messages and Welcomes that are older, or more messages of a group, than the service is set to keep, and free
+    /// their room.
     Compact,
     /// Check all that is stored: pages, rows, account logs, the directory's roots. It reads everything.
     Check,

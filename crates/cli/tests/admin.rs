@@ -98,6 +98,32 @@ fn an_administrator_gives_a_user_more_or_less_than_everybody() {
     assert!(admin.run(&["quota", "nobody"]).stderr.contains("there is no user nobody"));
 }
 
+/// What `docs/operating.md` says of a device that comes when its Welcome is gone.
+#[test]
+fn a_device_that_comes_after_its_welcome_was_dropped_is_invited_again() {
+    let mut people = People::new();
+    let data = people.service_data("service");
+    let admin = Admin(data.to_str().unwrap().into());
+    assert_eq!(people.chat("bob", "/quit\n").code, Some(0));
+    assert_eq!(people.chat("alice", "/new tea\n/invite bob\nhello\n").code, Some(0));
+    assert!(admin.run(&["status"]).says("welcomes", "1"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    people.server.restart_under(&["--inbox-age", "1 s"]);
+    let is_gone = || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        admin.run(&["status"]).says("welcomes", "0")
+    };
+    assert!((0..200).any(|_| is_gone()), "it is still there");
+
+    let bob = people.chat("bob", "/groups\n");
+    assert!(!bob.has("invited") && bob.code == Some(0), "{bob:?}");
+    people.server.kill_9_and_restart();
+    let alice = people.chat("alice", "/remove bob\n/invite bob\nagain\n");
+    assert_eq!(alice.code, Some(0), "{alice:?}");
+    let bob = people.chat("bob", "/accept tea\n");
+    assert!(bob.has("joined tea") && bob.texts("tea").contains(&"again"), "{bob:?}");
+}
+
 #[test]
 fn a_folder_without_a_state_is_not_made_one() {
     let folder = tempfile::tempdir().unwrap();

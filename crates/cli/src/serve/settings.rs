@@ -170,8 +170,11 @@ settings! {
         "log-age" log_age: Option<Duration> = Limits::default().log_age, "TIME", TIMES;
         /// How many messages of a group are kept likewise. Unless it is set: all.
         "log-entries" log_entries: Option<u64> = Limits::default().log_entries, "COUNT", SOME;
-        /// How often messages are dropped that are kept no longer, if log-age or log-entries is set. `conclave admin
-        /// compact` does it at once.
+        /// How long a Welcome waits in an inbox. A device that comes later does not get into the group until a member has
+        /// removed it and invited it again. Unless it is set: without end.
+        "inbox-age" inbox_age: Option<Duration> = Limits::default().inbox_age, "TIME", TIMES;
+        /// How often messages and Welcomes are dropped that are kept no longer, if log-age, log-entries or inbox-age is
+        /// set. `conclave admin compact` does it at once.
         "compact-every" compact_every: Duration = Config::COMPACT_EVERY, "TIME", 1..=86_400;
     }
     "Attachments": {
@@ -327,6 +330,7 @@ impl Settings {
             loaded_groups: self.loaded_groups,
             log_age: self.log_age,
             log_entries: self.log_entries,
+            inbox_age: self.inbox_age,
             minimum_clients: self.minimum_clients.clone(),
         }
     }

@@ -151,10 +151,15 @@ impl Server {
         *self = Self::start_at(data, &self.address, &[]);
     }
 
-    /// Dies, and comes back at the same address with these options; what it says of them.
-    pub(crate) fn restart_as(&mut self, options: &[&str]) -> String {
+    /// Dies, and comes back at the same address with these options.
+    pub(crate) fn restart_under(&mut self, options: &[&str]) {
         self.process.kill_9();
         *self = Self::start_at(&self.data.clone(), &self.address, options);
+    }
+
+    /// The same; what it says of them.
+    pub(crate) fn restart_as(&mut self, options: &[&str]) -> String {
+        self.restart_under(options);
         self.process.line().unwrap()
     }
 }

@@ -1,10 +1,10 @@
-//! What logs are set to keep no longer is dropped.
+//! What logs and inboxes are set to keep no longer is dropped.
 
 use super::app::App;
 use super::handlers::now;
 use super::observed::Observed;
 use super::repeat::repeat;
-use crate::storage::administration::Administration;
+use crate::storage::administration::{Administration, Compacted};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ pub(super) async fn compact<S: Administration>(app: Arc<App<S>>, every: Duration
 
 fn compact_now<S: Administration>(app: &App<S>) {
     let (status, summary) = match app.service.compact(now()) {
-        Ok(dropped) if dropped.entries == 0 => return,
-        Ok(dropped) => {
-            (200, format!("{} messages of {} groups dropped", dropped.entries, dropped.groups))
+        Ok(Compacted { entries: 0, welcomes: 0, .. }) => return,
+        Ok(Compacted { entries, groups, welcomes }) => {
+            (200, format!("{entries} messages of {groups} groups and {welcomes} Welcomes dropped"))
         }
         // It is tried again the next time.
         Err(e) => (e.code.status(), e.to_string()),

@@ -118,7 +118,8 @@ pub struct Config {
     pub certifiers: Option<CertifiersConfig>,
     /// How often changes of accounts are published in the directory. Default ten seconds.
     pub publish_every: Duration,
-    /// How often messages are dropped that logs are to keep no longer, if [`Limits`] say of any. Default one hour.
+    /// How often messages and Welcomes are dropped that are to be kept no longer, if [`Limits`] say of any. Default one
+    /// hour.
     pub compact_every: Duration,
     /// Where the server's health and metrics are shown, in the clear. By default nowhere; health is shown where it
     /// listens, too.

@@ -1,6 +1,6 @@
 //! What an administrator asks of a service. None of it changes an account's log, which only its user's devices can.
 
-use super::{Done, Notice, Service, ServiceError, invitations};
+use super::{Done, Limits, Notice, Service, ServiceError, invitations};
 use crate::storage::Quota;
 use crate::storage::administration::{Administration, Compacted, InvitationSummary, Retention};
 use conclave_delivery_api::{ErrorCode, Event, GroupId, Name, sha256, to_hex};
@@ -37,7 +37,7 @@ pub enum Act {
     Quotas,
     /// Ends a group that is beyond repair, without a successor.
     Reset(GroupId),
-    /// Drops messages that are older or more than [`Limits`](super::Limits) keeps.
+    /// Drops messages and Welcomes that are older, or more, than [`Limits`](super::Limits) keeps.
     Compact,
 }
 
@@ -257,21 +257,26 @@ impl<S: Administration> Service<S> {
         Ok(users.iter().map(|(user, own)| quota_row(user, own)).collect())
     }
 
-    /// Whether logs keep messages for some time only, or so many only.
+    /// Whether logs or inboxes keep what they hold for some time only, or so much only.
     #[must_use]
     pub fn forgets(&self) -> bool {
-        self.limits.log_age.is_some() || self.limits.log_entries.is_some()
+        let Limits { log_age, log_entries, inbox_age, .. } = &self.limits;
+        log_age.is_some() || log_entries.is_some() || inbox_age.is_some()
     }
 
-    /// Drops messages that are older or more than [`Limits`](super::Limits) keeps, in small steps between which others
-    /// write. The last message of each log stays, and the hashes of what is dropped are in those that follow.
+    /// Drops messages and Welcomes that are older, or more, than [`Limits`](super::Limits) keeps, in small steps between
+    /// which others write. The last message of each log stays, and the hashes of what is dropped are in those that follow.
     ///
     /// # Errors
     /// If the storage fails.
     pub fn compact(&self, now: UnixTime) -> Result<Compacted, ServiceError> {
-        let age = self.limits.log_age;
-        let before = age.map(|age| now.as_secs().saturating_sub(age.as_secs()));
-        let retention = Retention { before, entries: self.limits.log_entries };
+        let before = |age: Duration| now.as_secs().saturating_sub(age.as_secs());
+        let Limits { log_age, log_entries, inbox_age, .. } = &self.limits;
+        let retention = Retention {
+            before: log_age.map(before),
+            entries: *log_entries,
+            welcomes_before: inbox_age.map(before),
+        };
         Ok(self.storage.compact(retention)?)
     }
 
@@ -280,6 +285,7 @@ impl<S: Administration> Service<S> {
         Ok(vec![vec![
             ("messages_dropped", Field::Number(compacted.entries)),
             ("groups_cut", Field::Number(compacted.groups)),
+            ("welcomes_dropped", Field::Number(compacted.welcomes)),
             ("bytes", Field::Number(self.storage.status()?.bytes)),
         ]])
     }

@@ -108,6 +108,8 @@ pub struct Limits {
     pub log_age: Option<Duration>,
     /// How many messages of a group are kept likewise. Default: all.
     pub log_entries: Option<u64>,
+    /// How long a Welcome waits in an inbox, in whole seconds, likewise. Default: without end.
+    pub inbox_age: Option<Duration>,
     /// The oldest versions that are served, of clients of these names. If there are any, each client has to say what
     /// it is. Default: none.
     pub minimum_clients: Vec<ClientVersion>,
@@ -132,6 +134,7 @@ impl Default for Limits {
             loaded_groups: 256,
             log_age: None,
             log_entries: None,
+            inbox_age: None,
             minimum_clients: Vec::new(),
         }
     }

@@ -63,13 +63,16 @@ pub struct StorageStatus {
     pub wal_bytes: u64,
 }
 
-/// Which messages of a group's log are dropped: those that are too old, and those that are too many.
+/// What is dropped: of each group's log the messages that are too old, and those that are too many; of inboxes the
+/// Welcomes that are too old.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Messages that came before this time, in seconds since 1970.
     pub before: Option<u64>,
     /// All but the newest so many.
     pub entries: Option<u64>,
+    /// Welcomes that came before this time.
+    pub welcomes_before: Option<u64>,
 }
 
 /// What was dropped.
@@ -79,6 +82,8 @@ pub struct Compacted {
     pub entries: u64,
     /// From how many groups.
     pub groups: u64,
+    /// How many Welcomes.
+    pub welcomes: u64,
 }
 
 /// A storage that can be administered.
@@ -111,7 +116,8 @@ pub trait Administration: Storage {
     /// What one user, or each, has more or less of than everybody, by user and quota.
     fn quotas(&self, user: Option<&Name>) -> Result<Vec<(Name, Quota, u64)>, StorageError>;
 
-    /// Drops the beginnings of logs. The last message of each stays. Others write meanwhile.
+    /// Drops the beginnings of logs, the last message of each excepted, and what has waited in inboxes for too long.
+    /// Others write meanwhile.
     fn compact(&self, retention: Retention) -> Result<Compacted, StorageError>;
 
     /// The state of the files. It counts every row.

@@ -125,9 +125,13 @@ fn messages_that_are_too_many_or_too_old_are_dropped_and_readers_told() {
 fn without_a_limit_nothing_is_dropped() {
     let mut r = room();
     let id = group_with(&r, 3);
+    let carol = Own::new("carol/pc", &mut r.dice);
+    r.desk.register(&carol);
+    invite_two(&mut r, 1, &carol);
     r.desk.wait(10 * 365 * 24 * 60 * 60);
     assert_eq!(number(&administer(&r.desk, Act::Compact).unwrap(), "messages_dropped"), 0);
     assert_eq!(fetch(&r, &id, 0).unwrap().entries.len(), 3);
+    assert_eq!(waiting(&r, &r.bob), [GroupId::from([1; 16])]);
 }
 
 #[test]
@@ -138,6 +142,96 @@ fn the_last_message_of_a_log_is_never_dropped() {
     assert_eq!(number(&administer(&r.desk, Act::Compact).unwrap(), "messages_dropped"), 2);
     assert_eq!(fetch(&r, &id, 0).unwrap_err().code, ErrorCode::LogTruncated);
     assert_eq!(fetch(&r, &id, 2).unwrap().entries.len(), 1);
+}
+
+/// Alice's group of this number, into which one Welcome invites bob and carol.
+fn invite_two(r: &mut Room, n: u8, carol: &Own) -> GroupId {
+    let id = GroupId::from([n; 16]);
+    let kind = GroupKind::Opaque { epoch: 0 };
+    r.desk.reply(&r.alice, CreateGroup { group_id: id.clone(), kind });
+    let lifetime = Own::lifetime(r.desk.now);
+    let packages = [&r.bob, carol].map(|own| {
+        let package = own.key_package(false, lifetime, &mut r.dice);
+        r.desk.publish(own, &[&package]);
+        package.reference().clone()
+    });
+    let request = SubmitCommit {
+        welcomes: vec![welcome(&packages)],
+        ratchet_tree: Some(vec![9; 30].into()),
+        added: vec![r.bob.id.clone(), carol.id.clone()],
+        ..SubmitCommit::new(private(&id, 0, ContentType::Commit, b"adds bob and carol"))
+    };
+    r.desk.reply(&r.alice, request);
+    id
+}
+
+/// The groups of the Welcomes that wait for a device.
+fn waiting(r: &Room, own: &Own) -> Vec<GroupId> {
+    let items = r.desk.reply(own, FetchInbox { limit: 100 }).items.into_iter();
+    items.map(|item| item.welcome.group_id).collect()
+}
+
+#[test]
+fn a_welcome_that_nobody_fetches_is_dropped_when_its_time_is_over() {
+    let week = 7 * 24 * 60 * 60;
+    let inbox_age = Some(Duration::from_secs(week));
+    let mut r = room_with(Limits { inbox_age, ..Limits::default() });
+    let carol = Own::new("carol/pc", &mut r.dice);
+    r.desk.register(&carol);
+    let old = invite_two(&mut r, 1, &carol);
+    r.desk.wait(week - 1);
+    let young = invite_two(&mut r, 2, &carol);
+    let compact =
+        |r: &Room| number(&administer(&r.desk, Act::Compact).unwrap(), "welcomes_dropped");
+    r.desk.wait(1);
+    assert_eq!(compact(&r), 0, "at the edge");
+    let both = [old.clone(), young.clone()];
+    assert_eq!([waiting(&r, &r.bob), waiting(&r, &carol)], [both.clone(), both]);
+
+    // Carol takes hers in time, and bob's of the same Welcome goes all the same.
+    let first = r.desk.reply(&carol, FetchInbox { limit: 1 }).items.remove(0);
+    r.desk.reply(&carol, AckInbox { ids: vec![first.id] });
+    r.desk.wait(1);
+    assert_eq!(compact(&r), 1);
+    let young = [young];
+    assert_eq!([waiting(&r, &r.bob), waiting(&r, &carol)], [young.clone(), young]);
+    assert_eq!(compact(&r), 0);
+
+    // Nothing of it is left, bob is a member all the same, and logs keep what they have.
+    let folder = crash_copy(r.dir.path());
+    assert_eq!(crate::storage::SqliteStorage::open(folder.path()).unwrap().check(), Ok(()));
+    assert_eq!(blobs(folder.path()), 2);
+    let page = r.desk.reply(&r.bob, FetchLog { group_id: old, after: 0, limit: 9 });
+    assert_eq!(page.entries.len(), 1);
+}
+
+/// How many Welcomes and trees are stored.
+fn blobs(folder: &std::path::Path) -> u32 {
+    let db = rusqlite::Connection::open(folder.join("delivery.db")).unwrap();
+    db.query_row("SELECT count(*) FROM blob", [], |r| r.get(0)).unwrap()
+}
+
+#[test]
+fn many_old_welcomes_are_dropped_in_steps() {
+    let inbox_age = Some(Duration::from_secs(60));
+    let mut r = room_with(Limits { inbox_age, groups: 600, ..Limits::default() });
+    let package = r.bob.key_package(true, Own::lifetime(NOW), &mut r.dice);
+    r.desk.publish(&r.bob, &[&package]);
+    for n in 0..501u16 {
+        let id = GroupId::from(n.to_be_bytes());
+        let kind = GroupKind::Opaque { epoch: 0 };
+        r.desk.reply(&r.alice, CreateGroup { group_id: id.clone(), kind });
+        let request = SubmitCommit {
+            welcomes: vec![welcome(std::slice::from_ref(package.reference()))],
+            added: vec![r.bob.id.clone()],
+            ..SubmitCommit::new(private(&id, 0, ContentType::Commit, b"adds bob"))
+        };
+        r.desk.reply(&r.alice, request);
+    }
+    r.desk.wait(61);
+    let compacted = administer(&r.desk, Act::Compact).unwrap();
+    assert_eq!(number(&compacted, "welcomes_dropped"), 501);
+    assert_eq!(waiting(&r, &r.bob), []);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::inventory::counts;
 use super::read::{bytes, name, unordered};
 use super::result::{Sql, failed};
-use super::{SqliteStorage, quotas};
+use super::{SqliteStorage, inbox, quotas};
 use crate::storage::administration::{
     Administration, Compacted, GroupSummary, InvitationSummary, Retention, StorageStatus,
     UserSummary,
@@ -156,22 +156,21 @@ impl Administration for SqliteStorage {
             })?;
             let Some(group) = group else { break };
             let up_to = self.read(|db| last_dropped(db, group, retention))?;
-            let mut dropped = 0;
-            loop {
-                let some = match up_to {
-                    0 => 0,
-                    _ => self.writer.write(move |db| drop_some(db, group, up_to))?,
-                };
-                dropped += some as u64;
-                if some < DROPPED_AT_ONCE as usize {
-                    break;
-                }
-            }
+            let dropped = match up_to {
+                0 => 0,
+                _ => self.in_steps(move |db| drop_some(db, group, up_to))?,
+            };
             compacted.entries += dropped;
             compacted.groups += u64::from(dropped > 0);
             last = group;
         }
-        if compacted.entries > 0 {
+        compacted.welcomes = match retention.welcomes_before {
+            Some(before) => {
+                self.in_steps(move |db| inbox::drop_before(db, before, DROPPED_AT_ONCE))?
+            }
+            None => 0,
+        };
+        if compacted.entries > 0 || compacted.welcomes > 0 {
             self.release()?;
         }
         Ok(compacted)
@@ -194,6 +193,21 @@ impl Administration for SqliteStorage {
 }
 
 impl SqliteStorage {
+    /// Deletes [`DROPPED_AT_ONCE`] rows in each step, until one finds fewer; how many in all.
+    fn in_steps(
+        &self,
+        step: impl Fn(&Connection) -> Sql<usize> + Copy + Send + 'static,
+    ) -> Result<u64, StorageError> {
+        let mut dropped = 0;
+        loop {
+            let some = self.writer.write(step)?;
+            dropped += some as u64;
+            if some < DROPPED_AT_ONCE as usize {
+                return Ok(dropped);
+            }
+        }
+    }
+
     /// Gives free pages back to the file system, and empties the WAL if nobody reads it just now.
     fn release(&self) -> Result<(), StorageError> {
         loop {

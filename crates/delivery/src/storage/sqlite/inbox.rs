@@ -1,7 +1,7 @@
 //! Deleting what waits in inboxes.
 
 use super::result::Sql;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// Deletes items of a device's inbox, and what no other inbox holds of theirs.
 pub(super) fn remove(db: &Connection, device: i64, ids: &[i64]) -> Sql<()> {
@@ -23,6 +23,20 @@ pub(super) fn remove(db: &Connection, device: i64, ids: &[i64]) -> Sql<()> {
         }
     }
     Ok(())
+}
+
+/// Deletes items that came before a time, the oldest first: `limit` at most. How many there were.
+pub(super) fn drop_before(db: &Connection, before: u64, limit: u32) -> Sql<usize> {
+    let old: Vec<(i64, i64)> = db
+        .prepare_cached(
+            "SELECT device, id FROM inbox WHERE received_at < ? ORDER BY received_at LIMIT ?",
+        )?
+        .query_map(params![before, limit], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<Sql<_>>()?;
+    for (device, id) in &old {
+        remove(db, *device, &[*id])?;
+    }
+    Ok(old.len())
 }
 
 /// Empties a device's inbox.
