@@ -4,6 +4,7 @@ mod evidence;
 mod follow;
 mod state;
 
+use crate::exit_codes::{LIED, WITHHELD};
 use crate::failure::{Failure, complain};
 use crate::folders;
 use crate::server_url::{TlsArgs, parse_server};
@@ -62,10 +63,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     evidence: Option<PathBuf>,
 }
-
-/// Exit codes, as [`MORE`] tells them.
-const LIED: u8 = 3;
-const WITHHELD: u8 = 4;
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let client = |url: &str| args.tls.client(url);

@@ -5,6 +5,7 @@ mod qr;
 mod script;
 mod terminal;
 
+use crate::exit_codes::{PENDING, REFUSED};
 use crate::failure::{Failure, complain};
 use crate::folders::{self, read_file};
 use crate::sealing::{SealArgs, device_args, open_state};
@@ -195,9 +196,9 @@ fn exit_code(ended: Ended, interactive: bool) -> ExitCode {
     }
 
     if refused > 0 && !interactive {
-        ExitCode::from(3)
+        ExitCode::from(REFUSED)
     } else if waiting > 0 {
-        ExitCode::from(4)
+        ExitCode::from(PENDING)
     } else {
         ExitCode::SUCCESS
     }

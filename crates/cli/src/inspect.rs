@@ -15,6 +15,7 @@ mod tree;
 mod value;
 mod walk;
 
+use crate::exit_codes::NOT_READABLE;
 use crate::failure::Failure;
 use crate::folders::read_file;
 use crate::validate::now;
@@ -26,9 +27,6 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use walk::{Context, Stop};
-
-/// The exit code of what cannot be read to its end. Other failures have 1, a wrong command line has 2.
-const NOT_READABLE: u8 = 3;
 
 #[derive(Debug, clap::Args)]
 #[command(

@@ -7,6 +7,7 @@ mod ca;
 mod certificate;
 mod chat;
 mod demo;
+mod exit_codes;
 mod failure;
 mod folders;
 mod health;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 /// End-to-end encrypted group chat over MLS (RFC 9420).
 #[derive(Debug, Parser)]
-#[command(name = "conclave", version, about, max_term_width = 100)]
+#[command(name = "conclave", version, about, max_term_width = 100, after_help = exit_codes::help())]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -5,6 +5,7 @@ mod stream;
 
 pub(crate) use json::{now, parse_base64};
 
+use crate::exit_codes::NOT_VALID;
 use crate::failure::Failure;
 use crate::provider::provider;
 use conclave_validator::{Answers, GroupState, Refusal, Validator};
@@ -12,9 +13,6 @@ use serde_json::Value;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// The exit code of what is not valid. Other failures have 1, a wrong command line has 2.
-const NOT_VALID: u8 = 3;
 
 #[derive(Debug, clap::Args)]
 #[command(

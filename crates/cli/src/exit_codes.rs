@@ -1,0 +1,113 @@
+//! How commands end: one table, of which `--help` and docs/command-line.md are made.
+
+use std::fmt::Write;
+
+/// `chat`: something in the input was refused.
+pub(crate) const REFUSED: u8 = 3;
+/// `chat`: something is not done yet.
+pub(crate) const PENDING: u8 = 4;
+/// `audit`: the service has lied.
+pub(crate) const LIED: u8 = 3;
+/// `audit`: the service withholds something.
+pub(crate) const WITHHELD: u8 = 4;
+/// `validate`: something is not valid.
+pub(crate) const NOT_VALID: u8 = 3;
+/// `inspect`: something cannot be read to its end.
+pub(crate) const NOT_READABLE: u8 = 3;
+
+/// A code of a command, and what it means.
+struct Ending {
+    /// Of which command; of all, if it is empty.
+    command: &'static str,
+    code: u8,
+    means: &'static str,
+}
+
+const fn ending(command: &'static str, code: u8, means: &'static str) -> Ending {
+    Ending { command, code, means }
+}
+
+/// Those of all commands, then those that commands have beside them.
+const ENDINGS: [Ending; 9] = [
+    ending("", 0, "done"),
+    ending("", 1, "failed; standard error says why"),
+    ending("", 2, "an option or argument is wrong"),
+    ending("chat", REFUSED, "something in the input was refused"),
+    ending("chat", PENDING, "something is not done yet, and kept for the next time"),
+    ending("audit", LIED, "the service has lied; the evidence is in a file"),
+    ending("audit", WITHHELD, "the service withholds a root or a proof"),
+    ending("validate", NOT_VALID, "something is not valid"),
+    ending("inspect", NOT_READABLE, "a file is not readable to its end"),
+];
+
+/// The table for `conclave --help`.
+pub(crate) fn help() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for Ending { command, code, means } in &ENDINGS {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {code}  {command:<9}{means}");
+    }
+    text.push_str("A service that a second signal ends has 128 and the signal's number.");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::Cli;
+    use clap::CommandFactory;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// The table as Markdown.
+    fn rows() -> String {
+        let mut text = String::from("| command | code | what it means |\n|---|---|---|\n");
+        for Ending { command, code, means } in &ENDINGS {
+            let command = if command.is_empty() { "all".into() } else { format!("`{command}`") };
+            let _ = writeln!(text, "| {command} | {code} | {means} |");
+        }
+        text
+    }
+
+    #[test]
+    fn the_page_has_this_table_of_exit_codes() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/command-line.md");
+        let page = std::fs::read_to_string(&file).unwrap();
+        let (begin, end) = ("<!-- exit codes: begin -->\n", "<!-- exit codes: end -->");
+        let (before, rest) = page.split_once(begin).unwrap();
+        let (_, after) = rest.split_once(end).unwrap();
+        let made = format!("{before}{begin}\n{}\n{end}{after}", rows());
+        if std::env::var_os("CONCLAVE_RENDER").is_some() {
+            std::fs::write(&file, &made).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&file).unwrap() == made,
+            "docs/command-line.md is behind: CONCLAVE_RENDER=1 cargo test -p conclave-cli exit_codes"
+        );
+    }
+
+    /// Every code of a command is in its own help, and a command that has codes of its own is in the table.
+    #[test]
+    fn each_command_says_its_own_codes() {
+        let cli = Cli::command();
+        for command in cli.get_subcommands() {
+            let more = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let own: BTreeSet<u8> = ENDINGS
+                .iter()
+                .filter(|ending| ending.command == command.get_name())
+                .map(|ending| ending.code)
+                .collect();
+            let Some((_, codes)) = more.split_once("Exit codes:") else {
+                assert!(own.is_empty(), "{}", command.get_name());
+                continue;
+            };
+            let said = codes.split(|c: char| !c.is_ascii_digit());
+            let said: BTreeSet<u8> =
+                said.filter_map(|n| n.parse().ok()).filter(|n| *n > 2).collect();
+            assert_eq!(said, own, "{}", command.get_name());
+        }
+        let names: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+        assert!(ENDINGS.iter().all(|e| e.command.is_empty() || names.contains(&e.command)));
+    }
+}
