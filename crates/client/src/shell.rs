@@ -5,8 +5,8 @@ use crate::lines::{CommandError, Input, parse_line};
 use conclave_delivery::http_client::{Client, Events, Session, Stop, TlsRoots};
 use conclave_delivery_api::Call;
 use conclave_engine::{
-    Answer, CallError, Command, Engine, EngineError, Evidence, Output, Reply, Request, StreamEvent,
-    Transport,
+    Answer, CallError, Command, Content, Engine, EngineError, Evidence, Output, Reply, Request,
+    StreamEvent, Transport,
 };
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_store::Store;
@@ -17,6 +17,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How many lines that are said go together.
+const MOST_AT_ONCE: usize = 256;
 
 /// How long a user who quits is kept waiting for what is not sent yet.
 const QUIT_PATIENCE: Duration = Duration::from_secs(3);
@@ -329,7 +332,17 @@ impl<S: Store> Shell<'_, S> {
             Message::Line(line) => match parse_line(&line) {
                 Ok(Input::Quit) => self.end(true),
                 Ok(Input::Help) => screen.help().map_err(RunError::Screen)?,
-                Ok(Input::Command(command)) => self.command(command, screen)?,
+                Ok(Input::Command(Command::Send(content))) => {
+                    let said = self.said_after(content);
+                    self.engine.send(now(), said)?;
+                    self.answer(true, screen)?;
+                }
+                Ok(Input::Command(command)) => {
+                    // An empty list is an answer, too.
+                    let can_fail = command != Command::Groups;
+                    self.engine.command(now(), command)?;
+                    self.answer(can_fail, screen)?;
+                }
                 Err(CommandError::Empty) => {}
                 Err(e) => self.refuse(e.to_string(), screen)?,
             },
@@ -341,13 +354,21 @@ impl<S: Store> Shell<'_, S> {
         Ok(())
     }
 
-    /// Carries out a command. The loop has shown all that was there before, so what comes now is the
-    /// command's own answer.
-    fn command(&mut self, command: Command, screen: &mut dyn Screen) -> Result<(), RunError> {
-        // An empty list is an answer, too.
-        let can_fail = command != Command::Groups;
-        self.engine.command(now(), command)?;
+    /// What a line says, with what the lines that wait behind it say: it goes together.
+    fn said_after(&mut self, content: Content) -> Vec<Content> {
+        let mut said = vec![content];
+        while said.len() < MOST_AT_ONCE
+            && let Some(Message::Line(line)) = self.held.front()
+            && let Ok(Input::Command(Command::Send(content))) = parse_line(line)
+        {
+            said.push(content);
+            self.held.pop_front();
+        }
+        said
+    }
 
+    /// Shows the answer to a command: the loop has shown all that was there before.
+    fn answer(&mut self, can_fail: bool, screen: &mut dyn Screen) -> Result<(), RunError> {
         let outputs = self.engine.outputs(now());
         if can_fail {
             self.refused += outputs.iter().filter(is_error).count();

@@ -830,7 +830,7 @@ impl<S: Store> Engine<S> {
             Command::Join(link) => self.join(link),
             Command::Leave => self.leave(),
             Command::Reset => self.reset(),
-            Command::Send(content) => self.send(content),
+            Command::Send(content) => self.say(vec![content]),
             Command::Switch(name) => self.switch(&name),
             Command::Members => self.members(),
             Command::Groups => {
@@ -858,47 +858,85 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn send(&mut self, content: Content) -> Result<(), EngineError> {
-        let len = content.bytes().len();
-        if len > MAX_CONTENT {
-            self.error(format!("a message has at most {MAX_CONTENT} bytes, and this has {len}"));
-            return Ok(());
+    /// Takes what the user says in the current group, in this order: as [`Command::Send`] for each, but all of it is
+    /// stored in one write, and sent by few calls.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn send(&mut self, now: u64, contents: Vec<Content>) -> Result<(), EngineError> {
+        if self.waiting_link.is_some() {
+            // It can say nothing yet.
+            return contents
+                .into_iter()
+                .try_for_each(|content| self.command(now, Command::Send(content)));
         }
-        let payload = Payload::Content(content);
-        self.queue(vec![Work::Send { payload, sealed: None }])
+        self.now = now;
+        self.say(contents)
+    }
+
+    fn say(&mut self, contents: Vec<Content>) -> Result<(), EngineError> {
+        let mut work = Vec::new();
+        for content in contents {
+            let len = content.bytes().len();
+            if len > MAX_CONTENT {
+                self.error(format!(
+                    "a message has at most {MAX_CONTENT} bytes, and this has {len}"
+                ));
+            } else {
+                work.push(Work::Send { payload: Payload::Content(content), sealed: None });
+            }
+        }
+        match self.place_of(&work) {
+            Ok(group) => self.add_items(&group, work),
+            // Each of them is refused.
+            Err(why) => {
+                work.iter().for_each(|_| self.error(why.clone()));
+                Ok(())
+            }
+        }
     }
 
     /// Adds something to be done in the current group.
     fn queue(&mut self, work: Vec<Work>) -> Result<(), EngineError> {
+        match self.place_of(&work) {
+            Ok(group) => self.add_items(&group, work),
+            Err(why) => {
+                self.error(why);
+                Ok(())
+            }
+        }
+    }
+
+    fn add_items(&mut self, group: &GroupId, work: Vec<Work>) -> Result<(), EngineError> {
+        let items = work.into_iter().map(|work| Item { group: group.clone(), work });
+        Ok(self.book.commit(None, items.map(Change::NewItem).collect())?)
+    }
+
+    /// The group in which this is to be done; or why it cannot be done.
+    fn place_of(&self, work: &[Work]) -> Result<GroupId, String> {
         let Some(group) = self.book.current().cloned() else {
-            let what = match self.asking().first() {
+            return Err(match self.asking().first() {
                 Some(asking) => self.question(asking),
                 None => "you are in no group: /new NAME makes one, or somebody invites you".into(),
-            };
-            self.error(what);
-            return Ok(());
+            });
         };
-        let name = self.group_name(&group);
         if self.book.record(&group).is_some_and(|record| record.asked_by.is_some()) {
-            let what = self.question(&group);
-            self.error(what);
-            return Ok(());
+            return Err(self.question(&group));
         }
+
+        let name = self.group_name(&group);
         // What is said in a group that has ended is sent in its successor.
         let ended = self.book.record(&group).is_some_and(|record| record.stage == Stage::Ended);
         let waits = ended && work.iter().all(|work| matches!(work, Work::Send { .. }));
         if !waits && !self.groups.contains_key(&group) {
-            self.error(format!(
+            return Err(format!(
                 "you are no longer in {name}; /groups lists where you are, /switch NAME goes there"
             ));
-            return Ok(());
         }
         if self.book.leaving(&group) {
-            self.error(format!("you are leaving {name}"));
-            return Ok(());
+            return Err(format!("you are leaving {name}"));
         }
-        let items = work.into_iter().map(|work| Item { group: group.clone(), work });
-        Ok(self.book.commit(None, items.map(Change::NewItem).collect())?)
+        Ok(group)
     }
 
     fn news(group: &GroupId, news: News) -> Change {

@@ -47,6 +47,7 @@ use conclave_store::{MemoryStore, Secret, Store, StoreError, WriteSet};
 use core::time::Duration;
 use lines::{Input, Render, parse_line};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 impl<S: Store> Engine<S> {
@@ -86,13 +87,17 @@ impl<S: Store> Engine<S> {
     }
 }
 
-/// A store that outlives the engine, as a disk does.
+/// A store that outlives the engine, as a disk does. It counts writes.
 #[derive(Clone, Default)]
-struct Disk(Arc<Mutex<MemoryStore>>);
+struct Disk(Arc<Mutex<MemoryStore>>, Arc<AtomicUsize>);
 
 impl Disk {
     fn get(&self) -> MutexGuard<'_, MemoryStore> {
         self.0.lock().unwrap()
+    }
+
+    fn writes(&self) -> usize {
+        self.1.load(Ordering::Relaxed)
     }
 }
 
@@ -101,6 +106,7 @@ impl Store for Disk {
         self.get().load(group)
     }
     fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
         self.get().write(set)
     }
     fn groups(&self) -> Result<Vec<GroupId>, StoreError> {

@@ -1,6 +1,7 @@
 //! Many messages said at once.
 
 use super::*;
+use crate::Content;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -59,6 +60,32 @@ fn what_is_said_at_once_goes_by_few_calls_and_arrives_in_order() {
     world.say(a, "one more");
     world.settle();
     assert_eq!(*calls.borrow(), ["one"]);
+}
+
+#[test]
+fn what_is_sent_together_is_one_write_and_refused_one_by_one() {
+    let (mut world, [a, b]) = talking(809);
+    let contents = || texts(20).into_iter().map(Content::from_text).collect::<Vec<_>>();
+    let writes = |world: &World| world.devices[a].disk.writes();
+    let before = writes(&world);
+    world.devices[a].engine.send(world.now, contents()).unwrap();
+    assert_eq!(writes(&world), before + 1);
+    world.settle();
+    assert_eq!(world.texts(b), texts(20));
+    // One write encrypts them, one takes them from the log, one notes that they were shown.
+    assert_eq!(writes(&world), before + 4);
+
+    let outsider = world.add("c/pc");
+    world.settle();
+    world.devices[outsider].engine.send(world.now, contents()).unwrap();
+    world.settle();
+    assert_eq!(world.devices[outsider].count("error you are in no group"), 20);
+    let long = Content::from_text("x".repeat(crate::MAX_CONTENT + 1));
+    let said = vec![long, Content::from_text("short")];
+    world.devices[a].engine.send(world.now, said).unwrap();
+    world.settle();
+    assert_eq!(world.devices[a].count("error a message has at most"), 1);
+    assert_eq!(world.texts(b).last().unwrap(), "short");
 }
 
 #[test]
