@@ -12,7 +12,7 @@ use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use crate::watch::PassedRoot;
 pub(super) use conclave_certificates::device_of;
 use conclave_delivery_api::{
-    ChainHash, ContentType, DeviceId, JOIN_LINKS, JoinLinks, Judged, LogEntry, LogPage,
+    ChainHash, ContentType, Decode, DeviceId, JOIN_LINKS, JoinLinks, Judged, LogEntry, LogPage,
     LogPosition, sha256,
 };
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
@@ -22,9 +22,19 @@ use conclave_mls::group::{
     Answers, EpochChange, Member, Proposal, ProposalStage, Refused, Sender, Status,
 };
 use conclave_mls::storage::Fold;
+use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
 use conclave_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The epoch that an encoded message was made in.
+pub(super) fn epoch_of(message: &[u8]) -> Option<u64> {
+    match MlsMessage::from_bytes(message).ok()?.body {
+        MlsMessageBody::PublicMessage(message) => Some(message.content.epoch.0),
+        MlsMessageBody::PrivateMessage(message) => Some(message.epoch.0),
+        _ => None,
+    }
+}
 
 /// What a commit was made for, to be done again; none for other work.
 pub(super) fn not_committed(work: &Work) -> Option<Work> {

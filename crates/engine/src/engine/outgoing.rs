@@ -2,7 +2,7 @@
 
 use super::groups::GROUP_INFO;
 use super::join_links::judge_own;
-use super::replies::epoch_of;
+use super::log::epoch_of;
 use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
 use super::{Engine, EngineError, Inviting, Live, Purpose};
 use crate::book::Change;

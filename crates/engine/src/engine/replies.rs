@@ -1,6 +1,6 @@
 //! What the service answers.
 
-use super::log::not_committed;
+use super::log::{epoch_of, not_committed};
 use super::transparency::CONVICTED;
 use super::waits::LONGEST_CLAIM_WAIT;
 use super::watching::Asked;
@@ -9,11 +9,10 @@ use crate::book::Change;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Reply;
 use conclave_delivery_api::{
-    AccountPage, CallError, ChainInput, ContentType, Decode, ErrorCode, LogEntry, LogPage, Outcome,
+    AccountPage, CallError, ChainInput, ContentType, ErrorCode, LogEntry, LogPage, Outcome,
     Receipt, SentMessages,
 };
 use conclave_mls::GroupId;
-use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_store::Store;
 
 impl Purpose {
@@ -33,15 +32,6 @@ impl Purpose {
                 | RecoverEntry(_)
                 | Extension { .. }
         )
-    }
-}
-
-/// The epoch that an encoded message was made in.
-pub(super) fn epoch_of(message: &[u8]) -> Option<u64> {
-    match MlsMessage::from_bytes(message).ok()?.body {
-        MlsMessageBody::PublicMessage(message) => Some(message.content.epoch.0),
-        MlsMessageBody::PrivateMessage(message) => Some(message.epoch.0),
-        _ => None,
     }
 }
 
