@@ -10,6 +10,10 @@ use core::fmt::Write;
 /// event for the user's own account and for that of each user in a common group, one for each of the device's groups,
 /// and one for its inbox unless that is empty, so nothing is missed between two streams; then comes `event: ready`. A
 /// comment line comes at least every ten seconds.
+///
+/// `ready` may have an `id:`. A client that comes back with it in the header
+/// [`LAST_EVENT_HEADER`](super::LAST_EVENT_HEADER) is told only of those groups whose logs have grown since; if the service
+/// cannot tell, of all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// The incarnation of the service's state. It comes first, and once.
@@ -85,17 +89,34 @@ impl Event {
 pub struct EventParser {
     event: String,
     data: String,
+    id: Option<String>,
+    last_id: Option<String>,
 }
 
+/// The longest identifier of an event that is kept, in bytes.
+const MAX_ID: usize = 128;
+
 impl EventParser {
+    /// The identifier of the last event that had one: up to where all is told. One that no header can hold is none.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
+    }
+
     /// Takes one line, without its end, and gives the event that it completes.
     pub fn line(&mut self, line: &str) -> Option<Event> {
         if let Some(event) = line.strip_prefix("event: ") {
             self.event = event.into();
         } else if let Some(data) = line.strip_prefix("data: ") {
             self.data = data.into();
+        } else if let Some(id) = line.strip_prefix("id: ") {
+            self.id = Some(id.into());
         } else if line.is_empty() {
-            let Self { event, data } = core::mem::take(self);
+            let Self { event, data, id, last_id } = core::mem::take(self);
+            let fits = |id: &String| {
+                (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
+            };
+            self.last_id = if id.is_some() { id.filter(fits) } else { last_id };
             return match event.as_str() {
                 "incarnation" => parse_incarnation(&data),
                 "group" => parse_group(&data),

@@ -151,6 +151,9 @@ pub fn short_group(group: &GroupId) -> String {
     text
 }
 
+/// The header of a request for events that says up to where a device was told before: the last `id:` of its stream.
+pub const LAST_EVENT_HEADER: &str = "last-event-id";
+
 /// The media type of requests and replies.
 pub const CONTENT_TYPE: &str = "application/octet-stream";
 /// The header that names a refusal's [`ErrorCode`].

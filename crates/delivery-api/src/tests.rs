@@ -196,6 +196,23 @@ fn events_round_trip_and_strange_lines_are_passed_over() {
 }
 
 #[test]
+fn the_last_identifier_of_an_event_is_kept_if_a_header_can_hold_it() {
+    let mut parser = EventParser::default();
+    let mut read = |text: &str| {
+        text.lines().for_each(|line| drop(parser.line(line)));
+        parser.last_id().map(str::to_string)
+    };
+    assert_eq!(read("event: inbox\ndata: -\n\n"), None);
+    assert_eq!(read("id: ab-1\nevent: ready\n"), None, "the event is not complete");
+    assert_eq!(read("data: -\n\n").as_deref(), Some("ab-1"));
+    assert_eq!(read("event: inbox\ndata: -\n\n").as_deref(), Some("ab-1"));
+    assert_eq!(read("id: ab-2\nevent: news\n\n").as_deref(), Some("ab-2"));
+    for bad in ["", "a b", "ä", "a\tb", &"a".repeat(129)] {
+        assert_eq!(read(&format!("id: {bad}\nevent: ready\ndata: -\n\n")), None, "{bad}");
+    }
+}
+
+#[test]
 fn error_codes_are_found_by_name() {
     for code in ErrorCode::ALL {
         assert_eq!(ErrorCode::from_name(code.name()), Some(*code));

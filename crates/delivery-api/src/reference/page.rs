@@ -7,7 +7,8 @@ use super::types::{Other, others, structures};
 use crate::accounts::signed_content;
 use crate::{
     CLIENT_HEADER, CONTENT_TYPE, Call, ERROR_HEADER, EVENTS_PATH, Encode, ErrorCode, FetchInbox,
-    MAX_BODY, MAX_PAGE, MAX_PART, Mode, PAGE_BYTES, PROOF_HEADER, sha256, to_hex,
+    LAST_EVENT_HEADER, MAX_BODY, MAX_PAGE, MAX_PART, Mode, PAGE_BYTES, PROOF_HEADER, sha256,
+    to_hex,
 };
 
 /// The digits of a line: 32 bytes.
@@ -147,7 +148,9 @@ fn stream() -> String {
 Server-Sent Events (`text/event-stream`) without end. Events are hints: the logs and the inbox are the truth. A
 stream begins with what there is, which `ready` ends; between two streams nothing is missed. Several events of a
 kind may become one. A comment (`:`) comes every ten seconds at least. A service that stops says when to come back
-(`retry:`, in milliseconds). A device has four streams unless the service is set up otherwise, and the next one ends
+(`retry:`, in milliseconds). `ready` has an identifier (`id:`): a client that sends the last one in the header
+`{LAST_EVENT_HEADER}` when it comes back is told only of those groups whose logs have grown since the stream before began. Of an
+identifier that the service does not know, it is told of all. A device has four streams unless the service is set up otherwise, and the next one ends
 the oldest.
 
 "

@@ -22,7 +22,8 @@ struct Listening<S> {
     app: Arc<App<S>>,
     slot: Arc<Slot>,
     stopping: watch::Receiver<bool>,
-    begun: Option<DeviceInfo>,
+    /// Who listens, and up to where it was told before; until it is told what is new since.
+    begun: Option<(DeviceInfo, Option<String>)>,
     /// Whether all has been said.
     is_last: bool,
     _places: (StreamPlaces, Busy),
@@ -56,27 +57,29 @@ fn retry() -> String {
     format!("retry: {}\n\n", 500 + spread)
 }
 
-/// What a device is told from now on, beginning with what there is.
+/// What a device is told from now on, beginning with what there is; or, if it says up to where it was told before, with
+/// what is new since.
 pub(super) fn event_stream<S: Storage>(
     app: Arc<App<S>>,
     device: DeviceInfo,
+    last: Option<String>,
     places: (StreamPlaces, Busy),
 ) -> impl Stream<Item = Result<String, Infallible>> {
     // Listening comes before looking, so that nothing falls between: no event, and no revocation.
     let slot = app.listeners.listen(device.device.clone(), app.front.streams_of_device);
     let stopping = app.stopping.clone();
-    let listening =
-        Listening { app, slot, stopping, begun: Some(device), is_last: false, _places: places };
+    let begun = Some((device, last));
+    let listening = Listening { app, slot, stopping, begun, is_last: false, _places: places };
     unfold(listening, |mut me| async move {
         if me.is_last {
             return None;
         }
-        if let Some(device) = me.begun.take() {
+        if let Some((device, last)) = me.begun.take() {
             let app = me.app.clone();
-            let look = move || app.service.current_events(&device);
+            let look = move || app.service.events_since(&device, last.as_deref());
             // On failure the stream ends, and the client tries again.
             let current = tokio::task::spawn_blocking(look).await.ok()?.ok()?;
-            current.iter().for_each(|event| me.slot.put(event));
+            me.slot.begin(&current);
         }
         let text = me.slot.take()?;
         if !text.is_empty() {

@@ -21,10 +21,10 @@ use conclave_delivery_api::{
     AckInbox, BeginUpload, CLIENT_HEADER, ClaimKeyPackages, CountKeyPackages, CreateGroup,
     DeleteAttachment, DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount,
     FetchAttachment, FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox,
-    FetchLinkedGroup, FetchLog, FetchRelay, FetchRoots, OpenSession, PROOF_HEADER, Proof,
-    PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, RestoreLog, SendMessage,
-    SendMessages, SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal, UploadPart,
-    WithdrawKeyPackages,
+    FetchLinkedGroup, FetchLog, FetchRelay, FetchRoots, LAST_EVENT_HEADER, OpenSession,
+    PROOF_HEADER, Proof, PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, RestoreLog,
+    SendMessage, SendMessages, SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal,
+    UploadPart, WithdrawKeyPackages,
 };
 use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
@@ -499,6 +499,8 @@ async fn events<S: Storage>(
     let arrival = Arrival::new(&app, connection, &headers);
     let (id, address, begun) = (arrival.id, arrival.address, arrival.begun);
     let mut observed = arrival.observed("events");
+    let last = headers.get(LAST_EVENT_HEADER).and_then(|value| value.to_str().ok());
+    let last = last.map(str::to_string);
     let known = blocking(&app, move |app| {
         let sent = arrival.credentials(app, &headers)?;
         check_client(app, &headers)?;
@@ -522,7 +524,7 @@ async fn events<S: Storage>(
             observed.who = Some(device.device.clone());
             observed.summary = format!("{} listens", device.device);
             app.observe(&observed);
-            let stream = event_stream(app, device, (places, busy));
+            let stream = event_stream(app, device, last, (places, busy));
             let headers = [(TYPE_HEADER, "text/event-stream"), (CACHE_CONTROL, "no-store")];
             (headers, Body::from_stream(stream)).into_response()
         }

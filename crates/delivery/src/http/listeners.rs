@@ -1,7 +1,7 @@
 //! Pushing: each listener has a slot where events gather until its connection takes them. A slot
 //! holds the last head of each group, so a slow listener costs no more than its groups.
 
-use crate::service::Notice;
+use crate::service::{CurrentEvents, Notice};
 use conclave_delivery_api::{DeviceId, Ending, Event, GroupId, Incarnation, LogPosition, Name};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -21,6 +21,8 @@ struct Waiting {
     certificates: BTreeSet<Name>,
     inbox: bool,
     ready: bool,
+    /// The name of the place up to which all is told when it is ready.
+    place: Option<String>,
     ended: bool,
 }
 
@@ -62,6 +64,12 @@ impl Slot {
         self.wake.notify_one();
     }
 
+    /// What there was when the connection began.
+    pub(super) fn begin(&self, current: &CurrentEvents) {
+        locked(&self.waiting).place.clone_from(&current.place);
+        current.events.iter().for_each(|event| self.put(event));
+    }
+
     /// Waits until something is put in.
     pub(super) async fn changed(&self) {
         self.wake.notified().await;
@@ -79,8 +87,9 @@ impl Slot {
         if waiting.ended {
             return None;
         }
-        let Waiting { incarnation, groups, reset, accounts, certificates, inbox, ready, .. } =
-            core::mem::take(&mut *waiting);
+        let Waiting {
+            incarnation, groups, reset, accounts, certificates, inbox, ready, place, ..
+        } = core::mem::take(&mut *waiting);
         drop(waiting);
 
         let mut text = String::new();
@@ -103,6 +112,9 @@ impl Slot {
             text += &Event::Inbox.to_text();
         }
         if ready {
+            if let Some(place) = place {
+                text += &format!("id: {place}\n");
+            }
             text += &Event::Ready.to_text();
         }
         Some(text)

@@ -6,6 +6,7 @@ mod attachments;
 mod front;
 mod hostile;
 mod refusals;
+mod resuming;
 mod tls;
 mod versions;
 

@@ -60,6 +60,8 @@ pub struct Events {
     stop: Stop,
     stream: Option<BufReader<Box<dyn Read + Send>>>,
     parser: EventParser,
+    /// Up to where the service has told all, by its own name for it.
+    last_id: Option<String>,
     wait: Option<Duration>,
     next_wait: Duration,
     /// How long the service has asked to wait when the stream ends.
@@ -79,10 +81,25 @@ impl Events {
             stop: Stop::default(),
             stream: None,
             parser: EventParser::default(),
+            last_id: None,
             wait: None,
             next_wait: FIRST_WAIT,
             retry: None,
         }
+    }
+
+    /// Up to where the service has told all, by its own name for it, once [`Event::Ready`] was heard. When the stream
+    /// reconnects, the service tells of groups only what is new since.
+    #[must_use]
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
+    }
+
+    /// Begins where another stream of this device has ended: whoever calls it has kept what that one told.
+    #[must_use]
+    pub fn after(mut self, last_id: Option<String>) -> Self {
+        self.last_id = last_id;
+        self
     }
 
     /// What stops the stream.
@@ -121,6 +138,9 @@ impl Events {
                     match self.parser.line(line) {
                         Some(event) => {
                             self.next_wait = FIRST_WAIT;
+                            if let Some(id) = self.parser.last_id() {
+                                self.last_id = Some(id.into());
+                            }
                             return Some(StreamEvent::Event(event));
                         }
                         None => continue,
@@ -148,7 +168,7 @@ impl Iterator for Events {
         if self.stream.is_some() {
             return self.read();
         }
-        Some(match self.client.open_events() {
+        Some(match self.client.open_events(self.last_id.as_deref()) {
             Ok(stream) => {
                 self.stream = Some(BufReader::new(Box::new(stream)));
                 StreamEvent::Connected

@@ -6,8 +6,8 @@ mod transfers;
 
 use conclave_delivery_api::{
     Bytes, CLIENT_HEADER, CONTENT_TYPE, Call, CallError, ClientVersion, Decode, Details,
-    ERROR_HEADER, EVENTS_PATH, ErrorCode, MAX_BODY, MAX_REFUSAL, PROOF_HEADER, Proof, Reader,
-    Token,
+    ERROR_HEADER, EVENTS_PATH, ErrorCode, LAST_EVENT_HEADER, MAX_BODY, MAX_REFUSAL, PROOF_HEADER,
+    Proof, Reader, Token,
 };
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair};
 use core::fmt;
@@ -225,7 +225,7 @@ impl Client {
     }
 
     /// Opens the event stream.
-    fn open_events(&self) -> Result<impl Read + Send + use<>, CallError> {
+    fn open_events(&self, last: Option<&str>) -> Result<impl Read + Send + use<>, CallError> {
         // The service sends a line every ten seconds.
         let mut builder = self
             .agent
@@ -236,6 +236,9 @@ impl Client {
             .timeout_per_read(Some(Duration::from_secs(30)))
             .build()
             .header(CLIENT_HEADER, &self.version);
+        if let Some(last) = last {
+            builder = builder.header(LAST_EVENT_HEADER, last);
+        }
         if let Some(session) = &self.session {
             builder = builder
                 .header("authorization", format!("Bearer {}", session.token.expose()))

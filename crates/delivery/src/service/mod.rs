@@ -9,6 +9,7 @@ mod certificates;
 mod claims;
 mod covering;
 mod credentials;
+mod current;
 mod directory;
 mod error;
 mod framed;
@@ -52,6 +53,7 @@ use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, Secret, SignatureKeyPair};
 use core::fmt;
 use core::time::Duration;
+pub use current::CurrentEvents;
 pub use directory::Published;
 pub(crate) use error::whole_seconds;
 pub use error::{Limit, OpenError, ServiceError};
@@ -439,31 +441,6 @@ impl<S: Storage> Service<S> {
         now: UnixTime,
     ) -> Result<Holder, ServiceError> {
         self.sessions.authenticate(&*self.provider, token, proof, request, now)
-    }
-
-    /// What a device is told when it begins to listen: which life of its state the service is in, how long the account logs are that concern it, the heads
-    /// of its groups, and whether its inbox holds something.
-    ///
-    /// # Errors
-    /// If the device has been revoked or has another key, or the storage cannot be read.
-    pub fn current_events(&self, listener: &DeviceInfo) -> Result<Vec<Event>, ServiceError> {
-        let device = &listener.device;
-        // The account may have changed since the session was looked up.
-        if self.storage.device(device)?.as_ref() != Some(listener) {
-            return Err(ServiceError::revoked(device));
-        }
-        let accounts = self.storage.accounts_around(device, MAX_TOLD)?.into_iter();
-        let mut events = vec![Event::Incarnation(self.incarnation)];
-        events.extend(accounts.map(|(user, length)| Event::Account { user, length }));
-        let groups = self.storage.groups_of(device)?.into_iter();
-        events.extend(groups.map(|(group_id, position)| Event::Group { group_id, position }));
-        let ended = self.storage.ended_groups_of(device)?.into_iter();
-        events.extend(ended.map(|(group_id, ending)| Event::Ended { group_id, ending }));
-        if self.storage.inbox(device, 0, 0)?.1 > 0 {
-            events.push(Event::Inbox);
-        }
-        events.push(Event::Ready);
-        Ok(events)
     }
 
     /// The same receipt, signed again after it was changed: for tests of what others make of a service that lies.

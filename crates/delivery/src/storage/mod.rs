@@ -445,6 +445,9 @@ pub enum UploadBegun {
     Full,
 }
 
+/// Groups with where their logs end, and the place up to which they are told ([`Storage::groups_since`]).
+pub type Since = (Vec<(GroupId, LogPosition)>, Option<u64>);
+
 /// What a storage engine provides. Methods block, and may be called from several threads.
 #[allow(clippy::missing_errors_doc, reason = "all fail with StorageError alone")]
 pub trait Storage: Send + Sync + 'static {
@@ -575,6 +578,17 @@ pub trait Storage: Send + Sync + 'static {
     /// The groups that a device is in, with where their logs end; and those it was in, with the place
     /// of the commit that removed it.
     fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, LogPosition)>, StorageError>;
+
+    /// The same without the groups in which nothing was appended after a place, and the place where all logs end now.
+    /// Of a place that there is not yet, as of none, it gives all groups. A storage that counts no places gives all
+    /// groups and no place, as it does unless it says more.
+    ///
+    /// A place is a number that grows with each entry of any group, in the order in which entries become visible. What
+    /// is told up to a place may hold later entries, too.
+    fn groups_since(&self, device: &DeviceId, place: Option<u64>) -> Result<Since, StorageError> {
+        let _ = place;
+        Ok((self.groups_of(device)?, None))
+    }
 
     /// Ends a group for which there is no successor yet. How it has ended then: as it did before, if it had. None if
     /// there is no such group.

@@ -12,6 +12,7 @@ use conclave_mls::storage::{Batch, RowKey, Table};
 pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     creation(new);
     members(new);
+    places(new);
     resets(new);
     ends_without_successor(new);
     rows(new);
@@ -56,6 +57,47 @@ fn sorted(devices: std::sync::Arc<[DeviceId]>) -> Vec<DeviceId> {
     let mut devices = devices.to_vec();
     devices.sort();
     devices
+}
+
+/// Groups since a place: those with later entries, and no others.
+fn places<P: Place>(new: &dyn Fn() -> P) {
+    let place = new();
+    let storage = place.open().unwrap();
+    let [alice, bob] = register(&storage, ["alice/pc", "bob/pc"]);
+    let groups = [1, 2, 3].map(|n| create(&storage, n, &[&alice, &bob]));
+    for group in &groups {
+        won(&storage, entry(group, &alice, 1));
+    }
+    let since = |device: &DeviceId, place| storage.groups_since(device, place).unwrap();
+    let (all, end) = since(&bob, None);
+    assert_eq!(all, storage.groups_of(&bob).unwrap());
+    // One that counts no places always gives all.
+    let Some(end) = end else { return };
+    assert_eq!(since(&bob, Some(end)), (vec![], Some(end)));
+    assert_eq!(since(&bob, Some(0)).0, all);
+    for later in [end + 1, u64::from(u32::MAX), u64::MAX] {
+        assert_eq!(since(&bob, Some(later)), (all.clone(), Some(end)), "a place that there is not");
+    }
+
+    // An entry, a removal, an addition, and a group without an entry.
+    won(&storage, entry(&groups[1], &alice, 2));
+    let removal = CommitEffects { removed: vec![bob.clone()], ..CommitEffects::default() };
+    won(&storage, commit(&groups[2], &alice, 2, 0, removal));
+    let told = |device, place| -> Vec<GroupId> {
+        since(device, place).0.into_iter().map(|(group, _)| group).collect()
+    };
+    assert_eq!(told(&bob, Some(end)), groups[1..]);
+    let (_, end) = since(&bob, None);
+    won(&storage, entry(&groups[2], &alice, 3));
+    assert!(told(&bob, end).is_empty(), "it is no member there any more");
+    assert_eq!(told(&alice, end), groups[2..]);
+    let adding = CommitEffects { added: vec![bob.clone()], ..CommitEffects::default() };
+    let (_, end) = since(&bob, None);
+    won(&storage, commit(&groups[2], &alice, 4, 1, adding));
+    assert_eq!(told(&bob, end), groups[2..]);
+    let (_, end) = since(&bob, None);
+    let new = create(&storage, 4, &[&alice, &bob]);
+    assert_eq!(told(&bob, end), [new]);
 }
 
 fn members<P: Place>(new: &dyn Fn() -> P) {

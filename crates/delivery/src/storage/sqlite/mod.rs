@@ -29,8 +29,8 @@ mod tests;
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
     DirectoryBatch, Extended, Found, Give, GroupAdded, GroupRecord, KeyPackagesAdded, Membership,
-    NewGroup, NewKeyPackages, NewUpload, Put, Quota, Storage, StorageError, StoredKeyPackage,
-    UploadBegun, UploadRecord, WriterLoad, append_each,
+    NewGroup, NewKeyPackages, NewUpload, Put, Quota, Since, Storage, StorageError,
+    StoredKeyPackage, UploadBegun, UploadRecord, WriterLoad, append_each,
 };
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
@@ -448,6 +448,34 @@ impl Storage for SqliteStorage {
             .query_map([known_device(db, device)?], |r| Ok((bytes(r, 0)?.into(), position(r, 1)?)))?
             .collect()
         })
+    }
+
+    fn groups_since(&self, device: &DeviceId, place: Option<u64>) -> Result<Since, StorageError> {
+        // A later entry may be among the groups: it is told once more the next time.
+        let end: u64 = self.read(|db| {
+            db.prepare_cached("SELECT ifnull(max(rowid), 0) FROM log")?.query_row([], |r| r.get(0))
+        })?;
+        let Some(place) = place.filter(|place| *place <= end) else {
+            return Ok((self.groups_of(device)?, Some(end)));
+        };
+        let groups = self.read(|db| {
+            // The index of the log's numbers has the rows' own, too. A log without entries has none.
+            db.prepare_cached(
+                "SELECT group_id, ifnull(log.seq, head), ifnull(log.epoch + 1, mls_group.epoch),
+                    ifnull(log.chain, mls_group.chain)
+                 FROM member JOIN mls_group ON mls_group.id = member.grp
+                 LEFT JOIN log ON log.grp = member.grp AND log.seq = removed_seq
+                 WHERE device = ?1 AND (removed_seq IS NULL OR log.seq NOT NULL)
+                    AND ifnull((SELECT last.rowid > ?2 FROM log AS last
+                        WHERE last.grp = member.grp AND last.seq = ifnull(removed_seq, head)), 1)
+                 ORDER BY member.grp",
+            )?
+            .query_map(params![known_device(db, device)?, place], |r| {
+                Ok((bytes(r, 0)?.into(), position(r, 1)?))
+            })?
+            .collect()
+        })?;
+        Ok((groups, Some(end)))
     }
 
     fn end_group(&self, id: &GroupId) -> Result<Option<Ending>, StorageError> {

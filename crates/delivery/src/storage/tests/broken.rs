@@ -64,6 +64,8 @@ enum Fault {
     EntryTwice,
     /// Whoever was removed is a stranger.
     FormerForgotten,
+    /// A group whose log has grown since a place is not told.
+    GrownUntold,
     /// Whoever was removed is told of the accounts of those who are in the group.
     AccountsOfFormer,
     /// A commit's effects are written without the rest when it is refused.
@@ -412,6 +414,14 @@ impl Storage for Opened {
         self.storage.groups_of(device)
     }
 
+    fn groups_since(&self, device: &DeviceId, place: Option<u64>) -> Result<Since, StorageError> {
+        let (mut groups, end) = self.storage.groups_since(device, place)?;
+        if self.has(Fault::GrownUntold) && place.is_some() {
+            groups.pop();
+        }
+        Ok((groups, end))
+    }
+
     fn end_group(&self, id: &GroupId) -> Result<Option<Ending>, StorageError> {
         if self.has(Fault::SucceededEndsAgain) {
             self.storage.end_group(id)?;
@@ -665,6 +675,7 @@ fn each_fault_of_a_storage_is_found() {
         Fault::EpochIgnored,
         Fault::EntryTwice,
         Fault::FormerForgotten,
+        Fault::GrownUntold,
         Fault::AccountsOfFormer,
         Fault::EffectsOnLoss,
         Fault::PageUnlimited,
