@@ -18,8 +18,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How many lines that are said go together.
-const MOST_AT_ONCE: usize = 256;
+/// How many lines of text are sent together.
+const MAX_LINES_TOGETHER: usize = 256;
 
 /// How long a user who quits is kept waiting for what is not sent yet.
 const QUIT_PATIENCE: Duration = Duration::from_secs(3);
@@ -64,8 +64,8 @@ pub struct Options {
     pub url: String,
     /// Which roots the certificate of a service at `https://` may come from. If none are named, the system's.
     pub roots: Option<TlsRoots>,
-    /// Whether each line waits until what the ones before it asked for is done, unless the
-    /// service or a device that was admitted does not answer.
+    /// Whether each command waits until what was asked for before it is done, unless the service or a device that was
+    /// admitted does not answer. Lines of text that wait one behind another are sent together.
     pub in_turn: bool,
     /// Whether it goes on when there is no more input.
     pub stay: bool,
@@ -357,7 +357,7 @@ impl<S: Store> Shell<'_, S> {
     /// What a line says, with what the lines that wait behind it say: it goes together.
     fn said_after(&mut self, content: Content) -> Vec<Content> {
         let mut said = vec![content];
-        while said.len() < MOST_AT_ONCE
+        while said.len() < MAX_LINES_TOGETHER
             && let Some(Message::Line(line)) = self.held.front()
             && let Ok(Input::Command(Command::Send(content))) = parse_line(line)
         {

@@ -229,6 +229,10 @@ impl<S: Store> Engine<S> {
                 break;
             } else if own.pop_front_if(|own| **own == *entry.message).is_some() {
                 What::Own
+            } else if own.iter().any(|own| **own == *entry.message) {
+                let what = "the service has put what this device sent into another order";
+                halt = Some(Halt::OtherLog(what.into()));
+                break;
             } else {
                 let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
                 let mut judge = JudgeOf { engine: self, sent };

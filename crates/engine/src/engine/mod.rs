@@ -247,9 +247,10 @@ pub struct Engine<S> {
     /// Milliseconds since 1970.
     now: u64,
     under_way: Option<Purpose>,
-    /// The service's key, once it has said it: also while it is to be asked again, for the answer under way.
+    /// The service's key, once it is known. It is kept while the service is asked again, to check the answer under way.
     service_key: Option<SignaturePublicKey>,
-    /// Whether the service is not to be asked what it is: before a session, and whenever its key may have changed.
+    /// Whether `service_key` is current. It is not before the first answer, nor when the key may have changed: then the
+    /// service is asked.
     is_described: bool,
     /// Whether it was restored from a backup, or set up anew, since this process began.
     was_restored: bool,
@@ -886,34 +887,35 @@ impl<S: Store> Engine<S> {
                 work.push(Work::Send { payload: Payload::Content(content), sealed: None });
             }
         }
-        match self.place_of(&work) {
-            Ok(group) => self.add_items(&group, work),
-            // Each of them is refused.
-            Err(why) => {
-                work.iter().for_each(|_| self.error(why.clone()));
-                Ok(())
-            }
+        if work.is_empty() {
+            return Ok(());
         }
+        // Each of them may be refused.
+        let count = work.len();
+        self.queue_or_refuse(work, count)
     }
 
     /// Adds something to be done in the current group.
     fn queue(&mut self, work: Vec<Work>) -> Result<(), EngineError> {
-        match self.place_of(&work) {
-            Ok(group) => self.add_items(&group, work),
+        self.queue_or_refuse(work, 1)
+    }
+
+    /// The same; if it is refused, that is said so often.
+    fn queue_or_refuse(&mut self, work: Vec<Work>, refusals: usize) -> Result<(), EngineError> {
+        match self.target_group(&work) {
+            Ok(group) => {
+                let items = work.into_iter().map(|work| Item { group: group.clone(), work });
+                Ok(self.book.commit(None, items.map(Change::NewItem).collect())?)
+            }
             Err(why) => {
-                self.error(why);
+                (0..refusals).for_each(|_| self.error(why.clone()));
                 Ok(())
             }
         }
     }
 
-    fn add_items(&mut self, group: &GroupId, work: Vec<Work>) -> Result<(), EngineError> {
-        let items = work.into_iter().map(|work| Item { group: group.clone(), work });
-        Ok(self.book.commit(None, items.map(Change::NewItem).collect())?)
-    }
-
-    /// The group in which this is to be done; or why it cannot be done.
-    fn place_of(&self, work: &[Work]) -> Result<GroupId, String> {
+    /// Returns the group that work is for, or why it is refused.
+    fn target_group(&self, work: &[Work]) -> Result<GroupId, String> {
         let Some(group) = self.book.current().cloned() else {
             return Err(match self.asking().first() {
                 Some(asking) => self.question(asking),

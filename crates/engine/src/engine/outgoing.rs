@@ -141,53 +141,42 @@ impl<S: Store> Engine<S> {
     /// Encrypts the messages at the front of the queue, up to the first that cannot be; if that is the very first, the
     /// answer is why.
     fn seal_burst(&mut self, id: &GroupId) -> Result<Result<(), conclave_mls::Error>, EngineError> {
-        let waiting = |(key, item): (u64, &Item)| match &item.work {
-            Work::Send { payload, sealed: None } => Some((key, payload.clone())),
-            _ => None,
-        };
-        let waiting: Vec<(u64, Payload)> =
-            self.book.items(id).map_while(waiting).take(BURST).collect();
-        let mut record = None;
+        let mut burst: Vec<(u64, Payload, Vec<u8>, Option<GroupRecord>)> = Vec::new();
         let mut bytes = 0;
-        let mut burst = Vec::new();
-        for (key, payload) in waiting {
-            let data = match record {
-                None => {
-                    let (data, changed) = self.data_of(id, &payload);
-                    record = changed;
-                    data
-                }
-                // A root goes along once.
-                Some(_) => payload.to_data(),
-            };
+        for (key, item) in self.book.items(id).take(BURST) {
+            let Work::Send { payload, sealed: None } = &item.work else { break };
+            // A root goes along once.
+            let is_rooted = burst.iter().any(|(.., record)| record.is_some());
+            let (data, record) =
+                if is_rooted { (payload.to_data(), None) } else { self.data_of(id, payload) };
             bytes += data.len();
             if bytes > BURST_BYTES && !burst.is_empty() {
                 break;
             }
-            burst.push((key, payload, data));
+            burst.push((key, payload.clone(), data, record));
         }
 
         let Self { groups, provider, rng, book, .. } = self;
         let Some(live) = groups.get_mut(id) else { return Ok(Ok(())) };
         let mut fold = live.group.fold();
         let mut sealed = Vec::new();
-        for (key, payload, data) in burst {
+        for (key, payload, data, record) in burst {
             let step = fold.state().encrypt(&**provider, &mut **rng, &data, &Self::framing());
             match step {
                 Ok(step) => fold.push(step.untyped()).map_err(|e| e.without_write())?,
                 Err(e) if sealed.is_empty() => return Ok(Err(e)),
                 Err(_) => break,
             }
-            sealed.push((key, payload));
+            sealed.push((key, payload, record));
         }
 
         fold.commit(|write| {
-            let mut changes: Vec<Change> =
-                record.into_iter().map(|record| Change::Record(id.clone(), record)).collect();
-            for ((key, payload), event) in sealed.into_iter().zip(write.events) {
+            let mut changes = Vec::new();
+            for ((key, payload, record), event) in sealed.into_iter().zip(write.events) {
                 let Event::Message(message) = event else { continue };
                 let work = Work::Send { payload, sealed: Some(message.clone()) };
                 changes.push(Change::Item(key, Some(Item { group: id.clone(), work })));
+                changes.extend(record.map(|record| Change::Record(id.clone(), record)));
             }
             book.commit(Some(write.batch), changes)
         })?;

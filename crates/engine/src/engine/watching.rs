@@ -150,7 +150,8 @@ pub(super) fn keep(
     before: u64,
 ) -> Result<(Option<Change>, String), CryptoError> {
     if before >= MAX_EVIDENCE_FILES {
-        let what = format!("There are {before} files of evidence in {place} already");
+        let of_place = if place.is_empty() { String::new() } else { format!(" in {place}") };
+        let what = format!("There are {before} files of evidence{of_place} already");
         return Ok((None, what));
     }
     let name = evidence_name(before + 1);

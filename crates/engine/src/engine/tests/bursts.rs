@@ -159,7 +159,30 @@ fn a_burst_that_is_refused_goes_message_by_message() {
     world.say_all(a, &said);
     world.settle();
     assert_eq!(world.texts(b), said);
-    assert!(!world.devices[a].has_line("error "), "{:?}", world.devices[a].lines());
+    let lines = world.devices[a].lines();
+    assert!(
+        !lines.iter().any(|line| line.starts_with("error ") || line.starts_with("failed ")),
+        "{lines:?}"
+    );
+}
+
+/// The service may not show a device's messages in another order than it sent them.
+#[test]
+fn a_burst_in_another_order_is_noticed_by_its_sender() {
+    let (mut world, [a, b]) = talking(810);
+    let said = texts(3);
+    world.say_all(a, &said);
+    let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+    let Request::SendMessages(mut many) = request else { panic!("{request:?}") };
+    many.messages.swap(0, 1);
+    let reply = world.call(a, many.into());
+    world.devices[a].engine.reply(world.now, reply).unwrap();
+    world.settle();
+    assert!(
+        world.devices[a].has_line("error g cannot go on: the service has put what this device")
+    );
+    assert_eq!(world.texts(b).len(), 3);
+    assert!(world.texts(a).is_empty());
 }
 
 #[test]

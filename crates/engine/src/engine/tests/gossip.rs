@@ -2,8 +2,9 @@
 
 use super::transparency::forked;
 use super::*;
+use crate::book::Change;
 use crate::content::Content;
-use crate::record::Payload;
+use crate::record::{Item, Payload, Work};
 use conclave_delivery_api::{LogPosition, Outcome};
 use conclave_directory::{Finding, Head, SignedRoot, Signer};
 use conclave_mls::Event;
@@ -283,16 +284,35 @@ fn a_member_who_knows_the_service_by_another_key_is_told() {
     }
 }
 
-#[test]
-fn two_directories_are_proved_by_one_message() {
-    let (mut world, [a, b, c]) = published(8);
-    world.fork_for(c);
+/// A group of a, b and c, where c is shown another directory than the others.
+fn two_directories(seed: u64) -> (World, [usize; 3]) {
+    let (mut world, all) = published(seed);
+    world.fork_for(all[2]);
     world.publish_fork("x");
     world.add("d/pc");
     world.pass(20_000);
-    for i in [a, b, c] {
-        world.look_up(i);
+    all.iter().for_each(|i| world.look_up(*i));
+    (world, all)
+}
+
+#[test]
+fn a_root_goes_with_a_text_that_has_no_room_in_the_first_call() {
+    let (mut world, [a, b, c]) = two_directories(21);
+    let engine = &mut world.devices[c].engine;
+    let group = engine.book.current().unwrap().clone();
+    let work = Work::Send { payload: Payload::Name("g".into()), sealed: None };
+    engine.book.commit(None, vec![Change::NewItem(Item { group, work })]).unwrap();
+    world.say(c, &"x".repeat(50 << 10));
+    world.settle();
+    for i in [a, b] {
+        assert!(world.devices[i].has_line("alarm - THE SERVICE HAS SHOWN TWO DIRECTORIES"));
+        assert_eq!(world.devices[i].messages().len(), 1);
     }
+}
+
+#[test]
+fn two_directories_are_proved_by_one_message() {
+    let (mut world, [a, b, c]) = two_directories(8);
     assert_eq!(world.newest(a).epoch, world.newest(c).epoch);
     assert_ne!(world.newest(a).root, world.newest(c).root);
     for i in [a, b, c] {
