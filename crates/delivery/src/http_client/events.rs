@@ -88,7 +88,7 @@ impl Events {
         }
     }
 
-    /// Up to where the service has told all, by its own name for it, once [`Event::Ready`] was heard. When the stream
+    /// Up to where the service has told all, by its own name for it, once [`Event::Ready`](conclave_delivery_api::Event::Ready) was heard. When the stream
     /// reconnects, the service tells of groups only what is new since.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {

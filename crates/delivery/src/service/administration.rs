@@ -264,7 +264,7 @@ impl<S: Administration> Service<S> {
         log_age.is_some() || log_entries.is_some() || inbox_age.is_some()
     }
 
-    /// Drops messages and Welcomes that are older, or more, than [`Limits`](super::Limits) keeps, in small steps between
+    /// Drops messages and Welcomes that are older, or more, than [`Limits`] keeps, in small steps between
     /// which others write. The last message of each log stays, and the hashes of what is dropped are in those that follow.
     ///
     /// # Errors
