@@ -19,9 +19,9 @@ pub fn cpu_name(senders: usize) -> String {
     format!("{}: CPU each", name(senders))
 }
 
-/// Rows a second, grouped, with the service's durability and its indices for a log.
-pub fn messages(results: &mut Results, dir: &Path, time: Duration) -> Result<(), Failure> {
-    let db = Connection::open(dir.join("floor.db"))?;
+/// A new database with the service's durability and its indices for a log.
+fn open(path: &Path) -> Result<Connection, Failure> {
+    let db = Connection::open(path)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "wal_autocheckpoint", 4000)?;
@@ -30,7 +30,33 @@ pub fn messages(results: &mut Results, dir: &Path, time: Duration) -> Result<(),
             UNIQUE (grp, seq));
          CREATE UNIQUE INDEX log_by_hash ON log (grp, hash);",
     )?;
-    let mut insert = db.prepare("INSERT INTO log (grp, seq, hash, message) VALUES (?, ?, ?, ?)")?;
+    Ok(db)
+}
+
+const INSERT: &str = "INSERT INTO log (grp, seq, hash, message) VALUES (?, ?, ?, ?)";
+
+/// How long so many messages of short lines take, 64 a transaction: no more of them go to the service at once.
+pub fn write(path: &Path, count: usize) -> Result<Duration, Failure> {
+    let db = open(path)?;
+    let mut insert = db.prepare(INSERT)?;
+    let numbers: Vec<usize> = (0..count).collect();
+    let begun = Instant::now();
+    for some in numbers.chunks(64) {
+        db.execute_batch("BEGIN IMMEDIATE")?;
+        for seq in some {
+            let mut hash = [0; 32];
+            getrandom::fill(&mut hash)?;
+            insert.execute(params![0, seq, hash, [7u8; 256]])?;
+        }
+        db.execute_batch("COMMIT")?;
+    }
+    Ok(begun.elapsed())
+}
+
+/// Rows a second, grouped.
+pub fn messages(results: &mut Results, dir: &Path, time: Duration) -> Result<(), Failure> {
+    let db = open(&dir.join("floor.db"))?;
+    let mut insert = db.prepare(INSERT)?;
     let message = vec![7u8; 1024 + 60];
     let mut seq = 0u64;
     for rows in SENDERS {

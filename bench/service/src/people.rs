@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use conclave_account::{Account, Author, Change, DeviceKey};
+use conclave_client::SUITES;
 use conclave_delivery::http_client::{Client, Session};
 use conclave_delivery_api::*;
 use conclave_mls::UnixTime;
@@ -14,7 +15,8 @@ use std::time::SystemTime;
 pub const SCHEME: SignatureScheme = SignatureScheme::Ed25519;
 
 pub fn provider() -> Arc<dyn CryptoProvider> {
-    Arc::new(AwsLc::new())
+    // A service checks its groups, with the suites of the messenger.
+    Arc::new(AwsLc::new().with_suites(SUITES))
 }
 
 pub fn rng() -> impl CryptoRng {

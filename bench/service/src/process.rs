@@ -1,18 +1,17 @@
 //! The service, in a process of its own: this program again.
 
 use crate::Failure;
+use crate::people;
 use conclave_delivery::http::{Config, FrontLimits};
 use conclave_delivery::storage::SqliteStorage;
-use conclave_provider_aws_lc::AwsLc;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Serves until its input ends.
 pub fn serve(data: &Path) -> Result<(), Failure> {
-    let mut config = Config::new(Arc::new(AwsLc::new()));
+    let mut config = Config::new(people::provider());
     config.addr.set_port(0);
     // What is measured is the service, not how much it lets one address do.
     config.front = FrontLimits::unlimited();
