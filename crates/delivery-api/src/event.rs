@@ -97,7 +97,8 @@ pub struct EventParser {
 const MAX_ID: usize = 128;
 
 impl EventParser {
-    /// The identifier of the last event that had one: up to where all is told. One that no header can hold is none.
+    /// The identifier of the last event that had one: up to where all is told. An identifier that a header cannot hold is
+    /// dropped.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
@@ -152,7 +153,8 @@ fn parse_ended(data: &str) -> Option<Event> {
     let (group, successor) = data.split_once(' ')?;
     let ending = match successor {
         "-" => Ending::Unsucceeded,
-        successor => Ending::Succeeded(parse_hex(successor)?.into()),
+        // An empty one is none.
+        successor => GroupId::from(parse_hex(successor)?).into(),
     };
     Some(Event::Ended { group_id: parse_hex(group)?.into(), ending })
 }

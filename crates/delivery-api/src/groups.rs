@@ -99,9 +99,9 @@ structs! {
         pub message: Bytes,
     }
 
-    /// Sends application messages of one group and epoch, 1 to [`MAX_PAGE`](super::MAX_PAGE), in this order: each as by
-    /// [`SendMessage`], and all that the group takes in one step. So one device sends hundreds a second, however long
-    /// the service takes to make each step durable.
+    /// Sends application messages of one group and epoch, 1 to [`MAX_PAGE`](super::MAX_PAGE), in this order, each as by
+    /// [`SendMessage`]. Those of the current epoch, in a request of at most 64 KiB, are appended in one step, so that a
+    /// device need not wait for each message to become durable.
     pub struct SendMessages {
         /// The PrivateMessages.
         pub messages: Vec<Bytes>,

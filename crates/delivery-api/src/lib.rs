@@ -151,7 +151,7 @@ pub fn short_group(group: &GroupId) -> String {
     text
 }
 
-/// The header of a request for events that says up to where a device was told before: the last `id:` of its stream.
+/// The header of a request for events that carries the last `id:` that the device received.
 pub const LAST_EVENT_HEADER: &str = "last-event-id";
 
 /// The media type of requests and replies.

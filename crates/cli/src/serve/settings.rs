@@ -394,14 +394,12 @@ impl Settings {
             let what = "acme-contact, acme-directory, acme-root and acme-folder belong to acme-domain: set it, too";
             return has_more.then(|| Err(what.into()));
         }
-        let roots = match &self.acme_root {
-            None => Ok(TlsRoots::of_system()),
-            Some(path) => std::fs::read(path)
-                .map_err(|e| e.to_string())
-                .and_then(|text| TlsRoots::from_pem(&text))
-                .map_err(|e| format!("acme-root: {}: {e}", path.display())),
+        let read = |path: &PathBuf| {
+            let roots = std::fs::read(path).map_err(|e| e.to_string());
+            let roots = roots.and_then(|text| TlsRoots::from_pem(&text));
+            roots.map_err(|e| format!("acme-root: {}: {e}", path.display()))
         };
-        Some(roots.and_then(|roots| {
+        Some(self.acme_root.as_ref().map(read).transpose().and_then(|roots| {
             let folder = self.acme_folder.clone().unwrap_or_else(|| data.join("acme"));
             let config = AcmeConfig {
                 contacts: self.acme_contact.clone(),

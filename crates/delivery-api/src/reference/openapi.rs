@@ -6,7 +6,8 @@ use super::json::{Json, object, text};
 use super::page::{longest, services};
 use super::types::{others, structures};
 use crate::{
-    CLIENT_HEADER, CONTENT_TYPE, ERROR_HEADER, EVENTS_PATH, ErrorCode, PROOF_HEADER, to_hex,
+    CLIENT_HEADER, CONTENT_TYPE, ERROR_HEADER, EVENTS_PATH, ErrorCode, LAST_EVENT_HEADER,
+    PROOF_HEADER, to_hex,
 };
 use std::collections::BTreeMap;
 
@@ -102,6 +103,18 @@ fn operation(topic: &Topic, entry: &Entry) -> Json {
     object([("post", post)])
 }
 
+/// Parameters, and where a stream goes on.
+fn with_last_event(parameters: Json) -> Json {
+    let Json::List(mut list) = parameters else { return parameters };
+    list.push(object([
+        ("name", text(LAST_EVENT_HEADER)),
+        ("in", text("header")),
+        ("description", text("The last `id:` that the device received: docs/api.md#events")),
+        ("schema", string()),
+    ]));
+    Json::List(list)
+}
+
 fn events() -> Json {
     let codes = [
         OF_SESSIONS,
@@ -115,7 +128,7 @@ fn events() -> Json {
     let get = object([
         ("operationId", text("events")),
         ("summary", text("Hints of what is new for a device")),
-        ("parameters", parameters()),
+        ("parameters", with_last_event(parameters())),
         ("security", security(false)),
         ("responses", responses(reply, &codes.concat())),
     ]);

@@ -1,7 +1,7 @@
 //! What logs and inboxes are set to keep no longer is dropped.
 
 use super::app::App;
-use super::handlers::now;
+use super::clock::now;
 use super::observed::Observed;
 use super::repeat::repeat;
 use crate::storage::administration::{Administration, Compacted};

@@ -3,7 +3,7 @@
 use super::gate::{Connection, Gate, NoRoom};
 use super::proxies::Proxies;
 use super::stall::{Pace, Stalling, Traffic};
-use super::tls::Tls;
+use super::tls::{CHALLENGE_PROTOCOL, Tls};
 use axum::Router;
 use conclave_delivery_api::{ERROR_HEADER, ErrorCode};
 use futures_util::future::select;
@@ -127,7 +127,7 @@ pub(super) async fn serve(
                     // Whatever goes wrong with it is its client's affair.
                     if let Ok(Ok(stream)) = shaking.await {
                         // The CA's has seen all that it came for.
-                        if !proves_a_name(stream.get_ref().1.alpn_protocol()) {
+                        if stream.get_ref().1.alpn_protocol() != Some(CHALLENGE_PROTOCOL) {
                             serving.serve(stream).await;
                         }
                     }
@@ -140,14 +140,6 @@ pub(super) async fn serve(
     select(pin!(serving), pin!(stop)).await;
     drop(listener);
     connections.shutdown().await;
-}
-
-/// Whether a connection is a CA's that checks a name, by its protocol.
-fn proves_a_name(protocol: Option<&[u8]>) -> bool {
-    #[cfg(feature = "acme")]
-    return protocol == Some(super::acme::CHALLENGE_PROTOCOL);
-    #[cfg(not(feature = "acme"))]
-    return protocol.is_some_and(|_| false);
 }
 
 /// What serves one connection.

@@ -22,7 +22,7 @@ struct Listening<S> {
     app: Arc<App<S>>,
     slot: Arc<Slot>,
     stopping: watch::Receiver<bool>,
-    /// Who listens, and up to where it was told before; until it is told what is new since.
+    /// The device, and the place it resumes from. Taken when the first events are sent.
     begun: Option<(DeviceInfo, Option<String>)>,
     /// Whether all has been said.
     is_last: bool,

@@ -1,7 +1,7 @@
 //! Attachments whose time is over are deleted.
 
 use super::app::App;
-use super::handlers::now;
+use super::clock::now;
 use super::observed::Observed;
 use super::repeat::repeat;
 use crate::storage::Storage;

@@ -1,6 +1,7 @@
 //! One handler for all operations, and one for the event stream.
 
 use super::app::App;
+use super::clock::now;
 use super::events::{StreamPlaces, event_stream};
 use super::gate::{Busy, Connection, owner};
 use super::memory::{Held, Owner};
@@ -26,11 +27,10 @@ use conclave_delivery_api::{
     SendMessage, SendMessages, SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal,
     UploadPart, WithdrawKeyPackages,
 };
-use conclave_mls::UnixTime;
 use futures_util::TryStreamExt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What is said to whoever comes without a token.
@@ -76,12 +76,6 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
     .fallback(unknown)
     .method_not_allowed_fallback(unknown)
     .with_state(app)
-}
-
-/// The time by the system's clock.
-pub(super) fn now() -> UnixTime {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixTime::since_unix_epoch(elapsed).unwrap_or(UnixTime::MAX)
 }
 
 /// What a request of a session carries in its head.

@@ -14,7 +14,7 @@ pub(super) struct Health {
     /// What became of the last trial, and when.
     last: Mutex<(Result<(), String>, Instant)>,
     leaving: AtomicBool,
-    /// What has no certificate before the CA gives one.
+    /// The validity of the certificate, if it comes from a CA.
     certified: OnceLock<Arc<Validity>>,
     /// Why the CA gave none, the last time that it was asked.
     lack: Mutex<Option<String>>,

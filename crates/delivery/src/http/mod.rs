@@ -3,6 +3,7 @@
 #[cfg(feature = "acme")]
 mod acme;
 mod app;
+mod clock;
 mod compactor;
 mod connections;
 mod events;
@@ -244,7 +245,7 @@ impl Administer {
             let stopped = "the service is being stopped";
             let app =
                 app.upgrade().ok_or_else(|| ServiceError::new(ErrorCode::Unavailable, stopped))?;
-            let done = app.service.administer(act, handlers::now())?;
+            let done = app.service.administer(act, clock::now())?;
             done.ended.iter().for_each(|device| app.listeners.end(device));
             done.notices.iter().for_each(|notice| app.listeners.tell(notice));
             Ok(done.reply)
@@ -307,7 +308,7 @@ pub fn serve(config: Config, storage: impl Administration) -> Result<Server, Sta
             Authority::from(roots)
         }
     };
-    let mut service = Service::new(storage, provider, limits, authority, handlers::now())
+    let mut service = Service::new(storage, provider, limits, authority, clock::now())
         .map_err(StartError::Service)?;
     let keeps_attachments = config.attachments.is_some();
     if let Some((store, limits)) = config.attachments {
@@ -422,7 +423,7 @@ fn with_acme<S: Administration>(
     let acme = acme::Acme::open(config).map_err(StartError::Tls)?;
     let tls = acme.tls();
     app.health.needs_certificate(tls.validity.clone());
-    runtime.spawn(acme::keep(app.clone(), acme));
+    runtime.spawn(acme::Renewals::new(acme).run(app.clone()));
     Ok(Some(tls))
 }
 

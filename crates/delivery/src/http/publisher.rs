@@ -2,7 +2,7 @@
 //! removal of revoked devices.
 
 use super::app::App;
-use super::handlers::now;
+use super::clock::now;
 use super::observed::Observed;
 use super::repeat::repeat;
 use crate::storage::Storage;

@@ -1,7 +1,7 @@
 //! Certified devices end when their CA says so, or their time has come.
 
 use super::app::App;
-use super::handlers::now;
+use super::clock::now;
 use super::observed::Observed;
 use crate::storage::Storage;
 use conclave_certificates::Bundle;

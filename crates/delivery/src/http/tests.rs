@@ -10,7 +10,7 @@ mod resuming;
 mod tls;
 mod versions;
 
-use crate::http::handlers::now;
+use crate::http::clock::now;
 use crate::http::{Config, FrontLimits, LONG_ANONYMOUS, Observed, Server};
 use crate::http_client::{Client, Events, Session};
 use crate::service::{Act, Field, Limits};
@@ -501,7 +501,6 @@ fn a_request_that_was_overtaken_is_signed_again() {
     assert_eq!(behind.code(), Some(ErrorCode::Replayed), "it does not try without end");
 }
 
-/// Whether the stream ends within seconds, whatever it says before.
 #[test]
 fn members_who_listen_hear_that_the_administrator_has_ended_their_group() {
     let dir = tempfile::tempdir().unwrap();
@@ -521,6 +520,7 @@ fn members_who_listen_hear_that_the_administrator_has_ended_their_group() {
     assert_eq!(log(&bob).ending, Some(Ending::Unsucceeded));
 }
 
+/// Whether the stream ends within seconds, whatever it says before.
 fn stream_ends(events: &mut Events) -> bool {
     let stop = events.stop_handle();
     // One that goes on is stopped at its next ping.

@@ -17,6 +17,8 @@ use x509_cert::der::Decode;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+/// The protocol of a CA's connections that check a name (RFC 8737).
+pub(super) const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
 /// The longest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
 

@@ -1,7 +1,7 @@
 //! Until when the certificate in use is valid.
 
+use super::clock::now;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 /// The last second of a certificate's validity, since 1970; 0 if that is not known, or there is none.
 #[derive(Debug, Default)]
@@ -18,8 +18,7 @@ impl Validity {
 
     /// Whether there is a certificate that is valid now.
     pub(super) fn holds(&self) -> bool {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.not_after().is_some_and(|at| now.as_secs() < at)
+        self.not_after().is_some_and(|at| now().as_secs() < at)
     }
 }
 

@@ -169,7 +169,7 @@ impl<S: Administration> Service<S> {
         let row = vec![
             ("group", text(to_hex(id))),
             ("ended", Field::Flag(true)),
-            ("messages", Field::Number(group.head)),
+            ("log_ends_at", Field::Number(group.head)),
             ("members", Field::Number(to.len() as u64)),
             ("successor", text(ending.successor().map_or("none".into(), |id| to_hex(id)))),
         ];

@@ -1,38 +1,49 @@
 //! What a device is told when it begins to listen: all that there is, or what is new since it was told last.
 
+use super::error::provider_error;
 use super::{MAX_TOLD, Service, ServiceError};
 use crate::storage::{DeviceInfo, Storage};
-use conclave_delivery_api::{Event, Incarnation, parse_hex, to_hex};
-use core::fmt;
+use conclave_delivery_api::{ErrorCode, Event, Incarnation, parse_hex, to_hex};
+use conclave_mls::crypto::{Aead, CryptoProvider, Secret};
 
-/// The longest name of a place that is read, in bytes.
-const MAX_PLACE: usize = 64;
+/// The AEAD that seals places.
+const AEAD: Aead = Aead::Aes256Gcm;
+/// The lengths of what a sealed place consists of, in bytes: a random nonce, the number, the tag.
+const NONCE: usize = 12;
+const NUMBER: usize = 8;
+const TAG: usize = 16;
 
-/// Where the logs of all groups ended when a device was told of its groups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    /// The incarnation: in another one the same number is another place.
-    incarnation: [u8; 16],
-    number: u64,
+/// Names places: where the logs of all groups ended when a device was told of its groups. The number would tell how much
+/// all users send, and two equal ones that they sent nothing; so it is sealed, each time with another nonce. It belongs
+/// to an incarnation: in another one the same number is another place.
+struct Places<'a> {
+    provider: &'a dyn CryptoProvider,
+    key: &'a Secret,
+    incarnation: Incarnation,
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", to_hex(&self.incarnation), self.number)
+impl Places<'_> {
+    fn name(&self, number: u64) -> Result<String, ServiceError> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(|e| {
+            ServiceError::new(ErrorCode::Unavailable, format!("there is no randomness: {e}"))
+        })?;
+        let (aad, number) = (&self.incarnation.id, number.to_be_bytes());
+        let sealed = self.provider.aead_seal(AEAD, self.key, &nonce, aad, &number);
+        let sealed = sealed.map_err(provider_error)?;
+        Ok(to_hex(&nonce) + &to_hex(&sealed))
     }
-}
 
-impl Place {
-    /// The place of a text that a client sends back; none if it cannot be one of this incarnation.
-    fn parse(text: &str, Incarnation { id, .. }: Incarnation) -> Option<u64> {
-        if text.len() > MAX_PLACE {
+    /// The place of a name that a client sends back; none if it is none of this incarnation.
+    fn number(&self, name: &str) -> Option<u64> {
+        if name.len() != 2 * (NONCE + NUMBER + TAG) {
             return None;
         }
-        let (incarnation, number) = text.split_once('-')?;
-        if parse_hex(incarnation)? != id {
-            return None;
-        }
-        number.parse().ok()
+        let bytes = parse_hex(name)?;
+        let (nonce, sealed) = bytes.split_at_checked(NONCE)?;
+        let aad = &self.incarnation.id;
+        let opened = self.provider.aead_open(AEAD, self.key, nonce, aad, sealed).ok()?;
+        Some(u64::from_be_bytes(opened.expose().try_into().ok()?))
     }
 }
 
@@ -56,8 +67,8 @@ impl<S: Storage> Service<S> {
     }
 
     /// The same for a device that was told all up to a place ([`CurrentEvents::place`]): of its groups only those whose
-    /// logs have grown since. Of a place of another incarnation, of a later one than there is, and of what is none, it
-    /// is told all.
+    /// logs have grown since. If the place is malformed, of another incarnation or later than any log entry, the device
+    /// is told of all groups.
     ///
     /// # Errors
     /// If the device has been revoked or has another key, or the storage cannot be read.
@@ -75,7 +86,8 @@ impl<S: Storage> Service<S> {
         let mut events = vec![Event::Incarnation(self.incarnation)];
         events.extend(accounts.map(|(user, length)| Event::Account { user, length }));
 
-        let since = place.and_then(|place| Place::parse(place, self.incarnation));
+        let places = self.places();
+        let since = place.and_then(|place| places.number(place));
         let (groups, number) = self.storage.groups_since(device, since)?;
         let groups = groups.into_iter();
         events.extend(groups.map(|(group_id, position)| Event::Group { group_id, position }));
@@ -86,9 +98,13 @@ impl<S: Storage> Service<S> {
         }
         events.push(Event::Ready);
 
-        let incarnation = self.incarnation.id;
-        let place = number.map(|number| Place { incarnation, number }.to_string());
+        let place = number.map(|number| places.name(number)).transpose()?;
         Ok(CurrentEvents { events, place })
+    }
+
+    fn places(&self) -> Places<'_> {
+        let Self { provider, places, incarnation, .. } = self;
+        Places { provider: &**provider, key: places, incarnation: *incarnation }
     }
 }
 
@@ -97,27 +113,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_place_of_this_incarnation_is_one() {
+    fn a_place_is_sealed_and_only_one_of_this_incarnation_opens() {
+        let [key, another] = [1, 2].map(|n| Secret::new(vec![n; 32]));
         let incarnation = Incarnation { id: [0xab; 16], number: 1 };
-        let place = Place { incarnation: incarnation.id, number: 7 }.to_string();
-        assert_eq!(Place::parse(&place, incarnation), Some(7));
-        assert_eq!(Place::parse(&place, Incarnation { id: [0; 16], ..incarnation }), None);
-        let hex = "ab".repeat(16);
-        for bad in [
-            "".into(),
-            "-".into(),
-            "7".into(),
-            format!("{hex}-"),
-            format!("{hex}--7"),
-            format!("{hex}-18446744073709551616"),
-            format!("{hex}-7-7"),
-            format!("{hex}-7 "),
-            format!("{}-7", "ab".repeat(15)),
-            format!("{hex}-{}7", "0".repeat(100)),
-            "é".repeat(16),
-        ] {
-            let bad: String = bad;
-            assert_eq!(Place::parse(&bad, incarnation), None, "{bad}");
+        let places = Places { provider: &crate::testing::PROVIDER, key: &key, incarnation };
+        let place = places.name(7).unwrap();
+        assert_eq!(places.number(&place), Some(7));
+        assert_ne!(places.name(7).unwrap(), place, "it tells that nobody has sent anything");
+
+        let restored = Incarnation { id: [0; 16], ..incarnation };
+        assert_eq!(Places { incarnation: restored, ..places }.number(&place), None);
+        let places = Places { provider: &crate::testing::PROVIDER, key: &another, incarnation };
+        assert_eq!(places.number(&place), None);
+        let places = Places { provider: &crate::testing::PROVIDER, key: &key, incarnation };
+        let flipped: String = place.chars().rev().collect();
+        for bad in ["", "7", &place[2..], &format!("{place}00"), &flipped, &"é".repeat(36)] {
+            assert_eq!(places.number(bad), None, "{bad}");
         }
     }
 }

@@ -92,9 +92,9 @@ impl<S: Storage> Service<S> {
                 let detail = format!("there is another group {short}");
                 Err(ServiceError::new(ErrorCode::GroupExists, detail))
             }
-            GroupAdded::TooMany => {
-                Err(ServiceError::too_many(format!("{me} has made {most} groups already")))
-            }
+            GroupAdded::TooMany => Err(ServiceError::too_many(format!(
+                "{me} may make {most} groups, and has made as many or more"
+            ))),
             added @ (GroupAdded::There | GroupAdded::Succeeded(_)) => Ok((added, seen)),
         }
     }

@@ -109,10 +109,7 @@ impl<S: Storage> Service<S> {
                 let detail = format!("the init key of key package {i} was published before");
                 ServiceError::new(ErrorCode::InitKeyReused, detail)
             }
-            KeyPackagesRefused::TooMany => match self.most_key_packages(&owner.user) {
-                Ok(most) => too_many_key_packages(most),
-                Err(e) => e,
-            },
+            KeyPackagesRefused::TooMany(cap) => too_many_key_packages(cap),
             KeyPackagesRefused::Ended => ServiceError::revoked(owner),
         }
     }

@@ -12,6 +12,8 @@ const NAMES_LABEL: &[u8] = b"Conclave directory names";
 
 /// What the key by which the service proposes removals is derived with.
 const SENDER_LABEL: &[u8] = b"Conclave external sender";
+/// What the key that seals places of event streams is derived with.
+const PLACES_LABEL: &[u8] = b"Conclave event places";
 
 fn derived(
     provider: &dyn CryptoProvider,
@@ -53,4 +55,12 @@ pub(super) fn names(
     secret: &Secret,
 ) -> Result<NameKey, CryptoError> {
     NameKey::new(derived(provider, secret, NAMES_LABEL)?).ok_or(CryptoError::InvalidLength)
+}
+
+/// The key that seals places of event streams.
+pub(super) fn places(
+    provider: &dyn CryptoProvider,
+    secret: &Secret,
+) -> Result<Secret, CryptoError> {
+    derived(provider, secret, PLACES_LABEL)
 }

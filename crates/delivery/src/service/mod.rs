@@ -176,6 +176,8 @@ pub struct Service<S> {
     provider: Arc<dyn CryptoProvider>,
     limits: Limits,
     secret: Secret,
+    /// Seals places of event streams.
+    places: Secret,
     /// Signs proposals in groups that name the service.
     sender: SignatureKeyPair,
     authority: Authority,
@@ -313,6 +315,7 @@ impl<S: Storage> Service<S> {
         let key_pair = keys::key_pair(&*provider, &secret)?;
         let signer = keys::signer(&key_pair);
         let sender = keys::sender(&*provider, &secret)?;
+        let places = keys::places(&*provider, &secret)?;
         let incarnation = storage.incarnation()?;
         let names = keys::names(&*provider, &secret)?;
         let records = DirectoryRecords(storage.clone());
@@ -325,6 +328,7 @@ impl<S: Storage> Service<S> {
             provider,
             limits,
             secret,
+            places,
             sender,
             authority,
             key_pair,

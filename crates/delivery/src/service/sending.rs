@@ -17,7 +17,7 @@ impl<S: Storage> Service<S> {
         self.submit(submission, caller.now, |_, group| self.append_application(group, submission))
     }
 
-    /// Sends messages of the current epoch in one step. None if there is more to say of the first of them, which takes
+    /// Sends messages of the current epoch in one step. None if the first of them is not taken: the reason takes
     /// reading.
     async fn send_now(
         &self,
@@ -27,29 +27,28 @@ impl<S: Storage> Service<S> {
         let current =
             |submission: &Submission<'_>| Append { in_epoch: true, ..submission.append_message() };
         let appended = self.storage.append_all(submissions.iter().map(current).collect()).await?;
-        let is_taken = |(_, became): &(&Submission<'_>, &Appended)| {
-            matches!(became, Appended::Won(_) | Appended::Known(_))
-        };
-        let taken: Vec<_> = submissions.iter().zip(&appended).take_while(is_taken).collect();
+        let is_taken = |became: &&Appended| matches!(became, Appended::Won(_) | Appended::Known(_));
+        let taken = appended.iter().take_while(is_taken).count();
+        let mut newest_first = submissions.iter().zip(&appended).take(taken).rev();
 
-        let Some((last, became)) = taken.last() else { return Ok(None) };
-        let mut done = match became {
-            Appended::Won(position) => {
+        let mut done = match newest_first.next() {
+            Some((last, Appended::Won(position))) => {
                 self.accepted(last, *position, &CommitEffects::default(), caller.now)?
             }
-            Appended::Known(found) => self.known(last, found, caller.now)?,
+            Some((last, Appended::Known(found))) => self.known(last, found, caller.now)?,
             _ => return Ok(None),
         };
-        // Of one that was there nobody is told, but of those before it that are new.
-        let new = taken.iter().rev().find_map(|(_, became)| match became {
-            Appended::Won(position) => Some(*position),
-            _ => None,
-        });
-        if let (true, Some(position)) = (done.notices.is_empty(), new) {
-            let id = &last.framed.group_id;
-            done.notices = self.notices(id, position, &CommitEffects::default())?;
+        // If the last one was there already, members are told of the newest one that was not.
+        if done.notices.is_empty() {
+            let newest = newest_first.find_map(|(submission, became)| match became {
+                Appended::Won(position) => Some((&submission.framed.group_id, *position)),
+                _ => None,
+            });
+            if let Some((id, position)) = newest {
+                done.notices = self.notices(id, position, &CommitEffects::default())?;
+            }
         }
-        Ok(Some(sent(taken.len(), done)))
+        Ok(Some(sent(taken, done)))
     }
 }
 
@@ -125,7 +124,10 @@ impl Operation for SendMessages {
         for submission in &decoded(self.messages, caller)? {
             match service.send(submission, caller) {
                 Ok(mut done) if matches!(done.reply, Outcome::Accepted { .. }) => {
-                    notices.append(&mut done.notices);
+                    // The latest say all that those before them said.
+                    if !done.notices.is_empty() {
+                        notices = core::mem::take(&mut done.notices);
+                    }
                     taken += 1;
                     last = Some(done);
                 }

@@ -215,8 +215,8 @@ pub enum KeyPackagesAdded {
 pub enum KeyPackagesRefused {
     /// The one of this index has an init key that another package had.
     InitKeyReused(usize),
-    /// There would be more than the limit of one suite.
-    TooMany,
+    /// There would be more than the limit of one suite: this one.
+    TooMany(u32),
     /// The device has been revoked, or has another key.
     Ended,
 }
@@ -446,7 +446,7 @@ pub enum UploadBegun {
 }
 
 /// Groups with where their logs end, and the place up to which they are told ([`Storage::groups_since`]).
-pub type Since = (Vec<(GroupId, LogPosition)>, Option<u64>);
+pub type GroupsSince = (Vec<(GroupId, LogPosition)>, Option<u64>);
 
 /// What a storage engine provides. Methods block, and may be called from several threads.
 #[allow(clippy::missing_errors_doc, reason = "all fail with StorageError alone")]
@@ -580,12 +580,16 @@ pub trait Storage: Send + Sync + 'static {
     fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, LogPosition)>, StorageError>;
 
     /// The same without the groups in which nothing was appended after a place, and the place where all logs end now.
-    /// Of a place that there is not yet, as of none, it gives all groups. A storage that counts no places gives all
-    /// groups and no place, as it does unless it says more.
+    /// Without a place, or for one later than the last entry, it gives all groups. The default gives all groups and no
+    /// place.
     ///
     /// A place is a number that grows with each entry of any group, in the order in which entries become visible. What
     /// is told up to a place may hold later entries, too.
-    fn groups_since(&self, device: &DeviceId, place: Option<u64>) -> Result<Since, StorageError> {
+    fn groups_since(
+        &self,
+        device: &DeviceId,
+        place: Option<u64>,
+    ) -> Result<GroupsSince, StorageError> {
         let _ = place;
         Ok((self.groups_of(device)?, None))
     }

@@ -1,10 +1,10 @@
 //! The account at the CA: a key that signs requests (JWS with ES256, RFC 7515 and RFC 7518).
 
 use super::folder::Folder;
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64ct::{Base64UrlUnpadded, Encoding};
+use conclave_delivery_api::sha256;
 use rcgen::KeyPair;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -45,7 +45,10 @@ impl AccountKey {
         };
         Self::from_pem(&pem).ok_or_else(|| {
             let shown = folder.path(FILE);
-            format!("{} is no key of an account: without it a new account is made", shown.display())
+            format!(
+                "`{}` is not an account key: remove it, and a new account is made",
+                shown.display()
+            )
         })
     }
 
@@ -58,17 +61,14 @@ impl AccountKey {
         let (x, y) = (base64url(point.get(1..33)?), base64url(point.get(33..65)?));
         // The members in this order, without spaces (RFC 7638).
         let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-        let thumbprint = base64url(digest(&SHA256, canonical.as_bytes()).as_ref());
+        let thumbprint = base64url(&sha256(canonical.as_bytes()));
         let jwk = json!({ "crv": "P-256", "kty": "EC", "x": x, "y": y });
         Some(Self { key, jwk, thumbprint })
     }
 
     /// What proves a challenge (RFC 8737 section 3): the hash of its token and this key.
     pub(super) fn proof(&self, token: &str) -> [u8; 32] {
-        let authorization = format!("{token}.{}", self.thumbprint);
-        let mut proof = [0; 32];
-        proof.copy_from_slice(digest(&SHA256, authorization.as_bytes()).as_ref());
-        proof
+        sha256(format!("{token}.{}", self.thumbprint).as_bytes())
     }
 
     /// A request's body (RFC 8555 section 6.2). Without a payload it asks for what is at the URL.
@@ -145,6 +145,6 @@ mod tests {
 
         std::fs::write(folder.path(FILE), "no key").unwrap();
         let refused = AccountKey::open(&folder).err().unwrap();
-        assert!(refused.contains("account.key is no key of an account"), "{refused}");
+        assert!(refused.contains("account.key` is not an account key"), "{refused}");
     }
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_ANSWER: u64 = 1 << 20;
 /// The most that is shown of what a CA says, in characters.
 const MAX_SHOWN: usize = 300;
-/// How often a request is sent whose number the CA does not take: numbers expire.
+/// How often a request is sent if the CA refuses its nonce: nonces expire.
 const NONCES: usize = 5;
 
 /// Why the CA did not do what it was asked for.
@@ -43,7 +43,7 @@ impl fmt::Display for CaError {
     }
 }
 
-fn failed(what: impl fmt::Display) -> CaError {
+pub(super) fn failed(what: impl fmt::Display) -> CaError {
     CaError::Failed(what.to_string())
 }
 

@@ -4,7 +4,7 @@ use super::folder::Folder;
 use super::names::Domain;
 use super::order::Issued;
 use super::resolver::certified_key;
-use crate::http::tls::not_after;
+use conclave_mls::crypto::Secret;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -19,6 +19,8 @@ const FILE: &str = "certificate.pem";
 /// A certificate that can be used, with its key.
 pub(super) struct Kept {
     pub(super) certified: CertifiedKey,
+    /// Both, as the file has them.
+    pem: Secret,
     /// The seconds since 1970 from which and until which it is valid.
     pub(super) not_before: u64,
     pub(super) not_after: u64,
@@ -30,19 +32,14 @@ impl Kept {
     pub(super) fn open(folder: &Folder) -> Result<Option<Self>, String> {
         let Some(pem) = folder.read(FILE)? else { return Ok(None) };
         let shown = folder.path(FILE);
-        let kept = Self::from_pem(&pem);
+        let kept = Self::from_pem(pem);
         kept.map(Some).map_err(|e| format!("{} cannot be used: {e}", shown.display()))
     }
 
-    /// Checks what the CA has issued, and keeps it.
-    pub(super) fn keep(
-        folder: &Folder,
-        issued: &Issued,
-        domains: &[Domain],
-        now: u64,
-    ) -> Result<Self, String> {
+    /// What the CA has issued, if it is good for these names.
+    pub(super) fn check(issued: &Issued, domains: &[Domain], now: u64) -> Result<Self, String> {
         let pem = format!("{}{}", issued.key.serialize_pem(), issued.chain);
-        let kept = Self::from_pem(pem.as_bytes())
+        let kept = Self::from_pem(pem.into_bytes())
             .map_err(|e| format!("the CA's certificate cannot be used: {e}"))?;
         if !kept.is_for(domains) {
             return Err("the CA's certificate is not for all domains".into());
@@ -50,19 +47,25 @@ impl Kept {
         if now >= kept.not_after {
             return Err("the CA's certificate has expired already: is the clock right?".into());
         }
-        folder.write(FILE, pem.as_bytes())?;
         Ok(kept)
     }
 
-    fn from_pem(pem: &[u8]) -> Result<Self, String> {
+    /// Keeps it in a folder, in place of the one that is there.
+    pub(super) fn write(&self, folder: &Folder) -> Result<(), String> {
+        folder.write(FILE, self.pem.expose())
+    }
+
+    fn from_pem(pem: Vec<u8>) -> Result<Self, String> {
+        let held = Secret::new(pem);
+        let pem = held.expose();
         let key = PrivateKeyDer::from_pem_slice(pem).map_err(|e| format!("its key: {e}"))?;
         let chain = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         let chain: Vec<CertificateDer<'static>> = chain.map_err(|e| e.to_string())?;
         let first = chain.first().ok_or("it has no certificate")?;
         let parsed = Certificate::from_der(first).map_err(|e| e.to_string())?;
-        let not_after = not_after(first).ok_or("it does not say until when it is valid")?;
         let tbs = parsed.tbs_certificate();
-        let not_before = tbs.validity().not_before.to_unix_duration().as_secs();
+        let [not_before, not_after] = [tbs.validity().not_before, tbs.validity().not_after]
+            .map(|time| time.to_unix_duration().as_secs());
         let names = tbs.get_extension::<SubjectAltName>().ok().flatten();
         let names = names.map(|(_, names)| names.0).unwrap_or_default().into_iter();
         let names = names.filter_map(|name| match name {
@@ -70,7 +73,8 @@ impl Kept {
             _ => None,
         });
         let names = names.collect();
-        Ok(Self { certified: certified_key(chain, key)?, not_before, not_after, names })
+        let certified = certified_key(chain, key)?;
+        Ok(Self { certified, pem: held, not_before, not_after, names })
     }
 
     /// Whether it names all of these.
@@ -113,7 +117,8 @@ mod tests {
         let folder = Folder::open(dir.path().into()).unwrap();
         assert!(Kept::open(&folder).unwrap().is_none());
         let domains = domains(&["a.example", "b.example"]);
-        Kept::keep(&folder, &issued(&["a.example", "B.example"]), &domains, BEGIN).unwrap();
+        let issued = issued(&["a.example", "B.example"]);
+        Kept::check(&issued, &domains, BEGIN).unwrap().write(&folder).unwrap();
         let kept = Kept::open(&folder).unwrap().unwrap();
         assert_eq!((kept.not_before, kept.not_after), (BEGIN, END));
         assert_eq!(kept.renew_at(), BEGIN + 60 * 86_400);
@@ -126,9 +131,8 @@ mod tests {
         let folder = Folder::open(dir.path().into()).unwrap();
         let wanted = domains(&["a.example"]);
         let good = issued(&["a.example"]);
-        Kept::keep(&folder, &good, &wanted, BEGIN).unwrap();
-        let refused =
-            |issued: &Issued, now| Kept::keep(&folder, issued, &wanted, now).err().unwrap();
+        Kept::check(&good, &wanted, BEGIN).unwrap().write(&folder).unwrap();
+        let refused = |issued: &Issued, now| Kept::check(issued, &wanted, now).err().unwrap();
 
         assert!(refused(&issued(&["b.example"]), BEGIN).contains("not for all domains"));
         assert!(refused(&good, END).contains("has expired already"));

@@ -7,31 +7,25 @@ mod folder;
 mod kept;
 mod names;
 mod order;
+mod renewals;
 mod resolver;
 
-use super::app::App;
-use super::handlers;
-use super::observed::Observed;
-use super::tls::{Tls, builder};
+use super::clock::now;
+use super::tls::{CHALLENGE_PROTOCOL, Tls, builder};
 use crate::http_client::TlsRoots;
 use account::AccountKey;
 use ca::Ca;
+use conclave_delivery_api::{sha256, to_hex};
 use folder::Folder;
 use kept::Kept;
 pub use names::{Contact, Domain};
 use order::{Proofs, obtain};
-pub(super) use resolver::CHALLENGE_PROTOCOL;
+pub(super) use renewals::Renewals;
 use resolver::Resolver;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often the clock is looked at: a machine that slept has lost time.
-const LOOK: Duration = Duration::from_secs(60);
-/// The longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
-/// By how much each wait is longer than the one before: Let's Encrypt takes five failures of a name in an hour.
-const GROWTH: u32 = 4;
 /// The most names of one certificate.
 const MAX_DOMAINS: usize = 100;
 
@@ -47,8 +41,8 @@ pub struct AcmeConfig {
     /// Where the account's key and the certificate are kept, in a folder for each CA, in files that nobody else can
     /// read.
     pub folder: PathBuf,
-    /// Whom the server trusts to be the CA. Default: the system's roots.
-    pub roots: TlsRoots,
+    /// Whom the server trusts to be the CA. Default: those whom the system trusts at the time.
+    pub roots: Option<TlsRoots>,
     /// How long after a first failure the server tries again; each wait is four times as long, up to an hour. Default
     /// one minute.
     pub first_wait: Duration,
@@ -66,18 +60,19 @@ impl AcmeConfig {
             contacts: Vec::new(),
             directory: Self::LETS_ENCRYPT.into(),
             folder,
-            roots: TlsRoots::of_system(),
+            roots: None,
             first_wait: Duration::from_secs(60),
         }
     }
 
-    /// The folder of this CA.
-    fn of_ca(&self) -> PathBuf {
+    /// The folder of this CA: the beginning of its address, to be read, and of the address's hash, to differ.
+    pub(super) fn of_ca(&self) -> PathBuf {
         let address = self.directory.trim_start_matches("https://");
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
         // Dots alone would lead elsewhere.
         let name: String = address.trim_matches('.').chars().map(plain).take(200).collect();
-        self.folder.join(name)
+        let hash = sha256(self.directory.as_bytes());
+        self.folder.join(format!("{name}-{}", to_hex(hash.get(..8).unwrap_or_default())))
     }
 
     /// Checks what can be checked without asking the CA.
@@ -95,25 +90,16 @@ impl AcmeConfig {
     }
 }
 
-/// What gets and renews the certificate.
+/// What gets the certificate.
 pub(super) struct Acme {
     config: AcmeConfig,
     folder: Folder,
     resolver: Arc<Resolver>,
     tls: Arc<Tls>,
-    /// The certificate in use; or why that which is kept cannot be used.
-    kept: Result<Option<Times>, String>,
-}
-
-/// When a certificate is to be renewed, and until when it is valid, in seconds since 1970.
-#[derive(Clone, Copy, Debug)]
-struct Times {
-    renew_at: u64,
-    not_after: u64,
 }
 
 impl Acme {
-    /// Begins with the certificate that is kept, if there is one. Nothing is asked of the CA yet.
+    /// Nothing is asked of the CA yet.
     pub(super) fn open(config: AcmeConfig) -> Result<Self, String> {
         config.check()?;
         let folder = Folder::open(config.of_ca())?;
@@ -121,109 +107,29 @@ impl Acme {
         let mut server = builder()?.with_no_client_auth().with_cert_resolver(resolver.clone());
         server.alpn_protocols = vec![b"http/1.1".to_vec(), CHALLENGE_PROTOCOL.to_vec()];
         let tls = Arc::new(Tls::new(server));
-        let kept = Kept::open(&folder);
-        let mut acme = Self { config, folder, resolver, tls, kept: Ok(None) };
-        match kept {
-            Ok(Some(kept)) => acme.serve(kept),
-            Ok(None) => {}
-            Err(what) => acme.kept = Err(what),
-        }
-        Ok(acme)
+        Ok(Self { config, folder, resolver, tls })
     }
 
     pub(super) fn tls(&self) -> Arc<Tls> {
         self.tls.clone()
     }
 
-    /// Uses a certificate. One that lacks a name is better than none, and is renewed at once.
-    fn serve(&mut self, kept: Kept) {
-        let renew_at = if kept.is_for(&self.config.domains) { kept.renew_at() } else { 0 };
-        let not_after = kept.not_after;
-        self.resolver.serve(kept.certified);
-        self.tls.validity.set(Some(not_after));
-        self.kept = Ok(Some(Times { renew_at, not_after }));
-    }
-
     /// Asks the CA for a certificate, on a thread that may block.
-    fn renew(&self, stopped: &dyn Fn() -> bool) -> Result<Kept, String> {
+    fn order(&self, stopped: &dyn Fn() -> bool) -> Result<Kept, String> {
         let AcmeConfig { domains, contacts, directory, roots, .. } = &self.config;
         let key = AccountKey::open(&self.folder)?;
+        let roots = roots.clone().unwrap_or_else(TlsRoots::of_system);
         let _proofs = Proofs(&self.resolver);
         let prove = |domain: &Domain, token: &str| self.resolver.prove(domain, &key.proof(token));
-        let issued = Ca::open(directory, roots, &key, contacts)
+        let issued = Ca::open(directory, &roots, &key, contacts)
             .and_then(|mut ca| obtain(&mut ca, domains, &prove, stopped));
         let issued = issued.map_err(|e| e.to_string())?;
-        Kept::keep(&self.folder, &issued, domains, now())
+        Kept::check(&issued, domains, now().as_secs())
     }
 
     fn names(&self) -> String {
         let names: Vec<&str> = self.config.domains.iter().map(Domain::as_str).collect();
         names.join(", ")
-    }
-
-    /// What an operator has to know of a failure.
-    fn failure(&self, why: &str, wait: Duration) -> String {
-        let left = match &self.kept {
-            Ok(Some(times)) if times.not_after > now() => {
-                let days = (times.not_after - now()) / 86_400;
-                format!("the one in use is valid for {days} more days")
-            }
-            Ok(Some(_)) => "the one in use has EXPIRED".into(),
-            Ok(None) => "there is none".into(),
-            Err(what) => format!("there is none, as {what}"),
-        };
-        let again = wait.as_secs();
-        format!("no certificate for {}: {why}. {left}; next attempt in {again} s", self.names())
-    }
-}
-
-fn now() -> u64 {
-    handlers::now().as_secs()
-}
-
-/// Gets a certificate whenever one is due, until the server is stopped.
-pub(super) async fn keep<S: Send + Sync + 'static>(app: Arc<App<S>>, mut acme: Acme) {
-    let mut stopping = app.stopping.clone();
-    let mut wait = acme.config.first_wait;
-    loop {
-        let due = match &acme.kept {
-            Ok(Some(times)) => Duration::from_secs(times.renew_at.saturating_sub(now())),
-            _ => Duration::ZERO,
-        };
-        let pause = if due.is_zero() {
-            let stop = stopping.clone();
-            let renewing = tokio::task::spawn_blocking(move || {
-                let renewed = acme.renew(&|| *stop.borrow());
-                (acme, renewed)
-            });
-            // A panic in it leaves the certificate in use as it is.
-            let Ok((back, renewed)) = renewing.await else { return };
-            acme = back;
-            match renewed {
-                Ok(kept) => {
-                    acme.serve(kept);
-                    app.health.lacks_certificate(None);
-                    wait = acme.config.first_wait;
-                    let what = format!("a new certificate for {} is in use", acme.names());
-                    app.observe(&Observed::of_server("tls", 200, what));
-                    Duration::ZERO
-                }
-                Err(why) => {
-                    let what = acme.failure(&why, wait);
-                    app.observe(&Observed::of_server("tls", 503, what));
-                    app.health.lacks_certificate(Some(why));
-                    let pause = wait;
-                    wait = wait.saturating_mul(GROWTH).min(LONGEST_WAIT);
-                    pause
-                }
-            }
-        } else {
-            due.min(LOOK)
-        };
-        let stop = stopping.wait_for(|stop| *stop);
-        if tokio::time::timeout(pause, stop).await.is_ok() {
-            return;
-        }
     }
 }
 
@@ -240,9 +146,13 @@ mod tests {
     fn each_ca_has_a_folder_of_its_own_within_the_one_that_was_named() {
         let folder = |directory: &str| config(directory).of_ca();
         let lets_encrypt = folder(AcmeConfig::LETS_ENCRYPT);
-        assert_eq!(lets_encrypt, PathBuf::from("acme/acme-v02.api.letsencrypt.org-directory"));
-        assert_eq!(folder("https://../../x"), PathBuf::from("acme/-..-x"));
-        assert_ne!(folder("https://a/1"), folder("https://a/2"));
+        let shown = lets_encrypt.to_str().unwrap();
+        assert!(shown.starts_with("acme/acme-v02.api.letsencrypt.org-directory-"), "{shown}");
+        assert_eq!(folder("https://../../x").parent(), Some("acme".as_ref()));
+        for [one, other] in [["a/1", "a/2"], ["a/1", "a-1"], ["a:1", "a/1"], ["a.", "a"]] {
+            let of = |address: &str| folder(&format!("https://{address}"));
+            assert_ne!(of(one), of(other));
+        }
         assert!(folder(&format!("https://{}", "a".repeat(10_000))).as_os_str().len() < 255);
     }
 

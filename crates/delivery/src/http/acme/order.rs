@@ -1,6 +1,6 @@
 //! One certificate from the CA: order, prove each name, hand in a request, fetch (RFC 8555 section 7.4).
 
-use super::ca::{Ca, CaError, problem, text};
+use super::ca::{Ca, CaError, failed, problem, text};
 use super::names::Domain;
 use super::resolver::Resolver;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
@@ -17,10 +17,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub(super) struct Issued {
     pub(super) chain: String,
     pub(super) key: KeyPair,
-}
-
-fn failed(what: impl core::fmt::Display) -> CaError {
-    CaError::Failed(what.to_string())
 }
 
 /// Gets one that is good for all of these names. `stopped` ends it early.
@@ -125,7 +121,7 @@ impl Until<'_> {
             }
             let wait = answer.retry_after.unwrap_or(BETWEEN).clamp(BETWEEN, LONGEST_WAIT);
             if Instant::now() + wait > self.end {
-                return Err(failed("the CA has not come to an end"));
+                return Err(failed("the CA did not finish within 3 minutes"));
             }
             self.sleep(wait)?;
         }

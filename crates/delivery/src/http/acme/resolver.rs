@@ -1,15 +1,13 @@
 //! Which certificate a connection gets: the service's, or the one that proves a name to the CA (RFC 8737).
 
 use super::names::Domain;
+use crate::http::tls::CHALLENGE_PROTOCOL;
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::{Arc, PoisonError, RwLock};
-
-/// The protocol that the CA's connections speak.
-pub(crate) const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// The certificates that connections get.
 #[derive(Debug, Default)]

@@ -70,6 +70,7 @@ fn request(address: &str, text: &str) -> String {
 fn acme(dir: &Path, directory: String, roots: TlsRoots) -> AcmeConfig {
     let first_wait = Duration::from_millis(100);
     let domains = vec!["localhost".parse().unwrap()];
+    let roots = Some(roots);
     AcmeConfig { directory, roots, first_wait, ..AcmeConfig::new(domains, dir.join("acme")) }
 }
 
@@ -83,8 +84,7 @@ fn keep(acme: &AcmeConfig, authority: &Authority, name: &str) {
     let params = CertificateParams::new([name.to_string()]).unwrap();
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, &authority.issuer).unwrap();
-    let name = acme.directory.strip_prefix("https://").unwrap().replace([':', '/'], "-");
-    let folder = acme.folder.join(name);
+    let folder = acme.of_ca();
     std::fs::create_dir_all(&folder).unwrap();
     let pem = key.serialize_pem() + &certificate.pem();
     std::fs::write(folder.join("certificate.pem"), pem).unwrap();

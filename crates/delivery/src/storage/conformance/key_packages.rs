@@ -164,7 +164,7 @@ fn all_or_none<P: Place>(new: &dyn Fn() -> P) {
     let three = vec![package(2), package(3), package(4)];
     let three = packages_of(&current(&storage, &alice), three);
     let added = storage.add_key_packages(NewKeyPackages { cap: 2, ..three.clone() });
-    assert_eq!(added, Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany)));
+    assert_eq!(added, Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany(2))));
     assert!(listed(&storage, &alice).is_empty(), "a part is stored");
     let added = storage.add_key_packages(NewKeyPackages { cap: 3, ..three });
     assert_eq!(added, Ok(KeyPackagesAdded::Stored(3)), "what was refused can be stored later");
@@ -193,7 +193,7 @@ fn replaced<P: Place>(new: &dyn Fn() -> P) {
     );
     assert_eq!(
         replace(vec![package(8), package(9)], 1),
-        KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany)
+        KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany(1))
     );
     assert_eq!(listed(&storage, &alice), before, "a part was replaced");
 

@@ -5,8 +5,8 @@ use super::super::{
 };
 use super::key_packages::add_key_packages;
 use super::read::{
-    FoundSender, active_device, find_entry, find_group, find_sender, group_number, known_device,
-    ordered,
+    FoundSender, active_device, bytes, find_entry, find_group, find_sender, group_number,
+    known_device, ordered, position,
 };
 use super::removals;
 use super::result::Sql;
@@ -264,4 +264,28 @@ pub(super) fn end_group(db: &Connection, id: &GroupId) -> Sql<Option<Ending>> {
     )?
     .execute([id.as_ref()])?;
     Ok(find_group(db, id)?.and_then(|(_, record)| record.ending))
+}
+
+/// A device's groups with where their logs end for it; of those alone whose logs have grown since a place.
+pub(super) fn groups_of(
+    db: &Connection,
+    device: &DeviceId,
+    place: Option<u64>,
+) -> Sql<Vec<(GroupId, LogPosition)>> {
+    // A commit removed it: the group was in the next epoch after that. When that is kept no longer, there is nothing left
+    // to read. The index of the log's numbers has the rows' own, too. A log without entries has none.
+    db.prepare_cached(
+        "SELECT group_id, ifnull(log.seq, head), ifnull(log.epoch + 1, mls_group.epoch),
+            ifnull(log.chain, mls_group.chain)
+         FROM member JOIN mls_group ON mls_group.id = member.grp
+         LEFT JOIN log ON log.grp = member.grp AND log.seq = removed_seq
+         WHERE device = ?1 AND (removed_seq IS NULL OR log.seq NOT NULL)
+            AND (?2 IS NULL OR ifnull((SELECT last.rowid > ?2 FROM log AS last
+                WHERE last.grp = member.grp AND last.seq = ifnull(removed_seq, head)), 1))
+         ORDER BY member.grp",
+    )?
+    .query_map(params![known_device(db, device)?, place], |r| {
+        Ok((bytes(r, 0)?.into(), position(r, 1)?))
+    })?
+    .collect()
 }

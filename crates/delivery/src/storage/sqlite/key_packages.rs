@@ -77,7 +77,7 @@ fn add_all(db: &Connection, new: &NewKeyPackages) -> Sql<KeyPackagesAdded> {
             )?
             .query_row(params![owner, suite], |r| r.get(0))?;
         if count > *cap {
-            return Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany));
+            return Ok(KeyPackagesAdded::Refused(KeyPackagesRefused::TooMany(*cap)));
         }
         stored += 1;
     }

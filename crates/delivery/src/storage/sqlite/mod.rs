@@ -28,8 +28,8 @@ mod tests;
 
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
-    DirectoryBatch, Extended, Found, Give, GroupAdded, GroupRecord, KeyPackagesAdded, Membership,
-    NewGroup, NewKeyPackages, NewUpload, Put, Quota, Since, Storage, StorageError,
+    DirectoryBatch, Extended, Found, Give, GroupAdded, GroupRecord, GroupsSince, KeyPackagesAdded,
+    Membership, NewGroup, NewKeyPackages, NewUpload, Put, Quota, Storage, StorageError,
     StoredKeyPackage, UploadBegun, UploadRecord, WriterLoad, append_each,
 };
 use crate::storage::DeviceInfo;
@@ -42,14 +42,13 @@ use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
 use files::{Held, Watched, private_file};
 pub use formats::Upgrade;
-use groups::{append, create_group, end_group};
+use groups::{append, create_group, end_group, groups_of};
 pub use inventory::Counts;
 use key_packages::{add_key_packages, claim, key_packages, withdraw};
 use members::Members;
 use read::{
     DEVICE_COLUMNS, bytes, damaged, device_id, device_info, find_device, find_entry, find_group,
-    find_position, group_number, inbox_item, known_device, log_entry, ordered, page, position,
-    unordered,
+    find_position, group_number, inbox_item, known_device, log_entry, ordered, page, unordered,
 };
 use result::{Sql, failed};
 use rusqlite::config::DbConfig;
@@ -435,46 +434,20 @@ impl Storage for SqliteStorage {
     }
 
     fn groups_of(&self, device: &DeviceId) -> Result<Vec<(GroupId, LogPosition)>, StorageError> {
-        self.read(|db| {
-            // A commit removed it: the group was in the next epoch after that. When that is kept no longer, there is
-            // nothing left to read.
-            db.prepare_cached(
-                "SELECT group_id, ifnull(log.seq, head), ifnull(log.epoch + 1, mls_group.epoch),
-                    ifnull(log.chain, mls_group.chain)
-                 FROM member JOIN mls_group ON mls_group.id = member.grp
-                 LEFT JOIN log ON log.grp = member.grp AND log.seq = removed_seq
-                 WHERE device = ? AND (removed_seq IS NULL OR log.seq NOT NULL) ORDER BY member.grp",
-            )?
-            .query_map([known_device(db, device)?], |r| Ok((bytes(r, 0)?.into(), position(r, 1)?)))?
-            .collect()
-        })
+        self.read(|db| groups_of(db, device, None))
     }
 
-    fn groups_since(&self, device: &DeviceId, place: Option<u64>) -> Result<Since, StorageError> {
+    fn groups_since(
+        &self,
+        device: &DeviceId,
+        place: Option<u64>,
+    ) -> Result<GroupsSince, StorageError> {
         // A later entry may be among the groups: it is told once more the next time.
         let end: u64 = self.read(|db| {
             db.prepare_cached("SELECT ifnull(max(rowid), 0) FROM log")?.query_row([], |r| r.get(0))
         })?;
-        let Some(place) = place.filter(|place| *place <= end) else {
-            return Ok((self.groups_of(device)?, Some(end)));
-        };
-        let groups = self.read(|db| {
-            // The index of the log's numbers has the rows' own, too. A log without entries has none.
-            db.prepare_cached(
-                "SELECT group_id, ifnull(log.seq, head), ifnull(log.epoch + 1, mls_group.epoch),
-                    ifnull(log.chain, mls_group.chain)
-                 FROM member JOIN mls_group ON mls_group.id = member.grp
-                 LEFT JOIN log ON log.grp = member.grp AND log.seq = removed_seq
-                 WHERE device = ?1 AND (removed_seq IS NULL OR log.seq NOT NULL)
-                    AND ifnull((SELECT last.rowid > ?2 FROM log AS last
-                        WHERE last.grp = member.grp AND last.seq = ifnull(removed_seq, head)), 1)
-                 ORDER BY member.grp",
-            )?
-            .query_map(params![known_device(db, device)?, place], |r| {
-                Ok((bytes(r, 0)?.into(), position(r, 1)?))
-            })?
-            .collect()
-        })?;
+        let place = place.filter(|place| *place <= end);
+        let groups = self.read(|db| groups_of(db, device, place))?;
         Ok((groups, Some(end)))
     }
 

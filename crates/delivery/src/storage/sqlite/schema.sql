@@ -128,6 +128,8 @@ CREATE TABLE to_remove (
 ) WITHOUT ROWID;
 CREATE INDEX to_remove_due ON to_remove (grp) WHERE due;
 
+-- Row numbers are the places of event streams (Storage::groups_since): they only grow within an incarnation. Keep them
+-- when this table is rebuilt, and never delete the newest row.
 CREATE TABLE log (
     grp INTEGER NOT NULL,
     seq INTEGER NOT NULL,

@@ -414,7 +414,11 @@ impl Storage for Opened {
         self.storage.groups_of(device)
     }
 
-    fn groups_since(&self, device: &DeviceId, place: Option<u64>) -> Result<Since, StorageError> {
+    fn groups_since(
+        &self,
+        device: &DeviceId,
+        place: Option<u64>,
+    ) -> Result<GroupsSince, StorageError> {
         let (mut groups, end) = self.storage.groups_since(device, place)?;
         if self.has(Fault::GrownUntold) && place.is_some() {
             groups.pop();

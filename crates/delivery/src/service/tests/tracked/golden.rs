@@ -108,6 +108,9 @@ fn answers(storage: &SqliteStorage) -> String {
             let (epoch, head) = (storage.group(&group).unwrap().unwrap().epoch, end.seq);
             writeln!(text, "  group {}, epoch {epoch}, up to {head}", to_hex(&group)).unwrap();
         }
+        for (group, ending) in storage.ended_groups_of(device).unwrap() {
+            writeln!(text, "  ended {}, {ending:?}", to_hex(&group)).unwrap();
+        }
         for (user, length) in storage.accounts_around(device, 100).unwrap() {
             writeln!(text, "  near {user}, {length}").unwrap();
         }
@@ -269,6 +272,7 @@ fn used() -> World {
     let quotas = vec![(Quota::Groups, Some(0)), (Quota::Attachments, Some(1 << 40))];
     desk.service.administer(Act::Quota(erin.id.user.clone(), quotas), NOW).unwrap();
     desk.service.administer(Act::Block(erin.id.user), NOW).unwrap();
+    desk.service.administer(Act::Reset(OPAQUE[1].into()), NOW).unwrap();
     World { dir, desk, dice, suite: SUITE, extensions: vec![], first: w.first }
 }
 
@@ -364,6 +368,32 @@ fn databases_of_every_format_upgrade_and_answer_as_before() {
         assert_eq!(schema(&path), schema(&new), "format {from}");
         assert!(SqliteStorage::open(dir.path()).unwrap().upgraded().is_none(), "once is enough");
     }
+}
+
+#[test]
+fn a_welcome_from_before_the_age_of_inboxes_is_as_old_as_its_commit_or_as_the_upgrade() {
+    let begun = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let (_, _, dir) = golden().into_iter().find(|(format, ..)| *format == 11).unwrap();
+    let path = dir.path().join("delivery.db");
+    let db = Connection::open(&path).unwrap();
+    let items = |db: &Connection, of: &str| -> Vec<(i64, i64)> {
+        let sql = format!("SELECT id, {of} FROM inbox ORDER BY id");
+        let mut statement = db.prepare(&sql).unwrap();
+        let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?)));
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let dropped = "DELETE FROM log WHERE (grp, seq) = (SELECT grp, seq FROM inbox WHERE id = 6)";
+    db.execute(dropped, []).unwrap();
+    let in_log =
+        "ifnull((SELECT received_at FROM log WHERE (grp, seq) = (inbox.grp, inbox.seq)), 0)";
+    let before = items(&db, in_log);
+    drop(db);
+
+    drop(SqliteStorage::open(dir.path()).unwrap());
+    let after = items(&Connection::open(&path).unwrap(), "received_at");
+    assert_eq!((before.len(), before[2]), (3, (6, 0)), "the log has dropped one");
+    assert!(before[0].1 > 0 && after[..2] == before[..2], "{before:?}, {after:?}");
+    assert!(after[2].0 == 6 && after[2].1 >= i64::try_from(begun).unwrap(), "{after:?}");
 }
 
 #[test]
