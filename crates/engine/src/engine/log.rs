@@ -3,7 +3,7 @@
 use super::groups::not_sent;
 use super::join_links::judge_received;
 use super::kept::keep;
-use super::{Engine, EngineError, Inviting};
+use super::{Engine, EngineError};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
 use crate::content::{Content, MAX_CONTENT};
@@ -159,7 +159,7 @@ impl<S: Store> Engine<S> {
         if let Some(live) = self.groups.get_mut(id) {
             if settled {
                 live.delivered = false;
-                live.inviting = Inviting::NotBegun;
+                live.inviting.settle();
                 live.commit_at = None;
                 live.own_only = false;
                 live.remedies = 0;
@@ -648,13 +648,23 @@ impl<'a> Report<'a> {
 
     /// What the own commit was made for is done.
     fn committed(&mut self, added: &[Member]) {
-        if let Some(Work::Invite { who, .. }) = self.front() {
+        let invited: Vec<DeviceId> =
+            added.iter().filter_map(|member| device_of(&member.credential)).collect();
+        for (_, item) in &self.items {
+            let Work::Invite { who, .. } = &item.work else { break };
             // Whom the user invites, the user knows.
-            let invited = added.iter().filter_map(|member| device_of(&member.credential));
-            let invited = invited.filter(|device| who.includes(device) && *device != self.me);
-            let accepted: Vec<Change> =
-                invited.map(|device| Change::Trust(device.into(), Some(Trust::Accepted))).collect();
+            let invited =
+                invited.iter().filter(|who_is| who.includes(who_is) && **who_is != self.me);
+            let accepted = invited.cloned();
+            let accepted = accepted.map(|one| Change::Trust(one.into(), Some(Trust::Accepted)));
             self.changes.extend(accepted);
+        }
+        // The last of those that the commit does stands for all.
+        let committing = |item: Option<&(u64, Item)>| {
+            matches!(item, Some((_, Item { work: Work::Invite { committing: true, .. }, .. })))
+        };
+        while committing(self.items.front()) && committing(self.items.get(1)) {
+            self.set_front(None);
         }
         match self.front() {
             // The new members have no other way to learn the name.
@@ -690,8 +700,10 @@ impl<'a> Report<'a> {
     /// Somebody else's commit came first: what the own one was made for is tried again, in the
     /// group as it is now.
     fn begin_again(&mut self) {
-        if let Some(work) = self.front().and_then(not_committed) {
-            self.set_front(Some(work));
+        for (key, item) in &mut self.items {
+            let Some(work) = not_committed(&item.work) else { break };
+            item.work = work;
+            self.changes.push(Change::Item(*key, Some(item.clone())));
         }
     }
 

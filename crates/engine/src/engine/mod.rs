@@ -15,6 +15,8 @@ mod groups;
 mod inbox;
 mod incarnation;
 mod info;
+mod invitations;
+mod inviting;
 mod join_links;
 mod joining;
 mod kept;
@@ -52,7 +54,7 @@ use conclave_delivery_api::{
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
-use conclave_mls::key_package::{KeyPackageRef, ValidKeyPackage};
+use conclave_mls::key_package::KeyPackageRef;
 use conclave_mls::storage::Outcome;
 use conclave_mls::wire::ProposalRef;
 use conclave_mls::{CipherSuite, Config, Event, Group, GroupId, Transition, UnixTime, apply};
@@ -60,6 +62,7 @@ use conclave_store::Store;
 use core::fmt;
 use core::time::Duration;
 pub use error::EngineError;
+use invitations::Inviting;
 use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
 use restoring::Restoring;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -161,17 +164,6 @@ enum Purpose {
     JoinCommit(GroupId),
 }
 
-/// How far the invitation at the front of a group's queue has come in this process.
-#[derive(Debug, Default)]
-enum Inviting {
-    #[default]
-    NotBegun,
-    /// These devices are to be added.
-    Missing(Vec<DeviceId>),
-    /// These have been found good; and why other devices are not invited.
-    Claimed(Vec<ValidKeyPackage>, Vec<String>),
-}
-
 /// A group that this device is in.
 struct Live {
     group: Group,
@@ -214,7 +206,7 @@ impl Live {
             asked_head: 0,
             sync: true,
             delivered: false,
-            inviting: Inviting::NotBegun,
+            inviting: Inviting::default(),
             commit_at: None,
             own_only: false,
             refusals: 0,

@@ -4,23 +4,20 @@ use super::groups::GROUP_INFO;
 use super::join_links::judge_own;
 use super::log::epoch_of;
 use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
-use super::{Engine, EngineError, Inviting, Live, Purpose};
+use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::directory::is_revoked;
 use crate::record::{GroupRecord, Item, News, Payload, Who, Work};
 use crate::request::Request;
-use crate::suites::{CLASSIC, is_post_quantum, suite_name};
 use crate::watch::Watch;
 use conclave_delivery_api::{
-    Bytes, ClaimKeyPackages, ClaimedKeyPackage, DeviceId, Name, SendMessage, SendMessages,
-    SubmitCommit, SubmitProposal,
+    Bytes, DeviceId, SendMessage, SendMessages, SubmitCommit, SubmitProposal,
 };
 use conclave_mls::crypto::CryptoRng;
 use conclave_mls::group::{
     CommitOptions, Framing, LeafIndex, NewProposal, Padding, PendingProposal, Proposal, Sender,
 };
-use conclave_mls::key_package::{ValidKeyPackage, key_package_from_message};
-use conclave_mls::{CipherSuite, Config, Event, GroupId, Verdict};
+use conclave_mls::{Event, GroupId};
 use conclave_store::Store;
 use std::collections::BTreeSet;
 
@@ -54,7 +51,7 @@ impl<S: Store> Engine<S> {
                 }
                 Work::Send { .. } => self.seal(id, key)?,
                 Work::Invite { .. } if self.watching.holds() => return Ok(None),
-                Work::Invite { who, .. } => self.next_invite(id, key, who)?,
+                Work::Invite { .. } => self.next_invite(id)?,
                 Work::Remove { who, .. } => self.remove(id, key, &item, who)?,
                 Work::Leave { alone, proposed, .. } => {
                     self.next_leave(id, key, *alone, proposed.as_ref())?
@@ -84,7 +81,7 @@ impl<S: Store> Engine<S> {
         let mut changes = vec![Change::Item(key, None)];
         changes.extend(news.into_iter().map(|news| Self::news(id, news)));
         if let Some(live) = self.groups.get_mut(id) {
-            live.inviting = Inviting::NotBegun;
+            live.inviting.end(key);
         }
         Ok(self.book.commit(None, changes)?)
     }
@@ -341,264 +338,6 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         }
         self.commit_proposals(id)
-    }
-
-    fn next_invite(&mut self, id: &GroupId, key: u64, who: &Who) -> Result<Next, EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
-        match core::mem::take(&mut live.inviting) {
-            Inviting::NotBegun => {
-                let request = self.fetch_user(who.user.clone())?;
-                Ok(Some((request, Purpose::InviteLookup(id.clone()))))
-            }
-            Inviting::Missing(missing) => {
-                let devices: Vec<Name> = missing.iter().map(|d| d.device.clone()).collect();
-                let request = ClaimKeyPackages {
-                    user: who.user.clone(),
-                    cipher_suite: live.group.cipher_suite(),
-                    devices,
-                };
-                live.inviting = Inviting::Missing(missing);
-                Ok(Some((request.into(), Purpose::InviteClaim(id.clone()))))
-            }
-            Inviting::Claimed(packages, problems) => self.invite(id, key, who, packages, problems),
-        }
-    }
-
-    /// Adds whoever of these can be added. What there is to say of other devices is said in any case.
-    fn invite(
-        &mut self,
-        id: &GroupId,
-        key: u64,
-        who: &Who,
-        mut packages: Vec<ValidKeyPackage>,
-        mut problems: Vec<String>,
-    ) -> Result<Next, EngineError> {
-        while !packages.is_empty() {
-            let adds = packages.iter().map(|package| NewProposal::Add(Box::new(package.clone())));
-            let by_itself = self.invites_by_itself(id);
-            let work = Work::Invite { who: who.clone(), committing: true, by_itself };
-            let item = Item { group: id.clone(), work };
-            let notes = problems.iter().map(|what| News::Note { what: what.clone() });
-            let also = notes.clone().map(|note| Self::news(id, note)).collect();
-            let e = match self.commit(id, adds.collect(), Some((key, item)), also)? {
-                Ok(next) => return Ok(next),
-                Err(e) => e,
-            };
-
-            let addable = self.addable(id, &packages, &mut problems);
-            if addable.len() == packages.len() {
-                let failed = self.not_invited(id, format!("{who} cannot be added: {e}"));
-                let notes: Vec<News> =
-                    problems.into_iter().map(|what| News::Note { what }).collect();
-                self.give_up(id, key, notes.into_iter().chain([failed]))?;
-                return Ok(None);
-            }
-            packages = addable;
-        }
-
-        let failed: Vec<News> =
-            problems.into_iter().map(|what| self.not_invited(id, what)).collect();
-        self.give_up(id, key, failed)?;
-        Ok(None)
-    }
-
-    /// Whether the invitation at the front of a group's queue is one that nobody has asked for.
-    fn invites_by_itself(&self, id: &GroupId) -> bool {
-        let front = self.book.front(id).map(|(_, item)| &item.work);
-        matches!(front, Some(Work::Invite { by_itself: true, .. }))
-    }
-
-    /// What the user is told of an invitation that did not come about: a failure, if somebody has asked for it.
-    pub(super) fn not_invited(&self, id: &GroupId, what: String) -> News {
-        match self.invites_by_itself(id) {
-            true => News::Note { what },
-            false => News::Failed { what },
-        }
-    }
-
-    /// Sees to it that the user's other devices come into a group which has these members; nothing if all are there.
-    pub(super) fn bring_in_own(&self, id: &GroupId, members: &[DeviceId]) -> Option<Change> {
-        let user = self.device().user.clone();
-        let is_missing = |name: &Name| {
-            !members.iter().any(|member| member.user == user && member.device == *name)
-        };
-        let own = self.authority.devices_of(self.book.accounts(), &user);
-        let missing = own.iter().any(|(device, _)| is_missing(&device.device));
-        let who = Who { user: user.clone(), device: None };
-        let work = Work::Invite { who, committing: false, by_itself: true };
-        missing.then(|| Change::NewItem(Item { group: id.clone(), work }))
-    }
-
-    /// Whether this is the first of the user's devices in a group, which acts for all of them.
-    pub(super) fn is_first_own(&self, members: &[DeviceId]) -> bool {
-        let me = self.device();
-        let own = self.authority.devices_of(self.book.accounts(), &me.user);
-        own.iter().map(|(device, _)| device).find(|device| members.contains(device)) == Some(me)
-    }
-
-    /// Those of these key packages that can be added beside the group's members and the ones before
-    /// them: a device with another's key, say, keeps nobody else out (RFC 9420 section 7.3: keys are
-    /// unique in a tree). All, if that is not what is wrong.
-    fn addable(
-        &mut self,
-        id: &GroupId,
-        packages: &[ValidKeyPackage],
-        problems: &mut Vec<String>,
-    ) -> Vec<ValidKeyPackage> {
-        let Some(live) = self.groups.get(id) else { return packages.to_vec() };
-        let (now, received) = (self.time(), self.takes_received(id));
-        let (provider, rng) = (&*self.provider, &mut *self.rng);
-        let mut attempt = |packages: &[ValidKeyPackage]| {
-            let adds = packages.iter().map(|package| NewProposal::Add(Box::new(package.clone())));
-            let options =
-                CommitOptions { proposals: adds.collect(), received, ..CommitOptions::default() };
-            live.group.commit(provider, rng, now, options).map(drop)
-        };
-        if attempt(&[]).is_err() {
-            return packages.to_vec();
-        }
-        let mut kept = Vec::new();
-        for package in packages {
-            kept.push(package.clone());
-            if let Err(e) = attempt(&kept) {
-                kept.pop();
-                let device = super::log::device_of(&package.key_package().leaf_node.credential);
-                let device = device.map_or("a device".to_string(), |device| device.to_string());
-                problems.push(format!("{device} is not invited: {e}"));
-            }
-        }
-        kept
-    }
-
-    /// The log of an invited user is known.
-    pub(super) fn invite_looked_up(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        let Some((key, who)) = self.front_invite(id) else { return Ok(()) };
-        let known = self.authority.devices_of(self.book.accounts(), &who.user);
-        let devices: Vec<DeviceId> =
-            known.into_iter().map(|(device, _)| device).filter(|d| who.includes(d)).collect();
-        let members = self.devices(id);
-        let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
-        let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) =
-            devices.into_iter().partition(present);
-        if missing.is_empty() && self.invites_by_itself(id) {
-            return self.give_up(id, key, []);
-        }
-        if missing.is_empty() {
-            let news = match there.is_empty() {
-                true => News::Failed { what: self.no_device_of(&who) },
-                false => News::Note {
-                    what: format!(
-                        "all devices of {who} are in the group; if one of them never came in: \
-                         /remove it, then /invite it again"
-                    ),
-                },
-            };
-            return self.give_up(id, key, [news]);
-        }
-        if let Some(live) = self.groups.get_mut(id) {
-            live.inviting = Inviting::Missing(missing);
-        }
-        Ok(())
-    }
-
-    /// Why there is no device of somebody to invite.
-    fn no_device_of(&self, who: &Who) -> String {
-        let refusal = self.authority.certified().and_then(|c| c.refusal(&who.user));
-        match refusal {
-            Some(why) => {
-                format!("{who} is not invited: the certificate of a device of {}: {why}", who.user)
-            }
-            None => format!("the service knows no {who}"),
-        }
-    }
-
-    pub(super) fn front_invite(&self, id: &GroupId) -> Option<(u64, Who)> {
-        match self.book.front(id)? {
-            (key, Item { work: Work::Invite { who, .. }, .. }) => Some((key, who.clone())),
-            _ => None,
-        }
-    }
-
-    /// The service has given out key packages. Those of the devices that were asked for count,
-    /// and of the group's suite: with others the service could bring in somebody else.
-    pub(super) fn invite_claimed(
-        &mut self,
-        id: &GroupId,
-        claimed: Vec<ClaimedKeyPackage>,
-    ) -> Result<(), EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
-        let suite = live.group.cipher_suite();
-        let Inviting::Missing(asked) = core::mem::take(&mut live.inviting) else { return Ok(()) };
-        let (mut packages, mut problems) = (Vec::new(), Vec::new());
-        for device in asked {
-            let found = claimed.iter().find(|claimed| claimed.device == device);
-            let Some(message) = found.and_then(|found| found.key_package.as_deref()) else {
-                problems.push(self.no_key_package_of(&device, suite));
-                continue;
-            };
-            match self.check_key_package(&device, suite, message) {
-                Ok(package) => packages.push(package),
-                Err(e) => {
-                    problems.push(format!("{device} is not invited: its key package: {e}"));
-                }
-            }
-        }
-        if let Some(live) = self.groups.get_mut(id) {
-            live.inviting = Inviting::Claimed(packages, problems);
-        }
-        Ok(())
-    }
-
-    /// Why a device cannot be invited, and what can be done: by the user alone. What the service
-    /// does not have, it may also hold back, so a group's suite does not depend on that.
-    fn no_key_package_of(&self, device: &DeviceId, suite: CipherSuite) -> String {
-        let name = suite_name(suite);
-        let classic =
-            is_post_quantum(suite) && self.book.identity().suites().any(|suite| suite == CLASSIC);
-        let hint = match classic {
-            true => {
-                ". Only if it does not matter who can read it later: /new NAME classic makes a \
-                 group that is NOT post-quantum, and invite it there"
-            }
-            false => "",
-        };
-        format!(
-            "{device} is not invited: the service has no key package of it for this group's suite, \
-             {name}: it does not use that suite, was away for long, or the service holds it \
-             back{hint}"
-        )
-    }
-
-    fn check_key_package(
-        &mut self,
-        device: &DeviceId,
-        suite: CipherSuite,
-        message: &[u8],
-    ) -> Result<ValidKeyPackage, String> {
-        let package = key_package_from_message(message).map_err(|e| e.to_string())?;
-        if package.cipher_suite != suite {
-            let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
-            return Err(format!("the service gives out one of {given} instead of {asked}"));
-        }
-        let now = self.time();
-        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), package)
-            .map_err(|e| e.to_string())?;
-        let credential = stage.credential().clone();
-        let verdict = match self.judge(core::slice::from_ref(&credential)) {
-            _ if super::log::device_of(&credential.credential).as_ref() != Some(device) => {
-                Verdict::refuse("it is another device's")
-            }
-            Some(verdicts) => {
-                let refuse = || Verdict::refuse("nobody vouches for it");
-                verdicts.into_iter().next().unwrap_or_else(refuse)
-            }
-            // The log was fetched just before: it has no such device.
-            None => {
-                self.lookups.remove(&device.user);
-                Verdict::refuse("its key is not in the account's log")
-            }
-        };
-        stage.resolve(verdict).map_err(|e| e.to_string())
     }
 
     /// The leaves of some devices.

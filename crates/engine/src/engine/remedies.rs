@@ -1,7 +1,7 @@
 //! What the service asks for when it refuses a commit, done before the commit is made again.
 
 use super::log::device_of;
-use super::{Engine, EngineError, Inviting};
+use super::{Engine, EngineError};
 use conclave_delivery_api::{Bytes, CallError, Details, MissingProposal, Name};
 use conclave_mls::GroupId;
 use conclave_mls::group::{PendingProposal, Proposal};
@@ -26,13 +26,14 @@ impl<S: Store> Engine<S> {
             }
             _ => return Ok(false),
         };
-        self.lookups.extend(asked);
+        self.lookups.extend(asked.iter().cloned());
 
         self.reject_commit(id, true)?;
         if let Some(live) = self.groups.get_mut(id) {
             live.remedies += 1;
             live.sync = true;
-            live.inviting = Inviting::NotBegun;
+            live.inviting.look_again();
+            live.inviting.forget(&asked);
             // A renewal of the own leaf is tried again, too.
             live.renewed_in = None;
         }

@@ -73,6 +73,7 @@ impl<S: Store> Engine<S> {
                 self.refused(purpose, &error)
             }
             Err(error) => {
+                self.hurry_invites(&purpose, &error);
                 self.again(purpose);
                 self.offline(&error.to_string());
                 self.wait_longer();
@@ -161,7 +162,7 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
             (Purpose::InviteLookup(id), Reply::FetchCertificates(page)) => {
-                let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
+                let Some((_, who)) = self.current_invite(&id) else { return Ok(()) };
                 self.take_certificates(&who.user, &page)?;
                 self.authority.answered(who.user);
                 self.invite_looked_up(&id)
@@ -232,7 +233,7 @@ impl<S: Store> Engine<S> {
                 self.outcome(&id, outcome, ContentType::Proposal, Vec::new())
             }
             (Purpose::InviteClaim(id), Reply::ClaimKeyPackages(claimed)) => {
-                self.invite_claimed(&id, claimed.devices)
+                self.invite_claimed(&id, &claimed.devices)
             }
             (Purpose::LinkedGroup(id), Reply::FetchLinkedGroup(state)) => {
                 self.linked_shown(id, state);
@@ -262,7 +263,7 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
             Asked::Invite(id) => {
-                let Some((_, who)) = self.front_invite(&id) else { return Ok(()) };
+                let Some((_, who)) = self.current_invite(&id) else { return Ok(()) };
                 // What there is more is asked for again.
                 if self.learn(&who.user, page)? {
                     return Ok(());
@@ -499,17 +500,23 @@ impl<S: Store> Engine<S> {
         if error.code() == Some(ErrorCode::UnknownGroup) {
             return self.stick(id, error.to_string());
         }
+        if commit && self.halve_invites(id)? {
+            return Ok(());
+        }
         if commit && self.reject_commit(id, false)? {
             self.leave_proposals_out(id, error);
             return Ok(());
+        }
+        // Whoever was asked for is not the first in the queue.
+        if !commit && let Some((key, who)) = self.current_invite(id) {
+            return self.give_up_invite(id, key, format!("{who} is not invited: {error}"));
         }
         let front = self.book.front(id).map(|(key, item)| (key, item.work.clone()));
         let (key, what) = match front {
             // If a commit was refused, it had to come before the message.
             Some((key, Work::Send { .. })) => (key, "a message is not sent".into()),
             Some((key, Work::Invite { who, committing, .. })) if committing == commit => {
-                let news = self.not_invited(id, format!("{who} is not invited: {error}"));
-                return self.give_up(id, key, [news]);
+                return self.give_up_invite(id, key, format!("{who} is not invited: {error}"));
             }
             Some((key, Work::Remove { who, committing })) if committing == commit => {
                 (key, format!("{who} is not removed"))
@@ -537,13 +544,16 @@ impl<S: Store> Engine<S> {
         let Some(live) = self.groups.get(id) else { return Ok(false) };
         let Some(pending) = live.group.pending_commit() else { return Ok(false) };
         let again = again || live.group.pending_commit_references().next().is_some();
-        let front = self.book.front(id).filter(|_| again);
-        let change = front.and_then(|(key, item)| {
+        let anew = |(key, item): (u64, &Item)| {
             let work = not_committed(&item.work)?;
             Some(Change::Item(key, Some(Item { group: id.clone(), work })))
-        });
+        };
+        let changes: Vec<Change> = self.book.items(id).filter(|_| again).map_while(anew).collect();
         let step = live.group.commit_rejected(&pending.id)?;
-        self.step(id, step, |_| change.into_iter().collect())?;
+        self.step(id, step, |_| changes)?;
+        if let Some(live) = self.groups.get_mut(id) {
+            live.inviting.commit_refused();
+        }
         Ok(again)
     }
 }

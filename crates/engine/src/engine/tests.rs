@@ -11,6 +11,7 @@ mod clocks;
 mod faults;
 mod gossip;
 mod hostile;
+mod inviting;
 mod linking;
 mod links;
 mod logs;

@@ -310,9 +310,8 @@ impl<S: Store> Engine<S> {
                 self.authority.answered(user);
             }
             Asked::Invite(id) => {
-                if let Some((key, who)) = self.front_invite(&id) {
-                    let news = self.not_invited(&id, format!("{who} is not invited: {why}"));
-                    self.give_up(&id, key, [news])?;
+                if let Some((key, who)) = self.current_invite(&id) {
+                    self.give_up_invite(&id, key, format!("{who} is not invited: {why}"))?;
                 }
             }
             Asked::Recover => self.recovery_failed(why),

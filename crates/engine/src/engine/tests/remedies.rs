@@ -10,7 +10,7 @@ fn no_commits(request: &Request) -> Option<CallError> {
 
 impl World {
     /// Lets a device make a commit that does not reach the service yet.
-    fn hold_commit(&mut self, i: usize, line: &str) {
+    pub(super) fn hold_commit(&mut self, i: usize, line: &str) {
         self.fault = Some(Box::new(no_commits));
         self.say(i, line);
         while self.step(i) {}
@@ -18,7 +18,7 @@ impl World {
         assert_eq!(groups.filter(|live| live.group.pending_commit().is_some()).count(), 1);
     }
 
-    fn was_refused(&self, i: usize, code: ErrorCode) -> usize {
+    pub(super) fn was_refused(&self, i: usize, code: ErrorCode) -> usize {
         self.refusals.iter().filter(|refused| **refused == (i, code)).count()
     }
 }

@@ -1,0 +1,90 @@
+//! How far invitations have come that are under way.
+
+use conclave_certificates::device_of;
+use conclave_delivery_api::{DeviceId, MAX_BODY, Name};
+use conclave_mls::key_package::ValidKeyPackage;
+use std::collections::BTreeMap;
+
+/// How many invitations one commit does at most.
+pub(super) const RUN: usize = 256;
+/// With how many bytes of key packages a commit is made before more are claimed: the Welcomes and what members need
+/// stand in the same call.
+pub(super) const RUN_BYTES: usize = MAX_BODY / 8;
+
+/// How far the invitations at the front of a group's queue have come in this process.
+#[derive(Debug)]
+pub(super) struct Inviting {
+    /// The number of the one that is looked up now, and the devices that it adds, once they are known.
+    pub(super) missing: Option<(u64, Vec<DeviceId>)>,
+    /// The invitations, by their numbers in the queue, that wait for the commit.
+    pub(super) claimed: BTreeMap<u64, Claimed>,
+    /// How many are done by one commit at most: fewer after a refusal, to find out which one it is about.
+    pub(super) most: usize,
+    /// Whether a commit is made of what there is, as more cannot be claimed now.
+    pub(super) hurries: bool,
+}
+
+impl Default for Inviting {
+    fn default() -> Self {
+        Self { missing: None, claimed: BTreeMap::new(), most: RUN, hurries: false }
+    }
+}
+
+/// What the service has given out for one invitation.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    /// What was found good.
+    pub(super) packages: Vec<ValidKeyPackage>,
+    /// Why other devices are not invited.
+    pub(super) problems: Vec<String>,
+    pub(super) bytes: usize,
+    /// Whether a commit that may have reached the service adds them.
+    pub(super) used: bool,
+}
+
+impl Inviting {
+    /// The one that is under way is looked up again.
+    pub(super) fn look_again(&mut self) {
+        self.missing = None;
+    }
+
+    /// An epoch has begun. What is in a commit that came too late is not used again: its Welcomes may be known.
+    pub(super) fn settle(&mut self) {
+        self.claimed.retain(|_, claimed| !claimed.used);
+        self.missing = None;
+        self.most = RUN;
+    }
+
+    /// The service has refused the commit.
+    pub(super) fn commit_refused(&mut self) {
+        self.claimed.values_mut().for_each(|claimed| claimed.used = false);
+    }
+
+    /// Makes commits of no more than half of so many invitations.
+    pub(super) fn halve(&mut self, count: usize) {
+        self.most = (count / 2).max(1);
+    }
+
+    /// The service wants claims to wait.
+    pub(super) fn hurry(&mut self) {
+        self.hurries = true;
+    }
+
+    /// Forgets what was claimed of these users' devices.
+    pub(super) fn forget(&mut self, users: &[Name]) {
+        let is_of = |package: &ValidKeyPackage| {
+            device_of_package(package).is_some_and(|device| users.contains(&device.user))
+        };
+        self.claimed.retain(|_, claimed| !claimed.packages.iter().any(is_of));
+    }
+
+    /// An invitation is done with.
+    pub(super) fn end(&mut self, key: u64) {
+        self.claimed.remove(&key);
+        self.missing = None;
+    }
+}
+
+pub(super) fn device_of_package(package: &ValidKeyPackage) -> Option<DeviceId> {
+    device_of(&package.key_package().leaf_node.credential)
+}

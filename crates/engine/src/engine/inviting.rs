@@ -1,0 +1,437 @@
+//! Invitations: whoever is invited at once is looked up one after another, and comes in by one commit.
+
+use super::invitations::{Claimed, Inviting, RUN, RUN_BYTES, device_of_package};
+use super::{Engine, EngineError, Purpose};
+use crate::book::Change;
+use crate::record::{Item, News, Who, Work};
+use crate::request::Request;
+use crate::suites::{CLASSIC, is_post_quantum, suite_name};
+use conclave_delivery_api::{
+    CallError, ClaimKeyPackages, ClaimedKeyPackage, DeviceId, ErrorCode, Name,
+};
+use conclave_mls::group::{CommitOptions, NewProposal};
+use conclave_mls::key_package::{ValidKeyPackage, key_package_from_message};
+use conclave_mls::{CipherSuite, Config, Error, GroupId, Verdict};
+use conclave_store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+
+type Next = Option<(Request, Purpose)>;
+
+fn adds<'a>(packages: impl IntoIterator<Item = &'a ValidKeyPackage>) -> Vec<NewProposal> {
+    packages.into_iter().map(|package| NewProposal::Add(Box::new(package.clone()))).collect()
+}
+
+/// An invitation in the queue.
+struct Invitation {
+    key: u64,
+    who: Who,
+    by_itself: bool,
+}
+
+impl<S: Store> Engine<S> {
+    /// The invitations at the front of a group's queue that one commit can do: none that nobody has asked for beside
+    /// others, and each user once, as the devices of the second are those that the first leaves over.
+    fn run(&self, id: &GroupId) -> Vec<Invitation> {
+        let most = self.groups.get(id).map_or(RUN, |live| live.inviting.most);
+        let mut users = BTreeSet::new();
+        let mut run = Vec::new();
+        for (key, item) in self.book.items(id).take(most) {
+            let Work::Invite { who, by_itself, .. } = &item.work else { break };
+            let is_alone = *by_itself && !run.is_empty();
+            if is_alone || !users.insert(who.user.clone()) {
+                break;
+            }
+            run.push(Invitation { key, who: who.clone(), by_itself: *by_itself });
+            if *by_itself {
+                break;
+            }
+        }
+        run
+    }
+
+    /// The invitation that is looked up now, and whom it is about.
+    pub(super) fn current_invite(&self, id: &GroupId) -> Option<(u64, Who)> {
+        let claimed = &self.groups.get(id)?.inviting.claimed;
+        let mut run = self.run(id).into_iter();
+        let current = run.find(|invitation| !claimed.contains_key(&invitation.key))?;
+        Some((current.key, current.who))
+    }
+
+    /// The call that the invitations at the front of a group's queue need.
+    pub(super) fn next_invite(&mut self, id: &GroupId) -> Result<Next, EngineError> {
+        self.drop_outdated(id);
+        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let Inviting { claimed, hurries, .. } = &live.inviting;
+        let mut run = self.run(id);
+        let ready = run.iter().take_while(|one| claimed.contains_key(&one.key)).count();
+        let bytes: usize =
+            run.iter().take(ready).filter_map(|one| claimed.get(&one.key)).map(|c| c.bytes).sum();
+        let is_enough = ready > 0 && (*hurries || bytes >= RUN_BYTES);
+
+        let current = self.current_invite(id).filter(|_| !is_enough);
+        let Some((key, who)) = current else {
+            run.truncate(ready);
+            return self.invite(id, &run);
+        };
+        if let Some((_, missing)) = live.inviting.missing.as_ref().filter(|(of, _)| *of == key) {
+            let devices = missing.iter().map(|device| device.device.clone()).collect();
+            let cipher_suite = live.group.cipher_suite();
+            let request = ClaimKeyPackages { user: who.user, cipher_suite, devices };
+            return Ok(Some((request.into(), Purpose::InviteClaim(id.clone()))));
+        }
+        let request = self.fetch_user(who.user)?;
+        Ok(Some((request, Purpose::InviteLookup(id.clone()))))
+    }
+
+    /// Forgets what was claimed of devices that have come in since then, or are no longer their users'.
+    fn drop_outdated(&mut self, id: &GroupId) {
+        let members: BTreeSet<DeviceId> =
+            self.devices(id).into_iter().map(|(member, _)| member).collect();
+        let Self { groups, authority, book, .. } = self;
+        let Some(live) = groups.get_mut(id) else { return };
+        let is_current = |package: &ValidKeyPackage| {
+            let Some(device) = device_of_package(package) else { return false };
+            let key = &package.key_package().leaf_node.signature_key;
+            let known = authority.devices_of(book.accounts(), &device.user);
+            !members.contains(&device)
+                && known.iter().any(|known| *known == (device.clone(), key.clone()))
+        };
+        live.inviting.claimed.retain(|_, claimed| claimed.packages.iter().all(is_current));
+    }
+
+    /// Adds whoever of these can be added. What there is to say of other devices is said in any case.
+    fn invite(&mut self, id: &GroupId, run: &[Invitation]) -> Result<Next, EngineError> {
+        let mut run: Vec<(&Invitation, Claimed)> = match self.groups.get_mut(id) {
+            Some(live) => {
+                live.inviting.hurries = false;
+                let claimed = &mut live.inviting.claimed;
+                run.iter().filter_map(|one| Some((one, claimed.remove(&one.key)?))).collect()
+            }
+            None => return Ok(None),
+        };
+        while !run.is_empty() {
+            let packages: Vec<ValidKeyPackage> =
+                run.iter().flat_map(|(_, claimed)| claimed.packages.clone()).collect();
+            let also = run.iter().flat_map(|(one, claimed)| Self::committing(id, one, claimed));
+            let e = match self.commit(id, adds(&packages), None, also.collect())? {
+                Ok(next) => {
+                    self.keep_used(id, run);
+                    return Ok(next);
+                }
+                Err(e) => e,
+            };
+
+            let odd = self.not_addable(id, &packages);
+            if odd.is_empty() {
+                for (one, claimed) in &run {
+                    let what = format!("{} cannot be added: {e}", one.who);
+                    let notes = claimed.problems.iter().map(|p| News::Note { what: p.clone() });
+                    let failed = Self::not_invited(one.by_itself, what);
+                    self.give_up(id, one.key, notes.chain([failed]).collect::<Vec<_>>())?;
+                }
+                return Ok(None);
+            }
+            run = self.without(id, run, odd)?;
+        }
+        Ok(None)
+    }
+
+    /// What is stored with the commit that does an invitation.
+    fn committing(id: &GroupId, one: &Invitation, claimed: &Claimed) -> Vec<Change> {
+        let work =
+            Work::Invite { who: one.who.clone(), committing: true, by_itself: one.by_itself };
+        let notes = claimed.problems.iter().map(|what| News::Note { what: what.clone() });
+        let mut changes: Vec<Change> = notes.map(|note| Self::news(id, note)).collect();
+        changes.push(Change::Item(one.key, Some(Item { group: id.clone(), work })));
+        changes
+    }
+
+    /// Keeps what a commit adds, in case that the service refuses it. What was said of others is not said again.
+    fn keep_used(&mut self, id: &GroupId, run: Vec<(&Invitation, Claimed)>) {
+        let Some(live) = self.groups.get_mut(id) else { return };
+        let used = run.into_iter().map(|(one, claimed)| {
+            (one.key, Claimed { problems: Vec::new(), used: true, ..claimed })
+        });
+        live.inviting.claimed.extend(used);
+    }
+
+    /// What is left of invitations without the key packages in these places. Those of which nothing is left have failed.
+    fn without<'a>(
+        &mut self,
+        id: &GroupId,
+        run: Vec<(&'a Invitation, Claimed)>,
+        mut odd: BTreeMap<usize, Error>,
+    ) -> Result<Vec<(&'a Invitation, Claimed)>, EngineError> {
+        let (mut place, mut left) = (0, Vec::new());
+        for (one, mut claimed) in run {
+            for package in core::mem::take(&mut claimed.packages) {
+                match odd.remove(&place) {
+                    None => claimed.packages.push(package),
+                    Some(e) => {
+                        let device = device_of_package(&package);
+                        let device = device.map_or("a device".into(), |device| device.to_string());
+                        claimed.problems.push(format!("{device} is not invited: {e}"));
+                    }
+                }
+                place += 1;
+            }
+            if claimed.packages.is_empty() {
+                self.none_invited(id, (one.key, one.by_itself), claimed.problems)?;
+            } else {
+                left.push((one, claimed));
+            }
+        }
+        Ok(left)
+    }
+
+    /// No device that an invitation is about can be invited.
+    fn none_invited(
+        &mut self,
+        id: &GroupId,
+        (key, by_itself): (u64, bool),
+        problems: Vec<String>,
+    ) -> Result<(), EngineError> {
+        self.give_up(id, key, problems.into_iter().map(|what| Self::not_invited(by_itself, what)))
+    }
+
+    /// Forgets an invitation that does not come about.
+    pub(super) fn give_up_invite(
+        &mut self,
+        id: &GroupId,
+        key: u64,
+        what: String,
+    ) -> Result<(), EngineError> {
+        let news = Self::not_invited(self.invites_by_itself(id, key), what);
+        self.give_up(id, key, [news])
+    }
+
+    /// If the service wants the claims for invitations to wait, those that have what they need do not wait for them.
+    pub(super) fn hurry_invites(&mut self, purpose: &Purpose, error: &CallError) {
+        if let (Purpose::InviteClaim(id), CallError::Postponed { code: ErrorCode::RateLimited, .. }) =
+            (purpose, error)
+            && let Some(live) = self.groups.get_mut(id)
+        {
+            live.inviting.hurry();
+        }
+    }
+
+    /// After a commit of several invitations was refused, as one of them may be why: makes ones of half as many. Whether
+    /// it does; not, if what others have proposed may be why.
+    pub(super) fn halve_invites(&mut self, id: &GroupId) -> Result<bool, EngineError> {
+        let is_committing =
+            |(_, item): &(u64, &Item)| matches!(item.work, Work::Invite { committing: true, .. });
+        let count = self.book.items(id).take_while(is_committing).count();
+        let Some(live) = self.groups.get_mut(id) else { return Ok(false) };
+        if count < 2 || live.group.pending_commit_references().next().is_some() {
+            return Ok(false);
+        }
+        live.inviting.halve(count);
+        self.reject_commit(id, true)
+    }
+
+    /// Whether an invitation is one that nobody has asked for.
+    fn invites_by_itself(&self, id: &GroupId, key: u64) -> bool {
+        let item = self.book.items(id).find(|(other, _)| *other == key);
+        matches!(item, Some((_, Item { work: Work::Invite { by_itself: true, .. }, .. })))
+    }
+
+    /// What the user is told of an invitation that did not come about: a failure, if somebody has asked for it.
+    fn not_invited(by_itself: bool, what: String) -> News {
+        match by_itself {
+            true => News::Note { what },
+            false => News::Failed { what },
+        }
+    }
+
+    /// The places of those of these key packages that cannot be added beside the group's members and the ones before
+    /// them, and why: a device with another's key, say, keeps nobody else out (RFC 9420 section 7.3: keys are unique in
+    /// a tree). None, if that is not what is wrong.
+    fn not_addable(
+        &mut self,
+        id: &GroupId,
+        packages: &[ValidKeyPackage],
+    ) -> BTreeMap<usize, Error> {
+        let mut odd = BTreeMap::new();
+        let Some(live) = self.groups.get(id) else { return odd };
+        let (now, received) = (self.time(), self.takes_received(id));
+        let (provider, rng) = (&*self.provider, &mut *self.rng);
+        // With the first ones, up to a place.
+        let mut attempt = |odd: &BTreeMap<usize, Error>, end: usize| {
+            let kept =
+                packages.iter().enumerate().take(end).filter(|(at, _)| !odd.contains_key(at));
+            let proposals = adds(kept.map(|(_, package)| package));
+            let options = CommitOptions { proposals, received, ..CommitOptions::default() };
+            live.group.commit(provider, rng, now, options).map(drop)
+        };
+        if attempt(&odd, 0).is_err() {
+            return odd;
+        }
+        let mut good = 0;
+        while let Err(mut why) = attempt(&odd, packages.len()) {
+            // With `good` of them it can be done, with `bad` not: what lies between is halved.
+            let mut bad = packages.len();
+            while bad - good > 1 {
+                let middle = good + (bad - good) / 2;
+                match attempt(&odd, middle) {
+                    Ok(()) => good = middle,
+                    Err(e) => (bad, why) = (middle, e),
+                }
+            }
+            odd.insert(good, why);
+            good = bad;
+            if good == packages.len() {
+                break;
+            }
+        }
+        odd
+    }
+
+    /// The log of an invited user is known.
+    pub(super) fn invite_looked_up(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let Some((key, who)) = self.current_invite(id) else { return Ok(()) };
+        let known = self.authority.devices_of(self.book.accounts(), &who.user);
+        let devices: Vec<DeviceId> =
+            known.into_iter().map(|(device, _)| device).filter(|d| who.includes(d)).collect();
+        let members = self.devices(id);
+        let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
+        let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) =
+            devices.into_iter().partition(present);
+        if missing.is_empty() && self.invites_by_itself(id, key) {
+            return self.give_up(id, key, []);
+        }
+        if missing.is_empty() {
+            let news = match there.is_empty() {
+                true => News::Failed { what: self.no_device_of(&who) },
+                false => News::Note {
+                    what: format!(
+                        "all devices of {who} are in the group; if one of them never came in: \
+                         /remove it, then /invite it again"
+                    ),
+                },
+            };
+            return self.give_up(id, key, [news]);
+        }
+        if let Some(live) = self.groups.get_mut(id) {
+            live.inviting.missing = Some((key, missing));
+        }
+        Ok(())
+    }
+
+    /// The service has given out key packages. Those of the devices that were asked for count,
+    /// and of the group's suite: with others the service could bring in somebody else.
+    pub(super) fn invite_claimed(
+        &mut self,
+        id: &GroupId,
+        claimed: &[ClaimedKeyPackage],
+    ) -> Result<(), EngineError> {
+        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let suite = live.group.cipher_suite();
+        let Some((key, asked)) = live.inviting.missing.take() else { return Ok(()) };
+        let (mut packages, mut problems, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for device in asked {
+            let found = claimed.iter().find(|claimed| claimed.device == device);
+            let Some(message) = found.and_then(|found| found.key_package.as_deref()) else {
+                problems.push(self.no_key_package_of(&device, suite));
+                continue;
+            };
+            match self.check_key_package(&device, suite, message) {
+                Ok(package) => {
+                    packages.push(package);
+                    bytes += message.len();
+                }
+                Err(e) => {
+                    problems.push(format!("{device} is not invited: its key package: {e}"));
+                }
+            }
+        }
+        if packages.is_empty() {
+            return self.none_invited(id, (key, self.invites_by_itself(id, key)), problems);
+        }
+        if let Some(live) = self.groups.get_mut(id) {
+            let claimed = Claimed { packages, problems, bytes, used: false };
+            live.inviting.claimed.insert(key, claimed);
+        }
+        Ok(())
+    }
+
+    /// Why there is no device of somebody to invite.
+    fn no_device_of(&self, who: &Who) -> String {
+        let refusal = self.authority.certified().and_then(|c| c.refusal(&who.user));
+        match refusal {
+            Some(why) => {
+                format!("{who} is not invited: the certificate of a device of {}: {why}", who.user)
+            }
+            None => format!("the service knows no {who}"),
+        }
+    }
+    /// Why a device cannot be invited, and what can be done: by the user alone. What the service
+    /// does not have, it may also hold back, so a group's suite does not depend on that.
+    fn no_key_package_of(&self, device: &DeviceId, suite: CipherSuite) -> String {
+        let name = suite_name(suite);
+        let classic =
+            is_post_quantum(suite) && self.book.identity().suites().any(|suite| suite == CLASSIC);
+        let hint = match classic {
+            true => {
+                ". Only if it does not matter who can read it later: /new NAME classic makes a \
+                 group that is NOT post-quantum, and invite it there"
+            }
+            false => "",
+        };
+        format!(
+            "{device} is not invited: the service has no key package of it for this group's suite, \
+             {name}: it does not use that suite, was away for long, or the service holds it \
+             back{hint}"
+        )
+    }
+
+    fn check_key_package(
+        &mut self,
+        device: &DeviceId,
+        suite: CipherSuite,
+        message: &[u8],
+    ) -> Result<ValidKeyPackage, String> {
+        let package = key_package_from_message(message).map_err(|e| e.to_string())?;
+        if package.cipher_suite != suite {
+            let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
+            return Err(format!("the service gives out one of {given} instead of {asked}"));
+        }
+        let now = self.time();
+        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), package)
+            .map_err(|e| e.to_string())?;
+        let credential = stage.credential().clone();
+        let verdict = match self.judge(core::slice::from_ref(&credential)) {
+            _ if super::log::device_of(&credential.credential).as_ref() != Some(device) => {
+                Verdict::refuse("it is another device's")
+            }
+            Some(verdicts) => {
+                let refuse = || Verdict::refuse("nobody vouches for it");
+                verdicts.into_iter().next().unwrap_or_else(refuse)
+            }
+            // The log was fetched just before: it has no such device.
+            None => {
+                self.lookups.remove(&device.user);
+                Verdict::refuse("its key is not in the account's log")
+            }
+        };
+        stage.resolve(verdict).map_err(|e| e.to_string())
+    }
+    /// Sees to it that the user's other devices come into a group which has these members; nothing if all are there.
+    pub(super) fn bring_in_own(&self, id: &GroupId, members: &[DeviceId]) -> Option<Change> {
+        let user = self.device().user.clone();
+        let is_missing = |name: &Name| {
+            !members.iter().any(|member| member.user == user && member.device == *name)
+        };
+        let own = self.authority.devices_of(self.book.accounts(), &user);
+        let missing = own.iter().any(|(device, _)| is_missing(&device.device));
+        let who = Who { user: user.clone(), device: None };
+        let work = Work::Invite { who, committing: false, by_itself: true };
+        missing.then(|| Change::NewItem(Item { group: id.clone(), work }))
+    }
+
+    /// Whether this is the first of the user's devices in a group, which acts for all of them.
+    pub(super) fn is_first_own(&self, members: &[DeviceId]) -> bool {
+        let me = self.device();
+        let own = self.authority.devices_of(self.book.accounts(), &me.user);
+        own.iter().map(|(device, _)| device).find(|device| members.contains(device)) == Some(me)
+    }
+}
