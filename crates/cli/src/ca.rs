@@ -5,6 +5,7 @@ mod index;
 
 use crate::failure::Failure;
 use crate::folders::{self, read_file};
+use crate::input::now;
 use conclave_account::{DeviceId, Name};
 use conclave_certificates::{
     CERTIFICATE, Ca, CertificateRequest, Lifetime, REQUEST, REVOCATION_LIST, Revoked, from_pem,
@@ -18,7 +19,7 @@ use folder::Folder;
 use index::{Entry, Issued};
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How it all goes together.
 const STEPS: &str = "\
@@ -145,10 +146,6 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn now() -> Result<UnixTime, Failure> {
-    Ok(UnixTime::try_from(SystemTime::now())?)
-}
-
 fn from_now(lifetime: Duration) -> Result<Lifetime, Failure> {
     let not_before = now()?;
     Ok(Lifetime { not_before, not_after: not_before.saturating_add(lifetime) })
@@ -216,7 +213,7 @@ fn make_root(path: &std::path::Path, root: &Root) -> Result<(), Failure> {
 
 fn read_request(path: PathBuf) -> Result<CertificateRequest, Failure> {
     let shown = path.display().to_string();
-    let text = read_file(path)?;
+    let text = read_file(&path)?;
     let der = from_pem(REQUEST, &text).map_err(|e| {
         format!(
             "{shown} is no certificate request, as `conclave certificate request` prints it: {e}"

@@ -29,13 +29,13 @@ separated by spaces, free text last.
 
   message GROUP NUMBER USER/DEVICE TIME TEXT
 
-TIME is when the service received the message, as 2026-01-31T18:30:00Z. What
-another application sends that is not text is shown as what it is:
+TIME is when the service received the message, as 2026-01-31T18:30:00Z. Content
+that is not text, from another application, is shown by size and media type:
 
   content GROUP NUMBER USER/DEVICE TIME BYTES MEDIA/TYPE
 
-Events
-of the account, where CHECK is the first part of a device's verification code:
+Events of the account, where CHECK is the first part of a device's
+verification code:
 
   link USER/DEVICE CODE                    this device waits: say '/link CODE'
                                            on another one of the user's
@@ -58,11 +58,10 @@ of the account, where CHECK is the first part of a device's verification code:
   alarm - TEXT                             the service contradicts itself, or is
                                            another one: TEXT says what to do
 
-In free
-text, \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that
-would disturb the text around it. '/say TEXT' understands the same escapes;
-other lines are said as they are. A line is UTF-8 and has at most 65536 bytes;
-any other is refused whole.
+In free text, \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a
+character that would disturb the text around it. '/say TEXT' understands the
+same escapes; other lines are said as they are. A line is UTF-8 and has at most
+65536 bytes; any other is refused whole.
 
 Exit codes:
   0  everything in the input is done
@@ -155,8 +154,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let folder = folders::device_folder(args.data, &user, &args.device)?;
     let certificates = CertificateFiles {
-        certificate: args.certificate.map(read_file).transpose()?,
-        trust: args.trust.map(read_file).transpose()?,
+        certificate: args.certificate.as_deref().map(read_file).transpose()?,
+        trust: args.trust.as_deref().map(read_file).transpose()?,
     };
     let store = open_state(&folder, &args.seal, &device_args(&user, &args.device))?;
     let engine = Engine::open(Setup {

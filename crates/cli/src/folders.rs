@@ -5,7 +5,7 @@ use conclave_client::Name;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// The most that is read of a file that the user names, in bytes.
+/// The largest file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
 /// The service's folder in the default one, beside those of users.
@@ -49,13 +49,13 @@ pub(crate) fn device_folder(
 }
 
 /// Reads a file that the user named, of at most 16 MiB; `-` is standard input.
-pub(crate) fn read_file(path: PathBuf) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let unread = |e: std::io::Error| format!("{} cannot be read: {e}", path.display());
     let mut bytes = Vec::new();
     if path == Path::new("-") {
         std::io::stdin().take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     } else {
-        let file = std::fs::File::open(&path).map_err(unread)?;
+        let file = std::fs::File::open(path).map_err(unread)?;
         file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unread)?;
     }
     if bytes.len() as u64 > MAX_FILE {

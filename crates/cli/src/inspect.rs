@@ -18,21 +18,25 @@ mod walk;
 use crate::exit_codes::NOT_READABLE;
 use crate::failure::Failure;
 use crate::folders::read_file;
-use crate::validate::now;
+use crate::input::now;
+use clap::error::ErrorKind;
 use conclave_delivery_api::parse_hex;
+use conclave_mls::UnixTime;
 use conclave_mls::wire::{CipherSuite, GroupId};
 use input::Encoding;
 use kinds::{Contents, Kind};
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use walk::{Context, Stop};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "What is valid is said beside what is there: a signature that is wrong is no failure.\n\
-                  Exit codes: 0 readable, 1 failed (a file cannot be read, say), 2 wrong command line,\n\
-                  3 not readable to the end: what was read before is shown, and where reading stopped.\n\
+    after_help = "Validity is shown beside the contents; a wrong signature is not a failure.\n\
+                  Exit codes: 0 readable, 1 failed (a file cannot be read or is too large), 2 wrong\n\
+                  command line, 3 not readable to the end: what was read before is shown, and where\n\
+                  reading stopped.\n\
                   docs/inspect.md has an example and the shape of the JSON."
 )]
 pub(crate) struct Args {
@@ -69,13 +73,20 @@ fn parse_group(text: &str) -> Result<GroupId, String> {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
-    let given =
-        Context { suite: args.suite.map(CipherSuite), group: args.group.clone(), sender: None };
+    let text = args.kind.filter(|kind| kind.is_text());
+    if let (Some(kind), Some(Encoding::Hex | Encoding::Base64)) = (text, args.encoding) {
+        let why = format!("a {} is text: --encoding does not go with it\n", kind.name());
+        <clap::Error>::raw(ErrorKind::ArgumentConflict, why).exit();
+    }
+
+    let group = args.group.clone().map(Arc::new);
+    let given = Context { suite: args.suite.map(CipherSuite), group, sender: None };
+    let now = now()?;
     let mut code = ExitCode::SUCCESS;
     for path in &args.files {
         let name = path.display().to_string();
-        let file = read_file(path.clone())?;
-        let (encoding, bytes, contents) = inspect(&args, &file, &given)?;
+        let file = read_file(path)?;
+        let (encoding, bytes, contents) = inspect(&args, &file, &given, now);
         if contents.stopped.is_some() {
             code = ExitCode::from(NOT_READABLE);
         }
@@ -94,16 +105,15 @@ fn inspect(
     args: &Args,
     file: &[u8],
     given: &Context,
-) -> Result<(Encoding, usize, Contents), Failure> {
-    let now = now()?;
+    now: UnixTime,
+) -> (Encoding, usize, Contents) {
     let text = match args.kind {
-        Some(kind @ (Kind::JoinLink | Kind::LinkCode)) => Some(kind),
-        Some(_) => None,
+        Some(kind) => Some(kind).filter(|kind| kind.is_text()),
         None if args.encoding.is_none() => kinds::recognise_text(file),
         None => None,
     };
     if let Some(kind) = text {
-        return Ok((Encoding::Raw, file.len(), kinds::read_as(kind, file, given, now)));
+        return (Encoding::Raw, file.len(), kinds::read_as(kind, file, given, now));
     }
 
     let (encoding, bytes) = match args.encoding {
@@ -113,7 +123,7 @@ fn inspect(
             None => {
                 let stop = Stop::new(0, "", format!("the file is not {}", encoding.name()));
                 let contents = Contents { stopped: Some(stop), ..Contents::default() };
-                return Ok((encoding, file.len(), contents));
+                return (encoding, file.len(), contents);
             }
         },
     };
@@ -121,5 +131,5 @@ fn inspect(
         Some(kind) => kinds::read_as(kind, &bytes, given, now),
         None => kinds::recognise(&bytes, given, now),
     };
-    Ok((encoding, bytes.len(), contents))
+    (encoding, bytes.len(), contents)
 }

@@ -11,6 +11,7 @@ mod exit_codes;
 mod failure;
 mod folders;
 mod health;
+mod input;
 mod inspect;
 mod provider;
 mod restore;

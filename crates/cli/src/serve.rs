@@ -95,7 +95,7 @@ fn certifiers(settings: &Settings) -> Result<Option<CertifiersConfig>, Failure> 
             None => Ok(None),
         };
     };
-    let text = folders::read_file(trust.clone())?;
+    let text = folders::read_file(&trust)?;
     let bundle = Bundle::from_pem(&text).map_err(|e| format!("{}: {e}", trust.display()))?;
     let revocations = settings.revocations.clone();
     Ok(Some(CertifiersConfig { roots: bundle.certificates, revocations }))

@@ -3,10 +3,9 @@
 mod json;
 mod stream;
 
-pub(crate) use json::{now, parse_base64};
-
 use crate::exit_codes::NOT_VALID;
 use crate::failure::Failure;
+use crate::input::now;
 use crate::provider::provider;
 use conclave_validator::{Answers, GroupState, Refusal, Validator};
 use serde_json::Value;

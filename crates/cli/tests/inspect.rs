@@ -61,6 +61,11 @@ fn exit_codes_tell_what_is_no_file_no_command_line_and_not_readable() {
     assert_eq!(run(&["inspect", "/nonexistent"], b"").code, Some(1));
     assert_eq!(run(&["inspect", "--as", "nonsense", "-"], b"").code, Some(2));
     assert_eq!(run(&["inspect"], b"").code, Some(2));
+    for kind in ["join-link", "link-code"] {
+        let done = run(&["inspect", "--as", kind, "--encoding", "hex", "-"], b"00");
+        assert_eq!(done.code, Some(2), "{done:?}");
+        assert!(done.stderr.contains("--encoding does not go with it"), "{done:?}");
+    }
 
     let cut = run(&["inspect", "--as", "key-package", "-"], &package[..100]);
     assert_eq!(cut.code, Some(3));

@@ -40,6 +40,23 @@ impl Disposition {
     /// The sender's preview of something.
     pub const PREVIEW: Self = Self(8);
 
+    /// Its name in the registry; none if it is unknown.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::UNSPECIFIED => "unspecified",
+            Self::RENDER => "render",
+            Self::REACTION => "reaction",
+            Self::PROFILE => "profile",
+            Self::INLINE => "inline",
+            Self::ICON => "icon",
+            Self::ATTACHMENT => "attachment",
+            Self::SESSION => "session",
+            Self::PREVIEW => "preview",
+            _ => return None,
+        })
+    }
+
     /// The disposition to act upon: an unknown one counts as `render` (section 9.1).
     #[must_use]
     pub fn known(self) -> Self {

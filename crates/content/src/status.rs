@@ -28,6 +28,21 @@ impl MessageStatus {
     pub const HIDDEN: Self = Self(5);
     /// Its receipt failed.
     pub const ERROR: Self = Self(6);
+
+    /// Its name in the registry; none if it is unknown.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::UNREAD => "unread",
+            Self::DELIVERED => "delivered",
+            Self::READ => "read",
+            Self::EXPIRED => "expired",
+            Self::DELETED => "deleted",
+            Self::HIDDEN => "hidden",
+            Self::ERROR => "error",
+            _ => return None,
+        })
+    }
 }
 
 /// What became of one message.

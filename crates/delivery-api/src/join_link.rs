@@ -14,8 +14,6 @@ use conclave_mls::crypto::{CryptoError, CryptoProvider, CryptoRng, Kdf, Secret, 
 use core::fmt;
 use core::str::FromStr;
 
-/// What the text of a link begins with.
-const PREFIX: &str = "conclave-join-";
 const VERSION: u8 = 1;
 const SECRET: usize = 16;
 const CHECKSUM: usize = 4;
@@ -59,8 +57,9 @@ impl fmt::Display for NoJoinLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "this is not a join link: one begins with {PREFIX}. Part of it may be missing or mistyped, or it is from a \
-             later version"
+            "this is not a join link: one begins with {}. Part of it may be missing or mistyped, or it is from a \
+             later version",
+            JoinLink::PREFIX
         )
     }
 }
@@ -91,6 +90,8 @@ fn fetch_content(group_id: &GroupId, device: &DeviceId) -> Result<Vec<u8>, Encod
 }
 
 impl JoinLink {
+    /// What the text of a link begins with.
+    pub const PREFIX: &str = "conclave-join-";
     /// How many bytes the secret of a link has.
     pub const SECRET_BYTES: usize = SECRET;
 
@@ -171,7 +172,7 @@ impl JoinLink {
         let checksum = sha256(body.expose());
         let checksum = checksum.get(..CHECKSUM).unwrap_or_default();
         let bytes = Secret::new([body.expose(), checksum].concat());
-        Ok(format!("{PREFIX}{}", base32(bytes.expose())))
+        Ok(format!("{}{}", Self::PREFIX, base32(bytes.expose())))
     }
 }
 
@@ -208,8 +209,8 @@ impl FromStr for JoinLink {
     type Err = NoJoinLink;
 
     fn from_str(text: &str) -> Result<Self, NoJoinLink> {
-        let (prefix, digits) = text.split_at_checked(PREFIX.len()).ok_or(NoJoinLink)?;
-        if text.len() > MAX_TEXT || !prefix.eq_ignore_ascii_case(PREFIX) {
+        let (prefix, digits) = text.split_at_checked(Self::PREFIX.len()).ok_or(NoJoinLink)?;
+        if text.len() > MAX_TEXT || !prefix.eq_ignore_ascii_case(Self::PREFIX) {
             return Err(NoJoinLink);
         }
         let bytes = Secret::new(from_base32(digits).ok_or(NoJoinLink)?);

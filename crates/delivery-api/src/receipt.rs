@@ -17,8 +17,6 @@ const VERSION: u8 = 1;
 const EVIDENCE_VERSION: u8 = 1;
 /// What a file of [`LogEvidence`] starts with.
 const MAGIC: &[u8; 8] = b"CNCLVELG";
-/// The longest signature in bytes: that of [`SESSION_SCHEME`].
-const MAX_SIGNATURE: usize = 64;
 /// The most links of evidence: those of a page.
 const MAX_LINKS: usize = MAX_PAGE as usize;
 /// The longest file of [`LogEvidence`] in bytes.
@@ -54,6 +52,9 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// The longest signature in bytes: that of [`SESSION_SCHEME`].
+    pub const MAX_SIGNATURE: usize = 64;
+
     /// A signed receipt.
     ///
     /// # Errors
@@ -123,7 +124,7 @@ impl Decode for Receipt {
         let (incarnation, group_id) = (Decode::decode(r)?, Decode::decode(r)?);
         let (position, issued_at) = (Decode::decode(r)?, u64::decode(r)?);
         let signature = r.opaque()?;
-        if signature.len() > MAX_SIGNATURE {
+        if signature.len() > Self::MAX_SIGNATURE {
             let value = signature.len() as u64;
             return Err(DecodeError::InvalidValue { field: "signature", value });
         }

@@ -17,8 +17,6 @@ use core::fmt::Write as _;
 
 /// The version of the file.
 const VERSION: u8 = 1;
-/// What a file starts with.
-const MAGIC: &[u8; 8] = b"CNCLVEVD";
 /// The longest file in bytes.
 pub const MAX_EVIDENCE: usize = MAX_EXTENSION + (64 << 10);
 
@@ -86,6 +84,15 @@ impl fmt::Display for EvidenceError {
 impl core::error::Error for EvidenceError {}
 
 impl Evidence {
+    /// What a file starts with.
+    pub const MAGIC: &[u8; 8] = b"CNCLVEVD";
+
+    /// Whether a file is of this kind, whatever is in it.
+    #[must_use]
+    pub fn is_kind_of(bytes: &[u8]) -> bool {
+        bytes.starts_with(Self::MAGIC)
+    }
+
     /// Two roots of one epoch.
     #[must_use]
     pub fn two_roots(key: Arc<ServiceKey>, first: SignedRoot, second: SignedRoot) -> Self {
@@ -229,7 +236,7 @@ fn convicted(
 
 impl Encode for Evidence {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        w.put(MAGIC);
+        w.put(Self::MAGIC);
         w.put(&[VERSION]);
         self.key.encode(w)?;
         match &self.kind {
@@ -258,7 +265,7 @@ impl Decode for Evidence {
             |value: u8| DecodeError::InvalidValue { field: "Evidence", value: value.into() };
         let magic: [u8; 8] = r.take_array()?;
         let version = u8::decode(r)?;
-        if magic != *MAGIC || version != VERSION {
+        if magic != *Self::MAGIC || version != VERSION {
             return Err(invalid(version));
         }
 

@@ -4,7 +4,7 @@ use crate::error::ProofError;
 use crate::label;
 #[cfg(feature = "server")]
 use crate::root::Signer;
-use crate::root::{MAX_SIGNATURE, Opening, Root, ServiceKey, take_bounded, take_epoch};
+use crate::root::{Opening, Root, ServiceKey, SignedRoot, take_bounded, take_epoch};
 use crate::tree::{self, Node};
 use alloc::vec::Vec;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, Hash};
@@ -189,7 +189,7 @@ impl Decode for Extension {
             to_tree: r.take_array()?,
             kept: Vec::decode(r)?,
             added: Vec::decode(r)?,
-            signature: take_bounded(r, MAX_SIGNATURE, "signature")?.to_vec(),
+            signature: take_bounded(r, SignedRoot::MAX_SIGNATURE, "signature")?.to_vec(),
         })
     }
 }

@@ -17,13 +17,6 @@ const ROOT_LABEL: &[u8] = b"Conclave directory root 1";
 /// Separates the hash of a root from other hashes.
 const COMMITMENT_LABEL: &[u8] = b"Conclave directory commitment 1";
 
-/// The longest public key of a service in bytes. ML-DSA-87's has 2,592.
-const MAX_KEY: usize = 4096;
-/// The longest signature in bytes. ML-DSA-87's has 4,627.
-pub(crate) const MAX_SIGNATURE: usize = 8192;
-/// The highest epoch. Higher ones would overflow the arithmetic of markers in `akd`.
-pub(crate) const MAX_EPOCH: u64 = 1 << 48;
-
 /// The public key by which a service signs what it says about its directory, with its scheme.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ServiceKey {
@@ -34,6 +27,9 @@ pub struct ServiceKey {
 }
 
 impl ServiceKey {
+    /// The longest public key in bytes. ML-DSA-87's has 2,592.
+    pub const MAX_PUBLIC: usize = 4096;
+
     /// Checks a signature over a content that has this label.
     pub(crate) fn verify(
         &self,
@@ -60,7 +56,7 @@ impl Decode for ServiceKey {
         let scheme = SignatureScheme::ALL.iter().copied().find(|s| s.code_point() == code);
         let unknown = DecodeError::InvalidValue { field: "SignatureScheme", value: code.into() };
         let scheme = scheme.ok_or(unknown)?;
-        let public = take_bounded(r, MAX_KEY, "ServiceKey")?;
+        let public = take_bounded(r, Self::MAX_PUBLIC, "ServiceKey")?;
         Ok(Self { scheme, public: SignaturePublicKey::from(public) })
     }
 }
@@ -81,7 +77,7 @@ pub(crate) fn take_bounded<'a>(
 /// Reads an epoch.
 pub(crate) fn take_epoch(r: &mut Reader<'_>) -> Result<u64, DecodeError> {
     let epoch = u64::decode(r)?;
-    if epoch > MAX_EPOCH {
+    if epoch > SignedRoot::MAX_EPOCH {
         return Err(DecodeError::InvalidValue { field: "epoch", value: epoch });
     }
     Ok(epoch)
@@ -157,6 +153,11 @@ pub struct SignedRoot {
 }
 
 impl SignedRoot {
+    /// The longest signature in bytes. ML-DSA-87's has 4,627.
+    pub const MAX_SIGNATURE: usize = 8192;
+    /// The highest epoch. Higher ones would overflow the arithmetic of markers in `akd`.
+    pub const MAX_EPOCH: u64 = 1 << 48;
+
     /// What is signed.
     fn content(&self) -> Vec<u8> {
         let mut w = Writer::new();
@@ -203,7 +204,7 @@ impl Decode for SignedRoot {
         let epoch = take_epoch(r)?;
         let root = r.take_array()?;
         let published_at = u64::decode(r)?;
-        let signature = take_bounded(r, MAX_SIGNATURE, "signature")?.to_vec();
+        let signature = take_bounded(r, Self::MAX_SIGNATURE, "signature")?.to_vec();
         Ok(Self { epoch, root, published_at, signature })
     }
 }

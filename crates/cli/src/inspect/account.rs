@@ -1,35 +1,35 @@
 //! Account logs, and what a service signs: the roots of its directory, receipts, and evidence against it.
 
 use super::checks::{Judged, Verdict};
+use super::mls::CONTENT_TYPES;
 use super::names::Scheme;
 use super::value::Value;
-use super::walk::{Stop, Walk};
+use super::walk::{Read, Walk};
 use crate::provider::provider;
 use conclave_account::{Account, Entry, MAX_KEY, MAX_SIGNATURE, Name};
-use conclave_delivery_api::{LogEvidence, MAX_PAGE};
-use conclave_directory::{Evidence, MAX_EXTENSION, MAX_HISTORY, MAX_LOOKUP, MAX_NAME};
-use conclave_mls::wire::{Bytes, Decode, DecodeError};
+use conclave_delivery_api::{LogEvidence, MAX_PAGE, Receipt};
+use conclave_directory::{
+    Evidence, MAX_EXTENSION, MAX_HISTORY, MAX_LOOKUP, MAX_NAME, ServiceKey, SignedRoot,
+};
+use conclave_mls::UnixTime;
+use conclave_mls::wire::{Bytes, Decode};
 use std::fmt::Display;
 
-type Read = Result<(), Stop>;
-
-/// What files of evidence begin with.
-pub(super) const EVIDENCE: &[u8] = b"CNCLVEVD";
-pub(super) const LOG_EVIDENCE: &[u8] = b"CNCLVELG";
-/// The longest key and signature of a service, in bytes.
-const MAX_SERVICE_KEY: usize = 4096;
-const MAX_SERVICE_SIGNATURE: usize = 8192;
-/// The longest signature of a receipt, in bytes.
-const MAX_RECEIPT_SIGNATURE: usize = 64;
-/// The highest number of a root.
-const MAX_ROOT: u64 = 1 << 48;
+/// The changes that an entry of an account log can make.
+const CHANGES: [(u8, &str); 5] = [
+    (1, "create"),
+    (2, "add_device"),
+    (3, "revoke_device"),
+    (4, "rotate_key"),
+    (5, "replace_recovery"),
+];
 
 /// Reads the version of a format that has one alone.
 fn version(w: &mut Walk<'_>) -> Read {
     let at = w.at();
     match w.number::<u8>("version")? {
         1 => Ok(()),
-        value => Err(w.stop(at, "version", DecodeError::InvalidValue { field: "version", value })),
+        value => Err(w.invalid(at, "version", "version", value)),
     }
 }
 
@@ -46,18 +46,11 @@ pub(super) fn entry(w: &mut Walk<'_>) -> Read {
     let at = w.at();
     let previous = w.bytes("previous")?.len();
     if previous != if sequence == 0 { 0 } else { 32 } {
-        let invalid = DecodeError::InvalidValue { field: "previous", value: previous as u64 };
-        return Err(w.stop(at, "previous", invalid));
+        return Err(w.invalid(at, "previous", "previous", previous as u64));
     }
+
     time(w, "issued_at")?;
-    let changes = [
-        (1, "create"),
-        (2, "add_device"),
-        (3, "revoke_device"),
-        (4, "rotate_key"),
-        (5, "replace_recovery"),
-    ];
-    match w.case("change_type", "ChangeType", &changes)? {
+    match w.case("change_type", "ChangeType", &CHANGES)? {
         1 => {
             w.object("device", device_key)?;
             w.optional("recovery", recovery_key)?;
@@ -66,6 +59,7 @@ pub(super) fn entry(w: &mut Walk<'_>) -> Read {
         5 => w.optional("recovery", recovery_key)?,
         _ => w.object("device", device_key)?,
     }
+
     if w.case("author_type", "AuthorType", &[(1, "device"), (2, "recovery")])? == 1 {
         name(w, "author")?;
     }
@@ -77,8 +71,8 @@ fn time(w: &mut Walk<'_>, field: &'static str) -> Read {
     let at = w.at();
     let seconds: u64 = w.read(field)?;
     w.put(field, Value::Time(seconds))?;
-    if conclave_mls::UnixTime::from_secs(seconds).is_none() {
-        return Err(w.stop(at, field, DecodeError::InvalidValue { field: "time", value: seconds }));
+    if UnixTime::from_secs(seconds).is_none() {
+        return Err(w.invalid(at, field, "time", seconds));
     }
     Ok(())
 }
@@ -94,11 +88,19 @@ fn recovery_key(w: &mut Walk<'_>) -> Read {
     w.bounded("proof", MAX_SIGNATURE).map(drop)
 }
 
-/// Reads a log: a vector of entries.
+/// Reads a log: a vector of entries. Those that are malformed are shown as far as they can be read.
 pub(super) fn log(w: &mut Walk<'_>) -> Read {
     w.list("entries", |w, _| {
         let encoded = w.opaque("")?;
         w.inside("entry", encoded, entry)
+    })
+}
+
+/// Reads a log whose entries are all well formed.
+pub(super) fn whole_log(w: &mut Walk<'_>) -> Read {
+    w.list("entries", |w, _| {
+        let encoded = w.opaque("")?;
+        w.whole("entry", encoded, entry)
     })
 }
 
@@ -108,7 +110,7 @@ pub(super) fn judge_log(bytes: &[u8]) -> Judged {
     judge_entries(entries.iter().map(|entry| Entry::from_bytes(entry)))
 }
 
-/// Judges entries that stand one behind the other.
+/// Judges entries that stand one after another.
 pub(super) fn judge_chain(encoded: &[&[u8]]) -> Judged {
     judge_entries(encoded.iter().map(|entry| Entry::from_bytes(entry)))
 }
@@ -118,6 +120,7 @@ fn judge_entries<E: Display>(entries: impl Iterator<Item = Result<Entry, E>>) ->
     let mut said = Judged::default();
     let mut account: Option<Account> = None;
     let mut verdict = Verdict::Unchecked("it does not begin with the first entry".into());
+
     for (index, entry) in entries.enumerate() {
         let of = format!("entries[{index}]");
         let entry = match entry {
@@ -128,6 +131,7 @@ fn judge_entries<E: Display>(entries: impl Iterator<Item = Result<Entry, E>>) ->
             }
         };
         said.call(&of, "entry hash", entry.hash(&*provider).ok().as_ref().map(|h| h.as_slice()));
+
         let judged = match &mut account {
             Some(account) => account.apply(&*provider, &entry),
             None if entry.sequence == 0 => {
@@ -135,14 +139,13 @@ fn judge_entries<E: Display>(entries: impl Iterator<Item = Result<Entry, E>>) ->
             }
             None => continue,
         };
-        verdict = match judged {
-            Ok(_) => Verdict::Valid,
-            Err(e) => Verdict::Invalid(format!("{of}: {e}")),
-        };
-        if matches!(verdict, Verdict::Invalid(_)) {
+        if let Err(e) = judged {
+            verdict = Verdict::Invalid(format!("{of}: {e}"));
             break;
         }
+        verdict = Verdict::Valid;
     }
+
     said.say("", "log", verdict);
     said
 }
@@ -152,36 +155,40 @@ pub(super) fn signed_root(w: &mut Walk<'_>) -> Read {
     version(w)?;
     let at = w.at();
     let epoch = w.number::<u64>("epoch")?;
-    if epoch > MAX_ROOT {
-        let invalid = DecodeError::InvalidValue { field: "epoch", value: epoch };
-        return Err(w.stop(at, "epoch", invalid));
+    if epoch > SignedRoot::MAX_EPOCH {
+        return Err(w.invalid(at, "epoch", "epoch", epoch));
     }
     w.array::<32>("root")?;
     w.time("published_at")?;
-    w.bounded("signature", MAX_SERVICE_SIGNATURE).map(drop)
+    w.bounded("signature", SignedRoot::MAX_SIGNATURE).map(drop)
 }
 
 /// Says of what is signed by a service that its key is needed.
 pub(super) fn unsigned() -> Judged {
     let mut said = Judged::default();
-    let why = "it takes the service's key, which is not in it";
+    let why = "checking it takes the service's key, which the file does not have";
     said.say("", "signature", Verdict::Unchecked(why.into()));
     said
+}
+
+/// Whether a file is marked as evidence of either kind, whatever is in it.
+pub(super) fn is_evidence(bytes: &[u8]) -> bool {
+    Evidence::is_kind_of(bytes) || LogEvidence::is_kind_of(bytes)
 }
 
 /// Reads a file of evidence of either kind.
 pub(super) fn evidence(w: &mut Walk<'_>) -> Read {
     let at = w.at();
-    if w.begins_with(LOG_EVIDENCE) {
+    if LogEvidence::is_kind_of(w.rest()) {
         return log_evidence(w);
     }
-    if w.array::<8>("magic")? != EVIDENCE {
+    if w.array::<8>("magic")? != *Evidence::MAGIC {
         return Err(w.stop(at, "magic", "this is no file of evidence"));
     }
     version(w)?;
     w.object("key", |w| {
         w.code::<Scheme>("scheme")?;
-        w.bounded("public", MAX_SERVICE_KEY).map(drop)
+        w.bounded("public", ServiceKey::MAX_PUBLIC).map(drop)
     })?;
     let kinds = [(1, "two roots"), (2, "broken extension"), (3, "two statements")];
     match w.case("kind", "Evidence", &kinds)? {
@@ -223,8 +230,7 @@ fn log_evidence(w: &mut Walk<'_>) -> Read {
     w.list("links", |w, index| {
         links = index + 1;
         w.number::<u64>("epoch")?;
-        let types = [(1, "application"), (2, "proposal"), (3, "commit")];
-        w.case("content_type", "ContentType", &types)?;
+        w.case("content_type", "ContentType", &CONTENT_TYPES)?;
         w.object("sender", |w| {
             let device: conclave_account::DeviceId = w.read("")?;
             w.put("device", Value::Words(device.to_string()))
@@ -233,8 +239,7 @@ fn log_evidence(w: &mut Walk<'_>) -> Read {
         w.array::<32>("message_hash").map(drop)
     })?;
     if links as u64 > u64::from(MAX_PAGE) {
-        let invalid = DecodeError::InvalidValue { field: "LogEvidence", value: links as u64 };
-        return Err(w.stop(at, "links", invalid));
+        return Err(w.invalid(at, "links", "LogEvidence", links as u64));
     }
     Ok(())
 }
@@ -249,7 +254,7 @@ pub(super) fn receipt(w: &mut Walk<'_>) -> Read {
     w.number::<u64>("epoch")?;
     w.array::<32>("chain")?;
     w.time("issued_at")?;
-    w.bounded("signature", MAX_RECEIPT_SIGNATURE).map(drop)
+    w.bounded("signature", Receipt::MAX_SIGNATURE).map(drop)
 }
 
 /// Says what evidence proves.

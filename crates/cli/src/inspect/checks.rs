@@ -17,8 +17,10 @@ use conclave_validator::Validator;
 use std::fmt::Display;
 use std::sync::Arc;
 
-/// The most structures of an input that are judged.
+/// The most structures of an item that are judged.
 const MAX_JUDGED: usize = 10_000;
+/// The longest identifier of a group, in bytes, by which signatures of leaves are checked: each of them covers it.
+const MAX_GROUP_ID: usize = 4096;
 
 /// The answer to a question of validity.
 #[derive(Debug)]
@@ -73,7 +75,13 @@ fn unchecked(why: &str) -> Verdict {
     Verdict::Unchecked(why.into())
 }
 
-/// Judges what was found in an input.
+fn group_too_long() -> Verdict {
+    Verdict::Unchecked(format!(
+        "signatures of leaves cover the group's identifier, which has more than {MAX_GROUP_ID} bytes"
+    ))
+}
+
+/// Judges what was found in an item.
 pub(super) fn judge(bytes: &[u8], found: &[Found], now: UnixTime) -> Judged {
     let provider = provider();
     let mut judge = Judge { provider, now, said: Judged::default() };
@@ -106,9 +114,8 @@ impl<P: CryptoProvider> Judge<P> {
             Structure::GroupInfo => {
                 GroupInfo::from_bytes(encoded).map(|it| self.group_info(of, &it))
             }
-            Structure::Tree => {
-                RatchetTreeExtension::from_bytes(encoded).map(|_| self.tree(of, encoded, context))
-            }
+            Structure::Tree => RatchetTreeExtension::from_bytes(encoded)
+                .map(|it| self.tree(of, encoded, it, context)),
             Structure::PublicMessage => {
                 PublicMessage::from_bytes(encoded).map(|it| self.message(of, it, context))
             }
@@ -169,6 +176,7 @@ impl<P: CryptoProvider> Judge<P> {
     ) -> Verdict {
         let nowhere = GroupId::default();
         let (group_id, leaf_index) = match (place, &leaf.leaf_node_source) {
+            (Some((group, _)), _) if group.len() > MAX_GROUP_ID => return group_too_long(),
             (Some(place), _) => place,
             (None, LeafNodeSource::KeyPackage(_)) => (&nowhere, LeafIndex(0)),
             (None, LeafNodeSource::Update | LeafNodeSource::Commit(_)) => {
@@ -181,7 +189,7 @@ impl<P: CryptoProvider> Judge<P> {
     }
 
     fn leaf(&mut self, of: &str, leaf: &LeafNode, context: &Context) {
-        let place = context.group.as_ref().zip(context.sender);
+        let place = context.group.as_deref().zip(context.sender);
         let said = match Self::suite(&self.provider, context.suite) {
             Err(why) => why,
             Ok(suite) => Self::leaf_signature(&suite, leaf, place),
@@ -220,8 +228,9 @@ impl<P: CryptoProvider> Judge<P> {
         self.said.say(of, "group_context.tree_hash", hashed);
     }
 
-    fn tree(&mut self, of: &str, encoded: &[u8], context: &Context) {
-        self.said.trees.extend(Drawing::of(encoded).map(|drawing| (of.to_string(), drawing)));
+    fn tree(&mut self, of: &str, encoded: &[u8], tree: RatchetTreeExtension, context: &Context) {
+        let drawing = Drawing::of(tree.nodes);
+        self.said.trees.extend(drawing.map(|drawing| (of.to_string(), drawing)));
         let provider = Arc::clone(&self.provider);
         let suite = match Self::suite(&provider, context.suite) {
             Err(why) => return self.said.say(of, "tree", why),
@@ -231,7 +240,8 @@ impl<P: CryptoProvider> Judge<P> {
             Err(e) => Verdict::Invalid(e.to_string()),
             Ok(tree) => {
                 self.said.call(of, "tree hash", Some(tree.tree_hash()));
-                match &context.group {
+                match context.group.as_deref() {
+                    Some(group_id) if group_id.len() > MAX_GROUP_ID => group_too_long(),
                     Some(group_id) => verdict(tree.verify(&suite, group_id)),
                     None => unchecked("signatures of leaves cover the group: --group"),
                 }

@@ -3,8 +3,8 @@
 use super::value::{Field, Value};
 use super::walk::Stop;
 use conclave_content::{
-    ContentError, Disposition, ExtensionKey, ExternalPart, Limits, MessageId, MessageStatus,
-    MessageStatusReport, MimiContent, NestedPart, Part, PartSemantics,
+    ContentError, Expiration, ExtensionKey, ExternalPart, Limits, MessageId, MessageStatusReport,
+    MimiContent, MultiPart, NestedPart, Part, PartSemantics, Value as ExtensionValue,
 };
 
 fn stop(e: &ContentError) -> Stop {
@@ -26,29 +26,14 @@ fn id(id: MessageId) -> Value {
 /// Reads a message.
 pub(super) fn message(bytes: &[u8]) -> Result<Vec<Field>, Stop> {
     let content = MimiContent::decode(bytes, &Limits::default()).map_err(|e| stop(&e))?;
-    let expires = content.expires.map(|expires| {
-        let time = u64::from(expires.time);
-        let time = if expires.relative { Value::Number(time) } else { Value::Time(time) };
-        let relative = words(if expires.relative { "after it is read" } else { "at a time" });
-        Value::Object(vec![field("counts", relative), field("seconds", time)])
-    });
-    let extensions = content.mimi_extensions.0.iter().map(|(key, value)| {
-        let key = match key {
-            ExtensionKey::Integer(n) => words(&n.to_string()),
-            ExtensionKey::Text(text) => words(text),
-        };
-        let value = match value.as_text() {
-            Some(text) => field("value", words(text)),
-            None => field("cbor", Value::Bytes(value.as_cbor().to_vec())),
-        };
-        Value::Object(vec![field("key", key), value])
-    });
+    let extensions = content.mimi_extensions.0.iter().map(|(key, value)| extension(key, value));
     let later = content.later.iter().map(|item| Value::Bytes(item.as_cbor().to_vec()));
+
     Ok(vec![
         field("salt", Value::Bytes(content.salt.0.to_vec())),
         field("replaces", content.replaces.map_or(Value::Absent, id)),
         field("topic_id", Value::Text(content.topic_id)),
-        field("expires", expires.unwrap_or(Value::Absent)),
+        field("expires", content.expires.map_or(Value::Absent, expiry)),
         field("in_reply_to", content.in_reply_to.map_or(Value::Absent, id)),
         field("extensions", Value::List(extensions.collect())),
         field("nested_part", nested(content.nested_part)),
@@ -56,41 +41,61 @@ pub(super) fn message(bytes: &[u8]) -> Result<Vec<Field>, Stop> {
     ])
 }
 
+fn expiry(expires: Expiration) -> Value {
+    let time = u64::from(expires.time);
+    let (counts, seconds) = match expires.relative {
+        true => ("after it is read", Value::Number(time)),
+        false => ("at a time", Value::Time(time)),
+    };
+    Value::Object(vec![field("counts", words(counts)), field("seconds", seconds)])
+}
+
+fn extension(key: &ExtensionKey, value: &ExtensionValue) -> Value {
+    let key = match key {
+        ExtensionKey::Integer(n) => words(&n.to_string()),
+        ExtensionKey::Text(text) => words(text),
+    };
+    let value = match value.as_text() {
+        Some(text) => field("value", words(text)),
+        None => field("cbor", Value::Bytes(value.as_cbor().to_vec())),
+    };
+    Value::Object(vec![field("key", key), value])
+}
+
 fn nested(part: NestedPart) -> Value {
+    let name = part.disposition.name().map(str::to_string);
     let mut fields = vec![
-        field("disposition", disposition(part.disposition)),
+        field("disposition", Value::Code(part.disposition.0.into(), name)),
         field("language", Value::Words(part.language)),
     ];
+
     let (kind, more) = match part.part {
         Part::Null => ("null", Vec::new()),
-        Part::Single(single) => (
-            "single",
-            vec![
-                field("content_type", Value::Words(single.content_type)),
-                field("content", Value::Text(single.content)),
-            ],
-        ),
-        Part::External(external) => ("external", external_fields(*external)),
-        Part::Multi(multi) => {
-            let semantics = match multi.part_semantics {
-                PartSemantics::ChooseOne => "chooseOne",
-                PartSemantics::SingleUnit => "singleUnit",
-                PartSemantics::ProcessAll => "processAll",
-            };
-            let parts = multi.parts.into_iter().map(nested).collect();
-            let parts = field("parts", Value::List(parts));
-            ("multi", vec![field("part_semantics", words(semantics)), parts])
+        Part::Single(single) => {
+            let content_type = field("content_type", Value::Words(single.content_type));
+            ("single", vec![content_type, field("content", Value::Text(single.content))])
         }
+        Part::External(external) => ("external", external_fields(*external)),
+        Part::Multi(multi) => ("multi", multi_fields(multi)),
         Part::Unknown(unknown) => {
             let items = unknown.items.iter().map(|item| Value::Bytes(item.as_cbor().to_vec()));
-            let number = Value::Number(unknown.cardinality);
-            let items = Value::List(items.collect());
-            ("unknown", vec![field("cardinality", number), field("items", items)])
+            let items = field("items", Value::List(items.collect()));
+            ("unknown", vec![field("cardinality", Value::Number(unknown.cardinality)), items])
         }
     };
     fields.push(field("kind", words(kind)));
     fields.extend(more);
     Value::Object(fields)
+}
+
+fn multi_fields(multi: MultiPart) -> Vec<Field> {
+    let semantics = match multi.part_semantics {
+        PartSemantics::ChooseOne => "chooseOne",
+        PartSemantics::SingleUnit => "singleUnit",
+        PartSemantics::ProcessAll => "processAll",
+    };
+    let parts = multi.parts.into_iter().map(nested).collect();
+    vec![field("part_semantics", words(semantics)), field("parts", Value::List(parts))]
 }
 
 /// An attachment elsewhere. Its key is a secret.
@@ -111,32 +116,14 @@ fn external_fields(part: ExternalPart) -> Vec<Field> {
     ]
 }
 
-fn disposition(disposition: Disposition) -> Value {
-    let names = [
-        "unspecified",
-        "render",
-        "reaction",
-        "profile",
-        "inline",
-        "icon",
-        "attachment",
-        "session",
-        "preview",
-    ];
-    let name = names.get(usize::from(disposition.0)).map(ToString::to_string);
-    Value::Code(disposition.0.into(), name)
-}
-
 /// Reads a status report.
 pub(super) fn status(bytes: &[u8]) -> Result<Vec<Field>, Stop> {
     let report = MessageStatusReport::decode(bytes, &Limits::default()).map_err(|e| stop(&e))?;
     let statuses = report.0.into_iter().map(|entry| {
-        let MessageStatus(number) = entry.status;
-        let names = ["unread", "delivered", "read", "expired", "deleted", "hidden", "error"];
-        let name = names.get(usize::from(number)).map(ToString::to_string);
+        let name = entry.status.name().map(str::to_string);
         Value::Object(vec![
             field("message_id", id(entry.message_id)),
-            field("status", Value::Code(number.into(), name)),
+            field("status", Value::Code(entry.status.0.into(), name)),
         ])
     });
     Ok(vec![field("statuses", Value::List(statuses.collect()))])

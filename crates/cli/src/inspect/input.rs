@@ -1,6 +1,6 @@
 //! What a file holds: bytes, or their text in hexadecimal or base64.
 
-use crate::validate::parse_base64;
+use crate::input::parse_base64;
 use conclave_delivery_api::parse_hex;
 
 /// How bytes are written.

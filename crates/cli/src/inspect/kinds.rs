@@ -2,7 +2,7 @@
 
 use super::checks::{Judged, judge};
 use super::value::{Field, Value};
-use super::walk::{Context, Found, Stop, Walk};
+use super::walk::{Context, Found, Read, Stop, Walk};
 use super::{account, content, leaf, mls};
 use conclave_account::LinkCode;
 use conclave_delivery_api::JoinLink;
@@ -11,7 +11,7 @@ use conclave_mls::UnixTime;
 /// What a file can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
-    /// MLSMessages, one behind the other (RFC 9420 section 6).
+    /// MLSMessages, one after another (RFC 9420 section 6).
     MlsMessage,
     /// A KeyPackage that is in no MLSMessage (section 10).
     KeyPackage,
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     MimiContent,
     /// What became of messages (draft-mahy-mimi-message-status-01).
     MimiStatus,
-    /// Entries of an account log, one behind the other.
+    /// Entries of an account log, one after another.
     AccountEntry,
     /// An account log: a vector of entries.
     AccountLog,
@@ -85,7 +85,15 @@ pub(super) struct Contents {
     pub(super) stopped: Option<Stop>,
 }
 
-type Read = fn(&mut Walk<'_>) -> Result<(), Stop>;
+/// How things of a kind are read.
+enum Reader {
+    /// Field by field.
+    Fields(fn(&mut Walk<'_>) -> Read),
+    /// Field by field; several may stand one after another.
+    Several(fn(&mut Walk<'_>) -> Read),
+    /// At once, by a decoder.
+    Whole(fn(&[u8]) -> Result<Vec<Field>, Stop>),
+}
 
 impl Kind {
     pub(super) fn name(self) -> String {
@@ -93,91 +101,131 @@ impl Kind {
         value.map(|value| value.get_name().to_string()).unwrap_or_default()
     }
 
-    /// How its fields are read one by one, and whether several may stand one behind the other.
-    fn reader(self) -> Option<(Read, bool)> {
-        Some(match self {
-            Self::MlsMessage => (mls::message, true),
-            Self::KeyPackage => (leaf::key_package, false),
-            Self::GroupInfo => (mls::group_info, false),
-            Self::Welcome => (mls::welcome, false),
-            Self::RatchetTree => (leaf::ratchet_tree, false),
-            Self::LeafNode => (leaf::leaf_node, false),
-            Self::Credential => (leaf::credential, false),
-            Self::Proposal => (mls::proposal, false),
-            Self::Commit => (mls::commit, false),
-            Self::AccountEntry => (account::entry, true),
-            Self::AccountLog => (account::log, false),
-            Self::DirectoryRoot => (account::signed_root, false),
-            Self::Evidence => (account::evidence, false),
-            Self::Receipt => (account::receipt, false),
-            Self::MimiContent | Self::MimiStatus | Self::JoinLink | Self::LinkCode => return None,
-        })
+    /// Whether it is text that people copy or type, rather than bytes.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::JoinLink | Self::LinkCode)
+    }
+
+    fn reader(self) -> Reader {
+        match self {
+            Self::MlsMessage => Reader::Several(mls::message),
+            Self::KeyPackage => Reader::Fields(leaf::key_package),
+            Self::GroupInfo => Reader::Fields(mls::group_info),
+            Self::Welcome => Reader::Fields(mls::welcome),
+            Self::RatchetTree => Reader::Fields(leaf::ratchet_tree),
+            Self::LeafNode => Reader::Fields(leaf::leaf_node),
+            Self::Credential => Reader::Fields(leaf::credential),
+            Self::Proposal => Reader::Fields(mls::proposal),
+            Self::Commit => Reader::Fields(mls::commit),
+            Self::AccountEntry => Reader::Several(account::entry),
+            Self::AccountLog => Reader::Fields(account::log),
+            Self::DirectoryRoot => Reader::Fields(account::signed_root),
+            Self::Evidence => Reader::Fields(account::evidence),
+            Self::Receipt => Reader::Fields(account::receipt),
+            Self::MimiContent => Reader::Whole(content::message),
+            Self::MimiStatus => Reader::Whole(content::status),
+            Self::JoinLink => Reader::Whole(join_link),
+            Self::LinkCode => Reader::Whole(link_code),
+        }
+    }
+
+    /// How it is read to find out whether bytes are of it.
+    fn strict_reader(self) -> Reader {
+        match self {
+            // Any list of bytes could be a log whose entries are malformed.
+            Self::AccountLog => Reader::Fields(account::whole_log),
+            kind => kind.reader(),
+        }
+    }
+}
+
+/// A thing that was read, before it is judged.
+struct Unjudged {
+    at: usize,
+    bytes: usize,
+    fields: Vec<Field>,
+    found: Vec<Found>,
+}
+
+/// What was read of a file.
+struct Reading {
+    items: Vec<Unjudged>,
+    stopped: Option<Stop>,
+}
+
+impl Reader {
+    fn read(&self, bytes: &[u8], given: &Context) -> Reading {
+        match self {
+            Self::Fields(read) => walk(bytes, *read, false, given),
+            Self::Several(read) => walk(bytes, *read, true, given),
+            Self::Whole(read) => match read(bytes) {
+                Ok(fields) => {
+                    let item = Unjudged { at: 0, bytes: bytes.len(), fields, found: Vec::new() };
+                    Reading { items: vec![item], stopped: None }
+                }
+                Err(stop) => Reading { items: Vec::new(), stopped: Some(stop) },
+            },
+        }
+    }
+}
+
+fn walk(bytes: &[u8], read: fn(&mut Walk<'_>) -> Read, many: bool, given: &Context) -> Reading {
+    let mut w = Walk::new(bytes, given);
+    let mut items = Vec::new();
+    loop {
+        let at = w.at();
+        let done = read(&mut w);
+        let (fields, found) = w.take();
+        let length = if done.is_ok() { w.at() - at } else { bytes.len() - at };
+        items.push(Unjudged { at, bytes: length, fields, found });
+
+        if let Err(stop) = done {
+            return Reading { items, stopped: Some(stop) };
+        }
+        if w.is_at_end() || !many {
+            return Reading { items, stopped: w.finish().err() };
+        }
     }
 }
 
 /// Reads a file's text or bytes as of one kind.
 pub(super) fn read_as(kind: Kind, bytes: &[u8], given: &Context, now: UnixTime) -> Contents {
-    let (items, stopped) = match (kind.reader(), kind) {
-        (Some((read, many)), _) => walk(kind, bytes, (read, many), given, now),
-        (None, Kind::MimiContent) => whole(bytes, content::message(bytes)),
-        (None, Kind::MimiStatus) => whole(bytes, content::status(bytes)),
-        (None, Kind::JoinLink) => whole(bytes, join_link(bytes)),
-        (None, _) => whole(bytes, link_code(bytes)),
-    };
-    Contents { kind: Some(kind), also: Vec::new(), items, stopped }
+    judged(kind, bytes, kind.reader().read(bytes, given), now)
 }
 
-/// What a decoder gives at once.
-fn whole(bytes: &[u8], read: Result<Vec<Field>, Stop>) -> (Vec<Item>, Option<Stop>) {
-    match read {
-        Ok(fields) => {
-            let item = Item { at: 0, bytes: bytes.len(), fields, judged: Judged::default() };
-            (vec![item], None)
-        }
-        Err(stop) => (Vec::new(), Some(stop)),
-    }
-}
-
-fn walk(
-    kind: Kind,
-    bytes: &[u8],
-    (read, many): (Read, bool),
-    given: &Context,
-    now: UnixTime,
-) -> (Vec<Item>, Option<Stop>) {
-    let mut w = Walk::new(bytes, given);
-    let mut items: Vec<Item> = Vec::new();
-    let stopped = loop {
-        let at = w.at();
-        let done = read(&mut w);
-        let (fields, found): (Vec<Field>, Vec<Found>) = w.take();
-        let length = if done.is_ok() { w.at() - at } else { bytes.len() - at };
-        let judged = judge(bytes, &found, now);
-        items.push(Item { at, bytes: length, fields, judged });
-        if let Err(stop) = done {
-            break Some(stop);
-        }
-        if w.is_at_end() || !many {
-            break w.finish().err();
-        }
+/// Judges what was read.
+fn judged(kind: Kind, bytes: &[u8], reading: Reading, now: UnixTime) -> Contents {
+    let Reading { items, stopped } = reading;
+    let judged = |Unjudged { at, bytes: length, fields, found }| Item {
+        at,
+        bytes: length,
+        fields,
+        judged: judge(bytes, &found, now),
     };
+    let mut items: Vec<Item> = items.into_iter().map(judged).collect();
 
     if stopped.is_none() {
-        let encoded = |item: &Item| bytes.get(item.at..item.at + item.bytes).unwrap_or_default();
-        let said = match kind {
-            Kind::AccountEntry => {
-                Some(account::judge_chain(&items.iter().map(encoded).collect::<Vec<_>>()))
-            }
-            Kind::AccountLog => Some(account::judge_log(bytes)),
-            Kind::Evidence => Some(account::judge_evidence(bytes)),
-            Kind::DirectoryRoot | Kind::Receipt => Some(account::unsigned()),
-            _ => None,
-        };
+        let said = of_the_whole(kind, bytes, &items);
         if let (Some(said), Some(last)) = (said, items.last_mut()) {
             last.judged = said;
         }
     }
-    (items, stopped)
+    Contents { kind: Some(kind), also: Vec::new(), items, stopped }
+}
+
+/// What is said of a file that is one thing, or belongs together.
+fn of_the_whole(kind: Kind, bytes: &[u8], items: &[Item]) -> Option<Judged> {
+    match kind {
+        Kind::AccountEntry => {
+            let encoded = |item: &Item| bytes.get(item.at..item.at + item.bytes);
+            let entries: Vec<&[u8]> = items.iter().filter_map(encoded).collect();
+            Some(account::judge_chain(&entries))
+        }
+        Kind::AccountLog => Some(account::judge_log(bytes)),
+        Kind::Evidence => Some(account::judge_evidence(bytes)),
+        Kind::DirectoryRoot | Kind::Receipt => Some(account::unsigned()),
+        _ => None,
+    }
 }
 
 /// A link as people copy it. Its secret is not shown.
@@ -204,7 +252,7 @@ fn link_code(bytes: &[u8]) -> Result<Vec<Field>, Stop> {
 /// Whether a file is the text of a link or a code.
 pub(super) fn recognise_text(file: &[u8]) -> Option<Kind> {
     let begins = |bytes: &[u8]| bytes.trim_ascii_start().to_ascii_lowercase();
-    if begins(file.get(..64).unwrap_or(file)).starts_with(b"conclave-join-") {
+    if begins(file.get(..64).unwrap_or(file)).starts_with(JoinLink::PREFIX.as_bytes()) {
         return Some(Kind::JoinLink);
     }
     let text = std::str::from_utf8(file).ok().filter(|text| text.len() < 100)?;
@@ -215,25 +263,38 @@ pub(super) fn recognise_text(file: &[u8]) -> Option<Kind> {
 /// Finds the kind of bytes: the likeliest of those that they are of to the last byte.
 pub(super) fn recognise(bytes: &[u8], given: &Context, now: UnixTime) -> Contents {
     // What has its own beginning is of that kind, whole or not.
-    let marked = [account::EVIDENCE, account::LOG_EVIDENCE];
-    if marked.iter().any(|mark| bytes.starts_with(mark)) {
+    if account::is_evidence(bytes) {
         return read_as(Kind::Evidence, bytes, given, now);
     }
-    let reads = |kind: &Kind| stop_of(*kind, bytes, given).is_none();
-    let mut kinds = RECOGNISED.into_iter().filter(reads);
-    if let Some(kind) = kinds.next() {
-        let also = kinds.collect();
-        return Contents { also, ..read_as(kind, bytes, given, now) };
-    }
-    if let [0, 1, 0, 1..=6, ..] = bytes {
-        return read_as(Kind::MlsMessage, bytes, given, now);
-    }
 
-    // Where each of them stops says which one was meant.
-    let mut stops: Vec<(Kind, Stop)> = RECOGNISED
-        .into_iter()
-        .filter_map(|kind| Some((kind, stop_of(kind, bytes, given)?)))
-        .collect();
+    let mut first: Option<(Kind, Reading)> = None;
+    let mut also = Vec::new();
+    let mut stops: Vec<(Kind, Stop)> = Vec::new();
+    let mut message = None;
+    for kind in RECOGNISED {
+        let mut reading = kind.strict_reader().read(bytes, given);
+        match reading.stopped.take() {
+            None if first.is_none() => first = Some((kind, reading)),
+            None => also.push(kind),
+            Some(stop) => {
+                if kind == Kind::MlsMessage && matches!(bytes, [0, 1, 0, 1..=6, ..]) {
+                    message = Some(Reading { stopped: Some(stop.clone()), ..reading });
+                }
+                stops.push((kind, stop));
+            }
+        }
+    }
+    if let Some((kind, reading)) = first {
+        return Contents { also, ..judged(kind, bytes, reading, now) };
+    }
+    match message {
+        Some(reading) => judged(Kind::MlsMessage, bytes, reading, now),
+        None => not_recognised(stops),
+    }
+}
+
+/// Where each of the kinds stops says which one was meant.
+fn not_recognised(mut stops: Vec<(Kind, Stop)>) -> Contents {
     stops.sort_by_key(|(_, stop)| std::cmp::Reverse(stop.at));
     let furthest: Vec<String> =
         stops.iter().take(3).map(|(kind, stop)| format!("as {} {stop}", kind.name())).collect();
@@ -242,24 +303,4 @@ pub(super) fn recognise(bytes: &[u8], given: &Context, now: UnixTime) -> Content
         furthest.join("; ")
     );
     Contents { stopped: Some(Stop::new(0, "", reason)), ..Contents::default() }
-}
-
-/// Where reading bytes as of a kind stops, if it does before their end.
-fn stop_of(kind: Kind, bytes: &[u8], given: &Context) -> Option<Stop> {
-    let Some((read, many)) = kind.reader() else {
-        return match kind {
-            Kind::MimiContent => content::message(bytes).err(),
-            _ => content::status(bytes).err(),
-        };
-    };
-    let mut w = Walk::new(bytes, given);
-    loop {
-        if let Err(stop) = read(&mut w) {
-            return Some(stop);
-        }
-        w.take();
-        if w.is_at_end() || !many {
-            return w.finish().err();
-        }
-    }
 }

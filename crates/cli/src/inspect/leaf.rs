@@ -1,13 +1,11 @@
 //! Leaf nodes, credentials and extensions (RFC 9420 sections 5.3, 7.2 and 13), and the trees that are in extensions.
 
 use super::value::Value;
-use super::walk::{Stop, Structure, Walk};
+use super::walk::{Read, Structure, Walk};
 use conclave_mls::wire::{
     CipherSuite, ComponentId, CredentialType, DecodeError, ExtensionType, ProposalType,
     ProtocolVersion, WireFormat,
 };
-
-type Read = Result<(), Stop>;
 
 /// Reads a KeyPackage (section 10).
 pub(super) fn key_package(w: &mut Walk<'_>) -> Read {
@@ -36,11 +34,11 @@ pub(super) fn leaf_fields(w: &mut Walk<'_>) -> Read {
     w.bytes("signature_key")?;
     w.object("credential", credential)?;
     w.object("capabilities", |w| {
-        w.list("versions", |w, _| w.code::<ProtocolVersion>("").map(drop))?;
-        w.list("cipher_suites", |w, _| w.code::<CipherSuite>("").map(drop))?;
-        w.list("extensions", |w, _| w.code::<ExtensionType>("").map(drop))?;
-        w.list("proposals", |w, _| w.code::<ProposalType>("").map(drop))?;
-        w.list("credentials", |w, _| w.code::<CredentialType>("").map(drop))
+        w.codes::<ProtocolVersion>("versions")?;
+        w.codes::<CipherSuite>("cipher_suites")?;
+        w.codes::<ExtensionType>("extensions")?;
+        w.codes::<ProposalType>("proposals")?;
+        w.codes::<CredentialType>("credentials")
     })?;
 
     let sources = [(1, "key_package"), (2, "update"), (3, "commit")];
@@ -90,7 +88,7 @@ pub(super) fn extensions(w: &mut Walk<'_>, name: &'static str) -> Read {
             ExtensionType::EXTERNAL_SENDERS => external_senders,
             ExtensionType::APP_DATA_DICTIONARY => app_data,
             ExtensionType::SUPPORTED_WIRE_FORMATS | ExtensionType::REQUIRED_WIRE_FORMATS => {
-                |w| w.list("wire_formats", |w, _| w.code::<WireFormat>("").map(drop))
+                |w| w.codes::<WireFormat>("wire_formats")
             }
             ExtensionType::APPLICATION_ID => {
                 return w.put("extension_data", Value::Text(data.0.to_vec()));
@@ -102,9 +100,9 @@ pub(super) fn extensions(w: &mut Walk<'_>, name: &'static str) -> Read {
 }
 
 fn required_capabilities(w: &mut Walk<'_>) -> Read {
-    w.list("extension_types", |w, _| w.code::<ExtensionType>("").map(drop))?;
-    w.list("proposal_types", |w, _| w.code::<ProposalType>("").map(drop))?;
-    w.list("credential_types", |w, _| w.code::<CredentialType>("").map(drop))
+    w.codes::<ExtensionType>("extension_types")?;
+    w.codes::<ProposalType>("proposal_types")?;
+    w.codes::<CredentialType>("credential_types")
 }
 
 fn external_senders(w: &mut Walk<'_>) -> Read {
@@ -121,15 +119,13 @@ fn app_data(w: &mut Walk<'_>) -> Read {
         let at = w.at();
         let component = w.code::<ComponentId>("component_id")?;
         if last.replace(component) >= Some(component) {
-            let field = "AppDataDictionary order";
-            let invalid = DecodeError::InvalidValue { field, value: component.0.into() };
-            return Err(w.stop(at, "component_id", invalid));
+            return Err(w.invalid(at, "component_id", "AppDataDictionary order", component.0));
         }
         let data = w.opaque("data")?;
         match component {
-            ComponentId::APP_COMPONENTS | ComponentId::SAFE_AAD => w.inside("content", data, |w| {
-                w.list("component_ids", |w, _| w.code::<ComponentId>("").map(drop))
-            }),
+            ComponentId::APP_COMPONENTS | ComponentId::SAFE_AAD => {
+                w.inside("content", data, |w| w.codes::<ComponentId>("component_ids"))
+            }
             ComponentId::CONTENT_MEDIA_TYPES => w.inside("content", data, media_types),
             _ => w.put("data", Value::Bytes(data.0.to_vec())),
         }

@@ -2,24 +2,22 @@
 
 use super::leaf::{extensions, key_package, leaf_node};
 use super::value::Value;
-use super::walk::{Stop, Structure, Walk};
+use super::walk::{Read, Stop, Structure, Walk};
 use conclave_mls::wire::{
-    CipherSuite, ComponentId, DecodeError, GroupId, LeafIndex, ProposalType, ProtocolVersion,
-    WireFormat,
+    CipherSuite, ComponentId, GroupId, LeafIndex, ProposalType, ProtocolVersion, WireFormat,
 };
+use std::sync::Arc;
 
-type Read = Result<(), Stop>;
-
-const CONTENT_TYPES: [(u8, &str); 3] = [(1, "application"), (2, "proposal"), (3, "commit")];
+/// The types of what a message holds (section 6).
+pub(super) const CONTENT_TYPES: [(u8, &str); 3] =
+    [(1, "application"), (2, "proposal"), (3, "commit")];
 
 /// Reads an MLSMessage.
 pub(super) fn message(w: &mut Walk<'_>) -> Read {
     let at = w.at();
     let version = w.code::<ProtocolVersion>("version")?;
     if version != ProtocolVersion::MLS_1_0 {
-        let invalid =
-            DecodeError::InvalidValue { field: "ProtocolVersion", value: version.0.into() };
-        return Err(w.stop(at, "version", invalid));
+        return Err(w.invalid(at, "version", "ProtocolVersion", version.0));
     }
 
     let at = w.at();
@@ -30,10 +28,7 @@ pub(super) fn message(w: &mut Walk<'_>) -> Read {
         WireFormat::GROUP_INFO => w.object("group_info", group_info),
         WireFormat::KEY_PACKAGE => w.object("key_package", key_package),
         WireFormat::TARGETED_MESSAGE => w.object("targeted_message", targeted_message),
-        WireFormat(other) => {
-            let invalid = DecodeError::InvalidValue { field: "WireFormat", value: other.into() };
-            Err(w.stop(at, "wire_format", invalid))
-        }
+        WireFormat(other) => Err(w.invalid(at, "wire_format", "WireFormat", other)),
     }
 }
 
@@ -42,7 +37,7 @@ fn public_message(w: &mut Walk<'_>) -> Read {
     let start = w.at();
     let (mut by_member, mut content_type) = (false, 0);
     w.object("content", |w| {
-        w.context.group = Some(GroupId::from(w.text("group_id")?));
+        w.context.group = Some(Arc::new(GroupId::from(w.text("group_id")?)));
         w.number::<u64>("epoch")?;
         w.object("sender", |w| {
             by_member = sender(w)?;
@@ -122,7 +117,7 @@ pub(super) fn group_info(w: &mut Walk<'_>) -> Read {
     w.object("group_context", |w| {
         w.code::<ProtocolVersion>("version")?;
         w.context.suite = Some(w.code::<CipherSuite>("cipher_suite")?);
-        w.context.group = Some(GroupId::from(w.text("group_id")?));
+        w.context.group = Some(Arc::new(GroupId::from(w.text("group_id")?)));
         w.number::<u64>("epoch")?;
         w.bytes("tree_hash")?;
         w.bytes("confirmed_transcript_hash")?;
@@ -167,8 +162,7 @@ pub(super) fn proposal(w: &mut Walk<'_>) -> Read {
         ProposalType::SELF_REMOVE => Ok(()),
         ProposalType(other) => {
             // Nothing says where the body of an unknown proposal ends.
-            let invalid = DecodeError::InvalidValue { field: "ProposalType", value: other.into() };
-            Err(w.stop(at, "proposal_type", invalid))
+            Err(w.invalid(at, "proposal_type", "ProposalType", other))
         }
     }
 }

@@ -6,6 +6,11 @@ use conclave_mls::wire::{
     CipherSuite, ComponentId, CredentialType, Decode, DecodeError, ExtensionType, ProposalType,
     ProtocolVersion, Reader, WireFormat, is_grease,
 };
+use conclave_provider_aws_lc::AwsLc;
+use std::sync::{Arc, LazyLock};
+
+/// It knows the suites of drafts. Made once: an input can name a suite in each of its fields.
+static PROVIDER: LazyLock<Arc<AwsLc>> = LazyLock::new(provider);
 
 /// A number that a registry may have a name for.
 pub(super) trait Registered {
@@ -44,7 +49,7 @@ impl Registered for CipherSuite {
 
     fn name(&self) -> Option<String> {
         // Drafts' suites are known to the provider alone.
-        let drafts = || Suite::new(&*provider(), *self).ok().map(|suite| suite.name().to_string());
+        let drafts = || Suite::new(&**PROVIDER, *self).ok().map(|suite| suite.name().to_string());
         name_of(self.0, self.to_string()).or_else(drafts)
     }
 }

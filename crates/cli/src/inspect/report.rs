@@ -78,16 +78,19 @@ fn write_judged(judged: &Judged, text: &mut String) {
         "" => what.to_string(),
         of => format!("{of}, {what}"),
     };
+
     for (of, tree) in &judged.trees {
         let _ = writeln!(text, "  tree: {}", if of.is_empty() { "the whole" } else { of });
         tree.lines().iter().for_each(|line| text.push_str(&format!("    {line}\n")));
     }
+
     if !judged.fingerprints.is_empty() {
         text.push_str("  fingerprints:\n");
     }
     for print in &judged.fingerprints {
         Value::Words(print.hex.clone()).write_lines(&path(&print.of, print.name), 2, text);
     }
+
     if !judged.checks.is_empty() {
         text.push_str("  checks:\n");
     }

@@ -2,9 +2,7 @@
 
 use super::value::shown;
 use conclave_client::plain;
-use conclave_mls::wire::{
-    Credential, Decode, LeafIndex, Node, NodeIndex, RatchetTreeExtension, TreeSize,
-};
+use conclave_mls::wire::{Credential, LeafIndex, LeafNode, Node, NodeIndex, ParentNode, TreeSize};
 use serde_json::{Value as Json, json};
 
 /// The most nodes whose resolutions JSON has: together they can be much longer than the tree.
@@ -27,9 +25,8 @@ struct Resolution {
 }
 
 impl Drawing {
-    /// Draws the data of a `ratchet_tree` extension. None if it is no tree.
-    pub(super) fn of(data: &[u8]) -> Option<Self> {
-        let nodes = RatchetTreeExtension::from_bytes(data).ok()?.nodes;
+    /// Draws the nodes of a `ratchet_tree` extension. None if they are no tree.
+    pub(super) fn of(nodes: Vec<Option<Node>>) -> Option<Self> {
         let leaves = u32::try_from(nodes.len() / 2 + 1).ok().filter(|_| !nodes.is_empty())?;
         let size = TreeSize::for_leaves(leaves)?;
         let count = usize::try_from(size.node_count()).ok()?;
@@ -104,34 +101,38 @@ impl Drawing {
         };
         let what = match self.node(node) {
             None => "blank".to_string(),
-            Some(Node::Leaf(leaf)) => format!(
-                "{}{}, key {}",
-                if node.leaf().is_some() { "" } else { "A LEAF IN A PARENT'S PLACE, " },
-                identity(&leaf.credential),
-                shown(leaf.encryption_key.get(..8).unwrap_or(&leaf.encryption_key)),
-            ),
-            Some(Node::Parent(parent)) => {
-                let unmerged: Vec<u32> = parent.unmerged_leaves.iter().map(|leaf| leaf.0).collect();
-                format!(
-                    "{}key {}, parent hash {}, unmerged leaves {}",
-                    if node.leaf().is_none() { "" } else { "A PARENT IN A LEAF'S PLACE, " },
-                    shown(parent.encryption_key.get(..8).unwrap_or(&parent.encryption_key)),
-                    shown(parent.parent_hash.get(..8).unwrap_or(&parent.parent_hash)),
-                    listed(&unmerged, unmerged.len()),
-                )
-            }
+            Some(Node::Leaf(leaf)) => describe_leaf(leaf, node.leaf().is_some()),
+            Some(Node::Parent(parent)) => describe_parent(parent, node.leaf().is_none()),
         };
+
         let resolution = usize::try_from(node.0).ok().and_then(|i| self.resolutions.get(i));
-        match resolution {
-            Some(resolution) if node.leaf().is_none() => {
-                format!(
-                    "{name}: {what}, resolution {}",
-                    listed(&resolution.first, resolution.count)
-                )
+        match resolution.filter(|_| node.leaf().is_none()) {
+            Some(Resolution { first, count }) => {
+                format!("{name}: {what}, resolution {}", listed(first, *count))
             }
-            _ => format!("{name}: {what}"),
+            None => format!("{name}: {what}"),
         }
     }
+}
+
+fn describe_leaf(leaf: &LeafNode, in_place: bool) -> String {
+    let place = if in_place { "" } else { "A LEAF IN A PARENT'S PLACE, " };
+    format!("{place}{}, key {}", identity(&leaf.credential), beginning(&leaf.encryption_key))
+}
+
+fn describe_parent(parent: &ParentNode, in_place: bool) -> String {
+    let unmerged: Vec<u32> = parent.unmerged_leaves.iter().map(|leaf| leaf.0).collect();
+    format!(
+        "{}key {}, parent hash {}, unmerged leaves {}",
+        if in_place { "" } else { "A PARENT IN A LEAF'S PLACE, " },
+        beginning(&parent.encryption_key),
+        beginning(&parent.parent_hash),
+        listed(&unmerged, unmerged.len()),
+    )
+}
+
+fn beginning(bytes: &[u8]) -> String {
+    shown(bytes.get(..8).unwrap_or(bytes))
 }
 
 /// Whose a leaf is, as its credential says.

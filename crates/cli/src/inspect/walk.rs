@@ -8,11 +8,15 @@ use super::value::{Field, Value};
 use conclave_mls::wire::{CipherSuite, Decode, DecodeError, GroupId, LeafIndex, Reader};
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The most fields of an input.
 const MAX_FIELDS: usize = 1 << 20;
 /// How many times content may be in content that is a structure of its own.
 const MAX_DEPTH: usize = 6;
+
+/// Whether something was read.
+pub(super) type Read = Result<(), Stop>;
 
 /// Where and why reading stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +69,8 @@ pub(super) enum Structure {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Context {
     pub(super) suite: Option<CipherSuite>,
-    pub(super) group: Option<GroupId>,
+    /// Shared: an input can have many structures, and the identifier can be most of its bytes.
+    pub(super) group: Option<Arc<GroupId>>,
     /// The member who sent the message.
     pub(super) sender: Option<LeafIndex>,
 }
@@ -115,9 +120,9 @@ impl<'a> Walk<'a> {
         self.reader.is_empty()
     }
 
-    /// Whether the bytes that are left begin so.
-    pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
-        self.reader.rest().starts_with(bytes)
+    /// The bytes that are left here.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.reader.rest()
     }
 
     /// Takes out what was read since it was last taken out.
@@ -144,8 +149,19 @@ impl<'a> Walk<'a> {
         path
     }
 
+    /// Why reading stops at a value that a field cannot have.
+    pub(super) fn invalid(
+        &self,
+        at: usize,
+        name: &'static str,
+        field: &'static str,
+        value: impl Into<u64>,
+    ) -> Stop {
+        self.stop(at, name, DecodeError::InvalidValue { field, value: value.into() })
+    }
+
     /// Adds a field.
-    pub(super) fn put(&mut self, name: &'static str, value: Value) -> Result<(), Stop> {
+    pub(super) fn put(&mut self, name: &'static str, value: Value) -> Read {
         let Some(left) = self.fields_left.checked_sub(1) else {
             let reason = format!("there are more than {MAX_FIELDS} fields");
             return Err(Stop { over_limit: true, ..self.stop(self.at(), name, reason) });
@@ -155,6 +171,12 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Adds fields that were read. They count, but are kept whatever the limit is.
+    fn put_container(&mut self, name: &'static str, value: Value) {
+        self.fields_left = self.fields_left.saturating_sub(1);
+        self.fields.push(Field { name, value });
+    }
+
     /// Remembers a structure that began at a place and ends here.
     pub(super) fn found(&mut self, start: usize, what: Structure) {
         let (field, bytes) = (self.path_to(""), start..self.at());
@@ -162,7 +184,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Checks that nothing is left.
-    pub(super) fn finish(&self) -> Result<(), Stop> {
+    pub(super) fn finish(&self) -> Read {
         match self.reader.rest().len() {
             0 => Ok(()),
             n => Err(self.stop(self.at(), "", DecodeError::TrailingBytes(n))),
@@ -184,7 +206,7 @@ impl<'a> Walk<'a> {
         Ok(number)
     }
 
-    pub(super) fn time(&mut self, name: &'static str) -> Result<(), Stop> {
+    pub(super) fn time(&mut self, name: &'static str) -> Read {
         let time = self.read(name)?;
         self.put(name, Value::Time(time))
     }
@@ -194,6 +216,11 @@ impl<'a> Walk<'a> {
         let code: T = self.read(name)?;
         self.put(name, Value::Code(code.number(), code.name()))?;
         Ok(code)
+    }
+
+    /// Reads a vector of code points of a registry.
+    pub(super) fn codes<T: Decode + Registered>(&mut self, name: &'static str) -> Read {
+        self.list(name, |w, _| w.code::<T>("").map(drop))
     }
 
     /// Reads the number of one of several cases.
@@ -207,8 +234,7 @@ impl<'a> Walk<'a> {
         let number: u8 = self.read(name)?;
         let case = cases.iter().find(|(n, _)| *n == number);
         self.put(name, Value::Code(number.into(), case.map(|(_, name)| name.to_string())))?;
-        let unknown = DecodeError::InvalidValue { field: of, value: number.into() };
-        case.map(|_| number).ok_or_else(|| self.stop(at, name, unknown))
+        case.map(|_| number).ok_or_else(|| self.invalid(at, name, of, number))
     }
 
     /// Reads an `opaque<V>` without adding a field. Returns its contents and where they are.
@@ -229,8 +255,7 @@ impl<'a> Walk<'a> {
         let at = self.at();
         let bytes = self.bytes(name)?;
         if bytes.len() > most {
-            let invalid = DecodeError::InvalidValue { field: name, value: bytes.len() as u64 };
-            return Err(self.stop(at, name, invalid));
+            return Err(self.invalid(at, name, name, bytes.len() as u64));
         }
         Ok(bytes)
     }
@@ -254,15 +279,15 @@ impl<'a> Walk<'a> {
     pub(super) fn object(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(&mut Self) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+        read: impl FnOnce(&mut Self) -> Read,
+    ) -> Read {
         let outer = std::mem::take(&mut self.fields);
         self.path.push(Step::Name(name));
         let done = read(self);
         self.path.pop();
 
         let inner = std::mem::replace(&mut self.fields, outer);
-        self.put(name, Value::Object(inner))?;
+        self.put_container(name, Value::Object(inner));
         done
     }
 
@@ -270,8 +295,8 @@ impl<'a> Walk<'a> {
     pub(super) fn optional(
         &mut self,
         name: &'static str,
-        read: impl FnOnce(&mut Self) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+        read: impl FnOnce(&mut Self) -> Read,
+    ) -> Read {
         let at = self.at();
         match self.read::<u8>(name)? {
             0 => self.put(name, Value::Absent),
@@ -286,19 +311,16 @@ impl<'a> Walk<'a> {
     pub(super) fn list(
         &mut self,
         name: &'static str,
-        item: impl FnMut(&mut Self, usize) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+        item: impl FnMut(&mut Self, usize) -> Read,
+    ) -> Read {
         let start = self.at();
         let length = self.reader.length().map_err(|e| self.stop(start, name, e))?;
         let there = length.min(self.reader.rest().len());
-        let contents = self.take_reader(start, name, there)?;
-        let (outer, outer_end) = self.enter(contents);
-        let done = self.items(name, item);
-        let end = self.end;
-        (self.reader, self.end) = (outer, outer_end);
-        done?;
+        let begin = self.at();
+        let contents = self.reader.take(there).map_err(|e| self.stop(start, name, e))?;
+        self.within((contents, begin), |w| w.items(name, item))?;
         if there < length {
-            return Err(self.stop(end, name, DecodeError::Truncated));
+            return Err(self.stop(self.at(), name, DecodeError::Truncated));
         }
         Ok(())
     }
@@ -307,8 +329,8 @@ impl<'a> Walk<'a> {
     pub(super) fn items(
         &mut self,
         name: &'static str,
-        mut item: impl FnMut(&mut Self, usize) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+        mut item: impl FnMut(&mut Self, usize) -> Read,
+    ) -> Read {
         let mut items = Vec::new();
         let mut done = Ok(());
         self.path.push(Step::Name(name));
@@ -320,7 +342,7 @@ impl<'a> Walk<'a> {
             self.path.pop();
         }
         self.path.pop();
-        self.put(name, Value::List(items))?;
+        self.put_container(name, Value::List(items));
         done
     }
 
@@ -328,20 +350,14 @@ impl<'a> Walk<'a> {
     pub(super) fn inside(
         &mut self,
         name: &'static str,
-        (bytes, start): (&'a [u8], usize),
-        read: impl FnOnce(&mut Self) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+        content: (&'a [u8], usize),
+        read: impl FnOnce(&mut Self) -> Read,
+    ) -> Read {
         let Some(below) = self.depth.checked_sub(1) else {
-            return self.put("malformed", Value::Words("there is too much in each other".into()));
+            return self.put("malformed", Value::Words("the content is nested too deeply".into()));
         };
         let depth = std::mem::replace(&mut self.depth, below);
-        let outer = (self.reader, self.end);
-        (self.reader, self.end) = (Reader::new(bytes), start + bytes.len());
-        let done = self.object(name, |w| {
-            read(w)?;
-            w.finish()
-        });
-        (self.reader, self.end) = outer;
+        let done = self.whole(name, content, read);
         self.depth = depth;
 
         match done {
@@ -350,22 +366,32 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn take_reader(
+    /// Reads content that is one structure to its end.
+    pub(super) fn whole(
         &mut self,
-        start: usize,
         name: &'static str,
-        length: usize,
-    ) -> Result<Reader<'a>, Stop> {
-        let contents = self.reader.take(length).map_err(|e| self.stop(start, name, e))?;
-        Ok(Reader::new(contents))
+        content: (&'a [u8], usize),
+        read: impl FnOnce(&mut Self) -> Read,
+    ) -> Read {
+        self.within(content, |w| {
+            w.object(name, |w| {
+                read(w)?;
+                w.finish()
+            })
+        })
     }
 
-    /// Goes on in contents that were just taken. Returns where to go on after them.
-    fn enter(&mut self, contents: Reader<'a>) -> (Reader<'a>, usize) {
-        let end = self.at();
+    /// Reads in bytes of the input that begin at a place, and goes on where it was.
+    fn within(
+        &mut self,
+        (bytes, start): (&'a [u8], usize),
+        read: impl FnOnce(&mut Self) -> Read,
+    ) -> Read {
         let outer = (self.reader, self.end);
-        (self.reader, self.end) = (contents, end);
-        outer
+        (self.reader, self.end) = (Reader::new(bytes), start + bytes.len());
+        let done = read(self);
+        (self.reader, self.end) = outer;
+        done
     }
 }
 

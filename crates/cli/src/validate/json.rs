@@ -2,19 +2,12 @@
 
 use base64ct::{Base64, Encoding};
 use conclave_delivery_api::{Bytes, FieldMisfit, to_hex};
-use conclave_mls::UnixTime;
 use conclave_mls::wire::{Credential, Encode};
 use conclave_validator::{
     CredentialRequest, CredentialSubject, GroupInfoMisfit, GroupState, GroupVerdict,
     KeyPackageVerdict, Kind, Member, MessageVerdict, Refusal, Sender, WelcomeVerdict,
 };
 use serde_json::{Value, json};
-use std::time::SystemTime;
-
-/// The time.
-pub(crate) fn now() -> Result<UnixTime, crate::failure::Failure> {
-    Ok(UnixTime::try_from(SystemTime::now())?)
-}
 
 /// What is said of something, valid or not.
 pub(super) fn verdict(judged: Result<Value, Refusal>) -> Value {
@@ -101,10 +94,6 @@ pub(super) fn welcome(verdict: &WelcomeVerdict) -> Value {
 
 pub(super) fn base64(bytes: &[u8]) -> String {
     Base64::encode_string(bytes)
-}
-
-pub(crate) fn parse_base64(text: &str) -> Option<Vec<u8>> {
-    Base64::decode_vec(text).ok()
 }
 
 fn sender(sender: &Sender) -> Value {

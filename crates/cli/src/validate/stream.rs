@@ -1,9 +1,8 @@
 //! Requests line by line, for a service in another language that runs this beside itself.
 
-use super::json::{
-    base64, group, group_info, key_package, message, now, parse_base64, verdict, welcome,
-};
+use super::json::{base64, group, group_info, key_package, message, verdict, welcome};
 use crate::failure::Failure;
+use crate::input::{now, parse_base64};
 use conclave_mls::UnixTime;
 use conclave_validator::{Answers, GroupState, Refusal, Validator};
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use crate::history::{Depth, History, MAX_HISTORY, Superseded, Update};
 use crate::lookup::{Answer, Kind, Leaf, NoLeaf, Value};
 use crate::name::ready;
 use crate::path::{Absence, Path};
-use crate::root::{MAX_EPOCH, Opening, ServiceKey, SignedRoot, Signer};
+use crate::root::{Opening, ServiceKey, SignedRoot, Signer};
 use crate::tree::Hashing;
 use akd::append_only_zks::AzksParallelismConfig;
 use akd::ecvrf::VRFKeyStorage;
@@ -279,7 +279,7 @@ impl<R: Records> Directory<R> {
     ) -> Result<SignedRoot, DirectoryError> {
         let (state, mut rows) = snapshot.written();
         let (latest, nodes) = state.ok_or(DirectoryError::Damaged("there is no tree"))?;
-        if latest != epoch || epoch > MAX_EPOCH {
+        if latest != epoch || epoch > SignedRoot::MAX_EPOCH {
             return Err(DirectoryError::Damaged("the tree is of another epoch"));
         }
 

@@ -3,13 +3,18 @@
 use crate::inspect::kinds::Kind;
 use crate::inspect::walk::Context;
 use crate::provider::provider;
-use conclave_account::{Account, Author, Change, DeviceKey, Entry, LinkCode, Offer};
+use conclave_account::{
+    Account, Author, Change, DeviceId, DeviceKey, Entry, LinkCode, Offer, RecoveryKey,
+};
 use conclave_content::{
     Disposition, Draft, Extensions, ExternalPart, Limits, MessageId, MessageStatus,
     MessageStatusReport, MimiContent, NestedPart, PartSemantics, Salt, Secret,
 };
-use conclave_delivery_api::{ChainHash, Incarnation, JoinLink, LogPosition, Receipt, parse_hex};
-use conclave_directory::{Evidence, Signer};
+use conclave_delivery_api::{
+    ChainHash, ContentType, Incarnation, JoinLink, Link, LogEvidence, LogPosition, Receipt,
+    parse_hex,
+};
+use conclave_directory::{Claim, Evidence, Signer, Statement};
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair, SignatureScheme};
 use conclave_mls::wire::{
@@ -72,9 +77,21 @@ pub(super) fn samples() -> Vec<Sample> {
     let signer = Signer::new(SignatureScheme::Ed25519, key_pair(3));
     let root = |byte| signer.root(&*provider(), 7, [byte; 32], NOW).unwrap();
     add("directory-root", Kind::DirectoryRoot, root(1).to_bytes().unwrap());
-    let evidence = Evidence::two_roots(Arc::new(signer.key()), root(1), root(2));
-    add("evidence", Kind::Evidence, evidence.to_bytes().unwrap());
-    add("receipt", Kind::Receipt, receipt());
+    let key = || Arc::new(signer.key());
+    let of = |byte, claim| Statement { root: root(byte), claim };
+    let (lookup, history) = (Claim::Lookup(vec![1; 3]), Claim::History(vec![2; 3]));
+    for (name, evidence) in [
+        ("evidence", Evidence::two_roots(key(), root(1), root(2))),
+        ("evidence-extension", Evidence::broken_extension(key(), root(1), root(2), vec![3; 4])),
+        (
+            "evidence-statements",
+            Evidence::statements(key(), b"alice", of(1, lookup), of(2, history)),
+        ),
+    ] {
+        add(name, Kind::Evidence, evidence.to_bytes().unwrap());
+    }
+    add("log-evidence", Kind::Evidence, log_evidence());
+    add("receipt", Kind::Receipt, receipt(9, 5).to_bytes().unwrap());
     let link = JoinLink::new(&mut rng(5), b"lunch".as_slice().into(), "lunch \u{1b}[2J\u{202e}");
     add("join-link", Kind::JoinLink, link.to_text().unwrap().into_bytes());
     add("link-code", Kind::LinkCode, link_code().into_bytes());
@@ -113,7 +130,7 @@ fn of_mls() -> Vec<Sample> {
     let tree = &vectors(&folder, "tree-validation.json")[5];
     let given = Context {
         suite: Some(CipherSuite(tree["cipher_suite"].as_u64().unwrap() as u16)),
-        group: Some(hex(tree, "group_id").into()),
+        group: Some(Arc::new(hex(tree, "group_id").into())),
         sender: None,
     };
     add("ratchet-tree", Kind::RatchetTree, hex(tree, "tree"), given);
@@ -173,9 +190,10 @@ fn status() -> Vec<u8> {
     report.encode()
 }
 
-fn account_log() -> Vec<Entry> {
+/// A log with each change, and with both kinds of authors.
+pub(super) fn account_log() -> Vec<Entry> {
     let provider = provider();
-    let (laptop, phone) = (key_pair(1), key_pair(2));
+    let (laptop, phone, newer, saved) = (key_pair(1), key_pair(2), key_pair(6), key_pair(7));
     let scheme = SignatureScheme::Ed25519;
     let alice = "alice".parse().unwrap();
     let device = |name: &str, pair| {
@@ -184,22 +202,51 @@ fn account_log() -> Vec<Entry> {
     let create =
         Account::draft_creation(&*provider, &alice, device("laptop", &laptop), &laptop, now());
     let create = create.unwrap();
-    let account = Account::create(&*provider, &create).unwrap();
-    let author = Author::Device("laptop".parse().unwrap());
-    let change = Change::AddDevice(device("phone", &phone));
-    let add = account.draft(&*provider, author, &laptop, change, now()).unwrap();
-    vec![create, add]
+    let mut account = Account::create(&*provider, &create).unwrap();
+    let mut log = vec![create];
+    let by = |device: &str| Author::Device(device.parse().unwrap());
+    let recovery = RecoveryKey::proved(&*provider, &alice, scheme, &saved).unwrap();
+    for (author, pair, change) in [
+        (by("laptop"), &laptop, Change::AddDevice(device("phone", &phone))),
+        (by("phone"), &phone, Change::RotateKey(device("phone", &newer))),
+        (by("laptop"), &laptop, Change::ReplaceRecovery(Some(recovery))),
+        (Author::Recovery, &saved, Change::RevokeDevice("phone".parse().unwrap())),
+        (Author::Recovery, &saved, Change::ReplaceRecovery(None)),
+    ] {
+        let entry = account.draft(&*provider, author, pair, change, now()).unwrap();
+        account.apply(&*provider, &entry).unwrap();
+        log.push(entry);
+    }
+    log
 }
 
-fn receipt() -> Vec<u8> {
+fn receipt(seq: u64, chain: u8) -> Receipt {
     let incarnation = Incarnation { id: [4; 16], number: 2 };
-    let position = LogPosition { seq: 9, epoch: 3, chain: ChainHash([5; 32]) };
+    let position = LogPosition { seq, epoch: 3, chain: ChainHash([chain; 32]) };
     let of = (b"lunch".as_slice().into(), position);
-    let receipt = Receipt::signed(&*provider(), &key_pair(3), incarnation, of, now()).unwrap();
-    receipt.to_bytes().unwrap()
+    Receipt::signed(&*provider(), &key_pair(3), incarnation, of, now()).unwrap()
 }
 
-fn link_code() -> String {
+/// Evidence with a link, which does not lead from one receipt to the other.
+fn log_evidence() -> Vec<u8> {
+    let link = Link {
+        epoch: 3,
+        content_type: ContentType::Commit,
+        sender: DeviceId::new("alice".parse().unwrap(), "phone".parse().unwrap()),
+        received_at: NOW,
+        message_hash: ChainHash([6; 32]),
+    };
+    let evidence = LogEvidence {
+        service_key: key_pair(3).public,
+        first: receipt(8, 5),
+        second: receipt(9, 7),
+        before: ChainHash([8; 32]),
+        links: vec![link],
+    };
+    evidence.to_bytes().unwrap()
+}
+
+pub(super) fn link_code() -> String {
     let pair = key_pair(2);
     let alice = "alice".parse().unwrap();
     let scheme = SignatureScheme::Ed25519;
@@ -228,7 +275,7 @@ pub(super) fn library_reads(kind: Kind, bytes: &[u8]) -> bool {
         Kind::AccountEntry => many::<Entry>(bytes),
         Kind::AccountLog => one::<Vec<wire::Bytes>>(bytes),
         Kind::DirectoryRoot => one::<conclave_directory::SignedRoot>(bytes),
-        Kind::Evidence => one::<Evidence>(bytes),
+        Kind::Evidence => one::<Evidence>(bytes) || one::<LogEvidence>(bytes),
         Kind::Receipt => one::<Receipt>(bytes),
         Kind::MimiContent => MimiContent::decode(bytes, &Limits::default()).is_ok(),
         Kind::MimiStatus => MessageStatusReport::decode(bytes, &Limits::default()).is_ok(),
@@ -241,7 +288,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default().trim()
 }
 
-/// One or more, one behind the other.
+/// One or more, one after another.
 fn many<T: Decode>(bytes: &[u8]) -> bool {
     let mut r = conclave_mls::wire::Reader::new(bytes);
     loop {
