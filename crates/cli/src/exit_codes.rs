@@ -1,4 +1,5 @@
-//! How commands end: one table, of which `--help` and docs/command-line.md are made.
+//! How commands end: one table, from which `conclave --help` and docs/command-line.md are made; a test holds the help
+//! of each command to its codes.
 
 use std::fmt::Write;
 
@@ -17,7 +18,7 @@ pub(crate) const NOT_READABLE: u8 = 3;
 
 /// A code of a command, and what it means.
 struct Ending {
-    /// Of which command; of all, if it is empty.
+    /// The command; empty for all commands.
     command: &'static str,
     code: u8,
     means: &'static str,
@@ -56,9 +57,9 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use crate::Cli;
+    use crate::pages::page_has;
     use clap::CommandFactory;
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     /// The table as Markdown.
     fn rows() -> String {
@@ -72,19 +73,7 @@ mod tests {
 
     #[test]
     fn the_page_has_this_table_of_exit_codes() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/command-line.md");
-        let page = std::fs::read_to_string(&file).unwrap();
-        let (begin, end) = ("<!-- exit codes: begin -->\n", "<!-- exit codes: end -->");
-        let (before, rest) = page.split_once(begin).unwrap();
-        let (_, after) = rest.split_once(end).unwrap();
-        let made = format!("{before}{begin}\n{}\n{end}{after}", rows());
-        if std::env::var_os("CONCLAVE_RENDER").is_some() {
-            std::fs::write(&file, &made).unwrap();
-        }
-        assert!(
-            std::fs::read_to_string(&file).unwrap() == made,
-            "docs/command-line.md is behind: CONCLAVE_RENDER=1 cargo test -p conclave-cli exit_codes"
-        );
+        page_has("command-line.md", "exit codes", &format!("\n{}\n", rows()), "exit_codes");
     }
 
     /// Every code of a command is in its own help, and a command that has codes of its own is in the table.

@@ -13,6 +13,8 @@ mod folders;
 mod health;
 mod input;
 mod inspect;
+#[cfg(test)]
+mod pages;
 mod provider;
 mod restore;
 mod seal;

@@ -109,6 +109,78 @@ mod tests {
         all
     }
 
+    /// The lines after those that are named one after another, up to one that ends them.
+    fn block<'a>(script: &'a str, begin: &[String], end: &str) -> Vec<&'a str> {
+        let mut lines = script.lines().map(str::trim);
+        for begin in begin {
+            assert!(lines.any(|line| line == begin), "{begin}");
+        }
+        lines.take_while(|line| *line != end).collect()
+    }
+
+    /// What a script offers after a command's words: lines, and what is in one of them for an option or a command.
+    fn offers(shell: Shell, script: &str, words: &str, wanted: &str) -> bool {
+        let words: Vec<&str> = words.split(' ').collect();
+        let joined = words.join("__subcmd__").replace('-', "__subcmd__");
+        let any = |lines: Vec<&str>, forms: &[String]| {
+            lines.iter().any(|line| forms.iter().any(|form| line.contains(form.as_str())))
+        };
+        match shell {
+            Shell::Bash => {
+                let lines = block(script, &[format!("{joined})")], ";;");
+                let opts = lines.iter().find_map(|line| line.strip_prefix("opts=\""));
+                opts.unwrap().trim_end_matches('"').split(' ').any(|word| word == wanted)
+            }
+            Shell::Elvish => {
+                let lines = block(script, &[format!("&'{}'= {{", words.join(";"))], "}");
+                lines.iter().any(|line| line.starts_with(&format!("cand {wanted} ")))
+            }
+            Shell::PowerShell => {
+                let lines = block(script, &[format!("'{}' {{", words.join(";"))], "break");
+                any(lines, &[format!("::new('{wanted}',")])
+            }
+            Shell::Fish => {
+                let place = match words[..] {
+                    [_] => "__fish_conclave_needs_command\"".into(),
+                    [_, one] => format!("__fish_conclave_using_subcommand {one}"),
+                    [_, one, two] => format!(
+                        "__fish_conclave_using_subcommand {one}; and __fish_seen_subcommand_from {two}\""
+                    ),
+                    _ => panic!("{words:?}"),
+                };
+                let place = format!("complete -c conclave -n \"{place}");
+                let elsewhere = "; and __fish_seen_subcommand_from";
+                let mut lines = script.lines().filter(|line| line.starts_with(&place));
+                lines.any(|line| {
+                    let here = words.len() != 2 || !line.contains(elsewhere);
+                    here && match wanted.strip_prefix("--") {
+                        Some(long) => format!("{line} ").contains(&format!(" -l {long} ")),
+                        None => line.contains(&format!("-f -a \"{wanted}\"")),
+                    }
+                })
+            }
+            Shell::Zsh if !wanted.starts_with('-') => {
+                let lines = block(script, &[format!("_{joined}_commands() {{")], "}");
+                lines.iter().any(|line| line.starts_with(&format!("'{wanted}:")))
+            }
+            Shell::Zsh => {
+                let state = |above: &[&str]| {
+                    let above = above.join("-");
+                    format!("curcontext=\"${{curcontext%:*:*}}:{above}-command-$line[1]:\"")
+                };
+                let begin = match words.split_last() {
+                    Some((last, above)) if !above.is_empty() => {
+                        vec![state(above), format!("({last})")]
+                    }
+                    _ => vec!["_conclave() {".into()],
+                };
+                let lines = block(script, &begin, "&& ret=0");
+                any(lines, &[format!("{wanted}["), format!("{wanted}=[")])
+            }
+            other => panic!("{other}"),
+        }
+    }
+
     #[test]
     fn every_command_and_option_is_in_the_completions_of_every_shell() {
         for shell in Shell::value_variants() {
@@ -116,12 +188,15 @@ mod tests {
             clap_complete::generate(*shell, &mut Cli::command(), "conclave", &mut script);
             let script = String::from_utf8(script).unwrap();
             for (words, options, command) in all() {
-                assert!(script.contains(command.get_name()), "{shell}: {words}");
-                for option in options {
-                    let bare = option.trim_start_matches('-');
-                    assert!(script.contains(bare), "{shell}: {words} {option}");
+                let below = command.get_subcommands().map(|below| below.get_name().to_string());
+                for wanted in below.chain(options) {
+                    assert!(offers(*shell, &script, &words, &wanted), "{shell}: {words} {wanted}");
                 }
+                assert!(!offers(*shell, &script, &words, "--nonsense"), "{shell}: {words}");
             }
+            // What other commands take is not offered.
+            assert!(!offers(*shell, &script, "conclave admin status", "--days"), "{shell}");
+            assert!(!offers(*shell, &script, "conclave admin", "--days"), "{shell}");
         }
     }
 
@@ -141,7 +216,7 @@ mod tests {
         }
     }
 
-    /// A command line that is read is one of the definition: nothing is read beside it.
+    /// clap's own checks of the definition.
     #[test]
     fn the_definition_contradicts_itself_nowhere() {
         Cli::command().debug_assert();

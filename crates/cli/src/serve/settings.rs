@@ -507,6 +507,7 @@ fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::page_has;
 
     #[test]
     fn names_are_unique_and_written_alike_everywhere() {
@@ -600,19 +601,7 @@ mod tests {
     /// With `CONCLAVE_RENDER=1` it writes the table instead.
     #[test]
     fn the_operators_page_has_this_table() {
-        const BEGIN: &str = "<!-- settings: begin -->\n";
-        const END: &str = "\n<!-- settings: end -->";
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
-        let page = std::fs::read_to_string(path).unwrap();
-        let (before, rest) = page.split_once(BEGIN).unwrap();
-        let (table, after) = rest.split_once(END).unwrap();
-        if std::env::var_os("CONCLAVE_RENDER").is_some() {
-            std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", markdown())).unwrap();
-            return;
-        }
-        assert!(
-            table == markdown(),
-            "docs/operating.md is behind the settings: CONCLAVE_RENDER=1 cargo test -p conclave-cli operators_page"
-        );
+        let table = format!("{}\n", markdown());
+        page_has("operating.md", "settings", &table, "operators_page");
     }
 }
