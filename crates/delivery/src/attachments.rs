@@ -1,6 +1,7 @@
 //! The contents of attachments, apart from the rest of the service's state: what engine keeps them is an
 //! [`AttachmentStore`]. A [`FolderStore`] keeps them as files, an `S3Store` (module `s3`) in a bucket.
 
+use crate::files::remove;
 use crate::hashing::hashed;
 use conclave_delivery_api::{Name, to_hex};
 use core::fmt;
@@ -77,13 +78,6 @@ impl FolderStore {
 
     fn sync(&self) -> io::Result<()> {
         File::open(&self.folder)?.sync_all()
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
     }
 }
 

@@ -50,6 +50,8 @@
 pub mod attachments;
 #[cfg(feature = "server")]
 pub mod backup;
+#[cfg(feature = "server")]
+mod files;
 #[cfg(any(feature = "server", feature = "client"))]
 mod hashing;
 #[cfg(feature = "server")]

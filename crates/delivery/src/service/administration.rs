@@ -1,5 +1,6 @@
 //! What an administrator asks of a service. None of it changes an account's log, which only its user's devices can.
 
+use super::groups::unknown_group;
 use super::{Done, Limits, Notice, Service, ServiceError, invitations};
 use crate::storage::Quota;
 use crate::storage::administration::{Administration, Compacted, InvitationSummary, Retention};
@@ -161,10 +162,8 @@ impl<S: Administration> Service<S> {
     /// Ends a group, and tells its members. It gets no successor here: a member makes one, who knows by its own state
     /// who belongs in it. The service must not be able to let anybody in.
     fn reset(&self, id: &GroupId) -> Result<Done<Report>, ServiceError> {
+        let ending = self.storage.end_group(id)?.ok_or_else(unknown_group)?;
         let group = self.known_group(id)?;
-        let ending = self.storage.end_group(id)?.ok_or_else(|| {
-            ServiceError::new(ErrorCode::Unavailable, "the group has gone meanwhile")
-        })?;
         let to = self.storage.members(id)?;
         let row = vec![
             ("group", text(to_hex(id))),

@@ -9,12 +9,14 @@ use conclave_delivery_api::{
     WasReset, is_successor, sha256, short_group,
 };
 
+pub(super) fn unknown_group() -> ServiceError {
+    ServiceError::new(ErrorCode::UnknownGroup, "there is no group with this identifier")
+}
+
 impl<S: Storage> Service<S> {
     /// A group, which a stranger is told nothing of that it could not guess.
     pub(super) fn known_group(&self, id: &GroupId) -> Result<GroupRecord, ServiceError> {
-        self.storage.group(id)?.ok_or_else(|| {
-            ServiceError::new(ErrorCode::UnknownGroup, "there is no group with this identifier")
-        })
+        self.storage.group(id)?.ok_or_else(unknown_group)
     }
 
     /// The place of an entry that is in a group's log.

@@ -1,8 +1,9 @@
 //! The files of the account and of the certificate, which nobody else may read.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use crate::files::{private_file, remove, sync_folder};
+use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The longest file that is read, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -44,29 +45,16 @@ impl Folder {
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
         let (path, begun) = (self.path(name), self.path(&format!("{name}.new")));
         let written = || {
-            // One that is left over from before may be readable by others.
-            match std::fs::remove_file(&begun) {
-                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
+            // One that is left over from before may be longer.
+            remove(&begun)?;
             let mut file = private_file(&begun)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             std::fs::rename(&begun, &path)?;
-            #[cfg(unix)]
-            File::open(&self.0)?.sync_all()?;
-            Ok(())
+            sync_folder(&path)
         };
         written().map_err(|e| format!("{} cannot be written: {e}", path.display()))
     }
-}
-
-fn private_file(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 #[cfg(test)]

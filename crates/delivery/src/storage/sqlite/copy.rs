@@ -1,10 +1,9 @@
 //! Copies of a database: consistent, checked, on the disk, and under their name only then.
 
-use super::files::private_file;
 use super::result::Sql;
+use crate::files::{private_file, remove, sync_folder};
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A file's path with something added to its name.
@@ -51,9 +50,7 @@ fn write_part(db: &Connection, part: &Path) -> Result<(), String> {
     let shown = part.display();
     let cannot = |e: &dyn std::fmt::Display| format!("{shown} cannot be written: {e}");
     // One that was cut off earlier.
-    if part.exists() {
-        std::fs::remove_file(part).map_err(|e| cannot(&e))?;
-    }
+    remove(part).map_err(|e| cannot(&e))?;
     // SQLite takes an empty file as it is, with its permissions.
     let file = private_file(part).map_err(|e| cannot(&e))?;
     let name = part.to_str().ok_or_else(|| format!("{shown} is no name that SQLite takes"))?;
@@ -62,9 +59,4 @@ fn write_part(db: &Connection, part: &Path) -> Result<(), String> {
 
     let copy = open_copy(part).map_err(|e| cannot(&e))?;
     check_pages(&copy).map_err(|e| format!("the copy {shown} is damaged: {e}"))
-}
-
-fn sync_folder(file: &Path) -> std::io::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -32,6 +32,7 @@ use super::{
     Membership, NewGroup, NewKeyPackages, NewUpload, Put, Quota, Storage, StorageError,
     StoredKeyPackage, UploadBegun, UploadRecord, WriterLoad, append_each,
 };
+use crate::files::private_file;
 use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
 use conclave_delivery_api::{
@@ -40,7 +41,7 @@ use conclave_delivery_api::{
 };
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
-use files::{Held, Watched, private_file};
+use files::{Held, Watched};
 pub use formats::Upgrade;
 use groups::{append, create_group, end_group, groups_of};
 pub use inventory::Counts;
