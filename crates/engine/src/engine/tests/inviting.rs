@@ -95,11 +95,9 @@ fn each_of_those_invited_at_once_is_trusted() {
         world.say(i, &format!("/new h{n}"));
         world.say(i, "/invite a");
         world.settle();
-        assert!(
-            world.devices[a].has_line(&format!("joined h{n} ")),
-            "{:?}",
-            world.devices[a].lines()
-        );
+        let lines = world.devices[a].lines();
+        assert!(world.devices[a].has_line(&format!("joined h{n} ")), "{lines:?}");
+        assert!(!world.devices[a].has_line(&format!("invited h{n} ")), "{lines:?}");
     }
 }
 
