@@ -107,7 +107,8 @@ pub fn measure(results: &mut Results, service: &Service, count: usize) -> Result
     for _ in 0..ROUNDS {
         let begun = Instant::now();
         let message = people::message(&group, 1)?;
-        let Outcome::Accepted { receipt, .. } = sender.client.call(&SendMessage { message })? else {
+        let Outcome::Accepted { receipt, .. } = sender.client.call(&SendMessage { message })?
+        else {
             return Err("the message is refused".into());
         };
         answered.push(begun.elapsed().as_secs_f64() * 1e3);

@@ -104,6 +104,7 @@ fn under_load(results: &mut Results, dir: &Path, size: &Size) -> Result<(), Fail
     let service = Service::start(&dir.join("small"))?;
     messages::rates(results, &service, size.seconds)?;
     prepared::rates(results, &service, size.seconds)?;
+    messages::together(results, &service, size.seconds)?;
     messages::half_load(results, &service, size.seconds)?;
     commits::tracked(results, &service, size.commits)?;
     drop(service);

@@ -7,7 +7,9 @@ use crate::process::{Service, cpu};
 use crate::results::{Results, percentile};
 use conclave_delivery::service::{Caller, Holder, Limits, Operation};
 use conclave_delivery::storage::{DeviceInfo, SqliteStorage};
-use conclave_delivery_api::{CreateGroup, GroupId, GroupKind, Outcome, Registration, SendMessage};
+use conclave_delivery_api::{
+    CreateGroup, GroupId, GroupKind, Outcome, Registration, SendMessage, SendMessages,
+};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -16,12 +18,16 @@ pub fn name(senders: usize) -> String {
     format!("messages, {senders} senders")
 }
 
-/// Sends until the time is over, from one thread for each sender, each not sooner than `pause` after its last. How long
-/// each took, in milliseconds, ascending; and how many a second.
-pub fn load(
+/// How many messages go together, where they do.
+const TOGETHER: usize = 16;
+
+/// Sends until the time is over, from one thread for each sender, so many messages by each call, and each call not sooner
+/// than `pause` after the last. How long each call took, in milliseconds, ascending; and how many messages a second.
+fn load(
     senders: &[(Device, GroupId)],
     time: Duration,
     pause: Duration,
+    together: usize,
 ) -> Result<(Vec<f64>, f64), Failure> {
     let all = Mutex::new(Ok(Vec::new()));
     let begun = Instant::now();
@@ -32,7 +38,7 @@ pub fn load(
             let first = pause.mul_f64(n as f64 / senders.len() as f64);
             scope.spawn(move || {
                 std::thread::sleep(first);
-                let sent = send(device, group, begun, time, pause);
+                let sent = send((device, group), (begun, time), pause, together);
                 let Ok(mut all) = all.lock() else { return };
                 match (&mut *all, sent) {
                     (Ok(all), Ok(sent)) => all.extend(sent),
@@ -45,25 +51,38 @@ pub fn load(
     let took = begun.elapsed().as_secs_f64();
     let mut all = all.into_inner().map_err(|_| "a sender failed")??;
     all.sort_by(f64::total_cmp);
-    let rate = all.len() as f64 / took;
+    let rate = (all.len() * together) as f64 / took;
     Ok((all, rate))
 }
 
 fn send(
-    device: &Device,
-    group: &GroupId,
-    begun: Instant,
-    time: Duration,
+    (device, group): (&Device, &GroupId),
+    (begun, time): (Instant, Duration),
     pause: Duration,
+    together: usize,
 ) -> Result<Vec<f64>, Failure> {
     let mut took = Vec::new();
     let mut due = Instant::now();
     while begun.elapsed() < time {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        let message = people::message(group, 0)?;
+        let mut messages = Vec::new();
+        for _ in 0..together {
+            messages.push(people::message(group, 0)?);
+        }
         // What waits for its turn counts as latency too.
         let started = if pause.is_zero() { Instant::now() } else { due };
-        match device.client.call(&SendMessage { message })? {
+        let outcome = match (together, messages.pop()) {
+            (1, Some(message)) => device.client.call(&SendMessage { message })?,
+            (_, last) => {
+                messages.extend(last);
+                let sent = device.client.call(&SendMessages { messages })?;
+                if sent.taken as usize != together {
+                    return Err(format!("{} of {together} were taken", sent.taken).into());
+                }
+                sent.outcome
+            }
+        };
+        match outcome {
             Outcome::Accepted { .. } => took.push(started.elapsed().as_secs_f64() * 1e3),
             other => return Err(format!("{other:?}").into()),
         }
@@ -86,7 +105,7 @@ pub fn rates(results: &mut Results, service: &Service, time: Duration) -> Result
     for count in SENDERS {
         let senders = senders(&service.url, &format!("rate-{count}-"), count)?;
         let (before, own) = (service.cpu()?, cpu("self")?);
-        let (took, rate) = load(&senders, time, Duration::ZERO)?;
+        let (took, rate) = load(&senders, time, Duration::ZERO, 1)?;
         let floor = results.get(&floor::name(count));
         results.beside(name(count), rate, "/s", floor);
         let spent = [service.cpu()? - before, cpu("self")? - own];
@@ -100,13 +119,29 @@ pub fn rates(results: &mut Results, service: &Service, time: Duration) -> Result
     Ok(())
 }
 
+/// Senders that have several messages to send at a time.
+pub fn together(results: &mut Results, service: &Service, time: Duration) -> Result<(), Failure> {
+    let count = 64;
+    let senders = senders(&service.url, "together-", count)?;
+    let (before, own) = (service.cpu()?, cpu("self")?);
+    let (took, rate) = load(&senders, time, Duration::ZERO, TOGETHER)?;
+    let name = format!("{}, {TOGETHER} together", name(count));
+    results.beside(&name, rate, "/s", results.get(&floor::name(count)));
+    let spent = [service.cpu()? - before, cpu("self")? - own];
+    let [service, senders] = spent.map(|seconds| seconds * 1e6 / (took.len() * TOGETHER) as f64);
+    results.put(format!("{name}: p99 of a call"), percentile(&took, 99), "ms");
+    results.put(format!("{name}: CPU of the service each"), service, "µs");
+    results.put(format!("{name}: CPU of the senders each"), senders, "µs");
+    Ok(())
+}
+
 /// Latency at half of the highest load.
 pub fn half_load(results: &mut Results, service: &Service, time: Duration) -> Result<(), Failure> {
     let highest = SENDERS.iter().filter_map(|n| results.get(&name(*n))).fold(0.0, f64::max);
     let count = 64;
     let senders = senders(&service.url, "half-", count)?;
     let pause = Duration::from_secs_f64(count as f64 / (highest / 2.0));
-    let (took, rate) = load(&senders, time, pause)?;
+    let (took, rate) = load(&senders, time, pause, 1)?;
     results.put("half load", rate, "/s");
     results.put("half load: p50", percentile(&took, 50), "ms");
     results.put("half load: p99", percentile(&took, 99), "ms");
@@ -124,7 +159,7 @@ pub fn large(
         let service = Service::start(data)?;
         results.put(format!("start with {what}"), service.start.as_secs_f64() * 1e3, "ms");
         let senders = senders(&service.url, "large-", 16)?;
-        let (took, rate) = load(&senders, time, Duration::ZERO)?;
+        let (took, rate) = load(&senders, time, Duration::ZERO, 1)?;
         results.put(format!("messages, 16 senders, {what}"), rate, "/s");
         results.put(format!("messages, 16 senders, {what}: p99"), percentile(&took, 99), "ms");
         Ok(())
