@@ -155,6 +155,13 @@ pub(crate) enum Work {
     Join { link: JoinLink, commit: Option<Secret> },
 }
 
+impl Work {
+    /// Whether it is an invitation that the group's pending commit does.
+    pub(crate) fn is_invite_in_commit(&self) -> bool {
+        matches!(self, Self::Invite { committing: true, .. })
+    }
+}
+
 /// The data of an application message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {

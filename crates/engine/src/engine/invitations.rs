@@ -6,10 +6,10 @@ use conclave_mls::key_package::ValidKeyPackage;
 use std::collections::BTreeMap;
 
 /// How many invitations one commit does at most.
-pub(super) const RUN: usize = 256;
+pub(super) const MAX_INVITATIONS_PER_COMMIT: usize = 256;
 /// With how many bytes of key packages a commit is made before more are claimed: the Welcomes and what members need
 /// stand in the same call.
-pub(super) const RUN_BYTES: usize = MAX_BODY / 8;
+pub(super) const ENOUGH_BYTES: usize = MAX_BODY / 8;
 
 /// How far the invitations at the front of a group's queue have come in this process.
 #[derive(Debug)]
@@ -19,14 +19,15 @@ pub(super) struct Inviting {
     /// The invitations, by their numbers in the queue, that wait for the commit.
     pub(super) claimed: BTreeMap<u64, Claimed>,
     /// How many are done by one commit at most: fewer after a refusal, to find out which one it is about.
-    pub(super) most: usize,
+    pub(super) max_per_commit: usize,
     /// Whether a commit is made of what there is, as more cannot be claimed now.
     pub(super) hurries: bool,
 }
 
 impl Default for Inviting {
     fn default() -> Self {
-        Self { missing: None, claimed: BTreeMap::new(), most: RUN, hurries: false }
+        let max_per_commit = MAX_INVITATIONS_PER_COMMIT;
+        Self { missing: None, claimed: BTreeMap::new(), max_per_commit, hurries: false }
     }
 }
 
@@ -48,11 +49,12 @@ impl Inviting {
         self.missing = None;
     }
 
-    /// An epoch has begun. What is in a commit that came too late is not used again: its Welcomes may be known.
+    /// An epoch has begun, or an own message has arrived. The key packages of a commit that came too late are not used
+    /// again. After a refusal they are, as no Welcome was delivered.
     pub(super) fn settle(&mut self) {
         self.claimed.retain(|_, claimed| !claimed.used);
         self.missing = None;
-        self.most = RUN;
+        self.max_per_commit = MAX_INVITATIONS_PER_COMMIT;
     }
 
     /// The service has refused the commit.
@@ -62,12 +64,12 @@ impl Inviting {
 
     /// Makes commits of no more than half of so many invitations.
     pub(super) fn halve(&mut self, count: usize) {
-        self.most = (count / 2).max(1);
+        self.max_per_commit = (count / 2).max(1);
     }
 
-    /// The service wants claims to wait.
+    /// The service wants claims to wait: what is claimed already does not.
     pub(super) fn hurry(&mut self) {
-        self.hurries = true;
+        self.hurries = !self.claimed.is_empty();
     }
 
     /// Forgets what was claimed of these users' devices.

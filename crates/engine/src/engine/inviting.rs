@@ -1,6 +1,8 @@
 //! Invitations: whoever is invited at once is looked up one after another, and comes in by one commit.
 
-use super::invitations::{Claimed, Inviting, RUN, RUN_BYTES, device_of_package};
+use super::invitations::{
+    Claimed, ENOUGH_BYTES, Inviting, MAX_INVITATIONS_PER_COMMIT, device_of_package,
+};
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::record::{Item, News, Who, Work};
@@ -29,10 +31,11 @@ struct Invitation {
 }
 
 impl<S: Store> Engine<S> {
-    /// The invitations at the front of a group's queue that one commit can do: none that nobody has asked for beside
-    /// others, and each user once, as the devices of the second are those that the first leaves over.
-    fn run(&self, id: &GroupId) -> Vec<Invitation> {
-        let most = self.groups.get(id).map_or(RUN, |live| live.inviting.most);
+    /// The invitations at the front of a group's queue that one commit can do. One that nobody has asked for is committed
+    /// alone. A user appears once: a second invitation adds only devices that the first did not.
+    fn front_invitations(&self, id: &GroupId) -> Vec<Invitation> {
+        let live = self.groups.get(id);
+        let most = live.map_or(MAX_INVITATIONS_PER_COMMIT, |live| live.inviting.max_per_commit);
         let mut users = BTreeSet::new();
         let mut run = Vec::new();
         for (key, item) in self.book.items(id).take(most) {
@@ -52,24 +55,27 @@ impl<S: Store> Engine<S> {
     /// The invitation that is looked up now, and whom it is about.
     pub(super) fn current_invite(&self, id: &GroupId) -> Option<(u64, Who)> {
         let claimed = &self.groups.get(id)?.inviting.claimed;
-        let mut run = self.run(id).into_iter();
+        let mut run = self.front_invitations(id).into_iter();
         let current = run.find(|invitation| !claimed.contains_key(&invitation.key))?;
         Some((current.key, current.who))
     }
 
     /// The call that the invitations at the front of a group's queue need.
     pub(super) fn next_invite(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        self.drop_outdated(id);
         let Some(live) = self.groups.get(id) else { return Ok(None) };
         let Inviting { claimed, hurries, .. } = &live.inviting;
-        let mut run = self.run(id);
+        let mut run = self.front_invitations(id);
         let ready = run.iter().take_while(|one| claimed.contains_key(&one.key)).count();
         let bytes: usize =
             run.iter().take(ready).filter_map(|one| claimed.get(&one.key)).map(|c| c.bytes).sum();
-        let is_enough = ready > 0 && (*hurries || bytes >= RUN_BYTES);
+        let is_enough = ready > 0 && (*hurries || bytes >= ENOUGH_BYTES);
 
-        let current = self.current_invite(id).filter(|_| !is_enough);
+        let current = run.iter().find(|one| !claimed.contains_key(&one.key));
+        let current = current.filter(|_| !is_enough).map(|one| (one.key, one.who.clone()));
         let Some((key, who)) = current else {
+            if self.drop_outdated(id) {
+                return self.next_invite(id);
+            }
             run.truncate(ready);
             return self.invite(id, &run);
         };
@@ -83,12 +89,13 @@ impl<S: Store> Engine<S> {
         Ok(Some((request, Purpose::InviteLookup(id.clone()))))
     }
 
-    /// Forgets what was claimed of devices that have come in since then, or are no longer their users'.
-    fn drop_outdated(&mut self, id: &GroupId) {
+    /// Forgets what was claimed of devices that have come in since then, or are no longer their users'. Whether there was
+    /// any.
+    fn drop_outdated(&mut self, id: &GroupId) -> bool {
         let members: BTreeSet<DeviceId> =
             self.devices(id).into_iter().map(|(member, _)| member).collect();
         let Self { groups, authority, book, .. } = self;
-        let Some(live) = groups.get_mut(id) else { return };
+        let Some(live) = groups.get_mut(id) else { return false };
         let is_current = |package: &ValidKeyPackage| {
             let Some(device) = device_of_package(package) else { return false };
             let key = &package.key_package().leaf_node.signature_key;
@@ -96,7 +103,10 @@ impl<S: Store> Engine<S> {
             !members.contains(&device)
                 && known.iter().any(|known| *known == (device.clone(), key.clone()))
         };
-        live.inviting.claimed.retain(|_, claimed| claimed.packages.iter().all(is_current));
+        let claimed = &mut live.inviting.claimed;
+        let before = claimed.len();
+        claimed.retain(|_, claimed| claimed.packages.iter().all(is_current));
+        claimed.len() < before
     }
 
     /// Adds whoever of these can be added. What there is to say of other devices is said in any case.
@@ -121,8 +131,8 @@ impl<S: Store> Engine<S> {
                 Err(e) => e,
             };
 
-            let odd = self.not_addable(id, &packages);
-            if odd.is_empty() {
+            let not_addable = self.not_addable(id, &packages);
+            if not_addable.is_empty() {
                 for (one, claimed) in &run {
                     let what = format!("{} cannot be added: {e}", one.who);
                     let notes = claimed.problems.iter().map(|p| News::Note { what: p.clone() });
@@ -131,7 +141,7 @@ impl<S: Store> Engine<S> {
                 }
                 return Ok(None);
             }
-            run = self.without(id, run, odd)?;
+            run = self.without(id, run, not_addable)?;
         }
         Ok(None)
     }
@@ -160,12 +170,12 @@ impl<S: Store> Engine<S> {
         &mut self,
         id: &GroupId,
         run: Vec<(&'a Invitation, Claimed)>,
-        mut odd: BTreeMap<usize, Error>,
+        mut not_addable: BTreeMap<usize, Error>,
     ) -> Result<Vec<(&'a Invitation, Claimed)>, EngineError> {
         let (mut place, mut left) = (0, Vec::new());
         for (one, mut claimed) in run {
             for package in core::mem::take(&mut claimed.packages) {
-                match odd.remove(&place) {
+                match not_addable.remove(&place) {
                     None => claimed.packages.push(package),
                     Some(e) => {
                         let device = device_of_package(&package);
@@ -218,8 +228,7 @@ impl<S: Store> Engine<S> {
     /// After a commit of several invitations was refused, as one of them may be why: makes ones of half as many. Whether
     /// it does; not, if what others have proposed may be why.
     pub(super) fn halve_invites(&mut self, id: &GroupId) -> Result<bool, EngineError> {
-        let is_committing =
-            |(_, item): &(u64, &Item)| matches!(item.work, Work::Invite { committing: true, .. });
+        let is_committing = |(_, item): &(u64, &Item)| item.work.is_invite_in_commit();
         let count = self.book.items(id).take_while(is_committing).count();
         let Some(live) = self.groups.get_mut(id) else { return Ok(false) };
         if count < 2 || live.group.pending_commit_references().next().is_some() {
@@ -251,39 +260,42 @@ impl<S: Store> Engine<S> {
         id: &GroupId,
         packages: &[ValidKeyPackage],
     ) -> BTreeMap<usize, Error> {
-        let mut odd = BTreeMap::new();
-        let Some(live) = self.groups.get(id) else { return odd };
+        let mut not_addable = BTreeMap::new();
+        let Some(live) = self.groups.get(id) else { return not_addable };
         let (now, received) = (self.time(), self.takes_received(id));
         let (provider, rng) = (&*self.provider, &mut *self.rng);
         // With the first ones, up to a place.
-        let mut attempt = |odd: &BTreeMap<usize, Error>, end: usize| {
-            let kept =
-                packages.iter().enumerate().take(end).filter(|(at, _)| !odd.contains_key(at));
+        let mut attempt = |not_addable: &BTreeMap<usize, Error>, end: usize| {
+            let kept = packages
+                .iter()
+                .enumerate()
+                .take(end)
+                .filter(|(at, _)| !not_addable.contains_key(at));
             let proposals = adds(kept.map(|(_, package)| package));
             let options = CommitOptions { proposals, received, ..CommitOptions::default() };
             live.group.commit(provider, rng, now, options).map(drop)
         };
-        if attempt(&odd, 0).is_err() {
-            return odd;
+        if attempt(&not_addable, 0).is_err() {
+            return not_addable;
         }
         let mut good = 0;
-        while let Err(mut why) = attempt(&odd, packages.len()) {
+        while let Err(mut why) = attempt(&not_addable, packages.len()) {
             // With `good` of them it can be done, with `bad` not: what lies between is halved.
             let mut bad = packages.len();
             while bad - good > 1 {
                 let middle = good + (bad - good) / 2;
-                match attempt(&odd, middle) {
+                match attempt(&not_addable, middle) {
                     Ok(()) => good = middle,
                     Err(e) => (bad, why) = (middle, e),
                 }
             }
-            odd.insert(good, why);
+            not_addable.insert(good, why);
             good = bad;
             if good == packages.len() {
                 break;
             }
         }
-        odd
+        not_addable
     }
 
     /// The log of an invited user is known.
@@ -327,6 +339,8 @@ impl<S: Store> Engine<S> {
         let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
         let suite = live.group.cipher_suite();
         let Some((key, asked)) = live.inviting.missing.take() else { return Ok(()) };
+        // What was refused before concerned another call.
+        live.refusals = 0;
         let (mut packages, mut problems, mut bytes) = (Vec::new(), Vec::new(), 0);
         for device in asked {
             let found = claimed.iter().find(|claimed| claimed.device == device);
@@ -364,6 +378,7 @@ impl<S: Store> Engine<S> {
             None => format!("the service knows no {who}"),
         }
     }
+
     /// Why a device cannot be invited, and what can be done: by the user alone. What the service
     /// does not have, it may also hold back, so a group's suite does not depend on that.
     fn no_key_package_of(&self, device: &DeviceId, suite: CipherSuite) -> String {
@@ -399,13 +414,21 @@ impl<S: Store> Engine<S> {
         let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), package)
             .map_err(|e| e.to_string())?;
         let credential = stage.credential().clone();
+        // What is claimed is looked at again before the commit, by the same rule: see `drop_outdated`.
+        let known = self.authority.devices_of(self.book.accounts(), &device.user);
+        let is_listed = known.contains(&(device.clone(), credential.signature_key.clone()));
         let verdict = match self.judge(core::slice::from_ref(&credential)) {
             _ if super::log::device_of(&credential.credential).as_ref() != Some(device) => {
                 Verdict::refuse("it is another device's")
             }
             Some(verdicts) => {
                 let refuse = || Verdict::refuse("nobody vouches for it");
-                verdicts.into_iter().next().unwrap_or_else(refuse)
+                match verdicts.into_iter().next().unwrap_or_else(refuse) {
+                    Verdict::Accept if !is_listed => {
+                        Verdict::refuse("its key is not the one that the service shows for it")
+                    }
+                    verdict => verdict,
+                }
             }
             // The log was fetched just before: it has no such device.
             None => {
@@ -415,6 +438,7 @@ impl<S: Store> Engine<S> {
         };
         stage.resolve(verdict).map_err(|e| e.to_string())
     }
+
     /// Sees to it that the user's other devices come into a group which has these members; nothing if all are there.
     pub(super) fn bring_in_own(&self, id: &GroupId, members: &[DeviceId]) -> Option<Change> {
         let user = self.device().user.clone();

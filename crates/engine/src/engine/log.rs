@@ -229,7 +229,9 @@ impl<S: Store> Engine<S> {
                 break;
             } else if own.pop_front_if(|own| **own == *entry.message).is_some() {
                 What::Own
-            } else if own.iter().any(|own| **own == *entry.message) {
+            } else if entry.sender == *self.device()
+                && own.iter().any(|own| **own == *entry.message)
+            {
                 let what = "the service has put what this device sent into another order";
                 halt = Some(Halt::OtherLog(what.into()));
                 break;
@@ -653,15 +655,15 @@ impl<'a> Report<'a> {
         for (_, item) in &self.items {
             let Work::Invite { who, .. } = &item.work else { break };
             // Whom the user invites, the user knows.
-            let invited =
-                invited.iter().filter(|who_is| who.includes(who_is) && **who_is != self.me);
-            let accepted = invited.cloned();
-            let accepted = accepted.map(|one| Change::Trust(one.into(), Some(Trust::Accepted)));
-            self.changes.extend(accepted);
+            let theirs =
+                invited.iter().filter(|device| who.includes(device) && **device != self.me);
+            let trust =
+                theirs.map(|device| Change::Trust(device.clone().into(), Some(Trust::Accepted)));
+            self.changes.extend(trust);
         }
-        // The last of those that the commit does stands for all.
+        // The last invitation of the commit stands for all of them: the name is sent once.
         let committing = |item: Option<&(u64, Item)>| {
-            matches!(item, Some((_, Item { work: Work::Invite { committing: true, .. }, .. })))
+            item.is_some_and(|(_, item)| item.work.is_invite_in_commit())
         };
         while committing(self.items.front()) && committing(self.items.get(1)) {
             self.set_front(None);

@@ -85,6 +85,10 @@ impl Renewals {
     }
 
     async fn renew<S: Send + Sync + 'static>(&mut self, app: &Arc<App<S>>) -> Duration {
+        // The one in use may be needed for longer, as this may be in vain.
+        if let Some(kept) = self.unwritten.clone() {
+            let _ = self.write(kept).await;
+        }
         let (acme, stop) = (self.acme.clone(), app.stopping.clone());
         match attempt(move || acme.order(&|| *stop.borrow())).await {
             Ok(kept) => {
