@@ -20,7 +20,7 @@ pub use conclave_engine::{
 };
 pub use files::write_private;
 pub use lines::{
-    CommandError, HELP, Input, MAX_LINE, Render, SuiteError, escaped, find_suite, help_line,
-    help_text, parse_line, plain, suite_list, timestamp, unescaped,
+    CommandError, Input, MAX_LINE, Render, SuiteError, escaped, find_suite, help_line, help_text,
+    parse_line, plain, suite_list, timestamp, unescaped,
 };
 pub use shell::{Ended, Message, Options, RunError, Screen, os_rng, run};

@@ -65,7 +65,7 @@ pub struct Options {
     /// Which roots the certificate of a service at `https://` may come from. If none are named, the system's.
     pub roots: Option<TlsRoots>,
     /// Whether each command waits until what was asked for before it is done, unless the service or a device that was
-    /// admitted does not answer. Lines of text that wait one behind another are sent together.
+    /// admitted does not answer. Lines of text that wait one after another are sent together.
     pub in_turn: bool,
     /// Whether it goes on when there is no more input.
     pub stay: bool,

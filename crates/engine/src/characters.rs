@@ -1,4 +1,4 @@
-//! Characters that do more than to stand there.
+//! Characters that affect the text around them.
 
 /// Whether a character moves the cursor of a terminal, ends a line or changes the direction of the text around it.
 #[must_use]

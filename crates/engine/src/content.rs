@@ -19,18 +19,18 @@ pub struct Content {
     bytes: Vec<u8>,
 }
 
-/// A media type that is none: it is `TYPE/SUBTYPE`, perhaps with parameters, in at most 255 bytes of visible ASCII
+/// Not a media type. One is `TYPE/SUBTYPE`, perhaps with parameters, in at most 255 bytes of visible ASCII
 /// and spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoMediaType;
+pub struct InvalidMediaType;
 
-impl fmt::Display for NoMediaType {
+impl fmt::Display for InvalidMediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a media type is TYPE/SUBTYPE, with at most {MAX_MEDIA_TYPE} characters")
     }
 }
 
-impl core::error::Error for NoMediaType {}
+impl core::error::Error for InvalidMediaType {}
 
 /// Says how much there is, and not what: it is secret.
 impl fmt::Debug for Content {
@@ -44,9 +44,9 @@ impl Content {
     ///
     /// # Errors
     /// If the media type is none.
-    pub fn new(media_type: &str, bytes: impl Into<Vec<u8>>) -> Result<Self, NoMediaType> {
+    pub fn new(media_type: &str, bytes: impl Into<Vec<u8>>) -> Result<Self, InvalidMediaType> {
         if !is_media_type(media_type) {
-            return Err(NoMediaType);
+            return Err(InvalidMediaType);
         }
         Ok(Self { media_type: media_type.to_string(), bytes: bytes.into() })
     }
@@ -135,7 +135,7 @@ mod tests {
             "ä/b",
             &too_long,
         ] {
-            assert_eq!(Content::new(media_type, []), Err(NoMediaType), "{media_type:?}");
+            assert_eq!(Content::new(media_type, []), Err(InvalidMediaType), "{media_type:?}");
         }
     }
 

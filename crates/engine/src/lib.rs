@@ -59,7 +59,7 @@ pub use characters::{is_harmful, is_line_end};
 pub use code::{epoch_code, member_code, pair_code};
 pub use command::Command;
 pub use conclave_delivery_api::{CallError, DeviceId, Name, NameError, StreamEvent};
-pub use content::{Content, MAX_CONTENT, NoMediaType, TEXT, UNKNOWN_KIND};
+pub use content::{Content, InvalidMediaType, MAX_CONTENT, TEXT, UNKNOWN_KIND};
 pub use engine::{Engine, EngineError, Evidence, Setup};
 pub use enrolment::{CertificateFiles, certificate_request};
 pub use names::{MAX_GROUP_NAME, is_group_name};

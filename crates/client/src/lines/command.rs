@@ -60,7 +60,7 @@ impl fmt::Display for CommandError {
 impl core::error::Error for CommandError {}
 
 /// The commands, for people.
-pub const HELP: &[(&str, &str)] = &[
+const HELP: &[(&str, &str)] = &[
     ("/new NAME [SUITE]", "make a group; classic as SUITE: for those without post-quantum suites"),
     ("/invite USER...", "add all devices of users that are not in yet"),
     (
@@ -265,12 +265,14 @@ pub fn parse_line(line: &str) -> Result<Input, CommandError> {
     if line.trim().is_empty() {
         return Err(CommandError::Empty);
     }
+
     if let Some(text) = line.strip_prefix("//") {
         return Ok(said(format!("/{text}")));
     }
     if !line.starts_with('/') {
         return Ok(said(line.to_string()));
     }
+
     if line.contains(['\r', '\n']) {
         return Err(CommandError::Lines);
     }
@@ -280,6 +282,7 @@ pub fn parse_line(line: &str) -> Result<Input, CommandError> {
             CommandError::Usage(r"/say TEXT, with \\ for each \ that is not \n, \t or \u{HEX}");
         return text.map(said).ok_or(usage);
     }
+
     let mut words = line.split_whitespace();
     let command = words.next().unwrap_or_default();
     let words: Vec<&str> = words.collect();

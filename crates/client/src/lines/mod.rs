@@ -9,7 +9,7 @@ mod suites;
 mod text;
 mod time;
 
-pub use command::{CommandError, HELP, Input, MAX_LINE, help_line, help_text, parse_line};
+pub use command::{CommandError, Input, MAX_LINE, help_line, help_text, parse_line};
 pub use output::Render;
 pub use suites::{SuiteError, find_suite, suite_list};
 pub use text::{escaped, plain, unescaped};

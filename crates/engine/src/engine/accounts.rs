@@ -238,7 +238,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Forgets what is known of a user, whose account is another one now. It is read anew.
-    pub(super) fn take_as_another(&mut self, user: Name) -> Result<(), EngineError> {
+    pub(super) fn acknowledge_user(&mut self, user: Name) -> Result<(), EngineError> {
         if user == self.device().user {
             self.error("this is your own account: it is what your devices have made of it");
             return Ok(());

@@ -79,6 +79,7 @@ impl<S: Store> Engine<S> {
             run.truncate(ready);
             return self.invite(id, &run);
         };
+
         if let Some((_, missing)) = live.inviting.missing.as_ref().filter(|(of, _)| *of == key) {
             let devices = missing.iter().map(|device| device.device.clone()).collect();
             let cipher_suite = live.group.cipher_suite();
@@ -89,8 +90,8 @@ impl<S: Store> Engine<S> {
         Ok(Some((request, Purpose::InviteLookup(id.clone()))))
     }
 
-    /// Forgets what was claimed of devices that have come in since then, or are no longer their users'. Whether there was
-    /// any.
+    /// Forgets what was claimed of devices that have come in since then, or are no longer their users'. Returns whether
+    /// there was any.
     fn drop_outdated(&mut self, id: &GroupId) -> bool {
         let members: BTreeSet<DeviceId> =
             self.devices(id).into_iter().map(|(member, _)| member).collect();
@@ -111,14 +112,12 @@ impl<S: Store> Engine<S> {
 
     /// Adds whoever of these can be added. What there is to say of other devices is said in any case.
     fn invite(&mut self, id: &GroupId, run: &[Invitation]) -> Result<Next, EngineError> {
-        let mut run: Vec<(&Invitation, Claimed)> = match self.groups.get_mut(id) {
-            Some(live) => {
-                live.inviting.hurries = false;
-                let claimed = &mut live.inviting.claimed;
-                run.iter().filter_map(|one| Some((one, claimed.remove(&one.key)?))).collect()
-            }
-            None => return Ok(None),
-        };
+        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
+        live.inviting.hurries = false;
+        let claimed = &mut live.inviting.claimed;
+        let mut run: Vec<(&Invitation, Claimed)> =
+            run.iter().filter_map(|one| Some((one, claimed.remove(&one.key)?))).collect();
+
         while !run.is_empty() {
             let packages: Vec<ValidKeyPackage> =
                 run.iter().flat_map(|(_, claimed)| claimed.packages.clone()).collect();

@@ -846,7 +846,7 @@ impl<S: Store> Engine<S> {
                 self.list_devices(user);
                 Ok(())
             }
-            Command::Acknowledge(user) => self.take_as_another(user),
+            Command::Acknowledge(user) => self.acknowledge_user(user),
             Command::AcknowledgeService => self.acknowledge_service(),
         }
     }

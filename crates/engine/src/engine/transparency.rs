@@ -139,7 +139,7 @@ impl<S: Store> Engine<S> {
             // Somebody may be called like that.
             let user = self.book.alarmed().find(|user| user.as_str() == "service").cloned();
             if let Some(user) = user {
-                return self.take_as_another(user);
+                return self.acknowledge_user(user);
             }
             self.error("there is nothing to acknowledge of the service");
             return Ok(());
