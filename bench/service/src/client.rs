@@ -7,7 +7,7 @@ use crate::people::{now, provider, rng};
 use crate::process::Service;
 use crate::results::Results;
 use conclave_client::{
-    Answer, CertificateFiles, Engine, HYBRID, Message, News, Options, Output, Screen, Setup,
+    Answer, CertificateFiles, Engine, HYBRID, Message, News, Options, Shown, Screen, Setup,
     os_rng, run,
 };
 use conclave_mls::group::{CommitOptions, Framing, NewProposal};
@@ -119,12 +119,12 @@ fn invite(
     Ok(())
 }
 
-struct Mirror(Sender<Output>);
+struct Mirror(Sender<Shown>);
 
 impl Screen for Mirror {
-    fn show(&mut self, outputs: &[Output]) -> std::io::Result<()> {
+    fn show(&mut self, shown: &[Shown]) -> std::io::Result<()> {
         let gone = |_| std::io::Error::other("nobody looks");
-        outputs.iter().try_for_each(|output| self.0.send(output.clone()).map_err(gone))
+        shown.iter().try_for_each(|output| self.0.send(output.clone()).map_err(gone))
     }
 
     fn help(&mut self) -> std::io::Result<()> {
@@ -137,7 +137,7 @@ impl Screen for Mirror {
 /// A client that is switched on.
 struct Person {
     to: Sender<Message>,
-    screen: Receiver<Output>,
+    screen: Receiver<Shown>,
     thread: JoinHandle<Result<(), String>>,
 }
 
@@ -181,10 +181,11 @@ impl Person {
     }
 
     /// What it shows next. What went wrong ends the run: figures without it would be too good.
-    fn next(&self) -> Result<Output, Failure> {
+    fn next(&self) -> Result<Shown, Failure> {
         match self.screen.recv_timeout(PATIENCE)? {
-            output @ (Output::Answer(Answer::Error(_) | Answer::Offline { .. })
-            | Output::News {
+            output @ (Shown::Refused(_)
+            | Shown::Answer(Answer::Error(_) | Answer::Offline { .. })
+            | Shown::News {
                 news: News::Failed { .. } | News::Unreadable { .. } | News::Alarm { .. },
                 ..
             }) => Err(format!("{output:?}").into()),
@@ -193,13 +194,13 @@ impl Person {
     }
 
     fn is_ready(&self) -> Result<(), Failure> {
-        while !matches!(self.next()?, Output::Answer(Answer::Ready { .. })) {}
+        while !matches!(self.next()?, Shown::Answer(Answer::Ready { .. })) {}
         Ok(())
     }
 
     fn wait(&self, mut wanted: impl FnMut(&News) -> bool) -> Result<(), Failure> {
         loop {
-            if let Output::News { news, .. } = self.next()?
+            if let Shown::News { news, .. } = self.next()?
                 && wanted(&news)
             {
                 return Ok(());

@@ -5,7 +5,7 @@ mod people;
 mod print;
 
 use crate::failure::Failure;
-use conclave_client::{Answer, News, Output, is_post_quantum};
+use conclave_client::{Answer, News, Shown, is_post_quantum};
 use conclave_delivery::http::Config;
 use conclave_delivery::storage::{SqliteStorage, Storage};
 use conclave_delivery::{Observed, Server, serve};
@@ -100,16 +100,16 @@ fn epoch_code(device: &mut Device) -> Result<String, Failure> {
     device.loud = false;
     device.write("/members")?;
     let code = device.wait("the members", |output| match output {
-        Output::Answer(Answer::Epoch { code, .. }) => Some(code.clone()),
+        Shown::Epoch { code, .. } => Some(code.clone()),
         _ => None,
     })?;
     device.loud = true;
     Ok(code)
 }
 
-fn created(output: &Output) -> Option<Option<CipherSuite>> {
+fn created(output: &Shown) -> Option<Option<CipherSuite>> {
     match output {
-        Output::News { news: News::Created { suite }, .. } => Some(*suite),
+        Shown::News { news: News::Created { suite }, .. } => Some(*suite),
         _ => None,
     }
 }
@@ -117,7 +117,7 @@ fn created(output: &Output) -> Option<Option<CipherSuite>> {
 /// Waits until a device is asked about an invitation, and takes it.
 fn accept(device: &Device) -> Result<(), Failure> {
     device.wait("the invitation", |output| {
-        matches!(output, Output::News { news: News::Invited { .. }, .. }).then_some(())
+        matches!(output, Shown::News { news: News::Invited { .. }, .. }).then_some(())
     })?;
     device.write("/accept")
 }
@@ -125,24 +125,24 @@ fn accept(device: &Device) -> Result<(), Failure> {
 /// The code that a new device of a known user shows.
 fn link_code(device: &Device) -> Result<String, Failure> {
     device.wait("the code", |output| match output {
-        Output::Answer(Answer::Link { code, .. }) => Some(code.clone()),
+        Shown::Answer(Answer::Link { code, .. }) => Some(code.clone()),
         _ => None,
     })
 }
 
-fn out_of_it(output: &Output) -> Option<()> {
-    matches!(output, Output::News { news: News::Removed { .. }, .. }).then_some(())
+fn out_of_it(output: &Shown) -> Option<()> {
+    matches!(output, Shown::News { news: News::Removed { .. }, .. }).then_some(())
 }
 
 fn ready(device: &Device) -> Result<(), Failure> {
     device.wait("the service", |output| {
-        matches!(output, Output::Answer(Answer::Ready { .. })).then_some(())
+        matches!(output, Shown::Answer(Answer::Ready { .. })).then_some(())
     })
 }
 
-fn added(output: &Output, who: &str) -> Option<()> {
+fn added(output: &Shown, who: &str) -> Option<()> {
     match output {
-        Output::News { news: News::Added { who: added, .. }, .. } => {
+        Shown::News { news: News::Added { who: added, .. }, .. } => {
             (added.to_string() == who).then_some(())
         }
         _ => None,
@@ -249,7 +249,7 @@ fn story(folder: &Path) -> Result<(), Failure> {
     tell("Alice's phone shows a code, which she types on her laptop:")?;
     alice.write(&format!("/link {code}"))?;
     phone.wait("the group", |output| {
-        matches!(output, Output::News { news: News::Joined { .. }, .. }).then_some(())
+        matches!(output, Shown::News { news: News::Joined { .. }, .. }).then_some(())
     })?;
     bob.wait("the phone", |output| added(output, "alice/phone"))?;
     phone.write(PHONE)?;
@@ -278,7 +278,7 @@ fn story(folder: &Path) -> Result<(), Failure> {
     let number = bob.hears(SECRET)?;
     let carol = start("carol/laptop")?;
     carol.wait("her removal", |output| {
-        matches!(output, Output::News { news: News::Out { .. }, .. }).then_some(())
+        matches!(output, Shown::News { news: News::Out { .. }, .. }).then_some(())
     })?;
     service.tell_seen()?;
     tell("The service gives her nothing that came after. Need she trust in that?")?;

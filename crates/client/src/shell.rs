@@ -1,12 +1,13 @@
 //! The threads around the engine: one calls the service, one listens to it, and this one decides.
 
 use crate::files::write_private;
-use crate::lines::{CommandError, Input, parse_line};
+use crate::lines::{Command, CommandError, Input, Shown, parse_line};
+use crate::messenger::Messenger;
 use conclave_delivery::http_client::{Client, Events, Session, Stop, TlsRoots};
 use conclave_delivery_api::Call;
 use conclave_engine::{
-    Answer, CallError, Command, Content, Engine, EngineError, Evidence, Output, Reply, Request,
-    StreamEvent, Transport,
+    Answer, CallError, Content, Engine, EngineError, Evidence, Reply, Request, StreamEvent,
+    Transport,
 };
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_store::Store;
@@ -45,7 +46,7 @@ pub trait Screen {
     ///
     /// # Errors
     /// If nobody can see them any more; the messenger ends then.
-    fn show(&mut self, outputs: &[Output]) -> io::Result<()>;
+    fn show(&mut self, shown: &[Shown]) -> io::Result<()>;
 
     /// Shows what can be said.
     ///
@@ -214,16 +215,22 @@ pub fn run<S: Store>(
         .map_err(RunError::Threads)?;
     let held = VecDeque::new();
     let (ended, settled, quit, refused) = (None, None, false, 0);
-    let mut shell = Shell { engine, options, inbox, requests, held, ended, settled, quit, refused };
+    let messenger = Messenger::open(&engine)?;
+    let mut shell =
+        Shell { engine, messenger, options, inbox, requests, held, ended, settled, quit, refused };
     shell.run(screen)
 }
 
-fn is_error(output: &&Output) -> bool {
-    matches!(output, Output::Answer(Answer::Error(_)))
+/// How many of these say that something was refused.
+fn refusals(shown: &[Shown]) -> usize {
+    let refused =
+        |shown: &&Shown| matches!(shown, Shown::Refused(_) | Shown::Answer(Answer::Error(_)));
+    shown.iter().filter(refused).count()
 }
 
 struct Shell<'a, S> {
     engine: Engine<S>,
+    messenger: Messenger,
     options: &'a Options,
     inbox: Receiver<Message>,
     requests: Sender<Asked>,
@@ -241,7 +248,7 @@ struct Shell<'a, S> {
 impl<S: Store> Shell<'_, S> {
     fn run(&mut self, screen: &mut dyn Screen) -> Result<Ended, RunError> {
         loop {
-            screen.current_group(self.engine.current_group().as_deref());
+            screen.current_group(self.messenger.current_name(&self.engine).as_deref());
             if let Some(request) = self.engine.next(now())? {
                 // The thread lives as long as this end of the channel.
                 let session_key = self.engine.session_key().cloned();
@@ -250,8 +257,7 @@ impl<S: Store> Shell<'_, S> {
             }
             self.write_evidence()?;
             // Deciding what is next may lead to news, too.
-            let outputs = self.engine.outputs(now());
-            self.show(&outputs, screen)?;
+            self.show(Vec::new(), screen)?;
             let ready = !self.options.in_turn || self.engine.is_ready();
             if ready && let Some(message) = self.held.pop_front() {
                 self.take(message, screen)?;
@@ -274,9 +280,7 @@ impl<S: Store> Shell<'_, S> {
     /// Says at the end what is not kept for the next time.
     fn finish(&mut self, ended: Ended, screen: &mut dyn Screen) -> Result<Ended, RunError> {
         self.engine.abandon();
-        let outputs = self.engine.outputs(now());
-        let refused = ended.refused + outputs.iter().filter(is_error).count();
-        self.show(&outputs, screen)?;
+        let refused = ended.refused + self.show(Vec::new(), screen)?;
         Ok(Ended { refused, ..ended })
     }
 
@@ -334,14 +338,15 @@ impl<S: Store> Shell<'_, S> {
                 Ok(Input::Help) => screen.help().map_err(RunError::Screen)?,
                 Ok(Input::Command(Command::Send(content))) => {
                     let said = self.said_after(content);
-                    self.engine.send(now(), said)?;
-                    self.answer(true, screen)?;
+                    let answer = self.messenger.send(&mut self.engine, now(), said)?;
+                    self.refused += self.show(answer, screen)?;
                 }
                 Ok(Input::Command(command)) => {
                     // An empty list is an answer, too.
                     let can_fail = command != Command::Groups;
-                    self.engine.command(now(), command)?;
-                    self.answer(can_fail, screen)?;
+                    let answer = self.messenger.command(&mut self.engine, now(), command)?;
+                    let refused = self.show(answer, screen)?;
+                    self.refused += if can_fail { refused } else { 0 };
                 }
                 Err(CommandError::Empty) => {}
                 Err(e) => self.refuse(e.to_string(), screen)?,
@@ -367,26 +372,20 @@ impl<S: Store> Shell<'_, S> {
         said
     }
 
-    /// Shows the answer to a command: the loop has shown all that was there before.
-    fn answer(&mut self, can_fail: bool, screen: &mut dyn Screen) -> Result<(), RunError> {
-        let outputs = self.engine.outputs(now());
-        if can_fail {
-            self.refused += outputs.iter().filter(is_error).count();
-        }
-        self.show(&outputs, screen)
-    }
-
     fn refuse(&mut self, why: String, screen: &mut dyn Screen) -> Result<(), RunError> {
-        self.refused += 1;
-        self.show(&[Output::Answer(Answer::Error(why))], screen)
+        self.refused += self.show(vec![Shown::Refused(why)], screen)?;
+        Ok(())
     }
 
-    fn show(&mut self, outputs: &[Output], screen: &mut dyn Screen) -> Result<(), RunError> {
-        if !outputs.is_empty() {
-            screen.show(outputs).map_err(RunError::Screen)?;
-            self.engine.acknowledge(outputs)?;
+    /// Shows the answer to a line, and what the engine has to say. Returns how much of it are refusals.
+    fn show(&mut self, mut shown: Vec<Shown>, screen: &mut dyn Screen) -> Result<usize, RunError> {
+        let outputs = self.engine.outputs(now());
+        shown.extend(self.messenger.take(&self.engine, &outputs));
+        if !shown.is_empty() {
+            screen.show(&shown).map_err(RunError::Screen)?;
+            self.messenger.acknowledge(&mut self.engine, &outputs)?;
         }
-        Ok(())
+        Ok(refusals(&shown))
     }
 
     fn end(&mut self, quit: bool) {

@@ -7,6 +7,7 @@ use crate::names::{Looks, is_readable};
 use crate::record::{
     GroupRecord, IDENTITY_VERSION, Identity, Item, Kept, Line, News, Trust, Unpublished, Who, Work,
 };
+use crate::rows::AppRows;
 use crate::watch::Watch;
 use conclave_account::{Account, Entry, LinkCode};
 use conclave_delivery_api::{Bytes, DeviceId, Incarnation, Name, sha256, short_group};
@@ -24,6 +25,7 @@ const META: &str = "meta";
 /// The first number that no event had before one was last acknowledged: none is given twice.
 const NUMBERS: &[u8] = b"numbers";
 const IDENTITY: &[u8] = b"identity";
+/// The group that commands were about, while that was kept here.
 const CURRENT: &[u8] = b"current";
 const GROUP: &str = "group";
 const QUEUE: &str = "queue";
@@ -110,7 +112,8 @@ pub(crate) enum Change {
     Behind(Name, Option<Unpublished>),
     /// What the user thinks of somebody's invitations; none if nothing.
     Trust(Who, Option<Trust>),
-    Current(Option<GroupId>),
+    /// Rows of the application's.
+    App(AppRows),
     KeyPackage(KeyPackageRef, Option<Secret>),
     /// Whether a key package is still to be published.
     Publish(KeyPackageRef, bool),
@@ -134,7 +137,7 @@ pub(crate) struct Book<S> {
     evidence: u64,
     behind: BTreeMap<Name, Unpublished>,
     missing: BTreeMap<GroupId, Hashes>,
-    current: Option<GroupId>,
+    former_current: Option<GroupId>,
     trust: BTreeMap<Who, Trust>,
     unpublished: BTreeSet<KeyPackageRef>,
     next: u64,
@@ -315,7 +318,7 @@ impl<S: Store> Book<S> {
             trust.insert(who(&key)?, value);
         }
         let unpublished = all(PUBLISH)?.into_iter().map(|(key, _)| key.into()).collect();
-        let current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
+        let former_current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
         let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
         let before = store.get(META, NUMBERS)?.map(|bytes| number("the numbers", bytes.expose()));
         let next = last.map_or(0, |last| last + 1).max(before.transpose()?.unwrap_or_default());
@@ -336,7 +339,7 @@ impl<S: Store> Book<S> {
             evidence,
             behind,
             missing,
-            current,
+            former_current,
             trust,
             unpublished,
             next,
@@ -485,8 +488,8 @@ impl<S: Store> Book<S> {
         self.trust.iter().filter(move |(known, _)| among(known)).map(|(who, trust)| (who, *trust))
     }
 
-    pub(crate) fn current(&self) -> Option<&GroupId> {
-        self.current.as_ref()
+    pub(crate) fn former_current(&self) -> Option<&GroupId> {
+        self.former_current.as_ref()
     }
 
     pub(crate) fn unpublished(&self) -> &BTreeSet<KeyPackageRef> {
@@ -684,8 +687,7 @@ impl<S: Store> Book<S> {
             Change::Trust(who, None) => {
                 self.trust.remove(&who);
             }
-            Change::Current(group) => self.current = group,
-            Change::KeyPackage(..) => {}
+            Change::App(_) | Change::KeyPackage(..) => {}
             Change::Publish(reference, true) => {
                 self.unpublished.insert(reference);
             }
@@ -769,8 +771,7 @@ fn write_change(
         Change::Trust(who, Some(Trust::Accepted)) => hidden.put(set, TRUST, who, &[1])?,
         Change::Trust(who, Some(Trust::Blocked)) => hidden.put(set, TRUST, who, &[2])?,
         Change::Trust(who, None) => hidden.delete(set, TRUST, who)?,
-        Change::Current(Some(group)) => set.put(META, CURRENT, group.to_vec()),
-        Change::Current(None) => set.delete(META, CURRENT),
+        Change::App(rows) => rows.add_to(set),
         Change::KeyPackage(reference, Some(secret)) => {
             set.put_secret(KEY_PACKAGE, reference.to_vec(), secret.clone());
         }

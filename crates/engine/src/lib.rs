@@ -5,7 +5,8 @@
 //! with each of them. What it wants is one request at a time ([`Engine::next`]), evidence to be kept
 //! ([`Engine::next_evidence`]) and what it has to say ([`Engine::outputs`]); [`Engine::wake_at`] says when there may be more
 //! though nothing comes in. It has no thread, clock, file, socket or randomness of its own: each run is a function of
-//! its inputs. It knows no terminal: commands, events and answers are types. (Reasons and warnings are still sentences, in
+//! its inputs. It knows no terminal: commands, events and answers are types, and each that is about a group names it by its
+//! [`GroupId`]: what a host lists, [`Engine::groups`] and the like return. (Reasons and warnings are still sentences, in
 //! English, which name the messenger's commands.)
 //!
 //! # What is promised
@@ -19,6 +20,9 @@
 //! * Events ([`Output::News`]) are numbered, kept until [acknowledged](Engine::acknowledge), and given again after a crash,
 //!   with the same number. So a host that stores them knows one that it has by its number; one that shows them may show
 //!   the last ones twice. Answers ([`Output::Answer`]) are not stored.
+//! * The host's own rows ([`AppRows`]) are in the same store, sealed with the rest, in tables that the engine never
+//!   touches. [`Engine::acknowledge_with`] writes them in one step with the acknowledgement, so that what an event
+//!   leads to is stored exactly once.
 //! * All members get the same messages of a group in the same order. What a message says is bytes with a media type
 //!   ([`Content`]), which the engine does not read.
 //! * After an error the engine is to be dropped and opened anew from its store: memory may be behind the disk.
@@ -51,7 +55,9 @@ mod names;
 mod output;
 mod record;
 mod request;
+mod rows;
 mod suites;
+mod view;
 mod watch;
 mod words;
 
@@ -59,6 +65,7 @@ pub use characters::{is_harmful, is_line_end};
 pub use code::{epoch_code, member_code, pair_code};
 pub use command::Command;
 pub use conclave_delivery_api::{CallError, DeviceId, Name, NameError, StreamEvent};
+pub use conclave_mls::GroupId;
 pub use content::{Content, InvalidMediaType, MAX_CONTENT, TEXT, UNKNOWN_KIND};
 pub use engine::{Engine, EngineError, Evidence, Setup};
 pub use enrolment::{CertificateFiles, certificate_request};
@@ -66,4 +73,8 @@ pub use names::{MAX_GROUP_NAME, is_group_name};
 pub use output::{Answer, Output};
 pub use record::{News, Who};
 pub use request::{Reply, Request, Transport};
+pub use rows::AppRows;
 pub use suites::{CLASSIC, HYBRID, SUITES, is_post_quantum, suite_name, suite_number};
+pub use view::{
+    Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, Roster, Warrant,
+};

@@ -282,6 +282,18 @@ pub enum News {
         /// Whether this device had asked for it.
         left: bool,
     },
+    /// The group has ended. Nothing can be said in it any more: what is to be said is sent in its successor, as soon as
+    /// this device is in that.
+    Ended {
+        /// Its successor, if a member has made one; none if the service's administrator has ended it, so that a member
+        /// is still to begin it anew.
+        successor: Option<GroupId>,
+    },
+    /// The group takes the place of another one, where what was said before is.
+    Replaces {
+        /// That one.
+        old: GroupId,
+    },
     /// A message could not be read.
     Unreadable {
         /// Its number.

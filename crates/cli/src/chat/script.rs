@@ -3,7 +3,7 @@
 use super::lines;
 use crate::failure::Failure;
 use conclave_client::{
-    Ended, Engine, Options, Output, Render, Screen, help_line, run as run_engine,
+    Ended, Engine, Options, Render, Screen, Shown, help_line, run as run_engine,
 };
 use conclave_store::Store;
 use std::io::{Stdout, Write, stdout};
@@ -19,9 +19,9 @@ impl Lines {
 }
 
 impl Screen for Lines {
-    fn show(&mut self, outputs: &[Output]) -> std::io::Result<()> {
+    fn show(&mut self, shown: &[Shown]) -> std::io::Result<()> {
         // One write, so that a reader sees whole lines.
-        let lines: String = outputs.iter().map(|output| output.to_line() + "\n").collect();
+        let lines: String = shown.iter().map(|shown| shown.to_line() + "\n").collect();
         self.write(&lines)
     }
 

@@ -5,7 +5,7 @@ use super::{lines, qr};
 use crate::failure::Failure;
 use crate::restore::Restore;
 use conclave_client::{
-    Answer, Ended, Engine, Message, News, Options, Output, Render, Screen, help_text, parse_line,
+    Answer, Ended, Engine, Message, News, Options, Render, Screen, Shown, help_text, parse_line,
     run as run_engine,
 };
 use conclave_store::Store;
@@ -30,11 +30,11 @@ struct Terminal<P> {
 }
 
 impl<P: ExternalPrinter> Screen for Terminal<P> {
-    fn show(&mut self, outputs: &[Output]) -> io::Result<()> {
+    fn show(&mut self, shown: &[Shown]) -> io::Result<()> {
         // While a line is being written, this hands the text to its reader, who prints it in a
         // moment: whoever kills the process just then does not see it, though it counts as shown.
         // What was said stays in /history.
-        self.printer.print(with_pictures(outputs)).map_err(io::Error::other)
+        self.printer.print(with_pictures(shown)).map_err(io::Error::other)
     }
 
     fn help(&mut self) -> io::Result<()> {
@@ -56,8 +56,8 @@ impl<P: ExternalPrinter> Screen for Terminal<P> {
 struct Teletype(Stdout);
 
 impl Screen for Teletype {
-    fn show(&mut self, outputs: &[Output]) -> io::Result<()> {
-        self.0.write_all(text_of(outputs).as_bytes())?;
+    fn show(&mut self, shown: &[Shown]) -> io::Result<()> {
+        self.0.write_all(text_of(shown).as_bytes())?;
         self.0.flush()
     }
 
@@ -70,22 +70,22 @@ impl Screen for Teletype {
     fn current_group(&mut self, _name: Option<&str>) {}
 }
 
-fn text_of(outputs: &[Output]) -> String {
-    outputs.iter().map(|output| output.to_text() + "\n").collect()
+fn text_of(shown: &[Shown]) -> String {
+    shown.iter().map(|shown| shown.to_text() + "\n").collect()
 }
 
 /// The same, and each code for linking, and each link into a group, as a picture, too.
-fn with_pictures(outputs: &[Output]) -> String {
-    let shown = |output: &Output| match output {
-        Output::Answer(Answer::Link { code, .. }) => {
-            text_of(core::slice::from_ref(output)) + &qr::picture(code).unwrap_or_default()
+fn with_pictures(shown: &[Shown]) -> String {
+    let text = |shown: &Shown| match shown {
+        Shown::Answer(Answer::Link { code, .. }) => {
+            text_of(core::slice::from_ref(shown)) + &qr::picture(code).unwrap_or_default()
         }
-        Output::News { news: News::LinkMade { text, .. }, .. } => {
-            text_of(core::slice::from_ref(output)) + &qr::picture(text).unwrap_or_default()
+        Shown::News { news: News::LinkMade { text, .. }, .. } => {
+            text_of(core::slice::from_ref(shown)) + &qr::picture(text).unwrap_or_default()
         }
-        output => text_of(core::slice::from_ref(output)),
+        shown => text_of(core::slice::from_ref(shown)),
     };
-    outputs.iter().map(shown).collect()
+    shown.iter().map(text).collect()
 }
 
 type Input = Editor<(), MemHistory>;

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use conclave_client::{
-    CertificateFiles, DeviceId, Engine, Message, News, Options, Output, Render, Screen, Setup,
+    CertificateFiles, DeviceId, Engine, Message, News, Options, Render, Screen, Setup, Shown,
     os_rng, run,
 };
 use conclave_store::SqliteStore;
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 /// How long something that has to happen may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Mirror(Sender<Output>);
+struct Mirror(Sender<Shown>);
 
 impl Screen for Mirror {
-    fn show(&mut self, outputs: &[Output]) -> std::io::Result<()> {
+    fn show(&mut self, shown: &[Shown]) -> std::io::Result<()> {
         let gone = |_| std::io::Error::other("nobody looks");
-        outputs.iter().try_for_each(|output| self.0.send(output.clone()).map_err(gone))
+        shown.iter().try_for_each(|output| self.0.send(output.clone()).map_err(gone))
     }
 
     // Nobody asks for it.
@@ -34,7 +34,7 @@ impl Screen for Mirror {
 pub(super) struct Device {
     pub(super) id: DeviceId,
     to: Sender<Message>,
-    screen: Receiver<Output>,
+    screen: Receiver<Shown>,
     thread: JoinHandle<Result<(), String>>,
     /// Whether what it shows is printed as it comes.
     pub(super) loud: bool,
@@ -91,7 +91,7 @@ impl Device {
     pub(super) fn wait<T>(
         &self,
         what: &str,
-        mut wanted: impl FnMut(&Output) -> Option<T>,
+        mut wanted: impl FnMut(&Shown) -> Option<T>,
     ) -> Result<T, Failure> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -102,7 +102,7 @@ impl Device {
                 .map_err(|_| format!("{} waits in vain for {what}", self.id))?;
             let found = wanted(&output);
             // Only news are part of the story.
-            if self.loud && matches!(output, Output::News { .. }) {
+            if self.loud && matches!(output, Shown::News { .. }) {
                 super::print::line(&format!("{:>14} | {}", self.id.to_string(), output.to_text()))?;
             }
             if let Some(found) = found {
@@ -114,7 +114,7 @@ impl Device {
     /// Waits until somebody is heard to say this; returns the message's number.
     pub(super) fn hears(&self, said: &str) -> Result<u64, Failure> {
         self.wait(&format!("{said:?}"), |output| match output {
-            Output::News { news: News::Message { seq, content, .. }, .. }
+            Shown::News { news: News::Message { seq, content, .. }, .. }
                 if content.text() == Some(said) =>
             {
                 Some(*seq)

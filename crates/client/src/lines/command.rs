@@ -3,7 +3,7 @@
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
 use conclave_delivery_api::{DeviceId, Name};
-use conclave_engine::{Command, Content, Who};
+use conclave_engine::{Command as Wish, Content, Who};
 use core::fmt;
 
 /// The longest line that a user can write, in bytes, without its end.
@@ -12,12 +12,56 @@ pub const MAX_LINE: usize = 64 * 1024;
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Something of the engine.
+    /// A command, or something to say.
     Command(Command),
     /// Show what can be said.
     Help,
     /// End.
     Quit,
+}
+
+/// What a user asks for. Groups are called by their names, or are the current one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Something that the engine does, and that is not about a group which this device knows.
+    Wish(Wish),
+    /// Add devices to the current group.
+    Invite(Vec<Who>),
+    /// Remove devices from the current group.
+    Remove(Vec<Who>),
+    /// Make a link into the current group.
+    InviteLink {
+        /// How many devices may join by it.
+        max_uses: u32,
+        /// For how many seconds.
+        lifetime: u64,
+    },
+    /// List the links into the current group.
+    Links,
+    /// Revoke a link into the current group, by its number.
+    Unlink(u32),
+    /// List the current group's members.
+    Members,
+    /// List all groups.
+    Groups,
+    /// Make another group the current one.
+    Switch(String),
+    /// Leave the current group.
+    Leave,
+    /// Begin the current group anew.
+    Reset,
+    /// Accept a group that somebody has brought this device into; the only such group, if none is named.
+    Accept(Option<String>),
+    /// Leave such a group with this device.
+    Decline(Option<String>),
+    /// Show the codes to compare with somebody.
+    Verify(Who),
+    /// List a user's devices; the own ones, if nobody is named.
+    Devices(Option<Name>),
+    /// Show the last messages of the current group.
+    History(usize),
+    /// Say something in the current group.
+    Send(Content),
 }
 
 /// Why a line is no command.
@@ -174,13 +218,13 @@ fn said(text: impl Into<String>) -> Input {
     Input::Command(Command::Send(Content::from_text(text)))
 }
 
-/// Reads a command of the engine's.
+/// Reads a command.
 fn parse_command(command: &str, words: &[&str]) -> Result<Command, CommandError> {
     match (command, words) {
         ("/new", [name, suite @ ..]) if suite.len() <= 1 => {
             let suite = suite.first().map(|word| find_suite(word)).transpose();
             let suite = suite.map_err(CommandError::Suite)?;
-            Ok(Command::New { name: (*name).to_string(), suite })
+            Ok(Command::Wish(Wish::New { name: (*name).to_string(), suite }))
         }
         ("/new", _) => Err(CommandError::Usage("/new NAME [SUITE], the name being one word")),
         ("/invite", words) => Ok(Command::Invite(parse_all(words, "/invite USER...")?)),
@@ -192,7 +236,7 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, CommandError>
         },
         ("/unlink", _) => Err(CommandError::Usage("/unlink N; /links lists them")),
         ("/join", [link]) => match link.parse() {
-            Ok(link) => Ok(Command::Join(link)),
+            Ok(link) => Ok(Command::Wish(Wish::Join(link))),
             Err(e) => Err(CommandError::Name(format!("{e}"))),
         },
         ("/join", _) => Err(CommandError::Usage("/join LINK, as you were given it")),
@@ -209,33 +253,34 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, CommandError>
         ("/decline", []) => Ok(Command::Decline(None)),
         ("/decline", [name]) => Ok(Command::Decline(Some((*name).to_string()))),
         ("/decline", _) => Err(CommandError::Usage("/decline [NAME]; /groups lists them")),
-        ("/block", [who]) => Ok(Command::Block(parse_who(who)?)),
+        ("/block", [who]) => Ok(Command::Wish(Wish::Block(parse_who(who)?))),
         ("/block", _) => Err(CommandError::Usage("/block USER")),
         ("/verify", [who]) => Ok(Command::Verify(parse_who(who)?)),
         ("/verify", _) => Err(CommandError::Usage("/verify USER")),
         ("/link", words @ [_, ..]) => {
             let code = words.concat().parse();
             let code = code.map_err(|e| CommandError::Name(format!("{e}")))?;
-            Ok(Command::Link(code))
+            Ok(Command::Wish(Wish::Link(code)))
         }
         ("/link", _) => Err(CommandError::Usage("/link CODE, as the new device shows it")),
-        ("/revoke", [device]) => Ok(Command::Revoke(parse_name(device)?)),
+        ("/revoke", [device]) => Ok(Command::Wish(Wish::Revoke(parse_name(device)?))),
         ("/revoke", _) => Err(CommandError::Usage("/revoke DEVICE; /devices lists them")),
-        ("/recovery", []) => Ok(Command::Recovery(None)),
+        ("/recovery", []) => Ok(Command::Wish(Wish::Recovery(None))),
         ("/recovery", ["confirm", one, two]) => {
-            Ok(Command::ConfirmRecovery([(*one).to_string(), (*two).to_string()]))
+            let words = [(*one).to_string(), (*two).to_string()];
+            Ok(Command::Wish(Wish::ConfirmRecovery(words)))
         }
         ("/recovery", ["confirm", ..]) => {
             Err(CommandError::Usage("/recovery confirm WORD WORD: the two that were asked for"))
         }
-        ("/recovery", words) => Ok(Command::Recovery(Some(words.join(" ")))),
-        ("/recover", words @ [_, ..]) => Ok(Command::Recover(words.join(" "))),
+        ("/recovery", words) => Ok(Command::Wish(Wish::Recovery(Some(words.join(" "))))),
+        ("/recover", words @ [_, ..]) => Ok(Command::Wish(Wish::Recover(words.join(" ")))),
         ("/recover", _) => Err(CommandError::Usage("/recover WORD..., as you wrote them down")),
         ("/devices", []) => Ok(Command::Devices(None)),
         ("/devices", [user]) => Ok(Command::Devices(Some(parse_name(user)?))),
         ("/devices", _) => Err(CommandError::Usage("/devices [USER]")),
-        ("/acknowledge", ["service"]) => Ok(Command::AcknowledgeService),
-        ("/acknowledge", [user]) => Ok(Command::Acknowledge(parse_name(user)?)),
+        ("/acknowledge", ["service"]) => Ok(Command::Wish(Wish::AcknowledgeService)),
+        ("/acknowledge", [user]) => Ok(Command::Wish(Wish::Acknowledge(parse_name(user)?))),
         ("/acknowledge", _) => {
             Err(CommandError::Usage("/acknowledge USER, or /acknowledge service"))
         }
@@ -307,7 +352,7 @@ mod tests {
 
     #[test]
     fn what_begins_with_a_slash_is_a_command_and_all_else_is_said() {
-        let lunch = |suite| Ok(Command::New { name: "lunch".into(), suite });
+        let lunch = |suite| Ok(Command::Wish(Wish::New { name: "lunch".into(), suite }));
         assert_eq!(command("/new lunch\n"), lunch(None));
         assert_eq!(command("/new lunch classic"), lunch(Some(CipherSuite(1))));
         assert!(matches!(command("/new lunch at noon"), Err(CommandError::Usage(_))));

@@ -4,13 +4,16 @@
 //! crate's name, and its own files by `super`.
 
 mod command;
+mod listed;
 mod output;
+mod shown;
 mod suites;
 mod text;
 mod time;
 
-pub use command::{CommandError, Input, MAX_LINE, help_line, help_text, parse_line};
+pub use command::{Command, CommandError, Input, MAX_LINE, help_line, help_text, parse_line};
 pub use output::Render;
+pub use shown::Shown;
 pub use suites::{SuiteError, find_suite, suite_list};
 pub use text::{escaped, plain, unescaped};
 pub use time::timestamp;

@@ -1,13 +1,18 @@
 //! What a user is told, as lines.
 
+use super::listed::{
+    device_line, device_text, group_line, group_text, link_line, link_text, member_line,
+    member_text, pair_text,
+};
+use super::shown::Shown;
 use super::suites::{suite_text, suite_words};
 use super::text::{escaped, plain, plain_lines};
 use super::time::{clock, is_late, timestamp};
-use conclave_delivery_api::DeviceId;
-use conclave_engine::{Answer, Content, News, Output, is_post_quantum};
+use conclave_delivery_api::{DeviceId, short_group};
+use conclave_engine::{Answer, Content, News, PairCode, is_post_quantum};
 use conclave_mls::CipherSuite;
 
-/// How what the engine says is shown.
+/// How what a user is told is shown.
 pub trait Render {
     /// As one line for scripts, without its end: words that are separated by spaces, the first of
     /// them the kind. Free text comes last, and [escaped]. The word before a message's text is when
@@ -24,18 +29,50 @@ pub trait Render {
     fn to_text(&self) -> String;
 }
 
-impl Render for Output {
+impl Render for Shown {
     fn to_line(&self) -> String {
         match self {
             Self::News { group, news, .. } => news_line(group, news),
-            Self::Answer(answer) => answer.to_line(),
+            Self::Replaces { group, old, .. } => {
+                format!("note {group} {}", escaped(&replaces(old)))
+            }
+            Self::Answer(answer) => answer_line(answer),
+            Self::Group { group, current } => group_line(group, *current),
+            Self::Epoch { group, epoch, code, suite } => {
+                format!("epoch {group} {epoch} {code} {}", suite_words(Some(*suite)))
+            }
+            Self::Member { group, member } => member_line(group, member),
+            Self::Device(device) => device_line(device),
+            Self::JoinLink { group, link } => link_line(group, link),
+            Self::Pair { me, pair: PairCode { other, code } } => {
+                format!("verify {me} {other} {code}")
+            }
+            Self::History { group, news } => format!("history {}", news_line(group, news)),
+            Self::Note { group, what } => format!("note {} {}", or_dash(group), escaped(what)),
+            Self::Refused(why) => format!("error {}", escaped(why)),
         }
     }
 
     fn to_text(&self) -> String {
         match self {
             Self::News { group, news, .. } => news_text(group, news),
-            Self::Answer(answer) => answer.to_text(),
+            Self::Replaces { group, old, .. } => note_text(group, &replaces(old)),
+            Self::Answer(answer) => answer_text(answer),
+            Self::Group { group, current } => group_text(group, *current),
+            Self::Epoch { group, epoch, code, suite } => {
+                let suite = suite_text(*suite);
+                format!("  {group}, epoch {epoch}, {suite}. All members see this code: {code}")
+            }
+            Self::Member { member, .. } => member_text(member),
+            Self::Device(device) => device_text(device),
+            Self::JoinLink { link, .. } => link_text(link),
+            Self::Pair { me, pair } => pair_text(me, pair),
+            Self::History { group, news: News::Message { time, sender, own, content, .. } } => {
+                message_text(group, Some(*time), sender, *own, content)
+            }
+            Self::History { group, news } => news_text(group, news),
+            Self::Note { group, what } => note_text(group, what),
+            Self::Refused(why) => format!("! {}", plain(why)),
         }
     }
 }
@@ -52,7 +89,7 @@ fn promise(suite: CipherSuite) -> String {
 }
 
 fn news_line(group: &str, news: &News) -> String {
-    let group = if group.is_empty() { "-" } else { group };
+    let group = or_dash(group);
     match news {
         News::Message { seq, time, sender, content, .. } => {
             let time = timestamp(*time);
@@ -91,6 +128,39 @@ fn news_line(group: &str, news: &News) -> String {
         }
         News::Failed { what } => format!("failed {group} {}", escaped(what)),
         News::Note { what } => format!("note {group} {}", escaped(what)),
+        News::Ended { successor } => {
+            format!("note {group} {}", escaped(&ended(group, successor.is_some())))
+        }
+        News::Replaces { old } => format!("note {group} {}", escaped(&replaces(&short_group(old)))),
+    }
+}
+
+fn or_dash(group: &str) -> &str {
+    if group.is_empty() { "-" } else { group }
+}
+
+/// What members are told of a group that has ended.
+fn ended(group: &str, succeeded: bool) -> String {
+    match succeeded {
+        true => format!(
+            "a member begins {group} anew, as it could not go on for somebody: nothing can be said here any more, \
+             and what you write is sent there as soon as that member has invited you"
+        ),
+        false => format!(
+            "the administrator of the service has ended {group}: nothing can be said here any more. /reset begins \
+             it anew with the same members, unless one of them is faster; what you write is sent there"
+        ),
+    }
+}
+
+fn replaces(old: &str) -> String {
+    format!("this group takes the place of {old}, where what was said before is: /switch {old}")
+}
+
+fn note_text(group: &str, what: &str) -> String {
+    match group {
+        "" => format!("* {}", plain(what)),
+        group => format!("{group} * {}", plain(what)),
     }
 }
 
@@ -147,8 +217,9 @@ fn news_text(group: &str, news: &News) -> String {
         }
         News::Failed { what } if group.is_empty() => format!("! {}", plain(what)),
         News::Failed { what } => format!("{group} ! {}", plain(what)),
-        News::Note { what } if group.is_empty() => format!("* {}", plain(what)),
-        News::Note { what } => format!("{group} * {}", plain(what)),
+        News::Note { what } => note_text(group, what),
+        News::Ended { successor } => note_text(group, &ended(group, successor.is_some())),
+        News::Replaces { old } => note_text(group, &replaces(&short_group(old))),
     }
 }
 
@@ -177,152 +248,53 @@ fn expiry(device: &DeviceId, at: u64) -> String {
     format!("the certificate of {device} expires at {at}: ask the CA to renew it in time")
 }
 
-impl Render for Answer {
-    fn to_line(&self) -> String {
-        match self {
-            Self::Ready { device } => format!("ready {device}"),
-            Self::Offline { reason } => format!("offline {}", escaped(reason)),
-            Self::Online => "online".into(),
-            Self::Link { device, code } => format!("link {device} {code}"),
-            Self::RecoveryWords { words, places: [one, two] } => {
-                format!("recovery-words {one} {two} {words}")
-            }
-            Self::Admitting { device, code } => format!("admitting {device} {code}"),
-            Self::Device { device, own, since, by, code } => {
-                let by = by.as_deref().unwrap_or("-").replace(' ', "-");
-                let own = if *own { " (you)" } else { "" };
-                format!("device {device} {} by {by} {code}{own}", timestamp(*since))
-            }
-            Self::Certified { device, own, since, until, code } => {
-                let own = if *own { " (you)" } else { "" };
-                let (since, until) = (timestamp(*since), timestamp(*until));
-                format!("certified {device} {since} until {until} {code}{own}")
-            }
-            Self::JoinLink { group, number, maker, uses, max_uses, expires_at, over } => {
-                let state = if *over { " over" } else { "" };
-                let until = timestamp(*expires_at);
-                format!(
-                    "link-into {group} {number} {maker} used {uses} of {max_uses} until {until}{state}"
-                )
-            }
-            Self::CertificateExpires { device, at } => {
-                format!("note - {}", escaped(&expiry(device, *at)))
-            }
-            Self::Note(what) => format!("note - {}", escaped(what)),
-            Self::Error(what) => format!("error {}", escaped(what)),
-            Self::Group { name, current, epoch, members, suite, state } => {
-                let epoch = epoch.map_or("-".to_string(), |epoch| epoch.to_string());
-                let current = if *current { " current" } else { "" };
-                let state =
-                    if state.is_empty() { String::new() } else { format!(" {}", escaped(state)) };
-                let suite = suite_words(*suite);
-                format!("group {name} epoch {epoch} members {members} {suite}{current}{state}")
-            }
-            Self::Epoch { group, epoch, code, suite } => {
-                format!("epoch {group} {epoch} {code} {}", suite_words(Some(*suite)))
-            }
-            Self::Member { group, device, own, code, since, by } => {
-                let own = if *own { " (you)" } else { "" };
-                let by = by.as_deref().unwrap_or("-").replace(' ', "-");
-                let since = since.map(|since| format!(" since {} by {by}", timestamp(since)));
-                format!("member {group} {device} {code}{}{own}", since.unwrap_or_default())
-            }
-            Self::Pair { me, other, code } => format!("verify {me} {other} {code}"),
-            Self::History { group, news } => format!("history {}", news_line(group, news)),
+fn answer_line(answer: &Answer) -> String {
+    match answer {
+        Answer::Ready { device } => format!("ready {device}"),
+        Answer::Offline { reason } => format!("offline {}", escaped(reason)),
+        Answer::Online => "online".into(),
+        Answer::Link { device, code } => format!("link {device} {code}"),
+        Answer::RecoveryWords { words, places: [one, two] } => {
+            format!("recovery-words {one} {two} {words}")
         }
+        Answer::Admitting { device, code } => format!("admitting {device} {code}"),
+        Answer::CertificateExpires { device, at } => {
+            format!("note - {}", escaped(&expiry(device, *at)))
+        }
+        Answer::Note(what) => format!("note - {}", escaped(what)),
+        Answer::Error(what) => format!("error {}", escaped(what)),
     }
+}
 
-    fn to_text(&self) -> String {
-        match self {
-            Self::Ready { device } => format!("* you are {device}; /help lists the commands"),
-            Self::Offline { reason } => format!("! {}", plain(reason)),
-            Self::Online => "* the service answers again".into(),
-            Self::Link { device, code } => format!(
-                "? {} has an account already. To make {device} one of its devices, write on another one of \
-                 them, within ten minutes:\n    /link {code}\n  If all of them are lost, write here: /recover, and the words of \
-                 your recovery key",
-                device.user
-            ),
-            Self::RecoveryWords { words, places: [one, two] } => format!(
-                "* Write these words down on paper, in order. They are not shown again:\n\n    {words}\n\n  Whoever \
-                 has them can add devices to your account and revoke yours, and so read what is said from \
-                 then on. To confirm, type words {one} and {two}: /recovery confirm WORD WORD"
-            ),
-            Self::Admitting { device, code } => {
-                format!("* admitting {device} ({code}) to your account; /revoke undoes it")
-            }
-            Self::Device { device, own, since, by, code } => {
-                let by = by.as_ref().map(|by| format!(", added by {by}")).unwrap_or_default();
-                let own = if *own { " (you)" } else { "" };
-                format!(
-                    "  {:<28} {code}, since {}{by}",
-                    format!("{device}{own}"),
-                    timestamp(*since)
-                )
-            }
-            Self::Certified { device, own, since, until, code } => {
-                let own = if *own { " (you)" } else { "" };
-                let (device, until) = (format!("{device}{own}"), timestamp(*until));
-                format!(
-                    "  {device:<28} {code}, certified since {} until {until}",
-                    timestamp(*since)
-                )
-            }
-            Self::JoinLink { number, maker, uses, max_uses, expires_at, over, .. } => {
-                let until = clock(*expires_at);
-                let state = if *over { ": nobody joins by it any more" } else { "" };
-                format!(
-                    "  link {number} of {maker}, used {uses} of {max_uses} times, until {until}{state}"
-                )
-            }
-            Self::CertificateExpires { device, at } => format!("* {}", expiry(device, *at)),
-            Self::Note(what) => format!("* {}", plain(what)),
-            Self::Error(what) => format!("! {}", plain(what)),
-            Self::Group { name, current, epoch, members, suite, state } => {
-                let mark = if *current { '>' } else { ' ' };
-                let state =
-                    if state.is_empty() { String::new() } else { format!(", {}", plain(state)) };
-                let suite = suite.map(|suite| format!(", {}", suite_text(suite)));
-                let suite = suite.unwrap_or_default();
-                match epoch {
-                    Some(epoch) => {
-                        format!("{mark} {name}: {members} devices, epoch {epoch}{suite}{state}")
-                    }
-                    None => format!("{mark} {name}{state}"),
-                }
-            }
-            Self::Epoch { group, epoch, code, suite } => {
-                let suite = suite_text(*suite);
-                format!("  {group}, epoch {epoch}, {suite}. All members see this code: {code}")
-            }
-            Self::Member { device, own, code, since, by, .. } => {
-                let own = if *own { " (you)" } else { "" };
-                let since = since.map(|since| format!(", since {}", clock(since)));
-                let by = by.as_ref().map(|by| format!(", added by {by}")).unwrap_or_default();
-                format!(
-                    "  {:<28} {code}{}{by}",
-                    format!("{device}{own}"),
-                    since.unwrap_or_default()
-                )
-            }
-            Self::Pair { me, other, code } => {
-                let (first, second) = code.split_at_checked(35).unwrap_or((code, ""));
-                format!(
-                    "  {me} and {other} both see, if nobody stands between them:\n    \
-                     {first}\n   {second}"
-                )
-            }
-            Self::History { group, news: News::Message { time, sender, own, content, .. } } => {
-                message_text(group, Some(*time), sender, *own, content)
-            }
-            Self::History { group, news } => news_text(group, news),
+fn answer_text(answer: &Answer) -> String {
+    match answer {
+        Answer::Ready { device } => format!("* you are {device}; /help lists the commands"),
+        Answer::Offline { reason } => format!("! {}", plain(reason)),
+        Answer::Online => "* the service answers again".into(),
+        Answer::Link { device, code } => format!(
+            "? {} has an account already. To make {device} one of its devices, write on another one of \
+             them, within ten minutes:\n    /link {code}\n  If all of them are lost, write here: /recover, and the words of \
+             your recovery key",
+            device.user
+        ),
+        Answer::RecoveryWords { words, places: [one, two] } => format!(
+            "* Write these words down on paper, in order. They are not shown again:\n\n    {words}\n\n  Whoever \
+             has them can add devices to your account and revoke yours, and so read what is said from \
+             then on. To confirm, type words {one} and {two}: /recovery confirm WORD WORD"
+        ),
+        Answer::Admitting { device, code } => {
+            format!("* admitting {device} ({code}) to your account; /revoke undoes it")
         }
+        Answer::CertificateExpires { device, at } => format!("* {}", expiry(device, *at)),
+        Answer::Note(what) => format!("* {}", plain(what)),
+        Answer::Error(what) => format!("! {}", plain(what)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conclave_engine::{GroupView, Phase};
 
     #[test]
     fn nobody_elses_text_moves_the_terminal() {
@@ -335,16 +307,23 @@ mod tests {
             own: false,
             content: Content::from_text(text),
         };
-        let output = Output::News { key: 0, group: "g".into(), news };
+        let output = Shown::News { key: 0, group: "g".into(), news };
         assert!(!output.to_text().contains('\u{1b}') && !output.to_line().contains('\u{1b}'));
         assert!(!output.to_line().contains('\n') && !output.to_text().contains('\u{202e}'));
         // The service's words, too.
-        let (name, state) = ("g".into(), "stuck: \u{1b}]0;\nmessage g".into());
-        let group =
-            Answer::Group { name, current: false, epoch: None, members: 0, suite: None, state };
-        let line = Output::Answer(group.clone()).to_line();
+        let group = GroupView {
+            id: b"g".as_slice().into(),
+            name: "g".into(),
+            phase: Phase::Stuck { reason: "\u{1b}]0;\nmessage g".into() },
+            epoch: None,
+            members: 0,
+            suite: None,
+            to_do: 0,
+        };
+        let shown = Shown::Group { group, current: false };
+        let line = shown.to_line();
         assert!(line.ends_with("stuck: \\u{1b}]0;\\nmessage g"), "{line}");
-        assert!(!Output::Answer(group).to_text().contains(char::is_control));
+        assert!(!shown.to_text().contains(char::is_control));
     }
 
     #[test]
@@ -358,7 +337,7 @@ mod tests {
             own: false,
             content: Content::from_text(text),
         };
-        let output = Output::News { key: 0, group: "g".into(), news };
+        let output = Shown::News { key: 0, group: "g".into(), news };
         assert_eq!(output.to_text(), "g | bob/pc: shopping:\n  | - milk\n  | g | alice/pc: no");
     }
 
@@ -374,16 +353,16 @@ mod tests {
         };
         let shown = |time| {
             let news = message(time);
-            Output::News { key: 0, group: "g".into(), news }.to_text()
+            Shown::News { key: 0, group: "g".into(), news }.to_text()
         };
         let now = super::super::time::now();
         assert_eq!(shown(now), "g | bob/pc: hi");
         let late = shown(1_700_000_000);
         assert!(late.starts_with("g | 2023-11-1") && late.ends_with(" bob/pc: hi"), "{late}");
-        let history = Answer::History { group: "g".into(), news: message(now) };
-        let line = Output::Answer(history.clone()).to_line();
+        let history = Shown::History { group: "g".into(), news: message(now) };
+        let line = history.to_line();
         assert!(line.starts_with("history message g 7 bob/pc 2"), "{line}");
-        assert!(Output::Answer(history).to_text().ends_with(" bob/pc: hi"));
+        assert!(history.to_text().ends_with(" bob/pc: hi"));
     }
 
     #[test]
@@ -396,7 +375,7 @@ mod tests {
             own: false,
             content: Content::from_text("hi there"),
         };
-        let output = Output::News { key: 0, group: "lunch".into(), news };
+        let output = Shown::News { key: 0, group: "lunch".into(), news };
         let line = output.to_line();
         assert_eq!(line, "message lunch 7 bob/pc 1970-01-01T00:00:00Z hi there");
     }
@@ -406,7 +385,7 @@ mod tests {
         let sender: DeviceId = "bob/pc".parse().unwrap();
         let content = Content::new("application/mimi-content", [1, 2, 3]).unwrap();
         let news = News::Message { seq: 7, time: u64::MAX, sender, own: false, content };
-        let output = Output::News { key: 0, group: "g".into(), news };
+        let output = Shown::News { key: 0, group: "g".into(), news };
         assert_eq!(output.to_line(), "content g 7 bob/pc - 3 application/mimi-content");
         let text = "g ! bob/pc sent 3 bytes of application/mimi-content, which this messenger does not show";
         assert_eq!(output.to_text(), text);

@@ -9,7 +9,7 @@ use conclave_delivery::http::{Config, serve};
 use conclave_delivery::http_client::Client;
 use conclave_delivery::storage::SqliteStorage;
 use conclave_engine::{
-    Answer, CertificateFiles, Command, Content, Engine, News, Output, SUITES, Setup, Who,
+    Answer, CertificateFiles, Command, Content, Engine, GroupId, News, Output, SUITES, Setup, Who,
 };
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_store::MemoryStore;
@@ -25,10 +25,11 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 const CHANGE: &str = "application/vnd.example.list-change";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A device with the list.
+/// A device with the list, which is that of one group.
 struct Device {
     engine: Engine<MemoryStore>,
     service: Service,
+    group: Option<GroupId>,
     items: BTreeSet<String>,
     ready: bool,
 }
@@ -46,16 +47,22 @@ impl Device {
             evidence_place: String::new(),
         })?;
         let service = Service { client: Client::new(url), pushed: channel() };
-        Ok(Self { engine, service, items: BTreeSet::new(), ready: false })
+        Ok(Self { engine, service, group: None, items: BTreeSet::new(), ready: false })
     }
 
-    fn command(&mut self, command: Command) -> Result {
-        Ok(self.engine.command(now(), command)?)
+    fn share_with(&mut self, user: &str) -> Result {
+        let make = Command::New { name: "shopping".into(), suite: None };
+        let group = self.engine.command(now(), make)?.ok_or("no group is made")?;
+        self.group = Some(group.clone());
+        let who = vec![Who { user: user.parse()?, device: None }];
+        self.engine.command(now(), Command::Invite { group, who })?;
+        Ok(())
     }
 
     fn change(&mut self, sign: char, item: &str) -> Result {
         let content = Content::new(CHANGE, format!("{sign}{item}"))?;
-        self.command(Command::Send(content))
+        let group = self.group.as_ref().ok_or("there is no list")?;
+        Ok(self.engine.send(now(), group, vec![content])?)
     }
 
     /// Takes what the engine says.
@@ -64,8 +71,9 @@ impl Device {
             Output::Answer(Answer::Ready { .. }) => self.ready = true,
             Output::Answer(Answer::Error(what)) => return Err(what.into()),
             // A real application asks its user.
-            Output::News { group, news: News::Invited { .. }, .. } => {
-                self.command(Command::Accept(Some(group)))?;
+            Output::News { group: Some(group), news: News::Invited { .. }, .. } => {
+                self.engine.command(now(), Command::Accept(group.clone()))?;
+                self.group = Some(group);
             }
             Output::News { news: News::Message { content, .. }, .. }
                 if content.media_type() == CHANGE =>
@@ -110,8 +118,7 @@ fn main() -> Result {
     let mut bob = Device::start("bob/laptop", &server.url(), provider)?;
     until(&mut [&mut alice, &mut bob], "both can be invited", |device| device.ready)?;
 
-    alice.command(Command::New { name: "shopping".into(), suite: None })?;
-    alice.command(Command::Invite(vec![Who { user: "bob".parse()?, device: None }]))?;
+    alice.share_with("bob")?;
     alice.change('+', "milk")?;
     alice.change('+', "coffee")?;
     let listed = |items: &[&str]| {

@@ -158,7 +158,7 @@ impl<S: Store> Engine<S> {
     fn remove_ended(&mut self, user: &Name) {
         let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
         for group in groups {
-            if self.devices(&group).iter().any(|(device, _)| device.user == *user) {
+            if self.devices_in(&group).iter().any(|(device, _)| device.user == *user) {
                 self.plan_removals(&group);
             }
         }
@@ -166,7 +166,7 @@ impl<S: Store> Engine<S> {
 
     /// Sees to it that devices which are no longer active leave a group.
     pub(super) fn plan_removals(&mut self, group: &GroupId) {
-        let members = self.devices(group);
+        let members = self.devices_in(group);
         let is_member = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
         self.removals.retain(|(id, device), _| id != group || is_member(device));
         for (device, key) in members {
@@ -212,7 +212,7 @@ impl<S: Store> Engine<S> {
         let due: Vec<(GroupId, DeviceId)> = due.map(|(what, _)| what.clone()).collect();
         for (group, device) in due {
             self.removals.remove(&(group.clone(), device.clone()));
-            let there = self.devices(&group).into_iter().find(|(member, _)| *member == device);
+            let there = self.devices_in(&group).into_iter().find(|(member, _)| *member == device);
             let Some((_, key)) = there else { continue };
             if self.is_to_be_removed(&group, &device) {
                 let later = self.now.saturating_add(REMOVAL_WAIT + REMOVAL_SPREAD);
@@ -257,27 +257,6 @@ impl<S: Store> Engine<S> {
         self.book.commit(None, vec![forget, settled, behind, news])?;
         self.lookups.insert(user);
         Ok(())
-    }
-
-    /// Lists a user's devices.
-    pub(super) fn list_devices(&mut self, user: Option<Name>) {
-        let user = user.unwrap_or_else(|| self.device().user.clone());
-        if self.list_certificates(&user) {
-            return;
-        }
-        let Some(account) = self.book.account(&user) else {
-            self.error(format!("no account of {user} is known here: invite {user} first"));
-            return;
-        };
-        let mut answers = Vec::new();
-        for device in account.active() {
-            let id = DeviceId::new(user.clone(), device.name.clone());
-            let code = short_member_code(&*self.provider, &id, &device.key).unwrap_or_default();
-            let by = added_by(device);
-            let (own, since) = (id == *self.device(), device.added_at.as_secs());
-            answers.push(Answer::Device { device: id, own, since, by, code });
-        }
-        self.answers.extend(answers);
     }
 
     /// Whether something is under way that the user waits for.

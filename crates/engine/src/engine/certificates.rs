@@ -3,7 +3,6 @@
 use super::{Engine, EngineError, Live};
 use crate::authority::Authority;
 use crate::book::Change;
-use crate::code::short_member_code;
 use crate::command::Command;
 use crate::output::Answer;
 use crate::record::{Stage, Who};
@@ -116,7 +115,7 @@ impl<S: Store> Engine<S> {
             let record = self.book.record(id);
             let accepted = record.is_some_and(|r| r.stage == Stage::Active && r.asked_by.is_none());
             let members: Vec<DeviceId> =
-                self.devices(id).into_iter().map(|(device, _)| device).collect();
+                self.devices_in(id).into_iter().map(|(device, _)| device).collect();
             if accepted && !self.book.leaving(id) && self.is_first_own(&members) {
                 items.extend(self.bring_in_own(id, &members));
             }
@@ -181,27 +180,6 @@ impl<S: Store> Engine<S> {
             _ => return false,
         };
         self.error(what);
-        true
-    }
-
-    /// Lists the certificates of a user's devices; whether there are certificates here.
-    pub(super) fn list_certificates(&mut self, user: &Name) -> bool {
-        let Some(certified) = self.authority.certified() else { return false };
-        let mut answers = Vec::new();
-        for known in certified.devices_of(user) {
-            let code = short_member_code(&*self.provider, &known.device, &known.key);
-            answers.push(Answer::Certified {
-                device: known.device.clone(),
-                own: known.device == *self.device(),
-                since: known.valid.0,
-                until: known.valid.1,
-                code: code.unwrap_or_default(),
-            });
-        }
-        if answers.is_empty() {
-            self.error(format!("no certificate of {user} is known here: invite {user} first"));
-        }
-        self.answers.extend(answers);
         true
     }
 

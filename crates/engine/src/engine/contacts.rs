@@ -29,55 +29,39 @@ impl<S: Store> Engine<S> {
         )
     }
 
-    /// The group that an answer is about.
-    fn asked_about(&mut self, name: Option<&str>) -> Option<GroupId> {
-        let asking = self.asking();
-        let named = |id: &&GroupId| name.is_none_or(|name| self.group_name(id) == name);
-        let found: Vec<&GroupId> = asking.iter().filter(named).collect();
-        let what = match (found.as_slice(), name) {
-            ([one], _) => return Some((*one).clone()),
-            ([], Some(name)) => format!("no invitation to {name} waits for an answer"),
-            ([], None) => "no invitation waits for an answer".into(),
-            (several, _) => {
-                let names: Vec<String> = several.iter().map(|id| self.group_name(id)).collect();
-                format!("say which invitation you mean: {}", names.join(", "))
-            }
-        };
-        self.error(what);
-        None
+    /// Whether a group waits for the user's answer. If it does not, the user is told.
+    fn is_asked_about(&mut self, id: &GroupId) -> bool {
+        let asks = self.asking().contains(id);
+        if !asks {
+            let what = format!("no invitation to {} waits for an answer", self.group_name(id));
+            self.error(what);
+        }
+        asks
     }
 
     /// Takes an invitation, and from now on all of that device's.
-    pub(super) fn accept(&mut self, name: Option<&str>) -> Result<(), EngineError> {
-        let Some(id) = self.asked_about(name) else { return Ok(()) };
-        let mut changes = self.accepted(&id);
-        // What the user is about to say in another group is not said here.
-        let what = match self.book.current().is_none() {
-            true => {
-                changes.push(Change::Current(Some(id.clone())));
-                "accepted: what you write goes here".to_string()
-            }
-            false => format!("accepted: /switch {} to talk here", self.group_name(&id)),
-        };
-        changes.push(Self::news(&id, News::Note { what }));
-        Ok(self.book.commit(None, changes)?)
+    pub(super) fn accept(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        if !self.is_asked_about(id) {
+            return Ok(());
+        }
+        Ok(self.book.commit(None, self.accepted(id))?)
     }
 
     /// What changes when the user takes a group for one of its own.
-    pub(super) fn accepted(&self, id: &GroupId) -> Vec<Change> {
+    fn accepted(&self, id: &GroupId) -> Vec<Change> {
         let Some(mut record) = self.book.record(id).cloned() else { return Vec::new() };
         let Some(by) = record.asked_by.take() else { return Vec::new() };
         let trust = Change::Trust(by.into(), Some(Trust::Accepted));
-        let members: Vec<DeviceId> = self.devices(id).into_iter().map(|(id, _)| id).collect();
+        let members: Vec<DeviceId> = self.devices_in(id).into_iter().map(|(id, _)| id).collect();
         let own = self.bring_in_own(id, &members);
         [Change::Record(id.clone(), record), trust].into_iter().chain(own).collect()
     }
 
     /// Refuses an invitation.
-    pub(super) fn decline(&mut self, name: Option<&str>) -> Result<(), EngineError> {
-        match self.asked_about(name) {
-            Some(id) => self.leave_alone(&id),
-            None => Ok(()),
+    pub(super) fn decline(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        match self.is_asked_about(id) {
+            true => self.leave_alone(id),
+            false => Ok(()),
         }
     }
 

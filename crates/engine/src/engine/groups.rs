@@ -45,13 +45,13 @@ impl<S: Store> Engine<S> {
         &mut self,
         name: String,
         chosen: Option<CipherSuite>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<GroupId>, EngineError> {
         if !is_group_name(&name) {
             self.error(format!(
                 "a group's name has at most {MAX_GROUP_NAME} bytes, letters among them, and no characters that are \
                  invisible or turn the text around them"
             ));
-            return Ok(());
+            return Ok(None);
         }
         let identity = self.book.identity();
         let cipher_suite = chosen.unwrap_or(identity.cipher_suite);
@@ -68,7 +68,7 @@ impl<S: Store> Engine<S> {
                 suite_name(cipher_suite),
                 identity.device.user,
             ));
-            return Ok(());
+            return Ok(None);
         }
         let mut names = self.book.records().values().map(|record| &record.name);
         if let Some(taken) = names.find(|taken| look_alike(taken, &name)).cloned() {
@@ -76,17 +76,18 @@ impl<S: Store> Engine<S> {
                 true => format!("you have a group {name} already: /switch {name}"),
                 false => format!("{name} looks like your group {taken}: take another name"),
             });
-            return Ok(());
+            return Ok(None);
         }
         let mut id = vec![0; GROUP_ID];
         self.rng.fill_bytes(&mut id);
         let id = GroupId::from(id);
         let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
-        self.create_group((id, name), cipher_suite, own.into_iter().collect())
+        self.create_group((id.clone(), name), cipher_suite, own.into_iter().collect())?;
+        Ok(Some(id))
     }
 
-    /// Makes a group with this identifier and name, and makes it the current one. It replaces one that this device has
-    /// made and the service does not have.
+    /// Makes a group with this identifier and name. It replaces one that this device has made and the service does not
+    /// have.
     pub(super) fn create_group(
         &mut self,
         (id, name): (GroupId, String),
@@ -120,7 +121,7 @@ impl<S: Store> Engine<S> {
         let (cursor, epoch) = (0, 0);
         let record =
             GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
-        let mut all = vec![Change::Record(id.clone(), record), Change::Current(Some(id.clone()))];
+        let mut all = vec![Change::Record(id.clone(), record)];
         all.extend(changes);
         let book = &mut self.book;
         let is_known = book.record(&id).is_some();
@@ -169,22 +170,17 @@ impl<S: Store> Engine<S> {
             })
             .collect();
         for (id, name, suite) in outdated {
-            let current = Change::Current(self.book.current().cloned());
-            self.create_group((id, name), suite, vec![current])?;
+            self.create_group((id, name), suite, Vec::new())?;
         }
         Ok(())
     }
 
     /// Asks to leave. Who is alone in a group, or cannot follow it any further, is out at once.
-    pub(super) fn leave(&mut self) -> Result<(), EngineError> {
-        let Some(id) = self.book.current().cloned() else {
-            self.error("you are in no group");
-            return Ok(());
-        };
-        if self.is_gone(&id) || self.is_alone(&id) && !self.book.leaving(&id) {
-            return self.forget(&id);
+    pub(super) fn leave(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        if self.is_gone(id) || self.is_alone(id) && !self.book.leaving(id) {
+            return self.forget(id);
         }
-        self.queue(vec![Work::Leave { alone: false, committing: false, proposed: None }])
+        self.queue(id, vec![Work::Leave { alone: false, committing: false, proposed: None }])
     }
 
     /// Whether nothing can be done in a group that this device counts as one of its own: it cannot

@@ -135,17 +135,6 @@ impl<S: Store> Engine<S> {
             let code = short_member_code(&*self.provider, &by, &inviter.signature_key)?;
             changes.push(Self::news(id, News::Invited { seq, by, code }));
         }
-        match self.book.current() {
-            Some(current) if old.as_ref() == Some(current) => {
-                changes.push(Change::Current(Some(id.clone())));
-            }
-            // It was left, and is not accepted yet.
-            Some(current) if asks && current == id => changes.push(Change::Current(None)),
-            // Never instead of another, even if this device is out of that: what the user is about
-            // to say there would be said to others.
-            None if !asks => changes.push(Change::Current(Some(id.clone()))),
-            _ => {}
-        }
         if !asks && !by_ourselves {
             let members = new.peek().members();
             let members: Vec<DeviceId> = members.filter_map(|m| device_of(&m.credential)).collect();

@@ -1,165 +1,178 @@
-//! What the user can look at.
+//! What a host can look at. Nothing here changes anything, or asks the service.
 
 use super::accounts::added_by;
 use super::{Engine, EngineError};
-use crate::book::Change;
-use crate::code::{epoch_code, member_code, pair_code};
-use crate::output::Answer;
-use crate::record::{Stage, Who};
-use conclave_delivery_api::DeviceId;
+use crate::code::{epoch_code, member_code, pair_code, short_member_code};
+use crate::record::{News, Stage, Who};
+use crate::view::{
+    Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, Roster, Warrant,
+};
+use conclave_delivery_api::{DeviceId, Name};
 use conclave_mls::GroupId;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_store::Store;
 use std::collections::BTreeMap;
 
 impl<S: Store> Engine<S> {
-    /// What the user calls a group.
-    pub(super) fn group_name(&self, group: &GroupId) -> String {
+    /// What a group is called here: by the name that its maker gave it, with a number if another group has that name or
+    /// one that looks like it; by the beginning of its identifier while no name is known.
+    #[must_use]
+    pub fn group_name(&self, group: &GroupId) -> String {
         self.book.group_name(group)
     }
 
-    fn find_group(&self, name: &str) -> Option<GroupId> {
-        self.book.records().keys().find(|id| self.group_name(id) == name).cloned()
+    /// The groups that this device knows: also those that it has left.
+    #[must_use]
+    pub fn groups(&self) -> Vec<GroupView> {
+        self.book.records().keys().filter_map(|id| self.group(id)).collect()
     }
 
-    pub(super) fn switch(&mut self, name: &str) -> Result<(), EngineError> {
-        match self.find_group(name) {
-            // Whoever goes there has seen who is there, or may be asked.
-            Some(group) => {
-                let mut changes = self.accepted(&group);
-                changes.push(Change::Current(Some(group)));
-                Ok(self.book.commit(None, changes)?)
-            }
-            None => {
-                self.error(format!("there is no group {name}; /groups lists them"));
-                Ok(())
-            }
-        }
-    }
-
-    /// The group to look at: the current one; if there is none, the only one that waits for an
-    /// answer.
-    fn shown_group(&self) -> Option<GroupId> {
-        self.book.current().cloned().or_else(|| match self.asking().as_slice() {
-            [one] => Some(one.clone()),
-            _ => None,
+    /// A group, if this device knows it.
+    #[must_use]
+    pub fn group(&self, id: &GroupId) -> Option<GroupView> {
+        let record = self.book.record(id)?;
+        let live = self.groups.get(id);
+        let phase = match (&record.stage, live.and_then(|live| live.stuck.as_ref())) {
+            (Stage::Removed, _) => Phase::Removed,
+            (Stage::Left, _) => Phase::Left,
+            (Stage::Ended, _) => Phase::Ended,
+            (_, Some(reason)) => Phase::Stuck { reason: reason.clone() },
+            _ if self.book.leaving(id) => Phase::Leaving,
+            (stage, None) => match (&record.asked_by, stage) {
+                (Some(by), _) => Phase::Invited { by: by.clone() },
+                (None, Stage::Creating(_)) => Phase::Creating,
+                (None, _) => Phase::Member,
+            },
+        };
+        Some(GroupView {
+            id: id.clone(),
+            name: self.group_name(id),
+            phase,
+            epoch: live.map(|live| live.group.epoch().0),
+            members: live.map_or(0, |live| live.group.members().count()),
+            suite: live.map(|live| live.group.cipher_suite()),
+            to_do: self.book.items(id).count(),
         })
     }
 
-    /// The same, if this device is in it.
-    fn current_live(&mut self) -> Option<GroupId> {
-        let current = self.shown_group().filter(|group| self.groups.contains_key(group));
-        if current.is_none() {
-            self.answers.push_back(Answer::Error("you are in no group".into()));
-        }
-        current
-    }
-
     /// The devices of a group and their keys.
-    pub(super) fn devices(&self, group: &GroupId) -> Vec<(DeviceId, SignaturePublicKey)> {
+    pub(super) fn devices_in(&self, group: &GroupId) -> Vec<(DeviceId, SignaturePublicKey)> {
         let members = self.groups.get(group).into_iter().flat_map(|live| live.group.members());
         members
             .filter_map(|m| Some((super::log::device_of(&m.credential)?, m.signature_key)))
             .collect()
     }
 
-    pub(super) fn members(&mut self) -> Result<(), EngineError> {
-        let Some(id) = self.current_live() else { return Ok(()) };
-        let group = self.group_name(&id);
-        if let Some(live) = self.groups.get(&id) {
-            let epoch = live.group.epoch();
-            let authenticator = live.group.epoch_authenticator()?.as_secret();
-            let code = epoch_code(&*self.provider, authenticator.expose())?;
-            let suite = live.group.cipher_suite();
-            self.answers.push_back(Answer::Epoch {
-                group: group.clone(),
-                epoch: epoch.0,
-                code,
-                suite,
-            });
-        }
-        // Those of each user together.
-        for (device, key) in BTreeMap::from_iter(self.devices(&id)) {
+    /// Who is in a group; none if this device is not.
+    ///
+    /// # Errors
+    /// If the cryptography fails.
+    pub fn roster(&self, group: &GroupId) -> Result<Option<Roster>, EngineError> {
+        let Some(live) = self.groups.get(group) else { return Ok(None) };
+        let authenticator = live.group.epoch_authenticator()?.as_secret();
+        let code = epoch_code(&*self.provider, authenticator.expose())?;
+        let mut members = Vec::new();
+        for (device, key) in BTreeMap::from_iter(self.devices_in(group)) {
             let code = member_code(&*self.provider, &device, &key)?;
             let own = device == *self.device();
-            let group = group.clone();
             let known = self.book.account(&device.user).and_then(|account| {
                 account.active().find(|known| known.name == device.device && known.key == key)
             });
-            let since = known.map(|known| known.added_at.as_secs());
-            let by = known.and_then(added_by);
-            self.answers.push_back(Answer::Member { group, device, own, code, since, by });
+            let admitted = known
+                .map(|known| Admitted { since: known.added_at.as_secs(), by: added_by(known) });
+            members.push(Member { device, own, code, admitted });
         }
-        Ok(())
+        let (epoch, suite) = (live.group.epoch().0, live.group.cipher_suite());
+        Ok(Some(Roster { epoch, code, suite, members }))
     }
 
-    pub(super) fn list_groups(&mut self) {
-        let mut answers = Vec::new();
-        for (id, record) in self.book.records() {
-            let live = self.groups.get(id);
-            let to_send = self.book.items(id).count();
-            let state = match (&record.stage, live.and_then(|live| live.stuck.as_ref())) {
-                (Stage::Removed, _) => "removed".into(),
-                (Stage::Left, _) => "left".into(),
-                (Stage::Ended, _) => {
-                    "ended: a member begins it anew with /reset, and invites you".into()
-                }
-                (_, Some(reason)) => format!("stuck: {reason}"),
-                _ if self.book.leaving(id) => "leaving".into(),
-                _ if record.asked_by.is_some() => {
-                    let by = record.asked_by.as_ref().map_or(String::new(), DeviceId::to_string);
-                    format!("invited by {by}: /accept or /decline")
-                }
-                _ if to_send > 0 => format!("{to_send} to send"),
-                _ => String::new(),
-            };
-            answers.push(Answer::Group {
-                name: self.group_name(id),
-                current: self.book.current() == Some(id),
-                epoch: live.map(|live| live.group.epoch().0),
-                members: live.map_or(0, |live| live.group.members().count()),
-                suite: live.map(|live| live.group.cipher_suite()),
-                state,
-            });
-        }
-        if answers.is_empty() {
-            answers.push(Answer::Error(
-                "you are in no group: /new NAME makes one, or somebody invites you".into(),
-            ));
-        }
-        self.answers.extend(answers);
+    /// The links into a group, by number; none if this device is not in it.
+    #[must_use]
+    pub fn links(&self, group: &GroupId) -> Option<Vec<LinkView>> {
+        self.groups.get(group)?;
+        let (links, now) = (self.links_of(group), self.service_time().as_secs());
+        let view = |link: &conclave_delivery_api::JoinLinkRecord| LinkView {
+            number: link.number,
+            maker: link.maker.clone(),
+            uses: link.uses,
+            max_uses: link.max_uses,
+            expires_at: link.expires_at,
+            over: link.is_over(now),
+        };
+        Some(links.links().iter().map(view).collect())
     }
 
-    pub(super) fn verify(&mut self, who: &Who) -> Result<(), EngineError> {
-        let members: Vec<_> = self.groups.keys().flat_map(|id| self.devices(id)).collect();
+    /// The devices of a user's, of which this device knows; none if it knows nothing of the user.
+    #[must_use]
+    pub fn devices(&self, user: &Name) -> Option<Vec<DeviceView>> {
+        let view = |device: DeviceId, key: &SignaturePublicKey, warrant| {
+            let code = short_member_code(&*self.provider, &device, key).unwrap_or_default();
+            DeviceView { own: device == *self.device(), device, code, warrant }
+        };
+        if let Some(certified) = self.authority.certified() {
+            let known = certified.devices_of(user).iter();
+            let found: Vec<DeviceView> = known
+                .map(|known| {
+                    let (since, until) = known.valid;
+                    let warrant = Warrant::Certificate { since, until };
+                    view(known.device.clone(), &known.key, warrant)
+                })
+                .collect();
+            return Some(found).filter(|found| !found.is_empty());
+        }
+        let account = self.book.account(user)?;
+        let found = account.active().map(|device| {
+            let (since, by) = (device.added_at.as_secs(), added_by(device));
+            let id = DeviceId::new(user.clone(), device.name.clone());
+            view(id, &device.key, Warrant::Account(Admitted { since, by }))
+        });
+        Some(found.collect())
+    }
+
+    /// Whether a CA certifies devices here, instead of accounts.
+    #[must_use]
+    pub fn has_certificates(&self) -> bool {
+        self.authority.certified().is_some()
+    }
+
+    /// The codes to compare with devices of somebody's: of those whose keys are known here, by groups or accounts.
+    ///
+    /// # Errors
+    /// If the cryptography fails.
+    pub fn pair_codes(&self, who: &Who) -> Result<Vec<PairCode>, EngineError> {
+        let members: Vec<_> = self.groups.keys().flat_map(|id| self.devices_in(id)).collect();
         // In order, and each once.
         let active = self.authority.devices_of(self.book.accounts(), &who.user);
         let mut found: BTreeMap<DeviceId, SignaturePublicKey> = active.into_iter().collect();
         found.extend(members);
-        let (me, key) = {
-            let identity = self.book.identity();
-            (identity.device.clone(), identity.signer.public.clone())
+        let identity = self.book.identity();
+        let (me, key) = (&identity.device, &identity.signer.public);
+        found.retain(|device, _| who.includes(device) && device != me);
+        let code = |(other, other_key): (DeviceId, SignaturePublicKey)| {
+            let code = pair_code(&*self.provider, (me, key), (&other, &other_key))?;
+            Ok(PairCode { other, code })
         };
-        found.retain(|device, _| who.includes(device) && *device != me);
-        if found.is_empty() {
-            self.error(format!("no key of {who} is known here: invite {who} first"));
-        }
-        for (other, other_key) in found {
-            let code = pair_code(&*self.provider, (&me, &key), (&other, &other_key))?;
-            self.answers.push_back(Answer::Pair { me: me.clone(), other, code });
-        }
-        Ok(())
+        found.into_iter().map(code).collect()
     }
 
-    pub(super) fn history(&mut self, n: usize) -> Result<(), EngineError> {
-        let Some(id) = self.shown_group() else {
-            self.error("you are in no group");
-            return Ok(());
-        };
-        let group = self.group_name(&id);
-        for news in self.book.history(&id, n)? {
-            self.answers.push_back(Answer::History { group: group.clone(), news });
-        }
-        Ok(())
+    /// The last messages of a group, the oldest first.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn history(&self, group: &GroupId, limit: usize) -> Result<Vec<News>, EngineError> {
+        Ok(self.book.history(group, limit)?)
+    }
+
+    /// Whether this device waits until another one of its user's admits it. It can do nothing before that but
+    /// [`Recover`](crate::Command::Recover).
+    #[must_use]
+    pub fn awaits_admission(&self) -> bool {
+        self.waiting_link.is_some()
+    }
+
+    /// The group that commands were about when an earlier version of the engine kept that; for hosts that keep it now.
+    #[must_use]
+    pub fn former_current_group(&self) -> Option<&GroupId> {
+        self.book.former_current()
     }
 }

@@ -94,7 +94,7 @@ impl<S: Store> Engine<S> {
     /// there was any.
     fn drop_outdated(&mut self, id: &GroupId) -> bool {
         let members: BTreeSet<DeviceId> =
-            self.devices(id).into_iter().map(|(member, _)| member).collect();
+            self.devices_in(id).into_iter().map(|(member, _)| member).collect();
         let Self { groups, authority, book, .. } = self;
         let Some(live) = groups.get_mut(id) else { return false };
         let is_current = |package: &ValidKeyPackage| {
@@ -303,7 +303,7 @@ impl<S: Store> Engine<S> {
         let known = self.authority.devices_of(self.book.accounts(), &who.user);
         let devices: Vec<DeviceId> =
             known.into_iter().map(|(device, _)| device).filter(|d| who.includes(d)).collect();
-        let members = self.devices(id);
+        let members = self.devices_in(id);
         let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
         let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) =
             devices.into_iter().partition(present);

@@ -55,19 +55,23 @@ pub(super) fn judge_own(
 
 impl<S: Store> Engine<S> {
     /// The links of a group.
-    fn links_of(&self, id: &GroupId) -> JoinLinks {
+    pub(super) fn links_of(&self, id: &GroupId) -> JoinLinks {
         let links = self.groups.get(id).map(|live| JoinLinks::of(live.group.view()));
         links.and_then(Result::ok).unwrap_or_default()
     }
 
-    /// Begins to make a link into the current group, good for so many seconds. It is shown when the group has it: a
-    /// link that is not in force yet is shown to nobody.
-    pub(super) fn new_link(&mut self, max_uses: u32, lifetime: u64) -> Result<(), EngineError> {
-        let Some(id) = self.book.current().cloned() else { return self.queue(Vec::new()) };
-        let name = self.group_name(&id);
+    /// Begins to make a link into a group, good for so many seconds. It is shown when the group has it: a link that is
+    /// not in force yet is shown to nobody.
+    pub(super) fn new_link(
+        &mut self,
+        id: &GroupId,
+        max_uses: u32,
+        lifetime: u64,
+    ) -> Result<(), EngineError> {
+        let name = self.group_name(id);
         let link = JoinLink::new(&mut *self.rng, id.clone(), &name);
         let expires_at = self.service_time().as_secs().saturating_add(lifetime);
-        self.queue(vec![Work::MakeLink { link, expires_at, max_uses, committing: false }])
+        self.queue(id, vec![Work::MakeLink { link, expires_at, max_uses, committing: false }])
     }
 
     /// Makes the commit that makes a link. Links that are over make room for it.
@@ -127,32 +131,6 @@ impl<S: Store> Engine<S> {
                 self.give_up(id, key, [News::Failed { what }])?;
                 Ok(None)
             }
-        }
-    }
-
-    /// Lists the links into the current group.
-    pub(super) fn list_links(&mut self) {
-        let Some(id) = self.book.current().cloned().filter(|id| self.groups.contains_key(id))
-        else {
-            self.error("you are in no group");
-            return;
-        };
-        let (group, now) = (self.group_name(&id), self.service_time().as_secs());
-        let links = self.links_of(&id);
-        if links.links().is_empty() {
-            let what = format!("no link leads into {group}: /invite-link makes one");
-            self.answers.push_back(Answer::Note(what));
-        }
-        for link in links.links() {
-            self.answers.push_back(Answer::JoinLink {
-                group: group.clone(),
-                number: link.number,
-                maker: link.maker.clone(),
-                uses: link.uses,
-                max_uses: link.max_uses,
-                expires_at: link.expires_at,
-                over: link.is_over(now),
-            });
         }
     }
 

@@ -8,7 +8,6 @@ use super::log::device_of;
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::names::is_group_name;
-use crate::output::Answer;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Request;
 use crate::suites::suite_name;
@@ -219,18 +218,10 @@ impl<S: Store> Engine<S> {
             Self::news(id, News::JoinedByLink { seq, maker, suite }),
         ]);
         changes.extend(own);
-        // Never instead of another: what the user is about to say there would be said to others.
-        if self.book.current().is_none() {
-            changes.push(Change::Current(Some(id.clone())));
-        }
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;
         let receipt = self.book.record(id).and_then(|record| record.receipt.clone());
         self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
-        if self.book.current() != Some(id) {
-            let name = self.group_name(id);
-            self.answers.push_back(Answer::Note(format!("/switch {name} to talk in {name}")));
-        }
         self.plan_removals(id);
         Ok(())
     }

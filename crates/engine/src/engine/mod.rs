@@ -8,6 +8,7 @@
 
 mod access;
 mod accounts;
+mod app;
 mod certificates;
 mod contacts;
 mod error;
@@ -81,6 +82,9 @@ const MAX_STRANGE: u32 = 8;
 /// How long news of a group wait for its name, in milliseconds: whoever invites sends it right
 /// after the invitation.
 const NAME_WAIT: u64 = 3_000;
+
+const AWAITS_ADMISSION: &str =
+    "this device waits until another one of yours admits it, and can do nothing before that";
 
 /// What an engine is made of.
 pub struct Setup<S> {
@@ -433,12 +437,6 @@ impl<S: Store> Engine<S> {
         &self.book.identity().device
     }
 
-    /// The name of the group that commands are about.
-    #[must_use]
-    pub fn current_group(&self) -> Option<String> {
-        self.book.current().map(|group| self.group_name(group))
-    }
-
     /// The time as MLS and the service want it: in seconds.
     fn time(&self) -> UnixTime {
         UnixTime::since_unix_epoch(Duration::from_millis(self.now)).unwrap_or(UnixTime::MAX)
@@ -717,28 +715,12 @@ impl<S: Store> Engine<S> {
         let mut outputs: Vec<Output> = visible
             .map(|(key, line)| Output::News {
                 key: *key,
-                group: line.group.as_ref().map(|g| self.group_name(g)).unwrap_or_default(),
+                group: line.group.clone(),
                 news: line.news.clone(),
             })
             .collect();
         outputs.extend(self.answers.drain(..).map(Output::Answer));
         outputs
-    }
-
-    /// Takes note that the host has taken these: shown or stored them. Their events are not given again.
-    ///
-    /// # Errors
-    /// If the state cannot be written.
-    pub fn acknowledge(&mut self, outputs: &[Output]) -> Result<(), EngineError> {
-        let taken = outputs.iter().filter_map(|output| match output {
-            Output::News { key, .. } => Some(Change::Acknowledged(*key)),
-            Output::Answer(_) => None,
-        });
-        let taken: Vec<Change> = taken.collect();
-        if taken.is_empty() {
-            return Ok(());
-        }
-        Ok(self.book.commit(None, taken)?)
     }
 
     /// Judges credentials; none if the service has to be asked first, which is then seen to.
@@ -779,59 +761,48 @@ impl<S: Store> Engine<S> {
         Ok(Some(outcome))
     }
 
-    /// Takes what the user said.
+    /// Takes a command. Returns the group that it makes, if it makes one.
     ///
     /// # Errors
     /// If the state cannot be written.
-    pub fn command(&mut self, now: u64, command: Command) -> Result<(), EngineError> {
+    pub fn command(&mut self, now: u64, command: Command) -> Result<Option<GroupId>, EngineError> {
         self.now = now;
         let allowed = matches!(command, Command::Recover(_) | Command::AcknowledgeService);
-        if self.waiting_link.is_some() && !allowed {
-            self.error(
-                "this device waits until another one of yours admits it, and can do nothing before that",
-            );
-            return Ok(());
+        if self.awaits_admission() && !allowed {
+            self.error(AWAITS_ADMISSION);
+            return Ok(None);
         }
         if self.refuse_account_command(&command) {
-            return Ok(());
+            return Ok(None);
         }
         match command {
-            Command::New { name, suite } => self.new_group(name, suite),
-            Command::Invite(who) => {
+            Command::New { name, suite } => return self.new_group(name, suite),
+            Command::Reset(group) => return self.reset(&group),
+            Command::Invite { group, who } => {
                 self.unblock(&who)?;
                 let work = |who| Work::Invite { who, committing: false, by_itself: false };
-                self.queue(who.into_iter().map(work).collect())
+                self.queue(&group, who.into_iter().map(work).collect())
             }
-            Command::Accept(group) => self.accept(group.as_deref()),
-            Command::Decline(group) => self.decline(group.as_deref()),
+            Command::Accept(group) => self.accept(&group),
+            Command::Decline(group) => self.decline(&group),
             Command::Block(who) => self.block(who),
-            Command::Remove(who) => {
+            Command::Remove { group, who } => {
                 let me = self.device().clone();
                 if who.iter().any(|who| who.includes(&me)) {
                     self.error("you cannot remove yourself: /leave");
-                    return Ok(());
+                    return Ok(None);
                 }
                 let work = |who| Work::Remove { who, committing: false };
-                self.queue(who.into_iter().map(work).collect())
+                self.queue(&group, who.into_iter().map(work).collect())
             }
-            Command::InviteLink { max_uses, lifetime } => self.new_link(max_uses, lifetime),
-            Command::Links => {
-                self.list_links();
-                Ok(())
+            Command::InviteLink { group, max_uses, lifetime } => {
+                self.new_link(&group, max_uses, lifetime)
             }
-            Command::Unlink(number) => self.queue(vec![Work::Unlink { number, committing: false }]),
+            Command::Unlink { group, number } => {
+                self.queue(&group, vec![Work::Unlink { number, committing: false }])
+            }
             Command::Join(link) => self.join(link),
-            Command::Leave => self.leave(),
-            Command::Reset => self.reset(),
-            Command::Send(content) => self.say(vec![content]),
-            Command::Switch(name) => self.switch(&name),
-            Command::Members => self.members(),
-            Command::Groups => {
-                self.list_groups();
-                Ok(())
-            }
-            Command::Verify(who) => self.verify(&who),
-            Command::History(n) => self.history(n),
+            Command::Leave(group) => self.leave(&group),
             Command::Link(code) => {
                 self.link(code);
                 Ok(())
@@ -842,36 +813,30 @@ impl<S: Store> Engine<S> {
                 self.confirm_recovery(words.each_ref().map(String::as_str))
             }
             Command::Recover(words) => self.recover(&words),
-            Command::Devices(user) => {
-                self.list_devices(user);
-                Ok(())
-            }
             Command::Acknowledge(user) => self.acknowledge_user(user),
             Command::AcknowledgeService => self.acknowledge_service(),
-        }
+        }?;
+        Ok(None)
     }
 
-    /// Takes what the user says in the current group, in this order: as [`Command::Send`] for each, but all of it is
-    /// stored in one write, and sent by few calls.
+    /// Takes what is to be said in a group, in this order: at most [`MAX_CONTENT`] bytes each. All of it is stored in one
+    /// write, and sent by few calls.
     ///
     /// # Errors
     /// If the state cannot be written.
-    pub fn send(&mut self, now: u64, contents: Vec<Content>) -> Result<(), EngineError> {
-        if self.waiting_link.is_some() {
-            // It can say nothing yet.
-            return contents
-                .into_iter()
-                .try_for_each(|content| self.command(now, Command::Send(content)));
-        }
+    pub fn send(
+        &mut self,
+        now: u64,
+        group: &GroupId,
+        contents: Vec<Content>,
+    ) -> Result<(), EngineError> {
         self.now = now;
-        self.say(contents)
-    }
-
-    fn say(&mut self, contents: Vec<Content>) -> Result<(), EngineError> {
         let mut work = Vec::new();
         for content in contents {
             let len = content.bytes().len();
-            if len > MAX_CONTENT {
+            if self.awaits_admission() {
+                self.error(AWAITS_ADMISSION);
+            } else if len > MAX_CONTENT {
                 self.error(format!(
                     "a message has at most {MAX_CONTENT} bytes, and this has {len}"
                 ));
@@ -884,53 +849,49 @@ impl<S: Store> Engine<S> {
         }
         // Each of them may be refused.
         let count = work.len();
-        self.queue_or_refuse(work, count)
+        self.queue_or_refuse(group, work, count)
     }
 
-    /// Adds something to be done in the current group.
-    fn queue(&mut self, work: Vec<Work>) -> Result<(), EngineError> {
-        self.queue_or_refuse(work, 1)
+    /// Adds something to be done in a group.
+    fn queue(&mut self, group: &GroupId, work: Vec<Work>) -> Result<(), EngineError> {
+        self.queue_or_refuse(group, work, 1)
     }
 
     /// The same; if it is refused, that is said so often.
-    fn queue_or_refuse(&mut self, work: Vec<Work>, refusals: usize) -> Result<(), EngineError> {
-        match self.target_group(&work) {
-            Ok(group) => {
+    fn queue_or_refuse(
+        &mut self,
+        group: &GroupId,
+        work: Vec<Work>,
+        refusals: usize,
+    ) -> Result<(), EngineError> {
+        match self.refusal_of(group, &work) {
+            None => {
                 let items = work.into_iter().map(|work| Item { group: group.clone(), work });
                 Ok(self.book.commit(None, items.map(Change::NewItem).collect())?)
             }
-            Err(why) => {
+            Some(why) => {
                 (0..refusals).for_each(|_| self.error(why.clone()));
                 Ok(())
             }
         }
     }
 
-    /// Returns the group that work is for, or why it is refused.
-    fn target_group(&self, work: &[Work]) -> Result<GroupId, String> {
-        let Some(group) = self.book.current().cloned() else {
-            return Err(match self.asking().first() {
-                Some(asking) => self.question(asking),
-                None => "you are in no group: /new NAME makes one, or somebody invites you".into(),
-            });
-        };
-        if self.book.record(&group).is_some_and(|record| record.asked_by.is_some()) {
-            return Err(self.question(&group));
+    /// Why work in a group is refused, if it is.
+    fn refusal_of(&self, group: &GroupId, work: &[Work]) -> Option<String> {
+        if self.book.record(group).is_some_and(|record| record.asked_by.is_some()) {
+            return Some(self.question(group));
         }
 
-        let name = self.group_name(&group);
+        let name = self.group_name(group);
         // What is said in a group that has ended is sent in its successor.
-        let ended = self.book.record(&group).is_some_and(|record| record.stage == Stage::Ended);
+        let ended = self.book.record(group).is_some_and(|record| record.stage == Stage::Ended);
         let waits = ended && work.iter().all(|work| matches!(work, Work::Send { .. }));
-        if !waits && !self.groups.contains_key(&group) {
-            return Err(format!(
+        if !waits && !self.groups.contains_key(group) {
+            return Some(format!(
                 "you are no longer in {name}; /groups lists where you are, /switch NAME goes there"
             ));
         }
-        if self.book.leaving(&group) {
-            return Err(format!("you are leaving {name}"));
-        }
-        Ok(group)
+        self.book.leaving(group).then(|| format!("you are leaving {name}"))
     }
 
     fn news(group: &GroupId, news: News) -> Change {

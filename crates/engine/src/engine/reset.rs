@@ -16,42 +16,37 @@ use conclave_store::Store;
 const RANDOM: usize = 16;
 
 impl<S: Store> Engine<S> {
-    /// Begins the current group anew: makes its successor, with the same members. What is to be sent is sent there.
-    pub(super) fn reset(&mut self) -> Result<(), EngineError> {
-        let Some(old) = self.book.current().cloned() else {
-            self.error("you are in no group");
-            return Ok(());
-        };
-        let name = self.group_name(&old);
-        let Some(record) = self.book.record(&old).filter(|_| self.is_in(&old)) else {
+    /// Begins a group anew: makes its successor, with the same members. What is to be sent is sent there.
+    pub(super) fn reset(&mut self, old: &GroupId) -> Result<Option<GroupId>, EngineError> {
+        let name = self.group_name(old);
+        let Some(record) = self.book.record(old).filter(|_| self.is_in(old)) else {
             self.error(format!("you are not in {name} any more: a member has to begin it anew"));
-            return Ok(());
+            return Ok(None);
         };
         if record.asked_by.is_some() {
-            let what = self.question(&old);
+            let what = self.question(old);
             self.error(what);
-            return Ok(());
+            return Ok(None);
         }
         let roster = |group: &Group| {
             let members = group.members().filter_map(|member| device_of(&member.credential));
             (group.cipher_suite(), members.collect())
         };
-        let Some((suite, members)): Option<(_, Vec<DeviceId>)> = self.look_into(&old, roster)
-        else {
+        let Some((suite, members)): Option<(_, Vec<DeviceId>)> = self.look_into(old, roster) else {
             self.error(format!(
                 "{name} cannot be loaded, so that its members are not known: another member has to begin it anew"
             ));
-            return Ok(());
+            return Ok(None);
         };
         let known = record.name.clone();
-        if self.successor_under_way(&old).is_some() {
+        if self.successor_under_way(old).is_some() {
             self.error(format!("{name} is being begun anew"));
-            return Ok(());
+            return Ok(None);
         }
 
         let mut random = [0; RANDOM];
         self.rng.fill_bytes(&mut random);
-        let id = successor_id(&*self.provider, &old, random)?;
+        let id = successor_id(&*self.provider, old, random)?;
         let invite = |device: DeviceId| {
             let work = Work::Invite { who: device.into(), committing: false, by_itself: false };
             Change::NewItem(Item { group: id.clone(), work })
@@ -61,23 +56,21 @@ impl<S: Store> Engine<S> {
             .filter(|device| device != self.device() && !self.is_ended(&Who::from(device.clone())))
             .map(invite)
             .collect();
-        changes.push(self.set_aside(&old, &known));
-        self.create_group((id, known), suite, changes)
+        changes.extend(self.set_aside(old, &known));
+        self.create_group((id.clone(), known), suite, changes)?;
+        Ok(Some(id))
     }
 
     /// The change that gives a group's name up to its successor.
-    fn set_aside(&self, old: &GroupId, name: &str) -> Change {
-        let record = self.book.record(old).cloned();
-        let aside = self.book.free_name(old, &format!("{name}-old"));
-        let record = record.map(|record| GroupRecord { name: aside, ..record });
-        // It was looked up just before.
-        record.map_or(Change::Current(self.book.current().cloned()), |record| {
-            Change::Record(old.clone(), record)
-        })
+    fn set_aside(&self, old: &GroupId, name: &str) -> Option<Change> {
+        let record = self.book.record(old).cloned()?;
+        let name = self.book.free_name(old, &format!("{name}-old"));
+        Some(Change::Record(old.clone(), GroupRecord { name, ..record }))
     }
 
-    /// The group that another one takes the place of, if this device knows it.
-    pub(super) fn predecessor(&self, id: &GroupId) -> Option<GroupId> {
+    /// The group that another one was made to take the place of, if this device knows it.
+    #[must_use]
+    pub fn predecessor(&self, id: &GroupId) -> Option<GroupId> {
         let names = |old: &&GroupId| is_successor(&*self.provider, id, old).unwrap_or(false);
         self.book.records().keys().find(names).cloned()
     }
@@ -162,7 +155,6 @@ impl<S: Store> Engine<S> {
             changes.push(Change::Record(made.clone(), gone));
             changes.push(Change::Record(old.clone(), GroupRecord { name, ..before }));
         }
-        changes.push(Change::Current(Some(old.clone())));
         self.book.commit(Some(&batch), changes)?;
         self.groups.remove(made);
         self.has_ended_for(&old, &Ending::Succeeded(successor.clone()))
@@ -181,19 +173,12 @@ impl<S: Store> Engine<S> {
         let Some(record) = self.book.record(old).filter(|_| self.is_in(old)).cloned() else {
             return Ok(());
         };
-        let name = self.group_name(old);
-        let what = match ending {
-            Ending::Succeeded(_) => format!(
-                "a member begins {name} anew, as it could not go on for somebody: nothing can be said here any more, \
-                 and what you write is sent there as soon as that member has invited you"
-            ),
-            Ending::Unsucceeded => format!(
-                "the administrator of the service has ended {name}: nothing can be said here any more. /reset begins \
-                 it anew with the same members, unless one of them is faster; what you write is sent there"
-            ),
+        let successor = match ending {
+            Ending::Succeeded(successor) => Some(successor.clone()),
+            Ending::Unsucceeded => None,
         };
         let record = GroupRecord { stage: Stage::Ended, ..record };
-        let news = Self::news(old, News::Note { what });
+        let news = Self::news(old, News::Ended { successor });
         self.book.commit(None, vec![Change::Record(old.clone(), record), news])?;
         self.groups.remove(old);
         Ok(())
@@ -212,11 +197,7 @@ impl<S: Store> Engine<S> {
                 changes.push(Change::NewItem(Item { group: new.clone(), work }));
             }
         }
-        let before = self.group_name(old);
-        let what = format!(
-            "this group takes the place of {before}, where what was said before is: /switch {before}"
-        );
-        changes.push(Self::news(new, News::Note { what }));
+        changes.push(Self::news(new, News::Replaces { old: old.clone() }));
         changes.push(Change::Record(old.clone(), GroupRecord { stage: Stage::Removed, ..record }));
         changes.extend(self.keep_nothing(old)?);
         let mut batch = Batch::new(old.clone());
@@ -230,9 +211,9 @@ impl<S: Store> Engine<S> {
     pub(super) fn take_over(&mut self, old: &GroupId, new: &GroupId) -> Result<(), EngineError> {
         let name = self.book.record(old).map(|record| record.name.clone()).unwrap_or_default();
         if let Some(record) = self.book.record(new).filter(|_| !name.is_empty()).cloned() {
-            let aside = self.set_aside(old, &name);
-            let record = GroupRecord { name, ..record };
-            self.book.commit(None, vec![aside, Change::Record(new.clone(), record)])?;
+            let mut changes = Vec::from_iter(self.set_aside(old, &name));
+            changes.push(Change::Record(new.clone(), GroupRecord { name, ..record }));
+            self.book.commit(None, changes)?;
         }
         self.retire(old, new)
     }

@@ -4,6 +4,10 @@
 #[allow(dead_code, unreachable_pub, unused_imports, reason = "the messenger uses all of it")]
 #[path = "../../../client/src/lines/mod.rs"]
 mod lines;
+/// What these lines do, as the messenger does it.
+#[allow(dead_code, unreachable_pub, reason = "the messenger uses all of it")]
+#[path = "../../../client/src/messenger.rs"]
+mod messenger;
 
 mod behaviour;
 mod bursts;
@@ -20,13 +24,12 @@ mod recovery;
 mod remedies;
 mod resets;
 mod restored;
+mod rows;
 mod simulation;
 mod suites;
 mod transparency;
 
 use super::{Engine, EngineError, Setup};
-use crate::command::Command;
-use crate::output::Output;
 use crate::record::News;
 use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
@@ -46,7 +49,8 @@ use conclave_mls::{CipherSuite, GroupId, UnixTime};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_store::{MemoryStore, Secret, Store, StoreError, WriteSet};
 use core::time::Duration;
-use lines::{Input, Render, parse_line};
+use lines::{Command, Input, Render, Shown, parse_line};
+use messenger::Messenger;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -140,10 +144,11 @@ struct Device {
     suite: Option<CipherSuite>,
     disk: Disk,
     engine: Engine<Disk>,
+    messenger: Messenger,
     session: Option<Session>,
     hints: VecDeque<StreamEvent>,
     /// All that it has shown, in order.
-    shown: Vec<Output>,
+    shown: Vec<Shown>,
     /// How many processes there were.
     life: u64,
     /// Whether the last of them has ended, as this device was revoked.
@@ -163,8 +168,8 @@ impl Device {
 
     /// What was said, as it has shown it: group, number, sender, text.
     fn messages(&self) -> Vec<(String, u64, String, String)> {
-        let message = |output: &Output| match output {
-            Output::News { group, news: News::Message { seq, sender, content, .. }, .. } => {
+        let message = |shown: &Shown| match shown {
+            Shown::News { group, news: News::Message { seq, sender, content, .. }, .. } => {
                 let text = content.text().unwrap_or_default().to_string();
                 Some((group.clone(), *seq, sender.to_string(), text))
             }
@@ -173,8 +178,29 @@ impl Device {
         self.shown.iter().filter_map(message).collect()
     }
 
+    /// Shows what its engine has to say; whether there was something.
+    fn take_outputs(&mut self, now: u64) -> bool {
+        let outputs = self.engine.outputs(now);
+        let shown = self.messenger.take(&self.engine, &outputs);
+        self.messenger.acknowledge(&mut self.engine, &outputs).unwrap();
+        for line in shown.iter().map(Shown::to_line) {
+            assert!(!line.contains("  "), "a sentence with a gap: {line}");
+        }
+        self.shown.extend(shown);
+        !outputs.is_empty()
+    }
+
+    /// The group that its lines go to.
+    fn current(&self) -> GroupId {
+        self.messenger.current().unwrap().clone()
+    }
+
+    fn current_name(&self) -> Option<String> {
+        self.messenger.current_name(&self.engine)
+    }
+
     fn lines(&self) -> Vec<String> {
-        self.shown.iter().map(Output::to_line).collect()
+        self.shown.iter().map(Shown::to_line).collect()
     }
 
     fn count(&self, begin: &str) -> usize {
@@ -187,9 +213,8 @@ impl Device {
 
     /// Members and epoch code of the current group.
     fn view(&mut self, now: u64) -> Vec<String> {
-        self.engine.command(now, Command::Members).unwrap();
-        let outputs = self.engine.outputs(now);
-        let lines = outputs.iter().map(|output| output.to_line().replace(" (you)", ""));
+        let shown = self.messenger.command(&mut self.engine, now, Command::Members).unwrap();
+        let lines = shown.iter().map(|shown| shown.to_line().replace(" (you)", ""));
         lines.filter(|line| line.starts_with("epoch ") || line.starts_with("member ")).collect()
     }
 }
@@ -315,15 +340,33 @@ impl World {
     }
 
     /// Switches on a device with this state; its number.
-    fn add_with(&mut self, id: &str, suite: Option<CipherSuite>, disk: Disk) -> usize {
+    fn switch_on(&mut self, id: &str, suite: Option<CipherSuite>, disk: Disk) -> usize {
         let id: DeviceId = id.parse().unwrap();
         let engine = self.engine(&id, suite, &disk, 0);
+        let messenger = Messenger::open(&engine).unwrap();
         let (hints, shown) = (VecDeque::new(), Vec::new());
-        let other = self.devices.iter().position(|device| device.id.user == id.user);
         let session = None;
         let (life, revoked) = (0, false);
-        self.devices.push(Device { id, suite, disk, engine, session, hints, shown, life, revoked });
-        let new = self.devices.len() - 1;
+        self.devices.push(Device {
+            id,
+            suite,
+            disk,
+            engine,
+            messenger,
+            session,
+            hints,
+            shown,
+            life,
+            revoked,
+        });
+        self.devices.len() - 1
+    }
+
+    /// The same; another device of the user's, if there is one, admits it.
+    fn add_with(&mut self, id: &str, suite: Option<CipherSuite>, disk: Disk) -> usize {
+        let user = id.parse::<DeviceId>().unwrap().user;
+        let other = self.devices.iter().position(|device| device.id.user == user);
+        let new = self.switch_on(id, suite, disk);
         if let Some(other) = other {
             self.link(new, other);
         }
@@ -360,6 +403,7 @@ impl World {
         let device = &self.devices[i];
         let engine = self.engine(&device.id, device.suite, &device.disk, device.life + 1);
         let device = &mut self.devices[i];
+        device.messenger = Messenger::open(&engine).unwrap();
         device.engine = engine;
         device.session = None;
         device.hints.clear();
@@ -372,7 +416,14 @@ impl World {
 
     fn say(&mut self, i: usize, line: &str) {
         let Ok(Input::Command(command)) = parse_line(line) else { panic!("{line:?}") };
-        self.devices[i].engine.command(self.now, command).unwrap();
+        self.order(i, command);
+    }
+
+    /// Does what a line asks for.
+    fn order(&mut self, i: usize, command: Command) {
+        let device = &mut self.devices[i];
+        let shown = device.messenger.command(&mut device.engine, self.now, command).unwrap();
+        device.shown.extend(shown);
     }
 
     fn refuses(&self, key_package: &[u8]) -> bool {
@@ -522,15 +573,7 @@ impl World {
         if self.step_without_outputs(i) {
             return true;
         }
-        let device = &mut self.devices[i];
-        let outputs = device.engine.outputs(self.now);
-        device.engine.acknowledge(&outputs).unwrap();
-        for line in outputs.iter().map(Output::to_line) {
-            assert!(!line.contains("  "), "a sentence with a gap: {line}");
-        }
-        let busy = !outputs.is_empty();
-        device.shown.extend(outputs);
-        busy
+        self.devices[i].take_outputs(self.now)
     }
 
     /// The same, and nobody takes what it says.

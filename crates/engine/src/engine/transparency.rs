@@ -415,7 +415,7 @@ impl<S: Store> Engine<S> {
         }
         self.watching.recheck_at = self.now.saturating_add(RECHECK_INTERVAL);
         let own = self.device().user.clone();
-        let members = self.devices(&group).into_iter().map(|(device, _)| device.user);
+        let members = self.devices_in(&group).into_iter().map(|(device, _)| device.user);
         let mut users: Vec<Name> = members.filter(|user| *user != own).collect();
         users.dedup();
         let start = super::outgoing::random(&mut *self.rng) as usize % users.len().max(1);

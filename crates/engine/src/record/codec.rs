@@ -466,6 +466,14 @@ impl Encode for News {
                 10u8.encode(w)?;
                 put_text(w, what)
             }
+            Self::Ended { successor } => {
+                20u8.encode(w)?;
+                successor.encode(w)
+            }
+            Self::Replaces { old } => {
+                21u8.encode(w)?;
+                old.encode(w)
+            }
         }
     }
 }
@@ -539,6 +547,8 @@ impl Decode for News {
                 own: flag(r)?,
                 content: content(r)?,
             },
+            20 => Self::Ended { successor: Decode::decode(r)? },
+            21 => Self::Replaces { old: Decode::decode(r)? },
             other => return unknown("news", other),
         })
     }
@@ -625,6 +635,9 @@ mod tests {
             News::Unreadable { seq: 8, sender: b, reason: "r".into() },
             News::Failed { what: "f".into() },
             News::Note { what: "n".into() },
+            News::Ended { successor: None },
+            News::Ended { successor: Some(b"h".as_slice().into()) },
+            News::Replaces { old: b"f".as_slice().into() },
         ] {
             let line = Line { group: Some(b"g".as_slice().into()), news };
             assert_eq!(Line::from_bytes(&line.to_bytes().unwrap()).unwrap(), line);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Output;
 use crate::book::Change;
 use crate::content::{Content, MAX_CONTENT, UNKNOWN_KIND};
 use crate::record::{GroupRecord, Item, Payload, Stage, Work};
@@ -30,9 +31,9 @@ fn an_event_keeps_its_number_until_acknowledged_and_no_other_gets_it() {
     assert_eq!(numbered(&again), numbered(&given));
 
     world.settle();
-    let number = |output: &Output| match output {
-        Output::News { key, .. } => Some(*key),
-        Output::Answer(_) => None,
+    let number = |shown: &Shown| match shown {
+        Shown::News { key, .. } => Some(*key),
+        _ => None,
     };
     let numbers: Vec<u64> = world.devices[a].shown.iter().filter_map(number).collect();
     assert!(numbers.len() >= 3 && numbers.is_sorted_by(|one, two| one < two), "{numbers:?}");
@@ -49,7 +50,7 @@ fn bytes_of_any_media_type_are_carried_and_kept() {
     world.say(b, "/accept");
 
     let mimi = Content::new("application/mimi-content", [0xa0, 0xff, 0]).unwrap();
-    world.devices[a].engine.command(world.now, Command::Send(mimi.clone())).unwrap();
+    world.order(a, Command::Send(mimi.clone()));
     world.kill(a);
     world.settle();
     world.kill(b);
@@ -57,8 +58,8 @@ fn bytes_of_any_media_type_are_carried_and_kept() {
     world.settle();
 
     for i in [a, b] {
-        let content = |output: &Output| match output {
-            Output::News { news: News::Message { content, .. }, .. } => Some(content.clone()),
+        let content = |shown: &Shown| match shown {
+            Shown::News { news: News::Message { content, .. }, .. } => Some(content.clone()),
             _ => None,
         };
         let shown: Vec<Content> = world.devices[i].shown.iter().filter_map(content).collect();
@@ -79,7 +80,7 @@ fn odd_messages_are_given_as_such_and_hold_up_nothing() {
     world.say(b, "/accept");
 
     let long = Content::new("a/b", vec![7; MAX_CONTENT + 1]).unwrap();
-    world.devices[a].engine.command(world.now, Command::Send(long.clone())).unwrap();
+    world.order(a, Command::Send(long.clone()));
     world.settle();
     assert_eq!(world.devices[a].count("error a message has at most 1048576 bytes"), 1);
 
@@ -91,8 +92,8 @@ fn odd_messages_are_given_as_such_and_hold_up_nothing() {
     }
     world.say(a, "hello");
     world.settle();
-    let unknown = |output: &Output| match output {
-        Output::News { news: News::Message { content, .. }, .. } => {
+    let unknown = |shown: &Shown| match shown {
+        Shown::News { news: News::Message { content, .. }, .. } => {
             content.media_type() == UNKNOWN_KIND && content.bytes() == [9, 1, 2]
         }
         _ => false,
@@ -111,8 +112,8 @@ fn no_group_gets_a_name_that_misleads() {
     let mut world = World::new(70);
     let a = world.add("a/pc");
     for name in ["", "a b", "a\u{202e}b", "-", &"x".repeat(65)] {
-        let command = Command::New { name: name.into(), suite: None };
-        world.devices[a].engine.command(world.now, command).unwrap();
+        let new = crate::Command::New { name: name.into(), suite: None };
+        world.order(a, Command::Wish(new));
     }
     world.settle();
     assert_eq!(world.devices[a].count("error a group's name has at most 64 bytes"), 5);
@@ -414,7 +415,7 @@ fn what_waits_in_a_lost_group_is_not_said_in_a_strangers() {
     world.settle();
     world.say(mallory, "/new trap");
     world.settle();
-    let group = world.devices[mallory].engine.book.current().cloned().unwrap();
+    let group = world.devices[mallory].current();
     let (name, stage) = ("work".into(), Stage::Active);
     let (cursor, chain, receipt) = (0, None, None);
     let (epoch, joined_at, asked_by, passed) = (0, 0, None, None);
@@ -440,8 +441,8 @@ fn a_group_named_as_an_unnamed_one_is_shown_gets_another_name() {
     world.settle();
     world.say(a, "/new g");
     world.settle();
+    let group = world.devices[a].current();
     let book = &mut world.devices[a].engine.book;
-    let group = book.current().cloned().unwrap();
     let record = GroupRecord { name: String::new(), ..book.record(&group).cloned().unwrap() };
     book.commit(None, vec![Change::Record(group.clone(), record)]).unwrap();
     let shown = book.group_name(&group);

@@ -68,7 +68,8 @@ fn what_is_sent_together_is_one_write_and_refused_one_by_one() {
     let contents = || texts(20).into_iter().map(Content::from_text).collect::<Vec<_>>();
     let writes = |world: &World| world.devices[a].disk.writes();
     let before = writes(&world);
-    world.devices[a].engine.send(world.now, contents()).unwrap();
+    let group = world.devices[a].current();
+    world.devices[a].engine.send(world.now, &group, contents()).unwrap();
     assert_eq!(writes(&world), before + 1);
     world.settle();
     assert_eq!(world.texts(b), texts(20));
@@ -77,12 +78,12 @@ fn what_is_sent_together_is_one_write_and_refused_one_by_one() {
 
     let outsider = world.add("c/pc");
     world.settle();
-    world.devices[outsider].engine.send(world.now, contents()).unwrap();
+    world.devices[outsider].engine.send(world.now, &group, contents()).unwrap();
     world.settle();
-    assert_eq!(world.devices[outsider].count("error you are in no group"), 20);
+    assert_eq!(world.devices[outsider].count("error you are no longer in"), 20);
     let long = Content::from_text("x".repeat(crate::MAX_CONTENT + 1));
     let said = vec![long, Content::from_text("short")];
-    world.devices[a].engine.send(world.now, said).unwrap();
+    world.devices[a].engine.send(world.now, &group, said).unwrap();
     world.settle();
     assert_eq!(world.devices[a].count("error a message has at most"), 1);
     assert_eq!(world.texts(b).last().unwrap(), "short");

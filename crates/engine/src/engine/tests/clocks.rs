@@ -19,12 +19,9 @@ impl World {
                 self.devices[i].engine.reply(now, reply).unwrap();
                 continue;
             }
-            let outputs = device.engine.outputs(now);
-            device.engine.acknowledge(&outputs).unwrap();
-            if outputs.is_empty() {
+            if !device.take_outputs(now) {
                 break;
             }
-            device.shown.extend(outputs);
         }
         self.now = right;
     }

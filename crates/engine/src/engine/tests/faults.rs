@@ -235,7 +235,7 @@ fn what_is_said_to_one_group_goes_to_no_other() {
     world.settle();
     world.group("evil", &[mallory, a]);
     assert!(world.devices[a].has_line("joined evil"));
-    assert_eq!(world.devices[a].engine.current_group().as_deref(), Some("family"));
+    assert_eq!(world.devices[a].current_name().as_deref(), Some("family"));
     world.say(a, "dear all");
     world.settle();
     assert!(world.devices[a].has_line("error you are no longer in family"));
@@ -245,8 +245,8 @@ fn what_is_said_to_one_group_goes_to_no_other() {
 impl World {
     /// A device proposes something in its current group, as this messenger does not by itself.
     fn propose(&mut self, i: usize, proposal: NewProposal) {
+        let id = self.devices[i].current();
         let engine = &mut self.devices[i].engine;
-        let id = engine.book.current().unwrap().clone();
         let (now, framing) = (engine.time(), Framing::default());
         let (provider, rng) = (&*engine.provider, &mut *engine.rng);
         let group = &engine.groups[&id].group;
@@ -257,8 +257,8 @@ impl World {
 
     /// The same, as a commit.
     fn commit(&mut self, i: usize, proposal: NewProposal) {
+        let id = self.devices[i].current();
         let engine = &mut self.devices[i].engine;
-        let id = engine.book.current().unwrap().clone();
         let now = engine.time();
         let (provider, rng) = (&*engine.provider, &mut *engine.rng);
         let (proposals, group_info) = (vec![proposal], Some(GROUP_INFO));
@@ -447,15 +447,15 @@ fn about_to_commit(seed: u64) -> World {
 fn what_is_due_and_cannot_be_done_wakes_nobody() {
     // In a group that cannot be followed.
     let mut world = about_to_commit(71);
+    let id = world.devices[0].current();
     let engine = &mut world.devices[0].engine;
-    let id = engine.book.current().unwrap().clone();
     engine.stick(&id, "it was made so".into()).unwrap();
     assert!(!wakes_soon(engine, world.now));
 
     // While a commit is under way, of which the log knows nothing yet.
     let mut world = about_to_commit(76);
+    let id = world.devices[0].current();
     let engine = &mut world.devices[0].engine;
-    let id = engine.book.current().unwrap().clone();
     let (at, record) = (engine.wake_at().unwrap(), engine.book.record(&id).unwrap());
     let (head, before) = (record.cursor, record.chain.unwrap());
     let place = |seq, epoch| LogPosition { seq, epoch, chain: before };

@@ -194,8 +194,8 @@ fn a_root_ahead_is_fetched_and_checked() {
 fn a_message_of_an_epoch_that_is_over_passes_its_root_on_again() {
     let (mut world, [a, _, _]) = published(5);
     let passed = |world: &World| {
-        let book = &world.devices[a].engine.book;
-        book.record(book.current().unwrap()).unwrap().passed
+        let device = &world.devices[a];
+        device.engine.book.record(&device.current()).unwrap().passed
     };
     world.say(a, "hello");
     let request = loop {
@@ -206,7 +206,7 @@ fn a_message_of_an_epoch_that_is_over_passes_its_root_on_again() {
         }
     };
     assert!(passed(&world).is_some());
-    let id = world.devices[a].engine.book.current().unwrap().clone();
+    let id = world.devices[a].current();
     let late = Outcome::WrongEpoch { receipt: world.receipt(&id, LogPosition::beginning(9)) };
     world.devices[a].engine.reply(world.now, Ok(Reply::SendMessage(late))).unwrap();
     assert_eq!(passed(&world), None);
@@ -216,8 +216,8 @@ fn a_message_of_an_epoch_that_is_over_passes_its_root_on_again() {
 
 /// Says something in the current group, as a member that has another program.
 pub(super) fn say_payload(world: &mut World, from: usize, payload: &Payload) {
+    let id = world.devices[from].current();
     let engine = &mut world.devices[from].engine;
-    let id = engine.book.current().unwrap().clone();
     let framing = conclave_mls::group::Framing::default();
     let live = engine.groups.get(&id).unwrap();
     let step =
@@ -298,8 +298,8 @@ fn two_directories(seed: u64) -> (World, [usize; 3]) {
 #[test]
 fn a_root_goes_with_a_text_that_has_no_room_in_the_first_call() {
     let (mut world, [a, b, c]) = two_directories(21);
+    let group = world.devices[c].current();
     let engine = &mut world.devices[c].engine;
-    let group = engine.book.current().unwrap().clone();
     let work = Work::Send { payload: Payload::Name("g".into()), sealed: None };
     engine.book.commit(None, vec![Change::NewItem(Item { group, work })]).unwrap();
     world.say(c, &"x".repeat(50 << 10));

@@ -8,14 +8,7 @@ const MINUTE: u64 = 60_000;
 impl World {
     /// A new device of a known user that shows a code; its number, and the code.
     fn waiting(&mut self, id: &str) -> (usize, String) {
-        let id: DeviceId = id.parse().unwrap();
-        let disk = Disk::default();
-        let engine = self.engine(&id, None, &disk, 0);
-        let (hints, shown) = (VecDeque::new(), Vec::new());
-        let session = None;
-        let (suite, life, revoked) = (None, 0, false);
-        self.devices.push(Device { id, suite, disk, engine, session, hints, shown, life, revoked });
-        let new = self.devices.len() - 1;
+        let new = self.switch_on(id, None, Disk::default());
         while !self.devices[new].has_line("link ") {
             if !self.step(new) {
                 self.now += 1_000;

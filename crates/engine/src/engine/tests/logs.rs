@@ -77,7 +77,7 @@ fn another_log(id: &GroupId, page: &mut LogPage, before: ChainHash) {
 #[test]
 fn a_service_that_shows_another_log_is_convicted_with_evidence_once() {
     let (mut world, [a, b]) = talking(306);
-    let id = world.devices[a].engine.book.current().unwrap().clone();
+    let id = world.devices[a].current();
     let group = id.clone();
     world.lie = Some(Box::new(move |reply| {
         if let Reply::FetchLog(page) = reply {
@@ -111,8 +111,8 @@ fn an_answer_that_contradicts_another_one_convicts_the_service() {
     world.say(a, "one");
     world.settle();
     let record = |world: &World| {
-        let id = world.devices[a].engine.book.current().unwrap();
-        world.devices[a].engine.book.record(id).cloned().unwrap()
+        let id = world.devices[a].current();
+        world.devices[a].engine.book.record(&id).cloned().unwrap()
     };
     let kept = record(&world).receipt.unwrap();
     assert_eq!(Some(kept.position.chain), record(&world).chain);
@@ -161,8 +161,8 @@ fn an_answer_that_the_service_has_not_signed_is_none() {
 #[test]
 fn a_hint_of_another_log_makes_a_device_look() {
     let (mut world, [a, _]) = talking(304);
+    let id = world.devices[a].current();
     let engine = &mut world.devices[a].engine;
-    let id = engine.book.current().unwrap().clone();
     let record = engine.book.record(&id).unwrap();
     let (cursor, chain) = (record.cursor, record.chain.unwrap());
     let hint = |seq, chain| {
@@ -184,8 +184,8 @@ fn a_hint_of_another_log_makes_a_device_look() {
 
     // Another one of the same length, at any time.
     let (mut world, [a, _]) = talking(305);
+    let group_id = world.devices[a].current();
     let engine = &mut world.devices[a].engine;
-    let group_id = engine.book.current().unwrap().clone();
     let position = LogPosition { seq: cursor, epoch: 1, chain: ChainHash([7; 32]) };
     engine.heard(world.now, StreamEvent::Event(Event::Group { group_id, position }));
     assert!(matches!(engine.next(world.now).unwrap(), Some(Request::FetchLog(_))));

@@ -25,23 +25,7 @@ impl World {
 
     /// Switches on a new device that nobody links, until it shows its code.
     pub(super) fn add_alone(&mut self, id: &str) -> usize {
-        let id: DeviceId = id.parse().unwrap();
-        let disk = Disk::default();
-        let engine = self.engine(&id, None, &disk, 0);
-        let (suite, session, hints, shown) = (None, None, VecDeque::new(), Vec::new());
-        let revoked = false;
-        self.devices.push(Device {
-            id,
-            suite,
-            disk,
-            engine,
-            session,
-            hints,
-            shown,
-            life: 0,
-            revoked,
-        });
-        let new = self.devices.len() - 1;
+        let new = self.switch_on(id, None, Disk::default());
         while !self.devices[new].has_line("link ") {
             self.step(new);
         }

@@ -30,7 +30,7 @@ impl World {
             let active = self.active(*i);
             assert_eq!(active.len(), 1, "{:?}", self.devices[*i].lines());
             assert_ne!(active[0], *old);
-            assert_eq!(self.devices[*i].engine.current_group().as_deref(), Some("g"));
+            assert_eq!(self.devices[*i].current_name().as_deref(), Some("g"));
             self.say(*i, &format!("after {i}"));
             self.settle();
         }
@@ -189,7 +189,7 @@ fn a_stranger_makes_no_successor() {
     world.settle();
     assert!(world.devices[a].lines().iter().any(|line| line.starts_with("invited ")));
     assert!(world.active(a).contains(&old), "the group is as it was");
-    assert_eq!(world.devices[a].engine.current_group().as_deref(), Some("g"));
+    assert_eq!(world.devices[a].current_name().as_deref(), Some("g"));
     world.say(a, "still here");
     world.settle();
     assert!(!world.devices[m].messages().iter().any(|message| message.3 == "still here"));

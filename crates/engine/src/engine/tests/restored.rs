@@ -96,7 +96,7 @@ fn a_stream_of_another_life_than_the_session_leads_to_another_session() {
 #[test]
 fn an_answer_under_way_counts_when_the_session_ends_meanwhile() {
     let (mut world, [a, b, _]) = talking(409);
-    let id = world.devices[a].engine.book.current().unwrap().clone();
+    let id = world.devices[a].current();
     let head = world.devices[a].engine.book.record(&id).unwrap().cursor;
     world.off(&[a]);
     world.say(b, "meanwhile");
@@ -174,7 +174,7 @@ fn messages_that_a_restored_service_lost_are_there_again_for_those_who_were_away
     }
     world.restore(&saved);
     world.settle();
-    let id = world.devices[a].engine.book.current().unwrap().clone();
+    let id = world.devices[a].current();
     let chain = |world: &World, i: usize| {
         let record = world.devices[i].engine.book.record(&id).unwrap().clone();
         (record.cursor, record.chain, record.receipt.unwrap().incarnation.number)
@@ -341,7 +341,7 @@ fn what_a_restored_service_does_not_take_back_is_told_and_the_others_go_on() {
 #[test]
 fn what_is_kept_of_a_log_has_an_end() {
     let (mut world, [a, b, ..]) = talking(411);
-    let id = world.devices[a].engine.book.current().unwrap().clone();
+    let id = world.devices[a].current();
     let kept = |world: &World| world.devices[a].engine.book.kept(&id, usize::MAX).unwrap();
     let first = kept(&world).first().unwrap().entry.seq;
     assert_eq!(first, 1);

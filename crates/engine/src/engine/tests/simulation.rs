@@ -94,7 +94,7 @@ fn check(world: &mut World, taken: &[u64]) {
     // out before it has said the name.
     let now = world.now;
     let view = |device: &mut Device| {
-        let name = format!(" {} ", device.engine.current_group().unwrap_or_default());
+        let name = format!(" {} ", device.current_name().unwrap_or_default());
         let lines = device.view(now).into_iter();
         lines.map(|line| line.replacen(&name, " ", 1)).collect()
     };

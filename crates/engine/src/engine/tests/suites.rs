@@ -12,8 +12,7 @@ const CLASSIC_NAME: &str = "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519";
 
 fn suite_of(world: &World, i: usize) -> CipherSuite {
     let device = &world.devices[i];
-    let id = device.engine.book.current().unwrap();
-    device.engine.groups.get(id).unwrap().group.cipher_suite()
+    device.engine.groups.get(&device.current()).unwrap().group.cipher_suite()
 }
 
 pub(super) fn suite_of_key_package(message: &[u8]) -> CipherSuite {
@@ -69,8 +68,8 @@ fn a_group_is_classic_if_its_maker_says_so_and_all_are_told() {
             "{:?}",
             device.lines()
         );
-        let told = |output: &Output| {
-            let text = output.to_text();
+        let told = |shown: &Shown| {
+            let text = shown.to_text();
             text.contains(&format!("NOT post-quantum ({CLASSIC_NAME})"))
                 && text.contains("who records what is said there can read it")
         };

@@ -1,0 +1,87 @@
+//! What a user is told.
+
+use conclave_delivery_api::DeviceId;
+use conclave_engine::{Answer, DeviceView, GroupView, LinkView, Member, News, PairCode};
+use conclave_mls::CipherSuite;
+
+/// Something that a user is told. Groups are called by their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// An event of the engine's. It may be shown twice after a crash, with the same number.
+    News {
+        /// Its number.
+        key: u64,
+        /// The group's name; empty for news of no group.
+        group: String,
+        /// What happened.
+        news: News,
+    },
+    /// This group takes the place of another one: the event, with the other's name.
+    Replaces {
+        /// The event's number.
+        key: u64,
+        /// The group's name.
+        group: String,
+        /// The name of the one whose place it takes.
+        old: String,
+    },
+    /// What else the engine says.
+    Answer(Answer),
+    /// A group.
+    Group {
+        /// The group.
+        group: GroupView,
+        /// Whether commands are about it.
+        current: bool,
+    },
+    /// The code of a group's epoch, equal for all members.
+    Epoch {
+        /// The group's name.
+        group: String,
+        /// The epoch.
+        epoch: u64,
+        /// The code.
+        code: String,
+        /// The group's suite.
+        suite: CipherSuite,
+    },
+    /// A member of a group.
+    Member {
+        /// The group's name.
+        group: String,
+        /// The member.
+        member: Member,
+    },
+    /// A device of somebody's.
+    Device(DeviceView),
+    /// A link into a group.
+    JoinLink {
+        /// The group's name.
+        group: String,
+        /// The link.
+        link: LinkView,
+    },
+    /// A code to compare.
+    Pair {
+        /// This device.
+        me: DeviceId,
+        /// The other one, and the code.
+        pair: PairCode,
+    },
+    /// An old message.
+    History {
+        /// The group's name.
+        group: String,
+        /// The message.
+        news: News,
+    },
+    /// Something worth knowing.
+    Note {
+        /// The group's name; empty for a note about none.
+        group: String,
+        /// What.
+        what: String,
+    },
+    /// A line was refused: why.
+    Refused(String),
+}

@@ -1,0 +1,74 @@
+//! The application's own rows.
+
+use super::{Engine, EngineError};
+use crate::book::Change;
+use crate::output::Output;
+use crate::rows::{AppRows, namespace};
+use conclave_store::{Secret, Store};
+
+impl<S: Store> Engine<S> {
+    /// Takes note that the host has taken these: shown or stored them. Their events are not given again.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn acknowledge(&mut self, outputs: &[Output]) -> Result<(), EngineError> {
+        self.acknowledge_with(outputs, AppRows::new())
+    }
+
+    /// The same, and writes rows of the application's in the same atomic write.
+    ///
+    /// So a host that stores what an event leads to (a message in its history, a reply to be sent, how many are unread)
+    /// does it exactly once: whenever the process ends, either the rows are written and the event is not given again, or
+    /// none of both.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn acknowledge_with(
+        &mut self,
+        outputs: &[Output],
+        rows: AppRows,
+    ) -> Result<(), EngineError> {
+        let taken = outputs.iter().filter_map(|output| match output {
+            Output::News { key, .. } => Some(Change::Acknowledged(*key)),
+            Output::Answer(_) => None,
+        });
+        let mut changes: Vec<Change> = taken.collect();
+        if !rows.is_empty() {
+            changes.push(Change::App(rows));
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.book.commit(None, changes)?)
+    }
+
+    /// Writes rows of the application's, in one atomic write of their own.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn write_app_rows(&mut self, rows: AppRows) -> Result<(), EngineError> {
+        self.acknowledge_with(&[], rows)
+    }
+
+    /// The value of a row of the application's.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn app_row(&self, table: &str, key: &[u8]) -> Result<Option<Secret>, EngineError> {
+        Ok(self.book.store().get(&namespace(table), key)?)
+    }
+
+    /// The rows of one of the application's tables, ascending by key as bytes, from `from` on (inclusive; the empty key
+    /// is before all others), `limit` of them at most.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn app_rows(
+        &self,
+        table: &str,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Secret)>, EngineError> {
+        Ok(self.book.store().scan(&namespace(table), from, limit)?)
+    }
+}
