@@ -1,0 +1,198 @@
+//! Finding rows.
+
+use crate::error::HistoryError;
+use crate::history::History;
+use crate::rows::{
+    BODY, MARK, MESSAGE, Mark, MessageRow, NUMBER, ROOM, RoomNumber, RoomRow, WORDS, number_of,
+};
+use crate::segment::{self, MAX_MESSAGES};
+use crate::store::Rows;
+use crate::view::View;
+use conclave_content::MessageId;
+use conclave_store::{GroupId, Secret};
+
+/// How many messages behind the last segment are looked at: one more than are ever there.
+pub(crate) const MAX_TAIL: usize = MAX_MESSAGES + 1;
+
+/// The rows of a history.
+#[derive(Debug)]
+pub(crate) struct Access<'a> {
+    pub(crate) history: &'a History,
+    pub(crate) view: View<'a>,
+}
+
+impl<'a> Access<'a> {
+    pub(crate) fn new(history: &'a History, store: &'a dyn Rows) -> Self {
+        Self { history, view: View::new(store) }
+    }
+
+    pub(crate) fn find_room(&self, group: &GroupId) -> Result<Option<RoomRow>, HistoryError> {
+        let row = self.view.get(ROOM, group.as_ref())?;
+        row.as_ref().map(RoomRow::decode).transpose()
+    }
+
+    pub(crate) fn room(&self, group: &GroupId) -> Result<RoomRow, HistoryError> {
+        self.find_room(group)?.ok_or(HistoryError::NoRoom)
+    }
+
+    pub(crate) fn rooms(&self) -> Result<Vec<(GroupId, RoomRow)>, HistoryError> {
+        let rows = self.view.scan(ROOM, &[], &[], usize::MAX)?;
+        let room =
+            |(group, row): (Vec<u8>, Secret)| Ok((GroupId::from(group), RoomRow::decode(&row)?));
+        rows.into_iter().map(room).collect()
+    }
+
+    /// The group of a room.
+    pub(crate) fn group_of(&self, room: RoomNumber) -> Result<Option<GroupId>, HistoryError> {
+        let group = self.view.get(NUMBER, &room.key())?;
+        Ok(group.map(|group| GroupId::from(group.expose())))
+    }
+
+    pub(crate) fn message(
+        &self,
+        room: RoomNumber,
+        number: u64,
+    ) -> Result<Option<MessageRow>, HistoryError> {
+        let row = self.view.get(MESSAGE, &room.key_of(number))?;
+        row.map(|row| self.decoded(room, number, &row)).transpose()
+    }
+
+    pub(crate) fn decoded(
+        &self,
+        room: RoomNumber,
+        number: u64,
+        row: &Secret,
+    ) -> Result<MessageRow, HistoryError> {
+        MessageRow::decode(row, || self.view.get(BODY, &room.key_of(number)))
+    }
+
+    /// A message without its content, if that has a row of its own.
+    pub(crate) fn message_head(
+        &self,
+        room: RoomNumber,
+        number: u64,
+    ) -> Result<Option<MessageRow>, HistoryError> {
+        let row = self.view.get(MESSAGE, &room.key_of(number))?;
+        row.as_ref().map(decoded_head).transpose()
+    }
+
+    /// The messages from a number on, ascending, without content that has a row of its own.
+    pub(crate) fn heads(
+        &self,
+        room: RoomNumber,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, MessageRow)>, HistoryError> {
+        let rows = self.view.scan(MESSAGE, &room.key(), &room.key_of(from), limit)?;
+        rows.iter().map(|(key, row)| Ok((number_of(key)?, decoded_head(row)?))).collect()
+    }
+
+    pub(crate) fn mark_key(&self, room: RoomNumber, id: &MessageId) -> Vec<u8> {
+        room.key_by(&self.history.hash(&id.0))
+    }
+
+    pub(crate) fn mark(
+        &self,
+        room: RoomNumber,
+        id: &MessageId,
+    ) -> Result<Option<Mark>, HistoryError> {
+        let row = self.view.get(MARK, &self.mark_key(room, id))?;
+        row.as_ref().map(Mark::decode).transpose()
+    }
+
+    /// The number and row of a message that is shown, without content that has a row of its own.
+    pub(crate) fn find(
+        &self,
+        room: RoomNumber,
+        id: &MessageId,
+    ) -> Result<Option<(u64, MessageRow)>, HistoryError> {
+        let number = match self.mark(room, id)? {
+            Some(Mark::Said(number)) => number,
+            Some(Mark::Edited { number, .. }) => number,
+            Some(Mark::Reacted { .. }) | None => return Ok(None),
+        };
+        Ok(self.message_head(room, number)?.map(|row| (number, row)))
+    }
+
+    pub(crate) fn segment(&self, room: RoomNumber, at: u64) -> Result<Secret, HistoryError> {
+        let row = self.view.get(WORDS, &room.key_of(at))?;
+        row.ok_or(HistoryError::Damaged("the index"))
+    }
+
+    /// The last segment that begins at a number or before it; none if there is none.
+    pub(crate) fn segment_of(
+        &self,
+        room: &RoomRow,
+        number: u64,
+    ) -> Result<Option<u64>, HistoryError> {
+        let (mut low, mut high) = (0, room.segments);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let first = segment::Rows::new(&self.segment(room.number, middle)?)?.first;
+            if first <= number {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low.checked_sub(1))
+    }
+
+    /// The numbers of the last messages before a number, so many at most, ascending.
+    pub(crate) fn numbers_before(
+        &self,
+        room: &RoomRow,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, HistoryError> {
+        let tail = room.number.key_of(room.indexed.saturating_add(1));
+        let tail = self.view.scan(MESSAGE, &room.number.key(), &tail, MAX_TAIL)?;
+        let mut numbers = Vec::new();
+        for (key, _) in tail.iter().rev() {
+            numbers.push(number_of(key)?);
+        }
+        numbers.retain(|number| *number < before);
+        let Some(last) = before.checked_sub(1) else { return Ok(Vec::new()) };
+
+        let mut next = self.segment_of(room, last)?;
+        while let Some(at) = next
+            && numbers.len() < limit
+        {
+            let segment = segment::Rows::new(&self.segment(room.number, at)?)?.messages;
+            let earlier = segment.iter().rev().map(|placed| placed.number);
+            numbers.extend(earlier.filter(|number| *number < before));
+            next = at.checked_sub(1);
+        }
+        numbers.truncate(limit);
+        numbers.reverse();
+        Ok(numbers)
+    }
+
+    /// How many messages after a number count as unread, and how many of them mention the user.
+    pub(crate) fn count_after(
+        &self,
+        room: &RoomRow,
+        number: u64,
+    ) -> Result<(u64, u64), HistoryError> {
+        let from = number.max(room.indexed).saturating_add(1);
+        let tail = self.heads(room.number, from, MAX_TAIL)?;
+        let mut unread = tail.iter().filter(|(_, row)| row.counts()).count();
+        let mut mentions = tail.iter().filter(|(_, row)| row.counts_as_mention()).count();
+        if number >= room.indexed {
+            return Ok((unread as u64, mentions as u64));
+        }
+
+        let first = self.segment_of(room, number)?.unwrap_or_default();
+        for at in first..room.segments {
+            let segment = segment::Rows::new(&self.segment(room.number, at)?)?.messages;
+            let counted = segment.iter().filter(|placed| placed.number > number && placed.counts);
+            unread += counted.clone().count();
+            mentions += counted.filter(|placed| placed.mentions).count();
+        }
+        Ok((unread as u64, mentions as u64))
+    }
+}
+
+fn decoded_head(row: &Secret) -> Result<MessageRow, HistoryError> {
+    MessageRow::decode(row, || Ok(Some(Secret::default())))
+}

@@ -1,0 +1,138 @@
+//! A message as it is shown, with all that happened to it.
+
+use crate::access::Access;
+use crate::body::Body;
+use crate::error::HistoryError;
+use crate::rows::{MessageRow, REACTION, RECEIPT, RoomNumber, decode_reactions, decode_receipts};
+use conclave_content::{Limits, MessageId, MimiContent, safe};
+
+/// How many characters of a message are quoted where it is replied to.
+const MAX_QUOTE: usize = 80;
+
+/// A message as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number in the room's log.
+    pub number: u64,
+    /// Its identifier: that of its first version, if it was edited.
+    pub id: MessageId,
+    /// When the service accepted it, in seconds since 1970.
+    pub time: u64,
+    /// The URI of its author.
+    pub user: String,
+    /// The device that sent it, as the host names it.
+    pub device: String,
+    /// Whether the author is this history's user.
+    pub own: bool,
+    /// Whether it mentions this history's user.
+    pub mentions_me: bool,
+    /// Whether its author, or somebody who may, has edited it.
+    pub edited: bool,
+    /// The topic, or thread, that it belongs to; empty if to none.
+    pub topic: Vec<u8>,
+    /// When it is deleted, in seconds since 1970; none if it is not, or is to be read first.
+    pub expires_at: Option<u64>,
+    /// What it replies to.
+    pub reply_to: Option<Quote>,
+    /// What it says.
+    pub body: Body,
+    /// Reactions, in the order in which they came first.
+    pub reactions: Vec<Reaction>,
+    /// How many others have said that they have received it, and read it. Only for the user's own.
+    pub delivered_to: usize,
+    /// How many of those have read it.
+    pub read_by: usize,
+    pub(crate) content: Vec<u8>,
+}
+
+/// A message that is replied to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// Its identifier.
+    pub id: MessageId,
+    /// What is known of it; none if it is not here: it was sent before this device came in, has expired, or never was.
+    pub message: Option<Quoted>,
+}
+
+/// What is quoted of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// Its number.
+    pub number: u64,
+    /// The device that sent it, as the host names it.
+    pub device: String,
+    /// Its beginning, on one line and safe to show; empty if it was deleted or is no text.
+    pub excerpt: String,
+}
+
+/// A symbol, and who reacted by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaction {
+    /// The symbol, on one line and safe to show.
+    pub symbol: String,
+    /// The URIs of those who reacted.
+    pub users: Vec<String>,
+}
+
+impl Entry {
+    /// The whole content, if the message is MIMI content and not deleted: an attachment's key is there.
+    #[must_use]
+    pub fn content(&self) -> Option<MimiContent> {
+        MimiContent::decode(&self.content, &Limits::default()).ok()
+    }
+}
+
+impl Access<'_> {
+    /// A message with what belongs to it.
+    pub(crate) fn entry(
+        &self,
+        room: RoomNumber,
+        number: u64,
+        row: MessageRow,
+    ) -> Result<Entry, HistoryError> {
+        let reply_to = row.envelope.in_reply_to.map(|id| self.quote(room, id)).transpose()?;
+        let receipts = self.view.get(RECEIPT, &room.key_of(number))?;
+        let receipts = receipts.as_ref().map(decode_receipts).transpose()?.unwrap_or_default();
+        Ok(Entry {
+            number,
+            id: row.envelope.id,
+            time: row.time,
+            own: row.own,
+            mentions_me: row.mentions,
+            edited: !row.edits.is_empty(),
+            expires_at: Some(row.deadline).filter(|at| *at > 0),
+            reply_to,
+            body: Body::of(&row),
+            reactions: self.reactions(room, number)?,
+            delivered_to: receipts.len(),
+            read_by: receipts.iter().filter(|(_, read)| *read).count(),
+            user: row.user,
+            device: row.device,
+            topic: row.envelope.topic,
+            content: row.content,
+        })
+    }
+
+    fn quote(&self, room: RoomNumber, id: MessageId) -> Result<Quote, HistoryError> {
+        let message = self.find(room, &id)?.map(|(number, row)| Quoted {
+            number,
+            excerpt: safe::line(Body::of(&row).text(), MAX_QUOTE),
+            device: row.device,
+        });
+        Ok(Quote { id, message })
+    }
+
+    fn reactions(&self, room: RoomNumber, number: u64) -> Result<Vec<Reaction>, HistoryError> {
+        let rows = self.view.get(REACTION, &room.key_of(number))?;
+        let rows = rows.as_ref().map(decode_reactions).transpose()?.unwrap_or_default();
+        let mut reactions: Vec<Reaction> = Vec::new();
+        for row in rows {
+            let symbol = safe::line(&row.symbol, usize::MAX);
+            match reactions.iter_mut().find(|reaction| reaction.symbol == symbol) {
+                Some(reaction) => reaction.users.push(row.user),
+                None => reactions.push(Reaction { symbol, users: vec![row.user] }),
+            }
+        }
+        Ok(reactions)
+    }
+}

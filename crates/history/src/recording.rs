@@ -1,0 +1,360 @@
+//! Taking what comes in.
+
+use crate::access::Access;
+use crate::body::Body;
+use crate::entry::Entry;
+use crate::error::HistoryError;
+use crate::history::History;
+use crate::known::{Known, MayReplace};
+use crate::rows::{
+    DRAFT, EXPIRY, Envelope, META, Mark, Media, MessageRow, NEXT_ROOM, NUMBER, PENDING, PendingRow,
+    ROOM, RoomNumber, RoomRow, UNREAD_EXPIRY, WORDS, decode_pending, encode_pending, expiry_key,
+};
+use crate::store::Rows;
+use conclave_content::{
+    Arrival, Expiration, Ignored, Lifetime, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent,
+    Reference, ReferenceState, Salt, TEXT_PLAIN, essence, interpret, is_media_type, text_rank,
+};
+use conclave_store::{GroupId, Secret, WriteSet};
+
+/// How many messages that are about missing ones are kept for a room, how many for one missing message, and how many
+/// octets each has.
+const MAX_PENDING: u64 = 256;
+const MAX_PENDING_OF_ONE: usize = 8;
+const MAX_PENDING_SIZE: usize = 16 << 10;
+
+/// A message of a room's log, as its group has authenticated it.
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    /// The room's group.
+    pub group: &'a GroupId,
+    /// The room's URI. Identifiers of messages derive from it: it is the same for all members.
+    pub room: &'a str,
+    /// The message's number in the log.
+    pub number: u64,
+    /// When the service accepted it, in seconds since 1970.
+    pub time: u64,
+    /// The URI of the user who sent it.
+    pub user: &'a str,
+    /// The device that sent it, as the host names devices.
+    pub device: &'a str,
+    /// How its bytes are to be read.
+    pub media_type: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+    /// Whether the room's policy lets somebody replace what somebody else has written.
+    pub may_replace: MayReplace<'a>,
+}
+
+/// Nobody replaces what somebody else has written.
+pub fn nobody(_: &conclave_content::Replacing<'_>) -> bool {
+    false
+}
+
+/// What a message did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was taken before.
+    Known,
+    /// It is shown, as this.
+    Said(Box<Entry>),
+    /// A message has another body now.
+    Edited(Box<Entry>),
+    /// A message was deleted.
+    Deleted {
+        /// The number of that message.
+        number: u64,
+    },
+    /// Somebody reacted to a message.
+    Reacted {
+        /// The number of that message.
+        number: u64,
+        /// The symbols, each on one line and safe to show.
+        symbols: Vec<String>,
+        /// Whether the reaction was taken back.
+        taken_back: bool,
+    },
+    /// Somebody else has received or read messages of this user's.
+    Receipt {
+        /// Whether they were read, not just received.
+        read: bool,
+        /// Their numbers, ascending.
+        numbers: Vec<u64>,
+    },
+    /// Another device of this user's has read as far as this number.
+    ReadElsewhere {
+        /// The number.
+        up_to: u64,
+    },
+    /// It is about a message that is not here. If that comes, it takes effect.
+    Waiting,
+    /// It has no effect, and why.
+    Ignored(Ignored),
+    /// It says nothing.
+    Nothing,
+}
+
+/// Takes what comes in, as rows to be written in one step with what the host writes beside them.
+#[derive(Debug)]
+pub struct Recording<'a> {
+    pub(crate) access: Access<'a>,
+    pub(crate) now: u64,
+}
+
+/// What is known of a message beside what it says.
+#[derive(Clone, Copy)]
+pub(crate) struct From<'a> {
+    pub(crate) number: u64,
+    pub(crate) id: MessageId,
+    pub(crate) time: u64,
+    pub(crate) user: &'a str,
+    pub(crate) device: &'a str,
+}
+
+impl History {
+    /// Begins to take what comes in, at a time in seconds since 1970.
+    #[must_use]
+    pub fn record<'a>(&'a self, store: &'a dyn Rows, now: u64) -> Recording<'a> {
+        Recording { access: Access::new(self, store), now }
+    }
+}
+
+impl<'a> Recording<'a> {
+    /// The rows, to be written in one step.
+    #[must_use]
+    pub fn finish(self) -> WriteSet {
+        self.access.view.into_set()
+    }
+
+    /// Takes a message. Messages of a room come in the order of their numbers; one that was taken before changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or a URI is too long.
+    pub fn take(&mut self, event: &Event<'_>) -> Result<Taken, HistoryError> {
+        let mut room = self.room_or_new(event.group, event.room)?;
+        if event.number <= room.last {
+            return Ok(Taken::Known);
+        }
+        room.last = event.number;
+        // Identifiers derive from the URI that the room has now; earlier ones are stored.
+        if room.uri != event.room {
+            room.uri = event.room.into();
+        }
+        let taken = self.take_new(&mut room, event)?;
+        self.put_room(event.group, &room);
+        Ok(taken)
+    }
+
+    fn take_new(&mut self, room: &mut RoomRow, event: &Event<'_>) -> Result<Taken, HistoryError> {
+        let Event { number, time, user, device, bytes, .. } = *event;
+        let content = is_media_type(event.media_type, MIMI_CONTENT)
+            .then(|| MimiContent::decode(bytes, &Limits::default()).ok());
+        // Older versions sent no salt: all members know the number.
+        let salt = match &content {
+            Some(Some(content)) => content.salt,
+            _ => Salt(u128::from(number).to_be_bytes()),
+        };
+        let id = MessageId::derive(user, &room.uri, bytes, &salt);
+        let id = id.map_err(|_| HistoryError::RoomUri)?;
+        let from = From { number, id, time, user, device };
+        let media = match &content {
+            Some(_) => Media::Mimi,
+            None if is_media_type(event.media_type, TEXT_PLAIN) => Media::Text,
+            None => Media::Other(essence(event.media_type).into()),
+        };
+        match content.flatten() {
+            Some(content) => self.take_content(room, &from, (&content, bytes), event.may_replace),
+            None => {
+                let envelope = Envelope { id, in_reply_to: None, topic: Vec::new(), expires: None };
+                self.say(room, &from, (media, bytes), envelope)
+            }
+        }
+    }
+
+    /// Takes MIMI content, whose encoding is `bytes`.
+    pub(crate) fn take_content(
+        &mut self,
+        room: &mut RoomRow,
+        from: &From<'_>,
+        (content, bytes): (&MimiContent, &[u8]),
+        may_replace: MayReplace<'_>,
+    ) -> Result<Taken, HistoryError> {
+        let known = Known::of(&self.access, room.number, (from.id, content), may_replace)?;
+        let (sender, uri) = (from.user, room.uri.clone());
+        let arrival = Arrival { id: from.id, sender, room: &uri, accepted_at: from.time };
+        let is_missing = |of: &Reference| of.state != ReferenceState::Known;
+
+        match interpret(content, &arrival, &known, &text_rank) {
+            Meaning::Ignored(reason) => Ok(Taken::Ignored(reason)),
+            Meaning::Empty => Ok(Taken::Nothing),
+            Meaning::Edit { of, .. } | Meaning::Delete { of } if is_missing(&of) => {
+                self.keep(room, from, (of.id, bytes))
+            }
+            Meaning::Edit { of, .. } => self.edit(room, from, of.id, (content, bytes)),
+            Meaning::Delete { of } => self.delete(room, from, of.id),
+            Meaning::Reaction { to: Some(to), .. } if to.state == ReferenceState::Missing => {
+                self.keep(room, from, (to.id, bytes))
+            }
+            Meaning::Reaction { to: Some(to), with } => self.react(room, from, to.id, &with),
+            Meaning::Status(report) => self.report(room, from, &report),
+            Meaning::Text(_)
+            | Meaning::Reply { .. }
+            | Meaning::Reaction { to: None, .. }
+            | Meaning::Attachment(_)
+            | Meaning::Session(_)
+            | Meaning::Unknown(_) => {
+                let envelope = Envelope {
+                    id: from.id,
+                    in_reply_to: content.in_reply_to,
+                    topic: content.topic_id.clone(),
+                    expires: content.expires,
+                };
+                self.say(room, from, (Media::Mimi, bytes), envelope)
+            }
+        }
+    }
+
+    /// Adds a message that is shown.
+    fn say(
+        &mut self,
+        room: &mut RoomRow,
+        from: &From<'_>,
+        (media, bytes): (Media, &[u8]),
+        envelope: Envelope,
+    ) -> Result<Taken, HistoryError> {
+        let own = from.user == self.access.history.user();
+        // What we said, we have read.
+        let lifetime = envelope.expires.map(|e| e.lifetime(self.now, own.then_some(from.time)));
+        let deadline = match lifetime {
+            Some(Lifetime::Over) => return Ok(Taken::Ignored(Ignored::Expired)),
+            Some(Lifetime::Until(at)) => at,
+            Some(Lifetime::UntilRead) | None => 0,
+        };
+
+        let mut row = MessageRow {
+            time: from.time,
+            user: from.user.into(),
+            device: from.device.into(),
+            own,
+            mentions: false,
+            edits: Vec::new(),
+            deleted_by: None,
+            deadline,
+            envelope,
+            media,
+            content: bytes.to_vec(),
+        };
+        row.mentions = Body::of(&row).mentions(self.access.history.user());
+
+        if deadline > 0 {
+            let key = expiry_key(deadline, room.number, from.number);
+            self.access.view.put(EXPIRY, key, Secret::copy_from(&[1]));
+        } else if let Some(Expiration { time, .. }) = row.envelope.expires {
+            let key = room.number.key_of(from.number);
+            self.access.view.put(UNREAD_EXPIRY, key, Secret::copy_from(&time.to_be_bytes()));
+        }
+        self.access.put_mark(room, &from.id, &Mark::Said(from.number));
+        if !row.envelope.topic.is_empty() {
+            self.access.put_topic(room, &row.envelope.topic.clone(), from.number);
+        }
+        self.access.add(room, from.number, &row)?;
+        self.take_pending(room, from.id)?;
+
+        let row = self.access.message(room.number, from.number)?.unwrap_or(row);
+        Ok(Taken::Said(Box::new(self.access.entry(room.number, from.number, row)?)))
+    }
+
+    /// Keeps what is about a message that is not here.
+    fn keep(
+        &mut self,
+        room: &mut RoomRow,
+        from: &From<'_>,
+        (of, content): (MessageId, &[u8]),
+    ) -> Result<Taken, HistoryError> {
+        let key = self.access.mark_key(room.number, &of);
+        let row = self.access.view.get(PENDING, &key)?;
+        let is_new = row.is_none();
+        let mut pending = row.as_ref().map(decode_pending).transpose()?.unwrap_or_default();
+        let is_full = pending.len() >= MAX_PENDING_OF_ONE || is_new && room.pending >= MAX_PENDING;
+        if !is_full && content.len() <= MAX_PENDING_SIZE {
+            room.pending += u64::from(is_new);
+            pending.push(PendingRow {
+                number: from.number,
+                time: from.time,
+                user: from.user.into(),
+                device: from.device.into(),
+                content: content.to_vec(),
+            });
+            self.access.view.put(PENDING, key, encode_pending(&pending));
+        }
+        Ok(Taken::Waiting)
+    }
+
+    /// Does what was kept until this message came.
+    fn take_pending(&mut self, room: &mut RoomRow, of: MessageId) -> Result<(), HistoryError> {
+        let key = self.access.mark_key(room.number, &of);
+        if room.pending == 0 {
+            return Ok(());
+        }
+        let Some(row) = self.access.view.get(PENDING, &key)? else { return Ok(()) };
+        room.pending -= 1;
+        self.access.view.delete(PENDING, key);
+        for PendingRow { number, time, user, device, content: bytes } in decode_pending(&row)? {
+            let Ok(content) = MimiContent::decode(&bytes, &Limits::default()) else { continue };
+            let id = MessageId::derive(&user, &room.uri, &bytes, &content.salt);
+            let id = id.map_err(|_| HistoryError::RoomUri)?;
+            let from = From { number, id, time, user: &user, device: &device };
+            // Who might have replaced others' messages then is not known any more.
+            self.take_content(room, &from, (&content, &bytes), &nobody)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn room_or_new(
+        &mut self,
+        group: &GroupId,
+        uri: &str,
+    ) -> Result<RoomRow, HistoryError> {
+        if let Some(room) = self.access.find_room(group)? {
+            return Ok(room);
+        }
+        let next = self.access.view.get(META, NEXT_ROOM)?;
+        let next = match &next {
+            Some(next) => next.expose().try_into().map(u32::from_be_bytes),
+            None => Ok(0),
+        };
+        let next = next.map_err(|_| HistoryError::Damaged("the number of the next room"))?;
+        let number = RoomNumber(next);
+        let view = &mut self.access.view;
+        view.put(META, NEXT_ROOM.to_vec(), Secret::copy_from(&(next + 1).to_be_bytes()));
+        view.put(NUMBER, number.key(), Secret::copy_from(group.as_ref()));
+        Ok(RoomRow::new(number, uri))
+    }
+
+    pub(crate) fn put_room(&mut self, group: &GroupId, room: &RoomRow) {
+        self.access.view.put(ROOM, group.as_ref().to_vec(), room.encode());
+    }
+
+    /// Deletes a room with all that was said there.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn forget(&mut self, group: &GroupId) -> Result<(), HistoryError> {
+        let Some(mut room) = self.access.find_room(group)? else { return Ok(()) };
+        // Message by message, as each has rows under other keys; the index goes as a whole.
+        let key = room.number.key();
+        room.indexed = 0;
+        for (number, row) in self.access.heads(room.number, 0, usize::MAX)? {
+            self.access.remove(&mut room, number, &row)?;
+        }
+        for namespace in [WORDS, PENDING, DRAFT] {
+            for (key, _) in self.access.view.scan(namespace, &key, &key, usize::MAX)? {
+                self.access.view.delete(namespace, key);
+            }
+        }
+        self.access.view.delete(NUMBER, key);
+        self.access.view.delete(ROOM, group.as_ref().to_vec());
+        Ok(())
+    }
+}
